@@ -1,0 +1,52 @@
+/**
+ * A door that few may pass at once and few may wait at. Password hashing shares the thread pool with signing
+ * and takes memory by the tens of megabytes: without a door, a flood of logins would stop every other answer.
+ * Must not know what is done behind it.
+ */
+import type { Seconds } from '../system.ts'
+
+/** The door is crowded; nothing was done. */
+export class GateFull extends Error {
+  readonly retryAfter: Seconds
+  constructor(retryAfter: Seconds) {
+    super('too much password work is waiting')
+    this.name = 'GateFull'
+    this.retryAfter = retryAfter
+  }
+}
+
+export interface Gate {
+  /** @throws {GateFull} at once if the queue is full */
+  run<T>(work: () => Promise<T>): Promise<T>
+}
+
+export interface GateSize {
+  /** At once. */
+  readonly running: number
+  /** Waiting for their turn. */
+  readonly waiting: number
+}
+
+export function createGate({ running: limit, waiting: room }: GateSize): Gate {
+  let running = 0
+  const queue: (() => void)[] = []
+
+  return {
+    async run(work) {
+      if (running >= limit) {
+        if (queue.length >= room) throw new GateFull(1)
+        await new Promise<void>((resolve) => queue.push(resolve))
+      } else {
+        running += 1
+      }
+      try {
+        return await work()
+      } finally {
+        // The place is handed over rather than given up, so nobody can slip in between.
+        const next = queue.shift()
+        if (next) next()
+        else running -= 1
+      }
+    },
+  }
+}

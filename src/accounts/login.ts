@@ -1,0 +1,55 @@
+/** Sign-in with user name and password. Must not know who asks (a grant, a page) or what it is for. */
+import type { Audit } from '../audit.ts'
+import type { User, UserStore } from '../store/contracts/users.ts'
+import type { Gate } from './gate.ts'
+import { verifyPassword } from './password.ts'
+import { type Throttle, Throttled } from './throttle.ts'
+import { normalizeUsername } from './username.ts'
+
+export interface Credentials {
+  readonly username: string
+  readonly password: string
+  readonly ip: string
+  readonly requestId: string
+  readonly clientId: string
+}
+
+/**
+ * The user if the password is right and the account enabled; null in one and the same way, and time, for an
+ * unknown user, a wrong password and a disabled account.
+ * @throws {Throttled} after too many guesses; {GateFull} with too many logins at once
+ */
+export type Login = (credentials: Credentials) => Promise<User | null>
+
+export interface LoginDeps {
+  readonly users: UserStore
+  readonly gate: Gate
+  readonly throttle: Throttle
+  readonly audit: Audit
+}
+
+export function createLogin({ users, gate, throttle, audit }: LoginDeps): Login {
+  // Throttled only when its turn comes: right passwords that queue up are not guesses.
+  return (credentials) => gate.run(() => attempt(credentials))
+
+  async function attempt({ username, password, ip, requestId, clientId }: Credentials): Promise<User | null> {
+    const name = normalizeUsername(username)
+    const from = { client_id: clientId, ip, request_id: requestId }
+    const counted = await throttle.attempt(name ?? '', ip)
+    if (counted.wait > 0) {
+      audit('login.throttled', from)
+      throw new Throttled(counted.wait)
+    }
+    const user = name === null ? null : await users.findByUsername(name)
+    const { ok, rehashed } = await verifyPassword(user?.passwordHash, password)
+    if (!user || !ok || user.disabled) {
+      audit('login.failed', { ...from, ...(user ? { sub: user.id } : {}) })
+      return null
+    }
+    await counted.succeeded()
+    // Only if it still is the hash that was verified: a new password set meanwhile must win.
+    if (rehashed) await users.setPasswordHash(user.id, rehashed, user.passwordHash)
+    audit('login.succeeded', { ...from, actor: `user:${user.id}`, sub: user.id })
+    return user
+  }
+}

@@ -1,0 +1,34 @@
+/** argon2id (RFC 9106): the one place that knows its parameters. Callers that face strangers pass a gate first. */
+import argon2 from 'argon2'
+
+/** OWASP's second choice for argon2id: 19 MiB, two passes, one lane, so that a login takes one thread. */
+const PARAMETERS = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
+
+/** Longer ones are refused unread: hashing a megabyte for a stranger is work he chose and we pay. */
+export const LONGEST_PASSWORD = 1024
+/** NIST SP 800-63B §5.1.1.2. */
+export const SHORTEST_PASSWORD = 8
+
+/** Made once, of a password nobody has: what an unknown account is checked against. */
+let nobody: Promise<string> | undefined
+
+export function hashPassword(password: string): Promise<string> {
+  return argon2.hash(password, PARAMETERS)
+}
+
+export interface Verdict {
+  readonly ok: boolean
+  /** What to store instead, if the parameters have changed since it was stored. */
+  readonly rehashed?: string
+}
+
+/** With `hash` undefined (no such account) it takes as long, and is false. */
+export async function verifyPassword(hash: string | undefined, password: string): Promise<Verdict> {
+  nobody ??= hashPassword('\0')
+  const fits = password.length <= LONGEST_PASSWORD
+  const same = await argon2.verify(hash ?? (await nobody), fits ? password : '')
+  if (!same || !fits || hash === undefined) return { ok: false }
+  return argon2.needsRehash(hash, PARAMETERS)
+    ? { ok: true, rehashed: await hashPassword(password) }
+    : { ok: true }
+}

@@ -1,0 +1,78 @@
+/**
+ * How many wrong guesses anybody gets. Three buckets: one account from one address, one address, one account.
+ * The last would let a stranger keep somebody out, so addresses the account has signed in from are exempt, and
+ * every bucket refills by itself. Must not know passwords.
+ */
+import { createHmac } from 'node:crypto'
+import { deriveKey } from '../keys/seal.ts'
+import type { Bucket, FamiliarStore, ThrottleStore } from '../store/contracts/throttle.ts'
+import type { Clock, Seconds } from '../system.ts'
+
+/** Too many guesses; nothing was checked. */
+export class Throttled extends Error {
+  readonly retryAfter: Seconds
+  constructor(retryAfter: Seconds) {
+    super('too many attempts')
+    this.name = 'Throttled'
+    this.retryAfter = retryAfter
+  }
+}
+
+const DAY: Seconds = 86_400
+
+/** Guesses at once, and the seconds after which one more is allowed. */
+export const LIMITS = {
+  pair: { burst: 5, interval: 30 },
+  address: { burst: 50, interval: 5 },
+  account: { burst: 30, interval: 20 },
+} as const
+
+const FAMILIAR_FOR: Seconds = 90 * DAY
+
+export interface Attempt {
+  /** 0: go ahead; otherwise in how many seconds to try again. */
+  readonly wait: Seconds
+  /** It was the right password: this attempt does not count, and the place is known from now on. */
+  succeeded(): Promise<void>
+}
+
+export interface Throttle {
+  /** Counts an attempt before it is made, so that parallel ones cannot share a place. */
+  attempt(account: string, ip: string): Promise<Attempt>
+}
+
+export interface ThrottleDeps {
+  readonly throttle: ThrottleStore
+  readonly familiar: FamiliarStore
+  readonly clock: Clock
+  readonly masterKey: Uint8Array
+}
+
+export function createThrottle({ throttle, familiar, clock, masterKey }: ThrottleDeps): Throttle {
+  const key = deriveKey(masterKey, 'keyturn/throttle-key/v1')
+  // Keyed, because a plain digest of an address can be turned back by trying them all.
+  const digest = (...parts: string[]) =>
+    createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url').slice(0, 27)
+
+  return {
+    async attempt(account, ip) {
+      const pair = digest('pair', account, ip)
+      const buckets: Bucket[] = [
+        { key: pair, ...LIMITS.pair },
+        { key: digest('address', ip), ...LIMITS.address },
+      ]
+      if (!(await familiar.has(pair, clock.now()))) {
+        buckets.push({ key: digest('account', account), ...LIMITS.account })
+      }
+      const wait = await throttle.take(buckets, clock.now())
+      return {
+        wait,
+        async succeeded() {
+          await throttle.giveBack(buckets.slice(1))
+          await throttle.reset(pair)
+          await familiar.remember(pair, clock.now() + FAMILIAR_FOR)
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,12 @@
+/** The characters that pass: printable, and none that an eye cannot tell from nothing. */
+const ALLOWED = /^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u
+const LONGEST = 200
+
+/**
+ * One spelling of an account's name, for look-up, throttling and storage alike: two would let an attacker count
+ * his failures under another name than he signs in with. null if it can be nobody's.
+ */
+export function normalizeUsername(name: string): string | null {
+  const normal = name.normalize('NFKC').trim().toLowerCase()
+  return normal.length <= LONGEST && ALLOWED.test(normal) ? normal : null
+}

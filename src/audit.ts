@@ -1,0 +1,52 @@
+/**
+ * The audit trail: one structured line for each security event, saying who did what from where.
+ * Must not know: where lines end up (the log's business), or any secret. Add an event to the list below.
+ */
+import type { Logger } from './system.ts'
+
+export type AuditEvent =
+  | 'login.succeeded'
+  | 'login.failed'
+  | 'login.throttled'
+  | 'token.issued'
+  | 'token.refused'
+  | 'token.revoked'
+  | 'token.reuse_detected'
+  | 'session.revoked'
+  | 'client.authentication_failed'
+  | 'keys.rotated'
+  | 'keys.revoked'
+  | 'keys.retired'
+  | 'keys.created'
+  | 'api.changed'
+  | 'client.changed'
+  | 'role.changed'
+  | 'user.changed'
+
+export interface AuditFields {
+  /** Who acted: `client:<id>`, `user:<id>`, `operator:<login name>`, `keyturn` for what it does by itself. */
+  actor?: string
+  client_id?: string
+  /** The user concerned, by id; a failed login of an unknown name says only that. */
+  sub?: string
+  sid?: string
+  jti?: string
+  /** The address the request came from. */
+  ip?: string
+  request_id?: string
+  /** What exactly happened, for events that cover several things. */
+  action?: string
+  /** What was acted upon. */
+  target?: string
+  grant_type?: string
+  scope?: string
+  /** Why it was refused; an OAuth error code or a short constant, never user input. */
+  reason?: string
+  kid?: string
+}
+
+export type Audit = (event: AuditEvent, fields: AuditFields) => void
+
+export function createAudit(logger: Logger): Audit {
+  return (event, fields) => logger.info({ audit: event, ...fields })
+}

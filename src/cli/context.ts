@@ -1,0 +1,105 @@
+/**
+ * What every command shares: settings, an open store, one way to print and one way to fail. Must not know any
+ * command.
+ */
+import { Command, InvalidArgumentError } from 'commander'
+import { type Config, loadConfig } from '../config/load.ts'
+import { duration } from '../config/parsers.ts'
+import { type Base, type Keys, openBase, openKeys, type System } from '../deps.ts'
+import { createLogger } from '../log.ts'
+import type { Seconds } from '../system.ts'
+import type { Io } from './io.ts'
+
+/** Refused or failed: exit 1, with this one line. */
+export class Refused extends Error {
+  /** Told as well in the JSON form. */
+  readonly details: Record<string, unknown>
+  constructor(message: string, details: Record<string, unknown> = {}) {
+    super(message)
+    this.name = 'Refused'
+    this.details = details
+  }
+}
+
+/** Bad usage: exit 2, with this one line. */
+export class UsageError extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'UsageError'
+  }
+}
+
+export interface Context {
+  readonly io: Io
+  /** For the audit trail. */
+  readonly actor: string
+  config(): Config
+  system(config: Config): System
+  /** Opens the store, does the work, closes the store. */
+  withStore<T>(work: (base: Base) => Promise<T>): Promise<T>
+  /** The same with the master key and the ring, made now if there is none. */
+  withKeys<T>(work: (base: Base, keys: Keys) => Promise<T>): Promise<T>
+  /** With `--json` the value, otherwise the text. */
+  print(options: { readonly json?: boolean }, value: unknown, text: string): void
+}
+
+export type CommandFactory = (context: Context) => Command
+
+export function createContext(io: Io): Context {
+  const actor = `operator:${io.operator}`
+
+  function system(config: Config): System {
+    const pretty = config.logPretty === 'auto' ? io.errIsTerminal : config.logPretty
+    const logger = createLogger({ level: config.logLevel, pretty, destination: 2 })
+    return io.clock ? { logger, clock: io.clock } : { logger }
+  }
+
+  async function withStore<T>(work: (base: Base) => Promise<T>): Promise<T> {
+    const config = loadConfig(io.env, io.cwd)
+    const base = await openBase(config, system(config), 'new-only')
+    try {
+      return await work(base)
+    } finally {
+      await base.store.db.close()
+    }
+  }
+
+  return {
+    io,
+    actor,
+    config: () => loadConfig(io.env, io.cwd),
+    system,
+    withStore,
+    withKeys: (work) => withStore(async (base) => work(base, await openKeys(base))),
+    print({ json }, value, text) {
+      io.out(json ? `${JSON.stringify(value)}\n` : text.endsWith('\n') || text === '' ? text : `${text}\n`)
+    },
+  }
+}
+
+/** A command that does something: every one takes `--json`. */
+export function action(name: string, description: string): Command {
+  return new Command(name).description(description).option('--json', 'print one JSON document')
+}
+
+/** For options given several times: `--scope a --scope b`. */
+export function collect(value: string, before: string[] = []): string[] {
+  return [...before, value]
+}
+
+/** For options that are a length of time, such as `5m`. */
+export function durationOption(min: string, max: string): (value: string) => Seconds {
+  const parse = duration(min, max)
+  return (value) => {
+    try {
+      return parse(value)
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message)
+    }
+  }
+}
+
+/** Shown below a command's help. */
+export function examples(command: Command, ...lines: string[]): Command {
+  return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ keyturn ${line}`).join('\n')}`)
+}

@@ -1,0 +1,23 @@
+import type { Clock } from '../system.ts'
+
+/** What a command may touch of the world; tests give their own. */
+export interface Io {
+  readonly env: NodeJS.ProcessEnv
+  readonly cwd: string
+  readonly stdin: AsyncIterable<Buffer | string>
+  /** Standard output: what was asked for, and nothing else. */
+  out(text: string): void
+  /** Standard error: everything else. */
+  err(text: string): void
+  readonly errIsTerminal: boolean
+  /** Somebody can be asked. */
+  readonly interactive: boolean
+  readonly columns: number
+  /** Who runs the command, for the audit trail. */
+  readonly operator: string
+  readonly clock?: Clock
+  /** Resolves with the signal's name when the process is asked to stop. */
+  stopSignal(): Promise<string>
+  /** For a stop that does not come to its end by itself. */
+  endNow(code: number): void
+}

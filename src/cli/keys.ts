@@ -1,0 +1,210 @@
+import { Command } from 'commander'
+import type { Base, Keys } from '../deps.ts'
+import * as law from '../keys/ring.ts'
+import { ensureRing, NoSuchKey, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'
+import type { Ring } from '../store/contracts/ring.ts'
+import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
+import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
+import { timeline } from './keys-timeline.ts'
+import { span, table, time } from './output.ts'
+import { withProgress } from './progress.ts'
+
+interface Json {
+  readonly json?: boolean
+}
+
+export const keysCommand: CommandFactory = (context) =>
+  new Command('keys')
+    .description('the signing keys: see, rotate, revoke')
+    .addCommand(
+      examples(
+        action('list', 'all keys of the ring and what they are doing').action((options: Json) =>
+          list(context, options),
+        ),
+        'keys list',
+        'keys list --json',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('status', 'whether it is safe to rotate now, and when the next rotation is due').action(
+          (options: Json) => status(context, options),
+        ),
+        'keys status',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('rotate', 'the next key starts to sign, a new next key is published')
+          .option('--force', 'even if a verifier may not hold the next key yet')
+          .option('--wait', 'wait until it is safe')
+          .addOption(bitsOption('size of the new next key'))
+          .action((options: RotateOptions) => rotate(context, options)),
+        'keys rotate',
+        'keys rotate --wait',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('revoke', 'a compromised key leaves the JWKS at once; the next key takes over')
+          .argument('<kid>', 'as in keys list')
+          .addOption(bitsOption('size of the new next key'))
+          .action((kid: string, options: KeyOptions & Json) => revoke(context, kid, options)),
+        'keys revoke 5fZk3q…',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('timeline', 'when each key was published, signed and leaves').action((options: Json) =>
+          showTimeline(context, options),
+        ),
+        'keys timeline',
+      ),
+    )
+
+function describe(ring: Ring) {
+  return [...ring.keys]
+    .sort((a, b) => b.publishedAt - a.publishedAt)
+    .map((key) => ({
+      kid: key.kid,
+      alg: key.alg,
+      state: key.state,
+      created_at: key.createdAt,
+      published_at: key.publishedAt,
+      signs_from: key.signsFrom,
+      leaves_at: law.leavesAt(key),
+    }))
+}
+
+function list(context: Context, options: Json): Promise<void> {
+  return context.withKeys(async (_base, keys) => {
+    const rows = describe(await ensureRing(keys))
+    const text = table(
+      ['KID', 'ALG', 'STATE', 'PUBLISHED', 'SIGNS FROM', 'LEAVES'],
+      rows.map((row) => [
+        row.kid,
+        row.alg,
+        row.state,
+        time(row.published_at),
+        time(row.signs_from),
+        time(row.leaves_at),
+      ]),
+    )
+    context.print(options, rows, text)
+  })
+}
+
+function status(context: Context, options: Json): Promise<void> {
+  return context.withKeys(async (base, keys) => {
+    const ring = await ensureRing(keys)
+    const now = base.clock.now()
+    const automatic = law.automaticRotationAt(ring, keys.policy)
+    const value = {
+      safe: law.isSafe(ring, now, keys.policy),
+      safe_from: law.safeFrom(ring, keys.policy),
+      behind: [],
+      next_automatic: automatic,
+      active: law.activeKey(ring).kid,
+      next: law.nextKey(ring).kid,
+    }
+    const lines = [
+      value.safe
+        ? 'It is safe to rotate now: no verifier can hold a JWKS without the next key.'
+        : `It is not safe to rotate before ${time(value.safe_from)} (in ${span(value.safe_from - now)}).`,
+      automatic === null
+        ? 'Automatic rotation is off.'
+        : `The next automatic rotation is due at ${time(automatic)} (in ${span(automatic - now)}).`,
+      `active  ${value.active}`,
+      `next    ${value.next}`,
+    ]
+    context.print(options, value, lines.join('\n'))
+  })
+}
+
+interface RotateOptions extends KeyOptions, Json {
+  readonly force?: boolean
+  readonly wait?: boolean
+}
+
+function rotate(context: Context, options: RotateOptions): Promise<void> {
+  return context.withKeys(async (base, keys) => {
+    if (options.wait) await untilSafe(context, base, keys)
+    try {
+      const choice = { ...keyChoice(options), force: options.force === true, actor: context.actor }
+      const ring = await withProgress(context.io, () => 'generating the new key …', rotateRing(keys, choice))
+      const value = {
+        active: law.activeKey(ring).kid,
+        next: law.nextKey(ring).kid,
+        retiring: ring.keys.filter((key) => key.state === 'retiring').map((key) => key.kid),
+      }
+      const lines = [
+        `active    ${value.active}`,
+        `next      ${value.next}`,
+        `retiring  ${value.retiring.join(' ')}`,
+      ]
+      context.print(options, value, lines.join('\n'))
+    } catch (error) {
+      if (!(error instanceof RotationUnsafe)) throw error
+      const wait = span(error.safeFrom - base.clock.now())
+      throw new Refused(
+        `not safe to rotate before ${time(error.safeFrom)} (in ${wait}): until then a verifier may hold a JWKS without the next key; --wait waits, --force goes ahead`,
+        { safe_from: error.safeFrom, behind: [] },
+      )
+    }
+  })
+}
+
+async function untilSafe(context: Context, base: Base, keys: Keys): Promise<void> {
+  const left = async () => law.safeFrom(await ensureRing(keys), keys.policy) - base.clock.now()
+  let seconds = await left()
+  const waiting = async () => {
+    while (seconds > 0) {
+      await new Promise((resolve) => setTimeout(resolve, Math.min(1000, seconds * 1000)))
+      seconds = await left()
+    }
+  }
+  await withProgress(
+    context.io,
+    () => `waiting until it is safe to rotate, ${span(seconds)} to go …`,
+    waiting(),
+  )
+}
+
+function revoke(context: Context, kid: string, options: KeyOptions & Json): Promise<void> {
+  return context.withKeys(async (base, keys) => {
+    const choice = { ...keyChoice(options), actor: context.actor }
+    try {
+      const work = revokeKey(keys, kid, choice)
+      const ring = await withProgress(context.io, () => 'generating the new key …', work)
+      const value = {
+        revoked: kid,
+        active: law.activeKey(ring).kid,
+        next: law.nextKey(ring).kid,
+        exposed_until: base.clock.now() + keys.policy.verifierCache,
+        held_by: [],
+      }
+      const lines = [
+        `revoked   ${kid}`,
+        `active    ${value.active}`,
+        `next      ${value.next}`,
+        `Verifiers that cached the JWKS may accept the revoked key until ${time(value.exposed_until)}: restart those that matter.`,
+      ]
+      context.print(options, value, lines.join('\n'))
+    } catch (error) {
+      if (error instanceof NoSuchKey) throw new Refused(error.message)
+      throw error
+    }
+  })
+}
+
+function showTimeline(context: Context, options: Json): Promise<void> {
+  return context.withKeys(async (base, keys) => {
+    const ring = await ensureRing(keys)
+    const now = base.clock.now()
+    context.print(
+      options,
+      { now, keys: describe(ring) },
+      timeline(ring, now, keys.policy, context.io.columns),
+    )
+  })
+}

@@ -1,0 +1,126 @@
+import { createServer } from 'node:net'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { createApp } from '../app.ts'
+import { type Config, onPort } from '../config/load.ts'
+import { openBase, openKeys, openServer, type ServerDeps, type System } from '../deps.ts'
+import { type Follower, startFollower } from '../follow.ts'
+import { baseUrl } from '../http/endpoints/metadata.ts'
+import { systemRandom } from '../system.ts'
+import { version } from '../version.ts'
+import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
+import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
+import { withProgress } from './progress.ts'
+
+/** How long requests in flight may take to finish when the server is asked to stop. */
+const PATIENCE_MS = 10_000
+
+export const serveCommand: CommandFactory = (context) =>
+  examples(
+    action('serve', 'run the server')
+      .addOption(bitsOption('size of the keys of a new ring'))
+      .action((options: KeyOptions & { json?: boolean }) => serve(context, options)),
+    'serve',
+    'serve --bits 4096',
+  )
+
+async function serve(context: Context, options: KeyOptions & { json?: boolean }): Promise<void> {
+  const { io } = context
+  const stopped = io.stopSignal()
+  const config = await withFreePort(context.config())
+  const system = context.system(config)
+  const base = await openBase(config, system, 'apply')
+  try {
+    let stopping = false
+    let follower: Follower | undefined
+    const keys = await withProgress(
+      io,
+      () => 'generating the signing keys …',
+      openKeys(base, keyChoice(options)),
+    )
+    const server = await openServer(base, keys, system, {
+      problem: () => (stopping ? 'the server is stopping' : (follower?.problem() ?? null)),
+    })
+    const app = await listen(server, system)
+    follower = startFollower(server.duties, system.logger)
+    system.logger.info({ version, issuer: config.issuer, host: config.host, port: config.port }, 'serving')
+    await announce(context, options, server)
+
+    const signal = await stopped
+    system.logger.info({ signal }, 'stopping')
+    stopping = true
+    await new Promise((resolve) => setTimeout(resolve, config.shutdownDelay * 1000))
+    await close(app, io.endNow)
+    await follower.stop()
+  } finally {
+    await base.store.db.close()
+  }
+  system.logger.info('stopped')
+}
+
+async function listen(server: ServerDeps, system: System): Promise<FastifyInstance> {
+  const { config, random } = server.base
+  const app = await createApp({
+    services: server.services,
+    logger: system.logger as FastifyBaseLogger,
+    random: random ?? systemRandom,
+  })
+  try {
+    await app.listen({ host: config.host, port: config.port })
+    return app
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    const where = `${config.host}:${config.port}`
+    throw new Refused(
+      code === 'EADDRINUSE' ? `${where} is in use by another program` : `${where}: ${message}`,
+    )
+  }
+}
+
+/** In-flight requests finish; connections that are still busy after that are cut, so that a stop always ends. */
+async function close(app: FastifyInstance, endNow: (code: number) => void): Promise<void> {
+  const patience = setTimeout(() => {
+    app.server.closeAllConnections()
+    setTimeout(() => endNow(1), 1000).unref()
+  }, PATIENCE_MS)
+  await app.close()
+  clearTimeout(patience)
+}
+
+/** The issuer names the port, so it must be known before the server is put together. */
+async function withFreePort(config: Config): Promise<Config> {
+  if (config.port !== 0) return config
+  const port = await new Promise<number>((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', reject)
+    probe.listen(0, config.host, () => {
+      const address = probe.address()
+      probe.close(() =>
+        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
+      )
+    })
+  })
+  return onPort(config, port)
+}
+
+async function announce(
+  context: Context,
+  options: { json?: boolean },
+  { base, keys }: ServerDeps,
+): Promise<void> {
+  const { config, store } = base
+  const url = baseUrl(config.issuer)
+  const fresh = keys.firstStart || (await store.clients.list()).length === 0
+  const lines = [`Keyturn ${version} serves ${config.issuer} on ${config.host}:${config.port}`]
+  if (fresh) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
+  const value = { issuer: config.issuer, host: config.host, port: config.port, first_start: keys.firstStart }
+  context.print(options, value, lines.join('\n'))
+}
+
+/** The next three commands that a newcomer would type; a test types them. */
+export function firstCommands(url: string): string[] {
+  return [
+    '  npx keyturn apis create https://orders.example --scope orders:read',
+    '  npx keyturn clients create --name hello --id hello --grant client_credentials --scope orders:read --env > hello.env',
+    `  . ./hello.env && curl -u "$CLIENT_ID:$CLIENT_SECRET" -d grant_type=client_credentials ${url}/oauth2/token`,
+  ]
+}

@@ -1,0 +1,101 @@
+import type { Seconds } from '../system.ts'
+
+/** A problem that an operator can mend; its message completes "KEYTURN_X …". */
+const problem = (message: string): Error => new Error(message)
+
+const UNITS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
+
+function seconds(value: string): Seconds {
+  const match = /^(\d{1,9})([smhd])$/.exec(value)
+  const unit = UNITS[match?.[2] ?? '']
+  if (!match || unit === undefined) throw problem('must be a duration such as 10s, 5m, 12h or 30d')
+  return Number(match[1]) * unit
+}
+
+/** `10s`, `5m`, `12h`, `30d`, within bounds; `off`, where allowed, becomes null. */
+export function duration(min: string, max: string): (value: string) => Seconds
+export function duration(min: string, max: string, off: 'off'): (value: string) => Seconds | null
+export function duration(min: string, max: string, off?: 'off') {
+  return (value: string): Seconds | null => {
+    if (off && value === off) return null
+    const parsed = seconds(value)
+    if (parsed < seconds(min) || parsed > seconds(max)) throw problem(`must be between ${min} and ${max}`)
+    return parsed
+  }
+}
+
+export const text = (value: string): string => value
+
+export function port(value: string): number {
+  const parsed = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN
+  if (!(parsed <= 65_535)) throw problem('must be a port number from 0 to 65535')
+  return parsed
+}
+
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname)
+}
+
+/** RFC 8414 §2: an https URL without query or fragment. Kept as written: tokens carry it to the letter. */
+export function issuer(value: string): string {
+  let url: URL
+  try {
+    url = new URL(value)
+  } catch {
+    throw problem('must be a URL such as https://login.example.com')
+  }
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw problem('must be an https URL')
+  if (/[?#\s]/.test(value) || url.username || url.password) {
+    throw problem('must have no query, fragment, user name or white space (RFC 8414 §2)')
+  }
+  if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
+    throw problem('must be https: plain http is only for localhost (RFC 8414 §2)')
+  }
+  return value
+}
+
+export function identifier(value: string): string {
+  if (/\s/.test(value)) throw problem('must not contain white space')
+  return value
+}
+
+export function databaseUrl(value: string): string {
+  if (/^sqlite:.+/.test(value)) return value
+  // The value may hold a password, so it is not repeated.
+  throw problem('must be sqlite:<file>')
+}
+
+export function masterKey(value: string): Buffer {
+  const bytes = Buffer.from(value, 'base64url')
+  if (bytes.length !== 32 || bytes.toString('base64url') !== value) {
+    throw problem('must be 32 bytes in base64url, without padding: 43 characters')
+  }
+  return bytes
+}
+
+export type TrustProxy = boolean | number | string
+
+/** Fastify's `trustProxy`: everybody, so many hops, or these addresses. */
+export function trustProxy(value: string): TrustProxy {
+  if (value === 'off') return false
+  if (value === 'on') return true
+  if (/^\d{1,2}$/.test(value)) return Number(value)
+  if (/^[\d.:a-fA-F/,\s]+$/.test(value)) return value
+  throw problem('must be off, on, a number of hops, or a list of addresses')
+}
+
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+
+export function logLevel(value: string): string {
+  if (!LEVELS.includes(value)) throw problem(`must be one of ${LEVELS.join(', ')}`)
+  return value
+}
+
+export function boolean(other: 'auto'): (value: string) => boolean | 'auto' {
+  return (value) => {
+    if (value === 'on') return true
+    if (value === 'off') return false
+    if (value === other) return other
+    throw problem(`must be on, off or ${other}`)
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * Opens what a process needs, from the settings: the store; on top of it the keys; on top of them a server's
+ * services. The only file that knows every part; must not decide anything that a part could decide.
+ */
+import { availableParallelism } from 'node:os'
+import { createChosenSecretVerifier } from './accounts/chosen-secret.ts'
+import { createGate, type GateSize } from './accounts/gate.ts'
+import { createLogin } from './accounts/login.ts'
+import { createThrottle } from './accounts/throttle.ts'
+import { type Audit, createAudit } from './audit.ts'
+import type { Config } from './config/load.ts'
+import type { Duties } from './follow.ts'
+import type { Services } from './http/services.ts'
+import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
+import { ensureRing, maintainRing } from './keys/rotate.ts'
+import { type LiveRing, openLiveRing } from './keys/live-ring.ts'
+import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from './keys/master-key.ts'
+import { createSealer } from './keys/seal.ts'
+import { createSigner } from './keys/signer.ts'
+import { createClientKeys, type FetchJwks } from './oauth/client-auth/client-keys.ts'
+import { fetchJwks } from './oauth/client-auth/fetch-jwks.ts'
+import { createClientAuthentication } from './oauth/client-auth/index.ts'
+import { createSecretVerifier } from './oauth/client-auth/secret.ts'
+import { createGrants } from './oauth/grants/index.ts'
+import { createIntrospection } from './oauth/introspection.ts'
+import { openRegistry, type Registry } from './oauth/registry.ts'
+import { createRevocation } from './oauth/revocation.ts'
+import { createTokenRequest } from './oauth/token-request.ts'
+import { StoreUnusable } from './store/db.ts'
+import { createStore, openDb, type Store } from './store/index.ts'
+import { migrate, migrationStatus } from './store/migrate.ts'
+import {
+  type Clock,
+  type Logger,
+  noFailpoint,
+  type Random,
+  type ReachFailpoint,
+  systemClock,
+  systemRandom,
+} from './system.ts'
+import { createMint } from './tokens/mint.ts'
+import { createRefreshTokenCodec } from './tokens/refresh-token.ts'
+
+/** The machine; tests replace what they need to control. */
+export interface System {
+  readonly logger: Logger
+  readonly clock?: Clock
+  readonly random?: Random
+  readonly failpoint?: ReachFailpoint
+  readonly fetchJwks?: FetchJwks
+  readonly gateSize?: GateSize
+}
+
+export interface Base {
+  readonly config: Config
+  readonly clock: Clock
+  readonly random: Random
+  readonly failpoint: ReachFailpoint
+  readonly audit: Audit
+  readonly store: Store
+}
+
+/** `apply`: bring the schema up to date. `new-only`: only if there is none yet; pending steps are refused. */
+export type MigrationMode = 'apply' | 'new-only'
+
+/** @throws {StoreUnusable} | {StoreUnavailable} */
+export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
+  const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger } = system
+  const store = createStore(openDb(config.databaseUrl))
+  try {
+    const status = await migrationStatus(store.db)
+    const missing = status.filter((step) => step.applied_at === null)
+    if (mode === 'new-only' && missing.length > 0 && missing.length < status.length) {
+      throw new StoreUnusable(`the database needs ${missing.length} migration(s): run keyturn migrate`)
+    }
+    if (missing.length > 0) await migrate(store.db, clock)
+    return { config, clock, random, failpoint, store, audit: createAudit(logger) }
+  } catch (error) {
+    await store.db.close()
+    throw error
+  }
+}
+
+export interface Keys extends RotateDeps {
+  readonly masterKey: Buffer
+  /** True if this call made the first ring. */
+  readonly firstStart: boolean
+}
+
+/**
+ * The master key and the ring, made now if this is the first start.
+ * @throws {MasterKeyProblem} never makes a new master key for a ring that was sealed with another
+ */
+export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys> {
+  const { config, store, random, clock, audit, failpoint } = base
+  const firstStart = (await store.ring.read()) === null
+  const masterKey = config.masterKey ?? readMasterKey(config.keysDir) ?? makeMasterKey()
+  const sealer = createSealer(masterKey, random)
+  const policy = {
+    verifierCache: config.verifierCache,
+    keyRotation: config.keyRotation,
+    jwksMaxAge: config.jwksMaxAge,
+  }
+  const deps = { store, clock, sealer, audit, failpoint, policy }
+  await ensureRing(deps, choice)
+  return { ...deps, masterKey, firstStart }
+
+  function makeMasterKey(): Buffer {
+    if (!firstStart) {
+      throw new MasterKeyProblem(
+        `${masterKeyFile(config.keysDir)} is missing, and the database has keys that only it opens: restore it`,
+      )
+    }
+    return createMasterKey(config.keysDir, random)
+  }
+}
+
+export interface ServerDeps {
+  readonly base: Base
+  readonly keys: Keys
+  readonly ring: LiveRing
+  readonly registry: Registry
+  readonly services: Services
+  readonly duties: Duties
+}
+
+export interface ServerOptions {
+  /** Asked by /health/ready besides the store, e.g. whether the server is shutting down. */
+  readonly problem?: () => string | null
+}
+
+/** At most half of the thread pool's four threads hash passwords; the others sign. */
+const GATE: GateSize = { running: Math.max(1, Math.min(2, availableParallelism() - 1)), waiting: 16 }
+
+/** @throws {SealBroken} if the master key does not open the ring */
+export async function openServer(
+  base: Base,
+  keys: Keys,
+  system: System,
+  options: ServerOptions = {},
+): Promise<ServerDeps> {
+  const { config, clock, random, audit, failpoint, store } = base
+  const first = await ensureRing(keys)
+  const ring = await openLiveRing({ ...keys, store }, first)
+  const registry = await openRegistry({ store })
+  const signer = createSigner(ring)
+  const refreshTokens = createRefreshTokenCodec(keys.masterKey)
+  const mint = createMint({ signer, refreshTokens, clock, random, issuer: config.issuer })
+
+  const gate = createGate(system.gateSize ?? GATE)
+  const throttle = createThrottle({ ...store, clock, masterKey: keys.masterKey })
+  const login = createLogin({ users: store.users, gate, throttle, audit })
+  const authenticate = createClientAuthentication({
+    secrets: createSecretVerifier(createChosenSecretVerifier({ gate, throttle, random })),
+    clientKeys: createClientKeys({ fetchJwks: system.fetchJwks ?? fetchJwks, clock }),
+    singleUse: store.singleUse,
+    issuer: config.issuer,
+    registry,
+    clock,
+    audit,
+  })
+  const grants = createGrants({
+    ...store,
+    registry,
+    login,
+    refreshTokens,
+    clock,
+    random,
+    audit,
+    failpoint,
+    config,
+  })
+  const tokens = {
+    ...store,
+    authenticate,
+    registry,
+    signer,
+    refreshTokens,
+    clock,
+    audit,
+    issuer: config.issuer,
+  }
+
+  const services: Services = {
+    config,
+    ring,
+    tokenRequest: createTokenRequest({ authenticate, grants, mint, audit, failpoint }),
+    revocation: createRevocation(tokens),
+    introspection: createIntrospection(tokens),
+    async readiness() {
+      const problem = options.problem?.() ?? null
+      if (problem !== null) return problem
+      return store.revisions.read().then(
+        ({ ring: version }) => (version > 0 ? null : 'the key ring is gone'),
+        () => 'the store does not answer',
+      )
+    },
+  }
+  const duties: Duties = {
+    async follow() {
+      await ring.sync()
+      await registry.sync()
+    },
+    async maintain() {
+      if (await maintainRing(keys, ring.ring())) await ring.sync()
+    },
+    sweep: () => sweep(store, clock),
+  }
+  return { base, keys, ring, registry, services, duties }
+}
+
+const SWEEP = 500
+/** Ended sessions stay as long as any access token of theirs could live, so that introspection knows them. */
+const SESSION_MEMORY = 86_400
+
+async function sweep(store: Store, clock: Clock): Promise<void> {
+  const now = clock.now()
+  const expiring = [
+    [store.sessions, now - SESSION_MEMORY],
+    [store.singleUse, now],
+    [store.revokedTokens, now],
+    [store.throttle, now],
+    [store.familiar, now],
+  ] as const
+  for (const [table, before] of expiring) {
+    // Batch by batch, so that requests get their turn between two.
+    while ((await table.prune(before, SWEEP)) === SWEEP);
+  }
+}

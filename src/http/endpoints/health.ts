@@ -1,0 +1,18 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Services } from '../services.ts'
+
+/** The process answers. Trouble with the store is no reason to restart it. */
+export async function live(_request: FastifyRequest, reply: FastifyReply) {
+  return reply.header('cache-control', 'no-store').send({ status: 'live' })
+}
+
+/** This node should get requests. The reason why not is for the log: it may name files and hosts. */
+export function ready({ readiness }: Services) {
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    reply.header('cache-control', 'no-store')
+    const problem = await readiness()
+    if (problem === null) return reply.send({ status: 'ready' })
+    request.log.warn({ problem }, 'not ready')
+    return reply.status(503).header('retry-after', '1').send({ status: 'not ready' })
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The list of endpoints: the one place that says what is served where. Metadata, CORS and 405 are derived from
+ * it. A new endpoint is a file in endpoints/ and a line below.
+ */
+import type { ProtocolHandler } from './protocol.ts'
+import type { Services } from './services.ts'
+import { introspectEndpoint } from './endpoints/introspect.ts'
+import { revokeEndpoint } from './endpoints/revoke.ts'
+import { tokenEndpoint } from './endpoints/token.ts'
+
+export interface ProtocolEndpoint {
+  /** Below the issuer. */
+  readonly path: string
+  /** Name in the metadata (RFC 8414 §2). */
+  readonly metadata: string
+  /** Answers browsers of other origins. */
+  readonly cors: boolean
+  readonly handler: (services: Services) => ProtocolHandler
+}
+
+export const protocolEndpoints: readonly ProtocolEndpoint[] = [
+  { path: '/oauth2/token', metadata: 'token_endpoint', cors: true, handler: tokenEndpoint },
+  { path: '/oauth2/revoke', metadata: 'revocation_endpoint', cors: true, handler: revokeEndpoint },
+  {
+    path: '/oauth2/introspect',
+    metadata: 'introspection_endpoint',
+    cors: false,
+    handler: introspectEndpoint,
+  },
+]
+
+export const JWKS_PATH = '/.well-known/jwks.json'
+export const OAUTH_METADATA = '/.well-known/oauth-authorization-server'
+export const OPENID_METADATA = '/.well-known/openid-configuration'

@@ -1,0 +1,16 @@
+import type { Config } from '../config/load.ts'
+import type { LiveRing } from '../keys/live-ring.ts'
+import type { Introspection } from '../oauth/introspection.ts'
+import type { Revocation } from '../oauth/revocation.ts'
+import type { TokenRequest } from '../oauth/token-request.ts'
+
+/** What endpoints are made of; everything below HTTP, already put together. */
+export interface Services {
+  readonly config: Config
+  readonly ring: LiveRing
+  readonly tokenRequest: TokenRequest
+  readonly revocation: Revocation
+  readonly introspection: Introspection
+  /** Whether the node can do its work now; the reason if not, for the log. */
+  readonly readiness: () => Promise<string | null>
+}

@@ -1,0 +1,168 @@
+/**
+ * Carries out what `ring.ts` decides: generate outside any transaction, then compare and swap. Whoever loses a
+ * race reads again; it never fails, and never adds a second key for the same occasion.
+ */
+import type { Audit } from '../audit.ts'
+import type { Ring, RingStore } from '../store/contracts/ring.ts'
+import type { Clock, EpochSeconds, ReachFailpoint } from '../system.ts'
+import {
+  type AlgorithmName,
+  bitsOf,
+  DEFAULT_ALGORITHM,
+  DEFAULT_BITS,
+  generateKey,
+  isAlgorithm,
+} from './algorithms.ts'
+import * as law from './ring.ts'
+import type { Sealer } from './seal.ts'
+
+export interface RotateDeps {
+  readonly store: { readonly ring: RingStore }
+  readonly clock: Clock
+  readonly sealer: Sealer
+  readonly audit: Audit
+  readonly failpoint: ReachFailpoint
+  readonly policy: law.RingPolicy
+}
+
+export interface KeyChoice {
+  readonly alg?: AlgorithmName
+  /** RSA modulus; by default that of the key it follows. */
+  readonly bits?: number
+}
+
+/** The rotation was refused: some verifier may still hold a JWKS without the next key. */
+export class RotationUnsafe extends Error {
+  readonly safeFrom: EpochSeconds
+  constructor(safeFrom: EpochSeconds) {
+    super(`a verifier may hold a JWKS without the next key until ${new Date(safeFrom * 1000).toISOString()}`)
+    this.name = 'RotationUnsafe'
+    this.safeFrom = safeFrom
+  }
+}
+
+/** The key is not one that could be revoked. */
+export class NoSuchKey extends Error {
+  constructor(kid: string) {
+    super(`no key ${kid} is in the JWKS`)
+    this.name = 'NoSuchKey'
+  }
+}
+
+/** The store's ring, made now if there is none yet. */
+export async function ensureRing(deps: RotateDeps, choice: KeyChoice = {}): Promise<Ring> {
+  const existing = await deps.store.ring.read()
+  if (existing) return existing
+  const [active, next] = await Promise.all([makeKey(deps, choice), makeKey(deps, choice)])
+  const ring = law.createRing(active, next, deps.clock.now())
+  if (await deps.store.ring.create(ring)) {
+    deps.audit('keys.created', { actor: 'keyturn', kid: active.kid })
+    return ring
+  }
+  return readRing(deps)
+}
+
+export interface RotateOptions extends KeyChoice {
+  /** Goes ahead although it is not safe. */
+  readonly force?: boolean
+  readonly actor: string
+}
+
+/**
+ * One step: next → active → retiring, and a new next key.
+ * @throws {RotationUnsafe} unless forced, and then nothing has changed
+ */
+export async function rotateRing(deps: RotateDeps, options: RotateOptions): Promise<Ring> {
+  const first = await readRing(deps)
+  const from = law.activeKey(first).kid
+  assertSafe(deps, first, options)
+  const fresh = await makeKey(deps, like(first, options))
+  deps.failpoint('rotate:generated')
+  for (;;) {
+    const ring = await readRing(deps)
+    // Somebody else rotated meanwhile: what was asked for has happened.
+    if (law.activeKey(ring).kid !== from) return ring
+    assertSafe(deps, ring, options)
+    const rotated = law.rotate(ring, fresh, deps.clock.now())
+    if (await deps.store.ring.replace(ring, rotated)) {
+      deps.failpoint('rotate:committed')
+      deps.audit('keys.rotated', {
+        actor: options.actor,
+        kid: law.activeKey(rotated).kid,
+        ...(options.force ? { reason: 'forced' } : {}),
+      })
+      return rotated
+    }
+  }
+}
+
+function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions): void {
+  if (options.force || law.isSafe(ring, deps.clock.now(), deps.policy)) return
+  throw new RotationUnsafe(law.safeFrom(ring, deps.policy))
+}
+
+/** @throws {NoSuchKey} if it is unknown or has left the JWKS already */
+export async function revokeKey(
+  deps: RotateDeps,
+  kid: string,
+  options: KeyChoice & { actor: string },
+): Promise<Ring> {
+  const first = await readRing(deps)
+  const bad = first.keys.find((key) => key.kid === kid)
+  if (!bad || !law.isPublished(bad)) throw new NoSuchKey(kid)
+  const fresh = await makeKey(deps, like(first, options))
+  for (;;) {
+    const ring = await readRing(deps)
+    const now = ring.keys.find((key) => key.kid === kid)
+    if (!now || !law.isPublished(now)) return ring
+    const revoked = law.revoke(ring, kid, now.state === 'retiring' ? null : fresh, deps.clock.now())
+    if (await deps.store.ring.replace(ring, revoked)) {
+      deps.audit('keys.revoked', { actor: options.actor, kid })
+      return revoked
+    }
+  }
+}
+
+/** What is due by the clock, done by whichever node comes first; returns whether the ring changed. */
+export async function maintainRing(deps: RotateDeps, ring: Ring): Promise<boolean> {
+  const now = deps.clock.now()
+  switch (law.plan(ring, now, deps.policy).action) {
+    case 'none':
+      return false
+    case 'retire': {
+      const current = await readRing(deps)
+      const retired = law.retire(current, now)
+      if (!(await deps.store.ring.replace(current, retired))) return true
+      for (const key of retired.keys) {
+        if (key.leftAt === now && key.state === 'retired')
+          deps.audit('keys.retired', { actor: 'keyturn', kid: key.kid })
+      }
+      return true
+    }
+    case 'rotate':
+      await rotateRing(deps, { actor: 'keyturn' })
+      return true
+  }
+}
+
+async function readRing({ store }: RotateDeps): Promise<Ring> {
+  const ring = await store.ring.read()
+  if (!ring) throw new Error('the store has no key ring')
+  return ring
+}
+
+async function makeKey(
+  { sealer }: RotateDeps,
+  { alg = DEFAULT_ALGORITHM, bits = DEFAULT_BITS }: KeyChoice,
+): Promise<law.NewKey> {
+  const { kid, alg: name, publicJwk, privatePem } = await generateKey(alg, bits)
+  return { kid, alg: name, publicJwk, sealed: sealer.seal(kid, privatePem) }
+}
+
+/** A ring keeps its algorithm and size unless told otherwise. */
+function like(ring: Ring, choice: KeyChoice): KeyChoice {
+  const active = law.activeKey(ring)
+  const bits = choice.bits ?? bitsOf(active.publicJwk)
+  const alg = choice.alg ?? (isAlgorithm(active.alg) ? active.alg : DEFAULT_ALGORITHM)
+  return bits === undefined ? { alg } : { alg, bits }
+}

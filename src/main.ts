@@ -1,0 +1,43 @@
+/** argv → one command. The only place that touches the process: its arguments, environment, streams and end. */
+import { userInfo } from 'node:os'
+import type { Io } from './cli/io.ts'
+import { run } from './cli/run.ts'
+
+export async function start(): Promise<void> {
+  const { stdin, stdout, stderr } = process
+  const io: Io = {
+    env: process.env,
+    cwd: process.cwd(),
+    stdin,
+    out: (text) => stdout.write(text),
+    err: (text) => stderr.write(text),
+    errIsTerminal: stderr.isTTY === true,
+    interactive: stdin.isTTY === true && stderr.isTTY === true,
+    columns: stdout.columns ?? 100,
+    operator: operatorName(),
+    stopSignal,
+    endNow: (code) => process.exit(code),
+  }
+  process.exitCode = await run(process.argv.slice(2), io)
+}
+
+/** First the polite way; whoever asks twice gets it at once. */
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(1))
+        resolve(signal)
+      })
+    }
+  })
+}
+
+function operatorName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    // A container may run under a number that has no name.
+    return String(process.getuid?.() ?? 'unknown')
+  }
+}

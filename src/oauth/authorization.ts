@@ -1,0 +1,29 @@
+import type { Client } from '../store/contracts/clients.ts'
+import type { EpochSeconds, Seconds } from '../system.ts'
+
+/** The person a token is about, and the sign-in it comes from. */
+export interface SignedIn {
+  readonly userId: string
+  /** Names of the roles the person has now. */
+  readonly roles: readonly string[]
+  readonly authTime: EpochSeconds
+  readonly sessionId: string
+}
+
+/**
+ * What a grant decides and the mint consumes: who, which client, which API, which scope, until when. A grant
+ * never mints, so it cannot forget a step of minting.
+ */
+export interface Authorization {
+  readonly client: Client
+  /** null where no person is involved (RFC 6749 §4.4); the token's `sub` is then the client's id. */
+  readonly user: SignedIn | null
+  /** One API, or the default audience (RFC 9068 §3). */
+  readonly audience: string
+  readonly scopes: readonly string[]
+  readonly accessTokenTtl: Seconds
+  /** A token never outlives its session. */
+  readonly notAfter?: EpochSeconds
+  /** The refresh token to hand out: this generation of the session, or none. */
+  readonly refresh: { readonly sessionId: string; readonly generation: number } | null
+}

@@ -1,0 +1,39 @@
+import type { Config } from '../../config/load.ts'
+import { accessTokenTtl } from '../lifetime.ts'
+import type { Registry } from '../registry.ts'
+import { parseResource } from '../resource.ts'
+import { grantScopes, parseScope } from '../scope.ts'
+import type { Grant } from './grant.ts'
+
+interface Deps {
+  readonly registry: Registry
+  readonly config: Pick<Config, 'defaultAudience' | 'accessTokenTtl'>
+}
+
+/** RFC 6749 §4.4: the client acts for itself. No refresh token (§4.4.3): it can ask again at any time. */
+export function clientCredentials({ registry, config }: Deps): Grant {
+  return {
+    name: 'client_credentials',
+    confidentialOnly: true,
+    async authorize({ client, parameters }) {
+      const granted = grantScopes(
+        {
+          asked: parseScope(parameters.get('scope')),
+          resource: parseResource(parameters.all('resource')),
+          client,
+          roles: null,
+        },
+        registry,
+        config.defaultAudience,
+      )
+      return {
+        client,
+        user: null,
+        audience: granted.audience,
+        scopes: granted.scopes,
+        accessTokenTtl: accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl),
+        refresh: null,
+      }
+    },
+  }
+}

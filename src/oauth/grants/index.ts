@@ -1,0 +1,33 @@
+/** The list of grants; a new one is a file and a line here. Dispatch, metadata and the CLI's choices follow. */
+import type { Audit } from '../../audit.ts'
+import type { Login } from '../../accounts/login.ts'
+import type { Config } from '../../config/load.ts'
+import type { SessionStore } from '../../store/contracts/sessions.ts'
+import type { UserStore } from '../../store/contracts/users.ts'
+import type { Clock, Random, ReachFailpoint } from '../../system.ts'
+import type { RefreshTokenCodec } from '../../tokens/refresh-token.ts'
+import type { Registry } from '../registry.ts'
+import { clientCredentials } from './client-credentials.ts'
+import type { Grant } from './grant.ts'
+import { password } from './password.ts'
+import { refreshToken } from './refresh-token.ts'
+
+export interface GrantDeps {
+  readonly registry: Registry
+  readonly login: Login
+  readonly refreshTokens: RefreshTokenCodec
+  readonly sessions: SessionStore
+  readonly users: UserStore
+  readonly clock: Clock
+  readonly random: Random
+  readonly audit: Audit
+  readonly failpoint: ReachFailpoint
+  readonly config: Config
+}
+
+/** For metadata and the CLI; the same names as the list below, which a test compares. */
+export const GRANT_NAMES = ['client_credentials', 'refresh_token', 'password'] as const
+
+export function createGrants(deps: GrantDeps): readonly Grant[] {
+  return [clientCredentials(deps), refreshToken(deps), password(deps)]
+}

@@ -1,0 +1,76 @@
+import type { Login } from '../../accounts/login.ts'
+import type { Config } from '../../config/load.ts'
+import type { SessionStore } from '../../store/contracts/sessions.ts'
+import type { Clock, Random } from '../../system.ts'
+import { invalidGrant, invalidRequest } from '../errors.ts'
+import { accessTokenTtl } from '../lifetime.ts'
+import type { Registry } from '../registry.ts'
+import { parseResource } from '../resource.ts'
+import { grantScopes, parseScope } from '../scope.ts'
+import type { Grant } from './grant.ts'
+
+interface Deps {
+  readonly registry: Registry
+  readonly login: Login
+  readonly sessions: SessionStore
+  readonly clock: Clock
+  readonly random: Random
+  readonly config: Pick<Config, 'defaultAudience' | 'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl'>
+}
+
+/**
+ * RFC 6749 §4.3. OAuth 2.1 drops it, because the client sees the password: only for first-party and migrating
+ * clients, each registered for it by name.
+ */
+export function password(deps: Deps): Grant {
+  const { registry, login, sessions, clock, random, config } = deps
+  return {
+    name: 'password',
+    async authorize({ client, parameters, ip, requestId }) {
+      const username = parameters.get('username')
+      const secret = parameters.get('password')
+      if (username === undefined || secret === undefined)
+        throw invalidRequest('username and password are required')
+      const asked = parseScope(parameters.get('scope'))
+      const resource = parseResource(parameters.all('resource'))
+
+      const user = await login({ username, password: secret, ip, requestId, clientId: client.id })
+      if (!user) throw invalidGrant('wrong user name or password')
+      const granted = grantScopes(
+        { asked, resource, client, roles: user.roles },
+        registry,
+        config.defaultAudience,
+      )
+
+      const now = clock.now()
+      const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
+      const refreshable = client.grants.includes('refresh_token')
+      const expiresAt = now + (refreshable ? config.refreshTokenTtl : ttl)
+      const sessionId = random.id()
+      await sessions.insert({
+        id: sessionId,
+        clientId: client.id,
+        userId: user.id,
+        scopes: granted.scopes,
+        audience: granted.audience,
+        generation: 1,
+        rotatedAt: now,
+        createdAt: now,
+        authTime: now,
+        expiresAt,
+        idleExpiresAt: refreshable ? Math.min(expiresAt, now + config.refreshIdleTtl) : expiresAt,
+        revokedAt: null,
+        revokedFor: null,
+      })
+      return {
+        client,
+        user: { userId: user.id, roles: user.roles, authTime: now, sessionId },
+        audience: granted.audience,
+        scopes: granted.scopes,
+        accessTokenTtl: ttl,
+        notAfter: expiresAt,
+        refresh: refreshable ? { sessionId, generation: 1 } : null,
+      }
+    },
+  }
+}

@@ -1,0 +1,158 @@
+import type { Audit } from '../../audit.ts'
+import type { Config } from '../../config/load.ts'
+import type { Session, SessionStore } from '../../store/contracts/sessions.ts'
+import type { User, UserStore } from '../../store/contracts/users.ts'
+import type { Clock, EpochSeconds, ReachFailpoint, Seconds } from '../../system.ts'
+import type { RefreshTokenCodec, RefreshTokenParts } from '../../tokens/refresh-token.ts'
+import { invalidGrant, invalidRequest, invalidScope, invalidTarget } from '../errors.ts'
+import { accessTokenTtl } from '../lifetime.ts'
+import type { Registry } from '../registry.ts'
+import { parseResource } from '../resource.ts'
+import { grantScopes, parseScope } from '../scope.ts'
+import type { Grant, GrantRequest } from './grant.ts'
+
+interface Deps {
+  readonly registry: Registry
+  readonly refreshTokens: RefreshTokenCodec
+  readonly sessions: SessionStore
+  readonly users: UserStore
+  readonly clock: Clock
+  readonly audit: Audit
+  readonly failpoint: ReachFailpoint
+  readonly config: Pick<Config, 'accessTokenTtl' | 'refreshIdleTtl' | 'refreshGrace' | 'defaultAudience'>
+}
+
+/**
+ * RFC 6749 §6, with rotation (RFC 9700 §4.14.2). Each refresh makes the next generation in one compare-and-swap;
+ * the generation before it, for a short fixed time, gets the *same* successor, so a lost answer, a crash or two
+ * tabs at once are harmless and the chain never forks. Anything older is a replay and ends the session.
+ */
+export function refreshToken(deps: Deps): Grant {
+  const { refreshTokens, sessions, users, clock, failpoint } = deps
+
+  return {
+    name: 'refresh_token',
+
+    screen(parameters) {
+      const token = parameters.get('refresh_token')
+      return token === undefined || refreshTokens.read(token) !== null
+    },
+
+    async authorize(request) {
+      const token = request.parameters.get('refresh_token')
+      if (token === undefined) throw invalidRequest('refresh_token is missing')
+      const parts = refreshTokens.read(token)
+      if (!parts) throw invalidGrant('the refresh token was not issued here')
+
+      const session = await sessions.find(parts.sessionId)
+      // Asked first: a stranger who holds the token of another client must not be able to end its session.
+      if (!session || session.clientId !== request.client.id)
+        throw invalidGrant('the refresh token is not valid')
+      await refuseReplay(session, parts, request)
+      const user = await users.find(session.userId)
+      if (!user || user.disabled) throw invalidGrant('the account is disabled')
+      const granted = narrow(deps, request, session, user)
+      failpoint('refresh:verified')
+
+      const generation = await advance(session, parts, request)
+      failpoint('refresh:rotated')
+      return {
+        client: request.client,
+        user: {
+          userId: user.id,
+          roles: user.roles,
+          authTime: session.authTime,
+          sessionId: session.id,
+        },
+        audience: granted.audience,
+        scopes: granted.scopes,
+        accessTokenTtl: accessTokenTtl(request.client, granted.apiTtl, deps.config.accessTokenTtl),
+        notAfter: session.expiresAt,
+        refresh: { sessionId: session.id, generation },
+      }
+    },
+  }
+
+  /** The generation that follows the presented one: made now, or made a moment ago by a request like this. */
+  async function advance(
+    session: Session,
+    { generation }: RefreshTokenParts,
+    request: GrantRequest,
+  ): Promise<number> {
+    if (generation === session.generation) {
+      const now = clock.now()
+      const idleExpiresAt = Math.min(session.expiresAt, now + deps.config.refreshIdleTtl)
+      if (await sessions.rotate(session.id, generation, now, idleExpiresAt)) return generation + 1
+      const current = await sessions.find(session.id)
+      if (!current) throw invalidGrant('the session has ended')
+      await refuseReplay(current, { sessionId: session.id, generation }, request)
+    }
+    return generation + 1
+  }
+
+  /** @throws {OAuthError} invalid_grant unless the token is the current one, or the one before it in time */
+  async function refuseReplay(
+    session: Session,
+    parts: RefreshTokenParts,
+    request: GrantRequest,
+  ): Promise<void> {
+    const now = clock.now()
+    switch (judge(session, parts.generation, now, deps.config.refreshGrace)) {
+      case 'current':
+      case 'retry':
+        return
+      case 'ended':
+        throw invalidGrant('the session has ended')
+      case 'replay':
+        // RFC 9700 §4.14.2: thief and owner cannot be told apart, so this sign-in ends for both.
+        if (await sessions.revoke(session.id, now, 'refresh token reuse')) {
+          deps.audit('token.reuse_detected', {
+            actor: `client:${request.client.id}`,
+            client_id: request.client.id,
+            sub: session.userId,
+            sid: session.id,
+            ip: request.ip,
+            request_id: request.requestId,
+          })
+        }
+        throw invalidGrant('the refresh token was used before')
+    }
+  }
+}
+
+export type Judgement = 'current' | 'retry' | 'replay' | 'ended'
+
+/** What a genuine refresh token of this session means now; pure. */
+export function judge(session: Session, generation: number, now: EpochSeconds, grace: Seconds): Judgement {
+  if (session.revokedAt !== null || now >= session.expiresAt || now >= session.idleExpiresAt) return 'ended'
+  if (generation === session.generation) return 'current'
+  // A generation the store has not seen: the database was restored from a backup. Nobody is to blame.
+  if (generation > session.generation) return 'ended'
+  // Both ways: a clock that was set back must not hold the window open.
+  const inWindow = Math.abs(now - session.rotatedAt) <= grace
+  return generation === session.generation - 1 && inWindow ? 'retry' : 'replay'
+}
+
+/** Scope and resource may only narrow (RFC 6749 §6; RFC 8707 §2.2), within what client and roles have today. */
+function narrow(
+  { registry, config }: Deps,
+  { client, parameters }: GrantRequest,
+  session: Session,
+  user: User,
+) {
+  const resource = parseResource(parameters.all('resource'))
+  if (resource !== undefined && resource !== session.audience) {
+    throw invalidTarget('the resource was not granted to this session')
+  }
+  const asked = parseScope(parameters.get('scope'))
+  if (asked?.some((scope) => !session.scopes.includes(scope))) {
+    throw invalidScope('scope exceeds what was granted to this session')
+  }
+  const within = { ...client, scopes: client.scopes.filter((scope) => session.scopes.includes(scope)) }
+  const wanted = asked ?? (session.scopes.length > 0 ? session.scopes : undefined)
+  return grantScopes(
+    { asked: wanted, resource: session.audience, client: within, roles: user.roles },
+    registry,
+    config.defaultAudience,
+  )
+}

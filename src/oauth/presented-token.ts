@@ -1,0 +1,31 @@
+/**
+ * What a token that somebody presents is, if it is one of ours. Revocation and introspection both begin here;
+ * hints only say where to look first, and there is nothing to gain from an order (RFC 7009 §2.1).
+ */
+import type { Signer } from '../keys/signer.ts'
+import type { Clock } from '../system.ts'
+import { ACCESS_TOKEN_TYPE, type AccessTokenClaims } from '../tokens/access-token.ts'
+import type { RefreshTokenCodec, RefreshTokenParts } from '../tokens/refresh-token.ts'
+
+export type PresentedToken =
+  | { readonly type: 'refresh_token'; readonly parts: RefreshTokenParts }
+  | { readonly type: 'access_token'; readonly claims: AccessTokenClaims }
+
+export interface PresentedTokenDeps {
+  readonly signer: Signer
+  readonly refreshTokens: RefreshTokenCodec
+  readonly clock: Clock
+  readonly issuer: string
+}
+
+/** null for what this server did not write, or what has expired. Asks no store. */
+export async function readPresentedToken(
+  deps: PresentedTokenDeps,
+  token: string,
+): Promise<PresentedToken | null> {
+  const parts = deps.refreshTokens.read(token)
+  if (parts) return { type: 'refresh_token', parts }
+  const expected = { typ: ACCESS_TOKEN_TYPE, issuer: deps.issuer, now: deps.clock.now() }
+  const claims = await deps.signer.verify(token, expected)
+  return claims ? { type: 'access_token', claims: claims as AccessTokenClaims } : null
+}

@@ -1,0 +1,85 @@
+/**
+ * Clients, APIs and roles as a serving node holds them: they change rarely and are asked for by every request.
+ * Kept until the store's registry revision grows; what is not found is looked for in the store first, so a
+ * client that was created a moment ago works at once. Must not know grants or HTTP.
+ */
+import type { Api, ApiStore } from '../store/contracts/apis.ts'
+import type { Client, ClientStore } from '../store/contracts/clients.ts'
+import type { RevisionStore } from '../store/contracts/revisions.ts'
+import type { RoleStore } from '../store/contracts/roles.ts'
+
+export interface Registry {
+  /** Reads again what has changed since; called by the follower. */
+  sync(): Promise<void>
+  /** null if there is no such client. May be a moment old; `fresh` asks the store. */
+  client(id: string, options?: { readonly fresh?: boolean }): Promise<Client | null>
+  /** Only what this node already holds: for requests that are not worth a look into the store. */
+  knownClient(id: string): Client | null
+  api(identifier: string): Api | undefined
+  /** The API that owns the scope. */
+  apiOf(scope: string): Api | undefined
+  /** All scopes that these roles grant; unknown roles grant nothing. */
+  scopesOf(roles: readonly string[]): ReadonlySet<string>
+}
+
+export interface RegistryDeps {
+  readonly store: {
+    readonly apis: ApiStore
+    readonly clients: ClientStore
+    readonly roles: RoleStore
+    readonly revisions: RevisionStore
+  }
+}
+
+/** Clients held in memory at most; past it the one that came first makes room. */
+const MAX_CLIENTS = 10_000
+
+export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
+  let revision = -1
+  let clients = new Map<string, Client>()
+  let apis = new Map<string, Api>()
+  let owners = new Map<string, Api>()
+  let roles = new Map<string, readonly string[]>()
+  let syncing: Promise<void> | undefined
+
+  async function readAgain(): Promise<void> {
+    const { registry } = await store.revisions.read()
+    if (registry === revision) return
+    const [allApis, allRoles] = await Promise.all([store.apis.list(), store.roles.list()])
+    apis = new Map(allApis.map((api) => [api.identifier, api]))
+    owners = new Map(allApis.flatMap((api) => api.scopes.map((scope) => [scope, api] as const)))
+    roles = new Map(allRoles.map((role) => [role.name, role.scopes]))
+    clients = new Map()
+    revision = registry
+  }
+
+  function sync(): Promise<void> {
+    syncing ??= readAgain().finally(() => {
+      syncing = undefined
+    })
+    return syncing
+  }
+
+  async function load(id: string): Promise<Client | null> {
+    await sync()
+    const into = clients
+    const client = await store.clients.find(id)
+    if (client && into === clients) {
+      if (clients.size >= MAX_CLIENTS) clients.delete(clients.keys().next().value as string)
+      clients.set(id, client)
+    }
+    return client
+  }
+
+  await sync()
+  return {
+    sync,
+    async client(id, { fresh = false } = {}) {
+      return (fresh ? undefined : clients.get(id)) ?? load(id)
+    },
+    knownClient: (id) => clients.get(id) ?? null,
+    api: (identifier) => apis.get(identifier),
+    apiOf: (scope) => owners.get(scope),
+    scopesOf: (names) => new Set(names.flatMap((name) => roles.get(name) ?? [])),
+  }
+}

@@ -1,0 +1,70 @@
+/** RFC 7009. Must not know HTTP. */
+import type { Audit } from '../audit.ts'
+import type { Client } from '../store/contracts/clients.ts'
+import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
+import type { SessionStore } from '../store/contracts/sessions.ts'
+import { invalidRequest, unauthorizedClient } from './errors.ts'
+import type { AuthenticateClient } from './client-auth/index.ts'
+import type { ProtocolRequest } from './parameters.ts'
+import { type PresentedTokenDeps, readPresentedToken } from './presented-token.ts'
+
+export interface RevocationDeps extends PresentedTokenDeps {
+  readonly authenticate: AuthenticateClient
+  readonly sessions: SessionStore
+  readonly revokedTokens: RevokedTokenStore
+  readonly audit: Audit
+}
+
+/** Resolves when the token is dead, or was no token of ours (§2.2). @throws {OAuthError} */
+export type Revocation = (request: ProtocolRequest) => Promise<void>
+
+export function createRevocation(deps: RevocationDeps): Revocation {
+  return async (request) => {
+    const client = await deps.authenticate(request)
+    const token = request.parameters.get('token')
+    if (token === undefined) throw invalidRequest('token is missing')
+    const presented = await readPresentedToken(deps, token)
+    if (!presented) return
+    if (presented.type === 'access_token') await revokeAccessToken(presented.claims, client, request)
+    else await revokeSession(presented.parts.sessionId, client, request)
+  }
+
+  async function revokeAccessToken(
+    claims: { client_id: string; jti: string; exp: number },
+    client: Client,
+    request: ProtocolRequest,
+  ) {
+    assertOwner(claims.client_id, client)
+    await deps.revokedTokens.add(claims.jti, claims.exp)
+    record(client, request, { jti: claims.jti })
+  }
+
+  /** The refresh token is the session: with it go all tokens that came from it (§2.1). */
+  async function revokeSession(sessionId: string, client: Client, request: ProtocolRequest) {
+    const session = await deps.sessions.find(sessionId)
+    if (!session) return
+    assertOwner(session.clientId, client)
+    if (await deps.sessions.revoke(sessionId, deps.clock.now(), 'revoked by the client')) {
+      record(client, request, { sid: sessionId, sub: session.userId })
+    }
+  }
+
+  function record(
+    client: Client,
+    request: ProtocolRequest,
+    what: { jti?: string; sid?: string; sub?: string },
+  ) {
+    deps.audit('token.revoked', {
+      actor: `client:${client.id}`,
+      client_id: client.id,
+      ...what,
+      ip: request.ip,
+      request_id: request.requestId,
+    })
+  }
+}
+
+/** §2.1: a token of another client is refused, and lives on. */
+function assertOwner(owner: string, client: Client): void {
+  if (owner !== client.id) throw unauthorizedClient('the token was not issued to this client')
+}

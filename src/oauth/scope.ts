@@ -1,0 +1,92 @@
+/** Scope as a rule: who may have which, and which API they mean (CONTRACT §5; RFC 6749 §3.3; RFC 9068 §3). */
+import type { Client } from '../store/contracts/clients.ts'
+import { invalidScope, invalidTarget } from './errors.ts'
+import type { Registry } from './registry.ts'
+
+/** About the person or the session, not about an API: no role is needed to ask for them. */
+export const PROTOCOL_SCOPES: readonly string[] = ['openid', 'profile', 'email', 'offline_access']
+
+/** RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ). */
+export const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/
+
+/** @throws {OAuthError} invalid_scope; undefined if nothing was asked, which is not the same as nothing */
+export function parseScope(value: string | undefined): string[] | undefined {
+  if (value === undefined) return undefined
+  const scopes = value.split(' ')
+  if (!scopes.every((scope) => SCOPE_TOKEN.test(scope))) throw invalidScope('scope is malformed')
+  return [...new Set(scopes)]
+}
+
+export interface ScopeRequest {
+  /** undefined: the client asked for no scope in particular, and gets all it may have. */
+  readonly asked: readonly string[] | undefined
+  /** API named by the request (RFC 8707). */
+  readonly resource: string | undefined
+  readonly client: Client
+  /** null where no person is involved. */
+  readonly roles: readonly string[] | null
+}
+
+export interface Granted {
+  readonly scopes: readonly string[]
+  readonly audience: string
+  /** The API's own lifetime for its access tokens. */
+  readonly apiTtl: number | null
+}
+
+/**
+ * granted = asked ∩ the client's ∩ the roles', for one API.
+ * @throws {OAuthError} invalid_scope if something was asked and nothing is left, or if it concerns two APIs;
+ *   invalid_target if the resource is unknown or not for this client
+ */
+export function grantScopes(request: ScopeRequest, registry: Registry, defaultAudience: string): Granted {
+  const { asked, client, resource, roles } = request
+  const target = resource === undefined ? undefined : findTarget(resource, client, registry, defaultAudience)
+  const fromRoles = roles === null ? null : registry.scopesOf(roles)
+
+  const allowed = client.scopes.filter(
+    (scope) =>
+      (fromRoles === null || fromRoles.has(scope) || PROTOCOL_SCOPES.includes(scope)) &&
+      (target === undefined ||
+        PROTOCOL_SCOPES.includes(scope) ||
+        registry.apiOf(scope)?.identifier === target.api),
+  )
+  const scopes = asked === undefined ? allowed : asked.filter((scope) => allowed.includes(scope))
+  if (asked !== undefined && scopes.length === 0) {
+    throw invalidScope('none of the requested scopes can be granted to this client')
+  }
+
+  const audience = target?.audience ?? audienceOf(scopes, registry, defaultAudience)
+  return { scopes, audience, apiTtl: registry.api(audience)?.accessTokenTtl ?? null }
+}
+
+/** `api` is undefined for the default audience: scopes that no API owns belong to it. */
+interface Target {
+  readonly audience: string
+  readonly api: string | undefined
+}
+
+function findTarget(resource: string, client: Client, registry: Registry, defaultAudience: string): Target {
+  const api = registry.api(resource)
+  if (!api) {
+    if (resource === defaultAudience) return { audience: resource, api: undefined }
+    throw invalidTarget('the resource is not known here')
+  }
+  // Without this, any client could obtain a token that names an API it has nothing to do with.
+  if (api.scopes.length > 0 && !api.scopes.some((scope) => client.scopes.includes(scope))) {
+    throw invalidTarget('the client has no scope at this resource')
+  }
+  return { audience: api.identifier, api: api.identifier }
+}
+
+/** RFC 9068 §3: scopes of two resources in one token would be valid at the wrong one. */
+function audienceOf(scopes: readonly string[], registry: Registry, defaultAudience: string): string {
+  const owners = new Set<string>()
+  for (const scope of scopes) {
+    const api = registry.apiOf(scope)
+    if (api) owners.add(api.identifier)
+  }
+  if (owners.size > 1) throw invalidScope('the scopes belong to several APIs: name one with resource')
+  const [owner] = owners
+  return owner ?? defaultAudience
+}

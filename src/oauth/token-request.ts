@@ -1,0 +1,72 @@
+/**
+ * The phases of every token request, in order, once: client → grant known → grant allowed → grant → mint.
+ * Must not know any grant or any authentication method by name.
+ */
+import type { Audit } from '../audit.ts'
+import type { ReachFailpoint } from '../system.ts'
+import type { Mint, TokenResponse } from '../tokens/mint.ts'
+import type { AuthenticateClient } from './client-auth/index.ts'
+import { invalidRequest, OAuthError, unauthorizedClient } from './errors.ts'
+import type { Grant } from './grants/grant.ts'
+import type { ProtocolRequest } from './parameters.ts'
+
+export interface TokenRequestDeps {
+  readonly authenticate: AuthenticateClient
+  readonly grants: readonly Grant[]
+  readonly mint: Mint
+  readonly audit: Audit
+  readonly failpoint: ReachFailpoint
+}
+
+/** @throws {OAuthError} as RFC 6749 §5.2 */
+export type TokenRequest = (request: ProtocolRequest) => Promise<TokenResponse>
+
+export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
+  const { authenticate, mint, audit, failpoint } = deps
+  const grants = new Map(deps.grants.map((grant) => [grant.name, grant]))
+
+  return async (request) => {
+    const grantType = request.parameters.get('grant_type')
+    let clientId: string | undefined
+    try {
+      if (grantType === undefined) throw invalidRequest('grant_type is missing')
+      const grant = grants.get(grantType)
+      const worthwhile = grant?.screen?.(request.parameters) ?? true
+      const client = await authenticate(request, { askStore: worthwhile })
+      clientId = client.id
+      if (!grant) throw new OAuthError('unsupported_grant_type', 'the grant type is not supported')
+      if (!client.grants.includes(grant.name) || (grant.confidentialOnly && client.authMethod === 'none')) {
+        throw unauthorizedClient('the client is not registered for this grant type')
+      }
+
+      const { parameters, ip, requestId } = request
+      const authorization = await grant.authorize({ client, parameters, ip, requestId })
+      const { response, jti, sub } = await mint(authorization)
+      failpoint('refresh:minted')
+      audit('token.issued', {
+        actor: authorization.user ? `user:${sub}` : `client:${client.id}`,
+        client_id: client.id,
+        sub,
+        ...(authorization.user ? { sid: authorization.user.sessionId } : {}),
+        jti,
+        grant_type: grant.name,
+        ...(response.scope === undefined ? {} : { scope: response.scope }),
+        ip,
+        request_id: requestId,
+      })
+      return response
+    } catch (error) {
+      if (error instanceof OAuthError) {
+        audit('token.refused', {
+          ...(clientId === undefined ? {} : { actor: `client:${clientId}`, client_id: clientId }),
+          // Only names that are ours: what a stranger sent does not belong into the trail.
+          ...(grantType !== undefined && grants.has(grantType) ? { grant_type: grantType } : {}),
+          reason: error.code,
+          ip: request.ip,
+          request_id: request.requestId,
+        })
+      }
+      throw error
+    }
+  }
+}

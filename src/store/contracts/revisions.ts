@@ -1,0 +1,12 @@
+/**
+ * Two counters that let a running node follow what others change without reading it all again: one for the
+ * key ring, one for the registry (clients, APIs, roles). Each grows in the same batch as the change itself.
+ */
+export interface Revisions {
+  readonly ring: number
+  readonly registry: number
+}
+
+export interface RevisionStore {
+  read(): Promise<Revisions>
+}

@@ -1,0 +1,50 @@
+import type { EpochSeconds } from '../../system.ts'
+
+/** One sign-in of one user at one client: the only row that its refresh tokens ever need. */
+export interface Session {
+  /** `sid`. */
+  readonly id: string
+  readonly clientId: string
+  readonly userId: string
+  /** What was granted at sign-in; a refresh may ask for less, never more (RFC 6749 §6). */
+  readonly scopes: readonly string[]
+  readonly audience: string
+  /** Generation of the refresh token that is good now. */
+  readonly generation: number
+  /** When that generation was made from the one before; the retry window is counted from here. */
+  readonly rotatedAt: EpochSeconds
+  readonly createdAt: EpochSeconds
+  readonly authTime: EpochSeconds
+  /** Absolute end. */
+  readonly expiresAt: EpochSeconds
+  /** End unless it is used before; moves with every refresh, never past `expiresAt`. */
+  readonly idleExpiresAt: EpochSeconds
+  readonly revokedAt: EpochSeconds | null
+  readonly revokedFor: string | null
+}
+
+export interface SessionFilter {
+  readonly userId?: string
+  readonly clientId?: string
+  readonly id?: string
+}
+
+export interface SessionStore {
+  insert(session: Session): Promise<void>
+  find(id: string): Promise<Session | null>
+
+  /**
+   * Generation n → n + 1. True for exactly one of any number of concurrent callers; false for all others and
+   * for a revoked session. Single use is this conditional update, not a read before it.
+   */
+  rotate(id: string, generation: number, now: EpochSeconds, idleExpiresAt: EpochSeconds): Promise<boolean>
+
+  /** True if it was alive; the reason is kept for the operator. */
+  revoke(id: string, now: EpochSeconds, reason: string): Promise<boolean>
+  /** Ends all live sessions that match; returns the ids it ended. */
+  revokeMatching(filter: SessionFilter, now: EpochSeconds, reason: string): Promise<string[]>
+  /** Newest first. */
+  list(filter: SessionFilter, limit: number): Promise<Session[]>
+  /** Deletes at most `limit` sessions that ended before `before`; returns how many. */
+  prune(before: EpochSeconds, limit: number): Promise<number>
+}

@@ -1,0 +1,58 @@
+/**
+ * The database as everything above sees it: two verbs. Must not know: any table. An engine implements this
+ * file and nothing else; `store/index.ts` has the line that chooses it.
+ */
+
+export type Param = string | number | null
+
+export interface Step {
+  readonly sql: string
+  readonly params?: readonly Param[]
+  /** How many rows this step must touch; otherwise the whole batch is undone and answers false. */
+  readonly rows?: number
+}
+
+/**
+ * Both verbs take portable SQL with `$1`, `$2` … There is no transaction object: one that stayed open across
+ * an `await` would, on a single connection, swallow another request's write and undo it with its own.
+ */
+export interface Db {
+  /** A single reading statement. */
+  query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): Promise<Row[]>
+
+  /**
+   * All steps or none, durable (flushed to disk) when the promise resolves.
+   * False if a step touched another number of rows than it must, and then nothing has changed.
+   * @throws {ConstraintViolation} if a key was taken (nothing has changed)
+   * @throws {StoreUnavailable} if the store cannot do it now: locked, full, read-only, gone
+   */
+  batch(steps: readonly Step[]): Promise<boolean>
+
+  close(): Promise<void>
+}
+
+/** A primary or unique key was already taken, or a row that is referred to does not exist. */
+export class ConstraintViolation extends Error {
+  constructor(cause: unknown) {
+    super('a constraint of the store was violated', { cause })
+    this.name = 'ConstraintViolation'
+  }
+}
+
+/** The store cannot answer now. Nothing was changed; the caller may try again after `retryAfter` seconds. */
+export class StoreUnavailable extends Error {
+  readonly retryAfter: number
+  constructor(cause: unknown, retryAfter = 1) {
+    super('the store is not available', { cause })
+    this.name = 'StoreUnavailable'
+    this.retryAfter = retryAfter
+  }
+}
+
+/** The store was opened and is not what it should be: newer than the program, damaged, empty. */
+export class StoreUnusable extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause })
+    this.name = 'StoreUnusable'
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Opens a store. Owns the choice of engine and the list of aggregates; must not know what they are for.
+ * A new table: `contracts/x.ts`, `sql/x.ts`, a migration, a contract suite, and a line below.
+ */
+import type { ApiStore } from './contracts/apis.ts'
+import type { ClientStore } from './contracts/clients.ts'
+import type { RevisionStore } from './contracts/revisions.ts'
+import type { RevokedTokenStore } from './contracts/revoked-tokens.ts'
+import type { RingStore } from './contracts/ring.ts'
+import type { RoleStore } from './contracts/roles.ts'
+import type { SessionStore } from './contracts/sessions.ts'
+import type { SingleUseStore } from './contracts/single-use.ts'
+import type { FamiliarStore, ThrottleStore } from './contracts/throttle.ts'
+import type { UserStore } from './contracts/users.ts'
+import type { Db } from './db.ts'
+import { createApiStore } from './sql/apis.ts'
+import { createClientStore } from './sql/clients.ts'
+import { createRevisionStore } from './sql/revisions.ts'
+import { createRevokedTokenStore } from './sql/revoked-tokens.ts'
+import { createRingStore } from './sql/ring.ts'
+import { createRoleStore } from './sql/roles.ts'
+import { createSessionStore } from './sql/sessions.ts'
+import { createSingleUseStore } from './sql/single-use.ts'
+import { createFamiliarStore, createThrottleStore } from './sql/throttle.ts'
+import { createUserStore } from './sql/users.ts'
+import { openSqlite } from './sqlite.ts'
+
+export interface Store {
+  readonly db: Db
+  readonly revisions: RevisionStore
+  readonly ring: RingStore
+  readonly apis: ApiStore
+  readonly clients: ClientStore
+  readonly roles: RoleStore
+  readonly users: UserStore
+  readonly sessions: SessionStore
+  readonly singleUse: SingleUseStore
+  readonly revokedTokens: RevokedTokenStore
+  readonly throttle: ThrottleStore
+  readonly familiar: FamiliarStore
+}
+
+/**
+ * @param url as in `KEYTURN_DATABASE_URL`
+ * @throws {StoreUnusable} if it is no database, or cannot be made or opened
+ */
+export function openDb(url: string): Db {
+  return openSqlite(url.replace(/^sqlite:(\/\/(?=\/))?/, ''))
+}
+
+export function createStore(db: Db): Store {
+  return {
+    db,
+    revisions: createRevisionStore(db),
+    ring: createRingStore(db),
+    apis: createApiStore(db),
+    clients: createClientStore(db),
+    roles: createRoleStore(db),
+    users: createUserStore(db),
+    sessions: createSessionStore(db),
+    singleUse: createSingleUseStore(db),
+    revokedTokens: createRevokedTokenStore(db),
+    throttle: createThrottleStore(db),
+    familiar: createFamiliarStore(db),
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Brings a store's schema up to date. Must not know: any engine. A step is a file in `migrations/`, applied in
+ * one batch with the row that marks it, so that a kill leaves it done or not begun; that row is also the lock:
+ * of two runners, the second finds it taken and its whole batch is undone.
+ */
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
+import type { Clock } from '../system.ts'
+import { type Db, StoreUnusable } from './db.ts'
+
+const FOLDER = new URL('../../migrations/', import.meta.url)
+
+export interface Migration {
+  readonly name: string
+  readonly checksum: string
+  readonly statements: readonly string[]
+}
+
+export interface MigrationStatus {
+  readonly name: string
+  readonly applied_at: number | null
+}
+
+export function readMigrations(folder: URL = FOLDER): Migration[] {
+  return readdirSync(folder)
+    .filter((file) => /^\d{4}_[a-z0-9_]+\.sql$/.test(file))
+    .sort()
+    .map((file) => {
+      const sql = readFileSync(new URL(file, folder), 'utf8')
+      return {
+        name: file.replace(/\.sql$/, ''),
+        checksum: createHash('sha256').update(sql).digest('base64url'),
+        statements: split(sql),
+      }
+    })
+}
+
+/** Statements end with `;` at the end of a line; comments are whole lines. */
+function split(sql: string): string[] {
+  return sql
+    .split('\n')
+    .filter((line) => !line.startsWith('--'))
+    .join('\n')
+    .split(/;\s*\n/)
+    .map((statement) => statement.trim())
+    .filter((statement) => statement !== '')
+}
+
+/**
+ * Applies what is missing and says what was applied by this call.
+ * @throws {StoreUnusable} if the store was written by a newer program, or a migration was changed afterwards
+ */
+export async function migrate(
+  db: Db,
+  clock: Clock,
+  migrations: readonly Migration[] = readMigrations(),
+): Promise<string[]> {
+  await db.batch([
+    {
+      sql: `CREATE TABLE IF NOT EXISTS schema_migrations
+              (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)`,
+    },
+  ])
+  const done: string[] = []
+  for (const migration of await pending(db, migrations)) {
+    const mark = {
+      sql: `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ($1, $2, $3)
+            ON CONFLICT (name) DO NOTHING`,
+      params: [migration.name, migration.checksum, clock.now()],
+      rows: 1,
+    }
+    const steps = migration.statements.map((sql) => ({ sql }))
+    if (await db.batch([mark, ...steps])) done.push(migration.name)
+  }
+  return done
+}
+
+/** @throws {StoreUnusable} as `migrate` */
+export async function migrationStatus(
+  db: Db,
+  migrations: readonly Migration[] = readMigrations(),
+): Promise<MigrationStatus[]> {
+  const applied = await readApplied(db)
+  check(applied, migrations)
+  return migrations.map(({ name }) => ({ name, applied_at: applied.get(name)?.applied_at ?? null }))
+}
+
+interface Applied {
+  readonly name: string
+  readonly checksum: string
+  readonly applied_at: number
+}
+
+async function pending(db: Db, migrations: readonly Migration[]): Promise<Migration[]> {
+  const applied = await readApplied(db)
+  check(applied, migrations)
+  return migrations.filter(({ name }) => !applied.has(name))
+}
+
+async function readApplied(db: Db): Promise<Map<string, Applied>> {
+  try {
+    const rows = await db.query<Applied>(
+      'SELECT name, checksum, applied_at FROM schema_migrations ORDER BY name',
+    )
+    return new Map(rows.map((row) => [row.name, row]))
+  } catch (error) {
+    if (/no such table|does not exist/.test((error as Error).message)) return new Map()
+    throw error
+  }
+}
+
+function check(applied: ReadonlyMap<string, Applied>, migrations: readonly Migration[]): void {
+  const known = new Map(migrations.map((migration) => [migration.name, migration]))
+  for (const { name, checksum } of applied.values()) {
+    const migration = known.get(name)
+    if (!migration) {
+      throw new StoreUnusable(`the database is newer than this program (it has ${name}): upgrade keyturn`)
+    }
+    if (migration.checksum !== checksum) {
+      throw new StoreUnusable(`migration ${name} was changed after it had been applied`)
+    }
+  }
+}

@@ -1,0 +1,102 @@
+import type { Api, ApiStore } from '../contracts/apis.ts'
+import { ConstraintViolation, type Db, type Param, type Step } from '../db.ts'
+import { registryChanged } from './revisions.ts'
+
+interface ApiRow {
+  identifier: string
+  access_token_ttl: number | null
+  created_at: number
+  scope: string | null
+}
+
+export function createApiStore(db: Db): ApiStore {
+  async function select(where: string, params: Param[]): Promise<Api[]> {
+    const rows = await db.query<ApiRow>(
+      `SELECT a.identifier, a.access_token_ttl, a.created_at, s.scope
+         FROM apis a LEFT JOIN api_scopes s ON s.api = a.identifier
+        ${where} ORDER BY a.created_at, a.identifier, s.position`,
+      params,
+    )
+    return group(rows)
+  }
+
+  return {
+    async find(identifier) {
+      const [api] = await select('WHERE a.identifier = $1', [identifier])
+      return api ?? null
+    },
+
+    list: () => select('', []),
+
+    insert(api) {
+      return unlessTaken(
+        db.batch([
+          {
+            sql: `INSERT INTO apis (identifier, access_token_ttl, created_at) VALUES ($1, $2, $3)
+                  ON CONFLICT (identifier) DO NOTHING`,
+            params: [api.identifier, api.accessTokenTtl, api.createdAt],
+            rows: 1,
+          },
+          ...insertScopes(api),
+          registryChanged,
+        ]),
+      )
+    },
+
+    replace(api) {
+      return unlessTaken(
+        db.batch([
+          {
+            sql: 'UPDATE apis SET access_token_ttl = $2 WHERE identifier = $1',
+            params: [api.identifier, api.accessTokenTtl],
+            rows: 1,
+          },
+          { sql: 'DELETE FROM api_scopes WHERE api = $1', params: [api.identifier] },
+          ...insertScopes(api),
+          registryChanged,
+        ]),
+      )
+    },
+
+    delete(identifier) {
+      return db.batch([
+        { sql: 'DELETE FROM apis WHERE identifier = $1', params: [identifier], rows: 1 },
+        registryChanged,
+      ])
+    },
+  }
+}
+
+function insertScopes(api: Api): Step[] {
+  return api.scopes.map((scope, position) => ({
+    sql: 'INSERT INTO api_scopes (scope, api, position) VALUES ($1, $2, $3)',
+    params: [scope, api.identifier, position],
+  }))
+}
+
+async function unlessTaken(outcome: Promise<boolean>): Promise<boolean> {
+  try {
+    return await outcome
+  } catch (error) {
+    if (error instanceof ConstraintViolation) return false
+    throw error
+  }
+}
+
+function group(rows: readonly ApiRow[]): Api[] {
+  const apis = new Map<string, Api & { scopes: string[] }>()
+  for (const row of rows) {
+    let api = apis.get(row.identifier)
+    if (!api) {
+      api = {
+        identifier: row.identifier,
+        scopes: [],
+        accessTokenTtl: row.access_token_ttl,
+        createdAt: row.created_at,
+      }
+      apis.set(row.identifier, api)
+    }
+    if (row.scope !== null) api.scopes.push(row.scope)
+  }
+  return [...apis.values()]
+}

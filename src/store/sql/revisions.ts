@@ -1,0 +1,17 @@
+import type { RevisionStore } from '../contracts/revisions.ts'
+import type { Db, Step } from '../db.ts'
+
+export function createRevisionStore(db: Db): RevisionStore {
+  return {
+    async read() {
+      const [row] = await db.query<{ ring: number | null; registry: number }>(
+        `SELECT (SELECT version FROM ring WHERE id = 'main') AS ring,
+                (SELECT value FROM revisions WHERE name = 'registry') AS registry`,
+      )
+      return { ring: row?.ring ?? 0, registry: row?.registry ?? 0 }
+    },
+  }
+}
+
+/** Belongs into every batch that changes clients, APIs or roles. */
+export const registryChanged: Step = { sql: `UPDATE revisions SET value = value + 1 WHERE name = 'registry'` }

@@ -1,0 +1,148 @@
+import type { KeyState, PublicJwk, RingKey, RingStore } from '../contracts/ring.ts'
+import { ConstraintViolation, type Db, type Step } from '../db.ts'
+
+interface KeyRow {
+  kid: string
+  alg: string
+  state: KeyState
+  public_jwk: string
+  sealed: string | null
+  created_at: number
+  published_at: number
+  published_in: number
+  signs_from: number | null
+  stopped_at: number | null
+  tokens_until: number
+  left_at: number | null
+}
+
+export function createRingStore(db: Db): RingStore {
+  return {
+    async read() {
+      // One statement, so that version and keys are of one moment.
+      const rows = await db.query<KeyRow & { version: number; ring_created_at: number }>(
+        `SELECT r.version, r.created_at AS ring_created_at, k.*
+           FROM ring r JOIN ring_keys k ON 1 = 1
+          WHERE r.id = 'main' ORDER BY k.published_at, k.kid`,
+      )
+      const [first] = rows
+      if (!first) return null
+      return { version: first.version, createdAt: first.ring_created_at, keys: rows.map(toKey) }
+    },
+
+    async create(ring) {
+      try {
+        return await db.batch([
+          {
+            sql: `INSERT INTO ring (id, version, created_at) VALUES ('main', $1, $2) ON CONFLICT (id) DO NOTHING`,
+            params: [ring.version, ring.createdAt],
+            rows: 1,
+          },
+          ...ring.keys.map(insertKey),
+        ])
+      } catch (error) {
+        if (error instanceof ConstraintViolation) return false
+        throw error
+      }
+    },
+
+    async replace(seen, successor) {
+      const before = new Map(seen.keys.map((key) => [key.kid, key]))
+      const bumped: Step = {
+        sql: `UPDATE ring SET version = $1 WHERE id = 'main' AND version = $2`,
+        params: [successor.version, seen.version],
+        rows: 1,
+      }
+      // First what leaves a state, then what enters it: the indexes allow one active and one next key.
+      const updates = successor.keys.filter((key) => before.has(key.kid)).sort(leavingFirst)
+      const inserts = successor.keys.filter((key) => !before.has(key.kid))
+      return db.batch([bumped, ...updates.map((key) => updateKey(key, before)), ...inserts.map(insertKey)])
+    },
+
+    extendTokensUntil(kid, until) {
+      return db.batch([
+        {
+          sql: `UPDATE ring_keys SET tokens_until = CASE WHEN tokens_until < $2 THEN $2 ELSE tokens_until END
+                 WHERE kid = $1 AND state IN ('active', 'retiring')`,
+          params: [kid, until],
+          rows: 1,
+        },
+      ])
+    },
+
+    replaceSealed(seen, sealed) {
+      return db.batch([
+        {
+          sql: `UPDATE ring SET version = version + 1 WHERE id = 'main' AND version = $1`,
+          params: [seen.version],
+          rows: 1,
+        },
+        ...[...sealed].map(([kid, text]) => ({
+          sql: 'UPDATE ring_keys SET sealed = $2 WHERE kid = $1 AND sealed IS NOT NULL',
+          params: [kid, text],
+          rows: 1,
+        })),
+      ])
+    },
+  }
+}
+
+const ORDER: readonly KeyState[] = ['revoked', 'retired', 'retiring', 'active', 'next']
+const leavingFirst = (a: RingKey, b: RingKey): number => ORDER.indexOf(a.state) - ORDER.indexOf(b.state)
+
+function insertKey(key: RingKey): Step {
+  return {
+    sql: `INSERT INTO ring_keys (kid, alg, state, public_jwk, sealed, created_at, published_at, published_in,
+                                 signs_from, stopped_at, tokens_until, left_at)
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    params: [
+      key.kid,
+      key.alg,
+      key.state,
+      JSON.stringify(key.publicJwk),
+      key.sealed,
+      key.createdAt,
+      key.publishedAt,
+      key.publishedIn,
+      key.signsFrom,
+      key.stoppedAt,
+      key.tokensUntil,
+      key.leftAt,
+    ],
+  }
+}
+
+/** Guarded by `tokens_until`: a token signed meanwhile must not lose its key. */
+function updateKey(key: RingKey, before: ReadonlyMap<string, RingKey>): Step {
+  return {
+    sql: `UPDATE ring_keys SET state = $2, sealed = $3, signs_from = $4, stopped_at = $5, left_at = $6
+           WHERE kid = $1 AND tokens_until = $7`,
+    params: [
+      key.kid,
+      key.state,
+      key.sealed,
+      key.signsFrom,
+      key.stoppedAt,
+      key.leftAt,
+      before.get(key.kid)?.tokensUntil ?? 0,
+    ],
+    rows: 1,
+  }
+}
+
+function toKey(row: KeyRow): RingKey {
+  return {
+    kid: row.kid,
+    alg: row.alg,
+    state: row.state,
+    publicJwk: JSON.parse(row.public_jwk) as PublicJwk,
+    sealed: row.sealed,
+    createdAt: row.created_at,
+    publishedAt: row.published_at,
+    publishedIn: row.published_in,
+    signsFrom: row.signs_from,
+    stoppedAt: row.stopped_at,
+    tokensUntil: row.tokens_until,
+    leftAt: row.left_at,
+  }
+}

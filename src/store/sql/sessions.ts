@@ -1,0 +1,132 @@
+import type { Session, SessionFilter, SessionStore } from '../contracts/sessions.ts'
+import type { Db, Param } from '../db.ts'
+import { pruneExpired } from './prune.ts'
+
+interface SessionRow {
+  id: string
+  client_id: string
+  user_id: string
+  scope: string
+  audience: string
+  generation: number
+  rotated_at: number
+  created_at: number
+  auth_time: number
+  expires_at: number
+  idle_expires_at: number
+  revoked_at: number | null
+  revoked_for: string | null
+}
+
+export function createSessionStore(db: Db): SessionStore {
+  return {
+    async insert(session) {
+      await db.batch([
+        {
+          sql: `INSERT INTO sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
+                                      auth_time, expires_at, idle_expires_at, revoked_at, revoked_for)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+          params: [
+            session.id,
+            session.clientId,
+            session.userId,
+            session.scopes.join(' '),
+            session.audience,
+            session.generation,
+            session.rotatedAt,
+            session.createdAt,
+            session.authTime,
+            session.expiresAt,
+            session.idleExpiresAt,
+            session.revokedAt,
+            session.revokedFor,
+          ],
+        },
+      ])
+    },
+
+    async find(id) {
+      const [row] = await db.query<SessionRow>('SELECT * FROM sessions WHERE id = $1', [id])
+      return row ? toSession(row) : null
+    },
+
+    rotate(id, generation, now, idleExpiresAt) {
+      return db.batch([
+        {
+          sql: `UPDATE sessions SET generation = generation + 1, rotated_at = $3, idle_expires_at = $4
+                 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL`,
+          params: [id, generation, now, idleExpiresAt],
+          rows: 1,
+        },
+      ])
+    },
+
+    revoke(id, now, reason) {
+      return db.batch([
+        {
+          sql: 'UPDATE sessions SET revoked_at = $2, revoked_for = $3 WHERE id = $1 AND revoked_at IS NULL',
+          params: [id, now, reason],
+          rows: 1,
+        },
+      ])
+    },
+
+    async revokeMatching(filter, now, reason) {
+      const { where, params } = matching(filter)
+      const rows = await db.query<{ id: string }>(
+        `SELECT id FROM sessions ${where} AND revoked_at IS NULL`,
+        params,
+      )
+      await db.batch([
+        {
+          sql: `UPDATE sessions SET revoked_at = $${params.length + 1}, revoked_for = $${params.length + 2}
+                 ${where} AND revoked_at IS NULL`,
+          params: [...params, now, reason],
+        },
+      ])
+      return rows.map((row) => row.id)
+    },
+
+    async list(filter, limit) {
+      const { where, params } = matching(filter)
+      const rows = await db.query<SessionRow>(
+        `SELECT * FROM sessions ${where} ORDER BY created_at DESC, id LIMIT $${params.length + 1}`,
+        [...params, limit],
+      )
+      return rows.map(toSession)
+    },
+
+    prune: (before, limit) =>
+      pruneExpired(db, { table: 'sessions', key: 'id', end: 'idle_expires_at' }, before, limit),
+  }
+}
+
+function matching(filter: SessionFilter): { where: string; params: Param[] } {
+  const conditions = ['1 = 1']
+  const params: Param[] = []
+  const columns = { id: filter.id, user_id: filter.userId, client_id: filter.clientId }
+  for (const [column, value] of Object.entries(columns)) {
+    if (value === undefined) continue
+    params.push(value)
+    conditions.push(`${column} = $${params.length}`)
+  }
+  return { where: `WHERE ${conditions.join(' AND ')}`, params }
+}
+
+function toSession(row: SessionRow): Session {
+  return {
+    id: row.id,
+    clientId: row.client_id,
+    userId: row.user_id,
+    scopes: row.scope.split(' ').filter(Boolean),
+    audience: row.audience,
+    generation: row.generation,
+    rotatedAt: row.rotated_at,
+    createdAt: row.created_at,
+    authTime: row.auth_time,
+    expiresAt: row.expires_at,
+    idleExpiresAt: row.idle_expires_at,
+    revokedAt: row.revoked_at,
+    revokedFor: row.revoked_for,
+  }
+}

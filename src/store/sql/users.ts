@@ -1,0 +1,116 @@
+import type { User, UserStore } from '../contracts/users.ts'
+import { ConstraintViolation, type Db, type Param } from '../db.ts'
+
+interface UserRow {
+  id: string
+  username: string
+  email: string | null
+  password_hash: string
+  disabled: number
+  created_at: number
+  role: string | null
+}
+
+export function createUserStore(db: Db): UserStore {
+  async function select(where: string, params: Param[]): Promise<User[]> {
+    const rows = await db.query<UserRow>(
+      `SELECT u.id, u.username, u.email, u.password_hash, u.disabled, u.created_at, r.role
+         FROM users u LEFT JOIN user_roles r ON r.user_id = u.id
+        ${where} ORDER BY u.created_at, u.id, r.role`,
+      params,
+    )
+    return group(rows)
+  }
+
+  async function insertOrFalse(steps: Parameters<Db['batch']>[0]): Promise<boolean> {
+    try {
+      return await db.batch(steps)
+    } catch (error) {
+      if (error instanceof ConstraintViolation) return false
+      throw error
+    }
+  }
+
+  const insertRole = (id: string, role: string) => ({
+    sql: 'INSERT INTO user_roles (user_id, role) VALUES ($1, $2)',
+    params: [id, role],
+  })
+
+  return {
+    async find(id) {
+      const [user] = await select('WHERE u.id = $1', [id])
+      return user ?? null
+    },
+
+    async findByUsername(username) {
+      const [user] = await select('WHERE u.username = $1', [username])
+      return user ?? null
+    },
+
+    list: () => select('', []),
+
+    insert(user) {
+      return insertOrFalse([
+        {
+          sql: `INSERT INTO users (id, username, email, password_hash, disabled, created_at)
+                VALUES ($1, $2, $3, $4, $5, $6)`,
+          params: [
+            user.id,
+            user.username,
+            user.email,
+            user.passwordHash,
+            user.disabled ? 1 : 0,
+            user.createdAt,
+          ],
+        },
+        ...user.roles.map((role) => insertRole(user.id, role)),
+      ])
+    },
+
+    setPasswordHash(id, passwordHash, seen) {
+      const guard = seen === undefined ? '' : ' AND password_hash = $3'
+      return db.batch([
+        {
+          sql: `UPDATE users SET password_hash = $2 WHERE id = $1${guard}`,
+          params: seen === undefined ? [id, passwordHash] : [id, passwordHash, seen],
+          rows: 1,
+        },
+      ])
+    },
+
+    setDisabled(id, disabled) {
+      return db.batch([
+        { sql: 'UPDATE users SET disabled = $2 WHERE id = $1', params: [id, disabled ? 1 : 0], rows: 1 },
+      ])
+    },
+
+    addRole: (id, role) => insertOrFalse([insertRole(id, role)]),
+
+    removeRole(id, role) {
+      return db.batch([
+        { sql: 'DELETE FROM user_roles WHERE user_id = $1 AND role = $2', params: [id, role], rows: 1 },
+      ])
+    },
+  }
+}
+
+function group(rows: readonly UserRow[]): User[] {
+  const users = new Map<string, User & { roles: string[] }>()
+  for (const row of rows) {
+    let user = users.get(row.id)
+    if (!user) {
+      user = {
+        id: row.id,
+        username: row.username,
+        email: row.email,
+        passwordHash: row.password_hash,
+        roles: [],
+        disabled: row.disabled === 1,
+        createdAt: row.created_at,
+      }
+      users.set(row.id, user)
+    }
+    if (row.role !== null) user.roles.push(row.role)
+  }
+  return [...users.values()]
+}

@@ -1,0 +1,47 @@
+import type { Authorization } from '../oauth/authorization.ts'
+import type { EpochSeconds } from '../system.ts'
+
+/** RFC 9068 §2.1. */
+export const ACCESS_TOKEN_TYPE = 'at+jwt'
+
+/** RFC 9068 §2.2, with `roles` (§2.2.3.1), `auth_time` (§2.2.1) and `sid` for people. */
+export interface AccessTokenClaims {
+  iss: string
+  sub: string
+  aud: string
+  client_id: string
+  iat: EpochSeconds
+  exp: EpochSeconds
+  jti: string
+  scope?: string
+  roles?: readonly string[]
+  auth_time?: EpochSeconds
+  sid?: string
+  [claim: string]: unknown
+}
+
+interface Minting {
+  readonly issuer: string
+  readonly now: EpochSeconds
+  readonly jti: string
+}
+
+export function accessTokenClaims(granted: Authorization, { issuer, now, jti }: Minting): AccessTokenClaims {
+  const { client, user, audience, scopes } = granted
+  const claims: AccessTokenClaims = {
+    iss: issuer,
+    sub: user?.userId ?? client.id,
+    aud: audience,
+    client_id: client.id,
+    iat: now,
+    exp: Math.min(now + granted.accessTokenTtl, granted.notAfter ?? Number.POSITIVE_INFINITY),
+    jti,
+  }
+  if (scopes.length > 0) claims.scope = scopes.join(' ')
+  if (user) {
+    claims.roles = user.roles
+    claims.auth_time = user.authTime
+    claims.sid = user.sessionId
+  }
+  return claims
+}

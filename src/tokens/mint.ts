@@ -1,0 +1,49 @@
+/**
+ * Authorization → the token response of RFC 6749 §5.1. The only place where a token comes into being; must not
+ * know which grant asked for it.
+ */
+import type { Signer } from '../keys/signer.ts'
+import type { Authorization } from '../oauth/authorization.ts'
+import type { Clock, Random } from '../system.ts'
+import { ACCESS_TOKEN_TYPE, accessTokenClaims } from './access-token.ts'
+import type { RefreshTokenCodec } from './refresh-token.ts'
+
+export interface TokenResponse {
+  access_token: string
+  token_type: 'Bearer'
+  expires_in: number
+  scope?: string
+  refresh_token?: string
+}
+
+export interface Minted {
+  readonly response: TokenResponse
+  /** For the audit trail. */
+  readonly jti: string
+  readonly sub: string
+}
+
+export type Mint = (granted: Authorization) => Promise<Minted>
+
+export interface MintDeps {
+  readonly signer: Signer
+  readonly refreshTokens: RefreshTokenCodec
+  readonly clock: Clock
+  readonly random: Random
+  readonly issuer: string
+}
+
+export function createMint({ signer, refreshTokens, clock, random, issuer }: MintDeps): Mint {
+  return async (granted) => {
+    const now = clock.now()
+    const claims = accessTokenClaims(granted, { issuer, now, jti: random.id() })
+    const response: TokenResponse = {
+      access_token: await signer.sign(ACCESS_TOKEN_TYPE, claims),
+      token_type: 'Bearer',
+      expires_in: claims.exp - now,
+    }
+    if (claims.scope !== undefined) response.scope = claims.scope
+    if (granted.refresh) response.refresh_token = refreshTokens.write(granted.refresh)
+    return { response, jti: claims.jti, sub: claims.sub }
+  }
+}

@@ -1,0 +1,21 @@
+import type { Clock, EpochSeconds, Seconds } from '../../src/system.ts'
+
+/** A clock that stands still until it is told to go on. */
+export interface TestClock extends Clock {
+  tick(seconds: Seconds): void
+  set(at: EpochSeconds): void
+}
+
+/** Starts at a whole, recent time: libraries that look at the real clock must not find tokens of the future. */
+export function testClock(start: EpochSeconds = Math.floor(Date.now() / 1000)): TestClock {
+  let now = start
+  return {
+    now: () => now,
+    tick(seconds) {
+      now += seconds
+    },
+    set(at) {
+      now = at
+    },
+  }
+}

@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto'
+import type { FastifyBaseLogger, FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
+import { createApp } from '../../src/app.ts'
+import { type Config, loadConfig } from '../../src/config/load.ts'
+import { openBase, openKeys, openServer, type ServerDeps, type System } from '../../src/deps.ts'
+import { createStore, openDb, type Store } from '../../src/store/index.ts'
+import { type TestClock, testClock } from './clock.ts'
+import { type TestLogger, testLogger } from './log.ts'
+
+export const ISSUER = 'https://issuer.test'
+
+export interface TestServer {
+  readonly app: FastifyInstance
+  readonly config: Config
+  readonly clock: TestClock
+  readonly logger: TestLogger
+  readonly store: Store
+  readonly deps: ServerDeps
+  /** One request, without a socket. */
+  inject(options: InjectOptions): Promise<LightMyRequestResponse>
+  /** What a running server does a few times a second: follow, then do what is due. */
+  follow(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface TestServerOptions extends Partial<Omit<System, 'clock' | 'logger'>> {
+  /** Settings without the prefix, e.g. `{ REFRESH_GRACE: '5s' }`. */
+  readonly settings?: Record<string, string>
+  readonly clock?: TestClock
+  /** A file keeps the store across servers; without it the store is in memory. */
+  readonly database?: string
+  readonly masterKey?: string
+  readonly problem?: () => string | null
+}
+
+export function testConfig(settings: Record<string, string> = {}): Config {
+  const env = Object.fromEntries(Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value]))
+  // A folder without a .env file.
+  return loadConfig(
+    { KEYTURN_ISSUER: ISSUER, KEYTURN_DATABASE_URL: 'sqlite::memory:', ...env },
+    '/nonexistent',
+  )
+}
+
+/** A whole server in this process, on a store of its own, with a clock of its own. Close it with `t.teardown`. */
+export async function testServer(options: TestServerOptions = {}): Promise<TestServer> {
+  const { clock = testClock(), settings, database, masterKey, problem, ...system } = options
+  const logger = testLogger()
+  const config = testConfig({
+    MASTER_KEY: masterKey ?? randomBytes(32).toString('base64url'),
+    ...(database === undefined ? {} : { DATABASE_URL: `sqlite:${database}` }),
+    ...settings,
+  })
+  const machine: System = { ...system, clock, logger }
+  const base = await openBase(config, machine, 'apply')
+  const keys = await openKeys(base)
+  const deps = await openServer(base, keys, machine, problem ? { problem } : {})
+  const app = await createApp({
+    services: deps.services,
+    logger: logger as unknown as FastifyBaseLogger,
+    random: base.random,
+  })
+  await app.ready()
+  return {
+    app,
+    config,
+    clock,
+    logger,
+    store: base.store,
+    deps,
+    inject: (request) => app.inject(request),
+    async follow() {
+      await deps.duties.follow()
+      await deps.duties.maintain()
+    },
+    async close() {
+      await app.close()
+      await base.store.db.close()
+    },
+  }
+}
+
+/** A store of its own in memory, with the schema, for tests that need no server. */
+export function memoryStore(): Store {
+  return createStore(openDb('sqlite::memory:'))
+}
