@@ -11,10 +11,11 @@ import { type Audit, createAudit } from './audit.ts'
 import type { Config } from './config/load.ts'
 import type { Duties } from './follow.ts'
 import type { Services } from './http/services.ts'
-import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
-import { ensureRing, maintainRing } from './keys/rotate.ts'
 import { type LiveRing, openLiveRing } from './keys/live-ring.ts'
 import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from './keys/master-key.ts'
+import { activeKey } from './keys/ring.ts'
+import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
+import { ensureRing, maintainRing } from './keys/rotate.ts'
 import { createSealer } from './keys/seal.ts'
 import { createSigner } from './keys/signer.ts'
 import { createClientKeys, type FetchJwks } from './oauth/client-auth/client-keys.ts'
@@ -90,12 +91,19 @@ export interface Keys extends RotateDeps {
 /**
  * The master key and the ring, made now if this is the first start.
  * @throws {MasterKeyProblem} never makes a new master key for a ring that was sealed with another
+ * @throws {SealBroken} if the master key does not open the ring
  */
 export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys> {
   const { config, store, random, clock, audit, failpoint } = base
-  const firstStart = (await store.ring.read()) === null
+  const existing = await store.ring.read()
+  const firstStart = existing === null
   const masterKey = config.masterKey ?? readMasterKey(config.keysDir) ?? makeMasterKey()
   const sealer = createSealer(masterKey, random)
+  // Before anything is sealed: a key sealed with another master key would break the ring for every node.
+  if (existing) {
+    const active = activeKey(existing)
+    sealer.open(active.kid, active.sealed ?? '')
+  }
   const policy = {
     verifierCache: config.verifierCache,
     keyRotation: config.keyRotation,

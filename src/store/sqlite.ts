@@ -150,6 +150,8 @@ function open(file: string): Database.Database {
     // better-sqlite3's build defaults to NORMAL in WAL mode, where a power cut may take back an answered
     // commit: a revoked token would be good again.
     db.pragma('synchronous = FULL')
+    // What is erased, such as the private half of a key, is overwritten and not only forgotten.
+    db.pragma('secure_delete = ON')
     db.pragma('foreign_keys = ON')
     db.pragma('trusted_schema = OFF')
     return db
