@@ -1,0 +1,109 @@
+/** One round: load on one server, every answer checked, one of them verified as a stranger would. */
+import autocannon from 'autocannon'
+import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { cpuSeconds } from './cpu.ts'
+import { API, basic, SCOPE, type Subject } from './subject.ts'
+
+export interface Load {
+  readonly connections: number
+  readonly seconds: number
+}
+
+export interface Measurement {
+  readonly perSecond: number
+  readonly answers: number
+  /** Milliseconds. */
+  readonly p50: number
+  readonly p99: number
+  /** Processor time of the server's process for one answer, in microseconds; null where it cannot be read. */
+  readonly cpuMicros: number | null
+}
+
+/** Turns one load into requests; called once a connection. */
+type Prepare = (subject: Subject, load: Load) => Promise<(client: autocannon.Client) => void>
+
+export interface Scenario {
+  readonly name: string
+  readonly prepare: Prepare
+}
+
+/** The same bytes again and again: the client asks for a token of its own. */
+export const clientCredentials: Scenario = {
+  name: 'client_credentials',
+  async prepare() {
+    const body = new URLSearchParams({ grant_type: 'client_credentials', scope: SCOPE }).toString()
+    return (client) => client.setBody(body)
+  },
+}
+
+/** Each connection is a session that refreshes with what its last refresh gave it. */
+export const refresh: Scenario = {
+  name: 'refresh_token',
+  async prepare(subject, { connections }) {
+    const tokens = (await subject.refreshTokens?.(connections)) ?? []
+    return (client) => {
+      let token = tokens.pop() ?? ''
+      client.setRequests([
+        {
+          setupRequest: (request) => ({
+            ...request,
+            body: `grant_type=refresh_token&refresh_token=${token}`,
+          }),
+          onResponse: (_status, body) => {
+            token = /"refresh_token":"([^"]+)"/.exec(body)?.[1] ?? ''
+          },
+        },
+      ])
+    }
+  },
+}
+
+/** @throws if a single answer is not 200 with a JWT, or if the last one does not verify */
+export async function measure(subject: Subject, scenario: Scenario, load: Load): Promise<Measurement> {
+  let last = ''
+  const setupClient = await scenario.prepare(subject, load)
+  const before = cpuSeconds(subject.pid)
+  const result = await autocannon({
+    url: subject.tokenUrl,
+    method: 'POST',
+    connections: load.connections,
+    duration: load.seconds,
+    headers: {
+      authorization: basic(subject.secret),
+      'content-type': 'application/x-www-form-urlencoded',
+    },
+    setupClient,
+    verifyBody: (body) => {
+      last = String(body)
+      return last.includes('"access_token":"eyJ')
+    },
+  })
+  const after = cpuSeconds(subject.pid)
+  const answers = result['2xx']
+  const { non2xx, errors, timeouts, mismatches } = result
+  if (non2xx + errors + timeouts + mismatches > 0 || answers === 0) {
+    const counts = JSON.stringify({ answers, non2xx, errors, timeouts, mismatches })
+    throw new Error(`${subject.name}, ${scenario.name}: not every answer was a token: ${counts}\n${last}`)
+  }
+  await verify(subject, last)
+  return {
+    perSecond: answers / result.duration,
+    answers,
+    p50: result.latency.p50,
+    p99: result.latency.p99,
+    cpuMicros: before === null || after === null ? null : ((after - before) * 1e6) / answers,
+  }
+}
+
+async function verify(subject: Subject, body: string): Promise<void> {
+  const { access_token: token } = JSON.parse(body) as { access_token: string }
+  const { payload, protectedHeader } = await jwtVerify(token, createRemoteJWKSet(new URL(subject.jwksUrl)), {
+    issuer: subject.issuer,
+    audience: API,
+    algorithms: ['RS256'],
+    typ: 'at+jwt',
+    requiredClaims: ['sub', 'client_id', 'iat', 'exp', 'jti'],
+  })
+  if (payload.scope !== SCOPE) throw new Error(`${subject.name}: scope is ${payload.scope}`)
+  if (!protectedHeader.kid) throw new Error(`${subject.name}: no kid`)
+}

@@ -1,0 +1,140 @@
+/**
+ * `npm run bench`: Keyturn beside oidc-provider and beside a bare route with one signature. Each server is a
+ * process of its own, this process makes the load, and the rounds take turns, so that a machine that slows down
+ * slows all of them.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, cpus, tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { clientCredentials, type Measurement, measure, refresh, type Scenario } from './measure.ts'
+import { asTable, report, type ScenarioReport } from './report.ts'
+import { startKeyturn } from './servers/keyturn.ts'
+import { type Subject, startProgram, stop } from './subject.ts'
+
+const HELP = `npm run bench -- [options]
+
+  --rounds <n>        rounds of each server, in turn (5)
+  --seconds <n>       length of a round (4)
+  --connections <n>   requests in flight, the same for all (16)
+  --warmup <n>        seconds of load on each server before anything counts (3)
+  --against <folder>  another checkout of Keyturn, measured in the same run
+  --no-refresh        leave out the refresh_token scenario
+  --json              one JSON document on stdout
+`
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
+    connections: { type: 'string', default: '16' },
+    warmup: { type: 'string', default: '3' },
+    against: { type: 'string' },
+    refresh: { type: 'boolean', default: true },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+  allowNegative: true,
+})
+
+if (options.help) process.stdout.write(HELP)
+else await main()
+
+function positive(name: 'rounds' | 'seconds' | 'connections' | 'warmup'): number {
+  const value = Number(options[name])
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number above 0`)
+  return value
+}
+
+async function main(): Promise<void> {
+  const rounds = positive('rounds')
+  const load = { connections: positive('connections'), seconds: positive('seconds') }
+  const warmup = positive('warmup')
+  const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'))
+  const subjects: Subject[] = []
+  try {
+    const root = resolve(import.meta.dirname, '..')
+    subjects.push(await startKeyturn('Keyturn', root, join(folder, 'keyturn')))
+    if (options.against) {
+      subjects.push(await startKeyturn('Keyturn (other)', resolve(options.against), join(folder, 'other')))
+    }
+    subjects.push(await startOidcProvider())
+    subjects.push(await startBare())
+
+    const reports: ScenarioReport[] = []
+    for (const scenario of options.refresh ? [clientCredentials, refresh] : [clientCredentials]) {
+      const able = subjects.filter((subject) => scenario === clientCredentials || subject.refreshTokens)
+      reports.push(await compare(scenario, able, rounds, load, warmup))
+    }
+    print(reports, { rounds, ...load, warmup }, subjects)
+  } finally {
+    await Promise.all(subjects.map((subject) => subject.stop()))
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+async function compare(
+  scenario: Scenario,
+  subjects: readonly Subject[],
+  rounds: number,
+  load: { connections: number; seconds: number },
+  warmup: number,
+): Promise<ScenarioReport> {
+  const results = new Map<Subject, Measurement[]>(subjects.map((subject) => [subject, []]))
+  for (const subject of subjects) {
+    progress(`${scenario.name}: warming up ${subject.name}`)
+    await measure(subject, scenario, { ...load, seconds: warmup })
+  }
+  for (let i = 1; i <= rounds; i += 1) {
+    for (const subject of subjects) {
+      const result = await measure(subject, scenario, load)
+      progress(`${scenario.name}: round ${i}/${rounds} ${subject.name} ${Math.round(result.perSecond)}/s`)
+      results.get(subject)?.push(result)
+    }
+  }
+  return report(
+    scenario.name,
+    subjects.map((subject) => ({ ...subject, rounds: results.get(subject) ?? [] })),
+  )
+}
+
+async function startBare(): Promise<Subject> {
+  const { child, ready } = await startProgram('bare.ts')
+  const what = 'a Fastify route and one jose signature of the same claims; no client authentication, no log'
+  return { ...ready, name: 'bare route', what, pid: child.pid as number, stop: () => stop(child) }
+}
+
+async function startOidcProvider(): Promise<Subject> {
+  const { child, ready } = await startProgram('oidc-provider.ts')
+  return {
+    ...ready,
+    name: 'oidc-provider',
+    what: 'oidc-provider with JWT access tokens, its in-memory adapter (nothing on disk), no log',
+    pid: child.pid as number,
+    refreshTokens(count) {
+      const answer = new Promise<string[]>((done) => child.once('message', (list) => done(list as string[])))
+      child.send({ refreshTokens: count })
+      return answer
+    },
+    stop: () => stop(child),
+  }
+}
+
+function progress(line: string): void {
+  if (!options.json) process.stderr.write(`${line}\n`)
+}
+
+function print(reports: readonly ScenarioReport[], load: object, subjects: readonly Subject[]): void {
+  const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify({ machine, load, reports })}\n`)
+    return
+  }
+  const about = subjects.map((subject) => `${subject.name}: ${subject.what}`).join('\n')
+  process.stdout.write(`\n${reports.map(asTable).join('\n')}\n${about}\n`)
+  process.stdout.write(
+    `${Object.entries({ ...machine, ...load })
+      .map(([k, v]) => `${k} ${v}`)
+      .join(', ')}\n`,
+  )
+}

@@ -1,0 +1,120 @@
+/** Keyturn as it is run: `keyturn serve` with its defaults, SQLite on disk, the log in a file. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
+import { hashPassword } from '../../src/accounts/password.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { openBase, openKeys } from '../../src/deps.ts'
+import { createLogger } from '../../src/log.ts'
+import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { systemRandom } from '../../src/system.ts'
+import { API, basic, CLIENT_ID, failure, RSA_BITS, SCOPE, type Subject, stop } from '../subject.ts'
+
+const USER = { name: 'bench', password: 'bench bench bench' }
+
+/** `root`: the checkout whose server is run, so that two versions can be measured side by side. */
+export async function startKeyturn(name: string, root: string, folder: string): Promise<Subject> {
+  mkdirSync(folder)
+  const secret = makeSecret(systemRandom)
+  const settings = {
+    KEYTURN_PORT: '0',
+    KEYTURN_DATABASE_URL: `sqlite:${join(folder, 'keyturn.db')}`,
+    KEYTURN_KEYS_DIR: join(folder, 'keys'),
+  }
+  await seed(settings, folder, secret)
+
+  const log = openSync(join(folder, 'keyturn.log'), 'a')
+  const inherited = Object.entries(process.env).filter(([variable]) => !variable.startsWith('KEYTURN_'))
+  const child = spawn(process.execPath, [join(root, 'src/keyturn.js'), 'serve', '--json'], {
+    // A folder without a .env file.
+    cwd: folder,
+    stdio: ['ignore', 'pipe', log],
+    env: { ...Object.fromEntries(inherited), ...settings, NODE_ENV: 'production' },
+  })
+  closeSync(log)
+  const lines = createInterface({ input: child.stdout as Readable })
+  const [line] = await Promise.race([once(lines, 'line'), failure(child, name)])
+  const { issuer } = JSON.parse(line as string) as { issuer: string }
+  // By number, as for all others: `localhost` would cost each connection a look-up.
+  const base = issuer.replace('localhost', '127.0.0.1')
+  const tokenUrl = `${base}/oauth2/token`
+  return {
+    name,
+    what: 'keyturn serve: SQLite on disk (WAL, synchronous=FULL), audit line for each token, log to a file',
+    issuer,
+    tokenUrl,
+    jwksUrl: `${base}/.well-known/jwks.json`,
+    secret,
+    pid: child.pid as number,
+    refreshTokens: (count) => signIn(tokenUrl, secret, count),
+    stop: () => stop(child),
+  }
+}
+
+/** One API, one client and one user, straight through the store; the server finds them when it starts. */
+async function seed(settings: Record<string, string>, folder: string, secret: string): Promise<void> {
+  const config = loadConfig(settings, folder)
+  const base = await openBase(
+    config,
+    { logger: createLogger({ level: 'silent', pretty: false, destination: 2 }) },
+    'apply',
+  )
+  try {
+    await openKeys(base, { bits: RSA_BITS })
+    const { apis, clients, roles, users } = base.store
+    const createdAt = base.clock.now()
+    await apis.insert({ identifier: API, scopes: [SCOPE], accessTokenTtl: null, createdAt })
+    await roles.insert({ name: 'reader', scopes: [SCOPE], createdAt })
+    await clients.insert({
+      id: CLIENT_ID,
+      name: CLIENT_ID,
+      authMethod: 'client_secret_basic',
+      secretHash: hashMadeSecret(secret),
+      grants: ['client_credentials', 'password', 'refresh_token'],
+      scopes: [SCOPE],
+      redirectUris: [],
+      jwks: null,
+      jwksUri: null,
+      pkce: 'required',
+      accessTokenTtl: null,
+      acceptEndpointAudience: false,
+      introspects: [],
+      disabled: false,
+      createdAt,
+    })
+    await users.insert({
+      id: `u_${systemRandom.id()}`,
+      username: USER.name,
+      email: null,
+      passwordHash: await hashPassword(USER.password),
+      roles: ['reader'],
+      disabled: false,
+      createdAt,
+    })
+  } finally {
+    await base.store.db.close()
+  }
+}
+
+async function signIn(tokenUrl: string, secret: string, count: number): Promise<string[]> {
+  const tokens: string[] = []
+  for (let i = 0; i < count; i += 1) {
+    const answer = await fetch(tokenUrl, {
+      method: 'POST',
+      headers: { authorization: basic(secret) },
+      body: new URLSearchParams({
+        grant_type: 'password',
+        username: USER.name,
+        password: USER.password,
+        scope: SCOPE,
+      }),
+    })
+    const body = (await answer.json()) as { refresh_token?: string }
+    if (!body.refresh_token) throw new Error(`Keyturn: no sign-in: ${answer.status} ${JSON.stringify(body)}`)
+    tokens.push(body.refresh_token)
+  }
+  return tokens
+}

@@ -1,0 +1,76 @@
+/**
+ * oidc-provider as its documentation sets it up for JWT access tokens of one API: its own in-memory adapter, no
+ * log. Started by bench/run.ts, which also asks it for refresh tokens: it has no password grant, so sessions are
+ * made with its own models.
+ */
+import type { AddressInfo } from 'node:net'
+import { exportJWK, generateKeyPair } from 'jose'
+import Provider from 'oidc-provider'
+import { API, CLIENT_ID, LIFETIME, type Ready, RSA_BITS, SCOPE } from '../subject.ts'
+
+const alg = 'RS256'
+const secret = 'x'.repeat(54)
+const accountId = 'u_benchbenchbenchbenchbenchbe'
+const { privateKey } = await generateKeyPair(alg, { modulusLength: RSA_BITS, extractable: true })
+
+const { createServer } = await import('node:http')
+const server = createServer((request, response) => handle(request, response))
+server.listen(0, '127.0.0.1')
+await new Promise((resolve) => server.once('listening', resolve))
+const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+
+const provider = new Provider(issuer, {
+  jwks: { keys: [{ ...(await exportJWK(privateKey)), alg, use: 'sig' }] },
+  clients: [
+    {
+      client_id: CLIENT_ID,
+      client_secret: secret,
+      grant_types: ['client_credentials', 'authorization_code', 'refresh_token'],
+      redirect_uris: ['https://client.example/cb'],
+      token_endpoint_auth_method: 'client_secret_basic',
+    },
+  ],
+  findAccount: (_context: unknown, id: string) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  rotateRefreshToken: true,
+  ttl: { ClientCredentials: LIFETIME, AccessToken: LIFETIME, RefreshToken: 86_400, Grant: 86_400 },
+  features: {
+    devInteractions: { enabled: false },
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => API,
+      useGrantedResource: () => true,
+      getResourceServerInfo: () => ({
+        scope: SCOPE,
+        audience: API,
+        accessTokenTTL: LIFETIME,
+        accessTokenFormat: 'jwt',
+        jwt: { sign: { alg } },
+      }),
+    },
+  },
+})
+const handle = provider.callback()
+
+async function refreshToken(): Promise<string> {
+  const client = await provider.Client.find(CLIENT_ID)
+  const grant = new provider.Grant({ accountId, clientId: CLIENT_ID })
+  grant.addResourceScope(API, SCOPE)
+  const token = new provider.RefreshToken({
+    accountId,
+    client,
+    grantId: await grant.save(),
+    scope: SCOPE,
+    resource: API,
+    claims: {},
+    authTime: Math.floor(Date.now() / 1000),
+    gty: 'authorization_code',
+  })
+  return token.save()
+}
+
+process.on('message', async ({ refreshTokens }: { refreshTokens: number }) => {
+  process.send?.(await Promise.all(Array.from({ length: refreshTokens }, refreshToken)))
+})
+process.send?.({ issuer, tokenUrl: `${issuer}/token`, jwksUrl: `${issuer}/jwks`, secret } satisfies Ready)
+process.once('SIGTERM', () => process.exit())

@@ -1,0 +1,20 @@
+/** The part of oidc-provider, which ships no types, that the benchmark uses. */
+declare module 'oidc-provider' {
+  import type { RequestListener } from 'node:http'
+
+  interface Model {
+    save(): Promise<string>
+  }
+
+  export default class Provider {
+    constructor(issuer: string, configuration: object)
+    callback(): RequestListener
+    readonly Client: { find(id: string): Promise<object | undefined> }
+    readonly Grant: new (
+      fields: object,
+    ) => Model & { addResourceScope(resource: string, scope: string): void }
+    readonly RefreshToken: new (
+      fields: object,
+    ) => Model
+  }
+}
