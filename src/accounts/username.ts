@@ -1,5 +1,5 @@
 /** The characters that pass: printable, and none that an eye cannot tell from nothing. */
-const ALLOWED = /^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u
+const ALLOWED = /^[^\p{C}\p{Z}\p{DI}]+(?: [^\p{C}\p{Z}\p{DI}]+)*$/u
 const LONGEST = 200
 
 /**

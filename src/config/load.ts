@@ -52,7 +52,7 @@ type Values = { [K in FieldName]: (typeof fields)[K] extends Field<infer T> ? T 
 /** @throws {ConfigError} naming every problem found. */
 export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
   const problems: string[] = []
-  const given = { ...readDotEnv(cwd), ...env }
+  const given = { ...readDotEnv(cwd, problems), ...env }
   refuseUnknown(given, problems)
 
   const values: Partial<Record<FieldName, unknown>> = {}
@@ -110,9 +110,15 @@ export function onPort(config: Config, port: number): Config {
   })
 }
 
-function readDotEnv(cwd: string): NodeJS.Dict<string> {
+function readDotEnv(cwd: string, problems: string[]): NodeJS.Dict<string> {
   const file = join(cwd, '.env')
-  return existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {}
+  if (!existsSync(file)) return {}
+  try {
+    return parseEnv(readFileSync(file, 'utf8'))
+  } catch (error) {
+    problems.push(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    return {}
+  }
 }
 
 function readSecret(name: string, given: NodeJS.Dict<string>, problems: string[]): string | undefined {
@@ -124,7 +130,10 @@ function readSecret(name: string, given: NodeJS.Dict<string>, problems: string[]
     return undefined
   }
   try {
-    return readFileSync(file, 'utf8').trim()
+    const text = readFileSync(file, 'utf8').trim()
+    // Not "unset": going on with a default, such as a new master key, is not what was meant.
+    if (text === '') problems.push(`${PREFIX}${name}_FILE is empty`)
+    return text
   } catch (error) {
     problems.push(`${PREFIX}${name}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`)
     return undefined

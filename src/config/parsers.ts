@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { Seconds } from '../system.ts'
 
 /** A problem that an operator can mend; its message completes "KEYTURN_X …". */
@@ -51,6 +52,9 @@ export function issuer(value: string): string {
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     throw problem('must be https: plain http is only for localhost (RFC 8414 §2)')
   }
+  // Verifiers compare it letter by letter, some after parsing it as a URL: both must see the same text.
+  const plain = value.endsWith('/') ? url.href : url.href.replace(/\/$/, '')
+  if (value !== plain) throw problem(`must be written ${plain}`)
   return value
 }
 
@@ -80,8 +84,18 @@ export function trustProxy(value: string): TrustProxy {
   if (value === 'off') return false
   if (value === 'on') return true
   if (/^\d{1,2}$/.test(value)) return Number(value)
-  if (/^[\d.:a-fA-F/,\s]+$/.test(value)) return value
+  if (value.split(',').every((part) => isNetwork(part.trim()))) return value
   throw problem('must be off, on, a number of hops, or a list of addresses')
+}
+
+const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal']
+
+/** An address, a network such as 10.0.0.0/8, or one of the names that Fastify knows. */
+function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/')
+  const most = { 4: 32, 6: 128 }[isIP(address)]
+  if (most === undefined) return NAMED_NETWORKS.includes(text)
+  return rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most))
 }
 
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']

@@ -3,12 +3,12 @@
  * (RFC 8725 §3.1). Nothing else in Keyturn branches on an algorithm's name.
  */
 import {
-  calculateJwkThumbprint,
   type CryptoKey,
+  calculateJwkThumbprint,
   exportJWK,
+  exportPKCS8,
   generateKeyPair,
   importPKCS8,
-  exportPKCS8,
 } from 'jose'
 import type { PublicJwk } from '../store/contracts/ring.ts'
 

@@ -9,9 +9,9 @@ import type { Ring, RingKey, RingStore } from '../store/contracts/ring.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Clock, EpochSeconds, ReachFailpoint, Seconds } from '../system.ts'
 import { importPrivateKey } from './algorithms.ts'
-import { selfTest } from './self-test.ts'
 import * as law from './ring.ts'
 import type { Sealer } from './seal.ts'
+import { selfTest } from './self-test.ts'
 
 /**
  * How old our view may be and still sign. A node that was frozen, or cut off from the store, must look before

@@ -59,14 +59,12 @@ export function readMasterKey(keysDir: string): Buffer | undefined {
  */
 export function createMasterKey(keysDir: string, random: Pick<Random, 'bytes'>): Buffer {
   const file = masterKeyFile(keysDir)
-  const draft = `${file}.${process.pid}.new`
+  // A process id would be no unique name: containers that share a volume have the same ones.
+  const draft = `${file}.${random.bytes(9).toString('base64url')}.new`
   const key = random.bytes(32)
   try {
     mkdirSync(keysDir, { recursive: true, mode: 0o700 })
-    const fd = openSync(draft, 'w', 0o600)
-    writeSync(fd, `${key.toString('base64url')}\n`)
-    fsyncSync(fd)
-    closeSync(fd)
+    writeSynced(draft, `${key.toString('base64url')}\n`)
     try {
       linkSync(draft, file)
     } finally {
@@ -79,6 +77,19 @@ export function createMasterKey(keysDir: string, random: Pick<Random, 'bytes'>):
     const theirs = code === 'EEXIST' ? readMasterKey(keysDir) : undefined
     if (theirs) return theirs
     throw new MasterKeyProblem(`${file} cannot be made (${code})`, error)
+  }
+}
+
+function writeSynced(file: string, text: string): void {
+  const fd = openSync(file, 'wx', 0o600)
+  try {
+    writeSync(fd, text)
+    fsyncSync(fd)
+  } catch (error) {
+    unlinkSync(file)
+    throw error
+  } finally {
+    closeSync(fd)
   }
 }
 

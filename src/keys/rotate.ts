@@ -73,7 +73,10 @@ export interface RotateOptions extends KeyChoice {
  * @throws {RotationUnsafe} unless forced, and then nothing has changed
  */
 export async function rotateRing(deps: RotateDeps, options: RotateOptions): Promise<Ring> {
-  const first = await readRing(deps)
+  return rotateFrom(deps, await readRing(deps), options)
+}
+
+async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions): Promise<Ring> {
   const from = law.activeKey(first).kid
   assertSafe(deps, first, options)
   const fresh = await makeKey(deps, like(first, options))
@@ -110,7 +113,8 @@ export async function revokeKey(
   const first = await readRing(deps)
   const bad = first.keys.find((key) => key.kid === kid)
   if (!bad || !law.isPublished(bad)) throw new NoSuchKey(kid)
-  const fresh = await makeKey(deps, like(first, options))
+  // A retiring key has a successor already, and never becomes anything that would need another.
+  const fresh = bad.state === 'retiring' ? null : await makeKey(deps, like(first, options))
   for (;;) {
     const ring = await readRing(deps)
     const now = ring.keys.find((key) => key.kid === kid)
@@ -123,25 +127,35 @@ export async function revokeKey(
   }
 }
 
-/** What is due by the clock, done by whichever node comes first; returns whether the ring changed. */
-export async function maintainRing(deps: RotateDeps, ring: Ring): Promise<boolean> {
+/**
+ * What is due by the clock, done by whichever node comes first; returns whether the ring changed, or had
+ * changed since it was `seen`.
+ */
+export async function maintainRing(deps: RotateDeps, seen: Ring): Promise<boolean> {
   const now = deps.clock.now()
+  if (law.plan(seen, now, deps.policy).action === 'none') return false
+  // Looked at again, or two nodes that are due at the same moment would both do it, one after the other.
+  const ring = await readRing(deps)
   switch (law.plan(ring, now, deps.policy).action) {
     case 'none':
-      return false
-    case 'retire': {
-      const current = await readRing(deps)
-      const retired = law.retire(current, now)
-      if (!(await deps.store.ring.replace(current, retired))) return true
-      for (const key of retired.keys) {
-        if (key.leftAt === now && key.state === 'retired')
-          deps.audit('keys.retired', { actor: 'keyturn', kid: key.kid })
-      }
       return true
-    }
+    case 'retire':
+      await retireDue(deps, ring, now)
+      return true
     case 'rotate':
-      await rotateRing(deps, { actor: 'keyturn' })
+      await rotateFrom(deps, ring, { actor: 'keyturn' }).catch((error) => {
+        // The next key was replaced while its successor was made: another time, then.
+        if (!(error instanceof RotationUnsafe)) throw error
+      })
       return true
+  }
+}
+
+async function retireDue(deps: RotateDeps, ring: Ring, now: EpochSeconds): Promise<void> {
+  const retired = law.retire(ring, now)
+  if (!(await deps.store.ring.replace(ring, retired))) return
+  for (const { kid, state, leftAt } of retired.keys) {
+    if (leftAt === now && state === 'retired') deps.audit('keys.retired', { actor: 'keyturn', kid })
   }
 }
 

@@ -44,15 +44,20 @@ export function createSealer(masterKey: Uint8Array, random: Pick<Random, 'bytes'
     },
 
     open(kid, sealed) {
-      const [format, iv, text] = sealed.split('.')
-      const body = Buffer.from(text ?? '', 'base64url')
-      if (format !== FORMAT || !iv || body.length <= TAG_BYTES) throw new SealBroken(kid)
+      const [format, iv, body, ...rest] = sealed.split('.')
+      const [nonce, box] = [bytes(iv), bytes(body)]
+      if (
+        format !== FORMAT ||
+        nonce?.length !== IV_BYTES ||
+        !box ||
+        box.length <= TAG_BYTES ||
+        rest.length > 0
+      )
+        throw new SealBroken(kid)
       try {
-        const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(iv, 'base64url'), {
-          authTagLength: TAG_BYTES,
-        })
-        decipher.setAAD(Buffer.from(kid)).setAuthTag(body.subarray(-TAG_BYTES))
-        return Buffer.concat([decipher.update(body.subarray(0, -TAG_BYTES)), decipher.final()]).toString(
+        const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+        decipher.setAAD(Buffer.from(kid)).setAuthTag(box.subarray(-TAG_BYTES))
+        return Buffer.concat([decipher.update(box.subarray(0, -TAG_BYTES)), decipher.final()]).toString(
           'utf8',
         )
       } catch (error) {
@@ -60,4 +65,10 @@ export function createSealer(masterKey: Uint8Array, random: Pick<Random, 'bytes'
       }
     },
   }
+}
+
+/** Only the one spelling that we write; base64url has several for the same bytes. */
+function bytes(text: string | undefined): Buffer | undefined {
+  const decoded = Buffer.from(text ?? '', 'base64url')
+  return decoded.toString('base64url') === text ? decoded : undefined
 }

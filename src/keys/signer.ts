@@ -1,8 +1,8 @@
 /** Signs and verifies this server's own JWTs. The only importer of a private key's use. */
 import { CompactSign, createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose'
 import type { EpochSeconds } from '../system.ts'
-import type { LiveRing } from './live-ring.ts'
 import { algorithms } from './algorithms.ts'
+import type { LiveRing } from './live-ring.ts'
 
 export interface Signer {
   /**

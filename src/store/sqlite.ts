@@ -5,8 +5,8 @@
  * in turn. So batches that arrive in the same turn of the loop are committed together, each under a savepoint
  * of its own: fifty concurrent refreshes cost one flush, and still each succeeds or fails alone.
  */
-import { closeSync, existsSync, linkSync, mkdirSync, openSync, statSync, unlinkSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { closeSync, existsSync, linkSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { ConstraintViolation, type Db, type Param, type Step, StoreUnavailable, StoreUnusable } from './db.ts'
 
@@ -73,8 +73,9 @@ export function openSqlite(file: string): Db {
           const kept = runUnderSavepoint(batch.steps)
           return () => batch.resolve(kept)
         } catch (error) {
-          if (!isConstraint(error)) throw error
-          return () => batch.reject(new ConstraintViolation(error))
+          // What ails the store ails all of them; anything else is this batch's own mistake.
+          if (isTrouble(error) || !db.inTransaction) throw error
+          return () => batch.reject(isConstraint(error) ? new ConstraintViolation(error) : error)
         }
       })
       prepare('COMMIT').run()
@@ -116,6 +117,7 @@ export function openSqlite(file: string): Db {
     async query<Row>(sql: string, params: readonly Param[] = []) {
       const deadline = performance.now() + BUSY_PATIENCE_MS
       for (;;) {
+        if (closed) throw new StoreUnavailable(new Error('the store is closed'))
         try {
           return prepare(sql).all(bind(params)) as Row[]
         } catch (error) {
@@ -144,8 +146,10 @@ export function openSqlite(file: string): Db {
 
 function open(file: string): Database.Database {
   if (file !== ':memory:') prepareFile(file)
+  let db: Database.Database | undefined
   try {
-    const db = new Database(file, { timeout: BUSY_TIMEOUT_MS })
+    // Nobody waits for this process yet, and another one may be closing the database or recovering it.
+    db = new Database(file, { timeout: BUSY_PATIENCE_MS })
     db.pragma('journal_mode = WAL')
     // better-sqlite3's build defaults to NORMAL in WAL mode, where a power cut may take back an answered
     // commit: a revoked token would be good again.
@@ -154,8 +158,10 @@ function open(file: string): Database.Database {
     db.pragma('secure_delete = ON')
     db.pragma('foreign_keys = ON')
     db.pragma('trusted_schema = OFF')
+    db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
     return db
   } catch (error) {
+    db?.close()
     if (isBusy(error)) throw new StoreUnavailable(error)
     throw new StoreUnusable(`the database ${file} cannot be opened: ${(error as Error).message}`, error)
   }
@@ -169,27 +175,28 @@ function prepareFile(file: string): void {
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     if (!existsSync(file)) create(file)
+    if (statSync(file).size > 0) return
   } catch (error) {
     throw new StoreUnusable(`the database ${file} cannot be made: ${(error as Error).message}`, error)
   }
-  if (statSync(file).size === 0) {
-    throw new StoreUnusable(`the database ${file} is empty: restore a backup, or delete it to begin anew`)
-  }
+  throw new StoreUnusable(`the database ${file} is empty: restore a backup, or delete it to begin anew`)
 }
 
 function create(file: string): void {
-  const draft = `${file}.${process.pid}.new`
-  closeSync(openSync(draft, 'w', 0o600))
-  const db = new Database(draft)
-  db.pragma('journal_mode = WAL')
-  db.close()
+  // A folder of its own: a process id is no unique name where containers share a volume.
+  const folder = mkdtempSync(`${file}.new-`)
   try {
+    const draft = join(folder, 'draft')
+    closeSync(openSync(draft, 'wx', 0o600))
+    const db = new Database(draft)
+    db.pragma('journal_mode = WAL')
+    db.close()
     linkSync(draft, file)
   } catch (error) {
     // Another process was first; its database is as good as ours.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   } finally {
-    unlinkSync(draft)
+    rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -205,10 +212,6 @@ const isBusy = (error: unknown): boolean => /^SQLITE_(BUSY|LOCKED)/.test(codeOf(
 const isConstraint = (error: unknown): boolean => codeOf(error).startsWith('SQLITE_CONSTRAINT')
 
 /** Whatever the file system or the lock does to us is "not now"; a mistake in our SQL stays what it is. */
-function translate(error: unknown): unknown {
-  return /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL)/.test(
-    codeOf(error),
-  )
-    ? new StoreUnavailable(error)
-    : error
-}
+const isTrouble = (error: unknown): boolean =>
+  /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL)/.test(codeOf(error))
+const translate = (error: unknown): unknown => (isTrouble(error) ? new StoreUnavailable(error) : error)

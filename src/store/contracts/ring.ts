@@ -34,7 +34,10 @@ export interface RingKey {
 }
 
 export interface Ring {
-  /** Grows by one with every change, so that a change can be compared and swapped, and followed by others. */
+  /**
+   * Grows by one with every change but that of `tokensUntil`, so that a change can be compared and swapped, and
+   * followed by others.
+   */
   readonly version: number
   readonly createdAt: EpochSeconds
   readonly keys: readonly RingKey[]

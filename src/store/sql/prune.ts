@@ -18,6 +18,7 @@ export async function pruneExpired(
     `SELECT ${key} AS key FROM ${table} WHERE ${end} < $1 LIMIT $2`,
     [before, limit],
   )
+  if (rows.length === 0) return 0
   // The condition is asked again: a row may have been given more time since it was read.
   await db.batch(
     rows.map((row) => ({

@@ -1,5 +1,6 @@
+import type { EpochSeconds } from '../../system.ts'
 import type { Session, SessionFilter, SessionStore } from '../contracts/sessions.ts'
-import type { Db, Param } from '../db.ts'
+import type { Db, Param, Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 
 interface SessionRow {
@@ -62,29 +63,28 @@ export function createSessionStore(db: Db): SessionStore {
     },
 
     revoke(id, now, reason) {
-      return db.batch([
-        {
-          sql: 'UPDATE sessions SET revoked_at = $2, revoked_for = $3 WHERE id = $1 AND revoked_at IS NULL',
-          params: [id, now, reason],
-          rows: 1,
-        },
-      ])
+      return db.batch([revocation(id, now, reason)])
     },
 
     async revokeMatching(filter, now, reason) {
       const { where, params } = matching(filter)
-      const rows = await db.query<{ id: string }>(
-        `SELECT id FROM sessions ${where} AND revoked_at IS NULL`,
-        params,
-      )
-      await db.batch([
-        {
-          sql: `UPDATE sessions SET revoked_at = $${params.length + 1}, revoked_for = $${params.length + 2}
-                 ${where} AND revoked_at IS NULL`,
-          params: [...params, now, reason],
-        },
-      ])
-      return rows.map((row) => row.id)
+      for (;;) {
+        const rows = await db.query<{ id: string }>(
+          `SELECT id FROM sessions ${where} AND revoked_at IS NULL`,
+          params,
+        )
+        if (rows.length === 0) return []
+        // Exactly these: one that ended or began since they were read undoes it, and they are read again.
+        const ended = await db.batch([
+          ...rows.map(({ id }) => revocation(id, now, reason)),
+          {
+            sql: `UPDATE sessions SET revoked_at = $${params.length + 1} ${where} AND revoked_at IS NULL`,
+            params: [...params, now],
+            rows: 0,
+          },
+        ])
+        if (ended) return rows.map((row) => row.id)
+      }
     },
 
     async list(filter, limit) {
@@ -98,6 +98,14 @@ export function createSessionStore(db: Db): SessionStore {
 
     prune: (before, limit) =>
       pruneExpired(db, { table: 'sessions', key: 'id', end: 'idle_expires_at' }, before, limit),
+  }
+}
+
+function revocation(id: string, now: EpochSeconds, reason: string): Step {
+  return {
+    sql: 'UPDATE sessions SET revoked_at = $2, revoked_for = $3 WHERE id = $1 AND revoked_at IS NULL',
+    params: [id, now, reason],
+    rows: 1,
   }
 }
 

@@ -1,6 +1,13 @@
+import type { Seconds } from '../../system.ts'
 import type { Bucket, FamiliarStore, ThrottleStore } from '../contracts/throttle.ts'
 import type { Db } from '../db.ts'
 import { pruneExpired } from './prune.ts'
+
+/**
+ * No honest row is further ahead than its bucket is deep. One that is by more than this was written while the
+ * clock was wrong, and would hold somebody back until that wrong time comes.
+ */
+const CLOCK_ERROR: Seconds = 3600
 
 export function createThrottleStore(db: Db): ThrottleStore {
   return {
@@ -9,10 +16,12 @@ export function createThrottleStore(db: Db): ThrottleStore {
         buckets.map(({ key, burst, interval }) => ({
           sql: `INSERT INTO throttle (key, full_at) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT))
                 ON CONFLICT (key) DO UPDATE SET full_at =
-                  CASE WHEN throttle.full_at > CAST($2 AS BIGINT) THEN throttle.full_at ELSE CAST($2 AS BIGINT) END
+                  CASE WHEN throttle.full_at BETWEEN CAST($2 AS BIGINT) AND CAST($5 AS BIGINT)
+                       THEN throttle.full_at ELSE CAST($2 AS BIGINT) END
                   + CAST($3 AS BIGINT)
-                WHERE throttle.full_at <= CAST($2 AS BIGINT) + CAST($4 AS BIGINT)`,
-          params: [key, now, interval, (burst - 1) * interval],
+                WHERE throttle.full_at <= CAST($2 AS BIGINT) + CAST($4 AS BIGINT)
+                   OR throttle.full_at > CAST($5 AS BIGINT)`,
+          params: [key, now, interval, (burst - 1) * interval, now + burst * interval + CLOCK_ERROR],
           rows: 1,
         })),
       )
