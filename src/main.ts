@@ -3,7 +3,8 @@ import { userInfo } from 'node:os'
 import type { Io } from './cli/io.ts'
 import { run } from './cli/run.ts'
 
-export async function start(): Promise<void> {
+/** @param more what the crash tests put in place of the machine; everybody else gives nothing */
+export async function start(more: Partial<Io> = {}): Promise<void> {
   const { stdin, stdout, stderr } = process
   const io: Io = {
     env: process.env,
@@ -17,16 +18,19 @@ export async function start(): Promise<void> {
     operator: operatorName(),
     stopSignal,
     endNow: (code) => process.exit(code),
+    ...more,
   }
   process.exitCode = await run(process.argv.slice(2), io)
 }
 
-/** First the polite way; whoever asks twice gets it at once. */
+/** First the polite way; whoever asks twice, in whichever way, gets it at once. */
 function stopSignal(): Promise<string> {
+  let asked = false
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => {
-        process.once(signal, () => process.exit(1))
+      process.on(signal, () => {
+        if (asked) process.exit(1)
+        asked = true
         resolve(signal)
       })
     }

@@ -38,6 +38,9 @@ export interface Logger {
  * kill the process. The names are a closed list so that a test can visit every one.
  */
 export const FAILPOINTS = [
+  'start:migrated',
+  'start:master-key',
+  'start:ring',
   'refresh:verified',
   'refresh:rotated',
   'refresh:minted',

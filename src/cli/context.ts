@@ -51,7 +51,11 @@ export function createContext(io: Io): Context {
   function system(config: Config): System {
     const pretty = config.logPretty === 'auto' ? io.errIsTerminal : config.logPretty
     const logger = createLogger({ level: config.logLevel, pretty, destination: 2 })
-    return io.clock ? { logger, clock: io.clock } : { logger }
+    return {
+      logger,
+      ...(io.clock ? { clock: io.clock } : {}),
+      ...(io.failpoint ? { failpoint: io.failpoint } : {}),
+    }
   }
 
   async function withStore<T>(work: (base: Base) => Promise<T>): Promise<T> {

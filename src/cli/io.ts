@@ -1,4 +1,4 @@
-import type { Clock } from '../system.ts'
+import type { Clock, ReachFailpoint } from '../system.ts'
 
 /** What a command may touch of the world; tests give their own. */
 export interface Io {
@@ -16,6 +16,8 @@ export interface Io {
   /** Who runs the command, for the audit trail. */
   readonly operator: string
   readonly clock?: Clock
+  /** Only the crash tests have one. */
+  readonly failpoint?: ReachFailpoint
   /** Resolves with the signal's name when the process is asked to stop. */
   stopSignal(): Promise<string>
   /** For a stop that does not come to its end by itself. */
