@@ -2,29 +2,41 @@
  * Puts the HTTP server together: (services, logger) → Fastify. Never listens, never reads the environment, so
  * that tests and the command line run the same thing.
  */
-import cors from '@fastify/cors'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { TrustProxy } from './config/parsers.ts'
+import { answerBadUrl, answerOnSocket } from './http/broken-request.ts'
+import { openToBrowsers } from './http/cors.ts'
 import { live, ready } from './http/endpoints/health.ts'
 import { jwksEndpoint } from './http/endpoints/jwks.ts'
 import { baseUrl, metadataEndpoint } from './http/endpoints/metadata.ts'
+import { sendFailure } from './http/failures.ts'
 import { answerUnknown } from './http/methods.ts'
 import { type ProtocolRoute, protocolScope } from './http/protocol.ts'
 import { JWKS_PATH, OAUTH_METADATA, OPENID_METADATA, protocolEndpoints } from './http/routes.ts'
 import type { Services } from './http/services.ts'
-import type { TrustProxy } from './config/parsers.ts'
 import type { Random } from './system.ts'
 
 /** How long a client may take; Fastify and Node would wait much longer, or for ever. */
-const TIMEOUTS = {
+export interface Timeouts {
   /** Headers and body together. */
+  readonly request: number
+  readonly headers: number
+  /** An idle connection between two requests; longer than the usual 60 s of a proxy in front. */
+  readonly keepAlive: number
+  /** A connection on which nothing moves, e.g. a client that does not read its answer. */
+  readonly socket: number
+  /** How often connections are looked at; the two limits at the top are late by as much. */
+  readonly check: number
+}
+
+/** In milliseconds. */
+export const TIMEOUTS: Timeouts = {
   request: 15_000,
   headers: 10_000,
-  /** An idle connection between two requests; longer than the usual 60 s of a proxy in front. */
   keepAlive: 65_000,
-  /** A connection on which nothing moves, e.g. a client that does not read its answer. */
   socket: 70_000,
   check: 2_000,
-} as const
+}
 
 const MAX_HEADER_BYTES = 16_384
 
@@ -37,10 +49,12 @@ export interface AppDeps {
   readonly services: Services
   readonly logger: FastifyBaseLogger
   readonly random: Random
+  readonly timeouts?: Timeouts
 }
 
-export async function createApp({ services, logger, random }: AppDeps): Promise<FastifyInstance> {
-  const { config } = services
+export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
+  const { services, logger, random, timeouts = TIMEOUTS } = deps
+  const { config, audit } = services
   const app = Fastify({
     loggerInstance: logger,
     // One line a request would double the cost of the log; the audit trail says what matters.
@@ -48,18 +62,21 @@ export async function createApp({ services, logger, random }: AppDeps): Promise<
     trustProxy: trustedProxies(config.trustProxy),
     genReqId: () => random.bytes(9).toString('base64url'),
     requestIdHeader: false,
-    requestTimeout: TIMEOUTS.request,
-    connectionTimeout: TIMEOUTS.socket,
-    keepAliveTimeout: TIMEOUTS.keepAlive,
+    requestTimeout: timeouts.request,
+    connectionTimeout: timeouts.socket,
+    keepAliveTimeout: timeouts.keepAlive,
     http: {
-      headersTimeout: TIMEOUTS.headers,
-      connectionsCheckingInterval: TIMEOUTS.check,
+      headersTimeout: timeouts.headers,
+      connectionsCheckingInterval: timeouts.check,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false },
+    clientErrorHandler: answerOnSocket,
+    frameworkErrors: answerBadUrl,
   })
+  app.setErrorHandler(sendFailure)
   answerUnknown(app)
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff')
@@ -70,18 +87,23 @@ export async function createApp({ services, logger, random }: AppDeps): Promise<
   const routes = (open: boolean): ProtocolRoute[] =>
     protocolEndpoints
       .filter((endpoint) => endpoint.cors === open)
-      .map(({ path, handler }) => ({ url: prefix + path, endpoint: base + path, handler: handler(services) }))
+      .map(({ path, refused, handler }) => ({
+        url: prefix + path,
+        endpoint: base + path,
+        refused,
+        handler: handler(services),
+      }))
 
   await app.register(async (browsers) => {
-    await browsers.register(cors, { origin: '*', methods: ['GET', 'HEAD', 'POST'], maxAge: 600 })
+    openToBrowsers(browsers)
     const metadata = metadataEndpoint(config, protocolEndpoints)
     browsers.get(prefix + JWKS_PATH, jwksEndpoint(services))
     // RFC 8414 §3.1 puts the issuer's path behind the well-known part, OpenID Connect Discovery §4 before it.
     browsers.get(OAUTH_METADATA + prefix, metadata)
     browsers.get(prefix + OPENID_METADATA, metadata)
-    await browsers.register((scope) => protocolScope(scope, routes(true)))
+    await browsers.register((scope) => protocolScope(scope, routes(true), audit))
   })
-  await app.register((scope) => protocolScope(scope, routes(false)))
+  await app.register((scope) => protocolScope(scope, routes(false), audit))
 
   app.get('/health/live', live)
   app.get('/health/ready', ready(services))

@@ -12,6 +12,8 @@ export type AuditEvent =
   | 'token.refused'
   | 'token.revoked'
   | 'token.reuse_detected'
+  | 'revocation.refused'
+  | 'introspection.refused'
   | 'session.revoked'
   | 'client.authentication_failed'
   | 'keys.rotated'

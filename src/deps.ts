@@ -19,7 +19,7 @@ import { ensureRing, maintainRing } from './keys/rotate.ts'
 import { createSealer } from './keys/seal.ts'
 import { createSigner } from './keys/signer.ts'
 import { createClientKeys, type FetchJwks } from './oauth/client-auth/client-keys.ts'
-import { fetchJwks } from './oauth/client-auth/fetch-jwks.ts'
+import { createFetchJwks } from './oauth/client-auth/fetch-jwks.ts'
 import { createClientAuthentication } from './oauth/client-auth/index.ts'
 import { createSecretVerifier } from './oauth/client-auth/secret.ts'
 import { createGrants } from './oauth/grants/index.ts'
@@ -160,7 +160,7 @@ export async function openServer(
   const login = createLogin({ users: store.users, gate, throttle, audit })
   const authenticate = createClientAuthentication({
     secrets: createSecretVerifier(createChosenSecretVerifier({ gate, throttle, random })),
-    clientKeys: createClientKeys({ fetchJwks: system.fetchJwks ?? fetchJwks, clock }),
+    clientKeys: createClientKeys({ fetchJwks: system.fetchJwks ?? createFetchJwks(), clock }),
     singleUse: store.singleUse,
     issuer: config.issuer,
     registry,
@@ -191,6 +191,7 @@ export async function openServer(
 
   const services: Services = {
     config,
+    audit,
     ring,
     tokenRequest: createTokenRequest({ authenticate, grants, mint, audit, failpoint }),
     revocation: createRevocation(tokens),

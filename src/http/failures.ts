@@ -1,7 +1,8 @@
-/** Anything that was thrown → what a client may see of it. One place, for every protocol endpoint. */
+/** Anything that was thrown → what a client may see of it. One place, for every endpoint. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { GateFull } from '../accounts/gate.ts'
 import { Throttled } from '../accounts/throttle.ts'
-import { invalidRequest, OAuthError, unavailable } from '../oauth/errors.ts'
+import { describable, invalidRequest, OAuthError, unavailable } from '../oauth/errors.ts'
 import { StoreUnavailable } from '../store/db.ts'
 
 export function asOAuthError(error: unknown): OAuthError {
@@ -25,4 +26,30 @@ export function asOAuthError(error: unknown): OAuthError {
     return invalidRequest('the request is malformed', error)
   }
   return new OAuthError('server_error', 'an unexpected error occurred', { cause: error })
+}
+
+/** RFC 6749 §5.2: the error as JSON, never cached. */
+export function sendFailure(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const error = asOAuthError(thrown)
+  if (error.status >= 500) request.log.error({ err: error.cause ?? error }, 'request failed')
+  else request.log.debug({ error: error.code, reason: error.message, err: error.cause }, 'request refused')
+  noStore(reply)
+  if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
+  challenge(error, request, reply)
+  return reply
+    .status(error.status)
+    .type('application/json')
+    .send(JSON.stringify({ error: error.code, error_description: describable(error.message) }))
+}
+
+/** RFC 6749 §5.1; Pragma for caches of HTTP/1.0, as that section asks. */
+export function noStore(reply: FastifyReply): void {
+  reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
+}
+
+/** RFC 6749 §5.2: a client that came with `Authorization` is told which scheme would have done. */
+function challenge(error: OAuthError, request: FastifyRequest, reply: FastifyReply): void {
+  if (error.code === 'invalid_client' && request.headers.authorization !== undefined) {
+    reply.header('www-authenticate', 'Basic realm="keyturn", charset="UTF-8"')
+  }
 }

@@ -3,10 +3,12 @@
  * endpoint. What every protocol endpoint has in common is here, so that none can forget it.
  */
 import formbody from '@fastify/formbody'
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { describable, invalidRequest, type OAuthError } from '../oauth/errors.ts'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Audit, AuditEvent } from '../audit.ts'
+import { invalidRequest } from '../oauth/errors.ts'
 import type { Parameters, ProtocolRequest } from '../oauth/parameters.ts'
-import { asOAuthError } from './failures.ts'
+import { clientAddress } from './client-address.ts'
+import { asOAuthError, noStore, sendFailure } from './failures.ts'
 import { parseForm } from './form.ts'
 
 export type ProtocolHandler = (request: ProtocolRequest) => Promise<object | undefined>
@@ -15,30 +17,45 @@ export interface ProtocolRoute {
   readonly url: string
   /** The endpoint's public URL. */
   readonly endpoint: string
+  /** Audited for a request that never reaches the handler; what the handler refuses, it audits itself. */
+  readonly refused: AuditEvent
   readonly handler: ProtocolHandler
 }
 
 const BODY_LIMIT = 65_536
 
 /** Registers endpoints in a scope of their own; the parsers and the error form apply to nothing else. */
-export async function protocolScope(app: FastifyInstance, routes: readonly ProtocolRoute[]): Promise<void> {
+export async function protocolScope(
+  app: FastifyInstance,
+  routes: readonly ProtocolRoute[],
+  audit: Audit,
+): Promise<void> {
   // Only what the RFCs name: a body of any other type is refused before anybody looks at it.
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: BODY_LIMIT, parser: parseForm as never })
-  app.setErrorHandler(sendFailure)
-  for (const { url, endpoint, handler } of routes) {
-    app.post(url, { bodyLimit: BODY_LIMIT }, async (request, reply) => {
-      noStore(reply)
-      const answer = await handler(protocolRequest(request, endpoint))
-      if (answer === undefined) return reply.send('')
-      return reply.type('application/json').send(JSON.stringify(answer))
+  for (const { url, endpoint, refused, handler } of routes) {
+    const reached = new WeakSet<FastifyRequest>()
+    app.route({
+      method: 'POST',
+      url,
+      bodyLimit: BODY_LIMIT,
+      async handler(request, reply) {
+        noStore(reply)
+        const asked = protocolRequest(request, endpoint)
+        reached.add(request)
+        const answer = await handler(asked)
+        if (answer === undefined) return reply.send('')
+        return reply.type('application/json').send(JSON.stringify(answer))
+      },
+      errorHandler(error, request, reply) {
+        if (!reached.has(request)) {
+          const reason = asOAuthError(error).code
+          audit(refused, { reason, ip: clientAddress(request), request_id: request.id })
+        }
+        return sendFailure(error, request, reply)
+      },
     })
   }
-}
-
-/** RFC 6749 §5.1; Pragma for caches of HTTP/1.0, as that section asks. */
-function noStore(reply: FastifyReply): void {
-  reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
 }
 
 const NONE = parseForm('')
@@ -51,7 +68,7 @@ function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolReq
     parameters: (request.body as Parameters | undefined) ?? NONE,
     authorization: request.headers.authorization,
     endpoint,
-    ip: request.ip,
+    ip: clientAddress(request),
     requestId: request.id,
   }
 }
@@ -63,24 +80,4 @@ function refuseTwice({ raw }: FastifyRequest, name: string): void {
     if (raw.rawHeaders[i]?.toLowerCase() === name) seen += 1
   }
   if (seen > 1) throw invalidRequest('the Authorization header is repeated')
-}
-
-function sendFailure(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const error = asOAuthError(thrown)
-  if (error.status >= 500) request.log.error({ err: error.cause ?? error }, 'request failed')
-  else request.log.debug({ error: error.code, reason: error.message, err: error.cause }, 'request refused')
-  noStore(reply)
-  if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
-  challenge(error, request, reply)
-  return reply
-    .status(error.status)
-    .type('application/json')
-    .send(JSON.stringify({ error: error.code, error_description: describable(error.message) }))
-}
-
-/** RFC 6749 §5.2: a client that came with `Authorization` is told which scheme would have done. */
-function challenge(error: OAuthError, request: FastifyRequest, reply: FastifyReply): void {
-  if (error.code === 'invalid_client' && request.headers.authorization !== undefined) {
-    reply.header('www-authenticate', 'Basic realm="keyturn", charset="UTF-8"')
-  }
 }

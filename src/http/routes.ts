@@ -2,11 +2,12 @@
  * The list of endpoints: the one place that says what is served where. Metadata, CORS and 405 are derived from
  * it. A new endpoint is a file in endpoints/ and a line below.
  */
-import type { ProtocolHandler } from './protocol.ts'
-import type { Services } from './services.ts'
+import type { AuditEvent } from '../audit.ts'
 import { introspectEndpoint } from './endpoints/introspect.ts'
 import { revokeEndpoint } from './endpoints/revoke.ts'
 import { tokenEndpoint } from './endpoints/token.ts'
+import type { ProtocolHandler } from './protocol.ts'
+import type { Services } from './services.ts'
 
 export interface ProtocolEndpoint {
   /** Below the issuer. */
@@ -15,16 +16,30 @@ export interface ProtocolEndpoint {
   readonly metadata: string
   /** Answers browsers of other origins. */
   readonly cors: boolean
+  readonly refused: AuditEvent
   readonly handler: (services: Services) => ProtocolHandler
 }
 
 export const protocolEndpoints: readonly ProtocolEndpoint[] = [
-  { path: '/oauth2/token', metadata: 'token_endpoint', cors: true, handler: tokenEndpoint },
-  { path: '/oauth2/revoke', metadata: 'revocation_endpoint', cors: true, handler: revokeEndpoint },
+  {
+    path: '/oauth2/token',
+    metadata: 'token_endpoint',
+    cors: true,
+    refused: 'token.refused',
+    handler: tokenEndpoint,
+  },
+  {
+    path: '/oauth2/revoke',
+    metadata: 'revocation_endpoint',
+    cors: true,
+    refused: 'revocation.refused',
+    handler: revokeEndpoint,
+  },
   {
     path: '/oauth2/introspect',
     metadata: 'introspection_endpoint',
     cors: false,
+    refused: 'introspection.refused',
     handler: introspectEndpoint,
   },
 ]

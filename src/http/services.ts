@@ -1,3 +1,4 @@
+import type { Audit } from '../audit.ts'
 import type { Config } from '../config/load.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
 import type { Introspection } from '../oauth/introspection.ts'
@@ -7,6 +8,7 @@ import type { TokenRequest } from '../oauth/token-request.ts'
 /** What endpoints are made of; everything below HTTP, already put together. */
 export interface Services {
   readonly config: Config
+  readonly audit: Audit
   readonly ring: LiveRing
   readonly tokenRequest: TokenRequest
   readonly revocation: Revocation

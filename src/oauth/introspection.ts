@@ -1,15 +1,17 @@
 /** RFC 7662. Must not know HTTP. */
+import type { Audit } from '../audit.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
 import type { SessionStore } from '../store/contracts/sessions.ts'
 import type { UserStore } from '../store/contracts/users.ts'
 import type { AccessTokenClaims } from '../tokens/access-token.ts'
+import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidClient, invalidRequest } from './errors.ts'
 import type { ProtocolRequest } from './parameters.ts'
 import { type PresentedTokenDeps, readPresentedToken } from './presented-token.ts'
+import { auditRefusal } from './refusals.ts'
 import type { Registry } from './registry.ts'
-import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 
 export interface IntrospectionDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
@@ -17,6 +19,7 @@ export interface IntrospectionDeps extends PresentedTokenDeps {
   readonly sessions: SessionStore
   readonly users: UserStore
   readonly revokedTokens: RevokedTokenStore
+  readonly audit: Audit
 }
 
 /** §2.2. Whatever the reason, an inactive token says nothing but that. */
@@ -28,20 +31,22 @@ export type Introspection = (request: ProtocolRequest) => Promise<IntrospectionR
 const INACTIVE: IntrospectionResponse = { active: false }
 
 export function createIntrospection(deps: IntrospectionDeps): Introspection {
-  const { authenticate, registry, sessions, users, revokedTokens, clock } = deps
+  const { authenticate, registry, sessions, users, revokedTokens, clock, audit } = deps
 
-  return async (request) => {
-    const client = await authenticate(request)
-    // §4: an endpoint open to everybody who knows a client's name would be an oracle for stolen tokens.
-    if (client.authMethod === 'none') throw invalidClient('public clients may not introspect')
-    const token = request.parameters.get('token')
-    if (token === undefined) throw invalidRequest('token is missing')
-    const presented = await readPresentedToken(deps, token)
-    if (!presented) return INACTIVE
-    return presented.type === 'access_token'
-      ? accessToken(presented.claims, client)
-      : refreshToken(presented.parts, client)
-  }
+  return (request) =>
+    auditRefusal(audit, 'introspection.refused', request, async (established) => {
+      const client = await authenticate(request)
+      established.clientId = client.id
+      // §4: an endpoint open to everybody who knows a client's name would be an oracle for stolen tokens.
+      if (client.authMethod === 'none') throw invalidClient('public clients may not introspect')
+      const token = request.parameters.get('token')
+      if (token === undefined) throw invalidRequest('token is missing')
+      const presented = await readPresentedToken(deps, token)
+      if (!presented) return INACTIVE
+      return presented.type === 'access_token'
+        ? accessToken(presented.claims, client)
+        : refreshToken(presented.parts, client)
+    })
 
   async function accessToken(claims: AccessTokenClaims, asking: Client): Promise<IntrospectionResponse> {
     const mayKnow = claims.client_id === asking.id || asking.introspects.includes(claims.aud)

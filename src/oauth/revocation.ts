@@ -3,10 +3,11 @@ import type { Audit } from '../audit.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
 import type { SessionStore } from '../store/contracts/sessions.ts'
-import { invalidRequest, unauthorizedClient } from './errors.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
+import { invalidRequest, unauthorizedClient } from './errors.ts'
 import type { ProtocolRequest } from './parameters.ts'
 import { type PresentedTokenDeps, readPresentedToken } from './presented-token.ts'
+import { auditRefusal } from './refusals.ts'
 
 export interface RevocationDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
@@ -19,15 +20,17 @@ export interface RevocationDeps extends PresentedTokenDeps {
 export type Revocation = (request: ProtocolRequest) => Promise<void>
 
 export function createRevocation(deps: RevocationDeps): Revocation {
-  return async (request) => {
-    const client = await deps.authenticate(request)
-    const token = request.parameters.get('token')
-    if (token === undefined) throw invalidRequest('token is missing')
-    const presented = await readPresentedToken(deps, token)
-    if (!presented) return
-    if (presented.type === 'access_token') await revokeAccessToken(presented.claims, client, request)
-    else await revokeSession(presented.parts.sessionId, client, request)
-  }
+  return (request) =>
+    auditRefusal(deps.audit, 'revocation.refused', request, async (established) => {
+      const client = await deps.authenticate(request)
+      established.clientId = client.id
+      const token = request.parameters.get('token')
+      if (token === undefined) throw invalidRequest('token is missing')
+      const presented = await readPresentedToken(deps, token)
+      if (!presented) return
+      if (presented.type === 'access_token') await revokeAccessToken(presented.claims, client, request)
+      else await revokeSession(presented.parts.sessionId, client, request)
+    })
 
   async function revokeAccessToken(
     claims: { client_id: string; jti: string; exp: number },

@@ -9,6 +9,7 @@ import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidRequest, OAuthError, unauthorizedClient } from './errors.ts'
 import type { Grant } from './grants/grant.ts'
 import type { ProtocolRequest } from './parameters.ts'
+import { auditRefusal } from './refusals.ts'
 
 export interface TokenRequestDeps {
   readonly authenticate: AuthenticateClient
@@ -25,15 +26,15 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
   const { authenticate, mint, audit, failpoint } = deps
   const grants = new Map(deps.grants.map((grant) => [grant.name, grant]))
 
-  return async (request) => {
-    const grantType = request.parameters.get('grant_type')
-    let clientId: string | undefined
-    try {
+  return (request) =>
+    auditRefusal(audit, 'token.refused', request, async (established) => {
+      const grantType = request.parameters.get('grant_type')
       if (grantType === undefined) throw invalidRequest('grant_type is missing')
       const grant = grants.get(grantType)
+      if (grant) established.grantType = grant.name
       const worthwhile = grant?.screen?.(request.parameters) ?? true
       const client = await authenticate(request, { askStore: worthwhile })
-      clientId = client.id
+      established.clientId = client.id
       if (!grant) throw new OAuthError('unsupported_grant_type', 'the grant type is not supported')
       if (!client.grants.includes(grant.name) || (grant.confidentialOnly && client.authMethod === 'none')) {
         throw unauthorizedClient('the client is not registered for this grant type')
@@ -55,18 +56,5 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
         request_id: requestId,
       })
       return response
-    } catch (error) {
-      if (error instanceof OAuthError) {
-        audit('token.refused', {
-          ...(clientId === undefined ? {} : { actor: `client:${clientId}`, client_id: clientId }),
-          // Only names that are ours: what a stranger sent does not belong into the trail.
-          ...(grantType !== undefined && grants.has(grantType) ? { grant_type: grantType } : {}),
-          reason: error.code,
-          ip: request.ip,
-          request_id: request.requestId,
-        })
-      }
-      throw error
-    }
-  }
+    })
 }

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../../config/load.ts'
-import { ASSERTION_ALGORITHMS } from '../../oauth/client-auth/private-key-jwt.ts'
 import { METHOD_NAMES } from '../../oauth/client-auth/index.ts'
+import { ASSERTION_ALGORITHMS } from '../../oauth/client-auth/private-key-jwt.ts'
 import { GRANT_NAMES } from '../../oauth/grants/index.ts'
 import { JWKS_PATH, type ProtocolEndpoint } from '../routes.ts'
 

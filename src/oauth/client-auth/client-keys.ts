@@ -22,7 +22,10 @@ const MAX_AGE: Seconds = 600
 const MAX_ENTRIES = 1000
 
 interface Entry {
+  /** null: it could never be fetched. */
   readonly find: KeyFinder | null
+  /** Why the last fetch failed, if it did. */
+  readonly failure?: unknown
   readonly fetchedAt: EpochSeconds
 }
 
@@ -41,9 +44,10 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
 
   async function fetchEntry(uri: string): Promise<Entry> {
     const before = fetched.get(uri)?.find ?? null
-    // What was fetched last goes on serving while the client's server is down.
-    const find = await fetchJwks(uri).then(createLocalJWKSet, () => before)
-    const entry = { find, fetchedAt: clock.now() }
+    const entry: Entry = await fetchJwks(uri)
+      .then((document) => ({ find: createLocalJWKSet(document), fetchedAt: clock.now() }))
+      // What was fetched last goes on serving while the client's server is down, or talks nonsense.
+      .catch((failure: unknown) => ({ find: before, failure, fetchedAt: clock.now() }))
     if (fetched.size >= MAX_ENTRIES) fetched.delete(fetched.keys().next().value as string)
     fetched.set(uri, entry)
     return entry
@@ -53,7 +57,7 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
 
   async function findRemote(uri: string, header: JWSHeaderParameters) {
     let entry = fetched.get(uri)
-    if (!entry || (age(entry) > MAX_AGE && age(entry) > COOLDOWN)) entry = await refetch(uri)
+    if (!entry || age(entry) > (entry.find ? MAX_AGE : COOLDOWN)) entry = await refetch(uri)
     try {
       return await use(entry, header)
     } catch (error) {
@@ -63,14 +67,26 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
   }
 
   function use(entry: Entry, header: JWSHeaderParameters) {
-    if (!entry.find) throw unavailable(COOLDOWN, 'the jwks_uri of the client cannot be fetched')
+    // Not the client's fault: it will succeed with the same assertion when its keys can be had.
+    if (!entry.find) throw unavailable(COOLDOWN, entry.failure)
     return entry.find(header)
   }
 
+  /** By registration: a client that changes is another object. */
+  const registered = new WeakMap<Client, KeyFinder>()
+
+  function findRegistered(client: Client, header: JWSHeaderParameters) {
+    let find = registered.get(client)
+    if (!find) {
+      find = createLocalJWKSet((client.jwks ?? { keys: [] }) as JSONWebKeySet)
+      registered.set(client, find)
+    }
+    return find(header)
+  }
+
   return {
-    find(client, header) {
-      if (client.jwksUri) return findRemote(client.jwksUri, header)
-      return createLocalJWKSet((client.jwks ?? { keys: [] }) as JSONWebKeySet)(header)
+    async find(client, header) {
+      return client.jwksUri ? findRemote(client.jwksUri, header) : findRegistered(client, header)
     },
   }
 }

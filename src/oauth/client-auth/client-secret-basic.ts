@@ -14,10 +14,13 @@ export function clientSecretBasic(secrets: SecretVerifier): ClientAuthMethod {
   }
 }
 
+/** One spelling only: what two decoders read differently is nothing that an honest client sends. */
 function parseBasic(header: string): { clientId: string; secret: string } {
   const [, base64] = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header) ?? []
   if (!base64) throw invalidClient('Authorization is not Basic')
-  const text = Buffer.from(base64, 'base64').toString('latin1')
+  const bytes = Buffer.from(base64, 'base64')
+  if (bytes.toString('base64') !== base64) throw invalidClient('Basic credentials are not base64')
+  const text = bytes.toString('latin1')
   const colon = text.indexOf(':')
   if (colon < 1) throw invalidClient('Basic credentials without a user name or a colon')
   return { clientId: formDecode(text.slice(0, colon)), secret: formDecode(text.slice(colon + 1)) }
@@ -25,10 +28,10 @@ function parseBasic(header: string): { clientId: string; secret: string } {
 
 /** RFC 6749 Appendix B: `+` is a space, everything beyond ASCII is percent-encoded UTF-8. */
 function formDecode(text: string): string {
+  if (/[^\x20-\x7E]/.test(text)) throw invalidClient('Basic credentials with raw octets beyond ASCII')
   try {
-    if (/[^\x20-\x7E]/.test(text)) throw new Error('raw octets beyond ASCII')
     return decodeURIComponent(text.replaceAll('+', ' '))
-  } catch (error) {
-    throw invalidClient(error)
+  } catch {
+    throw invalidClient('Basic credentials are not form-urlencoded')
   }
 }

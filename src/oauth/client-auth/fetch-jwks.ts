@@ -5,25 +5,34 @@
 import type { JSONWebKeySet } from 'jose'
 import type { FetchJwks } from './client-keys.ts'
 
-const TIMEOUT_MS = 5000
-const MAX_BYTES = 65_536
+export interface FetchLimits {
+  readonly milliseconds: number
+  readonly bytes: number
+}
 
-/** @throws {Error} for anything but 200 with a small JSON document with `keys` */
-export const fetchJwks: FetchJwks = async (uri) => {
-  const response = await fetch(uri, {
-    redirect: 'error',
-    headers: { accept: 'application/jwk-set+json, application/json' },
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  })
-  if (response.status !== 200 || !response.body) throw new Error(`the JWKS answered ${response.status}`)
-  const chunks: Uint8Array[] = []
-  let size = 0
-  for await (const chunk of response.body) {
-    size += chunk.length
-    if (size > MAX_BYTES) throw new Error('the JWKS is too large')
-    chunks.push(chunk)
+const LIMITS: FetchLimits = { milliseconds: 5000, bytes: 65_536 }
+
+/** What it makes throws for anything but 200 with a small JSON document with `keys`. */
+export function createFetchJwks({ milliseconds, bytes } = LIMITS): FetchJwks {
+  return async (uri) => {
+    const response = await fetch(uri, {
+      redirect: 'error',
+      headers: { accept: 'application/jwk-set+json, application/json' },
+      signal: AbortSignal.timeout(milliseconds),
+    })
+    if (response.status !== 200 || !response.body) {
+      await response.body?.cancel()
+      throw new Error(`the JWKS answered ${response.status}`)
+    }
+    const chunks: Uint8Array[] = []
+    let size = 0
+    for await (const chunk of response.body) {
+      size += chunk.length
+      if (size > bytes) throw new Error('the JWKS is too large')
+      chunks.push(chunk)
+    }
+    const document = JSON.parse(Buffer.concat(chunks).toString('utf8')) as JSONWebKeySet
+    if (!Array.isArray(document?.keys)) throw new Error('the JWKS has no keys')
+    return document
   }
-  const document = JSON.parse(Buffer.concat(chunks).toString('utf8')) as JSONWebKeySet
-  if (!Array.isArray(document?.keys)) throw new Error('the JWKS has no keys')
-  return document
 }

@@ -40,6 +40,7 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
   return async (request, { askStore = true } = {}) => {
     const { method, presented } = present(methods, request)
     const { clientId } = presented
+    if (!NAMEABLE.test(clientId)) throw invalidClient('no client can have this id')
     const inBody = request.parameters.get('client_id')
     if (inBody !== undefined && inBody !== clientId) {
       throw invalidRequest('client_id is not the client that authenticates')
@@ -48,8 +49,10 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
       return await verify(method, presented, askStore)
     } catch (error) {
       if (error instanceof OAuthError && error.code === 'invalid_client') {
+        const known = deps.registry.knownClient(clientId)
         deps.audit('client.authentication_failed', {
-          client_id: clientId.slice(0, 200),
+          // Not what a stranger made up: it may be a secret in the wrong place, or a novel.
+          ...(known ? { client_id: known.id } : {}),
           ip: request.ip,
           request_id: request.requestId,
           reason: method.name,
@@ -85,6 +88,9 @@ async function failureOf(client: Client, method: ClientAuthMethod, presented: Pr
     throw error
   }
 }
+
+/** Well-formed text without control characters; a store may refuse anything else. */
+const NAMEABLE = /^[^\p{C}]+$/u
 
 const hasChanged = (a: Client, b: Client): boolean => JSON.stringify(a) !== JSON.stringify(b)
 

@@ -1,10 +1,17 @@
 /** RFC 7523 §2.2, §3: the client signs a short-lived assertion with a key it has registered. */
 import { createHash } from 'node:crypto'
-import { decodeJwt, type JWTPayload, jwtVerify } from 'jose'
+import {
+  decodeJwt,
+  errors,
+  type JWTPayload,
+  type JWTVerifyOptions,
+  type JWTVerifyResult,
+  jwtVerify,
+} from 'jose'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { SingleUseStore } from '../../store/contracts/single-use.ts'
 import type { Clock, Seconds } from '../../system.ts'
-import { invalidClient, invalidRequest } from '../errors.ts'
+import { invalidClient, invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
 import type { ClientKeys } from './client-keys.ts'
 import type { ClientAuthMethod } from './method.ts'
@@ -21,7 +28,7 @@ const LONGEST: Seconds = 3600
 const LONGEST_TEXT = 8192
 
 /** Other kinds of JWT say what they are; only these may be a client assertion (RFC 8725 §3.11). */
-const TYPES: readonly unknown[] = [undefined, 'JWT', 'jwt', 'client-authentication+jwt']
+const TYPES: readonly string[] = ['jwt', 'client-authentication+jwt']
 
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 
@@ -54,8 +61,8 @@ function claimedId(assertion: string): string {
   let payload: JWTPayload
   try {
     payload = decodeJwt(assertion)
-  } catch (error) {
-    throw invalidClient(error)
+  } catch {
+    throw invalidClient('the payload is not a JSON object')
   }
   if (typeof payload.sub !== 'string' || payload.sub === '') throw invalidClient('assertion without sub')
   return payload.sub
@@ -65,7 +72,7 @@ async function verify(deps: PrivateKeyJwtDeps, client: Client, assertion: string
   const now = deps.clock.now()
   let payload: JWTPayload
   try {
-    const verified = await jwtVerify(assertion, (header) => deps.clientKeys.find(client, header), {
+    const verified = await verifySignature(deps.clientKeys, client, assertion, {
       issuer: client.id,
       subject: client.id,
       algorithms: [...ASSERTION_ALGORITHMS],
@@ -73,18 +80,51 @@ async function verify(deps: PrivateKeyJwtDeps, client: Client, assertion: string
       clockTolerance: TOLERANCE,
       currentDate: new Date(now * 1000),
     })
-    if (!TYPES.includes(verified.protectedHeader.typ))
-      throw new Error('typ is not that of a client assertion')
+    checkHeader(verified.protectedHeader)
     payload = verified.payload
     checkClaims(payload, client, now, deps.issuer, request.endpoint)
   } catch (error) {
-    throw invalidClient(error)
+    if (error instanceof OAuthError) throw error
+    // The text only: jose's errors carry the claims along, and causes end up in the log.
+    throw invalidClient((error as Error).message)
   }
   // Last, so that nobody but the client can use up its jti.
   const id = createHash('sha256').update(`assertion\0${client.id}\0${payload.jti}`).digest('base64url')
-  const until = (payload.exp as number) + TOLERANCE
+  const until = Math.ceil(payload.exp as number) + TOLERANCE
   if (!(await deps.singleUse.firstUse(id, until))) throw invalidClient('jti was used before')
   return true
+}
+
+async function verifySignature(
+  keys: ClientKeys,
+  client: Client,
+  assertion: string,
+  options: JWTVerifyOptions,
+): Promise<JWTVerifyResult> {
+  try {
+    return await jwtVerify(assertion, (header) => keys.find(client, header), options)
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
+    // Several keys and no `kid` to choose by (RFC 7515 §4.1.4 leaves it out as it likes): any of them will do.
+    for await (const key of error) {
+      try {
+        return await jwtVerify(assertion, key, options)
+      } catch (mismatch) {
+        if (!(mismatch instanceof errors.JWSSignatureVerificationFailed)) throw mismatch
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed()
+  }
+}
+
+function checkHeader({ typ, b64 }: { typ?: unknown; b64?: unknown }): void {
+  // RFC 7515 §4.1.9: a media type, so letters may be of either case and `application/` may be left out.
+  const type = typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : typ
+  if (type !== undefined && !TYPES.includes(type as string)) {
+    throw new Error('typ is not that of a client assertion')
+  }
+  // RFC 7797 §7: no JWT may have an unencoded payload; not all libraries look.
+  if (b64 !== undefined) throw new Error('b64 has no place in a JWT')
 }
 
 function checkClaims(

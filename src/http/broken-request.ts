@@ -1,0 +1,46 @@
+/** What Node or Fastify refuse before any route is known, in the form of all other errors. */
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+interface Refusal {
+  readonly status: number
+  readonly description: string
+}
+
+const MALFORMED: Refusal = { status: 400, description: 'the request is malformed' }
+
+/** Everything else that the HTTP parser finds is a malformed request. */
+const REFUSALS: Readonly<Record<string, Refusal>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: { status: 408, description: 'the request took too long' },
+  HPE_HEADER_OVERFLOW: { status: 431, description: 'the header fields are too large' },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: { status: 413, description: 'the chunk extensions are too large' },
+}
+
+const json = ({ description }: Refusal) =>
+  JSON.stringify({ error: 'invalid_request', error_description: description })
+
+/** No HTTP request could be read from the socket; there is nothing but the socket to answer on. */
+export function answerOnSocket(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const refusal = REFUSALS[error.code ?? ''] ?? MALFORMED
+  const body = json(refusal)
+  const head = [
+    `HTTP/1.1 ${refusal.status} ${STATUS_CODES[refusal.status]}`,
+    'content-type: application/json',
+    `content-length: ${body.length}`,
+    'cache-control: no-store',
+    'connection: close',
+  ]
+  if (socket.writable) socket.write(`${head.join('\r\n')}\r\n\r\n${body}`)
+  socket.destroy(error)
+}
+
+/** A URL that is none, e.g. with `%zz` in its path. */
+export function answerBadUrl(_error: Error, _request: FastifyRequest, reply: FastifyReply): void {
+  reply
+    .status(MALFORMED.status)
+    .header('cache-control', 'no-store')
+    .type('application/json')
+    .send(json(MALFORMED))
+}
