@@ -1,0 +1,130 @@
+import {
+  LIST_SIZE,
+  type StatusBlock,
+  type StatusIndex,
+  type StatusKind,
+  type StatusStore,
+} from '../contracts/status.ts'
+import type { Db, Param, Step } from '../db.ts'
+import { pruneExpired } from './prune.ts'
+
+/** First in every batch that takes something back: what follows in it is stamped with the new number. */
+export const statusChanged: Step = { sql: `UPDATE revisions SET value = value + 1 WHERE name = 'status'` }
+
+const REVISION = `(SELECT value FROM revisions WHERE name = 'status')`
+
+/** Takes back the indices of the sessions that match; they must not be deleted before. */
+export function revokeSessionIndices(where: string, params: readonly Param[]): Step {
+  return {
+    sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_in)
+          SELECT status_list, status_idx, expires_at, ${REVISION} FROM sessions
+           WHERE status_list IS NOT NULL AND (${where})
+          ON CONFLICT (list, idx) DO NOTHING`,
+    params,
+  }
+}
+
+export function revokeClientBlocks(clientId: string): Step {
+  return {
+    sql: `UPDATE status_blocks SET revoked_in = ${REVISION} WHERE client_id = $1 AND revoked_in IS NULL`,
+    params: [clientId],
+  }
+}
+
+/** The two kinds share the numbers: even and odd. */
+const KINDS: readonly StatusKind[] = ['session', 'token']
+
+export function createStatusStore(db: Db): StatusStore {
+  async function cursor(kind: StatusKind): Promise<number> {
+    const [row] = await db.query<{ next: number }>(
+      'SELECT next_position AS next FROM status_cursors WHERE kind = $1',
+      [kind],
+    )
+    return row?.next ?? 0
+  }
+
+  return {
+    async lease(kind, size, expiresAt, clientId) {
+      for (;;) {
+        const seen = await cursor(kind)
+        // A block does not reach over the end of a list; what is left there stays unused.
+        const start = (seen % LIST_SIZE) + size > LIST_SIZE ? Math.ceil(seen / LIST_SIZE) * LIST_SIZE : seen
+        const block: StatusBlock = {
+          list: Math.floor(start / LIST_SIZE) * KINDS.length + KINDS.indexOf(kind),
+          start: start % LIST_SIZE,
+          size,
+          expiresAt,
+        }
+        if (await db.batch(leaseSteps(kind, seen, start + size, block, clientId))) return block
+      }
+    },
+
+    async revoke({ list, idx }, expiresAt) {
+      await db.batch([
+        statusChanged,
+        {
+          sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_in) VALUES ($1, $2, $3, ${REVISION})
+                ON CONFLICT (list, idx) DO NOTHING`,
+          params: [list, idx, expiresAt],
+        },
+      ])
+    },
+
+    async revokeClient(clientId) {
+      await db.batch([statusChanged, revokeClientBlocks(clientId)])
+    },
+
+    async changesSince(revision, now) {
+      const [current] = await db.query<{ revision: number }>(`SELECT ${REVISION} AS revision`)
+      const params = [revision, now]
+      const entries = await db.query<StatusIndex>(
+        'SELECT list, idx FROM status_entries WHERE revoked_in > $1 AND expires_at > $2',
+        params,
+      )
+      const blocks = await db.query<StatusBlock>(
+        'SELECT list, start, size FROM status_blocks WHERE revoked_in > $1 AND expires_at > $2',
+        params,
+      )
+      // Read first: what comes in between is found again, and setting a bit twice is harmless.
+      return { revision: current?.revision ?? 0, entries, blocks }
+    },
+
+    async liveLists(now) {
+      const rows = await db.query<{ list: number }>(
+        'SELECT list FROM status_lists WHERE expires_at > $1 ORDER BY list',
+        [now],
+      )
+      return rows.map((row) => row.list)
+    },
+
+    async prune(before, limit) {
+      const pruned = await Promise.all([
+        pruneExpired(db, { table: 'status_entries', key: ['list', 'idx'], end: 'expires_at' }, before, limit),
+        pruneExpired(db, { table: 'status_blocks', key: ['list', 'start'], end: 'expires_at' }, before, limit),
+        pruneExpired(db, { table: 'status_lists', key: ['list'], end: 'expires_at' }, before, limit),
+      ])
+      return Math.max(...pruned)
+    },
+  }
+}
+
+function leaseSteps(kind: StatusKind, seen: number, next: number, block: StatusBlock, clientId?: string): Step[] {
+  const taken: Step = {
+    sql: 'UPDATE status_cursors SET next_position = $3 WHERE kind = $1 AND next_position = $2',
+    params: [kind, seen, next],
+    rows: 1,
+  }
+  const kept: Step = {
+    sql: `INSERT INTO status_lists (list, expires_at) VALUES ($1, $2)
+          ON CONFLICT (list) DO UPDATE SET expires_at =
+            CASE WHEN status_lists.expires_at < excluded.expires_at THEN excluded.expires_at
+                 ELSE status_lists.expires_at END`,
+    params: [block.list, block.expiresAt],
+  }
+  if (clientId === undefined) return [taken, kept]
+  const recorded: Step = {
+    sql: 'INSERT INTO status_blocks (list, start, size, client_id, expires_at) VALUES ($1, $2, $3, $4, $5)',
+    params: [block.list, block.start, block.size, clientId, block.expiresAt],
+  }
+  return [taken, kept, recorded]
+}
