@@ -227,7 +227,8 @@ async function sweep(store: Store, clock: Clock): Promise<void> {
   const expiring = [
     [store.sessions, now - SESSION_MEMORY],
     [store.singleUse, now],
-    [store.revokedTokens, now],
+    // Longer than they would live: a clock that is set back must not revive them.
+    [store.revokedTokens, now - SESSION_MEMORY],
     [store.throttle, now],
     [store.familiar, now],
   ] as const

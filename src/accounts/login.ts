@@ -2,7 +2,7 @@
 import type { Audit } from '../audit.ts'
 import type { User, UserStore } from '../store/contracts/users.ts'
 import type { Gate } from './gate.ts'
-import { verifyPassword } from './password.ts'
+import { hashPassword, verifyPassword } from './password.ts'
 import { type Throttle, Throttled } from './throttle.ts'
 import { normalizeUsername } from './username.ts'
 
@@ -15,8 +15,8 @@ export interface Credentials {
 }
 
 /**
- * The user if the password is right and the account enabled; null in one and the same way, and time, for an
- * unknown user, a wrong password and a disabled account.
+ * The user if the password is right and the account enabled, with the hash of that very password; null in one
+ * and the same way, and time, for an unknown user, a wrong password and a disabled account.
  * @throws {Throttled} after too many guesses; {GateFull} with too many logins at once
  */
 export type Login = (credentials: Credentials) => Promise<User | null>
@@ -35,21 +35,31 @@ export function createLogin({ users, gate, throttle, audit }: LoginDeps): Login 
   async function attempt({ username, password, ip, requestId, clientId }: Credentials): Promise<User | null> {
     const name = normalizeUsername(username)
     const from = { client_id: clientId, ip, request_id: requestId }
-    const counted = await throttle.attempt(name ?? '', ip)
+    const counted = await throttle.attempt(`user:${name ?? ''}`, ip)
     if (counted.wait > 0) {
       audit('login.throttled', from)
       throw new Throttled(counted.wait)
     }
     const user = name === null ? null : await users.findByUsername(name)
-    const { ok, rehashed } = await verifyPassword(user?.passwordHash, password)
-    if (!user || !ok || user.disabled) {
+    const { ok, outdated } = await verifyPassword(user?.passwordHash, password)
+    const right = user && ok && !user.disabled ? user : null
+    const signedIn = right && outdated ? await rehash(right, password) : right
+    if (!signedIn) {
       audit('login.failed', { ...from, ...(user ? { sub: user.id } : {}) })
       return null
     }
     await counted.succeeded()
+    audit('login.succeeded', { ...from, actor: `user:${signedIn.id}`, sub: signedIn.id })
+    return signedIn
+  }
+
+  async function rehash(user: User, password: string): Promise<User | null> {
+    const passwordHash = await hashPassword(password)
     // Only if it still is the hash that was verified: a new password set meanwhile must win.
-    if (rehashed) await users.setPasswordHash(user.id, rehashed, user.passwordHash)
-    audit('login.succeeded', { ...from, actor: `user:${user.id}`, sub: user.id })
-    return user
+    if (await users.setPasswordHash(user.id, passwordHash, user.passwordHash))
+      return { ...user, passwordHash }
+    const current = await users.find(user.id)
+    const { ok } = await verifyPassword(current?.passwordHash, password)
+    return current && ok && !current.disabled ? current : null
   }
 }

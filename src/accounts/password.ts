@@ -12,23 +12,24 @@ export const SHORTEST_PASSWORD = 8
 /** Made once, of a password nobody has: what an unknown account is checked against. */
 let nobody: Promise<string> | undefined
 
+/** One spelling for what looks the same: keyboards differ in how they write an é (RFC 8265 §4.2.2). */
+const prepare = (password: string): string => password.normalize('NFC')
+
 export function hashPassword(password: string): Promise<string> {
-  return argon2.hash(password, PARAMETERS)
+  return argon2.hash(prepare(password), PARAMETERS)
 }
 
 export interface Verdict {
   readonly ok: boolean
-  /** What to store instead, if the parameters have changed since it was stored. */
-  readonly rehashed?: string
+  /** Right, but the parameters have changed since it was stored: it should be hashed and stored anew. */
+  readonly outdated: boolean
 }
 
 /** With `hash` undefined (no such account) it takes as long, and is false. */
 export async function verifyPassword(hash: string | undefined, password: string): Promise<Verdict> {
   nobody ??= hashPassword('\0')
   const fits = password.length <= LONGEST_PASSWORD
-  const same = await argon2.verify(hash ?? (await nobody), fits ? password : '')
-  if (!same || !fits || hash === undefined) return { ok: false }
-  return argon2.needsRehash(hash, PARAMETERS)
-    ? { ok: true, rehashed: await hashPassword(password) }
-    : { ok: true }
+  const same = await argon2.verify(hash ?? (await nobody), fits ? prepare(password) : '')
+  if (!same || !fits || hash === undefined) return { ok: false, outdated: false }
+  return { ok: true, outdated: argon2.needsRehash(hash, PARAMETERS) }
 }

@@ -7,6 +7,7 @@ import { createHmac } from 'node:crypto'
 import { deriveKey } from '../keys/seal.ts'
 import type { Bucket, FamiliarStore, ThrottleStore } from '../store/contracts/throttle.ts'
 import type { Clock, Seconds } from '../system.ts'
+import { networkOf } from './network.ts'
 
 /** Too many guesses; nothing was checked. */
 export class Throttled extends Error {
@@ -56,10 +57,11 @@ export function createThrottle({ throttle, familiar, clock, masterKey }: Throttl
 
   return {
     async attempt(account, ip) {
-      const pair = digest('pair', account, ip)
+      const place = networkOf(ip)
+      const pair = digest('pair', account, place)
       const buckets: Bucket[] = [
         { key: pair, ...LIMITS.pair },
-        { key: digest('address', ip), ...LIMITS.address },
+        { key: digest('address', place), ...LIMITS.address },
       ]
       if (!(await familiar.has(pair, clock.now()))) {
         buckets.push({ key: digest('account', account), ...LIMITS.account })

@@ -7,6 +7,7 @@ const LONGEST = 200
  * his failures under another name than he signs in with. null if it can be nobody's.
  */
 export function normalizeUsername(name: string): string | null {
-  const normal = name.normalize('NFKC').trim().toLowerCase()
+  // Again after lower-casing: J with a caron has no capital of its own, and would stay in two pieces.
+  const normal = name.normalize('NFKC').trim().toLowerCase().normalize('NFKC')
   return normal.length <= LONGEST && ALLOWED.test(normal) ? normal : null
 }

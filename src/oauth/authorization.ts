@@ -1,5 +1,6 @@
 import type { Client } from '../store/contracts/clients.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
+import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 
 /** The person a token is about, and the sign-in it comes from. */
 export interface SignedIn {
@@ -24,6 +25,11 @@ export interface Authorization {
   readonly accessTokenTtl: Seconds
   /** A token never outlives its session. */
   readonly notAfter?: EpochSeconds
-  /** The refresh token to hand out: this generation of the session, or none. */
-  readonly refresh: { readonly sessionId: string; readonly generation: number } | null
+  /**
+   * Makes it true in the store: begins the session, or takes its next generation. The mint calls it last, when
+   * everything is signed, so that a server that cannot sign uses up nothing that it gives nothing for.
+   * Resolves with the refresh token to hand out, or null.
+   * @throws {OAuthError} if somebody else was first
+   */
+  settle(): Promise<RefreshTokenParts | null>
 }

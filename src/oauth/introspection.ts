@@ -76,7 +76,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       sub: session.userId,
       iss: deps.issuer,
       iat: session.rotatedAt,
-      exp: session.expiresAt,
+      exp: session.idleExpiresAt,
       ...(session.scopes.length > 0 ? { scope: session.scopes.join(' ') } : {}),
     }
   }

@@ -13,7 +13,7 @@ export interface Registry {
   sync(): Promise<void>
   /** null if there is no such client. May be a moment old; `fresh` asks the store. */
   client(id: string, options?: { readonly fresh?: boolean }): Promise<Client | null>
-  /** Only what this node already holds: for requests that are not worth a look into the store. */
+  /** Only what this node already holds. */
   knownClient(id: string): Client | null
   api(identifier: string): Api | undefined
   /** The API that owns the scope. */

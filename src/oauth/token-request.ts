@@ -1,5 +1,6 @@
 /**
- * The phases of every token request, in order, once: client → grant known → grant allowed → grant → mint.
+ * The phases of every token request, in order, once: not worthless → client → grant known → grant allowed →
+ * grant → mint.
  * Must not know any grant or any authentication method by name.
  */
 import type { Audit } from '../audit.ts'
@@ -32,8 +33,8 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
       if (grantType === undefined) throw invalidRequest('grant_type is missing')
       const grant = grants.get(grantType)
       if (grant) established.grantType = grant.name
-      const worthwhile = grant?.screen?.(request.parameters) ?? true
-      const client = await authenticate(request, { askStore: worthwhile })
+      grant?.screen?.(request.parameters)
+      const client = await authenticate(request)
       established.clientId = client.id
       if (!grant) throw new OAuthError('unsupported_grant_type', 'the grant type is not supported')
       if (!client.grants.includes(grant.name) || (grant.confidentialOnly && client.authMethod === 'none')) {

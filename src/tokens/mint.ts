@@ -37,13 +37,15 @@ export function createMint({ signer, refreshTokens, clock, random, issuer }: Min
   return async (granted) => {
     const now = clock.now()
     const claims = accessTokenClaims(granted, { issuer, now, jti: random.id() })
+    const accessToken = await signer.sign(ACCESS_TOKEN_TYPE, claims)
+    const refresh = await granted.settle()
     const response: TokenResponse = {
-      access_token: await signer.sign(ACCESS_TOKEN_TYPE, claims),
+      access_token: accessToken,
       token_type: 'Bearer',
       expires_in: claims.exp - now,
     }
     if (claims.scope !== undefined) response.scope = claims.scope
-    if (granted.refresh) response.refresh_token = refreshTokens.write(granted.refresh)
+    if (refresh) response.refresh_token = refreshTokens.write(refresh)
     return { response, jti: claims.jti, sub: claims.sub }
   }
 }

@@ -27,17 +27,12 @@ export function clientAuthMethods(deps: ClientAuthDeps): readonly ClientAuthMeth
   return [clientSecretBasic(deps.secrets), clientSecretPost(deps.secrets), privateKeyJwt(deps), none()]
 }
 
-export interface AuthenticateOptions {
-  /** False: only what the node holds is asked, because the request is refused anyhow. */
-  readonly askStore?: boolean
-}
-
-export type AuthenticateClient = (request: ProtocolRequest, options?: AuthenticateOptions) => Promise<Client>
+export type AuthenticateClient = (request: ProtocolRequest) => Promise<Client>
 
 /** @throws {OAuthError} invalid_client, or invalid_request if it is not clear which method is meant */
 export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateClient {
   const methods = clientAuthMethods(deps)
-  return async (request, { askStore = true } = {}) => {
+  return async (request) => {
     const { method, presented } = present(methods, request)
     const { clientId } = presented
     if (!NAMEABLE.test(clientId)) throw invalidClient('no client can have this id')
@@ -46,7 +41,7 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
       throw invalidRequest('client_id is not the client that authenticates')
     }
     try {
-      return await verify(method, presented, askStore)
+      return await verify(method, presented)
     } catch (error) {
       if (error instanceof OAuthError && error.code === 'invalid_client') {
         const known = deps.registry.knownClient(clientId)
@@ -62,11 +57,10 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
     }
   }
 
-  async function verify(method: ClientAuthMethod, presented: Presented, askStore: boolean): Promise<Client> {
+  async function verify(method: ClientAuthMethod, presented: Presented): Promise<Client> {
     const held = deps.registry.knownClient(presented.clientId)
     const heldFailure = held ? await failureOf(held, method, presented) : 'unknown client'
     if (held && heldFailure === null) return held
-    if (!askStore) throw invalidClient(heldFailure)
     // Perhaps the client is new, or has a new secret, that this node has not heard of yet.
     const client = await deps.registry.client(presented.clientId, { fresh: true })
     if (!client || (held && !hasChanged(held, client))) throw invalidClient(heldFailure)

@@ -32,7 +32,7 @@ export function clientCredentials({ registry, config }: Deps): Grant {
         audience: granted.audience,
         scopes: granted.scopes,
         accessTokenTtl: accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl),
-        refresh: null,
+        settle: async () => null,
       }
     },
   }

@@ -21,10 +21,11 @@ export interface Grant {
   /** Confidential clients only (RFC 6749 §4.4). */
   readonly confidentialOnly?: true
   /**
-   * False if the request can be seen to be worthless without asking the store, e.g. a token that this server
-   * never wrote. It will be refused all the same by `authorize`; knowing it early saves the look-ups.
+   * Refuses what arithmetic alone shows to be worthless, such as a token that this server never wrote: before the
+   * client is authenticated, because that may take look-ups, hashing, or a client assertion's only use.
+   * @throws {OAuthError}
    */
-  screen?(parameters: Parameters): boolean
+  screen?(parameters: Parameters): void
   /** @throws {OAuthError} and then nothing has changed, but for what the error is about */
   authorize(request: GrantRequest): Promise<Authorization>
 }

@@ -1,6 +1,7 @@
 /** The list of grants; a new one is a file and a line here. Dispatch, metadata and the CLI's choices follow. */
-import type { Audit } from '../../audit.ts'
+
 import type { Login } from '../../accounts/login.ts'
+import type { Audit } from '../../audit.ts'
 import type { Config } from '../../config/load.ts'
 import type { SessionStore } from '../../store/contracts/sessions.ts'
 import type { UserStore } from '../../store/contracts/users.ts'

@@ -1,6 +1,7 @@
 import type { Login } from '../../accounts/login.ts'
 import type { Config } from '../../config/load.ts'
-import type { SessionStore } from '../../store/contracts/sessions.ts'
+import type { Session, SessionStore } from '../../store/contracts/sessions.ts'
+import type { User, UserStore } from '../../store/contracts/users.ts'
 import type { Clock, Random } from '../../system.ts'
 import { invalidGrant, invalidRequest } from '../errors.ts'
 import { accessTokenTtl } from '../lifetime.ts'
@@ -13,6 +14,7 @@ interface Deps {
   readonly registry: Registry
   readonly login: Login
   readonly sessions: SessionStore
+  readonly users: UserStore
   readonly clock: Clock
   readonly random: Random
   readonly config: Pick<Config, 'defaultAudience' | 'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl'>
@@ -23,7 +25,7 @@ interface Deps {
  * clients, each registered for it by name.
  */
 export function password(deps: Deps): Grant {
-  const { registry, login, sessions, clock, random, config } = deps
+  const { registry, login, sessions, users, clock, random, config } = deps
   return {
     name: 'password',
     async authorize({ client, parameters, ip, requestId }) {
@@ -46,9 +48,8 @@ export function password(deps: Deps): Grant {
       const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
       const refreshable = client.grants.includes('refresh_token')
       const expiresAt = now + (refreshable ? config.refreshTokenTtl : ttl)
-      const sessionId = random.id()
-      await sessions.insert({
-        id: sessionId,
+      const session: Session = {
+        id: random.id(),
         clientId: client.id,
         userId: user.id,
         scopes: granted.scopes,
@@ -61,16 +62,29 @@ export function password(deps: Deps): Grant {
         idleExpiresAt: refreshable ? Math.min(expiresAt, now + config.refreshIdleTtl) : expiresAt,
         revokedAt: null,
         revokedFor: null,
-      })
+      }
       return {
         client,
-        user: { userId: user.id, roles: user.roles, authTime: now, sessionId },
+        user: { userId: user.id, roles: user.roles, authTime: now, sessionId: session.id },
         audience: granted.audience,
         scopes: granted.scopes,
         accessTokenTtl: ttl,
-        notAfter: expiresAt,
-        refresh: refreshable ? { sessionId, generation: 1 } : null,
+        notAfter: session.idleExpiresAt,
+        async settle() {
+          await begin(session, user)
+          return refreshable ? { sessionId: session.id, generation: 1 } : null
+        },
       }
     },
+  }
+
+  async function begin(session: Session, signedIn: User): Promise<void> {
+    if (!(await sessions.insert(session))) throw invalidGrant('the client or the account is gone')
+    // Whoever set a new password, or disabled the account, while this sign-in was on its way has ended the
+    // sessions that there were; this one would have slipped through.
+    const user = await users.find(signedIn.id)
+    if (user && !user.disabled && user.passwordHash === signedIn.passwordHash) return
+    await sessions.revoke(session.id, clock.now(), 'the account changed during sign-in')
+    throw invalidGrant('wrong user name or password')
   }
 }

@@ -35,14 +35,14 @@ export function refreshToken(deps: Deps): Grant {
 
     screen(parameters) {
       const token = parameters.get('refresh_token')
-      return token === undefined || refreshTokens.read(token) !== null
+      if (token !== undefined && !refreshTokens.read(token)) throw notOurs()
     },
 
     async authorize(request) {
       const token = request.parameters.get('refresh_token')
       if (token === undefined) throw invalidRequest('refresh_token is missing')
       const parts = refreshTokens.read(token)
-      if (!parts) throw invalidGrant('the refresh token was not issued here')
+      if (!parts) throw notOurs()
 
       const session = await sessions.find(parts.sessionId)
       // Asked first: a stranger who holds the token of another client must not be able to end its session.
@@ -54,8 +54,10 @@ export function refreshToken(deps: Deps): Grant {
       const granted = narrow(deps, request, session, user)
       failpoint('refresh:verified')
 
-      const generation = await advance(session, parts, request)
-      failpoint('refresh:rotated')
+      const idleExpiresAt =
+        parts.generation === session.generation
+          ? Math.min(session.expiresAt, clock.now() + deps.config.refreshIdleTtl)
+          : session.idleExpiresAt
       return {
         client: request.client,
         user: {
@@ -67,8 +69,12 @@ export function refreshToken(deps: Deps): Grant {
         audience: granted.audience,
         scopes: granted.scopes,
         accessTokenTtl: accessTokenTtl(request.client, granted.apiTtl, deps.config.accessTokenTtl),
-        notAfter: session.expiresAt,
-        refresh: { sessionId: session.id, generation },
+        notAfter: idleExpiresAt,
+        async settle() {
+          const generation = await advance(session, parts, idleExpiresAt, request)
+          failpoint('refresh:rotated')
+          return { sessionId: session.id, generation }
+        },
       }
     },
   }
@@ -77,12 +83,11 @@ export function refreshToken(deps: Deps): Grant {
   async function advance(
     session: Session,
     { generation }: RefreshTokenParts,
+    idleExpiresAt: EpochSeconds,
     request: GrantRequest,
   ): Promise<number> {
     if (generation === session.generation) {
-      const now = clock.now()
-      const idleExpiresAt = Math.min(session.expiresAt, now + deps.config.refreshIdleTtl)
-      if (await sessions.rotate(session.id, generation, now, idleExpiresAt)) return generation + 1
+      if (await sessions.rotate(session.id, generation, clock.now(), idleExpiresAt)) return generation + 1
       const current = await sessions.find(session.id)
       if (!current) throw invalidGrant('the session has ended')
       await refuseReplay(current, { sessionId: session.id, generation }, request)
@@ -101,7 +106,12 @@ export function refreshToken(deps: Deps): Grant {
       case 'current':
       case 'retry':
         return
-      case 'ended':
+      case 'expired':
+        // Noted, so that it stays expired when the clock is set back.
+        await sessions.revoke(session.id, now, 'expired')
+        throw invalidGrant('the session has ended')
+      case 'revoked':
+      case 'unknown':
         throw invalidGrant('the session has ended')
       case 'replay':
         // RFC 9700 §4.14.2: thief and owner cannot be told apart, so this sign-in ends for both.
@@ -120,14 +130,17 @@ export function refreshToken(deps: Deps): Grant {
   }
 }
 
-export type Judgement = 'current' | 'retry' | 'replay' | 'ended'
+const notOurs = () => invalidGrant('the refresh token was not issued here')
+
+export type Judgement = 'current' | 'retry' | 'replay' | 'expired' | 'revoked' | 'unknown'
 
 /** What a genuine refresh token of this session means now; pure. */
 export function judge(session: Session, generation: number, now: EpochSeconds, grace: Seconds): Judgement {
-  if (session.revokedAt !== null || now >= session.expiresAt || now >= session.idleExpiresAt) return 'ended'
+  if (session.revokedAt !== null) return 'revoked'
+  if (now >= session.expiresAt || now >= session.idleExpiresAt) return 'expired'
   if (generation === session.generation) return 'current'
   // A generation the store has not seen: the database was restored from a backup. Nobody is to blame.
-  if (generation > session.generation) return 'ended'
+  if (generation > session.generation) return 'unknown'
   // Both ways: a clock that was set back must not hold the window open.
   const inWindow = Math.abs(now - session.rotatedAt) <= grace
   return generation === session.generation - 1 && inWindow ? 'retry' : 'replay'

@@ -30,7 +30,8 @@ export interface SessionFilter {
 }
 
 export interface SessionStore {
-  insert(session: Session): Promise<void>
+  /** False if the client or the user is gone. */
+  insert(session: Session): Promise<boolean>
   find(id: string): Promise<Session | null>
 
   /**

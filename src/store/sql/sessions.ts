@@ -1,6 +1,6 @@
 import type { EpochSeconds } from '../../system.ts'
 import type { Session, SessionFilter, SessionStore } from '../contracts/sessions.ts'
-import type { Db, Param, Step } from '../db.ts'
+import { ConstraintViolation, type Db, type Param, type Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 
 interface SessionRow {
@@ -22,7 +22,7 @@ interface SessionRow {
 export function createSessionStore(db: Db): SessionStore {
   return {
     async insert(session) {
-      await db.batch([
+      const steps = [
         {
           sql: `INSERT INTO sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
                                       auth_time, expires_at, idle_expires_at, revoked_at, revoked_for)
@@ -43,7 +43,13 @@ export function createSessionStore(db: Db): SessionStore {
             session.revokedFor,
           ],
         },
-      ])
+      ]
+      try {
+        return await db.batch(steps)
+      } catch (error) {
+        if (error instanceof ConstraintViolation) return false
+        throw error
+      }
     },
 
     async find(id) {
