@@ -9,10 +9,17 @@ import { openToBrowsers } from './http/cors.ts'
 import { live, ready } from './http/endpoints/health.ts'
 import { jwksEndpoint } from './http/endpoints/jwks.ts'
 import { baseUrl, metadataEndpoint } from './http/endpoints/metadata.ts'
+import { statusAggregationEndpoint, statusListEndpoint } from './http/endpoints/status-list.ts'
 import { sendFailure } from './http/failures.ts'
 import { answerUnknown } from './http/methods.ts'
 import { type ProtocolRoute, protocolScope } from './http/protocol.ts'
-import { JWKS_PATH, OAUTH_METADATA, OPENID_METADATA, protocolEndpoints } from './http/routes.ts'
+import {
+  JWKS_PATH,
+  OAUTH_METADATA,
+  OPENID_METADATA,
+  protocolEndpoints,
+  STATUS_LISTS_PATH,
+} from './http/routes.ts'
 import type { Services } from './http/services.ts'
 import type { Random } from './system.ts'
 
@@ -98,6 +105,8 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     openToBrowsers(browsers)
     const metadata = metadataEndpoint(config, protocolEndpoints)
     browsers.get(prefix + JWKS_PATH, jwksEndpoint(services))
+    browsers.get(prefix + STATUS_LISTS_PATH, statusAggregationEndpoint(services))
+    browsers.get(`${prefix}${STATUS_LISTS_PATH}/:number`, statusListEndpoint(services))
     // RFC 8414 §3.1 puts the issuer's path behind the well-known part, OpenID Connect Discovery §4 before it.
     browsers.get(OAUTH_METADATA + prefix, metadata)
     browsers.get(prefix + OPENID_METADATA, metadata)

@@ -10,13 +10,15 @@ import { createThrottle } from './accounts/throttle.ts'
 import { type Audit, createAudit } from './audit.ts'
 import type { Config } from './config/load.ts'
 import type { Duties } from './follow.ts'
+import { baseUrl } from './http/endpoints/metadata.ts'
+import { STATUS_LISTS_PATH } from './http/routes.ts'
 import type { Services } from './http/services.ts'
 import { type LiveRing, openLiveRing } from './keys/live-ring.ts'
 import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from './keys/master-key.ts'
 import { activeKey } from './keys/ring.ts'
 import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
 import { ensureRing, maintainRing } from './keys/rotate.ts'
-import { createSealer } from './keys/seal.ts'
+import { createSealer, deriveKey } from './keys/seal.ts'
 import { createSigner } from './keys/signer.ts'
 import { createClientKeys, type FetchJwks } from './oauth/client-auth/client-keys.ts'
 import { createFetchJwks } from './oauth/client-auth/fetch-jwks.ts'
@@ -27,6 +29,9 @@ import { createIntrospection } from './oauth/introspection.ts'
 import { openRegistry, type Registry } from './oauth/registry.ts'
 import { createRevocation } from './oauth/revocation.ts'
 import { createTokenRequest } from './oauth/token-request.ts'
+import { createStatusBoard } from './status/board.ts'
+import { createStatusIndices } from './status/indices.ts'
+import { createStatusPublisher } from './status/publisher.ts'
 import { StoreUnusable } from './store/db.ts'
 import { createStore, openDb, type Store } from './store/index.ts'
 import { migrate, migrationStatus } from './store/migrate.ts'
@@ -153,7 +158,30 @@ export async function openServer(
   const registry = await openRegistry({ store })
   const signer = createSigner(ring)
   const refreshTokens = createRefreshTokenCodec(keys.masterKey)
-  const mint = createMint({ signer, refreshTokens, clock, random, issuer: config.issuer })
+  const statusIndices = createStatusIndices({
+    status: store.status,
+    clock,
+    key: deriveKey(keys.masterKey, 'keyturn/status-index/v1'),
+  })
+  const board = createStatusBoard({ status: store.status, indices: statusIndices, clock })
+  await board.sync()
+  const statusLists = createStatusPublisher({
+    board,
+    signer,
+    clock,
+    issuer: config.issuer,
+    endpoint: baseUrl(config.issuer) + STATUS_LISTS_PATH,
+    ttl: config.statusTtl,
+  })
+  const mint = createMint({
+    signer,
+    refreshTokens,
+    clock,
+    random,
+    issuer: config.issuer,
+    statusIndices,
+    statusUri: statusLists.uri,
+  })
 
   const gate = createGate(system.gateSize ?? GATE)
   const throttle = createThrottle({ ...store, clock, masterKey: keys.masterKey })
@@ -172,6 +200,7 @@ export async function openServer(
     registry,
     login,
     refreshTokens,
+    statusIndices,
     clock,
     random,
     audit,
@@ -187,6 +216,7 @@ export async function openServer(
     clock,
     audit,
     issuer: config.issuer,
+    listOf: statusLists.numberOf,
   }
 
   const services: Services = {
@@ -196,6 +226,7 @@ export async function openServer(
     tokenRequest: createTokenRequest({ authenticate, grants, mint, audit, failpoint }),
     revocation: createRevocation(tokens),
     introspection: createIntrospection(tokens),
+    statusLists,
     async readiness() {
       const problem = options.problem?.() ?? null
       if (problem !== null) return problem
@@ -209,6 +240,7 @@ export async function openServer(
     async follow() {
       await ring.sync()
       await registry.sync()
+      await board.sync()
     },
     async maintain() {
       if (await maintainRing(keys, ring.ring())) await ring.sync()
@@ -229,6 +261,7 @@ async function sweep(store: Store, clock: Clock): Promise<void> {
     [store.singleUse, now],
     // Longer than they would live: a clock that is set back must not revive them.
     [store.revokedTokens, now - SESSION_MEMORY],
+    [store.status, now - SESSION_MEMORY],
     [store.throttle, now],
     [store.familiar, now],
   ] as const

@@ -44,6 +44,7 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
   },
 ]
 
+export const STATUS_LISTS_PATH = '/status-lists'
 export const JWKS_PATH = '/.well-known/jwks.json'
 export const OAUTH_METADATA = '/.well-known/oauth-authorization-server'
 export const OPENID_METADATA = '/.well-known/openid-configuration'

@@ -4,6 +4,7 @@ import type { LiveRing } from '../keys/live-ring.ts'
 import type { Introspection } from '../oauth/introspection.ts'
 import type { Revocation } from '../oauth/revocation.ts'
 import type { TokenRequest } from '../oauth/token-request.ts'
+import type { StatusPublisher } from '../status/publisher.ts'
 
 /** What endpoints are made of; everything below HTTP, already put together. */
 export interface Services {
@@ -13,6 +14,7 @@ export interface Services {
   readonly tokenRequest: TokenRequest
   readonly revocation: Revocation
   readonly introspection: Introspection
+  readonly statusLists: StatusPublisher
   /** Whether the node can do its work now; the reason if not, for the log. */
   readonly readiness: () => Promise<string | null>
 }

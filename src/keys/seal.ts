@@ -9,6 +9,7 @@ export type Purpose =
   | 'keyturn/seal-private-keys/v1'
   | 'keyturn/refresh-token-mac/v1'
   | 'keyturn/throttle-key/v1'
+  | 'keyturn/status-index/v1'
 
 export function deriveKey(masterKey: Uint8Array, purpose: Purpose): Buffer {
   return Buffer.from(hkdfSync('sha256', masterKey, new Uint8Array(0), purpose, 32))

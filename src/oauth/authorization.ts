@@ -1,4 +1,5 @@
 import type { Client } from '../store/contracts/clients.ts'
+import type { StatusIndex } from '../store/contracts/status.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 
@@ -9,6 +10,8 @@ export interface SignedIn {
   readonly roles: readonly string[]
   readonly authTime: EpochSeconds
   readonly sessionId: string
+  /** The session's own, which all its tokens carry. */
+  readonly status: StatusIndex | null
 }
 
 /**

@@ -3,6 +3,8 @@ import type { Audit } from '../audit.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
 import type { SessionStore } from '../store/contracts/sessions.ts'
+import type { StatusStore } from '../store/contracts/status.ts'
+import type { AccessTokenClaims } from '../tokens/access-token.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidRequest, unauthorizedClient } from './errors.ts'
 import type { ProtocolRequest } from './parameters.ts'
@@ -13,6 +15,9 @@ export interface RevocationDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
   readonly sessions: SessionStore
   readonly revokedTokens: RevokedTokenStore
+  readonly status: Pick<StatusStore, 'revoke'>
+  /** Number of a status list, by its URI. */
+  readonly listOf: (uri: string) => number | undefined
   readonly audit: Audit
 }
 
@@ -32,12 +37,16 @@ export function createRevocation(deps: RevocationDeps): Revocation {
       else await revokeSession(presented.parts.sessionId, client, request)
     })
 
-  async function revokeAccessToken(
-    claims: { client_id: string; jti: string; exp: number },
-    client: Client,
-    request: ProtocolRequest,
-  ) {
+  /**
+   * A sign-in's tokens share one index in the status list, so one of them goes with its session (§2.1 allows it);
+   * a machine's token has its own.
+   */
+  async function revokeAccessToken(claims: AccessTokenClaims, client: Client, request: ProtocolRequest) {
     assertOwner(claims.client_id, client)
+    if (claims.sid !== undefined) return revokeSession(claims.sid, client, request)
+    const entry = claims.status?.status_list
+    const list = entry && deps.listOf(entry.uri)
+    if (entry && list !== undefined) await deps.status.revoke({ list, idx: entry.idx }, claims.exp)
     await deps.revokedTokens.add(claims.jti, claims.exp)
     record(client, request, { jti: claims.jti })
   }

@@ -49,9 +49,11 @@ export function createStatusBoard({ status, indices, clock }: StatusBoardDeps): 
   async function readChanges(): Promise<void> {
     const now = clock.now()
     const changes = await status.changesSince(revision, now)
+    if (changes.revision === revision) return
     for (const { list, idx } of changes.entries) set(list, idx)
     for (const { list, start, size } of changes.blocks) {
-      for (let position = start; position < start + size; position += 1) set(list, indices.indexOf(list, position))
+      for (let position = start; position < start + size; position += 1)
+        set(list, indices.indexOf(list, position))
     }
     revision = changes.revision
     const live = new Set(await status.liveLists(now))

@@ -21,6 +21,8 @@ export interface StatusPublisher {
   /** URIs of all lists (§9). */
   uris(): Promise<string[]>
   uri(number: number): string
+  /** The other way round; undefined for what is no list of ours. */
+  numberOf(uri: string): number | undefined
 }
 
 export interface StatusPublisherDeps {
@@ -62,7 +64,11 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
       status_list: { bits: 1, lst: compress(bits) },
     })
     const etag = `"${createHash('sha256').update(jwt).digest('base64url')}"`
-    return { version, renewAt: now + validFor / 2, published: { jwt, gzip: gzipSync(jwt, { level: 9 }), etag } }
+    return {
+      version,
+      renewAt: now + validFor / 2,
+      published: { jwt, gzip: gzipSync(jwt, { level: 9 }), etag },
+    }
   }
 
   /** One signature for all who ask for the same state at once. */
@@ -79,6 +85,11 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
   return {
     uri,
 
+    numberOf(text) {
+      const number = Number(text.slice(endpoint.length + 1))
+      return Number.isSafeInteger(number) && uri(number) === text ? number : undefined
+    },
+
     async list(number) {
       const list = await board.list(number)
       if (!list) {
@@ -86,7 +97,8 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
         return undefined
       }
       const before = made.get(number)
-      const good = before && before.version === list.version && Math.abs(before.renewAt - clock.now()) <= validFor / 2
+      const good =
+        before && before.version === list.version && Math.abs(before.renewAt - clock.now()) <= validFor / 2
       if (good && clock.now() < before.renewAt) return before.published
       const fresh = await makeOnce(number, list.bits, list.version)
       made.set(number, fresh)

@@ -10,6 +10,7 @@ import type { RingStore } from './contracts/ring.ts'
 import type { RoleStore } from './contracts/roles.ts'
 import type { SessionStore } from './contracts/sessions.ts'
 import type { SingleUseStore } from './contracts/single-use.ts'
+import type { StatusStore } from './contracts/status.ts'
 import type { FamiliarStore, ThrottleStore } from './contracts/throttle.ts'
 import type { UserStore } from './contracts/users.ts'
 import type { Db } from './db.ts'
@@ -21,6 +22,7 @@ import { createRingStore } from './sql/ring.ts'
 import { createRoleStore } from './sql/roles.ts'
 import { createSessionStore } from './sql/sessions.ts'
 import { createSingleUseStore } from './sql/single-use.ts'
+import { createStatusStore } from './sql/status.ts'
 import { createFamiliarStore, createThrottleStore } from './sql/throttle.ts'
 import { createUserStore } from './sql/users.ts'
 import { openSqlite } from './sqlite.ts'
@@ -36,6 +38,7 @@ export interface Store {
   readonly sessions: SessionStore
   readonly singleUse: SingleUseStore
   readonly revokedTokens: RevokedTokenStore
+  readonly status: StatusStore
   readonly throttle: ThrottleStore
   readonly familiar: FamiliarStore
 }
@@ -60,6 +63,7 @@ export function createStore(db: Db): Store {
     sessions: createSessionStore(db),
     singleUse: createSingleUseStore(db),
     revokedTokens: createRevokedTokenStore(db),
+    status: createStatusStore(db),
     throttle: createThrottleStore(db),
     familiar: createFamiliarStore(db),
   }

@@ -17,6 +17,8 @@ export interface AccessTokenClaims {
   roles?: readonly string[]
   auth_time?: EpochSeconds
   sid?: string
+  /** draft-ietf-oauth-status-list §6.2. */
+  status?: { readonly status_list: { readonly idx: number; readonly uri: string } }
   [claim: string]: unknown
 }
 
@@ -24,9 +26,19 @@ interface Minting {
   readonly issuer: string
   readonly now: EpochSeconds
   readonly jti: string
+  readonly exp: EpochSeconds
+  readonly status: { readonly idx: number; readonly uri: string } | null
 }
 
-export function accessTokenClaims(granted: Authorization, { issuer, now, jti }: Minting): AccessTokenClaims {
+/** A token never outlives its session. */
+export function expiryOf(granted: Authorization, now: EpochSeconds): EpochSeconds {
+  return Math.min(now + granted.accessTokenTtl, granted.notAfter ?? Number.POSITIVE_INFINITY)
+}
+
+export function accessTokenClaims(
+  granted: Authorization,
+  { issuer, now, jti, exp, status }: Minting,
+): AccessTokenClaims {
   const { client, user, audience, scopes } = granted
   const claims: AccessTokenClaims = {
     iss: issuer,
@@ -34,7 +46,7 @@ export function accessTokenClaims(granted: Authorization, { issuer, now, jti }: 
     aud: audience,
     client_id: client.id,
     iat: now,
-    exp: Math.min(now + granted.accessTokenTtl, granted.notAfter ?? Number.POSITIVE_INFINITY),
+    exp,
     jti,
   }
   if (scopes.length > 0) claims.scope = scopes.join(' ')
@@ -43,5 +55,6 @@ export function accessTokenClaims(granted: Authorization, { issuer, now, jti }: 
     claims.auth_time = user.authTime
     claims.sid = user.sessionId
   }
+  if (status) claims.status = { status_list: status }
   return claims
 }

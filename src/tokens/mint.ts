@@ -4,8 +4,9 @@
  */
 import type { Signer } from '../keys/signer.ts'
 import type { Authorization } from '../oauth/authorization.ts'
+import type { StatusIndices } from '../status/indices.ts'
 import type { Clock, Random } from '../system.ts'
-import { ACCESS_TOKEN_TYPE, accessTokenClaims } from './access-token.ts'
+import { ACCESS_TOKEN_TYPE, accessTokenClaims, expiryOf } from './access-token.ts'
 import type { RefreshTokenCodec } from './refresh-token.ts'
 
 export interface TokenResponse {
@@ -31,12 +32,19 @@ export interface MintDeps {
   readonly clock: Clock
   readonly random: Random
   readonly issuer: string
+  readonly statusIndices: Pick<StatusIndices, 'forToken'>
+  /** Where a status list is, by its number. */
+  readonly statusUri: (list: number) => string
 }
 
-export function createMint({ signer, refreshTokens, clock, random, issuer }: MintDeps): Mint {
+export function createMint(deps: MintDeps): Mint {
+  const { signer, refreshTokens, clock, random, issuer, statusIndices, statusUri } = deps
   return async (granted) => {
     const now = clock.now()
-    const claims = accessTokenClaims(granted, { issuer, now, jti: random.id() })
+    const exp = expiryOf(granted, now)
+    const index = granted.user ? granted.user.status : await statusIndices.forToken(granted.client, exp)
+    const status = index && { idx: index.idx, uri: statusUri(index.list) }
+    const claims = accessTokenClaims(granted, { issuer, now, jti: random.id(), exp, status })
     const accessToken = await signer.sign(ACCESS_TOKEN_TYPE, claims)
     const refresh = await granted.settle()
     const response: TokenResponse = {

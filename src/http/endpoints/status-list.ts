@@ -15,7 +15,9 @@ export function statusListEndpoint({ statusLists, config }: Services) {
     if (matchesEtag(request, list.etag)) return reply.status(304).send()
     reply.type('application/statuslist+jwt')
     const encodings = request.headers['accept-encoding'] ?? ''
-    return acceptsGzip(encodings) ? reply.header('content-encoding', 'gzip').send(list.gzip) : reply.send(list.jwt)
+    return acceptsGzip(encodings)
+      ? reply.header('content-encoding', 'gzip').send(list.gzip)
+      : reply.send(list.jwt)
   }
 }
 

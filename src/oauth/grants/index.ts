@@ -3,6 +3,7 @@
 import type { Login } from '../../accounts/login.ts'
 import type { Audit } from '../../audit.ts'
 import type { Config } from '../../config/load.ts'
+import type { StatusIndices } from '../../status/indices.ts'
 import type { SessionStore } from '../../store/contracts/sessions.ts'
 import type { UserStore } from '../../store/contracts/users.ts'
 import type { Clock, Random, ReachFailpoint } from '../../system.ts'
@@ -19,6 +20,7 @@ export interface GrantDeps {
   readonly refreshTokens: RefreshTokenCodec
   readonly sessions: SessionStore
   readonly users: UserStore
+  readonly statusIndices: StatusIndices
   readonly clock: Clock
   readonly random: Random
   readonly audit: Audit

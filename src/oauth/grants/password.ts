@@ -1,5 +1,6 @@
 import type { Login } from '../../accounts/login.ts'
 import type { Config } from '../../config/load.ts'
+import type { StatusIndices } from '../../status/indices.ts'
 import type { Session, SessionStore } from '../../store/contracts/sessions.ts'
 import type { User, UserStore } from '../../store/contracts/users.ts'
 import type { Clock, Random } from '../../system.ts'
@@ -17,6 +18,7 @@ interface Deps {
   readonly users: UserStore
   readonly clock: Clock
   readonly random: Random
+  readonly statusIndices: StatusIndices
   readonly config: Pick<Config, 'defaultAudience' | 'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl'>
 }
 
@@ -25,7 +27,7 @@ interface Deps {
  * clients, each registered for it by name.
  */
 export function password(deps: Deps): Grant {
-  const { registry, login, sessions, users, clock, random, config } = deps
+  const { registry, login, sessions, users, clock, random, config, statusIndices } = deps
   return {
     name: 'password',
     async authorize({ client, parameters, ip, requestId }) {
@@ -62,10 +64,17 @@ export function password(deps: Deps): Grant {
         idleExpiresAt: refreshable ? Math.min(expiresAt, now + config.refreshIdleTtl) : expiresAt,
         revokedAt: null,
         revokedFor: null,
+        status: await statusIndices.forSession(expiresAt),
       }
       return {
         client,
-        user: { userId: user.id, roles: user.roles, authTime: now, sessionId: session.id },
+        user: {
+          userId: user.id,
+          roles: user.roles,
+          authTime: now,
+          sessionId: session.id,
+          status: session.status,
+        },
         audience: granted.audience,
         scopes: granted.scopes,
         accessTokenTtl: ttl,

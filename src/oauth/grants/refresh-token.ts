@@ -65,6 +65,7 @@ export function refreshToken(deps: Deps): Grant {
           roles: user.roles,
           authTime: session.authTime,
           sessionId: session.id,
+          status: session.status,
         },
         audience: granted.audience,
         scopes: granted.scopes,

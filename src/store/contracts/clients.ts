@@ -34,6 +34,6 @@ export interface ClientStore {
   insert(client: Client): Promise<boolean>
   /** Replaces all that is registered under the id; false if there is no such client. */
   replace(client: Client): Promise<boolean>
-  /** False if there was no such client. Its sessions go with it. */
+  /** False if there was no such client. Its sessions go with it, and all its tokens are taken back. */
   delete(id: string): Promise<boolean>
 }

@@ -1,10 +1,11 @@
 /**
- * Two counters that let a running node follow what others change without reading it all again: one for the
- * key ring, one for the registry (clients, APIs, roles). Each grows in the same batch as the change itself.
+ * Three counters that let a running node follow what others change without reading it all again: one for the
+ * key ring, one for the registry (clients, APIs, roles), one for what was taken back. Each grows in the same batch as the change itself.
  */
 export interface Revisions {
   readonly ring: number
   readonly registry: number
+  readonly status: number
 }
 
 export interface RevisionStore {

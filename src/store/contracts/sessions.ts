@@ -1,4 +1,5 @@
 import type { EpochSeconds } from '../../system.ts'
+import type { StatusIndex } from './status.ts'
 
 /** One sign-in of one user at one client: the only row that its refresh tokens ever need. */
 export interface Session {
@@ -21,6 +22,8 @@ export interface Session {
   readonly idleExpiresAt: EpochSeconds
   readonly revokedAt: EpochSeconds | null
   readonly revokedFor: string | null
+  /** What all its tokens carry; taken back with the session. null: it began before there were status lists. */
+  readonly status: StatusIndex | null
 }
 
 export interface SessionFilter {

@@ -34,7 +34,7 @@ export interface StatusStore {
   /** Takes back one index; repeating it is harmless. */
   revoke(index: StatusIndex, expiresAt: EpochSeconds): Promise<void>
   /** Takes back every token without a session that was issued to the client until now. */
-  revokeClient(clientId: string, now: EpochSeconds): Promise<void>
+  revokeClient(clientId: string): Promise<void>
   /** What was taken back after `revision`; 0: everything. */
   changesSince(revision: number, now: EpochSeconds): Promise<StatusChanges>
   /** Numbers of the lists that some unexpired token may refer to. */

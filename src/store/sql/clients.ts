@@ -1,6 +1,7 @@
 import type { Client, ClientStore } from '../contracts/clients.ts'
 import type { Db } from '../db.ts'
 import { registryChanged } from './revisions.ts'
+import { revokeClientBlocks, revokeSessionIndices, statusChanged } from './status.ts'
 
 interface ClientRow {
   id: string
@@ -53,7 +54,13 @@ export function createClientStore(db: Db): ClientStore {
     },
 
     delete(id) {
-      return db.batch([{ sql: 'DELETE FROM clients WHERE id = $1', params: [id], rows: 1 }, registryChanged])
+      return db.batch([
+        statusChanged,
+        revokeSessionIndices('client_id = $1', [id]),
+        revokeClientBlocks(id),
+        { sql: 'DELETE FROM clients WHERE id = $1', params: [id], rows: 1 },
+        registryChanged,
+      ])
     },
   }
 }

@@ -1,9 +1,10 @@
 import type { EpochSeconds } from '../../system.ts'
-import type { Db } from '../db.ts'
+import type { Db, Param } from '../db.ts'
 
 interface Expiring {
   readonly table: string
-  readonly key: string
+  /** The primary key's columns. */
+  readonly key: readonly string[]
   readonly end: string
 }
 
@@ -14,16 +15,16 @@ export async function pruneExpired(
   before: EpochSeconds,
   limit: number,
 ): Promise<number> {
-  const rows = await db.query<{ key: string }>(
-    `SELECT ${key} AS key FROM ${table} WHERE ${end} < $1 LIMIT $2`,
+  const rows = await db.query<Record<string, Param>>(
+    `SELECT ${key.join(', ')} FROM ${table} WHERE ${end} < $1 LIMIT $2`,
     [before, limit],
   )
   if (rows.length === 0) return 0
   // The condition is asked again: a row may have been given more time since it was read.
   await db.batch(
     rows.map((row) => ({
-      sql: `DELETE FROM ${table} WHERE ${key} = $1 AND ${end} < $2`,
-      params: [row.key, before],
+      sql: `DELETE FROM ${table} WHERE ${end} < $1${key.map((name, i) => ` AND ${name} = $${i + 2}`).join('')}`,
+      params: [before, ...key.map((name) => row[name] ?? null)],
     })),
   )
   return rows.length

@@ -19,6 +19,6 @@ export function createRevokedTokenStore(db: Db): RevokedTokenStore {
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'revoked_tokens', key: 'jti', end: 'expires_at' }, before, limit),
+      pruneExpired(db, { table: 'revoked_tokens', key: ['jti'], end: 'expires_at' }, before, limit),
   }
 }

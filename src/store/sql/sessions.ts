@@ -2,6 +2,7 @@ import type { EpochSeconds } from '../../system.ts'
 import type { Session, SessionFilter, SessionStore } from '../contracts/sessions.ts'
 import { ConstraintViolation, type Db, type Param, type Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
+import { revokeSessionIndices, statusChanged } from './status.ts'
 
 interface SessionRow {
   id: string
@@ -17,6 +18,8 @@ interface SessionRow {
   idle_expires_at: number
   revoked_at: number | null
   revoked_for: string | null
+  status_list: number | null
+  status_idx: number | null
 }
 
 export function createSessionStore(db: Db): SessionStore {
@@ -25,8 +28,9 @@ export function createSessionStore(db: Db): SessionStore {
       const steps = [
         {
           sql: `INSERT INTO sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
-                                      auth_time, expires_at, idle_expires_at, revoked_at, revoked_for)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+                                      auth_time, expires_at, idle_expires_at, revoked_at, revoked_for, status_list,
+                                      status_idx)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
           params: [
             session.id,
             session.clientId,
@@ -41,6 +45,8 @@ export function createSessionStore(db: Db): SessionStore {
             session.idleExpiresAt,
             session.revokedAt,
             session.revokedFor,
+            session.status?.list ?? null,
+            session.status?.idx ?? null,
           ],
         },
       ]
@@ -69,7 +75,7 @@ export function createSessionStore(db: Db): SessionStore {
     },
 
     revoke(id, now, reason) {
-      return db.batch([revocation(id, now, reason)])
+      return db.batch([statusChanged, revokeSessionIndices('id = $1', [id]), revocation(id, now, reason)])
     },
 
     async revokeMatching(filter, now, reason) {
@@ -82,6 +88,8 @@ export function createSessionStore(db: Db): SessionStore {
         if (rows.length === 0) return []
         // Exactly these: one that ended or began since they were read undoes it, and they are read again.
         const ended = await db.batch([
+          statusChanged,
+          ...rows.map(({ id }) => revokeSessionIndices('id = $1', [id])),
           ...rows.map(({ id }) => revocation(id, now, reason)),
           {
             sql: `UPDATE sessions SET revoked_at = $${params.length + 1} ${where} AND revoked_at IS NULL`,
@@ -103,7 +111,7 @@ export function createSessionStore(db: Db): SessionStore {
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'sessions', key: 'id', end: 'idle_expires_at' }, before, limit),
+      pruneExpired(db, { table: 'sessions', key: ['id'], end: 'idle_expires_at' }, before, limit),
   }
 }
 
@@ -142,5 +150,9 @@ function toSession(row: SessionRow): Session {
     idleExpiresAt: row.idle_expires_at,
     revokedAt: row.revoked_at,
     revokedFor: row.revoked_for,
+    status:
+      row.status_list === null || row.status_idx === null
+        ? null
+        : { list: row.status_list, idx: row.status_idx },
   }
 }

@@ -15,6 +15,6 @@ export function createSingleUseStore(db: Db): SingleUseStore {
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'single_use', key: 'id', end: 'expires_at' }, before, limit),
+      pruneExpired(db, { table: 'single_use', key: ['id'], end: 'expires_at' }, before, limit),
   }
 }

@@ -76,6 +76,8 @@ export function createStatusStore(db: Db): StatusStore {
 
     async changesSince(revision, now) {
       const [current] = await db.query<{ revision: number }>(`SELECT ${REVISION} AS revision`)
+      const nothing = { revision, entries: [], blocks: [] }
+      if ((current?.revision ?? 0) === revision) return nothing
       const params = [revision, now]
       const entries = await db.query<StatusIndex>(
         'SELECT list, idx FROM status_entries WHERE revoked_in > $1 AND expires_at > $2',
@@ -100,7 +102,12 @@ export function createStatusStore(db: Db): StatusStore {
     async prune(before, limit) {
       const pruned = await Promise.all([
         pruneExpired(db, { table: 'status_entries', key: ['list', 'idx'], end: 'expires_at' }, before, limit),
-        pruneExpired(db, { table: 'status_blocks', key: ['list', 'start'], end: 'expires_at' }, before, limit),
+        pruneExpired(
+          db,
+          { table: 'status_blocks', key: ['list', 'start'], end: 'expires_at' },
+          before,
+          limit,
+        ),
         pruneExpired(db, { table: 'status_lists', key: ['list'], end: 'expires_at' }, before, limit),
       ])
       return Math.max(...pruned)
@@ -108,7 +115,13 @@ export function createStatusStore(db: Db): StatusStore {
   }
 }
 
-function leaseSteps(kind: StatusKind, seen: number, next: number, block: StatusBlock, clientId?: string): Step[] {
+function leaseSteps(
+  kind: StatusKind,
+  seen: number,
+  next: number,
+  block: StatusBlock,
+  clientId?: string,
+): Step[] {
   const taken: Step = {
     sql: 'UPDATE status_cursors SET next_position = $3 WHERE kind = $1 AND next_position = $2',
     params: [kind, seen, next],

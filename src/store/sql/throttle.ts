@@ -43,7 +43,7 @@ export function createThrottleStore(db: Db): ThrottleStore {
       await db.batch([{ sql: 'DELETE FROM throttle WHERE key = $1', params: [key] }])
     },
 
-    prune: (now, limit) => pruneExpired(db, { table: 'throttle', key: 'key', end: 'full_at' }, now, limit),
+    prune: (now, limit) => pruneExpired(db, { table: 'throttle', key: ['key'], end: 'full_at' }, now, limit),
   }
 
   async function waitFor({ key, burst, interval }: Bucket, now: number): Promise<number> {
@@ -73,6 +73,6 @@ export function createFamiliarStore(db: Db): FamiliarStore {
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'familiar_places', key: 'key', end: 'expires_at' }, before, limit),
+      pruneExpired(db, { table: 'familiar_places', key: ['key'], end: 'expires_at' }, before, limit),
   }
 }
