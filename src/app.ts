@@ -18,6 +18,7 @@ import {
   OAUTH_METADATA,
   OPENID_METADATA,
   protocolEndpoints,
+  STATUS_AGGREGATION_PATH,
   STATUS_LISTS_PATH,
 } from './http/routes.ts'
 import type { Services } from './http/services.ts'
@@ -105,7 +106,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     openToBrowsers(browsers)
     const metadata = metadataEndpoint(config, protocolEndpoints)
     browsers.get(prefix + JWKS_PATH, jwksEndpoint(services))
-    browsers.get(prefix + STATUS_LISTS_PATH, statusAggregationEndpoint(services))
+    browsers.get(prefix + STATUS_AGGREGATION_PATH, statusAggregationEndpoint(services))
     browsers.get(`${prefix}${STATUS_LISTS_PATH}/:number`, statusListEndpoint(services))
     // RFC 8414 §3.1 puts the issuer's path behind the well-known part, OpenID Connect Discovery §4 before it.
     browsers.get(OAUTH_METADATA + prefix, metadata)

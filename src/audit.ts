@@ -24,6 +24,7 @@ export type AuditEvent =
   | 'client.changed'
   | 'role.changed'
   | 'user.changed'
+  | 'verifier.forgotten'
 
 export interface AuditFields {
   /** Who acted: `client:<id>`, `user:<id>`, `operator:<login name>`, `keyturn` for what it does by itself. */

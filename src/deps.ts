@@ -13,6 +13,7 @@ import type { Duties } from './follow.ts'
 import { baseUrl } from './http/endpoints/metadata.ts'
 import { STATUS_LISTS_PATH } from './http/routes.ts'
 import type { Services } from './http/services.ts'
+import { createKnownVerifiers, FORGOTTEN_AFTER } from './keys/known-verifiers.ts'
 import { type LiveRing, openLiveRing } from './keys/live-ring.ts'
 import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from './keys/master-key.ts'
 import { activeKey } from './keys/ring.ts'
@@ -173,6 +174,7 @@ export async function openServer(
     endpoint: baseUrl(config.issuer) + STATUS_LISTS_PATH,
     ttl: config.statusTtl,
   })
+  const knownVerifiers = createKnownVerifiers({ verifiers: store.verifiers, clock, logger: system.logger })
   const mint = createMint({
     signer,
     refreshTokens,
@@ -227,6 +229,7 @@ export async function openServer(
     revocation: createRevocation(tokens),
     introspection: createIntrospection(tokens),
     statusLists,
+    knownVerifiers,
     async readiness() {
       const problem = options.problem?.() ?? null
       if (problem !== null) return problem
@@ -241,6 +244,7 @@ export async function openServer(
       await ring.sync()
       await registry.sync()
       await board.sync()
+      await knownVerifiers.flush()
     },
     async maintain() {
       if (await maintainRing(keys, ring.ring())) await ring.sync()
@@ -262,6 +266,7 @@ async function sweep(store: Store, clock: Clock): Promise<void> {
     // Longer than they would live: a clock that is set back must not revive them.
     [store.revokedTokens, now - SESSION_MEMORY],
     [store.status, now - SESSION_MEMORY],
+    [store.verifiers, now - FORGOTTEN_AFTER],
     [store.throttle, now],
     [store.familiar, now],
   ] as const

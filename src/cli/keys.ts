@@ -1,8 +1,10 @@
 import { Command } from 'commander'
 import type { Base, Keys } from '../deps.ts'
+import { behind, namesOf } from '../keys/known-verifiers.ts'
 import * as law from '../keys/ring.ts'
 import { ensureRing, NoSuchKey, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'
 import type { Ring } from '../store/contracts/ring.ts'
+import type { EpochSeconds } from '../system.ts'
 import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { timeline } from './keys-timeline.ts'
@@ -99,10 +101,11 @@ function status(context: Context, options: Json): Promise<void> {
     const ring = await ensureRing(keys)
     const now = base.clock.now()
     const automatic = law.automaticRotationAt(ring, keys.policy)
+    const late = namesOf(await behind(base.store.verifiers, ring, now))
     const value = {
-      safe: law.isSafe(ring, now, keys.policy),
+      safe: late.length === 0 && law.isSafe(ring, now, keys.policy),
       safe_from: law.safeFrom(ring, keys.policy),
-      behind: [],
+      behind: late,
       next_automatic: automatic,
       active: law.activeKey(ring).kid,
       next: law.nextKey(ring).kid,
@@ -110,7 +113,7 @@ function status(context: Context, options: Json): Promise<void> {
     const lines = [
       value.safe
         ? 'It is safe to rotate now: no verifier can hold a JWKS without the next key.'
-        : `It is not safe to rotate before ${time(value.safe_from)} (in ${span(value.safe_from - now)}).`,
+        : `It is not safe to rotate now: ${reasons(value.safe_from, late, now).join('; ')}.`,
       automatic === null
         ? 'Automatic rotation is off.'
         : `The next automatic rotation is due at ${time(automatic)} (in ${span(automatic - now)}).`,
@@ -145,29 +148,41 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
       context.print(options, value, lines.join('\n'))
     } catch (error) {
       if (!(error instanceof RotationUnsafe)) throw error
-      const wait = span(error.safeFrom - base.clock.now())
-      throw new Refused(
-        `not safe to rotate before ${time(error.safeFrom)} (in ${wait}): until then a verifier may hold a JWKS without the next key; --wait waits, --force goes ahead`,
-        { safe_from: error.safeFrom, behind: [] },
-      )
+      const why = reasons(error.safeFrom, error.behind, base.clock.now()).join('; ')
+      throw new Refused(`not safe to rotate: ${why}; --wait waits, --force goes ahead`, {
+        safe_from: error.safeFrom,
+        behind: error.behind,
+      })
     }
   })
 }
 
+/** Why it is not safe to rotate, in words. */
+function reasons(safeFrom: EpochSeconds, late: readonly string[], now: EpochSeconds): string[] {
+  const reasons: string[] = []
+  if (now < safeFrom) {
+    const when = `${time(safeFrom)} (in ${span(safeFrom - now)})`
+    reasons.push(`a verifier may hold a JWKS without the next key until ${when}`)
+  }
+  if (late.length > 0) reasons.push(`these verifiers have not fetched the next key yet: ${late.join(', ')}`)
+  return reasons
+}
+
 async function untilSafe(context: Context, base: Base, keys: Keys): Promise<void> {
-  const left = async () => law.safeFrom(await ensureRing(keys), keys.policy) - base.clock.now()
-  let seconds = await left()
+  const left = async () => {
+    const ring = await ensureRing(keys)
+    const now = base.clock.now()
+    const late = namesOf(await behind(base.store.verifiers, ring, now))
+    return reasons(law.safeFrom(ring, keys.policy), late, now)
+  }
+  let why = await left()
   const waiting = async () => {
-    while (seconds > 0) {
-      await new Promise((resolve) => setTimeout(resolve, Math.min(1000, seconds * 1000)))
-      seconds = await left()
+    while (why.length > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 500))
+      why = await left()
     }
   }
-  await withProgress(
-    context.io,
-    () => `waiting until it is safe to rotate, ${span(seconds)} to go …`,
-    waiting(),
-  )
+  await withProgress(context.io, () => `waiting: ${why.join('; ')} …`, waiting())
 }
 
 function revoke(context: Context, kid: string, options: KeyOptions & Json): Promise<void> {
@@ -181,13 +196,16 @@ function revoke(context: Context, kid: string, options: KeyOptions & Json): Prom
         active: law.activeKey(ring).kid,
         next: law.nextKey(ring).kid,
         exposed_until: base.clock.now() + keys.policy.verifierCache,
-        held_by: [],
+        held_by: await holders(base, keys, ring, kid),
       }
       const lines = [
         `revoked   ${kid}`,
         `active    ${value.active}`,
         `next      ${value.next}`,
         `Verifiers that cached the JWKS may accept the revoked key until ${time(value.exposed_until)}: restart those that matter.`,
+        ...value.held_by.map(
+          ({ name, until }) => `  ${name} still holds it, until ${time(until)} at the latest`,
+        ),
       ]
       context.print(options, value, lines.join('\n'))
     } catch (error) {
@@ -195,6 +213,15 @@ function revoke(context: Context, kid: string, options: KeyOptions & Json): Prom
       throw error
     }
   })
+}
+
+/** Known verifiers that were last given a ring from before the revocation, and until when they may go by it. */
+async function holders(base: Base, keys: Keys, ring: Ring, kid: string) {
+  const known = await base.store.verifiers.list(base.clock.now() - keys.policy.verifierCache)
+  const publishedIn = ring.keys.find((key) => key.kid === kid)?.publishedIn ?? 0
+  return known
+    .filter(({ ringVersion }) => ringVersion >= publishedIn && ringVersion < ring.version)
+    .map(({ name, instance, seenAt }) => ({ name, instance, until: seenAt + keys.policy.verifierCache }))
 }
 
 function showTimeline(context: Context, options: Json): Promise<void> {

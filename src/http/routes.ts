@@ -45,6 +45,8 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
 ]
 
 export const STATUS_LISTS_PATH = '/status-lists'
+/** Not beside the lists: as static files a folder and a file cannot have one name. */
+export const STATUS_AGGREGATION_PATH = '/.well-known/status-lists.json'
 export const JWKS_PATH = '/.well-known/jwks.json'
 export const OAUTH_METADATA = '/.well-known/oauth-authorization-server'
 export const OPENID_METADATA = '/.well-known/openid-configuration'

@@ -1,5 +1,6 @@
 import type { Audit } from '../audit.ts'
 import type { Config } from '../config/load.ts'
+import type { KnownVerifiers } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
 import type { Introspection } from '../oauth/introspection.ts'
 import type { Revocation } from '../oauth/revocation.ts'
@@ -15,6 +16,7 @@ export interface Services {
   readonly revocation: Revocation
   readonly introspection: Introspection
   readonly statusLists: StatusPublisher
+  readonly knownVerifiers: Pick<KnownVerifiers, 'served'>
   /** Whether the node can do its work now; the reason if not, for the log. */
   readonly readiness: () => Promise<string | null>
 }

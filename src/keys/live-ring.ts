@@ -43,7 +43,7 @@ export interface LiveRing {
   sync(): Promise<void>
   ring(): Ring
   /** The JWKS as served; `cacheControl` depends on the time. */
-  jwks(): { body: string; etag: string; cacheControl: string }
+  jwks(): { body: string; etag: string; cacheControl: string; version: number }
   /**
    * The key to sign a token with that expires at `expiresAt`; the store then knows how long the key is needed.
    * @throws {StoreUnavailable} if the view is too old and cannot be renewed, or the expiry cannot be noted
@@ -132,6 +132,7 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
     jwks: () => ({
       body: view.body,
       etag: view.etag,
+      version: view.ring.version,
       cacheControl: law.cacheControl(view.ring, clock.now(), policy),
     }),
 

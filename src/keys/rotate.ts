@@ -4,6 +4,7 @@
  */
 import type { Audit } from '../audit.ts'
 import type { Ring, RingStore } from '../store/contracts/ring.ts'
+import type { VerifierStore } from '../store/contracts/verifiers.ts'
 import type { Clock, EpochSeconds, ReachFailpoint } from '../system.ts'
 import {
   type AlgorithmName,
@@ -13,11 +14,12 @@ import {
   generateKey,
   isAlgorithm,
 } from './algorithms.ts'
+import { behind, namesOf } from './known-verifiers.ts'
 import * as law from './ring.ts'
 import type { Sealer } from './seal.ts'
 
 export interface RotateDeps {
-  readonly store: { readonly ring: RingStore }
+  readonly store: { readonly ring: RingStore; readonly verifiers: Pick<VerifierStore, 'list'> }
   readonly clock: Clock
   readonly sealer: Sealer
   readonly audit: Audit
@@ -33,11 +35,15 @@ export interface KeyChoice {
 
 /** The rotation was refused: some verifier may still hold a JWKS without the next key. */
 export class RotationUnsafe extends Error {
+  /** From when no verifier can hold a JWKS without the next key, as far as time alone tells. */
   readonly safeFrom: EpochSeconds
-  constructor(safeFrom: EpochSeconds) {
-    super(`a verifier may hold a JWKS without the next key until ${new Date(safeFrom * 1000).toISOString()}`)
+  /** Names of verifiers that were last given a JWKS without it. */
+  readonly behind: readonly string[]
+  constructor(safeFrom: EpochSeconds, behind: readonly string[]) {
+    super('a verifier may hold a JWKS without the next key')
     this.name = 'RotationUnsafe'
     this.safeFrom = safeFrom
+    this.behind = behind
   }
 }
 
@@ -78,14 +84,14 @@ export async function rotateRing(deps: RotateDeps, options: RotateOptions): Prom
 
 async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions): Promise<Ring> {
   const from = law.activeKey(first).kid
-  assertSafe(deps, first, options)
+  await assertSafe(deps, first, options)
   const fresh = await makeKey(deps, like(first, options))
   deps.failpoint('rotate:generated')
   for (;;) {
     const ring = await readRing(deps)
     // Somebody else rotated meanwhile: what was asked for has happened.
     if (law.activeKey(ring).kid !== from) return ring
-    assertSafe(deps, ring, options)
+    await assertSafe(deps, ring, options)
     const rotated = law.rotate(ring, fresh, deps.clock.now())
     if (await deps.store.ring.replace(ring, rotated)) {
       deps.failpoint('rotate:committed')
@@ -99,9 +105,13 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
   }
 }
 
-function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions): void {
-  if (options.force || law.isSafe(ring, deps.clock.now(), deps.policy)) return
-  throw new RotationUnsafe(law.safeFrom(ring, deps.policy))
+/** What is known about verifiers can only add to the wait: one that reads through a cache is not seen. */
+async function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions): Promise<void> {
+  if (options.force) return
+  const now = deps.clock.now()
+  const late = namesOf(await behind(deps.store.verifiers, ring, now))
+  if (late.length === 0 && law.isSafe(ring, now, deps.policy)) return
+  throw new RotationUnsafe(law.safeFrom(ring, deps.policy), late)
 }
 
 /** @throws {NoSuchKey} if it is unknown or has left the JWKS already */
@@ -144,7 +154,7 @@ export async function maintainRing(deps: RotateDeps, seen: Ring): Promise<boolea
       return true
     case 'rotate':
       await rotateFrom(deps, ring, { actor: 'keyturn' }).catch((error) => {
-        // The next key was replaced while its successor was made: another time, then.
+        // A verifier is behind, or the next key was replaced while its successor was made: another time, then.
         if (!(error instanceof RotationUnsafe)) throw error
       })
       return true

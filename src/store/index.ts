@@ -13,6 +13,7 @@ import type { SingleUseStore } from './contracts/single-use.ts'
 import type { StatusStore } from './contracts/status.ts'
 import type { FamiliarStore, ThrottleStore } from './contracts/throttle.ts'
 import type { UserStore } from './contracts/users.ts'
+import type { VerifierStore } from './contracts/verifiers.ts'
 import type { Db } from './db.ts'
 import { createApiStore } from './sql/apis.ts'
 import { createClientStore } from './sql/clients.ts'
@@ -25,6 +26,7 @@ import { createSingleUseStore } from './sql/single-use.ts'
 import { createStatusStore } from './sql/status.ts'
 import { createFamiliarStore, createThrottleStore } from './sql/throttle.ts'
 import { createUserStore } from './sql/users.ts'
+import { createVerifierStore } from './sql/verifiers.ts'
 import { openSqlite } from './sqlite.ts'
 
 export interface Store {
@@ -41,6 +43,7 @@ export interface Store {
   readonly status: StatusStore
   readonly throttle: ThrottleStore
   readonly familiar: FamiliarStore
+  readonly verifiers: VerifierStore
 }
 
 /**
@@ -66,5 +69,6 @@ export function createStore(db: Db): Store {
     status: createStatusStore(db),
     throttle: createThrottleStore(db),
     familiar: createFamiliarStore(db),
+    verifiers: createVerifierStore(db),
   }
 }

@@ -3,7 +3,7 @@ import type { Config } from '../../config/load.ts'
 import { METHOD_NAMES } from '../../oauth/client-auth/index.ts'
 import { ASSERTION_ALGORITHMS } from '../../oauth/client-auth/private-key-jwt.ts'
 import { GRANT_NAMES } from '../../oauth/grants/index.ts'
-import { JWKS_PATH, type ProtocolEndpoint, STATUS_LISTS_PATH } from '../routes.ts'
+import { JWKS_PATH, type ProtocolEndpoint, STATUS_AGGREGATION_PATH } from '../routes.ts'
 
 /** Without the trailing slash that an issuer may have, so that paths can be appended. */
 export function baseUrl(issuer: string): string {
@@ -21,7 +21,7 @@ export function serverMetadata(
     jwks_uri: base + JWKS_PATH,
     grant_types_supported: [...GRANT_NAMES],
     // draft-ietf-oauth-status-list §9.1
-    status_list_aggregation_endpoint: base + STATUS_LISTS_PATH,
+    status_list_aggregation_endpoint: base + STATUS_AGGREGATION_PATH,
   }
   for (const { path, metadata: name } of endpoints) {
     metadata[name] = base + path
