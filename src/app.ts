@@ -86,8 +86,14 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   app.setErrorHandler(sendFailure)
   answerUnknown(app)
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+  })
   app.addHook('onSend', async (_request, reply) => {
     reply.header('x-content-type-options', 'nosniff')
+    // Or the client would send its next request into a connection that is about to go.
+    if (closing) reply.header('connection', 'close')
   })
 
   const prefix = new URL(config.issuer).pathname.replace(/\/$/, '')

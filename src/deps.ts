@@ -80,7 +80,10 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
     if (mode === 'new-only' && missing.length > 0 && missing.length < status.length) {
       throw new StoreUnusable(`the database needs ${missing.length} migration(s): run keyturn migrate`)
     }
-    if (missing.length > 0) await migrate(store.db, clock)
+    if (missing.length > 0) {
+      await migrate(store.db, clock)
+      failpoint('start:migrated')
+    }
     return { config, clock, random, failpoint, store, audit: createAudit(logger) }
   } catch (error) {
     await store.db.close()
@@ -125,7 +128,9 @@ export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys
         `${masterKeyFile(config.keysDir)} is missing, and the database has keys that only it opens: restore it`,
       )
     }
-    return createMasterKey(config.keysDir, random)
+    const made = createMasterKey(config.keysDir, random)
+    failpoint('start:master-key')
+    return made
   }
 }
 

@@ -1,6 +1,7 @@
 /** The log: JSON lines on stderr, or lines for people on a terminal. Must not know what is worth logging. */
 import pino, { type Logger as PinoLogger } from 'pino'
 import pretty from 'pino-pretty'
+import { createSink } from './log-sink.ts'
 
 export interface LogOptions {
   readonly level: string
@@ -23,9 +24,6 @@ const SECRETS = [
   'code_verifier',
 ]
 
-/** Lines that wait for a reader who has stopped reading are dropped past this many bytes; requests go on. */
-const MOST_WAITING = 4_194_304
-
 export function createLogger({ level, pretty: people, destination }: LogOptions): PinoLogger {
   const options = {
     level,
@@ -45,15 +43,10 @@ export function createLogger({ level, pretty: people, destination }: LogOptions)
       }),
     },
   }
-  if (people) {
-    const stream = pretty({
-      sync: true,
-      destination,
-      colorize: true,
-      translateTime: 'HH:MM:ss',
-      ignore: 'pid,hostname',
-    })
-    return pino(options, stream)
-  }
-  return pino(options, pino.destination({ dest: destination, sync: false, maxLength: MOST_WAITING }))
+  const sink = createSink(destination, (lines) => logger.warn({ lines }, 'log lines were lost'))
+  const format = people
+    ? pretty.prettyFactory({ colorize: true, translateTime: 'HH:MM:ss', ignore: 'pid,hostname' })
+    : (line: string) => line
+  const logger: PinoLogger = pino(options, { write: (line) => sink.write(format(line)) })
+  return logger
 }

@@ -14,6 +14,7 @@ export async function start(more: Partial<Io> = {}): Promise<void> {
     err: (text) => stderr.write(text),
     errIsTerminal: stderr.isTTY === true,
     interactive: stdin.isTTY === true && stderr.isTTY === true,
+    askSecret,
     columns: stdout.columns ?? 100,
     operator: operatorName(),
     stopSignal,
@@ -21,6 +22,12 @@ export async function start(more: Partial<Io> = {}): Promise<void> {
     ...more,
   }
   process.exitCode = await run(process.argv.slice(2), io)
+}
+
+/** On standard error, so that standard output stays what was asked for. */
+async function askSecret(question: string): Promise<string> {
+  const { default: password } = await import('@inquirer/password')
+  return password({ message: question, mask: true }, { input: process.stdin, output: process.stderr })
 }
 
 /** First the polite way; whoever asks twice, in whichever way, gets it at once. */

@@ -29,6 +29,14 @@ export class UsageError extends Error {
   }
 }
 
+/** Failed, and everything there is to say has been printed: exit 1. */
+export class Failed extends Error {
+  constructor() {
+    super('failed')
+    this.name = 'Failed'
+  }
+}
+
 export interface Context {
   readonly io: Io
   /** For the audit trail. */
@@ -40,7 +48,9 @@ export interface Context {
   /** The same with the master key and the ring, made now if there is none. */
   withKeys<T>(work: (base: Base, keys: Keys) => Promise<T>): Promise<T>
   /** With `--json` the value, otherwise the text. */
-  print(options: { readonly json?: boolean }, value: unknown, text: string): void
+  print(options: Json, value: unknown, text: string): void
+  /** Something worth knowing besides, on standard error. */
+  note(text: string): void
 }
 
 export type CommandFactory = (context: Context) => Command
@@ -50,7 +60,7 @@ export function createContext(io: Io): Context {
 
   function system(config: Config): System {
     const pretty = config.logPretty === 'auto' ? io.errIsTerminal : config.logPretty
-    const logger = createLogger({ level: config.logLevel, pretty, destination: 2 })
+    const logger = io.logger ?? createLogger({ level: config.logLevel, pretty, destination: 2 })
     return {
       logger,
       ...(io.clock ? { clock: io.clock } : {}),
@@ -78,6 +88,7 @@ export function createContext(io: Io): Context {
     print({ json }, value, text) {
       io.out(json ? `${JSON.stringify(value)}\n` : text.endsWith('\n') || text === '' ? text : `${text}\n`)
     },
+    note: (text) => io.err(`note: ${text}\n`),
   }
 }
 
@@ -86,9 +97,19 @@ export function action(name: string, description: string): Command {
   return new Command(name).description(description).option('--json', 'print one JSON document')
 }
 
-/** For options given several times: `--scope a --scope b`. */
+/** What every command takes. */
+export interface Json {
+  readonly json?: boolean
+}
+
+/** For options given several times: `--role a --role b`. */
 export function collect(value: string, before: string[] = []): string[] {
   return [...before, value]
+}
+
+/** The same for what has no spaces in it: `--scope a --scope b` and `--scope "a b"`; each counts once. */
+export function collectWords(value: string, before: string[] = []): string[] {
+  return [...new Set([...before, ...value.split(' ').filter(Boolean)])]
 }
 
 /** For options that are a length of time, such as `5m`. */

@@ -1,4 +1,4 @@
-import type { Clock, ReachFailpoint } from '../system.ts'
+import type { Clock, Logger, ReachFailpoint } from '../system.ts'
 
 /** What a command may touch of the world; tests give their own. */
 export interface Io {
@@ -12,10 +12,14 @@ export interface Io {
   readonly errIsTerminal: boolean
   /** Somebody can be asked. */
   readonly interactive: boolean
+  /** Asks for what must not be seen, e.g. a password; only if `interactive`. */
+  askSecret(question: string): Promise<string>
   readonly columns: number
   /** Who runs the command, for the audit trail. */
   readonly operator: string
   readonly clock?: Clock
+  /** Otherwise the log goes to standard error. */
+  readonly logger?: Logger
   /** Only the crash tests have one. */
   readonly failpoint?: ReachFailpoint
   /** Resolves with the signal's name when the process is asked to stop. */

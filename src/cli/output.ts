@@ -58,3 +58,17 @@ export function span(seconds: Seconds): string {
   }
   return parts.join(' ') || '0s'
 }
+
+/** One thing: names on the left, values on the right, a dash for what it does not have. */
+export function record(fields: Readonly<Record<string, unknown>>): string {
+  const width = Math.max(...Object.keys(fields).map((name) => name.length))
+  return Object.entries(fields)
+    .map(([name, value]) => `${name.padEnd(width)}  ${cell(value)}\n`)
+    .join('')
+}
+
+function cell(value: unknown): string {
+  if (value === null || value === undefined || value === '') return '-'
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.join(' ')
+  return typeof value === 'object' ? JSON.stringify(value) : String(value)
+}

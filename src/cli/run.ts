@@ -1,55 +1,96 @@
 /** The list of commands, and what becomes of their failures. A new command is a file and a line below. */
 import { Command, CommanderError } from 'commander'
+import { InvalidAccount } from '../accounts/users.ts'
+import { fields } from '../config/fields.ts'
 import { ConfigError } from '../config/load.ts'
+import { RegistrationError } from '../oauth/registration-error.ts'
 import { version } from '../version.ts'
-import { type CommandFactory, createContext, Refused, UsageError } from './context.ts'
+import { apisCommand } from './apis.ts'
+import { clientsCommand } from './clients.ts'
+import { type CommandFactory, type Context, createContext, Failed, Refused, UsageError } from './context.ts'
+import { demoCommand } from './demo.ts'
+import { doctorCommand } from './doctor.ts'
+import { explain } from './explain.ts'
 import type { Io } from './io.ts'
 import { keysCommand } from './keys.ts'
+import { migrateCommand } from './migrate.ts'
+import { table } from './output.ts'
+import { prepare } from './prepare.ts'
+import { rolesCommand } from './roles.ts'
 import { serveCommand } from './serve.ts'
+import { sessionsCommand } from './sessions.ts'
+import { usersCommand } from './users.ts'
 
-export const commands: readonly CommandFactory[] = [serveCommand, keysCommand]
+export const commands: readonly CommandFactory[] = [
+  serveCommand,
+  demoCommand,
+  keysCommand,
+  apisCommand,
+  clientsCommand,
+  rolesCommand,
+  usersCommand,
+  sessionsCommand,
+  migrateCommand,
+  doctorCommand,
+]
 
-/** @returns the exit code: 0 done, 1 refused or failed, 2 bad usage or configuration */
-export async function run(args: readonly string[], io: Io): Promise<number> {
-  const context = createContext(io)
+export function createProgram(context: Context): Command {
   const program = new Command('keyturn')
     .description('An OAuth 2 authorization server with rotating keys and tokens that verify offline.')
     .version(version)
     .showSuggestionAfterError()
+    .addHelpText('after', () => `\n${settingsHelp()}`)
   for (const command of commands) program.addCommand(command(context))
-  prepare(program, io)
+  prepare(program, context.io)
+  return program
+}
+
+/** @returns the exit code: 0 done, 1 refused or failed, 2 bad usage or configuration */
+export async function run(args: readonly string[], io: Io): Promise<number> {
   try {
-    await program.parseAsync([...args], { from: 'user' })
+    await createProgram(createContext(io)).parseAsync(kidsLast(args), { from: 'user' })
     return 0
   } catch (error) {
     return report(error, io, args.includes('--json'))
   }
 }
 
-/** Commander neither ends the process nor writes past us; and it does so for every command below. */
-function prepare(command: Command, io: Io): void {
-  command.exitOverride().configureOutput({
-    writeOut: io.out,
-    writeErr: io.err,
-    getOutHelpWidth: () => io.columns,
-    getErrHelpWidth: () => io.columns,
-  })
-  for (const child of command.commands) prepare(child as Command, io)
+/** One kid in 64 begins with a dash; no option is a dash and 42 letters, so it is moved behind all options. */
+function kidsLast(args: readonly string[]): string[] {
+  const isKid = (arg: string) => /^-[\w-]{42}$/.test(arg)
+  const kids = args.includes('--') ? [] : args.filter(isKid)
+  return kids.length === 0 ? [...args] : [...args.filter((arg) => !isKid(arg)), '--', ...kids]
 }
 
+function settingsHelp(): string {
+  const rows = Object.entries(fields).map(([name, field]) => [`  KEYTURN_${name}`, field.default, field.doc])
+  const lines = table(['  SETTING', 'DEFAULT', 'MEANING'], rows)
+  return `Settings come from the environment or a file .env in the working directory; see README.md.\n\n${lines}`
+}
+
+/** Values that break a rule: the command was used wrongly, nothing was refused. */
+const BAD_VALUES = [UsageError, RegistrationError, InvalidAccount]
+
 function report(error: unknown, io: Io, json: boolean): number {
-  // Commander has printed its own message already; help and version are no failures.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-  if (error instanceof ConfigError) {
-    for (const problem of error.problems) io.err(`keyturn: ${problem}\n`)
-    if (json) io.out(`${JSON.stringify({ error: 'bad configuration', problems: error.problems })}\n`)
+  const told = (value: Record<string, unknown>) => {
+    if (json) io.out(`${JSON.stringify(value)}\n`)
+  }
+  if (error instanceof Failed) return 1
+  if (error instanceof CommanderError) {
+    // Help and version are no failures; everything else commander has said already, on standard error.
+    if (error.exitCode === 0) return 0
+    told({ error: error.message.replace(/^error: /, '') })
     return 2
   }
-  const message = error instanceof Error ? error.message : String(error)
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) io.err(`keyturn: ${problem}\n`)
+    told({ error: 'bad configuration', problems: error.problems })
+    return 2
+  }
+  const message = explain(error)
   io.err(`keyturn: ${message}\n`)
   // A mistake of ours: without the stack nobody could mend it.
   if (error instanceof TypeError || error instanceof ReferenceError) io.err(`${error.stack}\n`)
-  const details = error instanceof Refused ? error.details : {}
-  if (json) io.out(`${JSON.stringify({ error: message, ...details })}\n`)
-  return error instanceof UsageError ? 2 : 1
+  told({ error: message, ...(error instanceof Refused ? error.details : {}) })
+  return BAD_VALUES.some((kind) => error instanceof kind) ? 2 : 1
 }

@@ -13,6 +13,7 @@ import { withProgress } from './progress.ts'
 
 /** How long requests in flight may take to finish when the server is asked to stop. */
 const PATIENCE_MS = 10_000
+const IDLE_CHECK_MS = 100
 
 export const serveCommand: CommandFactory = (context) =>
   examples(
@@ -82,7 +83,10 @@ async function close(app: FastifyInstance, endNow: (code: number) => void): Prom
     app.server.closeAllConnections()
     setTimeout(() => endNow(1), 1000).unref()
   }, PATIENCE_MS)
+  // Node looks for idle connections once; one that was busy then would be waited for until it times out.
+  const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS)
   await app.close()
+  clearInterval(idle)
   clearTimeout(patience)
 }
 

@@ -62,6 +62,7 @@ export async function ensureRing(deps: RotateDeps, choice: KeyChoice = {}): Prom
   const [active, next] = await Promise.all([makeKey(deps, choice), makeKey(deps, choice)])
   const ring = law.createRing(active, next, deps.clock.now())
   if (await deps.store.ring.create(ring)) {
+    deps.failpoint('start:ring')
     deps.audit('keys.created', { actor: 'keyturn', kid: active.kid })
     return ring
   }

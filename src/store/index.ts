@@ -51,8 +51,16 @@ export interface Store {
  * @throws {StoreUnusable} if it is no database, or cannot be made or opened
  */
 export function openDb(url: string): Db {
-  return openSqlite(url.replace(/^sqlite:(\/\/(?=\/))?/, ''))
+  return openSqlite(pathOf(url))
 }
+
+/** The file that holds the store; undefined if it is in memory. */
+export function databaseFile(url: string): string | undefined {
+  const path = pathOf(url)
+  return path === ':memory:' ? undefined : path
+}
+
+const pathOf = (url: string): string => url.replace(/^sqlite:(\/\/(?=\/))?/, '')
 
 export function createStore(db: Db): Store {
   return {

@@ -5,9 +5,9 @@ import { pruneExpired } from './prune.ts'
 
 /**
  * No honest row is further ahead than its bucket is deep. One that is by more than this was written while the
- * clock was wrong, and would hold somebody back until that wrong time comes.
+ * clock was wrong, and would hold somebody back until that wrong time comes. Nodes' clocks may differ by less.
  */
-const CLOCK_ERROR: Seconds = 3600
+const CLOCK_ERROR: Seconds = 180
 
 export function createThrottleStore(db: Db): ThrottleStore {
   return {

@@ -1,0 +1,179 @@
+import { Command } from 'commander'
+import type { Base } from '../deps.ts'
+import { checkApi } from '../oauth/api-rules.ts'
+import type { Api } from '../store/contracts/apis.ts'
+import type { Seconds } from '../system.ts'
+import { accessTokenTtlOption } from './access-token-ttl.ts'
+import {
+  action,
+  type CommandFactory,
+  type Context,
+  collectWords,
+  examples,
+  type Json,
+  Refused,
+  UsageError,
+} from './context.ts'
+import { record, span, table, time } from './output.ts'
+import { noteHolders } from './scope-notes.ts'
+
+export const apisCommand: CommandFactory = (context) =>
+  new Command('apis')
+    .description('the APIs that tokens are for, and the scopes they own')
+    .addCommand(
+      examples(
+        action('create', 'register an API')
+          .argument('<identifier>', 'what its tokens carry as aud: an absolute URI')
+          .requiredOption('--scope <scope>', 'a scope it owns; repeat it for more', collectWords)
+          .addOption(accessTokenTtlOption())
+          .action((identifier: string, options: CreateOptions) => create(context, identifier, options)),
+        'apis create https://orders.example --scope orders:read --scope orders:write',
+        'apis create https://payments.example --scope pay --access-token-ttl 5m',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('list', 'all APIs').action((options: Json) => list(context, options)),
+        'apis list',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('show', 'one API')
+          .argument('<identifier>')
+          .action((identifier: string, options: Json) => show(context, identifier, options)),
+        'apis show https://orders.example',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('update', 'change its scopes or the lifetime of its tokens')
+          .argument('<identifier>')
+          .option('--scope <scope>', 'all the scopes it owns from now on', collectWords)
+          .addOption(accessTokenTtlOption())
+          .action((identifier: string, options: UpdateOptions) => update(context, identifier, options)),
+        'apis update https://orders.example --scope orders:read --scope orders:cancel',
+        'apis update https://orders.example --access-token-ttl default',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('delete', 'forget an API; its scopes belong to nobody then')
+          .argument('<identifier>')
+          .action((identifier: string, options: Json) => remove(context, identifier, options)),
+        'apis delete https://orders.example',
+      ),
+    )
+
+interface UpdateOptions extends Json {
+  readonly scope?: string[]
+  readonly accessTokenTtl?: Seconds | null
+}
+
+interface CreateOptions extends UpdateOptions {
+  readonly scope: string[]
+}
+
+function describe(api: Api) {
+  return {
+    identifier: api.identifier,
+    scopes: api.scopes,
+    access_token_ttl: api.accessTokenTtl,
+    created_at: api.createdAt,
+  }
+}
+
+function print(context: Context, options: Json, api: Api): void {
+  const ttl = api.accessTokenTtl === null ? 'default' : span(api.accessTokenTtl)
+  const value = describe(api)
+  context.print(
+    options,
+    value,
+    record({ ...value, access_token_ttl: ttl, created_at: time(value.created_at) }),
+  )
+}
+
+async function find(base: Base, identifier: string): Promise<Api> {
+  const api = await base.store.apis.find(identifier)
+  if (!api) throw new Refused(`there is no API ${identifier}`)
+  return api
+}
+
+function create(context: Context, identifier: string, options: CreateOptions): Promise<void> {
+  const { scope: scopes, accessTokenTtl = null } = options
+  checkApi({ identifier, scopes })
+  return context.withStore(async (base) => {
+    const api = { identifier, scopes, accessTokenTtl, createdAt: base.clock.now() }
+    if (!(await base.store.apis.insert(api))) {
+      if (await base.store.apis.find(identifier)) throw new Refused(`the API ${identifier} exists already`)
+      await refuseTaken(base, api)
+    }
+    base.audit('api.changed', { actor: context.actor, target: identifier, action: 'created' })
+    print(context, options, api)
+  })
+}
+
+async function refuseTaken(base: Base, api: Api): Promise<never> {
+  for (const other of await base.store.apis.list()) {
+    const taken = other.scopes.find((scope) => api.scopes.includes(scope))
+    if (taken !== undefined && other.identifier !== api.identifier) {
+      throw new Refused(`the scope ${taken} belongs to ${other.identifier}: a scope has one API`)
+    }
+  }
+  throw new Refused('somebody else changed the APIs at the same time: try again')
+}
+
+function list(context: Context, options: Json): Promise<void> {
+  return context.withStore(async (base) => {
+    const apis = await base.store.apis.list()
+    const rows = apis.map((api) => [
+      api.identifier,
+      api.scopes.join(' '),
+      api.accessTokenTtl === null ? 'default' : span(api.accessTokenTtl),
+      time(api.createdAt),
+    ])
+    context.print(
+      options,
+      apis.map(describe),
+      table(['IDENTIFIER', 'SCOPES', 'ACCESS TOKEN TTL', 'CREATED'], rows),
+    )
+  })
+}
+
+function show(context: Context, identifier: string, options: Json): Promise<void> {
+  return context.withStore(async (base) => print(context, options, await find(base, identifier)))
+}
+
+function update(context: Context, identifier: string, options: UpdateOptions): Promise<void> {
+  if (options.scope === undefined && options.accessTokenTtl === undefined) {
+    throw new UsageError('nothing to change: give --scope or --access-token-ttl')
+  }
+  return context.withStore(async (base) => {
+    const before = await find(base, identifier)
+    const { scope: scopes = before.scopes, accessTokenTtl = before.accessTokenTtl } = options
+    const api = { ...before, scopes, accessTokenTtl }
+    checkApi(api)
+    if (!(await base.store.apis.replace(api))) await refuseTaken(base, api)
+    base.audit('api.changed', { actor: context.actor, target: identifier, action: 'updated' })
+    await noteHolders(
+      context,
+      base,
+      before.scopes.filter((scope) => !scopes.includes(scope)),
+    )
+    print(context, options, api)
+  })
+}
+
+function remove(context: Context, identifier: string, options: Json): Promise<void> {
+  return context.withStore(async (base) => {
+    const api = await find(base, identifier)
+    await base.store.apis.delete(identifier)
+    base.audit('api.changed', { actor: context.actor, target: identifier, action: 'deleted' })
+    await noteHolders(context, base, api.scopes)
+    const asking = (await base.store.clients.list()).filter((client) =>
+      client.introspects.includes(identifier),
+    )
+    for (const client of asking) context.note(`the client ${client.id} can no longer introspect its tokens`)
+    context.print(options, { deleted: identifier }, `deleted ${identifier}`)
+  })
+}

@@ -1,0 +1,151 @@
+import { Command, Option } from 'commander'
+import { describeClient, issueSecret, usesSecret } from '../oauth/registration.ts'
+import { type ClientOptions, clientOptions } from './client-options.ts'
+import { findClient, printClient } from './client-view.ts'
+import { type CreateOptions, createClient, readChosenSecret, updateClient } from './clients-register.ts'
+import { action, type CommandFactory, type Context, examples, type Json, Refused } from './context.ts'
+import { table } from './output.ts'
+
+export const clientsCommand: CommandFactory = (context) =>
+  new Command('clients')
+    .description('the programs that may ask for tokens')
+    .addCommand(
+      examples(
+        clientOptions(
+          action('create', 'register a client; its secret is shown once')
+            .requiredOption('--name <name>', 'for people')
+            .option('--id <id>', 'its client_id (default: a random one)'),
+        )
+          .option('--env', 'print CLIENT_ID=… and CLIENT_SECRET=… for an environment file')
+          .action((options: CreateOptions) => createClient(context, options)),
+        'clients create --name "Order robot" --grant client_credentials --scope "orders:read orders:write"',
+        'clients create --name Shop --id shop --grant password --grant refresh_token --scope orders:read',
+        'clients create --name Billing --grant client_credentials --jwks-file billing.jwks.json',
+        'clients create --name "Orders API" --introspects https://orders.example',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('list', 'all clients').action((options: Json) => list(context, options)),
+        'clients list',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('show', 'one client')
+          .argument('<id>')
+          .action((id: string, options: Json) => show(context, id, options)),
+        'clients show shop --json',
+      ),
+    )
+    .addCommand(
+      examples(
+        clientOptions(
+          action('update', 'change what is given; lists are replaced, the rest stays')
+            .argument('<id>')
+            .option('--name <name>', 'for people'),
+        )
+          .addOption(new Option('--no-accept-endpoint-audience', 'only the issuer again'))
+          .action((id: string, options: ClientOptions) => updateClient(context, id, options)),
+        'clients update shop --scope "orders:read orders:write"',
+        'clients update shop --access-token-ttl 5m',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('rotate-secret', 'a new secret; the old one ends at once')
+          .argument('<id>')
+          .option('--secret-stdin', 'one of your choice, from standard input')
+          .action((id: string, options: RotateOptions) => rotateSecret(context, id, options)),
+        'clients rotate-secret shop',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('disable', 'refuse it everywhere until it is enabled again')
+          .argument('<id>')
+          .action((id: string, options: Json) => setDisabled(context, id, true, options)),
+        'clients disable shop',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('enable', 'take it back')
+          .argument('<id>')
+          .action((id: string, options: Json) => setDisabled(context, id, false, options)),
+        'clients enable shop',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('delete', 'forget a client and its sessions')
+          .argument('<id>')
+          .action((id: string, options: Json) => remove(context, id, options)),
+        'clients delete shop',
+      ),
+    )
+
+interface RotateOptions extends Json {
+  readonly secretStdin?: boolean
+}
+
+function list(context: Context, options: Json): Promise<void> {
+  return context.withStore(async (base) => {
+    const clients = await base.store.clients.list()
+    const rows = clients.map((client) => [
+      client.id,
+      client.name,
+      client.authMethod,
+      client.grants.join(' '),
+      client.scopes.join(' '),
+      client.disabled ? 'disabled' : 'enabled',
+    ])
+    const text = table(['CLIENT ID', 'NAME', 'AUTHENTICATION', 'GRANTS', 'SCOPES', 'STATE'], rows)
+    context.print(options, clients.map(describeClient), text)
+  })
+}
+
+function show(context: Context, id: string, options: Json): Promise<void> {
+  return context.withStore(async (base) => printClient(context, options, await findClient(base, id)))
+}
+
+function rotateSecret(context: Context, id: string, options: RotateOptions): Promise<void> {
+  return context.withStore(async (base) => {
+    const before = await findClient(base, id)
+    if (!usesSecret(before.authMethod)) {
+      throw new Refused(`${id} authenticates with ${before.authMethod}: it has no secret`)
+    }
+    const { secret, hash } = options.secretStdin
+      ? { secret: undefined, hash: await readChosenSecret(context) }
+      : issueSecret(base.random)
+    const client = { ...before, secretHash: hash }
+    if (!(await base.store.clients.replace(client))) throw new Refused(`there is no client ${id}`)
+    base.audit('client.changed', { actor: context.actor, target: id, action: 'secret rotated' })
+    printClient(context, options, client, secret)
+  })
+}
+
+function setDisabled(context: Context, id: string, disabled: boolean, options: Json): Promise<void> {
+  return context.withStore(async (base) => {
+    const client = { ...(await findClient(base, id)), disabled }
+    if (!(await base.store.clients.replace(client))) throw new Refused(`there is no client ${id}`)
+    const what = disabled ? 'disabled' : 'enabled'
+    base.audit('client.changed', { actor: context.actor, target: id, action: what })
+    context.print(options, describeClient(client), `${what} ${id}`)
+  })
+}
+
+function remove(context: Context, id: string, options: Json): Promise<void> {
+  return context.withStore(async (base) => {
+    await findClient(base, id)
+    const sessions = await base.store.sessions.revokeMatching(
+      { clientId: id },
+      base.clock.now(),
+      'client deleted',
+    )
+    if (!(await base.store.clients.delete(id))) throw new Refused(`there is no client ${id}`)
+    base.audit('client.changed', { actor: context.actor, target: id, action: 'deleted' })
+    if (sessions.length > 0) context.note(`${sessions.length} sessions ended with it`)
+    context.print(options, { deleted: id }, `deleted ${id}`)
+  })
+}

@@ -1,0 +1,222 @@
+/**
+ * The doctor's checks, in the order in which one depends on another. Each is done even if those before it failed,
+ * as far as that makes sense; none changes or creates anything. A new check is a line in `examine`.
+ */
+import { existsSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { type Config, ConfigError, loadConfig } from '../config/load.ts'
+import { importPrivateKey } from '../keys/algorithms.ts'
+import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
+import * as law from '../keys/ring.ts'
+import { createSealer } from '../keys/seal.ts'
+import { selfTest } from '../keys/self-test.ts'
+import type { Ring } from '../store/contracts/ring.ts'
+import type { Db } from '../store/db.ts'
+import { createStore, databaseFile, openDb } from '../store/index.ts'
+import { migrationStatus } from '../store/migrate.ts'
+import { type EpochSeconds, systemClock, systemRandom } from '../system.ts'
+import { checkServer } from './doctor-server.ts'
+import { explain } from './explain.ts'
+import type { Io } from './io.ts'
+import { span, time } from './output.ts'
+
+export interface Finding {
+  readonly check: string
+  readonly ok: boolean
+  /** What was found; if that is not well, what to do. */
+  readonly message: string
+}
+
+/** Keyturn did not exist before; a clock that says so was never set. */
+const EARLIEST: EpochSeconds = Date.UTC(2026, 0, 1) / 1000
+
+export async function examine(io: Io): Promise<Finding[]> {
+  const findings: Finding[] = []
+  const now = (io.clock ?? systemClock).now()
+
+  /** Notes what `work` says, or throws; its result is for the checks that build on it. */
+  async function check<T>(
+    name: string,
+    work: () => Promise<readonly [string, T?]> | readonly [string, T?],
+  ): Promise<T | undefined> {
+    try {
+      const [message, result] = await work()
+      findings.push({ check: name, ok: true, message })
+      return result
+    } catch (error) {
+      const problems = error instanceof ConfigError ? error.problems : [explain(error)]
+      for (const message of problems) findings.push({ check: name, ok: false, message })
+      return undefined
+    }
+  }
+
+  const config = await check('configuration', () => readConfig(io))
+  await check('clock', () => checkClock(now))
+  if (!config) return findings
+
+  const file = databaseFile(config.databaseUrl)
+  const masterKey = await check('master key', () => checkMasterKey(config))
+  if (!config.masterKey) await check('keys folder', () => checkFolder(config.keysDir))
+  if (file !== undefined) {
+    await check('data folder', () => checkFolder(dirname(file)))
+    await check('database file', () => checkDatabaseFile(file))
+  }
+  const db = await check('store', () => openExisting(config, file))
+  /** undefined: not known; null: there is none. */
+  let ring: Ring | null | undefined = db === null ? null : undefined
+  try {
+    if (db) {
+      await check('durability', () => checkDurability(db))
+      await check('integrity', () => checkIntegrity(db))
+      const ready = await check('migrations', () => checkMigrations(db))
+      if (ready) ring = await check('ring', () => checkRing(db, now))
+      else if (ready === false) ring = null
+    }
+    if (ring) {
+      const known = ring
+      // undefined: there is one that cannot be read, which has been said.
+      if (masterKey !== undefined) await check('signing keys', () => checkKeys(known, config, masterKey))
+      await check('schedule', () => checkSchedule(known, now, config))
+    }
+  } finally {
+    await db?.close()
+  }
+  const kids = ring?.keys.filter(law.isPublished).map((key) => key.kid)
+  await check('server', () => checkServer(config, kids ?? (ring === null ? [] : null)))
+  return findings
+}
+
+function readConfig(io: Io): readonly [string, Config] {
+  const config = loadConfig(io.env, io.cwd)
+  return [`the settings are fine, the issuer is ${config.issuer}`, config]
+}
+
+function checkClock(now: EpochSeconds): readonly [string] {
+  if (now < EARLIEST) throw new Error(`the clock says ${time(now)}: set it, every token depends on it`)
+  return [`it is ${time(now)}`]
+}
+
+function checkMasterKey(config: Config): readonly [string, Buffer | null] {
+  if (config.masterKey) return ['given by the settings', config.masterKey]
+  const key = readMasterKey(config.keysDir)
+  const file = masterKeyFile(config.keysDir)
+  return key ? [`${file}, readable by its owner alone`, key] : [`${file} is not there yet`, null]
+}
+
+function checkFolder(folder: string): readonly [string] {
+  if (!existsSync(folder)) return [`${folder} will be made at the first start`]
+  const stat = statSync(folder)
+  if (!stat.isDirectory()) throw new Error(`${folder} is not a folder: move it away`)
+  const ourGroup = stat.gid === process.getegid?.()
+  if (stat.mode & 0o002 || (stat.mode & 0o020 && !ourGroup)) {
+    throw new Error(`others can write to ${folder}, and replace what is in it: chmod 700 ${folder}`)
+  }
+  return [folder]
+}
+
+function checkDatabaseFile(file: string): readonly [string] {
+  if (!existsSync(file)) return [`${file} will be made at the first start`]
+  if (statSync(file).mode & 0o077) {
+    throw new Error(`${file} can be read by others, and holds password hashes: chmod 600 ${file}`)
+  }
+  return [`${file}, readable by its owner alone`]
+}
+
+async function openExisting(config: Config, file: string | undefined): Promise<readonly [string, Db | null]> {
+  if (file === undefined) return ['in memory: all is gone when the server stops', null]
+  if (!existsSync(file)) return ['there is none yet: keyturn serve makes it', null]
+  const db = openDb(config.databaseUrl)
+  try {
+    await db.query('SELECT count(*) FROM sqlite_master')
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+  return ['it opens', db]
+}
+
+async function pragma(db: Db, name: string): Promise<unknown[]> {
+  return (await db.query(`PRAGMA ${name}`)).flatMap((row) => Object.values(row))
+}
+
+const FULL = 2
+
+async function checkDurability(db: Db): Promise<readonly [string]> {
+  const [[mode], [synchronous]] = [await pragma(db, 'journal_mode'), await pragma(db, 'synchronous')]
+  if (mode !== 'wal') {
+    throw new Error(`the file system does not allow a write-ahead log (${mode}): use a local disk`)
+  }
+  if (synchronous !== FULL) throw new Error(`synchronous is ${synchronous} instead of FULL: report this`)
+  return ['every commit is flushed to disk (WAL, synchronous=FULL)']
+}
+
+async function checkIntegrity(db: Db): Promise<readonly [string]> {
+  const [first, ...more] = await pragma(db, 'integrity_check')
+  const broken = await db.query('PRAGMA foreign_key_check')
+  if (first !== 'ok') {
+    const others = more.length > 0 ? ` and ${more.length} more` : ''
+    throw new Error(`the database is damaged (${first}${others}): restore a backup`)
+  }
+  if (broken.length > 0)
+    throw new Error(`${broken.length} rows refer to rows that are gone: restore a backup`)
+  return ['no damage found']
+}
+
+async function checkMigrations(db: Db): Promise<readonly [string, boolean]> {
+  const steps = await migrationStatus(db)
+  const missing = steps.filter(({ applied_at }) => applied_at === null)
+  if (missing.length === steps.length) return ['none yet: the first start applies them', false]
+  if (missing.length > 0) {
+    throw new Error(`${missing.map(({ name }) => name).join(', ')} not applied: keyturn migrate`)
+  }
+  return [`all ${steps.length} applied`, true]
+}
+
+async function checkRing(db: Db, now: EpochSeconds): Promise<readonly [string, Ring | null]> {
+  const ring = await createStore(db).ring.read()
+  if (!ring) return ['there is none yet: keyturn serve makes it', null]
+  const future = ring.keys.find((key) =>
+    [key.createdAt, key.publishedAt, key.signsFrom, key.stoppedAt, key.leftAt].some(
+      (at) => at !== null && at > now + law.SKEW,
+    ),
+  )
+  if (future) {
+    throw new Error(`key ${future.kid} is dated in the future: the clock was set back, or is wrong now`)
+  }
+  const active = law.activeKey(ring)
+  law.nextKey(ring)
+  return [`version ${ring.version}, ${active.alg}, one active and one next key`, ring]
+}
+
+async function checkKeys(ring: Ring, config: Config, masterKey: Buffer | null): Promise<readonly [string]> {
+  if (!masterKey) {
+    throw new Error(
+      `no master key, and the database has keys that only it opens: restore ${masterKeyFile(config.keysDir)}`,
+    )
+  }
+  const sealer = createSealer(masterKey, systemRandom)
+  for (const key of [law.activeKey(ring), law.nextKey(ring)]) {
+    await selfTest(key, await importPrivateKey(key.alg, sealer.open(key.kid, key.sealed ?? '')))
+  }
+  const kept = ring.keys.filter(({ state, sealed }) => state !== 'active' && state !== 'next' && sealed)
+  if (kept.length > 0) throw new Error(`${kept[0]?.kid} no longer signs and still has a private half`)
+  return ['the master key opens them, and they sign what the JWKS verifies']
+}
+
+/** A running server does what is due within a second. */
+const LATE = 60
+
+function checkSchedule(ring: Ring, now: EpochSeconds, config: Config): readonly [string] {
+  for (const key of ring.keys) {
+    const leaves = key.state === 'retiring' ? law.leavesAt(key) : null
+    if (leaves !== null && now > leaves + LATE) {
+      throw new Error(`key ${key.kid} should have left at ${time(leaves)}: start keyturn serve`)
+    }
+  }
+  const rotation = law.automaticRotationAt(ring, config)
+  if (rotation === null) return ['automatic rotation is off']
+  if (now > rotation + LATE) {
+    throw new Error(`a rotation has been due since ${time(rotation)}: start keyturn serve`)
+  }
+  return [`the next rotation is due in ${span(rotation - now)}`]
+}

@@ -1,0 +1,21 @@
+import { action, type CommandFactory, type Context, examples, Failed, type Json } from './context.ts'
+import { examine } from './doctor-checks.ts'
+
+export const doctorCommand: CommandFactory = (context) =>
+  examples(
+    action('doctor', 'look at configuration, permissions, clock, store and ring; changes nothing').action(
+      (options: Json) => doctor(context, options),
+    ),
+    'doctor',
+    'doctor --json',
+  )
+
+async function doctor(context: Context, options: Json): Promise<void> {
+  const findings = await examine(context.io)
+  const width = Math.max(...findings.map(({ check }) => check.length))
+  const lines = findings.map(
+    ({ check, ok, message }) => `${ok ? 'ok' : '✗ '}  ${check.padEnd(width)}  ${message}`,
+  )
+  context.print(options, findings, lines.join('\n'))
+  if (findings.some(({ ok }) => !ok)) throw new Failed()
+}

@@ -1,0 +1,52 @@
+import { existsSync } from 'node:fs'
+import { databaseFile, openDb } from '../store/index.ts'
+import { migrate, migrationStatus, readMigrations } from '../store/migrate.ts'
+import { systemClock } from '../system.ts'
+import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
+import { table, time } from './output.ts'
+
+export const migrateCommand: CommandFactory = (context) =>
+  examples(
+    action('migrate', 'bring the database up to date; serve does so by itself')
+      .option('--status', 'only say what has been applied, and change nothing')
+      .action((options: MigrateOptions) =>
+        options.status ? status(context, options) : apply(context, options),
+      ),
+    'migrate --status',
+    'migrate',
+  )
+
+interface MigrateOptions extends Json {
+  readonly status?: boolean
+}
+
+async function apply(context: Context, options: Json): Promise<void> {
+  const db = openDb(context.config().databaseUrl)
+  try {
+    const applied = await migrate(db, context.io.clock ?? systemClock)
+    const text = applied.length === 0 ? 'up to date' : applied.map((name) => `applied ${name}`).join('\n')
+    context.print(options, { applied }, text)
+  } finally {
+    await db.close()
+  }
+}
+
+async function status(context: Context, options: Json): Promise<void> {
+  const steps = await readStatus(context.config().databaseUrl)
+  const rows = steps.map(({ name, applied_at }) => [name, applied_at === null ? 'pending' : time(applied_at)])
+  context.print(options, steps, table(['MIGRATION', 'APPLIED'], rows))
+}
+
+async function readStatus(url: string) {
+  const file = databaseFile(url)
+  // Opening it would make it.
+  if (file !== undefined && !existsSync(file)) {
+    return readMigrations().map(({ name }) => ({ name, applied_at: null }))
+  }
+  const db = openDb(url)
+  try {
+    return await migrationStatus(db)
+  } finally {
+    await db.close()
+  }
+}

@@ -1,0 +1,132 @@
+import { Command } from 'commander'
+import { isRoleName } from '../accounts/roles.ts'
+import type { Base } from '../deps.ts'
+import { checkApiScope } from '../oauth/api-rules.ts'
+import type { Role } from '../store/contracts/roles.ts'
+import {
+  action,
+  type CommandFactory,
+  type Context,
+  collectWords,
+  examples,
+  type Json,
+  Refused,
+  UsageError,
+} from './context.ts'
+import { record, table, time } from './output.ts'
+import { noteUnowned } from './scope-notes.ts'
+
+export const rolesCommand: CommandFactory = (context) =>
+  new Command('roles')
+    .description('what users may do: named sets of scopes')
+    .addCommand(
+      examples(
+        action('create', 'make a role')
+          .argument('<name>')
+          .requiredOption('--scope <scope>', 'a scope it grants; repeat it for more', collectWords)
+          .action((name: string, options: ScopeOptions) => create(context, name, options)),
+        'roles create clerk --scope orders:read --scope orders:write',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('list', 'all roles').action((options: Json) => list(context, options)),
+        'roles list',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('update', 'change what a role grants; users feel it at their next token')
+          .argument('<name>')
+          .requiredOption('--scope <scope>', 'all the scopes it grants from now on', collectWords)
+          .action((name: string, options: ScopeOptions) => update(context, name, options)),
+        'roles update clerk --scope orders:read',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('delete', 'take a role from everybody and forget it')
+          .argument('<name>')
+          .action((name: string, options: Json) => remove(context, name, options)),
+        'roles delete clerk',
+      ),
+    )
+
+interface ScopeOptions extends Json {
+  readonly scope: string[]
+}
+
+function describe(role: Role) {
+  return { name: role.name, scopes: role.scopes, created_at: role.createdAt }
+}
+
+function print(context: Context, options: Json, role: Role): void {
+  context.print(options, describe(role), record({ ...describe(role), created_at: time(role.createdAt) }))
+}
+
+function checkScopes(scopes: readonly string[]): void {
+  if (scopes.length === 0) throw new UsageError('a role needs a scope')
+  for (const scope of scopes) checkApiScope(scope)
+}
+
+async function find(base: Base, name: string): Promise<Role> {
+  const role = await base.store.roles.find(name)
+  if (!role) throw new Refused(`there is no role ${name}`)
+  return role
+}
+
+function create(context: Context, name: string, options: ScopeOptions): Promise<void> {
+  if (!isRoleName(name)) {
+    throw new UsageError('the name of a role must be 1 to 100 printable characters without spaces')
+  }
+  checkScopes(options.scope)
+  return context.withStore(async (base) => {
+    const role = { name, scopes: options.scope, createdAt: base.clock.now() }
+    if (!(await base.store.roles.insert(role))) throw new Refused(`the role ${name} exists already`)
+    base.audit('role.changed', { actor: context.actor, target: name, action: 'created' })
+    await noteUnowned(context, base, role.scopes)
+    print(context, options, role)
+  })
+}
+
+function list(context: Context, options: Json): Promise<void> {
+  return context.withStore(async (base) => {
+    const roles = await base.store.roles.list()
+    const rows = roles.map((role) => [role.name, role.scopes.join(' '), time(role.createdAt)])
+    context.print(options, roles.map(describe), table(['NAME', 'SCOPES', 'CREATED'], rows))
+  })
+}
+
+function update(context: Context, name: string, options: ScopeOptions): Promise<void> {
+  checkScopes(options.scope)
+  return context.withStore(async (base) => {
+    const before = await find(base, name)
+    const role = { ...before, scopes: options.scope }
+    if (!(await base.store.roles.replace(role))) throw new Refused(`there is no role ${name}`)
+    base.audit('role.changed', { actor: context.actor, target: name, action: 'updated' })
+    await noteUnowned(context, base, role.scopes)
+    const lost = before.scopes.filter((scope) => !role.scopes.includes(scope))
+    if (lost.length > 0) await noteUsers(context, base, name, `no longer have ${lost.join(', ')} from it`)
+    print(context, options, role)
+  })
+}
+
+function remove(context: Context, name: string, options: Json): Promise<void> {
+  return context.withStore(async (base) => {
+    await find(base, name)
+    await noteUsers(context, base, name, 'no longer have it')
+    await base.store.roles.delete(name)
+    base.audit('role.changed', { actor: context.actor, target: name, action: 'deleted' })
+    context.print(options, { deleted: name }, `deleted ${name}`)
+  })
+}
+
+const NAMED = 5
+
+async function noteUsers(context: Context, base: Base, role: string, what: string): Promise<void> {
+  const users = (await base.store.users.list()).filter((user) => user.roles.includes(role))
+  if (users.length === 0) return
+  const names = users.slice(0, NAMED).map((user) => user.username)
+  const others = users.length > NAMED ? ` and ${users.length - NAMED} others` : ''
+  context.note(`${names.join(', ')}${others} ${what}`)
+}

@@ -1,0 +1,130 @@
+import { Command } from 'commander'
+import { normalizeUsername } from '../accounts/username.ts'
+import type { Base } from '../deps.ts'
+import type { Session, SessionFilter } from '../store/contracts/sessions.ts'
+import type { EpochSeconds } from '../system.ts'
+import {
+  action,
+  type CommandFactory,
+  type Context,
+  examples,
+  type Json,
+  Refused,
+  UsageError,
+} from './context.ts'
+import { table, time } from './output.ts'
+
+export const sessionsCommand: CommandFactory = (context) =>
+  new Command('sessions')
+    .description('who is signed in where')
+    .addCommand(
+      examples(
+        filtered(action('list', 'sessions, the newest first')).action((options: FilterOptions) =>
+          list(context, options),
+        ),
+        'sessions list',
+        'sessions list --user alice',
+      ),
+    )
+    .addCommand(
+      examples(
+        filtered(action('revoke', 'end sessions: their refresh tokens are void at once')).action(
+          (options: FilterOptions) => revoke(context, options),
+        ),
+        'sessions revoke --user alice',
+        'sessions revoke --client shop',
+      ),
+    )
+
+function filtered(command: Command): Command {
+  return command
+    .option('--user <username>', 'those of this user')
+    .option('--client <id>', 'those of this client')
+    .option('--id <session>', 'this one')
+}
+
+interface FilterOptions extends Json {
+  readonly user?: string
+  readonly client?: string
+  readonly id?: string
+}
+
+/** More would be no list to read. */
+const SHOWN = 1000
+
+/** @throws {Refused} if what is named does not exist: an empty answer would look like success */
+async function filterOf(base: Base, options: FilterOptions): Promise<SessionFilter> {
+  const filter: { -readonly [K in keyof SessionFilter]: SessionFilter[K] } = {}
+  if (options.user !== undefined) {
+    const name = normalizeUsername(options.user)
+    const user = name === null ? null : await base.store.users.findByUsername(name)
+    if (!user) throw new Refused(`there is no user ${options.user}`)
+    filter.userId = user.id
+  }
+  if (options.client !== undefined) {
+    if (!(await base.store.clients.find(options.client))) {
+      throw new Refused(`there is no client ${options.client}`)
+    }
+    filter.clientId = options.client
+  }
+  if (options.id !== undefined) {
+    if (!(await base.store.sessions.find(options.id))) throw new Refused(`there is no session ${options.id}`)
+    filter.id = options.id
+  }
+  return filter
+}
+
+function stateOf(session: Session, now: EpochSeconds): 'live' | 'expired' | 'revoked' {
+  if (session.revokedAt !== null) return 'revoked'
+  return now >= session.expiresAt || now >= session.idleExpiresAt ? 'expired' : 'live'
+}
+
+function list(context: Context, options: FilterOptions): Promise<void> {
+  return context.withStore(async (base) => {
+    const sessions = await base.store.sessions.list(await filterOf(base, options), SHOWN + 1)
+    if (sessions.length > SHOWN) context.note(`only the newest ${SHOWN} are shown: --user or --client narrow`)
+    const shown = sessions.slice(0, SHOWN)
+    const now = base.clock.now()
+    const names = new Map<string, string>()
+    for (const { userId } of shown) {
+      if (!names.has(userId)) names.set(userId, (await base.store.users.find(userId))?.username ?? '')
+    }
+    const values = shown.map((session) => ({
+      id: session.id,
+      state: stateOf(session, now),
+      user_id: session.userId,
+      username: names.get(session.userId) ?? '',
+      client_id: session.clientId,
+      scope: session.scopes.join(' '),
+      audience: session.audience,
+      created_at: session.createdAt,
+      last_used_at: session.rotatedAt,
+      expires_at: Math.min(session.expiresAt, session.idleExpiresAt),
+      revoked_at: session.revokedAt,
+      revoked_for: session.revokedFor,
+    }))
+    const rows = values.map((value) => [
+      value.id,
+      value.username,
+      value.client_id,
+      value.revoked_for ? `revoked: ${value.revoked_for}` : value.state,
+      time(value.created_at),
+      time(value.last_used_at),
+      time(value.expires_at),
+    ])
+    const text = table(['ID', 'USER', 'CLIENT', 'STATE', 'SIGNED IN', 'LAST USED', 'ENDS'], rows)
+    context.print(options, values, text)
+  })
+}
+
+function revoke(context: Context, options: FilterOptions): Promise<void> {
+  const given = [options.user, options.client, options.id].filter((value) => value !== undefined)
+  if (given.length !== 1) throw new UsageError('give one of --user, --client and --id')
+  return context.withStore(async (base) => {
+    const filter = await filterOf(base, options)
+    const reason = 'revoked by an operator'
+    const revoked = await base.store.sessions.revokeMatching(filter, base.clock.now(), reason)
+    for (const sid of revoked) base.audit('session.revoked', { actor: context.actor, sid, reason })
+    context.print(options, { revoked }, `revoked ${revoked.length} sessions`)
+  })
+}

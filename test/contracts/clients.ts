@@ -1,0 +1,87 @@
+import type { Client } from '../../src/store/contracts/clients.ts'
+import { client, user } from '../support/seed.ts'
+import { type Contract, winners } from './contract.ts'
+import { session } from './sessions.ts'
+
+/** Every member set to something that is not its default. */
+const full: Client = {
+  id: 'näme with spaces',
+  name: 'A “name”; DROP TABLE clients',
+  authMethod: 'private_key_jwt',
+  secretHash: null,
+  grants: ['client_credentials', 'refresh_token'],
+  scopes: ['b', 'a'],
+  redirectUris: ['https://app.test/back?x=1'],
+  jwks: { keys: [{ kty: 'EC', crv: 'P-256', x: 'x', y: 'y', kid: 'k' }] },
+  jwksUri: 'https://app.test/jwks',
+  pkce: 'optional',
+  accessTokenTtl: 120,
+  acceptEndpointAudience: true,
+  introspects: ['https://orders.test'],
+  disabled: true,
+  createdAt: 12,
+}
+
+export const clientsContract: Contract = {
+  'a client that was inserted is found with every member': async (t, { clients }) => {
+    t.equal(await clients.insert(full), true)
+    t.equal(await clients.insert(client()), true)
+    t.same(await clients.find(full.id), full)
+    t.same(await clients.find('machine'), client())
+    t.equal(await clients.find('nobody'), null)
+  },
+
+  'ids are compared to the letter': async (t, { clients }) => {
+    await clients.insert(client({ id: 'Machine' }))
+    t.equal(await clients.find('machine'), null)
+    t.equal(await clients.find('Machine '), null)
+    t.equal(await clients.find('%'), null)
+  },
+
+  'list gives all, oldest first': async (t, { clients }) => {
+    t.same(await clients.list(), [])
+    await clients.insert(full)
+    await clients.insert(client())
+    t.same(await clients.list(), [client(), full])
+  },
+
+  'insert is false, and nothing has changed, if the id is taken': async (t, { clients }) => {
+    await clients.insert(client())
+    t.equal(await clients.insert(client({ name: 'another', secretHash: 'sha256:x' })), false)
+    t.same(await clients.list(), [client()])
+  },
+
+  'of fifty clients with one id, one is registered': async (t, { clients }) => {
+    t.same(await winners(50, (i) => clients.insert(client({ name: `n${i}` }))), { won: 1, lost: 49 })
+  },
+
+  'replace replaces all that is registered under the id': async (t, { clients }) => {
+    await clients.insert(client({ createdAt: full.createdAt, id: full.id }))
+    t.equal(await clients.replace(full), true)
+    t.same(await clients.find(full.id), full)
+  },
+
+  'replace is false, and nothing has changed, if there is no such client': async (t, { clients }) => {
+    t.equal(await clients.replace(client()), false)
+    t.same(await clients.list(), [])
+  },
+
+  'delete takes the client, and its sessions go with it': async (t, store) => {
+    await store.roles.insert({ name: 'clerk', scopes: [], createdAt: 1 })
+    const alice = await user()
+    await store.users.insert(alice)
+    await store.clients.insert(client())
+    await store.clients.insert(client({ id: 'other' }))
+    await store.sessions.insert(session({ id: 's1', userId: alice.id, clientId: 'machine' }))
+    await store.sessions.insert(session({ id: 's2', userId: alice.id, clientId: 'other' }))
+
+    t.equal(await store.clients.delete('machine'), true)
+    t.equal(await store.clients.find('machine'), null)
+    t.equal(await store.sessions.find('s1'), null)
+    t.not(await store.sessions.find('s2'), null, 'another client’s sessions stay')
+  },
+
+  'delete is false if there was no such client': async (t, { clients }) => {
+    t.equal(await clients.delete('nobody'), false)
+  },
+}

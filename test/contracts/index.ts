@@ -1,0 +1,28 @@
+/** All contracts, for the file of each engine; a new one is a file and a line. */
+import { apisContract } from './apis.ts'
+import { clientsContract } from './clients.ts'
+import type { Contract } from './contract.ts'
+import { dbContract } from './db.ts'
+import { revisionsContract } from './revisions.ts'
+import { revokedTokensContract } from './revoked-tokens.ts'
+import { ringContract } from './ring.ts'
+import { rolesContract } from './roles.ts'
+import { sessionsContract } from './sessions.ts'
+import { singleUseContract } from './single-use.ts'
+import { familiarContract, throttleContract } from './throttle.ts'
+import { usersContract } from './users.ts'
+
+export const contracts: Readonly<Record<string, Contract>> = {
+  db: dbContract,
+  revisions: revisionsContract,
+  ring: ringContract,
+  apis: apisContract,
+  clients: clientsContract,
+  roles: rolesContract,
+  users: usersContract,
+  sessions: sessionsContract,
+  'single use': singleUseContract,
+  'revoked tokens': revokedTokensContract,
+  throttle: throttleContract,
+  'familiar places': familiarContract,
+}

@@ -1,0 +1,87 @@
+import type { Store } from '../../src/store/index.ts'
+import { api, client, user } from '../support/seed.ts'
+import type { Contract } from './contract.ts'
+import { ring } from './ring.ts'
+
+/** Everything that changes what the registry holds. */
+const REGISTRY: readonly (readonly [string, (store: Store) => Promise<boolean>])[] = [
+  ['apis.insert', (store) => store.apis.insert(api())],
+  ['apis.replace', (store) => store.apis.replace(api({ scopes: ['orders:read'] }))],
+  ['apis.delete', (store) => store.apis.delete(api().identifier)],
+  ['clients.insert', (store) => store.clients.insert(client())],
+  ['clients.replace', (store) => store.clients.replace(client({ disabled: true }))],
+  ['clients.delete', (store) => store.clients.delete(client().id)],
+  ['roles.insert', (store) => store.roles.insert({ name: 'clerk', scopes: [], createdAt: 1 })],
+  ['roles.replace', (store) => store.roles.replace({ name: 'clerk', scopes: ['a'], createdAt: 1 })],
+  ['roles.delete', (store) => store.roles.delete('clerk')],
+]
+
+export const revisionsContract: Contract = {
+  'every change of clients, APIs and roles makes the registry revision grow': async (t, store) => {
+    for (const [name, change] of REGISTRY) {
+      const before = await store.revisions.read()
+      t.equal(await change(store), true, `${name} changes something`)
+      const after = await store.revisions.read()
+      t.ok(after.registry > before.registry, name)
+      t.equal(after.ring, before.ring, `${name} leaves the ring alone`)
+    }
+  },
+
+  'a refused change leaves the registry revision as it was': async (t, store) => {
+    await store.apis.insert(api())
+    await store.clients.insert(client())
+    await store.roles.insert({ name: 'clerk', scopes: [], createdAt: 1 })
+    const before = await store.revisions.read()
+    const refused = [
+      await store.apis.insert(api({ scopes: ['new'] })),
+      await store.apis.insert(api({ identifier: 'https://other.test' })),
+      await store.apis.replace(api({ identifier: 'https://nobody.test', scopes: [] })),
+      await store.apis.delete('https://nobody.test'),
+      await store.clients.insert(client()),
+      await store.clients.replace(client({ id: 'nobody' })),
+      await store.clients.delete('nobody'),
+      await store.roles.insert({ name: 'clerk', scopes: [], createdAt: 2 }),
+      await store.roles.replace({ name: 'nobody', scopes: [], createdAt: 1 }),
+      await store.roles.delete('nobody'),
+    ]
+    t.same(new Set(refused), new Set([false]))
+    t.same(await store.revisions.read(), before)
+  },
+
+  'the registry revision is of the same batch as the change: fifty at once are fifty steps': async (
+    t,
+    store,
+  ) => {
+    const before = await store.revisions.read()
+    await Promise.all(Array.from({ length: 50 }, (_, i) => store.clients.insert(client({ id: `c${i}` }))))
+    t.equal((await store.revisions.read()).registry, before.registry + 50)
+  },
+
+  'the ring revision is the version of the ring, and 0 before there is one': async (t, store) => {
+    t.equal((await store.revisions.read()).ring, 0)
+    await store.ring.create(ring())
+    t.equal((await store.revisions.read()).ring, 1)
+    await store.ring.replace(ring(), { ...ring(), version: 2 })
+    t.equal((await store.revisions.read()).ring, 2)
+  },
+
+  'people, sessions and counters are no registry: signing in makes nobody read it again': async (
+    t,
+    store,
+  ) => {
+    await store.roles.insert({ name: 'clerk', scopes: [], createdAt: 1 })
+    const before = await store.revisions.read()
+    const alice = await user()
+    await store.users.insert(alice)
+    await store.users.setDisabled(alice.id, true)
+    await store.singleUse.firstUse('jti', 9)
+    await store.throttle.take([{ key: 'k', burst: 1, interval: 1 }], 1)
+    t.same(await store.revisions.read(), before)
+  },
+
+  'what one connection changes, another sees': async (t, store, database) => {
+    const other = await database.connect()
+    await store.clients.insert(client())
+    t.same(await other.revisions.read(), await store.revisions.read())
+  },
+}

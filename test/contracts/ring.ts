@@ -1,0 +1,212 @@
+import type { Ring, RingKey } from '../../src/store/contracts/ring.ts'
+import { type Contract, winners } from './contract.ts'
+
+export function ringKey(overrides: Partial<RingKey> = {}): RingKey {
+  return {
+    kid: 'active',
+    alg: 'RS256',
+    state: 'active',
+    publicJwk: { kty: 'RSA', n: 'modulus', e: 'AQAB' },
+    sealed: 'v1.sealed.text',
+    createdAt: 100,
+    publishedAt: 100,
+    publishedIn: 1,
+    signsFrom: 100,
+    stoppedAt: null,
+    tokensUntil: 0,
+    leftAt: null,
+    ...overrides,
+  }
+}
+
+/** As the store gives it back: by publication, then by kid. */
+export function ring(overrides: Partial<Ring> = {}): Ring {
+  return {
+    version: 1,
+    createdAt: 100,
+    keys: [ringKey(), ringKey({ kid: 'next', state: 'next', signsFrom: null })],
+    ...overrides,
+  }
+}
+
+/** The rotation of `ring()`: every column that may change has changed. */
+const rotated = (fresh = 'fresh'): Ring => ({
+  version: 2,
+  createdAt: 100,
+  keys: [
+    ringKey({ state: 'retiring', sealed: null, stoppedAt: 200 }),
+    ringKey({ kid: 'next', state: 'active', signsFrom: 200 }),
+    ringKey({
+      kid: fresh,
+      state: 'next',
+      signsFrom: null,
+      createdAt: 200,
+      publishedAt: 200,
+      publishedIn: 2,
+    }),
+  ],
+})
+
+export const ringContract: Contract = {
+  'read is null before the first start': async (t, store) => {
+    t.equal(await store.ring.read(), null)
+  },
+
+  'create stores a ring, and read gives back every member of it': async (t, store) => {
+    const full = ring({
+      version: 7,
+      keys: [
+        ringKey({ tokensUntil: 900 }),
+        ringKey({ kid: 'gone', state: 'retired', sealed: null, stoppedAt: 5, leftAt: 9, alg: 'ES256' }),
+        ringKey({ kid: 'next', state: 'next', signsFrom: null, publicJwk: { kty: 'EC', x: 'ü' } }),
+      ],
+    })
+    t.equal(await store.ring.create(full), true)
+    t.same(await store.ring.read(), full)
+  },
+
+  'create is true for exactly one caller, ever: fifty at once, on two connections, then one more (§4 row 9)':
+    async (t, store, database) => {
+      const other = await database.connect()
+      const make = (i: number) =>
+        ring({
+          keys: [ringKey({ kid: `a${i}` }), ringKey({ kid: `n${i}`, state: 'next', signsFrom: null })],
+        })
+      t.same(await winners(50, (i) => (i % 2 ? store : other).ring.create(make(i))), { won: 1, lost: 49 })
+      t.equal((await store.ring.read())?.keys.length, 2, 'of one ring only')
+      t.equal(await other.ring.create(make(50)), false)
+    },
+
+  'replace puts the successor in place of the ring that was seen': async (t, store) => {
+    await store.ring.create(ring())
+    t.equal(await store.ring.replace(ring(), rotated()), true)
+    t.same(await store.ring.read(), rotated())
+  },
+
+  'replace is false, and nothing has changed, if the version is another': async (t, store) => {
+    await store.ring.create(ring())
+    await store.ring.replace(ring(), rotated())
+    t.equal(await store.ring.replace(ring(), rotated('other')), false)
+    t.same(await store.ring.read(), rotated())
+  },
+
+  'replace is false, and nothing has changed, if a key is needed for longer than was seen': async (
+    t,
+    store,
+  ) => {
+    await store.ring.create(ring())
+    await store.ring.extendTokensUntil('active', 900)
+    t.equal(await store.ring.replace(ring(), rotated()), false)
+    t.same(
+      await store.ring.read(),
+      ring({ keys: [ringKey({ tokensUntil: 900 }), ring().keys[1] as RingKey] }),
+    )
+  },
+
+  'replace is false without a ring': async (t, store) => {
+    t.equal(await store.ring.replace(ring(), rotated()), false)
+    t.equal(await store.ring.read(), null)
+  },
+
+  'of fifty successors one takes the place, whole (§4 row 9)': async (t, store, database) => {
+    const other = await database.connect()
+    await store.ring.create(ring())
+    const outcome = await winners(50, (i) =>
+      (i % 2 ? store : other).ring.replace(ring(), rotated(`fresh${i}`)),
+    )
+    t.same(outcome, { won: 1, lost: 49 })
+    const now = await store.ring.read()
+    t.equal(now?.version, 2)
+    t.equal(now?.keys.length, 3, 'one fresh key, not fifty')
+  },
+
+  'a replace among fifty extensions loses, and after them wins: no note of a token is lost': async (
+    t,
+    store,
+  ) => {
+    await store.ring.create(ring())
+    const [, lost] = await Promise.all([
+      Promise.all(Array.from({ length: 50 }, (_, i) => store.ring.extendTokensUntil('active', 1000 + i))),
+      store.ring.replace(ring(), rotated()),
+    ])
+    t.equal(lost, false)
+    const seen = (await store.ring.read()) as Ring
+    t.equal(seen.keys[0]?.tokensUntil, 1049)
+    t.equal(await store.ring.replace(seen, rotated()), true)
+    t.equal((await store.ring.read())?.keys[0]?.tokensUntil, 1049, 'and the successor keeps it')
+  },
+
+  'the store itself refuses a second active or next key': async (t, store) => {
+    await store.ring.create(ring())
+    for (const state of ['active', 'next'] as const) {
+      const two = { ...ring(), version: 2, keys: [...ring().keys, ringKey({ kid: 'second', state })] }
+      await t.rejects(store.ring.replace(ring(), two), { name: 'ConstraintViolation' })
+    }
+    t.same(await store.ring.read(), ring())
+  },
+
+  'extendTokensUntil notes how long a key is needed, and never shortens it': async (t, store) => {
+    await store.ring.create(ring())
+    const noted = async (until: number) => {
+      t.equal(await store.ring.extendTokensUntil('active', until), true)
+      return (await store.ring.read())?.keys[0]?.tokensUntil
+    }
+    t.equal(await noted(500), 500)
+    t.equal(await noted(400), 500)
+    t.equal(await noted(501), 501)
+    t.equal((await store.revisions.read()).ring, 1, 'a note is no new version')
+  },
+
+  'extendTokensUntil takes a retiring key, which another node may still sign with': async (t, store) => {
+    await store.ring.create(ring())
+    await store.ring.replace(ring(), rotated())
+    t.equal(await store.ring.extendTokensUntil('active', 500), true)
+    t.equal((await store.ring.read())?.keys[0]?.tokensUntil, 500)
+  },
+
+  'extendTokensUntil is false for a key that may not sign: next, retired, revoked, unknown': async (
+    t,
+    store,
+  ) => {
+    const keys = (['retired', 'revoked'] as const).map((state) => ringKey({ kid: state, state }))
+    const whole = ring({ keys: [...ring().keys, ...keys] })
+    await store.ring.create(whole)
+    for (const kid of ['next', 'retired', 'revoked', 'unknown']) {
+      t.equal(await store.ring.extendTokensUntil(kid, 500), false, kid)
+    }
+    t.same(await store.ring.read(), whole)
+  },
+
+  'replaceSealed replaces the private halves of the ring that was seen, as one new version': async (
+    t,
+    store,
+  ) => {
+    await store.ring.create(ring())
+    const sealed = new Map([
+      ['active', 'v1.other.a'],
+      ['next', 'v1.other.n'],
+    ])
+    t.equal(await store.ring.replaceSealed(ring(), sealed), true)
+    const now = await store.ring.read()
+    t.same(
+      now?.keys.map((key) => key.sealed),
+      ['v1.other.a', 'v1.other.n'],
+    )
+    t.equal(now?.version, 2)
+    t.equal(await store.ring.replaceSealed(ring(), sealed), false, 'the ring is no longer the one seen')
+  },
+
+  'replaceSealed gives no private half to a key that has none': async (t, store) => {
+    const whole = ring({ keys: [...ring().keys, ringKey({ kid: 'old', state: 'retiring', sealed: null })] })
+    await store.ring.create(whole)
+    t.equal(await store.ring.replaceSealed(whole, new Map([['old', 'v1.x.y']])), false)
+    t.same((await store.ring.read())?.version, 1)
+    t.equal((await store.ring.read())?.keys.find((key) => key.kid === 'old')?.sealed, null)
+  },
+
+  'another connection sees the ring as it was left': async (t, store, database) => {
+    await store.ring.create(ring())
+    await store.ring.replace(ring(), rotated())
+    t.same(await (await database.connect()).ring.read(), rotated())
+  },
+}

@@ -1,0 +1,56 @@
+import type { Role } from '../../src/store/contracts/roles.ts'
+import { user } from '../support/seed.ts'
+import { type Contract, winners } from './contract.ts'
+
+const role = (overrides: Partial<Role> = {}): Role => ({
+  name: 'clerk',
+  scopes: ['orders:write', 'orders:read'],
+  createdAt: 1,
+  ...overrides,
+})
+
+export const rolesContract: Contract = {
+  'a role that was inserted is found with every member, and listed by name': async (t, { roles }) => {
+    const none = role({ name: 'nothing', scopes: [] })
+    t.same(await roles.list(), [])
+    t.equal(await roles.insert(none), true)
+    t.equal(await roles.insert(role()), true)
+    t.same(await roles.find('clerk'), role())
+    t.equal(await roles.find('Clerk'), null)
+    t.same(await roles.list(), [role(), none])
+  },
+
+  'insert is false, and nothing has changed, if the name is taken': async (t, { roles }) => {
+    await roles.insert(role())
+    t.same(await winners(50, () => roles.insert(role({ scopes: ['all'] }))), { won: 0, lost: 50 })
+    t.same(await roles.list(), [role()])
+  },
+
+  'of fifty roles with one name, one is made': async (t, { roles }) => {
+    t.same(await winners(50, (i) => roles.insert(role({ scopes: [`s${i}`] }))), { won: 1, lost: 49 })
+  },
+
+  'replace gives a role other scopes; it is false if there is no such role': async (t, { roles }) => {
+    t.equal(await roles.replace(role()), false)
+    await roles.insert(role())
+    t.equal(await roles.replace(role({ scopes: ['new'] })), true)
+    t.same(await roles.find('clerk'), role({ scopes: ['new'] }))
+  },
+
+  'delete takes the role from every user who has it; it is false if there was no such role': async (
+    t,
+    store,
+  ) => {
+    await store.roles.insert(role())
+    await store.roles.insert(role({ name: 'boss' }))
+    const alice = await user({ roles: ['boss', 'clerk'] })
+    const bob = await user({ username: 'bob', roles: ['clerk'] })
+    await store.users.insert(alice)
+    await store.users.insert(bob)
+
+    t.equal(await store.roles.delete('clerk'), true)
+    t.same((await store.users.find(alice.id))?.roles, ['boss'])
+    t.same((await store.users.find(bob.id))?.roles, [], 'who remains a user')
+    t.equal(await store.roles.delete('clerk'), false)
+  },
+}

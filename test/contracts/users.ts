@@ -1,0 +1,103 @@
+import { user } from '../support/seed.ts'
+import { type Contract, winners } from './contract.ts'
+
+const clerk = { name: 'clerk', scopes: ['orders:read'], createdAt: 1 }
+const boss = { name: 'boss', scopes: [], createdAt: 1 }
+
+export const usersContract: Contract = {
+  'a user who was inserted is found by id and by user name, with every member': async (
+    t,
+    { users, roles },
+  ) => {
+    await roles.insert(clerk)
+    await roles.insert(boss)
+    const alice = await user({ email: 'alice@test', roles: ['boss', 'clerk'], disabled: true, createdAt: 5 })
+    const bob = await user({ username: 'bob', roles: [], createdAt: 4 })
+    t.equal(await users.insert(alice), true)
+    t.equal(await users.insert(bob), true)
+    t.same(await users.find(alice.id), alice)
+    t.same(await users.findByUsername('alice'), alice)
+    t.same(await users.findByUsername('bob'), bob)
+    t.same(await users.list(), [bob, alice])
+  },
+
+  'there is nobody of an unknown id or name': async (t, { users }) => {
+    t.equal(await users.find('u_x'), null)
+    t.equal(await users.findByUsername('alice'), null)
+    t.same(await users.list(), [])
+  },
+
+  'insert is false, and nobody is added, if the user name is taken': async (t, { users, roles }) => {
+    await roles.insert(clerk)
+    const first = await user()
+    await users.insert(first)
+    t.equal(await users.insert(await user()), false)
+    t.same(await users.list(), [first])
+  },
+
+  'insert is false, and nobody is added, if a role does not exist': async (t, { users, roles }) => {
+    await roles.insert(clerk)
+    t.equal(await users.insert(await user({ roles: ['clerk', 'nothing'] })), false)
+    t.same(await users.list(), [])
+  },
+
+  'of fifty users with one name, one is made': async (t, { users }) => {
+    const fifty = await Promise.all(Array.from({ length: 50 }, () => user({ roles: [] })))
+    t.same(await winners(50, (i) => users.insert(fifty[i] as never)), { won: 1, lost: 49 })
+    t.equal((await users.list()).length, 1)
+  },
+
+  'setPasswordHash replaces the hash; it is false if there is no such user': async (t, { users }) => {
+    const alice = await user({ roles: [] })
+    await users.insert(alice)
+    t.equal(await users.setPasswordHash(alice.id, 'new'), true)
+    t.equal((await users.find(alice.id))?.passwordHash, 'new')
+    t.equal(await users.setPasswordHash('u_x', 'new'), false)
+  },
+
+  'setPasswordHash with what was seen replaces only that: a password set meanwhile wins': async (
+    t,
+    { users },
+  ) => {
+    const alice = await user({ roles: [] })
+    await users.insert(alice)
+    t.equal(await users.setPasswordHash(alice.id, 'rehashed', 'another'), false)
+    t.equal((await users.find(alice.id))?.passwordHash, alice.passwordHash)
+    t.same(await winners(50, (i) => users.setPasswordHash(alice.id, `hash${i}`, alice.passwordHash)), {
+      won: 1,
+      lost: 49,
+    })
+  },
+
+  'setDisabled disables and enables; it is false if there is no such user': async (t, { users }) => {
+    const alice = await user({ roles: [] })
+    await users.insert(alice)
+    t.equal(await users.setDisabled(alice.id, true), true)
+    t.equal((await users.find(alice.id))?.disabled, true)
+    t.equal(await users.setDisabled(alice.id, false), true)
+    t.equal((await users.findByUsername('alice'))?.disabled, false)
+    t.equal(await users.setDisabled('u_x', true), false)
+  },
+
+  'addRole is false for an unknown user, an unknown role, and a role the user has': async (
+    t,
+    { users, roles },
+  ) => {
+    await roles.insert(clerk)
+    const alice = await user({ roles: [] })
+    await users.insert(alice)
+    t.equal(await users.addRole('u_x', 'clerk'), false)
+    t.equal(await users.addRole(alice.id, 'nothing'), false)
+    t.same(await winners(50, () => users.addRole(alice.id, 'clerk')), { won: 1, lost: 49 })
+    t.same((await users.find(alice.id))?.roles, ['clerk'])
+  },
+
+  'removeRole takes one role, once': async (t, { users, roles }) => {
+    await roles.insert(clerk)
+    await roles.insert(boss)
+    const alice = await user({ roles: ['boss', 'clerk'] })
+    await users.insert(alice)
+    t.same(await winners(50, () => users.removeRole(alice.id, 'clerk')), { won: 1, lost: 49 })
+    t.same((await users.find(alice.id))?.roles, ['boss'])
+  },
+}

@@ -1,0 +1,216 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import type { LightMyRequestResponse } from 'fastify'
+import t from 'tap'
+import { testClock } from '../support/clock.ts'
+import { claimsOf, login, refresh } from '../support/requests.ts'
+import { client, seed } from '../support/seed.ts'
+import { testServer } from '../support/server.ts'
+import { active, introspect, refreshed, revoke, signedIn } from '../support/tokens.ts'
+
+const DAY = 86_400
+const server = await testServer()
+t.teardown(() => server.close())
+await seed(server.store)
+const { clock, store } = server
+
+const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
+const DEAD = [400, 'invalid_grant']
+const expOf = (token: string) => Number(claimsOf(token).exp)
+
+t.test(
+  'a session that is not used ends after REFRESH_IDLE_TTL; each use gives it that long again (F72)',
+  async (t) => {
+    let { refresh_token: token } = await signedIn(server)
+    for (let use = 0; use < 3; use += 1) {
+      clock.tick(7 * DAY - 1)
+      token = (await refreshed(server, token)).refresh_token
+    }
+    clock.tick(7 * DAY)
+    t.notOk(await active(server, token))
+    t.same(outcome(await refresh(server, token)), DEAD)
+  },
+)
+
+t.test('a retry does not give the session more time than the refresh did (F72)', async (t) => {
+  const { refresh_token: token } = await signedIn(server)
+  const next = await refreshed(server, token)
+  clock.tick(10)
+  await refreshed(server, token)
+  clock.tick(7 * DAY - 10)
+  t.same(outcome(await refresh(server, next.refresh_token)), DEAD)
+})
+
+t.test(
+  'no use keeps a session alive past REFRESH_TOKEN_TTL, nor a token past its session (F72)',
+  async (t) => {
+    let pair = await signedIn(server)
+    const end = clock.now() + 30 * DAY
+    while (clock.now() < end - 2 * DAY) {
+      clock.tick(DAY)
+      pair = await refreshed(server, pair.refresh_token)
+      t.equal(pair.expires_in, 600)
+    }
+    clock.set(end - 100)
+    pair = await refreshed(server, pair.refresh_token)
+    t.equal(pair.expires_in, 100, 'the client is told')
+    t.equal(expOf(pair.access_token), end)
+    clock.set(end - 1)
+    t.ok(await active(server, pair.access_token))
+    const last = await refreshed(server, pair.refresh_token)
+    t.equal(expOf(last.access_token), end)
+    clock.set(end)
+    t.notOk(await active(server, last.access_token))
+    t.same(outcome(await refresh(server, last.refresh_token)), DEAD)
+  },
+)
+
+t.test('an access token that would outlive its idle session is as short as the session (F72)', async (t) => {
+  const bank = await testServer({ settings: { REFRESH_IDLE_TTL: '5m', REFRESH_TOKEN_TTL: '8h' } })
+  t.teardown(() => bank.close())
+  await seed(bank.store)
+  const first = await signedIn(bank)
+  t.equal(first.expires_in, 300, 'not the ten minutes of ACCESS_TOKEN_TTL')
+  bank.clock.tick(200)
+  const second = await refreshed(bank, first.refresh_token)
+  t.equal(second.expires_in, 300)
+  bank.clock.tick(4)
+  t.equal((await refreshed(bank, first.refresh_token)).expires_in, 296, 'a retry counts from the refresh')
+})
+
+t.test('without a refresh token the session is as long as its access token', async (t) => {
+  await store.clients.insert(client({ id: 'once', grants: ['password'], accessTokenTtl: 60 }))
+  const answer = await login(server, {}, 'once')
+  const { access_token: token, expires_in: ttl, refresh_token: none } = answer.json()
+  t.equal(none, undefined)
+  t.equal(ttl, 60)
+  const session = await store.sessions.find(String(claimsOf(token).sid))
+  t.equal(session?.expiresAt, clock.now() + 60)
+})
+
+t.test('introspection tells when a refresh token will end if it is not used (RFC 7662 §2.2)', async (t) => {
+  const { refresh_token: token } = await signedIn(server)
+  t.equal((await introspect(server, token)).json().exp, clock.now() + 7 * DAY)
+})
+
+t.test('what was refused as expired stays so when the clock is set back (§4 row 7)', async (t) => {
+  const { refresh_token: token, access_token: access } = await signedIn(server)
+  const before = clock.now()
+  clock.tick(7 * DAY)
+  t.same(outcome(await refresh(server, token)), DEAD)
+  clock.set(before + 60)
+  t.same(outcome(await refresh(server, token)), DEAD)
+  t.notOk(await active(server, token))
+  t.notOk(await active(server, access))
+})
+
+t.test(
+  'a clock set back revives neither a revoked session nor a revoked token nor a replay (§4 row 7)',
+  async (t) => {
+    const start = clock.now()
+    const revoked = await signedIn(server)
+    await revoke(server, revoked.refresh_token)
+    const short = await signedIn(server)
+    await revoke(server, short.access_token)
+    const reused = await signedIn(server)
+    const successor = await refreshed(server, reused.refresh_token)
+    clock.tick(11)
+    t.same(outcome(await refresh(server, reused.refresh_token)), DEAD)
+
+    clock.tick(3600)
+    await server.deps.duties.sweep()
+    clock.set(start)
+    t.notOk(await active(server, revoked.access_token))
+    t.same(outcome(await refresh(server, revoked.refresh_token)), DEAD)
+    t.notOk(await active(server, short.access_token), 'although a sweep ran when it had expired')
+    t.same(outcome(await refresh(server, reused.refresh_token)), DEAD, 'although it is in the window again')
+    t.same(outcome(await refresh(server, successor.refresh_token)), DEAD)
+  },
+)
+
+t.test(
+  'a clock set back does not hold the retry window open, and does not end a session in use (§4 row 7)',
+  async (t) => {
+    const { refresh_token: token } = await signedIn(server)
+    const next = await refreshed(server, token)
+    clock.tick(-3600)
+    const third = await refreshed(server, next.refresh_token)
+    t.ok(await active(server, third.refresh_token), 'the last token goes on')
+
+    const first = await signedIn(server)
+    await refreshed(server, first.refresh_token)
+    clock.tick(-3600)
+    t.same(outcome(await refresh(server, first.refresh_token)), DEAD, 'an hour back is not "a moment ago"')
+  },
+)
+
+t.test(
+  'a generation that a restored backup does not know is refused without blame, and the session lives (§4 row 1)',
+  async (t) => {
+    const first = await signedIn(server)
+    const sid = String(claimsOf(first.access_token).sid)
+    const second = await refreshed(server, first.refresh_token)
+    const third = await refreshed(server, second.refresh_token)
+    await store.db.batch([
+      { sql: 'UPDATE sessions SET generation = 1 WHERE id = $1', params: [sid], rows: 1 },
+    ])
+    server.logger.lines.length = 0
+    t.same(outcome(await refresh(server, third.refresh_token)), DEAD)
+    t.notOk(await active(server, third.refresh_token))
+    t.same(server.logger.audits('token.reuse_detected'), [], 'nobody stole anything')
+    t.equal((await refreshed(server, first.refresh_token)).refresh_token, second.refresh_token)
+  },
+)
+
+t.test('reuse is detected, and a retry answered, across a restart (F70, §3.1 #4)', async (t) => {
+  const folder = t.testdir()
+  const database = join(folder, 'keyturn.db')
+  const masterKey = randomBytes(32).toString('base64url')
+  const time = testClock()
+  const start = () => testServer({ database, masterKey, clock: time })
+
+  let node = await start()
+  await seed(node.store)
+  const a = await signedIn(node)
+  const b = await refreshed(node, a.refresh_token)
+  const lost = await signedIn(node)
+  const successor = await refreshed(node, lost.refresh_token)
+  await node.close()
+
+  node = await start()
+  time.tick(5)
+  t.equal((await refreshed(node, lost.refresh_token)).refresh_token, successor.refresh_token, 'a retry')
+  time.tick(6)
+  t.same(outcome(await refresh(node, a.refresh_token)), DEAD, 'a replay')
+  await node.close()
+
+  node = await start()
+  t.teardown(() => node.close())
+  t.same(outcome(await refresh(node, b.refresh_token)), DEAD, 'and what it ended stays ended')
+  t.notOk(await active(node, b.access_token))
+  await refreshed(node, successor.refresh_token)
+})
+
+t.test(
+  'a server with another master key knows none of the tokens: refused, and nothing ends (must-show 8)',
+  async (t) => {
+    const mine = await signedIn(server)
+    const stranger = await testServer()
+    t.teardown(() => stranger.close())
+    await seed(stranger.store)
+    t.same(outcome(await refresh(stranger, mine.refresh_token)), DEAD)
+    t.notOk(await active(stranger, mine.access_token))
+    t.ok(await active(server, mine.refresh_token))
+  },
+)
+
+t.test('a swept session is gone for good: its token is refused (§4 row 20)', async (t) => {
+  const node = await testServer()
+  t.teardown(() => node.close())
+  await seed(node.store)
+  const { refresh_token: token } = await signedIn(node)
+  node.clock.tick(8 * DAY + 1)
+  await node.deps.duties.sweep()
+  t.same(await node.store.db.query('SELECT COUNT(*) AS left FROM sessions'), [{ left: 0 }])
+  t.same(outcome(await refresh(node, token)), DEAD)
+})

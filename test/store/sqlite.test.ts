@@ -1,0 +1,32 @@
+import { copyFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { createStore, openDb } from '../../src/store/index.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { type Database, runContract } from '../contracts/contract.ts'
+import { contracts } from '../contracts/index.ts'
+import { testClock } from '../support/clock.ts'
+
+const FILE = 'keyturn.db'
+
+/** Made once and copied: each check begins with an empty database in a file, on which connections can meet. */
+const template = join(t.testdir(), FILE)
+const db = openDb(`sqlite:${template}`)
+await migrate(db, testClock())
+await db.close()
+
+async function newDatabase(t: Test): Promise<Database> {
+  const file = join(t.testdir(), FILE)
+  copyFileSync(template, file)
+  return {
+    async connect() {
+      const store = createStore(openDb(`sqlite:${file}`))
+      t.teardown(() => store.db.close())
+      return store
+    },
+  }
+}
+
+for (const [name, contract] of Object.entries(contracts)) {
+  t.test(`${name} on SQLite`, async (t) => runContract(t as Test, contract, newDatabase))
+}

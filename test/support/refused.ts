@@ -1,0 +1,59 @@
+import type { LightMyRequestResponse } from 'fastify'
+import type { Test } from 'tap'
+
+/** RFC 6749 §5.2: what may stand in `error` and `error_description`. */
+const LEGAL = /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/
+
+/** Headers that a refusal may carry; one more would have been injected, or says too much. */
+const HEADERS = [
+  'access-control-allow-origin',
+  'access-control-expose-headers',
+  'allow',
+  'cache-control',
+  'connection',
+  'content-length',
+  'content-type',
+  'date',
+  'pragma',
+  'retry-after',
+  'www-authenticate',
+  'x-content-type-options',
+]
+
+export interface Refusal {
+  readonly status?: number
+  readonly error: string
+}
+
+/** The whole form of an OAuth error (A8, A9; RFC 6749 §5.2), and that it is this one. */
+export function refused(
+  t: Test,
+  answer: LightMyRequestResponse,
+  { status = 400, error }: Refusal,
+  label = '',
+): void {
+  const expected = { status, error, problems: [] }
+  const { error: code, problems } = formOf(answer)
+  t.same({ status: answer.statusCode, error: code, problems }, expected, `${label} → ${status} ${error}`)
+}
+
+/** The form alone, for inputs that may be refused in one way or another. */
+export function wellFormed(t: Test, answer: LightMyRequestResponse, label = ''): void {
+  t.same(formOf(answer).problems, [], label)
+}
+
+function formOf({ headers, body }: LightMyRequestResponse): { error: unknown; problems: string[] } {
+  const problems: string[] = []
+  if (!/^application\/json(;|$)/.test(String(headers['content-type']))) problems.push('not JSON by its type')
+  if (headers['cache-control'] !== 'no-store') problems.push('not no-store')
+  for (const name of Object.keys(headers)) if (!HEADERS.includes(name)) problems.push(`header ${name}`)
+  try {
+    const { error, error_description: description, ...rest } = JSON.parse(body)
+    if (!/^[a-z_]+$/.test(error)) problems.push(`error is ${error}`)
+    if (!LEGAL.test(description)) problems.push(`description is ${JSON.stringify(description)}`)
+    if (Object.keys(rest).length > 0) problems.push(`also has ${Object.keys(rest)}`)
+    return { error, problems }
+  } catch {
+    return { error: undefined, problems: [...problems, `not JSON: ${body.slice(0, 100)}`] }
+  }
+}
