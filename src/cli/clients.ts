@@ -129,6 +129,11 @@ function setDisabled(context: Context, id: string, disabled: boolean, options: J
   return context.withStore(async (base) => {
     const client = { ...(await findClient(base, id)), disabled }
     if (!(await base.store.clients.replace(client))) throw new Refused(`there is no client ${id}`)
+    // First the client, then what it has: nothing may be issued in between.
+    if (disabled) {
+      await base.store.sessions.revokeMatching({ clientId: id }, base.clock.now(), 'client disabled')
+      await base.store.status.revokeClient(id)
+    }
     const what = disabled ? 'disabled' : 'enabled'
     base.audit('client.changed', { actor: context.actor, target: id, action: what })
     context.print(options, describeClient(client), `${what} ${id}`)

@@ -11,6 +11,7 @@ import { type CommandFactory, type Context, createContext, Failed, Refused, Usag
 import { demoCommand } from './demo.ts'
 import { doctorCommand } from './doctor.ts'
 import { explain } from './explain.ts'
+import { exportCommand } from './export.ts'
 import type { Io } from './io.ts'
 import { keysCommand } from './keys.ts'
 import { migrateCommand } from './migrate.ts'
@@ -20,6 +21,7 @@ import { rolesCommand } from './roles.ts'
 import { serveCommand } from './serve.ts'
 import { sessionsCommand } from './sessions.ts'
 import { usersCommand } from './users.ts'
+import { verifiersCommand } from './verifiers.ts'
 
 export const commands: readonly CommandFactory[] = [
   serveCommand,
@@ -30,6 +32,8 @@ export const commands: readonly CommandFactory[] = [
   rolesCommand,
   usersCommand,
   sessionsCommand,
+  verifiersCommand,
+  exportCommand,
   migrateCommand,
   doctorCommand,
 ]

@@ -18,6 +18,7 @@ export function session(overrides: Partial<Session> = {}): Session {
     idleExpiresAt: 2000,
     revokedAt: null,
     revokedFor: null,
+    status: null,
     ...overrides,
   }
 }

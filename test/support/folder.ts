@@ -118,6 +118,7 @@ export async function signIn({ store, refreshTokens, keys }: Inside, count = 1):
         idleExpiresAt: now + 3650 * DAY,
         revokedAt: null,
         revokedFor: null,
+        status: null,
       }),
     ),
   )

@@ -1,0 +1,76 @@
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { openServer, type ServerDeps } from '../deps.ts'
+import { STATUS_LISTS_PATH } from '../http/routes.ts'
+import { type StaticFile, staticSite } from '../http/static-site.ts'
+import { action, type CommandFactory, type Context, examples } from './context.ts'
+
+interface ExportOptions {
+  readonly json?: boolean
+  readonly watch?: boolean
+}
+
+const EVERY_MS = 1000
+
+export const exportCommand: CommandFactory = (context) =>
+  examples(
+    action('export', 'write JWKS, metadata and status lists as static files, for a bucket or a CDN')
+      .argument('<folder>', 'made if it is not there')
+      .option('--watch', 'go on, and write what changes')
+      .action((folder: string, options: ExportOptions) => exportTo(context, folder, options)),
+    'export public',
+    'export public --watch',
+  )
+
+function exportTo(context: Context, folder: string, options: ExportOptions): Promise<void> {
+  return context.withKeys(async (base, keys) => {
+    const system = context.system(base.config)
+    const server = await openServer(base, keys, system)
+    const files = await staticSite(server.services)
+    await write(folder, files)
+    const written = files.map(({ path }) => path.slice(1))
+    context.print(options, { folder, files: written }, written.map((path) => join(folder, path)).join('\n'))
+    if (!options.watch) return
+    let stopped = false
+    context.io.stopSignal().then(() => {
+      stopped = true
+    })
+    while (!stopped) {
+      await new Promise((resolve) => setTimeout(resolve, EVERY_MS))
+      // What was written last stays while the store is away: that is what the files are for.
+      await follow(folder, server).catch((error) =>
+        system.logger.warn({ err: error }, 'could not be exported'),
+      )
+    }
+  })
+}
+
+async function follow(folder: string, server: ServerDeps): Promise<void> {
+  await server.duties.follow()
+  await write(folder, await staticSite(server.services))
+}
+
+async function write(folder: string, files: readonly StaticFile[]): Promise<void> {
+  for (const { path, body } of files) await writeIfChanged(join(folder, path), body)
+  await removeOldLists(folder, files)
+}
+
+/** Complete before it has its name: whoever reads or uploads meanwhile gets the old file or the new one. */
+async function writeIfChanged(file: string, body: string): Promise<void> {
+  if ((await readFile(file, 'utf8').catch(() => undefined)) === body) return
+  await mkdir(dirname(file), { recursive: true })
+  const draft = `${file}.${process.pid}.new`
+  await writeFile(draft, body)
+  await rename(draft, file)
+}
+
+/** Lists that no living token refers to. */
+async function removeOldLists(folder: string, files: readonly StaticFile[]): Promise<void> {
+  const kept = new Set(files.map(({ path }) => path))
+  const [first] = files.filter(({ path }) => path.includes(`${STATUS_LISTS_PATH}/`))
+  if (!first) return
+  const lists = dirname(first.path)
+  for (const name of await readdir(join(folder, lists))) {
+    if (/^\d+$/.test(name) && !kept.has(`${lists}/${name}`)) await rm(join(folder, lists, name))
+  }
+}

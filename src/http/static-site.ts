@@ -1,0 +1,73 @@
+/**
+ * What verifiers read, as files: for a bucket or a CDN that goes on serving when this server is gone. The same
+ * bodies and caching as the endpoints give. Pure but for what it asks its services.
+ */
+
+import { serverMetadata } from './endpoints/metadata.ts'
+import {
+  JWKS_PATH,
+  OAUTH_METADATA,
+  OPENID_METADATA,
+  protocolEndpoints,
+  STATUS_AGGREGATION_PATH,
+  STATUS_LISTS_PATH,
+} from './routes.ts'
+import type { Services } from './services.ts'
+
+export interface StaticFile {
+  /** Below the folder, with the issuer's path, as in the URL. */
+  readonly path: string
+  readonly body: string
+  readonly contentType: string
+  readonly cacheControl: string
+}
+
+export async function staticSite(
+  services: Pick<Services, 'config' | 'ring' | 'statusLists'>,
+): Promise<StaticFile[]> {
+  const { config, ring, statusLists } = services
+  const prefix = new URL(config.issuer).pathname.replace(/\/$/, '')
+  const { body, cacheControl } = ring.jwks()
+  const metadata = JSON.stringify(serverMetadata(config, protocolEndpoints))
+  const metadataControl = `public, max-age=${config.jwksMaxAge}`
+  const statusControl = `public, max-age=${config.statusTtl}`
+
+  const files: StaticFile[] = [
+    file(prefix + JWKS_PATH, body, 'application/jwk-set+json', cacheControl),
+    file(OAUTH_METADATA + prefix, metadata, 'application/json', metadataControl),
+    file(prefix + OPENID_METADATA, metadata, 'application/json', metadataControl),
+  ]
+  const uris = await statusLists.uris()
+  for (const uri of uris) {
+    const number = statusLists.numberOf(uri)
+    const list = number === undefined ? undefined : await statusLists.list(number)
+    if (!list) continue
+    files.push(
+      file(`${prefix}${STATUS_LISTS_PATH}/${number}`, list.jwt, 'application/statuslist+jwt', statusControl),
+    )
+  }
+  const aggregation = JSON.stringify({ status_lists: uris })
+  files.push(file(prefix + STATUS_AGGREGATION_PATH, aggregation, 'application/json', statusControl))
+  return [...files, headersFile(files)]
+}
+
+function file(path: string, body: string, contentType: string, cacheControl: string): StaticFile {
+  return { path, body, contentType, cacheControl }
+}
+
+/** In the form that several hosts of static files read; others can be configured from it. */
+function headersFile(files: readonly StaticFile[]): StaticFile {
+  const body = files
+    .map(({ path, contentType, cacheControl }) =>
+      [
+        path,
+        `  Content-Type: ${contentType}`,
+        `  Cache-Control: ${cacheControl}`,
+        '  Access-Control-Allow-Origin: *',
+        '  X-Content-Type-Options: nosniff',
+        '',
+      ].join('\n'),
+    )
+    .join('\n')
+  return file('/_headers', body, 'text/plain', 'no-store')
+}
