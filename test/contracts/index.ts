@@ -9,8 +9,10 @@ import { ringContract } from './ring.ts'
 import { rolesContract } from './roles.ts'
 import { sessionsContract } from './sessions.ts'
 import { singleUseContract } from './single-use.ts'
+import { statusContract } from './status.ts'
 import { familiarContract, throttleContract } from './throttle.ts'
 import { usersContract } from './users.ts'
+import { verifiersContract } from './verifiers.ts'
 
 export const contracts: Readonly<Record<string, Contract>> = {
   db: dbContract,
@@ -23,6 +25,8 @@ export const contracts: Readonly<Record<string, Contract>> = {
   sessions: sessionsContract,
   'single use': singleUseContract,
   'revoked tokens': revokedTokensContract,
+  status: statusContract,
+  verifiers: verifiersContract,
   throttle: throttleContract,
   'familiar places': familiarContract,
 }

@@ -1,0 +1,105 @@
+import { LIST_SIZE, type StatusBlock } from '../../src/store/contracts/status.ts'
+import { client, user } from '../support/seed.ts'
+import type { Contract } from './contract.ts'
+import { session } from './sessions.ts'
+
+/** Positions of a block, each with its list, as texts that can be compared. */
+const positions = ({ list, start, size }: StatusBlock) =>
+  Array.from({ length: size }, (_, index) => `${list}/${start + index}`)
+
+export const statusContract: Contract = {
+  'lease gives positions that were never given to anybody, fifty times at once on two connections': async (
+    t,
+    { status },
+    database,
+  ) => {
+    const other = await database.connect()
+    const blocks = await Promise.all(
+      Array.from({ length: 50 }, (_, i) =>
+        (i % 2 ? status : other.status).lease('token', 64, 100, 'machine'),
+      ),
+    )
+    t.equal(new Set(blocks.flatMap(positions)).size, 50 * 64)
+  },
+
+  'sessions and tokens have lists of their own': async (t, { status }) => {
+    const session = await status.lease('session', 64, 100)
+    const token = await status.lease('token', 64, 100, 'machine')
+    t.not(session.list, token.list)
+    t.equal(session.expiresAt, 100)
+  },
+
+  'a block does not reach over the end of a list': async (t, { status }) => {
+    const first = await status.lease('token', LIST_SIZE - 10, 100, 'machine')
+    const second = await status.lease('token', 64, 100, 'machine')
+    t.not(second.list, first.list)
+    t.equal(second.start, 0)
+    t.same(await status.liveLists(50), [first.list, second.list].sort())
+  },
+
+  'a list lives as long as the longest of its blocks': async (t, { status }) => {
+    const { list } = await status.lease('token', 64, 200, 'machine')
+    await status.lease('token', 64, 100, 'machine')
+    t.same(await status.liveLists(199), [list])
+    t.same(await status.liveLists(200), [])
+  },
+
+  'what was taken back is told once a revision, and everything after revision 0': async (t, { status }) => {
+    const before = await status.changesSince(0, 10)
+    await status.revoke({ list: 1, idx: 7 }, 100)
+    await status.revoke({ list: 1, idx: 7 }, 100)
+    const first = await status.changesSince(before.revision, 10)
+    t.same(first.entries, [{ list: 1, idx: 7 }])
+    t.ok(first.revision > before.revision)
+    t.same((await status.changesSince(first.revision, 10)).entries, [])
+    await status.revoke({ list: 1, idx: 8 }, 100)
+    t.same((await status.changesSince(first.revision, 10)).entries, [{ list: 1, idx: 8 }])
+    t.same((await status.changesSince(0, 10)).entries.length, 2)
+  },
+
+  'what has expired is not told any more, and is pruned': async (t, { status }) => {
+    await status.revoke({ list: 1, idx: 7 }, 100)
+    t.same((await status.changesSince(0, 100)).entries, [])
+    t.equal(await status.prune(101, 10), 1)
+    t.equal(await status.prune(101, 10), 0)
+  },
+
+  'revokeClient takes back all blocks of the client so far, and no others': async (t, { status }) => {
+    const mine = await status.lease('token', 64, 100, 'machine')
+    await status.lease('token', 64, 100, 'phone')
+    await status.revokeClient('machine')
+    const later = await status.lease('token', 64, 100, 'machine')
+    const { blocks } = await status.changesSince(0, 10)
+    t.same(blocks, [{ list: mine.list, start: mine.start, size: mine.size }])
+    t.not(later.start, mine.start)
+  },
+
+  'a session takes its index along: revoked alone, with others, or with its client': async (t, store) => {
+    for (const id of ['machine', 'phone']) await store.clients.insert(client({ id }))
+    await store.users.insert(await user({ id: 'alice', roles: [] }))
+    const begin = (id: string, idx: number, clientId = 'machine') =>
+      store.sessions.insert(session({ id, clientId, status: { list: 0, idx } }))
+    for (let i = 1; i <= 3; i += 1) await begin(`s${i}`, i)
+    await begin('p', 4, 'phone')
+    await begin('q', 5, 'phone')
+    const seen = async () => (await store.status.changesSince(0, 10)).entries.map(({ idx }) => idx).sort()
+
+    await store.sessions.revoke('s1', 1000, 'test')
+    t.same(await seen(), [1])
+    await store.sessions.revokeMatching({ id: 'p' }, 1000, 'test')
+    t.same(await seen(), [1, 4])
+    await store.clients.delete('machine')
+    t.same(await seen(), [1, 2, 3, 4])
+    t.equal(await store.sessions.find('s2'), null)
+  },
+
+  'a session that had ended already changes nothing': async (t, store) => {
+    await store.clients.insert(client())
+    await store.users.insert(await user({ id: 'alice', roles: [] }))
+    await store.sessions.insert(session({ status: { list: 0, idx: 1 } }))
+    t.equal(await store.sessions.revoke('session', 1000, 'test'), true)
+    const { revision } = await store.revisions.read().then(({ status }) => ({ revision: status }))
+    t.equal(await store.sessions.revoke('session', 1000, 'test'), false)
+    t.equal((await store.revisions.read()).status, revision)
+  },
+}

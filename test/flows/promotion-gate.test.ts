@@ -1,0 +1,160 @@
+import t, { type Test } from 'tap'
+import { FORGOTTEN_AFTER } from '../../src/keys/known-verifiers.ts'
+import { activeKey } from '../../src/keys/ring.ts'
+import { RotationUnsafe, rotateRing } from '../../src/keys/rotate.ts'
+import { clientCredentials } from '../support/requests.ts'
+import { seed } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+import { type Verifying, verifying } from '../support/verifying.ts'
+
+const DAY = 86_400
+
+async function started(t: Test, settings: Record<string, string> = {}): Promise<TestServer> {
+  const server = await testServer({ settings: { KEY_ROTATION: 'off', ...settings } })
+  t.teardown(() => server.close())
+  await seed(server.store)
+  return server
+}
+
+async function fetchKeys(server: TestServer, ...verifiers: Verifying[]) {
+  for (const { verifier } of verifiers) await verifier.ready()
+  await server.follow()
+}
+
+const named = (t: Test, server: TestServer, name: string) => {
+  const one = verifying(server, { name })
+  t.teardown(() => one.verifier.close())
+  return one
+}
+
+const rotate = (server: TestServer, force = false) =>
+  rotateRing(server.deps.keys, { actor: 'test', force }).then(
+    () => 'rotated',
+    (error: unknown) => {
+      if (error instanceof RotationUnsafe) return { safeFrom: error.safeFrom, behind: error.behind }
+      throw error
+    },
+  )
+
+t.test('of three named verifiers one is frozen: the rotation waits for it and names it', async (t) => {
+  const server = await started(t as Test)
+  const [orders, stock, mail] = ['orders', 'stock', 'mail'].map((name) => named(t as Test, server, name)) as [
+    Verifying,
+    Verifying,
+    Verifying,
+  ]
+  await fetchKeys(server, orders, stock, mail)
+  t.equal(await rotate(server), 'rotated', 'all of them hold the first next key')
+  await server.follow()
+  server.clock.tick(DAY + 1)
+  await fetchKeys(server, orders, stock)
+  t.match(await rotate(server), { behind: ['mail'] }, 'time alone would have allowed it')
+  await fetchKeys(server, mail)
+  t.equal(await rotate(server), 'rotated')
+})
+
+t.test('what is known about verifiers never shortens the wait', async (t) => {
+  const server = await started(t as Test)
+  const orders = named(t as Test, server, 'orders')
+  await fetchKeys(server, orders)
+  await rotate(server)
+  await server.follow()
+  await fetchKeys(server, orders)
+  t.match(await rotate(server), { behind: [], safeFrom: server.clock.now() + DAY })
+})
+
+t.test('a verifier that stopped asking drops off after a week; one that is forgotten at once', async (t) => {
+  const server = await started(t as Test)
+  const [gone, old] = ['gone', 'old'].map((name) => named(t as Test, server, name)) as [Verifying, Verifying]
+  await fetchKeys(server, gone, old)
+  await rotate(server)
+  await server.follow()
+  server.clock.tick(DAY + 1)
+  t.match(await rotate(server), { behind: ['gone', 'old'] })
+  await server.store.verifiers.forget('gone')
+  t.match(await rotate(server), { behind: ['old'] })
+  server.clock.tick(FORGOTTEN_AFTER)
+  t.equal(await rotate(server), 'rotated')
+})
+
+t.test('force goes ahead, and automatic rotation waits', async (t) => {
+  const server = await started(t as Test, { KEY_ROTATION: '2d' })
+  const orders = named(t as Test, server, 'orders')
+  await fetchKeys(server, orders)
+  t.equal(await rotate(server, true), 'rotated')
+  await server.follow()
+  const { kid } = activeKey(server.deps.ring.ring())
+  server.clock.tick(2 * DAY + 1)
+  await server.follow()
+  t.equal(activeKey(server.deps.ring.ring()).kid, kid, 'the verifier is behind')
+  await fetchKeys(server, orders)
+  await server.follow()
+  t.not(activeKey(server.deps.ring.ring()).kid, kid, 'it is not any more')
+})
+
+t.test('ten rotations under load with three named verifiers: no token is refused', async (t) => {
+  const server = await started(t as Test)
+  const verifiers = ['orders', 'stock', 'mail'].map((name) => named(t as Test, server, name))
+  await fetchKeys(server, ...verifiers)
+  let verified = 0
+  const verifyAll = async () => {
+    const token = (await clientCredentials(server)).json().access_token
+    for (const { verdict } of verifiers) {
+      t.equal(await verdict(token), 'ok')
+      verified += 1
+    }
+  }
+  for (let rotation = 0; rotation < 10; rotation += 1) {
+    await verifyAll()
+    t.equal(await rotate(server), 'rotated')
+    await verifyAll()
+    await server.follow()
+    await verifyAll()
+    for (let hour = 0; hour < 25; hour += 5) {
+      server.clock.tick(5 * 3600)
+      await server.follow()
+      await verifyAll()
+      await server.follow()
+    }
+  }
+  t.equal(verified, 10 * 8 * 3)
+})
+
+t.test('strangers can neither break the endpoint nor fill the store by the header', async (t) => {
+  const server = await started(t as Test)
+  const ask = (value: string) =>
+    server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': value } })
+  for (const bad of [
+    '',
+    'orders',
+    'a b; instance=x',
+    `${'n'.repeat(65)}; instance=x`,
+    'x; instance=',
+    '<b>; instance=1',
+  ]) {
+    t.equal((await ask(bad)).statusCode, 200)
+  }
+  await server.follow()
+  t.same(await server.store.verifiers.list(0), [])
+  for (let i = 0; i < 1500; i += 1) await ask(`flood; instance=${i}`)
+  await server.follow()
+  t.equal((await server.store.verifiers.list(0)).length, 1000)
+})
+
+t.test('asking again for what it has is written down once a minute', async (t) => {
+  const server = await started(t as Test)
+  const ask = () =>
+    server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': 'orders; instance=a' } })
+  const seenAt = async () => (await server.store.verifiers.list(0))[0]?.seenAt
+  await ask()
+  await server.follow()
+  const first = await seenAt()
+  server.clock.tick(59)
+  await ask()
+  await server.follow()
+  t.equal(await seenAt(), first)
+  server.clock.tick(2)
+  await ask()
+  await server.follow()
+  t.equal(await seenAt(), server.clock.now())
+})
