@@ -27,9 +27,8 @@ import { createIntrospection } from './oauth/introspection.ts'
 import { openRegistry, type Registry } from './oauth/registry.ts'
 import { createRevocation } from './oauth/revocation.ts'
 import { createTokenRequest } from './oauth/token-request.ts'
-import { StoreUnusable } from './store/db.ts'
 import { createStore, openDb, type Store } from './store/index.ts'
-import { migrate, migrationStatus } from './store/migrate.ts'
+import { ensureSchema, type MigrationMode } from './store/migrate.ts'
 import {
   type Clock,
   type Logger,
@@ -61,23 +60,13 @@ export interface Base {
   readonly store: Store
 }
 
-/** `apply`: bring the schema up to date. `new-only`: only if there is none yet; pending steps are refused. */
-export type MigrationMode = 'apply' | 'new-only'
-
 /** @throws {StoreUnusable} | {StoreUnavailable} */
 export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
   const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger } = system
   const store = createStore(openDb(config.databaseUrl))
   try {
-    const status = await migrationStatus(store.db)
-    const missing = status.filter((step) => step.applied_at === null)
-    if (mode === 'new-only' && missing.length > 0 && missing.length < status.length) {
-      throw new StoreUnusable(`the database needs ${missing.length} migration(s): run keyturn migrate`)
-    }
-    if (missing.length > 0) {
-      await migrate(store.db, clock)
-      failpoint('start:migrated')
-    }
+    const applied = await ensureSchema(store.db, clock, mode)
+    if (applied.length > 0) failpoint('start:migrated')
     return { config, clock, random, failpoint, store, audit: createAudit(logger) }
   } catch (error) {
     await store.db.close()

@@ -17,6 +17,8 @@ const BUSY_PATIENCE_MS = 2000
 const RETRY_MS = 25
 /** More savepoints than this in one transaction would only make a failed commit more expensive. */
 const GROUP = 256
+/** SQLite takes a file of one byte for a new database, too. */
+const HEADER_BYTES = 100
 
 interface Waiting {
   readonly steps: readonly Step[]
@@ -175,11 +177,13 @@ function prepareFile(file: string): void {
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
     if (!existsSync(file)) create(file)
-    if (statSync(file).size > 0) return
+    if (statSync(file).size >= HEADER_BYTES) return
   } catch (error) {
     throw new StoreUnusable(`the database ${file} cannot be made: ${(error as Error).message}`, error)
   }
-  throw new StoreUnusable(`the database ${file} is empty: restore a backup, or delete it to begin anew`)
+  throw new StoreUnusable(
+    `the database ${file} is empty or cut off: restore a backup, or delete it to begin anew`,
+  )
 }
 
 function create(file: string): void {
