@@ -37,7 +37,8 @@ export function startFollower(duties: Duties, logger: Logger): Follower {
     turn += 1
     try {
       await duties.follow()
-      if (turn % MAINTAIN_EVERY === 0) await duties.maintain()
+      // At once after the start: the server may have been down when something was due.
+      if (turn % MAINTAIN_EVERY === 1) await duties.maintain()
       if (turn % SWEEP_EVERY === 0) await duties.sweep()
       if (trouble !== null) logger.info('the store answers again')
       trouble = null
