@@ -1,0 +1,307 @@
+import t, { type Test } from 'tap'
+import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
+import { hashMadeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { goodRequests, postText, seedEndpoints } from '../support/endpoints.ts'
+import { asserting, assertion } from '../support/jws.ts'
+import { refused } from '../support/refused.ts'
+import { basic, encodeForm, type Form, post, tokenRequest } from '../support/requests.ts'
+import { client, SECRET } from '../support/seed.ts'
+import { ISSUER, testServer } from '../support/server.ts'
+import { writesNothing } from '../support/unwritten.ts'
+
+const server = await testServer()
+const { key } = await seedEndpoints(server)
+t.teardown(() => server.close())
+
+const ENDPOINTS = ['/oauth2/token', '/oauth2/revoke', '/oauth2/introspect']
+/** Enough for each endpoint to come past authentication. */
+const FORM: Form = { grant_type: 'client_credentials', token: 'unknown' }
+
+const freshAssertion = (id = 'signer') =>
+  asserting(assertion({ client: id, key, audience: ISSUER, now: server.clock.now() }))
+
+/** What each method carries for its own client, right. */
+const RIGHT: Record<string, () => { form: Form; headers: Record<string, string> }> = {
+  client_secret_basic: () => ({ form: {}, headers: { authorization: basic('machine') } }),
+  client_secret_post: () => ({ form: { client_id: 'poster', client_secret: SECRET }, headers: {} }),
+  private_key_jwt: () => ({ form: freshAssertion(), headers: {} }),
+  none: () => ({ form: { client_id: 'phone' }, headers: {} }),
+}
+
+t.test('each method lets its own client in, at every endpoint (B15, RFC 6749 §2.3)', async (t) => {
+  t.same(Object.keys(RIGHT).sort(), [...METHOD_NAMES].sort(), 'all methods are tested')
+  for (const [method, carry] of Object.entries(RIGHT)) {
+    for (const url of ENDPOINTS) {
+      const { form, headers } = carry()
+      const answer = await post(server, url, { ...FORM, ...form }, headers)
+      const label = `${method} at ${url}`
+      if (method !== 'none') t.equal(answer.statusCode, 200, label)
+      // A public client has no client credentials (E61), and may not introspect (RFC 7662 §4).
+      else if (url === '/oauth2/token') refused(t, answer, { error: 'unauthorized_client' }, label)
+      else if (url === '/oauth2/introspect')
+        refused(t, answer, { status: 401, error: 'invalid_client' }, label)
+      else t.equal(answer.statusCode, 200, label)
+    }
+  }
+})
+
+t.test('wrong credentials are 401 invalid_client; Basic is named to whom it used it (A10)', async (t) => {
+  await writesNothing(t, server, async () => {
+    for (const url of ENDPOINTS) {
+      for (const [id, secret] of [
+        ['machine', 'wrong'],
+        ['machine', ''],
+        ['machine', `${SECRET} `],
+        ['machine', SECRET.toLowerCase()],
+        ['nobody', SECRET],
+      ] as const) {
+        const answer = await post(server, url, FORM, { authorization: basic(id, secret) })
+        refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
+        t.match(answer.headers['www-authenticate'], /^Basic realm="[^"]+"/, 'the scheme is named')
+      }
+      for (const [id, secret] of [
+        ['poster', 'wrong'],
+        ['nobody', SECRET],
+      ] as const) {
+        const answer = await post(server, url, { ...FORM, client_id: id, client_secret: secret })
+        refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
+        t.notOk(answer.headers['www-authenticate'], 'a browser would ask its user for a password')
+      }
+    }
+  })
+})
+
+t.test('an unknown client and a wrong secret get the same answer to the letter (A10)', async (t) => {
+  const answers = await Promise.all(
+    ['machine', 'nobody'].map((id) => post(server, '/oauth2/token', FORM, { authorization: basic(id, 'x') })),
+  )
+  const seen = answers.map(({ statusCode, body, headers: { date, ...headers } }) => ({
+    statusCode,
+    body,
+    headers,
+  }))
+  t.same(seen[0], seen[1])
+})
+
+t.test('no authentication at all is invalid_client (RFC 6749 §5.2)', async (t) => {
+  for (const url of ENDPOINTS) {
+    refused(t, await post(server, url, FORM), { status: 401, error: 'invalid_client' }, url)
+  }
+})
+
+/** All pairs of methods, both right, for clients of the same name where that can be. */
+t.test('two methods in one request are invalid_request, right or wrong (B17, RFC 6749 §2.3)', async (t) => {
+  const carried: Record<string, { form: Form; headers: Record<string, string> }[]> = {
+    basic: [
+      { form: {}, headers: { authorization: basic('machine') } },
+      { form: {}, headers: { authorization: 'Basic' } },
+      { form: {}, headers: { authorization: 'Bearer x' } },
+    ],
+    post: [
+      { form: { client_id: 'machine', client_secret: SECRET }, headers: {} },
+      { form: { client_secret: SECRET }, headers: {} },
+      { form: { client_secret: 'wrong' }, headers: {} },
+    ],
+    assertion: [
+      { form: freshAssertion('machine'), headers: {} },
+      { form: asserting('garbage'), headers: {} },
+      { form: { client_assertion: 'x' }, headers: {} },
+      { form: { client_assertion_type: 'x' }, headers: {} },
+    ],
+  }
+  const kinds = Object.keys(carried)
+  await writesNothing(t, server, async () => {
+    for (const [first, second] of [
+      ['basic', 'post'],
+      ['basic', 'assertion'],
+      ['post', 'assertion'],
+    ] as const) {
+      t.ok(kinds.includes(first) && kinds.includes(second))
+      for (const a of carried[first] ?? []) {
+        for (const b of carried[second] ?? []) {
+          for (const url of ENDPOINTS) {
+            const form = { ...FORM, ...a.form, ...b.form }
+            const answer = await post(server, url, form, { ...a.headers, ...b.headers })
+            refused(t, answer, { error: 'invalid_request' }, `${first} and ${second} at ${url}`)
+          }
+        }
+      }
+    }
+  })
+})
+
+t.test('client_id in the body must be the client that authenticates (B17)', async (t) => {
+  for (const url of ENDPOINTS) {
+    const headers = { authorization: basic('machine') }
+    t.equal((await post(server, url, { ...FORM, client_id: 'machine' }, headers)).statusCode, 200)
+    for (const id of ['poster', 'Machine', 'machine ', 'nobody']) {
+      const answer = await post(server, url, { ...FORM, client_id: id }, headers)
+      refused(t, answer, { error: 'invalid_request' }, `Basic and ${id}`)
+      const asserted = await post(server, url, { ...FORM, client_id: id, ...freshAssertion() })
+      refused(t, asserted, { error: 'invalid_request' }, `assertion and ${id}`)
+    }
+  }
+})
+
+t.test('a client is let in by its registered method alone (B18, §3.4 #32, RFC 7591 §2)', async (t) => {
+  // Every client has all that every method needs, so that only the registration stands in the way.
+  for (const registered of METHOD_NAMES) {
+    await server.store.clients.insert(
+      client({
+        id: `as ${registered}`,
+        authMethod: registered,
+        secretHash: hashMadeSecret(SECRET),
+        jwks: { keys: [key.jwk] },
+        grants: ['client_credentials'],
+      }),
+    )
+  }
+  for (const registered of METHOD_NAMES) {
+    const id = `as ${registered}`
+    const carried: Record<string, { form: Form; headers: Record<string, string> }> = {
+      client_secret_basic: { form: {}, headers: { authorization: basic(id) } },
+      client_secret_post: { form: { client_id: id, client_secret: SECRET }, headers: {} },
+      private_key_jwt: { form: freshAssertion(id), headers: {} },
+      none: { form: { client_id: id }, headers: {} },
+    }
+    for (const used of METHOD_NAMES) {
+      const { form, headers } = carried[used] ?? { form: {}, headers: {} }
+      const label = `registered ${registered}, used ${used}`
+      const answer = await post(server, '/oauth2/revoke', { token: 'x', ...form }, headers)
+      if (used === registered) t.equal(answer.statusCode, 200, label)
+      else refused(t, answer, { status: 401, error: 'invalid_client' }, label)
+    }
+  }
+  // CVE-2026-16093: a header that is not signed, beside a secret.
+  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`
+  const form = { token: 'x', client_id: 'as private_key_jwt', client_secret: SECRET, ...asserting(unsigned) }
+  refused(t, await post(server, '/oauth2/revoke', form), { error: 'invalid_request' })
+})
+
+t.test('a public client must name itself (B20, RFC 6749 §3.2.1)', async (t) => {
+  const { statusCode } = await tokenRequest(
+    server,
+    { grant_type: 'refresh_token', refresh_token: 'x' },
+    'phone',
+  )
+  t.equal(statusCode, 400, 'it is known by its name')
+  const unnamed = await post(server, '/oauth2/token', { grant_type: 'refresh_token', refresh_token: 'x' })
+  refused(t, unnamed, { status: 401, error: 'invalid_client' })
+  const withSecret = { ...FORM, client_id: 'phone', client_secret: 'x' }
+  refused(t, await post(server, '/oauth2/token', withSecret), { status: 401, error: 'invalid_client' })
+  const withBasic = await post(server, '/oauth2/token', FORM, { authorization: basic('phone', '') })
+  refused(t, withBasic, { status: 401, error: 'invalid_client' }, 'Basic without a password')
+})
+
+const rawBasic = (text: string | Uint8Array) => `Basic ${Buffer.from(text).toString('base64')}`
+
+async function basicAnswers(t: Test, status: number, headers: Record<string, string>) {
+  for (const [label, authorization] of Object.entries(headers)) {
+    const answer = await post(server, '/oauth2/revoke', { token: 'x' }, { authorization })
+    if (status === 200) t.equal(answer.statusCode, 200, label)
+    else refused(t, answer, { status, error: 'invalid_client' }, label)
+  }
+}
+
+t.test('Basic credentials are form-urlencoded first (B16, RFC 6749 §2.3.1, Appendix B)', async (t) => {
+  const id = 'a:b+c%é'
+  const secret = 'p w+%:é€😀"\\'
+  await server.store.clients.insert(client({ id, secretHash: hashMadeSecret(secret) }))
+  await basicAnswers(t, 200, {
+    'as URLSearchParams encodes': rawBasic(
+      `${encodeForm({ '': id }).slice(1)}:${encodeForm({ '': secret }).slice(1)}`,
+    ),
+    'as encodeURIComponent encodes': rawBasic(`${encodeURIComponent(id)}:${encodeURIComponent(secret)}`),
+    'a space as +': basic(id, secret),
+    'lower-case hex': rawBasic(
+      `${encodeURIComponent(id).toLowerCase()}:${encodeURIComponent(secret).toLowerCase()}`,
+    ),
+    'all octets encoded': rawBasic(
+      [id, secret]
+        .map((text) =>
+          [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join(''),
+        )
+        .join(':'),
+    ),
+  })
+  await basicAnswers(t, 401, {
+    'a raw + is a space': rawBasic(`a%3Ab+c%25%C3%A9:${encodeURIComponent(secret)}`),
+    'not encoded at all': rawBasic(`${id}:${secret}`),
+    'encoded twice': rawBasic(
+      `${encodeURIComponent(encodeURIComponent(id))}:${encodeURIComponent(encodeURIComponent(secret))}`,
+    ),
+    'latin-1 percent-encoded': rawBasic(`a%3Ab%2Bc%25%E9:${encodeURIComponent(secret)}`),
+    'raw latin-1': rawBasic(Buffer.from(`a%3Ab%2Bc%25é:x`, 'latin1')),
+  })
+})
+
+t.test('secrets without special characters work encoded and not (B16)', async (t) => {
+  await basicAnswers(t, 200, {
+    plain: rawBasic(`machine:${SECRET}`),
+    'scheme in other letters': rawBasic(`machine:${SECRET}`).replace('Basic', 'bAsIc'),
+    'two spaces': rawBasic(`machine:${SECRET}`).replace('Basic ', 'Basic  '),
+  })
+})
+
+t.test('malformed Basic in any way is 401 invalid_client and never a 500 (A7, B16)', async (t) => {
+  const good = rawBasic(`machine:${SECRET}`)
+  await writesNothing(t, server, () =>
+    basicAnswers(t, 401, {
+      'nothing but the scheme': 'Basic',
+      'an empty header': ' ',
+      'no scheme': good.slice(6),
+      'a tab instead of a space': good.replace(' ', '\t'),
+      'not base64': 'Basic !!!!',
+      base64url: `Basic ${Buffer.from('machine:ÿ?>').toString('base64url')}`,
+      'a list': `${good}, ${good}`,
+      'a parameter': `${good}; x=1`,
+      'padding missing': rawBasic('machine:x1').replace(/=+$/, ''),
+      'padding too long': `${rawBasic('machine:x1')}=`,
+      'spare bits set': rawBasic('machine:x1').replace(/.=+$/, 'R=='),
+      'no colon': rawBasic('machine'),
+      'no name': rawBasic(`:${SECRET}`),
+      'a colon alone': rawBasic(':'),
+      nothing: rawBasic(''),
+      'malformed percent': rawBasic('machine:%zz'),
+      'half a percent': rawBasic('machine:%4'),
+      overlong: rawBasic('machine:%C0%80'),
+      'a lone surrogate': rawBasic('machine:%ED%A0%80'),
+      'a lone surrogate in the name': rawBasic('%ED%A0%80:x'),
+      NUL: rawBasic(`machine%00:${SECRET}`),
+      'raw NUL': rawBasic(`machine\0:${SECRET}`),
+      'a line break in the name': rawBasic('ma%0D%0Achine:x'),
+      'raw octets': rawBasic(Buffer.from([0xff, 0xfe, 0x3a, 0x80])),
+      Bearer: 'Bearer abc',
+      Digest: 'Digest username="machine"',
+      Negotiate: 'Negotiate YII=',
+      'a long one': rawBasic(`machine:${'x'.repeat(10_000)}`),
+      'a long name': rawBasic(`${'x'.repeat(10_000)}:x`),
+    }),
+  )
+})
+
+t.test('2,000 wrong secrets from anywhere do not keep the client out (B19, RFC 6749 §2.3.1)', async (t) => {
+  await writesNothing(t, server, async () => {
+    for (let i = 0; i < 2000; i += 1) {
+      const answer = await server.inject({
+        method: 'POST',
+        url: '/oauth2/token',
+        remoteAddress: i % 2 === 0 ? '192.0.2.1' : `198.51.100.${i % 250}`,
+        headers: {
+          authorization: basic('machine', `wrong ${i}`),
+          'content-type': 'application/x-www-form-urlencoded',
+        },
+        payload: 'grant_type=client_credentials',
+      })
+      if (answer.statusCode !== 401) t.fail(`guess ${i} was answered with ${answer.statusCode}`)
+    }
+  })
+  t.equal((await tokenRequest(server, { grant_type: 'client_credentials' })).statusCode, 200)
+})
+
+t.test('all requests of the other tests are of these clients', async (t) => {
+  for (const request of goodRequests(server, key)) {
+    const answer = await postText(server, request, encodeForm(await request.form()))
+    t.equal(answer.statusCode, 200, request.name)
+  }
+})
