@@ -15,6 +15,7 @@ import {
 } from './algorithms.ts'
 import * as law from './ring.ts'
 import type { Sealer } from './seal.ts'
+import { openTested } from './self-test.ts'
 
 export interface RotateDeps {
   readonly store: { readonly ring: RingStore }
@@ -27,7 +28,7 @@ export interface RotateDeps {
 
 export interface KeyChoice {
   readonly alg?: AlgorithmName
-  /** RSA modulus; by default that of the key it follows. */
+  /** RSA modulus; by default that of the key before it. */
   readonly bits?: number
 }
 
@@ -58,8 +59,8 @@ export async function ensureRing(deps: RotateDeps, choice: KeyChoice = {}): Prom
   if (await deps.store.ring.create(ring)) {
     deps.failpoint('start:ring')
     deps.audit('keys.created', { actor: 'keyturn', kid: active.kid })
-    return ring
   }
+  // Ours or another's; and in the store's order, so that every node serves the same bytes from the start.
   return readRing(deps)
 }
 
@@ -72,6 +73,7 @@ export interface RotateOptions extends KeyChoice {
 /**
  * One step: next → active → retiring, and a new next key.
  * @throws {RotationUnsafe} unless forced, and then nothing has changed
+ * @throws {SealBroken} | {KeyMismatch} if the next key could not sign: the active one goes on
  */
 export async function rotateRing(deps: RotateDeps, options: RotateOptions): Promise<Ring> {
   return rotateFrom(deps, await readRing(deps), options)
@@ -87,6 +89,7 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
     // Somebody else rotated meanwhile: what was asked for has happened.
     if (law.activeKey(ring).kid !== from) return ring
     assertSafe(deps, ring, options)
+    await openTested(law.nextKey(ring), deps.sealer)
     const rotated = law.rotate(ring, fresh, deps.clock.now())
     if (await deps.store.ring.replace(ring, rotated)) {
       deps.failpoint('rotate:committed')
@@ -105,7 +108,10 @@ function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions): void 
   throw new RotationUnsafe(law.safeFrom(ring, deps.policy))
 }
 
-/** @throws {NoSuchKey} if it is unknown or has left the JWKS already */
+/**
+ * @throws {NoSuchKey} if it is unknown or has left the JWKS already
+ * @throws {SealBroken} | {KeyMismatch} if it is active and the next key could not take over
+ */
 export async function revokeKey(
   deps: RotateDeps,
   kid: string,
@@ -120,6 +126,7 @@ export async function revokeKey(
     const ring = await readRing(deps)
     const now = ring.keys.find((key) => key.kid === kid)
     if (!now || !law.isPublished(now)) return ring
+    if (now.state === 'active') await openTested(law.nextKey(ring), deps.sealer)
     const revoked = law.revoke(ring, kid, now.state === 'retiring' ? null : fresh, deps.clock.now())
     if (await deps.store.ring.replace(ring, revoked)) {
       deps.audit('keys.revoked', { actor: options.actor, kid })
@@ -174,10 +181,10 @@ async function makeKey(
   return { kid, alg: name, publicJwk, sealed: sealer.seal(kid, privatePem) }
 }
 
-/** A ring keeps its algorithm and size unless told otherwise. */
+/** A ring keeps the algorithm and size that were chosen last unless told otherwise. */
 function like(ring: Ring, choice: KeyChoice): KeyChoice {
-  const active = law.activeKey(ring)
-  const bits = choice.bits ?? bitsOf(active.publicJwk)
-  const alg = choice.alg ?? (isAlgorithm(active.alg) ? active.alg : DEFAULT_ALGORITHM)
+  const next = law.nextKey(ring)
+  const bits = choice.bits ?? bitsOf(next.publicJwk)
+  const alg = choice.alg ?? (isAlgorithm(next.alg) ? next.alg : DEFAULT_ALGORITHM)
   return bits === undefined ? { alg } : { alg, bits }
 }
