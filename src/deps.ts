@@ -33,9 +33,9 @@ import { createTokenRequest } from './oauth/token-request.ts'
 import { createStatusBoard } from './status/board.ts'
 import { createStatusIndices } from './status/indices.ts'
 import { createStatusPublisher } from './status/publisher.ts'
-import { StoreUnusable } from './store/db.ts'
 import { createStore, openDb, type Store } from './store/index.ts'
-import { migrate, migrationStatus } from './store/migrate.ts'
+import { ensureSchema, type MigrationMode } from './store/migrate.ts'
+import { watchWrites } from './store/watch-writes.ts'
 import {
   type Clock,
   type Logger,
@@ -65,26 +65,19 @@ export interface Base {
   readonly failpoint: ReachFailpoint
   readonly audit: Audit
   readonly store: Store
+  /** False while writing fails. */
+  readonly writable: () => Promise<boolean>
 }
-
-/** `apply`: bring the schema up to date. `new-only`: only if there is none yet; pending steps are refused. */
-export type MigrationMode = 'apply' | 'new-only'
 
 /** @throws {StoreUnusable} | {StoreUnavailable} */
 export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
   const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger } = system
-  const store = createStore(openDb(config.databaseUrl))
+  const db = watchWrites(openDb(config.databaseUrl, { thorough: mode === 'apply' }))
+  const store = createStore(db)
   try {
-    const status = await migrationStatus(store.db)
-    const missing = status.filter((step) => step.applied_at === null)
-    if (mode === 'new-only' && missing.length > 0 && missing.length < status.length) {
-      throw new StoreUnusable(`the database needs ${missing.length} migration(s): run keyturn migrate`)
-    }
-    if (missing.length > 0) {
-      await migrate(store.db, clock)
-      failpoint('start:migrated')
-    }
-    return { config, clock, random, failpoint, store, audit: createAudit(logger) }
+    const applied = await ensureSchema(store.db, clock, mode)
+    if (applied.length > 0) failpoint('start:migrated')
+    return { config, clock, random, failpoint, store, writable: db.writable, audit: createAudit(logger) }
   } catch (error) {
     await store.db.close()
     throw error
@@ -238,10 +231,12 @@ export async function openServer(
     async readiness() {
       const problem = options.problem?.() ?? null
       if (problem !== null) return problem
-      return store.revisions.read().then(
-        ({ ring: version }) => (version > 0 ? null : 'the key ring is gone'),
-        () => 'the store does not answer',
-      )
+      try {
+        if ((await store.revisions.read()).ring === 0) return 'the key ring is gone'
+      } catch {
+        return 'the store does not answer'
+      }
+      return (await base.writable()) ? null : 'the store cannot be written'
     },
   }
   const duties: Duties = {

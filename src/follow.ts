@@ -19,33 +19,39 @@ export interface Duties {
   sweep(): Promise<void>
 }
 
+type Duty = keyof Duties
+
 export interface Follower {
   /** Resolves when what is going on has ended. */
   stop(): Promise<void>
-  /** null while following works; otherwise since when it does not, in words. */
+  /** null while following works; otherwise what does not, in words. */
   problem(): string | null
 }
 
 export function startFollower(duties: Duties, logger: Logger): Follower {
   let turn = 0
   let stopped = false
-  let trouble: string | null = null
   let running: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
+  const failing = new Set<Duty>()
+
+  async function attempt(duty: Duty): Promise<void> {
+    try {
+      await duties[duty]()
+      if (failing.delete(duty)) logger.info({ duty }, 'a duty is done again')
+    } catch (error) {
+      // Said once, not four times a second.
+      if (!failing.has(duty)) logger.error({ duty, err: error }, 'a duty cannot be done')
+      failing.add(duty)
+    }
+  }
 
   async function round(): Promise<void> {
     turn += 1
-    try {
-      await duties.follow()
-      if (turn % MAINTAIN_EVERY === 0) await duties.maintain()
-      if (turn % SWEEP_EVERY === 0) await duties.sweep()
-      if (trouble !== null) logger.info('the store answers again')
-      trouble = null
-    } catch (error) {
-      // Said once, not four times a second.
-      if (trouble === null) logger.error({ err: error }, 'the store cannot be followed')
-      trouble = 'the store cannot be followed'
-    }
+    await attempt('follow')
+    // At once after the start: the server may have been down when something was due.
+    if (turn % MAINTAIN_EVERY === 1) await attempt('maintain')
+    if (turn % SWEEP_EVERY === 0) await attempt('sweep')
   }
 
   function schedule(): void {
@@ -63,6 +69,7 @@ export function startFollower(duties: Duties, logger: Logger): Follower {
       clearTimeout(timer)
       await running
     },
-    problem: () => trouble,
+    // A rotation or a sweep that fails is for the operator; the node serves as well as before.
+    problem: () => (failing.has('follow') ? 'the store cannot be followed' : null),
   }
 }

@@ -11,9 +11,9 @@ export interface Sink {
 
 /** Lines that wait for a reader who has stopped reading, or for space; what comes after is dropped. */
 const MOST_WAITING = 4_194_304
-const RETRY_MS = 100
+const RETRY_MS = 20
 /** Tries without success for which an ending process still waits. */
-const PATIENCE = 5
+const PATIENCE = 25
 
 /**
  * @param destination a file descriptor or a path

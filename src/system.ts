@@ -2,7 +2,7 @@
  * What Keyturn takes from the machine it runs on: time, randomness, a log, and (in tests) places to die.
  * Must not know: anything about OAuth. Add here what a test needs to control and production takes for granted.
  */
-import { randomBytes } from 'node:crypto'
+import { randomBytes, randomFillSync } from 'node:crypto'
 
 /** Whole seconds since 1970-01-01T00:00:00Z (RFC 7519 §2, NumericDate without fractions). */
 export type EpochSeconds = number
@@ -53,9 +53,29 @@ export type ReachFailpoint = (name: Failpoint) => void
 
 export const systemClock: Clock = { now: () => Math.floor(Date.now() / 1000) }
 
+const ID_BYTES = 20
+/** Fetched for this many identifiers at once: a call for each would cost more than all else about it. */
+const SUPPLY = 256
+
 export const systemRandom: Random = {
   bytes: (size) => randomBytes(size),
-  id: () => randomBytes(20).toString('base64url'),
+  id: supplyOfIds(),
+}
+
+function supplyOfIds(): () => string {
+  const supply = Buffer.alloc(ID_BYTES * SUPPLY)
+  let used = supply.length
+  return () => {
+    if (used === supply.length) {
+      randomFillSync(supply)
+      used = 0
+    }
+    const id = supply.toString('base64url', used, used + ID_BYTES)
+    // Handed out once and then forgotten here too.
+    supply.fill(0, used, used + ID_BYTES)
+    used += ID_BYTES
+    return id
+  }
 }
 
 export const noFailpoint: ReachFailpoint = () => {}

@@ -2,8 +2,7 @@ import { Command } from 'commander'
 import type { Base } from '../deps.ts'
 import { checkApi } from '../oauth/api-rules.ts'
 import type { Api } from '../store/contracts/apis.ts'
-import type { Seconds } from '../system.ts'
-import { accessTokenTtlOption } from './access-token-ttl.ts'
+import { type AccessTokenTtl, accessTokenTtlOption, ownTtl } from './access-token-ttl.ts'
 import {
   action,
   type CommandFactory,
@@ -67,7 +66,7 @@ export const apisCommand: CommandFactory = (context) =>
 
 interface UpdateOptions extends Json {
   readonly scope?: string[]
-  readonly accessTokenTtl?: Seconds | null
+  readonly accessTokenTtl?: AccessTokenTtl
 }
 
 interface CreateOptions extends UpdateOptions {
@@ -100,7 +99,8 @@ async function find(base: Base, identifier: string): Promise<Api> {
 }
 
 function create(context: Context, identifier: string, options: CreateOptions): Promise<void> {
-  const { scope: scopes, accessTokenTtl = null } = options
+  const { scope: scopes } = options
+  const accessTokenTtl = ownTtl(options.accessTokenTtl, null)
   checkApi({ identifier, scopes })
   return context.withStore(async (base) => {
     const api = { identifier, scopes, accessTokenTtl, createdAt: base.clock.now() }
@@ -150,8 +150,8 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
   }
   return context.withStore(async (base) => {
     const before = await find(base, identifier)
-    const { scope: scopes = before.scopes, accessTokenTtl = before.accessTokenTtl } = options
-    const api = { ...before, scopes, accessTokenTtl }
+    const { scope: scopes = before.scopes } = options
+    const api = { ...before, scopes, accessTokenTtl: ownTtl(options.accessTokenTtl, before.accessTokenTtl) }
     checkApi(api)
     if (!(await base.store.apis.replace(api))) await refuseTaken(base, api)
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'updated' })

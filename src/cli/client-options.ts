@@ -6,8 +6,7 @@ import { METHOD_NAMES } from '../oauth/client-auth/index.ts'
 import { parseClientJwks } from '../oauth/client-jwks.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
-import type { Seconds } from '../system.ts'
-import { accessTokenTtlOption } from './access-token-ttl.ts'
+import { type AccessTokenTtl, accessTokenTtlOption, ownTtl } from './access-token-ttl.ts'
 import { collect, collectWords, type Json, UsageError } from './context.ts'
 import type { Io } from './io.ts'
 
@@ -21,7 +20,7 @@ export interface ClientOptions extends Json {
   readonly jwksUri?: string
   readonly secretStdin?: boolean
   readonly pkce?: PkcePolicy
-  readonly accessTokenTtl?: Seconds | null
+  readonly accessTokenTtl?: AccessTokenTtl
   readonly acceptEndpointAudience?: boolean
   readonly introspects?: string[]
 }
@@ -84,7 +83,7 @@ export function withOptions(client: Client, options: ClientOptions, io: Io): Cli
     redirectUris: options.redirectUri,
     authMethod: options.auth ?? ('jwks' in keys ? 'private_key_jwt' : undefined),
     pkce: options.pkce,
-    accessTokenTtl: options.accessTokenTtl,
+    accessTokenTtl: ownTtl(options.accessTokenTtl, client.accessTokenTtl),
     acceptEndpointAudience: options.acceptEndpointAudience,
     introspects: options.introspects,
   }

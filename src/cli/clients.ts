@@ -4,7 +4,7 @@ import { type ClientOptions, clientOptions } from './client-options.ts'
 import { findClient, printClient } from './client-view.ts'
 import { type CreateOptions, createClient, readChosenSecret, updateClient } from './clients-register.ts'
 import { action, type CommandFactory, type Context, examples, type Json, Refused } from './context.ts'
-import { table } from './output.ts'
+import { count, table } from './output.ts'
 
 export const clientsCommand: CommandFactory = (context) =>
   new Command('clients')
@@ -150,7 +150,7 @@ function remove(context: Context, id: string, options: Json): Promise<void> {
     )
     if (!(await base.store.clients.delete(id))) throw new Refused(`there is no client ${id}`)
     base.audit('client.changed', { actor: context.actor, target: id, action: 'deleted' })
-    if (sessions.length > 0) context.note(`${sessions.length} sessions ended with it`)
+    if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} ended with it`)
     context.print(options, { deleted: id }, `deleted ${id}`)
   })
 }

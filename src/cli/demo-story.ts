@@ -9,6 +9,7 @@ const TIMEOUT_MS = 5000
 
 export async function story({ issuer, command, step }: Stage): Promise<void> {
   let client: Login = { id: '', secret: '' }
+  let hasty = client
   let before: JSONWebKeySet = { keys: [] }
   let [old, fresh, brief] = ['', '', '']
   const token = (login: Login) => askForToken(issuer, login)
@@ -20,8 +21,7 @@ export async function story({ issuer, command, step }: Stage): Promise<void> {
     await command('apis', 'create', API, '--scope', SCOPE)
     const create = ['create', '--grant', 'client_credentials', '--scope', SCOPE, '--name']
     client = loginOf(await command('clients', ...create, 'robot'))
-    const hasty = loginOf(await command('clients', ...create, 'hasty', '--access-token-ttl', '2s'))
-    brief = await token(hasty)
+    hasty = loginOf(await command('clients', ...create, 'hasty', '--access-token-ttl', '2s'))
     return [
       `$ keyturn apis create ${API} --scope ${SCOPE}`,
       `$ keyturn clients create --name robot --grant client_credentials --scope ${SCOPE}`,
@@ -36,6 +36,7 @@ export async function story({ issuer, command, step }: Stage): Promise<void> {
   await step('a service verifies it offline, with the JWKS alone', async () => {
     before = await jwks()
     const { payload } = await verify(old, before)
+    brief = await token(hasty)
     await verify(brief, before)
     return [`issuer, audience, signature and time are right; scope ${payload.scope}`]
   })

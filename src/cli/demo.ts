@@ -49,7 +49,7 @@ async function demo(context: Context, options: Json): Promise<void> {
   const tell = (text: string) => {
     if (!options.json) context.io.out(`${text}\n`)
   }
-  const folder = mkdtempSync(join(tmpdir(), 'keyturn-demo-'))
+  const folder = mkdtempSync(join(context.io.env.TMPDIR ?? tmpdir(), 'keyturn-demo-'))
   const server = backstage(context.io, folder)
   try {
     tell(`Keyturn, step by step, in ${folder}\n`)

@@ -7,6 +7,7 @@ import { JWKS_PATH } from '../http/routes.ts'
 const TIMEOUT_MS = 3000
 /** A server follows the store within about a second. */
 const FOLLOWS_MS = 1500
+const RETRY_MS = 150
 
 /** Nobody is there, which is no fault; anything else, such as a bad certificate, is one. */
 const NOBODY = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT']
@@ -20,8 +21,9 @@ export async function checkServer(
   let served = await fetchKids(url)
   if (served === null) return [`not running, or not to be reached from here, at ${config.issuer}`]
   if (published === null) return [`something runs at ${config.issuer}; its keys cannot be compared`]
-  if (!same(served, published)) {
-    await pause(FOLLOWS_MS)
+  const deadline = performance.now() + FOLLOWS_MS
+  while (!same(served, published) && performance.now() < deadline) {
+    await pause(RETRY_MS)
     served = (await fetchKids(url)) ?? []
   }
   if (!same(served, published)) {

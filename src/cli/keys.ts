@@ -5,15 +5,11 @@ import * as law from '../keys/ring.ts'
 import { ensureRing, NoSuchKey, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
-import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
+import { action, type CommandFactory, type Context, examples, type Json, Refused } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { timeline } from './keys-timeline.ts'
 import { span, table, time } from './output.ts'
 import { withProgress } from './progress.ts'
-
-interface Json {
-  readonly json?: boolean
-}
 
 export const keysCommand: CommandFactory = (context) =>
   new Command('keys')

@@ -59,6 +59,11 @@ export function span(seconds: Seconds): string {
   return parts.join(' ') || '0s'
 }
 
+/** `1 session`, `2 sessions`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}
+
 /** One thing: names on the left, values on the right, a dash for what it does not have. */
 export function record(fields: Readonly<Record<string, unknown>>): string {
   const width = Math.max(...Object.keys(fields).map((name) => name.length))

@@ -8,7 +8,7 @@ export async function noteUnowned(context: Context, base: Base, scopes: readonly
   const unowned = scopes.filter((scope) => !owned.has(scope) && !PROTOCOL_SCOPES.includes(scope))
   if (unowned.length === 0) return
   context.note(
-    `no API owns ${unowned.join(', ')}: tokens with it alone are for ${base.config.defaultAudience}`,
+    `no API owns ${unowned.join(', ')}: alone, such scopes make tokens for ${base.config.defaultAudience}`,
   )
 }
 
@@ -25,6 +25,6 @@ export async function noteHolders(context: Context, base: Base, scopes: readonly
   ]
   if (holders.length === 0) return
   context.note(
-    `${scopes.join(', ')} is still given to ${holders.join(' and ')}; tokens with it are no longer for this API`,
+    `${holders.join(' and ')} still have scopes that no longer belong to this API: ${scopes.join(', ')}`,
   )
 }

@@ -12,7 +12,7 @@ import {
   Refused,
   UsageError,
 } from './context.ts'
-import { table, time } from './output.ts'
+import { count, table, time } from './output.ts'
 
 export const sessionsCommand: CommandFactory = (context) =>
   new Command('sessions')
@@ -125,6 +125,6 @@ function revoke(context: Context, options: FilterOptions): Promise<void> {
     const reason = 'revoked by an operator'
     const revoked = await base.store.sessions.revokeMatching(filter, base.clock.now(), reason)
     for (const sid of revoked) base.audit('session.revoked', { actor: context.actor, sid, reason })
-    context.print(options, { revoked }, `revoked ${revoked.length} sessions`)
+    context.print(options, { revoked }, `revoked ${count(revoked.length, 'session')}`)
   })
 }

@@ -11,7 +11,7 @@ import {
   type Json,
   Refused,
 } from './context.ts'
-import { record, table, time } from './output.ts'
+import { count, record, table, time } from './output.ts'
 import { newPassword } from './secret-input.ts'
 
 const FROM_STDIN = 'the password is the line on standard input; otherwise it is asked for'
@@ -169,5 +169,5 @@ function changeRole(
 }
 
 function noteEnded(context: Context, sessions: readonly string[]): void {
-  if (sessions.length > 0) context.note(`${sessions.length} sessions ended`)
+  if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} ended`)
 }

@@ -146,7 +146,8 @@ function refuseUnknown(given: NodeJS.Dict<string>, problems: string[]): void {
   )
   for (const name of Object.keys(given)) {
     if (!name.startsWith(PREFIX) || known.includes(name)) continue
-    const nearest = known.reduce((a, b) => (distance(name, b) < distance(name, a) ? b : a))
+    const from = (other: string) => distance(name.toUpperCase(), other)
+    const nearest = known.reduce((a, b) => (from(b) < from(a) ? b : a))
     problems.push(`${name} is not a setting; did you mean ${nearest}?`)
   }
 }

@@ -13,8 +13,9 @@ const PREFLIGHT_SECONDS = 600
 /** For every route that is added to this scope from now on. */
 export function openToBrowsers(scope: FastifyInstance): void {
   const answered = new Set<string>()
-  scope.addHook('onRequest', async (_request, reply) => {
+  scope.addHook('onRequest', (_request, reply, done) => {
     reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', RESPONSE_HEADERS)
+    done()
   })
   // Route by route: a wildcard would answer for paths that are nobody's, and for those that are not open.
   scope.addHook('onRoute', ({ url }) => {

@@ -31,8 +31,12 @@ export function asOAuthError(error: unknown): OAuthError {
 /** RFC 6749 §5.2: the error as JSON, never cached. */
 export function sendFailure(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = asOAuthError(thrown)
-  if (error.status >= 500) request.log.error({ err: error.cause ?? error }, 'request failed')
-  else request.log.debug({ error: error.code, reason: error.message, err: error.cause }, 'request refused')
+  const request_id = request.id
+  if (error.status >= 500) request.log.error({ request_id, err: error.cause ?? error }, 'request failed')
+  else {
+    const { code, message, cause } = error
+    request.log.debug({ request_id, error: code, reason: message, err: cause }, 'request refused')
+  }
   noStore(reply)
   if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
   challenge(error, request, reply)

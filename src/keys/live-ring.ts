@@ -8,10 +8,9 @@ import type { RevisionStore } from '../store/contracts/revisions.ts'
 import type { Ring, RingKey, RingStore } from '../store/contracts/ring.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Clock, EpochSeconds, ReachFailpoint, Seconds } from '../system.ts'
-import { importPrivateKey } from './algorithms.ts'
 import * as law from './ring.ts'
 import type { Sealer } from './seal.ts'
-import { selfTest } from './self-test.ts'
+import { openTested } from './self-test.ts'
 
 /**
  * How old our view may be and still sign. A node that was frozen, or cut off from the store, must look before
@@ -63,6 +62,8 @@ export interface LiveRingDeps {
 export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<LiveRing> {
   const { store, clock, policy, failpoint } = deps
   let view = await load(first, undefined)
+  // Found out now, while the operator looks, rather than when it takes over and the key before it is gone.
+  await openKey(law.nextKey(first), undefined)
   let seenAt = clock.now()
   let syncing: Promise<void> | undefined
   /** kid → until when the store knows tokens of this key to live. */
@@ -81,9 +82,7 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
 
   async function openKey(active: RingKey, held: SigningKey | undefined): Promise<SigningKey> {
     if (active.kid === held?.kid) return held
-    const key = await importPrivateKey(active.alg, deps.sealer.open(active.kid, active.sealed ?? ''))
-    await selfTest(active, key)
-    return { kid: active.kid, alg: active.alg, key }
+    return { kid: active.kid, alg: active.alg, key: await openTested(active, deps.sealer) }
   }
 
   async function readAgain(): Promise<void> {
@@ -94,7 +93,10 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
       if (!ring) throw new StoreUnavailable(new Error('the key ring is gone'))
       const known = new Set(ring.keys.map((key) => key.kid))
       // The private half in memory is dropped with the view that held it.
-      view = await load(ring, view.signing)
+      // A ring whose key does not open is no ring: the last good one goes on, for as long as the lease allows.
+      view = await load(ring, view.signing).catch((error) => {
+        throw new StoreUnavailable(error)
+      })
       for (const kid of covered.keys()) if (!known.has(kid)) covered.delete(kid)
     }
     seenAt = asked

@@ -17,6 +17,7 @@ import {
 import { behind, namesOf } from './known-verifiers.ts'
 import * as law from './ring.ts'
 import type { Sealer } from './seal.ts'
+import { openTested } from './self-test.ts'
 
 export interface RotateDeps {
   readonly store: { readonly ring: RingStore; readonly verifiers: Pick<VerifierStore, 'list'> }
@@ -29,7 +30,7 @@ export interface RotateDeps {
 
 export interface KeyChoice {
   readonly alg?: AlgorithmName
-  /** RSA modulus; by default that of the key it follows. */
+  /** RSA modulus; by default that of the key before it. */
   readonly bits?: number
 }
 
@@ -39,8 +40,11 @@ export class RotationUnsafe extends Error {
   readonly safeFrom: EpochSeconds
   /** Names of verifiers that were last given a JWKS without it. */
   readonly behind: readonly string[]
-  constructor(safeFrom: EpochSeconds, behind: readonly string[]) {
-    super('a verifier may hold a JWKS without the next key')
+  constructor(safeFrom: EpochSeconds, behind: readonly string[] = []) {
+    const names = behind.length === 0 ? '' : `; not fetched yet by ${behind.join(', ')}`
+    super(
+      `a verifier may hold a JWKS without the next key until ${new Date(safeFrom * 1000).toISOString()}${names}`,
+    )
     this.name = 'RotationUnsafe'
     this.safeFrom = safeFrom
     this.behind = behind
@@ -64,8 +68,8 @@ export async function ensureRing(deps: RotateDeps, choice: KeyChoice = {}): Prom
   if (await deps.store.ring.create(ring)) {
     deps.failpoint('start:ring')
     deps.audit('keys.created', { actor: 'keyturn', kid: active.kid })
-    return ring
   }
+  // Ours or another's; and in the store's order, so that every node serves the same bytes from the start.
   return readRing(deps)
 }
 
@@ -78,6 +82,7 @@ export interface RotateOptions extends KeyChoice {
 /**
  * One step: next → active → retiring, and a new next key.
  * @throws {RotationUnsafe} unless forced, and then nothing has changed
+ * @throws {SealBroken} | {KeyMismatch} if the next key could not sign: the active one goes on
  */
 export async function rotateRing(deps: RotateDeps, options: RotateOptions): Promise<Ring> {
   return rotateFrom(deps, await readRing(deps), options)
@@ -93,6 +98,7 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
     // Somebody else rotated meanwhile: what was asked for has happened.
     if (law.activeKey(ring).kid !== from) return ring
     await assertSafe(deps, ring, options)
+    await openTested(law.nextKey(ring), deps.sealer)
     const rotated = law.rotate(ring, fresh, deps.clock.now())
     if (await deps.store.ring.replace(ring, rotated)) {
       deps.failpoint('rotate:committed')
@@ -115,7 +121,10 @@ async function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions):
   throw new RotationUnsafe(law.safeFrom(ring, deps.policy), late)
 }
 
-/** @throws {NoSuchKey} if it is unknown or has left the JWKS already */
+/**
+ * @throws {NoSuchKey} if it is unknown or has left the JWKS already
+ * @throws {SealBroken} | {KeyMismatch} if it is active and the next key could not take over
+ */
 export async function revokeKey(
   deps: RotateDeps,
   kid: string,
@@ -130,6 +139,7 @@ export async function revokeKey(
     const ring = await readRing(deps)
     const now = ring.keys.find((key) => key.kid === kid)
     if (!now || !law.isPublished(now)) return ring
+    if (now.state === 'active') await openTested(law.nextKey(ring), deps.sealer)
     const revoked = law.revoke(ring, kid, now.state === 'retiring' ? null : fresh, deps.clock.now())
     if (await deps.store.ring.replace(ring, revoked)) {
       deps.audit('keys.revoked', { actor: options.actor, kid })
@@ -184,10 +194,10 @@ async function makeKey(
   return { kid, alg: name, publicJwk, sealed: sealer.seal(kid, privatePem) }
 }
 
-/** A ring keeps its algorithm and size unless told otherwise. */
+/** A ring keeps the algorithm and size that were chosen last unless told otherwise. */
 function like(ring: Ring, choice: KeyChoice): KeyChoice {
-  const active = law.activeKey(ring)
-  const bits = choice.bits ?? bitsOf(active.publicJwk)
-  const alg = choice.alg ?? (isAlgorithm(active.alg) ? active.alg : DEFAULT_ALGORITHM)
+  const next = law.nextKey(ring)
+  const bits = choice.bits ?? bitsOf(next.publicJwk)
+  const alg = choice.alg ?? (isAlgorithm(next.alg) ? next.alg : DEFAULT_ALGORITHM)
   return bits === undefined ? { alg } : { alg, bits }
 }

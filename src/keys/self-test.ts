@@ -1,5 +1,7 @@
 import { CompactSign, type CryptoKey, compactVerify, importJWK } from 'jose'
 import type { RingKey } from '../store/contracts/ring.ts'
+import { importPrivateKey } from './algorithms.ts'
+import type { Sealer } from './seal.ts'
 
 /** The private half in the store does not belong to the public half beside it. */
 export class KeyMismatch extends Error {
@@ -19,4 +21,11 @@ export async function selfTest(key: RingKey, privateKey: CryptoKey): Promise<voi
   } catch (error) {
     throw new KeyMismatch(key.kid, error)
   }
+}
+
+/** @throws {SealBroken} | {KeyMismatch} */
+export async function openTested(key: RingKey, sealer: Pick<Sealer, 'open'>): Promise<CryptoKey> {
+  const privateKey = await importPrivateKey(key.alg, sealer.open(key.kid, key.sealed ?? ''))
+  await selfTest(key, privateKey)
+  return privateKey
 }

@@ -27,11 +27,15 @@ export async function auditRefusal<T>(
     audit(event, {
       ...(clientId === undefined ? {} : { actor: `client:${clientId}`, client_id: clientId }),
       ...(grantType === undefined ? {} : { grant_type: grantType }),
-      // A class of ours, e.g. StoreUnavailable, where there is no code yet.
-      reason: error instanceof OAuthError ? error.code : (error as Error).name,
+      reason: reasonOf(error),
       ip,
       request_id: requestId,
     })
     throw error
   }
+}
+
+/** The code, or the class of what has no code yet, e.g. StoreUnavailable; never the text. */
+export function reasonOf(error: unknown): string {
+  return error instanceof OAuthError ? error.code : (error as Error).name
 }

@@ -46,12 +46,17 @@ export interface Store {
   readonly verifiers: VerifierStore
 }
 
+export interface OpenOptions {
+  /** Takes its time to find out now whether the store is whole; for a server's start. */
+  readonly thorough?: boolean
+}
+
 /**
  * @param url as in `KEYTURN_DATABASE_URL`
  * @throws {StoreUnusable} if it is no database, or cannot be made or opened
  */
-export function openDb(url: string): Db {
-  return openSqlite(pathOf(url))
+export function openDb(url: string, options: OpenOptions = {}): Db {
+  return openSqlite(pathOf(url), options)
 }
 
 /** The file that holds the store; undefined if it is in memory. */

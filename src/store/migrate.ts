@@ -26,7 +26,8 @@ export function readMigrations(folder: URL = FOLDER): Migration[] {
     .filter((file) => /^\d{4}_[a-z0-9_]+\.sql$/.test(file))
     .sort()
     .map((file) => {
-      const sql = readFileSync(new URL(file, folder), 'utf8')
+      // A checkout on another system may have other line ends, and is no other migration.
+      const sql = readFileSync(new URL(file, folder), 'utf8').replaceAll('\r\n', '\n')
       return {
         name: file.replace(/\.sql$/, ''),
         checksum: createHash('sha256').update(sql).digest('base64url'),
@@ -73,6 +74,25 @@ export async function migrate(
     if (await db.batch([mark, ...steps])) done.push(migration.name)
   }
   return done
+}
+
+/** `apply`: bring the schema up to date. `new-only`: only if there is none yet; pending steps are refused. */
+export type MigrationMode = 'apply' | 'new-only'
+
+/** Says what was applied. @throws {StoreUnusable} as `migrate`, and with `new-only` if steps are pending */
+export async function ensureSchema(
+  db: Db,
+  clock: Clock,
+  mode: MigrationMode,
+  migrations: readonly Migration[] = readMigrations(),
+): Promise<string[]> {
+  const status = await migrationStatus(db, migrations)
+  const missing = status.filter((step) => step.applied_at === null)
+  if (missing.length === 0) return []
+  if (mode === 'new-only' && missing.length < status.length) {
+    throw new StoreUnusable(`the database needs ${missing.length} migration(s): run keyturn migrate`)
+  }
+  return migrate(db, clock, migrations)
 }
 
 /** @throws {StoreUnusable} as `migrate` */

@@ -5,19 +5,15 @@
  * in turn. So batches that arrive in the same turn of the loop are committed together, each under a savepoint
  * of its own: fifty concurrent refreshes cost one flush, and still each succeeds or fails alone.
  */
-import { closeSync, existsSync, linkSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import Database from 'better-sqlite3'
-import { ConstraintViolation, type Db, type Param, type Step, StoreUnavailable, StoreUnusable } from './db.ts'
+import type Database from 'better-sqlite3'
+import { ConstraintViolation, type Db, type Param, type Step, StoreUnavailable } from './db.ts'
+import { isBusy, openFile, type SqliteOptions, watchIdentity } from './sqlite-file.ts'
 
-/** How long a call may block the event loop waiting for another process's write. */
-const BUSY_TIMEOUT_MS = 20
 /** How long a batch waits for its turn altogether, off the event loop. */
 const BUSY_PATIENCE_MS = 2000
 const RETRY_MS = 25
 /** More savepoints than this in one transaction would only make a failed commit more expensive. */
 const GROUP = 256
-
 interface Waiting {
   readonly steps: readonly Step[]
   readonly since: number
@@ -25,8 +21,9 @@ interface Waiting {
   reject(error: unknown): void
 }
 
-export function openSqlite(file: string): Db {
-  const db = open(file)
+export function openSqlite(file: string, options: SqliteOptions = {}): Db {
+  const db = openFile(file, options)
+  const assertOurs = file === ':memory:' ? () => {} : watchIdentity(file)
   const statements = new Map<string, Database.Statement>()
   let waiting: Waiting[] = []
   let scheduled = false
@@ -66,6 +63,7 @@ export function openSqlite(file: string): Db {
 
   /** @throws what makes the whole group fail; a single batch's own failure is its own outcome. */
   function commitGroup(group: readonly Waiting[]): (() => void)[] {
+    assertOurs()
     prepare('BEGIN IMMEDIATE').run()
     try {
       const outcomes = group.map((batch) => {
@@ -119,6 +117,7 @@ export function openSqlite(file: string): Db {
       for (;;) {
         if (closed) throw new StoreUnavailable(new Error('the store is closed'))
         try {
+          assertOurs({ lately: true })
           return prepare(sql).all(bind(params)) as Row[]
         } catch (error) {
           if (!isBusy(error) || performance.now() > deadline) throw translate(error)
@@ -144,62 +143,6 @@ export function openSqlite(file: string): Db {
   }
 }
 
-function open(file: string): Database.Database {
-  if (file !== ':memory:') prepareFile(file)
-  let db: Database.Database | undefined
-  try {
-    // Nobody waits for this process yet, and another one may be closing the database or recovering it.
-    db = new Database(file, { timeout: BUSY_PATIENCE_MS })
-    db.pragma('journal_mode = WAL')
-    // better-sqlite3's build defaults to NORMAL in WAL mode, where a power cut may take back an answered
-    // commit: a revoked token would be good again.
-    db.pragma('synchronous = FULL')
-    // What is erased, such as the private half of a key, is overwritten and not only forgotten.
-    db.pragma('secure_delete = ON')
-    db.pragma('foreign_keys = ON')
-    db.pragma('trusted_schema = OFF')
-    db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
-    return db
-  } catch (error) {
-    db?.close()
-    if (isBusy(error)) throw new StoreUnavailable(error)
-    throw new StoreUnusable(`the database ${file} cannot be opened: ${(error as Error).message}`, error)
-  }
-}
-
-/**
- * A new database is made under another name and linked into place with its header written, readable by nobody
- * else. So an empty file is never a start that was interrupted: it was once a database, and is refused.
- */
-function prepareFile(file: string): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
-    if (!existsSync(file)) create(file)
-    if (statSync(file).size > 0) return
-  } catch (error) {
-    throw new StoreUnusable(`the database ${file} cannot be made: ${(error as Error).message}`, error)
-  }
-  throw new StoreUnusable(`the database ${file} is empty: restore a backup, or delete it to begin anew`)
-}
-
-function create(file: string): void {
-  // A folder of its own: a process id is no unique name where containers share a volume.
-  const folder = mkdtempSync(`${file}.new-`)
-  try {
-    const draft = join(folder, 'draft')
-    closeSync(openSync(draft, 'wx', 0o600))
-    const db = new Database(draft)
-    db.pragma('journal_mode = WAL')
-    db.close()
-    linkSync(draft, file)
-  } catch (error) {
-    // Another process was first; its database is as good as ours.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-}
-
 /** better-sqlite3 takes `$1` as a parameter named `1`. */
 function bind(params: readonly Param[] = []): Record<string, Param> {
   const named: Record<string, Param> = {}
@@ -208,7 +151,6 @@ function bind(params: readonly Param[] = []): Record<string, Param> {
 }
 
 const codeOf = (error: unknown): string => (error as { code?: string }).code ?? ''
-const isBusy = (error: unknown): boolean => /^SQLITE_(BUSY|LOCKED)/.test(codeOf(error))
 const isConstraint = (error: unknown): boolean => codeOf(error).startsWith('SQLITE_CONSTRAINT')
 
 /** Whatever the file system or the lock does to us is "not now"; a mistake in our SQL stays what it is. */

@@ -2,15 +2,17 @@
 import type { ServerProcess } from './process.ts'
 import { claimsOf, clientCredentials, refresh } from './requests.ts'
 
-/** One session: the last refresh token that was handed out, and what must be true of it. */
+/** One session: the refresh token that its client holds. */
 export interface Chain {
-  /** The newest token the client has; a refresh with it may be under way. */
+  /** The first one, long since replaced if there were acknowledgements. */
+  readonly first: string
+  /** The newest that was handed out; a refresh with it may be under way when the server dies. */
   token: string
   /** Answers 200 that the client has seen. */
   acknowledged: number
-  /** An earlier one, long since replaced. */
-  old: string | undefined
 }
+
+export const chainOf = (token: string): Chain => ({ first: token, token, acknowledged: 0 })
 
 export interface AccessToken {
   readonly kid: string
@@ -18,44 +20,47 @@ export interface AccessToken {
   readonly token: string
 }
 
-export interface LoadResult {
-  readonly chains: readonly Chain[]
+export interface Acknowledged {
   /** Every access token that anybody was given. */
   readonly accessTokens: readonly AccessToken[]
   /** Answers that were neither 200 nor a broken connection. */
   readonly failures: readonly string[]
 }
 
-export interface Load {
-  /** Resolves when every client has lost its server. */
-  readonly ended: Promise<LoadResult>
-}
-
-/** Each session refreshes as fast as it can; `machines` clients ask for tokens of their own meanwhile. */
-export function startLoad(server: ServerProcess, tokens: readonly string[], machines = 2): Load {
-  const chains: Chain[] = tokens.map((token) => ({ token, acknowledged: 0, old: undefined }))
+/**
+ * Each session refreshes as fast as it can, and `machines` clients ask for tokens of their own meanwhile.
+ * Resolves when every one of them has lost its server; the chains then say where each stands.
+ */
+export async function load(
+  server: Pick<ServerProcess, 'inject'>,
+  chains: readonly Chain[],
+  machines = 2,
+): Promise<Acknowledged> {
   const accessTokens: AccessToken[] = []
   const failures: string[] = []
 
-  async function ask(request: () => ReturnType<ServerProcess['inject']>) {
+  /** The answer, or undefined if there was none, or not the one that was hoped for. */
+  async function ask(
+    request: () => ReturnType<ServerProcess['inject']>,
+  ): Promise<{ refresh_token?: string } | undefined> {
     const answer = await request().catch(() => undefined)
     if (!answer) return undefined
     if (answer.statusCode !== 200) {
       failures.push(`${answer.statusCode} ${answer.body}`)
       return undefined
     }
-    const { access_token: token, refresh_token } = answer.json()
-    const header = JSON.parse(Buffer.from(token.split('.')[0], 'base64url').toString('utf8'))
+    const response = answer.json()
+    const token: string = response.access_token
+    const header = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8'))
     accessTokens.push({ token, kid: header.kid, exp: Number(claimsOf(token).exp) })
-    return { refreshToken: refresh_token as string | undefined }
+    return response
   }
 
   async function refreshing(chain: Chain): Promise<void> {
     for (;;) {
-      const answer = await ask(() => refresh(server, chain.token))
-      if (!answer?.refreshToken) return
-      chain.old = chain.token
-      chain.token = answer.refreshToken
+      const response = await ask(() => refresh(server, chain.token))
+      if (!response?.refresh_token) return
+      chain.token = response.refresh_token
       chain.acknowledged += 1
     }
   }
@@ -64,6 +69,6 @@ export function startLoad(server: ServerProcess, tokens: readonly string[], mach
     while (await ask(() => clientCredentials(server)));
   }
 
-  const everybody = [...chains.map(refreshing), ...Array.from({ length: machines }, asking)]
-  return { ended: Promise.all(everybody).then(() => ({ chains, accessTokens, failures })) }
+  await Promise.all([...chains.map(refreshing), ...Array.from({ length: machines }, asking)])
+  return { accessTokens, failures }
 }

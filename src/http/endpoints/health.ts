@@ -12,7 +12,7 @@ export function ready({ readiness }: Services) {
     reply.header('cache-control', 'no-store')
     const problem = await readiness()
     if (problem === null) return reply.send({ status: 'ready' })
-    request.log.warn({ problem }, 'not ready')
+    request.log.warn({ request_id: request.id, problem }, 'not ready')
     return reply.status(503).header('retry-after', '1').send({ status: 'not ready' })
   }
 }

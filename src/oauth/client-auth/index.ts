@@ -6,6 +6,7 @@ import type { Audit } from '../../audit.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import { invalidClient, invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
+import { reasonOf } from '../refusals.ts'
 import type { Registry } from '../registry.ts'
 import { clientSecretBasic } from './client-secret-basic.ts'
 import { clientSecretPost } from './client-secret-post.ts'
@@ -43,16 +44,15 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
     try {
       return await verify(method, presented)
     } catch (error) {
-      if (error instanceof OAuthError && error.code === 'invalid_client') {
-        const known = deps.registry.knownClient(clientId)
-        deps.audit('client.authentication_failed', {
-          // Not what a stranger made up: it may be a secret in the wrong place, or a novel.
-          ...(known ? { client_id: known.id } : {}),
-          ip: request.ip,
-          request_id: request.requestId,
-          reason: method.name,
-        })
-      }
+      const known = deps.registry.knownClient(clientId)
+      const reason = reasonOf(error)
+      deps.audit('client.authentication_failed', {
+        // Not what a stranger made up: it may be a secret in the wrong place, or a novel.
+        ...(known ? { client_id: known.id } : {}),
+        ip: request.ip,
+        request_id: request.requestId,
+        reason: reason === 'invalid_client' ? method.name : reason,
+      })
       throw error
     }
   }

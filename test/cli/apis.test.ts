@@ -1,0 +1,94 @@
+import t from 'tap'
+import { testCli } from '../support/cli.ts'
+
+const ORDERS = 'https://orders.example'
+const STOCK = 'https://stock.example'
+
+t.test('an API is made, shown, changed and forgotten, and each change is audited', async (t) => {
+  const cli = testCli(t)
+  const created = await cli.json(['apis', 'create', ORDERS, '--scope', 'read', '--scope', 'write read'])
+  const api = {
+    identifier: ORDERS,
+    scopes: ['read', 'write'],
+    access_token_ttl: null,
+    created_at: cli.clock.now(),
+  }
+  t.same(created, api)
+  t.same(await cli.json(['apis', 'list']), [api])
+  t.same(await cli.json(['apis', 'show', ORDERS]), api)
+  const updated = { ...api, scopes: ['read'], access_token_ttl: 300 }
+  t.same(await cli.json(['apis', 'update', ORDERS, '--scope', 'read', '--access-token-ttl', '5m']), updated)
+  const back = await cli.json(['apis', 'update', ORDERS, '--access-token-ttl', 'default'])
+  t.same(back, { ...updated, access_token_ttl: null }, 'what is not given stays as it is')
+  t.same(await cli.json(['apis', 'delete', ORDERS]), { deleted: ORDERS })
+  t.same(await cli.json(['apis', 'list']), [])
+  const audits = cli.logger.audits('api.changed')
+  t.same(
+    audits.map(({ actor, target, action }) => [actor, target, action]),
+    ['created', 'updated', 'updated', 'deleted'].map((action) => ['operator:tester', ORDERS, action]),
+  )
+})
+
+t.test('people get a table, and a word for nothing', async (t) => {
+  const cli = testCli(t)
+  t.equal((await cli.run(['apis', 'list'])).out, 'none\n')
+  await cli.run(['apis', 'create', ORDERS, '--scope', 'read', '--access-token-ttl', '90m'])
+  const { out, err } = await cli.run(['apis', 'list'])
+  t.match(out, /^IDENTIFIER +SCOPES +ACCESS TOKEN TTL +CREATED\n/)
+  t.match(out, /^https:\/\/orders\.example +read +1h 30m +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ\n$/m)
+  t.equal(err, '')
+})
+
+t.test('a scope has one API, and whoever has it already is named (RFC 9068 §3)', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['apis', 'create', ORDERS, '--scope', 'read'])
+  await cli.json(['apis', 'create', STOCK, '--scope', 'count'])
+  for (const args of [
+    ['apis', 'create', 'https://other.example', '--scope', 'new', '--scope', 'read'],
+    ['apis', 'update', STOCK, '--scope', 'read'],
+  ]) {
+    const { code, err } = await cli.run(args)
+    t.equal(code, 1)
+    t.match(err, `keyturn: the scope read belongs to ${ORDERS}`)
+  }
+  t.match((await cli.run(['apis', 'create', ORDERS, '--scope', 'x'])).err, 'exists already')
+  t.same(await cli.json(['apis', 'show', STOCK]).then(({ scopes }) => scopes), ['count'])
+  t.equal((await cli.json<unknown[]>(['apis', 'list'])).length, 2)
+})
+
+t.test('what is not there is refused; what no API can be is bad usage', async (t) => {
+  const cli = testCli(t)
+  for (const verb of [['show'], ['update', '--access-token-ttl', '5m'], ['delete']]) {
+    const { code, err } = await cli.run(['apis', ...verb, ORDERS])
+    t.equal(code, 1, String(verb[0]))
+    t.equal(err, `keyturn: there is no API ${ORDERS}\n`)
+  }
+  for (const args of [
+    ['create', 'orders', '--scope', 'a'],
+    ['create', `${ORDERS}#x`, '--scope', 'a'],
+    ['create', ORDERS],
+    ['create', ORDERS, '--scope', ''],
+    ['create', ORDERS, '--scope', 'openid'],
+    ['create', ORDERS, '--scope', 'a"b'],
+    ['create', ORDERS, '--scope', 'a', '--access-token-ttl', '5'],
+    ['create', ORDERS, '--scope', 'a', '--access-token-ttl', '25h'],
+    ['update', ORDERS],
+  ]) {
+    t.equal((await cli.run(['apis', ...args])).code, 2, args.join(' '))
+  }
+  t.equal(cli.logger.audits().length, 0, 'nothing has changed')
+})
+
+t.test('who still has scopes that an API gives up is said', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['apis', 'create', ORDERS, '--scope', 'read', '--scope', 'write'])
+  const client = ['clients', 'create', '--id', 'shop', '--name', 'Shop', '--grant', 'client_credentials']
+  await cli.json([...client, '--scope', 'write', '--introspects', ORDERS])
+  await cli.json(['roles', 'create', 'clerk', '--scope', 'write'])
+  const note = /^note: clients shop and roles clerk still have scopes .*: write\n/
+  t.match((await cli.run(['apis', 'update', ORDERS, '--scope', 'read'])).err, note)
+  t.equal((await cli.run(['apis', 'update', ORDERS, '--scope', 'read write'])).err, '')
+  const { err } = await cli.run(['apis', 'delete', ORDERS])
+  t.match(err, 'note: clients shop and roles clerk')
+  t.match(err, 'note: the client shop can no longer introspect its tokens\n')
+})

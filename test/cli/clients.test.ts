@@ -1,0 +1,321 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { isMadeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { type Cli, testCli } from '../support/cli.ts'
+
+const API = 'https://orders.example'
+const CHOSEN = 'a secret that somebody chose'
+const MACHINE = ['clients', 'create', '--name', 'Robot', '--grant', 'client_credentials']
+const SHOP = [...MACHINE, '--id', 'shop']
+
+const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+
+function jwksFile(cli: Cli, keys: unknown[], name = 'keys.json'): string {
+  writeFileSync(join(cli.dir, name), JSON.stringify({ keys }))
+  return name
+}
+
+const stored = (cli: Cli, id: string) => cli.look((store) => store.clients.find(id))
+
+t.test('a client is made with a secret, in the names of RFC 7591 §3.2.1', async (t) => {
+  const cli = testCli(t)
+  const created = await cli.json([...MACHINE, '--scope', 'a b', '--scope', 'c'])
+  const { client_id: id, client_secret: secret, ...rest } = created as Record<string, string>
+  t.match(id, /^c_[\w-]{27}$/)
+  t.ok(isMadeSecret(secret ?? ''))
+  t.same(rest, {
+    client_secret_expires_at: 0,
+    client_id_issued_at: cli.clock.now(),
+    client_name: 'Robot',
+    token_endpoint_auth_method: 'client_secret_basic',
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    scope: 'a b c',
+    pkce: 'required',
+    access_token_ttl: null,
+    accept_endpoint_audience: false,
+    introspects: [],
+    disabled: false,
+  })
+  t.match((await stored(cli, id ?? ''))?.secretHash, /^sha256:/)
+  const shown = await cli.json(['clients', 'show', id ?? ''])
+  t.notOk('client_secret' in shown, 'the secret is shown at creation alone')
+  t.same(await cli.json(['clients', 'list']), [shown])
+  t.match(cli.logger.audits('client.changed'), [{ actor: 'operator:tester', target: id, action: 'created' }])
+})
+
+t.test('every option finds its place', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['apis', 'create', API, '--scope', 'read'])
+  const created = await cli.json([
+    ...['clients', 'create', '--name', 'Shop', '--id', 'shop', '--grant', 'password refresh_token'],
+    ...[
+      '--scope',
+      'read',
+      '--redirect-uri',
+      'https://shop.example/cb',
+      '--redirect-uri',
+      'http://localhost/cb',
+    ],
+    ...['--auth', 'client_secret_post', '--pkce', 'optional', '--access-token-ttl', '2m'],
+    ...['--accept-endpoint-audience', '--introspects', API],
+  ])
+  t.match(created, {
+    client_id: 'shop',
+    token_endpoint_auth_method: 'client_secret_post',
+    grant_types: ['password', 'refresh_token'],
+    redirect_uris: ['https://shop.example/cb', 'http://localhost/cb'],
+    scope: 'read',
+    pkce: 'optional',
+    access_token_ttl: 120,
+    accept_endpoint_audience: true,
+    introspects: [API],
+  })
+})
+
+t.test('--env prints two lines for an environment file, and nothing else', async (t) => {
+  const cli = testCli(t)
+  const { out, err } = await cli.run([...SHOP, '--env'])
+  t.match(out, /^CLIENT_ID=shop\nCLIENT_SECRET=ktcs_[\w-]+\n$/)
+  t.equal(err, '')
+  const odd = await cli.run([...MACHINE, '--id', "it's $HOME `x`", '--env'])
+  t.match(odd.out, /^CLIENT_ID='it'\\''s \$HOME `x`'\nCLIENT_SECRET=/, 'a shell reads it as it is')
+  const open = ['clients', 'create', '--id', 'app', '--name', 'App', '--grant', 'password', '--auth', 'none']
+  t.equal((await cli.run([...open, '--env'])).out, 'CLIENT_ID=app\n')
+  t.equal((await cli.run([...MACHINE, '--env', '--json'])).code, 2)
+})
+
+t.test('a chosen secret comes from standard input, is kept as argon2id and not repeated', async (t) => {
+  const cli = testCli(t)
+  const { out, code } = await cli.run([...SHOP, '--secret-stdin', '--json'], { input: `${CHOSEN}\n` })
+  t.equal(code, 0)
+  t.notMatch(out, 'client_secret"')
+  t.match((await stored(cli, 'shop'))?.secretHash, /^\$argon2id\$/)
+  for (const input of [
+    '',
+    '\n',
+    'too short',
+    `${CHOSEN}\nand more`,
+    Buffer.from([0xc3, 0x28]),
+    'x'.repeat(70_000),
+  ]) {
+    const refused = await cli.run([...MACHINE, '--secret-stdin'], { input })
+    t.equal(refused.code, 2, String(input).slice(0, 20))
+  }
+  const none = [
+    ...MACHINE,
+    '--auth',
+    'private_key_jwt',
+    '--jwks-uri',
+    'https://a.example/k',
+    '--secret-stdin',
+  ]
+  t.equal((await cli.run(none, { input: CHOSEN })).code, 2, 'only a client with a secret has one')
+  t.equal((await cli.json<unknown[]>(['clients', 'list'])).length, 1)
+})
+
+t.test('keys make a client of private_key_jwt, and only public keys are taken (J112)', async (t) => {
+  const cli = testCli(t)
+  const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
+  const created = await cli.json([...SHOP, '--jwks-file', file])
+  t.match(created, { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [{ kty: 'EC' }] } })
+  t.notOk('client_secret' in created)
+  t.equal((await stored(cli, 'shop'))?.secretHash, null)
+
+  const secret = ec.privateKey.export({ format: 'jwk' })
+  const leaky = await cli.run([...MACHINE, '--jwks-file', jwksFile(cli, [secret], 'private.json')])
+  t.equal(leaky.code, 2)
+  t.match(leaky.err, 'private or symmetric')
+  t.notMatch(leaky.err, String(secret.d))
+
+  writeFileSync(join(cli.dir, 'broken.json'), '{')
+  for (const options of [
+    ['--jwks-file', 'missing.json'],
+    ['--jwks-file', 'broken.json'],
+    ['--jwks-file', file, '--jwks-uri', 'https://a.example/k'],
+    ['--jwks-uri', 'http://a.example/k'],
+    ['--auth', 'private_key_jwt'],
+  ]) {
+    t.equal((await cli.run([...MACHINE, ...options])).code, 2, options.join(' '))
+  }
+  t.match(await cli.json([...MACHINE, '--jwks-uri', 'https://a.example/k']), {
+    jwks_uri: 'https://a.example/k',
+  })
+})
+
+t.test('what no client can be is bad usage, and nothing is made (E61, E63, J110)', async (t) => {
+  const cli = testCli(t)
+  for (const options of [
+    ['--name', 'x'],
+    ['--grant', 'client_credentials'],
+    ['--name', '', '--grant', 'client_credentials'],
+    ['--name', 'x', '--grant', 'implicit'],
+    ['--name', 'x', '--grant', 'password', '--auth', 'basic'],
+    ['--name', 'x', '--grant', 'password', '--pkce', 'plain'],
+    ['--name', 'x', '--grant', 'client_credentials', '--auth', 'none'],
+    ['--name', 'x', '--grant', 'password', '--id', 'u_someone'],
+    ['--name', 'x', '--grant', 'password', '--id', 'https://a.example'],
+    ['--name', 'x', '--grant', 'password', '--redirect-uri', 'javascript:alert(1)'],
+    ['--name', 'x', '--grant', 'password', '--scope', 'a"b'],
+    ['--name', 'x', '--grant', 'password', '--access-token-ttl', '0s'],
+  ]) {
+    const { code, err } = await cli.run(['clients', 'create', ...options])
+    t.equal(code, 2, options.join(' '))
+    t.match(err, /^(keyturn|error): /)
+  }
+  t.equal(
+    (await cli.run([...MACHINE, '--introspects', API])).code,
+    1,
+    'an API that is not there is a refusal',
+  )
+  t.same(await cli.json(['clients', 'list']), [])
+})
+
+t.test('a client may be there only to introspect, with --grant left out (RFC 7662 §4)', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['apis', 'create', API, '--scope', 'read'])
+  const created = await cli.json(['clients', 'create', '--name', 'Orders API', '--introspects', API])
+  t.match(created, { grant_types: [], introspects: [API], client_secret: /^ktcs_/ })
+})
+
+t.test('an id is taken once', async (t) => {
+  const cli = testCli(t)
+  await cli.json(SHOP)
+  const { code, err } = await cli.run(SHOP)
+  t.equal(code, 1)
+  t.match(err, 'keyturn: the client shop exists already\n')
+})
+
+t.test('an update changes what is given, says what it takes away, and keeps the secret', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['apis', 'create', API, '--scope', 'read', '--scope', 'write'])
+  await cli.json([...SHOP, '--scope', 'read write', '--introspects', API, '--access-token-ttl', '5m'])
+  const before = await stored(cli, 'shop')
+  const { code, err } = await cli.run([
+    ...['clients', 'update', 'shop', '--scope', 'read', '--grant', 'password', '--name', 'New'],
+    ...['--auth', 'client_secret_post', '--access-token-ttl', 'default', '--accept-endpoint-audience'],
+  ])
+  t.equal(code, 0)
+  t.match(
+    err,
+    'note: from now on it must authenticate with client_secret_post, no longer client_secret_basic\n',
+  )
+  t.match(err, 'note: from now on it is refused client_credentials\n')
+  t.match(err, 'note: it no longer gets write\n')
+  t.same(await stored(cli, 'shop'), {
+    ...before,
+    name: 'New',
+    scopes: ['read'],
+    grants: ['password'],
+    authMethod: 'client_secret_post',
+    accessTokenTtl: null,
+    acceptEndpointAudience: true,
+  })
+  const again = await cli.json(['clients', 'update', 'shop', '--no-accept-endpoint-audience', '--scope', ''])
+  t.match(again, { accept_endpoint_audience: false, scope: '', client_name: 'New' })
+})
+
+t.test('an update to another way of authentication leaves no credential of the old one (B18)', async (t) => {
+  const cli = testCli(t)
+  const first = await cli.json<{ client_secret: string }>(SHOP)
+  const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
+  await cli.json(['clients', 'update', 'shop', '--jwks-file', file])
+  t.match(await stored(cli, 'shop'), { authMethod: 'private_key_jwt', secretHash: null })
+  const uri = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
+  t.match(uri, { jwks_uri: 'https://a.example/k' })
+  t.notOk('jwks' in uri, 'one of the two')
+  const back = await cli.json<{ client_secret: string }>([
+    'clients',
+    'update',
+    'shop',
+    '--auth',
+    'client_secret_basic',
+  ])
+  t.ok(isMadeSecret(back.client_secret), 'a new secret, because it needs one now')
+  t.not(back.client_secret, first.client_secret)
+})
+
+t.test('an update that would contradict itself is bad usage and changes nothing', async (t) => {
+  const cli = testCli(t)
+  await cli.json(SHOP)
+  const before = await stored(cli, 'shop')
+  for (const options of [
+    [],
+    ['--auth', 'none'],
+    ['--auth', 'private_key_jwt'],
+    ['--redirect-uri', 'data:,x'],
+  ]) {
+    t.equal((await cli.run(['clients', 'update', 'shop', ...options])).code, 2, options.join(' '))
+  }
+  t.equal((await cli.run(['clients', 'update', 'shop', '--introspects', API])).code, 1)
+  t.same(await stored(cli, 'shop'), before)
+})
+
+t.test('a secret is replaced, by a new one or a chosen one, and only where there is one', async (t) => {
+  const cli = testCli(t)
+  const first = await cli.json<{ client_secret: string }>(SHOP)
+  const second = await cli.json<{ client_secret: string }>(['clients', 'rotate-secret', 'shop'])
+  t.ok(isMadeSecret(second.client_secret))
+  t.not(second.client_secret, first.client_secret)
+  t.equal((await cli.run(['clients', 'rotate-secret', 'shop', '--secret-stdin'], { input: CHOSEN })).code, 0)
+  t.match((await stored(cli, 'shop'))?.secretHash, /^\$argon2id/)
+  await cli.json([
+    'clients',
+    'create',
+    '--id',
+    'app',
+    '--name',
+    'App',
+    '--grant',
+    'password',
+    '--auth',
+    'none',
+  ])
+  const refused = await cli.run(['clients', 'rotate-secret', 'app'])
+  t.equal(refused.code, 1)
+  t.match(refused.err, 'it has no secret')
+  const actions = cli.logger.audits('client.changed').map(({ action }) => action)
+  t.same(actions, ['created', 'secret rotated', 'secret rotated', 'created'])
+})
+
+t.test('a client is disabled, enabled and deleted; who is not there is refused', async (t) => {
+  const cli = testCli(t)
+  await cli.json(SHOP)
+  t.match(await cli.json(['clients', 'disable', 'shop']), { disabled: true })
+  t.match((await cli.run(['clients', 'list'])).out, /shop .* disabled\n/)
+  t.match(await cli.json(['clients', 'enable', 'shop']), { disabled: false })
+  t.same(await cli.json(['clients', 'delete', 'shop']), { deleted: 'shop' })
+  for (const verb of [
+    ['show'],
+    ['disable'],
+    ['enable'],
+    ['delete'],
+    ['rotate-secret'],
+    ['update', '--name', 'x'],
+  ]) {
+    const { code, err } = await cli.run(['clients', ...verb, 'shop'])
+    t.equal(code, 1, String(verb[0]))
+    t.equal(err, 'keyturn: there is no client shop\n')
+  }
+  const actions = cli.logger.audits('client.changed').map(({ action }) => action)
+  t.same(actions, ['created', 'disabled', 'enabled', 'deleted'])
+})
+
+t.test('a scope that no API owns is allowed, with a kind word', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['apis', 'create', API, '--scope', 'read'])
+  const { code, err } = await cli.run([
+    ...SHOP,
+    '--scope',
+    'read',
+    '--scope',
+    'raed',
+    '--scope',
+    'openid',
+    '--env',
+  ])
+  t.equal(code, 0)
+  t.equal(err, 'note: no API owns raed: alone, such scopes make tokens for http://localhost:3000\n')
+})

@@ -1,0 +1,59 @@
+import { readdirSync } from 'node:fs'
+import t from 'tap'
+import { systemClock } from '../../src/system.ts'
+import { testCli } from '../support/cli.ts'
+
+interface Told {
+  readonly ok: boolean
+  readonly steps: { step: string; ok: boolean; details: string[] }[]
+}
+
+t.test('the demo holds, whatever the settings are, and leaves nothing behind (CONTRACT §3)', async (t) => {
+  const cli = testCli(t)
+  const env = { ...cli.env, TMPDIR: cli.dir }
+  const wrong = { ...env, KEYTURN_PROT: 'wrong', KEYTURN_DATABASE_URL: 'sqlite:/dev/null/x' }
+  const outcome = await cli.run(['demo', '--json'], { env: wrong, clock: systemClock })
+  t.equal(outcome.code, 0, outcome.err + outcome.out)
+  const { ok, steps } = outcome.json<Told>()
+  t.equal(ok, true)
+  t.ok(steps.every((step) => step.ok))
+  const told = JSON.stringify(steps)
+  for (const part of [
+    /keyturn serve/,
+    /keyturn apis create .*keyturn clients create/,
+    /good for 600 s/,
+    /verifies it offline, with the JWKS alone/,
+    /tampered: refused, signature verification failed/,
+    /another API: refused, unexpected \\"aud\\" claim value/,
+    /keyturn keys rotate/,
+    /the old token and the new one both verify/,
+    /introspection said active before and says inactive now/,
+    /keyturn keys revoke [\w-]{43}.*the old token: refused/,
+    /an expired token is refused.*\\"exp\\" claim timestamp check failed/,
+  ]) {
+    t.match(told, part)
+  }
+  t.same(readdirSync(cli.dir), [], 'the temporary folder is gone')
+})
+
+t.test('a demo that does not hold is exit 1, says which step, and cleans up as well', async (t) => {
+  const cli = testCli(t)
+  const env = { ...cli.env, TMPDIR: cli.dir }
+  // With a clock that stands still, as the world's does not, tokens are made that expired long ago.
+  cli.clock.set(cli.clock.now() - 100_000)
+  const { code, out } = await cli.run(['demo'], { env })
+  t.equal(code, 1)
+  t.match(out, /^✓ the client gets a token$/m)
+  t.match(out, /^✗ a service verifies it offline, with the JWKS alone\n {4}.*exp/m)
+  t.match(out, /\nNot all of it held\.\n$/)
+  t.same(readdirSync(cli.dir), [])
+})
+
+t.test('a demo that is stopped ends at once and cleans up', async (t) => {
+  const cli = testCli(t)
+  const env = { ...cli.env, TMPDIR: cli.dir }
+  const { code, out } = await cli.run(['demo'], { env, stopSignal: async () => 'SIGINT' })
+  t.equal(code, 1)
+  t.match(out, 'stopped by SIGINT')
+  t.same(readdirSync(cli.dir), [])
+})

@@ -1,0 +1,314 @@
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import type { Step } from '../../src/store/db.ts'
+import { type Cli, type RunOptions, testCli } from '../support/cli.ts'
+import { freePort } from '../support/listen.ts'
+
+interface Finding {
+  readonly check: string
+  readonly ok: boolean
+  readonly message: string
+}
+
+const DAY = 86_400
+
+/** Nothing listens where the issuer is said to be, unless a test says otherwise. */
+async function folder(t: Test): Promise<{ cli: Cli; settings: Record<string, string> }> {
+  return { cli: testCli(t), settings: { PORT: String(await freePort()) } }
+}
+
+/** A folder in use, with a ring after its first rotation; made once and copied, because keys take their time. */
+const template = testCli(t)
+await template.json(['keys', 'rotate'])
+await template.json(['apis', 'create', 'https://orders.example', '--scope', 'read'])
+
+async function used(t: Test) {
+  const { cli, settings } = await folder(t)
+  cpSync(template.dir, cli.dir, { recursive: true })
+  cli.clock.set(template.clock.now())
+  return { cli, settings }
+}
+
+async function examine(cli: Cli, options: RunOptions = {}) {
+  const outcome = await cli.run(['doctor', '--json'], options)
+  const findings = outcome.json<Finding[]>()
+  return { code: outcome.code, err: outcome.err, findings, bad: findings.filter(({ ok }) => !ok) }
+}
+
+const sql = (cli: Cli, ...steps: Step[]) => cli.look((store) => store.db.batch(steps))
+
+t.test('before the first start all is well, and nothing is made', async (t) => {
+  const { cli, settings } = await folder(t)
+  const { code, findings, bad } = await examine(cli, { settings })
+  t.equal(code, 0)
+  t.same(bad, [])
+  t.match(
+    findings.find(({ check }) => check === 'store'),
+    { message: /none yet/ },
+  )
+  t.match(
+    findings.find(({ check }) => check === 'server'),
+    { message: /^not running/ },
+  )
+  t.same(readdirSync(cli.dir), [], 'not a file, not a folder')
+})
+
+t.test('in daily use every check is ok, one line each for people', async (t) => {
+  const { cli, settings } = await used(t)
+  const before = readFileSync(cli.database)
+  const { code, findings } = await examine(cli, { settings })
+  t.equal(code, 0)
+  t.same(
+    findings.map(({ check }) => check),
+    [
+      ...['configuration', 'clock', 'master key', 'keys folder', 'data folder', 'database file', 'store'],
+      ...['durability', 'integrity', 'migrations', 'ring', 'signing keys', 'schedule', 'server'],
+    ],
+  )
+  const { out } = await cli.run(['doctor'], { settings })
+  t.match(out, /^(ok {2}[a-z ]+ {2}\S.*\n){14}$/)
+  t.ok(before.equals(readFileSync(cli.database)), 'the database is as it was')
+})
+
+t.test('a database without ring or schema is a beginning, not a fault', async (t) => {
+  const { cli, settings } = await folder(t)
+  await cli.json(['migrate'])
+  t.match(await examine(cli, { settings }), { code: 0, bad: [] })
+  await sql(cli, { sql: 'DELETE FROM schema_migrations' })
+  t.match(await examine(cli, { settings }), { code: 0, bad: [] })
+  t.notOk(existsSync(join(cli.keysDir, 'master.key')))
+})
+
+/** What is broken, and what the doctor then says is not ok. */
+const faults: {
+  title: string
+  break?: (cli: Cli) => unknown
+  options?: (cli: Cli) => RunOptions
+  bad: { check: string; message: RegExp }[]
+}[] = [
+  {
+    title: 'wrong settings, each in a line of its own',
+    options: () => ({ settings: { PROT: '1', LOG_LEVEL: 'loud' } }),
+    bad: [
+      { check: 'configuration', message: /KEYTURN_PROT is not a setting/ },
+      { check: 'configuration', message: /KEYTURN_LOG_LEVEL must be one of/ },
+    ],
+  },
+  {
+    title: 'a clock that was never set',
+    break: (cli) => cli.clock.set(1_000_000_000),
+    bad: [
+      { check: 'clock', message: /2001-09-09.*set it/ },
+      { check: 'ring', message: /dated in the future/ },
+    ],
+  },
+  {
+    title: 'a clock that was set back (§4 row 7)',
+    break: (cli) => cli.clock.tick(-3600),
+    bad: [{ check: 'ring', message: /dated in the future: the clock was set back/ }],
+  },
+  {
+    title: 'a master key that others can read (§4 row 8)',
+    break: (cli) => chmodSync(join(cli.keysDir, 'master.key'), 0o644),
+    bad: [{ check: 'master key', message: /can be read by others: chmod 600/ }],
+  },
+  {
+    title: 'a damaged master key (§4 row 8)',
+    break: (cli) => truncateSync(join(cli.keysDir, 'master.key'), 10),
+    bad: [{ check: 'master key', message: /is damaged/ }],
+  },
+  {
+    title: 'a folder in place of the master key (§4 row 8)',
+    options: (cli) => {
+      mkdirSync(join(cli.dir, 'other', 'master.key'), { recursive: true })
+      return { settings: { KEYS_DIR: join(cli.dir, 'other') } }
+    },
+    bad: [{ check: 'master key', message: /is not a file/ }],
+  },
+  {
+    title: 'a missing master key (§4 row 8)',
+    options: (cli) => ({ settings: { KEYS_DIR: join(cli.dir, 'other') } }),
+    bad: [{ check: 'signing keys', message: /no master key.*restore/ }],
+  },
+  {
+    title: 'another master key (§4 row 8)',
+    options: () => ({ settings: { MASTER_KEY: Buffer.alloc(32, 7).toString('base64url') } }),
+    bad: [{ check: 'signing keys', message: /does not open with this master key/ }],
+  },
+  {
+    title: 'folders in which others can write',
+    break: (cli) => {
+      chmodSync(cli.keysDir, 0o777)
+      chmodSync(join(cli.dir, 'data'), 0o777)
+    },
+    bad: [
+      { check: 'keys folder', message: /others can write to .*: chmod 700/ },
+      { check: 'data folder', message: /others can write to .*: chmod 700/ },
+    ],
+  },
+  {
+    title: 'a database that others can read',
+    break: (cli) => chmodSync(cli.database, 0o644),
+    bad: [{ check: 'database file', message: /can be read by others.*chmod 600/ }],
+  },
+  {
+    title: 'an empty database (§4 row 4)',
+    break: (cli) => truncateSync(cli.database, 0),
+    bad: [{ check: 'store', message: /restore a backup/ }],
+  },
+  {
+    title: 'a database that is none (§4 row 4)',
+    break: (cli) => writeFileSync(cli.database, 'not a database'.repeat(1000)),
+    bad: [{ check: 'store', message: /not a database/ }],
+  },
+  {
+    title: 'a truncated database (§4 row 4)',
+    break: (cli) => truncateSync(cli.database, Math.floor(statSync(cli.database).size / 8192) * 4096),
+    bad: [{ check: 'store', message: /malformed: restore a backup/ }],
+  },
+  {
+    title: 'a damaged page (§4 row 4)',
+    break: (cli) => {
+      const db = new Database(cli.database)
+      const page = db
+        .prepare(`SELECT rootpage FROM sqlite_master WHERE name = 'throttle_by_end'`)
+        .pluck()
+        .get()
+      db.close()
+      const bytes = readFileSync(cli.database)
+      bytes.fill(0xff, (Number(page) - 1) * 4096, Number(page) * 4096)
+      writeFileSync(cli.database, bytes)
+    },
+    bad: [{ check: 'integrity', message: /restore a backup/ }],
+  },
+  {
+    title: 'a row that refers to one that is gone',
+    break: (cli) => {
+      const db = new Database(cli.database)
+      db.pragma('foreign_keys = OFF')
+      db.exec(`INSERT INTO user_roles VALUES ('u_gone', 'gone')`)
+      db.close()
+    },
+    bad: [{ check: 'integrity', message: /refer to rows that are gone/ }],
+  },
+  {
+    title: 'a database of a newer program (§4 row 11)',
+    break: (cli) => sql(cli, { sql: `INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)` }),
+    bad: [{ check: 'migrations', message: /newer than this program.*upgrade/ }],
+  },
+  {
+    title: 'a ring without an active key',
+    break: (cli) => sql(cli, { sql: `DELETE FROM ring_keys WHERE state = 'active'` }),
+    bad: [{ check: 'ring', message: /0 active keys/ }],
+  },
+  {
+    title: 'a ring without a next key',
+    break: (cli) => sql(cli, { sql: `UPDATE ring_keys SET state = 'revoked' WHERE state = 'next'` }),
+    bad: [{ check: 'ring', message: /0 next keys/ }],
+  },
+  {
+    title: 'a damaged private key (§4 row 8)',
+    break: (cli) =>
+      sql(cli, { sql: `UPDATE ring_keys SET sealed = substr(sealed, 1, 100) WHERE state = 'next'` }),
+    bad: [{ check: 'signing keys', message: /does not open/ }],
+  },
+  {
+    title: 'a public key that is not that of the private one (§4 row 8)',
+    break: (cli) =>
+      sql(cli, {
+        sql: `UPDATE ring_keys SET public_jwk = (SELECT public_jwk FROM ring_keys WHERE state = 'retiring')
+               WHERE state = 'active'`,
+      }),
+    bad: [{ check: 'signing keys', message: /do not belong together/ }],
+  },
+  {
+    title: 'a private half that outlived its key’s signing',
+    break: (cli) =>
+      sql(cli, {
+        sql: `UPDATE ring_keys SET sealed = (SELECT sealed FROM ring_keys WHERE state = 'next')
+               WHERE state = 'retiring'`,
+      }),
+    bad: [{ check: 'signing keys', message: /still has a private half/ }],
+  },
+  {
+    title: 'a key that should have left',
+    break: (cli) => cli.clock.tick(2 * DAY),
+    bad: [{ check: 'schedule', message: /should have left at .*start keyturn serve/ }],
+  },
+  {
+    title: 'a rotation that is overdue',
+    break: async (cli) => {
+      await sql(cli, { sql: `DELETE FROM ring_keys WHERE state = 'retiring'` })
+      cli.clock.tick(31 * DAY)
+    },
+    bad: [{ check: 'schedule', message: /a rotation has been due since .*start keyturn serve/ }],
+  },
+]
+
+t.test('whatever is broken is found, named, and survived', async (t) => {
+  for (const fault of faults) {
+    await t.test(fault.title, async (t) => {
+      const { cli, settings } = await used(t)
+      await fault.break?.(cli)
+      const options = fault.options?.(cli) ?? {}
+      const all = { ...options, settings: { ...settings, ...options.settings } }
+      const { code, bad, err } = await examine(cli, all)
+      t.equal(code, 1)
+      t.equal(err, '', 'the findings say it all')
+      t.match(bad, fault.bad)
+      t.equal(bad.length, fault.bad.length, JSON.stringify(bad))
+      const { out } = await cli.run(['doctor'], all)
+      t.equal(out.match(/^✗ {3}[a-z ]+ {2}\S/gm)?.length, fault.bad.length, out)
+    })
+  }
+})
+
+t.test('a server that runs must publish the keys of this store', async (t) => {
+  const { cli, settings } = await used(t)
+  let stop = (_: string) => {}
+  const stopSignal = () => new Promise<string>((resolve) => (stop = resolve))
+  let announced = (_: string) => {}
+  const ready = new Promise<string>((resolve) => (announced = resolve))
+  const serving = cli.run(['serve', '--json'], { settings, stopSignal, out: announced })
+  t.match(JSON.parse(await ready), { issuer: `http://localhost:${settings.PORT}` })
+
+  t.match(await examine(cli, { settings }), { code: 0, bad: [] })
+  const same = await examine(cli, { settings })
+  t.match(same.findings.at(-1), { check: 'server', message: /publishes the keys of this store/ })
+  await cli.json(['keys', 'rotate', '--force'], { settings })
+  t.match(await examine(cli, { settings }), { code: 0, bad: [] }, 'it has a moment to follow')
+
+  const other = { DATABASE_URL: `sqlite:${join(cli.dir, 'other.db')}`, KEYS_DIR: join(cli.dir, 'others') }
+  await cli.json(['keys', 'list'], { settings: other })
+  t.match(await examine(cli, { settings: { ...settings, ...other } }), {
+    code: 1,
+    bad: [{ check: 'server', message: /has other keys than this store/ }],
+  })
+  stop('SIGTERM')
+  t.equal((await serving).code, 0)
+})
+
+t.test('something else at the issuer’s address is told from a server', async (t) => {
+  const { cli, settings } = await used(t)
+  const stranger = createServer((_request, response) => response.writeHead(404).end('nothing'))
+  await new Promise<void>((resolve) => stranger.listen(Number(settings.PORT), '127.0.0.1', resolve))
+  t.teardown(() => stranger.close())
+  t.match(await examine(cli, { settings: { ...settings, ISSUER: `http://127.0.0.1:${settings.PORT}` } }), {
+    code: 1,
+    bad: [{ check: 'server', message: /answers 404, not a JWKS/ }],
+  })
+  t.match(await examine(cli, { settings: { PORT: '0' } }), { code: 0 }, 'a port yet to be picked')
+})

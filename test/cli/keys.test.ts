@@ -1,0 +1,191 @@
+import t from 'tap'
+import type { Ring } from '../../src/store/contracts/ring.ts'
+import { type Cli, testCli } from '../support/cli.ts'
+
+const DAY = 86_400
+
+interface Shown {
+  readonly kid: string
+  readonly state: string
+  readonly signs_from: number | null
+  readonly leaves_at: number | null
+}
+
+interface Rotated {
+  readonly active: string
+  readonly next: string
+  readonly retiring: string[]
+}
+
+const list = (cli: Cli) => cli.json<Shown[]>(['keys', 'list'])
+const rotate = (cli: Cli, ...args: string[]) => cli.json<Rotated>(['keys', 'rotate', ...args])
+const ringOf = (cli: Cli) => cli.look((store) => store.ring.read()) as Promise<Ring>
+
+t.test(
+  'the first command makes the ring: one active and one next key, as the contract lists them',
+  async (t) => {
+    const cli = testCli(t)
+    const keys = await list(cli)
+    const now = cli.clock.now()
+    const common = { alg: 'RS256', created_at: now, published_at: now, leaves_at: null }
+    t.match(
+      keys.find(({ state }) => state === 'active'),
+      { ...common, kid: /^[\w-]{43}$/, signs_from: now },
+    )
+    t.match(
+      keys.find(({ state }) => state === 'next'),
+      { ...common, signs_from: null },
+    )
+    t.equal(keys.length, 2)
+    t.same(await list(cli), keys, 'and only the first')
+    t.match(cli.logger.audits('keys.created'), [{ actor: 'keyturn' }])
+  },
+)
+
+t.test('the first rotation is safe; the next key signs, a new one is published', async (t) => {
+  const cli = testCli(t)
+  const before = await list(cli)
+  const { active, next, retiring } = await rotate(cli)
+  t.equal(active, before.find(({ state }) => state === 'next')?.kid)
+  t.same(
+    retiring,
+    before.filter(({ state }) => state === 'active').map(({ kid }) => kid),
+  )
+  t.notOk(before.some(({ kid }) => kid === next))
+  t.match(cli.logger.audits('keys.rotated'), [{ actor: 'operator:tester', kid: active }])
+  const old = (await ringOf(cli)).keys.find(({ kid }) => kid === retiring[0])
+  t.equal(old?.sealed, null, 'the private half of the old key is gone')
+})
+
+t.test(
+  'a second rotation is refused with the time from which it is safe, and then goes (§4 row 10)',
+  async (t) => {
+    const cli = testCli(t)
+    const first = await rotate(cli)
+    cli.clock.tick(100)
+    const refused = await cli.run(['keys', 'rotate', '--json'])
+    t.equal(refused.code, 1)
+    const safeFrom = cli.clock.now() - 100 + DAY
+    t.match(refused.json(), { error: /not safe to rotate before/, safe_from: safeFrom, behind: [] })
+    t.match(refused.err, /\(in 23h 58m\)/)
+    t.match(await cli.json(['keys', 'status']), { safe: false, safe_from: safeFrom, active: first.active })
+    t.match((await cli.run(['keys', 'status'])).out, 'It is not safe to rotate before')
+
+    cli.clock.tick(DAY - 101)
+    t.equal((await cli.run(['keys', 'rotate'])).code, 1, 'one second early')
+    cli.clock.tick(1)
+    t.match((await cli.run(['keys', 'status'])).out, 'It is safe to rotate now')
+    t.equal((await rotate(cli)).active, first.next)
+  },
+)
+
+t.test('--force goes ahead, and the audit trail says so', async (t) => {
+  const cli = testCli(t)
+  const first = await rotate(cli)
+  const second = await rotate(cli, '--force')
+  t.equal(second.active, first.next)
+  t.match(cli.logger.audits('keys.rotated').at(-1), { actor: 'operator:tester', reason: 'forced' })
+})
+
+t.test('--wait waits until it is safe, with a line of progress, and then rotates', async (t) => {
+  const cli = testCli(t)
+  const first = await rotate(cli)
+  cli.clock.tick(DAY - 2)
+  const timer = setInterval(() => cli.clock.tick(1), 900)
+  t.teardown(() => clearInterval(timer))
+  const waited = await cli.run(['keys', 'rotate', '--wait', '--json'])
+  t.equal(waited.code, 0)
+  t.equal(waited.json<Rotated>().active, first.next)
+  t.match(waited.err, /^waiting until it is safe to rotate, \ds to go …\n$/)
+})
+
+t.test('a revoked key leaves at once, the next key takes over, and the exposure is said', async (t) => {
+  const cli = testCli(t)
+  const [active, next] = ['active', 'next'].map((state) => async () => {
+    return (await list(cli)).find((key) => key.state === state)?.kid ?? ''
+  }) as [() => Promise<string>, () => Promise<string>]
+  const [bad, successor] = [await active(), await next()]
+  const outcome = await cli.run(['keys', 'revoke', bad, '--json'])
+  t.equal(outcome.code, 0)
+  t.match(outcome.json(), {
+    revoked: bad,
+    active: successor,
+    next: /^[\w-]{43}$/,
+    exposed_until: cli.clock.now() + DAY,
+    held_by: [],
+  })
+  t.match(
+    (await ringOf(cli)).keys.find(({ kid }) => kid === bad),
+    { state: 'revoked', sealed: null },
+  )
+  t.match(cli.logger.audits('keys.revoked'), [{ actor: 'operator:tester', kid: bad }])
+  t.match((await cli.run(['keys', 'revoke', successor])).out, /may accept the revoked key until \d{4}-/)
+  for (const kid of [bad, 'no-such-key', '']) {
+    const { code, err } = await cli.run(['keys', 'revoke', kid])
+    t.equal(code, 1, kid)
+    t.match(err, `keyturn: no key ${kid} is in the JWKS\n`)
+  }
+})
+
+t.test('a kid that begins with a dash is no option', async (t) => {
+  const cli = testCli(t)
+  const kid = `-${'a'.repeat(42)}`
+  for (const args of [
+    ['keys', 'revoke', kid],
+    ['keys', 'revoke', kid, '--json'],
+    ['keys', 'revoke', '--bits', '2048', '--', kid],
+  ]) {
+    const { code, err } = await cli.run(args)
+    t.equal(code, 1)
+    t.match(err, `no key ${kid} is in the JWKS`)
+  }
+})
+
+t.test('a ring keeps the size it was made with, until told otherwise', async (t) => {
+  const cli = testCli(t)
+  await rotate(cli, '--bits', '3072')
+  const sizes = (await ringOf(cli)).keys.map(
+    ({ publicJwk }) => Buffer.from(publicJwk.n ?? '', 'base64url').length * 8,
+  )
+  t.same(sizes.sort(), [2048, 2048, 3072])
+  t.equal((await cli.run(['keys', 'rotate', '--bits', '1024'])).code, 2)
+})
+
+t.test('the timeline draws a bar for each key, and now', async (t) => {
+  const cli = testCli(t)
+  const start = cli.clock.now()
+  const first = await rotate(cli)
+  cli.clock.tick(2 * DAY)
+  const second = await rotate(cli)
+  const { out } = await cli.run(['keys', 'timeline'], { columns: 80 })
+  const lines = out.split('\n')
+  t.equal(lines.length, 4 + 3 + 1)
+  const bar = (kid: string) => lines.find((line) => line.startsWith(kid.slice(0, 8))) ?? ''
+  t.match(bar(second.active), / active +░+█+$/)
+  t.match(bar(second.next), / next +░+$/)
+  t.match(bar(first.active), / retiring +█+▒*$/)
+  t.match(out, '▲ now')
+  for (const line of lines) t.ok(line.length <= 80, 'fits the terminal')
+  const value = await cli.json<{ now: number; keys: Shown[] }>(['keys', 'timeline'])
+  t.equal(value.now, start + 2 * DAY)
+  t.same(value.keys, await list(cli))
+})
+
+t.test(
+  'a ring is never worked on with another master key, nor a new one made for it (§4 row 8)',
+  async (t) => {
+    const cli = testCli(t)
+    await list(cli)
+    const before = await ringOf(cli)
+    const MASTER_KEY = Buffer.alloc(32, 1).toString('base64url')
+    for (const args of [['list'], ['rotate', '--force'], ['revoke', before.keys[0]?.kid ?? '']]) {
+      const { code, err } = await cli.run(['keys', ...args], { settings: { MASTER_KEY } })
+      t.equal(code, 1, args[0] ?? '')
+      t.match(err, 'does not open with this master key')
+      const elsewhere = await cli.run(['keys', ...args], { settings: { KEYS_DIR: `${cli.dir}/elsewhere` } })
+      t.equal(elsewhere.code, 1, args[0] ?? '')
+      t.match(elsewhere.err, 'elsewhere/master.key is missing')
+    }
+    t.same(await ringOf(cli), before)
+  },
+)

@@ -1,0 +1,158 @@
+/** Only what needs a process of its own: its exit code, its streams, the Node it runs on. */
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { version } from '../../src/version.ts'
+import { type Cli, testCli } from '../support/cli.ts'
+import { freePort } from '../support/listen.ts'
+
+const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+/** Without the settings and hooks of whoever runs the tests. */
+function environment(cli: Cli): Record<string, string> {
+  const { PATH = '', HOME = '' } = process.env
+  return { PATH, HOME, ...cli.env }
+}
+
+function keyturn(
+  cli: Cli,
+  args: readonly string[],
+  input = '',
+  node: readonly string[] = [],
+): Promise<Ended> {
+  return command(cli, process.execPath, [...node, ENTRY, ...args], input)
+}
+
+function command(cli: Cli, file: string, args: readonly string[], input = ''): Promise<Ended> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, { cwd: cli.dir, env: environment(cli) })
+    let [out, err] = ['', '']
+    child.stdout.on('data', (text) => {
+      out += text
+    })
+    child.stderr.on('data', (text) => {
+      err += text
+    })
+    child.on('error', reject)
+    child.on('close', (code) => resolve({ code, out, err }))
+    child.stdin.end(input)
+  })
+}
+
+t.test('exit codes: 0 done, 1 refused, 2 bad usage or configuration', async (t) => {
+  const cli = testCli(t)
+  const [done, refused, usage, configuration] = await Promise.all([
+    keyturn(cli, ['--version']),
+    keyturn(cli, ['apis', 'show', 'https://orders.example', '--json']),
+    keyturn(cli, ['apis', 'shwo']),
+    keyturn({ ...cli, env: { ...cli.env, KEYTURN_PROT: '1' } }, ['apis', 'list']),
+  ])
+  t.match(done, { code: 0, out: `${version}\n`, err: '' })
+  t.match(refused, { code: 1, out: '{"error":"there is no API https://orders.example"}\n' })
+  t.equal(refused.err, 'keyturn: there is no API https://orders.example\n')
+  t.match(usage, { code: 2, out: '' })
+  t.match(usage.err, /Did you mean show\?/)
+  t.match(configuration, { code: 2, out: '' })
+  t.match(configuration.err, /^keyturn: KEYTURN_PROT is not a setting; did you mean KEYTURN_PORT\?\n$/)
+})
+
+t.test(
+  'the answer goes to standard output, the audit trail to standard error, a password to neither',
+  async (t) => {
+    const cli = testCli(t)
+    const password = 'correct horse battery staple'
+    const create = ['users', 'create', 'alice', '--password-stdin', '--json']
+    const { code, out, err } = await keyturn(cli, create, `${password}\n`)
+    t.equal(code, 0, err)
+    t.match(JSON.parse(out), { username: 'alice', roles: [] })
+    t.equal(out.split('\n').length, 2)
+    t.match(JSON.parse(err), {
+      audit: 'user.changed',
+      action: 'created',
+      target: 'alice',
+      actor: /^operator:.+/,
+    })
+    t.notMatch(out + err, password)
+    t.match(await keyturn(cli, ['users', 'create', 'bob'], password), {
+      code: 2,
+      err: /give --password-stdin/,
+    })
+  },
+)
+
+t.test('an old Node is told in one line, exit 2 (CONTRACT §1)', async (t) => {
+  const cli = testCli(t)
+  const line = /^keyturn needs Node\.js 22\.18 or newer, this is [\d.]+: .*\n$/
+  for (const old of ['20.11.0', '22.17.1', '18.0.0']) {
+    const fake = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${old}' } })`
+    const ended = await keyturn(cli, ['--version'], '', ['--import', `data:text/javascript,${fake}`])
+    t.match(ended, { code: 2, out: '', err: line }, old)
+  }
+  const system = '/usr/bin/node'
+  const { stdout = '' } = existsSync(system) ? spawnSync(system, ['--version'], { encoding: 'utf8' }) : {}
+  const real = /^v(1[2-9]|2[01])\./.test(stdout)
+  await t.test('a real one', { skip: real ? false : 'there is none here' }, async (t) => {
+    t.match(await command(cli, system, [ENTRY, '--version']), { code: 2, out: '', err: line })
+  })
+})
+
+t.test('the demo ends with exit 0, and says nothing but its story', async (t) => {
+  const cli = testCli(t)
+  const { code, out, err } = await keyturn(cli, ['demo'])
+  t.equal(code, 0, out)
+  t.equal(err, '')
+  t.equal(out.match(/^✓ /gm)?.length, 10)
+  t.match(out, 'All of it held.')
+})
+
+/** A server, when it says that it serves; killed with the test, if it was not stopped before. */
+async function serving(t: Test, cli: Cli) {
+  const child = spawn(process.execPath, [ENTRY, 'serve'], { cwd: cli.dir, env: environment(cli) })
+  t.teardown(() => child.kill('SIGKILL'))
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const said = await new Promise<string>((resolve, reject) => {
+    let out = ''
+    child.stdout.on('data', (text) => {
+      out += text
+      if (out.includes('/oauth2/token')) resolve(out)
+    })
+    child.once('close', () => reject(new Error(`the server ended: ${out}`)))
+  })
+  const stop = () => {
+    child.kill('SIGTERM')
+    return ended
+  }
+  return { said, stop }
+}
+
+t.test('the commands that the first start prints give a token, as they stand', async (t) => {
+  const cli = testCli(t)
+  const port = String(await freePort())
+  const onPort = { ...cli, env: { ...cli.env, KEYTURN_PORT: port } }
+  const { said, stop } = await serving(t, onPort)
+  const [api, client, token] = [...said.matchAll(/^ {2}(\S.*)$/gm)].map(([, line]) => line ?? '')
+  t.match(api, /^npx keyturn apis create /)
+  t.match(client, /^npx keyturn clients create .* > hello\.env$/)
+
+  // `npx keyturn` in a checkout is this; asked of npm itself, it would cost a second each time.
+  const npx = (line = '') => line.replace('npx keyturn', `'${process.execPath}' '${ENTRY}'`)
+  for (const line of [api, client]) t.match(await command(onPort, 'sh', ['-c', npx(line)]), { code: 0 })
+  const hasCurl = spawnSync('curl', ['--version']).status === 0
+  await t.test('curl', { skip: hasCurl ? false : 'there is no curl here' }, async (t) => {
+    const { code, out } = await command(onPort, 'sh', ['-c', token ?? ''])
+    t.equal(code, 0)
+    t.match(JSON.parse(out), {
+      token_type: 'Bearer',
+      scope: 'orders:read',
+      access_token: /^[\w-]+\.[\w-]+\.[\w-]+$/,
+    })
+  })
+  t.equal(await stop(), 0, 'and the server stops when it is asked to')
+})

@@ -1,0 +1,118 @@
+import t, { type Test } from 'tap'
+import { type Cli, testCli } from '../support/cli.ts'
+import { login, refresh } from '../support/requests.ts'
+import { PASSWORD, seed, user } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+
+interface Shown {
+  readonly id: string
+  readonly state: string
+  readonly username: string
+  readonly client_id: string
+}
+
+/** Alice is signed in at the app and on the phone, Bob at the app. */
+async function signedIn(t: Test): Promise<{ cli: Cli; server: TestServer; tokens: Record<string, string> }> {
+  const cli = testCli(t)
+  const server = await testServer({ database: cli.database, clock: cli.clock })
+  t.teardown(() => server.close())
+  await seed(server.store)
+  await server.store.users.insert(await user({ username: 'bob' }))
+  const tokens: Record<string, string> = {}
+  for (const [name, username, client] of [
+    ['aliceApp', 'alice', 'app'],
+    ['alicePhone', 'alice', 'phone'],
+    ['bobApp', 'bob', 'app'],
+  ] as const) {
+    cli.clock.tick(1)
+    tokens[name] = (await login(server, { username, password: PASSWORD }, client)).json().refresh_token
+  }
+  return { cli, server, tokens }
+}
+
+/** Who can still refresh. */
+async function alive(server: TestServer, tokens: Record<string, string>): Promise<string[]> {
+  const names: string[] = []
+  for (const [name, token] of Object.entries(tokens)) {
+    const { statusCode } = await refresh(server, token, {}, name.endsWith('Phone') ? 'phone' : 'app')
+    if (statusCode === 200) names.push(name)
+  }
+  return names
+}
+
+const list = (cli: Cli, ...args: string[]) => cli.json<Shown[]>(['sessions', 'list', ...args])
+
+t.test('sessions are listed, the newest first, all or those of a user or a client', async (t) => {
+  const { cli } = await signedIn(t)
+  const all = await list(cli)
+  t.same(
+    all.map(({ username, client_id, state }) => [username, client_id, state]),
+    [
+      ['bob', 'app', 'live'],
+      ['alice', 'phone', 'live'],
+      ['alice', 'app', 'live'],
+    ],
+  )
+  t.match(all[0], { scope: 'orders:read orders:write', audience: 'https://orders.test', revoked_at: null })
+  t.match(await list(cli, '--user', 'ALICE'), [{ client_id: 'phone' }, { client_id: 'app' }])
+  t.match(await list(cli, '--client', 'app'), [{ username: 'bob' }, { username: 'alice' }])
+  t.match(await list(cli, '--id', all[1]?.id ?? ''), [all[1]])
+  const { out } = await cli.run(['sessions', 'list'])
+  t.match(out, /^ID +USER +CLIENT +STATE +SIGNED IN +LAST USED +ENDS\n/)
+  t.equal(out.split('\n').length, 5)
+  cli.clock.tick(8 * 86_400)
+  t.match(await list(cli, '--client', 'phone'), [{ state: 'expired' }])
+})
+
+t.test('a user’s sessions are ended at all clients, and nobody else’s (F72)', async (t) => {
+  const { cli, server, tokens } = await signedIn(t)
+  const { revoked } = await cli.json<{ revoked: string[] }>(['sessions', 'revoke', '--user', 'alice'])
+  t.equal(revoked.length, 2)
+  t.same(await alive(server, tokens), ['bobApp'])
+  t.match(await list(cli, '--user', 'alice'), [
+    { state: 'revoked', revoked_for: 'revoked by an operator' },
+    {},
+  ])
+  t.same(
+    cli.logger.audits('session.revoked').map(({ actor, sid }) => [actor, revoked.includes(sid ?? '')]),
+    [
+      ['operator:tester', true],
+      ['operator:tester', true],
+    ],
+  )
+  const again = await cli.run(['sessions', 'revoke', '--user', 'alice'])
+  t.same([again.code, again.out], [0, 'revoked 0 sessions\n'], 'once is enough, twice does no harm')
+})
+
+t.test('a client’s sessions are ended, or one session alone', async (t) => {
+  const { cli, server, tokens } = await signedIn(t)
+  const [phone] = await list(cli, '--client', 'phone')
+  const one = await cli.run(['sessions', 'revoke', '--id', phone?.id ?? ''])
+  t.same([one.code, one.out], [0, 'revoked 1 session\n'])
+  t.same(await alive(server, tokens), ['aliceApp', 'bobApp'])
+  await cli.json(['sessions', 'revoke', '--client', 'app'])
+  t.same(await alive(server, tokens), [])
+})
+
+t.test('a client that is deleted takes its sessions with it', async (t) => {
+  const { cli } = await signedIn(t)
+  const { code, err } = await cli.run(['clients', 'delete', 'app'])
+  t.same([code, err], [0, 'note: 2 sessions ended with it\n'])
+  t.match(await list(cli), [{ client_id: 'phone' }])
+})
+
+t.test('whose sessions is said exactly, or nothing is revoked', async (t) => {
+  const { cli, server, tokens } = await signedIn(t)
+  for (const [args, code] of [
+    [[], 2],
+    [['--user', 'alice', '--client', 'app'], 2],
+    [['alice'], 2],
+    [['--user', 'carol'], 1],
+    [['--client', 'ghost'], 1],
+    [['--id', '-ghost'], 1],
+  ] as const) {
+    t.equal((await cli.run(['sessions', 'revoke', ...args])).code, code, args.join(' '))
+  }
+  t.equal((await cli.run(['sessions', 'list', '--user', 'carol'])).code, 1)
+  t.same(await alive(server, tokens), ['aliceApp', 'alicePhone', 'bobApp'])
+})

@@ -1,0 +1,221 @@
+/** What holds for every command, asked of the whole tree: a new command must find its place in the table below. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import type { Command } from 'commander'
+import t from 'tap'
+import { createContext } from '../../src/cli/context.ts'
+import type { Io } from '../../src/cli/io.ts'
+import { createProgram } from '../../src/cli/run.ts'
+import { fields } from '../../src/config/fields.ts'
+import { createSealer } from '../../src/keys/seal.ts'
+import { systemRandom } from '../../src/system.ts'
+import { version } from '../../src/version.ts'
+import { testCli } from '../support/cli.ts'
+
+interface Sample {
+  /** What stands behind the name of the command; a function is told the last JSON of each command before it. */
+  readonly args?: readonly string[] | ((seen: ReadonlyMap<string, unknown>) => readonly string[])
+  readonly input?: string
+}
+
+const API = 'https://orders.example'
+const PASSWORD = 'correct horse battery staple'
+const NEW_PASSWORD = 'another horse, another battery'
+const CHOSEN = 'a secret that somebody chose'
+
+/** Every command, in an order in which each succeeds. */
+const samples: Record<string, Sample> = {
+  migrate: {},
+  'apis create': { args: [API, '--scope', 'orders:read', '--scope', 'orders:write'] },
+  'apis list': {},
+  'apis show': { args: [API] },
+  'apis update': { args: [API, '--access-token-ttl', '5m'] },
+  'clients create': {
+    args: ['--name', 'Shop', '--id', 'shop', '--grant', 'client_credentials', '--scope', 'orders:read'],
+  },
+  'clients list': {},
+  'clients show': { args: ['shop'] },
+  'clients update': { args: ['shop', '--secret-stdin', '--name', 'The shop'], input: CHOSEN },
+  'clients rotate-secret': { args: ['shop'] },
+  'clients disable': { args: ['shop'] },
+  'clients enable': { args: ['shop'] },
+  'roles create': { args: ['clerk', '--scope', 'orders:read'] },
+  'roles list': {},
+  'roles update': { args: ['clerk', '--scope', 'orders:read orders:write'] },
+  'users create': { args: ['alice', '--role', 'clerk', '--password-stdin'], input: PASSWORD },
+  'users list': {},
+  'users show': { args: ['alice'] },
+  'users set-password': { args: ['alice', '--password-stdin'], input: NEW_PASSWORD },
+  'users remove-role': { args: ['alice', 'clerk'] },
+  'users add-role': { args: ['alice', 'clerk'] },
+  'users disable': { args: ['alice'] },
+  'users enable': { args: ['alice'] },
+  'sessions list': {},
+  'sessions revoke': { args: ['--user', 'alice'] },
+  serve: {},
+  'keys list': {},
+  'keys status': {},
+  'keys rotate': {},
+  'keys timeline': {},
+  'keys revoke': { args: (seen) => [(seen.get('keys rotate') as { active: string }).active] },
+  doctor: {},
+  'roles delete': { args: ['clerk'] },
+  'clients delete': { args: ['shop'] },
+  'apis delete': { args: [API] },
+  demo: {},
+}
+
+/** Needs nothing of what is there, so nothing that is broken there can stop it. */
+const SELF_CONTAINED = ['demo']
+
+function leaves(command: Command, path: readonly string[] = []): string[] {
+  if (command.commands.length === 0) return [path.join(' ')]
+  return command.commands.flatMap((child) => leaves(child as Command, [...path, child.name()]))
+}
+
+const nothing = { out() {}, err() {}, columns: 80, operator: 'nobody' } as unknown as Io
+const all = leaves(createProgram(createContext(nothing)))
+const settings = { PORT: '0' }
+const stopSignal = async () => 'SIGTERM'
+
+const argsOf = (path: string, seen: ReadonlyMap<string, unknown> = new Map()): string[] => {
+  const { args = [] } = samples[path] ?? {}
+  if (typeof args !== 'function') return [...path.split(' '), ...args]
+  return [...path.split(' '), ...(seen.size > 0 ? args(seen) : ['some-kid'])]
+}
+
+t.test('the table above has every command', async (t) => {
+  t.same(Object.keys(samples).sort(), [...all].sort())
+})
+
+t.test(
+  'every command takes --json: one document on standard output; none shows a key or a hash',
+  async (t) => {
+    const cli = testCli(t)
+    const seen = new Map<string, unknown>()
+    const hidden: string[] = []
+    let printed = ''
+    let secrets: string[] = []
+    for (const [path, { input = '' }] of Object.entries(samples)) {
+      // Its steps are long, and a test of their own.
+      if (path === 'demo') continue
+      const outcome = await cli.run([...argsOf(path, seen), '--json'], { input, settings, stopSignal })
+      t.equal(outcome.code, 0, `${path}: ${outcome.err}`)
+      t.doesNotThrow(() => seen.set(path, outcome.json()), path)
+      printed += outcome.out + outcome.err
+      const { client_secret: secret } = (seen.get(path) ?? {}) as { client_secret?: string }
+      if (secret !== undefined) secrets = [...secrets, secret]
+      hidden.push(...(await cli.look(secretsOf)))
+    }
+    t.equal(secrets.length, 2, 'one secret at creation, one at rotation')
+    for (const secret of secrets) t.equal(printed.split(secret).length, 2, 'each was printed exactly once')
+
+    const masterKey = readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim()
+    const sealer = createSealer(Buffer.from(masterKey, 'base64url'), systemRandom)
+    const ring = await cli.look((store) => store.ring.read())
+    const keys = (ring?.keys ?? []).filter((key) => key.sealed !== null)
+    hidden.push(...keys.map((key) => sealer.open(key.kid, key.sealed ?? '').replaceAll('\n', '\\n')))
+    t.ok(hidden.length > 10 && keys.length === 2, 'there was something to hide')
+    const logged = JSON.stringify(cli.logger.lines)
+    for (const text of [...hidden, masterKey, PASSWORD, NEW_PASSWORD, CHOSEN]) {
+      t.notOk(printed.includes(text) || logged.includes(text), `${text.slice(0, 12)}… stays hidden`)
+    }
+    for (const secret of secrets) t.notOk(logged.includes(secret), 'a secret is not logged')
+  },
+)
+
+async function secretsOf(store: Parameters<Parameters<ReturnType<typeof testCli>['look']>[0]>[0]) {
+  const clients = (await store.clients.list().catch(() => [])).map((client) => client.secretHash)
+  const users = (await store.users.list().catch(() => [])).map((user) => user.passwordHash)
+  const keys = ((await store.ring.read().catch(() => null))?.keys ?? []).map((key) => key.sealed)
+  return [...clients, ...users, ...keys].filter((text) => text !== null)
+}
+
+t.test('a refusal is exit 1, one line why, and one JSON document as well', async (t) => {
+  const cli = testCli(t)
+  mkdirSync(dirname(cli.database))
+  writeFileSync(cli.database, '')
+  for (const path of all.filter((path) => !SELF_CONTAINED.includes(path))) {
+    const input = samples[path]?.input ?? ''
+    const outcome = await cli.run([...argsOf(path), '--json'], { input, settings, stopSignal })
+    t.equal(outcome.code, 1, `${path}: ${outcome.err}`)
+    const said = outcome.json<{ error?: string }>()
+    if (path === 'doctor') continue
+    t.match(said.error, /restore a backup/, path)
+    t.match(outcome.err, /^keyturn: [^\n]+\n$/, path)
+  }
+})
+
+t.test('bad usage is exit 2, and one JSON document if that was asked for', async (t) => {
+  const cli = testCli(t)
+  for (const path of all) {
+    const outcome = await cli.run([...argsOf(path), '--no-such-option', '--json'], { settings, stopSignal })
+    t.equal(outcome.code, 2, path)
+    t.match(outcome.err, /unknown option '--no-such-option'/, path)
+    t.match(outcome.json(), { error: /unknown option/ }, path)
+  }
+  for (const args of [
+    ['nope'],
+    ['clients', 'nope'],
+    ['clients', 'show'],
+    ['clients', 'list', 'too', 'much'],
+    ['keys'],
+  ]) {
+    t.equal((await cli.run(args)).code, 2, args.join(' '))
+  }
+  t.match((await cli.run(['clients', 'creat'])).err, /Did you mean create\?/)
+  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was made')
+})
+
+t.test('bad configuration is exit 2, with all its problems at once', async (t) => {
+  const cli = testCli(t)
+  const wrong = { PROT: '1', JWKS_MAX_AGE: 'soon', ISSUER: 'http://issuer.example' }
+  for (const path of all.filter((path) => !SELF_CONTAINED.includes(path) && path !== 'doctor')) {
+    const input = samples[path]?.input ?? ''
+    const outcome = await cli.run([...argsOf(path), '--json'], { input, settings: wrong, stopSignal })
+    t.equal(outcome.code, 2, path)
+    t.equal(outcome.json<{ problems: string[] }>().problems.length, 3, path)
+    t.match(outcome.err, /KEYTURN_PROT is not a setting; did you mean KEYTURN_PORT\?/, path)
+  }
+  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was made')
+})
+
+t.test('every command has help with an example of itself', async (t) => {
+  const cli = testCli(t)
+  for (const path of all) {
+    const { code, out, err } = await cli.run([...path.split(' '), '--help'])
+    t.equal(code, 0, path)
+    t.equal(err, '', path)
+    t.match(out, new RegExp(`Usage: keyturn ${path}`))
+    t.match(out, new RegExp(`\\nExamples:\\n  \\$ keyturn ${path}`), path)
+    t.match(out, '--json', path)
+  }
+})
+
+t.test('the help at the top lists every command in a line and every setting', async (t) => {
+  const cli = testCli(t)
+  const { code, out } = await cli.run(['--help'])
+  t.equal(code, 0)
+  for (const name of new Set(all.map((path) => path.split(' ')[0] ?? ''))) {
+    t.match(out, new RegExp(`^  ${name}\\b.*  \\w.*$`, 'm'), name)
+  }
+  for (const name of Object.keys(fields)) t.match(out, `KEYTURN_${name} `, name)
+  t.match(out, 'README.md')
+  t.equal((await cli.run([])).code, 2, 'without a command it is bad usage')
+  t.same(await cli.run(['--version']).then(({ code, out }) => [code, out]), [0, `${version}\n`])
+})
+
+t.test('a password or a secret is never taken from an argument', async (t) => {
+  const cli = testCli(t)
+  const create = ['clients', 'create', '--name', 'x', '--grant', 'client_credentials']
+  for (const args of [
+    ['users', 'create', 'alice', '--password', PASSWORD],
+    ['users', 'create', 'alice', PASSWORD],
+    ['users', 'set-password', 'alice', '--password', PASSWORD],
+    ['users', 'set-password', 'alice', PASSWORD],
+    [...create, '--secret', CHOSEN],
+    [...create, '--client-secret', CHOSEN],
+  ]) {
+    t.equal((await cli.run(args)).code, 2, args.slice(0, 4).join(' '))
+  }
+})

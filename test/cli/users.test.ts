@@ -1,0 +1,226 @@
+import t, { type Test } from 'tap'
+import { type Cli, testCli } from '../support/cli.ts'
+import { basic, login, post, refresh } from '../support/requests.ts'
+import { PASSWORD, SECRET } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+
+const NEW_PASSWORD = 'another horse, another battery'
+const CREATE = ['users', 'create', 'alice', '--password-stdin']
+const input = `${PASSWORD}\n`
+
+/** A server on the same store, with a client that people sign in with, made by commands. */
+async function withServer(t: Test): Promise<{ cli: Cli; server: TestServer }> {
+  const cli = testCli(t)
+  await cli.json(['roles', 'create', 'clerk', '--scope', 'orders:read'])
+  const client = [
+    'clients',
+    'create',
+    '--id',
+    'app',
+    '--name',
+    'App',
+    '--scope',
+    'orders:read',
+    '--secret-stdin',
+  ]
+  await cli.json([...client, '--grant', 'password refresh_token'], { input: SECRET })
+  await cli.json([...CREATE, '--role', 'clerk'], { input })
+  const server = await testServer({ database: cli.database, clock: cli.clock })
+  t.teardown(() => server.close())
+  return { cli, server }
+}
+
+const isActive = async (server: TestServer, token: string): Promise<boolean> =>
+  (await post(server, '/oauth2/introspect', { token }, { authorization: basic('app') })).json().active
+
+t.test('a user is made with a random id, a normal name and an argon2id password', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
+  await cli.json(['roles', 'create', 'admin', '--scope', 'b'])
+  const create = [
+    'users',
+    'create',
+    ' ALICE ',
+    '--email',
+    'a@b.example',
+    '--role',
+    'clerk',
+    '--role',
+    'admin',
+  ]
+  const created = await cli.json<Record<string, unknown>>([...create, '--password-stdin'], { input })
+  const { id, ...rest } = created
+  t.match(id, /^u_[\w-]{27}$/)
+  t.same(rest, {
+    username: 'alice',
+    roles: ['admin', 'clerk'],
+    email: 'a@b.example',
+    disabled: false,
+    created_at: cli.clock.now(),
+  })
+  t.match((await cli.look((store) => store.users.findByUsername('alice')))?.passwordHash, /^\$argon2id\$/)
+  t.same(await cli.json(['users', 'show', 'Alice']), created, 'found under any spelling of the name')
+  t.same(await cli.json(['users', 'list']), [created])
+  t.match((await cli.run(['users', 'list'])).out, /^alice +u_\S+ +a@b\.example +admin clerk +enabled$/m)
+  t.match(cli.logger.audits('user.changed'), [
+    { actor: 'operator:tester', sub: id, target: 'alice', action: 'created' },
+  ])
+})
+
+t.test('a name is taken once, in whatever spelling, and roles must exist', async (t) => {
+  const cli = testCli(t)
+  await cli.json(CREATE, { input })
+  const again = await cli.run(['users', 'create', 'ALICE', '--password-stdin'], { input })
+  t.equal(again.code, 1)
+  t.equal(again.err, 'keyturn: the user alice exists already\n')
+  const roleless = await cli.run(['users', 'create', 'bob', '--role', 'ghost', '--password-stdin'], { input })
+  t.equal(roleless.code, 1)
+  t.equal(roleless.err, 'keyturn: there is no role ghost\n')
+  t.equal((await cli.json<unknown[]>(['users', 'list'])).length, 1)
+})
+
+t.test('what no account can be is bad usage', async (t) => {
+  const cli = testCli(t)
+  for (const [args, password] of [
+    [['a\u0000b'], PASSWORD],
+    [[''], PASSWORD],
+    [['bob', '--email', 'nowhere'], PASSWORD],
+    [['bob', '--email', 'a@b\u001b[31m'], PASSWORD],
+    [['bob'], 'short'],
+    [['bob'], 'x'.repeat(1025)],
+    [['bob'], ''],
+  ] as const) {
+    const { code } = await cli.run(['users', 'create', ...args, '--password-stdin'], { input: password })
+    t.equal(code, 2, JSON.stringify([args, password.slice(0, 10)]))
+  }
+  t.same(await cli.json(['users', 'list']), [])
+})
+
+t.test('a password is asked for twice on a terminal, and only there', async (t) => {
+  const cli = testCli(t)
+  const nobody = await cli.run(['users', 'create', 'alice'], { input })
+  t.equal(nobody.code, 2)
+  t.match(nobody.err, 'give --password-stdin')
+  const answers = [PASSWORD, PASSWORD]
+  const askSecret = async () => answers.shift() ?? ''
+  t.equal((await cli.run(['users', 'create', 'alice'], { interactive: true, askSecret })).code, 0)
+  answers.push(PASSWORD, 'something else')
+  const differs = await cli.run(['users', 'set-password', 'alice'], { interactive: true, askSecret })
+  t.equal(differs.code, 2)
+  t.match(differs.err, 'not the same')
+})
+
+t.test('a new password ends every session of the user, and the old one is worth nothing (F72)', async (t) => {
+  const { cli, server } = await withServer(t)
+  const sessions = [(await login(server)).json(), (await login(server)).json()]
+  for (const { access_token: token } of sessions) t.equal(await isActive(server, token), true)
+
+  const { code, err } = await cli.run(['users', 'set-password', 'alice', '--password-stdin'], {
+    input: NEW_PASSWORD,
+  })
+  t.equal(code, 0)
+  t.equal(err, 'note: 2 sessions ended\n')
+  for (const { access_token: token, refresh_token: refreshToken } of sessions) {
+    t.match((await refresh(server, refreshToken)).json(), { error: 'invalid_grant' })
+    t.equal(await isActive(server, token), false)
+  }
+  t.equal((await login(server)).statusCode, 400, 'the old password')
+  t.equal((await login(server, { password: NEW_PASSWORD })).statusCode, 200, 'the new one')
+  t.match(cli.logger.audits('session.revoked'), [
+    { actor: 'operator:tester', reason: 'password changed' },
+    { actor: 'operator:tester', reason: 'password changed' },
+  ])
+  t.match(cli.logger.audits('user.changed').at(-1), { action: 'password set', target: 'alice' })
+})
+
+t.test('a disabled user gets nothing, and what the user had is inactive at once (E62, F72)', async (t) => {
+  const { cli, server } = await withServer(t)
+  const { access_token: token, refresh_token: refreshToken } = (await login(server)).json()
+  t.match(await cli.json(['users', 'disable', 'alice']), { username: 'alice', disabled: true })
+  t.match((await refresh(server, refreshToken)).json(), { error: 'invalid_grant' })
+  t.match((await login(server)).json(), { error: 'invalid_grant' })
+  t.equal(await isActive(server, token), false)
+  t.match((await cli.run(['users', 'list'])).out, /alice .* disabled\n/)
+
+  t.match(await cli.json(['users', 'enable', 'alice']), { disabled: false })
+  t.equal((await login(server)).statusCode, 200)
+  t.match(
+    (await refresh(server, refreshToken)).json(),
+    { error: 'invalid_grant' },
+    'an ended session stays ended',
+  )
+  const actions = cli.logger.audits('user.changed').map(({ action }) => action)
+  t.same(actions, ['created', 'disabled', 'enabled'])
+})
+
+t.test('a role is given and taken, and counts from the next token on', async (t) => {
+  const { cli, server } = await withServer(t)
+  const { refresh_token: refreshToken } = (await login(server)).json()
+  t.match(await cli.json(['users', 'remove-role', 'alice', 'clerk']), { roles: [] })
+  t.match((await refresh(server, refreshToken)).json(), { error: 'invalid_scope' })
+  t.match(await cli.json(['users', 'add-role', 'alice', 'clerk']), { roles: ['clerk'] })
+  t.equal((await login(server)).json().scope, 'orders:read')
+
+  for (const [args, message] of [
+    [['add-role', 'alice', 'clerk'], 'alice has the role clerk already'],
+    [['add-role', 'alice', 'ghost'], 'there is no role ghost'],
+    [['remove-role', 'alice', 'ghost'], 'alice does not have the role ghost'],
+  ] as const) {
+    const { code, err } = await cli.run(['users', ...args])
+    t.equal(code, 1)
+    t.equal(err, `keyturn: ${message}\n`)
+  }
+})
+
+t.test('who is not there is refused, before any password is asked for', async (t) => {
+  const cli = testCli(t)
+  const askSecret = () => t.fail('nobody should be asked') as never
+  for (const args of [['show'], ['set-password'], ['disable'], ['enable']]) {
+    const { code, err } = await cli.run(['users', ...args, 'bob'], { interactive: true, askSecret })
+    t.equal(code, 1)
+    t.equal(err, 'keyturn: there is no user bob\n')
+  }
+})
+
+t.test('a role is made, changed and forgotten, and whom it concerns is said', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'read', '--scope', 'write'])
+  const role = await cli.json(['roles', 'create', 'clerk', '--scope', 'read write'])
+  t.same(role, { name: 'clerk', scopes: ['read', 'write'], created_at: cli.clock.now() })
+  for (const name of ['alice', 'bob', 'carol', 'dan', 'eve', 'frank', 'grace']) {
+    await cli.look((store) =>
+      store.users.insert({
+        ...{ id: `u_${name}`, username: name, email: null, passwordHash: 'x', roles: ['clerk'] },
+        ...{ disabled: false, createdAt: 1 },
+      }),
+    )
+  }
+  const updated = await cli.run(['roles', 'update', 'clerk', '--scope', 'read'])
+  t.equal(updated.err, 'note: alice, bob, carol, dan, eve and 2 others no longer have write from it\n')
+  t.match((await cli.run(['roles', 'update', 'clerk', '--scope', 'raed'])).err, 'note: no API owns raed')
+  t.match((await cli.run(['roles', 'list'])).out, /^clerk +raed /m)
+  t.match((await cli.run(['roles', 'delete', 'clerk'])).err, 'note: alice, bob')
+  t.match(await cli.json(['users', 'show', 'alice']), { roles: [] })
+  t.same(await cli.json(['roles', 'list']), [])
+  const actions = cli.logger.audits('role.changed').map(({ action }) => action)
+  t.same(actions, ['created', 'updated', 'updated', 'deleted'])
+})
+
+t.test('a role that is none is refused', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
+  for (const [args, code] of [
+    [['create', 'clerk', '--scope', 'a'], 1],
+    [['update', 'ghost', '--scope', 'a'], 1],
+    [['delete', 'ghost'], 1],
+    [['create', 'two words', '--scope', 'a'], 2],
+    [['create', 'new\u001b', '--scope', 'a'], 2],
+    [['create', 'new'], 2],
+    [['create', 'new', '--scope', ''], 2],
+    [['create', 'new', '--scope', 'openid'], 2],
+    [['update', 'clerk', '--scope', 'a"'], 2],
+  ] as const) {
+    t.equal((await cli.run(['roles', ...args])).code, code, args.join(' '))
+  }
+  t.match(await cli.json(['roles', 'list']), [{ name: 'clerk', scopes: ['a'] }])
+})

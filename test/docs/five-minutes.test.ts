@@ -1,0 +1,131 @@
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
+import t, { type Test } from 'tap'
+import { codeBlocks, read, root } from '../support/documents.ts'
+import { freePort } from '../support/listen.ts'
+
+const run = promisify(execFile)
+const PORT = await freePort()
+const URL = `http://localhost:${PORT}`
+
+/** What `npm ci` leaves, without running it: a checkout in which nothing has been started yet. */
+function checkout(t: Test): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'keyturn-readme-')))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  copyFileSync(join(root, 'package.json'), join(folder, 'package.json'))
+  for (const part of ['node_modules', 'src', 'migrations']) symlinkSync(join(root, part), join(folder, part))
+  return folder
+}
+
+function environment(): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('KEYTURN_'))
+  return { ...Object.fromEntries(inherited), KEYTURN_PORT: String(PORT) }
+}
+
+/** Does what npx does in a checkout, without the second that npx takes to find out. */
+const NPX = `npx() { case $1 in keyturn) shift; node src/keyturn.js "$@";; *) "$@";; esac; }\n`
+
+/** Runs a block as somebody would who pastes it: what one block sets, the next one finds. */
+async function paste(folder: string, block: string, before = NPX): Promise<string> {
+  const script = `set -e; test ! -f .session || . ./.session; set -a\n${before}${block}\nexport -p > .session`
+  const { stdout } = await run('sh', ['-c', script], { cwd: folder, env: environment() })
+  return stdout
+}
+
+interface Started {
+  /** What it has printed so far. */
+  output(): string
+  stop(): Promise<void>
+}
+
+/** `npm start` in a terminal of its own, where Ctrl-C reaches everything that runs in it. */
+async function start(t: Test, folder: string): Promise<Started> {
+  const npm = spawn('npm', ['start'], {
+    cwd: folder,
+    env: environment(),
+    stdio: ['ignore', 'pipe', 'ignore'],
+    detached: true,
+  })
+  let printed = ''
+  npm.stdout.on('data', (data: Buffer) => {
+    printed += data
+  })
+  const ended = once(npm, 'exit')
+  let running = true
+  const stop = async () => {
+    if (running) process.kill(-(npm.pid ?? 0), 'SIGINT')
+    running = false
+    await ended
+  }
+  t.teardown(stop)
+  while (!(await answers())) await new Promise((resolve) => setTimeout(resolve, 50))
+  return { output: () => printed, stop }
+}
+
+const answers = () =>
+  fetch(`${URL}/health/ready`).then(
+    ({ ok }) => ok,
+    () => false,
+  )
+
+const here = (block: string) => block.replaceAll('http://localhost:3000', URL)
+const blocks = codeBlocks(read('README.md'))
+  .filter(({ language }) => language === 'sh')
+  .map(({ info, text }) => ({ info, text: here(text) }))
+const [install, token, keys, offline, turn] = blocks
+  .filter(({ info }) => info.startsWith('five-minutes'))
+  .map(({ text }) => text)
+const people = blocks.find(({ info }) => info === 'people')?.text
+
+t.test(
+  'the README’s first token works as it is pasted, and so do the commands that serve prints',
+  async (t) => {
+    t.equal(install, 'npm ci\nnpm start\n')
+    if (!token || !keys || !offline || !turn || !people) throw new Error('the README lost a block')
+    const folder = checkout(t)
+    const first = await start(t, folder)
+
+    const printed = first
+      .output()
+      .split('\n')
+      .filter((line) => line.startsWith('  '))
+      .map((line) => line.trim())
+    t.same(printed, token.trim().split('\n'), 'serve prints what the README says')
+
+    // With the real npx, once.
+    const answer = JSON.parse((await paste(folder, printed.join('\n'), '')).split('\n').at(-1) ?? '')
+    t.match(answer, { token_type: 'Bearer', expires_in: 600, scope: 'orders:read' })
+
+    await paste(folder, keys)
+    await first.stop()
+    t.notOk(await answers(), 'the server is gone')
+    t.match(await paste(folder, offline), /client_id: 'hello'/, 'the token verifies without it')
+    const old = (await paste(folder, 'printf %s "$TOKEN"')).trim()
+    await t.rejects(paste(folder, `TOKEN=${old.slice(0, -8)}AAAAAAAA\n${offline}`), 'a damaged one does not')
+
+    t.match(await paste(folder, turn), /active.*retiring|retiring.*active/s)
+    await start(t, folder)
+    const fresh = JSON.parse((await paste(folder, here(token.split('\n').at(-2) ?? ''))).trim()).access_token
+    const before = createLocalJWKSet(JSON.parse(readFileSync(join(folder, 'jwks.json'), 'utf8')))
+    const after = createLocalJWKSet(
+      (await (await fetch(`${URL}/.well-known/jwks.json`)).json()) as JSONWebKeySet,
+    )
+    const kids: unknown[] = []
+    for (const keySet of [before, after]) {
+      for (const one of [old, fresh]) kids.push((await jwtVerify(one, keySet)).protectedHeader.kid)
+    }
+    t.equal(new Set(kids).size, 2, 'old and new keys signed, and both tokens verify with both key sets')
+
+    const refreshed = JSON.parse((await paste(folder, people)).split('\n').at(-1) ?? '')
+    t.match(
+      refreshed,
+      { scope: 'orders:read orders:write', refresh_token: /^ktr\./ },
+      'people, roles and refresh',
+    )
+  },
+)

@@ -1,0 +1,128 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { resigned } from '../support/forged.ts'
+import { type Listening, listen } from '../support/listen.ts'
+import { claimsOf, clientCredentials, login } from '../support/requests.ts'
+import { client, ORDERS, seed, user } from '../support/seed.ts'
+import type { TestServerOptions } from '../support/server.ts'
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/orders-api/server.ts', import.meta.url))
+
+async function orders(t: Test, options: TestServerOptions = {}, port?: number): Promise<Listening> {
+  const listening = await listen(t, options, port)
+  const { store } = listening.server
+  await seed(store)
+  await store.clients.insert(client({ id: 'reader', scopes: ['orders:read'] }))
+  await store.clients.insert(client({ id: 'stocker', scopes: ['stock:read'] }))
+  await store.roles.insert({ name: 'manager', scopes: ['orders:read', 'orders:write'], createdAt: 1 })
+  await store.users.insert(await user({ username: 'bob', roles: ['manager'] }))
+  return listening
+}
+
+/** The example as its README starts it. */
+async function start(t: Test, issuer: string): Promise<string> {
+  const env = { ...process.env, ISSUER: issuer, AUDIENCE: ORDERS, PORT: '0' }
+  const child = spawn(process.execPath, [EXAMPLE], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => child.kill())
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  return /http:\S+/.exec(line.toString())?.[0] ?? ''
+}
+
+const call = (url: string, token: string | undefined, method = 'GET', path = '/orders') =>
+  fetch(url + path, {
+    method,
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(method === 'POST' ? { 'content-type': 'application/json' } : {}),
+    },
+    ...(method === 'POST' ? { body: '{"item":"a lamp"}' } : {}),
+  })
+
+const tokenOf = async (answer: ReturnType<typeof clientCredentials>): Promise<string> =>
+  (await answer).json().access_token
+
+t.test('the example service verifies offline and answers as RFC 6750 §3.1 says', async (t) => {
+  const { server, issuer } = await orders(t)
+  const url = await start(t, issuer)
+
+  const machine = await tokenOf(clientCredentials(server))
+  const reader = await tokenOf(clientCredentials(server, {}, 'reader'))
+  const stocker = await tokenOf(clientCredentials(server, {}, 'stocker'))
+  const clerk = await tokenOf(login(server))
+  const manager = await tokenOf(login(server, { username: 'bob' }))
+  const now = server.clock.now()
+  server.clock.set(now - 3600)
+  const expired = await tokenOf(clientCredentials(server))
+  server.clock.set(now)
+
+  const refused = async (t: Test, answer: Response, status: number, challenge: RegExp) => {
+    t.equal(answer.status, status)
+    t.match(answer.headers.get('www-authenticate') ?? '', challenge)
+  }
+
+  await t.test('a good token opens what its scopes say', async (t) => {
+    const posted = await call(url, machine, 'POST')
+    t.equal(posted.status, 201)
+    t.same(await posted.json(), { id: '1', item: 'a lamp', by: 'machine' })
+    const read = await call(url, reader)
+    t.same(await read.json(), [{ id: '1', item: 'a lamp', by: 'machine' }])
+    const byPerson = await (await call(url, clerk, 'POST')).json()
+    t.equal((byPerson as { by: string }).by, claimsOf(clerk).sub)
+  })
+
+  await t.test('no token is a bare challenge without an error code', async (t) => {
+    const answer = await call(url, undefined)
+    t.equal(answer.status, 401)
+    t.equal(answer.headers.get('www-authenticate'), 'Bearer realm="orders"')
+  })
+
+  await t.test('expired, foreign and damaged tokens are invalid_token', async (t) => {
+    const tampered = `${machine.slice(0, -8)}AAAAAAAA`
+    const unsigned = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${machine.split('.')[1]}.`
+    const otherType = await resigned(server, machine, {}, 'JWT')
+    const otherIssuer = await resigned(server, machine, { iss: 'https://elsewhere.example' })
+    const tokens = [expired, stocker, otherIssuer, otherType, tampered, unsigned, 'garbage', '"']
+    for (const token of tokens) {
+      await refused(
+        t,
+        await call(url, token),
+        401,
+        /^Bearer error="invalid_token", error_description="[^"]+"$/,
+      )
+    }
+  })
+
+  await t.test('a missing scope or role is insufficient_scope', async (t) => {
+    await refused(t, await call(url, reader, 'POST'), 403, /error="insufficient_scope", scope="orders:write"/)
+    await refused(t, await call(url, clerk, 'DELETE'), 403, /error="insufficient_scope"/)
+    await refused(t, await call(url, machine, 'DELETE'), 403, /error="insufficient_scope"/)
+  })
+
+  await t.test('the right role does', async (t) => {
+    t.equal((await call(url, manager, 'DELETE')).status, 204)
+  })
+
+  await t.test('the cached keys go on while the server is down', async (t) => {
+    await server.app.close()
+    await t.rejects(fetch(`${issuer}/health/live`), 'the server is really gone')
+    t.equal((await call(url, machine)).status, 200)
+    await refused(t, await call(url, expired), 401, /invalid_token/)
+  })
+})
+
+t.test('the example service starts without its issuer, says 503, and recovers', async (t) => {
+  const { server, issuer, port } = await orders(t)
+  const token = await tokenOf(clientCredentials(server))
+  await server.app.close()
+
+  const url = await start(t, issuer)
+  const early = await call(url, token)
+  t.equal(early.status, 503)
+  t.ok(early.headers.get('retry-after'))
+  t.equal(early.headers.get('www-authenticate'), null, 'a good token is not called bad')
+
+  const again = await orders(t, {}, port)
+  t.equal((await call(url, await tokenOf(clientCredentials(again.server)))).status, 200)
+})

@@ -1,0 +1,41 @@
+import t from 'tap'
+import { type Field, fields } from '../../src/config/fields.ts'
+import { JWKS_PATH, OAUTH_METADATA, OPENID_METADATA, protocolEndpoints } from '../../src/http/routes.ts'
+import { commandTree } from '../support/command-tree.ts'
+import { read, tableBelow } from '../support/documents.ts'
+
+const readme = read('README.md')
+const code = (text: string) => `\`${text}\``
+
+t.test('the settings table has every setting with its default and its meaning', async (t) => {
+  const rows = Object.entries(fields as Record<string, Field<unknown>>)
+  const expected = rows.map(([name, field]) => [
+    code(`KEYTURN_${name}`),
+    field.default === undefined ? '–' : code(field.default),
+    field.doc,
+  ])
+  t.same(tableBelow(readme, '## Settings'), expected)
+})
+
+t.test('the settings that can come from a file are named', async (t) => {
+  const rows = Object.entries(fields as Record<string, Field<unknown>>)
+  const secrets = rows.filter(([, field]) => field.secret).map(([name]) => `KEYTURN_${name}`)
+  const [, sentence = ''] = /refused, all at once\.([^.]+)can come from a file/.exec(readme) ?? []
+  t.same(sentence.match(/KEYTURN_\w+/g), secrets)
+})
+
+t.test('the commands table has every command with all its options', async (t) => {
+  const expected = commandTree().map(({ usage, description, options }) => [
+    code(usage),
+    description,
+    options.map(code).join(' '),
+  ])
+  t.same(tableBelow(readme, '## Commands'), expected)
+})
+
+t.test('the endpoints table has every endpoint', async (t) => {
+  const shown = tableBelow(readme, '## Endpoints').flatMap(([cell = '']) => cell.match(/`[A-Z]+ \/[^`]*`/g))
+  const posts = protocolEndpoints.map(({ path }) => `POST ${path}`)
+  const gets = [JWKS_PATH, OAUTH_METADATA, OPENID_METADATA, '/health/live', '/health/ready']
+  t.same(shown.sort(), [...posts, ...gets.map((path) => `GET ${path}`)].map(code).sort())
+})

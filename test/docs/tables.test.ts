@@ -1,0 +1,94 @@
+import t from 'tap'
+import { statuses } from '../../src/oauth/errors.ts'
+import { read, repositoryFiles, tableBelow } from '../support/documents.ts'
+
+const plain = (cell = '') => cell.replaceAll('`', '')
+
+t.test('docs/errors.md has every error code with its status', async (t) => {
+  const rows = tableBelow(read('docs/errors.md'), '## Codes')
+  t.same(
+    rows.map(([code, status]) => [plain(code), Number(status)]),
+    Object.entries(statuses),
+  )
+  t.ok(
+    rows.every(([, , when = '']) => when.length > 0),
+    'each says when',
+  )
+})
+
+t.test('docs/operations.md has every audit event, and every event is audited somewhere', async (t) => {
+  const [, union = ''] = /export type AuditEvent =([\s\S]*?)\n\n/.exec(read('src/audit.ts')) ?? []
+  const events = [...union.matchAll(/'([^']+)'/g)].map(([, event = '']) => event)
+  const rows = tableBelow(read('docs/operations.md'), '## Log and audit trail')
+  t.same(
+    rows.map(([event]) => plain(event)),
+    events,
+  )
+
+  const sources = repositoryFiles()
+    .filter((path) => path.startsWith('src/') && path.endsWith('.ts') && path !== 'src/audit.ts')
+    .map(read)
+    .join('\n')
+  for (const event of events) t.ok(sources.includes(`'${event}'`), event)
+})
+
+t.test('docs/dependencies.md has a reason for every dependency', async (t) => {
+  const { dependencies, devDependencies } = JSON.parse(read('package.json'))
+  for (const [heading, listed] of [
+    ['## At run time', dependencies],
+    ['## For development', devDependencies],
+  ]) {
+    const rows = tableBelow(read('docs/dependencies.md'), heading)
+    t.same(
+      rows.map(([name]) => plain(name)),
+      Object.keys(listed),
+      heading,
+    )
+    t.ok(
+      rows.every(([, why = '']) => why.length > 0),
+      'each says why',
+    )
+  }
+})
+
+/** A limit as docs/operations.md words it, and the line of the code that makes it true. */
+const LIMITS: readonly [string, string, string][] = [
+  ['| request body | 64 KiB |', 'src/http/protocol.ts', 'BODY_LIMIT = 65_536'],
+  ['| parameters in a request | 64 |', 'src/http/form.ts', 'MAX_PARAMETERS = 64'],
+  ['| header fields | 16 KiB |', 'src/app.ts', 'MAX_HEADER_BYTES = 16_384'],
+  ['| headers; headers and body | 10 s; 15 s |', 'src/app.ts', 'request: 15_000,\n  headers: 10_000,'],
+  ['moves | 65 s; 70 s |', 'src/app.ts', 'keepAlive: 65_000,\n  socket: 70_000,'],
+  [
+    '| client assertion | 8 KiB; at most 1 h',
+    'src/oauth/client-auth/private-key-jwt.ts',
+    'LONGEST_TEXT = 8192',
+  ],
+  ['at most 1 h to its end', 'src/oauth/client-auth/private-key-jwt.ts', 'LONGEST: Seconds = 3600'],
+  ['clocks may differ by 30 s', 'src/oauth/client-auth/private-key-jwt.ts', 'TOLERANCE: Seconds = 30'],
+  ['64 KiB, 5 s, no redirects', 'src/oauth/client-auth/fetch-jwks.ts', 'milliseconds: 5000, bytes: 65_536'],
+  ['kept 10 min', 'src/oauth/client-auth/client-keys.ts', 'MAX_AGE: Seconds = 600'],
+  ['again for an unknown key after 30 s', 'src/oauth/client-auth/client-keys.ts', 'COOLDOWN: Seconds = 30'],
+  ['| password | 8 to 1024 characters |', 'src/accounts/password.ts', 'LONGEST_PASSWORD = 1024'],
+  ['| password | 8 to 1024 characters |', 'src/accounts/password.ts', 'SHORTEST_PASSWORD = 8'],
+  ['argon2id, 19 MiB, 2 passes', 'src/accounts/password.ts', 'memoryCost: 19_456, timeCost: 2'],
+  ['at most 2 at once, 16 waiting', 'src/deps.ts', 'Math.min(2, availableParallelism() - 1)), waiting: 16'],
+  ['5 at once, then one every 30 s', 'src/accounts/throttle.ts', 'pair: { burst: 5, interval: 30 }'],
+  ['50 at once, then one every 5 s', 'src/accounts/throttle.ts', 'address: { burst: 50, interval: 5 }'],
+  ['30 at once, then one every 20 s', 'src/accounts/throttle.ts', 'account: { burst: 30, interval: 20 }'],
+  ['| 90 days after a sign-in |', 'src/accounts/throttle.ts', 'FAMILIAR_FOR: Seconds = 90 * DAY'],
+  ['a retiring key stays | 60 s |', 'src/keys/ring.ts', 'SKEW: Seconds = 60'],
+  ['| up to 2 s, then 503 |', 'src/store/sqlite.ts', 'BUSY_PATIENCE_MS = 2000'],
+  ['| 10 000; the rest is read as needed |', 'src/oauth/registry.ts', 'MAX_CLIENTS = 10_000'],
+  ['| 4 MiB, then dropped |', 'src/log-sink.ts', 'MOST_WAITING = 4_194_304'],
+  ['about once a minute, 500 at a time', 'src/follow.ts', 'SWEEP_EVERY = 240'],
+  ['about once a minute, 500 at a time', 'src/deps.ts', 'SWEEP = 500'],
+  ['within\n10 s; the store is closed', 'src/cli/serve.ts', 'PATIENCE_MS = 10_000'],
+]
+
+t.test('the limits in docs/operations.md are those of the code', async (t) => {
+  const page = read('docs/operations.md')
+  for (const [words, file, line] of LIMITS) {
+    t.ok(page.includes(words), `the page says ${words}`)
+    t.ok(read(file).includes(line), `${file} says ${line}`)
+  }
+})

@@ -1,0 +1,110 @@
+import { existsSync, readFileSync } from 'node:fs'
+import t, { type Test } from 'tap'
+import { FAILPOINTS, type Failpoint } from '../../src/system.ts'
+import { afterCrash, type Memory } from '../support/after-crash.ts'
+import { scaledClock } from '../support/clock.ts'
+import { emptyFolder, type Folder, readStore, seededFolder, signIn, withInside } from '../support/folder.ts'
+import { chainOf, load } from '../support/load.ts'
+import { type Ending, keyturn, type ServerProcess, startServer } from '../support/process.ts'
+import { randomKills } from '../support/random-kills.ts'
+import { refresh } from '../support/requests.ts'
+
+const KILLED: Ending = { code: null, signal: 'SIGKILL' }
+
+const those = (prefix: string) => FAILPOINTS.filter((name) => name.startsWith(prefix))
+
+async function prepared(t: Test, sessions: number, settings = {}): Promise<[Folder, Memory]> {
+  const folder = await seededFolder(t, settings)
+  const tokens = await withInside(folder, (inside) => signIn(inside, sessions))
+  return [folder, { chains: tokens.map(chainOf), accessTokens: [], ringVersion: 1 }]
+}
+
+/** Loads the server until it dies, and notes what it acknowledged. */
+async function untilDead(t: Test, server: ServerProcess, memory: Memory): Promise<void> {
+  const { accessTokens, failures } = await load(server, memory.chains)
+  memory.accessTokens.push(...accessTokens)
+  t.same(failures, [], 'until then everybody was served')
+  t.same(await server.ended, KILLED)
+}
+
+for (const name of [...those('refresh:'), ...those('cover:')]) {
+  t.test(`killed at ${name}: the retry gets the same successor (§4 row 1, F68)`, async (t) => {
+    const [folder, memory] = await prepared(t, 1)
+    const [{ token } = chainOf('')] = memory.chains
+    const dying = await startServer(t, folder, { failAt: { name } })
+    await t.rejects(refresh(dying, token), 'there was no answer')
+    t.same(await dying.ended, KILLED)
+
+    const server = await startServer(t, folder)
+    const answer = await refresh(server, token)
+    t.equal(answer.statusCode, 200, answer.body)
+    const successor = await withInside(folder, async ({ refreshTokens }) => {
+      const parts = refreshTokens.read(token)
+      return refreshTokens.write({ sessionId: parts?.sessionId ?? '', generation: 2 })
+    })
+    t.equal(answer.json().refresh_token, successor)
+    t.equal((await refresh(server, token)).json().refresh_token, successor, 'however often it is asked')
+  })
+}
+
+for (const name of those('refresh:')) {
+  t.test(`killed at ${name} under load: nothing acknowledged is lost (§4 row 1)`, async (t) => {
+    const [folder, memory] = await prepared(t, 6)
+    await untilDead(t, await startServer(t, folder, { failAt: { name, nth: 40 } }), memory)
+    t.ok(memory.accessTokens.length > 0)
+    t.same(await afterCrash(await startServer(t, folder), folder, memory), [])
+  })
+}
+
+for (const name of those('rotate:')) {
+  t.test(`a server killed at ${name} under load leaves a whole ring (§4 rows 1, 8)`, async (t) => {
+    const clock = { from: Date.now(), speed: 60 }
+    const settings = { KEY_ROTATION: '1m', VERIFIER_CACHE: '0s', REFRESH_GRACE: '5m' }
+    const [folder, memory] = await prepared(t, 4, settings)
+    const dying = await startServer(t, folder, { clock, failAt: { name } })
+    await untilDead(t, dying, memory)
+    const server = await startServer(t, folder, { clock })
+    t.same(await afterCrash(server, folder, memory, scaledClock(clock)), [])
+  })
+
+  t.test(
+    `a command killed at ${name} leaves a whole ring to the running server (§4 rows 1, 8)`,
+    async (t) => {
+      const [folder, memory] = await prepared(t, 2)
+      const server = await startServer(t, folder)
+      const rotate = (at?: Failpoint) =>
+        keyturn(folder, ['keys', 'rotate', '--force', '--json'], at ? { failAt: { name: at } } : {})
+      const { code, signal } = await rotate(name)
+      t.same({ code, signal }, KILLED)
+      t.same(await afterCrash(server, folder, memory), [])
+      t.equal(memory.ringVersion, name === 'rotate:committed' ? 2 : 1)
+
+      const { stdout } = await rotate()
+      const ring = await readStore(folder, (store) => store.ring.read())
+      t.equal(JSON.parse(stdout).active, ring?.keys.find(({ state }) => state === 'active')?.kid)
+      t.same(await afterCrash(server, folder, memory), [])
+    },
+  )
+}
+
+for (const name of those('start:')) {
+  t.test(`a first start killed at ${name} is finished by the next one (§4 rows 1, 8, 11)`, async (t) => {
+    const folder = emptyFolder(t)
+    const { code, signal } = await keyturn(folder, ['serve', '--json'], { failAt: { name } })
+    t.same({ code, signal }, KILLED)
+    const key = existsSync(folder.masterKey) ? readFileSync(folder.masterKey, 'utf8') : undefined
+    const ring = await readStore(folder, (store) => store.ring.read())
+    t.equal(key !== undefined, name !== 'start:migrated')
+    t.equal(ring !== null, name === 'start:ring')
+
+    const server = await startServer(t, folder)
+    const memory: Memory = { chains: [], accessTokens: [], ringVersion: 1 }
+    t.same(await afterCrash(server, folder, memory), [])
+    if (key !== undefined) t.equal(readFileSync(folder.masterKey, 'utf8'), key, 'the master key stays')
+    if (ring) t.same(await readStore(folder, (store) => store.ring.read()), ring, 'and so does the ring')
+  })
+}
+
+t.test('killed at random moments under refreshes, machines and rotations (§4 row 1)', (t) =>
+  randomKills(t, 4),
+)

@@ -1,0 +1,270 @@
+import { spawnSync } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import Database from 'better-sqlite3'
+import { exportPKCS8, generateKeyPair } from 'jose'
+import t, { type Test } from 'tap'
+import { type Folder, readStore, seededFolder, withInside } from '../support/folder.ts'
+import { keyturn, type ProcessOptions, startServer } from '../support/process.ts'
+import { clientCredentials } from '../support/requests.ts'
+
+interface Case {
+  readonly what: string
+  readonly spoil: (folder: Folder) => unknown
+  /** The one line on stderr. */
+  readonly says: RegExp
+}
+
+/** Refused: exit 1, one line, and nothing made, changed or mended behind the operator's back. */
+async function refused(t: Test, folder: Folder, says: RegExp, options: ProcessOptions = {}): Promise<void> {
+  const before = snapshot(folder)
+  const { code, stdout, stderr } = await keyturn(folder, ['serve', '--json'], options)
+  t.equal(code, 1, stderr)
+  t.match(stderr, says)
+  t.match(stderr, /^keyturn: [^\n]+\n$/, 'one line')
+  t.equal(Object.keys(JSON.parse(stdout)).join(), 'error', 'and one JSON document')
+  t.same(snapshot(folder), before)
+}
+
+/** What may not change; the side files of the database come and go with every opening. */
+function snapshot(folder: Folder) {
+  const content = (file: string) =>
+    !existsSync(file) ? 'none' : statSync(file).isFile() ? readFileSync(file, 'latin1') : 'no file'
+  return {
+    masterKey: content(folder.masterKey),
+    keys: readdirSync(dirname(folder.masterKey)),
+    database: content(folder.database),
+    data: readdirSync(dirname(folder.database)).filter((name) => !/-(wal|shm)$/.test(name)),
+  }
+}
+
+const sql = (folder: Folder, statement: string, ...params: unknown[]) => {
+  const db = new Database(folder.database)
+  db.prepare(statement).run(...params)
+  db.pragma('wal_checkpoint(TRUNCATE)')
+  db.close()
+}
+
+const OTHER_KEY = Buffer.alloc(32, 7).toString('base64url')
+
+const masterKeys: Case[] = [
+  {
+    what: 'missing',
+    spoil: ({ masterKey }) => rmSync(masterKey),
+    says: /master\.key is missing, and the database has keys that only it opens/,
+  },
+  {
+    what: 'that of another installation',
+    spoil: ({ masterKey }) => writeFileSync(masterKey, OTHER_KEY),
+    says: /does not open with this master key/,
+  },
+  {
+    what: 'cut off',
+    spoil: ({ masterKey }) => truncateSync(masterKey, 20),
+    says: /master\.key is damaged/,
+  },
+  { what: 'empty', spoil: ({ masterKey }) => truncateSync(masterKey, 0), says: /master\.key is damaged/ },
+  {
+    what: 'no base64url',
+    spoil: ({ masterKey }) => writeFileSync(masterKey, '\0'.repeat(43)),
+    says: /master\.key is damaged/,
+  },
+  {
+    what: 'readable by others',
+    spoil: ({ masterKey }) => chmodSync(masterKey, 0o640),
+    says: /master\.key can be read by others: chmod 600/,
+  },
+  {
+    what: 'a folder',
+    spoil({ masterKey }) {
+      rmSync(masterKey)
+      mkdirSync(masterKey)
+    },
+    says: /master\.key is not a file/,
+  },
+]
+
+for (const { what, spoil, says } of masterKeys) {
+  t.test(`a master key that is ${what} is refused and not replaced (§4 row 8)`, async (t) => {
+    const folder = await seededFolder(t)
+    spoil(folder)
+    await refused(t, folder, says)
+  })
+}
+
+/** Overwrites the middle of every page but the first, as a failing disk would. */
+function spoilPages({ database }: Folder): void {
+  const bytes = readFileSync(database)
+  for (let page = 4096; page < bytes.length; page += 4096) bytes.fill(0xa5, page, page + 200)
+  writeFileSync(database, bytes)
+}
+
+const databases: Case[] = [
+  { what: 'empty', spoil: ({ database }) => truncateSync(database, 0), says: /is empty or cut off/ },
+  {
+    what: 'cut off',
+    spoil: ({ database }) => truncateSync(database, 8192),
+    says: /keyturn\.db (cannot be opened|is damaged): .*malformed/,
+  },
+  {
+    what: 'no database',
+    spoil: ({ database }) => writeFileSync(database, 'x'.repeat(8192)),
+    says: /keyturn\.db cannot be opened: file is not a database/,
+  },
+  { what: 'damaged in its pages', spoil: spoilPages, says: /keyturn\.db (cannot be opened|is damaged): / },
+  {
+    what: 'newer than the program',
+    spoil: (folder) => sql(folder, `INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)`),
+    says: /newer than this program \(it has 9999_future\): upgrade/,
+  },
+]
+
+for (const { what, spoil, says } of databases) {
+  t.test(`a database that is ${what} is refused and not begun anew (§4 rows 4, 8, 11)`, async (t) => {
+    const folder = await seededFolder(t)
+    spoil(folder)
+    await refused(t, folder, says)
+  })
+}
+
+/** Puts the private half of a key nobody knows into a key's row, properly sealed. */
+const strangeHalf = (state: string) => (folder: Folder) =>
+  withInside(folder, async ({ store, keys }) => {
+    const { privateKey } = await generateKeyPair('RS256', { extractable: true })
+    const key = (await store.ring.read())?.keys.find((one) => one.state === state)
+    if (!key) throw new Error(`no ${state} key`)
+    const sealed = keys.sealer.seal(key.kid, await exportPKCS8(privateKey))
+    sql(folder, 'UPDATE ring_keys SET sealed = ? WHERE kid = ?', sealed, key.kid)
+  })
+
+const rings: Case[] = ['active', 'next'].flatMap((state): Case[] => [
+  {
+    what: `the ${state} key has the private half of another key`,
+    spoil: strangeHalf(state),
+    says: /the private and the public half of key .* do not belong together/,
+  },
+  {
+    what: `the ${state} key's private half is damaged`,
+    spoil: (folder) =>
+      sql(folder, `UPDATE ring_keys SET sealed = substr(sealed, 1, 900) WHERE state = '${state}'`),
+    says: /the private key .* does not open with this master key/,
+  },
+])
+
+for (const { what, spoil, says } of rings) {
+  t.test(`a ring in which ${what} is refused, and no new one is made (§4 row 8)`, async (t) => {
+    const folder = await seededFolder(t)
+    await spoil(folder)
+    await refused(t, folder, says)
+  })
+}
+
+/** Root reads whatever it likes: modes are tried as somebody else. */
+const NOBODY = 65_534
+const root = process.getuid?.() === 0
+const asNobody: ProcessOptions = root ? { uid: NOBODY } : {}
+const skip = nobodyCanRun()
+  ? false
+  : 'nobody else can run the program from here: unreadable files were NOT tried'
+if (skip) t.comment(`WARNING: ${skip}`)
+
+function nobodyCanRun(): boolean {
+  if (!root) return true
+  const entry = new URL('../../src/keyturn.js', import.meta.url).pathname
+  return spawnSync(process.execPath, [entry, '--version'], { uid: NOBODY, cwd: '/' }).status === 0
+}
+
+function giveAway(path: string): void {
+  chownSync(path, NOBODY, NOBODY)
+  if (!statSync(path).isDirectory()) return
+  for (const name of readdirSync(path)) giveAway(join(path, name))
+}
+
+const modes: (Case & { readonly restore: (folder: Folder) => void })[] = [
+  {
+    what: 'a master key',
+    spoil: ({ masterKey }) => chmodSync(masterKey, 0),
+    restore: ({ masterKey }) => chmodSync(masterKey, 0o600),
+    says: /master\.key cannot be read \(EACCES\)/,
+  },
+  {
+    what: 'a folder of keys',
+    spoil: ({ masterKey }) => chmodSync(dirname(masterKey), 0),
+    restore: ({ masterKey }) => chmodSync(dirname(masterKey), 0o700),
+    says: /master\.key cannot be read \(EACCES\)/,
+  },
+  {
+    what: 'a database',
+    spoil: ({ database }) => chmodSync(database, 0),
+    restore: ({ database }) => chmodSync(database, 0o600),
+    says: /keyturn\.db cannot be opened: EACCES/,
+  },
+  {
+    what: 'a database that can only be read',
+    spoil: ({ database }) => chmodSync(database, 0o400),
+    restore: ({ database }) => chmodSync(database, 0o600),
+    says: /keyturn\.db cannot be opened: EACCES/,
+  },
+  {
+    what: 'a folder of the database',
+    spoil: ({ database }) => chmodSync(dirname(database), 0),
+    restore: ({ database }) => chmodSync(dirname(database), 0o700),
+    says: /keyturn\.db cannot be (made|opened): .*(EACCES|permission denied)/,
+  },
+]
+
+for (const { what, spoil, restore, says } of modes) {
+  t.test(
+    `${what} without permission is refused, and all is well with it (§4 rows 4, 8)`,
+    { skip },
+    async (t) => {
+      const folder = await seededFolder(t)
+      if (root) giveAway(folder.path)
+      spoil(folder)
+      const { code, stderr } = await keyturn(folder, ['serve', '--json'], asNobody)
+      t.equal(code, 1, stderr)
+      t.match(stderr, says)
+      t.match(stderr, /^keyturn: [^\n]+\n$/, 'one line')
+      restore(folder)
+      const server = await startServer(t, folder, asNobody)
+      t.equal((await server.inject({ url: '/health/ready' })).statusCode, 200)
+    },
+  )
+}
+
+t.test('a damaged next key never takes over, and revoking it mends the ring (§4 row 8)', async (t) => {
+  const folder = await seededFolder(t)
+  const server = await startServer(t, folder)
+  await strangeHalf('next')(folder)
+  const ring = () => readStore(folder, async (store) => (await store.ring.read())?.keys ?? [])
+  const before = await ring()
+  const kidOf = (state: string) => before.find((key) => key.state === state)?.kid ?? ''
+
+  for (const args of [
+    ['rotate', '--force'],
+    ['revoke', kidOf('active')],
+  ]) {
+    const { code, stderr } = await keyturn(folder, ['keys', ...args])
+    t.equal(code, 1)
+    t.match(stderr, /^keyturn: the private and the public half of key \S+ do not belong together\n$/)
+    t.same(await ring(), before, 'nothing has changed')
+  }
+  t.equal((await clientCredentials(server)).statusCode, 200, 'the active key signs as before')
+
+  const { code, stderr } = await keyturn(folder, ['keys', 'revoke', kidOf('next')])
+  t.equal(code, 0, stderr)
+  t.equal((await keyturn(folder, ['keys', 'rotate', '--force'])).code, 0)
+  const again = await startServer(t, folder)
+  t.equal((await clientCredentials(again)).statusCode, 200)
+})

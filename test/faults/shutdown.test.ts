@@ -1,0 +1,137 @@
+import { openSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import t from 'tap'
+import { openConnection, postBytes } from '../support/connection.ts'
+import { type Folder, seededFolder, signIn, withInside } from '../support/folder.ts'
+import { chainOf, load } from '../support/load.ts'
+import { type ServerProcess, startServer } from '../support/process.ts'
+import { basic, clientCredentials, encodeForm, post, refresh } from '../support/requests.ts'
+
+const CLEAN = { code: 0, signal: null }
+
+async function oneToken(folder: Folder): Promise<string> {
+  const [token = ''] = await withInside(folder, (inside) => signIn(inside))
+  return token
+}
+
+const refused = (server: ServerProcess) =>
+  server.inject({ url: '/health/live' }).then(
+    () => false,
+    () => true,
+  )
+
+async function untilRefused(server: ServerProcess): Promise<void> {
+  while (!(await refused(server))) await wait(10)
+}
+
+t.test('a stopping server says so before it refuses anybody (§4 row 17)', async (t) => {
+  const folder = await seededFolder(t, { SHUTDOWN_DELAY: '1s' })
+  const server = await startServer(t, folder)
+  const ready = () => server.inject({ url: '/health/ready' })
+  t.equal((await ready()).statusCode, 200)
+  const ending = server.stop()
+  while ((await ready()).statusCode === 200) await wait(5)
+  const answer = await ready()
+  t.equal(answer.statusCode, 503)
+  t.ok(answer.headers['retry-after'])
+  t.equal((await server.inject({ url: '/health/live' })).statusCode, 200)
+  t.equal((await clientCredentials(server)).statusCode, 200, 'who still comes is served')
+  t.same(await ending, CLEAN)
+})
+
+t.test('a request in flight finishes, and its connection is closed with it (§4 row 17)', async (t) => {
+  const folder = await seededFolder(t)
+  const token = await oneToken(folder)
+  const server = await startServer(t, folder)
+  const body = encodeForm({ grant_type: 'refresh_token', refresh_token: token })
+  const bytes = postBytes('/oauth2/token', body, [`authorization: ${basic('app')}`])
+  const half = await openConnection(t, server.port)
+  const idle = await openConnection(t, server.port)
+  idle.send('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n')
+  await idle.until(/"live"/)
+  half.send(bytes.slice(0, -10))
+  await wait(50)
+
+  const ending = server.stop()
+  await untilRefused(server)
+  await idle.closed
+  half.send(bytes.slice(-10))
+  const answer = await half.closed
+  t.match(answer, /^HTTP\/1\.1 200 /)
+  t.match(answer, /connection: close/i)
+  t.same(await ending, CLEAN)
+
+  const again = await startServer(t, folder)
+  const successor = /"refresh_token":"([^"]+)"/.exec(answer)?.[1] ?? ''
+  t.equal((await refresh(again, successor)).statusCode, 200, 'what was answered was kept')
+})
+
+t.test('a stop under load loses nothing that was acknowledged (§4 row 17)', async (t) => {
+  const folder = await seededFolder(t)
+  const tokens = await withInside(folder, (inside) => signIn(inside, 8))
+  const server = await startServer(t, folder)
+  const chains = tokens.map(chainOf)
+  const loaded = load(server, chains)
+  await wait(700)
+  t.same(await server.stop(), CLEAN)
+  const { failures } = await loaded
+  t.ok(
+    chains.every(({ acknowledged }) => acknowledged > 0),
+    'every session was refreshed',
+  )
+  t.same(failures, [], 'nobody got another answer than 200')
+
+  const again = await startServer(t, folder)
+  for (const { token } of chains) t.equal((await refresh(again, token)).statusCode, 200)
+})
+
+t.test('whoever asks twice gets the end at once (§4 row 17)', async (t) => {
+  const folder = await seededFolder(t)
+  const server = await startServer(t, folder)
+  const half = await openConnection(t, server.port)
+  half.send('POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc')
+  await wait(50)
+  const ending = server.stop()
+  await untilRefused(server)
+  server.child.kill('SIGINT')
+  t.same(await ending, { code: 1, signal: null })
+})
+
+for (const LOG_PRETTY of ['off', 'on']) {
+  t.test(
+    `a log that nobody reads stops neither requests nor the end (§4 row 19, ${LOG_PRETTY})`,
+    async (t) => {
+      const folder = await seededFolder(t, { LOG_LEVEL: 'debug', LOG_PRETTY })
+      const server = await startServer(t, folder, { log: 'unread' })
+      // Each leaves more than two hundred bytes; a pipe holds 64 KiB.
+      for (let i = 0; i < 16; i += 1) {
+        const answers = await Promise.all(Array.from({ length: 50 }, () => post(server, '/oauth2/token', {})))
+        if (answers.some(({ statusCode }) => statusCode !== 400)) t.fail('a request was not answered')
+      }
+      t.equal((await clientCredentials(server)).statusCode, 200)
+      t.same(await server.stop(), CLEAN)
+    },
+  )
+}
+
+t.test(
+  'a log on a full disk, or whose reader has gone, costs lines and nothing else (§4 rows 3, 19)',
+  async (t) => {
+    const folder = await seededFolder(t)
+    const full = await startServer(t, folder, { log: openSync('/dev/full', 'w') })
+    await severalTokens(full)
+    t.same(await full.stop(), CLEAN)
+
+    const deaf = await startServer(t, folder)
+    deaf.child.stderr?.destroy()
+    await severalTokens(deaf)
+    t.same(await deaf.stop(), CLEAN)
+  },
+)
+
+async function severalTokens(server: ServerProcess): Promise<void> {
+  for (let i = 0; i < 20; i += 1) {
+    const { statusCode, body } = await clientCredentials(server)
+    if (statusCode !== 200) throw new Error(body)
+  }
+}

@@ -1,0 +1,162 @@
+import { decodeProtectedHeader } from 'jose'
+import t from 'tap'
+import { claimsOf, clientCredentials, login } from '../support/requests.ts'
+import { api, client, ORDERS, STOCK, seed } from '../support/seed.ts'
+import { ISSUER, testServer } from '../support/server.ts'
+import { active, signedIn } from '../support/tokens.ts'
+
+const server = await testServer()
+t.teardown(() => server.close())
+const { alice } = await seed(server.store)
+const { clock, store } = server
+
+const tokenOf = async (form = {}, as = 'machine'): Promise<string> => {
+  const answer = await clientCredentials(server, form, as)
+  if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${answer.body}`)
+  return answer.json().access_token
+}
+
+t.test('the header is alg, typ and kid, and nothing else (H86, H94, RFC 9068 §2.1)', async (t) => {
+  const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
+  const [activeKid] = server.deps.ring.ring().keys.filter(({ state }) => state === 'active')
+  for (const token of [await tokenOf(), (await signedIn(server)).access_token]) {
+    const header = decodeProtectedHeader(token)
+    t.same(header, { alg: 'RS256', typ: 'at+jwt', kid: activeKid?.kid })
+    t.ok(keys.some(({ kid }: { kid: string }) => kid === header.kid))
+  }
+})
+
+t.test('a machine’s token has the claims of RFC 9068 §2.2 and no others (H87, H89, E64)', async (t) => {
+  const now = clock.now()
+  const { jti, ...claims } = claimsOf(await tokenOf({ scope: 'orders:read' }))
+  t.same(claims, {
+    iss: ISSUER,
+    sub: 'machine',
+    aud: ORDERS,
+    client_id: 'machine',
+    iat: now,
+    exp: now + 600,
+    scope: 'orders:read',
+  })
+  t.match(jti, /^[A-Za-z0-9_-]{27,}$/)
+})
+
+t.test('a person’s token has also roles, auth_time and sid (H87, RFC 9068 §2.2.1, §2.2.3.1)', async (t) => {
+  const now = clock.now()
+  const { jti, sid, ...claims } = claimsOf((await signedIn(server)).access_token)
+  t.same(claims, {
+    iss: ISSUER,
+    sub: alice.id,
+    aud: ORDERS,
+    client_id: 'app',
+    iat: now,
+    exp: now + 600,
+    scope: 'orders:read orders:write',
+    roles: ['clerk'],
+    auth_time: now,
+  })
+  t.match(jti, /^[A-Za-z0-9_-]{27,}$/)
+  t.match(sid, /^[A-Za-z0-9_-]{27,}$/)
+})
+
+t.test('the answer says what was given, in the types of RFC 6749 §5.1 (A11, A13)', async (t) => {
+  const { access_token: token, ...rest } = (await clientCredentials(server)).json()
+  t.strictSame(rest, { token_type: 'Bearer', expires_in: 600, scope: 'orders:read orders:write' })
+  t.match(token, /^[\x21-\x7E]+$/)
+  const pair = await signedIn(server)
+  t.match(pair.refresh_token, /^[\x21-\x7E]+$/)
+  t.match(pair.access_token, /^[\x21-\x7E]+$/)
+})
+
+t.test(
+  'no two tokens have the same jti, and nothing of them can be guessed (A12, RFC 6749 §10.10)',
+  async (t) => {
+    const ids: string[] = []
+    for (let i = 0; i < 100; i += 1) ids.push(String(claimsOf(await tokenOf()).jti))
+    t.equal(new Set(ids).size, ids.length)
+    // 27 letters of base64url are 160 bits; a fixed letter anywhere would be fewer.
+    for (let at = 0; at < 26; at += 1) t.ok(new Set(ids.map((id) => id[at])).size > 20, `letter ${at} varies`)
+  },
+)
+
+t.test('refresh tokens and sessions are as unguessable, but for the fixed tag (A12)', async (t) => {
+  const tokens: string[] = []
+  for (let i = 0; i < 20; i += 1) tokens.push((await signedIn(server)).refresh_token)
+  const parts = tokens.map((token) => token.split('.'))
+  t.same([...new Set(parts.map(([tag]) => tag))], ['ktr'])
+  t.equal(new Set(parts.map(([, session]) => session)).size, tokens.length)
+  t.equal(new Set(parts.map(([, , , mac]) => mac)).size, tokens.length)
+  t.ok(parts.every(([, session, , mac]) => session?.length === 27 && mac?.length === 43))
+})
+
+t.test(
+  'the lifetime is the API’s or the client’s, the shorter of both, else the default (H95)',
+  async (t) => {
+    await store.apis.insert(api({ identifier: 'https://short.test', scopes: ['short'], accessTokenTtl: 120 }))
+    await store.clients.insert(client({ id: 'plain', scopes: ['short', 'orders:read'] }))
+    await store.clients.insert(client({ id: 'brief', scopes: ['short', 'orders:read'], accessTokenTtl: 60 }))
+    await store.clients.insert(client({ id: 'long', scopes: ['short', 'orders:read'], accessTokenTtl: 7200 }))
+    await server.follow()
+    const lifetimes = {
+      plain: { short: 120, 'orders:read': 600 },
+      brief: { short: 60, 'orders:read': 60 },
+      long: { short: 120, 'orders:read': 7200 },
+    }
+    for (const [as, expected] of Object.entries(lifetimes)) {
+      for (const [scope, seconds] of Object.entries(expected)) {
+        const answer = (await clientCredentials(server, { scope }, as)).json()
+        const { iat, exp } = claimsOf(answer.access_token)
+        t.equal(answer.expires_in, seconds, `${as} for ${scope}`)
+        t.equal(Number(exp) - Number(iat), seconds, `${as} for ${scope}`)
+      }
+    }
+  },
+)
+
+t.test('a token is dead the second it expires, and not before (H87, I106)', async (t) => {
+  const token = await tokenOf()
+  clock.tick(599)
+  t.equal(await active(server, token, 'machine'), true)
+  clock.tick(1)
+  t.equal(await active(server, token, 'machine'), false)
+})
+
+t.test('aud is the one API of the scopes, else the default (H88, RFC 9068 §3)', async (t) => {
+  await store.clients.insert(client({ id: 'stocker', scopes: ['stock:read'] }))
+  await store.clients.insert(client({ id: 'bare', scopes: [] }))
+  await store.clients.insert(client({ id: 'own', scopes: ['internal'] }))
+  t.equal(claimsOf(await tokenOf()).aud, ORDERS)
+  t.equal(claimsOf(await tokenOf({}, 'stocker')).aud, STOCK)
+  const nothing = claimsOf(await tokenOf({}, 'bare'))
+  t.equal(nothing.aud, ISSUER)
+  t.notOk('scope' in nothing, 'a scope of nothing is none (RFC 6749 §3.3)')
+  t.match(claimsOf(await tokenOf({}, 'own')), { aud: ISSUER, scope: 'internal' })
+})
+
+t.test('DEFAULT_AUDIENCE is the audience of what concerns no API, and the lifetime is its own', async (t) => {
+  const other = await testServer({
+    settings: { DEFAULT_AUDIENCE: 'urn:everything', ACCESS_TOKEN_TTL: '5m' },
+  })
+  t.teardown(() => other.close())
+  await seed(other.store)
+  await other.store.clients.insert(client({ id: 'bare', scopes: [] }))
+  const bare = (await clientCredentials(other, {}, 'bare')).json()
+  t.equal(claimsOf(bare.access_token).aud, 'urn:everything')
+  t.equal(bare.expires_in, 300)
+  const named = await clientCredentials(other, { resource: 'urn:everything' }, 'bare')
+  t.equal(claimsOf(named.json().access_token).aud, 'urn:everything')
+  t.equal(claimsOf((await clientCredentials(other)).json().access_token).aud, ORDERS)
+})
+
+t.test('no two audiences share a token: aud is one string (H88, RFC 9068 §5)', async (t) => {
+  for (const token of [await tokenOf(), (await login(server)).json().access_token]) {
+    t.type(claimsOf(token).aud, 'string')
+  }
+})
+
+t.test('a token says iss exactly as the metadata does (H96)', async (t) => {
+  for (const path of ['oauth-authorization-server', 'openid-configuration']) {
+    const { issuer } = (await server.inject({ url: `/.well-known/${path}` })).json()
+    t.equal(claimsOf(await tokenOf()).iss, issuer)
+  }
+})

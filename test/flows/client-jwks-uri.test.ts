@@ -1,0 +1,193 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type ServerResponse } from 'node:http'
+import t, { type Test } from 'tap'
+import { createFetchJwks } from '../../src/oauth/client-auth/fetch-jwks.ts'
+import { assertionServer } from '../support/assertions.ts'
+import { type ClientKey, clientKey } from '../support/jws.ts'
+import { refused } from '../support/refused.ts'
+
+/** As `keyturn` has them, but for the time, which no test should wait for. */
+const fetchJwks = createFetchJwks({ milliseconds: 150, bytes: 65_536 })
+
+/** The client's own server: real HTTP, and a count of how often it was asked. */
+async function clientServer(t: Test) {
+  let answer: RequestListener = (_request, response) => response.end()
+  let asked = 0
+  const web = createServer((request, response) => {
+    asked += 1
+    answer(request, response)
+  }).listen(0, '127.0.0.1')
+  await once(web, 'listening')
+  const { port } = web.address() as { port: number }
+  const close = () => {
+    web.closeAllConnections()
+    web.close()
+  }
+  t.teardown(close)
+  return {
+    uri: `http://127.0.0.1:${port}/jwks.json`,
+    close,
+    asked: () => asked,
+    answers(next: (response: ServerResponse) => unknown) {
+      answer = (_request, response) => next(response)
+    },
+    has(...keys: ClientKey[]) {
+      const body = JSON.stringify({ keys: keys.map(({ jwk }) => jwk) })
+      answer = (_request, response) =>
+        response.setHeader('content-type', 'application/jwk-set+json').end(body)
+    },
+  }
+}
+
+const { server, register, make, present, accepted } = await assertionServer(t, { fetchJwks })
+let clients = 0
+
+/** A client of its own with a server of its own. */
+async function remote(t: Test) {
+  const web = await clientServer(t)
+  const key = clientKey('ES256', 'first')
+  web.has(key)
+  clients += 1
+  const client = `remote ${clients}`
+  await register(client, [], { jwks: null, jwksUri: web.uri })
+  return { web, key, sign: (by: ClientKey = key) => make({ client, key: by }) }
+}
+
+const UNKNOWN = { status: 401, error: 'invalid_client' }
+const NOT_NOW = { status: 503, error: 'temporarily_unavailable' }
+
+t.test('a client’s keys are fetched once and kept (B27)', async (t) => {
+  const { web, sign } = await remote(t)
+  for (let i = 0; i < 5; i += 1) await accepted(t, sign(), `request ${i}`)
+  t.equal(web.asked(), 1)
+})
+
+t.test('requests that come together share one fetch (B27)', async (t) => {
+  const { web, sign } = await remote(t)
+  const answers = await Promise.all(Array.from({ length: 20 }, () => present(sign())))
+  t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
+  t.equal(web.asked(), 1)
+})
+
+t.test('a rotation at the client is noticed by its new kid (B27)', async (t) => {
+  const { web, key, sign } = await remote(t)
+  await accepted(t, sign(), 'the old key')
+  const next = clientKey('ES256', 'second')
+  web.has(next)
+  refused(t, await present(sign(next)), UNKNOWN, 'fetched a moment ago: not again so soon')
+  server.clock.tick(30)
+  await accepted(t, sign(next), 'after the cool-down')
+  t.equal(web.asked(), 2)
+  refused(t, await present(sign(key)), UNKNOWN, 'the old key is gone with the new document')
+})
+
+t.test('a flood of unknown kids causes one fetch a cool-down, and harms nobody (B27)', async (t) => {
+  const { web, sign } = await remote(t)
+  await accepted(t, sign(), 'first')
+  for (let window = 1; window <= 3; window += 1) {
+    server.clock.tick(31)
+    const flood = Array.from({ length: 50 }, (_, i) => present(sign(clientKey('EdDSA', `made up ${i}`))))
+    const answers = await Promise.all(flood)
+    t.ok(answers.every(({ statusCode }) => statusCode === 401))
+    t.equal(web.asked(), 1 + window, `window ${window}`)
+    await accepted(t, sign(), 'the real key meanwhile')
+  }
+  t.equal(web.asked(), 4)
+})
+
+t.test('a key that left the client’s document is noticed without being asked for (B27)', async (t) => {
+  const { web, sign } = await remote(t)
+  await accepted(t, sign(), 'while it is there')
+  web.has(clientKey('ES256', 'another'))
+  server.clock.tick(601)
+  refused(t, await present(sign()), UNKNOWN, 'ten minutes later')
+  t.equal(web.asked(), 2)
+})
+
+/** What a client's server may do instead of answering with its keys. */
+const TROUBLES: Record<string, (response: ServerResponse) => unknown> = {
+  'an error': (response) => response.writeHead(500).end('{"keys":[]}'),
+  'not found': (response) => response.writeHead(404).end(),
+  'a redirect': (response) => response.writeHead(302, { location: '/elsewhere' }).end(),
+  'no JSON': (response) => response.end('<html>'),
+  'no keys': (response) => response.end('{}'),
+  null: (response) => response.end('null'),
+  'keys that are no list': (response) => response.end('{"keys":{}}'),
+  'keys that are no objects': (response) => response.end('{"keys":[1,null,"x"]}'),
+  nothing: (response) => response.end(),
+  'a megabyte': (response) => response.end(`{"keys":[${' '.repeat(1 << 20)}]}`),
+  'an endless body': (response) => {
+    const more = () =>
+      response.destroyed || response.write('x'.repeat(4096)) ? setImmediate(more) : undefined
+    more()
+  },
+  'a hung connection': () => {},
+  'a body that never ends': (response) => response.write('{"keys":['),
+  'a connection that breaks': (response) => response.destroy(),
+}
+
+t.test('while the client’s server is in trouble the cached keys go on (B27, §4 row 19)', async (t) => {
+  const { web, key, sign } = await remote(t)
+  for (const [trouble, answer] of Object.entries(TROUBLES)) {
+    web.has(key)
+    server.clock.tick(601)
+    await accepted(t, sign(), `before ${trouble}`)
+    web.answers(answer)
+    server.clock.tick(601)
+    const before = web.asked()
+    await accepted(t, sign(), `in spite of ${trouble}`)
+    refused(t, await present(sign(clientKey('ES256', 'unknown'))), UNKNOWN, trouble)
+    t.equal(web.asked(), before + 1, `${trouble}: one fetch`)
+  }
+  web.close()
+  server.clock.tick(601)
+  await accepted(t, sign(), 'with nobody there')
+})
+
+t.test(
+  'where nothing was ever fetched it is 503, one fetch a cool-down, and then it works (B27)',
+  async (t) => {
+    for (const [trouble, answer] of Object.entries(TROUBLES)) {
+      const { web, key, sign } = await remote(t)
+      web.answers(answer)
+      const text = sign()
+      const first = await present(text)
+      refused(t, first, NOT_NOW, trouble)
+      t.equal(first.headers['retry-after'], '30', trouble)
+      for (let i = 0; i < 5; i += 1) refused(t, await present(sign()), NOT_NOW, trouble)
+      t.equal(web.asked(), 1, `${trouble}: one fetch`)
+      web.has(key)
+      server.clock.tick(31)
+      await accepted(t, text, `after ${trouble}, with the very assertion that could not be checked`)
+      t.equal(web.asked(), 2)
+    }
+  },
+)
+
+t.test('a redirect is not followed (RFC 8725 §3.10)', async (t) => {
+  const { web, sign } = await remote(t)
+  const elsewhere = await clientServer(t)
+  elsewhere.has(clientKey('ES256', 'first'))
+  for (const status of [301, 302, 303, 307, 308]) {
+    web.answers((response) => response.writeHead(status, { location: elsewhere.uri }).end())
+    refused(t, await present(sign()), NOT_NOW, String(status))
+  }
+  t.equal(elsewhere.asked(), 0)
+})
+
+t.test('one broken key in the document does not spoil the others', async (t) => {
+  const { web, key, sign } = await remote(t)
+  const broken = { kty: 'EC', crv: 'P-256', kid: 'broken', x: 'AA', y: 'AA' }
+  const secret = { kty: 'oct', k: 'AAAA', kid: 'secret', alg: 'HS256' }
+  const body = JSON.stringify({ keys: [broken, secret, {}, key.jwk] })
+  web.answers((response) => response.end(body))
+  await accepted(t, sign(), 'the good one')
+  refused(t, await present(sign({ ...key, kid: 'broken' })), UNKNOWN)
+})
+
+t.test('a private key in the document is not used', async (t) => {
+  const { web, key, sign } = await remote(t)
+  const body = JSON.stringify({ keys: [{ ...key.privateKey.export({ format: 'jwk' }), kid: key.kid }] })
+  web.answers((response) => response.end(body))
+  refused(t, await present(sign()), UNKNOWN)
+})

@@ -1,0 +1,245 @@
+import type { LightMyRequestResponse } from 'fastify'
+import t from 'tap'
+import { createUsers } from '../../src/accounts/users.ts'
+import type { Client } from '../../src/store/contracts/clients.ts'
+import { claimsOf, clientCredentials, login, refresh } from '../support/requests.ts'
+import { api, client, ORDERS, PASSWORD, SECRET, STOCK, seed, user } from '../support/seed.ts'
+import { testServer } from '../support/server.ts'
+import { active, introspect, refreshed, revoke, signedIn } from '../support/tokens.ts'
+
+/** An administrator changes something; every grant and endpoint must notice (E62, §3.5 #45). */
+const server = await testServer()
+t.teardown(() => server.close())
+const { store, clock } = server
+await seed(store)
+await store.clients.insert(client({ id: 'watch', introspects: [ORDERS, STOCK] }))
+const users = createUsers(
+  { store, clock, random: server.deps.base.random, audit: server.deps.base.audit },
+  'operator:test',
+)
+
+const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
+const DEAD = [400, 'invalid_grant']
+const STRANGER = [401, 'invalid_client']
+
+/** A user and a client of its own for each test, so that none finds the changes of another. */
+let made = 0
+async function people(overrides: Partial<Client> = {}) {
+  made += 1
+  const who = await user({ username: `user${made}` })
+  const id = `client${made}`
+  await store.users.insert(who)
+  await store.clients.insert(
+    client({ id, grants: ['client_credentials', 'password', 'refresh_token'], ...overrides }),
+  )
+  const pair = await signedIn(server, { username: who.username }, id)
+  return { who, id, pair, again: (form = {}) => login(server, { username: who.username, ...form }, id) }
+}
+const registered = async (id: string): Promise<Client> => {
+  const found = await store.clients.find(id)
+  if (!found) throw new Error(`no client ${id}`)
+  return found
+}
+
+t.test(
+  'a disabled user gets nothing on any grant, and introspection says so at once (E62, §3.5 #45)',
+  async (t) => {
+    const { who, id, pair, again } = await people()
+    await store.users.setDisabled(who.id, true)
+    t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
+    t.same(outcome(await again()), DEAD)
+    t.same((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
+    t.same((await introspect(server, pair.refresh_token, id)).json(), { active: false })
+    t.equal((await clientCredentials(server, {}, id)).statusCode, 200, 'the client itself is not concerned')
+
+    await store.users.setDisabled(who.id, false)
+    await refreshed(server, pair.refresh_token, {}, id)
+    t.pass('a mistake that is undone has logged nobody out')
+  },
+)
+
+t.test('disabling by command ends the sessions too (F72)', async (t) => {
+  const { who, id, pair } = await people()
+  await users.setDisabled(who, true)
+  await users.setDisabled(who, false)
+  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
+})
+
+t.test('a new password ends all sessions of the user, and none of others (F72)', async (t) => {
+  const { who, id, pair, again } = await people()
+  const elsewhere = await signedIn(server, { username: who.username }, 'phone')
+  const other = await people()
+  await users.setPassword(who, 'a new and better one')
+  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
+  t.same(outcome(await refresh(server, elsewhere.refresh_token, {}, 'phone')), DEAD)
+  t.notOk(await active(server, pair.access_token, id))
+  t.same(outcome(await again()), DEAD, 'the old password is none any more')
+  t.equal((await again({ password: 'a new and better one' })).statusCode, 200)
+  await refreshed(server, other.pair.refresh_token, {}, other.id)
+})
+
+t.test(
+  'a role that is taken away takes its scopes out of the next access token (F71, CONTRACT §5)',
+  async (t) => {
+    await store.roles.insert({ name: 'reader', scopes: ['orders:read'], createdAt: 1 })
+    await store.roles.insert({ name: 'writer', scopes: ['orders:write'], createdAt: 1 })
+    await server.follow()
+    const { who, id } = await people()
+    await store.users.removeRole(who.id, 'clerk')
+    await store.users.addRole(who.id, 'reader')
+    await store.users.addRole(who.id, 'writer')
+    const first = await signedIn(server, { username: who.username }, id)
+    t.equal(first.scope, 'orders:read orders:write')
+
+    await store.users.removeRole(who.id, 'writer')
+    const second = await refreshed(server, first.refresh_token, {}, id)
+    t.equal(second.scope, 'orders:read')
+    t.same(claimsOf(second.access_token).roles, ['reader'])
+    t.same(outcome(await refresh(server, second.refresh_token, { scope: 'orders:write' }, id)), [
+      400,
+      'invalid_scope',
+    ])
+
+    await store.users.removeRole(who.id, 'reader')
+    t.same(
+      outcome(await refresh(server, second.refresh_token, {}, id)),
+      [400, 'invalid_scope'],
+      'nothing left',
+    )
+    await store.users.addRole(who.id, 'reader')
+    const third = await refreshed(server, second.refresh_token, {}, id)
+    t.equal(third.scope, 'orders:read', 'and the session was not used up by that')
+  },
+)
+
+t.test(
+  'a role that grants less, and a client that may have less, count at the next refresh (F71)',
+  async (t) => {
+    await store.roles.insert({ name: 'helper', scopes: ['orders:read', 'orders:write'], createdAt: 1 })
+    const { who, id } = await people()
+    await store.users.removeRole(who.id, 'clerk')
+    await store.users.addRole(who.id, 'helper')
+    const first = await signedIn(server, { username: who.username }, id)
+    await store.roles.replace({ name: 'helper', scopes: ['orders:read'], createdAt: 1 })
+    await server.follow()
+    const second = await refreshed(server, first.refresh_token, {}, id)
+    t.equal(second.scope, 'orders:read')
+    await store.clients.replace({ ...(await registered(id)), scopes: ['orders:write'] })
+    await server.follow()
+    t.same(outcome(await refresh(server, second.refresh_token, {}, id)), [400, 'invalid_scope'])
+  },
+)
+
+t.test(
+  'a disabled client gets nothing on any grant, and can neither ask nor revoke (E62, §3.5 #45)',
+  async (t) => {
+    const { id, pair, again } = await people()
+    const machine = (await clientCredentials(server, {}, id)).json().access_token
+    await store.clients.replace({ ...(await registered(id)), disabled: true })
+    await server.follow()
+    t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), STRANGER)
+    t.same(outcome(await again()), STRANGER)
+    t.same(outcome(await clientCredentials(server, {}, id)), STRANGER)
+    t.same(outcome(await introspect(server, pair.access_token, id)), STRANGER)
+    t.same(outcome(await revoke(server, pair.access_token, id)), STRANGER)
+    for (const token of [pair.access_token, machine]) {
+      t.same((await introspect(server, token, 'watch')).json(), { active: false }, 'for its resource server')
+    }
+    await store.clients.replace({ ...(await registered(id)), disabled: false })
+    await server.follow()
+    await refreshed(server, pair.refresh_token, {}, id)
+  },
+)
+
+t.test('a client that was deleted a moment ago leaves nothing behind, and no 500 (E62)', async (t) => {
+  const { id, pair, again } = await people()
+  await store.clients.delete(id)
+  // This node has not heard of it yet.
+  t.same(outcome(await again()), DEAD)
+  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
+  await server.follow()
+  t.same(outcome(await again()), STRANGER)
+  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), STRANGER)
+  t.same((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
+  t.same(await store.sessions.list({ clientId: id }, 10), [])
+
+  await store.clients.insert(client({ id, grants: ['refresh_token'] }))
+  t.same(
+    outcome(await refresh(server, pair.refresh_token, {}, id)),
+    DEAD,
+    'a new one of its name inherits nothing',
+  )
+})
+
+t.test('a client that may no longer refresh, or sign in, may no longer (E55)', async (t) => {
+  const { id, pair, again } = await people()
+  await store.clients.replace({ ...(await registered(id)), grants: ['client_credentials'] })
+  await server.follow()
+  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), [400, 'unauthorized_client'])
+  t.same(outcome(await again()), [400, 'unauthorized_client'])
+})
+
+t.test('an API that is deleted gets no more tokens, not from a session either (F71, §3.5 #45)', async (t) => {
+  const GONE = 'https://gone.test'
+  await store.apis.insert(api({ identifier: GONE, scopes: ['gone:read'] }))
+  await store.roles.insert({ name: 'ghost', scopes: ['gone:read'], createdAt: 1 })
+  const { who, id } = await people({ scopes: ['orders:read', 'gone:read'] })
+  await store.users.addRole(who.id, 'ghost')
+  const pair = await signedIn(server, { username: who.username, resource: GONE }, id)
+  t.equal(claimsOf(pair.access_token).aud, GONE)
+  await store.apis.delete(GONE)
+  await server.follow()
+  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), [400, 'invalid_target'])
+  t.same(outcome(await login(server, { username: who.username, resource: GONE }, id)), [
+    400,
+    'invalid_target',
+  ])
+})
+
+t.test(
+  'a machine that is named like a user is still seen to be a machine (E63, RFC 9700 §4.15.1)',
+  async (t) => {
+    const { who, pair } = await people()
+    await store.clients.insert(client({ id: who.id }))
+    const { access_token: token } = (await clientCredentials(server, {}, who.id)).json()
+    const [machine, person] = [claimsOf(token), claimsOf(pair.access_token)]
+    t.equal(machine.sub, person.sub, 'the worst case')
+    t.equal(machine.sub, machine.client_id)
+    for (const claim of ['sid', 'auth_time', 'roles']) {
+      t.equal(machine[claim], undefined)
+      t.not(person[claim], undefined)
+    }
+    t.not(person.sub, person.client_id)
+    // And it has no power over the user’s sessions.
+    t.equal((await revoke(server, pair.refresh_token, who.id)).statusCode, 400)
+  },
+)
+
+t.test(
+  'a password that is changed while somebody signs in with the old one ends that sign-in as well (F72)',
+  async (t) => {
+    const { who, id } = await people()
+    const { sessions } = store
+    const insert = sessions.insert
+    t.teardown(() => Object.assign(sessions, { insert }))
+    // Between the check of the password and the beginning of the session, which is where it would slip through.
+    Object.assign(sessions, {
+      insert: async (session: Parameters<typeof insert>[0]) => {
+        await users.setPassword(who, 'a new and better one')
+        return insert(session)
+      },
+    })
+    const answer = await login(server, { username: who.username, password: PASSWORD }, id)
+    t.same(outcome(answer), DEAD)
+    const live = await sessions.list({ userId: who.id }, 10)
+    t.same(
+      live.filter((session) => session.revokedAt === null),
+      [],
+    )
+  },
+)
+
+t.test('the name of a client is no user name: the password grant knows nobody of it (E63)', async (t) => {
+  const answer = await login(server, { username: 'machine', password: SECRET })
+  t.same(outcome(answer), DEAD)
+})

@@ -1,0 +1,231 @@
+import argon2 from 'argon2'
+import type { LightMyRequestResponse } from 'fastify'
+import t from 'tap'
+import { hashPassword } from '../../src/accounts/password.ts'
+import { watchArgon2 } from '../support/argon2-count.ts'
+import { claimsOf, login, post } from '../support/requests.ts'
+import { client, ORDERS, PASSWORD, seed, user } from '../support/seed.ts'
+import { testServer } from '../support/server.ts'
+import { active, signedIn } from '../support/tokens.ts'
+
+const server = await testServer()
+t.teardown(() => server.close())
+const { store, logger } = server
+const { alice } = await seed(store)
+await store.users.insert(await user({ username: 'gone', disabled: true }))
+const work = watchArgon2(t)
+// The hash that an unknown user is checked against is made with the first sign-in.
+await signedIn(server)
+
+const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
+const sessions = async () => (await store.sessions.list({}, 1000)).length
+
+/** Without what differs from any answer to the next. */
+const stripped = ({ statusCode, body, headers }: LightMyRequestResponse) => {
+  const { date, ...rest } = headers
+  return { statusCode, body, headers: rest }
+}
+
+t.test(
+  'a person’s token says who, through which client, in which sign-in (RFC 6749 §4.3, RFC 9068 §2.2)',
+  async (t) => {
+    const { access_token: token, scope } = await signedIn(server)
+    t.match(claimsOf(token), {
+      sub: alice.id,
+      client_id: 'app',
+      aud: ORDERS,
+      scope: 'orders:read orders:write',
+      roles: ['clerk'],
+      auth_time: server.clock.now(),
+      sid: /^.{27}$/,
+    })
+    t.equal(scope, 'orders:read orders:write')
+  },
+)
+
+t.test(
+  'only clients that are registered for it may show passwords; for others none is looked at (E56)',
+  async (t) => {
+    work.clear()
+    t.same(outcome(await login(server, {}, 'machine')), [400, 'unauthorized_client'])
+    t.same(outcome(await login(server, { password: 'wrong' }, 'machine')), [400, 'unauthorized_client'])
+    t.same(work.verified, [])
+  },
+)
+
+t.test(
+  'no such user, a wrong password, a disabled account: one answer and one piece of work (§3.5 #48)',
+  async (t) => {
+    const attempts = {
+      'a wrong password': { password: 'wrong' },
+      'no such user': { username: 'nobody' },
+      'no such user, wrong password': { username: 'nobody', password: 'wrong' },
+      'a disabled account, right password': { username: 'gone' },
+      'a disabled account, wrong password': { username: 'gone', password: 'wrong' },
+      'a name that nobody can have': { username: 'a\u200bb' },
+      'a password longer than any': { password: 'x'.repeat(1025) },
+    }
+    const before = await sessions()
+    const answers = []
+    for (const [label, form] of Object.entries(attempts)) {
+      work.clear()
+      const answer = await login(server, form)
+      answers.push(stripped(answer))
+      t.same(work.verified, ['argon2id$v=19$m=19456,p=1,t=2'], `${label}: one verification of the usual cost`)
+      t.equal(work.hashed, 0, label)
+    }
+    for (const answer of answers) t.same(answer, answers[0])
+    t.match(answers[0], { statusCode: 400, body: '{"error":"invalid_grant"' })
+    t.equal(await sessions(), before)
+  },
+)
+
+t.test(
+  'an old hash of a disabled account is not renewed: that would tell that the password was right',
+  async (t) => {
+    const passwordHash = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
+    await store.users.insert(await user({ username: 'goneold', passwordHash, disabled: true }))
+    work.clear()
+    t.same(outcome(await login(server, { username: 'goneold' })), [400, 'invalid_grant'])
+    t.equal(work.hashed, 0)
+  },
+)
+
+t.test('one account has one name, however it is typed (CVE-2025-24806 and kin)', async (t) => {
+  for (const username of [
+    'Alice',
+    'ALICE',
+    ' alice ',
+    'ａｌｉｃｅ',
+    'Ａlice\t',
+    'al\u0131ce'.replace('ı', 'i'),
+  ]) {
+    const answer = await login(server, { username })
+    t.equal(answer.statusCode, 200, username)
+    t.equal(claimsOf(answer.json().access_token).sub, alice.id)
+  }
+  for (const username of ['al ice', 'alice\u200b', 'al\u00adice', 'alicе', 'alice\ufe0f', 'alıce']) {
+    t.same(outcome(await login(server, { username })), [400, 'invalid_grant'], JSON.stringify(username))
+  }
+})
+
+t.test(
+  'a password is taken to the letter, but for how its letters are composed (RFC 8265 §4.2)',
+  async (t) => {
+    const password = 'Zwölf+Boxkämpfer %41 & =?"\\ 日本 \u{1f511}'
+    await store.users.insert(await user({ username: 'otto', passwordHash: await hashPassword(password) }))
+    const asked = (typed: string) => login(server, { username: 'otto', password: typed })
+    t.equal((await asked(password)).statusCode, 200)
+    t.equal((await asked(password.normalize('NFD'))).statusCode, 200, 'as another keyboard writes it')
+    for (const wrong of [password.toLowerCase(), ` ${password}`, `${password} `, password.slice(0, -1)]) {
+      t.same(outcome(await asked(wrong)), [400, 'invalid_grant'])
+    }
+  },
+)
+
+t.test(
+  'without user name or password it is invalid_request, and no guess (A4, RFC 6749 §4.3.2)',
+  async (t) => {
+    work.clear()
+    for (const form of [{ username: '' }, { password: '' }, { username: '', password: '' }]) {
+      t.same(outcome(await login(server, form)), [400, 'invalid_request'])
+    }
+    t.same(work.verified, [])
+  },
+)
+
+t.test('a request that cannot be granted begins no session, right password or not (E55)', async (t) => {
+  const before = await sessions()
+  for (const [form, error] of [
+    [{ scope: 'unheard' }, 'invalid_scope'],
+    [{ scope: '"' }, 'invalid_scope'],
+    [{ resource: 'https://unheard.test' }, 'invalid_target'],
+    [{ resource: 'relative' }, 'invalid_target'],
+  ] as const) {
+    t.same(outcome(await login(server, form)), [400, error])
+  }
+  t.equal(await sessions(), before)
+})
+
+t.test('the user’s roles bound what the client may have (CONTRACT §5)', async (t) => {
+  await store.roles.insert({ name: 'reader', scopes: ['orders:read', 'stock:read'], createdAt: 1 })
+  await store.users.insert(await user({ username: 'rita', roles: ['reader'] }))
+  await store.users.insert(await user({ username: 'noone', roles: [] }))
+  await server.follow()
+  t.equal(
+    (await signedIn(server, { username: 'rita' })).scope,
+    'orders:read',
+    'not stock: the client may not',
+  )
+  t.same(outcome(await login(server, { username: 'noone', scope: 'orders:read' })), [400, 'invalid_scope'])
+  t.equal((await signedIn(server, { username: 'noone' })).scope, undefined, 'asked for nothing, got nothing')
+})
+
+t.test('a hash with other parameters is renewed at sign-in, once (issue: rehash at login)', async (t) => {
+  const weak = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
+  const vera = await user({ username: 'vera', passwordHash: weak })
+  await store.users.insert(vera)
+  work.clear()
+  const { access_token: token } = await signedIn(server, { username: 'vera' })
+  t.equal(work.hashed, 1)
+  const renewed = (await store.users.find(vera.id))?.passwordHash ?? ''
+  t.match(renewed, /^\$argon2id\$v=19\$m=19456,p=1,t=2\$/)
+  t.ok(await active(server, token))
+
+  work.clear()
+  await signedIn(server, { username: 'vera' })
+  t.equal(work.hashed, 0, 'not again')
+  t.equal((await store.users.find(vera.id))?.passwordHash, renewed)
+  t.same(outcome(await login(server, { username: 'vera', password: 'wrong' })), [400, 'invalid_grant'])
+})
+
+t.test('parallel first sign-ins that all renew the hash all succeed', async (t) => {
+  const wide = await testServer({ gateSize: { running: 4, waiting: 16 } })
+  t.teardown(() => wide.close())
+  await seed(wide.store)
+  const weak = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
+  await wide.store.users.insert(await user({ username: 'vera', passwordHash: weak }))
+  const pairs = await Promise.all([1, 2, 3, 4].map(() => signedIn(wide, { username: 'vera' })))
+  for (const { access_token: token } of pairs) t.ok(await active(wide, token))
+})
+
+t.test('a password set while the old hash is being renewed wins, and the sign-in fails', async (t) => {
+  const weak = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
+  const vera = await user({ username: 'verena', passwordHash: weak })
+  await store.users.insert(vera)
+  const newHash = await argon2.hash('a new and better one')
+  const { setPasswordHash } = store.users
+  t.teardown(() => Object.assign(store.users, { setPasswordHash }))
+  Object.assign(store.users, {
+    setPasswordHash: async (...args: Parameters<typeof setPasswordHash>) => {
+      await setPasswordHash(vera.id, newHash)
+      return setPasswordHash(...args)
+    },
+  })
+  t.same(outcome(await login(server, { username: 'verena' })), [400, 'invalid_grant'])
+  t.equal((await store.users.find(vera.id))?.passwordHash, newHash)
+  t.same(await store.sessions.list({ userId: vera.id }, 10), [])
+})
+
+t.test('sign-ins leave a line each: who, through whom, from where; never the password (A12)', async (t) => {
+  logger.lines.length = 0
+  await signedIn(server)
+  await login(server, { password: 'let me in please' })
+  await login(server, { username: 'mallory@home' })
+  const from = { client_id: 'app', ip: '127.0.0.1', request_id: /./ }
+  t.match(logger.audits('login.succeeded'), [{ ...from, actor: `user:${alice.id}`, sub: alice.id }])
+  t.match(logger.audits('login.failed'), [
+    { ...from, sub: alice.id },
+    { ...from, sub: undefined },
+  ])
+  const said = JSON.stringify(logger.lines)
+  for (const secret of [PASSWORD, 'let me in please', 'mallory']) t.notMatch(said, secret)
+})
+
+t.test('a public client may be registered for it, and gets its own sessions', async (t) => {
+  const { access_token: token } = await signedIn(server, {}, 'phone')
+  t.equal(claimsOf(token).client_id, 'phone')
+  await store.clients.insert(client({ id: 'kiosk', authMethod: 'none', grants: ['refresh_token'] }))
+  const form = { grant_type: 'password', client_id: 'kiosk', username: 'alice', password: PASSWORD }
+  t.same(outcome(await post(server, '/oauth2/token', form)), [400, 'unauthorized_client'])
+})

@@ -1,0 +1,92 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import { refresh } from '../support/requests.ts'
+import { seed } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+import { active, introspect, type Pair, refreshed, revoke, signedIn } from '../support/tokens.ts'
+
+/**
+ * A revocation that could not be stored is 503, never 200: the client must know that the token still lives
+ * (I102, §3.1 #7, RFC 7009 §2.2.1; CVE-2020-15223).
+ */
+async function onDisk(t: Test) {
+  const file = join(t.testdir(), 'keyturn.db')
+  const masterKey = randomBytes(32).toString('base64url')
+  const server = await testServer({ database: file, masterKey })
+  t.teardown(() => server.close())
+  await seed(server.store)
+  return { server, file, masterKey, pair: await signedIn(server) }
+}
+
+async function failsToRevoke(t: Test, server: TestServer, pair: Pair) {
+  const answers = await Promise.all([
+    revoke(server, pair.refresh_token),
+    revoke(server, pair.access_token),
+    revoke(server, pair.refresh_token, 'app', { token_type_hint: 'access_token' }),
+  ])
+  for (const answer of answers) {
+    t.equal(answer.statusCode, 503)
+    t.equal(answer.json().error, 'temporarily_unavailable')
+    t.match(answer.headers['retry-after'], /^\d+$/)
+    t.notMatch(answer.body, /sqlite|database|readonly|locked|keyturn\.db/i, 'and says nothing of the store')
+  }
+  t.same(server.logger.audits('token.revoked'), [], 'nor does the audit trail claim it')
+}
+
+async function lives(t: Test, server: TestServer, pair: Pair) {
+  t.ok(await active(server, pair.access_token), 'the access token is as it was')
+  t.ok(await active(server, pair.refresh_token), 'and the session')
+}
+
+async function succeeds(t: Test, server: TestServer, pair: Pair) {
+  const next = await refreshed(server, pair.refresh_token)
+  t.equal((await revoke(server, next.refresh_token)).statusCode, 200, 'later it works')
+  t.equal((await refresh(server, next.refresh_token)).statusCode, 400)
+}
+
+t.test(
+  'another process holds the database locked: 503, and the token lives (I102, §3.1 #7, §4 row 5)',
+  async (t) => {
+    const { server, file, pair } = await onDisk(t)
+    const other = new Database(file)
+    t.teardown(() => other.close())
+    other.exec('BEGIN EXCLUSIVE')
+    await failsToRevoke(t, server, pair)
+    await lives(t, server, pair)
+    other.exec('ROLLBACK')
+    await lives(t, server, pair)
+    await succeeds(t, server, pair)
+  },
+)
+
+t.test('the database may only be read: 503, and the token lives (I102, §3.1 #7, §4 row 4)', async (t) => {
+  const { server, file, masterKey, pair } = await onDisk(t)
+  await server.store.db.batch([{ sql: 'PRAGMA query_only = ON' }])
+  await failsToRevoke(t, server, pair)
+  await lives(t, server, pair)
+  await server.store.db.close()
+  const again = await testServer({ database: file, masterKey })
+  t.teardown(() => again.close())
+  await lives(t, again, pair)
+  await succeeds(t, again, pair)
+})
+
+t.test(
+  'the database is closed: 503 for asking too, and after a restart the token lives (I102, §3.1 #7)',
+  async (t) => {
+    const { server, file, masterKey, pair } = await onDisk(t)
+    await server.store.db.close()
+    await failsToRevoke(t, server, pair)
+    for (const token of [pair.access_token, pair.refresh_token]) {
+      const answer = await introspect(server, token)
+      t.equal(answer.statusCode, 503, 'inactive would be a lie')
+      t.notMatch(answer.body, /active/)
+    }
+    const again = await testServer({ database: file, masterKey })
+    t.teardown(() => again.close())
+    await lives(t, again, pair)
+    await succeeds(t, again, pair)
+  },
+)

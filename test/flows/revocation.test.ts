@@ -1,0 +1,191 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import type { LightMyRequestResponse } from 'fastify'
+import t from 'tap'
+import { testClock } from '../support/clock.ts'
+import { countQueries } from '../support/counting.ts'
+import { basic, claimsOf, clientCredentials, post, refresh } from '../support/requests.ts'
+import { client, ORDERS, seed } from '../support/seed.ts'
+import { testServer } from '../support/server.ts'
+import { active, introspect, refreshed, revoke, signedIn } from '../support/tokens.ts'
+import { writesNothing } from '../support/unwritten.ts'
+
+const server = await testServer()
+t.teardown(() => server.close())
+const { store, logger } = server
+const { alice } = await seed(store)
+await store.clients.insert(client({ id: 'other', grants: ['password', 'refresh_token'] }))
+await store.clients.insert(client({ id: 'watch', introspects: [ORDERS] }))
+
+const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
+const done = ({ statusCode, body, headers }: LightMyRequestResponse) => ({
+  statusCode,
+  body,
+  stored: headers['cache-control'],
+})
+const DONE = { statusCode: 200, body: '', stored: 'no-store' }
+const HINTS = [undefined, 'access_token', 'refresh_token', 'foo', 'id_token'] as const
+const hinted = (hint: string | undefined) => (hint === undefined ? {} : { token_type_hint: hint })
+
+t.test(
+  'a refresh token goes, whatever the hint says, and with it its whole session (I97, I100, I101)',
+  async (t) => {
+    for (const hint of HINTS) {
+      const other = await signedIn(server)
+      const pair = await signedIn(server)
+      t.same(done(await revoke(server, pair.refresh_token, 'app', hinted(hint))), DONE, `hint ${hint}`)
+      t.same(outcome(await refresh(server, pair.refresh_token)), [400, 'invalid_grant'])
+      t.notOk(await active(server, pair.refresh_token))
+      t.notOk(await active(server, pair.access_token), 'its access tokens too')
+      t.ok(await active(server, other.access_token), 'the user’s other sign-in lives')
+    }
+  },
+)
+
+t.test('an access token goes, whatever the hint says, and nothing but it (I97, I100)', async (t) => {
+  for (const hint of HINTS) {
+    const pair = await signedIn(server)
+    const sibling = await refreshed(server, pair.refresh_token)
+    t.same(done(await revoke(server, pair.access_token, 'app', hinted(hint))), DONE, `hint ${hint}`)
+    t.notOk(await active(server, pair.access_token))
+    t.ok(await active(server, sibling.access_token), 'RFC 7009 §2.1: the session may go on')
+    await refreshed(server, sibling.refresh_token)
+  }
+})
+
+t.test('a machine takes its token back (I97)', async (t) => {
+  const { access_token: token } = (await clientCredentials(server)).json()
+  const { access_token: kept } = (await clientCredentials(server)).json()
+  t.same(done(await revoke(server, token, 'machine')), DONE)
+  t.notOk(await active(server, token, 'machine'))
+  t.ok(await active(server, kept, 'machine'))
+})
+
+t.test('an old generation still says which session is meant: it ends (I101)', async (t) => {
+  const first = await signedIn(server)
+  const second = await refreshed(server, first.refresh_token)
+  const third = await refreshed(server, second.refresh_token)
+  server.clock.tick(3600)
+  t.same(done(await revoke(server, first.refresh_token)), DONE)
+  t.same(outcome(await refresh(server, third.refresh_token)), [400, 'invalid_grant'])
+  t.same(server.logger.audits('token.reuse_detected'), [], 'a logout is no theft')
+})
+
+t.test('the token of another client is refused and lives on (I98, §3.5 #46, CVE-2016-6582)', async (t) => {
+  const pair = await signedIn(server)
+  const { access_token: machine } = (await clientCredentials(server)).json()
+  for (const as of ['other', 'phone', 'watch', 'machine']) {
+    for (const hint of HINTS) {
+      for (const token of [pair.access_token, pair.refresh_token]) {
+        t.same(outcome(await revoke(server, token, as, hinted(hint))), [400, 'unauthorized_client'], as)
+      }
+    }
+  }
+  t.same(outcome(await revoke(server, machine, 'app')), [400, 'unauthorized_client'])
+  t.ok(await active(server, pair.access_token))
+  t.ok(await active(server, machine, 'machine'))
+  await refreshed(server, pair.refresh_token)
+})
+
+t.test('the client is authenticated first (I98, RFC 7009 §2.1)', async (t) => {
+  const pair = await signedIn(server)
+  const url = '/oauth2/revoke'
+  for (const token of [pair.access_token, pair.refresh_token, 'garbage']) {
+    t.same(outcome(await post(server, url, { token })), [401, 'invalid_client'], 'nobody')
+    t.same(outcome(await post(server, url, { token, client_id: 'app' })), [401, 'invalid_client'], 'a name')
+    const wrong = { authorization: basic('app', 'wrong') }
+    t.same(outcome(await post(server, url, { token }, wrong)), [401, 'invalid_client'], 'a wrong secret')
+  }
+  t.ok(await active(server, pair.access_token))
+  t.ok(await active(server, pair.refresh_token))
+})
+
+t.test('a public client takes its own tokens back (I98, CVE-2018-1000211)', async (t) => {
+  const pair = await signedIn(server, {}, 'phone')
+  t.same(done(await revoke(server, pair.access_token, 'phone')), DONE)
+  t.match((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
+  t.same(done(await revoke(server, pair.refresh_token, 'phone')), DONE)
+  t.same(outcome(await refresh(server, pair.refresh_token, {}, 'phone')), [400, 'invalid_grant'])
+})
+
+t.test(
+  'what is no token of ours, or no longer one, is 200 and writes nothing (I99, RFC 7009 §2.2)',
+  async (t) => {
+    const expired = await signedIn(server)
+    const revoked = await signedIn(server)
+    await revoke(server, revoked.refresh_token)
+    server.clock.tick(3600)
+    const genuine = await signedIn(server)
+    const [head, , signature] = genuine.access_token.split('.')
+    const claims = Buffer.from(JSON.stringify({ ...claimsOf(genuine.access_token), jti: 'mine' }))
+    await writesNothing(t, server, async () => {
+      for (const token of [
+        'garbage',
+        'a.b.c',
+        expired.access_token,
+        revoked.refresh_token,
+        `${genuine.refresh_token}x`,
+        genuine.refresh_token.slice(0, -1),
+        `${head}.${claims.toString('base64url')}.${signature}`,
+        `${'x'.repeat(5000)}`,
+      ]) {
+        for (const hint of HINTS) t.same(done(await revoke(server, token, 'app', hinted(hint))), DONE)
+      }
+    })
+  },
+)
+
+t.test('revoking twice is as good as once (I99)', async (t) => {
+  const pair = await signedIn(server)
+  logger.lines.length = 0
+  const twice = await Promise.all([1, 2, 3].map(() => revoke(server, pair.refresh_token)))
+  for (const answer of twice) t.same(done(answer), DONE)
+  t.match(logger.audits('token.revoked'), [
+    { actor: 'client:app', client_id: 'app', sub: alice.id, sid: /./, ip: '127.0.0.1', request_id: /./ },
+  ])
+  t.equal(logger.audits('token.revoked').length, 1, 'and is said once')
+})
+
+t.test('without a token, or with two, it is invalid_request (A3, RFC 7009 §2.1)', async (t) => {
+  const pair = await signedIn(server)
+  const headers = { authorization: basic('app') }
+  for (const form of [{}, { token: '' }, { token: [pair.access_token, pair.refresh_token] }]) {
+    t.same(outcome(await post(server, '/oauth2/revoke', form, headers)), [400, 'invalid_request'])
+  }
+  t.ok(await active(server, pair.access_token))
+})
+
+t.test('a hint makes no more work for the store (I100)', async (t) => {
+  const pair = await signedIn(server)
+  await revoke(server, pair.refresh_token)
+  const queries = countQueries(store)
+  const costs: number[] = []
+  for (const hint of HINTS) {
+    const before = queries.count()
+    await revoke(server, pair.refresh_token, 'app', hinted(hint))
+    await introspect(server, pair.access_token, 'app', hinted(hint))
+    costs.push(queries.count() - before)
+  }
+  t.equal(new Set(costs).size, 1, String(costs))
+})
+
+t.test('a revocation counts at once on every node (I101)', async (t) => {
+  const options = {
+    database: join(t.testdir(), 'keyturn.db'),
+    masterKey: randomBytes(32).toString('base64url'),
+    clock: testClock(),
+  }
+  const [one, two] = [await testServer(options), await testServer(options)]
+  t.teardown(async () => {
+    await one.close()
+    await two.close()
+  })
+  await seed(one.store)
+  const pair = await signedIn(one)
+  const other = await signedIn(one)
+  await revoke(one, pair.refresh_token)
+  await revoke(one, other.access_token)
+  t.notOk(await active(two, pair.access_token))
+  t.notOk(await active(two, other.access_token))
+  t.same(outcome(await refresh(two, pair.refresh_token)), [400, 'invalid_grant'])
+})

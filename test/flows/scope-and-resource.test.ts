@@ -1,0 +1,201 @@
+import type { LightMyRequestResponse } from 'fastify'
+import t, { type Test } from 'tap'
+import { refused } from '../support/refused.ts'
+import { claimsOf, clientCredentials, type Form, login } from '../support/requests.ts'
+import { api, client, ORDERS, STOCK, seed, user } from '../support/seed.ts'
+import { ISSUER, testServer } from '../support/server.ts'
+import { writesNothing } from '../support/unwritten.ts'
+
+const server = await testServer()
+t.teardown(() => server.close())
+const { store } = server
+await seed(store)
+await store.apis.insert(api({ identifier: 'urn:example:mail', scopes: ['mail:send'] }))
+await store.clients.insert(
+  client({ id: 'broker', scopes: ['orders:read', 'stock:read', 'openid', 'internal', 'gone:read'] }),
+)
+await store.roles.insert({ name: 'keeper', scopes: ['stock:read', 'orders:read'], createdAt: 1 })
+await store.users.insert(await user({ username: 'bob', roles: ['clerk', 'keeper'] }))
+await store.users.insert(await user({ username: 'nobody', roles: [] }))
+await store.clients.insert(
+  client({ id: 'shop', grants: ['password'], scopes: ['orders:read', 'stock:read', 'openid', 'profile'] }),
+)
+
+function granted(
+  t: Test,
+  answer: LightMyRequestResponse,
+  scope: string | undefined,
+  aud: string,
+  label = '',
+) {
+  t.equal(answer.statusCode, 200, label)
+  const { access_token: token, scope: said } = answer.json()
+  const claims = claimsOf(token)
+  t.strictSame({ said, scope: claims.scope, aud: claims.aud }, { said: scope, scope, aud }, label)
+}
+
+const notGranted = async (t: Test, table: Record<string, [Form, string]>, as = 'machine') =>
+  writesNothing(t, server, async () => {
+    for (const [label, [form, error]] of Object.entries(table)) {
+      refused(t, await clientCredentials(server, form, as), { error }, label)
+    }
+  })
+
+t.test('what is asked for is granted as far as the client is registered for it (CONTRACT §5)', async (t) => {
+  const asked: Record<string, string> = {
+    'orders:read': 'orders:read',
+    'orders:write': 'orders:write',
+    'orders:write orders:read': 'orders:write orders:read',
+    'orders:read orders:read': 'orders:read',
+  }
+  for (const [scope, given] of Object.entries(asked)) {
+    granted(t, await clientCredentials(server, { scope }), given, ORDERS, scope)
+  }
+  granted(t, await clientCredentials(server), 'orders:read orders:write', ORDERS, 'nothing in particular')
+})
+
+t.test(
+  'what is not to be had is left out while something remains, and scope says so (A11, K45)',
+  async (t) => {
+    for (const extra of ['zz', 'stock:read', 'mail:send', 'openid', 'ORDERS:READ', 'orders:*', '*']) {
+      const answer = await clientCredentials(server, { scope: `orders:read ${extra}` })
+      granted(t, answer, 'orders:read', ORDERS, extra)
+    }
+  },
+)
+
+t.test('where nothing remains it is invalid_scope (E61, RFC 6749 §4.4.3, §5.2)', async (t) => {
+  await notGranted(
+    t,
+    Object.fromEntries(
+      ['zz', 'stock:read', 'zz stock:read', 'orders', 'ORDERS:READ', 'orders:*', '*'].map((scope) => [
+        scope,
+        [{ scope }, 'invalid_scope'],
+      ]),
+    ),
+  )
+})
+
+t.test('a malformed scope is invalid_scope, whatever else is in it (RFC 6749 §3.3)', async (t) => {
+  const malformed = [
+    ' ',
+    ' orders:read',
+    'orders:read ',
+    'orders:read  orders:write',
+    'orders:read\torders:write',
+  ]
+  malformed.push(
+    'orders:read,orders:write\\',
+    'orders:read "',
+    'orders:réad',
+    'orders:read \u007f',
+    '\n',
+    '[]"',
+  )
+  await notGranted(
+    t,
+    Object.fromEntries(malformed.map((scope) => [encodeURIComponent(scope), [{ scope }, 'invalid_scope']])),
+  )
+})
+
+t.test('scopes of two APIs need a resource (H88, RFC 9068 §3)', async (t) => {
+  const both = 'orders:read stock:read'
+  await notGranted(
+    t,
+    { both: [{ scope: both }, 'invalid_scope'], 'all it has': [{}, 'invalid_scope'] },
+    'broker',
+  )
+  const from = (resource: string, scope = both) => clientCredentials(server, { scope, resource }, 'broker')
+  granted(t, await from(ORDERS), 'orders:read', ORDERS)
+  granted(t, await from(STOCK), 'stock:read', STOCK)
+  granted(t, await from(ISSUER, `${both} internal`), 'internal', ISSUER, 'what no API owns')
+  granted(
+    t,
+    await from(STOCK, 'openid stock:read'),
+    'openid stock:read',
+    STOCK,
+    'a protocol scope belongs to all',
+  )
+  const all = await clientCredentials(server, { resource: STOCK }, 'broker')
+  granted(t, all, 'stock:read openid', STOCK, 'all it has there')
+})
+
+t.test('a resource that names no API of this client is invalid_target (G85, RFC 8707 §2)', async (t) => {
+  const wrong = [
+    'https://unknown.test',
+    STOCK,
+    'urn:example:mail',
+    `${ORDERS}/`,
+    `${ORDERS}?x=1`,
+    ORDERS.toUpperCase(),
+    ORDERS.replace('https:', 'http:'),
+    ` ${ORDERS}`,
+    `${ORDERS} `,
+    `${ORDERS}#`,
+    `${ORDERS}#a`,
+    'orders.test',
+    '/orders',
+    '//orders.test',
+    'orders',
+    '#',
+    'https://',
+    'https:',
+    '%',
+    'javascript:alert(1)',
+  ]
+  await notGranted(
+    t,
+    Object.fromEntries(wrong.map((resource) => [resource, [{ resource }, 'invalid_target']])),
+  )
+  await notGranted(t, {
+    'two that are known': [{ resource: [ORDERS, ISSUER] }, 'invalid_target'],
+    'one that is not': [{ resource: [ORDERS, 'https://unknown.test'] }, 'invalid_target'],
+    'scopes of another': [{ resource: ORDERS, scope: 'stock:read' }, 'invalid_scope'],
+  })
+  granted(t, await clientCredentials(server, { resource: ['', ORDERS] }), 'orders:read orders:write', ORDERS)
+})
+
+t.test('a person gets what was asked, the client may and a role grants (CONTRACT §5)', async (t) => {
+  const sign = (username: string, form: Form = {}) => login(server, { username, ...form }, 'shop')
+  granted(t, await sign('alice'), 'orders:read openid profile', ORDERS, 'a clerk')
+  granted(t, await sign('alice', { scope: 'orders:read stock:read' }), 'orders:read', ORDERS)
+  granted(t, await sign('alice', { scope: 'openid' }), 'openid', ISSUER, 'no role is needed for this')
+  granted(t, await sign('bob', { resource: STOCK }), 'stock:read openid profile', STOCK, 'also a keeper')
+  granted(t, await sign('bob', { scope: 'stock:read' }), 'stock:read', STOCK)
+  granted(t, await sign('nobody'), 'openid profile', ISSUER, 'no roles at all')
+  for (const [username, scope] of [
+    ['alice', 'stock:read'],
+    ['alice', 'orders:write'],
+    ['nobody', 'orders:read'],
+    ['bob', 'orders:read stock:read'],
+  ] as const) {
+    refused(t, await sign(username, { scope }), { error: 'invalid_scope' }, `${username}: ${scope}`)
+  }
+})
+
+t.test('the roles claim is what the person has, whatever was asked (RFC 9068 §2.2.3.1)', async (t) => {
+  const rolesOf = async (username: string) =>
+    claimsOf((await login(server, { username, scope: 'openid' }, 'shop')).json().access_token).roles
+  t.same(await rolesOf('alice'), ['clerk'])
+  t.same(await rolesOf('bob'), ['clerk', 'keeper'])
+  t.same(await rolesOf('nobody'), [])
+})
+
+t.test('an API that is gone is nobody’s audience any more (§3.5 #45)', async (t) => {
+  await store.apis.insert(api({ identifier: 'https://gone.test', scopes: ['gone:read'] }))
+  await server.follow()
+  const ask = (form: Form) => clientCredentials(server, form, 'broker')
+  granted(t, await ask({ scope: 'gone:read' }), 'gone:read', 'https://gone.test')
+  await store.apis.delete('https://gone.test')
+  await server.follow()
+  refused(t, await ask({ resource: 'https://gone.test' }), { error: 'invalid_target' })
+  granted(t, await ask({ scope: 'gone:read' }), 'gone:read', ISSUER, 'a scope of no API')
+})
+
+t.test('a scope that moves to another API takes its audience along (H88)', async (t) => {
+  await store.apis.replace(api({ scopes: ['orders:read'] }))
+  await store.apis.replace(api({ identifier: STOCK, scopes: ['stock:read', 'orders:write'] }))
+  await server.follow()
+  granted(t, await clientCredentials(server, { scope: 'orders:write' }), 'orders:write', STOCK)
+  refused(t, await clientCredentials(server), { error: 'invalid_scope' }, 'now of two APIs')
+})

@@ -1,0 +1,235 @@
+import { existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t, { type Test } from 'tap'
+import { openBase } from '../../src/deps.ts'
+import type { Db } from '../../src/store/db.ts'
+import { openDb } from '../../src/store/index.ts'
+import {
+  ensureSchema,
+  type Migration,
+  migrate,
+  migrationStatus,
+  readMigrations,
+} from '../../src/store/migrate.ts'
+import { testClock } from '../support/clock.ts'
+import { testLogger } from '../support/log.ts'
+import { script, source } from '../support/script.ts'
+import { testConfig } from '../support/server.ts'
+
+const clock = testClock(1_000)
+
+const step = (name: string, ...statements: string[]): Migration => ({
+  name,
+  checksum: `checksum of ${statements.join(';')}`,
+  statements,
+})
+
+const FIRST = step('0001_first', 'CREATE TABLE a (id TEXT PRIMARY KEY)', `INSERT INTO a VALUES ('one')`)
+const SECOND = step('0002_second', 'CREATE TABLE b (id TEXT)', `INSERT INTO b SELECT id FROM a`)
+const BOTH = [FIRST, SECOND]
+
+function open(t: Test, file = join(t.testdir(), 'keyturn.db')): { db: Db; file: string } {
+  const db = openDb(`sqlite:${file}`)
+  t.teardown(() => db.close())
+  return { db, file }
+}
+
+async function tables(db: Db): Promise<string[]> {
+  const rows = await db.query<{ name: string }>(
+    `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name`,
+  )
+  return rows.map((row) => row.name)
+}
+
+t.test('what is missing is applied, in order, once', async (t) => {
+  const { db } = open(t as Test)
+  t.same(await migrate(db, clock, [FIRST]), ['0001_first'])
+  t.same(await migrate(db, clock, BOTH), ['0002_second'])
+  t.same(await migrate(db, clock, BOTH), [])
+  t.same(await db.query('SELECT id FROM b'), [{ id: 'one' }])
+})
+
+t.test('the status says what was applied when, and what is missing', async (t) => {
+  const { db } = open(t as Test)
+  const missing = { name: '0002_second', applied_at: null }
+  t.same(
+    await migrationStatus(db, BOTH),
+    [{ name: '0001_first', applied_at: null }, missing],
+    'of a new database',
+  )
+  await migrate(db, clock, [FIRST])
+  t.same(await migrationStatus(db, BOTH), [{ name: '0001_first', applied_at: 1_000 }, missing])
+})
+
+t.test('a migration that was changed after it had been applied is refused (§4 row 11)', async (t) => {
+  const { db } = open(t as Test)
+  await migrate(db, clock, [FIRST])
+  const changed = [{ ...FIRST, checksum: 'other' }, SECOND]
+  const refusal = {
+    name: 'StoreUnusable',
+    message: 'migration 0001_first was changed after it had been applied',
+  }
+  await t.rejects(migrate(db, clock, changed), refusal)
+  await t.rejects(migrationStatus(db, changed), refusal)
+  t.same(await tables(db), ['a', 'schema_migrations'], 'and nothing after it is applied')
+})
+
+t.test('a database that is newer than the program is refused (§4 row 11)', async (t) => {
+  const { db } = open(t as Test)
+  await migrate(db, clock, BOTH)
+  const refusal = {
+    name: 'StoreUnusable',
+    message: /newer than this program \(it has 0002_second\): upgrade/,
+  }
+  await t.rejects(migrate(db, clock, [FIRST]), refusal)
+  await t.rejects(migrationStatus(db, [FIRST]), refusal)
+})
+
+t.test(
+  'a step that fails in the middle leaves nothing of itself, and is applied when it can be (§4 row 11)',
+  async (t) => {
+    const { db } = open(t as Test)
+    const failing = step(
+      '0002_second',
+      'CREATE TABLE b (id TEXT)',
+      'INSERT INTO b VALUES (1)',
+      'no SQL at all',
+    )
+    await t.rejects(migrate(db, clock, [FIRST, failing]))
+    t.same(
+      await tables(db),
+      ['a', 'schema_migrations'],
+      'the step before it stays, of itself there is nothing',
+    )
+    t.same(await migrationStatus(db, BOTH), [
+      { name: '0001_first', applied_at: 1_000 },
+      { name: '0002_second', applied_at: null },
+    ])
+    t.same(await migrate(db, clock, BOTH), ['0002_second'])
+  },
+)
+
+t.test(
+  'a process killed at any moment leaves each step whole or not begun (§4 row 1, §4 row 11)',
+  async (t) => {
+    const code = `
+    const { openDb } = await import(${JSON.stringify(source('store/index.ts'))})
+    const { migrate } = await import(${JSON.stringify(source('store/migrate.ts'))})
+    const [file, left, steps] = process.argv.slice(1)
+    const db = openDb('sqlite:' + file)
+    let batches = Number(left)
+    const dying = { ...db, batch(steps) { if (batches-- === 0) process.kill(process.pid, 'SIGKILL'); return db.batch(steps) } }
+    await migrate(dying, { now: () => 1 }, JSON.parse(steps))`
+    for (const [batches, applied] of [
+      [0, 0],
+      [1, 0],
+      [2, 1],
+    ] as const) {
+      const file = join(t.testdir(), 'keyturn.db')
+      const { signal } = await script(code, [file, String(batches), JSON.stringify(BOTH)])
+      t.equal(signal, 'SIGKILL')
+      const { db } = open(t as Test, file)
+      const done = (await migrationStatus(db, BOTH)).filter((one) => one.applied_at !== null)
+      t.equal(done.length, applied, `killed before batch ${batches}`)
+      t.equal((await tables(db)).includes('a'), applied > 0)
+      t.same(
+        await migrate(db, clock, BOTH),
+        BOTH.slice(applied).map((one) => one.name),
+      )
+      await db.close()
+    }
+  },
+)
+
+t.test('two runners on one database apply each step once between them (§4 row 9, §4 row 11)', async (t) => {
+  const { db, file } = open(t as Test)
+  const { db: other } = open(t as Test, file)
+  const many = Array.from({ length: 10 }, (_, i) => step(`${1000 + i}_x`, `CREATE TABLE t${i} (id TEXT)`))
+  const runs = await Promise.all([db, other, db, other].map((one) => migrate(one, clock, many)))
+  t.same(
+    runs.flat().sort(),
+    many.map((one) => one.name),
+  )
+  t.equal((await tables(db)).length, 11)
+})
+
+t.test(
+  'steps are the numbered files of the folder, in order; a statement ends with ; at a line’s end',
+  async (t) => {
+    const folder = t.testdir({
+      '0002_b.sql': 'CREATE TABLE b (id TEXT);\n',
+      '0001_a.sql':
+        "-- A comment; with a semicolon;\nCREATE TABLE a (\n  id TEXT\n);\n\nINSERT INTO a VALUES (';');\n",
+      '0002_b.postgres.sql': 'nothing for this engine;\n',
+      'README.md': 'x',
+      '3_c.sql': 'x',
+    })
+    const steps = readMigrations(pathToFileURL(`${folder}/`))
+    t.same(
+      steps.map((one) => [one.name, one.statements]),
+      [
+        ['0001_a', ['CREATE TABLE a (\n  id TEXT\n)', "INSERT INTO a VALUES (';')"]],
+        ['0002_b', ['CREATE TABLE b (id TEXT)']],
+      ],
+    )
+    const { db } = open(t as Test, join(folder, 'keyturn.db'))
+    t.same(await migrate(db, clock, steps), ['0001_a', '0002_b'])
+  },
+)
+
+t.test('a changed letter is another checksum, a changed line end is not', async (t) => {
+  const folder = t.testdir({ '0001_a.sql': 'CREATE TABLE a (id TEXT);\n' })
+  const checksum = () => readMigrations(pathToFileURL(`${folder}/`))[0]?.checksum
+  const before = checksum()
+  writeFileSync(join(folder, '0001_a.sql'), 'CREATE TABLE a (id TEXT);\r\n')
+  t.equal(checksum(), before, 'a checkout on another system is no change')
+  writeFileSync(join(folder, '0001_a.sql'), 'CREATE TABLE a (ie TEXT);\n')
+  t.not(checksum(), before)
+})
+
+t.test('the migrations of this program are portable SQL (DESIGN, laws)', async (t) => {
+  for (const { name, statements } of readMigrations()) {
+    const sql = statements.join(';\n')
+    for (const word of [
+      /AUTOINCREMENT/i,
+      /\bSERIAL\b/i,
+      /now\s*\(/i,
+      /CURRENT_/i,
+      /PRAGMA/i,
+      /\bINTEGER\b/i,
+      /WITHOUT ROWID/i,
+    ]) {
+      t.notMatch(sql, word, `${name} has no ${word.source}`)
+    }
+  }
+})
+
+t.test(
+  '`apply` brings the schema up to date; `new-only` does so where there is none, and else refuses',
+  async (t) => {
+    const { db } = open(t as Test)
+    t.same(await ensureSchema(db, clock, 'new-only', [FIRST]), ['0001_first'], 'of a new database')
+    t.same(await ensureSchema(db, clock, 'new-only', [FIRST]), [])
+    await t.rejects(ensureSchema(db, clock, 'new-only', BOTH), {
+      name: 'StoreUnusable',
+      message: 'the database needs 1 migration(s): run keyturn migrate',
+    })
+    t.same(await tables(db), ['a', 'schema_migrations'])
+    t.same(await ensureSchema(db, clock, 'apply', BOTH), ['0002_second'])
+    await t.rejects(ensureSchema(db, clock, 'new-only', [FIRST]), /newer than this program/)
+  },
+)
+
+t.test('a command makes a new database whole, and closes one that it refuses', async (t) => {
+  const file = join(t.testdir(), 'keyturn.db')
+  const base = () =>
+    openBase(testConfig({ DATABASE_URL: `sqlite:${file}` }), { logger: testLogger() }, 'new-only')
+  const { store } = await base()
+  t.notOk((await migrationStatus(store.db)).some((one) => one.applied_at === null))
+  const newer = `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ('9999_future', 'x', 1)`
+  await store.db.batch([{ sql: newer }])
+  await store.db.close()
+  await t.rejects(base(), { name: 'StoreUnusable', message: /newer than this program/ })
+  t.notOk(existsSync(`${file}-wal`), 'the last connection has taken its log with it')
+})

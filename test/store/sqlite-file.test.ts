@@ -1,0 +1,148 @@
+/** The embedded database as a file: who may read it, how it comes into being, and what is refused. */
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import t, { type Test } from 'tap'
+import { openBase } from '../../src/deps.ts'
+import { StoreUnusable } from '../../src/store/db.ts'
+import { createStore, openDb } from '../../src/store/index.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { testClock } from '../support/clock.ts'
+import { testLogger } from '../support/log.ts'
+import { script, source } from '../support/script.ts'
+import { testConfig } from '../support/server.ts'
+
+const fileIn = (t: Test) => join(t.testdir(), 'data', 'keyturn.db')
+
+/** What `serve` does with a database. */
+const open = (file: string) =>
+  openBase(testConfig({ DATABASE_URL: `sqlite:${file}` }), { logger: testLogger() }, 'apply')
+
+async function make(file: string): Promise<void> {
+  const base = await open(file)
+  await base.store.singleUse.firstUse('jti', 1)
+  await base.store.db.close()
+}
+
+t.test(
+  'a missing folder is made, 0700, and in it a database that only its owner can read, 0600',
+  async (t) => {
+    const before = process.umask(0)
+    t.teardown(() => process.umask(before))
+    const file = join(t.testdir(), 'a', 'b', 'keyturn.db')
+    const { store } = await open(file)
+    t.teardown(() => store.db.close())
+    await store.singleUse.firstUse('jti', 1)
+    for (const name of [file, `${file}-wal`, `${file}-shm`]) t.equal(statSync(name).mode & 0o777, 0o600, name)
+    t.equal(statSync(dirname(file)).mode & 0o777, 0o700)
+    t.same(
+      readdirSync(dirname(file)).sort(),
+      ['keyturn.db', 'keyturn.db-shm', 'keyturn.db-wal'],
+      'no draft remains',
+    )
+  },
+)
+
+t.test('an empty file was a database once, and is refused, not filled (§4 row 4)', async (t) => {
+  const file = fileIn(t)
+  mkdirSync(dirname(file))
+  writeFileSync(file, '')
+  await t.rejects(open(file), {
+    name: 'StoreUnusable',
+    message: /keyturn\.db is empty or cut off: restore a backup/,
+  })
+  t.equal(statSync(file).size, 0)
+})
+
+t.test('a file that is no database is refused, and left as it is (§4 row 4)', async (t) => {
+  const file = fileIn(t)
+  mkdirSync(dirname(file))
+  for (const content of ['x', 'not a database\n'.repeat(1000), Buffer.alloc(8192)]) {
+    writeFileSync(file, content)
+    await t.rejects(open(file), { name: 'StoreUnusable', message: /keyturn\.db (cannot be opened|is empty)/ })
+    t.ok(readFileSync(file).equals(Buffer.from(content)))
+  }
+})
+
+t.test('a database that was cut off, anywhere, is refused and not begun anew (§4 row 4)', async (t) => {
+  const file = fileIn(t)
+  await make(file)
+  const { size } = statSync(file)
+  for (const length of [1, 15, 16, 99, 100, 511, 512, 4095, 4096, size / 2, size - 4096, size - 4097]) {
+    const cut = `${file}.${length}`
+    copyFileSync(file, cut)
+    truncateSync(cut, length)
+    await t.rejects(open(cut), { name: 'StoreUnusable' }, `${length} of ${size} bytes`)
+    t.equal(statSync(cut).size, length)
+  }
+})
+
+t.test(
+  'a folder, a dangling link, or a file where the folder should be is refused in a sentence',
+  async (t) => {
+    const folder = t.testdir({ folder: {}, file: 'x' })
+    symlinkSync(join(folder, 'nowhere'), join(folder, 'dangling'))
+    for (const path of ['folder', 'dangling', 'file/keyturn.db']) {
+      await t.rejects(open(join(folder, path)), StoreUnusable, path)
+    }
+    t.notOk(existsSync(join(folder, 'nowhere')))
+  },
+)
+
+t.test('what an interrupted start left behind is harmless', async (t) => {
+  const file = fileIn(t)
+  mkdirSync(dirname(file))
+  const drafts = [`${file}.new-abcdef`, `${file}.${process.pid}.new`]
+  for (const draft of drafts) {
+    mkdirSync(draft)
+    writeFileSync(join(draft, 'draft'), 'half a database')
+  }
+  await make(file)
+  await make(file)
+  t.equal(readFileSync(join(drafts[0] as string, 'draft'), 'utf8'), 'half a database')
+})
+
+t.test('processes that start at the same moment share one database (§4 row 9, §4 row 11)', async (t) => {
+  const file = fileIn(t)
+  const code = `
+    const { createStore, openDb } = await import(${JSON.stringify(source('store/index.ts'))})
+    const { migrate } = await import(${JSON.stringify(source('store/migrate.ts'))})
+    const [file, name, at] = process.argv.slice(1)
+    while (Date.now() < Number(at));
+    for (let round = 0; round < 5; round += 1) {
+      const store = createStore(openDb('sqlite:' + file))
+      await migrate(store.db, { now: () => 1 })
+      if (!(await store.singleUse.firstUse(name + round, 1))) throw new Error('not the first')
+      await store.db.close()
+    }`
+  const at = String(Date.now() + 700)
+  const all = await Promise.all(Array.from({ length: 5 }, (_, i) => script(code, [file, `p${i}`, at])))
+  for (const { code: exit, stderr } of all) t.equal(exit, 0, stderr)
+
+  const store = createStore(openDb(`sqlite:${file}`))
+  t.teardown(() => store.db.close())
+  t.same(
+    await store.db.query('SELECT count(*) AS n FROM single_use'),
+    [{ n: 25 }],
+    'nothing of anybody was lost',
+  )
+  t.same(
+    readdirSync(dirname(file)).filter((name) => name.includes('new')),
+    [],
+  )
+})
+
+t.test('a store in memory is a store', async (t) => {
+  const db = openDb('sqlite::memory:')
+  t.teardown(() => db.close())
+  t.same(await migrate(db, testClock()), ['0001_init'])
+})

@@ -1,0 +1,111 @@
+/** A database that is locked or full (SECURITY §4 rows 3 and 5). */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import { StoreUnavailable } from '../../src/store/db.ts'
+import { createStore, openDb } from '../../src/store/index.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { testClock } from '../support/clock.ts'
+
+async function open(t: Test) {
+  const file = join(t.testdir(), 'keyturn.db')
+  const store = createStore(openDb(`sqlite:${file}`))
+  t.teardown(() => store.db.close())
+  await migrate(store.db, testClock())
+  /** Another program's connection. */
+  const other = new Database(file)
+  t.teardown(() => other.close())
+  return { store, other, file }
+}
+
+const outcome = (work: Promise<unknown>) =>
+  work.then(
+    (value) => value,
+    (error) => error,
+  )
+
+t.test('a batch waits for a lock that is soon given up (§4 row 5)', async (t) => {
+  const { store, other } = await open(t as Test)
+  other.exec('BEGIN IMMEDIATE')
+  const waiting = Array.from({ length: 50 }, (_, i) => store.singleUse.firstUse(`jti${i}`, 1))
+  await sleep(150)
+  other.exec('COMMIT')
+  t.same(new Set(await Promise.all(waiting)), new Set([true]))
+})
+
+t.test(
+  'a lock that stays makes the store unavailable, with nothing changed and nothing blocked (§4 row 5)',
+  async (t) => {
+    const { store, other } = await open(t as Test)
+    await store.singleUse.firstUse('before', 1)
+    other.exec('BEGIN EXCLUSIVE')
+
+    let turns = 0
+    const timer = setInterval(() => {
+      turns += 1
+    }, 5)
+    const waiting = Array.from({ length: 50 }, (_, i) => outcome(store.singleUse.firstUse(`jti${i}`, 1)))
+    t.equal(await store.revokedTokens.has('x'), false, 'who only reads is answered meanwhile')
+    const outcomes = await Promise.all(waiting)
+    clearInterval(timer)
+    for (const error of outcomes) {
+      t.type(error, StoreUnavailable)
+      t.equal((error as StoreUnavailable).retryAfter, 1)
+    }
+    t.ok(turns >= 20, `the event loop went round ${turns} times`)
+
+    other.exec('ROLLBACK')
+    t.same(await store.db.query('SELECT id FROM single_use'), [{ id: 'before' }])
+    t.equal(await store.singleUse.firstUse('jti0', 1), true, 'and afterwards all is well')
+  },
+)
+
+t.test('close does not wait for a lock: what could not be written is refused', async (t) => {
+  const { store, other } = await open(t as Test)
+  other.exec('BEGIN IMMEDIATE')
+  const waiting = outcome(store.singleUse.firstUse('jti', 1))
+  await store.db.close()
+  t.type(await waiting, StoreUnavailable)
+  other.exec('ROLLBACK')
+  t.same(other.prepare('SELECT id FROM single_use').all(), [])
+})
+
+t.test('a database that another program holds is "not now" when it is opened, not "damaged"', async (t) => {
+  const { store, other, file } = await open(t as Test)
+  await store.db.close()
+  other.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT')
+  t.throws(() => openDb(`sqlite:${file}`), { name: 'StoreUnavailable' })
+})
+
+t.test('a long reader holds up nobody (§4 row 5)', async (t) => {
+  const { store, other } = await open(t as Test)
+  await store.singleUse.firstUse('before', 1)
+  other.exec('BEGIN')
+  const count = other.prepare('SELECT count(*) FROM single_use').pluck()
+  t.equal(count.get(), 1)
+  for (let i = 0; i < 50; i += 1) t.equal(await store.singleUse.firstUse(`jti${i}`, 1), true)
+  t.equal(count.get(), 1, 'and sees what it began with')
+})
+
+t.test(
+  'a full disk makes the store unavailable, with nothing changed, and it heals (§4 row 3)',
+  async (t) => {
+    const { store } = await open(t as Test)
+    const [size] = await store.db.query<{ page_count: number }>('PRAGMA page_count')
+    // SQLITE_FULL from the engine itself, as it answers when there is no room for another page.
+    await store.db.query(`PRAGMA max_page_count = ${size?.page_count}`)
+    const large = 'x'.repeat(10_000)
+    const outcomes = await Promise.all([
+      outcome(store.singleUse.firstUse('small', 1)),
+      outcome(store.singleUse.firstUse(large, 1)),
+      outcome(store.singleUse.firstUse('also small', 1)),
+    ])
+    for (const error of outcomes) t.type(error, StoreUnavailable, 'the disk is full for all of one commit')
+    t.same(await store.db.query('SELECT id FROM single_use'), [])
+    t.equal(await store.singleUse.firstUse('small', 1), true, 'what needs no room still goes')
+
+    await store.db.query('PRAGMA max_page_count = 4294967294')
+    t.equal(await store.singleUse.firstUse(large, 1), true)
+  },
+)

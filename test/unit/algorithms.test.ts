@@ -1,0 +1,121 @@
+import { createHash } from 'node:crypto'
+import { CompactSign, calculateJwkThumbprint, compactVerify, exportPKCS8, importJWK } from 'jose'
+import t from 'tap'
+import {
+  type AlgorithmName,
+  algorithms,
+  bitsOf,
+  generateKey,
+  importPrivateKey,
+  isAlgorithm,
+} from '../../src/keys/algorithms.ts'
+import { createRing, jwks, revoke, rotate } from '../../src/keys/ring.ts'
+import { createSealer } from '../../src/keys/seal.ts'
+import { selfTest } from '../../src/keys/self-test.ts'
+import { systemRandom } from '../../src/system.ts'
+import { ringKey } from '../contracts/ring.ts'
+import { MASTER_KEY, newKey } from '../support/keys.ts'
+
+const names = Object.keys(algorithms) as AlgorithmName[]
+/** RFC 7518 §6.2.2, §6.3.2, §6.4; RFC 8037 §2. */
+const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
+
+t.test('the thumbprint function gives the value of the RFC’s own example (RFC 7638 §3.1)', async (t) => {
+  const example = {
+    kty: 'RSA',
+    n: '0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw',
+    e: 'AQAB',
+    alg: 'RS256',
+    kid: '2011-04-29',
+  }
+  t.equal(await calculateJwkThumbprint(example), 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs')
+})
+
+t.test('a kid is the RFC 7638 thumbprint of the public members, in their order', async (t) => {
+  for (const alg of names) {
+    const { kid, publicJwk } = await generateKey(alg)
+    const members = [...algorithms[alg].publicMembers].sort()
+    const canonical = `{${members.map((name) => `"${name}":"${publicJwk[name]}"`).join(',')}}`
+    t.equal(kid, createHash('sha256').update(canonical).digest('base64url'), alg)
+  }
+})
+
+for (const alg of names) {
+  t.test(
+    `${alg}: a key is generated, sealed, opened, signs, and verifies by its public half alone`,
+    async (t) => {
+      const pair = await generateKey(alg)
+      t.equal(pair.alg, alg)
+      t.same(
+        Object.keys(pair.publicJwk).sort(),
+        [...algorithms[alg].publicMembers].sort(),
+        'no member more (H91)',
+      )
+
+      const sealer = createSealer(MASTER_KEY, systemRandom)
+      const key = await importPrivateKey(alg, sealer.open(pair.kid, sealer.seal(pair.kid, pair.privatePem)))
+      await t.rejects(exportPKCS8(key), 'in memory it signs, and cannot be copied out')
+
+      const jws = await new CompactSign(Buffer.from('x')).setProtectedHeader({ alg }).sign(key)
+      const verified = await compactVerify(jws, await importJWK({ ...pair.publicJwk }, alg), {
+        algorithms: [alg],
+      })
+      t.equal(verified.protectedHeader.alg, alg)
+
+      const stranger = await generateKey(alg)
+      await t.rejects(compactVerify(jws, await importJWK({ ...stranger.publicJwk }, alg)), {
+        code: 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+      })
+    },
+  )
+
+  t.test(`${alg}: the self-test refuses a private half of another pair (§4 row 8)`, async (t) => {
+    const [one, two] = await Promise.all([generateKey(alg), generateKey(alg)])
+    const row = ringKey({ kid: one.kid, alg, publicJwk: one.publicJwk })
+    await t.resolves(selfTest(row, await importPrivateKey(alg, one.privatePem)))
+    await t.rejects(selfTest(row, await importPrivateKey(alg, two.privatePem)), { name: 'KeyMismatch' })
+  })
+}
+
+t.test('RSA keys have the size that was asked for, 2048 bits without asking (H91)', async (t) => {
+  t.equal(bitsOf((await generateKey('RS256')).publicJwk), 2048)
+  t.equal(bitsOf((await generateKey('PS256', 3072)).publicJwk), 3072)
+  t.equal(bitsOf((await generateKey('ES256')).publicJwk), undefined)
+})
+
+t.test(
+  'only names of the table are algorithms: no symmetric one, no `none`, nothing inherited (B24)',
+  async (t) => {
+    for (const name of names) t.ok(isAlgorithm(name))
+    for (const name of ['none', 'HS256', 'rs256', 'toString', '__proto__', 'constructor', '']) {
+      t.notOk(isAlgorithm(name), name)
+    }
+  },
+)
+
+t.test(
+  'the JWKS has public members only, each key once, with its one algorithm and use (H91, H93)',
+  async (t) => {
+    const made = await Promise.all(names.map((name) => newKey(name)))
+    const [a, b, c, d] = made as [(typeof made)[0], (typeof made)[0], (typeof made)[0], (typeof made)[0]]
+    const first = createRing(a, b, 100)
+    const later = revoke(rotate(first, c, 200), c.kid, d, 300)
+    for (const ring of [first, rotate(first, c, 200), later]) {
+      const { keys } = jwks(ring)
+      for (const key of keys) {
+        const { publicMembers } = algorithms[key.alg as AlgorithmName]
+        t.same(Object.keys(key).sort(), [...publicMembers, 'kid', 'use', 'alg'].sort())
+        for (const member of PRIVATE_MEMBERS) t.notOk(member in key, member)
+        t.equal(key.use, 'sig')
+        t.equal(key.kid, await calculateJwkThumbprint(key))
+      }
+      t.equal(new Set(keys.map((key) => key.kid)).size, keys.length, 'distinct kids')
+      t.notMatch(JSON.stringify(keys), /sealed|"d"|PRIVATE/)
+    }
+    t.same(
+      jwks(later).keys.map((key) => key.kid),
+      [a.kid, b.kid, d.kid],
+      'a revoked key is not in it',
+    )
+  },
+)

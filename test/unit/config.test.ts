@@ -1,0 +1,284 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { fields } from '../../src/config/fields.ts'
+import { type Config, ConfigError, loadConfig, onPort } from '../../src/config/load.ts'
+
+const NOWHERE = '/nonexistent'
+const DAY = 86_400
+const KEY = Buffer.alloc(32, 7).toString('base64url')
+
+const load = (env: Record<string, string> = {}, cwd = NOWHERE): Config =>
+  loadConfig(Object.fromEntries(Object.entries(env).map(([name, value]) => [`KEYTURN_${name}`, value])), cwd)
+
+function problems(env: Record<string, string>, cwd = NOWHERE): readonly string[] {
+  try {
+    load(env, cwd)
+    return []
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+}
+
+t.test('without any setting, each has the default of the settings table (CONTRACT §2)', async (t) => {
+  t.same(load(), {
+    issuer: 'http://localhost:3000',
+    host: '127.0.0.1',
+    port: 3000,
+    databaseUrl: 'sqlite:data/keyturn.db',
+    keysDir: 'keys',
+    masterKey: undefined,
+    accessTokenTtl: 600,
+    refreshTokenTtl: 30 * DAY,
+    refreshIdleTtl: 7 * DAY,
+    refreshGrace: 10,
+    jwksMaxAge: 300,
+    verifierCache: DAY,
+    keyRotation: 30 * DAY,
+    defaultAudience: 'http://localhost:3000',
+    statusTtl: 10,
+    trustProxy: false,
+    shutdownDelay: 0,
+    logLevel: 'info',
+    logPretty: 'auto',
+  })
+})
+
+t.test('every row of the table is a member of the settings, and the reverse', async (t) => {
+  const camel = (name: string) => name.toLowerCase().replace(/_(.)/g, (_, letter) => letter.toUpperCase())
+  t.same(Object.keys(load()).sort(), Object.keys(fields).map(camel).sort())
+})
+
+/** Setting, as written, as meant. */
+const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
+  ['ISSUER', 'https://login.example.com', 'issuer', 'https://login.example.com'],
+  ['ISSUER', 'https://login.example.com/', 'issuer', 'https://login.example.com/'],
+  ['ISSUER', 'https://example.com:8443/realms/a', 'issuer', 'https://example.com:8443/realms/a'],
+  ['ISSUER', 'http://localhost', 'issuer', 'http://localhost'],
+  ['ISSUER', 'http://127.0.0.1:3000', 'issuer', 'http://127.0.0.1:3000'],
+  ['ISSUER', 'http://[::1]:3000', 'issuer', 'http://[::1]:3000'],
+  ['HOST', '::', 'host', '::'],
+  ['PORT', '0', 'port', 0],
+  ['PORT', '65535', 'port', 65_535],
+  ['DATABASE_URL', 'sqlite:/var/lib/keyturn.db', 'databaseUrl', 'sqlite:/var/lib/keyturn.db'],
+  ['KEYS_DIR', '/etc/keyturn', 'keysDir', '/etc/keyturn'],
+  ['MASTER_KEY', KEY, 'masterKey', Buffer.alloc(32, 7)],
+  ['ACCESS_TOKEN_TTL', '90s', 'accessTokenTtl', 90],
+  ['REFRESH_TOKEN_TTL', '12h', 'refreshTokenTtl', 12 * 3600],
+  ['REFRESH_IDLE_TTL', '30d', 'refreshIdleTtl', 30 * DAY],
+  ['REFRESH_GRACE', '0s', 'refreshGrace', 0],
+  ['JWKS_MAX_AGE', '0s', 'jwksMaxAge', 0],
+  ['VERIFIER_CACHE', '0s', 'verifierCache', 0],
+  ['VERIFIER_CACHE', '90d', 'verifierCache', 90 * DAY],
+  ['KEY_ROTATION', 'off', 'keyRotation', null],
+  ['KEY_ROTATION', '1m', 'keyRotation', 60],
+  ['DEFAULT_AUDIENCE', 'urn:all', 'defaultAudience', 'urn:all'],
+  ['STATUS_TTL', '1m', 'statusTtl', 60],
+  ['TRUST_PROXY', 'on', 'trustProxy', true],
+  ['TRUST_PROXY', '2', 'trustProxy', 2],
+  ['TRUST_PROXY', '10.0.0.0/8, ::1,loopback', 'trustProxy', '10.0.0.0/8, ::1,loopback'],
+  ['SHUTDOWN_DELAY', '5s', 'shutdownDelay', 5],
+  ['LOG_LEVEL', 'silent', 'logLevel', 'silent'],
+  ['LOG_PRETTY', 'off', 'logPretty', false],
+  ['LOG_PRETTY', 'on', 'logPretty', true],
+]
+
+t.test('each setting is read as it is meant', async (t) => {
+  for (const [name, written, member, meant] of GOOD) {
+    t.same(load({ [name]: written })[member], meant, `${name}=${written}`)
+  }
+  t.same(
+    Object.keys(fields).filter((name) => !GOOD.some((row) => row[0] === name)),
+    [],
+    'none was forgotten here',
+  )
+})
+
+const BAD_DURATIONS = [
+  '',
+  '10',
+  '5 m',
+  '-1s',
+  '1.5h',
+  '10m10s',
+  '5M',
+  '1w',
+  '1e3s',
+  'off ',
+  '９s',
+  '9999999999s',
+]
+const BAD: Readonly<Record<string, readonly string[]>> = {
+  ISSUER: [
+    'example.com',
+    'ftp://example.com',
+    'http://example.com',
+    'http://localhost.example.com',
+    'http://127.0.0.1.example.com',
+    'http://10.0.0.1',
+    'https://example.com?x=1',
+    'https://example.com?',
+    'https://example.com#x',
+    'https://example.com#',
+    'https://user@example.com',
+    'https://user:password@example.com',
+    'https://example.com/a b',
+    ' https://example.com',
+    'https:example.com',
+    'https:\\\\example.com',
+    'HTTPS://EXAMPLE.COM',
+    'https://example.com:443',
+    'https://example.com/a/../b',
+    'javascript:alert(1)',
+  ],
+  PORT: ['-1', '65536', '3000x', '0x50', '1e3', ' 80', '999999'],
+  DATABASE_URL: ['data/keyturn.db', 'mysql://x', 'sqlite:', 'file:x'],
+  MASTER_KEY: ['short', `${KEY}=`, `${KEY}A`, KEY.slice(1), `${KEY.slice(0, -1)}!`, `${KEY.slice(0, -1)}d`],
+  ACCESS_TOKEN_TTL: [...BAD_DURATIONS, '0s', '25h', 'off'],
+  REFRESH_TOKEN_TTL: [...BAD_DURATIONS, '0s', '3651d', 'off'],
+  REFRESH_IDLE_TTL: [...BAD_DURATIONS, '0s', '3651d', 'off'],
+  REFRESH_GRACE: [...BAD_DURATIONS, '301s', 'off'],
+  JWKS_MAX_AGE: [...BAD_DURATIONS, '25h', 'off'],
+  VERIFIER_CACHE: [...BAD_DURATIONS, '91d', 'off'],
+  KEY_ROTATION: [...BAD_DURATIONS, '59s', '3651d', 'OFF', 'never'],
+  DEFAULT_AUDIENCE: ['two words', 'tab\there'],
+  STATUS_TTL: [...BAD_DURATIONS, '0s', '61m'],
+  TRUST_PROXY: [
+    'yes',
+    'true',
+    '-1',
+    '::::',
+    '10.0.0.0/33',
+    '10.0.0.0/',
+    '1.2.3',
+    'on,off',
+    '10.0.0.1,,',
+    '::1/129',
+  ],
+  SHUTDOWN_DELAY: [...BAD_DURATIONS, '6m'],
+  LOG_LEVEL: ['INFO', 'verbose', '30'],
+  LOG_PRETTY: ['yes', 'true', 'ON'],
+}
+
+t.test('each malformed value is refused, by the name of its setting and without repeating it', async (t) => {
+  for (const [name, values] of Object.entries(BAD)) {
+    for (const value of values.filter((one) => one !== '')) {
+      const [problem = '', ...others] = problems({ [name]: value })
+      t.ok(problem.startsWith(`KEYTURN_${name} must `), `${name}=${value}: ${problem}`)
+      t.same(others, [])
+    }
+  }
+  const free = ['HOST', 'KEYS_DIR']
+  const untested = Object.keys(fields).filter((name) => !(name in BAD) && !free.includes(name))
+  t.same(untested, [], 'none was forgotten here')
+})
+
+t.test('no problem repeats a secret', async (t) => {
+  const secrets = ['postgres-password-123', 'mysql://me:hunter2@db/x', 'https://me:hunter2@example.com']
+  for (const secret of secrets) {
+    const text = problems({ MASTER_KEY: secret, DATABASE_URL: secret, ISSUER: secret }).join('\n')
+    t.notMatch(text, /hunter2|password-123/)
+  }
+})
+
+t.test('an empty value is the same as none', async (t) => {
+  const empty = Object.fromEntries(Object.keys(fields).map((name) => [name, '']))
+  t.same(load(empty), load())
+})
+
+t.test('all problems are reported at once', async (t) => {
+  const found = problems({
+    PORT: 'x',
+    LOG_LEVEL: 'x',
+    PROT: '1',
+    MASTER_KEY_FILE: '/nonexistent',
+    ISSUER: 'x',
+  })
+  t.equal(found.length, 5)
+  for (const name of ['PORT', 'LOG_LEVEL', 'PROT', 'MASTER_KEY_FILE', 'ISSUER']) {
+    t.ok(
+      found.some((problem) => problem.startsWith(`KEYTURN_${name} `)),
+      name,
+    )
+  }
+})
+
+t.test('an unknown KEYTURN_ name is refused with the nearest known one', async (t) => {
+  for (const [typo, meant] of [
+    ['PROT', 'PORT'],
+    ['ISUER', 'ISSUER'],
+    ['ACCES_TOKEN_TTL', 'ACCESS_TOKEN_TTL'],
+    ['MASTERKEY', 'MASTER_KEY'],
+    ['MASTER_KEY_FIEL', 'MASTER_KEY_FILE'],
+    ['DATABASE', 'DATABASE_URL'],
+    ['port', 'PORT'],
+  ]) {
+    t.same(problems({ [typo as string]: 'x' }), [
+      `KEYTURN_${typo} is not a setting; did you mean KEYTURN_${meant}?`,
+    ])
+  }
+  t.match(problems({ PORT_FILE: '/x' })[0], /KEYTURN_PORT_FILE is not a setting/, 'only secrets have files')
+  t.ok(loadConfig({ PORT: '1', KEYTURNX: '1', XKEYTURN_PORT: '1' }, NOWHERE), 'other names are none of ours')
+})
+
+t.test('a secret may be in a file; of both ways only one may be used', async (t) => {
+  const folder = t.testdir({ key: `${KEY}\n`, url: 'sqlite:x.db', empty: '\n', folder: {} })
+  const file = (name: string) => join(folder, name)
+  t.same(load({ MASTER_KEY_FILE: file('key') }).masterKey, Buffer.alloc(32, 7))
+  t.equal(load({ DATABASE_URL_FILE: file('url') }).databaseUrl, 'sqlite:x.db')
+  t.same(load({ MASTER_KEY_FILE: file('key'), MASTER_KEY: '' }).masterKey, Buffer.alloc(32, 7))
+
+  t.same(problems({ MASTER_KEY_FILE: file('key'), MASTER_KEY: KEY }), [
+    'KEYTURN_MASTER_KEY and KEYTURN_MASTER_KEY_FILE are both set: keep one',
+  ])
+  t.same(problems({ MASTER_KEY_FILE: file('none') }), ['KEYTURN_MASTER_KEY_FILE cannot be read (ENOENT)'])
+  t.same(problems({ MASTER_KEY_FILE: file('folder') }), ['KEYTURN_MASTER_KEY_FILE cannot be read (EISDIR)'])
+  t.same(
+    problems({ MASTER_KEY_FILE: file('empty') }),
+    ['KEYTURN_MASTER_KEY_FILE is empty'],
+    'not "unset", or a new key would be made',
+  )
+  t.match(problems({ MASTER_KEY_FILE: file('url') })[0], /^KEYTURN_MASTER_KEY must be 32 bytes/)
+})
+
+t.test('a .env file in the folder is read, and the environment overrides it', async (t) => {
+  const folder = t.testdir({ '.env': '# a comment\nKEYTURN_PORT=4000\nKEYTURN_HOST="::"\nOTHER=x\n' })
+  t.match(load({}, folder), { port: 4000, host: '::', issuer: 'http://localhost:4000' })
+  t.match(load({ PORT: '5000' }, folder), { port: 5000, host: '::' })
+  t.equal(load({ PORT: '' }, folder).port, 3000, 'an empty value overrides as well')
+})
+
+t.test('problems of a .env file are problems of the settings', async (t) => {
+  t.match(problems({}, t.testdir({ '.env': 'KEYTURN_PROT=1\n' }))[0], /did you mean KEYTURN_PORT/)
+  const folder = t.testdir()
+  mkdirSync(join(folder, '.env'))
+  t.same(problems({}, folder), [`${join(folder, '.env')} cannot be read (EISDIR)`])
+})
+
+t.test('the settings are frozen', async (t) => {
+  t.ok(Object.isFrozen(load()))
+  t.ok(Object.isFrozen(onPort(load({ PORT: '0' }), 1)))
+})
+
+t.test('the issuer and the default audience follow from the port, unless they are given', async (t) => {
+  t.match(load({ PORT: '8080' }), {
+    issuer: 'http://localhost:8080',
+    defaultAudience: 'http://localhost:8080',
+  })
+  t.match(load({ ISSUER: 'https://a.test' }), { issuer: 'https://a.test', defaultAudience: 'https://a.test' })
+})
+
+t.test('with port 0, what was derived from the port follows the one that was found', async (t) => {
+  t.match(onPort(load({ PORT: '0' }), 4321), {
+    port: 4321,
+    issuer: 'http://localhost:4321',
+    defaultAudience: 'http://localhost:4321',
+  })
+  t.match(onPort(load({ PORT: '0', ISSUER: 'https://a.test', DEFAULT_AUDIENCE: 'b' }), 4321), {
+    port: 4321,
+    issuer: 'https://a.test',
+    defaultAudience: 'b',
+  })
+  t.match(onPort(load({ PORT: '0', ISSUER: 'https://a.test' }), 4321).defaultAudience, 'https://a.test')
+})

@@ -1,0 +1,275 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { CompactSign, compactVerify, createLocalJWKSet } from 'jose'
+import t, { type Test } from 'tap'
+import { type LiveRing, openLiveRing } from '../../src/keys/live-ring.ts'
+import { activeKey, nextKey, SKEW } from '../../src/keys/ring.ts'
+import { ensureRing, maintainRing, type RotateDeps, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
+import { createSealer } from '../../src/keys/seal.ts'
+import type { Ring, RingStore } from '../../src/store/contracts/ring.ts'
+import type { Store } from '../../src/store/index.ts'
+import { systemRandom } from '../../src/system.ts'
+import { testClock } from '../support/clock.ts'
+import { DAY, HOUR, MASTER_KEY, newKey, openStore, QUICK, ringDeps } from '../support/keys.ts'
+
+const force = { actor: 'me', force: true }
+
+/** The store's ring, with every call counted. */
+function counted(store: Store) {
+  const calls: Record<string, number> = {}
+  const ring = Object.fromEntries(
+    Object.entries(store.ring).map(([name, verb]) => [
+      name,
+      (...args: unknown[]) => {
+        calls[name] = (calls[name] ?? 0) + 1
+        return (verb as (...args: unknown[]) => unknown)(...args)
+      },
+    ]),
+  ) as unknown as RingStore
+  return { calls, store: { ...store, ring } }
+}
+
+/** A node that serves, and beside it an administrator on a connection of his own. */
+async function serving(t: Test) {
+  const file = join(t.testdir(), 'keyturn.db')
+  const clock = testClock(1_000_000)
+  const [mine, theirs] = [await openStore(file), await openStore(file)]
+  t.teardown(() => Promise.all([mine.db.close(), theirs.db.close()]))
+  const administrator = ringDeps(theirs, clock)
+  const first = await ensureRing(administrator, QUICK)
+  const { calls, store } = counted(mine)
+  const node = await openLiveRing({ ...ringDeps(store, clock), store }, first)
+  const tokensUntil = async (kid: string) =>
+    (await theirs.ring.read())?.keys.find((key) => key.kid === kid)?.tokensUntil ?? 0
+  return { node, clock, administrator, first, calls, store, tokensUntil }
+}
+
+const kids = (node: LiveRing) =>
+  (JSON.parse(node.jwks().body) as { keys: { kid: string }[] }).keys.map((key) => key.kid)
+
+t.test('the JWKS is the ring’s, as bytes, with a tag that is theirs', async (t) => {
+  const { node, first } = await serving(t as Test)
+  const { body, etag, cacheControl } = node.jwks()
+  t.same(new Set(kids(node)), new Set(first.keys.map((key) => key.kid)))
+  t.equal(etag, `"${createHash('sha256').update(body).digest('base64url')}"`)
+  t.equal(cacheControl, 'public, max-age=300')
+})
+
+t.test('every node serves the same bytes of the same ring', async (t) => {
+  const { node, administrator, store, clock } = await serving(t as Test)
+  await rotateRing(administrator, force)
+  await node.sync()
+  const other = await openLiveRing({ ...ringDeps(store, clock), store }, (await store.ring.read()) as Ring)
+  t.same(other.jwks(), node.jwks())
+})
+
+t.test('what it signs verifies with what it serves', async (t) => {
+  const { node, clock } = await serving(t as Test)
+  const { kid, alg, key } = await node.signingKey(clock.now() + 600)
+  const jws = await new CompactSign(Buffer.from('x')).setProtectedHeader({ alg, kid }).sign(key)
+  await t.resolves(compactVerify(jws, createLocalJWKSet(JSON.parse(node.jwks().body))))
+})
+
+t.test('another process’s rotation is followed: new JWKS, new tag, new key (CONTRACT §3)', async (t) => {
+  const { node, clock, administrator, first } = await serving(t as Test)
+  const before = node.jwks()
+  const rotated = await rotateRing(administrator, force)
+  t.equal(node.jwks().body, before.body, 'not before it looks')
+  await node.sync()
+  t.not(node.jwks().etag, before.etag)
+  t.same(new Set(kids(node)), new Set(rotated.keys.map((key) => key.kid)))
+  t.equal((await node.signingKey(clock.now() + 600)).kid, nextKey(first).kid)
+})
+
+t.test('looking costs one small question while nothing has changed', async (t) => {
+  const { node, calls } = await serving(t as Test)
+  for (let i = 0; i < 10; i += 1) await node.sync()
+  await Promise.all(Array.from({ length: 10 }, () => node.sync()))
+  t.notOk(calls.read, 'the ring itself is not read')
+})
+
+t.test('the store knows how long the key is needed before anything is signed with it', async (t) => {
+  const { node, clock, first, tokensUntil } = await serving(t as Test)
+  for (const lifetime of [600, 60, DAY, 30 * DAY]) {
+    const { kid } = await node.signingKey(clock.now() + lifetime)
+    t.equal(kid, activeKey(first).kid)
+    t.ok((await tokensUntil(kid)) >= clock.now() + lifetime, `${lifetime} s`)
+  }
+})
+
+t.test('that is one write a minute, not one a token', async (t) => {
+  const { node, clock, calls } = await serving(t as Test)
+  await Promise.all(Array.from({ length: 50 }, () => node.signingKey(clock.now() + 600)))
+  t.equal(calls.extendTokensUntil, 1, 'fifty at once share it')
+  for (let i = 0; i < 60; i += 1) {
+    clock.tick(1)
+    await node.signingKey(clock.now() + 600)
+  }
+  t.equal(calls.extendTokensUntil, 1)
+  clock.tick(1)
+  await node.signingKey(clock.now() + 600)
+  t.equal(calls.extendTokensUntil, 2)
+})
+
+t.test('of tokens asked for at once, the longest-lived is covered as well', async (t) => {
+  const { node, clock, first, tokensUntil } = await serving(t as Test)
+  await Promise.all([600, DAY, 60, 2 * DAY].map((lifetime) => node.signingKey(clock.now() + lifetime)))
+  t.ok((await tokensUntil(activeKey(first).kid)) >= clock.now() + 2 * DAY)
+})
+
+t.test('nothing is signed if the store cannot be told', async (t) => {
+  const { node, clock, store, first } = await serving(t as Test)
+  await store.db.close()
+  await t.rejects(node.signingKey(clock.now() + 600), { name: 'StoreUnavailable' })
+  t.equal(node.jwks().etag.length, 45, 'the JWKS needs no store (§4 row 15)')
+  t.same(new Set(kids(node)), new Set(first.keys.map((key) => key.kid)))
+})
+
+t.test(
+  'what the store was told already can be signed while it is down, for as long as the view is fresh',
+  async (t) => {
+    const { node, clock, store } = await serving(t as Test)
+    const until = clock.now() + 600
+    await node.signingKey(until)
+    await store.db.close()
+    clock.tick(10)
+    await t.resolves(node.signingKey(until))
+    clock.tick(1)
+    await t.rejects(node.signingKey(until), { name: 'StoreUnavailable' }, 'its key may have left the JWKS')
+  },
+)
+
+t.test('a node that was frozen looks before it signs (§4 row 18)', async (t) => {
+  for (const jump of [11, HOUR, -11, -DAY]) {
+    const { node, clock, administrator, first } = await serving(t as Test)
+    await node.signingKey(clock.now() + 30 * DAY)
+    await revokeKey(administrator, activeKey(first).kid, { actor: 'me' })
+    clock.tick(jump)
+    t.equal((await node.signingKey(clock.now() + 600)).kid, nextKey(first).kid, `${jump} s`)
+  }
+})
+
+t.test(
+  'a node that has not heard of a rotation signs with the old key only while that is published',
+  async (t) => {
+    const { node, clock, administrator, first, tokensUntil } = await serving(t as Test)
+    const old = activeKey(first).kid
+    await rotateRing(administrator, force)
+    const { kid } = await node.signingKey(clock.now() + DAY)
+    t.equal(kid, old)
+    t.ok((await tokensUntil(old)) >= clock.now() + DAY, 'and the key stays as long as this token lives')
+
+    clock.tick(HOUR)
+    await maintainRing(administrator, (await administrator.store.ring.read()) as Ring)
+    t.equal((await administrator.store.ring.read())?.keys.find((key) => key.kid === old)?.state, 'retiring')
+  },
+)
+
+t.test('a node that has not heard of a revocation is told when it asks for more time', async (t) => {
+  const { node, clock, administrator, first } = await serving(t as Test)
+  await node.signingKey(clock.now() + 60)
+  await revokeKey(administrator, activeKey(first).kid, { actor: 'me' })
+  t.equal((await node.signingKey(clock.now() + DAY)).kid, nextKey(first).kid)
+  t.notOk(kids(node).includes(activeKey(first).kid))
+})
+
+t.test(
+  'a key that was rotated away cannot sign here any more: not in the store, not in memory',
+  async (t) => {
+    const { node, clock, administrator, first, store } = await serving(t as Test)
+    const weak = new WeakRef((await node.signingKey(clock.now() + 600)).key)
+    await rotateRing(administrator, force)
+    await node.sync()
+    t.not((await node.signingKey(clock.now() + 600)).kid, activeKey(first).kid)
+    const old = (await store.ring.read())?.keys.find((key) => key.kid === activeKey(first).kid)
+    t.equal(old?.sealed, null)
+    t.ok(await collected(weak), 'nothing holds it')
+  },
+)
+
+t.test('a retiring key that is needed longer is not forgotten by a node that rotates', async (t) => {
+  const { node, clock, administrator, first } = await serving(t as Test)
+  const old = activeKey(first).kid
+  await node.signingKey(clock.now() + 9 * HOUR)
+  await rotateRing(administrator, force)
+  await node.sync()
+  const leaves = node.ring().keys.find((key) => key.kid === old)
+  t.ok((leaves?.tokensUntil ?? 0) + SKEW >= clock.now() + 9 * HOUR + SKEW)
+})
+
+t.test('another master key does not open the ring (§4 row 8)', async (t) => {
+  const { store, clock, first } = await serving(t as Test)
+  const sealer = createSealer(Buffer.alloc(32, 2), systemRandom)
+  await t.rejects(openLiveRing({ ...ringDeps(store, clock), sealer, store }, first), { name: 'SealBroken' })
+})
+
+t.test('a private half that belongs to another key is noticed before it signs (§4 row 8)', async (t) => {
+  const { store, clock, first } = await serving(t as Test)
+  const sealer = createSealer(MASTER_KEY, systemRandom)
+  const stranger = await newKey()
+  const wrong = sealer.seal(activeKey(first).kid, sealer.open(stranger.kid, stranger.sealed))
+  await store.ring.replaceSealed(first, new Map([[activeKey(first).kid, wrong]]))
+  const read = (await store.ring.read()) as Ring
+  await t.rejects(openLiveRing({ ...ringDeps(store, clock), store }, read), { name: 'KeyMismatch' })
+})
+
+t.test('a running node keeps its last good ring when a new one does not open (§4 row 8)', async (t) => {
+  const { node, clock, administrator, first } = await serving(t as Test)
+  // A rotation itself refuses a next key that it cannot open, so this administrator opens everything.
+  const ours = administrator.sealer
+  const other = createSealer(Buffer.alloc(32, 2), systemRandom)
+  const open = (kid: string, sealed: string) => {
+    try {
+      return ours.open(kid, sealed)
+    } catch {
+      return other.open(kid, sealed)
+    }
+  }
+  const otherMaster: RotateDeps = { ...administrator, sealer: { seal: other.seal, open } }
+  await rotateRing(otherMaster, force)
+  await rotateRing(otherMaster, force)
+  const before = node.jwks()
+  await t.rejects(node.sync(), { name: 'StoreUnavailable', cause: { name: 'SealBroken' } })
+  t.same(node.jwks(), before)
+  clock.tick(11)
+  await t.rejects(node.signingKey(clock.now() + 600), { name: 'StoreUnavailable' }, 'but signs no more')
+  t.same(new Set(kids(node)), new Set(first.keys.map((key) => key.kid)))
+})
+
+t.test('a store whose ring is gone is trouble of the store', async (t) => {
+  const { node, store } = await serving(t as Test)
+  await store.db.batch([{ sql: 'DELETE FROM ring_keys' }, { sql: 'DELETE FROM ring' }])
+  await t.rejects(node.sync(), { name: 'StoreUnavailable' })
+})
+
+t.test('the header follows the clock, not the last look', async (t) => {
+  const { node, clock } = await serving(t as Test)
+  clock.tick(30 * DAY - 10)
+  t.equal(node.jwks().cacheControl, 'public, max-age=10')
+})
+
+t.test(
+  'a process that dies after noting a lifetime leaves a key that stays too long, never too short',
+  async (t) => {
+    const { clock, store, first, tokensUntil } = await serving(t as Test)
+    const failpoint = () => {
+      throw new Error('killed')
+    }
+    const dying = await openLiveRing({ ...ringDeps(store, clock), store, failpoint }, first)
+    await t.rejects(dying.signingKey(clock.now() + DAY), /killed/)
+    t.ok((await tokensUntil(activeKey(first).kid)) >= clock.now() + DAY)
+  },
+)
+
+/** Whether nothing holds it, after the garbage collector was asked a few times. */
+async function collected(weak: WeakRef<object>): Promise<boolean> {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  for (let i = 0; i < 20 && weak.deref() !== undefined; i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    gc()
+  }
+  return weak.deref() === undefined
+}

@@ -1,0 +1,62 @@
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { createLogger } from '../../src/log.ts'
+import { withoutSecrets } from '../../src/log-secrets.ts'
+
+t.test('an object without secrets is logged as it is, and not copied', async (t) => {
+  const fields = { audit: 'token.issued', deep: { list: [1, { name: 'x' }] } }
+  t.equal(withoutSecrets(fields), fields)
+})
+
+t.test(
+  'secrets are taken out wherever plain objects and lists carry them, and the original is kept',
+  async (t) => {
+    const fields = {
+      password: 'p',
+      headers: { Authorization: 'Basic x', cookie: 'c', accept: '*/*' },
+      list: [{ refresh_token: 'r', n: 1 }, 'text', { n: 2 }],
+      left: { alone: true },
+    }
+    const before = structuredClone(fields)
+    t.same(withoutSecrets(fields), {
+      headers: { accept: '*/*' },
+      list: [{ n: 1 }, 'text', { n: 2 }],
+      left: { alone: true },
+    })
+    t.same(fields, before)
+  },
+)
+
+t.test('an object that contains itself comes to an end, without its secret at any depth', async (t) => {
+  const circle: Record<string, unknown> = { code: 'secret' }
+  circle.self = circle
+  t.notMatch(JSON.stringify(withoutSecrets(circle)), 'secret')
+})
+
+t.test('a logged error keeps its code and loses what it carries of a request', async (t) => {
+  const file = join(mkdtempSync(join(tmpdir(), 'keyturn-log-')), 'log')
+  const logger = createLogger({ level: 'info', pretty: false, destination: file })
+  const error = Object.assign(new Error('no space'), {
+    code: 'ENOSPC',
+    options: { headers: { authorization: 'Basic hush-hush' } },
+    access_token: 'hush-hush',
+  })
+  logger.error({ err: error, token: 'hush-hush' }, 'failed')
+  logger.error({ err: 'plain words' }, 'failed')
+  await t.resolves(
+    (async () => {
+      while (readFileSync(file, 'utf8').split('\n').length < 3) await new Promise(setImmediate)
+    })(),
+  )
+  const text = readFileSync(file, 'utf8')
+  t.notMatch(text, 'hush-hush')
+  const [first, second] = text
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  t.equal(first.err.code, 'ENOSPC')
+  t.equal(first.err.message, 'no space')
+  t.equal(second.err, 'plain words')
+})

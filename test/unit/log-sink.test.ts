@@ -1,0 +1,76 @@
+import { execFileSync } from 'node:child_process'
+import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+import t from 'tap'
+import { createSink } from '../../src/log-sink.ts'
+
+/** Both ends of a pipe that can be full. */
+function pipe(t: { testdir(): string; teardown(work: () => void): void }): number {
+  const path = join(t.testdir(), 'pipe')
+  execFileSync('mkfifo', [path])
+  const fd = openSync(path, constants.O_RDWR | constants.O_NONBLOCK)
+  t.teardown(() => closeSync(fd))
+  return fd
+}
+
+/** Reads until nothing has come for a while. */
+async function drain(fd: number): Promise<string> {
+  const buffer = Buffer.alloc(65_536)
+  const chunks: Buffer[] = []
+  for (let idle = 0; idle < 30; ) {
+    let size = 0
+    try {
+      size = readSync(fd, buffer)
+    } catch {
+      // EAGAIN: nothing there.
+    }
+    if (size > 0) chunks.push(Buffer.from(buffer.subarray(0, size)))
+    idle = size > 0 ? 0 : idle + 1
+    await wait(size > 0 ? 0 : 10)
+  }
+  return Buffer.concat(chunks).toString()
+}
+
+t.test('lines come whole and in order (§4 row 19)', async (t) => {
+  const file = join(t.testdir(), 'log')
+  const sink = createSink(file)
+  const lines = Array.from({ length: 1000 }, (_, i) => `line ${i} é\n`)
+  for (const line of lines) sink.write(line)
+  while (readFileSync(file, 'utf8').length < lines.join('').length) await wait(5)
+  t.equal(readFileSync(file, 'utf8'), lines.join(''))
+})
+
+t.test(
+  'a reader that stops reading costs the lines past 4 MiB, and is told how many (§4 row 19)',
+  async (t) => {
+    const fd = pipe(t)
+    const lost: number[] = []
+    const sink = createSink(fd, (lines) => lost.push(lines))
+    const count = 60_000
+    for (let i = 0; i < count; i += 1) sink.write(`${String(i).padStart(99)}\n`)
+
+    const text = await drain(fd)
+    t.ok(text.length < 4_300_000, 'what waits is bounded')
+    t.ok(text.length > 4_100_000, 'and no line that had room is lost')
+    const lines = text.trimEnd().split('\n')
+    t.ok(
+      lines.every((line, i) => Number(line) === i),
+      'the first ones are kept, in order',
+    )
+    t.same(lost, [count - lines.length])
+
+    sink.write('again\n')
+    t.equal(await drain(fd), 'again\n')
+  },
+)
+
+t.test('a full disk is no error (§4 row 3)', async (t) => {
+  const full = openSync('/dev/full', 'w')
+  t.teardown(() => closeSync(full))
+  const sink = createSink(full)
+  sink.write('one\n')
+  await wait(250)
+  sink.write('two\n')
+  t.pass('nothing was thrown')
+})

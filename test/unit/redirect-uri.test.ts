@@ -1,0 +1,74 @@
+import t from 'tap'
+import { checkRedirectUri } from '../../src/oauth/redirect-uri.ts'
+import { RegistrationError } from '../../src/oauth/registration-error.ts'
+
+const GOOD = [
+  'https://app.example/callback',
+  'https://app.example',
+  'https://app.example:8443/cb?tenant=1',
+  'https://APP.example/Case',
+  'https://app.example:443/cb',
+  'http://localhost:8080/cb',
+  'http://localhost/cb',
+  'http://127.0.0.1:51004/cb',
+  'http://[::1]:61023/cb',
+  'com.example.app:/oauth2redirect',
+  'com.example.app://cb',
+]
+
+const BAD: Record<string, string> = {
+  'javascript:alert(1)': 'a script',
+  'JavaScript:alert(1)': 'a script in capitals',
+  'data:text/html,<script>': 'a document in the address',
+  'vbscript:x': 'another script',
+  'file:///etc/passwd': 'a file',
+  'blob:https://app.example/1': 'a blob',
+  'myapp:/cb': 'a scheme that anybody could claim',
+  '/callback': 'relative',
+  'app.example/callback': 'relative as well',
+  '//app.example/callback': 'without a scheme',
+  '': 'nothing',
+  'https://app.example/cb#': 'an empty fragment',
+  'https://app.example/cb#here': 'a fragment',
+  'https://user@app.example/cb': 'a user',
+  'https://app.example@evil.example/cb': 'a user that looks like a host',
+  'http://127.0.0.1:1@evil.example/cb': 'a user that looks like loopback',
+  'http://127.0.0.1:@evil.example/cb': 'the same without a port',
+  'com.example.app://user@host/cb': 'a user at an app',
+  'http://app.example/cb': 'plain http',
+  'http://127.0.0.1.evil.example/cb': 'a host that begins like loopback',
+  'http://localhost.evil.example/cb': 'a host that begins like localhost',
+  'http://127.1/cb': 'loopback in short',
+  'http://0x7f.1/cb': 'loopback in hexadecimal',
+  'http://127.0.0.2/cb': 'another loopback address',
+  'https://app.example\\@evil.example/cb': 'a backslash',
+  'https://app.example/c b': 'a space',
+  'https://app.example/\tcb': 'a tab',
+  'https://app.example/cb\n': 'a newline',
+  'https://app.exämple/cb': 'letters beyond ASCII',
+  'https://app．example/cb': 'a dot that is none',
+  'https:app.example/cb': 'https without slashes',
+  'https://ex%61mple.com/cb': 'an encoded host',
+  'https://': 'no host',
+  [`https://app.example/${'a'.repeat(2000)}`]: 'endless',
+}
+
+t.test(
+  'https, loopback http and private-use schemes may be registered (J110, RFC 9700 §2.6, RFC 8252 §7)',
+  async (t) => {
+    for (const uri of GOOD) t.doesNotThrow(() => checkRedirectUri(uri), uri)
+  },
+)
+
+t.test(
+  'what is no such redirect URI is invalid_redirect_uri (J110, §3.3 #16, §3.3 #20, RFC 7591 §3.2.2)',
+  async (t) => {
+    for (const [uri, what] of Object.entries(BAD)) {
+      t.throws(
+        () => checkRedirectUri(uri),
+        { name: RegistrationError.name, code: 'invalid_redirect_uri' },
+        what,
+      )
+    }
+  },
+)

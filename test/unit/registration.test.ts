@@ -1,0 +1,208 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { checkApi } from '../../src/oauth/api-rules.ts'
+import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
+import { isMadeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { checkJwksUri, parseClientJwks } from '../../src/oauth/client-jwks.ts'
+import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
+import {
+  checkChosenSecret,
+  checkRegistration,
+  describeClient,
+  issueSecret,
+  makeClientId,
+  type Registration,
+} from '../../src/oauth/registration.ts'
+import { systemRandom } from '../../src/system.ts'
+import { client } from '../support/seed.ts'
+
+const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const publicEc = { ...ec.publicKey.export({ format: 'jwk' }), kid: 'a' }
+const otherEc = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
+const ed = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+const rsa = (bits: number, publicExponent = 65_537) =>
+  generateKeyPairSync('rsa', { modulusLength: bits, publicExponent }).publicKey.export({ format: 'jwk' })
+const rsa2048 = rsa(2048)
+
+const refuses = (t: Test, overrides: Partial<Registration>, why: RegExp, title: string) =>
+  t.throws(() => checkRegistration(client(overrides)), { name: 'RegistrationError', message: why }, title)
+
+t.test('a client as it should be passes, with every grant and method there is (RFC 7591 §2)', async (t) => {
+  t.doesNotThrow(() => checkRegistration(client({ grants: [...GRANT_NAMES] })))
+  for (const authMethod of METHOD_NAMES.filter((name) => name !== 'none')) {
+    t.doesNotThrow(() => checkRegistration(client({ authMethod, jwks: { keys: [publicEc] } })), authMethod)
+  }
+  t.doesNotThrow(() => checkRegistration(client({ authMethod: 'none', grants: ['password'] })))
+  t.doesNotThrow(() => checkRegistration(client({ grants: [], introspects: ['https://orders.test'] })))
+})
+
+t.test('a client id can never be read as a user’s, nor as a metadata document (E63, J116)', async (t) => {
+  for (const id of ['u_abc', 'U_abc']) refuses(t, { id }, /must not begin with u_/, id)
+  for (const id of ['https://a.example/client', 'HTTPS://a.example']) refuses(t, { id }, /https/, id)
+  for (let i = 0; i < 100; i += 1) {
+    t.doesNotThrow(() => checkRegistration(client({ id: makeClientId(systemRandom) })))
+  }
+  t.not(makeClientId(systemRandom), makeClientId(systemRandom))
+})
+
+t.test('a client id is 1 to 200 printable characters, whichever they are (B16)', async (t) => {
+  for (const id of ['a', 'a:b+c%é', 'with space', 'x'.repeat(200), '-dash', 'http://x', 'user_1']) {
+    t.doesNotThrow(() => checkRegistration(client({ id })), id)
+  }
+  const bad = ['', ' a', 'a ', 'x'.repeat(201), 'a\0b', 'a\nb', 'a\tb', 'a\u007fb', 'a\u202eb', 'a\u00a0b']
+  for (const id of bad) refuses(t, { id }, /client id must be/, JSON.stringify(id))
+})
+
+t.test('a name is one line that an eye can see (J111, §3.3 #25)', async (t) => {
+  t.doesNotThrow(() => checkRegistration(client({ name: 'Café <b>Müller</b> 🛒' })))
+  for (const name of ['', ' ', 'a\nb', '\u001b[31mred', 'a\u202eb']) {
+    refuses(t, { name }, /name must be/, JSON.stringify(name))
+  }
+})
+
+t.test('what contradicts itself is refused (J109, E61, RFC 7591 §2.1, RFC 7662 §2.1)', async (t) => {
+  refuses(t, { grants: ['implicit'] }, /grant must be one of/, 'an unknown grant')
+  refuses(t, { grants: [] }, /needs a grant/, 'no grant')
+  refuses(t, { authMethod: 'client_secret_jwt' }, /method must be one of/, 'an unknown method')
+  refuses(t, { authMethod: 'none' }, /client_credentials is for/, 'a public client for itself')
+  const introspects = ['https://orders.test']
+  refuses(
+    t,
+    { authMethod: 'none', grants: ['password'], introspects },
+    /introspection is for/,
+    'a public server',
+  )
+  refuses(t, { authMethod: 'private_key_jwt' }, /needs the client’s public keys/, 'no keys')
+  const twice = { jwks: { keys: [publicEc] }, jwksUri: 'https://a.example/jwks' }
+  refuses(t, { authMethod: 'private_key_jwt', ...twice }, /exclude each other/, 'keys twice')
+  for (const scope of ['', 'a b', 'a"', 'a\\', 'é']) refuses(t, { scopes: [scope] }, /scope must be/, scope)
+  refuses(t, { redirectUris: ['https://ok.example', 'javascript:x'] }, /redirect URI/, 'one bad redirect URI')
+})
+
+t.test(
+  'public keys of the kinds we verify may be registered, and nothing else of them is kept (J109)',
+  async (t) => {
+    const keys = [
+      { ...publicEc, use: 'sig', alg: 'ES256', x5c: ['x'], ext: true },
+      { ...ed, kid: 'b' },
+      { ...rsa2048, kid: 'c' },
+    ]
+    const parsed = parseClientJwks({ keys, extra: 1 })
+    t.same(Object.keys(parsed.keys[0] ?? {}).sort(), ['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y'])
+    t.equal(parsed.keys.length, 3)
+    t.doesNotThrow(() => parseClientJwks({ keys: [otherEc] }), 'a single key needs no kid')
+  },
+)
+
+t.test('a private or symmetric key is refused, and not repeated (J112)', async (t) => {
+  const privateEc = ec.privateKey.export({ format: 'jwk' })
+  const secrets = [
+    privateEc,
+    { kty: 'oct', k: 'c2VjcmV0' },
+    { ...rsa2048, p: 'AQ' },
+    { kty: 'AKP', priv: 'AQ' },
+  ]
+  for (const key of secrets) {
+    t.throws(() => parseClientJwks({ keys: [key] }), { message: /private or symmetric/ }, String(key.kty))
+  }
+  try {
+    parseClientJwks({ keys: [privateEc] })
+  } catch (error) {
+    t.notMatch((error as Error).message, String(privateEc.d))
+  }
+})
+
+t.test('keys that could not be told apart, read or trusted are refused (J109, H91, B24)', async (t) => {
+  const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })
+  const cases: [string, unknown][] = [
+    ['no set', publicEc],
+    ['null', null],
+    ['no keys', { keys: [] }],
+    ['not an object', { keys: ['x'] }],
+    ['the same kid twice', { keys: [publicEc, { ...otherEc, kid: 'a' }] }],
+    ['two without kid', { keys: [otherEc, ed] }],
+    ['another curve', { keys: [p384] }],
+    ['another kind', { keys: [{ kty: 'constructor' }] }],
+    ['for encryption', { keys: [{ ...publicEc, use: 'enc' }] }],
+    ['for another algorithm', { keys: [{ ...publicEc, alg: 'RS256' }] }],
+    ['for a MAC', { keys: [{ ...rsa2048, alg: 'HS256' }] }],
+    ['a kid that is a number', { keys: [{ ...publicEc, kid: 1 }] }],
+    ['no point of the curve', { keys: [{ ...publicEc, y: publicEc.x }] }],
+    ['a small RSA key', { keys: [rsa(1024)] }],
+    ['an RSA key with exponent 1', { keys: [{ ...rsa2048, e: 'AQ' }] }],
+    ['too many', { keys: Array.from({ length: 21 }, (_, i) => ({ ...publicEc, kid: `k${i}` })) }],
+  ]
+  for (const [title, document] of cases) {
+    t.throws(() => parseClientJwks(document), { code: 'invalid_client_metadata' }, title)
+  }
+  t.equal(createPublicKey({ key: rsa2048, format: 'jwk' }).asymmetricKeyDetails?.modulusLength, 2048)
+})
+
+t.test('a jwks_uri is https, or http on this machine (J111)', async (t) => {
+  for (const uri of [
+    'https://a.example/jwks',
+    'http://localhost:1/jwks',
+    'http://127.0.0.1/',
+    'http://[::1]/',
+  ]) {
+    t.doesNotThrow(() => checkJwksUri(uri), uri)
+  }
+  const bad = [
+    'http://a.example/jwks',
+    'file:///x',
+    'data:,x',
+    'x',
+    '',
+    'https://u@a.example/',
+    'https://a.example/#',
+  ]
+  for (const uri of bad) t.throws(() => checkJwksUri(uri), { name: 'RegistrationError' }, uri)
+})
+
+t.test('a secret is issued with 256 bits and kept as a hash (A12); a chosen one has a length', async (t) => {
+  const { secret, hash } = issueSecret(systemRandom)
+  t.ok(isMadeSecret(secret))
+  t.match(hash, /^sha256:[\w-]{43}$/)
+  t.notMatch(hash, secret)
+  t.doesNotThrow(() => checkChosenSecret('sixteen letters!'))
+  for (const short of ['', 'fifteen letters', 'x'.repeat(201), 'with a tab\tin the middle']) {
+    t.throws(() => checkChosenSecret(short), { name: 'RegistrationError' }, JSON.stringify(short))
+  }
+})
+
+t.test('a client is shown in the names of RFC 7591, without its secret or a hash (§3.5 #46)', async (t) => {
+  const shown = describeClient(client({ jwksUri: 'https://a.example/jwks' }))
+  t.match(shown, {
+    client_id: 'machine',
+    client_id_issued_at: 1,
+    client_name: 'a machine',
+    token_endpoint_auth_method: 'client_secret_basic',
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    scope: 'orders:read orders:write',
+    jwks_uri: 'https://a.example/jwks',
+  })
+  t.notMatch(JSON.stringify(shown), /sha256|secret_?hash/i)
+})
+
+t.test(
+  'an API is named by an absolute URI and owns at least one scope, none of the protocol’s (RFC 8707 §2)',
+  async (t) => {
+    t.doesNotThrow(() => checkApi({ identifier: 'urn:example:orders', scopes: ['a'] }))
+    for (const identifier of [
+      'orders',
+      '',
+      'https://a.example/#x',
+      'https://a .example',
+      'https://ä.example',
+    ]) {
+      t.throws(() => checkApi({ identifier, scopes: ['a'] }), { message: /absolute URI/ }, identifier)
+    }
+    for (const scope of ['openid', 'offline_access', 'a b', '']) {
+      t.throws(() => checkApi({ identifier: 'https://a.example', scopes: [scope] }), {
+        name: 'RegistrationError',
+      })
+    }
+    t.throws(() => checkApi({ identifier: 'https://a.example', scopes: [] }), { message: /needs a scope/ })
+  },
+)
