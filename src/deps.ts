@@ -216,6 +216,7 @@ export async function openServer(
     clock,
     audit,
     issuer: config.issuer,
+    statusIndices,
     listOf: statusLists.numberOf,
   }
 

@@ -109,7 +109,7 @@ function status(context: Context, options: Json): Promise<void> {
     const lines = [
       value.safe
         ? 'It is safe to rotate now: no verifier can hold a JWKS without the next key.'
-        : `It is not safe to rotate now: ${reasons(value.safe_from, late, now).join('; ')}.`,
+        : `It is ${unsafe(value.safe_from, late, now)}.`,
       automatic === null
         ? 'Automatic rotation is off.'
         : `The next automatic rotation is due at ${time(automatic)} (in ${span(automatic - now)}).`,
@@ -144,8 +144,8 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
       context.print(options, value, lines.join('\n'))
     } catch (error) {
       if (!(error instanceof RotationUnsafe)) throw error
-      const why = reasons(error.safeFrom, error.behind, base.clock.now()).join('; ')
-      throw new Refused(`not safe to rotate: ${why}; --wait waits, --force goes ahead`, {
+      const why = unsafe(error.safeFrom, error.behind, base.clock.now())
+      throw new Refused(`${why}; --wait waits, --force goes ahead`, {
         safe_from: error.safeFrom,
         behind: error.behind,
       })
@@ -153,32 +153,34 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
   })
 }
 
-/** Why it is not safe to rotate, in words. */
-function reasons(safeFrom: EpochSeconds, late: readonly string[], now: EpochSeconds): string[] {
-  const reasons: string[] = []
-  if (now < safeFrom) {
-    const when = `${time(safeFrom)} (in ${span(safeFrom - now)})`
-    reasons.push(`a verifier may hold a JWKS without the next key until ${when}`)
-  }
-  if (late.length > 0) reasons.push(`these verifiers have not fetched the next key yet: ${late.join(', ')}`)
-  return reasons
+/** Why not, in words. */
+function unsafe(safeFrom: EpochSeconds, late: readonly string[], now: EpochSeconds): string {
+  const names = late.join(', ')
+  if (now >= safeFrom) return `not safe to rotate: the next key was not fetched yet by ${names}`
+  const until = `not safe to rotate before ${time(safeFrom)} (in ${span(safeFrom - now)})`
+  const cached = 'until then a verifier may hold a JWKS without the next key'
+  return late.length === 0 ? `${until}: ${cached}` : `${until}: ${cached}; it was not fetched yet by ${names}`
 }
 
 async function untilSafe(context: Context, base: Base, keys: Keys): Promise<void> {
-  const left = async () => {
+  const look = async () => {
     const ring = await ensureRing(keys)
     const now = base.clock.now()
     const late = namesOf(await behind(base.store.verifiers, ring, now))
-    return reasons(law.safeFrom(ring, keys.policy), late, now)
+    return { seconds: Math.max(0, law.safeFrom(ring, keys.policy) - now), late }
   }
-  let why = await left()
+  let left = await look()
   const waiting = async () => {
-    while (why.length > 0) {
+    while (left.seconds > 0 || left.late.length > 0) {
       await new Promise((resolve) => setTimeout(resolve, 500))
-      why = await left()
+      left = await look()
     }
   }
-  await withProgress(context.io, () => `waiting: ${why.join('; ')} …`, waiting())
+  const what = () =>
+    left.seconds > 0
+      ? `waiting until it is safe to rotate, ${span(left.seconds)} to go …`
+      : `waiting for ${left.late.join(', ')} to fetch the next key …`
+  await withProgress(context.io, what, waiting())
 }
 
 function revoke(context: Context, kid: string, options: KeyOptions & Json): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Audit } from '../audit.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
-import type { SessionStore } from '../store/contracts/sessions.ts'
+import type { Session, SessionStore } from '../store/contracts/sessions.ts'
 import type { UserStore } from '../store/contracts/users.ts'
 import type { AccessTokenClaims } from '../tokens/access-token.ts'
 import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
@@ -53,7 +53,12 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
     if (!mayKnow || (await revokedTokens.has(claims.jti))) return INACTIVE
     const owner = await registry.client(claims.client_id)
     if (!owner || owner.disabled) return INACTIVE
-    if (claims.sid !== undefined && !(await sessionLives(claims.sid, claims.sub))) return INACTIVE
+    if (claims.sid !== undefined) {
+      const session = await livingSession(claims.sid, claims.sub)
+      // Tokens from before one of them was taken back carry an index that is not the session's any more.
+      if (!session || (session.status?.idx ?? null) !== (claims.status?.status_list.idx ?? null))
+        return INACTIVE
+    }
     return { active: true, token_type: 'Bearer', ...claims }
   }
 
@@ -66,7 +71,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       session.generation !== parts.generation ||
       now >= session.expiresAt ||
       now >= session.idleExpiresAt ||
-      !(await sessionLives(session.id, session.userId))
+      !(await livingSession(session.id, session.userId))
     ) {
       return INACTIVE
     }
@@ -81,10 +86,10 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
     }
   }
 
-  async function sessionLives(id: string, userId: string): Promise<boolean> {
+  async function livingSession(id: string, userId: string): Promise<Session | null> {
     const session = await sessions.find(id)
-    if (!session || session.revokedAt !== null) return false
+    if (!session || session.revokedAt !== null) return null
     const user = await users.find(userId)
-    return user !== null && !user.disabled
+    return user && !user.disabled ? session : null
   }
 }

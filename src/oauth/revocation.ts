@@ -1,9 +1,10 @@
 /** RFC 7009. Must not know HTTP. */
 import type { Audit } from '../audit.ts'
+import type { StatusIndices } from '../status/indices.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
 import type { SessionStore } from '../store/contracts/sessions.ts'
-import type { StatusStore } from '../store/contracts/status.ts'
+import type { StatusIndex, StatusStore } from '../store/contracts/status.ts'
 import type { AccessTokenClaims } from '../tokens/access-token.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidRequest, unauthorizedClient } from './errors.ts'
@@ -16,6 +17,7 @@ export interface RevocationDeps extends PresentedTokenDeps {
   readonly sessions: SessionStore
   readonly revokedTokens: RevokedTokenStore
   readonly status: Pick<StatusStore, 'revoke'>
+  readonly statusIndices: Pick<StatusIndices, 'forSession'>
   /** Number of a status list, by its URI. */
   readonly listOf: (uri: string) => number | undefined
   readonly audit: Audit
@@ -37,18 +39,24 @@ export function createRevocation(deps: RevocationDeps): Revocation {
       else await revokeSession(presented.parts.sessionId, client, request)
     })
 
-  /**
-   * A sign-in's tokens share one index in the status list, so one of them goes with its session (§2.1 allows it);
-   * a machine's token has its own.
-   */
   async function revokeAccessToken(claims: AccessTokenClaims, client: Client, request: ProtocolRequest) {
     assertOwner(claims.client_id, client)
-    if (claims.sid !== undefined) return revokeSession(claims.sid, client, request)
     const entry = claims.status?.status_list
     const list = entry && deps.listOf(entry.uri)
-    if (entry && list !== undefined) await deps.status.revoke({ list, idx: entry.idx }, claims.exp)
+    if (entry && list !== undefined) await takeBack({ list, idx: entry.idx }, claims)
     await deps.revokedTokens.add(claims.jti, claims.exp)
-    record(client, request, { jti: claims.jti })
+    record(client, request, { jti: claims.jti, ...(claims.sid === undefined ? {} : { sid: claims.sid }) })
+  }
+
+  /**
+   * A sign-in's tokens share one index in the status list, so they go together (§2.1 allows it). The session goes
+   * on with a new one: whoever takes back a token must not be signed out by it.
+   */
+  async function takeBack(index: StatusIndex, { sid, exp }: AccessTokenClaims) {
+    const session = sid === undefined ? null : await deps.sessions.find(sid)
+    if (!session || session.revokedAt !== null) return deps.status.revoke(index, exp)
+    const fresh = await deps.statusIndices.forSession(session.expiresAt)
+    await deps.sessions.replaceStatus(session.id, index, fresh)
   }
 
   /** The refresh token is the session: with it go all tokens that came from it (§2.1). */

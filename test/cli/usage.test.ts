@@ -8,6 +8,7 @@ import type { Io } from '../../src/cli/io.ts'
 import { createProgram } from '../../src/cli/run.ts'
 import { fields } from '../../src/config/fields.ts'
 import { createSealer } from '../../src/keys/seal.ts'
+import type { Store } from '../../src/store/index.ts'
 import { systemRandom } from '../../src/system.ts'
 import { version } from '../../src/version.ts'
 import { testCli } from '../support/cli.ts'
@@ -16,6 +17,8 @@ interface Sample {
   /** What stands behind the name of the command; a function is told the last JSON of each command before it. */
   readonly args?: readonly string[] | ((seen: ReadonlyMap<string, unknown>) => readonly string[])
   readonly input?: string
+  /** What must be in the store for it to succeed, and no command puts there. */
+  readonly before?: (store: Store) => Promise<void>
 }
 
 const API = 'https://orders.example'
@@ -58,6 +61,13 @@ const samples: Record<string, Sample> = {
   'keys rotate': {},
   'keys timeline': {},
   'keys revoke': { args: (seen) => [(seen.get('keys rotate') as { active: string }).active] },
+  'verifiers list': {},
+  'verifiers forget': {
+    args: ['orders'],
+    before: ({ verifiers }) =>
+      verifiers.record([{ name: 'orders', instance: 'a', ringVersion: 1, seenAt: 4_000_000_000 }]),
+  },
+  export: { args: [join(t.testdir({}), 'public')] },
   doctor: {},
   'roles delete': { args: ['clerk'] },
   'clients delete': { args: ['shop'] },
@@ -96,9 +106,10 @@ t.test(
     const hidden: string[] = []
     let printed = ''
     let secrets: string[] = []
-    for (const [path, { input = '' }] of Object.entries(samples)) {
+    for (const [path, { input = '', before }] of Object.entries(samples)) {
       // Its steps are long, and a test of their own.
       if (path === 'demo') continue
+      if (before) await cli.look(before)
       const outcome = await cli.run([...argsOf(path, seen), '--json'], { input, settings, stopSignal })
       t.equal(outcome.code, 0, `${path}: ${outcome.err}`)
       t.doesNotThrow(() => seen.set(path, outcome.json()), path)

@@ -93,6 +93,20 @@ export const statusContract: Contract = {
     t.equal(await store.sessions.find('s2'), null)
   },
 
+  'replaceStatus takes back the index and gives another, once': async (t, store) => {
+    await store.clients.insert(client())
+    await store.users.insert(await user({ id: 'alice', roles: [] }))
+    const [old, fresh] = [
+      { list: 0, idx: 1 },
+      { list: 0, idx: 2 },
+    ] as const
+    await store.sessions.insert(session({ status: old }))
+    t.equal(await store.sessions.replaceStatus('session', old, fresh), true)
+    t.equal(await store.sessions.replaceStatus('session', old, { list: 0, idx: 3 }), false)
+    t.same((await store.sessions.find('session'))?.status, fresh)
+    t.same((await store.status.changesSince(0, 10)).entries, [old])
+  },
+
   'a session that had ended already changes nothing': async (t, store) => {
     await store.clients.insert(client())
     await store.users.insert(await user({ id: 'alice', roles: [] }))

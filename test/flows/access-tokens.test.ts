@@ -28,7 +28,7 @@ t.test('the header is alg, typ and kid, and nothing else (H86, H94, RFC 9068 §2
 
 t.test('a machine’s token has the claims of RFC 9068 §2.2 and no others (H87, H89, E64)', async (t) => {
   const now = clock.now()
-  const { jti, ...claims } = claimsOf(await tokenOf({ scope: 'orders:read' }))
+  const { jti, status, ...claims } = claimsOf(await tokenOf({ scope: 'orders:read' }))
   t.same(claims, {
     iss: ISSUER,
     sub: 'machine',
@@ -38,12 +38,13 @@ t.test('a machine’s token has the claims of RFC 9068 §2.2 and no others (H87,
     exp: now + 600,
     scope: 'orders:read',
   })
+  t.match(status, { status_list: { idx: Number, uri: `${ISSUER}/status-lists/1` } })
   t.match(jti, /^[A-Za-z0-9_-]{27,}$/)
 })
 
 t.test('a person’s token has also roles, auth_time and sid (H87, RFC 9068 §2.2.1, §2.2.3.1)', async (t) => {
   const now = clock.now()
-  const { jti, sid, ...claims } = claimsOf((await signedIn(server)).access_token)
+  const { jti, sid, status, ...claims } = claimsOf((await signedIn(server)).access_token)
   t.same(claims, {
     iss: ISSUER,
     sub: alice.id,
@@ -55,6 +56,7 @@ t.test('a person’s token has also roles, auth_time and sid (H87, RFC 9068 §2.
     roles: ['clerk'],
     auth_time: now,
   })
+  t.match(status, { status_list: { idx: Number, uri: `${ISSUER}/status-lists/0` } })
   t.match(jti, /^[A-Za-z0-9_-]{27,}$/)
   t.match(sid, /^[A-Za-z0-9_-]{27,}$/)
 })

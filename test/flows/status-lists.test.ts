@@ -131,7 +131,7 @@ t.test(
       takeBack: () => post(server, '/oauth2/revoke', { token: single }, { authorization: basic('machine') }),
     }
     const session = await signIn()
-    cases['a session, by its access token (RFC 7009)'] = {
+    cases['the tokens of a session, by one of them (RFC 7009)'] = {
       token: session.access_token,
       takeBack: () =>
         post(server, '/oauth2/revoke', { token: session.access_token }, { authorization: basic('app') }),
@@ -254,4 +254,20 @@ t.test('a list of a million entries with 1,000 taken back is at most 3 KB on the
   const zipped = await server.inject({ url: '/status-lists/1', headers: { 'accept-encoding': 'gzip' } })
   t.equal(zipped.statusCode, 200)
   t.ok(zipped.rawPayload.length <= 3072, `${zipped.rawPayload.length} bytes`)
+})
+
+t.test('whoever takes back the token of a sign-in is not signed out by it', async (t) => {
+  const server = await started(t as Test)
+  const first = (await login(server)).json()
+  await post(server, '/oauth2/revoke', { token: first.access_token }, { authorization: basic('app') })
+  const second = (await refresh(server, first.refresh_token)).json()
+  const one = verifying(server, { statusList: true })
+  t.teardown(() => one.verifier.close())
+  await server.follow()
+  await one.verifier.ready()
+  t.equal(await one.verdict(first.access_token), 'revoked')
+  t.equal(await one.verdict(second.access_token), 'ok')
+  await server.store.sessions.revokeMatching({}, server.clock.now(), 'test')
+  await pass(server, one)
+  t.equal(await one.verdict(second.access_token), 'revoked', 'the new index belongs to the session as well')
 })

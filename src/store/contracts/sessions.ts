@@ -43,6 +43,11 @@ export interface SessionStore {
    */
   rotate(id: string, generation: number, now: EpochSeconds, idleExpiresAt: EpochSeconds): Promise<boolean>
 
+  /**
+   * Takes back the index that all its access tokens carry until now, and gives it a new one: the tokens end, the
+   * session goes on. False, and nothing changed, if the index was another already.
+   */
+  replaceStatus(id: string, seen: StatusIndex, fresh: StatusIndex): Promise<boolean>
   /** True if it was alive; the reason is kept for the operator. */
   revoke(id: string, now: EpochSeconds, reason: string): Promise<boolean>
   /** Ends all live sessions that match; returns the ids it ended. */

@@ -74,6 +74,19 @@ export function createSessionStore(db: Db): SessionStore {
       ])
     },
 
+    replaceStatus(id, seen, fresh) {
+      const where = 'id = $1 AND status_list = $2 AND status_idx = $3'
+      return db.batch([
+        statusChanged,
+        revokeSessionIndices(where, [id, seen.list, seen.idx]),
+        {
+          sql: `UPDATE sessions SET status_list = $4, status_idx = $5 WHERE ${where} AND revoked_at IS NULL`,
+          params: [id, seen.list, seen.idx, fresh.list, fresh.idx],
+          rows: 1,
+        },
+      ])
+    },
+
     revoke(id, now, reason) {
       return db.batch([statusChanged, revokeSessionIndices('id = $1', [id]), revocation(id, now, reason)])
     },
