@@ -27,7 +27,10 @@ export async function start(more: Partial<Io> = {}): Promise<void> {
 /** On standard error, so that standard output stays what was asked for. */
 async function askSecret(question: string): Promise<string> {
   const { default: password } = await import('@inquirer/password')
-  return password({ message: question, mask: true }, { input: process.stdin, output: process.stderr })
+  return password(
+    { message: question, mask: true, toggleMask: false },
+    { input: process.stdin, output: process.stderr },
+  )
 }
 
 /** First the polite way; whoever asks twice, in whichever way, gets it at once. */

@@ -1,6 +1,7 @@
 /** What the demo shows, in order. Everything is done as an administrator, a client or a verifier would do it. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose'
+import { systemClock } from '../system.ts'
 import type { Stage } from './demo.ts'
 
 const API = 'https://orders.example'
@@ -84,8 +85,8 @@ export async function story({ issuer, command, step }: Stage): Promise<void> {
   })
 
   await step('an expired token is refused', async () => {
-    const left = (decodeJwt(brief).exp ?? 0) * 1000 - Date.now()
-    await pause(Math.max(0, left))
+    const left = (decodeJwt(brief).exp ?? 0) - systemClock.now()
+    await pause(Math.max(0, left * 1000))
     return [await refusal(verify(brief, before), 'ERR_JWT_EXPIRED')]
   })
 }

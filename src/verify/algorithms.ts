@@ -1,32 +1,48 @@
-/** The signature algorithms a verifier can be told to accept: a table row each (RFC 7518 §3.1, RFC 8037). */
+/** The signature algorithms a verifier can be told to accept: a table row each (RFC 7518 §3.1, RFC 8037, RFC 9864). */
 import { constants, type KeyObject, verify } from 'node:crypto'
 
 interface Algorithm {
-  /** `kty` of the keys it is for (RFC 8725 §3.1: a key is for one algorithm). */
+  /** `kty` and `crv` of the keys it is for. */
   readonly kty: string
   readonly crv?: string
   verify(data: Buffer, key: KeyObject, signature: Buffer): boolean
 }
 
-const pss = (hash: string, salt: number) => ({
+const rsa = (hash: string): Algorithm => ({
   kty: 'RSA',
-  verify: (data: Buffer, key: KeyObject, signature: Buffer) =>
-    verify(hash, data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: salt }, signature),
+  verify: (data, key, signature) => verify(hash, data, key, signature),
 })
 
-export const algorithms = {
-  RS256: { kty: 'RSA', verify: (data, key, signature) => verify('sha256', data, key, signature) },
+const pss = (hash: string, saltLength: number): Algorithm => ({
+  kty: 'RSA',
+  verify: (data, key, signature) =>
+    verify(hash, data, { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }, signature),
+})
+
+const ecdsa = (hash: string, crv: string): Algorithm => ({
+  kty: 'EC',
+  crv,
+  verify: (data, key, signature) => verify(hash, data, { key, dsaEncoding: 'ieee-p1363' }, signature),
+})
+
+const ed25519: Algorithm = {
+  kty: 'OKP',
+  crv: 'Ed25519',
+  verify: (data, key, signature) => verify(null, data, key, signature),
+}
+
+const algorithms = {
+  RS256: rsa('sha256'),
+  RS384: rsa('sha384'),
+  RS512: rsa('sha512'),
   PS256: pss('sha256', 32),
-  ES256: {
-    kty: 'EC',
-    crv: 'P-256',
-    verify: (data, key, signature) => verify('sha256', data, { key, dsaEncoding: 'ieee-p1363' }, signature),
-  },
-  EdDSA: {
-    kty: 'OKP',
-    crv: 'Ed25519',
-    verify: (data, key, signature) => verify(null, data, key, signature),
-  },
+  PS384: pss('sha384', 48),
+  PS512: pss('sha512', 64),
+  ES256: ecdsa('sha256', 'P-256'),
+  ES384: ecdsa('sha384', 'P-384'),
+  ES512: ecdsa('sha512', 'P-521'),
+  EdDSA: ed25519,
+  Ed25519: ed25519,
 } as const satisfies Record<string, Algorithm>
 
 export type AlgorithmName = keyof typeof algorithms

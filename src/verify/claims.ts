@@ -1,3 +1,4 @@
+/** The claims of an access token (RFC 9068 §2.2) and what is asked of them. */
 import { VerifyError } from './errors.ts'
 
 /** What a verified access token says (RFC 9068 §2.2); further claims of the issuer are kept as they are. */
@@ -27,8 +28,6 @@ export interface ClaimRules {
   readonly audiences: readonly string[]
   /** Seconds that clocks may differ. */
   readonly leeway: number
-  /** Claims that RFC 9068 requires; false for issuers that follow another profile. */
-  readonly strict: boolean
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
@@ -37,10 +36,15 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
 const isTime = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
 
 /**
- * The checks of RFC 9068 §4 that do not depend on the time.
+ * The checks of RFC 9068 §4 that do not depend on the time. `strict` asks for all that RFC 9068 requires; tokens of
+ * another `typ`, whom the caller accepts, follow another profile.
  * @throws {VerifyError}
  */
-export function checkClaims(claims: Record<string, unknown>, rules: ClaimRules): AccessTokenClaims {
+export function checkClaims(
+  claims: Record<string, unknown>,
+  rules: ClaimRules,
+  strict: boolean,
+): AccessTokenClaims {
   if (claims.iss !== rules.issuer) throw new VerifyError('wrong_issuer', 'the token is of another issuer')
   if (!hasAudience(claims.aud, rules.audiences)) {
     throw new VerifyError('wrong_audience', 'the token is for another audience')
@@ -52,9 +56,9 @@ export function checkClaims(claims: Record<string, unknown>, rules: ClaimRules):
   requireThat(claims.roles === undefined || isStrings(claims.roles), 'roles')
   requireThat(claims.status === undefined || isStatus(claims.status), 'status')
   for (const name of ['client_id', 'jti']) {
-    requireThat(typeof claims[name] === 'string' || (!rules.strict && claims[name] === undefined), name)
+    requireThat(typeof claims[name] === 'string' || (!strict && claims[name] === undefined), name)
   }
-  requireThat(isTime(claims.iat) || (!rules.strict && claims.iat === undefined), 'iat')
+  requireThat(isTime(claims.iat) || (!strict && claims.iat === undefined), 'iat')
   return claims as unknown as AccessTokenClaims
 }
 

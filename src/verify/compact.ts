@@ -1,5 +1,5 @@
 /** The compact serialization of a JWS (RFC 7515 §7.1), strictly: what two parsers read differently is refused. */
-import { isUtf8 } from 'node:buffer'
+import { isAscii, isUtf8 } from 'node:buffer'
 import { VerifyError } from './errors.ts'
 
 export interface CompactJws {
@@ -12,15 +12,14 @@ export interface CompactJws {
   readonly signature: Buffer
 }
 
-const PART = /^[A-Za-z0-9_-]+$/
+const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 
 /** @throws {VerifyError} malformed */
 export function parseCompact(token: string, maxLength: number): CompactJws {
   if (token.length > maxLength) throw malformed('is too long')
+  if (!COMPACT.test(token)) throw malformed('does not have three parts of base64url')
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
-  if (first < 1 || second < 0 || token.indexOf('.', second + 1) >= 0)
-    throw malformed('does not have three parts')
   return {
     header: token.slice(0, first),
     payload: token.slice(first + 1, second),
@@ -31,11 +30,10 @@ export function parseCompact(token: string, maxLength: number): CompactJws {
 
 /** @throws {VerifyError} malformed, unless it is a JSON object in base64url */
 export function parseJson(part: string): Record<string, unknown> {
+  const bytes = decode(part)
   let value: unknown
   try {
-    const bytes = decode(part)
-    if (!isUtf8(bytes)) throw new Error('not UTF-8')
-    value = JSON.parse(bytes.toString('utf8'))
+    value = JSON.parse(textOf(bytes))
   } catch (error) {
     throw malformed('has a part that is not JSON', error)
   }
@@ -45,13 +43,23 @@ export function parseJson(part: string): Record<string, unknown> {
   return value as Record<string, unknown>
 }
 
+/** RFC 8725 §3.7. What is not UTF-8 would be repaired by the decoder, and mean something else than what was signed. */
+function textOf(bytes: Buffer): string {
+  if (isAscii(bytes)) return bytes.toString('latin1')
+  if (!isUtf8(bytes)) throw new Error('not UTF-8')
+  return bytes.toString('utf8')
+}
+
+/** The last letters whose spare bits are 0, by how many letters are left over after whole groups of four. */
+const LAST_LETTERS: readonly (string | undefined)[] = [undefined, '', 'AQgw', 'AEIMQUYcgkosw048']
+
+/** Only the spelling that an encoder makes: otherwise one signature would have several. */
 function decode(part: string): Buffer {
-  if (!PART.test(part)) throw malformed('is not base64url')
-  const bytes = Buffer.from(part, 'base64url')
-  // Spare bits in the last letter would let one signature have several spellings.
-  if (part.length % 4 !== 0 && bytes.toString('base64url') !== part)
+  const last = LAST_LETTERS[part.length % 4]
+  if (last !== undefined && !last.includes(part.charAt(part.length - 1))) {
     throw malformed('is not canonical base64url')
-  return bytes
+  }
+  return Buffer.from(part, 'base64url')
 }
 
 function malformed(what: string, cause?: unknown): VerifyError {

@@ -5,6 +5,8 @@
 export type VerifyErrorCode =
   /** No token, or not where RFC 6750 §2 puts it. */
   | 'missing_token'
+  /** The request is wrong, not the token: `Authorization` twice, or `Bearer` and nothing (RFC 6750 §3.1). */
+  | 'bad_request'
   /** Not a compact JWS with JSON header and claims, or larger than allowed. */
   | 'malformed'
   /** An algorithm that is not on the list, or not that of the key (RFC 8725 §3.1). */
@@ -13,7 +15,7 @@ export type VerifyErrorCode =
   | 'not_an_access_token'
   /** No key of the issuer has this `kid`. */
   | 'unknown_key'
-  /** The issuer's keys could not be had, and none are held. */
+  /** The issuer's keys could not be had, so it is not known whether the token is good. */
   | 'keys_unavailable'
   | 'bad_signature'
   | 'wrong_issuer'
@@ -24,7 +26,7 @@ export type VerifyErrorCode =
   | 'bad_claims'
   /** The status list says that it was taken back. */
   | 'revoked'
-  /** The status list is needed, too old, and the policy is to refuse. */
+  /** The status list is needed, too old, and the policy is to refuse; or it has no such entry. */
   | 'status_unavailable'
   | 'insufficient_scope'
   | 'insufficient_role'

@@ -1,12 +1,17 @@
 /** Guards for Express and Connect. Described by shape, so that this package needs no Express of its own. */
-import { bearerToken, checkRequirements, type Requirements, refusal } from './bearer.ts'
+import { checkRequirements, type IncomingShape, incomingToken, type Requirements, refusal } from './bearer.ts'
 import type { AccessTokenClaims } from './claims.ts'
 import { VerifyError } from './errors.ts'
 import type { Verifier } from './verifier.ts'
 
-interface RequestShape {
-  readonly headers: { readonly authorization?: string | undefined }
-  claims?: AccessTokenClaims
+declare global {
+  // Where Express's own types look for what middleware adds; without Express it means nothing.
+  namespace Express {
+    interface Request {
+      /** What the token says, behind `keyturnExpress`. */
+      claims?: AccessTokenClaims
+    }
+  }
 }
 
 interface ResponseShape {
@@ -18,7 +23,7 @@ interface ResponseShape {
 type Next = (error?: unknown) => void
 
 /** Middleware of Express, Connect, and of anything else that takes (request, response, next). */
-export type Middleware = (request: never, response: never, next: Next) => void
+export type Middleware = (request: IncomingShape, response: ResponseShape, next: Next) => void
 
 export interface KeyturnExpressOptions {
   readonly verifier: Verifier
@@ -26,11 +31,23 @@ export interface KeyturnExpressOptions {
   readonly required?: boolean
 }
 
+interface Checked {
+  readonly claims?: AccessTokenClaims | undefined
+  /** Of the verifier that was asked. */
+  readonly realm: string
+}
+
+/** What `keyturnExpress` found out, for the guards behind it; another middleware's `req.claims` means nothing. */
+const checked = new WeakMap<object, Checked>()
+
 /** Verifies the token of every request that comes after it, and puts what it says into `req.claims`. */
 export function keyturnExpress({ verifier, required = true }: KeyturnExpressOptions): Middleware {
-  return middleware(async (request) => {
-    if (!required && request.headers.authorization === undefined) return
-    request.claims = await verifier.verify(bearerToken(request.headers.authorization))
+  const { realm } = verifier
+  return middleware({ realm }, async (request) => {
+    const token = required ? incomingToken(request) : optionalToken(request)
+    const claims = token === undefined ? undefined : await verifier.verify(token)
+    checked.set(request, { claims, realm })
+    if (claims) (request as { claims?: AccessTokenClaims }).claims = claims
   })
 }
 
@@ -44,33 +61,41 @@ export function requireRole(...roles: string[]): Middleware {
   return demand({ roles })
 }
 
+function optionalToken(request: IncomingShape): string | undefined {
+  try {
+    return incomingToken(request)
+  } catch (error) {
+    if (error instanceof VerifyError && error.code === 'missing_token') return undefined
+    throw error
+  }
+}
+
 function demand(requirements: Requirements): Middleware {
-  return middleware(async ({ claims }) => {
-    if (!claims) throw new VerifyError('missing_token', 'there is no access token')
-    checkRequirements(claims, requirements)
-  }, requirements)
+  return middleware(requirements, async (request) => {
+    const known = checked.get(request)
+    if (!known) throw new Error('requireScope and requireRole belong behind keyturnExpress')
+    if (!known.claims) throw new VerifyError('missing_token', 'there is no access token')
+    checkRequirements(known.claims, requirements)
+  })
 }
 
 function middleware(
-  check: (request: RequestShape) => Promise<void>,
-  requirements: Requirements = {},
+  { realm, ...requirements }: Requirements & { readonly realm?: string },
+  check: (request: IncomingShape) => Promise<void>,
 ): Middleware {
-  return ((request: RequestShape, response: ResponseShape, next: Next) => {
-    check(request)
-      .then(() => true)
-      .catch((error: unknown) => {
-        refuse(error, response, requirements)
-        return false
-      })
+  return (request, response, next) => {
+    check(request).then(
       // What the rest of the chain throws is not ours to answer for.
-      .then((passed) => passed && next(), next)
-  }) as Middleware
-}
-
-function refuse(error: unknown, response: ResponseShape, requirements: Requirements): void {
-  const { status, headers, body } = refusal(error, requirements)
-  response.statusCode = status
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-  response.setHeader('content-type', 'application/json')
-  response.end(JSON.stringify(body))
+      () => next(),
+      (error: unknown) => {
+        if (!(error instanceof VerifyError)) return next(error)
+        const known = realm ?? checked.get(request)?.realm ?? ''
+        const { status, headers, body } = refusal(error, { ...requirements, realm: known })
+        response.statusCode = status
+        for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+        response.setHeader('content-type', 'application/json')
+        response.end(JSON.stringify(body))
+      },
+    )
+  }
 }

@@ -1,11 +1,10 @@
-/** Guards for Fastify. Described by shape, so that this package needs no Fastify of its own. */
-import { bearerToken, checkRequirements, type Requirements, refusal } from './bearer.ts'
+/** Guards for Fastify. Described by shape, so that the package needs no Fastify; typed for its users in fastify-typed.ts. */
+import { checkRequirements, type IncomingShape, incomingToken, type Requirements, refusal } from './bearer.ts'
 import type { AccessTokenClaims } from './claims.ts'
 import type { Verifier } from './verifier.ts'
 
 interface RequestShape {
-  readonly headers: { readonly authorization?: string | undefined }
-  claims: AccessTokenClaims | null
+  readonly raw: IncomingShape
 }
 
 interface ReplyShape {
@@ -20,8 +19,8 @@ interface AppShape {
   addHook(name: 'onClose', hook: () => Promise<void>): unknown
 }
 
-/** A Fastify `preHandler` or `onRequest` hook. */
-export type Guard = (request: never, reply: never) => Promise<unknown>
+/** A Fastify `onRequest` or `preHandler` hook. */
+export type Guard = (request: RequestShape, reply: ReplyShape) => Promise<unknown>
 
 export interface KeyturnFastifyOptions {
   readonly verifier: Verifier
@@ -33,20 +32,22 @@ export interface KeyturnFastifyOptions {
  */
 export async function keyturnFastify(app: unknown, { verifier }: KeyturnFastifyOptions): Promise<void> {
   const fastify = app as AppShape
+
   const guard = (requirements: Requirements) => async (request: RequestShape, reply: ReplyShape) => {
     try {
-      const claims = await verifier.verify(bearerToken(request.headers.authorization))
+      const claims = await verifier.verify(incomingToken(request.raw))
       checkRequirements(claims, requirements)
-      request.claims = claims
+      ;(request as { claims?: AccessTokenClaims }).claims = claims
       return undefined
     } catch (error) {
-      const { status, headers, body } = refusal(error, requirements)
+      const { status, headers, body } = refusal(error, { realm: verifier.realm, ...requirements })
       return reply
         .code(status)
         .headers({ ...headers })
         .send(body)
     }
   }
+
   fastify.decorateRequest('claims', null)
   fastify.decorate('requireToken', () => guard({}))
   fastify.decorate('requireScope', (...scopes: string[]) => guard({ scopes }))

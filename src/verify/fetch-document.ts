@@ -18,6 +18,11 @@ export interface FetchOptions {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+/** The server took the connection and then kept us waiting. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === 'TimeoutError'
+}
+
 /** @throws {Error} for anything but 200 and 304 */
 export async function fetchDocument(url: string, options: FetchOptions): Promise<Document> {
   const headers: Record<string, string> = { accept: options.accept, ...options.headers }
@@ -30,7 +35,9 @@ export async function fetchDocument(url: string, options: FetchOptions): Promise
   })
   const maxAge = lifetime(response.headers)
   const etag = response.headers.get('etag') ?? undefined
-  if (response.status === 304) return { unchanged: true, text: '', etag: etag ?? options.etag, maxAge }
+  // Only an answer to what was asked: a 304 to an unconditional request would leave nothing to hold.
+  if (response.status === 304 && options.etag !== undefined)
+    return { unchanged: true, text: '', etag: etag ?? options.etag, maxAge }
   if (response.status !== 200) {
     await response.body?.cancel()
     throw new Error(`${url} answered ${response.status}`)
@@ -61,8 +68,9 @@ function lifetime(headers: Headers): number | undefined {
   const control = headers.get('cache-control')
   if (control === null) return undefined
   if (/\bno-(?:store|cache)\b/i.test(control)) return 0
-  const seconds = /\bmax-age=(\d{1,9})\b/i.exec(control)?.[1]
+  const seconds = /\bmax-age="?(\d+)/i.exec(control)?.[1]
   if (seconds === undefined) return undefined
-  const age = Number(headers.get('age') ?? 0)
-  return Math.max(0, Number(seconds) - (Number.isFinite(age) ? age : 0))
+  // §5.1: the time it has spent in caches on the way.
+  const age = Math.max(0, Number(headers.get('age')) || 0)
+  return Math.max(0, Number(seconds) - age)
 }

@@ -3,7 +3,16 @@
  * import anything of the server, nor any dependency.
  */
 export type { AlgorithmName } from './algorithms.ts'
-export { type Answer, bearerToken, checkRequirements, type Requirements, refusal } from './bearer.ts'
+export {
+  type Answer,
+  bearerToken,
+  type Challenge,
+  checkRequirements,
+  type IncomingShape,
+  incomingToken,
+  type Requirements,
+  refusal,
+} from './bearer.ts'
 export type { AccessTokenClaims } from './claims.ts'
 export { VerifyError, type VerifyErrorCode } from './errors.ts'
 export {
@@ -14,6 +23,7 @@ export {
   requireScope,
 } from './express.ts'
 export { type Guard, type KeyturnFastifyOptions, keyturnFastify } from './fastify.ts'
+export type { VerifierOptions } from './options.ts'
 export type { StatusOptions } from './status-lists.ts'
-export { createVerifier, type Verifier, type VerifierOptions } from './verifier.ts'
+export { createVerifier, type Verifier } from './verifier.ts'
 export { type Authenticated, authenticateRequest } from './web.ts'

@@ -9,8 +9,9 @@
 import type { AlgorithmName } from './algorithms.ts'
 import type { Discovery } from './discovery.ts'
 import { VerifyError } from './errors.ts'
-import { fetchDocument } from './fetch-document.ts'
-import { readJwks, type VerificationKey } from './jwks.ts'
+import { fetchDocument, isTimeout } from './fetch-document.ts'
+import { type Keys, readJwks, type VerificationKey } from './jwks.ts'
+import type { KeysFile } from './keys-file.ts'
 
 export interface KeySourceOptions {
   readonly discovery: Discovery
@@ -21,10 +22,7 @@ export interface KeySourceOptions {
   readonly headers: Readonly<Record<string, string>>
   /** Milliseconds, monotonic. */
   readonly monotonic: () => number
-  /** Keys to begin with, before the first fetch: those of the last run. */
-  readonly initial?: unknown
-  /** Told of each new set, to keep it for a cold start. */
-  readonly onKeys?: (jwks: string) => void
+  readonly file: KeysFile | undefined
 }
 
 export interface KeySource {
@@ -32,12 +30,14 @@ export interface KeySource {
   held(kid: string): VerificationKey | undefined
   /** @throws {VerifyError} unknown_key, keys_unavailable */
   find(kid: string): Promise<VerificationKey>
-  /** Fetches now, unless a fetch is going on. @throws {VerifyError} keys_unavailable */
+  /** Fetches now, unless a fetch is going on. @throws {VerifyError} keys_unavailable, if none are held either */
   refresh(): Promise<void>
+  /** Fetches in the background if it is time to. */
+  renewIfDue(): void
 }
 
 /** Between two fetches caused by unknown kids; a real new key passes within this and one round trip. */
-export const COOLDOWN_MS = 800
+const COOLDOWN_MS = 800
 /** Each kid that was not found may cause another fetch after this. */
 const MISSING_FOR_MS = 10_000
 const MOST_MISSING = 10_000
@@ -55,52 +55,65 @@ const MAX_BYTES = 262_144
 
 export function createKeySource(options: KeySourceOptions): KeySource {
   const { discovery, algorithms, monotonic } = options
-  let keys = new Map<string, VerificationKey>()
-  let etag: string | undefined
+  let keys = keptKeys(options)
+  let source: { readonly uri: string; readonly etag: string | undefined } | undefined
+  let lifetime = USUAL_MS
   let renewAt = Number.NEGATIVE_INFINITY
   let freshUntil = Number.NEGATIVE_INFINITY
   let lastStart = Number.NEGATIVE_INFINITY
+  /** Fetches are numbered, to tell which began before a question and which after. */
+  let started = 0
+  let lastGood = 0
+  /** The last attempt timed out: nobody is made to wait for the next ones. */
+  let hanging = false
   let fetching: Promise<void> | undefined
   let soon: Promise<void> | undefined
   let waiting = 0
   const missing = new Map<string, number>()
 
-  if (options.initial !== undefined) keys = readJwks(options.initial, algorithms)
-
   async function fetchKeys(): Promise<void> {
+    started += 1
+    const number = started
     lastStart = monotonic()
     try {
-      const answer = await fetchDocument(await discovery.jwksUri(), {
-        fetch: options.fetch,
-        timeoutMs: options.timeoutMs,
+      const uri = await discovery.jwksUri()
+      const answer = await fetchDocument(uri, {
+        ...options,
         maxBytes: MAX_BYTES,
         accept: 'application/jwk-set+json, application/json',
-        headers: options.headers,
-        etag,
+        etag: source?.uri === uri ? source.etag : undefined,
       })
-      if (!answer.unchanged) {
-        keys = withSameKeys(readJwks(JSON.parse(answer.text), algorithms), keys)
-        etag = answer.etag
-        missing.clear()
-        options.onKeys?.(answer.text)
-      }
-      const lifetime = answer.maxAge === undefined ? USUAL_MS : answer.maxAge * 1000
+      if (!answer.unchanged) take(JSON.parse(answer.text))
+      source = { uri, etag: answer.etag }
+      // RFC 9111 §4.3.4: a 304 that says nothing about it leaves the lifetime as it was.
+      if (answer.maxAge !== undefined) lifetime = answer.maxAge * 1000
+      else if (!answer.unchanged) lifetime = USUAL_MS
       hold(Math.min(LONGEST_MS, Math.max(SHORTEST_MS, lifetime)))
+      lastGood = number
+      hanging = false
     } catch (error) {
+      discovery.doubt()
+      hanging = isTimeout(error)
       renewAt = monotonic() + RETRY_MS
       // From here on nobody waits for a server that does not answer: what is held serves until it does.
       freshUntil = Number.POSITIVE_INFINITY
-      throw new VerifyError('keys_unavailable', 'the keys of the issuer cannot be fetched', { cause: error })
+      throw unavailable(error)
     }
   }
 
-  function hold(lifetime: number): void {
-    const now = monotonic()
-    renewAt = now + lifetime * AHEAD
-    freshUntil = now + lifetime
+  function take(jwks: object): void {
+    keys = withSameKeys(readJwks(jwks, algorithms), keys)
+    missing.clear()
+    void options.file?.write(jwks)
   }
 
-  function refresh(): Promise<void> {
+  function hold(forMs: number): void {
+    const now = monotonic()
+    renewAt = now + forMs * AHEAD
+    freshUntil = now + forMs
+  }
+
+  function fetchOnce(): Promise<void> {
     fetching ??= fetchKeys().finally(() => {
       fetching = undefined
     })
@@ -108,35 +121,30 @@ export function createKeySource(options: KeySourceOptions): KeySource {
   }
 
   /** A fetch that starts from now on, shared by all who ask before it starts, and not before the cool-down. */
-  function refreshSoon(): Promise<void> {
+  function fetchSoon(): Promise<void> {
     soon ??= (async () => {
+      // One that is under way may have been answered before the key was there.
+      await fetching?.catch(() => {})
       const wait = lastStart + COOLDOWN_MS - monotonic()
       if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
       soon = undefined
-      return refresh()
+      return fetchOnce()
     })()
     return soon
   }
 
-  /** Known keys go on serving while the server is away; nobody but the first has to notice. */
-  async function renew(): Promise<void> {
+  /** Known keys go on serving while the server is away. */
+  async function refresh(): Promise<void> {
     try {
-      await refresh()
+      await fetchOnce()
     } catch (error) {
       if (keys.size === 0) throw error
     }
   }
 
-  async function findNew(kid: string): Promise<VerificationKey> {
-    const until = missing.get(kid)
-    if (until !== undefined && monotonic() < until) throw unknown()
-    if (waiting >= MOST_WAITING) throw unknown()
-    waiting += 1
-    try {
-      await refreshSoon()
-    } finally {
-      waiting -= 1
-    }
+  /** `before` is the last fetch that began before anybody asked. */
+  async function findNew(kid: string, before: number): Promise<VerificationKey> {
+    if (lastGood <= before) await askAgain(kid)
     const key = keys.get(kid)
     if (key) return key
     if (missing.size >= MOST_MISSING) missing.delete(missing.keys().next().value as string)
@@ -144,33 +152,68 @@ export function createKeySource(options: KeySourceOptions): KeySource {
     throw unknown()
   }
 
+  async function askAgain(kid: string): Promise<void> {
+    const until = missing.get(kid)
+    if (until !== undefined && monotonic() < until) throw unknown()
+    if (hanging || waiting >= MOST_WAITING) {
+      fetchSoon().catch(() => {})
+      throw unavailable()
+    }
+    waiting += 1
+    try {
+      await fetchSoon()
+    } finally {
+      waiting -= 1
+    }
+  }
+
+  function renewIfDue(): void {
+    // A failure is no news: what is held goes on, and the next one tries again.
+    if (monotonic() >= renewAt && !fetching) fetchOnce().catch(() => {})
+  }
+
   return {
     held(kid) {
       const now = monotonic()
       if (now >= freshUntil) return undefined
-      // A failure is no news: what is held goes on, and the next one tries again.
-      if (now >= renewAt && !fetching) refresh().catch(() => {})
+      if (now >= renewAt) renewIfDue()
       return keys.get(kid)
     },
 
     async find(kid) {
-      if (monotonic() >= freshUntil) await renew()
-      return keys.get(kid) ?? findNew(kid)
+      const before = started
+      if (monotonic() >= freshUntil) await refresh()
+      return keys.get(kid) ?? findNew(kid, before)
     },
 
     refresh,
+    renewIfDue,
+  }
+}
+
+function keptKeys({ file, algorithms }: KeySourceOptions): Keys {
+  const kept = file?.read()
+  try {
+    return kept === undefined ? new Map() : readJwks(kept, algorithms)
+  } catch {
+    return new Map()
   }
 }
 
 /** The same object for the same key, so that what was verified with it is known to be. */
-function withSameKeys(fresh: Map<string, VerificationKey>, held: ReadonlyMap<string, VerificationKey>) {
-  for (const [kid, key] of fresh) {
-    const before = held.get(kid)
-    if (before && before.alg === key.alg && before.key.equals(key.key)) fresh.set(kid, before)
-  }
-  return fresh
+function withSameKeys(fresh: Keys, held: Keys): Keys {
+  return new Map(
+    [...fresh].map(([kid, key]) => {
+      const before = held.get(kid)
+      return [kid, before && before.alg === key.alg && before.key.equals(key.key) ? before : key]
+    }),
+  )
 }
 
 function unknown(): VerifyError {
   return new VerifyError('unknown_key', 'the issuer has no key of this kid')
+}
+
+function unavailable(cause?: unknown): VerifyError {
+  return new VerifyError('keys_unavailable', 'the keys of the issuer cannot be fetched', { cause })
 }

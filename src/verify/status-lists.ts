@@ -1,14 +1,14 @@
 /**
- * Token Status List (draft-ietf-oauth-status-list): which tokens were taken back, as compressed bit fields that
- * the issuer signs. Polled in the background; asking about a token never waits and never calls anybody.
+ * The issuer's status lists as this process holds them: which tokens were taken back. Polled in the background;
+ * asking about a token never waits and never calls anybody. Must not know how a list is made.
  */
-import { inflateSync } from 'node:zlib'
 import type { AccessTokenClaims } from './claims.ts'
 import { VerifyError } from './errors.ts'
 import { fetchDocument } from './fetch-document.ts'
+import { readStatusList, type StatusList, statusAt } from './status-list.ts'
 
 export interface StatusOptions {
-  /** What to do when the list is not held, or is older than `staleAfter`. Default: `accept`. */
+  /** What to do when the list is not held, has expired, or is older than `staleAfter`. Default: `accept`. */
   readonly onStale?: 'accept' | 'reject'
   /** Seconds after the last successful poll. Default: 300. */
   readonly staleAfter?: number
@@ -19,14 +19,20 @@ export interface StatusOptions {
 export interface StatusLists {
   /** @throws {VerifyError} revoked, status_unavailable */
   check(claims: AccessTokenClaims): void
-  /** Polls what is due; with `all`, everything. Never throws: a list that cannot be had grows old. */
-  poll(all?: boolean): Promise<void>
+  /** Begins to poll what is due. */
+  pollDue(): void
+  /** Polls everything. Never throws: a list that cannot be had grows old. */
+  pollAll(): Promise<void>
 }
 
 export interface StatusListsDeps extends StatusOptions {
   readonly issuer: string
   readonly fetch: typeof fetch
   readonly timeoutMs: number
+  /** Seconds since 1970. */
+  readonly clock: () => number
+  /** Seconds that clocks may differ. */
+  readonly leeway: number
   /** Milliseconds, monotonic. */
   readonly monotonic: () => number
   /** The issuer's own list of lists. */
@@ -35,122 +41,156 @@ export interface StatusListsDeps extends StatusOptions {
   readonly verifyJwt: (jwt: string, typ: string) => Promise<Record<string, unknown>>
 }
 
-interface List {
+interface Entry {
   readonly uri: string
-  bits: number
-  bytes: Uint8Array | undefined
+  list: StatusList | undefined
   etag: string | undefined
   /** When it was last known to be right. */
   seenAt: number
   pollAt: number
+  polling: Promise<void> | undefined
+  /** When somebody last spoke of it. */
+  namedAt: number
 }
 
 const MAX_BYTES = 1_048_576
-/** Two million tokens at one bit each, and room: what a bomb would expand to is never allocated. */
-const MAX_INFLATED = 4_194_304
+/** 33 million tokens at one bit each: what a bomb would expand to beyond that is never allocated. */
+const MOST_INFLATED = 4_194_304
+/** Of all lists together. */
+const MOST_HELD = 67_108_864
 const MOST_LISTS = 1000
-const USUAL_TTL_S = 60
-const SHORTEST_TTL_S = 1
-const AGGREGATION_EVERY_MS = 60_000
+const AT_ONCE = 8
+/** What the issuer says about when to ask again counts within these bounds (§11.5). */
+const SHORTEST_S = 1
+const LONGEST_S = 3600
+const USUAL_S = 60
+const RETRY_S = 5
+const AGGREGATION_EVERY_S = 60
+/** A list that nobody speaks of any more: all of its tokens have expired. */
+const FORGOTTEN_S = 86_400
 
 export function createStatusLists(deps: StatusListsDeps): StatusLists {
-  const { monotonic, onStale = 'accept', staleAfter = 300 } = deps
+  const { clock, onStale = 'accept', staleAfter = 300, uris = [] } = deps
   const origin = new URL(deps.issuer).origin
-  const lists = new Map<string, List>()
-  let polling: Promise<void> | undefined
+  const entries = new Map<string, Entry>()
   let aggregateAt = Number.NEGATIVE_INFINITY
-  for (const uri of deps.uris ?? []) add(uri)
+  const now = () => deps.monotonic() / 1000
+  for (const uri of uris) entryOf(uri)
 
-  function add(uri: string): List | undefined {
-    let list = lists.get(uri)
-    if (!list && lists.size < MOST_LISTS) {
-      list = { uri, bits: 1, bytes: undefined, etag: undefined, seenAt: Number.NEGATIVE_INFINITY, pollAt: 0 }
-      lists.set(uri, list)
-    }
-    return list
+  /** A token may not make us call whomever it names; only the issuer, and whom this service was told to. */
+  function entryOf(uri: string): Entry | undefined {
+    const known = entries.get(uri)
+    if (known) return known
+    if (entries.size >= MOST_LISTS || !(uris.includes(uri) || isOf(origin, uri))) return undefined
+    const times = { seenAt: Number.NEGATIVE_INFINITY, pollAt: Number.NEGATIVE_INFINITY, namedAt: now() }
+    const entry = { uri, list: undefined, etag: undefined, polling: undefined, ...times }
+    entries.set(uri, entry)
+    return entry
   }
 
   async function findLists(): Promise<void> {
-    if (monotonic() < aggregateAt) return
-    aggregateAt = monotonic() + AGGREGATION_EVERY_MS
+    aggregateAt = now() + AGGREGATION_EVERY_S
     const url = await deps.aggregation()
     if (url === undefined) return
     const answer = await fetchDocument(url, { ...deps, maxBytes: MAX_BYTES, accept: 'application/json' })
-    const { status_lists: uris } = JSON.parse(answer.text) as { status_lists?: unknown }
-    if (Array.isArray(uris)) for (const uri of uris) if (isOwn(uri)) add(uri)
+    const { status_lists: listed } = JSON.parse(answer.text) as { status_lists?: unknown }
+    for (const uri of Array.isArray(listed) ? listed : []) {
+      const entry = typeof uri === 'string' ? entryOf(uri) : undefined
+      if (entry) entry.namedAt = now()
+    }
   }
 
-  /** A token may not make us call whomever it names. */
-  function isOwn(uri: unknown): uri is string {
-    return typeof uri === 'string' && URL.canParse(uri) && new URL(uri).origin === origin
+  async function poll(entry: Entry): Promise<void> {
+    try {
+      const wait = await fetchList(entry)
+      entry.seenAt = now()
+      // Not so late that it would count as old for no other reason.
+      const bounded = Math.min(wait ?? USUAL_S, LONGEST_S, staleAfter / 2)
+      entry.pollAt = entry.seenAt + Math.max(SHORTEST_S, bounded)
+    } catch {
+      entry.pollAt = now() + RETRY_S
+    } finally {
+      entry.polling = undefined
+    }
   }
 
-  async function pollList(list: List): Promise<void> {
-    list.pollAt = monotonic() + USUAL_TTL_S * 1000
-    const answer = await fetchDocument(list.uri, {
+  /** Seconds after which there may be a newer one, if the issuer says. @throws {Error} */
+  async function fetchList(entry: Entry): Promise<number | undefined> {
+    const answer = await fetchDocument(entry.uri, {
       ...deps,
       maxBytes: MAX_BYTES,
       accept: 'application/statuslist+jwt',
-      etag: list.etag,
+      etag: entry.etag,
     })
-    let ttl = answer.maxAge
     if (!answer.unchanged) {
       const claims = await deps.verifyJwt(answer.text.trim(), 'statuslist+jwt')
-      if (claims.sub !== list.uri) throw new Error('the status list is another one')
-      Object.assign(list, readList(claims.status_list), { etag: answer.etag })
-      // §8.2: what the signed token says goes before what HTTP says.
-      if (typeof claims.ttl === 'number' && claims.ttl > 0) ttl = claims.ttl
+      const others = [...entries.values()].filter((other) => other !== entry)
+      const held = others.reduce((sum, other) => sum + (other.list?.bytes.length ?? 0), 0)
+      entry.list = await readStatusList(claims, entry.uri, Math.min(MOST_INFLATED, MOST_HELD - held))
+      entry.etag = answer.etag
     }
-    list.seenAt = monotonic()
-    list.pollAt = list.seenAt + Math.max(SHORTEST_TTL_S, ttl ?? USUAL_TTL_S) * 1000
+    const { ttl, exp } = entry.list ?? {}
+    // §8.2: what the signed token says goes before what HTTP says.
+    return Math.min(ttl ?? answer.maxAge ?? USUAL_S, exp === undefined ? LONGEST_S : exp - clock())
   }
 
-  async function pollDue(all: boolean): Promise<void> {
-    if (all) aggregateAt = Number.NEGATIVE_INFINITY
-    await findLists().catch(() => {})
-    const due = [...lists.values()].filter((list) => all || monotonic() >= list.pollAt)
-    await Promise.all(due.map((list) => pollList(list).catch(() => {})))
+  /** A few at a time, and none twice: another call may have come to it first. */
+  async function pollEach(due: readonly Entry[], isDue: (entry: Entry) => boolean): Promise<void> {
+    const queue = due.values()
+    await Promise.all(
+      Array.from({ length: AT_ONCE }, async () => {
+        for (const entry of queue) {
+          if (!entry.polling && isDue(entry)) entry.polling = poll(entry)
+          await entry.polling
+        }
+      }),
+    )
   }
+
+  function forget(): void {
+    for (const { uri, namedAt } of entries.values()) {
+      if (now() - namedAt > FORGOTTEN_S && !uris.includes(uri)) entries.delete(uri)
+    }
+  }
+
+  const isStale = ({ list, seenAt }: Entry): boolean =>
+    now() - seenAt > staleAfter || (list?.exp !== undefined && clock() >= list.exp + deps.leeway)
 
   return {
     check({ status }) {
-      const entry = status?.status_list
-      if (!entry) return
-      const list = lists.get(entry.uri) ?? (isOwn(entry.uri) ? add(entry.uri) : undefined)
-      if (list?.bytes && isSet(list.bytes, list.bits, entry.idx)) {
-        throw new VerifyError('revoked', 'the token was revoked')
+      const named = status?.status_list
+      if (!named) return
+      const entry = entryOf(named.uri)
+      const value = entry?.list && statusAt(entry.list, named.idx)
+      if (entry) entry.namedAt = now()
+      // §7.1: 0 is VALID, everything else is not. Of an old list this is still true: revoked stays revoked.
+      if (value) throw new VerifyError('revoked', 'the token was revoked')
+      if (entry?.list && value === undefined) {
+        // §8.3: must be refused, whatever the policy. Unless the list has grown since, which the next poll will tell.
+        entry.pollAt = Math.min(entry.pollAt, entry.seenAt + SHORTEST_S)
+        throw notKnown()
       }
-      const stale = !list?.bytes || monotonic() - list.seenAt > staleAfter * 1000
-      const outside = list?.bytes !== undefined && entry.idx >= (list.bytes.length * 8) / list.bits
-      if ((stale || outside) && onStale === 'reject') {
-        throw new VerifyError('status_unavailable', 'whether the token was revoked is not known')
-      }
+      if (onStale === 'reject' && (!entry?.list || isStale(entry))) throw notKnown()
     },
 
-    poll(all = false) {
-      polling ??= pollDue(all).finally(() => {
-        polling = undefined
-      })
-      return polling
+    pollDue() {
+      forget()
+      if (now() >= aggregateAt) findLists().catch(() => {})
+      const isDue = ({ pollAt }: Entry) => now() >= pollAt
+      void pollEach([...entries.values()].filter(isDue), isDue)
+    },
+
+    async pollAll() {
+      await findLists().catch(() => {})
+      await pollEach([...entries.values()], () => true)
     },
   }
 }
 
-const SIZES: readonly unknown[] = [1, 2, 4, 8]
-
-/** §4.2: `lst` is zlib-compressed, then base64url. */
-function readList(value: unknown): Pick<List, 'bits' | 'bytes'> {
-  const { bits, lst } = (value ?? {}) as { bits?: unknown; lst?: unknown }
-  if (!SIZES.includes(bits) || typeof lst !== 'string') throw new Error('the status list is malformed')
-  return {
-    bits: bits as number,
-    bytes: inflateSync(Buffer.from(lst, 'base64url'), { maxOutputLength: MAX_INFLATED }),
-  }
+function isOf(origin: string, uri: string): boolean {
+  return URL.canParse(uri) && new URL(uri).origin === origin
 }
 
-/** §4.1: entries fill each byte from its least significant bit; 0 is VALID, everything else is not (§7.1). */
-function isSet(bytes: Uint8Array, bits: number, index: number): boolean {
-  const bit = index * bits
-  const byte = bytes[Math.floor(bit / 8)] ?? 0
-  return ((byte >> (bit % 8)) & (2 ** bits - 1)) !== 0
+function notKnown(): VerifyError {
+  return new VerifyError('status_unavailable', 'whether the token was revoked is not known')
 }

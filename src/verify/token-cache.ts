@@ -13,19 +13,22 @@ export interface Remembered {
 export interface TokenCache {
   get(token: string): Remembered | undefined
   set(token: string, remembered: Remembered): void
-  delete(token: string): void
 }
+
+/** Longer tokens are verified each time, so that `size` bounds the memory as well. */
+const LONGEST = 4096
 
 /**
  * Two generations of half the size: when the young one is full, the old one is dropped as a whole. As bounded as
  * a list of least recent use, without its bookkeeping on every hit.
  */
 export function createTokenCache(size: number): TokenCache {
-  const half = Math.max(1, Math.floor(size / 2))
+  const half = Math.ceil(size / 2)
   let young = new Map<string, Remembered>()
   let old = new Map<string, Remembered>()
 
   function set(token: string, remembered: Remembered): void {
+    if (size === 0 || token.length > LONGEST) return
     if (young.size >= half) {
       old = young
       young = new Map()
@@ -42,11 +45,5 @@ export function createTokenCache(size: number): TokenCache {
       return earlier
     },
     set,
-    delete(token) {
-      young.delete(token)
-      old.delete(token)
-    },
   }
 }
-
-export const noTokenCache: TokenCache = { get: () => undefined, set() {}, delete() {} }

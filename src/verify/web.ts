@@ -18,7 +18,7 @@ export async function authenticateRequest(
     checkRequirements(claims, requirements)
     return { claims }
   } catch (error) {
-    const { status, headers, body } = refusal(error, requirements)
+    const { status, headers, body } = refusal(error, { realm: verifier.realm, ...requirements })
     return { response: Response.json(body, { status, headers: { ...headers } }) }
   }
 }

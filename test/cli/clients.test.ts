@@ -98,7 +98,7 @@ t.test('a chosen secret comes from standard input, is kept as argon2id and not r
     '\n',
     'too short',
     `${CHOSEN}\nand more`,
-    Buffer.from([0xc3, 0x28]),
+    Buffer.from(`${CHOSEN}\xff`, 'latin1'),
     'x'.repeat(70_000),
   ]) {
     const refused = await cli.run([...MACHINE, '--secret-stdin'], { input })

@@ -31,6 +31,8 @@ export interface TestServerOptions extends Partial<Omit<System, 'clock' | 'logge
   readonly database?: string
   readonly masterKey?: string
   readonly problem?: () => string | null
+  /** A real log instead of `logger`, which then stays empty. */
+  readonly log?: FastifyBaseLogger
 }
 
 export function testConfig(settings: Record<string, string> = {}): Config {
@@ -44,20 +46,20 @@ export function testConfig(settings: Record<string, string> = {}): Config {
 
 /** A whole server in this process, on a store of its own, with a clock of its own. Close it with `t.teardown`. */
 export async function testServer(options: TestServerOptions = {}): Promise<TestServer> {
-  const { clock = testClock(), settings, database, masterKey, problem, ...system } = options
+  const { clock = testClock(), settings, database, masterKey, problem, log, ...system } = options
   const logger = testLogger()
   const config = testConfig({
     MASTER_KEY: masterKey ?? randomBytes(32).toString('base64url'),
     ...(database === undefined ? {} : { DATABASE_URL: `sqlite:${database}` }),
     ...settings,
   })
-  const machine: System = { ...system, clock, logger }
+  const machine: System = { ...system, clock, logger: log ?? logger }
   const base = await openBase(config, machine, 'apply')
   const keys = await openKeys(base)
   const deps = await openServer(base, keys, machine, problem ? { problem } : {})
   const app = await createApp({
     services: deps.services,
-    logger: logger as unknown as FastifyBaseLogger,
+    logger: log ?? (logger as unknown as FastifyBaseLogger),
     random: base.random,
   })
   await app.ready()

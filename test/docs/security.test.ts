@@ -1,0 +1,94 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { read, repositoryFiles, root } from '../support/documents.ts'
+
+const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+const labels = (prefix: string, from: number, to: number) => numbers(from, to).map((n) => prefix + n)
+
+/** Every row there must be. */
+const EXPECTED = [
+  ...labels('A', 1, 14),
+  ...labels('B', 15, 27),
+  ...labels('E', 55, 64),
+  ...labels('F', 65, 75),
+  ...labels('H', 86, 96),
+  ...labels('I', 97, 107),
+  ...labels('§3.1 #', 1, 7),
+  ...labels('§3.4 #', 30, 41),
+  ...[...numbers(1, 5), 8, ...numbers(11, 17)].map((n) => `§4 row ${n}`),
+]
+
+interface Row {
+  readonly label: string
+  readonly requirement: string
+  /** Repository paths of the tests that are cited. */
+  readonly cited: readonly string[]
+  readonly cell: string
+}
+
+const rows: Row[] = read('docs/security.md')
+  .split('\n')
+  .map((line) => line.replace(/^\| | \|$/g, '').split(' | '))
+  .filter(([label = '']) => /^(?:[A-Z]\d+|§.*)$/.test(label))
+  .map(([label = '', requirement = '', , cell = '']) => ({
+    label,
+    requirement,
+    cell,
+    cited: [...cell.matchAll(/\]\(\.\.\/([^)]+)\)/g)].map(([, path = '']) => path),
+  }))
+
+/** The rows that a test's title names: `A3`, `A3, A4`, `§3.1 #5`, `§4 row 3`, `§4 rows 3, 19`. */
+function named(title: string): string[] {
+  const plain = [...title.matchAll(/(?<![\w§#.-])[ABEFHI]\d{1,3}(?!\w)/g)].map(([label]) => label)
+  const listed = (pattern: RegExp, prefix: (match: RegExpMatchArray) => string) =>
+    [...title.matchAll(pattern)].flatMap((match) =>
+      (match.at(-1)?.match(/\d+/g) ?? []).map((n) => prefix(match) + n),
+    )
+  return [
+    ...plain,
+    ...listed(/§(3\.\d)((?:[ ,]*#\d+)+)/g, ([, section]) => `§${section} #`),
+    ...listed(/§4 rows? ([\d, and]+)/g, () => '§4 row '),
+  ]
+}
+
+/** Of tests, and of the store's contract suites, where a title is the name of a member. */
+const TITLES = [
+  /\btest\(\s*(['"`])((?:\\.|(?!\1)[\s\S])*?)\1/g,
+  /^ {2,4}(['"`])((?:\\.|(?!\1).)*)\1: async\b/gm,
+]
+
+function titles(path: string): string[] {
+  const source = readFileSync(join(root, path), 'utf8')
+  return TITLES.flatMap((pattern) => [...source.matchAll(pattern)].map(([, , title = '']) => title))
+}
+
+const tests = repositoryFiles().filter((path) => /^test\/(?!support|docs).*\.ts$/.test(path))
+const proven = new Set(tests.flatMap(titles).flatMap(named))
+
+t.test('docs/security.md has every row once, in order', async (t) => {
+  t.same(
+    rows.map(({ label }) => label),
+    EXPECTED,
+  )
+  for (const { label, requirement } of rows) t.ok(requirement.length > 20, `${label} says what is required`)
+})
+
+t.test('every test that is cited exists, and names the row in a title', async (t) => {
+  for (const { label, cited } of rows) {
+    for (const path of cited) {
+      t.ok(existsSync(join(root, path)) && titles(path).flatMap(named).includes(label), `${label}: ${path}`)
+    }
+  }
+})
+
+t.test('every row has a test, or says why it has none', async (t) => {
+  for (const { label, cited, cell } of rows) {
+    if (cited.length > 0) continue
+    const [, elsewhere] = /^See ([^.]+)\.$/.exec(cell) ?? []
+    const other = rows.find((row) => row.label === elsewhere)
+    if (other) t.ok(other.cited.length > 0, `${label} is proven by ${other.label}`)
+    else t.match(cell, /^(?:Does not apply|Not yet): \S.*\.$/, `${label} says why`)
+    t.notOk(proven.has(label), `${label} has no test that the row leaves out`)
+  }
+})

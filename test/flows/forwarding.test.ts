@@ -1,0 +1,98 @@
+import t, { type Test } from 'tap'
+import { FORM } from '../support/endpoints.ts'
+import { basic } from '../support/requests.ts'
+import { seed } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+
+const PROXY = '10.0.0.1'
+
+const servers = new Map<string, TestServer>()
+
+/** One server for each setting: making one takes longer than all that is asked of it. */
+async function trusting(trust: string): Promise<TestServer> {
+  const held = servers.get(trust)
+  if (held) return held
+  const server = await testServer({ settings: { TRUST_PROXY: trust } })
+  t.teardown(() => server.close())
+  await seed(server.store)
+  servers.set(trust, server)
+  return server
+}
+
+/** Asks once with a wrong secret and once with the right one, and says which address the audit lines name. */
+async function auditedFrom(t: Test, trust: string, headers: Record<string, string>, peer = PROXY) {
+  const server = await trusting(trust)
+  server.logger.lines.length = 0
+  for (const secret of ['wrong', undefined]) {
+    const answer = await server.inject({
+      method: 'POST',
+      url: '/oauth2/token',
+      remoteAddress: peer,
+      headers: { authorization: basic('machine', secret), 'content-type': FORM, ...headers },
+      payload: 'grant_type=client_credentials',
+    })
+    t.equal(answer.statusCode, secret ? 401 : 200, JSON.stringify(headers))
+  }
+  const lines = server.logger.audits().filter(({ ip }) => ip !== undefined)
+  t.same(lines.map(({ audit }) => audit).sort(), [
+    'client.authentication_failed',
+    'token.issued',
+    'token.refused',
+  ])
+  const addresses = new Set(lines.map(({ ip }) => ip))
+  t.equal(addresses.size, 1)
+  return [...addresses][0]
+}
+
+const via = (value: string) => ({ 'x-forwarded-for': value })
+
+t.test('without TRUST_PROXY the address is the peer’s, whatever a header says (§3.5 #48)', async (t) => {
+  t.equal(await auditedFrom(t, 'off', {}), PROXY)
+  t.equal(await auditedFrom(t, 'off', via('203.0.113.9')), PROXY)
+  t.equal(await auditedFrom(t, 'off', { forwarded: 'for=203.0.113.9' }), PROXY)
+  t.equal(await auditedFrom(t, 'off', { 'x-real-ip': '203.0.113.9', 'client-ip': '203.0.113.9' }), PROXY)
+})
+
+t.test('with it the audit trail names the client behind the proxy (§3.5 #48)', async (t) => {
+  t.equal(await auditedFrom(t, 'on', via('203.0.113.9')), '203.0.113.9')
+  t.equal(await auditedFrom(t, 'on', via('203.0.113.9, 198.51.100.1')), '203.0.113.9', 'all are trusted')
+  t.equal(await auditedFrom(t, '1', via('203.0.113.9')), '203.0.113.9')
+  t.equal(await auditedFrom(t, '1', via('6.6.6.6, 203.0.113.9')), '203.0.113.9', 'the last hop saw this one')
+  t.equal(await auditedFrom(t, '2', via('6.6.6.6, 203.0.113.9, 10.0.0.2')), '203.0.113.9')
+  t.equal(await auditedFrom(t, '10.0.0.0/8', via('6.6.6.6, 203.0.113.9, 10.0.0.2')), '203.0.113.9')
+  t.equal(
+    await auditedFrom(t, '10.0.0.0/8', via('203.0.113.9'), '192.0.2.7'),
+    '192.0.2.7',
+    'no proxy of ours',
+  )
+  t.equal(await auditedFrom(t, '1', via('2001:db8::1')), '2001:db8::1')
+})
+
+t.test('an address with a port, as some proxies write it, is the address', async (t) => {
+  t.equal(await auditedFrom(t, '1', via('203.0.113.9:4711')), '203.0.113.9')
+  t.equal(await auditedFrom(t, '1', via('[2001:db8::1]:4711')), '2001:db8::1')
+  t.equal(await auditedFrom(t, '1', via('[2001:db8::1]')), '2001:db8::1')
+})
+
+t.test('garbage is no address: the peer’s stands, nothing crashes, nothing gets in (§3.5 #48)', async (t) => {
+  const garbage = [
+    'a',
+    '',
+    ',',
+    ', ,',
+    'unknown',
+    '_hidden',
+    '999.1.1.1',
+    '1.2.3',
+    '203.0.113.9/8',
+    'fe80::1%a secret or a novel',
+    '" onload=',
+    '{"ip":"1.1.1.1"}',
+    'x'.repeat(5000),
+    '203.0.113.9:99999999',
+    `${'1.1.1.1,'.repeat(500)}a`,
+  ]
+  for (const value of garbage) {
+    t.equal(await auditedFrom(t, '1', via(value)), PROXY, value.slice(0, 40))
+  }
+})

@@ -1,0 +1,179 @@
+import t, { type Test } from 'tap'
+import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
+import { ASSERTION_ALGORITHMS } from '../../src/oauth/client-auth/private-key-jwt.ts'
+import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
+import { listen } from '../support/listen.ts'
+import { exchange } from '../support/raw-socket.ts'
+import { claimsOf, clientCredentials, post, tokenRequest } from '../support/requests.ts'
+import { seed } from '../support/seed.ts'
+import { ISSUER, type TestServer, testServer } from '../support/server.ts'
+
+const OAUTH = '/.well-known/oauth-authorization-server'
+const OPENID = '/.well-known/openid-configuration'
+
+async function start(t: Test, issuer = ISSUER) {
+  const server = await testServer({ settings: { ISSUER: issuer } })
+  t.teardown(() => server.close())
+  await seed(server.store)
+  return server
+}
+
+let shared: TestServer | undefined
+/** The one with the usual issuer, for all that only read it. */
+const plain = async () => {
+  shared ??= await start(t)
+  return shared
+}
+
+t.test('both documents are the same, 200 and JSON (K117, H96, RFC 8414 §3.2)', async (t) => {
+  const server = await plain()
+  const [oauth, openid] = await Promise.all([server.inject({ url: OAUTH }), server.inject({ url: OPENID })])
+  t.same(oauth.json(), openid.json())
+  for (const { statusCode, headers } of [oauth, openid]) {
+    t.equal(statusCode, 200)
+    t.match(headers['content-type'], /^application\/json(;|$)/)
+    t.equal(headers['cache-control'], 'public, max-age=300')
+    t.equal(headers['access-control-allow-origin'], '*')
+  }
+})
+
+t.test('every member is what RFC 8414 says it is, and no list is empty (K118, K119)', async (t) => {
+  const metadata = (await (await plain()).inject({ url: OAUTH })).json()
+  t.equal(metadata.issuer, ISSUER)
+  t.same(metadata.grant_types_supported, GRANT_NAMES)
+  for (const [name, value] of Object.entries(metadata)) {
+    if (name === 'issuer' || name === 'jwks_uri' || name.endsWith('_endpoint')) {
+      t.ok(String(value).startsWith(ISSUER), `${name} is below the issuer`)
+    } else {
+      t.ok(Array.isArray(value) && value.length > 0, `${name} is a list that is not empty`)
+      t.equal(new Set(value as string[]).size, (value as string[]).length, `${name} says nothing twice`)
+    }
+    if (name.endsWith('signing_alg_values_supported')) {
+      t.same(value, ASSERTION_ALGORITHMS)
+      t.notOk((value as string[]).includes('none'), `${name} without none`)
+    }
+    if (name.endsWith('auth_methods_supported') && (value as string[]).includes('private_key_jwt')) {
+      t.ok(metadata[name.replace('methods', 'signing_alg_values')], `${name} says with which algorithms`)
+    }
+  }
+  t.same(metadata.token_endpoint_auth_methods_supported, METHOD_NAMES)
+  t.notOk(metadata.introspection_endpoint_auth_methods_supported.includes('none'))
+})
+
+t.test('every listed endpoint is there, every listed grant is known (K118)', async (t) => {
+  const server = await plain()
+  const metadata = (await server.inject({ url: OAUTH })).json()
+  for (const name of Object.keys(metadata).filter((name) => name.endsWith('_endpoint'))) {
+    const answer = await post(server, new URL(metadata[name]).pathname, {})
+    t.ok(answer.statusCode === 400 || answer.statusCode === 401, `${name}: ${answer.statusCode}`)
+  }
+  t.equal((await server.inject({ url: new URL(metadata.jwks_uri).pathname })).statusCode, 200)
+  for (const grant_type of metadata.grant_types_supported) {
+    const { error } = (await tokenRequest(server, { grant_type }, 'app')).json()
+    t.not(error, 'unsupported_grant_type', grant_type)
+  }
+})
+
+t.test('every endpoint that answers is listed (K118)', async (t) => {
+  const server = await plain()
+  const metadata = (await server.inject({ url: OAUTH })).json()
+  const listed = Object.values(metadata).map(String)
+  const routes = server.app.printRoutes({ commonPrefix: false })
+  const paths = [...routes.matchAll(/(\/[\w./-]+) \((?:[^)]*)\)/g)].map(([, path]) => path ?? '')
+  t.ok(paths.includes('/oauth2/token'), 'the list of routes could be read')
+  const unlisted = paths.filter((path) => !listed.includes(ISSUER + path))
+  t.same(unlisted.sort(), [OAUTH, OPENID, '/health/live', '/health/ready'].sort())
+})
+
+t.test('an issuer with a path: inserted for OAuth, appended for OpenID (K117, RFC 8414 §3.1)', async (t) => {
+  for (const issuer of ['https://example.test/tenant1', 'https://example.test/a/b']) {
+    const server = await start(t, issuer)
+    const { pathname } = new URL(issuer)
+    for (const url of [OAUTH + pathname, pathname + OPENID]) {
+      const answer = await server.inject({ url })
+      t.equal(answer.statusCode, 200, url)
+      t.equal(answer.json().issuer, issuer)
+      t.equal(answer.json().token_endpoint, `${issuer}/oauth2/token`)
+    }
+    for (const url of [OAUTH, OPENID, '/.well-known/jwks.json', '/oauth2/token']) {
+      t.equal((await server.inject({ url })).statusCode, 404, `${url} belongs to another issuer`)
+    }
+    const jwks = await server.inject({ url: `${pathname}/.well-known/jwks.json` })
+    t.equal(jwks.statusCode, 200)
+    const { authorization } = { authorization: `Basic ${Buffer.from('machine:x').toString('base64')}` }
+    const token = await post(server, `${pathname}/oauth2/token`, { grant_type: 'x' }, { authorization })
+    t.equal(token.statusCode, 401, 'the token endpoint is below the issuer')
+    t.equal((await server.inject({ url: '/health/live' })).statusCode, 200, 'probes know no issuer')
+  }
+})
+
+t.test('a trailing slash of the issuer is kept in it, and doubled nowhere (K117, K118)', async (t) => {
+  for (const issuer of ['https://example.test/', 'https://example.test/tenant1/']) {
+    const server = await start(t, issuer)
+    const path = new URL(issuer).pathname.replace(/\/$/, '')
+    for (const url of [OAUTH + path, path + OPENID]) {
+      const metadata = (await server.inject({ url })).json()
+      t.equal(metadata.issuer, issuer)
+      t.equal(metadata.jwks_uri, `${issuer}.well-known/jwks.json`)
+      t.equal(metadata.token_endpoint, `${issuer}oauth2/token`)
+    }
+  }
+  const server = await start(t, 'https://example.test/')
+  t.equal(claimsOf((await clientCredentials(server)).json().access_token).iss, 'https://example.test/')
+})
+
+/** What a proxy, or somebody who plays one, may say about where the request came from. */
+const FORWARDED = {
+  'x-forwarded-host': 'evil.test',
+  'x-forwarded-proto': 'http',
+  'x-forwarded-port': '666',
+  'x-forwarded-prefix': '/evil',
+  'x-forwarded-server': 'evil.test',
+  'x-original-url': '/evil',
+  'x-rewrite-url': '/evil',
+  'x-host': 'evil.test',
+  forwarded: 'for=1.2.3.4;host=evil.test;proto=http',
+}
+
+t.test('no header changes an URL or an issuer (K118, §3.5 #48)', async (t) => {
+  for (const TRUST_PROXY of ['off', 'on', '1']) {
+    const server = await testServer({ settings: { TRUST_PROXY } })
+    t.teardown(() => server.close())
+    await seed(server.store)
+    const expected = await server.inject({ url: OAUTH })
+    for (const [name, value] of [...Object.entries(FORWARDED), ['host', 'evil.test']] as const) {
+      const headers = { [name]: value }
+      for (const url of [OAUTH, OPENID]) {
+        t.equal((await server.inject({ url, headers })).body, expected.body, `${name}, proxy ${TRUST_PROXY}`)
+      }
+      const token = await post(
+        server,
+        '/oauth2/token',
+        { grant_type: 'client_credentials' },
+        { ...headers, authorization: `Basic ${Buffer.from('machine:wrong').toString('base64')}` },
+      )
+      t.notMatch(JSON.stringify([token.headers, token.body]), /evil/, name)
+    }
+    const good = await clientCredentials(server)
+    t.equal(claimsOf(good.json().access_token).iss, ISSUER)
+  }
+})
+
+t.test('nor does a Host on the wire: missing, strange or twice (K118)', async (t) => {
+  const { port, issuer } = await listen(t)
+  const ask = (...lines: string[]) =>
+    exchange(port, [[`GET ${OAUTH} HTTP/1.1`, ...lines, 'connection: close', '', ''].join('\r\n')])
+  for (const lines of [
+    ['host: evil.test'],
+    ['host: evil.test:99999'],
+    ['host: a@evil.test'],
+    ['host: "><script>'],
+    ['host:'],
+    ['host: one.test', 'host: two.test'],
+  ]) {
+    const answer = await ask(...lines)
+    if (answer.status === 400) continue
+    t.equal(answer.status, 200, lines.join())
+    t.match(JSON.parse(answer.body), { issuer, token_endpoint: `${issuer}/oauth2/token` }, lines.join())
+  }
+})

@@ -1,0 +1,201 @@
+/** Where the keys are: RFC 8414 §3, OpenID Connect Discovery §4. */
+import t from 'tap'
+import {
+  JWKS,
+  METADATA,
+  OPENID,
+  type StandIn,
+  signingKey,
+  standIn,
+  verdict,
+} from '../support/stand-in-issuer.ts'
+
+const answer = (issuer: StandIn, path: string, body: unknown, status = 200) =>
+  issuer.routes.set(path, (_, response) => response.writeHead(status).end(JSON.stringify(body)))
+
+t.test('the keys are found by RFC 8414 metadata alone, asked once', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier()
+  for (let i = 0; i < 3; i += 1)
+    t.equal(await verdict(verifier, await issuer.token({ jti: `${i}` })), 'accepted')
+  t.same(issuer.requests, [METADATA, JWKS])
+})
+
+t.test('the keys are found by OpenID Connect Discovery where there is no other', async (t) => {
+  const issuer = await standIn(t)
+  answer(issuer, METADATA, {}, 404)
+  answer(issuer, OPENID, { issuer: issuer.issuer, jwks_uri: issuer.origin + JWKS })
+  t.equal(await verdict(issuer.verifier(), await issuer.token()), 'accepted')
+  t.same(issuer.requests, [METADATA, OPENID, JWKS])
+})
+
+t.test('an issuer with a path has it behind the well-known part, or before it (RFC 8414 §3.1)', async (t) => {
+  const issuer = await standIn(t, { path: '/tenant/1' })
+  t.equal(await verdict(issuer.verifier(), await issuer.token()), 'accepted')
+  t.same(issuer.requests, [`${METADATA}/tenant/1`, JWKS])
+  answer(issuer, `${METADATA}/tenant/1`, {}, 404)
+  answer(issuer, `/tenant/1${OPENID}`, { issuer: issuer.issuer, jwks_uri: issuer.origin + JWKS })
+  t.equal(await verdict(issuer.verifier(), await issuer.token()), 'accepted')
+  t.same(issuer.requests.slice(2), [`${METADATA}/tenant/1`, `/tenant/1${OPENID}`, JWKS])
+})
+
+t.test('a final slash of the issuer is no part of the place, but of its name', async (t) => {
+  const issuer = await standIn(t)
+  const slashed = `${issuer.issuer}/`
+  answer(issuer, METADATA, { issuer: slashed, jwks_uri: issuer.origin + JWKS })
+  t.equal(
+    await verdict(issuer.verifier({ issuer: slashed }), await issuer.token({ iss: slashed })),
+    'accepted',
+  )
+  t.equal(await verdict(issuer.verifier({ issuer: slashed }), await issuer.token()), 'wrong_issuer')
+})
+
+t.test('metadata of another issuer is refused, to the letter (RFC 8414 §3.3)', async (t) => {
+  const issuer = await standIn(t)
+  for (const name of [
+    `${issuer.issuer}/`,
+    issuer.issuer.toUpperCase(),
+    'https://elsewhere.example',
+    undefined,
+    null,
+    [issuer.issuer],
+  ]) {
+    answer(issuer, METADATA, { issuer: name, jwks_uri: issuer.origin + JWKS })
+    t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable', String(name))
+  }
+  t.equal(issuer.count(), 0, 'its keys are not even looked at')
+})
+
+t.test('metadata that is none, or names no place for keys, is as good as none', async (t) => {
+  const issuer = await standIn(t)
+  const { issuer: name } = issuer
+  for (const body of [
+    null,
+    5,
+    [],
+    {},
+    { issuer: name },
+    { issuer: name, jwks_uri: 5 },
+    { issuer: name, jwks_uri: 'not a URL' },
+  ]) {
+    answer(issuer, METADATA, body)
+    t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable', JSON.stringify(body))
+  }
+  issuer.routes.set(METADATA, (_, response) => response.end('<html>'))
+  t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable')
+})
+
+t.test('keys on plain http are refused to an issuer on https, and file: to all', async (t) => {
+  const issuer = await standIn(t)
+  const plain = issuer.origin + JWKS
+  const asked: string[] = []
+  const https = issuer.verifier({
+    issuer: 'https://issuer.example',
+    fetch: async (url) => {
+      asked.push(String(url))
+      return Response.json({ issuer: 'https://issuer.example', jwks_uri: plain })
+    },
+  })
+  t.equal(await verdict(https, await issuer.token({ iss: 'https://issuer.example' })), 'keys_unavailable')
+  t.notOk(asked.includes(plain))
+  answer(issuer, METADATA, { issuer: issuer.issuer, jwks_uri: 'file:///etc/passwd' })
+  t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable')
+})
+
+t.test('with jwksUri nothing else is asked', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier({ jwksUri: issuer.origin + JWKS })
+  t.equal(await verdict(verifier, await issuer.token()), 'accepted')
+  t.same(issuer.requests, [JWKS])
+})
+
+t.test('keys that have moved are found at their new place', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier()
+  t.equal(await verdict(verifier, await issuer.token()), 'accepted')
+  const second = await signingKey('second')
+  answer(issuer, JWKS, {}, 404)
+  answer(issuer, '/new.json', { keys: [second.jwk] })
+  issuer.metadata.jwks_uri = `${issuer.origin}/new.json`
+  issuer.time.tick(1)
+  t.equal(await verdict(verifier, await issuer.token({}, {}, second)), 'keys_unavailable')
+  issuer.time.tick(1)
+  t.equal(await verdict(verifier, await issuer.token({}, {}, second)), 'accepted')
+})
+
+t.test(
+  'metadata is asked for again after an hour, and what it said goes on while it cannot be had',
+  async (t) => {
+    const issuer = await standIn(t)
+    const verifier = issuer.verifier()
+    const good = async () => verdict(verifier, await issuer.token())
+    t.equal(await good(), 'accepted')
+    issuer.time.tick(3601)
+    t.equal(await good(), 'accepted')
+    t.equal(issuer.count(METADATA), 2)
+    answer(issuer, METADATA, {}, 500)
+    issuer.time.tick(3601)
+    t.equal(await good(), 'accepted')
+    t.equal(issuer.count(METADATA), 3)
+    t.equal(issuer.count(), 3, 'the keys were fetched all the same')
+  },
+)
+
+t.test(
+  'redirects are not followed: the keys are where the issuer says, and nowhere else (RFC 8725 §3.10)',
+  async (t) => {
+    const issuer = await standIn(t)
+    const thief = await standIn(t, { key: await signingKey('key-1') })
+    for (const path of [METADATA, JWKS]) {
+      issuer.routes.clear()
+      issuer.routes.set(path, (_, response) =>
+        response.writeHead(302, { location: thief.origin + path }).end(),
+      )
+      t.equal(
+        await verdict(issuer.verifier(), await issuer.token({}, {}, thief.key)),
+        'keys_unavailable',
+        path,
+      )
+    }
+    t.equal(thief.requests.length, 0)
+  },
+)
+
+t.test('metadata or keys beyond all measure are refused before they are read to the end', async (t) => {
+  const issuer = await standIn(t)
+  let sent = 0
+  const endless = (response: import('node:http').ServerResponse) => {
+    const chunk = Buffer.alloc(65_536, ' ')
+    const more = () => {
+      while (!response.destroyed && response.write(chunk)) sent += chunk.length
+    }
+    response.on('drain', more)
+    more()
+  }
+  for (const path of [METADATA, JWKS]) {
+    issuer.routes.clear()
+    issuer.routes.set(path, (_, response) => endless(response))
+    t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable', path)
+  }
+  t.ok(sent < 50_000_000, `${sent} bytes were sent`)
+})
+
+t.test('everything may come from a mirror, and is checked as if it came from the issuer', async (t) => {
+  const issuer = await standIn(t)
+  const mirror = await standIn(t)
+  await issuer.stop()
+  mirror.routes.set(`/copy${METADATA}`, (_, response) =>
+    response.end(JSON.stringify({ issuer: issuer.issuer, jwks_uri: issuer.origin + JWKS })),
+  )
+  mirror.routes.set(`/copy${JWKS}`, (_, response) => response.end(JSON.stringify({ keys: issuer.keys })))
+  for (const slash of ['', '/']) {
+    const verifier = issuer.verifier({ mirror: `${mirror.origin}/copy${slash}` })
+    t.equal(await verdict(verifier, await issuer.token()), 'accepted')
+  }
+  mirror.routes.delete(`/copy${METADATA}`)
+  mirror.routes.set(`/copy${METADATA}`, (_, response) =>
+    response.end(JSON.stringify({ issuer: mirror.issuer, jwks_uri: mirror.origin + JWKS })),
+  )
+  const fooled = issuer.verifier({ mirror: `${mirror.origin}/copy` })
+  t.equal(await verdict(fooled, await issuer.token()), 'keys_unavailable')
+})

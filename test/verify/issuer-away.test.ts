@@ -1,0 +1,238 @@
+/** The issuer is down, hangs, or was never there: what is held serves on (CONTRACT §7, RFC 9068 §4). */
+import assert from 'node:assert'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { VerifyError } from '../../src/verify/index.ts'
+import {
+  AUDIENCE,
+  JWKS,
+  METADATA,
+  type StandIn,
+  signingKey,
+  standIn,
+  verdict,
+} from '../support/stand-in-issuer.ts'
+
+/** Takes connections and says nothing. */
+const hang = (issuer: StandIn, path = JWKS) => issuer.routes.set(path, () => {})
+
+/** Whether it is settled before a server that hangs would be given up on. */
+async function atOnce(verdict: Promise<string>): Promise<string> {
+  return Promise.race([verdict, sleep(60, 'waited', { ref: false })])
+}
+
+function folder(t: Test): string {
+  const made = mkdtempSync(join(tmpdir(), 'keyturn-verify-'))
+  t.teardown(() => rmSync(made, { recursive: true }))
+  return made
+}
+
+t.test(
+  'the issuer down for a day: good tokens pass until they expire, and new keys are found when it is back',
+  async (t) => {
+    const issuer = await standIn(t)
+    const verifier = issuer.verifier()
+    const first = await issuer.token()
+    t.equal(await verdict(verifier, first), 'accepted')
+    await issuer.stop()
+    await t.rejects(fetch(issuer.origin), 'it is really gone')
+
+    t.equal(await verdict(verifier, first), 'accepted')
+    for (let hour = 1; hour <= 24; hour += 1) {
+      issuer.time.tick(3600)
+      t.equal(await verdict(verifier, await issuer.token()), 'accepted', `after ${hour} h`)
+      t.equal(await verdict(verifier, first), 'expired')
+    }
+    t.equal(await verdict(verifier, await issuer.token({}, {}, await signingKey('key-1'))), 'bad_signature')
+    t.equal(await verdict(verifier, await issuer.token({}, { kid: 'made-up' })), 'keys_unavailable')
+
+    const second = await signingKey('second')
+    issuer.keys = [second.jwk]
+    await issuer.start()
+    issuer.time.tick(5)
+    t.equal(await verdict(verifier, await issuer.token({}, {}, second)), 'accepted')
+    t.equal(await verdict(verifier, await issuer.token()), 'unknown_key', 'what left while it was away')
+  },
+)
+
+t.test('an issuer that answers with errors is as good as one that is down', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier()
+  t.equal(await verdict(verifier, await issuer.token()), 'accepted')
+  for (const status of [204, 404, 429, 500, 503]) {
+    issuer.routes.set(JWKS, (_, response) => response.writeHead(status).end())
+    issuer.time.tick(400)
+    t.equal(await verdict(verifier, await issuer.token()), 'accepted', `${status}`)
+  }
+})
+
+t.test('a down issuer is tried again every five seconds, not at each request', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier()
+  t.equal(await verdict(verifier, await issuer.token()), 'accepted')
+  issuer.routes.set(JWKS, (_, response) => response.writeHead(503).end())
+  issuer.time.tick(400)
+  for (let i = 0; i < 20; i += 1) {
+    t.equal(await verdict(verifier, await issuer.token({ jti: `${i}` })), 'accepted')
+    if (i === 9) issuer.time.tick(5)
+  }
+  await sleep(20)
+  t.equal(issuer.count(), 3)
+})
+
+t.test(
+  'nobody waits for a server that hangs but who comes first; what is held serves the others',
+  async (t) => {
+    const issuer = await standIn(t)
+    const verifier = issuer.verifier({ timeoutMs: 150 })
+    t.equal(await verdict(verifier, await issuer.token()), 'accepted')
+    hang(issuer)
+    issuer.time.tick(150)
+    t.equal(await atOnce(verdict(verifier, await issuer.token())), 'accepted', 'renewed in the background')
+    await sleep(200)
+
+    const cold = issuer.verifier({ timeoutMs: 150 })
+    issuer.routes.clear()
+    t.equal(await verdict(cold, await issuer.token()), 'accepted')
+    hang(issuer)
+    issuer.time.tick(300)
+    const first = verdict(cold, await issuer.token())
+    t.equal(await atOnce(first), 'waited', 'its keys are too old to be used unasked')
+    t.equal(await first, 'accepted')
+    for (let i = 0; i < 5; i += 1) {
+      issuer.time.tick(60)
+      t.equal(await atOnce(verdict(cold, await issuer.token())), 'accepted', `later ones (${i})`)
+      t.equal(await atOnce(verdict(cold, await issuer.token({}, { kid: 'new' }))), 'keys_unavailable')
+    }
+    await sleep(200)
+  },
+)
+
+t.test(
+  'a start while the issuer hangs: the first waits and is told so, the others are told at once, all passes later',
+  async (t) => {
+    const starting = async (path: string) => {
+      const issuer = await standIn(t)
+      const verifier = issuer.verifier({ timeoutMs: 150 })
+      hang(issuer, path)
+      const first = verdict(verifier, await issuer.token())
+      t.equal(await atOnce(first), 'waited')
+      t.equal(await first, 'keys_unavailable')
+      t.equal(await atOnce(verdict(verifier, await issuer.token())), 'keys_unavailable', path)
+      issuer.routes.clear()
+      issuer.time.tick(5)
+      // The next attempt runs in the background, a cool-down later.
+      const token = await issuer.token()
+      while ((await atOnce(verdict(verifier, token))) === 'keys_unavailable') await sleep(20)
+      t.equal(await verdict(verifier, token), 'accepted', path)
+    }
+    await Promise.all([starting(JWKS), starting(METADATA)])
+  },
+)
+
+t.test(
+  'a start while the issuer is down is refused as our trouble, and passes as soon as it is there',
+  async (t) => {
+    const issuer = await standIn(t)
+    await issuer.stop()
+    const verifier = issuer.verifier()
+    t.equal(await verdict(verifier, await issuer.token()), 'keys_unavailable')
+    await t.rejects(verifier.ready(), { code: 'keys_unavailable' })
+    await issuer.start()
+    issuer.time.tick(1)
+    t.equal(await verdict(verifier, await issuer.token()), 'accepted')
+  },
+)
+
+t.test('the cause of a failure is kept for the log', async (t) => {
+  const issuer = await standIn(t)
+  issuer.routes.set(JWKS, (_, response) => response.writeHead(500).end())
+  const error = await issuer
+    .verifier()
+    .ready()
+    .catch((thrown: unknown) => thrown)
+  t.ok(error instanceof VerifyError)
+  t.match((error as VerifyError).cause, { message: /jwks\.json answered 500/ })
+})
+
+t.test('with a keys file a start needs no issuer', async (t) => {
+  const issuer = await standIn(t)
+  const file = join(folder(t), 'keys.json')
+  const before = issuer.verifier({ keysFile: file })
+  await before.ready()
+  const kept = await waitFor(() => JSON.parse(readFileSync(file, 'utf8')))
+  t.same(kept, { keys: [issuer.key.jwk], issuer: issuer.issuer })
+  t.equal(statSync(file).mode & 0o777, 0o600)
+  t.same(readdirSync(join(file, '..')), ['keys.json'], 'no drafts are left')
+
+  await issuer.stop()
+  const cold = issuer.verifier({ keysFile: file })
+  await cold.ready()
+  t.equal(await verdict(cold, await issuer.token()), 'accepted')
+  t.equal(await verdict(cold, await issuer.token({}, { kid: 'new' })), 'keys_unavailable')
+})
+
+t.test('while the issuer is there, its word counts and not the file', async (t) => {
+  const issuer = await standIn(t)
+  const file = join(folder(t), 'keys.json')
+  const old = await signingKey('old')
+  writeFileSync(file, JSON.stringify({ keys: [old.jwk] }))
+  const verifier = issuer.verifier({ keysFile: file })
+  t.equal(await verdict(verifier, await issuer.token({}, {}, old)), 'unknown_key')
+  await waitFor(() => assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')).keys, [issuer.key.jwk]))
+})
+
+t.test('a JWKS that an operator put there is taken; one of another issuer, or garbage, is not', async (t) => {
+  const issuer = await standIn(t)
+  await issuer.stop()
+  const file = join(folder(t), 'keys.json')
+  const start = async (content: string) => {
+    writeFileSync(file, content)
+    return verdict(issuer.verifier({ keysFile: file }), await issuer.token())
+  }
+  const keys = [issuer.key.jwk]
+  t.equal(await start(JSON.stringify({ keys })), 'accepted')
+  t.equal(await start(JSON.stringify({ keys, issuer: issuer.issuer })), 'accepted')
+  t.equal(await start(JSON.stringify({ keys, issuer: 'https://elsewhere.example' })), 'keys_unavailable')
+  for (const garbage of ['', '{', 'null', '5', '[]', '{}', '{"keys":5}', '{"keys":[]}']) {
+    t.equal(await start(garbage), 'keys_unavailable', garbage)
+  }
+})
+
+t.test('a keys file that cannot be written or read disturbs nothing', async (t) => {
+  const issuer = await standIn(t)
+  const place = folder(t)
+  for (const file of [join(place, 'no', 'such', 'folder'), place]) {
+    t.equal(await verdict(issuer.verifier({ keysFile: file }), await issuer.token()), 'accepted')
+  }
+  await sleep(50)
+  t.same(readdirSync(place), [])
+  t.same(
+    readdirSync(join(place, '..')).filter((name) => name.startsWith(`${place.split('/').at(-1)}.`)),
+    [],
+  )
+})
+
+async function waitFor<T>(read: () => T): Promise<T> {
+  for (let i = 0; i < 200; i += 1) {
+    try {
+      return read()
+    } catch {
+      await sleep(5)
+    }
+  }
+  return read()
+}
+
+t.test('audience and issuer stay checked while the issuer is away', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier()
+  await verifier.ready()
+  await issuer.stop()
+  issuer.time.tick(86_400)
+  t.equal(await verdict(verifier, await issuer.token({ aud: `${AUDIENCE}/other` })), 'wrong_audience')
+  t.equal(await verdict(verifier, await issuer.token({ iss: 'https://elsewhere.example' })), 'wrong_issuer')
+})

@@ -1,0 +1,332 @@
+/** How keys are held: as long as the issuer says, renewed ahead of time, and what an unknown kid may cost. */
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import type { VerifierOptions } from '../../src/verify/index.ts'
+import { JWKS, type StandIn, signingKey, standIn, verdict } from '../support/stand-in-issuer.ts'
+
+/** A verifier that has its keys, and how often it has asked for them since. */
+async function warm(t: Test, issuer: StandIn, options: Partial<VerifierOptions> = {}) {
+  let asked = 0
+  const verifier = issuer.verifier({
+    fetch: (url, init) => {
+      if (String(url).endsWith(JWKS)) asked += 1
+      return fetch(url, init)
+    },
+    ...options,
+  })
+  t.equal(await verdict(verifier, await issuer.token()), 'accepted')
+  asked = 0
+  return {
+    verifier,
+    verdict: async (...token: Parameters<StandIn['token']>) =>
+      verdict(verifier, await issuer.token(...token)),
+    /** After what runs in the background has begun. */
+    async asked() {
+      await turn()
+      return asked
+    },
+  }
+}
+
+/** Holds answers of the JWKS back until told to let them go; each is what would have been said when it was asked. */
+function held(issuer: StandIn) {
+  const waiting: (() => void)[] = []
+  issuer.routes.set(JWKS, (_, response) => {
+    const body = JSON.stringify({ keys: issuer.keys })
+    waiting.push(() => response.writeHead(200, issuer.jwksHeaders).end(body))
+  })
+  return {
+    count: () => waiting.length,
+    letGo() {
+      for (const go of waiting.splice(0)) go()
+    },
+  }
+}
+
+async function until(what: () => boolean): Promise<void> {
+  while (!what()) await sleep(2)
+}
+
+t.test(
+  'keys are held for as long as Cache-Control says, and renewed in the background at half of that',
+  async (t) => {
+    const cases: [headers: Record<string, string>, seconds: number][] = [
+      [{ 'cache-control': 'public, max-age=100' }, 100],
+      [{ 'cache-control': 'max-age="100"' }, 100],
+      [{ 'cache-control': 'public, max-age=100', age: '40' }, 60],
+      [{ 'cache-control': 'max-age=100', age: 'x' }, 100],
+      [{ 'cache-control': 'max-age=100', age: '1000' }, 10],
+      [{ 'cache-control': 'max-age=0' }, 10],
+      [{ 'cache-control': 'no-cache, max-age=1000' }, 10],
+      [{ 'cache-control': 'No-Store' }, 10],
+      [{ 'cache-control': 'max-age=99999999999' }, 86_400],
+      [{ 'cache-control': 'public' }, 300],
+      [{}, 300],
+    ]
+    for (const [headers, seconds] of cases) {
+      await t.test(`${JSON.stringify(headers)}: ${seconds} s`, async (t) => {
+        const issuer = await standIn(t)
+        Object.assign(issuer.jwksHeaders, headers)
+        const source = await warm(t, issuer)
+        const answers = held(issuer)
+
+        issuer.time.tick(seconds / 2 - 0.1)
+        t.equal(await source.verdict(), 'accepted')
+        t.equal(await source.asked(), 0)
+
+        issuer.time.tick(0.1)
+        t.equal(await source.verdict(), 'accepted', 'without waiting for the answer that is on the way')
+        t.equal(await source.verdict({ jti: 'another' }), 'accepted')
+        t.equal(await source.asked(), 1)
+
+        issuer.time.tick(seconds / 2)
+        let passed = false
+        const late = source.verdict().then((code) => {
+          passed = true
+          return code
+        })
+        await until(() => answers.count() === 1)
+        await turn()
+        t.notOk(passed, 'keys that are too old are not used unasked')
+        answers.letGo()
+        t.equal(await late, 'accepted')
+        t.equal(await source.asked(), 1, 'one fetch for all')
+      })
+    }
+  },
+)
+
+t.test('an idle verifier renews its keys by itself, until it is closed', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier()
+  await verifier.ready()
+  issuer.time.tick(200)
+  await until(() => issuer.count() === 2)
+  verifier.close()
+  issuer.time.tick(200)
+  await sleep(1200)
+  t.equal(issuer.count(), 2)
+})
+
+t.test('what was held is asked for by its ETag, and a 304 holds it for as long again', async (t) => {
+  const issuer = await standIn(t)
+  let conditions: (string | undefined)[] = []
+  issuer.routes.set(JWKS, (request, response) => {
+    const condition = request.headers['if-none-match']
+    conditions.push(condition)
+    const headers = { etag: 'W/"v1"', ...(condition ? {} : { 'cache-control': 'max-age=100' }) }
+    if (condition === 'W/"v1"') response.writeHead(304, headers).end()
+    else response.writeHead(200, headers).end(JSON.stringify({ keys: issuer.keys }))
+  })
+  const source = await warm(t, issuer)
+  for (let i = 0; i < 3; i += 1) {
+    issuer.time.tick(100)
+    t.equal(await source.verdict(), 'accepted')
+    t.equal(await source.asked(), i + 1)
+    issuer.time.tick(49)
+    t.equal(await source.verdict(), 'accepted')
+    t.equal(
+      await source.asked(),
+      i + 1,
+      'a 304 without Cache-Control leaves the lifetime as it was (RFC 9111 §4.3.4)',
+    )
+  }
+  t.same(conditions, [undefined, 'W/"v1"', 'W/"v1"', 'W/"v1"'])
+  conditions = []
+})
+
+t.test('a 304 that nobody asked for is no answer', async (t) => {
+  const issuer = await standIn(t)
+  issuer.routes.set(JWKS, (_, response) => response.writeHead(304).end())
+  t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable')
+})
+
+t.test('a hundred first requests share one fetch', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier()
+  const tokens = await Promise.all(Array.from({ length: 100 }, (_, i) => issuer.token({ jti: `${i}` })))
+  const verdicts = await Promise.all(tokens.map((token) => verdict(verifier, token)))
+  t.same(new Set(verdicts), new Set(['accepted']))
+  t.equal(issuer.requests.length, 2, 'metadata and keys')
+})
+
+t.test(
+  'a new key is found at its first token; an unknown kid is asked for once, and again after ten seconds',
+  async (t) => {
+    const issuer = await standIn(t)
+    const source = await warm(t, issuer)
+    const second = await signingKey('second')
+    const third = await signingKey('third')
+
+    issuer.time.tick(1)
+    t.equal(await source.verdict({}, { kid: 'made-up' }), 'unknown_key')
+    t.equal(await source.asked(), 1)
+    for (let i = 0; i < 4; i += 1) {
+      issuer.time.tick(2)
+      t.equal(await source.verdict({}, { kid: 'made-up' }), 'unknown_key')
+    }
+    t.equal(await source.asked(), 1, 'that it is missing is remembered')
+
+    issuer.keys = [issuer.key.jwk, second.jwk]
+    t.equal(await source.verdict({}, {}, second), 'accepted', 'each kid has a budget of its own')
+    t.equal(await source.asked(), 2)
+
+    issuer.time.tick(1)
+    t.equal(await source.verdict({}, {}, third), 'unknown_key')
+    t.equal(await source.asked(), 3)
+    issuer.keys = [issuer.key.jwk, second.jwk, third.jwk]
+    issuer.time.tick(9.9)
+    t.equal(await source.verdict({}, {}, third), 'unknown_key')
+    issuer.time.tick(0.2)
+    t.equal(await source.verdict({}, {}, third), 'accepted')
+    t.equal(await source.asked(), 4)
+  },
+)
+
+t.test('a first token of an unknown key costs one fetch, not two', async (t) => {
+  const issuer = await standIn(t)
+  t.equal(await verdict(issuer.verifier(), await issuer.token({}, { kid: 'made-up' })), 'unknown_key')
+  t.equal(issuer.count(), 1)
+})
+
+t.test('new keys make forget which were missing', async (t) => {
+  const issuer = await standIn(t)
+  const source = await warm(t, issuer)
+  const [second, third] = [await signingKey('second'), await signingKey('third')]
+  issuer.time.tick(1)
+  t.equal(await source.verdict({}, {}, third), 'unknown_key')
+  issuer.time.tick(1)
+  issuer.keys = [issuer.key.jwk, second.jwk, third.jwk]
+  t.equal(await source.verdict({}, {}, second), 'accepted')
+  t.equal(await source.verdict({}, {}, third), 'accepted')
+})
+
+t.test(
+  'a key that was published while a fetch was under way is found by the next, not written off',
+  async (t) => {
+    const issuer = await standIn(t)
+    const source = await warm(t, issuer)
+    const second = await signingKey('second')
+    const answers = held(issuer)
+    issuer.time.tick(150)
+    t.equal(await source.verdict(), 'accepted')
+    await until(() => answers.count() === 1)
+
+    issuer.keys = [issuer.key.jwk, second.jwk]
+    const early = source.verdict({}, {}, second)
+    issuer.time.tick(1)
+    await turn()
+    answers.letGo()
+    await until(() => answers.count() === 1)
+    answers.letGo()
+    t.equal(await early, 'accepted')
+  },
+)
+
+t.test(
+  '10,000 tokens with made-up kids in a second: a fetch each cool-down, good tokens pass, a real new key as well',
+  async (t) => {
+    const issuer = await standIn(t)
+    const fetched: number[] = []
+    const since = performance.now()
+    issuer.routes.set(JWKS, (_, response) => {
+      fetched.push(performance.now() - since)
+      response.end(JSON.stringify({ keys: issuer.keys }))
+    })
+    // Real time, for the waiting is real.
+    const verifier = issuer.verifier({ monotonic: () => performance.now() })
+    const second = await signingKey('second')
+    const good = await issuer.token()
+    t.equal(await verdict(verifier, good), 'accepted')
+    const [, payload, signature] = good.split('.')
+    const flood: Promise<string>[] = []
+    let next: Promise<string> | undefined
+    let publishedAt = 0
+    let foundAt = 0
+
+    for (let i = 0; i < 10_000; i += 1) {
+      const header = Buffer.from(JSON.stringify({ alg: 'RS256', typ: 'at+jwt', kid: `made-up-${i}` }))
+      flood.push(verdict(verifier, `${header.toString('base64url')}.${payload}.${signature}`))
+      if (i % 500 === 0) {
+        t.equal(
+          await verdict(verifier, await issuer.token({ jti: `${i}` })),
+          'accepted',
+          'in the midst of it',
+        )
+        await sleep(50)
+      }
+      if (i === 5000) {
+        issuer.keys = [issuer.key.jwk, second.jwk]
+        publishedAt = fetched.length
+        next = verdict(verifier, await issuer.token({}, {}, second)).finally(() => {
+          foundAt = fetched.length
+        })
+      }
+    }
+    t.equal(await next, 'accepted', 'the real new key')
+    t.ok(foundAt <= publishedAt + 2, 'by a fetch that was under way, or the next')
+    t.same(new Set(await Promise.all(flood)), new Set(['unknown_key']))
+    for (const [i, at] of fetched.entries()) {
+      if (i > 0)
+        t.ok(at - (fetched[i - 1] ?? 0) > 750, 'a cool-down of less than a second between two fetches')
+    }
+    t.ok(fetched.length >= 3, 'the first, and those for unknown kids')
+  },
+)
+
+t.test('a key that left the JWKS stops working, for remembered tokens as well', async (t) => {
+  const issuer = await standIn(t)
+  const source = await warm(t, issuer)
+  const second = await signingKey('second')
+  const token = await issuer.token({ exp: issuer.time.now() + 9999 })
+  t.equal(await verdict(source.verifier, token), 'accepted')
+
+  issuer.keys = [second.jwk]
+  issuer.time.tick(300)
+  t.equal(await verdict(source.verifier, token), 'unknown_key')
+  t.equal(await source.verdict({}, {}, second), 'accepted')
+  issuer.keys = [issuer.key.jwk]
+  issuer.time.tick(300)
+  t.equal(await verdict(source.verifier, token), 'accepted', 'and is good again when it is back')
+})
+
+t.test('another key under the same kid is another key, for remembered tokens as well', async (t) => {
+  const issuer = await standIn(t)
+  const source = await warm(t, issuer)
+  const token = await issuer.token()
+  t.equal(await verdict(source.verifier, token), 'accepted')
+  issuer.keys = [(await signingKey('key-1')).jwk]
+  issuer.time.tick(300)
+  t.equal(await verdict(source.verifier, token), 'bad_signature')
+})
+
+t.test('an issuer that has no keys any more has its tokens refused', async (t) => {
+  const issuer = await standIn(t)
+  const source = await warm(t, issuer)
+  issuer.keys = []
+  issuer.time.tick(300)
+  t.equal(await source.verdict(), 'unknown_key')
+})
+
+t.test('a name is sent with each fetch of the keys, and nowhere else; without one nothing is', async (t) => {
+  const issuer = await standIn(t)
+  const sent: unknown[] = []
+  const listening =
+    (verifierFetch: typeof fetch): typeof fetch =>
+    (url, init) => {
+      sent.push([new URL(String(url)).pathname, new Headers(init?.headers).get('keyturn-verifier')])
+      return verifierFetch(url, init)
+    }
+  await issuer.verifier({ fetch: listening(fetch) }).ready()
+  for (const [, name] of sent.splice(0) as [string, string | null][]) t.equal(name, null)
+
+  const named = issuer.verifier({ name: 'orders', fetch: listening(fetch) })
+  await named.ready()
+  await named.ready()
+  const [metadata, first, again] = sent as [string, string][]
+  t.same(metadata?.[1], null)
+  t.match(first?.[1], /^orders; instance=[\w-]{12}$/)
+  t.equal(again?.[1], first?.[1], 'one process has one instance')
+  await issuer.verifier({ name: 'orders', fetch: listening(fetch) }).ready()
+  t.not((sent.at(-1) as [string, string])[1], first?.[1], 'another has another')
+})
