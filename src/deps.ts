@@ -35,7 +35,7 @@ import { createStatusIndices } from './status/indices.ts'
 import { createStatusPublisher } from './status/publisher.ts'
 import { createStore, openDb, type Store } from './store/index.ts'
 import { ensureSchema, type MigrationMode } from './store/migrate.ts'
-import { watchWrites } from './store/watch-writes.ts'
+import { watchDb } from './store/watch.ts'
 import {
   type Clock,
   type Logger,
@@ -65,19 +65,19 @@ export interface Base {
   readonly failpoint: ReachFailpoint
   readonly audit: Audit
   readonly store: Store
-  /** False while writing fails. */
-  readonly writable: () => Promise<boolean>
+  /** What keeps the store from being of use, in words for the log. */
+  readonly storeProblem: () => Promise<string | null>
 }
 
 /** @throws {StoreUnusable} | {StoreUnavailable} */
 export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
   const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger } = system
-  const db = watchWrites(openDb(config.databaseUrl, { thorough: mode === 'apply' }))
+  const db = watchDb(openDb(config.databaseUrl, { thorough: mode === 'apply' }))
   const store = createStore(db)
   try {
     const applied = await ensureSchema(store.db, clock, mode)
     if (applied.length > 0) failpoint('start:migrated')
-    return { config, clock, random, failpoint, store, writable: db.writable, audit: createAudit(logger) }
+    return { config, clock, random, failpoint, store, storeProblem: db.problem, audit: createAudit(logger) }
   } catch (error) {
     await store.db.close()
     throw error
@@ -141,8 +141,8 @@ export interface ServerOptions {
   readonly problem?: () => string | null
 }
 
-/** At most half of the thread pool's four threads hash passwords; the others sign. */
-const GATE: GateSize = { running: Math.max(1, Math.min(2, availableParallelism() - 1)), waiting: 16 }
+/** At most half of the thread pool (keyturn.js says how large it is) hashes passwords; the others sign. */
+const GATE: GateSize = { running: Math.max(1, Math.min(2, availableParallelism() >> 1)), waiting: 16 }
 
 /** @throws {SealBroken} if the master key does not open the ring */
 export async function openServer(
@@ -237,7 +237,7 @@ export async function openServer(
       } catch {
         return 'the store does not answer'
       }
-      return (await base.writable()) ? null : 'the store cannot be written'
+      return base.storeProblem()
     },
   }
   const duties: Duties = {

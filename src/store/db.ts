@@ -49,6 +49,14 @@ export class StoreUnavailable extends Error {
   }
 }
 
+/** The store found out that it is damaged: what is asked of the sound part is answered, but it will not heal. */
+export class StoreDamaged extends StoreUnavailable {
+  constructor(cause: unknown) {
+    super(cause)
+    this.name = 'StoreDamaged'
+  }
+}
+
 /** The store was opened and is not what it should be: newer than the program, damaged, empty. */
 export class StoreUnusable extends Error {
   constructor(message: string, cause?: unknown) {

@@ -60,7 +60,8 @@ export function openFile(file: string, { thorough = false }: SqliteOptions): Dat
 /** Costs a fifth of a second for a million sessions. */
 function examine(db: Database.Database): void {
   const found = db.pragma('quick_check(1)', { simple: true })
-  if (found !== 'ok') throw new Error(`database disk image is malformed (${String(found).trim()})`)
+  if (found !== 'ok')
+    throw new Error(`database disk image is malformed (${String(found).trim().split('\n').at(-1)})`)
 }
 
 /** How long a look at the files' identity is good for those who only read. */

@@ -6,7 +6,7 @@
  * of its own: fifty concurrent refreshes cost one flush, and still each succeeds or fails alone.
  */
 import type Database from 'better-sqlite3'
-import { ConstraintViolation, type Db, type Param, type Step, StoreUnavailable } from './db.ts'
+import { ConstraintViolation, type Db, type Param, type Step, StoreDamaged, StoreUnavailable } from './db.ts'
 import { isBusy, openFile, type SqliteOptions, watchIdentity } from './sqlite-file.ts'
 
 /** How long a batch waits for its turn altogether, off the event loop. */
@@ -156,4 +156,8 @@ const isConstraint = (error: unknown): boolean => codeOf(error).startsWith('SQLI
 /** Whatever the file system or the lock does to us is "not now"; a mistake in our SQL stays what it is. */
 const isTrouble = (error: unknown): boolean =>
   /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL)/.test(codeOf(error))
-const translate = (error: unknown): unknown => (isTrouble(error) ? new StoreUnavailable(error) : error)
+
+function translate(error: unknown): unknown {
+  if (/^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(error))) return new StoreDamaged(error)
+  return isTrouble(error) ? new StoreUnavailable(error) : error
+}

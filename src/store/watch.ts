@@ -1,0 +1,48 @@
+/** Remembers how the store fared, so that a node can say it is of no use before the next request finds out. */
+import { type Db, type Step, StoreDamaged, StoreUnavailable } from './db.ts'
+
+export interface WatchedDb extends Db {
+  /**
+   * What keeps the store from being of use, in words for the log. If the last write failed, another is tried now,
+   * so that a store that has healed is found out.
+   */
+  problem(): Promise<string | null>
+}
+
+/** A write that really changes a page, and that nobody reads. */
+const PROBE: Step = {
+  sql: `INSERT INTO revisions (name, value) VALUES ('probe', 1)
+        ON CONFLICT (name) DO UPDATE SET value = revisions.value + 1`,
+}
+
+export function watchDb(db: Db): WatchedDb {
+  let damaged = false
+  let failed = false
+
+  function note(error: unknown): never {
+    if (error instanceof StoreDamaged) damaged = true
+    throw error
+  }
+
+  async function batch(steps: readonly Step[]): Promise<boolean> {
+    try {
+      const done = await db.batch(steps)
+      failed = false
+      return done
+    } catch (error) {
+      if (error instanceof StoreUnavailable) failed = true
+      return note(error)
+    }
+  }
+
+  return {
+    query: (sql, params) => db.query<never>(sql, params).catch(note),
+    batch,
+    close: () => db.close(),
+    async problem() {
+      if (failed) await batch([PROBE]).catch(() => {})
+      if (damaged) return 'the store is damaged'
+      return failed ? 'the store cannot be written' : null
+    },
+  }
+}

@@ -1,0 +1,220 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import type { LightMyRequestResponse } from 'fastify'
+import t, { type Test } from 'tap'
+import { type Folder, seededFolder, signIn, withInside } from '../support/folder.ts'
+import { withoutStrace } from '../support/injection.ts'
+import { keyturn, type ServerProcess, startServer } from '../support/process.ts'
+import { basic, clientCredentials, post, refresh } from '../support/requests.ts'
+
+if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
+
+async function serving(t: Test): Promise<{ folder: Folder; server: ServerProcess; token: string }> {
+  const folder = await seededFolder(t)
+  const [first = ''] = await withInside(folder, (inside) => signIn(inside))
+  const server = await startServer(t, folder)
+  const token = (await refresh(server, first)).json().refresh_token
+  return { folder, server, token }
+}
+
+const readiness = async (server: ServerProcess) => (await server.inject({ url: '/health/ready' })).statusCode
+
+async function until(server: ServerProcess, status: number): Promise<void> {
+  while ((await readiness(server)) !== status) await wait(20)
+}
+
+function unavailable(t: Test, answer: LightMyRequestResponse): void {
+  t.equal(answer.statusCode, 503, answer.body)
+  t.equal(answer.json().error, 'temporarily_unavailable')
+  t.ok(Number(answer.headers['retry-after']) >= 1)
+}
+
+/** What needs no store is there, whatever has become of it. */
+async function stillServed(t: Test, server: ServerProcess): Promise<void> {
+  t.equal((await server.inject({ url: '/.well-known/jwks.json' })).statusCode, 200)
+  t.equal((await server.inject({ url: '/.well-known/openid-configuration' })).statusCode, 200)
+  t.equal((await server.inject({ url: '/health/live' })).statusCode, 200)
+}
+
+t.test('a lock that is soon given up costs patience and nothing else (§4 row 5)', async (t) => {
+  const { folder, server, token } = await serving(t as Test)
+  const other = new Database(folder.database)
+  t.teardown(() => other.close())
+  other.exec('BEGIN EXCLUSIVE')
+  const waiting = refresh(server, token)
+  await wait(300)
+  other.exec('ROLLBACK')
+  t.equal((await waiting).statusCode, 200)
+})
+
+t.test('a lock that stays means 503 after a while, and holds up nobody else (§4 row 5)', async (t) => {
+  const { folder, server, token } = await serving(t as Test)
+  const machine = (await clientCredentials(server)).json().access_token
+  const other = new Database(folder.database)
+  t.teardown(() => other.close())
+  other.exec('BEGIN EXCLUSIVE')
+
+  let waiting = true
+  const refused = refresh(server, token).finally(() => {
+    waiting = false
+  })
+  let answered = 0
+  while (waiting) {
+    const jwks = await server.inject({ url: '/.well-known/jwks.json' })
+    const introspection = await post(
+      server,
+      '/oauth2/introspect',
+      { token: machine },
+      { authorization: basic('machine') },
+    )
+    if (jwks.statusCode !== 200 || !introspection.json().active) t.fail(introspection.body)
+    answered += 1
+  }
+  unavailable(t as Test, await refused)
+  t.ok(answered >= 10, `${answered} times the JWKS and an introspection meanwhile`)
+
+  other.exec('ROLLBACK')
+  await until(server, 200)
+  t.equal((await refresh(server, token)).statusCode, 200, 'the session was not used up')
+})
+
+t.test(
+  'a reader that stays holds up nobody, and the log is given back when it goes (§4 row 5)',
+  async (t) => {
+    const { folder, server, token } = await serving(t as Test)
+    const other = new Database(folder.database)
+    t.teardown(() => other.close())
+    other.exec('BEGIN; SELECT count(*) FROM sessions')
+    let current = token
+    for (let i = 0; i < 20; i += 1) {
+      const answer = await refresh(server, current)
+      if (answer.statusCode !== 200) throw new Error(answer.body)
+      current = answer.json().refresh_token
+    }
+    other.exec('COMMIT')
+    const [{ busy }] = other.pragma('wal_checkpoint(TRUNCATE)') as [{ busy: number }]
+    t.equal(busy, 0)
+    t.equal((await refresh(server, current)).statusCode, 200)
+  },
+)
+
+const losses: [string, (folder: Folder) => void][] = [
+  [
+    'deleted',
+    ({ database }) => {
+      for (const end of ['', '-wal', '-shm']) rmSync(database + end)
+    },
+  ],
+  [
+    'replaced by another',
+    ({ database }) => {
+      writeFileSync(`${database}.backup`, readFileSync(database))
+      renameSync(`${database}.backup`, database)
+    },
+  ],
+  ['robbed of its log', ({ database }) => rmSync(`${database}-wal`)],
+]
+
+for (const [what, lose] of losses) {
+  t.test(
+    `a database that is ${what} under the server: nothing is acknowledged any more (§4 row 4)`,
+    async (t) => {
+      const { folder, server, token } = await serving(t as Test)
+      lose(folder)
+      unavailable(t as Test, await refresh(server, token))
+      await until(server, 503)
+      await stillServed(t as Test, server)
+      t.match(server.stderr(), /was deleted or replaced while it was in use/)
+      t.equal(existsSync(folder.database), what !== 'deleted', 'no empty one takes its place')
+      t.same(await server.stop(), { code: 0, signal: null })
+    },
+  )
+}
+
+t.test(
+  'a page that is damaged under the server: no answer from it, no readiness, no new start (§4 row 4)',
+  async (t) => {
+    const { folder, server, token } = await serving(t as Test)
+    const other = new Database(folder.database)
+    other.pragma('wal_checkpoint(TRUNCATE)')
+    const page = other.prepare(`SELECT rootpage FROM sqlite_master WHERE name = 'sessions'`).pluck().get()
+    const bytes = readFileSync(folder.database)
+    bytes.fill(0xa5, (Number(page) - 1) * 4096, Number(page) * 4096)
+    writeFileSync(folder.database, bytes)
+    // So that the server does not answer from what it holds in memory.
+    other.prepare(`UPDATE revisions SET value = value + 1 WHERE name = 'registry'`).run()
+    other.close()
+
+    unavailable(t as Test, await refresh(server, token))
+    t.equal(await readiness(server), 503)
+    t.equal((await clientCredentials(server)).statusCode, 200, 'what needs no damaged page goes on')
+    t.equal(await readiness(server), 503, 'and does not make it whole')
+    await stillServed(t as Test, server)
+    await server.kill()
+    const { code, stderr } = await keyturn(folder, ['serve'])
+    t.equal(code, 1)
+    t.match(stderr, /^keyturn: the database \S+ cannot be opened: .*malformed[^\n]*\n$/)
+  },
+)
+
+/** Lets system calls of the running server fail until the returned function is called. */
+async function inject(t: Test, server: ServerProcess, fault: string): Promise<() => Promise<void>> {
+  const args = ['-f', '-p', String(server.pid), '-o', '/dev/null', '-e', `inject=${fault}`]
+  const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  t.teardown(() => strace.kill())
+  const ended = once(strace, 'exit')
+  let said = ''
+  strace.stderr.on('data', (text) => {
+    said += text
+  })
+  while (!/attached/.test(said)) await wait(10)
+  await wait(100)
+  return async () => {
+    strace.kill('SIGINT')
+    await ended
+  }
+}
+
+for (const fault of ['fsync,fdatasync:error=EIO', 'pwrite64:error=EROFS']) {
+  t.test(
+    `writes that end in ${fault} are not acknowledged, and it heals (§4 row 4)`,
+    {
+      skip: withoutStrace,
+    },
+    async (t) => {
+      const { server, token } = await serving(t as Test)
+      const heal = await inject(t as Test, server, fault)
+      unavailable(t as Test, await refresh(server, token))
+      t.equal(await readiness(server), 503)
+      await stillServed(t as Test, server)
+      await heal()
+      await until(server, 200)
+      t.equal((await refresh(server, token)).statusCode, 200, 'the session was not used up')
+    },
+  )
+}
+
+t.test(
+  'reads that end in EIO take the node out of service (§4 row 4)',
+  { skip: withoutStrace },
+  async (t) => {
+    const { folder, server, token } = await serving(t as Test)
+    const other = new Database(folder.database)
+    t.teardown(() => other.close())
+    const heal = await inject(t as Test, server, 'pread64:error=EIO')
+    // So that the server does not answer from what it holds in memory.
+    other.prepare(`UPDATE revisions SET value = value + 1 WHERE name = 'registry'`).run()
+    await until(server, 503)
+    unavailable(t as Test, await refresh(server, token))
+    await stillServed(t as Test, server)
+    await heal()
+    // SQLite cannot tell it from damage, so the node stays out of service until somebody has looked.
+    t.equal((await refresh(server, token)).statusCode, 200)
+    t.equal(await readiness(server), 503)
+    t.same(await server.stop(), { code: 0, signal: null })
+    t.equal(await readiness(await startServer(t, folder)), 200)
+  },
+)

@@ -1,0 +1,226 @@
+/** Somebody has a copy of the database, taken while the server ran, and not the master key (issue 2, 8). */
+import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { cpSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { CompactSign, createLocalJWKSet, decodeProtectedHeader, generateKeyPair, jwtVerify } from 'jose'
+import t, { type Test } from 'tap'
+import { hashPassword } from '../../src/accounts/password.ts'
+import { openBase, openKeys } from '../../src/deps.ts'
+import { rotateRing } from '../../src/keys/rotate.ts'
+import { createSealer, deriveKey } from '../../src/keys/seal.ts'
+import type { Ring } from '../../src/store/contracts/ring.ts'
+import { createStore, openDb, type Store } from '../../src/store/index.ts'
+import { systemRandom } from '../../src/system.ts'
+import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
+import { leaked, privateParts } from '../support/leaks.ts'
+import { testLogger } from '../support/log.ts'
+import { basic, claimsOf, clientCredentials, login, refresh, tokenRequest } from '../support/requests.ts'
+import { client, PASSWORD, SECRET, seed } from '../support/seed.ts'
+import { ISSUER, testConfig, testServer } from '../support/server.ts'
+import { introspect, revoke } from '../support/tokens.ts'
+
+const CHOSEN = 'Chosen-Secret-of-a-migrated-client'
+const VISITOR = '203.0.113.77'
+
+/** A server with something of everything in its database, and a copy of that database, log and all. */
+async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
+  const folder = t.testdir({ server: {}, thief: {} })
+  const masterKey = randomBytes(32)
+  const database = join(folder, 'server', 'keyturn.db')
+  const server = await testServer({
+    database,
+    masterKey: masterKey.toString('base64url'),
+    settings: { TRUST_PROXY: 'on' },
+  })
+  t.teardown(() => server.close())
+  await seed(server.store)
+  const chosen = { id: 'migrated', secretHash: await hashPassword(CHOSEN) }
+  await server.store.clients.insert(client({ ...chosen, grants: ['client_credentials'] }))
+
+  const secrets: Record<string, string | Buffer> = {
+    'the made secret': SECRET,
+    'the made secret, without its prefix': SECRET.slice(5, 48),
+    'the chosen secret': CHOSEN,
+    'the password': PASSWORD,
+    'the master key': masterKey,
+    'the sealing key': deriveKey(masterKey, 'keyturn/seal-private-keys/v1'),
+    'the MAC key': deriveKey(masterKey, 'keyturn/refresh-token-mac/v1'),
+    'the address of a visitor': VISITOR,
+  }
+  const keep = (name: string, token: string) => {
+    secrets[name] = token
+    secrets[`${name}, its last part`] = token.split('.').at(-1) ?? ''
+  }
+
+  await tokenRequest(server, { grant_type: 'client_credentials' })
+  await server.inject({
+    method: 'POST',
+    url: '/oauth2/token',
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      authorization: basic('migrated', CHOSEN),
+      'x-forwarded-for': VISITOR,
+    },
+    payload: 'grant_type=client_credentials',
+  })
+  await login(server, { password: 'a wrong password' })
+  const first = (await login(server)).json()
+  const second = (await refresh(server, first.refresh_token)).json()
+  const { access_token: machine } = (await clientCredentials(server)).json()
+  await revoke(server, machine, 'machine')
+  for (const [name, token] of [
+    ['the first refresh token', first.refresh_token],
+    ['the second refresh token', second.refresh_token],
+    ['an access token', second.access_token],
+    ['a revoked access token', machine],
+  ]) {
+    keep(name, token)
+  }
+
+  const sealer = createSealer(masterKey, systemRandom)
+  const before = (await server.store.ring.read()) as Ring
+  await rotateRing(server.deps.keys, { actor: 'me' })
+  const after = (await server.store.ring.read()) as Ring
+  for (const key of [...before.keys, ...after.keys]) {
+    if (key.sealed === null) continue
+    for (const [part, value] of Object.entries(privateParts(sealer.open(key.kid, key.sealed)))) {
+      secrets[`${part} of ${key.kid}`] = value
+    }
+  }
+  cpSync(join(folder, 'server'), join(folder, 'thief'), { recursive: true })
+  const files = readdirSync(join(folder, 'thief')).filter((name) => !name.endsWith('-shm'))
+  const bytes = Buffer.concat(files.map((name) => readFileSync(join(folder, 'thief', name))))
+  return { server, folder, secrets, files, bytes, refreshToken: second.refresh_token as string, before }
+}
+
+/** Once for all of the tests below: making keys and hashing passwords is most of the time. */
+const { server, folder, secrets, files, bytes, refreshToken, before } = await robbed(t)
+
+/** The thief's copy, opened with the program itself. */
+async function thief(t: Test): Promise<{ store: Store; ring: Ring }> {
+  const store = createStore(openDb(`sqlite:${join(folder, 'thief', 'keyturn.db')}`))
+  t.teardown(() => store.db.close())
+  return { store, ring: (await store.ring.read()) as Ring }
+}
+
+t.test(
+  'the stolen files hold no secret, password, token or private key in clear, in any spelling',
+  async (t) => {
+    t.same(files, ['keyturn.db', 'keyturn.db-wal'])
+    t.ok(bytes.length > 100_000)
+    t.ok(Object.keys(secrets).length > 100, `${Object.keys(secrets).length} secrets were looked for`)
+    t.same(leaked(bytes, secrets), [])
+    t.same(leaked(bytes, { 'PRIVATE KEY': 'PRIVATE KEY', 'a private member': '"d":' }), [])
+  },
+)
+
+t.test('the same search finds what is there', async (t) => {
+  const there = {
+    'a user name': 'alice',
+    'a hash': createHash('sha256').update(SECRET).digest('base64url'),
+    'an argon2 string': '$argon2id$v=19$',
+    'a public member': '"e":"AQAB"',
+  }
+  t.same(leaked(bytes, there), Object.keys(there))
+})
+
+t.test('without the master key the database opens for nobody, and is not taken over', async (t) => {
+  const config = (masterKey: Buffer) =>
+    testConfig({
+      DATABASE_URL: `sqlite:${join(folder, 'thief', 'keyturn.db')}`,
+      MASTER_KEY: masterKey.toString('base64url'),
+    })
+  const base = await openBase(config(randomBytes(32)), { logger: testLogger() }, 'apply')
+  t.teardown(() => base.store.db.close())
+  await t.rejects(openKeys(base), { name: 'SealBroken' })
+  t.equal((await base.store.ring.read())?.version, before.version + 1, 'nothing was changed by trying')
+})
+
+t.test('no key can be had from what is stored, so no token can be signed', async (t) => {
+  const { ring } = await thief(t as Test)
+  const sealed = ring.keys.filter((key) => key.sealed !== null)
+  t.equal(sealed.length, 2)
+  const known = ring.keys.flatMap((key) => [key.kid, key.sealed ?? '', JSON.stringify(key.publicJwk)])
+  const guesses = [Buffer.alloc(32), ...known.map((text) => createHash('sha256').update(text).digest())]
+  for (const key of sealed) {
+    for (const guess of guesses) {
+      t.throws(() => createSealer(guess, systemRandom).open(key.kid, key.sealed ?? ''), {
+        name: 'SealBroken',
+      })
+    }
+  }
+
+  const { privateKey } = await generateKeyPair('RS256')
+  const genuine = (await clientCredentials(server)).json().access_token
+  const { kid } = decodeProtectedHeader(genuine)
+  const claims = Buffer.from(JSON.stringify(claimsOf(genuine)))
+  const forged = await new CompactSign(claims)
+    .setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: kid ?? '' })
+    .sign(privateKey)
+  const jwks = createLocalJWKSet((await server.inject({ url: '/.well-known/jwks.json' })).json())
+  await t.resolves(jwtVerify(genuine, jwks, { issuer: ISSUER }))
+  await t.rejects(jwtVerify(forged, jwks, { issuer: ISSUER }), {
+    code: 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+  })
+  t.same((await introspect(server, forged, 'machine')).json(), { active: false })
+})
+
+t.test('a refresh token cannot be forged: neither by another key nor from what is stored', async (t) => {
+  const { store, ring } = await thief(t as Test)
+  const [session] = await store.sessions.list({}, 10)
+  const parts = { sessionId: session?.id ?? '', generation: session?.generation ?? 0 }
+  t.equal(refreshToken.split('.').slice(0, 3).join('.'), `ktr.${parts.sessionId}.${parts.generation}`)
+
+  const keys = [
+    Buffer.alloc(32),
+    randomBytes(32),
+    Buffer.from(parts.sessionId),
+    Buffer.from(ring.keys[0]?.kid ?? ''),
+  ]
+  const plain = `${parts.sessionId}.${parts.generation}`
+  const macs = [
+    ...keys.map((key) => createRefreshTokenCodec(key).write(parts).split('.')[3]),
+    ...keys.map((key) => createHmac('sha256', key).update(plain).digest('base64url')),
+    createHash('sha256').update(plain).digest('base64url'),
+    'A'.repeat(43),
+    '',
+  ]
+  for (const mac of macs) {
+    const answer = await refresh(server, `ktr.${plain}.${mac}`)
+    t.equal(answer.statusCode, 400)
+    t.match(answer.json(), { error: 'invalid_grant' })
+  }
+  t.equal((await refresh(server, refreshToken)).statusCode, 200, 'and the session of its owner lives')
+})
+
+t.test('a stored hash is no credential: neither a client’s nor a user’s', async (t) => {
+  const { store } = await thief(t as Test)
+  for (const id of ['machine', 'migrated']) {
+    const hash = (await store.clients.find(id))?.secretHash ?? ''
+    for (const secret of [hash, hash.replace(/^sha256:/, '')]) {
+      const authorization = basic(id, secret)
+      const answer = await server.inject({
+        method: 'POST',
+        url: '/oauth2/token',
+        headers: { 'content-type': 'application/x-www-form-urlencoded', authorization },
+        payload: 'grant_type=client_credentials',
+      })
+      t.equal(answer.statusCode, 401)
+    }
+  }
+  const alice = await store.users.findByUsername('alice')
+  t.equal((await login(server, { password: alice?.passwordHash ?? '' })).statusCode, 400)
+})
+
+t.test(
+  'the private half of a key that stopped signing is not in the file any more, not even sealed',
+  async (t) => {
+    const erased = before.keys.find((key) => key.state === 'active')?.sealed ?? ''
+    t.ok(erased.length > 1000)
+    await server.close()
+    const file = join(folder, 'server', 'keyturn.db')
+    t.same(readdirSync(join(folder, 'server')), ['keyturn.db'])
+    t.notOk(readFileSync(file).includes(erased.slice(0, 100)))
+    t.notOk(readFileSync(file).includes(erased.slice(-100)))
+  },
+)
