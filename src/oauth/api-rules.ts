@@ -1,18 +1,17 @@
 /** What an API may be. Pure; must not know who registers it, or the store. */
 import type { Api } from '../store/contracts/apis.ts'
 import { RegistrationError } from './registration-error.ts'
-import { isResource } from './resource.ts'
 import { PROTOCOL_SCOPES, SCOPE_TOKEN } from './scope.ts'
 
 const LONGEST = 500
 
-/** @throws {RegistrationError} */
+/**
+ * Best an absolute URI: another name can be meant by its scopes, but not by `resource` (RFC 8707 §2).
+ * @throws {RegistrationError}
+ */
 export function checkApi({ identifier, scopes }: Pick<Api, 'identifier' | 'scopes'>): void {
-  // Clients name it as `resource`, so it must be something that may stand there.
-  if (!isResource(identifier) || identifier.length > LONGEST || !/^[\x21-\x7E]+$/.test(identifier)) {
-    throw new RegistrationError(
-      'identifier must be an absolute URI without fragment, such as https://orders.example (RFC 8707 §2)',
-    )
+  if (identifier.length > LONGEST || !/^[\x21-\x7E]+$/.test(identifier)) {
+    throw new RegistrationError(`identifier must be 1 to ${LONGEST} printable ASCII characters without space`)
   }
   // An API without scopes would be open to every client.
   if (scopes.length === 0) throw new RegistrationError('an API needs a scope')

@@ -9,11 +9,8 @@ export function parseResource(values: readonly string[]): string | undefined {
   const [resource, ...others] = new Set(values)
   if (resource === undefined) return undefined
   if (others.length > 0) throw invalidTarget('one resource a token: ask for each separately')
-  if (!isResource(resource)) throw invalidTarget('resource must be an absolute URI without fragment')
+  if (!URL.canParse(resource) || resource.includes('#')) {
+    throw invalidTarget('resource must be an absolute URI without fragment')
+  }
   return resource
-}
-
-/** What may stand in `resource`; an API's identifier must. */
-export function isResource(value: string): boolean {
-  return URL.canParse(value) && !value.includes('#')
 }

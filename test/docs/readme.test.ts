@@ -1,6 +1,13 @@
 import t from 'tap'
 import { type Field, fields } from '../../src/config/fields.ts'
-import { JWKS_PATH, OAUTH_METADATA, OPENID_METADATA, protocolEndpoints } from '../../src/http/routes.ts'
+import {
+  JWKS_PATH,
+  OAUTH_METADATA,
+  OPENID_METADATA,
+  protocolEndpoints,
+  STATUS_AGGREGATION_PATH,
+  STATUS_LISTS_PATH,
+} from '../../src/http/routes.ts'
 import { commandTree } from '../support/command-tree.ts'
 import { read, tableBelow } from '../support/documents.ts'
 
@@ -36,6 +43,7 @@ t.test('the commands table has every command with all its options', async (t) =>
 t.test('the endpoints table has every endpoint', async (t) => {
   const shown = tableBelow(readme, '## Endpoints').flatMap(([cell = '']) => cell.match(/`[A-Z]+ \/[^`]*`/g))
   const posts = protocolEndpoints.map(({ path }) => `POST ${path}`)
-  const gets = [JWKS_PATH, OAUTH_METADATA, OPENID_METADATA, '/health/live', '/health/ready']
+  const lists = [`${STATUS_LISTS_PATH}/<n>`, STATUS_AGGREGATION_PATH]
+  const gets = [JWKS_PATH, OAUTH_METADATA, OPENID_METADATA, ...lists, '/health/live', '/health/ready']
   t.same(shown.sort(), [...posts, ...gets.map((path) => `GET ${path}`)].map(code).sort())
 })

@@ -171,9 +171,9 @@ for (const algorithm of ['oauth2', 'oidc'] as const) {
         t.not(next.refresh_token, signedIn.refresh_token)
         await oidc.tokenRevocation(config, String(next.refresh_token))
         await t.rejects(oidc.refreshTokenGrant(config, String(next.refresh_token)), {
-        name: 'ResponseBodyError',
-        error: 'invalid_grant',
-      })
+          name: 'ResponseBodyError',
+          error: 'invalid_grant',
+        })
       }
       const state = await oidc.tokenIntrospection(machine, granted.access_token)
       t.match(state, { active: true, sub: 'machine' })

@@ -186,17 +186,13 @@ t.test('a client is shown in the names of RFC 7591, without its secret or a hash
 })
 
 t.test(
-  'an API is named by an absolute URI and owns at least one scope, none of the protocol’s (RFC 8707 §2)',
+  'an API is named in printable ASCII and owns at least one scope, none of the protocol’s (RFC 8707 §2)',
   async (t) => {
-    t.doesNotThrow(() => checkApi({ identifier: 'urn:example:orders', scopes: ['a'] }))
-    for (const identifier of [
-      'orders',
-      '',
-      'https://a.example/#x',
-      'https://a .example',
-      'https://ä.example',
-    ]) {
-      t.throws(() => checkApi({ identifier, scopes: ['a'] }), { message: /absolute URI/ }, identifier)
+    for (const identifier of ['urn:example:orders', 'orders']) {
+      t.doesNotThrow(() => checkApi({ identifier, scopes: ['a'] }))
+    }
+    for (const identifier of ['', 'https://a .example', 'https://ä.example']) {
+      t.throws(() => checkApi({ identifier, scopes: ['a'] }), { message: /printable ASCII/ }, identifier)
     }
     for (const scope of ['openid', 'offline_access', 'a b', '']) {
       t.throws(() => checkApi({ identifier: 'https://a.example', scopes: [scope] }), {
