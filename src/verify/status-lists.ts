@@ -19,9 +19,9 @@ export interface StatusOptions {
 export interface StatusLists {
   /** @throws {VerifyError} revoked, status_unavailable */
   check(claims: AccessTokenClaims): void
-  /** Begins to poll what is due. */
-  pollDue(): void
-  /** Polls everything. Never throws: a list that cannot be had grows old. */
+  /** Polls what is due. Never throws: a list that cannot be had grows old. */
+  pollDue(): Promise<void>
+  /** Polls everything, that of which the issuer tells only now as well. Never throws. */
   pollAll(): Promise<void>
 }
 
@@ -105,7 +105,7 @@ export function createStatusLists(deps: StatusListsDeps): StatusLists {
       const wait = await fetchList(entry)
       entry.seenAt = now()
       // Not so late that it would count as old for no other reason.
-      const bounded = Math.min(wait ?? USUAL_S, LONGEST_S, staleAfter / 2)
+      const bounded = Math.min(wait, LONGEST_S, staleAfter / 2)
       entry.pollAt = entry.seenAt + Math.max(SHORTEST_S, bounded)
     } catch {
       entry.pollAt = now() + RETRY_S
@@ -114,8 +114,8 @@ export function createStatusLists(deps: StatusListsDeps): StatusLists {
     }
   }
 
-  /** Seconds after which there may be a newer one, if the issuer says. @throws {Error} */
-  async function fetchList(entry: Entry): Promise<number | undefined> {
+  /** Seconds after which there may be a newer one. @throws {Error} */
+  async function fetchList(entry: Entry): Promise<number> {
     const answer = await fetchDocument(entry.uri, {
       ...deps,
       maxBytes: MAX_BYTES,
@@ -173,11 +173,11 @@ export function createStatusLists(deps: StatusListsDeps): StatusLists {
       if (onStale === 'reject' && (!entry?.list || isStale(entry))) throw notKnown()
     },
 
-    pollDue() {
+    async pollDue() {
       forget()
       if (now() >= aggregateAt) findLists().catch(() => {})
       const isDue = ({ pollAt }: Entry) => now() >= pollAt
-      void pollEach([...entries.values()].filter(isDue), isDue)
+      await pollEach([...entries.values()].filter(isDue), isDue)
     },
 
     async pollAll() {

@@ -59,7 +59,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
 
   const background = setInterval(() => {
     keys.renewIfDue()
-    status?.pollDue()
+    void status?.pollDue()
   }, POLL_MS)
   background.unref?.()
 

@@ -71,7 +71,7 @@ const LIMITS: readonly [string, string, string][] = [
   ['| password | 8 to 1024 characters |', 'src/accounts/password.ts', 'LONGEST_PASSWORD = 1024'],
   ['| password | 8 to 1024 characters |', 'src/accounts/password.ts', 'SHORTEST_PASSWORD = 8'],
   ['argon2id, 19 MiB, 2 passes', 'src/accounts/password.ts', 'memoryCost: 19_456, timeCost: 2'],
-  ['at most 2 at once, 16 waiting', 'src/deps.ts', 'Math.min(2, availableParallelism() - 1)), waiting: 16'],
+  ['at most 2 at once, 16 waiting', 'src/deps.ts', 'Math.min(2, availableParallelism() >> 1)), waiting: 16'],
   ['5 at once, then one every 30 s', 'src/accounts/throttle.ts', 'pair: { burst: 5, interval: 30 }'],
   ['50 at once, then one every 5 s', 'src/accounts/throttle.ts', 'address: { burst: 50, interval: 5 }'],
   ['30 at once, then one every 20 s', 'src/accounts/throttle.ts', 'account: { burst: 30, interval: 20 }'],

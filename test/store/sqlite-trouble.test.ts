@@ -1,4 +1,6 @@
 /** A database that is locked or full (SECURITY §4 rows 3 and 5). */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
@@ -76,6 +78,25 @@ t.test('a database that another program holds is "not now" when it is opened, no
   await store.db.close()
   other.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT')
   t.throws(() => openDb(`sqlite:${file}`), { name: 'StoreUnavailable' })
+})
+
+t.test('a database that another process is about to give up is waited for when it is opened', async (t) => {
+  const { store, file } = await open(t as Test)
+  await store.db.close()
+  const code = `
+    const { default: Database } = await import(${JSON.stringify(import.meta.resolve('better-sqlite3'))})
+    const db = new Database(process.argv[1])
+    db.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT')
+    process.stdout.write('held')
+    setTimeout(() => db.close(), 300)`
+  const other = spawn(process.execPath, ['--input-type=module', '-e', code, '--', file], {
+    env: { PATH: process.env.PATH },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(other.stdout, 'data')
+  const again = openDb(`sqlite:${file}`)
+  t.teardown(() => again.close())
+  t.same(await again.query('SELECT count(*) AS n FROM single_use'), [{ n: 0 }])
 })
 
 t.test('a long reader holds up nobody (§4 row 5)', async (t) => {

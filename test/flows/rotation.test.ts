@@ -1,0 +1,195 @@
+import t, { type Test } from 'tap'
+import { RotationUnsafe, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
+import type { Seconds } from '../../src/system.ts'
+import { type CachingVerifier, type Issued, issued, kidOf, verifiers } from '../support/caching-verifier.ts'
+import { clientCredentials } from '../support/requests.ts'
+import { client, seed } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+import { refreshed, signedIn } from '../support/tokens.ts'
+
+const HOUR = 3600
+const DAY = 24 * HOUR
+const VERIFIER_CACHE = DAY
+
+/** Tokens that are alive, and everybody who looks at them. */
+class World {
+  readonly server: TestServer
+  readonly watchers: CachingVerifier[]
+  readonly failures: string[] = []
+  verified = 0
+  private alive: Issued[] = []
+
+  constructor(server: TestServer) {
+    this.server = server
+    this.watchers = verifiers(server, 20, VERIFIER_CACHE)
+  }
+
+  /** One token of each kind of client; their lifetimes are ten minutes and a day. */
+  async issue(): Promise<void> {
+    for (const as of ['machine', 'slow']) {
+      const { access_token: token } = (await clientCredentials(this.server, {}, as)).json()
+      this.add(token)
+    }
+  }
+
+  add(token: string): void {
+    this.alive.push(issued(token))
+  }
+
+  /** Every living token at every verifier. */
+  async verify(): Promise<void> {
+    const now = this.server.clock.now()
+    this.alive = this.alive.filter(({ exp }) => exp > now)
+    for (const watcher of this.watchers) {
+      for (const token of this.alive) {
+        const complaint = await watcher.complaint(token)
+        this.verified += 1
+        if (complaint !== undefined) this.failures.push(complaint)
+      }
+    }
+  }
+
+  /** Time goes on, and the server does what it does by the clock. */
+  async wait(seconds: Seconds): Promise<void> {
+    this.server.clock.tick(seconds)
+    await this.server.follow()
+  }
+
+  /** Time goes on, tokens are issued and verified. */
+  async pass(seconds: Seconds): Promise<void> {
+    await this.wait(seconds)
+    await this.issue()
+    await this.verify()
+  }
+}
+
+async function world(t: Test, settings: Record<string, string>): Promise<World> {
+  const server = await testServer({ settings })
+  t.teardown(() => server.close())
+  await seed(server.store)
+  await server.store.clients.insert(client({ id: 'slow', accessTokenTtl: DAY }))
+  const made = new World(server)
+  await made.issue()
+  await made.verify()
+  return made
+}
+const published = async (server: TestServer): Promise<string[]> =>
+  (await server.inject({ url: '/.well-known/jwks.json' })).json().keys.map((key: { kid: string }) => key.kid)
+
+t.test(
+  'ten rotations, twenty verifiers that only look when their cache is old: no failure (H92, must-show 3)',
+  async (t) => {
+    const w = await world(t, { KEY_ROTATION: 'off' })
+    const { server } = w
+    const { keys } = server.deps
+    let session = await signedIn(server)
+    const signers = new Set<string>()
+
+    for (let rotation = 0; rotation < 10; rotation += 1) {
+      // One of them has just fetched: it will hold this JWKS for as long as it may.
+      w.watchers[19 - rotation]?.forget()
+      w.watchers[19]?.forget()
+      await w.verify()
+
+      const ring = await rotateRing(keys, { actor: 'operator:test' })
+      await server.follow()
+      for (const seconds of [0, 1, 1, 8, 50, 1, 60, 479, 1, 60]) await w.pass(seconds)
+      session = await refreshed(server, session.refresh_token)
+      w.add(session.access_token)
+      signers.add(kidOf(session.access_token))
+      t.equal(kidOf(session.access_token), ring.keys.find((key) => key.state === 'active')?.kid)
+
+      const seen = await keys.store.ring.read()
+      const again = await rotateRing(keys, { actor: 'operator:test' }).catch((error) => error)
+      t.ok(again instanceof RotationUnsafe, 'the next one would be unsafe')
+      t.equal(again.safeFrom, server.clock.now() - 661 + VERIFIER_CACHE, 'and is told from when it is not')
+      t.same(await keys.store.ring.read(), seen, 'nothing has changed')
+
+      while (server.clock.now() < again.safeFrom - 2 * HOUR) await w.pass(HOUR)
+      server.clock.set(again.safeFrom - 2)
+      await w.pass(1)
+      await t.rejects(rotateRing(keys, { actor: 'operator:test' }), RotationUnsafe, 'a second too early')
+      await w.pass(1)
+    }
+    t.equal(signers.size, 10, 'ten keys have signed')
+
+    t.ok((await published(server)).length > 2, 'the last key is needed for as long as its tokens live')
+    for (let hour = 0; hour < 25; hour += 1) {
+      await w.wait(HOUR)
+      await w.verify()
+    }
+    t.equal((await published(server)).length, 2, 'and no longer')
+    t.same(w.failures, [])
+    t.ok(w.verified > 50_000, `${w.verified} verifications`)
+  },
+)
+
+t.test(
+  'a revoked active key: new tokens verify everywhere without one fetch (H92, must-show 3)',
+  async (t) => {
+    const w = await world(t, { KEY_ROTATION: 'off' })
+    const { server, watchers } = w
+    await rotateRing(server.deps.keys, { actor: 'operator:test' })
+    for (let hour = 0; hour < 24; hour += 1) await w.pass(HOUR)
+    const [bad = ''] = [kidOf((await clientCredentials(server)).json().access_token)]
+    for (const watcher of watchers) watcher.forget()
+    await w.verify()
+
+    await revokeKey(server.deps.keys, bad, { actor: 'operator:test' })
+    await server.follow()
+    t.notOk((await published(server)).includes(bad), 'it has left at once')
+    const before = watchers.map((watcher) => watcher.fetches)
+    for (let n = 0; n < 5; n += 1) {
+      const { access_token: token } = (await clientCredentials(server)).json()
+      t.not(kidOf(token), bad)
+      for (const watcher of watchers) t.equal(await watcher.complaint(issued(token)), undefined)
+    }
+    t.same(
+      watchers.map((watcher) => watcher.fetches),
+      before,
+      'nobody had to look',
+    )
+    const jwks = await server.inject({ url: '/.well-known/jwks.json' })
+    t.equal(jwks.headers['cache-control'], 'no-cache', 'and whoever does gets the new one')
+  },
+)
+
+t.test(
+  'a year of KEY_ROTATION=30d: twelve new keys, no failure, three keys at most (H92, must-show 3)',
+  async (t) => {
+    const w = await world(t, { KEY_ROTATION: '30d' })
+    const { server } = w
+    const signers = new Set<string>()
+    let most = 0
+    for (let hour = 0; hour < 365 * 24; hour += 1) {
+      await w.wait(HOUR)
+      // A restart of one of them now and then, which moves the moment of its fetches.
+      if (hour % 7 === 0) w.watchers[hour % 20]?.forget()
+      if (hour % 12 !== 0) continue
+      await w.issue()
+      await w.verify()
+      const kids = await published(server)
+      most = Math.max(most, kids.length)
+      signers.add(kidOf((await clientCredentials(server)).json().access_token))
+    }
+    t.same(w.failures, [])
+    t.equal(signers.size, 13, 'the first one and twelve more')
+    t.equal(most, 3)
+    const states = (await server.store.ring.read())?.keys.map((key) => key.state) ?? []
+    t.equal(states.filter((state) => state === 'active').length, 1)
+    t.equal(server.logger.audits('keys.rotated').length, 12)
+  },
+)
+
+t.test(
+  'asked to rotate every hour it rotates every VERIFIER_CACHE: never before it is safe (H92)',
+  async (t) => {
+    const w = await world(t, { KEY_ROTATION: '1h' })
+    const { server } = w
+    for (let hour = 0; hour < 10 * 24; hour += 1) await w.pass(HOUR)
+    t.same(w.failures, [])
+    const rotations = server.logger.audits('keys.rotated').length
+    t.equal(rotations, 10, 'one as soon as it is due, then one as soon as it is safe')
+    t.ok((await published(server)).length <= 4, 'retiring keys leave as fast as they come')
+  },
+)

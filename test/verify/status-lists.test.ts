@@ -1,0 +1,570 @@
+/** Revoked, and yet offline: the Token Status List, draft-ietf-oauth-status-list. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { deflateSync } from 'node:zlib'
+import { decodeJwt } from 'jose'
+import t, { type Test } from 'tap'
+import type { VerifierOptions } from '../../src/verify/index.ts'
+import { statusAt } from '../../src/verify/status-list.ts'
+import { createStatusLists, type StatusListsDeps } from '../../src/verify/status-lists.ts'
+import { AUDIENCE, type StandIn, signed, signingKey, standIn, verdict } from '../support/stand-in-issuer.ts'
+
+const LIST = '/status-lists/0'
+
+interface ListOptions {
+  readonly bits?: number
+  readonly size?: number
+  /** By index. */
+  readonly values?: Record<number, number>
+  readonly claims?: Record<string, unknown>
+  readonly header?: Record<string, unknown>
+  readonly lst?: string
+}
+
+/** The packing of §4.1, done the other way round than in the code under test: bit by bit. */
+function packed(bits: number, size: number, values: Record<number, number>): Buffer {
+  const bytes = Buffer.alloc(Math.ceil((size * bits) / 8))
+  for (const [index, value] of Object.entries(values)) {
+    for (let bit = 0; bit < bits; bit += 1) {
+      const at = Number(index) * bits + bit
+      if ((value >> bit) % 2 === 1) bytes[at >> 3] = (bytes[at >> 3] ?? 0) | (1 << (at & 7))
+    }
+  }
+  return bytes
+}
+
+function listToken(issuer: StandIn, path: string, options: ListOptions = {}): Promise<string> {
+  const { bits = 1, size = 1024, values = {}, claims, header, lst } = options
+  const bytes = lst ?? deflateSync(packed(bits, size, values)).toString('base64url')
+  const now = issuer.time.now()
+  return signed(
+    {
+      sub: issuer.origin + path,
+      iat: now,
+      exp: now + 3600,
+      ttl: 10,
+      status_list: { bits, lst: bytes },
+      ...claims,
+    },
+    { alg: 'RS256', kid: issuer.key.kid, typ: 'statuslist+jwt', ...header },
+    issuer.key,
+  )
+}
+
+/** Publishes a list; what was published before is replaced. */
+async function publish(issuer: StandIn, options: ListOptions = {}, path = LIST): Promise<void> {
+  const body = await listToken(issuer, path, options)
+  issuer.routes.set(path, (_, response) =>
+    response.writeHead(200, { 'content-type': 'application/statuslist+jwt' }).end(body),
+  )
+}
+
+const entry = (issuer: StandIn, idx: number, path = LIST) => ({
+  status: { status_list: { idx, uri: issuer.origin + path } },
+})
+
+/** A verifier that has polled everything there is. */
+async function polled(issuer: StandIn, options: Partial<VerifierOptions> = {}) {
+  const verifier = issuer.verifier({ statusList: { uris: [issuer.origin + LIST] }, ...options })
+  await verifier.ready()
+  return {
+    verifier,
+    at: async (idx: number) => verdict(verifier, await issuer.token(entry(issuer, idx))),
+  }
+}
+
+t.test('an entry is read as it was written, for each size and value (§4.1, §7.1)', async (t) => {
+  const issuer = await standIn(t)
+  for (const bits of [1, 2, 4, 8]) {
+    const most = 2 ** bits - 1
+    const values = { 0: most, 1: 0, 2: 1, 7: most, 8: 1, 9: 0, 500: most >> 1 || 1, 1023: most }
+    await publish(issuer, { bits, values })
+    const { at } = await polled(issuer)
+    for (const [index, value] of Object.entries(values)) {
+      t.equal(await at(Number(index)), value === 0 ? 'accepted' : 'revoked', `${bits} bits, entry ${index}`)
+    }
+    for (const index of [3, 6, 10, 499, 501, 1022])
+      t.equal(await at(index), 'accepted', `${bits} bits, entry ${index}`)
+  }
+})
+
+t.test('the examples of the draft (§4.1, §4.2)', async (t) => {
+  const read = (bits: number, hex: string) => ({
+    bits,
+    bytes: Buffer.from(hex, 'hex'),
+    ttl: undefined,
+    exp: undefined,
+  })
+  const one = [1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1]
+  const two = [1, 2, 0, 3, 0, 1, 0, 1, 1, 2, 3, 3]
+  t.same(
+    one.map((_, i) => statusAt(read(1, 'b9a3'), i)),
+    one,
+  )
+  t.same(
+    two.map((_, i) => statusAt(read(2, 'c944f9'), i)),
+    two,
+  )
+  const issuer = await standIn(t)
+  for (const [bits, lst, values] of [
+    [1, 'eNrbuRgAAhcBXQ', one],
+    [2, 'eNo76fITAAPfAgc', two],
+  ] as const) {
+    await publish(issuer, { bits, lst })
+    const { at } = await polled(issuer)
+    for (const [i, value] of values.entries()) t.equal(await at(i), value === 0 ? 'accepted' : 'revoked')
+  }
+})
+
+t.test('a revoked token is refused once the list says so, remembered or not, and others pass', async (t) => {
+  const issuer = await standIn(t)
+  await publish(issuer)
+  const { verifier, at } = await polled(issuer)
+  const token = await issuer.token(entry(issuer, 5))
+  t.equal(await verdict(verifier, token), 'accepted')
+  await publish(issuer, { values: { 5: 1 } })
+  t.equal(await verdict(verifier, token), 'accepted', 'not known yet')
+  await verifier.ready()
+  t.equal(await verdict(verifier, token), 'revoked')
+  t.equal(await at(5), 'revoked')
+  t.equal(await at(6), 'accepted')
+})
+
+t.test('a token without status, or with another kind of it, is not looked up', async (t) => {
+  const issuer = await standIn(t)
+  const { verifier } = await polled(issuer, { statusList: { onStale: 'reject' } })
+  for (const status of [undefined, {}, { other_kind: { x: 1 } }]) {
+    t.equal(await verdict(verifier, await issuer.token({ status })), 'accepted')
+  }
+})
+
+t.test('an expired token is expired, whatever its list says (§7.1, §8.3)', async (t) => {
+  const issuer = await standIn(t)
+  await publish(issuer, { values: { 1: 1 } })
+  const { verifier } = await polled(issuer)
+  const token = await issuer.token({ ...entry(issuer, 1), exp: issuer.time.now() - 100 })
+  t.equal(await verdict(verifier, token), 'expired')
+})
+
+t.test('without statusList nothing is asked for and nothing refused', async (t) => {
+  const issuer = await standIn(t)
+  await publish(issuer, { values: { 1: 1 } })
+  const verifier = issuer.verifier()
+  await verifier.ready()
+  t.equal(await verdict(verifier, await issuer.token(entry(issuer, 1))), 'accepted')
+  t.equal(issuer.count(LIST), 0)
+})
+
+t.test(
+  'an index beyond the list is refused whatever the policy, until the list has grown (§8.3)',
+  async (t) => {
+    const issuer = await standIn(t)
+    await publish(issuer, { size: 16 })
+    const { verifier, at } = await polled(issuer)
+    t.equal(await at(15), 'accepted')
+    for (const idx of [16, 1e6, 2 ** 40, Number.MAX_SAFE_INTEGER])
+      t.equal(await at(idx), 'status_unavailable', `${idx}`)
+    await publish(issuer, { size: 32 })
+    await verifier.ready()
+    t.equal(await at(16), 'accepted')
+  },
+)
+
+t.test("a list that is not the issuer's word about this list is not taken (§5.1, §8.3)", async (t) => {
+  const issuer = await standIn(t)
+  const thief = await signingKey(issuer.key.kid)
+  const now = issuer.time.now()
+  const values = { 3: 1 }
+  const wrong: Record<string, ListOptions> = {
+    'another sub': { claims: { sub: `${issuer.origin}/status-lists/1` } },
+    'no sub': { claims: { sub: undefined } },
+    'another iss': { claims: { iss: 'https://elsewhere.example' } },
+    'another typ': { header: { typ: 'JWT' } },
+    'the typ of an access token': { header: { typ: 'at+jwt' } },
+    'no typ': { header: { typ: undefined } },
+    'another alg': { header: { alg: 'PS256' } },
+    'an unknown kid': { header: { kid: 'made-up' } },
+    'critical headers': { header: { crit: ['x'], x: 1 } },
+    expired: { claims: { exp: now - 31 } },
+    'exp of a wrong type': { claims: { exp: `${now + 100}` } },
+    'of the future': { claims: { nbf: now + 31 } },
+    'no iat': { claims: { iat: undefined } },
+    'no list': { claims: { status_list: undefined } },
+    'a list that is none': { claims: { status_list: 'x' } },
+    'three bits': { bits: 3 },
+    'no bits': { claims: { status_list: { lst: 'eNrbuRgAAhcBXQ' } } },
+    'no lst': { claims: { status_list: { bits: 1 } } },
+    'lst of a wrong type': { claims: { status_list: { bits: 1, lst: 5 } } },
+    'not compressed': { lst: Buffer.alloc(100).toString('base64url') },
+    'cut off': {
+      lst: deflateSync(packed(1, 1024, values))
+        .subarray(0, 8)
+        .toString('base64url'),
+    },
+  }
+  for (const [what, options] of Object.entries(wrong)) {
+    await t.test(what, async (t) => {
+      const body = await listToken(issuer, LIST, { values, ...options }).catch(() => '')
+      issuer.routes.set(LIST, (_, response) => response.end(body))
+      const { at } = await polled(issuer)
+      t.equal(await at(3), 'accepted', 'what it says does not count')
+      const { at: strict } = await polled(issuer, {
+        statusList: { onStale: 'reject', uris: [issuer.origin + LIST] },
+      })
+      t.equal(await strict(4), 'status_unavailable', 'and what it does not say neither')
+    })
+  }
+  const forged = await signed(
+    { sub: issuer.origin + LIST, iat: now, status_list: { bits: 1, lst: 'eNrbuRgAAhcBXQ' } },
+    { alg: 'RS256', kid: thief.kid, typ: 'statuslist+jwt' },
+    thief,
+  )
+  for (const body of [forged, '', 'x', '<html>', '{}', 'a.b.c']) {
+    issuer.routes.set(LIST, (_, response) => response.end(body))
+    const { at } = await polled(issuer, { statusList: { onStale: 'reject', uris: [issuer.origin + LIST] } })
+    t.equal(await at(1), 'status_unavailable', body.slice(0, 10))
+  }
+  await publish(issuer, { values })
+  t.equal(await (await polled(issuer)).at(3), 'revoked', 'the right one is')
+})
+
+t.test('a list token is no access token, and an access token no list (RFC 8725 §3.12)', async (t) => {
+  const issuer = await standIn(t)
+  const list = await listToken(issuer, LIST, {
+    claims: { aud: AUDIENCE, iss: issuer.issuer, client_id: 'web', jti: 'x' },
+  })
+  t.equal(await verdict(issuer.verifier(), list), 'not_an_access_token')
+})
+
+t.test('a decompression bomb is given up at four megabytes', async (t) => {
+  const issuer = await standIn(t)
+  const lst = deflateSync(Buffer.alloc(200_000_000), { level: 9 }).toString('base64url')
+  await publish(issuer, { lst })
+  const before = process.memoryUsage().arrayBuffers
+  let most = 0
+  const watch = setInterval(() => {
+    most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+  }, 1)
+  const { at } = await polled(issuer, { statusList: { onStale: 'reject', uris: [issuer.origin + LIST] } })
+  clearInterval(watch)
+  t.equal(await at(1), 'status_unavailable')
+  t.ok(most < 30_000_000, `${most} bytes`)
+  await publish(issuer, { size: 30_000_000, values: { 29999999: 1 } })
+  const { at: large } = await polled(issuer)
+  t.equal(await large(29_999_999), 'revoked', 'an honest list of thirty million is read')
+})
+
+t.test('a list of endless length is given up', async (t) => {
+  const issuer = await standIn(t)
+  issuer.routes.set(LIST, (_, response) => {
+    const chunk = Buffer.alloc(65_536, 'a')
+    const more = () => {
+      while (!response.destroyed && response.write(chunk));
+    }
+    response.on('drain', more)
+    more()
+  })
+  const { at } = await polled(issuer, { statusList: { onStale: 'reject', uris: [issuer.origin + LIST] } })
+  t.equal(await at(1), 'status_unavailable')
+})
+
+t.test(
+  "a list elsewhere is never called on a token's word, only if this service was told of it",
+  async (t) => {
+    const issuer = await standIn(t)
+    const elsewhere = await standIn(t)
+    const uri = elsewhere.origin + LIST
+    const body = await listToken(issuer, LIST, { values: { 1: 1 }, claims: { sub: uri } })
+    elsewhere.routes.set(LIST, (_, response) => response.end(body))
+    const token = await issuer.token({ status: { status_list: { idx: 1, uri } } })
+    for (const bad of [
+      uri,
+      'file:///etc/passwd',
+      'not a URL',
+      'http://169.254.169.254/',
+      `${issuer.origin}@127.0.0.1:1/`,
+    ]) {
+      const verifier = issuer.verifier({ statusList: true })
+      const code = await verdict(
+        verifier,
+        await issuer.token({ status: { status_list: { idx: 1, uri: bad } } }),
+      )
+      await verifier.ready()
+      t.equal(code, 'accepted', bad)
+    }
+    t.equal(elsewhere.requests.length, 0)
+    const strict = issuer.verifier({ statusList: { onStale: 'reject' } })
+    t.equal(await verdict(strict, token), 'status_unavailable')
+
+    const told = issuer.verifier({ statusList: { uris: [uri] } })
+    await told.ready()
+    t.equal(await verdict(told, token), 'revoked')
+  },
+)
+
+t.test("the issuer's list of lists is read, those elsewhere and garbage left out (§9)", async (t) => {
+  const issuer = await standIn(t)
+  const elsewhere = await standIn(t)
+  const listed: unknown[] = [
+    null,
+    5,
+    'x',
+    elsewhere.origin + LIST,
+    `${issuer.origin}/broken`,
+    issuer.origin + LIST,
+  ]
+  issuer.metadata.status_list_aggregation_endpoint = `${issuer.origin}/lists`
+  issuer.routes.set('/lists', (_, response) => response.end(JSON.stringify({ status_lists: listed })))
+  issuer.routes.set('/broken', (_, response) => response.writeHead(500).end())
+  await publish(issuer, { values: { 9: 1 } })
+  const verifier = issuer.verifier({ statusList: true })
+  await verifier.ready()
+  t.equal(await verdict(verifier, await issuer.token(entry(issuer, 9))), 'revoked', 'at its very first token')
+  t.equal(elsewhere.requests.length, 0)
+  for (const body of ['', '{', 'null', '5', '{"status_lists":5}', '{}']) {
+    issuer.routes.set('/lists', (_, response) => response.end(body))
+    await t.resolves(verifier.ready(), body)
+  }
+})
+
+t.test(
+  'a list that a token names is fetched in the background within a second, not while the token waits',
+  async (t) => {
+    const issuer = await standIn(t)
+    const verifier = issuer.verifier({ statusList: true })
+    await verifier.ready()
+    let answer = () => {}
+    issuer.routes.set(LIST, async (_, response) => {
+      const body = await listToken(issuer, LIST, { values: { 2: 1 } })
+      answer = () => response.end(body)
+    })
+    const token = await issuer.token(entry(issuer, 2))
+    t.equal(await verdict(verifier, token), 'accepted')
+    while (issuer.count(LIST) === 0) await sleep(10)
+    t.equal(await verdict(verifier, token), 'accepted', 'while the list hangs')
+    answer()
+    while ((await verdict(verifier, token)) === 'accepted') await sleep(10)
+    t.equal(await verdict(verifier, token), 'revoked')
+  },
+)
+
+t.test('no request calls anybody: a thousand tokens, fresh and remembered, and not one call', async (t) => {
+  const issuer = await standIn(t)
+  await publish(issuer, { values: { 7: 1 } })
+  const { verifier } = await polled(issuer)
+  const before = issuer.requests.length
+  for (let i = 0; i < 250; i += 1) {
+    const token = await issuer.token({ ...entry(issuer, i % 8), jti: `${i}` })
+    for (let again = 0; again < 4; again += 1) {
+      t.equal(await verdict(verifier, token), i % 8 === 7 ? 'revoked' : 'accepted')
+    }
+  }
+  t.equal(issuer.requests.length, before)
+})
+
+t.test(
+  'a list too old or expired: what is done is the stated policy, and revoked stays revoked',
+  async (t) => {
+    const issuer = await standIn(t)
+    const far = { exp: issuer.time.now() + 1_000_000 }
+    for (const onStale of ['accept', 'reject'] as const) {
+      const otherwise = onStale === 'accept' ? 'accepted' : 'status_unavailable'
+      issuer.routes.clear()
+      await publish(issuer, { values: { 1: 1 }, claims: { exp: issuer.time.now() + 100_000 } })
+      const { verifier } = await polled(issuer, {
+        statusList: { onStale, staleAfter: 100, uris: [issuer.origin + LIST] },
+      })
+      const [fine, revoked] = [
+        await issuer.token({ ...entry(issuer, 2), ...far }),
+        await issuer.token({ ...entry(issuer, 1), ...far }),
+      ]
+      issuer.routes.set(LIST, (_, response) => response.writeHead(503).end())
+      issuer.time.tick(100)
+      await verifier.ready()
+      t.equal(await verdict(verifier, fine), 'accepted', onStale)
+      issuer.time.tick(1)
+      t.equal(await verdict(verifier, fine), otherwise, onStale)
+      t.equal(await verdict(verifier, revoked), 'revoked', onStale)
+
+      await publish(issuer, { values: { 1: 1 }, claims: { exp: issuer.time.now() + 50 } })
+      await verifier.ready()
+      t.equal(await verdict(verifier, fine), 'accepted', 'fresh again')
+      issuer.routes.set(LIST, (_, response) => response.writeHead(503).end())
+      issuer.time.tick(79)
+      t.equal(await verdict(verifier, fine), 'accepted', 'expired, but for the leeway')
+      issuer.time.tick(1)
+      t.equal(await verdict(verifier, fine), otherwise, 'expired: it must not be relied upon (§13.7)')
+      t.equal(await verdict(verifier, revoked), 'revoked', onStale)
+    }
+  },
+)
+
+/** The lists by themselves, so that a test says when the background runs. */
+async function alone(t: Test, options: Partial<StatusListsDeps> = {}) {
+  const issuer = await standIn(t)
+  const conditions: (string | undefined)[] = []
+  let body = await listToken(issuer, LIST, {})
+  let etag = '"1"'
+  const headers: Record<string, string> = {}
+  const publishHere = async (list: ListOptions, tag: string) => {
+    body = await listToken(issuer, LIST, list)
+    etag = tag
+  }
+  issuer.routes.set(LIST, (request, response) => {
+    conditions.push(request.headers['if-none-match'])
+    if (request.headers['if-none-match'] === etag) response.writeHead(304, { etag, ...headers }).end()
+    else response.writeHead(200, { etag, ...headers }).end(body)
+  })
+  const lists = createStatusLists({
+    issuer: issuer.issuer,
+    fetch,
+    timeoutMs: 1000,
+    ...issuer.time.clocks,
+    leeway: 0,
+    aggregation: async () => undefined,
+    verifyJwt: async (jwt) => decodeJwt(jwt),
+    uris: [issuer.origin + LIST],
+    ...options,
+  })
+  /** Whether the background asks, given the chance. */
+  const asks = async (): Promise<boolean> => {
+    const before = issuer.count(LIST)
+    await lists.pollDue()
+    return issuer.count(LIST) > before
+  }
+  return { issuer, lists, asks, publish: publishHere, conditions, headers }
+}
+
+t.test(
+  'the signed ttl says when to ask again, before what HTTP says, also after a 304 (§8.2, §13.7)',
+  async (t) => {
+    const { issuer, asks, publish, conditions, headers } = await alone(t)
+    headers['cache-control'] = 'max-age=1000'
+    await publish({ claims: { ttl: 20 } }, '"20"')
+    t.ok(await asks())
+    for (let i = 0; i < 2; i += 1) {
+      issuer.time.tick(19.9)
+      t.notOk(await asks())
+      issuer.time.tick(0.1)
+      t.ok(await asks())
+    }
+    t.same(conditions, [undefined, '"20"', '"20"'])
+  },
+)
+
+t.test('without ttl it is Cache-Control, at the latest exp, and a minute if nobody says', async (t) => {
+  for (const [cacheControl, claims, seconds] of [
+    ['max-age=15', {}, 15],
+    [undefined, {}, 60],
+    ['max-age=999999', {}, 150],
+    ['max-age=100', { exp: 30 }, 30],
+    [undefined, { ttl: 0 }, 60],
+    [undefined, { ttl: -5 }, 60],
+    [undefined, { ttl: '5' }, 60],
+    [undefined, { ttl: 0.001 }, 1],
+    [undefined, { ttl: 1e12 }, 150],
+  ] as const) {
+    await t.test(JSON.stringify([cacheControl, claims]), async (t) => {
+      const { issuer, asks, publish, headers } = await alone(t)
+      if (cacheControl) headers['cache-control'] = cacheControl
+      const exp = 'exp' in claims ? { exp: issuer.time.now() + claims.exp } : { exp: undefined }
+      await publish({ claims: { ttl: undefined, ...claims, ...exp } }, '"x"')
+      t.ok(await asks())
+      issuer.time.tick(seconds - 0.1)
+      t.notOk(await asks())
+      issuer.time.tick(0.1)
+      t.ok(await asks())
+    })
+  }
+})
+
+t.test('what the background fetched counts at once', async (t) => {
+  const { issuer, lists, asks, publish } = await alone(t)
+  const claims = { ...(await createClaims(issuer)), status: entry(issuer, 4).status }
+  t.ok(await asks())
+  t.doesNotThrow(() => lists.check(claims))
+  await publish({ values: { 4: 1 } }, '"2"')
+  issuer.time.tick(10)
+  t.ok(await asks())
+  t.throws(() => lists.check(claims), { code: 'revoked' })
+})
+
+async function createClaims(issuer: StandIn) {
+  return (await issuer.verifier().verify(await issuer.token())) as Parameters<
+    ReturnType<typeof createStatusLists>['check']
+  >[0]
+}
+
+t.test('a failed poll is tried again after five seconds, not at each tick', async (t) => {
+  const { issuer, asks } = await alone(t)
+  issuer.routes.set(LIST, (_, response) => response.writeHead(503).end())
+  t.ok(await asks())
+  issuer.time.tick(4.9)
+  t.notOk(await asks())
+  issuer.time.tick(0.1)
+  t.ok(await asks())
+})
+
+t.test('a list that hangs does not hold up the others, and is not asked twice at once', async (t) => {
+  const issuer = await standIn(t)
+  const uris = Array.from({ length: 10 }, (_, i) => `${issuer.origin}/status-lists/${i}`)
+  issuer.routes.set('/status-lists/0', () => {})
+  for (let i = 1; i < 10; i += 1) await publish(issuer, { values: { [i]: 1 } }, `/status-lists/${i}`)
+  const verifier = issuer.verifier({ statusList: { uris }, timeoutMs: 300 })
+  const ready = verifier.ready()
+  const token = async (i: number) =>
+    verdict(verifier, await issuer.token(entry(issuer, i, `/status-lists/${i}`)))
+  await sleep(150)
+  for (let i = 1; i < 10; i += 1) t.equal(await token(i), 'revoked')
+  t.equal(issuer.count('/status-lists/0'), 1)
+  await ready
+})
+
+t.test('a list that nobody has named for a day is let go; the ones this service named stay', async (t) => {
+  const { issuer, lists, asks } = await alone(t, { uris: [] })
+  const claims = { ...(await createClaims(issuer)), status: entry(issuer, 4).status }
+  lists.check(claims)
+  t.ok(await asks())
+  issuer.time.tick(86_400)
+  t.ok(await asks())
+  issuer.time.tick(60)
+  t.notOk(await asks())
+  const { issuer: other, asks: asksOther } = await alone(t)
+  t.ok(await asksOther())
+  other.time.tick(200_000)
+  t.ok(await asksOther())
+})
+
+t.test('no more than a thousand lists are held, however many tokens name them', async (t) => {
+  const issuer = await standIn(t)
+  const lists = createStatusLists({
+    issuer: issuer.issuer,
+    fetch,
+    timeoutMs: 1000,
+    ...issuer.time.clocks,
+    leeway: 0,
+    aggregation: async () => undefined,
+    verifyJwt: async (jwt) => decodeJwt(jwt),
+  })
+  const claims = await createClaims(issuer)
+  for (let i = 0; i < 1500; i += 1) lists.check({ ...claims, status: entry(issuer, 1, `/lists/${i}`).status })
+  const before = issuer.requests.length
+  await lists.pollAll()
+  t.equal(issuer.requests.length - before, 1000)
+})
+
+t.test('lists come from the mirror as well', async (t) => {
+  const issuer = await standIn(t)
+  const mirror = await standIn(t)
+  const body = await listToken(issuer, LIST, { values: { 1: 1 } })
+  mirror.routes.set(`/copy${LIST}`, (_, response) => response.end(body))
+  mirror.routes.set('/copy/jwks.json', (_, response) => response.end(JSON.stringify({ keys: issuer.keys })))
+  await issuer.stop()
+  const verifier = issuer.verifier({
+    mirror: `${mirror.origin}/copy`,
+    jwksUri: `${issuer.origin}/jwks.json`,
+    statusList: { uris: [issuer.origin + LIST] },
+  })
+  await verifier.ready()
+  t.equal(await verdict(verifier, await issuer.token(entry(issuer, 1))), 'revoked')
+  t.equal(await verdict(verifier, await issuer.token(entry(issuer, 2))), 'accepted')
+})
