@@ -232,12 +232,14 @@ t.test('what just fits into a body is refused in words, not with a 500 (A14)', a
 
 t.test('thousands of parameters are refused unread (A14)', async (t) => {
   for (const request of requests) {
+    const good = encodeForm(await request.form())
     await writesNothing(t, server, async () => {
-      const few = Array.from({ length: 8000 }, (_, i) => `p${i}=`).join('&')
-      refused(t, await postText(server, request, few), { error: 'invalid_request' }, request.name)
+      const few = Array.from({ length: 5000 }, (_, i) => `p${i}=`).join('&')
+      const answer = await postText(server, request, `${few}&${good}`)
+      refused(t, answer, { error: 'invalid_request' }, request.name)
       const many = Array.from({ length: 100_000 }, (_, i) => `p${i}=1`).join('&')
-      const answer = await postText(server, request, many)
-      refused(t, answer, { status: 413, error: 'invalid_request' }, request.name)
+      const larger = await postText(server, request, many)
+      refused(t, larger, { status: 413, error: 'invalid_request' }, request.name)
     })
   }
 })

@@ -1,0 +1,189 @@
+/** What every guard of @keyturn/verify answers, whatever framework it is for: RFC 6750 §3, exactly. */
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { json } from 'node:stream/consumers'
+import type { Test } from 'tap'
+import type { Verifier } from '../../src/verify/index.ts'
+import { AUDIENCE, JWKS, signingKey, standIn } from '../support/stand-in-issuer.ts'
+
+export interface GuardAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | undefined>>
+  readonly body: unknown
+}
+
+/** Names and values in turn, so that a name may come twice. */
+export type Call = (path: string, headers: readonly string[]) => Promise<GuardAnswer>
+
+/**
+ * An app with `/open` (no guard), `/any` (a token), `/read` (the scope orders:read), `/both` (orders:read and
+ * orders:admin) and `/manager` (the role manager), each answering `{ sub }`, null where nobody is known.
+ */
+export type GuardedApp = (t: Test, verifier: Verifier) => Promise<Call>
+
+const REALM = `realm="${AUDIENCE}"`
+
+export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
+  const issuer = await standIn(t)
+  const call = await app(t, issuer.verifier())
+  const bearer = (token: string) => ['Authorization', `Bearer ${token}`]
+  const good = await issuer.token()
+
+  const refused = (
+    t: Test,
+    answer: GuardAnswer,
+    status: number,
+    challenge: string | undefined,
+    error: string,
+  ) => {
+    t.equal(answer.status, status)
+    t.equal(answer.headers['www-authenticate'], challenge)
+    t.equal(answer.headers['cache-control'], 'no-store')
+    t.match(answer.headers['content-type'], /^application\/json\b/)
+    t.match(answer.body, { error, error_description: /^[\x20-\x7e]+$/ })
+    t.same(Object.keys(answer.body as object).sort(), ['error', 'error_description'])
+  }
+  const invalid = (reason: string) => `Bearer ${REALM}, error="invalid_token", error_description="${reason}"`
+
+  await t.test('a good token opens what it is for, and says who comes', async (t) => {
+    for (const path of ['/any', '/read']) {
+      const { status, body } = await call(path, bearer(good))
+      t.same([status, body], [200, { sub: 'user-1' }], path)
+    }
+    const manager = await issuer.token({ roles: ['clerk', 'manager'], scope: undefined })
+    t.equal((await call('/manager', bearer(manager))).status, 200)
+    const both = await issuer.token({ scope: 'orders:admin x orders:read' })
+    t.equal((await call('/both', bearer(both))).status, 200)
+    t.same((await call('/open', [])).body, { sub: null })
+  })
+
+  await t.test('the scheme is written in any case, with one space or more (RFC 9110 §11.1)', async (t) => {
+    for (const scheme of ['bearer', 'BEARER', 'bEaReR', 'Bearer  ', 'Bearer   ']) {
+      t.equal((await call('/any', ['authorization', `${scheme} ${good}`])).status, 200, scheme)
+    }
+  })
+
+  await t.test('without credentials: the challenge and no error code (RFC 6750 §3.1)', async (t) => {
+    const none = [
+      [],
+      ['Authorization', 'Basic dXNlcjpwYXNz'],
+      ['Authorization', ''],
+      ['Authorization', `DPoP ${good}`],
+    ]
+    for (const headers of [...none, ['Authorization', `Bearers ${good}`], ['Authorization', good]]) {
+      refused(t, await call('/any', headers), 401, `Bearer ${REALM}`, 'unauthorized')
+      refused(t, await call('/read', headers), 401, `Bearer ${REALM}`, 'unauthorized')
+    }
+  })
+
+  await t.test('a token in the query is not looked for: URLs end up in logs (RFC 9700 §4.3.2)', async (t) => {
+    refused(t, await call(`/any?access_token=${good}`, []), 401, `Bearer ${REALM}`, 'unauthorized')
+  })
+
+  await t.test(
+    'Bearer and nothing, or two Authorization headers, is invalid_request (RFC 6750 §2, §3.1)',
+    async (t) => {
+      const request = (reason: string) =>
+        `Bearer ${REALM}, error="invalid_request", error_description="${reason}"`
+      const empty = request('the Authorization header has no token')
+      for (const value of ['Bearer', 'bearer ']) {
+        refused(t, await call('/any', ['Authorization', value]), 400, empty, 'invalid_request')
+      }
+      const repeated = request('the Authorization header is repeated')
+      for (const second of [good, 'x', await issuer.token({ sub: 'root' })]) {
+        const headers = [...bearer(good), 'x-between', '1', 'AUTHORIZATION', `Bearer ${second}`]
+        refused(t, await call('/any', headers), 400, repeated, 'invalid_request')
+      }
+    },
+  )
+
+  await t.test(
+    'a token that is bad for whatever reason is invalid_token (RFC 6750 §3.1, RFC 9068 §4)',
+    async (t) => {
+      const now = issuer.time.now()
+      const other = await signingKey('other')
+      const cases: [token: string | Promise<string>, reason: string][] = [
+        ['garbage', 'the token does not have three parts of base64url'],
+        ['a b', 'the token has characters of no token'],
+        ['"', 'the token has characters of no token'],
+        ['=', 'the token has characters of no token'],
+        [`${good.slice(0, -8)}AAAAAAAA`, 'the signature is wrong'],
+        [issuer.token({ exp: now - 60 }), 'the token has expired'],
+        [issuer.token({ nbf: now + 60 }), 'the token is of the future'],
+        [issuer.token({ aud: 'x' }), 'the token is for another audience'],
+        [issuer.token({ iss: 'x' }), 'the token is of another issuer'],
+        [issuer.token({ sub: 5 }), 'the claim sub is missing or of the wrong type'],
+        [issuer.token({}, { typ: 'JWT' }), 'the token is of another type'],
+        [issuer.token({}, {}, other), 'the issuer has no key of this kid'],
+      ]
+      for (const [token, reason] of cases) {
+        issuer.time.tick(1)
+        refused(t, await call('/read', bearer(await token)), 401, invalid(reason), 'invalid_token')
+      }
+    },
+  )
+
+  await t.test(
+    'a good token that is not enough is insufficient_scope, with all that is needed (RFC 6750 §3.1)',
+    async (t) => {
+      const challenge = (reason: string, scope: string) =>
+        `Bearer ${REALM}, error="insufficient_scope", error_description="${reason}"${scope}`
+      const needs = challenge('the scope orders:admin is needed', ', scope="orders:read orders:admin"')
+      refused(t, await call('/both', bearer(good)), 403, needs, 'insufficient_scope')
+      for (const scope of [undefined, '', 'orders:reader', 'orders', 'ORDERS:READ', 'orders:read,x']) {
+        const answer = await call('/read', bearer(await issuer.token({ scope })))
+        const needsRead = challenge('the scope orders:read is needed', ', scope="orders:read"')
+        refused(t, answer, 403, needsRead, 'insufficient_scope')
+      }
+      for (const roles of [undefined, [], ['clerk'], ['Manager'], ['managers']]) {
+        const answer = await call('/manager', bearer(await issuer.token({ roles })))
+        refused(t, answer, 403, challenge('the role manager is needed', ''), 'insufficient_scope')
+      }
+    },
+  )
+
+  await t.test(
+    'keys or lists that cannot be had are our trouble: 503, and no word against the token',
+    async (t) => {
+      const away = await standIn(t)
+      away.routes.set(JWKS, (_, response) => response.writeHead(500).end())
+      const cold = await app(t, away.verifier())
+      const answer = await cold('/read', bearer(await away.token()))
+      refused(t, answer, 503, undefined, 'temporarily_unavailable')
+      t.equal(answer.headers['retry-after'], '1')
+
+      const strict = await app(t, issuer.verifier({ statusList: { onStale: 'reject' } }))
+      const status = { status_list: { idx: 1, uri: `${issuer.origin}/status-lists/0` } }
+      const unknown = await strict('/read', bearer(await issuer.token({ status })))
+      refused(t, unknown, 503, undefined, 'temporarily_unavailable')
+    },
+  )
+
+  await t.test('a realm with quotes does not break the challenge', async (t) => {
+    const named = await app(t, issuer.verifier({ realm: 'the "orders" \\ \r\nx' }))
+    const { headers } = await named('/any', [])
+    t.equal(headers['www-authenticate'], 'Bearer realm="the ?orders? ? ??x"')
+  })
+
+  await t.test('what is no verdict is no answer about the token: 500', async (t) => {
+    const broken = { ...issuer.verifier(), verify: () => Promise.reject(new TypeError('a mistake')) }
+    const { status, headers } = await (await app(t, broken))('/any', bearer(good))
+    t.equal(status, 500)
+    t.equal(headers['www-authenticate'], undefined)
+  })
+}
+
+/** A call to a server on a port of this machine, with headers as they are given. */
+export function callTo(port: number): Call {
+  return async (path, headers) => {
+    const request = httpRequest({
+      port,
+      path,
+      headers: ['Host', 'localhost', ...headers],
+      agent: false,
+    }).end()
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    const body = await json(response).catch(() => undefined)
+    return { status: response.statusCode ?? 0, headers: response.headers as GuardAnswer['headers'], body }
+  }
+}

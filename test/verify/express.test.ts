@@ -1,0 +1,103 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import express, { type Express } from 'express'
+import t, { type Test } from 'tap'
+import { keyturnExpress, requireRole, requireScope } from '../../src/verify/index.ts'
+import { bearerGuards, type Call, callTo } from '../contracts/bearer-guards.ts'
+import { standIn } from '../support/stand-in-issuer.ts'
+
+async function served(t: Test, app: Parameters<typeof createServer>[1]): Promise<Call> {
+  const server = createServer(app).listen(0)
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return callTo((server.address() as AddressInfo).port)
+}
+
+/** Without a stack trace on the console. */
+function quiet(app: Express): Express {
+  return app.set('env', 'test')
+}
+
+t.test('Express', (t) =>
+  bearerGuards(t, (t, verifier) => {
+    const app = quiet(express())
+    app.get('/open', (request, response) => void response.json({ sub: request.claims?.sub ?? null }))
+    app.use(keyturnExpress({ verifier }))
+    app.get('/any', (request, response) => void response.json({ sub: request.claims?.sub }))
+    app.get(
+      '/read',
+      requireScope('orders:read'),
+      (request, response) => void response.json({ sub: request.claims?.sub }),
+    )
+    app.get('/both', requireScope('orders:read', 'orders:admin'), (_, response) => void response.json({}))
+    app.get('/manager', requireRole('manager'), (_, response) => void response.json({}))
+    return served(t, app)
+  }),
+)
+
+t.test(
+  'with required: false who has no token may come, nameless; a bad token is refused all the same',
+  async (t) => {
+    const issuer = await standIn(t)
+    const app = quiet(express())
+    app.use(keyturnExpress({ verifier: issuer.verifier(), required: false }))
+    app.get('/open', (request, response) => void response.json({ sub: request.claims?.sub ?? null }))
+    app.get('/read', requireScope('orders:read'), (_, response) => void response.json({}))
+    const call = await served(t, app)
+    const good = ['Authorization', `Bearer ${await issuer.token()}`]
+    t.same((await call('/open', [])).body, { sub: null })
+    t.same((await call('/open', ['Authorization', 'Basic eDp5'])).body, { sub: null })
+    t.same((await call('/open', good)).body, { sub: 'user-1' })
+    t.equal((await call('/open', ['Authorization', 'Bearer x'])).status, 401)
+    t.equal((await call('/open', ['Authorization', 'Bearer'])).status, 400)
+    t.equal((await call('/read', good)).status, 200)
+    const nameless = await call('/read', [])
+    t.same(
+      [nameless.status, nameless.headers['www-authenticate']],
+      [401, 'Bearer realm="https://orders.example"'],
+    )
+  },
+)
+
+t.test('a guard without keyturnExpress before it is a mistake: 500, never open', async (t) => {
+  const issuer = await standIn(t)
+  const app = quiet(express())
+  app.use((request, _response, next) => {
+    request.claims = { scope: 'orders:read', roles: ['manager'] } as unknown as NonNullable<
+      typeof request.claims
+    >
+    next()
+  })
+  app.get('/read', requireScope('orders:read'), (_, response) => void response.json({}))
+  app.get('/manager', requireRole('manager'), (_, response) => void response.json({}))
+  const call = await served(t, app)
+  const good = ['Authorization', `Bearer ${await issuer.token()}`]
+  for (const path of ['/read', '/manager']) t.equal((await call(path, good)).status, 500)
+})
+
+t.test('what a handler throws is its own and no verdict about the token', async (t) => {
+  const issuer = await standIn(t)
+  const app = quiet(express())
+  app.use(keyturnExpress({ verifier: issuer.verifier() }))
+  app.get('/fails', () => {
+    throw Object.assign(new Error('of the handler'), { status: 418 })
+  })
+  const call = await served(t, app)
+  t.equal((await call('/fails', ['Authorization', `Bearer ${await issuer.token()}`])).status, 418)
+})
+
+t.test('it works on a bare Node server as well', async (t) => {
+  const issuer = await standIn(t)
+  const authenticate = keyturnExpress({ verifier: issuer.verifier() })
+  const readers = requireScope('orders:read')
+  const call = await served(t, (request, response) =>
+    authenticate(request, response, () =>
+      readers(request, response, () => void response.end('{"fine":true}')),
+    ),
+  )
+  t.same((await call('/', ['Authorization', `Bearer ${await issuer.token()}`])).body, { fine: true })
+  t.equal((await call('/', [])).status, 401)
+  const token = await issuer.token({ scope: 'x' })
+  t.equal((await call('/', ['Authorization', `Bearer ${token}`])).status, 403)
+})

@@ -1,0 +1,74 @@
+import type { AddressInfo } from 'node:net'
+import Fastify from 'fastify'
+import t from 'tap'
+// As `@keyturn/verify/fastify`: that `app.requireScope` is known to the compiler is part of the test.
+import { keyturnFastify } from '../../src/verify/fastify-typed.ts'
+import { keyturnFastify as untyped } from '../../src/verify/index.ts'
+import { bearerGuards, callTo, type GuardedApp } from '../contracts/bearer-guards.ts'
+import { standIn } from '../support/stand-in-issuer.ts'
+
+const guarded =
+  (phase: 'onRequest' | 'preHandler'): GuardedApp =>
+  async (t, verifier) => {
+    const app = Fastify()
+    await app.register(keyturnFastify, { verifier })
+    app.get('/open', async ({ claims }) => ({ sub: claims?.sub ?? null }))
+    // Further down, as routes are in a real app.
+    await app.register(async (child) => {
+      child.get('/any', { [phase]: app.requireToken() }, async ({ claims }) => ({ sub: claims?.sub }))
+      child.get('/read', { [phase]: app.requireScope('orders:read') }, async ({ claims }) => ({
+        sub: claims?.sub,
+      }))
+      child.get('/both', { [phase]: [app.requireScope('orders:read', 'orders:admin')] }, async () => ({}))
+      child.get('/manager', { [phase]: app.requireRole('manager') }, async () => ({}))
+    })
+    t.teardown(() => app.close())
+    await app.listen({ port: 0 })
+    return callTo((app.server.address() as AddressInfo).port)
+  }
+
+t.test('as a preHandler, Fastify', (t) => bearerGuards(t, guarded('preHandler')))
+t.test('as onRequest, Fastify', (t) => bearerGuards(t, guarded('onRequest')))
+
+t.test('a refused request does not reach its handler', async (t) => {
+  const issuer = await standIn(t)
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(keyturnFastify, { verifier: issuer.verifier() })
+  let reached = 0
+  app.get('/', { preHandler: [app.requireToken(), app.requireScope('orders:admin')] }, async () => {
+    reached += 1
+    return {}
+  })
+  t.equal((await app.inject({ url: '/' })).statusCode, 401)
+  const authorization = `Bearer ${await issuer.token()}`
+  t.equal((await app.inject({ url: '/', headers: { authorization } })).statusCode, 403)
+  t.equal(reached, 0)
+})
+
+t.test('one request does not see the claims of another', async (t) => {
+  const issuer = await standIn(t)
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(keyturnFastify, { verifier: issuer.verifier() })
+  app.get('/guarded', { preHandler: app.requireToken() }, async ({ claims }) => ({ sub: claims?.sub }))
+  app.get('/open', async ({ claims }) => ({ claims }))
+  const authorization = `Bearer ${await issuer.token()}`
+  t.same((await app.inject({ url: '/guarded', headers: { authorization } })).json(), { sub: 'user-1' })
+  t.same((await app.inject({ url: '/open', headers: { authorization } })).json(), { claims: null })
+})
+
+t.test('the verifier is closed with the app', async (t) => {
+  const issuer = await standIn(t)
+  let closed = 0
+  const close = () => {
+    closed += 1
+  }
+  const verifier = { ...issuer.verifier(), close }
+  const app = Fastify()
+  await app.register(untyped, { verifier })
+  await app.ready()
+  t.equal(closed, 0)
+  await app.close()
+  t.equal(closed, 1)
+})

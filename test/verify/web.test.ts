@@ -1,0 +1,41 @@
+import t from 'tap'
+import { authenticateRequest, type Requirements } from '../../src/verify/index.ts'
+import { bearerGuards } from '../contracts/bearer-guards.ts'
+import { standIn } from '../support/stand-in-issuer.ts'
+
+const NEEDS: Record<string, Requirements> = {
+  '/any': {},
+  '/read': { scopes: ['orders:read'] },
+  '/both': { scopes: ['orders:read', 'orders:admin'] },
+  '/manager': { roles: ['manager'] },
+}
+
+t.test('a web-standard Request', (t) =>
+  bearerGuards(t, async (_t, verifier) => {
+    /** As a worker has it. */
+    async function handle(request: Request): Promise<Response> {
+      const needs = NEEDS[new URL(request.url).pathname]
+      if (!needs) return Response.json({ sub: null })
+      const { claims, response } = await authenticateRequest(verifier, request, needs)
+      return response ?? Response.json({ sub: claims.sub })
+    }
+    return async (path, named) => {
+      const headers = new Headers()
+      for (let i = 0; i < named.length; i += 2) headers.append(named[i] ?? '', named[i + 1] ?? '')
+      const request = new Request(`https://orders.example${path}`, { headers })
+      const response = await handle(request).catch(() => new Response('', { status: 500 }))
+      const body = await response.json().catch(() => undefined)
+      return { status: response.status, headers: Object.fromEntries(response.headers), body }
+    }
+  }),
+)
+
+t.test('without requirements any good token will do', async (t) => {
+  const issuer = await standIn(t)
+  const headers = { authorization: `Bearer ${await issuer.token({ scope: undefined })}` }
+  const { claims } = await authenticateRequest(
+    issuer.verifier(),
+    new Request('https://a.example', { headers }),
+  )
+  t.equal(claims?.sub, 'user-1')
+})
