@@ -1,0 +1,64 @@
+import fc from 'fast-check'
+import t from 'tap'
+import { normalizeUsername } from '../../src/accounts/username.ts'
+
+t.test(
+  'a normal name is its own normal name: there is no second spelling to count failures under',
+  async (t) => {
+    const property = fc.property(fc.string({ unit: 'binary', maxLength: 12 }), (name) => {
+      const normal = normalizeUsername(name)
+      return normal === null || normalizeUsername(normal) === normal
+    })
+    fc.assert(property, { numRuns: 5000 })
+    // Letters whose capital is written in two pieces, and their kin.
+    for (const name of [
+      'J\u030c',
+      'H\u0331',
+      'T\u0308',
+      'W\u030a',
+      'Y\u030a',
+      'İ',
+      'ẞ',
+      'ﬀ',
+      'K',
+      'Å',
+      'ΣΑΣ',
+    ]) {
+      const normal = normalizeUsername(name) ?? ''
+      t.equal(normalizeUsername(normal), normal, JSON.stringify(name))
+    }
+    t.equal(normalizeUsername('J\u030can'), normalizeUsername('\u01f0an'), 'composed and not')
+  },
+)
+
+t.test('case, width and surrounding space do not make another name', async (t) => {
+  for (const name of ['alice', 'ALICE', ' Alice ', 'ａｌｉｃｅ', '\talice\n', '\ufeffalice', '\u00a0alice']) {
+    t.equal(normalizeUsername(name), 'alice', JSON.stringify(name))
+  }
+  t.equal(normalizeUsername('Ann Lee'), 'ann lee', 'a space inside belongs to it')
+  t.equal(normalizeUsername('ann\u3000lee'), 'ann lee', 'whichever space it is')
+})
+
+t.test('what an eye cannot see, or a line cannot hold, is no name', async (t) => {
+  for (const name of [
+    '',
+    ' ',
+    'a  b',
+    'a\nb',
+    'a\0b',
+    'a\u200bb',
+    'a\u200db',
+    'a\u00adb',
+    'a\ufe0f',
+    'a\u034f',
+    'a\u3164b',
+    'a\u202eb',
+    'a\ud800b',
+    'a\u{e0001}b',
+  ]) {
+    t.equal(normalizeUsername(name), null, JSON.stringify(name))
+  }
+  t.equal(normalizeUsername('x'.repeat(200)), 'x'.repeat(200))
+  t.equal(normalizeUsername('x'.repeat(201)), null)
+  t.equal(normalizeUsername('ﷺ'.repeat(60)), null, 'counted after it is written out')
+})
