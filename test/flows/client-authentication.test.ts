@@ -1,6 +1,7 @@
 import t from 'tap'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { hashMadeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { countQueries } from '../support/counting.ts'
 import { seedEndpoints } from '../support/endpoints.ts'
 import { asserting, assertion } from '../support/jws.ts'
 import { refused } from '../support/refused.ts'
@@ -11,6 +12,7 @@ import { writesNothing } from '../support/unwritten.ts'
 
 const server = await testServer()
 const { key } = await seedEndpoints(server)
+const queries = countQueries(server.store)
 t.teardown(() => server.close())
 
 const ENDPOINTS = ['/oauth2/token', '/oauth2/revoke', '/oauth2/introspect']
@@ -81,6 +83,17 @@ t.test('an unknown client and a wrong secret get the same answer to the letter (
     headers,
   }))
   t.same(seen[0], seen[1])
+})
+
+t.test('and cost the store the same, so that the time tells nothing either (A10)', async (t) => {
+  const cost = async (id: string) => {
+    const before = queries.count()
+    await post(server, '/oauth2/token', FORM, { authorization: basic(id, 'wrong') })
+    return queries.count() - before
+  }
+  const [known, unknown] = [await cost('machine'), await cost('nobody')]
+  t.ok(known > 0)
+  t.equal(unknown, known)
 })
 
 t.test('no authentication at all is invalid_client (RFC 6749 §5.2)', async (t) => {

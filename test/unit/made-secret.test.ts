@@ -1,0 +1,41 @@
+import t from 'tap'
+import { hashMadeSecret, isMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { systemRandom } from '../../src/system.ts'
+
+const made = Array.from({ length: 10_000 }, () => makeSecret(systemRandom))
+
+t.test('a made secret has 256 random bits behind a fixed tag (A12, RFC 6749 §10.10)', async (t) => {
+  t.equal(new Set(made).size, made.length, 'no two are the same')
+  t.ok(made.every((secret) => /^ktcs_[A-Za-z0-9_-]{49}$/.test(secret)))
+  // 42 letters of 6 bits and one of 4; a letter that did not vary would be fewer.
+  for (let at = 5; at < 47; at += 1)
+    t.equal(new Set(made.map((secret) => secret[at])).size, 64, `letter ${at}`)
+  t.equal(new Set(made.map((secret) => secret[47])).size, 16)
+})
+
+t.test('a scanner can tell it from noise without asking anybody (CONTRACT §5)', async (t) => {
+  t.ok(made.every(isMadeSecret))
+  const [secret = ''] = made
+  for (let at = 0; at < secret.length; at += 1) {
+    const typo = `${secret.slice(0, at)}${secret[at] === 'A' ? 'B' : 'A'}${secret.slice(at + 1)}`
+    t.notOk(isMadeSecret(typo), `letter ${at} is another`)
+  }
+  for (const other of [
+    '',
+    'ktcs_',
+    secret.slice(0, -1),
+    `${secret}A`,
+    secret.slice(5),
+    secret.toLowerCase(),
+  ]) {
+    t.notOk(isMadeSecret(other), other)
+  }
+})
+
+t.test('what is kept of it does not give it back, and is the same every time', async (t) => {
+  const [secret = ''] = made
+  t.match(hashMadeSecret(secret), /^sha256:[\w-]{43}$/)
+  t.equal(hashMadeSecret(secret), hashMadeSecret(secret))
+  t.equal(new Set(made.slice(0, 100).map(hashMadeSecret)).size, 100)
+  t.notMatch(hashMadeSecret(secret), secret.slice(5, 20))
+})
