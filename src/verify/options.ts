@@ -58,7 +58,7 @@ export function settle(options: VerifierOptions) {
     ...options,
     audiences,
     algorithms: options.algorithms ?? (['RS256'] as const),
-    types: (options.types ?? ['at+jwt']).map(typeOf),
+    types: (options.types ?? ['at+jwt']).map((type) => (type === '' ? '' : typeOf(type))),
     leeway: options.leeway ?? 30,
     cacheSize: options.cacheSize ?? 10_000,
     maxTokenLength: options.maxTokenLength ?? 16_384,

@@ -1,0 +1,114 @@
+/** What a verifier can be told, and what is refused before it could do harm. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { createVerifier, type VerifierOptions } from '../../src/verify/index.ts'
+import { standIn, verdict } from '../support/stand-in-issuer.ts'
+
+const FOLDER = fileURLToPath(new URL('../../src/verify/', import.meta.url))
+
+t.test('a mistake in the options is a TypeError at the start, not a surprise later', async (t) => {
+  const fine: VerifierOptions = { issuer: 'https://issuer.example', audience: 'https://orders.example' }
+  createVerifier(fine).close()
+  const wrong: Record<string, object[]> = {
+    'issuer must be a URL': [{ issuer: 'issuer' }, { issuer: '' }],
+    'issuer must be https': [
+      { issuer: 'http://issuer.example' },
+      { issuer: 'ftp://issuer.example' },
+      { issuer: 'http://127.0.0.1.evil.example' },
+    ],
+    'jwksUri must be https': [{ jwksUri: 'http://issuer.example/jwks' }, { jwksUri: 'file:///keys' }],
+    'mirror must be https': [{ mirror: 'http://cdn.example' }],
+    'audience must name': [
+      { audience: '' },
+      { audience: [] },
+      { audience: ['x', ''] },
+      { audience: undefined },
+      { audience: 5 },
+    ],
+    'is not an algorithm': [
+      { algorithms: ['none'] },
+      { algorithms: ['HS256'] },
+      { algorithms: ['RS256', 'toString'] },
+    ],
+    'at least one': [{ algorithms: [] }],
+    'types must be': [{ types: [] }, { types: [5] }],
+    'leeway must be': [{ leeway: -1 }, { leeway: 301 }, { leeway: Number.NaN }, { leeway: '5m' }],
+    'cacheSize must be': [{ cacheSize: -1 }, { cacheSize: 1.5 }, { cacheSize: Number.POSITIVE_INFINITY }],
+    'maxTokenLength must be': [{ maxTokenLength: Number.NaN }],
+    'timeoutMs must be': [{ timeoutMs: -5 }],
+    'name must be': [{ name: '' }, { name: 'a b' }, { name: 'x\r\ny' }, { name: 'x'.repeat(65) }],
+    'onStale must be': [{ statusList: { onStale: 'ignore' } }],
+    'staleAfter must be': [{ statusList: { staleAfter: 0 } }, { statusList: { staleAfter: Number.NaN } }],
+  }
+  for (const [message, cases] of Object.entries(wrong)) {
+    for (const options of cases) {
+      t.throws(
+        () => createVerifier({ ...fine, ...options }),
+        { name: 'TypeError', message: new RegExp(message) },
+        JSON.stringify(options),
+      )
+    }
+  }
+})
+
+t.test('plain http is for this machine, or for who says so', async (t) => {
+  const audience = 'https://orders.example'
+  for (const issuer of [
+    'http://localhost:3000',
+    'http://127.0.0.1',
+    'http://[::1]:1',
+    'http://auth.localhost',
+  ]) {
+    createVerifier({ issuer, audience }).close()
+  }
+  createVerifier({ issuer: 'http://issuer.internal', audience, allowInsecureHttp: true }).close()
+  t.pass('none of them threw')
+})
+
+t.test('a type is compared as a media type; an empty one stands for none', async (t) => {
+  const issuer = await standIn(t)
+  const lax = issuer.verifier({ types: ['JWT', ''] })
+  for (const typ of ['JWT', 'jwt', 'application/JWT', undefined])
+    t.equal(await verdict(lax, await issuer.token({}, { typ })), 'accepted')
+  for (const typ of ['at+jwt', '', 5, null])
+    t.equal(await verdict(lax, await issuer.token({}, { typ })), 'not_an_access_token', `${typ}`)
+})
+
+t.test(
+  'tokens of another profile need not have what RFC 9068 asks of its own, also where both are accepted',
+  async (t) => {
+    const issuer = await standIn(t)
+    const both = issuer.verifier({ types: ['at+jwt', 'JWT'] })
+    const bare = { client_id: undefined, jti: undefined, iat: undefined }
+    t.equal(await verdict(both, await issuer.token(bare, { typ: 'JWT' })), 'accepted')
+    t.equal(await verdict(both, await issuer.token(bare)), 'bad_claims')
+    for (const wrong of [
+      { client_id: 5 },
+      { jti: [] },
+      { iat: 'x' },
+      { exp: undefined },
+      { sub: undefined },
+    ]) {
+      t.equal(
+        await verdict(both, await issuer.token({ ...bare, ...wrong }, { typ: 'JWT' })),
+        'bad_claims',
+        JSON.stringify(wrong),
+      )
+    }
+  },
+)
+
+t.test('the package imports nothing but Node, and of Fastify its types alone', async (t) => {
+  const sources = readdirSync(FOLDER).filter((name) => name.endsWith('.ts'))
+  t.ok(sources.length > 10)
+  for (const name of sources) {
+    const text = readFileSync(FOLDER + name, 'utf8')
+    for (const [line, from = ''] of text.matchAll(/^.*(?:from|import|import\(|require\() ?'([^']+)'.*$/gm)) {
+      const typesOfFastify = name === 'fastify-typed.ts' && line === "import type {} from 'fastify'"
+      t.ok(from.startsWith('node:') || /^\.\/[\w-]+\.ts$/.test(from) || typesOfFastify, `${name}: ${line}`)
+    }
+  }
+  const manifest = JSON.parse(readFileSync(`${FOLDER}package.json`, 'utf8'))
+  t.same(Object.keys(manifest.dependencies ?? {}), [])
+})
