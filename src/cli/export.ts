@@ -1,8 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { openServer, type ServerDeps } from '../deps.ts'
-import { STATUS_LISTS_PATH } from '../http/routes.ts'
-import { type StaticFile, staticSite } from '../http/static-site.ts'
+import { listsFolder, type StaticFile, staticSite } from '../http/static-site.ts'
 import { action, type CommandFactory, type Context, examples } from './context.ts'
 
 interface ExportOptions {
@@ -26,8 +25,7 @@ function exportTo(context: Context, folder: string, options: ExportOptions): Pro
   return context.withKeys(async (base, keys) => {
     const system = context.system(base.config)
     const server = await openServer(base, keys, system)
-    const files = await staticSite(server.services)
-    await write(folder, files)
+    const files = await write(folder, server)
     const written = files.map(({ path }) => path.slice(1))
     context.print(options, { folder, files: written }, written.map((path) => join(folder, path)).join('\n'))
     if (!options.watch) return
@@ -47,12 +45,14 @@ function exportTo(context: Context, folder: string, options: ExportOptions): Pro
 
 async function follow(folder: string, server: ServerDeps): Promise<void> {
   await server.duties.follow()
-  await write(folder, await staticSite(server.services))
+  await write(folder, server)
 }
 
-async function write(folder: string, files: readonly StaticFile[]): Promise<void> {
+async function write(folder: string, server: ServerDeps): Promise<StaticFile[]> {
+  const files = await staticSite(server.services)
   for (const { path, body } of files) await writeIfChanged(join(folder, path), body)
-  await removeOldLists(folder, files)
+  await removeOldLists(folder, listsFolder(server.base.config), files)
+  return files
 }
 
 /** Complete before it has its name: whoever reads or uploads meanwhile gets the old file or the new one. */
@@ -65,12 +65,10 @@ async function writeIfChanged(file: string, body: string): Promise<void> {
 }
 
 /** Lists that no living token refers to. */
-async function removeOldLists(folder: string, files: readonly StaticFile[]): Promise<void> {
+async function removeOldLists(folder: string, lists: string, files: readonly StaticFile[]): Promise<void> {
   const kept = new Set(files.map(({ path }) => path))
-  const [first] = files.filter(({ path }) => path.includes(`${STATUS_LISTS_PATH}/`))
-  if (!first) return
-  const lists = dirname(first.path)
-  for (const name of await readdir(join(folder, lists))) {
+  const there = await readdir(join(folder, lists)).catch(() => [])
+  for (const name of there) {
     if (/^\d+$/.test(name) && !kept.has(`${lists}/${name}`)) await rm(join(folder, lists, name))
   }
 }

@@ -3,6 +3,7 @@
  * bodies and caching as the endpoints give. Pure but for what it asks its services.
  */
 
+import type { Config } from '../config/load.ts'
 import { serverMetadata } from './endpoints/metadata.ts'
 import {
   JWKS_PATH,
@@ -20,6 +21,11 @@ export interface StaticFile {
   readonly body: string
   readonly contentType: string
   readonly cacheControl: string
+}
+
+/** The folder of the status lists; what else is in it belongs to lists that are over. */
+export function listsFolder(config: Pick<Config, 'issuer'>): string {
+  return new URL(config.issuer).pathname.replace(/\/$/, '') + STATUS_LISTS_PATH
 }
 
 export async function staticSite(
@@ -43,7 +49,7 @@ export async function staticSite(
     const list = number === undefined ? undefined : await statusLists.list(number)
     if (!list) continue
     files.push(
-      file(`${prefix}${STATUS_LISTS_PATH}/${number}`, list.jwt, 'application/statuslist+jwt', statusControl),
+      file(`${listsFolder(config)}/${number}`, list.jwt, 'application/statuslist+jwt', statusControl),
     )
   }
   const aggregation = JSON.stringify({ status_lists: uris })
