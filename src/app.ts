@@ -24,8 +24,8 @@ import {
 import type { Services } from './http/services.ts'
 import type { Random } from './system.ts'
 
-/** How long a client may take; Fastify and Node would wait much longer, or for ever. */
-export interface Timeouts {
+/** What a client may take; Fastify and Node would wait much longer, or for ever. */
+export interface ConnectionLimits {
   /** Headers and body together. */
   readonly request: number
   readonly headers: number
@@ -35,15 +35,18 @@ export interface Timeouts {
   readonly socket: number
   /** How often connections are looked at; the two limits at the top are late by as much. */
   readonly check: number
+  /** Requests on one connection, after which it is closed, so that clients spread over the nodes again. */
+  readonly requests: number
 }
 
-/** In milliseconds. */
-export const TIMEOUTS: Timeouts = {
+/** In milliseconds, but for the last. */
+export const CONNECTION_LIMITS: ConnectionLimits = {
   request: 15_000,
   headers: 10_000,
   keepAlive: 65_000,
   socket: 70_000,
   check: 2_000,
+  requests: 10_000,
 }
 
 const MAX_HEADER_BYTES = 16_384
@@ -57,11 +60,11 @@ export interface AppDeps {
   readonly services: Services
   readonly logger: FastifyBaseLogger
   readonly random: Random
-  readonly timeouts?: Timeouts
+  readonly limits?: ConnectionLimits
 }
 
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { services, logger, random, timeouts = TIMEOUTS } = deps
+  const { services, logger, random, limits = CONNECTION_LIMITS } = deps
   const { config, audit } = services
   const app = Fastify({
     loggerInstance: logger,
@@ -72,12 +75,13 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     childLoggerFactory: (parent) => parent,
     genReqId: () => random.id(),
     requestIdHeader: false,
-    requestTimeout: timeouts.request,
-    connectionTimeout: timeouts.socket,
-    keepAliveTimeout: timeouts.keepAlive,
+    requestTimeout: limits.request,
+    connectionTimeout: limits.socket,
+    keepAliveTimeout: limits.keepAlive,
+    maxRequestsPerSocket: limits.requests,
     http: {
-      headersTimeout: timeouts.headers,
-      connectionsCheckingInterval: timeouts.check,
+      headersTimeout: limits.headers,
+      connectionsCheckingInterval: limits.check,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
     forceCloseConnections: 'idle',

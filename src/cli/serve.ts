@@ -1,4 +1,4 @@
-import { createServer } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp } from '../app.ts'
 import { type Config, onPort } from '../config/load.ts'
@@ -27,7 +27,7 @@ export const serveCommand: CommandFactory = (context) =>
 async function serve(context: Context, options: KeyOptions & { json?: boolean }): Promise<void> {
   const { io } = context
   const stopped = io.stopSignal()
-  const config = await withFreePort(context.config())
+  const { config, release } = await reservePort(context.config())
   const system = context.system(config)
   const base = await openBase(config, system, 'apply')
   try {
@@ -41,18 +41,23 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
     const server = await openServer(base, keys, system, {
       problem: () => (stopping ? 'the server is stopping' : (follower?.problem() ?? null)),
     })
+    await release()
     const app = await listen(server, system)
-    follower = startFollower(server.duties, system.logger)
-    system.logger.info({ version, issuer: config.issuer, host: config.host, port: config.port }, 'serving')
-    await announce(context, options, server)
+    try {
+      follower = startFollower(server.duties, system.logger)
+      system.logger.info({ version, issuer: config.issuer, host: config.host, port: config.port }, 'serving')
+      await announce(context, options, server)
 
-    const signal = await stopped
-    system.logger.info({ signal }, 'stopping')
-    stopping = true
-    await new Promise((resolve) => setTimeout(resolve, config.shutdownDelay * 1000))
-    await close(app, io.endNow)
-    await follower.stop()
+      const signal = await stopped
+      system.logger.info({ signal }, 'stopping')
+      stopping = true
+      await new Promise((resolve) => setTimeout(resolve, config.shutdownDelay * 1000))
+    } finally {
+      await close(app, io.endNow)
+      await follower?.stop()
+    }
   } finally {
+    await release()
     await base.store.db.close()
   }
   system.logger.info('stopped')
@@ -90,20 +95,28 @@ async function close(app: FastifyInstance, endNow: (code: number) => void): Prom
   clearTimeout(patience)
 }
 
-/** The issuer names the port, so it must be known before the server is put together. */
-async function withFreePort(config: Config): Promise<Config> {
-  if (config.port !== 0) return config
-  const port = await new Promise<number>((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, config.host, () => {
-      const address = probe.address()
-      probe.close(() =>
-        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
-      )
-    })
+interface Reserved {
+  readonly config: Config
+  /** Gives the port up, for the server to take it. */
+  release(): Promise<void>
+}
+
+/**
+ * The issuer names the port, so it must be known before the server is put together. A free one is held until then:
+ * making the first keys takes long enough for another program to get it.
+ */
+async function reservePort(config: Config): Promise<Reserved> {
+  if (config.port !== 0) return { config, release: async () => {} }
+  const holder = createServer()
+  await new Promise<void>((resolve, reject) => {
+    holder.once('error', reject)
+    holder.listen(0, config.host, resolve)
   })
-  return onPort(config, port)
+  const { port } = holder.address() as AddressInfo
+  return {
+    config: onPort(config, port),
+    release: () => new Promise((resolve) => holder.close(() => resolve())),
+  }
 }
 
 async function announce(

@@ -1,0 +1,43 @@
+import { readdirSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import t from 'tap'
+import { emptyFolder, integrity, readStore, seededFolder } from '../support/folder.ts'
+import { keyturn, startServer } from '../support/process.ts'
+
+t.test(
+  'six servers started at once on nothing share one master key and one ring (§4 rows 8, 9, 11)',
+  async (t) => {
+    const folder = emptyFolder(t)
+    const servers = await Promise.all(Array.from({ length: 6 }, () => startServer(t, folder)))
+    const sets = await Promise.all(servers.map((server) => server.inject({ url: '/.well-known/jwks.json' })))
+    t.equal(new Set(sets.map(({ body }) => body)).size, 1, 'all serve the same keys')
+    t.equal(sets[0]?.json().keys.length, 2)
+    for (const server of servers) t.equal((await server.inject({ url: '/health/ready' })).statusCode, 200)
+
+    const firsts = servers.filter((server) => JSON.parse(server.stdout()).first_start)
+    t.ok(firsts.length >= 1)
+    t.same(readdirSync(dirname(folder.masterKey)), ['master.key'], 'no draft is left')
+    t.equal(statSync(folder.masterKey).mode & 0o777, 0o600)
+    t.equal(statSync(folder.database).mode & 0o777, 0o600)
+    t.equal((await readStore(folder, (store) => store.ring.read()))?.version, 1)
+    for (const server of servers) t.same(await server.stop(), { code: 0, signal: null })
+    t.equal(integrity(folder), 'ok')
+  },
+)
+
+t.test('four administrators who rotate at once make one rotation of it (§4 row 9)', async (t) => {
+  const folder = await seededFolder(t)
+  const results = await Promise.all(
+    Array.from({ length: 4 }, () => keyturn(folder, ['keys', 'rotate', '--json'])),
+  )
+  const done = results.filter(({ code }) => code === 0)
+  t.ok(done.length >= 1)
+  const refused = results.filter(({ code }) => code !== 0)
+  t.ok(
+    refused.every(({ code, stderr }) => code === 1 && /not safe to rotate before/.test(stderr)),
+    'who came too late was told that it is not safe yet',
+  )
+  const ring = await readStore(folder, (store) => store.ring.read())
+  t.equal(ring?.version, 2)
+  t.equal(ring?.keys.length, 3)
+})

@@ -1,0 +1,70 @@
+import { rmSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import t from 'tap'
+import { seededFolder } from '../support/folder.ts'
+import { startServer } from '../support/process.ts'
+import { clientCredentials, login } from '../support/requests.ts'
+
+t.test(
+  'a flood of logins is turned away at the door, and stops no machine and no JWKS (§4 row 14)',
+  async (t) => {
+    const server = await startServer(t, await seededFolder(t))
+    let going = true
+    const flood = Promise.all(Array.from({ length: 64 }, () => login(server))).finally(() => {
+      going = false
+    })
+    let served = 0
+    while (going) {
+      const [token, jwks] = await Promise.all([
+        clientCredentials(server),
+        server.inject({ url: '/.well-known/jwks.json' }),
+      ])
+      if (token.statusCode !== 200 || jwks.statusCode !== 200) t.fail(token.body)
+      served += 1
+    }
+    t.ok(served > 0, `${served} tokens meanwhile`)
+
+    const answers = await flood
+    const by = (status: number) => answers.filter(({ statusCode }) => statusCode === status)
+    t.ok(by(200).length > 0, `${by(200).length} were let in`)
+    t.ok(by(503).length > 0, `${by(503).length} were not`)
+    t.equal(by(200).length + by(503).length, 64)
+    for (const answer of by(503)) {
+      t.equal(answer.json().error, 'temporarily_unavailable')
+      t.ok(Number(answer.headers['retry-after']) >= 1)
+    }
+    t.equal((await login(server)).statusCode, 200, 'and afterwards the door is open')
+  },
+)
+
+t.test('a stampede on the JWKS needs no store, even when there is none (§4 row 15)', async (t) => {
+  const folder = await seededFolder(t)
+  const server = await startServer(t, folder)
+  const url = '/.well-known/jwks.json'
+  const first = await server.inject({ url })
+  const etag = String(first.headers.etag)
+  for (const end of ['', '-wal', '-shm']) rmSync(folder.database + end)
+  while ((await server.inject({ url: '/health/ready' })).statusCode === 200) await wait(20)
+
+  const kinds = [
+    { method: 'GET', headers: {}, expected: 200 },
+    { method: 'HEAD', headers: {}, expected: 200 },
+    { method: 'GET', headers: { 'if-none-match': etag }, expected: 304 },
+    { method: 'GET', headers: { range: 'bytes=0-3' }, expected: 200 },
+  ] as const
+  const answers = await Promise.all(
+    Array.from({ length: 400 }, async (_, i) => {
+      const { method, headers, expected } = kinds[i % kinds.length] ?? kinds[0]
+      const answer = await server.inject({ url, method, headers })
+      return { expected, method, answer }
+    }),
+  )
+  const wrong = answers.filter(
+    ({ answer, expected, method }) =>
+      answer.statusCode !== expected ||
+      answer.headers.etag !== etag ||
+      answer.headers['cache-control'] === undefined ||
+      answer.body !== (expected === 200 && method === 'GET' ? first.body : ''),
+  )
+  t.same(wrong, [], 'four hundred right answers')
+})

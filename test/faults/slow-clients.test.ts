@@ -1,0 +1,217 @@
+import type { AddressInfo } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { FastifyBaseLogger } from 'fastify'
+import t, { type Test } from 'tap'
+import { CONNECTION_LIMITS, type ConnectionLimits, createApp } from '../../src/app.ts'
+import { type Connection, openConnection, postBytes } from '../support/connection.ts'
+import { basic, clientCredentials, encodeForm, login, refresh } from '../support/requests.ts'
+import { seed } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+
+/** Short, so that nobody has to wait; as far apart as the real ones. */
+const SHORT: ConnectionLimits = {
+  request: 600,
+  headers: 400,
+  keepAlive: 500,
+  socket: 700,
+  check: 50,
+  requests: 100,
+}
+
+async function serving(
+  t: Test,
+  limits: ConnectionLimits = SHORT,
+): Promise<{ server: TestServer; port: number; connections: () => Promise<number> }> {
+  const server = await testServer()
+  await seed(server.store)
+  const app = await createApp({
+    services: server.deps.services,
+    logger: server.logger as unknown as FastifyBaseLogger,
+    random: server.deps.base.random,
+    limits,
+  })
+  t.teardown(async () => {
+    await app.close()
+    await server.close()
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const connections = () =>
+    new Promise<number>((resolve, reject) =>
+      app.server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+    )
+  return { server, port, connections }
+}
+
+const BODY = encodeForm({ grant_type: 'client_credentials' })
+const REQUEST = postBytes('/oauth2/token', BODY, [`authorization: ${basic('machine')}`])
+const HEADERS = REQUEST.slice(0, REQUEST.length - BODY.length)
+
+/** Sends a byte now and then until it is cut off, and returns what it was told. */
+async function drip(connection: Connection, text: string): Promise<string> {
+  let cut = false
+  connection.closed.then(() => {
+    cut = true
+  })
+  for (const letter of text) {
+    if (cut) break
+    connection.send(letter)
+    await wait(30)
+  }
+  return connection.closed
+}
+
+t.test('the limits are set, and none of them is for ever (§4 row 12)', async (t) => {
+  const { request, headers, keepAlive, socket, check, requests } = CONNECTION_LIMITS
+  t.ok(headers <= request && request <= 30_000)
+  t.ok(request < keepAlive && keepAlive < socket && socket <= 120_000)
+  t.ok(check <= 5000)
+  t.ok(requests > 0)
+})
+
+t.test('headers that come in drops end in 408 (§4 row 12)', async (t) => {
+  const { port } = await serving(t as Test)
+  const answer = await drip(await openConnection(t, port), HEADERS)
+  t.match(answer, /^HTTP\/1\.1 408 /)
+  t.match(answer, /"error":"invalid_request"/)
+})
+
+t.test('a body that comes in drops ends in 408 (§4 row 12)', async (t) => {
+  const { port } = await serving(t as Test)
+  const connection = await openConnection(t, port)
+  connection.send(HEADERS)
+  t.match(
+    await drip(connection, `${BODY}&x=`.padEnd(1000, 'x').slice(0, BODY.length - 1)),
+    /^HTTP\/1\.1 408 /,
+  )
+})
+
+t.test('a body in chunks of one byte is one body, when it comes in time (§4 rows 12, 13)', async (t) => {
+  const { port } = await serving(t as Test)
+  const connection = await openConnection(t, port)
+  connection.send(HEADERS.replace(/content-length: \d+/, 'transfer-encoding: chunked'))
+  for (const letter of BODY) connection.send(`1\r\n${letter}\r\n`)
+  connection.send('0\r\n\r\n')
+  t.match(await connection.until(/access_token|error/), /^HTTP\/1\.1 200 /)
+})
+
+t.test('who connects and says nothing, or nothing more, is shown out (§4 row 12)', async (t) => {
+  const { port } = await serving(t as Test)
+  const silent = await openConnection(t, port)
+  const idle = await openConnection(t, port)
+  idle.send(REQUEST)
+  await idle.until(/access_token/)
+  t.notMatch(await idle.closed, / 408 /, 'an idle connection has done nothing wrong')
+  await silent.closed
+  t.pass('both are closed')
+})
+
+t.test('who does not read the answers does not get to keep the connection (§4 row 12)', async (t) => {
+  const { port, connections } = await serving(t as Test, { ...SHORT, requests: 0, keepAlive: 60_000 })
+  const deaf = await openConnection(t, port)
+  deaf.stopReading()
+  // More answers than all the buffers between us hold.
+  const ask = 'GET /.well-known/jwks.json HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(500)
+  for (let i = 0; i < 40; i += 1) deaf.send(ask)
+  while ((await connections()) > 0) await wait(20)
+  t.pass('it is closed')
+})
+
+t.test('a connection ends after so many requests (§4 row 12)', async (t) => {
+  const { port } = await serving(t as Test)
+  const connection = await openConnection(t, port)
+  const ask = 'GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n'
+  for (let i = 0; i < SHORT.requests; i += 1) {
+    connection.send(ask)
+    while (connection.received().split('"live"').length < i + 2) await wait(1)
+  }
+  const answers = (await connection.closed).split(/(?=HTTP\/1\.1 )/)
+  t.equal(answers.length, SHORT.requests)
+  t.ok(answers.every((answer) => answer.startsWith('HTTP/1.1 200')))
+  t.match(answers.at(-1), /connection: close/i, 'and the last answer says so')
+})
+
+t.test(
+  'two hundred slow clients take nothing from the others, and nothing stays of them (§4 row 12)',
+  async (t) => {
+    const { port, connections } = await serving(t as Test)
+    const starts = ['', 'POST /oauth2/token HT', HEADERS.slice(0, -3), HEADERS, REQUEST.slice(0, -1)]
+    const slow = await Promise.all(
+      Array.from({ length: 200 }, async (_, i) => {
+        const connection = await openConnection(t, port)
+        connection.send(starts[i % starts.length] ?? '')
+        return connection
+      }),
+    )
+    let open = true
+    const closed = Promise.all(slow.map((connection) => connection.closed)).finally(() => {
+      open = false
+    })
+    let served = 0
+    while (open) {
+      const answer = await fetch(`http://127.0.0.1:${port}/oauth2/token`, {
+        method: 'POST',
+        headers: { authorization: basic('machine'), connection: 'close' },
+        body: new URLSearchParams({ grant_type: 'client_credentials' }),
+      })
+      await answer.text()
+      if (answer.status === 200) served += 1
+      else t.fail(`${answer.status}`)
+    }
+    await closed
+    t.ok(served >= 5, `${served} tokens meanwhile`)
+    while ((await connections()) > 0) await wait(20)
+    t.pass('no connection is left')
+  },
+)
+
+t.test(
+  'a client that breaks off, at whichever byte, leaves a refresh done or not begun (§4 row 16)',
+  async (t) => {
+    const { server, port, connections } = await serving(t as Test)
+    let token: string = (await login(server)).json().refresh_token
+    const sessionOf = async () => (await server.store.sessions.list({}, 1))[0]
+    const offsets = (length: number) => [
+      ...Array.from({ length: Math.ceil(length / 23) }, (_, i) => i * 23),
+      length - 1,
+      length,
+    ]
+    const bytesOf = () => {
+      const body = encodeForm({ grant_type: 'refresh_token', refresh_token: token })
+      return postBytes('/oauth2/token', body, [`authorization: ${basic('app')}`])
+    }
+    for (const offset of offsets(bytesOf().length)) {
+      const bytes = bytesOf()
+      const whole = offset === bytes.length
+      const before = (await sessionOf())?.generation ?? 0
+      const connection = await openConnection(t, port)
+      connection.send(bytes.slice(0, offset))
+      // Right after the last byte and before any answer, or in the middle.
+      await wait(whole ? 0 : 5)
+      connection.reset()
+      while ((await connections()) > 0) await wait(1)
+
+      const answer = await refresh(server, token)
+      t.equal(answer.statusCode, 200, `cut off after ${offset} of ${bytes.length} bytes`)
+      t.equal((await sessionOf())?.generation, before + 1, 'one successor, whoever asked first')
+      token = answer.json().refresh_token
+    }
+    t.equal((await clientCredentials(server)).statusCode, 200)
+    const errors = server.logger.lines.filter(({ level }) => level === 'error' || level === 'fatal')
+    t.same(errors, [], 'and nothing of it is an error of ours')
+  },
+)
+
+t.test('a hundred clients that vanish right after asking leave no connection (§4 row 16)', async (t) => {
+  const { server, port, connections } = await serving(t as Test)
+  const session = (await login(server)).json().refresh_token
+  const body = encodeForm({ grant_type: 'refresh_token', refresh_token: session })
+  const bytes = postBytes('/oauth2/token', body, [`authorization: ${basic('app')}`])
+  const rude = await Promise.all(Array.from({ length: 100 }, () => openConnection(t, port)))
+  for (const connection of rude) connection.send(bytes)
+  await wait(2)
+  for (const connection of rude) connection.reset()
+  while ((await connections()) > 0) await wait(5)
+  const answer = await refresh(server, session)
+  t.equal(answer.statusCode, 200, 'they all asked for the same successor')
+})
