@@ -164,7 +164,7 @@ t.test(
   },
 )
 
-t.test('a redirect is not followed (§3.4 #39, RFC 8725 §3.10)', async (t) => {
+t.test('a redirect is not followed (B27, RFC 8725 §3.10)', async (t) => {
   const { web, sign } = await remote(t)
   const elsewhere = await clientServer(t)
   elsewhere.has(clientKey('ES256', 'first'))

@@ -175,7 +175,12 @@ t.test(
       t.teardown(() => Object.assign(store.sessions, { find, rotate, revoke: end }))
       Object.assign(store.sessions, {
         find: scheduled('find', find),
-        rotate: scheduled('rotate', rotate),
+        rotate: scheduled('rotate', async (...args: Parameters<typeof rotate>) => {
+          const before = await find(args[0])
+          const rotated = await rotate(...args)
+          assert.ok(!rotated || before?.revokedAt === null, 'an ended session goes on')
+          return rotated
+        }),
         revoke: scheduled('revoke', end),
       })
     }
