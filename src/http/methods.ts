@@ -25,7 +25,8 @@ export function answerUnknown(app: FastifyInstance): void {
 
   app.setNotFoundHandler(refuse)
   // Before the body is looked at: what is wrong with it does not matter.
-  app.addHook('onRequest', async (request, reply) => {
-    if (request.is404) return refuse(request, reply)
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.is404) refuse(request, reply)
+    else done()
   })
 }

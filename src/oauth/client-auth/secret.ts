@@ -2,7 +2,7 @@
  * Client secrets. One that the server made has 256 random bits, so a plain SHA-256 keeps it: there is nothing to
  * guess, and a slow hash would only slow down every token. One that somebody chose is kept like a password.
  */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash as sha, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import type { Random } from '../../system.ts'
 
@@ -28,7 +28,7 @@ function checksum(body: string): string {
 }
 
 export function hashMadeSecret(secret: string): string {
-  return HASHED + createHash('sha256').update(secret).digest('base64url')
+  return HASHED + sha('sha256', secret, 'base64url')
 }
 
 export interface SecretVerifier {
