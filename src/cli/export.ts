@@ -2,6 +2,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { dirname, join } from 'node:path'
 import { openServer, type ServerDeps } from '../deps.ts'
 import { listsFolder, type StaticFile, staticSite } from '../http/static-site.ts'
+import type { Random } from '../system.ts'
 import { action, type CommandFactory, type Context, examples } from './context.ts'
 
 interface ExportOptions {
@@ -50,16 +51,17 @@ async function follow(folder: string, server: ServerDeps): Promise<void> {
 
 async function write(folder: string, server: ServerDeps): Promise<StaticFile[]> {
   const files = await staticSite(server.services)
-  for (const { path, body } of files) await writeIfChanged(join(folder, path), body)
+  for (const { path, body } of files) await writeIfChanged(join(folder, path), body, server.base.random)
   await removeOldLists(folder, listsFolder(server.base.config), files)
   return files
 }
 
 /** Complete before it has its name: whoever reads or uploads meanwhile gets the old file or the new one. */
-async function writeIfChanged(file: string, body: string): Promise<void> {
+async function writeIfChanged(file: string, body: string, random: Random): Promise<void> {
   if ((await readFile(file, 'utf8').catch(() => undefined)) === body) return
   await mkdir(dirname(file), { recursive: true })
-  const draft = `${file}.${process.pid}.new`
+  // A process id would be no unique name: containers that share a volume have the same ones.
+  const draft = `${file}.${random.bytes(6).toString('hex')}.new`
   await writeFile(draft, body)
   await rename(draft, file)
 }

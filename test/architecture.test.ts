@@ -1,0 +1,338 @@
+/** DESIGN, "Imports go down only", and the laws that can be read from the text of the sources. */
+import t from 'tap'
+import { clientAuthMethods, METHOD_NAMES } from '../src/oauth/client-auth/index.ts'
+import { createGrants, GRANT_NAMES } from '../src/oauth/grants/index.ts'
+import { repositoryFiles } from './support/documents.ts'
+import { code, type Import, imports, sourceFiles, sourceText } from './support/imports.ts'
+
+const ours = imports.filter(({ to }) => to.startsWith('src/'))
+const shown = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ? ' (type)' : ''}`
+
+interface Layer {
+  /** May be imported and used. */
+  readonly uses: readonly string[]
+  /** May be imported as types: known by its shape, not by its code. */
+  readonly knows: readonly string[]
+}
+
+/**
+ * From the ground up. Each layer may import itself, and what its row names: a folder with all below it, or a
+ * file. The store's inside and the verifier have rules of their own.
+ */
+const LAYERS: Readonly<Record<string, Layer>> = {
+  'src/system.ts': { uses: [], knows: [] },
+  'src/version.ts': { uses: [], knows: [] },
+  'src/audit.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/follow.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/log': { uses: [], knows: [] },
+  'src/config/': { uses: [], knows: ['src/system.ts'] },
+  'src/store/contracts/': { uses: [], knows: ['src/system.ts'] },
+  'src/store/sql/': {
+    // How long a list is: part of its contract.
+    uses: ['src/store/db.ts', 'src/store/contracts/status.ts'],
+    knows: ['src/store/contracts/', 'src/system.ts'],
+  },
+  'src/store/': { uses: ['src/store/'], knows: ['src/system.ts'] },
+  'src/keys/': {
+    uses: ['src/store/db.ts', 'src/config/parsers.ts'],
+    knows: ['src/store/contracts/', 'src/audit.ts', 'src/system.ts'],
+  },
+  'src/tokens/': {
+    uses: ['src/keys/seal.ts'],
+    knows: [
+      'src/keys/signer.ts',
+      'src/store/contracts/',
+      'src/oauth/authorization.ts',
+      'src/status/indices.ts',
+      'src/system.ts',
+    ],
+  },
+  'src/status/': {
+    uses: ['src/store/contracts/status.ts'],
+    knows: ['src/store/contracts/', 'src/keys/signer.ts', 'src/system.ts'],
+  },
+  'src/accounts/': {
+    uses: ['src/keys/seal.ts'],
+    knows: ['src/store/contracts/', 'src/audit.ts', 'src/system.ts'],
+  },
+  'src/oauth/': {
+    // The media type of our own tokens, which tells them from other JWTs.
+    uses: ['src/tokens/access-token.ts'],
+    knows: [
+      'src/tokens/',
+      'src/accounts/',
+      'src/store/contracts/',
+      'src/keys/signer.ts',
+      'src/status/',
+      'src/config/load.ts',
+      'src/audit.ts',
+      'src/system.ts',
+    ],
+  },
+  'src/http/': {
+    // What is thrown below is told from what is thrown by mistake.
+    uses: ['src/oauth/', 'src/accounts/', 'src/keys/known-verifiers.ts', 'src/store/db.ts'],
+    knows: ['src/keys/', 'src/status/', 'src/config/', 'src/audit.ts'],
+  },
+  'src/app.ts': { uses: ['src/http/'], knows: ['src/config/', 'src/system.ts'] },
+  'src/deps.ts': {
+    uses: [
+      'src/accounts/',
+      'src/oauth/',
+      'src/tokens/',
+      'src/keys/',
+      'src/status/',
+      'src/store/',
+      // Addresses that tokens and documents carry; no more of HTTP.
+      'src/http/routes.ts',
+      'src/http/endpoints/metadata.ts',
+      'src/audit.ts',
+      'src/system.ts',
+    ],
+    knows: ['src/config/', 'src/http/services.ts', 'src/follow.ts'],
+  },
+  'src/cli/': { uses: ['src/'], knows: [] },
+  'src/main.ts': { uses: ['src/cli/'], knows: [] },
+  'src/verify/': { uses: [], knows: [] },
+}
+
+/** The layer with the longest name that fits. */
+function layerOf(path: string): [string, Layer] | undefined {
+  return Object.entries(LAYERS)
+    .filter(([name]) => path.startsWith(name))
+    .sort(([a], [b]) => b.length - a.length)[0]
+}
+
+t.test('imports go down only', async (t) => {
+  t.ok(ours.length > 300, 'the imports were read')
+  t.same(
+    sourceFiles.filter((path) => layerOf(path) === undefined),
+    [],
+    'every file has its place',
+  )
+  const within = (path: string, names: readonly string[]) => names.some((name) => path.startsWith(name))
+  const upward = ours.filter(({ from, to, typeOnly }) => {
+    const [name = '', { uses, knows }] = layerOf(from) ?? ['', { uses: [], knows: [] }]
+    return !to.startsWith(name) && !within(to, uses) && !(typeOnly && within(to, knows))
+  })
+  t.same(upward.map(shown), [])
+  for (const [from, to] of [
+    ['src/cli/', 'src/main.ts'],
+    ['src/cli/', 'src/verify/'],
+  ] as const) {
+    t.notOk(
+      ours.some((one) => one.from.startsWith(from) && one.to.startsWith(to)),
+      `${from} → ${to}`,
+    )
+  }
+})
+
+t.test('no layer is allowed what it does not use', async (t) => {
+  for (const [name, { uses, knows }] of Object.entries(LAYERS)) {
+    const all = ours.filter(({ from }) => layerOf(from)?.[0] === name)
+    for (const allowed of uses) {
+      t.ok(
+        all.some(({ to, typeOnly }) => !typeOnly && to.startsWith(allowed)),
+        `${name} uses ${allowed}`,
+      )
+    }
+    for (const allowed of knows) {
+      // In the design, and not needed so far.
+      if (allowed === 'src/store/contracts/' && name === 'src/tokens/') continue
+      t.ok(
+        all.some(({ to }) => to.startsWith(allowed)),
+        `${name} knows ${allowed}`,
+      )
+    }
+  }
+})
+
+t.test('nothing imports what imports it', async (t) => {
+  const next = new Map<string, string[]>()
+  for (const { from, to, typeOnly } of ours) {
+    if (!typeOnly) next.set(from, [...(next.get(from) ?? []), to])
+  }
+  const done = new Set<string>()
+  const circles: string[] = []
+  const walk = (path: string, way: readonly string[]): void => {
+    if (way.includes(path)) circles.push([...way.slice(way.indexOf(path)), path].join(' → '))
+    if (done.has(path) || way.includes(path)) return
+    for (const to of next.get(path) ?? []) walk(to, [...way, path])
+    done.add(path)
+  }
+  for (const path of sourceFiles) walk(path, [])
+  t.same(circles, [])
+})
+
+/** Packages that one part of the program has to itself. */
+const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[] = [
+  // Types only elsewhere: `serve` and the verifier's plugin hold an instance, and never make one.
+  [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/app.ts'], ['src/cli/serve.ts', 'src/verify/']],
+  [/^better-sqlite3$/, ['src/store/sqlite.ts', 'src/store/sqlite-file.ts'], []],
+  [/^argon2$/, ['src/accounts/password.ts'], []],
+  [/^pino/, ['src/log.ts'], []],
+  [/^commander$/, ['src/cli/'], []],
+  [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-story.ts'], []],
+]
+
+t.test('a package is known in one place', async (t) => {
+  for (const [name, homes, types] of HOMES) {
+    const strays = imports.filter(
+      ({ from, to, typeOnly }) =>
+        name.test(to) &&
+        !homes.some((home) => from.startsWith(home)) &&
+        !(typeOnly && types.some((home) => from.startsWith(home))),
+    )
+    t.same(strays.map(shown), [], String(name))
+    t.ok(
+      imports.some(({ to }) => name.test(to)),
+      `${name} is used`,
+    )
+  }
+})
+
+t.test('the lists of the store are joined in one place', async (t) => {
+  const joined = ours.filter(
+    ({ to, from }) => to.startsWith('src/store/sql/') && !from.startsWith('src/store/sql/'),
+  )
+  t.same(new Set(joined.map(({ from }) => from)), new Set(['src/store/index.ts']))
+  const engines = ours.filter(
+    ({ to, from }) => /^src\/store\/sqlite/.test(to) && !/^src\/store\/sqlite/.test(from),
+  )
+  t.same(new Set(engines.map(({ from }) => from)), new Set(['src/store/index.ts']))
+})
+
+t.test('SQL is written in the store alone', async (t) => {
+  const sql = /\b(SELECT\s|INSERT INTO|DELETE FROM|UPDATE\s+\w+\s+SET|CREATE TABLE|PRAGMA\s)/
+  // The doctor asks the engine itself how it is.
+  const doctor = 'src/cli/doctor-checks.ts'
+  const strays = sourceFiles.filter((path) => !path.startsWith('src/store/') && sql.test(code(path)))
+  t.same(strays, [doctor])
+})
+
+t.test('the laws of the ring know no store, no network and no library', async (t) => {
+  for (const { to, typeOnly } of imports.filter(({ from }) => from === 'src/keys/ring.ts')) t.ok(typeOnly, to)
+  t.notMatch(code('src/keys/ring.ts'), /\basync\b|\bawait\b|Promise/)
+})
+
+/** Without the verifier, which runs in other people's programs and takes the machine as its default there. */
+const server = sourceFiles.filter((path) => !path.startsWith('src/verify/'))
+
+/** What the machine gives, the one place that takes it, and the exceptions with their reasons. */
+const FROM_THE_MACHINE: readonly {
+  readonly what: string
+  readonly pattern: RegExp
+  readonly home: readonly string[]
+  readonly except: Readonly<Record<string, string>>
+}[] = [
+  {
+    what: 'the time',
+    pattern: /\bDate\.now\b|\bnew Date\(\s*\)|\bDate\(\)/,
+    home: ['src/system.ts'],
+    except: {},
+  },
+  {
+    what: 'the monotonic clock',
+    pattern: /\bperformance\b|\bhrtime\b/,
+    home: [],
+    except: {
+      'src/store/sqlite.ts': 'how long a lock is waited for is no matter of what time it is',
+      'src/store/sqlite-file.ts': 'nor how often files are looked at',
+      'src/cli/demo-story.ts': 'a deadline for a server in another process, which has the real time',
+      'src/cli/doctor-server.ts': 'the same',
+    },
+  },
+  {
+    what: 'randomness',
+    pattern: /\bMath\.random\b|\brandom(Bytes|UUID|Int|FillSync|Fill)\b|\bgetRandomValues\b/,
+    home: ['src/system.ts'],
+    except: {},
+  },
+  {
+    what: 'the process',
+    pattern: /\bprocess\s*[.[]|\bfrom 'node:process'/,
+    home: ['src/main.ts'],
+    except: { 'src/cli/doctor-checks.ts': 'whose the master key is' },
+  },
+  {
+    what: 'the environment',
+    pattern: /\bprocess\.env\b/,
+    home: ['src/main.ts'],
+    except: {},
+  },
+]
+
+t.test('time, randomness and the process have one home each (DESIGN, laws)', async (t) => {
+  for (const { what, pattern, home, except } of FROM_THE_MACHINE) {
+    const takers = server.filter((path) => pattern.test(code(path)))
+    t.same(takers, [...home, ...Object.keys(except)].sort(), what)
+  }
+})
+
+t.test('the process is ended in one place', async (t) => {
+  t.same(
+    sourceFiles.filter((path) =>
+      /\bprocess\.exit\b|\bprocess\.exitCode\b|\bprocess\.abort\b/.test(code(path)),
+    ),
+    ['src/main.ts'],
+  )
+})
+
+t.test('no token’s lifetime is given to jose in words (DESIGN, laws)', async (t) => {
+  for (const path of sourceFiles)
+    t.notMatch(code(path), /setExpirationTime|setIssuedAt|maxTokenAge:\s*'/, path)
+})
+
+t.test('a folder is named for what it owns, a file in kebab-case; nothing is an enum', async (t) => {
+  for (const path of repositoryFiles().filter((one) => /^(src|test)\/.*\.ts$/.test(one))) {
+    t.notMatch(path, /(^|\/)(utils?|helpers?|common|misc|lib)(\/|\.ts$)/)
+    t.match(path, /^([a-z0-9-]+\/)*[a-z0-9-]+(\.test|\.d)?\.ts$/)
+  }
+  t.same(
+    sourceFiles.filter((path) => /^\s*(export\s+)?(const\s+)?enum\s/m.test(code(path))),
+    [],
+  )
+})
+
+t.test('what is exported has a name', async (t) => {
+  t.same(
+    sourceFiles.filter((path) => /^export default\b/m.test(code(path))),
+    [],
+  )
+})
+
+t.test(
+  'a list or contract file says what it owns and what it must not know (DESIGN, the tree)',
+  async (t) => {
+    for (const path of [
+      'src/http/routes.ts',
+      'src/oauth/grants/grant.ts',
+      'src/oauth/client-auth/method.ts',
+      'src/store/db.ts',
+      'src/store/index.ts',
+      'src/keys/ring.ts',
+      'src/config/fields.ts',
+      'src/system.ts',
+      'src/audit.ts',
+      'src/deps.ts',
+    ]) {
+      t.match(sourceText(path), /^\/\*\*[\s\S]*?(must not|Must not|only|one place)[\s\S]*?\*\//, path)
+    }
+  },
+)
+
+/** The lists only keep what they are given; nothing of it is called. */
+const nothing = { config: {} } as never
+
+t.test('the names for metadata and the command line are those of the lists that are run', async (t) => {
+  const grants = createGrants(nothing)
+  t.same(
+    grants.map((grant) => grant.name),
+    [...GRANT_NAMES],
+  )
+  const methods = clientAuthMethods(nothing)
+  t.same(
+    methods.map((method) => method.name),
+    [...METHOD_NAMES],
+  )
+})
