@@ -12,7 +12,7 @@ export function answerUnknown(app: FastifyInstance): void {
 
   function refuse(request: FastifyRequest, reply: FastifyReply) {
     const path = request.url.split('?', 1)[0] ?? ''
-    const allowed = methods.get(path)
+    const allowed = methods.get(path) ?? methods.get(patternOf(path, methods.keys()) ?? '')
     reply.header('cache-control', 'no-store')
     if (!allowed) return reply.status(404).send({ error: 'not_found' })
     // OPTIONS is only there for browsers to ask with (cors.ts).
@@ -28,5 +28,16 @@ export function answerUnknown(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) refuse(request, reply)
     else done()
+  })
+}
+
+/** The route with a parameter, such as `/status-lists/:number`, that the path belongs to. */
+function patternOf(path: string, patterns: Iterable<string>): string | undefined {
+  const parts = path.split('/')
+  return [...patterns].find((pattern) => {
+    const wanted = pattern.split('/')
+    return (
+      wanted.length === parts.length && wanted.every((part, i) => part.startsWith(':') || part === parts[i])
+    )
   })
 }

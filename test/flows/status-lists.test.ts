@@ -101,6 +101,14 @@ t.test('lists that there are not are 404, however they are asked for', async (t)
   }
 })
 
+t.test('a wrong method is 405 with Allow (RFC 9110 §15.5.6)', async (t) => {
+  const server = await started(t as Test)
+  for (const url of ['/status-lists/1', '/.well-known/status-lists.json']) {
+    const answer = await server.inject({ method: 'POST', url })
+    t.same([answer.statusCode, answer.headers.allow], [405, 'GET, HEAD'], url)
+  }
+})
+
 t.test('metadata names the aggregation, and it lists the lists (§9)', async (t) => {
   const server = await started(t as Test)
   const metadata = (await server.inject({ url: '/.well-known/oauth-authorization-server' })).json()
