@@ -83,7 +83,7 @@ t.test(
 
 t.test('refresh tokens and sessions are as unguessable, but for the fixed tag (A12)', async (t) => {
   const tokens: string[] = []
-  for (let i = 0; i < 20; i += 1) tokens.push((await signedIn(server)).refresh_token)
+  for (let i = 0; i < 8; i += 1) tokens.push((await signedIn(server)).refresh_token)
   const parts = tokens.map((token) => token.split('.'))
   t.same([...new Set(parts.map(([tag]) => tag))], ['ktr'])
   t.equal(new Set(parts.map(([, session]) => session)).size, tokens.length)
