@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { testClock } from '../support/clock.ts'
-import { claimsOf, login, refresh } from '../support/requests.ts'
+import { claimsOf, clientCredentials, login, refresh } from '../support/requests.ts'
 import { client, seed } from '../support/seed.ts'
 import { testServer } from '../support/server.ts'
 import { active, introspect, refreshed, revoke, signedIn } from '../support/tokens.ts'
@@ -112,6 +112,8 @@ t.test(
     await revoke(server, revoked.refresh_token)
     const short = await signedIn(server)
     await revoke(server, short.access_token)
+    const { access_token: machine } = (await clientCredentials(server)).json()
+    await revoke(server, machine, 'machine')
     const reused = await signedIn(server)
     const successor = await refreshed(server, reused.refresh_token)
     clock.tick(11)
@@ -123,6 +125,7 @@ t.test(
     t.notOk(await active(server, revoked.access_token))
     t.same(outcome(await refresh(server, revoked.refresh_token)), DEAD)
     t.notOk(await active(server, short.access_token), 'although a sweep ran when it had expired')
+    t.notOk(await active(server, machine, 'machine'), 'nor one without a session')
     t.same(outcome(await refresh(server, reused.refresh_token)), DEAD, 'although it is in the window again')
     t.same(outcome(await refresh(server, successor.refresh_token)), DEAD)
   },

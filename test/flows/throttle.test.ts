@@ -1,62 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import argon2 from 'argon2'
-import type { LightMyRequestResponse } from 'fastify'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { LIMITS } from '../../src/accounts/throttle.ts'
 import { watchArgon2 } from '../support/argon2-count.ts'
 import { testClock } from '../support/clock.ts'
-import { basic, encodeForm } from '../support/requests.ts'
-import { PASSWORD, seed, user } from '../support/seed.ts'
-import { type TestServer, type TestServerOptions, testServer } from '../support/server.ts'
+import { attempt, cheap, counts, crowd, guess, HOME, started, waitOf } from '../support/guessing.ts'
+import { seed, user } from '../support/seed.ts'
+import { testServer } from '../support/server.ts'
 
 const { pair, address, account } = LIMITS
-const HOME = '192.0.2.1'
-
-async function started(t: Test, options: TestServerOptions = {}): Promise<TestServer> {
-  const server = await testServer(options)
-  t.teardown(() => server.close())
-  if (!(await server.store.users.findByUsername('alice'))) await seed(server.store)
-  return server
-}
-
-interface Attempt {
-  readonly username?: string
-  readonly password?: string
-  readonly from?: string
-}
-
-function attempt(server: TestServer, { username = 'alice', password = PASSWORD, from = HOME }: Attempt = {}) {
-  return server.inject({
-    method: 'POST',
-    url: '/oauth2/token',
-    remoteAddress: from,
-    headers: { 'content-type': 'application/x-www-form-urlencoded', authorization: basic('app') },
-    payload: encodeForm({ grant_type: 'password', username, password }),
-  })
-}
-
-const cheap = argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
-
-/** The statuses of so many wrong guesses, one after the other. */
-async function guess(server: TestServer, times: number, one: Attempt | ((n: number) => Attempt) = {}) {
-  // Looking at hundreds of wrong passwords takes long, and that is not what is tested here.
-  const { users } = server.store
-  const alice = await users.findByUsername('alice')
-  if (alice) await users.setPasswordHash(alice.id, await cheap)
-  const statuses: number[] = []
-  for (let n = 0; n < times; n += 1) {
-    const made = typeof one === 'function' ? one(n) : one
-    statuses.push((await attempt(server, { password: 'wrong', ...made })).statusCode)
-  }
-  return statuses
-}
-
-const counts = (statuses: readonly number[]) => ({
-  wrong: statuses.filter((status) => status === 400).length,
-  throttled: statuses.filter((status) => status === 429).length,
-})
-const waitOf = (answer: LightMyRequestResponse) => Number(answer.headers['retry-after'])
 
 t.test(
   'five wrong passwords, then 429 with Retry-After, for a right one too; then it refills (RFC 6585 §4)',
@@ -96,10 +48,14 @@ t.test('a right password resets the count', async (t) => {
   }
 })
 
-t.test('right passwords are no guesses: one address may sign in as often as it likes', async (t) => {
+t.test('right passwords are no guesses: they use up nothing of what their address may guess', async (t) => {
   const server = await started(t, { gateSize: { running: 4, waiting: 100 } })
+  await crowd(server)
+  await guess(server, address.burst - 5, (n) => ({ username: `user${n}` }))
   const answers = await Promise.all(Array.from({ length: 20 }, () => attempt(server)))
   t.same(new Set(answers.map((answer) => answer.statusCode)), new Set([200]))
+  const statuses = await guess(server, 7, (n) => ({ username: `user${n}` }))
+  t.same(counts(statuses), { wrong: 5, throttled: 2 })
 })
 
 t.test('other addresses and other accounts are not concerned (§4 row 14)', async (t) => {
@@ -134,9 +90,7 @@ t.test('names that only look alike in the store are different ones: a client is 
 
 t.test('one address that tries many accounts is held back, the rest of the world is not (B19)', async (t) => {
   const server = await started(t)
-  for (let n = 0; n < address.burst; n += 1) {
-    await server.store.users.insert(await user({ username: `user${n}`, passwordHash: await cheap }))
-  }
+  await crowd(server)
   const statuses = await guess(server, address.burst + 10, (n) => ({ username: `user${n}` }))
   t.same(counts(statuses), { wrong: address.burst, throttled: 10 })
   server.clock.tick(address.interval)
