@@ -1,0 +1,126 @@
+import { createHmac } from 'node:crypto'
+import fc from 'fast-check'
+import t from 'tap'
+import { deriveKey } from '../../src/keys/seal.ts'
+import { systemRandom } from '../../src/system.ts'
+import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
+
+const codec = createRefreshTokenCodec(Buffer.alloc(32, 1))
+const PARTS = { sessionId: systemRandom.id(), generation: 42 }
+const TOKEN = codec.write(PARTS)
+const [, SESSION = '', , MAC = ''] = TOKEN.split('.')
+
+/** Those that are read; one assertion for thousands of texts. */
+const read = (texts: Iterable<string>) => [...texts].filter((text) => codec.read(text) !== null)
+
+/** With the MAC that belongs to exactly this text, as only the server itself could make it. */
+function signed(sessionId: string, generation: string): string {
+  const key = deriveKey(Buffer.alloc(32, 1), 'keyturn/refresh-token-mac/v1')
+  const mac = createHmac('sha256', key).update(`${sessionId}.${generation}`).digest('base64url')
+  return `ktr.${sessionId}.${generation}.${mac}`
+}
+
+t.test('what was written is read, by every process with the same master key', async (t) => {
+  const other = createRefreshTokenCodec(Buffer.alloc(32, 1))
+  const generations = fc.integer({ min: 1, max: 9_999_999_999 })
+  const ids = fc
+    .uint8Array({ minLength: 20, maxLength: 20 })
+    .map((id) => Buffer.from(id).toString('base64url'))
+  fc.assert(
+    fc.property(ids, generations, (sessionId, generation) => {
+      const token = codec.write({ sessionId, generation })
+      const parts = other.read(token)
+      return parts?.sessionId === sessionId && parts.generation === generation
+    }),
+  )
+  t.same(other.read(TOKEN), PARTS)
+})
+
+t.test('the same generation is always the same text: a retry gets the successor that was lost', async (t) => {
+  t.equal(codec.write(PARTS), TOKEN)
+  t.equal(signed(PARTS.sessionId, '42'), TOKEN)
+})
+
+t.test('a letter changed anywhere is refused', async (t) => {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ \0'
+  const changed = [...TOKEN].flatMap((old, i) =>
+    [...letters].filter((one) => one !== old).map((one) => TOKEN.slice(0, i) + one + TOKEN.slice(i + 1)),
+  )
+  t.ok(changed.length > 5000)
+  t.same(read(changed), [])
+})
+
+t.test('a token cut off anywhere, or with anything added, is refused', async (t) => {
+  t.same(read([...TOKEN].map((_, length) => TOKEN.slice(0, length))), [])
+  const added = ['.', 'A', '=', ' ', '\n', '\0', '.x', TOKEN]
+  t.same(read(added.flatMap((text) => [TOKEN + text, text + TOKEN])), [])
+})
+
+t.test('another spelling of the same bytes is refused: there is one text a token', async (t) => {
+  const last = MAC.slice(-1)
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const spellings = [...alphabet]
+    .filter(
+      (one) =>
+        one !== last &&
+        Buffer.from(MAC.slice(0, -1) + one, 'base64url').equals(Buffer.from(MAC, 'base64url')),
+    )
+    .map((one) => TOKEN.slice(0, -1) + one)
+  t.equal(spellings.length, 3, 'two spare bits')
+  t.same(
+    read(
+      [...spellings, `${TOKEN}=`, TOKEN.replaceAll('-', '+').replaceAll('_', '/')].filter(
+        (one) => one !== TOKEN,
+      ),
+    ),
+    [],
+  )
+})
+
+t.test('another master key’s token is refused, and so is a MAC under the master key itself', async (t) => {
+  t.equal(createRefreshTokenCodec(Buffer.alloc(32, 2)).read(TOKEN), null)
+  const direct = createHmac('sha256', Buffer.alloc(32, 1)).update(`${SESSION}.42`).digest('base64url')
+  t.equal(codec.read(`ktr.${SESSION}.42.${direct}`), null)
+})
+
+t.test('a generation has one spelling, and none below one or beyond ten digits', async (t) => {
+  const bad = ['0', '00', '042', '-1', '+1', '1.0', '1e3', ' 1', '', '99999999999', '1_0', '٤٢', '0x1']
+  t.same(read(bad.map((generation) => signed(SESSION, generation))), [], 'not even with the right MAC')
+  t.same(read([signed(SESSION, '1'), signed(SESSION, '9999999999')]).length, 2)
+})
+
+t.test('a MAC does not carry over to another session or generation', async (t) => {
+  t.same(
+    read([`ktr.${SESSION}.41.${MAC}`, `ktr.${SESSION}.43.${MAC}`, `ktr.${systemRandom.id()}.42.${MAC}`]),
+    [],
+  )
+  // The parts cannot run into each other.
+  t.same(read([`ktr.${SESSION}4.2.${MAC}`, `ktr.${SESSION.slice(0, -1)}.${SESSION.slice(-1)}42.${MAC}`]), [])
+})
+
+t.test('no text at all makes it throw', async (t) => {
+  const texts = fc.uint8Array().map((bytes) => Buffer.from(bytes).toString('latin1'))
+  fc.assert(fc.property(texts, (text) => codec.read(text) === null))
+  t.equal(codec.read('x'.repeat(1_000_000)), null)
+})
+
+t.test('a token is VSCHAR only, with a tag that scanners know (A13, RFC 6749 §A.17)', async (t) => {
+  t.match(TOKEN, /^[\x20-\x7E]+$/)
+  t.match(TOKEN, /^ktr\.[A-Za-z0-9_-]{27}\.42\.[A-Za-z0-9_-]{43}$/)
+})
+
+t.test(
+  'ten thousand tokens: 160 random bits and a 256-bit MAC each, none alike (A12, RFC 6749 §10.10)',
+  async (t) => {
+    const tokens = Array.from({ length: 10_000 }, () =>
+      codec.write({ sessionId: systemRandom.id(), generation: 1 }),
+    )
+    t.equal(new Set(tokens).size, 10_000)
+    const ids = tokens.map((token) => token.split('.')[1] ?? '')
+    for (const id of ids.slice(0, 100)) t.equal(Buffer.from(id, 'base64url').length * 8, 160)
+    // No letter of an id is a fixed tag, and none is left out: each of its places has nearly every letter.
+    for (let place = 0; place < 26; place += 1) {
+      t.ok(new Set(ids.map((id) => id[place])).size === 64, `place ${place}`)
+    }
+  },
+)

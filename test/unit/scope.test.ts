@@ -1,0 +1,128 @@
+import t from 'tap'
+import { accessTokenTtl } from '../../src/oauth/lifetime.ts'
+import { openRegistry } from '../../src/oauth/registry.ts'
+import { parseResource } from '../../src/oauth/resource.ts'
+import { grantScopes, parseScope, type ScopeRequest } from '../../src/oauth/scope.ts'
+import { openStore } from '../support/keys.ts'
+import { client, ORDERS, STOCK, seed } from '../support/seed.ts'
+
+const DEFAULT = 'https://default.test'
+
+const store = await openStore()
+t.teardown(() => store.db.close())
+await seed(store)
+await store.apis.replace({ identifier: STOCK, scopes: ['stock:read'], accessTokenTtl: 60, createdAt: 1 })
+await store.roles.insert({ name: 'reader', scopes: ['orders:read'], createdAt: 1 })
+await store.roles.insert({ name: 'buyer', scopes: ['stock:read', 'plain'], createdAt: 1 })
+const registry = await openRegistry({ store })
+
+const everything = client({ scopes: ['orders:read', 'orders:write', 'stock:read', 'plain', 'openid'] })
+
+function grant(request: Partial<ScopeRequest>) {
+  const whole = { asked: undefined, resource: undefined, client: everything, roles: null, ...request }
+  const { scopes, audience, apiTtl } = grantScopes(whole, registry, DEFAULT)
+  return [scopes.join(' '), audience, apiTtl] as const
+}
+
+t.test('a scope is tokens with one space between, each counted once (RFC 6749 §3.3)', async (t) => {
+  t.same(parseScope('a b:c https://x.test/y'), ['a', 'b:c', 'https://x.test/y'])
+  t.same(parseScope('b a b'), ['b', 'a'])
+  t.same(parseScope('!#[]~'), ['!#[]~'])
+  t.equal(parseScope(undefined), undefined, 'nothing asked is not nothing')
+  for (const bad of ['', ' ', 'a  b', ' a', 'a ', 'a\tb', 'a\nb', 'a"b', 'a\\b', 'é', 'a\0', 'a\u00a0b']) {
+    t.throws(() => parseScope(bad), { code: 'invalid_scope', status: 400 }, JSON.stringify(bad))
+  }
+})
+
+t.test('a resource is one absolute URI without fragment (RFC 8707 §2)', async (t) => {
+  t.equal(parseResource([]), undefined)
+  t.equal(parseResource([ORDERS]), ORDERS)
+  t.equal(parseResource([ORDERS, ORDERS]), ORDERS, 'the same twice is one')
+  t.equal(parseResource(['urn:example:orders']), 'urn:example:orders')
+  for (const bad of [
+    [ORDERS, STOCK],
+    ['/orders'],
+    ['orders'],
+    [`${ORDERS}#x`],
+    [`${ORDERS}#`],
+    ['https://'],
+  ]) {
+    t.throws(() => parseResource(bad), { code: 'invalid_target', status: 400 }, bad.join(' '))
+  }
+})
+
+/** Asked, resource, the client's, roles → what is granted, for whom, the API's own lifetime. */
+const GRANTED: readonly (readonly [
+  string,
+  Partial<ScopeRequest>,
+  readonly [string, string, number | null],
+])[] = [
+  ['what was asked', { asked: ['orders:read'] }, ['orders:read', ORDERS, null]],
+  [
+    'in the order it was asked in',
+    { asked: ['orders:write', 'orders:read'] },
+    ['orders:write orders:read', ORDERS, null],
+  ],
+  ['without what cannot be had', { asked: ['orders:read', 'unknown'] }, ['orders:read', ORDERS, null]],
+  ['nothing asked: all of the client’s', { client: client() }, ['orders:read orders:write', ORDERS, null]],
+  ['of the API that is named', { resource: STOCK }, ['stock:read openid', STOCK, 60]],
+  ['the API’s lifetime', { asked: ['stock:read'] }, ['stock:read', STOCK, 60]],
+  ['a scope of no API', { asked: ['plain'] }, ['plain', DEFAULT, null]],
+  ['with one of an API', { asked: ['plain', 'orders:read'] }, ['plain orders:read', ORDERS, null]],
+  ['the default audience named', { resource: DEFAULT, asked: ['plain'] }, ['plain', DEFAULT, null]],
+  ['a client without scopes', { client: client({ scopes: [] }) }, ['', DEFAULT, null]],
+  [
+    'what a role grants',
+    { asked: ['orders:read', 'orders:write'], roles: ['reader'] },
+    ['orders:read', ORDERS, null],
+  ],
+  [
+    'two roles together',
+    { resource: ORDERS, roles: ['reader', 'clerk'] },
+    ['orders:read orders:write openid', ORDERS, null],
+  ],
+  ['protocol scopes need no role', { asked: ['openid'], roles: [] }, ['openid', DEFAULT, null]],
+  ['nobody’s role grants nothing', { client: client(), roles: ['nobody'] }, ['', DEFAULT, null]],
+]
+
+t.test('granted = asked ∩ the client’s ∩ the roles’, for one API (CONTRACT §5)', async (t) => {
+  for (const [name, request, expected] of GRANTED) t.same(grant(request), expected, name)
+})
+
+const REFUSED: readonly (readonly [string, Partial<ScopeRequest>, string])[] = [
+  ['nothing is left', { asked: ['unknown'] }, 'invalid_scope'],
+  ['not the client’s', { asked: ['stock:read'], client: client() }, 'invalid_scope'],
+  ['no role grants it', { asked: ['orders:write'], roles: ['reader'] }, 'invalid_scope'],
+  ['two APIs (H88)', { asked: ['orders:read', 'stock:read'] }, 'invalid_scope'],
+  ['two APIs, nothing asked (H88)', {}, 'invalid_scope'],
+  ['of another API than named', { asked: ['stock:read'], resource: ORDERS }, 'invalid_scope'],
+  ['an API’s scope at the default audience', { asked: ['orders:read'], resource: DEFAULT }, 'invalid_scope'],
+  ['an unknown resource', { resource: 'https://unknown.test' }, 'invalid_target'],
+  ['an API the client has nothing of', { resource: STOCK, client: client() }, 'invalid_target'],
+]
+
+t.test('what cannot be granted is refused, not silently something else (CONTRACT §5)', async (t) => {
+  for (const [name, request, code] of REFUSED) t.throws(() => grant(request), { code }, name)
+})
+
+t.test('scopes of two APIs are one API’s when the roles leave but that one', async (t) => {
+  t.same(grant({ asked: ['orders:read', 'stock:read'], roles: ['buyer'] }), ['stock:read', STOCK, 60])
+})
+
+t.test(
+  'a token lives as long as client and API say, the shorter of both, or else the default (CONTRACT §2)',
+  async (t) => {
+    const cases: readonly (readonly [number | null, number | null, number])[] = [
+      [null, null, 600],
+      [120, null, 120],
+      [null, 60, 60],
+      [120, 60, 60],
+      [30, 60, 30],
+      [7200, null, 7200],
+      [null, 7200, 7200],
+    ]
+    for (const [own, api, expected] of cases) {
+      t.equal(accessTokenTtl(client({ accessTokenTtl: own }), api, 600), expected, `${own} ${api}`)
+    }
+  },
+)
