@@ -1,13 +1,21 @@
 /**
- * The program as it is, with a place to die and a faster clock. An entry of its own, so that what everybody runs
+ * The program as it is, with a place to die, a faster clock or a careless database. An entry of its own, so that what everybody runs
  * has no such switch.
  */
+import Database from 'better-sqlite3'
 import { start } from '../../src/main.ts'
 import { systemClock } from '../../src/system.ts'
 import { scaledClock } from './clock.ts'
 
-const { FAIL_AT, FAIL_NTH = '1', CLOCK } = process.env
+const { FAIL_AT, FAIL_NTH = '1', CLOCK, SYNCHRONOUS } = process.env
 let reached = 0
+
+if (SYNCHRONOUS !== undefined) {
+  const { pragma } = Database.prototype
+  Database.prototype.pragma = function (source, options) {
+    return pragma.call(this, source.replace('synchronous = FULL', `synchronous = ${SYNCHRONOUS}`), options)
+  }
+}
 
 await start({
   failpoint(name) {

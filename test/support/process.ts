@@ -24,7 +24,9 @@ export interface ProcessOptions {
   /** Dies by SIGKILL when this point is reached for the nth time. */
   readonly failAt?: { readonly name: Failpoint; readonly nth?: number }
   readonly clock?: ScaledClock
-  /** Put before the command, e.g. `['strace', '-f']`; the pid is then that of the wrapper. */
+  /** Lets the database flush less than the program asks of it, to see whether a test would notice. */
+  readonly synchronous?: 'NORMAL'
+  /** Put before the command, and replaced by it, so that the pid stays, e.g. `['strace', '-D', '-f']`. */
   readonly wrap?: readonly string[]
   /** Run as this user and group. */
   readonly uid?: number
@@ -49,12 +51,14 @@ function environment(folder: Folder, options: ProcessOptions): NodeJS.ProcessEnv
     HOME: folder.path,
     ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value])),
     ...(options.failAt ? { FAIL_AT: options.failAt.name, FAIL_NTH: String(options.failAt.nth ?? 1) } : {}),
+    ...(options.synchronous ? { SYNCHRONOUS: options.synchronous } : {}),
     ...(options.clock ? { CLOCK: JSON.stringify(options.clock) } : {}),
   }
 }
 
 export function runProgram(folder: Folder, args: readonly string[], options: ProcessOptions = {}): Program {
-  const entry = options.failAt || options.clock ? FAILING_ENTRY : ENTRY
+  const special = options.failAt || options.clock || options.synchronous
+  const entry = special ? FAILING_ENTRY : ENTRY
   // The test runner adds hooks of its own to every process it sees; the server shall run as it always does.
   const plain = ['env', '-u', 'NODE_OPTIONS', process.execPath, entry, ...args]
   const [command = '', ...rest] = [...(options.wrap ?? []), ...plain]

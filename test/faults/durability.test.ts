@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { type Flushes, readTrace, TRACED_CALLS } from '../support/flushes.ts'
+import { seededFolder, signIn, withInside } from '../support/folder.ts'
+import { withoutStrace } from '../support/injection.ts'
+import { type ProcessOptions, startServer } from '../support/process.ts'
+import { basic, clientCredentials, login, post, refresh } from '../support/requests.ts'
+
+if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
+
+const REFRESHES = 10
+
+/** Everything that is acknowledged and must survive, while the system calls are written down. */
+async function traced(t: Test, options: ProcessOptions): Promise<Flushes> {
+  const folder = await seededFolder(t)
+  const [first = ''] = await withInside(folder, (inside) => signIn(inside))
+  const trace = join(folder.path, 'trace')
+  const wrap = ['strace', '-D', '-f', '-y', '-s', '16', '-e', TRACED_CALLS, '-o', trace]
+  const server = await startServer(t, folder, { ...options, wrap })
+  const acknowledged = (answer: { statusCode: number; body: string }) => {
+    if (answer.statusCode !== 200) throw new Error(answer.body)
+  }
+
+  let token = first
+  for (let i = 0; i < REFRESHES; i += 1) {
+    const answer = await refresh(server, token)
+    acknowledged(answer)
+    token = answer.json().refresh_token
+  }
+  const access = await clientCredentials(server)
+  acknowledged(access)
+  acknowledged(await login(server))
+  for (const [taken, by] of [
+    [token, 'app'],
+    [access.json().access_token, 'machine'],
+  ]) {
+    acknowledged(await post(server, '/oauth2/revoke', { token: taken }, { authorization: basic(by) }))
+  }
+  await server.stop()
+  return readTrace(readFileSync(trace, 'utf8'))
+}
+
+t.test('nothing is answered before it is on the disk (§4 row 2)', { skip: withoutStrace }, async (t) => {
+  const { answers, early } = await traced(t as Test, {})
+  t.equal(answers, REFRESHES + 4)
+  t.equal(early, 0)
+})
+
+t.test('the same look notices a database that flushes later', { skip: withoutStrace }, async (t) => {
+  const { answers, early } = await traced(t as Test, { synchronous: 'NORMAL' })
+  t.equal(answers, REFRESHES + 4)
+  t.ok(early >= REFRESHES, `${early} of ${answers} were sent before they were safe`)
+})

@@ -1,0 +1,63 @@
+/** The limits as they are, waited for. */
+import { readdirSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
+import t from 'tap'
+import { CONNECTION_LIMITS } from '../../src/app.ts'
+import { openConnection, postBytes } from '../support/connection.ts'
+import { seededFolder, signIn, withInside } from '../support/folder.ts'
+import { type ServerProcess, startServer } from '../support/process.ts'
+import { basic, encodeForm, post, refresh } from '../support/requests.ts'
+
+t.test('a stop ends although a client does not (§4 row 17)', async (t) => {
+  const server = await startServer(t, await seededFolder(t))
+  const half = await openConnection(t, server.port)
+  const silent = await openConnection(t, server.port)
+  half.send(postBytes('/oauth2/token', 'grant_type=x').slice(0, -1))
+  await wait(50)
+  t.same(await server.stop(), { code: 0, signal: null })
+  await Promise.all([half.closed, silent.closed])
+})
+
+t.test('the limits hold in the program as it is (§4 row 12)', async (t) => {
+  const server = await startServer(t, await seededFolder(t))
+  const started = Date.now()
+  const silent = await openConnection(t, server.port)
+  const headers = await openConnection(t, server.port)
+  headers.send('POST /oauth2/token HTTP/1.1\r\nhost: x\r\n')
+  const body = await openConnection(t, server.port)
+  body.send(postBytes('/oauth2/token', 'grant_type=x').slice(0, -1))
+  t.match(await headers.closed, /^HTTP\/1\.1 408 /)
+  await silent.closed
+  t.match(await body.closed, /^HTTP\/1\.1 408 /)
+  t.ok(Date.now() - started < CONNECTION_LIMITS.request + 3 * CONNECTION_LIMITS.check)
+})
+
+const descriptors = ({ pid }: ServerProcess) => readdirSync(`/proc/${pid}/fd`).length
+
+t.test('half a minute of rude clients leaves nothing behind (§4 rows 16, 19)', async (t) => {
+  const folder = await seededFolder(t, { LOG_LEVEL: 'debug' })
+  const tokens = await withInside(folder, (inside) => signIn(inside, 20))
+  const server = await startServer(t, folder, { log: 'unread' })
+  const polite = () =>
+    Promise.all(Array.from({ length: 20 }, () => post(server, '/oauth2/token', { junk: 'x'.repeat(5000) })))
+  await polite()
+  const before = descriptors(server)
+
+  const until = Date.now() + 30_000
+  for (let i = 0; Date.now() < until; i += 1) {
+    const token = tokens[i % tokens.length] ?? ''
+    const form = encodeForm({ grant_type: 'refresh_token', refresh_token: token })
+    const bytes = postBytes('/oauth2/token', form, [`authorization: ${basic('app')}`])
+    const rude = await Promise.all(Array.from({ length: 20 }, () => openConnection(t, server.port)))
+    for (const connection of rude) connection.send(bytes.slice(0, Math.ceil(Math.random() * bytes.length)))
+    await polite()
+    for (const connection of rude) connection.reset()
+    const answer = await refresh(server, token)
+    if (answer.statusCode !== 200) t.fail(answer.body)
+    tokens[i % tokens.length] = answer.json().refresh_token
+  }
+  await wait(CONNECTION_LIMITS.check)
+  t.ok(descriptors(server) <= before + 5, `${before} descriptors before, ${descriptors(server)} after`)
+  t.equal((await server.inject({ url: '/health/ready' })).statusCode, 200)
+  t.same(await server.stop(), { code: 0, signal: null })
+})
