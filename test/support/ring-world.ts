@@ -53,6 +53,8 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
   /** Clocks that differ do not agree on when something happened, or is due. */
   const slack = Math.max(...clockErrors, 0) - Math.min(...clockErrors, 0)
   const opened: Store[] = []
+  /** Of nodes that were stopped: closed when what they had begun has ended, as a server does. */
+  let leaving: Store[] = []
   const tokens: Token[] = []
   /** Until when a cache may serve a JWKS that was fetched since the last change nobody foresaw. */
   let cachedUntil: EpochSeconds[] = []
@@ -185,7 +187,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
       await readFrom(node.store),
     )
     node.signer = createSigner(node.live)
-    if (cleanly) await store.db.close()
+    if (cleanly) leaving.push(store)
   }
 
   async function rotate(force: boolean): Promise<void> {
@@ -238,7 +240,11 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
   }
 
   return {
-    act,
+    async act(action: Action): Promise<void> {
+      await act(action)
+      for (const store of leaving) await store.db.close()
+      leaving = []
+    },
     check,
     /** Every token that lives is verified, by signature, with what each node serves once it has looked. */
     async verifyAll(): Promise<number> {
