@@ -44,7 +44,24 @@ function stopSignal(): Promise<string> {
         resolve(signal)
       })
     }
+    if (process.env.npm_lifecycle_event !== undefined) whenOrphaned(() => resolve('SIGTERM'))
   })
+}
+
+const ORPHANED_MS = 250
+
+/**
+ * npm hands a SIGTERM to the shell between it and us, and the shell ends without passing it on: all that reaches
+ * us is that our parent is another one. Without this, stopping `npm start` would leave the server running.
+ */
+function whenOrphaned(stop: () => void): void {
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    stop()
+  }, ORPHANED_MS)
+  timer.unref()
 }
 
 function operatorName(): string {

@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process'
 import { openSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { openConnection, postBytes } from '../support/connection.ts'
 import { type Folder, seededFolder, signIn, withInside } from '../support/folder.ts'
+import { freePort } from '../support/listen.ts'
 import { chainOf, load } from '../support/load.ts'
 import { type ServerProcess, startServer } from '../support/process.ts'
 import { basic, clientCredentials, encodeForm, post, refresh } from '../support/requests.ts'
@@ -135,3 +138,33 @@ async function severalTokens(server: ServerProcess): Promise<void> {
     if (statusCode !== 200) throw new Error(body)
   }
 }
+
+t.test('SIGTERM to npm start ends the server as well, though npm does not pass it on', async (t) => {
+  const folder = await seededFolder(t)
+  const port = await freePort()
+  const npm = spawn('npm', ['start'], {
+    cwd: fileURLToPath(new URL('../../', import.meta.url)),
+    env: {
+      PATH: process.env.PATH,
+      HOME: folder.path,
+      KEYTURN_PORT: String(port),
+      KEYTURN_DATABASE_URL: `sqlite:${folder.database}`,
+      KEYTURN_MASTER_KEY_FILE: folder.masterKey,
+    },
+    stdio: 'ignore',
+  })
+  const live = () =>
+    fetch(`http://127.0.0.1:${port}/health/live`).then(
+      ({ ok }) => ok,
+      () => false,
+    )
+  const until = async (wanted: boolean) => {
+    for (let i = 0; i < 150 && (await live()) !== wanted; i += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
+    return live()
+  }
+  t.equal(await until(true), true)
+  npm.kill('SIGTERM')
+  t.equal(await until(false), false)
+})
