@@ -11,7 +11,12 @@ const MOST_CHUNKS = 3
 export interface Cookies {
   /** With the prefix that the origin allows. */
   name(suffix?: string): string
-  set(reply: FastifyReply, name: string, value: string, options?: { maxAge?: number; sameSite?: SameSite }): void
+  set(
+    reply: FastifyReply,
+    name: string,
+    value: string,
+    options?: { maxAge?: number; sameSite?: SameSite },
+  ): void
   clear(reply: FastifyReply, name: string): void
 }
 

@@ -23,7 +23,7 @@ const MOST_REMEMBERED = 10_000
 const MOST_GENERATIONS = 8
 
 export function inCookies({ sealer, cookies, clock, lifetimes }: Parts): SessionKeeper {
-  const pattern = new RegExp(`^${RegExp.escape?.(cookies.name()) ?? cookies.name()}\\.([0-9]{1,12})\\.([0-9])$`)
+  const pattern = new RegExp(`^${cookies.name()}\\.([0-9]{1,12})\\.([0-9])$`)
   const seenName = cookies.name('.seen')
   const successors = boundedMap<Session>(MOST_REMEMBERED, clock)
   // A cookie that was copied before the logout still opens. This process at least knows better.
@@ -31,12 +31,9 @@ export function inCookies({ sealer, cookies, clock, lifetimes }: Parts): Session
   const successorKey = ({ id, generation }: Session) => `${id}.${generation}`
 
   function newest(session: Session): Session | undefined {
-    let found = session
-    for (let next = successors.get(successorKey(found)); next !== undefined; ) {
-      found = next
-      next = successors.get(successorKey(found))
-    }
-    return ended.get(session.id) === undefined ? found : undefined
+    if (ended.get(session.id) !== undefined) return undefined
+    const next = successors.get(successorKey(session))
+    return next === undefined ? session : newest(next)
   }
 
   const generations = (request: FastifyRequest) => {
@@ -54,7 +51,11 @@ export function inCookies({ sealer, cookies, clock, lifetimes }: Parts): Session
     return undefined
   }
 
-  const clearOthers = (request: FastifyRequest, reply: FastifyReply, other: (generation: number) => boolean) => {
+  const clearOthers = (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    other: (generation: number) => boolean,
+  ) => {
     for (const name of readCookies(request).keys()) {
       const generation = pattern.exec(name)?.[1]
       if (generation !== undefined && other(Number(generation))) cookies.clear(reply, name)
@@ -84,7 +85,8 @@ export function inCookies({ sealer, cookies, clock, lifetimes }: Parts): Session
       const sealedSeen = readCookies(request).get(seenName)
       // Its own small cookie: a late write of the time of use must not bring back old tokens.
       const seen = Number(sealedSeen && sealer.open('seen', session.id, sealedSeen)) || session.signedInAt
-      const over = now >= session.signedInAt + lifetimes.absoluteSeconds || now >= seen + lifetimes.idleSeconds
+      const over =
+        now >= session.signedInAt + lifetimes.absoluteSeconds || now >= seen + lifetimes.idleSeconds
       if (over) return undefined
       if (now - seen > lifetimes.idleSeconds / 20) writeSeen(session, reply)
       if (session !== opened) hand(session, request, reply)

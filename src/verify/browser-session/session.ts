@@ -55,7 +55,11 @@ export interface Lifetimes {
   readonly refreshAhead: number
 }
 
-export function beginSession(tokens: TokenSet & { claims: Claims }, now: number, lifetimes: Lifetimes): Session {
+export function beginSession(
+  tokens: TokenSet & { claims: Claims },
+  now: number,
+  lifetimes: Lifetimes,
+): Session {
   return {
     id: randomId(),
     signedInAt: now,
@@ -68,7 +72,12 @@ export function beginSession(tokens: TokenSet & { claims: Claims }, now: number,
 }
 
 /** What a refresh did not give again stays as it is (RFC 6749 §6). */
-export function advanceSession(session: Session, tokens: TokenSet, now: number, lifetimes: Lifetimes): Session {
+export function advanceSession(
+  session: Session,
+  tokens: TokenSet,
+  now: number,
+  lifetimes: Lifetimes,
+): Session {
   return {
     ...session,
     generation: session.generation + 1,
@@ -79,7 +88,11 @@ export function advanceSession(session: Session, tokens: TokenSet, now: number, 
   }
 }
 
-function access({ accessToken, expiresIn = USUAL_LIFETIME, scope }: TokenSet, now: number, lifetimes: Lifetimes) {
+function access(
+  { accessToken, expiresIn = USUAL_LIFETIME, scope }: TokenSet,
+  now: number,
+  lifetimes: Lifetimes,
+) {
   // A token that lives for 20 s would be renewed at each request if 30 s ahead were taken at its word.
   const ahead = Math.min(lifetimes.refreshAhead, expiresIn / 2)
   return { accessToken, scope, expiresAt: now + expiresIn, renewAt: now + expiresIn - ahead }

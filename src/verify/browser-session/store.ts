@@ -28,7 +28,10 @@ export interface MemoryStoreOptions {
 
 /** For one process; a restart signs everybody out. */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
-  const sessions = boundedMap<StoredSession>(options.most ?? 10_000, options.clock ?? (() => Date.now() / 1000))
+  const sessions = boundedMap<StoredSession>(
+    options.most ?? 10_000,
+    options.clock ?? (() => Date.now() / 1000),
+  )
   return {
     get: async (key) => sessions.get(key),
     async put(key, value, expiresAt, version) {

@@ -1,0 +1,411 @@
+/** The backend for the frontend against those who mean harm (RFC 9700, draft-ietf-oauth-browser-based-apps §6.1.3). */
+import t, { type Test } from 'tap'
+import { returnTo } from '../../src/verify/browser-session/return-to.ts'
+import { type Answer, type JarBrowser, parseCookie } from '../support/jar-browser.ts'
+import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/openid-world.ts'
+
+const who = async (browser: JarBrowser) => (await browser.ask(`${APP}/who`)).body
+const atCallback = (url: string) => url.startsWith(`${APP}/auth/callback`)
+
+/** The callback that the issuer sends a browser to, not yet followed. */
+async function callbackOf(browser: JarBrowser): Promise<URL> {
+  return new URL((await browser.visit(`${APP}/auth/login?return_to=/page`, atCallback)).location ?? '')
+}
+
+t.test('return_to is a path of the app or nothing (no open redirect)', async (t) => {
+  const own = ['/auth/login', '/auth/callback']
+  const good: [string, string][] = [
+    ['/', '/'],
+    ['/orders/1?a=b&c=%2F%2F#x', '/orders/1?a=b&c=%2F%2F#x'],
+    ['/a/../b', '/b'],
+    ['/x//y', '/x//y'],
+    ['/?next=https://evil.example', '/?next=https://evil.example'],
+    ['/@evil.example', '/@evil.example'],
+    ['/ä', '/%C3%A4'],
+  ]
+  for (const [asked, path] of good) t.equal(returnTo(asked, APP, own), APP + path, asked)
+  const bad: unknown[] = [
+    ...['', 'x', 'https://evil.example', 'https:evil.example', 'https:/evil.example', 'HTTPS://evil.example'],
+    ...[
+      '//evil.example',
+      '///evil.example',
+      '/\\evil.example',
+      '\\\\evil.example',
+      '\\/evil.example',
+      '/x\\y',
+    ],
+    ...[
+      '/%2Fevil.example',
+      '/%2f/evil.example',
+      '/%5Cevil.example',
+      '/%252Fevil.example',
+      '%2F%2Fevil.example',
+    ],
+    ...[
+      '/.//evil.example',
+      '/..//evil.example',
+      '/a/..//evil.example',
+      '/%2e//evil.example',
+      '/./\\evil.example',
+    ],
+    ...[
+      '/\t/evil.example',
+      '/\n/evil.example',
+      '\t//evil.example',
+      ' //evil.example',
+      '/\r\nset-cookie: a=b',
+    ],
+    ...['javascript:alert(1)', 'data:text/html,x', '//user@evil.example', 'https://app.example@evil.example'],
+    ...['https://app.example.evil.example/', `${APP}/page`, '/\u00a0/evil.example', '/\u2028', '/\u0000'],
+    ...['/auth/login', '/auth/callback?state=x', '/x/../auth/login', `/${'a'.repeat(3000)}`],
+    ...[undefined, null, 5, ['/page', '//evil.example'], { a: '/page' }],
+  ]
+  for (const asked of bad)
+    t.equal(returnTo(asked, APP, own), `${APP}/`, encodeURI(JSON.stringify(asked) ?? ''))
+
+  const { app, browser } = await openidWorld(t)
+  await app()
+  for (const asked of ['return_to=//evil.example', 'return_to=/page&return_to=//evil.example', '']) {
+    const alice = browser()
+    t.equal((await alice.visit(`${APP}/auth/login?${asked}`)).url, `${APP}/`, asked)
+    t.equal(await who(alice), 'alice')
+  }
+})
+
+t.test(
+  'a callback that does not fit gives no session (RFC 9700 §2.1, §4.4, §4.5, §4.7, RFC 9207)',
+  async (t) => {
+    const { app, browser, issuer, time } = await openidWorld(t)
+    await app()
+    const refused = async (t: Test, browser: JarBrowser, url: URL, status: number, code: string) => {
+      const before = issuer.answers.length
+      const answer = await browser.ask(url.href)
+      t.equal(answer.status, status, answer.body)
+      t.equal(answer.json().code, code)
+      t.equal(answer.headers['cache-control'], 'no-store')
+      t.equal(await who(browser), 'nobody')
+      return issuer.answers.length - before
+    }
+    const changed = (url: URL, parameters: Record<string, string | undefined>) => {
+      const copy = new URL(url)
+      for (const [name, value] of Object.entries(parameters)) {
+        if (value === undefined) copy.searchParams.delete(name)
+        else copy.searchParams.set(name, value)
+      }
+      return copy
+    }
+
+    await t.test(
+      'with no state, a wrong one, or none that was begun: the code is not even sent',
+      async (t) => {
+        const alice = browser()
+        const url = await callbackOf(alice)
+        const state = url.searchParams.get('state') ?? ''
+        for (const wrong of [
+          undefined,
+          '',
+          'x',
+          'A'.repeat(43),
+          state.slice(0, 16),
+          `${state.slice(0, -1)}!`,
+        ]) {
+          const sent = await refused(t, alice, changed(url, { state: wrong }), 400, 'SIGN_IN_UNKNOWN')
+          t.equal(sent, 0)
+        }
+        await alice.ask(url.href)
+        t.equal(await who(alice), 'alice', 'and the real one still passes')
+      },
+    )
+
+    await t.test('of a sign-in that another browser began (login CSRF)', async (t) => {
+      const mallory = browser()
+      const url = await callbackOf(mallory)
+      t.equal(await refused(t, browser(), url, 400, 'SIGN_IN_UNKNOWN'), 0)
+      const alice = browser()
+      await callbackOf(alice)
+      t.equal(await refused(t, alice, url, 400, 'SIGN_IN_UNKNOWN'), 0)
+    })
+
+    await t.test('with the transaction cookie of one sign-in under the name of another', async (t) => {
+      const alice = browser()
+      const first = await callbackOf(alice)
+      const second = await callbackOf(alice)
+      const [one, two] = [...alice.cookies(APP).values()]
+      alice.setCookie(APP, two?.name ?? '', one?.value ?? '')
+      await refused(t, alice, second, 400, 'SIGN_IN_UNKNOWN')
+      await alice.ask(first.href)
+      t.equal(await who(alice), 'alice')
+    })
+
+    await t.test("with somebody else's code in a sign-in of one's own (code injection: PKCE)", async (t) => {
+      const victim = await callbackOf(browser())
+      const mallory = browser()
+      const own = await callbackOf(mallory)
+      const code = victim.searchParams.get('code') ?? ''
+      t.equal(await refused(t, mallory, changed(own, { code }), 400, 'SIGN_IN_FAILED'), 1)
+      t.equal(issuer.answers.at(-1)?.error, 'invalid_grant', 'the issuer saw the wrong verifier')
+    })
+
+    await t.test('a second time, by the browser or with a copy of its cookies', async (t) => {
+      const alice = browser()
+      const begun = await callbackOf(alice)
+      const copy = browser()
+      for (const { name, value } of alice.cookies(APP).values()) copy.setCookie(APP, name, value)
+      await alice.ask(begun.href)
+      t.equal(await who(alice), 'alice')
+      t.equal(await refused(t, copy, begun, 400, 'SIGN_IN_UNKNOWN'), 0)
+      t.equal((await alice.ask(begun.href)).status, 400)
+      t.equal(await who(alice), 'alice', 'its session is not lost by that')
+    })
+
+    await t.test('of another issuer, or of none (mix-up, RFC 9207 §2.4)', async (t) => {
+      for (const iss of ['https://evil.example', `${issuer.origin}/`, undefined]) {
+        const alice = browser()
+        const url = await callbackOf(alice)
+        t.equal(await refused(t, alice, changed(url, { iss }), 400, 'SIGN_IN_FAILED'), 0, `${iss}`)
+      }
+    })
+
+    await t.test('with a parameter twice', async (t) => {
+      const alice = browser()
+      const url = await callbackOf(alice)
+      url.searchParams.append('code', 'x')
+      t.equal(await refused(t, alice, url, 400, 'SIGN_IN_FAILED'), 0)
+    })
+
+    await t.test('with an error: nothing of its text is shown', async (t) => {
+      const alice = browser()
+      const url = changed(await callbackOf(alice), {
+        code: undefined,
+        error: 'access_denied',
+        error_description: '<script>alert(1)</script>',
+      })
+      t.equal(await refused(t, alice, url, 403, 'SIGN_IN_REFUSED'), 0)
+      t.notMatch(alice.seen.map(({ body }) => body).join(), /script/)
+    })
+
+    await t.test('later than ten minutes', async (t) => {
+      const alice = browser()
+      const url = await callbackOf(alice)
+      time.tick(600)
+      t.equal(await refused(t, alice, url, 400, 'SIGN_IN_UNKNOWN'), 0)
+    })
+
+    await t.test(
+      'with an ID token of another sign-in (nonce), or one that is not signed by the issuer',
+      async (t) => {
+        const real = (change: (token: string) => string) => {
+          issuer.routes.set('/token', (_, response, pass) => {
+            const end = response.end.bind(response)
+            response.end = ((chunk: unknown) => {
+              const answer = JSON.parse(String(chunk))
+              const body = JSON.stringify({ ...answer, id_token: change(answer.id_token) })
+              response.setHeader('content-length', Buffer.byteLength(body))
+              return end(body)
+            }) as typeof response.end
+            pass()
+          })
+        }
+        t.teardown(() => issuer.routes.delete('/token'))
+        let first = ''
+        real((token) => {
+          first ||= token
+          return token
+        })
+        const alice = browser()
+        await alice.ask((await callbackOf(alice)).href)
+        t.equal(await who(alice), 'alice')
+        const [header, payload, signature = ''] = first.split('.')
+        const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+        const forge = (token: string, claims: object) => {
+          const own = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+          return encode({ ...own, ...claims })
+        }
+        for (const change of [
+          () => first,
+          (token: string) => `${header}.${forge(token, { sub: 'root' })}.${signature}`,
+          (token: string) => `${header}.${token.split('.')[1]}.${signature.split('').reverse().join('')}`,
+          (token: string) => `${encode({ alg: 'none' })}.${forge(token, {})}.`,
+          () => `${header}.${payload}.`,
+          () => undefined as unknown as string,
+        ]) {
+          real(change)
+          const mallory = browser()
+          await refused(t, mallory, await callbackOf(mallory), 400, 'SIGN_IN_FAILED')
+        }
+      },
+    )
+  },
+)
+
+for (const store of [undefined, 'cookie'] as const) {
+  const variant = store ?? 'memory'
+  const kind = store === undefined ? {} : { store }
+
+  t.test(
+    `${variant}: cookies that were changed, moved, made up or sealed for another app are nobody's`,
+    async (t) => {
+      const { app, browser, signedIn, copyOf } = await openidWorld(t)
+      await app(kind)
+      const alice = await signedIn()
+      const cookies = [...alice.cookies(APP).values()].filter(({ name }) => !name.endsWith('.seen'))
+      const session = cookies[0]
+      t.ok(session)
+      const { name = '', value = '' } = session ?? {}
+      for (let i = value.indexOf('.') + 1; i < value.length; i += Math.ceil(value.length / 40)) {
+        const other = value[i] === 'A' ? 'B' : 'A'
+        const forged = browser()
+        forged.setCookie(APP, name, value.slice(0, i) + other + value.slice(i + 1))
+        t.equal(await who(forged), 'nobody', `character ${i}`)
+      }
+      for (const made of [
+        '',
+        '.',
+        '1.',
+        '1.x',
+        '9.x',
+        'x',
+        '%00',
+        value.slice(0, -5),
+        `${value}AAAA`,
+        'A'.repeat(3000),
+      ]) {
+        const forged = browser()
+        forged.setCookie(APP, name, made)
+        t.equal(await who(forged), 'nobody', made.slice(0, 20))
+      }
+      const renamed = browser()
+      renamed.setCookie(APP, name.replace(/\.\d+\./, '.99999999999.'), value)
+      t.equal(await who(renamed), store === 'cookie' ? 'nobody' : 'alice', 'a generation cannot be made up')
+
+      const pending = browser()
+      await pending.ask(`${APP}/auth/login`)
+      const transaction = [...pending.cookies(APP).values()][0]?.value ?? ''
+      pending.setCookie(APP, name, store === 'cookie' ? `1.${transaction}` : transaction)
+      t.equal(await who(pending), 'nobody', 'a transaction is no session')
+
+      const foreign = { ...kind, secret: secret(7) }
+      t.equal(await who(copyOf(alice, await app(foreign))), 'nobody', 'another secret')
+      const otherClient = await app({ ...kind, clientId: 'other-web' })
+      t.equal(await who(copyOf(alice, otherClient)), 'nobody', 'the same secret in another app')
+      t.equal(await who(copyOf(alice)), 'alice', 'a copy of all is what HttpOnly, Secure and __Host- guard')
+    },
+  )
+
+  t.test(`${variant}: a session planted before the sign-in is not the one after it (fixation)`, async (t) => {
+    const { app, signedIn, issuer, copyOf } = await openidWorld(t)
+    await app(kind)
+    issuer.account = 'mallory'
+    const mallory = await signedIn()
+    const victim = copyOf(mallory)
+    issuer.account = 'alice'
+    await victim.visit(`${APP}/auth/login`)
+    t.equal(await who(victim), 'alice')
+    t.not(await who(mallory), 'alice')
+    t.equal(await who(mallory), 'nobody', 'and the planted one is over')
+    t.equal(issuer.revocations.at(-1)?.get('token'), issuer.answers[0]?.refresh_token)
+  })
+
+  t.test(`${variant}: a request that another site made is nobody's (CSRF)`, async (t) => {
+    const { app, signedIn, browser } = await openidWorld(t)
+    await app(kind)
+    const alice = await signedIn()
+    const without = (name: string) => Object.fromEntries(Object.entries(OURS).filter(([key]) => key !== name))
+    const forgeries: Record<string, string>[] = [
+      {},
+      without('x-csrf'),
+      { ...OURS, origin: 'https://evil.example' },
+      { ...OURS, origin: 'null' },
+      { ...OURS, origin: 'http://app.example' },
+      { ...OURS, origin: `${APP}.evil.example` },
+      { ...OURS, 'sec-fetch-site': 'cross-site' },
+      { ...OURS, 'sec-fetch-site': 'same-site' },
+      { ...OURS, 'sec-fetch-site': 'none' },
+      { 'x-csrf': '1' },
+      { referer: `${APP}/` },
+    ]
+    for (const headers of forgeries) {
+      const how = { method: 'POST', headers }
+      const what = JSON.stringify(headers)
+      t.equal((await alice.ask(`${APP}/who`, how)).body, 'nobody', what)
+      t.equal((await alice.ask(`${APP}/token`, how)).json().code, 'CSRF', what)
+      t.equal((await alice.ask(`${APP}/auth/logout`, how)).status, 403, what)
+    }
+    t.equal(await who(alice), 'alice', 'still signed in')
+    for (const headers of [OURS, without('origin'), without('sec-fetch-site')]) {
+      t.equal((await alice.ask(`${APP}/who`, { method: 'POST', headers })).body, 'alice')
+    }
+    t.equal(
+      (await browser().ask(`${APP}/auth/logout`, { method: 'POST' })).status,
+      403,
+      'without a session too',
+    )
+  })
+
+  t.test(`${variant}: no token is in any answer, and every cookie is out of scripts' reach`, async (t) => {
+    const { app, signedIn, issuer, time } = await openidWorld(t)
+    await app(kind)
+    const alice = await signedIn()
+    await alice.ask(`${APP}/auth/session`)
+    time.tick(TOKEN_SECONDS)
+    await alice.ask(`${APP}/token`)
+    await alice.ask(`${APP}/auth/session`)
+    await alice.ask(`${APP}/page`)
+    time.tick(8000)
+    await alice.ask(`${APP}/page`)
+    await alice.ask(`${APP}/auth/logout`, { method: 'POST', headers: OURS })
+    const ours = alice.seen.filter(({ url }) => url.startsWith(APP))
+    const tokens = issuer.answers.flatMap((answer) => [
+      answer.access_token,
+      answer.refresh_token,
+      answer.id_token,
+      answer.id_token?.split('.')[1],
+    ])
+    t.ok(tokens.length === 8 && tokens.every((token) => token && token.length > 20))
+    const wire = ours.map(({ headers, body }) => JSON.stringify(headers) + body).join('\n')
+    const clear = Buffer.from(wire.replaceAll('-', '+').replaceAll('_', '/'), 'base64').toString('latin1')
+    for (const token of tokens) t.notOk(wire.includes(token ?? '') || clear.includes(token ?? ''))
+
+    const written = ours.flatMap(({ headers }) => headers['set-cookie'] ?? [])
+    t.ok(written.length >= 4)
+    for (const line of written) {
+      const { name, attributes } = parseCookie(line)
+      t.match(name, /^__Host-session/)
+      const { path, samesite, secure, httponly, domain } = attributes
+      t.same(
+        { path, samesite, secure, httponly, domain },
+        {
+          path: '/',
+          samesite: 'Lax',
+          secure: '',
+          httponly: '',
+          domain: undefined,
+        },
+      )
+      t.ok(line.length < 4096)
+    }
+    const careless = (answer: Answer) =>
+      (answer.headers['set-cookie'] || answer.url.includes('/auth/')) &&
+      answer.headers['cache-control'] !== 'no-store'
+    t.same(ours.filter(careless), [], 'nothing that a cache may keep')
+    const open = ours.filter(
+      ({ headers, url }) => url.includes('/auth/') && headers['access-control-allow-origin'],
+    )
+    t.same(open, [])
+  })
+}
+
+t.test('a guarded route: a page goes to the sign-in, a script gets a 401', async (t) => {
+  const { app, browser } = await openidWorld(t)
+  await app()
+  const status = async (headers: Record<string, string>, method = 'GET') =>
+    (await browser().ask(`${APP}/token?a=b`, { method, headers })).status
+  t.equal(await status({ 'sec-fetch-mode': 'navigate', accept: 'text/html' }), 302)
+  t.equal(await status({ accept: 'text/html,*/*' }), 302, 'a browser that says no mode')
+  t.equal(await status({ 'sec-fetch-mode': 'cors', accept: 'text/html' }), 401)
+  t.equal(await status({ accept: 'application/json' }), 401)
+  t.equal(await status(OURS, 'POST'), 401)
+  const away = await browser().ask(`${APP}/page?a=b`, { headers: { accept: 'text/html' } })
+  t.equal(away.location, `${APP}/auth/login?return_to=%2Fpage%3Fa%3Db`)
+  t.equal(away.headers['cache-control'], 'no-store')
+})

@@ -1,0 +1,230 @@
+/** The backend for the frontend against a real OpenID provider: what works (draft-ietf-oauth-browser-based-apps §6.1). */
+import t from 'tap'
+import { memoryStore } from '../../src/verify/browser-session/index.ts'
+import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/openid-world.ts'
+
+const logout = { method: 'POST', headers: OURS }
+
+for (const [variant, store] of [
+  ['memory', undefined],
+  ['cookie', 'cookie'],
+] as const) {
+  const kind = store === undefined ? {} : { store }
+
+  t.test(`${variant}: signs in through the issuer and comes back to where it began`, async (t) => {
+    const { app, browser, issuer } = await openidWorld(t)
+    await app(kind)
+    const alice = browser()
+    t.same((await alice.ask(`${APP}/auth/session`)).json(), { signedIn: false })
+    const page = await alice.visit(`${APP}/page?a=1%202`)
+    t.equal(page.status, 200, page.body)
+    t.equal(page.url, `${APP}/page?a=1%202`)
+    t.equal(page.body, 'page')
+    t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
+    t.same((await alice.ask(`${APP}/token`)).json(), { nth: 0 })
+    t.same((await alice.ask(`${APP}/auth/session`)).json(), {
+      signedIn: true,
+      claims: { sub: 'alice', name: 'alice <b>' },
+    })
+    t.equal(issuer.refreshes.length, 0)
+  })
+
+  t.test(
+    `${variant}: an access token is renewed before it ends, each time with the newest token`,
+    async (t) => {
+      const { app, signedIn, issuer, time } = await openidWorld(t)
+      await app(kind)
+      const alice = await signedIn()
+      for (let nth = 1; nth <= 4; nth += 1) {
+        time.tick(TOKEN_SECONDS - 31)
+        t.same((await alice.ask(`${APP}/token`)).json(), { nth: nth - 1 }, 'not before')
+        time.tick(2)
+        t.same((await alice.ask(`${APP}/token`)).json(), { nth })
+        t.same((await alice.ask(`${APP}/token`)).json(), { nth })
+        t.equal(issuer.refreshes[nth - 1]?.get('refresh_token'), issuer.answers[nth - 1]?.refresh_token)
+      }
+      t.equal(issuer.refreshes.length, 4)
+      t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
+    },
+  )
+
+  t.test(
+    `${variant}: logout ends the session here and at the issuer (RFC 7009, RP-initiated logout)`,
+    async (t) => {
+      const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
+      await app(kind)
+      const alice = await signedIn()
+      time.tick(TOKEN_SECONDS)
+      await alice.ask(`${APP}/token`)
+      const copy = copyOf(alice)
+      const answer = await alice.ask(`${APP}/auth/logout`, logout)
+      t.same(answer.json(), { signedIn: false, next: '/auth/logout' })
+      t.equal(issuer.revocations[0]?.get('token'), issuer.answers[1]?.refresh_token, 'the newest one')
+      t.same([...alice.cookies(APP).keys()], ['__Host-session.logout'])
+      t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
+      t.equal((await copy.ask(`${APP}/who`)).body, 'nobody', 'whoever copied the cookies')
+
+      const away = await alice.ask(`${APP}/auth/logout`)
+      const target = new URL(away.location ?? '')
+      t.equal(target.origin, issuer.origin)
+      t.equal(target.searchParams.get('id_token_hint'), issuer.answers[1]?.id_token)
+      t.equal(target.searchParams.get('post_logout_redirect_uri'), `${APP}/`)
+      t.equal((await alice.ask(target.href)).status, 200, 'the issuer takes it')
+      t.same([...alice.cookies(APP).keys()], [])
+      t.equal((await alice.ask(`${APP}/auth/logout`)).location, `${APP}/`, 'once')
+      t.same((await alice.ask(`${APP}/auth/logout`, logout)).json(), { signedIn: false, next: '/' })
+    },
+  )
+
+  t.test(`${variant}: logout works while the issuer is away`, async (t) => {
+    const { app, signedIn, issuer } = await openidWorld(t)
+    await app(kind)
+    const alice = await signedIn()
+    for (const path of ['/token/revocation', '/.well-known/openid-configuration']) {
+      issuer.routes.set(path, (request) => request.destroy())
+    }
+    t.equal((await alice.ask(`${APP}/auth/logout`, logout)).status, 200)
+    t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
+  })
+
+  t.test(`${variant}: a session ends when idle, and at the latest when its time is over`, async (t) => {
+    const { app, signedIn, time } = await openidWorld(t)
+    await app({ ...kind, idleSeconds: 1000, absoluteSeconds: 5000 })
+    const who = async (browser: { ask(url: string): Promise<{ body: string }> }) =>
+      (await browser.ask(`${APP}/who`)).body
+    const idle = await signedIn()
+    time.tick(999)
+    t.equal(await who(idle), 'alice')
+    time.tick(999)
+    t.equal(await who(idle), 'alice', 'use counts')
+    time.tick(1000)
+    t.equal(await who(idle), 'nobody')
+    t.same((await idle.ask(`${APP}/auth/session`)).json(), { signedIn: false })
+
+    const busy = await signedIn()
+    for (let i = 0; i < 9; i += 1) {
+      time.tick(500)
+      t.equal(await who(busy), 'alice')
+    }
+    time.tick(500)
+    t.equal(await who(busy), 'nobody')
+  })
+
+  t.test(`${variant}: a session that the issuer ended ends here`, async (t) => {
+    const { app, signedIn, issuer, time } = await openidWorld(t)
+    await app(kind)
+    const alice = await signedIn()
+    issuer.routes.set('/token', (_, response) => {
+      response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_grant"}')
+    })
+    time.tick(TOKEN_SECONDS)
+    const refused = await alice.ask(`${APP}/token`)
+    t.equal(refused.status, 401)
+    t.equal(refused.json().code, 'SESSION_ENDED')
+    t.same([...alice.cookies(APP).keys()], [])
+    t.equal((await alice.ask(`${APP}/token`)).status, 401)
+    issuer.routes.delete('/token')
+    t.equal((await alice.visit(`${APP}/page`)).status, 200, 'and the sign-in begins anew')
+  })
+
+  t.test(
+    `${variant}: while the issuer is away, a good token is used on, then it is a 503, then all is well`,
+    async (t) => {
+      const { app, signedIn, issuer, time } = await openidWorld(t)
+      await app(kind)
+      const alice = await signedIn()
+      let asked = 0
+      issuer.routes.set('/token', (_, response) => {
+        asked += 1
+        response.writeHead(503).end()
+      })
+      time.tick(TOKEN_SECONDS - 20)
+      for (let i = 0; i < 3; i += 1) t.same((await alice.ask(`${APP}/token`)).json(), { nth: 0 })
+      t.equal(asked, 1, 'not asked at each request')
+      time.tick(20)
+      const refused = await alice.ask(`${APP}/token`)
+      t.equal(refused.status, 503)
+      t.equal(refused.json().code, 'ISSUER_UNAVAILABLE')
+      issuer.routes.delete('/token')
+      time.tick(5)
+      t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+    },
+  )
+
+  t.test(`${variant}: secrets are rotated without signing anybody out`, async (t) => {
+    const { app, signedIn, time, copyOf } = await openidWorld(t)
+    const shared = store ?? memoryStore({ clock: time.clocks.clock })
+    const old = await app({ store: shared, secret: secret(1) })
+    const both = await app({ store: shared, secret: [secret(2), secret(1).toString('base64url')] })
+    const next = await app({ store: shared, secret: [secret(2)] })
+    const alice = await signedIn(old)
+    const later = copyOf(alice, both)
+    t.equal((await later.ask(`${APP}/who`)).body, 'alice')
+    t.equal((await copyOf(alice, next).ask(`${APP}/who`)).body, 'nobody', 'the old one is no longer held')
+    const bob = await signedIn(both)
+    t.equal((await copyOf(bob, next).ask(`${APP}/who`)).body, 'alice', 'the new one seals')
+    t.equal((await copyOf(bob, old).ask(`${APP}/who`)).body, 'nobody')
+  })
+}
+
+t.test('tabs sign in at once, each to its own page', async (t) => {
+  const { app, browser } = await openidWorld(t)
+  await app()
+  const alice = browser()
+  const atCallback = (url: string) => url.startsWith(`${APP}/auth/callback`)
+  const tabs: (string | undefined)[] = []
+  for (const page of ['/page?tab=1', '/page?tab=2', '/page?tab=3']) {
+    tabs.push((await alice.visit(APP + page, atCallback)).location)
+  }
+  for (const index of [1, 0, 2]) {
+    t.equal((await alice.visit(tabs[index] ?? '')).url, `${APP}/page?tab=${index + 1}`)
+  }
+  t.same([...alice.cookies(APP).keys()], ['__Host-session'], 'nothing of the sign-ins stays')
+})
+
+t.test(
+  'signing in again leaves a session that can be renewed, though the issuer has one grant for both',
+  async (t) => {
+    const { app, signedIn, issuer, time } = await openidWorld(t)
+    await app()
+    const alice = await signedIn()
+    await alice.visit(`${APP}/auth/login`)
+    time.tick(TOKEN_SECONDS)
+    t.same((await alice.ask(`${APP}/token`)).json(), { nth: 2 })
+    t.equal(issuer.refreshes[0]?.get('refresh_token'), issuer.answers[1]?.refresh_token)
+  },
+)
+
+t.test('sign-ins that are begun and left leave a bounded number of cookies', async (t) => {
+  const { app, browser } = await openidWorld(t)
+  await app()
+  const alice = browser()
+  for (let i = 0; i < 12; i += 1) await alice.ask(`${APP}/auth/login`)
+  t.equal(alice.cookies(APP).size, 5)
+})
+
+t.test(
+  'a client without a secret, and an app that refuses somebody: nothing of the sign-in is left',
+  async (t) => {
+    const { app, browser, issuer } = await openidWorld(t, { publicClient: true })
+    await app({
+      onSignedIn({ claims }) {
+        if (claims.sub === 'mallory') throw Object.assign(new Error('not a member'), { statusCode: 403 })
+      },
+    })
+    issuer.account = 'mallory'
+    const mallory = browser()
+    t.equal((await mallory.visit(`${APP}/auth/login`)).status, 403)
+    t.same([...mallory.cookies(APP).keys()], [])
+    t.equal(issuer.revocations[0]?.get('token'), issuer.answers[0]?.refresh_token)
+    issuer.account = 'alice'
+    t.equal((await mallory.visit(`${APP}/page`)).status, 200)
+  },
+)
+
+t.test('a page of the app may be given other claims', async (t) => {
+  const { app, signedIn } = await openidWorld(t)
+  await app({ pageClaims: ({ sub }) => ({ id: sub }) })
+  const alice = await signedIn()
+  t.same((await alice.ask(`${APP}/auth/session`)).json(), { signedIn: true, claims: { id: 'alice' } })
+})
