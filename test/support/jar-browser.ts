@@ -29,6 +29,8 @@ export interface JarBrowser {
   visit(url: string, until?: (url: string) => boolean): Promise<Answer>
   cookies(origin: string): Map<string, Cookie>
   setCookie(origin: string, name: string, value: string): void
+  /** The cookies of an answer arrive, once more or late. */
+  receive(answer: Answer): void
   /** Every answer so far, redirects included. */
   readonly seen: Answer[]
 }
@@ -56,6 +58,10 @@ export function jarBrowser(hosts: ReadonlyMap<string, string>): JarBrowser {
     } else {
       jarOf(url.origin).set(cookie.name, cookie)
     }
+  }
+
+  const receive = ({ url, headers }: Answer) => {
+    for (const line of headers['set-cookie'] ?? []) keep(new URL(url), line)
   }
 
   async function ask(target: string, { method = 'GET', headers = {} }: Asking = {}): Promise<Answer> {
@@ -87,13 +93,14 @@ export function jarBrowser(hosts: ReadonlyMap<string, string>): JarBrowser {
       request.on('error', reject)
       request.end()
     })
-    for (const line of answer.headers['set-cookie'] ?? []) keep(url, line)
+    receive(answer)
     seen.push(answer)
     return answer
   }
 
   return {
     ask,
+    receive,
     async visit(url, until = () => false) {
       const headers = { accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
       let answer = await ask(url, { headers })

@@ -7,7 +7,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { exportJWK, generateKeyPair } from 'jose'
+import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import Provider from 'oidc-provider'
 import type { Test } from 'tap'
 import { type BrowserSessionOptions, browserSession } from '../../src/verify/browser-session/index.ts'
@@ -73,11 +73,19 @@ export interface IssuerOptions {
   /** A used refresh token gets the same answer again, as Keyturn's does within `REFRESH_GRACE`. */
   readonly window?: boolean
   readonly publicClient?: boolean
+  /** The client's public key, for private_key_jwt. */
+  readonly clientKey?: JWK
   /** Text that makes ID tokens long. */
   readonly bulk?: string
 }
 
-async function openidIssuer(t: Test, { window = false, publicClient = false, bulk }: IssuerOptions) {
+/** One for all issuers of a test file: making it takes longer than any test. */
+let signing: ReturnType<typeof generateKeyPair> | undefined
+
+async function openidIssuer(
+  t: Test,
+  { window = false, publicClient = false, clientKey, bulk }: IssuerOptions,
+) {
   let handle: RequestListener = () => {}
   const routes = new Map<string, Handler>()
   const server = createServer((request, response) => {
@@ -101,13 +109,18 @@ async function openidIssuer(t: Test, { window = false, publicClient = false, bul
     account: 'alice',
     routes,
   }
-  const { privateKey } = await generateKeyPair('RS256', { extractable: true })
+  signing ??= generateKeyPair('RS256', { extractable: true })
+  const { privateKey } = await signing
   const provider = new Provider(origin, {
     jwks: { keys: [{ ...(await exportJWK(privateKey)), alg: 'RS256', use: 'sig', kid: 'one' }] },
     clients: [
       {
         client_id: CLIENT_ID,
-        ...(publicClient ? { token_endpoint_auth_method: 'none' } : { client_secret: CLIENT_SECRET }),
+        ...(publicClient
+          ? { token_endpoint_auth_method: 'none' }
+          : clientKey === undefined
+            ? { client_secret: CLIENT_SECRET }
+            : { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: [clientKey] } }),
         grant_types: ['authorization_code', 'refresh_token'],
         redirect_uris: [`${APP}/auth/callback`],
         post_logout_redirect_uris: [`${APP}/`],
@@ -202,7 +215,7 @@ export async function openidWorld(t: Test, options: IssuerOptions = {}): Promise
       await app.register(browserSession, {
         issuer: issuer.origin,
         clientId: CLIENT_ID,
-        ...(options.publicClient ? {} : { clientSecret: CLIENT_SECRET }),
+        ...(options.publicClient || options.clientKey ? {} : { clientSecret: CLIENT_SECRET }),
         secret: secret(1),
         baseUrl: APP,
         scopes: ['offline_access'],

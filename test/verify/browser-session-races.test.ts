@@ -1,0 +1,313 @@
+/** Refresh at the same moment, in one process and in several; answers that are late or lost; and where sessions fit. */
+import type { ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { exportJWK, generateKeyPair } from 'jose'
+import t from 'tap'
+import { type BrowserSessionOptions, memoryStore } from '../../src/verify/browser-session/index.ts'
+import { settle } from '../../src/verify/browser-session/options.ts'
+import { parseCookie } from '../support/jar-browser.ts'
+import {
+  APP,
+  CLIENT_ID,
+  type OpenidIssuer,
+  OURS,
+  openidWorld,
+  secret,
+  TOKEN_SECONDS,
+} from '../support/openid-world.ts'
+
+const logout = { method: 'POST', headers: OURS }
+
+/** The next answer of the token endpoint is made at once and sent when told. */
+function held(issuer: OpenidIssuer): { made: Promise<void>; release: () => void } {
+  const made = Promise.withResolvers<void>()
+  const go = Promise.withResolvers<void>()
+  issuer.routes.set('/token', (_, response: ServerResponse, pass) => {
+    issuer.routes.delete('/token')
+    const end = response.end.bind(response)
+    response.end = ((chunk: unknown) => {
+      made.resolve()
+      go.promise.then(() => end(chunk))
+      return response
+    }) as typeof response.end
+    pass()
+  })
+  return { made: made.promise, release: () => go.resolve() }
+}
+
+for (const store of [undefined, 'cookie'] as const) {
+  const variant = store ?? 'memory'
+  const kind = store === undefined ? {} : { store }
+
+  t.test(`${variant}: 20 requests at once at the end of a token make one refresh`, async (t) => {
+    const { app, signedIn, issuer, time } = await openidWorld(t)
+    await app(kind)
+    const alice = await signedIn()
+    for (let nth = 1; nth <= 2; nth += 1) {
+      time.tick(TOKEN_SECONDS)
+      const answers = await Promise.all(Array.from({ length: 20 }, () => alice.ask(`${APP}/token`)))
+      t.same(new Set(answers.map(({ body }) => body)), new Set([JSON.stringify({ nth })]))
+      t.equal(issuer.refreshes.length, nth)
+    }
+  })
+
+  t.test(`${variant}: a refresh whose answer is lost is asked once more, with the same token`, async (t) => {
+    const { app, signedIn, issuer, time } = await openidWorld(t, { window: true })
+    await app({ ...kind, timeoutMs: 300 })
+    const alice = await signedIn()
+    time.tick(TOKEN_SECONDS)
+    issuer.routes.set('/token', (_, response, pass) => {
+      issuer.routes.delete('/token')
+      // Cut off in one variant, never sent in the other.
+      response.end = (() => (store === 'cookie' ? response : response.destroy())) as typeof response.end
+      pass()
+    })
+    t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+    t.equal(issuer.refreshes.length, 2)
+    t.equal(issuer.refreshes[0]?.get('refresh_token'), issuer.refreshes[1]?.get('refresh_token'))
+  })
+
+  t.test(`${variant}: a logout in the midst of a refresh revokes what the refresh gives`, async (t) => {
+    const { app, signedIn, issuer, time } = await openidWorld(t)
+    await app(kind)
+    const alice = await signedIn()
+    time.tick(TOKEN_SECONDS)
+    const { made, release } = held(issuer)
+    const refreshing = alice.ask(`${APP}/token`)
+    await made
+    const leaving = alice.ask(`${APP}/auth/logout`, logout)
+    await sleep(30)
+    release()
+    await Promise.all([refreshing, leaving])
+    t.equal(issuer.revocations[0]?.get('token'), issuer.answers[1]?.refresh_token)
+    // Whichever answer came last.
+    alice.receive(await refreshing)
+    t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
+  })
+}
+
+t.test('two processes and one store: both come to the same successor', async (t) => {
+  const { app, signedIn, issuer, time, copyOf } = await openidWorld(t, { window: true })
+  const store = memoryStore({ clock: time.clocks.clock })
+  const [one, two] = [await app({ store }), await app({ store })]
+  const alice = await signedIn(one)
+  const other = copyOf(alice, two)
+  time.tick(TOKEN_SECONDS)
+  const { made, release } = held(issuer)
+  const first = alice.ask(`${APP}/token`)
+  await made
+  t.same((await other.ask(`${APP}/token`)).json(), { nth: 1 })
+  release()
+  t.same((await first).json(), { nth: 1 })
+  t.equal(issuer.refreshes.length, 2)
+  time.tick(TOKEN_SECONDS)
+  t.same((await alice.ask(`${APP}/token`)).json(), { nth: 2 })
+  t.same((await other.ask(`${APP}/token`)).json(), { nth: 2 })
+  t.equal(issuer.refreshes[2]?.get('refresh_token'), issuer.answers[1]?.refresh_token)
+})
+
+t.test(
+  'a process that comes second at an issuer without a retry window takes what the first has kept',
+  async (t) => {
+    const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
+    const store = memoryStore({ clock: time.clocks.clock })
+    const [one, two] = [await app({ store }), await app({ store })]
+    const alice = await signedIn(one)
+    time.tick(TOKEN_SECONDS)
+    const { made, release } = held(issuer)
+    const first = alice.ask(`${APP}/token`)
+    await made
+    const second = copyOf(alice, two).ask(`${APP}/token`)
+    while (issuer.answers.length < 3) await sleep(5)
+    t.equal(issuer.answers[2]?.error, 'invalid_grant')
+    release()
+    t.same((await first).json(), { nth: 1 })
+    t.same((await second).json(), { nth: 1 })
+  },
+)
+
+t.test('a logout in another process while a refresh is under way: what comes of it is revoked', async (t) => {
+  const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
+  const store = memoryStore({ clock: time.clocks.clock })
+  const [one, two] = [await app({ store }), await app({ store })]
+  const alice = await signedIn(one)
+  time.tick(TOKEN_SECONDS)
+  const { made, release } = held(issuer)
+  const refreshing = alice.ask(`${APP}/token`)
+  await made
+  t.equal((await copyOf(alice, two).ask(`${APP}/auth/logout`, logout)).status, 200)
+  release()
+  t.equal((await refreshing).json().code, 'SESSION_ENDED')
+  t.equal(issuer.revocations.at(-1)?.get('token'), issuer.answers[1]?.refresh_token)
+})
+
+t.test('cookie: two processes renew the same cookie, and each answer leads on (REFRESH_GRACE)', async (t) => {
+  const { app, signedIn, time, copyOf } = await openidWorld(t, { window: true })
+  const [one, two, three] = [
+    await app({ store: 'cookie' }),
+    await app({ store: 'cookie' }),
+    await app({ store: 'cookie' }),
+  ]
+  const alice = await signedIn(one)
+  const other = copyOf(alice, two)
+  time.tick(TOKEN_SECONDS)
+  const [first, second] = await Promise.all([alice.ask(`${APP}/token`), other.ask(`${APP}/token`)])
+  t.same([first.json(), second.json()], [{ nth: 1 }, { nth: 1 }])
+  alice.receive(second)
+  const elsewhere = copyOf(alice, three)
+  t.same((await elsewhere.ask(`${APP}/token`)).json(), { nth: 1 })
+  time.tick(TOKEN_SECONDS)
+  t.same((await elsewhere.ask(`${APP}/token`)).json(), { nth: 2 })
+})
+
+t.test('cookie: an answer that comes late brings no old token back and takes no new one away', async (t) => {
+  const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
+  const one = await app({ store: 'cookie' })
+  // Knows nothing but what the browser holds.
+  const fresh = () => app({ store: 'cookie' })
+  const alice = await signedIn(one)
+  const begun = copyOf(alice)
+  const late = []
+  for (let i = 0; i < 3; i += 1) {
+    time.tick(TOKEN_SECONDS)
+    late.push(await alice.ask(`${APP}/token`))
+  }
+  for (const answer of [late[1], late[0], late[2], late[0]]) {
+    if (answer) alice.receive(answer)
+    t.same((await copyOf(alice, await fresh()).ask(`${APP}/token`)).json(), { nth: 3 })
+  }
+  t.equal(issuer.refreshes.length, 3)
+  await alice.ask(`${APP}/who`)
+  const generations = [...alice.cookies(APP).keys()].filter((name) => name.endsWith('.0'))
+  t.equal(generations.length, 1, 'what is old is cleared')
+
+  // Another process is asked with the first cookie: its refresh token was used, and the session over for it.
+  const refused = await copyOf(begun, await fresh()).ask(`${APP}/token`)
+  t.equal(refused.json().code, 'SESSION_ENDED')
+  alice.receive(refused)
+  t.equal((await alice.ask(`${APP}/who`)).body, 'alice', 'it clears its own cookie only')
+})
+
+t.test('cookie: a request with the cookie of before the refresh is given the one after it', async (t) => {
+  const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
+  const one = await app({ store: 'cookie' })
+  const alice = await signedIn(one)
+  time.tick(TOKEN_SECONDS)
+  const tab = copyOf(alice)
+  await alice.ask(`${APP}/token`)
+  t.same((await tab.ask(`${APP}/token`)).json(), { nth: 1 })
+  t.equal(issuer.refreshes.length, 1)
+  t.same((await copyOf(tab, await app({ store: 'cookie' })).ask(`${APP}/token`)).json(), { nth: 1 })
+})
+
+t.test('cookie: long tokens are split; too long ones are refused and nothing is left', async (t) => {
+  const long = await openidWorld(t, { bulk: 'x'.repeat(1500) })
+  await long.app({ store: 'cookie' })
+  const alice = await long.signedIn()
+  const parts = [...alice.cookies(APP).keys()].filter((name) => /\.[0-9]+\.[0-9]$/.test(name))
+  t.equal(parts.length, 2)
+  t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
+  for (const part of parts) {
+    const copy = long.copyOf(alice)
+    copy.cookies(APP).delete(part)
+    t.equal((await copy.ask(`${APP}/who`)).body, 'nobody', 'one of them missing')
+  }
+  long.time.tick(TOKEN_SECONDS)
+  t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+
+  const huge = await openidWorld(t, { bulk: 'x'.repeat(6000) })
+  await huge.app({ store: 'cookie' })
+  const bob = huge.browser()
+  const answer = await bob.visit(`${APP}/auth/login`)
+  t.equal(answer.status, 500)
+  t.equal(answer.json().code, 'SESSION_TOO_LARGE')
+  t.same([...bob.cookies(APP).keys()], [])
+  t.equal(huge.issuer.revocations.length, 1)
+})
+
+t.test('Strict: the callback steps through a page of the app, the sign-in itself stays Lax', async (t) => {
+  const { app, browser } = await openidWorld(t)
+  await app({ sameSite: 'Strict' })
+  const alice = browser()
+  const step = await alice.visit(`${APP}/auth/login?return_to=/page?a=%22%3E%26`)
+  t.equal(step.status, 200)
+  t.match(step.body, `content="0;url=${APP}/page?a=%22%3E&#38;"`)
+  t.equal((await alice.visit(`${APP}/page`)).body, 'page')
+  const lines = alice.seen
+    .filter(({ url }) => url.startsWith(APP))
+    .flatMap(({ headers }) => headers['set-cookie'] ?? [])
+  for (const line of lines.filter((one) => !one.includes('Max-Age=0'))) {
+    const { name, attributes } = parseCookie(line)
+    t.equal(attributes.samesite, name.includes('.tx.') ? 'Lax' : 'Strict', name)
+  }
+})
+
+t.test('on plain http of this machine cookies have neither prefix nor Secure', async (t) => {
+  const { app, browser } = await openidWorld(t)
+  const process = await app({ baseUrl: 'http://localhost:3000' })
+  const answer = await browser().ask(`${process}/auth/login`)
+  const [line = ''] = answer.headers['set-cookie'] ?? []
+  t.match(line, /^session\.tx\./)
+  t.match(line, /; HttpOnly; SameSite=Lax$/)
+  t.notMatch(line, /Secure/)
+  t.equal(
+    new URL(answer.location ?? '').searchParams.get('redirect_uri'),
+    'http://localhost:3000/auth/callback',
+  )
+})
+
+t.test('a client with a key (private_key_jwt, RFC 7523)', async (t) => {
+  const { publicKey, privateKey } = await generateKeyPair('ES256')
+  const clientKey = { ...(await exportJWK(publicKey)), kid: 'web-1', alg: 'ES256', use: 'sig' }
+  const { app, signedIn, time } = await openidWorld(t, { clientKey })
+  await app({ privateKey: { key: privateKey, kid: 'web-1' } })
+  const alice = await signedIn()
+  time.tick(TOKEN_SECONDS)
+  t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+})
+
+t.test('the memory store is bounded: the longest unused go, and writing is a compare-and-swap', async (t) => {
+  let now = 1000
+  const store = memoryStore({ most: 3, clock: () => now })
+  for (const key of ['a', 'b', 'c']) t.ok(await store.put(key, key, 2000, 0))
+  t.notOk(await store.put('a', 'other', 2000, 0))
+  t.ok(await store.put('a', 'newer', 2000, 1))
+  t.notOk(await store.put('a', 'other', 2000, 1))
+  await store.put('d', 'd', 2000, 0)
+  t.equal(await store.get('b'), undefined)
+  t.match(await store.get('a'), { value: 'newer', version: 2 })
+  await store.touch('a', 3000)
+  now = 2000
+  t.equal(await store.get('d'), undefined)
+  t.match(await store.get('a'), { value: 'newer', version: 2, expiresAt: 3000 })
+  await store.delete('a')
+  t.equal(await store.get('a'), undefined)
+})
+
+t.test('options that make no sense, or would be unsafe, are refused at the start', async (t) => {
+  const good = { issuer: 'https://auth.example', clientId: CLIENT_ID, secret: secret(1), baseUrl: APP }
+  t.equal(settle(good).scope, 'openid')
+  const bad: Partial<BrowserSessionOptions>[] = [
+    { issuer: 'http://auth.example' },
+    { issuer: 'x' },
+    { baseUrl: 'http://app.example' },
+    { baseUrl: `${APP}/path` },
+    { baseUrl: 'http://localhost.evil.example' },
+    { secret: 'short' },
+    { secret: [] },
+    { secret: [secret(1), Buffer.alloc(16)] },
+    { clientId: '' },
+    { clientSecret: 'x', privateKey: {} as never },
+    { sameSite: 'None' as never },
+    { cookieName: 'a b' },
+    { cookieName: 'a;' },
+    { csrfHeader: 'accept' },
+    { idleSeconds: 0 },
+    { paths: { login: '//evil' } },
+    { paths: { login: '/auth/callback' } },
+    { afterLogout: 'https://evil.example' },
+    { authorizationParameters: { state: 'x' } },
+    { authorizationParameters: { code_challenge_method: 'plain' } },
+  ]
+  for (const option of bad) t.throws(() => settle({ ...good, ...option }), TypeError, JSON.stringify(option))
+})
