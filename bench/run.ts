@@ -17,7 +17,7 @@ const HELP = `npm run bench -- [options]
   --rounds <n>        rounds of each server, in turn (5)
   --seconds <n>       length of a round (4)
   --connections <n>   requests in flight, the same for all (16)
-  --warmup <n>        seconds of load on each server before anything counts (3)
+  --warmup <n>        seconds of load on each server before anything counts (6)
   --against <folder>  another checkout of Keyturn, measured in the same run
   --no-refresh        leave out the refresh_token scenario
   --json              one JSON document on stdout
@@ -28,7 +28,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
     connections: { type: 'string', default: '16' },
-    warmup: { type: 'string', default: '3' },
+    warmup: { type: 'string', default: '6' },
     against: { type: 'string' },
     refresh: { type: 'boolean', default: true },
     json: { type: 'boolean', default: false },

@@ -1,0 +1,25 @@
+import t from 'tap'
+import type { Measurement } from '../../bench/measure.ts'
+import { asTable, median, report } from '../../bench/report.ts'
+
+const round = (perSecond: number): Measurement => ({ perSecond, answers: 1, p50: 1, p99: 2, cpuMicros: null })
+
+t.test('the median of an even number of rounds is between the two in the middle', async (t) => {
+  t.equal(median([9, 1, 5]), 5)
+  t.equal(median([4, 1, 3, 2]), 2.5)
+})
+
+t.test(
+  'ratios are made round by round, so that a machine that slows down does not change them',
+  async (t) => {
+    const [fast, slow] = report('x', [
+      { name: 'fast', what: '', rounds: [300, 200, 100].map(round) },
+      { name: 'slow', what: '', rounds: [150, 100, 50].map(round) },
+    ]).lines
+    t.match(fast, { median: 200, min: 100, max: 300, ratio_to: { slow: 2 }, rounds: [300, 200, 100] })
+    t.match(slow, { median: 100, ratio_to: { fast: 0.5 } })
+    const table = asTable({ scenario: 'x', lines: [fast, slow].filter((line) => line !== undefined) })
+    t.match(table, /fast is × this/)
+    t.match(table, /slow +100 +50 – 150 +1 +2 +2\.00/)
+  },
+)
