@@ -168,7 +168,7 @@ async function openidIssuer(
   routes.set('/interaction', (request, response) => {
     interactive.interactionFinished(request, response, { login: { accountId: issuer.account } })
   })
-  const answered = new Map<string, [number, string]>()
+  const answered = new Map<string, PromiseWithResolvers<[number, string]>>()
   const callback = provider.callback()
   handle = (request, response) => {
     if (request.url !== '/token' && request.url !== '/token/revocation') return callback(request, response)
@@ -182,15 +182,20 @@ async function openidIssuer(
       const used = window ? createHash('sha256').update(text).digest('hex') : ''
       const earlier = answered.get(used)
       if (earlier !== undefined) {
-        response.writeHead(earlier[0], { 'content-type': 'application/json' }).end(earlier[1])
+        earlier.promise.then(([status, answer]) => {
+          response.writeHead(status, { 'content-type': 'application/json' }).end(answer)
+        })
         return
       }
+      // From the moment it is asked: two who ask at once get one answer, too.
+      const first = Promise.withResolvers<[number, string]>()
+      if (window && body.has('refresh_token')) answered.set(used, first)
       const end = response.end.bind(response)
       response.end = ((chunk?: unknown, ...rest: []) => {
         if (request.url === '/token' && chunk !== undefined) {
           const answer = String(chunk)
           issuer.answers.push(JSON.parse(answer))
-          if (window && body.has('refresh_token')) answered.set(used, [response.statusCode, answer])
+          first.resolve([response.statusCode, answer])
         }
         return end(chunk, ...rest)
       }) as typeof response.end

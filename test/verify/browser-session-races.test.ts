@@ -311,3 +311,32 @@ t.test('options that make no sense, or would be unsafe, are refused at the start
   ]
   for (const option of bad) t.throws(() => settle({ ...good, ...option }), TypeError, JSON.stringify(option))
 })
+
+t.test('tokens that live shorter than they are renewed ahead are not renewed at each request', async (t) => {
+  const { app, signedIn, issuer, time } = await openidWorld(t)
+  await app({ refreshAhead: 10 * TOKEN_SECONDS })
+  const alice = await signedIn()
+  for (let i = 0; i < 3; i += 1) t.same((await alice.ask(`${APP}/token`)).json(), { nth: 0 })
+  time.tick(TOKEN_SECONDS / 2)
+  for (let i = 0; i < 3; i += 1) t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+  t.equal(issuer.refreshes.length, 1)
+})
+
+t.test(
+  'a refresh that gives the ID token of somebody else ends the session (OpenID Connect Core §12.2)',
+  async (t) => {
+    const { app, signedIn, issuer, time } = await openidWorld(t)
+    await app()
+    const alice = await signedIn()
+    issuer.account = 'mallory'
+    await signedIn()
+    const { id_token, ...tokens } = issuer.answers[1] ?? {}
+    const answer = JSON.stringify({ ...tokens, id_token, token_type: 'Bearer', expires_in: 60 })
+    issuer.routes.set('/token', (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(answer)
+    })
+    time.tick(TOKEN_SECONDS)
+    t.equal((await alice.ask(`${APP}/token`)).json().code, 'SESSION_ENDED')
+    t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
+  },
+)
