@@ -268,6 +268,9 @@ for (const store of [undefined, 'cookie'] as const) {
         '%00',
         value.slice(0, -5),
         `${value}AAAA`,
+        `${value}=`,
+        `${value} !`,
+        value.replace(/.$/, (last) => String.fromCharCode(last.charCodeAt(0) + 1)),
         'A'.repeat(3000),
       ]) {
         const forged = browser()
