@@ -112,6 +112,8 @@ async function reservePort(config: Config): Promise<Reserved> {
     holder.once('error', reject)
     holder.listen(0, config.host, resolve)
   })
+  // A start that is refused must not be kept alive by it.
+  holder.unref()
   const { port } = holder.address() as AddressInfo
   return {
     config: onPort(config, port),

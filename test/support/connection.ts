@@ -27,7 +27,7 @@ export async function openConnection(owner: Owner, port: number): Promise<Connec
   // Being cut off is what many of these connections are for.
   socket.on('error', () => {})
   owner.teardown(() => socket.destroy())
-  const closed = once(socket, 'close').then(() => text)
+  const closed = new Promise<string>((resolve) => socket.once('close', () => resolve(text)))
   await once(socket, 'connect')
   return {
     send: (part) => socket.write(part),
