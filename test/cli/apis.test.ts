@@ -64,8 +64,8 @@ t.test('what is not there is refused; what no API can be is bad usage', async (t
     t.equal(err, `keyturn: there is no API ${ORDERS}\n`)
   }
   for (const args of [
-    ['create', 'orders', '--scope', 'a'],
-    ['create', `${ORDERS}#x`, '--scope', 'a'],
+    ['create', 'my orders', '--scope', 'a'],
+    ['create', '', '--scope', 'a'],
     ['create', ORDERS],
     ['create', ORDERS, '--scope', ''],
     ['create', ORDERS, '--scope', 'openid'],
