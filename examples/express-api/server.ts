@@ -1,0 +1,43 @@
+/** Orders over HTTP with Express. Who may do what is in the token; this process alone decides whether it is good. */
+import express from 'express'
+// In a project of your own: from '@keyturn/verify'.
+import { createVerifier, keyturnExpress, requireRole, requireScope } from '../../src/verify/index.ts'
+
+const { ISSUER = 'http://localhost:3000', AUDIENCE = 'https://orders.example', PORT = '4001' } = process.env
+
+const verifier = createVerifier({
+  issuer: ISSUER,
+  audience: AUDIENCE,
+  // Refuses what was revoked, within seconds; read in the background, never while a request waits.
+  statusList: true,
+  // The server then waits for this service before it rotates its keys.
+  name: 'orders',
+})
+// Starts without the issuer as well; until it has answered once, requests are 503.
+await verifier.ready().catch(() => console.error(`${ISSUER} does not answer yet`))
+
+const orders = new Map<string, { id: string; item: string }>()
+const app = express()
+app.disable('x-powered-by')
+app.get('/health', (_request, response) => response.json({ status: 'ok' }))
+// From here on a good token is needed; before the body is read, because a stranger's bytes are not worth parsing.
+app.use(keyturnExpress({ verifier }))
+app.get('/orders', requireScope('orders:read'), (_request, response) => response.json([...orders.values()]))
+app.post('/orders', requireScope('orders:write'), express.json({ limit: '10kb' }), (request, response) => {
+  const item = request.body?.item
+  if (typeof item !== 'string' || item.length < 1 || item.length > 100) {
+    return response.status(400).json({ error: 'item must be 1 to 100 characters' })
+  }
+  const order = { id: String(orders.size + 1), item }
+  orders.set(order.id, order)
+  return response.status(201).json(order)
+})
+app.delete('/orders', requireScope('orders:write'), requireRole('manager'), (_request, response) => {
+  orders.clear()
+  response.status(204).end()
+})
+
+const server = app.listen(Number(PORT), '127.0.0.1', () => {
+  const address = server.address()
+  console.log(`orders on http://127.0.0.1:${typeof address === 'object' ? address?.port : PORT}`)
+})

@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { listen } from '../support/listen.ts'
+import { basic, clientCredentials, login, post } from '../support/requests.ts'
+import { client, ORDERS, seed, user } from '../support/seed.ts'
+
+const EXAMPLE = fileURLToPath(new URL('../../examples/express-api/server.ts', import.meta.url))
+
+/** The example as its README starts it. */
+async function start(t: Test, issuer: string): Promise<string> {
+  const env = { ...process.env, ISSUER: issuer, AUDIENCE: ORDERS, PORT: '0' }
+  const child = spawn(process.execPath, [EXAMPLE], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => child.kill())
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  return /http:\S+/.exec(line.toString())?.[0] ?? ''
+}
+
+t.test('the Express example answers by scope, role and status, and goes on without its issuer', async (t) => {
+  const { server, issuer } = await listen(t as Test, { settings: { STATUS_TTL: '1s' } })
+  await seed(server.store)
+  await server.store.clients.insert(client({ id: 'reader', scopes: ['orders:read'] }))
+  await server.store.roles.insert({ name: 'manager', scopes: ['orders:read', 'orders:write'], createdAt: 1 })
+  await server.store.users.insert(await user({ username: 'bob', roles: ['manager'] }))
+  const tokenOf = async (answer: ReturnType<typeof login>): Promise<string> =>
+    (await answer).json().access_token
+  const machine = await tokenOf(clientCredentials(server))
+  const reader = await tokenOf(clientCredentials(server, {}, 'reader'))
+  const manager = await tokenOf(login(server, { username: 'bob' }))
+
+  const url = await start(t as Test, issuer)
+  const call = (token: string | undefined, method = 'GET', path = '/orders') =>
+    fetch(url + path, {
+      method,
+      headers: {
+        'content-type': 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      ...(method === 'POST' ? { body: '{"item":"a lamp"}' } : {}),
+    })
+  const outcome = async (answer: Promise<Response>) => {
+    const { status, headers } = await answer
+    return [status, /error="(\w+)"/.exec(headers.get('www-authenticate') ?? '')?.[1]]
+  }
+
+  t.same(await outcome(call(undefined, 'GET', '/health')), [200, undefined])
+  t.same(await outcome(call(undefined)), [401, undefined])
+  t.same(await outcome(call(`${machine}x`)), [401, 'invalid_token'])
+  t.same(await outcome(call(machine, 'POST')), [201, undefined])
+  t.same(await outcome(call(reader)), [200, undefined])
+  t.same(await outcome(call(reader, 'POST')), [403, 'insufficient_scope'])
+  t.same(await outcome(call(machine, 'DELETE')), [403, 'insufficient_scope'])
+  t.same(await outcome(call(manager, 'DELETE')), [204, undefined])
+
+  await post(server, '/oauth2/revoke', { token: reader }, { authorization: basic('reader') })
+  await server.follow()
+  for (let i = 0; i < 100 && (await call(reader)).status === 200; i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+  t.same(await outcome(call(reader)), [401, 'invalid_token'], 'revoked, and known to be')
+  await server.follow()
+  t.equal((await server.store.verifiers.list(0))[0]?.name, 'orders', 'it made itself known')
+
+  await server.app.close()
+  t.same(await outcome(call(machine)), [200, undefined], 'the issuer is gone, the service is not')
+})
