@@ -382,15 +382,10 @@ t.test('access tokens', async (t) => {
     async (t) => {
       const good = await issuer.token()
       const [head = '', body = '', signature = ''] = good.split('.')
-      const others = [
-        `${good}=`,
-        `${good}==`,
-        ` ${good}`,
-        `${good}\n`,
-        `${head}.${body}\n.${signature}`,
-        `${head}=.${body}.${signature}`,
-      ]
+      const others = [`${good}=`, `${good}==`, ` ${good}`, `${good}\n`, `${head}=.${body}.${signature}`]
       for (const token of others) await is(t, token, 'malformed', JSON.stringify(token.slice(-20)))
+      // What was signed is looked at before it is decoded.
+      for (const more of ['\n', '=', ' ']) await is(t, `${head}.${body}${more}.${signature}`, 'bad_signature')
       const standard = Buffer.from(signature, 'base64url').toString('base64').replace(/=+$/, '')
       if (/[+/]/.test(standard))
         await is(t, `${head}.${body}.${standard}`, 'malformed', 'the standard alphabet')
@@ -413,6 +408,30 @@ t.test('access tokens', async (t) => {
       'malformed',
     )
   })
+
+  await t.test(
+    'no letter beyond the 64 passes in any part, whatever a decoder would make of it',
+    async (t) => {
+      const good = await issuer.token()
+      const parts = [10, good.indexOf('.') + 10, good.lastIndexOf('.') + 10]
+      const codes = [...Array(0x400).keys(), ...Array.from({ length: 500 }, (_, i) => 0x400 + i * 127)]
+      const passed: string[] = []
+      for (const at of parts) {
+        for (const code of codes.filter((one) => !/[\w-]/.test(String.fromCharCode(one)))) {
+          const letter = String.fromCharCode(code)
+          for (const token of [
+            good.slice(0, at) + letter + good.slice(at),
+            good.slice(0, at) + letter + good.slice(at + 1),
+          ]) {
+            const given = await verdict(verifier, token)
+            const inSigned = given === 'bad_signature' && at !== parts[2]
+            if (given !== 'malformed' && !inSigned) passed.push(`${code} at ${at}: ${given}`)
+          }
+        }
+      }
+      t.same(passed, [])
+    },
+  )
 
   await t.test('anything but three parts of base64url is refused', async (t) => {
     const good = await issuer.token()

@@ -1,0 +1,60 @@
+/** A thousand good tokens with what Keyturn puts into them, and an issuer for them that needs no socket. */
+import { deflateSync } from 'node:zlib'
+import { CompactSign, exportJWK, generateKeyPair, type JWK } from 'jose'
+
+export const ISSUER = 'https://auth.example'
+export const AUDIENCE = 'https://orders.example'
+const COUNT = 1000
+
+export interface Tokens {
+  readonly jwk: JWK & { readonly kid: string }
+  readonly tokens: readonly string[]
+  readonly listUri: string
+  /** Signed, nobody in it revoked. */
+  readonly list: string
+}
+
+export async function makeTokens(): Promise<Tokens> {
+  const alg = 'RS256'
+  const { publicKey, privateKey } = await generateKeyPair(alg, { modulusLength: 2048 })
+  const kid = 'k'.repeat(43)
+  const listUri = `${ISSUER}/status-lists/0`
+  const now = Math.floor(Date.now() / 1000)
+  const sign = (typ: string, claims: object) =>
+    new CompactSign(Buffer.from(JSON.stringify(claims)))
+      .setProtectedHeader({ alg, typ, kid })
+      .sign(privateKey)
+  const tokens = Array.from({ length: COUNT }, (_, i) =>
+    sign('at+jwt', {
+      iss: ISSUER,
+      sub: `u_${String(i).padStart(27, 'x')}`,
+      aud: AUDIENCE,
+      client_id: 'web',
+      iat: now,
+      exp: now + 86_400,
+      jti: `t_${String(i).padStart(20, 'x')}`,
+      scope: 'orders:read orders:write',
+      roles: ['clerk'],
+      auth_time: now,
+      sid: `s_${String(i).padStart(20, 'x')}`,
+      status: { status_list: { idx: i * 1000, uri: listUri } },
+    }),
+  )
+  const lst = deflateSync(Buffer.alloc(131_072)).toString('base64url')
+  return {
+    jwk: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' },
+    tokens: await Promise.all(tokens),
+    listUri,
+    list: await sign('statuslist+jwt', { sub: listUri, iat: now, ttl: 3600, status_list: { bits: 1, lst } }),
+  }
+}
+
+/** Answers as the issuer would. */
+export function issuerFetch({ jwk, list }: Tokens): typeof fetch {
+  return async (url) => {
+    const { pathname } = new URL(String(url))
+    if (pathname === '/jwks') return Response.json({ keys: [jwk] })
+    if (pathname.startsWith('/status-lists/')) return new Response(list)
+    return Response.json({ issuer: ISSUER, jwks_uri: `${ISSUER}/jwks` })
+  }
+}
