@@ -70,7 +70,7 @@ t.test('each of the three takes a good token and refuses what it must', async (t
 
   await t.test('JavaScript', (t) => judge(t, process.execPath, ['verify.mjs']))
 
-  const python = await works('python3', ['-c', 'import jwt'])
+  const python = await works('python3', ['-c', 'import jwt; jwt.decode_complete, jwt.PyJWKClient'])
   await t.test('Python', { skip: python ? false : 'python3 with PyJWT is not installed' }, (t) =>
     judge(t, 'python3', ['verify.py']),
   )

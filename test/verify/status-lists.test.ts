@@ -332,9 +332,9 @@ t.test(
     const issuer = await standIn(t)
     const verifier = issuer.verifier({ statusList: true })
     await verifier.ready()
+    const body = await listToken(issuer, LIST, { values: { 2: 1 } })
     let answer = () => {}
-    issuer.routes.set(LIST, async (_, response) => {
-      const body = await listToken(issuer, LIST, { values: { 2: 1 } })
+    issuer.routes.set(LIST, (_, response) => {
       answer = () => response.end(body)
     })
     const token = await issuer.token(entry(issuer, 2))
