@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createVerifier, type VerifierOptions } from '../../src/verify/index.ts'
+import { read, tableBelow } from '../support/documents.ts'
 import { standIn, verdict } from '../support/stand-in-issuer.ts'
 
 const FOLDER = fileURLToPath(new URL('../../src/verify/', import.meta.url))
@@ -111,4 +112,18 @@ t.test('the package imports nothing but Node, and of Fastify its types alone', a
   }
   const manifest = JSON.parse(readFileSync(`${FOLDER}package.json`, 'utf8'))
   t.same(Object.keys(manifest.dependencies ?? {}), [])
+})
+
+t.test('the README of the package has every option and every code of an error, and no others', async (t) => {
+  const readme = read('src/verify/README.md')
+  const [, members = ''] =
+    /interface VerifierOptions \{([\s\S]*?)\n\}/.exec(read('src/verify/options.ts')) ?? []
+  const options = [...members.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, name]) => name)
+  const rows = tableBelow(readme, '## Options').flatMap(([name = '']) => name.replaceAll('`', '').split(', '))
+  t.same(rows.toSorted(), options.toSorted())
+
+  const codes = [...read('src/verify/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code)
+  const [, section = ''] = /## Errors\n([\s\S]*?)(?=\n## )/.exec(readme) ?? []
+  const named = [...section.matchAll(/`([a-z_]+)`/g)].map(([, code]) => code)
+  t.same(named.filter((code) => code !== 'code' && code !== 'cause').toSorted(), codes.toSorted())
 })
