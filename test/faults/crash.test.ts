@@ -6,7 +6,6 @@ import { scaledClock } from '../support/clock.ts'
 import { emptyFolder, type Folder, readStore, seededFolder, signIn, withInside } from '../support/folder.ts'
 import { chainOf, load } from '../support/load.ts'
 import { type Ending, keyturn, type ServerProcess, startServer } from '../support/process.ts'
-import { randomKills } from '../support/random-kills.ts'
 import { refresh } from '../support/requests.ts'
 
 const KILLED: Ending = { code: null, signal: 'SIGKILL' }
@@ -104,7 +103,3 @@ for (const name of those('start:')) {
     if (ring) t.same(await readStore(folder, (store) => store.ring.read()), ring, 'and so does the ring')
   })
 }
-
-t.test('killed at random moments under refreshes, machines and rotations (§4 row 1)', (t) =>
-  randomKills(t, 4),
-)

@@ -1,9 +1,10 @@
 import { rmSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
-import { seededFolder } from '../support/folder.ts'
+import { openConnection } from '../support/connection.ts'
+import { seededFolder, signIn, withInside } from '../support/folder.ts'
 import { startServer } from '../support/process.ts'
-import { clientCredentials, login } from '../support/requests.ts'
+import { clientCredentials, login, refresh } from '../support/requests.ts'
 
 t.test(
   'a flood of logins is turned away at the door, and stops no machine and no JWKS (§4 row 14)',
@@ -68,3 +69,25 @@ t.test('a stampede on the JWKS needs no store, even when there is none (§4 row 
   )
   t.same(wrong, [], 'four hundred right answers')
 })
+
+t.test(
+  'a server without file descriptors left waits for some, and loses nothing (§4 rows 12, 19)',
+  async (t) => {
+    const folder = await seededFolder(t)
+    const [first = ''] = await withInside(folder, (inside) => signIn(inside))
+    const few = ['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh']
+    const server = await startServer(t, folder, { wrap: few })
+    const { refresh_token: token } = (await refresh(server, first)).json()
+    const crowd = await Promise.all(Array.from({ length: 200 }, () => openConnection(t, server.port)))
+    for (const connection of crowd) connection.send('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n')
+    await wait(300)
+    t.ok(
+      crowd.some((connection) => connection.received().includes('"live"')),
+      'some are served meanwhile',
+    )
+    for (const connection of crowd) connection.reset()
+    t.equal((await refresh(server, token)).statusCode, 200)
+    t.equal((await server.inject({ url: '/health/ready' })).statusCode, 200)
+    t.same(await server.stop(), { code: 0, signal: null })
+  },
+)
