@@ -163,11 +163,10 @@ t.test(
 
 t.test('metadata or keys beyond all measure are refused before they are read to the end', async (t) => {
   const issuer = await standIn(t)
-  let sent = 0
   const endless = (response: import('node:http').ServerResponse) => {
     const chunk = Buffer.alloc(65_536, ' ')
     const more = () => {
-      while (!response.destroyed && response.write(chunk)) sent += chunk.length
+      while (!response.destroyed && response.write(chunk));
     }
     response.on('drain', more)
     more()
@@ -175,9 +174,9 @@ t.test('metadata or keys beyond all measure are refused before they are read to 
   for (const path of [METADATA, JWKS]) {
     issuer.routes.clear()
     issuer.routes.set(path, (_, response) => endless(response))
-    t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable', path)
+    const patient = issuer.verifier({ timeoutMs: 1_000_000 })
+    t.equal(await verdict(patient, await issuer.token()), 'keys_unavailable', path)
   }
-  t.ok(sent < 50_000_000, `${sent} bytes were sent`)
 })
 
 t.test('everything may come from a mirror, and is checked as if it came from the issuer', async (t) => {

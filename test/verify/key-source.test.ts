@@ -189,15 +189,17 @@ t.test('a first token of an unknown key costs one fetch, not two', async (t) => 
   t.equal(issuer.count(), 1)
 })
 
-t.test('new keys make forget which were missing', async (t) => {
+t.test('a change of the keys gives every kid that was missing another chance', async (t) => {
   const issuer = await standIn(t)
   const source = await warm(t, issuer)
   const [second, third] = [await signingKey('second'), await signingKey('third')]
   issuer.time.tick(1)
   t.equal(await source.verdict({}, {}, third), 'unknown_key')
   issuer.time.tick(1)
-  issuer.keys = [issuer.key.jwk, second.jwk, third.jwk]
+  issuer.keys = [issuer.key.jwk, second.jwk]
   t.equal(await source.verdict({}, {}, second), 'accepted')
+  issuer.time.tick(1)
+  issuer.keys = [issuer.key.jwk, second.jwk, third.jwk]
   t.equal(await source.verdict({}, {}, third), 'accepted')
 })
 

@@ -519,6 +519,22 @@ t.test('a list that hangs does not hold up the others, and is not asked twice at
   await ready
 })
 
+t.test('while a list is on its way it is not asked for again', async (t) => {
+  const { issuer, lists } = await alone(t)
+  let answer = () => {}
+  issuer.routes.set(LIST, (_, response) => {
+    answer = () => response.writeHead(503).end()
+  })
+  const both = Promise.all([lists.pollDue(), lists.pollDue()])
+  while (issuer.count(LIST) === 0) await sleep(5)
+  const third = lists.pollDue()
+  await sleep(30)
+  t.equal(issuer.count(LIST), 1)
+  answer()
+  await both
+  await third
+})
+
 t.test('a list that nobody has named for a day is let go; the ones this service named stay', async (t) => {
   const { issuer, lists, asks } = await alone(t, { uris: [] })
   const claims = { ...(await createClaims(issuer)), status: entry(issuer, 4).status }

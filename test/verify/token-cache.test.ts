@@ -44,6 +44,26 @@ t.test('nothing but the very same token is a hit', async (t) => {
   t.equal(await verdict(verifier, `${header}.${payload}.`), 'malformed')
 })
 
+t.test('nor is one with the same end, however long ago the good one was seen', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier({ cacheSize: 2 })
+  const token = await issuer.token()
+  t.equal(await verdict(verifier, token), 'accepted')
+  t.equal(await verdict(verifier, await issuer.token({ jti: 'another' })), 'accepted')
+  const other = (await issuer.token({ sub: 'root' })).split('.')
+  t.equal(await verdict(verifier, `${other[0]}.${other[1]}.${token.split('.')[2]}`), 'bad_signature')
+})
+
+t.test('keys that are fetched anew and are the same keep what was remembered', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier()
+  const token = await issuer.token()
+  const claims = await verifier.verify(token)
+  await verifier.ready()
+  t.equal(issuer.count(), 2)
+  t.equal(await verifier.verify(token), claims)
+})
+
 t.test('a refused token is not remembered as good', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()

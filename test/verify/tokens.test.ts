@@ -126,6 +126,16 @@ t.test('access tokens', async (t) => {
     },
   )
 
+  await t.test('for an algorithm that is not on the list no key is even looked for', async (t) => {
+    const before = issuer.requests.length
+    time.tick(1)
+    for (const alg of ['PS256', 'ES256', 'EdDSA']) {
+      const head = JSON.stringify({ alg, typ: 'at+jwt', kid: 'made-up' })
+      await is(t, handmade(head, JSON.stringify(claims), pkcs8), 'algorithm_refused', alg)
+    }
+    t.equal(issuer.requests.length, before)
+  })
+
   await t.test('a key is for one algorithm, though both are accepted (RFC 8725 §3.1, H93)', async (t) => {
     const both = issuer.verifier({ algorithms: ['PS256', 'RS256'] })
     t.equal(await verdict(both, await issuer.token()), 'accepted')
