@@ -14,3 +14,16 @@ export function cpuSeconds(pid: number): number | null {
     return null
   }
 }
+
+/** Processor time that all processes of the machine have used so far, and what a hypervisor took away. */
+export function machineSeconds(): number | null {
+  try {
+    const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1)
+    const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = line
+      .split(/ +/)
+      .map(Number)
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_SECOND
+  } catch {
+    return null
+  }
+}

@@ -1,7 +1,8 @@
 /** One round: load on one server, every answer checked, one of them verified as a stranger would. */
+import { availableParallelism } from 'node:os'
 import autocannon from 'autocannon'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
-import { cpuSeconds } from './cpu.ts'
+import { cpuSeconds, machineSeconds } from './cpu.ts'
 import { API, basic, SCOPE, type Subject } from './subject.ts'
 
 export interface Load {
@@ -17,6 +18,8 @@ export interface Measurement {
   readonly p99: number
   /** Processor time of the server's process for one answer, in microseconds; null where it cannot be read. */
   readonly cpuMicros: number | null
+  /** The share of the machine that neither server nor load used but others did, 0 to 1; null as above. */
+  readonly elsewhere: number | null
 }
 
 /** Turns one load into requests; called once a connection. */
@@ -62,7 +65,7 @@ export const refresh: Scenario = {
 export async function measure(subject: Subject, scenario: Scenario, load: Load): Promise<Measurement> {
   let last = ''
   const setupClient = await scenario.prepare(subject, load)
-  const before = cpuSeconds(subject.pid)
+  const before = used(subject)
   const result = await autocannon({
     url: subject.tokenUrl,
     method: 'POST',
@@ -78,7 +81,7 @@ export async function measure(subject: Subject, scenario: Scenario, load: Load):
       return last.includes('"access_token":"eyJ')
     },
   })
-  const after = cpuSeconds(subject.pid)
+  const after = used(subject)
   const answers = result['2xx']
   const { non2xx, errors, timeouts, mismatches } = result
   if (non2xx + errors + timeouts + mismatches > 0 || answers === 0) {
@@ -91,8 +94,30 @@ export async function measure(subject: Subject, scenario: Scenario, load: Load):
     answers,
     p50: result.latency.p50,
     p99: result.latency.p99,
-    cpuMicros: before === null || after === null ? null : ((after - before) * 1e6) / answers,
+    cpuMicros: before && after ? ((after.server - before.server) * 1e6) / answers : null,
+    elsewhere: before && after ? share(before, after) : null,
   }
+}
+
+interface Used {
+  readonly at: number
+  readonly server: number
+  /** The load is made in this process. */
+  readonly load: number
+  readonly machine: number
+}
+
+function used({ pid }: Subject): Used | null {
+  const [server, machine] = [cpuSeconds(pid), machineSeconds()]
+  const { user, system } = process.cpuUsage()
+  if (server === null || machine === null) return null
+  return { at: performance.now() / 1000, server, load: (user + system) / 1e6, machine }
+}
+
+function share(before: Used, after: Used): number {
+  const ours = after.server - before.server + after.load - before.load
+  const others = after.machine - before.machine - ours
+  return Math.max(0, others / ((after.at - before.at) * availableParallelism()))
 }
 
 async function verify(subject: Subject, body: string): Promise<void> {

@@ -20,6 +20,8 @@ export interface Line {
 export interface ScenarioReport {
   readonly scenario: string
   readonly lines: readonly Line[]
+  /** The part of the machine that other work took meanwhile, 0 to 1 (median of the rounds); null if not known. */
+  readonly elsewhere: number | null
 }
 
 export interface Series {
@@ -46,7 +48,10 @@ export function report(scenario: string, series: readonly Series[]): ScenarioRep
       rounds: rates.map((rate) => round(rate, 0)),
     }
   })
-  return { scenario, lines }
+  const elsewhere = series
+    .flatMap((own) => own.rounds.map((round) => round.elsewhere))
+    .filter((value) => value !== null)
+  return { scenario, lines, elsewhere: elsewhere.length === 0 ? null : round(median(elsewhere), 2) }
 }
 
 function ratio(own: Series, other: Series): number {
@@ -62,7 +67,7 @@ export function median(values: readonly number[]): number {
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits))
 
-export function asTable({ scenario, lines }: ScenarioReport): string {
+export function asTable({ scenario, lines, elsewhere }: ScenarioReport): string {
   const [first, ...others] = lines
   const rows = lines.map((line) => [
     line.name,
@@ -82,5 +87,13 @@ export function asTable({ scenario, lines }: ScenarioReport): string {
     'CPU µs/req',
     others.length > 0 ? `${first?.name} is × this` : '',
   ]
-  return table(columns, rows)
+  return table(columns, rows) + noise(elsewhere)
+}
+
+/** Past this, the figures say as much about the other work as about the servers. */
+const QUIET = 0.1
+
+function noise(elsewhere: number | null): string {
+  if (elsewhere === null || elsewhere <= QUIET) return ''
+  return `Other work took ${Math.round(elsewhere * 100)} % of this machine meanwhile: measure again when it is quiet.\n`
 }

@@ -2,7 +2,14 @@ import t from 'tap'
 import type { Measurement } from '../../bench/measure.ts'
 import { asTable, median, report } from '../../bench/report.ts'
 
-const round = (perSecond: number): Measurement => ({ perSecond, answers: 1, p50: 1, p99: 2, cpuMicros: null })
+const round = (perSecond: number): Measurement => ({
+  perSecond,
+  answers: 1,
+  p50: 1,
+  p99: 2,
+  cpuMicros: null,
+  elsewhere: null,
+})
 
 t.test('the median of an even number of rounds is between the two in the middle', async (t) => {
   t.equal(median([9, 1, 5]), 5)
@@ -18,8 +25,13 @@ t.test(
     ]).lines
     t.match(fast, { median: 200, min: 100, max: 300, ratio_to: { slow: 2 }, rounds: [300, 200, 100] })
     t.match(slow, { median: 100, ratio_to: { fast: 0.5 } })
-    const table = asTable({ scenario: 'x', lines: [fast, slow].filter((line) => line !== undefined) })
+    const table = asTable({
+      scenario: 'x',
+      elsewhere: 0.4,
+      lines: [fast, slow].filter((line) => line !== undefined),
+    })
     t.match(table, /fast is × this/)
+    t.match(table, /Other work took 40 % of this machine/)
     t.match(table, /slow +100 +50 – 150 +1 +2 +2\.00/)
   },
 )
