@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: Keyturn beside oidc-provider and beside a bare route with one signature. Each server is a
  * process of its own, this process makes the load, and the rounds take turns, so that a machine that slows down
- * slows all of them.
+ * slows all of them. Then the verifiers of bench/verify.ts.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
@@ -11,6 +11,7 @@ import { clientCredentials, type Measurement, measure, refresh, type Scenario } 
 import { asTable, report, type ScenarioReport } from './report.ts'
 import { startKeyturn } from './servers/keyturn.ts'
 import { type Subject, startProgram, stop } from './subject.ts'
+import { benchVerify, type VerifyReport, asTable as verifiersAsTable } from './verify.ts'
 
 const HELP = `npm run bench -- [options]
 
@@ -20,6 +21,7 @@ const HELP = `npm run bench -- [options]
   --warmup <n>        seconds of load on each server before anything counts (6)
   --against <folder>  another checkout of Keyturn, measured in the same run
   --no-refresh        leave out the refresh_token scenario
+  --no-verify         leave out the verifiers, which node bench/verify.ts measures alone
   --json              one JSON document on stdout
 `
 
@@ -31,6 +33,7 @@ const { values: options } = parseArgs({
     warmup: { type: 'string', default: '6' },
     against: { type: 'string' },
     refresh: { type: 'boolean', default: true },
+    verify: { type: 'boolean', default: true },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -52,6 +55,7 @@ async function main(): Promise<void> {
   const warmup = positive('warmup')
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'))
   const subjects: Subject[] = []
+  const reports: ScenarioReport[] = []
   try {
     const root = resolve(import.meta.dirname, '..')
     subjects.push(await startKeyturn('Keyturn', root, join(folder, 'keyturn')))
@@ -61,16 +65,17 @@ async function main(): Promise<void> {
     subjects.push(await startOidcProvider())
     subjects.push(await startBare())
 
-    const reports: ScenarioReport[] = []
     for (const scenario of options.refresh ? [clientCredentials, refresh] : [clientCredentials]) {
       const able = subjects.filter((subject) => scenario === clientCredentials || subject.refreshTokens)
       reports.push(await compare(scenario, able, rounds, load, warmup))
     }
-    print(reports, { rounds, ...load, warmup }, subjects)
   } finally {
     await Promise.all(subjects.map((subject) => subject.stop()))
     rmSync(folder, { recursive: true, force: true })
   }
+  // Not beside servers, even idle ones.
+  const verifiers = options.verify ? await benchVerify({ progress }) : undefined
+  print(reports, { rounds, ...load, warmup }, subjects, verifiers)
 }
 
 async function compare(
@@ -124,14 +129,20 @@ function progress(line: string): void {
   if (!options.json) process.stderr.write(`${line}\n`)
 }
 
-function print(reports: readonly ScenarioReport[], load: object, subjects: readonly Subject[]): void {
+function print(
+  reports: readonly ScenarioReport[],
+  load: object,
+  subjects: readonly Subject[],
+  verifiers: VerifyReport | undefined,
+): void {
   const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ machine, load, reports })}\n`)
+    process.stdout.write(`${JSON.stringify({ machine, load, reports, verifiers })}\n`)
     return
   }
   const about = subjects.map((subject) => `${subject.name}: ${subject.what}`).join('\n')
   process.stdout.write(`\n${reports.map(asTable).join('\n')}\n${about}\n`)
+  if (verifiers) process.stdout.write(`\n${verifiersAsTable(verifiers)}\n`)
   process.stdout.write(
     `${Object.entries({ ...machine, ...load })
       .map(([k, v]) => `${k} ${v}`)

@@ -12,10 +12,14 @@ import { median } from './report.ts'
 import type { Go, Took } from './verifiers/run.ts'
 import { SUBJECTS, type SubjectName } from './verifiers/subjects.ts'
 
+/** Many short rounds: a machine has other things to do now and then, and a ratio is of neighbours in time. */
+const ROUNDS = 31
+const SECONDS = 0.25
+
 const HELP = `node bench/verify.ts [options]
 
-  --rounds <n>      rounds of each verifier, in turn (31)
-  --seconds <n>     length of a round (0.25)
+  --rounds <n>      rounds of each verifier, in turn (${ROUNDS})
+  --seconds <n>     length of a round (${SECONDS})
   --json            one JSON document on stdout
 `
 
@@ -44,11 +48,15 @@ export interface VerifyReport {
 }
 
 /** Rounds in turn; a ratio is the median of the rounds' ratios, so that only neighbours in time are compared. */
-export async function benchVerify(
-  rounds: number,
-  seconds: number,
-  progress: (line: string) => void = () => {},
-): Promise<VerifyReport> {
+export async function benchVerify({
+  rounds = ROUNDS,
+  seconds = SECONDS,
+  progress,
+}: {
+  readonly rounds?: number
+  readonly seconds?: number
+  readonly progress: (line: string) => void
+}): Promise<VerifyReport> {
   const names = Object.keys(SUBJECTS) as SubjectName[]
   const children = new Map<SubjectName, ChildProcess>()
   const rates = new Map<SubjectName, number[]>(names.map((name) => [name, []]))
@@ -65,7 +73,7 @@ export async function benchVerify(
       for (const [name, child] of children) {
         const rate = await round(child, name, seconds)
         rates.get(name)?.push(rate)
-        progress(`round ${i}/${rounds} ${name} ${Math.round(rate)}/s`)
+        progress(`verify: round ${i}/${rounds} ${name} ${Math.round(rate)}/s`)
       }
     }
   } finally {
@@ -110,8 +118,8 @@ function report(rates: ReadonlyMap<SubjectName, readonly number[]>): VerifyRepor
 async function main(): Promise<void> {
   const { values: options } = parseArgs({
     options: {
-      rounds: { type: 'string', default: '31' },
-      seconds: { type: 'string', default: '0.25' },
+      rounds: { type: 'string', default: `${ROUNDS}` },
+      seconds: { type: 'string', default: `${SECONDS}` },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -119,9 +127,10 @@ async function main(): Promise<void> {
   if (options.help) return void process.stdout.write(HELP)
   const [rounds, seconds] = [Number(options.rounds), Number(options.seconds)]
   if (!(rounds >= 1 && seconds > 0)) throw new Error('--rounds and --seconds must be above 0')
-  const result = await benchVerify(rounds, seconds, (line) => {
+  const progress = (line: string): void => {
     if (!options.json) process.stderr.write(`${line}\n`)
-  })
+  }
+  const result = await benchVerify({ rounds, seconds, progress })
   const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
   process.stdout.write(
     options.json ? `${JSON.stringify({ machine, rounds, seconds, ...result })}\n` : `\n${asTable(result)}`,
