@@ -10,6 +10,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { openBase, openKeys } from '../../src/deps.ts'
 import { createLogger } from '../../src/log.ts'
 import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { newClient } from '../../src/oauth/registration.ts'
 import { systemRandom } from '../../src/system.ts'
 import { API, basic, CLIENT_ID, failure, RSA_BITS, SCOPE, type Subject, stop } from '../subject.ts'
 
@@ -67,32 +68,28 @@ async function seed(settings: Record<string, string>, folder: string, secret: st
     const { apis, clients, roles, users } = base.store
     const createdAt = base.clock.now()
     await apis.insert({ identifier: API, scopes: [SCOPE], accessTokenTtl: null, createdAt })
-    await roles.insert({ name: 'reader', scopes: [SCOPE], createdAt })
-    await clients.insert({
-      id: CLIENT_ID,
-      name: CLIENT_ID,
-      authMethod: 'client_secret_basic',
-      secretHash: hashMadeSecret(secret),
-      grants: ['client_credentials', 'password', 'refresh_token'],
-      scopes: [SCOPE],
-      redirectUris: [],
-      jwks: null,
-      jwksUri: null,
-      pkce: 'required',
-      accessTokenTtl: null,
-      acceptEndpointAudience: false,
-      introspects: [],
-      disabled: false,
-      createdAt,
-    })
+    await roles.insert({ name: 'reader', scopes: [SCOPE], requireSecondFactor: false, createdAt })
+    await clients.insert(
+      newClient({
+        id: CLIENT_ID,
+        name: CLIENT_ID,
+        secretHash: hashMadeSecret(secret),
+        grants: ['client_credentials', 'password', 'refresh_token'],
+        scopes: [SCOPE],
+        createdAt,
+      }),
+    )
     await users.insert({
       id: `u_${systemRandom.id()}`,
       username: USER.name,
       email: null,
+      emailVerified: false,
+      name: null,
       passwordHash: await hashPassword(USER.password),
       roles: ['reader'],
       disabled: false,
       createdAt,
+      updatedAt: createdAt,
     })
   } finally {
     await base.store.db.close()

@@ -83,14 +83,18 @@ export function createUsers({ store, clock, random, audit }: UsersDeps, actor: s
       checkEmail(email)
       checkPassword(password)
       for (const role of given) await assertRole(role)
+      const now = clock.now()
       const user: User = {
         id: `u_${random.id()}`,
         username: name,
         email,
+        emailVerified: false,
+        name: null,
         passwordHash: await hashPassword(password),
         roles: [...new Set(given)].sort(),
         disabled: false,
-        createdAt: clock.now(),
+        createdAt: now,
+        updatedAt: now,
       }
       if (!(await users.insert(user))) throw new AccountConflict(`the user ${name} exists already`)
       changed(user, 'created')

@@ -6,6 +6,7 @@ import {
   checkRegistration,
   issueSecret,
   makeClientId,
+  newClient,
   usesSecret,
 } from '../oauth/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
@@ -27,23 +28,11 @@ export function createClient(context: Context, options: CreateOptions): Promise<
   }
   if (options.env && options.json) throw new UsageError('--env and --json exclude each other')
   return context.withStore(async (base) => {
-    const blank: Client = {
+    const blank = newClient({
       id: options.id ?? makeClientId(base.random),
       name: options.name,
-      authMethod: 'client_secret_basic',
-      secretHash: null,
-      grants: [],
-      scopes: [],
-      redirectUris: [],
-      jwks: null,
-      jwksUri: null,
-      pkce: 'required',
-      accessTokenTtl: null,
-      acceptEndpointAudience: false,
-      introspects: [],
-      disabled: false,
       createdAt: base.clock.now(),
-    }
+    })
     const wanted = withOptions(blank, options, context.io)
     await check(base, wanted, options)
     const { client, secret } = await withSecret(context, base, wanted, options)

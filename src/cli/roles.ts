@@ -81,7 +81,7 @@ function create(context: Context, name: string, options: ScopeOptions): Promise<
   }
   checkScopes(options.scope)
   return context.withStore(async (base) => {
-    const role = { name, scopes: options.scope, createdAt: base.clock.now() }
+    const role = { name, scopes: options.scope, requireSecondFactor: false, createdAt: base.clock.now() }
     if (!(await base.store.roles.insert(role))) throw new Refused(`the role ${name} exists already`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'created' })
     await noteUnowned(context, base, role.scopes)

@@ -4,11 +4,16 @@
  */
 import type { ApiStore } from './contracts/apis.ts'
 import type { ClientStore } from './contracts/clients.ts'
+import type { CodeStore } from './contracts/codes.ts'
+import type { ConsentStore } from './contracts/consents.ts'
+import type { LogoutNoticeStore } from './contracts/logout-notices.ts'
+import type { PushedRequestStore } from './contracts/pushed-requests.ts'
 import type { RevisionStore } from './contracts/revisions.ts'
 import type { RevokedTokenStore } from './contracts/revoked-tokens.ts'
 import type { RingStore } from './contracts/ring.ts'
 import type { RoleStore } from './contracts/roles.ts'
 import type { SessionStore } from './contracts/sessions.ts'
+import type { SignInStore } from './contracts/sign-ins.ts'
 import type { SingleUseStore } from './contracts/single-use.ts'
 import type { StatusStore } from './contracts/status.ts'
 import type { FamiliarStore, ThrottleStore } from './contracts/throttle.ts'
@@ -17,11 +22,16 @@ import type { VerifierStore } from './contracts/verifiers.ts'
 import type { Db } from './db.ts'
 import { createApiStore } from './sql/apis.ts'
 import { createClientStore } from './sql/clients.ts'
+import { createCodeStore } from './sql/codes.ts'
+import { createConsentStore } from './sql/consents.ts'
+import { createLogoutNoticeStore } from './sql/logout-notices.ts'
+import { createPushedRequestStore } from './sql/pushed-requests.ts'
 import { createRevisionStore } from './sql/revisions.ts'
 import { createRevokedTokenStore } from './sql/revoked-tokens.ts'
 import { createRingStore } from './sql/ring.ts'
 import { createRoleStore } from './sql/roles.ts'
 import { createSessionStore } from './sql/sessions.ts'
+import { createSignInStore } from './sql/sign-ins.ts'
 import { createSingleUseStore } from './sql/single-use.ts'
 import { createStatusStore } from './sql/status.ts'
 import { createFamiliarStore, createThrottleStore } from './sql/throttle.ts'
@@ -44,6 +54,11 @@ export interface Store {
   readonly throttle: ThrottleStore
   readonly familiar: FamiliarStore
   readonly verifiers: VerifierStore
+  readonly signIns: SignInStore
+  readonly codes: CodeStore
+  readonly pushedRequests: PushedRequestStore
+  readonly consents: ConsentStore
+  readonly logoutNotices: LogoutNoticeStore
 }
 
 export interface OpenOptions {
@@ -83,5 +98,10 @@ export function createStore(db: Db): Store {
     throttle: createThrottleStore(db),
     familiar: createFamiliarStore(db),
     verifiers: createVerifierStore(db),
+    signIns: createSignInStore(db),
+    codes: createCodeStore(db),
+    pushedRequests: createPushedRequestStore(db),
+    consents: createConsentStore(db),
+    logoutNotices: createLogoutNoticeStore(db),
   }
 }

@@ -190,8 +190,16 @@ t.test('a role is made, changed and forgotten, and whom it concerns is said', as
   for (const name of ['alice', 'bob', 'carol', 'dan', 'eve', 'frank', 'grace']) {
     await cli.look((store) =>
       store.users.insert({
-        ...{ id: `u_${name}`, username: name, email: null, passwordHash: 'x', roles: ['clerk'] },
-        ...{ disabled: false, createdAt: 1 },
+        ...{
+          id: `u_${name}`,
+          username: name,
+          email: null,
+          emailVerified: false,
+          name: null,
+          passwordHash: 'x',
+          roles: ['clerk'],
+        },
+        ...{ disabled: false, createdAt: 1, updatedAt: 1 },
       }),
     )
   }

@@ -12,6 +12,12 @@ const full: Client = {
   grants: ['client_credentials', 'refresh_token'],
   scopes: ['b', 'a'],
   redirectUris: ['https://app.test/back?x=1'],
+  postLogoutRedirectUris: ['https://app.test/left'],
+  backchannelLogoutUri: 'https://app.test/ended',
+  firstParty: true,
+  requirePushedRequests: true,
+  requireSignedRequests: true,
+  requireSecondFactor: true,
   jwks: { keys: [{ kty: 'EC', crv: 'P-256', x: 'x', y: 'y', kid: 'k' }] },
   jwksUri: 'https://app.test/jwks',
   pkce: 'optional',
@@ -67,7 +73,7 @@ export const clientsContract: Contract = {
   },
 
   'delete takes the client, and its sessions go with it': async (t, store) => {
-    await store.roles.insert({ name: 'clerk', scopes: [], createdAt: 1 })
+    await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 })
     const alice = await user()
     await store.users.insert(alice)
     await store.clients.insert(client())

@@ -11,8 +11,15 @@ const REGISTRY: readonly (readonly [string, (store: Store) => Promise<boolean>])
   ['clients.insert', (store) => store.clients.insert(client())],
   ['clients.replace', (store) => store.clients.replace(client({ disabled: true }))],
   ['clients.delete', (store) => store.clients.delete(client().id)],
-  ['roles.insert', (store) => store.roles.insert({ name: 'clerk', scopes: [], createdAt: 1 })],
-  ['roles.replace', (store) => store.roles.replace({ name: 'clerk', scopes: ['a'], createdAt: 1 })],
+  [
+    'roles.insert',
+    (store) => store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 }),
+  ],
+  [
+    'roles.replace',
+    (store) =>
+      store.roles.replace({ name: 'clerk', scopes: ['a'], requireSecondFactor: false, createdAt: 1 }),
+  ],
   ['roles.delete', (store) => store.roles.delete('clerk')],
 ]
 
@@ -30,7 +37,7 @@ export const revisionsContract: Contract = {
   'a refused change leaves the registry revision as it was': async (t, store) => {
     await store.apis.insert(api())
     await store.clients.insert(client())
-    await store.roles.insert({ name: 'clerk', scopes: [], createdAt: 1 })
+    await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 })
     const before = await store.revisions.read()
     const refused = [
       await store.apis.insert(api({ scopes: ['new'] })),
@@ -40,8 +47,8 @@ export const revisionsContract: Contract = {
       await store.clients.insert(client()),
       await store.clients.replace(client({ id: 'nobody' })),
       await store.clients.delete('nobody'),
-      await store.roles.insert({ name: 'clerk', scopes: [], createdAt: 2 }),
-      await store.roles.replace({ name: 'nobody', scopes: [], createdAt: 1 }),
+      await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 2 }),
+      await store.roles.replace({ name: 'nobody', scopes: [], requireSecondFactor: false, createdAt: 1 }),
       await store.roles.delete('nobody'),
     ]
     t.same(new Set(refused), new Set([false]))
@@ -69,7 +76,7 @@ export const revisionsContract: Contract = {
     t,
     store,
   ) => {
-    await store.roles.insert({ name: 'clerk', scopes: [], createdAt: 1 })
+    await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 })
     const before = await store.revisions.read()
     const alice = await user()
     await store.users.insert(alice)

@@ -5,6 +5,7 @@ import { type Contract, winners } from './contract.ts'
 const role = (overrides: Partial<Role> = {}): Role => ({
   name: 'clerk',
   scopes: ['orders:write', 'orders:read'],
+  requireSecondFactor: false,
   createdAt: 1,
   ...overrides,
 })

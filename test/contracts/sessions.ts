@@ -19,6 +19,11 @@ export function session(overrides: Partial<Session> = {}): Session {
     revokedAt: null,
     revokedFor: null,
     status: null,
+    signInId: null,
+    amr: ['pwd'],
+    claims: [],
+    offline: false,
+    notify: false,
     ...overrides,
   }
 }
@@ -38,6 +43,11 @@ export const sessionsContract: Contract = {
       authTime: 900,
       revokedAt: 1600,
       revokedFor: 'reuse',
+      signInId: 'browser',
+      amr: ['pwd', 'otp', 'mfa'],
+      claims: ['name', 'email'],
+      offline: true,
+      notify: true,
     })
     await store.sessions.insert(full)
     await store.sessions.insert(session({ id: 'bare', scopes: [] }))

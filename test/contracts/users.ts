@@ -1,8 +1,8 @@
 import { user } from '../support/seed.ts'
 import { type Contract, winners } from './contract.ts'
 
-const clerk = { name: 'clerk', scopes: ['orders:read'], createdAt: 1 }
-const boss = { name: 'boss', scopes: [], createdAt: 1 }
+const clerk = { name: 'clerk', scopes: ['orders:read'], requireSecondFactor: false, createdAt: 1 }
+const boss = { name: 'boss', scopes: [], requireSecondFactor: false, createdAt: 1 }
 
 export const usersContract: Contract = {
   'a user who was inserted is found by id and by user name, with every member': async (

@@ -21,7 +21,12 @@ t.test('the Express example answers by scope, role and status, and goes on witho
   const { server, issuer } = await listen(t as Test, { settings: { STATUS_TTL: '1s' } })
   await seed(server.store)
   await server.store.clients.insert(client({ id: 'reader', scopes: ['orders:read'] }))
-  await server.store.roles.insert({ name: 'manager', scopes: ['orders:read', 'orders:write'], createdAt: 1 })
+  await server.store.roles.insert({
+    name: 'manager',
+    scopes: ['orders:read', 'orders:write'],
+    requireSecondFactor: false,
+    createdAt: 1,
+  })
   await server.store.users.insert(await user({ username: 'bob', roles: ['manager'] }))
   const tokenOf = async (answer: ReturnType<typeof login>): Promise<string> =>
     (await answer).json().access_token

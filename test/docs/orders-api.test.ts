@@ -16,7 +16,12 @@ async function orders(t: Test, options: TestServerOptions = {}, port?: number): 
   await seed(store)
   await store.clients.insert(client({ id: 'reader', scopes: ['orders:read'] }))
   await store.clients.insert(client({ id: 'stocker', scopes: ['stock:read'] }))
-  await store.roles.insert({ name: 'manager', scopes: ['orders:read', 'orders:write'], createdAt: 1 })
+  await store.roles.insert({
+    name: 'manager',
+    scopes: ['orders:read', 'orders:write'],
+    requireSecondFactor: false,
+    createdAt: 1,
+  })
   await store.users.insert(await user({ username: 'bob', roles: ['manager'] }))
   return listening
 }

@@ -81,8 +81,18 @@ t.test('a new password ends all sessions of the user, and none of others (F72)',
 t.test(
   'a role that is taken away takes its scopes out of the next access token (F71, CONTRACT §5)',
   async (t) => {
-    await store.roles.insert({ name: 'reader', scopes: ['orders:read'], createdAt: 1 })
-    await store.roles.insert({ name: 'writer', scopes: ['orders:write'], createdAt: 1 })
+    await store.roles.insert({
+      name: 'reader',
+      scopes: ['orders:read'],
+      requireSecondFactor: false,
+      createdAt: 1,
+    })
+    await store.roles.insert({
+      name: 'writer',
+      scopes: ['orders:write'],
+      requireSecondFactor: false,
+      createdAt: 1,
+    })
     await server.follow()
     const { who, id } = await people()
     await store.users.removeRole(who.id, 'clerk')
@@ -115,12 +125,22 @@ t.test(
 t.test(
   'a role that grants less, and a client that may have less, count at the next refresh (F71)',
   async (t) => {
-    await store.roles.insert({ name: 'helper', scopes: ['orders:read', 'orders:write'], createdAt: 1 })
+    await store.roles.insert({
+      name: 'helper',
+      scopes: ['orders:read', 'orders:write'],
+      requireSecondFactor: false,
+      createdAt: 1,
+    })
     const { who, id } = await people()
     await store.users.removeRole(who.id, 'clerk')
     await store.users.addRole(who.id, 'helper')
     const first = await signedIn(server, { username: who.username }, id)
-    await store.roles.replace({ name: 'helper', scopes: ['orders:read'], createdAt: 1 })
+    await store.roles.replace({
+      name: 'helper',
+      scopes: ['orders:read'],
+      requireSecondFactor: false,
+      createdAt: 1,
+    })
     await server.follow()
     const second = await refreshed(server, first.refresh_token, {}, id)
     t.equal(second.scope, 'orders:read')
@@ -182,7 +202,7 @@ t.test('a client that may no longer refresh, or sign in, may no longer (E55)', a
 t.test('an API that is deleted gets no more tokens, not from a session either (F71, §3.5 #45)', async (t) => {
   const GONE = 'https://gone.test'
   await store.apis.insert(api({ identifier: GONE, scopes: ['gone:read'] }))
-  await store.roles.insert({ name: 'ghost', scopes: ['gone:read'], createdAt: 1 })
+  await store.roles.insert({ name: 'ghost', scopes: ['gone:read'], requireSecondFactor: false, createdAt: 1 })
   const { who, id } = await people({ scopes: ['orders:read', 'gone:read'] })
   await store.users.addRole(who.id, 'ghost')
   const pair = await signedIn(server, { username: who.username, resource: GONE }, id)

@@ -148,7 +148,12 @@ t.test('a request that cannot be granted begins no session, right password or no
 })
 
 t.test('the user’s roles bound what the client may have (CONTRACT §5)', async (t) => {
-  await store.roles.insert({ name: 'reader', scopes: ['orders:read', 'stock:read'], createdAt: 1 })
+  await store.roles.insert({
+    name: 'reader',
+    scopes: ['orders:read', 'stock:read'],
+    requireSecondFactor: false,
+    createdAt: 1,
+  })
   await store.users.insert(await user({ username: 'rita', roles: ['reader'] }))
   await store.users.insert(await user({ username: 'noone', roles: [] }))
   await server.follow()

@@ -9,7 +9,7 @@ const server = await testServer()
 t.teardown(() => server.close())
 const { store } = server
 await seed(store)
-await store.roles.insert({ name: 'keeper', scopes: ['stock:read'], createdAt: 1 })
+await store.roles.insert({ name: 'keeper', scopes: ['stock:read'], requireSecondFactor: false, createdAt: 1 })
 await store.users.insert(await user({ username: 'bob', roles: ['clerk', 'keeper'] }))
 await store.clients.insert(client({ id: 'other', grants: ['password', 'refresh_token'] }))
 await store.clients.insert(client({ id: 'tablet', authMethod: 'none', grants: ['refresh_token'] }))

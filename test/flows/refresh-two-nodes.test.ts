@@ -51,6 +51,11 @@ async function begin(): Promise<{ sid: string; token: (generation: number) => st
     revokedAt: null,
     revokedFor: null,
     status: null,
+    signInId: null,
+    amr: ['pwd'],
+    claims: [],
+    offline: false,
+    notify: false,
   })
   return { sid, token: (generation) => codec.write({ sessionId: sid, generation }) }
 }

@@ -14,7 +14,12 @@ await store.apis.insert(api({ identifier: 'urn:example:mail', scopes: ['mail:sen
 await store.clients.insert(
   client({ id: 'broker', scopes: ['orders:read', 'stock:read', 'openid', 'internal', 'gone:read'] }),
 )
-await store.roles.insert({ name: 'keeper', scopes: ['stock:read', 'orders:read'], createdAt: 1 })
+await store.roles.insert({
+  name: 'keeper',
+  scopes: ['stock:read', 'orders:read'],
+  requireSecondFactor: false,
+  createdAt: 1,
+})
 await store.users.insert(await user({ username: 'bob', roles: ['clerk', 'keeper'] }))
 await store.users.insert(await user({ username: 'nobody', roles: [] }))
 await store.clients.insert(

@@ -119,6 +119,11 @@ export async function signIn({ store, refreshTokens, keys }: Inside, count = 1):
         revokedAt: null,
         revokedFor: null,
         status: null,
+        signInId: null,
+        amr: ['pwd'],
+        claims: [],
+        offline: false,
+        notify: false,
       }),
     ),
   )

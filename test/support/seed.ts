@@ -1,6 +1,7 @@
 /** What tests put into a store before they begin. Straight through the contracts, without the command line. */
 import { hashPassword } from '../../src/accounts/password.ts'
 import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { newClient } from '../../src/oauth/registration.ts'
 import type { Api } from '../../src/store/contracts/apis.ts'
 import type { Client } from '../../src/store/contracts/clients.ts'
 import type { User } from '../../src/store/contracts/users.ts'
@@ -17,24 +18,15 @@ export const PASSWORD = 'correct horse battery staple'
 export function client(overrides: Partial<Client> = {}): Client {
   const authMethod = overrides.authMethod ?? 'client_secret_basic'
   const withSecret = authMethod === 'client_secret_basic' || authMethod === 'client_secret_post'
-  return {
+  return newClient({
     id: 'machine',
     name: 'a machine',
-    authMethod,
     secretHash: withSecret ? hashMadeSecret(SECRET) : null,
     grants: ['client_credentials'],
     scopes: ['orders:read', 'orders:write'],
-    redirectUris: [],
-    jwks: null,
-    jwksUri: null,
-    pkce: 'required',
-    accessTokenTtl: null,
-    acceptEndpointAudience: false,
-    introspects: [],
-    disabled: false,
     createdAt: 1,
     ...overrides,
-  }
+  })
 }
 
 export function api(overrides: Partial<Api> = {}): Api {
@@ -55,10 +47,13 @@ export async function user(overrides: Partial<User> = {}): Promise<User> {
     id: `u_${systemRandom.id()}`,
     username: 'alice',
     email: null,
+    emailVerified: false,
+    name: null,
     passwordHash: await hashed,
     roles: ['clerk'],
     disabled: false,
     createdAt: 1,
+    updatedAt: 1,
     ...overrides,
   }
 }
@@ -70,7 +65,12 @@ export async function user(overrides: Partial<User> = {}): Promise<User> {
 export async function seed(store: Store): Promise<{ alice: User }> {
   await store.apis.insert(api())
   await store.apis.insert(api({ identifier: STOCK, scopes: ['stock:read'] }))
-  await store.roles.insert({ name: 'clerk', scopes: ['orders:read', 'orders:write'], createdAt: 1 })
+  await store.roles.insert({
+    name: 'clerk',
+    scopes: ['orders:read', 'orders:write'],
+    requireSecondFactor: false,
+    createdAt: 1,
+  })
   await store.clients.insert(client())
   await store.clients.insert(client({ id: 'poster', authMethod: 'client_secret_post' }))
   await store.clients.insert(client({ id: 'app', grants: ['password', 'refresh_token'] }))

@@ -12,8 +12,18 @@ const store = await openStore()
 t.teardown(() => store.db.close())
 await seed(store)
 await store.apis.replace({ identifier: STOCK, scopes: ['stock:read'], accessTokenTtl: 60, createdAt: 1 })
-await store.roles.insert({ name: 'reader', scopes: ['orders:read'], createdAt: 1 })
-await store.roles.insert({ name: 'buyer', scopes: ['stock:read', 'plain'], createdAt: 1 })
+await store.roles.insert({
+  name: 'reader',
+  scopes: ['orders:read'],
+  requireSecondFactor: false,
+  createdAt: 1,
+})
+await store.roles.insert({
+  name: 'buyer',
+  scopes: ['stock:read', 'plain'],
+  requireSecondFactor: false,
+  createdAt: 1,
+})
 const registry = await openRegistry({ store })
 
 const everything = client({ scopes: ['orders:read', 'orders:write', 'stock:read', 'plain', 'openid'] })

@@ -9,6 +9,7 @@ import { accessTokenTtl } from '../lifetime.ts'
 import type { Registry } from '../registry.ts'
 import { parseResource } from '../resource.ts'
 import { grantScopes, parseScope } from '../scope.ts'
+import { isRefreshable, newSession, sessionEnd } from '../session.ts'
 import type { Grant } from './grant.ts'
 
 interface Deps {
@@ -48,24 +49,22 @@ export function password(deps: Deps): Grant {
 
       const now = clock.now()
       const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
-      const refreshable = client.grants.includes('refresh_token')
-      const expiresAt = now + (refreshable ? config.refreshTokenTtl : ttl)
-      const session: Session = {
-        id: random.id(),
-        clientId: client.id,
-        userId: user.id,
-        scopes: granted.scopes,
-        audience: granted.audience,
-        generation: 1,
-        rotatedAt: now,
-        createdAt: now,
-        authTime: now,
-        expiresAt,
-        idleExpiresAt: refreshable ? Math.min(expiresAt, now + config.refreshIdleTtl) : expiresAt,
-        revokedAt: null,
-        revokedFor: null,
-        status: await statusIndices.forSession(expiresAt),
-      }
+      const expiresAt = sessionEnd(client, now, ttl, config)
+      const session = newSession(
+        {
+          id: random.id(),
+          client,
+          userId: user.id,
+          scopes: granted.scopes,
+          audience: granted.audience,
+          now,
+          authTime: now,
+          amr: ['pwd'],
+          expiresAt,
+          status: await statusIndices.forSession(expiresAt),
+        },
+        config,
+      )
       return {
         client,
         user: {
@@ -81,7 +80,7 @@ export function password(deps: Deps): Grant {
         notAfter: session.idleExpiresAt,
         async settle() {
           await begin(session, user)
-          return refreshable ? { sessionId: session.id, generation: 1 } : null
+          return isRefreshable(client) ? { sessionId: session.id, generation: 1 } : null
         },
       }
     },

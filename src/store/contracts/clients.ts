@@ -14,6 +14,18 @@ export interface Client {
   readonly grants: readonly string[]
   readonly scopes: readonly string[]
   readonly redirectUris: readonly string[]
+  /** Where a browser may be sent after sign-out (OpenID Connect RP-Initiated Logout §3.1). */
+  readonly postLogoutRedirectUris: readonly string[]
+  /** Told when a session ends (OpenID Connect Back-Channel Logout §2.2). */
+  readonly backchannelLogoutUri: string | null
+  /** Of the operator's own house: people are not asked whether they allow it. */
+  readonly firstParty: boolean
+  /** Authorization requests must be pushed (RFC 9126 §6). */
+  readonly requirePushedRequests: boolean
+  /** Authorization requests must be signed (RFC 9101 §10.5). */
+  readonly requireSignedRequests: boolean
+  /** Its users must sign in with a second factor. */
+  readonly requireSecondFactor: boolean
   /** Public keys for `private_key_jwt`, given at registration. */
   readonly jwks: { readonly keys: readonly Record<string, unknown>[] } | null
   readonly jwksUri: string | null

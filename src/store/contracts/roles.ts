@@ -4,6 +4,8 @@ import type { EpochSeconds } from '../../system.ts'
 export interface Role {
   readonly name: string
   readonly scopes: readonly string[]
+  /** Whoever has the role must sign in with a second factor. */
+  readonly requireSecondFactor: boolean
   readonly createdAt: EpochSeconds
 }
 

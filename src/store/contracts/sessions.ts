@@ -24,12 +24,23 @@ export interface Session {
   readonly revokedFor: string | null
   /** What all its tokens carry; taken back with the session. null: it began before there were status lists. */
   readonly status: StatusIndex | null
+  /** The browser it came from; null where there was none. */
+  readonly signInId: string | null
+  /** How the person proved who they are (RFC 8176). */
+  readonly amr: readonly string[]
+  /** Names of single claims that the client wants from userinfo (OIDC Core §5.5). */
+  readonly claims: readonly string[]
+  /** Outlives the sign-in (OIDC Core §11). */
+  readonly offline: boolean
+  /** The client wants to be told when it ends (OpenID Connect Back-Channel Logout). */
+  readonly notify: boolean
 }
 
 export interface SessionFilter {
   readonly userId?: string
   readonly clientId?: string
   readonly id?: string
+  readonly signInId?: string
 }
 
 export interface SessionStore {

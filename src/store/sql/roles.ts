@@ -5,28 +5,29 @@ import { registryChanged } from './revisions.ts'
 interface RoleRow {
   name: string
   scopes: string
+  second_factor: number
   created_at: number
 }
+
+const COLUMNS = 'name, scopes, second_factor, created_at'
 
 export function createRoleStore(db: Db): RoleStore {
   return {
     async find(name) {
-      const [row] = await db.query<RoleRow>('SELECT name, scopes, created_at FROM roles WHERE name = $1', [
-        name,
-      ])
+      const [row] = await db.query<RoleRow>(`SELECT ${COLUMNS} FROM roles WHERE name = $1`, [name])
       return row ? toRole(row) : null
     },
 
     async list() {
-      const rows = await db.query<RoleRow>('SELECT name, scopes, created_at FROM roles ORDER BY name')
+      const rows = await db.query<RoleRow>(`SELECT ${COLUMNS} FROM roles ORDER BY name`)
       return rows.map(toRole)
     },
 
     insert(role) {
       return db.batch([
         {
-          sql: 'INSERT INTO roles (name, scopes, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING',
-          params: [role.name, role.scopes.join(' '), role.createdAt],
+          sql: `INSERT INTO roles (${COLUMNS}) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING`,
+          params: [role.name, role.scopes.join(' '), role.requireSecondFactor ? 1 : 0, role.createdAt],
           rows: 1,
         },
         registryChanged,
@@ -36,8 +37,8 @@ export function createRoleStore(db: Db): RoleStore {
     replace(role) {
       return db.batch([
         {
-          sql: 'UPDATE roles SET scopes = $2 WHERE name = $1',
-          params: [role.name, role.scopes.join(' ')],
+          sql: 'UPDATE roles SET scopes = $2, second_factor = $3 WHERE name = $1',
+          params: [role.name, role.scopes.join(' '), role.requireSecondFactor ? 1 : 0],
           rows: 1,
         },
         registryChanged,
@@ -54,5 +55,10 @@ export function createRoleStore(db: Db): RoleStore {
 }
 
 function toRole(row: RoleRow): Role {
-  return { name: row.name, scopes: row.scopes.split(' ').filter(Boolean), createdAt: row.created_at }
+  return {
+    name: row.name,
+    scopes: row.scopes.split(' ').filter(Boolean),
+    requireSecondFactor: row.second_factor === 1,
+    createdAt: row.created_at,
+  }
 }

@@ -20,38 +20,18 @@ interface SessionRow {
   revoked_for: string | null
   status_list: number | null
   status_idx: number | null
+  sign_in_id: string | null
+  amr: string
+  claims: string
+  offline: number
+  notify: number
 }
 
 export function createSessionStore(db: Db): SessionStore {
   return {
     async insert(session) {
-      const steps = [
-        {
-          sql: `INSERT INTO sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
-                                      auth_time, expires_at, idle_expires_at, revoked_at, revoked_for, status_list,
-                                      status_idx)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
-          params: [
-            session.id,
-            session.clientId,
-            session.userId,
-            session.scopes.join(' '),
-            session.audience,
-            session.generation,
-            session.rotatedAt,
-            session.createdAt,
-            session.authTime,
-            session.expiresAt,
-            session.idleExpiresAt,
-            session.revokedAt,
-            session.revokedFor,
-            session.status?.list ?? null,
-            session.status?.idx ?? null,
-          ],
-        },
-      ]
       try {
-        return await db.batch(steps)
+        return await db.batch([insertSession(session)])
       } catch (error) {
         if (error instanceof ConstraintViolation) return false
         throw error
@@ -88,7 +68,7 @@ export function createSessionStore(db: Db): SessionStore {
     },
 
     revoke(id, now, reason) {
-      return db.batch([statusChanged, revokeSessionIndices('id = $1', [id]), revocation(id, now, reason)])
+      return db.batch([statusChanged, ...endSession(id, now, reason)])
     },
 
     async revokeMatching(filter, now, reason) {
@@ -102,8 +82,7 @@ export function createSessionStore(db: Db): SessionStore {
         // Exactly these: one that ended or began since they were read undoes it, and they are read again.
         const ended = await db.batch([
           statusChanged,
-          ...rows.map(({ id }) => revokeSessionIndices('id = $1', [id])),
-          ...rows.map(({ id }) => revocation(id, now, reason)),
+          ...rows.flatMap(({ id }) => endSession(id, now, reason)),
           {
             sql: `UPDATE sessions SET revoked_at = $${params.length + 1} ${where} AND revoked_at IS NULL`,
             params: [...params, now],
@@ -128,18 +107,70 @@ export function createSessionStore(db: Db): SessionStore {
   }
 }
 
-function revocation(id: string, now: EpochSeconds, reason: string): Step {
+export function insertSession(session: Session): Step {
   return {
-    sql: 'UPDATE sessions SET revoked_at = $2, revoked_for = $3 WHERE id = $1 AND revoked_at IS NULL',
-    params: [id, now, reason],
-    rows: 1,
+    sql: `INSERT INTO sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
+                                auth_time, expires_at, idle_expires_at, revoked_at, revoked_for, status_list,
+                                status_idx, sign_in_id, amr, claims, offline, notify)
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+    params: [
+      session.id,
+      session.clientId,
+      session.userId,
+      session.scopes.join(' '),
+      session.audience,
+      session.generation,
+      session.rotatedAt,
+      session.createdAt,
+      session.authTime,
+      session.expiresAt,
+      session.idleExpiresAt,
+      session.revokedAt,
+      session.revokedFor,
+      session.status?.list ?? null,
+      session.status?.idx ?? null,
+      session.signInId,
+      session.amr.join(' '),
+      session.claims.join(' '),
+      session.offline ? 1 : 0,
+      session.notify ? 1 : 0,
+    ],
+  }
+}
+
+/** Behind `statusChanged`: its tokens are taken back, its client is told, and it ends; all, or nothing if it had. */
+export function endSession(id: string, now: EpochSeconds, reason: string): Step[] {
+  return [
+    revokeSessionIndices('id = $1', [id]),
+    noteLogout('id = $1', [id], now),
+    {
+      sql: 'UPDATE sessions SET revoked_at = $2, revoked_for = $3 WHERE id = $1 AND revoked_at IS NULL',
+      params: [id, now, reason],
+      rows: 1,
+    },
+  ]
+}
+
+/** Notes the clients that want to be told of the end of these live sessions. */
+export function noteLogout(where: string, params: readonly Param[], now: EpochSeconds): Step {
+  return {
+    sql: `INSERT INTO logout_notices (session_id, client_id, user_id, attempts, due_at)
+          SELECT id, client_id, user_id, 0, $${params.length + 1} FROM sessions
+           WHERE notify = 1 AND revoked_at IS NULL AND (${where})
+          ON CONFLICT (session_id) DO NOTHING`,
+    params: [...params, now],
   }
 }
 
 function matching(filter: SessionFilter): { where: string; params: Param[] } {
   const conditions = ['1 = 1']
   const params: Param[] = []
-  const columns = { id: filter.id, user_id: filter.userId, client_id: filter.clientId }
+  const columns = {
+    id: filter.id,
+    user_id: filter.userId,
+    client_id: filter.clientId,
+    sign_in_id: filter.signInId,
+  }
   for (const [column, value] of Object.entries(columns)) {
     if (value === undefined) continue
     params.push(value)
@@ -167,5 +198,10 @@ function toSession(row: SessionRow): Session {
       row.status_list === null || row.status_idx === null
         ? null
         : { list: row.status_list, idx: row.status_idx },
+    signInId: row.sign_in_id,
+    amr: row.amr.split(' ').filter(Boolean),
+    claims: row.claims.split(' ').filter(Boolean),
+    offline: row.offline === 1,
+    notify: row.notify === 1,
   }
 }

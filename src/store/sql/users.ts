@@ -5,16 +5,20 @@ interface UserRow {
   id: string
   username: string
   email: string | null
+  email_verified: number
+  name: string | null
   password_hash: string
   disabled: number
   created_at: number
+  updated_at: number
   role: string | null
 }
 
 export function createUserStore(db: Db): UserStore {
   async function select(where: string, params: Param[]): Promise<User[]> {
     const rows = await db.query<UserRow>(
-      `SELECT u.id, u.username, u.email, u.password_hash, u.disabled, u.created_at, r.role
+      `SELECT u.id, u.username, u.email, u.email_verified, u.name, u.password_hash, u.disabled, u.created_at,
+              u.updated_at, r.role
          FROM users u LEFT JOIN user_roles r ON r.user_id = u.id
         ${where} ORDER BY u.created_at, u.id, r.role`,
       params,
@@ -53,15 +57,19 @@ export function createUserStore(db: Db): UserStore {
     insert(user) {
       return insertOrFalse([
         {
-          sql: `INSERT INTO users (id, username, email, password_hash, disabled, created_at)
-                VALUES ($1, $2, $3, $4, $5, $6)`,
+          sql: `INSERT INTO users (id, username, email, email_verified, name, password_hash, disabled, created_at,
+                                   updated_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
           params: [
             user.id,
             user.username,
             user.email,
+            user.emailVerified ? 1 : 0,
+            user.name,
             user.passwordHash,
             user.disabled ? 1 : 0,
             user.createdAt,
+            user.updatedAt,
           ],
         },
         ...user.roles.map((role) => insertRole(user.id, role)),
@@ -74,6 +82,16 @@ export function createUserStore(db: Db): UserStore {
         {
           sql: `UPDATE users SET password_hash = $2 WHERE id = $1${guard}`,
           params: seen === undefined ? [id, passwordHash] : [id, passwordHash, seen],
+          rows: 1,
+        },
+      ])
+    },
+
+    setProfile(id, { email, emailVerified, name }, now) {
+      return db.batch([
+        {
+          sql: 'UPDATE users SET email = $2, email_verified = $3, name = $4, updated_at = $5 WHERE id = $1',
+          params: [id, email, emailVerified ? 1 : 0, name, now],
           rows: 1,
         },
       ])
@@ -104,10 +122,13 @@ function group(rows: readonly UserRow[]): User[] {
         id: row.id,
         username: row.username,
         email: row.email,
+        emailVerified: row.email_verified === 1,
+        name: row.name,
         passwordHash: row.password_hash,
         roles: [],
         disabled: row.disabled === 1,
         createdAt: row.created_at,
+        updatedAt: row.updated_at,
       }
       users.set(row.id, user)
     }

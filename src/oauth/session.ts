@@ -1,0 +1,52 @@
+/** What a session is when it begins, whichever grant begins it. Pure; must not know the store. */
+import type { Config } from '../config/load.ts'
+import type { Client } from '../store/contracts/clients.ts'
+import type { Session } from '../store/contracts/sessions.ts'
+import type { StatusIndex } from '../store/contracts/status.ts'
+import type { EpochSeconds, Seconds } from '../system.ts'
+
+export type SessionTimes = Pick<Config, 'refreshTokenTtl' | 'refreshIdleTtl'>
+
+/** A client without the refresh token grant has a session only as long as its one access token lives. */
+export function isRefreshable(client: Client): boolean {
+  return client.grants.includes('refresh_token')
+}
+
+export function sessionEnd(
+  client: Client,
+  now: EpochSeconds,
+  accessTokenTtl: Seconds,
+  { refreshTokenTtl }: SessionTimes,
+): EpochSeconds {
+  return now + (isRefreshable(client) ? refreshTokenTtl : accessTokenTtl)
+}
+
+export interface NewSession
+  extends Pick<Session, 'id' | 'userId' | 'scopes' | 'audience' | 'authTime' | 'amr' | 'expiresAt'> {
+  readonly client: Client
+  readonly now: EpochSeconds
+  readonly status: StatusIndex | null
+  /** Leave out what there is none of. */
+  readonly signInId?: string
+  readonly claims?: readonly string[]
+}
+
+export function newSession(given: NewSession, { refreshIdleTtl }: SessionTimes): Session {
+  const { client, now, signInId = null, claims = [], ...rest } = given
+  const idle = isRefreshable(client) ? now + refreshIdleTtl : given.expiresAt
+  return {
+    ...rest,
+    clientId: client.id,
+    generation: 1,
+    rotatedAt: now,
+    createdAt: now,
+    idleExpiresAt: Math.min(given.expiresAt, idle),
+    revokedAt: null,
+    revokedFor: null,
+    signInId,
+    claims,
+    // OIDC Core §11: such a session is for when the person is not there.
+    offline: given.scopes.includes('offline_access'),
+    notify: client.backchannelLogoutUri !== null,
+  }
+}
