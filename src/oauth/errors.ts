@@ -4,7 +4,10 @@
  */
 import type { Seconds } from '../system.ts'
 
-/** RFC 6749 §5.2, RFC 7009 §2.2.1, RFC 8707 §2, and RFC 6749 §4.1.2.1 for a server in trouble. */
+/**
+ * RFC 6749 §5.2 and §4.1.2.1, RFC 7009 §2.2.1, RFC 8707 §2, OpenID Connect Core §3.1.2.6, RFC 9101 §7, RFC 6750 §3.1,
+ * and OpenID's unmet_authentication_requirements. What goes to a client with the browser has no status of its own.
+ */
 export const statuses = {
   invalid_request: 400,
   invalid_client: 401,
@@ -14,6 +17,19 @@ export const statuses = {
   unsupported_token_type: 400,
   invalid_scope: 400,
   invalid_target: 400,
+  unsupported_response_type: 400,
+  access_denied: 400,
+  login_required: 400,
+  consent_required: 400,
+  interaction_required: 400,
+  account_selection_required: 400,
+  unmet_authentication_requirements: 400,
+  invalid_request_object: 400,
+  invalid_request_uri: 400,
+  request_not_supported: 400,
+  request_uri_not_supported: 400,
+  invalid_token: 401,
+  insufficient_scope: 403,
   temporarily_unavailable: 503,
   server_error: 500,
 } as const
