@@ -6,6 +6,7 @@ import type { ApiStore } from './contracts/apis.ts'
 import type { ClientStore } from './contracts/clients.ts'
 import type { CodeStore } from './contracts/codes.ts'
 import type { ConsentStore } from './contracts/consents.ts'
+import type { FactorStore } from './contracts/factors.ts'
 import type { LogoutNoticeStore } from './contracts/logout-notices.ts'
 import type { PushedRequestStore } from './contracts/pushed-requests.ts'
 import type { RevisionStore } from './contracts/revisions.ts'
@@ -24,6 +25,7 @@ import { createApiStore } from './sql/apis.ts'
 import { createClientStore } from './sql/clients.ts'
 import { createCodeStore } from './sql/codes.ts'
 import { createConsentStore } from './sql/consents.ts'
+import { createFactorStore } from './sql/factors.ts'
 import { createLogoutNoticeStore } from './sql/logout-notices.ts'
 import { createPushedRequestStore } from './sql/pushed-requests.ts'
 import { createRevisionStore } from './sql/revisions.ts'
@@ -59,6 +61,7 @@ export interface Store {
   readonly pushedRequests: PushedRequestStore
   readonly consents: ConsentStore
   readonly logoutNotices: LogoutNoticeStore
+  readonly factors: FactorStore
 }
 
 export interface OpenOptions {
@@ -103,5 +106,6 @@ export function createStore(db: Db): Store {
     pushedRequests: createPushedRequestStore(db),
     consents: createConsentStore(db),
     logoutNotices: createLogoutNoticeStore(db),
+    factors: createFactorStore(db),
   }
 }

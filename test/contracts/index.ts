@@ -1,13 +1,19 @@
 /** All contracts, for the file of each engine; a new one is a file and a line. */
 import { apisContract } from './apis.ts'
 import { clientsContract } from './clients.ts'
+import { codesContract } from './codes.ts'
+import { consentsContract } from './consents.ts'
 import type { Contract } from './contract.ts'
 import { dbContract } from './db.ts'
+import { factorsContract } from './factors.ts'
+import { logoutNoticesContract } from './logout-notices.ts'
+import { pushedRequestsContract } from './pushed-requests.ts'
 import { revisionsContract } from './revisions.ts'
 import { revokedTokensContract } from './revoked-tokens.ts'
 import { ringContract } from './ring.ts'
 import { rolesContract } from './roles.ts'
 import { sessionsContract } from './sessions.ts'
+import { signInsContract } from './sign-ins.ts'
 import { singleUseContract } from './single-use.ts'
 import { statusContract } from './status.ts'
 import { familiarContract, throttleContract } from './throttle.ts'
@@ -29,4 +35,10 @@ export const contracts: Readonly<Record<string, Contract>> = {
   verifiers: verifiersContract,
   throttle: throttleContract,
   'familiar places': familiarContract,
+  factors: factorsContract,
+  'sign-ins': signInsContract,
+  codes: codesContract,
+  'pushed requests': pushedRequestsContract,
+  consents: consentsContract,
+  'logout notices': logoutNoticesContract,
 }

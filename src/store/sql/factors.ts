@@ -1,0 +1,219 @@
+import { type FactorStore, MOST_PASSKEYS, type Passkey } from '../contracts/factors.ts'
+import { ConstraintViolation, type Db, type Step } from '../db.ts'
+
+interface SummaryRow {
+  totp: number
+  passkeys: number
+  recovery_codes: number
+}
+
+interface TotpRow {
+  user_id: string
+  sealed: string
+  last_step: number
+  created_at: number
+}
+
+interface PasskeyRow {
+  id: string
+  user_id: string
+  public_key: string
+  counter: number
+  transports: string
+  name: string
+  backed_up: number
+  created_at: number
+  last_used_at: number | null
+}
+
+const PASSKEY = 'id, user_id, public_key, counter, transports, name, backed_up, created_at, last_used_at'
+
+export function createFactorStore(db: Db): FactorStore {
+  async function batchOrFalse(steps: readonly Step[]): Promise<boolean> {
+    try {
+      return await db.batch(steps)
+    } catch (error) {
+      if (error instanceof ConstraintViolation) return false
+      throw error
+    }
+  }
+
+  async function summary(userId: string) {
+    const [row] = await db.query<SummaryRow>(
+      `SELECT (SELECT COUNT(*) FROM totp_secrets WHERE user_id = $1) AS totp,
+              (SELECT COUNT(*) FROM passkeys WHERE user_id = $1) AS passkeys,
+              (SELECT COUNT(*) FROM recovery_codes WHERE user_id = $1) AS recovery_codes`,
+      [userId],
+    )
+    return {
+      totp: Number(row?.totp) > 0,
+      passkeys: Number(row?.passkeys),
+      recoveryCodes: Number(row?.recovery_codes),
+    }
+  }
+
+  return {
+    summary,
+
+    async findTotp(userId) {
+      const [row] = await db.query<TotpRow>(
+        'SELECT user_id, sealed, last_step, created_at FROM totp_secrets WHERE user_id = $1',
+        [userId],
+      )
+      if (!row) return null
+      return {
+        userId: row.user_id,
+        sealed: row.sealed,
+        lastStep: row.last_step,
+        createdAt: row.created_at,
+      }
+    },
+
+    addTotp: ({ userId, sealed, lastStep, createdAt }) =>
+      batchOrFalse([
+        {
+          sql: 'INSERT INTO totp_secrets (user_id, sealed, last_step, created_at) VALUES ($1, $2, $3, $4)',
+          params: [userId, sealed, lastStep, createdAt],
+        },
+      ]),
+
+    spendTotpStep: (userId, sealed, step) =>
+      db.batch([
+        {
+          sql: 'UPDATE totp_secrets SET last_step = $3 WHERE user_id = $1 AND sealed = $2 AND last_step < $3',
+          params: [userId, sealed, step],
+          rows: 1,
+        },
+      ]),
+
+    removeTotp: (userId) =>
+      db.batch([
+        { sql: 'DELETE FROM totp_secrets WHERE user_id = $1', params: [userId], rows: 1 },
+        codesOfTheLastFactor(userId),
+      ]),
+
+    async listPasskeys(userId) {
+      const rows = await db.query<PasskeyRow>(
+        `SELECT ${PASSKEY} FROM passkeys WHERE user_id = $1 ORDER BY created_at, id`,
+        [userId],
+      )
+      return rows.map(toPasskey)
+    },
+
+    async findPasskey(id) {
+      const [row] = await db.query<PasskeyRow>(`SELECT ${PASSKEY} FROM passkeys WHERE id = $1`, [id])
+      return row ? toPasskey(row) : null
+    },
+
+    async addPasskey(passkey) {
+      for (;;) {
+        const rows = await db.query<{ id: string; user_id: string; slot: number }>(
+          'SELECT id, user_id, slot FROM passkeys WHERE user_id = $1 OR id = $2',
+          [passkey.userId, passkey.id],
+        )
+        if (rows.some(({ id }) => id === passkey.id)) return false
+        const taken = new Set(rows.map(({ slot }) => slot))
+        const slot = Array.from({ length: MOST_PASSKEYS }, (_, i) => i).find((i) => !taken.has(i))
+        if (slot === undefined) return false
+        const people = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [passkey.userId])
+        if (people.length === 0) return false
+        // Another may take the slot meanwhile; each time round one was added, so it ends.
+        if (await batchOrFalse([insertion(passkey, slot)])) return true
+      }
+    },
+
+    usePasskey: ({ id, userId, counter, backedUp }, now) =>
+      db.batch([
+        {
+          sql: `UPDATE passkeys SET counter = $3, backed_up = $4, last_used_at = $5
+                 WHERE id = $1 AND user_id = $2
+                   AND (counter < $3 OR (counter = 0 AND CAST($3 AS BIGINT) = 0))`,
+          params: [id, userId, counter, backedUp ? 1 : 0, now],
+          rows: 1,
+        },
+      ]),
+
+    removePasskey: (userId, id) =>
+      db.batch([
+        { sql: 'DELETE FROM passkeys WHERE user_id = $1 AND id = $2', params: [userId, id], rows: 1 },
+        codesOfTheLastFactor(userId),
+      ]),
+
+    async replaceRecoveryCodes(userId, hashes) {
+      for (;;) {
+        const people = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [userId])
+        if (people.length === 0) return false
+        const replaced = await batchOrFalse([
+          { sql: 'DELETE FROM recovery_codes WHERE user_id = $1', params: [userId] },
+          ...hashes.map((hash, position) => ({
+            sql: 'INSERT INTO recovery_codes (user_id, position, hash) VALUES ($1, $2, $3)',
+            params: [userId, position, hash],
+          })),
+        ])
+        // Otherwise another set was made at the same moment, and this one, the later, replaces it.
+        if (replaced) return true
+      }
+    },
+
+    useRecoveryCode: (userId, hash) =>
+      db.batch([
+        {
+          sql: 'DELETE FROM recovery_codes WHERE user_id = $1 AND hash = $2',
+          params: [userId, hash],
+          rows: 1,
+        },
+      ]),
+
+    async reset(userId) {
+      const { totp, passkeys, recoveryCodes } = await summary(userId)
+      await db.batch(
+        ['totp_secrets', 'passkeys', 'recovery_codes'].map((table) => ({
+          sql: `DELETE FROM ${table} WHERE user_id = $1`,
+          params: [userId],
+        })),
+      )
+      return totp || passkeys + recoveryCodes > 0
+    },
+  }
+}
+
+function codesOfTheLastFactor(userId: string): Step {
+  return {
+    sql: `DELETE FROM recovery_codes WHERE user_id = $1
+             AND NOT EXISTS (SELECT 1 FROM totp_secrets WHERE user_id = $1)
+             AND NOT EXISTS (SELECT 1 FROM passkeys WHERE user_id = $1)`,
+    params: [userId],
+  }
+}
+
+function insertion(passkey: Passkey, slot: number): Step {
+  return {
+    sql: `INSERT INTO passkeys (${PASSKEY}, slot) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    params: [
+      passkey.id,
+      passkey.userId,
+      passkey.publicKey,
+      passkey.counter,
+      passkey.transports.join(' '),
+      passkey.name,
+      passkey.backedUp ? 1 : 0,
+      passkey.createdAt,
+      passkey.lastUsedAt,
+      slot,
+    ],
+  }
+}
+
+function toPasskey(row: PasskeyRow): Passkey {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    publicKey: row.public_key,
+    counter: row.counter,
+    transports: row.transports.split(' ').filter(Boolean),
+    name: row.name,
+    backedUp: row.backed_up === 1,
+    createdAt: row.created_at,
+    lastUsedAt: row.last_used_at,
+  }
+}

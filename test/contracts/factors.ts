@@ -1,0 +1,224 @@
+import { MOST_PASSKEYS, type Passkey } from '../../src/store/contracts/factors.ts'
+import type { Store } from '../../src/store/index.ts'
+import { user } from '../support/seed.ts'
+import { type Contract, winners } from './contract.ts'
+
+const NOTHING = { totp: false, passkeys: 0, recoveryCodes: 0 }
+
+async function people({ users }: Store): Promise<{ alice: string; bob: string }> {
+  const [alice, bob] = [await user({ roles: [] }), await user({ username: 'bob', roles: [] })]
+  await users.insert(alice)
+  await users.insert(bob)
+  return { alice: alice.id, bob: bob.id }
+}
+
+const totp = (userId: string, sealed = 'v1.sealed') => ({ userId, sealed, lastStep: 10, createdAt: 5 })
+
+const passkey = (userId: string, overrides: Partial<Passkey> = {}): Passkey => ({
+  id: 'credential',
+  userId,
+  publicKey: 'cose',
+  counter: 3,
+  transports: ['internal', 'hybrid'],
+  name: 'My phone',
+  backedUp: true,
+  createdAt: 7,
+  lastUsedAt: null,
+  ...overrides,
+})
+
+const codes = (prefix: string) => Array.from({ length: 10 }, (_, i) => `${prefix}${i}`)
+
+export const factorsContract: Contract = {
+  'a TOTP secret is found as it was added; a user has one at most': async (t, store) => {
+    const { alice, bob } = await people(store)
+    t.equal(await store.factors.findTotp(alice), null)
+    t.same(await winners(50, (i) => store.factors.addTotp(totp(alice, `s${i}`))), { won: 1, lost: 49 })
+    t.match(await store.factors.findTotp(alice), { userId: alice, lastStep: 10, createdAt: 5 })
+    t.equal(await store.factors.findTotp(bob), null)
+    t.equal(await store.factors.addTotp(totp('u_x')), false, 'a user who is gone')
+  },
+
+  'a time step is spent by exactly one of fifty, on two connections (RFC 6238 §5.2, §3.1 #6)': async (
+    t,
+    store,
+    database,
+  ) => {
+    const { alice } = await people(store)
+    await store.factors.addTotp(totp(alice))
+    const other = await database.connect()
+    const spend = (step: number) => (i: number) =>
+      (i % 2 ? store : other).factors.spendTotpStep(alice, 'v1.sealed', step)
+    t.same(await winners(50, spend(11)), { won: 1, lost: 49 })
+    t.same(await winners(2, spend(13)), { won: 1, lost: 1 })
+    t.same(await winners(2, spend(12)), { won: 0, lost: 2 }, 'an older step is spent with the newer one')
+    t.equal((await store.factors.findTotp(alice))?.lastStep, 13)
+  },
+
+  'a step of a secret that was replaced meanwhile is not spent': async (t, store) => {
+    const { alice, bob } = await people(store)
+    await store.factors.addTotp(totp(alice))
+    t.equal(await store.factors.spendTotpStep(alice, 'v1.other', 11), false)
+    t.equal(await store.factors.spendTotpStep(bob, 'v1.sealed', 11), false)
+    t.equal((await store.factors.findTotp(alice))?.lastStep, 10)
+  },
+
+  'a passkey is found with every member, and listed, the oldest first': async (t, store) => {
+    const { alice, bob } = await people(store)
+    const [old, young] = [
+      passkey(alice, { id: 'old' }),
+      passkey(alice, { id: 'a', createdAt: 8, transports: [] }),
+    ]
+    t.equal(await store.factors.addPasskey(young), true)
+    t.equal(await store.factors.addPasskey(old), true)
+    t.same(await store.factors.listPasskeys(alice), [old, young])
+    t.same(await store.factors.findPasskey('old'), old)
+    t.equal(await store.factors.findPasskey('nothing'), null)
+    t.same(await store.factors.listPasskeys(bob), [])
+  },
+
+  'a credential id is taken once, whoever asks; a user who is gone gets none': async (t, store) => {
+    const { alice, bob } = await people(store)
+    const add = (i: number) => store.factors.addPasskey(passkey(i % 2 ? alice : bob))
+    t.same(await winners(50, add), { won: 1, lost: 49 })
+    t.equal(await store.factors.addPasskey(passkey('u_x', { id: 'other' })), false)
+  },
+
+  'a user has twenty passkeys at most, of fifty at once on two connections (§3.1 #6)': async (
+    t,
+    store,
+    database,
+  ) => {
+    const { alice, bob } = await people(store)
+    const other = await database.connect()
+    const add = (i: number) =>
+      (i % 2 ? store : other).factors.addPasskey(passkey(alice, { id: `c${i}`, createdAt: i }))
+    t.same(await winners(50, add), { won: MOST_PASSKEYS, lost: 50 - MOST_PASSKEYS })
+    t.equal(await store.factors.addPasskey(passkey(bob, { id: 'bobs' })), true)
+    const [first, , third] = await store.factors.listPasskeys(alice)
+    await store.factors.removePasskey(alice, first?.id ?? '')
+    await store.factors.removePasskey(alice, third?.id ?? '')
+    t.equal(await store.factors.addPasskey(passkey(alice, { id: 'again' })), true, 'a place that was left')
+    t.equal(await store.factors.addPasskey(passkey(alice, { id: 'once more' })), true)
+    t.equal(await store.factors.addPasskey(passkey(alice, { id: 'too many' })), false)
+  },
+
+  'a counter that does not grow is refused and changes nothing (WebAuthn §6.1.1)': async (t, store) => {
+    const { alice, bob } = await people(store)
+    await store.factors.addPasskey(passkey(alice))
+    const use = (counter: number, userId = alice) =>
+      store.factors.usePasskey({ id: 'credential', userId, counter, backedUp: false }, 99)
+    for (const counter of [0, 2, 3]) t.equal(await use(counter), false)
+    t.equal(await use(4, bob), false, 'another user’s')
+    t.same(await store.factors.findPasskey('credential'), passkey(alice))
+    t.same(await winners(50, () => use(4)), { won: 1, lost: 49 })
+    t.match(await store.factors.findPasskey('credential'), { counter: 4, backedUp: false, lastUsedAt: 99 })
+  },
+
+  'a passkey that does not count stays at zero and is used any number of times': async (t, store) => {
+    const { alice } = await people(store)
+    await store.factors.addPasskey(passkey(alice, { counter: 0 }))
+    const use = (counter: number) =>
+      store.factors.usePasskey({ id: 'credential', userId: alice, counter, backedUp: true }, 99)
+    t.same(await winners(5, () => use(0)), { won: 5, lost: 0 })
+    t.equal(await use(1), true)
+    t.equal(await use(0), false, 'once it counts, it counts')
+  },
+
+  'a passkey is removed by its owner alone, once': async (t, store) => {
+    const { alice, bob } = await people(store)
+    await store.factors.addPasskey(passkey(alice))
+    t.equal(await store.factors.removePasskey(bob, 'credential'), false)
+    t.same(await winners(50, () => store.factors.removePasskey(alice, 'credential')), { won: 1, lost: 49 })
+    t.same(await store.factors.listPasskeys(alice), [])
+  },
+
+  'a recovery code is used by exactly one of fifty, on two connections (§3.1 #6)': async (
+    t,
+    store,
+    database,
+  ) => {
+    const { alice, bob } = await people(store)
+    t.equal(await store.factors.replaceRecoveryCodes(alice, codes('a')), true)
+    const other = await database.connect()
+    t.equal(await store.factors.useRecoveryCode(bob, 'a3'), false)
+    t.same(await winners(50, (i) => (i % 2 ? store : other).factors.useRecoveryCode(alice, 'a3')), {
+      won: 1,
+      lost: 49,
+    })
+    t.equal((await store.factors.summary(alice)).recoveryCodes, 9)
+  },
+
+  'a new set of recovery codes replaces the old one whole, made fifty times at once as well': async (
+    t,
+    store,
+  ) => {
+    const { alice } = await people(store)
+    await store.factors.replaceRecoveryCodes(alice, codes('old'))
+    await store.factors.useRecoveryCode(alice, 'old0')
+    t.same(await winners(50, (i) => store.factors.replaceRecoveryCodes(alice, codes(`n${i}-`))), {
+      won: 50,
+      lost: 0,
+    })
+    t.equal((await store.factors.summary(alice)).recoveryCodes, 10)
+    t.equal(await store.factors.useRecoveryCode(alice, 'old1'), false)
+    const left = await winners(500, (i) =>
+      store.factors.useRecoveryCode(alice, `n${Math.floor(i / 10)}-${i % 10}`),
+    )
+    t.equal(left.won, 10, 'of one set')
+    t.equal(await store.factors.replaceRecoveryCodes('u_x', codes('a')), false)
+  },
+
+  'the summary says what there is, and nothing for whoever is not there': async (t, store) => {
+    const { alice, bob } = await people(store)
+    t.same(await store.factors.summary('u_x'), NOTHING)
+    t.same(await store.factors.summary(alice), NOTHING)
+    await store.factors.addTotp(totp(alice))
+    await store.factors.addPasskey(passkey(alice))
+    await store.factors.addPasskey(passkey(alice, { id: 'b' }))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    t.same(await store.factors.summary(alice), { totp: true, passkeys: 2, recoveryCodes: 10 })
+    t.same(await store.factors.summary(bob), NOTHING)
+  },
+
+  'recovery codes stay while there is a factor, and go with the last one': async (t, store) => {
+    const { alice, bob } = await people(store)
+    await store.factors.replaceRecoveryCodes(bob, codes('b'))
+    await store.factors.addTotp(totp(alice))
+    await store.factors.addPasskey(passkey(alice))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    t.same(await winners(2, () => store.factors.removeTotp(alice)), { won: 1, lost: 1 })
+    t.same(await store.factors.summary(alice), { totp: false, passkeys: 1, recoveryCodes: 10 })
+    await store.factors.removePasskey(alice, 'credential')
+    t.same(await store.factors.summary(alice), NOTHING)
+
+    await store.factors.addTotp(totp(alice))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    await store.factors.removeTotp(alice)
+    t.same(await store.factors.summary(alice), NOTHING)
+    t.equal((await store.factors.summary(bob)).recoveryCodes, 10, 'nobody else’s')
+  },
+
+  'reset takes everything of one user, and says whether there was anything': async (t, store) => {
+    const { alice, bob } = await people(store)
+    for (const id of [alice, bob]) {
+      await store.factors.addTotp(totp(id))
+      await store.factors.addPasskey(passkey(id, { id: `of ${id}` }))
+      await store.factors.replaceRecoveryCodes(id, codes(id))
+    }
+    t.equal(await store.factors.reset(alice), true)
+    t.equal(await store.factors.reset(alice), false)
+    t.same(await store.factors.summary(alice), NOTHING)
+    t.same(await store.factors.summary(bob), { totp: true, passkeys: 1, recoveryCodes: 10 })
+  },
+
+  'everything goes with the user': async (t, store) => {
+    const { alice } = await people(store)
+    await store.factors.addTotp(totp(alice))
+    await store.factors.addPasskey(passkey(alice))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    await store.db.batch([{ sql: 'DELETE FROM users WHERE id = $1', params: [alice] }])
+    t.same(await store.factors.summary(alice), NOTHING)
+    t.equal(await store.factors.findPasskey('credential'), null)
+  },
+}
