@@ -1,0 +1,45 @@
+/** What a client learns of a person: by its scopes (OIDC Core §5.4), and by name (§5.5). Pure. */
+import type { User } from '../store/contracts/users.ts'
+
+export type PersonClaims = { sub: string } & Record<string, string | number | boolean>
+
+type Reading = (user: User) => string | number | boolean | null
+
+/** §5.1. null: nothing to say. */
+const readings = {
+  name: (user) => user.name || null,
+  preferred_username: (user) => user.username,
+  // 0: since before it was kept.
+  updated_at: (user) => user.updatedAt || null,
+  email: (user) => user.email || null,
+  // Of no address it would say nothing.
+  email_verified: (user) => (user.email ? user.emailVerified : null),
+} as const satisfies Record<string, Reading>
+
+type ClaimName = keyof typeof readings
+
+/** §5.4; other scopes tell nothing. */
+const SCOPES: Readonly<Record<string, readonly ClaimName[]>> = {
+  profile: ['name', 'preferred_username', 'updated_at'],
+  email: ['email', 'email_verified'],
+}
+
+/** Those that may be asked for one by one; `claims_supported` of the metadata. */
+export const CLAIM_NAMES: readonly string[] = ['sub', ...Object.keys(readings)]
+
+/**
+ * `sub`, and what is known of what the scopes and names are for. Unknown names are no error (§5.5), and a claim without a
+ * value is left out (§5.3.2).
+ */
+export function claimsOf(user: User, scopes: readonly string[], names: readonly string[] = []): PersonClaims {
+  const wanted = new Set([...scopes.flatMap((scope) => ofScope(scope)), ...names])
+  const claims: PersonClaims = { sub: user.id }
+  for (const [name, read] of Object.entries(readings)) {
+    const value = wanted.has(name) ? read(user) : null
+    if (value !== null) claims[name] = value
+  }
+  return claims
+}
+
+const ofScope = (scope: string): readonly string[] =>
+  Object.hasOwn(SCOPES, scope) ? (SCOPES[scope] ?? []) : []

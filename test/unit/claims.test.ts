@@ -1,0 +1,51 @@
+import t from 'tap'
+import { CLAIM_NAMES, claimsOf } from '../../src/oauth/claims.ts'
+import { user } from '../support/seed.ts'
+
+const alice = await user({
+  id: 'u_1',
+  name: 'Alice Example',
+  email: 'alice@example.test',
+  emailVerified: true,
+  updatedAt: 1234,
+})
+const profile = { name: 'Alice Example', preferred_username: 'alice', updated_at: 1234 }
+const email = { email: 'alice@example.test', email_verified: true }
+
+t.test('a scope tells what it stands for, and no more (OIDC Core §5.4)', async (t) => {
+  for (const [scopes, claims] of [
+    [[], {}],
+    [['openid'], {}],
+    [['openid', 'profile'], profile],
+    [['email', 'openid'], email],
+    [['openid', 'profile', 'email', 'offline_access', 'orders:read'], { ...profile, ...email }],
+    [['Profile', 'address', 'phone', 'constructor', '__proto__', 'toString', ''], {}],
+  ] as const) {
+    t.same(claimsOf(alice, scopes), { sub: 'u_1', ...claims }, scopes.join(' '))
+  }
+})
+
+t.test(
+  'single claims are told by name, whatever the scope; unknown ones are no error (OIDC Core §5.5)',
+  async (t) => {
+    t.same(claimsOf(alice, ['openid'], ['name']), { sub: 'u_1', name: 'Alice Example' })
+    t.same(claimsOf(alice, ['openid', 'email'], ['updated_at']), { sub: 'u_1', ...email, updated_at: 1234 })
+    const foreign = ['passwordHash', 'roles', 'id', 'constructor', '__proto__', 'picture', '']
+    t.same(claimsOf(alice, [], foreign), { sub: 'u_1' })
+    t.same(
+      Object.keys(claimsOf(alice, [], CLAIM_NAMES)).sort(),
+      [...CLAIM_NAMES].sort(),
+      'all that are offered',
+    )
+  },
+)
+
+t.test('what is not known is left out, neither null nor empty (OIDC Core §5.3.2)', async (t) => {
+  const scopes = ['openid', 'profile', 'email']
+  const bare = await user({ id: 'u_2', updatedAt: 0, emailVerified: true })
+  t.same(claimsOf(bare, scopes, CLAIM_NAMES), { sub: 'u_2', preferred_username: 'alice' })
+  const blank = await user({ id: 'u_3', name: '', email: '', updatedAt: 5 })
+  t.same(claimsOf(blank, scopes), { sub: 'u_3', preferred_username: 'alice', updated_at: 5 })
+  const unsure = await user({ id: 'u_4', email: 'a@b.test' })
+  t.match(claimsOf(unsure, scopes), { email: 'a@b.test', email_verified: false })
+})
