@@ -14,11 +14,14 @@ export const rolesContract: Contract = {
   'a role that was inserted is found with every member, and listed by name': async (t, { roles }) => {
     const none = role({ name: 'nothing', scopes: [] })
     t.same(await roles.list(), [])
+    const strict = role({ name: 'strict', requireSecondFactor: true, createdAt: 2 })
     t.equal(await roles.insert(none), true)
+    t.equal(await roles.insert(strict), true)
     t.equal(await roles.insert(role()), true)
     t.same(await roles.find('clerk'), role())
+    t.same(await roles.find('strict'), strict)
     t.equal(await roles.find('Clerk'), null)
-    t.same(await roles.list(), [role(), none])
+    t.same(await roles.list(), [role(), none, strict])
   },
 
   'insert is false, and nothing has changed, if the name is taken': async (t, { roles }) => {
@@ -29,6 +32,14 @@ export const rolesContract: Contract = {
 
   'of fifty roles with one name, one is made': async (t, { roles }) => {
     t.same(await winners(50, (i) => roles.insert(role({ scopes: [`s${i}`] }))), { won: 1, lost: 49 })
+  },
+
+  'replace makes a role ask for a second factor, and no longer': async (t, { roles }) => {
+    await roles.insert(role())
+    for (const requireSecondFactor of [true, false]) {
+      t.equal(await roles.replace(role({ requireSecondFactor })), true)
+      t.same(await roles.find('clerk'), role({ requireSecondFactor }))
+    }
   },
 
   'replace gives a role other scopes; it is false if there is no such role': async (t, { roles }) => {

@@ -29,7 +29,7 @@ export function session(overrides: Partial<Session> = {}): Session {
 }
 
 /** Two clients and two people for sessions to belong to. */
-async function people(store: Store): Promise<void> {
+export async function people(store: Store): Promise<void> {
   for (const id of ['machine', 'phone']) await store.clients.insert(client({ id }))
   for (const id of ['alice', 'bob']) await store.users.insert(await user({ id, username: id, roles: [] }))
 }
@@ -168,6 +168,51 @@ export const sessionsContract: Contract = {
     const dead = (await store.sessions.list({}, 100)).filter((one) => one.revokedAt !== null)
     t.same(new Set(named), new Set(dead.map((one) => one.id)), 'and none that ended unnamed')
     for (const id of ids) t.ok(named.includes(id))
+  },
+
+  'a client that wants to be told is noted in the batch that ends its session, once': async (t, store) => {
+    await people(store)
+    const told = { notify: true, userId: 'bob' }
+    await store.sessions.insert(session({ ...told, id: 'one' }))
+    await store.sessions.insert(session({ ...told, id: 'two', clientId: 'phone' }))
+    await store.sessions.insert(session({ ...told, id: 'dead', revokedAt: 1, revokedFor: 'before' }))
+    await store.sessions.insert(session({ id: 'mute', userId: 'bob' }))
+    t.same(await store.logoutNotices.due(9999, 10), [])
+
+    const notice = { userId: 'bob', attempts: 0 }
+    const first = { ...notice, sessionId: 'one', clientId: 'machine', dueAt: 1100 }
+    t.same(await winners(50, () => store.sessions.revoke('one', 1100, 'x')), { won: 1, lost: 49 })
+    await store.sessions.revoke('mute', 1100, 'x')
+    await store.sessions.revoke('dead', 1100, 'x')
+    t.same(await store.logoutNotices.due(9999, 10), [first])
+
+    await store.sessions.revokeMatching({ userId: 'bob' }, 1200, 'x')
+    const second = { ...notice, sessionId: 'two', clientId: 'phone', dueAt: 1200 }
+    t.same(await store.logoutNotices.due(9999, 10), [first, second])
+
+    await store.logoutNotices.done('one')
+    t.equal(await store.sessions.revoke('one', 1300, 'x'), false)
+    t.same(await store.sessions.revokeMatching({ userId: 'bob' }, 1300, 'x'), [])
+    t.same(await store.logoutNotices.due(9999, 10), [second], 'what had ended is not told of again')
+  },
+
+  'sessions are found and ended by the browser they came from': async (t, store) => {
+    await people(store)
+    await store.sessions.insert(session({ id: 'here', signInId: 'browser' }))
+    await store.sessions.insert(
+      session({ id: 'phone', signInId: 'browser', clientId: 'phone', createdAt: 1 }),
+    )
+    await store.sessions.insert(session({ id: 'there', signInId: 'other' }))
+    await store.sessions.insert(session({ id: 'nowhere' }))
+    const found = await store.sessions.list({ signInId: 'browser' }, 10)
+    t.same(
+      found.map((one) => one.id),
+      ['here', 'phone'],
+    )
+    const filter = { signInId: 'browser', clientId: 'phone' }
+    t.same(await store.sessions.revokeMatching(filter, 1100, 'x'), ['phone'])
+    t.same(await store.sessions.revokeMatching({ signInId: 'browser' }, 1100, 'x'), ['here'])
+    for (const id of ['there', 'nowhere']) t.equal((await store.sessions.find(id))?.revokedAt, null, id)
   },
 
   'list gives the newest first, no more than asked for, of those that match': async (t, store) => {

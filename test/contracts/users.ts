@@ -11,7 +11,10 @@ export const usersContract: Contract = {
   ) => {
     await roles.insert(clerk)
     await roles.insert(boss)
-    const alice = await user({ email: 'alice@test', roles: ['boss', 'clerk'], disabled: true, createdAt: 5 })
+    const alice = await user({
+      ...{ email: 'alice@test', emailVerified: true, name: 'Alice “A.” Ångström' },
+      ...{ roles: ['boss', 'clerk'], disabled: true, createdAt: 5, updatedAt: 7 },
+    })
     const bob = await user({ username: 'bob', roles: [], createdAt: 4 })
     t.equal(await users.insert(alice), true)
     t.equal(await users.insert(bob), true)
@@ -67,6 +70,25 @@ export const usersContract: Contract = {
       won: 1,
       lost: 49,
     })
+  },
+
+  'setProfile replaces name and address, and nothing else; it is false if there is no such user': async (
+    t,
+    { users, roles },
+  ) => {
+    await roles.insert(clerk)
+    const alice = await user({ email: 'old@test' })
+    const bob = await user({ username: 'bob' })
+    await users.insert(alice)
+    await users.insert(bob)
+    const profile = { email: 'new@test', emailVerified: true, name: 'Alice' }
+    t.equal(await users.setProfile(alice.id, profile, 50), true)
+    t.same(await users.find(alice.id), { ...alice, ...profile, updatedAt: 50 })
+    const nothing = { email: null, emailVerified: false, name: null }
+    t.equal(await users.setProfile(alice.id, nothing, 60), true)
+    t.same(await users.findByUsername('alice'), { ...alice, ...nothing, updatedAt: 60 })
+    t.same(await users.find(bob.id), bob)
+    t.equal(await users.setProfile('u_x', profile, 50), false)
   },
 
   'setDisabled disables and enables; it is false if there is no such user': async (t, { users }) => {

@@ -1,0 +1,226 @@
+import type { AuthorizationCode } from '../../src/store/contracts/codes.ts'
+import type { Store } from '../../src/store/index.ts'
+import { type Contract, winners } from './contract.ts'
+import { pushed } from './pushed-requests.ts'
+import { people, session } from './sessions.ts'
+import { signIn } from './sign-ins.ts'
+
+function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationCode {
+  return {
+    clientId: 'machine',
+    signInId: 'browser',
+    sessionId: 'session',
+    userId: 'alice',
+    redirectUri: 'https://app.test/back?x=1',
+    codeChallenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+    nonce: 'n-0S6_WzA2Mj',
+    scopes: ['openid', 'orders:read'],
+    audience: 'https://orders.test',
+    authTime: 990,
+    amr: ['pwd', 'otp'],
+    claims: { idToken: ['name'], userinfo: ['email', 'email_verified'] },
+    expiresAt: 1060,
+    usedAt: null,
+    wrongGuesses: 0,
+    ...overrides,
+  }
+}
+
+/** With nothing that may be missing. */
+const bare = code({
+  sessionId: 'bare',
+  redirectUri: null,
+  codeChallenge: null,
+  nonce: null,
+  scopes: [],
+  amr: [],
+  claims: { idToken: [], userinfo: [] },
+})
+
+const MOST = 5
+const begun = session({ signInId: 'browser' })
+
+/** Alice is signed in, in one browser. */
+async function signedIn(store: Store): Promise<void> {
+  await people(store)
+  await store.signIns.insert(signIn(), 'secret')
+}
+
+export const codesContract: Contract = {
+  'a code that was inserted is found with every member': async (t, store) => {
+    await signedIn(store)
+    t.equal(await store.codes.insert('h', code({ wrongGuesses: 2, usedAt: 5 }), 1000), true)
+    t.equal(await store.codes.insert('h2', bare, 1000), true)
+    t.same(await store.codes.find('h'), code({ wrongGuesses: 2, usedAt: 5 }))
+    t.same(await store.codes.find('h2'), bare)
+    t.equal(await store.codes.find('H'), null)
+  },
+
+  'insert is false, and nothing has changed, if the sign-in has ended or never was (C)': async (t, store) => {
+    await signedIn(store)
+    await store.signIns.end('browser', 1000, 'signed out')
+    t.equal(await store.codes.insert('h', code(), 1000), false)
+    t.equal(await store.codes.insert('h', code({ signInId: 'nobody' }), 1000), false)
+    t.equal(await store.codes.find('h'), null)
+  },
+
+  'insert is false if the client is gone or the hash is taken': async (t, store) => {
+    await signedIn(store)
+    t.equal(await store.codes.insert('h', code({ clientId: 'x' }), 1000), false)
+    t.equal(await store.codes.insert('h', code(), 1000), true)
+    t.equal(await store.codes.insert('h', code({ sessionId: 'other' }), 1000), false)
+    t.same(await store.codes.find('h'), code())
+  },
+
+  'a pushed request is used up with the code that answers it, by one of fifty (K, RFC 9126 §7.3)': async (
+    t,
+    store,
+    database,
+  ) => {
+    await signedIn(store)
+    const other = await database.connect()
+    await store.pushedRequests.insert('pushed', pushed())
+    const outcome = await winners(50, (i) =>
+      (i % 2 ? store : other).codes.insert(`h${i}`, code({ sessionId: `s${i}` }), 1010, 'pushed'),
+    )
+    t.same(outcome, { won: 1, lost: 49 })
+    t.same(await store.pushedRequests.find('pushed'), pushed({ usedAt: 1010 }))
+    const codes = await Promise.all(Array.from({ length: 50 }, (_, i) => store.codes.find(`h${i}`)))
+    t.equal(codes.filter((found) => found !== null).length, 1, 'one code, and no more')
+  },
+
+  'without the code the pushed request is not used up, and without the request there is no code': async (
+    t,
+    store,
+  ) => {
+    await signedIn(store)
+    await store.pushedRequests.insert('pushed', pushed())
+    t.equal(await store.codes.insert('h', code({ signInId: 'nobody' }), 1010, 'pushed'), false)
+    t.equal(await store.codes.insert('h', code({ clientId: 'x' }), 1010, 'pushed'), false)
+    t.same(await store.pushedRequests.find('pushed'), pushed())
+    t.equal(await store.codes.insert('h', code(), 1010, 'nothing'), false)
+    await store.pushedRequests.consume('pushed', 1005)
+    t.equal(await store.codes.insert('h', code(), 1010, 'pushed'), false)
+    t.equal(await store.codes.find('h'), null)
+    t.same(await store.pushedRequests.find('pushed'), pushed({ usedAt: 1005 }))
+  },
+
+  'redeem spends the code and begins its session; a spent or expired one is still found': async (
+    t,
+    store,
+  ) => {
+    await signedIn(store)
+    await store.codes.insert('h', code(), 1000)
+    await store.codes.insert('old', code({ sessionId: 'x', expiresAt: 1 }), 1000)
+    t.equal(await store.codes.redeem('h', begun, 1010, MOST), true)
+    t.same(await store.codes.find('h'), code({ usedAt: 1010 }))
+    t.same(await store.sessions.find('session'), begun)
+    t.not(await store.codes.find('old'), null)
+  },
+
+  'redeem is true for exactly one of fifty, on two connections, and one session begins (C, §3.1)': async (
+    t,
+    store,
+    database,
+  ) => {
+    await signedIn(store)
+    const other = await database.connect()
+    for (const hash of ['h1', 'h2', 'h3']) {
+      await store.codes.insert(hash, code({ sessionId: hash }), 1000)
+      // Each with a session of its own: it is the code that may be spent once.
+      const outcome = await winners(50, (i) =>
+        (i % 2 ? store : other).codes.redeem(hash, { ...begun, id: `${hash}-${i}` }, 1010, MOST),
+      )
+      t.same(outcome, { won: 1, lost: 49 })
+    }
+    t.equal((await store.sessions.list({}, 200)).length, 3, 'one session a code')
+  },
+
+  'redeem is false, and nothing has changed, if it has expired': async (t, store) => {
+    await signedIn(store)
+    await store.codes.insert('h', code(), 1000)
+    for (const now of [1060, 1061, 9000]) {
+      t.equal(await store.codes.redeem('h', begun, now, MOST), false, String(now))
+    }
+    t.equal(await store.sessions.find('session'), null)
+    t.same(await store.codes.find('h'), code())
+    t.equal(await store.codes.redeem('h', begun, 1059, MOST), true)
+  },
+
+  'redeem is false, and nothing has changed, if it was guessed at too often (C)': async (t, store) => {
+    await signedIn(store)
+    await store.codes.insert('h', code(), 1000)
+    await store.codes.insert('h2', code({ sessionId: 'second' }), 1000)
+    for (let i = 0; i < MOST; i += 1) await store.codes.guessed('h')
+    for (let i = 0; i < MOST - 1; i += 1) await store.codes.guessed('h2')
+    t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
+    t.equal(await store.sessions.find('session'), null)
+    t.same(await store.codes.find('h'), code({ wrongGuesses: MOST }))
+    t.equal(await store.codes.redeem('h2', { ...begun, id: 'second' }, 1010, MOST), true, 'one fewer is fine')
+  },
+
+  'redeem is false, and no session begins, if the sign-in has ended': async (t, store, database) => {
+    await signedIn(store)
+    const other = await database.connect()
+    await store.codes.insert('h', code(), 1000)
+    await other.signIns.end('browser', 1005, 'signed out')
+    t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
+    t.equal(await store.sessions.find('session'), null)
+    t.same(await store.codes.find('h'), code())
+  },
+
+  'whoever signs out while codes are redeemed has no session left (F72)': async (t, store, database) => {
+    await signedIn(store)
+    const other = await database.connect()
+    const hashes = Array.from({ length: 20 }, (_, i) => `h${i}`)
+    for (const hash of hashes) await store.codes.insert(hash, code({ sessionId: hash }), 1000)
+    const redeem = (hash: string) => store.codes.redeem(hash, { ...begun, id: hash }, 1010, MOST)
+    const half = hashes.length / 2
+    const [ended, ...redeemed] = await Promise.all([
+      new Promise((resolve) => setImmediate(resolve)).then(() => other.signIns.end('browser', 1010, 'out')),
+      ...hashes.slice(0, half).map(redeem),
+      ...hashes.slice(half).map(async (hash, i) => {
+        for (let turn = 0; turn < i; turn += 1) await store.codes.find(hash)
+        return redeem(hash)
+      }),
+    ])
+    const begunIds = hashes.filter((_, i) => redeemed[i])
+    t.same(ended?.sort(), begunIds.sort(), 'it ended those that began')
+    t.same(
+      (await store.sessions.list({}, 100)).filter((one) => one.revokedAt === null),
+      [],
+    )
+  },
+
+  'redeem is false, and the code is not spent, if its session cannot begin': async (t, store) => {
+    await signedIn(store)
+    await store.codes.insert('h', code(), 1000)
+    t.equal(await store.codes.redeem('h', { ...begun, userId: 'x' }, 1010, MOST), false)
+    t.same(await store.codes.find('h'), code())
+    t.equal(await store.codes.redeem('nothing', begun, 1010, MOST), false)
+    t.equal(await store.sessions.find('session'), null)
+  },
+
+  'guessed counts every wrong verifier, of this code alone': async (t, store, database) => {
+    await signedIn(store)
+    const other = await database.connect()
+    await store.codes.insert('h', code(), 1000)
+    await store.codes.insert('h2', code({ sessionId: 'second' }), 1000)
+    await Promise.all(Array.from({ length: 50 }, (_, i) => (i % 2 ? store : other).codes.guessed('h')))
+    t.equal((await store.codes.find('h'))?.wrongGuesses, 50)
+    t.equal((await store.codes.find('h2'))?.wrongGuesses, 0)
+  },
+
+  'prune deletes at most so many that expired before, and says how many (§4 row 20)': async (t, store) => {
+    await signedIn(store)
+    for (let i = 1; i <= 5; i += 1) {
+      await store.codes.insert(`h${i}`, code({ sessionId: `s${i}`, expiresAt: i }), 0)
+    }
+    t.equal(await store.codes.prune(4, 2), 2)
+    t.equal(await store.codes.prune(4, 2), 1)
+    t.equal(await store.codes.prune(4, 2), 0)
+    t.equal(await store.codes.find('h3'), null)
+    t.not(await store.codes.find('h4'), null)
+    t.not(await store.codes.find('h5'), null)
+  },
+}

@@ -1,0 +1,67 @@
+import type { PushedRequest } from '../../src/store/contracts/pushed-requests.ts'
+import { type Contract, winners } from './contract.ts'
+import { people } from './sessions.ts'
+
+export function pushed(overrides: Partial<PushedRequest> = {}): PushedRequest {
+  return {
+    clientId: 'machine',
+    parameters: [
+      ['response_type', 'code'],
+      ['resource', 'https://b.test'],
+      ['resource', 'https://a.test'],
+      ['state', 'é “x” \u0000'],
+    ],
+    expiresAt: 1090,
+    usedAt: null,
+    ...overrides,
+  }
+}
+
+export const pushedRequestsContract: Contract = {
+  'a request that was pushed is found with its parameters, in their order': async (t, store) => {
+    await people(store)
+    t.equal(await store.pushedRequests.insert('h', pushed({ usedAt: 3 })), true)
+    t.equal(await store.pushedRequests.insert('h2', pushed({ parameters: [] })), true)
+    t.same(await store.pushedRequests.find('h'), pushed({ usedAt: 3 }))
+    t.same(await store.pushedRequests.find('h2'), pushed({ parameters: [] }))
+    t.equal(await store.pushedRequests.find('H'), null)
+  },
+
+  'insert is false, and nothing has changed, if the client is gone or the hash is taken': async (
+    t,
+    store,
+  ) => {
+    await people(store)
+    t.equal(await store.pushedRequests.insert('h', pushed({ clientId: 'x' })), false)
+    t.equal(await store.pushedRequests.find('h'), null)
+    await store.pushedRequests.insert('h', pushed())
+    t.equal(await store.pushedRequests.insert('h', pushed({ clientId: 'phone' })), false)
+    t.same(await store.pushedRequests.find('h'), pushed())
+  },
+
+  'consume uses it up: true for exactly one of fifty, on two connections (K)': async (t, store, database) => {
+    await people(store)
+    const other = await database.connect()
+    await store.pushedRequests.insert('h', pushed())
+    await store.pushedRequests.insert('h2', pushed())
+    const outcome = await winners(50, (i) => (i % 2 ? store : other).pushedRequests.consume('h', 1000 + i))
+    t.same(outcome, { won: 1, lost: 49 })
+    const usedAt = (await store.pushedRequests.find('h'))?.usedAt ?? 0
+    t.ok(usedAt >= 1000)
+    t.equal(await store.pushedRequests.consume('h', 2000), false)
+    t.equal((await store.pushedRequests.find('h'))?.usedAt, usedAt, 'the first time stays')
+    t.same(await store.pushedRequests.find('h2'), pushed(), 'another is not touched')
+    t.equal(await store.pushedRequests.consume('nothing', 1000), false)
+  },
+
+  'prune deletes at most so many that expired before, and says how many (§4 row 20)': async (t, store) => {
+    await people(store)
+    for (let i = 1; i <= 5; i += 1) await store.pushedRequests.insert(`h${i}`, pushed({ expiresAt: i }))
+    t.equal(await store.pushedRequests.prune(4, 2), 2)
+    t.equal(await store.pushedRequests.prune(4, 2), 1)
+    t.equal(await store.pushedRequests.prune(4, 2), 0)
+    t.equal(await store.pushedRequests.find('h3'), null)
+    t.not(await store.pushedRequests.find('h4'), null)
+    t.not(await store.pushedRequests.find('h5'), null)
+  },
+}
