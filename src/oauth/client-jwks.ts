@@ -1,6 +1,6 @@
 /** Which keys a client may register to sign its assertions with (RFC 7591 §2, `jwks` and `jwks_uri`). */
 import { createPublicKey } from 'node:crypto'
-import { ASSERTION_ALGORITHMS } from './client-auth/private-key-jwt.ts'
+import { CLIENT_ALGORITHMS } from './client-auth/client-jwt.ts'
 import { RegistrationError } from './registration-error.ts'
 
 type Jwk = Record<string, unknown>
@@ -58,7 +58,7 @@ function parseKey(value: unknown): Jwk {
   }
   if (key.use !== undefined && key.use !== 'sig') throw refuse('has a key whose use is not sig')
   if (key.alg !== undefined && !kind.algorithms.includes(String(key.alg))) {
-    throw refuse(`has a key whose alg is not one of ${ASSERTION_ALGORITHMS.join(', ')} that it fits`)
+    throw refuse(`has a key whose alg is not one of ${CLIENT_ALGORITHMS.join(', ')} that it fits`)
   }
   if (key.kid !== undefined && (typeof key.kid !== 'string' || key.kid === '')) {
     throw refuse('has a kid that is not a string')

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
+import { CLIENT_ALGORITHMS } from '../../src/oauth/client-auth/client-jwt.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
-import { ASSERTION_ALGORITHMS } from '../../src/oauth/client-auth/private-key-jwt.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
 import { listen } from '../support/listen.ts'
 import { exchange } from '../support/raw-socket.ts'
@@ -49,7 +49,7 @@ t.test('every member is what RFC 8414 says it is, and no list is empty (K118, K1
       t.equal(new Set(value as string[]).size, (value as string[]).length, `${name} says nothing twice`)
     }
     if (name.endsWith('signing_alg_values_supported')) {
-      t.same(value, ASSERTION_ALGORITHMS)
+      t.same(value, CLIENT_ALGORITHMS)
       // Neither none nor a symmetric one, which would make a public key a secret (RFC 8725 §3.1).
       for (const alg of value as string[]) t.match(alg, /^(RS|PS|ES)256$|^Ed(DSA|25519)$/, name)
     }

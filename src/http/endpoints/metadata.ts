@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Config } from '../../config/load.ts'
+import { CLIENT_ALGORITHMS } from '../../oauth/client-auth/client-jwt.ts'
 import { METHOD_NAMES } from '../../oauth/client-auth/index.ts'
-import { ASSERTION_ALGORITHMS } from '../../oauth/client-auth/private-key-jwt.ts'
 import { GRANT_NAMES } from '../../oauth/grants/index.ts'
 import { JWKS_PATH, type ProtocolEndpoint, STATUS_AGGREGATION_PATH } from '../routes.ts'
 
@@ -29,7 +29,7 @@ export function serverMetadata(
     metadata[`${name}_auth_methods_supported`] = METHOD_NAMES.filter(
       (method) => method !== 'none' || name !== 'introspection_endpoint',
     )
-    metadata[`${name}_auth_signing_alg_values_supported`] = [...ASSERTION_ALGORITHMS]
+    metadata[`${name}_auth_signing_alg_values_supported`] = [...CLIENT_ALGORITHMS]
   }
   return metadata
 }
