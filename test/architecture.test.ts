@@ -69,9 +69,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/system.ts',
     ],
   },
+  // Pages: models in, HTML out.
+  'src/views/': { uses: [], knows: [] },
   'src/http/': {
     // What is thrown below is told from what is thrown by mistake.
-    uses: ['src/oauth/', 'src/accounts/', 'src/keys/known-verifiers.ts', 'src/store/db.ts'],
+    uses: ['src/oauth/', 'src/accounts/', 'src/views/', 'src/keys/known-verifiers.ts', 'src/store/db.ts'],
     knows: ['src/keys/', 'src/status/', 'src/config/', 'src/audit.ts'],
   },
   'src/app.ts': { uses: ['src/http/'], knows: ['src/config/', 'src/system.ts'] },
@@ -170,6 +172,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/app.ts'], ['src/cli/serve.ts', 'src/verify/']],
   [/^better-sqlite3$/, ['src/store/sqlite.ts', 'src/store/sqlite-file.ts'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],
+  [/^uqr$/, ['src/views/'], []],
   [/^pino/, ['src/log.ts'], []],
   [/^commander$/, ['src/cli/'], []],
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-story.ts'], []],

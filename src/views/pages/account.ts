@@ -1,0 +1,65 @@
+import {
+  appsSection,
+  consentsSection,
+  type RememberedConsent,
+  type SignedInBrowser,
+  signInsSection,
+  type UsedApp,
+} from '../account/access.ts'
+import { type AccountProfile, profileSection } from '../account/profile.ts'
+import { type SecondFactors, secondFactorsSection } from '../account/second-factors.ts'
+import { alert, button, form, notice } from '../forms.ts'
+import { html } from '../html.ts'
+import { frame, type PageContext } from '../page.ts'
+import type { Texts } from '../texts/index.ts'
+
+export type AccountNotice = keyof Texts['account']['notices']
+
+/** Every form posts `csrf` and what its section says. */
+export interface AccountModel {
+  readonly profile: AccountProfile
+  /** Newest first; exactly one of them is `current`. */
+  readonly signIns: readonly SignedInBrowser[]
+  readonly apps: readonly UsedApp[]
+  readonly consents: readonly RememberedConsent[]
+  readonly secondFactors: SecondFactors
+  /** What has just been done, or could not be. */
+  readonly notice: AccountNotice | null
+}
+
+const REFUSALS: readonly AccountNotice[] = ['second-factor-required']
+
+/** Whether it is one: a notice may come through an address (`/account?notice=…`). */
+export const isAccountNotice = (
+  value: string,
+  { texts }: Pick<PageContext, 'texts'>,
+): value is AccountNotice => Object.hasOwn(texts.account.notices, value)
+
+export function accountPage(model: AccountModel, page: PageContext): string {
+  const { texts } = page
+  const current = model.signIns.find((one) => one.current)
+  const refused = model.notice !== null && REFUSALS.includes(model.notice)
+  const text = model.notice === null ? null : texts.account.notices[model.notice]
+  return frame(page, {
+    title: texts.account.title,
+    failed: refused,
+    wide: true,
+    aside:
+      current &&
+      form(page, {
+        path: '/account/sign-ins/end',
+        fields: { id: current.id },
+        className: 'aside',
+        content: button({ label: texts.account.signOut, kind: 'secondary' }),
+      }),
+    content: html`<div class="sections">
+<h1 class="title">${texts.account.title}</h1>
+${refused ? alert(text, true) : notice(text)}
+${profileSection(page, model.profile)}
+${secondFactorsSection(page, model.secondFactors)}
+${signInsSection(page, model.signIns)}
+${appsSection(page, model.apps)}
+${consentsSection(page, model.consents)}
+</div>`,
+  })
+}

@@ -1,0 +1,53 @@
+import { alert, field, type HiddenFields, ours } from '../forms.ts'
+import { html } from '../html.ts'
+import { frame, type PageContext } from '../page.ts'
+import { type PasskeyChallenge, passkeyForm, passkeyScripts } from '../passkeys.ts'
+
+/** Posts `name`, `credential` (JSON), `challenge`, `flow`, `csrf` to `/account/passkeys`. */
+export interface AddPasskeyModel {
+  readonly passkey: PasskeyChallenge
+  /** A suggestion, or what was typed before; may be empty. */
+  readonly name: string
+  /** Set while an authorization request waits for it. */
+  readonly flow: string | null
+  readonly message: { readonly kind: 'refused' | 'name' | 'known' | 'expired' } | null
+  readonly fields?: HiddenFields
+}
+
+export const LONGEST_PASSKEY_NAME = 64
+
+export function addPasskeyPage(model: AddPasskeyModel, page: PageContext): string {
+  const { texts } = page
+  const { flow, message } = model
+  const inName = message?.kind === 'name'
+  return frame(page, {
+    title: texts.addPasskey.title,
+    failed: message !== null,
+    scripts: passkeyScripts(page),
+    content: html`<div class="card stack">
+<h1>${texts.addPasskey.title}</h1>
+<p class="lead tight">${texts.addPasskey.lead}</p>
+${message && alert(message.kind === 'expired' ? texts.common.expired : texts.addPasskey.errors[message.kind], !inName)}
+<noscript><p class="message plain">${texts.passkeys.noScript}</p></noscript>
+${passkeyForm(page, {
+  path: '/account/passkeys',
+  challenge: model.passkey,
+  does: 'create',
+  label: texts.addPasskey.submit,
+  primary: true,
+  fields: { ...model.fields, flow },
+  content: field({
+    name: 'name',
+    label: texts.addPasskey.name,
+    hint: texts.addPasskey.nameHint,
+    value: model.name,
+    autocomplete: 'off',
+    maxlength: LONGEST_PASSKEY_NAME,
+    invalid: inName,
+    autofocus: message === null || inName,
+  }),
+})}
+<p><a class="more" href="${flow === null ? ours(page, '/account') : ours(page, '/account/second-factor', { flow })}">${texts.common.cancel}</a></p>
+</div>`,
+  })
+}

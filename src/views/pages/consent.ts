@@ -1,0 +1,65 @@
+import { button, form, type HiddenFields, ours } from '../forms.ts'
+import { type Html, html, name } from '../html.ts'
+import { frame, type PageContext } from '../page.ts'
+import { redirectTarget } from '../redirect-target.ts'
+import { type ApiScopes, scopeLists } from '../scopes.ts'
+
+/** Posts `decision` (`allow` or `refuse`), `remember` (`yes` or absent), `flow`, `csrf` to `/consent`. */
+export interface ConsentModel {
+  readonly clientName: string
+  readonly flow: string
+  readonly username: string
+  /** Where the answer goes; shown as a host, this device, or an app. */
+  readonly redirectUri: string
+  /** `openid`, `profile`, `email`, `offline_access`; others are shown as they are. */
+  readonly scopes: readonly string[]
+  readonly apis: readonly ApiScopes[]
+  /** Whether "do not ask me again" is offered. */
+  readonly rememberable: boolean
+  readonly fields?: HiddenFields
+}
+
+function leadsTo({ texts }: PageContext, redirectUri: string): Html {
+  const target = redirectTarget(redirectUri)
+  if (target.kind === 'app') {
+    return html`<p class="message plain">${texts.consent.leadsToApp(name(target.scheme))}</p>`
+  }
+  if (target.kind === 'device') {
+    return html`<p class="message plain">${texts.consent.leadsToDevice(name(target.host))}</p>`
+  }
+  return html`<p class="muted small">${texts.consent.leadsToHost(name(target.host))}</p>`
+}
+
+export function consentPage(model: ConsentModel, page: PageContext): string {
+  const { texts } = page
+  const { flow } = model
+  const lists = scopeLists(page, model.scopes, model.apis)
+  return frame(page, {
+    title: texts.consent.title(model.clientName),
+    content: html`<div class="card stack">
+<h1>${texts.consent.heading(name(model.clientName))}</h1>
+<p class="muted tight">${texts.consent.signedInAs(name(model.username))} <a href="${ours(page, '/login', { flow, account: 'other' })}">${texts.consent.notYou}</a></p>
+${
+  lists.length === 0
+    ? html`<p>${texts.consent.wantsNothing}</p>`
+    : html`<div class="panel"><h2>${texts.consent.wants}</h2>
+${lists}</div>`
+}
+${leadsTo(page, model.redirectUri)}
+${form(page, {
+  path: '/consent',
+  fields: { ...model.fields, flow },
+  className: 'stack',
+  content: html`${
+    model.rememberable &&
+    html`<label class="check"><input type="checkbox" name="remember" value="yes"><span>${texts.consent.remember}</span></label>`
+  }
+<div class="choice">
+${button({ label: texts.consent.refuse, kind: 'secondary', name: 'decision', value: 'refuse' })}
+${button({ label: texts.consent.allow, name: 'decision', value: 'allow' })}
+</div>`,
+})}
+${model.rememberable && html`<p class="muted small center">${texts.consent.revocable}</p>`}
+</div>`,
+  })
+}

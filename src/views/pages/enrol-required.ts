@@ -1,0 +1,29 @@
+import { ours } from '../forms.ts'
+import { html, name } from '../html.ts'
+import { frame, type PageContext } from '../page.ts'
+
+/** Links to `/account/totp?flow=…` and `/account/passkeys?flow=…`. */
+export interface EnrolRequiredModel {
+  readonly username: string
+  /** The application that requires it; null: a role does. */
+  readonly clientName: string | null
+  /** null: the person came by themselves. */
+  readonly flow: string | null
+}
+
+export function enrolRequiredPage(model: EnrolRequiredModel, page: PageContext): string {
+  const { texts } = page
+  const { flow, clientName } = model
+  return frame(page, {
+    title: texts.enrolRequired.title,
+    content: html`<div class="card stack">
+<h1>${texts.enrolRequired.title}</h1>
+<p>${clientName === null ? texts.enrolRequired.byOrganisation : texts.enrolRequired.byClient(name(clientName))}</p>
+<ul class="choices">
+<li><a href="${ours(page, '/account/totp', { flow })}"><strong>${texts.enrolRequired.totp}</strong><span class="muted">${texts.enrolRequired.totpHint}</span></a></li>
+<li><a href="${ours(page, '/account/passkeys', { flow })}"><strong>${texts.enrolRequired.passkey}</strong><span class="muted">${texts.enrolRequired.passkeyHint}</span></a></li>
+</ul>
+<p class="muted small">${texts.common.signedInAs(name(model.username))} <a class="more" href="${ours(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
+</div>`,
+  })
+}

@@ -1,0 +1,112 @@
+import { alert, button, field, form, type HiddenFields, ours } from '../forms.ts'
+import { html, name } from '../html.ts'
+import { frame, type PageContext } from '../page.ts'
+import { type PasskeyChallenge, passkeyForm, passkeyScripts } from '../passkeys.ts'
+import type { Texts } from '../texts/index.ts'
+
+export type SecondFactorMessage =
+  | { readonly kind: 'code' | 'recovery-code' | 'passkey' | 'busy' | 'expired' }
+  | { readonly kind: 'throttled'; readonly seconds: number }
+
+/**
+ * Posts to `/login/second-factor`, besides `flow` and `csrf`, one of: `code`; `recovery_code`; `credential` (JSON)
+ * and `challenge`.
+ */
+export interface SecondFactorModel {
+  readonly username: string
+  readonly flow: string | null
+  readonly totp: boolean
+  readonly recoveryCodes: boolean
+  /** null: the user has none. */
+  readonly passkey: PasskeyChallenge | null
+  readonly message: SecondFactorMessage | null
+  /** Sent along with every form. */
+  readonly fields?: HiddenFields
+}
+
+function said(texts: Texts, message: SecondFactorMessage): string {
+  const { secondFactor, common } = texts
+  if (message.kind === 'throttled') return common.throttled(message.seconds)
+  const sentences = {
+    code: secondFactor.wrongCode,
+    'recovery-code': secondFactor.wrongRecoveryCode,
+    passkey: secondFactor.passkeyRefused,
+    busy: common.busy,
+    expired: common.expired,
+  }
+  return sentences[message.kind]
+}
+
+const ACTION = '/login/second-factor'
+
+/** GET `/login?flow=…&account=other` is the way out. */
+export function secondFactorPage(model: SecondFactorModel, page: PageContext): string {
+  const { texts } = page
+  const { flow, passkey, message, totp } = model
+  const fields = { ...model.fields, flow }
+  const wrongCode = message?.kind === 'code'
+  const wrongRecoveryCode = message?.kind === 'recovery-code'
+  const code = form(page, {
+    path: ACTION,
+    fields,
+    className: 'stack',
+    content: html`${field({
+      name: 'code',
+      label: texts.secondFactor.code,
+      hint: texts.secondFactor.codeHint,
+      autocomplete: 'one-time-code',
+      digits: 6,
+      invalid: wrongCode,
+      autofocus: message === null || wrongCode,
+    })}
+${button({ label: texts.secondFactor.submit })}`,
+  })
+  const recovery = form(page, {
+    path: ACTION,
+    fields,
+    className: 'stack',
+    content: html`${field({
+      name: 'recovery_code',
+      label: texts.secondFactor.recoveryCode,
+      hint: texts.secondFactor.recoveryHint,
+      autocomplete: 'off',
+      verbatim: true,
+      invalid: wrongRecoveryCode,
+      autofocus: wrongRecoveryCode,
+      className: 'mono',
+    })}
+${button({ label: texts.secondFactor.submit, kind: 'secondary' })}`,
+  })
+  return frame(page, {
+    title: texts.secondFactor.title,
+    failed: message !== null,
+    scripts: passkey ? passkeyScripts(page) : [],
+    content: html`<div class="card stack">
+<h1>${texts.secondFactor.title}</h1>
+<p class="lead tight">${texts.secondFactor.lead(name(model.username))}</p>
+${message && alert(said(texts, message), !wrongCode && !wrongRecoveryCode)}
+${totp && code}
+${
+  passkey &&
+  passkeyForm(page, {
+    path: ACTION,
+    challenge: passkey,
+    does: 'get',
+    label: texts.secondFactor.passkey,
+    primary: !totp,
+    fields,
+    content: totp && html`<p class="or">${texts.common.or}</p>`,
+  })
+}
+${passkey && !totp && html`<noscript><p class="message plain">${texts.passkeys.noScript}</p></noscript>`}
+${
+  model.recoveryCodes &&
+  html`<details${wrongRecoveryCode && html` open`}>
+<summary>${texts.secondFactor.useRecoveryCode}</summary>
+${recovery}
+</details>`
+}
+<p><a class="more" href="${ours(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
+</div>`,
+  })
+}
