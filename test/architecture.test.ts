@@ -28,8 +28,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/config/': { uses: [], knows: ['src/system.ts'] },
   'src/store/contracts/': { uses: [], knows: ['src/system.ts'] },
   'src/store/sql/': {
-    // How long a list is: part of its contract.
-    uses: ['src/store/db.ts', 'src/store/contracts/status.ts'],
+    // How long a list is, and how many passkeys anybody has: part of their contracts.
+    uses: ['src/store/db.ts', 'src/store/contracts/status.ts', 'src/store/contracts/factors.ts'],
     knows: ['src/store/contracts/', 'src/system.ts'],
   },
   'src/store/': { uses: ['src/store/'], knows: ['src/system.ts'] },
@@ -52,7 +52,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     knows: ['src/store/contracts/', 'src/keys/signer.ts', 'src/system.ts'],
   },
   'src/accounts/': {
-    uses: ['src/keys/seal.ts'],
+    uses: ['src/keys/seal.ts', 'src/store/contracts/factors.ts'],
     knows: ['src/store/contracts/', 'src/audit.ts', 'src/system.ts'],
   },
   'src/oauth/': {
@@ -172,6 +172,8 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/app.ts'], ['src/cli/serve.ts', 'src/verify/']],
   [/^better-sqlite3$/, ['src/store/sqlite.ts', 'src/store/sqlite-file.ts'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],
+  [/^otpauth$/, ['src/accounts/totp.ts'], []],
+  [/^@simplewebauthn\/server/, ['src/accounts/passkeys.ts', 'src/accounts/webauthn-response.ts'], []],
   [/^uqr$/, ['src/views/'], []],
   [/^pino/, ['src/log.ts'], []],
   [/^commander$/, ['src/cli/'], []],

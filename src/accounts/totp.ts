@@ -1,0 +1,72 @@
+/**
+ * Codes of an authenticator app (RFC 6238). SHA-1, six digits and thirty seconds are what every app can do; HMAC
+ * with SHA-1 is not touched by its collisions. Must not know where secrets are kept, or who guesses.
+ */
+import { Secret, TOTP } from 'otpauth'
+import type { Sealer } from '../keys/seal.ts'
+import type { Clock, Random, Seconds } from '../system.ts'
+
+const PERIOD: Seconds = 30
+/** One step each way: for clocks that differ and for the time that typing takes (RFC 6238 §5.2). */
+const WINDOW = 1
+/** As long as the digest (RFC 4226 §4, R6). */
+const SECRET_BYTES = 20
+
+const FORMAT = { algorithm: 'SHA1', digits: 6, period: PERIOD } as const
+
+export interface TotpDeps {
+  readonly sealer: Sealer
+  readonly clock: Clock
+  readonly random: Pick<Random, 'bytes'>
+  /** What apps call us. */
+  readonly name: string
+}
+
+export interface Totp {
+  /** Base32, as people type it when they cannot scan. */
+  makeSecret(): string
+  /** What a QR code carries. */
+  uri(secret: string, username: string): string
+  /** The time step whose code this is; null if it is none of those around now. */
+  stepOf(secret: string, code: string): number | null
+  /** For the store; opens for this user alone. */
+  seal(userId: string, secret: string): string
+  /** @throws {SealBroken} */
+  open(userId: string, sealed: string): string
+}
+
+/** Whether it is written as these codes are; spaces and full-width digits are what keyboards make of them. */
+export function asTotpCode(entered: string): string | null {
+  const code = entered.normalize('NFKC').replaceAll(/\s/g, '')
+  return /^[0-9]{6}$/.test(code) ? code : null
+}
+
+export function createTotp({ sealer, clock, random, name }: TotpDeps): Totp {
+  const label = (userId: string) => `totp:${userId}`
+  return {
+    makeSecret: () => Secret.fromHex(random.bytes(SECRET_BYTES).toString('hex')).base32,
+
+    uri(secret, username) {
+      // A colon ends the issuer in the label, whether it is escaped or not.
+      const issuer = name.replaceAll(':', ' ').trim()
+      return new TOTP({ ...FORMAT, issuer, label: username, secret }).toString()
+    },
+
+    stepOf(secret, code) {
+      const token = asTotpCode(code)
+      if (token === null) return null
+      const now = clock.now()
+      const delta = TOTP.validate({
+        ...FORMAT,
+        secret: Secret.fromBase32(secret),
+        token,
+        timestamp: now * 1000,
+        window: WINDOW,
+      })
+      return delta === null ? null : Math.floor(now / PERIOD) + delta
+    },
+
+    seal: (userId, secret) => sealer.seal(label(userId), secret),
+    open: (userId, sealed) => sealer.open(label(userId), sealed),
+  }
+}
