@@ -155,7 +155,7 @@ export async function openServer(
   const first = await ensureRing(keys)
   const ring = await openLiveRing({ ...keys, store }, first)
   const registry = await openRegistry({ store })
-  const signer = createSigner(ring)
+  const signer = createSigner(ring, config.issuer)
   const refreshTokens = createRefreshTokenCodec(keys.masterKey)
   const statusIndices = createStatusIndices({
     status: store.status,
@@ -258,11 +258,17 @@ export async function openServer(
 const SWEEP = 500
 /** Ended sessions stay as long as any access token of theirs could live, so that introspection knows them. */
 const SESSION_MEMORY = 86_400
+/** After its end as a reference: whoever came with it may still be at the login page. */
+const PUSHED_REQUEST_MEMORY = 3600
 
 async function sweep(store: Store, clock: Clock): Promise<void> {
   const now = clock.now()
   const expiring = [
     [store.sessions, now - SESSION_MEMORY],
+    // So long, because a code that is presented again takes back what it bought.
+    [store.codes, now - SESSION_MEMORY],
+    [store.signIns, now - SESSION_MEMORY],
+    [store.pushedRequests, now - PUSHED_REQUEST_MEMORY],
     [store.singleUse, now],
     // Longer than they would live: a clock that is set back must not revive them.
     [store.revokedTokens, now - SESSION_MEMORY],

@@ -6,7 +6,7 @@
 import type { Api, ApiStore } from '../store/contracts/apis.ts'
 import type { Client, ClientStore } from '../store/contracts/clients.ts'
 import type { RevisionStore } from '../store/contracts/revisions.ts'
-import type { RoleStore } from '../store/contracts/roles.ts'
+import type { Role, RoleStore } from '../store/contracts/roles.ts'
 
 export interface Registry {
   /** Reads again what has changed since; called by the follower. */
@@ -20,6 +20,8 @@ export interface Registry {
   apiOf(scope: string): Api | undefined
   /** All scopes that these roles grant; unknown roles grant nothing. */
   scopesOf(roles: readonly string[]): ReadonlySet<string>
+  /** Whether one of these roles is for people with a second factor only. */
+  requiresSecondFactor(roles: readonly string[]): boolean
 }
 
 export interface RegistryDeps {
@@ -39,7 +41,7 @@ export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
   let clients = new Map<string, Client>()
   let apis = new Map<string, Api>()
   let owners = new Map<string, Api>()
-  let roles = new Map<string, readonly string[]>()
+  let roles = new Map<string, Role>()
   let syncing: Promise<void> | undefined
 
   async function readAgain(): Promise<void> {
@@ -48,7 +50,7 @@ export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
     const [allApis, allRoles] = await Promise.all([store.apis.list(), store.roles.list()])
     apis = new Map(allApis.map((api) => [api.identifier, api]))
     owners = new Map(allApis.flatMap((api) => api.scopes.map((scope) => [scope, api] as const)))
-    roles = new Map(allRoles.map((role) => [role.name, role.scopes]))
+    roles = new Map(allRoles.map((role) => [role.name, role]))
     clients = new Map()
     revision = registry
   }
@@ -80,6 +82,7 @@ export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
     knownClient: (id) => clients.get(id) ?? null,
     api: (identifier) => apis.get(identifier),
     apiOf: (scope) => owners.get(scope),
-    scopesOf: (names) => new Set(names.flatMap((name) => roles.get(name) ?? [])),
+    scopesOf: (names) => new Set(names.flatMap((name) => roles.get(name)?.scopes ?? [])),
+    requiresSecondFactor: (names) => names.some((name) => roles.get(name)?.requireSecondFactor),
   }
 }

@@ -5,7 +5,7 @@ import { pushed } from './pushed-requests.ts'
 import { people, session } from './sessions.ts'
 import { signIn } from './sign-ins.ts'
 
-function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationCode {
+export function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationCode {
   return {
     clientId: 'machine',
     signInId: 'browser',
@@ -167,6 +167,18 @@ export const codesContract: Contract = {
     t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
     t.equal(await store.sessions.find('session'), null)
     t.same(await store.codes.find('h'), code())
+  },
+
+  'redeem is false, and no session begins, if the time of the sign-in is over': async (t, store) => {
+    await people(store)
+    await store.signIns.insert(signIn({ idleExpiresAt: 1020 }), 'h1')
+    await store.signIns.insert(signIn({ id: 'other', expiresAt: 1020 }), 'h2')
+    await store.codes.insert('idle', code(), 1000)
+    await store.codes.insert('over', code({ sessionId: 's2', signInId: 'other' }), 1000)
+    for (const hash of ['idle', 'over']) t.equal(await store.codes.redeem(hash, begun, 1020, MOST), false)
+    t.equal(await store.sessions.find('session'), null)
+    t.equal(await store.codes.redeem('idle', begun, 1019, MOST), true)
+    t.equal(await store.codes.redeem('over', { ...begun, id: 's2' }, 1019, MOST), true)
   },
 
   'whoever signs out while codes are redeemed has no session left (F72)': async (t, store, database) => {

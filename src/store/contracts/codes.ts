@@ -36,7 +36,8 @@ export interface CodeStore {
   find(hash: string): Promise<AuthorizationCode | null>
   /**
    * Spends the code and begins its session, both or neither. True for exactly one of any number of concurrent
-   * callers; false if it was spent, has expired, was guessed at too often, or the sign-in has ended.
+   * callers; false if it was spent, has expired, was guessed at too often, or the sign-in has ended,
+   * by itself or not: whoever ends all sign-ins of a person ends what these could still begin.
    */
   redeem(hash: string, session: Session, now: EpochSeconds, mostGuesses: number): Promise<boolean>
   /** Counts a wrong code verifier. */

@@ -15,7 +15,9 @@ interface CodeRow {
   used_at: number | null
 }
 
-const SIGNED_IN = 'EXISTS (SELECT 1 FROM sign_ins WHERE id = sign_in_id AND ended_at IS NULL)'
+/** For steps whose second parameter is the time. */
+const SIGNED_IN = `EXISTS (SELECT 1 FROM sign_ins s WHERE s.id = sign_in_id AND s.ended_at IS NULL
+                             AND s.expires_at > $2 AND s.idle_expires_at > $2)`
 
 export function createCodeStore(db: Db): CodeStore {
   async function batchOrFalse(steps: Step[]): Promise<boolean> {
