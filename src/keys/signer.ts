@@ -1,5 +1,6 @@
 /** Signs and verifies this server's own JWTs. The only importer of a private key's use. */
-import { CompactSign, createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose'
+import { CompactSign, compactVerify, createLocalJWKSet, importJWK, type JWTPayload, jwtVerify } from 'jose'
+import type { RingKey } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
 import { algorithms } from './algorithms.ts'
 import type { LiveRing } from './live-ring.ts'
@@ -16,11 +17,24 @@ export interface Signer {
     token: string,
     expected: { typ: string; issuer: string; now: EpochSeconds },
   ): Promise<JWTPayload | null>
+
+  /**
+   * The claims of an ID token that this server has signed at any time, be it with a key that has left the JWKS since:
+   * a hint about a person, no proof (OIDC Core §3.1.2.2, RP-Initiated Logout §2). null if a key that was compromised
+   * has signed it.
+   */
+  verifyHint(idToken: string): Promise<JWTPayload | null>
 }
 
-const encoder = new TextEncoder()
+/** ID tokens have no type of their own (OIDC Core §2); access and logout tokens say that they are something else. */
+const HINT_TYPE = 'JWT'
 
-export function createSigner(ring: LiveRing): Signer {
+const LONGEST_HINT = 8192
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder('utf-8', { fatal: true })
+
+export function createSigner(ring: LiveRing, ownIssuer: string): Signer {
   let keySet: { etag: string; get: ReturnType<typeof createLocalJWKSet> } | undefined
 
   function currentKeys() {
@@ -51,5 +65,31 @@ export function createSigner(ring: LiveRing): Signer {
         return null
       }
     },
+
+    async verifyHint(idToken) {
+      if (idToken.length > LONGEST_HINT) return null
+      try {
+        const { payload, protectedHeader } = await compactVerify(
+          idToken,
+          ({ kid, alg }) => importHintKey(ring.ring().keys, kid, alg),
+          { algorithms: Object.keys(algorithms) },
+        )
+        if (protectedHeader.typ !== HINT_TYPE) return null
+        const claims = JSON.parse(decoder.decode(payload)) as JWTPayload
+        const { iss, sub, aud, exp, iat } = claims
+        const whole =
+          typeof sub === 'string' && aud !== undefined && typeof exp === 'number' && typeof iat === 'number'
+        return iss === ownIssuer && whole ? claims : null
+      } catch {
+        return null
+      }
+    },
   }
+}
+
+/** The public halves of retired keys are still in the ring; a revoked one may be in anybody's hands. */
+function importHintKey(keys: readonly RingKey[], kid: string | undefined, alg: string) {
+  const key = keys.find((one) => one.kid === kid && one.alg === alg && one.state !== 'revoked')
+  if (!key) throw new Error('no such key')
+  return importJWK(key.publicJwk, key.alg)
 }

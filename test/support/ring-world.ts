@@ -79,7 +79,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
     const clock = { now: () => time.now() + error }
     const store = await open()
     const live = await openLiveRing({ ...ringDeps(store, clock, { policy }), store }, await readFrom(store))
-    return { clock, store, live, signer: createSigner(live) }
+    return { clock, store, live, signer: createSigner(live, 'i') }
   }
 
   async function readFrom(store: Store): Promise<Ring> {
@@ -186,7 +186,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
       { ...ringDeps(node.store, node.clock, { policy }), store: node.store },
       await readFrom(node.store),
     )
-    node.signer = createSigner(node.live)
+    node.signer = createSigner(node.live, 'i')
     if (cleanly) leaving.push(store)
   }
 
