@@ -1,0 +1,89 @@
+/**
+ * An authorization request that the client has signed (RFC 9101; OIDC Core §6.1). Signed, not encrypted: with a stranger's
+ * key for encryption anybody could have written it. Must not know what the parameters mean.
+ */
+import type { Client } from '../../store/contracts/clients.ts'
+import type { Clock } from '../../system.ts'
+import { type ClientClaims, isSignedJwt, verifyClientJwt } from '../client-auth/client-jwt.ts'
+import type { ClientKeys } from '../client-auth/client-keys.ts'
+import { OAuthError } from '../errors.ts'
+import type { Pair } from '../parameters.ts'
+
+/** §10.8: with its own type, or as objects were written before there was one. */
+const TYPES: readonly string[] = ['oauth-authz-req+jwt', 'jwt']
+/** Of the JWT, not of the request (RFC 7519 §4.1). */
+const OF_THE_JWT: readonly string[] = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']
+/** As many as a form may have. */
+const MAX_PARAMETERS = 64
+
+export interface RequestObjects {
+  /**
+   * The parameters inside, of which alone the request then consists (§6.3): numbers as text, objects as JSON.
+   * @throws {OAuthError} invalid_request_object; request_not_supported if the client has no key to sign with
+   */
+  read(client: Client, jwt: string): Promise<readonly Pair[]>
+}
+
+export interface RequestObjectDeps {
+  readonly clientKeys: ClientKeys
+  readonly clock: Clock
+  readonly issuer: string
+}
+
+export function createRequestObjects({ clientKeys, clock, issuer }: RequestObjectDeps): RequestObjects {
+  return {
+    async read(client, jwt) {
+      if (!client.jwks && !client.jwksUri) {
+        throw new OAuthError('request_not_supported', 'the client has no keys to sign requests with')
+      }
+      try {
+        if (!isSignedJwt(jwt)) throw new Error('not a compact JWS, or too long')
+        const claims = await verifyClientJwt(clientKeys, client, jwt, {
+          types: TYPES,
+          now: clock.now(),
+          required: ['aud'],
+        })
+        checkClaims(claims, client, issuer)
+        return pairsOf(claims)
+      } catch (error) {
+        if (error instanceof OAuthError) throw error
+        // The text only: jose's errors carry the claims along, and causes end up in the log.
+        const why = (error as Error).message
+        throw new OAuthError('invalid_request_object', 'the request object is not acceptable', { cause: why })
+      }
+    },
+  }
+}
+
+function checkClaims(claims: ClientClaims, client: Client, issuer: string): void {
+  const { aud, sub, client_id } = claims
+  // Others may be named too: unlike an assertion it gives nobody any right.
+  if (!(Array.isArray(aud) ? aud : [aud]).includes(issuer)) throw new Error('aud is not the issuer')
+  // §10.8: or it could be a client assertion, and the other way round.
+  if (sub === client.id) throw new Error('sub is the client')
+  if (client_id !== undefined && client_id !== client.id) throw new Error('client_id is another')
+  // §4: neither may be inside.
+  if (claims.request !== undefined || claims.request_uri !== undefined) throw new Error('a request within')
+}
+
+function pairsOf(claims: ClientClaims): Pair[] {
+  const pairs = Object.entries(claims)
+    .filter(([name]) => !OF_THE_JWT.includes(name))
+    .flatMap(([name, value]) => textsOf(name, value).map((text): Pair => [name, text]))
+  if (pairs.length > MAX_PARAMETERS) throw new Error('too many parameters')
+  // What no form could bring in either.
+  for (const text of pairs.flat()) {
+    if (text.includes('\0') || !text.isWellFormed()) throw new Error('a parameter is not text')
+  }
+  return pairs
+}
+
+function textsOf(name: string, value: unknown): string[] {
+  if (value === null) return []
+  if (typeof value === 'string') return [value]
+  if (typeof value === 'number' || typeof value === 'boolean') return [String(value)]
+  if (!Array.isArray(value)) return [JSON.stringify(value)]
+  // RFC 8707 §2 lets it be there more than once; no other parameter.
+  if (name === 'resource' && value.every((one) => typeof one === 'string')) return value
+  throw new Error('a parameter is a list')
+}
