@@ -1,0 +1,113 @@
+import t from 'tap'
+import { createRecoveryCodes } from '../../src/accounts/recovery-codes.ts'
+import { systemRandom } from '../../src/system.ts'
+import { winners } from '../contracts/contract.ts'
+import { FROM, factorsWorld } from '../support/factors.ts'
+import { MASTER_KEY } from '../support/keys.ts'
+
+const codes = createRecoveryCodes({ masterKey: MASTER_KEY, random: systemRandom })
+const SHAPE = /^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){2}$/
+
+t.test('a set is ten codes of sixty random bits, in letters that cannot be mistaken', async (t) => {
+  const sets = Array.from({ length: 100 }, () => codes.make())
+  t.same(new Set(sets.map((set) => set.length)), new Set([10]))
+  const all = sets.flat()
+  t.equal(new Set(all).size, 1000)
+  t.same(
+    all.filter((code) => !SHAPE.test(code)),
+    [],
+  )
+  t.equal(new Set(all.join('').replaceAll('-', '')).size, 32, 'all 32 letters occur: five bits each')
+})
+
+t.test('any case, spaces, dashes, O for 0, I and L for 1 are what people type', async (t) => {
+  const code = '7K01-9QXA-10RT'
+  const digest = codes.digest('u_a', code)
+  t.match(digest, /^[\w-]{43}$/)
+  for (const typed of [
+    '7k01-9qxa-10rt',
+    '7K019QXA10RT',
+    ' 7K01 9QXA 10RT\n',
+    '7KOI–9QXA—lort',
+    '7k o1 9-q-x-a LoRt',
+    '７Ｋ０１９ＱＸＡ１０ＲＴ',
+  ])
+    t.equal(codes.digest('u_a', typed), digest, typed)
+})
+
+t.test('what no code is written like has no digest', async (t) => {
+  for (const typed of [
+    '',
+    '-',
+    '123456',
+    '7K01-9QXA-10R',
+    '7K01-9QXA-10RTT',
+    '7K01-9QXA-10RU',
+    '7K01-9QXA-10R!',
+  ])
+    t.equal(codes.digest('u_a', typed), null, typed)
+})
+
+t.test('a digest is of one user and under one master key (§4 row 8)', async (t) => {
+  const other = createRecoveryCodes({ masterKey: Buffer.alloc(32, 2), random: systemRandom })
+  const [code = ''] = codes.make()
+  const digests = [codes.digest('u_a', code), codes.digest('u_b', code), other.digest('u_a', code)]
+  t.equal(new Set(digests).size, 3)
+})
+
+t.test('a code is good once, for its owner alone; what is stored does not tell it', async (t) => {
+  const { factors, alice, bob, store, logger } = await factorsWorld()
+  t.teardown(() => store.db.close())
+  await factors.newRecoveryCodes(bob, FROM)
+  const set = await factors.newRecoveryCodes(alice, FROM)
+  t.equal(set.length, 10)
+  const stored = JSON.stringify(await store.db.query('SELECT * FROM recovery_codes'))
+  for (const code of set) t.notOk(stored.includes(code) || stored.includes(code.replaceAll('-', '')))
+
+  const [first = '', second = ''] = set
+  t.equal(await factors.checkCode(bob, first, FROM), null)
+  t.equal(await factors.checkCode(alice, first.toLowerCase(), FROM), 'recovery')
+  t.equal(await factors.checkCode(alice, first, FROM), null)
+  t.equal((await factors.summary(alice.id)).recoveryCodes, 9)
+  t.equal(await factors.checkCode(alice, second, FROM), 'recovery')
+  t.match(logger.audits('factor.used'), [{ action: 'recovery', sub: alice.id }, { action: 'recovery' }])
+  t.match(logger.audits('factor.failed'), [{ action: 'recovery', sub: bob.id }, { sub: alice.id }])
+  t.match(logger.audits('factor.enrolled'), [{ sub: bob.id }, { sub: alice.id, action: 'recovery' }])
+})
+
+t.test('of fifty who use one code at the same moment, one is let in (§3.1 #6)', async (t) => {
+  const { factors, alice, store } = await factorsWorld()
+  t.teardown(() => store.db.close())
+  const [code = ''] = await factors.newRecoveryCodes(alice, FROM)
+  // As few as the throttle admits would prove nothing: straight through the store as well.
+  const digest = createRecoveryCodes({ masterKey: MASTER_KEY, random: systemRandom }).digest(alice.id, code)
+  const outcome = await winners(50, async (i) =>
+    i % 10 === 0
+      ? (await factors.checkCode(alice, code, { ip: `192.0.2.${i}`, requestId: 'r' })) === 'recovery'
+      : store.factors.useRecoveryCode(alice.id, digest ?? ''),
+  )
+  t.same(outcome, { won: 1, lost: 49 })
+})
+
+t.test('a new set makes the old one void', async (t) => {
+  const { factors, alice, store } = await factorsWorld()
+  t.teardown(() => store.db.close())
+  const [old = ''] = await factors.newRecoveryCodes(alice, FROM)
+  const [young = ''] = await factors.newRecoveryCodes(alice, FROM)
+  t.equal(await factors.checkCode(alice, old, FROM), null)
+  t.equal(await factors.checkCode(alice, young, FROM), 'recovery')
+  t.equal((await factors.summary(alice.id)).recoveryCodes, 9)
+})
+
+t.test(
+  'guesses are held back as those at codes of an app are, and together with them (§3.1 #5)',
+  async (t) => {
+    const { factors, alice, store } = await factorsWorld()
+    t.teardown(() => store.db.close())
+    const [code = ''] = await factors.newRecoveryCodes(alice, FROM)
+    for (const guess of ['AAAA-AAAA-AAAA', '000000', 'nonsense', '111111', ''])
+      t.equal(await factors.checkCode(alice, guess, FROM), null)
+    await t.rejects(factors.checkCode(alice, code, FROM), { name: 'Throttled' })
+    t.equal((await factors.summary(alice.id)).recoveryCodes, 10)
+  },
+)

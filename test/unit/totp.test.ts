@@ -1,0 +1,235 @@
+import { Secret, TOTP } from 'otpauth'
+import t, { type Test } from 'tap'
+import { createTotp } from '../../src/accounts/totp.ts'
+import { createSealer, SealBroken } from '../../src/keys/seal.ts'
+import { systemRandom } from '../../src/system.ts'
+import { winners } from '../contracts/contract.ts'
+import { testClock } from '../support/clock.ts'
+import { type FactorsWorld, FROM, factorsWorld } from '../support/factors.ts'
+import { MASTER_KEY } from '../support/keys.ts'
+
+const PURPOSE = { purpose: 'keyturn/seal-second-factors/v1', what: 'the second factor' } as const
+
+/** Somebody else's arithmetic would be better, but the vectors below say that this one is right. */
+const codeAt = (secret: string, seconds: number) =>
+  new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 }).generate({ timestamp: seconds * 1000 })
+
+function totpAt(seconds: number) {
+  const clock = testClock(seconds)
+  const sealer = createSealer(MASTER_KEY, systemRandom, PURPOSE)
+  return { clock, totp: createTotp({ sealer, clock, random: systemRandom, name: 'Example: the company' }) }
+}
+
+async function enrolled(t: Test): Promise<FactorsWorld & { secret: string }> {
+  const world = await factorsWorld()
+  t.teardown(() => world.store.db.close())
+  const { secret, pending } = world.factors.beginTotp(world.alice)
+  const code = codeAt(secret, world.clock.now())
+  t.equal(await world.factors.confirmTotp(world.alice, pending, code, FROM), 'confirmed')
+  world.clock.tick(60)
+  return { ...world, secret }
+}
+
+/** RFC 6238 appendix B, SHA-1, the last six of its eight digits. */
+const VECTORS: readonly (readonly [number, string])[] = [
+  [59, '287082'],
+  [1_111_111_109, '081804'],
+  [1_111_111_111, '050471'],
+  [1_234_567_890, '005924'],
+  [2_000_000_000, '279037'],
+  [20_000_000_000, '353130'],
+]
+
+t.test('codes are those of RFC 6238 appendix B', async (t) => {
+  const secret = Secret.fromLatin1('12345678901234567890').base32
+  for (const [seconds, code] of VECTORS) {
+    const { totp } = totpAt(seconds)
+    t.equal(totp.stepOf(secret, code), Math.floor(seconds / 30), String(seconds))
+    t.equal(
+      totp.stepOf(
+        secret,
+        code.replace(/.$/, (digit) => String((Number(digit) + 1) % 10)),
+      ),
+      null,
+    )
+  }
+})
+
+t.test('a code is good in its own step and one beside it, and no longer (RFC 6238 §5.2)', async (t) => {
+  const start = 1_800_000_000
+  const { clock, totp } = totpAt(start)
+  const secret = totp.makeSecret()
+  const code = codeAt(secret, start)
+  for (const [second, good] of [
+    [-31, false],
+    [-30, true],
+    [0, true],
+    [29, true],
+    [30, true],
+    [59, true],
+    [60, false],
+    [86_400, false],
+  ] as const) {
+    clock.set(start + second)
+    t.equal(totp.stepOf(secret, code), good ? start / 30 : null, `${second} s`)
+  }
+})
+
+t.test('a code may be typed with spaces or full-width digits, and in no other way', async (t) => {
+  const { totp, clock } = totpAt(1_800_000_000)
+  const secret = totp.makeSecret()
+  const code = codeAt(secret, clock.now())
+  const wide = [...code].map((digit) => String.fromCharCode(0xff10 + Number(digit))).join('')
+  for (const typed of [code, `${code.slice(0, 3)} ${code.slice(3)}`, ` ${code}\n`, wide])
+    t.equal(totp.stepOf(secret, typed), 60_000_000, typed)
+  for (const typed of [
+    '',
+    '0',
+    code.slice(1),
+    `${code}0`,
+    `-${code.slice(1)}`,
+    `${code.slice(1)}é`,
+    'abcdef',
+  ])
+    t.equal(totp.stepOf(secret, typed), null, typed)
+})
+
+t.test('a secret has 160 random bits, and its URI says what an app must know', async (t) => {
+  const { totp } = totpAt(0)
+  const secrets = new Set(Array.from({ length: 100 }, () => totp.makeSecret()))
+  t.equal(secrets.size, 100)
+  for (const secret of secrets) t.match(secret, /^[A-Z2-7]{32}$/)
+  const [secret = ''] = secrets
+  const uri = new URL(totp.uri(secret, 'alice@example.com/ä?&secret=X'))
+  t.equal(uri.protocol, 'otpauth:')
+  t.equal(uri.host, 'totp')
+  t.equal(decodeURIComponent(uri.pathname), '/Example  the company:alice@example.com/ä?&secret=X')
+  t.same(Object.fromEntries(uri.searchParams), {
+    issuer: 'Example  the company',
+    secret,
+    algorithm: 'SHA1',
+    digits: '6',
+    period: '30',
+  })
+})
+
+t.test('a sealed row is of no use under another master key or to another user (§4 row 8)', async (t) => {
+  const { alice, bob, store, factors, secret, clock, with: withKey } = await enrolled(t)
+  const row = await store.factors.findTotp(alice.id)
+  t.notMatch(JSON.stringify(row), secret)
+  const code = codeAt(secret, clock.now())
+  await t.rejects(withKey(Buffer.alloc(32, 2)).checkCode(alice, code, FROM), SealBroken)
+  await store.factors.addTotp({ userId: bob.id, sealed: row?.sealed ?? '', lastStep: 0, createdAt: 1 })
+  await t.rejects(factors.checkCode(bob, code, FROM), {
+    message: `the second factor totp:${bob.id} does not open with this master key`,
+  })
+  t.equal(await factors.checkCode(alice, code, FROM), 'totp')
+})
+
+t.test('nothing is stored before a code has confirmed it, and a wrong code leaves it open', async (t) => {
+  const { factors, alice, bob, store, clock, logger } = await factorsWorld()
+  t.teardown(() => store.db.close())
+  const { secret, pending, uri } = factors.beginTotp(alice)
+  t.match(uri, secret)
+  t.notMatch(pending, secret)
+  t.equal(await factors.confirmTotp(alice, pending, '000000', FROM), 'wrong')
+  t.same(await factors.summary(alice.id), { totp: false, passkeys: 0, recoveryCodes: 0 })
+  t.same(factors.resumeTotp(alice, pending), { secret, pending, uri })
+  t.equal(factors.resumeTotp(bob, pending), null, 'nobody else’s')
+  t.equal(await factors.confirmTotp(bob, pending, codeAt(secret, clock.now()), FROM), 'expired')
+
+  t.equal(await factors.confirmTotp(alice, pending, codeAt(secret, clock.now()), FROM), 'confirmed')
+  t.equal((await factors.summary(alice.id)).totp, true)
+  const by = { actor: `user:${alice.id}`, sub: alice.id, ip: FROM.ip, request_id: FROM.requestId }
+  t.match(logger.audits('factor.enrolled'), [{ ...by, action: 'totp' }])
+})
+
+t.test('a setup that is too old, was used, or comes second, is begun again', async (t) => {
+  const { factors, alice, store, clock } = await factorsWorld()
+  t.teardown(() => store.db.close())
+  const [old, first, second] = [1, 2, 3].map(() => factors.beginTotp(alice))
+  if (!old || !first || !second) throw new Error('three were begun')
+  const confirm = (setup: { secret: string; pending: string }) =>
+    factors.confirmTotp(alice, setup.pending, codeAt(setup.secret, clock.now()), FROM)
+  t.equal(await confirm(first), 'confirmed')
+  t.equal(await confirm(second), 'expired', 'there is one')
+  await factors.removeTotp(alice, FROM)
+  t.equal(await confirm(first), 'expired', 'it was used')
+  clock.tick(899)
+  t.not(factors.resumeTotp(alice, old.pending), null)
+  clock.tick(1)
+  t.equal(factors.resumeTotp(alice, old.pending), null)
+  t.equal(await confirm(old), 'expired')
+  t.equal((await factors.summary(alice.id)).totp, false)
+})
+
+t.test('the code that confirmed the setup is spent (RFC 6238 §5.2)', async (t) => {
+  const { factors, alice, store, clock } = await factorsWorld()
+  t.teardown(() => store.db.close())
+  const { secret, pending } = factors.beginTotp(alice)
+  const code = codeAt(secret, clock.now())
+  await factors.confirmTotp(alice, pending, code, FROM)
+  t.equal(await factors.checkCode(alice, code, FROM), null)
+})
+
+t.test('a code counts once, and with it every older one (RFC 6238 §5.2)', async (t) => {
+  const { factors, alice, clock, secret, logger } = await enrolled(t)
+  const [before, code] = [codeAt(secret, clock.now() - 30), codeAt(secret, clock.now())]
+  t.equal(await factors.checkCode(alice, code, FROM), 'totp')
+  t.equal(await factors.checkCode(alice, code, FROM), null)
+  t.equal(await factors.checkCode(alice, before, FROM), null)
+  clock.tick(30)
+  t.equal(await factors.checkCode(alice, code, FROM), null, 'although the window would have it')
+  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
+  t.match(logger.audits('factor.used'), [{ action: 'totp', sub: alice.id }, { action: 'totp' }])
+  t.equal(logger.audits('factor.failed').length, 3)
+})
+
+t.test('of fifty who use one code at the same moment, one is let in (§3.1 #6)', async (t) => {
+  const { factors, alice, clock, secret } = await enrolled(t)
+  const code = codeAt(secret, clock.now())
+  const outcome = await winners(50, async (i) => {
+    const ip = `192.0.2.${i + 1}`
+    return (await factors.checkCode(alice, code, { ip, requestId: 'r' }).catch(() => null)) === 'totp'
+  })
+  t.same(outcome, { won: 1, lost: 49 })
+})
+
+t.test('a code is of use to nobody else, and to nobody without an app', async (t) => {
+  const { factors, bob, clock, secret } = await enrolled(t)
+  t.equal(await factors.checkCode(bob, codeAt(secret, clock.now()), FROM), null)
+})
+
+t.test(
+  'guesses are held back after five from one place, also when the sixth is right (§3.1 #5)',
+  async (t) => {
+    const { factors, alice, bob, clock, secret, logger } = await enrolled(t)
+    for (let i = 0; i < 5; i += 1) t.equal(await factors.checkCode(alice, '000000', FROM), null)
+    const right = () => factors.checkCode(alice, codeAt(secret, clock.now()), FROM)
+    await t.rejects(right(), { name: 'Throttled', retryAfter: 300 })
+    t.match(logger.audits('factor.failed').at(-1), { sub: alice.id, action: 'totp', reason: 'throttled' })
+    t.equal(await factors.checkCode(bob, '000000', FROM), null, 'another account is another matter')
+    clock.tick(300)
+    t.equal(await right(), 'totp')
+  },
+)
+
+t.test('guesses from everywhere are held back after ten, but for places that are known', async (t) => {
+  const { factors, alice, clock, secret } = await enrolled(t)
+  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
+  clock.tick(30)
+  for (let i = 0; i < 10; i += 1) {
+    t.equal(await factors.checkCode(alice, '000000', { ip: `198.51.100.${i}`, requestId: 'r' }), null)
+  }
+  const elsewhere = { ip: '203.0.113.1', requestId: 'r' }
+  await t.rejects(factors.checkCode(alice, '000000', elsewhere), { name: 'Throttled', retryAfter: 600 })
+  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
+})
+
+t.test('a secret that was taken away opens nothing', async (t) => {
+  const { factors, alice, clock, secret, logger } = await enrolled(t)
+  t.equal(await factors.removeTotp(alice, FROM), true)
+  t.equal(await factors.removeTotp(alice, FROM), false)
+  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), null)
+  t.match(logger.audits('factor.removed'), [{ action: 'totp', sub: alice.id }])
+})
