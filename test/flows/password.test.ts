@@ -234,3 +234,35 @@ t.test('a public client may be registered for it, and gets its own sessions', as
   const form = { grant_type: 'password', client_id: 'kiosk', username: 'alice', password: PASSWORD }
   t.same(outcome(await post(server, '/oauth2/token', form)), [400, 'unauthorized_client'])
 })
+
+t.test(
+  'where a second factor is required, by client or role, the right password is not enough (N)',
+  async (t) => {
+    const strict = { name: 'strict', scopes: ['orders:read'], requireSecondFactor: true, createdAt: 1 }
+    await store.roles.insert(strict)
+    await store.roles.insert({ ...strict, name: 'lax', requireSecondFactor: false })
+    await store.users.insert(await user({ username: 'tess', roles: ['lax', 'strict'] }))
+    await store.users.insert(await user({ username: 'toni', roles: ['lax'] }))
+    await store.clients.insert(client({ id: 'bank', grants: ['password'], requireSecondFactor: true }))
+    await server.follow()
+    const before = await sessions()
+
+    const needed = /^a second factor is required/
+    for (const [username, at] of [
+      ['tess', 'app'],
+      ['toni', 'bank'],
+    ] as const) {
+      const answer = await login(server, { username }, at)
+      t.same(outcome(answer), [400, 'invalid_grant'], `${username} at ${at}`)
+      t.match(answer.json().error_description, needed)
+      const guess = await login(server, { username, password: 'wrong' }, at)
+      t.notMatch(guess.json().error_description, needed, 'only who knows the password learns of it')
+    }
+    t.equal(await sessions(), before, 'no session has begun')
+    await signedIn(server, { username: 'toni' })
+
+    await store.roles.replace({ ...strict, requireSecondFactor: false })
+    await server.follow()
+    await signedIn(server, { username: 'tess' })
+  },
+)

@@ -41,6 +41,9 @@ export function password(deps: Deps): Grant {
 
       const user = await login({ username, password: secret, ip, requestId, clientId: client.id })
       if (!user) throw invalidGrant('wrong user name or password')
+      if (client.requireSecondFactor || registry.requiresSecondFactor(user.roles)) {
+        throw invalidGrant('a second factor is required, and this grant has no place for one')
+      }
       const granted = grantScopes(
         { asked, resource, client, roles: user.roles },
         registry,
