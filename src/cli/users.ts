@@ -1,7 +1,10 @@
 import { Command } from 'commander'
+import { resetSecondFactors } from '../accounts/second-factors.ts'
+import type { SignedOut } from '../accounts/sign-out.ts'
 import { createUsers, type Users } from '../accounts/users.ts'
 import type { Base } from '../deps.ts'
-import type { User } from '../store/contracts/users.ts'
+import type { FactorSummary } from '../store/contracts/factors.ts'
+import type { Profile, User } from '../store/contracts/users.ts'
 import {
   action,
   type CommandFactory,
@@ -10,6 +13,7 @@ import {
   examples,
   type Json,
   Refused,
+  UsageError,
 } from './context.ts'
 import { count, record, table, time } from './output.ts'
 import { newPassword } from './secret-input.ts'
@@ -36,12 +40,27 @@ export const usersCommand: CommandFactory = (context) => {
       examples(
         action('create', 'make an account')
           .argument('<username>')
+          .option('--name <name>', 'the full name, for people')
           .option('--email <address>', 'for people; nothing is sent there')
+          .option('--email-verified', 'somebody has made sure that mail there reaches the user')
           .option('--role <role>', 'what the user may do; repeat it for more', collect)
           .option('--password-stdin', FROM_STDIN)
           .action((username: string, options: CreateOptions) => create(context, username, options)),
         'users create alice --email alice@example.com --role clerk --password-stdin < password.txt',
         'users create bob',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('update', 'change what is said of a user; the rest stays')
+          .argument('<username>')
+          .option('--name <name>', 'the full name, for people; "" for none')
+          .option('--email <address>', 'another address, unverified; "" for none')
+          .option('--email-verified', 'somebody has made sure that mail there reaches the user')
+          .option('--no-email-verified', 'nobody has')
+          .action((username: string, options: ProfileOptions) => update(context, username, options)),
+        'users update alice --name "Alice Miller"',
+        'users update alice --email alice@example.com --email-verified',
       ),
     )
     .addCommand(
@@ -53,7 +72,7 @@ export const usersCommand: CommandFactory = (context) => {
     .addCommand(one('show', 'one user', (name, options) => show(context, name, options)))
     .addCommand(
       examples(
-        action('set-password', 'a new password; ends all sessions of the user')
+        action('set-password', 'a new password; signs the user out everywhere')
           .argument('<username>')
           .option('--password-stdin', FROM_STDIN)
           .action((username: string, options: PasswordOptions) => setPassword(context, username, options)),
@@ -62,13 +81,20 @@ export const usersCommand: CommandFactory = (context) => {
       ),
     )
     .addCommand(
-      one('disable', 'refuse the user, and end all sessions', (name, options) =>
+      one('disable', 'refuse the user, and sign them out everywhere', (name, options) =>
         setDisabled(context, name, true, options),
       ),
     )
     .addCommand(
       one('enable', 'let the user sign in again', (name, options) =>
         setDisabled(context, name, false, options),
+      ),
+    )
+    .addCommand(
+      one(
+        'reset-second-factor',
+        'take app, passkeys and recovery codes from somebody who lost them',
+        (name, options) => resetSecondFactor(context, name, options),
       ),
     )
     .addCommand(role('add-role', 'give a role; it counts from the next token on', 'addRole'))
@@ -79,8 +105,13 @@ interface PasswordOptions extends Json {
   readonly passwordStdin?: boolean
 }
 
-interface CreateOptions extends PasswordOptions {
+interface ProfileOptions extends Json {
+  readonly name?: string
   readonly email?: string
+  readonly emailVerified?: boolean
+}
+
+interface CreateOptions extends PasswordOptions, ProfileOptions {
   readonly role?: string[]
 }
 
@@ -88,15 +119,24 @@ function describe(user: User) {
   return {
     id: user.id,
     username: user.username,
+    name: user.name,
     roles: user.roles,
     email: user.email,
+    email_verified: user.emailVerified,
     disabled: user.disabled,
     created_at: user.createdAt,
   }
 }
 
-function print(context: Context, options: Json, user: User): void {
-  context.print(options, describe(user), record({ ...describe(user), created_at: time(user.createdAt) }))
+/** @param more what is known of the user besides */
+function print(
+  context: Context,
+  options: Json,
+  user: User,
+  more: Readonly<Record<string, unknown>> = {},
+): void {
+  const value = { ...describe(user), ...more }
+  context.print(options, value, record({ ...value, created_at: time(user.createdAt) }))
 }
 
 function withUsers<T>(context: Context, work: (users: Users, base: Base) => Promise<T>): Promise<T> {
@@ -112,8 +152,25 @@ async function find(users: Users, username: string): Promise<User> {
 function create(context: Context, username: string, options: CreateOptions): Promise<void> {
   return withUsers(context, async (users) => {
     const password = await newPassword(context.io, options)
-    const { email = null, role: roles = [] } = options
-    print(context, options, await users.create({ username, email, roles, password }))
+    const profile = { email: null, emailVerified: false, name: null, ...profileOf(options) }
+    print(context, options, await users.create({ username, ...profile, roles: options.role ?? [], password }))
+  })
+}
+
+/** What the options say; an empty text takes away what there was. */
+function profileOf({ name, email, emailVerified }: ProfileOptions): Partial<Profile> {
+  return {
+    ...(name === undefined ? {} : { name: name || null }),
+    ...(email === undefined ? {} : { email: email || null }),
+    ...(emailVerified === undefined ? {} : { emailVerified }),
+  }
+}
+
+function update(context: Context, username: string, options: ProfileOptions): Promise<void> {
+  const changes = profileOf(options)
+  if (Object.keys(changes).length === 0) throw new UsageError('nothing to change: see users update --help')
+  return withUsers(context, async (users) => {
+    print(context, options, await users.setProfile(await find(users, username), changes))
   })
 }
 
@@ -133,7 +190,11 @@ function list(context: Context, options: Json): Promise<void> {
 }
 
 function show(context: Context, username: string, options: Json): Promise<void> {
-  return withUsers(context, async (users) => print(context, options, await find(users, username)))
+  return withUsers(context, async (users, { store, clock }) => {
+    const user = await find(users, username)
+    const browsers = (await store.signIns.list(user.id, clock.now())).length
+    print(context, options, user, { browsers })
+  })
 }
 
 function setPassword(context: Context, username: string, options: PasswordOptions): Promise<void> {
@@ -154,6 +215,24 @@ function setDisabled(context: Context, username: string, disabled: boolean, opti
   })
 }
 
+function resetSecondFactor(context: Context, username: string, options: Json): Promise<void> {
+  return withUsers(context, async (users, { store, audit }) => {
+    const user = await find(users, username)
+    const had = await resetSecondFactors({ factors: store.factors, audit }, user, context.actor)
+    const removed = { totp: had.totp, passkeys: had.passkeys, recovery_codes: had.recoveryCodes }
+    const any = had.totp || had.passkeys + had.recoveryCodes > 0
+    const text = any
+      ? `the second factors of ${user.username} are gone: ${inWords(had)}`
+      : `${user.username} has no second factor`
+    context.print(options, { id: user.id, username: user.username, removed }, text)
+  })
+}
+
+function inWords({ totp, passkeys, recoveryCodes }: FactorSummary): string {
+  const parts = [count(passkeys, 'passkey'), count(recoveryCodes, 'recovery code')]
+  return [...(totp ? ['authenticator app'] : []), ...parts].join(', ')
+}
+
 function changeRole(
   context: Context,
   username: string,
@@ -168,6 +247,7 @@ function changeRole(
   })
 }
 
-function noteEnded(context: Context, sessions: readonly string[]): void {
+function noteEnded(context: Context, { signIns, sessions }: SignedOut): void {
+  if (signIns.length > 0) context.note(`${count(signIns.length, 'browser')} signed out`)
   if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} ended`)
 }

@@ -53,6 +53,7 @@ const samples: Record<string, Sample> = {
   'users add-role': { args: ['alice', 'clerk'] },
   'users disable': { args: ['alice'] },
   'users enable': { args: ['alice'] },
+  'users reset-second-factor': { args: ['alice'] },
   'sessions list': {},
   'sessions revoke': { args: ['--user', 'alice'] },
   serve: {},

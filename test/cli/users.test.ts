@@ -232,3 +232,37 @@ t.test('a role that is none is refused', async (t) => {
   }
   t.match(await cli.json(['roles', 'list']), [{ name: 'clerk', scopes: ['a'] }])
 })
+
+t.test('lost second factors are taken away: app, passkeys and recovery codes', async (t) => {
+  const cli = testCli(t)
+  const { id } = await cli.json(CREATE, { input })
+  const userId = String(id)
+  const reset = ['users', 'reset-second-factor', 'ALICE']
+  t.equal((await cli.run(reset)).out, 'alice has no second factor\n')
+  t.same(cli.logger.audits('factor.removed'), [])
+
+  const passkey = { userId, publicKey: 'k', counter: 0, transports: [], name: 'x', backedUp: false }
+  const fill = () =>
+    cli.look(async ({ factors }) => {
+      await factors.addTotp({ userId, sealed: 'v1.x', lastStep: 1, createdAt: 1 })
+      await factors.addPasskey({ ...passkey, id: 'a', createdAt: 1, lastUsedAt: null })
+      await factors.addPasskey({ ...passkey, id: 'b', createdAt: 1, lastUsedAt: null })
+      await factors.replaceRecoveryCodes(userId, ['a'])
+    })
+  await fill()
+  const removed = { totp: true, passkeys: 2, recovery_codes: 1 }
+  t.same(await cli.json(reset), { id, username: 'alice', removed })
+  const left = await cli.look(({ factors }) => factors.summary(userId))
+  t.same(left, { totp: false, passkeys: 0, recoveryCodes: 0 })
+  t.match(cli.logger.audits('factor.removed'), [
+    { actor: 'operator:tester', sub: id, target: 'alice', action: 'all' },
+  ])
+
+  await fill()
+  const words = 'the second factors of alice are gone: authenticator app, 2 passkeys, 1 recovery code\n'
+  t.equal((await cli.run(reset)).out, words)
+  t.match(await cli.run(['users', 'reset-second-factor', 'bob']), {
+    code: 1,
+    err: 'keyturn: there is no user bob\n',
+  })
+})

@@ -35,6 +35,8 @@ export interface Twist {
   readonly userHandle?: string | null
   readonly crossOrigin?: boolean
   readonly attestation?: { readonly fmt: string; readonly attStmt: Map<string, Cbor> }
+  /** The new key attests itself (§8.2), as some authenticators do although they are not asked to. */
+  readonly selfAttested?: boolean
 }
 
 export interface Authenticator {
@@ -72,6 +74,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     ]),
   )
   const id = randomBytes(32)
+  const sign = (data: Buffer) => createSign('sha256').update(data).sign(privateKey)
   let counter = 0
   let handle: string | undefined
 
@@ -107,7 +110,16 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       const client = clientData('webauthn.create', challenge, twist)
       const length = Buffer.from([id.length >> 8, id.length & 255])
       const authData = authenticatorData(twist, Buffer.concat([Buffer.alloc(16), length, id, cose]))
-      const { fmt, attStmt } = twist.attestation ?? { fmt: 'none', attStmt: new Map() }
+      const none = { fmt: 'none', attStmt: new Map<string, Cbor>() }
+      const self = () => {
+        const sig = sign(Buffer.concat([authData, sha256(client)]))
+        const statement: [string, Cbor][] = [
+          ['alg', -7],
+          ['sig', sig],
+        ]
+        return { fmt: 'packed', attStmt: new Map(statement) }
+      }
+      const { fmt, attStmt } = twist.attestation ?? (twist.selfAttested ? self() : none)
       const attestationObject = cbor(
         new Map<string, Cbor>([
           ['fmt', fmt],
@@ -131,9 +143,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
     get({ challenge }, twist = {}) {
       const client = clientData('webauthn.get', challenge, twist)
       const authData = authenticatorData(twist)
-      const signature = createSign('sha256')
-        .update(Buffer.concat([authData, sha256(client)]))
-        .sign(privateKey)
+      const signature = sign(Buffer.concat([authData, sha256(client)]))
       const userHandle = twist.userHandle === undefined ? handle : twist.userHandle
       return JSON.stringify({
         id: b64(id),

@@ -1,0 +1,379 @@
+/** Every answer here is really signed, by test/support/authenticator.ts, and really verified. */
+import t, { type Test } from 'tap'
+import { isOwnAttestation } from '../../src/accounts/webauthn-response.ts'
+import { winners } from '../contracts/contract.ts'
+import { type Authenticator, cbor, createAuthenticator, type Twist } from '../support/authenticator.ts'
+import { type FactorsWorld, FROM, factorsWorld } from '../support/factors.ts'
+import { MASTER_KEY } from '../support/keys.ts'
+
+async function world(t: Test, issuer?: string): Promise<FactorsWorld> {
+  const made = await factorsWorld(issuer)
+  t.teardown(() => made.store.db.close())
+  return made
+}
+
+async function register(w: FactorsWorld, device: Authenticator, owner = w.alice, name = 'My phone') {
+  const begun = await w.factors.beginPasskeyRegistration(owner)
+  if (!begun) throw new Error('there is no room')
+  return w.factors.finishPasskeyRegistration(owner, name, device.create(begun.options), begun.challenge, FROM)
+}
+
+/** Begin and finish; a second factor if a user is named. */
+async function signIn(w: FactorsWorld, device: Authenticator, userId: string | null, twist: Twist = {}) {
+  const begun = await w.factors.beginPasskeyAuthentication(userId)
+  if (!begun) throw new Error('there is no passkey')
+  return w.factors.finishPasskeyAuthentication(
+    device.get(begun.options, twist),
+    begun.challenge,
+    userId,
+    FROM,
+  )
+}
+
+const reasons = (w: FactorsWorld) => w.logger.audits('factor.failed').map(({ reason }) => reason)
+
+t.test('the browser is asked for a discoverable passkey without attestation, for our host', async (t) => {
+  const w = await world(t)
+  const begun = await w.factors.beginPasskeyRegistration(w.alice)
+  t.match(begun?.options, {
+    rp: { id: 'login.example', name: 'Example: the company' },
+    user: { id: Buffer.from(w.alice.id).toString('base64url'), name: 'alice', displayName: 'alice' },
+    attestation: 'none',
+    authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
+    pubKeyCredParams: [-8, -7, -257].map((alg) => ({ alg, type: 'public-key' })),
+    excludeCredentials: [],
+    timeout: 300_000,
+  })
+  const challenges = new Set<string>()
+  for (let i = 0; i < 50; i += 1) {
+    const again = await w.factors.beginPasskeyRegistration(w.alice)
+    challenges.add(again?.options.challenge ?? '')
+  }
+  t.equal(challenges.size, 50)
+  for (const challenge of challenges) t.equal(Buffer.from(challenge, 'base64url').length, 32)
+})
+
+t.test('a passkey that was made here signs in, as a second factor and alone', async (t) => {
+  const w = await world(t)
+  const device = w.device()
+  const passkey = await register(w, device, w.alice, '  My \n phone\u202e ')
+  t.match(passkey, {
+    id: device.id,
+    userId: w.alice.id,
+    name: 'My phone',
+    counter: 1,
+    transports: ['internal'],
+    backedUp: false,
+    createdAt: w.clock.now(),
+    lastUsedAt: null,
+  })
+  t.same(await w.factors.listPasskeys(w.alice.id), [passkey])
+
+  w.clock.tick(100)
+  const proof = { userId: w.alice.id, passkeyId: device.id, userVerified: true, backedUp: false }
+  t.same(await signIn(w, device, w.alice.id), proof)
+  t.same(await signIn(w, device, null), proof)
+  const second = { userVerified: false }
+  t.same(await signIn(w, device, w.alice.id, second), { ...proof, userVerified: false })
+  t.match(await w.factors.listPasskeys(w.alice.id), [{ counter: 4, lastUsedAt: w.clock.now() }])
+  t.same(reasons(w), [])
+  const by = { actor: `user:${w.alice.id}`, sub: w.alice.id, ip: FROM.ip, request_id: FROM.requestId }
+  t.match(w.logger.audits('factor.enrolled'), [{ ...by, action: 'passkey', target: device.id }])
+  t.match(w.logger.audits('factor.used'), [{ ...by, action: 'passkey', target: device.id }, by, by])
+})
+
+t.test(
+  'a known user is asked for one of the passkeys he has, an unknown one for any that verifies him',
+  async (t) => {
+    const w = await world(t)
+    t.equal(await w.factors.beginPasskeyAuthentication(w.alice.id), null, 'there is none')
+    const devices = [w.device(), w.device()]
+    for (const device of devices) await register(w, device)
+    const known = await w.factors.beginPasskeyAuthentication(w.alice.id)
+    t.match(known?.options, { rpId: 'login.example', userVerification: 'preferred' })
+    t.same(
+      new Set(known?.options.allowCredentials?.map(({ id }) => id)),
+      new Set(devices.map(({ id }) => id)),
+    )
+    const anybody = await w.factors.beginPasskeyAuthentication(null)
+    t.match(anybody?.options, { userVerification: 'required', allowCredentials: [] })
+    const again = await w.factors.beginPasskeyRegistration(w.alice)
+    t.equal(again?.options.excludeCredentials?.length, 2, 'a device is not asked twice')
+  },
+)
+
+const elsewhere: Readonly<Record<string, Twist>> = {
+  'another origin': { origin: 'https://login.example.evil.example' },
+  'our host on another port': { origin: 'https://login.example:8443' },
+  'our host without TLS': { origin: 'http://login.example' },
+  'a host below ours': { origin: 'https://x.login.example' },
+  'another RP id': { rpId: 'evil.example' },
+  'the RP id above ours': { rpId: 'example' },
+  'another challenge': { challenge: Buffer.alloc(32, 7).toString('base64url') },
+  'no challenge': { challenge: '' },
+  'a frame in somebody’s page': { crossOrigin: true },
+  'nobody at the device': { userPresent: false },
+}
+
+t.test('a registration from anywhere else is refused, and nothing is kept (WebAuthn §7.1)', async (t) => {
+  const w = await world(t)
+  for (const [what, twist] of Object.entries({ ...elsewhere, 'a sign-in': { type: 'webauthn.get' } })) {
+    const begun = await w.factors.beginPasskeyRegistration(w.alice)
+    const json = w.device().create(begun?.options ?? never(), twist)
+    const finish = (text: string) =>
+      w.factors.finishPasskeyRegistration(w.alice, 'x', text, begun?.challenge ?? '', FROM)
+    t.equal(await finish(json), null, what)
+    t.not(await finish(w.device().create(begun?.options ?? never())), null, 'the challenge was not spent')
+  }
+  t.equal((await w.factors.summary(w.alice.id)).passkeys, Object.keys(elsewhere).length + 1)
+})
+
+t.test('a sign-in from anywhere else is refused, whoever is asked (WebAuthn §7.2)', async (t) => {
+  const w = await world(t)
+  const device = w.device()
+  await register(w, device)
+  for (const [what, twist] of Object.entries({
+    ...elsewhere,
+    'a registration': { type: 'webauthn.create' },
+  })) {
+    t.equal(await signIn(w, device, w.alice.id, twist), null, what)
+    t.equal(await signIn(w, device, null, twist), null, `${what}, alone`)
+  }
+  t.same(new Set(reasons(w)), new Set(['invalid']))
+  t.not(await signIn(w, device, null), null)
+})
+
+t.test('a passkey that stands alone must have verified who holds it', async (t) => {
+  const w = await world(t)
+  const device = w.device()
+  await register(w, device)
+  t.equal(await signIn(w, device, null, { userVerified: false }), null)
+  t.match(w.logger.audits('factor.failed'), [
+    { sub: w.alice.id, action: 'passkey', reason: 'invalid', ip: FROM.ip, request_id: FROM.requestId },
+  ])
+  t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
+})
+
+t.test('a challenge that was used, is too old, or was made for something else is none', async (t) => {
+  const w = await world(t)
+  const device = w.device()
+  await register(w, device)
+  const begun = (await w.factors.beginPasskeyAuthentication(w.alice.id)) ?? never()
+  const finish = (challenge: string, userId: string | null = w.alice.id) =>
+    w.factors.finishPasskeyAuthentication(device.get(begun.options), challenge, userId, FROM)
+
+  t.equal(await finish(begun.challenge, null), null, 'made for a second factor')
+  t.equal(await finish(begun.challenge, w.bob.id), null, 'made for another user')
+  t.equal(await finish((await w.factors.beginPasskeyRegistration(w.alice))?.challenge ?? ''), null)
+  t.equal(await finish(''), null)
+  t.equal(await finish(begun.options.challenge), null, 'not sealed')
+  t.equal(await finish(begun.challenge.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))), null)
+  t.not(await finish(begun.challenge), null)
+  t.equal(await finish(begun.challenge), null, 'used')
+  t.same(new Set(reasons(w)), new Set(['stale']))
+
+  const late = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+  const other = w.with(Buffer.alloc(32, 2))
+  const json = () => device.get(late.options)
+  t.equal(await other.finishPasskeyAuthentication(json(), late.challenge, null, FROM), null)
+  w.clock.tick(299)
+  t.not(await w.factors.finishPasskeyAuthentication(json(), late.challenge, null, FROM), null)
+  const later = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+  w.clock.tick(300)
+  const answer = device.get(later.options)
+  t.equal(await w.factors.finishPasskeyAuthentication(answer, later.challenge, null, FROM), null)
+})
+
+t.test('of fifty who send one answer at the same moment, one is let in (§3.1 #6)', async (t) => {
+  const w = await world(t)
+  // Counts nothing, so that it is the challenge alone that is single use.
+  const device = w.device({ counts: false, backedUp: true })
+  await register(w, device)
+  const begun = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+  const answer = device.get(begun.options)
+  const nodes = [w.factors, w.with(MASTER_KEY)]
+  const outcome = await winners(50, async (i) => {
+    const node = nodes[i % 2] ?? never()
+    return (await node.finishPasskeyAuthentication(answer, begun.challenge, null, FROM)) !== null
+  })
+  t.same(outcome, { won: 1, lost: 49 })
+})
+
+t.test('one registration is kept once, of fifty at the same moment (§3.1 #6)', async (t) => {
+  const w = await world(t)
+  const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+  const outcome = await winners(50, async () => {
+    const json = w.device().create(begun.options)
+    return (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM)) !== null
+  })
+  t.same(outcome, { won: 1, lost: 49 })
+  t.equal((await w.factors.summary(w.alice.id)).passkeys, 1)
+})
+
+t.test(
+  'another user’s passkey is no second factor of mine, and signs in its owner when it is alone',
+  async (t) => {
+    const w = await world(t)
+    const [alices, bobs] = [w.device(), w.device()]
+    await register(w, alices)
+    await register(w, bobs, w.bob)
+    t.equal(await signIn(w, bobs, w.alice.id), null)
+    t.equal(await signIn(w, bobs, w.alice.id, { userHandle: null }), null)
+    t.match(await signIn(w, bobs, null), { userId: w.bob.id })
+
+    const handle = Buffer.from(w.alice.id).toString('base64url')
+    t.equal(await signIn(w, bobs, null, { userHandle: handle }), null, 'a handle that names another')
+    t.equal(await signIn(w, bobs, w.bob.id, { userHandle: handle }), null)
+    t.equal(await signIn(w, bobs, null, { userHandle: null }), null, 'WebAuthn §7.2 step 6: it must be there')
+    t.match(await signIn(w, bobs, w.bob.id, { userHandle: null }), { userId: w.bob.id })
+    t.equal(await signIn(w, w.device(), null), null, 'nobody’s')
+    t.same(new Set(reasons(w)), new Set(['unknown']))
+  },
+)
+
+t.test('a signature of another key is refused, whatever credential it names', async (t) => {
+  const w = await world(t)
+  const [device, thief] = [w.device(), w.device()]
+  await register(w, device)
+  await register(w, thief, w.bob)
+  const begun = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+  const answer = JSON.parse(thief.get(begun.options))
+  answer.id = answer.rawId = device.id
+  answer.response.userHandle = Buffer.from(w.alice.id).toString('base64url')
+  const finish = () =>
+    w.factors.finishPasskeyAuthentication(JSON.stringify(answer), begun.challenge, null, FROM)
+  t.equal(await finish(), null)
+  t.same(reasons(w), ['invalid'])
+})
+
+t.test('a credential id is registered once, whoever brings it', async (t) => {
+  const w = await world(t)
+  const device = w.device()
+  t.not(await register(w, device), null)
+  t.equal(await register(w, device), null)
+  t.equal(await register(w, device, w.bob), null)
+  t.equal((await w.factors.summary(w.alice.id)).passkeys, 1)
+  t.equal((await w.factors.summary(w.bob.id)).passkeys, 0)
+})
+
+t.test('a counter that went back or stood still tells of a copy (WebAuthn §6.1.1)', async (t) => {
+  const w = await world(t)
+  const device = w.device()
+  await register(w, device)
+  t.not(await signIn(w, device, null, { counter: 10 }), null)
+  for (const counter of [10, 9, 1, 0]) t.equal(await signIn(w, device, null, { counter }), null)
+  t.same(reasons(w), ['copied', 'copied', 'copied', 'copied'])
+  t.match(await w.factors.listPasskeys(w.alice.id), [{ counter: 10 }])
+  t.not(await signIn(w, device, null, { counter: 11 }), null)
+})
+
+t.test('a synchronised passkey does not count, and is known for what it is', async (t) => {
+  const w = await world(t)
+  const device = w.device({ counts: false, backedUp: true })
+  t.match(await register(w, device), { counter: 0, backedUp: true })
+  for (let i = 0; i < 3; i += 1) t.match(await signIn(w, device, null), { backedUp: true })
+})
+
+t.test('only an attestation that says nothing is read: certificates would be followed', async (t) => {
+  const w = await world(t)
+  const x5c = new Map([['x5c', cbor('a certificate')]])
+  for (const attestation of [
+    { fmt: 'packed', attStmt: x5c },
+    { fmt: 'fido-u2f', attStmt: x5c },
+    { fmt: 'tpm', attStmt: new Map() },
+    { fmt: 'apple', attStmt: new Map() },
+    { fmt: 'android-safetynet', attStmt: new Map() },
+    { fmt: 'none', attStmt: x5c },
+  ]) {
+    const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+    const json = w.device().create(begun.options, { attestation })
+    t.equal(
+      await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM),
+      null,
+      attestation.fmt,
+    )
+    // The library would have refused these too, but only after it had read them.
+    t.equal(await isOwnAttestation(JSON.parse(json)), false, attestation.fmt)
+  }
+  const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+  const json = w.device().create(begun.options, { selfAttested: true })
+  t.not(
+    await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM),
+    null,
+    'signed by the new key itself',
+  )
+})
+
+t.test('whatever is sent instead of an answer is refused and throws nothing', async (t) => {
+  const w = await world(t)
+  const device = w.device()
+  await register(w, device)
+  const begun = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+  const made = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+  const [get, create] = [JSON.parse(device.get(begun.options)), JSON.parse(w.device().create(made.options))]
+  const values = [null, 1, '', 'é', '%%%', [], {}, [[]], { a: 1 }, true, 'A'.repeat(2000)]
+  const broken = (whole: Record<string, Record<string, unknown>>) => [
+    ...values.map((value) => JSON.stringify(value)),
+    '',
+    '{',
+    `${JSON.stringify(whole)}${' '.repeat(20_000)}`,
+    ...['id', 'rawId', 'type', 'response'].flatMap((name) =>
+      values.map((value) => JSON.stringify({ ...whole, [name]: value })),
+    ),
+    ...['clientDataJSON', 'attestationObject', 'authenticatorData', 'signature', 'transports'].flatMap(
+      (name) =>
+        values.map((value) => JSON.stringify({ ...whole, response: { ...whole.response, [name]: value } })),
+    ),
+  ]
+  const outcomes: unknown[] = []
+  for (const json of broken(get)) {
+    // What changes nothing that a sign-in reads is still a good answer.
+    if (/"(attestationObject|transports)"/.test(json)) continue
+    outcomes.push(await w.factors.finishPasskeyAuthentication(json, begun.challenge, null, FROM))
+  }
+  for (const json of broken(create)) {
+    if (/"(authenticatorData|signature)"/.test(json) || /"transports":\[/.test(json)) continue
+    outcomes.push(await w.factors.finishPasskeyRegistration(w.alice, 'x', json, made.challenge, FROM))
+  }
+  t.ok(outcomes.length > 100)
+  t.same(
+    outcomes.filter((outcome) => outcome !== null),
+    [],
+  )
+  t.not(await w.factors.finishPasskeyAuthentication(JSON.stringify(get), begun.challenge, null, FROM), null)
+  t.not(
+    await w.factors.finishPasskeyRegistration(w.alice, '', JSON.stringify(create), made.challenge, FROM),
+    null,
+  )
+})
+
+t.test('a user has twenty at most, and takes one away again', async (t) => {
+  const w = await world(t)
+  const devices = Array.from({ length: 20 }, () => w.device())
+  for (const device of devices) t.not(await register(w, device), null)
+  t.equal(await w.factors.beginPasskeyRegistration(w.alice), null)
+  const [first] = devices
+  const id = first?.id ?? ''
+  t.equal(await w.factors.removePasskey(w.bob, id, FROM), false)
+  t.equal(await w.factors.removePasskey(w.alice, id, FROM), true)
+  t.match(w.logger.audits('factor.removed'), [{ sub: w.alice.id, action: 'passkey', target: id }])
+  t.equal(await signIn(w, first ?? never(), null), null)
+  t.not(await w.factors.beginPasskeyRegistration(w.alice), null)
+})
+
+t.test(
+  'an issuer on a port has the port in its origin alone; one at an address has no passkeys',
+  async (t) => {
+    const w = await world(t, 'http://localhost:3000')
+    const device = createAuthenticator({ origin: 'http://localhost:3000', rpId: 'localhost' })
+    t.not(await register(w, device), null)
+    t.not(await signIn(w, device, null), null)
+    t.equal(w.factors.passkeysAvailable, true)
+    for (const issuer of ['http://127.0.0.1:3000', 'http://[::1]:3000'])
+      t.equal((await world(t, issuer)).factors.passkeysAvailable, false, issuer)
+  },
+)
+
+function never(): never {
+  throw new Error('it was begun')
+}
