@@ -1,13 +1,15 @@
 /**
  * Making and changing users. Whatever takes something away from a user also ends what was built on it: a new
- * password or a disabled account ends all sessions. Must not know who asks, or what a password is compared with.
+ * password or a disabled account signs the person out everywhere. Must not know who asks, or what a password is compared with.
  */
 import type { Audit } from '../audit.ts'
 import type { RoleStore } from '../store/contracts/roles.ts'
 import type { SessionStore } from '../store/contracts/sessions.ts'
-import type { User, UserStore } from '../store/contracts/users.ts'
+import type { SignInStore } from '../store/contracts/sign-ins.ts'
+import type { Profile, User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random } from '../system.ts'
 import { hashPassword, LONGEST_PASSWORD, SHORTEST_PASSWORD } from './password.ts'
+import { type SignedOut, signOutEverywhere } from './sign-out.ts'
 import { normalizeUsername } from './username.ts'
 
 /** The name, password or address is none that an account can have; the message says why. */
@@ -26,9 +28,8 @@ export class AccountConflict extends Error {
   }
 }
 
-export interface NewUser {
+export interface NewUser extends Profile {
   readonly username: string
-  readonly email: string | null
   readonly roles: readonly string[]
   readonly password: string
 }
@@ -38,10 +39,12 @@ export interface Users {
   create(user: NewUser): Promise<User>
   /** null if there is none of this name. */
   find(username: string): Promise<User | null>
-  /** Ends the user's sessions; returns their ids. @throws {InvalidAccount} */
-  setPassword(user: User, password: string): Promise<string[]>
-  /** Disabling ends the user's sessions; returns their ids. */
-  setDisabled(user: User, disabled: boolean): Promise<string[]>
+  /** Changes what is given. An address that was changed is unverified unless that is said too. @throws {InvalidAccount} */
+  setProfile(user: User, changes: Partial<Profile>): Promise<User>
+  /** Signs the user out everywhere. @throws {InvalidAccount} */
+  setPassword(user: User, password: string): Promise<SignedOut>
+  /** Disabling signs the user out everywhere. */
+  setDisabled(user: User, disabled: boolean): Promise<SignedOut>
   /** @throws {AccountConflict} */
   addRole(user: User, role: string): Promise<void>
   /** @throws {AccountConflict} */
@@ -49,47 +52,45 @@ export interface Users {
 }
 
 export interface UsersDeps {
-  readonly store: { readonly users: UserStore; readonly roles: RoleStore; readonly sessions: SessionStore }
+  readonly store: {
+    readonly users: UserStore
+    readonly roles: RoleStore
+    readonly sessions: SessionStore
+    readonly signIns: SignInStore
+  }
   readonly clock: Clock
   readonly random: Pick<Random, 'id'>
   readonly audit: Audit
 }
 
 /** @param actor who is said to have done it, in the audit trail */
-export function createUsers({ store, clock, random, audit }: UsersDeps, actor: string): Users {
-  const { users, roles, sessions } = store
+export function createUsers(deps: UsersDeps, actor: string): Users {
+  const { store, clock, random, audit } = deps
+  const { users, roles } = store
 
   const changed = (user: User, action: string) =>
     audit('user.changed', { actor, sub: user.id, target: user.username, action })
-
-  async function endSessions(user: User, reason: string): Promise<string[]> {
-    const ended = await sessions.revokeMatching({ userId: user.id }, clock.now(), reason)
-    for (const sid of ended) audit('session.revoked', { actor, sub: user.id, sid, reason })
-    return ended
-  }
 
   async function assertRole(role: string): Promise<void> {
     if (!(await roles.find(role))) throw new AccountConflict(`there is no role ${role}`)
   }
 
   return {
-    async create({ username, email, roles: given, password }) {
+    async create({ username, roles: given, password, ...profile }) {
       const name = normalizeUsername(username)
       if (name === null) {
         throw new InvalidAccount(
           'user name must be 1 to 200 printable characters, with single spaces at most',
         )
       }
-      checkEmail(email)
+      checkProfile(profile)
       checkPassword(password)
       for (const role of given) await assertRole(role)
       const now = clock.now()
       const user: User = {
         id: `u_${random.id()}`,
         username: name,
-        email,
-        emailVerified: false,
-        name: null,
+        ...profile,
         passwordHash: await hashPassword(password),
         roles: [...new Set(given)].sort(),
         disabled: false,
@@ -106,18 +107,31 @@ export function createUsers({ store, clock, random, audit }: UsersDeps, actor: s
       return name === null ? null : users.findByUsername(name)
     },
 
+    async setProfile(user, changes) {
+      const { email = user.email, name = user.name } = changes
+      const { emailVerified = email === user.email && user.emailVerified } = changes
+      const profile = { email, emailVerified, name }
+      checkProfile(profile)
+      const now = clock.now()
+      await users.setProfile(user.id, profile, now)
+      changed(user, 'profile changed')
+      return { ...user, ...profile, updatedAt: now }
+    },
+
     async setPassword(user, password) {
       checkPassword(password)
-      // First the password, then the sessions: none may begin with the old one in between.
+      // First the password, then what began with the old one: nothing more may begin with it in between.
       await users.setPasswordHash(user.id, await hashPassword(password))
       changed(user, 'password set')
-      return endSessions(user, 'password changed')
+      return signOutEverywhere(deps, user.id, 'password changed', actor)
     },
 
     async setDisabled(user, disabled) {
       await users.setDisabled(user.id, disabled)
       changed(user, disabled ? 'disabled' : 'enabled')
-      return disabled ? endSessions(user, 'account disabled') : []
+      return disabled
+        ? signOutEverywhere(deps, user.id, 'account disabled', actor)
+        : { signIns: [], sessions: [] }
     },
 
     async addRole(user, role) {
@@ -141,6 +155,18 @@ export function createUsers({ store, clock, random, audit }: UsersDeps, actor: s
 function checkPassword(password: string): void {
   if (password.length < SHORTEST_PASSWORD || password.length > LONGEST_PASSWORD) {
     throw new InvalidAccount(`password must have ${SHORTEST_PASSWORD} to ${LONGEST_PASSWORD} characters`)
+  }
+}
+
+/** One line of what an eye can see, as it is shown to people. */
+const FULL_NAME = /^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u
+const LONGEST_FULL_NAME = 200
+
+function checkProfile({ email, emailVerified, name }: Profile): void {
+  checkEmail(email)
+  if (emailVerified && email === null) throw new InvalidAccount('there is no address that could be verified')
+  if (name !== null && (name.length > LONGEST_FULL_NAME || !FULL_NAME.test(name))) {
+    throw new InvalidAccount(`name must be 1 to ${LONGEST_FULL_NAME} printable characters`)
   }
 }
 

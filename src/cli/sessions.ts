@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { signOutEverywhere } from '../accounts/sign-out.ts'
 import { normalizeUsername } from '../accounts/username.ts'
 import type { Base } from '../deps.ts'
 import type { Session, SessionFilter } from '../store/contracts/sessions.ts'
@@ -122,9 +123,21 @@ function revoke(context: Context, options: FilterOptions): Promise<void> {
   if (given.length !== 1) throw new UsageError('give one of --user, --client and --id')
   return context.withStore(async (base) => {
     const filter = await filterOf(base, options)
-    const reason = 'revoked by an operator'
-    const revoked = await base.store.sessions.revokeMatching(filter, base.clock.now(), reason)
-    for (const sid of revoked) base.audit('session.revoked', { actor: context.actor, sid, reason })
+    const revoked = await end(context, base, filter)
     context.print(options, { revoked }, `revoked ${count(revoked.length, 'session')}`)
   })
+}
+
+async function end(context: Context, base: Base, filter: SessionFilter): Promise<readonly string[]> {
+  const { actor } = context
+  const reason = 'revoked by an operator'
+  if (filter.userId !== undefined) {
+    // In a browser that stayed signed in, the next session would be one click away.
+    const { signIns, sessions } = await signOutEverywhere(base, filter.userId, reason, actor)
+    if (signIns.length > 0) context.note(`${count(signIns.length, 'browser')} signed out`)
+    return sessions
+  }
+  const revoked = await base.store.sessions.revokeMatching(filter, base.clock.now(), reason)
+  for (const sid of revoked) base.audit('session.revoked', { actor, sid, reason })
+  return revoked
 }

@@ -1,4 +1,6 @@
 import t, { type Test } from 'tap'
+import { session } from '../contracts/sessions.ts'
+import { signIn } from '../contracts/sign-ins.ts'
 import { type Cli, testCli } from '../support/cli.ts'
 import { login, refresh } from '../support/requests.ts'
 import { PASSWORD, seed, user } from '../support/seed.ts'
@@ -82,6 +84,31 @@ t.test('a user’s sessions are ended at all clients, and nobody else’s (F72)'
   )
   const again = await cli.run(['sessions', 'revoke', '--user', 'alice'])
   t.same([again.code, again.out], [0, 'revoked 0 sessions\n'], 'once is enough, twice does no harm')
+})
+
+t.test('a user’s browsers are signed out with the sessions; otherwise they stay (§3.3)', async (t) => {
+  const { cli, server } = await signedIn(t)
+  const alice = await server.store.users.findByUsername('alice')
+  const now = cli.clock.now()
+  const of = { userId: alice?.id ?? '', expiresAt: now + 999, idleExpiresAt: now + 999 }
+  await server.store.signIns.insert(signIn(of), 'h')
+  await server.store.sessions.insert(session({ id: 'here', clientId: 'app', signInId: 'browser', ...of }))
+  const endedAt = async () => (await server.store.signIns.find('browser'))?.endedAt
+
+  await cli.json(['sessions', 'revoke', '--id', 'here'])
+  await cli.json(['sessions', 'revoke', '--client', 'app'])
+  t.equal(await endedAt(), null)
+  const { out, err } = await cli.run(['sessions', 'revoke', '--user', 'alice'])
+  t.equal(out, 'revoked 1 session\n')
+  t.equal(err, 'note: 1 browser signed out\n')
+  t.equal(await endedAt(), now)
+  const said = {
+    actor: 'operator:tester',
+    sub: alice?.id,
+    target: 'browser',
+    reason: 'revoked by an operator',
+  }
+  t.match(cli.logger.audits('signin.ended'), [said])
 })
 
 t.test('a client’s sessions are ended, or one session alone', async (t) => {

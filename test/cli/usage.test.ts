@@ -48,6 +48,7 @@ const samples: Record<string, Sample> = {
   'users create': { args: ['alice', '--role', 'clerk', '--password-stdin'], input: PASSWORD },
   'users list': {},
   'users show': { args: ['alice'] },
+  'users update': { args: ['alice', '--name', 'Alice Miller'] },
   'users set-password': { args: ['alice', '--password-stdin'], input: NEW_PASSWORD },
   'users remove-role': { args: ['alice', 'clerk'] },
   'users add-role': { args: ['alice', 'clerk'] },

@@ -1,7 +1,9 @@
 import t, { type Test } from 'tap'
+import { session } from '../contracts/sessions.ts'
+import { signIn } from '../contracts/sign-ins.ts'
 import { type Cli, testCli } from '../support/cli.ts'
 import { basic, login, post, refresh } from '../support/requests.ts'
-import { PASSWORD, SECRET } from '../support/seed.ts'
+import { client, PASSWORD, SECRET, user } from '../support/seed.ts'
 import { type TestServer, testServer } from '../support/server.ts'
 
 const NEW_PASSWORD = 'another horse, another battery'
@@ -53,13 +55,19 @@ t.test('a user is made with a random id, a normal name and an argon2id password'
   t.match(id, /^u_[\w-]{27}$/)
   t.same(rest, {
     username: 'alice',
+    name: null,
     roles: ['admin', 'clerk'],
     email: 'a@b.example',
+    email_verified: false,
     disabled: false,
     created_at: cli.clock.now(),
   })
   t.match((await cli.look((store) => store.users.findByUsername('alice')))?.passwordHash, /^\$argon2id\$/)
-  t.same(await cli.json(['users', 'show', 'Alice']), created, 'found under any spelling of the name')
+  t.same(
+    await cli.json(['users', 'show', 'Alice']),
+    { ...created, browsers: 0 },
+    'found under any spelling of the name',
+  )
   t.same(await cli.json(['users', 'list']), [created])
   t.match((await cli.run(['users', 'list'])).out, /^alice +u_\S+ +a@b\.example +admin clerk +enabled$/m)
   t.match(cli.logger.audits('user.changed'), [
@@ -86,6 +94,10 @@ t.test('what no account can be is bad usage', async (t) => {
     [[''], PASSWORD],
     [['bob', '--email', 'nowhere'], PASSWORD],
     [['bob', '--email', 'a@b\u001b[31m'], PASSWORD],
+    [['bob', '--email-verified'], PASSWORD],
+    [['bob', '--name', 'Bob\u202e'], PASSWORD],
+    [['bob', '--name', ' '], PASSWORD],
+    [['bob', '--name', 'x'.repeat(201)], PASSWORD],
     [['bob'], 'short'],
     [['bob'], 'x'.repeat(1025)],
     [['bob'], ''],
@@ -94,6 +106,42 @@ t.test('what no account can be is bad usage', async (t) => {
     t.equal(code, 2, JSON.stringify([args, password.slice(0, 10)]))
   }
   t.same(await cli.json(['users', 'list']), [])
+})
+
+t.test('a name and an address are given at once or later, and shown (OIDC Core §5.1)', async (t) => {
+  const cli = testCli(t)
+  const given = ['--name', 'Alice Ångström', '--email', 'alice@example.com', '--email-verified']
+  const created = await cli.json<Record<string, unknown>>([...CREATE, ...given], { input })
+  t.match(created, { name: 'Alice Ångström', email: 'alice@example.com', email_verified: true })
+  const stored = () => cli.look((store) => store.users.findByUsername('alice'))
+  const before = await stored()
+  cli.clock.tick(5)
+
+  const update = (...options: string[]) => cli.json(['users', 'update', 'ALICE', ...options])
+  t.same(await update('--name', 'Alice'), { ...created, name: 'Alice' }, 'the rest stays')
+  t.same(await stored(), { ...before, name: 'Alice', updatedAt: cli.clock.now() })
+  t.match(await update('--email', 'alice@example.com'), { email_verified: true }, 'the same address')
+  const moved = { email: 'a@b.example', email_verified: false }
+  t.match(await update('--email', 'a@b.example'), moved, 'another one is unverified')
+  t.match(await update('--email-verified'), { ...moved, email_verified: true })
+  t.match(await update('--no-email-verified'), moved)
+  t.match(await update('--email', 'x@b.example', '--email-verified'), { email_verified: true }, 'unless said')
+  t.match(await update('--email', '', '--name', ''), { email: null, email_verified: false, name: null })
+  const actions = cli.logger.audits('user.changed').map(({ action }) => action)
+  t.same(actions, ['created', ...Array(7).fill('profile changed')])
+
+  const last = await stored()
+  for (const options of [
+    [],
+    ['--email-verified'],
+    ['--email', 'nowhere'],
+    ['--email', '', '--email-verified'],
+    ['--name', 'two\nlines'],
+    ['--username', 'bob'],
+  ]) {
+    t.equal((await cli.run(['users', 'update', 'alice', ...options])).code, 2, options.join(' '))
+  }
+  t.same(await stored(), last)
 })
 
 t.test('a password is asked for twice on a terminal, and only there', async (t) => {
@@ -153,6 +201,55 @@ t.test('a disabled user gets nothing, and what the user had is inactive at once 
   t.same(actions, ['created', 'disabled', 'enabled'])
 })
 
+t.test(
+  'a new password or a disabled account signs every browser out, with what it began (F72, §3.3)',
+  async (t) => {
+    for (const [args, reason] of [
+      [['set-password', 'alice', '--password-stdin'], 'password changed'],
+      [['disable', 'alice'], 'account disabled'],
+    ] as const) {
+      const { cli, server } = await withServer(t)
+      const { store } = server
+      await store.clients.insert(client())
+      const alice = await store.users.findByUsername('alice')
+      const bob = await user({ username: 'bob', roles: [] })
+      await store.users.insert(bob)
+      const now = cli.clock.now()
+      const ends = { expiresAt: now + 999, idleExpiresAt: now + 999 }
+      const mine = { userId: alice?.id ?? '', ...ends }
+      await store.signIns.insert(signIn({ id: 'one', ...mine }), 'h1')
+      await store.signIns.insert(signIn({ id: 'two', ...mine }), 'h2')
+      await store.signIns.insert(signIn({ id: 'bobs', userId: bob.id, ...ends }), 'h3')
+      await store.sessions.insert(session({ id: 's1', signInId: 'one', ...mine }))
+      await store.sessions.insert(session({ id: 'offline', signInId: 'one', offline: true, ...mine }))
+      t.match(await cli.json(['users', 'show', 'alice']), { browsers: 2 })
+      await cli.json(['users', 'update', 'alice', '--name', 'Alice'])
+      t.equal((await store.signIns.find('one'))?.endedAt, null, 'a new name ends nothing')
+
+      cli.logger.lines.length = 0
+      const { code, err } = await cli.run(['users', ...args], { input: NEW_PASSWORD })
+      t.equal(code, 0)
+      t.equal(err, 'note: 2 browsers signed out\nnote: 2 sessions ended\n')
+      for (const id of ['one', 'two']) t.equal((await store.signIns.find(id))?.endedAt, now, id)
+      t.equal((await store.signIns.find('bobs'))?.endedAt, null, 'nobody else')
+      for (const id of ['s1', 'offline']) {
+        t.match(await store.sessions.find(id), { revokedAt: now, revokedFor: reason }, id)
+      }
+      t.match(await cli.json(['users', 'show', 'alice']), { browsers: 0 })
+      const said = { actor: 'operator:tester', sub: alice?.id, reason }
+      const signedOut = [...cli.logger.audits('signin.ended')].sort((a, b) =>
+        `${a.target}` < `${b.target}` ? -1 : 1,
+      )
+      t.match(signedOut, [
+        { ...said, target: 'one' },
+        { ...said, target: 'two' },
+      ])
+      const ended = [...cli.logger.audits('session.revoked')].map(({ sid }) => sid).sort()
+      t.same(ended, ['offline', 's1'], 'each once')
+    }
+  },
+)
+
 t.test('a role is given and taken, and counts from the next token on', async (t) => {
   const { cli, server } = await withServer(t)
   const { refresh_token: refreshToken } = (await login(server)).json()
@@ -175,7 +272,7 @@ t.test('a role is given and taken, and counts from the next token on', async (t)
 t.test('who is not there is refused, before any password is asked for', async (t) => {
   const cli = testCli(t)
   const askSecret = () => t.fail('nobody should be asked') as never
-  for (const args of [['show'], ['set-password'], ['disable'], ['enable']]) {
+  for (const args of [['show'], ['update', '--name', 'x'], ['set-password'], ['disable'], ['enable']]) {
     const { code, err } = await cli.run(['users', ...args, 'bob'], { interactive: true, askSecret })
     t.equal(code, 1)
     t.equal(err, 'keyturn: there is no user bob\n')
