@@ -108,10 +108,11 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const routes = (open: boolean): ProtocolRoute[] =>
     protocolEndpoints
       .filter((endpoint) => endpoint.cors === open)
-      .map(({ path, refused, handler }) => ({
+      .map(({ path, refused, bearer, handler }) => ({
         url: prefix + path,
         endpoint: base + path,
         refused,
+        bearer,
         handler: handler(services),
       }))
 

@@ -18,6 +18,7 @@ export type AuditEvent =
   | 'token.reuse_detected'
   | 'revocation.refused'
   | 'introspection.refused'
+  | 'userinfo.refused'
   | 'session.revoked'
   | 'client.authentication_failed'
   | 'keys.rotated'

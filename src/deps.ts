@@ -27,9 +27,11 @@ import { createClientAuthentication } from './oauth/client-auth/index.ts'
 import { createSecretVerifier } from './oauth/client-auth/secret.ts'
 import { createGrants } from './oauth/grants/index.ts'
 import { createIntrospection } from './oauth/introspection.ts'
+import { createLiving } from './oauth/living.ts'
 import { openRegistry, type Registry } from './oauth/registry.ts'
 import { createRevocation } from './oauth/revocation.ts'
 import { createTokenRequest } from './oauth/token-request.ts'
+import { createUserInfo } from './oauth/userinfo.ts'
 import { createStatusBoard } from './status/board.ts'
 import { createStatusIndices } from './status/indices.ts'
 import { createStatusPublisher } from './status/publisher.ts'
@@ -216,6 +218,7 @@ export async function openServer(
     clock,
     audit,
     issuer: config.issuer,
+    living: createLiving({ ...store, registry }),
     statusIndices,
     listOf: statusLists.numberOf,
   }
@@ -227,6 +230,7 @@ export async function openServer(
     tokenRequest: createTokenRequest({ authenticate, grants, mint, audit, failpoint }),
     revocation: createRevocation(tokens),
     introspection: createIntrospection(tokens),
+    userInfo: createUserInfo(tokens),
     statusLists,
     knownVerifiers,
     async readiness() {

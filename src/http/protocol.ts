@@ -7,11 +7,13 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Audit, AuditEvent } from '../audit.ts'
 import { invalidRequest } from '../oauth/errors.ts'
 import type { Parameters, ProtocolRequest } from '../oauth/parameters.ts'
+import { bearerChallenge } from './bearer.ts'
 import { clientAddress } from './client-address.ts'
 import { asOAuthError, noStore, sendFailure } from './failures.ts'
 import { parseForm } from './form.ts'
 
-export type ProtocolHandler = (request: ProtocolRequest) => Promise<object | undefined>
+/** undefined: there is nothing to say. null: the request brought no token, at an endpoint that needs one. */
+export type ProtocolHandler = (request: ProtocolRequest) => Promise<object | undefined | null>
 
 export interface ProtocolRoute {
   readonly url: string
@@ -19,6 +21,8 @@ export interface ProtocolRoute {
   readonly endpoint: string
   /** Audited for a request that never reaches the handler; what the handler refuses, it audits itself. */
   readonly refused: AuditEvent
+  /** An access token opens it (RFC 6750); such an endpoint answers GET too. */
+  readonly bearer?: boolean | undefined
   readonly handler: ProtocolHandler
 }
 
@@ -33,10 +37,10 @@ export async function protocolScope(
   // Only what the RFCs name: a body of any other type is refused before anybody looks at it.
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: BODY_LIMIT, parser: parseForm as never })
-  for (const { url, endpoint, refused, handler } of routes) {
+  for (const { url, endpoint, refused, bearer = false, handler } of routes) {
     const reached = new WeakSet<FastifyRequest>()
     app.route({
-      method: 'POST',
+      method: bearer ? ['GET', 'POST'] : 'POST',
       url,
       bodyLimit: BODY_LIMIT,
       async handler(request, reply) {
@@ -45,13 +49,17 @@ export async function protocolScope(
         reached.add(request)
         const answer = await handler(asked)
         if (answer === undefined) return reply.send('')
+        if (answer === null) {
+          return reply.status(401).header('www-authenticate', bearerChallenge(null)).send('')
+        }
         return reply.type('application/json').send(JSON.stringify(answer))
       },
       errorHandler(error, request, reply) {
+        const failure = asOAuthError(error)
         if (!reached.has(request)) {
-          const reason = asOAuthError(error).code
-          audit(refused, { reason, ip: clientAddress(request), request_id: request.id })
+          audit(refused, { reason: failure.code, ip: clientAddress(request), request_id: request.id })
         }
+        if (bearer && failure.status < 500) reply.header('www-authenticate', bearerChallenge(failure))
         return sendFailure(error, request, reply)
       },
     })

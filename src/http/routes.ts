@@ -6,6 +6,7 @@ import type { AuditEvent } from '../audit.ts'
 import { introspectEndpoint } from './endpoints/introspect.ts'
 import { revokeEndpoint } from './endpoints/revoke.ts'
 import { tokenEndpoint } from './endpoints/token.ts'
+import { userInfoEndpoint } from './endpoints/userinfo.ts'
 import type { ProtocolHandler } from './protocol.ts'
 import type { Services } from './services.ts'
 
@@ -17,6 +18,8 @@ export interface ProtocolEndpoint {
   /** Answers browsers of other origins. */
   readonly cors: boolean
   readonly refused: AuditEvent
+  /** An access token opens it, not a client (RFC 6750). */
+  readonly bearer?: true
   readonly handler: (services: Services) => ProtocolHandler
 }
 
@@ -41,6 +44,14 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
     cors: false,
     refused: 'introspection.refused',
     handler: introspectEndpoint,
+  },
+  {
+    path: '/oauth2/userinfo',
+    metadata: 'userinfo_endpoint',
+    cors: true,
+    refused: 'userinfo.refused',
+    bearer: true,
+    handler: userInfoEndpoint,
   },
 ]
 

@@ -1,24 +1,20 @@
 /** RFC 7662. Must not know HTTP. */
 import type { Audit } from '../audit.ts'
 import type { Client } from '../store/contracts/clients.ts'
-import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
-import type { Session, SessionStore } from '../store/contracts/sessions.ts'
-import type { UserStore } from '../store/contracts/users.ts'
+import type { SessionStore } from '../store/contracts/sessions.ts'
 import type { AccessTokenClaims } from '../tokens/access-token.ts'
 import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidClient, invalidRequest } from './errors.ts'
+import type { Living } from './living.ts'
 import type { ProtocolRequest } from './parameters.ts'
 import { type PresentedTokenDeps, readPresentedToken } from './presented-token.ts'
 import { auditRefusal } from './refusals.ts'
-import type { Registry } from './registry.ts'
 
 export interface IntrospectionDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
-  readonly registry: Registry
   readonly sessions: SessionStore
-  readonly users: UserStore
-  readonly revokedTokens: RevokedTokenStore
+  readonly living: Living
   readonly audit: Audit
 }
 
@@ -31,7 +27,7 @@ export type Introspection = (request: ProtocolRequest) => Promise<IntrospectionR
 const INACTIVE: IntrospectionResponse = { active: false }
 
 export function createIntrospection(deps: IntrospectionDeps): Introspection {
-  const { authenticate, registry, sessions, users, revokedTokens, clock, audit } = deps
+  const { authenticate, sessions, living, clock, audit } = deps
 
   return (request) =>
     auditRefusal(audit, 'introspection.refused', request, async (established) => {
@@ -50,15 +46,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
 
   async function accessToken(claims: AccessTokenClaims, asking: Client): Promise<IntrospectionResponse> {
     const mayKnow = claims.client_id === asking.id || asking.introspects.includes(claims.aud)
-    if (!mayKnow || (await revokedTokens.has(claims.jti))) return INACTIVE
-    const owner = await registry.client(claims.client_id)
-    if (!owner || owner.disabled) return INACTIVE
-    if (claims.sid !== undefined) {
-      const session = await livingSession(claims.sid, claims.sub)
-      // Tokens from before one of them was taken back carry an index that is not the session's any more.
-      if (!session || (session.status?.idx ?? null) !== (claims.status?.status_list.idx ?? null))
-        return INACTIVE
-    }
+    if (!mayKnow || !(await living.accessToken(claims))) return INACTIVE
     return { active: true, token_type: 'Bearer', ...claims }
   }
 
@@ -71,7 +59,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       session.generation !== parts.generation ||
       now >= session.expiresAt ||
       now >= session.idleExpiresAt ||
-      !(await livingSession(session.id, session.userId))
+      !(await living.session(session.id, session.userId))
     ) {
       return INACTIVE
     }
@@ -84,12 +72,5 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       exp: session.idleExpiresAt,
       ...(session.scopes.length > 0 ? { scope: session.scopes.join(' ') } : {}),
     }
-  }
-
-  async function livingSession(id: string, userId: string): Promise<Session | null> {
-    const session = await sessions.find(id)
-    if (!session || session.revokedAt !== null) return null
-    const user = await users.find(userId)
-    return user && !user.disabled ? session : null
   }
 }

@@ -44,6 +44,15 @@ t.test('the endpoints table has every endpoint', async (t) => {
   const shown = tableBelow(readme, '## Endpoints').flatMap(([cell = '']) => cell.match(/`[A-Z]+ \/[^`]*`/g))
   const posts = protocolEndpoints.map(({ path }) => `POST ${path}`)
   const lists = [`${STATUS_LISTS_PATH}/<n>`, STATUS_AGGREGATION_PATH]
-  const gets = [JWKS_PATH, OAUTH_METADATA, OPENID_METADATA, ...lists, '/health/live', '/health/ready']
+  const opened = protocolEndpoints.filter(({ bearer }) => bearer).map(({ path }) => path)
+  const gets = [
+    ...opened,
+    JWKS_PATH,
+    OAUTH_METADATA,
+    OPENID_METADATA,
+    ...lists,
+    '/health/live',
+    '/health/ready',
+  ]
   t.same(shown.sort(), [...posts, ...gets.map((path) => `GET ${path}`)].map(code).sort())
 })

@@ -23,8 +23,9 @@ export function serverMetadata(
     // draft-ietf-oauth-status-list §9.1
     status_list_aggregation_endpoint: base + STATUS_AGGREGATION_PATH,
   }
-  for (const { path, metadata: name } of endpoints) {
+  for (const { path, metadata: name, bearer } of endpoints) {
     metadata[name] = base + path
+    if (bearer) continue
     // §2: one such pair for each endpoint at which clients authenticate.
     metadata[`${name}_auth_methods_supported`] = METHOD_NAMES.filter(
       (method) => method !== 'none' || name !== 'introspection_endpoint',

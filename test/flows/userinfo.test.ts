@@ -1,0 +1,206 @@
+import type { LightMyRequestResponse } from 'fastify'
+import { UnsecuredJWT } from 'jose'
+import t, { type Test } from 'tap'
+import { revokeKey } from '../../src/keys/rotate.ts'
+import { resigned } from '../support/forged.ts'
+import { basic, claimsOf, clientCredentials, encodeForm, post } from '../support/requests.ts'
+import { seed } from '../support/seed.ts'
+import { testServer } from '../support/server.ts'
+import { revoke, signedIn } from '../support/tokens.ts'
+import { writesNothing } from '../support/unwritten.ts'
+
+const URL = '/oauth2/userinfo'
+const PROFILE = { name: 'Alice', email: 'alice@example.test', emailVerified: true }
+
+async function world(t: Test) {
+  const server = await testServer()
+  t.teardown(() => server.close())
+  const { alice } = await seed(server.store)
+  await server.store.users.setProfile(alice.id, PROFILE, 1234)
+  const { access_token: plain } = await signedIn(server)
+  /** What a sign-in with these scopes would have led to. */
+  const withScope = (scope: string, more: Record<string, unknown> = {}) =>
+    resigned(server, plain, { scope, ...more })
+  const get = (headers: Record<string, string> = {}, url = URL) =>
+    server.inject({ method: 'GET', url, headers })
+  const ask = (token: string) => get({ authorization: `Bearer ${token}` })
+  return { server, alice, plain, withScope, get, ask }
+}
+
+const { server, alice, plain, withScope, get, ask } = await world(t)
+const token = await withScope('openid profile email orders:read')
+const ALL = {
+  sub: alice.id,
+  name: 'Alice',
+  preferred_username: 'alice',
+  updated_at: 1234,
+  email: 'alice@example.test',
+  email_verified: true,
+}
+
+/** Status, error code in body and header alike, and what else the header says. */
+function seen({ statusCode, body, headers }: LightMyRequestResponse): unknown[] {
+  const header = String(headers['www-authenticate'] ?? '')
+  const code = body === '' ? undefined : JSON.parse(body).error
+  const told = /error="([^"]*)"/.exec(header)?.[1]
+  return [statusCode, code, told === code ? header.startsWith('Bearer realm="keyturn"') : header]
+}
+
+t.test('GET and POST say who it is about, as JSON that nobody keeps (M141, OIDC Core §5.3)', async (t) => {
+  for (const [label, answer] of Object.entries({
+    'by GET': await ask(token),
+    'by POST': await server.inject({
+      method: 'POST',
+      url: URL,
+      headers: { authorization: `Bearer ${token}` },
+    }),
+    'in a form': await post(server, URL, { access_token: token }),
+    'with another name of the scheme': await get({ authorization: `bEARER   ${token}` }),
+  })) {
+    t.same([answer.statusCode, answer.json()], [200, ALL], label)
+    t.match(answer.headers['content-type'], /^application\/json/)
+    t.equal(answer.headers['cache-control'], 'no-store')
+    t.equal(answer.headers['access-control-allow-origin'], '*')
+  }
+})
+
+t.test(
+  'the claims are those of the token’s scopes and of the session’s names (OIDC Core §5.4, §5.5)',
+  async (t) => {
+    t.same((await ask(await withScope('openid'))).json(), { sub: alice.id })
+    const { sub, email, email_verified } = ALL
+    t.same((await ask(await withScope('email openid'))).json(), { sub, email, email_verified })
+    const session = await server.store.sessions.find(String(claimsOf(plain).sid))
+    if (!session) throw new Error('no session')
+    await server.store.sessions.insert({ ...session, id: 'named', claims: ['name', 'picture'] })
+    const named = await withScope('openid', { sid: 'named' })
+    t.same((await ask(named)).json(), { sub, name: 'Alice' })
+  },
+)
+
+t.test('who brings no token is told that one is needed, and no more (M142, RFC 6750 §3.1)', async (t) => {
+  for (const [label, answer] of Object.entries({
+    nothing: await get(),
+    'an empty form': await post(server, URL, {}),
+    'another scheme': await get({ authorization: basic('app') }),
+    DPoP: await get({ authorization: `DPoP ${token}` }),
+    'a scheme that begins alike': await get({ authorization: `BearerX ${token}` }),
+  })) {
+    t.same([answer.statusCode, answer.body], [401, ''], label)
+    t.equal(answer.headers['www-authenticate'], 'Bearer realm="keyturn"', label)
+  }
+})
+
+t.test(
+  'two ways at once, or none that is allowed, is invalid_request (M142, RFC 6750 §2, OAuth 2.1 §5.1)',
+  async (t) => {
+    const bearer = { authorization: `Bearer ${token}` }
+    const form = (payload: string) =>
+      server.inject({
+        method: 'POST',
+        url: URL,
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        payload,
+      })
+    for (const [label, answer] of Object.entries({
+      'header and form': await post(server, URL, { access_token: token }, bearer),
+      'another scheme and form': await post(
+        server,
+        URL,
+        { access_token: token },
+        { authorization: basic('app') },
+      ),
+      'twice in the form': await form(`${encodeForm({ access_token: token })}&access_token=x`),
+      'in the query': await get({}, `${URL}?access_token=${token}`),
+      'in query and header': await get(bearer, `${URL}?access_token=${token}`),
+      'in the query of a POST': await post(server, `${URL}?access_token=${token}`, {}),
+      JSON: await server.inject({ method: 'POST', url: URL, payload: { access_token: token } }),
+      'no token in the header': await get({ authorization: 'Bearer' }),
+      'two tokens in the header': await get({ authorization: `Bearer ${token} ${token}` }),
+      'a quote in the header': await get({ authorization: `Bearer "${token}"` }),
+    })) {
+      t.same(seen(answer), [400, 'invalid_request', true], label)
+    }
+  },
+)
+
+t.test('a token that is not ours, or not an access token, opens nothing (M142, RFC 6750 §3.1)', async (t) => {
+  const { refresh_token: refreshToken } = await signedIn(server)
+  const [head = '', body = '', signature = ''] = token.split('.')
+  await writesNothing(t, server, async () => {
+    for (const [label, text] of Object.entries({
+      garbage: 'x',
+      'alg none': new UnsecuredJWT(claimsOf(token)).encode(),
+      'no signature': `${head}.${body}.`,
+      'another signature': `${head}.${body}.${signature.slice(0, -6)}AAAAAA`,
+      'a refresh token': refreshToken,
+      'an ID token': await resigned(server, token, {}, 'JWT'),
+      'a logout token': await resigned(server, token, {}, 'logout+jwt'),
+      'of another issuer': await withScope('openid', { iss: 'https://other.test' }),
+      expired: await withScope('openid', { exp: server.clock.now() - 1 }),
+      'of an unknown session': await withScope('openid', { sid: 'gone' }),
+      'of an unknown client': await withScope('openid', { client_id: 'gone' }),
+      'of another person': await withScope('openid', { sub: 'u_other' }),
+    })) {
+      t.same(seen(await ask(text)), [401, 'invalid_token', true], label)
+    }
+  })
+})
+
+t.test('without openid, or without a person, it is insufficient_scope (M142, RFC 6750 §3.1)', async (t) => {
+  const machine = (await clientCredentials(server)).json().access_token as string
+  for (const [label, text] of Object.entries({
+    'API scopes': plain,
+    'no scope': await withScope('', { scope: undefined }),
+    'a scope like it': await withScope('openid2 OPENID profile'),
+    'a client’s own': await resigned(server, machine, { scope: 'openid' }),
+  })) {
+    const answer = await ask(text)
+    t.same(seen(answer), [403, 'insufficient_scope', true], label)
+    t.match(answer.headers['www-authenticate'], /, scope="openid"$/)
+  }
+})
+
+t.test(
+  'what was taken back ends here at once: token, session, person, client, key (RFC 6750 §3.1)',
+  async (t) => {
+    type World = Awaited<ReturnType<typeof world>>
+    const endings: Record<string, (w: World) => Promise<unknown>> = {
+      token: (w) => revoke(w.server, w.plain),
+      session: async (w) => {
+        const [session] = await w.server.store.sessions.list({ userId: w.alice.id }, 1)
+        await w.server.store.sessions.revoke(session?.id ?? '', w.server.clock.now(), 'test')
+      },
+      person: (w) => w.server.store.users.setDisabled(w.alice.id, true),
+      client: async (w) => {
+        const app = await w.server.store.clients.find('app')
+        if (app) await w.server.store.clients.replace({ ...app, disabled: true })
+      },
+      key: (w) => revokeKey(w.server.deps.keys, kidOf(w.plain), { actor: 'test' }),
+    }
+    for (const [what, end] of Object.entries(endings)) {
+      const w = await world(t)
+      const text = await w.withScope('openid')
+      t.equal((await w.ask(text)).statusCode, 200, `${what}: before`)
+      await end(w)
+      await w.server.follow()
+      t.same(seen(await w.ask(text)), [401, 'invalid_token', true], what)
+    }
+  },
+)
+
+const kidOf = (jwt: string): string =>
+  JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString()).kid
+
+t.test('a refusal is one line in the audit trail; a request without a token is none', async (t) => {
+  const { logger } = server
+  const before = logger.audits('userinfo.refused').length
+  await get()
+  t.equal(logger.audits('userinfo.refused').length, before)
+  await ask(plain)
+  await get({}, `${URL}?access_token=${token}`)
+  const [scope, query] = logger.audits('userinfo.refused').slice(before)
+  t.match(scope, { reason: 'insufficient_scope', client_id: 'app' })
+  t.match(query, { reason: 'invalid_request' })
+  t.equal(logger.audits('userinfo.refused').length, before + 2)
+})
