@@ -5,13 +5,16 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { TrustProxy } from './config/parsers.ts'
 import { answerBadUrl, answerOnSocket } from './http/broken-request.ts'
+import { browserScope } from './http/browser.ts'
 import { openToBrowsers } from './http/cors.ts'
+import { assetEndpoint } from './http/endpoints/asset.ts'
 import { live, ready } from './http/endpoints/health.ts'
 import { jwksEndpoint } from './http/endpoints/jwks.ts'
 import { baseUrl, metadataEndpoint } from './http/endpoints/metadata.ts'
 import { statusAggregationEndpoint, statusListEndpoint } from './http/endpoints/status-list.ts'
 import { sendFailure } from './http/failures.ts'
 import { answerUnknown } from './http/methods.ts'
+import { pageRoutes } from './http/pages/index.ts'
 import { type ProtocolRoute, protocolScope } from './http/protocol.ts'
 import {
   JWKS_PATH,
@@ -108,10 +111,11 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const routes = (open: boolean): ProtocolRoute[] =>
     protocolEndpoints
       .filter((endpoint) => endpoint.cors === open)
-      .map(({ path, refused, bearer, handler }) => ({
+      .map(({ path, refused, status = 200, bearer, handler }) => ({
         url: prefix + path,
         endpoint: base + path,
         refused,
+        status,
         bearer,
         handler: handler(services),
       }))
@@ -128,6 +132,9 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     await browsers.register((scope) => protocolScope(scope, routes(true), audit))
   })
   await app.register((scope) => protocolScope(scope, routes(false), audit))
+
+  await app.register((scope) => browserScope(scope, services, pageRoutes(services)))
+  for (const file of services.look.files) app.get(prefix + file.path, assetEndpoint(file))
 
   app.get('/health/live', live)
   app.get('/health/ready', ready(services))

@@ -6,6 +6,8 @@ import { availableParallelism } from 'node:os'
 import { createChosenSecretVerifier } from './accounts/chosen-secret.ts'
 import { createGate, type GateSize } from './accounts/gate.ts'
 import { createLogin } from './accounts/login.ts'
+import { createSecondFactors } from './accounts/second-factors.ts'
+import { createSignIns } from './accounts/sign-ins.ts'
 import { createThrottle } from './accounts/throttle.ts'
 import { type Audit, createAudit } from './audit.ts'
 import type { Config } from './config/load.ts'
@@ -21,6 +23,9 @@ import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
 import { ensureRing, maintainRing } from './keys/rotate.ts'
 import { createSealer, deriveKey } from './keys/seal.ts'
 import { createSigner } from './keys/signer.ts'
+import { createAuthorize } from './oauth/authorize/authorize.ts'
+import { createFlowCodec } from './oauth/authorize/flow.ts'
+import { createRequestObjects } from './oauth/authorize/request-object.ts'
 import { createClientKeys, type FetchJwks } from './oauth/client-auth/client-keys.ts'
 import { createFetchJwks } from './oauth/client-auth/fetch-jwks.ts'
 import { createClientAuthentication } from './oauth/client-auth/index.ts'
@@ -28,6 +33,7 @@ import { createSecretVerifier } from './oauth/client-auth/secret.ts'
 import { createGrants } from './oauth/grants/index.ts'
 import { createIntrospection } from './oauth/introspection.ts'
 import { createLiving } from './oauth/living.ts'
+import { createPushRequest } from './oauth/pushed-requests.ts'
 import { openRegistry, type Registry } from './oauth/registry.ts'
 import { createRevocation } from './oauth/revocation.ts'
 import { createTokenRequest } from './oauth/token-request.ts'
@@ -49,6 +55,8 @@ import {
 } from './system.ts'
 import { createMint } from './tokens/mint.ts'
 import { createRefreshTokenCodec } from './tokens/refresh-token.ts'
+import { assetUrls, createAssets } from './views/assets.ts'
+import { DEFAULT_BRAND } from './views/brand.ts'
 
 /** The machine; tests replace what they need to control. */
 export interface System {
@@ -188,9 +196,20 @@ export async function openServer(
   const gate = createGate(system.gateSize ?? GATE)
   const throttle = createThrottle({ ...store, clock, masterKey: keys.masterKey })
   const login = createLogin({ users: store.users, gate, throttle, audit })
+  const secondFactors = createSecondFactors({
+    ...store,
+    throttle,
+    clock,
+    random,
+    audit,
+    masterKey: keys.masterKey,
+    issuer: config.issuer,
+    name: DEFAULT_BRAND.name,
+  })
+  const clientKeys = createClientKeys({ fetchJwks: system.fetchJwks ?? createFetchJwks(), clock })
   const authenticate = createClientAuthentication({
     secrets: createSecretVerifier(createChosenSecretVerifier({ gate, throttle, random })),
-    clientKeys: createClientKeys({ fetchJwks: system.fetchJwks ?? createFetchJwks(), clock }),
+    clientKeys,
     singleUse: store.singleUse,
     issuer: config.issuer,
     registry,
@@ -223,10 +242,52 @@ export async function openServer(
     listOf: statusLists.numberOf,
   }
 
+  const requestObjects = createRequestObjects({ clientKeys, clock, issuer: config.issuer })
+  const people = {
+    authorize: createAuthorize({
+      ...store,
+      registry,
+      requestObjects,
+      secondFactors,
+      signer,
+      clock,
+      random,
+      audit,
+      config,
+    }),
+    flows: createFlowCodec({
+      sealer: createSealer(keys.masterKey, random, { purpose: 'keyturn/seal-flows/v1', what: 'the flow' }),
+      clock,
+    }),
+    signIns: createSignIns({ ...store, clock, random, audit, config }),
+    login,
+    secondFactors,
+    users: store.users,
+    consents: store.consents,
+    sessions: store.sessions,
+    signInStore: store.signIns,
+    registry,
+    random,
+    csrfKey: deriveKey(keys.masterKey, 'keyturn/csrf/v1'),
+  }
+
   const services: Services = {
     config,
     audit,
     ring,
+    people,
+    look: createLook(config),
+    now: () => clock.now(),
+    pushRequest: createPushRequest({
+      ...store,
+      authenticate,
+      registry,
+      requestObjects,
+      clock,
+      random,
+      audit,
+      config,
+    }),
     tokenRequest: createTokenRequest({ authenticate, grants, mint, audit, failpoint }),
     revocation: createRevocation(tokens),
     introspection: createIntrospection(tokens),
@@ -257,6 +318,12 @@ export async function openServer(
     sweep: () => sweep(store, clock),
   }
   return { base, keys, ring, registry, services, duties }
+}
+
+function createLook({ issuer }: Config): Services['look'] {
+  const brand = DEFAULT_BRAND
+  const files = createAssets(brand)
+  return { brand, files, assets: assetUrls(files, new URL(issuer).pathname.replace(/\/$/, '')) }
 }
 
 const SWEEP = 500

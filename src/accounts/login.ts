@@ -11,7 +11,8 @@ export interface Credentials {
   readonly password: string
   readonly ip: string
   readonly requestId: string
-  readonly clientId: string
+  /** undefined: the person came by themselves, to their own account. */
+  readonly clientId?: string | undefined
 }
 
 /**
@@ -34,7 +35,7 @@ export function createLogin({ users, gate, throttle, audit }: LoginDeps): Login 
 
   async function attempt({ username, password, ip, requestId, clientId }: Credentials): Promise<User | null> {
     const name = normalizeUsername(username)
-    const from = { client_id: clientId, ip, request_id: requestId }
+    const from = { ...(clientId === undefined ? {} : { client_id: clientId }), ip, request_id: requestId }
     const counted = await throttle.attempt(`user:${name ?? ''}`, ip)
     if (counted.wait > 0) {
       audit('login.throttled', from)

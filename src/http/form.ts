@@ -3,33 +3,33 @@
  * percent-encoding, strict UTF-8. Lenient parsers differ from each other, and attacks live in the difference.
  */
 import { invalidRequest } from '../oauth/errors.ts'
-import type { Parameters } from '../oauth/parameters.ts'
+import { type Pair, type Parameters, parametersOf, repeatedIn } from '../oauth/parameters.ts'
 
-/** RFC 8707 §2 lets this one be repeated; any other twice is invalid_request (RFC 6749 §3.2). */
-const REPEATABLE: readonly string[] = ['resource']
 const MAX_PARAMETERS = 64
 
-/** @throws {OAuthError} invalid_request */
-export function parseForm(text: string): Parameters {
-  const values = new Map<string, string[]>()
-  let count = 0
+export interface Form {
+  readonly parameters: Parameters
+  readonly pairs: readonly Pair[]
+}
+
+/** For machines: what is repeated refuses the request. @throws {OAuthError} invalid_request */
+export function parseForm(text: string): Form {
+  const pairs = readPairs(text)
+  if (repeatedIn(pairs).size > 0) throw invalidRequest('a parameter is repeated')
+  return { pairs, parameters: parametersOf(pairs) }
+}
+
+/** Name and value of every pair, repeated or not. @throws {OAuthError} invalid_request */
+export function readPairs(text: string): Pair[] {
+  const pairs: Pair[] = []
   for (const pair of text.split('&')) {
     if (pair === '') continue
-    count += 1
-    if (count > MAX_PARAMETERS) throw invalidRequest('too many parameters')
+    if (pairs.length === MAX_PARAMETERS) throw invalidRequest('too many parameters')
     const equals = pair.indexOf('=')
     const name = decode(equals < 0 ? pair : pair.slice(0, equals))
-    const value = decode(equals < 0 ? '' : pair.slice(equals + 1))
-    const earlier = values.get(name)
-    if (!earlier) values.set(name, [value])
-    else if (REPEATABLE.includes(name)) earlier.push(value)
-    else throw invalidRequest('a parameter is repeated')
+    pairs.push([name, decode(equals < 0 ? '' : pair.slice(equals + 1))])
   }
-  return {
-    // RFC 6749 §3.2: a parameter without a value counts as absent.
-    get: (name) => values.get(name)?.[0] || undefined,
-    all: (name) => values.get(name)?.filter((value) => value !== '') ?? [],
-  }
+  return pairs
 }
 
 /** What needs no decoding, which is nearly everything. */

@@ -6,11 +6,11 @@ import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Audit, AuditEvent } from '../audit.ts'
 import { invalidRequest } from '../oauth/errors.ts'
-import type { Parameters, ProtocolRequest } from '../oauth/parameters.ts'
+import type { ProtocolRequest } from '../oauth/parameters.ts'
 import { bearerChallenge } from './bearer.ts'
 import { clientAddress } from './client-address.ts'
 import { asOAuthError, noStore, sendFailure } from './failures.ts'
-import { parseForm } from './form.ts'
+import { type Form, parseForm } from './form.ts'
 
 /** undefined: there is nothing to say. null: the request brought no token, at an endpoint that needs one. */
 export type ProtocolHandler = (request: ProtocolRequest) => Promise<object | undefined | null>
@@ -21,6 +21,8 @@ export interface ProtocolRoute {
   readonly endpoint: string
   /** Audited for a request that never reaches the handler; what the handler refuses, it audits itself. */
   readonly refused: AuditEvent
+  /** Of the answer to a request that is granted. */
+  readonly status?: 200 | 201
   /** An access token opens it (RFC 6750); such an endpoint answers GET too. */
   readonly bearer?: boolean | undefined
   readonly handler: ProtocolHandler
@@ -37,7 +39,7 @@ export async function protocolScope(
   // Only what the RFCs name: a body of any other type is refused before anybody looks at it.
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: BODY_LIMIT, parser: parseForm as never })
-  for (const { url, endpoint, refused, bearer = false, handler } of routes) {
+  for (const { url, endpoint, refused, status = 200, bearer = false, handler } of routes) {
     const reached = new WeakSet<FastifyRequest>()
     app.route({
       method: bearer ? ['GET', 'POST'] : 'POST',
@@ -52,7 +54,7 @@ export async function protocolScope(
         if (answer === null) {
           return reply.status(401).header('www-authenticate', bearerChallenge(null)).send('')
         }
-        return reply.type('application/json').send(JSON.stringify(answer))
+        return reply.status(status).type('application/json').send(JSON.stringify(answer))
       },
       errorHandler(error, request, reply) {
         const failure = asOAuthError(error)
@@ -73,7 +75,7 @@ function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolReq
   if (request.url.includes('?')) throw invalidRequest('parameters belong into the body')
   refuseTwice(request, 'authorization')
   return {
-    parameters: (request.body as Parameters | undefined) ?? NONE,
+    ...((request.body as Form | undefined) ?? NONE),
     authorization: request.headers.authorization,
     endpoint,
     ip: clientAddress(request),

@@ -4,6 +4,7 @@
  */
 import type { AuditEvent } from '../audit.ts'
 import { introspectEndpoint } from './endpoints/introspect.ts'
+import { parEndpoint } from './endpoints/par.ts'
 import { revokeEndpoint } from './endpoints/revoke.ts'
 import { tokenEndpoint } from './endpoints/token.ts'
 import { userInfoEndpoint } from './endpoints/userinfo.ts'
@@ -18,6 +19,7 @@ export interface ProtocolEndpoint {
   /** Answers browsers of other origins. */
   readonly cors: boolean
   readonly refused: AuditEvent
+  readonly status?: 200 | 201
   /** An access token opens it, not a client (RFC 6750). */
   readonly bearer?: true
   readonly handler: (services: Services) => ProtocolHandler
@@ -46,6 +48,14 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
     handler: introspectEndpoint,
   },
   {
+    path: '/oauth2/par',
+    metadata: 'pushed_authorization_request_endpoint',
+    cors: false,
+    refused: 'par.refused',
+    status: 201,
+    handler: parEndpoint,
+  },
+  {
     path: '/oauth2/userinfo',
     metadata: 'userinfo_endpoint',
     cors: true,
@@ -55,6 +65,8 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
   },
 ]
 
+export const AUTHORIZE_PATH = '/oauth2/authorize'
+export const LOGOUT_PATH = '/oauth2/logout'
 export const STATUS_LISTS_PATH = '/status-lists'
 /** Not beside the lists: as static files a folder and a file cannot have one name. */
 export const STATUS_AGGREGATION_PATH = '/.well-known/status-lists.json'

@@ -1,12 +1,49 @@
+import type { Login } from '../accounts/login.ts'
+import type { SecondFactors } from '../accounts/second-factors.ts'
+import type { SignIns } from '../accounts/sign-ins.ts'
 import type { Audit } from '../audit.ts'
 import type { Config } from '../config/load.ts'
 import type { KnownVerifiers } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
+import type { Authorize } from '../oauth/authorize/authorize.ts'
+import type { FlowCodec } from '../oauth/authorize/flow.ts'
 import type { Introspection } from '../oauth/introspection.ts'
+import type { PushRequest } from '../oauth/pushed-requests.ts'
+import type { Registry } from '../oauth/registry.ts'
 import type { Revocation } from '../oauth/revocation.ts'
 import type { TokenRequest } from '../oauth/token-request.ts'
 import type { UserInfo } from '../oauth/userinfo.ts'
 import type { StatusPublisher } from '../status/publisher.ts'
+import type { ConsentStore } from '../store/contracts/consents.ts'
+import type { SessionStore } from '../store/contracts/sessions.ts'
+import type { SignInStore } from '../store/contracts/sign-ins.ts'
+import type { UserStore } from '../store/contracts/users.ts'
+import type { EpochSeconds, Random } from '../system.ts'
+import type { Asset, AssetUrls } from '../views/assets.ts'
+import type { Brand } from '../views/brand.ts'
+
+/** What the pages need. */
+export interface People {
+  readonly authorize: Authorize
+  readonly flows: FlowCodec
+  readonly signIns: SignIns
+  readonly login: Login
+  readonly secondFactors: SecondFactors
+  readonly users: UserStore
+  readonly consents: ConsentStore
+  readonly sessions: SessionStore
+  readonly signInStore: SignInStore
+  readonly registry: Registry
+  readonly random: Pick<Random, 'bytes'>
+  readonly csrfKey: Uint8Array
+}
+
+/** How the pages look. */
+export interface Look {
+  readonly brand: Brand
+  readonly files: readonly Asset[]
+  readonly assets: AssetUrls
+}
 
 /** What endpoints are made of; everything below HTTP, already put together. */
 export interface Services {
@@ -14,6 +51,10 @@ export interface Services {
   readonly audit: Audit
   readonly ring: LiveRing
   readonly tokenRequest: TokenRequest
+  readonly pushRequest: PushRequest
+  readonly people: People
+  readonly look: Look
+  readonly now: () => EpochSeconds
   readonly revocation: Revocation
   readonly introspection: Introspection
   readonly userInfo: UserInfo

@@ -13,6 +13,8 @@ export type Purpose =
   | 'keyturn/status-index/v1'
   | 'keyturn/seal-second-factors/v1'
   | 'keyturn/recovery-codes/v1'
+  | 'keyturn/seal-flows/v1'
+  | 'keyturn/csrf/v1'
 
 export function deriveKey(masterKey: Uint8Array, purpose: Purpose): Buffer {
   return Buffer.from(hkdfSync('sha256', masterKey, new Uint8Array(0), purpose, 32))

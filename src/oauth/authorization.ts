@@ -9,9 +9,18 @@ export interface SignedIn {
   /** Names of the roles the person has now. */
   readonly roles: readonly string[]
   readonly authTime: EpochSeconds
+  /** How the person proved who they are (RFC 8176). */
+  readonly amr: readonly string[]
   readonly sessionId: string
   /** The session's own, which all its tokens carry. */
   readonly status: StatusIndex | null
+}
+
+export interface IdTokenRequest {
+  /** As the authorization request had it; a refresh has none (OIDC Core §12.2). */
+  readonly nonce: string | null
+  /** What it says about the person besides who they are, because the client asked for it (OIDC Core §5.5). */
+  readonly claims: Readonly<Record<string, unknown>>
 }
 
 /**
@@ -28,6 +37,8 @@ export interface Authorization {
   readonly accessTokenTtl: Seconds
   /** A token never outlives its session. */
   readonly notAfter?: EpochSeconds
+  /** What only the ID token says (OIDC Core §2); it is given wherever `openid` was granted. */
+  readonly idToken?: IdTokenRequest
   /**
    * Makes it true in the store: begins the session, or takes its next generation. The mint calls it last, when
    * everything is signed, so that a server that cannot sign uses up nothing that it gives nothing for.

@@ -43,3 +43,8 @@ export function claimsOf(user: User, scopes: readonly string[], names: readonly 
 
 const ofScope = (scope: string): readonly string[] =>
   Object.hasOwn(SCOPES, scope) ? (SCOPES[scope] ?? []) : []
+
+/** The scope that a single claim belongs to: whoever may not have it may not have the claim. */
+export function scopeOfClaim(name: string): string | undefined {
+  return Object.keys(SCOPES).find((scope) => ofScope(scope).includes(name))
+}

@@ -38,3 +38,25 @@ export function checkRedirectUri(uri: string): void {
 function isHttps(uri: string, authority: string): boolean {
   return /^https:/i.test(uri) && authority.toLowerCase().replace(/:443$/, '') === new URL(uri).host
 }
+
+/** RFC 8252 §7.3: on a loopback address, and only there, the port is whatever the app could get. */
+const LOOPBACK_ADDRESS = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?::([1-9]\d{0,4}))?(?=[/?]|$)/
+
+/** The same address, to the letter (RFC 9700 §2.1); the URI is what will be used, not the registered one. */
+export function matchesRedirectUri(registered: readonly string[], uri: string): boolean {
+  if (registered.includes(uri)) return true
+  const anyPort = withoutPort(uri)
+  return anyPort !== undefined && registered.some((one) => withoutPort(one) === anyPort)
+}
+
+function withoutPort(uri: string): string | undefined {
+  const match = LOOPBACK_ADDRESS.exec(uri)
+  if (!match || Number(match[1] ?? 80) > 65_535) return undefined
+  const [origin, port] = match
+  return (port === undefined ? origin : origin.slice(0, -port.length - 1)) + uri.slice(origin.length)
+}
+
+/** Whether the address itself shows whose it is; an app's own scheme or a port on this machine does not. */
+export function identifiesClient(uri: string): boolean {
+  return /^https:/i.test(uri)
+}

@@ -7,6 +7,7 @@ import type { Authorization } from '../oauth/authorization.ts'
 import type { StatusIndices } from '../status/indices.ts'
 import type { Clock, Random } from '../system.ts'
 import { ACCESS_TOKEN_TYPE, accessTokenClaims, expiryOf } from './access-token.ts'
+import { ID_TOKEN_TYPE, idTokenClaims } from './id-token.ts'
 import type { RefreshTokenCodec } from './refresh-token.ts'
 
 export interface TokenResponse {
@@ -15,6 +16,8 @@ export interface TokenResponse {
   expires_in: number
   scope?: string
   refresh_token?: string
+  /** OIDC Core §3.1.3.3. */
+  id_token?: string
 }
 
 export interface Minted {
@@ -37,6 +40,8 @@ export interface MintDeps {
   readonly statusUri: (list: number) => string
 }
 
+const PLAIN = { nonce: null, claims: {} }
+
 export function createMint(deps: MintDeps): Mint {
   const { signer, refreshTokens, clock, random, issuer, statusIndices, statusUri } = deps
   return async (granted) => {
@@ -46,6 +51,19 @@ export function createMint(deps: MintDeps): Mint {
     const status = index && { idx: index.idx, uri: statusUri(index.list) }
     const claims = accessTokenClaims(granted, { issuer, now, jti: random.id(), exp, status })
     const accessToken = await signer.sign(ACCESS_TOKEN_TYPE, claims)
+    const idToken =
+      granted.user && granted.scopes.includes('openid')
+        ? await signer.sign(
+            ID_TOKEN_TYPE,
+            idTokenClaims(granted.user, granted.idToken ?? PLAIN, {
+              issuer,
+              clientId: granted.client.id,
+              now,
+              exp,
+              accessToken,
+            }),
+          )
+        : undefined
     const refresh = await granted.settle()
     const response: TokenResponse = {
       access_token: accessToken,
@@ -54,6 +72,7 @@ export function createMint(deps: MintDeps): Mint {
     }
     if (claims.scope !== undefined) response.scope = claims.scope
     if (refresh) response.refresh_token = refreshTokens.write(refresh)
+    if (idToken !== undefined) response.id_token = idToken
     return { response, jti: claims.jti, sub: claims.sub }
   }
 }

@@ -25,6 +25,7 @@ t.test('100,000 client_credentials tokens add no row but the leases', { timeout:
   const form = new URLSearchParams({ grant_type: 'client_credentials' })
   const parameters = { get: (name: string) => form.get(name) ?? undefined, all: () => [] }
   const request = {
+    pairs: [],
     parameters,
     authorization: basic('machine', SECRET),
     endpoint: '',

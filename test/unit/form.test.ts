@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { parseForm } from '../../src/http/form.ts'
+import { parseForm as parse } from '../../src/http/form.ts'
+
+const parseForm = (text: string) => parse(text).parameters
 
 /** A body, a parameter, its value. */
 const READ: readonly (readonly [string, string, string | undefined])[] = [

@@ -1,9 +1,33 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ACR_VALUES } from '../../accounts/amr.ts'
 import type { Config } from '../../config/load.ts'
+import { RESPONSE_MODES } from '../../oauth/authorize/recipient.ts'
+import { PROMPTS } from '../../oauth/authorize/request.ts'
+import { CLAIM_NAMES } from '../../oauth/claims.ts'
 import { CLIENT_ALGORITHMS } from '../../oauth/client-auth/client-jwt.ts'
 import { METHOD_NAMES } from '../../oauth/client-auth/index.ts'
 import { GRANT_NAMES } from '../../oauth/grants/index.ts'
-import { JWKS_PATH, type ProtocolEndpoint, STATUS_AGGREGATION_PATH } from '../routes.ts'
+import { CODE_CHALLENGE_METHODS } from '../../oauth/pkce.ts'
+import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
+import { LOCALES } from '../../views/texts/index.ts'
+import { AUTHORIZE_PATH, JWKS_PATH, type ProtocolEndpoint, STATUS_AGGREGATION_PATH } from '../routes.ts'
+
+/** OIDC Core §2, and `sid` of Back-Channel Logout §2.1. */
+const ID_TOKEN_CLAIMS = [
+  'iss',
+  'sub',
+  'aud',
+  'exp',
+  'iat',
+  'auth_time',
+  'nonce',
+  'acr',
+  'amr',
+  'at_hash',
+  'sid',
+]
+/** A ring has one algorithm; RS256 is the one that every client knows, and the default (OIDC Discovery §3). */
+const ID_TOKEN_ALGORITHMS = ['RS256']
 
 /** Without the trailing slash that an issuer may have, so that paths can be appended. */
 export function baseUrl(issuer: string): string {
@@ -20,6 +44,24 @@ export function serverMetadata(
     issuer: config.issuer,
     jwks_uri: base + JWKS_PATH,
     grant_types_supported: [...GRANT_NAMES],
+    authorization_endpoint: base + AUTHORIZE_PATH,
+    response_types_supported: ['code'],
+    response_modes_supported: [...RESPONSE_MODES],
+    code_challenge_methods_supported: [...CODE_CHALLENGE_METHODS],
+    // RFC 9207 §3
+    authorization_response_iss_parameter_supported: true,
+    // RFC 9101 §10.5, OIDC Discovery §3
+    request_parameter_supported: true,
+    request_uri_parameter_supported: false,
+    request_object_signing_alg_values_supported: [...CLIENT_ALGORITHMS],
+    prompt_values_supported: [...PROMPTS],
+    scopes_supported: [...PROTOCOL_SCOPES],
+    claims_supported: [...ID_TOKEN_CLAIMS, ...CLAIM_NAMES.filter((name) => name !== 'sub')],
+    claims_parameter_supported: true,
+    acr_values_supported: [...ACR_VALUES],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: [...ID_TOKEN_ALGORITHMS],
+    ui_locales_supported: [...LOCALES],
     // draft-ietf-oauth-status-list §9.1
     status_list_aggregation_endpoint: base + STATUS_AGGREGATION_PATH,
   }

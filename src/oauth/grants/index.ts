@@ -4,11 +4,13 @@ import type { Login } from '../../accounts/login.ts'
 import type { Audit } from '../../audit.ts'
 import type { Config } from '../../config/load.ts'
 import type { StatusIndices } from '../../status/indices.ts'
+import type { CodeStore } from '../../store/contracts/codes.ts'
 import type { SessionStore } from '../../store/contracts/sessions.ts'
 import type { UserStore } from '../../store/contracts/users.ts'
 import type { Clock, Random, ReachFailpoint } from '../../system.ts'
 import type { RefreshTokenCodec } from '../../tokens/refresh-token.ts'
 import type { Registry } from '../registry.ts'
+import { authorizationCode } from './authorization-code.ts'
 import { clientCredentials } from './client-credentials.ts'
 import type { Grant } from './grant.ts'
 import { password } from './password.ts'
@@ -18,6 +20,7 @@ export interface GrantDeps {
   readonly registry: Registry
   readonly login: Login
   readonly refreshTokens: RefreshTokenCodec
+  readonly codes: CodeStore
   readonly sessions: SessionStore
   readonly users: UserStore
   readonly statusIndices: StatusIndices
@@ -29,8 +32,8 @@ export interface GrantDeps {
 }
 
 /** For metadata and the CLI; the same names as the list below, which a test compares. */
-export const GRANT_NAMES = ['client_credentials', 'refresh_token', 'password'] as const
+export const GRANT_NAMES = ['authorization_code', 'client_credentials', 'refresh_token', 'password'] as const
 
 export function createGrants(deps: GrantDeps): readonly Grant[] {
-  return [clientCredentials(deps), refreshToken(deps), password(deps)]
+  return [authorizationCode(deps), clientCredentials(deps), refreshToken(deps), password(deps)]
 }

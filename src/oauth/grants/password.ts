@@ -74,6 +74,7 @@ export function password(deps: Deps): Grant {
           userId: user.id,
           roles: user.roles,
           authTime: now,
+          amr: session.amr,
           sessionId: session.id,
           status: session.status,
         },

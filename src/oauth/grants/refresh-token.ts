@@ -64,6 +64,7 @@ export function refreshToken(deps: Deps): Grant {
           userId: user.id,
           roles: user.roles,
           authTime: session.authTime,
+          amr: session.amr,
           sessionId: session.id,
           status: session.status,
         },

@@ -1,0 +1,79 @@
+/** What went wrong, as a page: for people, and before anything may be sent to a client (RFC 6749 §4.1.2.1). */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { OAuthError } from '../oauth/errors.ts'
+import { type ErrorKind, errorPage } from '../views/pages/error.ts'
+import { chooseLocale, textsIn } from '../views/texts/index.ts'
+import { asOAuthError } from './failures.ts'
+import type { Services } from './services.ts'
+
+const STATUSES: Readonly<Record<ErrorKind, number>> = {
+  'unknown-client': 400,
+  'invalid-redirect': 400,
+  'invalid-request': 400,
+  expired: 400,
+  forged: 403,
+  'access-denied': 403,
+  'not-found': 404,
+  'method-not-allowed': 405,
+  busy: 503,
+  internal: 500,
+}
+
+/** Thrown where only the person can be told; `detail` is shown, `cause` is logged. */
+export class PageError extends Error {
+  readonly kind: ErrorKind
+  readonly detail: string | null
+  constructor(kind: ErrorKind, detail: string | null = null, cause?: unknown) {
+    super(detail ?? kind, { cause })
+    this.name = 'PageError'
+    this.kind = kind
+    this.detail = detail
+  }
+}
+
+export function sendErrorPage(
+  services: Services,
+  thrown: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const { kind, detail, status, retryAfter, cause } = told(thrown)
+  const request_id = request.id
+  if (status >= 500) request.log.error({ request_id, err: cause }, 'request failed')
+  else request.log.debug({ request_id, error: kind, reason: detail, err: cause }, 'request refused')
+  if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
+  const locale = chooseLocale([], request.headers['accept-language'])
+  const { brand, assets } = services.look
+  const prefix = new URL(services.config.issuer).pathname.replace(/\/$/, '')
+  const page = { texts: textsIn(locale), locale, brand, assets, prefix }
+  return reply
+    .status(status)
+    .type('text/html; charset=utf-8')
+    .send(errorPage({ kind, detail, requestId: request_id, link: null }, page))
+}
+
+interface Told {
+  readonly kind: ErrorKind
+  readonly detail: string | null
+  readonly status: number
+  readonly retryAfter?: number | undefined
+  readonly cause: unknown
+}
+
+function told(thrown: unknown): Told {
+  if (thrown instanceof PageError) {
+    const { kind, detail, cause } = thrown
+    return { kind, detail, status: STATUSES[kind], cause }
+  }
+  const error = asOAuthError(thrown)
+  const kind = kindOf(error)
+  const detail = kind === 'busy' || kind === 'internal' ? null : `${error.code}: ${error.message}`
+  const { status, retryAfter, cause } = error
+  return { kind, detail, status, retryAfter, cause: cause ?? error }
+}
+
+function kindOf(error: OAuthError): ErrorKind {
+  if (error.code === 'temporarily_unavailable') return 'busy'
+  if (error.code === 'server_error') return 'internal'
+  return 'invalid-request'
+}

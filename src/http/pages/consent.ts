@@ -1,0 +1,83 @@
+/** `/consent`: whether somebody allows an application what it asks for. */
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { FastifyReply } from 'fastify'
+import type { About, Decision } from '../../oauth/authorize/authorize.ts'
+import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
+import { consentPage } from '../../views/pages/consent.ts'
+import type { PageRoute, Visit } from '../browser.ts'
+import { PageError } from '../page-error.ts'
+import type { Services } from '../services.ts'
+import { askerOf, follow, requireFlow } from './authorize.ts'
+
+export function consentRoutes(services: Services): PageRoute[] {
+  const { authorize, csrfKey, registry } = services.people
+  return [
+    {
+      method: 'GET',
+      path: '/consent',
+      async handler(visit) {
+        const outcome = await authorize.resume(requireFlow(visit), askerOf(visit))
+        return outcome.step === 'consent' ? render(visit, outcome.about) : follow(services, visit, outcome)
+      },
+    },
+    {
+      method: 'POST',
+      path: '/consent',
+      async handler(visit) {
+        const decision = decisionOf(visit)
+        const outcome = await authorize.resume(requireFlow(visit), { ...askerOf(visit), decision })
+        return follow(services, visit, outcome)
+      },
+    },
+  ]
+
+  function render(visit: Visit, about: About): FastifyReply {
+    const { client, request, shown, rememberable } = about
+    const { user } = visit.current ?? {}
+    if (!user) throw new PageError('expired')
+    const flow = visit.query.get('flow') ?? ''
+    const text = consentPage(
+      {
+        clientName: client.name,
+        flow,
+        username: user.username,
+        redirectUri: request.redirectUri,
+        scopes: shown.filter((scope) => PROTOCOL_SCOPES.includes(scope)),
+        apis: apisOf(shown.filter((scope) => !PROTOCOL_SCOPES.includes(scope))),
+        rememberable,
+        fields: { shown: shownField(visit, flow, shown.join(' ')) },
+      },
+      visit.page(request.uiLocales),
+    )
+    return visit.html(text, { leadsTo: request.redirectUri })
+  }
+
+  function apisOf(scopes: readonly string[]) {
+    const byApi = Map.groupBy(
+      scopes,
+      (scope) => registry.apiOf(scope)?.identifier ?? services.config.defaultAudience,
+    )
+    return [...byApi].map(([identifier, scopes]) => ({ identifier, scopes }))
+  }
+
+  function decisionOf(visit: Visit): Decision {
+    const { form } = visit
+    const decision = form.get('decision')
+    if (decision === 'refuse') return { allow: false }
+    if (decision !== 'allow') throw new PageError('invalid-request')
+    // What somebody allows is what they have seen, whatever the request would get by now.
+    const field = form.get('shown') ?? ''
+    const scopes = field.slice(field.indexOf(' ') + 1)
+    const expected = shownField(visit, form.get('flow') ?? '', scopes)
+    const same =
+      field.length === expected.length && timingSafeEqual(Buffer.from(field), Buffer.from(expected))
+    return { allow: true, shown: same ? scopes.split(' ') : [], remember: form.get('remember') === 'yes' }
+  }
+
+  function shownField({ browser, current }: Visit, flow: string, scopes: string): string {
+    const mac = createHmac('sha256', csrfKey)
+      .update(JSON.stringify(['consent', browser, current?.signIn.id, flow, scopes]))
+      .digest('base64url')
+    return `${mac} ${scopes}`
+  }
+}

@@ -1,0 +1,7 @@
+import { createHash } from 'node:crypto'
+import type { User } from '../../store/contracts/users.ts'
+
+/** Changes with the password, and says nothing about it. */
+export function fingerprint({ passwordHash }: Pick<User, 'passwordHash'>): string {
+  return createHash('sha256').update(passwordHash).digest('base64url').slice(0, 22)
+}

@@ -1,0 +1,319 @@
+/**
+ * The authorization endpoint's work: reads the request, asks `nextStep`, and either names the page that is next or
+ * answers the client. Must not know HTTP, or what the pages look like.
+ */
+import { ACR_VALUES, satisfies } from '../../accounts/amr.ts'
+import type { SecondFactors } from '../../accounts/second-factors.ts'
+import type { CurrentSignIn } from '../../accounts/sign-ins.ts'
+import type { Audit } from '../../audit.ts'
+import type { Config } from '../../config/load.ts'
+import type { Signer } from '../../keys/signer.ts'
+import type { Client } from '../../store/contracts/clients.ts'
+import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.ts'
+import type { ConsentStore } from '../../store/contracts/consents.ts'
+import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
+import type { Clock, Random, Seconds } from '../../system.ts'
+import { scopeOfClaim } from '../claims.ts'
+import { invalidRequest, OAuthError } from '../errors.ts'
+import type { Pair } from '../parameters.ts'
+import { identifiesClient } from '../redirect-uri.ts'
+import type { Registry } from '../registry.ts'
+import { type Granted, grantScopes } from '../scope.ts'
+import type { Flow } from './flow.ts'
+import { hashCode } from './hash-code.ts'
+import { type NextStep, nextStep } from './next-step.ts'
+import { findClient, findRecipient, type Recipient } from './recipient.ts'
+import { type AuthorizationRequest, readRequest } from './request.ts'
+import type { RequestObjects } from './request-object.ts'
+import { type AuthorizationResponse, codeResponse, errorResponse } from './response.ts'
+import { unpack } from './unpack.ts'
+
+/** Who is at the browser, and what they have just done. */
+export interface Visit {
+  readonly current: CurrentSignIn | null
+  readonly ip: string
+  readonly requestId: string
+  /** Set by the consent page: the scopes that were shown and allowed, or that the person refused. */
+  readonly decision?: Decision
+}
+
+export type Decision =
+  | { readonly allow: true; readonly shown: readonly string[]; readonly remember: boolean }
+  | { readonly allow: false }
+
+export type Outcome =
+  | {
+      readonly step: Exclude<NextStep['step'], 'respond' | 'refuse'>
+      readonly flow: Flow
+      readonly about: About
+    }
+  | { readonly step: 'answer'; readonly response: AuthorizationResponse; readonly clientName: string }
+
+/** For the pages: whom it is for, and what is asked. */
+export interface About {
+  readonly client: Client
+  readonly request: AuthorizationRequest
+  /** null as long as nobody is signed in. */
+  readonly granted: Granted | null
+  /** What the person is asked to allow: the scopes, and those that single claims belong to. */
+  readonly shown: readonly string[]
+  /** The client may be remembered to have been allowed. */
+  readonly rememberable: boolean
+}
+
+export interface Authorize {
+  /** A request that has just arrived. @throws {OAuthError} for a page */
+  start(pairs: readonly Pair[], visit: Visit): Promise<Outcome>
+  /** A flow that comes back from a page. @throws {OAuthError} for a page */
+  resume(flow: Flow, visit: Visit): Promise<Outcome>
+}
+
+export interface AuthorizeDeps {
+  readonly registry: Registry
+  readonly codes: CodeStore
+  readonly consents: ConsentStore
+  readonly pushedRequests: PushedRequestStore
+  readonly requestObjects: RequestObjects
+  readonly secondFactors: Pick<SecondFactors, 'summary'>
+  readonly signer: Pick<Signer, 'verifyHint'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly audit: Audit
+  readonly config: Pick<Config, 'issuer' | 'defaultAudience'>
+}
+
+/** RFC 6749 §4.1.2 allows ten minutes; a client needs seconds. */
+const CODE_TTL: Seconds = 60
+const CODE_BYTES = 32
+const MFA = 'urn:keyturn:acr:mfa'
+const PASSWORD = 'urn:keyturn:acr:password'
+
+export function createAuthorize(deps: AuthorizeDeps): Authorize {
+  const { registry, codes, consents, secondFactors, clock, random, audit, config } = deps
+
+  return {
+    async start(pairs, visit) {
+      const client = await findClient(registry, pairs)
+      const arrivedAt = clock.now()
+      let carried: Pick<Flow, 'request' | 'pushed'>
+      try {
+        carried = await unpack(deps, client, pairs)
+      } catch (error) {
+        if (!(error instanceof OAuthError) || !pairs.some(([name]) => name === 'redirect_uri')) throw error
+        return refuse(findRecipient(client, pairs), error, visit)
+      }
+      return resume({ arrivedAt, ...carried }, visit)
+    },
+    resume,
+  }
+
+  async function resume(flow: Flow, visit: Visit): Promise<Outcome> {
+    const { client, pairs } = await load(flow)
+    const recipient = findRecipient(client, pairs)
+    try {
+      const request = readRequest(recipient, pairs)
+      return await advance(flow, request, visit)
+    } catch (error) {
+      // What is not the client's business, such as a store that is away, is for a page.
+      if (!(error instanceof OAuthError) || error.status >= 429) throw error
+      return refuse(recipient, error, visit, flow)
+    }
+  }
+
+  /** Anew at every step: what was disabled or changed meanwhile counts. */
+  async function load({ request, pushed }: Flow): Promise<{ client: Client; pairs: readonly Pair[] }> {
+    if (request) return { client: await findClient(registry, request), pairs: request }
+    if (!pushed) throw invalidRequest('there is nothing to authorize')
+    const row = await deps.pushedRequests.find(pushed.hash)
+    if (!row || row.usedAt !== null) throw invalidRequest('this request was answered already')
+    return {
+      client: await findClient(registry, [['client_id', pushed.clientId]]),
+      pairs: row.parameters,
+    }
+  }
+
+  async function advance(flow: Flow, request: AuthorizationRequest, visit: Visit): Promise<Outcome> {
+    const { client } = request
+    const { current, decision } = visit
+    const asking = { asked: request.scopes, resource: request.resource, client }
+    // First without the person: what this client can never have is refused before anybody signs in.
+    grantScopes({ ...asking, roles: null }, registry, config.defaultAudience)
+    const granted = current
+      ? grantScopes({ ...asking, roles: current.user.roles }, registry, config.defaultAudience)
+      : null
+    const claims = permittedClaims(request)
+    const shown = granted ? [...new Set([...granted.scopes, ...impliedScopes(claims)])] : []
+    const about: About = { client, request, granted, shown, rememberable: isRememberable(request) }
+    if (decision?.allow === false) {
+      if (current) record('consent.refused', about, current, visit)
+      throw new OAuthError('access_denied', 'the person has refused')
+    }
+    const allowed =
+      decision?.allow === true && granted !== null && shown.every((scope) => decision.shown.includes(scope))
+
+    const next = nextStep({
+      request,
+      signIn: current && { userId: current.user.id, authTime: current.signIn.authTime },
+      proven: isProven(flow, current),
+      expectedUser: await expectedUser(request),
+      secondFactor: await secondFactorOf(request, current),
+      consented: current !== null && (await hasConsented(about, current)),
+      allowed,
+      now: clock.now(),
+    })
+    if (next.step === 'refuse') throw next.error
+    if (next.step !== 'respond') return { step: next.step, flow, about }
+    if (!current || !granted) throw new Error('an answer needs somebody signed in')
+    checkEssentialAcr(request, current)
+    if (allowed) await remember(about, current, visit)
+    return issue(flow, { ...request, claims }, { ...visit, current }, granted)
+  }
+
+  async function expectedUser({ subject, idTokenHint, client }: AuthorizationRequest) {
+    if (idTokenHint === undefined) return subject
+    const hint = await deps.signer.verifyHint(idTokenHint)
+    if (!hint || ![hint.aud].flat().includes(client.id)) throw invalidRequest('id_token_hint is not valid')
+    if (subject !== undefined && subject !== hint.sub)
+      throw invalidRequest('id_token_hint contradicts claims')
+    return hint.sub
+  }
+
+  async function secondFactorOf(request: AuthorizationRequest, current: CurrentSignIn | null) {
+    const essential = request.essentialAcr.length > 0 && !request.essentialAcr.includes(PASSWORD)
+    const required =
+      request.client.requireSecondFactor ||
+      essential ||
+      (current !== null && registry.requiresSecondFactor(current.user.roles))
+    const wished = request.acrValues.some(
+      (acr) => (ACR_VALUES as readonly string[]).includes(acr) && acr !== PASSWORD,
+    )
+    const used = current !== null && satisfies(current.signIn.amr, MFA)
+    if (!current || used || !(required || wished)) return { required, wished, used, enrolled: false }
+    const { totp, passkeys } = await secondFactors.summary(current.user.id)
+    return { required, wished, used, enrolled: totp || passkeys > 0 }
+  }
+
+  async function hasConsented({ request, rememberable, shown }: About, { user }: CurrentSignIn) {
+    if (request.client.firstParty) return true
+    if (!rememberable) return false
+    const consent = await consents.find(user.id, request.client.id)
+    return consent !== null && shown.every((scope) => consent.scopes.includes(scope))
+  }
+
+  async function remember(about: About, current: CurrentSignIn, visit: Visit) {
+    const { decision } = visit
+    if (decision?.allow === true && decision.remember && about.rememberable) {
+      await consents.remember({
+        userId: current.user.id,
+        clientId: about.client.id,
+        scopes: about.shown,
+        grantedAt: clock.now(),
+      })
+    }
+    record('consent.given', about, current, visit)
+  }
+
+  async function issue(
+    flow: Flow,
+    request: AuthorizationRequest,
+    visit: Visit & { readonly current: CurrentSignIn },
+    granted: Granted,
+  ): Promise<Outcome> {
+    const { client } = request
+    const { signIn, user } = visit.current
+    const now = clock.now()
+    const code = `ktc_${random.bytes(CODE_BYTES).toString('base64url')}`
+    const stored: AuthorizationCode = {
+      clientId: client.id,
+      signInId: signIn.id,
+      sessionId: random.id(),
+      userId: user.id,
+      redirectUri: request.redirectUriSent ? request.redirectUri : null,
+      codeChallenge: request.codeChallenge,
+      nonce: request.nonce ?? null,
+      scopes: granted.scopes,
+      audience: granted.audience,
+      authTime: signIn.authTime,
+      amr: signIn.amr,
+      claims: request.claims,
+      expiresAt: now + CODE_TTL,
+      usedAt: null,
+      wrongGuesses: 0,
+    }
+    if (!(await codes.insert(hashCode(code), stored, now, flow.pushed?.hash))) {
+      // Either the person has signed out meanwhile, in another tab, or the pushed request was answered there.
+      await load(flow)
+      return resume(flow, { ...visit, current: null })
+    }
+    audit('code.issued', {
+      actor: `user:${user.id}`,
+      client_id: client.id,
+      sub: user.id,
+      sid: stored.sessionId,
+      scope: granted.scopes.join(' '),
+      ip: visit.ip,
+      request_id: visit.requestId,
+    })
+    return { step: 'answer', response: codeResponse(request, code, config.issuer), clientName: client.name }
+  }
+
+  async function refuse(
+    recipient: Recipient,
+    error: OAuthError,
+    visit: Visit,
+    flow?: Flow,
+  ): Promise<Outcome> {
+    if (flow?.pushed) await deps.pushedRequests.consume(flow.pushed.hash, clock.now())
+    audit('authorization.refused', {
+      ...(visit.current ? { actor: `user:${visit.current.user.id}`, sub: visit.current.user.id } : {}),
+      client_id: recipient.client.id,
+      reason: error.code,
+      ip: visit.ip,
+      request_id: visit.requestId,
+    })
+    const response = errorResponse(recipient, error, config.issuer)
+    return { step: 'answer', response, clientName: recipient.client.name }
+  }
+
+  function record(
+    event: 'consent.given' | 'consent.refused',
+    { client, shown }: About,
+    { user }: CurrentSignIn,
+    { ip, requestId }: Visit,
+  ) {
+    const scope = shown.join(' ')
+    const who = { actor: `user:${user.id}`, sub: user.id, client_id: client.id }
+    audit(event, { ...who, scope, ip, request_id: requestId })
+  }
+}
+
+/** Somebody proved who they are in this very flow, and still is who is signed in. */
+function isProven({ proven }: Flow, current: CurrentSignIn | null): boolean {
+  return (
+    proven !== undefined &&
+    proven.signInId === current?.signIn.id &&
+    proven.authTime <= current.signIn.authTime
+  )
+}
+
+/** RFC 6749 §10.2, RFC 8252 §8.6: who can neither prove itself nor own its address could be anybody each time. */
+function isRememberable({ client, redirectUri }: AuthorizationRequest): boolean {
+  return client.authMethod !== 'none' || identifiesClient(redirectUri)
+}
+
+/** OIDC Core §5.5.1.1. */
+function checkEssentialAcr({ essentialAcr }: AuthorizationRequest, { signIn }: CurrentSignIn): void {
+  if (essentialAcr.length === 0 || essentialAcr.some((acr) => satisfies(signIn.amr, acr))) return
+  throw new OAuthError('unmet_authentication_requirements', 'the person cannot sign in as is required')
+}
+
+/** A claim by name is no way round the scope that it belongs to. */
+function permittedClaims({ claims, client }: AuthorizationRequest): AuthorizationRequest['claims'] {
+  const permitted = (names: readonly string[]) =>
+    names.filter((name) => client.scopes.includes(scopeOfClaim(name) ?? 'openid'))
+  return { idToken: permitted(claims.idToken), userinfo: permitted(claims.userinfo) }
+}
+
+function impliedScopes({ idToken, userinfo }: AuthorizationRequest['claims']): string[] {
+  return [...idToken, ...userinfo].map(scopeOfClaim).filter((scope) => scope !== undefined)
+}

@@ -1,0 +1,67 @@
+/**
+ * One authorization request on its way through the pages. It is not stored: the browser carries it, sealed, from page
+ * to page, so whoever sends requests without end fills nothing, a restart loses nothing, and each tab has its own. It
+ * opens only in the browser it was made for. Must not know what is in the request.
+ */
+import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import type { Sealer } from '../../keys/seal.ts'
+import type { Clock, EpochSeconds, Seconds } from '../../system.ts'
+import type { Pair } from '../parameters.ts'
+
+export interface Flow {
+  readonly arrivedAt: EpochSeconds
+  /** What is asked, or where it was pushed to; without either it leads to the account page. */
+  readonly request?: readonly Pair[]
+  readonly pushed?: { readonly clientId: string; readonly hash: string }
+  /** Below the issuer, where it leads without a request. Only ever set by our own pages. */
+  readonly returnTo?: string
+  /** The password was right, the second factor is to come. */
+  readonly pending?: PendingLogin
+  /** Id and time of the sign-in by which somebody has proven who they are since the request arrived. */
+  readonly proven?: { readonly signInId: string; readonly authTime: EpochSeconds }
+}
+
+export interface PendingLogin {
+  readonly userId: string
+  readonly at: EpochSeconds
+  /** Of the password hash: a password that is changed meanwhile ends the login. */
+  readonly fingerprint: string
+}
+
+/** A person may look for their password, or their phone. */
+export const FLOW_TTL: Seconds = 3600
+/** What a URL may hold without some proxy refusing it; who needs more pushes the request (RFC 9126). */
+const LONGEST_REQUEST = 8192
+const LONGEST_TEXT = 16_384
+
+export interface FlowCodec {
+  /** @param browser what the browser's cookie says; undefined if the request is too long to be carried */
+  seal(flow: Flow, browser: string): string | undefined
+  /** null if it was not made here, or for another browser, or is over. */
+  open(text: string, browser: string): Flow | null
+}
+
+export function createFlowCodec({ sealer, clock }: { sealer: Sealer; clock: Clock }): FlowCodec {
+  return {
+    seal(flow, browser) {
+      const json = JSON.stringify(flow)
+      if (json.length > LONGEST_REQUEST) return undefined
+      return sealer.seal(browser, deflateRawSync(json).toString('base64'))
+    },
+
+    open(text, browser) {
+      if (text.length > LONGEST_TEXT) return null
+      try {
+        const flow = JSON.parse(
+          inflateRawSync(Buffer.from(sealer.open(browser, text), 'base64'), {
+            maxOutputLength: 4 * LONGEST_REQUEST,
+          }).toString(),
+        ) as Flow
+        const age = clock.now() - flow.arrivedAt
+        return age <= FLOW_TTL && age >= -60 ? flow : null
+      } catch {
+        return null
+      }
+    },
+  }
+}

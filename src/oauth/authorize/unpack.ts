@@ -1,0 +1,74 @@
+/** Where the parameters of an authorization request really are: in the URL, signed (RFC 9101), or pushed (RFC 9126). */
+import { createHash } from 'node:crypto'
+import type { Client } from '../../store/contracts/clients.ts'
+import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
+import type { Clock } from '../../system.ts'
+import { invalidRequest, OAuthError } from '../errors.ts'
+import { type Pair, parametersOf, repeatedIn } from '../parameters.ts'
+import type { Flow } from './flow.ts'
+import type { RequestObjects } from './request-object.ts'
+
+export const REQUEST_URI_PREFIX = 'urn:ietf:params:oauth:request_uri:'
+
+export interface UnpackDeps {
+  readonly pushedRequests: Pick<PushedRequestStore, 'find'>
+  readonly requestObjects: RequestObjects
+  readonly clock: Clock
+}
+
+export function hashRequestUri(uri: string): string {
+  return createHash('sha256').update(uri).digest('base64url')
+}
+
+/** @throws {OAuthError} */
+export async function unpack(
+  { pushedRequests, requestObjects, clock }: UnpackDeps,
+  client: Client,
+  pairs: readonly Pair[],
+): Promise<Pick<Flow, 'request' | 'pushed'>> {
+  const parameters = parametersOf(pairs)
+  const repeated = repeatedIn(pairs)
+  if (repeated.has('request') || repeated.has('request_uri')) throw invalidRequest('a parameter is repeated')
+  const uri = parameters.get('request_uri')
+  if (uri !== undefined) {
+    if (parameters.get('request') !== undefined)
+      throw invalidRequest('request and request_uri exclude each other')
+    // RFC 9101 §5.2.1: fetching what somebody names would let them choose what this server connects to.
+    if (!uri.startsWith(REQUEST_URI_PREFIX)) {
+      throw new OAuthError('request_uri_not_supported', 'request_uri must be one that was pushed here')
+    }
+    const hash = hashRequestUri(uri)
+    const pushed = await pushedRequests.find(hash)
+    // RFC 9126 §2.2, §4: for the client that pushed it, in time, once.
+    if (
+      !pushed ||
+      pushed.clientId !== client.id ||
+      pushed.usedAt !== null ||
+      clock.now() >= pushed.expiresAt
+    ) {
+      throw new OAuthError(
+        'invalid_request_uri',
+        'the pushed request is not known here, was used, or has expired',
+      )
+    }
+    return { pushed: { clientId: client.id, hash } }
+  }
+  if (client.requirePushedRequests) throw invalidRequest('this client must push its requests (RFC 9126)')
+  return { request: await unsign(requestObjects, client, pairs) }
+}
+
+/** The signed parameters, and none besides them; what was not signed if nothing is. @throws {OAuthError} */
+export async function unsign(
+  requestObjects: RequestObjects,
+  client: Client,
+  pairs: readonly Pair[],
+): Promise<readonly Pair[]> {
+  const request = parametersOf(pairs).get('request')
+  if (request === undefined) {
+    if (client.requireSignedRequests) throw invalidRequest('this client must sign its requests (RFC 9101)')
+    return pairs
+  }
+  const signed = await requestObjects.read(client, request)
+  // RFC 9101 §5: inside it may be left out.
+  return signed.some(([name]) => name === 'client_id') ? signed : [['client_id', client.id], ...signed]
+}

@@ -1,0 +1,156 @@
+import type { Audit } from '../../audit.ts'
+import type { Config } from '../../config/load.ts'
+import type { StatusIndices } from '../../status/indices.ts'
+import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.ts'
+import type { SessionStore } from '../../store/contracts/sessions.ts'
+import type { UserStore } from '../../store/contracts/users.ts'
+import type { Clock } from '../../system.ts'
+import { hashCode } from '../authorize/hash-code.ts'
+import { claimsOf } from '../claims.ts'
+import { invalidGrant, invalidRequest, invalidTarget } from '../errors.ts'
+import { accessTokenTtl } from '../lifetime.ts'
+import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
+import type { Registry } from '../registry.ts'
+import { parseResource } from '../resource.ts'
+import { isRefreshable, newSession, sessionEnd } from '../session.ts'
+import type { Grant, GrantRequest } from './grant.ts'
+
+interface Deps {
+  readonly registry: Registry
+  readonly codes: CodeStore
+  readonly sessions: SessionStore
+  readonly users: UserStore
+  readonly statusIndices: StatusIndices
+  readonly clock: Clock
+  readonly audit: Audit
+  readonly config: Pick<Config, 'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl'>
+}
+
+/** RFC 7636 §7.1 makes guessing hopeless for a good verifier; this makes it so for a bad one. */
+const MOST_GUESSES = 5
+
+/**
+ * RFC 6749 §4.1.3 with RFC 7636 §4.5. Find, verify, consume, in this order: whoever saw a code and is not its owner
+ * cannot spend it, and it is spent in the batch that begins the session.
+ */
+export function authorizationCode(deps: Deps): Grant {
+  const { registry, codes, sessions, users, statusIndices, clock, audit, config } = deps
+
+  return {
+    name: 'authorization_code',
+
+    async authorize(request) {
+      const { client, parameters } = request
+      const text = parameters.get('code')
+      if (text === undefined) throw invalidRequest('code is missing')
+      const hash = hashCode(text)
+      const code = await codes.find(hash)
+      if (!code || code.clientId !== client.id) throw invalidGrant('the code is not valid')
+      checkRedirectUri(code, parameters.get('redirect_uri'))
+      await checkVerifier(code, hash, parameters.get('code_verifier'))
+      if (code.usedAt !== null) return refuseReplay(code, request)
+      if (clock.now() >= code.expiresAt) throw invalidGrant('the code has expired')
+      if (code.wrongGuesses >= MOST_GUESSES) throw invalidGrant('the code was guessed at too often')
+      const user = await users.find(code.userId)
+      if (!user || user.disabled) throw invalidGrant('the account is disabled')
+      // RFC 8707 §2.2.
+      const resource = parseResource(parameters.all('resource'))
+      if (resource !== undefined && resource !== code.audience) {
+        throw invalidTarget('the resource is not the one that was authorized')
+      }
+
+      const now = clock.now()
+      const ttl = accessTokenTtl(
+        client,
+        registry.api(code.audience)?.accessTokenTtl ?? null,
+        config.accessTokenTtl,
+      )
+      const expiresAt = sessionEnd(client, now, ttl, config)
+      const session = newSession(
+        {
+          id: code.sessionId,
+          client,
+          userId: user.id,
+          scopes: code.scopes,
+          audience: code.audience,
+          now,
+          authTime: code.authTime,
+          amr: code.amr,
+          expiresAt,
+          status: await statusIndices.forSession(expiresAt),
+          signInId: code.signInId,
+          claims: code.claims.userinfo,
+        },
+        config,
+      )
+      return {
+        client,
+        user: {
+          userId: user.id,
+          roles: user.roles,
+          authTime: code.authTime,
+          amr: code.amr,
+          sessionId: session.id,
+          status: session.status,
+        },
+        audience: code.audience,
+        scopes: code.scopes,
+        accessTokenTtl: ttl,
+        notAfter: session.idleExpiresAt,
+        idToken: { nonce: code.nonce, claims: claimsOf(user, [], code.claims.idToken) },
+        async settle() {
+          if (await codes.redeem(hash, session, clock.now(), MOST_GUESSES)) {
+            return isRefreshable(client) ? { sessionId: session.id, generation: 1 } : null
+          }
+          const current = await codes.find(hash)
+          if (current && current.usedAt !== null) return refuseReplay(current, request)
+          throw invalidGrant('the person has signed out, or the code has expired')
+        },
+      }
+    },
+  }
+
+  async function checkVerifier(code: AuthorizationCode, hash: string, verifier: string | undefined) {
+    if (code.codeChallenge === null) {
+      // RFC 9700 §4.8.2: somebody may have taken the challenge out of the request.
+      if (verifier !== undefined)
+        throw invalidRequest('code_verifier for a code that was asked for without PKCE')
+      return
+    }
+    if (verifier === undefined) throw invalidGrant('code_verifier is missing')
+    if (isCodeVerifier(verifier) && matchesChallenge(verifier, code.codeChallenge)) return
+    if (code.usedAt === null) await codes.guessed(hash)
+    throw invalidGrant('code_verifier is wrong')
+  }
+
+  /** RFC 6749 §4.1.2: thief and owner cannot be told apart, so what the code bought is taken back. */
+  async function refuseReplay(
+    code: AuthorizationCode,
+    { client, ip, requestId }: GrantRequest,
+  ): Promise<never> {
+    if (await sessions.revoke(code.sessionId, clock.now(), 'authorization code reuse')) {
+      audit('code.reuse_detected', {
+        actor: `client:${client.id}`,
+        client_id: client.id,
+        sub: code.userId,
+        sid: code.sessionId,
+        ip,
+        request_id: requestId,
+      })
+    }
+    throw invalidGrant('the code was used before')
+  }
+}
+
+/**
+ * RFC 6749 §4.1.3: the same as in the authorization request. OAuth 2.1 §10.2 lets clients leave it out, which is safe
+ * where PKCE has bound the code.
+ */
+function checkRedirectUri(code: AuthorizationCode, sent: string | undefined): void {
+  if (sent === undefined) {
+    if (code.redirectUri !== null && code.codeChallenge === null)
+      throw invalidGrant('redirect_uri is missing')
+  } else if (sent !== code.redirectUri) {
+    throw invalidGrant('redirect_uri is not the one of the authorization request')
+  }
+}

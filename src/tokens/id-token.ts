@@ -1,0 +1,49 @@
+/** OIDC Core §2. Says to the client who signed in, when and how; opens no API. */
+import { createHash } from 'node:crypto'
+import type { JWTPayload } from 'jose'
+import { acrOf } from '../accounts/amr.ts'
+import type { IdTokenRequest, SignedIn } from '../oauth/authorization.ts'
+import type { EpochSeconds } from '../system.ts'
+
+/** Not `at+jwt`: neither kind passes for the other (RFC 8725 §3.12). */
+export const ID_TOKEN_TYPE = 'JWT'
+
+interface Minting {
+  readonly issuer: string
+  readonly clientId: string
+  readonly now: EpochSeconds
+  readonly exp: EpochSeconds
+  readonly accessToken: string
+}
+
+export type IdTokenClaims = JWTPayload & { exp: EpochSeconds }
+
+export function idTokenClaims(
+  user: SignedIn,
+  { nonce, claims }: IdTokenRequest,
+  { issuer, clientId, now, exp, accessToken }: Minting,
+): IdTokenClaims {
+  return {
+    ...claims,
+    iss: issuer,
+    sub: user.userId,
+    aud: clientId,
+    iat: now,
+    exp,
+    auth_time: user.authTime,
+    ...(nonce === null ? {} : { nonce }),
+    acr: acrOf(user.amr),
+    amr: [...user.amr],
+    sid: user.sessionId,
+    at_hash: accessTokenHash(accessToken),
+  }
+}
+
+/** OIDC Core §3.1.3.6: half of the hash that the signature is made with, which for Ed25519 is SHA-512. */
+function accessTokenHash(accessToken: string): string {
+  const header = JSON.parse(Buffer.from(accessToken.split('.', 1)[0] ?? '', 'base64url').toString())
+  const digest = createHash(header.alg === 'EdDSA' ? 'sha512' : 'sha256')
+    .update(accessToken)
+    .digest()
+  return digest.subarray(0, digest.length / 2).toString('base64url')
+}
