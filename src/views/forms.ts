@@ -96,10 +96,10 @@ const what = (of: string | undefined): Content =>
 export const button = ({ label, kind = 'primary', name, value, of }: Button): Html =>
   html`<button type="submit" class="button ${kind}"${
     name !== undefined && html` name="${name}" value="${value ?? ''}"`
-  }>${label}${what(of)}</button>`
+  }><span>${label}${what(of)}</span></button>`
 
 export const buttonLink = (href: string, label: Content, kind: ButtonKind = 'secondary'): Html =>
-  html`<a class="button ${kind}" href="${href}">${label}</a>`
+  html`<a class="button ${kind}" href="${href}"><span>${label}</span></a>`
 
 /**
  * What went wrong. Where a field is at fault the field takes the focus and is described by this; where none is, this
@@ -109,6 +109,6 @@ export const alert = (text: Content, focus: boolean): Content =>
   text !== null &&
   html`<div class="message bad" id="${ALERT_ID}" role="alert" tabindex="-1"${focus && html` autofocus`}><p>${text}</p></div>`
 
-/** Something to know, which is no mistake. */
-export const notice = (text: Content): Content =>
-  text !== null && html`<div class="message good" role="status"><p>${text}</p></div>`
+/** Something to know, which is no mistake: that it was done, or why somebody is here. */
+export const notice = (text: Content, done: boolean): Content =>
+  text !== null && html`<div class="message ${done ? 'good' : 'plain'}" role="status"><p>${text}</p></div>`

@@ -1,6 +1,6 @@
 /**
  * HTML that cannot be forgotten to be escaped: what goes into a template is text unless it came out of one. Must not
- * be given a way around that outside of this folder; `raw` is for markup that is written here.
+ * have a way around that; only this folder may make templates.
  */
 
 export class Html {
@@ -48,9 +48,6 @@ export function html(strings: TemplateStringsArray, ...values: Content[]): Html 
     }),
   )
 }
-
-/** Markup as it is: for what is written in this folder, never for what came from outside. */
-export const raw = (text: string): Html => new Html(text)
 
 /** A name somebody has chosen: letters that run from right to left must not turn the sentence around it. */
 export const name = (text: string): Html => html`<bdi class="name">${text}</bdi>`

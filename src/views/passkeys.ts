@@ -30,7 +30,7 @@ export function passkeyForm(page: PageContext, one: PasskeyForm): Html {
     fields: { ...one.fields, challenge: one.challenge.sealed, credential: '' },
     className: 'passkey',
     attributes: html`data-passkey="${one.does}" data-options="${JSON.stringify(one.challenge.options)}" data-cancelled="${texts.passkeys.cancelled}" data-failed="${texts.passkeys.failed}" data-unsupported="${texts.passkeys.unsupported}" data-known="${texts.passkeys.alreadyThere}"${one.autofill && html` data-autofill`}`,
-    content: html`<div data-ready hidden>
+    content: html`<div class="stack" data-ready hidden>
 ${one.content}
 <button type="button" class="button ${one.primary ? 'primary' : 'secondary'}">${one.label}</button>
 </div>

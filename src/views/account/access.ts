@@ -44,11 +44,14 @@ export function signInsSection(page: PageContext, signIns: readonly SignedInBrow
   const row = ({ id, current, userAgent, ip, since }: SignedInBrowser) => ({
     title: html`${describe(page, userAgent)}${current && html` <span class="badge">${account.thisBrowser}</span>`}`,
     lines: [html`${account.signedInSince(when(page, since))} · <bdi>${ip}</bdi>`],
-    action: form(page, {
-      path: '/account/sign-ins/end',
-      fields: { id },
-      content: button({ label: account.signOutOne, kind: 'secondary', of: describe(page, userAgent) }),
-    }),
+    // This one has its button at the top of the page.
+    action:
+      !current &&
+      form(page, {
+        path: '/account/sign-ins/end',
+        fields: { id },
+        content: button({ label: account.signOutOne, kind: 'secondary', of: describe(page, userAgent) }),
+      }),
   })
   return section({
     id: 'sign-ins',
@@ -65,7 +68,7 @@ ${form(page, {
 
 const may = (page: PageContext, scopes: readonly string[]): Content =>
   scopes.length > 0 &&
-  html`${page.texts.account.scopes} ${scopes.map((scope, index) => [index > 0 && ' · ', scopeText(page, scope)])}`
+  html`${page.texts.account.scopes} ${scopes.map((scope, index) => [index > 0 && ', ', scopeText(page, scope)])}`
 
 export function appsSection(page: PageContext, apps: readonly UsedApp[]): Html {
   const { account } = page.texts
@@ -103,7 +106,7 @@ export function consentsSection(page: PageContext, consents: readonly Remembered
   return section({
     id: 'consents',
     title: account.consents,
-    about: html`${account.consentsHint}${consents.length === 0 && html` ${account.consentsNone}`}`,
+    about: consents.length === 0 ? account.consentsNone : account.consentsHint,
     content: consents.length > 0 && rows(consents.map(row)),
   })
 }

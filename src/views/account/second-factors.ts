@@ -72,14 +72,17 @@ export function secondFactorsSection(page: PageContext, factors: SecondFactors):
       content: button({ label: account.makeRecoveryCodes, kind: 'secondary' }),
     }),
   }
-  const any = factors.totp !== null || passkeys.length > 0
+  const own: Row = {
+    title: account.passkeys,
+    lines: [account.passkeysHint],
+    action: buttonLink(ours(page, '/account/passkeys'), account.addPasskey),
+    below: passkeys.map((one) => passkeyRow(page, one)),
+  }
+  const any = factors.totp !== null || passkeys.length > 0 || left !== null
   return section({
     id: 'second-factors',
     title: account.secondFactors,
     about: factors.required ? account.secondFactorsRequired : account.secondFactorsHint,
-    content: html`${rows([totpRow(page, factors.totp), ...(any ? [codes] : [])])}
-<h3 class="sub">${account.passkeys}</h3>
-${passkeys.length === 0 ? html`<p class="about">${account.passkeysNone}</p>` : rows(passkeys.map((one) => passkeyRow(page, one)))}
-<div class="foot">${buttonLink(ours(page, '/account/passkeys'), account.addPasskey)}</div>`,
+    content: rows([totpRow(page, factors.totp), own, ...(any ? [codes] : [])]),
   })
 }

@@ -21,13 +21,20 @@ export interface Row {
   /** Lines below the title. */
   readonly lines?: readonly Content[]
   readonly action?: Content
+  /** A list of what belongs to it. */
+  readonly below?: readonly Row[]
 }
 
 export const rows = (all: readonly Row[]): Html =>
   html`<ul class="rows">
 ${all.map(
-  ({ title, lines = [], action }) => html`<li><div class="what"><strong class="name">${title}</strong>
+  ({
+    title,
+    lines = [],
+    action,
+    below = [],
+  }) => html`<li><div class="what"><strong class="name">${title}</strong>
 ${lines.filter(Boolean).map((line) => html`<p>${line}</p>\n`)}</div>
-${action}</li>
+${action}${below.length > 0 && rows(below)}</li>
 `,
 )}</ul>`

@@ -80,7 +80,6 @@ code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mo
 .narrow .card{padding:2.25rem}
 .stack>*+*{margin-top:1.25rem}
 .stack>.tight{margin-top:.375rem}
-.stack>.loose{margin-top:1.75rem}
 
 .field>label{display:block;font-weight:600;font-size:.9375rem}
 .field .hint{margin-top:.0625rem}
@@ -88,6 +87,7 @@ code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mo
 background:var(--card);border:1px solid var(--control);border-radius:.625rem;appearance:none}
 .field input:hover{border-color:var(--text)}
 .field input:focus-visible{outline-offset:0;border-color:var(--focus);outline-width:2px}
+.field input[aria-invalid]:focus-visible{outline-offset:2px}
 .field input[aria-invalid]{border-color:var(--danger);border-width:2px;padding:.5625rem .8125rem}
 .field input.code{font-size:1.25rem;letter-spacing:.2em;font-variant-numeric:tabular-nums}
 .check{display:flex;align-items:center;gap:.75rem;min-height:2.75rem;cursor:pointer}
@@ -104,6 +104,7 @@ border:1px solid var(--control);border-radius:.625rem;cursor:pointer;transition:
 .narrow .card .button{width:100%;min-height:3rem}
 .choice{display:grid;grid-template-columns:1fr 1fr;gap:.75rem}
 .more{display:inline-flex;align-items:center;min-height:2.75rem}
+.stack>.last{margin-top:.75rem}
 .center{text-align:center}
 .or{display:flex;align-items:center;gap:1rem;color:var(--muted);font-size:.875rem}
 .or::before,.or::after{content:"";flex:1;border-top:1px solid var(--line)}
@@ -136,11 +137,10 @@ border-width:0 2px 2px 0;transform:rotate(45deg)}
 .choices strong{display:block;color:var(--link)}
 .choices strong::after{content:" \\2192"/""}
 
-.qr{display:block;width:13rem;height:13rem;margin:0 auto;border-radius:.5rem;border:1px solid var(--line);background:#fff}
-.secret{padding:.75rem 1rem;border:1px solid var(--line);border-radius:.625rem;background:var(--page);
+.stack>.qr{margin:1.25rem auto}
+.qr{display:block;width:13rem;height:13rem;border-radius:.5rem;border:1px solid var(--line);background:#fff}
+.secret{padding:.75rem calc(50% - 10.5ch);border:1px solid var(--line);border-radius:.625rem;background:var(--page);
 font-size:1rem;line-height:1.7;text-align:center;user-select:all}
-.steps>li+li{margin-top:1.5rem}
-.steps>li>*+*{margin-top:.75rem}
 .codes{display:grid;grid-template-columns:1fr 1fr;gap:.5rem 1.25rem;padding:1.125rem;border:1px solid var(--line);border-radius:.75rem;
 background:var(--page);text-align:center;font-size:1.0625rem;font-variant-numeric:tabular-nums;user-select:all}
 
@@ -151,7 +151,10 @@ background:var(--page);text-align:center;font-size:1.0625rem;font-variant-numeri
 .rows{margin-top:.75rem}
 .rows>li{display:flex;flex-wrap:wrap;align-items:center;justify-content:space-between;gap:.75rem 1.5rem;padding:.875rem 0;border-top:1px solid var(--line)}
 .rows>li:last-child{padding-bottom:0}
-.rows .what{flex:1 1 16rem;min-width:0}
+.rows .what{flex:1 1 12.5rem;min-width:0}
+.rows .rows{flex:1 0 100%;margin:0;padding-left:1.25rem;border-left:3px solid var(--line)}
+.rows .rows>li:first-child{border-top:0}
+.rows .rows>li{padding:.5rem 0}
 .rows .what p{color:var(--muted);font-size:.9375rem}
 .badge{display:inline-block;margin-left:.5rem;padding:.0625rem .5rem;border-radius:1rem;font-size:.8125rem;font-weight:600;
 color:var(--good);background:var(--good-soft);border:1px solid;vertical-align:.08em}
@@ -159,7 +162,6 @@ color:var(--good);background:var(--good-soft);border:1px solid;vertical-align:.0
 .facts{display:grid;grid-template-columns:minmax(7rem,auto) 1fr;gap:.5rem 1.5rem;margin-top:.875rem}
 .facts dt{color:var(--muted)}
 .facts dd{min-width:0}
-.section h3.sub{margin-top:1.5rem}
 
 @media (max-width:30rem){
 body.narrow{background:var(--card)}
@@ -171,8 +173,7 @@ body.narrow{background:var(--card)}
 .sections .title,.sections>.message{margin-left:1.25rem;margin-right:1.25rem}
 .sections>*+*{margin-top:.75rem}
 .section{padding:1.5rem 1.25rem;border-radius:0;border-width:1px 0}
-.rows form,.rows .button,.section .foot form,.section .foot .button{width:100%}
-.rows form.inline,.facts{width:100%}
+.section.card{box-shadow:none}
 .facts{grid-template-columns:1fr;gap:0}
 .facts dd{margin-bottom:.625rem}
 }

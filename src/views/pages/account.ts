@@ -54,7 +54,7 @@ export function accountPage(model: AccountModel, page: PageContext): string {
       }),
     content: html`<div class="sections">
 <h1 class="title">${texts.account.title}</h1>
-${refused ? alert(text, true) : notice(text)}
+${refused ? alert(text, true) : notice(text, true)}
 ${profileSection(page, model.profile)}
 ${secondFactorsSection(page, model.secondFactors)}
 ${signInsSection(page, model.signIns)}

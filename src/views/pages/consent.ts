@@ -38,7 +38,7 @@ export function consentPage(model: ConsentModel, page: PageContext): string {
     title: texts.consent.title(model.clientName),
     content: html`<div class="card stack">
 <h1>${texts.consent.heading(name(model.clientName))}</h1>
-<p class="muted tight">${texts.consent.signedInAs(name(model.username))} <a href="${ours(page, '/login', { flow, account: 'other' })}">${texts.consent.notYou}</a></p>
+<p class="muted tight">${texts.consent.signedInAs(name(model.username))} <a class="more" href="${ours(page, '/login', { flow, account: 'other' })}">${texts.consent.notYou}</a></p>
 ${
   lists.length === 0
     ? html`<p>${texts.consent.wantsNothing}</p>`

@@ -38,7 +38,7 @@ ${message && alert(wrong ? texts.enrolTotp.wrong : texts.common.expired, !wrong)
 <img class="qr" src="${qrCode(model.uri)}" alt="${texts.enrolTotp.qrAlt}" width="208" height="208">
 <p>${texts.enrolTotp.byHand}</p>
 <p class="secret mono tight">${groups(model.secret)}</p>
-<p class="loose">${texts.enrolTotp.confirm}</p>
+<p>${texts.enrolTotp.confirm}</p>
 ${form(page, {
   path: '/account/totp',
   fields: { ...model.fields, enrolment: model.enrolment, flow },

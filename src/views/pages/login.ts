@@ -52,7 +52,7 @@ export function loginPage(model: LoginModel, page: PageContext): string {
   const wrong = message?.kind === 'credentials'
   const typed = model.username !== ''
   const who = model.known
-    ? html`<p>${texts.common.signedInAs(name(model.username))} <a href="${ours(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
+    ? html`<p>${texts.common.signedInAs(name(model.username))} <a class="more" href="${ours(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
 <input type="text" name="username" value="${model.username}" autocomplete="username" readonly hidden>`
     : field({
         name: 'username',
@@ -74,7 +74,7 @@ export function loginPage(model: LoginModel, page: PageContext): string {
         ? texts.login.toAccount(name(brand.name))
         : texts.login.toContinue(name(model.clientName))
     }</p>
-${message && (failed ? alert(said(texts, message), !wrong) : notice(said(texts, message)))}
+${message && (failed ? alert(said(texts, message), !wrong) : notice(said(texts, message), false))}
 ${form(page, {
   path: '/login',
   fields,
