@@ -13,7 +13,7 @@ import type {
 import { type FactorStore, MOST_PASSKEYS, type Passkey } from '../store/contracts/factors.ts'
 import type { Clock, Random } from '../system.ts'
 import type { Handles } from './handles.ts'
-import { isOwnAttestation, parseAuthentication, parseRegistration, TRANSPORTS } from './webauthn-response.ts'
+import { parseAuthentication, parseRegistration, TRANSPORTS } from './webauthn-response.ts'
 
 /** Loaded when it is needed: it is large, and most commands and requests have no use for it. */
 const library = () => import('@simplewebauthn/server')
@@ -119,8 +119,8 @@ export function createPasskeys({ factors, handles, clock, random, issuer, name }
 
     async finishRegistration(owner, passkeyName, credentialJson, challenge) {
       const carried = handles.read('passkey-registration', owner.id, challenge)
-      const response = parseRegistration(credentialJson)
-      if (!carried || !response || !(await isOwnAttestation(response))) return null
+      const response = await parseRegistration(credentialJson)
+      if (!carried || !response) return null
       const credential = await registered(response, carried.value)
       if (!credential || !(await carried.spend())) return null
       const passkey = {

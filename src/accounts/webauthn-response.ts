@@ -9,11 +9,11 @@ const LONGEST_JSON = 16_384
 /** A credential id has 1023 bytes at most (§4). */
 const LONGEST_ID = 1364
 
-export function parseRegistration(json: string): RegistrationResponseJSON | null {
+export async function parseRegistration(json: string): Promise<RegistrationResponseJSON | null> {
   const parsed = parse(json, ['clientDataJSON', 'attestationObject'])
-  return parsed && optionalList(parsed.response.transports)
-    ? (parsed as unknown as RegistrationResponseJSON)
-    : null
+  if (!parsed || !optionalList(parsed.response.transports)) return null
+  const response = parsed as unknown as RegistrationResponseJSON
+  return (await isOwnAttestation(response)) ? response : null
 }
 
 export function parseAuthentication(json: string): AuthenticationResponseJSON | null {
@@ -45,7 +45,7 @@ function isOnOwnPage(clientDataJSON: string): boolean {
  * We ask for no attestation, so a browser sends none, or one that the new key signed itself (§5.1.3). Certificates
  * are refused unread: the library would follow the addresses in them, and they are whatever somebody wrote there.
  */
-export async function isOwnAttestation({ response }: RegistrationResponseJSON): Promise<boolean> {
+async function isOwnAttestation({ response }: RegistrationResponseJSON): Promise<boolean> {
   const { decodeAttestationObject, isoBase64URL } = await import('@simplewebauthn/server/helpers')
   try {
     const attestation = decodeAttestationObject(isoBase64URL.toBuffer(response.attestationObject))

@@ -197,6 +197,12 @@ export const factorsContract: Contract = {
     await store.factors.removeTotp(alice)
     t.same(await store.factors.summary(alice), NOTHING)
     t.equal((await store.factors.summary(bob)).recoveryCodes, 10, 'nobody else’s')
+
+    await store.factors.addTotp(totp(alice))
+    await store.factors.addPasskey(passkey(alice))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    await store.factors.removePasskey(alice, 'credential')
+    t.same(await store.factors.summary(alice), { totp: true, passkeys: 0, recoveryCodes: 10 })
   },
 
   'reset takes everything of one user, and says whether there was anything': async (t, store) => {

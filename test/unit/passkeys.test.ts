@@ -1,6 +1,6 @@
 /** Every answer here is really signed, by test/support/authenticator.ts, and really verified. */
 import t, { type Test } from 'tap'
-import { isOwnAttestation } from '../../src/accounts/webauthn-response.ts'
+import { parseRegistration } from '../../src/accounts/webauthn-response.ts'
 import { winners } from '../contracts/contract.ts'
 import { type Authenticator, cbor, createAuthenticator, type Twist } from '../support/authenticator.ts'
 import { type FactorsWorld, FROM, factorsWorld } from '../support/factors.ts'
@@ -154,6 +154,15 @@ t.test('a passkey that stands alone must have verified who holds it', async (t) 
   t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
 })
 
+t.test('a security key that verifies nobody is registered, and is a second factor', async (t) => {
+  const w = await world(t)
+  const device = w.device()
+  const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+  const json = device.create(begun.options, { userVerified: false })
+  t.not(await w.factors.finishPasskeyRegistration(w.alice, 'Key', json, begun.challenge, FROM), null)
+  t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
+})
+
 t.test('a challenge that was used, is too old, or was made for something else is none', async (t) => {
   const w = await world(t)
   const device = w.device()
@@ -293,7 +302,7 @@ t.test('only an attestation that says nothing is read: certificates would be fol
       attestation.fmt,
     )
     // The library would have refused these too, but only after it had read them.
-    t.equal(await isOwnAttestation(JSON.parse(json)), false, attestation.fmt)
+    t.equal(await parseRegistration(json), null, attestation.fmt)
   }
   const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
   const json = w.device().create(begun.options, { selfAttested: true })
