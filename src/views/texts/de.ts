@@ -13,9 +13,6 @@ export const de: Texts = {
   common: {
     errorPrefix: (title: string): string => `Fehler: ${title}`,
     cancel: 'Abbrechen',
-    continue: 'Weiter',
-    back: 'Zurück',
-    backToAccount: 'Zurück zu Ihrem Konto',
     or: 'oder',
     signedInAs: (user: Content): Html => html`Angemeldet als ${user}.`,
     useAnotherAccount: 'Anderes Konto verwenden',
@@ -73,7 +70,6 @@ export const de: Texts = {
       offline_access: 'den Zugriff behalten, auch wenn Sie die Anwendung nicht benutzen',
     },
     atApi: (api: Content): Html => html`Bei ${api}:`,
-    otherScopes: 'Außerdem:',
     leadsToHost: (host: Content): Html => html`Sie werden zu ${host} weitergeleitet.`,
     leadsToDevice: (host: Content): Html =>
       html`Sie werden zu einem Programm auf diesem Gerät weitergeleitet (${host}). Fahren Sie nur fort, wenn Sie es gerade selbst gestartet haben.`,
@@ -108,7 +104,6 @@ export const de: Texts = {
     name: 'Name',
     email: 'E-Mail',
     unverified: 'nicht bestätigt',
-    password: 'Passwort',
     changePassword: 'Passwort ändern',
     signIns: 'Browser, in denen Sie angemeldet sind',
     thisBrowser: 'Dieser Browser',

@@ -14,9 +14,6 @@ export const en = {
   common: {
     errorPrefix: (title: string): string => `Error: ${title}`,
     cancel: 'Cancel',
-    continue: 'Continue',
-    back: 'Back',
-    backToAccount: 'Back to your account',
     or: 'or',
     signedInAs: (user: Content): Html => html`Signed in as ${user}.`,
     useAnotherAccount: 'Use another account',
@@ -71,7 +68,6 @@ export const en = {
       offline_access: 'keep this access while you are not using it',
     },
     atApi: (api: Content): Html => html`At ${api}:`,
-    otherScopes: 'Also:',
     leadsToHost: (host: Content): Html => html`You will be taken to ${host}.`,
     leadsToDevice: (host: Content): Html =>
       html`You will be taken to a program on this device (${host}). Only go on if you have just started it yourself.`,
@@ -106,7 +102,6 @@ export const en = {
     name: 'Name',
     email: 'E-mail',
     unverified: 'not confirmed',
-    password: 'Password',
     changePassword: 'Change password',
     signIns: 'Browsers you are signed in with',
     thisBrowser: 'This browser',
