@@ -94,12 +94,13 @@ export async function readChosenSecret({ io }: Context): Promise<string> {
 
 /** What a change takes away from a client that is in use. */
 function consequences(before: Client, after: Client): string[] {
-  const lost = (name: 'grants' | 'scopes' | 'redirectUris' | 'introspects') =>
+  const lost = (name: 'grants' | 'scopes' | 'redirectUris' | 'postLogoutRedirectUris' | 'introspects') =>
     before[name].filter((one) => !after[name].includes(one)).join(', ')
   const notes = [
     [lost('grants'), 'from now on it is refused'],
     [lost('scopes'), 'it no longer gets'],
     [lost('redirectUris'), 'codes are no longer sent to'],
+    [lost('postLogoutRedirectUris'), 'after sign-out browsers are no longer sent to'],
     [lost('introspects'), 'it can no longer introspect the tokens of'],
   ]
     .filter(([what]) => what !== '')
@@ -107,5 +108,13 @@ function consequences(before: Client, after: Client): string[] {
   if (before.authMethod !== after.authMethod) {
     notes.unshift(`from now on it must authenticate with ${after.authMethod}, no longer ${before.authMethod}`)
   }
+  for (const [name, text] of DEMANDS) if (after[name] && !before[name]) notes.push(text)
   return notes
 }
+
+/** What a client may have got by without. */
+const DEMANDS = [
+  ['requirePushedRequests', 'from now on authorization requests that were not pushed are refused'],
+  ['requireSignedRequests', 'from now on authorization requests that are not signed are refused'],
+  ['requireSecondFactor', 'from now on its users must sign in with a second factor'],
+] as const

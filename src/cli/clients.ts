@@ -1,6 +1,6 @@
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { describeClient, issueSecret, usesSecret } from '../oauth/registration.ts'
-import { type ClientOptions, clientOptions } from './client-options.ts'
+import { type ClientOptions, clientOptions, undoingOptions } from './client-options.ts'
 import { findClient, printClient } from './client-view.ts'
 import { type CreateOptions, createClient, readChosenSecret, updateClient } from './clients-register.ts'
 import { action, type CommandFactory, type Context, examples, type Json, Refused } from './context.ts'
@@ -19,7 +19,7 @@ export const clientsCommand: CommandFactory = (context) =>
           .option('--env', 'print CLIENT_ID=… and CLIENT_SECRET=… for an environment file')
           .action((options: CreateOptions) => createClient(context, options)),
         'clients create --name "Order robot" --grant client_credentials --scope "orders:read orders:write"',
-        'clients create --name Shop --id shop --grant password --grant refresh_token --scope orders:read',
+        'clients create --name Shop --id shop --grant "authorization_code refresh_token" --scope "openid orders:read" --redirect-uri https://shop.example/callback',
         'clients create --name Billing --grant client_credentials --jwks-file billing.jwks.json',
         'clients create --name "Orders API" --introspects https://orders.example',
       ),
@@ -40,13 +40,13 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        clientOptions(
-          action('update', 'change what is given; lists are replaced, the rest stays')
-            .argument('<id>')
-            .option('--name <name>', 'for people'),
-        )
-          .addOption(new Option('--no-accept-endpoint-audience', 'only the issuer again'))
-          .action((id: string, options: ClientOptions) => updateClient(context, id, options)),
+        undoingOptions(
+          clientOptions(
+            action('update', 'change what is given; lists are replaced, the rest stays')
+              .argument('<id>')
+              .option('--name <name>', 'for people'),
+          ),
+        ).action((id: string, options: ClientOptions) => updateClient(context, id, options)),
         'clients update shop --scope "orders:read orders:write"',
         'clients update shop --access-token-ttl 5m',
       ),

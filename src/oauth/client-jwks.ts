@@ -36,16 +36,6 @@ export function parseClientJwks(document: unknown): { keys: Jwk[] } {
   return { keys: parsed }
 }
 
-/** @throws {RegistrationError} unless it is an https URL, or http on this machine */
-export function checkJwksUri(uri: string): void {
-  const url = URL.canParse(uri) ? new URL(uri) : undefined
-  const local = url?.protocol === 'http:' && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname)
-  if (!url || (url.protocol !== 'https:' && !local)) throw refuse('URI must be https')
-  if (/[#\s]/.test(uri) || url.username || url.password) {
-    throw refuse('URI must not have a fragment, a user or white space')
-  }
-}
-
 function parseKey(value: unknown): Jwk {
   const key = (typeof value === 'object' && value !== null ? value : {}) as Jwk
   // First of all, and without a word of what was found: it has been in places where it should not be.

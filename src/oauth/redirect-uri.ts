@@ -17,10 +17,11 @@ const PRIVATE_USE = /^[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/i
 
 /**
  * RFC 6749 §3.1.2, RFC 9700 §2.6: absolute, without fragment or user, and https, loopback http or an app's scheme.
+ * @param what it is, for the message
  * @throws {RegistrationError} invalid_redirect_uri
  */
-export function checkRedirectUri(uri: string): void {
-  const refuse = (why: string) => new RegistrationError(`redirect URI ${why}`, 'invalid_redirect_uri')
+export function checkRedirectUri(uri: string, what = 'redirect URI'): void {
+  const refuse = (why: string) => new RegistrationError(`${what} ${why}`, 'invalid_redirect_uri')
   if (uri.length > LONGEST) throw refuse(`is longer than ${LONGEST} characters`)
   if (!URI.test(uri)) throw refuse('has characters that no URI has (RFC 3986 §2)')
   if (!URL.canParse(uri)) throw refuse('must be absolute (RFC 6749 §3.1.2)')

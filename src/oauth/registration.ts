@@ -4,9 +4,10 @@
  */
 import type { Client } from '../store/contracts/clients.ts'
 import type { Random } from '../system.ts'
+import { checkCalledUri } from './called-uri.ts'
 import { METHOD_NAMES } from './client-auth/index.ts'
 import { hashMadeSecret, makeSecret } from './client-auth/secret.ts'
-import { checkJwksUri, parseClientJwks } from './client-jwks.ts'
+import { parseClientJwks } from './client-jwks.ts'
 import { GRANT_NAMES } from './grants/index.ts'
 import { checkRedirectUri } from './redirect-uri.ts'
 import { RegistrationError } from './registration-error.ts'
@@ -82,6 +83,18 @@ const faults: readonly [(client: Registration) => boolean, string][] = [
     ({ authMethod, introspects }) => authMethod === 'none' && introspects.length > 0,
     'introspection is for clients that authenticate: none is not enough (RFC 7662 §2.1)',
   ],
+  [
+    ({ grants, redirectUris }) => grants.includes('authorization_code') && redirectUris.length === 0,
+    'authorization_code needs a redirect URI: where codes may be sent',
+  ],
+  [
+    ({ authMethod, pkce }) => authMethod === 'none' && pkce === 'optional',
+    'only clients that authenticate may do without PKCE (OAuth 2.1 §7.5.1)',
+  ],
+  [
+    ({ requireSignedRequests, jwks, jwksUri }) => requireSignedRequests && jwks === null && jwksUri === null,
+    'signed requests need the client’s public keys: a JWKS or its address (RFC 9101 §6.2)',
+  ],
 ]
 
 /** @throws {RegistrationError} for the first rule that is broken */
@@ -89,7 +102,10 @@ export function checkRegistration(client: Registration): void {
   for (const [isFault, message] of faults) if (isFault(client)) throw new RegistrationError(message)
   for (const uri of client.redirectUris) checkRedirectUri(uri)
   if (client.jwks) parseClientJwks(client.jwks)
-  if (client.jwksUri) checkJwksUri(client.jwksUri)
+  if (client.jwksUri !== null) checkCalledUri(client.jwksUri, 'JWKS URI')
+  for (const uri of client.postLogoutRedirectUris) checkRedirectUri(uri, 'post-logout redirect URI')
+  if (client.backchannelLogoutUri !== null)
+    checkCalledUri(client.backchannelLogoutUri, 'back-channel logout URI')
 }
 
 function isPrintable(text: string): boolean {
@@ -128,11 +144,20 @@ export function describeClient(client: Client): Record<string, unknown> {
     client_name: client.name,
     token_endpoint_auth_method: client.authMethod,
     grant_types: client.grants,
+    ...(client.grants.includes('authorization_code') ? { response_types: ['code'] } : {}),
     redirect_uris: client.redirectUris,
+    post_logout_redirect_uris: client.postLogoutRedirectUris,
+    ...(client.backchannelLogoutUri
+      ? { backchannel_logout_uri: client.backchannelLogoutUri, backchannel_logout_session_required: true }
+      : {}),
     scope: client.scopes.join(' '),
     ...(client.jwks ? { jwks: client.jwks } : {}),
     ...(client.jwksUri ? { jwks_uri: client.jwksUri } : {}),
     pkce: client.pkce,
+    require_pushed_authorization_requests: client.requirePushedRequests,
+    require_signed_request_object: client.requireSignedRequests,
+    first_party: client.firstParty,
+    require_second_factor: client.requireSecondFactor,
     access_token_ttl: client.accessTokenTtl,
     accept_endpoint_audience: client.acceptEndpointAudience,
     introspects: client.introspects,

@@ -32,8 +32,13 @@ t.test('a client is made with a secret, in the names of RFC 7591 §3.2.1', async
     token_endpoint_auth_method: 'client_secret_basic',
     grant_types: ['client_credentials'],
     redirect_uris: [],
+    post_logout_redirect_uris: [],
     scope: 'a b c',
     pkce: 'required',
+    require_pushed_authorization_requests: false,
+    require_signed_request_object: false,
+    first_party: false,
+    require_second_factor: false,
     access_token_ttl: null,
     accept_endpoint_audience: false,
     introspects: [],
@@ -73,6 +78,108 @@ t.test('every option finds its place', async (t) => {
     accept_endpoint_audience: true,
     introspects: [API],
   })
+})
+
+const CODE = [
+  ...['clients', 'create', '--name', 'Shop', '--id', 'shop', '--grant', 'authorization_code'],
+  ...['--redirect-uri', 'https://shop.example/cb'],
+]
+
+t.test('every option for people who sign in finds its place, and its way back', async (t) => {
+  const cli = testCli(t)
+  const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
+  const created = await cli.json([
+    ...CODE,
+    ...['--auth', 'client_secret_basic', '--jwks-file', file],
+    ...['--post-logout-redirect-uri', 'https://shop.example/left'],
+    ...['--post-logout-redirect-uri', 'https://shop.example/bye'],
+    ...['--backchannel-logout-uri', 'https://shop.example/ended'],
+    ...['--first-party', '--require-pushed-requests', '--require-signed-requests', '--require-second-factor'],
+  ])
+  t.match(created, {
+    token_endpoint_auth_method: 'client_secret_basic',
+    client_secret: /^ktcs_/,
+    jwks: { keys: [{ kty: 'EC' }] },
+    grant_types: ['authorization_code'],
+    response_types: ['code'],
+    post_logout_redirect_uris: ['https://shop.example/left', 'https://shop.example/bye'],
+    backchannel_logout_uri: 'https://shop.example/ended',
+    backchannel_logout_session_required: true,
+    first_party: true,
+    require_pushed_authorization_requests: true,
+    require_signed_request_object: true,
+    require_second_factor: true,
+  })
+  const before = await stored(cli, 'shop')
+  await cli.json(['clients', 'update', 'shop', '--name', 'Shop'])
+  t.same(await stored(cli, 'shop'), before, 'what is not said stays')
+
+  const { code, err } = await cli.run([
+    ...['clients', 'update', 'shop', '--no-first-party', '--no-require-pushed-requests'],
+    ...['--no-require-signed-requests', '--no-require-second-factor'],
+    ...['--no-backchannel-logout-uri', '--no-post-logout-redirect-uri'],
+  ])
+  t.equal(code, 0)
+  t.match(
+    err,
+    'note: after sign-out browsers are no longer sent to https://shop.example/left, https://shop.example/bye\n',
+  )
+  t.same(await stored(cli, 'shop'), {
+    ...before,
+    firstParty: false,
+    requirePushedRequests: false,
+    requireSignedRequests: false,
+    requireSecondFactor: false,
+    backchannelLogoutUri: null,
+    postLogoutRedirectUris: [],
+  })
+  const demands = ['--require-pushed-requests', '--require-signed-requests', '--require-second-factor']
+  const again = await cli.run(['clients', 'update', 'shop', ...demands])
+  t.match(again.err, 'note: from now on authorization requests that were not pushed are refused\n')
+  t.match(again.err, 'note: from now on authorization requests that are not signed are refused\n')
+  t.match(again.err, 'note: from now on its users must sign in with a second factor\n')
+})
+
+t.test('keys stand beside any way to authenticate, for signed requests (K126)', async (t) => {
+  const cli = testCli(t)
+  const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
+  const basic = { token_endpoint_auth_method: 'client_secret_basic' }
+  await cli.json(CODE)
+  const auth = ['--auth', 'client_secret_basic']
+  t.match(await cli.json(['clients', 'update', 'shop', '--jwks-file', file, ...auth]), {
+    ...basic,
+    jwks: { keys: [{ kty: 'EC' }] },
+  })
+  t.match(await stored(cli, 'shop'), { secretHash: /^sha256:/ }, 'the secret stays')
+  const moved = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
+  t.match(moved, { ...basic, jwks_uri: 'https://a.example/k' }, 'new keys are no new way to authenticate')
+  const app = ['--id', 'app', '--auth', 'none', '--jwks-file', file, '--require-signed-requests']
+  t.match(await cli.json([...CODE, ...app]), { token_endpoint_auth_method: 'none', client_id: 'app' })
+})
+
+t.test('what no client of people can be is bad usage (C32, D52, J110)', async (t) => {
+  const cli = testCli(t)
+  for (const options of [
+    ['--auth', 'none', '--pkce', 'optional'],
+    ['--require-signed-requests'],
+    ['--backchannel-logout-uri', 'http://shop.example/ended'],
+    ['--backchannel-logout-uri', ''],
+    ['--post-logout-redirect-uri', 'javascript:alert(1)'],
+    ['--post-logout-redirect-uri', ''],
+    ['--jwks-uri', ''],
+    ['--no-first-party'],
+  ]) {
+    t.equal((await cli.run([...CODE, ...options])).code, 2, options.join(' '))
+  }
+  const nowhere = ['clients', 'create', '--name', 'Shop', '--grant', 'authorization_code']
+  const { code, err } = await cli.run(nowhere)
+  t.equal(code, 2)
+  t.match(err, 'authorization_code needs a redirect URI')
+  t.same(await cli.json(['clients', 'list']), [])
+  await cli.json([...CODE, '--pkce', 'optional'])
+  const open = await cli.run(['clients', 'update', 'shop', '--auth', 'none'])
+  t.equal(open.code, 2, 'nor by a change')
+  t.match(open.err, 'without PKCE')
 })
 
 t.test('--env prints two lines for an environment file, and nothing else', async (t) => {

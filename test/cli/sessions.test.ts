@@ -86,7 +86,7 @@ t.test('a user’s sessions are ended at all clients, and nobody else’s (F72)'
   t.same([again.code, again.out], [0, 'revoked 0 sessions\n'], 'once is enough, twice does no harm')
 })
 
-t.test('a user’s browsers are signed out with the sessions; otherwise they stay (§3.3)', async (t) => {
+t.test('a user’s browsers are signed out with the sessions; otherwise they stay (F72)', async (t) => {
   const { cli, server } = await signedIn(t)
   const alice = await server.store.users.findByUsername('alice')
   const now = cli.clock.now()

@@ -202,7 +202,7 @@ t.test('a disabled user gets nothing, and what the user had is inactive at once 
 })
 
 t.test(
-  'a new password or a disabled account signs every browser out, with what it began (F72, §3.3)',
+  'a new password or a disabled account signs every browser out, with what it began (F72)',
   async (t) => {
     for (const [args, reason] of [
       [['set-password', 'alice', '--password-stdin'], 'password changed'],

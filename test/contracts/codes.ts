@@ -56,7 +56,10 @@ export const codesContract: Contract = {
     t.equal(await store.codes.find('H'), null)
   },
 
-  'insert is false, and nothing has changed, if the sign-in has ended or never was (C)': async (t, store) => {
+  'insert is false, and nothing has changed, if the sign-in has ended or never was (F72)': async (
+    t,
+    store,
+  ) => {
     await signedIn(store)
     await store.signIns.end('browser', 1000, 'signed out')
     t.equal(await store.codes.insert('h', code(), 1000), false)
@@ -72,7 +75,7 @@ export const codesContract: Contract = {
     t.same(await store.codes.find('h'), code())
   },
 
-  'a pushed request is used up with the code that answers it, by one of fifty (K, RFC 9126 §7.3)': async (
+  'a pushed request is used up with the code that answers it, by one of fifty (K121, §3.1 #6)': async (
     t,
     store,
     database,
@@ -118,25 +121,22 @@ export const codesContract: Contract = {
     t.not(await store.codes.find('old'), null)
   },
 
-  'redeem is true for exactly one of fifty, on two connections, and one session begins (C, §3.1)': async (
-    t,
-    store,
-    database,
-  ) => {
-    await signedIn(store)
-    const other = await database.connect()
-    for (const hash of ['h1', 'h2', 'h3']) {
-      await store.codes.insert(hash, code({ sessionId: hash }), 1000)
-      // Each with a session of its own: it is the code that may be spent once.
-      const outcome = await winners(50, (i) =>
-        (i % 2 ? store : other).codes.redeem(hash, { ...begun, id: `${hash}-${i}` }, 1010, MOST),
-      )
-      t.same(outcome, { won: 1, lost: 49 })
-    }
-    t.equal((await store.sessions.list({}, 200)).length, 3, 'one session a code')
-  },
+  'redeem is true for exactly one of fifty, on two connections, and one session begins (E60, §3.1 #3)':
+    async (t, store, database) => {
+      await signedIn(store)
+      const other = await database.connect()
+      for (const hash of ['h1', 'h2', 'h3']) {
+        await store.codes.insert(hash, code({ sessionId: hash }), 1000)
+        // Each with a session of its own: it is the code that may be spent once.
+        const outcome = await winners(50, (i) =>
+          (i % 2 ? store : other).codes.redeem(hash, { ...begun, id: `${hash}-${i}` }, 1010, MOST),
+        )
+        t.same(outcome, { won: 1, lost: 49 })
+      }
+      t.equal((await store.sessions.list({}, 200)).length, 3, 'one session a code')
+    },
 
-  'redeem is false, and nothing has changed, if it has expired': async (t, store) => {
+  'redeem is false, and nothing has changed, if it has expired (C47)': async (t, store) => {
     await signedIn(store)
     await store.codes.insert('h', code(), 1000)
     for (const now of [1060, 1061, 9000]) {
@@ -147,7 +147,10 @@ export const codesContract: Contract = {
     t.equal(await store.codes.redeem('h', begun, 1059, MOST), true)
   },
 
-  'redeem is false, and nothing has changed, if it was guessed at too often (C)': async (t, store) => {
+  'redeem is false, and nothing has changed, if it was guessed at too often (D54, §3.2 #10)': async (
+    t,
+    store,
+  ) => {
     await signedIn(store)
     await store.codes.insert('h', code(), 1000)
     await store.codes.insert('h2', code({ sessionId: 'second' }), 1000)

@@ -39,7 +39,11 @@ export const pushedRequestsContract: Contract = {
     t.same(await store.pushedRequests.find('h'), pushed())
   },
 
-  'consume uses it up: true for exactly one of fifty, on two connections (K)': async (t, store, database) => {
+  'consume uses it up: true for exactly one of fifty, on two connections (K121, §3.1 #6)': async (
+    t,
+    store,
+    database,
+  ) => {
     await people(store)
     const other = await database.connect()
     await store.pushedRequests.insert('h', pushed())

@@ -68,7 +68,7 @@ export const signInsContract: Contract = {
     t.same(await store.signIns.find('browser'), signIn({ endedAt: 1200 }))
   },
 
-  'renew puts a new secret in the place of the old one, with what was proved now (§3.3)': async (
+  'renew puts a new secret in the place of the old one, with what was proved now (C41, §3.3 #23)': async (
     t,
     store,
   ) => {
@@ -114,7 +114,7 @@ export const signInsContract: Contract = {
     t.same(await store.signIns.find('other'), signIn({ id: 'other' }), 'of this one alone')
   },
 
-  'end ends its sessions that are not offline, takes back their tokens, and returns their ids (M)': async (
+  'end ends its sessions that are not offline, takes back their tokens, and returns their ids (N150)': async (
     t,
     store,
   ) => {

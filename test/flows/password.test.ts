@@ -236,7 +236,7 @@ t.test('a public client may be registered for it, and gets its own sessions', as
 })
 
 t.test(
-  'where a second factor is required, by client or role, the right password is not enough (N)',
+  'where a second factor is required, by client or role, the right password is not enough',
   async (t) => {
     const strict = { name: 'strict', scopes: ['orders:read'], requireSecondFactor: true, createdAt: 1 }
     await store.roles.insert(strict)

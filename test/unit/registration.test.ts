@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { checkApi } from '../../src/oauth/api-rules.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { isMadeSecret } from '../../src/oauth/client-auth/secret.ts'
-import { checkJwksUri, parseClientJwks } from '../../src/oauth/client-jwks.ts'
+import { parseClientJwks } from '../../src/oauth/client-jwks.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
 import {
   checkChosenSecret,
@@ -28,7 +28,9 @@ const refuses = (t: Test, overrides: Partial<Registration>, why: RegExp, title: 
   t.throws(() => checkRegistration(client(overrides)), { name: 'RegistrationError', message: why }, title)
 
 t.test('a client as it should be passes, with every grant and method there is (RFC 7591 §2)', async (t) => {
-  t.doesNotThrow(() => checkRegistration(client({ grants: [...GRANT_NAMES] })))
+  t.doesNotThrow(() =>
+    checkRegistration(client({ grants: [...GRANT_NAMES], redirectUris: ['https://a.example'] })),
+  )
   for (const authMethod of METHOD_NAMES.filter((name) => name !== 'none')) {
     t.doesNotThrow(() => checkRegistration(client({ authMethod, jwks: { keys: [publicEc] } })), authMethod)
   }
@@ -138,25 +140,85 @@ t.test('keys that could not be told apart, read or trusted are refused (J109, H9
   t.equal(createPublicKey({ key: rsa2048, format: 'jwk' }).asymmetricKeyDetails?.modulusLength, 2048)
 })
 
-t.test('a jwks_uri is https, or http on this machine (J111)', async (t) => {
-  for (const uri of [
-    'https://a.example/jwks',
-    'http://localhost:1/jwks',
-    'http://127.0.0.1/',
-    'http://[::1]/',
-  ]) {
-    t.doesNotThrow(() => checkJwksUri(uri), uri)
+t.test('an address that is called is https, or http on this machine (J111, N151)', async (t) => {
+  const called = [
+    [(uri: string) => ({ jwksUri: uri }), /^JWKS URI /],
+    [(uri: string) => ({ backchannelLogoutUri: uri }), /^back-channel logout URI /],
+  ] as const
+  for (const [member, message] of called) {
+    for (const uri of [
+      'https://a.example/jwks',
+      'https://a.example:8443/logout?tenant=1',
+      'http://localhost:1/jwks',
+      'http://127.0.0.1/',
+      'http://[::1]/',
+    ]) {
+      t.doesNotThrow(() => checkRegistration(client(member(uri))), uri)
+    }
+    for (const uri of [
+      'http://a.example/jwks',
+      'http://localhost.example/',
+      'file:///x',
+      'data:,x',
+      'app.example:/x',
+      'x',
+      '',
+      'https://u@a.example/',
+      'https://@a.example/',
+      'https:a.example',
+      'https:/\\a.example',
+      'https://a.example/#',
+      'https://a.example/#x',
+      'https://a.example/ x',
+      `https://a.example/${'x'.repeat(2000)}`,
+    ]) {
+      refuses(t, member(uri), message, uri.slice(0, 40))
+    }
   }
-  const bad = [
-    'http://a.example/jwks',
-    'file:///x',
-    'data:,x',
-    'x',
-    '',
-    'https://u@a.example/',
-    'https://a.example/#',
-  ]
-  for (const uri of bad) t.throws(() => checkJwksUri(uri), { name: 'RegistrationError' }, uri)
+})
+
+t.test(
+  'where a browser is sent after sign-out is as strict as where codes are sent (C32, N147)',
+  async (t) => {
+    const good = ['https://a.example/left', 'http://localhost/left', 'com.example.app:/left']
+    t.doesNotThrow(() => checkRegistration(client({ postLogoutRedirectUris: good })))
+    for (const uri of [
+      'http://a.example',
+      'javascript:alert(1)',
+      'https://u@a.example',
+      'https://a.example/#',
+      '',
+    ]) {
+      const why = /^post-logout redirect URI /
+      refuses(t, { postLogoutRedirectUris: ['https://ok.example', uri] }, why, uri)
+    }
+  },
+)
+
+t.test(
+  'codes need somewhere to go; only who authenticates may do without PKCE (D52, OAuth 2.1 §7.5.1)',
+  async (t) => {
+    const code = { grants: ['authorization_code'], redirectUris: ['https://a.example/cb'] }
+    t.doesNotThrow(() => checkRegistration(client(code)))
+    refuses(t, { ...code, redirectUris: [] }, /needs a redirect URI/, 'nowhere')
+    t.doesNotThrow(() => checkRegistration(client({ redirectUris: code.redirectUris })), 'an address alone')
+    t.doesNotThrow(() => checkRegistration(client({ ...code, pkce: 'optional' })))
+    t.doesNotThrow(() => checkRegistration(client({ ...code, authMethod: 'none' })))
+    refuses(t, { ...code, authMethod: 'none', pkce: 'optional' }, /do without PKCE/, 'a public client')
+  },
+)
+
+t.test('signed requests need keys, beside whatever way to authenticate (K126)', async (t) => {
+  refuses(t, { requireSignedRequests: true }, /signed requests need/, 'no keys')
+  const code = { grants: ['authorization_code'], redirectUris: ['https://a.example/cb'] }
+  for (const authMethod of METHOD_NAMES) {
+    const signing = { ...code, authMethod, requireSignedRequests: true }
+    t.doesNotThrow(() => checkRegistration(client({ ...signing, jwks: { keys: [publicEc] } })), authMethod)
+    t.doesNotThrow(
+      () => checkRegistration(client({ ...signing, jwksUri: 'https://a.example/k' })),
+      authMethod,
+    )
+  }
 })
 
 t.test('a secret is issued with 256 bits and kept as a hash (A12); a chosen one has a length', async (t) => {
@@ -183,6 +245,41 @@ t.test('a client is shown in the names of RFC 7591, without its secret or a hash
     jwks_uri: 'https://a.example/jwks',
   })
   t.notMatch(JSON.stringify(shown), /sha256|secret_?hash/i)
+})
+
+t.test('a client of people is shown in the names of OpenID Connect (RFC 7591 §2, RFC 9126 §6)', async (t) => {
+  const plain = describeClient(client())
+  t.match(plain, {
+    post_logout_redirect_uris: [],
+    require_pushed_authorization_requests: false,
+    require_signed_request_object: false,
+    first_party: false,
+    require_second_factor: false,
+  })
+  for (const name of ['response_types', 'backchannel_logout_uri', 'backchannel_logout_session_required']) {
+    t.notOk(name in plain, name)
+  }
+  const full = describeClient(
+    client({
+      grants: ['authorization_code', 'refresh_token'],
+      postLogoutRedirectUris: ['https://a.example/left'],
+      backchannelLogoutUri: 'https://a.example/ended',
+      requirePushedRequests: true,
+      requireSignedRequests: true,
+      firstParty: true,
+      requireSecondFactor: true,
+    }),
+  )
+  t.match(full, {
+    response_types: ['code'],
+    post_logout_redirect_uris: ['https://a.example/left'],
+    backchannel_logout_uri: 'https://a.example/ended',
+    backchannel_logout_session_required: true,
+    require_pushed_authorization_requests: true,
+    require_signed_request_object: true,
+    first_party: true,
+    require_second_factor: true,
+  })
 })
 
 t.test(
