@@ -38,7 +38,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     knows: ['src/store/contracts/', 'src/audit.ts', 'src/system.ts'],
   },
   'src/tokens/': {
-    uses: ['src/keys/seal.ts'],
+    // How somebody signed in, in the words that tokens have for it.
+    uses: ['src/keys/seal.ts', 'src/accounts/amr.ts'],
     knows: [
       'src/keys/signer.ts',
       'src/store/contracts/',
@@ -57,12 +58,13 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   'src/oauth/': {
     // The media type of our own tokens, which tells them from other JWTs.
-    uses: ['src/tokens/access-token.ts'],
+    uses: ['src/tokens/access-token.ts', 'src/accounts/amr.ts'],
     knows: [
       'src/tokens/',
       'src/accounts/',
       'src/store/contracts/',
       'src/keys/signer.ts',
+      'src/keys/seal.ts',
       'src/status/',
       'src/config/load.ts',
       'src/audit.ts',
@@ -74,7 +76,14 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/http/': {
     // What is thrown below is told from what is thrown by mistake.
     uses: ['src/oauth/', 'src/accounts/', 'src/views/', 'src/keys/known-verifiers.ts', 'src/store/db.ts'],
-    knows: ['src/keys/', 'src/status/', 'src/config/', 'src/audit.ts'],
+    knows: [
+      'src/keys/',
+      'src/status/',
+      'src/store/contracts/',
+      'src/config/',
+      'src/audit.ts',
+      'src/system.ts',
+    ],
   },
   'src/app.ts': { uses: ['src/http/'], knows: ['src/config/', 'src/system.ts'] },
   'src/deps.ts': {
@@ -88,6 +97,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       // Addresses that tokens and documents carry; no more of HTTP.
       'src/http/routes.ts',
       'src/http/endpoints/metadata.ts',
+      'src/views/assets.ts',
+      'src/views/brand.ts',
       'src/audit.ts',
       'src/system.ts',
     ],
@@ -172,9 +183,9 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/app.ts'], ['src/cli/serve.ts', 'src/verify/']],
   [/^better-sqlite3$/, ['src/store/sqlite.ts', 'src/store/sqlite-file.ts'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],
-  [/^otpauth$/, ['src/accounts/totp.ts'], []],
   [/^@simplewebauthn\/server/, ['src/accounts/passkeys.ts', 'src/accounts/webauthn-response.ts'], []],
   [/^uqr$/, ['src/views/'], []],
+  [/^otpauth$/, ['src/accounts/totp.ts'], []],
   [/^pino/, ['src/log.ts'], []],
   [/^commander$/, ['src/cli/'], []],
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-story.ts'], []],

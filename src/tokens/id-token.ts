@@ -1,6 +1,5 @@
 /** OIDC Core §2. Says to the client who signed in, when and how; opens no API. */
 import { createHash } from 'node:crypto'
-import type { JWTPayload } from 'jose'
 import { acrOf } from '../accounts/amr.ts'
 import type { IdTokenRequest, SignedIn } from '../oauth/authorization.ts'
 import type { EpochSeconds } from '../system.ts'
@@ -16,7 +15,14 @@ interface Minting {
   readonly accessToken: string
 }
 
-export type IdTokenClaims = JWTPayload & { exp: EpochSeconds }
+export interface IdTokenClaims {
+  iss: string
+  sub: string
+  aud: string
+  iat: EpochSeconds
+  exp: EpochSeconds
+  [claim: string]: unknown
+}
 
 export function idTokenClaims(
   user: SignedIn,
