@@ -16,6 +16,8 @@ import {
 import { record, table, time } from './output.ts'
 import { noteUnowned } from './scope-notes.ts'
 
+const SECOND_FACTOR = 'who has it must sign in with a second factor'
+
 export const rolesCommand: CommandFactory = (context) =>
   new Command('roles')
     .description('what users may do: named sets of scopes')
@@ -24,7 +26,8 @@ export const rolesCommand: CommandFactory = (context) =>
         action('create', 'make a role')
           .argument('<name>')
           .requiredOption('--scope <scope>', 'a scope it grants; repeat it for more', collectWords)
-          .action((name: string, options: ScopeOptions) => create(context, name, options)),
+          .option('--require-second-factor', SECOND_FACTOR)
+          .action((name: string, options: CreateOptions) => create(context, name, options)),
         'roles create clerk --scope orders:read --scope orders:write',
       ),
     )
@@ -36,11 +39,14 @@ export const rolesCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('update', 'change what a role grants; users feel it at their next token')
+        action('update', 'change what a role grants or asks for; users feel it at their next token')
           .argument('<name>')
-          .requiredOption('--scope <scope>', 'all the scopes it grants from now on', collectWords)
-          .action((name: string, options: ScopeOptions) => update(context, name, options)),
+          .option('--scope <scope>', 'all the scopes it grants from now on', collectWords)
+          .option('--require-second-factor', SECOND_FACTOR)
+          .option('--no-require-second-factor', 'a password is enough')
+          .action((name: string, options: UpdateOptions) => update(context, name, options)),
         'roles update clerk --scope orders:read',
+        'roles update admin --require-second-factor',
       ),
     )
     .addCommand(
@@ -52,12 +58,22 @@ export const rolesCommand: CommandFactory = (context) =>
       ),
     )
 
-interface ScopeOptions extends Json {
+interface UpdateOptions extends Json {
+  readonly scope?: string[]
+  readonly requireSecondFactor?: boolean
+}
+
+interface CreateOptions extends UpdateOptions {
   readonly scope: string[]
 }
 
 function describe(role: Role) {
-  return { name: role.name, scopes: role.scopes, created_at: role.createdAt }
+  return {
+    name: role.name,
+    scopes: role.scopes,
+    require_second_factor: role.requireSecondFactor,
+    created_at: role.createdAt,
+  }
 }
 
 function print(context: Context, options: Json, role: Role): void {
@@ -75,13 +91,14 @@ async function find(base: Base, name: string): Promise<Role> {
   return role
 }
 
-function create(context: Context, name: string, options: ScopeOptions): Promise<void> {
+function create(context: Context, name: string, options: CreateOptions): Promise<void> {
   if (!isRoleName(name)) {
     throw new UsageError('the name of a role must be 1 to 100 printable characters without spaces')
   }
   checkScopes(options.scope)
   return context.withStore(async (base) => {
-    const role = { name, scopes: options.scope, requireSecondFactor: false, createdAt: base.clock.now() }
+    const { scope: scopes, requireSecondFactor = false } = options
+    const role = { name, scopes, requireSecondFactor, createdAt: base.clock.now() }
     if (!(await base.store.roles.insert(role))) throw new Refused(`the role ${name} exists already`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'created' })
     await noteUnowned(context, base, role.scopes)
@@ -92,21 +109,34 @@ function create(context: Context, name: string, options: ScopeOptions): Promise<
 function list(context: Context, options: Json): Promise<void> {
   return context.withStore(async (base) => {
     const roles = await base.store.roles.list()
-    const rows = roles.map((role) => [role.name, role.scopes.join(' '), time(role.createdAt)])
-    context.print(options, roles.map(describe), table(['NAME', 'SCOPES', 'CREATED'], rows))
+    const rows = roles.map((role) => [
+      role.name,
+      role.scopes.join(' '),
+      role.requireSecondFactor ? 'required' : '',
+      time(role.createdAt),
+    ])
+    const text = table(['NAME', 'SCOPES', 'SECOND FACTOR', 'CREATED'], rows)
+    context.print(options, roles.map(describe), text)
   })
 }
 
-function update(context: Context, name: string, options: ScopeOptions): Promise<void> {
-  checkScopes(options.scope)
+function update(context: Context, name: string, options: UpdateOptions): Promise<void> {
+  if (options.scope === undefined && options.requireSecondFactor === undefined) {
+    throw new UsageError('nothing to change: see roles update --help')
+  }
+  if (options.scope !== undefined) checkScopes(options.scope)
   return context.withStore(async (base) => {
     const before = await find(base, name)
-    const role = { ...before, scopes: options.scope }
+    const { scope: scopes = before.scopes, requireSecondFactor = before.requireSecondFactor } = options
+    const role = { ...before, scopes, requireSecondFactor }
     if (!(await base.store.roles.replace(role))) throw new Refused(`there is no role ${name}`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'updated' })
-    await noteUnowned(context, base, role.scopes)
+    if (options.scope !== undefined) await noteUnowned(context, base, role.scopes)
     const lost = before.scopes.filter((scope) => !role.scopes.includes(scope))
     if (lost.length > 0) await noteUsers(context, base, name, `no longer have ${lost.join(', ')} from it`)
+    if (role.requireSecondFactor && !before.requireSecondFactor) {
+      await noteUsers(context, base, name, 'must sign in with a second factor from now on')
+    }
     print(context, options, role)
   })
 }

@@ -283,7 +283,12 @@ t.test('a role is made, changed and forgotten, and whom it concerns is said', as
   const cli = testCli(t)
   await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'read', '--scope', 'write'])
   const role = await cli.json(['roles', 'create', 'clerk', '--scope', 'read write'])
-  t.same(role, { name: 'clerk', scopes: ['read', 'write'], created_at: cli.clock.now() })
+  t.same(role, {
+    name: 'clerk',
+    scopes: ['read', 'write'],
+    require_second_factor: false,
+    created_at: cli.clock.now(),
+  })
   for (const name of ['alice', 'bob', 'carol', 'dan', 'eve', 'frank', 'grace']) {
     await cli.look((store) =>
       store.users.insert({
@@ -311,6 +316,33 @@ t.test('a role is made, changed and forgotten, and whom it concerns is said', as
   t.same(actions, ['created', 'updated', 'updated', 'deleted'])
 })
 
+t.test('a role may ask for a second factor, from the start or later', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'read'])
+  const strict = await cli.json(['roles', 'create', 'admin', '--scope', 'read', '--require-second-factor'])
+  t.match(strict, { name: 'admin', require_second_factor: true })
+  await cli.json(['roles', 'create', 'clerk', '--scope', 'read'])
+  await cli.json([...CREATE, '--role', 'clerk'], { input })
+
+  const { out, err } = await cli.run(['roles', 'update', 'clerk', '--require-second-factor'])
+  t.equal(err, 'note: alice must sign in with a second factor from now on\n')
+  t.match(out, /^require_second_factor +true$/m)
+  t.match(await cli.json(['roles', 'list']), [
+    { name: 'admin', scopes: ['read'], require_second_factor: true },
+    { name: 'clerk', scopes: ['read'], require_second_factor: true },
+  ])
+  const again = await cli.run(['roles', 'update', 'clerk', '--require-second-factor'])
+  t.equal(again.err, '', 'nothing new')
+  t.match(await cli.json(['roles', 'update', 'clerk', '--scope', 'read']), { require_second_factor: true })
+  t.match(await cli.json(['roles', 'update', 'clerk', '--no-require-second-factor']), {
+    scopes: ['read'],
+    require_second_factor: false,
+  })
+  const table = (await cli.run(['roles', 'list'])).out
+  t.match(table, /^admin +read +required +\d/m)
+  t.match(table, /^clerk +read +\d/m)
+})
+
 t.test('a role that is none is refused', async (t) => {
   const cli = testCli(t)
   await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
@@ -324,6 +356,10 @@ t.test('a role that is none is refused', async (t) => {
     [['create', 'new', '--scope', ''], 2],
     [['create', 'new', '--scope', 'openid'], 2],
     [['update', 'clerk', '--scope', 'a"'], 2],
+    [['update', 'clerk', '--scope', ''], 2],
+    [['update', 'clerk'], 2],
+    [['update', 'ghost', '--require-second-factor'], 1],
+    [['create', 'new', '--require-second-factor'], 2],
   ] as const) {
     t.equal((await cli.run(['roles', ...args])).code, code, args.join(' '))
   }
