@@ -29,6 +29,8 @@ export type AuditEvent =
   | 'introspection.refused'
   | 'userinfo.refused'
   | 'session.revoked'
+  | 'logout.notified'
+  | 'logout.notice_failed'
   | 'client.authentication_failed'
   | 'keys.rotated'
   | 'keys.revoked'

@@ -33,9 +33,11 @@ import { createSecretVerifier } from './oauth/client-auth/secret.ts'
 import { createGrants } from './oauth/grants/index.ts'
 import { createIntrospection } from './oauth/introspection.ts'
 import { createLiving } from './oauth/living.ts'
+import { createLogoutNotices } from './oauth/logout-notices.ts'
 import { createPushRequest } from './oauth/pushed-requests.ts'
 import { openRegistry, type Registry } from './oauth/registry.ts'
 import { createRevocation } from './oauth/revocation.ts'
+import { createSendLogoutToken, type SendLogoutToken } from './oauth/send-logout-token.ts'
 import { createTokenRequest } from './oauth/token-request.ts'
 import { createUserInfo } from './oauth/userinfo.ts'
 import { createStatusBoard } from './status/board.ts'
@@ -65,6 +67,7 @@ export interface System {
   readonly random?: Random
   readonly failpoint?: ReachFailpoint
   readonly fetchJwks?: FetchJwks
+  readonly sendLogoutToken?: SendLogoutToken
   readonly gateSize?: GateSize
 }
 
@@ -305,6 +308,17 @@ export async function openServer(
       return base.storeProblem()
     },
   }
+  const notices = createLogoutNotices({
+    ...store,
+    registry,
+    signer,
+    send: system.sendLogoutToken ?? createSendLogoutToken(),
+    clock,
+    random,
+    audit,
+    logger: system.logger,
+    issuer: config.issuer,
+  })
   const duties: Duties = {
     async follow() {
       await ring.sync()
@@ -315,7 +329,9 @@ export async function openServer(
     async maintain() {
       if (await maintainRing(keys, ring.ring())) await ring.sync()
     },
+    notify: notices.tell,
     sweep: () => sweep(store, clock),
+    stop: notices.stop,
   }
   return { base, keys, ring, registry, services, duties }
 }

@@ -1,6 +1,6 @@
 /**
- * What a serving node does by the clock: follow what other processes change, rotate and retire keys when they
- * are due, and delete what has expired. Must not know how any of that is done.
+ * What a serving node does by the clock: follow what other processes change, tell clients of sign-outs, rotate and
+ * retire keys when they are due, and delete what has expired. Must not know how any of that is done.
  */
 import type { Logger } from './system.ts'
 
@@ -13,13 +13,17 @@ const SWEEP_EVERY = 240
 export interface Duties {
   /** Reads what has changed in the store. */
   follow(): Promise<void>
+  /** Begins to tell clients of sessions that have ended; waits for none of them. */
+  notify(): Promise<void>
   /** Does what is due with the keys. */
   maintain(): Promise<void>
   /** Deletes a small batch of what has expired. */
   sweep(): Promise<void>
+  /** Ends what duties have begun. */
+  stop(): Promise<void>
 }
 
-type Duty = keyof Duties
+type Duty = Exclude<keyof Duties, 'stop'>
 
 export interface Follower {
   /** Resolves when what is going on has ended. */
@@ -49,6 +53,7 @@ export function startFollower(duties: Duties, logger: Logger): Follower {
   async function round(): Promise<void> {
     turn += 1
     await attempt('follow')
+    await attempt('notify')
     // At once after the start: the server may have been down when something was due.
     if (turn % MAINTAIN_EVERY === 1) await attempt('maintain')
     if (turn % SWEEP_EVERY === 0) await attempt('sweep')
@@ -68,6 +73,7 @@ export function startFollower(duties: Duties, logger: Logger): Follower {
       stopped = true
       clearTimeout(timer)
       await running
+      await duties.stop()
     },
     // A rotation or a sweep that fails is for the operator; the node serves as well as before.
     problem: () => (failing.has('follow') ? 'the store cannot be followed' : null),

@@ -58,7 +58,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   'src/oauth/': {
     // The media type of our own tokens, which tells them from other JWTs.
-    uses: ['src/tokens/access-token.ts', 'src/accounts/amr.ts'],
+    uses: ['src/tokens/access-token.ts', 'src/tokens/logout-token.ts', 'src/accounts/amr.ts'],
     knows: [
       'src/tokens/',
       'src/accounts/',

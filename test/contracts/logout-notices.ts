@@ -32,6 +32,8 @@ export const logoutNoticesContract: Contract = {
     t.same(await store.logoutNotices.due(1300, 10), due)
     t.same(await store.logoutNotices.due(1300, 2), due.slice(0, 2))
     t.same(await store.logoutNotices.due(1099, 10), [])
+    t.same(await store.logoutNotices.due(1300, 10, ['phone']), due)
+    t.same(await store.logoutNotices.due(1300, 10, ['phone', 'machine']), [], 'clients that are left alone')
   },
 
   'take is true for exactly one of fifty, on two connections, and the next attempt is later': async (

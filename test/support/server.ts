@@ -73,10 +73,12 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     inject: (request) => app.inject(request),
     async follow() {
       await deps.duties.follow()
+      await deps.duties.notify()
       await deps.duties.maintain()
     },
     async close() {
       await app.close()
+      await deps.duties.stop()
       await base.store.db.close()
     },
   }

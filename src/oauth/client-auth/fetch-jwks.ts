@@ -1,8 +1,6 @@
-/**
- * Fetches a client's JWKS. The address was registered by an administrator, so private networks are allowed;
- * still the answer is untrusted: no redirects, bounded in time and size (RFC 8725 §3.10).
- */
+/** Fetches a client's JWKS: bounded in time and size (RFC 8725 §3.10). */
 import type { JSONWebKeySet } from 'jose'
+import { callClient } from '../call-client.ts'
 import type { FetchJwks } from './client-keys.ts'
 
 export interface FetchLimits {
@@ -15,10 +13,9 @@ const LIMITS: FetchLimits = { milliseconds: 5000, bytes: 65_536 }
 /** What it makes throws for anything but 200 with a small JSON document with `keys`. */
 export function createFetchJwks({ milliseconds, bytes } = LIMITS): FetchJwks {
   return async (uri) => {
-    const response = await fetch(uri, {
-      redirect: 'error',
+    const response = await callClient(uri, {
+      milliseconds,
       headers: { accept: 'application/jwk-set+json, application/json' },
-      signal: AbortSignal.timeout(milliseconds),
     })
     if (response.status !== 200 || !response.body) {
       await response.body?.cancel()

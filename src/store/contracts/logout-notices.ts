@@ -12,8 +12,8 @@ export interface LogoutNotice {
 
 /** Notices come into being in the batch that ends the session; see sessions and sign-ins. */
 export interface LogoutNoticeStore {
-  /** Those due now, at most `limit`, longest waiting first. */
-  due(now: EpochSeconds, limit: number): Promise<LogoutNotice[]>
+  /** Those due now, at most `limit`, longest waiting first; none of the clients that are to be left alone. */
+  due(now: EpochSeconds, limit: number, exceptClients?: readonly string[]): Promise<LogoutNotice[]>
   /**
    * Takes a notice for one attempt: the next may be made at `nextDueAt`, by whoever comes first. True for exactly one
    * of any number of concurrent callers, so two nodes do not tell a client twice at once.

@@ -11,10 +11,11 @@ interface LogoutNoticeRow {
 
 export function createLogoutNoticeStore(db: Db): LogoutNoticeStore {
   return {
-    async due(now, limit) {
+    async due(now, limit, exceptClients = []) {
+      const others = exceptClients.map((_, i) => ` AND client_id <> $${i + 3}`).join('')
       const rows = await db.query<LogoutNoticeRow>(
-        'SELECT * FROM logout_notices WHERE due_at <= $1 ORDER BY due_at, session_id LIMIT $2',
-        [now, limit],
+        `SELECT * FROM logout_notices WHERE due_at <= $1${others} ORDER BY due_at, session_id LIMIT $2`,
+        [now, limit, ...exceptClients],
       )
       return rows.map((row) => ({
         sessionId: row.session_id,

@@ -1,0 +1,291 @@
+import { randomBytes } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import t, { type Test } from 'tap'
+import { createSendLogoutToken } from '../../src/oauth/send-logout-token.ts'
+import { testClock } from '../support/clock.ts'
+import { freePort } from '../support/listen.ts'
+import { answers, hangs, type RelyingParty, relyingParty } from '../support/relying-party.ts'
+import { claimsOf } from '../support/requests.ts'
+import { client, seed } from '../support/seed.ts'
+import { ISSUER, type TestServer, type TestServerOptions, testServer } from '../support/server.ts'
+import { revoke, signedIn } from '../support/tokens.ts'
+
+/** Does not wait for a client as long as a real server would. */
+const sendLogoutToken = createSendLogoutToken({ milliseconds: 250 })
+const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
+
+async function start(t: Test, options: TestServerOptions = {}): Promise<TestServer> {
+  const server = await testServer({ sendLogoutToken, ...options })
+  t.teardown(() => server.close())
+  return server
+}
+
+async function register(server: TestServer, id: string, backchannelLogoutUri: string | null): Promise<void> {
+  const grants = ['password', 'refresh_token']
+  await server.store.clients.insert(client({ id, grants, backchannelLogoutUri }))
+}
+
+/** Somebody signs in at the client and out again; returns the session's id. */
+async function signOut(server: TestServer, as: string): Promise<string> {
+  const { access_token, refresh_token } = await signedIn(server, {}, as)
+  await revoke(server, refresh_token, as)
+  return String(claimsOf(access_token).sid)
+}
+
+/** Real servers answer when they do; the clock of the test stands still meanwhile. */
+async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (let turn = 0; turn < 2000; turn += 1) {
+    if (await holds()) return
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  throw new Error(`never: ${what}`)
+}
+
+const notified = (server: TestServer) => server.logger.audits('logout.notified').map(({ sid }) => sid)
+const failed = (server: TestServer) => server.logger.audits('logout.notice_failed').map(({ sid }) => sid)
+const tried = (server: TestServer) =>
+  server.logger.lines.filter(({ message }) => message?.includes('could not be told yet')).length
+const waiting = async (server: TestServer) => (await server.store.logoutNotices.due(9e9, 99)).length
+const tokenOf = (rp: RelyingParty, n = 0) => rp.received[n]?.form.get('logout_token') ?? ''
+
+t.test(
+  'a client is told of the end of its session, with a token it can verify (N149, Back-Channel Logout §2.4)',
+  async (t) => {
+    const server = await start(t)
+    const { alice } = await seed(server.store)
+    const rp = await relyingParty(t)
+    await register(server, 'web', rp.uri)
+    await register(server, 'quiet', null)
+    const sid = await signOut(server, 'web')
+    await signOut(server, 'quiet')
+    await server.follow()
+    await until('told', () => notified(server).length === 1)
+    t.same(notified(server), [sid])
+    t.equal(rp.received.length, 1)
+    t.equal(rp.received[0]?.method, 'POST')
+    t.match(rp.received[0]?.headers['content-type'], /^application\/x-www-form-urlencoded/)
+    t.same([...(rp.received[0]?.form.keys() ?? [])], ['logout_token'])
+
+    const jwks = (await server.inject({ method: 'GET', url: '/.well-known/jwks.json' })).json()
+    const { payload, protectedHeader } = await jwtVerify(tokenOf(rp), createLocalJWKSet(jwks), {
+      issuer: ISSUER,
+      audience: 'web',
+      typ: 'logout+jwt',
+      algorithms: ['RS256'],
+      currentDate: new Date(server.clock.now() * 1000),
+    })
+    t.ok(protectedHeader.kid)
+    const { jti, ...claims } = payload
+    t.match(jti, /^[\w-]{20,}$/)
+    const now = server.clock.now()
+    const expected = { iss: ISSUER, aud: 'web', sub: alice.id, sid, iat: now, exp: now + 120 }
+    t.same(claims, { ...expected, events: { [EVENT]: {} } }, 'no nonce, nothing else')
+
+    await server.follow()
+    server.clock.tick(86_400)
+    await server.follow()
+    t.equal(rp.received.length, 1, 'once')
+    t.equal(await waiting(server), 0)
+  },
+)
+
+t.test('a logout token opens nothing here (RFC 8725 §3.12)', async (t) => {
+  const server = await start(t)
+  await seed(server.store)
+  const rp = await relyingParty(t)
+  await register(server, 'web', rp.uri)
+  await signOut(server, 'web')
+  await server.follow()
+  await until('told', () => notified(server).length === 1)
+  const headers = { authorization: `Bearer ${tokenOf(rp)}` }
+  t.equal((await server.inject({ method: 'GET', url: '/oauth2/userinfo', headers })).statusCode, 401)
+})
+
+t.test('200 and 204 say that it is done, nothing else does (N151, Back-Channel Logout §2.8)', async (t) => {
+  const server = await start(t)
+  await seed(server.store)
+  const endless = await relyingParty(t, (response) => {
+    response.writeHead(200)
+    const timer = setInterval(() => response.write('x'.repeat(65_536)), 1)
+    response.on('close', () => clearInterval(timer))
+  })
+  const done = { 200: answers(200), 204: answers(204) }
+  const notDone = {
+    201: answers(201),
+    202: answers(202),
+    400: answers(400),
+    500: answers(500),
+    'no HTTP': (response: ServerResponse) => response.socket?.end('HELO\r\n'),
+    'hung up': (response: ServerResponse) => response.socket?.destroy(),
+  }
+  const sids: string[] = []
+  for (const [name, behave] of Object.entries(done)) {
+    await register(server, name, (await relyingParty(t, behave)).uri)
+    sids.push(await signOut(server, name))
+  }
+  await register(server, 'endless', endless.uri)
+  sids.push(await signOut(server, 'endless'))
+  for (const [name, behave] of Object.entries(notDone)) {
+    await register(server, name, (await relyingParty(t, behave)).uri)
+    await signOut(server, name)
+  }
+  await server.follow()
+  await until('all tried', () => notified(server).length === 3 && tried(server) === 6)
+  t.same(notified(server).sort(), sids.sort())
+  t.equal(await waiting(server), 6, 'the others are tried again')
+  await until('nothing is read on', () => endless.open() === 0)
+})
+
+t.test('a redirect is not followed, wherever it leads (N151, §3.4 #39)', async (t) => {
+  const server = await start(t)
+  await seed(server.store)
+  const inner = await relyingParty(t)
+  for (const status of [301, 302, 303, 307, 308]) {
+    const rp = await relyingParty(t, answers(status, { location: inner.uri }))
+    await register(server, `by ${status}`, rp.uri)
+    await signOut(server, `by ${status}`)
+  }
+  await server.follow()
+  await until('all tried', () => tried(server) === 5)
+  t.same(inner.received, [])
+})
+
+t.test(
+  'a client that hangs holds up neither the sign-out nor the others (N151, Back-Channel Logout §2.5)',
+  async (t) => {
+    const server = await start(t, { sendLogoutToken: createSendLogoutToken({ milliseconds: 60_000 }) })
+    await seed(server.store)
+    const [stuck, good] = [await relyingParty(t, hangs), await relyingParty(t)]
+    await register(server, 'stuck', stuck.uri)
+    await register(server, 'good', good.uri)
+    for (let i = 0; i < 5; i += 1) await signOut(server, 'stuck')
+    // It came first, and more often; none of these waits for it.
+    await server.follow()
+    await until('it hangs', () => stuck.received.length === 2)
+    const sids = [await signOut(server, 'good'), await signOut(server, 'good'), await signOut(server, 'good')]
+    await server.follow()
+    await until('the others are told', () => notified(server).length === 3)
+    t.same(notified(server).sort(), sids.sort())
+    t.equal(stuck.received.length, 2, 'two at once, and no more, for one client')
+
+    const before = stuck.open()
+    await server.deps.duties.stop()
+    t.equal(before, 2)
+    await until('let go', () => stuck.open() === 0)
+    t.same(failed(server), [], 'a stop is nobody’s failure')
+    t.equal(await waiting(server), 5, 'and forgets nothing')
+  },
+)
+
+t.test('at most eight calls are under way at once; all are made in the end (N151)', async (t) => {
+  const server = await start(t, { sendLogoutToken: createSendLogoutToken({ milliseconds: 60_000 }) })
+  await seed(server.store)
+  const release: (() => void)[] = []
+  let most = 0
+  const rp = await relyingParty(t, (response) => {
+    release.push(() => response.writeHead(200).end())
+    most = Math.max(most, release.length)
+  })
+  for (let i = 0; i < 6; i += 1) {
+    await register(server, `web${i}`, rp.uri)
+    await signOut(server, `web${i}`)
+    await signOut(server, `web${i}`)
+  }
+  await server.follow()
+  await until('eight', () => release.length === 8)
+  await server.follow()
+  t.equal(rp.received.length, 8)
+  while (notified(server).length < 12) {
+    for (const answer of release.splice(0)) answer()
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  t.equal(most, 8)
+  t.equal(rp.received.length, 12)
+})
+
+t.test(
+  'five attempts, ever further apart, then it is given up with a line in the audit trail (N151)',
+  async (t) => {
+    const server = await start(t)
+    await seed(server.store)
+    const rp = await relyingParty(t, answers(503))
+    await register(server, 'web', rp.uri)
+    const sid = await signOut(server, 'web')
+    let attempts = 0
+    for (const wait of [0, 10, 60, 600, 3600]) {
+      if (wait > 0) {
+        server.clock.tick(wait - 1)
+        await server.follow()
+        t.equal(rp.received.length, attempts, `not before ${wait} s`)
+        server.clock.tick(1)
+      }
+      await server.follow()
+      attempts += 1
+      await until(`attempt ${attempts}`, () => tried(server) + failed(server).length === attempts)
+      t.equal(rp.received.length, attempts)
+    }
+    t.same(failed(server), [sid])
+    t.match(server.logger.audits('logout.notice_failed'), [{ client_id: 'web', actor: 'keyturn' }])
+    server.clock.tick(86_400)
+    await server.follow()
+    t.equal(rp.received.length, 5)
+    t.equal(await waiting(server), 0)
+    t.equal(new Set(rp.received.map((_, n) => claimsOf(tokenOf(rp, n)).jti)).size, 5, 'a token for each')
+  },
+)
+
+t.test('a client that is gone, disabled, or no longer wants to know is not called', async (t) => {
+  const server = await start(t)
+  await seed(server.store)
+  const rp = await relyingParty(t)
+  for (const id of ['gone', 'disabled', 'quiet']) {
+    await register(server, id, rp.uri)
+    await signOut(server, id)
+  }
+  const { store } = server
+  const change = async (id: string, members: object) => {
+    const found = await store.clients.find(id)
+    if (found) await store.clients.replace({ ...found, ...members })
+  }
+  await store.clients.delete('gone')
+  await change('disabled', { disabled: true })
+  await change('quiet', { backchannelLogoutUri: null })
+  await server.follow()
+  await until('nothing is left', async () => (await waiting(server)) === 0)
+  t.same(rp.received, [])
+  t.same([notified(server), failed(server)], [[], []])
+})
+
+t.test('what could not be told is told after a restart; two nodes tell it once (N151)', async (t) => {
+  const clock = testClock()
+  const database = join(t.testdir(), 'keyturn.db')
+  const options = { clock, database, masterKey: randomBytes(32).toString('base64url') }
+  const first = await testServer({ ...options, sendLogoutToken })
+  await seed(first.store)
+  const uri = `http://127.0.0.1:${await freePort()}/logout`
+  await register(first, 'away', uri)
+  const rp = await relyingParty(t)
+  await register(first, 'web', rp.uri)
+  await signOut(first, 'away')
+  await first.follow()
+  await until('nobody there', () => tried(first) === 1)
+  const sids: string[] = []
+  for (let i = 0; i < 6; i += 1) sids.push(await signOut(first, 'web'))
+  // Stopped before it could say anything.
+  await first.close()
+
+  const nodes = [await start(t, options), await start(t, options)] as const
+  const away = await nodes[0].store.clients.find('away')
+  if (away) await nodes[0].store.clients.replace({ ...away, backchannelLogoutUri: rp.uri })
+  clock.tick(10)
+  await Promise.all(nodes.flatMap((node) => [node.follow(), node.follow()]))
+  const all = () => nodes.flatMap(notified)
+  await until('all are told', () => all().length === 7)
+  await Promise.all(nodes.map((node) => node.follow()))
+  t.equal(rp.received.length, 7, 'each once')
+  t.same(new Set(all()).size, 7)
+  t.ok(sids.every((sid) => all().includes(sid)))
+  t.equal(await waiting(nodes[0]), 0)
+})
