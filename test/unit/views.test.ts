@@ -301,6 +301,7 @@ t.test('consent names the host it leads to, and this device or an app as such (Q
     ['https://app.example/cb', { kind: 'host', host: 'app.example' }],
     ['https://app.example:8443/cb', { kind: 'host', host: 'app.example:8443' }],
     ['https://localhost.evil.example/', { kind: 'host', host: 'localhost.evil.example' }],
+    ['https://notlocalhost/', { kind: 'host', host: 'notlocalhost' }],
     ['https://localhost@evil.example/', { kind: 'host', host: 'evil.example' }],
     ['https://аpple.example/', { kind: 'host', host: 'xn--pple-43d.example' }],
     ['http://localhost:8080/cb', { kind: 'device', host: 'localhost:8080' }],

@@ -80,6 +80,7 @@ code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mo
 .narrow .card{padding:2.25rem}
 .stack>*+*{margin-top:1.25rem}
 .stack>.tight{margin-top:.375rem}
+.stack>noscript>*{margin-top:1.25rem}
 
 .field>label{display:block;font-weight:600;font-size:.9375rem}
 .field .hint{margin-top:.0625rem}
@@ -104,7 +105,6 @@ border:1px solid var(--control);border-radius:.625rem;cursor:pointer;transition:
 .narrow .card .button{width:100%;min-height:3rem}
 .choice{display:grid;grid-template-columns:1fr 1fr;gap:.75rem}
 .more{display:inline-flex;align-items:center;min-height:2.75rem}
-.stack>.last{margin-top:.75rem}
 .center{text-align:center}
 .or{display:flex;align-items:center;gap:1rem;color:var(--muted);font-size:.875rem}
 .or::before,.or::after{content:"";flex:1;border-top:1px solid var(--line)}
