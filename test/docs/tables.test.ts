@@ -100,6 +100,8 @@ const LIMITS: readonly [string, string, string][] = [
   ['| 4 MiB, then dropped |', 'src/log-sink.ts', 'MOST_WAITING = 4_194_304'],
   ['about once a minute, 500 at a time', 'src/follow.ts', 'SWEEP_EVERY = 240'],
   ['about once a minute, 500 at a time', 'src/deps.ts', 'SWEEP = 500'],
+  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/deps.ts', 'SESSION_MEMORY = 86_400'],
+  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/deps.ts', 'PUSHED_REQUEST_MEMORY = 3600'],
   ['within\n10 s; the store is closed', 'src/cli/serve.ts', 'PATIENCE_MS = 10_000'],
 ]
 
