@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import { resetSecondFactors } from '../accounts/second-factors.ts'
-import type { SignedOut } from '../accounts/sign-out.ts'
 import { createUsers, type Users } from '../accounts/users.ts'
 import type { Base } from '../deps.ts'
 import type { FactorSummary } from '../store/contracts/factors.ts'
@@ -15,8 +14,9 @@ import {
   Refused,
   UsageError,
 } from './context.ts'
-import { count, record, table, time } from './output.ts'
+import { count, table } from './output.ts'
 import { newPassword } from './secret-input.ts'
+import { describeUser, noteEnded, printUser } from './user-view.ts'
 
 const FROM_STDIN = 'the password is the line on standard input; otherwise it is asked for'
 
@@ -115,30 +115,6 @@ interface CreateOptions extends PasswordOptions, ProfileOptions {
   readonly role?: string[]
 }
 
-function describe(user: User) {
-  return {
-    id: user.id,
-    username: user.username,
-    name: user.name,
-    roles: user.roles,
-    email: user.email,
-    email_verified: user.emailVerified,
-    disabled: user.disabled,
-    created_at: user.createdAt,
-  }
-}
-
-/** @param more what is known of the user besides */
-function print(
-  context: Context,
-  options: Json,
-  user: User,
-  more: Readonly<Record<string, unknown>> = {},
-): void {
-  const value = { ...describe(user), ...more }
-  context.print(options, value, record({ ...value, created_at: time(user.createdAt) }))
-}
-
 function withUsers<T>(context: Context, work: (users: Users, base: Base) => Promise<T>): Promise<T> {
   return context.withStore((base) => work(createUsers(base, context.actor), base))
 }
@@ -153,7 +129,11 @@ function create(context: Context, username: string, options: CreateOptions): Pro
   return withUsers(context, async (users) => {
     const password = await newPassword(context.io, options)
     const profile = { email: null, emailVerified: false, name: null, ...profileOf(options) }
-    print(context, options, await users.create({ username, ...profile, roles: options.role ?? [], password }))
+    printUser(
+      context,
+      options,
+      await users.create({ username, ...profile, roles: options.role ?? [], password }),
+    )
   })
 }
 
@@ -170,7 +150,7 @@ function update(context: Context, username: string, options: ProfileOptions): Pr
   const changes = profileOf(options)
   if (Object.keys(changes).length === 0) throw new UsageError('nothing to change: see users update --help')
   return withUsers(context, async (users) => {
-    print(context, options, await users.setProfile(await find(users, username), changes))
+    printUser(context, options, await users.setProfile(await find(users, username), changes))
   })
 }
 
@@ -185,7 +165,7 @@ function list(context: Context, options: Json): Promise<void> {
       user.disabled ? 'disabled' : 'enabled',
     ])
     const text = table(['USERNAME', 'ID', 'EMAIL', 'ROLES', 'STATE'], rows)
-    context.print(options, users.map(describe), text)
+    context.print(options, users.map(describeUser), text)
   })
 }
 
@@ -193,7 +173,7 @@ function show(context: Context, username: string, options: Json): Promise<void> 
   return withUsers(context, async (users, { store, clock }) => {
     const user = await find(users, username)
     const browsers = (await store.signIns.list(user.id, clock.now())).length
-    print(context, options, user, { browsers })
+    printUser(context, options, user, { browsers })
   })
 }
 
@@ -202,7 +182,7 @@ function setPassword(context: Context, username: string, options: PasswordOption
     // Asked for only when there is somebody to have it.
     const user = await find(users, username)
     noteEnded(context, await users.setPassword(user, await newPassword(context.io, options)))
-    context.print(options, describe(user), `the password of ${user.username} is set`)
+    context.print(options, describeUser(user), `the password of ${user.username} is set`)
   })
 }
 
@@ -211,7 +191,7 @@ function setDisabled(context: Context, username: string, disabled: boolean, opti
     const user = await find(users, username)
     noteEnded(context, await users.setDisabled(user, disabled))
     const text = `${disabled ? 'disabled' : 'enabled'} ${user.username}`
-    context.print(options, describe({ ...user, disabled }), text)
+    context.print(options, describeUser({ ...user, disabled }), text)
   })
 }
 
@@ -243,11 +223,6 @@ function changeRole(
   return withUsers(context, async (users) => {
     const user = await find(users, username)
     await users[change](user, role)
-    print(context, options, await find(users, username))
+    printUser(context, options, await find(users, username))
   })
-}
-
-function noteEnded(context: Context, { signIns, sessions }: SignedOut): void {
-  if (signIns.length > 0) context.note(`${count(signIns.length, 'browser')} signed out`)
-  if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} ended`)
 }

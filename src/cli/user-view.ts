@@ -1,0 +1,34 @@
+/** How a user is shown, and what a change has ended. */
+import type { SignedOut } from '../accounts/sign-out.ts'
+import type { User } from '../store/contracts/users.ts'
+import type { Context, Json } from './context.ts'
+import { count, record, time } from './output.ts'
+
+export function describeUser(user: User) {
+  return {
+    id: user.id,
+    username: user.username,
+    name: user.name,
+    roles: user.roles,
+    email: user.email,
+    email_verified: user.emailVerified,
+    disabled: user.disabled,
+    created_at: user.createdAt,
+  }
+}
+
+/** @param more what is known of the user besides */
+export function printUser(
+  context: Context,
+  options: Json,
+  user: User,
+  more: Readonly<Record<string, unknown>> = {},
+): void {
+  const value = { ...describeUser(user), ...more }
+  context.print(options, value, record({ ...value, created_at: time(user.createdAt) }))
+}
+
+export function noteEnded(context: Context, { signIns, sessions }: SignedOut): void {
+  if (signIns.length > 0) context.note(`${count(signIns.length, 'browser')} signed out`)
+  if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} ended`)
+}
