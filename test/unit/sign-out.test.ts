@@ -1,0 +1,49 @@
+import t from 'tap'
+import { signOutEverywhere } from '../../src/accounts/sign-out.ts'
+import { createAudit } from '../../src/audit.ts'
+import { code } from '../contracts/codes.ts'
+import { people, session } from '../contracts/sessions.ts'
+import { signIn } from '../contracts/sign-ins.ts'
+import { testLogger } from '../support/log.ts'
+import { testServer } from '../support/server.ts'
+
+t.test(
+  'no code that was issued before begins a session, at whatever moment it is redeemed (F72)',
+  async (t) => {
+    const server = await testServer()
+    t.teardown(() => server.close())
+    const { clock, store } = server
+    await people(store)
+    const now = clock.now()
+    const ends = { expiresAt: now + 999, idleExpiresAt: now + 999 }
+    await store.signIns.insert(signIn(ends), 'h')
+    const redeem = (id: string) =>
+      store.codes.redeem(id, session({ id, signInId: 'browser', offline: true, ...ends }), now, 5)
+    for (const id of ['before', 'between', 'after']) {
+      await store.codes.insert(id, code({ sessionId: id, expiresAt: now + 60 }), now)
+    }
+    await redeem('before')
+    const { sessions } = store
+    // The last look at sessions has been taken; one that began now would go on.
+    const late = {
+      ...sessions,
+      async revokeMatching(...args: Parameters<typeof sessions.revokeMatching>) {
+        const ended = await sessions.revokeMatching(...args)
+        t.equal(await redeem('between'), false)
+        return ended
+      },
+    }
+    const deps = {
+      store: { signIns: store.signIns, sessions: late },
+      clock,
+      audit: createAudit(testLogger()),
+    }
+    const ended = await signOutEverywhere(deps, 'alice', 'password changed', 'operator:test')
+    t.same(ended, { signIns: ['browser'], sessions: ['before'] })
+    t.equal(await redeem('after'), false)
+    t.same(
+      (await sessions.list({}, 10)).filter((one) => one.revokedAt === null),
+      [],
+    )
+  },
+)
