@@ -4,8 +4,16 @@
  * origin is kept, as `away`.
  */
 import type { LightMyRequestResponse } from 'fastify'
+import type { Config } from '../../src/config/load.ts'
+import type { Clock } from '../../src/system.ts'
 import { type Cookie, parseCookie } from './jar-browser.ts'
 import type { TestServer } from './server.ts'
+
+/** Whatever answers requests as a server of ours; with `overHttp`, one that runs elsewhere. */
+export interface Served extends Pick<TestServer, 'inject'> {
+  readonly clock: Clock
+  readonly config: Pick<Config, 'issuer'>
+}
 
 export interface Form {
   readonly method: 'GET' | 'POST'
@@ -74,13 +82,13 @@ export interface Browser {
   /** With their attributes, as they were set. */
   readonly jar: Map<string, Cookie & { readonly until: number }>
   /** Goes on at another server, as after a restart. */
-  server: Pick<TestServer, 'inject' | 'clock' | 'config'>
+  server: Served
 }
 
 const MOST_REDIRECTS = 10
 
 export function openBrowser(
-  server: Pick<TestServer, 'inject' | 'clock' | 'config'>,
+  server: Served,
   { userAgent = 'Mozilla/5.0 (test)' }: { readonly userAgent?: string } = {},
 ): Browser {
   const jar: Browser['jar'] = new Map()
