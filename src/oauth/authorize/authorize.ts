@@ -194,8 +194,9 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   }
 
   async function hasConsented({ request, rememberable, shown }: About, { user }: CurrentSignIn) {
-    if (request.client.firstParty) return true
+    // Of our own house or not: an address that anybody can take proves nothing (RFC 8252 §8.6).
     if (!rememberable) return false
+    if (request.client.firstParty) return true
     const consent = await consents.find(user.id, request.client.id)
     return consent !== null && shown.every((scope) => consent.scopes.includes(scope))
   }
