@@ -1,0 +1,239 @@
+import { UnsecuredJWT } from 'jose'
+import t, { type Test } from 'tap'
+import { openLiveRing } from '../../src/keys/live-ring.ts'
+import { ensureRing } from '../../src/keys/rotate.ts'
+import { createSigner } from '../../src/keys/signer.ts'
+import { OAuthError } from '../../src/oauth/errors.ts'
+import { createLogout, type LogoutStep } from '../../src/oauth/logout.ts'
+import { openRegistry } from '../../src/oauth/registry.ts'
+import type { SignIn } from '../../src/store/contracts/sign-ins.ts'
+import { session } from '../contracts/sessions.ts'
+import { testClock } from '../support/clock.ts'
+import { clientKey, compact } from '../support/jws.ts'
+import { openStore, QUICK, ringDeps } from '../support/keys.ts'
+import { client, user } from '../support/seed.ts'
+import { ISSUER } from '../support/server.ts'
+
+const clock = testClock()
+const now = clock.now()
+const store = await openStore()
+t.teardown(() => store.db.close())
+const ring = ringDeps(store, clock)
+const signer = createSigner(await openLiveRing({ ...ring, store }, await ensureRing(ring, QUICK)), ISSUER)
+const registry = await openRegistry({ store })
+const decide = createLogout({ signer, registry, sessions: store.sessions })
+
+const OUT = 'https://web.test/out'
+const QUERY = 'https://web.test/out?a=b'
+const APP = 'com.example.web:/out'
+for (const id of ['web', 'other']) {
+  const postLogoutRedirectUris = id === 'web' ? [OUT, QUERY, APP] : ['https://other.test/out']
+  await store.clients.insert(client({ id, postLogoutRedirectUris }))
+}
+await store.clients.insert(client({ id: 'off', postLogoutRedirectUris: [OUT], disabled: true }))
+for (const id of ['alice', 'bob']) await store.users.insert(await user({ id, username: id, roles: [] }))
+
+const signIn = (id: string, userId: string): SignIn => ({
+  id,
+  userId,
+  createdAt: now,
+  authTime: now,
+  amr: ['pwd'],
+  expiresAt: now + 9000,
+  idleExpiresAt: now + 900,
+  endedAt: null,
+  ip: '192.0.2.1',
+  userAgent: '',
+})
+/** Alice in two browsers, and Bob in a third. She uses `web` in the first, both clients in the second. */
+const [here, there, bobs] = [signIn('here', 'alice'), signIn('there', 'alice'), signIn('bobs', 'bob')]
+for (const [index, one] of [here, there, bobs].entries()) await store.signIns.insert(one, `secret ${index}`)
+for (const [id, clientId, at] of [
+  ['web-here', 'web', here],
+  ['web-there', 'web', there],
+  ['other-there', 'other', there],
+  ['off-here', 'off', here],
+] as const) {
+  await store.sessions.insert(session({ id, clientId, userId: at.userId, signInId: at.id }))
+}
+await store.sessions.insert(
+  session({ id: 'ended', clientId: 'web', signInId: here.id, revokedAt: now, revokedFor: 'x' }),
+)
+await store.sessions.insert(session({ id: 'offline', clientId: 'other' }))
+
+const idToken = (claims: Record<string, unknown> = {}, typ = 'JWT') =>
+  signer.sign(typ, {
+    iss: ISSUER,
+    sub: 'alice',
+    aud: 'web',
+    sid: 'web-here',
+    iat: now,
+    exp: now + 60,
+    ...claims,
+  })
+const hint = await idToken()
+
+type Form = Record<string, string>
+const pairs = (form: Form) => Object.entries(form)
+
+/** What becomes of it, in a line: the step, whom the page names, and where the browser goes. */
+async function outcome(form: Form, current: SignIn | null = here): Promise<string> {
+  try {
+    const step: LogoutStep = await decide(pairs(form), current)
+    if (step.step !== 'gone' && step.signIn !== current) throw new Error('another sign-in')
+    return `${step.step} ${step.client?.id ?? '-'} ${step.redirect ?? '-'}`
+  } catch (error) {
+    if (!(error instanceof OAuthError)) throw error
+    return error.code
+  }
+}
+
+async function all(t: Test, table: Readonly<Record<string, readonly [Form, string, (SignIn | null)?]>>) {
+  for (const [label, [form, expected, current = here]] of Object.entries(table)) {
+    t.equal(await outcome(form, current), expected, label)
+  }
+}
+
+t.test(
+  'a hint about this browser’s session signs out without a question (N146, RP-Initiated Logout §2)',
+  async (t) => {
+    const expired = await idToken({ iat: now - 9000, exp: now - 8000 })
+    await all(t, {
+      'the session itself': [{ id_token_hint: hint }, 'leave web -'],
+      'with the client’s id': [{ id_token_hint: hint, client_id: 'web' }, 'leave web -'],
+      'when it has expired': [{ id_token_hint: expired }, 'leave web -'],
+      'when the client has ended its session': [
+        { id_token_hint: await idToken({ sid: 'ended' }) },
+        'leave web -',
+      ],
+      'of another session of hers, at a client she uses here': [
+        { id_token_hint: await idToken({ sid: 'web-there' }) },
+        'leave web -',
+      ],
+      'of a session long forgotten': [{ id_token_hint: await idToken({ sid: 'pruned' }) }, 'leave web -'],
+      'without sid': [{ id_token_hint: await idToken({ sid: undefined }) }, 'leave web -'],
+      'with a list of one': [{ id_token_hint: await idToken({ aud: ['web'] }) }, 'leave web -'],
+      'with all that may come along': [
+        { id_token_hint: hint, logout_hint: 'alice', ui_locales: 'de', state: 's', extra: 'x' },
+        'leave web -',
+      ],
+    })
+  },
+)
+
+t.test(
+  'whatever does not belong to this browser is a question (N146, RP-Initiated Logout §2, §6)',
+  async (t) => {
+    const other = { aud: 'other', sid: 'other-there' }
+    await all(t, {
+      nothing: [{}, 'ask - -'],
+      'a client’s name alone': [{ client_id: 'web' }, 'ask web -'],
+      'an unknown client': [{ client_id: 'nobody' }, 'ask - -'],
+      'no name at all': [{ client_id: 'a\u0000b' }, 'ask - -'],
+      'another person is signed in': [{ id_token_hint: hint }, 'ask web -', bobs],
+      'another person’s token': [{ id_token_hint: await idToken({ sub: 'bob' }) }, 'ask web -'],
+      'a client she does not use here': [{ id_token_hint: await idToken(other) }, 'ask other -'],
+      'a session of no browser': [
+        { id_token_hint: await idToken({ ...other, sid: 'offline' }) },
+        'ask other -',
+      ],
+      'another client’s session of this browser': [
+        { id_token_hint: await idToken({ aud: 'other', sid: 'web-here' }) },
+        'ask other -',
+      ],
+    })
+  },
+)
+
+t.test('a hint that is none of ours proves nothing: a question, and no way back (N147)', async (t) => {
+  const claims = { iss: ISSUER, sub: 'alice', aud: 'web', sid: 'web-here', iat: now, exp: now + 60 }
+  const [head = '', body = '', signature = ''] = hint.split('.')
+  const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString())
+  const stranger = clientKey('ES256', kid)
+  for (const [label, text] of Object.entries({
+    'alg none': new UnsecuredJWT(claims).encode(),
+    'signed by another': compact({ alg: 'ES256', kid, typ: 'JWT' }, claims, stranger.privateKey),
+    'signed with a client secret': compact({ alg: 'HS256', typ: 'JWT' }, claims, 'secret'.repeat(8)),
+    changed: `${head}.${body.slice(0, -2)}AA.${signature}`,
+    'an access token': await idToken({}, 'at+jwt'),
+    'a logout token': await idToken({}, 'logout+jwt'),
+    'of another issuer': await idToken({ iss: 'https://other.test' }),
+    'for two clients': await idToken({ aud: ['web', 'other'] }),
+    'of a client that is gone': await idToken({ aud: 'gone' }),
+    'of a disabled client': await idToken({ aud: 'off', sid: 'off-here' }),
+    garbage: 'x',
+  })) {
+    const form = { id_token_hint: text, post_logout_redirect_uri: OUT, state: 's' }
+    t.equal(await outcome(form), 'ask - -', label)
+    t.equal(await outcome(form, null), 'gone - -', `${label}, nobody signed in`)
+  }
+})
+
+t.test(
+  'the browser is sent back to what is registered, with the state as it came (N147, N148, §2, §3)',
+  async (t) => {
+    const to = (uri: string, more: Form = {}) => ({
+      id_token_hint: hint,
+      post_logout_redirect_uri: uri,
+      ...more,
+    })
+    await all(t, {
+      'without state': [to(OUT), `leave web ${OUT}`],
+      'with state': [to(OUT, { state: 'a b&c=d#e' }), `leave web ${OUT}?state=a+b%26c%3Dd%23e`],
+      'an address with a query': [to(QUERY, { state: 's' }), `leave web ${QUERY}&state=s`],
+      'an app’s own scheme': [to(APP, { state: 's' }), `leave web ${APP}?state=s`],
+      'nobody signed in': [to(OUT, { state: 's' }), `gone web ${OUT}?state=s`, null],
+      'after the question': [to(OUT, { state: 's' }), `ask web ${OUT}?state=s`, bobs],
+      'state alone': [{ id_token_hint: hint, state: 's' }, 'leave web -'],
+      'an empty address': [to(''), 'leave web -'],
+    })
+  },
+)
+
+t.test('nobody is sent anywhere that is not registered to the letter (N147, §3.3 #24)', async (t) => {
+  for (const uri of [
+    'https://evil.test/out',
+    'https://other.test/out',
+    `${OUT}/`,
+    `${OUT}?`,
+    `${OUT}?x=y`,
+    `${QUERY}&c=d`,
+    `${OUT}#`,
+    `${OUT}#x`,
+    `${OUT}/../out`,
+    OUT.toUpperCase(),
+    OUT.replace('https', 'http'),
+    OUT.replace('web.test', 'web.test:443'),
+    OUT.replace('web.test', 'web.test.evil.test'),
+    OUT.replace('web.test', 'web.test@evil.test'),
+    OUT.replace('web.test', 'evil.test\\@web.test'),
+    OUT.replace('/out', '/%6Fut'),
+    `//web.test/out`,
+    '/out',
+    'javascript:alert(1)',
+    'data:text/html,x',
+    ` ${OUT}`,
+    `${OUT}\n`,
+  ]) {
+    const form = { id_token_hint: hint, post_logout_redirect_uri: uri, state: 's' }
+    for (const current of [here, bobs, null]) t.equal(await outcome(form, current), 'invalid_request', uri)
+  }
+})
+
+t.test('without a hint nobody is sent anywhere, registered or not (N147, §3)', async (t) => {
+  for (const uri of [OUT, 'https://evil.test/out', 'javascript:alert(1)']) {
+    const form = { client_id: 'web', post_logout_redirect_uri: uri, state: 's' }
+    await all(t, { [uri]: [form, 'ask web -'], [`${uri}, nobody`]: [form, 'gone web -', null] })
+  }
+})
+
+t.test('client_id must be whom the hint was issued to; nothing may be repeated (N148, A3)', async (t) => {
+  for (const client_id of ['other', 'WEB', 'web ', 'nobody', 'a\u0000b']) {
+    const form = { id_token_hint: hint, client_id, post_logout_redirect_uri: OUT }
+    for (const current of [here, null]) t.equal(await outcome(form, current), 'invalid_request', client_id)
+  }
+  for (const name of ['id_token_hint', 'client_id', 'post_logout_redirect_uri', 'state', 'logout_hint']) {
+    const twice = [...pairs({ id_token_hint: hint }), [name, 'x'], [name, 'x']] as [string, string][]
+    await t.rejects(decide(twice, here), { code: 'invalid_request' }, name)
+  }
+})
