@@ -1,7 +1,9 @@
 import t from 'tap'
 import { type Field, fields } from '../../src/config/fields.ts'
 import {
+  AUTHORIZE_PATH,
   JWKS_PATH,
+  LOGOUT_PATH,
   OAUTH_METADATA,
   OPENID_METADATA,
   protocolEndpoints,
@@ -44,8 +46,10 @@ t.test('the endpoints table has every endpoint', async (t) => {
   const shown = tableBelow(readme, '## Endpoints').flatMap(([cell = '']) => cell.match(/`[A-Z]+ \/[^`]*`/g))
   const posts = protocolEndpoints.map(({ path }) => `POST ${path}`)
   const lists = [`${STATUS_LISTS_PATH}/<n>`, STATUS_AGGREGATION_PATH]
+  const forPeople = [AUTHORIZE_PATH, LOGOUT_PATH]
   const opened = protocolEndpoints.filter(({ bearer }) => bearer).map(({ path }) => path)
   const gets = [
+    ...forPeople,
     ...opened,
     JWKS_PATH,
     OAUTH_METADATA,
@@ -54,5 +58,10 @@ t.test('the endpoints table has every endpoint', async (t) => {
     '/health/live',
     '/health/ready',
   ]
-  t.same(shown.sort(), [...posts, ...gets.map((path) => `GET ${path}`)].map(code).sort())
+  t.same(
+    shown.sort(),
+    [...posts, ...forPeople.map((path) => `POST ${path}`), ...gets.map((path) => `GET ${path}`)]
+      .map(code)
+      .sort(),
+  )
 })
