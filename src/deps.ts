@@ -6,6 +6,8 @@ import { availableParallelism } from 'node:os'
 import { createChosenSecretVerifier } from './accounts/chosen-secret.ts'
 import { createGate, type GateSize } from './accounts/gate.ts'
 import { createLogin } from './accounts/login.ts'
+import { createOwnAccess } from './accounts/own-access.ts'
+import { createChangePassword } from './accounts/own-password.ts'
 import { createSecondFactors } from './accounts/second-factors.ts'
 import { createSignIns } from './accounts/sign-ins.ts'
 import { createThrottle } from './accounts/throttle.ts'
@@ -246,6 +248,7 @@ export async function openServer(
   }
 
   const requestObjects = createRequestObjects({ clientKeys, clock, issuer: config.issuer })
+  const signIns = createSignIns({ ...store, clock, random, audit, config })
   const people = {
     authorize: createAuthorize({
       ...store,
@@ -262,8 +265,10 @@ export async function openServer(
       sealer: createSealer(keys.masterKey, random, { purpose: 'keyturn/seal-flows/v1', what: 'the flow' }),
       clock,
     }),
-    signIns: createSignIns({ ...store, clock, random, audit, config }),
+    signIns,
     login,
+    changePassword: createChangePassword({ ...store, gate, login, signIns, audit }),
+    ownAccess: createOwnAccess({ ...store, signInStore: store.signIns, signIns, clock, audit }),
     secondFactors,
     users: store.users,
     consents: store.consents,

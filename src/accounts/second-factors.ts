@@ -8,7 +8,7 @@ import { createSealer } from '../keys/seal.ts'
 import type { FactorStore, FactorSummary, Passkey } from '../store/contracts/factors.ts'
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { User } from '../store/contracts/users.ts'
-import type { Clock, Random } from '../system.ts'
+import type { Clock, EpochSeconds, Random } from '../system.ts'
 import { createHandles } from './handles.ts'
 import { createPasskeys, type PasskeyProof, type Passkeys, type PasskeyVerdict } from './passkeys.ts'
 import { createRecoveryCodes } from './recovery-codes.ts'
@@ -43,6 +43,8 @@ export interface SecondFactors {
   /** The same setup again, for the page that says the code was wrong; null if it is too old. */
   resumeTotp(user: FactorOwner, pending: string): TotpSetup | null
   confirmTotp(user: FactorOwner, pending: string, code: string, from: Origin): Promise<TotpConfirmation>
+  /** Since when the person has an app; null: there is none. */
+  totpSince(userId: string): Promise<EpochSeconds | null>
   /** False if there is none. */
   removeTotp(user: FactorOwner, from: Origin): Promise<boolean>
 
@@ -168,6 +170,8 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
       audit('factor.enrolled', { ...by(user.id, from), action: 'totp' })
       return 'confirmed'
     },
+
+    totpSince: async (userId) => (await factors.findTotp(userId))?.createdAt ?? null,
 
     async removeTotp(user, from) {
       if (!(await factors.removeTotp(user.id))) return false

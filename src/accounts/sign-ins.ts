@@ -4,9 +4,11 @@
  */
 import { createHash } from 'node:crypto'
 import type { Audit } from '../audit.ts'
+import type { SessionStore } from '../store/contracts/sessions.ts'
 import type { SignIn, SignInStore } from '../store/contracts/sign-ins.ts'
 import type { User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random, Seconds } from '../system.ts'
+import { signOutEverywhere } from './sign-out.ts'
 
 export interface CurrentSignIn {
   readonly signIn: SignIn
@@ -36,12 +38,15 @@ export interface SignIns {
   ): Promise<{ secret: string; signIn: SignIn } | null>
   /** Returns false if it had ended. */
   end(signIn: Pick<SignIn, 'id' | 'userId'>, reason: string, actor: string): Promise<boolean>
-  /** All of the person's, but for `except`. */
+  /** Everywhere: browsers but for the sign-in `except`, and all sessions at applications. */
   endAll(userId: string, reason: string, actor: string, except?: string): Promise<void>
+  /** The same sign-in goes on with another secret; null if it has ended, or has another already. */
+  replaceSecret(current: CurrentSignIn): Promise<string | null>
 }
 
 export interface SignInDeps {
   readonly signIns: SignInStore
+  readonly sessions: SessionStore
   readonly users: UserStore
   readonly clock: Clock
   readonly random: Random
@@ -55,7 +60,8 @@ const LONGEST_USER_AGENT = 200
 const TOUCH_EVERY: Seconds = 300
 
 export function createSignIns(deps: SignInDeps): SignIns {
-  const { signIns, users, clock, random, audit, config } = deps
+  const { signIns, sessions, users, clock, random, audit, config } = deps
+  const makeSecret = () => random.bytes(SECRET_BYTES).toString('base64url')
   const hashOf = (secret: string) => createHash('sha256').update(secret).digest('base64url')
 
   async function end(
@@ -87,7 +93,7 @@ export function createSignIns(deps: SignInDeps): SignIns {
 
     async begin(user, amr, before, { ip, userAgent, requestId }) {
       const now = clock.now()
-      const secret = random.bytes(SECRET_BYTES).toString('base64url')
+      const secret = makeSecret()
       const fresh = hashOf(secret)
       const expiresAt = now + config.refreshTokenTtl
       const same = before?.user.id === user.id ? before : null
@@ -125,9 +131,13 @@ export function createSignIns(deps: SignInDeps): SignIns {
     end,
 
     async endAll(userId, reason, actor, except) {
-      for (const signIn of await signIns.list(userId, clock.now())) {
-        if (signIn.id !== except) await end(signIn, reason, actor)
-      }
+      await signOutEverywhere({ store: { signIns, sessions }, clock, audit }, userId, reason, actor, except)
+    },
+
+    async replaceSecret({ signIn, secretHash }) {
+      const secret = makeSecret()
+      const renewed = await signIns.renew(signIn.id, { seen: secretHash, fresh: hashOf(secret) }, signIn)
+      return renewed ? secret : null
     },
   }
 }

@@ -1,4 +1,6 @@
 import type { Login } from '../accounts/login.ts'
+import type { OwnAccess } from '../accounts/own-access.ts'
+import type { ChangePassword } from '../accounts/own-password.ts'
 import type { SecondFactors } from '../accounts/second-factors.ts'
 import type { SignIns } from '../accounts/sign-ins.ts'
 import type { Audit } from '../audit.ts'
@@ -28,6 +30,8 @@ export interface People {
   readonly flows: FlowCodec
   readonly signIns: SignIns
   readonly login: Login
+  readonly changePassword: ChangePassword
+  readonly ownAccess: OwnAccess
   readonly secondFactors: SecondFactors
   readonly users: UserStore
   readonly consents: ConsentStore

@@ -10,7 +10,7 @@ import type { Services } from '../services.ts'
 
 /** A flow that was posted here from another site, on its way to where the cookies are sent. */
 const ARRIVAL = 'arrival'
-/** Whoever proved the password longer ago does it again with the second factor. */
+/** Whoever proved the password longer ago does it again, with a second factor or before setting one up. */
 const FRESH: Seconds = 600
 
 export function authorizeRoutes(services: Services): PageRoute[] {
@@ -93,7 +93,12 @@ export function follow(services: Services, visit: Visit, outcome: Outcome): Fast
   return visit.html(formPostPage(model, visit.page()), { leadsTo: response.action, scripts: true })
 }
 
-export function pageOf(services: Services, { current }: Visit, step: keyof typeof PAGES): keyof typeof PAGES {
-  const stale = !current || services.now() - current.signIn.authTime > FRESH
-  return step === 'second-factor' && stale ? 'login' : step
+/** The person has proven who they are a moment ago. */
+export function isFresh(services: Services, { current }: Visit): boolean {
+  return current !== null && services.now() - current.signIn.authTime <= FRESH
+}
+
+export function pageOf(services: Services, visit: Visit, step: keyof typeof PAGES): keyof typeof PAGES {
+  const needsFresh = step === 'second-factor' || step === 'enrol'
+  return needsFresh && !isFresh(services, visit) ? 'login' : step
 }

@@ -27,7 +27,7 @@ export interface AccountModel {
   readonly notice: AccountNotice | null
 }
 
-const REFUSALS: readonly AccountNotice[] = ['second-factor-required']
+const REFUSALS: readonly AccountNotice[] = ['second-factor-required', 'no-more-passkeys']
 
 /** Whether it is one: a notice may come through an address (`/account?notice=…`). */
 export const isAccountNotice = (

@@ -153,6 +153,7 @@ export const de: Texts = {
       'second-factor-required':
         'Das ist Ihr einziger zweiter Schritt, und einer ist vorgeschrieben. Richten Sie zuerst einen anderen ein.',
       'already-gone': 'Das war schon beendet.',
+      'no-more-passkeys': 'Hier kann kein Passkey hinzugefügt werden.',
     },
   },
   changePassword: {

@@ -151,6 +151,7 @@ export const en = {
       'second-factor-required':
         'This is your only second step, and one is required. Set up another one first.',
       'already-gone': 'That had ended already.',
+      'no-more-passkeys': 'No passkey can be added here.',
     },
   },
   changePassword: {
