@@ -1,7 +1,8 @@
 /** `/consent`: whether somebody allows an application what it asks for. */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { FastifyReply } from 'fastify'
-import type { About, Decision } from '../../oauth/authorize/authorize.ts'
+import type { About } from '../../oauth/authorize/assess.ts'
+import type { Decision } from '../../oauth/authorize/authorize.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
 import { consentPage } from '../../views/pages/consent.ts'
 import type { PageRoute, Visit } from '../browser.ts'

@@ -2,23 +2,19 @@
  * The authorization endpoint's work: reads the request, asks `nextStep`, and either names the page that is next or
  * answers the client. Must not know HTTP, or what the pages look like.
  */
-import { ACR_VALUES, satisfies } from '../../accounts/amr.ts'
-import type { SecondFactors } from '../../accounts/second-factors.ts'
+import { satisfies } from '../../accounts/amr.ts'
 import type { CurrentSignIn } from '../../accounts/sign-ins.ts'
 import type { Audit } from '../../audit.ts'
 import type { Config } from '../../config/load.ts'
-import type { Signer } from '../../keys/signer.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.ts'
 import type { ConsentStore } from '../../store/contracts/consents.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
-import type { Clock, Random, Seconds } from '../../system.ts'
-import { scopeOfClaim } from '../claims.ts'
+import type { Random, Seconds } from '../../system.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import type { Pair } from '../parameters.ts'
-import { identifiesClient } from '../redirect-uri.ts'
-import type { Registry } from '../registry.ts'
-import { type Granted, grantScopes } from '../scope.ts'
+import type { Granted } from '../scope.ts'
+import { type About, type AssessDeps, createAssess } from './assess.ts'
 import type { Flow } from './flow.ts'
 import { hashCode } from './hash-code.ts'
 import { type NextStep, nextStep } from './next-step.ts'
@@ -49,18 +45,6 @@ export type Outcome =
     }
   | { readonly step: 'answer'; readonly response: AuthorizationResponse; readonly clientName: string }
 
-/** For the pages: whom it is for, and what is asked. */
-export interface About {
-  readonly client: Client
-  readonly request: AuthorizationRequest
-  /** null as long as nobody is signed in. */
-  readonly granted: Granted | null
-  /** What the person is asked to allow: the scopes, and those that single claims belong to. */
-  readonly shown: readonly string[]
-  /** The client may be remembered to have been allowed. */
-  readonly rememberable: boolean
-}
-
 export interface Authorize {
   /** A request that has just arrived. @throws {OAuthError} for a page */
   start(pairs: readonly Pair[], visit: Visit): Promise<Outcome>
@@ -68,15 +52,11 @@ export interface Authorize {
   resume(flow: Flow, visit: Visit): Promise<Outcome>
 }
 
-export interface AuthorizeDeps {
-  readonly registry: Registry
+export interface AuthorizeDeps extends AssessDeps {
   readonly codes: CodeStore
   readonly consents: ConsentStore
   readonly pushedRequests: PushedRequestStore
   readonly requestObjects: RequestObjects
-  readonly secondFactors: Pick<SecondFactors, 'summary'>
-  readonly signer: Pick<Signer, 'verifyHint'>
-  readonly clock: Clock
   readonly random: Random
   readonly audit: Audit
   readonly config: Pick<Config, 'issuer' | 'defaultAudience'>
@@ -85,11 +65,10 @@ export interface AuthorizeDeps {
 /** RFC 6749 §4.1.2 allows ten minutes; a client needs seconds. */
 const CODE_TTL: Seconds = 60
 const CODE_BYTES = 32
-const MFA = 'urn:keyturn:acr:mfa'
-const PASSWORD = 'urn:keyturn:acr:password'
 
 export function createAuthorize(deps: AuthorizeDeps): Authorize {
-  const { registry, codes, consents, secondFactors, clock, random, audit, config } = deps
+  const { registry, codes, consents, clock, random, audit, config } = deps
+  const assess = createAssess(deps)
 
   return {
     async start(pairs, visit) {
@@ -132,73 +111,22 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     }
   }
 
-  async function advance(flow: Flow, request: AuthorizationRequest, visit: Visit): Promise<Outcome> {
-    const { client } = request
+  async function advance(flow: Flow, asked: AuthorizationRequest, visit: Visit): Promise<Outcome> {
     const { current, decision } = visit
-    const asking = { asked: request.scopes, resource: request.resource, client }
-    // First without the person: what this client can never have is refused before anybody signs in.
-    grantScopes({ ...asking, roles: null }, registry, config.defaultAudience)
-    const granted = current
-      ? grantScopes({ ...asking, roles: current.user.roles }, registry, config.defaultAudience)
-      : null
-    const claims = permittedClaims(request)
-    const shown = granted ? [...new Set([...granted.scopes, ...impliedScopes(claims)])] : []
-    const about: About = { client, request, granted, shown, rememberable: isRememberable(request) }
+    const { about, situation } = await assess(flow, asked, current)
+    const { request, granted, shown } = about
     if (decision?.allow === false) {
       if (current) record('consent.refused', about, current, visit)
       throw new OAuthError('access_denied', 'the person has refused')
     }
-    const allowed =
-      decision?.allow === true && granted !== null && shown.every((scope) => decision.shown.includes(scope))
-
-    const next = nextStep({
-      request,
-      signIn: current && { userId: current.user.id, authTime: current.signIn.authTime },
-      proven: isProven(flow, current),
-      expectedUser: await expectedUser(request),
-      secondFactor: await secondFactorOf(request, current),
-      consented: current !== null && (await hasConsented(about, current)),
-      allowed,
-      now: clock.now(),
-    })
+    const allowed = decision?.allow === true && shown.every((scope) => decision.shown.includes(scope))
+    const next = nextStep({ ...situation, allowed })
     if (next.step === 'refuse') throw next.error
     if (next.step !== 'respond') return { step: next.step, flow, about }
     if (!current || !granted) throw new Error('an answer needs somebody signed in')
     checkEssentialAcr(request, current)
     if (allowed) await remember(about, current, visit)
-    return issue(flow, { ...request, claims }, { ...visit, current }, granted)
-  }
-
-  async function expectedUser({ subject, idTokenHint, client }: AuthorizationRequest) {
-    if (idTokenHint === undefined) return subject
-    const hint = await deps.signer.verifyHint(idTokenHint)
-    if (!hint || ![hint.aud].flat().includes(client.id)) throw invalidRequest('id_token_hint is not valid')
-    if (subject !== undefined && subject !== hint.sub)
-      throw invalidRequest('id_token_hint contradicts claims')
-    return hint.sub
-  }
-
-  async function secondFactorOf(request: AuthorizationRequest, current: CurrentSignIn | null) {
-    const essential = request.essentialAcr.length > 0 && !request.essentialAcr.includes(PASSWORD)
-    const required =
-      request.client.requireSecondFactor ||
-      essential ||
-      (current !== null && registry.requiresSecondFactor(current.user.roles))
-    const wished = request.acrValues.some(
-      (acr) => (ACR_VALUES as readonly string[]).includes(acr) && acr !== PASSWORD,
-    )
-    const used = current !== null && satisfies(current.signIn.amr, MFA)
-    if (!current || used || !(required || wished)) return { required, wished, used, enrolled: false }
-    const { totp, passkeys } = await secondFactors.summary(current.user.id)
-    return { required, wished, used, enrolled: totp || passkeys > 0 }
-  }
-
-  async function hasConsented({ request, rememberable, shown }: About, { user }: CurrentSignIn) {
-    // Of our own house or not: an address that anybody can take proves nothing (RFC 8252 §8.6).
-    if (!rememberable) return false
-    if (request.client.firstParty) return true
-    const consent = await consents.find(user.id, request.client.id)
-    return consent !== null && shown.every((scope) => consent.scopes.includes(scope))
+    return issue(flow, request, { ...visit, current }, granted)
   }
 
   async function remember(about: About, current: CurrentSignIn, visit: Visit) {
@@ -288,33 +216,8 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   }
 }
 
-/** Somebody proved who they are in this very flow, and still is who is signed in. */
-function isProven({ proven }: Flow, current: CurrentSignIn | null): boolean {
-  return (
-    proven !== undefined &&
-    proven.signInId === current?.signIn.id &&
-    proven.authTime <= current.signIn.authTime
-  )
-}
-
-/** RFC 6749 §10.2, RFC 8252 §8.6: who can neither prove itself nor own its address could be anybody each time. */
-function isRememberable({ client, redirectUri }: AuthorizationRequest): boolean {
-  return client.authMethod !== 'none' || identifiesClient(redirectUri)
-}
-
 /** OIDC Core §5.5.1.1. */
 function checkEssentialAcr({ essentialAcr }: AuthorizationRequest, { signIn }: CurrentSignIn): void {
   if (essentialAcr.length === 0 || essentialAcr.some((acr) => satisfies(signIn.amr, acr))) return
   throw new OAuthError('unmet_authentication_requirements', 'the person cannot sign in as is required')
-}
-
-/** A claim by name is no way round the scope that it belongs to. */
-function permittedClaims({ claims, client }: AuthorizationRequest): AuthorizationRequest['claims'] {
-  const permitted = (names: readonly string[]) =>
-    names.filter((name) => client.scopes.includes(scopeOfClaim(name) ?? 'openid'))
-  return { idToken: permitted(claims.idToken), userinfo: permitted(claims.userinfo) }
-}
-
-function impliedScopes({ idToken, userinfo }: AuthorizationRequest['claims']): string[] {
-  return [...idToken, ...userinfo].map(scopeOfClaim).filter((scope) => scope !== undefined)
 }
