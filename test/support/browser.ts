@@ -213,6 +213,9 @@ export function openBrowser(
 function pageOf(url: string, { statusCode, headers, body }: LightMyRequestResponse, origin: string): Page {
   const location = headers.location === undefined ? undefined : String(headers.location)
   const forms = formsOf(body)
+  // A page that leads on by itself does what a redirect does.
+  const refresh = tags(body).find(({ attributes }) => attributes.get('http-equiv') === 'refresh')
+  const next = location ?? /^0;url=(.*)$/s.exec(refresh?.attributes.get('content') ?? '')?.[1]
   return {
     url,
     path: new URL(url).pathname,
@@ -220,7 +223,7 @@ function pageOf(url: string, { statusCode, headers, body }: LightMyRequestRespon
     headers,
     body,
     location,
-    away: location === undefined ? null : awayOf(location, url, origin),
+    away: next === undefined ? null : awayOf(next, url, origin),
     forms,
     links: tags(body)
       .filter(({ name }) => name === 'a')

@@ -12,6 +12,7 @@ import { accessTokenTtl } from '../lifetime.ts'
 import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
 import type { Registry } from '../registry.ts'
 import { parseResource } from '../resource.ts'
+import { grantScopes } from '../scope.ts'
 import { isRefreshable, newSession, sessionEnd } from '../session.ts'
 import type { Grant, GrantRequest } from './grant.ts'
 
@@ -23,7 +24,7 @@ interface Deps {
   readonly statusIndices: StatusIndices
   readonly clock: Clock
   readonly audit: Audit
-  readonly config: Pick<Config, 'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl'>
+  readonly config: Pick<Config, 'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl' | 'defaultAudience'>
 }
 
 /** RFC 7636 §7.1 makes guessing hopeless for a good verifier; this makes it so for a bad one. */
@@ -59,12 +60,20 @@ export function authorizationCode(deps: Deps): Grant {
         throw invalidTarget('the resource is not the one that was authorized')
       }
 
-      const now = clock.now()
-      const ttl = accessTokenTtl(
-        client,
-        registry.api(code.audience)?.accessTokenTtl ?? null,
-        config.accessTokenTtl,
+      // Once more, as at a refresh: a role or a scope may have been taken away since the person was asked.
+      const granted = grantScopes(
+        {
+          asked: code.scopes.length > 0 ? code.scopes : undefined,
+          resource: code.audience,
+          client: { ...client, scopes: client.scopes.filter((scope) => code.scopes.includes(scope)) },
+          roles: user.roles,
+        },
+        registry,
+        config.defaultAudience,
       )
+
+      const now = clock.now()
+      const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
       const expiresAt = sessionEnd(client, now, ttl, config)
       const session = newSession(
         {
@@ -93,8 +102,8 @@ export function authorizationCode(deps: Deps): Grant {
           sessionId: session.id,
           status: session.status,
         },
-        audience: code.audience,
-        scopes: code.scopes,
+        audience: granted.audience,
+        scopes: granted.scopes,
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
         idToken: { nonce: code.nonce, claims: claimsOf(user, [], code.claims.idToken) },
