@@ -171,6 +171,13 @@ t.test(
         const [session] = await w.server.store.sessions.list({ userId: w.alice.id }, 1)
         await w.server.store.sessions.revoke(session?.id ?? '', w.server.clock.now(), 'test')
       },
+      // Which takes back all of its tokens so far: they share a place in the status list.
+      'another token of the session': async (w) => {
+        const [session] = await w.server.store.sessions.list({ userId: w.alice.id }, 1)
+        if (!session?.status) throw new Error('no index')
+        const fresh = { list: session.status.list, idx: session.status.idx ^ 1 }
+        t.ok(await w.server.store.sessions.replaceStatus(session.id, session.status, fresh))
+      },
       person: (w) => w.server.store.users.setDisabled(w.alice.id, true),
       client: async (w) => {
         const app = await w.server.store.clients.find('app')

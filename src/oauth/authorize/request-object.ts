@@ -41,7 +41,6 @@ export function createRequestObjects({ clientKeys, clock, issuer }: RequestObjec
         const claims = await verifyClientJwt(clientKeys, client, jwt, {
           types: TYPES,
           now: clock.now(),
-          required: ['aud'],
         })
         checkClaims(claims, client, issuer)
         return pairsOf(claims)
