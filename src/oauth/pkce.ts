@@ -14,6 +14,7 @@ export const isCodeVerifier = (text: string): boolean => VERIFIER.test(text)
 
 /** §4.6. */
 export function matchesChallenge(verifier: string, challenge: string): boolean {
-  const made = createHash('sha256').update(verifier).digest('base64url')
-  return made.length === challenge.length && timingSafeEqual(Buffer.from(made), Buffer.from(challenge))
+  const made = Buffer.from(createHash('sha256').update(verifier).digest('base64url'))
+  const given = Buffer.from(challenge)
+  return made.length === given.length && timingSafeEqual(made, given)
 }

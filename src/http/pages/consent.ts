@@ -69,9 +69,9 @@ export function consentRoutes(services: Services): PageRoute[] {
     // What somebody allows is what they have seen, whatever the request would get by now.
     const field = form.get('shown') ?? ''
     const scopes = field.slice(field.indexOf(' ') + 1)
-    const expected = shownField(visit, form.get('flow') ?? '', scopes)
-    const same =
-      field.length === expected.length && timingSafeEqual(Buffer.from(field), Buffer.from(expected))
+    const expected = Buffer.from(shownField(visit, form.get('flow') ?? '', scopes))
+    const given = Buffer.from(field)
+    const same = given.length === expected.length && timingSafeEqual(given, expected)
     return { allow: true, shown: same ? scopes.split(' ') : [], remember: form.get('remember') === 'yes' }
   }
 

@@ -30,9 +30,10 @@ export interface PendingLogin {
 
 /** A person may look for their password, or their phone. */
 export const FLOW_TTL: Seconds = 3600
-/** What a URL may hold without some proxy refusing it; who needs more pushes the request (RFC 9126). */
+/** Who needs more pushes the request (RFC 9126). */
 const LONGEST_REQUEST = 8192
-const LONGEST_TEXT = 16_384
+/** Sealed, with cookies and the rest of a header within the 16 KiB that this server reads, and most proxies. */
+const LONGEST_TEXT = 12_000
 
 export interface FlowCodec {
   /** @param browser what the browser's cookie says; undefined if the request is too long to be carried */
@@ -46,7 +47,8 @@ export function createFlowCodec({ sealer, clock }: { sealer: Sealer; clock: Cloc
     seal(flow, browser) {
       const json = JSON.stringify(flow)
       if (json.length > LONGEST_REQUEST) return undefined
-      return sealer.seal(browser, deflateRawSync(json).toString('base64'))
+      const text = sealer.seal(browser, deflateRawSync(json).toString('base64'))
+      return text.length > LONGEST_TEXT ? undefined : text
     },
 
     open(text, browser) {

@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto'
+import { isDeepStrictEqual } from 'node:util'
+import t from 'tap'
+import { createSealer } from '../../src/keys/seal.ts'
+import { createFlowCodec, FLOW_TTL, type Flow } from '../../src/oauth/authorize/flow.ts'
+import { systemRandom } from '../../src/system.ts'
+import { testClock } from '../support/clock.ts'
+
+const clock = testClock()
+const codec = createFlowCodec({ sealer: createSealer(randomBytes(32), systemRandom), clock })
+const flow: Flow = {
+  arrivedAt: clock.now(),
+  request: [
+    ['client_id', 'web'],
+    ['state', '🔑 "\\\n'],
+    ['scope', 'openid'],
+  ],
+  proven: { signInId: 's', authTime: clock.now() },
+}
+const sealed = (what: Flow, browser = 'mine'): string => {
+  const text = codec.seal(what, browser)
+  if (text === undefined) throw new Error('too long')
+  return text
+}
+
+t.test('what was sealed comes back as it was, in its own browser and no other (C41, §3.3 #22)', async (t) => {
+  const text = sealed(flow)
+  t.same(codec.open(text, 'mine'), flow)
+  for (const browser of ['', 'Mine', 'mine ', 'yours', 'arrival']) t.equal(codec.open(text, browser), null)
+  t.match(text, /^[\w.-]+$/, 'fit for a URL')
+  t.not(sealed(flow), text, 'and never the same twice')
+  for (const secret of ['web', 'openid', 'client_id']) {
+    t.notOk(Buffer.from(text, 'base64url').includes(secret), 'and nobody can read it')
+  }
+})
+
+t.test('a flow that was changed in any place is none (§3.3 #22)', async (t) => {
+  const text = sealed(flow)
+  for (let i = 0; i < text.length; i += 1) {
+    const changed = text.slice(0, i) + (text[i] === 'A' ? 'g' : 'A') + text.slice(i + 1)
+    // The last letter may have bits that mean nothing: then it is the same flow.
+    const opened = codec.open(changed, 'mine')
+    if (i === text.length - 1 && opened !== null) t.same(opened, flow)
+    else t.equal(opened, null, `at ${i}`)
+  }
+  for (const other of [
+    '',
+    'x',
+    text.slice(1),
+    text.slice(0, -8),
+    text + text,
+    '..',
+    `${text.slice(0, 40)}\0`,
+  ]) {
+    t.equal(codec.open(other, 'mine'), null)
+  }
+  const elsewhere = createFlowCodec({ sealer: createSealer(randomBytes(32), systemRandom), clock })
+  t.equal(elsewhere.open(text, 'mine'), null, 'another master key')
+})
+
+t.test('a flow lives for an hour', async (t) => {
+  const text = sealed({ ...flow, arrivedAt: clock.now() })
+  clock.tick(FLOW_TTL)
+  t.ok(codec.open(text, 'mine'))
+  clock.tick(1)
+  t.equal(codec.open(text, 'mine'), null)
+  t.equal(codec.open(sealed({ arrivedAt: clock.now() + 61 }), 'mine'), null, 'nor is it of the future')
+})
+
+t.test(
+  'what a URL could not carry is not sealed, whatever it is made of; what is sealed opens',
+  async (t) => {
+    // What compresses least: random text of one, two, three and four bytes a letter.
+    const letters: Record<string, () => string> = {
+      base64: () => randomBytes(1).toString('base64url').slice(0, 1),
+      Greek: () => String.fromCharCode(0x370 + (randomBytes(1)[0] ?? 0)),
+      Chinese: () => String.fromCharCode(0x4e00 + (randomBytes(2).readUInt16BE() % 20_000)),
+      emoji: () => String.fromCodePoint(0x1f300 + (randomBytes(1)[0] ?? 0)),
+    }
+    for (const [label, letter] of Object.entries(letters)) {
+      let longest = 0
+      for (let length = 500; length <= 12_000; length += 500) {
+        const state = Array.from({ length }, letter).join('')
+        const carried: Flow = { ...flow, arrivedAt: clock.now(), request: [['state', state]] }
+        const text = codec.seal(carried, 'mine')
+        if (text === undefined) continue
+        longest = Math.max(longest, text.length)
+        t.ok(isDeepStrictEqual(codec.open(text, 'mine'), carried), `${label} ${length}`)
+        t.ok(text.length <= 12_000, `${label} ${length}: fits into 16 KiB of header, with cookies`)
+      }
+      t.ok(longest > 4000, `${label}: ${longest}`)
+    }
+  },
+)

@@ -1,0 +1,176 @@
+import t from 'tap'
+import { type NextStep, nextStep, type Situation } from '../../src/oauth/authorize/next-step.ts'
+import type { Prompt } from '../../src/oauth/authorize/request.ts'
+
+const NOW = 1_800_000_000
+const PROMPTS: readonly Prompt[][] = [
+  [],
+  ['none'],
+  ['login'],
+  ['consent'],
+  ['select_account'],
+  ['login', 'consent'],
+  ['select_account', 'consent'],
+  ['login', 'select_account', 'consent'],
+]
+const BOTH = [false, true]
+
+/** Every situation that there can be: age of the sign-in and `max_age` around their limits, all else in full. */
+function* situations(): Generator<Situation> {
+  for (const prompts of PROMPTS)
+    for (const maxAge of [undefined, 0, 60])
+      for (const age of [undefined, -1, 0, 59, 60, 61])
+        for (const expectedUser of [undefined, 'alice', 'bob'])
+          for (const proven of BOTH)
+            for (const required of BOTH)
+              for (const wished of BOTH)
+                for (const enrolled of BOTH)
+                  for (const used of BOTH)
+                    for (const consented of BOTH)
+                      for (const allowed of BOTH) {
+                        // Nobody is signed in who has proven, allowed or used anything.
+                        if (age === undefined && (proven || used || consented || allowed)) continue
+                        yield {
+                          request: { prompts: new Set(prompts), maxAge },
+                          signIn: age === undefined ? null : { userId: 'alice', authTime: NOW - age },
+                          proven,
+                          expectedUser,
+                          secondFactor: { required, wished, enrolled, used },
+                          consented,
+                          allowed,
+                          now: NOW,
+                        }
+                      }
+}
+
+const all = [...situations()].map((situation) => ({ situation, next: nextStep(situation) }))
+const outcome = (next: NextStep) => (next.step === 'refuse' ? next.error.code : next.step)
+
+type Rule = readonly [
+  title: string,
+  applies: (s: Situation) => boolean,
+  holds: (next: string, s: Situation) => boolean,
+]
+
+const isSilent = ({ request }: Situation) => request.prompts.has('none')
+const isAnother = ({ expectedUser, signIn }: Situation) =>
+  signIn !== null && expectedUser !== undefined && expectedUser !== signIn.userId
+const isOld = ({ request, signIn, proven, now }: Situation) =>
+  signIn !== null &&
+  !proven &&
+  request.maxAge !== undefined &&
+  (now - signIn.authTime > request.maxAge || request.maxAge === 0)
+const asksForLogin = ({ request }: Situation) =>
+  request.prompts.has('login') || request.prompts.has('select_account')
+const mustLogIn = (s: Situation) =>
+  s.signIn === null || isOld(s) || isAnother(s) || (asksForLogin(s) && !s.proven)
+const lacksFactor = ({ secondFactor: { required, wished, enrolled, used } }: Situation) =>
+  !used && (required || (wished && enrolled))
+const mustAsk = (s: Situation) => !s.allowed && (!s.consented || s.request.prompts.has('consent'))
+
+const rules: readonly Rule[] = [
+  [
+    'prompt=none never leads to a page (M137, OIDC Core §3.1.2.1)',
+    isSilent,
+    (next) => ['respond', 'login_required', 'consent_required', 'interaction_required'].includes(next),
+  ],
+  [
+    'nobody is refused without prompt=none, but for another person than expected (M138, M144)',
+    (s) => !isSilent(s),
+    (next, s) =>
+      ['respond', 'login', 'second-factor', 'enrol', 'consent'].includes(next) ||
+      (isAnother(s) && s.proven && next === 'login_required'),
+  ],
+  [
+    'nobody gets an answer without being signed in (C38)',
+    (s) => s.signIn === null,
+    (next, s) => next === (isSilent(s) ? 'login_required' : 'login'),
+  ],
+  [
+    'max_age: whoever signed in too long ago signs in again (M137)',
+    isOld,
+    (next, s) => next === (isSilent(s) ? 'login_required' : 'login'),
+  ],
+  [
+    'prompt=login signs in again, once (M137)',
+    (s) => asksForLogin(s) && !s.proven,
+    (next) => next === 'login',
+  ],
+  ['who has just signed in is not asked to do it again', (s) => s.proven, (next) => next !== 'login'],
+  [
+    'there is no success for another person than the one expected (M138, M144)',
+    isAnother,
+    (next) => next === 'login' || next === 'login_required',
+  ],
+  [
+    'a second factor that is required is never passed over',
+    (s) => s.secondFactor.required && !s.secondFactor.used,
+    (next) => next !== 'respond' && next !== 'consent' && next !== 'consent_required',
+  ],
+  [
+    'one that is wished for is, by who has none (OIDC Core §3.1.2.1)',
+    (s) => !s.secondFactor.required && !s.secondFactor.enrolled,
+    (next) => next !== 'second-factor' && next !== 'enrol' && next !== 'interaction_required',
+  ],
+  [
+    'nobody who has a second factor is sent to enrol one',
+    (s) => s.secondFactor.enrolled || s.secondFactor.used,
+    (next) => next !== 'enrol' && next !== 'interaction_required',
+  ],
+  [
+    'there is no answer without consent (C44)',
+    (s) => !s.consented && !s.allowed,
+    (next) => next !== 'respond',
+  ],
+  [
+    'prompt=consent asks again whoever has consented before',
+    (s) => s.request.prompts.has('consent') && !s.allowed,
+    (next) => next !== 'respond',
+  ],
+  [
+    'who has said yes to this request is not asked once more',
+    (s) => s.allowed,
+    (next) => next !== 'consent' && next !== 'consent_required',
+  ],
+  [
+    'and in full: login, then second factor, then consent, then the answer',
+    () => true,
+    (next, s) => {
+      const silent = isSilent(s)
+      if (mustLogIn(s)) return next === (silent || (isAnother(s) && s.proven) ? 'login_required' : 'login')
+      if (lacksFactor(s)) {
+        return s.secondFactor.enrolled
+          ? next === (silent ? 'login_required' : 'second-factor')
+          : next === (silent ? 'interaction_required' : 'enrol')
+      }
+      if (mustAsk(s)) return next === (silent ? 'consent_required' : 'consent')
+      return next === 'respond'
+    },
+  ],
+]
+
+for (const [title, applies, holds] of rules) {
+  t.test(title, async (t) => {
+    const concerned = all.filter(({ situation }) => applies(situation))
+    t.ok(concerned.length > 100, `${concerned.length} situations`)
+    const wrong = concerned.filter(({ situation, next }) => !holds(outcome(next), situation))
+    t.same(
+      wrong.slice(0, 3).map(({ situation, next }) => ({ ...situation, is: outcome(next) })),
+      [],
+    )
+  })
+}
+
+t.test('every step is reached', async (t) => {
+  const reached = new Set(all.map(({ next }) => outcome(next)))
+  t.same([...reached].sort(), [
+    'consent',
+    'consent_required',
+    'enrol',
+    'interaction_required',
+    'login',
+    'login_required',
+    'respond',
+    'second-factor',
+  ])
+})

@@ -1,0 +1,70 @@
+import { createHash, randomBytes } from 'node:crypto'
+import fc from 'fast-check'
+import t from 'tap'
+import {
+  CODE_CHALLENGE_METHODS,
+  isCodeChallenge,
+  isCodeVerifier,
+  matchesChallenge,
+} from '../../src/oauth/pkce.ts'
+
+/** RFC 7636 Appendix B. */
+const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
+const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
+const UNRESERVED = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~'
+
+t.test('the example of RFC 7636 Appendix B holds, and nothing near it does (D50, D54)', async (t) => {
+  t.ok(isCodeVerifier(VERIFIER) && isCodeChallenge(CHALLENGE))
+  t.ok(matchesChallenge(VERIFIER, CHALLENGE))
+  for (let i = 0; i < VERIFIER.length; i += 1) {
+    const changed = (text: string) => text.slice(0, i) + (text[i] === 'A' ? 'E' : 'A') + text.slice(i + 1)
+    t.notOk(matchesChallenge(changed(VERIFIER), CHALLENGE), `verifier at ${i}`)
+    t.notOk(matchesChallenge(VERIFIER, changed(CHALLENGE)), `challenge at ${i}`)
+  }
+  for (const challenge of ['', CHALLENGE.slice(0, -1), `${CHALLENGE}=`, VERIFIER, 'é'.repeat(43)]) {
+    t.notOk(matchesChallenge(VERIFIER, challenge), challenge)
+  }
+  t.notOk(matchesChallenge(CHALLENGE, CHALLENGE), 'the challenge is not its own verifier')
+})
+
+t.test('only S256 is known (D49, D53, §3.2 #12)', async (t) => {
+  t.same(CODE_CHALLENGE_METHODS, ['S256'])
+})
+
+t.test(
+  'a verifier is 43 to 128 unreserved characters, to the letter (D54, §3.2 #10, RFC 7636 §4.1)',
+  async (t) => {
+    for (let length = 0; length <= 140; length += 1) {
+      t.equal(isCodeVerifier('a'.repeat(length)), length >= 43 && length <= 128, `${length}`)
+    }
+    for (let code = 0; code < 0x250; code += 1) {
+      const letter = String.fromCharCode(code)
+      t.equal(isCodeVerifier(VERIFIER.slice(1) + letter), UNRESERVED.includes(letter), JSON.stringify(letter))
+      t.equal(isCodeVerifier(letter + VERIFIER.slice(1)), UNRESERVED.includes(letter), JSON.stringify(letter))
+    }
+    t.notOk(isCodeVerifier(`${VERIFIER}\n`))
+  },
+)
+
+t.test('every hash is a challenge, and what no hash can be is none (RFC 7636 §4.2)', async (t) => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: fc.constantFrom(...UNRESERVED), minLength: 43, maxLength: 128 }),
+      (verifier) => {
+        const challenge = createHash('sha256').update(verifier).digest('base64url')
+        return isCodeVerifier(verifier) && isCodeChallenge(challenge) && matchesChallenge(verifier, challenge)
+      },
+    ),
+  )
+  fc.assert(
+    fc.property(
+      fc.string({ minLength: 40, maxLength: 46, unit: fc.constantFrom(...UNRESERVED, '+', '/', '=') }),
+      (text) => {
+        const bytes = Buffer.from(text, 'base64url')
+        return isCodeChallenge(text) === (bytes.length === 32 && bytes.toString('base64url') === text)
+      },
+    ),
+    { numRuns: 2000 },
+  )
+  for (let i = 0; i < 100; i += 1) t.ok(isCodeChallenge(randomBytes(32).toString('base64url')))
+})
