@@ -10,6 +10,16 @@ export interface Step {
   readonly params?: readonly Param[]
   /** How many rows this step must touch; otherwise the whole batch is undone and answers false. */
   readonly rows?: number
+  /**
+   * A SELECT without `rows`: what it finds stays as it is until the batch has ended. For a batch whose condition is about
+   * a row that it does not write. Where batches come one after the other anyway, it is left out.
+   */
+  readonly lock?: true
+}
+
+export interface BatchOptions {
+  /** May take as long as it takes: for migrations. */
+  readonly unhurried?: boolean
 }
 
 /**
@@ -26,7 +36,7 @@ export interface Db {
    * @throws {ConstraintViolation} if a key was taken (nothing has changed)
    * @throws {StoreUnavailable} if the store cannot do it now: locked, full, read-only, gone
    */
-  batch(steps: readonly Step[]): Promise<boolean>
+  batch(steps: readonly Step[], options?: BatchOptions): Promise<boolean>
 
   close(): Promise<void>
 }
@@ -39,7 +49,10 @@ export class ConstraintViolation extends Error {
   }
 }
 
-/** The store cannot answer now. Nothing was changed; the caller may try again after `retryAfter` seconds. */
+/**
+ * The store cannot answer now; the caller may try again after `retryAfter` seconds. Nothing was changed, unless the
+ * connection was lost while the change was being committed: then nobody knows, and whoever tries again finds out.
+ */
 export class StoreUnavailable extends Error {
   readonly retryAfter: number
   constructor(cause: unknown, retryAfter = 1) {

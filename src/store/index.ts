@@ -21,6 +21,7 @@ import type { FamiliarStore, ThrottleStore } from './contracts/throttle.ts'
 import type { UserStore } from './contracts/users.ts'
 import type { VerifierStore } from './contracts/verifiers.ts'
 import type { Db } from './db.ts'
+import { openPostgres, type PostgresOptions } from './postgres.ts'
 import { createApiStore } from './sql/apis.ts'
 import { createClientStore } from './sql/clients.ts'
 import { createCodeStore } from './sql/codes.ts'
@@ -64,7 +65,7 @@ export interface Store {
   readonly factors: FactorStore
 }
 
-export interface OpenOptions {
+export interface OpenOptions extends PostgresOptions {
   /** Takes its time to find out now whether the store is whole; for a server's start. */
   readonly thorough?: boolean
 }
@@ -74,13 +75,16 @@ export interface OpenOptions {
  * @throws {StoreUnusable} if it is no database, or cannot be made or opened
  */
 export function openDb(url: string, options: OpenOptions = {}): Db {
-  return openSqlite(pathOf(url), options)
+  return isPostgres(url) ? openPostgres(url, options) : openSqlite(pathOf(url), options)
 }
 
-/** The file that holds the store; undefined if it is in memory. */
+/** A store on a server, which other nodes may share. */
+export const isPostgres = (url: string): boolean => /^postgres(ql)?:/.test(url)
+
+/** The file that holds the store; undefined if it is in memory or elsewhere. */
 export function databaseFile(url: string): string | undefined {
   const path = pathOf(url)
-  return path === ':memory:' ? undefined : path
+  return path === ':memory:' || isPostgres(url) ? undefined : path
 }
 
 const pathOf = (url: string): string => url.replace(/^sqlite:(\/\/(?=\/))?/, '')

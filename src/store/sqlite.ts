@@ -39,7 +39,8 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   }
 
   function run(steps: readonly Step[]): boolean {
-    for (const { sql, params, rows } of steps) {
+    for (const { sql, params, rows, lock } of steps) {
+      if (lock) continue
       const { changes } = prepare(sql).run(bind(params))
       if (rows !== undefined && changes !== rows) return false
     }

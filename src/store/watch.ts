@@ -1,5 +1,5 @@
 /** Remembers how the store fared, so that a node can say it is of no use before the next request finds out. */
-import { type Db, type Step, StoreDamaged, StoreUnavailable } from './db.ts'
+import { type BatchOptions, type Db, type Step, StoreDamaged, StoreUnavailable } from './db.ts'
 
 export interface WatchedDb extends Db {
   /**
@@ -24,9 +24,9 @@ export function watchDb(db: Db): WatchedDb {
     throw error
   }
 
-  async function batch(steps: readonly Step[]): Promise<boolean> {
+  async function batch(steps: readonly Step[], options?: BatchOptions): Promise<boolean> {
     try {
-      const done = await db.batch(steps)
+      const done = await db.batch(steps, options)
       failed = false
       return done
     } catch (error) {

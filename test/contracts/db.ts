@@ -137,23 +137,6 @@ export const dbContract: Contract = {
     await t.rejects(db.batch([{ sql: 'DELETE FROM no_such_table' }]), /no_such_table/)
   },
 
-  'batches of one moment see each other in order': async (t, { db }) => {
-    const seen = await Promise.all([
-      db.batch([insert('a', 0)]),
-      ...Array.from({ length: 20 }, (_, i) =>
-        db.batch([
-          {
-            sql: 'UPDATE single_use SET expires_at = $2 WHERE id = $1 AND expires_at = $3',
-            params: ['a', i + 1, i],
-            rows: 1,
-          },
-        ]),
-      ),
-    ])
-    t.notOk(seen.includes(false))
-    t.same(await content(db), { a: 20 })
-  },
-
   'a compare and swap has one winner among a thousand batches on two connections': async (
     t,
     { db },

@@ -30,3 +30,21 @@ async function newDatabase(t: Test): Promise<Database> {
 for (const [name, contract] of Object.entries(contracts)) {
   t.test(`${name} on SQLite`, async (t) => runContract(t as Test, contract, newDatabase))
 }
+
+t.test('batches of one moment see each other in order: they share one connection', async (t) => {
+  const { db } = await (await newDatabase(t as Test)).connect()
+  await db.batch([{ sql: `INSERT INTO single_use (id, expires_at) VALUES ('a', 0)` }])
+  const seen = await Promise.all(
+    Array.from({ length: 20 }, (_, i) =>
+      db.batch([
+        {
+          sql: 'UPDATE single_use SET expires_at = $2 WHERE id = $1 AND expires_at = $3',
+          params: ['a', i + 1, i],
+          rows: 1,
+        },
+      ]),
+    ),
+  )
+  t.notOk(seen.includes(false))
+  t.same(await db.query('SELECT expires_at FROM single_use'), [{ expires_at: 20 }])
+})
