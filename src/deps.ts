@@ -35,6 +35,7 @@ import { createSecretVerifier } from './oauth/client-auth/secret.ts'
 import { createGrants } from './oauth/grants/index.ts'
 import { createIntrospection } from './oauth/introspection.ts'
 import { createLiving } from './oauth/living.ts'
+import { createLogout } from './oauth/logout.ts'
 import { createLogoutNotices } from './oauth/logout-notices.ts'
 import { createPushRequest } from './oauth/pushed-requests.ts'
 import { openRegistry, type Registry } from './oauth/registry.ts'
@@ -265,6 +266,7 @@ export async function openServer(
       sealer: createSealer(keys.masterKey, random, { purpose: 'keyturn/seal-flows/v1', what: 'the flow' }),
       clock,
     }),
+    logout: createLogout({ ...store, registry, signer }),
     signIns,
     login,
     changePassword: createChangePassword({ ...store, gate, login, signIns, audit }),

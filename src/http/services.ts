@@ -10,6 +10,7 @@ import type { LiveRing } from '../keys/live-ring.ts'
 import type { Authorize } from '../oauth/authorize/authorize.ts'
 import type { FlowCodec } from '../oauth/authorize/flow.ts'
 import type { Introspection } from '../oauth/introspection.ts'
+import type { Logout } from '../oauth/logout.ts'
 import type { PushRequest } from '../oauth/pushed-requests.ts'
 import type { Registry } from '../oauth/registry.ts'
 import type { Revocation } from '../oauth/revocation.ts'
@@ -28,6 +29,7 @@ import type { Brand } from '../views/brand.ts'
 export interface People {
   readonly authorize: Authorize
   readonly flows: FlowCodec
+  readonly logout: Logout
   readonly signIns: SignIns
   readonly login: Login
   readonly changePassword: ChangePassword

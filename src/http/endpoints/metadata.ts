@@ -10,7 +10,13 @@ import { GRANT_NAMES } from '../../oauth/grants/index.ts'
 import { CODE_CHALLENGE_METHODS } from '../../oauth/pkce.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
 import { LOCALES } from '../../views/texts/index.ts'
-import { AUTHORIZE_PATH, JWKS_PATH, type ProtocolEndpoint, STATUS_AGGREGATION_PATH } from '../routes.ts'
+import {
+  AUTHORIZE_PATH,
+  JWKS_PATH,
+  LOGOUT_PATH,
+  type ProtocolEndpoint,
+  STATUS_AGGREGATION_PATH,
+} from '../routes.ts'
 
 /** OIDC Core §2, and `sid` of Back-Channel Logout §2.1. */
 const ID_TOKEN_CLAIMS = [
@@ -62,6 +68,10 @@ export function serverMetadata(
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: [...ID_TOKEN_ALGORITHMS],
     ui_locales_supported: [...LOCALES],
+    // RP-Initiated Logout §2.1, Back-Channel Logout §2.1
+    end_session_endpoint: base + LOGOUT_PATH,
+    backchannel_logout_supported: true,
+    backchannel_logout_session_supported: true,
     // draft-ietf-oauth-status-list §9.1
     status_list_aggregation_endpoint: base + STATUS_AGGREGATION_PATH,
   }

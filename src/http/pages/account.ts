@@ -4,6 +4,7 @@ import type { CurrentSignIn } from '../../accounts/sign-ins.ts'
 import { type AccountNotice, accountPage, isAccountNotice } from '../../views/pages/account.ts'
 import type { PageRoute, Visit } from '../browser.ts'
 import type { Services } from '../services.ts'
+import { SIGNED_OUT_PATH } from './signed-out.ts'
 
 export const ACCOUNT_PATH = '/account'
 
@@ -54,7 +55,7 @@ export function accountRoutes(services: Services): PageRoute[] {
     const ended = all || (await ownAccess.endSignIn(user.id, id))
     if (!all && id !== signIn.id) return toAccount(visit, ended ? 'sign-in-ended' : 'already-gone')
     visit.setSession(null)
-    return visit.redirect('/signed-out')
+    return visit.redirect(SIGNED_OUT_PATH)
   }
 
   async function show(visit: Visit, { user, signIn }: CurrentSignIn): Promise<FastifyReply> {

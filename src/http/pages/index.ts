@@ -6,6 +6,7 @@ import { authorizeRoutes } from './authorize.ts'
 import { consentRoutes } from './consent.ts'
 import { enrolmentRoutes } from './enrolment.ts'
 import { loginRoutes } from './login.ts'
+import { logoutRoutes } from './logout.ts'
 import { passkeyRoutes } from './passkeys.ts'
 import { passwordRoutes } from './password.ts'
 import { secondFactorRoutes } from './second-factor.ts'
@@ -23,6 +24,7 @@ export function pageRoutes(services: Services): PageRoute[] {
     ...enrolmentRoutes(services),
     ...totpRoutes(services),
     ...passkeyRoutes(services),
+    ...logoutRoutes(services),
     ...signedOutRoutes(),
   ]
 }

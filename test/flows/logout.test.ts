@@ -1,0 +1,375 @@
+/** Signing out at an application's wish (OpenID Connect RP-Initiated Logout), in the browser. */
+import { generateKeyPairSync } from 'node:crypto'
+import { CompactSign, UnsecuredJWT } from 'jose'
+import t, { type Test } from 'tap'
+import { type Browser, openBrowser, type Page } from '../support/browser.ts'
+import { claimsOf, encodeForm, refresh } from '../support/requests.ts'
+import { PASSWORD } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+import {
+  authorizeUrl,
+  codeClient,
+  redeem,
+  type SignedInTokens,
+  seedPeople,
+  signIn,
+  tokensOf,
+} from '../support/sign-in.ts'
+
+const LOGOUT = '/oauth2/logout'
+const SESSION = '__Host-keyturn-session'
+const OUT = 'https://app.test/signed-out'
+const OUT_WITH_QUERY = 'https://app.test/signed-out?from=keyturn'
+
+interface World {
+  readonly server: TestServer
+  readonly browser: Browser
+  readonly tokens: SignedInTokens
+}
+
+/** Alice, signed in at `web`, which may send her to two addresses afterwards. */
+async function world(t: Test, scope = 'openid'): Promise<World> {
+  const server = await testServer()
+  t.teardown(() => server.close())
+  await seedPeople(server.store)
+  await server.store.clients.replace(
+    codeClient({ id: 'web', postLogoutRedirectUris: [OUT, OUT_WITH_QUERY], backchannelLogoutUri: null }),
+  )
+  await server.deps.registry.sync()
+  const browser = openBrowser(server)
+  return { server, browser, tokens: await at(server, browser, scope) }
+}
+
+const at = async (server: TestServer, browser: Browser, scope = 'openid') =>
+  tokensOf(await redeem(server, (await signIn(browser, { scope })).code))
+
+const url = (form: Record<string, string>) => `${LOGOUT}?${encodeForm(form)}`
+
+/** As the application's page sends the browser here. */
+const come = (browser: Browser, form: Record<string, string>) =>
+  browser.open(url(form), { from: 'cross-site' })
+
+async function isSignedIn(browser: Browser): Promise<boolean> {
+  const { away, status } = await browser.open(authorizeUrl({ prompt: 'none' }))
+  if (!away) throw new Error(`no answer but ${status}`)
+  return away.params.get('error') !== 'login_required'
+}
+
+const lives = async ({ server, tokens }: World) =>
+  (await refresh(server, tokens.refresh_token, {}, 'web')).statusCode === 200
+
+async function stillSignedIn(t: Test, here: World, page: Page, what: string) {
+  t.equal(page.away, null, `${what}: sent nowhere`)
+  t.notMatch(page.body, /http-equiv|evil|app\.test/, `${what}: by no other way`)
+  t.ok(await isSignedIn(here.browser), `${what}: and still signed in`)
+}
+
+/** The page that asks; then the person says yes. */
+async function asked(t: Test, here: World, page: Page, what: string): Promise<Page> {
+  t.equal(page.status, 200, what)
+  await stillSignedIn(t, here, page, what)
+  return here.browser.submit(page, { form: '/logout/confirm', press: 'sign-out' })
+}
+
+t.test(
+  'the metadata names the endpoint (rp-initiated-logout: discovery-endpoint-verification)',
+  async (t) => {
+    const { server } = await world(t)
+    const metadata = (await server.inject({ url: '/.well-known/openid-configuration' })).json()
+    t.equal(metadata.end_session_endpoint, `${server.config.issuer}${LOGOUT}`)
+    t.equal(metadata.backchannel_logout_supported, true)
+    t.equal(metadata.backchannel_logout_session_supported, true)
+  },
+)
+
+for (const method of ['GET', 'POST'] as const) {
+  t.test(
+    `${method}: who comes with an ID token and a registered address is signed out and sent there, with state (N145, N148, rp-initiated-logout: happy path)`,
+    async (t) => {
+      const here = await world(t)
+      const form = { id_token_hint: here.tokens.id_token, post_logout_redirect_uri: OUT, state: 'a b&c=é' }
+      const page =
+        method === 'GET'
+          ? await come(here.browser, form)
+          : await here.browser.open(LOGOUT, { method, body: encodeForm(form), from: 'cross-site' })
+      t.equal(page.status, 303)
+      t.equal(page.away?.url.startsWith(`${OUT}?`), true)
+      t.same([...(page.away?.params ?? [])], [['state', 'a b&c=é']])
+      t.notOk(here.browser.cookies().has(SESSION))
+      t.notOk(await isSignedIn(here.browser))
+      t.notOk(await lives(here))
+      t.match(here.server.logger.audits('signin.ended'), [{ reason: 'signed out', actor: /^user:u_/ }])
+    },
+  )
+}
+
+t.test('without state none comes back (rp-initiated-logout: no-state)', async (t) => {
+  const here = await world(t)
+  const page = await come(here.browser, {
+    id_token_hint: here.tokens.id_token,
+    post_logout_redirect_uri: OUT,
+  })
+  t.equal(page.away?.url, OUT)
+  t.notOk(await isSignedIn(here.browser))
+})
+
+t.test('a registered address keeps its query (N148)', async (t) => {
+  const here = await world(t)
+  const page = await come(here.browser, {
+    id_token_hint: here.tokens.id_token,
+    post_logout_redirect_uri: OUT_WITH_QUERY,
+    state: 's',
+  })
+  t.equal(page.away?.url, `${OUT_WITH_QUERY}&state=s`)
+})
+
+t.test(
+  'with an ID token alone one is signed out here (rp-initiated-logout: no-post-logout-redirect-uri)',
+  async (t) => {
+    for (const more of [{}, { state: 's' }, { client_id: 'web' }] as Record<string, string>[]) {
+      const here = await world(t)
+      const page = await come(here.browser, { id_token_hint: here.tokens.id_token, ...more })
+      t.same([page.status, page.away], [200, null])
+      t.match(page.body, /You are signed out/)
+      t.notOk(here.browser.cookies().has(SESSION))
+      t.notOk(await isSignedIn(here.browser))
+    }
+  },
+)
+
+t.test(
+  'an address that is not registered is an error page, and nobody is signed out (N147, rp-initiated-logout: bad-post-logout-redirect-uri, query-added-to-post-logout-redirect-uri)',
+  async (t) => {
+    const here = await world(t)
+    for (const address of [
+      'https://evil.test/',
+      `${OUT}?added=1`,
+      `${OUT_WITH_QUERY}&more`,
+      `${OUT}#x`,
+      `${OUT}/`,
+      OUT.toUpperCase(),
+      'https://app.test.evil.test/signed-out',
+      'https://app.test@evil.test/signed-out',
+      'javascript:alert(1)',
+      'https://app.test/callback',
+    ]) {
+      const form = {
+        id_token_hint: here.tokens.id_token,
+        post_logout_redirect_uri: address,
+        state: 's',
+      }
+      const page = await come(here.browser, form)
+      t.equal(page.status, 400, address)
+      await stillSignedIn(t, here, { ...page, body: page.body.replace(/<[^>]*>/g, '') }, address)
+    }
+    t.ok(await lives(here))
+  },
+)
+
+async function foreignHint({ tokens }: World): Promise<string> {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const header = JSON.parse(Buffer.from(tokens.id_token.split('.')[0] ?? '', 'base64url').toString())
+  return new CompactSign(Buffer.from(JSON.stringify(claimsOf(tokens.id_token))))
+    .setProtectedHeader(header)
+    .sign(privateKey)
+}
+
+t.test(
+  'a hint that is forged is worth a question at most, and leads nowhere (N146, N147, rp-initiated-logout: modified-id-token-hint, bad-id-token-hint)',
+  async (t) => {
+    const here = await world(t)
+    const hints = {
+      'alg none': new UnsecuredJWT(claimsOf(here.tokens.id_token)).encode(),
+      'another key': await foreignHint(here),
+      'an access token': here.tokens.access_token,
+      nonsense: 'x.y.z',
+    }
+    for (const [what, id_token_hint] of Object.entries(hints)) {
+      const page = await come(here.browser, { id_token_hint, post_logout_redirect_uri: OUT, state: 's' })
+      await stillSignedIn(t, here, page, what)
+    }
+    const page = await come(here.browser, { id_token_hint: hints['alg none'], post_logout_redirect_uri: OUT })
+    const end = await asked(t, here, page, 'asked')
+    t.same([end.path, end.away], ['/signed-out', null], 'signed out, and sent nowhere')
+    t.notOk(await isSignedIn(here.browser))
+  },
+)
+
+t.test(
+  'without a hint the person is asked, and stays if they say so (N146, rp-initiated-logout: no-id-token-hint, no-params, only-state)',
+  async (t) => {
+    const here = await world(t)
+    for (const form of [
+      {},
+      { state: 's' },
+      { post_logout_redirect_uri: OUT, state: 's' },
+      { client_id: 'web', post_logout_redirect_uri: OUT },
+    ] as Record<string, string>[]) {
+      const what = JSON.stringify(form)
+      const page = await come(here.browser, form)
+      t.match(page.body, /Sign out of Keyturn\?/, what)
+      await stillSignedIn(t, here, page, what)
+      const stayed = await here.browser.submit(page, { form: '/logout/confirm', press: 'stay' })
+      t.same([stayed.path, stayed.status], ['/account', 200], what)
+    }
+    t.ok(await lives(here))
+    for (const form of [{}, { state: 's' }, { post_logout_redirect_uri: OUT }] as Record<string, string>[]) {
+      const browser = openBrowser(here.server)
+      const there = { ...here, browser, tokens: await at(here.server, browser) }
+      const end = await asked(t, there, await come(browser, form), JSON.stringify(form))
+      t.same([end.status, end.path, end.away], [200, '/signed-out', null], 'and never sent anywhere')
+      t.notOk(browser.cookies().has(SESSION))
+      t.notOk(await isSignedIn(browser))
+      t.notOk(await lives(there))
+    }
+    t.ok(await isSignedIn(here.browser), 'only this browser was signed out')
+  },
+)
+
+t.test('the ID token of another person, or of another browser, asks (N146)', async (t) => {
+  const here = await world(t)
+  const other = openBrowser(here.server)
+  const bobs = tokensOf(await redeem(here.server, (await signIn(other, {}, { username: 'bob' })).code))
+  const own = openBrowser(here.server)
+  const login = await own.open('/account')
+  await own.submit(login, { form: '/login', fill: { username: 'alice', password: PASSWORD } })
+  for (const [what, browser, hint] of [
+    ["somebody else's", here.browser, bobs.id_token],
+    ['of a browser that is not this one', own, here.tokens.id_token],
+  ] as const) {
+    const page = await come(browser, { id_token_hint: hint, post_logout_redirect_uri: OUT, state: 's' })
+    t.same([page.status, page.away], [200, null], what)
+    t.match(page.body, /The web application<\/bdi> has signed you out and asks/, 'it says who asks')
+    t.equal((await browser.open('/account')).status, 200, 'still signed in')
+    const end = await browser.submit(page, { form: '/logout/confirm', press: 'sign-out' })
+    const onward = end.away?.url ?? end.body
+    t.ok(onward.includes(`${OUT}?state=s`), 'the person says so, and is led back')
+    t.equal((await browser.open('/account')).path, '/login')
+  }
+  t.equal((await other.open('/account')).status, 200, 'nobody else was signed out')
+})
+
+t.test('client_id must be that of the hint, and nothing may be repeated (N148)', async (t) => {
+  const here = await world(t)
+  const hint = here.tokens.id_token
+  for (const query of [
+    `id_token_hint=${hint}&client_id=own&post_logout_redirect_uri=${encodeURIComponent(OUT)}`,
+    `id_token_hint=${hint}&id_token_hint=${hint}`,
+    `id_token_hint=${hint}&state=1&state=2`,
+  ]) {
+    const page = await here.browser.open(`${LOGOUT}?${query}`, { from: 'cross-site' })
+    t.equal(page.status, 400)
+    await stillSignedIn(t, here, page, query.slice(-40))
+  }
+  const both = await here.browser.open(`${LOGOUT}?state=1`, {
+    method: 'POST',
+    body: encodeForm({ id_token_hint: hint }),
+    from: 'cross-site',
+  })
+  t.equal(both.status, 400, 'nor parameters in two places')
+  t.ok(await isSignedIn(here.browser))
+})
+
+t.test('whoever has signed out already is told so, or sent on (N147, RP-Initiated Logout §4)', async (t) => {
+  const { server, tokens } = await world(t)
+  const browser = openBrowser(server)
+  t.match((await come(browser, {})).body, /You are signed out/)
+  const hinted = { id_token_hint: tokens.id_token, post_logout_redirect_uri: OUT }
+  t.equal((await come(browser, hinted)).away?.url, OUT)
+  t.equal((await come(browser, { post_logout_redirect_uri: OUT })).away, null)
+  server.clock.tick(86_400)
+  t.equal((await come(browser, hinted)).away?.url, OUT, 'with a token that has expired, as well')
+})
+
+t.test('what was granted for when the person is away goes on; all else ends (N150)', async (t) => {
+  const here = await world(t)
+  const offline = { ...here, tokens: await at(here.server, here.browser, 'openid offline_access') }
+  await come(here.browser, { id_token_hint: here.tokens.id_token })
+  t.notOk(await lives(here))
+  t.ok(await lives(offline))
+})
+
+t.test(
+  'the client is told by the back channel, and prompt=none fails then (backchannel-rp-initiated-logout)',
+  async (t) => {
+    const told: { uri: string; token: string }[] = []
+    const server = await testServer({
+      sendLogoutToken: async (uri, token) => {
+        told.push({ uri, token })
+      },
+    })
+    t.teardown(() => server.close())
+    await seedPeople(server.store)
+    await server.store.clients.replace(
+      codeClient({ id: 'web', backchannelLogoutUri: 'https://app.test/backchannel' }),
+    )
+    await server.deps.registry.sync()
+    const browser = openBrowser(server)
+    const tokens = await at(server, browser)
+    await come(browser, { id_token_hint: tokens.id_token })
+    await server.follow()
+    await server.deps.duties.stop()
+    t.equal(told.length, 1)
+    const claims = claimsOf(tokens.id_token)
+    t.match(claimsOf(told[0]?.token ?? ''), { sub: claims.sub, sid: claims.sid, aud: 'web' })
+    t.notOk(await isSignedIn(browser))
+  },
+)
+
+t.test('the confirmation is taken from our page alone (C41, §3.3 #29)', async (t) => {
+  const here = await world(t)
+  const page = await come(here.browser, {})
+  const { fields, action } = page.form('/logout/confirm')
+  const flow = fields.get('flow') ?? ''
+  const bob = openBrowser(here.server)
+  await signIn(bob, {}, { username: 'bob' })
+  const bobs = (await come(bob, {})).form('/logout/confirm').fields
+  for (const [what, form] of Object.entries({
+    'no token': { flow },
+    "another's token": { flow, csrf: bobs.get('csrf') ?? '' },
+  })) {
+    const body = encodeForm({ ...form, decision: 'sign-out' } as Record<string, string>)
+    const answer = await here.browser.ask(action, { method: 'POST', body, from: 'same-origin' })
+    t.equal(answer.status, 403, what)
+  }
+  const csrf = fields.get('csrf') ?? ''
+  const sent = { csrf, flow, decision: 'sign-out' }
+  const cookie = [...here.browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
+  for (const site of ['cross-site', 'same-site']) {
+    const headers = { cookie, 'sec-fetch-site': site }
+    const answer = await here.browser.ask(action, { method: 'POST', body: encodeForm(sent), headers })
+    t.equal(answer.status, 403, `from a page that is ${site}, even with the token`)
+  }
+  const foreign = encodeForm({ ...sent, flow: bobs.get('flow') ?? '' })
+  const expired = await here.browser.ask(action, { method: 'POST', body: foreign, from: 'same-origin' })
+  t.equal(expired.status, 400, 'what another browser was asked is nothing here')
+  const unclear = encodeForm({ csrf, flow, decision: 'perhaps' })
+  t.equal(
+    (await here.browser.ask(action, { method: 'POST', body: unclear, from: 'same-origin' })).status,
+    400,
+  )
+  t.ok(await isSignedIn(here.browser))
+  here.server.clock.tick(3601)
+  const late = await here.browser.send(page, { form: '/logout/confirm', press: 'sign-out' })
+  t.equal(late.status, 400, 'a page of an hour ago has expired')
+})
+
+t.test('an arrival is only what was posted here, and soon (N147)', async (t) => {
+  const here = await world(t)
+  const posted = await here.browser.ask(LOGOUT, {
+    method: 'POST',
+    body: encodeForm({ id_token_hint: here.tokens.id_token }),
+    from: 'cross-site',
+  })
+  t.equal(posted.status, 303)
+  const arrival = posted.location ?? ''
+  for (const broken of [`${LOGOUT}?arrival=x`, `${arrival}x`]) {
+    t.equal((await here.browser.open(broken)).status, 400, broken.slice(0, 30))
+  }
+  t.ok(await isSignedIn(here.browser))
+  const toAuthorize = await here.browser.open(arrival.replace(LOGOUT, '/oauth2/authorize'))
+  t.equal(toAuthorize.status, 400, 'nor is it one of the authorization endpoint')
+  t.match((await here.browser.open(arrival)).body, /You are signed out/)
+  here.server.clock.tick(3601)
+  t.equal((await here.browser.open(arrival)).status, 400)
+})
