@@ -46,7 +46,7 @@ import { createUserInfo } from './oauth/userinfo.ts'
 import { createStatusBoard } from './status/board.ts'
 import { createStatusIndices } from './status/indices.ts'
 import { createStatusPublisher } from './status/publisher.ts'
-import { createStore, openDb, type Store } from './store/index.ts'
+import { createStore, type OpenOptions, openDb, type Store } from './store/index.ts'
 import { ensureSchema, type MigrationMode } from './store/migrate.ts'
 import { watchDb } from './store/watch.ts'
 import {
@@ -85,10 +85,15 @@ export interface Base {
   readonly storeProblem: () => Promise<string | null>
 }
 
+export const databaseOptions = (config: Config): OpenOptions => ({
+  pool: config.databasePool,
+  timeout: config.databaseTimeout,
+})
+
 /** @throws {StoreUnusable} | {StoreUnavailable} */
 export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
   const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger } = system
-  const db = watchDb(openDb(config.databaseUrl, { thorough: mode === 'apply' }))
+  const db = watchDb(openDb(config.databaseUrl, { ...databaseOptions(config), thorough: mode === 'apply' }))
   const store = createStore(db)
   try {
     const applied = await ensureSchema(store.db, clock, mode)

@@ -12,10 +12,11 @@ import { createSealer } from '../keys/seal.ts'
 import { selfTest } from '../keys/self-test.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Db } from '../store/db.ts'
-import { createStore, databaseFile, openDb } from '../store/index.ts'
+import { createStore, databaseFile } from '../store/index.ts'
 import { migrationStatus } from '../store/migrate.ts'
 import { type EpochSeconds, systemClock, systemRandom } from '../system.ts'
 import { checkServer } from './doctor-server.ts'
+import { checkDurability, checkIntegrity, openExisting } from './doctor-store.ts'
 import { explain } from './explain.ts'
 import type { Io } from './io.ts'
 import { span, time } from './output.ts'
@@ -61,13 +62,13 @@ export async function examine(io: Io): Promise<Finding[]> {
     await check('data folder', () => checkFolder(dirname(file)))
     await check('database file', () => checkDatabaseFile(file))
   }
-  const db = await check('store', () => openExisting(config, file))
+  const db = await check('store', () => openExisting(config))
   /** undefined: not known; null: there is none. */
   let ring: Ring | null | undefined = db === null ? null : undefined
   try {
     if (db) {
-      await check('durability', () => checkDurability(db))
-      await check('integrity', () => checkIntegrity(db))
+      await check('durability', () => checkDurability(db, config))
+      await check('integrity', () => checkIntegrity(db, config))
       const ready = await check('migrations', () => checkMigrations(db))
       if (ready) ring = await check('ring', () => checkRing(db, now))
       else if (ready === false) ring = null
@@ -120,46 +121,6 @@ function checkDatabaseFile(file: string): readonly [string] {
     throw new Error(`${file} can be read by others, and holds password hashes: chmod 600 ${file}`)
   }
   return [`${file}, readable by its owner alone`]
-}
-
-async function openExisting(config: Config, file: string | undefined): Promise<readonly [string, Db | null]> {
-  if (file === undefined) return ['in memory: all is gone when the server stops', null]
-  if (!existsSync(file)) return ['there is none yet: keyturn serve makes it', null]
-  const db = openDb(config.databaseUrl)
-  try {
-    await db.query('SELECT count(*) FROM sqlite_master')
-  } catch (error) {
-    await db.close()
-    throw error
-  }
-  return ['it opens', db]
-}
-
-async function pragma(db: Db, name: string): Promise<unknown[]> {
-  return (await db.query(`PRAGMA ${name}`)).flatMap((row) => Object.values(row))
-}
-
-const FULL = 2
-
-async function checkDurability(db: Db): Promise<readonly [string]> {
-  const [[mode], [synchronous]] = [await pragma(db, 'journal_mode'), await pragma(db, 'synchronous')]
-  if (mode !== 'wal') {
-    throw new Error(`the file system does not allow a write-ahead log (${mode}): use a local disk`)
-  }
-  if (synchronous !== FULL) throw new Error(`synchronous is ${synchronous} instead of FULL: report this`)
-  return ['every commit is flushed to disk (WAL, synchronous=FULL)']
-}
-
-async function checkIntegrity(db: Db): Promise<readonly [string]> {
-  const [first, ...more] = await pragma(db, 'integrity_check')
-  const broken = await db.query('PRAGMA foreign_key_check')
-  if (first !== 'ok') {
-    const others = more.length > 0 ? ` and ${more.length} more` : ''
-    throw new Error(`the database is damaged (${first}${others}): restore a backup`)
-  }
-  if (broken.length > 0)
-    throw new Error(`${broken.length} rows refer to rows that are gone: restore a backup`)
-  return ['no damage found']
 }
 
 async function checkMigrations(db: Db): Promise<readonly [string, boolean]> {

@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs'
+import type { Config } from '../config/load.ts'
+import { databaseOptions } from '../deps.ts'
 import { databaseFile, openDb } from '../store/index.ts'
 import { migrate, migrationStatus, readMigrations } from '../store/migrate.ts'
 import { systemClock } from '../system.ts'
@@ -21,7 +23,8 @@ interface MigrateOptions extends Json {
 }
 
 async function apply(context: Context, options: Json): Promise<void> {
-  const db = openDb(context.config().databaseUrl)
+  const config = context.config()
+  const db = openDb(config.databaseUrl, databaseOptions(config))
   try {
     const applied = await migrate(db, context.io.clock ?? systemClock)
     const text = applied.length === 0 ? 'up to date' : applied.map((name) => `applied ${name}`).join('\n')
@@ -32,18 +35,18 @@ async function apply(context: Context, options: Json): Promise<void> {
 }
 
 async function status(context: Context, options: Json): Promise<void> {
-  const steps = await readStatus(context.config().databaseUrl)
+  const steps = await readStatus(context.config())
   const rows = steps.map(({ name, applied_at }) => [name, applied_at === null ? 'pending' : time(applied_at)])
   context.print(options, steps, table(['MIGRATION', 'APPLIED'], rows))
 }
 
-async function readStatus(url: string) {
-  const file = databaseFile(url)
+async function readStatus(config: Config) {
+  const file = databaseFile(config.databaseUrl)
   // Opening it would make it.
   if (file !== undefined && !existsSync(file)) {
     return readMigrations().map(({ name }) => ({ name, applied_at: null }))
   }
-  const db = openDb(url)
+  const db = openDb(config.databaseUrl, databaseOptions(config))
   try {
     return await migrationStatus(db)
   } finally {

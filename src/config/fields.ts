@@ -4,6 +4,7 @@
  */
 import {
   boolean,
+  count,
   databaseUrl,
   duration,
   identifier,
@@ -44,9 +45,19 @@ export const fields = {
   ),
   HOST: field(text, '127.0.0.1', 'address to listen on'),
   PORT: field(port, '3000', 'port to listen on; `0` picks a free one and prints it'),
-  DATABASE_URL: secret(databaseUrl, 'sqlite:data/keyturn.db', 'the store: `sqlite:<file>`'),
+  DATABASE_URL: secret(databaseUrl, 'sqlite:data/keyturn.db', 'the store: `sqlite:<file>` or `postgres://…`'),
+  DATABASE_POOL: field(count(1, 1000), '10', 'PostgreSQL: connections of this node, at most'),
+  DATABASE_TIMEOUT: field(
+    duration('1s', '5m'),
+    '5s',
+    'PostgreSQL: how long connecting, waiting for a connection, and a statement may each take',
+  ),
   KEYS_DIR: field(text, 'keys', 'folder of `master.key`'),
-  MASTER_KEY: secret(masterKey, undefined, '32 bytes base64url; overrides the file in `KEYTURN_KEYS_DIR`'),
+  MASTER_KEY: secret(
+    masterKey,
+    undefined,
+    '32 bytes base64url; overrides the file in `KEYTURN_KEYS_DIR`; required with PostgreSQL',
+  ),
   ACCESS_TOKEN_TTL: field(
     duration('1s', '24h'),
     '10m',

@@ -8,7 +8,7 @@ import { parseEnv } from 'node:util'
 import { distance } from 'fastest-levenshtein'
 import type { Seconds } from '../system.ts'
 import { type Field, type FieldName, fields } from './fields.ts'
-import type { TrustProxy } from './parsers.ts'
+import { isPostgresUrl, type TrustProxy } from './parsers.ts'
 
 export interface Config {
   /** Exactly as tokens and metadata carry it. */
@@ -16,6 +16,8 @@ export interface Config {
   readonly host: string
   readonly port: number
   readonly databaseUrl: string
+  readonly databasePool: number
+  readonly databaseTimeout: Seconds
   readonly keysDir: string
   /** Set when it came from the environment or a file named there; otherwise `keysDir` has it. */
   readonly masterKey: Buffer | undefined
@@ -66,6 +68,13 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
       problems.push(`${PREFIX}${name} ${(error as Error).message}`)
     }
   }
+  // Each node would make a key of its own, and none could open what another has sealed.
+  const asked = given.KEYTURN_MASTER_KEY || given.KEYTURN_MASTER_KEY_FILE
+  if (isPostgresUrl(String(values.DATABASE_URL)) && !asked) {
+    problems.push(
+      'KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL: all nodes share it',
+    )
+  }
   if (problems.length > 0) throw new ConfigError(problems)
   return build(values as Values)
 }
@@ -80,6 +89,8 @@ function build(v: Values): Config {
     host: required(v.HOST),
     port,
     databaseUrl: required(v.DATABASE_URL),
+    databasePool: required(v.DATABASE_POOL),
+    databaseTimeout: required(v.DATABASE_TIMEOUT),
     keysDir: required(v.KEYS_DIR),
     masterKey: v.MASTER_KEY,
     accessTokenTtl: required(v.ACCESS_TOKEN_TTL),

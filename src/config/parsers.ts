@@ -33,6 +33,15 @@ export function port(value: string): number {
   return parsed
 }
 
+/** How many of something. */
+export function count(min: number, max: number): (value: string) => number {
+  return (value) => {
+    const parsed = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+    if (!(parsed >= min && parsed <= max)) throw problem(`must be a number from ${min} to ${max}`)
+    return parsed
+  }
+}
+
 export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname)
 }
@@ -63,10 +72,14 @@ export function identifier(value: string): string {
   return value
 }
 
+/** A database that other nodes may share. */
+export const isPostgresUrl = (value: string): boolean =>
+  /^postgres(ql)?:\/\/[^\s]+$/.test(value) && URL.canParse(value)
+
 export function databaseUrl(value: string): string {
-  if (/^sqlite:.+/.test(value)) return value
+  if (/^sqlite:.+/.test(value) || isPostgresUrl(value)) return value
   // The value may hold a password, so it is not repeated.
-  throw problem('must be sqlite:<file>')
+  throw problem('must be sqlite:<file> or postgres://<user>:<password>@<host>/<database>')
 }
 
 export function masterKey(value: string): Buffer {

@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Clock } from '../system.ts'
-import { type Db, StoreUnusable } from './db.ts'
+import { ConstraintViolation, type Db, StoreUnusable } from './db.ts'
 
 const FOLDER = new URL('../../migrations/', import.meta.url)
 
@@ -56,12 +56,7 @@ export async function migrate(
   clock: Clock,
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<string[]> {
-  await db.batch([
-    {
-      sql: `CREATE TABLE IF NOT EXISTS schema_migrations
-              (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)`,
-    },
-  ])
+  await prepare(db)
   const done: string[] = []
   for (const migration of await pending(db, migrations)) {
     const mark = {
@@ -71,9 +66,24 @@ export async function migrate(
       rows: 1,
     }
     const steps = migration.statements.map((sql) => ({ sql }))
-    if (await db.batch([mark, ...steps])) done.push(migration.name)
+    // Whoever comes second waits at the mark until the first is done, however long that takes.
+    if (await db.batch([mark, ...steps], { unhurried: true })) done.push(migration.name)
   }
   return done
+}
+
+/** Makes the table of marks. On PostgreSQL two that do so at the same moment collide, `IF NOT EXISTS` or not. */
+async function prepare(db: Db): Promise<void> {
+  const create = {
+    sql: `CREATE TABLE IF NOT EXISTS schema_migrations
+            (name TEXT PRIMARY KEY, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)`,
+  }
+  try {
+    await db.batch([create])
+  } catch (error) {
+    if (!(error instanceof ConstraintViolation)) throw error
+    await db.batch([create])
+  }
 }
 
 /** `apply`: bring the schema up to date. `new-only`: only if there is none yet; pending steps are refused. */
@@ -124,10 +134,14 @@ async function readApplied(db: Db): Promise<Map<string, Applied>> {
     )
     return new Map(rows.map((row) => [row.name, row]))
   } catch (error) {
-    if (/no such table|does not exist/.test((error as Error).message)) return new Map()
+    if (isMissingTable(error)) return new Map()
     throw error
   }
 }
+
+/** In SQLite's words, or by the SQLSTATE, since PostgreSQL speaks the language of its owner. */
+const isMissingTable = (error: unknown): boolean =>
+  /no such table/.test((error as Error).message) || (error as { code?: string }).code === '42P01'
 
 function check(applied: ReadonlyMap<string, Applied>, migrations: readonly Migration[]): void {
   const known = new Map(migrations.map((migration) => [migration.name, migration]))

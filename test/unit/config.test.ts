@@ -27,6 +27,8 @@ t.test('without any setting, each has the default of the settings table (CONTRAC
     host: '127.0.0.1',
     port: 3000,
     databaseUrl: 'sqlite:data/keyturn.db',
+    databasePool: 10,
+    databaseTimeout: 5,
     keysDir: 'keys',
     masterKey: undefined,
     accessTokenTtl: 600,
@@ -62,6 +64,8 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['PORT', '0', 'port', 0],
   ['PORT', '65535', 'port', 65_535],
   ['DATABASE_URL', 'sqlite:/var/lib/keyturn.db', 'databaseUrl', 'sqlite:/var/lib/keyturn.db'],
+  ['DATABASE_POOL', '100', 'databasePool', 100],
+  ['DATABASE_TIMEOUT', '2s', 'databaseTimeout', 2],
   ['KEYS_DIR', '/etc/keyturn', 'keysDir', '/etc/keyturn'],
   ['MASTER_KEY', KEY, 'masterKey', Buffer.alloc(32, 7)],
   ['ACCESS_TOKEN_TTL', '90s', 'accessTokenTtl', 90],
@@ -133,7 +137,17 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
     'javascript:alert(1)',
   ],
   PORT: ['-1', '65536', '3000x', '0x50', '1e3', ' 80', '999999'],
-  DATABASE_URL: ['data/keyturn.db', 'mysql://x', 'sqlite:', 'file:x'],
+  DATABASE_URL: [
+    'data/keyturn.db',
+    'mysql://x',
+    'sqlite:',
+    'file:x',
+    'postgres:',
+    'postgres://',
+    'postgres://a b/c',
+  ],
+  DATABASE_POOL: ['0', '-1', '1.5', '1001', 'ten'],
+  DATABASE_TIMEOUT: [...BAD_DURATIONS, '0s', '6m', 'off'],
   MASTER_KEY: ['short', `${KEY}=`, `${KEY}A`, KEY.slice(1), `${KEY.slice(0, -1)}!`, `${KEY.slice(0, -1)}d`],
   ACCESS_TOKEN_TTL: [...BAD_DURATIONS, '0s', '25h', 'off'],
   REFRESH_TOKEN_TTL: [...BAD_DURATIONS, '0s', '3651d', 'off'],
@@ -220,6 +234,25 @@ t.test('an unknown KEYTURN_ name is refused with the nearest known one', async (
   }
   t.match(problems({ PORT_FILE: '/x' })[0], /KEYTURN_PORT_FILE is not a setting/, 'only secrets have files')
   t.ok(loadConfig({ PORT: '1', KEYTURNX: '1', XKEYTURN_PORT: '1' }, NOWHERE), 'other names are none of ours')
+})
+
+t.test('PostgreSQL asks for a master key that all nodes share (CONTRACT §2)', async (t) => {
+  const missing =
+    'KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL: all nodes share it'
+  const urls = [
+    'postgres://keyturn:s%40cret@db.internal:5432/keyturn?sslmode=verify-full',
+    'postgresql://localhost/keyturn',
+    'postgres:///keyturn?host=/run/postgresql',
+  ]
+  const folder = t.testdir({ key: `${KEY}\n`, empty: '' })
+  for (const url of urls) {
+    t.equal(load({ DATABASE_URL: url, MASTER_KEY: KEY }).databaseUrl, url)
+    t.equal(load({ DATABASE_URL: url, MASTER_KEY_FILE: join(folder, 'key') }).databaseUrl, url)
+    t.same(problems({ DATABASE_URL: url }), [missing])
+    t.same(problems({ DATABASE_URL: url, MASTER_KEY: '' }), [missing])
+  }
+  const both = problems({ DATABASE_URL: urls[0] ?? '', MASTER_KEY: 'short' })
+  t.match(both, [/^KEYTURN_MASTER_KEY must be 32 bytes/], 'one that is wrong is not called missing')
 })
 
 t.test('a secret may be in a file; of both ways only one may be used', async (t) => {
