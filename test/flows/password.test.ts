@@ -1,5 +1,6 @@
 import argon2 from 'argon2'
 import type { LightMyRequestResponse } from 'fastify'
+import { Secret, TOTP } from 'otpauth'
 import t from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
 import { watchArgon2 } from '../support/argon2-count.ts'
@@ -264,5 +265,25 @@ t.test(
     await store.roles.replace({ ...strict, requireSecondFactor: false })
     await server.follow()
     await signedIn(server, { username: 'tess' })
+  },
+)
+
+t.test(
+  'who has set up a second factor is asked for it everywhere, so the right password is not enough',
+  async (t) => {
+    const person = await user({ username: 'fay' })
+    await store.users.insert(person)
+    await signedIn(server, { username: 'fay' })
+    const { clock, deps } = server
+    const { secondFactors } = deps.services.people
+    const from = { ip: '192.0.2.1', requestId: 'r' }
+    const { secret, pending } = secondFactors.beginTotp(person)
+    const code = TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now() * 1000 })
+    t.equal(await secondFactors.confirmTotp(person, pending, code, from), 'confirmed')
+    const before = await sessions()
+    t.same(outcome(await login(server, { username: 'fay' })), [400, 'invalid_grant'])
+    t.equal(await sessions(), before, 'no session has begun')
+    await secondFactors.removeTotp(person, from)
+    await signedIn(server, { username: 'fay' })
   },
 )

@@ -5,6 +5,7 @@ import type { Audit } from '../../audit.ts'
 import type { Config } from '../../config/load.ts'
 import type { StatusIndices } from '../../status/indices.ts'
 import type { CodeStore } from '../../store/contracts/codes.ts'
+import type { FactorStore } from '../../store/contracts/factors.ts'
 import type { SessionStore } from '../../store/contracts/sessions.ts'
 import type { UserStore } from '../../store/contracts/users.ts'
 import type { Clock, Random, ReachFailpoint } from '../../system.ts'
@@ -23,6 +24,7 @@ export interface GrantDeps {
   readonly codes: CodeStore
   readonly sessions: SessionStore
   readonly users: UserStore
+  readonly factors: Pick<FactorStore, 'summary'>
   readonly statusIndices: StatusIndices
   readonly clock: Clock
   readonly random: Random

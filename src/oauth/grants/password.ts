@@ -1,6 +1,8 @@
 import type { Login } from '../../accounts/login.ts'
 import type { Config } from '../../config/load.ts'
 import type { StatusIndices } from '../../status/indices.ts'
+import type { Client } from '../../store/contracts/clients.ts'
+import type { FactorStore } from '../../store/contracts/factors.ts'
 import type { Session, SessionStore } from '../../store/contracts/sessions.ts'
 import type { User, UserStore } from '../../store/contracts/users.ts'
 import type { Clock, Random } from '../../system.ts'
@@ -17,6 +19,7 @@ interface Deps {
   readonly login: Login
   readonly sessions: SessionStore
   readonly users: UserStore
+  readonly factors: Pick<FactorStore, 'summary'>
   readonly clock: Clock
   readonly random: Random
   readonly statusIndices: StatusIndices
@@ -28,7 +31,7 @@ interface Deps {
  * clients, each registered for it by name.
  */
 export function password(deps: Deps): Grant {
-  const { registry, login, sessions, users, clock, random, config, statusIndices } = deps
+  const { registry, login, sessions, users, factors, clock, random, config, statusIndices } = deps
   return {
     name: 'password',
     async authorize({ client, parameters, ip, requestId }) {
@@ -41,7 +44,7 @@ export function password(deps: Deps): Grant {
 
       const user = await login({ username, password: secret, ip, requestId, clientId: client.id })
       if (!user) throw invalidGrant('wrong user name or password')
-      if (client.requireSecondFactor || registry.requiresSecondFactor(user.roles)) {
+      if (await needsSecondFactor(client, user)) {
         throw invalidGrant('a second factor is required, and this grant has no place for one')
       }
       const granted = grantScopes(
@@ -88,6 +91,13 @@ export function password(deps: Deps): Grant {
         },
       }
     },
+  }
+
+  /** Whoever has set one up is asked for it at every login; a way in without it would make it worthless. */
+  async function needsSecondFactor(client: Client, user: User): Promise<boolean> {
+    if (client.requireSecondFactor || registry.requiresSecondFactor(user.roles)) return true
+    const { totp, passkeys } = await factors.summary(user.id)
+    return totp || passkeys > 0
   }
 
   async function begin(session: Session, signedIn: User): Promise<void> {
