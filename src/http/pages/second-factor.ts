@@ -2,6 +2,7 @@
 import type { FastifyReply } from 'fastify'
 import { amrOf, type Proof } from '../../accounts/amr.ts'
 import { Throttled } from '../../accounts/throttle.ts'
+import type { Outcome } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
 import type { User } from '../../store/contracts/users.ts'
 import type { Seconds } from '../../system.ts'
@@ -16,6 +17,11 @@ import { fingerprint } from './pending.ts'
 /** The password was proven a moment ago, or not. */
 const PENDING_TTL: Seconds = 600
 
+interface Situation {
+  readonly leadsTo?: string
+  readonly locales: readonly string[]
+}
+
 export function secondFactorRoutes(services: Services): PageRoute[] {
   const { secondFactors, users } = services.people
   return [
@@ -28,6 +34,9 @@ export function secondFactorRoutes(services: Services): PageRoute[] {
     const flow = requireFlow(visit)
     const user = await whoOf(visit, flow)
     if (!user) return again(visit, flow)
+    // As the page itself does: who must type the password again does not get by with a code.
+    const situation = await situationOf(visit, flow)
+    if ('past' in situation) return follow(services, visit, situation.past)
     const credential = form.get('credential')
     const recovery = form.get('recovery_code')
     let proof: Proof | null
@@ -63,14 +72,28 @@ export function secondFactorRoutes(services: Services): PageRoute[] {
   }
 
   /** Who has proven the password: in this flow a moment ago, or by the sign-in that is not enough now. */
-  async function whoOf(visit: Visit, { pending }: Flow): Promise<User | null> {
+  async function whoOf(visit: Visit, flow: Flow): Promise<User | null> {
+    const { pending } = flow
     if (pending) {
       if (services.now() - pending.at > PENDING_TTL) return null
       const user = await users.find(pending.userId)
       return user && !user.disabled && fingerprint(user) === pending.fingerprint ? user : null
     }
+    if (!flow.request && !flow.pushed) return null
     const fresh = visit.current && services.now() - visit.current.signIn.authTime <= PENDING_TTL
     return fresh ? (visit.current?.user ?? null) : null
+  }
+
+  /** What the page is for; or what is next, if the request asks for something else. */
+  async function situationOf(visit: Visit, flow: Flow): Promise<Situation | { readonly past: Outcome }> {
+    if (!flow.request && !flow.pushed) return { locales: [] }
+    // Who has proven a password is not answered as whom another tab has signed in meanwhile.
+    const asker = flow.pending ? { ...askerOf(visit), current: null } : askerOf(visit)
+    const outcome = await services.people.authorize.resume(flow, asker)
+    if (outcome.step === 'answer') return { past: outcome }
+    if (!flow.pending && pageOf(services, visit, outcome.step) !== 'second-factor') return { past: outcome }
+    const { redirectUri, uiLocales } = outcome.about.request
+    return { leadsTo: redirectUri, locales: uiLocales }
   }
 
   /** Too late, or the account has changed: from the password on. */
@@ -86,17 +109,9 @@ export function secondFactorRoutes(services: Services): PageRoute[] {
     const flow = requireFlow(visit)
     const user = await whoOf(visit, flow)
     if (!user) return again(visit, flow)
-    let leadsTo: string | undefined
-    let locales: readonly string[] = []
-    if (flow.request || flow.pushed) {
-      const outcome = await services.people.authorize.resume(flow, askerOf(visit))
-      if (outcome.step === 'answer') return follow(services, visit, outcome)
-      if (!flow.pending && pageOf(services, visit, outcome.step) !== 'second-factor') {
-        return follow(services, visit, outcome)
-      }
-      leadsTo = outcome.about.request.redirectUri
-      locales = outcome.about.request.uiLocales
-    }
+    const situation = await situationOf(visit, flow)
+    if ('past' in situation) return follow(services, visit, situation.past)
+    const { leadsTo, locales } = situation
     const { totp, passkeys, recoveryCodes } = await secondFactors.summary(user.id)
     const passkey = passkeys > 0 ? asChallenge(await secondFactors.beginPasskeyAuthentication(user.id)) : null
     const model = {
