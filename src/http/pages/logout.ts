@@ -37,7 +37,7 @@ export function logoutRoutes(services: Services): PageRoute[] {
         if (visit.request.url.includes('?')) {
           throw new PageError('invalid-request', 'parameters belong into the URL or the body, not into both')
         }
-        const arrival = flows.seal({ arrivedAt: services.now(), request: visit.pairs }, ARRIVAL)
+        const arrival = flows.seal({ arrivedAt: services.now(), logout: visit.pairs }, ARRIVAL)
         if (arrival === undefined) throw new PageError('invalid-request', 'the request is too long')
         return visit.redirect(LOGOUT_PATH, { arrival })
       },
@@ -50,7 +50,7 @@ export function logoutRoutes(services: Services): PageRoute[] {
         if (decision === 'stay') return visit.redirect('/account')
         if (decision !== 'sign-out') throw new PageError('invalid-request')
         // Read once more: what it may lead to is decided now.
-        return goOn(visit, await logout(requireFlow(visit).request ?? [], visit.current?.signIn ?? null))
+        return goOn(visit, await logout(requireFlow(visit).logout ?? [], visit.current?.signIn ?? null))
       },
     },
   ]
@@ -58,7 +58,7 @@ export function logoutRoutes(services: Services): PageRoute[] {
   function arrived({ pairs, query }: Visit): readonly Pair[] {
     const text = pairs.length === 1 ? query.get('arrival') : undefined
     if (text === undefined) return pairs
-    const request = flows.open(text, ARRIVAL)?.request
+    const request = flows.open(text, ARRIVAL)?.logout
     if (!request) throw new PageError('expired')
     return request
   }
@@ -68,7 +68,7 @@ export function logoutRoutes(services: Services): PageRoute[] {
     { client, redirect }: LogoutStep & { readonly step: 'ask' },
     request: readonly Pair[],
   ): FastifyReply {
-    const flow = visit.sealFlow({ arrivedAt: services.now(), request })
+    const flow = visit.sealFlow({ arrivedAt: services.now(), logout: request })
     const username = visit.current?.user.username ?? ''
     const model = { clientName: client?.name ?? null, username, fields: { flow } }
     return visit.html(signOutPage(model, visit.page()), { leadsTo: redirect ?? undefined })

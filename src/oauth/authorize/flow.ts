@@ -13,6 +13,8 @@ export interface Flow {
   /** What is asked, or where it was pushed to; without either it leads to the account page. */
   readonly request?: readonly Pair[]
   readonly pushed?: { readonly clientId: string; readonly hash: string }
+  /** A request to sign out. Never in `request`, where it would pass for one that needs no push and no signature. */
+  readonly logout?: readonly Pair[]
   /** Below the issuer, where it leads without a request. Only ever set by our own pages. */
   readonly returnTo?: string
   /** The password was right, the second factor is to come. */
