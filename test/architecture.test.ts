@@ -221,7 +221,7 @@ t.test('the lists of the store are joined in one place', async (t) => {
 t.test('SQL is written in the store alone', async (t) => {
   const sql = /\b(SELECT\s|INSERT INTO|DELETE FROM|UPDATE\s+\w+\s+SET|CREATE TABLE|PRAGMA\s)/
   // The doctor asks the engine itself how it is.
-  const doctor = 'src/cli/doctor-checks.ts'
+  const doctor = 'src/cli/doctor-store.ts'
   const strays = sourceFiles.filter((path) => !path.startsWith('src/store/') && sql.test(code(path)))
   t.same(strays, [doctor])
 })

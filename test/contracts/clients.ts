@@ -1,7 +1,7 @@
 import type { Client } from '../../src/store/contracts/clients.ts'
 import { client, user } from '../support/seed.ts'
 import { type Contract, winners } from './contract.ts'
-import { session } from './sessions.ts'
+import { people, session } from './sessions.ts'
 
 /** Every member set to something that is not its default. */
 const full: Client = {
@@ -116,6 +116,32 @@ export const clientsContract: Contract = {
     t.equal(await store.sessions.find('s1'), null)
     t.not(await store.sessions.find('s2'), null, 'another client’s sessions stay')
   },
+
+  'sessions that begin while their client is deleted are taken back with it, or do not begin (§3.1 #1)':
+    async (t, store, database) => {
+      await people(store)
+      const other = await database.connect()
+      for (let round = 0; round < 8; round += 1) {
+        const id = `client${round}`
+        await store.clients.insert(client({ id }))
+        const beginning = Array.from({ length: 8 }, (_, i) =>
+          store.sessions.insert(
+            session({ id: `${id}-${i}`, clientId: id, status: { list: round, idx: i }, expiresAt: 5000 }),
+          ),
+        )
+        await Promise.race(beginning)
+        const [deleted, ...begun] = await Promise.all([other.clients.delete(id), ...beginning])
+        t.equal(deleted, true)
+        const { entries } = await store.status.changesSince(0, 1000)
+        const takenBack = entries.filter(({ list }) => list === round).map(({ idx }) => idx)
+        t.same(
+          takenBack.sort(),
+          begun.flatMap((one, i) => (one ? [i] : [])),
+          'every index that a token may carry, and no other',
+        )
+      }
+      t.same(await store.sessions.list({}, 100), [])
+    },
 
   'delete is false if there was no such client': async (t, { clients }) => {
     t.equal(await clients.delete('nobody'), false)

@@ -205,6 +205,20 @@ export const factorsContract: Contract = {
     t.same(await store.factors.summary(alice), { totp: true, passkeys: 0, recoveryCodes: 10 })
   },
 
+  'of two factors that are removed at the same moment one is the last, and the codes go with it (§3.1 #6)':
+    async (t, store, database) => {
+      const { alice } = await people(store)
+      const other = (await database.connect()).factors
+      for (let round = 0; round < 20; round += 1) {
+        await store.factors.addTotp(totp(alice))
+        await store.factors.addPasskey(passkey(alice))
+        await store.factors.replaceRecoveryCodes(alice, codes('a'))
+        const removed = [store.factors.removeTotp(alice), other.removePasskey(alice, 'credential')]
+        t.same(await Promise.all(removed), [true, true])
+        t.same(await store.factors.summary(alice), NOTHING)
+      }
+    },
+
   'reset takes everything of one user, and says whether there was anything': async (t, store) => {
     const { alice, bob } = await people(store)
     for (const id of [alice, bob]) {

@@ -55,6 +55,8 @@ export function createClientStore(db: Db): ClientStore {
 
     delete(id) {
       return db.batch([
+        // Sessions that are just beginning are there, or cannot begin any more.
+        { sql: 'SELECT 1 FROM clients WHERE id = $1', params: [id], lock: true },
         statusChanged,
         revokeSessionIndices('client_id = $1', [id]),
         revokeClientBlocks(id),

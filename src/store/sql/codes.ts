@@ -58,6 +58,12 @@ export function createCodeStore(db: Db): CodeStore {
 
     redeem(hash, session, now, mostGuesses) {
       return batchOrFalse([
+        // Otherwise the sign-in could end between the question below and the session, which nothing would end then.
+        {
+          sql: 'SELECT 1 FROM sign_ins WHERE id = (SELECT sign_in_id FROM codes WHERE hash = $1)',
+          params: [hash],
+          lock: true,
+        },
         {
           sql: `UPDATE codes SET used_at = $2
                  WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 AND wrong_guesses < $3 AND ${SIGNED_IN}`,

@@ -88,6 +88,7 @@ export function createFactorStore(db: Db): FactorStore {
 
     removeTotp: (userId) =>
       db.batch([
+        oneAtATime(userId),
         { sql: 'DELETE FROM totp_secrets WHERE user_id = $1', params: [userId], rows: 1 },
         codesOfTheLastFactor(userId),
       ]),
@@ -135,6 +136,7 @@ export function createFactorStore(db: Db): FactorStore {
 
     removePasskey: (userId, id) =>
       db.batch([
+        oneAtATime(userId),
         { sql: 'DELETE FROM passkeys WHERE user_id = $1 AND id = $2', params: [userId, id], rows: 1 },
         codesOfTheLastFactor(userId),
       ]),
@@ -176,6 +178,13 @@ export function createFactorStore(db: Db): FactorStore {
     },
   }
 }
+
+/** Of two factors that are removed at the same moment, one is the last, and knows it. */
+const oneAtATime = (userId: string): Step => ({
+  sql: 'SELECT 1 FROM users WHERE id = $1',
+  params: [userId],
+  lock: true,
+})
 
 function codesOfTheLastFactor(userId: string): Step {
   return {

@@ -16,7 +16,8 @@ export async function pruneExpired(
   limit: number,
 ): Promise<number> {
   const rows = await db.query<Record<string, Param>>(
-    `SELECT ${key.join(', ')} FROM ${table} WHERE ${end} < $1 LIMIT $2`,
+    // In an order, so that nodes that do this at the same moment do not block each other crosswise.
+    `SELECT ${key.join(', ')} FROM ${table} WHERE ${end} < $1 ORDER BY ${[end, ...key].join(', ')} LIMIT $2`,
     [before, limit],
   )
   if (rows.length === 0) return 0

@@ -84,6 +84,12 @@ export function createSignInStore(db: Db): SignInStore {
           [id],
         )
         const ended = await db.batch([
+          // First: a code that is being redeemed for it is done, or is not any more.
+          {
+            sql: 'UPDATE sign_ins SET ended_at = $2, ended_for = $3 WHERE id = $1 AND ended_at IS NULL',
+            params: [id, now, reason],
+            rows: 1,
+          },
           statusChanged,
           // The offline ones too: they live on, but their clients must know that the person has left.
           noteLogout('sign_in_id = $1', [id], now),
@@ -94,11 +100,6 @@ export function createSignInStore(db: Db): SignInStore {
                    WHERE sign_in_id = $1 AND offline = 0 AND revoked_at IS NULL`,
             params: [id, now],
             rows: 0,
-          },
-          {
-            sql: 'UPDATE sign_ins SET ended_at = $2, ended_for = $3 WHERE id = $1 AND ended_at IS NULL',
-            params: [id, now, reason],
-            rows: 1,
           },
         ])
         if (ended) return rows.map((row) => row.id)
