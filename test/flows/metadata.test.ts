@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { pageRoutes } from '../../src/http/pages/index.ts'
 import { CLIENT_ALGORITHMS } from '../../src/oauth/client-auth/client-jwt.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
@@ -7,6 +8,7 @@ import { exchange } from '../support/raw-socket.ts'
 import { claimsOf, clientCredentials, post, tokenRequest } from '../support/requests.ts'
 import { seed } from '../support/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server.ts'
+import { freshCode, redeem, seedPeople, tokensOf } from '../support/sign-in.ts'
 
 const OAUTH = '/.well-known/oauth-authorization-server'
 const OPENID = '/.well-known/openid-configuration'
@@ -37,19 +39,25 @@ t.test('both documents are the same, 200 and JSON (K117, H96, RFC 8414 §3.2)', 
   }
 })
 
+/** What a browser goes to, not a client. */
+const FOR_PEOPLE = ['authorization_endpoint', 'end_session_endpoint']
+
 t.test('every member is what RFC 8414 says it is, and no list is empty (K118, K119)', async (t) => {
   const metadata = (await (await plain()).inject({ url: OAUTH })).json()
   t.equal(metadata.issuer, ISSUER)
   t.same(metadata.grant_types_supported, GRANT_NAMES)
   for (const [name, value] of Object.entries(metadata)) {
-    if (name === 'issuer' || name === 'jwks_uri' || name.endsWith('_endpoint')) {
+    if (typeof value === 'boolean') {
+      t.match(name, /_supported$/)
+    } else if (name === 'issuer' || name === 'jwks_uri' || name.endsWith('_endpoint')) {
       t.ok(String(value).startsWith(ISSUER), `${name} is below the issuer`)
     } else {
       t.ok(Array.isArray(value) && value.length > 0, `${name} is a list that is not empty`)
       t.equal(new Set(value as string[]).size, (value as string[]).length, `${name} says nothing twice`)
+      t.match(name, /_supported$/)
     }
+    if (name.endsWith('auth_signing_alg_values_supported')) t.same(value, CLIENT_ALGORITHMS)
     if (name.endsWith('signing_alg_values_supported')) {
-      t.same(value, CLIENT_ALGORITHMS)
       // Neither none nor a symmetric one, which would make a public key a secret (RFC 8725 §3.1).
       for (const alg of value as string[]) t.match(alg, /^(RS|PS|ES)256$|^Ed(DSA|25519)$/, name)
     }
@@ -61,11 +69,82 @@ t.test('every member is what RFC 8414 says it is, and no list is empty (K118, K1
   t.notOk(metadata.introspection_endpoint_auth_methods_supported.includes('none'))
 })
 
+t.test(
+  'all that OpenID Connect Discovery requires is there, and what it recommends (M143, Q167)',
+  async (t) => {
+    const metadata = (await (await plain()).inject({ url: OPENID })).json()
+    t.match(metadata, {
+      authorization_endpoint: `${ISSUER}/oauth2/authorize`,
+      token_endpoint: `${ISSUER}/oauth2/token`,
+      userinfo_endpoint: `${ISSUER}/oauth2/userinfo`,
+      end_session_endpoint: `${ISSUER}/oauth2/logout`,
+      pushed_authorization_request_endpoint: `${ISSUER}/oauth2/par`,
+      jwks_uri: `${ISSUER}/.well-known/jwks.json`,
+      response_types_supported: ['code'],
+      response_modes_supported: ['query', 'form_post'],
+      subject_types_supported: ['public'],
+      // Q167: an OpenID client is to refuse a server that does not say so.
+      code_challenge_methods_supported: ['S256'],
+      claims_parameter_supported: true,
+      request_parameter_supported: true,
+      request_uri_parameter_supported: false,
+      backchannel_logout_supported: true,
+      backchannel_logout_session_supported: true,
+    })
+    t.ok(metadata.id_token_signing_alg_values_supported.includes('RS256'))
+    for (const scope of metadata.scopes_supported) t.match(scope, /^[\x21\x23-\x5B\x5D-\x7E]+$/)
+    for (const scope of ['openid', 'profile', 'email', 'offline_access']) {
+      t.ok(metadata.scopes_supported.includes(scope), scope)
+    }
+    for (const locale of metadata.ui_locales_supported) t.equal(Intl.getCanonicalLocales(locale)[0], locale)
+  },
+)
+
+t.test(
+  'it says how clients authenticate where they push requests, and that iss comes back (K119)',
+  async (t) => {
+    const metadata = (await (await plain()).inject({ url: OAUTH })).json()
+    t.equal(metadata.authorization_response_iss_parameter_supported, true, 'RFC 9207 §3')
+    t.same(
+      metadata.pushed_authorization_request_endpoint_auth_methods_supported,
+      metadata.token_endpoint_auth_methods_supported,
+      'RFC 9126 §5',
+    )
+    t.notOk(metadata.require_pushed_authorization_requests, 'it is for single clients to require it')
+    t.notOk('userinfo_endpoint_auth_methods_supported' in metadata, 'no client authenticates there')
+    t.notOk('registration_endpoint' in metadata, 'there is none')
+  },
+)
+
+t.test('claims_supported is what tokens and userinfo really have, and nothing else (M143)', async (t) => {
+  const server = await testServer()
+  t.teardown(() => server.close())
+  const { alice } = await seedPeople(server.store)
+  await server.store.users.setProfile(
+    alice.id,
+    { name: 'A', email: 'a@example.test', emailVerified: true },
+    1,
+  )
+  const code = await freshCode(server, { scope: 'openid profile email' })
+  const tokens = tokensOf(await redeem(server, code))
+  const headers = { authorization: `Bearer ${tokens.access_token}` }
+  const info = (await server.inject({ url: '/oauth2/userinfo', headers })).json()
+  const metadata = (await server.inject({ url: OPENID })).json()
+  const had = [...new Set([...Object.keys(claimsOf(tokens.id_token)), ...Object.keys(info)])]
+  t.same([...metadata.claims_supported].sort(), had.sort())
+})
+
 t.test('every listed endpoint is there, every listed grant is known (K118)', async (t) => {
   const server = await plain()
   const metadata = (await server.inject({ url: OAUTH })).json()
   for (const name of Object.keys(metadata).filter((name) => name.endsWith('_endpoint'))) {
     const { pathname: url } = new URL(metadata[name])
+    if (FOR_PEOPLE.includes(name)) {
+      const page = await server.inject({ url })
+      t.match(page.headers['content-type'], /^text\/html/, name)
+      t.ok(page.statusCode === 200 || page.statusCode === 400, `${name}: ${page.statusCode}`)
+      continue
+    }
     const answer = await post(server, url, {})
     if (answer.statusCode === 405)
       t.equal((await server.inject({ url })).statusCode, 200, `${name} is for GET`)
@@ -78,15 +157,30 @@ t.test('every listed endpoint is there, every listed grant is known (K118)', asy
   }
 })
 
-t.test('every endpoint that answers is listed (K118)', async (t) => {
+/** Of every route, from the tree that the router prints. */
+function pathsOf({ app }: TestServer): string[] {
+  const above: string[] = []
+  return [...app.printRoutes({ commonPrefix: false }).matchAll(/^([│ ]*[├└]── )(\S+)( \(.*\))?/gm)].flatMap(
+    ([, indent = '', segment = '', methods]) => {
+      const depth = indent.length / 4 - 1
+      above.splice(depth, above.length, segment)
+      return methods === undefined ? [] : [above.join('')]
+    },
+  )
+}
+
+t.test('every endpoint that answers is listed, but for documents, probes and pages (K118)', async (t) => {
   const server = await plain()
   const metadata = (await server.inject({ url: OAUTH })).json()
   const listed = Object.values(metadata).map(String)
-  const routes = server.app.printRoutes({ commonPrefix: false })
-  const paths = [...routes.matchAll(/(\/[\w./-]+) \((?:[^)]*)\)/g)].map(([, path]) => path ?? '')
-  t.ok(paths.includes('/oauth2/token'), 'the list of routes could be read')
-  const unlisted = paths.filter((path) => !listed.includes(ISSUER + path))
-  t.same(unlisted.sort(), [OAUTH, OPENID, '/health/live', '/health/ready'].sort())
+  const paths = pathsOf(server)
+  t.ok(paths.includes('/oauth2/token') && paths.includes('/login/second-factor'), 'the routes could be read')
+  const { services } = server.deps
+  const pages = [...pageRoutes(services), ...services.look.files].map(({ path }) => path)
+  const unlisted = paths.filter((path) => !listed.includes(ISSUER + path) && !pages.includes(path))
+  t.same(unlisted.sort(), [OAUTH, OPENID, '/health/live', '/health/ready', '/status-lists/:number'].sort())
+  const protocol = pages.filter((path) => path.startsWith('/oauth2/') && !listed.includes(ISSUER + path))
+  t.same(protocol, ['/oauth2/logout/confirm'])
 })
 
 t.test('an issuer with a path: inserted for OAuth, appended for OpenID (K117, RFC 8414 §3.1)', async (t) => {

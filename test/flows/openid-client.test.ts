@@ -1,0 +1,205 @@
+import * as oidc from 'openid-client'
+import t from 'tap'
+import type { Browser, Page } from '../support/browser.ts'
+import { openidServer, PROFILE, SIGNED_OUT } from '../support/openid-server.ts'
+import { SECRET } from '../support/seed.ts'
+import { goThrough, OWN_REDIRECT, type SignInOptions, WEB_REDIRECT } from '../support/sign-in.ts'
+
+const { issuer, alice, key, browser } = await openidServer(t)
+
+/** From the issuer's URL alone; the library is only told that http is fine, and to verify signatures of ID tokens too. */
+const discover = (id: string, authentication: oidc.ClientAuth = oidc.ClientSecretBasic(SECRET)) =>
+  oidc.discovery(new URL(issuer), id, undefined, authentication, {
+    execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks],
+  })
+
+async function asking(more: Record<string, string> = {}) {
+  const verifier = oidc.randomPKCECodeVerifier()
+  const [state, nonce] = [oidc.randomState(), oidc.randomNonce()]
+  const parameters: Record<string, string> = {
+    redirect_uri: WEB_REDIRECT,
+    scope: 'openid profile email offline_access',
+    code_challenge: await oidc.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256',
+    state,
+    nonce,
+    ...more,
+  }
+  const checks: oidc.AuthorizationCodeGrantChecks = {
+    pkceCodeVerifier: verifier,
+    expectedState: state,
+    expectedNonce: nonce,
+    idTokenExpected: true,
+  }
+  return { parameters, checks }
+}
+
+/** The person's part: where the browser is sent in the end. */
+async function walk(at: Browser, url: URL, person?: SignInOptions): Promise<URL> {
+  return awayFrom(await goThrough(at, await at.open(url.href), person))
+}
+
+function awayFrom({ away, status, body }: Page): URL {
+  if (!away) throw new Error(`nobody was sent anywhere: ${status} ${body}`)
+  return new URL(away.url)
+}
+
+/** `accepted`, or the server's error code, or the library's. */
+async function outcome(work: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await work
+    return 'accepted'
+  } catch (error) {
+    const { error: told, code } = error as { error?: string; code?: string }
+    return told ?? code
+  }
+}
+
+t.test('from the issuer’s URL: PAR, code, tokens, userinfo, refresh, logout (issue 4, 1)', async (t) => {
+  const config = await discover('web')
+  const metadata = config.serverMetadata()
+  t.equal(metadata.issuer, issuer)
+  t.ok(metadata.supportsPKCE())
+  const at = browser()
+  const { parameters, checks } = await asking()
+  const url = await oidc.buildAuthorizationUrlWithPAR(config, parameters)
+  t.same([...url.searchParams.keys()].sort(), ['client_id', 'request_uri'], 'nothing else is in the URL')
+
+  const callback = await walk(at, url)
+  t.equal(callback.origin + callback.pathname, WEB_REDIRECT)
+  t.equal(callback.searchParams.get('iss'), issuer, 'RFC 9207')
+  const tokens = await oidc.authorizationCodeGrant(config, callback, checks)
+  t.match(tokens, { token_type: 'bearer', expires_in: 600, scope: parameters.scope })
+  const claims = tokens.claims()
+  t.match(claims, { iss: issuer, aud: 'web', sub: alice.id, amr: ['pwd'], auth_time: Number })
+
+  const person = await oidc.fetchUserInfo(config, tokens.access_token, alice.id)
+  t.match(person, { name: PROFILE.name, email: PROFILE.email, preferred_username: 'alice' })
+
+  const next = await oidc.refreshTokenGrant(config, String(tokens.refresh_token))
+  t.not(next.refresh_token, tokens.refresh_token)
+  t.match(next.claims(), { sub: alice.id, auth_time: claims?.auth_time, sid: claims?.sid })
+  t.match(await oidc.fetchUserInfo(config, next.access_token, alice.id), { name: PROFILE.name })
+
+  const signOut = oidc.buildEndSessionUrl(config, {
+    id_token_hint: String(tokens.id_token),
+    post_logout_redirect_uri: SIGNED_OUT,
+    state: 'bye',
+  })
+  t.equal(awayFrom(await at.open(signOut.href)).href, `${SIGNED_OUT}?state=bye`)
+  const again = await at.open(oidc.buildAuthorizationUrl(config, (await asking()).parameters).href)
+  t.equal(again.path, '/login', 'nobody is signed in any more')
+})
+
+t.test(
+  'without PAR, by redirect and by form_post; the second time nobody is asked (issue 4, 1)',
+  async (t) => {
+    const config = await discover('own')
+    const at = browser()
+    for (const response_mode of ['query', 'form_post']) {
+      const { parameters, checks } = await asking({ redirect_uri: OWN_REDIRECT, response_mode })
+      const url = oidc.buildAuthorizationUrl(config, parameters)
+      let answer: URL | Request
+      if (response_mode === 'query') answer = await walk(at, url)
+      else {
+        const { away } = await at.submit(await at.open(url.href))
+        t.equal(away?.url, OWN_REDIRECT)
+        t.equal(away?.method, 'POST')
+        answer = new Request(OWN_REDIRECT, { method: 'POST', body: away?.params ?? null })
+      }
+      const tokens = await oidc.authorizationCodeGrant(config, answer, checks)
+      t.equal(tokens.claims()?.sub, alice.id, response_mode)
+    }
+  },
+)
+
+const ways: Record<string, oidc.ClientAuth> = {
+  web: oidc.ClientSecretBasic(SECRET),
+  'poster-app': oidc.ClientSecretPost(SECRET),
+  'signer-app': oidc.PrivateKeyJwt(key as oidc.PrivateKey),
+  native: oidc.None(),
+}
+for (const [id, authentication] of Object.entries(ways)) {
+  t.test(`client ${id}: PAR, tokens, refresh and revocation (B15, B20, issue 4, 1)`, async (t) => {
+    const config = await discover(id, authentication)
+    const redirect_uri = id === 'native' ? 'http://127.0.0.1:50123/callback' : WEB_REDIRECT
+    const { parameters, checks } = await asking({ redirect_uri })
+    const callback = await walk(browser(), await oidc.buildAuthorizationUrlWithPAR(config, parameters))
+    t.ok(callback.href.startsWith(`${redirect_uri}?`), 'on loopback with any port (RFC 8252 §7.3)')
+    const tokens = await oidc.authorizationCodeGrant(config, callback, checks)
+    const next = await oidc.refreshTokenGrant(config, String(tokens.refresh_token))
+    const info = () => outcome(oidc.fetchUserInfo(config, next.access_token, alice.id))
+    t.equal(await info(), 'accepted')
+    await oidc.tokenRevocation(config, String(next.refresh_token))
+    t.equal(await outcome(oidc.refreshTokenGrant(config, String(next.refresh_token))), 'invalid_grant')
+    t.equal(await info(), 'OAUTH_WWW_AUTHENTICATE_CHALLENGE')
+  })
+}
+
+t.test('signed requests, in the URL and pushed (RFC 9101, K126, issue 4, 1)', async (t) => {
+  const config = await discover('jar')
+  const signed = (parameters: Record<string, string>) =>
+    oidc.buildAuthorizationUrlWithJAR(config, parameters, key as oidc.PrivateKey)
+  const first = await asking()
+  const url = await signed(first.parameters)
+  t.same([...url.searchParams.keys()].sort(), ['client_id', 'request'])
+  const tokens = await oidc.authorizationCodeGrant(config, await walk(browser(), url), first.checks)
+  t.equal(tokens.claims()?.nonce, first.checks.expectedNonce)
+
+  const second = await asking()
+  const inside = await signed(second.parameters)
+  const pushed = await oidc.buildAuthorizationUrlWithPAR(config, inside.searchParams)
+  const callback = await walk(browser(), pushed)
+  t.ok((await oidc.authorizationCodeGrant(config, callback, second.checks)).access_token)
+
+  const unsigned = oidc.buildAuthorizationUrl(config, (await asking()).parameters)
+  const refusal = awayFrom(await browser().open(unsigned.href))
+  t.equal(refusal.searchParams.get('error'), 'invalid_request', 'this client must sign')
+})
+
+t.test('what the library checks is there to be checked: state, iss, nonce, max_age (M137)', async (t) => {
+  const config = await discover('own')
+  const { parameters, checks } = await asking({ redirect_uri: OWN_REDIRECT, max_age: '300' })
+  const callback = await walk(browser(), oidc.buildAuthorizationUrl(config, parameters))
+  const grant = (more: Partial<oidc.AuthorizationCodeGrantChecks>, url = callback) =>
+    oidc.authorizationCodeGrant(config, url, { ...checks, ...more })
+  const changed = (iss: string | undefined) => {
+    const url = new URL(callback)
+    if (iss === undefined) url.searchParams.delete('iss')
+    else url.searchParams.set('iss', iss)
+    return url
+  }
+  const INVALID = 'OAUTH_INVALID_RESPONSE'
+  t.equal(await outcome(grant({ expectedState: 'other' })), INVALID, 'state')
+  t.equal(await outcome(grant({}, changed('https://evil.test'))), INVALID, 'iss of another server')
+  t.equal(await outcome(grant({}, changed(undefined))), INVALID, 'no iss, though the metadata promises it')
+  const other = { pkceCodeVerifier: oidc.randomPKCECodeVerifier() }
+  t.equal(await outcome(grant(other)), 'invalid_grant', 'the verifier of another request')
+  const tokens = await grant({ maxAge: 300 })
+  t.ok(tokens.claims()?.auth_time, 'and a wrong verifier has not spent the code')
+})
+
+t.test('prompt=none: silent with a sign-in, login_required without one (M137, M138)', async (t) => {
+  const config = await discover('own')
+  const at = browser()
+  const first = await asking({ redirect_uri: OWN_REDIRECT })
+  const signedIn = await walk(at, oidc.buildAuthorizationUrl(config, first.parameters))
+  const before = await oidc.authorizationCodeGrant(config, signedIn, first.checks)
+
+  const silent = { redirect_uri: OWN_REDIRECT, prompt: 'none', id_token_hint: String(before.id_token) }
+  const { parameters, checks } = await asking(silent)
+  const url = oidc.buildAuthorizationUrl(config, parameters).href
+  const tokens = await oidc.authorizationCodeGrant(config, awayFrom(await at.open(url)), checks)
+  t.match(tokens.claims(), { sub: alice.id, auth_time: before.claims()?.auth_time })
+
+  const stranger = awayFrom(await browser().open(url))
+  t.equal(await outcome(oidc.authorizationCodeGrant(config, stranger, checks)), 'login_required')
+})
+
+t.test('a person who refuses: the application is told access_denied (RFC 6749 §4.1.2.1)', async (t) => {
+  const config = await discover('web')
+  const { parameters, checks } = await asking()
+  const url = oidc.buildAuthorizationUrl(config, parameters)
+  const callback = await walk(browser(), url, { consent: 'refuse' })
+  t.equal(await outcome(oidc.authorizationCodeGrant(config, callback, checks)), 'access_denied')
+})
