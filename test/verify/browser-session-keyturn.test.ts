@@ -1,0 +1,126 @@
+/** @keyturn/browser-session with Keyturn as the issuer: the pages, the chain of refresh tokens, both ends of a sign-out. */
+import type { AddressInfo } from 'node:net'
+import Fastify from 'fastify'
+import t, { type Test } from 'tap'
+import { type BrowserSessionOptions, browserSession } from '../../src/verify/browser-session/index.ts'
+import type { Browser } from '../support/browser.ts'
+import { type JarBrowser, jarBrowser } from '../support/jar-browser.ts'
+import { openidServer, PROFILE } from '../support/openid-server.ts'
+import { APP, OURS, secret } from '../support/openid-world.ts'
+import { SECRET } from '../support/seed.ts'
+import { codeClient, goThrough } from '../support/sign-in.ts'
+
+/** Less than the tolerance that the library has for clocks, since only the server's and the app's go on. */
+const TOKEN_SECONDS = 8
+
+const { server, issuer, alice, browser } = await openidServer(t)
+await server.store.clients.insert(
+  codeClient({
+    id: 'bff',
+    redirectUris: [`${APP}/auth/callback`],
+    postLogoutRedirectUris: [`${APP}/`],
+    accessTokenTtl: TOKEN_SECONDS,
+  }),
+)
+await server.follow()
+
+async function app(t: Test, options: Partial<BrowserSessionOptions>): Promise<string> {
+  const app = Fastify({ forceCloseConnections: true })
+  await app.register(browserSession, {
+    issuer,
+    clientId: 'bff',
+    clientSecret: SECRET,
+    secret: secret(1),
+    baseUrl: APP,
+    scopes: ['profile', 'email'],
+    refreshAhead: 0,
+    clock: () => server.clock.now(),
+    ...options,
+  })
+  app.get('/', async () => 'start')
+  app.get('/me', { onRequest: app.requireSession() }, async (request) => {
+    const authorization = `Bearer ${await request.browserSession?.accessToken()}`
+    const answer = await fetch(`${issuer}/oauth2/userinfo`, { headers: { authorization } })
+    return { status: answer.status, token: authorization, ...((await answer.json()) as object) }
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  t.teardown(() => app.close())
+  return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`
+}
+
+const tabOf = (process: string) => jarBrowser(new Map([[APP, process]]))
+
+/** One browser has both jars: the app's and the server's. */
+async function signIn(tab: JarBrowser, at: Browser, path = '/me') {
+  const leaving = await tab.visit(`${APP}/auth/login?return_to=${path}`, (url) => url.startsWith(issuer))
+  const { away, status, body } = await goThrough(at, await at.open(String(leaving.location)))
+  if (!away) throw new Error(`nobody was sent back: ${status} ${body}`)
+  return tab.visit(away.url)
+}
+
+function copyOf(tab: JarBrowser, process: string): JarBrowser {
+  const copy = tabOf(process)
+  for (const { name, value } of tab.cookies(APP).values()) copy.setCookie(APP, name, value)
+  return copy
+}
+
+for (const kind of [{}, { store: 'cookie' }] as const) {
+  const variant = 'store' in kind ? kind.store : 'memory'
+
+  t.test(`${variant}: signs in at the pages, and calls userinfo with the token (issue 4)`, async (t) => {
+    const tab = tabOf(await app(t, kind))
+    const page = await signIn(tab, browser())
+    t.equal(page.url, `${APP}/me`, 'back where it began')
+    t.match(page.json(), { status: 200, sub: alice.id, name: PROFILE.name, email: PROFILE.email })
+    const { claims } = (await tab.visit(`${APP}/auth/session`)).json() as { claims: { sub: string } }
+    t.same(claims, { sub: alice.id }, 'an ID token tells nothing else of the person')
+  })
+
+  t.test(`${variant}: processes and tabs that renew at once all go on (REFRESH_GRACE, F69)`, async (t) => {
+    const [one, two] = [await app(t, kind), await app(t, kind)]
+    const tab = tabOf(one)
+    server.clock.tick(1)
+    const begun = server.clock.now()
+    const first = (await signIn(tab, browser())).json().token
+    for (let round = 1; round <= 2; round += 1) {
+      server.clock.tick(TOKEN_SECONDS)
+      const tabs = [...Array.from({ length: 10 }, () => tab)]
+      // What is in this process' memory no other one has.
+      if (variant === 'cookie') tabs.push(copyOf(tab, two), copyOf(tab, two))
+      const answers = await Promise.all(tabs.map((each) => each.ask(`${APP}/me`)))
+      t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
+      for (const answer of answers) t.match(answer.json(), { status: 200, sub: alice.id })
+      t.not(answers[0]?.json().token, first, 'it was renewed')
+    }
+    const sessions = await server.store.sessions.list({ clientId: 'bff' }, 100)
+    const newest = sessions.find(({ createdAt }) => createdAt === begun)
+    t.match(newest, { generation: 3, revokedAt: null }, 'one refresh a round, whoever asked')
+  })
+
+  t.test(`${variant}: a sign-out goes through the issuer, which asks nothing (N145, N147)`, async (t) => {
+    const tab = tabOf(await app(t, kind))
+    const at = browser()
+    await signIn(tab, at)
+    const { next } = (await tab.ask(`${APP}/auth/logout`, { method: 'POST', headers: OURS })).json() as {
+      next: string
+    }
+    const leaving = await tab.visit(`${APP}${next}`, (url) => url.startsWith(issuer))
+    const out = await at.open(String(leaving.location))
+    t.equal(out.away?.url, `${APP}/`, 'and comes back to the app')
+    t.equal((await tab.visit(`${APP}/me`, (url) => url.startsWith(issuer))).status, 302)
+    const again = await tab.visit(`${APP}/auth/login`, (url) => url.startsWith(issuer))
+    t.equal((await at.open(String(again.location))).path, '/login', 'signed out at the issuer, too')
+  })
+
+  t.test(`${variant}: signed out at the issuer is signed out here at the next refresh (N150)`, async (t) => {
+    const tab = tabOf(await app(t, kind))
+    const at = browser()
+    await signIn(tab, at)
+    const { signIns } = server.deps.services.people
+    const current = await signIns.current(at.cookies().get('__Host-keyturn-session'))
+    if (current) await signIns.end(current.signIn, 'signed out elsewhere', 'test')
+    server.clock.tick(TOKEN_SECONDS)
+    const refused = await tab.ask(`${APP}/me`)
+    t.match({ status: refused.status, code: refused.json().code }, { status: 401, code: 'SESSION_ENDED' })
+  })
+}
