@@ -1,0 +1,218 @@
+/** The modules of the basic and form post plans that vary the authorization request (docs/conformance.md). */
+import { UnsecuredJWT } from 'jose'
+import t from 'tap'
+import { clientKey, compact } from '../support/jws.ts'
+import { inBothModes, openidSuite, PLAIN } from '../support/openid-suite.ts'
+import { SECRET } from '../support/seed.ts'
+import { ISSUER, testServer } from '../support/server.ts'
+import { authorizeParams, CHALLENGE, codeClient, seedPeople, WEB_REDIRECT } from '../support/sign-in.ts'
+
+const server = await testServer()
+t.teardown(() => server.close())
+const { alice } = await seedPeople(server.store)
+await server.store.users.setProfile(
+  alice.id,
+  { name: 'Alice', email: 'alice@example.test', emailVerified: true },
+  1,
+)
+const key = clientKey('RS256')
+await server.store.clients.insert(
+  codeClient({ id: 'keyed', pkce: 'optional', firstParty: true, jwks: { keys: [key.jwk] } }),
+)
+await server.store.clients.insert(
+  codeClient({ id: 'posting', pkce: 'optional', authMethod: 'client_secret_post' }),
+)
+await server.follow()
+const suite = openidSuite(server)
+
+t.test(
+  'oidcc-server: code flow, tokens, ID token (M136, OIDC Core §3.1)',
+  inBothModes(async (t, response_mode) => {
+    const { claims, tokens } = await suite.signIn(t, suite.browser(), { response_mode })
+    t.equal(claims.sub, alice.id)
+    t.notMatch(claims.sub, /alice/i, 'sub says nothing')
+    t.same([claims.acr, claims.amr], ['urn:keyturn:acr:password', ['pwd']])
+    t.same((await suite.userinfo(tokens.access_token)).json(), { sub: alice.id })
+  }),
+)
+
+t.test(
+  'oidcc-response-type-missing: the client is told (OIDC Core §3.1.2.6)',
+  inBothModes(async (t, response_mode) => {
+    const answer = await suite.answer(suite.browser(), { response_mode, response_type: undefined })
+    suite.refused(t, answer, 'invalid_request')
+    const hybrid = await suite.answer(suite.browser(), { response_mode, response_type: 'code id_token' })
+    suite.refused(t, hybrid, 'unsupported_response_type')
+  }),
+)
+
+t.test(
+  'oidcc-ensure-request-without-nonce-succeeds-for-code-flow (M139, OIDC Core §3.1.2.1)',
+  inBothModes(async (t, response_mode) => {
+    const { claims } = await suite.signIn(t, suite.browser(), { response_mode, nonce: undefined })
+    t.notOk('nonce' in claims)
+  }),
+)
+
+const scopes: Record<string, readonly string[]> = {
+  profile: ['sub', 'name', 'preferred_username', 'updated_at'],
+  email: ['sub', 'email', 'email_verified'],
+  address: ['sub'],
+  phone: ['sub'],
+  'profile email address phone': [
+    'sub',
+    'name',
+    'preferred_username',
+    'updated_at',
+    'email',
+    'email_verified',
+  ],
+}
+t.test(
+  'oidcc-scope-profile, -email, -address, -phone, -all: claims are at userinfo (OIDC Core §5.4)',
+  inBothModes(async (t, response_mode) => {
+    for (const [scope, expected] of Object.entries(scopes)) {
+      const { claims, tokens } = await suite.signIn(t, suite.browser(), {
+        response_mode,
+        scope: `openid ${scope}`,
+      })
+      const info = (await suite.userinfo(tokens.access_token)).json()
+      t.same(Object.keys(info).sort(), [...expected].sort(), scope)
+      t.same(
+        Object.keys(claims).filter((name) => name !== 'sub' && expected.includes(name)),
+        [],
+        'and not in the ID token, since there is an access token to ask with',
+      )
+    }
+  }),
+)
+
+t.test(
+  'oidcc-alternate-happy-flow: the order of scopes and parameters does not matter (OIDC Core §3.1.2.1)',
+  inBothModes(async (t, response_mode) => {
+    const overrides = { response_mode, scope: 'email orders:read openid profile' }
+    const backwards = [...authorizeParams({ ...PLAIN, ...overrides })].reverse()
+    const url = `/oauth2/authorize?${new URLSearchParams(backwards)}`
+    const { tokens } = await suite.signIn(t, suite.browser(), overrides, { url })
+    t.same(String(tokens.scope).split(' ').sort(), ['email', 'openid', 'orders:read', 'profile'])
+  }),
+)
+
+const hints: Record<string, Record<string, string>> = {
+  'oidcc-display-page': { display: 'page' },
+  'oidcc-display-popup': { display: 'popup' },
+  'oidcc-ensure-request-with-unknown-parameter-succeeds': { extra: 'foobar' },
+  'oidcc-login-hint': { login_hint: 'nobody@example.test' },
+  'oidcc-ui-locales': { ui_locales: 'se-SE de-x-strange tlh' },
+  'oidcc-claims-locales': { claims_locales: 'se' },
+  'oidcc-ensure-request-with-acr-values-succeeds': { acr_values: '1 2' },
+}
+t.test(
+  'oidcc-display-page, -popup, -login-hint, -ui-locales, -claims-locales, -acr-values, -unknown-parameter: no error (M139)',
+  inBothModes(async (t, response_mode) => {
+    for (const [module, parameter] of Object.entries(hints)) {
+      const { claims } = await suite.signIn(t, suite.browser(), { response_mode, ...parameter })
+      t.equal(claims.sub, alice.id, module)
+    }
+  }),
+)
+
+t.test('login_hint is in the form, ui_locales choose the language (M139, OIDC Core §3.1.2.1)', async (t) => {
+  const query = authorizeParams({ login_hint: 'al<ice>"', ui_locales: 'xx de' })
+  const page = await suite.browser().open(`/oauth2/authorize?${query}`)
+  t.equal(page.form('/login').fields.get('username'), 'al<ice>"')
+  t.match(page.body, '<html lang="de">')
+})
+
+t.test(
+  'oidcc-ensure-registered-redirect-uri: another address is a page, and nobody is sent there (C30)',
+  inBothModes(async (t, response_mode) => {
+    const redirect_uri = `${WEB_REDIRECT}/suffix`
+    const query = authorizeParams({ ...PLAIN, response_mode, redirect_uri })
+    const page = await suite.browser().open(`/oauth2/authorize?${query}`)
+    t.same([page.status, page.away, page.forms], [400, null, []])
+    t.notMatch(page.body, redirect_uri)
+  }),
+)
+
+t.test(
+  'oidcc-ensure-post-request-succeeds: the authorization endpoint takes POST (C28, OIDC Core §3.1.2.1)',
+  inBothModes(async (t, response_mode) => {
+    const at = suite.browser()
+    const body = authorizeParams({ ...PLAIN, response_mode, client_id: 'keyed' }).toString()
+    const page = await at.open('/oauth2/authorize', { method: 'POST', body, from: 'cross-site' })
+    t.equal(page.path, '/login')
+    const overrides = { response_mode, client_id: 'keyed' }
+    await suite.signIn(t, at, overrides, { url: page.url })
+  }),
+)
+
+t.test(
+  'oidcc-server-client-secret-post (B15, OIDC Core §9)',
+  inBothModes(async (t, response_mode) => {
+    const answer = await suite.answer(suite.browser(), { response_mode, client_id: 'posting' })
+    const tokens = await server.inject({
+      method: 'POST',
+      url: '/oauth2/token',
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      payload: new URLSearchParams({
+        grant_type: 'authorization_code',
+        code: answer?.params.get('code') ?? '',
+        redirect_uri: WEB_REDIRECT,
+        client_id: 'posting',
+        client_secret: SECRET,
+      }).toString(),
+    })
+    t.equal(tokens.statusCode, 200, tokens.body)
+  }),
+)
+
+t.test(
+  'oidcc-request-uri-unsigned, oidcc-unsigned-request-object: refused, never overlooked (K125)',
+  inBothModes(async (t, response_mode) => {
+    const unsigned = new UnsecuredJWT({ nonce: 'inside', iss: 'lax', aud: ISSUER }).encode()
+    const by = (more: Record<string, string>) => suite.answer(suite.browser(), { response_mode, ...more })
+    suite.refused(t, await by({ request: unsigned }), 'request_not_supported')
+    const request_uri = 'https://client.example/request.jwt'
+    suite.refused(t, await by({ request_uri }), 'request_uri_not_supported')
+    const keyed = await by({ client_id: 'keyed', request: unsigned })
+    suite.refused(t, keyed, 'invalid_request_object')
+  }),
+)
+
+t.test(
+  'oidcc-ensure-request-object-with-redirect-uri: the one inside the request object counts (K124)',
+  inBothModes(async (t, response_mode) => {
+    const inside = { ...Object.fromEntries(authorizeParams({ ...PLAIN, response_mode, client_id: 'keyed' })) }
+    const now = server.clock.now()
+    const signed = (redirect_uri: string) =>
+      compact(
+        { alg: 'RS256', kid: key.kid, typ: 'oauth-authz-req+jwt' },
+        { ...inside, redirect_uri, iss: 'keyed', aud: ISSUER, exp: now + 60 },
+        key.privateKey,
+      )
+    const open = (at: string, within: string) =>
+      suite.browser().open(
+        `/oauth2/authorize?${authorizeParams({
+          ...PLAIN,
+          client_id: 'keyed',
+          redirect_uri: at,
+          request: signed(within),
+        })}`,
+      )
+    const wrongOutside = await open('https://evil.test/cb', WEB_REDIRECT)
+    t.equal(wrongOutside.path, '/login', 'what is outside is as if it were not there')
+    const wrongInside = await open(WEB_REDIRECT, 'https://evil.test/cb')
+    t.same([wrongInside.status, wrongInside.away], [400, null])
+  }),
+)
+
+t.test(
+  'oidcc-ensure-request-with-valid-pkce-succeeds (D50, RFC 7636)',
+  inBothModes(async (t, response_mode) => {
+    const pkce = { code_challenge: CHALLENGE, code_challenge_method: 'S256' }
+    for (const client_id of ['lax', 'web']) {
+      await suite.signIn(t, suite.browser(), { response_mode, client_id, ...pkce })
+    }
+  }),
+)
