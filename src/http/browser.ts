@@ -46,13 +46,15 @@ export interface Visit {
   /** @throws {PageError} if the request is too long to be carried from page to page */
   sealFlow(flow: Flow): string
   redirect(path: string, query?: Readonly<Record<string, string>>): FastifyReply
+  /** To an address of a client. @param handOver the page that leads there by itself, where a redirect would be stopped */
+  leave(url: string, handOver: () => string): FastifyReply
   html(body: string, options?: HtmlOptions): FastifyReply
 }
 
 export interface HtmlOptions {
   readonly status?: number
-  /** Where forms of this page may lead to in the end, besides here. */
-  readonly leadsTo?: string | undefined
+  /** Where forms of this page may lead to in the end, besides here; null: anywhere. */
+  readonly leadsTo?: string | null | undefined
   readonly scripts?: boolean
 }
 
@@ -135,7 +137,7 @@ async function visitOf(
     return { texts: textsIn(locale), locale, brand, assets, prefix, csrf: token }
   }
 
-  return {
+  const visit: Visit = {
     request,
     reply,
     browser,
@@ -170,35 +172,51 @@ async function visitOf(
       // 303, so that no browser ever sends a password on (RFC 9700 §4.12).
       return reply.redirect(prefix + path + (search === '' ? '' : `?${search}`), 303)
     },
+    leave(url, handOver) {
+      const { 'sec-fetch-site': from, 'sec-fetch-dest': into } = request.headers
+      // Apps are opened by what a person has just clicked, so for them it stays a redirect.
+      const redirects = from !== 'same-origin' || into !== 'document' || !isWeb(url)
+      return redirects ? reply.redirect(url, 303) : visit.html(handOver())
+    },
     html(text, { status = 200, leadsTo, scripts = false } = {}) {
+      const handsOver = typeof leadsTo === 'string' && isWeb(leadsTo) && 'sec-fetch-site' in request.headers
       return reply
         .status(status)
-        .header('content-security-policy', policy({ leadsTo, scripts }))
+        .header('content-security-policy', policy({ leadsTo: handsOver ? undefined : leadsTo, scripts }))
         .type('text/html; charset=utf-8')
         .send(text)
     },
   }
+  return visit
 }
 
-/** Content Security Policy Level 3: nothing but our own style sheet and pictures, no frames around us. */
+/**
+ * Content Security Policy Level 3: nothing but our own style sheet and pictures, no frames around us.
+ *
+ * Chromium holds `form-action` against every redirect that follows a form, down to the last: not only the client's
+ * address must be in it, but wherever the client sends the browser next, which nobody here can know. `https:` would
+ * allow a form that was smuggled in to send a password anywhere. So what one of our forms has begun ends with a page
+ * of ours that leads on by itself (`leave`), and forms lead to us alone. Browsers that do not say where a request
+ * comes from (no `Sec-Fetch-Site`: before 2023) are redirected, with the client's origin in the policy.
+ */
 function policy({ leadsTo, scripts = false }: Pick<HtmlOptions, 'leadsTo' | 'scripts'>): string {
   return [
     "default-src 'none'",
     "style-src 'self'",
     "img-src 'self' data:",
     ...(scripts ? ["script-src 'self'"] : []),
-    // Browsers hold it against redirects after a form as well, so where the answer goes must be in it.
-    `form-action 'self'${leadsTo === undefined ? '' : ` ${sourceOf(leadsTo)}`}`,
+    ...(leadsTo === null
+      ? []
+      : [`form-action 'self'${leadsTo === undefined ? '' : ` ${sourceOf(leadsTo)}`}`]),
     "frame-ancestors 'none'",
     "base-uri 'none'",
   ].join('; ')
 }
 
+const isWeb = (uri: string): boolean => /^https?:/i.test(uri)
+
 /** An origin, or the scheme of an app. */
-function sourceOf(uri: string): string {
-  const { protocol, origin } = new URL(uri)
-  return protocol === 'https:' || protocol === 'http:' ? origin : protocol
-}
+const sourceOf = (uri: string): string => (isWeb(uri) ? new URL(uri).origin : new URL(uri).protocol)
 
 function csrfToken({ people }: Services, browser: string, signInId: string | undefined): string {
   return createHmac('sha256', people.csrfKey)

@@ -4,6 +4,7 @@ import type { Outcome } from '../../oauth/authorize/authorize.ts'
 import { repeatedIn } from '../../oauth/parameters.ts'
 import type { Seconds } from '../../system.ts'
 import { formPostPage } from '../../views/pages/form-post.ts'
+import { handOverPage } from '../../views/pages/hand-over.ts'
 import type { PageRoute, Visit } from '../browser.ts'
 import { PageError } from '../page-error.ts'
 import type { Services } from '../services.ts'
@@ -84,13 +85,17 @@ export function follow(services: Services, visit: Visit, outcome: Outcome): Fast
     })
   }
   const { response } = outcome
-  if (response.mode === 'query') return visit.reply.redirect(response.url, 303)
+  if (response.mode === 'query') {
+    const { url } = response
+    return visit.leave(url, () => handOverPage({ clientName: outcome.clientName, url }, visit.page()))
+  }
   const model = {
     clientName: outcome.clientName,
     action: response.action,
     fields: Object.fromEntries(response.fields),
   }
-  return visit.html(formPostPage(model, visit.page()), { leadsTo: response.action, scripts: true })
+  // Its one form goes to the registered address, and from there wherever the client redirects it.
+  return visit.html(formPostPage(model, visit.page()), { leadsTo: null, scripts: true })
 }
 
 /** The person has proven who they are a moment ago. */

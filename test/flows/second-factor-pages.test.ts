@@ -1,0 +1,501 @@
+/** Second factors by the forms of their pages: setting up, proving, taking away, and what tokens say of them. */
+import { TOTP } from 'otpauth'
+import t, { type Test } from 'tap'
+import { CODE_LIMITS } from '../../src/accounts/throttle.ts'
+import { type Authenticator, createAuthenticator } from '../support/authenticator.ts'
+import { type Browser, openBrowser, type Page, tags } from '../support/browser.ts'
+import { claimsOf, encodeForm } from '../support/requests.ts'
+import { PASSWORD, user } from '../support/seed.ts'
+import { ISSUER, type TestServer, testServer } from '../support/server.ts'
+import { authorizeUrl, codeClient, goThrough, redeem, seedPeople, tokensOf } from '../support/sign-in.ts'
+
+const SESSION = '__Host-keyturn-session'
+const BANK = 'https://bank.test/callback'
+
+/** `bank` asks for a second factor, and so does the role of carol. */
+async function start(t: Test): Promise<TestServer> {
+  const server = await testServer()
+  t.teardown(() => server.close())
+  await seedPeople(server.store)
+  await server.store.clients.insert(
+    codeClient({ id: 'bank', requireSecondFactor: true, redirectUris: [BANK] }),
+  )
+  await server.store.roles.insert({
+    name: 'treasurer',
+    scopes: ['orders:read'],
+    requireSecondFactor: true,
+    createdAt: 1,
+  })
+  await server.store.users.insert(await user({ username: 'carol', roles: ['treasurer'] }))
+  await server.deps.registry.sync()
+  return server
+}
+
+const device = () => createAuthenticator({ origin: ISSUER, rpId: new URL(ISSUER).hostname })
+
+const codeAt = (secret: string, { clock }: TestServer) =>
+  new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 }).generate({ timestamp: clock.now() * 1000 })
+
+/** Another code than the one before: each counts once. */
+function nextCode(secret: string, server: TestServer): string {
+  server.clock.tick(30)
+  return codeAt(secret, server)
+}
+
+async function at(server: TestServer, path = '/account', username = 'alice') {
+  const browser = openBrowser(server)
+  const login = await browser.open(path)
+  const page = await browser.submit(login, { form: '/login', fill: { username, password: PASSWORD } })
+  return { browser, page }
+}
+
+const secretOf = ({ body }: Page) =>
+  (/class="secret[^"]*">([^<]+)</.exec(body)?.[1] ?? '').replaceAll(' ', '')
+const codesOf = ({ body }: Page) =>
+  [...body.matchAll(/<li>([0-9A-Z-]{14})<\/li>/g)].map(([, code = '']) => code)
+
+/** The form that a script completes, completed by a device. */
+async function byPasskey(
+  browser: Browser,
+  page: Page,
+  path: string,
+  authenticator: Authenticator,
+  more: Record<string, string> = {},
+) {
+  const form = tags(page.body).find(
+    ({ name, attributes }) =>
+      name === 'form' && attributes.has('data-passkey') && attributes.get('action') === path,
+  )
+  if (!form) throw new Error(`no form ${path} for a passkey: ${page.status} ${page.path}`)
+  const options = JSON.parse(form.attributes.get('data-options') ?? '')
+  const creates = form.attributes.get('data-passkey') === 'create'
+  const credential = creates ? authenticator.create(options) : authenticator.get(options)
+  const fields = page.forms.find(({ action, fields }) => action === path && fields.has('credential'))?.fields
+  const body = encodeForm({ ...Object.fromEntries(fields ?? []), credential, ...more })
+  const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+  return answer.location && !answer.away ? browser.open(answer.location, { from: 'same-origin' }) : answer
+}
+
+interface Enrolled {
+  readonly browser: Browser
+  readonly secret: string
+  readonly codes: readonly string[]
+}
+
+/** With an app, and the recovery codes that come with the first factor. */
+async function withApp(server: TestServer, username = 'alice'): Promise<Enrolled> {
+  const { browser, page } = await at(server, '/account/totp', username)
+  const secret = secretOf(page)
+  const done = await browser.submit(page, { form: '/account/totp', fill: { code: nextCode(secret, server) } })
+  return { browser, secret, codes: codesOf(done) }
+}
+
+async function idToken(server: TestServer, browser: Browser, client_id = 'web') {
+  const page = await goThrough(
+    browser,
+    await browser.open(authorizeUrl({ client_id, redirect_uri: redirectOf(client_id) })),
+  )
+  return idTokenFor(server, page, client_id)
+}
+
+const redirectOf = (clientId: string) => (clientId === 'bank' ? BANK : 'https://app.test/callback')
+
+async function idTokenFor(server: TestServer, page: Page, client_id: string) {
+  const code = page.away?.params.get('code')
+  if (!code) throw new Error(`no code but ${page.status} ${page.path} ${page.away?.url}`)
+  const form = { redirect_uri: redirectOf(client_id) }
+  const { amr, acr, auth_time } = claimsOf(
+    tokensOf(await redeem(server, code, { as: client_id, form })).id_token,
+  )
+  return { amr, acr, auth_time }
+}
+
+const factorsOf = async (server: TestServer, username = 'alice') =>
+  server.store.factors.summary((await server.store.users.findByUsername(username))?.id ?? '')
+
+const MFA = 'urn:keyturn:acr:mfa'
+
+t.test('the first factor brings recovery codes, and this browser has proven it at once', async (t) => {
+  const server = await start(t)
+  const { browser, page } = await at(server, '/account/totp')
+  t.same(await idToken(server, browser), {
+    amr: ['pwd'],
+    acr: 'urn:keyturn:acr:password',
+    auth_time: server.clock.now(),
+  })
+  const before = browser.cookies().get(SESSION)
+  const secret = secretOf(page)
+  t.match(page.body, /<img class="qr" src="data:image\/svg\+xml;base64,/)
+  const done = await browser.submit(page, { form: '/account/totp', fill: { code: nextCode(secret, server) } })
+  t.equal(codesOf(done).length, 10)
+  t.not(browser.cookies().get(SESSION), before, 'with another secret in the cookie')
+  t.same(done.links, ['/account'])
+  t.match(await idToken(server, browser), {
+    amr: ['mfa', 'otp', 'pwd'],
+    acr: MFA,
+    auth_time: server.clock.now(),
+  })
+  const account = await browser.open('/account')
+  t.match(account.body, /10 left/)
+  t.match(account.body, /On since/)
+  t.equal((await browser.open('/account/totp')).path, '/account', 'one app is all there is')
+})
+
+t.test(
+  'a wrong code keeps the key, one too late makes another; the code that confirmed is spent',
+  async (t) => {
+    const server = await start(t)
+    const { browser, page } = await at(server, '/account/totp')
+    const secret = secretOf(page)
+    const wrong = await browser.submit(page, { form: '/account/totp', fill: { code: '000000' } })
+    t.same([wrong.status, secretOf(wrong)], [400, secret])
+    t.match(wrong.body, /code is wrong/)
+    server.clock.tick(901)
+    await browser.submit(await browser.open('/account/totp'), {
+      form: '/login',
+      fill: { password: PASSWORD },
+    })
+    const late = await browser.submit(wrong, {
+      form: '/account/totp',
+      fill: { code: codeAt(secret, server) },
+    })
+    t.equal(late.status, 400)
+    t.match(late.body, /open for too long/)
+    t.not(secretOf(late), secret)
+    const code = codeAt(secretOf(late), server)
+    const done = await browser.submit(late, { form: '/account/totp', fill: { code } })
+    t.equal(codesOf(done).length, 10)
+    const replayed = await browser.submit(late, { form: '/account/totp', fill: { code } })
+    t.equal(replayed.status, 400, 'the form again')
+    const login = await at(server)
+    const again = await login.browser.submit(login.page, { form: '/login/second-factor', fill: { code } })
+    t.equal(again.status, 400, 'the code again, at a login')
+  },
+)
+
+t.test('a login asks for the second factor, and nobody is in before it', async (t) => {
+  const server = await start(t)
+  const { secret } = await withApp(server)
+  const { browser, page } = await at(server)
+  t.equal(page.path, '/login/second-factor')
+  t.notOk(browser.cookies().has(SESSION))
+  t.equal((await browser.open('/account')).path, '/login')
+  const in_ = await browser.submit(page, {
+    form: '/login/second-factor',
+    fill: { code: nextCode(secret, server) },
+  })
+  t.same([in_.status, in_.path], [200, '/account'])
+  t.match(await idToken(server, browser), { amr: ['mfa', 'otp', 'pwd'], acr: MFA })
+})
+
+t.test('a recovery code lets in once, and a new set voids the old', async (t) => {
+  const server = await start(t)
+  const { codes } = await withApp(server)
+  const recover = async (recovery_code: string) => {
+    const { browser, page } = await at(server)
+    const form = page.forms.find(({ fields }) => fields.has('recovery_code'))
+    if (!form) throw new Error('no form for recovery codes')
+    const sent = await browser.submit(
+      { ...page, forms: [form], form: () => form },
+      { fill: { recovery_code } },
+    )
+    return { browser, page: sent }
+  }
+  const [first = '', second = ''] = codes
+  const { browser, page } = await recover(first.toLowerCase().replaceAll('-', ' '))
+  t.equal(page.path, '/account')
+  t.match(page.body, /9 left/)
+  t.match(await idToken(server, browser), { amr: ['mfa', 'otp', 'pwd'], acr: MFA })
+  t.equal((await recover(first)).page.status, 400, 'it is spent')
+  const fresh = await browser.submit(await browser.open('/account'), { form: '/account/recovery-codes' })
+  t.equal(codesOf(fresh).length, 10)
+  t.match(fresh.body, /Codes you had before no longer work/)
+  t.equal((await recover(second)).page.status, 400, 'one of the old set')
+  t.equal((await recover(codesOf(fresh)[0] ?? '')).page.path, '/account', 'one of the new')
+})
+
+t.test('a passkey: set up, second factor, and alone; phr in acr', async (t) => {
+  const server = await start(t)
+  const authenticator = device()
+  const { browser, page } = await at(server, '/account/passkeys')
+  for (const name of ['', ' ', 'x'.repeat(65)]) {
+    const unnamed = await byPasskey(browser, page, '/account/passkeys', authenticator, { name })
+    t.equal(unnamed.status, 400)
+    t.match(unnamed.body, /a name of at most 64/)
+  }
+  t.match(page.headers['content-security-policy'], /script-src 'self'/)
+  const forged = await byPasskey(browser, page, '/account/passkeys', device(), {
+    name: 'x',
+    challenge: 'other',
+  })
+  t.equal(forged.status, 400)
+  const done = await byPasskey(browser, page, '/account/passkeys', authenticator, { name: 'Laptop <i>' })
+  t.equal(codesOf(done).length, 10)
+  t.match(await idToken(server, browser), { amr: ['hwk', 'mfa', 'pwd'], acr: 'phr' })
+  t.match((await browser.open('/account')).body, /Laptop &lt;i&gt;/)
+
+  const second = await at(server)
+  t.equal(second.page.path, '/login/second-factor')
+  const account = await byPasskey(second.browser, second.page, '/login/second-factor', authenticator)
+  t.equal(account.path, '/account')
+  t.match(await idToken(server, second.browser), { amr: ['hwk', 'mfa', 'pwd', 'user'], acr: 'phr' })
+
+  const alone = openBrowser(server)
+  const login = await alone.open('/login')
+  t.equal((await byPasskey(alone, login, '/login/passkey', authenticator)).path, '/account')
+  t.match(await idToken(server, alone), { amr: ['hwk', 'mfa', 'user'], acr: 'phr' })
+})
+
+t.test('an application that requires it gets nobody without: enrolment first, then on to it', async (t) => {
+  const server = await start(t)
+  const ways = {
+    app: async (browser: Browser, page: Page) => {
+      const setup = await browser.open(page.links.find((link) => link.startsWith('/account/totp')) ?? '')
+      const code = nextCode(secretOf(setup), server)
+      const wrong = await browser.submit(setup, { form: '/account/totp', fill: { code: '000000' } })
+      return browser.submit(wrong, { form: '/account/totp', fill: { code } })
+    },
+    passkey: async (browser: Browser, page: Page) => {
+      const setup = await browser.open(page.links.find((link) => link.startsWith('/account/passkeys')) ?? '')
+      return byPasskey(browser, setup, '/account/passkeys', device(), { name: 'Key' })
+    },
+  }
+  for (const [what, enrol] of Object.entries(ways)) {
+    const username = what === 'app' ? 'alice' : 'bob'
+    const scope = 'openid'
+    const request = authorizeUrl({ client_id: 'bank', redirect_uri: BANK, scope })
+    const browser = openBrowser(server)
+    const page = await goThrough(browser, await browser.open(request), { username })
+    t.equal(page.path, '/account/second-factor', what)
+    t.match(page.body, /The bank application/, 'it says who asks for it')
+    const codes = await enrol(browser, page)
+    t.equal(codesOf(codes).length, 10, what)
+    const [onward = ''] = codes.links
+    t.ok(onward.startsWith('/oauth2/authorize?flow='), 'and it goes on there')
+    const answered = await goThrough(browser, await browser.open(onward), { username })
+    const acr = what === 'app' ? MFA : 'phr'
+    t.match(await idTokenFor(server, answered, 'bank'), { acr, auth_time: server.clock.now() })
+    const silent = await browser.open(`${request}&prompt=none`)
+    t.notOk(silent.away?.params.get('error')?.includes('login'), 'it is not asked for again')
+  }
+})
+
+t.test('so does a role, whatever the application; and to no prompt=none', async (t) => {
+  const server = await start(t)
+  const browser = openBrowser(server)
+  const page = await goThrough(browser, await browser.open(authorizeUrl({ prompt: 'login' })), {
+    username: 'carol',
+  })
+  t.equal(page.path, '/account/second-factor')
+  t.match(page.body, /Your organisation asks/)
+  const silent = await browser.open(authorizeUrl({ prompt: 'none' }))
+  t.equal(silent.away?.params.get('error'), 'interaction_required')
+  const setup = await browser.open(page.links.find((link) => link.startsWith('/account/totp')) ?? '')
+  const code = nextCode(secretOf(setup), server)
+  const codes = await browser.submit(setup, { form: '/account/totp', fill: { code } })
+  const answered = await goThrough(browser, await browser.open(codes.links[0] ?? ''))
+  t.match(await idTokenFor(server, answered, 'web'), { amr: ['mfa', 'otp', 'pwd'], acr: MFA })
+})
+
+t.test('who comes to the enrolment page with nothing waiting is led to their account', async (t) => {
+  const server = await start(t)
+  const { page } = await at(server, '/account/second-factor')
+  t.same([page.status, page.path], [200, '/account'])
+})
+
+t.test('enrolment that waits too long asks for the password again, and goes on', async (t) => {
+  const server = await start(t)
+  const browser = openBrowser(server)
+  const request = authorizeUrl({ client_id: 'bank', redirect_uri: BANK })
+  const page = await goThrough(browser, await browser.open(request))
+  t.equal(page.path, '/account/second-factor')
+  const link = page.links.find((one) => one.startsWith('/account/totp')) ?? ''
+  const open = await browser.open(link)
+  server.clock.tick(601)
+  const late = await browser.submit(open, {
+    form: '/account/totp',
+    fill: { code: codeAt(secretOf(open), server) },
+  })
+  t.equal(late.path, '/login')
+  t.same(await factorsOf(server), { totp: false, passkeys: 0, recoveryCodes: 0 })
+  t.equal((await browser.open(link)).path, '/login')
+  const again = await browser.submit(late, { form: '/login', fill: { password: PASSWORD } })
+  t.equal(again.path, '/account/second-factor', 'where they were')
+  server.clock.tick(3600)
+  t.equal((await browser.open(link)).status, 400, 'an hour later the request has expired')
+})
+
+/** Everything that changes factors, as somebody could send it. */
+const CHANGES: readonly (readonly [string, Record<string, string>])[] = [
+  ['/account/totp', { code: '123456', enrolment: 'x' }],
+  ['/account/totp/remove', {}],
+  ['/account/passkeys', { name: 'x', credential: '{}', challenge: 'x' }],
+  ['/account/passkeys/remove', { id: 'x' }],
+  ['/account/recovery-codes', {}],
+]
+
+const csrfOf = async (browser: Browser) =>
+  (await browser.open('/account')).form('/account/sign-ins/end').fields.get('csrf') ?? ''
+
+t.test(
+  'a browser that was left open changes no factors: a proof of ten minutes ago asks again',
+  async (t) => {
+    const server = await start(t)
+    const { browser, secret } = await withApp(server)
+    const had = await factorsOf(server)
+    const csrf = await csrfOf(browser)
+    server.clock.tick(600)
+    t.equal((await browser.open('/account/passkeys')).path, '/account/passkeys', 'ten minutes are fine')
+    server.clock.tick(1)
+    for (const path of ['/account/totp', '/account/passkeys']) {
+      t.equal((await browser.open(path)).path, '/login', path)
+    }
+    for (const [path, form] of CHANGES) {
+      const body = encodeForm({ csrf, ...form })
+      const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+      t.same([answer.status, answer.location?.split('?')[0]], [303, '/login'], path)
+    }
+    t.same(await factorsOf(server), had)
+    const login = await browser.open('/account/passkeys')
+    const second = await browser.submit(login, { form: '/login', fill: { password: PASSWORD } })
+    t.equal(second.path, '/login/second-factor', 'with the factor, since there is one')
+    const back = await browser.submit(second, {
+      form: '/login/second-factor',
+      fill: { code: nextCode(secret, server) },
+    })
+    t.equal(back.path, '/account/passkeys', 'and back to where they were going')
+  },
+)
+
+t.test('who has a factor must have used it: the password alone changes none', async (t) => {
+  const server = await start(t)
+  const early = await at(server)
+  const { secret } = await withApp(server)
+  const had = await factorsOf(server)
+  const csrf = await csrfOf(early.browser)
+  for (const [path, form] of CHANGES) {
+    const body = encodeForm({ csrf, ...form })
+    const answer = await early.browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+    t.same([answer.status, answer.location?.split('?')[0]], [303, '/login'], path)
+  }
+  t.same(await factorsOf(server), had)
+  const login = await early.browser.open('/account/passkeys')
+  const second = await early.browser.submit(login, { form: '/login', fill: { password: PASSWORD } })
+  const page = await early.browser.submit(second, {
+    form: '/login/second-factor',
+    fill: { code: nextCode(secret, server) },
+  })
+  t.equal(page.path, '/account/passkeys')
+})
+
+t.test('factors are taken away one by one, and with the last the recovery codes', async (t) => {
+  const server = await start(t)
+  const { browser } = await withApp(server)
+  const setup = await browser.open('/account/passkeys')
+  const added = await byPasskey(browser, setup, '/account/passkeys', device(), { name: 'Key' })
+  t.match(added.body, /passkey has been added/, 'no recovery codes again')
+  t.same(await factorsOf(server), { totp: true, passkeys: 1, recoveryCodes: 10 })
+  const one = await browser.submit(added, { form: '/account/totp/remove' })
+  t.match(one.body, /no longer asked for/)
+  t.match((await browser.submit(added, { form: '/account/totp/remove' })).body, /had ended already/)
+  const none = await browser.submit(one, { form: '/account/passkeys/remove' })
+  t.match(none.body, /passkey has been removed/)
+  t.same(await factorsOf(server), { totp: false, passkeys: 0, recoveryCodes: 0 })
+  t.equal((await at(server)).page.path, '/account', 'the password is enough again')
+  const csrf = await csrfOf(browser)
+  const body = encodeForm({ csrf })
+  const answer = await browser.open('/account/recovery-codes', { method: 'POST', body, from: 'same-origin' })
+  t.equal(answer.path, '/account', 'codes that stand in for nothing are not made')
+  t.equal((await factorsOf(server)).recoveryCodes, 0)
+})
+
+t.test('where a role requires a factor the last one stays', async (t) => {
+  const server = await start(t)
+  const { browser } = await withApp(server, 'carol')
+  const page = await browser.open('/account')
+  t.match(page.body, /A second step is required for your account/)
+  const refused = await browser.submit(page, { form: '/account/totp/remove' })
+  t.match(refused.body, /This is your only second step/)
+  t.equal((await factorsOf(server, 'carol')).totp, true)
+  const setup = await browser.open('/account/passkeys')
+  const both = await byPasskey(browser, setup, '/account/passkeys', device(), { name: 'Key' })
+  const one = await browser.submit(both, { form: '/account/totp/remove' })
+  t.match(one.body, /no longer asked for/, 'one of two may go')
+  const last = await browser.submit(one, { form: '/account/passkeys/remove' })
+  t.match(last.body, /This is your only second step/)
+  t.same(await factorsOf(server, 'carol'), { totp: false, passkeys: 1, recoveryCodes: 10 })
+})
+
+t.test('what is somebody else’s cannot be taken away, or used for oneself', async (t) => {
+  const server = await start(t)
+  const alice = await at(server, '/account/passkeys')
+  const authenticator = device()
+  await byPasskey(alice.browser, alice.page, '/account/passkeys', authenticator, { name: 'Key' })
+  const { browser } = await at(server, '/account', 'bob')
+  const csrf = await csrfOf(browser)
+  const body = encodeForm({ csrf, id: authenticator.id })
+  const answer = await browser.open('/account/passkeys/remove', { method: 'POST', body, from: 'same-origin' })
+  t.match(answer.body, /had ended already/)
+  t.equal((await factorsOf(server)).passkeys, 1)
+  const setup = await browser.open('/account/passkeys')
+  const taken = await byPasskey(browser, setup, '/account/passkeys', authenticator, { name: 'Mine now' })
+  t.equal(taken.status, 400, 'nor can her passkey become his')
+  const other = await at(server, '/account/totp', 'carol')
+  const enrolment = other.page.form('/account/totp').fields.get('enrolment') ?? ''
+  const code = codeAt(secretOf(other.page), server)
+  const own = await browser.open('/account/totp')
+  const swapped = await browser.submit(own, { form: '/account/totp', fill: { enrolment, code } })
+  t.equal(swapped.status, 400, 'or a setup that was begun for another')
+  t.equal((await factorsOf(server, 'bob')).totp, false)
+})
+
+t.test('guesses at codes in the same moment are counted, each of them (§3.1 #5)', async (t) => {
+  const server = await start(t)
+  const { secret } = await withApp(server)
+  const { browser, page } = await at(server)
+  const guess = (code: string) => browser.send(page, { form: '/login/second-factor', fill: { code } })
+  const wrong = ['000001', '000002', '000003'].filter((code) => code !== codeAt(secret, server))
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, (_, n) => guess(wrong[n % wrong.length] ?? '')),
+  )
+  const statuses = answers.map(({ status }) => status)
+  t.equal(statuses.filter((status) => status === 400).length, CODE_LIMITS.pair.burst)
+  t.equal(statuses.filter((status) => status === 429).length, 30 - CODE_LIMITS.pair.burst)
+  const right = await guess(nextCode(secret, server))
+  t.equal(right.status, 429, 'the right one has to wait, too')
+  t.ok(Number(right.headers['retry-after']) > 0)
+  t.notOk(browser.cookies().has(SESSION))
+})
+
+t.test('no form for factors is taken without its token, or with another’s (C41, §3.3 #29)', async (t) => {
+  const server = await start(t)
+  const { browser } = await withApp(server)
+  const bob = await at(server, '/account', 'bob')
+  const had = await factorsOf(server)
+  const good = await csrfOf(browser)
+  const cookie = [...browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
+  for (const [path, form] of CHANGES) {
+    for (const csrf of [undefined, '', await csrfOf(bob.browser)]) {
+      const body = encodeForm({ ...form, ...(csrf === undefined ? {} : { csrf }) })
+      const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+      t.equal(answer.status, 403, `${path} ${csrf}`)
+    }
+    const headers = { cookie, 'sec-fetch-site': 'cross-site' }
+    const answer = await browser.ask(path, {
+      method: 'POST',
+      body: encodeForm({ ...form, csrf: good }),
+      headers,
+    })
+    t.equal(answer.status, 403, `${path} from somebody's page, even with the token`)
+  }
+  t.same(await factorsOf(server), had)
+})
+
+t.test('an issuer at a bare address offers no passkeys, for browsers make none there', async (t) => {
+  const server = await testServer({ settings: { ISSUER: 'https://192.0.2.7' } })
+  t.teardown(() => server.close())
+  await seedPeople(server.store)
+  const { page } = await at(server, '/account/passkeys')
+  t.equal(page.path, '/account')
+  t.match(page.body, /No passkey can be added here/)
+})
