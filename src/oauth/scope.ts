@@ -60,6 +60,26 @@ export function grantScopes(request: ScopeRequest, registry: Registry, defaultAu
   return { scopes, audience, apiTtl: registry.api(audience)?.accessTokenTtl ?? null }
 }
 
+/**
+ * What is left of an earlier grant: roles and registrations may have changed since.
+ * @throws {OAuthError} as `grantScopes`
+ */
+export function grantAgain(
+  earlier: Pick<Granted, 'scopes' | 'audience'>,
+  {
+    asked = earlier.scopes,
+    client,
+    roles,
+  }: Pick<ScopeRequest, 'client' | 'roles'> & { asked?: readonly string[] | undefined },
+  registry: Registry,
+  defaultAudience: string,
+): Granted {
+  const { scopes, audience } = earlier
+  if (scopes.length === 0) return { scopes, audience, apiTtl: registry.api(audience)?.accessTokenTtl ?? null }
+  const within = asked.filter((scope) => scopes.includes(scope))
+  return grantScopes({ asked: within, resource: audience, client, roles }, registry, defaultAudience)
+}
+
 /** `api` is undefined for the default audience: scopes that no API owns belong to it. */
 interface Target {
   readonly audience: string

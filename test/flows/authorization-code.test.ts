@@ -28,6 +28,7 @@ const { alice, bob } = await seedPeople(store)
 await store.clients.insert(codeClient({ id: 'other', redirectUris: [WEB_REDIRECT] }))
 await store.clients.insert(codeClient({ id: 'once', grants: ['authorization_code'] }))
 await store.clients.insert(codeClient({ id: 'later' }))
+await store.clients.insert(codeClient({ id: 'bare', scopes: ['orders:read'] }))
 
 /** Signed in once, so that a code costs no password. */
 const person = openBrowser(server)
@@ -289,6 +290,22 @@ t.test('a resource at the token endpoint is the one that was authorized (RFC 870
     refused(t, await own(text, { resource }), { error: 'invalid_target' }, String(resource))
   }
   t.equal((await own(text)).statusCode, 200)
+})
+
+t.test('a token for an API without any of its scopes goes on, at a refresh too (RFC 8707 §2)', async (t) => {
+  for (const [username, overrides] of [
+    ['alice', { scope: 'openid', resource: ORDERS }],
+    ['bob', { client_id: 'bare', scope: undefined, resource: ORDERS }],
+  ] as const) {
+    const as = 'client_id' in overrides ? overrides.client_id : 'web'
+    const text = await freshCode(server, overrides, { username })
+    const first = tokensOf(await redeem(server, text, { as }))
+    const next = await refresh(server, first.refresh_token, {}, as)
+    for (const token of [first.access_token, next.json().access_token]) {
+      const { aud, scope } = claimsOf(token)
+      t.same([aud, scope], [ORDERS, 'scope' in overrides && overrides.scope ? 'openid' : undefined], as)
+    }
+  }
 })
 
 t.test('scope at the token endpoint means nothing: the person has decided (A5)', async (t) => {

@@ -124,9 +124,11 @@ async function settingOf(
   const flow = visit.openFlow()
   if (!flow) throw new PageError('expired')
   if (!flow.request && !flow.pushed) return { flow, ...none }
-  const outcome = await services.people.authorize.resume(flow, askerOf(visit))
-  if (outcome.step === 'answer') return { past: outcome }
   const other = visit.query.get('account') === 'other'
+  // Who types a password, or wants to, is not answered as whom another tab has signed in meanwhile.
+  const asker = posted || other ? { ...askerOf(visit), current: null } : askerOf(visit)
+  const outcome = await services.people.authorize.resume(flow, asker)
+  if (outcome.step === 'answer') return { past: outcome }
   if (!posted && !other && pageOf(services, visit, outcome.step) !== 'login') return { past: outcome }
   const { client, request } = outcome.about
   return {

@@ -12,7 +12,7 @@ import { accessTokenTtl } from '../lifetime.ts'
 import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
 import type { Registry } from '../registry.ts'
 import { parseResource } from '../resource.ts'
-import { grantScopes } from '../scope.ts'
+import { grantAgain } from '../scope.ts'
 import { isRefreshable, newSession, sessionEnd } from '../session.ts'
 import type { Grant, GrantRequest } from './grant.ts'
 
@@ -61,16 +61,7 @@ export function authorizationCode(deps: Deps): Grant {
       }
 
       // Once more, as at a refresh: a role or a scope may have been taken away since the person was asked.
-      const granted = grantScopes(
-        {
-          asked: code.scopes.length > 0 ? code.scopes : undefined,
-          resource: code.audience,
-          client: { ...client, scopes: client.scopes.filter((scope) => code.scopes.includes(scope)) },
-          roles: user.roles,
-        },
-        registry,
-        config.defaultAudience,
-      )
+      const granted = grantAgain(code, { client, roles: user.roles }, registry, config.defaultAudience)
 
       const now = clock.now()
       const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)

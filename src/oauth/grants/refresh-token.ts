@@ -8,7 +8,7 @@ import { invalidGrant, invalidRequest, invalidScope, invalidTarget } from '../er
 import { accessTokenTtl } from '../lifetime.ts'
 import type { Registry } from '../registry.ts'
 import { parseResource } from '../resource.ts'
-import { grantScopes, parseScope } from '../scope.ts'
+import { grantAgain, parseScope } from '../scope.ts'
 import type { Grant, GrantRequest } from './grant.ts'
 
 interface Deps {
@@ -163,11 +163,5 @@ function narrow(
   if (asked?.some((scope) => !session.scopes.includes(scope))) {
     throw invalidScope('scope exceeds what was granted to this session')
   }
-  const within = { ...client, scopes: client.scopes.filter((scope) => session.scopes.includes(scope)) }
-  const wanted = asked ?? (session.scopes.length > 0 ? session.scopes : undefined)
-  return grantScopes(
-    { asked: wanted, resource: session.audience, client: within, roles: user.roles },
-    registry,
-    config.defaultAudience,
-  )
+  return grantAgain(session, { asked, client, roles: user.roles }, registry, config.defaultAudience)
 }

@@ -1,0 +1,439 @@
+import t from 'tap'
+import { type Browser, openBrowser, type Page } from '../support/browser.ts'
+import { guardProblems, tellsClient, tellsPerson } from '../support/front-channel.ts'
+import { ORDERS, STOCK } from '../support/seed.ts'
+import { ISSUER, testServer } from '../support/server.ts'
+import {
+  AUTHORIZE,
+  authorizeParams,
+  authorizeUrl,
+  CHALLENGE,
+  codeClient,
+  type Overrides,
+  redeem,
+  seedPeople,
+  signIn,
+  tokensOf,
+  VERIFIER,
+  WEB_REDIRECT,
+} from '../support/sign-in.ts'
+import { writesNothing } from '../support/unwritten.ts'
+
+const server = await testServer()
+t.teardown(() => server.close())
+const { alice } = await seedPeople(server.store)
+await server.store.clients.insert(
+  codeClient({ id: 'two', redirectUris: [WEB_REDIRECT, 'https://app.test/b'] }),
+)
+await server.store.clients.insert(
+  codeClient({ id: 'query', redirectUris: ['https://app.test/cb?tenant=a%20b'] }),
+)
+await server.store.clients.insert(codeClient({ id: 'off', disabled: true }))
+
+/** Somebody who is signed in and has allowed everything, so that only the request can be wrong. */
+const known = openBrowser(server)
+await signIn(known, { scope: undefined, resource: ORDERS }, { remember: true })
+
+const EVIL = `"><script>alert(1)</script>`
+/** Raw text of a query in which one parameter is replaced. */
+const raw = (name: string, text: string) =>
+  `${AUTHORIZE}?${authorizeParams({ [name]: undefined })}&${name}=${text}`.replace('?&', '?')
+
+/** By GET while nobody is signed in, by GET while somebody is, and by POST. */
+async function everyWay(overrides: Overrides): Promise<Record<string, Page>> {
+  const stranger = openBrowser(server)
+  return {
+    'a stranger': await stranger.ask(authorizeUrl(overrides)),
+    'somebody signed in': await known.ask(authorizeUrl(overrides)),
+    'by POST': await known.open(AUTHORIZE, {
+      method: 'POST',
+      body: authorizeParams(overrides).toString(),
+      from: 'cross-site',
+    }),
+  }
+}
+
+t.test(
+  'the same request gets a code by GET and by POST (C28, C37, RFC 6749 §3.1, RFC 9207 §2)',
+  async (t) => {
+    const get = await known.ask(authorizeUrl())
+    const post = await known.ask(AUTHORIZE, {
+      method: 'POST',
+      body: String(authorizeParams()),
+      from: 'cross-site',
+    })
+    t.equal(post.status, 303, 'and never 307, which would repeat the body (C39, RFC 9700 §4.12)')
+    for (const page of [get, await known.open(post.location ?? '')]) {
+      t.equal(page.status, 303)
+      t.match(page.location, /^https:\/\/app\.test\/callback\?code=ktc_[\w-]{43}&/)
+      t.same([...(page.away?.params.keys() ?? [])], ['code', 'state', 'iss'])
+      t.equal(page.away?.params.get('iss'), ISSUER)
+    }
+  },
+)
+
+t.test(
+  'who is not signed in is led to a page of ours, and nothing is stored for it (C38, §4 row 20)',
+  async (t) => {
+    await writesNothing(t, server, async () => {
+      for (const body of [undefined, String(authorizeParams())]) {
+        const page = await openBrowser(server).open(
+          body === undefined ? authorizeUrl() : AUTHORIZE,
+          body === undefined ? {} : { method: 'POST', body, from: 'cross-site' },
+        )
+        t.same([page.status, page.path, guardProblems(page)], [200, '/login', []])
+      }
+    })
+  },
+)
+
+t.test('other methods are 405, and other origins may not ask by script (C28, C42, A1)', async (t) => {
+  for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
+    const headers = { origin: 'https://app.test', 'access-control-request-method': 'GET' }
+    const answer = await server.inject({ method, url: authorizeUrl(), headers })
+    t.equal(answer.statusCode, 405, method)
+    t.match(answer.headers.allow, /GET.*POST/)
+    t.equal(answer.headers['access-control-allow-origin'], undefined)
+  }
+  const asked = await known.ask(authorizeUrl(), { headers: { origin: 'https://app.test' } })
+  t.equal(asked.headers['access-control-allow-origin'], undefined)
+})
+
+t.test(
+  'without a client or an address that can be trusted there is a page and no redirect (C29, C34)',
+  async (t) => {
+    const cases: Record<string, Overrides> = {
+      'client_id missing': { client_id: undefined },
+      'client_id empty': { client_id: '' },
+      'client_id unknown': { client_id: 'nobody' },
+      'client_id of a disabled client': { client_id: 'off' },
+      'client_id of a machine': { client_id: 'machine' },
+      'client_id of a user': { client_id: alice.id },
+      'client_id in capitals': { client_id: 'WEB' },
+      'client_id with a space behind it': { client_id: 'web ' },
+      'client_id with a newline': { client_id: 'web\n' },
+      'client_id endless': { client_id: 'w'.repeat(3000) },
+      'client_id as markup': { client_id: EVIL },
+      'client_id twice, the same': { client_id: ['web', 'web'] },
+      'client_id twice, another': { client_id: ['web', 'lax'] },
+      'redirect_uri missing, of two': { client_id: 'two', redirect_uri: undefined },
+      'redirect_uri empty, of two': { client_id: 'two', redirect_uri: '' },
+      'redirect_uri missing, in OpenID Connect': { redirect_uri: undefined },
+      'redirect_uri of another client': { redirect_uri: 'https://spa.test/' },
+      'redirect_uri unknown': { redirect_uri: 'https://evil.test/' },
+      'redirect_uri as markup': { redirect_uri: EVIL },
+      'redirect_uri endless': { redirect_uri: `${WEB_REDIRECT}?${'a'.repeat(5000)}` },
+      'redirect_uri twice, the same': { redirect_uri: [WEB_REDIRECT, WEB_REDIRECT] },
+      'redirect_uri twice, another behind it': { redirect_uri: [WEB_REDIRECT, 'https://evil.test/'] },
+      'redirect_uri twice, another before it': { redirect_uri: ['https://evil.test/', WEB_REDIRECT] },
+      'redirect_uri wrong, and everything else as well': {
+        redirect_uri: 'https://evil.test/',
+        response_type: 'token',
+        scope: '"',
+        state: EVIL,
+      },
+    }
+    for (const [label, overrides] of Object.entries(cases)) {
+      for (const [way, page] of Object.entries(await everyWay(overrides))) {
+        tellsPerson(t, page, `${label}, ${way}`, ['evil.test', EVIL])
+      }
+    }
+  },
+)
+
+t.test('what is no form is a page, whichever parameter it is in (A7, RFC 6749 Appendix B)', async (t) => {
+  const names = ['client_id', 'redirect_uri', 'scope', 'state', 'nonce', 'code_challenge', 'extra']
+  const texts = ['%zz', '%', '%C0%80', '%00', 'a%00b', '%ED%A0%80', '%FF', '%E2%82']
+  for (const name of names) {
+    for (const text of texts) {
+      tellsPerson(t, await known.ask(raw(name, text)), `${name}=${text}`)
+      const body = raw(name, text).slice(AUTHORIZE.length + 1)
+      tellsPerson(t, await known.open(AUTHORIZE, { method: 'POST', body }), `${name}=${text}, by POST`)
+    }
+  }
+  const many = Array.from({ length: 65 }, (_, i) => `x${i}=1`).join('&')
+  tellsPerson(t, await known.ask(`${AUTHORIZE}?${many}`), '65 parameters')
+  for (const type of ['application/json', 'multipart/form-data; boundary=x', 'text/plain']) {
+    const page = await known.ask(AUTHORIZE, { method: 'POST', body: '{}', headers: { 'content-type': type } })
+    tellsPerson(t, page, type)
+  }
+  tellsPerson(t, await known.ask(AUTHORIZE, { method: 'POST', body: `x=${'a'.repeat(70_000)}` }), 'too large')
+})
+
+t.test(
+  'a POST with something in the URL as well is a page, not a choice between the two (A3, C28)',
+  async (t) => {
+    const body = String(authorizeParams({ state: undefined }))
+    for (const url of [`${AUTHORIZE}?state=x`, authorizeUrl()]) {
+      tellsPerson(t, await known.open(url, { method: 'POST', body }), url)
+    }
+  },
+)
+
+t.test(
+  'what else is wrong is told to the client by its name (A3, A4, C35, C45, C46, D52, D53, K125, M137)',
+  async (t) => {
+    const INVALID = 'invalid_request'
+    const cases: Record<string, [string, Overrides]> = {
+      'response_type missing (C35)': [INVALID, { response_type: undefined }],
+      'response_type empty (A4, C35)': [INVALID, { response_type: '' }],
+      'response_type twice (A3)': [INVALID, { response_type: ['code', 'code'] }],
+      'response_type token (C35, RFC 9700 §2.1.2)': ['unsupported_response_type', { response_type: 'token' }],
+      'response_type id_token': ['unsupported_response_type', { response_type: 'id_token' }],
+      'response_type id_token token': ['unsupported_response_type', { response_type: 'id_token token' }],
+      'response_type code token': ['unsupported_response_type', { response_type: 'code token' }],
+      'response_type code id_token': ['unsupported_response_type', { response_type: 'code id_token' }],
+      'response_type none': ['unsupported_response_type', { response_type: 'none' }],
+      'response_type in capitals': ['unsupported_response_type', { response_type: 'CODE' }],
+      'response_type with a space': ['unsupported_response_type', { response_type: 'code ' }],
+      'response_mode fragment (C46)': [INVALID, { response_mode: 'fragment' }],
+      'response_mode query.jwt (C46, §3.3 #15)': [INVALID, { response_mode: 'query.jwt' }],
+      'response_mode form_post.jwt (C46, §3.3 #15)': [INVALID, { response_mode: 'form_post.jwt' }],
+      'response_mode web_message': [INVALID, { response_mode: 'web_message' }],
+      'response_mode unknown': [INVALID, { response_mode: 'constructor' }],
+      'response_mode twice (A3)': [INVALID, { response_mode: ['query', 'form_post'] }],
+      'scope twice (A3)': [INVALID, { scope: ['openid', 'openid'] }],
+      'scope malformed (RFC 6749 §3.3)': ['invalid_scope', { scope: 'openid "x"' }],
+      'scope with two spaces': ['invalid_scope', { scope: 'openid  orders:read' }],
+      'scope with a tab': ['invalid_scope', { scope: 'openid\torders:read' }],
+      'scope beyond ASCII': ['invalid_scope', { scope: 'openid é' }],
+      'scope with nothing to be had (C45)': ['invalid_scope', { scope: 'admin root' }],
+      'scope of two APIs (RFC 9068 §3)': ['invalid_scope', { scope: 'orders:read stock:read' }],
+      'resource relative (RFC 8707 §2)': ['invalid_target', { resource: '/orders' }],
+      'resource with a fragment': ['invalid_target', { resource: `${ORDERS}#x` }],
+      'resource unknown': ['invalid_target', { resource: 'https://evil.test' }],
+      'resource twice, another': ['invalid_target', { resource: [ORDERS, STOCK] }],
+      'nonce twice (A3)': [INVALID, { nonce: ['a', 'a'] }],
+      'nonce endless': [INVALID, { nonce: 'n'.repeat(1025) }],
+      'code_challenge missing (D52, RFC 7636 §4.4.1)': [
+        INVALID,
+        { code_challenge: undefined, code_challenge_method: undefined },
+      ],
+      'code_challenge empty (A4, D52)': [INVALID, { code_challenge: '', code_challenge_method: undefined }],
+      'code_challenge missing with its method there': [INVALID, { code_challenge: undefined }],
+      'code_challenge twice (A3)': [INVALID, { code_challenge: [CHALLENGE, CHALLENGE] }],
+      'code_challenge of 42 letters': [INVALID, { code_challenge: CHALLENGE.slice(1) }],
+      'code_challenge of 44 letters': [INVALID, { code_challenge: `${CHALLENGE}A` }],
+      'code_challenge padded': [INVALID, { code_challenge: `${CHALLENGE}=` }],
+      'code_challenge in plain base64': [INVALID, { code_challenge: `+${CHALLENGE.slice(1)}` }],
+      'code_challenge with a newline': [INVALID, { code_challenge: `${CHALLENGE}\n` }],
+      'code_challenge that no hash ends in': [INVALID, { code_challenge: `${CHALLENGE.slice(0, -1)}B` }],
+      'code_challenge_method left out, which means plain (D53)': [
+        INVALID,
+        { code_challenge_method: undefined },
+      ],
+      'code_challenge_method empty (D53)': [INVALID, { code_challenge_method: '' }],
+      'code_challenge_method plain (D53, §3.2 #12)': [
+        INVALID,
+        { code_challenge_method: 'plain', code_challenge: VERIFIER },
+      ],
+      'code_challenge_method s256 (D53)': [INVALID, { code_challenge_method: 's256' }],
+      'code_challenge_method S512 (D53)': [INVALID, { code_challenge_method: 'S512' }],
+      'code_challenge_method twice (A3)': [INVALID, { code_challenge_method: ['S256', 'S256'] }],
+      'prompt unknown': [INVALID, { prompt: 'create' }],
+      'prompt twice (A3)': [INVALID, { prompt: ['login', 'login'] }],
+      'prompt none with login (M137)': [INVALID, { prompt: 'none login' }],
+      'prompt consent with none (M137)': [INVALID, { prompt: 'consent none' }],
+      'max_age negative': [INVALID, { max_age: '-1' }],
+      'max_age no number': [INVALID, { max_age: 'soon' }],
+      'max_age a fraction': [INVALID, { max_age: '1.5' }],
+      'max_age with a sign': [INVALID, { max_age: '+1' }],
+      'max_age in hexadecimal': [INVALID, { max_age: '0x10' }],
+      'max_age in other digits': [INVALID, { max_age: '١' }],
+      'max_age endless': [INVALID, { max_age: '9'.repeat(30) }],
+      'max_age twice (A3)': [INVALID, { max_age: ['1', '1'] }],
+      'claims no JSON': [INVALID, { claims: '{' }],
+      'claims a list': [INVALID, { claims: '[]' }],
+      'claims null': [INVALID, { claims: 'null' }],
+      'claims with a list in it': [INVALID, { claims: '{"id_token":[]}' }],
+      'claims with text in it': [INVALID, { claims: '{"userinfo":"email"}' }],
+      'claims twice (A3)': [INVALID, { claims: ['{}', '{}'] }],
+      'id_token_hint no token (M138)': [INVALID, { id_token_hint: 'x' }],
+      'id_token_hint twice (A3)': [INVALID, { id_token_hint: ['x', 'x'] }],
+      'login_hint twice (A3)': [INVALID, { login_hint: ['a', 'b'] }],
+      'ui_locales twice (A3)': [INVALID, { ui_locales: ['de', 'en'] }],
+      'acr_values twice (A3)': [INVALID, { acr_values: ['a', 'b'] }],
+      'something unknown twice (A3)': [INVALID, { extra: ['a', 'b'] }],
+      'request without a key to check it with (K125)': ['request_not_supported', { request: 'a.b.c' }],
+      'request_uri to fetch from (K125, §3.4 #39)': [
+        'request_uri_not_supported',
+        { request_uri: 'https://app.test/request.jwt' },
+      ],
+      'request_uri that nobody was given (K121)': [
+        'invalid_request_uri',
+        { request_uri: 'urn:ietf:params:oauth:request_uri:x' },
+      ],
+      'request and request_uri at once (RFC 9101 §5)': [INVALID, { request: 'a.b.c', request_uri: 'urn:x' }],
+    }
+    for (const [label, [error, overrides]] of Object.entries(cases)) {
+      for (const [way, page] of Object.entries(await everyWay(overrides))) {
+        tellsClient(t, page, { error }, `${label}, ${way}`)
+      }
+    }
+  },
+)
+
+t.test(
+  'state comes back to the letter, with errors too, and is not made up (C36, RFC 6749 §4.1.2)',
+  async (t) => {
+    const states = ['a b', 'a+b', '%', '%41', 'a&b=c', EVIL, '🔑 é', '#?/', 'x'.repeat(2000), "'`", 'code=1']
+    for (const state of states) {
+      tellsClient(t, await known.ask(authorizeUrl({ state, scope: 'x' })), { error: 'invalid_scope', state })
+      tellsClient(
+        t,
+        await known
+          .ask(authorizeUrl({ state, prompt: 'x', response_mode: 'form_post' }))
+          .then((page) => known.send(page)),
+        { error: 'invalid_request', state },
+      )
+      for (const more of [{}, { response_mode: 'form_post' }]) {
+        const page = await known.ask(authorizeUrl({ state, ...more }))
+        const { away } = page.away ? page : await known.send(page)
+        t.equal(away?.params.get('state'), state)
+      }
+      const slowly = await signIn(openBrowser(server), { state })
+      t.equal(slowly.params.get('state'), state, 'and after all the pages')
+    }
+    for (const state of [undefined, '']) {
+      const { away } = await known.ask(authorizeUrl({ state }))
+      t.equal(away?.params.has('state'), false)
+      tellsClient(t, await known.ask(authorizeUrl({ state, scope: 'x' })), {
+        error: 'invalid_scope',
+        state: null,
+      })
+    }
+    const twice = await known.ask(authorizeUrl({ state: ['a', 'b'] }))
+    tellsClient(t, twice, { error: 'invalid_request', state: null }, 'two states are none (A3)')
+  },
+)
+
+t.test('what is not known is ignored, and so is what is empty (A4, A5, M139)', async (t) => {
+  const cases: Overrides[] = [
+    { extra: 'foobar' },
+    { flow: 'x' },
+    { arrival: 'x' },
+    { csrf: 'x', username: 'bob', password: 'x' },
+    { __proto__x: '1', constructor: '1', toString: '1' },
+    {
+      display: 'popup',
+      claims_locales: 'de',
+      ui_locales: 'xx-YY *',
+      login_hint: EVIL,
+      acr_values: 'urn:x 1',
+    },
+    { ui_locales: `${'de-'.repeat(500)}` },
+    {
+      display: '',
+      prompt: '',
+      max_age: '',
+      claims: '',
+      resource: '',
+      request: '',
+      request_uri: '',
+      nonce: '',
+    },
+    { registration: '{}', client_secret: 'x', client_assertion: 'x' },
+    {
+      claims: '{"id_token":{"picture":null,"__proto__":{"sub":1}},"userinfo":{"x":{"essential":true}},"y":1}',
+    },
+    { resource: [ORDERS, ORDERS] },
+    { prompt: '  ' },
+    { nonce: undefined },
+  ]
+  for (const overrides of cases) {
+    const page = await known.ask(authorizeUrl(overrides))
+    t.ok(page.away?.params.has('code'), `${JSON.stringify(overrides)}: ${page.status} ${page.location}`)
+    t.ok((await signIn(openBrowser(server), overrides)).code, 'and after all the pages')
+  }
+})
+
+t.test(
+  'form_post is a page with a form of exactly the answer, to the registered address (C46, C36)',
+  async (t) => {
+    const state = `${EVIL}'&amp;`
+    const page = await known.ask(authorizeUrl({ response_mode: 'form_post', state }))
+    t.same([page.status, page.location, guardProblems(page, { leads: true })], [200, undefined, []])
+    const form = page.form()
+    t.equal(form.action, WEB_REDIRECT)
+    t.equal(form.method, 'POST')
+    t.same(
+      [...form.fields.keys()],
+      ['code', 'state', 'iss'],
+      'nothing of ours goes along, no CSRF token either',
+    )
+    t.equal(form.fields.get('state'), state)
+    t.equal(form.fields.get('iss'), ISSUER)
+    tokensOf(await redeem(server, form.fields.get('code') ?? ''))
+    t.notMatch(page.body, EVIL)
+
+    const query = await known.ask(
+      authorizeUrl({
+        client_id: 'query',
+        redirect_uri: 'https://app.test/cb?tenant=a%20b',
+        response_mode: 'form_post',
+        scope: 'x',
+      }),
+    )
+    t.equal(query.form().action, 'https://app.test/cb?tenant=a%20b')
+    const plain = await known.ask(authorizeUrl({ response_mode: 'query' }))
+    t.ok(plain.away?.params.has('code'))
+  },
+)
+
+t.test('a query that the address has stays as it is (C33, RFC 6749 §3.1.2)', async (t) => {
+  const to = 'https://app.test/cb?tenant=a%20b'
+  const page = await known.ask(authorizeUrl({ client_id: 'query', redirect_uri: to, scope: 'x' }))
+  tellsClient(t, page, { error: 'invalid_scope', to })
+  t.ok(page.location?.startsWith(`${to}&error=`), String(page.location))
+})
+
+t.test(
+  'a client with one address may leave it out, but for OpenID Connect (C34, RFC 6749 §3.1.2.3)',
+  async (t) => {
+    const page = await known.ask(authorizeUrl({ redirect_uri: undefined, scope: 'orders:read' }))
+    t.ok(page.location?.startsWith(`${WEB_REDIRECT}?code=`), String(page.location))
+    tellsClient(t, await known.ask(authorizeUrl({ redirect_uri: undefined, scope: 'x' })), {
+      error: 'invalid_scope',
+    })
+  },
+)
+
+t.test('scopes: any order, what is unknown is left out, none means all (C45, RFC 6749 §3.3)', async (t) => {
+  const granted = async (overrides: Overrides) => {
+    const { code } = await signIn(known, overrides)
+    return tokensOf(await redeem(server, code))
+      .scope?.split(' ')
+      .sort()
+      .join(' ')
+  }
+  t.equal(await granted({ scope: 'orders:read openid' }), 'openid orders:read')
+  t.equal(await granted({ scope: 'openid orders:read' }), 'openid orders:read')
+  t.equal(await granted({ scope: 'openid openid' }), 'openid')
+  t.equal(await granted({ scope: 'openid nothing orders:write admin' }), 'openid orders:write')
+  const all = 'email offline_access openid orders:read orders:write profile'
+  t.equal(await granted({ scope: undefined, resource: ORDERS }), all)
+})
+
+t.test('a resource is the audience of the token (RFC 8707 §2)', async (t) => {
+  const { code } = await signIn(known, { scope: 'openid', resource: ORDERS })
+  const { access_token } = tokensOf(await redeem(server, code))
+  t.equal(JSON.parse(Buffer.from(access_token.split('.')[1] ?? '', 'base64url').toString()).aud, ORDERS)
+})
+
+t.test('prompt=none is answered at once, whoever is there, and no page is seen (M137)', async (t) => {
+  const silent = { prompt: 'none' }
+  const stranger: Browser = openBrowser(server)
+  tellsClient(t, await stranger.ask(authorizeUrl(silent)), { error: 'login_required' }, 'a stranger')
+  t.ok((await known.ask(authorizeUrl(silent))).away?.params.has('code'), 'signed in and allowed')
+  const notAllowed = await known.ask(authorizeUrl({ ...silent, client_id: 'lax' }))
+  tellsClient(t, notAllowed, { error: 'consent_required' }, 'not allowed')
+  const form = await stranger.ask(authorizeUrl({ ...silent, response_mode: 'form_post' }))
+  tellsClient(t, await stranger.send(form), { error: 'login_required' }, 'by form_post')
+  server.clock.tick(100)
+  const old = await known.ask(authorizeUrl({ ...silent, max_age: '99' }))
+  tellsClient(t, old, { error: 'login_required' }, 'signed in too long ago')
+  t.ok(
+    (await known.ask(authorizeUrl({ ...silent, max_age: '100' }))).away?.params.has('code'),
+    'just in time',
+  )
+})

@@ -1,0 +1,404 @@
+import t from 'tap'
+import { type Browser, openBrowser, type Page } from '../support/browser.ts'
+import { guardProblems, tellsClient, tellsPerson } from '../support/front-channel.ts'
+import { claimsOf } from '../support/requests.ts'
+import { PASSWORD } from '../support/seed.ts'
+import { testServer } from '../support/server.ts'
+import {
+  AUTHORIZE,
+  authorizeUrl,
+  codeClient,
+  goThrough,
+  type Overrides,
+  OWN_REDIRECT,
+  redeem,
+  seedPeople,
+  signIn,
+  tokensOf,
+} from '../support/sign-in.ts'
+import { writesNothing } from '../support/unwritten.ts'
+
+const SESSION = '__Host-keyturn-session'
+const BROWSER = '__Host-keyturn-browser'
+
+const server = await testServer()
+t.teardown(() => server.close())
+const { store, clock } = server
+const { alice, bob } = await seedPeople(store)
+await store.clients.insert(
+  codeClient({ id: 'strong', firstParty: true, requireSecondFactor: true, redirectUris: [OWN_REDIRECT] }),
+)
+
+const own = (overrides: Overrides = {}) => authorizeUrl({ client_id: 'own', ...overrides })
+const fill = (username = 'alice', password = PASSWORD) => ({ form: '/login', fill: { username, password } })
+/** What the page says, without markup and without what is different each time. */
+const said = ({ body }: Page) =>
+  body.replace(/value="[^"]*"|href="[^"]*"|data-[a-z-]+="[^"]*"/g, '').replace(/<[^>]*>|\s+/g, ' ')
+const subOf = async (page: Page, as = 'own') => {
+  const code = page.away?.params.get('code')
+  if (!code) throw new Error(`no code but ${page.status} ${page.path}: ${said(page)}`)
+  return claimsOf(tokensOf(await redeem(server, code, { as })).id_token).sub
+}
+
+t.test(
+  'a wrong password, an unknown user and a disabled one see one and the same page (C41, §3.5 #48)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const page = await browser.open(own())
+    t.same([page.status, page.path, guardProblems(page)], [200, '/login', []])
+    const answers: Page[] = []
+    for (const [username, password] of [
+      ['alice', 'wrong'],
+      ['nobody', 'wrong'],
+      ['nobody', PASSWORD],
+      ['"><img src=x onerror=alert(1)>', 'x'],
+      ['a'.repeat(5000), 'x'],
+      ['alice\n', 'x'],
+      ['\u202Eecila', 'x'],
+    ] as const) {
+      answers.push(await browser.send(page, fill(username, password)))
+    }
+    await store.users.setDisabled(bob.id, true)
+    answers.push(await browser.send(page, fill('bob')))
+    await store.users.setDisabled(bob.id, false)
+    for (const answer of answers) {
+      t.same([answer.status, answer.location, guardProblems(answer)], [400, undefined, []])
+      t.equal(said(answer), said(answers[0] ?? answer))
+      t.notOk(browser.cookies().has(SESSION))
+      t.notMatch(answer.body, /<img src=x|password" value/)
+    }
+    t.equal(
+      answers[3]?.form('/login').fields.get('username'),
+      '"><img src=x onerror=alert(1)>',
+      'kept, as text (C48)',
+    )
+    for (const name of ['username', 'password']) {
+      const nothing = await browser.send(page, { form: '/login', fill: { ...fill().fill, [name]: '' } })
+      t.equal(nothing.status, 400, `no ${name}`)
+    }
+    // And then on, from the page that said so.
+    t.equal(await subOf(await browser.submit(answers[0] ?? page, fill())), alice.id)
+  },
+)
+
+t.test('who guesses too often is told when to try again, on the page (B19, §4 row 14)', async (t) => {
+  const browser = openBrowser(server)
+  let page = await browser.open(own())
+  for (let i = 0; i < 20 && page.status !== 429; i += 1)
+    page = await browser.send(page, fill('bob', `wrong ${i}`))
+  t.equal(page.status, 429)
+  const seconds = Number(page.headers['retry-after'])
+  t.ok(seconds > 0 && seconds < 3600, `${seconds} s`)
+  t.same(guardProblems(page), [])
+  t.equal((await browser.send(page, fill('bob'))).status, 429, 'the right one is not tried either')
+  clock.tick(seconds)
+  t.equal(await subOf(await browser.submit(page, fill('bob'))), bob.id, 'and from this page on')
+})
+
+t.test('with too many logins at once the page says so, and goes on later (§4 row 14)', async (t) => {
+  const browser = openBrowser(server)
+  const page = await browser.open(own())
+  const logins = Array.from({ length: 150 }, (_, i) => browser.send(page, fill(`nobody ${i}`, 'x')))
+  const answers = await Promise.all(logins)
+  const busy = answers.filter(({ status }) => status === 503)
+  t.ok(busy.length > 0, `${busy.length} of ${answers.length}`)
+  t.ok(busy.every((one) => Number(one.headers['retry-after']) > 0 && guardProblems(one).length === 0))
+  clock.tick(3600)
+  const again = await openBrowser(server).open(own())
+  t.equal(again.path, '/login')
+})
+
+t.test('the session is a new one at each login, and only after one (C41, §3.3 #23)', async (t) => {
+  const browser = openBrowser(server)
+  const prepared = 'a'.repeat(43)
+  browser.jar.set(SESSION, {
+    name: SESSION,
+    value: prepared,
+    attributes: { path: '/', samesite: 'Lax' },
+    until: Infinity,
+  })
+  const page = await browser.open(own())
+  t.equal(page.path, '/login', 'a cookie that somebody has put there is worth nothing')
+  t.equal(browser.cookies().get(SESSION), prepared)
+  await browser.submit(page, fill())
+  const first = browser.cookies().get(SESSION) ?? ''
+  t.not(first, prepared)
+  t.match(first, /^[\w-]{43}$/)
+  const { attributes } = browser.jar.get(SESSION) ?? { attributes: {} }
+  t.match(attributes, { path: '/', samesite: 'Lax' })
+  t.ok('httponly' in attributes && 'secure' in attributes && !('domain' in attributes))
+  t.notOk(JSON.stringify(await store.db.query('SELECT * FROM sign_ins')).includes(first), 'stored as a hash')
+
+  const again = await browser.submit(await browser.open(own({ prompt: 'login' })), fill())
+  t.equal(await subOf(again), alice.id)
+  const second = browser.cookies().get(SESSION) ?? ''
+  t.not(second, first)
+  const thief = openBrowser(server)
+  for (const value of [first, prepared, '', 'x', `${second}x`, second.toLowerCase()]) {
+    thief.jar.set(SESSION, { name: SESSION, value, attributes: { path: '/' }, until: Infinity })
+    t.equal((await thief.open(own())).path, '/login', 'and the one before it is worth nothing any more')
+  }
+  t.ok((await browser.open(own())).away)
+})
+
+t.test('a second tab: each goes its own way, and one login does for both', async (t) => {
+  const browser = openBrowser(server)
+  const [left, right] = [
+    await browser.open(own({ state: 'left' })),
+    await browser.open(own({ state: 'right' })),
+  ]
+  const first = await browser.submit(left, fill())
+  t.equal(first.away?.params.get('state'), 'left')
+  const reloaded = await browser.open(right.url)
+  t.equal(reloaded.away?.params.get('state'), 'right', 'reloaded, it is past the login')
+  const sent = await browser.submit(right, fill())
+  t.equal(sent.away?.params.get('state'), 'right', 'sent, it logs in once more')
+})
+
+t.test(
+  'who types a password is answered as nobody else, whoever another tab has signed in (C41)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const [left, right] = [await browser.open(own()), await browser.open(own())]
+    await browser.submit(left, fill('alice'))
+    const wrong = await browser.submit(right, fill('bob', 'wrong'))
+    t.same([wrong.status, wrong.away], [400, null], 'a wrong password is no way on')
+    const page = await browser.submit(right, fill('bob'))
+    t.equal(await subOf(page), bob.id)
+    // And who asks for another account is shown the login page, not answered as the one there is.
+    const other = await browser.open(
+      `${left.path}?${new URLSearchParams({ flow: left.form('/login').fields.get('flow') ?? '', account: 'other' })}`,
+    )
+    t.same([other.status, other.path, other.form('/login').fields.get('username')], [200, '/login', ''])
+    t.equal(await subOf(await browser.submit(other, fill('alice'))), alice.id)
+  },
+)
+
+t.test('another person signs in: the first is signed out here, and only here', async (t) => {
+  const [browser, elsewhere] = [openBrowser(server), openBrowser(server)]
+  for (const one of [browser, elsewhere]) await signIn(one, { client_id: 'own' })
+  const consent = await browser.open(authorizeUrl())
+  t.equal(consent.path, '/consent')
+  const link = consent.links.find((href) => href.includes('account=other')) ?? ''
+  const login = await browser.open(link)
+  t.equal(login.path, '/login')
+  const page = await goThrough(browser, login, { username: 'bob' })
+  t.equal(await subOf(page, 'web'), bob.id)
+  t.equal(await subOf(await browser.open(own())), bob.id)
+  t.equal(await subOf(await elsewhere.open(own())), alice.id)
+})
+
+t.test('a flow is over after an hour, or once its browser is another (C41, §3.3 #22)', async (t) => {
+  const browser = openBrowser(server)
+  const page = await browser.open(own())
+  const stranger = openBrowser(server)
+  await stranger.open(own())
+  for (const path of ['/login', AUTHORIZE, '/consent', '/login/second-factor']) {
+    tellsPerson(t, await stranger.open(page.url.replace('/login', path)), `in another browser, at ${path}`)
+    tellsPerson(
+      t,
+      await openBrowser(server).open(page.url.replace('/login', path)),
+      `without cookies, at ${path}`,
+    )
+  }
+  clock.tick(3601)
+  tellsPerson(t, await browser.open(page.url), 'an hour later')
+  tellsPerson(t, await browser.submit(page, fill()), 'an hour later, sent')
+  for (const flow of ['', 'x', 'a'.repeat(20_000)]) {
+    const answer = await browser.open(`${AUTHORIZE}?flow=${flow}`)
+    tellsPerson(t, answer, `flow=${flow.slice(0, 5)}`)
+  }
+})
+
+t.test(
+  'every hidden field and cookie of the login page, changed in any place, is refused (§3.3 #22)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const page = await browser.open(own())
+    const { fields } = page.form('/login')
+    await writesNothing(t, server, async () => {
+      for (const name of ['flow', 'csrf']) {
+        const value = fields.get(name) ?? ''
+        // The last letter may carry bits that mean nothing.
+        for (let i = 0; i < value.length - 1; i += name === 'flow' ? 7 : 1) {
+          const changed = value.slice(0, i) + (value[i] === 'A' ? 'g' : 'A') + value.slice(i + 1)
+          const answer = await browser.send(page, {
+            form: '/login',
+            fill: { ...fill().fill, [name]: changed },
+          })
+          t.same(
+            [answer.status, answer.location],
+            [name === 'csrf' ? 403 : 400, undefined],
+            `${name} at ${i}`,
+          )
+        }
+        for (const other of ['x', 'é'.repeat(value.length), value.slice(1)]) {
+          const answer = await browser.send(page, { form: '/login', fill: { ...fill().fill, [name]: other } })
+          t.same([answer.status, answer.location], [name === 'csrf' ? 403 : 400, undefined], `${name}: other`)
+        }
+      }
+      const stranger = openBrowser(server)
+      const body = new URLSearchParams([...fields, ['username', 'alice'], ['password', PASSWORD]])
+      t.equal((await stranger.ask('/login', { method: 'POST', body: String(body) })).status, 403, 'no cookie')
+      stranger.jar.set(BROWSER, { name: BROWSER, value: 'x', attributes: { path: '/' }, until: Infinity })
+      t.equal(
+        (await stranger.ask('/login', { method: 'POST', body: String(body) })).status,
+        403,
+        'a bad cookie',
+      )
+    })
+  },
+)
+
+t.test('nobody is signed in by another site’s form: login CSRF (C41, RFC 6749 §10.12)', async (t) => {
+  const mallory = openBrowser(server)
+  const page = await mallory.open(own())
+  const body = String(
+    new URLSearchParams([...page.form('/login').fields, ['username', 'bob'], ['password', PASSWORD]]),
+  )
+  const victim: Browser = openBrowser(server)
+  for (const from of ['cross-site', 'same-origin', 'none'] as const) {
+    tellsPerson(t, await victim.ask('/login', { method: 'POST', body, from }), `mallory's form, ${from}`)
+  }
+  await victim.open(own())
+  tellsPerson(t, await victim.ask('/login', { method: 'POST', body, from: 'cross-site' }), 'after a visit')
+  const mine = await victim.open(own())
+  const own2 = String(
+    new URLSearchParams([...mine.form('/login').fields, ['username', 'bob'], ['password', PASSWORD]]),
+  )
+  for (const site of ['cross-site', 'same-site', 'none']) {
+    const answer = await victim.ask('/login', {
+      method: 'POST',
+      body: own2,
+      headers: { 'sec-fetch-site': site },
+    })
+    tellsPerson(t, answer, `even with the right token, from ${site}`)
+  }
+  t.notOk(victim.cookies().has(SESSION))
+})
+
+t.test('prompt=login and select_account ask again, once, and auth_time is the new one (M137)', async (t) => {
+  const browser = openBrowser(server)
+  await signIn(browser, { client_id: 'own' })
+  for (const prompt of ['login', 'select_account', 'login consent']) {
+    clock.tick(100)
+    const page = await browser.open(own({ prompt }))
+    t.equal(page.path, '/login', prompt)
+    t.equal(page.form('/login').fields.get('username'), prompt === 'select_account' ? '' : 'alice')
+    const done = await goThrough(browser, page)
+    const { id_token } = tokensOf(await redeem(server, done.away?.params.get('code') ?? '', { as: 'own' }))
+    t.equal(claimsOf(id_token).auth_time, clock.now())
+  }
+  // Not with the flow of an earlier time, before the login of this one.
+  const page = await browser.open(own({ prompt: 'login' }))
+  t.equal((await browser.open(page.url.replace('/login', AUTHORIZE))).path, '/login')
+})
+
+t.test(
+  'max_age asks whoever signed in longer ago, and says when they did (M137, OIDC Core §3.1.2.1)',
+  async (t) => {
+    const browser = openBrowser(server)
+    await signIn(browser, { client_id: 'own' })
+    const signedIn = clock.now()
+    clock.tick(60)
+    const { code } = await signIn(browser, { client_id: 'own', max_age: '60' })
+    t.equal(claimsOf(tokensOf(await redeem(server, code, { as: 'own' })).id_token).auth_time, signedIn)
+    clock.tick(1)
+    for (const max_age of ['60', '0']) {
+      const page = await browser.open(own({ max_age }))
+      t.equal(page.path, '/login', max_age)
+      const done = await goThrough(browser, page)
+      const { id_token } = tokensOf(await redeem(server, done.away?.params.get('code') ?? '', { as: 'own' }))
+      t.equal(claimsOf(id_token).auth_time, clock.now())
+      clock.tick(61)
+    }
+  },
+)
+
+t.test('a hint or a claim about somebody: only they succeed (M138, M144, OIDC Core §3.1.2.2)', async (t) => {
+  const browser = openBrowser(server)
+  const { code } = await signIn(browser, { client_id: 'own' })
+  const { id_token } = tokensOf(await redeem(server, code, { as: 'own' }))
+  const ofBob = { claims: JSON.stringify({ id_token: { sub: { value: bob.id } } }) }
+  t.ok((await browser.open(own({ id_token_hint: id_token, prompt: 'none' }))).away?.params.has('code'))
+  tellsClient(t, await browser.open(own({ ...ofBob, prompt: 'none' })), {
+    error: 'login_required',
+    to: OWN_REDIRECT,
+  })
+  tellsClient(t, await browser.open(own({ ...ofBob, id_token_hint: id_token })), {
+    error: 'invalid_request',
+    to: OWN_REDIRECT,
+  })
+  const page = await browser.open(own(ofBob))
+  t.equal(page.path, '/login')
+  const wrong = await browser.submit(page, fill('alice'))
+  tellsClient(t, wrong, { error: 'login_required', to: OWN_REDIRECT }, 'somebody else signs in')
+  t.equal(await subOf(await browser.submit(await browser.open(own(ofBob)), fill('bob'))), bob.id)
+  const asBob = await browser.open(own({ id_token_hint: id_token }))
+  t.equal(asBob.path, '/login')
+  t.equal(await subOf(await browser.submit(asBob, fill('alice'))), alice.id)
+  // Long expired, but of a session of ours.
+  clock.tick(7200)
+  t.ok((await browser.open(own({ id_token_hint: id_token }))).away?.params.has('code'))
+  const forged = `${id_token.slice(0, -8)}AAAAAAAA`
+  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${id_token.split('.')[1]}.`
+  for (const hint of [
+    forged,
+    unsigned,
+    tokensOf(await redeem(server, (await signIn(browser, { client_id: 'own' })).code, { as: 'own' }))
+      .access_token,
+  ]) {
+    tellsClient(t, await browser.open(own({ id_token_hint: hint })), {
+      error: 'invalid_request',
+      to: OWN_REDIRECT,
+    })
+  }
+  const foreign = await browser.open(authorizeUrl({ id_token_hint: id_token, client_id: 'web' }))
+  tellsClient(t, foreign, { error: 'invalid_request' }, 'issued to another client')
+})
+
+t.test('login_hint is filled in, as text, and decides nothing (C48, M139)', async (t) => {
+  const hint = '"><script>alert(1)</script>'
+  const page = await openBrowser(server).open(own({ login_hint: hint }))
+  t.equal(page.form('/login').fields.get('username'), hint)
+  t.notMatch(page.body, '<script>alert')
+  t.same(guardProblems(page), [])
+  const browser = openBrowser(server)
+  await signIn(browser, { client_id: 'own' })
+  t.equal(await subOf(await browser.open(own({ login_hint: 'bob' }))), alice.id)
+})
+
+t.test(
+  'a sign-in that was ended elsewhere, or whose account is disabled, is none any more (E62)',
+  async (t) => {
+    const browser = openBrowser(server)
+    await signIn(browser, { client_id: 'own' })
+    await store.users.setDisabled(alice.id, true)
+    t.equal((await browser.open(own())).path, '/login')
+    tellsClient(t, await browser.open(own({ prompt: 'none' })), { error: 'login_required', to: OWN_REDIRECT })
+    await store.users.setDisabled(alice.id, false)
+    await goThrough(browser, await browser.open(own()))
+    for (const { id } of await store.signIns.list(alice.id, clock.now()))
+      await store.signIns.end(id, clock.now(), 'test')
+    t.equal((await browser.open(own())).path, '/login')
+  },
+)
+
+t.test('the login page without an application leads to the account, and nowhere else', async (t) => {
+  const browser = openBrowser(server)
+  const page = await browser.open(
+    '/login?return_to=https://evil.test/&returnTo=//evil.test&redirect_uri=https://evil.test',
+  )
+  t.notMatch(page.body, 'evil.test')
+  const sent = await browser.send(page, fill())
+  t.same([sent.status, sent.location], [303, '/account'])
+})
+
+t.test('a client that requires a second factor gets no answer by a password alone', async (t) => {
+  const browser = openBrowser(server)
+  await signIn(browser, { client_id: 'own' })
+  const silent = await browser.open(own({ client_id: 'strong', prompt: 'none', redirect_uri: OWN_REDIRECT }))
+  tellsClient(t, silent, { error: 'interaction_required', to: OWN_REDIRECT })
+  const page = await browser.ask(own({ client_id: 'strong', redirect_uri: OWN_REDIRECT }))
+  t.match(page.location, /^\/account\/second-factor\?flow=/)
+})
