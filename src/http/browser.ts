@@ -124,7 +124,8 @@ async function visitOf(
     known && /^[\w-]{22}$/.test(known)
       ? known
       : services.people.random.bytes(BROWSER_BYTES).toString('base64url')
-  if (browser !== known) reply.setCookie(BROWSER_COOKIE, browser, COOKIE)
+  // Not by a POST: another site's comes without cookies, and the answer would put a new one in the place of ours.
+  if (browser !== known && request.method !== 'POST') reply.setCookie(BROWSER_COOKIE, browser, COOKIE)
   const current = await people.signIns.current(request.cookies[SESSION_COOKIE])
   const at = request.url.indexOf('?')
   const pairs = at < 0 ? [] : readPairs(request.url.slice(at + 1))
@@ -233,7 +234,8 @@ function refuseForged(services: Services, visit: Visit, csrf: Csrf): void {
     visit.browser,
     csrf === 'browser' ? undefined : visit.current?.signIn.id,
   )
-  const given = visit.form.get('csrf') ?? ''
-  const same = given.length === expected.length && timingSafeEqual(Buffer.from(given), Buffer.from(expected))
+  // By bytes: what is not ASCII has more of them than letters.
+  const [given, wanted] = [Buffer.from(visit.form.get('csrf') ?? ''), Buffer.from(expected)]
+  const same = given.length === wanted.length && timingSafeEqual(given, wanted)
   if (!same || (site !== undefined && site !== 'same-origin')) throw new PageError('forged')
 }

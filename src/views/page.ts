@@ -25,6 +25,8 @@ export interface Frame {
   readonly failed?: boolean
   readonly wide?: boolean
   readonly scripts?: readonly string[]
+  /** Leads on by itself, at once. */
+  readonly next?: string
   /** Beside the logo. */
   readonly aside?: Content
   readonly content: Content
@@ -36,7 +38,10 @@ const mark = ({ brand, assets }: PageContext): Html =>
     ? html`<img class="logo" src="${assets.logo}" alt="${brand.name}">`
     : html`<img class="emblem" src="${assets.logo}" alt="" width="36" height="36"><span>${brand.name}</span>`
 
-export function frame(page: PageContext, { title, failed, wide, scripts, aside, content }: Frame): string {
+export function frame(
+  page: PageContext,
+  { title, failed, wide, scripts, next, aside, content }: Frame,
+): string {
   const { texts, locale, brand, assets } = page
   const heading = failed ? texts.common.errorPrefix(title) : title
   return html`<!doctype html>
@@ -50,7 +55,7 @@ export function frame(page: PageContext, { title, failed, wide, scripts, aside, 
 <meta name="theme-color" media="(prefers-color-scheme: dark)" content="${SURFACES.dark.page}">
 <meta name="robots" content="noindex, nofollow">
 <meta name="referrer" content="no-referrer">
-<link rel="icon" href="${assets.logo}">
+${next !== undefined && html`<meta http-equiv="refresh" content="${`0;url=${next}`}">\n`}<link rel="icon" href="${assets.logo}">
 <link rel="stylesheet" href="${assets.style}">
 ${(scripts ?? []).map((script) => html`<script src="${script}" defer></script>\n`)}</head>
 <body class="${wide ? 'wide' : 'narrow'}">

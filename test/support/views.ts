@@ -10,6 +10,7 @@ import { type EnrolRequiredModel, enrolRequiredPage } from '../../src/views/page
 import { type EnrolTotpModel, enrolTotpPage } from '../../src/views/pages/enrol-totp.ts'
 import { type ErrorKind, type ErrorModel, errorPage } from '../../src/views/pages/error.ts'
 import { type FormPostModel, formPostPage } from '../../src/views/pages/form-post.ts'
+import { type HandOverModel, handOverPage } from '../../src/views/pages/hand-over.ts'
 import { type LoginMessage, type LoginModel, loginPage } from '../../src/views/pages/login.ts'
 import { type RecoveryCodesModel, recoveryCodesPage } from '../../src/views/pages/recovery-codes.ts'
 import {
@@ -193,6 +194,10 @@ const formPost: FormPostModel = {
   action: 'https://app.example/cb',
   fields: { code: 'code', state: 'state', iss: 'https://login.example' },
 }
+const handOver: HandOverModel = {
+  clientName: 'Acme Invoices',
+  url: 'https://app.example/cb?code=code&state=state',
+}
 
 const { errors, account: accountTexts } = textsIn('en')
 
@@ -261,4 +266,5 @@ export const samples: readonly Sample[] = [
   ),
   sample('error, alone', errorPage, { kind: 'internal', detail: null, requestId: null, link: null }),
   sample('form post', formPostPage, formPost),
+  sample('hand-over', handOverPage, handOver),
 ]

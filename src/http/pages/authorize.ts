@@ -23,8 +23,10 @@ export function authorizeRoutes(services: Services): PageRoute[] {
       path: '/oauth2/authorize',
       async handler(visit) {
         const { query } = visit
-        if (query.get('flow') !== undefined) return resume(services, visit)
-        const arrival = query.get('arrival')
+        // RFC 6749 §3.1: in a request, names that are not known there are ignored, ours too.
+        const isRequest = query.get('client_id') !== undefined
+        if (!isRequest && query.get('flow') !== undefined) return resume(services, visit)
+        const arrival = isRequest ? undefined : query.get('arrival')
         if (arrival === undefined) {
           return follow(services, visit, await authorize.start(visit.pairs, askerOf(visit)))
         }
