@@ -1,0 +1,278 @@
+import t from 'tap'
+import { openBrowser, type Page } from '../support/browser.ts'
+import { guardProblems, tellsClient, tellsPerson } from '../support/front-channel.ts'
+import { ORDERS } from '../support/seed.ts'
+import { testServer } from '../support/server.ts'
+import {
+  authorizeUrl,
+  codeClient,
+  freshCode,
+  goThrough,
+  NATIVE_SCHEME,
+  type Overrides,
+  redeem,
+  seedPeople,
+  signIn,
+  tokensOf,
+  WEB_REDIRECT,
+} from '../support/sign-in.ts'
+import { writesNothing } from '../support/unwritten.ts'
+
+const XSS = `<script>alert(1)</script>"><img src=x onerror=alert(2)>'\`{{7*7}}`
+
+const server = await testServer()
+t.teardown(() => server.close())
+const { store, clock, logger } = server
+const { alice } = await seedPeople(store)
+await store.clients.insert(
+  codeClient({ id: 'evil', name: XSS, scopes: ['openid', 'orders:read', '<b>', "'onload='x"] }),
+)
+await store.clients.insert(codeClient({ id: 'narrow', scopes: ['openid', 'orders:read'] }))
+await store.clients.insert(codeClient({ id: 'bare', scopes: [] }))
+
+const person = openBrowser(server)
+await signIn(person, { client_id: 'own' })
+const ask = (overrides: Overrides = {}) => person.open(authorizeUrl(overrides))
+const forget = (client = 'web') => store.consents.forget(alice.id, client)
+const answer = (page: Page, press: 'allow' | 'refuse', remember = false) =>
+  person.submit(page, { form: '/consent', press, ...(remember ? { check: ['remember'] } : {}) })
+const hasCode = (page: Page) => page.away?.params.has('code') ?? false
+const scopeOf = async (page: Page, as = 'web') =>
+  tokensOf(await redeem(server, page.away?.params.get('code') ?? '', { as })).scope
+
+t.test('the page says who asks, for what, and as whom, and is well guarded (C40, C41, C43)', async (t) => {
+  const page = await ask({ scope: 'openid email orders:read stock:nothing' })
+  t.same([page.status, page.path, guardProblems(page)], [200, '/consent', []])
+  for (const text of ['The web application', 'alice', 'orders:read', ORDERS, 'app.test'])
+    t.match(page.body, text)
+  t.notMatch(page.body, 'stock:nothing')
+  const { buttons, checkboxes, fields } = page.form('/consent')
+  t.same(buttons.map(({ value }) => value).sort(), ['allow', 'refuse'])
+  t.same([...checkboxes.keys()], ['remember'])
+  t.notOk(fields.has('remember'), 'not checked by itself')
+})
+
+t.test('allowed once is asked again; remembered is not, until there is more (C44, M137)', async (t) => {
+  t.ok(hasCode(await answer(await ask(), 'allow')))
+  t.equal((await ask()).path, '/consent', 'not remembered')
+  t.ok(hasCode(await answer(await ask(), 'allow', true)))
+  t.ok(hasCode(await ask()), 'remembered')
+  t.ok(hasCode(await ask({ scope: 'openid' })), 'and less than that as well')
+  t.ok(hasCode(await ask({ prompt: 'none' })))
+  t.equal((await ask({ scope: 'openid orders:read orders:write' })).path, '/consent', 'more asks')
+  const silent = await ask({ scope: 'openid orders:write', prompt: 'none' })
+  tellsClient(t, silent, { error: 'consent_required' }, 'or is refused, silently')
+  t.equal((await ask({ prompt: 'consent' })).path, '/consent', 'and so does prompt=consent')
+  t.equal((await ask({ client_id: 'lax' })).path, '/consent', 'another client is another matter')
+  const bob = openBrowser(server)
+  const page = await bob.submit(await bob.open(authorizeUrl()), {
+    form: '/login',
+    fill: { username: 'bob', password: 'correct horse battery staple' },
+  })
+  t.equal(page.path, '/consent', 'and another person')
+  // What was remembered later does not take away what was before.
+  await answer(await ask({ scope: 'openid orders:write' }), 'allow', true)
+  t.ok(hasCode(await ask({ scope: 'openid orders:read orders:write' })))
+  await forget()
+  t.equal((await ask()).path, '/consent', 'taken back')
+})
+
+t.test('a claim by name is asked about as its scope is (OIDC Core §5.5)', async (t) => {
+  await answer(await ask({ scope: 'openid' }), 'allow', true)
+  const claims = JSON.stringify({ userinfo: { email: { essential: true } } })
+  t.equal((await ask({ scope: 'openid', claims })).path, '/consent')
+  const none = await ask({ scope: 'openid', claims, prompt: 'none' })
+  tellsClient(t, none, { error: 'consent_required' })
+  t.ok(hasCode(await answer(await ask({ scope: 'openid', claims }), 'allow', true)))
+  t.ok(hasCode(await ask({ scope: 'openid', claims })))
+  await forget()
+})
+
+t.test('refused is access_denied, with state and iss, and is not remembered (C36, C37)', async (t) => {
+  const count = logger.audits('consent.refused').length
+  tellsClient(t, await answer(await ask(), 'refuse'), { error: 'access_denied' })
+  tellsClient(t, await answer(await ask(), 'refuse', true), { error: 'access_denied' })
+  t.equal(logger.audits('consent.refused').length, count + 2)
+  t.equal((await ask()).path, '/consent')
+  const posted = await answer(await ask({ response_mode: 'form_post' }), 'refuse')
+  tellsClient(t, await person.send(posted), { error: 'access_denied' }, 'by form_post')
+})
+
+t.test('first-party clients ask nobody, unless they want to (C44)', async (t) => {
+  t.ok(hasCode(await ask({ client_id: 'own', scope: 'openid email offline_access orders:write' })))
+  t.equal((await ask({ client_id: 'own', prompt: 'consent' })).path, '/consent')
+})
+
+t.test(
+  'an app that anybody could be asks every time, and offers nothing else (C44, §3.3 #26, RFC 8252 §8.6)',
+  async (t) => {
+    for (const redirect_uri of [
+      'http://127.0.0.1/callback',
+      'http://127.0.0.1:5000/callback',
+      NATIVE_SCHEME,
+    ]) {
+      for (let i = 0; i < 2; i += 1) {
+        const page = await ask({ client_id: 'native', redirect_uri })
+        t.same([page.path, [...page.form('/consent').checkboxes.keys()]], ['/consent', []])
+        const { url, fields } = { url: '/consent', fields: page.form('/consent').fields }
+        const body = String(new URLSearchParams([...fields, ['decision', 'allow'], ['remember', 'yes']]))
+        t.ok(
+          (await person.open(url, { method: 'POST', body, from: 'same-origin' })).away,
+          'made up, it is not kept',
+        )
+      }
+      tellsClient(t, await ask({ client_id: 'native', redirect_uri, prompt: 'none' }), {
+        error: 'consent_required',
+        to: redirect_uri,
+      })
+    }
+    await answer(await ask({ client_id: 'spa' }), 'allow', true)
+    t.ok(hasCode(await ask({ client_id: 'spa' })), 'an https address is somebody’s own')
+  },
+)
+
+t.test('what is allowed is what was shown: a role given in between shows the page again (C41)', async (t) => {
+  await store.users.removeRole(alice.id, 'clerk')
+  const before = await ask({ scope: 'openid orders:read' })
+  t.notMatch(before.body, 'orders:read')
+  await store.users.addRole(alice.id, 'clerk')
+  const again = await answer(before, 'allow', true)
+  t.equal(again.path, '/consent')
+  t.match(again.body, 'orders:read')
+  t.equal(await store.consents.find(alice.id, 'web'), null, 'nothing was remembered')
+  t.equal(await scopeOf(await answer(again, 'allow')), 'openid orders:read')
+  // Less than what was shown needs no second look.
+  const more = await ask({ scope: 'openid orders:read' })
+  await store.users.removeRole(alice.id, 'clerk')
+  t.equal(await scopeOf(await answer(more, 'allow')), 'openid')
+  await store.users.addRole(alice.id, 'clerk')
+})
+
+t.test(
+  'what was shown cannot be made up, nor carried over from another request (C41, §3.3 #22)',
+  async (t) => {
+    const little = (await ask({ scope: 'openid' })).form('/consent').fields
+    const page = await ask({ scope: 'openid orders:read' })
+    const much = page.form('/consent').fields
+    for (const [label, shown] of Object.entries({
+      'of another request': little.get('shown') ?? '',
+      'with more in it': `${little.get('shown')} orders:read`,
+      'without its proof': ' openid orders:read',
+      empty: '',
+      'in other letters': 'é'.repeat((much.get('shown') ?? '').length),
+      'too long': `${much.get('shown')} orders:write`,
+    })) {
+      const sent = await person.submit(page, { form: '/consent', press: 'allow', fill: { shown } })
+      t.equal(sent.path, '/consent', label)
+    }
+    // The flow of another request with what was shown for this one.
+    const mixed = await person.submit(page, {
+      form: '/consent',
+      press: 'allow',
+      fill: { flow: little.get('flow') ?? '' },
+    })
+    t.equal(mixed.path, '/consent')
+  },
+)
+
+t.test(
+  'another site, another session and another browser decide nothing: consent CSRF (C41, RFC 6749 §10.12)',
+  async (t) => {
+    const page = await ask()
+    const { fields } = page.form('/consent')
+    const decide = (more: [string, string][] = []) =>
+      String(
+        new URLSearchParams([
+          ...new Map([...fields, ['decision', 'allow'], ['remember', 'yes'], ...more] as [string, string][]),
+        ]),
+      )
+    const mallory = openBrowser(server)
+    await signIn(mallory, { client_id: 'own' }, { username: 'bob' })
+    const theirs = (await mallory.open(authorizeUrl())).form('/consent').fields
+    const post = { method: 'POST', from: 'same-origin' } as const
+    await writesNothing(t, server, async () => {
+      for (const [label, body] of Object.entries({
+        'no token': decide([['csrf', '']]),
+        'the token of mallory': decide([['csrf', theirs.get('csrf') ?? '']]),
+        'all of mallory’s fields': String(new URLSearchParams([...theirs, ['decision', 'allow']])),
+        'a token in other letters': decide([['csrf', 'é'.repeat(43)]]),
+      })) {
+        tellsPerson(t, await person.open('/consent', { ...post, body }), label)
+      }
+      for (const from of ['cross-site', 'none'] as const) {
+        tellsPerson(t, await person.open('/consent', { method: 'POST', from, body: decide() }), from)
+      }
+      tellsPerson(t, await mallory.open('/consent', { ...post, body: decide() }), 'in the browser of mallory')
+      tellsPerson(
+        t,
+        await openBrowser(server).open('/consent', { ...post, body: decide() }),
+        'in no browser of ours',
+      )
+      // By GET nothing is decided.
+      t.equal((await person.open(`/consent?${decide()}`)).path, '/consent')
+      tellsPerson(
+        t,
+        await person.open('/consent', { ...post, body: decide([['decision', 'maybe']]) }),
+        'neither yes nor no',
+      )
+    })
+    // In the same browser, but as somebody else by now.
+    const shared = openBrowser(server)
+    await signIn(shared, { client_id: 'own' })
+    const left = await shared.open(authorizeUrl())
+    await goThrough(shared, await shared.open(authorizeUrl({ client_id: 'own', prompt: 'login' })), {
+      username: 'bob',
+    })
+    tellsPerson(
+      t,
+      await shared.submit(left, { form: '/consent', press: 'allow' }),
+      'the page of who was there before',
+    )
+  },
+)
+
+t.test('whoever was signed out meanwhile decides nothing', async (t) => {
+  const browser = openBrowser(server)
+  await signIn(browser, { client_id: 'own' })
+  const page = await browser.open(authorizeUrl())
+  for (const { id } of await store.signIns.list(alice.id, clock.now()))
+    await store.signIns.end(id, clock.now(), 'test')
+  const sent = await browser.submit(page, { form: '/consent', press: 'allow', check: ['remember'] })
+  t.equal(hasCode(sent), false)
+  t.equal(await store.consents.find(alice.id, 'web'), null)
+  await signIn(person, { client_id: 'own' })
+})
+
+t.test('names and scopes of a client are text, whatever they are (C48, §3.3 #25)', async (t) => {
+  const page = await ask({ client_id: 'evil', scope: `openid <b> 'onload='x`, state: XSS })
+  t.same([page.path, guardProblems(page)], ['/consent', []])
+  t.notMatch(page.body, /<script>alert|<img src=x|<b>/)
+  t.match(page.body, '&lt;script&gt;alert(1)&lt;/script&gt;')
+  const login = await openBrowser(server).open(
+    authorizeUrl({ client_id: 'evil', login_hint: XSS, ui_locales: XSS }),
+  )
+  t.same(guardProblems(login), [])
+  t.notMatch(login.body, /<script>alert|<img src=x/)
+})
+
+t.test('offline_access is had by consent, or in the own house, and shown as what it is (M140)', async (t) => {
+  const page = await ask({ scope: 'openid offline_access' })
+  t.equal(page.path, '/consent')
+  t.equal(await scopeOf(await answer(page, 'allow')), 'openid offline_access')
+  t.equal(
+    await scopeOf(await ask({ client_id: 'own', scope: 'openid offline_access' }), 'own'),
+    'openid offline_access',
+  )
+  const text = await freshCode(server, { client_id: 'narrow', scope: 'openid offline_access' })
+  t.equal(
+    tokensOf(await redeem(server, text, { as: 'narrow' })).scope,
+    'openid',
+    'left out where it is not registered',
+  )
+})
+
+t.test('a client that wants nothing in particular is asked about all the same', async (t) => {
+  const page = await ask({ client_id: 'bare', scope: undefined, redirect_uri: WEB_REDIRECT })
+  t.equal(page.path, '/consent')
+  t.ok(hasCode(await answer(page, 'allow')))
+})
