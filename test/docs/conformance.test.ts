@@ -1,0 +1,112 @@
+import { existsSync } from 'node:fs'
+import t from 'tap'
+import { read, root, tableBelow } from '../support/documents.ts'
+
+/** Of the OpenID Foundation's suite, August 2026. */
+const PLANS: Record<string, readonly string[]> = {
+  '## Basic': [
+    'oidcc-server',
+    'oidcc-response-type-missing',
+    'oidcc-idtoken-signature',
+    'oidcc-idtoken-unsigned',
+    'oidcc-userinfo-get',
+    'oidcc-userinfo-post-header',
+    'oidcc-userinfo-post-body',
+    'oidcc-ensure-request-without-nonce-succeeds-for-code-flow',
+    'oidcc-scope-profile',
+    'oidcc-scope-email',
+    'oidcc-scope-address',
+    'oidcc-scope-phone',
+    'oidcc-scope-all',
+    'oidcc-alternate-happy-flow',
+    'oidcc-display-page',
+    'oidcc-display-popup',
+    'oidcc-prompt-login',
+    'oidcc-prompt-none-not-logged-in',
+    'oidcc-prompt-none-logged-in',
+    'oidcc-max-age-1',
+    'oidcc-max-age-10000',
+    'oidcc-ensure-request-with-unknown-parameter-succeeds',
+    'oidcc-id-token-hint',
+    'oidcc-login-hint',
+    'oidcc-ui-locales',
+    'oidcc-claims-locales',
+    'oidcc-ensure-request-with-acr-values-succeeds',
+    'oidcc-codereuse',
+    'oidcc-codereuse-30seconds',
+    'oidcc-ensure-registered-redirect-uri',
+    'oidcc-ensure-post-request-succeeds',
+    'oidcc-server-client-secret-post',
+    'oidcc-request-uri-unsigned-supported-correctly-or-rejected-as-unsupported',
+    'oidcc-unsigned-request-object-supported-correctly-or-rejected-as-unsupported',
+    'oidcc-claims-essential',
+    'oidcc-ensure-request-object-with-redirect-uri',
+    'oidcc-refresh-token',
+    'oidcc-ensure-request-with-valid-pkce-succeeds',
+  ],
+  '## Config': ['oidcc-discovery-endpoint-verification'],
+  '## RP-initiated logout': [
+    'oidcc-rp-initiated-logout-discovery-endpoint-verification',
+    'oidcc-rp-initiated-logout',
+    'oidcc-rp-initiated-logout-bad-post-logout-redirect-uri',
+    'oidcc-rp-initiated-logout-modified-id-token-hint',
+    'oidcc-rp-initiated-logout-no-id-token-hint',
+    'oidcc-rp-initiated-logout-no-params',
+    'oidcc-rp-initiated-logout-no-post-logout-redirect-uri',
+    'oidcc-rp-initiated-logout-no-state',
+    'oidcc-rp-initiated-logout-only-state',
+    'oidcc-rp-initiated-logout-query-added-to-post-logout-redirect-uri',
+    'oidcc-rp-initiated-logout-bad-id-token-hint',
+  ],
+  '## Back-channel logout': [
+    'oidcc-backchannel-rp-initiated-logout-discovery-endpoint-verification',
+    'oidcc-backchannel-rp-initiated-logout',
+  ],
+  '## Shared conditions': [
+    'Token response',
+    'Token error',
+    'Authorization response',
+    'Authorization error',
+    'ID token',
+    'updated_at',
+    'JWKS',
+  ],
+}
+
+const page = read('docs/conformance.md')
+
+/** As they stand in the sources, with the holes of templates. */
+function titlesIn(path: string): string[] {
+  return [...read(path).matchAll(/\btest\(\s*(['"`])((?:\\.|(?!\1)[\s\S])*?)\1/g)].map(
+    ([, , title = '']) => title,
+  )
+}
+
+for (const [heading, expected] of Object.entries(PLANS)) {
+  const rows = tableBelow(page, heading)
+
+  t.test(`${heading.slice(3)}: every module has its line, and no other`, async (t) => {
+    t.same(
+      rows.map(([module = '']) => module.replaceAll('`', '')),
+      expected,
+    )
+  })
+
+  t.test(`${heading.slice(3)}: every cited test exists, in the file and by the title`, async (t) => {
+    for (const [module, what = '', cell = ''] of rows) {
+      t.ok(what.length > 5, `${module} says what is checked`)
+      const cited = [...cell.matchAll(/\[[\w-]+\]\(\.\.\/([^)]+)\): `([^`]+)`/g)]
+      t.equal(cell.replaceAll(/\[[\w-]+\]\(\.\.\/[^)]+\): `[^`]+`/g, '').trim(), '', `${module}: all is read`)
+      t.ok(cited.length > 0, `${module} has a test`)
+      for (const [, path = '', title = ''] of cited) {
+        const found = existsSync(root + path) && titlesIn(path).some((one) => one.includes(title))
+        t.ok(found && title.length > 4, `${module}: ${path}: ${title}`)
+      }
+    }
+  })
+}
+
+t.test('it says plainly that the suite was not run, and what does not apply', async (t) => {
+  t.match(page.replaceAll(/\s+/g, ' '), 'The suite itself was not run here')
+  t.match(page, '## What does not apply')
+})
