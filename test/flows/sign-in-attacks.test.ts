@@ -1,0 +1,630 @@
+/** Mallory: what he can do with a page, a link, a cookie, a client or an issuer of his own. */
+import * as oauth from 'oauth4webapi'
+import * as oidc from 'openid-client'
+import { Secret, TOTP } from 'otpauth'
+import t, { type Test } from 'tap'
+import type { User } from '../../src/store/contracts/users.ts'
+import { createAuthenticator } from '../support/authenticator.ts'
+import { type Browser, openBrowser, type Page, tags } from '../support/browser.ts'
+import { guardProblems, tellsPerson } from '../support/front-channel.ts'
+import { claimsOf, encodeForm } from '../support/requests.ts'
+import { PASSWORD, SECRET } from '../support/seed.ts'
+import { ISSUER, type TestServer, testServer } from '../support/server.ts'
+import {
+  AUTHORIZE,
+  authorizeParams,
+  authorizeUrl,
+  codeClient,
+  goThrough,
+  OWN_REDIRECT,
+  redeem,
+  seedPeople,
+  signIn,
+  tokensOf,
+  WEB_REDIRECT,
+} from '../support/sign-in.ts'
+
+const SESSION = '__Host-keyturn-session'
+const BROWSER = '__Host-keyturn-browser'
+const FROM = { ip: '192.0.2.9', requestId: 'r' }
+
+const server = await watched()
+const { alice, bob } = await seedPeople(server.store)
+await server.store.clients.insert(codeClient({ id: 'pushes', requirePushedRequests: true }))
+await server.store.clients.insert(codeClient({ id: 'strict', requireSecondFactor: true }))
+
+interface Seen {
+  readonly method: string
+  readonly url: string
+  readonly status: number
+  readonly cookies: readonly string[]
+}
+
+/** What it has answered, to be looked at in the end. */
+interface Watched extends TestServer {
+  readonly seen: Seen[]
+}
+
+async function watched(settings: Record<string, string> = {}): Promise<Watched> {
+  const server = await testServer({ settings })
+  t.teardown(() => server.close())
+  const seen: Seen[] = []
+  return {
+    ...server,
+    seen,
+    async inject(options) {
+      const answer = await server.inject(options)
+      seen.push({
+        method: String(options.method),
+        url: String(options.url),
+        status: answer.statusCode,
+        cookies: [answer.headers['set-cookie'] ?? []].flat(),
+      })
+      return answer
+    },
+  }
+}
+
+const login = (username: string) => ({ form: '/login', fill: { username, password: PASSWORD } })
+const flowOf = ({ url, location }: Page) => new URL(location ?? url, url).searchParams.get('flow') ?? ''
+const formOf = (page: Page, path: string): Record<string, string> =>
+  Object.fromEntries(page.form(path).fields)
+
+/** Somebody who has an app, and what it shows. */
+async function withApp(user: User): Promise<() => string> {
+  const { secondFactors } = server.deps.services.people
+  const { secret, pending } = secondFactors.beginTotp(user)
+  const code = () => {
+    server.clock.tick(30)
+    return TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: server.clock.now() * 1000 })
+  }
+  if ((await secondFactors.confirmTotp(user, pending, code(), FROM)) !== 'confirmed')
+    throw new Error('no app')
+  return code
+}
+
+/** The same cookies, in another browser. */
+function copyOf(browser: Browser, ...names: readonly string[]): Browser {
+  const copy = openBrowser(server)
+  for (const [name, cookie] of browser.jar) if (names.includes(name)) copy.jar.set(name, cookie)
+  return copy
+}
+
+t.test(
+  'nobody goes on with what mallory has begun: login CSRF by a link (C41, §3.3 #22, RFC 6749 §10.12)',
+  async (t) => {
+    const code = await withApp(bob)
+    t.teardown(() => server.deps.services.people.secondFactors.removeTotp(bob, FROM))
+    const mallory = openBrowser(server)
+    const request = { client_id: 'own', prompt: 'login' }
+    const first = await mallory.open(authorizeUrl(request))
+    // Bob's is his own account: he knows its password, and has its app.
+    const asked = await mallory.submit(first, login('bob'))
+    t.equal(asked.path, '/login/second-factor')
+    const proven = await mallory.send(asked, { form: '/login/second-factor', fill: { code: code() } })
+
+    const victim = openBrowser(server)
+    await victim.open(authorizeUrl(request))
+    for (const [label, path, flow] of [
+      ['the login page', '/login', flowOf(first)],
+      ['a password that was proven', '/login/second-factor', flowOf(asked)],
+      ['a sign-in that is done', AUTHORIZE, flowOf(proven)],
+      ['a page of consent', '/consent', flowOf(proven)],
+      ['a factor to be set up', '/account/second-factor', flowOf(proven)],
+    ] as const) {
+      const page = await victim.open(`${path}?${new URLSearchParams({ flow })}`, { from: 'cross-site' })
+      tellsPerson(t, page, label)
+      t.equal(victim.cookies().has(SESSION), false, label)
+    }
+    const form = { ...formOf(asked, '/login/second-factor'), code: code() }
+    for (const from of ['cross-site', 'same-origin'] as const) {
+      const page = await victim.ask('/login/second-factor', { method: 'POST', body: encodeForm(form), from })
+      t.equal(page.status, 403, from)
+    }
+    t.equal(victim.cookies().has(SESSION), false)
+    t.ok((await mallory.open(proven.location ?? '')).away, 'where it was begun it goes on')
+  },
+)
+
+t.test(
+  'nothing but the page that was seen allows anything: consent CSRF (C41, RFC 6749 §10.12)',
+  async (t) => {
+    const victim = openBrowser(server)
+    const page = await victim.open(authorizeUrl({ client_id: 'own' }))
+    const earlier = formOf(page, '/login')
+    await victim.submit(page, login('alice'))
+    const shown = await victim.open(authorizeUrl())
+    const good: Record<string, string> = { ...formOf(shown, '/consent'), decision: 'allow', remember: 'yes' }
+    const mallory = openBrowser(server)
+    const his = await goThroughLogin(mallory, 'bob', authorizeUrl())
+    const other = await victim.open(authorizeUrl({ scope: 'openid email orders:read orders:write' }))
+    const hisRequest = formOf(other, '/consent')
+
+    const post = (form: Record<string, string>, how: Record<string, string> = {}) =>
+      victim.ask('/consent', { method: 'POST', body: encodeForm(form), from: 'same-origin', headers: how })
+    const refused: Record<string, Page> = {
+      'no token': await post({ ...good, csrf: '' }),
+      'a token of another browser': await post({ ...good, csrf: String(formOf(his, '/consent').csrf) }),
+      'a token of before the login': await post({ ...good, csrf: String(earlier.csrf) }),
+      'not ASCII': await post({ ...good, csrf: 'é'.repeat(43) }),
+      'as long in letters, not in bytes': await post({ ...good, csrf: `${'x'.repeat(42)}é` }),
+    }
+    for (const site of ['cross-site', 'same-site', 'none']) {
+      refused[`a form of a ${site} page, with everything right`] = await post(good, {
+        'sec-fetch-site': site,
+      })
+    }
+    for (const [label, page] of Object.entries(refused)) {
+      t.equal(page.status, 403, label)
+      tellsPerson(t, page, label)
+    }
+    const expired = await post({ ...good, flow: String(formOf(his, '/consent').flow) })
+    t.equal(expired.status, 400, 'a request of another browser')
+
+    for (const [label, form] of Object.entries({
+      'more than was shown': { ...good, flow: String(hisRequest.flow) },
+      'nothing shown': { ...good, shown: '' },
+      'another list under the same seal': {
+        ...good,
+        flow: String(hisRequest.flow),
+        shown: `${String(good.shown).split(' ')[0]} openid email orders:read orders:write`,
+      },
+      'what mallory was shown': { ...good, shown: String(formOf(his, '/consent').shown) },
+      'no ASCII': { ...good, shown: `${'é'.repeat(43)} openid orders:read` },
+    })) {
+      const page = await post(form)
+      t.match(page.location, /^\/consent\?/, `${label}: the person is asked`)
+    }
+    const link = `/consent?${new URLSearchParams({ ...good, csrf: String(good.csrf) })}`
+    const opened = await victim.open(link, { from: 'cross-site' })
+    t.same([opened.status, opened.path], [200, '/consent'], 'a link decides nothing')
+    t.same(await server.store.consents.list(alice.id), [], 'nothing was remembered')
+    t.ok((await victim.submit(shown, { form: '/consent', press: 'allow' })).away)
+  },
+)
+
+async function goThroughLogin(browser: Browser, username: string, url: string): Promise<Page> {
+  return browser.submit(await browser.open(url), login(username))
+}
+
+t.test(
+  'a browser that mallory has prepared tells him nothing once somebody signs in (C41, §3.3 #23)',
+  async (t) => {
+    const shared = openBrowser(server)
+    const url = authorizeUrl({ client_id: 'own' })
+    const left = await shared.open(url)
+    const before = copyOf(shared, BROWSER)
+    const done = await shared.send(left, login('alice'))
+    t.ok(
+      (await shared.open(done.location ?? '')).away,
+      'the victim is signed in, by the page that he had left',
+    )
+
+    t.equal((await before.open(url)).path, '/login', 'his copy of the cookies is not')
+    t.equal((await before.open('/account')).path, '/login')
+    const later = await before.open(done.location ?? '')
+    t.equal(
+      later.path,
+      '/login',
+      'nor with the address in the history, which says that somebody has proven it',
+    )
+    const session = shared.cookies().get(SESSION) ?? ''
+    t.equal(before.cookies().has(SESSION), false)
+    const account = await shared.open('/account')
+    const csrf = String(formOf(left, '/login').csrf)
+    const { path } = { path: '/account/sign-ins/end' }
+    const forged = await shared.ask(path, {
+      method: 'POST',
+      body: encodeForm({ csrf, all: 'yes' }),
+      from: 'same-origin',
+    })
+    t.equal(forged.status, 403, 'a token from before the login opens no form after it')
+    t.equal(account.status, 200)
+    t.equal(shared.cookies().get(SESSION), session)
+  },
+)
+
+t.test('a cookie that mallory has tossed is worth nothing (C41, RFC 6265bis §4.1.3.2)', async (t) => {
+  const mallory = openBrowser(server)
+  await goThroughLogin(mallory, 'bob', authorizeUrl({ client_id: 'own' }))
+  const secret = mallory.cookies().get(SESSION) ?? ''
+  t.match(secret, /^[\w-]{43}$/)
+  // From a host beside ours, or over plain http, he cannot set what is prefixed (the browser in these tests refuses it
+  // as well); so he sets what looks like it.
+  for (const name of [
+    'keyturn-session',
+    '__Secure-keyturn-session',
+    '__host-keyturn-session',
+    `${SESSION}2`,
+  ]) {
+    const victim = openBrowser(server)
+    const attributes = { path: '/', domain: 'issuer.test' }
+    victim.jar.set(name, { name, value: secret, attributes, until: Infinity })
+    const page = await victim.open('/account')
+    t.same([page.path, page.body.includes('bob')], ['/login', false], name)
+    const signedIn = await victim.submit(page, login('alice'))
+    t.match(signedIn.body, 'alice')
+    t.not(victim.cookies().get(SESSION), secret)
+  }
+  t.match((await mallory.open('/account')).body, 'bob', 'his own is not touched')
+})
+
+t.test(
+  'what another site posts finds the person signed in, and takes no cookie from them (C28, C41)',
+  async (t) => {
+    const victim = openBrowser(server)
+    const url = authorizeUrl({ client_id: 'own' })
+    await signIn(victim, { client_id: 'own' })
+    const tab = await victim.open(authorizeUrl())
+    t.equal(tab.path, '/consent')
+    const cookies = victim.cookies()
+    for (const path of [
+      '/login',
+      '/consent',
+      '/account/password',
+      '/oauth2/logout/confirm',
+      '/login/passkey',
+    ]) {
+      const page = await victim.ask(path, { method: 'POST', body: 'a=b', from: 'cross-site' })
+      t.equal(page.status, 403, path)
+    }
+    const body = url.slice(url.indexOf('?') + 1)
+    const posted = await victim.ask(AUTHORIZE, { method: 'POST', body, from: 'cross-site' })
+    t.equal(posted.status, 303)
+    t.same(victim.cookies(), cookies, 'the answers to requests without cookies set none')
+    t.ok((await victim.open(posted.location ?? '')).away?.params.has('code'), 'nobody signs in twice')
+    await victim.open('/oauth2/logout', { method: 'POST', body: 'state=x', from: 'cross-site' })
+    t.same(victim.cookies(), cookies)
+    t.ok((await victim.submit(tab, { form: '/consent', press: 'allow' })).away, 'the other tab goes on')
+  },
+)
+
+/** The server, for libraries that speak HTTP. */
+function fetchOf(server: TestServer, calls: string[] = []) {
+  return async (url: string, { method = 'GET', headers = {}, body }: oidc.CustomFetchOptions) => {
+    const { origin, pathname, search } = new URL(url)
+    calls.push(pathname)
+    if (origin !== server.config.issuer) throw new Error(`${url} is not asked`)
+    const answer = await server.inject({
+      method: method as 'GET',
+      url: pathname + search,
+      headers: { ...headers },
+      ...(body === undefined || body === null ? {} : { payload: String(body) }),
+    })
+    const text = answer.statusCode === 204 ? null : answer.body
+    return new Response(text, {
+      status: answer.statusCode,
+      headers: { 'content-type': String(answer.headers['content-type']) },
+    })
+  }
+}
+
+async function metadataOf(server: TestServer): Promise<oauth.AuthorizationServer> {
+  const url = new URL(server.config.issuer)
+  const custom = fetchOf(server) as never
+  return oauth.processDiscoveryResponse(
+    url,
+    await oauth.discoveryRequest(url, { [oauth.customFetch]: custom }),
+  )
+}
+
+/** A session of somebody's at an honest client: what it has kept, and where it sends the browser. */
+async function atClient(client_id: string, pkce = true) {
+  const as = await metadataOf(server)
+  const client: oauth.Client = { client_id }
+  const state = oauth.generateRandomState()
+  const nonce = oauth.generateRandomNonce()
+  const verifier = oauth.generateRandomCodeVerifier()
+  const challenge = await oauth.calculatePKCECodeChallenge(verifier)
+  const url = authorizeUrl({
+    client_id,
+    state,
+    nonce,
+    code_challenge: pkce ? challenge : undefined,
+    code_challenge_method: pkce ? 'S256' : undefined,
+  })
+
+  async function callback(given: URLSearchParams) {
+    const checked = oauth.validateAuthResponse(as, client, given, state)
+    const options = { [oauth.customFetch]: fetchOf(server) as never }
+    const answer = await oauth.authorizationCodeGrantRequest(
+      as,
+      client,
+      oauth.ClientSecretBasic(SECRET),
+      checked,
+      WEB_REDIRECT,
+      pkce ? verifier : oauth.nopkce,
+      options,
+    )
+    return oauth.processAuthorizationCodeResponse(as, client, answer, {
+      expectedNonce: nonce,
+      requireIdToken: true,
+    })
+  }
+  /** As mallory would write the callback: with his own state, and a code from elsewhere. */
+  const forged = (code: string) => new URLSearchParams({ code, state, iss: ISSUER })
+  return { url, callback, forged }
+}
+
+/** The name by which the library or the server refuses. */
+async function refusal(work: Promise<unknown>): Promise<string> {
+  try {
+    await work
+    return 'accepted'
+  } catch (error) {
+    const { error: told, message } = error as oauth.ResponseBodyError
+    return told ?? message
+  }
+}
+
+for (const [client_id, pkce, why] of [
+  ['web', true, 'invalid_grant'],
+  ['lax', false, 'unexpected ID Token "nonce" claim value'],
+] as const) {
+  t.test(
+    `a code of the victim in mallory’s session is refused ${pkce ? 'by PKCE' : 'by the nonce'} (D50, §3.2 #8, RFC 9700 §4.5)`,
+    async (t) => {
+      const his = await atClient(client_id, pkce)
+      const victims = await atClient(client_id, pkce)
+      const { code } = await signIn(openBrowser(server), {}, { url: victims.url })
+      t.equal(await refusal(his.callback(his.forged(code))), why, 'the victim’s code, in his session')
+      if (pkce) {
+        const own = new URLSearchParams((await signIn(openBrowser(server), {}, { url: victims.url })).params)
+        t.ok((await victims.callback(own)).access_token, 'in the victim’s it is good')
+      }
+
+      const { params } = await signIn(openBrowser(server), {}, { url: his.url, username: 'bob' })
+      t.match(await refusal(victims.callback(params)), /state/, 'his answer in the victim’s session')
+      const withState = victims.forged(params.get('code') ?? '')
+      t.equal(await refusal(victims.callback(withState)), why, 'even if he had seen the victim’s state')
+    },
+  )
+}
+
+t.test(
+  'mix-up: what one issuer has answered is not taken to another, errors neither (C37, RFC 9207 §2.4)',
+  async (t) => {
+    const mallory = await watched({ ISSUER: 'https://mallory.test' })
+    const honest = await metadataOf(server)
+    const his = await metadataOf(mallory)
+    for (const as of [honest, his]) {
+      t.equal(as.authorization_response_iss_parameter_supported, true)
+    }
+    const browser = openBrowser(server)
+    const good = await signIn(browser, {}, {})
+    const declined = await browser.open(authorizeUrl({ prompt: 'none', max_age: '0' }))
+    const client: oauth.Client = { client_id: 'web' }
+    for (const [label, params] of Object.entries({
+      'a code': good.params,
+      'an error': declined.away?.params ?? new URLSearchParams(),
+    })) {
+      t.equal(params.get('iss'), ISSUER, label)
+      const stripped = new URLSearchParams([...params].filter(([name]) => name !== 'iss'))
+      // The client has sent the person to mallory's issuer, who sent them on to the honest one.
+      for (const [what, answer] of [
+        ['as it came', params],
+        ['without iss', stripped],
+      ] as const) {
+        const told = await refusal(
+          (async () => oauth.validateAuthResponse(his, client, answer, 'the state'))(),
+        )
+        t.match(told, /iss/, `oauth4webapi, ${label} ${what}`)
+      }
+
+      const calls: string[] = []
+      const config = await oidc.discovery(
+        new URL(mallory.config.issuer),
+        'web',
+        undefined,
+        oidc.ClientSecretBasic(SECRET),
+        { [oidc.customFetch]: fetchOf(mallory, calls) as never },
+      )
+      calls.length = 0
+      const told = await refusal(
+        oidc.authorizationCodeGrant(config, new URL(`${WEB_REDIRECT}?${params}`), {
+          expectedState: 'the state',
+          pkceCodeVerifier: 'x'.repeat(43),
+        }),
+      )
+      t.match(told, /iss|validation|invalid/i, `openid-client, ${label}: ${told}`)
+      t.same(calls, [], 'mallory’s token endpoint has not seen it')
+    }
+    t.equal((await redeem(server, good.code)).statusCode, 200, 'it is still good where it belongs')
+  },
+)
+
+t.test('who must sign in again does not get by with a code of the app alone (M137)', async (t) => {
+  const code = await withApp(alice)
+  t.teardown(() => server.deps.services.people.secondFactors.removeTotp(alice, FROM))
+  const open = openBrowser(server)
+  const asked = await goThroughLogin(open, 'alice', authorizeUrl({ client_id: 'own' }))
+  t.ok((await open.submit(asked, { form: '/login/second-factor', fill: { code: code() } })).away)
+  // Somebody sits down at the browser, and has the phone.
+  for (const overrides of [{ prompt: 'login' }, { max_age: '0' }, {}]) {
+    const url = authorizeUrl({ client_id: 'own', ...overrides })
+    const page =
+      Object.keys(overrides).length > 0 ? await open.open(url) : await open.open('/login?account=other')
+    const { csrf, flow } = formOf(page, '/login')
+    const body = encodeForm({ csrf: String(csrf), flow: String(flow), code: code() })
+    const answer = await open.ask('/login/second-factor', { method: 'POST', body, from: 'same-origin' })
+    t.match(answer.location, /^\/login\?/, JSON.stringify(overrides))
+    t.equal((await open.open(answer.location ?? '')).path, '/login')
+  }
+})
+
+t.test('amr says what was proven: who came by passkey alone has typed no password (M136)', async (t) => {
+  const { secondFactors } = server.deps.services.people
+  const device = createAuthenticator({ origin: ISSUER, rpId: new URL(ISSUER).hostname })
+  const registration = await secondFactors.beginPasskeyRegistration(alice)
+  const made = device.create(registration?.options as never)
+  t.ok(await secondFactors.finishPasskeyRegistration(alice, 'key', made, registration?.challenge ?? '', FROM))
+  const code = await withApp(alice)
+  t.teardown(async () => {
+    await secondFactors.removeTotp(alice, FROM)
+    await secondFactors.removePasskey(alice, device.id, FROM)
+  })
+  const browser = openBrowser(server)
+  const page = await browser.open(authorizeUrl({ client_id: 'own' }))
+  const challenge = await secondFactors.beginPasskeyAuthentication(null)
+  const { csrf, flow } = formOf(page, '/login/passkey')
+  const credential = device.get(challenge?.options as never)
+  const form = { csrf: String(csrf), flow: String(flow), credential, challenge: challenge?.challenge ?? '' }
+  const alone = await browser.ask('/login/passkey', {
+    method: 'POST',
+    body: encodeForm(form),
+    from: 'same-origin',
+  })
+  const amr = async (answer: Page) => {
+    const as = { as: 'own', form: { redirect_uri: OWN_REDIRECT } }
+    return claimsOf(tokensOf(await redeem(server, answer.away?.params.get('code') ?? '', as)).id_token).amr
+  }
+  t.same(await amr(await browser.open(alone.location ?? '')), ['hwk', 'mfa', 'user'])
+  const body = encodeForm({ csrf: String(csrf), flow: flowOf(alone), code: code() })
+  await browser.open('/login/second-factor', { method: 'POST', body, from: 'same-origin' })
+  t.same(await amr(await browser.open(authorizeUrl({ client_id: 'own' }))), ['hwk', 'mfa', 'user'])
+})
+
+t.test(
+  'what is carried for one purpose passes for no other: nothing goes past a push (K123, K124, §3.3 #22)',
+  async (t) => {
+    const browser = openBrowser(server)
+    await signIn(browser, { client_id: 'own' })
+    const params = authorizeParams({ client_id: 'pushes', redirect_uri: WEB_REDIRECT })
+    const honest = await browser.open(`${AUTHORIZE}?${params}`)
+    t.equal(honest.away?.params.get('error'), 'invalid_request', 'it must be pushed')
+    const signOut = await browser.open(`/oauth2/logout?${params}`)
+    const logoutFlow = formOf(signOut, '/oauth2/logout/confirm').flow ?? ''
+    const posted = await browser.ask('/oauth2/logout', { method: 'POST', body: String(params) })
+    const logoutArrival = new URL(posted.location ?? '', ISSUER).searchParams.get('arrival') ?? ''
+    const returning = await browser.open('/login?account=other')
+    const accountFlow = formOf(returning, '/login').flow ?? ''
+    t.ok(logoutFlow !== '' && logoutArrival !== '' && accountFlow !== '')
+    for (const flow of [logoutFlow, accountFlow, logoutArrival]) {
+      for (const path of [AUTHORIZE, '/consent', '/account/second-factor']) {
+        const page = await browser.open(`${path}?${new URLSearchParams({ flow })}`)
+        t.notOk(page.away, path)
+        if (path !== '/account/second-factor') tellsPerson(t, page, path)
+      }
+    }
+    for (const text of [logoutArrival, logoutFlow]) {
+      tellsPerson(t, await browser.open(`${AUTHORIZE}?${new URLSearchParams({ arrival: text })}`))
+    }
+    const arrived = await browser.ask(AUTHORIZE, { method: 'POST', body: String(authorizeParams()) })
+    const arrival = new URL(arrived.location ?? '', ISSUER).searchParams.get('arrival') ?? ''
+    tellsPerson(t, await browser.open(`/oauth2/logout?${new URLSearchParams({ arrival })}`))
+    tellsPerson(t, await browser.open(`/consent?${new URLSearchParams({ flow: arrival })}`))
+    t.ok((await browser.open(authorizeUrl({ client_id: 'own' }))).away, 'nobody was signed out by it')
+  },
+)
+
+const ADDRESSES = ['src', 'href', 'action', 'formaction', 'data', 'poster', 'background']
+
+/** Addresses elsewhere than here. */
+const foreignIn = ({ body }: Page): string[] =>
+  tags(body)
+    .flatMap(({ attributes }) => ADDRESSES.map((name) => attributes.get(name) ?? ''))
+    .filter((url) => /^(?:[a-z]+:)?[\\/]{2}/i.test(url))
+
+/** One of every kind of page, on the way through all of them. */
+async function everyPage(t: Test): Promise<Record<string, Page>> {
+  const browser = openBrowser(server)
+  const stranger = openBrowser(server)
+  const pages: Record<string, Page> = {}
+  pages.login = await browser.open(authorizeUrl())
+  pages['wrong password'] = await browser.submit(pages.login, {
+    form: '/login',
+    fill: { username: 'alice', password: 'wrong' },
+  })
+  pages.consent = await browser.submit(pages.login, login('alice'))
+  const code = await withApp(bob)
+  t.teardown(() => server.deps.services.people.secondFactors.removeTotp(bob, FROM))
+  pages['second factor'] = await goThroughLogin(stranger, 'bob', authorizeUrl())
+  pages['wrong code'] = await stranger.submit(pages['second factor'], {
+    form: '/login/second-factor',
+    fill: { code: '000000' },
+  })
+  code()
+  pages['to be set up'] = await browser.open(
+    authorizeUrl({ client_id: 'strict', redirect_uri: WEB_REDIRECT }),
+  )
+  for (const path of ['', '/password', '/totp', '/passkeys']) {
+    pages[`account${path}`] = await browser.open(`/account${path}`)
+  }
+  pages['sign out?'] = await browser.open('/oauth2/logout')
+  pages['signed out'] = await browser.open('/signed-out')
+  pages['unknown client'] = await browser.open(authorizeUrl({ client_id: 'nobody' }))
+  pages.expired = await browser.open('/consent?flow=x')
+  pages.forged = await browser.ask('/consent', { method: 'POST', body: 'a=b', from: 'cross-site' })
+  pages['no form'] = await browser.ask('/login', { method: 'POST', body: '%zz' })
+  pages['too large'] = await browser.ask('/login', { method: 'POST', body: `a=${'x'.repeat(70_000)}` })
+  return pages
+}
+
+t.test(
+  'no page can be framed, has anything of others in it, says where it was, or is kept (C40, C42, C43, A9)',
+  async (t) => {
+    for (const [label, page] of Object.entries(await everyPage(t))) {
+      // A QR code is a picture within the page.
+      const problems = guardProblems(page).filter((one) => !one.startsWith('img data:image/svg+xml;base64,'))
+      t.same(problems, [], label)
+      t.same(foreignIn(page), [], label)
+      const path = new URL(page.url).pathname
+      const asked = await server.inject({
+        method: 'OPTIONS',
+        url: path,
+        headers: { origin: 'https://mallory.test', 'access-control-request-method': 'POST' },
+      })
+      t.equal(asked.statusCode, 405, `${label}: no preflight`)
+      const read = await server.inject({ method: 'GET', url: path, headers: { origin: 'null' } })
+      for (const { headers } of [asked, read]) {
+        t.same(
+          Object.keys(headers).filter((name) => name.startsWith('access-control')),
+          [],
+          label,
+        )
+      }
+    }
+  },
+)
+
+t.test('with a path in the issuer everything stays below it, but the cookies, which cannot', async (t) => {
+  const tenant = await watched({ ISSUER: 'https://issuer.test/tenant' })
+  await seedPeople(tenant.store)
+  const browser = openBrowser(tenant)
+  const start = await browser.open(`/tenant${authorizeUrl()}`)
+  const consent = await browser.submit(start, login('alice'))
+  t.equal((await goThrough(browser, consent)).away?.params.get('iss'), 'https://issuer.test/tenant')
+  const account = await browser.open('/tenant/account')
+  for (const page of [start, consent, account, await browser.open('/tenant/consent?flow=x')]) {
+    t.match(page.path, /^\/tenant\//)
+    const addresses = [...page.links, ...page.forms.map(({ action }) => action)]
+    const assets = [...page.body.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, url = '']) => url)
+    for (const url of [...addresses, ...assets]) t.match(url, /^(?:\/tenant\/|#)/, page.path)
+  }
+  t.equal((await browser.ask('/account')).status, 404)
+  for (const { attributes } of browser.jar.values()) t.equal(attributes.path, '/', '__Host- wants it so')
+})
+
+t.test(
+  'what was answered all the while: 303 and no other redirect, and good cookies (C39, C41)',
+  async (t) => {
+    const redirects = server.seen.filter(({ status }) => status >= 300 && status < 400)
+    t.ok(redirects.length > 50)
+    t.same(
+      redirects.filter(({ status }) => status !== 303),
+      [],
+    )
+    const cookies = server.seen.flatMap(({ cookies }) => cookies)
+    const names = new Set(cookies.map((line) => line.slice(0, line.indexOf('='))))
+    t.same([...names].sort(), [BROWSER, SESSION])
+    for (const line of new Set(cookies.map((line) => line.replace(/^[^;]*/, '')))) {
+      t.match(line, /; Path=\/; .*HttpOnly; Secure; SameSite=Lax$/i)
+      t.notMatch(line, /domain/i)
+    }
+    t.same(
+      server.seen.filter(({ status }) => status >= 500),
+      [],
+      'and nothing that mallory sent was an error of ours',
+    )
+  },
+)
