@@ -1,0 +1,437 @@
+import { CompactEncrypt, UnsecuredJWT } from 'jose'
+import t from 'tap'
+import { openBrowser, type Page } from '../support/browser.ts'
+import { tellsClient, tellsPerson } from '../support/front-channel.ts'
+import { base64url, clientKey, compact } from '../support/jws.ts'
+import { refused } from '../support/refused.ts'
+import { basic, claimsOf, type Form, post } from '../support/requests.ts'
+import { ISSUER, testServer } from '../support/server.ts'
+import {
+  AUTHORIZE,
+  authorizeParams,
+  authorizeUrl,
+  codeClient,
+  goThrough,
+  type Overrides,
+  OWN_REDIRECT,
+  redeem,
+  seedPeople,
+  signIn,
+  tokensOf,
+} from '../support/sign-in.ts'
+import { writesNothing } from '../support/unwritten.ts'
+
+const PAR = '/oauth2/par'
+const PREFIX = 'urn:ietf:params:oauth:request_uri:'
+
+const server = await testServer()
+t.teardown(() => server.close())
+const { store, clock } = server
+const { alice } = await seedPeople(store)
+const key = clientKey('ES256', 'one')
+const jwks = { keys: [key.jwk] }
+const HOUSE = { firstParty: true, redirectUris: [OWN_REDIRECT] }
+await store.clients.insert(codeClient({ id: 'pushing', ...HOUSE, requirePushedRequests: true }))
+await store.clients.insert(codeClient({ id: 'signing', ...HOUSE, jwks }))
+await store.clients.insert(codeClient({ id: 'signed-only', ...HOUSE, jwks, requireSignedRequests: true }))
+await store.clients.insert(
+  codeClient({ id: 'fapi', ...HOUSE, jwks, requireSignedRequests: true, requirePushedRequests: true }),
+)
+
+/** Signed in, for clients of the house: nothing is asked. */
+const person = openBrowser(server)
+await signIn(person, { client_id: 'own' })
+
+const formOf = (overrides: Overrides): Form => {
+  const form: Record<string, string[]> = {}
+  for (const [name, value] of authorizeParams(overrides)) form[name] = [...(form[name] ?? []), value]
+  return form
+}
+const push = (overrides: Overrides = {}, as = 'own') =>
+  post(server, PAR, formOf({ client_id: as, redirect_uri: OWN_REDIRECT, ...overrides }), {
+    authorization: basic(as),
+  })
+
+async function pushed(overrides: Overrides = {}, as = 'own'): Promise<string> {
+  const answer = await push(overrides, as)
+  if (answer.statusCode !== 201) throw new Error(`${answer.statusCode} ${answer.body}`)
+  return answer.json().request_uri
+}
+const reference = (request_uri: string, client_id = 'own', more: Record<string, string> = {}) =>
+  `${AUTHORIZE}?${new URLSearchParams({ client_id, request_uri, ...more })}`
+const codeOf = (page: Page): string => {
+  const code = page.away?.params.get('code')
+  if (!code) throw new Error(`no code but ${page.status} ${page.path} ${page.away?.url ?? page.body}`)
+  return code
+}
+
+t.test(
+  'a pushed request gets a reference for a moment, and that gets a code (K120, K123, RFC 9126 §2.2)',
+  async (t) => {
+    const answer = await push()
+    t.equal(answer.statusCode, 201)
+    t.equal(answer.headers['cache-control'], 'no-store')
+    const { request_uri, expires_in, ...rest } = answer.json()
+    t.match(request_uri, /^urn:ietf:params:oauth:request_uri:[\w-]{43}$/)
+    t.ok(Number.isInteger(expires_in) && expires_in >= 5 && expires_in < 600, `${expires_in}`)
+    t.same(rest, {})
+    const page = await person.open(reference(request_uri))
+    t.same([page.away?.params.get('state'), page.away?.params.get('iss')], ['the state', ISSUER])
+    const tokens = tokensOf(await redeem(server, codeOf(page), { as: 'own' }))
+    t.equal(claimsOf(tokens.id_token).nonce, 'the-nonce')
+    t.notOk(
+      JSON.stringify(await store.db.query('SELECT * FROM pushed_requests')).includes(request_uri.slice(-20)),
+    )
+  },
+)
+
+t.test('references are random (A12)', async (t) => {
+  const all = await Promise.all(Array.from({ length: 100 }, () => pushed()))
+  t.equal(new Set(all).size, 100)
+})
+
+t.test('pushing is for the client itself, by POST alone (K120, B17)', async (t) => {
+  for (const method of ['GET', 'PUT', 'DELETE'] as const) {
+    const answer = await server.inject({ method, url: `${PAR}?${authorizeParams()}` })
+    t.same([answer.statusCode, answer.headers.allow], [405, 'POST'], method)
+  }
+  await writesNothing(t, server, async () => {
+    const form = formOf({ client_id: 'own', redirect_uri: OWN_REDIRECT })
+    const unknown = { status: 401, error: 'invalid_client' }
+    refused(t, await post(server, PAR, form), unknown, 'no authentication')
+    refused(
+      t,
+      await post(server, PAR, form, { authorization: basic('own', 'wrong') }),
+      unknown,
+      'wrong secret',
+    )
+    refused(
+      t,
+      await post(server, PAR, form, { authorization: basic('web') }),
+      { error: 'invalid_request' },
+      'another client_id',
+    )
+    refused(
+      t,
+      await post(server, PAR, formOf({ client_id: 'machine' }), { authorization: basic('machine') }),
+      { error: 'unauthorized_client' },
+    )
+    refused(
+      t,
+      await post(server, PAR, { ...form, request_uri: `${PREFIX}x` }, { authorization: basic('own') }),
+      { error: 'invalid_request' },
+      'a reference to a reference',
+    )
+    refused(
+      t,
+      await post(server, `${PAR}?x=1`, form, { authorization: basic('own') }),
+      { error: 'invalid_request' },
+      'in the URL',
+    )
+  })
+  const spa = await post(server, PAR, formOf({ client_id: 'spa' }))
+  t.equal(spa.statusCode, 201, 'a public client names itself')
+})
+
+t.test(
+  'what would be refused at the authorization endpoint is refused here, as JSON (K122, RFC 9126 §2.3)',
+  async (t) => {
+    const cases: Record<string, [string, Overrides]> = {
+      'another redirect URI': ['invalid_request', { redirect_uri: 'https://evil.test/' }],
+      'no redirect URI': ['invalid_request', { redirect_uri: undefined }],
+      'two redirect URIs': ['invalid_request', { redirect_uri: [OWN_REDIRECT, OWN_REDIRECT] }],
+      'token (C35)': ['unsupported_response_type', { response_type: 'token' }],
+      'no response_type': ['invalid_request', { response_type: undefined }],
+      'no PKCE (D52)': ['invalid_request', { code_challenge: undefined, code_challenge_method: undefined }],
+      'plain (D53)': ['invalid_request', { code_challenge_method: 'plain' }],
+      fragment: ['invalid_request', { response_mode: 'fragment' }],
+      'none with login': ['invalid_request', { prompt: 'none login' }],
+      'a scope that is not to be had': ['invalid_scope', { scope: 'admin' }],
+      'a resource that is not known': ['invalid_target', { resource: 'https://evil.test' }],
+      'claims that are no JSON': ['invalid_request', { claims: 'x' }],
+      'a NUL': ['invalid_request', { state: '\0' }],
+    }
+    await writesNothing(t, server, async () => {
+      for (const [label, [error, overrides]] of Object.entries(cases))
+        refused(t, await push(overrides), { error }, label)
+    })
+    t.equal(
+      (await push({ extra: 'foobar', display: 'page' })).statusCode,
+      201,
+      'what is unknown is ignored (A5)',
+    )
+  },
+)
+
+t.test('a reference is for the client that pushed, once, for 90 s (K121, RFC 9126 §4)', async (t) => {
+  const bad = { error: 'invalid_request_uri', state: null, to: OWN_REDIRECT }
+  const beside = { redirect_uri: OWN_REDIRECT }
+  const uri = await pushed()
+  tellsPerson(t, await person.open(reference(uri, 'web')), 'another client')
+  tellsClient(t, await person.open(reference(uri, 'signing', beside)), bad, 'another client of the house')
+  codeOf(await person.open(reference(uri)))
+  tellsPerson(t, await person.open(reference(uri)), 'once more')
+  tellsClient(
+    t,
+    await person.open(reference(uri, 'own', beside)),
+    bad,
+    'once more, with an address to say it to',
+  )
+  const late = await pushed()
+  clock.tick(89)
+  t.equal((await openBrowser(server).open(reference(late))).path, '/login')
+  clock.tick(1)
+  tellsPerson(t, await openBrowser(server).open(reference(late)), '90 s later')
+  for (const other of [PREFIX, `${PREFIX}x`, late.toUpperCase(), `${late} `, `${late}#x`]) {
+    tellsPerson(t, await person.open(reference(other)), other)
+  }
+  tellsPerson(
+    t,
+    await person.open(`${AUTHORIZE}?${new URLSearchParams({ request_uri: await pushed() })}`),
+    'no client_id',
+  )
+})
+
+t.test('it is used up by the answer, not by the page: reload, other tab, five minutes (K121)', async (t) => {
+  const browser = openBrowser(server)
+  const uri = await pushed()
+  const first = await browser.open(reference(uri))
+  const second = await browser.open(reference(uri))
+  t.same([first.path, second.path], ['/login', '/login'])
+  clock.tick(300)
+  t.equal((await browser.open(first.url)).path, '/login', 'reloaded')
+  await server.follow()
+  codeOf(await goThrough(browser, first))
+  tellsPerson(t, await goThrough(browser, second), 'the other tab is too late')
+  tellsPerson(t, await browser.open(first.url), 'and so is the way back')
+})
+
+t.test('50 at once get one code (K121, §3.1 #1)', async (t) => {
+  const uri = await pushed()
+  const pages = await Promise.all(Array.from({ length: 50 }, () => person.open(reference(uri))))
+  t.equal(pages.filter(({ away }) => away?.params.has('code')).length, 1)
+})
+
+t.test('a refusal uses it up as well', async (t) => {
+  for (const overrides of [{ prompt: 'none' }, { prompt: 'none', response_mode: 'form_post' }]) {
+    const browser = openBrowser(server)
+    const uri = await pushed(overrides)
+    const page = await browser.open(reference(uri))
+    tellsClient(t, page.away ? page : await browser.send(page), { error: 'login_required', to: OWN_REDIRECT })
+    tellsPerson(t, await person.open(reference(uri)))
+  }
+})
+
+t.test('only what was pushed counts, whatever stands beside it (K124, §3.3 #21)', async (t) => {
+  const uri = await pushed({ state: undefined, nonce: 'pushed', scope: 'openid' })
+  const page = await person.open(
+    reference(uri, 'own', {
+      redirect_uri: 'https://evil.test/',
+      state: 'outside',
+      nonce: 'outside',
+      scope: 'openid orders:write',
+      response_type: 'token',
+      response_mode: 'form_post',
+      code_challenge: 'x',
+      prompt: 'login',
+    }),
+  )
+  t.ok(page.away?.url.startsWith(`${OWN_REDIRECT}?code=`))
+  t.equal(page.away?.params.has('state'), false)
+  const tokens = tokensOf(await redeem(server, codeOf(page), { as: 'own' }))
+  t.same([tokens.scope, claimsOf(tokens.id_token).nonce], ['openid', 'pushed'])
+})
+
+t.test('nothing of what was pushed is seen by the browser before the answer (K127, §3.3 #27)', async (t) => {
+  const secrets = {
+    state: 'state-secret',
+    nonce: 'nonce-secret',
+    scope: 'openid email orders:read',
+    login_hint: '',
+  }
+  const browser = openBrowser(server)
+  let page = await browser.ask(reference(await pushed({ ...secrets, claims: '{"userinfo":{"name":null}}' })))
+  const seen: string[] = []
+  for (
+    ;
+    !page.away;
+    page = page.location
+      ? await browser.ask(page.location)
+      : await browser.send(
+          page,
+          page.path === '/login'
+            ? { form: '/login', fill: { username: 'alice', password: 'correct horse battery staple' } }
+            : { press: 'allow' },
+        )
+  ) {
+    seen.push(page.url, page.body, JSON.stringify(page.headers), JSON.stringify([...browser.jar.values()]))
+  }
+  t.ok(seen.length > 8)
+  for (const text of ['state-secret', 'nonce-secret', 'orders:read', 'code_challenge', OWN_REDIRECT]) {
+    for (const where of seen) t.notOk(where.includes(text) || where.includes(encodeURIComponent(text)), text)
+    for (const where of seen) t.notOk(where.includes(base64url(text)), `${text}, encoded`)
+  }
+  t.equal(page.away.params.get('state'), 'state-secret')
+})
+
+t.test('who must push is refused otherwise, by GET, POST and signed (K123, FAPI §5.3.2.2-3)', async (t) => {
+  const overrides = { client_id: 'pushing', redirect_uri: OWN_REDIRECT }
+  const told = { error: 'invalid_request', to: OWN_REDIRECT }
+  tellsClient(t, await person.open(authorizeUrl(overrides)), told)
+  tellsClient(
+    t,
+    await person.open(AUTHORIZE, { method: 'POST', body: String(authorizeParams(overrides)) }),
+    told,
+  )
+  codeOf(await person.open(reference(await pushed({}, 'pushing'), 'pushing')))
+  const signed = { ...overrides, client_id: 'fapi', request: object({}, 'fapi') }
+  tellsClient(t, await person.open(authorizeUrl(signed)), told)
+})
+
+t.test('a person who is not signed in goes all the way with a reference', async (t) => {
+  const browser = openBrowser(server)
+  const done = await goThrough(browser, await browser.open(reference(await pushed())))
+  t.equal(claimsOf(tokensOf(await redeem(server, codeOf(done), { as: 'own' })).id_token).sub, alice.id)
+})
+
+/** A signed request (RFC 9101 §4); undefined takes a claim away. */
+function object(
+  claims: Record<string, unknown> = {},
+  as = 'signing',
+  header: Record<string, unknown> = {},
+): string {
+  const now = clock.now()
+  const params = Object.fromEntries(
+    authorizeParams({ client_id: as, redirect_uri: OWN_REDIRECT, state: 'signed' }),
+  )
+  const payload = { iss: as, aud: ISSUER, iat: now, nbf: now, exp: now + 60, ...params, ...claims }
+  return compact(
+    { alg: key.alg, kid: key.kid, typ: 'oauth-authz-req+jwt', ...header },
+    payload,
+    key.privateKey,
+    key.alg,
+  )
+}
+
+t.test(
+  'a signed request is taken by value and pushed, and counts alone (K124, K126, RFC 9101 §6.3)',
+  async (t) => {
+    const outside = {
+      client_id: 'signing',
+      scope: 'openid orders:write',
+      state: 'outside',
+      nonce: 'outside',
+      redirect_uri: OWN_REDIRECT,
+    }
+    for (const [label, url] of Object.entries({
+      'by value': `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request: object() })}`,
+      'by value, other things beside it': authorizeUrl({ ...outside, request: object() }),
+      pushed: reference(await pushed({ ...outside, request: object() }, 'signing'), 'signing'),
+      'pushed, must be signed': reference(
+        await pushed({ request: object({}, 'signed-only') }, 'signed-only'),
+        'signed-only',
+      ),
+      'pushed and signed, must be both': reference(
+        await pushed({ request: object({}, 'fapi') }, 'fapi'),
+        'fapi',
+      ),
+    })) {
+      const page = await person.open(url)
+      t.equal(page.away?.params.get('state'), 'signed', label)
+      const as = new URL(url, ISSUER).searchParams.get('client_id') ?? ''
+      const tokens = tokensOf(
+        await redeem(server, codeOf(page), { as, form: { redirect_uri: OWN_REDIRECT } }),
+      )
+      t.same([tokens.scope, claimsOf(tokens.id_token).nonce], ['openid orders:read', 'the-nonce'], label)
+    }
+    const byPost = await person.open(AUTHORIZE, {
+      method: 'POST',
+      body: String(new URLSearchParams({ client_id: 'signing', request: object() })),
+    })
+    codeOf(byPost)
+    const stranger = openBrowser(server)
+    const url = `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request: object() })}`
+    const login = await stranger.open(url)
+    clock.tick(300)
+    t.equal(
+      (await goThrough(stranger, login)).away?.params.get('state'),
+      'signed',
+      'it may expire while the person signs in',
+    )
+  },
+)
+
+t.test('who must sign is refused otherwise (RFC 9101 §10.5)', async (t) => {
+  const overrides = { client_id: 'signed-only', redirect_uri: OWN_REDIRECT }
+  tellsClient(t, await person.open(authorizeUrl(overrides)), { error: 'invalid_request', to: OWN_REDIRECT })
+  refused(t, await push({}, 'signed-only'), { error: 'invalid_request' })
+})
+
+t.test(
+  'what is no signed request of this client is refused by value and pushed (K126, §3.4 #36, B25)',
+  async (t) => {
+    const other = clientKey('ES256', 'one')
+    const now = clock.now()
+    const good = JSON.parse(Buffer.from(object().split('.')[1] ?? '', 'base64url').toString())
+    const { access_token, id_token } = tokensOf(
+      await redeem(server, (await signIn(person, { client_id: 'own' })).code, { as: 'own' }),
+    )
+    const encrypted = await new CompactEncrypt(Buffer.from(JSON.stringify(good)))
+      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
+      .encrypt(Buffer.alloc(32))
+    const cases: Record<string, string> = {
+      'no JWT': 'x',
+      'of another key': compact({ alg: 'ES256', kid: 'one' }, good, other.privateKey),
+      'unsigned (B24)': new UnsecuredJWT(good).encode(),
+      'signed with a public key as a secret (B24)': compact(
+        { alg: 'HS256', kid: 'one' },
+        good,
+        JSON.stringify(key.jwk),
+      ),
+      'encrypted and not signed': encrypted,
+      changed: object().replace(
+        /\.[^.]*\./,
+        `.${base64url(JSON.stringify({ ...good, scope: 'openid orders:write' }))}.`,
+      ),
+      expired: object({ exp: now - 61 }),
+      'of the future': object({ nbf: now + 61 }),
+      'for another server': object({ aud: 'https://evil.test' }),
+      'for nobody': object({ aud: undefined }),
+      'of another client': object({ iss: 'web' }),
+      'with another client_id': object({ client_id: 'web' }),
+      'with a request in it': object({ request: object() }),
+      'with a reference in it': object({ request_uri: `${PREFIX}x` }),
+      'that could be an assertion': object({ sub: 'signing' }),
+      'of another type': object({}, 'signing', { typ: 'at+jwt' }),
+      'with something critical': object({}, 'signing', { crit: ['x'], x: 1 }),
+      'an ID token': id_token,
+      'an access token': access_token,
+    }
+    for (const [label, request] of Object.entries(cases)) {
+      const overrides = { client_id: 'signing', redirect_uri: OWN_REDIRECT, request }
+      const page = await person.open(authorizeUrl(overrides))
+      tellsClient(t, page, { error: 'invalid_request_object', to: OWN_REDIRECT }, label)
+      refused(t, await push(overrides, 'signing'), { error: 'invalid_request_object' }, label)
+      const alone = `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request })}`
+      tellsPerson(t, await person.open(alone), `${label}, and no address that could be trusted`)
+    }
+    // Signed well, with something wrong in it: as if it had been asked for plainly.
+    for (const [claims, error] of [
+      [{ response_type: 'token' }, 'unsupported_response_type'],
+      [{ code_challenge_method: 'plain' }, 'invalid_request'],
+      [{ scope: 'admin' }, 'invalid_scope'],
+    ] as const) {
+      const page = await person.open(
+        `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request: object(claims) })}`,
+      )
+      tellsClient(t, page, { error, state: 'signed', to: OWN_REDIRECT }, 'C35')
+      refused(t, await push({ request: object(claims) }, 'signing'), { error })
+    }
+    const evil = object({ redirect_uri: 'https://evil.test/' })
+    tellsPerson(
+      t,
+      await person.open(authorizeUrl({ client_id: 'signing', redirect_uri: OWN_REDIRECT, request: evil })),
+      'a foreign address within',
+    )
+  },
+)
