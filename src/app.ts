@@ -5,7 +5,7 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import type { TrustProxy } from './config/parsers.ts'
 import { answerBadUrl, answerOnSocket } from './http/broken-request.ts'
-import { browserScope } from './http/browser.ts'
+import { answerPeople, browserScope } from './http/browser.ts'
 import { openToBrowsers } from './http/cors.ts'
 import { assetEndpoint } from './http/endpoints/asset.ts'
 import { live, ready } from './http/endpoints/health.ts'
@@ -94,7 +94,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     frameworkErrors: answerBadUrl,
   })
   app.setErrorHandler(sendFailure)
-  answerUnknown(app)
+  answerUnknown(app, answerPeople(services))
   let closing = false
   app.addHook('preClose', async () => {
     closing = true

@@ -61,7 +61,6 @@ import {
 import { createMint } from './tokens/mint.ts'
 import { createRefreshTokenCodec } from './tokens/refresh-token.ts'
 import { assetUrls, createAssets } from './views/assets.ts'
-import { DEFAULT_BRAND } from './views/brand.ts'
 
 /** The machine; tests replace what they need to control. */
 export interface System {
@@ -215,7 +214,7 @@ export async function openServer(
     audit,
     masterKey: keys.masterKey,
     issuer: config.issuer,
-    name: DEFAULT_BRAND.name,
+    name: config.brandName,
   })
   const clientKeys = createClientKeys({ fetchJwks: system.fetchJwks ?? createFetchJwks(), clock })
   const authenticate = createClientAuthentication({
@@ -348,8 +347,8 @@ export async function openServer(
   return { base, keys, ring, registry, services, duties }
 }
 
-function createLook({ issuer }: Config): Services['look'] {
-  const brand = DEFAULT_BRAND
+function createLook({ issuer, brandName, brandColor, brandLogo }: Config): Services['look'] {
+  const brand = { name: brandName, color: brandColor, logo: brandLogo }
   const files = createAssets(brand)
   return { brand, files, assets: assetUrls(files, new URL(issuer).pathname.replace(/\/$/, '')) }
 }

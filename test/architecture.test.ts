@@ -98,7 +98,6 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/http/routes.ts',
       'src/http/endpoints/metadata.ts',
       'src/views/assets.ts',
-      'src/views/brand.ts',
       'src/audit.ts',
       'src/system.ts',
     ],

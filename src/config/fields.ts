@@ -2,8 +2,11 @@
  * The settings: one table row each, from which the loader, `keyturn --help` and the README's table are made.
  * Must not know: what a setting is used for. Add a row here; a test then asks for its line in the README.
  */
+import { logo } from './logo.ts'
 import {
   boolean,
+  brandName,
+  color,
   count,
   databaseUrl,
   duration,
@@ -97,6 +100,13 @@ export const fields = {
     '0s',
     'how long `/health/ready` says no before a stopping server refuses connections',
   ),
+  BRAND_NAME: field(brandName, 'Keyturn', 'what the pages and authenticator apps call this server'),
+  BRAND_COLOR: field(
+    color,
+    '#3949b8',
+    'of buttons and links, `#rrggbb`; adjusted where it could not be read',
+  ),
+  BRAND_LOGO: field(logo, undefined, 'file with an SVG, PNG, JPEG or WebP picture of at most 200 KB'),
   LOG_LEVEL: field(logLevel, 'info', '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`'),
   LOG_PRETTY: field(
     boolean('auto'),

@@ -8,6 +8,7 @@ import { parseEnv } from 'node:util'
 import { distance } from 'fastest-levenshtein'
 import type { Seconds } from '../system.ts'
 import { type Field, type FieldName, fields } from './fields.ts'
+import type { Logo } from './logo.ts'
 import { isPostgresUrl, type TrustProxy } from './parsers.ts'
 
 export interface Config {
@@ -33,6 +34,10 @@ export interface Config {
   readonly statusTtl: Seconds
   readonly trustProxy: TrustProxy
   readonly shutdownDelay: Seconds
+  readonly brandName: string
+  readonly brandColor: string
+  /** null: our own. */
+  readonly brandLogo: Logo | null
   readonly logLevel: string
   readonly logPretty: boolean | 'auto'
 }
@@ -104,6 +109,9 @@ function build(v: Values): Config {
     statusTtl: required(v.STATUS_TTL),
     trustProxy: required(v.TRUST_PROXY),
     shutdownDelay: required(v.SHUTDOWN_DELAY),
+    brandName: required(v.BRAND_NAME),
+    brandColor: required(v.BRAND_COLOR),
+    brandLogo: v.BRAND_LOGO ?? null,
     logLevel: required(v.LOG_LEVEL),
     logPretty: required(v.LOG_PRETTY),
   })

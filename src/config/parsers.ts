@@ -111,6 +111,19 @@ function isNetwork(text: string): boolean {
   return rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most))
 }
 
+/** Shown to people, in a sentence and in a title. */
+export function brandName(value: string): string {
+  if (value.length > 60 || !/^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u.test(value)) {
+    throw problem('must be 1 to 60 printable characters')
+  }
+  return value
+}
+
+export function color(value: string): string {
+  if (!/^#[0-9a-f]{6}$/i.test(value)) throw problem('must be a colour such as #3949b8')
+  return value
+}
+
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
 
 export function logLevel(value: string): string {

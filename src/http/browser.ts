@@ -12,6 +12,7 @@ import type { PageContext } from '../views/page.ts'
 import { chooseLocale, textsIn } from '../views/texts/index.ts'
 import { clientAddress } from './client-address.ts'
 import { readPairs } from './form.ts'
+import type { AnswerPeople } from './methods.ts'
 import { PageError, sendErrorPage } from './page-error.ts'
 import type { Services } from './services.ts'
 
@@ -90,11 +91,7 @@ export async function browserScope(
     },
   )
   app.addHook('onRequest', (_request, reply, done) => {
-    reply
-      .header('cache-control', 'no-store')
-      .header('referrer-policy', 'no-referrer')
-      .header('x-frame-options', 'DENY')
-      .header('content-security-policy', policy({}))
+    protect(reply)
     done()
   })
   app.setErrorHandler((error, request, reply) => sendErrorPage(services, error, request, reply))
@@ -109,6 +106,28 @@ export async function browserScope(
         return handler(visit)
       },
     })
+  }
+}
+
+/** What holds for every page, whatever becomes of the request. */
+function protect(reply: FastifyReply): void {
+  reply
+    .header('cache-control', 'no-store')
+    .header('referrer-policy', 'no-referrer')
+    .header('x-frame-options', 'DENY')
+    .header('content-security-policy', policy({}))
+}
+
+/** For people who came to an address that there is not, or not in this way; machines get their answer elsewhere. */
+export function answerPeople(services: Services): AnswerPeople {
+  const { pathname } = new URL(services.config.issuer)
+  const below = pathname.endsWith('/') ? pathname : `${pathname}/`
+  return (kind, request, reply) => {
+    const reads = request.headers.accept?.includes('text/html') ?? false
+    if (!reads || !`${request.url.split('?', 1)[0]}/`.startsWith(below)) return false
+    protect(reply)
+    sendErrorPage(services, new PageError(kind), request, reply)
+    return true
   }
 }
 

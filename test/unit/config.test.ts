@@ -1,11 +1,13 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { fields } from '../../src/config/fields.ts'
 import { type Config, ConfigError, loadConfig, onPort } from '../../src/config/load.ts'
+import { root } from '../support/documents.ts'
 
 const NOWHERE = '/nonexistent'
 const DAY = 86_400
+const LOGO = join(root, 'docs/rotation.svg')
 const KEY = Buffer.alloc(32, 7).toString('base64url')
 
 const load = (env: Record<string, string> = {}, cwd = NOWHERE): Config =>
@@ -42,6 +44,9 @@ t.test('without any setting, each has the default of the settings table (CONTRAC
     statusTtl: 10,
     trustProxy: false,
     shutdownDelay: 0,
+    brandName: 'Keyturn',
+    brandColor: '#3949b8',
+    brandLogo: null,
     logLevel: 'info',
     logPretty: 'auto',
   })
@@ -83,6 +88,9 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['TRUST_PROXY', '2', 'trustProxy', 2],
   ['TRUST_PROXY', '10.0.0.0/8, ::1,loopback', 'trustProxy', '10.0.0.0/8, ::1,loopback'],
   ['SHUTDOWN_DELAY', '5s', 'shutdownDelay', 5],
+  ['BRAND_NAME', 'Zürich & Söhne', 'brandName', 'Zürich & Söhne'],
+  ['BRAND_COLOR', '#C0FFEE', 'brandColor', '#C0FFEE'],
+  ['BRAND_LOGO', LOGO, 'brandLogo', { contentType: 'image/svg+xml', body: readFileSync(LOGO) }],
   ['LOG_LEVEL', 'silent', 'logLevel', 'silent'],
   ['LOG_PRETTY', 'off', 'logPretty', false],
   ['LOG_PRETTY', 'on', 'logPretty', true],
@@ -171,6 +179,9 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
     '::1/129',
   ],
   SHUTDOWN_DELAY: [...BAD_DURATIONS, '6m'],
+  BRAND_NAME: [' ', 'two  spaces', ' before', 'tab\there', 'a\u202Eb', 'x'.repeat(61)],
+  BRAND_COLOR: ['red', '#fff', '3949b8', '#3949b8ff', '#gggggg', 'rgb(1,2,3)', '#3949b8;}'],
+  BRAND_LOGO: ['/nonexistent/logo.svg', '/', join(root, 'package.json')],
   LOG_LEVEL: ['INFO', 'verbose', '30'],
   LOG_PRETTY: ['yes', 'true', 'ON'],
 }

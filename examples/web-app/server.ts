@@ -1,0 +1,79 @@
+/** A web app that people sign in to. The browser has a cookie; the tokens stay here, and go to the orders API from here. */
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import Fastify from 'fastify'
+// In a project of your own: from '@keyturn/browser-session'.
+import { BrowserSessionError, browserSession } from '../../src/verify/browser-session/index.ts'
+import { ordersApi } from './orders-api.ts'
+import { homePage, troublePage, welcomePage } from './pages.ts'
+
+const { ISSUER = 'http://localhost:3000', ORDERS_API = 'http://localhost:4000', PORT = '4002' } = process.env
+const { BASE_URL = `http://localhost:${PORT}`, CLIENT_ID = '', CLIENT_SECRET = '' } = process.env
+if (CLIENT_ID === '' || CLIENT_SECRET === '') {
+  console.error('CLIENT_ID and CLIENT_SECRET are needed: node --env-file=web.env server.ts (see README.md)')
+  process.exit(2)
+}
+
+const app = Fastify({ logger: { level: 'warn' } })
+await app.register(browserSession, {
+  issuer: ISSUER,
+  clientId: CLIENT_ID,
+  clientSecret: CLIENT_SECRET,
+  // Sessions are in memory here, so a restart ends them anyway. With a store of your own, keep the secret, too.
+  secret: process.env.SESSION_SECRET ?? randomBytes(32),
+  baseUrl: BASE_URL,
+  scopes: ['profile', 'orders:read', 'orders:write'],
+  // Who it is, right in the ID token: no request to the userinfo endpoint.
+  authorizationParameters: { claims: '{"id_token":{"name":null,"preferred_username":null}}' },
+})
+
+const orders = ordersApi(ORDERS_API)
+const files = { '/app.js': 'text/javascript', '/app.css': 'text/css' }
+for (const [path, type] of Object.entries(files)) {
+  const file = readFileSync(new URL(`.${path}`, import.meta.url))
+  app.get(path, (_, reply) => reply.type(`${type}; charset=utf-8`).send(file))
+}
+
+app.addHook('onRequest', async (_, reply) => {
+  reply.headers({
+    'content-security-policy':
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  })
+})
+
+app.get('/', async ({ browserSession: session }, reply) => {
+  reply.type('text/html; charset=utf-8')
+  if (session === null) return welcomePage()
+  const { claims, scope = '' } = session
+  const known = { name: claims.name ?? claims.preferred_username ?? claims.sub, scopes: scope.split(' ') }
+  const person = { name: String(known.name), account: `${ISSUER}/account` }
+  return homePage(person, await orders.list(await session.accessToken()), known.scopes)
+})
+
+const order = {
+  type: 'object',
+  required: ['item'],
+  properties: { item: { type: 'string', minLength: 1, maxLength: 100 } },
+}
+app.post<{ Body: { item: string } }>(
+  '/orders',
+  { onRequest: app.requireSession(), schema: { body: order } },
+  async ({ browserSession: session, body }) => {
+    const token = await session?.accessToken()
+    const { trouble } = await orders.add(token ?? '', body.item)
+    return trouble === undefined ? { next: '/' } : { trouble }
+  },
+)
+
+app.setErrorHandler((error, request, reply) => {
+  if (!(error instanceof BrowserSessionError)) return reply.send(error)
+  // Ended at the issuer: by an administrator, a new password, another device.
+  if (error.code === 'SESSION_ENDED' && request.method === 'GET') return reply.redirect('/', 302)
+  if (request.method !== 'GET') return reply.status(error.statusCode).send({ trouble: error.message })
+  return reply.status(error.statusCode).type('text/html; charset=utf-8').send(troublePage(error.message))
+})
+
+await app.listen({ port: Number(PORT) })
+console.log(`web app on ${BASE_URL}`)

@@ -1,0 +1,146 @@
+/** The README's "Sign people in", as it is pasted, up to somebody who is signed in at examples/web-app, and out again. */
+import t, { type Test } from 'tap'
+import { createStore, openDb } from '../../src/store/index.ts'
+import { type Browser, openBrowser, type Page } from '../support/browser.ts'
+import { browserTest } from '../support/chromium.ts'
+import { codeBlocks, read } from '../support/documents.ts'
+import { freePort } from '../support/listen.ts'
+import { overHttp } from '../support/over-http.ts'
+import { checkout, paste, shellEnvironment, terminal } from '../support/pasting.ts'
+import { PASSWORD, user } from '../support/seed.ts'
+import { goThrough } from '../support/sign-in.ts'
+
+const ports = { issuer: await freePort(), orders: await freePort(), app: await freePort() }
+const ISSUER = `http://localhost:${ports.issuer}`
+const APP = `http://localhost:${ports.app}`
+const here = (text: string) => text.replaceAll('http://localhost:4002', APP)
+const blocks = codeBlocks(read('README.md'))
+const block = (info: string) => blocks.find((one) => one.info === info)?.text ?? ''
+/** All of the first five minutes that the section stands on. */
+const api = blocks
+  .flatMap(({ text }) => text.split('\n'))
+  .find((line) => line.startsWith('npx keyturn apis create'))
+const [startOrders = '', startApp = ''] = block('sign-in start').split('\n')
+
+const folder = checkout(t)
+const settings = { KEYTURN_PORT: String(ports.issuer) }
+const address = { ISSUER, ORDERS_API: `http://localhost:${ports.orders}` }
+const keyturn = shellEnvironment(settings)
+const example = (command: string, port: number) =>
+  terminal(t, folder, shellEnvironment({ ...address, PORT: String(port) }), command)
+
+const ordersStarted = example(startOrders, ports.orders)
+await terminal(t, folder, keyturn, 'npx keyturn serve --json')
+await paste(folder, keyturn, `${api}\n${here(block('sign-in'))}`)
+await example(startApp, ports.app)
+const orders = await ordersStarted
+
+const db = openDb(`sqlite:${folder}/data/keyturn.db`)
+await createStore(db).users.insert(await user({ username: 'bob', roles: [] }))
+await db.close()
+
+/** One person's browser: at the app, and at Keyturn. */
+interface Both {
+  readonly app: Browser
+  readonly issuer: Browser
+}
+
+const open = (): Both => ({ app: openBrowser(overHttp(APP)), issuer: openBrowser(overHttp(ISSUER)) })
+const away = ({ away, status, body }: Page): string => {
+  if (!away) throw new Error(`nobody was sent on: ${status} ${body}`)
+  return away.url
+}
+
+async function signIn(t: Test, { app, issuer }: Both, username: string): Promise<Page> {
+  const welcome = await app.open('/')
+  t.match(welcome.body, 'Nobody is signed in')
+  const login = await issuer.open(
+    away(await app.open(welcome.links.find((link) => /login/.test(link)) ?? '')),
+  )
+  t.match(login.body, 'to continue to <bdi class="name">Web app</bdi>', 'the page says what it is for')
+  return app.open(away(await goThrough(issuer, login, { username })))
+}
+
+/** What app.js does with a form. */
+const send = (
+  { app }: Both,
+  path: string,
+  fields: Record<string, string>,
+  headers: Record<string, string> = { 'x-csrf': '1' },
+) =>
+  app.ask(path, {
+    method: 'POST',
+    from: 'same-origin',
+    body: JSON.stringify(fields),
+    headers: { 'content-type': 'application/json', origin: APP, ...headers },
+  })
+
+t.test('the README’s commands lead to somebody who is signed in, may order, and signs out', async (t) => {
+  const alice = open()
+  const home = await signIn(t, alice, 'alice')
+  t.match(home.body, 'Signed in as <strong>Alice</strong>')
+  t.match(home.body, 'No orders yet.')
+  t.match(home.body, `href="${ISSUER}/account"`)
+  t.notMatch(home.body, /eyJ|ktr\./, 'no token is in the page')
+
+  t.same(JSON.parse((await send(alice, '/orders', { item: '<b>a lamp' })).body), { next: '/' })
+  t.equal((await send(alice, '/orders', { item: 'forged' }, {})).status, 403, 'a form of another site')
+  const ordered = (await alice.app.open('/')).body
+  t.match(ordered, '<ul>\n<li>&lt;b&gt;a lamp</li>\n</ul>', 'what was ordered, escaped, and no more')
+
+  const { next } = JSON.parse((await send(alice, '/auth/logout', {})).body) as { next: string }
+  const out = await alice.issuer.open(away(await alice.app.open(next)))
+  t.equal(away(out), `${APP}/`, 'signed out at Keyturn, and sent back without a question')
+  t.match((await alice.app.open('/')).body, 'Nobody is signed in')
+  await signIn(t, alice, 'alice')
+})
+
+t.test('somebody without a role is signed in all the same, and told what is not theirs', async (t) => {
+  const bob = open()
+  const home = await signIn(t, bob, 'bob')
+  t.match(home.body, 'Signed in as <strong>bob</strong>', 'without a name, the user name')
+  t.match(home.body, 'You may not do this with orders.')
+  t.notMatch(home.body, 'name="item"')
+  t.same(JSON.parse((await send(bob, '/orders', { item: 'a lamp' })).body), {
+    trouble: 'You may not do this with orders.',
+  })
+})
+
+t.test('who says no, or comes without having begun, sees a page', async (t) => {
+  const { app } = open()
+  const begun = new URL(away(await app.open('/auth/login'))).searchParams.get('state')
+  const answer = new URLSearchParams({ error: 'access_denied', state: begun ?? '', iss: ISSUER })
+  const refused = await app.open(`/auth/callback?${answer}`)
+  t.match([refused.status, refused.body], [403, 'The sign-in was not granted.'])
+  const unknown = await app.open('/auth/callback?code=x&state=y')
+  t.match([unknown.status, unknown.body], [400, 'was not begun in this browser'])
+})
+
+browserTest('its pages work in a real browser, script and policy included', async (t, window) => {
+  const tab = await (await window()).tab()
+  await tab.goto(APP)
+  await tab.getByText('Sign in').click()
+  await tab.getByLabel('User name').fill('alice')
+  await tab.getByLabel('Password').fill(PASSWORD)
+  await tab.getByLabel('Password').press('Enter')
+  await tab.getByText('Signed in as Alice').waitFor()
+  await tab.getByLabel('What').fill('a real lamp')
+  await tab.getByText('Order', { exact: true }).click()
+  await tab.getByRole('listitem').filter({ hasText: 'a real lamp' }).waitFor()
+  await tab.getByText('Sign out').click()
+  await tab.getByText('Nobody is signed in').waitFor()
+  t.equal(tab.url(), `${APP}/`)
+})
+
+t.test('without the orders API people sign in as before', async (t) => {
+  await orders.stop()
+  t.match((await signIn(t, open(), 'alice')).body, `Orders are not there: does ${address.ORDERS_API} run?`)
+})
+
+t.test('the example’s README has the same commands', async (t) => {
+  const shown = codeBlocks(read('examples/web-app/README.md'))
+    .filter(({ language }) => language === 'sh')
+    .map(({ text }) => text)
+  const client = block('sign-in').trim().split('\n').at(-1)
+  t.same(shown, [`${client}\n`, block('sign-in start')])
+})

@@ -1,0 +1,119 @@
+/** What pages answer to requests that are none of a form or a link: wrong methods, unknown paths, HEAD, other origins. */
+import t from 'tap'
+import { pageRoutes } from '../../src/http/pages/index.ts'
+import { post } from '../support/requests.ts'
+import { testServer } from '../support/server.ts'
+import { seedPeople } from '../support/sign-in.ts'
+
+const server = await testServer()
+t.teardown(() => server.close())
+await seedPeople(server.store)
+
+const PERSON = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
+const METHODS = new Map<string, string[]>()
+for (const { path, method } of pageRoutes(server.deps.services)) {
+  METHODS.set(path, [...(METHODS.get(path) ?? []), ...(method === 'GET' ? ['GET', 'HEAD'] : [method])].sort())
+}
+const gets = [...METHODS].filter(([, methods]) => methods.includes('GET')).map(([path]) => path)
+
+t.test('a wrong method of a page is 405 with Allow: a page for people, JSON for machines (A1)', async (t) => {
+  t.ok(METHODS.size > 15, 'the list of pages could be read')
+  for (const [path, methods] of METHODS) {
+    for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
+      if (methods.includes(method)) continue
+      const seen = await server.inject({ method, url: path, headers: PERSON })
+      t.same([seen.statusCode, seen.headers.allow], [405, methods.join(', ')], `${method} ${path}`)
+      t.match(seen.body, /This page cannot be used that way/)
+      const read = await server.inject({ method, url: path, headers: { accept: 'application/json' } })
+      t.same([read.statusCode, read.headers.allow], [405, methods.join(', ')])
+      t.equal(read.json().error, 'invalid_request')
+    }
+  }
+})
+
+t.test(
+  'an unknown path is a page for people, protected like any other, and JSON for machines (C40)',
+  async (t) => {
+    for (const url of ['/', '/nowhere', '/account/x', '/login/', '/LOGIN', '/x?y=<script>']) {
+      const seen = await server.inject({ url, headers: { ...PERSON, 'accept-language': 'de' } })
+      t.equal(seen.statusCode, 404, url)
+      t.match(seen.headers, {
+        'content-type': 'text/html; charset=utf-8',
+        'cache-control': 'no-store',
+        'referrer-policy': 'no-referrer',
+        'x-frame-options': 'DENY',
+        'x-content-type-options': 'nosniff',
+        'content-security-policy': /default-src 'none'.*frame-ancestors 'none'/,
+      })
+      t.match(seen.body, /<html lang="de">/, 'in their language')
+      t.notMatch(seen.body, /<script>/)
+      t.notOk(seen.headers['set-cookie'], 'and it leaves nothing in the browser')
+      const read = await server.inject({ url })
+      t.same([read.statusCode, read.json()], [404, { error: 'not_found' }], url)
+    }
+  },
+)
+
+t.test('below an issuer with a path only: what lies beside it is not ours', async (t) => {
+  const tenant = await testServer({ settings: { ISSUER: 'https://issuer.test/tenant' } })
+  t.teardown(() => tenant.close())
+  for (const [url, html] of [
+    ['/tenant', true],
+    ['/tenant/', true],
+    ['/tenant/nowhere?x', true],
+    ['/tenantx', false],
+    ['/login', false],
+    ['/', false],
+  ] as const) {
+    const { statusCode, headers } = await tenant.inject({ url, headers: PERSON })
+    t.same([statusCode, String(headers['content-type']).startsWith('text/html')], [404, html], url)
+  }
+})
+
+t.test('HEAD says what GET would, without the body', async (t) => {
+  for (const url of gets) {
+    const [got, head] = [
+      await server.inject({ url, headers: PERSON }),
+      await server.inject({ method: 'HEAD', url, headers: PERSON }),
+    ]
+    t.same([head.statusCode, head.body], [got.statusCode, ''], url)
+    for (const name of ['content-type', 'cache-control', 'x-frame-options', 'content-security-policy']) {
+      t.same(head.headers[name], got.headers[name], `${url} ${name}`)
+    }
+  }
+})
+
+t.test('pages answer no other origin, asked first or not (C42)', async (t) => {
+  for (const [url, methods] of METHODS) {
+    for (const origin of ['https://app.test', 'null', 'https://issuer.test.evil.test']) {
+      const headers = { origin, 'access-control-request-method': 'POST' }
+      const asked = await server.inject({ method: 'OPTIONS', url, headers })
+      t.equal(asked.statusCode, 405, url)
+      const sent = methods.includes('POST')
+        ? await post(server, url, { x: 'y' }, { origin })
+        : await server.inject({ url, headers: { origin } })
+      for (const answer of [asked, sent]) {
+        const cors = Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'))
+        t.same(cors, [], `${url} from ${origin}`)
+      }
+    }
+  }
+})
+
+t.test(
+  'every page is told not to be kept, framed or named, and loads nothing of others (C40, C43)',
+  async (t) => {
+    for (const url of gets) {
+      const { headers, body } = await server.inject({ url, headers: PERSON })
+      t.match(headers, {
+        'cache-control': 'no-store',
+        'referrer-policy': 'no-referrer',
+        'x-frame-options': 'DENY',
+        'content-security-policy': /frame-ancestors 'none'; base-uri 'none'/,
+      })
+      t.notMatch(headers['content-security-policy'], /unsafe|\*/)
+      t.notMatch(body, /(?:src|href|action)="(?:https?:)?\/\//, `${url} leads nowhere else`)
+      t.notMatch(body, /<(?:style|iframe|object|embed)|\son[a-z]+=|\sstyle=/, url)
+    }
+  },
+)
