@@ -1,41 +1,18 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
-import { codeBlocks, read, root } from '../support/documents.ts'
+import { codeBlocks, read } from '../support/documents.ts'
 import { freePort } from '../support/listen.ts'
+import { checkout, paste as pasteInto, shellEnvironment } from '../support/pasting.ts'
 
-const run = promisify(execFile)
 const PORT = await freePort()
 const URL = `http://localhost:${PORT}`
 
-/** What `npm ci` leaves, without running it: a checkout in which nothing has been started yet. */
-function checkout(t: Test): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'keyturn-readme-')))
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  copyFileSync(join(root, 'package.json'), join(folder, 'package.json'))
-  for (const part of ['node_modules', 'src', 'migrations']) symlinkSync(join(root, part), join(folder, part))
-  return folder
-}
-
-function environment(): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('KEYTURN_'))
-  return { ...Object.fromEntries(inherited), KEYTURN_PORT: String(PORT) }
-}
-
-/** Does what npx does in a checkout, without the second that npx takes to find out. */
-const NPX = `npx() { case $1 in keyturn) shift; node src/keyturn.js "$@";; *) "$@";; esac; }\n`
-
-/** Runs a block as somebody would who pastes it: what one block sets, the next one finds. */
-async function paste(folder: string, block: string, before = NPX): Promise<string> {
-  const script = `set -e; test ! -f .session || . ./.session; set -a\n${before}${block}\nexport -p > .session`
-  const { stdout } = await run('sh', ['-c', script], { cwd: folder, env: environment() })
-  return stdout
-}
+const env = shellEnvironment({ KEYTURN_PORT: String(PORT) })
+const paste = (folder: string, block: string, before?: string) => pasteInto(folder, env, block, before)
 
 interface Started {
   /** What it has printed so far. */
@@ -47,7 +24,7 @@ interface Started {
 async function start(t: Test, folder: string): Promise<Started> {
   const npm = spawn('npm', ['start'], {
     cwd: folder,
-    env: environment(),
+    env,
     stdio: ['ignore', 'pipe', 'ignore'],
     detached: true,
   })
@@ -80,13 +57,15 @@ const blocks = codeBlocks(read('README.md'))
 const [install, token, keys, offline, turn] = blocks
   .filter(({ info }) => info.startsWith('five-minutes'))
   .map(({ text }) => text)
-const people = blocks.find(({ info }) => info === 'people')?.text
+const named = (name: string) => blocks.find(({ info }) => info === name)?.text
+const signIn = named('sign-in')
+const people = named('people')
 
 t.test(
   'the README’s first token works as it is pasted, and so do the commands that serve prints',
   async (t) => {
     t.equal(install, 'npm ci\nnpm start\n')
-    if (!token || !keys || !offline || !turn || !people) throw new Error('the README lost a block')
+    if (!token || !keys || !offline || !turn || !signIn || !people) throw new Error('the README lost a block')
     const folder = checkout(t)
     const first = await start(t, folder)
 
@@ -121,7 +100,7 @@ t.test(
     }
     t.equal(new Set(kids).size, 2, 'old and new keys signed, and both tokens verify with both key sets')
 
-    const refreshed = JSON.parse((await paste(folder, people)).split('\n').at(-1) ?? '')
+    const refreshed = JSON.parse((await paste(folder, signIn + people)).split('\n').at(-1) ?? '')
     t.match(
       refreshed,
       { scope: 'orders:read orders:write', refresh_token: /^ktr\./ },
