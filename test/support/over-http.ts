@@ -17,7 +17,8 @@ function ask(issuer: string, { method = 'GET', url, headers, payload }: InjectOp
       ...(headers as Record<string, string>),
       ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
     }
-    const request = send(target, { method, headers: sent }, (response) => {
+    // A connection each: the server at the other end may be another by now.
+    const request = send(target, { method, headers: sent, agent: false }, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk) => chunks.push(chunk))
       response.on('error', reject)
