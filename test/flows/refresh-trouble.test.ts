@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import Database from 'better-sqlite3'
 import type { LightMyRequestResponse } from 'fastify'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { StoreUnavailable } from '../../src/store/db.ts'
+import { lockStore } from '../support/engine.ts'
 import { claimsOf, login, refresh } from '../support/requests.ts'
 import { seed } from '../support/seed.ts'
 import { testServer } from '../support/server.ts'
@@ -76,17 +76,23 @@ t.test('a private key that does not open is 503 and uses up nothing (§4 row 8)'
   await refreshed(server, first.refresh_token)
 })
 
-t.test('a locked database is 503, and the same request succeeds when it is free (§4 row 5)', async (t) => {
-  const file = join(t.testdir(), 'keyturn.db')
-  const server = await testServer({ database: file, masterKey: randomBytes(32).toString('base64url') })
+/** One whose store can be locked; the time limit is that of PostgreSQL, SQLite has its own. */
+async function lockable(t: Test) {
+  const server = await testServer({
+    database: join(t.testdir(), 'keyturn.db'),
+    masterKey: randomBytes(32).toString('base64url'),
+    settings: { DATABASE_TIMEOUT: '1s' },
+  })
   t.teardown(() => server.close())
   await seed(server.store)
   const first = await signedIn(server)
-  const sid = String(claimsOf(first.access_token).sid)
+  return { server, first, lock: () => lockStore(t, { url: server.config.databaseUrl }) }
+}
 
-  const other = new Database(file)
-  t.teardown(() => other.close())
-  other.exec('BEGIN EXCLUSIVE')
+t.test('a locked database is 503, and the same request succeeds when it is free (§4 row 5)', async (t) => {
+  const { server, first, lock } = await lockable(t as Test)
+  const sid = String(claimsOf(first.access_token).sid)
+  const unlock = await lock()
   const [refused, jwks] = await Promise.all([
     refresh(server, first.refresh_token),
     server.inject({ url: '/.well-known/jwks.json' }),
@@ -95,22 +101,16 @@ t.test('a locked database is 503, and the same request succeeds when it is free 
   t.match(refused.headers['retry-after'], /^\d+$/)
   t.equal(jwks.statusCode, 200, 'the JWKS asks no store')
   t.equal((await server.store.sessions.find(sid))?.generation, 1, 'nothing was used up')
-  other.exec('ROLLBACK')
+  await unlock()
   server.clock.tick(60)
   await refreshed(server, first.refresh_token)
 })
 
 t.test('a short lock is waited for: nobody notices (§4 row 5)', async (t) => {
-  const file = join(t.testdir(), 'keyturn.db')
-  const server = await testServer({ database: file, masterKey: randomBytes(32).toString('base64url') })
-  t.teardown(() => server.close())
-  await seed(server.store)
-  const first = await signedIn(server)
-  const other = new Database(file)
-  t.teardown(() => other.close())
-  other.exec('BEGIN EXCLUSIVE')
+  const { server, first, lock } = await lockable(t as Test)
+  const unlock = await lock()
   const waiting = Promise.all(Array.from({ length: 10 }, () => refresh(server, first.refresh_token)))
-  setTimeout(() => other.exec('ROLLBACK'), 200)
+  setTimeout(unlock, 200)
   const answers = await waiting
   t.same(new Set(answers.map((answer) => answer.statusCode)), new Set([200]))
   t.equal(new Set(answers.map((answer) => answer.json().refresh_token)).size, 1)

@@ -5,6 +5,7 @@ import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/requests.ts'
 import { seed } from '../support/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server.ts'
+import { tablesOf } from '../support/unwritten.ts'
 import { verifying } from '../support/verifying.ts'
 
 const TTL = 10
@@ -232,11 +233,8 @@ t.test('issuing adds no row but leases, and few of them', async (t) => {
   const machine = await server.store.clients.find('machine')
   if (!machine) throw new Error('no machine')
   const count = async () => {
-    const tables = await server.store.db.query<{ name: string }>(
-      `SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name`,
-    )
     const counts: Record<string, number> = {}
-    for (const { name } of tables) {
+    for (const name of await tablesOf(server.store)) {
       const [row] = await server.store.db.query<{ n: number }>(`SELECT count(*) AS n FROM ${name}`)
       counts[name] = row?.n ?? 0
     }

@@ -52,9 +52,12 @@ export async function openDatabases(admin: string): Promise<Databases> {
   const client = new pg.Client({ connectionString: admin })
   client.on('error', () => {})
   await client.connect()
+  // Not among the driver's types.
+  const loop = client as unknown as Record<'ref' | 'unref', () => void>
   const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database')
   const known = new Set(rows.map(({ datname }) => datname))
   const reset = await resetting(admin)
+  loop.unref()
   let turn: Promise<unknown> = Promise.resolve()
 
   async function claim(): Promise<Claimed> {
@@ -71,12 +74,15 @@ export async function openDatabases(admin: string): Promise<Databases> {
         if (rowCount === 0) await client.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`)
         known.add(name)
       }
+      await client.query(`ALTER DATABASE ${name} RESET ALL`)
       await run(url, reset)
       return {
         url,
         async release() {
-          held.delete(i)
+          loop.ref()
           await client.query('SELECT pg_advisory_unlock($1)', [i])
+          loop.unref()
+          held.delete(i)
         },
       }
     }
@@ -86,7 +92,9 @@ export async function openDatabases(admin: string): Promise<Databases> {
 
   return {
     claim() {
-      const mine = turn.then(claim)
+      // A process ends when its tests have, and not only when this connection does.
+      loop.ref()
+      const mine = turn.then(claim).finally(() => loop.unref())
       turn = mine.catch(() => {})
       return mine
     },
@@ -97,6 +105,10 @@ export async function openDatabases(admin: string): Promise<Databases> {
   }
 }
 
+/** Ends every other connection to this database. */
+export const CUT_ALL = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                         WHERE datname = current_database() AND pid <> pg_backend_pid()`
+
 /** What brings a used database back to where the template is. */
 async function resetting(admin: string): Promise<string> {
   const template = urlOf(admin, TEMPLATE)
@@ -104,8 +116,7 @@ async function resetting(admin: string): Promise<string> {
   const tables: string[] = rows.map(({ tablename }) => tablename)
   const statements = [
     // Whoever was left behind by its test.
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+    CUT_ALL,
     'SET session_replication_role = replica',
     ...tables.map((table) => `DELETE FROM ${table}`),
   ]

@@ -5,6 +5,7 @@ import { type Config, loadConfig } from '../../src/config/load.ts'
 import { openBase, openKeys, openServer, type ServerDeps, type System } from '../../src/deps.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { type TestClock, testClock } from './clock.ts'
+import { claimStore } from './engine.ts'
 import { type TestLogger, testLogger } from './log.ts'
 
 export const ISSUER = 'https://issuer.test'
@@ -27,7 +28,7 @@ export interface TestServerOptions extends Partial<Omit<System, 'clock' | 'logge
   /** Settings without the prefix, e.g. `{ REFRESH_GRACE: '5s' }`. */
   readonly settings?: Record<string, string>
   readonly clock?: TestClock
-  /** A file keeps the store across servers; without it the store is in memory. */
+  /** A file keeps the store across servers; without it the store ends with the server. */
   readonly database?: string
   readonly masterKey?: string
   readonly problem?: () => string | null
@@ -48,9 +49,12 @@ export function testConfig(settings: Record<string, string> = {}): Config {
 export async function testServer(options: TestServerOptions = {}): Promise<TestServer> {
   const { clock = testClock(), settings, database, masterKey, problem, log, ...system } = options
   const logger = testLogger()
+  const claimed = await claimStore(database)
   const config = testConfig({
     MASTER_KEY: masterKey ?? randomBytes(32).toString('base64url'),
-    ...(database === undefined ? {} : { DATABASE_URL: `sqlite:${database}` }),
+    DATABASE_URL: claimed.url,
+    // Enough to meet each other; each costs a process, which many tests would wait for.
+    DATABASE_POOL: '4',
     ...settings,
   })
   const machine: System = { ...system, clock, logger: log ?? logger }
@@ -80,6 +84,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
       await app.close()
       await deps.duties.stop()
       await base.store.db.close()
+      await claimed.release()
     },
   }
 }
