@@ -1,5 +1,5 @@
 import t from 'tap'
-import { checkRedirectUri } from '../../src/oauth/redirect-uri.ts'
+import { checkRedirectUri, identifiesClient, matchesRedirectUri } from '../../src/oauth/redirect-uri.ts'
 import { RegistrationError } from '../../src/oauth/registration-error.ts'
 
 const GOOD = [
@@ -72,3 +72,38 @@ t.test(
     }
   },
 )
+
+t.test(
+  'a registered address matches to the letter, a loopback one on any port (C30, C31, RFC 8252 §7.3)',
+  async (t) => {
+    for (const uri of GOOD) t.ok(matchesRedirectUri(['https://first.example/', uri], uri), uri)
+    const matches: readonly (readonly [string, string, boolean])[] = [
+      ['http://127.0.0.1/cb', 'http://127.0.0.1:51004/cb', true],
+      ['http://127.0.0.1:8080/cb', 'http://127.0.0.1/cb', true],
+      ['http://127.0.0.1:8080', 'http://127.0.0.1:65535', true],
+      ['http://[::1]/cb?a=1', 'http://[::1]:61023/cb?a=1', true],
+      ['http://127.0.0.1/cb', 'http://127.0.0.1:65536/cb', false],
+      ['http://127.0.0.1/cb', 'http://127.0.0.1:0/cb', false],
+      ['http://127.0.0.1/cb', 'http://127.0.0.1:01/cb', false],
+      ['http://127.0.0.1/cb', 'http://127.0.0.1:1@evil.example/cb', false],
+      ['http://127.0.0.1/cb', 'http://127.0.0.1:@evil.example/cb', false],
+      ['http://127.0.0.1/cb', 'http://127.0.0.1.evil.example/cb', false],
+      ['http://127.0.0.1/cb', 'http://127.0.0.1:1/cb/', false],
+      ['http://127.0.0.1/cb', 'http://[::1]/cb', false],
+      ['http://127.0.0.1/cb', 'https://127.0.0.1/cb', false],
+      ['http://127.0.0.1', 'http://127.0.0.1/', false],
+      ['http://localhost/cb', 'http://localhost:8080/cb', false],
+      ['http://localhost/cb', 'http://127.0.0.1/cb', false],
+      ['https://app.example/cb', 'https://app.example:443/cb', false],
+      ['https://app.example/cb', 'https://app.example:8443/cb', false],
+    ]
+    for (const [registered, uri, expected] of matches) {
+      t.equal(matchesRedirectUri([registered], uri), expected, `${registered} ${uri}`)
+    }
+    t.notOk(matchesRedirectUri([], ''))
+  },
+)
+
+t.test('only an https address shows whose it is (C44, RFC 8252 §8.6)', async (t) => {
+  for (const uri of GOOD) t.equal(identifiesClient(uri), uri.startsWith('https:'), uri)
+})
