@@ -130,7 +130,7 @@ t.test('the first factor brings recovery codes, and this browser has proven it a
   t.equal(codesOf(done).length, 10)
   t.not(browser.cookies().get(SESSION), before, 'with another secret in the cookie')
   t.same(done.links, ['/account'])
-  t.match(await idToken(server, browser), {
+  t.same(await idToken(server, browser), {
     amr: ['mfa', 'otp', 'pwd'],
     acr: MFA,
     auth_time: server.clock.now(),
@@ -185,7 +185,11 @@ t.test('a login asks for the second factor, and nobody is in before it', async (
     fill: { code: nextCode(secret, server) },
   })
   t.same([in_.status, in_.path], [200, '/account'])
-  t.match(await idToken(server, browser), { amr: ['mfa', 'otp', 'pwd'], acr: MFA })
+  t.same(await idToken(server, browser), {
+    amr: ['mfa', 'otp', 'pwd'],
+    acr: MFA,
+    auth_time: server.clock.now(),
+  })
 })
 
 t.test('a recovery code lets in once, and a new set voids the old', async (t) => {
@@ -205,7 +209,11 @@ t.test('a recovery code lets in once, and a new set voids the old', async (t) =>
   const { browser, page } = await recover(first.toLowerCase().replaceAll('-', ' '))
   t.equal(page.path, '/account')
   t.match(page.body, /9 left/)
-  t.match(await idToken(server, browser), { amr: ['mfa', 'otp', 'pwd'], acr: MFA })
+  t.same(await idToken(server, browser), {
+    amr: ['mfa', 'otp', 'pwd'],
+    acr: MFA,
+    auth_time: server.clock.now(),
+  })
   t.equal((await recover(first)).page.status, 400, 'it is spent')
   const fresh = await browser.submit(await browser.open('/account'), { form: '/account/recovery-codes' })
   t.equal(codesOf(fresh).length, 10)
@@ -231,19 +239,31 @@ t.test('a passkey: set up, second factor, and alone; phr in acr', async (t) => {
   t.equal(forged.status, 400)
   const done = await byPasskey(browser, page, '/account/passkeys', authenticator, { name: 'Laptop <i>' })
   t.equal(codesOf(done).length, 10)
-  t.match(await idToken(server, browser), { amr: ['hwk', 'mfa', 'pwd'], acr: 'phr' })
+  t.same(await idToken(server, browser), {
+    amr: ['hwk', 'mfa', 'pwd'],
+    acr: 'phr',
+    auth_time: server.clock.now(),
+  })
   t.match((await browser.open('/account')).body, /Laptop &lt;i&gt;/)
 
   const second = await at(server)
   t.equal(second.page.path, '/login/second-factor')
   const account = await byPasskey(second.browser, second.page, '/login/second-factor', authenticator)
   t.equal(account.path, '/account')
-  t.match(await idToken(server, second.browser), { amr: ['hwk', 'mfa', 'pwd', 'user'], acr: 'phr' })
+  t.same(await idToken(server, second.browser), {
+    amr: ['hwk', 'mfa', 'pwd', 'user'],
+    acr: 'phr',
+    auth_time: server.clock.now(),
+  })
 
   const alone = openBrowser(server)
   const login = await alone.open('/login')
   t.equal((await byPasskey(alone, login, '/login/passkey', authenticator)).path, '/account')
-  t.match(await idToken(server, alone), { amr: ['hwk', 'mfa', 'user'], acr: 'phr' })
+  t.same(await idToken(server, alone), {
+    amr: ['hwk', 'mfa', 'user'],
+    acr: 'phr',
+    auth_time: server.clock.now(),
+  })
 })
 
 t.test('an application that requires it gets nobody without: enrolment first, then on to it', async (t) => {
@@ -273,8 +293,8 @@ t.test('an application that requires it gets nobody without: enrolment first, th
     const [onward = ''] = codes.links
     t.ok(onward.startsWith('/oauth2/authorize?flow='), 'and it goes on there')
     const answered = await goThrough(browser, await browser.open(onward), { username })
-    const acr = what === 'app' ? MFA : 'phr'
-    t.match(await idTokenFor(server, answered, 'bank'), { acr, auth_time: server.clock.now() })
+    const [amr, acr] = what === 'app' ? [['mfa', 'otp', 'pwd'], MFA] : [['hwk', 'mfa', 'pwd'], 'phr']
+    t.same(await idTokenFor(server, answered, 'bank'), { amr, acr, auth_time: server.clock.now() })
     const silent = await browser.open(`${request}&prompt=none`)
     t.notOk(silent.away?.params.get('error')?.includes('login'), 'it is not asked for again')
   }
@@ -294,7 +314,11 @@ t.test('so does a role, whatever the application; and to no prompt=none', async 
   const code = nextCode(secretOf(setup), server)
   const codes = await browser.submit(setup, { form: '/account/totp', fill: { code } })
   const answered = await goThrough(browser, await browser.open(codes.links[0] ?? ''))
-  t.match(await idTokenFor(server, answered, 'web'), { amr: ['mfa', 'otp', 'pwd'], acr: MFA })
+  t.same(await idTokenFor(server, answered, 'web'), {
+    amr: ['mfa', 'otp', 'pwd'],
+    acr: MFA,
+    auth_time: server.clock.now(),
+  })
 })
 
 t.test('who comes to the enrolment page with nothing waiting is led to their account', async (t) => {
