@@ -28,13 +28,14 @@ export interface ChangePasswordDeps {
   readonly users: UserStore
   readonly gate: Gate
   readonly login: Login
-  readonly signIns: Pick<SignIns, 'replaceSecret' | 'end' | 'endAll'>
+  readonly signIns: Pick<SignIns, 'endAllButHere'>
   readonly audit: Audit
 }
 
 export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
   const { users, gate, login, signIns, audit } = deps
-  return async (signedIn, { current, next }, { ip, requestId }) => {
+  return async (signedIn, { current, next }, visitor) => {
+    const { ip, requestId } = visitor
     const { id, username } = signedIn.user
     if (next.length < SHORTEST_PASSWORD) return { refused: 'short' }
     if (next.length > LONGEST_PASSWORD) return { refused: 'long' }
@@ -55,9 +56,7 @@ export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
       request_id: requestId,
     })
     // First the password, then what began with the old one: nothing more may begin with it in between.
-    await signIns.endAll(id, 'password changed', actor, signedIn.signIn.id)
-    const secret = await signIns.replaceSecret(signedIn)
-    if (secret === null) await signIns.end(signedIn.signIn, 'password changed', actor)
-    return { secret }
+    const changed = { ...user, passwordHash }
+    return { secret: await signIns.endAllButHere(signedIn, changed, 'password changed', visitor) }
   }
 }

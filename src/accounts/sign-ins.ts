@@ -38,10 +38,13 @@ export interface SignIns {
   ): Promise<{ secret: string; signIn: SignIn } | null>
   /** Returns false if it had ended. */
   end(signIn: Pick<SignIn, 'id' | 'userId'>, reason: string, actor: string): Promise<boolean>
-  /** Everywhere: browsers but for the sign-in `except`, and all sessions at applications. */
-  endAll(userId: string, reason: string, actor: string, except?: string): Promise<void>
-  /** The same sign-in goes on with another secret; null if it has ended, or has another already. */
-  replaceSecret(current: CurrentSignIn): Promise<string | null>
+  /** Everywhere: all browsers, and all sessions at applications. */
+  endAll(userId: string, reason: string, actor: string): Promise<void>
+  /**
+   * The same, but this browser goes on, by another sign-in: codes that the old one has asked for die with it. Returns the
+   * new secret; null if the old one had ended, or the account has changed since.
+   */
+  endAllButHere(current: CurrentSignIn, user: User, reason: string, visitor: Visitor): Promise<string | null>
 }
 
 export interface SignInDeps {
@@ -76,6 +79,22 @@ export function createSignIns(deps: SignInDeps): SignIns {
     return true
   }
 
+  async function everywhere(userId: string, reason: string, actor: string): Promise<void> {
+    await signOutEverywhere({ store: { signIns, sessions }, clock, audit }, userId, reason, actor)
+  }
+
+  /** Whoever set a new password, or disabled the account, meanwhile has ended the sign-ins that there were. */
+  async function confirm(signIn: SignIn, user: User, { ip, requestId }: Visitor): Promise<boolean> {
+    const current = await users.find(user.id)
+    const actor = `user:${user.id}`
+    if (!current || current.disabled || current.passwordHash !== user.passwordHash) {
+      await end(signIn, 'the account changed during sign-in', 'keyturn')
+      return false
+    }
+    audit('signin.begun', { actor, sub: user.id, target: signIn.id, ip, request_id: requestId })
+    return true
+  }
+
   return {
     async current(secret) {
       if (secret === undefined || secret === '') return null
@@ -91,7 +110,8 @@ export function createSignIns(deps: SignInDeps): SignIns {
       return { signIn, user, secretHash }
     },
 
-    async begin(user, amr, before, { ip, userAgent, requestId }) {
+    async begin(user, amr, before, visitor) {
+      const { ip, userAgent } = visitor
       const now = clock.now()
       const secret = makeSecret()
       const fresh = hashOf(secret)
@@ -117,27 +137,23 @@ export function createSignIns(deps: SignInDeps): SignIns {
         }
         if (!(await signIns.insert(signIn, fresh))) return null
       }
-      // Whoever set a new password, or disabled the account, meanwhile has ended the sign-ins that there were.
-      const current = await users.find(user.id)
-      if (!current || current.disabled || current.passwordHash !== user.passwordHash) {
-        await end(signIn, 'the account changed during sign-in', 'keyturn')
-        return null
-      }
-      const actor = `user:${user.id}`
-      audit('signin.begun', { actor, sub: user.id, target: signIn.id, ip, request_id: requestId })
-      return { secret, signIn }
+      return (await confirm(signIn, user, visitor)) ? { secret, signIn } : null
     },
 
     end,
 
-    async endAll(userId, reason, actor, except) {
-      await signOutEverywhere({ store: { signIns, sessions }, clock, audit }, userId, reason, actor, except)
-    },
+    endAll: everywhere,
 
-    async replaceSecret({ signIn, secretHash }) {
+    async endAllButHere({ signIn }, user, reason, visitor) {
+      const actor = `user:${user.id}`
+      const here = await end(signIn, reason, actor)
+      await everywhere(user.id, reason, actor)
+      if (!here) return null
       const secret = makeSecret()
-      const renewed = await signIns.renew(signIn.id, { seen: secretHash, fresh: hashOf(secret) }, signIn)
-      return renewed ? secret : null
+      const next = { ...signIn, id: random.id() }
+      return (await signIns.insert(next, hashOf(secret))) && (await confirm(next, user, visitor))
+        ? secret
+        : null
     },
   }
 }

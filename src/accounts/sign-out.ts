@@ -17,22 +17,17 @@ export interface SignOutDeps {
   readonly audit: Audit
 }
 
-/**
- * Also what outlives a sign-in, and what never had one.
- * @param except a sign-in that goes on; the sessions that began from it end all the same
- */
+/** Also what outlives a sign-in, and what never had one. */
 export async function signOutEverywhere(
   { store, clock, audit }: SignOutDeps,
   userId: string,
   reason: string,
   actor: string,
-  except?: string,
 ): Promise<SignedOut> {
   const signIns: string[] = []
   const sessions: string[] = []
   // First the browsers: from one that is signed in, new sessions could begin.
   for (const { id } of await store.signIns.list(userId, clock.now())) {
-    if (id === except) continue
     const ended = await store.signIns.end(id, clock.now(), reason)
     if (!ended) continue
     audit('signin.ended', { actor, sub: userId, target: id, reason })

@@ -216,6 +216,20 @@ t.test('a new password signs out all but this browser, which has another secret 
   t.match(server.logger.audits('user.changed').at(-1), { action: 'password set', actor: /^user:u_/ })
 })
 
+t.test('a new password voids the codes that are on their way, from here and from there', async (t) => {
+  const server = await start(t)
+  const here = await at(server, '/account/password')
+  const there = await at(server)
+  const codes = [await signIn(here.browser), await signIn(there.browser)]
+  t.equal((await change(here.browser, here.page)).path, '/account')
+  for (const { code } of codes) t.equal((await redeem(server, code)).statusCode, 400)
+  t.equal(
+    (await redeem(server, (await signIn(here.browser)).code)).statusCode,
+    200,
+    'what begins now is good',
+  )
+})
+
 t.test(
   'a new password must be long enough, not too long, new, and typed twice (NIST SP 800-63B)',
   async (t) => {
