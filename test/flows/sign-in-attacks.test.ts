@@ -126,63 +126,6 @@ t.test(
   },
 )
 
-t.test(
-  'nothing but the page that was seen allows anything: consent CSRF (C41, RFC 6749 §10.12)',
-  async (t) => {
-    const victim = openBrowser(server)
-    const page = await victim.open(authorizeUrl({ client_id: 'own' }))
-    const earlier = formOf(page, '/login')
-    await victim.submit(page, login('alice'))
-    const shown = await victim.open(authorizeUrl())
-    const good: Record<string, string> = { ...formOf(shown, '/consent'), decision: 'allow', remember: 'yes' }
-    const mallory = openBrowser(server)
-    const his = await goThroughLogin(mallory, 'bob', authorizeUrl())
-    const other = await victim.open(authorizeUrl({ scope: 'openid email orders:read orders:write' }))
-    const hisRequest = formOf(other, '/consent')
-
-    const post = (form: Record<string, string>, how: Record<string, string> = {}) =>
-      victim.ask('/consent', { method: 'POST', body: encodeForm(form), from: 'same-origin', headers: how })
-    const refused: Record<string, Page> = {
-      'no token': await post({ ...good, csrf: '' }),
-      'a token of another browser': await post({ ...good, csrf: String(formOf(his, '/consent').csrf) }),
-      'a token of before the login': await post({ ...good, csrf: String(earlier.csrf) }),
-      'not ASCII': await post({ ...good, csrf: 'é'.repeat(43) }),
-      'as long in letters, not in bytes': await post({ ...good, csrf: `${'x'.repeat(42)}é` }),
-    }
-    for (const site of ['cross-site', 'same-site', 'none']) {
-      refused[`a form of a ${site} page, with everything right`] = await post(good, {
-        'sec-fetch-site': site,
-      })
-    }
-    for (const [label, page] of Object.entries(refused)) {
-      t.equal(page.status, 403, label)
-      tellsPerson(t, page, label)
-    }
-    const expired = await post({ ...good, flow: String(formOf(his, '/consent').flow) })
-    t.equal(expired.status, 400, 'a request of another browser')
-
-    for (const [label, form] of Object.entries({
-      'more than was shown': { ...good, flow: String(hisRequest.flow) },
-      'nothing shown': { ...good, shown: '' },
-      'another list under the same seal': {
-        ...good,
-        flow: String(hisRequest.flow),
-        shown: `${String(good.shown).split(' ')[0]} openid email orders:read orders:write`,
-      },
-      'what mallory was shown': { ...good, shown: String(formOf(his, '/consent').shown) },
-      'no ASCII': { ...good, shown: `${'é'.repeat(43)} openid orders:read` },
-    })) {
-      const page = await post(form)
-      t.match(page.location, /^\/consent\?/, `${label}: the person is asked`)
-    }
-    const link = `/consent?${new URLSearchParams({ ...good, csrf: String(good.csrf) })}`
-    const opened = await victim.open(link, { from: 'cross-site' })
-    t.same([opened.status, opened.path], [200, '/consent'], 'a link decides nothing')
-    t.same(await server.store.consents.list(alice.id), [], 'nothing was remembered')
-    t.ok((await victim.submit(shown, { form: '/consent', press: 'allow' })).away)
-  },
-)
-
 async function goThroughLogin(browser: Browser, username: string, url: string): Promise<Page> {
   return browser.submit(await browser.open(url), login(username))
 }
