@@ -117,3 +117,8 @@ t.test(
     }
   },
 )
+
+t.test('whoever types the server’s name comes to their account', async (t) => {
+  const answer = await server.inject({ url: '/', headers: PERSON })
+  t.same([answer.statusCode, answer.headers.location], [303, '/account'])
+})

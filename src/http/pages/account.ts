@@ -26,6 +26,8 @@ export function accountRoutes(services: Services): PageRoute[] {
     visit.current ? handler(visit, visit.current) : toLogin(services, visit, ACCOUNT_PATH)
 
   return [
+    // Who types the server's name wants their account; there is nothing else for people here.
+    { method: 'GET', path: '/', handler: async (visit) => visit.redirect(ACCOUNT_PATH) },
     { method: 'GET', path: ACCOUNT_PATH, handler: signedIn(show) },
     { method: 'POST', path: '/account/sign-ins/end', handler: signedIn(endSignIn) },
     {
