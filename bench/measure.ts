@@ -1,7 +1,7 @@
 /** One round: load on one server, every answer checked, one of them verified as a stranger would. */
 import { availableParallelism } from 'node:os'
 import autocannon from 'autocannon'
-import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose'
 import { cpuSeconds, machineSeconds } from './cpu.ts'
 import { API, basic, SCOPE, type Subject } from './subject.ts'
 
@@ -88,7 +88,8 @@ export async function measure(subject: Subject, scenario: Scenario, load: Load):
     const counts = JSON.stringify({ answers, non2xx, errors, timeouts, mismatches })
     throw new Error(`${subject.name}, ${scenario.name}: not every answer was a token: ${counts}\n${last}`)
   }
-  await verify(subject, last)
+  const { scope } = await verifyToken(subject, last)
+  if (scope !== SCOPE) throw new Error(`${subject.name}: scope is ${scope}`)
   return {
     perSecond: answers / result.duration,
     answers,
@@ -99,7 +100,7 @@ export async function measure(subject: Subject, scenario: Scenario, load: Load):
   }
 }
 
-interface Used {
+export interface Used {
   readonly at: number
   readonly server: number
   /** The load is made in this process. */
@@ -107,20 +108,22 @@ interface Used {
   readonly machine: number
 }
 
-function used({ pid }: Subject): Used | null {
+export function used({ pid }: Subject): Used | null {
   const [server, machine] = [cpuSeconds(pid), machineSeconds()]
   const { user, system } = process.cpuUsage()
   if (server === null || machine === null) return null
   return { at: performance.now() / 1000, server, load: (user + system) / 1e6, machine }
 }
 
-function share(before: Used, after: Used): number {
+/** What others took of the machine, 0 to 1. */
+export function share(before: Used, after: Used): number {
   const ours = after.server - before.server + after.load - before.load
   const others = after.machine - before.machine - ours
   return Math.max(0, others / ((after.at - before.at) * availableParallelism()))
 }
 
-async function verify(subject: Subject, body: string): Promise<void> {
+/** The access token in a token response, as a stranger would see it. @throws if it is not good */
+export async function verifyToken(subject: Subject, body: string): Promise<JWTPayload> {
   const { access_token: token } = JSON.parse(body) as { access_token: string }
   const { payload, protectedHeader } = await jwtVerify(token, createRemoteJWKSet(new URL(subject.jwksUrl)), {
     issuer: subject.issuer,
@@ -129,6 +132,6 @@ async function verify(subject: Subject, body: string): Promise<void> {
     typ: 'at+jwt',
     requiredClaims: ['sub', 'client_id', 'iat', 'exp', 'jti'],
   })
-  if (payload.scope !== SCOPE) throw new Error(`${subject.name}: scope is ${payload.scope}`)
   if (!protectedHeader.kid) throw new Error(`${subject.name}: no kid`)
+  return payload
 }

@@ -5,7 +5,7 @@ import type { Measurement } from './measure.ts'
 export interface Line {
   readonly name: string
   readonly what: string
-  /** Requests per second. */
+  /** Per second. */
   readonly median: number
   readonly min: number
   readonly max: number
@@ -80,11 +80,11 @@ export function asTable({ scenario, lines, elsewhere }: ScenarioReport): string 
   ])
   const columns = [
     scenario,
-    'req/s, median',
+    'per second, median',
     'min – max',
     'p50 ms',
     'p99 ms',
-    'CPU µs/req',
+    'CPU µs each',
     others.length > 0 ? `${first?.name} is × this` : '',
   ]
   return table(columns, rows) + noise(elsewhere)

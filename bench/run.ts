@@ -7,9 +7,17 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { clientCredentials, type Measurement, measure, refresh, type Scenario } from './measure.ts'
+import { clientCredentials, type Load, type Measurement, measure, refresh } from './measure.ts'
 import { asTable, report, type ScenarioReport } from './report.ts'
 import { startKeyturn } from './servers/keyturn.ts'
+import {
+  type Hashing,
+  measureHashing,
+  measureSignIns,
+  type SignInReport,
+  signInTable,
+  withHashing,
+} from './sign-in.ts'
 import { type Subject, startProgram, stop } from './subject.ts'
 import { benchVerify, type VerifyReport, asTable as verifiersAsTable } from './verify.ts'
 
@@ -21,6 +29,7 @@ const HELP = `npm run bench -- [options]
   --warmup <n>        seconds of load on each server before anything counts (6)
   --against <folder>  another checkout of Keyturn, measured in the same run
   --no-refresh        leave out the refresh_token scenario
+  --no-signin         leave out whole sign-ins, of at most 8 people at once
   --no-verify         leave out the verifiers, which node bench/verify.ts measures alone
   --json              one JSON document on stdout
 `
@@ -33,6 +42,7 @@ const { values: options } = parseArgs({
     warmup: { type: 'string', default: '6' },
     against: { type: 'string' },
     refresh: { type: 'boolean', default: true },
+    signin: { type: 'boolean', default: true },
     verify: { type: 'boolean', default: true },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -56,6 +66,7 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'))
   const subjects: Subject[] = []
   const reports: ScenarioReport[] = []
+  let signIns: SignInReport | undefined
   try {
     const root = resolve(import.meta.dirname, '..')
     subjects.push(await startKeyturn('Keyturn', root, join(folder, 'keyturn')))
@@ -67,40 +78,62 @@ async function main(): Promise<void> {
 
     for (const scenario of options.refresh ? [clientCredentials, refresh] : [clientCredentials]) {
       const able = subjects.filter((subject) => scenario === clientCredentials || subject.refreshTokens)
-      reports.push(await compare(scenario, able, rounds, load, warmup))
+      const once: Measure = (subject, given) => measure(subject, scenario, given)
+      reports.push(await compare(scenario.name, once, able, rounds, load, warmup))
     }
+    if (options.signin) signIns = await compareSignIns(subjects, rounds, load, warmup)
   } finally {
     await Promise.all(subjects.map((subject) => subject.stop()))
     rmSync(folder, { recursive: true, force: true })
   }
   // Not beside servers, even idle ones.
   const verifiers = options.verify ? await benchVerify({ progress }) : undefined
-  print(reports, { rounds, ...load, warmup }, subjects, verifiers)
+  print(reports, signIns, { rounds, ...load, warmup }, subjects, verifiers)
 }
 
+type Measure = (subject: Subject, load: Load) => Promise<Measurement>
+
 async function compare(
-  scenario: Scenario,
+  name: string,
+  once: Measure,
   subjects: readonly Subject[],
   rounds: number,
-  load: { connections: number; seconds: number },
+  load: Load,
   warmup: number,
+  between: () => Promise<void> = async () => {},
 ): Promise<ScenarioReport> {
   const results = new Map<Subject, Measurement[]>(subjects.map((subject) => [subject, []]))
   for (const subject of subjects) {
-    progress(`${scenario.name}: warming up ${subject.name}`)
-    await measure(subject, scenario, { ...load, seconds: warmup })
+    progress(`${name}: warming up ${subject.name}`)
+    await once(subject, { ...load, seconds: warmup })
   }
   for (let i = 1; i <= rounds; i += 1) {
     for (const subject of subjects) {
-      const result = await measure(subject, scenario, load)
-      progress(`${scenario.name}: round ${i}/${rounds} ${subject.name} ${Math.round(result.perSecond)}/s`)
+      const result = await once(subject, load)
+      progress(`${name}: round ${i}/${rounds} ${subject.name} ${Math.round(result.perSecond)}/s`)
       results.get(subject)?.push(result)
     }
+    await between()
   }
   return report(
-    scenario.name,
+    name,
     subjects.map((subject) => ({ ...subject, rounds: results.get(subject) ?? [] })),
   )
+}
+
+async function compareSignIns(
+  subjects: readonly Subject[],
+  rounds: number,
+  load: Load,
+  warmup: number,
+): Promise<SignInReport> {
+  const able = subjects.filter((subject) => subject.authorizeUrl)
+  const hashing: Hashing[] = []
+  const between = async () => {
+    hashing.push(await measureHashing(load.seconds / 2))
+  }
+  const gross = await compare('whole sign-in', measureSignIns, able, rounds, load, warmup, between)
+  return withHashing(gross, hashing)
 }
 
 async function startBare(): Promise<Subject> {
@@ -131,17 +164,20 @@ function progress(line: string): void {
 
 function print(
   reports: readonly ScenarioReport[],
+  signIns: SignInReport | undefined,
   load: object,
   subjects: readonly Subject[],
   verifiers: VerifyReport | undefined,
 ): void {
   const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ machine, load, reports, verifiers })}\n`)
+    process.stdout.write(`${JSON.stringify({ machine, load, reports, sign_in: signIns, verifiers })}\n`)
     return
   }
   const about = subjects.map((subject) => `${subject.name}: ${subject.what}`).join('\n')
-  process.stdout.write(`\n${reports.map(asTable).join('\n')}\n${about}\n`)
+  process.stdout.write(
+    `\n${[...reports.map(asTable), ...(signIns ? [signInTable(signIns)] : [])].join('\n')}\n${about}\n`,
+  )
   if (verifiers) process.stdout.write(`\n${verifiersAsTable(verifiers)}\n`)
   process.stdout.write(
     `${Object.entries({ ...machine, ...load })

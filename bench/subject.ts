@@ -10,6 +10,11 @@ export const SCOPE = 'orders:read'
 export const CLIENT_ID = 'bench'
 export const LIFETIME = 600
 export const RSA_BITS = 2048
+/** Nothing listens there: the person's browser stops on the way to it. */
+export const CALLBACK = 'https://client.example/cb'
+/** User names are `bench-0` to `bench-31`, with one password. */
+export const PEOPLE = 32
+export const PASSWORD = 'bench bench bench'
 
 export interface Subject {
   readonly name: string
@@ -22,6 +27,8 @@ export interface Subject {
   readonly pid: number
   /** As many fresh refresh tokens, each of a session of its own; absent where there are none. */
   readonly refreshTokens?: (count: number) => Promise<string[]>
+  /** Absent where nobody can sign in. */
+  readonly authorizeUrl?: string
   stop(): Promise<void>
 }
 
@@ -31,6 +38,7 @@ export interface Ready {
   readonly tokenUrl: string
   readonly jwksUrl: string
   readonly secret: string
+  readonly authorizeUrl?: string
 }
 
 /** Starts one of the programs beside this file and waits until it listens. */

@@ -1,6 +1,6 @@
 /** The part of oidc-provider, which ships no types, that the benchmark uses. */
 declare module 'oidc-provider' {
-  import type { RequestListener } from 'node:http'
+  import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 
   interface Model {
     save(): Promise<string>
@@ -9,10 +9,14 @@ declare module 'oidc-provider' {
   export default class Provider {
     constructor(issuer: string, configuration: object)
     callback(): RequestListener
+    interactionFinished(request: IncomingMessage, response: ServerResponse, result: object): Promise<void>
     readonly Client: { find(id: string): Promise<object | undefined> }
     readonly Grant: new (
       fields: object,
-    ) => Model & { addResourceScope(resource: string, scope: string): void }
+    ) => Model & {
+      addResourceScope(resource: string, scope: string): void
+      addOIDCScope(scope: string): void
+    }
     readonly RefreshToken: new (
       fields: object,
     ) => Model

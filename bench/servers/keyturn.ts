@@ -12,9 +12,19 @@ import { createLogger } from '../../src/log.ts'
 import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
 import { newClient } from '../../src/oauth/registration.ts'
 import { systemRandom } from '../../src/system.ts'
-import { API, basic, CLIENT_ID, failure, RSA_BITS, SCOPE, type Subject, stop } from '../subject.ts'
-
-const USER = { name: 'bench', password: 'bench bench bench' }
+import {
+  API,
+  basic,
+  CALLBACK,
+  CLIENT_ID,
+  failure,
+  PASSWORD,
+  PEOPLE,
+  RSA_BITS,
+  SCOPE,
+  type Subject,
+  stop,
+} from '../subject.ts'
 
 /** `root`: the checkout whose server is run, so that two versions can be measured side by side. */
 export async function startKeyturn(name: string, root: string, folder: string): Promise<Subject> {
@@ -47,6 +57,7 @@ export async function startKeyturn(name: string, root: string, folder: string): 
     what: 'keyturn serve: SQLite on disk (WAL, synchronous=FULL), audit line for each token, log to a file',
     issuer,
     tokenUrl,
+    authorizeUrl: `${base}/oauth2/authorize`,
     jwksUrl: `${base}/.well-known/jwks.json`,
     secret,
     pid: child.pid as number,
@@ -55,7 +66,7 @@ export async function startKeyturn(name: string, root: string, folder: string): 
   }
 }
 
-/** One API, one client and one user, straight through the store; the server finds them when it starts. */
+/** One API, one client and some people, straight through the store; the server finds them when it starts. */
 async function seed(settings: Record<string, string>, folder: string, secret: string): Promise<void> {
   const config = loadConfig(settings, folder)
   const base = await openBase(
@@ -74,23 +85,28 @@ async function seed(settings: Record<string, string>, folder: string, secret: st
         id: CLIENT_ID,
         name: CLIENT_ID,
         secretHash: hashMadeSecret(secret),
-        grants: ['client_credentials', 'password', 'refresh_token'],
-        scopes: [SCOPE],
+        grants: ['client_credentials', 'password', 'refresh_token', 'authorization_code'],
+        scopes: [SCOPE, 'openid'],
+        redirectUris: [CALLBACK],
+        firstParty: true,
         createdAt,
       }),
     )
-    await users.insert({
-      id: `u_${systemRandom.id()}`,
-      username: USER.name,
-      email: null,
-      emailVerified: false,
-      name: null,
-      passwordHash: await hashPassword(USER.password),
-      roles: ['reader'],
-      disabled: false,
-      createdAt,
-      updatedAt: createdAt,
-    })
+    const passwordHash = await hashPassword(PASSWORD)
+    for (let i = 0; i < PEOPLE; i += 1) {
+      await users.insert({
+        id: `u_${systemRandom.id()}`,
+        username: `bench-${i}`,
+        email: null,
+        emailVerified: false,
+        name: null,
+        passwordHash,
+        roles: ['reader'],
+        disabled: false,
+        createdAt,
+        updatedAt: createdAt,
+      })
+    }
   } finally {
     await base.store.db.close()
   }
@@ -104,8 +120,8 @@ async function signIn(tokenUrl: string, secret: string, count: number): Promise<
       headers: { authorization: basic(secret) },
       body: new URLSearchParams({
         grant_type: 'password',
-        username: USER.name,
-        password: USER.password,
+        username: 'bench-0',
+        password: PASSWORD,
         scope: SCOPE,
       }),
     })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Measurement } from '../../bench/measure.ts'
 import { asTable, median, report } from '../../bench/report.ts'
+import { signInTable, withHashing } from '../../bench/sign-in.ts'
 
 const round = (perSecond: number): Measurement => ({
   perSecond,
@@ -35,3 +36,18 @@ t.test(
     t.match(table, /slow +100 +50 – 150 +1 +2 +2\.00/)
   },
 )
+
+t.test('sign-ins are stated as they are, and without what argon2 takes of them', async (t) => {
+  const gross = report('whole sign-in', [
+    { name: 'one', what: '', rounds: [{ ...round(40), cpuMicros: 28_000 }] },
+    { name: 'two', what: '', rounds: [round(60)] },
+  ])
+  const hashing = [19_000, 21_000, 20_000].map((cpuMicros) => ({ perSecond: 50, cpuMicros }))
+  const whole = withHashing(gross, hashing)
+  t.same(whole.argon2, { per_second: 50, cpu_us: 20_000 })
+  t.same(whole.net_cpu_us, { one: 8000, two: null }, 'null where CPU time is not known')
+  t.equal(whole.lines[0]?.cpu_us, 28_000)
+  const table = signInTable(whole)
+  t.match(table, /argon2 alone: 50 checks a second/)
+  t.match(table, /without argon2: one 8000\.\n/)
+})

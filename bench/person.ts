@@ -1,0 +1,102 @@
+/** One person in one browser who signs in once: pages, cookies, forms, and the client that redeems the code. */
+import { createHash, randomBytes } from 'node:crypto'
+import { type Agent, type IncomingHttpHeaders, request as send } from 'node:http'
+import { basic, CALLBACK, CLIENT_ID, PASSWORD, PEOPLE, SCOPE, type Subject } from './subject.ts'
+
+const FORM = 'application/x-www-form-urlencoded'
+const MOST_REDIRECTS = 5
+
+interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+/** Authorize, login, code, token. @throws unless it ends with a token response, which is returned */
+export async function signInOnce(subject: Subject, agent: Agent, nth: number): Promise<string> {
+  const { authorizeUrl = '', tokenUrl, secret } = subject
+  const cookies = new Map<string, string>()
+  const verifier = randomBytes(32).toString('base64url')
+  const request = new URLSearchParams({
+    client_id: CLIENT_ID,
+    response_type: 'code',
+    redirect_uri: CALLBACK,
+    scope: `openid ${SCOPE}`,
+    state: 'state',
+    nonce: 'nonce',
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+  })
+
+  const page = await follow(new URL(`${authorizeUrl}?${request}`))
+  const { action, fields } = loginForm(page.body)
+  const filled = new URLSearchParams({ ...fields, username: `bench-${nth % PEOPLE}`, password: PASSWORD })
+  const { url } = await follow(new URL(action, page.url), filled)
+  const code = new URL(url).searchParams.get('code')
+  if (!url.startsWith(`${CALLBACK}?`) || !code) throw new Error(`${subject.name}: ended at ${url}`)
+
+  const redemption = new URLSearchParams({
+    grant_type: 'authorization_code',
+    code,
+    redirect_uri: CALLBACK,
+    code_verifier: verifier,
+  })
+  const tokens = await ask(agent, new URL(tokenUrl), { authorization: basic(secret) }, redemption)
+  if (tokens.status !== 200) throw new Error(`${subject.name}: ${tokens.status} ${tokens.body}`)
+  return tokens.body
+
+  /** Until there is a page, or the way leads to the client. */
+  async function follow(from: URL, form?: URLSearchParams): Promise<{ url: string; body: string }> {
+    let [url, body] = [from, form]
+    for (let i = 0; i < MOST_REDIRECTS; i += 1) {
+      const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+      const answer = await ask(agent, url, cookie === '' ? {} : { cookie }, body)
+      for (const line of answer.headers['set-cookie'] ?? []) {
+        const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
+        cookies.set(name, value)
+      }
+      const { location } = answer.headers
+      if (location === undefined) {
+        if (answer.status !== 200) throw new Error(`${subject.name}: ${answer.status} ${answer.body}`)
+        return { url: url.href, body: answer.body }
+      }
+      if (location.startsWith(CALLBACK)) return { url: location, body: '' }
+      ;[url, body] = [new URL(location, url), undefined]
+    }
+    throw new Error(`${subject.name}: too many redirects`)
+  }
+}
+
+/** Both servers' pages have one form with a password; values are base64url or empty, so nothing is escaped. */
+function loginForm(body: string): { action: string; fields: Record<string, string> } {
+  const [, action = '', content = ''] =
+    /<form [^>]*action="([^"]*)"[^>]*>([\s\S]*?name="password"[\s\S]*?)<\/form>/.exec(body) ?? []
+  if (action === '') throw new Error(`no login form: ${body}`)
+  const hidden = [...content.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)">/g)]
+  return { action, fields: Object.fromEntries(hidden.map(([, name = '', value = '']) => [name, value])) }
+}
+
+function ask(
+  agent: Agent,
+  url: URL,
+  headers: Record<string, string>,
+  form: URLSearchParams | undefined,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const body = form?.toString()
+    const typed =
+      body === undefined ? {} : { 'content-type': FORM, 'content-length': Buffer.byteLength(body) }
+    const options = { agent, method: body === undefined ? 'GET' : 'POST', headers: { ...headers, ...typed } }
+    const request = send(url, options, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk) => chunks.push(chunk))
+      response.on('error', reject)
+      response.on('end', () => {
+        const { statusCode: status = 0, headers } = response
+        resolve({ status, headers, body: Buffer.concat(chunks).toString() })
+      })
+    })
+    request.on('error', reject)
+    request.end(body)
+  })
+}
