@@ -15,6 +15,26 @@ if (CLIENT_ID === '' || CLIENT_SECRET === '') {
 }
 
 const app = Fastify({ logger: { level: 'warn' } })
+const headers = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+}
+app.addHook('onRequest', async (_, reply) => {
+  reply.headers(headers)
+})
+
+// Before the sign-in is registered: its pages shall have this handler, too.
+app.setErrorHandler((error, request, reply) => {
+  if (!(error instanceof BrowserSessionError)) return reply.send(error)
+  // Ended at the issuer: by an administrator, a new password, another device.
+  if (error.code === 'SESSION_ENDED' && request.method === 'GET') return reply.redirect('/', 302)
+  if (request.method !== 'GET') return reply.status(error.statusCode).send({ trouble: error.message })
+  reply.status(error.statusCode).headers(headers).type('text/html; charset=utf-8')
+  return reply.send(troublePage(error.message))
+})
+
 await app.register(browserSession, {
   issuer: ISSUER,
   clientId: CLIENT_ID,
@@ -33,15 +53,6 @@ for (const [path, type] of Object.entries(files)) {
   const file = readFileSync(new URL(`.${path}`, import.meta.url))
   app.get(path, (_, reply) => reply.type(`${type}; charset=utf-8`).send(file))
 }
-
-app.addHook('onRequest', async (_, reply) => {
-  reply.headers({
-    'content-security-policy':
-      "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-  })
-})
 
 app.get('/', async ({ browserSession: session }, reply) => {
   reply.type('text/html; charset=utf-8')
@@ -66,14 +77,6 @@ app.post<{ Body: { item: string } }>(
     return trouble === undefined ? { next: '/' } : { trouble }
   },
 )
-
-app.setErrorHandler((error, request, reply) => {
-  if (!(error instanceof BrowserSessionError)) return reply.send(error)
-  // Ended at the issuer: by an administrator, a new password, another device.
-  if (error.code === 'SESSION_ENDED' && request.method === 'GET') return reply.redirect('/', 302)
-  if (request.method !== 'GET') return reply.status(error.statusCode).send({ trouble: error.message })
-  return reply.status(error.statusCode).type('text/html; charset=utf-8').send(troublePage(error.message))
-})
 
 await app.listen({ port: Number(PORT) })
 console.log(`web app on ${BASE_URL}`)

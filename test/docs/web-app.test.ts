@@ -23,7 +23,8 @@ const api = blocks
 const [startOrders = '', startApp = ''] = block('sign-in start').split('\n')
 
 const folder = checkout(t)
-const settings = { KEYTURN_PORT: String(ports.issuer) }
+// So that the app needs a new one while the test runs: it renews at half of that.
+const settings = { KEYTURN_PORT: String(ports.issuer), KEYTURN_ACCESS_TOKEN_TTL: '4s' }
 const address = { ISSUER, ORDERS_API: `http://localhost:${ports.orders}` }
 const keyturn = shellEnvironment(settings)
 const example = (command: string, port: number) =>
@@ -36,8 +37,10 @@ await example(startApp, ports.app)
 const orders = await ordersStarted
 
 const db = openDb(`sqlite:${folder}/data/keyturn.db`)
-await createStore(db).users.insert(await user({ username: 'bob', roles: [] }))
-await db.close()
+t.teardown(() => db.close())
+const store = createStore(db)
+const person = await user({ username: 'bob', roles: [] })
+await store.users.insert(person)
 
 /** One person's browser: at the app, and at Keyturn. */
 interface Both {
@@ -95,8 +98,9 @@ t.test('the README’s commands lead to somebody who is signed in, may order, an
   await signIn(t, alice, 'alice')
 })
 
+const bob = open()
+
 t.test('somebody without a role is signed in all the same, and told what is not theirs', async (t) => {
-  const bob = open()
   const home = await signIn(t, bob, 'bob')
   t.match(home.body, 'Signed in as <strong>bob</strong>', 'without a name, the user name')
   t.match(home.body, 'You may not do this with orders.')
@@ -104,6 +108,8 @@ t.test('somebody without a role is signed in all the same, and told what is not 
   t.same(JSON.parse((await send(bob, '/orders', { item: 'a lamp' })).body), {
     trouble: 'You may not do this with orders.',
   })
+  // What an administrator does; the app is to see it when it needs a new token, which a later test waits for.
+  await store.sessions.revokeMatching({ userId: person.id }, Math.floor(Date.now() / 1000), 'for a test')
 })
 
 t.test('who says no, or comes without having begun, sees a page', async (t) => {
@@ -111,14 +117,18 @@ t.test('who says no, or comes without having begun, sees a page', async (t) => {
   const begun = new URL(away(await app.open('/auth/login'))).searchParams.get('state')
   const answer = new URLSearchParams({ error: 'access_denied', state: begun ?? '', iss: ISSUER })
   const refused = await app.open(`/auth/callback?${answer}`)
-  t.match([refused.status, refused.body], [403, 'The sign-in was not granted.'])
+  t.match([refused.status, refused.body], [403, '<p>The sign-in was not granted.</p>'])
   const unknown = await app.open('/auth/callback?code=x&state=y')
-  t.match([unknown.status, unknown.body], [400, 'was not begun in this browser'])
+  t.match([unknown.status, unknown.body], [400, '<p>This sign-in was not begun in this browser'])
 })
 
 browserTest('its pages work in a real browser, script and policy included', async (t, window) => {
-  const tab = await (await window()).tab()
-  await tab.goto(APP)
+  const opened = await window()
+  const tab = await opened.tab()
+  // An answer that is an error is always a line in the console; that its style were refused would be another.
+  opened.expect(/400 \(Bad Request\)/)
+  await tab.goto(`${APP}/auth/callback?code=x&state=y`)
+  await tab.getByText('Go on').click()
   await tab.getByText('Sign in').click()
   await tab.getByLabel('User name').fill('alice')
   await tab.getByLabel('Password').fill(PASSWORD)
@@ -130,6 +140,17 @@ browserTest('its pages work in a real browser, script and policy included', asyn
   await tab.getByText('Sign out').click()
   await tab.getByText('Nobody is signed in').waitFor()
   t.equal(tab.url(), `${APP}/`)
+})
+
+t.test('whose session was ended at Keyturn is signed out when the token has to be renewed', async (t) => {
+  let page = await bob.app.open('/')
+  for (let i = 0; i < 80 && /Signed in/.test(page.body); i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    page = await bob.app.open('/')
+  }
+  t.match([page.status, page.body], [200, 'Nobody is signed in'])
+  const back = await bob.issuer.open(away(await bob.app.open('/auth/login')))
+  t.match((await bob.app.open(away(back))).body, 'Signed in as', 'his sign-in at Keyturn had not ended')
 })
 
 t.test('without the orders API people sign in as before', async (t) => {
