@@ -1,0 +1,258 @@
+/** What can go wrong between a node and its PostgreSQL, and what a caller sees of it (SECURITY §4). */
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import type { Db, Step } from '../../src/store/db.ts'
+import { createStore, type OpenOptions, openDb } from '../../src/store/index.ts'
+import { code } from '../contracts/codes.ts'
+import { people, session } from '../contracts/sessions.ts'
+import { signIn } from '../contracts/sign-ins.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { CUT_ALL, run } from '../support/postgres-databases.ts'
+
+const postgres = await startPostgres(t, { settings: { deadlock_timeout: '50ms' } })
+
+async function open(t: Test, options: OpenOptions = {}): Promise<{ db: Db; url: string }> {
+  const url = await postgres.database(t)
+  const db = openDb(url, options)
+  t.teardown(() => db.close())
+  return { db, url }
+}
+
+/** Somebody else's connection, as an administrator's. */
+async function connection(t: Test, url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url })
+  client.on('error', () => {})
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+const insert = (id: string): Step => ({
+  sql: 'INSERT INTO single_use (id, expires_at) VALUES ($1, 1)',
+  params: [id],
+})
+const touch = (id: string): Step => ({
+  sql: 'UPDATE single_use SET expires_at = expires_at + 1 WHERE id = $1',
+  params: [id],
+  rows: 1,
+})
+const value = async (db: Db, id: string) =>
+  (await db.query<{ n: number }>('SELECT expires_at AS n FROM single_use WHERE id = $1', [id]))[0]?.n
+
+const UNAVAILABLE = { name: 'StoreUnavailable', message: 'the store is not available' }
+
+/** Until somebody in this database waits for a lock, or sleeps. Not asked in a transaction: there the answer stays. */
+async function waits(url: string, event: string): Promise<void> {
+  const seen = `SELECT 1 FROM pg_stat_activity
+                 WHERE datname = current_database() AND (wait_event_type = '${event}' OR wait_event = '${event}')`
+  while ((await run(url, seen)).rowCount === 0) await sleep(10)
+}
+
+t.test(
+  'a sign-in that ends while a code is redeemed for it ends the session too (F72, §3.1 #1)',
+  async (t) => {
+    const { db, url } = await open(t as Test)
+    const store = createStore(db)
+    await people(store)
+    await store.signIns.insert(signIn(), 'secret')
+    await store.codes.insert('h', code(), 1000)
+    // The code is spent and its session about to begin: it waits for its client's row.
+    const holder = await connection(t as Test, url)
+    await holder.query(`BEGIN; SELECT 1 FROM clients WHERE id = 'machine' FOR UPDATE`)
+    const redeemed = store.codes.redeem('h', session({ id: 's', signInId: 'browser' }), 1010, 5)
+    await waits(url, 'Lock')
+    const ended = store.signIns.end('browser', 1010, 'out')
+    await sleep(100)
+    await holder.query('ROLLBACK')
+    t.same([await redeemed, await ended], [true, ['s']])
+    t.equal((await store.sessions.find('s'))?.revokedAt, 1010)
+  },
+)
+
+t.test(
+  'a connection that is cut before the commit costs nothing: the batch is done, once (§4 row 6)',
+  async (t) => {
+    const { db, url } = await open(t as Test)
+    await db.batch([insert('a')])
+    const other = await connection(t as Test, url)
+    await other.query(`BEGIN; SELECT 1 FROM single_use WHERE id = 'a' FOR UPDATE`)
+    const waiting = db.batch([insert('b'), touch('a')])
+    await waits(url, 'Lock')
+    // Not the one that holds the lock.
+    await run(
+      url,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                     WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    )
+    await waits(url, 'Lock')
+    await other.query('ROLLBACK')
+    t.equal(await waiting, true)
+    t.same([await value(db, 'a'), await value(db, 'b')], [2, 1])
+  },
+)
+
+/** Lets every COMMIT that inserts into single_use run `body` first; `tries` counts, whatever is undone. */
+async function atCommit(url: string, body: string): Promise<void> {
+  await run(
+    url,
+    `DROP SEQUENCE IF EXISTS tries CASCADE; CREATE SEQUENCE tries;
+     CREATE OR REPLACE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS
+       $$ DECLARE n BIGINT := nextval('tries'); BEGIN ${body} RETURN NULL; END $$;
+     CREATE OR REPLACE TRIGGER nothing AFTER TRUNCATE ON single_use EXECUTE FUNCTION at_commit();
+     DROP TRIGGER IF EXISTS at_commit ON single_use;
+     CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON single_use DEFERRABLE INITIALLY DEFERRED
+       FOR EACH ROW EXECUTE FUNCTION at_commit()`,
+  )
+}
+const forgetCommits = (url: string) =>
+  run(url, 'DROP TRIGGER at_commit ON single_use; DROP TRIGGER nothing ON single_use; DROP SEQUENCE tries')
+const tries = async (url: string) =>
+  Number((await run(url, 'SELECT last_value FROM tries')).rows[0].last_value)
+
+t.test(
+  'one that is cut during the commit is not tried again: nobody knows what became of it (§4 row 6)',
+  async (t) => {
+    const { db, url } = await open(t as Test)
+    await db.query('SELECT 1')
+    await atCommit(url, 'PERFORM pg_sleep(10);')
+    const outcome = t.rejects(db.batch([insert('a')]), { ...UNAVAILABLE, retryAfter: 3 })
+    await waits(url, 'PgSleep')
+    await run(url, CUT_ALL)
+    await outcome
+    t.equal(await tries(url), 1)
+    t.equal(await value(db, 'a'), undefined)
+    await forgetCommits(url)
+    t.equal(await db.batch([insert('a')]), true, 'and the next one has a new connection')
+  },
+)
+
+t.test('what the server undid because others were in the way is tried again, and not for ever', async (t) => {
+  const { db, url } = await open(t as Test)
+  await atCommit(url, `IF n <= 3 THEN RAISE EXCEPTION 'busy' USING ERRCODE = '40001'; END IF;`)
+  t.equal(await db.batch([insert('a')]), true)
+  t.equal(await tries(url), 4)
+  await atCommit(url, `RAISE EXCEPTION 'busy' USING ERRCODE = '40001';`)
+  await t.rejects(db.batch([insert('b')]), { ...UNAVAILABLE, retryAfter: 1 })
+  t.equal(await tries(url), 8)
+  await forgetCommits(url)
+  t.same(await db.query('SELECT id FROM single_use'), [{ id: 'a' }])
+})
+
+t.test('batches that take the same rows crosswise are all done', async (t) => {
+  const { db, url } = await open(t as Test)
+  const other = openDb(url)
+  t.teardown(() => other.close())
+  await db.batch([insert('a'), insert('b')])
+  const rounds = 20
+  const done = await Promise.all(
+    Array.from({ length: rounds }, () => [
+      db.batch([touch('a'), touch('b')]),
+      other.batch([touch('b'), touch('a')]),
+    ]).flat(),
+  )
+  t.notOk(done.includes(false))
+  t.same([await value(db, 'a'), await value(db, 'b')], [1 + 2 * rounds, 1 + 2 * rounds])
+})
+
+t.test(
+  'a pool that is used up refuses after the time limit, and at once when too many wait (§4 row 17)',
+  async (t) => {
+    const { db } = await open(t as Test, { pool: 1, timeout: 1 })
+    const slow = t.rejects(db.query('SELECT pg_sleep(30)'), UNAVAILABLE, 'a statement has a limit too')
+    const waiting = Array.from({ length: 100 }, () =>
+      db.query('SELECT 1').then(
+        () => 'answered',
+        ({ name }) => name,
+      ),
+    )
+    await sleep(50)
+    const before = performance.now()
+    await t.rejects(db.query('SELECT 1'), UNAVAILABLE)
+    t.ok(performance.now() - before < 500, 'without waiting')
+    await slow
+    const outcomes = new Set(await Promise.all(waiting))
+    t.ok(outcomes.has('StoreUnavailable') || outcomes.has('answered'), 'all have ended')
+    t.same(await db.query('SELECT 1 AS one'), [{ one: 1 }], 'and it is there again')
+  },
+)
+
+t.test(
+  'a server that only reads takes no writes, and takes them when it is the primary again (§4 row 4)',
+  async (t) => {
+    const { db, url } = await open(t as Test)
+    const name = new URL(url).pathname.slice(1)
+    await run(postgres.admin, `ALTER DATABASE ${name} SET default_transaction_read_only = on`)
+    await t.rejects(db.batch([insert('a')]), UNAVAILABLE)
+    t.equal(await value(db, 'a'), undefined, 'it can be read')
+    await run(postgres.admin, `ALTER DATABASE ${name} RESET ALL`)
+    await t.rejects(db.batch([insert('a')]), UNAVAILABLE, 'of the connection that could read')
+    t.equal(await db.batch([insert('a')]), true, 'nobody has to restart the node')
+  },
+)
+
+t.test('a table that gets a column under a prepared statement is read on (rolling upgrades)', async (t) => {
+  const url = await postgres.emptyDatabase()
+  const db = openDb(url, { pool: 2 })
+  t.teardown(() => db.close())
+  await db.batch([{ sql: 'CREATE TABLE one (id TEXT)' }])
+  await db.batch([{ sql: `INSERT INTO one VALUES ('a')` }])
+  const both = () => Promise.all([db.query('SELECT * FROM one'), db.query('SELECT * FROM one')])
+  t.same(await both(), [[{ id: 'a' }], [{ id: 'a' }]])
+  await run(url, `ALTER TABLE one ADD COLUMN more BIGINT DEFAULT 7`)
+  for (let i = 0; i < 3; i += 1) {
+    t.same(await both(), [[{ id: 'a', more: 7 }], [{ id: 'a', more: 7 }]])
+  }
+})
+
+t.test('a server that is silent is given up after the time limit (§4 row 6)', async (t) => {
+  const { db } = await open(t as Test, { timeout: 1 })
+  await db.query('SELECT 1')
+  postgres.freeze()
+  try {
+    await Promise.all([
+      t.rejects(db.query('SELECT 1'), UNAVAILABLE),
+      t.rejects(db.batch([insert('a')]), UNAVAILABLE),
+    ])
+  } finally {
+    postgres.thaw()
+  }
+  t.equal(await value(db, 'a'), undefined)
+  t.equal(await db.batch([insert('a')]), true)
+})
+
+t.test('who cannot get in is told nothing of host, user and database', async (t) => {
+  const urls = [
+    postgres.url('no_such_database'),
+    postgres.admin.replace('postgres@', 'no-such-user:s3cret@'),
+    'postgres://someone:s3cret@127.0.0.1:1/keyturn',
+    'postgres://someone:s3cret@localhost:1/keyturn',
+    'postgres://someone:s3cret@no-such-host.invalid/keyturn',
+  ]
+  for (const url of urls) {
+    const db = openDb(url, { timeout: 1 })
+    const error = await db.query('SELECT 1').catch((error) => error)
+    t.match(error, UNAVAILABLE)
+    t.ok(error.cause.message.length > 10, `the log says: ${error.cause.message}`)
+    t.notMatch(error.cause.message, /s3cret/, 'and no password')
+    await db.close()
+  }
+})
+
+t.test(
+  'a commit is flushed, whatever the database’s default is; one that cannot hold Unicode is refused',
+  async (t) => {
+    const { db, url } = await open(t as Test)
+    await run(postgres.admin, `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET synchronous_commit = off`)
+    t.same(await db.query(`SELECT current_setting('synchronous_commit') AS it`), [{ it: 'on' }])
+
+    await run(
+      postgres.admin,
+      `CREATE DATABASE ascii ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0`,
+    )
+    const ascii = openDb(postgres.url('ascii'))
+    t.teardown(() => ascii.close())
+    const error = await ascii.query('SELECT 1').catch((error) => error)
+    t.match(error.cause, { name: 'StoreUnusable', message: /encoded in LATIN1/ })
+  },
+)
