@@ -1,18 +1,220 @@
-import { allow, at, browserWorld, resultAt, signIn } from '../support/browser-world.ts'
+/** Signing in, as people do it in a real browser: the paths that are right, and those that people take. */
+import {
+  allow,
+  at,
+  browserWorld,
+  resultAt,
+  shortOfJavaScript,
+  signIn,
+  typePassword,
+} from '../support/browser-world.ts'
 import { browserTest } from '../support/chromium.ts'
+import { PASSWORD, user } from '../support/seed.ts'
 
-browserTest('somebody signs in, allows the app, and is back at it with tokens', async (t, open) => {
-  const { app } = await browserWorld(t)
-  const page = await (await open()).tab()
-  await page.goto(app.start())
-  await signIn(t, page)
-  await allow(t, page)
-  const result = await resultAt(page, app)
-  t.match(result, {
-    heading: 'Signed in',
-    method: 'GET',
-    user: { preferred_username: 'alice' },
-    claims: { amr: ['pwd'] },
+const BAD_REQUEST = /status of 400 \(Bad Request\)/
+
+for (const { how, ...options } of shortOfJavaScript) {
+  browserTest(`somebody signs in, allows the app, and is back at it with tokens, ${how}`, async (t, open) => {
+    const { app } = await browserWorld(t)
+    const page = await (await open(options)).tab()
+    await page.goto(app.start())
+    await signIn(t, page)
+    await allow(t, page)
+    t.match(await resultAt(page, app), {
+      heading: 'Signed in',
+      method: 'GET',
+      scope: 'openid profile email offline_access orders:read',
+      claims: { amr: ['pwd'] },
+      user: { preferred_username: 'alice', name: 'Alice Able', email: 'alice@example.test' },
+    })
   })
-  await at(t, page, 'Signed in')
-})
+
+  browserTest(`a wrong password says so, keeps the name, and may be tried again, ${how}`, async (t, open) => {
+    const { app } = await browserWorld(t)
+    const window = await open(options)
+    const page = await window.tab()
+    await page.goto(app.start())
+    window.expect(BAD_REQUEST)
+    await signIn(t, page, 'not the password')
+    await page.getByRole('alert').getByText('The user name or the password is wrong.').waitFor()
+    await at(t, page, 'Sign in')
+    t.match(await page.title(), /^Error: /)
+    t.equal(await page.getByLabel('User name').inputValue(), 'alice')
+    t.equal(await page.getByLabel('Password').inputValue(), '', 'the password is not in the page')
+    // WCAG 2.2, 3.3.1: a screen reader reads the field that is wrong, and why.
+    const focused = page.locator(':focus')
+    t.match(
+      [await focused.getAttribute('name'), await focused.getAttribute('aria-describedby')],
+      ['password', 'problem'],
+    )
+    await typePassword(page)
+    await allow(t, page)
+    t.match(await resultAt(page, app), { heading: 'Signed in' })
+  })
+
+  browserTest(
+    `whoever refuses is back at the app with access_denied, ${how} (RFC 6749 §4.1.2.1)`,
+    async (t, open) => {
+      const { app } = await browserWorld(t)
+      const page = await (await open(options)).tab()
+      await page.goto(app.start())
+      await signIn(t, page)
+      await at(t, page, 'Allow The Shop access?')
+      await page.getByRole('button', { name: 'Refuse' }).click()
+      t.match(await resultAt(page, app), { heading: 'Error', error: 'access_denied' })
+    },
+  )
+
+  browserTest(`two tabs at the login page: both get where they were going, ${how}`, async (t, open) => {
+    const { app } = await browserWorld(t)
+    const window = await open(options)
+    const [one, other] = [await window.tab(), await window.tab()]
+    await one.goto(app.start())
+    await other.goto(app.start())
+    await signIn(t, one)
+    await allow(t, one)
+    t.match(await resultAt(one, app), { heading: 'Signed in' })
+
+    await signIn(t, other)
+    await allow(t, other)
+    t.match(await resultAt(other, app), { heading: 'Signed in' })
+  })
+
+  browserTest(
+    `two tabs, two people: nobody allows anything in the name of another, ${how}`,
+    async (t, open) => {
+      const { app, server } = await browserWorld(t)
+      await server.store.users.insert(await user({ username: 'bob' }))
+      const window = await open(options)
+      const [one, other] = [await window.tab(), await window.tab()]
+      await one.goto(app.start())
+      await signIn(t, one)
+      await at(t, one, 'Allow The Shop access?')
+      await other.goto(app.start({ prompt: 'login' }))
+      await other.getByRole('link', { name: 'Use another account' }).click()
+      await at(t, other, 'Sign in')
+      await typePassword(other, PASSWORD, 'bob')
+      await at(t, other, 'Allow The Shop access?')
+
+      window.expect(/status of 403/)
+      await one.getByRole('button', { name: 'Allow' }).click()
+      await at(t, one, 'This form was not sent from here')
+      await allow(t, other)
+      t.match(await resultAt(other, app), { heading: 'Signed in', user: { preferred_username: 'bob' } })
+    },
+  )
+
+  browserTest(`what is remembered is not asked again, until it is taken back, ${how}`, async (t, open) => {
+    const { app, issuer } = await browserWorld(t)
+    const page = await (await open(options)).tab()
+    await page.goto(app.start())
+    await signIn(t, page)
+    await page.getByLabel('Do not ask me again for this').check()
+    await allow(t, page)
+    await resultAt(page, app)
+    await page.goto(app.start())
+    t.match(await resultAt(page, app), { heading: 'Signed in' })
+
+    await page.goto(`${issuer}/account`)
+    await at(t, page, 'Your account')
+    await page.getByRole('button', { name: /^Ask me again/ }).click()
+    await page.getByText('You will be asked again.').waitFor()
+    await at(t, page, 'Your account')
+    await page.goto(app.start())
+    await allow(t, page)
+    t.match(await resultAt(page, app), { heading: 'Signed in' })
+  })
+
+  browserTest(`the back button leads nobody astray, ${how}`, async (t, open) => {
+    const { app } = await browserWorld(t)
+    const page = await (await open(options)).tab()
+    await page.goto(app.start())
+    await signIn(t, page)
+    await at(t, page, 'Allow The Shop access?')
+    await page.goBack()
+    // Past the login: the page is not shown to who has signed in.
+    await allow(t, page)
+    t.match(await resultAt(page, app), { heading: 'Signed in' })
+
+    await page.goBack()
+    await allow(t, page)
+    t.match(
+      await resultAt(page, app),
+      { heading: 'Error', error: 'unknown state' },
+      'the app has had its answer',
+    )
+    await page.goto(app.start())
+    await allow(t, page)
+    t.match(await resultAt(page, app), { heading: 'Signed in' })
+  })
+
+  browserTest(`a login page that was open for too long says so, ${how}`, async (t, open) => {
+    const { app, server } = await browserWorld(t)
+    const window = await open(options)
+    const page = await window.tab()
+    await page.goto(app.start())
+    await at(t, page, 'Sign in')
+    server.clock.tick(3601)
+    window.expect(BAD_REQUEST)
+    await typePassword(page)
+    await at(t, page, 'This page has expired')
+    t.notOk((await window.cookies())['__Host-keyturn-session'])
+  })
+
+  browserTest(
+    `prompt=none shows nothing: an error or a code, ${how} (OIDC Core §3.1.2.6)`,
+    async (t, open) => {
+      const { app, register } = await browserWorld(t)
+      await register({ firstParty: true })
+      const page = await (await open(options)).tab()
+      await page.goto(app.start({ prompt: 'none' }))
+      t.match(await resultAt(page, app), { heading: 'Error', error: 'login_required' })
+      await page.goto(app.start())
+      await signIn(t, page)
+      await resultAt(page, app)
+      await page.goto(app.start({ prompt: 'none' }))
+      t.match(await resultAt(page, app), { heading: 'Signed in' })
+
+      await register({ firstParty: false })
+      await page.goto(app.start({ prompt: 'none' }))
+      t.match(await resultAt(page, app), { heading: 'Error', error: 'consent_required' })
+    },
+  )
+
+  browserTest(
+    `max_age asks for the password again when it is too old, ${how} (OIDC Core §3.1.2.1)`,
+    async (t, open) => {
+      const { app, register, server } = await browserWorld(t)
+      await register({ firstParty: true })
+      const page = await (await open(options)).tab()
+      await page.goto(app.start())
+      await signIn(t, page)
+      const before = await resultAt(page, app)
+      server.clock.tick(300)
+      await page.goto(app.start({ max_age: '600' }))
+      t.match(await resultAt(page, app), {
+        heading: 'Signed in',
+        claims: { auth_time: before.claims?.auth_time },
+      })
+
+      await page.goto(app.start({ max_age: '60' }))
+      await at(t, page, 'Sign in')
+      await page.getByText('Signed in as alice.').waitFor()
+      await typePassword(page)
+      t.match(await resultAt(page, app), { heading: 'Signed in', claims: { auth_time: server.clock.now() } })
+    },
+  )
+
+  browserTest(`the answer by form_post, ${how} (OAuth 2.0 Form Post Response Mode)`, async (t, open) => {
+    const { app } = await browserWorld(t)
+    const page = await (await open(options)).tab()
+    await page.goto(app.start({ response_mode: 'form_post' }))
+    await signIn(t, page)
+    await allow(t, page)
+    if (options.javaScriptEnabled === false) {
+      await at(t, page, 'Taking you back to The Shop')
+      await page.getByRole('button', { name: 'Continue' }).click()
+    }
+    t.match(await resultAt(page, app), { heading: 'Signed in', method: 'POST' })
+  })
+}

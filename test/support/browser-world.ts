@@ -1,12 +1,14 @@
 /** Keyturn on http://localhost, an app that people sign in to, and what they do in their browsers. */
+import { readFileSync } from 'node:fs'
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
 import type { Client } from '../../src/store/contracts/clients.ts'
 import type { User } from '../../src/store/contracts/users.ts'
 import { axeFindings } from './axe.ts'
 import { type ClientApp, clientApp } from './client-app.ts'
+import { seededFolder } from './folder.ts'
 import { freePort, listen } from './listen.ts'
-import { client, PASSWORD, seed } from './seed.ts'
+import { client, PASSWORD } from './seed.ts'
 import type { TestServer } from './server.ts'
 
 export interface BrowserWorld {
@@ -21,12 +23,19 @@ export interface BrowserWorld {
 export async function browserWorld(t: Test, options: { host?: string } = {}): Promise<BrowserWorld> {
   const port = await freePort()
   const issuer = `http://localhost:${port}`
-  const { server } = await listen(t, { settings: { ISSUER: issuer } }, port)
+  // Making keys takes longer than most of the tests.
+  const { database, masterKey } = await seededFolder(t)
+  const { server } = await listen(
+    t,
+    { database, masterKey: readFileSync(masterKey, 'utf8').trim(), settings: { ISSUER: issuer } },
+    port,
+  )
   t.teardown(() => {
     for (const { level, fields } of server.logger.lines)
       if (level === 'error') process.stderr.write(`${fields.err}\n`)
   })
-  const { alice } = await seed(server.store)
+  const alice = await server.store.users.findByUsername('alice')
+  if (!alice) throw new Error('the folder is not seeded')
   await server.store.users.setProfile(
     alice.id,
     { name: 'Alice Able', email: 'alice@example.test', emailVerified: true },
@@ -54,6 +63,12 @@ export async function browserWorld(t: Test, options: { host?: string } = {}): Pr
   await register({})
   return { server, issuer, alice, app, register }
 }
+
+/** Everything but passkeys goes without scripts as well. */
+export const shortOfJavaScript = [
+  { how: 'with scripts' },
+  { how: 'without scripts', javaScriptEnabled: false },
+]
 
 /** The page with this heading is there, and axe finds nothing serious on it. */
 export async function at(t: Test, page: Page, heading: string | RegExp): Promise<void> {

@@ -97,7 +97,6 @@ export function browserTest(
       return
     }
     const opened: { context: BrowserContext; complaints(): string[] }[] = []
-    t.teardown(() => Promise.all(opened.map(({ context }) => context.close())))
     try {
       await body(t, async (options) => {
         const { context, complaints, window } = await openWindow(options)
@@ -112,6 +111,9 @@ export function browserTest(
         }
       }
       throw error
+    } finally {
+      // Before the servers, which would wait for the connections that a browser keeps for later.
+      await Promise.all(opened.map(({ context }) => context.close()))
     }
     t.same(
       opened.flatMap(({ complaints }) => complaints()),
@@ -161,13 +163,9 @@ async function openWindow(options: BrowserContextOptions = {}) {
     context,
     window,
     complaints() {
-      const rest = [...heard]
-      for (const one of expected) {
-        const at = rest.findIndex((text) => one.test(text))
-        if (at < 0) rest.push(`missing: ${one}`)
-        else rest.splice(at, 1)
-      }
-      return rest
+      const missing = expected.filter((one) => !heard.some((text) => one.test(text)))
+      const rest = heard.filter((text) => !expected.some((one) => one.test(text)))
+      return [...rest, ...missing.map((one) => `missing: ${one}`)]
     },
   }
 }

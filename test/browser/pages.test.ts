@@ -1,0 +1,139 @@
+/** What holds for every page: cookies, frames, keyboard, small screens, languages. */
+import { allow, at, browserWorld, resultAt, signIn, typePassword } from '../support/browser-world.ts'
+import { browserTest } from '../support/chromium.ts'
+import { PASSWORD } from '../support/seed.ts'
+
+const [BROWSER, SESSION] = ['__Host-keyturn-browser', '__Host-keyturn-session']
+
+browserTest(
+  'cookies as the browser keeps them: __Host-, out of reach of scripts, new at login',
+  async (t, open) => {
+    const { app, register } = await browserWorld(t)
+    await register({ firstParty: true })
+    const window = await open()
+    const page = await window.tab()
+    await page.goto(app.start({ prompt: 'login' }))
+    await at(t, page, 'Sign in')
+    const guarded = { httpOnly: true, secure: true, sameSite: 'Lax', path: '/', domain: 'localhost' }
+    const before = await window.cookies()
+    t.same(Object.keys(before), [BROWSER], 'there is no session before anybody has signed in')
+    t.match(before[BROWSER], { ...guarded, expires: -1 })
+    t.equal(await page.evaluate('document.cookie'), '')
+    await typePassword(page)
+    await resultAt(page, app)
+    const first = (await window.cookies())[SESSION]
+    t.match(first, guarded)
+
+    await page.goto(app.start({ prompt: 'login' }))
+    await at(t, page, 'Sign in')
+    t.equal(await page.evaluate('document.cookie'), '')
+    await typePassword(page)
+    await resultAt(page, app)
+    const second = (await window.cookies())[SESSION]
+    t.match(second, guarded)
+    t.not(first?.value, second?.value, 'another session at each login (session fixation)')
+  },
+)
+
+browserTest('another origin that frames a page shows nothing (clickjacking)', async (t, open) => {
+  // The same site: a frame from elsewhere would not even be sent the cookies.
+  const { app, issuer } = await browserWorld(t, { host: 'http://localhost' })
+  const window = await open()
+  const page = await window.tab()
+  await page.goto(app.start())
+  const login = page.url()
+  await signIn(t, page)
+  await at(t, page, 'Allow The Shop access?')
+  const consent = page.url()
+  for (const url of [login, consent, `${issuer}/account`, `${issuer}/oauth2/logout`]) {
+    window.expect(/error: Framing .* frame-ancestors 'none'/, /request: .* net::ERR_BLOCKED_BY_RESPONSE/)
+    const refused = page.waitForEvent('requestfailed')
+    await page.goto(app.framing(url))
+    const { pathname } = new URL((await refused).url())
+    t.equal(pathname, url === login ? '/consent' : new URL(url).pathname)
+    await page.getByText('Win a prize').waitFor()
+    const [inside] = page.frames().slice(1)
+    t.match(inside?.url(), 'chrome-error:', `${pathname} is not in the frame`)
+  }
+})
+
+browserTest('sign-in and consent by the keyboard alone (WCAG 2.2, 2.1.1)', async (t, open) => {
+  const { app } = await browserWorld(t)
+  const window = await open()
+  const page = await window.tab()
+  await page.goto(app.start())
+  await at(t, page, 'Sign in')
+  t.equal(await page.locator(':focus').getAttribute('name'), 'username', 'where one begins to type')
+  await page.keyboard.type('alice')
+  await page.keyboard.press('Tab')
+  await page.keyboard.type('wrong')
+  window.expect(/status of 400/)
+  await page.keyboard.press('Enter')
+  await page.getByRole('alert').waitFor()
+  await page.keyboard.type(PASSWORD)
+  await page.keyboard.press('Enter')
+  await at(t, page, 'Allow The Shop access?')
+
+  const stops: string[] = []
+  for (let stop = ''; stop !== 'Allow' && stops.length < 10; stops.push(stop)) {
+    await page.keyboard.press('Tab')
+    const focused = page.locator(':focus')
+    stop = (await focused.innerText()) || ((await focused.getAttribute('name')) ?? '')
+    const { width } = (await focused.boundingBox()) ?? { width: 0 }
+    const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')
+    t.ok(width > 0 && outline !== 'none', `the focus is seen: ${stop}`)
+  }
+  t.same(stops, ['Not you?', 'remember', 'Refuse', 'Allow'])
+  await page.keyboard.press('Enter')
+  t.match(await resultAt(page, app), { heading: 'Signed in' })
+})
+
+browserTest('nothing runs out of a narrow window, or at 200 % (WCAG 2.2, 1.4.10)', async (t, open) => {
+  const { app, issuer } = await browserWorld(t)
+  // 200 % of 1280 × 1024 is a window of 640 × 512.
+  for (const viewport of [
+    { width: 320, height: 640 },
+    { width: 640, height: 512 },
+  ]) {
+    const page = await (await open({ viewport })).tab()
+    const fits = async (name: string) => {
+      const { wide, narrow } = await page.evaluate<{ wide: number; narrow: number }>(
+        '({ wide: document.documentElement.scrollWidth, narrow: document.documentElement.clientWidth })',
+      )
+      t.equal(wide, narrow, `${name} at ${viewport.width} px`)
+    }
+    await page.goto(app.start({ prompt: 'consent' }))
+    await at(t, page, 'Sign in')
+    await fits('login')
+    await typePassword(page)
+    await at(t, page, 'Allow The Shop access?')
+    await fits('consent')
+    await allow(t, page)
+    await resultAt(page, app)
+    for (const path of ['account', 'account/password', 'account/totp', 'account/passkeys', 'oauth2/logout']) {
+      await page.goto(`${issuer}/${path}`)
+      await at(t, page, /./)
+      await fits(path)
+    }
+  }
+})
+
+browserTest('German, if the browser or the application asks for it (OIDC Core §3.1.2.1)', async (t, open) => {
+  const { app, issuer } = await browserWorld(t)
+  const german = await (await open({ locale: 'de-AT' })).tab()
+  await german.goto(app.start())
+  await at(t, german, 'Anmelden')
+  t.equal(await german.locator('html').getAttribute('lang'), 'de')
+  await german.getByLabel('Benutzername').fill('alice')
+  await german.getByLabel('Passwort').fill(PASSWORD)
+  await german.getByRole('button', { name: 'Anmelden', exact: true }).click()
+  await at(t, german, 'The Shop Zugriff erlauben?')
+  await german.getByRole('button', { name: 'Erlauben' }).click()
+  t.match(await resultAt(german, app), { heading: 'Signed in' })
+  await german.goto(`${issuer}/account`)
+  await at(t, german, 'Ihr Konto')
+
+  const asked = await (await open({ locale: 'en-GB' })).tab()
+  await asked.goto(app.start({ ui_locales: 'fr de' }))
+  await at(t, asked, 'Anmelden')
+})
