@@ -100,7 +100,7 @@ t.test(
 )
 
 t.test(
-  'a raced code is won by one of 50, and what it bought is taken back (E59, E60, RFC 6749 §4.1.2)',
+  'a raced code is won by one of 50, and what it bought is taken back (E59, E60, §3.1 #3, RFC 6749 §4.1.2)',
   async (t) => {
     const text = await code()
     const answers = await Promise.all(Array.from({ length: 50 }, () => own(text)))
@@ -389,7 +389,7 @@ t.test('two persons at one client are two (M136)', async (t) => {
   t.equal(claimsOf(tokensOf(await redeem(server, text)).id_token).sub, bob.id)
 })
 
-t.test('a code made at one node is redeemed once, at whichever (E60, §3.1 #1)', async (t) => {
+t.test('a code made at one node is redeemed once, at whichever (E60, §3.1 #3)', async (t) => {
   const options = {
     database: `${t.testdir()}/keyturn.db`,
     masterKey: Buffer.alloc(32, 7).toString('base64url'),

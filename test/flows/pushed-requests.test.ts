@@ -206,7 +206,7 @@ t.test('it is used up by the answer, not by the page: reload, other tab, five mi
   tellsPerson(t, await browser.open(first.url), 'and so is the way back')
 })
 
-t.test('50 at once get one code (K121, §3.1 #1)', async (t) => {
+t.test('50 at once get one code (K121, §3.1 #6)', async (t) => {
   const uri = await pushed()
   const pages = await Promise.all(Array.from({ length: 50 }, () => person.open(reference(uri))))
   t.equal(pages.filter(({ away }) => away?.params.has('code')).length, 1)

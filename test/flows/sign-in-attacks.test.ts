@@ -7,7 +7,7 @@ import type { User } from '../../src/store/contracts/users.ts'
 import { createAuthenticator } from '../support/authenticator.ts'
 import { type Browser, openBrowser, type Page, tags } from '../support/browser.ts'
 import { guardProblems, tellsPerson } from '../support/front-channel.ts'
-import { claimsOf, encodeForm } from '../support/requests.ts'
+import { basic, claimsOf, encodeForm, post } from '../support/requests.ts'
 import { PASSWORD, SECRET } from '../support/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server.ts'
 import {
@@ -221,6 +221,41 @@ t.test(
     t.ok((await victim.submit(tab, { form: '/consent', press: 'allow' })).away, 'the other tab goes on')
   },
 )
+
+t.test('each kind of token is taken for nothing else (H90, M138, N147, RFC 8725 §3.12)', async (t) => {
+  const browser = openBrowser(server)
+  const { code } = await signIn(browser, { client_id: 'own' })
+  const as = { as: 'own', form: { redirect_uri: OWN_REDIRECT } }
+  const { id_token, access_token, refresh_token } = tokensOf(await redeem(server, code, as))
+  const others = tokensOf(await redeem(server, (await signIn(browser)).code))
+  const userinfo = async (token: string) =>
+    (await server.inject({ url: '/oauth2/userinfo', headers: { authorization: `Bearer ${token}` } })).json()
+      .error
+  t.same([await userinfo(id_token), await userinfo(refresh_token)], ['invalid_token', 'invalid_token'])
+  t.equal(await userinfo(access_token), undefined)
+
+  for (const [label, hint, error] of [
+    ['an access token', access_token, 'invalid_request'],
+    ['a refresh token', refresh_token, 'invalid_request'],
+    ['an ID token of another client', others.id_token, 'invalid_request'],
+    ['its own', id_token, null],
+  ] as const) {
+    const page = await browser.open(authorizeUrl({ client_id: 'own', prompt: 'none', id_token_hint: hint }))
+    t.equal(page.away?.params.get('error'), error, label)
+  }
+  for (const id_token_hint of [access_token, refresh_token]) {
+    const query = new URLSearchParams({ id_token_hint, client_id: 'own' })
+    const page = await browser.open(`/oauth2/logout?${query}`)
+    t.ok(page.form('/oauth2/logout/confirm'), 'the person is asked')
+  }
+  for (const token of [id_token, access_token]) {
+    const form = { grant_type: 'refresh_token', refresh_token: token }
+    const answer = await post(server, '/oauth2/token', form, { authorization: basic('own') })
+    t.equal(answer.json().error, 'invalid_grant')
+  }
+  const about = await post(server, '/oauth2/introspect', { token: id_token }, { authorization: basic('own') })
+  t.same(about.json(), { active: false })
+})
 
 /** The server, for libraries that speak HTTP. */
 function fetchOf(server: TestServer, calls: string[] = []) {
