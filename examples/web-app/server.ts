@@ -30,6 +30,9 @@ app.setErrorHandler((error, request, reply) => {
   if (!(error instanceof BrowserSessionError)) return reply.send(error)
   // Ended at the issuer: by an administrator, a new password, another device.
   if (error.code === 'SESSION_ENDED' && request.method === 'GET') return reply.redirect('/', 302)
+  // The person is told that it failed, the log why. Not the whole cause: it may hold tokens.
+  const { code, message } = (error.cause ?? {}) as { code?: unknown; message?: unknown }
+  request.log.warn({ code: error.code, cause: { code, message } }, error.message)
   if (request.method !== 'GET') return reply.status(error.statusCode).send({ trouble: error.message })
   reply.status(error.statusCode).headers(headers).type('text/html; charset=utf-8')
   return reply.send(troublePage(error.message))
