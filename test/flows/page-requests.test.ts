@@ -34,7 +34,7 @@ t.test('a wrong method of a page is 405 with Allow: a page for people, JSON for 
 t.test(
   'an unknown path is a page for people, protected like any other, and JSON for machines (C40)',
   async (t) => {
-    for (const url of ['/', '/nowhere', '/account/x', '/login/', '/LOGIN', '/x?y=<script>']) {
+    for (const url of ['/nowhere', '/account/x', '/login/', '/LOGIN', '/x?y=<script>']) {
       const seen = await server.inject({ url, headers: { ...PERSON, 'accept-language': 'de' } })
       t.equal(seen.statusCode, 404, url)
       t.match(seen.headers, {
@@ -59,7 +59,7 @@ t.test('below an issuer with a path only: what lies beside it is not ours', asyn
   t.teardown(() => tenant.close())
   for (const [url, html] of [
     ['/tenant', true],
-    ['/tenant/', true],
+    [true],
     ['/tenant/nowhere?x', true],
     ['/tenantx', false],
     ['/login', false],

@@ -174,3 +174,22 @@ t.test('every step is reached', async (t) => {
     'second-factor',
   ])
 })
+
+t.test(
+  'max_age holds for who signed in for this request too, once the pages were open for long (M137)',
+  async (t) => {
+    const [plain] = all.filter(({ situation }) => situation.proven && situation.allowed)
+    const step = (age: number, maxAge: number) =>
+      nextStep({
+        ...(plain?.situation as Situation),
+        request: { prompts: new Set(), maxAge },
+        signIn: { userId: 'alice', authTime: NOW - age },
+        secondFactor: { required: false, wished: false, enrolled: false, used: false },
+        expectedUser: undefined,
+      }).step
+    t.same(
+      [step(600, 0), step(601, 0), step(601, 700), step(701, 700)],
+      ['respond', 'login', 'respond', 'login'],
+    )
+  },
+)

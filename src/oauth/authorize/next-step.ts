@@ -2,7 +2,7 @@
  * What is to happen next to an authorization request: a page, or an answer. Pure: it decides, others act. Pages do
  * not know each other; each returns to the authorization endpoint, which asks here again.
  */
-import type { EpochSeconds } from '../../system.ts'
+import type { EpochSeconds, Seconds } from '../../system.ts'
 import { OAuthError } from '../errors.ts'
 import type { AuthorizationRequest } from './request.ts'
 
@@ -40,6 +40,9 @@ export type NextStep =
   | { readonly step: 'respond' }
   | { readonly step: 'refuse'; readonly error: OAuthError }
 
+/** So long the pages after the login may stay open, whatever `max_age` says; or there would be no end to it. */
+const PAGES_TAKE: Seconds = 600
+
 export function nextStep(situation: Situation): NextStep {
   const { request, signIn, proven, consented, allowed } = situation
   const silent = request.prompts.has('none')
@@ -65,8 +68,10 @@ export function nextStep(situation: Situation): NextStep {
 
 /** OIDC Core §3.1.2.1: `max_age`; whoever has just signed in for this request is not asked again. */
 function isTooOld({ request, signIn, proven, now }: Situation): boolean {
-  if (!signIn || request.maxAge === undefined || proven) return false
-  return request.maxAge === 0 || now - signIn.authTime > request.maxAge
+  if (!signIn || request.maxAge === undefined) return false
+  const age = now - signIn.authTime
+  if (proven) return age > Math.max(request.maxAge, PAGES_TAKE)
+  return request.maxAge === 0 || age > request.maxAge
 }
 
 function asksForLogin(prompts: AuthorizationRequest['prompts']): boolean {

@@ -3,10 +3,20 @@
  * once it is, errors go to the client (RFC 6749 §4.1.2.1). Must not know what was asked for.
  */
 import type { Client } from '../../store/contracts/clients.ts'
-import { invalidRequest, unauthorizedClient } from '../errors.ts'
+import { invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
 import { matchesRedirectUri } from '../redirect-uri.ts'
 import type { Registry } from '../registry.ts'
+
+/** Nobody to answer: the person is told, in words that fit. */
+export class UntrustedRequest extends OAuthError {
+  readonly because: 'unknown-client' | 'invalid-redirect'
+  constructor(because: UntrustedRequest['because'], message: string) {
+    super('invalid_request', message)
+    this.name = 'UntrustedRequest'
+    this.because = because
+  }
+}
 
 export const RESPONSE_MODES = ['query', 'form_post'] as const
 export type ResponseMode = (typeof RESPONSE_MODES)[number]
@@ -27,7 +37,8 @@ export async function findClient(registry: Registry, pairs: readonly Pair[]): Pr
   const id = parametersOf(pairs).get('client_id')
   if (id === undefined) throw invalidRequest('client_id is missing')
   const client = /\p{C}/u.test(id) ? null : await registry.client(id)
-  if (!client || client.disabled) throw invalidRequest('this application is not known here')
+  if (!client || client.disabled)
+    throw new UntrustedRequest('unknown-client', 'this application is not known here')
   if (!client.grants.includes('authorization_code')) {
     throw unauthorizedClient('this application is not registered for signing in')
   }
@@ -57,7 +68,7 @@ export function findRecipient(client: Client, pairs: readonly Pair[]): Recipient
 function redirectUriOf(client: Client, sent: string | undefined, parameters: Parameters): string {
   if (sent !== undefined) {
     if (matchesRedirectUri(client.redirectUris, sent)) return sent
-    throw invalidRequest('the redirect URI is not registered for this application')
+    throw new UntrustedRequest('invalid-redirect', 'the redirect URI is not registered for this application')
   }
   const [only, ...others] = client.redirectUris
   // RFC 6749 §3.1.2.3; OIDC Core §3.1.2.1 requires it always.
