@@ -46,7 +46,7 @@ browserTest('another origin that frames a page shows nothing (clickjacking)', as
   await at(t, page, 'Allow The Shop access?')
   const consent = page.url()
   for (const url of [login, consent, `${issuer}/account`, `${issuer}/oauth2/logout`]) {
-    window.expect(/error: Framing .* frame-ancestors 'none'/, /request: .* net::ERR_BLOCKED_BY_RESPONSE/)
+    window.expect(/error: Framing .*frame-ancestors 'none'/, /request: .* net::ERR_BLOCKED_BY_RESPONSE/)
     const refused = page.waitForEvent('requestfailed')
     await page.goto(app.framing(url))
     const { pathname } = new URL((await refused).url())
