@@ -1,0 +1,137 @@
+/** The commands on a store that several nodes share. */
+import { randomBytes } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { readMigrations } from '../../src/store/migrate.ts'
+import { testCli } from '../support/cli.ts'
+import { freePort } from '../support/listen.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { run } from '../support/postgres-databases.ts'
+
+const postgres = await startPostgres(t)
+const masterKey = () => randomBytes(32).toString('base64url')
+
+interface Finding {
+  readonly check: string
+  readonly ok: boolean
+  readonly message: string
+}
+
+async function node(t: Test, url: string, MASTER_KEY = masterKey()) {
+  const cli = testCli(t)
+  const settings = { DATABASE_URL: url, MASTER_KEY, PORT: String(await freePort()) }
+  return {
+    cli,
+    masterKey: MASTER_KEY,
+    run: (args: readonly string[], more: Record<string, string> = {}) =>
+      cli.run(args, { settings: { ...settings, ...more } }),
+    json: <T>(args: readonly string[]) => cli.json<T>(args, { settings }),
+  }
+}
+
+t.test(
+  'without a master key for all nodes nothing begins: exit 2, and the password is not told',
+  async (t) => {
+    const cli = testCli(t)
+    const settings = { DATABASE_URL: 'postgres://keyturn:s3cret@db.test/keyturn' }
+    const { code, err } = await cli.run(['keys', 'list'], { settings })
+    t.equal(code, 2)
+    t.match(err, /KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL/)
+    t.notMatch(err, /s3cret/)
+  },
+)
+
+t.test('migrate, registrations, keys, export and doctor work as on SQLite, and leave no files', async (t) => {
+  const { cli, json, run } = await node(t as Test, await postgres.emptyDatabase())
+  const names = readMigrations().map(({ name }) => name)
+  t.same(
+    (await json<{ applied_at: number | null }[]>(['migrate', '--status'])).map((one) => one.applied_at),
+    names.map(() => null),
+  )
+  const before = await run(['doctor', '--json'])
+  t.match(
+    before.json<Finding[]>().find(({ check }) => check === 'migrations'),
+    { ok: true, message: /none yet/ },
+  )
+  t.same(await json(['migrate']), { applied: names })
+  await json(['apis', 'create', 'https://orders.test', '--scope', 'read'])
+  await json(['clients', 'create', '--name', 'm', '--grant', 'client_credentials', '--scope', 'read'])
+  const { active } = await json<{ active: string }>(['keys', 'rotate'])
+  const keys = await json<{ kid: string; state: string }[]>(['keys', 'list'])
+  t.equal(keys.find(({ state }) => state === 'active')?.kid, active)
+  await json(['export', join(cli.dir, 'out')])
+  t.ok(readdirSync(join(cli.dir, 'out')).length > 0)
+
+  const { code, out } = await run(['doctor', '--json'])
+  const findings: Finding[] = JSON.parse(out)
+  const bad = findings.filter(({ ok }) => !ok)
+  t.same(
+    bad.map(({ check, message }) => [check, message]),
+    [['durability', 'the server runs with fsync = off: a power cut may damage it']],
+    'which the server of these tests does, to be quick',
+  )
+  t.equal(code, 1)
+  t.match(
+    findings.find(({ check }) => check === 'store'),
+    { message: /^PostgreSQL \d+/ },
+  )
+  t.match(
+    findings.find(({ check }) => check === 'signing keys'),
+    { ok: true },
+  )
+  t.same(readdirSync(cli.dir), ['out'], 'neither keys nor data')
+})
+
+t.test('a node with another master key does not start, and says why in a line (H91)', async (t) => {
+  const url = await postgres.emptyDatabase()
+  const first = await node(t as Test, url)
+  await first.json(['keys', 'list'])
+  await first.json(['keys', 'rotate'])
+  const other = await node(t as Test, url)
+  for (const args of [['serve'], ['keys', 'rotate', '--force']]) {
+    const { code, err, out } = await other.run(args)
+    t.equal(code, 1)
+    t.match(err, /^keyturn: the private key \S+ does not open with this master key\n$/)
+    t.equal(out, '')
+  }
+  t.equal((await (await node(t as Test, url, first.masterKey)).run(['keys', 'list'])).code, 0)
+})
+
+t.test(
+  'a server that is not there, or does not let us in, is said in a line, without the password',
+  async (t) => {
+    const away = await node(t as Test, 'postgres://keyturn:s3cret@127.0.0.1:1/keyturn')
+    const missing = await node(t as Test, postgres.url('no_such_database'))
+    for (const [one, why] of [
+      [away, /^keyturn: the store is not available: connect ECONNREFUSED 127\.0\.0\.1:1\n$/],
+      [missing, /^keyturn: the store is not available: database "no_such_database" does not exist\n$/],
+    ] as const) {
+      for (const args of [['serve'], ['migrate'], ['migrate', '--status'], ['clients', 'list']]) {
+        const { code, err } = await one.run(args)
+        t.equal(code, 1)
+        t.match(err, why)
+      }
+      const { out } = await one.run(['doctor', '--json'])
+      t.match(
+        JSON.parse(out).find(({ check }: Finding) => check === 'store'),
+        { ok: false },
+      )
+      t.notMatch(out, /s3cret/)
+    }
+  },
+)
+
+t.test('the doctor sees a server that only reads', async (t) => {
+  const url = await postgres.database(t as Test)
+  await run(
+    postgres.admin,
+    `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET default_transaction_read_only = on`,
+  )
+  const { run: command } = await node(t as Test, url)
+  const findings: Finding[] = JSON.parse((await command(['doctor', '--json'])).out)
+  t.match(
+    findings.find(({ check }) => check === 'durability'),
+    { ok: false, message: /only reads .*primary/ },
+  )
+})

@@ -1,0 +1,149 @@
+/** Migrations on PostgreSQL: the same files, by several nodes at once, and after a kill (SECURITY §4 row 11). */
+import t, { type Test } from 'tap'
+import type { Db } from '../../src/store/db.ts'
+import { openDb } from '../../src/store/index.ts'
+import { type Migration, migrate, migrationStatus, readMigrations } from '../../src/store/migrate.ts'
+import { testClock } from '../support/clock.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { run } from '../support/postgres-databases.ts'
+import { script, source } from '../support/script.ts'
+
+const postgres = await startPostgres(t)
+const clock = testClock(1_000)
+
+const step = (name: string, ...statements: string[]): Migration => ({
+  name,
+  checksum: `checksum of ${statements.join(';')}`,
+  statements,
+})
+
+const FIRST = step('0001_first', 'CREATE TABLE a (id TEXT PRIMARY KEY)', `INSERT INTO a VALUES ('one')`)
+const SECOND = step('0002_second', 'CREATE TABLE b (id TEXT)', `INSERT INTO b SELECT id FROM a`)
+const BOTH = [FIRST, SECOND]
+
+function connect(t: Test, url: string, timeout = 5): Db {
+  const db = openDb(url, { timeout })
+  t.teardown(() => db.close())
+  return db
+}
+
+async function tables(db: Db): Promise<string[]> {
+  const rows = await db.query<{ name: string }>(
+    `SELECT tablename AS name FROM pg_tables WHERE schemaname = 'public'`,
+  )
+  return rows.map(({ name }) => name).sort()
+}
+
+const MIGRATE = `
+  const { openDb } = await import(${JSON.stringify(source('store/index.ts'))})
+  const { migrate } = await import(${JSON.stringify(source('store/migrate.ts'))})
+  const [url, left, steps] = process.argv.slice(1)
+  const db = openDb(url)
+  let batches = Number(left)
+  const watched = { ...db, batch(...args) {
+    if (batches-- === 0) process.kill(process.pid, 'SIGKILL')
+    return db.batch(...args)
+  } }
+  const done = await migrate(watched, { now: () => 1 }, ...(steps ? [JSON.parse(steps)] : []))
+  await db.close()
+  process.stdout.write(JSON.stringify(done))`
+
+t.test('what is missing is applied in order, once; the status says what and when', async (t) => {
+  const db = connect(t as Test, await postgres.emptyDatabase())
+  t.same(
+    (await migrationStatus(db, BOTH)).map((one) => one.applied_at),
+    [null, null],
+    'of a new database',
+  )
+  t.same(await migrate(db, clock, [FIRST]), ['0001_first'])
+  t.same(await migrate(db, clock, BOTH), ['0002_second'])
+  t.same(await migrate(db, clock, BOTH), [])
+  t.same(
+    (await migrationStatus(db, BOTH)).map((one) => one.applied_at),
+    [1_000, 1_000],
+  )
+  t.same(await db.query('SELECT id FROM b'), [{ id: 'one' }])
+})
+
+t.test(
+  'nodes that start at the same moment apply each step once between them (§4 row 9, §4 row 11)',
+  async (t) => {
+    const url = await postgres.emptyDatabase()
+    const runs = await Promise.all(Array.from({ length: 4 }, () => script(MIGRATE, [url, '-1'])))
+    for (const { code, stderr } of runs) t.equal(code, 0, stderr)
+    const applied = runs.flatMap(({ stdout }) => JSON.parse(stdout) as string[])
+    t.same(
+      applied.sort(),
+      readMigrations().map(({ name }) => name),
+    )
+  },
+)
+
+t.test('so do four connections of one process, from nothing, again and again', async (t) => {
+  for (let round = 0; round < 5; round += 1) {
+    const url = await postgres.emptyDatabase()
+    const nodes = Array.from({ length: 4 }, () => connect(t as Test, url))
+    const runs = await Promise.all(nodes.map((db) => migrate(db, clock, BOTH)))
+    t.same(runs.flat().sort(), ['0001_first', '0002_second'])
+    await Promise.all(nodes.map((db) => db.close()))
+  }
+})
+
+t.test('a step may take longer than a statement may, and who waits for it waits (§4 row 11)', async (t) => {
+  const url = await postgres.emptyDatabase()
+  const slow = step('0001_slow', 'CREATE TABLE a (id TEXT)', `INSERT INTO a SELECT 'x' FROM pg_sleep(1.6)`)
+  const [one, other] = [connect(t as Test, url, 1), connect(t as Test, url, 1)]
+  const runs = await Promise.all([migrate(one, clock, [slow]), migrate(other, clock, [slow])])
+  t.same(runs.flat(), ['0001_slow'])
+  t.same(await one.query('SELECT id FROM a'), [{ id: 'x' }])
+})
+
+t.test('a step that fails in the middle leaves nothing of itself (§4 row 11)', async (t) => {
+  const db = connect(t as Test, await postgres.emptyDatabase())
+  const failing = step('0002_second', 'CREATE TABLE b (id TEXT)', 'no SQL at all')
+  await t.rejects(migrate(db, clock, [FIRST, failing]), /syntax error/)
+  t.same(await tables(db), ['a', 'schema_migrations'])
+  t.same(await migrate(db, clock, BOTH), ['0002_second'])
+})
+
+t.test(
+  'a process killed at any moment leaves each step whole or not begun (§4 row 1, §4 row 11)',
+  async (t) => {
+    for (const [batches, applied] of [
+      [0, 0],
+      [1, 0],
+      [2, 1],
+    ] as const) {
+      const url = await postgres.emptyDatabase()
+      const { signal } = await script(MIGRATE, [url, String(batches), JSON.stringify(BOTH)])
+      t.equal(signal, 'SIGKILL')
+      const db = connect(t as Test, url)
+      t.same(
+        await migrate(db, clock, BOTH),
+        BOTH.slice(applied).map((one) => one.name),
+      )
+    }
+  },
+)
+
+t.test(
+  'a process killed within a step leaves nothing of it, and its lock goes with it (§4 row 11)',
+  async (t) => {
+    const url = await postgres.emptyDatabase()
+    const slow = step('0002_second', 'CREATE TABLE b (id TEXT)', `INSERT INTO b SELECT 'x' FROM pg_sleep(60)`)
+    const killer = `
+    setInterval(async () => {
+      const rows = await db.query("SELECT 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()")
+      if (rows.length > 0) process.kill(process.pid, 'SIGKILL')
+    }, 20)
+    const done`
+    const code = MIGRATE.replace('const done', killer)
+    const { signal } = await script(code, [url, '-1', JSON.stringify([FIRST, slow])])
+    t.equal(signal, 'SIGKILL')
+    // The server notices at its next word to the client that nobody is there; a sleep has none, so it is told.
+    await run(url, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'`)
+    const db = connect(t as Test, url)
+    t.same(await tables(db), ['a', 'schema_migrations'])
+    t.same(await migrate(db, clock, BOTH), ['0002_second'])
+  },
+)
