@@ -4,43 +4,46 @@
  */
 import type { Logger } from './system.ts'
 
-export type AuditEvent =
-  | 'login.succeeded'
-  | 'login.failed'
-  | 'login.throttled'
-  | 'factor.enrolled'
-  | 'factor.removed'
-  | 'factor.used'
-  | 'factor.failed'
-  | 'signin.begun'
-  | 'signin.ended'
-  | 'authorization.refused'
-  | 'consent.given'
-  | 'consent.refused'
-  | 'consent.withdrawn'
-  | 'code.issued'
-  | 'code.reuse_detected'
-  | 'par.refused'
-  | 'token.issued'
-  | 'token.refused'
-  | 'token.revoked'
-  | 'token.reuse_detected'
-  | 'revocation.refused'
-  | 'introspection.refused'
-  | 'userinfo.refused'
-  | 'session.revoked'
-  | 'logout.notified'
-  | 'logout.notice_failed'
-  | 'client.authentication_failed'
-  | 'keys.rotated'
-  | 'keys.revoked'
-  | 'keys.retired'
-  | 'keys.created'
-  | 'api.changed'
-  | 'client.changed'
-  | 'role.changed'
-  | 'user.changed'
-  | 'verifier.forgotten'
+export const AUDIT_EVENTS = [
+  'login.succeeded',
+  'login.failed',
+  'login.throttled',
+  'factor.enrolled',
+  'factor.removed',
+  'factor.used',
+  'factor.failed',
+  'signin.begun',
+  'signin.ended',
+  'authorization.refused',
+  'consent.given',
+  'consent.refused',
+  'consent.withdrawn',
+  'code.issued',
+  'code.reuse_detected',
+  'par.refused',
+  'token.issued',
+  'token.refused',
+  'token.revoked',
+  'token.reuse_detected',
+  'revocation.refused',
+  'introspection.refused',
+  'userinfo.refused',
+  'session.revoked',
+  'logout.notified',
+  'logout.notice_failed',
+  'client.authentication_failed',
+  'keys.rotated',
+  'keys.revoked',
+  'keys.retired',
+  'keys.created',
+  'api.changed',
+  'client.changed',
+  'role.changed',
+  'user.changed',
+  'verifier.forgotten',
+] as const
+
+export type AuditEvent = (typeof AUDIT_EVENTS)[number]
 
 export interface AuditFields {
   /** Who acted: `client:<id>`, `user:<id>`, `operator:<login name>`, `keyturn` for what it does by itself. */
