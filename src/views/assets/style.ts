@@ -141,8 +141,8 @@ border-width:0 2px 2px 0;transform:rotate(45deg)}
 .qr{display:block;width:13rem;height:13rem;border-radius:.5rem;border:1px solid var(--line);background:#fff}
 .secret{padding:.75rem calc(50% - 10.5ch);border:1px solid var(--line);border-radius:.625rem;background:var(--page);
 font-size:1rem;line-height:1.7;text-align:center;user-select:all}
-.codes{display:grid;grid-template-columns:1fr 1fr;gap:.5rem 1.25rem;padding:1.125rem;border:1px solid var(--line);border-radius:.75rem;
-background:var(--page);text-align:center;font-size:1.0625rem;font-variant-numeric:tabular-nums;user-select:all}
+.codes{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.75rem,1fr));gap:.5rem 1rem;padding:1.125rem .75rem;border:1px solid var(--line);
+border-radius:.75rem;background:var(--page);text-align:center;font-size:1rem;font-variant-numeric:tabular-nums;white-space:nowrap;user-select:all}
 
 .sections>*+*{margin-top:1.25rem}
 .sections .title{margin-bottom:1.5rem}
