@@ -135,40 +135,43 @@ t.test('a replay takes back what the code bought, now, a second, 30 s or an hour
   t.equal(await active(server, access_token, 'own'), true)
 })
 
-t.test('who is not the owner can neither spend nor take back (E57, E58, D54, §3.2 #11)', async (t) => {
-  const cases: Record<string, (text: string) => ReturnType<typeof own>> = {
-    'another confidential client': (text) =>
-      redeem(server, text, { as: 'other', form: { redirect_uri: OWN_REDIRECT } }),
-    'a public client': (text) => redeem(server, text, { as: 'spa', form: { redirect_uri: OWN_REDIRECT } }),
-    'another redirect URI': (text) => own(text, { redirect_uri: WEB_REDIRECT }),
-    'a longer redirect URI': (text) => own(text, { redirect_uri: `${OWN_REDIRECT}/` }),
-    'a redirect URI in capitals': (text) => own(text, { redirect_uri: OWN_REDIRECT.toUpperCase() }),
-    'no verifier (D50, §3.2 #8)': (text) => own(text, { code_verifier: '' }),
-    'another verifier': (text) => own(text, { code_verifier: 'a'.repeat(43) }),
-    'the verifier in capitals': (text) => own(text, { code_verifier: VERIFIER.toUpperCase() }),
-    'the challenge itself': (text) =>
-      own(text, { code_verifier: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM' }),
-  }
-  for (const spent of [false, true]) {
-    for (const [label, attempt] of Object.entries(cases)) {
-      const text = await code()
-      const before = spent ? tokensOf(await own(text)) : undefined
-      refused(t, await attempt(text), GRANT, `${label}, ${spent ? 'after' : 'before'} the owner`)
-      const { access_token } = before ?? tokensOf(await own(text))
-      t.equal(await active(server, access_token, 'own'), true, `${label}: the owner keeps what is theirs`)
+t.test(
+  'who is not the owner can neither spend nor take back (D50, D54, E57, E58, §3.2 #8 #11)',
+  async (t) => {
+    const cases: Record<string, (text: string) => ReturnType<typeof own>> = {
+      'another confidential client': (text) =>
+        redeem(server, text, { as: 'other', form: { redirect_uri: OWN_REDIRECT } }),
+      'a public client': (text) => redeem(server, text, { as: 'spa', form: { redirect_uri: OWN_REDIRECT } }),
+      'another redirect URI': (text) => own(text, { redirect_uri: WEB_REDIRECT }),
+      'a longer redirect URI': (text) => own(text, { redirect_uri: `${OWN_REDIRECT}/` }),
+      'a redirect URI in capitals': (text) => own(text, { redirect_uri: OWN_REDIRECT.toUpperCase() }),
+      'no verifier': (text) => own(text, { code_verifier: '' }),
+      'another verifier': (text) => own(text, { code_verifier: 'a'.repeat(43) }),
+      'the verifier in capitals': (text) => own(text, { code_verifier: VERIFIER.toUpperCase() }),
+      'the challenge itself': (text) =>
+        own(text, { code_verifier: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM' }),
     }
-  }
-  const text = await code()
-  const { access_token } = tokensOf(await own(text))
-  const wrong = await post(
-    server,
-    '/oauth2/token',
-    { grant_type: 'authorization_code', code: text, code_verifier: VERIFIER },
-    { authorization: basic('own', 'wrong') },
-  )
-  refused(t, wrong, { status: 401, error: 'invalid_client' })
-  t.equal(await active(server, access_token, 'own'), true)
-})
+    for (const spent of [false, true]) {
+      for (const [label, attempt] of Object.entries(cases)) {
+        const text = await code()
+        const before = spent ? tokensOf(await own(text)) : undefined
+        refused(t, await attempt(text), GRANT, `${label}, ${spent ? 'after' : 'before'} the owner`)
+        const { access_token } = before ?? tokensOf(await own(text))
+        t.equal(await active(server, access_token, 'own'), true, `${label}: the owner keeps what is theirs`)
+      }
+    }
+    const text = await code()
+    const { access_token } = tokensOf(await own(text))
+    const wrong = await post(
+      server,
+      '/oauth2/token',
+      { grant_type: 'authorization_code', code: text, code_verifier: VERIFIER },
+      { authorization: basic('own', 'wrong') },
+    )
+    refused(t, wrong, { status: 401, error: 'invalid_client' })
+    t.equal(await active(server, access_token, 'own'), true)
+  },
+)
 
 t.test('verifiers are 43 to 128 unreserved characters (D54, §3.2 #10, RFC 7636 §4.1)', async (t) => {
   for (const verifier of [

@@ -60,7 +60,7 @@ t.test('what is asked for is granted as far as the client is registered for it (
 })
 
 t.test(
-  'what is not to be had is left out while something remains, and scope says so (A11, K45)',
+  'what is not to be had is left out while something remains, and scope says so (A11, C45)',
   async (t) => {
     for (const extra of ['zz', 'stock:read', 'mail:send', 'openid', 'ORDERS:READ', 'orders:*', '*']) {
       const answer = await clientCredentials(server, { scope: `orders:read ${extra}` })
