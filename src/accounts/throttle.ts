@@ -82,9 +82,12 @@ export function createThrottle({ throttle, familiar, clock, masterKey }: Throttl
       return {
         wait,
         async succeeded() {
-          await throttle.giveBack(buckets.slice(1))
-          await throttle.reset(pair)
-          await familiar.remember(pair, clock.now() + FAMILIAR_FOR)
+          // At once, so that one flush to disk does for all.
+          await Promise.all([
+            throttle.giveBack(buckets.slice(1)),
+            throttle.reset(pair),
+            familiar.remember(pair, clock.now() + FAMILIAR_FOR),
+          ])
         },
       }
     },
