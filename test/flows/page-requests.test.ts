@@ -59,7 +59,6 @@ t.test('below an issuer with a path only: what lies beside it is not ours', asyn
   t.teardown(() => tenant.close())
   for (const [url, html] of [
     ['/tenant', true],
-    [true],
     ['/tenant/nowhere?x', true],
     ['/tenantx', false],
     ['/login', false],
