@@ -180,7 +180,7 @@ t.test('nothing imports what imports it', async (t) => {
 const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[] = [
   // Types only elsewhere: `serve` and the verifier's plugin hold an instance, and never make one.
   [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/app.ts'], ['src/cli/serve.ts', 'src/verify/']],
-  [/^better-sqlite3$/, ['src/store/sqlite.ts', 'src/store/sqlite-file.ts'], []],
+  [/^better-sqlite3$/, ['src/store/sqlite.ts', 'src/store/sqlite-file.ts', 'src/store/sqlite-copy.ts'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],
   [/^@simplewebauthn\/server/, ['src/accounts/passkeys.ts', 'src/accounts/webauthn-response.ts'], []],
   [/^uqr$/, ['src/views/'], []],

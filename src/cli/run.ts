@@ -6,6 +6,7 @@ import { ConfigError } from '../config/load.ts'
 import { RegistrationError } from '../oauth/registration-error.ts'
 import { version } from '../version.ts'
 import { apisCommand } from './apis.ts'
+import { backupCommand } from './backup.ts'
 import { clientsCommand } from './clients.ts'
 import { type CommandFactory, type Context, createContext, Failed, Refused, UsageError } from './context.ts'
 import { demoCommand } from './demo.ts'
@@ -17,6 +18,7 @@ import { keysCommand } from './keys.ts'
 import { migrateCommand } from './migrate.ts'
 import { table } from './output.ts'
 import { prepare } from './prepare.ts'
+import { restoreCommand } from './restore.ts'
 import { rolesCommand } from './roles.ts'
 import { serveCommand } from './serve.ts'
 import { sessionsCommand } from './sessions.ts'
@@ -34,6 +36,8 @@ export const commands: readonly CommandFactory[] = [
   sessionsCommand,
   verifiersCommand,
   exportCommand,
+  backupCommand,
+  restoreCommand,
   migrateCommand,
   doctorCommand,
 ]

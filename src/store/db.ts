@@ -38,8 +38,23 @@ export interface Db {
    */
   batch(steps: readonly Step[], options?: BatchOptions): Promise<boolean>
 
+  /** Only of an engine that has connections to share. */
+  pool?(): PoolState
+
   close(): Promise<void>
 }
+
+export interface PoolState {
+  /** Connections at most. */
+  readonly most: number
+  readonly idle: number
+  readonly busy: number
+  /** Requests that wait for one. */
+  readonly waiting: number
+}
+
+/** A store of which all answers are of one moment. */
+export interface Reader extends Pick<Db, 'query' | 'close'> {}
 
 /** A primary or unique key was already taken, or a row that is referred to does not exist. */
 export class ConstraintViolation extends Error {

@@ -42,6 +42,9 @@ import { createUserStore } from './sql/users.ts'
 import { createVerifierStore } from './sql/verifiers.ts'
 import { openSqlite } from './sqlite.ts'
 
+// What can be done with a database that is a file.
+export { assertSound, copyDatabase, holdAlone, openCopy, sideFiles } from './sqlite-copy.ts'
+
 export interface Store {
   readonly db: Db
   readonly revisions: RevisionStore

@@ -37,6 +37,7 @@ export function openFile(file: string, { thorough = false }: SqliteOptions): Dat
   try {
     // SQLite would fall back to reading, and leave side files behind that nobody can write.
     if (file !== ':memory:') accessSync(file, constants.R_OK | constants.W_OK)
+    const before = identityOf([file])
     // Nobody waits for this process yet, and another one may be closing the database or recovering it.
     db = new Database(file, { timeout: OPEN_PATIENCE_MS })
     db.pragma('journal_mode = WAL')
@@ -47,11 +48,16 @@ export function openFile(file: string, { thorough = false }: SqliteOptions): Dat
     db.pragma('secure_delete = ON')
     db.pragma('foreign_keys = ON')
     db.pragma('trusted_schema = OFF')
+    // A copy may have been in another mode; only the first look makes its log, whose identity is watched from now on.
+    db.pragma('schema_version')
+    // A restore may have put another file under this name while we waited for its lock.
+    if (file !== ':memory:' && identityOf([file]) !== before) throw replaced(file)
     if (thorough) examine(db)
     db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
     return db
   } catch (error) {
     db?.close()
+    if (error instanceof StoreUnavailable) throw error
     if (isBusy(error)) throw new StoreUnavailable(error)
     throw new StoreUnusable(`the database ${file} cannot be opened: ${(error as Error).message}`, error)
   }
@@ -79,11 +85,14 @@ export function watchIdentity(file: string): (options?: { readonly lately: boole
     const now = performance.now()
     if (lately && now - seenAt < LATELY_MS) return
     if (identityOf(names) !== opened) {
-      throw new StoreUnavailable(new Error(`${file} was deleted or replaced while it was in use`))
+      throw replaced(file)
     }
     seenAt = now
   }
 }
+
+const replaced = (file: string): StoreUnavailable =>
+  new StoreUnavailable(new Error(`${file} was deleted or replaced while it was in use`))
 
 function identityOf(names: readonly string[]): string {
   const files = names.map((name) => statSync(name, { throwIfNoEntry: false }))

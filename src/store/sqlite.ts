@@ -145,7 +145,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
 }
 
 /** better-sqlite3 takes `$1` as a parameter named `1`. */
-function bind(params: readonly Param[] = []): Record<string, Param> {
+export function bind(params: readonly Param[] = []): Record<string, Param> {
   const named: Record<string, Param> = {}
   for (let i = 0; i < params.length; i += 1) named[i + 1] = params[i] as Param
   return named

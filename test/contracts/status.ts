@@ -37,6 +37,20 @@ export const statusContract: Contract = {
     t.same(await status.liveLists(50), [first.list, second.list].sort())
   },
 
+  'after beginNewLists, blocks come from lists that nothing was leased from, of either kind': async (
+    t,
+    { status },
+  ) => {
+    const before = [await status.lease('token', 64, 100, 'machine'), await status.lease('session', 64, 100)]
+    await status.beginNewLists()
+    const after = [await status.lease('token', 64, 100, 'machine'), await status.lease('session', 64, 100)]
+    const lists = [...before, ...after].map(({ list }) => list)
+    t.equal(new Set(lists).size, 4)
+    for (const { start } of after) t.equal(start, 0)
+    await status.beginNewLists()
+    t.notOk(lists.includes((await status.lease('token', 64, 100, 'machine')).list), 'and again')
+  },
+
   'a list lives as long as the longest of its blocks': async (t, { status }) => {
     const { list } = await status.lease('token', 64, 200, 'machine')
     await status.lease('token', 64, 100, 'machine')

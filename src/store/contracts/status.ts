@@ -39,6 +39,11 @@ export interface StatusStore {
   changesSince(revision: number, now: EpochSeconds): Promise<StatusChanges>
   /** Numbers of the lists that some unexpired token may refer to. */
   liveLists(now: EpochSeconds): Promise<number[]>
+  /**
+   * The next blocks come from lists that nothing was leased from yet. For a store that went back in time: what it
+   * handed out since that time is in tokens, and must not be handed out again.
+   */
+  beginNewLists(): Promise<void>
   prune(before: EpochSeconds, limit: number): Promise<number>
 }
 

@@ -99,6 +99,15 @@ export function createStatusStore(db: Db): StatusStore {
       return rows.map((row) => row.list)
     },
 
+    async beginNewLists() {
+      await db.batch([
+        {
+          sql: 'UPDATE status_cursors SET next_position = next_position - next_position % $1 + $1',
+          params: [LIST_SIZE],
+        },
+      ])
+    },
+
     async prune(before, limit) {
       const pruned = await Promise.all([
         pruneExpired(db, { table: 'status_entries', key: ['list', 'idx'], end: 'expires_at' }, before, limit),

@@ -1,0 +1,112 @@
+import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Config } from '../config/load.ts'
+import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
+import { createSealer } from '../keys/seal.ts'
+import { type Reader, StoreUnusable } from '../store/db.ts'
+import { sameFile, writeWhole } from '../store/durable-file.ts'
+import { assertSound, createStore, holdAlone, openDb, type Store, sideFiles } from '../store/index.ts'
+import { migrationStatus } from '../store/migrate.ts'
+import { type Summary, summarize } from '../store/summary.ts'
+import { systemRandom } from '../system.ts'
+import { embedded, type FileOptions, inWords } from './backup.ts'
+import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
+
+export const restoreCommand: CommandFactory = (context) =>
+  examples(
+    action('restore', 'put a backup in the place of the database; the server must be stopped')
+      .argument('<file>', 'as backup wrote it')
+      .option('--force', 'even if there is a database: it is put aside, not deleted')
+      .action((file: string, options: FileOptions) => restore(context, file, options)),
+    'restore /backups/keyturn-monday.db',
+    'restore /backups/keyturn-monday.db --force',
+  )
+
+async function restore(context: Context, backup: string, options: FileOptions): Promise<void> {
+  const target = embedded(context, 'pg_restore')
+  const config = context.config()
+  if (!existsSync(backup)) throw new Refused(`there is no file ${backup}`)
+  if (sameFile(backup, target)) throw new Refused(`${backup} is the database itself`)
+  const occupied = existsSync(target)
+  if (occupied && !options.force)
+    throw new Refused(`there is a database at ${target} already; --force puts it aside`)
+  mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
+
+  // Held until the restored one has its name, so that no server can start on the one that goes.
+  const held = occupied ? hold(target) : null
+  try {
+    let aside: string | null = null
+    const found = await writeWhole(target, occupied, async (draft) => {
+      copyFileSync(backup, draft)
+      // Of a database that was copied as a file, part may be in there.
+      if (existsSync(`${backup}-wal`)) copyFileSync(`${backup}-wal`, `${draft}-wal`)
+      assertSound(draft, backup)
+      const found = await prepare(draft, backup, config)
+      if (occupied) aside = putAside(target)
+      return found
+    })
+    const value = { database: target, ...found, put_aside: aside }
+    const lines = [`${target}: ${inWords(found)}`]
+    if (aside !== null) lines.push(`What was there is now ${aside}`)
+    if (found.pending > 0) lines.push('It is of an older version: keyturn serve brings it up to date.')
+    context.print(options, value, lines.join('\n'))
+  } finally {
+    await held?.close()
+  }
+}
+
+/** One that is damaged beyond asking is in no use that anybody would miss. */
+function hold(target: string): Reader | null {
+  try {
+    return holdAlone(target)
+  } catch (error) {
+    if (error instanceof StoreUnusable) return null
+    throw error
+  }
+}
+
+/** All that can be found wrong with it is found before anything is changed. */
+async function prepare(
+  draft: string,
+  backup: string,
+  config: Config,
+): Promise<Summary & { pending: number; active: string | null }> {
+  const db = openDb(`sqlite:${draft}`)
+  try {
+    const steps = await migrationStatus(db)
+    const pending = steps.filter(({ applied_at }) => applied_at === null).length
+    if (pending === steps.length) throw new Refused(`${backup} is no backup of Keyturn`)
+    const store = createStore(db)
+    const active = await openRing(store, config)
+    await store.status.beginNewLists()
+    return { ...(await summarize(db)), pending, active }
+  } finally {
+    await db.close()
+  }
+}
+
+/** @throws {SealBroken} if it was sealed with another master key; @returns the kid of the key that signs */
+async function openRing({ ring }: Store, config: Config): Promise<string | null> {
+  const keys = (await ring.read())?.keys ?? []
+  const sealed = keys.flatMap(({ kid, sealed }) => (sealed === null ? [] : [{ kid, sealed }]))
+  if (sealed.length === 0) return null
+  const masterKey = config.masterKey ?? readMasterKey(config.keysDir)
+  if (!masterKey)
+    throw new Refused(`${masterKeyFile(config.keysDir)} is missing, and only it opens the backup's keys`)
+  const sealer = createSealer(masterKey, systemRandom)
+  for (const { kid, sealed: text } of sealed) sealer.open(kid, text)
+  return keys.find(({ state }) => state === 'active')?.kid ?? null
+}
+
+/**
+ * A second name for it, so that there is a database at every moment: with none, a start would make an empty one. What
+ * SQLite left beside a damaged one goes along, or the restored one would take it for its own.
+ */
+function putAside(target: string): string {
+  const stamp = new Date(statSync(target).mtimeMs).toISOString().replaceAll(/[-:]|\.\d+/g, '')
+  let aside = `${target}.${stamp}`
+  for (let i = 1; existsSync(aside); i += 1) aside = `${target}.${stamp}.${i}`
+  for (const file of sideFiles(target)) renameSync(file, aside + file.slice(target.length))
+  linkSync(target, aside)
+  return aside
+}

@@ -1,0 +1,269 @@
+/** Backup and restore as an operator does them, on the files of a server that is in this process or has stopped. */
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import Database from 'better-sqlite3'
+import t, { type Test } from 'tap'
+import { createSealer } from '../../src/keys/seal.ts'
+import { LIST_SIZE } from '../../src/store/contracts/status.ts'
+import { readMigrations } from '../../src/store/migrate.ts'
+import { systemRandom } from '../../src/system.ts'
+import { type Cli, testCli } from '../support/cli.ts'
+import { seed } from '../support/seed.ts'
+
+const mode = (file: string) => statSync(file).mode & 0o777
+
+let made: Promise<Cli> | undefined
+
+/** A store with a ring and everything of the seed: copied, since generating the keys takes longer than all the rest. */
+async function seeded(child: Test): Promise<Cli> {
+  made ??= (async () => {
+    const cli = testCli(t)
+    await cli.json(['migrate'])
+    await cli.json(['keys', 'list'])
+    await cli.look((store) => seed(store))
+    return cli
+  })()
+  const { dir } = await made
+  const cli = testCli(child)
+  for (const name of ['data', 'keys']) cpSync(join(dir, name), join(cli.dir, name), { recursive: true })
+  return cli
+}
+
+/** The same folder after everything but the master key and the backups was lost. */
+const loseDatabase = (cli: Cli) => rmSync(dirname(cli.database), { recursive: true })
+
+t.test(
+  'a backup is one file for its owner alone, sound, with everything in it, and no key in the clear',
+  async (t) => {
+    const cli = await seeded(t)
+    const file = join(cli.dir, 'backup.db')
+    const before = process.umask(0)
+    const said = await cli.json(['backup', file])
+    process.umask(before)
+    t.match(said, { file, schema: readMigrations().at(-1)?.name, keys: 2, bytes: statSync(file).size })
+    t.ok(Number(said.clients) > 2 && Number(said.users) > 0)
+    t.equal(mode(file), 0o600)
+    t.same(readdirSync(cli.dir).sort(), ['backup.db', 'data', 'keys'], 'no draft remains')
+    const masterKey = Buffer.from(readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim(), 'base64url')
+    const sealer = createSealer(masterKey, systemRandom)
+    const ring = await cli.look((store) => store.ring.read())
+    const bytes = readFileSync(file)
+    for (const { kid, sealed } of ring?.keys ?? []) {
+      t.ok(bytes.includes(sealed ?? 'nothing'), 'sealed as in the store')
+      t.notOk(bytes.includes(sealer.open(kid, sealed ?? '').slice(30, 90)))
+    }
+    t.notOk(bytes.includes(masterKey.toString('base64url')))
+    t.match((await cli.run(['backup', join(cli.dir, 'other.db')])).out, /keep that elsewhere/)
+  },
+)
+
+t.test('a backup overwrites nothing unless it is told to, and never the database itself', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  writeFileSync(file, 'precious')
+  t.match(await cli.run(['backup', file]), { code: 1, err: /is there already; --force replaces it/ })
+  t.equal(readFileSync(file, 'utf8'), 'precious')
+  t.equal((await cli.json(['backup', file, '--force'])).keys, 2)
+  for (const target of [cli.database, join(cli.dir, 'data/../data/keyturn.db')]) {
+    t.match(await cli.run(['backup', target, '--force']), { code: 1, err: /is the database itself/ })
+  }
+  t.match(await cli.run(['backup', join(cli.dir, 'unmounted/b.db')]), { code: 1, err: /there is no folder/ })
+  t.same(readdirSync(cli.dir).sort(), ['backup.db', 'data', 'keys'])
+  t.equal((await cli.json<unknown[]>(['keys', 'list'])).length, 2, 'the database is as it was')
+})
+
+t.test('there is nothing to back up, or another tool does it: exit 1, and nothing is made', async (t) => {
+  const cli = testCli(t)
+  const file = join(cli.dir, 'backup.db')
+  t.match(await cli.run(['backup', file]), { code: 1, err: /there is no database/ })
+  const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
+  const settings = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', MASTER_KEY }
+  t.match(await cli.run(['backup', file], { settings }), { code: 1, err: /pg_dump/ })
+  t.match(await cli.run(['restore', file], { settings }), { code: 1, err: /pg_restore/ })
+  t.same(readdirSync(cli.dir), [])
+})
+
+t.test('a damaged database is not copied as if it were whole', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  const size = statSync(cli.database).size
+  const bytes = readFileSync(cli.database)
+  writeFileSync(cli.database, bytes.fill(0x5a, 4096 * 3, size - 4096))
+  t.match(await cli.run(['backup', file]), { code: 1, err: /damaged|malformed/ })
+  t.same(readdirSync(cli.dir).sort(), ['data', 'keys'])
+})
+
+t.test('a restore brings back all of it, and says what', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  const { bytes: _, file: __, ...taken } = await cli.json(['backup', file])
+  const keys = await cli.json(['keys', 'list'])
+  const dump = await cli.look(everything)
+  loseDatabase(cli)
+  const said = await cli.json(['restore', file])
+  const active = (keys as unknown as { kid: string; state: string }[]).find((key) => key.state === 'active')
+  t.same(said, { database: cli.database, ...taken, pending: 0, active: active?.kid, put_aside: null })
+  t.same(await cli.json(['keys', 'list']), keys)
+  t.same(await cli.look(everything), dump)
+  t.equal(mode(cli.database), 0o600)
+  t.equal(mode(dirname(cli.database)), 0o700)
+  const checks = await cli.json<{ check: string; ok: boolean }[]>(['doctor'])
+  t.same(checks && readdirSync(dirname(cli.database)), ['keyturn.db'])
+})
+
+/** All rows but those that a restore moves on purpose. */
+async function everything(store: { db: { query(sql: string): Promise<unknown[]> } }) {
+  const tables = ['ring_keys', 'clients', 'users', 'user_roles', 'roles', 'apis', 'api_scopes', 'revisions']
+  return Promise.all(tables.map((table) => store.db.query(`SELECT * FROM ${table} ORDER BY 1, 2`)))
+}
+
+t.test('status indices that were handed out since the backup are not handed out again', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  const before = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+  await cli.json(['backup', file])
+  const since = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+  t.equal(since.list, before.list)
+  await cli.json(['restore', file, '--force'])
+  const after = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+  t.not(after.list, since.list)
+  t.ok(after.start + after.size <= LIST_SIZE)
+})
+
+t.test('a database that is there stays, and with --force it is put aside, whole', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  await cli.json(['backup', file])
+  await cli.json(['roles', 'create', 'later', '--scope', 'orders:read'])
+  t.match(await cli.run(['restore', file]), { code: 1, err: /--force puts it aside/ })
+  t.equal((await cli.json<unknown[]>(['roles', 'list'])).length, 2)
+  const { put_aside: aside } = await cli.json<{ put_aside: string }>(['restore', file, '--force'])
+  t.equal((await cli.json<unknown[]>(['roles', 'list'])).length, 1)
+  t.same(readdirSync(dirname(cli.database)).length, 2)
+  const old = await cli.json<unknown[]>(['roles', 'list'], { settings: { DATABASE_URL: `sqlite:${aside}` } })
+  t.equal(old.length, 2)
+  const again = await cli.json<{ put_aside: string }>(['restore', file, '--force'])
+  t.ok(existsSync(aside) && again.put_aside !== aside, 'neither is overwritten by the next')
+})
+
+t.test(
+  'a damaged database is put aside, and the restored one does not take its log for its own',
+  async (t) => {
+    const cli = await seeded(t)
+    const file = join(cli.dir, 'backup.db')
+    await cli.json(['backup', file])
+    writeFileSync(cli.database, 'garbage '.repeat(2000))
+    writeFileSync(`${cli.database}-wal`, 'more garbage')
+    const { put_aside: aside } = await cli.json<{ put_aside: string }>(['restore', file, '--force'])
+    t.match(readFileSync(aside, 'utf8'), /^garbage/)
+    t.notOk(existsSync(`${cli.database}-wal`))
+    t.equal((await cli.json<unknown[]>(['keys', 'list'])).length, 2)
+  },
+)
+
+t.test('a database that anybody has open is not replaced (§4 row 4)', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  await cli.json(['backup', file])
+  await cli.look(async () => {
+    t.match(await cli.run(['restore', file, '--force']), { code: 1, err: /is in use: stop the server/ })
+    await cli.json(['backup', file, '--force'])
+  })
+  t.same(readdirSync(dirname(cli.database)), ['keyturn.db'])
+})
+
+t.test('what is no good as a backup is refused before anything is changed', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  await cli.json(['backup', file])
+  await cli.json(['roles', 'create', 'later', '--scope', 'orders:read'])
+  const spoil = (name: string, work: (copy: string) => void) => {
+    const copy = join(cli.dir, name)
+    copyFileSync(file, copy)
+    work(copy)
+    return copy
+  }
+  const sql = (text: string) => (copy: string) => {
+    const db = new Database(copy)
+    db.pragma('foreign_keys = OFF')
+    db.exec(text)
+    db.close()
+  }
+  const cases: [string, RegExp][] = [
+    [join(cli.dir, 'nowhere.db'), /there is no file/],
+    [spoil('cut.db', (copy) => truncateSync(copy, 4096 * 5)), /is damaged/],
+    [
+      spoil('garbage.db', (copy) => writeFileSync(copy, 'garbage '.repeat(2000))),
+      /is damaged, or no database/,
+    ],
+    [spoil('broken.db', sql('DELETE FROM users')), /is damaged \(broken references\)/],
+    [spoil('foreign.db', sql('DROP TABLE schema_migrations')), /is no backup of Keyturn/],
+    [
+      spoil('newer.db', sql(`INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)`)),
+      /newer than this program/,
+    ],
+    [cli.database, /is the database itself/],
+  ]
+  for (const [backup, why] of cases) {
+    t.match(await cli.run(['restore', backup, '--force']), { code: 1, err: why }, String(why))
+  }
+  const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
+  const other = await cli.run(['restore', file, '--force'], { settings: { MASTER_KEY } })
+  t.match(other, { code: 1, err: /does not open with this master key/ })
+  const missing = await cli.run(['restore', file, '--force'], {
+    settings: { KEYS_DIR: join(cli.dir, 'none') },
+  })
+  t.match(missing, { code: 1, err: /master.key is missing/ })
+  chmodSync(join(cli.keysDir, 'master.key'), 0o644)
+  t.match(await cli.run(['restore', file, '--force']), { code: 1, err: /can be read by others/ })
+  chmodSync(join(cli.keysDir, 'master.key'), 0o600)
+
+  t.same(readdirSync(dirname(cli.database)), ['keyturn.db'], 'nothing was put aside, no draft remains')
+  t.equal((await cli.json<unknown[]>(['roles', 'list'])).length, 2)
+})
+
+t.test('a backup of an older version is restored, and says that it must be brought up to date', async (t) => {
+  const cli = await seeded(t)
+  const file = join(cli.dir, 'backup.db')
+  await cli.json(['backup', file])
+  const last = readMigrations().at(-1)?.name
+  const db = new Database(file)
+  db.prepare('DELETE FROM schema_migrations WHERE name = ?').run(last)
+  db.close()
+  loseDatabase(cli)
+  const { code, out } = await cli.run(['restore', file])
+  t.equal(code, 0)
+  t.match(out, /older version: keyturn serve brings it up to date/)
+  t.match(await cli.run(['keys', 'list']), { code: 1, err: /needs 1 migration/ })
+})
+
+t.test('a copy of the files of a database, as other tools make it, is restored too', async (t) => {
+  const cli = await seeded(t)
+  const folder = join(cli.dir, 'copy')
+  mkdirSync(folder)
+  await cli.look(async (store) => {
+    await store.roles.insert({
+      name: 'in the log only',
+      scopes: [],
+      requireSecondFactor: false,
+      createdAt: 1,
+    })
+    for (const end of ['', '-wal']) copyFileSync(cli.database + end, join(folder, `copy.db${end}`))
+  })
+  loseDatabase(cli)
+  await cli.json(['restore', join(folder, 'copy.db')])
+  t.match(JSON.stringify(await cli.json(['roles', 'list'])), /in the log only/)
+  t.same(readdirSync(folder).sort(), ['copy.db', 'copy.db-wal'], 'and is left as it was')
+})

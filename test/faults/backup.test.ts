@@ -1,0 +1,102 @@
+/** A backup of a database that a server is writing, and a server on what was restored from it. */
+import { copyFileSync, mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { emptyFolder, integrity, readStore, seededFolder, signIn, withInside } from '../support/folder.ts'
+import { keyturn, type ServerProcess, startServer } from '../support/process.ts'
+import { refresh } from '../support/requests.ts'
+
+interface Pair {
+  readonly sessionIds: readonly string[]
+  readonly tokens: string[]
+  /** How often each was refreshed, acknowledged. */
+  readonly done: [number, number]
+}
+
+const idOf = (token: string) => token.split('.')[1] ?? ''
+
+/** Refreshes the two in turns, so that at any moment the first is at most one generation ahead. */
+async function alternate(server: ServerProcess, pair: Pair, going: () => boolean): Promise<void> {
+  while (going()) {
+    for (const which of [0, 1] as const) {
+      const answer = await refresh(server, pair.tokens[which] ?? '')
+      if (answer.statusCode !== 200) throw new Error(answer.body)
+      pair.tokens[which] = answer.json().refresh_token
+      pair.done[which] += 1
+    }
+  }
+}
+
+t.test('a backup taken under load restores to a state that some moment had (#5, 5)', async (t) => {
+  const folder = await seededFolder(t)
+  const [quiet = '', ended = '', late = '', ...busy] = await withInside(folder, (inside) =>
+    signIn(inside, 11),
+  )
+  const pairs = Array.from({ length: 4 }, (_, i): Pair => {
+    const tokens = busy.slice(2 * i, 2 * i + 2)
+    return { sessionIds: tokens.map(idOf), tokens, done: [0, 0] }
+  })
+  const server = await startServer(t, folder)
+  const revoke = (token: string) => keyturn(folder, ['sessions', 'revoke', '--id', idOf(token)])
+  t.equal((await revoke(ended)).code, 0)
+
+  let going = true
+  const load = Promise.all(pairs.map((pair) => alternate(server, pair, () => going)))
+  await sleep(300)
+  const file = join(folder.path, 'backup.db')
+  const before = pairs.map(({ done }) => [...done])
+  const backup = await keyturn(folder, ['backup', file, '--json'])
+  const after = pairs.map(({ done }) => [...done])
+  t.equal(backup.code, 0, backup.stderr)
+  await sleep(100)
+  going = false
+  await load
+  t.ok(
+    pairs.every(({ done }, i) => done[0] > (before[i]?.[0] ?? 0)),
+    'there was load while it was taken, or soon after',
+  )
+  t.ok(
+    after.flat().some((count, i) => count > (before.flat()[i] ?? 0)),
+    'and while it was taken',
+  )
+  t.equal((await revoke(late)).code, 0)
+
+  const other = emptyFolder(t)
+  mkdirSync(dirname(other.masterKey), { mode: 0o700 })
+  copyFileSync(folder.masterKey, other.masterKey)
+  const refused = await keyturn(folder, ['restore', file, '--force'])
+  t.match(refused, { code: 1, stderr: /is in use: stop the server/ }, 'not beneath a running server')
+  await server.stop()
+  const restored = await keyturn(other, ['restore', file, '--json'])
+  t.equal(restored.code, 0, restored.stderr)
+  t.match(JSON.parse(restored.stdout), { sessions: 11, keys: 2, put_aside: null })
+  t.equal(integrity(other), 'ok')
+
+  for (const [i, { sessionIds }] of pairs.entries()) {
+    const sessions = await readStore(other, (store) =>
+      Promise.all(sessionIds.map((id) => store.sessions.find(id))),
+    )
+    const [first = 0, second = 0] = sessions.map((session) => session?.generation)
+    t.ok(first - second === 0 || first - second === 1, `${first} and ${second} were so at one moment`)
+    t.ok(first >= (before[i]?.[0] ?? 0) + 1, 'what was acknowledged before is in it')
+    t.ok(first <= (after[i]?.[0] ?? 0) + 2, 'and nothing from after its end')
+  }
+
+  const second = await startServer(t, other)
+  t.equal((await refresh(second, quiet)).statusCode, 200, 'a refresh token from before works')
+  t.match(
+    (await refresh(second, ended)).json(),
+    { error: 'invalid_grant' },
+    'what was revoked before stays so',
+  )
+  t.equal((await refresh(second, late)).statusCode, 200, 'what was revoked after is not known to be')
+  for (const { tokens, sessionIds } of pairs) {
+    const answer = await refresh(second, tokens[0] ?? '')
+    t.match(answer.json(), { error: 'invalid_grant' }, 'a generation that the store has not seen is refused')
+    const session = await readStore(other, (store) => store.sessions.find(sessionIds[0] ?? ''))
+    t.equal(session?.revokedAt, null, 'and nobody is accused')
+  }
+  t.notMatch(second.stderr(), /token\.reuse_detected/)
+  t.equal((await second.stop()).code, 0)
+})
