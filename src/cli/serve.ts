@@ -1,10 +1,11 @@
 import { type AddressInfo, createServer } from 'node:net'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
-import { createApp } from '../app.ts'
+import { createApp, createMetricsApp } from '../app.ts'
 import { type Config, onPort } from '../config/load.ts'
 import { openBase, openKeys, openServer, type ServerDeps, type System } from '../deps.ts'
 import { type Follower, startFollower } from '../follow.ts'
 import { baseUrl } from '../http/endpoints/metadata.ts'
+import type { Metrics } from '../metrics/metrics.ts'
 import { systemRandom } from '../system.ts'
 import { version } from '../version.ts'
 import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
@@ -28,7 +29,10 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   const { io } = context
   const stopped = io.stopSignal()
   const { config, release } = await reservePort(context.config())
-  const system = context.system(config)
+  // Only here: no command but this one has use for it, and it takes its time to load.
+  const { createMetrics } = await import('../metrics/metrics.ts')
+  const metrics = createMetrics({ ofProcess: true })
+  const system = { ...context.system(config), metrics }
   const base = await openBase(config, system, 'apply')
   try {
     let stopping = false
@@ -77,7 +81,9 @@ async function listen(server: ServerDeps, system: System): Promise<FastifyInstan
     const { code, message } = error as NodeJS.ErrnoException
     const where = `${config.host}:${config.port}`
     throw new Refused(
-      code === 'EADDRINUSE' ? `${where} is in use by another program` : `${where}: ${message}`,
+      code === 'EADDRINUSE'
+        ? `${where} is in use by another program (KEYTURN_PORT takes another)`
+        : `${where}: ${message}`,
     )
   }
 }
@@ -131,6 +137,8 @@ async function announce(
   const fresh = keys.firstStart || (await store.clients.list()).length === 0
   const lines = [`Keyturn ${version} serves ${config.issuer} on ${config.host}:${config.port}`]
   if (fresh) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
+  if (fresh)
+    lines.push('To sign people in: README.md, "Sign people in". Their own page is at', `${url}/account`, '')
   const value = { issuer: config.issuer, host: config.host, port: config.port, first_start: keys.firstStart }
   context.print(options, value, lines.join('\n'))
 }
