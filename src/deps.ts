@@ -295,6 +295,7 @@ export async function openServer(
     pushRequest: createPushRequest({
       ...store,
       authenticate,
+      throttle,
       registry,
       requestObjects,
       clock,

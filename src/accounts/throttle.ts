@@ -52,6 +52,8 @@ export interface Attempt {
 export interface Throttle {
   /** Counts an attempt before it is made, so that parallel ones cannot share a place. */
   attempt(account: string, ip: string, limits?: Limits): Promise<Attempt>
+  /** Counts what one network does that needs no secret, apart from guesses. 0: go ahead; otherwise as `wait`. */
+  spend(what: string, ip: string, limit: Pick<Bucket, 'burst' | 'interval'>): Promise<Seconds>
 }
 
 export interface ThrottleDeps {
@@ -68,6 +70,9 @@ export function createThrottle({ throttle, familiar, clock, masterKey }: Throttl
     createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url').slice(0, 27)
 
   return {
+    spend: (what, ip, limit) =>
+      throttle.take([{ key: digest('spend', what, networkOf(ip)), ...limit }], clock.now()),
+
     async attempt(account, ip, limits = LIMITS) {
       const place = networkOf(ip)
       const pair = digest('pair', account, place)

@@ -1,4 +1,5 @@
 /** RFC 9126. Must not know HTTP. */
+import type { Throttle } from '../accounts/throttle.ts'
 import type { Audit } from '../audit.ts'
 import type { Config } from '../config/load.ts'
 import type { PushedRequestStore } from '../store/contracts/pushed-requests.ts'
@@ -8,7 +9,7 @@ import { readRequest } from './authorize/request.ts'
 import type { RequestObjects } from './authorize/request-object.ts'
 import { hashRequestUri, REQUEST_URI_PREFIX, unsign } from './authorize/unpack.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
-import { invalidRequest, unauthorizedClient } from './errors.ts'
+import { invalidRequest, OAuthError, unauthorizedClient } from './errors.ts'
 import type { Pair, ProtocolRequest } from './parameters.ts'
 import { auditRefusal } from './refusals.ts'
 import type { Registry } from './registry.ts'
@@ -16,6 +17,7 @@ import { grantScopes } from './scope.ts'
 
 export interface PushedRequestDeps {
   readonly authenticate: AuthenticateClient
+  readonly throttle: Pick<Throttle, 'spend'>
   readonly registry: Registry
   readonly pushedRequests: Pick<PushedRequestStore, 'insert'>
   readonly requestObjects: RequestObjects
@@ -38,11 +40,15 @@ export type PushRequest = (request: ProtocolRequest) => Promise<PushedRequestRes
 const TTL: Seconds = 90
 const ID_BYTES = 32
 
+/** A public client is whoever says its name: nobody may fill the store in it. */
+export const PUBLIC_LIMITS = { burst: 60, interval: 1, bytes: 16_384 } as const
+
 /** For this endpoint, not for the authorization request (§2.1). */
 const AUTHENTICATION: readonly string[] = ['client_secret', 'client_assertion', 'client_assertion_type']
 
 export function createPushRequest(deps: PushedRequestDeps): PushRequest {
-  const { authenticate, registry, pushedRequests, requestObjects, clock, random, audit, config } = deps
+  const { authenticate, throttle, registry, pushedRequests, requestObjects, clock, random, audit, config } =
+    deps
 
   return (request) =>
     auditRefusal(audit, 'par.refused', request, async (established) => {
@@ -51,6 +57,7 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
       if (!client.grants.includes('authorization_code')) {
         throw unauthorizedClient('the client is not registered for the authorization code grant')
       }
+      if (client.authMethod === 'none') await limit(client.id, request)
       if (request.parameters.get('request_uri') !== undefined) {
         throw invalidRequest('request_uri has no place in a pushed request')
       }
@@ -69,4 +76,18 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
       if (!(await pushedRequests.insert(hashRequestUri(uri), row))) throw invalidRequest('the client is gone')
       return { request_uri: uri, expires_in: TTL }
     })
+  async function limit(clientId: string, { pairs, ip }: ProtocolRequest): Promise<void> {
+    const size = pairs.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+    if (size > PUBLIC_LIMITS.bytes) {
+      throw new OAuthError('invalid_request', 'the request is too large', { status: 413 })
+    }
+    const wait = await throttle.spend(`par:${clientId}`, ip, PUBLIC_LIMITS)
+    // RFC 9126 §2.3.
+    if (wait > 0) {
+      throw new OAuthError('temporarily_unavailable', 'too many requests, try again later', {
+        status: 429,
+        retryAfter: wait,
+      })
+    }
+  }
 }

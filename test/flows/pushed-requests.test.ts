@@ -1,5 +1,6 @@
 import { CompactEncrypt, UnsecuredJWT } from 'jose'
 import t from 'tap'
+import { PUBLIC_LIMITS } from '../../src/oauth/pushed-requests.ts'
 import { openBrowser, type Page } from '../support/browser.ts'
 import { tellsClient, tellsPerson } from '../support/front-channel.ts'
 import { base64url, clientKey, compact } from '../support/jws.ts'
@@ -435,3 +436,30 @@ t.test(
     )
   },
 )
+
+t.test('nobody fills the store in the name of a public client (§4 row 20, RFC 9126 §2.3)', async (t) => {
+  const server = await testServer()
+  t.teardown(() => server.close())
+  const { clock, store } = server
+  await seedPeople(store)
+  const push = (state: string, remoteAddress: string) =>
+    server.inject({
+      method: 'POST',
+      url: '/oauth2/par',
+      remoteAddress,
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      payload: authorizeParams({ client_id: 'spa', state }).toString(),
+    })
+  const answers = []
+  for (let i = 0; i < PUBLIC_LIMITS.burst + 5; i += 1) answers.push(await push('s', '198.51.100.1'))
+  const refused = answers.filter(({ statusCode }) => statusCode === 429)
+  t.equal(answers.filter(({ statusCode }) => statusCode === 201).length, PUBLIC_LIMITS.burst)
+  t.equal(refused.length, 5)
+  t.match(refused[0]?.json(), { error: 'temporarily_unavailable' })
+  t.ok(Number(refused[0]?.headers['retry-after']) >= 1)
+  t.equal((await push('s', '203.0.113.9')).statusCode, 201, 'others are not concerned')
+  clock.tick(1)
+  t.equal((await push('s', '198.51.100.1')).statusCode, 201, 'and neither is this one for long')
+  const large = await push('x'.repeat(PUBLIC_LIMITS.bytes), '203.0.113.9')
+  t.same([large.statusCode, large.json().error], [413, 'invalid_request'])
+})
