@@ -138,7 +138,7 @@ t.test(
   },
 )
 
-t.test('a pool that is used up means 503 after the time limit, and life goes on (§4 row 17)', async (t) => {
+t.test('a pool that is used up means 503 after the time limit, and life goes on (§4 row 6)', async (t) => {
   const w = world(3)
   // Whoever writes to a session waits for somebody who does not end.
   const client = new (await import('pg')).default.Client({ connectionString: w.url })

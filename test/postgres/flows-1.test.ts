@@ -1,4 +1,4 @@
 import t from 'tap'
 import { runShare } from '../support/flows-on-postgres.ts'
 
-await runShare(t, 0, 4)
+await runShare(t, 0, 6)

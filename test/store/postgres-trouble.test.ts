@@ -156,7 +156,7 @@ t.test('batches that take the same rows crosswise are all done', async (t) => {
 })
 
 t.test(
-  'a pool that is used up refuses after the time limit, and at once when too many wait (§4 row 17)',
+  'a pool that is used up refuses after the time limit, and at once when too many wait (§4 row 6)',
   async (t) => {
     const { db } = await open(t as Test, { pool: 1, timeout: 1 })
     const slow = t.rejects(db.query('SELECT pg_sleep(30)'), UNAVAILABLE, 'a statement has a limit too')
