@@ -25,6 +25,7 @@ import {
   STATUS_LISTS_PATH,
 } from './http/routes.ts'
 import type { Services } from './http/services.ts'
+import { watchUnusedConnections } from './http/unused-connections.ts'
 import type { Random } from './system.ts'
 
 /** What a client may take; Fastify and Node would wait much longer, or for ever. */
@@ -96,8 +97,10 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   app.setErrorHandler(sendFailure)
   answerUnknown(app, answerPeople(services))
   let closing = false
+  const endUnused = watchUnusedConnections(app.server)
   app.addHook('preClose', async () => {
     closing = true
+    endUnused()
   })
   app.addHook('onSend', (_request, reply, payload, done) => {
     reply.header('x-content-type-options', 'nosniff')

@@ -88,6 +88,15 @@ t.test('a stop under load loses nothing that was acknowledged (§4 row 17)', asy
   for (const { token } of chains) t.equal((await refresh(again, token)).statusCode, 200)
 })
 
+t.test('a connection on which nothing ever came holds nobody up (§4 row 17)', async (t) => {
+  const folder = await seededFolder(t)
+  const server = await startServer(t, folder)
+  await openConnection(t, server.port)
+  await wait(50)
+  // Otherwise it would end by losing patience, with 1.
+  t.same(await server.stop(), CLEAN)
+})
+
 t.test('whoever asks twice gets the end at once (§4 row 17)', async (t) => {
   const folder = await seededFolder(t)
   const server = await startServer(t, folder)
