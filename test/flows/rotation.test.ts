@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import { RotationUnsafe, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
 import type { Seconds } from '../../src/system.ts'
 import { type CachingVerifier, type Issued, issued, kidOf, verifiers } from '../support/caching-verifier.ts'
+import { ENGINE } from '../support/engine.ts'
 import { clientCredentials } from '../support/requests.ts'
 import { client, seed } from '../support/seed.ts'
 import { type TestServer, testServer } from '../support/server.ts'
@@ -161,8 +162,10 @@ t.test(
     const { server } = w
     const signers = new Set<string>()
     let most = 0
-    for (let hour = 0; hour < 365 * 24; hour += 1) {
-      await w.wait(HOUR)
+    // The same year with fewer looks at the store, where each of them takes longer.
+    const step = ENGINE === 'SQLite' ? 1 : 4
+    for (let hour = 0; hour < 365 * 24; hour += step) {
+      await w.wait(step * HOUR)
       // A restart of one of them now and then, which moves the moment of its fetches.
       if (hour % 7 === 0) w.watchers[hour % 20]?.forget()
       if (hour % 12 !== 0) continue
