@@ -22,6 +22,7 @@ import { restoreCommand } from './restore.ts'
 import { rolesCommand } from './roles.ts'
 import { serveCommand } from './serve.ts'
 import { sessionsCommand } from './sessions.ts'
+import { transferCommand } from './transfer.ts'
 import { usersCommand } from './users.ts'
 import { verifiersCommand } from './verifiers.ts'
 
@@ -38,6 +39,7 @@ export const commands: readonly CommandFactory[] = [
   exportCommand,
   backupCommand,
   restoreCommand,
+  transferCommand,
   migrateCommand,
   doctorCommand,
 ]

@@ -20,8 +20,9 @@ import type { StatusStore } from './contracts/status.ts'
 import type { FamiliarStore, ThrottleStore } from './contracts/throttle.ts'
 import type { UserStore } from './contracts/users.ts'
 import type { VerifierStore } from './contracts/verifiers.ts'
-import type { Db } from './db.ts'
+import type { Db, Reader } from './db.ts'
 import { openPostgres, type PostgresOptions } from './postgres.ts'
+import { openSnapshot } from './postgres-snapshot.ts'
 import { createApiStore } from './sql/apis.ts'
 import { createClientStore } from './sql/clients.ts'
 import { createCodeStore } from './sql/codes.ts'
@@ -41,6 +42,7 @@ import { createFamiliarStore, createThrottleStore } from './sql/throttle.ts'
 import { createUserStore } from './sql/users.ts'
 import { createVerifierStore } from './sql/verifiers.ts'
 import { openSqlite } from './sqlite.ts'
+import { holdAlone } from './sqlite-copy.ts'
 
 // What can be done with a database that is a file.
 export { assertSound, copyDatabase, holdAlone, openCopy, sideFiles } from './sqlite-copy.ts'
@@ -79,6 +81,14 @@ export interface OpenOptions extends PostgresOptions {
  */
 export function openDb(url: string, options: OpenOptions = {}): Db {
   return isPostgres(url) ? openPostgres(url, options) : openSqlite(pathOf(url), options)
+}
+
+/**
+ * To read all of a store while nobody writes it.
+ * @throws {StoreUnavailable} if somebody else has it open
+ */
+export async function openAlone(url: string, { timeout = 5 }: OpenOptions = {}): Promise<Reader> {
+  return isPostgres(url) ? openSnapshot(url, timeout) : holdAlone(pathOf(url))
 }
 
 /** A store on a server, which other nodes may share. */

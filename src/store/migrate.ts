@@ -6,9 +6,12 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Clock } from '../system.ts'
-import { ConstraintViolation, type Db, StoreUnusable } from './db.ts'
+import { ConstraintViolation, type Db, type Reader, StoreUnusable } from './db.ts'
 
 const FOLDER = new URL('../../migrations/', import.meta.url)
+
+/** Stands among the migrations while a transfer fills the store; no migration is named like it. */
+export const TRANSFER_MARK = 'transfer_unfinished'
 
 export interface Migration {
   readonly name: string
@@ -107,7 +110,7 @@ export async function ensureSchema(
 
 /** @throws {StoreUnusable} as `migrate` */
 export async function migrationStatus(
-  db: Db,
+  db: Pick<Reader, 'query'>,
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<MigrationStatus[]> {
   const applied = await readApplied(db)
@@ -127,7 +130,7 @@ async function pending(db: Db, migrations: readonly Migration[]): Promise<Migrat
   return migrations.filter(({ name }) => !applied.has(name))
 }
 
-async function readApplied(db: Db): Promise<Map<string, Applied>> {
+async function readApplied(db: Pick<Reader, 'query'>): Promise<Map<string, Applied>> {
   try {
     const rows = await db.query<Applied>(
       'SELECT name, checksum, applied_at FROM schema_migrations ORDER BY name',
@@ -147,6 +150,9 @@ function check(applied: ReadonlyMap<string, Applied>, migrations: readonly Migra
   const known = new Map(migrations.map((migration) => [migration.name, migration]))
   for (const { name, checksum } of applied.values()) {
     const migration = known.get(name)
+    if (name === TRANSFER_MARK) {
+      throw new StoreUnusable('a transfer into this database did not come to its end: run it again')
+    }
     if (!migration) {
       throw new StoreUnusable(`the database is newer than this program (it has ${name}): upgrade keyturn`)
     }

@@ -173,7 +173,7 @@ t.test(
   },
 )
 
-t.test('a database that anybody has open is not replaced (§4 row 4)', async (t) => {
+t.test('a database that anybody has open is not replaced', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   await cli.json(['backup', file])

@@ -72,6 +72,7 @@ const samples: Record<string, Sample> = {
   export: { args: [join(t.testdir({}), 'public')] },
   backup: { args: [join(t.testdir({}), 'backup.db')] },
   restore: { args: (seen) => [(seen.get('backup') as { file?: string })?.file ?? 'x', '--force'] },
+  transfer: { args: ['--to', `sqlite:${join(t.testdir({}), 'other.db')}`] },
   doctor: {},
   'roles delete': { args: ['clerk'] },
   'clients delete': { args: ['shop'] },

@@ -1,0 +1,43 @@
+/**
+ * Every table, those that are referred to before those that refer: for whoever must carry all of a store. A new table
+ * finds its place here; a test compares the list with the migrations.
+ */
+export interface Table {
+  readonly name: string
+  /** The primary key, by which it is read in pages. */
+  readonly key: readonly string[]
+  /** Migrations put rows there, so that it is not empty in a store that nobody has used. */
+  readonly seeded?: true
+}
+
+const table = (name: string, ...key: string[]): Table => ({ name, key })
+
+export const TABLES: readonly Table[] = [
+  { name: 'revisions', key: ['name'], seeded: true },
+  table('ring', 'id'),
+  table('ring_keys', 'kid'),
+  table('apis', 'identifier'),
+  table('api_scopes', 'scope'),
+  table('clients', 'id'),
+  table('roles', 'name'),
+  table('users', 'id'),
+  table('user_roles', 'user_id', 'role'),
+  table('sign_ins', 'id'),
+  table('sessions', 'id'),
+  table('codes', 'hash'),
+  table('pushed_requests', 'hash'),
+  table('consents', 'user_id', 'client_id'),
+  table('logout_notices', 'session_id'),
+  table('totp_secrets', 'user_id'),
+  table('passkeys', 'id'),
+  table('recovery_codes', 'user_id', 'position'),
+  table('single_use', 'id'),
+  table('revoked_tokens', 'jti'),
+  { name: 'status_cursors', key: ['kind'], seeded: true },
+  table('status_lists', 'list'),
+  table('status_blocks', 'list', 'start'),
+  table('status_entries', 'list', 'idx'),
+  table('throttle', 'key'),
+  table('familiar_places', 'key'),
+  table('verifiers', 'name', 'instance'),
+]

@@ -1,0 +1,169 @@
+/**
+ * Everything of one store into another that is empty, whatever their engines; then both are compared, row by row. Until
+ * that has come out well the target bears a mark, and no program opens it: half of a store is worse than none.
+ */
+import type { Clock } from '../system.ts'
+import { createChecksum, type Row } from './checksum.ts'
+import type { Db, Param, Reader, Step } from './db.ts'
+import { migrate, migrationStatus, TRANSFER_MARK } from './migrate.ts'
+import { TABLES, type Table } from './tables.ts'
+
+/** The transfer was not begun, or came to nothing; the message says why. */
+export class TransferRefused extends Error {
+  constructor(message: string) {
+    super(message)
+    this.name = 'TransferRefused'
+  }
+}
+
+export interface Progress {
+  readonly phase: 'copying' | 'comparing'
+  readonly table: string
+  readonly done: number
+  readonly total: number
+}
+
+export interface TransferredTable {
+  readonly table: string
+  readonly rows: number
+  readonly checksum: string
+}
+
+export interface TransferDeps {
+  readonly source: Reader
+  readonly target: Db
+  readonly clock: Clock
+  readonly progress?: (progress: Progress) => void
+}
+
+/** Rows in a batch of the target, and in each of its statements. */
+const PAGE = 5000
+const MOST_ROWS = 100
+/** SQLite takes 32,766 parameters and PostgreSQL 65,535. */
+const MOST_PARAMETERS = 30_000
+
+/** @throws {TransferRefused} | {StoreUnusable} */
+export async function transfer(deps: TransferDeps): Promise<TransferredTable[]> {
+  const { source, target } = deps
+  await prepareTarget(deps)
+  const total = await countAll(source)
+  const copied: TransferredTable[] = []
+  let done = 0
+  for (const table of TABLES) {
+    const sum = createChecksum()
+    for await (const page of pages(source, table)) {
+      for (const row of page) sum.add(row)
+      await target.batch(insert(table.name, page))
+      done += page.length
+      deps.progress?.({ phase: 'copying', table: table.name, done, total })
+    }
+    copied.push({ table: table.name, ...sum.value() })
+  }
+  await compare(deps, copied, total)
+  await target.batch([
+    { sql: 'DELETE FROM schema_migrations WHERE name = $1', params: [TRANSFER_MARK], rows: 1 },
+  ])
+  return copied
+}
+
+/** To be asked before a target is made. @throws {TransferRefused} | {StoreUnusable} */
+export async function assertTransferable(source: Reader): Promise<void> {
+  const steps = await migrationStatus(source)
+  const pending = steps.filter(({ applied_at }) => applied_at === null).length
+  if (pending === steps.length) {
+    throw new TransferRefused('the database is empty; if it should not be, restore a backup')
+  }
+  if (pending > 0)
+    throw new TransferRefused(`the database needs ${pending} migration(s): run keyturn migrate`)
+}
+
+/** With the schema, nothing in it, and the mark. What an earlier transfer left behind is ours to delete. */
+async function prepareTarget({ target, clock }: TransferDeps): Promise<void> {
+  const marked = await target
+    .query('SELECT 1 FROM schema_migrations WHERE name = $1', [TRANSFER_MARK])
+    .catch(() => [])
+  if (marked.length > 0) {
+    const mark = { sql: 'DELETE FROM schema_migrations WHERE name = $1', params: [TRANSFER_MARK], rows: 1 }
+    await target.batch([...[...TABLES].reverse().map(empty), mark], { unhurried: true })
+  }
+  await migrate(target, clock)
+  for (const { name, seeded } of TABLES) {
+    if (seeded || (await target.query(`SELECT 1 FROM ${name} LIMIT 1`)).length === 0) continue
+    throw new TransferRefused(`the target is not empty: it has ${name}`)
+  }
+  await target.batch([
+    {
+      sql: 'INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ($1, $2, $3)',
+      params: [TRANSFER_MARK, '', clock.now()],
+    },
+    ...TABLES.filter(({ seeded }) => seeded).map(empty),
+  ])
+}
+
+const empty = ({ name }: Table): Step => ({ sql: `DELETE FROM ${name}` })
+
+async function countAll(source: Reader): Promise<number> {
+  const sum = TABLES.map(({ name }) => `(SELECT count(*) FROM ${name})`).join(' + ')
+  const [row] = await source.query<{ total: number }>(`SELECT ${sum} AS total`)
+  return row?.total ?? 0
+}
+
+async function* pages(store: Pick<Reader, 'query'>, { name, key }: Table): AsyncGenerator<Row[]> {
+  const order = key.join(', ')
+  const behind = `(${order}) > (${key.map((_, i) => `$${i + 2}`).join(', ')})`
+  let last: Param[] | undefined
+  for (;;) {
+    const where = last ? `WHERE ${behind}` : ''
+    const rows = await store.query<Row>(`SELECT * FROM ${name} ${where} ORDER BY ${order} LIMIT $1`, [
+      PAGE,
+      ...(last ?? []),
+    ])
+    if (rows.length > 0) yield rows
+    if (rows.length < PAGE) return
+    last = key.map((column) => rows.at(-1)?.[column] ?? null)
+  }
+}
+
+/** Many rows a statement; the rest, row by row, so that no more than two texts of a table are prepared. */
+function insert(name: string, rows: readonly Row[]): Step[] {
+  const columns = Object.keys(rows[0] ?? {})
+  const size = Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_PARAMETERS / columns.length)))
+  const steps: Step[] = []
+  for (let i = 0; i < rows.length; ) {
+    const many = rows.length - i >= size ? size : 1
+    const these = rows.slice(i, i + many)
+    const values = these.map(
+      (_, row) => `(${columns.map((_, column) => `$${row * columns.length + column + 1}`).join(', ')})`,
+    )
+    steps.push({
+      sql: `INSERT INTO ${name} (${columns.join(', ')}) VALUES ${values.join(', ')}`,
+      params: these.flatMap((row) => columns.map((column) => row[column] ?? null)),
+      rows: many,
+    })
+    i += many
+  }
+  return steps
+}
+
+/** What the target really has, read again. */
+async function compare(
+  deps: TransferDeps,
+  copied: readonly TransferredTable[],
+  total: number,
+): Promise<void> {
+  let done = 0
+  for (const [i, table] of TABLES.entries()) {
+    const sum = createChecksum()
+    for await (const page of pages(deps.target, table)) {
+      for (const row of page) sum.add(row)
+      done += page.length
+      deps.progress?.({ phase: 'comparing', table: table.name, done, total })
+    }
+    const { rows, checksum } = sum.value()
+    const sent = copied[i]
+    if (rows === sent?.rows && checksum === sent.checksum) continue
+    throw new TransferRefused(
+      `${table.name} did not arrive as it was sent (${rows} of ${sent?.rows} rows): the target cannot be used`,
+    )
+  }
+}
