@@ -2,18 +2,24 @@ import t from 'tap'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
 import { refused } from '../support/refused.ts'
 import { basic, claimsOf, clientCredentials, type Form, post, tokenRequest } from '../support/requests.ts'
-import { client, PASSWORD, seed } from '../support/seed.ts'
+import { client, PASSWORD } from '../support/seed.ts'
 import { testServer } from '../support/server.ts'
+import { freshCode, seedPeople, VERIFIER, WEB_REDIRECT } from '../support/sign-in.ts'
 import { signedIn } from '../support/tokens.ts'
 import { writesNothing } from '../support/unwritten.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
-await seed(server.store)
+await seedPeople(server.store)
 const { store } = server
 
 /** A request that each grant would say yes to. */
 const GOOD: Record<string, () => Promise<Form>> = {
+  authorization_code: async () => ({
+    code: await freshCode(server),
+    redirect_uri: WEB_REDIRECT,
+    code_verifier: VERIFIER,
+  }),
   client_credentials: async () => ({}),
   password: async () => ({ username: 'alice', password: PASSWORD }),
   refresh_token: async () => ({ refresh_token: (await signedIn(server)).refresh_token }),
@@ -21,7 +27,6 @@ const GOOD: Record<string, () => Promise<Form>> = {
 
 t.test('an unknown grant is unsupported_grant_type (E55, RFC 6749 §5.2)', async (t) => {
   const unknown = [
-    'authorization_code',
     'implicit',
     'urn:ietf:params:oauth:grant-type:device_code',
     'urn:ietf:params:oauth:grant-type:jwt-bearer',

@@ -78,7 +78,14 @@ t.test('what is wrong with the body of a wrong method or path does not matter', 
 })
 
 t.test('an unknown path is 404 in JSON, and a malformed one 400', async (t) => {
-  for (const url of ['/', '/oauth2', '/oauth2/token/', '/OAUTH2/TOKEN', '//oauth2/token', '/.well-known/x']) {
+  for (const url of [
+    '/x',
+    '/oauth2',
+    '/oauth2/token/',
+    '/OAUTH2/TOKEN',
+    '//oauth2/token',
+    '/.well-known/x',
+  ]) {
     const answer = await server.inject({ method: 'POST', url })
     t.same([answer.statusCode, answer.json()], [404, { error: 'not_found' }], url)
   }
