@@ -3,7 +3,7 @@
  * that tests and the command line run the same thing.
  */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import type { TrustProxy } from './config/parsers.ts'
+import { isLoopback, type TrustProxy } from './config/parsers.ts'
 import { answerBadUrl, answerOnSocket } from './http/broken-request.ts'
 import { answerPeople, browserScope } from './http/browser.ts'
 import { openToBrowsers } from './http/cors.ts'
@@ -11,13 +11,16 @@ import { assetEndpoint } from './http/endpoints/asset.ts'
 import { live, ready } from './http/endpoints/health.ts'
 import { jwksEndpoint } from './http/endpoints/jwks.ts'
 import { baseUrl, metadataEndpoint } from './http/endpoints/metadata.ts'
+import { localMetricsEndpoint, metricsEndpoint } from './http/endpoints/metrics.ts'
 import { statusAggregationEndpoint, statusListEndpoint } from './http/endpoints/status-list.ts'
 import { sendFailure } from './http/failures.ts'
+import { measure } from './http/measure.ts'
 import { answerUnknown } from './http/methods.ts'
 import { pageRoutes } from './http/pages/index.ts'
 import { type ProtocolRoute, protocolScope } from './http/protocol.ts'
 import {
   JWKS_PATH,
+  METRICS_PATH,
   OAUTH_METADATA,
   OPENID_METADATA,
   protocolEndpoints,
@@ -26,6 +29,7 @@ import {
 } from './http/routes.ts'
 import type { Services } from './http/services.ts'
 import { watchUnusedConnections } from './http/unused-connections.ts'
+import type { Metrics } from './metrics/metrics.ts'
 import type { Random } from './system.ts'
 
 /** What a client may take; Fastify and Node would wait much longer, or for ever. */
@@ -65,19 +69,17 @@ export interface AppDeps {
   readonly logger: FastifyBaseLogger
   readonly random: Random
   readonly limits?: ConnectionLimits
+  readonly metrics?: Metrics | undefined
 }
 
-export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { services, logger, random, limits = CONNECTION_LIMITS } = deps
-  const { config, audit } = services
-  const app = Fastify({
+/** What holds for every port. */
+function common(logger: FastifyBaseLogger, limits: ConnectionLimits) {
+  return {
     loggerInstance: logger,
     // One line a request would double the cost of the log; the audit trail says what matters.
     logController: new LogController({ disableRequestLogging: true }),
-    trustProxy: trustedProxies(config.trustProxy),
     // A child logger for each request would cost more than most requests log; our lines name the request themselves.
-    childLoggerFactory: (parent) => parent,
-    genReqId: () => random.id(),
+    childLoggerFactory: (parent: FastifyBaseLogger) => parent,
     requestIdHeader: false,
     requestTimeout: limits.request,
     connectionTimeout: limits.socket,
@@ -89,12 +91,24 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
       maxHeaderSize: MAX_HEADER_BYTES,
     },
     forceCloseConnections: 'idle',
-    return503OnClosing: false,
-    routerOptions: { caseSensitive: true, ignoreTrailingSlash: false },
     clientErrorHandler: answerOnSocket,
     frameworkErrors: answerBadUrl,
+  } as const
+}
+
+export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
+  const { services, logger, random, limits = CONNECTION_LIMITS, metrics } = deps
+  const { config, audit } = services
+  const app = Fastify({
+    ...common(logger, limits),
+    trustProxy: trustedProxies(config.trustProxy),
+    genReqId: () => random.id(),
+    return503OnClosing: false,
+    routerOptions: { caseSensitive: true, ignoreTrailingSlash: false },
   })
   app.setErrorHandler(sendFailure)
+  const prefix = new URL(config.issuer).pathname.replace(/\/$/, '')
+  if (metrics) measure(app, metrics, prefix)
   answerUnknown(app, answerPeople(services))
   let closing = false
   const endUnused = watchUnusedConnections(app.server)
@@ -109,7 +123,6 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     done(null, payload)
   })
 
-  const prefix = new URL(config.issuer).pathname.replace(/\/$/, '')
   const base = baseUrl(config.issuer)
   const routes = (open: boolean): ProtocolRoute[] =>
     protocolEndpoints
@@ -141,5 +154,26 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
 
   app.get('/health/live', live)
   app.get('/health/ready', ready(services))
+  // Elsewhere a proxy may lead everybody here, in ways that cannot be told from somebody on this machine.
+  if (metrics && config.metricsPort === null && isLoopback(new URL(config.issuer).hostname))
+    app.get(METRICS_PATH, localMetricsEndpoint(metrics))
+  return app
+}
+
+export interface MetricsAppDeps {
+  readonly metrics: Metrics
+  readonly logger: FastifyBaseLogger
+  readonly limits?: ConnectionLimits
+}
+
+/** Another server, for the metrics alone: whoever may reach its port may read them. */
+export function createMetricsApp({
+  metrics,
+  logger,
+  limits = CONNECTION_LIMITS,
+}: MetricsAppDeps): FastifyInstance {
+  const app = Fastify({ ...common(logger, limits) })
+  answerUnknown(app, () => false)
+  app.get(METRICS_PATH, metricsEndpoint(metrics))
   return app
 }

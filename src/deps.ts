@@ -25,6 +25,7 @@ import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
 import { ensureRing, maintainRing } from './keys/rotate.ts'
 import { createSealer, deriveKey } from './keys/seal.ts'
 import { createSigner } from './keys/signer.ts'
+import type { Metrics } from './metrics/metrics.ts'
 import { createAuthorize } from './oauth/authorize/authorize.ts'
 import { createFlowCodec } from './oauth/authorize/flow.ts'
 import { createRequestObjects } from './oauth/authorize/request-object.ts'
@@ -71,6 +72,8 @@ export interface System {
   readonly fetchJwks?: FetchJwks
   readonly sendLogoutToken?: SendLogoutToken
   readonly gateSize?: GateSize
+  /** Of a serving process; commands have none. */
+  readonly metrics?: Metrics
 }
 
 export interface Base {
@@ -91,15 +94,17 @@ export const databaseOptions = (config: Config): OpenOptions => ({
 
 /** @throws {StoreUnusable} | {StoreUnavailable} */
 export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
-  const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger } = system
+  const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger, metrics } = system
   const db = watchDb(openDb(config.databaseUrl, { ...databaseOptions(config), thorough: mode === 'apply' }))
-  const store = createStore(db)
+  const trail = createAudit(logger)
   try {
-    const applied = await ensureSchema(store.db, clock, mode)
+    const applied = await ensureSchema(db, clock, mode)
     if (applied.length > 0) failpoint('start:migrated')
-    return { config, clock, random, failpoint, store, storeProblem: db.problem, audit: createAudit(logger) }
+    const store = createStore(metrics?.timeStore(db) ?? db)
+    const audit = metrics?.countAudit(trail) ?? trail
+    return { config, clock, random, failpoint, store, storeProblem: db.problem, audit }
   } catch (error) {
-    await store.db.close()
+    await db.close()
     throw error
   }
 }
@@ -345,6 +350,7 @@ export async function openServer(
     sweep: () => sweep(store, clock),
     stop: notices.stop,
   }
+  system.metrics?.watch({ store, ring, policy: keys.policy, clock, gate, statusLists, services })
   return { base, keys, ring, registry, services, duties }
 }
 

@@ -71,6 +71,18 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/system.ts',
     ],
   },
+  'src/metrics/': {
+    // The closed lists that labels are taken from, and what the ring's numbers mean.
+    uses: [
+      'src/audit.ts',
+      'src/version.ts',
+      'src/oauth/errors.ts',
+      'src/oauth/grants/index.ts',
+      'src/keys/',
+      'src/store/db.ts',
+    ],
+    knows: ['src/accounts/gate.ts', 'src/status/', 'src/store/', 'src/system.ts'],
+  },
   // Pages: models in, HTML out.
   'src/views/': { uses: [], knows: [] },
   'src/http/': {
@@ -81,11 +93,15 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/status/',
       'src/store/contracts/',
       'src/config/',
+      'src/metrics/',
       'src/audit.ts',
       'src/system.ts',
     ],
   },
-  'src/app.ts': { uses: ['src/http/'], knows: ['src/config/', 'src/system.ts'] },
+  'src/app.ts': {
+    uses: ['src/http/', 'src/config/parsers.ts'],
+    knows: ['src/config/', 'src/metrics/', 'src/system.ts'],
+  },
   'src/deps.ts': {
     uses: [
       'src/accounts/',
@@ -101,7 +117,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/audit.ts',
       'src/system.ts',
     ],
-    knows: ['src/config/', 'src/http/services.ts', 'src/follow.ts'],
+    knows: ['src/config/', 'src/http/services.ts', 'src/follow.ts', 'src/metrics/'],
   },
   'src/cli/': { uses: ['src/'], knows: [] },
   'src/main.ts': { uses: ['src/cli/'], knows: [] },
@@ -186,6 +202,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^uqr$/, ['src/views/'], []],
   [/^otpauth$/, ['src/accounts/totp.ts'], []],
   [/^pino/, ['src/log.ts'], []],
+  [/^prom-client$/, ['src/metrics/'], []],
   [/^commander$/, ['src/cli/'], []],
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-story.ts'], []],
 ]
@@ -253,6 +270,7 @@ const FROM_THE_MACHINE: readonly {
     except: {
       'src/store/sqlite.ts': 'how long a lock is waited for is no matter of what time it is',
       'src/store/sqlite-file.ts': 'nor how often files are looked at',
+      'src/metrics/time-store.ts': 'nor how long the store took',
       'src/cli/demo-story.ts': 'a deadline for a server in another process, which has the real time',
       'src/cli/doctor-server.ts': 'the same',
     },

@@ -15,9 +15,17 @@ export class GateFull extends Error {
   }
 }
 
+export interface GateState {
+  readonly running: number
+  readonly waiting: number
+  /** Turned away since the start. */
+  readonly refused: number
+}
+
 export interface Gate {
   /** @throws {GateFull} at once if the queue is full */
   run<T>(work: () => Promise<T>): Promise<T>
+  state(): GateState
 }
 
 export interface GateSize {
@@ -29,12 +37,16 @@ export interface GateSize {
 
 export function createGate({ running: limit, waiting: room }: GateSize): Gate {
   let running = 0
+  let refused = 0
   const queue: (() => void)[] = []
 
   return {
     async run(work) {
       if (running >= limit) {
-        if (queue.length >= room) throw new GateFull(1)
+        if (queue.length >= room) {
+          refused += 1
+          throw new GateFull(1)
+        }
         await new Promise<void>((resolve) => queue.push(resolve))
       } else {
         running += 1
@@ -48,5 +60,7 @@ export function createGate({ running: limit, waiting: room }: GateSize): Gate {
         else running -= 1
       }
     },
+
+    state: () => ({ running, waiting: queue.length, refused }),
   }
 }

@@ -46,19 +46,23 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
       problem: () => (stopping ? 'the server is stopping' : (follower?.problem() ?? null)),
     })
     await release()
-    const app = await listen(server, system)
+    const scraped = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
+    let app: FastifyInstance | undefined
     try {
+      app = await listen(server, system, metrics)
       follower = startFollower(server.duties, system.logger)
       system.logger.info({ version, issuer: config.issuer, host: config.host, port: config.port }, 'serving')
-      await announce(context, options, server)
+      await announce(context, options, server, scraped)
 
       const signal = await stopped
       system.logger.info({ signal }, 'stopping')
       stopping = true
       await new Promise((resolve) => setTimeout(resolve, config.shutdownDelay * 1000))
     } finally {
-      await close(app, io.endNow)
+      if (app) await close(app, io.endNow)
       await follower?.stop()
+      // Last, so that what happens while stopping is still seen.
+      if (scraped) await close(scraped, io.endNow)
     }
   } finally {
     await release()
@@ -67,19 +71,29 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   system.logger.info('stopped')
 }
 
-async function listen(server: ServerDeps, system: System): Promise<FastifyInstance> {
+async function listen(server: ServerDeps, system: System, metrics: Metrics): Promise<FastifyInstance> {
   const { config, random } = server.base
   const app = await createApp({
     services: server.services,
     logger: system.logger as FastifyBaseLogger,
     random: random ?? systemRandom,
+    metrics,
   })
+  return listenOn(app, config.host, config.port)
+}
+
+function listenForMetrics(config: Config, metrics: Metrics, system: System): Promise<FastifyInstance> {
+  const app = createMetricsApp({ metrics, logger: system.logger as FastifyBaseLogger })
+  return listenOn(app, config.host, config.metricsPort ?? 0)
+}
+
+async function listenOn(app: FastifyInstance, host: string, port: number): Promise<FastifyInstance> {
   try {
-    await app.listen({ host: config.host, port: config.port })
+    await app.listen({ host, port })
     return app
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    const where = `${config.host}:${config.port}`
+    const where = `${host}:${port}`
     throw new Refused(
       code === 'EADDRINUSE'
         ? `${where} is in use by another program (KEYTURN_PORT takes another)`
@@ -131,15 +145,24 @@ async function announce(
   context: Context,
   options: { json?: boolean },
   { base, keys }: ServerDeps,
+  scraped: FastifyInstance | null,
 ): Promise<void> {
   const { config, store } = base
   const url = baseUrl(config.issuer)
   const fresh = keys.firstStart || (await store.clients.list()).length === 0
+  const metricsPort = (scraped?.server.address() as AddressInfo | undefined)?.port
   const lines = [`Keyturn ${version} serves ${config.issuer} on ${config.host}:${config.port}`]
+  if (metricsPort !== undefined) lines.push(`Metrics are on ${config.host}:${metricsPort}/metrics`)
   if (fresh) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
   if (fresh)
     lines.push('To sign people in: README.md, "Sign people in". Their own page is at', `${url}/account`, '')
-  const value = { issuer: config.issuer, host: config.host, port: config.port, first_start: keys.firstStart }
+  const value = {
+    issuer: config.issuer,
+    host: config.host,
+    port: config.port,
+    ...(metricsPort === undefined ? {} : { metrics_port: metricsPort }),
+    first_start: keys.firstStart,
+  }
   context.print(options, value, lines.join('\n'))
 }
 

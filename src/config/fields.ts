@@ -48,6 +48,11 @@ export const fields = {
   ),
   HOST: field(text, '127.0.0.1', 'address to listen on'),
   PORT: field(port, '3000', 'port to listen on; `0` picks a free one and prints it'),
+  METRICS_PORT: field(
+    port,
+    undefined,
+    'port of `GET /metrics`, on the same address; `0` picks a free one; without it, see docs/metrics.md',
+  ),
   DATABASE_URL: secret(databaseUrl, 'sqlite:data/keyturn.db', 'the store: `sqlite:<file>` or `postgres://…`'),
   DATABASE_POOL: field(count(1, 1000), '10', 'PostgreSQL: connections of this node, at most'),
   DATABASE_TIMEOUT: field(

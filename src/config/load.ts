@@ -16,6 +16,8 @@ export interface Config {
   readonly issuer: string
   readonly host: string
   readonly port: number
+  /** null: with everything else, and only for who is on this machine. */
+  readonly metricsPort: number | null
   readonly databaseUrl: string
   readonly databasePool: number
   readonly databaseTimeout: Seconds
@@ -80,6 +82,9 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
       'KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL: all nodes share it',
     )
   }
+  const { PORT: port, METRICS_PORT: metricsPort } = values
+  if (metricsPort !== undefined && metricsPort !== 0 && metricsPort === port)
+    problems.push('KEYTURN_METRICS_PORT must differ from KEYTURN_PORT')
   if (problems.length > 0) throw new ConfigError(problems)
   return build(values as Values)
 }
@@ -93,6 +98,7 @@ function build(v: Values): Config {
     issuer,
     host: required(v.HOST),
     port,
+    metricsPort: v.METRICS_PORT ?? null,
     databaseUrl: required(v.DATABASE_URL),
     databasePool: required(v.DATABASE_POOL),
     databaseTimeout: required(v.DATABASE_TIMEOUT),

@@ -15,6 +15,12 @@ export interface PublishedList {
   readonly etag: string
 }
 
+export interface PublishedState {
+  readonly lists: number
+  /** Of all of them, as served. */
+  readonly bytes: number
+}
+
 export interface StatusPublisher {
   /** undefined if no live token refers to the list. */
   list(number: number): Promise<PublishedList | undefined>
@@ -23,6 +29,8 @@ export interface StatusPublisher {
   uri(number: number): string
   /** The other way round; undefined for what is no list of ours. */
   numberOf(uri: string): number | undefined
+  /** What is held signed, for whoever asks next. */
+  state(): PublishedState
 }
 
 export interface StatusPublisherDeps {
@@ -106,6 +114,12 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
     },
 
     uris: async () => (await board.live()).map(uri),
+
+    state() {
+      let bytes = 0
+      for (const { published } of made.values()) bytes += published.jwt.length
+      return { lists: made.size, bytes }
+    },
   }
 }
 

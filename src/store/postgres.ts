@@ -31,11 +31,13 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   const names = new Map<string, string>()
   const running = new Set<Promise<unknown>>()
   let opened: Promise<Pool> | undefined
+  let connections: Pool | undefined
   let closing: Promise<void> | undefined
 
   async function connect(): Promise<PoolClient> {
     opened ??= createPool(url, size, timeout)
     const pool = await opened
+    connections = pool
     if (pool.waitingCount >= size * QUEUE)
       throw new StoreUnavailable(new Error('too many are waiting for a connection'))
     try {
@@ -138,6 +140,11 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     query: <Row>(sql: string, params: readonly Param[] = []) => track(() => read<Row>(sql, params)),
 
     batch: (steps, how = {}) => track(async () => steps.length === 0 || write(steps, how)),
+
+    pool() {
+      const { totalCount = 0, idleCount = 0, waitingCount = 0 } = connections ?? {}
+      return { most: size, idle: idleCount, busy: totalCount - idleCount, waiting: waitingCount }
+    },
 
     close() {
       closing ??= (async () => {

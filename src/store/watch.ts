@@ -38,6 +38,7 @@ export function watchDb(db: Db): WatchedDb {
   return {
     query: (sql, params) => db.query<never>(sql, params).catch(note),
     batch,
+    ...(db.pool ? { pool: db.pool } : {}),
     close: () => db.close(),
     async problem() {
       if (failed) await batch([PROBE]).catch(() => {})

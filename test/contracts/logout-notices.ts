@@ -73,4 +73,14 @@ export const logoutNoticesContract: Contract = {
     await store.logoutNotices.done('a')
     await store.logoutNotices.done('nobody')
   },
+
+  'count has all of them, due or not, and none that is done': async (t, store) => {
+    await people(store)
+    t.equal(await store.logoutNotices.count(), 0)
+    await ended(store, 'a', 1100)
+    await ended(store, 'b', 9999)
+    t.equal(await store.logoutNotices.count(), 2)
+    await store.logoutNotices.done('a')
+    t.equal(await store.logoutNotices.count(), 1)
+  },
 }

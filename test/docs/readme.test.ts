@@ -4,6 +4,7 @@ import {
   AUTHORIZE_PATH,
   JWKS_PATH,
   LOGOUT_PATH,
+  METRICS_PATH,
   OAUTH_METADATA,
   OPENID_METADATA,
   protocolEndpoints,
@@ -55,6 +56,7 @@ t.test('the endpoints table has every endpoint', async (t) => {
     OAUTH_METADATA,
     OPENID_METADATA,
     ...lists,
+    METRICS_PATH,
     '/health/live',
     '/health/ready',
   ]

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance, InjectOptions, LightMyRequestR
 import { createApp } from '../../src/app.ts'
 import { type Config, loadConfig } from '../../src/config/load.ts'
 import { openBase, openKeys, openServer, type ServerDeps, type System } from '../../src/deps.ts'
+import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { type TestClock, testClock } from './clock.ts'
 import { claimStore } from './engine.ts'
@@ -17,6 +18,7 @@ export interface TestServer {
   readonly logger: TestLogger
   readonly store: Store
   readonly deps: ServerDeps
+  readonly metrics: Metrics
   /** One request, without a socket. */
   inject(options: InjectOptions): Promise<LightMyRequestResponse>
   /** What a running server does a few times a second: follow, then do what is due. */
@@ -47,7 +49,17 @@ export function testConfig(settings: Record<string, string> = {}): Config {
 
 /** A whole server in this process, on a store of its own, with a clock of its own. Close it with `t.teardown`. */
 export async function testServer(options: TestServerOptions = {}): Promise<TestServer> {
-  const { clock = testClock(), settings, database, masterKey, problem, log, ...system } = options
+  // Metrics as a serving process has them, so that every test counts along.
+  const {
+    clock = testClock(),
+    metrics = createMetrics(),
+    settings,
+    database,
+    masterKey,
+    problem,
+    log,
+    ...system
+  } = options
   const logger = testLogger()
   const claimed = await claimStore(database)
   const config = testConfig({
@@ -57,7 +69,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     DATABASE_POOL: '4',
     ...settings,
   })
-  const machine: System = { ...system, clock, logger: log ?? logger }
+  const machine: System = { ...system, metrics, clock, logger: log ?? logger }
   const base = await openBase(config, machine, 'apply')
   const keys = await openKeys(base)
   const deps = await openServer(base, keys, machine, problem ? { problem } : {})
@@ -65,6 +77,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     services: deps.services,
     logger: log ?? (logger as unknown as FastifyBaseLogger),
     random: base.random,
+    metrics,
   })
   await app.ready()
   return {
@@ -74,6 +87,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     logger,
     store: base.store,
     deps,
+    metrics,
     inject: (request) => app.inject(request),
     async follow() {
       await deps.duties.follow()

@@ -28,6 +28,7 @@ t.test('without any setting, each has the default of the settings table (CONTRAC
     issuer: 'http://localhost:3000',
     host: '127.0.0.1',
     port: 3000,
+    metricsPort: null,
     databaseUrl: 'sqlite:data/keyturn.db',
     databasePool: 10,
     databaseTimeout: 5,
@@ -68,6 +69,7 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['HOST', '::', 'host', '::'],
   ['PORT', '0', 'port', 0],
   ['PORT', '65535', 'port', 65_535],
+  ['METRICS_PORT', '9464', 'metricsPort', 9464],
   ['DATABASE_URL', 'sqlite:/var/lib/keyturn.db', 'databaseUrl', 'sqlite:/var/lib/keyturn.db'],
   ['DATABASE_POOL', '100', 'databasePool', 100],
   ['DATABASE_TIMEOUT', '2s', 'databaseTimeout', 2],
@@ -144,6 +146,7 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
     'https://example.com/a/../b',
     'javascript:alert(1)',
   ],
+  METRICS_PORT: ['-1', '65536', 'off'],
   PORT: ['-1', '65536', '3000x', '0x50', '1e3', ' 80', '999999'],
   DATABASE_URL: [
     'data/keyturn.db',
@@ -197,6 +200,13 @@ t.test('each malformed value is refused, by the name of its setting and without 
   const free = ['HOST', 'KEYS_DIR']
   const untested = Object.keys(fields).filter((name) => !(name in BAD) && !free.includes(name))
   t.same(untested, [], 'none was forgotten here')
+})
+
+t.test('metrics have a port of their own, or none', async (t) => {
+  const same = { PORT: '4000', METRICS_PORT: '4000' }
+  t.same(problems(same), ['KEYTURN_METRICS_PORT must differ from KEYTURN_PORT'])
+  t.same(problems({ METRICS_PORT: '3000' }).length, 1, 'the default port is one, too')
+  t.equal(load({ PORT: '0', METRICS_PORT: '0' }).metricsPort, 0, 'two free ones')
 })
 
 t.test('no problem repeats a secret', async (t) => {

@@ -21,4 +21,6 @@ export interface LogoutNoticeStore {
   take(notice: LogoutNotice, nextDueAt: EpochSeconds): Promise<boolean>
   /** The client was told, or will not be. */
   done(sessionId: string): Promise<void>
+  /** All of them, due or not. */
+  count(): Promise<number>
 }

@@ -40,5 +40,10 @@ export function createLogoutNoticeStore(db: Db): LogoutNoticeStore {
     async done(sessionId) {
       await db.batch([{ sql: 'DELETE FROM logout_notices WHERE session_id = $1', params: [sessionId] }])
     },
+
+    async count() {
+      const [row] = await db.query<{ count: number }>('SELECT count(*) AS count FROM logout_notices')
+      return row?.count ?? 0
+    },
   }
 }

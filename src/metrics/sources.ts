@@ -1,0 +1,133 @@
+/** What is asked only when somebody reads the metrics, of the parts that know. */
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { Gate } from '../accounts/gate.ts'
+import { behind, FORGOTTEN_AFTER } from '../keys/known-verifiers.ts'
+import type { LiveRing } from '../keys/live-ring.ts'
+import { activeKey, isPublished, nextChange, type RingPolicy } from '../keys/ring.ts'
+import type { StatusPublisher } from '../status/publisher.ts'
+import type { LogoutNoticeStore } from '../store/contracts/logout-notices.ts'
+import type { VerifierStore } from '../store/contracts/verifiers.ts'
+import type { Db } from '../store/db.ts'
+import type { Clock } from '../system.ts'
+
+export interface Sources {
+  readonly store: {
+    readonly db: Pick<Db, 'pool'>
+    readonly verifiers: Pick<VerifierStore, 'list'>
+    readonly logoutNotices: Pick<LogoutNoticeStore, 'count'>
+  }
+  readonly ring: Pick<LiveRing, 'ring'>
+  readonly policy: RingPolicy
+  readonly clock: Clock
+  readonly gate: Pick<Gate, 'state'>
+  readonly statusLists: Pick<StatusPublisher, 'state'>
+  readonly services: { readiness(): Promise<string | null> }
+}
+
+/** A store that does not answer must not keep the rest from being read; the scraper waits ten seconds or less. */
+const PATIENCE_MS = 1000
+
+/** undefined if there is no answer in time. */
+async function inTime<T>(work: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, PATIENCE_MS, undefined)
+  })
+  try {
+    return await Promise.race([work, late])
+  } catch {
+    return undefined
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+export function watchSources(sources: Sources, registers: Registry[]): void {
+  const { store, policy, clock, gate, statusLists, services } = sources
+  const ring = () => sources.ring.ring()
+  type Value = number | null | undefined
+
+  /** A gauge without a value is not shown: an old number would be taken for a new one. */
+  function gauge(name: string, help: string, value: () => Value | Promise<Value>): void {
+    new Gauge({
+      name,
+      help,
+      registers,
+      async collect() {
+        const now = await value()
+        this.remove()
+        if (typeof now === 'number') this.set(now)
+      },
+    })
+  }
+
+  function gaugeByState(name: string, help: string, values: () => States | Promise<States>): void {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['state'],
+      registers,
+      async collect() {
+        const now = await values()
+        this.reset()
+        for (const [state, count] of Object.entries(now ?? {})) this.set({ state }, count)
+      },
+    })
+  }
+  type States = Readonly<Record<string, number>> | undefined
+
+  gauge('keyturn_ready', 'Whether this node should get requests: 1 or 0.', async () =>
+    Number((await inTime(services.readiness())) === null),
+  )
+
+  gauge('keyturn_ring_version', 'Grows with every change of the key ring.', () => ring().version)
+  gauge(
+    'keyturn_ring_published_keys',
+    'Keys in the JWKS.',
+    () => ring().keys.filter((key) => isPublished(key)).length,
+  )
+  gauge('keyturn_ring_active_age_seconds', 'How long the active key has signed.', () => {
+    const { signsFrom } = activeKey(ring())
+    return clock.now() - (signsFrom ?? ring().createdAt)
+  })
+  gauge('keyturn_ring_next_change_seconds', 'To the next change of the JWKS that is foreseen.', () => {
+    const change = nextChange(ring(), policy)
+    return change === null ? null : change - clock.now()
+  })
+  gaugeByState('keyturn_verifiers', 'Known verifiers, by whether they hold the next key.', () =>
+    inTime(verifiers()),
+  )
+  async function verifiers() {
+    const now = clock.now()
+    const known = await store.verifiers.list(now - FORGOTTEN_AFTER)
+    const late = await behind({ list: async () => known }, ring(), now)
+    return { behind: late.length, current: known.length - late.length }
+  }
+
+  gauge('keyturn_password_hashes_running', 'argon2 at work.', () => gate.state().running)
+  gauge('keyturn_password_hashes_waiting', 'Waiting for their turn.', () => gate.state().waiting)
+  new Counter({
+    name: 'keyturn_password_hashes_refused_total',
+    help: 'Turned away because too many waited.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(gate.state().refused)
+    },
+  })
+
+  gauge('keyturn_status_lists', 'Status lists that this node holds signed.', () => statusLists.state().lists)
+  gauge('keyturn_status_list_bytes', 'Their size together, as served.', () => statusLists.state().bytes)
+  gauge('keyturn_logout_notices_waiting', 'Clients still to be told that a session has ended.', () =>
+    inTime(store.logoutNotices.count()),
+  )
+
+  const pool = store.db.pool
+  if (!pool) return
+  gaugeByState('keyturn_store_connections', 'Connections to PostgreSQL.', () => {
+    const { idle, busy } = pool()
+    return { idle, busy }
+  })
+  gauge('keyturn_store_connections_most', 'As KEYTURN_DATABASE_POOL says.', () => pool().most)
+  gauge('keyturn_store_connections_waited_for', 'Requests that wait for one.', () => pool().waiting)
+}

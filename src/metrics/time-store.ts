@@ -1,0 +1,53 @@
+/** Times what is asked of the store, whole: with the wait for a lock, a connection or the group's commit. */
+import { Counter, Histogram, type Registry } from 'prom-client'
+import { ConstraintViolation, StoreDamaged, StoreUnavailable } from '../store/db.ts'
+import type { WatchedDb } from '../store/watch.ts'
+
+const BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
+
+const VERBS = ['query', 'batch'] as const
+const KINDS = ['unavailable', 'damaged', 'constraint', 'other'] as const
+
+function kindOf(error: unknown): (typeof KINDS)[number] {
+  if (error instanceof StoreDamaged) return 'damaged'
+  if (error instanceof StoreUnavailable) return 'unavailable'
+  return error instanceof ConstraintViolation ? 'constraint' : 'other'
+}
+
+export function timeStore(db: WatchedDb, registers: Registry[]): WatchedDb {
+  const durations = new Histogram({
+    name: 'keyturn_store_duration_seconds',
+    help: 'What the store took to answer.',
+    labelNames: ['verb'],
+    buckets: BUCKETS,
+    registers,
+  })
+  const failures = new Counter({
+    name: 'keyturn_store_failures_total',
+    help: 'What the store did not do.',
+    labelNames: ['verb', 'kind'],
+    registers,
+  })
+  for (const verb of VERBS) {
+    durations.zero({ verb })
+    for (const kind of KINDS) failures.inc({ verb, kind }, 0)
+  }
+
+  async function timed<T>(verb: (typeof VERBS)[number], work: () => Promise<T>): Promise<T> {
+    const start = performance.now()
+    try {
+      return await work()
+    } catch (error) {
+      failures.inc({ verb, kind: kindOf(error) })
+      throw error
+    } finally {
+      durations.observe({ verb }, (performance.now() - start) / 1000)
+    }
+  }
+
+  return {
+    ...db,
+    query: (sql, params) => timed('query', () => db.query<never>(sql, params)),
+    batch: (steps, options) => timed('batch', () => db.batch(steps, options)),
+  }
+}

@@ -1,0 +1,325 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import { createMetricsApp } from '../../src/app.ts'
+import { AUDIT_EVENTS } from '../../src/audit.ts'
+import { protocolEndpoints } from '../../src/http/routes.ts'
+import { rotateRing } from '../../src/keys/rotate.ts'
+import { REFUSALS } from '../../src/metrics/count-audit.ts'
+import { session } from '../contracts/sessions.ts'
+import { ENGINE, forbidWriting } from '../support/engine.ts'
+import { scrape } from '../support/metrics.ts'
+import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/requests.ts'
+import { seed } from '../support/seed.ts'
+import { type TestServer, type TestServerOptions, testServer } from '../support/server.ts'
+
+/** Seeded; closed with the test. */
+async function started(
+  t: { teardown(work: () => Promise<void>): void },
+  options: TestServerOptions = {},
+): Promise<TestServer> {
+  const server = await testServer(options)
+  t.teardown(() => server.close())
+  await seed(server.store)
+  await server.follow()
+  return server
+}
+
+const requests = (endpoint: string, method: string, status: string) =>
+  ['keyturn_http_request_duration_seconds_count', { endpoint, method, status }] as const
+
+t.test('requests are counted by route, method and class of the answer', async (t) => {
+  const server = await started(t)
+  await clientCredentials(server)
+  await clientCredentials(server)
+  await post(server, '/oauth2/token', { grant_type: 'client_credentials' })
+  await server.inject({ url: '/.well-known/jwks.json' })
+  await server.inject({ url: '/status-lists/7' })
+  await server.inject({ url: '/status-lists/8' })
+  await server.inject({ url: '/oauth2/authorize?client_id=nobody' })
+  const { value } = await scrape(server)
+  t.equal(value(...requests('/oauth2/token', 'POST', '2xx')), 2)
+  t.equal(value(...requests('/oauth2/token', 'POST', '4xx')), 1)
+  t.equal(value(...requests('/.well-known/jwks.json', 'GET', '2xx')), 1)
+  t.equal(value(...requests('/status-lists/:number', 'GET', '4xx')), 2, 'the pattern, not the path')
+  t.equal(value(...requests('/oauth2/authorize', 'GET', '4xx')), 1)
+  const bucket = { endpoint: '/oauth2/token', method: 'POST', status: '2xx', le: '10' }
+  t.equal(value('keyturn_http_request_duration_seconds_bucket', bucket), 2, 'and how long they took')
+})
+
+t.test('an issuer with a path is measured under the same names, and its assets under one', async (t) => {
+  const server = await started(t, { settings: { ISSUER: 'https://issuer.test/auth' } })
+  await clientCredentials(server)
+  await post(server, '/auth/oauth2/token', {})
+  await server.inject({ url: '/.well-known/oauth-authorization-server/auth' })
+  await server.inject({ url: '/auth/.well-known/openid-configuration' })
+  for (const { path } of server.deps.services.look.files) await server.inject({ url: `/auth${path}` })
+  const { value, text } = await scrape(server)
+  t.equal(value(...requests('/oauth2/token', 'POST', '4xx')), 1)
+  t.equal(value(...requests('other', 'other', '4xx')), 1, 'what is not below the issuer')
+  t.equal(value(...requests('/.well-known/oauth-authorization-server', 'GET', '2xx')), 1)
+  t.equal(value(...requests('/.well-known/openid-configuration', 'GET', '2xx')), 1)
+  t.equal(value(...requests('/assets', 'GET', '2xx')), server.deps.services.look.files.length)
+  t.notMatch(text, '/auth/')
+})
+
+t.test('tokens are counted by grant, from zero', async (t) => {
+  const server = await started(t)
+  const issued = async (grant: string) =>
+    (await scrape(server)).value('keyturn_tokens_issued_total', { grant })
+  t.equal(await issued('authorization_code'), 0)
+  await clientCredentials(server)
+  const { refresh_token: token } = (await login(server)).json()
+  await refresh(server, token)
+  await refresh(server, token)
+  t.equal(await issued('client_credentials'), 1)
+  t.equal(await issued('password'), 1)
+  t.equal(await issued('refresh_token'), 2, 'a retry is a token, too')
+  t.equal(await issued('authorization_code'), 0)
+})
+
+t.test('refusals are counted by endpoint, with what the client was told', async (t) => {
+  const server = await started(t)
+  const machine = { authorization: basic('machine') }
+  await post(server, '/oauth2/token', { grant_type: 'nope' }, machine)
+  const wrong = { authorization: basic('machine', 'wrong') }
+  await post(server, '/oauth2/token', { grant_type: 'client_credentials' }, wrong)
+  await post(server, '/oauth2/introspect', { token: ['a', 'b'] }, machine)
+  await post(server, '/oauth2/revoke', {}, machine)
+  await server.inject({ url: '/oauth2/userinfo', headers: { authorization: 'Bearer x' } })
+  const { value } = await scrape(server)
+  for (const [endpoint, error, count] of [
+    ['/oauth2/token', 'unsupported_grant_type', 1],
+    ['/oauth2/token', 'invalid_client', 1],
+    ['/oauth2/introspect', 'invalid_request', 1],
+    ['/oauth2/revoke', 'invalid_request', 1],
+    ['/oauth2/userinfo', 'invalid_token', 1],
+    ['/oauth2/token', 'server_error', 0],
+  ] as const) {
+    t.equal(value('keyturn_refusals_total', { endpoint, error }), count, `${endpoint} ${error}`)
+  }
+  t.equal(value('keyturn_audit_events_total', { event: 'client.authentication_failed' }), 1)
+})
+
+t.test('every endpoint that refuses is counted', async (t) => {
+  for (const { path, refused } of protocolEndpoints) t.equal(REFUSALS[refused], path)
+  const others = AUDIT_EVENTS.filter((event) => event.endsWith('.refused') && !(event in REFUSALS))
+  t.same(others, ['consent.refused'], 'a person said no; we refused nothing')
+})
+
+t.test('every event of the audit trail is counted, from zero, as often as it is there', async (t) => {
+  const server = await started(t)
+  await login(server)
+  await login(server, { password: 'wrong' })
+  await clientCredentials(server)
+  const { value } = await scrape(server)
+  for (const event of AUDIT_EVENTS) {
+    t.equal(value('keyturn_audit_events_total', { event }), server.logger.audits(event).length, event)
+  }
+  t.equal(value('keyturn_audit_events_total', { event: 'login.failed' }), 1)
+})
+
+t.test('nothing that somebody sends becomes a label, or makes a new series', async (t) => {
+  const server = await started(t)
+  const send = async (mark: string) => {
+    const form = { grant_type: mark, client_id: mark, scope: mark, token: mark, resource: `https://${mark}` }
+    for (const { path } of protocolEndpoints) {
+      await post(server, path, form)
+      await post(server, path, form, { authorization: basic(mark, mark) })
+      await post(server, `${path}/${mark}`, form)
+      await post(server, `${path}?${mark}=1`, form)
+      await server.inject({ url: path, headers: { authorization: `Bearer ${mark}` } })
+    }
+    await login(server, { username: mark })
+    for (const method of ['GET', 'POST', 'DELETE', 'PATCH', 'QUERY', 'PROPFIND'] as const) {
+      await server.inject({ method: method as 'GET', url: `/${mark}` })
+      await server.inject({ method: method as 'GET', url: '/oauth2/token' })
+    }
+    await server.inject({
+      url: `/oauth2/authorize?client_id=machine&redirect_uri=${mark}&response_type=${mark}`,
+    })
+    await server.inject({ url: `/%zz${mark}` })
+    await server.inject({
+      url: '/.well-known/jwks.json',
+      headers: { 'keyturn-verifier': `${mark}; instance=a` },
+    })
+    await server.follow()
+  }
+  await send('m4rk-0')
+  const first = await scrape(server)
+  for (let i = 1; i < 4; i += 1) await send(`m4rk-${i}`)
+  const last = await scrape(server)
+  t.notMatch(last.text, 'm4rk')
+  t.same(last.series, first.series, 'the same series, whatever was sent')
+  t.ok((last.value(...requests('other', 'other', '4xx')) ?? 0) > 20)
+})
+
+t.test('the ring is seen: age, version, next change, and who is behind', async (t) => {
+  const server = await started(t, { settings: { KEY_ROTATION: '10d', VERIFIER_CACHE: '1h' } })
+  const ask = (name: string) =>
+    server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': `${name}; instance=a` } })
+  await ask('orders')
+  await ask('stock')
+  server.clock.tick(7200)
+  await server.follow()
+  const before = await scrape(server)
+  t.equal(before.value('keyturn_ring_version'), 1)
+  t.equal(before.value('keyturn_ring_published_keys'), 2)
+  t.equal(before.value('keyturn_ring_active_age_seconds'), 7200)
+  t.equal(before.value('keyturn_ring_next_change_seconds'), 10 * 86_400 - 7200)
+  t.equal(before.value('keyturn_verifiers', { state: 'behind' }), 0)
+  t.equal(before.value('keyturn_verifiers', { state: 'current' }), 2)
+
+  await rotateRing(server.deps.keys, { actor: 'operator:test' })
+  await server.follow()
+  await ask('orders')
+  await server.follow()
+  server.clock.tick(10)
+  const after = await scrape(server)
+  t.equal(after.value('keyturn_ring_version'), 2)
+  t.equal(after.value('keyturn_ring_published_keys'), 3)
+  t.equal(after.value('keyturn_ring_active_age_seconds'), 10)
+  t.equal(after.value('keyturn_verifiers', { state: 'behind' }), 1)
+  t.equal(after.value('keyturn_verifiers', { state: 'current' }), 1)
+  t.equal(after.value('keyturn_audit_events_total', { event: 'keys.rotated' }), 1)
+})
+
+t.test('a ring that will not change by itself has no next change', async (t) => {
+  const server = await started(t, { settings: { KEY_ROTATION: 'off' } })
+  const { value, types } = await scrape(server)
+  t.equal(value('keyturn_ring_next_change_seconds'), undefined)
+  t.ok(types.has('keyturn_ring_next_change_seconds'))
+})
+
+t.test('password hashing is seen: at work, waiting, turned away', async (t) => {
+  const server = await started(t, { gateSize: { running: 1, waiting: 1 } })
+  const logins = [1, 2, 3, 4].map((i) => login(server, { username: `nobody-${i}` }))
+  // The counter says when two were turned away, while the other two are still there.
+  let seen = await scrape(server)
+  while (seen.value('keyturn_password_hashes_refused_total') !== 2) {
+    await turn()
+    seen = await scrape(server)
+  }
+  t.ok((seen.value('keyturn_password_hashes_running') ?? 0) <= 1)
+  await Promise.all(logins)
+  const { value } = await scrape(server)
+  t.equal(value('keyturn_password_hashes_running'), 0)
+  t.equal(value('keyturn_password_hashes_waiting'), 0)
+  t.equal(value('keyturn_password_hashes_refused_total'), 2)
+  const busy = { endpoint: '/oauth2/token', error: 'temporarily_unavailable' }
+  t.equal(value('keyturn_refusals_total', busy), 2)
+})
+
+t.test('status lists and notices that wait are seen', async (t) => {
+  const server = await started(t)
+  const { access_token: token } = (await clientCredentials(server)).json()
+  await post(server, '/oauth2/revoke', { token }, { authorization: basic('machine') })
+  await server.follow()
+  t.equal((await scrape(server)).value('keyturn_status_lists'), 0, 'nobody has asked for one')
+  const { uri } = (claimsOf(token).status as { status_list: { uri: string } }).status_list
+  const list = await server.inject({ url: new URL(uri).pathname })
+  t.equal(list.statusCode, 200)
+  const [alice] = await server.store.users.list()
+  const about = { clientId: 'app', userId: alice?.id ?? '', notify: true }
+  await server.store.sessions.insert(session({ id: 'ended', ...about }))
+  await server.store.sessions.revoke('ended', server.clock.now(), 'signed out')
+  const { value } = await scrape(server)
+  t.equal(value('keyturn_status_lists'), 1)
+  t.equal(value('keyturn_status_list_bytes'), list.body.length)
+  t.equal(value('keyturn_logout_notices_waiting'), 1)
+})
+
+t.test('the store is timed by verb, and what it does not do is counted', async (t) => {
+  const server = await started(t)
+  const count = async (verb: string) =>
+    (await scrape(server)).value('keyturn_store_duration_seconds_count', { verb }) ?? 0
+  const [queries, batches] = [await count('query'), await count('batch')]
+  await login(server)
+  t.ok((await count('query')) > queries)
+  t.ok((await count('batch')) > batches)
+  t.equal((await scrape(server)).value('keyturn_ready'), 1)
+  const failed = { verb: 'batch', kind: 'unavailable' }
+  t.equal((await scrape(server)).value('keyturn_store_failures_total', failed), 0)
+
+  const allow = await forbidWriting(server.store, { url: server.config.databaseUrl })
+  t.equal((await login(server)).statusCode, 503)
+  const during = await scrape(server)
+  t.ok((during.value('keyturn_store_failures_total', failed) ?? 0) > 0)
+  t.equal(during.value('keyturn_ready'), 0)
+  await allow()
+})
+
+t.test('connections are seen where there are some', async (t) => {
+  const server = await started(t)
+  const { value } = await scrape(server)
+  const connections = (state: string) => value('keyturn_store_connections', { state })
+  if (ENGINE === 'SQLite') {
+    t.same([connections('idle'), value('keyturn_store_connections_most')], [undefined, undefined])
+    return
+  }
+  t.equal(value('keyturn_store_connections_most'), server.config.databasePool)
+  const open = (connections('idle') ?? 0) + (connections('busy') ?? 0)
+  t.ok(open >= 1 && open <= server.config.databasePool)
+  t.equal(value('keyturn_store_connections_waited_for'), 0)
+})
+
+t.test('without a store the rest is still there, and nothing old is shown', async (t) => {
+  const server = await started(t)
+  t.equal((await scrape(server)).value('keyturn_logout_notices_waiting'), 0)
+  await server.store.db.close()
+  const { value } = await scrape(server)
+  t.equal(value('keyturn_ready'), 0)
+  t.equal(value('keyturn_logout_notices_waiting'), undefined)
+  t.equal(value('keyturn_verifiers', { state: 'behind' }), undefined)
+  t.equal(value('keyturn_ring_version'), 1)
+})
+
+t.test('a store that hangs does not keep the scraper waiting', async (t) => {
+  const server = await started(t)
+  Object.assign(server.store.verifiers, { list: () => new Promise(() => {}) })
+  const { value } = await scrape(server)
+  t.equal(value('keyturn_verifiers', { state: 'behind' }), undefined)
+  t.equal(value('keyturn_ready'), 1)
+})
+
+const LOCAL = { ISSUER: 'http://localhost:3000' }
+
+t.test('on the main port only whoever is on this machine, and came directly, reads them', async (t) => {
+  const server = await started(t, { settings: LOCAL })
+  const status = async (remoteAddress: string, headers: Record<string, string> = {}) =>
+    (await server.inject({ url: '/metrics', remoteAddress, headers })).statusCode
+  const answer = await server.inject({ url: '/metrics' })
+  t.match(answer.headers['content-type'], /^text\/plain; version=0\.0\.4/)
+  t.equal(answer.headers['cache-control'], 'no-store')
+  t.match(answer.body, 'keyturn_info{version=')
+  for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1']) {
+    t.equal(await status(address), 200, address)
+  }
+  for (const address of ['10.0.0.1', '192.168.1.1', '203.0.113.9', 'fe80::1', '::ffff:10.0.0.1']) {
+    t.equal(await status(address), 403, address)
+  }
+  t.equal(await status('127.0.0.1', { 'x-forwarded-for': '127.0.0.1' }), 403)
+  t.equal(await status('127.0.0.1', { forwarded: 'for=127.0.0.1' }), 403)
+})
+
+t.test(
+  'a server for other machines has none on its main port: a proxy would lead everybody there',
+  async (t) => {
+    const elsewhere = await started(t)
+    t.equal((await elsewhere.inject({ url: '/metrics' })).statusCode, 404)
+    const onItsOwn = await started(t, { settings: { ...LOCAL, METRICS_PORT: '9464' } })
+    t.equal((await onItsOwn.inject({ url: '/metrics' })).statusCode, 404)
+  },
+)
+
+t.test('the port of its own has the metrics and nothing else', async (t) => {
+  const server = await started(t)
+  const app = createMetricsApp({ metrics: server.metrics, logger: server.logger as never })
+  t.teardown(() => app.close())
+  const answer = await app.inject({ url: '/metrics', remoteAddress: '10.0.0.1' })
+  t.equal(answer.statusCode, 200)
+  t.match(answer.body, 'keyturn_ring_version 1')
+  t.equal((await app.inject({ method: 'POST', url: '/metrics' })).statusCode, 405)
+  for (const url of ['/', '/oauth2/token', '/.well-known/jwks.json', '/health/live']) {
+    t.equal((await app.inject({ url })).statusCode, 404, url)
+  }
+})
