@@ -38,8 +38,9 @@ t.test('a backup taken under load restores to a state that some moment had (#5, 
     return { sessionIds: tokens.map(idOf), tokens, done: [0, 0] }
   })
   const server = await startServer(t, folder)
-  const revoke = (token: string) => keyturn(folder, ['sessions', 'revoke', '--id', idOf(token)])
-  t.equal((await revoke(ended)).code, 0)
+  const revoke = (token: string) =>
+    readStore(folder, (store) => store.sessions.revoke(idOf(token), Math.floor(Date.now() / 1000), 'test'))
+  t.ok(await revoke(ended))
 
   let going = true
   const load = Promise.all(pairs.map((pair) => alternate(server, pair, () => going)))
@@ -60,7 +61,7 @@ t.test('a backup taken under load restores to a state that some moment had (#5, 
     after.flat().some((count, i) => count > (before.flat()[i] ?? 0)),
     'and while it was taken',
   )
-  t.equal((await revoke(late)).code, 0)
+  t.ok(await revoke(late))
 
   const other = emptyFolder(t)
   mkdirSync(dirname(other.masterKey), { mode: 0o700 })
