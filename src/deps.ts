@@ -44,6 +44,7 @@ import { createRevocation } from './oauth/revocation.ts'
 import { createSendLogoutToken, type SendLogoutToken } from './oauth/send-logout-token.ts'
 import { createTokenRequest } from './oauth/token-request.ts'
 import { createUserInfo } from './oauth/userinfo.ts'
+import { createPresence, REMEMBERED, type Whereabouts } from './presence.ts'
 import { createStatusBoard } from './status/board.ts'
 import { createStatusIndices } from './status/indices.ts'
 import { createStatusPublisher } from './status/publisher.ts'
@@ -61,6 +62,7 @@ import {
 } from './system.ts'
 import { createMint } from './tokens/mint.ts'
 import { createRefreshTokenCodec } from './tokens/refresh-token.ts'
+import { version } from './version.ts'
 import { assetUrls, createAssets } from './views/assets.ts'
 
 /** The machine; tests replace what they need to control. */
@@ -72,7 +74,9 @@ export interface System {
   readonly fetchJwks?: FetchJwks
   readonly sendLogoutToken?: SendLogoutToken
   readonly gateSize?: GateSize
-  /** Of a serving process; commands have none. */
+  /** Of a serving process; commands have none, and nobody is to be told of them. */
+  readonly whereabouts?: Whereabouts
+  /** The same. */
   readonly metrics?: Metrics
 }
 
@@ -336,6 +340,14 @@ export async function openServer(
     logger: system.logger,
     issuer: config.issuer,
   })
+  const presence = createPresence({
+    ...store,
+    ring,
+    clock,
+    random,
+    whereabouts: system.whereabouts ?? { hostname: 'localhost', pid: 0 },
+    version,
+  })
   const duties: Duties = {
     async follow() {
       await ring.sync()
@@ -346,9 +358,14 @@ export async function openServer(
     async maintain() {
       if (await maintainRing(keys, ring.ring())) await ring.sync()
     },
+    beat: presence.beat,
     notify: notices.tell,
     sweep: () => sweep(store, clock),
-    stop: notices.stop,
+    async stop() {
+      await notices.stop()
+      // The store may be the reason for the stop. Then it is seen to be gone a little later.
+      await presence.leave().catch(() => {})
+    },
   }
   system.metrics?.watch({ store, ring, policy: keys.policy, clock, gate, statusLists, services })
   return { base, keys, ring, registry, services, duties }
@@ -379,6 +396,7 @@ async function sweep(store: Store, clock: Clock): Promise<void> {
     [store.revokedTokens, now - SESSION_MEMORY],
     [store.status, now - SESSION_MEMORY],
     [store.verifiers, now - FORGOTTEN_AFTER],
+    [store.nodes, now - REMEMBERED],
     [store.throttle, now],
     [store.familiar, now],
   ] as const

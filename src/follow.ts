@@ -1,5 +1,5 @@
 /**
- * What a serving node does by the clock: follow what other processes change, tell clients of sign-outs, rotate and
+ * What a serving node does by the clock: follow what other processes change, say that it is there, tell clients of sign-outs, rotate and
  * retire keys when they are due, and delete what has expired. Must not know how any of that is done.
  */
 import type { Logger } from './system.ts'
@@ -15,6 +15,8 @@ export interface Duties {
   follow(): Promise<void>
   /** Begins to tell clients of sessions that have ended; waits for none of them. */
   notify(): Promise<void>
+  /** Says that this node is there, if it is time to. */
+  beat(): Promise<void>
   /** Does what is due with the keys. */
   maintain(): Promise<void>
   /** Deletes a small batch of what has expired. */
@@ -53,6 +55,7 @@ export function startFollower(duties: Duties, logger: Logger): Follower {
   async function round(): Promise<void> {
     turn += 1
     await attempt('follow')
+    await attempt('beat')
     await attempt('notify')
     // At once after the start: the server may have been down when something was due.
     if (turn % MAINTAIN_EVERY === 1) await attempt('maintain')

@@ -16,6 +16,7 @@ export async function start(more: Partial<Io> = {}): Promise<void> {
     interactive: stdin.isTTY === true && stderr.isTTY === true,
     askSecret,
     columns: stdout.columns ?? 100,
+    pid: process.pid,
     operator: operatorName(),
     stopSignal,
     endNow: (code) => process.exit(code),

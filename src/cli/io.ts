@@ -15,6 +15,8 @@ export interface Io {
   /** Asks for what must not be seen, e.g. a password; only if `interactive`. */
   askSecret(question: string): Promise<string>
   readonly columns: number
+  /** Of this process. */
+  readonly pid: number
   /** Who runs the command, for the audit trail. */
   readonly operator: string
   readonly clock?: Clock

@@ -8,6 +8,7 @@ import type { EpochSeconds } from '../system.ts'
 import { action, type CommandFactory, type Context, examples, type Json, Refused } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { timeline } from './keys-timeline.ts'
+import { describeNode, settled } from './nodes.ts'
 import { span, table, time } from './output.ts'
 import { withProgress } from './progress.ts'
 
@@ -135,11 +136,13 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
         active: law.activeKey(ring).kid,
         next: law.nextKey(ring).kid,
         retiring: ring.keys.filter((key) => key.state === 'retiring').map((key) => key.kid),
+        ...(await switched(context, base, ring)),
       }
       const lines = [
         `active    ${value.active}`,
         `next      ${value.next}`,
         `retiring  ${value.retiring.join(' ')}`,
+        ...nodeLines(value),
       ]
       context.print(options, value, lines.join('\n'))
     } catch (error) {
@@ -151,6 +154,24 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
       })
     }
   })
+}
+
+/** Which of the serving nodes sign with the new key. */
+async function switched(context: Context, base: Base, ring: Ring) {
+  const work = settled(base, ring)
+  const { serving, behind: late } = await withProgress(context.io, () => 'waiting for the nodes …', work)
+  return { nodes: serving.length, nodes_behind: late.map(describeNode) }
+}
+
+function nodeLines({ nodes, nodes_behind: late }: Awaited<ReturnType<typeof switched>>): string[] {
+  if (nodes === 0) return []
+  if (late.length === 0)
+    return [`nodes     ${nodes === 1 ? 'the one there is has' : `all ${nodes} have`} switched`]
+  const names = late.map(({ hostname, pid }) => `${hostname}:${pid}`).join(', ')
+  return [
+    `nodes     ${nodes - late.length} of ${nodes} have switched; not yet: ${names}`,
+    'A node that does not follow signs with the old key for 10 s at most, and then not at all.',
+  ]
 }
 
 /** Why not, in words. */

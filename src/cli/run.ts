@@ -16,6 +16,7 @@ import { exportCommand } from './export.ts'
 import type { Io } from './io.ts'
 import { keysCommand } from './keys.ts'
 import { migrateCommand } from './migrate.ts'
+import { nodesCommand } from './nodes.ts'
 import { table } from './output.ts'
 import { prepare } from './prepare.ts'
 import { restoreCommand } from './restore.ts'
@@ -36,6 +37,7 @@ export const commands: readonly CommandFactory[] = [
   usersCommand,
   sessionsCommand,
   verifiersCommand,
+  nodesCommand,
   exportCommand,
   backupCommand,
   restoreCommand,

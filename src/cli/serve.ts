@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer } from 'node:net'
+import { hostname } from 'node:os'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp, createMetricsApp } from '../app.ts'
 import { type Config, onPort } from '../config/load.ts'
@@ -32,7 +33,8 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   // Only here: no command but this one has use for it, and it takes its time to load.
   const { createMetrics } = await import('../metrics/metrics.ts')
   const metrics = createMetrics({ ofProcess: true })
-  const system = { ...context.system(config), metrics }
+  const whereabouts = { hostname: hostname(), pid: io.pid }
+  const system = { ...context.system(config), metrics, whereabouts }
   const base = await openBase(config, system, 'apply')
   try {
     let stopping = false

@@ -8,6 +8,7 @@ import type { CodeStore } from './contracts/codes.ts'
 import type { ConsentStore } from './contracts/consents.ts'
 import type { FactorStore } from './contracts/factors.ts'
 import type { LogoutNoticeStore } from './contracts/logout-notices.ts'
+import type { NodeStore } from './contracts/nodes.ts'
 import type { PushedRequestStore } from './contracts/pushed-requests.ts'
 import type { RevisionStore } from './contracts/revisions.ts'
 import type { RevokedTokenStore } from './contracts/revoked-tokens.ts'
@@ -29,6 +30,7 @@ import { createCodeStore } from './sql/codes.ts'
 import { createConsentStore } from './sql/consents.ts'
 import { createFactorStore } from './sql/factors.ts'
 import { createLogoutNoticeStore } from './sql/logout-notices.ts'
+import { createNodeStore } from './sql/nodes.ts'
 import { createPushedRequestStore } from './sql/pushed-requests.ts'
 import { createRevisionStore } from './sql/revisions.ts'
 import { createRevokedTokenStore } from './sql/revoked-tokens.ts'
@@ -68,6 +70,7 @@ export interface Store {
   readonly consents: ConsentStore
   readonly logoutNotices: LogoutNoticeStore
   readonly factors: FactorStore
+  readonly nodes: NodeStore
 }
 
 export interface OpenOptions extends PostgresOptions {
@@ -124,5 +127,6 @@ export function createStore(db: Db): Store {
     consents: createConsentStore(db),
     logoutNotices: createLogoutNoticeStore(db),
     factors: createFactorStore(db),
+    nodes: createNodeStore(db),
   }
 }

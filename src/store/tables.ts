@@ -40,4 +40,5 @@ export const TABLES: readonly Table[] = [
   table('throttle', 'key'),
   table('familiar_places', 'key'),
   table('verifiers', 'name', 'instance'),
+  table('nodes', 'id'),
 ]

@@ -64,6 +64,7 @@ const samples: Record<string, Sample> = {
   'keys timeline': {},
   'keys revoke': { args: (seen) => [(seen.get('keys rotate') as { active: string }).active] },
   'verifiers list': {},
+  nodes: {},
   'verifiers forget': {
     args: ['orders'],
     before: ({ verifiers }) =>

@@ -7,6 +7,7 @@ import type { Contract } from './contract.ts'
 import { dbContract } from './db.ts'
 import { factorsContract } from './factors.ts'
 import { logoutNoticesContract } from './logout-notices.ts'
+import { nodesContract } from './nodes.ts'
 import { pushedRequestsContract } from './pushed-requests.ts'
 import { revisionsContract } from './revisions.ts'
 import { revokedTokensContract } from './revoked-tokens.ts'
@@ -41,4 +42,5 @@ export const contracts: Readonly<Record<string, Contract>> = {
   'pushed requests': pushedRequestsContract,
   consents: consentsContract,
   'logout notices': logoutNoticesContract,
+  nodes: nodesContract,
 }

@@ -63,6 +63,7 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       interactive: false,
       askSecret: () => Promise.reject(new Error('nobody is there to be asked')),
       columns: 100,
+      pid: 4711,
       operator: 'tester',
       clock,
       logger,

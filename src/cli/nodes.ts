@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Base } from '../deps.ts'
+import { isServing } from '../presence.ts'
+import type { ServingNode } from '../store/contracts/nodes.ts'
+import type { Ring } from '../store/contracts/ring.ts'
+import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
+import { table, time } from './output.ts'
+
+export const nodesCommand: CommandFactory = (context) =>
+  examples(
+    action('nodes', 'the serving nodes, their ring version and last sign of life').action((options: Json) =>
+      list(context, options),
+    ),
+    'nodes',
+    'nodes --json',
+  )
+
+function list(context: Context, options: Json): Promise<void> {
+  return context.withStore(async ({ store, clock }) => {
+    const [nodes, { ring }] = await Promise.all([store.nodes.list(), store.revisions.read()])
+    const rows = nodes.map((node) => ({
+      ...describeNode(node),
+      state: isServing(node, clock.now()) ? 'serving' : 'gone',
+      behind: node.ringVersion < ring,
+    }))
+    const text = table(
+      ['HOST', 'PID', 'VERSION', 'RING', 'STARTED', 'LAST SEEN', 'STATE'],
+      rows.map((row) => [
+        row.hostname,
+        row.pid,
+        row.version,
+        row.behind ? `${row.ring_version}, not ${ring}` : row.ring_version,
+        time(row.started_at),
+        time(row.seen_at),
+        row.state,
+      ]),
+    )
+    context.print(options, rows, text)
+  })
+}
+
+export function describeNode(node: ServingNode) {
+  return {
+    id: node.id,
+    hostname: node.hostname,
+    pid: node.pid,
+    version: node.version,
+    ring_version: node.ringVersion,
+    started_at: node.startedAt,
+    seen_at: node.seenAt,
+  }
+}
+
+/** "Within about a second" (CONTRACT §3), twice. */
+const LOOKS = 20
+const PAUSE_MS = 100
+
+/** The serving nodes, and those of them that do not sign with this ring after a while. */
+export async function settled(
+  { store, clock }: Pick<Base, 'store' | 'clock'>,
+  { version }: Pick<Ring, 'version'>,
+) {
+  for (let look = 1; ; look += 1) {
+    const serving = (await store.nodes.list()).filter((node) => isServing(node, clock.now()))
+    const behind = serving.filter(({ ringVersion }) => ringVersion < version)
+    if (behind.length === 0 || look === LOOKS) return { serving, behind }
+    await sleep(PAUSE_MS)
+  }
+}

@@ -1,0 +1,48 @@
+import type { NodeStore } from '../contracts/nodes.ts'
+import type { Db } from '../db.ts'
+import { pruneExpired } from './prune.ts'
+
+interface NodeRow {
+  id: string
+  hostname: string
+  pid: number
+  version: string
+  ring_version: number
+  started_at: number
+  seen_at: number
+}
+
+export function createNodeStore(db: Db): NodeStore {
+  return {
+    async record({ id, hostname, pid, version, ringVersion, startedAt, seenAt }) {
+      await db.batch([
+        {
+          sql: `INSERT INTO nodes (id, hostname, pid, version, ring_version, started_at, seen_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7)
+                ON CONFLICT (id) DO UPDATE SET ring_version = excluded.ring_version, seen_at = excluded.seen_at`,
+          params: [id, hostname, pid, version, ringVersion, startedAt, seenAt],
+        },
+      ])
+    },
+
+    async list() {
+      const rows = await db.query<NodeRow>('SELECT * FROM nodes ORDER BY started_at, id')
+      return rows.map((row) => ({
+        id: row.id,
+        hostname: row.hostname,
+        pid: row.pid,
+        version: row.version,
+        ringVersion: row.ring_version,
+        startedAt: row.started_at,
+        seenAt: row.seen_at,
+      }))
+    },
+
+    async remove(id) {
+      await db.batch([{ sql: 'DELETE FROM nodes WHERE id = $1', params: [id] }])
+    },
+
+    prune: (before, limit) =>
+      pruneExpired(db, { table: 'nodes', key: ['id'], end: 'seen_at' }, before, limit),
+  }
+}

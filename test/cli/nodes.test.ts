@@ -1,0 +1,147 @@
+import t from 'tap'
+import { rotateRing } from '../../src/keys/rotate.ts'
+import { node } from '../contracts/nodes.ts'
+import { type Cli, testCli } from '../support/cli.ts'
+import { countQueries } from '../support/counting.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+
+const DAY = 86_400
+
+interface Shown {
+  readonly id: string
+  readonly hostname: string
+  readonly pid: number
+  readonly version: string
+  readonly ring_version: number
+  readonly state: string
+  readonly behind: boolean
+}
+
+const list = (cli: Cli) => cli.json<Shown[]>(['nodes'])
+
+/** A server on the command line's store, with its clock; it gives its first sign of life. */
+async function serving(
+  t: { teardown(work: () => Promise<void>): void },
+  cli: Cli,
+  pid: number,
+): Promise<TestServer> {
+  const server = await testServer({
+    clock: cli.clock,
+    database: cli.database,
+    whereabouts: { hostname: 'east', pid },
+    settings: { KEYS_DIR: cli.keysDir },
+    masterKey: '',
+  })
+  t.teardown(() => server.close())
+  await server.deps.duties.beat()
+  return server
+}
+
+t.test('a node is listed while it serves, and not after a clean stop', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'list'])
+  t.same(await list(cli), [])
+  t.equal((await cli.run(['nodes'])).out, 'none\n')
+  const server = await serving(t, cli, 17)
+  await serving(t, cli, 18)
+  t.match(await list(cli), [
+    { hostname: 'east', state: 'serving', ring_version: 1, behind: false, version: /^\d+\.\d+\.\d+/ },
+    { hostname: 'east', state: 'serving' },
+  ])
+  t.same(new Set((await list(cli)).map(({ pid }) => pid)), new Set([17, 18]))
+  t.match((await cli.run(['nodes'])).out, /^HOST +PID +VERSION +RING .*\neast +1[78] +\d\S+ +1 .* serving\n/)
+  await server.deps.duties.stop()
+  t.match(await list(cli), [{ pid: 18 }])
+})
+
+t.test('one that gives no sign of life is gone after half a minute, and forgotten after a day', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'list'])
+  const server = await serving(t, cli, 17)
+  await server.store.nodes.record(node({ id: 'killed', seenAt: cli.clock.now() }))
+  const stateOf = async (id: string) => (await list(cli)).find((one) => one.id === id)?.state
+  cli.clock.tick(29)
+  t.equal(await stateOf('killed'), 'serving')
+  cli.clock.tick(1)
+  t.equal(await stateOf('killed'), 'gone')
+  cli.clock.tick(DAY - 30)
+  await server.deps.duties.beat()
+  await server.deps.duties.sweep()
+  t.equal(await stateOf('killed'), 'gone')
+  cli.clock.tick(1)
+  await server.deps.duties.sweep()
+  t.equal(await stateOf('killed'), undefined)
+  t.match(await list(cli), [{ pid: 17, state: 'serving' }])
+})
+
+t.test(
+  'a sign of life is one write in five seconds, and one at once when the ring has changed',
+  async (t) => {
+    const server = await testServer()
+    t.teardown(() => server.close())
+    const { count } = countQueries(server.store)
+    const writesOf = async (work: () => unknown) => {
+      await work()
+      const before = count()
+      for (let i = 0; i < 20; i += 1) await server.deps.duties.beat()
+      return count() - before
+    }
+    t.equal(await writesOf(() => {}), 1, 'at the start')
+    t.equal(await writesOf(() => {}), 0)
+    t.equal(await writesOf(() => server.clock.tick(4)), 0)
+    t.equal(await writesOf(() => server.clock.tick(1)), 1)
+    t.equal(await writesOf(() => server.clock.tick(-3600)), 1, 'a clock that is set back does not silence it')
+    const rotated = async () => {
+      await rotateRing(server.deps.keys, { actor: 'operator:test', force: true })
+      await server.deps.duties.follow()
+    }
+    t.equal(await writesOf(rotated), 1)
+  },
+)
+
+interface Rotated {
+  readonly nodes: number
+  readonly nodes_behind: readonly Shown[]
+}
+
+t.test('keys rotate says that all nodes have switched', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'list'])
+  const servers = [await serving(t, cli, 17), await serving(t, cli, 18)]
+  // What a running server does four times a second.
+  const timer = setInterval(async () => {
+    for (const { deps } of servers) {
+      await deps.duties.follow()
+      await deps.duties.beat()
+    }
+  }, 20)
+  t.teardown(() => clearInterval(timer))
+  t.match(await cli.json<Rotated>(['keys', 'rotate']), { nodes: 2, nodes_behind: [] })
+  t.match((await cli.run(['keys', 'rotate', '--force'])).out, /\nnodes {5}all 2 have switched\n$/)
+  clearInterval(timer)
+})
+
+t.test('keys rotate names who has not switched, and does not wait for who is gone', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'list'])
+  const now = cli.clock.now()
+  await cli.look(async ({ nodes }) => {
+    await nodes.record(node({ id: 'frozen', hostname: 'west', pid: 5, ringVersion: 1, seenAt: now }))
+    await nodes.record(node({ id: 'gone', ringVersion: 1, seenAt: now - 30 }))
+    await nodes.record(node({ id: 'good', ringVersion: 99, seenAt: now }))
+  })
+  const { out } = await cli.run(['keys', 'rotate'])
+  t.match(out, /\nnodes {5}1 of 2 have switched; not yet: west:5\n/)
+  t.match((await cli.run(['nodes'])).out, /west +5 .* 1, not 2 /)
+  const left = await list(cli)
+  t.match(
+    left.find(({ id }) => id === 'frozen'),
+    { behind: true, state: 'serving' },
+  )
+
+  await cli.look(({ nodes }) => nodes.remove('frozen'))
+  cli.clock.tick(30)
+  const alone = await cli.run(['keys', 'rotate', '--force'])
+  t.notMatch(alone.out, 'nodes', 'nobody is serving, so there is nothing to say')
+  t.match(await cli.json<Rotated>(['keys', 'rotate', '--force']), { nodes: 0, nodes_behind: [] })
+})

@@ -1,0 +1,58 @@
+import type { ServingNode } from '../../src/store/contracts/nodes.ts'
+import type { Contract } from './contract.ts'
+
+export const node = (overrides: Partial<ServingNode> = {}): ServingNode => ({
+  id: 'a',
+  hostname: 'east',
+  pid: 17,
+  version: '1.2.3',
+  ringVersion: 3,
+  startedAt: 100,
+  seenAt: 100,
+  ...overrides,
+})
+
+export const nodesContract: Contract = {
+  'a node is remembered with the newest that it said of itself': async (t, { nodes }) => {
+    t.same(await nodes.list(), [])
+    await nodes.record(node())
+    await nodes.record(node({ ringVersion: 4, seenAt: 105 }))
+    t.same(await nodes.list(), [node({ ringVersion: 4, seenAt: 105 })])
+  },
+
+  'all are listed, in the order of their starts, and what one says changes no other': async (
+    t,
+    { nodes },
+  ) => {
+    await nodes.record(node({ id: 'c', startedAt: 300 }))
+    await nodes.record(node({ id: 'b', startedAt: 200, seenAt: 1 }))
+    await nodes.record(node({ id: 'a', startedAt: 200 }))
+    await nodes.record(node({ id: 'c', startedAt: 300, seenAt: 400 }))
+    t.same(await nodes.list(), [
+      node({ id: 'a', startedAt: 200 }),
+      node({ id: 'b', startedAt: 200, seenAt: 1 }),
+      node({ id: 'c', startedAt: 300, seenAt: 400 }),
+    ])
+  },
+
+  'one that has stopped is gone, and no other': async (t, { nodes }) => {
+    await nodes.record(node())
+    await nodes.record(node({ id: 'b' }))
+    await nodes.remove('a')
+    await nodes.remove('nobody')
+    t.same(await nodes.list(), [node({ id: 'b' })])
+  },
+
+  'those not seen since are pruned, at most so many': async (t, { nodes }) => {
+    for (const [id, seenAt] of [
+      ['a', 1],
+      ['b', 2],
+      ['c', 3],
+    ] as const) {
+      await nodes.record(node({ id, seenAt }))
+    }
+    t.equal(await nodes.prune(3, 1), 1)
+    t.equal(await nodes.prune(3, 9), 1)
+    t.same(await nodes.list(), [node({ id: 'c', seenAt: 3 })])
+  },
+}
