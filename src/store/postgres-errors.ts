@@ -57,7 +57,8 @@ const TROUBLE = ['08', '25', '28', '40', '53', '55', '57', '58', 'F0', 'XX', '3D
 export function translate(error: unknown, phase: 'connecting' | 'steps' | 'commit' = 'steps'): unknown {
   if (error instanceof StoreUnavailable) return error
   if (among(error, DAMAGE)) return new StoreDamaged(error)
-  if (among(error, ['23'])) return new ConstraintViolation(error)
+  // A key that is taken; and the name of a table or of its type, which two who make it at once find taken too.
+  if (among(error, ['23', '42P07', '42710'])) return new ConstraintViolation(error)
   if (phase === 'connecting' || isConnectionLost(error))
     return new StoreUnavailable(readable(error), AWAY_SECONDS)
   if (phase === 'commit') return new StoreUnavailable(error)
