@@ -17,7 +17,7 @@ import type { Duties } from './follow.ts'
 import { baseUrl } from './http/endpoints/metadata.ts'
 import { STATUS_LISTS_PATH } from './http/routes.ts'
 import type { Services } from './http/services.ts'
-import { createKnownVerifiers, FORGOTTEN_AFTER } from './keys/known-verifiers.ts'
+import { createKnownVerifiers } from './keys/known-verifiers.ts'
 import { type LiveRing, openLiveRing } from './keys/live-ring.ts'
 import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from './keys/master-key.ts'
 import { activeKey } from './keys/ring.ts'
@@ -44,13 +44,14 @@ import { createRevocation } from './oauth/revocation.ts'
 import { createSendLogoutToken, type SendLogoutToken } from './oauth/send-logout-token.ts'
 import { createTokenRequest } from './oauth/token-request.ts'
 import { createUserInfo } from './oauth/userinfo.ts'
-import { createPresence, REMEMBERED, type Whereabouts } from './presence.ts'
+import { createPresence, type Whereabouts } from './presence.ts'
 import { createStatusBoard } from './status/board.ts'
 import { createStatusIndices } from './status/indices.ts'
 import { createStatusPublisher } from './status/publisher.ts'
 import { createStore, type OpenOptions, openDb, type Store } from './store/index.ts'
 import { ensureSchema, type MigrationMode } from './store/migrate.ts'
 import { watchDb } from './store/watch.ts'
+import { sweep } from './sweep.ts'
 import {
   type Clock,
   type Logger,
@@ -375,33 +376,4 @@ function createLook({ issuer, brandName, brandColor, brandLogo }: Config): Servi
   const brand = { name: brandName, color: brandColor, logo: brandLogo }
   const files = createAssets(brand)
   return { brand, files, assets: assetUrls(files, new URL(issuer).pathname.replace(/\/$/, '')) }
-}
-
-const SWEEP = 500
-/** Ended sessions stay as long as any access token of theirs could live, so that introspection knows them. */
-const SESSION_MEMORY = 86_400
-/** After its end as a reference: whoever came with it may still be at the login page. */
-const PUSHED_REQUEST_MEMORY = 3600
-
-async function sweep(store: Store, clock: Clock): Promise<void> {
-  const now = clock.now()
-  const expiring = [
-    [store.sessions, now - SESSION_MEMORY],
-    // So long, because a code that is presented again takes back what it bought.
-    [store.codes, now - SESSION_MEMORY],
-    [store.signIns, now - SESSION_MEMORY],
-    [store.pushedRequests, now - PUSHED_REQUEST_MEMORY],
-    [store.singleUse, now],
-    // Longer than they would live: a clock that is set back must not revive them.
-    [store.revokedTokens, now - SESSION_MEMORY],
-    [store.status, now - SESSION_MEMORY],
-    [store.verifiers, now - FORGOTTEN_AFTER],
-    [store.nodes, now - REMEMBERED],
-    [store.throttle, now],
-    [store.familiar, now],
-  ] as const
-  for (const [table, before] of expiring) {
-    // Batch by batch, so that requests get their turn between two.
-    while ((await table.prune(before, SWEEP)) === SWEEP);
-  }
 }

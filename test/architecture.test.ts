@@ -24,6 +24,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/version.ts': { uses: [], knows: [] },
   'src/audit.ts': { uses: [], knows: ['src/system.ts'] },
   'src/follow.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/sweep.ts': {
+    // How long they are of use.
+    uses: ['src/keys/known-verifiers.ts', 'src/presence.ts'],
+    knows: ['src/store/index.ts', 'src/system.ts'],
+  },
   'src/presence.ts': { uses: [], knows: ['src/keys/live-ring.ts', 'src/store/contracts/', 'src/system.ts'] },
   'src/log': { uses: [], knows: [] },
   'src/config/': { uses: [], knows: ['src/system.ts'] },
@@ -117,6 +122,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/views/assets.ts',
       'src/audit.ts',
       'src/presence.ts',
+      'src/sweep.ts',
       'src/system.ts',
       'src/version.ts',
     ],

@@ -66,6 +66,8 @@ export interface PageRoute {
   readonly method: 'GET' | 'POST'
   /** Below the issuer. */
   readonly path: string
+  /** GET that does something: HEAD, which link checkers send, must not do it unseen (RFC 9110 §9.2.1). */
+  readonly head?: false
   /** POST: which token the form must carry. */
   readonly csrf?: Csrf
   readonly handler: (visit: Visit) => Promise<FastifyReply>
@@ -95,10 +97,11 @@ export async function browserScope(
     done()
   })
   app.setErrorHandler((error, request, reply) => sendErrorPage(services, error, request, reply))
-  for (const { method, path, csrf = 'sign-in', handler } of routes) {
+  for (const { method, path, head = true, csrf = 'sign-in', handler } of routes) {
     app.route({
       method,
       url: prefix + path,
+      exposeHeadRoute: method === 'GET' && head,
       bodyLimit: BODY_LIMIT,
       handler: async (request, reply) => {
         const visit = await visitOf(services, prefix, request, reply)

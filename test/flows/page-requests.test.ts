@@ -11,8 +11,9 @@ await seedPeople(server.store)
 
 const PERSON = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
 const METHODS = new Map<string, string[]>()
-for (const { path, method } of pageRoutes(server.deps.services)) {
-  METHODS.set(path, [...(METHODS.get(path) ?? []), ...(method === 'GET' ? ['GET', 'HEAD'] : [method])].sort())
+for (const { path, method, head = true } of pageRoutes(server.deps.services)) {
+  const answered = method === 'GET' && head ? ['GET', 'HEAD'] : [method]
+  METHODS.set(path, [...(METHODS.get(path) ?? []), ...answered].sort())
 }
 const gets = [...METHODS].filter(([, methods]) => methods.includes('GET')).map(([path]) => path)
 
@@ -70,7 +71,7 @@ t.test('below an issuer with a path only: what lies beside it is not ours', asyn
 })
 
 t.test('HEAD says what GET would, without the body', async (t) => {
-  for (const url of gets) {
+  for (const url of gets.filter((path) => METHODS.get(path)?.includes('HEAD'))) {
     const [got, head] = [
       await server.inject({ url, headers: PERSON }),
       await server.inject({ method: 'HEAD', url, headers: PERSON }),

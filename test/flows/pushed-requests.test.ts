@@ -207,6 +207,19 @@ t.test('it is used up by the answer, not by the page: reload, other tab, five mi
   tellsPerson(t, await browser.open(first.url), 'and so is the way back')
 })
 
+t.test('HEAD, as link checkers send it, uses nothing up (K121, RFC 9110 §9.2.1)', async (t) => {
+  const uri = await pushed()
+  const cookie = [...person.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
+  t.match(cookie, 'keyturn-session', 'by somebody whom a GET would give a code')
+  const { statusCode, headers } = await server.inject({
+    method: 'HEAD',
+    url: reference(uri),
+    headers: { cookie },
+  })
+  t.same([statusCode, headers.allow, headers.location], [405, 'GET, POST', undefined])
+  codeOf(await person.open(reference(uri)))
+})
+
 t.test('50 at once get one code (K121, §3.1 #6)', async (t) => {
   const uri = await pushed()
   const pages = await Promise.all(Array.from({ length: 50 }, () => person.open(reference(uri))))

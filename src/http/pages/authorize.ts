@@ -21,6 +21,8 @@ export function authorizeRoutes(services: Services): PageRoute[] {
     {
       method: 'GET',
       path: '/oauth2/authorize',
+      // It may issue a code, and use up a request that was pushed.
+      head: false,
       async handler(visit) {
         const { query } = visit
         // RFC 6749 §3.1: in a request, names that are not known there are ignored, ours too.

@@ -22,6 +22,8 @@ export function logoutRoutes(services: Services): PageRoute[] {
     {
       method: 'GET',
       path: LOGOUT_PATH,
+      // With a good hint it signs out.
+      head: false,
       async handler(visit) {
         const pairs = arrived(visit)
         const step = await logout(pairs, visit.current?.signIn ?? null)
