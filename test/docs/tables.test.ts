@@ -101,9 +101,9 @@ const LIMITS: readonly [string, string, string][] = [
   ['| 10 000; the rest is read as needed |', 'src/oauth/registry.ts', 'MAX_CLIENTS = 10_000'],
   ['| 4 MiB, then dropped |', 'src/log-sink.ts', 'MOST_WAITING = 4_194_304'],
   ['about once a minute, 500 at a time', 'src/follow.ts', 'SWEEP_EVERY = 240'],
-  ['about once a minute, 500 at a time', 'src/deps.ts', 'SWEEP = 500'],
-  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/deps.ts', 'SESSION_MEMORY = 86_400'],
-  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/deps.ts', 'PUSHED_REQUEST_MEMORY = 3600'],
+  ['about once a minute, 500 at a time', 'src/sweep.ts', 'SWEEP = 500'],
+  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/sweep.ts', 'SESSION_MEMORY = 86_400'],
+  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/sweep.ts', 'PUSHED_REQUEST_MEMORY = 3600'],
   ['within\n10 s; the store is closed', 'src/cli/serve.ts', 'PATIENCE_MS = 10_000'],
 ]
 

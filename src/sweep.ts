@@ -1,0 +1,35 @@
+/** What has ended is forgotten, table by table. Must not know why anything ends; only for how long it is of use. */
+import { FORGOTTEN_AFTER } from './keys/known-verifiers.ts'
+import { REMEMBERED } from './presence.ts'
+import type { Store } from './store/index.ts'
+import type { Clock } from './system.ts'
+
+/** Rows at once. */
+const SWEEP = 500
+/** Ended sessions stay as long as any access token of theirs could live, so that introspection knows them. */
+const SESSION_MEMORY = 86_400
+/** After its end as a reference: whoever came with it may still be at the login page. */
+const PUSHED_REQUEST_MEMORY = 3600
+
+export async function sweep(store: Store, clock: Clock): Promise<void> {
+  const now = clock.now()
+  const expiring = [
+    [store.sessions, now - SESSION_MEMORY],
+    // So long, because a code that is presented again takes back what it bought.
+    [store.codes, now - SESSION_MEMORY],
+    [store.signIns, now - SESSION_MEMORY],
+    [store.pushedRequests, now - PUSHED_REQUEST_MEMORY],
+    [store.singleUse, now],
+    // Longer than they would live: a clock that is set back must not revive them.
+    [store.revokedTokens, now - SESSION_MEMORY],
+    [store.status, now - SESSION_MEMORY],
+    [store.verifiers, now - FORGOTTEN_AFTER],
+    [store.nodes, now - REMEMBERED],
+    [store.throttle, now],
+    [store.familiar, now],
+  ] as const
+  for (const [table, before] of expiring) {
+    // Batch by batch, so that requests get their turn between two.
+    while ((await table.prune(before, SWEEP)) === SWEEP);
+  }
+}
