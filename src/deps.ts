@@ -1,7 +1,8 @@
 /**
- * Opens what a process needs, from the settings: the store; on top of it the keys; on top of them a server's
- * services. The only file that knows every part; must not decide anything that a part could decide.
+ * Puts a server together on top of what base.ts opened. The only file that knows every part; must not decide anything that a
+ * part could decide.
  */
+
 import { availableParallelism } from 'node:os'
 import { createChosenSecretVerifier } from './accounts/chosen-secret.ts'
 import { createGate, type GateSize } from './accounts/gate.ts'
@@ -11,7 +12,7 @@ import { createChangePassword } from './accounts/own-password.ts'
 import { createSecondFactors } from './accounts/second-factors.ts'
 import { createSignIns } from './accounts/sign-ins.ts'
 import { createThrottle } from './accounts/throttle.ts'
-import { type Audit, createAudit } from './audit.ts'
+import type { Base, Keys, System } from './base.ts'
 import type { Config } from './config/load.ts'
 import type { Duties } from './follow.ts'
 import { baseUrl } from './http/endpoints/metadata.ts'
@@ -19,17 +20,13 @@ import { STATUS_LISTS_PATH } from './http/routes.ts'
 import type { Services } from './http/services.ts'
 import { createKnownVerifiers } from './keys/known-verifiers.ts'
 import { type LiveRing, openLiveRing } from './keys/live-ring.ts'
-import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from './keys/master-key.ts'
-import { activeKey } from './keys/ring.ts'
-import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
 import { ensureRing, maintainRing } from './keys/rotate.ts'
 import { createSealer, deriveKey } from './keys/seal.ts'
 import { createSigner } from './keys/signer.ts'
-import type { Metrics } from './metrics/metrics.ts'
 import { createAuthorize } from './oauth/authorize/authorize.ts'
 import { createFlowCodec } from './oauth/authorize/flow.ts'
 import { createRequestObjects } from './oauth/authorize/request-object.ts'
-import { createClientKeys, type FetchJwks } from './oauth/client-auth/client-keys.ts'
+import { createClientKeys } from './oauth/client-auth/client-keys.ts'
 import { createFetchJwks } from './oauth/client-auth/fetch-jwks.ts'
 import { createClientAuthentication } from './oauth/client-auth/index.ts'
 import { createSecretVerifier } from './oauth/client-auth/secret.ts'
@@ -41,121 +38,18 @@ import { createLogoutNotices } from './oauth/logout-notices.ts'
 import { createPushRequest } from './oauth/pushed-requests.ts'
 import { openRegistry, type Registry } from './oauth/registry.ts'
 import { createRevocation } from './oauth/revocation.ts'
-import { createSendLogoutToken, type SendLogoutToken } from './oauth/send-logout-token.ts'
+import { createSendLogoutToken } from './oauth/send-logout-token.ts'
 import { createTokenRequest } from './oauth/token-request.ts'
 import { createUserInfo } from './oauth/userinfo.ts'
-import { createPresence, type Whereabouts } from './presence.ts'
+import { createPresence } from './presence.ts'
 import { createStatusBoard } from './status/board.ts'
 import { createStatusIndices } from './status/indices.ts'
 import { createStatusPublisher } from './status/publisher.ts'
-import { createStore, type OpenOptions, openDb, type Store } from './store/index.ts'
-import { ensureSchema, type MigrationMode } from './store/migrate.ts'
-import { watchDb } from './store/watch.ts'
 import { sweep } from './sweep.ts'
-import {
-  type Clock,
-  type Logger,
-  noFailpoint,
-  type Random,
-  type ReachFailpoint,
-  systemClock,
-  systemRandom,
-} from './system.ts'
 import { createMint } from './tokens/mint.ts'
 import { createRefreshTokenCodec } from './tokens/refresh-token.ts'
 import { version } from './version.ts'
 import { assetUrls, createAssets } from './views/assets.ts'
-
-/** The machine; tests replace what they need to control. */
-export interface System {
-  readonly logger: Logger
-  readonly clock?: Clock
-  readonly random?: Random
-  readonly failpoint?: ReachFailpoint
-  readonly fetchJwks?: FetchJwks
-  readonly sendLogoutToken?: SendLogoutToken
-  readonly gateSize?: GateSize
-  /** Of a serving process; commands have none, and nobody is to be told of them. */
-  readonly whereabouts?: Whereabouts
-  /** The same. */
-  readonly metrics?: Metrics
-}
-
-export interface Base {
-  readonly config: Config
-  readonly clock: Clock
-  readonly random: Random
-  readonly failpoint: ReachFailpoint
-  readonly audit: Audit
-  readonly store: Store
-  /** What keeps the store from being of use, in words for the log. */
-  readonly storeProblem: () => Promise<string | null>
-}
-
-export const databaseOptions = (config: Config): OpenOptions => ({
-  pool: config.databasePool,
-  timeout: config.databaseTimeout,
-})
-
-/** @throws {StoreUnusable} | {StoreUnavailable} */
-export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
-  const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger, metrics } = system
-  const db = watchDb(openDb(config.databaseUrl, { ...databaseOptions(config), thorough: mode === 'apply' }))
-  const trail = createAudit(logger)
-  try {
-    const applied = await ensureSchema(db, clock, mode)
-    if (applied.length > 0) failpoint('start:migrated')
-    const store = createStore(metrics?.timeStore(db) ?? db)
-    const audit = metrics?.countAudit(trail) ?? trail
-    return { config, clock, random, failpoint, store, storeProblem: db.problem, audit }
-  } catch (error) {
-    await db.close()
-    throw error
-  }
-}
-
-export interface Keys extends RotateDeps {
-  readonly masterKey: Buffer
-  /** True if this call made the first ring. */
-  readonly firstStart: boolean
-}
-
-/**
- * The master key and the ring, made now if this is the first start.
- * @throws {MasterKeyProblem} never makes a new master key for a ring that was sealed with another
- * @throws {SealBroken} if the master key does not open the ring
- */
-export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys> {
-  const { config, store, random, clock, audit, failpoint } = base
-  const existing = await store.ring.read()
-  const firstStart = existing === null
-  const masterKey = config.masterKey ?? readMasterKey(config.keysDir) ?? makeMasterKey()
-  const sealer = createSealer(masterKey, random)
-  // Before anything is sealed: a key sealed with another master key would break the ring for every node.
-  if (existing) {
-    const active = activeKey(existing)
-    sealer.open(active.kid, active.sealed ?? '')
-  }
-  const policy = {
-    verifierCache: config.verifierCache,
-    keyRotation: config.keyRotation,
-    jwksMaxAge: config.jwksMaxAge,
-  }
-  const deps = { store, clock, sealer, audit, failpoint, policy }
-  await ensureRing(deps, choice)
-  return { ...deps, masterKey, firstStart }
-
-  function makeMasterKey(): Buffer {
-    if (!firstStart) {
-      throw new MasterKeyProblem(
-        `${masterKeyFile(config.keysDir)} is missing, and the database has keys that only it opens: restore it`,
-      )
-    }
-    const made = createMasterKey(config.keysDir, random)
-    failpoint('start:master-key')
-    return made
-  }
-}
 
 export interface ServerDeps {
   readonly base: Base

@@ -108,6 +108,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     uses: ['src/http/', 'src/config/parsers.ts'],
     knows: ['src/config/', 'src/metrics/', 'src/system.ts'],
   },
+  'src/base.ts': {
+    uses: ['src/keys/', 'src/store/', 'src/audit.ts', 'src/system.ts'],
+    knows: ['src/accounts/gate.ts', 'src/config/', 'src/metrics/', 'src/oauth/', 'src/presence.ts'],
+  },
   'src/deps.ts': {
     uses: [
       'src/accounts/',
@@ -115,18 +119,15 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/tokens/',
       'src/keys/',
       'src/status/',
-      'src/store/',
       // Addresses that tokens and documents carry; no more of HTTP.
       'src/http/routes.ts',
       'src/http/endpoints/metadata.ts',
       'src/views/assets.ts',
-      'src/audit.ts',
       'src/presence.ts',
       'src/sweep.ts',
-      'src/system.ts',
       'src/version.ts',
     ],
-    knows: ['src/config/', 'src/http/services.ts', 'src/follow.ts', 'src/metrics/'],
+    knows: ['src/base.ts', 'src/config/', 'src/http/services.ts', 'src/follow.ts'],
   },
   'src/cli/': { uses: ['src/'], knows: [] },
   'src/main.ts': { uses: ['src/cli/'], knows: [] },
@@ -363,6 +364,7 @@ t.test(
       'src/config/fields.ts',
       'src/system.ts',
       'src/audit.ts',
+      'src/base.ts',
       'src/deps.ts',
     ]) {
       t.match(sourceText(path), /^\/\*\*[\s\S]*?(must not|Must not|only|one place)[\s\S]*?\*\//, path)

@@ -1,5 +1,5 @@
 /** How a client is found and shown. */
-import type { Base } from '../deps.ts'
+import type { Base } from '../base.ts'
 import { describeClient } from '../oauth/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import { type Context, type Json, Refused } from './context.ts'

@@ -1,6 +1,6 @@
 /** `clients create` and `clients update`: the same rules, with and without something there before. */
 import { hashPassword } from '../accounts/password.ts'
-import type { Base } from '../deps.ts'
+import type { Base } from '../base.ts'
 import {
   checkChosenSecret,
   checkRegistration,

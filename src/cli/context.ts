@@ -3,9 +3,9 @@
  * command.
  */
 import { Command, InvalidArgumentError } from 'commander'
+import { type Base, type Keys, openBase, openKeys, type System } from '../base.ts'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration } from '../config/parsers.ts'
-import { type Base, type Keys, openBase, openKeys, type System } from '../deps.ts'
 import { createLogger } from '../log.ts'
 import type { Seconds } from '../system.ts'
 import type { Io } from './io.ts'

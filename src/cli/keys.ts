@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Base, Keys } from '../deps.ts'
+import type { Base, Keys } from '../base.ts'
 import { behind, namesOf } from '../keys/known-verifiers.ts'
 import * as law from '../keys/ring.ts'
 import { ensureRing, NoSuchKey, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'

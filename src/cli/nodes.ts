@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Base } from '../deps.ts'
+import type { Base } from '../base.ts'
 import { isServing } from '../presence.ts'
 import type { ServingNode } from '../store/contracts/nodes.ts'
 import type { Ring } from '../store/contracts/ring.ts'

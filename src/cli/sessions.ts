@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { signOutEverywhere } from '../accounts/sign-out.ts'
 import { normalizeUsername } from '../accounts/username.ts'
-import type { Base } from '../deps.ts'
+import type { Base } from '../base.ts'
 import type { Session, SessionFilter } from '../store/contracts/sessions.ts'
 import type { EpochSeconds } from '../system.ts'
 import {

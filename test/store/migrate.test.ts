@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
-import { openBase } from '../../src/deps.ts'
+import { openBase } from '../../src/base.ts'
 import type { Db } from '../../src/store/db.ts'
 import { openDb } from '../../src/store/index.ts'
 import {

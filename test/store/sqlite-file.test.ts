@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { openBase } from '../../src/deps.ts'
+import { openBase } from '../../src/base.ts'
 import { StoreUnusable } from '../../src/store/db.ts'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'

@@ -1,0 +1,119 @@
+/**
+ * Opens what every process needs, from the settings: the store, and on top of it the keys. Must not know what a server does
+ * with them; deps.ts does.
+ */
+import type { GateSize } from './accounts/gate.ts'
+import { type Audit, createAudit } from './audit.ts'
+import type { Config } from './config/load.ts'
+import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from './keys/master-key.ts'
+import { activeKey } from './keys/ring.ts'
+import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
+import { ensureRing } from './keys/rotate.ts'
+import { createSealer } from './keys/seal.ts'
+import type { Metrics } from './metrics/metrics.ts'
+import type { FetchJwks } from './oauth/client-auth/client-keys.ts'
+import type { SendLogoutToken } from './oauth/send-logout-token.ts'
+import type { Whereabouts } from './presence.ts'
+import { createStore, type OpenOptions, openDb, type Store } from './store/index.ts'
+import { ensureSchema, type MigrationMode } from './store/migrate.ts'
+import { watchDb } from './store/watch.ts'
+import {
+  type Clock,
+  type Logger,
+  noFailpoint,
+  type Random,
+  type ReachFailpoint,
+  systemClock,
+  systemRandom,
+} from './system.ts'
+
+/** The machine; tests replace what they need to control. */
+export interface System {
+  readonly logger: Logger
+  readonly clock?: Clock
+  readonly random?: Random
+  readonly failpoint?: ReachFailpoint
+  readonly fetchJwks?: FetchJwks
+  readonly sendLogoutToken?: SendLogoutToken
+  readonly gateSize?: GateSize
+  /** Of a serving process; commands have none, and nobody is to be told of them. */
+  readonly whereabouts?: Whereabouts
+  /** The same. */
+  readonly metrics?: Metrics
+}
+
+export interface Base {
+  readonly config: Config
+  readonly clock: Clock
+  readonly random: Random
+  readonly failpoint: ReachFailpoint
+  readonly audit: Audit
+  readonly store: Store
+  /** What keeps the store from being of use, in words for the log. */
+  readonly storeProblem: () => Promise<string | null>
+}
+
+export const databaseOptions = (config: Config): OpenOptions => ({
+  pool: config.databasePool,
+  timeout: config.databaseTimeout,
+})
+
+/** @throws {StoreUnusable} | {StoreUnavailable} */
+export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
+  const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger, metrics } = system
+  const db = watchDb(openDb(config.databaseUrl, { ...databaseOptions(config), thorough: mode === 'apply' }))
+  const trail = createAudit(logger)
+  try {
+    const applied = await ensureSchema(db, clock, mode)
+    if (applied.length > 0) failpoint('start:migrated')
+    const store = createStore(metrics?.timeStore(db) ?? db)
+    const audit = metrics?.countAudit(trail) ?? trail
+    return { config, clock, random, failpoint, store, storeProblem: db.problem, audit }
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+}
+
+export interface Keys extends RotateDeps {
+  readonly masterKey: Buffer
+  /** True if this call made the first ring. */
+  readonly firstStart: boolean
+}
+
+/**
+ * The master key and the ring, made now if this is the first start.
+ * @throws {MasterKeyProblem} never makes a new master key for a ring that was sealed with another
+ * @throws {SealBroken} if the master key does not open the ring
+ */
+export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys> {
+  const { config, store, random, clock, audit, failpoint } = base
+  const existing = await store.ring.read()
+  const firstStart = existing === null
+  const masterKey = config.masterKey ?? readMasterKey(config.keysDir) ?? makeMasterKey()
+  const sealer = createSealer(masterKey, random)
+  // Before anything is sealed: a key sealed with another master key would break the ring for every node.
+  if (existing) {
+    const active = activeKey(existing)
+    sealer.open(active.kid, active.sealed ?? '')
+  }
+  const policy = {
+    verifierCache: config.verifierCache,
+    keyRotation: config.keyRotation,
+    jwksMaxAge: config.jwksMaxAge,
+  }
+  const deps = { store, clock, sealer, audit, failpoint, policy }
+  await ensureRing(deps, choice)
+  return { ...deps, masterKey, firstStart }
+
+  function makeMasterKey(): Buffer {
+    if (!firstStart) {
+      throw new MasterKeyProblem(
+        `${masterKeyFile(config.keysDir)} is missing, and the database has keys that only it opens: restore it`,
+      )
+    }
+    const made = createMasterKey(config.keysDir, random)
+    failpoint('start:master-key')
+    return made
+  }
+}
