@@ -3,6 +3,7 @@
  * A new table: `contracts/x.ts`, `sql/x.ts`, a migration, a contract suite, and a line below.
  */
 import type { ApiStore } from './contracts/apis.ts'
+import type { AuditStore } from './contracts/audit.ts'
 import type { ClientStore } from './contracts/clients.ts'
 import type { CodeStore } from './contracts/codes.ts'
 import type { ConsentStore } from './contracts/consents.ts'
@@ -25,6 +26,7 @@ import type { Db, Reader } from './db.ts'
 import { openPostgres, type PostgresOptions } from './postgres.ts'
 import { openSnapshot } from './postgres-snapshot.ts'
 import { createApiStore } from './sql/apis.ts'
+import { createAuditStore } from './sql/audit.ts'
 import { createClientStore } from './sql/clients.ts'
 import { createCodeStore } from './sql/codes.ts'
 import { createConsentStore } from './sql/consents.ts'
@@ -71,6 +73,7 @@ export interface Store {
   readonly logoutNotices: LogoutNoticeStore
   readonly factors: FactorStore
   readonly nodes: NodeStore
+  readonly auditRows: AuditStore
 }
 
 export interface OpenOptions extends PostgresOptions {
@@ -128,5 +131,6 @@ export function createStore(db: Db): Store {
     logoutNotices: createLogoutNoticeStore(db),
     factors: createFactorStore(db),
     nodes: createNodeStore(db),
+    auditRows: createAuditStore(db),
   }
 }

@@ -41,4 +41,6 @@ export const TABLES: readonly Table[] = [
   table('familiar_places', 'key'),
   table('verifiers', 'name', 'instance'),
   table('nodes', 'id'),
+  table('audit', 'seq'),
+  { name: 'audit_head', key: ['id'], seeded: true },
 ]

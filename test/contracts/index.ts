@@ -1,5 +1,6 @@
 /** All contracts, for the file of each engine; a new one is a file and a line. */
 import { apisContract } from './apis.ts'
+import { auditContract } from './audit.ts'
 import { clientsContract } from './clients.ts'
 import { codesContract } from './codes.ts'
 import { consentsContract } from './consents.ts'
@@ -43,4 +44,5 @@ export const contracts: Readonly<Record<string, Contract>> = {
   consents: consentsContract,
   'logout notices': logoutNoticesContract,
   nodes: nodesContract,
+  audit: auditContract,
 }

@@ -1,0 +1,179 @@
+import type { AuditFilter, AuditHead, AuditRow, AuditStore } from '../contracts/audit.ts'
+import { ConstraintViolation, type Db, type Param, type Step } from '../db.ts'
+
+interface RowRow extends Omit<AuditRow, 'clientId'> {
+  client_id: string | null
+}
+
+interface StateRow {
+  seq: number | null
+  hash: string
+  base_seq: number
+  base_hash: string
+  mac: string | null
+  first_seq: number | null
+  last_seq: number | null
+}
+
+/** Rows in a statement. Two texts for any number of rows: this many at once, and one by one. */
+const MANY = 20
+const COLUMNS = 10
+
+export function createAuditStore(db: Db): AuditStore {
+  async function batchOrFalse(steps: Step[]): Promise<boolean> {
+    try {
+      return await db.batch(steps)
+    } catch (error) {
+      if (error instanceof ConstraintViolation) return false
+      throw error
+    }
+  }
+
+  return {
+    async state() {
+      const [row] = await db.query<StateRow>(
+        `SELECT h.seq, h.hash, h.base_seq, h.base_hash, h.mac, r.first_seq, r.last_seq
+           FROM (SELECT min(seq) AS first_seq, max(seq) AS last_seq FROM audit) r
+           LEFT JOIN audit_head h ON h.id = 'main'`,
+      )
+      return {
+        head: row && row.seq !== null ? toHead({ ...row, seq: row.seq }) : null,
+        firstSeq: row?.first_seq ?? 0,
+        lastSeq: row?.last_seq ?? 0,
+      }
+    },
+
+    append: (seen, rows, head) => batchOrFalse([moveHead(seen, head), ...insertRows(rows)]),
+
+    putHead: (head) =>
+      batchOrFalse([
+        {
+          sql: `INSERT INTO audit_head (id, seq, hash, base_seq, base_hash, mac) VALUES ('main', $1, $2, $3, $4, $5)`,
+          params: [head.seq, head.hash, head.baseSeq, head.baseHash, head.mac],
+          rows: 1,
+        },
+      ]),
+
+    prune: (seen, head) =>
+      db.batch([
+        moveHead(seen, head),
+        { sql: 'DELETE FROM audit WHERE seq > $1 AND seq <= $2', params: [seen.baseSeq, head.baseSeq] },
+      ]),
+
+    async page(seq, limit) {
+      const rows = await db.query<RowRow>('SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2', [
+        seq,
+        limit,
+      ])
+      return rows.map(toRow)
+    },
+
+    async find(filter, limit) {
+      const { where, params } = matching(filter)
+      const rows = await db.query<RowRow>(
+        `SELECT * FROM audit ${where} ORDER BY at DESC, seq DESC LIMIT $${params.length + 1}`,
+        [...params, limit],
+      )
+      return rows.map(toRow)
+    },
+  }
+}
+
+/** Every column is asked for: pruning leaves the end as it is, and appending the beginning. */
+function moveHead(seen: AuditHead, head: AuditHead): Step {
+  return {
+    sql: `UPDATE audit_head SET seq = $1, hash = $2, base_seq = $3, base_hash = $4, mac = $5
+           WHERE id = 'main' AND seq = $6 AND hash = $7 AND base_seq = $8 AND base_hash = $9
+             AND coalesce(mac, '') = $10`,
+    params: [
+      head.seq,
+      head.hash,
+      head.baseSeq,
+      head.baseHash,
+      head.mac,
+      seen.seq,
+      seen.hash,
+      seen.baseSeq,
+      seen.baseHash,
+      seen.mac ?? '',
+    ],
+    rows: 1,
+  }
+}
+
+function insertRows(rows: readonly AuditRow[]): Step[] {
+  const steps: Step[] = []
+  for (let i = 0; i < rows.length; ) {
+    const many = rows.length - i >= MANY ? MANY : 1
+    const values = Array.from({ length: many }, (_, row) => {
+      const places = Array.from({ length: COLUMNS }, (_, column) => `$${row * COLUMNS + column + 1}`)
+      return `(${places.join(', ')})`
+    })
+    steps.push({
+      sql: `INSERT INTO audit (seq, since, at, event, actor, sub, client_id, fields, count, hash)
+            VALUES ${values.join(', ')}`,
+      params: rows.slice(i, i + many).flatMap(paramsOf),
+      rows: many,
+    })
+    i += many
+  }
+  return steps
+}
+
+const paramsOf = (row: AuditRow): Param[] => [
+  row.seq,
+  row.since,
+  row.at,
+  row.event,
+  row.actor,
+  row.sub,
+  row.clientId,
+  row.fields,
+  row.count,
+  row.hash,
+]
+
+function matching({ since, until, userId, clientId, event }: AuditFilter): {
+  where: string
+  params: Param[]
+} {
+  const conditions: string[] = []
+  const params: Param[] = []
+  const add = (value: Param | undefined, condition: (place: string) => string) => {
+    if (value === undefined) return
+    params.push(value)
+    conditions.push(condition(`$${params.length}`))
+  }
+  add(since, (place) => `at >= ${place}`)
+  add(until, (place) => `at < ${place}`)
+  add(event, (place) => `event = ${place}`)
+  const either = (column: string, value: string | undefined, actor: string) => {
+    if (value === undefined) return
+    params.push(value, actor)
+    conditions.push(`(${column} = $${params.length - 1} OR actor = $${params.length})`)
+  }
+  either('sub', userId, `user:${userId}`)
+  either('client_id', clientId, `client:${clientId}`)
+  return { where: conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`, params }
+}
+
+const toHead = (row: Omit<StateRow, 'seq'> & { seq: number }): AuditHead => ({
+  seq: row.seq,
+  hash: row.hash,
+  baseSeq: row.base_seq,
+  baseHash: row.base_hash,
+  mac: row.mac,
+})
+
+const toRow = ({ client_id: clientId, ...row }: RowRow): AuditRow => ({
+  seq: row.seq,
+  since: row.since,
+  at: row.at,
+  event: row.event,
+  actor: row.actor,
+  sub: row.sub,
+  clientId,
+  fields: row.fields,
+  count: row.count,
+  hash: row.hash,
+})

@@ -1,0 +1,134 @@
+import type { AuditHead, AuditRow, AuditStore } from '../../src/store/contracts/audit.ts'
+import { type Contract, winners } from './contract.ts'
+
+const FIRST: AuditHead = { seq: 0, hash: '', baseSeq: 0, baseHash: '', mac: null }
+
+const row = (seq: number, overrides: Partial<AuditRow> = {}): AuditRow => ({
+  seq,
+  since: 100,
+  at: 100,
+  event: 'keys.rotated',
+  actor: null,
+  sub: null,
+  clientId: null,
+  fields: '{}',
+  count: 1,
+  hash: `hash ${seq}`,
+  ...overrides,
+})
+
+const at = (seq: number, overrides: Partial<AuditHead> = {}): AuditHead => ({
+  ...FIRST,
+  seq,
+  hash: `hash ${seq}`,
+  mac: `mac ${seq}`,
+  ...overrides,
+})
+
+const rows = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => row(from + i))
+const seqs = (found: readonly AuditRow[]) => found.map(({ seq }) => seq)
+
+async function fill(auditRows: AuditStore, all: readonly AuditRow[]): Promise<void> {
+  await auditRows.append(FIRST, all, at(all.at(-1)?.seq ?? 0))
+}
+
+export const auditContract: Contract = {
+  'a new log has a head and no rows': async (t, { auditRows }) => {
+    t.same(await auditRows.state(), { head: FIRST, firstSeq: 0, lastSeq: 0 })
+    t.same(await auditRows.page(0, 10), [])
+  },
+
+  'rows are added with the head, and come back as they are': async (t, { auditRows }) => {
+    const full = row(1, {
+      since: 90,
+      actor: 'user:u',
+      sub: 'u',
+      clientId: 'c',
+      fields: '{"ip":"::1"}',
+      count: 7,
+    })
+    t.equal(await auditRows.append(FIRST, [full], at(1)), true)
+    t.equal(await auditRows.append(at(1), rows(2, 46), at(46)), true)
+    t.same(await auditRows.state(), { head: at(46), firstSeq: 1, lastSeq: 46 })
+    t.same(await auditRows.page(0, 1), [full])
+    t.same(seqs(await auditRows.page(40, 3)), [41, 42, 43])
+    t.same(seqs(await auditRows.page(44, 9)), [45, 46])
+  },
+
+  'nothing is added behind another head than the one that was seen': async (t, { auditRows }) => {
+    await fill(auditRows, rows(1, 3))
+    for (const seen of [
+      FIRST,
+      at(3, { hash: 'x' }),
+      at(3, { baseSeq: 1 }),
+      at(3, { mac: 'x' }),
+      at(3, { mac: null }),
+    ]) {
+      t.equal(await auditRows.append(seen, [row(4)], at(4)), false)
+    }
+    t.same(await auditRows.state(), { head: at(3), firstSeq: 1, lastSeq: 3 })
+  },
+
+  'of those who have seen the same head one adds (§3.1 #6)': async (t, { auditRows }, { connect }) => {
+    const other = (await connect()).auditRows
+    const all = await winners(10, (i) =>
+      (i % 2 === 0 ? auditRows : other).append(FIRST, [row(1, { actor: `${i}` })], at(1, { mac: `${i}` })),
+    )
+    t.same(all, { won: 1, lost: 9 })
+    const { head } = await auditRows.state()
+    t.same(
+      (await auditRows.page(0, 9)).map(({ actor }) => actor),
+      [head?.mac],
+      'and head and rows are the same one’s',
+    )
+  },
+
+  'where a row is already, nothing is added and the head stays': async (t, { auditRows, db }) => {
+    await fill(auditRows, [row(1)])
+    await db.batch([{ sql: `UPDATE audit SET seq = 2 WHERE seq = 1` }])
+    t.equal(await auditRows.append(at(1), [row(2)], at(2)), false)
+    t.same(await auditRows.state(), { head: at(1), firstSeq: 2, lastSeq: 2 })
+  },
+
+  'a head is put only where there is none': async (t, { auditRows, db }) => {
+    t.equal(await auditRows.putHead(at(5)), false)
+    await db.batch([{ sql: 'DELETE FROM audit_head' }])
+    t.same(await auditRows.state(), { head: null, firstSeq: 0, lastSeq: 0 })
+    t.equal(await auditRows.append(FIRST, [row(1)], at(1)), false)
+    t.equal(await auditRows.putHead(at(5)), true)
+    t.same((await auditRows.state()).head, at(5))
+  },
+
+  'pruning moves the beginning and deletes up to it, if the head is the one that was seen': async (
+    t,
+    { auditRows },
+  ) => {
+    await fill(auditRows, rows(1, 5))
+    const pruned = at(5, { baseSeq: 2, baseHash: 'hash 2', mac: 'new' })
+    t.equal(await auditRows.prune(FIRST, pruned), false)
+    t.same(seqs(await auditRows.page(0, 9)), [1, 2, 3, 4, 5])
+    t.equal(await auditRows.prune(at(5), pruned), true)
+    t.same(await auditRows.state(), { head: pruned, firstSeq: 3, lastSeq: 5 })
+    t.equal(await auditRows.prune(at(5), pruned), false)
+    t.equal(await auditRows.append(pruned, [row(6)], at(6, { baseSeq: 2, baseHash: 'hash 2' })), true)
+  },
+
+  'rows are found by time, user, client and event, the newest first': async (t, { auditRows }) => {
+    await fill(auditRows, [
+      row(1, { at: 10, sub: 'u', event: 'login.failed' }),
+      row(2, { at: 20, actor: 'user:u', clientId: 'c' }),
+      row(3, { at: 30, actor: 'client:c' }),
+      row(4, { at: 30, actor: 'user:other', sub: 'other' }),
+      // Another node's clock is behind.
+      row(5, { at: 25 }),
+    ])
+    t.same(seqs(await auditRows.find({}, 9)), [4, 3, 5, 2, 1])
+    t.same(seqs(await auditRows.find({}, 2)), [4, 3])
+    t.same(seqs(await auditRows.find({ since: 20, until: 30 }, 9)), [5, 2])
+    t.same(seqs(await auditRows.find({ userId: 'u' }, 9)), [2, 1])
+    t.same(seqs(await auditRows.find({ clientId: 'c' }, 9)), [3, 2])
+    t.same(seqs(await auditRows.find({ userId: 'u', clientId: 'c', since: 1 }, 9)), [2])
+    t.same(seqs(await auditRows.find({ event: 'login.failed' }, 9)), [1])
+    t.same(await auditRows.find({ userId: 'nobody' }, 9), [])
+  },
+}
