@@ -5,11 +5,10 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Config, ConfigError, loadConfig } from '../config/load.ts'
-import { importPrivateKey } from '../keys/algorithms.ts'
 import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
 import * as law from '../keys/ring.ts'
 import { createSealer } from '../keys/seal.ts'
-import { selfTest } from '../keys/self-test.ts'
+import { openTested } from '../keys/self-test.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Db } from '../store/db.ts'
 import { createStore, databaseFile } from '../store/index.ts'
@@ -157,7 +156,7 @@ async function checkKeys(ring: Ring, config: Config, masterKey: Buffer | null): 
   }
   const sealer = createSealer(masterKey, systemRandom)
   for (const key of [law.activeKey(ring), law.nextKey(ring)]) {
-    await selfTest(key, await importPrivateKey(key.alg, sealer.open(key.kid, key.sealed ?? '')))
+    await openTested(key, sealer)
   }
   const kept = ring.keys.filter(({ state, sealed }) => state !== 'active' && state !== 'next' && sealed)
   if (kept.length > 0) throw new Error(`${kept[0]?.kid} no longer signs and still has a private half`)

@@ -3,7 +3,6 @@
  * moment. Must not know HTTP, or what it signs.
  */
 import { createHash } from 'node:crypto'
-import type { CryptoKey } from 'jose'
 import type { RevisionStore } from '../store/contracts/revisions.ts'
 import type { Ring, RingKey, RingStore } from '../store/contracts/ring.ts'
 import { StoreUnavailable } from '../store/db.ts'
@@ -11,6 +10,7 @@ import type { Clock, EpochSeconds, ReachFailpoint, Seconds } from '../system.ts'
 import * as law from './ring.ts'
 import type { Sealer } from './seal.ts'
 import { openTested } from './self-test.ts'
+import type { SigningKey } from './sign-compact.ts'
 
 /**
  * How old our view may be and still sign. A node that was frozen, or cut off from the store, must look before
@@ -23,12 +23,6 @@ const LEASE: Seconds = 10
  * one write a minute instead of one a token; a retiring key stays at most this much longer.
  */
 const COVER_AHEAD: Seconds = 60
-
-export interface SigningKey {
-  readonly kid: string
-  readonly alg: string
-  readonly key: CryptoKey
-}
 
 interface View {
   readonly ring: Ring
@@ -82,7 +76,7 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
 
   async function openKey(active: RingKey, held: SigningKey | undefined): Promise<SigningKey> {
     if (active.kid === held?.kid) return held
-    return { kid: active.kid, alg: active.alg, key: await openTested(active, deps.sealer) }
+    return openTested(active, deps.sealer)
   }
 
   async function readAgain(): Promise<void> {

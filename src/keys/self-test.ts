@@ -1,7 +1,8 @@
-import { CompactSign, type CryptoKey, compactVerify, importJWK } from 'jose'
+import { compactVerify, importJWK } from 'jose'
 import type { RingKey } from '../store/contracts/ring.ts'
-import { importPrivateKey } from './algorithms.ts'
+import { importPrivateKey, isAlgorithm } from './algorithms.ts'
 import type { Sealer } from './seal.ts'
+import { type SigningKey, signCompact } from './sign-compact.ts'
 
 /** The private half in the store does not belong to the public half beside it. */
 export class KeyMismatch extends Error {
@@ -11,21 +12,25 @@ export class KeyMismatch extends Error {
   }
 }
 
-/** Signs and verifies once, before a key signs for others: no token may leave that the JWKS does not verify. */
-export async function selfTest(key: RingKey, privateKey: CryptoKey): Promise<void> {
-  const jws = await new CompactSign(Buffer.from(key.kid))
-    .setProtectedHeader({ alg: key.alg })
-    .sign(privateKey)
+/**
+ * The private half that belongs to a key of the ring. Signs and verifies once, before it signs for others: no token may leave
+ * that the JWKS does not verify.
+ * @param pem its private half as it is believed to be
+ * @throws {KeyMismatch}
+ */
+export async function importTested({ kid, alg, publicJwk }: RingKey, pem: string): Promise<SigningKey> {
   try {
-    await compactVerify(jws, await importJWK({ ...key.publicJwk }, key.alg), { algorithms: [key.alg] })
+    if (!isAlgorithm(alg)) throw new Error(`${alg} is no algorithm of ours`)
+    const signing = { kid, alg, sign: importPrivateKey(alg, pem) }
+    const jws = await signCompact(signing, 'JWT', kid)
+    await compactVerify(jws, await importJWK({ ...publicJwk }, alg), { algorithms: [alg] })
+    return signing
   } catch (error) {
-    throw new KeyMismatch(key.kid, error)
+    throw new KeyMismatch(kid, error)
   }
 }
 
 /** @throws {SealBroken} | {KeyMismatch} */
-export async function openTested(key: RingKey, sealer: Pick<Sealer, 'open'>): Promise<CryptoKey> {
-  const privateKey = await importPrivateKey(key.alg, sealer.open(key.kid, key.sealed ?? ''))
-  await selfTest(key, privateKey)
-  return privateKey
+export async function openTested(key: RingKey, sealer: Pick<Sealer, 'open'>): Promise<SigningKey> {
+  return importTested(key, sealer.open(key.kid, key.sealed ?? ''))
 }

@@ -1,9 +1,10 @@
 /** Signs and verifies this server's own JWTs. The only importer of a private key's use. */
-import { CompactSign, compactVerify, createLocalJWKSet, importJWK, type JWTPayload, jwtVerify } from 'jose'
+import { compactVerify, createLocalJWKSet, importJWK, type JWTPayload, jwtVerify } from 'jose'
 import type { RingKey } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
 import { algorithms } from './algorithms.ts'
 import type { LiveRing } from './live-ring.ts'
+import { signCompact } from './sign-compact.ts'
 
 export interface Signer {
   /**
@@ -31,7 +32,6 @@ const HINT_TYPE = 'JWT'
 
 const LONGEST_HINT = 8192
 
-const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
 export function createSigner(ring: LiveRing, ownIssuer: string): Signer {
@@ -45,10 +45,7 @@ export function createSigner(ring: LiveRing, ownIssuer: string): Signer {
 
   return {
     async sign(typ, claims) {
-      const { kid, alg, key } = await ring.signingKey(claims.exp)
-      return new CompactSign(encoder.encode(JSON.stringify(claims)))
-        .setProtectedHeader({ alg, typ, kid })
-        .sign(key)
+      return signCompact(await ring.signingKey(claims.exp), typ, JSON.stringify(claims))
     },
 
     async verify(token, { typ, issuer, now }) {

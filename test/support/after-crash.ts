@@ -1,7 +1,6 @@
 /** What must be true of a folder whose server died, and was started again. */
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import { importPrivateKey } from '../../src/keys/algorithms.ts'
-import { selfTest } from '../../src/keys/self-test.ts'
+import { openTested } from '../../src/keys/self-test.ts'
 import type { Ring } from '../../src/store/contracts/ring.ts'
 import { type Clock, systemClock } from '../../src/system.ts'
 import { type Folder, type Inside, integrity, withInside } from './folder.ts'
@@ -68,7 +67,7 @@ async function checkRing({ store, keys }: Inside, expect: Expect): Promise<Ring>
     const these = ring.keys.filter((key) => key.state === state)
     expect(`${state} keys`, these.length, 1)
     for (const key of these) {
-      await selfTest(key, await importPrivateKey(key.alg, keys.sealer.open(key.kid, key.sealed ?? '')))
+      await openTested(key, keys.sealer)
     }
   }
   const others = ring.keys.filter(({ state }) => state !== 'active' && state !== 'next')

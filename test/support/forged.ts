@@ -1,4 +1,4 @@
-import { CompactSign } from 'jose'
+import { signCompact } from '../../src/keys/sign-compact.ts'
 import { claimsOf } from './requests.ts'
 import type { TestServer } from './server.ts'
 
@@ -13,6 +13,6 @@ export async function resigned(
   typ = 'at+jwt',
 ): Promise<string> {
   const payload = { ...claimsOf(token), ...claims }
-  const { alg, kid, key } = await server.deps.ring.signingKey(Number(claimsOf(token).exp))
-  return new CompactSign(Buffer.from(JSON.stringify(payload))).setProtectedHeader({ alg, kid, typ }).sign(key)
+  const key = await server.deps.ring.signingKey(Number(claimsOf(token).exp))
+  return signCompact(key, typ, JSON.stringify(payload))
 }

@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto'
-import { CompactSign, calculateJwkThumbprint, compactVerify, exportPKCS8, importJWK } from 'jose'
+import { inspect } from 'node:util'
+import { calculateJwkThumbprint, compactVerify, importJWK } from 'jose'
 import t from 'tap'
 import {
   type AlgorithmName,
   algorithms,
   bitsOf,
   generateKey,
-  importPrivateKey,
   isAlgorithm,
 } from '../../src/keys/algorithms.ts'
 import { createRing, jwks, revoke, rotate } from '../../src/keys/ring.ts'
 import { createSealer } from '../../src/keys/seal.ts'
-import { selfTest } from '../../src/keys/self-test.ts'
+import { importTested } from '../../src/keys/self-test.ts'
+import { signCompact } from '../../src/keys/sign-compact.ts'
 import { systemRandom } from '../../src/system.ts'
 import { ringKey } from '../contracts/ring.ts'
 import { MASTER_KEY, newKey } from '../support/keys.ts'
@@ -53,14 +54,18 @@ for (const alg of names) {
       )
 
       const sealer = createSealer(MASTER_KEY, systemRandom)
-      const key = await importPrivateKey(alg, sealer.open(pair.kid, sealer.seal(pair.kid, pair.privatePem)))
-      await t.rejects(exportPKCS8(key), 'in memory it signs, and cannot be copied out')
+      const row = ringKey({ kid: pair.kid, alg, publicJwk: pair.publicJwk })
+      const key = await importTested(row, sealer.open(pair.kid, sealer.seal(pair.kid, pair.privatePem)))
+      t.same(Object.keys(key), ['kid', 'alg', 'sign'], 'in memory it signs, and cannot be copied out')
+      t.same(Reflect.ownKeys(key.sign).sort(), ['length', 'name'])
+      t.notMatch(inspect(key, { depth: 9, showHidden: true }), /PRIVATE|KeyObject/)
 
-      const jws = await new CompactSign(Buffer.from('x')).setProtectedHeader({ alg }).sign(key)
+      const jws = await signCompact(key, 'at+jwt', '"x"')
       const verified = await compactVerify(jws, await importJWK({ ...pair.publicJwk }, alg), {
         algorithms: [alg],
       })
-      t.equal(verified.protectedHeader.alg, alg)
+      t.same(verified.protectedHeader, { alg, typ: 'at+jwt', kid: pair.kid })
+      t.same(Buffer.from(verified.payload).toString(), '"x"')
 
       const stranger = await generateKey(alg)
       await t.rejects(compactVerify(jws, await importJWK({ ...stranger.publicJwk }, alg)), {
@@ -72,8 +77,10 @@ for (const alg of names) {
   t.test(`${alg}: the self-test refuses a private half of another pair (§4 row 8)`, async (t) => {
     const [one, two] = await Promise.all([generateKey(alg), generateKey(alg)])
     const row = ringKey({ kid: one.kid, alg, publicJwk: one.publicJwk })
-    await t.resolves(selfTest(row, await importPrivateKey(alg, one.privatePem)))
-    await t.rejects(selfTest(row, await importPrivateKey(alg, two.privatePem)), { name: 'KeyMismatch' })
+    await t.resolves(importTested(row, one.privatePem))
+    await t.rejects(importTested(row, two.privatePem), { name: 'KeyMismatch' })
+    await t.rejects(importTested({ ...row, alg: 'HS256' }, one.privatePem), { name: 'KeyMismatch' })
+    await t.rejects(importTested(row, 'no key'), { name: 'KeyMismatch' })
   })
 }
 

@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { CompactSign, compactVerify, createLocalJWKSet } from 'jose'
+import { compactVerify, createLocalJWKSet } from 'jose'
 import t, { type Test } from 'tap'
 import { type LiveRing, openLiveRing } from '../../src/keys/live-ring.ts'
 import { activeKey, nextKey, SKEW } from '../../src/keys/ring.ts'
 import { ensureRing, maintainRing, type RotateDeps, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
 import { createSealer } from '../../src/keys/seal.ts'
+import { signCompact } from '../../src/keys/sign-compact.ts'
 import type { Ring, RingStore } from '../../src/store/contracts/ring.ts'
 import type { Store } from '../../src/store/index.ts'
 import { systemRandom } from '../../src/system.ts'
@@ -67,8 +68,7 @@ t.test('every node serves the same bytes of the same ring', async (t) => {
 
 t.test('what it signs verifies with what it serves', async (t) => {
   const { node, clock } = await serving(t as Test)
-  const { kid, alg, key } = await node.signingKey(clock.now() + 600)
-  const jws = await new CompactSign(Buffer.from('x')).setProtectedHeader({ alg, kid }).sign(key)
+  const jws = await signCompact(await node.signingKey(clock.now() + 600), 'JWT', 'x')
   await t.resolves(compactVerify(jws, createLocalJWKSet(JSON.parse(node.jwks().body))))
 })
 
@@ -179,7 +179,7 @@ t.test(
   'a key that was rotated away cannot sign here any more: not in the store, not in memory',
   async (t) => {
     const { node, clock, administrator, first, store } = await serving(t as Test)
-    const weak = new WeakRef((await node.signingKey(clock.now() + 600)).key)
+    const weak = new WeakRef((await node.signingKey(clock.now() + 600)).sign)
     await rotateRing(administrator, force)
     await node.sync()
     t.not((await node.signingKey(clock.now() + 600)).kid, activeKey(first).kid)
