@@ -1,0 +1,145 @@
+/**
+ * What somebody outside sees of several nodes' keys, and what must not be among it. Everything has two moments: when it was
+ * asked for and when the answer came. What an answer shows was so at some moment in between, so that "before" is certain
+ * where one answer came before the other question was asked, and nothing is concluded elsewhere.
+ */
+
+/** Milliseconds, of one clock for all. */
+interface Seen {
+  readonly node: number
+  readonly asked: number
+  readonly came: number
+}
+
+/** A token that this node signed. */
+export interface TokenSeen extends Seen {
+  readonly kid: string
+}
+
+/** What this node served. */
+export interface JwksSeen extends Seen {
+  readonly kids: ReadonlySet<string>
+}
+
+/** What the store said, as `keys list` shows it. */
+export interface RingSeen extends Omit<Seen, 'node'> {
+  readonly active: readonly string[]
+  readonly next: readonly string[]
+}
+
+export interface Witnessed {
+  readonly nodes: number
+  /** Every kid that has signed, in the order of the rotations. */
+  readonly order: readonly string[]
+  readonly tokens: readonly TokenSeen[]
+  readonly sets: readonly JwksSeen[]
+  readonly rings: readonly RingSeen[]
+  /** How long after the first token of a new key another node may still be given one of the old key. */
+  readonly lagMs: number
+}
+
+/** Nothing, if all is well. */
+export function complaints(seen: Witnessed): string[] {
+  return [...unpublished(seen), ...withdrawn(seen), ...tooEarly(seen), ...backwards(seen), ...counted(seen)]
+}
+
+const shown = (kid: string) => kid.slice(0, 6)
+
+/**
+ * Before the first token of a key was asked for, an answer of every node had come that had the key: one that signs with a
+ * key, or is about to, before the last node has published it, is caught by the tokens that it signs meanwhile.
+ */
+function unpublished({ nodes, order, tokens, sets }: Witnessed): string[] {
+  const wrong: string[] = []
+  for (const kid of new Set([...order, ...tokens.map((token) => token.kid)])) {
+    const [first] = tokens.filter((token) => token.kid === kid).sort((a, b) => a.asked - b.asked)
+    if (!first) continue
+    for (let node = 0; node < nodes; node += 1) {
+      const was = sets.some((set) => set.node === node && set.came <= first.asked && set.kids.has(kid))
+      if (!was)
+        wrong.push(`${shown(kid)} signed at node ${first.node} before node ${node} was seen to have it`)
+    }
+  }
+  return wrong
+}
+
+/** Once a node was seen to have a key, it has it in each answer that was asked for later; none leaves meanwhile. */
+function withdrawn({ nodes, sets }: Witnessed): string[] {
+  const wrong: string[] = []
+  for (let node = 0; node < nodes; node += 1) {
+    const own = sets.filter((set) => set.node === node)
+    for (const kid of new Set(own.flatMap((set) => [...set.kids]))) {
+      const since = Math.min(...own.filter((set) => set.kids.has(kid)).map((set) => set.came))
+      if (own.some((set) => set.asked > since && !set.kids.has(kid))) {
+        wrong.push(`node ${node} served a JWKS without ${shown(kid)} after one with it`)
+      }
+    }
+  }
+  return wrong
+}
+
+/** While the store was still to be heard saying that a key is the next one, nobody had a token of it. */
+function tooEarly({ tokens, rings }: Witnessed): string[] {
+  const waiting = new Map<string, number>()
+  for (const { next, asked } of rings) for (const kid of next) waiting.set(kid, asked)
+  return tokens
+    .filter(({ kid, came }) => came < (waiting.get(kid) ?? 0))
+    .map(({ kid, node }) => `node ${node} signed with ${shown(kid)}, which was next`)
+}
+
+/**
+ * Keys sign one after the other: a node that has signed with a key never signs with an older one again, and another does so
+ * for a moment only. Two keys that are both active somewhere are caught by the tokens of the older one.
+ */
+function backwards({ nodes, order, tokens, lagMs }: Witnessed): string[] {
+  const wrong = tokens
+    .filter(({ kid }) => !order.includes(kid))
+    .map(({ kid, node }) => `node ${node} signed with ${shown(kid)}, which no rotation made active`)
+  const everywhere = newerSince(order, tokens)
+  const own = Array.from({ length: nodes }, (_, node) =>
+    newerSince(
+      order,
+      tokens.filter((token) => token.node === node),
+    ),
+  )
+  for (const { kid, node, asked } of tokens) {
+    const rank = order.indexOf(kid)
+    const late = asked - (everywhere[rank] ?? asked)
+    if (asked > (own[node]?.[rank] ?? asked)) wrong.push(`node ${node} went back to ${shown(kid)}`)
+    else if (late > lagMs)
+      wrong.push(`node ${node} signed with ${shown(kid)} ${Math.round(late)} ms after a newer key was used`)
+  }
+  return wrong
+}
+
+/** By rank of a key: when the first token of any newer one was there. */
+function newerSince(order: readonly string[], tokens: readonly TokenSeen[]): number[] {
+  return order.map((_, rank) =>
+    tokens
+      .filter(({ kid }) => order.indexOf(kid) > rank)
+      .reduce((least, { came }) => Math.min(least, came), Number.POSITIVE_INFINITY),
+  )
+}
+
+/** One active key and one next, whenever anybody looks, and never an earlier one again. */
+function counted({ order, rings }: Witnessed): string[] {
+  const wrong: string[] = []
+  let last = 0
+  for (const { active, next } of rings) {
+    if (active.length !== 1 || next.length !== 1) {
+      wrong.push(`${active.length} active and ${next.length} next keys`)
+      continue
+    }
+    const rank = order.indexOf(active[0] ?? '')
+    if (rank < last) wrong.push(`${shown(active[0] ?? '')} was active after a later key`)
+    last = Math.max(last, rank)
+  }
+  return wrong
+}
+
+/** The longest time that a node went on with a key after another was seen to sign with the next. */
+export function longestLag({ order, tokens }: Witnessed): number {
+  const newer = newerSince(order, tokens)
+  const lags = tokens.map(({ kid, asked }) => asked - (newer[order.indexOf(kid)] ?? asked))
+  return Math.round(lags.reduce((most, lag) => Math.max(most, lag), 0))
+}
