@@ -1,14 +1,19 @@
 /**
  * What a serving node does by the clock: follow what other processes change, say that it is there, tell clients of sign-outs, rotate and
- * retire keys when they are due, and delete what has expired. Must not know how any of that is done.
+ * retire keys when they are due, and delete what has expired. Where others tell of their changes, it follows at once. Must not know
+ * how any of that is done.
  */
+import type { ChangeListener, Changes } from './store/db.ts'
 import type { Logger } from './system.ts'
 
-/** "Within about a second" (CONTRACT §3), with room for a slow store. */
-const FOLLOW_MS = 250
-/** Followings between two looks at the ring's schedule, and between two sweeps. */
-const MAINTAIN_EVERY = 4
-const SWEEP_EVERY = 240
+/** Between two looks at the store: as long as nobody tells of changes, and while somebody does, who may miss one. */
+const ALONE_MS = 250
+/** "Within about a second" (CONTRACT §3). */
+const TOLD_MS = 1000
+/** After one look because of a change, so that a burst of them costs a few. */
+const BREATH_MS = 25
+const MAINTAIN_MS = 1000
+const SWEEP_MS = 60_000
 
 export interface Duties {
   /** Reads what has changed in the store. */
@@ -34,11 +39,24 @@ export interface Follower {
   problem(): string | null
 }
 
-export function startFollower(duties: Duties, logger: Logger): Follower {
-  let turn = 0
+export interface FollowerOptions {
+  /** How to hear of changes, where the store can tell. */
+  readonly changes?: ((listener: ChangeListener) => Changes) | undefined
+  /** Milliseconds between two looks. */
+  readonly every?: { readonly alone: number; readonly told: number }
+}
+
+export function startFollower(duties: Duties, logger: Logger, options: FollowerOptions = {}): Follower {
+  const { changes, every = { alone: ALONE_MS, told: TOLD_MS } } = options
+  let told = false
   let stopped = false
   let running: Promise<void> = Promise.resolve()
+  let breath: Promise<unknown> = Promise.resolve()
+  let coming = false
   let timer: NodeJS.Timeout | undefined
+  // At once after the start: the server may have been down when something was due.
+  let sinceMaintained = MAINTAIN_MS
+  let sinceSwept = 0
   const failing = new Set<Duty>()
 
   async function attempt(duty: Duty): Promise<void> {
@@ -52,29 +70,71 @@ export function startFollower(duties: Duties, logger: Logger): Follower {
     }
   }
 
-  async function round(): Promise<void> {
-    turn += 1
+  async function look(): Promise<void> {
     await attempt('follow')
     await attempt('beat')
     await attempt('notify')
-    // At once after the start: the server may have been down when something was due.
-    if (turn % MAINTAIN_EVERY === 1) await attempt('maintain')
-    if (turn % SWEEP_EVERY === 0) await attempt('sweep')
+  }
+
+  async function round(waited: number): Promise<void> {
+    await look()
+    sinceMaintained += waited
+    sinceSwept += waited
+    if (sinceMaintained >= MAINTAIN_MS) {
+      sinceMaintained = 0
+      await attempt('maintain')
+    }
+    if (sinceSwept >= SWEEP_MS) {
+      sinceSwept = 0
+      await attempt('sweep')
+    }
+  }
+
+  /** One thing at a time. */
+  function inTurn(work: () => Promise<void>): Promise<void> {
+    running = running.then(work)
+    return running
   }
 
   function schedule(): void {
+    clearTimeout(timer)
     if (stopped) return
-    timer = setTimeout(() => {
-      running = round().finally(schedule)
-    }, FOLLOW_MS)
+    const wait = told ? every.told : every.alone
+    timer = setTimeout(() => inTurn(() => round(wait)).finally(schedule), wait)
     timer.unref()
   }
+
+  /** One look for all that comes before it begins. */
+  function heard(): void {
+    if (coming || stopped) return
+    coming = true
+    inTurn(async () => {
+      await breath
+      coming = false
+      if (stopped) return
+      await look()
+      breath = new Promise((resolve) => setTimeout(resolve, BREATH_MS))
+    })
+  }
+
+  const hearing = changes?.({
+    heard,
+    turned(hearing, why) {
+      told = hearing === 'listening'
+      const often = `the store is looked at every ${told ? every.told : every.alone} ms`
+      if (told) logger.info(`changes of other nodes are heard of at once; ${often}`)
+      else if (hearing === 'lost') logger.warn({ err: why }, `changes are not heard of for now; ${often}`)
+      else logger.info({ err: why }, `this store does not tell of changes; ${often}`)
+      schedule()
+    },
+  })
 
   schedule()
   return {
     async stop() {
       stopped = true
       clearTimeout(timer)
+      await hearing?.stop()
       await running
       await duties.stop()
     },

@@ -23,7 +23,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/system.ts': { uses: [], knows: [] },
   'src/version.ts': { uses: [], knows: [] },
   'src/audit.ts': { uses: [], knows: ['src/system.ts'] },
-  'src/follow.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/follow.ts': { uses: [], knows: ['src/store/db.ts', 'src/system.ts'] },
+  'src/freshness.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/timekeeper.ts': { uses: [], knows: ['src/system.ts'] },
   'src/sweep.ts': {
     // How long they are of use.
     uses: ['src/keys/known-verifiers.ts', 'src/presence.ts'],
@@ -109,7 +111,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     knows: ['src/config/', 'src/metrics/', 'src/system.ts'],
   },
   'src/base.ts': {
-    uses: ['src/keys/', 'src/store/', 'src/audit.ts', 'src/system.ts'],
+    uses: ['src/keys/', 'src/store/', 'src/audit.ts', 'src/system.ts', 'src/timekeeper.ts'],
     knows: ['src/accounts/gate.ts', 'src/config/', 'src/metrics/', 'src/oauth/', 'src/presence.ts'],
   },
   'src/deps.ts': {
@@ -124,6 +126,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/http/endpoints/metadata.ts',
       'src/views/assets.ts',
       'src/presence.ts',
+      'src/freshness.ts',
       'src/sweep.ts',
       'src/version.ts',
     ],
@@ -276,7 +279,7 @@ const FROM_THE_MACHINE: readonly {
   {
     what: 'the monotonic clock',
     pattern: /\bperformance\b|\bhrtime\b/,
-    home: [],
+    home: ['src/system.ts'],
     except: {
       'src/store/sqlite.ts': 'how long a lock is waited for is no matter of what time it is',
       'src/store/sqlite-file.ts': 'nor how often files are looked at',

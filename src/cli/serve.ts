@@ -53,7 +53,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
     let app: FastifyInstance | undefined
     try {
       app = await listen(server, system, metrics)
-      follower = startFollower(server.duties, system.logger)
+      follower = startFollower(server.duties, system.logger, { changes: base.store.db.changes })
       system.logger.info({ version, issuer: config.issuer, host: config.host, port: config.port }, 'serving')
       await announce(context, options, server, scraped)
 

@@ -130,4 +130,7 @@ export function watchSources(sources: Sources, registers: Registry[]): void {
   })
   gauge('keyturn_store_connections_most', 'As KEYTURN_DATABASE_POOL says.', () => pool().most)
   gauge('keyturn_store_connections_waited_for', 'Requests that wait for one.', () => pool().waiting)
+  gauge('keyturn_store_listening', '1 if changes of other nodes are heard of at once.', () =>
+    pool().listening ? 1 : 0,
+  )
 }

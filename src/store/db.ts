@@ -15,6 +15,8 @@ export interface Step {
    * a row that it does not write. Where batches come one after the other anyway, it is left out.
    */
   readonly lock?: true
+  /** Running servers follow what this step changes: who listens (`Db.changes`) hears of the batch when it is committed. */
+  readonly announce?: true
 }
 
 export interface BatchOptions {
@@ -41,7 +43,27 @@ export interface Db {
   /** Only of an engine that has connections to share. */
   pool?(): PoolState
 
+  /** Only of an engine that can tell others at once. Whoever listens looks from time to time all the same. */
+  changes?(listener: ChangeListener): Changes
+
+  /** Milliseconds since 1970 by its own clock. Only of an engine that several machines share: they go by it. */
+  time?(): Promise<number>
+
   close(): Promise<void>
+}
+
+export interface ChangeListener {
+  /** Something that was announced may have changed; also said whenever listening begins, for what came before. */
+  heard(): void
+  /** Said once each time that it changes. */
+  turned(hearing: Hearing, why?: unknown): void
+}
+
+/** `lost`: tried again soon. `unable`: the server, or what stands before it, does not pass anything on. */
+export type Hearing = 'listening' | 'lost' | 'unable'
+
+export interface Changes {
+  stop(): Promise<void>
 }
 
 export interface PoolState {
@@ -51,6 +73,8 @@ export interface PoolState {
   readonly busy: number
   /** Requests that wait for one. */
   readonly waiting: number
+  /** Whether changes of others are heard of, on a connection beside these. */
+  readonly listening: boolean
 }
 
 /** A store of which all answers are of one moment. */

@@ -41,6 +41,12 @@ export const isStalePlan = (error: unknown): boolean =>
 /** This server will say it again on this connection: it became a standby, or its disk is full. */
 export const isConstantRefusal = (error: unknown): boolean => among(error, ['25006'])
 
+/** This server has no such function or statement, or does not let us: said by what speaks the protocol and is no PostgreSQL. */
+export const isUnsupported = (error: unknown): boolean => among(error, ['0A', '42'])
+
+/** At COMMIT: somebody who listens has not taken anything for so long that the server's queue is full. */
+export const isQueueFull = (error: unknown): boolean => among(error, ['54000'])
+
 /** Damaged pages and indexes. */
 const DAMAGE = ['XX001', 'XX002']
 

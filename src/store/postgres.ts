@@ -6,8 +6,25 @@
  * (`Step.lock`). SERIALIZABLE would need no such care, and would answer every hot row with an abort.
  */
 import type { Pool, PoolClient, QueryResult } from 'pg'
-import { type BatchOptions, type Db, type Param, type Step, StoreUnavailable } from './db.ts'
-import { isBusy, isConnectionLost, isConstantRefusal, isStalePlan, translate } from './postgres-errors.ts'
+import {
+  type BatchOptions,
+  type ChangeListener,
+  type Changes,
+  type Db,
+  type Param,
+  type Step,
+  StoreUnavailable,
+} from './db.ts'
+import {
+  isBusy,
+  isConnectionLost,
+  isConstantRefusal,
+  isQueueFull,
+  isStalePlan,
+  isUnsupported,
+  translate,
+} from './postgres-errors.ts'
+import { CHANNEL, listen } from './postgres-listen.ts'
 import { createPool } from './postgres-pool.ts'
 
 export interface PostgresOptions {
@@ -25,6 +42,10 @@ const QUEUE = 100
 /** Texts that are prepared on each connection; the rest, such as migrations, comes once. */
 const MOST_PREPARED = 400
 const HOURS_MS = 6 * 3_600_000
+/** Heard when the batch is committed, and not if it is undone. */
+const TELL = `SELECT pg_notify($1, '')`
+/** The one place where it is asked for the time: in every other statement time is an argument. */
+const NOW = 'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT AS ms'
 
 export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   const { pool: size = 10, timeout = 5 } = options
@@ -33,6 +54,10 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   let opened: Promise<Pool> | undefined
   let connections: Pool | undefined
   let closing: Promise<void> | undefined
+  const listeners = new Set<Changes>()
+  let listening = false
+  /** Until the server turns out to have no such thing. */
+  let telling = true
 
   async function connect(): Promise<PoolClient> {
     opened ??= createPool(url, size, timeout)
@@ -82,20 +107,25 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   async function write(steps: readonly Step[], { unhurried = false }: BatchOptions): Promise<boolean> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await connect()
+      const told = telling && steps.some(({ announce }) => announce)
       let phase: 'steps' | 'commit' = 'steps'
       try {
         await client.query('BEGIN ISOLATION LEVEL READ COMMITTED')
-        const done = unhurried ? await runSlowly(client, steps) : await runSteps(client, steps)
+        const done = unhurried ? await runSlowly(client, steps) : await runSteps(client, steps, told)
         if (done) phase = 'commit'
         await client.query(done ? 'COMMIT' : 'ROLLBACK')
         client.release()
         return done
-      } catch (error) {
+      } catch (thrown) {
+        const error = thrown instanceof CannotTell ? thrown.cause : thrown
         const lost = isConnectionLost(error)
         await giveBack(client, lost || isConstantRefusal(error) || phase === 'commit')
+        // The others find out by themselves; the batch is what matters.
+        const untold = thrown instanceof CannotTell || (told && phase === 'commit' && isQueueFull(error))
+        if (untold) telling = false
         // Once COMMIT is on its way, only a clear refusal says that nothing was committed. What is not known is not
         // repeated: it might be done twice.
-        const again = isBusy(error) || (phase === 'steps' && (lost || isStalePlan(error)))
+        const again = untold || isBusy(error) || (phase === 'steps' && (lost || isStalePlan(error)))
         if (attempt === MOST_ATTEMPTS || !again) throw translate(error, phase)
       }
       await pause(attempt)
@@ -103,13 +133,16 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   }
 
   /** All on their way before the first has answered: a batch costs three round trips, whatever its length. */
-  async function runSteps(client: PoolClient, steps: readonly Step[]): Promise<boolean> {
-    const answers = await Promise.allSettled(
-      steps.map(({ sql, params, lock }) => ask(client, lock ? `${sql} FOR UPDATE` : sql, params)),
-    )
+  async function runSteps(client: PoolClient, steps: readonly Step[], tell: boolean): Promise<boolean> {
+    const asked = steps.map(({ sql, params, lock }) => ask(client, lock ? `${sql} FOR UPDATE` : sql, params))
+    const answers = await Promise.allSettled(tell ? [...asked, ask(client, TELL, [CHANNEL])] : asked)
     // In their order: what comes behind a step that failed, or touched too few rows, is none the wiser.
     for (const [i, answer] of answers.entries()) {
-      if (answer.status === 'rejected') throw answer.reason
+      if (answer.status === 'rejected') {
+        throw i === steps.length && isUnsupported(answer.reason)
+          ? new CannotTell(answer.reason)
+          : answer.reason
+      }
       const must = steps[i]?.rows
       if (must !== undefined && answer.value.rowCount !== must) return false
     }
@@ -136,23 +169,67 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     return promise
   }
 
+  function changes(listener: ChangeListener): Changes {
+    const ear = listen({
+      url,
+      timeout,
+      async tell(channel) {
+        await track(() => read(TELL, [channel]))
+        telling = true
+      },
+      listener: {
+        heard: listener.heard,
+        turned(hearing, why) {
+          listening = hearing === 'listening'
+          listener.turned(hearing, why)
+        },
+      },
+    })
+    const one = {
+      async stop() {
+        listeners.delete(one)
+        listening = false
+        await ear.stop()
+      },
+    }
+    listeners.add(one)
+    return one
+  }
+
   return {
     query: <Row>(sql: string, params: readonly Param[] = []) => track(() => read<Row>(sql, params)),
 
     batch: (steps, how = {}) => track(async () => steps.length === 0 || write(steps, how)),
 
+    async time() {
+      const [row] = await track(() => read<{ ms: number }>(NOW, []))
+      return row?.ms ?? 0
+    },
+
     pool() {
       const { totalCount = 0, idleCount = 0, waitingCount = 0 } = connections ?? {}
-      return { most: size, idle: idleCount, busy: totalCount - idleCount, waiting: waitingCount }
+      const busy = totalCount - idleCount
+      return { most: size, idle: idleCount, busy, waiting: waitingCount, listening }
     },
+
+    changes,
 
     close() {
       closing ??= (async () => {
+        await Promise.all([...listeners].map((one) => one.stop()))
         await Promise.allSettled(running)
         await (await opened?.catch(() => undefined))?.end()
       })()
       return closing
     },
+  }
+}
+
+/** All steps were done, but the server has no notifications. */
+class CannotTell extends Error {
+  constructor(cause: unknown) {
+    super('the server does not notify', { cause })
+    this.name = 'CannotTell'
   }
 }
 

@@ -39,6 +39,8 @@ export function watchDb(db: Db): WatchedDb {
     query: (sql, params) => db.query<never>(sql, params).catch(note),
     batch,
     ...(db.pool ? { pool: db.pool } : {}),
+    ...(db.time ? { time: db.time } : {}),
+    ...(db.changes ? { changes: db.changes } : {}),
     close: () => db.close(),
     async problem() {
       if (failed) await batch([PROBE]).catch(() => {})

@@ -25,6 +25,7 @@ const POOL = new Map([
   ['keyturn_store_connections', new Set(['state'])],
   ['keyturn_store_connections_most', new Set<string>()],
   ['keyturn_store_connections_waited_for', new Set<string>()],
+  ['keyturn_store_listening', new Set<string>()],
 ])
 const types = new Map([...scraped.types, ...[...POOL.keys()].map((name) => [name, 'gauge'] as const)])
 const labels = new Map<string, ReadonlySet<string>>([...scraped.labels, ...POOL])

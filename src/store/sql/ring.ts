@@ -52,6 +52,7 @@ export function createRingStore(db: Db): RingStore {
         sql: `UPDATE ring SET version = $1 WHERE id = 'main' AND version = $2`,
         params: [successor.version, seen.version],
         rows: 1,
+        announce: true,
       }
       // First what leaves a state, then what enters it: the indexes allow one active and one next key.
       const updates = successor.keys.filter((key) => before.has(key.kid)).sort(leavingFirst)
@@ -76,6 +77,7 @@ export function createRingStore(db: Db): RingStore {
           sql: `UPDATE ring SET version = version + 1 WHERE id = 'main' AND version = $1`,
           params: [seen.version],
           rows: 1,
+          announce: true,
         },
         ...[...sealed].map(([kid, text]) => ({
           sql: 'UPDATE ring_keys SET sealed = $2 WHERE kid = $1 AND sealed IS NOT NULL',

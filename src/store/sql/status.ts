@@ -9,7 +9,10 @@ import type { Db, Param, Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 
 /** First in every batch that takes something back: what follows in it is stamped with the new number. */
-export const statusChanged: Step = { sql: `UPDATE revisions SET value = value + 1 WHERE name = 'status'` }
+export const statusChanged: Step = {
+  sql: `UPDATE revisions SET value = value + 1 WHERE name = 'status'`,
+  announce: true,
+}
 
 const REVISION = `(SELECT value FROM revisions WHERE name = 'status')`
 
