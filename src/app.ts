@@ -138,6 +138,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
 
   await app.register(async (browsers) => {
     openToBrowsers(browsers)
+    catchUpFirst(browsers, services)
     const metadata = metadataEndpoint(config, protocolEndpoints)
     browsers.get(prefix + JWKS_PATH, jwksEndpoint(services))
     browsers.get(prefix + STATUS_AGGREGATION_PATH, statusAggregationEndpoint(services))
@@ -147,9 +148,11 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     browsers.get(prefix + OPENID_METADATA, metadata)
     await browsers.register((scope) => protocolScope(scope, routes(true), audit))
   })
-  await app.register((scope) => protocolScope(scope, routes(false), audit))
-
-  await app.register((scope) => browserScope(scope, services, pageRoutes(services)))
+  await app.register(async (others) => {
+    catchUpFirst(others, services)
+    await others.register((scope) => protocolScope(scope, routes(false), audit))
+    await others.register((scope) => browserScope(scope, services, pageRoutes(services)))
+  })
   for (const file of services.look.files) app.get(prefix + file.path, assetEndpoint(file))
 
   app.get('/health/live', live)
@@ -158,6 +161,15 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   if (metrics && config.metricsPort === null && isLoopback(new URL(config.issuer).hostname))
     app.get(METRICS_PATH, localMetricsEndpoint(metrics))
   return app
+}
+
+/** A process that was frozen finds requests waiting, and would answer them with what was true then. */
+function catchUpFirst(app: FastifyInstance, { catchUp }: Services): void {
+  app.addHook('preHandler', (_request, _reply, done) => {
+    const waiting = catchUp()
+    if (waiting) waiting.then(() => done(), done)
+    else done()
+  })
 }
 
 export interface MetricsAppDeps {

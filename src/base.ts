@@ -14,6 +14,7 @@ import type { Metrics } from './metrics/metrics.ts'
 import type { FetchJwks } from './oauth/client-auth/client-keys.ts'
 import type { SendLogoutToken } from './oauth/send-logout-token.ts'
 import type { Whereabouts } from './presence.ts'
+import type { Db } from './store/db.ts'
 import { createStore, type OpenOptions, openDb, type Store } from './store/index.ts'
 import { ensureSchema, type MigrationMode } from './store/migrate.ts'
 import { watchDb } from './store/watch.ts'
@@ -23,14 +24,18 @@ import {
   noFailpoint,
   type Random,
   type ReachFailpoint,
+  type Steady,
   systemClock,
   systemRandom,
+  systemSteady,
 } from './system.ts'
+import { keepTime, type Timekeeper } from './timekeeper.ts'
 
 /** The machine; tests replace what they need to control. */
 export interface System {
   readonly logger: Logger
   readonly clock?: Clock
+  readonly steady?: Steady
   readonly random?: Random
   readonly failpoint?: ReachFailpoint
   readonly fetchJwks?: FetchJwks
@@ -45,6 +50,7 @@ export interface System {
 export interface Base {
   readonly config: Config
   readonly clock: Clock
+  readonly time: Timekeeper
   readonly random: Random
   readonly failpoint: ReachFailpoint
   readonly audit: Audit
@@ -60,19 +66,34 @@ export const databaseOptions = (config: Config): OpenOptions => ({
 
 /** @throws {StoreUnusable} | {StoreUnavailable} */
 export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
-  const { clock = systemClock, random = systemRandom, failpoint = noFailpoint, logger, metrics } = system
+  const {
+    clock: machine = systemClock,
+    random = systemRandom,
+    failpoint = noFailpoint,
+    logger,
+    metrics,
+  } = system
   const db = watchDb(openDb(config.databaseUrl, { ...databaseOptions(config), thorough: mode === 'apply' }))
   const trail = createAudit(logger)
   try {
+    const time = await keepTime({ machine, logger, ...clocks(system, machine, db) })
+    const { clock } = time
     const applied = await ensureSchema(db, clock, mode)
     if (applied.length > 0) failpoint('start:migrated')
     const store = createStore(metrics?.timeStore(db) ?? db)
     const audit = metrics?.countAudit(trail) ?? trail
-    return { config, clock, random, failpoint, store, storeProblem: db.problem, audit }
+    return { config, clock, time, random, failpoint, store, storeProblem: db.problem, audit }
   } catch (error) {
     await db.close()
     throw error
   }
+}
+
+/** A clock that a test has put in place of the machine's is the only one. */
+function clocks(system: System, machine: Clock, db: Db) {
+  return machine === systemClock
+    ? { steady: system.steady ?? systemSteady, ask: db.time }
+    : { steady: system.steady ?? (() => machine.now() * 1000), ask: undefined }
 }
 
 export interface Keys extends RotateDeps {

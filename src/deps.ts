@@ -15,6 +15,7 @@ import { createThrottle } from './accounts/throttle.ts'
 import type { Base, Keys, System } from './base.ts'
 import type { Config } from './config/load.ts'
 import type { Duties } from './follow.ts'
+import { createFreshness } from './freshness.ts'
 import { baseUrl } from './http/endpoints/metadata.ts'
 import { STATUS_LISTS_PATH } from './http/routes.ts'
 import type { Services } from './http/services.ts'
@@ -77,7 +78,7 @@ export async function openServer(
 ): Promise<ServerDeps> {
   const { config, clock, random, audit, failpoint, store } = base
   const first = await ensureRing(keys)
-  const ring = await openLiveRing({ ...keys, store }, first)
+  const ring = await openLiveRing({ ...keys, store, ages: base.time.ages }, first)
   const registry = await openRegistry({ store })
   const signer = createSigner(ring, config.issuer)
   const refreshTokens = createRefreshTokenCodec(keys.masterKey)
@@ -189,8 +190,19 @@ export async function openServer(
     csrfKey: deriveKey(keys.masterKey, 'keyturn/csrf/v1'),
   }
 
+  const freshness = createFreshness({
+    ages: base.time.ages,
+    async look() {
+      await base.time.look()
+      await ring.sync()
+      await registry.sync()
+      await board.sync()
+    },
+  })
+
   const services: Services = {
     config,
+    catchUp: freshness.catchUp,
     audit,
     ring,
     people,
@@ -245,13 +257,11 @@ export async function openServer(
   })
   const duties: Duties = {
     async follow() {
-      await ring.sync()
-      await registry.sync()
-      await board.sync()
+      await freshness.look()
       await knownVerifiers.flush()
     },
     async maintain() {
-      if (await maintainRing(keys, ring.ring())) await ring.sync()
+      if (await maintainRing(keys, ring.ring(), base.time.prudentNow())) await ring.sync()
     },
     beat: presence.beat,
     notify: notices.tell,

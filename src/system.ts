@@ -14,6 +14,21 @@ export interface Clock {
   now(): EpochSeconds
 }
 
+/** Milliseconds that only ever go on, whatever becomes of the machine's clock; what a machine sleeps is missing. */
+export type Steady = () => number
+
+/** A moment by both clocks of the machine. */
+export interface Mark {
+  readonly at: EpochSeconds
+  readonly steady: number
+}
+
+/** How long ago something was, in milliseconds, also for a process that was frozen and a machine that slept. */
+export interface Ages {
+  mark(): Mark
+  since(mark: Mark): number
+}
+
 export interface Random {
   bytes(size: number): Buffer
   /** An unguessable identifier of 160 bits, base64url (RFC 6749 §10.10 asks for 2^-160 where it can be had). */
@@ -52,6 +67,7 @@ export type Failpoint = (typeof FAILPOINTS)[number]
 export type ReachFailpoint = (name: Failpoint) => void
 
 export const systemClock: Clock = { now: () => Math.floor(Date.now() / 1000) }
+export const systemSteady: Steady = () => performance.now()
 
 const ID_BYTES = 20
 /** Fetched for this many identifiers at once: a call for each would cost more than all else about it. */

@@ -61,6 +61,8 @@ export interface Services {
   readonly people: People
   readonly look: Look
   readonly now: () => EpochSeconds
+  /** undefined, as nearly always: what this node holds is fresh. Otherwise wait for it before answering. */
+  readonly catchUp: () => Promise<void> | undefined
   readonly revocation: Revocation
   readonly introspection: Introspection
   readonly userInfo: UserInfo

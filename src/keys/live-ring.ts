@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import type { RevisionStore } from '../store/contracts/revisions.ts'
 import type { Ring, RingKey, RingStore } from '../store/contracts/ring.ts'
 import { StoreUnavailable } from '../store/db.ts'
-import type { Clock, EpochSeconds, ReachFailpoint, Seconds } from '../system.ts'
+import type { Ages, Clock, EpochSeconds, ReachFailpoint, Seconds } from '../system.ts'
 import * as law from './ring.ts'
 import type { Sealer } from './seal.ts'
 import { openTested } from './self-test.ts'
@@ -16,7 +16,7 @@ import type { SigningKey } from './sign-compact.ts'
  * How old our view may be and still sign. A node that was frozen, or cut off from the store, must look before
  * it signs: its key may have left the JWKS.
  */
-const LEASE: Seconds = 10
+const LEASE_MS = 10_000
 
 /**
  * The store learns of a token's expiry before the token is signed. Noting a little more than needed makes that
@@ -47,6 +47,7 @@ export interface LiveRing {
 export interface LiveRingDeps {
   readonly store: { readonly ring: RingStore; readonly revisions: RevisionStore }
   readonly clock: Clock
+  readonly ages: Ages
   readonly sealer: Sealer
   readonly policy: law.RingPolicy
   readonly failpoint: ReachFailpoint
@@ -54,11 +55,11 @@ export interface LiveRingDeps {
 
 /** @throws {SealBroken} if the master key does not open the ring */
 export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<LiveRing> {
-  const { store, clock, policy, failpoint } = deps
+  const { store, clock, ages, policy, failpoint } = deps
   let view = await load(first, undefined)
   // Found out now, while the operator looks, rather than when it takes over and the key before it is gone.
   await openKey(law.nextKey(first), undefined)
-  let seenAt = clock.now()
+  let seenAt = ages.mark()
   let syncing: Promise<void> | undefined
   /** kid → until when the store knows tokens of this key to live. */
   const covered = new Map<string, EpochSeconds>()
@@ -80,7 +81,7 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
   }
 
   async function readAgain(): Promise<void> {
-    const asked = clock.now()
+    const asked = ages.mark()
     const { ring: version } = await store.revisions.read()
     if (version !== view.ring.version) {
       const ring = await store.ring.read()
@@ -134,7 +135,7 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
 
     async signingKey(expiresAt) {
       for (;;) {
-        if (Math.abs(clock.now() - seenAt) > LEASE) await sync()
+        while (ages.since(seenAt) > LEASE_MS) await sync()
         const { signing } = view
         if ((covered.get(signing.kid) ?? 0) >= expiresAt) return signing
         if (!(await cover(signing.kid, expiresAt))) await sync()

@@ -152,8 +152,11 @@ export async function revokeKey(
  * What is due by the clock, done by whichever node comes first; returns whether the ring changed, or had
  * changed since it was `seen`.
  */
-export async function maintainRing(deps: RotateDeps, seen: Ring): Promise<boolean> {
-  const now = deps.clock.now()
+export async function maintainRing(
+  deps: RotateDeps,
+  seen: Ring,
+  now: EpochSeconds = deps.clock.now(),
+): Promise<boolean> {
   if (law.plan(seen, now, deps.policy).action === 'none') return false
   // Looked at again, or two nodes that are due at the same moment would both do it, one after the other.
   const ring = await readRing(deps)

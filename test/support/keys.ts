@@ -5,7 +5,8 @@ import type { RotateDeps } from '../../src/keys/rotate.ts'
 import { createSealer } from '../../src/keys/seal.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { type Clock, noFailpoint, systemRandom } from '../../src/system.ts'
+import { type Ages, type Clock, noFailpoint, systemRandom } from '../../src/system.ts'
+import { createAges } from '../../src/timekeeper.ts'
 import { testClock } from './clock.ts'
 
 export const MINUTE = 60
@@ -28,10 +29,11 @@ export function ringDeps(
   store: Pick<Store, 'ring' | 'verifiers'>,
   clock: Clock,
   overrides: Partial<Omit<RotateDeps, 'store' | 'clock'>> = {},
-): RotateDeps {
+): RotateDeps & { ages: Ages } {
   return {
     store,
     clock,
+    ages: createAges(clock, () => clock.now() * 1000),
     sealer: createSealer(MASTER_KEY, systemRandom),
     audit: () => {},
     failpoint: noFailpoint,
