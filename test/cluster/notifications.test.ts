@@ -1,0 +1,134 @@
+/** Two nodes on one PostgreSQL: what one of them changes reaches the other without its looking, and by looking (issue 5). */
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { type FollowerOptions, startFollower } from '../../src/follow.ts'
+import { rotateRing } from '../../src/keys/rotate.ts'
+import { testClock } from '../support/clock.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { run } from '../support/postgres-databases.ts'
+import { client, seed } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+import { revoke, signedIn } from '../support/tokens.ts'
+
+const NEVER = 1e9
+const FORCED = { force: true, actor: 'operator:test' }
+const postgres = await startPostgres(t)
+
+async function twoNodes(t: Test, every: NonNullable<FollowerOptions['every']>) {
+  const url = await postgres.database(t)
+  const clock = testClock()
+  const masterKey = randomBytes(32).toString('base64url')
+  const node = async () => {
+    const server = await testServer({ clock, masterKey, settings: { DATABASE_URL: url } })
+    t.teardown(() => server.close())
+    return server
+  }
+  const one = await node()
+  await seed(one.store)
+  const two = await node()
+  const { changes } = two.store.db
+  t.ok(changes, 'this store tells')
+  const following = startFollower(two.deps.duties, two.logger, { changes, every })
+  t.teardown(() => following.stop())
+  const listening = async (wanted: boolean) => {
+    while (two.store.db.pool?.().listening !== wanted) await sleep(2)
+  }
+  await listening(true)
+  return { one, two, url, listening, following }
+}
+
+/** How long it takes until this is so. */
+async function until(what: () => boolean | Promise<boolean>): Promise<number> {
+  const from = performance.now()
+  while (!(await what())) await sleep(1)
+  return performance.now() - from
+}
+
+const ringOf = ({ deps }: TestServer) => deps.ring.ring().version
+
+/** What this node holds, without asking the store. */
+const held = ({ deps }: TestServer, id: string) => deps.registry.knownClient(id)
+
+/** The list as this node serves it, of which a bit a session was taken back. */
+const list = async (node: TestServer) => (await node.inject({ url: '/status-lists/0' })).payload
+
+/** One change of each kind at the one node, and how long each took to be at the other. */
+async function changes({ one, two }: { one: TestServer; two: TestServer }): Promise<Record<string, number>> {
+  const { version } = await rotateRing(one.deps.keys, FORCED)
+  const rotation = await until(() => ringOf(two) === version)
+
+  await two.deps.registry.client('app')
+  await one.store.clients.replace(client({ id: 'app', grants: ['password', 'refresh_token'] }))
+  const registration = await until(() => held(two, 'app') === null)
+
+  const { access_token } = await signedIn(one)
+  const before = await list(two)
+  await revoke(one, access_token)
+  const revocation = await until(async () => (await list(two)) !== before)
+  return { rotation, registration, revocation }
+}
+
+t.test(
+  'keys, clients and revocations reach a node that does not look for them, in milliseconds',
+  async (t) => {
+    const nodes = await twoNodes(t, { alone: NEVER, told: NEVER })
+    for (const [what, ms] of Object.entries(await changes(nodes))) {
+      t.ok(ms < 1000, `${what}: ${Math.round(ms)} ms`)
+    }
+    nodes.two.logger.lines.length = 0
+    await nodes.following.stop()
+    t.equal(nodes.two.store.db.pool?.().listening, false)
+  },
+)
+
+t.test(
+  'a node whose listening connection is cut and cannot come back looks for itself; then it hears again (§4 row 6)',
+  async (t) => {
+    const nodes = await twoNodes(t, { alone: 20, told: NEVER })
+    const { two, url, listening } = nodes
+    const name = new URL(url).pathname.slice(1)
+    // Connections that there are stay, as many as are allowed; no new one can be made.
+    for (const { store } of [nodes.one, two]) {
+      await Promise.all(Array.from({ length: 4 }, () => store.db.query('SELECT pg_sleep(0.05)')))
+      t.equal(store.db.pool?.().idle, 4)
+    }
+    const allow = (yes: boolean) => run(postgres.admin, `ALTER DATABASE ${name} ALLOW_CONNECTIONS ${yes}`)
+    await allow(false)
+    t.teardown(() => allow(true))
+    const cut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND query = 'SELECT 1'`
+    t.equal((await run(postgres.admin, cut)).rowCount, 1, 'one connection listens')
+    await listening(false)
+    for (const [what, ms] of Object.entries(await changes(nodes))) {
+      t.ok(ms < 2000, `${what}: ${Math.round(ms)} ms`)
+    }
+    t.equal(two.store.db.pool?.().listening, false, 'meanwhile nothing was heard of')
+    t.equal(nodes.following.problem(), null)
+    await allow(true)
+    await listening(true)
+    // Now it does not look any more.
+    for (const [what, ms] of Object.entries(await changes(nodes))) {
+      t.ok(ms < 1000, `${what}: ${Math.round(ms)} ms`)
+    }
+    const said = (level: string) => two.logger.lines.filter((line) => line.level === level).length
+    t.equal(said('warn'), 1, 'that it was lost is said once')
+  },
+)
+
+t.test('what was changed while nobody listened is found when somebody listens again', async (t) => {
+  const { one, two, url, listening } = await twoNodes(t, { alone: NEVER, told: NEVER })
+  const name = new URL(url).pathname.slice(1)
+  const allow = (yes: boolean) => run(postgres.admin, `ALTER DATABASE ${name} ALLOW_CONNECTIONS ${yes}`)
+  await allow(false)
+  t.teardown(() => allow(true))
+  await run(
+    postgres.admin,
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${name}' AND query = 'SELECT 1'`,
+  )
+  await listening(false)
+  const { version } = await rotateRing(one.deps.keys, FORCED)
+  t.equal(ringOf(two), version - 1)
+  await allow(true)
+  await until(() => ringOf(two) === version)
+  await listening(true)
+})
