@@ -1,6 +1,6 @@
 /** The log: JSON lines on stderr, or lines for people on a terminal. Must not know what is worth logging. */
+import { createRequire } from 'node:module'
 import pino, { type Logger as PinoLogger } from 'pino'
-import pretty from 'pino-pretty'
 import { withoutSecrets } from './log-secrets.ts'
 import { createSink } from './log-sink.ts'
 
@@ -29,11 +29,15 @@ export function createLogger({ level, pretty: people, destination }: LogOptions)
     },
   }
   const sink = createSink(destination, (lines) => logger.warn({ lines }, 'log lines were lost'))
-  const format = people
-    ? pretty.prettyFactory({ colorize: true, translateTime: 'HH:MM:ss', ignore: 'pid,hostname' })
-    : (line: string) => line
+  const format = people ? linesForPeople() : (line: string) => line
   const logger: PinoLogger = pino(options, { write: (line) => sink.write(format(line)) })
   return logger
+}
+
+/** Loaded only for a terminal: a service would carry it for nothing. */
+function linesForPeople(): (line: string) => string {
+  const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty')
+  return prettyFactory({ colorize: true, translateTime: 'HH:MM:ss', ignore: 'pid,hostname' })
 }
 
 /** Causes may be plain words. An error's own `code` is a name such as ENOSPC, and what one looks for first. */
