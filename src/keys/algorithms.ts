@@ -18,10 +18,10 @@ interface Algorithm {
 }
 
 const RSA = { publicMembers: ['kty', 'n', 'e'], sized: true }
-const { RSA_PKCS1_PADDING, RSA_PKCS1_PSS_PADDING, RSA_PSS_SALTLEN_DIGEST } = constants
+const { RSA_PKCS1_PSS_PADDING, RSA_PSS_SALTLEN_DIGEST } = constants
 
 export const algorithms = {
-  RS256: { ...RSA, signing: { hash: 'sha256', padding: RSA_PKCS1_PADDING } },
+  RS256: { ...RSA, signing: { hash: 'sha256' } },
   PS256: {
     ...RSA,
     signing: { hash: 'sha256', padding: RSA_PKCS1_PSS_PADDING, saltLength: RSA_PSS_SALTLEN_DIGEST },
@@ -61,6 +61,8 @@ export async function generateKey(alg: AlgorithmName, bits: number = DEFAULT_BIT
   }
 }
 
+export type GenerateKey = typeof generateKey
+
 /** A private key that can sign and do nothing else: no bug can copy it out, or show it. */
 export type Sign = (input: Buffer) => Promise<Buffer>
 
@@ -70,7 +72,9 @@ export type Sign = (input: Buffer) => Promise<Buffer>
  */
 export function importPrivateKey(alg: AlgorithmName, pem: string): Sign {
   const { hash, ...options } = algorithms[alg].signing
-  const key = { key: createPrivateKey(pem), ...options }
+  const privateKey = createPrivateKey(pem)
+  // Node takes several microseconds to find the key in an object of options, so there is one only where it says something.
+  const key = Object.keys(options).length > 0 ? { key: privateKey, ...options } : privateKey
   return (input) =>
     new Promise((resolve, reject) => {
       sign(hash, input, key, (error, signature) => (error ? reject(error) : resolve(signature)))
