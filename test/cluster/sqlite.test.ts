@@ -1,0 +1,23 @@
+/** Three processes on one file of SQLite: the races of three nodes on PostgreSQL, with fewer at once (issue 5). */
+import t, { type Test } from 'tap'
+import { startCluster } from '../support/cluster.ts'
+import { assertionRace, codeRace, fill, refreshRace, rotationRace } from '../support/cluster-races.ts'
+
+const cluster = await startCluster(t, { fill })
+
+t.test('three commands that rotate at once make one rotation, which all nodes follow (§4 row 9)', (t) =>
+  rotationRace(t as Test, cluster, 3),
+)
+
+t.test(
+  'one refresh token at once over three processes has one successor, and a replay ends it at all (F68, F69, F75)',
+  (t) => refreshRace(t as Test, cluster, 18),
+)
+
+t.test('one code at once over three processes is redeemed once, and taken back (RFC 6749 §4.1.2)', (t) =>
+  codeRace(t as Test, cluster, 18),
+)
+
+t.test('an assertion at three processes in the same instant counts at one (B23)', (t) =>
+  assertionRace(t as Test, cluster, 5),
+)
