@@ -5,6 +5,7 @@
 import type { GateSize } from './accounts/gate.ts'
 import { type Audit, createAudit } from './audit.ts'
 import type { Config } from './config/load.ts'
+import { type GenerateKey, generateKey } from './keys/algorithms.ts'
 import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from './keys/master-key.ts'
 import { activeKey } from './keys/ring.ts'
 import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
@@ -38,6 +39,7 @@ export interface System {
   readonly steady?: Steady
   readonly random?: Random
   readonly failpoint?: ReachFailpoint
+  readonly generateKey?: GenerateKey
   readonly fetchJwks?: FetchJwks
   readonly sendLogoutToken?: SendLogoutToken
   readonly gateSize?: GateSize
@@ -53,6 +55,7 @@ export interface Base {
   readonly time: Timekeeper
   readonly random: Random
   readonly failpoint: ReachFailpoint
+  readonly generateKey: GenerateKey
   readonly audit: Audit
   readonly store: Store
   /** What keeps the store from being of use, in words for the log. */
@@ -82,7 +85,8 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
     if (applied.length > 0) failpoint('start:migrated')
     const store = createStore(metrics?.timeStore(db) ?? db)
     const audit = metrics?.countAudit(trail) ?? trail
-    return { config, clock, time, random, failpoint, store, storeProblem: db.problem, audit }
+    const makes = { random, generateKey: system.generateKey ?? generateKey }
+    return { config, clock, time, ...makes, failpoint, store, storeProblem: db.problem, audit }
   } catch (error) {
     await db.close()
     throw error
@@ -108,7 +112,7 @@ export interface Keys extends RotateDeps {
  * @throws {SealBroken} if the master key does not open the ring
  */
 export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys> {
-  const { config, store, random, clock, audit, failpoint } = base
+  const { config, store, random, clock, audit, failpoint, generateKey } = base
   const existing = await store.ring.read()
   const firstStart = existing === null
   const masterKey = config.masterKey ?? readMasterKey(config.keysDir) ?? makeMasterKey()
@@ -123,7 +127,7 @@ export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys
     keyRotation: config.keyRotation,
     jwksMaxAge: config.jwksMaxAge,
   }
-  const deps = { store, clock, sealer, audit, failpoint, policy }
+  const deps = { store, clock, sealer, generateKey, audit, failpoint, policy }
   await ensureRing(deps, choice)
   return { ...deps, masterKey, firstStart }
 

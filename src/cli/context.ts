@@ -64,6 +64,7 @@ export function createContext(io: Io): Context {
     return {
       logger,
       ...(io.clock ? { clock: io.clock } : {}),
+      ...(io.generateKey ? { generateKey: io.generateKey } : {}),
       ...(io.failpoint ? { failpoint: io.failpoint } : {}),
     }
   }

@@ -1,3 +1,4 @@
+import type { GenerateKey } from '../keys/algorithms.ts'
 import type { Clock, Logger, ReachFailpoint } from '../system.ts'
 
 /** What a command may touch of the world; tests give their own. */
@@ -20,6 +21,7 @@ export interface Io {
   /** Who runs the command, for the audit trail. */
   readonly operator: string
   readonly clock?: Clock
+  readonly generateKey?: GenerateKey
   /** Otherwise the log goes to standard error. */
   readonly logger?: Logger
   /** Only the crash tests have one. */

@@ -11,7 +11,7 @@ import {
   bitsOf,
   DEFAULT_ALGORITHM,
   DEFAULT_BITS,
-  generateKey,
+  type GenerateKey,
   isAlgorithm,
 } from './algorithms.ts'
 import { behind, namesOf } from './known-verifiers.ts'
@@ -23,6 +23,7 @@ export interface RotateDeps {
   readonly store: { readonly ring: RingStore; readonly verifiers: Pick<VerifierStore, 'list'> }
   readonly clock: Clock
   readonly sealer: Sealer
+  readonly generateKey: GenerateKey
   readonly audit: Audit
   readonly failpoint: ReachFailpoint
   readonly policy: law.RingPolicy
@@ -190,7 +191,7 @@ async function readRing({ store }: RotateDeps): Promise<Ring> {
 }
 
 async function makeKey(
-  { sealer }: RotateDeps,
+  { sealer, generateKey }: RotateDeps,
   { alg = DEFAULT_ALGORITHM, bits = DEFAULT_BITS }: KeyChoice,
 ): Promise<law.NewKey> {
   const { kid, alg: name, publicJwk, privatePem } = await generateKey(alg, bits)

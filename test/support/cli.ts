@@ -5,6 +5,7 @@ import type { Io } from '../../src/cli/io.ts'
 import { run } from '../../src/cli/run.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { type TestClock, testClock } from './clock.ts'
+import { keptKeys } from './kept-keys.ts'
 import { type TestLogger, testLogger } from './log.ts'
 
 export interface Outcome {
@@ -67,6 +68,7 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       operator: 'tester',
       clock,
       logger,
+      generateKey: keptKeys,
       stopSignal: () => new Promise(() => {}),
       endNow: (status) => {
         throw new Error(`the process was ended with ${status}`)

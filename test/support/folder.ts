@@ -8,6 +8,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { type Clock, systemClock, systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec, type RefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
+import { keptKeys } from './kept-keys.ts'
 import { testLogger } from './log.ts'
 import { ORDERS, seed } from './seed.ts'
 
@@ -61,7 +62,7 @@ export async function withInside<T>(
     },
     folder.path,
   )
-  const base = await openBase(config, { logger: testLogger(), clock }, 'apply')
+  const base = await openBase(config, { logger: testLogger(), clock, generateKey: keptKeys }, 'apply')
   try {
     const keys = await openKeys(base)
     return await work({

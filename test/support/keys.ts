@@ -35,6 +35,7 @@ export function ringDeps(
     clock,
     ages: createAges(clock, () => clock.now() * 1000),
     sealer: createSealer(MASTER_KEY, systemRandom),
+    generateKey,
     audit: () => {},
     failpoint: noFailpoint,
     policy: POLICY,

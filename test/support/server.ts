@@ -8,6 +8,7 @@ import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { type TestClock, testClock } from './clock.ts'
 import { claimStore } from './engine.ts'
+import { keptKeys } from './kept-keys.ts'
 import { type TestLogger, testLogger } from './log.ts'
 
 export const ISSUER = 'https://issuer.test'
@@ -70,7 +71,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     DATABASE_POOL: '4',
     ...settings,
   })
-  const machine: System = { ...system, metrics, clock, logger: log ?? logger }
+  const machine: System = { generateKey: keptKeys, ...system, metrics, clock, logger: log ?? logger }
   const base = await openBase(config, machine, 'apply')
   const keys = await openKeys(base)
   const deps = await openServer(base, keys, machine, problem ? { problem } : {})
