@@ -10,6 +10,8 @@ const SWEEP = 500
 const SESSION_MEMORY = 86_400
 /** After its end as a reference: whoever came with it may still be at the login page. */
 const PUSHED_REQUEST_MEMORY = 3600
+/** What was used once stays used when a clock is set back; one that was an hour ahead is rare, and corrected by hand. */
+const USED_MEMORY = 3600
 
 export async function sweep(store: Store, clock: Clock): Promise<void> {
   const now = clock.now()
@@ -19,7 +21,7 @@ export async function sweep(store: Store, clock: Clock): Promise<void> {
     [store.codes, now - SESSION_MEMORY],
     [store.signIns, now - SESSION_MEMORY],
     [store.pushedRequests, now - PUSHED_REQUEST_MEMORY],
-    [store.singleUse, now],
+    [store.singleUse, now - USED_MEMORY],
     // Longer than they would live: a clock that is set back must not revive them.
     [store.revokedTokens, now - SESSION_MEMORY],
     [store.status, now - SESSION_MEMORY],

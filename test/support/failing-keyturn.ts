@@ -1,14 +1,26 @@
 /**
- * The program as it is, with a place to die, a faster clock or a careless database. An entry of its own, so that what everybody runs
+ * The program as it is, with a place to die, a faster or wrong clock or a careless database. An entry of its own, so that what everybody runs
  * has no such switch.
  */
+import { readFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { start } from '../../src/main.ts'
 import { systemClock } from '../../src/system.ts'
 import { scaledClock } from './clock.ts'
 
-const { FAIL_AT, FAIL_NTH = '1', CLOCK, SYNCHRONOUS } = process.env
+const { FAIL_AT, FAIL_NTH = '1', CLOCK, SYNCHRONOUS, WRONG_BY } = process.env
 let reached = 0
+
+if (WRONG_BY !== undefined) {
+  // As if somebody set the machine's clock: the one that only goes on does not notice.
+  const right = Date.now
+  const read = () => Number(readFileSync(WRONG_BY, 'utf8')) * 1000
+  let shift = read()
+  Date.now = () => right() + shift
+  process.on('SIGUSR2', () => {
+    shift = read()
+  })
+}
 
 if (SYNCHRONOUS !== undefined) {
   const { pragma } = Database.prototype

@@ -24,6 +24,8 @@ export interface ProcessOptions {
   /** Dies by SIGKILL when this point is reached for the nth time. */
   readonly failAt?: { readonly name: Failpoint; readonly nth?: number }
   readonly clock?: ScaledClock
+  /** A file with the seconds by which the machine's clock is wrong; read again at SIGUSR2. */
+  readonly wrongBy?: string
   /** Lets the database flush less than the program asks of it, to see whether a test would notice. */
   readonly synchronous?: 'NORMAL'
   /** Put before the command, and replaced by it, so that the pid stays, e.g. `['strace', '-D', '-f']`. */
@@ -52,12 +54,13 @@ function environment(folder: Folder, options: ProcessOptions): NodeJS.ProcessEnv
     ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value])),
     ...(options.failAt ? { FAIL_AT: options.failAt.name, FAIL_NTH: String(options.failAt.nth ?? 1) } : {}),
     ...(options.synchronous ? { SYNCHRONOUS: options.synchronous } : {}),
+    ...(options.wrongBy ? { WRONG_BY: options.wrongBy } : {}),
     ...(options.clock ? { CLOCK: JSON.stringify(options.clock) } : {}),
   }
 }
 
 export function runProgram(folder: Folder, args: readonly string[], options: ProcessOptions = {}): Program {
-  const special = options.failAt || options.clock || options.synchronous
+  const special = options.failAt || options.clock || options.synchronous || options.wrongBy
   const entry = special ? FAILING_ENTRY : ENTRY
   // The test runner adds hooks of its own to every process it sees; the server shall run as it always does.
   const plain = ['env', '-u', 'NODE_OPTIONS', process.execPath, entry, ...args]

@@ -1,0 +1,194 @@
+/** Clocks that are wrong, differ between nodes, or jump (issue 5; SECURITY §4 row 7): what clients see of it, and what is lost. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { openBrowser, type Served } from '../support/browser.ts'
+import { type Cluster, type ClusterNode, startCluster } from '../support/cluster.ts'
+import { signIn as sessionOf } from '../support/folder.ts'
+import { asserting, assertion, clientKey } from '../support/jws.ts'
+import { startPostgres } from '../support/postgres.ts'
+import type { ServerProcess } from '../support/process.ts'
+import { basic, claimsOf, clientCredentials, post, refresh } from '../support/requests.ts'
+import { client } from '../support/seed.ts'
+import {
+  authorizeParams,
+  authorizeUrl,
+  goThrough,
+  redeem,
+  seedPeople,
+  signIn,
+  tokensOf,
+} from '../support/sign-in.ts'
+import { pairOf } from '../support/tokens.ts'
+
+const postgres = await startPostgres(t)
+const signer = clientKey()
+const now = () => Math.floor(Date.now() / 1000)
+
+/** Two machines on one PostgreSQL: one a minute ahead, the other a minute behind. */
+async function twoClocks(
+  t: Test,
+): Promise<Cluster & { readonly ahead: ClusterNode; readonly behind: ClusterNode }> {
+  const cluster = await startCluster(t, {
+    database: await postgres.emptyDatabase(),
+    nodes: 0,
+    async fill(store) {
+      await seedPeople(store)
+      await store.clients.insert(
+        client({ id: 'signer', authMethod: 'private_key_jwt', jwks: { keys: [signer.jwk] } }),
+      )
+    },
+  })
+  const dir = t.testdir({ ahead: '60', behind: '-60' })
+  const [ahead, behind] = await Promise.all([
+    cluster.start({ wrongBy: join(dir, 'ahead') }),
+    cluster.start({ wrongBy: join(dir, 'behind') }),
+  ])
+  return { ...cluster, ahead, behind }
+}
+
+/** A proxy that leads each request to the other node. */
+function alternating(nodes: readonly ClusterNode[]): Served {
+  let turn = 0
+  const [first] = nodes
+  if (!first) throw new Error('nobody serves')
+  return {
+    ...first.served,
+    inject(options) {
+      turn += 1
+      return (nodes[turn % nodes.length] ?? first).served.inject(options)
+    },
+  }
+}
+
+t.test('two nodes whose clocks are two minutes apart serve as one (§4 row 7)', async (t) => {
+  const { ahead, behind, issuer, json, ...cluster } = await twoClocks(t as Test)
+  const pairs = [
+    [ahead, behind],
+    [behind, ahead],
+  ] as const
+  for (const [one, other] of pairs) {
+    const spread = alternating([one, other])
+    const browser = openBrowser(spread)
+    const { code } = await signIn(browser)
+    const tokens = tokensOf(await redeem(other, code))
+    const { iat, exp, auth_time } = claimsOf(tokens.access_token)
+    for (const time of [Number(iat), Number(exp) - 600, Number(auth_time)]) {
+      t.ok(Math.abs(time - now()) <= 15, `the right time is in the token, not ${time - now()} s from it`)
+    }
+
+    const second = pairOf(await refresh(one, tokens.refresh_token, {}, 'web')).refresh_token
+    const retry = await refresh(other, tokens.refresh_token, {}, 'web')
+    t.equal(retry.json().refresh_token, second, 'a retry at the other node is a retry, and no replay')
+    t.equal((await refresh(other, second, {}, 'web')).statusCode, 200, 'and goes on')
+
+    const form = Object.fromEntries(authorizeParams())
+    const { request_uri } = (await post(one, '/oauth2/par', form, { authorization: basic('web') })).json()
+    const pushed = `/oauth2/authorize?${new URLSearchParams({ client_id: 'web', request_uri })}`
+    t.ok((await goThrough(browser, await browser.open(pushed))).away?.params.get('code'), 'a pushed request')
+    t.equal(
+      (await browser.open(authorizeUrl({ max_age: '50' }))).path,
+      '/consent',
+      'nobody signs in again so soon',
+    )
+
+    const text = assertion({ client: 'signer', key: signer, audience: issuer, now: now() })
+    const present = (node: ServerProcess) =>
+      post(node, '/oauth2/token', { grant_type: 'client_credentials', ...asserting(text) })
+    t.equal((await present(one)).statusCode, 200, 'an assertion of now')
+    t.equal((await present(other)).statusCode, 401, 'is used up everywhere')
+  }
+
+  const replay = await signIn(openBrowser(alternating([ahead, behind])))
+  t.equal((await redeem(ahead, replay.code)).statusCode, 200)
+  t.equal((await redeem(behind, replay.code)).statusCode, 400, 'a spent code is spent')
+
+  for (const wrongBy of [undefined, join(t.testdirName, 'ahead'), join(t.testdirName, 'behind')]) {
+    const nodes = await json<{ state: string }[]>(['nodes'], wrongBy ? { wrongBy } : {})
+    t.same(
+      nodes.map(({ state }) => state),
+      ['serving', 'serving'],
+      'nobody is taken for dead',
+    )
+  }
+  await json(['keys', 'rotate'])
+  await cluster.everywhere(async (node) => {
+    const token: string = (await clientCredentials(node)).json().access_token
+    return JSON.parse(atob(token.split('.')[0] ?? '')).kid === (await activeKid(cluster))
+  })
+  t.match(ahead.stderr(), /this machine's clock is (59|60|61) s ahead of that of the store/)
+  t.match(behind.stderr(), /this machine's clock is (59|60|61) s behind that of the store/)
+})
+
+const activeKid = (cluster: Pick<Cluster, 'inside'>): Promise<string | undefined> =>
+  cluster.inside(
+    async ({ store }) => (await store.ring.read())?.keys.find(({ state }) => state === 'active')?.kid,
+  )
+
+const kidsOf = async (node: ServerProcess): Promise<string[]> =>
+  (await node.inject({ url: '/.well-known/jwks.json' })).json().keys.map(({ kid }: { kid: string }) => kid)
+
+/** A machine whose clock the test sets, with a key that is retiring and tokens of it that live. */
+async function settable(t: Test, database?: string) {
+  const cluster = await startCluster(t, {
+    ...(database === undefined ? {} : { database }),
+    nodes: 0,
+    settings: { KEY_ROTATION: '1h', VERIFIER_CACHE: '1m' },
+  })
+  const wrongBy = join(t.testdir({ clock: '0' }), 'clock')
+  const node = await cluster.start({ wrongBy })
+  const old = (await clientCredentials(node)).json().access_token as string
+  await cluster.json(['keys', 'rotate'])
+  await cluster.everywhere(async (one) => (await kidsOf(one)).length === 3)
+  return {
+    ...cluster,
+    node,
+    old,
+    async set(seconds: number) {
+      writeFileSync(wrongBy, String(seconds))
+      node.child.kill('SIGUSR2')
+      // A few rounds of the follower, and of what it does each second.
+      await sleep(1500)
+    },
+  }
+}
+
+t.test(
+  'a clock that jumps ahead takes no key from tokens that live, and rotates none (§4 row 7)',
+  async (t) => {
+    const { node, old, set } = await settable(t as Test)
+    const before = await kidsOf(node)
+    await set(2 * 3600)
+    t.same(await kidsOf(node), before)
+    t.match(node.stderr(), /the clock has jumped ahead by 7\d\d\d s; no key leaves or takes over/)
+    t.equal((await node.inject({ url: '/health/ready' })).statusCode, 200)
+    t.ok(
+      before.includes(JSON.parse(atob(old.split('.')[0] ?? '')).kid),
+      'and the old token still has its key',
+    )
+
+    await set(0)
+    t.same(await kidsOf(node), before)
+    const { iat } = claimsOf((await clientCredentials(node)).json().access_token)
+    t.ok(Math.abs(Number(iat) - now()) <= 2, 'and goes on with the right time')
+  },
+)
+
+t.test('a node on PostgreSQL does not notice that its machine’s clock is set (§4 row 7)', async (t) => {
+  const { node, set, inside } = await settable(t as Test, await postgres.emptyDatabase())
+  const before = await kidsOf(node)
+  const { token, answer } = await inside(async (within) => {
+    const [first = ''] = await sessionOf(within)
+    return { token: first, answer: await refresh(node, first) }
+  })
+  for (const seconds of [40 * 86_400, -40 * 86_400]) {
+    await set(seconds)
+    const again = await refresh(node, token)
+    t.equal(again.statusCode, 200, again.body)
+    t.equal(again.json().refresh_token, answer.json().refresh_token, 'the retry window is where it was')
+    t.ok(Math.abs(Number(claimsOf(again.json().access_token).iat) - now()) <= 2)
+    t.same(await kidsOf(node), before)
+  }
+  t.match(node.stderr(), /this machine's clock is 345\d{4} s ahead/)
+})
