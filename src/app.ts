@@ -28,9 +28,11 @@ import {
   STATUS_LISTS_PATH,
 } from './http/routes.ts'
 import type { Services } from './http/services.ts'
+import { trace } from './http/trace.ts'
 import { watchUnusedConnections } from './http/unused-connections.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { Random } from './system.ts'
+import type { Tracing } from './tracing/tracing.ts'
 
 /** What a client may take; Fastify and Node would wait much longer, or for ever. */
 export interface ConnectionLimits {
@@ -70,6 +72,7 @@ export interface AppDeps {
   readonly random: Random
   readonly limits?: ConnectionLimits
   readonly metrics?: Metrics | undefined
+  readonly tracing?: Tracing | undefined
 }
 
 /** What holds for every port. */
@@ -97,7 +100,7 @@ function common(logger: FastifyBaseLogger, limits: ConnectionLimits) {
 }
 
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { services, logger, random, limits = CONNECTION_LIMITS, metrics } = deps
+  const { services, logger, random, limits = CONNECTION_LIMITS, metrics, tracing } = deps
   const { config, audit } = services
   const app = Fastify({
     ...common(logger, limits),
@@ -108,6 +111,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   app.setErrorHandler(sendFailure)
   const prefix = new URL(config.issuer).pathname.replace(/\/$/, '')
+  if (tracing) trace(app, tracing, prefix)
   if (metrics) measure(app, metrics, prefix)
   answerUnknown(app, answerPeople(services))
   let closing = false

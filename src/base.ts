@@ -31,6 +31,7 @@ import {
   systemSteady,
 } from './system.ts'
 import { keepTime, type Timekeeper } from './timekeeper.ts'
+import { type Tracing, untraced } from './tracing/tracing.ts'
 
 /** The machine; tests replace what they need to control. */
 export interface System {
@@ -47,6 +48,8 @@ export interface System {
   readonly whereabouts?: Whereabouts
   /** The same. */
   readonly metrics?: Metrics
+  /** The same; only if the settings ask for it. */
+  readonly tracing?: Tracing
 }
 
 export interface Base {
@@ -75,6 +78,7 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
     failpoint = noFailpoint,
     logger,
     metrics,
+    tracing = untraced,
   } = system
   const db = watchDb(openDb(config.databaseUrl, { ...databaseOptions(config), thorough: mode === 'apply' }))
   const trail = createAudit(logger)
@@ -83,8 +87,9 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
     const { clock } = time
     const applied = await ensureSchema(db, clock, mode)
     if (applied.length > 0) failpoint('start:migrated')
-    const store = createStore(metrics?.timeStore(db) ?? db)
-    const audit = metrics?.countAudit(trail) ?? trail
+    const seen = tracing.store(db)
+    const store = createStore(metrics?.timeStore(seen) ?? seen)
+    const audit = tracing.audit(metrics?.countAudit(trail) ?? trail)
     const makes = { random, generateKey: system.generateKey ?? generateKey }
     return { config, clock, time, ...makes, failpoint, store, storeProblem: db.problem, audit }
   } catch (error) {

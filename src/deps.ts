@@ -49,6 +49,7 @@ import { createStatusPublisher } from './status/publisher.ts'
 import { sweep } from './sweep.ts'
 import { createMint } from './tokens/mint.ts'
 import { createRefreshTokenCodec } from './tokens/refresh-token.ts'
+import { untraced } from './tracing/tracing.ts'
 import { version } from './version.ts'
 import { assetUrls, createAssets } from './views/assets.ts'
 
@@ -77,10 +78,11 @@ export async function openServer(
   options: ServerOptions = {},
 ): Promise<ServerDeps> {
   const { config, clock, random, audit, failpoint, store } = base
+  const tracing = system.tracing ?? untraced
   const first = await ensureRing(keys)
   const ring = await openLiveRing({ ...keys, store, ages: base.time.ages }, first)
   const registry = await openRegistry({ store })
-  const signer = createSigner(ring, config.issuer)
+  const signer = tracing.signer(createSigner(ring, config.issuer))
   const refreshTokens = createRefreshTokenCodec(keys.masterKey)
   const statusIndices = createStatusIndices({
     status: store.status,
@@ -108,7 +110,7 @@ export async function openServer(
     statusUri: statusLists.uri,
   })
 
-  const gate = createGate(system.gateSize ?? GATE)
+  const gate = tracing.gate(createGate(system.gateSize ?? GATE))
   const throttle = createThrottle({ ...store, clock, masterKey: keys.masterKey })
   const login = createLogin({ users: store.users, gate, throttle, audit })
   const secondFactors = createSecondFactors({
@@ -121,7 +123,8 @@ export async function openServer(
     issuer: config.issuer,
     name: config.brandName,
   })
-  const clientKeys = createClientKeys({ fetchJwks: system.fetchJwks ?? createFetchJwks(), clock })
+  const fetchJwks = tracing.fetchJwks(system.fetchJwks ?? createFetchJwks())
+  const clientKeys = createClientKeys({ fetchJwks, clock })
   const authenticate = createClientAuthentication({
     secrets: createSecretVerifier(createChosenSecretVerifier({ gate, throttle, random })),
     clientKeys,
@@ -240,7 +243,7 @@ export async function openServer(
     ...store,
     registry,
     signer,
-    send: system.sendLogoutToken ?? createSendLogoutToken(),
+    send: tracing.sendLogoutToken(system.sendLogoutToken ?? createSendLogoutToken()),
     clock,
     random,
     audit,
@@ -273,7 +276,7 @@ export async function openServer(
     },
   }
   system.metrics?.watch({ store, ring, policy: keys.policy, clock, gate, statusLists, services })
-  return { base, keys, ring, registry, services, duties }
+  return { base, keys, ring, registry, services, duties: tracing.duties(duties) }
 }
 
 function createLook({ issuer, brandName, brandColor, brandLogo }: Config): Services['look'] {

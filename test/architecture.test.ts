@@ -91,6 +91,21 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     ],
     knows: ['src/accounts/gate.ts', 'src/status/', 'src/store/', 'src/system.ts'],
   },
+  'src/tracing/': {
+    // What an error is called.
+    uses: ['src/oauth/refusals.ts', 'src/store/db.ts', 'src/version.ts'],
+    knows: [
+      'src/accounts/gate.ts',
+      'src/keys/signer.ts',
+      'src/oauth/',
+      'src/store/watch.ts',
+      'src/config/tracing.ts',
+      'src/audit.ts',
+      'src/follow.ts',
+      'src/presence.ts',
+      'src/system.ts',
+    ],
+  },
   // Pages: models in, HTML out.
   'src/views/': { uses: [], knows: [] },
   'src/http/': {
@@ -102,16 +117,17 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/store/contracts/',
       'src/config/',
       'src/metrics/',
+      'src/tracing/tracing.ts',
       'src/audit.ts',
       'src/system.ts',
     ],
   },
   'src/app.ts': {
     uses: ['src/http/', 'src/config/parsers.ts'],
-    knows: ['src/config/', 'src/metrics/', 'src/system.ts'],
+    knows: ['src/config/', 'src/metrics/', 'src/tracing/', 'src/system.ts'],
   },
   'src/base.ts': {
-    uses: ['src/keys/', 'src/store/', 'src/audit.ts', 'src/system.ts', 'src/timekeeper.ts'],
+    uses: ['src/keys/', 'src/store/', 'src/audit.ts', 'src/system.ts', 'src/timekeeper.ts', 'src/tracing/tracing.ts'],
     knows: ['src/accounts/gate.ts', 'src/config/', 'src/metrics/', 'src/oauth/', 'src/presence.ts'],
   },
   'src/deps.ts': {
@@ -128,6 +144,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/presence.ts',
       'src/freshness.ts',
       'src/sweep.ts',
+      'src/tracing/tracing.ts',
       'src/version.ts',
     ],
     knows: ['src/base.ts', 'src/config/', 'src/http/services.ts', 'src/follow.ts'],
@@ -216,6 +233,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^otpauth$/, ['src/accounts/totp.ts'], []],
   [/^pino/, ['src/log.ts'], []],
   [/^prom-client$/, ['src/metrics/'], []],
+  [/^@opentelemetry\//, ['src/tracing/'], []],
   [/^commander$/, ['src/cli/'], []],
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-story.ts'], []],
 ]

@@ -4,11 +4,13 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp, createMetricsApp } from '../app.ts'
 import { openBase, openKeys, type System } from '../base.ts'
 import { type Config, onPort } from '../config/load.ts'
+import { isPostgresUrl } from '../config/parsers.ts'
 import { openServer, type ServerDeps } from '../deps.ts'
 import { type Follower, startFollower } from '../follow.ts'
 import { baseUrl } from '../http/endpoints/metadata.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { systemRandom } from '../system.ts'
+import type { Whereabouts } from '../presence.ts'
+import { systemRandom, systemSteady } from '../system.ts'
 import { version } from '../version.ts'
 import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
@@ -35,7 +37,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   const { createMetrics } = await import('../metrics/metrics.ts')
   const metrics = createMetrics({ ofProcess: true })
   const whereabouts = { hostname: hostname(), pid: io.pid }
-  const system = { ...context.system(config), metrics, whereabouts }
+  const system = await traced(config, { ...context.system(config), metrics, whereabouts }, whereabouts)
   const base = await openBase(config, system, 'apply')
   try {
     let stopping = false
@@ -70,8 +72,24 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   } finally {
     await release()
     await base.store.db.close()
+    // After everything that could have been traced.
+    await system.tracing?.stop()
   }
   system.logger.info('stopped')
+}
+
+/** The same, telling OpenTelemetry what it does, if the settings ask for it; only then is there anything of that to load. */
+async function traced(config: Config, system: System, whereabouts: Whereabouts): Promise<System> {
+  if (config.tracing === null) return system
+  const { openTracing } = await import('../tracing/open.ts')
+  const tracing = openTracing(config.tracing, {
+    issuer: config.issuer,
+    database: isPostgresUrl(config.databaseUrl) ? 'postgresql' : 'sqlite',
+    whereabouts,
+    logger: system.logger,
+    steady: systemSteady,
+  })
+  return { ...system, tracing, logger: tracing.logger(system.logger) }
 }
 
 async function listen(server: ServerDeps, system: System, metrics: Metrics): Promise<FastifyInstance> {
@@ -81,6 +99,7 @@ async function listen(server: ServerDeps, system: System, metrics: Metrics): Pro
     logger: system.logger as FastifyBaseLogger,
     random: random ?? systemRandom,
     metrics,
+    tracing: system.tracing,
   })
   return listenOn(app, config.host, config.port)
 }

@@ -10,6 +10,7 @@ import type { Seconds } from '../system.ts'
 import { type Field, type FieldName, fields } from './fields.ts'
 import type { Logo } from './logo.ts'
 import { isPostgresUrl, type TrustProxy } from './parsers.ts'
+import { readTracing, type TracingConfig } from './tracing.ts'
 
 export interface Config {
   /** Exactly as tokens and metadata carry it. */
@@ -42,6 +43,8 @@ export interface Config {
   readonly brandLogo: Logo | null
   readonly logLevel: string
   readonly logPretty: boolean | 'auto'
+  /** null: nobody asks for traces. */
+  readonly tracing: TracingConfig | null
 }
 
 /** All that is wrong with the settings, one line a problem; the program exits 2. */
@@ -85,11 +88,12 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
   const { PORT: port, METRICS_PORT: metricsPort } = values
   if (metricsPort !== undefined && metricsPort !== 0 && metricsPort === port)
     problems.push('KEYTURN_METRICS_PORT must differ from KEYTURN_PORT')
+  const tracing = readTracing(given, problems)
   if (problems.length > 0) throw new ConfigError(problems)
-  return build(values as Values)
+  return build(values as Values, tracing)
 }
 
-function build(v: Values): Config {
+function build(v: Values, tracing: TracingConfig | null): Config {
   // Every field with a default has parsed by now; `!` only tells the compiler so.
   const required = <T>(value: T | undefined): T => value as T
   const port = required(v.PORT)
@@ -120,6 +124,7 @@ function build(v: Values): Config {
     brandLogo: v.BRAND_LOGO ?? null,
     logLevel: required(v.LOG_LEVEL),
     logPretty: required(v.LOG_PRETTY),
+    tracing,
   })
 }
 

@@ -24,9 +24,9 @@ export function measure(app: FastifyInstance, metrics: Pick<Metrics, 'answered'>
   })
 }
 
-function nameOf(url: string, prefix: string): string {
+/** Of a route: the same for every issuer, and for assets, whose names change with their contents. */
+export function nameOf(url: string, prefix: string): string {
   if (url === OAUTH_METADATA + prefix) return OAUTH_METADATA
   const path = url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url
-  // Their names change with their contents.
   return path.startsWith('/assets/') ? '/assets' : path
 }

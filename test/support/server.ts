@@ -63,6 +63,8 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     ...system
   } = options
   const logger = testLogger()
+  const plain = log ?? (logger as unknown as FastifyBaseLogger)
+  const lines = system.tracing?.logger(plain) ?? plain
   const claimed = await claimStore(database)
   const config = testConfig({
     MASTER_KEY: masterKey ?? randomBytes(32).toString('base64url'),
@@ -71,15 +73,16 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     DATABASE_POOL: '4',
     ...settings,
   })
-  const machine: System = { generateKey: keptKeys, ...system, metrics, clock, logger: log ?? logger }
+  const machine: System = { generateKey: keptKeys, ...system, metrics, clock, logger: lines }
   const base = await openBase(config, machine, 'apply')
   const keys = await openKeys(base)
   const deps = await openServer(base, keys, machine, problem ? { problem } : {})
   const app = await createApp({
     services: deps.services,
-    logger: log ?? (logger as unknown as FastifyBaseLogger),
+    logger: lines,
     random: base.random,
     metrics,
+    tracing: system.tracing,
   })
   await app.ready()
   return {

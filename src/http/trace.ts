@@ -1,0 +1,35 @@
+/** A span for every request, from its headers to the end of its answer. Must not know any endpoint, or what a span is. */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { RequestSpan, Tracing } from '../tracing/tracing.ts'
+import { nameOf } from './measure.ts'
+import { METRICS_PATH } from './routes.ts'
+
+/** Asked every few seconds by machines, and by nobody who would look for it. */
+const isProbe = (route: string): boolean => route.startsWith('/health/') || route === METRICS_PATH
+
+/** @param prefix path of the issuer, or empty; left out, as in the metrics */
+export function trace(app: FastifyInstance, tracing: Pick<Tracing, 'request'>, prefix: string): void {
+  const open = new WeakMap<FastifyRequest, RequestSpan>()
+
+  function end(request: FastifyRequest, status?: number): void {
+    const span = open.get(request)
+    open.delete(request)
+    span?.end(status)
+  }
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const { url } = request.routeOptions
+    const route = url === undefined || request.is404 ? undefined : nameOf(url, prefix)
+    if (route !== undefined && isProbe(route)) return done()
+    const { method, id, headers } = request
+    const span = tracing.request({ method, route, requestId: id, caller: headers.traceparent })
+    open.set(request, span)
+    // Who hangs up gets no answer.
+    reply.raw.once('close', () => end(request))
+    span.run(done)
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    end(request, reply.statusCode)
+    done()
+  })
+}

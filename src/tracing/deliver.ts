@@ -1,0 +1,150 @@
+/**
+ * Brings spans to the collector (OTLP/HTTP). Whatever the collector does, nobody waits for it but a server that stops, and
+ * that not for long. The exporters of OpenTelemetry would keep the process with timers of their own until they give up.
+ */
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
+import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace'
+import type { TracingConfig } from '../config/tracing.ts'
+import type { Logger } from '../system.ts'
+import { version } from '../version.ts'
+
+export interface Delivery extends SpanExporter {
+  /** A span goes into the queue, or is lost because the queue is full. */
+  queued(): void
+  /** No more attempts: what is under way may end, what fails now is lost. */
+  hurry(): void
+  /** Gives up what is under way. */
+  cut(): void
+}
+
+/** OTLP/HTTP, "Retryable Response Codes". */
+const BUSY: readonly number[] = [429, 502, 503, 504]
+const FIRST_WAIT_MS = 1000
+/** Of an answer, of which there is nothing to read but how many spans were refused. */
+const MOST_READ = 65_536
+
+const SERIALIZERS = {
+  'http/protobuf': { serializer: ProtobufTraceSerializer, type: 'application/x-protobuf' },
+  'http/json': { serializer: JsonTraceSerializer, type: 'application/json' },
+} as const
+
+const compress = promisify(gzip)
+
+/** Trying again would not help. */
+class Refused extends Error {}
+
+export function createDelivery(config: TracingConfig, logger: Logger): Delivery {
+  const { serializer, type } = SERIALIZERS[config.protocol]
+  const headers = {
+    'user-agent': `keyturn/${version}`,
+    ...config.headers,
+    'content-type': type,
+    ...(config.gzip ? { 'content-encoding': 'gzip' } : {}),
+  }
+  const running = new Map<Promise<void>, AbortController>()
+  const hurried = new AbortController()
+  let waiting = 0
+  let lost = 0
+  let trouble = false
+
+  function lose(spans: number, err: Error): void {
+    lost += spans
+    // Said once, not for every batch.
+    if (!trouble) logger.warn({ err }, 'traces are being lost')
+    trouble = true
+  }
+
+  async function post(body: Uint8Array<ArrayBuffer>, signal: AbortSignal): Promise<void> {
+    const response = await fetch(config.url, { method: 'POST', headers, body, redirect: 'error', signal })
+    if (!response.ok) {
+      await response.body?.cancel()
+      const problem = `the collector answered ${response.status}`
+      throw BUSY.includes(response.status) ? new Error(problem) : new Refused(problem)
+    }
+    const answer = await readSome(response)
+    const refused = answer.length === 0 ? 0 : Number(refusedSpans(answer))
+    if (refused > 0) throw new Refused(`the collector has refused ${refused} spans`)
+  }
+
+  /** What is no answer of OTLP's says nothing. */
+  function refusedSpans(answer: Uint8Array): number {
+    try {
+      return Number(serializer.deserializeResponse(answer).partialSuccess?.rejectedSpans ?? 0)
+    } catch {
+      return 0
+    }
+  }
+
+  async function deliver(spans: ReadableSpan[], signal: AbortSignal): Promise<void> {
+    const plain = serializer.serializeRequest(spans) as Uint8Array<ArrayBuffer>
+    const body = config.gzip ? new Uint8Array(await compress(plain)) : plain
+    for (let pause = FIRST_WAIT_MS; ; pause *= 2) {
+      try {
+        return await post(body, signal)
+      } catch (error) {
+        if (error instanceof Refused || signal.aborted || hurried.signal.aborted) throw error
+        const enough = AbortSignal.any([signal, hurried.signal])
+        await wait(pause, undefined, { signal: enough }).catch(() => {
+          throw error
+        })
+      }
+    }
+  }
+
+  async function attempt(spans: ReadableSpan[], patience: AbortController): Promise<void> {
+    const late = setTimeout(() => patience.abort(new Error('the collector takes too long')), config.timeout)
+    try {
+      await deliver(spans, patience.signal)
+      if (trouble && waiting < config.queue / 2) {
+        logger.info({ lost }, 'traces are delivered again')
+        trouble = false
+        lost = 0
+      }
+    } catch (error) {
+      lose(spans.length, error as Error)
+      throw error
+    } finally {
+      clearTimeout(late)
+    }
+  }
+
+  return {
+    queued() {
+      if (waiting < config.queue) waiting += 1
+      else lose(1, new Error('there are more than the collector takes'))
+    },
+    export(spans, settled) {
+      waiting -= spans.length
+      const patience = new AbortController()
+      const work = attempt(spans, patience)
+        .then(
+          () => settled({ code: 0 }),
+          (error: Error) => settled({ code: 1, error }),
+        )
+        .finally(() => running.delete(work))
+      running.set(work, patience)
+    },
+    async shutdown() {
+      await Promise.all(running.keys())
+      if (lost > 0) logger.warn({ lost }, 'traces were lost')
+    },
+    hurry: () => hurried.abort(),
+    cut() {
+      for (const patience of running.values()) patience.abort(new Error('the server has stopped'))
+    },
+  }
+}
+
+async function readSome({ body }: Response): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of body ?? []) {
+    size += chunk.length
+    if (size > MOST_READ) return new Uint8Array()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}

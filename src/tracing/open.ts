@@ -1,0 +1,105 @@
+/** Traces by OpenTelemetry, for a server that is asked for them; nobody else loads this file, or what it needs. */
+import { TraceFlags } from '@opentelemetry/api'
+import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
+import {
+  AlwaysOffSampler,
+  AlwaysOnSampler,
+  BatchSpanProcessor,
+  ParentBasedSampler,
+  type Sampler,
+  type SpanProcessor,
+  TraceIdRatioBasedSampler,
+  TracerProvider,
+} from '@opentelemetry/sdk-trace'
+import type { SamplerName, TracingConfig } from '../config/tracing.ts'
+import type { Whereabouts } from '../presence.ts'
+import type { Logger, Steady } from '../system.ts'
+import { version } from '../version.ts'
+import { createDelivery, type Delivery } from './deliver.ts'
+import { traceRequest } from './request-span.ts'
+import { createSpans } from './spans.ts'
+import { traceAudit } from './trace-audit.ts'
+import { traceLogger } from './trace-log.ts'
+import { traceStore } from './trace-store.ts'
+import { traceDuties, traceFetchJwks, traceGate, traceSendLogoutToken, traceSigner } from './trace-work.ts'
+import type { Tracing } from './tracing.ts'
+
+/** How long a server that stops waits for the collector. */
+const PATIENCE_MS = 2000
+
+export interface TracingOptions {
+  readonly issuer: string
+  /** As `db.system.name` has it. */
+  readonly database: 'sqlite' | 'postgresql'
+  readonly whereabouts: Whereabouts
+  readonly logger: Logger
+  readonly steady: Steady
+}
+
+export function openTracing(config: TracingConfig, options: TracingOptions): Tracing {
+  const { issuer, database, whereabouts, logger, steady } = options
+  const delivery = createDelivery(config, logger)
+  const provider = new TracerProvider({
+    resource: defaultResource().merge(
+      resourceFromAttributes({
+        'service.version': version,
+        'service.instance.id': `${whereabouts.hostname}:${whereabouts.pid}`,
+        ...config.resource,
+      }),
+    ),
+    sampler: samplerOf(config.sampler, config.ratio),
+    spanProcessors: [counted(delivery, config)],
+  })
+  const spans = createSpans(provider.getTracer('keyturn', version), steady)
+
+  return {
+    audit: (audit) => traceAudit(audit, spans),
+    store: (db) => traceStore(db, spans, database),
+    gate: (gate) => traceGate(gate, spans),
+    signer: (signer) => traceSigner(signer, spans),
+    fetchJwks: (fetch) => traceFetchJwks(fetch, spans),
+    sendLogoutToken: (send) => traceSendLogoutToken(send, spans),
+    duties: (duties) => traceDuties(duties, spans),
+    logger: (lines) => traceLogger(lines, spans),
+    request: traceRequest(spans, { issuer, joins: config.joins }),
+    async stop() {
+      delivery.hurry()
+      const late = setTimeout(delivery.cut, PATIENCE_MS)
+      // What cannot be delivered has been said by whoever tried to.
+      await provider.shutdown().catch(() => delivery.shutdown())
+      clearTimeout(late)
+    },
+  }
+}
+
+/** The SDK's own queue, which says nothing of what does not fit into it. */
+function counted(delivery: Delivery, { queue, batch, delay, timeout }: TracingConfig): SpanProcessor {
+  const processor = new BatchSpanProcessor({
+    exporter: delivery,
+    maxQueueSize: queue,
+    maxExportBatchSize: batch,
+    scheduledDelayMillis: delay,
+    // The delivery has a limit of its own, and always comes back.
+    exportTimeoutMillis: timeout + PATIENCE_MS,
+  })
+  return {
+    onStart: () => {},
+    onEnd(span) {
+      if (span.spanContext().traceFlags & TraceFlags.SAMPLED) delivery.queued()
+      processor.onEnd(span)
+    },
+    forceFlush: () => processor.forceFlush(),
+    shutdown: () => processor.shutdown(),
+  }
+}
+
+function samplerOf(name: SamplerName, ratio: number): Sampler {
+  const [, ofCallers, root] = /^(parentbased_)?(.+)$/.exec(name) ?? []
+  const sampler =
+    root === 'always_on'
+      ? new AlwaysOnSampler()
+      : root === 'always_off'
+        ? new AlwaysOffSampler()
+        : new TraceIdRatioBasedSampler(ratio)
+  return ofCallers ? new ParentBasedSampler({ root: sampler }) : sampler
+}

@@ -1,0 +1,53 @@
+/** The span of a request, in the words of OpenTelemetry's conventions for HTTP servers. */
+import type { Attributes } from '@opentelemetry/api'
+import { parseTraceparent, SpanKind, SpanStatusCode, type Spans } from './spans.ts'
+import type { Tracing } from './tracing.ts'
+
+/** Others are `_OTHER`: what was sent does not get into a span. */
+const METHODS: readonly string[] = [
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'PATCH',
+  'OPTIONS',
+  'TRACE',
+  'CONNECT',
+]
+
+export interface RequestSpanOptions {
+  readonly issuer: string
+  /** Whether the caller's trace goes on. */
+  readonly joins: boolean
+}
+
+export function traceRequest(spans: Spans, { issuer, joins }: RequestSpanOptions): Tracing['request'] {
+  const { protocol, hostname } = new URL(issuer)
+  // As clients know it; what they say of it is up to them.
+  const same: Attributes = { 'url.scheme': protocol.replace(':', ''), 'server.address': hostname }
+
+  return ({ method: sent, route, requestId, caller }) => {
+    const method = METHODS.includes(sent) ? sent : '_OTHER'
+    const verb = method === '_OTHER' ? 'HTTP' : method
+    const attributes: Attributes = {
+      ...same,
+      'http.request.method': method,
+      ...(route === undefined ? {} : { 'http.route': route }),
+      'keyturn.request_id': requestId,
+    }
+    const name = route === undefined ? verb : `${verb} ${route}`
+    const parent = joins ? parseTraceparent(caller) : null
+    const { span, run } = spans.enter(name, { kind: SpanKind.SERVER, attributes }, parent)
+    return {
+      run,
+      end(status) {
+        if (status !== undefined) span.setAttribute('http.response.status_code', status)
+        if (status !== undefined && status >= 500) {
+          span.setAttribute('error.type', String(status)).setStatus({ code: SpanStatusCode.ERROR })
+        }
+        span.end()
+      },
+    }
+  }
+}

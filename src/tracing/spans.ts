@@ -1,0 +1,146 @@
+/** Spans, and which of them is the current one. The only file that starts any. Must not know what they are about. */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import {
+  type Attributes,
+  type Context,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api'
+import { reasonOf } from '../oauth/refusals.ts'
+import type { Steady } from '../system.ts'
+
+/** Where work is done: what is below it, and what is said of the whole. */
+interface Scope {
+  /** False: it was decided that nothing of this trace is kept. */
+  readonly recording: boolean
+  /** The current one. */
+  span(): Span
+  /** The request or duty that all belongs to. */
+  top(): Span
+}
+
+export interface SpanOptions {
+  readonly kind?: SpanKind
+  readonly attributes?: Attributes
+}
+
+export interface Spans {
+  /** Whether there is anything to add to. */
+  tracing(): boolean
+  /** A span below the current one around `work`, and around it everything that `work` does; without one only `work`. */
+  within<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
+  /** The same, and a trace of its own if there is no current one. */
+  always<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
+  /** A trace of its own, but only if `work` does anything that is traced. */
+  ifAnything<T>(name: string, work: () => Promise<T>): Promise<T>
+  /** Below the current one, to be ended by hand. */
+  start(name: string, options: SpanOptions): Span | undefined
+  /** What a caller has begun. @param parent null: a trace of its own */
+  enter(name: string, options: SpanOptions, parent: SpanContext | null): Entered
+  /** The request or duty that this belongs to. */
+  top(): Span | undefined
+  current(): SpanContext | undefined
+}
+
+export interface Entered {
+  readonly span: Span
+  run(work: () => void): void
+}
+
+const below = (span: Span): Context => trace.setSpan(ROOT_CONTEXT, span)
+
+export function createSpans(tracer: Tracer, steady: Steady): Spans {
+  const scopes = new AsyncLocalStorage<Scope>()
+  const scope = () => {
+    const found = scopes.getStore()
+    return found?.recording ? found : undefined
+  }
+
+  async function around<T>(span: Span, top: (() => Span) | undefined, work: () => Promise<T>): Promise<T> {
+    const inside = { recording: span.isRecording(), span: () => span, top: top ?? (() => span) }
+    try {
+      return await scopes.run(inside, work)
+    } catch (error) {
+      fail(span, error)
+      throw error
+    } finally {
+      span.end()
+    }
+  }
+
+  return {
+    tracing: () => scope() !== undefined,
+
+    within(name, options, work) {
+      const outside = scope()
+      if (!outside) return work()
+      return around(tracer.startSpan(name, options, below(outside.span())), outside.top, work)
+    },
+
+    always(name, options, work) {
+      const outside = scopes.getStore()
+      if (outside && !outside.recording) return work()
+      const context = outside ? below(outside.span()) : ROOT_CONTEXT
+      return around(tracer.startSpan(name, options, context), outside?.top, work)
+    },
+
+    async ifAnything(name, work) {
+      const startTime = steady()
+      let made: Span | undefined
+      const span = () => {
+        made ??= tracer.startSpan(name, { startTime }, ROOT_CONTEXT)
+        return made
+      }
+      try {
+        return await scopes.run({ recording: true, span, top: span }, work)
+      } catch (error) {
+        fail(span(), error)
+        throw error
+      } finally {
+        made?.end()
+      }
+    },
+
+    start(name, options) {
+      const outside = scope()
+      return outside && tracer.startSpan(name, options, below(outside.span()))
+    },
+
+    enter(name, options, parent) {
+      const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent)
+      const span = tracer.startSpan(name, options, context)
+      const inside = { recording: span.isRecording(), span: () => span, top: () => span }
+      return { span, run: (work) => scopes.run(inside, work) }
+    },
+
+    top: () => scope()?.top(),
+    current: () => scopes.getStore()?.span().spanContext(),
+  }
+}
+
+/** A name for what went wrong. Never the text, which may hold what was sent to us. */
+export function fail(span: Span, error: unknown): void {
+  const { cause } = error as { cause?: { code?: unknown } | null }
+  const code = cause?.code
+  const type = typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : reasonOf(error)
+  span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR })
+}
+
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
+
+/** W3C Trace Context §3.2, §4.3: what is not of this form is as if it were not there. */
+export function parseTraceparent(value: unknown): SpanContext | null {
+  const match = typeof value === 'string' ? TRACEPARENT.exec(value) : null
+  if (!match || (value as string).length > 512) return null
+  const [, traceId = '', spanId = '', flags = '', more] = match
+  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return null
+  if ((value as string).startsWith('00') && more !== undefined) return null
+  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1, isRemote: true }
+}
+
+export { SpanKind, SpanStatusCode }

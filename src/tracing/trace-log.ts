@@ -1,0 +1,24 @@
+/** Log lines that say to which trace they belong. */
+import type { Logger } from '../system.ts'
+import type { Spans } from './spans.ts'
+
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
+
+type Write = (first: unknown, ...rest: unknown[]) => void
+
+export function traceLogger<L extends Logger>(logger: L, spans: Spans): L {
+  const plain = logger as unknown as Partial<Record<(typeof LEVELS)[number], Write>>
+  // Everything else stays the logger's own.
+  const traced = Object.create(logger) as typeof plain
+  for (const level of LEVELS) {
+    if (plain[level] === undefined) continue
+    traced[level] = (first, ...rest) => {
+      const current = spans.current()
+      if (!current || first instanceof Error) return plain[level]?.(first, ...rest)
+      const ids = { trace_id: current.traceId, span_id: current.spanId }
+      if (typeof first === 'string') plain[level]?.(ids, first, ...rest)
+      else plain[level]?.({ ...(first as object), ...ids }, ...rest)
+    }
+  }
+  return traced as unknown as L
+}

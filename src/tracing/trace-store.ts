@@ -1,0 +1,76 @@
+/** A span for what is asked of the store, whole. Statements have no values in them; parameters are not looked at. */
+import { ConstraintViolation, type Step } from '../store/db.ts'
+import type { WatchedDb } from '../store/watch.ts'
+import { SpanKind, type SpanOptions, type Spans } from './spans.ts'
+
+interface Statement {
+  readonly verb: string
+  readonly table: string
+}
+
+/** More than there are; some have as many forms as there are numbers of parameters. */
+const MOST_KNOWN = 1000
+/** Of a batch's name. */
+const MOST_NAMED = 3
+
+export function describeSql(sql: string): Statement {
+  const verb = /^\s*(\w+)/.exec(sql)?.[1]?.toUpperCase() ?? 'QUERY'
+  const table = /\b(?:FROM|INTO|UPDATE)\s+([a-z_]+)/i.exec(sql)?.[1] ?? ''
+  return { verb, table }
+}
+
+export function traceStore(db: WatchedDb, spans: Spans, system: string): WatchedDb {
+  const known = new Map<string, Statement>()
+
+  function statement(sql: string): Statement {
+    const found = known.get(sql)
+    if (found) return found
+    if (known.size >= MOST_KNOWN) known.clear()
+    const made = describeSql(sql)
+    known.set(sql, made)
+    return made
+  }
+
+  const nameOf = ({ verb, table }: Statement): string => (table === '' ? verb : `${verb} ${table}`)
+
+  function options({ verb, table }: Statement, size = 1): SpanOptions {
+    return {
+      kind: SpanKind.CLIENT,
+      attributes: {
+        'db.system.name': system,
+        'db.operation.name': size > 1 ? 'BATCH' : verb,
+        ...(table === '' ? {} : { 'db.collection.name': table }),
+        ...(size > 1 ? { 'db.operation.batch.size': size } : {}),
+      },
+    }
+  }
+
+  function batchName(steps: readonly Step[]): string {
+    const names = [...new Set(steps.map(({ sql }) => nameOf(statement(sql))))]
+    return names.slice(0, MOST_NAMED).join('; ') + (names.length > MOST_NAMED ? '; …' : '')
+  }
+
+  return {
+    ...db,
+    query(sql, params) {
+      if (!spans.tracing()) return db.query(sql, params)
+      const what = statement(sql)
+      return spans.within(nameOf(what), options(what), () => db.query<never>(sql, params))
+    },
+    async batch(steps, more) {
+      const [first] = steps
+      if (!first || !spans.tracing()) return db.batch(steps, more)
+      const taken: { key?: ConstraintViolation } = {}
+      const done = await spans.within(batchName(steps), options(statement(first.sql), steps.length), () =>
+        db.batch(steps, more).catch((error) => {
+          // Somebody was first: part of normal work, and no failure of the store's.
+          if (!(error instanceof ConstraintViolation)) throw error
+          taken.key = error
+          return false
+        }),
+      )
+      if (taken.key) throw taken.key
+      return done
+    },
+  }
+}

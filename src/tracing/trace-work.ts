@@ -1,0 +1,74 @@
+/** Spans for what takes time besides the store: hashing, signing, calls to clients, and what is done by the clock. */
+import type { Span } from '@opentelemetry/api'
+import type { Gate } from '../accounts/gate.ts'
+import type { Duties } from '../follow.ts'
+import type { Signer } from '../keys/signer.ts'
+import type { FetchJwks } from '../oauth/client-auth/client-keys.ts'
+import type { SendLogoutToken } from '../oauth/send-logout-token.ts'
+import { fail, SpanKind, type SpanOptions, type Spans } from './spans.ts'
+
+export function traceGate(gate: Gate, spans: Spans): Gate {
+  return {
+    ...gate,
+    async run(work) {
+      let begun = false
+      let queue: Span | undefined
+      const done = gate.run(() => {
+        begun = true
+        queue?.end()
+        return spans.within('password work', {}, work)
+      })
+      // Whoever finds the door open has not waited.
+      if (!begun) queue = spans.start('password queue', {})
+      try {
+        return await done
+      } catch (error) {
+        if (!begun && queue) fail(queue, error)
+        throw error
+      } finally {
+        if (!begun) queue?.end()
+      }
+    },
+  }
+}
+
+export function traceSigner(signer: Signer, spans: Spans): Signer {
+  return {
+    ...signer,
+    sign: (typ, claims) => spans.within(`sign ${typ}`, {}, () => signer.sign(typ, claims)),
+  }
+}
+
+/**
+ * Where a client is called; not what for, and nothing of what is sent. It is told nothing of the trace: it belongs to
+ * somebody else, and would learn which of our requests belong together.
+ */
+function call(method: string, uri: string): SpanOptions {
+  const { hostname, port, protocol } = new URL(uri)
+  return {
+    kind: SpanKind.CLIENT,
+    attributes: {
+      'http.request.method': method,
+      'server.address': hostname,
+      'server.port': Number(port || (protocol === 'https:' ? 443 : 80)),
+    },
+  }
+}
+
+export function traceFetchJwks(fetchJwks: FetchJwks, spans: Spans): FetchJwks {
+  return (uri) => spans.always('GET jwks_uri', call('GET', uri), () => fetchJwks(uri))
+}
+
+export function traceSendLogoutToken(send: SendLogoutToken, spans: Spans): SendLogoutToken {
+  return (uri, token, signal) =>
+    spans.always('POST backchannel_logout_uri', call('POST', uri), () => send(uri, token, signal))
+}
+
+/** Looking what is new, four times a second, is left out: it would be most of what there is. */
+export function traceDuties(duties: Duties, spans: Spans): Duties {
+  return {
+    ...duties,
+    maintain: () => spans.ifAnything('maintain', duties.maintain),
+    sweep: () => spans.ifAnything('sweep', duties.sweep),
+  }
+}
