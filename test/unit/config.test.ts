@@ -50,6 +50,7 @@ t.test('without any setting, each has the default of the settings table (CONTRAC
     brandLogo: null,
     logLevel: 'info',
     logPretty: 'auto',
+    tracing: null,
   })
 })
 
