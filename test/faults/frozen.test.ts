@@ -1,0 +1,130 @@
+/** A node that is frozen (SIGSTOP) while the others go on, and wakes to requests that have waited (issue 5; SECURITY §4 row 18). */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import t, { type Test } from 'tap'
+import { startCluster } from '../support/cluster.ts'
+import { signIn } from '../support/folder.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { CUT_ALL, run } from '../support/postgres-databases.ts'
+import type { ServerProcess } from '../support/process.ts'
+import { claimsOf, clientCredentials, post, refresh } from '../support/requests.ts'
+import { SECRET } from '../support/seed.ts'
+
+const postgres = await startPostgres(t)
+
+const kidOf = (token: string): string => JSON.parse(atob(token.split('.')[0] ?? '')).kid
+const statusOf = (token: string) => JSON.stringify(claimsOf(token).status)
+
+const posted = (node: ServerProcess) =>
+  post(node, '/oauth2/token', {
+    grant_type: 'client_credentials',
+    client_id: 'poster',
+    client_secret: SECRET,
+  })
+
+async function cluster(t: Test) {
+  const database = await postgres.emptyDatabase()
+  const all = await startCluster(t, {
+    database,
+    nodes: 2,
+    settings: { DATABASE_TIMEOUT: '1s', DATABASE_POOL: '2' },
+  })
+  return { ...all, database, sleeper: all.at(0), other: all.at(1) }
+}
+
+t.test('a node that wakes answers what has waited by what is true now (§4 row 18)', async (t) => {
+  const { sleeper, other, json, inside } = await cluster(t as Test)
+  const [token = '', doomed = ''] = await inside((within) => signIn(within, 2))
+  const before = [await clientCredentials(sleeper), await clientCredentials(other)].map(
+    (one) => one.json().access_token,
+  )
+  const [old] = before.map(kidOf)
+  t.equal((await posted(sleeper)).statusCode, 200)
+
+  sleeper.child.kill('SIGSTOP')
+  // In its socket before anything happens, and while it does.
+  const waiting = Array.from({ length: 4 }, () => clientCredentials(sleeper))
+  const jwks = sleeper.inject({ url: '/.well-known/jwks.json' })
+  await json(['keys', 'revoke', String(old)])
+  await json(['keys', 'rotate', '--force'])
+  await json(['clients', 'disable', 'poster'])
+  await json([
+    'sessions',
+    'revoke',
+    '--id',
+    String(claimsOf((await refresh(other, doomed)).json().access_token).sid),
+  ])
+  const late = [posted(sleeper), refresh(sleeper, doomed)]
+  const refreshed = refresh(sleeper, token)
+  // Longer than the follower takes, and much shorter than the lease.
+  await sleep(300)
+  sleeper.child.kill('SIGCONT')
+
+  const published = (await other.inject({ url: '/.well-known/jwks.json' })).json()
+  const keys = createLocalJWKSet(published)
+  const active = await inside(
+    async ({ store }) => (await store.ring.read())?.keys.find(({ state }) => state === 'active')?.kid,
+  )
+  t.not(active, old)
+  const answers = [...(await Promise.all(waiting)), await refreshed]
+  for (const answer of answers) {
+    t.equal(answer.statusCode, 200)
+    const { access_token } = answer.json()
+    t.equal(kidOf(access_token), active, 'signed with the key of now')
+    await t.resolves(jwtVerify(access_token, keys))
+  }
+  t.same((await jwks).json(), published, 'the JWKS is that of now as well')
+  t.same(
+    (await Promise.all(late)).map(({ statusCode }) => statusCode),
+    [401, 400],
+    'the client that was disabled and the session that was ended get nothing',
+  )
+  const indices = [...before, ...answers.map((one) => one.json().access_token)].map(statusOf)
+  t.equal(new Set(indices.slice(0, -1)).size, indices.length - 1, 'and no two tokens share an index')
+  t.equal((await sleeper.inject({ url: '/health/ready' })).statusCode, 200)
+})
+
+t.test(
+  'a node that wakes to a store that has cut it off asks again, and goes on (§4 rows 6, 18)',
+  async (t) => {
+    const { sleeper, other, database, json, inside } = await cluster(t as Test)
+    const tokens = await inside((within) => signIn(within, 6))
+    await Promise.all(tokens.map((token) => refresh(sleeper, token)))
+    // In the midst of their work.
+    const torn = tokens.map((token) => refresh(sleeper, token))
+    sleeper.child.kill('SIGSTOP')
+    await sleep(2000)
+    // The server has taken its locks back; the connections are cut as well.
+    await Promise.all(
+      tokens.map(async (token) =>
+        t.equal((await refresh(other, token)).statusCode, 200, 'nobody else waits for it'),
+      ),
+    )
+    await run(database, CUT_ALL)
+    await json(['keys', 'rotate', '--force'])
+    await json(['keys', 'rotate', '--force'])
+    sleeper.child.kill('SIGCONT')
+    for (const answer of await Promise.all(torn)) {
+      if (answer.statusCode === 200) continue
+      t.equal(answer.statusCode, 503, answer.body)
+      t.ok(answer.headers['retry-after'])
+    }
+    while ((await sleeper.inject({ url: '/health/ready' })).statusCode !== 200) await sleep(20)
+    const active = (await json<{ kid: string; state: string }[]>(['keys', 'list'])).find(
+      ({ state }) => state === 'active',
+    )
+    for (const token of tokens) {
+      const answer = await refresh(sleeper, token)
+      t.equal(answer.statusCode, 200, answer.body)
+      t.equal(kidOf(answer.json().access_token), active?.kid)
+    }
+    const nodes = await json<{ behind: boolean; state: string }[]>(['nodes'])
+    t.same(
+      nodes.map(({ behind, state }) => [behind, state]),
+      [
+        [false, 'serving'],
+        [false, 'serving'],
+      ],
+    )
+  },
+)

@@ -1,0 +1,150 @@
+/**
+ * One of two nodes is killed (SIGKILL) under load: what clients saw, what was lost (nothing acknowledged), and what the
+ * other takes over (issue 5; SECURITY §4 rows 1, 9, 17).
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import t, { type Test } from 'tap'
+import { GONE_AFTER, isServing, REMEMBERED } from '../../src/presence.ts'
+import { sweep } from '../../src/sweep.ts'
+import { testClock } from '../support/clock.ts'
+import { type Cluster, type ClusterNode, startCluster } from '../support/cluster.ts'
+import { signIn } from '../support/folder.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { hangs, relyingParty } from '../support/relying-party.ts'
+import { claimsOf, clientCredentials, login, refresh } from '../support/requests.ts'
+import { client, seed } from '../support/seed.ts'
+import { revoke } from '../support/tokens.ts'
+
+const postgres = await startPostgres(t)
+
+/** What clients wrote down. */
+interface Seen {
+  readonly accessTokens: string[]
+  /** Connections that broke, and were tried again at the other node. */
+  broken: number
+  /** Answers that no client should get. */
+  readonly wrong: string[]
+}
+
+/** Asks one node after the other until one of them answers. */
+function retrying(cluster: Cluster, seen: Seen) {
+  return async (turn: number, ask: (node: ClusterNode) => ReturnType<typeof refresh>) => {
+    for (let n = turn; ; n += 1) {
+      const answer = await ask(cluster.at(n)).catch(() => undefined)
+      if (answer?.statusCode === 200) return answer
+      if (answer) seen.wrong.push(`${answer.statusCode} ${answer.body}`)
+      else seen.broken += 1
+      if (seen.wrong.length > 20 || seen.broken > 10_000) throw new Error('nobody answers')
+    }
+  }
+}
+
+const statusOf = (token: string): string => JSON.stringify(claimsOf(token).status)
+
+t.test(
+  'a node that is killed under load costs nobody a session, a key or an index (§4 rows 1, 9, 17)',
+  async (t) => {
+    const cluster = await startCluster(t, {
+      database: await postgres.emptyDatabase(),
+      nodes: 2,
+      // Whoever hears no answer asks again within it, on a busy machine too.
+      settings: { REFRESH_GRACE: '60s' },
+    })
+    const [dying, other] = [cluster.at(0), cluster.at(1)]
+    const firsts = await cluster.inside((within) => signIn(within, 8))
+    const toEnd = await cluster.inside((within) => signIn(within, 6))
+    const seen: Seen = { accessTokens: [], broken: 0, wrong: [] }
+    const ask = retrying(cluster, seen)
+    const ended: string[] = []
+    let stop = false
+    let count = 0
+
+    async function refreshing(first: string): Promise<string> {
+      let token = first
+      for (let turn = 0; !stop; turn += 1) {
+        const answer = (await ask(turn, (node) => refresh(node, token))).json()
+        seen.accessTokens.push(answer.access_token)
+        token = answer.refresh_token
+        count += 1
+      }
+      return token
+    }
+    async function machine(turn: number): Promise<void> {
+      for (let n = turn; !stop; n += 1)
+        seen.accessTokens.push((await ask(n, (node) => clientCredentials(node))).json().access_token)
+    }
+    async function ending(): Promise<void> {
+      for (const [n, token] of toEnd.entries()) {
+        if (stop) return
+        await sleep(100)
+        await ask(n, (node) => revoke(node, token))
+        ended.push(token)
+      }
+    }
+    const chains = firsts.map(refreshing)
+    const work = [machine(0), machine(1), ending()]
+    while (count < 40 || ended.length < 2) await sleep(20)
+    await dying.kill()
+    await cluster.json(['keys', 'rotate'])
+    const before = count
+    while (count < before + 40 || ended.length < toEnd.length) await sleep(20)
+    stop = true
+    const last = await Promise.all(chains)
+    await Promise.all(work)
+
+    t.same(seen.wrong, [], 'an answer was a good one')
+    t.ok(seen.broken > 0, `${seen.broken} broken connections, ${count} refreshes`)
+    const keys = createLocalJWKSet((await other.inject({ url: '/.well-known/jwks.json' })).json())
+    for (const token of seen.accessTokens) await jwtVerify(token, keys)
+    for (const token of last) t.equal((await refresh(other, token)).statusCode, 200, 'every session goes on')
+    for (const token of ended)
+      t.equal((await refresh(other, token)).statusCode, 400, 'what was ended stays so')
+    const [first = ''] = firsts
+    const newest = (await refresh(other, last[0] ?? '')).json().refresh_token
+    t.equal((await refresh(other, first)).statusCode, 400, 'a replay is seen')
+    t.equal((await refresh(other, newest)).statusCode, 400, 'and ends the one chain that there is')
+
+    const machines = seen.accessTokens.filter((token) => claimsOf(token).sub === 'machine').map(statusOf)
+    t.equal(
+      new Set(machines).size,
+      machines.length,
+      'the indices that died with it were given to nobody else',
+    )
+    await cluster.inside(async ({ store, keys: { clock } }) => {
+      const ring = await store.ring.read()
+      const states = ring?.keys.map(({ state }) => state).sort()
+      t.same(states, ['active', 'next', 'retiring'])
+      const dead = (await store.nodes.list()).find(({ pid }) => pid === dying.pid)
+      const alive = (await store.nodes.list()).find(({ pid }) => pid === other.pid)
+      if (!dead || !alive) throw new Error('both nodes were seen')
+      t.notOk(isServing(dead, dead.seenAt + GONE_AFTER), 'it is shown as gone after half a minute')
+      await sweep(store, testClock(clock.now() + REMEMBERED + 10))
+      t.same(await store.nodes.list(), [], 'and forgotten after a day')
+    })
+  },
+)
+
+t.test('what a killed node had begun to tell a client, another tells it (§4 row 17, N151)', async (t) => {
+  const rp = await relyingParty(t as Test, hangs)
+  const cluster = await startCluster(t, {
+    database: await postgres.emptyDatabase(),
+    nodes: 1,
+    async fill(store) {
+      await seed(store)
+      const grants = ['password', 'refresh_token']
+      await store.clients.insert(client({ id: 'told', grants, backchannelLogoutUri: rp.uri }))
+    },
+  })
+  const dying = cluster.at(0)
+  const { refresh_token } = (await login(dying, {}, 'told')).json()
+  t.equal((await revoke(dying, refresh_token, 'told')).statusCode, 200)
+  while (rp.received.length === 0) await sleep(10)
+  await dying.kill()
+  await cluster.start()
+  const killedAt = performance.now()
+  while (rp.received.length === 1) await sleep(20)
+  t.ok(performance.now() - killedAt < 20_000, 'when the attempt of the dead one has run out')
+  const sids = rp.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
+  t.equal(new Set(sids).size, 1, 'of the same session')
+})
