@@ -1,3 +1,4 @@
+-- expand
 -- The audit log. Rows are added behind the last one, and deleted only from the beginning, by age. hash: of the row before
 -- and all of this one. What is beyond the budget of a frequent event is one row with its count, from since to at.
 CREATE TABLE audit (

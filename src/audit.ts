@@ -41,6 +41,8 @@ export const AUDIT_EVENTS = [
   'role.changed',
   'user.changed',
   'verifier.forgotten',
+  'audit.broken',
+  'audit.dropped',
 ] as const
 
 export type AuditEvent = (typeof AUDIT_EVENTS)[number]

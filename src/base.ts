@@ -3,6 +3,8 @@
  * with them; deps.ts does.
  */
 import type { GateSize } from './accounts/gate.ts'
+import type { AuditKeys } from './audit/chain.ts'
+import { type AuditLog, createAuditLog } from './audit/log.ts'
 import { type Audit, createAudit } from './audit.ts'
 import type { Config } from './config/load.ts'
 import { type GenerateKey, generateKey } from './keys/algorithms.ts'
@@ -10,7 +12,7 @@ import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from 
 import { activeKey } from './keys/ring.ts'
 import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
 import { ensureRing } from './keys/rotate.ts'
-import { createSealer } from './keys/seal.ts'
+import { createSealer, deriveKey } from './keys/seal.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { FetchJwks } from './oauth/client-auth/client-keys.ts'
 import type { SendLogoutToken } from './oauth/send-logout-token.ts'
@@ -60,6 +62,8 @@ export interface Base {
   readonly failpoint: ReachFailpoint
   readonly generateKey: GenerateKey
   readonly audit: Audit
+  /** What the store keeps of it. */
+  readonly auditLog: AuditLog
   readonly store: Store
   /** What keeps the store from being of use, in words for the log. */
   readonly storeProblem: () => Promise<string | null>
@@ -81,7 +85,6 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
     tracing = untraced,
   } = system
   const db = watchDb(openDb(config.databaseUrl, { ...databaseOptions(config), thorough: mode === 'apply' }))
-  const trail = createAudit(logger)
   try {
     const time = await keepTime({ machine, logger, ...clocks(system, machine, db) })
     const { clock } = time
@@ -89,12 +92,67 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
     if (applied.length > 0) failpoint('start:migrated')
     const seen = tracing.store(db)
     const store = createStore(metrics?.timeStore(seen) ?? seen)
-    const audit = tracing.audit(metrics?.countAudit(trail) ?? trail)
     const makes = { random, generateKey: system.generateKey ?? generateKey }
-    return { config, clock, time, ...makes, failpoint, store, storeProblem: db.problem, audit }
+    return {
+      config,
+      clock,
+      time,
+      ...makes,
+      failpoint,
+      store,
+      storeProblem: db.problem,
+      ...openAudit(config, system, store, clock),
+    }
   } catch (error) {
     await db.close()
     throw error
+  }
+}
+
+/** The end of what openBase began. */
+export async function closeBase({ auditLog, store }: Base, logger: Logger): Promise<void> {
+  await auditLog.flush('all').catch((error) => {
+    // What was done was done, and its line is in the log.
+    logger.error({ err: error }, 'the audit log in the store lacks what was done just now')
+  })
+  await store.db.close()
+}
+
+/** Events that wait for a store that is away, at a node; a command has none but its own. */
+const MOST_WAITING = 10_000
+
+/** A line in the log at once, and a row in the store when it suits. */
+function openAudit(config: Config, system: System, store: Store, clock: Clock) {
+  const { logger, metrics, tracing = untraced, whereabouts } = system
+  const line = createAudit(logger)
+  const auditLog = createAuditLog({
+    rows: store.auditRows,
+    clock,
+    logger,
+    keys: auditKeys(config),
+    hasRing: async () => (await store.revisions.read()).ring > 0,
+    alarm: (event, fields) => audit(event, fields),
+    mostWaiting: whereabouts ? MOST_WAITING : Number.POSITIVE_INFINITY,
+  })
+  const both: Audit = (event, fields) => {
+    line(event, fields)
+    auditLog.record(event, fields)
+  }
+  const trail = config.auditRetention === null ? line : both
+  const audit = tracing.audit(metrics?.countAudit(trail) ?? trail)
+  return { audit, auditLog }
+}
+
+/** What the head of the audit log is signed with. Asked when there is something to write: most commands need no key. */
+export function auditKeys(config: Config): () => AuditKeys | null {
+  let keys: AuditKeys | null = null
+  return () => {
+    const masterKey = keys ? undefined : (config.masterKey ?? readMasterKey(config.keysDir))
+    if (masterKey) {
+      const writing = deriveKey(masterKey, 'keyturn/audit-head/v1')
+      keys = { writing, accepted: [writing] }
+    }
+    return keys
   }
 }
 
@@ -133,6 +191,7 @@ export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys
     jwksMaxAge: config.jwksMaxAge,
   }
   const deps = { store, clock, sealer, generateKey, audit, failpoint, policy }
+  if (firstStart) await base.auditLog.adopt()
   await ensureRing(deps, choice)
   return { ...deps, masterKey, firstStart }
 

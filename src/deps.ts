@@ -268,14 +268,24 @@ export async function openServer(
     },
     beat: presence.beat,
     notify: notices.tell,
-    sweep: () => sweep(store, clock),
+    // Without a copy in the store, what there is of one has ended.
+    sweep: () => sweep(store, clock, [[base.auditLog, clock.now() - (config.auditRetention ?? -1)]]),
     async stop() {
       await notices.stop()
       // The store may be the reason for the stop. Then it is seen to be gone a little later.
       await presence.leave().catch(() => {})
     },
   }
-  system.metrics?.watch({ store, ring, policy: keys.policy, clock, gate, statusLists, services })
+  system.metrics?.watch({
+    store,
+    ring,
+    policy: keys.policy,
+    clock,
+    gate,
+    audit: base.auditLog,
+    statusLists,
+    services,
+  })
   return { base, keys, ring, registry, services, duties: tracing.duties(duties) }
 }
 

@@ -2,7 +2,7 @@
 import { FORGOTTEN_AFTER } from './keys/known-verifiers.ts'
 import { REMEMBERED } from './presence.ts'
 import type { Store } from './store/index.ts'
-import type { Clock } from './system.ts'
+import type { Clock, EpochSeconds } from './system.ts'
 
 /** Rows at once. */
 const SWEEP = 500
@@ -13,7 +13,16 @@ const PUSHED_REQUEST_MEMORY = 3600
 /** What was used once stays used when a clock is set back; one that was an hour ahead is rare, and corrected by hand. */
 const USED_MEMORY = 3600
 
-export async function sweep(store: Store, clock: Clock): Promise<void> {
+interface Expiring {
+  prune(before: EpochSeconds, limit: number): Promise<number>
+}
+
+/** @param more what is no table of its own, with the time before which it has ended */
+export async function sweep(
+  store: Store,
+  clock: Clock,
+  more: readonly (readonly [Expiring, EpochSeconds])[] = [],
+): Promise<void> {
   const now = clock.now()
   const expiring = [
     [store.sessions, now - SESSION_MEMORY],
@@ -29,6 +38,7 @@ export async function sweep(store: Store, clock: Clock): Promise<void> {
     [store.nodes, now - REMEMBERED],
     [store.throttle, now],
     [store.familiar, now],
+    ...more,
   ] as const
   for (const [table, before] of expiring) {
     // Batch by batch, so that requests get their turn between two.

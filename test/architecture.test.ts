@@ -23,6 +23,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/system.ts': { uses: [], knows: [] },
   'src/version.ts': { uses: [], knows: [] },
   'src/audit.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/audit/': {
+    // Which failures pass.
+    uses: ['src/store/db.ts'],
+    knows: ['src/audit.ts', 'src/store/contracts/', 'src/system.ts'],
+  },
   'src/follow.ts': { uses: [], knows: ['src/store/db.ts', 'src/system.ts'] },
   'src/freshness.ts': { uses: [], knows: ['src/system.ts'] },
   'src/timekeeper.ts': { uses: [], knows: ['src/system.ts'] },
@@ -40,7 +45,8 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     uses: ['src/store/db.ts', 'src/store/contracts/status.ts', 'src/store/contracts/factors.ts'],
     knows: ['src/store/contracts/', 'src/system.ts'],
   },
-  'src/store/': { uses: ['src/store/'], knows: ['src/system.ts'] },
+  // Which program this is, against what the store says of who can use it.
+  'src/store/': { uses: ['src/store/', 'src/version.ts'], knows: ['src/system.ts'] },
   'src/keys/': {
     uses: ['src/store/db.ts', 'src/config/parsers.ts'],
     knows: ['src/store/contracts/', 'src/audit.ts', 'src/system.ts'],
@@ -89,7 +95,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/keys/',
       'src/store/db.ts',
     ],
-    knows: ['src/accounts/gate.ts', 'src/status/', 'src/store/', 'src/system.ts'],
+    knows: ['src/accounts/gate.ts', 'src/audit/', 'src/status/', 'src/store/', 'src/system.ts'],
   },
   'src/tracing/': {
     // What an error is called.
@@ -127,7 +133,15 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     knows: ['src/config/', 'src/metrics/', 'src/tracing/', 'src/system.ts'],
   },
   'src/base.ts': {
-    uses: ['src/keys/', 'src/store/', 'src/audit.ts', 'src/system.ts', 'src/timekeeper.ts', 'src/tracing/tracing.ts'],
+    uses: [
+      'src/keys/',
+      'src/store/',
+      'src/audit/',
+      'src/audit.ts',
+      'src/system.ts',
+      'src/timekeeper.ts',
+      'src/tracing/tracing.ts',
+    ],
     knows: ['src/accounts/gate.ts', 'src/config/', 'src/metrics/', 'src/oauth/', 'src/presence.ts'],
   },
   'src/deps.ts': {

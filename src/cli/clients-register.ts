@@ -39,7 +39,12 @@ export function createClient(context: Context, options: CreateOptions): Promise<
     if (!(await base.store.clients.insert(client))) {
       throw new Refused(`the client ${client.id} exists already`)
     }
-    base.audit('client.changed', { actor: context.actor, target: client.id, action: 'created' })
+    base.audit('client.changed', {
+      actor: context.actor,
+      client_id: client.id,
+      target: client.id,
+      action: 'created',
+    })
     await noteUnowned(context, base, client.scopes)
     printClient(context, options, client, secret)
   })
@@ -54,7 +59,7 @@ export function updateClient(context: Context, id: string, options: ClientOption
     await check(base, wanted, options)
     const { client, secret } = await withSecret(context, base, wanted, options)
     if (!(await base.store.clients.replace(client))) throw new Refused(`there is no client ${id}`)
-    base.audit('client.changed', { actor: context.actor, target: id, action: 'updated' })
+    base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: 'updated' })
     for (const text of consequences(before, client)) context.note(text)
     await noteUnowned(
       context,

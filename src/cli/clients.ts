@@ -120,7 +120,12 @@ function rotateSecret(context: Context, id: string, options: RotateOptions): Pro
       : issueSecret(base.random)
     const client = { ...before, secretHash: hash }
     if (!(await base.store.clients.replace(client))) throw new Refused(`there is no client ${id}`)
-    base.audit('client.changed', { actor: context.actor, target: id, action: 'secret rotated' })
+    base.audit('client.changed', {
+      actor: context.actor,
+      client_id: id,
+      target: id,
+      action: 'secret rotated',
+    })
     printClient(context, options, client, secret)
   })
 }
@@ -135,7 +140,7 @@ function setDisabled(context: Context, id: string, disabled: boolean, options: J
       await base.store.status.revokeClient(id)
     }
     const what = disabled ? 'disabled' : 'enabled'
-    base.audit('client.changed', { actor: context.actor, target: id, action: what })
+    base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: what })
     context.print(options, describeClient(client), `${what} ${id}`)
   })
 }
@@ -149,7 +154,7 @@ function remove(context: Context, id: string, options: Json): Promise<void> {
       'client deleted',
     )
     if (!(await base.store.clients.delete(id))) throw new Refused(`there is no client ${id}`)
-    base.audit('client.changed', { actor: context.actor, target: id, action: 'deleted' })
+    base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: 'deleted' })
     if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} ended with it`)
     context.print(options, { deleted: id }, `deleted ${id}`)
   })

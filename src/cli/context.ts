@@ -3,7 +3,7 @@
  * command.
  */
 import { Command, InvalidArgumentError } from 'commander'
-import { type Base, type Keys, openBase, openKeys, type System } from '../base.ts'
+import { type Base, closeBase, type Keys, openBase, openKeys, type System } from '../base.ts'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration } from '../config/parsers.ts'
 import { createLogger } from '../log.ts'
@@ -71,11 +71,12 @@ export function createContext(io: Io): Context {
 
   async function withStore<T>(work: (base: Base) => Promise<T>): Promise<T> {
     const config = loadConfig(io.env, io.cwd)
-    const base = await openBase(config, system(config), 'new-only')
+    const world = system(config)
+    const base = await openBase(config, world, 'new-only')
     try {
       return await work(base)
     } finally {
-      await base.store.db.close()
+      await closeBase(base, world.logger)
     }
   }
 

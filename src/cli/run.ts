@@ -6,6 +6,7 @@ import { ConfigError } from '../config/load.ts'
 import { RegistrationError } from '../oauth/registration-error.ts'
 import { version } from '../version.ts'
 import { apisCommand } from './apis.ts'
+import { auditCommand } from './audit.ts'
 import { backupCommand } from './backup.ts'
 import { clientsCommand } from './clients.ts'
 import { type CommandFactory, type Context, createContext, Failed, Refused, UsageError } from './context.ts'
@@ -38,6 +39,7 @@ export const commands: readonly CommandFactory[] = [
   sessionsCommand,
   verifiersCommand,
   nodesCommand,
+  auditCommand,
   exportCommand,
   backupCommand,
   restoreCommand,

@@ -2,7 +2,8 @@ import { type AddressInfo, createServer } from 'node:net'
 import { hostname } from 'node:os'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp, createMetricsApp } from '../app.ts'
-import { openBase, openKeys, type System } from '../base.ts'
+import { startRecorder } from '../audit/recorder.ts'
+import { closeBase, openBase, openKeys, type System } from '../base.ts'
 import { type Config, onPort } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
 import { openServer, type ServerDeps } from '../deps.ts'
@@ -53,6 +54,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
     await release()
     const scraped = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
     let app: FastifyInstance | undefined
+    const recorder = startRecorder(base.auditLog, { clock: base.clock, logger: system.logger })
     try {
       app = await listen(server, system, metrics)
       follower = startFollower(server.duties, system.logger, { changes: base.store.db.changes })
@@ -66,12 +68,13 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
     } finally {
       if (app) await close(app, io.endNow)
       await follower?.stop()
+      await recorder.stop()
       // Last, so that what happens while stopping is still seen.
       if (scraped) await close(scraped, io.endNow)
     }
   } finally {
     await release()
-    await base.store.db.close()
+    await closeBase(base, system.logger)
     // After everything that could have been traced.
     await system.tracing?.stop()
   }

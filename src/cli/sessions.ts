@@ -137,7 +137,13 @@ async function end(context: Context, base: Base, filter: SessionFilter): Promise
     if (signIns.length > 0) context.note(`${count(signIns.length, 'browser')} signed out`)
     return sessions
   }
+  const named = filter.id === undefined ? null : await base.store.sessions.find(filter.id)
+  const whose = named
+    ? { sub: named.userId, client_id: named.clientId }
+    : filter.clientId === undefined
+      ? {}
+      : { client_id: filter.clientId }
   const revoked = await base.store.sessions.revokeMatching(filter, base.clock.now(), reason)
-  for (const sid of revoked) base.audit('session.revoked', { actor, sid, reason })
+  for (const sid of revoked) base.audit('session.revoked', { actor, ...whose, sid, reason })
   return revoked
 }

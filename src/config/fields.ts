@@ -112,6 +112,11 @@ export const fields = {
     'of buttons and links, `#rrggbb`; adjusted where it could not be read',
   ),
   BRAND_LOGO: field(logo, undefined, 'file with an SVG, PNG, JPEG or WebP picture of at most 200 KB'),
+  AUDIT_RETENTION: field(
+    duration('1h', '3650d', 'off'),
+    '90d',
+    'how long the store keeps its copy of the audit log; `off`: none, the log lines alone',
+  ),
   LOG_LEVEL: field(logLevel, 'info', '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`'),
   LOG_PRETTY: field(
     boolean('auto'),

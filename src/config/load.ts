@@ -41,6 +41,8 @@ export interface Config {
   readonly brandColor: string
   /** null: our own. */
   readonly brandLogo: Logo | null
+  /** null: the log lines alone. */
+  readonly auditRetention: Seconds | null
   readonly logLevel: string
   readonly logPretty: boolean | 'auto'
   /** null: nobody asks for traces. */
@@ -122,6 +124,7 @@ function build(v: Values, tracing: TracingConfig | null): Config {
     brandName: required(v.BRAND_NAME),
     brandColor: required(v.BRAND_COLOR),
     brandLogo: v.BRAND_LOGO ?? null,
+    auditRetention: v.AUDIT_RETENTION ?? null,
     logLevel: required(v.LOG_LEVEL),
     logPretty: required(v.LOG_PRETTY),
     tracing,

@@ -15,6 +15,7 @@ export type Purpose =
   | 'keyturn/recovery-codes/v1'
   | 'keyturn/seal-flows/v1'
   | 'keyturn/csrf/v1'
+  | 'keyturn/audit-head/v1'
 
 export function deriveKey(masterKey: Uint8Array, purpose: Purpose): Buffer {
   return Buffer.from(hkdfSync('sha256', masterKey, new Uint8Array(0), purpose, 32))

@@ -1,6 +1,7 @@
 /** What is asked only when somebody reads the metrics, of the parts that know. */
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Gate } from '../accounts/gate.ts'
+import type { AuditLog } from '../audit/log.ts'
 import { behind, FORGOTTEN_AFTER } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
 import { activeKey, isPublished, nextChange, type RingPolicy } from '../keys/ring.ts'
@@ -20,6 +21,7 @@ export interface Sources {
   readonly policy: RingPolicy
   readonly clock: Clock
   readonly gate: Pick<Gate, 'state'>
+  readonly audit: Pick<AuditLog, 'state'>
   readonly statusLists: Pick<StatusPublisher, 'state'>
   readonly services: { readiness(): Promise<string | null> }
 }
@@ -43,7 +45,7 @@ async function inTime<T>(work: Promise<T>): Promise<T | undefined> {
 }
 
 export function watchSources(sources: Sources, registers: Registry[]): void {
-  const { store, policy, clock, gate, statusLists, services } = sources
+  const { store, policy, clock, gate, audit, statusLists, services } = sources
   const ring = () => sources.ring.ring()
   type Value = number | null | undefined
 
@@ -71,6 +73,18 @@ export function watchSources(sources: Sources, registers: Registry[]): void {
         const now = await values()
         this.reset()
         for (const [state, count] of Object.entries(now ?? {})) this.set({ state }, count)
+      },
+    })
+  }
+  /** Counted elsewhere, from the start on. */
+  function counter(name: string, help: string, value: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(value())
       },
     })
   }
@@ -106,20 +120,28 @@ export function watchSources(sources: Sources, registers: Registry[]): void {
 
   gauge('keyturn_password_hashes_running', 'argon2 at work.', () => gate.state().running)
   gauge('keyturn_password_hashes_waiting', 'Waiting for their turn.', () => gate.state().waiting)
-  new Counter({
-    name: 'keyturn_password_hashes_refused_total',
-    help: 'Turned away because too many waited.',
-    registers,
-    collect() {
-      this.reset()
-      this.inc(gate.state().refused)
-    },
-  })
+  counter(
+    'keyturn_password_hashes_refused_total',
+    'Turned away because too many waited.',
+    () => gate.state().refused,
+  )
 
   gauge('keyturn_status_lists', 'Status lists that this node holds signed.', () => statusLists.state().lists)
   gauge('keyturn_status_list_bytes', 'Their size together, as served.', () => statusLists.state().bytes)
   gauge('keyturn_logout_notices_waiting', 'Clients still to be told that a session has ended.', () =>
     inTime(store.logoutNotices.count()),
+  )
+
+  gauge(
+    'keyturn_audit_rows_waiting',
+    'Rows that are still to be written to the store.',
+    () => audit.state().waiting,
+  )
+  counter('keyturn_audit_rows_total', 'Rows of the audit log that were written.', () => audit.state().written)
+  counter(
+    'keyturn_audit_dropped_total',
+    'Events that the store will never have.',
+    () => audit.state().dropped,
   )
 
   const pool = store.db.pool

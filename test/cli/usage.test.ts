@@ -71,6 +71,7 @@ const samples: Record<string, Sample> = {
       verifiers.record([{ name: 'orders', instance: 'a', ringVersion: 1, seenAt: 4_000_000_000 }]),
   },
   export: { args: [join(t.testdir({}), 'public')] },
+  'audit verify': {},
   backup: { args: [join(t.testdir({}), 'backup.db')] },
   restore: { args: (seen) => [(seen.get('backup') as { file?: string })?.file ?? 'x', '--force'] },
   transfer: { args: ['--to', `sqlite:${join(t.testdir({}), 'other.db')}`] },

@@ -99,6 +99,7 @@ const LIMITS: readonly [string, string, string][] = [
   ['a retiring key stays | 60 s |', 'src/keys/ring.ts', 'SKEW: Seconds = 60'],
   ['| up to 2 s, then 503 |', 'src/store/sqlite.ts', 'BUSY_PATIENCE_MS = 2000'],
   ['| 10 000; the rest is read as needed |', 'src/oauth/registry.ts', 'MAX_CLIENTS = 10_000'],
+  ['| 10 000, then the oldest are counted |', 'src/base.ts', 'MOST_WAITING = 10_000'],
   ['| 4 MiB, then dropped |', 'src/log-sink.ts', 'MOST_WAITING = 4_194_304'],
   ['about once a minute, 500 at a time', 'src/follow.ts', 'SWEEP_MS = 60_000'],
   ['about once a minute, 500 at a time', 'src/sweep.ts', 'SWEEP = 500'],

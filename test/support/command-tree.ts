@@ -19,7 +19,8 @@ export function commandTree(): CommandLine[] {
 
 function leaves(command: Command, above: readonly string[]): CommandLine[] {
   const path = [...above, command.name()]
-  if (command.commands.length > 0) return command.commands.flatMap((child) => leaves(child as Command, path))
+  const below = command.commands.flatMap((child) => leaves(child as Command, path))
+  if (!command.options.some((option) => option.long === '--json')) return below
   const options = command.options.filter((option) => option.long !== '--json')
   const words = [
     ...path,
@@ -32,5 +33,6 @@ function leaves(command: Command, above: readonly string[]): CommandLine[] {
       description: command.description(),
       options: options.filter((option) => !option.mandatory).map((option) => option.flags),
     },
+    ...below,
   ]
 }

@@ -6,6 +6,7 @@ import { type Config, loadConfig } from '../../src/config/load.ts'
 import { openServer, type ServerDeps } from '../../src/deps.ts'
 import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
+import { watchAudit } from './audit-kept.ts'
 import { type TestClock, testClock } from './clock.ts'
 import { claimStore } from './engine.ts'
 import { keptKeys } from './kept-keys.ts'
@@ -36,6 +37,8 @@ export interface TestServerOptions extends Partial<Omit<System, 'clock' | 'logge
   readonly database?: string
   readonly masterKey?: string
   readonly problem?: () => string | null
+  /** Why what the store keeps of the audit trail cannot be compared with the log at the end. */
+  readonly unkept?: string
   /** A real log instead of `logger`, which then stays empty. */
   readonly log?: FastifyBaseLogger
 }
@@ -60,6 +63,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     masterKey,
     problem,
     log,
+    unkept,
     ...system
   } = options
   const logger = testLogger()
@@ -75,6 +79,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   })
   const machine: System = { generateKey: keptKeys, ...system, metrics, clock, logger: lines }
   const base = await openBase(config, machine, 'apply')
+  const kept = unkept === undefined ? await watchAudit(base, log ? undefined : logger, database) : undefined
   const keys = await openKeys(base)
   const deps = await openServer(base, keys, machine, problem ? { problem } : {})
   const app = await createApp({
@@ -102,8 +107,12 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     async close() {
       await app.close()
       await deps.duties.stop()
-      await base.store.db.close()
-      await claimed.release()
+      try {
+        await kept?.check()
+      } finally {
+        await base.store.db.close()
+        await claimed.release()
+      }
     },
   }
 }
