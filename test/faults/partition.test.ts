@@ -1,0 +1,83 @@
+/** A node that is cut off from PostgreSQL while the other goes on (issue 5; SECURITY §4 rows 6, 9, 18). */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import t, { type Test } from 'tap'
+import { startCluster } from '../support/cluster.ts'
+import { signIn } from '../support/folder.ts'
+import { startPostgres } from '../support/postgres.ts'
+import type { ServerProcess } from '../support/process.ts'
+import { clientCredentials, refresh } from '../support/requests.ts'
+import { throughSilentProxy } from '../support/silent-proxy.ts'
+
+const postgres = await startPostgres(t)
+
+/** As long as a node may sign without having looked at the store (keys/live-ring), and what a busy machine adds. */
+const LEASE_MS = 10_000
+const SLACK_MS = 2000
+
+const kidOf = (token: string): string => JSON.parse(atob(token.split('.')[0] ?? '')).kid
+const status = async (node: ServerProcess, url: string) => (await node.inject({ url })).statusCode
+
+t.test(
+  'a node that is cut off says so, soon signs nothing, and comes back by itself (§4 rows 6, 9, 18)',
+  async (t) => {
+    const database = await postgres.emptyDatabase()
+    const proxy = await throughSilentProxy(t, database)
+    const cluster = await startCluster(t as Test, {
+      database,
+      nodes: 0,
+      settings: { DATABASE_TIMEOUT: '1s', DATABASE_POOL: '3', REFRESH_GRACE: '60s' },
+    })
+    const [cut, other] = [
+      await cluster.start({ settings: { DATABASE_URL: proxy.url } }),
+      await cluster.start(),
+    ]
+    const tokens = await cluster.inside((within) => signIn(within, 2))
+    const [token = '', idle = ''] = tokens
+    const old = kidOf((await clientCredentials(cut)).json().access_token)
+
+    proxy.silence()
+    const cutAt = performance.now()
+    await cluster.json(['keys', 'revoke', old])
+    const refused = await refresh(cut, token)
+    t.equal(refused.statusCode, 503, refused.body)
+    t.equal(refused.json().error, 'temporarily_unavailable')
+    t.ok(Number(refused.headers['retry-after']) >= 1)
+    t.ok(performance.now() - cutAt < 8000, 'in bounded time')
+    const successor = (await refresh(other, token)).json().refresh_token
+    t.type(successor, 'string', 'the other one serves the same client')
+
+    const signed: { at: number; kid: string }[] = []
+    let late = 0
+    while (performance.now() - cutAt < LEASE_MS + SLACK_MS || late === 0) {
+      const answer = await clientCredentials(cut)
+      const at = performance.now() - cutAt
+      if (answer.statusCode === 200) signed.push({ at, kid: kidOf(answer.json().access_token) })
+      else {
+        t.equal(answer.statusCode, 503)
+        late += 1
+      }
+      await sleep(100)
+    }
+    t.ok(signed.length > 0, 'for a while machines are served without the store')
+    t.same(
+      signed.filter(({ at }) => at > LEASE_MS + SLACK_MS),
+      [],
+      'and not with a key that may have left',
+    )
+    t.equal(await status(cut, '/health/ready'), 503)
+    t.equal(await status(cut, '/health/live'), 200)
+    t.equal(await status(cut, '/.well-known/jwks.json'), 200)
+    t.equal(await status(other, '/health/ready'), 200)
+
+    proxy.resume()
+    while ((await status(cut, '/health/ready')) !== 200) await sleep(20)
+    const keys = createLocalJWKSet((await other.inject({ url: '/.well-known/jwks.json' })).json())
+    const machine = (await clientCredentials(cut)).json().access_token
+    t.not(kidOf(machine), old)
+    await t.resolves(jwtVerify(machine, keys))
+    const retry = await refresh(cut, token)
+    t.equal(retry.json().refresh_token, successor, 'the retry there is answered as it was here')
+    t.equal((await refresh(cut, idle)).statusCode, 200, 'and nothing that was refused was used up')
+  },
+)
