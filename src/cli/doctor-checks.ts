@@ -129,6 +129,10 @@ async function checkMigrations(db: Db): Promise<readonly [string, boolean]> {
   if (missing.length > 0) {
     throw new Error(`${missing.map(({ name }) => name).join(', ')} not applied: keyturn migrate`)
   }
+  const newer = steps.filter((step) => step.newer)
+  if (newer.length > 0) {
+    return [`all applied, and ${newer.map(({ name }) => name).join(', ')} of a newer version`, true]
+  }
   return [`all ${steps.length} applied`, true]
 }
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { databaseOptions } from '../base.ts'
 import type { Config } from '../config/load.ts'
 import { databaseFile, openDb } from '../store/index.ts'
-import { migrate, migrationStatus, readMigrations } from '../store/migrate.ts'
+import { type MigrationStatus, migrate, migrationStatus, readMigrations } from '../store/migrate.ts'
 import { systemClock } from '../system.ts'
 import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { table, time } from './output.ts'
@@ -36,11 +36,14 @@ async function apply(context: Context, options: Json): Promise<void> {
 
 async function status(context: Context, options: Json): Promise<void> {
   const steps = await readStatus(context.config())
-  const rows = steps.map(({ name, applied_at }) => [name, applied_at === null ? 'pending' : time(applied_at)])
+  const rows = steps.map(({ name, applied_at, newer }) => [
+    newer ? `${name} (of a newer version)` : name,
+    applied_at === null ? 'pending' : time(applied_at),
+  ])
   context.print(options, steps, table(['MIGRATION', 'APPLIED'], rows))
 }
 
-async function readStatus(config: Config) {
+async function readStatus(config: Config): Promise<MigrationStatus[]> {
   const file = databaseFile(config.databaseUrl)
   // Opening it would make it.
   if (file !== undefined && !existsSync(file)) {

@@ -2,11 +2,17 @@
  * Brings a store's schema up to date. Must not know: any engine. A step is a file in `migrations/`, applied in
  * one batch with the row that marks it, so that a kill leaves it done or not begun; that row is also the lock:
  * of two runners, the second finds it taken and its whole batch is undone.
+ *
+ * The first line of a file says who can work with the store afterwards: `-- expand` whoever could before, `-- contract: 0.3.0`
+ * that version and later ones. It is kept before the checksum, so that a program reads it of a step that it does not know
+ * (docs/upgrades.md).
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Clock } from '../system.ts'
+import { version } from '../version.ts'
 import { ConstraintViolation, type Db, type Reader, StoreUnusable } from './db.ts'
+import { assertNoneOlder, isOlder } from './older-nodes.ts'
 
 const FOLDER = new URL('../../migrations/', import.meta.url)
 
@@ -15,6 +21,7 @@ export const TRANSFER_MARK = 'transfer_unfinished'
 
 export interface Migration {
   readonly name: string
+  /** Behind what the file declares: `expand:…`, `contract 0.3.0:…`; alone if it declares nothing. */
   readonly checksum: string
   readonly statements: readonly string[]
 }
@@ -22,6 +29,8 @@ export interface Migration {
 export interface MigrationStatus {
   readonly name: string
   readonly applied_at: number | null
+  /** Of a newer program; this one works with the store all the same. */
+  readonly newer?: true
 }
 
 export function readMigrations(folder: URL = FOLDER): Migration[] {
@@ -33,10 +42,22 @@ export function readMigrations(folder: URL = FOLDER): Migration[] {
       const sql = readFileSync(new URL(file, folder), 'utf8').replaceAll('\r\n', '\n')
       return {
         name: file.replace(/\.sql$/, ''),
-        checksum: createHash('sha256').update(sql).digest('base64url'),
+        checksum: declared(sql) + createHash('sha256').update(sql).digest('base64url'),
         statements: split(sql),
       }
     })
+}
+
+function declared(sql: string): string {
+  const [, kind, oldest] = /^-- (?:(expand)|contract: (\d+\.\d+\.\d+))\n/.exec(sql) ?? []
+  if (oldest !== undefined) return `contract ${oldest}:`
+  return kind === undefined ? '' : 'expand:'
+}
+
+/** The oldest program that can work with the store once the step is applied; undefined if the step says nothing of it. */
+export function oldestFor({ checksum }: Pick<Migration, 'checksum'>): string | undefined {
+  const [, kind, oldest] = /^(?:(expand)|contract (\d+\.\d+\.\d+)):/.exec(checksum) ?? []
+  return kind === undefined ? oldest : '0.0.0'
 }
 
 /** Statements end with `;` at the end of a line; comments are whole lines. */
@@ -52,7 +73,8 @@ function split(sql: string): string[] {
 
 /**
  * Applies what is missing and says what was applied by this call.
- * @throws {StoreUnusable} if the store was written by a newer program, or a migration was changed afterwards
+ * @throws {StoreUnusable} if the store was changed by a newer program so that this one cannot use it, if a migration was changed
+ *   after it had been applied, or if nodes serve that could not go on after one
  */
 export async function migrate(
   db: Db,
@@ -62,6 +84,7 @@ export async function migrate(
   await prepare(db)
   const done: string[] = []
   for (const migration of await pending(db, migrations)) {
+    await assertNoneOlder(db, clock, { name: migration.name, oldest: oldestFor(migration) ?? '0.0.0' })
     const mark = {
       sql: `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ($1, $2, $3)
             ON CONFLICT (name) DO NOTHING`,
@@ -119,8 +142,11 @@ export async function migrationStatus(
   migrations: readonly Migration[] = readMigrations(),
 ): Promise<MigrationStatus[]> {
   const applied = await readApplied(db)
-  check(applied, migrations)
-  return migrations.map(({ name }) => ({ name, applied_at: applied.get(name)?.applied_at ?? null }))
+  const newer = check(applied, migrations)
+  return [
+    ...migrations.map(({ name }) => ({ name, applied_at: applied.get(name)?.applied_at ?? null })),
+    ...newer.map(({ name, applied_at }) => ({ name, applied_at, newer: true as const })),
+  ]
 }
 
 interface Applied {
@@ -151,18 +177,40 @@ async function readApplied(db: Pick<Reader, 'query'>): Promise<Map<string, Appli
 const isMissingTable = (error: unknown): boolean =>
   /no such table/.test((error as Error).message) || (error as { code?: string }).code === '42P01'
 
-function check(applied: ReadonlyMap<string, Applied>, migrations: readonly Migration[]): void {
+/** Those of a newer program that this one can work with. */
+function check(applied: ReadonlyMap<string, Applied>, migrations: readonly Migration[]): Applied[] {
   const known = new Map(migrations.map((migration) => [migration.name, migration]))
-  for (const { name, checksum } of applied.values()) {
+  const newer: Applied[] = []
+  for (const step of applied.values()) {
+    const { name, checksum } = step
     const migration = known.get(name)
     if (name === TRANSFER_MARK) {
       throw new StoreUnusable('a transfer into this database did not come to its end: run it again')
     }
     if (!migration) {
-      throw new StoreUnusable(`the database is newer than this program (it has ${name}): upgrade keyturn`)
-    }
-    if (migration.checksum !== checksum) {
+      assertUsable(step)
+      newer.push(step)
+    } else if (migration.checksum !== checksum) {
       throw new StoreUnusable(`migration ${name} was changed after it had been applied`)
     }
+  }
+  const missing = migrations.find(({ name }) => !applied.has(name))
+  if (newer.length > 0 && missing) {
+    throw new StoreUnusable(
+      `the database has ${newer[0]?.name}, of another program, and not ${missing.name}: they do not belong together`,
+    )
+  }
+  return newer
+}
+
+function assertUsable(step: Applied): void {
+  const oldest = oldestFor(step)
+  if (oldest === undefined) {
+    throw new StoreUnusable(`the database is newer than this program (it has ${step.name}): upgrade keyturn`)
+  }
+  if (isOlder(version, oldest)) {
+    throw new StoreUnusable(
+      `the database has ${step.name}, after which only keyturn ${oldest} and later can use it, and this is ${version}: upgrade keyturn`,
+    )
   }
 }

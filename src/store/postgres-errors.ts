@@ -34,6 +34,9 @@ export function isConnectionLost(error: unknown): boolean {
   )
 }
 
+/** Of `lock_timeout`; everything is undone. */
+export const isLockTimeout = (error: unknown): boolean => among(error, ['55P03'])
+
 /** A plan of before a migration, or a pooler that has forgotten it: on a new connection it is made anew. */
 export const isStalePlan = (error: unknown): boolean =>
   among(error, ['26000']) || (among(error, ['0A000']) && /cached plan/.test((error as ServerError).message))

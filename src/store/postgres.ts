@@ -19,6 +19,7 @@ import {
   isBusy,
   isConnectionLost,
   isConstantRefusal,
+  isLockTimeout,
   isQueueFull,
   isStalePlan,
   isUnsupported,
@@ -42,6 +43,9 @@ const QUEUE = 100
 /** Texts that are prepared on each connection; the rest, such as migrations, comes once. */
 const MOST_PREPARED = 400
 const HOURS_MS = 6 * 3_600_000
+/** A migration's wait for a lock, if half of what a statement may take is not shorter; and how long it lets others go first. */
+const LONGEST_LOCK_MS = 2000
+const PATIENT_PAUSES = 50
 /** Heard when the batch is committed, and not if it is undone. */
 const TELL = `SELECT pg_notify($1, '')`
 /** The one place where it is asked for the time: in every other statement time is an argument. */
@@ -126,9 +130,11 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
         // Once COMMIT is on its way, only a clear refusal says that nothing was committed. What is not known is not
         // repeated: it might be done twice.
         const again = untold || isBusy(error) || (phase === 'steps' && (lost || isStalePlan(error)))
-        if (attempt === MOST_ATTEMPTS || !again) throw translate(error, phase)
+        const patient = unhurried && isLockTimeout(error)
+        if (patient) attempt = 0
+        else if (attempt === MOST_ATTEMPTS || !again) throw translate(error, phase)
       }
-      await pause(attempt)
+      await pause(attempt === 0 ? PATIENT_PAUSES : attempt)
     }
   }
 
@@ -149,10 +155,14 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     return true
   }
 
-  /** For migrations: one by one, without limit of time, and nothing of them is kept on the connection. */
+  /**
+   * For migrations: one by one, without limit of time, and nothing of them is kept on the connection. A lock is waited for in
+   * short goes: behind whoever waits for a whole table, everybody else who wants it waits too, reading or writing.
+   */
   async function runSlowly(client: PoolClient, steps: readonly Step[]): Promise<boolean> {
     const patient = { query_timeout: HOURS_MS }
     await client.query('SET LOCAL statement_timeout = 0')
+    await client.query(`SET LOCAL lock_timeout = ${Math.min(LONGEST_LOCK_MS, timeout * 500)}`)
     for (const { sql, params = [], rows } of steps) {
       const { rowCount } = await client.query({ text: sql, values: checked(params), ...patient })
       if (rows !== undefined && rowCount !== rows) return false

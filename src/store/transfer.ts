@@ -5,7 +5,7 @@
 import type { Clock } from '../system.ts'
 import { createChecksum, type Row } from './checksum.ts'
 import type { Db, Param, Reader, Step } from './db.ts'
-import { migrate, migrationStatus, TRANSFER_MARK } from './migrate.ts'
+import { type MigrationStatus, migrate, migrationStatus, TRANSFER_MARK } from './migrate.ts'
 import { TABLES, type Table } from './tables.ts'
 
 /** The transfer was not begun, or came to nothing; the message says why. */
@@ -75,6 +75,13 @@ export async function assertTransferable(source: Reader): Promise<void> {
   }
   if (pending > 0)
     throw new TransferRefused(`the database needs ${pending} migration(s): run keyturn migrate`)
+  assertNoneNewer(steps)
+}
+
+/** What this program does not know would be left behind. */
+function assertNoneNewer(steps: readonly MigrationStatus[]): void {
+  const newer = steps.find((step) => step.newer)
+  if (newer) throw new TransferRefused(`the database is newer than this program (it has ${newer.name})`)
 }
 
 /** With the schema, nothing in it, and the mark. What an earlier transfer left behind is ours to delete. */
@@ -87,6 +94,7 @@ async function prepareTarget({ target, clock }: TransferDeps): Promise<void> {
     await target.batch([...[...TABLES].reverse().map(empty), mark], { unhurried: true })
   }
   await migrate(target, clock)
+  assertNoneNewer(await migrationStatus(target))
   for (const { name, seeded } of TABLES) {
     if (seeded || (await target.query(`SELECT 1 FROM ${name} LIMIT 1`)).length === 0) continue
     throw new TransferRefused(`the target is not empty: it has ${name}`)

@@ -1,4 +1,6 @@
 /** Migrations on PostgreSQL: the same files, by several nodes at once, and after a kill (SECURITY §4 row 11). */
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Db } from '../../src/store/db.ts'
 import { openDb } from '../../src/store/index.ts'
@@ -97,6 +99,35 @@ t.test('a step may take longer than a statement may, and who waits for it waits 
   t.same(runs.flat(), ['0001_slow'])
   t.same(await one.query('SELECT id FROM a'), [{ id: 'x' }])
 })
+
+t.test(
+  'a step that waits for somebody who holds a table lets everybody else at it meanwhile (rolling upgrades)',
+  async (t) => {
+    const url = await postgres.emptyDatabase()
+    const [node, migrating] = [connect(t as Test, url, 1), connect(t as Test, url, 1)]
+    await migrate(node, clock, [FIRST])
+    // As pg_dump does, for as long as it runs.
+    const dump = new pg.Client({ connectionString: url })
+    await dump.connect()
+    t.teardown(() => dump.end())
+    await dump.query('BEGIN; SELECT * FROM a')
+    let done = false
+    const column = step('0002_column', 'ALTER TABLE a ADD COLUMN more BIGINT NOT NULL DEFAULT 0')
+    const migrated = migrate(migrating, clock, [FIRST, column]).finally(() => {
+      done = true
+    })
+    // Longer than a statement may take: had it waited in line all that time, these would have been given up.
+    const until = performance.now() + 2500
+    for (let i = 0; performance.now() < until; i += 1) {
+      await node.query('SELECT id FROM a')
+      t.equal(await node.batch([{ sql: 'INSERT INTO a VALUES ($1)', params: [`n${i}`] }]), true)
+      await sleep(100)
+    }
+    t.equal(done, false)
+    await dump.query('ROLLBACK')
+    t.same(await migrated, ['0002_column'])
+  },
+)
 
 t.test('a step that fails in the middle leaves nothing of itself (§4 row 11)', async (t) => {
   const db = connect(t as Test, await postgres.emptyDatabase())

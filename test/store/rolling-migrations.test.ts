@@ -1,0 +1,228 @@
+/** Who can go on working with a store that a newer program has changed, and what a newer program may change (docs/upgrades.md). */
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t, { type Test } from 'tap'
+import type { Db } from '../../src/store/db.ts'
+import { createStore, openDb } from '../../src/store/index.ts'
+import {
+  ensureSchema,
+  type Migration,
+  migrate,
+  migrationStatus,
+  readMigrations,
+} from '../../src/store/migrate.ts'
+import { isOlder } from '../../src/store/older-nodes.ts'
+import { version } from '../../src/version.ts'
+import { testClock } from '../support/clock.ts'
+import { harm } from '../support/migration-rules.ts'
+
+const clock = testClock(1_000_000)
+const ours = readMigrations()
+/** Of before there were declarations, and the first release: there was no program to be kind to, and their checksums stay. */
+const UNDECLARED = 6
+const isDeclared = ({ name }: Migration): boolean => Number(name.slice(0, 4)) > UNDECLARED
+
+function files(t: Test, contents: Record<string, string>): Migration[] {
+  return readMigrations(pathToFileURL(`${t.testdir(contents)}/`))
+}
+
+function open(t: Test): Db {
+  const db = openDb('sqlite::memory:')
+  t.teardown(() => db.close())
+  return db
+}
+
+const [major = 0, minor = 0, patch = 0] = version.split('.').map(Number)
+const later = `${major}.${minor + 1}.0`
+
+t.test('every migration since the sixth says who can work with the store afterwards', async (t) => {
+  for (const migration of ours) {
+    const { name, checksum } = migration
+    if (isDeclared(migration)) t.match(checksum, /^(expand|contract \d+\.\d+\.\d+):/, name)
+    else t.notMatch(checksum, /:/, `${name} has the checksum that it always had`)
+  }
+})
+
+t.test(
+  'no migration breaks a program that serves meanwhile, but one that says so (rolling upgrades)',
+  async (t) => {
+    for (const migration of ours.slice(1)) {
+      const found = harm(migration)
+      // Nobody had a large store then, nor two versions.
+      const known = isDeclared(migration) ? /^$/ : /^builds an index|^locks \d/
+      t.same(
+        found.filter((one) => !known.test(one)),
+        [],
+        migration.name,
+      )
+    }
+  },
+)
+
+t.test('the rules know harm when they see it', async (t) => {
+  const wrong: Record<string, RegExp> = {
+    'DROP TABLE users': /takes something away/,
+    'DROP INDEX sessions_by_user': /takes something away/,
+    'ALTER TABLE users DROP COLUMN email': /takes something away/,
+    'ALTER TABLE users RENAME COLUMN email TO mail': /another name/,
+    'ALTER TABLE users RENAME TO people': /another name/,
+    'ALTER TABLE users ALTER COLUMN email TYPE BIGINT': /what is in a column/,
+    'ALTER TABLE users ALTER email SET NOT NULL': /what is in a column/,
+    'ALTER TABLE users ADD COLUMN age BIGINT NOT NULL': /does not fill/,
+    'ALTER TABLE users ADD age BIGINT NOT NULL': /does not fill/,
+    'ALTER TABLE users ADD COLUMN age BIGINT DEFAULT random()': /no constant/,
+    'ALTER TABLE users ADD COLUMN nick TEXT UNIQUE': /forbids/,
+    'ALTER TABLE users ADD COLUMN age BIGINT NOT NULL DEFAULT 0 CHECK (age > 1)': /forbids/,
+    'ALTER TABLE users ADD CONSTRAINT grown CHECK (age > 17)': /forbids/,
+    'CREATE UNIQUE INDEX one_email ON users (email)': /forbids/,
+    'CREATE INDEX users_by_email ON users (email)': /cannot be built beforehand/,
+    "UPDATE users SET email = ''": /holds them/,
+    'DELETE FROM users WHERE disabled = 1': /holds them/,
+    'CREATE TRIGGER x BEFORE INSERT ON users BEGIN SELECT 1; END': /forbids/,
+    VACUUM: /known to do no harm/,
+    'LOCK TABLE users': /known to do no harm/,
+  }
+  const folder = (sql: string, first: string) => ({ '0100_x.sql': `${first}\n${sql};\n` })
+  for (const [sql, what] of Object.entries(wrong)) {
+    t.match(
+      files(t as Test, folder(sql, '-- expand'))
+        .flatMap(harm)
+        .join(),
+      what,
+      sql,
+    )
+    t.same(files(t as Test, folder(sql, '-- contract: 0.3.0')).flatMap(harm), [], `${sql}, declared`)
+  }
+  const many = 'ALTER TABLE users ADD COLUMN a TEXT;\nALTER TABLE sessions ADD COLUMN a TEXT'
+  t.match(
+    files(t as Test, folder(many, '-- expand'))
+      .flatMap(harm)
+      .join(),
+    /locks 2 old tables/,
+  )
+
+  const right = [
+    'ALTER TABLE users ADD COLUMN nick TEXT',
+    "ALTER TABLE users ADD COLUMN nick TEXT NOT NULL DEFAULT ''",
+    'ALTER TABLE users ADD COLUMN age BIGINT NOT NULL DEFAULT 0',
+    'CREATE INDEX IF NOT EXISTS users_by_email ON users (email)',
+    'CREATE TABLE fresh (id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users (id), UNIQUE (user_id))',
+    'CREATE TABLE fresh (id TEXT);\nCREATE UNIQUE INDEX fresh_ids ON fresh (id);\nALTER TABLE fresh ADD COLUMN x TEXT NOT NULL',
+    "INSERT INTO revisions (name, value) VALUES ('more', 1)",
+  ]
+  for (const sql of right) t.same(files(t as Test, folder(sql, '-- expand')).flatMap(harm), [], sql)
+})
+
+const FIRST = { '0001_a.sql': 'CREATE TABLE a (id TEXT);\n' }
+const EXPAND = { '0002_b.sql': '-- expand\nCREATE TABLE b (id TEXT);\n' }
+const contract = (oldest: string) => ({ '0003_c.sql': `-- contract: ${oldest}\nDROP TABLE a;\n` })
+const NODES = {
+  '0001_a.sql':
+    'CREATE TABLE a (id TEXT);\nCREATE TABLE nodes (hostname TEXT, pid BIGINT, version TEXT, seen_at BIGINT);\n',
+}
+
+t.test(
+  'a program goes on, and starts, with a store to which a newer one has added (rolling upgrades)',
+  async (t) => {
+    const db = open(t as Test)
+    const [older, newer] = [files(t as Test, FIRST), files(t as Test, { ...FIRST, ...EXPAND })]
+    await migrate(db, clock, newer)
+    t.same(await migrate(db, clock, older), [])
+    for (const mode of ['apply', 'new-only'] as const) t.same(await ensureSchema(db, clock, mode, older), [])
+    const at = clock.now()
+    t.same(await migrationStatus(db, older), [
+      { name: '0001_a', applied_at: at },
+      { name: '0002_b', applied_at: at, newer: true },
+    ])
+  },
+)
+
+t.test(
+  'a program refuses a store from which a newer one has taken what it needs, and says which can use it',
+  async (t) => {
+    for (const [oldest, usable] of [
+      [later, false],
+      [version, true],
+      ['0.0.1', true],
+    ] as const) {
+      const db = open(t as Test)
+      await migrate(db, clock, files(t as Test, { ...NODES, ...EXPAND, ...contract(oldest) }))
+      const older = files(t as Test, NODES)
+      if (usable) {
+        t.equal((await migrationStatus(db, older)).length, 3, oldest)
+        continue
+      }
+      const refusal = {
+        name: 'StoreUnusable',
+        message: `the database has 0003_c, after which only keyturn ${oldest} and later can use it, and this is ${version}: upgrade keyturn`,
+      }
+      await t.rejects(migrationStatus(db, older), refusal)
+      await t.rejects(ensureSchema(db, clock, 'apply', older), refusal)
+      await t.rejects(ensureSchema(db, clock, 'new-only', older), refusal)
+    }
+  },
+)
+
+t.test('steps of two programs that have nothing to do with each other are refused', async (t) => {
+  const db = open(t as Test)
+  await migrate(db, clock, files(t as Test, { ...FIRST, ...EXPAND }))
+  const other = files(t as Test, { ...FIRST, '0002_other.sql': '-- expand\nCREATE TABLE other (id TEXT);\n' })
+  await t.rejects(migrate(db, clock, other), /has 0002_b, of another program, and not 0002_other/)
+})
+
+t.test(
+  'what a node still needs is not taken from it: the step waits until it is upgraded or gone',
+  async (t) => {
+    const db = open(t as Test)
+    const all = files(t as Test, { ...NODES, ...EXPAND, ...contract('0.10.0') })
+    await migrate(db, clock, all.slice(0, 2))
+    const node = (pid: number, version: string, seenAt: number) => ({
+      sql: 'INSERT INTO nodes (hostname, pid, version, seen_at) VALUES ($1, $2, $3, $4)',
+      params: ['h', pid, version, seenAt],
+    })
+    const now = clock.now()
+    await db.batch([node(1, '0.9.9', now - 5), node(2, '0.10.0', now), node(3, '0.8.0', now - 31)])
+    await t.rejects(migrate(db, clock, all), {
+      name: 'StoreUnusable',
+      message:
+        '0003_c cannot be applied while a node older than 0.10.0 serves: h, pid 1 (0.9.9). Upgrade or stop it first',
+    })
+    t.same(await db.query('SELECT id FROM a'), [], 'it is still there')
+    clock.tick(30)
+    t.same(await migrate(db, clock, all), ['0003_c'])
+  },
+)
+
+t.test('versions are compared as numbers', async (t) => {
+  const older: [string, string][] = [
+    ['0.9.0', '0.10.0'],
+    ['0.1.0', '0.1.1'],
+    ['1.99.99', '2.0.0'],
+    ['0.1.0-rc.1', '0.1.1'],
+  ]
+  for (const [one, other] of older) {
+    t.equal(isOlder(one, other), true, `${one} ${other}`)
+    t.equal(isOlder(other, one), false, `${other} ${one}`)
+  }
+  t.equal(isOlder('0.1.0', '0.1.0'), false)
+  t.equal(isOlder(`${major}.${minor}.${patch}`, version), false)
+})
+
+t.test('a step of a newer version keeps a transfer from leaving it behind', async (t) => {
+  const { assertTransferable, transfer } = await import('../../src/store/transfer.ts')
+  const file = (name: string) => `sqlite:${join(t.testdirName, name)}`
+  t.testdir({})
+  const [source, target] = [openDb(file('one.db')), openDb(file('two.db'))]
+  t.teardown(() => Promise.all([source.close(), target.close()]))
+  await migrate(source, clock)
+  await assertTransferable(source)
+  const more = {
+    sql: `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ('9999_more', 'expand:x', 1)`,
+  }
+  await source.batch([more])
+  t.equal((await createStore(source).nodes.list()).length, 0, 'it can be used')
+  await t.rejects(assertTransferable(source), { name: 'TransferRefused', message: /newer than this program/ })
+  await migrate(target, clock)
+  await target.batch([more])
+  await t.rejects(transfer({ source, target, clock }), { name: 'TransferRefused', message: /newer/ })
+})
