@@ -15,6 +15,8 @@ export const CALLBACK = 'https://client.example/cb'
 /** User names are `bench-0` to `bench-31`, with one password. */
 export const PEOPLE = 32
 export const PASSWORD = 'bench bench bench'
+/** What gives them the scope. */
+export const ROLE = 'reader'
 
 export interface Subject {
   readonly name: string

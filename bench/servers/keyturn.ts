@@ -1,12 +1,12 @@
 /** Keyturn as it is run: `keyturn serve` with its defaults, SQLite on disk, the log in a file. */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { hashPassword } from '../../src/accounts/password.ts'
-import { openBase, openKeys } from '../../src/base.ts'
+import { type Base, openBase, openKeys } from '../../src/base.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createLogger } from '../../src/log.ts'
 import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
@@ -20,37 +20,37 @@ import {
   failure,
   PASSWORD,
   PEOPLE,
+  ROLE,
   RSA_BITS,
   SCOPE,
   type Subject,
   stop,
 } from '../subject.ts'
 
+export interface KeyturnOptions {
+  /** Besides those that make it a server of its own. */
+  readonly settings?: Readonly<Record<string, string>>
+  /** What else is to be stored before it starts. */
+  readonly fill?: (base: Base) => Promise<void>
+}
+
 /** `root`: the checkout whose server is run, so that two versions can be measured side by side. */
-export async function startKeyturn(name: string, root: string, folder: string): Promise<Subject> {
+export async function startKeyturn(
+  name: string,
+  root: string,
+  folder: string,
+  options: KeyturnOptions = {},
+): Promise<Subject> {
   mkdirSync(folder)
   const secret = makeSecret(systemRandom)
   const settings = {
     KEYTURN_PORT: '0',
     KEYTURN_DATABASE_URL: `sqlite:${join(folder, 'keyturn.db')}`,
     KEYTURN_KEYS_DIR: join(folder, 'keys'),
+    ...options.settings,
   }
-  await seed(settings, folder, secret)
-
-  const log = openSync(join(folder, 'keyturn.log'), 'a')
-  const inherited = Object.entries(process.env).filter(([variable]) => !variable.startsWith('KEYTURN_'))
-  const child = spawn(process.execPath, [join(root, 'src/keyturn.js'), 'serve', '--json'], {
-    // A folder without a .env file.
-    cwd: folder,
-    stdio: ['ignore', 'pipe', log],
-    env: { ...Object.fromEntries(inherited), ...settings, NODE_ENV: 'production' },
-  })
-  closeSync(log)
-  const lines = createInterface({ input: child.stdout as Readable })
-  const [line] = await Promise.race([once(lines, 'line'), failure(child, name)])
-  const { issuer } = JSON.parse(line as string) as { issuer: string }
-  // By number, as for all others: `localhost` would cost each connection a look-up.
-  const base = issuer.replace('localhost', '127.0.0.1')
+  await seed(settings, folder, secret, options.fill)
+  const { child, issuer, base } = await serve(name, root, folder, settings)
   const tokenUrl = `${base}/oauth2/token`
   return {
     name,
@@ -66,8 +66,42 @@ export async function startKeyturn(name: string, root: string, folder: string): 
   }
 }
 
+interface Serving {
+  readonly child: ChildProcess
+  readonly issuer: string
+  /** By number, as for all others: `localhost` would cost each connection a look-up. */
+  readonly base: string
+}
+
+/** Starts it on what is stored, and waits until it says that it serves. */
+export async function serve(
+  name: string,
+  root: string,
+  folder: string,
+  settings: Readonly<Record<string, string>>,
+): Promise<Serving> {
+  const log = openSync(join(folder, 'keyturn.log'), 'a')
+  const inherited = Object.entries(process.env).filter(([variable]) => !variable.startsWith('KEYTURN_'))
+  const child = spawn(process.execPath, [join(root, 'src/keyturn.js'), 'serve', '--json'], {
+    // A folder without a .env file.
+    cwd: folder,
+    stdio: ['ignore', 'pipe', log],
+    env: { ...Object.fromEntries(inherited), ...settings, NODE_ENV: 'production' },
+  })
+  closeSync(log)
+  const lines = createInterface({ input: child.stdout as Readable })
+  const [line] = await Promise.race([once(lines, 'line'), failure(child, name)])
+  const { issuer } = JSON.parse(line as string) as { issuer: string }
+  return { child, issuer, base: issuer.replace('localhost', '127.0.0.1') }
+}
+
 /** One API, one client and some people, straight through the store; the server finds them when it starts. */
-async function seed(settings: Record<string, string>, folder: string, secret: string): Promise<void> {
+async function seed(
+  settings: Record<string, string>,
+  folder: string,
+  secret: string,
+  fill: KeyturnOptions['fill'],
+): Promise<void> {
   const config = loadConfig(settings, folder)
   const base = await openBase(
     config,
@@ -79,7 +113,7 @@ async function seed(settings: Record<string, string>, folder: string, secret: st
     const { apis, clients, roles, users } = base.store
     const createdAt = base.clock.now()
     await apis.insert({ identifier: API, scopes: [SCOPE], accessTokenTtl: null, createdAt })
-    await roles.insert({ name: 'reader', scopes: [SCOPE], requireSecondFactor: false, createdAt })
+    await roles.insert({ name: ROLE, scopes: [SCOPE], requireSecondFactor: false, createdAt })
     await clients.insert(
       newClient({
         id: CLIENT_ID,
@@ -101,12 +135,13 @@ async function seed(settings: Record<string, string>, folder: string, secret: st
         emailVerified: false,
         name: null,
         passwordHash,
-        roles: ['reader'],
+        roles: [ROLE],
         disabled: false,
         createdAt,
         updatedAt: createdAt,
       })
     }
+    await fill?.(base)
   } finally {
     await base.store.db.close()
   }
