@@ -186,7 +186,7 @@ function watch(cluster: Cluster, store: Store, test: Test) {
     },
     async end(): Promise<void> {
       stop = true
-      await Promise.all(work)
+      await Promise.allSettled(work)
       for (const token of kept.values()) await verifyAt(verifiers, token)
     },
   }
@@ -247,12 +247,15 @@ t.test(
     const url = await postgres.emptyDatabase()
     const cluster = await startCluster(t, { database: url, settings: SETTINGS })
     const db = openDb(url)
-    t.teardown(() => db.close())
     const store = createStore(db)
     const sessions = await cluster.inside((inside) => signIn(inside, 2))
     const cli = testCli(t as Test)
     const settings = cluster.folder.settings
     const watching = watch(cluster, store, t as Test)
+    t.teardown(async () => {
+      await watching.end()
+      await db.close()
+    })
     const activeKey = async () =>
       (await store.ring.read())?.keys.find(({ state }) => state === 'active')?.kid ?? ''
 
@@ -278,20 +281,16 @@ t.test(
     const ring = await store.ring.read()
     t.equal(ring?.version, 1 + ROTATIONS + ROTATIONS / 2, 'nobody rotated twice for one occasion')
     t.equal(ring?.keys.length, ROTATIONS + 2)
-    await cluster.everywhere(
-      async (node) => kidOf((await clientCredentials(node)).json().access_token) === order.at(-1),
-    )
-    await sleep(300)
+    const signed = (kid: string) =>
+      new Set(watching.tokens.filter((token) => token.kid === kid).map(({ node }) => node)).size
+    for (let looks = 0; signed(order.at(-1) ?? '') < 3 && looks < 50; looks += 1) await sleep(100)
     await watching.end()
 
     const { tokens, sets, rings, failures, counts } = watching
     const seen = { nodes: 3, order, tokens, sets, rings, lagMs: LAG_MS }
     t.same([...new Set(failures)], [], 'no token was refused, no request failed')
     t.same(complaints(seen).slice(0, 20), [])
-    for (const kid of order) {
-      const at = new Set(tokens.filter((token) => token.kid === kid).map(({ node }) => node))
-      t.equal(at.size, 3, 'each key has signed at each node')
-    }
+    t.same(order.map(signed), Array(ROTATIONS + 1).fill(3), 'each key has signed at each node')
     const { verified, fetches } = counts()
     t.comment(
       `${tokens.length} tokens, ${verified} verifications, ${fetches} fetches, ${sets.length} key sets, ${rings.length} readings, lag ${longestLag(seen)} ms`,
