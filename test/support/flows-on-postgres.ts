@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { startPostgres } from './postgres.ts'
 
 const FLOWS = new URL('../flows/', import.meta.url)
+const PRELOAD = new URL('./preload.js', import.meta.url).href
 
 /** What has no meaning there, with the reason. */
 const EXCEPT: Readonly<Record<string, string>> = {
@@ -22,7 +23,7 @@ export async function runShare(t: Test, share: number, of: number): Promise<void
   for (const name of mine) {
     const file = fileURLToPath(new URL(name, FLOWS))
     // The last word keeps its folders apart from those of the run on SQLite, which may go on at the same time.
-    const args = ['--enable-source-maps', file, 'on-postgres']
+    const args = ['--import', PRELOAD, file, 'on-postgres']
     const env = { ...process.env, TEST_DATABASE: postgres.admin }
     await t.spawn(process.execPath, args, { env, bail: false }, `${name} on PostgreSQL`)
   }

@@ -11,6 +11,8 @@ import type { ScaledClock } from './clock.ts'
 import type { Folder, Owner } from './folder.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
+/** What `keyturn.js` does about compiling, for an entry that is compiled itself. */
+const PRELOAD = new URL('./preload.js', import.meta.url).href
 const FAILING_ENTRY = fileURLToPath(new URL('./failing-keyturn.ts', import.meta.url))
 
 export interface Ending {
@@ -63,7 +65,8 @@ export function runProgram(folder: Folder, args: readonly string[], options: Pro
   const special = options.failAt || options.clock || options.synchronous || options.wrongBy
   const entry = special ? FAILING_ENTRY : ENTRY
   // The test runner adds hooks of its own to every process it sees; the server shall run as it always does.
-  const plain = ['env', '-u', 'NODE_OPTIONS', process.execPath, entry, ...args]
+  const node = [process.execPath, ...(special ? ['--import', PRELOAD] : [])]
+  const plain = ['env', '-u', 'NODE_OPTIONS', ...node, entry, ...args]
   const [command = '', ...rest] = [...(options.wrap ?? []), ...plain]
   const child = spawn(command, rest, {
     cwd: folder.path,
