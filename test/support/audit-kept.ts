@@ -79,8 +79,11 @@ async function rowsFrom({ auditRows }: Pick<Store, 'auditRows'>, from: number) {
   }
 }
 
+/** Of a log line alone: which event it is, and where its trace is, if there are any. */
+const UNKEPT: readonly string[] = ['audit', 'trace_id', 'span_id']
+
 const canonical = (event: unknown, fields: Line): string => {
-  const given = Object.entries(fields).filter(([name, value]) => name !== 'audit' && value !== undefined)
+  const given = Object.entries(fields).filter(([name, value]) => !UNKEPT.includes(name) && value !== undefined)
   return JSON.stringify([event, given.sort(([a], [b]) => (a < b ? -1 : 1))])
 }
 
