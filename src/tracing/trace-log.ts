@@ -5,11 +5,12 @@ import type { Spans } from './spans.ts'
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
 
 type Write = (first: unknown, ...rest: unknown[]) => void
+type Plain = Partial<Record<(typeof LEVELS)[number], Write>> & { child?: (...how: unknown[]) => Logger }
 
 export function traceLogger<L extends Logger>(logger: L, spans: Spans): L {
-  const plain = logger as unknown as Partial<Record<(typeof LEVELS)[number], Write>>
+  const plain = logger as unknown as Plain
   // Everything else stays the logger's own.
-  const traced = Object.create(logger) as typeof plain
+  const traced = Object.create(logger) as Plain
   for (const level of LEVELS) {
     if (plain[level] === undefined) continue
     traced[level] = (first, ...rest) => {
@@ -20,5 +21,8 @@ export function traceLogger<L extends Logger>(logger: L, spans: Spans): L {
       else plain[level]?.({ ...(first as object), ...ids }, ...rest)
     }
   }
+  const { child } = plain
+  // Fastify makes one for itself.
+  if (child) traced.child = (...how) => traceLogger(child.apply(plain, how), spans)
   return traced as unknown as L
 }

@@ -146,10 +146,10 @@ interface Request {
   }[]
 }
 
-const valueOf = ({ stringValue, intValue, doubleValue, boolValue }: Value): unknown =>
+const plain = ({ stringValue, intValue, doubleValue, boolValue }: Value): unknown =>
   stringValue ?? (intValue === undefined ? (doubleValue ?? boolValue) : Number(intValue))
 const record = (pairs: readonly Pair[]) =>
-  Object.fromEntries(pairs.map(({ key, value }) => [key, valueOf(value)]))
+  Object.fromEntries(pairs.map(({ key, value }) => [key, plain(value)]))
 
 function decodeJson(body: Buffer): SeenSpan[] {
   const { resourceSpans } = JSON.parse(body.toString('utf8')) as Request

@@ -23,6 +23,8 @@ export interface Ending {
 export interface ProcessOptions {
   /** Settings without the prefix. */
   readonly settings?: Record<string, string>
+  /** Variables that are not ours. */
+  readonly env?: Readonly<Record<string, string>>
   /** Dies by SIGKILL when this point is reached for the nth time. */
   readonly failAt?: { readonly name: Failpoint; readonly nth?: number }
   readonly clock?: ScaledClock
@@ -53,6 +55,7 @@ function environment(folder: Folder, options: ProcessOptions): NodeJS.ProcessEnv
   return {
     PATH: process.env.PATH,
     HOME: folder.path,
+    ...options.env,
     ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value])),
     ...(options.failAt ? { FAIL_AT: options.failAt.name, FAIL_NTH: String(options.failAt.nth ?? 1) } : {}),
     ...(options.synchronous ? { SYNCHRONOUS: options.synchronous } : {}),

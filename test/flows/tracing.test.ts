@@ -1,0 +1,444 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { rotateRing } from '../../src/keys/rotate.ts'
+import { createFetchJwks } from '../../src/oauth/client-auth/fetch-jwks.ts'
+import { createSendLogoutToken } from '../../src/oauth/send-logout-token.ts'
+import { describeSql } from '../../src/tracing/trace-store.ts'
+import { untraced } from '../../src/tracing/tracing.ts'
+import { openBrowser } from '../support/browser.ts'
+import { asserting, assertion, clientKey } from '../support/jws.ts'
+import { freePort } from '../support/listen.ts'
+import { type Collector, collector, type SeenSpan, tracingTo } from '../support/otlp.ts'
+import { relyingParty } from '../support/relying-party.ts'
+import { basic, clientCredentials, login, post, refresh } from '../support/requests.ts'
+import { client, PASSWORD, SECRET, seed } from '../support/seed.ts'
+import { ISSUER, type TestServer, type TestServerOptions, testServer } from '../support/server.ts'
+import { redeem, seedPeople, signIn } from '../support/sign-in.ts'
+import { revoke } from '../support/tokens.ts'
+
+interface World {
+  readonly server: TestServer
+  readonly otlp: Collector
+  /** Everything there is by now. */
+  spans(): Promise<SeenSpan[]>
+}
+
+/** A server with a collector. @param env variables of OpenTelemetry */
+async function started(
+  t: Test,
+  env: Record<string, string> = {},
+  options: TestServerOptions = {},
+): Promise<World> {
+  const otlp = await collector(t)
+  const tracing = tracingTo(otlp.url, { OTEL_BSP_SCHEDULE_DELAY: '600000', ...env })
+  const server = await testServer({ tracing, ...options })
+  let closed = false
+  const close = async () => {
+    if (closed) return
+    closed = true
+    await server.close()
+    await tracing.stop()
+  }
+  t.teardown(close)
+  await seed(server.store)
+  await server.follow()
+  return {
+    server,
+    otlp,
+    async spans() {
+      await close()
+      return otlp.spans()
+    },
+  }
+}
+
+const ofServer = (spans: readonly SeenSpan[]) => spans.filter(({ kind }) => kind === 2)
+const childrenOf = (spans: readonly SeenSpan[], { spanId }: SeenSpan) =>
+  spans.filter(({ parentSpanId }) => parentSpanId === spanId)
+const names = (spans: readonly SeenSpan[]) => spans.map(({ name }) => name)
+const called = (spans: readonly SeenSpan[], name: string): SeenSpan => {
+  const found = spans.find((span) => span.name === name)
+  if (!found) throw new Error(`no ${name} among ${names(spans)}`)
+  return found
+}
+
+t.test('a request is a span in the words of the conventions, with what took time below it', async (t) => {
+  const { server, spans } = await started(t)
+  await clientCredentials(server)
+  await clientCredentials(server)
+  const all = await spans()
+  const [first, second] = ofServer(all)
+  if (!first || !second) throw new Error('two requests')
+  t.equal(ofServer(all).length, 2)
+  t.not(first.traceId, second.traceId)
+  t.match(second, {
+    name: 'POST /oauth2/token',
+    parentSpanId: '',
+    status: 0,
+    events: ['token.issued'],
+    attributes: {
+      'http.request.method': 'POST',
+      'http.route': '/oauth2/token',
+      'http.response.status_code': 200,
+      'url.scheme': 'https',
+      'server.address': 'issuer.test',
+      'keyturn.client_id': 'machine',
+      'keyturn.grant_type': 'client_credentials',
+      'keyturn.request_id': server.logger.audits('token.issued')[1]?.request_id,
+    },
+  })
+  const sign = called(childrenOf(all, second), 'sign at+jwt')
+  t.equal(sign.kind, 1)
+  // The first token of a key's minute is written down before it is signed.
+  const cover = called(childrenOf(all, called(childrenOf(all, first), 'sign at+jwt')), 'UPDATE ring_keys')
+  t.match(cover, {
+    kind: 3,
+    attributes: {
+      'db.system.name': 'sqlite',
+      'db.operation.name': 'UPDATE',
+      'db.collection.name': 'ring_keys',
+    },
+  })
+  for (const span of all) {
+    t.ok(span.start > 0n && span.end >= span.start)
+    const parent = all.find(({ spanId }) => spanId === span.parentSpanId)
+    if (parent) t.ok(span.traceId === parent.traceId && span.start >= parent.start, span.name)
+  }
+  t.same(first.resource, {
+    'service.name': 'keyturn',
+    'service.version': first.resource['service.version'],
+    'service.instance.id': 'here:7',
+    'telemetry.sdk.language': 'nodejs',
+    'telemetry.sdk.name': 'opentelemetry',
+    'telemetry.sdk.version': first.resource['telemetry.sdk.version'],
+  })
+})
+
+t.test('requests at the same time keep their work apart', async (t) => {
+  const { server, spans } = await started(t)
+  const { refresh_token: token } = (await login(server)).json()
+  await Promise.all([
+    ...Array.from({ length: 20 }, () => clientCredentials(server)),
+    ...Array.from({ length: 10 }, () => refresh(server, token)),
+  ])
+  const all = await spans()
+  t.equal(ofServer(all).length, 31)
+  t.equal(new Set(ofServer(all).map(({ traceId }) => traceId)).size, 31)
+  for (const request of ofServer(all)) {
+    const mine = all.filter(({ traceId }) => traceId === request.traceId)
+    t.equal(mine.filter(({ name }) => name === 'sign at+jwt').length, 1)
+    for (const span of mine) {
+      t.ok(span === request || mine.some(({ spanId }) => spanId === span.parentSpanId), span.name)
+    }
+    if (request.attributes['keyturn.grant_type'] === 'refresh_token') {
+      t.ok(names(mine).includes('SELECT sessions'), 'and it is in the trace of whoever asked for it')
+    }
+  }
+})
+
+const TRACE = '0af7651916cd43dd8448eb211c80319c'
+const CALLER = 'b7ad6b7169203331'
+
+t.test('the caller’s trace goes on (W3C Trace Context §3.2)', async (t) => {
+  const { server, spans } = await started(t)
+  const asked = (traceparent: string) =>
+    server.inject({ url: '/.well-known/jwks.json', headers: { traceparent, tracestate: 'vendor=hush-hush' } })
+  await asked(`00-${TRACE}-${CALLER}-01`)
+  await asked(`cc-${TRACE}-${CALLER}-01-what-will-be-in-the-future`)
+  const bad = [
+    `00-${TRACE}-${CALLER}-01-more`,
+    `00-${TRACE.toUpperCase()}-${CALLER}-01`,
+    `00-${'0'.repeat(32)}-${CALLER}-01`,
+    `00-${TRACE}-${'0'.repeat(16)}-01`,
+    `ff-${TRACE}-${CALLER}-01`,
+    `00-${TRACE}-${CALLER}`,
+    `00-${TRACE}-${CALLER}-01, 00-${TRACE}-${CALLER}-01`,
+    'nonsense',
+    '',
+  ]
+  for (const traceparent of bad) await asked(traceparent)
+  const all = ofServer(await spans())
+  t.equal(all.length, 2 + bad.length)
+  for (const span of all.slice(0, 2)) t.match(span, { traceId: TRACE, parentSpanId: CALLER })
+  for (const span of all.slice(2)) {
+    t.equal(span.parentSpanId, '')
+    t.not(span.traceId, TRACE)
+  }
+})
+
+t.test('nothing is kept of what a caller does not want kept, but the log has its name', async (t) => {
+  const { server, spans } = await started(t)
+  const headers = { traceparent: `00-${TRACE}-${CALLER}-00`, authorization: basic('machine') }
+  await post(server, '/oauth2/token', { grant_type: 'client_credentials' }, headers)
+  t.match(server.logger.audits('token.issued')[0], { trace_id: TRACE })
+  t.same(await spans(), [])
+})
+
+t.test('callers have no say where OTEL_PROPAGATORS or the sampler says so', async (t) => {
+  for (const env of [{ OTEL_PROPAGATORS: 'none' }, { OTEL_TRACES_SAMPLER: 'always_on' }]) {
+    const { server, spans } = await started(t, env)
+    const headers = { traceparent: `00-${TRACE}-${CALLER}-00` }
+    await server.inject({ url: '/.well-known/jwks.json', headers })
+    const [span] = await spans()
+    t.equal(span?.name, 'GET /.well-known/jwks.json')
+    t.equal(span?.traceId === TRACE, 'OTEL_TRACES_SAMPLER' in env)
+  }
+})
+
+t.test('a sampler keeps whole traces or nothing of them', async (t) => {
+  const none = await started(t, { OTEL_TRACES_SAMPLER: 'always_off' })
+  await clientCredentials(none.server)
+  t.same(await none.spans(), [])
+
+  const env = { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.5' }
+  const some = await started(t, env)
+  for (let i = 0; i < 60; i += 1) await clientCredentials(some.server)
+  const all = await some.spans()
+  t.ok(ofServer(all).length > 5 && ofServer(all).length < 55, String(ofServer(all).length))
+  for (const request of ofServer(all)) t.ok(names(childrenOf(all, request)).includes('sign at+jwt'))
+  t.equal(names(all).filter((name) => name === 'sign at+jwt').length, ofServer(all).length)
+})
+
+t.test('what is refused is no error of ours, and says what the client was told', async (t) => {
+  const { server, spans } = await started(t)
+  const wrong = { authorization: basic('machine', 'wrong') }
+  await post(server, '/oauth2/token', { grant_type: 'client_credentials' }, wrong)
+  await post(server, '/oauth2/token', { grant_type: 'nonsense' }, { authorization: basic('machine') })
+  await login(server, { password: 'wrong' })
+  await post(server, '/oauth2/introspect', {}, { authorization: basic('machine') })
+  await server.inject({ url: '/oauth2/authorize?client_id=nobody' })
+  const seen = ofServer(await spans()).map(({ name, status, attributes, events }) => [
+    name,
+    status,
+    attributes['http.response.status_code'],
+    attributes['keyturn.error'],
+    attributes['keyturn.client_id'],
+    events,
+  ])
+  const refused = ['token.refused']
+  const unknown = ['client.authentication_failed', 'token.refused']
+  t.same(seen, [
+    ['POST /oauth2/token', 0, 401, 'invalid_client', 'machine', unknown],
+    ['POST /oauth2/token', 0, 400, 'unsupported_grant_type', 'machine', refused],
+    ['POST /oauth2/token', 0, 400, 'invalid_grant', 'app', ['login.failed', 'token.refused']],
+    ['POST /oauth2/introspect', 0, 400, 'invalid_request', 'machine', ['introspection.refused']],
+    ['GET /oauth2/authorize', 0, 400, undefined, undefined, []],
+  ])
+})
+
+t.test('a store that fails is an error of its span and of the request', async (t) => {
+  const { server, spans } = await started(t, {}, { unkept: 'the store is gone' })
+  const { refresh_token: token } = (await login(server)).json()
+  await server.store.db.close()
+  t.equal((await refresh(server, token)).statusCode, 503)
+  const all = await spans()
+  const failed = all.filter(({ status }) => status === 2)
+  const [query, request] = failed
+  t.same(names(failed), ['SELECT sessions', 'POST /oauth2/token'])
+  t.equal(query?.attributes['error.type'], 'StoreUnavailable')
+  t.match(request?.attributes, { 'error.type': '503', 'keyturn.error': 'StoreUnavailable' })
+})
+
+t.test('a request is named by its route, never by its path', async (t) => {
+  const { server, spans } = await started(t, {}, { settings: { ISSUER: 'https://issuer.test/auth' } })
+  const asset = server.deps.services.look.files[0]?.path ?? ''
+  for (const [method, url] of [
+    ['GET', '/auth/status-lists/77?token=hush-hush'],
+    ['GET', `/auth${asset}`],
+    ['GET', '/.well-known/oauth-authorization-server/auth'],
+    ['GET', '/auth/hush-hush'],
+    ['DELETE', '/auth/oauth2/token'],
+    ['PROPFIND', '/auth/hush-hush'],
+    ['GET', '/health/live'],
+    ['GET', '/health/ready'],
+  ] as const) {
+    await server.inject({ method: method as 'GET', url })
+  }
+  t.same(
+    ofServer(await spans()).map(({ name, attributes }) => [name, attributes['http.request.method']]),
+    [
+      ['GET /status-lists/:number', 'GET'],
+      ['GET /assets', 'GET'],
+      ['GET /.well-known/oauth-authorization-server', 'GET'],
+      ['GET', 'GET'],
+      ['DELETE', 'DELETE'],
+      ['HTTP', '_OTHER'],
+    ],
+  )
+})
+
+t.test('password hashing is seen, and the wait for it', async (t) => {
+  const { server, spans } = await started(t, {}, { gateSize: { running: 1, waiting: 1 } })
+  const answers = await Promise.all([1, 2, 3].map((i) => login(server, { username: `nobody-${i}` })))
+  t.same(answers.map(({ statusCode }) => statusCode).sort(), [400, 400, 503])
+  const all = await spans()
+  const of = (name: string) => all.filter((span) => span.name === name)
+  t.equal(of('password work').length, 2)
+  const [turned, waited] = of('password queue').sort((a, b) => b.status - a.status)
+  t.equal(of('password queue').length, 2, 'the first has not waited')
+  t.match(turned, { status: 2, attributes: { 'error.type': 'GateFull' } })
+  const work = of('password work').find(({ traceId }) => traceId === waited?.traceId)
+  t.equal(waited?.status, 0)
+  t.ok(work && waited && work.start >= waited.start && work.end > waited.end, 'first the wait, then the work')
+})
+
+t.test('a sign-in by browser is one trace for each page, and the token request another', async (t) => {
+  const otlp = await collector(t)
+  const tracing = tracingTo(otlp.url)
+  const server = await testServer({ tracing })
+  t.teardown(() => server.close())
+  await seedPeople(server.store)
+  await server.follow()
+  const { code } = await signIn(openBrowser(server))
+  t.equal((await redeem(server, code)).statusCode, 200)
+  await tracing.stop()
+  const all = otlp.spans()
+  const pages = names(ofServer(all))
+  for (const name of ['GET /oauth2/authorize', 'POST /login', 'POST /oauth2/token']) {
+    t.ok(pages.includes(name), name)
+  }
+  t.ok(names(childrenOf(all, called(all, 'POST /login'))).includes('password work'))
+  t.ok(called(all, 'POST /login').events.includes('signin.begun'))
+  t.match(called(all, 'POST /oauth2/token').attributes, { 'keyturn.grant_type': 'authorization_code' })
+})
+
+t.test('a client that is called is seen, and is told nothing of the trace', async (t) => {
+  const key = clientKey('ES256')
+  const rp = await relyingParty(t, (response, path) =>
+    response.end(path.startsWith('/jwks') ? JSON.stringify({ keys: [key.jwk] }) : ''),
+  )
+  const { port, origin } = new URL(rp.uri)
+  const real = { fetchJwks: createFetchJwks(), sendLogoutToken: createSendLogoutToken() }
+  const { server, spans } = await started(t, {}, real)
+  await server.store.clients.insert(
+    client({ id: 'remote', authMethod: 'private_key_jwt', jwksUri: `${origin}/jwks?key=hush-hush` }),
+  )
+  const nobody = await freePort()
+  const gone = { jwksUri: `http://127.0.0.1:${nobody}/jwks` }
+  await server.store.clients.insert(client({ id: 'gone', authMethod: 'private_key_jwt', ...gone }))
+  const grants = ['password', 'refresh_token']
+  await server.store.clients.insert(client({ id: 'web', grants, backchannelLogoutUri: rp.uri }))
+  for (const id of ['remote', 'gone']) {
+    const text = assertion({ client: id, key, audience: ISSUER, now: server.clock.now() })
+    await post(server, '/oauth2/token', { grant_type: 'client_credentials', ...asserting(text) })
+  }
+  const { refresh_token: token } = (await login(server, {}, 'web')).json()
+  await revoke(server, token, 'web')
+  await server.follow()
+  while (server.logger.audits('logout.notified').length === 0) await wait(5)
+  t.equal(rp.received.length, 2)
+  for (const { headers } of rp.received) {
+    t.notOk('traceparent' in headers || 'tracestate' in headers || 'baggage' in headers)
+  }
+  const all = await spans()
+  const [fetched, failed] = all.filter(({ name }) => name === 'GET jwks_uri')
+  const where = { 'server.address': '127.0.0.1', 'server.port': Number(port) }
+  t.match(fetched, { kind: 3, status: 0, attributes: { ...where, 'http.request.method': 'GET' } })
+  t.ok(all.some(({ spanId, kind }) => spanId === fetched?.parentSpanId && kind === 2))
+  t.match(failed, { status: 2, attributes: { 'server.port': nobody, 'error.type': 'ECONNREFUSED' } })
+  const told = called(all, 'POST backchannel_logout_uri')
+  t.match(told, { kind: 3, status: 0, parentSpanId: '', attributes: where })
+})
+
+t.test('what is done by the clock is a trace if anything was done', async (t) => {
+  const { server, spans } = await started(t, {}, { settings: { KEY_ROTATION: '10d', VERIFIER_CACHE: '1h' } })
+  for (let i = 0; i < 5; i += 1) await server.follow()
+  await server.deps.duties.sweep()
+  server.clock.tick(11 * 86_400)
+  await server.follow()
+  const all = await spans()
+  const tops = all.filter(({ parentSpanId }) => parentSpanId === '')
+  t.same(names(tops), ['sweep', 'maintain'], 'and looking is none')
+  const [sweep, maintain] = tops
+  if (!sweep || !maintain) return
+  t.ok(names(childrenOf(all, sweep)).some((name) => /sessions/.test(name)))
+  t.ok(names(childrenOf(all, maintain)).some((name) => /UPDATE ring/.test(name)))
+  t.ok(maintain.events.includes('keys.rotated'))
+  t.ok(childrenOf(all, maintain).every(({ start }) => start >= maintain.start))
+})
+
+t.test('a duty that fails is an error, though nothing was asked of anybody', async (t) => {
+  const { server, spans } = await started(t)
+  server.deps.keys.sealer.open = () => {
+    throw new TypeError('a broken seal')
+  }
+  server.clock.tick(40 * 86_400)
+  await t.rejects(server.deps.duties.maintain())
+  const failed = called(await spans(), 'maintain')
+  t.match(failed, { status: 2, attributes: { 'error.type': 'TypeError' } })
+})
+
+t.test('the log lines of a request say to which trace they belong, others to none', async (t) => {
+  const { server, spans } = await started(t)
+  await clientCredentials(server)
+  await post(server, '/oauth2/token', { grant_type: 'x'.repeat(70_000) })
+  await server.inject({ method: 'POST', url: '/oauth2/token', payload: '{}' })
+  await login(server, { password: 'wrong' })
+  await rotateRing(server.deps.keys, { actor: 'operator:test', force: true })
+  const requests = ofServer(await spans())
+  const ofRequests = server.logger.lines.filter(({ fields }) => 'request_id' in fields)
+  t.ok(ofRequests.length >= 8, 'of the log and of the audit trail')
+  for (const { fields } of ofRequests) {
+    const request = requests.find((span) => span.attributes['keyturn.request_id'] === fields.request_id)
+    t.equal(fields.trace_id, request?.traceId, String(fields.audit))
+    t.match(String(fields.span_id), /^[0-9a-f]{16}$/)
+  }
+  t.notOk('trace_id' in (server.logger.audits('keys.rotated')[0] ?? { trace_id: '' }))
+})
+
+t.test('nothing that somebody sends gets into a span (issue 5, log secrecy)', async (t) => {
+  const mark = 'hush-hush'
+  const { server, otlp, spans } = await started(t)
+  const { refresh_token, access_token } = (await login(server)).json()
+  const traceparent = `00-${TRACE}-${CALLER}-01`
+  const headers = {
+    'user-agent': mark,
+    accept: mark,
+    cookie: `${mark}=${mark}`,
+    'x-forwarded-for': mark,
+    'x-forwarded-host': mark,
+    host: `${mark}.test`,
+    tracestate: `a=${mark}`,
+    baggage: `a=${mark}`,
+    traceparent,
+  }
+  const form = { grant_type: mark, client_id: mark, token: mark, username: mark, code: mark, state: mark }
+  for (const url of ['/oauth2/token', '/oauth2/revoke', '/oauth2/introspect', '/oauth2/par', '/login']) {
+    await post(server, url, form, headers)
+    await post(server, `${url}?${mark}=${mark}`, form, { ...headers, authorization: basic(mark, mark) })
+    await post(server, `${url}/${mark}`, form, headers)
+    await server.inject({ url, headers: { ...headers, authorization: `Bearer ${mark}` } })
+  }
+  const query = `client_id=${mark}&state=${mark}&redirect_uri=https://${mark}.test`
+  await server.inject({ url: `/oauth2/authorize?${query}`, headers })
+  await login(server, { username: mark })
+  await login(server, { password: mark })
+  await post(server, '/oauth2/introspect', { token: access_token }, { authorization: basic('machine') })
+  await server.inject({ url: '/oauth2/userinfo', headers: { authorization: `Bearer ${access_token}` } })
+  t.ok(ofServer(await spans()).length > 20)
+  const bytes = Buffer.concat(otlp.delivered.map(({ body }) => body)).toString('latin1')
+  const sub = server.logger.audits('login.succeeded')[0]?.sub ?? ''
+  for (const secret of [mark, SECRET, PASSWORD, 'alice', sub, refresh_token, access_token, '127.0.0.1']) {
+    t.equal(bytes.indexOf(secret), -1, secret)
+  }
+  t.ok(sub.length > 10)
+})
+
+t.test('statements are named by verb and table', async (t) => {
+  for (const [sql, verb, table] of [
+    ['SELECT a, (SELECT max(b) FROM inner_one) FROM outer_one', 'SELECT', 'inner_one'],
+    ['  insert into a_b (c) values ($1)', 'INSERT', 'a_b'],
+    ['UPDATE users SET x = $1', 'UPDATE', 'users'],
+    ['DELETE FROM codes WHERE hash = $1', 'DELETE', 'codes'],
+    ['SELECT 1', 'SELECT', ''],
+  ] as const) {
+    t.same(describeSql(sql), { verb, table })
+  }
+})
+
+t.test('without traces, nothing is wrapped: what comes out is what went in', async (t) => {
+  for (const wrap of Object.values(untraced) as ((part: unknown) => unknown)[]) {
+    const part = {}
+    t.equal(wrap(part), part)
+  }
+})
