@@ -8,6 +8,9 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { table } from '../src/cli/output.ts'
+import { createKeyHolder } from '../src/keys/key-holder.ts'
+import { createRoot, fixedRoots, openRoot, type Roots } from '../src/keys/roots.ts'
+import { createStore, openDb } from '../src/store/index.ts'
 import { systemRandom } from '../src/system.ts'
 import { createRefreshTokenCodec } from '../src/tokens/refresh-token.ts'
 import { startPostgres } from '../test/support/postgres.ts'
@@ -199,7 +202,7 @@ async function openPlace(
   const bytes =
     url === undefined ? statSync(file).size : await number(url, 'pg_database_size(current_database())')
   await sleep(SETTLE_MS)
-  const codec = createRefreshTokenCodec(masterKey)
+  const codec = createRefreshTokenCodec(await rootsIn(url ?? `sqlite:${file}`, masterKey))
   const pid = child.pid as number
   const place: Place = {
     engine,
@@ -394,3 +397,16 @@ async function main(): Promise<void> {
 }
 
 if (import.meta.main) await main()
+
+/** With what the server writes refresh tokens. */
+async function rootsIn(url: string, masterKey: Buffer): Promise<Roots> {
+  const db = openDb(url)
+  try {
+    const source = { keysDir: '', masterKey, masterKeyNext: undefined }
+    const holder = createKeyHolder(source, systemRandom)
+    const roots = await createStore(db).roots.list()
+    return fixedRoots(...roots.reverse().map((root) => createRoot(root.number, openRoot(holder, root))))
+  } finally {
+    await db.close()
+  }
+}

@@ -8,11 +8,12 @@ import { type AuditLog, createAuditLog } from './audit/log.ts'
 import { type Audit, createAudit } from './audit.ts'
 import type { Config } from './config/load.ts'
 import { type GenerateKey, generateKey } from './keys/algorithms.ts'
-import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from './keys/master-key.ts'
-import { activeKey } from './keys/ring.ts'
+import { createKeyHolder, type KeyHolder, specimenOf } from './keys/key-holder.ts'
+import { createMasterKey, MasterKeyProblem, masterKeyFile } from './keys/master-key.ts'
+import { ensureRoot, openRoot, openRoots, type Roots } from './keys/roots.ts'
 import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
 import { ensureRing } from './keys/rotate.ts'
-import { createSealer, deriveKey } from './keys/seal.ts'
+import { deriveKey } from './keys/seal.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import type { FetchJwks } from './oauth/client-auth/client-keys.ts'
 import type { SendLogoutToken } from './oauth/send-logout-token.ts'
@@ -129,7 +130,7 @@ function openAudit(config: Config, system: System, store: Store, clock: Clock) {
     rows: store.auditRows,
     clock,
     logger,
-    keys: auditKeys(config),
+    keys: auditKeys(config, store),
     hasRing: async () => (await store.revisions.read()).ring > 0,
     alarm: (event, fields) => audit(event, fields),
     mostWaiting: whereabouts ? MOST_WAITING : Number.POSITIVE_INFINITY,
@@ -144,15 +145,18 @@ function openAudit(config: Config, system: System, store: Store, clock: Clock) {
 }
 
 /** What the head of the audit log is signed with. Asked when there is something to write: most commands need no key. */
-export function auditKeys(config: Config): () => AuditKeys | null {
-  let keys: AuditKeys | null = null
-  return () => {
-    const masterKey = keys ? undefined : (config.masterKey ?? readMasterKey(config.keysDir))
-    if (masterKey) {
-      const writing = deriveKey(masterKey, 'keyturn/audit-head/v1')
-      keys = { writing, accepted: [writing] }
-    }
-    return keys
+export function auditKeys(config: Config, { roots }: Pick<Store, 'roots'>): () => Promise<AuditKeys | null> {
+  let holder: KeyHolder | undefined
+  return async () => {
+    // Read each time: what another node has signed since with a new root is ours.
+    const stored = await roots.list()
+    holder ??= createKeyHolder(config, systemRandom)
+    const held = holder
+    if (held.keys().length === 0) held.refresh()
+    if (held.keys().length === 0) return null
+    const keys = stored.map((root) => deriveKey(openRoot(held, root), 'keyturn/audit-head/v1'))
+    const writing = keys.at(-1)
+    return writing ? { writing, accepted: keys } : null
   }
 }
 
@@ -164,45 +168,49 @@ function clocks(system: System, machine: Clock, db: Db) {
 }
 
 export interface Keys extends RotateDeps {
-  readonly masterKey: Buffer
+  readonly holder: KeyHolder
+  readonly roots: Roots
   /** True if this call made the first ring. */
   readonly firstStart: boolean
 }
 
 /**
- * The master key and the ring, made now if this is the first start.
+ * The master key, the root and the ring, made now if this is the first start.
  * @throws {MasterKeyProblem} never makes a new master key for a ring that was sealed with another
- * @throws {SealBroken} if the master key does not open the ring
+ * @throws {SealBroken} if the master key does not open the ring or the roots
  */
 export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys> {
   const { config, store, random, clock, audit, failpoint, generateKey } = base
   const existing = await store.ring.read()
-  const firstStart = existing === null
-  const masterKey = config.masterKey ?? readMasterKey(config.keysDir) ?? makeMasterKey()
-  const sealer = createSealer(masterKey, random)
-  // Before anything is sealed: a key sealed with another master key would break the ring for every node.
-  if (existing) {
-    const active = activeKey(existing)
-    sealer.open(active.kid, active.sealed ?? '')
+  const firstStart = existing === null && (await store.roots.list()).length === 0
+  const holder = createKeyHolder(config, random)
+  if (holder.keys().length === 0) {
+    makeMasterKey()
+    holder.refresh()
   }
+  // Before anything is sealed: a key sealed with another master key would break the ring for every node.
+  if (existing) holder.openerOf(specimenOf(existing))
+  const rooted = { store, clock, ages: base.time.ages, random, holder, failpoint }
+  await ensureRoot(rooted, existing)
+  // Also before a ring is made, which nobody could use without them.
+  const roots = await openRoots(rooted)
   const policy = {
     verifierCache: config.verifierCache,
     keyRotation: config.keyRotation,
     jwksMaxAge: config.jwksMaxAge,
   }
-  const deps = { store, clock, sealer, generateKey, audit, failpoint, policy }
+  const deps = { store, clock, sealer: holder.sealer, generateKey, audit, failpoint, policy }
   if (firstStart) await base.auditLog.adopt()
   await ensureRing(deps, choice)
-  return { ...deps, masterKey, firstStart }
+  return { ...deps, holder, roots, firstStart }
 
-  function makeMasterKey(): Buffer {
+  function makeMasterKey(): void {
     if (!firstStart) {
       throw new MasterKeyProblem(
         `${masterKeyFile(config.keysDir)} is missing, and the database has keys that only it opens: restore it`,
       )
     }
-    const made = createMasterKey(config.keysDir, random)
+    createMasterKey(config.keysDir, random)
     failpoint('start:master-key')
-    return made
   }
 }

@@ -21,8 +21,9 @@ import { STATUS_LISTS_PATH } from './http/routes.ts'
 import type { Services } from './http/services.ts'
 import { createKnownVerifiers } from './keys/known-verifiers.ts'
 import { type LiveRing, openLiveRing } from './keys/live-ring.ts'
+import { createMacs } from './keys/macs.ts'
+import { createRootSealer } from './keys/roots.ts'
 import { ensureRing, maintainRing } from './keys/rotate.ts'
-import { createSealer, deriveKey } from './keys/seal.ts'
 import { createSigner } from './keys/signer.ts'
 import { createAuthorize } from './oauth/authorize/authorize.ts'
 import { createFlowCodec } from './oauth/authorize/flow.ts'
@@ -83,12 +84,9 @@ export async function openServer(
   const ring = await openLiveRing({ ...keys, store, ages: base.time.ages }, first)
   const registry = await openRegistry({ store })
   const signer = tracing.signer(createSigner(ring, config.issuer))
-  const refreshTokens = createRefreshTokenCodec(keys.masterKey)
-  const statusIndices = createStatusIndices({
-    status: store.status,
-    clock,
-    key: deriveKey(keys.masterKey, 'keyturn/status-index/v1'),
-  })
+  const { roots } = keys
+  const refreshTokens = createRefreshTokenCodec(roots)
+  const statusIndices = createStatusIndices({ status: store.status, clock, roots })
   const board = createStatusBoard({ status: store.status, indices: statusIndices, clock })
   await board.sync()
   const statusLists = createStatusPublisher({
@@ -111,7 +109,7 @@ export async function openServer(
   })
 
   const gate = tracing.gate(createGate(system.gateSize ?? GATE))
-  const throttle = createThrottle({ ...store, clock, masterKey: keys.masterKey })
+  const throttle = createThrottle({ ...store, clock, roots })
   const login = createLogin({ users: store.users, gate, throttle, audit })
   const secondFactors = createSecondFactors({
     ...store,
@@ -119,7 +117,7 @@ export async function openServer(
     clock,
     random,
     audit,
-    masterKey: keys.masterKey,
+    roots,
     issuer: config.issuer,
     name: config.brandName,
   })
@@ -175,7 +173,7 @@ export async function openServer(
       config,
     }),
     flows: createFlowCodec({
-      sealer: createSealer(keys.masterKey, random, { purpose: 'keyturn/seal-flows/v1', what: 'the flow' }),
+      sealer: createRootSealer(roots, random, { purpose: 'keyturn/seal-flows/v1', what: 'the flow' }),
       clock,
     }),
     logout: createLogout({ ...store, registry, signer }),
@@ -190,14 +188,16 @@ export async function openServer(
     signInStore: store.signIns,
     registry,
     random,
-    csrfKey: deriveKey(keys.masterKey, 'keyturn/csrf/v1'),
+    csrf: createMacs(roots, 'keyturn/csrf/v1'),
   }
 
   const freshness = createFreshness({
     ages: base.time.ages,
     async look() {
       await base.time.look()
+      keys.holder.refresh()
       await ring.sync()
+      await roots.sync()
       await registry.sync()
       await board.sync()
     },
@@ -253,6 +253,7 @@ export async function openServer(
   const presence = createPresence({
     ...store,
     ring,
+    holder: keys.holder,
     clock,
     random,
     whereabouts: system.whereabouts ?? { hostname: 'localhost', pid: 0 },

@@ -2,6 +2,7 @@
  * What a serving node says of itself in the store, so that an operator sees all of them from anywhere. Nothing depends
  * on it: nodes share their work by what they find in the store, whoever else is there.
  */
+import type { KeyHolder } from './keys/key-holder.ts'
 import type { LiveRing } from './keys/live-ring.ts'
 import type { NodeStore, ServingNode } from './store/contracts/nodes.ts'
 import type { Clock, EpochSeconds, Random, Seconds } from './system.ts'
@@ -20,7 +21,7 @@ export interface Whereabouts {
 }
 
 export interface Presence {
-  /** Gives a sign of life if one is due: after a while, and at once when the ring has changed. */
+  /** Gives a sign of life if one is due: after a while, and at once when the ring or its keys have changed. */
   beat(): Promise<void>
   /** Takes it back. */
   leave(): Promise<void>
@@ -29,13 +30,15 @@ export interface Presence {
 export interface PresenceDeps {
   readonly nodes: NodeStore
   readonly ring: Pick<LiveRing, 'ring'>
+  readonly holder: Pick<KeyHolder, 'keys'>
   readonly clock: Clock
   readonly random: Pick<Random, 'id'>
   readonly whereabouts: Whereabouts
   readonly version: string
 }
 
-export function createPresence({ nodes, ring, clock, random, whereabouts, version }: PresenceDeps): Presence {
+export function createPresence(deps: PresenceDeps): Presence {
+  const { nodes, ring, holder, clock, random, whereabouts, version } = deps
   const { hostname, pid } = whereabouts
   const self = { id: random.id(), hostname, pid, version, startedAt: clock.now() }
   let said: ServingNode | undefined
@@ -44,8 +47,10 @@ export function createPresence({ nodes, ring, clock, random, whereabouts, versio
     async beat() {
       const now = clock.now()
       const ringVersion = ring.ring().version
-      if (said && said.ringVersion === ringVersion && Math.abs(now - said.seenAt) < BEAT) return
-      const saying = { ...self, ringVersion, seenAt: now }
+      const masterKeys = holder.keys().map(({ fingerprint }) => fingerprint)
+      const news = said?.ringVersion !== ringVersion || said.masterKeys.join() !== masterKeys.join()
+      if (said && !news && Math.abs(now - said.seenAt) < BEAT) return
+      const saying = { ...self, ringVersion, masterKeys, seenAt: now }
       await nodes.record(saying)
       said = saying
     },

@@ -55,6 +55,7 @@ export interface Logger {
 export const FAILPOINTS = [
   'start:migrated',
   'start:master-key',
+  'start:root',
   'start:ring',
   'refresh:verified',
   'refresh:rotated',
@@ -62,6 +63,10 @@ export const FAILPOINTS = [
   'rotate:generated',
   'rotate:committed',
   'cover:extended',
+  'reseal:prepared',
+  'reseal:swapped',
+  'reseal:kept',
+  'reseal:promoted',
 ] as const
 export type Failpoint = (typeof FAILPOINTS)[number]
 export type ReachFailpoint = (name: Failpoint) => void

@@ -36,7 +36,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     uses: ['src/keys/known-verifiers.ts', 'src/presence.ts'],
     knows: ['src/store/index.ts', 'src/system.ts'],
   },
-  'src/presence.ts': { uses: [], knows: ['src/keys/live-ring.ts', 'src/store/contracts/', 'src/system.ts'] },
+  'src/presence.ts': {
+    uses: [],
+    knows: ['src/keys/key-holder.ts', 'src/keys/live-ring.ts', 'src/store/contracts/', 'src/system.ts'],
+  },
   'src/log': { uses: [], knows: [] },
   'src/config/': { uses: [], knows: ['src/system.ts'] },
   'src/store/contracts/': { uses: [], knows: ['src/system.ts'] },
@@ -53,8 +56,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   'src/tokens/': {
     // How somebody signed in, in the words that tokens have for it.
-    uses: ['src/keys/seal.ts', 'src/accounts/amr.ts'],
+    uses: ['src/accounts/amr.ts'],
     knows: [
+      'src/keys/roots.ts',
       'src/keys/signer.ts',
       'src/store/contracts/',
       'src/oauth/authorization.ts',
@@ -64,10 +68,10 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   'src/status/': {
     uses: ['src/store/contracts/status.ts'],
-    knows: ['src/store/contracts/', 'src/keys/signer.ts', 'src/system.ts'],
+    knows: ['src/store/contracts/', 'src/keys/signer.ts', 'src/keys/roots.ts', 'src/system.ts'],
   },
   'src/accounts/': {
-    uses: ['src/keys/seal.ts', 'src/store/contracts/factors.ts'],
+    uses: ['src/keys/seal.ts', 'src/keys/roots.ts', 'src/store/contracts/factors.ts'],
     knows: ['src/store/contracts/', 'src/audit.ts', 'src/system.ts'],
   },
   'src/oauth/': {

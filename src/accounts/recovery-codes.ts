@@ -3,8 +3,8 @@
  * is needed; the digest is keyed, and the key is not in the store, so a stolen database does not even say
  * whether a guess is right; guesses at our door are throttled. Must not know where digests are kept.
  */
-import { createHmac, createSecretKey } from 'node:crypto'
-import { deriveKey } from '../keys/seal.ts'
+import { createHmac } from 'node:crypto'
+import type { Root, Roots } from '../keys/roots.ts'
 import type { Random } from '../system.ts'
 
 export const CODES_IN_A_SET = 10
@@ -15,20 +15,23 @@ const LENGTH = 12
 const GROUP = 4
 
 export interface RecoveryCodesDeps {
-  readonly masterKey: Uint8Array
+  readonly roots: Pick<Roots, 'writing' | 'accepted'>
   readonly random: Pick<Random, 'bytes'>
 }
 
 export interface RecoveryCodes {
   /** As they are shown, once: `7K2M-9QXA-0FRT`. */
   make(): string[]
-  /** What the store keeps; null if it is written as no code is. */
-  digest(userId: string, entered: string): string | null
+  /** What the store keeps of a set that was just made. */
+  digests(
+    userId: string,
+    codes: readonly string[],
+  ): { readonly hashes: readonly string[]; readonly root: number }
+  /** What the store may have of this code; nothing if it is written as no code is. */
+  candidates(userId: string, entered: string): string[]
 }
 
-export function createRecoveryCodes({ masterKey, random }: RecoveryCodesDeps): RecoveryCodes {
-  const key = createSecretKey(deriveKey(masterKey, 'keyturn/recovery-codes/v1'))
-
+export function createRecoveryCodes({ roots, random }: RecoveryCodesDeps): RecoveryCodes {
   function makeOne(): string {
     const letters = [...random.bytes(LENGTH)].map((byte) => ALPHABET[byte % ALPHABET.length])
     const groups = Array.from({ length: LENGTH / GROUP }, (_, i) => letters.slice(i * GROUP, (i + 1) * GROUP))
@@ -38,11 +41,22 @@ export function createRecoveryCodes({ masterKey, random }: RecoveryCodesDeps): R
   return {
     make: () => Array.from({ length: CODES_IN_A_SET }, makeOne),
 
-    digest(userId, entered) {
+    digests(userId, codes) {
+      const root = roots.writing()
+      const hashes = codes.flatMap((code) => readCode(code) ?? []).map((code) => digest(root, userId, code))
+      return { hashes, root: root.number }
+    },
+
+    candidates(userId, entered) {
       const code = readCode(entered)
-      return code === null ? null : createHmac('sha256', key).update(`${userId}.${code}`).digest('base64url')
+      return code === null ? [] : roots.accepted().map((root) => digest(root, userId, code))
     },
   }
+}
+
+function digest(root: Root, userId: string, code: string): string {
+  const key = root.key('keyturn/recovery-codes/v1')
+  return createHmac('sha256', key).update(`${userId}.${code}`).digest('base64url')
 }
 
 /** As somebody types what he reads: any case, any spaces and dashes, O for 0, I and L for 1. */

@@ -4,7 +4,7 @@
  * the account is disabled is for whoever signs in to ask.
  */
 import type { Audit, AuditFields } from '../audit.ts'
-import { createSealer } from '../keys/seal.ts'
+import { createRootSealer, createStoredSealer, type Roots } from '../keys/roots.ts'
 import type { FactorStore, FactorSummary, Passkey } from '../store/contracts/factors.ts'
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { User } from '../store/contracts/users.ts'
@@ -81,6 +81,11 @@ export interface SecondFactors {
   removePasskey(user: FactorOwner, id: string, from: Origin): Promise<boolean>
 }
 
+/** Of secrets that the store keeps, and of what a browser carries for us until there is one. */
+const SEALED = { purpose: 'keyturn/seal-second-factors/v1', what: 'the second factor' } as const
+
+const newest = (roots: Pick<Roots, 'known'>): number => roots.known()[0]?.number ?? 0
+
 export interface SecondFactorsDeps {
   readonly factors: FactorStore
   readonly singleUse: SingleUseStore
@@ -88,21 +93,18 @@ export interface SecondFactorsDeps {
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
   readonly audit: Audit
-  readonly masterKey: Uint8Array
+  readonly roots: Roots
   readonly issuer: string
   /** What authenticator apps and browsers call us. */
   readonly name: string
 }
 
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
-  const { factors, singleUse, throttle, clock, random, audit, masterKey } = deps
-  const sealer = createSealer(masterKey, random, {
-    purpose: 'keyturn/seal-second-factors/v1',
-    what: 'the second factor',
-  })
-  const handles = createHandles({ sealer, singleUse, clock })
+  const { factors, singleUse, throttle, clock, random, audit, roots } = deps
+  const handles = createHandles({ sealer: createRootSealer(roots, random, SEALED), singleUse, clock })
+  const sealer = createStoredSealer(roots, random, SEALED)
   const totp = createTotp({ sealer, clock, random, name: deps.name })
-  const recovery = createRecoveryCodes({ masterKey, random })
+  const recovery = createRecoveryCodes({ roots, random })
   const passkeys = createPasskeys({ ...deps, handles })
 
   const by = (userId: string, { ip, requestId }: Origin): AuditFields => ({
@@ -119,15 +121,23 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
   })
 
   async function useTotp(userId: string, code: string): Promise<boolean> {
-    const row = await factors.findTotp(userId)
-    if (!row) return false
-    const step = totp.stepOf(totp.open(userId, row.sealed), code)
-    return step !== null && factors.spendTotpStep(userId, row.sealed, step)
+    for (;;) {
+      const row = await factors.findTotp(userId)
+      if (!row) return false
+      if (row.root > newest(roots)) await roots.sync()
+      const step = totp.stepOf(totp.open(userId, row.sealed), code)
+      if (step === null) return false
+      if (await factors.spendTotpStep(userId, row.sealed, step)) return true
+      // Spent, unless the secret was sealed anew meanwhile: no fault of the code.
+      if ((await factors.findTotp(userId))?.sealed === row.sealed) return false
+    }
   }
 
   async function useRecoveryCode(userId: string, code: string): Promise<boolean> {
-    const digest = recovery.digest(userId, code)
-    return digest !== null && factors.useRecoveryCode(userId, digest)
+    for (const hash of recovery.candidates(userId, code)) {
+      if (await factors.useRecoveryCode(userId, hash)) return true
+    }
+    return false
   }
 
   function auditPasskey(verdict: PasskeyVerdict, from: Origin): void {
@@ -164,8 +174,12 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
       if (step === null) return 'wrong'
       if (!(await carried.spend())) return 'expired'
       // The code that confirms is spent too.
-      const sealed = totp.seal(user.id, carried.value)
-      const added = await factors.addTotp({ userId: user.id, sealed, lastStep: step, createdAt: clock.now() })
+      const row = { userId: user.id, lastStep: step, createdAt: clock.now() }
+      const added = await factors.addTotp({
+        ...row,
+        root: newest(roots),
+        sealed: totp.seal(user.id, carried.value),
+      })
       if (!added) return 'expired'
       audit('factor.enrolled', { ...by(user.id, from), action: 'totp' })
       return 'confirmed'
@@ -200,8 +214,8 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
 
     async newRecoveryCodes(user, from) {
       const codes = recovery.make()
-      const digests = codes.flatMap((code) => recovery.digest(user.id, code) ?? [])
-      if (!(await factors.replaceRecoveryCodes(user.id, digests))) return []
+      const { hashes, root } = recovery.digests(user.id, codes)
+      if (!(await factors.replaceRecoveryCodes(user.id, hashes, root))) return []
       audit('factor.enrolled', { ...by(user.id, from), action: 'recovery' })
       return codes
     },

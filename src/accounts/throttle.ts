@@ -4,7 +4,7 @@
  * every bucket refills by itself. Must not know passwords.
  */
 import { createHmac } from 'node:crypto'
-import { deriveKey } from '../keys/seal.ts'
+import type { Root, Roots } from '../keys/roots.ts'
 import type { Bucket, FamiliarStore, ThrottleStore } from '../store/contracts/throttle.ts'
 import type { Clock, Seconds } from '../system.ts'
 import { networkOf } from './network.ts'
@@ -60,14 +60,19 @@ export interface ThrottleDeps {
   readonly throttle: ThrottleStore
   readonly familiar: FamiliarStore
   readonly clock: Clock
-  readonly masterKey: Uint8Array
+  readonly roots: Pick<Roots, 'writing' | 'accepted'>
 }
 
-export function createThrottle({ throttle, familiar, clock, masterKey }: ThrottleDeps): Throttle {
-  const key = deriveKey(masterKey, 'keyturn/throttle-key/v1')
-  // Keyed, because a plain digest of an address can be turned back by trying them all.
-  const digest = (...parts: string[]) =>
-    createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url').slice(0, 27)
+export function createThrottle({ throttle, familiar, clock, roots }: ThrottleDeps): Throttle {
+  // Under a new root all counting begins anew; places are known by the old one too.
+  const digest = (...parts: string[]) => digestOf(roots.writing(), parts)
+
+  async function isFamiliar(account: string, place: string): Promise<boolean> {
+    for (const root of roots.accepted()) {
+      if (await familiar.has(digestOf(root, ['pair', account, place]), clock.now())) return true
+    }
+    return false
+  }
 
   return {
     spend: (what, ip, limit) =>
@@ -80,7 +85,7 @@ export function createThrottle({ throttle, familiar, clock, masterKey }: Throttl
         { key: pair, ...limits.pair },
         { key: digest('address', place), ...limits.address },
       ]
-      if (!(await familiar.has(pair, clock.now()))) {
+      if (!(await isFamiliar(account, place))) {
         buckets.push({ key: digest('account', account), ...limits.account })
       }
       const wait = await throttle.take(buckets, clock.now())
@@ -97,4 +102,10 @@ export function createThrottle({ throttle, familiar, clock, masterKey }: Throttl
       }
     },
   }
+}
+
+/** Keyed, because a plain digest of an address can be turned back by trying them all. */
+function digestOf(root: Root, parts: readonly string[]): string {
+  const key = root.key('keyturn/throttle-key/v1')
+  return createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url').slice(0, 27)
 }

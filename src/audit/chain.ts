@@ -18,7 +18,7 @@ export interface Happened {
   readonly count: number
 }
 
-/** Of the master key: one to sign with, and all whose signatures count. */
+/** Of the roots: one to sign with, and all whose signatures count. */
 export interface AuditKeys {
   readonly writing: Uint8Array
   readonly accepted: readonly Uint8Array[]

@@ -38,8 +38,8 @@ export interface AuditLogDeps {
   readonly rows: AuditStore
   readonly clock: Clock
   readonly logger: Logger
-  /** null while nobody has made a master key. @throws if it is missing */
-  readonly keys: () => AuditKeys | null
+  /** null while nobody has made a root, or if the master key is missing. */
+  readonly keys: () => Promise<AuditKeys | null>
   /** Whether there is a ring, and so a master key somewhere. */
   readonly hasRing: () => Promise<boolean>
   /** To be told, as an event, that the log is not as it was left. */
@@ -101,7 +101,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   }
 
   async function keysNow(): Promise<AuditKeys | null> {
-    const keys = deps.keys()
+    const keys = await deps.keys()
     if (!keys && (await deps.hasRing())) throw new Error('the master key is missing')
     return keys
   }
@@ -208,7 +208,12 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   }
 
   async function isOurs(keys: AuditKeys | null, head: AuditHead): Promise<boolean> {
-    if (head.mac !== null) return keys !== null && isSigned(keys, head)
+    if (head.mac !== null) {
+      if (keys !== null && isSigned(keys, head)) return true
+      // There may be a new root since.
+      const now = await deps.keys()
+      return now !== null && isSigned(now, head)
+    }
     return (head.seq === 0 && head.baseSeq === 0) || !(await deps.hasRing())
   }
 

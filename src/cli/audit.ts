@@ -183,7 +183,7 @@ function details({ count, since, fields }: ReturnType<typeof describe>): string 
 
 function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<void> {
   return context.withStore(async ({ config, store }) => {
-    const keys = auditKeys(config)()
+    const keys = await auditKeys(config, store)()
     const verdict = await verifyLog({
       rows: store.auditRows,
       keys,

@@ -46,6 +46,7 @@ export function describeNode(node: ServingNode) {
     pid: node.pid,
     version: node.version,
     ring_version: node.ringVersion,
+    master_keys: node.masterKeys,
     started_at: node.startedAt,
     seen_at: node.seenAt,
   }

@@ -66,6 +66,11 @@ export const fields = {
     undefined,
     '32 bytes base64url; overrides the file in `KEYTURN_KEYS_DIR`; required with PostgreSQL',
   ),
+  MASTER_KEY_NEXT: secret(
+    masterKey,
+    undefined,
+    'accepted too, so that `keyturn keys reseal` can go over to it; see docs/master-key.md',
+  ),
   ACCESS_TOKEN_TTL: field(
     duration('1s', '24h'),
     '10m',

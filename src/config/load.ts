@@ -25,6 +25,8 @@ export interface Config {
   readonly keysDir: string
   /** Set when it came from the environment or a file named there; otherwise `keysDir` has it. */
   readonly masterKey: Buffer | undefined
+  /** As `masterKey`. */
+  readonly masterKeyNext: Buffer | undefined
   readonly accessTokenTtl: Seconds
   readonly refreshTokenTtl: Seconds
   readonly refreshIdleTtl: Seconds
@@ -110,6 +112,7 @@ function build(v: Values, tracing: TracingConfig | null): Config {
     databaseTimeout: required(v.DATABASE_TIMEOUT),
     keysDir: required(v.KEYS_DIR),
     masterKey: v.MASTER_KEY,
+    masterKeyNext: v.MASTER_KEY_NEXT,
     accessTokenTtl: required(v.ACCESS_TOKEN_TTL),
     refreshTokenTtl: required(v.REFRESH_TOKEN_TTL),
     refreshIdleTtl: required(v.REFRESH_IDLE_TTL),

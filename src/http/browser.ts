@@ -2,7 +2,6 @@
  * The human side of HTTP: cookies, forms that only our own pages can send, pages that nothing foreign can get into.
  * Must not know any page. What all of them have in common is here, so that none can forget it.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto'
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { CurrentSignIn, Visitor } from '../accounts/sign-ins.ts'
@@ -173,8 +172,9 @@ async function visitOf(
     query,
     pairs: request.method === 'POST' ? body : pairs,
     form,
-    page: (locales = []) => context(locales, csrfToken(services, browser, current?.signIn.id)),
-    loginPage: (locales = []) => context(locales, csrfToken(services, browser, undefined)),
+    page: (locales = []) =>
+      context(locales, services.people.csrf.write(csrfText(browser, current?.signIn.id))),
+    loginPage: (locales = []) => context(locales, services.people.csrf.write(csrfText(browser, undefined))),
     setSession(secret) {
       if (secret === null) reply.clearCookie(SESSION_COOKIE, COOKIE)
       // Nobody stays signed in longer, and only as long as the store says.
@@ -241,23 +241,14 @@ const isWeb = (uri: string): boolean => /^https?:/i.test(uri)
 /** An origin, or the scheme of an app. */
 const sourceOf = (uri: string): string => (isWeb(uri) ? new URL(uri).origin : new URL(uri).protocol)
 
-function csrfToken({ people }: Services, browser: string, signInId: string | undefined): string {
-  return createHmac('sha256', people.csrfKey)
-    .update(JSON.stringify([browser, signInId ?? null]))
-    .digest('base64url')
-}
+const csrfText = (browser: string, signInId: string | undefined): string =>
+  JSON.stringify([browser, signInId ?? null])
 
 /** SECURITY 41: a form that another site has sent, or that was made for another browser or person. */
 function refuseForged(services: Services, visit: Visit, csrf: Csrf): void {
   const site = visit.request.headers['sec-fetch-site']
   if (csrf === 'none') return
-  const expected = csrfToken(
-    services,
-    visit.browser,
-    csrf === 'browser' ? undefined : visit.current?.signIn.id,
-  )
-  // By bytes: what is not ASCII has more of them than letters.
-  const [given, wanted] = [Buffer.from(visit.form.get('csrf') ?? ''), Buffer.from(expected)]
-  const same = given.length === wanted.length && timingSafeEqual(given, wanted)
+  const text = csrfText(visit.browser, csrf === 'browser' ? undefined : visit.current?.signIn.id)
+  const same = services.people.csrf.matches(text, visit.form.get('csrf') ?? '')
   if (!same || (site !== undefined && site !== 'same-origin')) throw new PageError('forged')
 }

@@ -7,6 +7,7 @@ import type { Audit } from '../audit.ts'
 import type { Config } from '../config/load.ts'
 import type { KnownVerifiers } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
+import type { Macs } from '../keys/macs.ts'
 import type { Authorize } from '../oauth/authorize/authorize.ts'
 import type { FlowCodec } from '../oauth/authorize/flow.ts'
 import type { Introspection } from '../oauth/introspection.ts'
@@ -41,7 +42,7 @@ export interface People {
   readonly signInStore: SignInStore
   readonly registry: Registry
   readonly random: Pick<Random, 'bytes'>
-  readonly csrfKey: Uint8Array
+  readonly csrf: Macs
 }
 
 /** How the pages look. */

@@ -1,4 +1,7 @@
-/** The file that holds the master key. Created once, exclusively; never replaced, never loosely readable. */
+/**
+ * The files that hold master keys. Each is created once, exclusively, and never loosely readable. One key takes the place of
+ * another only when the store is sealed with it, and then the other is kept.
+ */
 import {
   closeSync,
   fsyncSync,
@@ -6,6 +9,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  renameSync,
   statSync,
   unlinkSync,
   writeSync,
@@ -22,13 +26,22 @@ export class MasterKeyProblem extends Error {
   }
 }
 
-export function masterKeyFile(keysDir: string): string {
-  return join(keysDir, 'master.key')
+/** `next`: the one that a reseal goes to; `old`: the one that the last reseal came from. */
+export type WhichKey = 'current' | 'next' | 'old'
+
+const NAMES: Readonly<Record<WhichKey, string>> = {
+  current: 'master.key',
+  next: 'master.key.next',
+  old: 'master.key.old',
+}
+
+export function masterKeyFile(keysDir: string, which: WhichKey = 'current'): string {
+  return join(keysDir, NAMES[which])
 }
 
 /** @returns undefined if there is none; @throws {MasterKeyProblem} if there is one that cannot be used */
-export function readMasterKey(keysDir: string): Buffer | undefined {
-  const file = masterKeyFile(keysDir)
+export function readMasterKey(keysDir: string, which: WhichKey = 'current'): Buffer | undefined {
+  const file = masterKeyFile(keysDir, which)
   let text: string
   try {
     const stat = statSync(file)
@@ -57,8 +70,12 @@ export function readMasterKey(keysDir: string): Buffer | undefined {
  * Makes a new master key, 0600, complete before it has its name, so that neither a kill nor a second process
  * can leave half a key or replace one. If another process was first, its key is returned.
  */
-export function createMasterKey(keysDir: string, random: Pick<Random, 'bytes'>): Buffer {
-  const file = masterKeyFile(keysDir)
+export function createMasterKey(
+  keysDir: string,
+  random: Pick<Random, 'bytes'>,
+  which: WhichKey = 'current',
+): Buffer {
+  const file = masterKeyFile(keysDir, which)
   // A process id would be no unique name: containers that share a volume have the same ones.
   const draft = `${file}.${random.bytes(9).toString('base64url')}.new`
   const key = random.bytes(32)
@@ -74,9 +91,36 @@ export function createMasterKey(keysDir: string, random: Pick<Random, 'bytes'>):
     return key
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    const theirs = code === 'EEXIST' ? readMasterKey(keysDir) : undefined
+    const theirs = code === 'EEXIST' ? readMasterKey(keysDir, which) : undefined
     if (theirs) return theirs
     throw new MasterKeyProblem(`${file} cannot be made (${code})`, error)
+  }
+}
+
+/** Gives the current key a second name, under which it stays. What has that name already must be the same key. */
+export function keepOld(keysDir: string): void {
+  const [file, old] = [masterKeyFile(keysDir), masterKeyFile(keysDir, 'old')]
+  const kept = readMasterKey(keysDir, 'old')
+  if (kept) {
+    if (readMasterKey(keysDir)?.equals(kept)) return
+    throw new MasterKeyProblem(`${old} is another key, and is not overwritten: move it away`)
+  }
+  attempt(old, () => linkSync(file, old))
+  syncFolder(keysDir)
+}
+
+/** The next key becomes the current one, in one step. */
+export function promoteNext(keysDir: string): void {
+  const file = masterKeyFile(keysDir)
+  attempt(file, () => renameSync(masterKeyFile(keysDir, 'next'), file))
+  syncFolder(keysDir)
+}
+
+function attempt(file: string, work: () => void): void {
+  try {
+    work()
+  } catch (error) {
+    throw new MasterKeyProblem(`${file} cannot be made (${(error as NodeJS.ErrnoException).code})`, error)
   }
 }
 

@@ -13,6 +13,7 @@ import {
   DEFAULT_BITS,
   type GenerateKey,
   isAlgorithm,
+  type KeyPair,
 } from './algorithms.ts'
 import { behind, namesOf } from './known-verifiers.ts'
 import * as law from './ring.ts'
@@ -64,8 +65,8 @@ export class NoSuchKey extends Error {
 export async function ensureRing(deps: RotateDeps, choice: KeyChoice = {}): Promise<Ring> {
   const existing = await deps.store.ring.read()
   if (existing) return existing
-  const [active, next] = await Promise.all([makeKey(deps, choice), makeKey(deps, choice)])
-  const ring = law.createRing(active, next, deps.clock.now())
+  const [active, next] = await Promise.all([makePair(deps, choice), makePair(deps, choice)])
+  const ring = law.createRing(sealed(deps, active), sealed(deps, next), deps.clock.now())
   if (await deps.store.ring.create(ring)) {
     deps.failpoint('start:ring')
     deps.audit('keys.created', { actor: 'keyturn', kid: active.kid })
@@ -92,7 +93,7 @@ export async function rotateRing(deps: RotateDeps, options: RotateOptions): Prom
 async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions): Promise<Ring> {
   const from = law.activeKey(first).kid
   await assertSafe(deps, first, options)
-  const fresh = await makeKey(deps, like(first, options))
+  const fresh = await makePair(deps, like(first, options))
   deps.failpoint('rotate:generated')
   for (;;) {
     const ring = await readRing(deps)
@@ -100,7 +101,7 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
     if (law.activeKey(ring).kid !== from) return ring
     await assertSafe(deps, ring, options)
     await openTested(law.nextKey(ring), deps.sealer)
-    const rotated = law.rotate(ring, fresh, deps.clock.now())
+    const rotated = law.rotate(ring, sealed(deps, fresh, ring), deps.clock.now())
     if (await deps.store.ring.replace(ring, rotated)) {
       deps.failpoint('rotate:committed')
       deps.audit('keys.rotated', {
@@ -135,13 +136,14 @@ export async function revokeKey(
   const bad = first.keys.find((key) => key.kid === kid)
   if (!bad || !law.isPublished(bad)) throw new NoSuchKey(kid)
   // A retiring key has a successor already, and never becomes anything that would need another.
-  const fresh = bad.state === 'retiring' ? null : await makeKey(deps, like(first, options))
+  const fresh = bad.state === 'retiring' ? null : await makePair(deps, like(first, options))
   for (;;) {
     const ring = await readRing(deps)
     const now = ring.keys.find((key) => key.kid === kid)
     if (!now || !law.isPublished(now)) return ring
     if (now.state === 'active') await openTested(law.nextKey(ring), deps.sealer)
-    const revoked = law.revoke(ring, kid, now.state === 'retiring' ? null : fresh, deps.clock.now())
+    const successor = now.state === 'retiring' || fresh === null ? null : sealed(deps, fresh, ring)
+    const revoked = law.revoke(ring, kid, successor, deps.clock.now())
     if (await deps.store.ring.replace(ring, revoked)) {
       deps.audit('keys.revoked', { actor: options.actor, kid })
       return revoked
@@ -190,12 +192,17 @@ async function readRing({ store }: RotateDeps): Promise<Ring> {
   return ring
 }
 
-async function makeKey(
-  { sealer, generateKey }: RotateDeps,
+const makePair = (
+  { generateKey }: RotateDeps,
   { alg = DEFAULT_ALGORITHM, bits = DEFAULT_BITS }: KeyChoice,
-): Promise<law.NewKey> {
-  const { kid, alg: name, publicJwk, privatePem } = await generateKey(alg, bits)
-  return { kid, alg: name, publicJwk, sealed: sealer.seal(kid, privatePem) }
+): Promise<KeyPair> => generateKey(alg, bits)
+
+/** With the master key of the ring that it goes into, which may be another than when the key was made. */
+function sealed({ sealer }: RotateDeps, pair: KeyPair, ring?: Ring): law.NewKey {
+  const { kid, alg, publicJwk, privatePem } = pair
+  const next = ring && law.nextKey(ring)
+  const like = next && { label: next.kid, sealed: next.sealed ?? '' }
+  return { kid, alg, publicJwk, sealed: sealer.seal(kid, privatePem, like) }
 }
 
 /** A ring keeps the algorithm and size that were chosen last unless told otherwise. */

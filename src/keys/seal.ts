@@ -1,13 +1,18 @@
 /**
- * What the master key is for: sealing what must be read again (private keys, second factors, what a browser
- * carries for us), and keying MACs. Each use has a key of its own, derived by HKDF (RFC 5869), so that none can
- * stand in for another.
+ * Sealing what must be read again (private keys, roots, second factors, what a browser carries for us). Each use has a key
+ * of its own, derived by HKDF (RFC 5869) from the master key or from a root, so that none can stand in for another.
  */
-import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import type { Random } from '../system.ts'
 
-export type Purpose =
+/** What the master key itself is for. */
+export type MasterPurpose =
   | 'keyturn/seal-private-keys/v1'
+  | 'keyturn/seal-roots/v1'
+  | 'keyturn/fingerprint/v1'
+
+/** What a root is for. */
+export type RootPurpose =
   | 'keyturn/refresh-token-mac/v1'
   | 'keyturn/throttle-key/v1'
   | 'keyturn/status-index/v1'
@@ -17,11 +22,13 @@ export type Purpose =
   | 'keyturn/csrf/v1'
   | 'keyturn/audit-head/v1'
 
-export function deriveKey(masterKey: Uint8Array, purpose: Purpose): Buffer {
-  return Buffer.from(hkdfSync('sha256', masterKey, new Uint8Array(0), purpose, 32))
+export type Purpose = MasterPurpose | RootPurpose
+
+export function deriveKey(secret: Uint8Array, purpose: Purpose): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, new Uint8Array(0), purpose, 32))
 }
 
-/** The text does not open under this key: another master key, another label, or a damaged row. */
+/** The text opens under none of the keys: another master key, another label, or a damaged row. */
 export class SealBroken extends Error {
   constructor(what: string, cause?: unknown) {
     super(`${what} does not open with this master key`, { cause })
@@ -29,62 +36,100 @@ export class SealBroken extends Error {
   }
 }
 
+/** A text and whose it is. */
+export interface Specimen {
+  readonly label: string
+  readonly sealed: string
+}
+
 export interface Sealer {
-  /** @param label whose it is, such as a kid: a seal does not open under another */
-  seal(label: string, plain: string): string
+  /**
+   * @param label whose it is, such as a kid: a seal does not open under another
+   * @param like of several keys, the one that opens this
+   */
+  seal(label: string, plain: string, like?: Specimen): string
   /** @throws {SealBroken} */
   open(label: string, sealed: string): string
 }
 
-export interface Sealed {
-  readonly purpose: Purpose
+export interface Sealed<P extends Purpose = RootPurpose> {
+  readonly purpose: P
   /** For messages; the label follows. */
   readonly what: string
 }
 
-const PRIVATE_KEYS: Sealed = { purpose: 'keyturn/seal-private-keys/v1', what: 'the private key' }
+export const PRIVATE_KEYS: Sealed<MasterPurpose> = {
+  purpose: 'keyturn/seal-private-keys/v1',
+  what: 'the private key',
+}
 
 const FORMAT = 'v1'
 const IV_BYTES = 12
 const TAG_BYTES = 16
 
-/** AES-256-GCM with the label as associated data, so that one row's seal cannot be moved to another row. */
 export function createSealer(
-  masterKey: Uint8Array,
+  secret: Uint8Array,
   random: Pick<Random, 'bytes'>,
-  { purpose, what }: Sealed = PRIVATE_KEYS,
+  { purpose, what }: Sealed<Purpose> = PRIVATE_KEYS,
 ): Sealer {
-  const key = deriveKey(masterKey, purpose)
-  return {
-    seal(label, plain) {
-      const iv = random.bytes(IV_BYTES)
-      const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(label))
-      const body = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()])
-      return [FORMAT, iv.toString('base64url'), body.toString('base64url')].join('.')
-    },
+  const key = createSecretKey(deriveKey(secret, purpose))
+  return createSealerOf(() => [key], random, what)
+}
 
-    open(label, sealed) {
-      const [format, iv, body, ...rest] = sealed.split('.')
-      const [nonce, box] = [bytes(iv), bytes(body)]
-      if (
-        format !== FORMAT ||
-        nonce?.length !== IV_BYTES ||
-        !box ||
-        box.length <= TAG_BYTES ||
-        rest.length > 0
-      )
-        throw new SealBroken(`${what} ${label}`)
+/** Opens with any of the keys, and seals with the first. They are asked for each time, because they change. */
+export function createSealerOf(
+  keys: () => readonly KeyObject[],
+  random: Pick<Random, 'bytes'>,
+  what: string,
+): Sealer {
+  /** The text, and the key that opens it. */
+  function unseal(label: string, sealed: string): [string, KeyObject] {
+    let cause: unknown
+    const parts = partsOf(sealed)
+    for (const key of parts ? keys() : []) {
       try {
-        const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
-        decipher.setAAD(Buffer.from(label)).setAuthTag(box.subarray(-TAG_BYTES))
-        return Buffer.concat([decipher.update(box.subarray(0, -TAG_BYTES)), decipher.final()]).toString(
-          'utf8',
-        )
+        return [decrypt(key, label, parts as Parts), key]
       } catch (error) {
-        throw new SealBroken(`${what} ${label}`, error)
+        cause = error
       }
-    },
+    }
+    throw new SealBroken(`${what} ${label}`, cause)
   }
+
+  return {
+    seal(label, plain, like) {
+      const key = like ? unseal(like.label, like.sealed)[1] : keys()[0]
+      if (!key) throw new Error('there is no key to seal with')
+      return encrypt(key, label, plain, random.bytes(IV_BYTES))
+    },
+    open: (label, sealed) => unseal(label, sealed)[0],
+  }
+}
+
+/** AES-256-GCM with the label as associated data, so that one row's seal cannot be moved to another row. */
+function encrypt(key: KeyObject, label: string, plain: string, iv: Buffer): string {
+  const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(label))
+  const body = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()])
+  return [FORMAT, iv.toString('base64url'), body.toString('base64url')].join('.')
+}
+
+interface Parts {
+  readonly iv: Buffer
+  readonly box: Buffer
+}
+
+function partsOf(sealed: string): Parts | undefined {
+  const [format, nonce, body, ...rest] = sealed.split('.')
+  const [iv, box] = [bytes(nonce), bytes(body)]
+  if (format !== FORMAT || iv?.length !== IV_BYTES || !box || box.length <= TAG_BYTES || rest.length > 0)
+    return undefined
+  return { iv, box }
+}
+
+function decrypt(key: KeyObject, label: string, { iv, box }: Parts): string {
+  const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES })
+  decipher.setAAD(Buffer.from(label)).setAuthTag(box.subarray(-TAG_BYTES))
+  return Buffer.concat([decipher.update(box.subarray(0, -TAG_BYTES)), decipher.final()]).toString('utf8')
 }
 
 /** Only the one spelling that we write; base64url has several for the same bytes. */

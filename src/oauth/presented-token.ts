@@ -23,7 +23,7 @@ export async function readPresentedToken(
   deps: PresentedTokenDeps,
   token: string,
 ): Promise<PresentedToken | null> {
-  const parts = deps.refreshTokens.read(token)
+  const parts = await deps.refreshTokens.read(token)
   if (parts) return { type: 'refresh_token', parts }
   const expected = { typ: ACCESS_TOKEN_TYPE, issuer: deps.issuer, now: deps.clock.now() }
   const claims = await deps.signer.verify(token, expected)

@@ -33,7 +33,7 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
       if (grantType === undefined) throw invalidRequest('grant_type is missing')
       const grant = grants.get(grantType)
       if (grant) established.grantType = grant.name
-      grant?.screen?.(request.parameters)
+      await grant?.screen?.(request.parameters)
       const client = await authenticate(request)
       established.clientId = client.id
       if (!grant) throw new OAuthError('unsupported_grant_type', 'the grant type is not supported')

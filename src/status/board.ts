@@ -14,7 +14,7 @@ export interface StatusBoard {
 
 export interface StatusBoardDeps {
   readonly status: StatusStore
-  readonly indices: Pick<StatusIndices, 'indexOf'>
+  readonly indices: Pick<StatusIndices, 'learn' | 'indexOf'>
   readonly clock: Clock
 }
 
@@ -52,6 +52,7 @@ export function createStatusBoard({ status, indices, clock }: StatusBoardDeps): 
     if (changes.revision === revision) return
     for (const { list, idx } of changes.entries) set(list, idx)
     for (const { list, start, size } of changes.blocks) {
+      await indices.learn(list)
       for (let position = start; position < start + size; position += 1)
         set(list, indices.indexOf(list, position))
     }

@@ -2,6 +2,7 @@
  * Hands out status indices from leased blocks: what a token carries is taken from memory, and the store is asked
  * once a block. Must not know tokens or lists' contents.
  */
+import type { Roots } from '../keys/roots.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import {
   LIST_SIZE,
@@ -18,15 +19,16 @@ export interface StatusIndices {
   forToken(client: Client, expiresAt: EpochSeconds): Promise<StatusIndex>
   /** For all tokens of a sign-in. */
   forSession(expiresAt: EpochSeconds): Promise<StatusIndex>
-  /** The index of a position; for whoever takes back a block. */
+  /** Makes sure that it is known what a list's indices are made with. */
+  learn(list: number): Promise<void>
+  /** The index of a position in a list that was learned; for whoever takes back a block. */
   indexOf(list: number, position: number): number
 }
 
 export interface StatusIndicesDeps {
   readonly status: StatusStore
   readonly clock: Clock
-  /** 32 bytes, derived for this purpose. */
-  readonly key: Uint8Array
+  readonly roots: Pick<Roots, 'known' | 'sync'>
 }
 
 /** A busy client's blocks double up to here, so that leases stay rare; a quiet one wastes little. */
@@ -41,7 +43,7 @@ interface Run {
   next: number
 }
 
-export function createStatusIndices({ status, clock, key }: StatusIndicesDeps): StatusIndices {
+export function createStatusIndices({ status, clock, roots }: StatusIndicesDeps): StatusIndices {
   const permutations = new Map<number, Permutation>()
   // By the registration itself: one that was disabled and enabled again is another object, with blocks of its own,
   // and what was taken back is never handed out again.
@@ -49,12 +51,18 @@ export function createStatusIndices({ status, clock, key }: StatusIndicesDeps): 
   const leasing = new WeakMap<object, Promise<void>>()
   const sessions = {}
 
+  /** A new root comes with new lists, in one step; so the list may be of one that was not heard of yet. */
+  async function learn(list: number): Promise<void> {
+    if (permutations.has(list)) return
+    await roots.sync()
+    const root = roots.known().find(({ listsFrom }) => listsFrom <= list)
+    if (!root) throw new Error(`the root of status list ${list} is gone`)
+    permutations.set(list, createPermutation(root.key('keyturn/status-index/v1'), list))
+  }
+
   function indexOf(list: number, position: number): number {
-    let permutation = permutations.get(list)
-    if (!permutation) {
-      permutation = createPermutation(key, list)
-      permutations.set(list, permutation)
-    }
+    const permutation = permutations.get(list)
+    if (!permutation) throw new Error(`status list ${list} was not learned`)
     return permutation(position)
   }
 
@@ -79,7 +87,10 @@ export function createStatusIndices({ status, clock, key }: StatusIndicesDeps): 
       const size = kind === 'session' ? FOR_SESSIONS : nextSize(runs.get(owner))
       running = status
         .lease(kind, size, until, clientId)
-        .then((block) => void runs.set(owner, { block, next: 0 }))
+        .then(async (block) => {
+          await learn(block.list)
+          runs.set(owner, { block, next: 0 })
+        })
         .finally(() => leasing.delete(owner))
       leasing.set(owner, running)
     }
@@ -89,6 +100,7 @@ export function createStatusIndices({ status, clock, key }: StatusIndicesDeps): 
   return {
     forToken: (client, expiresAt) => take(client, 'token', expiresAt, client.id),
     forSession: (expiresAt) => take(sessions, 'session', expiresAt),
+    learn,
     indexOf,
   }
 }

@@ -1,9 +1,9 @@
 /**
  * Position → index within a list, so that indices, which everybody sees in tokens, do not tell in which order or
  * how many tokens were issued (Token Status List §13.3). A Feistel network over 20 bits, whose round functions
- * are tables drawn from the master key: a permutation for each list, the same on every node.
+ * are tables drawn from a secret key: a permutation for each list, the same on every node.
  */
-import { createCipheriv } from 'node:crypto'
+import { createCipheriv, type KeyObject } from 'node:crypto'
 
 const HALF_BITS = 10
 const HALF = 2 ** HALF_BITS
@@ -12,7 +12,7 @@ const ROUNDS = 6
 export type Permutation = (position: number) => number
 
 /** @param key 32 bytes, for this purpose alone */
-export function createPermutation(key: Uint8Array, list: number): Permutation {
+export function createPermutation(key: KeyObject, list: number): Permutation {
   const rounds = roundTables(key, list)
   return (position) => {
     let left = Math.floor(position / HALF)
@@ -27,7 +27,7 @@ export function createPermutation(key: Uint8Array, list: number): Permutation {
 }
 
 /** The keystream of AES-256-CTR, begun at a counter block that is the list's own. */
-function roundTables(key: Uint8Array, list: number): Uint16Array[] {
+function roundTables(key: KeyObject, list: number): Uint16Array[] {
   const counter = Buffer.alloc(16)
   counter.writeBigUInt64BE(BigInt(list))
   const zeros = Buffer.alloc(ROUNDS * HALF * 2)

@@ -15,6 +15,7 @@ import type { RevisionStore } from './contracts/revisions.ts'
 import type { RevokedTokenStore } from './contracts/revoked-tokens.ts'
 import type { RingStore } from './contracts/ring.ts'
 import type { RoleStore } from './contracts/roles.ts'
+import type { RootStore } from './contracts/roots.ts'
 import type { SessionStore } from './contracts/sessions.ts'
 import type { SignInStore } from './contracts/sign-ins.ts'
 import type { SingleUseStore } from './contracts/single-use.ts'
@@ -38,6 +39,7 @@ import { createRevisionStore } from './sql/revisions.ts'
 import { createRevokedTokenStore } from './sql/revoked-tokens.ts'
 import { createRingStore } from './sql/ring.ts'
 import { createRoleStore } from './sql/roles.ts'
+import { createRootStore } from './sql/roots.ts'
 import { createSessionStore } from './sql/sessions.ts'
 import { createSignInStore } from './sql/sign-ins.ts'
 import { createSingleUseStore } from './sql/single-use.ts'
@@ -55,6 +57,7 @@ export interface Store {
   readonly db: Db
   readonly revisions: RevisionStore
   readonly ring: RingStore
+  readonly roots: RootStore
   readonly apis: ApiStore
   readonly clients: ClientStore
   readonly roles: RoleStore
@@ -113,6 +116,7 @@ export function createStore(db: Db): Store {
     db,
     revisions: createRevisionStore(db),
     ring: createRingStore(db),
+    roots: createRootStore(db),
     apis: createApiStore(db),
     clients: createClientStore(db),
     roles: createRoleStore(db),

@@ -16,6 +16,7 @@ export const TABLES: readonly Table[] = [
   { name: 'revisions', key: ['name'], seeded: true },
   table('ring', 'id'),
   table('ring_keys', 'kid'),
+  table('roots', 'number'),
   table('apis', 'identifier'),
   table('api_scopes', 'scope'),
   table('clients', 'id'),

@@ -377,10 +377,10 @@ t.test('lost second factors are taken away: app, passkeys and recovery codes', a
   const passkey = { userId, publicKey: 'k', counter: 0, transports: [], name: 'x', backedUp: false }
   const fill = () =>
     cli.look(async ({ factors }) => {
-      await factors.addTotp({ userId, sealed: 'v1.x', lastStep: 1, createdAt: 1 })
+      await factors.addTotp({ userId, sealed: 'v1.x', root: 1, lastStep: 1, createdAt: 1 })
       await factors.addPasskey({ ...passkey, id: 'a', createdAt: 1, lastUsedAt: null })
       await factors.addPasskey({ ...passkey, id: 'b', createdAt: 1, lastUsedAt: null })
-      await factors.replaceRecoveryCodes(userId, ['a'])
+      await factors.replaceRecoveryCodes(userId, ['a'], 1)
     })
   await fill()
   const removed = { totp: true, passkeys: 2, recovery_codes: 1 }

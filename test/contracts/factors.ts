@@ -12,7 +12,13 @@ async function people({ users }: Store): Promise<{ alice: string; bob: string }>
   return { alice: alice.id, bob: bob.id }
 }
 
-const totp = (userId: string, sealed = 'v1.sealed') => ({ userId, sealed, lastStep: 10, createdAt: 5 })
+const totp = (userId: string, sealed = 'v1.sealed') => ({
+  userId,
+  sealed,
+  root: 1,
+  lastStep: 10,
+  createdAt: 5,
+})
 
 const passkey = (userId: string, overrides: Partial<Passkey> = {}): Passkey => ({
   id: 'credential',
@@ -53,6 +59,25 @@ export const factorsContract: Contract = {
     t.same(await winners(2, spend(13)), { won: 1, lost: 1 })
     t.same(await winners(2, spend(12)), { won: 0, lost: 2 }, 'an older step is spent with the newer one')
     t.equal((await store.factors.findTotp(alice))?.lastStep, 13)
+  },
+
+  'secrets of older roots are listed, and sealed anew, by exactly one of fifty': async (
+    t,
+    store,
+    database,
+  ) => {
+    const { alice, bob } = await people(store)
+    await store.factors.addTotp(totp(alice, 'old a'))
+    await store.factors.addTotp({ ...totp(bob, 'old b'), root: 2 })
+    t.same(await store.factors.listTotpBefore(1, 9), [])
+    t.same(await store.factors.listTotpBefore(3, 1), [{ userId: alice, sealed: 'old a' }])
+    t.equal((await store.factors.listTotpBefore(3, 9)).length, 2)
+    const other = await database.connect()
+    const reseal = (i: number) => (i % 2 ? store : other).factors.resealTotp(alice, 'old a', `new ${i}`, 3)
+    t.same(await winners(50, reseal), { won: 1, lost: 49 })
+    t.match(await store.factors.findTotp(alice), { sealed: /^new /, root: 3, lastStep: 10 })
+    t.match(await store.factors.findTotp(bob), { sealed: 'old b', root: 2 })
+    t.same(await store.factors.listTotpBefore(3, 9), [{ userId: bob, sealed: 'old b' }])
   },
 
   'a step of a secret that was replaced meanwhile is not spent': async (t, store) => {
@@ -139,7 +164,7 @@ export const factorsContract: Contract = {
     database,
   ) => {
     const { alice, bob } = await people(store)
-    t.equal(await store.factors.replaceRecoveryCodes(alice, codes('a')), true)
+    t.equal(await store.factors.replaceRecoveryCodes(alice, codes('a'), 1), true)
     const other = await database.connect()
     t.equal(await store.factors.useRecoveryCode(bob, 'a3'), false)
     t.same(await winners(50, (i) => (i % 2 ? store : other).factors.useRecoveryCode(alice, 'a3')), {
@@ -154,9 +179,9 @@ export const factorsContract: Contract = {
     store,
   ) => {
     const { alice } = await people(store)
-    await store.factors.replaceRecoveryCodes(alice, codes('old'))
+    await store.factors.replaceRecoveryCodes(alice, codes('old'), 1)
     await store.factors.useRecoveryCode(alice, 'old0')
-    t.same(await winners(50, (i) => store.factors.replaceRecoveryCodes(alice, codes(`n${i}-`))), {
+    t.same(await winners(50, (i) => store.factors.replaceRecoveryCodes(alice, codes(`n${i}-`), 1)), {
       won: 50,
       lost: 0,
     })
@@ -166,7 +191,7 @@ export const factorsContract: Contract = {
       store.factors.useRecoveryCode(alice, `n${Math.floor(i / 10)}-${i % 10}`),
     )
     t.equal(left.won, 10, 'of one set')
-    t.equal(await store.factors.replaceRecoveryCodes('u_x', codes('a')), false)
+    t.equal(await store.factors.replaceRecoveryCodes('u_x', codes('a'), 1), false)
   },
 
   'the summary says what there is, and nothing for whoever is not there': async (t, store) => {
@@ -176,31 +201,31 @@ export const factorsContract: Contract = {
     await store.factors.addTotp(totp(alice))
     await store.factors.addPasskey(passkey(alice))
     await store.factors.addPasskey(passkey(alice, { id: 'b' }))
-    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'), 1)
     t.same(await store.factors.summary(alice), { totp: true, passkeys: 2, recoveryCodes: 10 })
     t.same(await store.factors.summary(bob), NOTHING)
   },
 
   'recovery codes stay while there is a factor, and go with the last one': async (t, store) => {
     const { alice, bob } = await people(store)
-    await store.factors.replaceRecoveryCodes(bob, codes('b'))
+    await store.factors.replaceRecoveryCodes(bob, codes('b'), 1)
     await store.factors.addTotp(totp(alice))
     await store.factors.addPasskey(passkey(alice))
-    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'), 1)
     t.same(await winners(2, () => store.factors.removeTotp(alice)), { won: 1, lost: 1 })
     t.same(await store.factors.summary(alice), { totp: false, passkeys: 1, recoveryCodes: 10 })
     await store.factors.removePasskey(alice, 'credential')
     t.same(await store.factors.summary(alice), NOTHING)
 
     await store.factors.addTotp(totp(alice))
-    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'), 1)
     await store.factors.removeTotp(alice)
     t.same(await store.factors.summary(alice), NOTHING)
     t.equal((await store.factors.summary(bob)).recoveryCodes, 10, 'nobody else’s')
 
     await store.factors.addTotp(totp(alice))
     await store.factors.addPasskey(passkey(alice))
-    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'), 1)
     await store.factors.removePasskey(alice, 'credential')
     t.same(await store.factors.summary(alice), { totp: true, passkeys: 0, recoveryCodes: 10 })
   },
@@ -212,7 +237,7 @@ export const factorsContract: Contract = {
       for (let round = 0; round < 20; round += 1) {
         await store.factors.addTotp(totp(alice))
         await store.factors.addPasskey(passkey(alice))
-        await store.factors.replaceRecoveryCodes(alice, codes('a'))
+        await store.factors.replaceRecoveryCodes(alice, codes('a'), 1)
         const removed = [store.factors.removeTotp(alice), other.removePasskey(alice, 'credential')]
         t.same(await Promise.all(removed), [true, true])
         t.same(await store.factors.summary(alice), NOTHING)
@@ -224,7 +249,7 @@ export const factorsContract: Contract = {
     for (const id of [alice, bob]) {
       await store.factors.addTotp(totp(id))
       await store.factors.addPasskey(passkey(id, { id: `of ${id}` }))
-      await store.factors.replaceRecoveryCodes(id, codes(id))
+      await store.factors.replaceRecoveryCodes(id, codes(id), 1)
     }
     t.equal(await store.factors.reset(alice), true)
     t.equal(await store.factors.reset(alice), false)
@@ -236,7 +261,7 @@ export const factorsContract: Contract = {
     const { alice } = await people(store)
     await store.factors.addTotp(totp(alice))
     await store.factors.addPasskey(passkey(alice))
-    await store.factors.replaceRecoveryCodes(alice, codes('a'))
+    await store.factors.replaceRecoveryCodes(alice, codes('a'), 1)
     await store.db.batch([{ sql: 'DELETE FROM users WHERE id = $1', params: [alice] }])
     t.same(await store.factors.summary(alice), NOTHING)
     t.equal(await store.factors.findPasskey('credential'), null)

@@ -14,6 +14,7 @@ import { revisionsContract } from './revisions.ts'
 import { revokedTokensContract } from './revoked-tokens.ts'
 import { ringContract } from './ring.ts'
 import { rolesContract } from './roles.ts'
+import { rootsContract } from './roots.ts'
 import { sessionsContract } from './sessions.ts'
 import { signInsContract } from './sign-ins.ts'
 import { singleUseContract } from './single-use.ts'
@@ -26,6 +27,7 @@ export const contracts: Readonly<Record<string, Contract>> = {
   db: dbContract,
   revisions: revisionsContract,
   ring: ringContract,
+  roots: rootsContract,
   apis: apisContract,
   clients: clientsContract,
   roles: rolesContract,

@@ -7,6 +7,7 @@ export const node = (overrides: Partial<ServingNode> = {}): ServingNode => ({
   pid: 17,
   version: '1.2.3',
   ringVersion: 3,
+  masterKeys: ['one'],
   startedAt: 100,
   seenAt: 100,
   ...overrides,
@@ -16,8 +17,9 @@ export const nodesContract: Contract = {
   'a node is remembered with the newest that it said of itself': async (t, { nodes }) => {
     t.same(await nodes.list(), [])
     await nodes.record(node())
-    await nodes.record(node({ ringVersion: 4, seenAt: 105 }))
-    t.same(await nodes.list(), [node({ ringVersion: 4, seenAt: 105 })])
+    const newer = node({ ringVersion: 4, masterKeys: ['one', 'two'], seenAt: 105 })
+    await nodes.record(newer)
+    t.same(await nodes.list(), [newer])
   },
 
   'all are listed, in the order of their starts, and what one says changes no other': async (

@@ -177,33 +177,6 @@ export const ringContract: Contract = {
     t.same(await store.ring.read(), whole)
   },
 
-  'replaceSealed replaces the private halves of the ring that was seen, as one new version': async (
-    t,
-    store,
-  ) => {
-    await store.ring.create(ring())
-    const sealed = new Map([
-      ['active', 'v1.other.a'],
-      ['next', 'v1.other.n'],
-    ])
-    t.equal(await store.ring.replaceSealed(ring(), sealed), true)
-    const now = await store.ring.read()
-    t.same(
-      now?.keys.map((key) => key.sealed),
-      ['v1.other.a', 'v1.other.n'],
-    )
-    t.equal(now?.version, 2)
-    t.equal(await store.ring.replaceSealed(ring(), sealed), false, 'the ring is no longer the one seen')
-  },
-
-  'replaceSealed gives no private half to a key that has none': async (t, store) => {
-    const whole = ring({ keys: [...ring().keys, ringKey({ kid: 'old', state: 'retiring', sealed: null })] })
-    await store.ring.create(whole)
-    t.equal(await store.ring.replaceSealed(whole, new Map([['old', 'v1.x.y']])), false)
-    t.same((await store.ring.read())?.version, 1)
-    t.equal((await store.ring.read())?.keys.find((key) => key.kid === 'old')?.sealed, null)
-  },
-
   'another connection sees the ring as it was left': async (t, store, database) => {
     await store.ring.create(ring())
     await store.ring.replace(ring(), rotated())

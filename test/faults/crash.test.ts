@@ -38,7 +38,7 @@ for (const name of [...those('refresh:'), ...those('cover:')]) {
     const answer = await refresh(server, token)
     t.equal(answer.statusCode, 200, answer.body)
     const successor = await withInside(folder, async ({ refreshTokens }) => {
-      const parts = refreshTokens.read(token)
+      const parts = await refreshTokens.read(token)
       return refreshTokens.write({ sessionId: parts?.sessionId ?? '', generation: 2 })
     })
     t.equal(answer.json().refresh_token, successor)

@@ -2,9 +2,11 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import t from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
+import { openRoot } from '../../src/keys/roots.ts'
 import { deriveKey } from '../../src/keys/seal.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
 import { countQueries } from '../support/counting.ts'
+import { rootsOf } from '../support/keys.ts'
 import { basic, claimsOf, encodeForm, type Form, post, refresh } from '../support/requests.ts'
 import { client, seed } from '../support/seed.ts'
 import { ISSUER, testServer } from '../support/server.ts'
@@ -15,10 +17,13 @@ const server = await testServer({ masterKey: masterKey.toString('base64url') })
 t.teardown(() => server.close())
 await seed(server.store)
 const { refresh_token: genuine } = await signedIn(server)
+const [stored] = await server.store.roots.list()
+if (!stored) throw new Error('there is no root')
+const root = openRoot(server.deps.keys.holder, stored)
 const [, sessionId = '', , mac = ''] = genuine.split('.')
 
 const letters = (length: number) => randomBytes(length).toString('base64url').slice(0, length)
-const stranger = createRefreshTokenCodec(randomBytes(32))
+const stranger = createRefreshTokenCodec(rootsOf(randomBytes(32)))
 
 /** One garbage token each; the nearer to a real one the better. */
 const shapes: Record<string, () => string> = {
@@ -26,13 +31,19 @@ const shapes: Record<string, () => string> = {
   'one letter': () => 'x',
   'our shape, random session and MAC': () => `ktr.${letters(27)}.1.${letters(43)}`,
   'a real session, random MAC': () => `ktr.${sessionId}.1.${letters(43)}`,
-  'a real session, another master key': () => stranger.write({ sessionId, generation: 1 }),
+  'a real session, another root': () => stranger.write({ sessionId, generation: 1 }),
   'a real MAC, another generation': () => `ktr.${sessionId}.${1 + Math.ceil(Math.random() * 1e9)}.${mac}`,
   'a real MAC, another session': () => `ktr.${letters(27)}.1.${mac}`,
   'a MAC under the master key itself': () =>
     `ktr.${sessionId}.1.${createHmac('sha256', masterKey).update(`${sessionId}.1`).digest('base64url')}`,
+  'a MAC under what the master key itself would give': () => {
+    const key = deriveKey(masterKey, 'keyturn/refresh-token-mac/v1')
+    return `ktr.${sessionId}.1.${createHmac('sha256', key).update(`${sessionId}.1`).digest('base64url')}`
+  },
+  'a MAC under the root itself': () =>
+    `ktr.${sessionId}.1.${createHmac('sha256', root).update(`${sessionId}.1`).digest('base64url')}`,
   'a MAC under the key of another purpose': () => {
-    const key = deriveKey(masterKey, 'keyturn/throttle-key/v1')
+    const key = deriveKey(root, 'keyturn/throttle-key/v1')
     return `ktr.${sessionId}.1.${createHmac('sha256', key).update(`${sessionId}.1`).digest('base64url')}`
   },
   'one bit flipped': () => {

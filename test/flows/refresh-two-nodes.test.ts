@@ -30,7 +30,7 @@ t.teardown(async () => {
 const { alice } = await seed(left.store)
 const nodes: readonly TestServer[] = [left, right]
 const at = (node: number): TestServer => nodes[node] ?? left
-const codec = createRefreshTokenCodec(masterKey)
+const codec = createRefreshTokenCodec(left.deps.keys.roots)
 
 /** A sign-in without its password, which would take most of the time. */
 async function begin(): Promise<{ sid: string; token: (generation: number) => string }> {

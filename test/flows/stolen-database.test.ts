@@ -6,12 +6,14 @@ import { CompactSign, createLocalJWKSet, decodeProtectedHeader, generateKeyPair,
 import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
 import { openBase, openKeys } from '../../src/base.ts'
+import { openRoot } from '../../src/keys/roots.ts'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { createSealer, deriveKey } from '../../src/keys/seal.ts'
 import type { Ring } from '../../src/store/contracts/ring.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
+import { rootsOf } from '../support/keys.ts'
 import { leaked, privateParts } from '../support/leaks.ts'
 import { testLogger } from '../support/log.ts'
 import { basic, claimsOf, clientCredentials, login, refresh, tokenRequest } from '../support/requests.ts'
@@ -37,6 +39,9 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
   const chosen = { id: 'migrated', secretHash: await hashPassword(CHOSEN) }
   await server.store.clients.insert(client({ ...chosen, grants: ['client_credentials'] }))
 
+  const [stored] = await server.store.roots.list()
+  if (!stored) throw new Error('there is no root')
+  const root = openRoot(server.deps.keys.holder, stored)
   const secrets: Record<string, string | Buffer> = {
     'the made secret': SECRET,
     'the made secret, without its prefix': SECRET.slice(5, 48),
@@ -44,7 +49,9 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
     'the password': PASSWORD,
     'the master key': masterKey,
     'the sealing key': deriveKey(masterKey, 'keyturn/seal-private-keys/v1'),
-    'the MAC key': deriveKey(masterKey, 'keyturn/refresh-token-mac/v1'),
+    'the key that seals roots': deriveKey(masterKey, 'keyturn/seal-roots/v1'),
+    'the root': root,
+    'the MAC key': deriveKey(root, 'keyturn/refresh-token-mac/v1'),
     'the address of a visitor': VISITOR,
   }
   const keep = (name: string, token: string) => {
@@ -179,7 +186,7 @@ t.test('a refresh token cannot be forged: neither by another key nor from what i
   ]
   const plain = `${parts.sessionId}.${parts.generation}`
   const macs = [
-    ...keys.map((key) => createRefreshTokenCodec(key).write(parts).split('.')[3]),
+    ...keys.map((key) => createRefreshTokenCodec(rootsOf(key)).write(parts).split('.')[3]),
     ...keys.map((key) => createHmac('sha256', key).update(plain).digest('base64url')),
     createHash('sha256').update(plain).digest('base64url'),
     'A'.repeat(43),

@@ -54,7 +54,7 @@ export async function watchAudit(
       await base.auditLog.flush('all')
       const { findings } = await verifyLog({
         rows: base.store.auditRows,
-        keys: auditKeys(base.config)(),
+        keys: await auditKeys(base.config, base.store)(),
         hasRing: true,
       })
       if (findings.length > 0) throw new Error(`the audit log does not verify: ${findings.join('; ')}`)

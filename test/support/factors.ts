@@ -7,7 +7,7 @@ import type { Store } from '../../src/store/index.ts'
 import { systemRandom } from '../../src/system.ts'
 import { type Authenticator, type AuthenticatorOptions, createAuthenticator } from './authenticator.ts'
 import { type TestClock, testClock } from './clock.ts'
-import { MASTER_KEY, openStore } from './keys.ts'
+import { MASTER_KEY, openStore, rootsOf } from './keys.ts'
 import { type TestLogger, testLogger } from './log.ts'
 import { user } from './seed.ts'
 
@@ -21,8 +21,8 @@ export interface FactorsWorld {
   readonly factors: SecondFactors
   readonly alice: User
   readonly bob: User
-  /** The same on the same store, with another master key. */
-  with(masterKey: Buffer): SecondFactors
+  /** The same on the same store, with another root. */
+  with(secret: Buffer): SecondFactors
   /** An honest device of somebody at our origin. */
   device(options?: Partial<AuthenticatorOptions>): Authenticator
 }
@@ -35,14 +35,14 @@ export async function factorsWorld(issuer = FACTORS_ISSUER): Promise<FactorsWorl
   await store.users.insert(alice)
   await store.users.insert(bob)
 
-  const make = (masterKey: Buffer) =>
+  const make = (secret: Buffer) =>
     createSecondFactors({
       ...store,
-      throttle: createThrottle({ ...store, clock, masterKey }),
+      throttle: createThrottle({ ...store, clock, roots: rootsOf(secret) }),
       clock,
       random: systemRandom,
       audit: createAudit(logger),
-      masterKey,
+      roots: rootsOf(secret),
       issuer,
       name: 'Example: the company',
     })

@@ -68,7 +68,7 @@ export async function withInside<T>(
     return await work({
       store: base.store,
       keys,
-      refreshTokens: createRefreshTokenCodec(keys.masterKey),
+      refreshTokens: createRefreshTokenCodec(keys.roots),
     })
   } finally {
     await base.store.db.close()

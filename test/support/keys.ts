@@ -1,6 +1,7 @@
 /** Rings for tests: real keys, a real store, a clock that the test ticks. ES256, because it is quick to make. */
 import { type AlgorithmName, generateKey } from '../../src/keys/algorithms.ts'
 import type { NewKey, RingPolicy } from '../../src/keys/ring.ts'
+import { createRoot, fixedRoots } from '../../src/keys/roots.ts'
 import type { RotateDeps } from '../../src/keys/rotate.ts'
 import { createSealer } from '../../src/keys/seal.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
@@ -15,6 +16,10 @@ export const DAY = 86_400
 
 export const POLICY: RingPolicy = { verifierCache: DAY, keyRotation: 30 * DAY, jwksMaxAge: 5 * MINUTE }
 export const MASTER_KEY = Buffer.alloc(32, 1)
+/** Roots for what is under test alone; by default of one secret. */
+export const rootsOf = (...secrets: readonly Uint8Array[]) =>
+  fixedRoots(...secrets.map((secret, i) => createRoot(secrets.length - i, secret)))
+
 export const QUICK = { alg: 'ES256' } as const
 
 /** A migrated store; in memory unless a file is named. */

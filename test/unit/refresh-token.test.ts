@@ -4,14 +4,19 @@ import t from 'tap'
 import { deriveKey } from '../../src/keys/seal.ts'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
+import { rootsOf } from '../support/keys.ts'
 
-const codec = createRefreshTokenCodec(Buffer.alloc(32, 1))
+const codec = createRefreshTokenCodec(rootsOf(Buffer.alloc(32, 1)))
 const PARTS = { sessionId: systemRandom.id(), generation: 42 }
 const TOKEN = codec.write(PARTS)
 const [, SESSION = '', , MAC = ''] = TOKEN.split('.')
 
 /** Those that are read; one assertion for thousands of texts. */
-const read = (texts: Iterable<string>) => [...texts].filter((text) => codec.read(text) !== null)
+async function read(texts: Iterable<string>): Promise<string[]> {
+  const all = [...texts]
+  const parts = await Promise.all(all.map((text) => codec.read(text)))
+  return all.filter((_, i) => parts[i] !== null)
+}
 
 /** With the MAC that belongs to exactly this text, as only the server itself could make it. */
 function signed(sessionId: string, generation: string): string {
@@ -20,20 +25,20 @@ function signed(sessionId: string, generation: string): string {
   return `ktr.${sessionId}.${generation}.${mac}`
 }
 
-t.test('what was written is read, by every process with the same master key', async (t) => {
-  const other = createRefreshTokenCodec(Buffer.alloc(32, 1))
+t.test('what was written is read, by every process with the same root', async (t) => {
+  const other = createRefreshTokenCodec(rootsOf(Buffer.alloc(32, 1)))
   const generations = fc.integer({ min: 1, max: 9_999_999_999 })
   const ids = fc
     .uint8Array({ minLength: 20, maxLength: 20 })
     .map((id) => Buffer.from(id).toString('base64url'))
-  fc.assert(
-    fc.property(ids, generations, (sessionId, generation) => {
+  await fc.assert(
+    fc.asyncProperty(ids, generations, async (sessionId, generation) => {
       const token = codec.write({ sessionId, generation })
-      const parts = other.read(token)
+      const parts = await other.read(token)
       return parts?.sessionId === sessionId && parts.generation === generation
     }),
   )
-  t.same(other.read(TOKEN), PARTS)
+  t.same(await other.read(TOKEN), PARTS)
 })
 
 t.test('the same generation is always the same text: a retry gets the successor that was lost', async (t) => {
@@ -47,13 +52,13 @@ t.test('a letter changed anywhere is refused', async (t) => {
     [...letters].filter((one) => one !== old).map((one) => TOKEN.slice(0, i) + one + TOKEN.slice(i + 1)),
   )
   t.ok(changed.length > 5000)
-  t.same(read(changed), [])
+  t.same(await read(changed), [])
 })
 
 t.test('a token cut off anywhere, or with anything added, is refused', async (t) => {
-  t.same(read([...TOKEN].map((_, length) => TOKEN.slice(0, length))), [])
+  t.same(await read([...TOKEN].map((_, length) => TOKEN.slice(0, length))), [])
   const added = ['.', 'A', '=', ' ', '\n', '\0', '.x', TOKEN]
-  t.same(read(added.flatMap((text) => [TOKEN + text, text + TOKEN])), [])
+  t.same(await read(added.flatMap((text) => [TOKEN + text, text + TOKEN])), [])
 })
 
 t.test('another spelling of the same bytes is refused: there is one text a token', async (t) => {
@@ -68,7 +73,7 @@ t.test('another spelling of the same bytes is refused: there is one text a token
     .map((one) => TOKEN.slice(0, -1) + one)
   t.equal(spellings.length, 3, 'two spare bits')
   t.same(
-    read(
+    await read(
       [...spellings, `${TOKEN}=`, TOKEN.replaceAll('-', '+').replaceAll('_', '/')].filter(
         (one) => one !== TOKEN,
       ),
@@ -77,31 +82,38 @@ t.test('another spelling of the same bytes is refused: there is one text a token
   )
 })
 
-t.test('another master key’s token is refused, and so is a MAC under the master key itself', async (t) => {
-  t.equal(createRefreshTokenCodec(Buffer.alloc(32, 2)).read(TOKEN), null)
+t.test('another root’s token is refused, and so is a MAC under the root itself', async (t) => {
+  t.equal(await createRefreshTokenCodec(rootsOf(Buffer.alloc(32, 2))).read(TOKEN), null)
   const direct = createHmac('sha256', Buffer.alloc(32, 1)).update(`${SESSION}.42`).digest('base64url')
-  t.equal(codec.read(`ktr.${SESSION}.42.${direct}`), null)
+  t.equal(await codec.read(`ktr.${SESSION}.42.${direct}`), null)
 })
 
 t.test('a generation has one spelling, and none below one or beyond ten digits', async (t) => {
   const bad = ['0', '00', '042', '-1', '+1', '1.0', '1e3', ' 1', '', '99999999999', '1_0', '٤٢', '0x1']
-  t.same(read(bad.map((generation) => signed(SESSION, generation))), [], 'not even with the right MAC')
-  t.same(read([signed(SESSION, '1'), signed(SESSION, '9999999999')]).length, 2)
+  t.same(await read(bad.map((generation) => signed(SESSION, generation))), [], 'not even with the right MAC')
+  t.same((await read([signed(SESSION, '1'), signed(SESSION, '9999999999')])).length, 2)
 })
 
 t.test('a MAC does not carry over to another session or generation', async (t) => {
   t.same(
-    read([`ktr.${SESSION}.41.${MAC}`, `ktr.${SESSION}.43.${MAC}`, `ktr.${systemRandom.id()}.42.${MAC}`]),
+    await read([
+      `ktr.${SESSION}.41.${MAC}`,
+      `ktr.${SESSION}.43.${MAC}`,
+      `ktr.${systemRandom.id()}.42.${MAC}`,
+    ]),
     [],
   )
   // The parts cannot run into each other.
-  t.same(read([`ktr.${SESSION}4.2.${MAC}`, `ktr.${SESSION.slice(0, -1)}.${SESSION.slice(-1)}42.${MAC}`]), [])
+  t.same(
+    await read([`ktr.${SESSION}4.2.${MAC}`, `ktr.${SESSION.slice(0, -1)}.${SESSION.slice(-1)}42.${MAC}`]),
+    [],
+  )
 })
 
 t.test('no text at all makes it throw', async (t) => {
   const texts = fc.uint8Array().map((bytes) => Buffer.from(bytes).toString('latin1'))
-  fc.assert(fc.property(texts, (text) => codec.read(text) === null))
-  t.equal(codec.read('x'.repeat(1_000_000)), null)
+  await fc.assert(fc.asyncProperty(texts, async (text) => (await codec.read(text)) === null))
+  t.equal(await codec.read('x'.repeat(1_000_000)), null)
 })
 
 t.test('a token is VSCHAR only, with a tag that scanners know (A13, RFC 6749 §A.17)', async (t) => {
@@ -124,3 +136,14 @@ t.test(
     }
   },
 )
+
+t.test('under two roots, tokens of both are read, and written with the newer one', async (t) => {
+  const [old, young] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
+  const both = createRefreshTokenCodec(rootsOf(young, old))
+  t.same(await both.read(TOKEN), PARTS)
+  const written = both.write(PARTS)
+  t.same(await both.read(written), PARTS)
+  t.same(await createRefreshTokenCodec(rootsOf(young)).read(written), PARTS)
+  t.equal(await codec.read(written), null)
+  t.equal(await createRefreshTokenCodec(rootsOf(young)).read(TOKEN), null, 'once the old one is gone')
+})

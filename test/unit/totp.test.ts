@@ -119,7 +119,13 @@ t.test('a sealed row is of no use under another master key or to another user (Â
   t.notMatch(JSON.stringify(row), secret)
   const code = codeAt(secret, clock.now())
   await t.rejects(withKey(Buffer.alloc(32, 2)).checkCode(alice, code, FROM), SealBroken)
-  await store.factors.addTotp({ userId: bob.id, sealed: row?.sealed ?? '', lastStep: 0, createdAt: 1 })
+  await store.factors.addTotp({
+    userId: bob.id,
+    sealed: row?.sealed ?? '',
+    root: 1,
+    lastStep: 0,
+    createdAt: 1,
+  })
   await t.rejects(factors.checkCode(bob, code, FROM), {
     message: `the second factor totp:${bob.id} does not open with this master key`,
   })

@@ -25,7 +25,7 @@ export interface Grant {
    * client is authenticated, because that may take look-ups, hashing, or a client assertion's only use.
    * @throws {OAuthError}
    */
-  screen?(parameters: Parameters): void
+  screen?(parameters: Parameters): Promise<void>
   /** @throws {OAuthError} and then nothing has changed, but for what the error is about */
   authorize(request: GrantRequest): Promise<Authorization>
 }

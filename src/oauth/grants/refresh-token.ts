@@ -33,15 +33,15 @@ export function refreshToken(deps: Deps): Grant {
   return {
     name: 'refresh_token',
 
-    screen(parameters) {
+    async screen(parameters) {
       const token = parameters.get('refresh_token')
-      if (token !== undefined && !refreshTokens.read(token)) throw notOurs()
+      if (token !== undefined && !(await refreshTokens.read(token))) throw notOurs()
     },
 
     async authorize(request) {
       const token = request.parameters.get('refresh_token')
       if (token === undefined) throw invalidRequest('refresh_token is missing')
-      const parts = refreshTokens.read(token)
+      const parts = await refreshTokens.read(token)
       if (!parts) throw notOurs()
 
       const session = await sessions.find(parts.sessionId)

@@ -3,8 +3,9 @@ import type { EpochSeconds } from '../../system.ts'
 /** The secret of an authenticator app; a user has one at most. */
 export interface TotpSecret {
   readonly userId: string
-  /** Opens with the master key alone. */
   readonly sealed: string
+  /** The root that it is sealed with. */
+  readonly root: number
   /** The newest time step of which a code was accepted (RFC 6238 §5.2). */
   readonly lastStep: number
   readonly createdAt: EpochSeconds
@@ -58,6 +59,10 @@ export interface FactorStore {
   spendTotpStep(userId: string, sealed: string, step: number): Promise<boolean>
   /** False if there is none. */
   removeTotp(userId: string): Promise<boolean>
+  /** Some of those that are sealed with an older root than `root`. */
+  listTotpBefore(root: number, limit: number): Promise<Pick<TotpSecret, 'userId' | 'sealed'>[]>
+  /** The same secret under another seal. False if it is not what was read. */
+  resealTotp(userId: string, seen: string, sealed: string, root: number): Promise<boolean>
 
   /** Oldest first. */
   listPasskeys(userId: string): Promise<Passkey[]>
@@ -72,8 +77,11 @@ export interface FactorStore {
   /** False if the user has no such passkey. */
   removePasskey(userId: string, id: string): Promise<boolean>
 
-  /** The new set and nothing of the old, in one step. False, and the old set stays, if the user is gone. */
-  replaceRecoveryCodes(userId: string, hashes: readonly string[]): Promise<boolean>
+  /**
+   * The new set and nothing of the old, in one step. False, and the old set stays, if the user is gone.
+   * @param root the one that the hashes were made with
+   */
+  replaceRecoveryCodes(userId: string, hashes: readonly string[], root: number): Promise<boolean>
   /** True for exactly one of any number of concurrent callers, once. */
   useRecoveryCode(userId: string, hash: string): Promise<boolean>
 

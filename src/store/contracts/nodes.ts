@@ -10,6 +10,8 @@ export interface ServingNode {
   readonly version: string
   /** Of the ring that it signs with. */
   readonly ringVersion: number
+  /** Fingerprints of the master keys that it holds; nothing is said by a version that knows of none. */
+  readonly masterKeys: readonly string[]
   readonly startedAt: EpochSeconds
   readonly seenAt: EpochSeconds
 }

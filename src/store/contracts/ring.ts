@@ -16,7 +16,7 @@ export interface RingKey {
   readonly alg: string
   readonly state: KeyState
   readonly publicJwk: PublicJwk
-  /** The private half under the master key; null once the key has stopped signing. */
+  /** The private half under the master key (`roots.reseal` puts another in its place); null once the key has stopped signing. */
   readonly sealed: string | null
   readonly createdAt: EpochSeconds
   /** Since when every JWKS served contains it. */
@@ -65,7 +65,4 @@ export interface RingStore {
    * token is signed. False if the key is no longer published, and then nothing may be signed with it.
    */
   extendTokensUntil(kid: string, until: EpochSeconds): Promise<boolean>
-
-  /** Replaces the sealed private halves, e.g. under a new master key; true if the ring was still `seen`. */
-  replaceSealed(seen: Ring, sealed: ReadonlyMap<string, string>): Promise<boolean>
 }

@@ -10,6 +10,7 @@ interface SummaryRow {
 interface TotpRow {
   user_id: string
   sealed: string
+  root: number
   last_step: number
   created_at: number
 }
@@ -57,23 +58,25 @@ export function createFactorStore(db: Db): FactorStore {
 
     async findTotp(userId) {
       const [row] = await db.query<TotpRow>(
-        'SELECT user_id, sealed, last_step, created_at FROM totp_secrets WHERE user_id = $1',
+        'SELECT user_id, sealed, root, last_step, created_at FROM totp_secrets WHERE user_id = $1',
         [userId],
       )
       if (!row) return null
       return {
         userId: row.user_id,
         sealed: row.sealed,
+        root: row.root,
         lastStep: row.last_step,
         createdAt: row.created_at,
       }
     },
 
-    addTotp: ({ userId, sealed, lastStep, createdAt }) =>
+    addTotp: ({ userId, sealed, root, lastStep, createdAt }) =>
       batchOrFalse([
         {
-          sql: 'INSERT INTO totp_secrets (user_id, sealed, last_step, created_at) VALUES ($1, $2, $3, $4)',
-          params: [userId, sealed, lastStep, createdAt],
+          sql: `INSERT INTO totp_secrets (user_id, sealed, root, last_step, created_at)
+                VALUES ($1, $2, $3, $4, $5)`,
+          params: [userId, sealed, root, lastStep, createdAt],
         },
       ]),
 
@@ -91,6 +94,23 @@ export function createFactorStore(db: Db): FactorStore {
         oneAtATime(userId),
         { sql: 'DELETE FROM totp_secrets WHERE user_id = $1', params: [userId], rows: 1 },
         codesOfTheLastFactor(userId),
+      ]),
+
+    async listTotpBefore(root, limit) {
+      const rows = await db.query<Pick<TotpRow, 'user_id' | 'sealed'>>(
+        'SELECT user_id, sealed FROM totp_secrets WHERE root < $1 ORDER BY root, user_id LIMIT $2',
+        [root, limit],
+      )
+      return rows.map((row) => ({ userId: row.user_id, sealed: row.sealed }))
+    },
+
+    resealTotp: (userId, seen, sealed, root) =>
+      db.batch([
+        {
+          sql: 'UPDATE totp_secrets SET sealed = $3, root = $4 WHERE user_id = $1 AND sealed = $2',
+          params: [userId, seen, sealed, root],
+          rows: 1,
+        },
       ]),
 
     async listPasskeys(userId) {
@@ -141,15 +161,15 @@ export function createFactorStore(db: Db): FactorStore {
         codesOfTheLastFactor(userId),
       ]),
 
-    async replaceRecoveryCodes(userId, hashes) {
+    async replaceRecoveryCodes(userId, hashes, root) {
       for (;;) {
         const people = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [userId])
         if (people.length === 0) return false
         const replaced = await batchOrFalse([
           { sql: 'DELETE FROM recovery_codes WHERE user_id = $1', params: [userId] },
           ...hashes.map((hash, position) => ({
-            sql: 'INSERT INTO recovery_codes (user_id, position, hash) VALUES ($1, $2, $3)',
-            params: [userId, position, hash],
+            sql: 'INSERT INTO recovery_codes (user_id, position, hash, root) VALUES ($1, $2, $3, $4)',
+            params: [userId, position, hash, root],
           })),
         ])
         // Otherwise another set was made at the same moment, and this one, the later, replaces it.

@@ -8,19 +8,21 @@ interface NodeRow {
   pid: number
   version: string
   ring_version: number
+  master_keys: string
   started_at: number
   seen_at: number
 }
 
 export function createNodeStore(db: Db): NodeStore {
   return {
-    async record({ id, hostname, pid, version, ringVersion, startedAt, seenAt }) {
+    async record({ id, hostname, pid, version, ringVersion, masterKeys, startedAt, seenAt }) {
       await db.batch([
         {
-          sql: `INSERT INTO nodes (id, hostname, pid, version, ring_version, started_at, seen_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7)
-                ON CONFLICT (id) DO UPDATE SET ring_version = excluded.ring_version, seen_at = excluded.seen_at`,
-          params: [id, hostname, pid, version, ringVersion, startedAt, seenAt],
+          sql: `INSERT INTO nodes (id, hostname, pid, version, ring_version, master_keys, started_at, seen_at)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+                ON CONFLICT (id) DO UPDATE SET ring_version = excluded.ring_version,
+                  master_keys = excluded.master_keys, seen_at = excluded.seen_at`,
+          params: [id, hostname, pid, version, ringVersion, masterKeys.join(' '), startedAt, seenAt],
         },
       ])
     },
@@ -33,6 +35,7 @@ export function createNodeStore(db: Db): NodeStore {
         pid: row.pid,
         version: row.version,
         ringVersion: row.ring_version,
+        masterKeys: row.master_keys.split(' ').filter(Boolean),
         startedAt: row.started_at,
         seenAt: row.seen_at,
       }))

@@ -4,12 +4,18 @@ import type { Db, Step } from '../db.ts'
 export function createRevisionStore(db: Db): RevisionStore {
   return {
     async read() {
-      const [row] = await db.query<{ ring: number | null; registry: number; status: number }>(
+      const [row] = await db.query<{ ring: number | null; registry: number; status: number; roots: number }>(
         `SELECT (SELECT version FROM ring WHERE id = 'main') AS ring,
                 (SELECT value FROM revisions WHERE name = 'registry') AS registry,
-                (SELECT value FROM revisions WHERE name = 'status') AS status`,
+                (SELECT value FROM revisions WHERE name = 'status') AS status,
+                (SELECT value FROM revisions WHERE name = 'roots') AS roots`,
       )
-      return { ring: row?.ring ?? 0, registry: row?.registry ?? 0, status: row?.status ?? 0 }
+      return {
+        ring: row?.ring ?? 0,
+        registry: row?.registry ?? 0,
+        status: row?.status ?? 0,
+        roots: row?.roots ?? 0,
+      }
     },
   }
 }

@@ -70,22 +70,6 @@ export function createRingStore(db: Db): RingStore {
         },
       ])
     },
-
-    replaceSealed(seen, sealed) {
-      return db.batch([
-        {
-          sql: `UPDATE ring SET version = version + 1 WHERE id = 'main' AND version = $1`,
-          params: [seen.version],
-          rows: 1,
-          announce: true,
-        },
-        ...[...sealed].map(([kid, text]) => ({
-          sql: 'UPDATE ring_keys SET sealed = $2 WHERE kid = $1 AND sealed IS NOT NULL',
-          params: [kid, text],
-          rows: 1,
-        })),
-      ])
-    },
   }
 }
 
