@@ -229,7 +229,7 @@ t.test('status lists and notices that wait are seen', async (t) => {
 })
 
 t.test('the store is timed by verb, and what it does not do is counted', async (t) => {
-  const server = await started(t)
+  const server = await started(t, { unkept: 'SQLite stays as it was made here: read-only' })
   const count = async (verb: string) =>
     (await scrape(server)).value('keyturn_store_duration_seconds_count', { verb }) ?? 0
   const [queries, batches] = [await count('query'), await count('batch')]
@@ -263,7 +263,7 @@ t.test('connections are seen where there are some', async (t) => {
 })
 
 t.test('without a store the rest is still there, and nothing old is shown', async (t) => {
-  const server = await started(t)
+  const server = await started(t, { unkept: 'the store is closed' })
   t.equal((await scrape(server)).value('keyturn_logout_notices_waiting'), 0)
   await server.store.db.close()
   const { value } = await scrape(server)

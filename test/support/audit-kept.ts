@@ -60,11 +60,11 @@ export async function watchAudit(
       if (findings.length > 0) throw new Error(`the audit log does not verify: ${findings.join('; ')}`)
       // A real log cannot be asked; and whoever is still open has lines that are not written yet.
       if (!logger || sharing.open > 0 || base.config.auditRetention === null) return
-      const lines = sharing.loggers.flatMap((one) => one.audits() as unknown as Line[])
+      const lines = sharing.loggers.flatMap((one) => one.audited as unknown as Line[])
       const { rows, pruned } = await rowsFrom(base.store, sharing.from)
       const complaints = compare(lines, rows, pruned)
       if (complaints.length > 0)
-        throw new Error(`the audit log is not what was logged: ${complaints.join('; ')}`)
+        throw new Error(`the audit log is not what was logged: ${complaints.slice(0, 10).join('; ')}`)
     },
   }
 }
@@ -83,7 +83,9 @@ async function rowsFrom({ auditRows }: Pick<Store, 'auditRows'>, from: number) {
 const UNKEPT: readonly string[] = ['audit', 'trace_id', 'span_id']
 
 const canonical = (event: unknown, fields: Line): string => {
-  const given = Object.entries(fields).filter(([name, value]) => !UNKEPT.includes(name) && value !== undefined)
+  const given = Object.entries(fields).filter(
+    ([name, value]) => !UNKEPT.includes(name) && value !== undefined,
+  )
   return JSON.stringify([event, given.sort(([a], [b]) => (a < b ? -1 : 1))])
 }
 

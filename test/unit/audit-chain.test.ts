@@ -1,0 +1,94 @@
+import t from 'tap'
+import { type AuditKeys, type Happened, hashOf, isSigned, link, signHead } from '../../src/audit/chain.ts'
+import type { AuditFields } from '../../src/audit.ts'
+import type { AuditHead } from '../../src/store/contracts/audit.ts'
+
+const happened = (overrides: Partial<Happened> = {}): Happened => ({
+  event: 'token.issued',
+  fields: {
+    actor: 'client:shop',
+    sub: 'shop',
+    client_id: 'shop',
+    ip: '::1',
+    grant_type: 'client_credentials',
+  },
+  since: 100,
+  at: 100,
+  count: 1,
+  ...overrides,
+})
+
+const key = (fill: number) => Buffer.alloc(32, fill)
+const keys = (writing: number, ...accepted: number[]): AuditKeys => ({
+  writing: key(writing),
+  accepted: [writing, ...accepted].map(key),
+})
+
+t.test(
+  'a row has columns for what it is asked by, the rest as sorted JSON, and the next number',
+  async (t) => {
+    const row = link({ seq: 6, hash: 'before' }, happened())
+    t.match(row, {
+      seq: 7,
+      since: 100,
+      at: 100,
+      event: 'token.issued',
+      actor: 'client:shop',
+      sub: 'shop',
+      clientId: 'shop',
+      fields: '{"grant_type":"client_credentials","ip":"::1"}',
+      count: 1,
+    })
+    const { fields } = happened()
+    const other: AuditFields = { ...Object.fromEntries(Object.entries(fields).reverse()) }
+    Object.assign(other, { sid: undefined })
+    t.same(link({ seq: 6, hash: 'before' }, happened({ fields: other })), row, 'whatever the order')
+  },
+)
+
+t.test('the hash changes with everything that a row says, and with the row before', async (t) => {
+  const row = link({ seq: 1, hash: 'before' }, happened())
+  t.match(row.hash, /^[\w-]{43}$/)
+  t.equal(hashOf('before', row), row.hash)
+  const changes = {
+    seq: 3,
+    since: 99,
+    at: 101,
+    event: 'token.refused',
+    actor: 'client:other',
+    sub: null,
+    clientId: 'other',
+    fields: '{}',
+    count: 2,
+  }
+  for (const [name, value] of Object.entries(changes))
+    t.not(hashOf('before', { ...row, [name]: value }), row.hash, name)
+  t.not(hashOf('other', row), row.hash)
+  t.not(hashOf('before', { ...row, actor: 'shop', sub: 'client:shop' }), row.hash, 'columns are not mixed up')
+})
+
+t.test('what no engine could store comes back as it was hashed', async (t) => {
+  const row = link({ seq: 0, hash: '' }, happened({ fields: { actor: 'operator:\ud800', target: 'a\0b' } }))
+  t.equal(row.actor, 'operator:\ufffd')
+  t.notMatch(row.fields, /\0/)
+  t.equal(hashOf('', row), row.hash)
+})
+
+t.test('a head is signed as a whole, and with an accepted key alone', async (t) => {
+  const plain = { seq: 9, hash: 'h', baseSeq: 3, baseHash: 'b' }
+  const head = signHead(keys(1), plain)
+  t.equal(isSigned(keys(1), head), true)
+  t.equal(isSigned(keys(2, 1), head), true, 'one of an earlier master key')
+  t.equal(isSigned(keys(2), head), false)
+  const changes: Partial<AuditHead>[] = [
+    { seq: 8 },
+    { hash: 'x' },
+    { baseSeq: 4 },
+    { baseHash: 'x' },
+    { mac: null },
+    { mac: 'none' },
+    { mac: '' },
+  ]
+  for (const change of changes)
+    t.equal(isSigned(keys(1), { ...head, ...change }), false, JSON.stringify(change))
+})

@@ -1,0 +1,336 @@
+import t, { type Test } from 'tap'
+import { type AuditKeys, isSigned } from '../../src/audit/chain.ts'
+import { type AuditLog, createAuditLog } from '../../src/audit/log.ts'
+import { verifyLog } from '../../src/audit/verify.ts'
+import type { AuditFields } from '../../src/audit.ts'
+import type { AuditStore } from '../../src/store/contracts/audit.ts'
+import { StoreUnavailable } from '../../src/store/db.ts'
+import { createStore, openDb, type Store } from '../../src/store/index.ts'
+import { migrate } from '../../src/store/migrate.ts'
+import { testClock } from '../support/clock.ts'
+import { type TestLogger, testLogger } from '../support/log.ts'
+
+const KEYS: AuditKeys = { writing: Buffer.alloc(32, 1), accepted: [Buffer.alloc(32, 1)] }
+const clock = testClock(1_000_000)
+
+async function newStore(t: Test): Promise<Store> {
+  const db = openDb('sqlite::memory:')
+  t.teardown(() => db.close())
+  await migrate(db, clock)
+  return createStore(db)
+}
+
+interface World {
+  readonly log: AuditLog
+  readonly logger: TestLogger
+  readonly alarms: AuditFields[]
+}
+
+interface Options {
+  readonly rows?: Partial<AuditStore>
+  readonly keys?: () => AuditKeys | null
+  readonly hasRing?: boolean
+  readonly mostWaiting?: number
+}
+
+function writer({ auditRows }: Store, options: Options = {}): World {
+  const logger = testLogger()
+  const alarms: AuditFields[] = []
+  const log: AuditLog = createAuditLog({
+    rows: { ...auditRows, ...options.rows },
+    clock,
+    logger,
+    keys: options.keys ?? (() => KEYS),
+    hasRing: async () => options.hasRing ?? true,
+    alarm(event, fields) {
+      alarms.push(fields)
+      log.record(event, fields)
+    },
+    mostWaiting: options.mostWaiting ?? 1000,
+  })
+  return { log, logger, alarms }
+}
+
+/** Of a kind that is never folded. */
+function record({ log }: World, from: number, to: number, actor = 'keyturn'): void {
+  for (let i = from; i <= to; i += 1) log.record('keys.rotated', { actor, kid: `${i}` })
+}
+
+const kids = async ({ auditRows }: Store, actor?: string) =>
+  (await auditRows.page(0, 5000))
+    .filter((row) => row.event === 'keys.rotated' && (actor === undefined || row.actor === actor))
+    .map((row) => Number(JSON.parse(row.fields).kid))
+
+const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
+
+const findings = async ({ auditRows: rows }: Store, keys: AuditKeys | null = KEYS, hasRing = true) =>
+  (await verifyLog({ rows, keys, hasRing })).findings
+
+const unavailable = () => Promise.reject(new StoreUnavailable(new Error('away')))
+
+t.test('what happens comes into the store in its order, in batches, signed', async (t) => {
+  const store = await newStore(t as Test)
+  let batches = 0
+  const append: AuditStore['append'] = (...args) => {
+    batches += 1
+    return store.auditRows.append(...args)
+  }
+  const one = writer(store, { rows: { append } })
+  await one.log.flush()
+  t.equal(batches, 0, 'nothing costs nothing')
+  record(one, 1, 450)
+  t.equal(one.log.state().waiting, 450)
+  const flushed = one.log.flush()
+  record(one, 451, 460)
+  await flushed
+  await one.log.flush()
+  t.same(await kids(store), upTo(460))
+  t.equal(batches, 3)
+  t.same(await findings(store), [])
+  const { head } = await store.auditRows.state()
+  t.match(one.log.state(), { waiting: 0, written: 460, dropped: 0, anchor: `460:${head?.hash}` })
+})
+
+t.test('nodes that write at the same moment come one after the other (§3.1 #6)', async (t) => {
+  const store = await newStore(t as Test)
+  const nodes = ['a', 'b', 'c'].map((name) => ({ name, world: writer(store) }))
+  for (let round = 0; round < 20; round += 1) {
+    for (const { name, world } of nodes) record(world, round * 10 + 1, round * 10 + 10, name)
+    await Promise.all(nodes.map(({ world }) => world.log.flush()))
+  }
+  for (const { name, world } of nodes) {
+    t.same(await kids(store, name), upTo(200), 'all of them, in their order')
+    t.same(world.alarms, [])
+  }
+  t.same(await findings(store), [])
+})
+
+t.test('a batch of which nobody knows whether it was committed is not written twice', async (t) => {
+  for (const committed of [true, false]) {
+    const store = await newStore(t as Test)
+    let cut = true
+    const append: AuditStore['append'] = async (...args) => {
+      if (!cut) return store.auditRows.append(...args)
+      cut = false
+      if (committed) await store.auditRows.append(...args)
+      throw new StoreUnavailable(new Error('the connection was lost'))
+    }
+    const one = writer(store, { rows: { append } })
+    record(one, 1, 10)
+    await t.rejects(one.log.flush(), { name: 'StoreUnavailable' })
+    record(one, 11, 12)
+    const other = writer(store)
+    record(other, 1, 3, 'other')
+    await other.log.flush()
+    await one.log.flush()
+    t.same(await kids(store, 'keyturn'), upTo(12), committed ? 'it was' : 'it was not')
+    t.same(await findings(store), [])
+    t.same([...one.alarms, ...other.alarms], [])
+  }
+})
+
+t.test(
+  'one that is committed behind our back, after we have looked, is not written twice either',
+  async (t) => {
+    const store = await newStore(t as Test)
+    let late: (() => Promise<boolean>) | undefined
+    let looks = 0
+    const rows: Partial<AuditStore> = {
+      async append(...args) {
+        if (looks > 0) return store.auditRows.append(...args)
+        late = () => store.auditRows.append(...args)
+        throw new StoreUnavailable(new Error('the connection was lost'))
+      },
+      async state() {
+        const state = await store.auditRows.state()
+        // Between the look and the write.
+        if (late) await late()
+        if (late) looks += 1
+        return state
+      },
+    }
+    const one = writer(store, { rows })
+    record(one, 1, 5)
+    await t.rejects(one.log.flush(), { name: 'StoreUnavailable' })
+    await one.log.flush()
+    t.same(await kids(store), upTo(5))
+    t.same(await findings(store), [])
+  },
+)
+
+t.test('while the store is away the newest wait, and the row behind says how many were lost', async (t) => {
+  const store = await newStore(t as Test)
+  let away = true
+  const append: AuditStore['append'] = (...args) => (away ? unavailable() : store.auditRows.append(...args))
+  const one = writer(store, { rows: { append }, mostWaiting: 300 })
+  record(one, 1, 250)
+  await t.rejects(one.log.flush(), { name: 'StoreUnavailable' })
+  // 200 of them are the batch that was tried.
+  record(one, 251, 600)
+  await t.rejects(one.log.flush(), { name: 'StoreUnavailable' })
+  t.match(one.log.state(), { waiting: 500, written: 0, dropped: 100 })
+  away = false
+  await one.log.flush()
+  t.same(await kids(store), [...upTo(200), ...upTo(600).slice(300)])
+  const all = await store.auditRows.page(0, 1000)
+  t.match(
+    all.filter(({ event }) => event === 'audit.dropped'),
+    [{ count: 100, since: 1_000_000, at: 1_000_000 }],
+  )
+  t.equal(
+    all.reduce((sum, { count }) => sum + count, 0),
+    600,
+  )
+  t.same(await findings(store), [])
+})
+
+t.test('rows that cannot be written at all do not hold up those behind them', async (t) => {
+  const store = await newStore(t as Test)
+  let mistakes = 1
+  const append: AuditStore['append'] = (...args) => {
+    mistakes -= 1
+    return mistakes >= 0 ? Promise.reject(new TypeError('no such column')) : store.auditRows.append(...args)
+  }
+  const one = writer(store, { rows: { append } })
+  record(one, 1, 5)
+  await t.rejects(one.log.flush(), TypeError)
+  record(one, 6, 8)
+  await one.log.flush()
+  t.same(await kids(store), [6, 7, 8])
+  t.equal(one.log.state().dropped, 5)
+  t.match(await store.auditRows.find({ event: 'audit.dropped' }, 9), [{ count: 5 }])
+})
+
+t.test('without the master key nothing is written, and nothing is lost', async (t) => {
+  const store = await newStore(t as Test)
+  let keys: AuditKeys | null = null
+  const one = writer(store, { keys: () => keys })
+  record(one, 1, 3)
+  await t.rejects(one.log.flush(), { message: 'the master key is missing' })
+  keys = KEYS
+  await one.log.flush()
+  t.same(await kids(store), [1, 2, 3])
+  t.same(await findings(store), [])
+})
+
+t.test('what was written before there was a master key is signed by whoever makes it', async (t) => {
+  const store = await newStore(t as Test)
+  const command = writer(store, { keys: () => null, hasRing: false })
+  record(command, 1, 3)
+  await command.log.flush()
+  t.equal((await store.auditRows.state()).head?.mac, null)
+  t.same(await findings(store, null, false), [])
+  const first = writer(store, { hasRing: false })
+  await first.log.adopt()
+  t.same(await findings(store), [])
+  const server = writer(store)
+  record(server, 4, 4)
+  await server.log.flush()
+  t.same(await findings(store), [])
+  t.same(server.alarms, [])
+})
+
+const tampered: Record<string, { sql: string; reason: string; finding: RegExp; params?: string[] }> = {
+  'a head that was moved': {
+    sql: `UPDATE audit_head SET seq = 2, hash = (SELECT hash FROM audit WHERE seq = 2)`,
+    reason: 'head changed',
+    finding: /was not written by Keyturn/,
+  },
+  'a signature that was taken away': {
+    sql: 'UPDATE audit_head SET mac = NULL',
+    reason: 'head changed',
+    finding: /was not written by Keyturn/,
+  },
+  'a row behind the end': {
+    sql: `INSERT INTO audit SELECT 4, since, at, event, actor, sub, client_id, fields, count, hash FROM audit WHERE seq = 3`,
+    reason: 'rows behind the head',
+    finding: /row 4 was changed/,
+  },
+  'a head that is gone': {
+    sql: 'DELETE FROM audit_head',
+    reason: 'head missing',
+    finding: /was not written by Keyturn/,
+  },
+}
+
+for (const [what, { sql, reason, finding }] of Object.entries(tampered)) {
+  t.test(`${what}: said once, and it stays to be seen; events go on, and nothing is pruned`, async (t) => {
+    const store = await newStore(t as Test)
+    const one = writer(store)
+    record(one, 1, 3)
+    await one.log.flush()
+    await store.db.batch([{ sql }])
+    const other = writer(store)
+    for (const node of [one, other]) {
+      record(node, 4, 5)
+      await node.log.flush()
+      record(node, 6, 6)
+      await node.log.flush()
+      t.same(node.alarms, [{ actor: 'keyturn', reason: node === one ? reason : 'head changed' }])
+      t.equal(node.logger.lines.filter(({ level }) => level === 'error').length, 1)
+      t.equal(await node.log.prune(2_000_000, 100), 0)
+    }
+    t.match((await findings(store)).join('\n'), finding)
+    t.match(await store.auditRows.find({ event: 'audit.broken' }, 9), [
+      { actor: 'keyturn' },
+      { actor: 'keyturn' },
+    ])
+    t.same((await kids(store)).slice(-3), [4, 5, 6])
+  })
+}
+
+t.test('a log that was put back to an earlier state is noticed by whoever knows a later one', async (t) => {
+  for (const regrown of [false, true]) {
+    const store = await newStore(t as Test)
+    const one = writer(store)
+    record(one, 1, 3)
+    await one.log.flush()
+    const before = await store.auditRows.state()
+    record(one, 4, 6)
+    await one.log.flush()
+    const { head } = before
+    await store.db.batch([
+      { sql: 'DELETE FROM audit WHERE seq > 3' },
+      {
+        sql: 'UPDATE audit_head SET seq = $1, hash = $2, mac = $3',
+        params: [head?.seq ?? 0, head?.hash ?? '', head?.mac ?? null],
+      },
+    ])
+    t.same(await findings(store), [], 'it fits')
+    const other = writer(store)
+    if (regrown) record(other, 7, 20)
+    await other.log.flush()
+    t.same(other.alarms, [])
+    await one.log.check()
+    t.same(one.alarms, [{ actor: 'keyturn', reason: 'went back' }])
+  }
+})
+
+t.test('pruning takes the oldest, moves the beginning, and what is left verifies', async (t) => {
+  const store = await newStore(t as Test)
+  const one = writer(store)
+  record(one, 1, 10)
+  await one.log.flush()
+  clock.tick(100)
+  record(one, 11, 15)
+  await one.log.flush()
+  t.equal(await one.log.prune(clock.now() - 50, 4), 4)
+  t.same(await findings(store), [])
+  t.equal(await one.log.prune(clock.now() - 50, 100), 6)
+  t.equal(await one.log.prune(clock.now() - 50, 100), 0)
+  t.same(await kids(store), [11, 12, 13, 14, 15])
+  t.same(await findings(store), [])
+  const other = writer(store)
+  record(other, 16, 16)
+  await other.log.flush()
+  t.equal(await other.log.prune(clock.now() + 1, 100), 6)
+  t.same(await store.auditRows.page(0, 9), [])
+  t.same(await findings(store), [])
+  record(one, 17, 17)
+  await one.log.flush()
+  const { head } = await store.auditRows.state()
+  t.match(head, { seq: 17, baseSeq: 16 })
+  t.ok(head && isSigned(KEYS, head))
+  t.same([...one.alarms, ...other.alarms], [])
+  t.same(await findings(store), [])
+})
