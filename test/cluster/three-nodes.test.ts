@@ -4,6 +4,7 @@ import t, { type Test } from 'tap'
 import { CODE_LIMITS, LIMITS } from '../../src/accounts/throttle.ts'
 import { systemClock } from '../../src/system.ts'
 import { openBrowser, type Page, type Served } from '../support/browser.ts'
+import { kidOf } from '../support/caching-verifier.ts'
 import { testCli } from '../support/cli.ts'
 import { startCluster } from '../support/cluster.ts'
 import {
@@ -210,5 +211,26 @@ t.test(
     const tried = proven.filter(({ status }) => status !== 200).map(({ status }) => status)
     t.ok(tried.filter((status) => status === 400).length <= CODE_LIMITS.pair.burst, 'guesses count together')
     t.equal(tried.length, 5)
+  },
+)
+
+t.test(
+  'keys rotate names the node that does not follow; woken up, it does so at once (§4 row 18)',
+  async (t) => {
+    const frozen = cluster.at(1)
+    process.kill(frozen.pid, 'SIGSTOP')
+    interface Rotated {
+      readonly active: string
+      readonly nodes: number
+      readonly nodes_behind: readonly { readonly pid: number }[]
+    }
+    const { active, nodes, nodes_behind } = await cluster
+      .json<Rotated>(['keys', 'rotate'])
+      .finally(() => process.kill(frozen.pid, 'SIGCONT'))
+    t.same([nodes, nodes_behind.map(({ pid }) => pid)], [3, [frozen.pid]])
+    const took = await cluster.everywhere(
+      async (node) => kidOf((await clientCredentials(node)).json().access_token) === active,
+    )
+    t.ok(took < SOON_MS, `after ${Math.round(took)} ms`)
   },
 )
