@@ -7,7 +7,7 @@ import { statSync } from 'node:fs'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Random } from '../system.ts'
 import { masterKeyFile, readMasterKey } from './master-key.ts'
-import { activeKey } from './ring.ts'
+import { activeKey, nextKey } from './ring.ts'
 import {
   createSealer,
   createSealerOf,
@@ -32,8 +32,8 @@ export interface KeyHolder {
   /** For private keys. */
   readonly sealer: Sealer
   readonly rootSealer: Sealer
-  /** The key that a private key is sealed with. @throws {SealBroken} */
-  openerOf(specimen: Specimen): MasterKey
+  /** The key that a ring is sealed with. @throws {SealBroken} */
+  openerOf(ring: Ring): MasterKey
   /** Looks at the files again, if they are where the keys are from. */
   refresh(): void
 }
@@ -47,11 +47,9 @@ export interface KeySource {
 
 export const ROOT: Sealed<MasterPurpose> = { purpose: 'keyturn/seal-roots/v1', what: 'the root' }
 
-/** Of what the ring is sealed with. */
-export function specimenOf(ring: Ring): Specimen {
-  const { kid, sealed } = activeKey(ring)
-  return { label: kid, sealed: sealed ?? '' }
-}
+/** Of what the ring is sealed with: one that is damaged must not keep its owner from replacing it. */
+export const specimensOf = (ring: Ring): Specimen[] =>
+  [activeKey(ring), nextKey(ring)].map(({ kid, sealed }) => ({ label: kid, sealed: sealed ?? '' }))
 
 export function fingerprintOf(masterKey: Uint8Array): string {
   return deriveKey(masterKey, 'keyturn/fingerprint/v1').toString('base64url').slice(0, 12)
@@ -119,10 +117,13 @@ export function createKeyHolder(source: KeySource, random: Pick<Random, 'bytes'>
     keys: () => held,
     sealer: tried(PRIVATE_KEYS),
     rootSealer: tried(ROOT),
-    openerOf: ({ label, sealed }) =>
+    openerOf: (ring) =>
       again(() => {
-        const opener = held.find(({ key }) => opens(createSealer(key, random), label, sealed))
-        if (!opener) throw new SealBroken(`${PRIVATE_KEYS.what} ${label}`)
+        const specimens = specimensOf(ring)
+        const opener = held.find(({ key }) =>
+          specimens.some(({ label, sealed }) => opens(createSealer(key, random), label, sealed)),
+        )
+        if (!opener) throw new SealBroken(`${PRIVATE_KEYS.what} ${specimens[0]?.label}`)
         return opener
       }),
     refresh,

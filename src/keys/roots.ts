@@ -9,7 +9,7 @@ import type { Ring } from '../store/contracts/ring.ts'
 import type { RootStore, StoredRoot } from '../store/contracts/roots.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Ages, Clock, EpochSeconds, Random, ReachFailpoint, Seconds } from '../system.ts'
-import { type KeyHolder, ROOT, specimenOf } from './key-holder.ts'
+import { type KeyHolder, ROOT } from './key-holder.ts'
 import {
   createSealer,
   createSealerOf,
@@ -67,7 +67,7 @@ export async function ensureRoot(deps: OpenRootsDeps, ring: Ring | null): Promis
   const { store, clock, random, holder, failpoint } = deps
   if ((await store.roots.list()).length > 0) return
   const [first] = holder.keys()
-  const key = ring ? holder.openerOf(specimenOf(ring)).key : first?.key
+  const key = ring ? holder.openerOf(ring).key : first?.key
   if (!key) throw new Error('there is no master key')
   const secret = ring ? key : random.bytes(32)
   const sealed = sealRoot(key, random, 1, secret)

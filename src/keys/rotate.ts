@@ -15,6 +15,7 @@ import {
   isAlgorithm,
   type KeyPair,
 } from './algorithms.ts'
+import { specimensOf } from './key-holder.ts'
 import { behind, namesOf } from './known-verifiers.ts'
 import * as law from './ring.ts'
 import type { Sealer } from './seal.ts'
@@ -200,9 +201,7 @@ const makePair = (
 /** With the master key of the ring that it goes into, which may be another than when the key was made. */
 function sealed({ sealer }: RotateDeps, pair: KeyPair, ring?: Ring): law.NewKey {
   const { kid, alg, publicJwk, privatePem } = pair
-  const next = ring && law.nextKey(ring)
-  const like = next && { label: next.kid, sealed: next.sealed ?? '' }
-  return { kid, alg, publicJwk, sealed: sealer.seal(kid, privatePem, like) }
+  return { kid, alg, publicJwk, sealed: sealer.seal(kid, privatePem, ring && specimensOf(ring)) }
 }
 
 /** A ring keeps the algorithm and size that were chosen last unless told otherwise. */

@@ -45,9 +45,9 @@ export interface Specimen {
 export interface Sealer {
   /**
    * @param label whose it is, such as a kid: a seal does not open under another
-   * @param like of several keys, the one that opens this
+   * @param like of several keys, the one that opens any of these
    */
-  seal(label: string, plain: string, like?: Specimen): string
+  seal(label: string, plain: string, like?: readonly Specimen[]): string
   /** @throws {SealBroken} */
   open(label: string, sealed: string): string
 }
@@ -96,9 +96,21 @@ export function createSealerOf(
     throw new SealBroken(`${what} ${label}`, cause)
   }
 
+  function keyOfAny(specimens: readonly Specimen[]): KeyObject | undefined {
+    let broken: unknown
+    for (const { label, sealed } of specimens) {
+      try {
+        return unseal(label, sealed)[1]
+      } catch (error) {
+        broken ??= error
+      }
+    }
+    throw broken
+  }
+
   return {
     seal(label, plain, like) {
-      const key = like ? unseal(like.label, like.sealed)[1] : keys()[0]
+      const key = like ? keyOfAny(like) : keys()[0]
       if (!key) throw new Error('there is no key to seal with')
       return encrypt(key, label, plain, random.bytes(IV_BYTES))
     },
