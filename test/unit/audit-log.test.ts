@@ -40,7 +40,7 @@ function writer({ auditRows }: Store, options: Options = {}): World {
     rows: { ...auditRows, ...options.rows },
     clock,
     logger,
-    keys: options.keys ?? (() => KEYS),
+    keys: async () => (options.keys ? options.keys() : KEYS),
     hasRing: async () => options.hasRing ?? true,
     alarm(event, fields) {
       alarms.push(fields)
