@@ -8,17 +8,7 @@ import { type AuditLog, createAuditLog } from './audit/log.ts'
 import { type Audit, createAudit } from './audit.ts'
 import type { Config } from './config/load.ts'
 import { type GenerateKey, generateKey } from './keys/algorithms.ts'
-
-<<<<<<< working
-
-import { createKeyHolder, type KeyHolder, openerOfRing } from './keys/key-holder.ts'
-
-=======
-
 import { createKeyHolder, type KeyHolder } from './keys/key-holder.ts'
-
->>>>>>> reseal
-
 import { createMasterKey, MasterKeyProblem, masterKeyFile } from './keys/master-key.ts'
 import { ensureRoot, openRoot, openRoots, type Roots } from './keys/roots.ts'
 import type { KeyChoice, RotateDeps } from './keys/rotate.ts'
@@ -199,11 +189,7 @@ export async function openKeys(base: Base, choice: KeyChoice = {}): Promise<Keys
     holder.refresh()
   }
   // Before anything is sealed: a key sealed with another master key would break the ring for every node.
-<<<<<<< working
-  if (existing) openerOfRing(holder, existing)
-=======
   if (existing) holder.openerOf(existing)
->>>>>>> reseal
   const rooted = { store, clock, ages: base.time.ages, random, holder, failpoint }
   await ensureRoot(rooted, existing)
   // Also before a ring is made, which nobody could use without them.
