@@ -71,7 +71,8 @@ export async function openDatabases(admin: string): Promise<Databases> {
       const url = urlOf(admin, name)
       if (!known.has(name)) {
         const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name])
-        if (rowCount === 0) await client.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE}`)
+        if (rowCount === 0)
+          await client.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE} STRATEGY FILE_COPY`)
         known.add(name)
       }
       await client.query(`ALTER DATABASE ${name} RESET ALL`)

