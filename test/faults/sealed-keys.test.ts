@@ -1,0 +1,138 @@
+/** Sealed private keys that are damaged in the store, beside nodes that serve (issue 5; SECURITY §4 row 8). */
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { type Cluster, startCluster } from '../support/cluster.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { run } from '../support/postgres-databases.ts'
+import type { ServerProcess } from '../support/process.ts'
+import { clientCredentials } from '../support/requests.ts'
+
+const postgres = await startPostgres(t)
+
+const status = async (node: ServerProcess, url: string) => (await node.inject({ url })).statusCode
+const jwksOf = async (node: ServerProcess) => (await node.inject({ url: '/.well-known/jwks.json' })).body
+const kidOf = (token: string): string => JSON.parse(atob(token.split('.')[0] ?? '')).kid
+
+/** One bit of the ciphertext, as a failing disk or somebody's hand would change it. */
+function flipped(sealed: string): string {
+  const at = Math.floor(sealed.length / 2)
+  return sealed.slice(0, at) + (sealed[at] === 'A' ? 'B' : 'A') + sealed.slice(at + 1)
+}
+
+async function world(t: Test) {
+  const database = await postgres.emptyDatabase()
+  const cluster = await startCluster(t, { database, nodes: 2 })
+  const ring = () => run(database, 'SELECT * FROM ring_keys ORDER BY kid').then(({ rows }) => rows)
+  return {
+    ...cluster,
+    database,
+    ring,
+    async damage(state: 'active' | 'next'): Promise<string> {
+      const key = (await ring()).find((row) => row.state === state)
+      await run(database, `UPDATE ring_keys SET sealed = '${flipped(key.sealed)}' WHERE kid = '${key.kid}'`)
+      return key.kid
+    },
+  }
+}
+
+type World = Awaited<ReturnType<typeof world>>
+
+/** One line and exit 1, and the ring is as it was: never a new one in its place. */
+async function refused(t: Test, { run: command, ring }: World, args: readonly string[], kid: string) {
+  const before = await ring()
+  const { code, stderr } = await command(args)
+  t.equal(code, 1, stderr)
+  t.match(stderr, new RegExp(`(^|\\n)keyturn: the private key ${kid} does not open with this master key\\n$`))
+  t.same(await ring(), before)
+}
+
+async function goOn(t: Test, { nodes }: Pick<Cluster, 'nodes'>): Promise<void> {
+  for (const node of nodes) {
+    t.equal((await clientCredentials(node)).statusCode, 200)
+    t.equal(await status(node, '/health/ready'), 200)
+  }
+}
+
+t.test(
+  'a damaged active key: nodes that have it go on, new ones refuse, a rotation mends it (§4 row 8)',
+  async (t) => {
+    const here = await world(t as Test)
+    const kid = await here.damage('active')
+    await goOn(t as Test, here)
+    await refused(t as Test, here, ['serve'], kid)
+    const { stdout } = await here.run(['doctor', '--json'])
+    t.match(stdout, /does not open with this master key/)
+
+    await here.json(['keys', 'rotate'])
+    await here.everywhere(async (node) => kidOf((await clientCredentials(node)).json().access_token) !== kid)
+    await here.start()
+    await goOn(t as Test, here)
+  },
+)
+
+t.test('a damaged next key never takes over, and revoking it mends the ring (§4 row 8)', async (t) => {
+  const here = await world(t as Test)
+  const kid = await here.damage('next')
+  await goOn(t as Test, here)
+  await refused(t as Test, here, ['serve'], kid)
+  await refused(t as Test, here, ['keys', 'rotate', '--force'], kid)
+  await here.json(['keys', 'revoke', kid])
+  await here.json(['keys', 'rotate', '--force'])
+  await here.start()
+  await goOn(t as Test, here)
+})
+
+t.test(
+  'a damaged root: nodes that have it go on, new ones refuse, nothing is made anew (§4 row 8)',
+  async (t) => {
+    const here = await world(t as Test)
+    const roots = () => run(here.database, 'SELECT * FROM roots ORDER BY number').then(({ rows }) => rows)
+    const [sound, ...others] = await roots()
+    t.same(others, [])
+    await run(here.database, `UPDATE roots SET sealed = '${flipped(sound.sealed)}'`)
+    const damaged = await roots()
+    await goOn(t as Test, here)
+    const { code, stderr } = await here.run(['serve'])
+    t.equal(code, 1)
+    t.match(stderr, /(^|\n)keyturn: the root \S+ does not open with this master key\n$/)
+    t.same(await roots(), damaged)
+    await run(here.database, `UPDATE roots SET sealed = '${sound.sealed}'`)
+    await here.start()
+    await goOn(t as Test, here)
+  },
+)
+
+t.test(
+  'a damaged key that has taken over: the last good ring is served, and the node not ready (§4 row 8)',
+  async (t) => {
+    const here = await world(t as Test)
+    const [node, other] = [here.at(0), here.at(1)]
+    const before = await jwksOf(node)
+    const saved = await here.ring()
+    const bad = await here.damage('next')
+    // What no command of ours would do.
+    await run(
+      here.database,
+      `BEGIN; UPDATE ring_keys SET state = 'retiring', sealed = NULL WHERE state = 'active';
+     UPDATE ring_keys SET state = 'active' WHERE kid = '${bad}';
+     UPDATE ring SET version = version + 1; UPDATE revisions SET value = value + 1 WHERE name = 'ring'; COMMIT`,
+    )
+    for (const one of [node, other]) while ((await status(one, '/health/ready')) !== 503) await sleep(20)
+    t.equal(await jwksOf(node), before)
+    const answer = await clientCredentials(node)
+    if (answer.statusCode === 200) t.not(kidOf(answer.json().access_token), bad)
+    else t.equal(answer.statusCode, 503)
+    t.equal(await status(node, '/health/live'), 200)
+    t.match(node.stderr(), /does not open with this master key/)
+
+    const [active, next] = ['active', 'next'].map((state) => saved.find((row) => row.state === state))
+    await run(
+      here.database,
+      `BEGIN; UPDATE ring_keys SET state = 'next', sealed = '${next.sealed}' WHERE kid = '${next.kid}';
+     UPDATE ring_keys SET state = 'active', sealed = '${active.sealed}' WHERE kid = '${active.kid}';
+     UPDATE ring SET version = version + 1; UPDATE revisions SET value = value + 1 WHERE name = 'ring'; COMMIT`,
+    )
+    for (const one of [node, other]) while ((await status(one, '/health/ready')) !== 200) await sleep(20)
+    await goOn(t as Test, here)
+  },
+)
