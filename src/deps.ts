@@ -259,6 +259,7 @@ export async function openServer(
     whereabouts: system.whereabouts ?? { hostname: 'localhost', pid: 0 },
     version,
   })
+  let stopping = false
   const duties: Duties = {
     async follow() {
       await freshness.look()
@@ -270,8 +271,10 @@ export async function openServer(
     beat: presence.beat,
     notify: notices.tell,
     // Without a copy in the store, what there is of one has ended.
-    sweep: () => sweep(store, clock, [[base.auditLog, clock.now() - (config.auditRetention ?? -1)]]),
+    sweep: () =>
+      sweep(store, clock, [[base.auditLog, clock.now() - (config.auditRetention ?? -1)]], () => stopping),
     async stop() {
+      stopping = true
       await notices.stop()
       // The store may be the reason for the stop. Then it is seen to be gone a little later.
       await presence.leave().catch(() => {})

@@ -24,7 +24,7 @@ export interface Duties {
   beat(): Promise<void>
   /** Does what is due with the keys. */
   maintain(): Promise<void>
-  /** Deletes a small batch of what has expired. */
+  /** Deletes what has expired, in small batches; ends early when it is stopped. */
   sweep(): Promise<void>
   /** Ends what duties have begun. */
   stop(): Promise<void>
@@ -42,8 +42,8 @@ export interface Follower {
 export interface FollowerOptions {
   /** How to hear of changes, where the store can tell. */
   readonly changes?: ((listener: ChangeListener) => Changes) | undefined
-  /** Milliseconds between two looks. */
-  readonly every?: { readonly alone: number; readonly told: number }
+  /** Milliseconds between two looks, and between two sweeps. */
+  readonly every?: { readonly alone: number; readonly told: number; readonly sweep?: number }
 }
 
 export function startFollower(duties: Duties, logger: Logger, options: FollowerOptions = {}): Follower {
@@ -57,6 +57,7 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
   // At once after the start: the server may have been down when something was due.
   let sinceMaintained = MAINTAIN_MS
   let sinceSwept = 0
+  let sweeping: Promise<void> | undefined
   const failing = new Set<Duty>()
 
   async function attempt(duty: Duty): Promise<void> {
@@ -84,9 +85,12 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
       sinceMaintained = 0
       await attempt('maintain')
     }
-    if (sinceSwept >= SWEEP_MS) {
+    if (sinceSwept >= (every.sweep ?? SWEEP_MS)) {
       sinceSwept = 0
-      await attempt('sweep')
+      // Beside all else: after a long time without a server it takes minutes.
+      sweeping ??= attempt('sweep').finally(() => {
+        sweeping = undefined
+      })
     }
   }
 
@@ -137,6 +141,7 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
       await hearing?.stop()
       await running
       await duties.stop()
+      await sweeping
     },
     // A rotation or a sweep that fails is for the operator; the node serves as well as before.
     problem: () => (failing.has('follow') ? 'the store cannot be followed' : null),

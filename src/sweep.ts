@@ -1,11 +1,15 @@
 /** What has ended is forgotten, table by table. Must not know why anything ends; only for how long it is of use. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { FORGOTTEN_AFTER } from './keys/known-verifiers.ts'
 import { REMEMBERED } from './presence.ts'
 import type { Store } from './store/index.ts'
-import type { Clock, EpochSeconds } from './system.ts'
+import { type Clock, type EpochSeconds, systemSteady } from './system.ts'
 
-/** Rows at once. */
-const SWEEP = 500
+/** Rows at once. SQLite works on the event loop: these keep it for some milliseconds, and a request waits no longer. */
+const BATCH = 100
+/** After each batch, this many times as long as it took: the rest of the time belongs to requests. */
+const REST = 4
+const LONGEST_REST_MS = 250
 /** Ended sessions stay as long as any access token of theirs could live, so that introspection knows them. */
 const SESSION_MEMORY = 86_400
 /** After its end as a reference: whoever came with it may still be at the login page. */
@@ -17,11 +21,15 @@ interface Expiring {
   prune(before: EpochSeconds, limit: number): Promise<number>
 }
 
-/** @param more what is no table of its own, with the time before which it has ended */
+/**
+ * @param more what is no table of its own, with the time before which it has ended
+ * @param stopping asked between two batches: what is left is for the next time
+ */
 export async function sweep(
   store: Store,
   clock: Clock,
   more: readonly (readonly [Expiring, EpochSeconds])[] = [],
+  stopping: () => boolean = () => false,
 ): Promise<void> {
   const now = clock.now()
   const expiring = [
@@ -41,7 +49,10 @@ export async function sweep(
     ...more,
   ] as const
   for (const [table, before] of expiring) {
-    // Batch by batch, so that requests get their turn between two.
-    while ((await table.prune(before, SWEEP)) === SWEEP);
+    while (!stopping()) {
+      const began = systemSteady()
+      if ((await table.prune(before, BATCH)) < BATCH) break
+      await sleep(Math.min(REST * (systemSteady() - began), LONGEST_REST_MS))
+    }
   }
 }

@@ -11,7 +11,8 @@ import { loadConfig } from '../../src/config/load.ts'
 import { createLogger } from '../../src/log.ts'
 import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
 import { newClient } from '../../src/oauth/registration.ts'
-import { systemRandom } from '../../src/system.ts'
+import type { Store } from '../../src/store/index.ts'
+import { type EpochSeconds, systemRandom } from '../../src/system.ts'
 import {
   API,
   basic,
@@ -110,40 +111,47 @@ async function seed(
   )
   try {
     await openKeys(base, { bits: RSA_BITS })
-    const { apis, clients, roles, users } = base.store
-    const createdAt = base.clock.now()
-    await apis.insert({ identifier: API, scopes: [SCOPE], accessTokenTtl: null, createdAt })
-    await roles.insert({ name: ROLE, scopes: [SCOPE], requireSecondFactor: false, createdAt })
-    await clients.insert(
-      newClient({
-        id: CLIENT_ID,
-        name: CLIENT_ID,
-        secretHash: hashMadeSecret(secret),
-        grants: ['client_credentials', 'password', 'refresh_token', 'authorization_code'],
-        scopes: [SCOPE, 'openid'],
-        redirectUris: [CALLBACK],
-        firstParty: true,
-        createdAt,
-      }),
-    )
-    const passwordHash = await hashPassword(PASSWORD)
-    for (let i = 0; i < PEOPLE; i += 1) {
-      await users.insert({
-        id: `u_${systemRandom.id()}`,
-        username: `bench-${i}`,
-        email: null,
-        emailVerified: false,
-        name: null,
-        passwordHash,
-        roles: [ROLE],
-        disabled: false,
-        createdAt,
-        updatedAt: createdAt,
-      })
-    }
+    await storeRegistry(base.store, base.clock.now(), hashMadeSecret(secret))
     await fill?.(base)
   } finally {
     await base.store.db.close()
+  }
+}
+
+/** One API, one client, one role and some people. */
+export async function storeRegistry(
+  { apis, clients, roles, users }: Store,
+  createdAt: EpochSeconds,
+  secretHash: string | null,
+): Promise<void> {
+  await apis.insert({ identifier: API, scopes: [SCOPE], accessTokenTtl: null, createdAt })
+  await roles.insert({ name: ROLE, scopes: [SCOPE], requireSecondFactor: false, createdAt })
+  await clients.insert(
+    newClient({
+      id: CLIENT_ID,
+      name: CLIENT_ID,
+      secretHash,
+      grants: ['client_credentials', 'password', 'refresh_token', 'authorization_code'],
+      scopes: [SCOPE, 'openid'],
+      redirectUris: [CALLBACK],
+      firstParty: true,
+      createdAt,
+    }),
+  )
+  const passwordHash = await hashPassword(PASSWORD)
+  for (let i = 0; i < PEOPLE; i += 1) {
+    await users.insert({
+      id: `u_${systemRandom.id()}`,
+      username: `bench-${i}`,
+      email: null,
+      emailVerified: false,
+      name: null,
+      passwordHash,
+      roles: [ROLE],
+      disabled: false,
+      createdAt,
+      updatedAt: createdAt,
+    })
   }
 }
 

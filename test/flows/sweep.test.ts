@@ -1,5 +1,6 @@
 /** What people leave behind when they sign in is forgotten when nothing can come of it any more, and not before. */
 import t from 'tap'
+import { sweep } from '../../src/sweep.ts'
 import { code } from '../contracts/codes.ts'
 import { pushed } from '../contracts/pushed-requests.ts'
 import { people } from '../contracts/sessions.ts'
@@ -53,6 +54,20 @@ t.test('a sign-in is kept for a day after its idle end, ended before or not (§4
   t.equal(await after(HOUR + DAY, 'sign_ins'), 3)
   t.equal(await after(HOUR + DAY + 1, 'sign_ins'), 1)
   t.not(await store.signIns.find('lasting'), null)
+})
+
+t.test('a server that stops leaves the rest of a long sweep for the next time (#5, growth)', async (t) => {
+  const now = clock.now()
+  for (let i = 0; i < 150; i += 1) {
+    await store.pushedRequests.insert(`rest ${i}`, pushed({ expiresAt: now }))
+  }
+  clock.tick(HOUR + 1)
+  // Each table asks before each of its batches; the fifth time is before the second batch of the fourth table.
+  const turns = [false, false, false, false]
+  await sweep(store, clock, [], () => turns.pop() ?? true)
+  t.equal(await left('pushed_requests'), 50)
+  await sweep(store, clock)
+  t.equal(await left('pushed_requests'), 0)
 })
 
 t.test('more than one batch of them goes in one sweep (§4 row 20)', async (t) => {

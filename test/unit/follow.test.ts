@@ -19,7 +19,13 @@ function follower(t: Test, every: NonNullable<FollowerOptions['every']>) {
     sweep: 0,
     stop: 0,
   }
-  const state = { gate: Promise.resolve(), failure: undefined as Error | undefined, atOnce: 0, most: 0 }
+  const state = {
+    gate: Promise.resolve(),
+    sweepGate: Promise.resolve(),
+    failure: undefined as Error | undefined,
+    atOnce: 0,
+    most: 0,
+  }
   const duty = (name: Name) => async () => {
     counts[name] += 1
     state.atOnce += 1
@@ -33,7 +39,10 @@ function follower(t: Test, every: NonNullable<FollowerOptions['every']>) {
     notify: duty('notify'),
     beat: duty('beat'),
     maintain: duty('maintain'),
-    sweep: duty('sweep'),
+    sweep: async () => {
+      counts.sweep += 1
+      await state.sweepGate
+    },
     stop: async () => {
       counts.stop += 1
     },
@@ -54,7 +63,7 @@ function follower(t: Test, every: NonNullable<FollowerOptions['every']>) {
   t.teardown(() => following.stop())
   const { listener } = heard
   if (!listener) throw new Error('nobody listens')
-  const reaches = async (name: Name, count: number) => {
+  const reaches = async (name: Name | 'stop', count: number) => {
     while (counts[name] < count) await sleep(1)
   }
   return { following, counts, state, logger, listener, heard, reaches }
@@ -111,6 +120,26 @@ t.test('keys are looked after at once and then once a second, however many chang
   await reaches('maintain', 2)
   t.ok(counts.follow >= 11)
   t.equal(counts.sweep, 0)
+})
+
+t.test('following goes on while a sweep takes its time, and a stop waits for it (#5, growth)', async (t) => {
+  const { following, counts, state, reaches } = follower(t, { alone: 5, told: NEVER, sweep: 10 })
+  let open = () => {}
+  state.sweepGate = new Promise((resolve) => {
+    open = resolve
+  })
+  await reaches('sweep', 1)
+  await reaches('follow', counts.follow + 6)
+  t.equal(counts.sweep, 1, 'one at a time')
+  let stopped = false
+  const stopping = following.stop().then(() => {
+    stopped = true
+  })
+  await reaches('stop', 1)
+  await sleep(5)
+  t.not(stopped, true)
+  open()
+  await stopping
 })
 
 t.test('that following fails is a problem and said once; that a look heard of failed as well', async (t) => {
