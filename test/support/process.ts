@@ -25,6 +25,8 @@ export interface ProcessOptions {
   readonly settings?: Record<string, string>
   /** Variables that are not ours. */
   readonly env?: Readonly<Record<string, string>>
+  /** Another copy of the program: its `src/keyturn.js`. */
+  readonly entry?: string
   /** Dies by SIGKILL when this point is reached for the nth time. */
   readonly failAt?: { readonly name: Failpoint; readonly nth?: number }
   readonly clock?: ScaledClock
@@ -66,7 +68,7 @@ function environment(folder: Folder, options: ProcessOptions): NodeJS.ProcessEnv
 
 export function runProgram(folder: Folder, args: readonly string[], options: ProcessOptions = {}): Program {
   const special = options.failAt || options.clock || options.synchronous || options.wrongBy
-  const entry = special ? FAILING_ENTRY : ENTRY
+  const entry = special ? FAILING_ENTRY : (options.entry ?? ENTRY)
   // The test runner adds hooks of its own to every process it sees; the server shall run as it always does.
   const node = [process.execPath, ...(special ? ['--import', PRELOAD] : [])]
   const plain = ['env', '-u', 'NODE_OPTIONS', ...node, entry, ...args]

@@ -1,0 +1,234 @@
+/**
+ * Two releases as real processes on one store, behind a proxy and under load (docs/upgrades.md): the next release is this tree
+ * with migrations that add something, the one after it takes something away.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { createVerifier } from '../../src/verify/index.ts'
+import { version } from '../../src/version.ts'
+import { kidOf } from '../support/caching-verifier.ts'
+import { type Cluster, type ClusterNode, startCluster } from '../support/cluster.ts'
+import { signIn } from '../support/folder.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { laterVersion, makeRelease, type Release } from '../support/releases.ts'
+import { clientCredentials, refresh } from '../support/requests.ts'
+import { type RoundRobin, roundRobin } from '../support/round-robin.ts'
+import { ORDERS } from '../support/seed.ts'
+
+const PATIENCE_MS = 120_000
+const CLEAN = { code: 0, signal: null }
+const SETTINGS = { VERIFIER_CACHE: '2s', REFRESH_GRACE: '1m', SHUTDOWN_DELAY: '1s' }
+
+/** What the next release adds: to what is read with every change of keys, to what every refresh writes, and a table. */
+const ADDED = {
+  '0900_keys.sql': `-- expand
+ALTER TABLE ring_keys ADD COLUMN more BIGINT NOT NULL DEFAULT 7;
+`,
+  '0901_sessions.sql': `-- expand
+CREATE TABLE more (id TEXT PRIMARY KEY, session_id TEXT REFERENCES sessions (id) ON DELETE CASCADE);
+
+ALTER TABLE sessions ADD COLUMN more TEXT NOT NULL DEFAULT '';
+`,
+}
+/** And what the one after it takes away. */
+const TAKEN = { '0902_less.sql': `-- contract: ${laterVersion(1)}\nDROP TABLE more;\n` }
+
+const NEXT = makeRelease(t, laterVersion(1), ADDED)
+const AFTER = makeRelease(t, laterVersion(2), { ...ADDED, ...TAKEN })
+
+/** People and machines that ask for tokens through the proxy, and a verifier that sees each. */
+function load(t: Test, cluster: Cluster, proxy: RoundRobin, sessions: readonly string[]) {
+  const failures: string[] = []
+  const kids = new Map<string, string>()
+  const tokens = [...sessions]
+  let answered = 0
+  let stop = false
+  const verifier = createVerifier({
+    issuer: cluster.issuer,
+    audience: ORDERS,
+    cacheSize: 0,
+    fetch: (input, init) => fetch(proxy.url + new URL(String(input)).pathname, init),
+  })
+  t.teardown(() => verifier.close?.())
+
+  async function verify(token: string): Promise<void> {
+    await verifier.verify(token).catch((error) => failures.push(`${kidOf(token)}: ${error}`))
+  }
+
+  async function take(
+    ask: () => ReturnType<RoundRobin['inject']>,
+  ): Promise<{ refresh_token: string } | null> {
+    const answer = await ask()
+    if (answer.statusCode !== 200) {
+      failures.push(`${answer.statusCode} ${answer.body}`)
+      return null
+    }
+    answered += 1
+    const response = answer.json() as { access_token: string; refresh_token: string }
+    kids.set(kidOf(response.access_token), response.access_token)
+    await verify(response.access_token)
+    return response
+  }
+
+  const forever = async (work: () => Promise<void>) => {
+    while (!stop) {
+      await work()
+      await sleep(25)
+    }
+  }
+  const running = [
+    ...tokens.map((_, i) =>
+      forever(async () => {
+        const response = await take(() => refresh(proxy, tokens[i] ?? ''))
+        if (response) tokens[i] = response.refresh_token
+      }),
+    ),
+    ...Array.from({ length: 2 }, () =>
+      forever(async () => void (await take(() => clientCredentials(proxy)))),
+    ),
+  ]
+  return {
+    failures,
+    tokens,
+    /** Keys that signed something that somebody got. */
+    kids: () => [...kids.keys()],
+    /** Resolves when this many more were answered. */
+    async more(count: number) {
+      const goal = answered + count
+      while (answered < goal && failures.length === 0) await sleep(5)
+    },
+    async end() {
+      stop = true
+      await Promise.all(running)
+      for (const token of kids.values()) await verify(token)
+    },
+  }
+}
+
+interface Rotated {
+  readonly active: string
+  readonly nodes: number
+  readonly nodes_behind: readonly unknown[]
+}
+
+type Program = Pick<Release, 'version'> & Partial<Release>
+
+const NOW: Program = { version }
+const entryOf = ({ entry }: Program) => (entry === undefined ? {} : { entry })
+
+async function begin(t: Test, database?: string) {
+  t.setTimeout(PATIENCE_MS)
+  const where = database === undefined ? {} : { database }
+  const cluster = await startCluster(t, { ...where, nodes: 2, settings: SETTINGS })
+  const tokens = await cluster.inside((inside) => signIn(inside, 3))
+  const proxy = await roundRobin(t)
+  const serving = new Set<ClusterNode>(cluster.nodes)
+  for (const node of serving) await proxy.add(node)
+  const people = load(t, cluster, proxy, tokens)
+  await people.more(20)
+  return {
+    cluster,
+    people,
+
+    async start(which: Program): Promise<ClusterNode> {
+      const node = await cluster.start(entryOf(which))
+      serving.add(node)
+      await proxy.add(node)
+      return node
+    },
+
+    async stop(node: ClusterNode | undefined): Promise<void> {
+      if (!node) throw new Error('there is no such node')
+      serving.delete(node)
+      t.same(await node.stop(), CLEAN)
+    },
+
+    /** As the command of this release lists them. */
+    async versions(which: Program): Promise<string[]> {
+      const rows = await cluster.json<{ version: string }[]>(['nodes'], entryOf(which))
+      return rows.map((row) => row.version).sort()
+    },
+
+    /** By the command of this release; every node then signs with the new key. */
+    async rotateBy(which: Program): Promise<void> {
+      const rotated = await cluster.json<Rotated>(['keys', 'rotate', '--wait'], entryOf(which))
+      const { active, nodes, nodes_behind } = rotated
+      t.same([nodes, nodes_behind], [serving.size, []], `all nodes follow a rotation by ${which.version}`)
+      for (const node of serving) {
+        const { access_token } = (await clientCredentials(node)).json()
+        t.equal(kidOf(access_token), active)
+      }
+    },
+
+    async refused(which: Program, args: readonly string[], why: string): Promise<void> {
+      const { code, stderr } = await cluster.run(args, entryOf(which))
+      t.equal(code, 1)
+      t.match(stderr, why)
+    },
+
+    async end(keys: number): Promise<void> {
+      await people.end()
+      t.same(people.failures, [], 'no request failed, and every token was good')
+      t.equal(people.kids().length, keys, 'of each key')
+      const [node] = serving
+      for (const token of people.tokens) {
+        t.equal(node && (await refresh(node, token)).statusCode, 200, 'nobody was logged out')
+      }
+      for (const { port } of cluster.nodes) t.ok((proxy.served.get(port) ?? 0) > 0, 'each node has served')
+    },
+  }
+}
+
+type World = Awaited<ReturnType<typeof begin>>
+
+/** The next release comes beside two nodes of this one, and one of those is restarted. Answers with it. */
+async function expand(t: Test, { cluster, people, ...world }: World): Promise<ClusterNode> {
+  await world.start(NEXT)
+  await people.more(20)
+  t.same(await world.versions(NOW), [version, version, NEXT.version])
+  const status = await cluster.json<{ name: string; newer?: true }[]>(['migrate', '--status'])
+  const newer = status.filter((step) => step.newer).map(({ name }) => name)
+  t.same(newer, ['0900_keys', '0901_sessions'])
+  await world.rotateBy(NOW)
+  await world.rotateBy(NEXT)
+  await people.more(20)
+  // The way back: the old program starts, with what the new one has added.
+  await world.stop(cluster.nodes[0])
+  const again = await world.start(NOW)
+  await people.more(20)
+  return again
+}
+
+t.setTimeout(2 * PATIENCE_MS)
+
+t.test('one release after the other on PostgreSQL, and back: nobody notices (§4 row 17)', async (t) => {
+  const postgres = await startPostgres(t)
+  const world = await begin(t as Test, await postgres.emptyDatabase())
+  const { cluster, people } = world
+  const again = await expand(t as Test, world)
+
+  const needed = `0902_less cannot be applied while a node older than ${NEXT.version} serves`
+  await world.refused(AFTER, ['serve'], needed)
+  await world.stop(cluster.nodes[1])
+  const newest = await world.start(NEXT)
+  await world.stop(again)
+
+  // What is taken away: beside the release before, which can be restarted, and not beside the one before that.
+  await world.start(AFTER)
+  await people.more(20)
+  await world.stop(newest)
+  await world.start(NEXT)
+  t.same(await world.versions(AFTER), [NEXT.version, NEXT.version, AFTER.version])
+  const older = `the database has 0902_less, after which only keyturn ${NEXT.version} and later can use it, and this is ${version}`
+  await world.refused(NOW, ['serve'], older)
+  await world.refused(NOW, ['clients', 'list'], older)
+  await people.more(20)
+  await world.end(3)
+})
+
+t.test('and with several processes on one file of SQLite', async (t) => {
+  const world = await begin(t as Test)
+  await expand(t as Test, world)
+  await world.stop(world.cluster.nodes[1])
+  await world.end(3)
+})
