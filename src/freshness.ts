@@ -1,5 +1,6 @@
 /**
- * How old what a node holds of the store may be when it answers. The follower keeps it a quarter of a second old. A process that
+ * How old what a node holds of the store may be when it answers. The follower looks four times a second, or a little less than once
+ * where it hears of changes. A process that
  * was frozen, or cut off, wakes with what it knew then, and finds requests waiting: it looks before it answers them, or it
  * would serve a client that was disabled meanwhile and sign with a key that was revoked. Must not know what is held.
  */
@@ -18,7 +19,7 @@ export interface FreshnessDeps {
   look(): Promise<void>
 }
 
-/** Four rounds of the follower. */
+/** Four rounds of the follower, or one (follow.ts). */
 const FRESH_MS = 1000
 /** A store that answers does so well before; while one does not, what needs no store goes on (keys/live-ring: for 10 s). */
 const PATIENCE_MS = 500
