@@ -68,6 +68,8 @@ function examine(db: Database.Database): void {
   const found = db.pragma('quick_check(1)', { simple: true })
   if (found !== 'ok')
     throw new Error(`database disk image is malformed (${String(found).trim().split('\n').at(-1)})`)
+  // The pages that were looked at fill the cache, and are not those that will be asked for.
+  db.pragma('shrink_memory')
 }
 
 /** How long a look at the files' identity is good for those who only read. */
