@@ -1,8 +1,8 @@
 /**
- * How old what a node holds of the store may be when it answers. The follower looks four times a second, or a little less than once
- * where it hears of changes. A process that
- * was frozen, or cut off, wakes with what it knew then, and finds requests waiting: it looks before it answers them, or it
- * would serve a client that was disabled meanwhile and sign with a key that was revoked. Must not know what is held.
+ * How old what a node holds of the store may be when it answers. The follower looks four times a second, or every 750 ms where it
+ * hears of changes. A process that was frozen, or cut off, wakes with what it knew then, and finds requests waiting: it looks
+ * before it answers them, or it would serve a client that was disabled meanwhile and sign with a key that was revoked. Must not
+ * know what is held.
  */
 import type { Ages } from './system.ts'
 
