@@ -192,9 +192,9 @@ t.test('a sampler keeps whole traces or nothing of them', async (t) => {
 
   const env = { OTEL_TRACES_SAMPLER: 'parentbased_traceidratio', OTEL_TRACES_SAMPLER_ARG: '0.5' }
   const some = await started(t, env)
-  for (let i = 0; i < 60; i += 1) await clientCredentials(some.server)
+  for (let i = 0; i < 30; i += 1) await clientCredentials(some.server)
   const all = await some.spans()
-  t.ok(ofServer(all).length > 5 && ofServer(all).length < 55, String(ofServer(all).length))
+  t.ok(ofServer(all).length > 0 && ofServer(all).length < 30, String(ofServer(all).length))
   for (const request of ofServer(all)) t.ok(names(childrenOf(all, request)).includes('sign at+jwt'))
   t.equal(names(all).filter((name) => name === 'sign at+jwt').length, ofServer(all).length)
 })
