@@ -1,16 +1,16 @@
 /** Three nodes on one PostgreSQL, each a process: what counts once counts once, and what one knows all know (issue 5). */
-import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
-import { CODE_LIMITS, LIMITS } from '../../src/accounts/throttle.ts'
+import { hashPassword } from '../../src/accounts/password.ts'
+import { LIMITS } from '../../src/accounts/throttle.ts'
 import { systemClock } from '../../src/system.ts'
-import { openBrowser, type Page, type Served } from '../support/browser.ts'
 import { kidOf } from '../support/caching-verifier.ts'
 import { testCli } from '../support/cli.ts'
-import { startCluster } from '../support/cluster.ts'
+import { type ClusterNode, startCluster } from '../support/cluster.ts'
 import {
   assertionRace,
   codeRace,
   fill,
+  flagged,
   overEverywhere,
   refreshRace,
   SOON_MS,
@@ -18,17 +18,10 @@ import {
 } from '../support/cluster-races.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/requests.ts'
-import { client, PASSWORD, user } from '../support/seed.ts'
-import {
-  authorizeParams,
-  authorizeUrl,
-  codeClient,
-  OWN_REDIRECT,
-  redeem,
-  signIn,
-  tokensOf,
-} from '../support/sign-in.ts'
-import { active, signedIn } from '../support/tokens.ts'
+import { client, user } from '../support/seed.ts'
+import { active, revoke, signedIn } from '../support/tokens.ts'
+
+const CHOSEN = 'a secret that somebody chose'
 
 const postgres = await startPostgres(t)
 const cluster = await startCluster(t, {
@@ -38,33 +31,15 @@ const cluster = await startCluster(t, {
     for (const username of ['carol', 'dave', 'erin', 'frank'])
       await store.users.insert(await user({ username }))
     await store.clients.insert(client({ id: 'leaving' }))
-    await store.clients.insert(codeClient({ id: 'house', firstParty: true, redirectUris: [OWN_REDIRECT] }))
+    await store.clients.insert(client({ id: 'chosen', secretHash: await hashPassword(CHOSEN) }))
   },
 })
 
 /** A command beside the nodes, with their settings. */
-async function command(...args: string[]): Promise<void> {
-  const { code, err } = await testCli(t).run(args, { settings: cluster.folder.settings, clock: systemClock })
+async function command(args: readonly string[], input = ''): Promise<void> {
+  const { settings } = cluster.folder
+  const { code, err } = await testCli(t).run(args, { settings, clock: systemClock, input })
   if (code !== 0) throw new Error(`${args.join(' ')}: ${err}`)
-}
-
-/** Whatever a browser asks goes to another node than what it asked before. */
-function inTurns(): Served & { readonly asked: number[] } {
-  const asked: number[] = []
-  return {
-    ...cluster.at(0).served,
-    asked,
-    inject(options) {
-      asked.push(asked.length % cluster.nodes.length)
-      return cluster.at(asked.length - 1).served.inject(options)
-    },
-  }
-}
-
-const codeOf = ({ away, status, path, body }: Page): string => {
-  const code = away?.params.get('code')
-  if (!code) throw new Error(`no code but ${status} ${path} ${away?.url ?? body.slice(0, 500)}`)
-  return code
 }
 
 t.test(
@@ -95,20 +70,26 @@ t.test(
   'a user who is disabled is refused by every node, and so is a client within a second (E62)',
   async (t) => {
     const pair = await signedIn(cluster.at(0), { username: 'dave' })
-    await command('users', 'disable', 'dave')
+    await command(['users', 'disable', 'dave'])
     for (const node of cluster.nodes) {
       t.equal((await refresh(node, pair.refresh_token)).json().error, 'invalid_grant', 'a refresh')
       t.equal((await login(node, { username: 'dave' })).json().error, 'invalid_grant', 'a login')
       t.notOk(await active(node, pair.access_token))
     }
 
-    for (const node of cluster.nodes) t.equal((await clientCredentials(node, {}, 'leaving')).statusCode, 200)
-    await command('clients', 'disable', 'leaving')
+    const tokens: string[] = []
+    for (const node of cluster.nodes)
+      tokens.push((await clientCredentials(node, {}, 'leaving')).json().access_token)
+    await command(['clients', 'disable', 'leaving'])
     const refused = await cluster.everywhere(
       async (node) => (await clientCredentials(node, {}, 'leaving')).statusCode === 401,
     )
     t.ok(refused < SOON_MS, `refused everywhere after ${Math.round(refused)} ms`)
-    await command('clients', 'enable', 'leaving')
+    for (const token of tokens) {
+      const took = await cluster.everywhere((node) => flagged(node, token))
+      t.ok(took < SOON_MS, `its tokens are taken back everywhere after ${Math.round(took)} ms`)
+    }
+    await command(['clients', 'enable', 'leaving'])
     const enabled = await cluster.everywhere(
       async (node) => (await clientCredentials(node, {}, 'leaving')).statusCode === 200,
     )
@@ -116,103 +97,51 @@ t.test(
   },
 )
 
+t.test('a new secret ends the old one at every node, though each remembers it as right (B19)', async (t) => {
+  const ask = (node: ClusterNode, secret: string) =>
+    post(
+      node,
+      '/oauth2/token',
+      { grant_type: 'client_credentials' },
+      { authorization: basic('chosen', secret) },
+    )
+  for (const node of cluster.nodes) t.equal((await ask(node, CHOSEN)).statusCode, 200)
+  await command(['clients', 'rotate-secret', 'chosen', '--secret-stdin'], `${CHOSEN}, and another`)
+  for (const node of cluster.nodes) t.equal((await ask(node, `${CHOSEN}, and another`)).statusCode, 200)
+  const took = await cluster.everywhere(async (node) => (await ask(node, CHOSEN)).statusCode !== 200)
+  t.ok(took < SOON_MS, `after ${Math.round(took)} ms`)
+})
+
+t.test(
+  'no two tokens share a place in a status list or a jti, whichever nodes signed them (P165)',
+  async (t) => {
+    const tokens: string[] = []
+    for (let round = 0; round < 4; round += 1) {
+      const answers = await spread(cluster, 90, (node) => clientCredentials(node))
+      tokens.push(...answers.map((answer) => answer.json().access_token))
+    }
+    const distinct = (what: (claims: Record<string, unknown>) => unknown) =>
+      new Set(tokens.map((token) => JSON.stringify(what(claimsOf(token))))).size
+    t.same([distinct(({ status }) => status), distinct(({ jti }) => jti)], [360, 360])
+
+    const [one = '', ...others] = tokens
+    await revoke(cluster.at(2), one, 'machine')
+    const took = await cluster.everywhere((node) => flagged(node, one))
+    t.ok(took < SOON_MS, `taken back everywhere after ${Math.round(took)} ms`)
+    for (const other of others.slice(0, 20)) t.notOk(await flagged(cluster.at(0), other), 'and no other')
+  },
+)
+
 t.test('sessions that a command ends are over at every node (F72)', async (t) => {
   const pairs = await spread(cluster, 3, (node) => signedIn(node, { username: 'frank' }))
   const [one, ...others] = pairs
   if (!one) throw new Error('nobody is signed in')
-  await command('sessions', 'revoke', '--id', String(claimsOf(one.access_token).sid))
+  await command(['sessions', 'revoke', '--id', String(claimsOf(one.access_token).sid)])
   await overEverywhere(t as Test, cluster, one)
   for (const { refresh_token } of others) t.ok(await active(cluster.at(0), refresh_token), 'the others go on')
-  await command('sessions', 'revoke', '--user', 'frank')
+  await command(['sessions', 'revoke', '--user', 'frank'])
   for (const pair of others) await overEverywhere(t as Test, cluster, pair)
 })
-
-t.test('a sign-in whose steps each go to another node: login, consent, code, sign-out', async (t) => {
-  const served = inTurns()
-  const browser = openBrowser(served)
-  const { code } = await signIn(browser, {}, { remember: true })
-  t.ok(new Set(served.asked).size === 3, `${served.asked.length} requests`)
-  // The next node in turn redeems it.
-  const tokens = tokensOf(await redeem(served, code))
-  for (const node of cluster.nodes) {
-    const headers = { authorization: `Bearer ${tokens.access_token}` }
-    t.equal((await node.inject({ url: '/oauth2/userinfo', headers })).statusCode, 200)
-  }
-  for (const { served } of cluster.nodes) {
-    browser.server = served
-    t.ok(codeOf(await browser.open(authorizeUrl())), 'signed in and asked before: every node knows')
-  }
-  browser.server = cluster.at(0).served
-  const asked = await browser.open('/oauth2/logout')
-  browser.server = cluster.at(1).served
-  await browser.submit(asked)
-  for (const { served } of cluster.nodes) {
-    browser.server = served
-    t.equal((await browser.open(authorizeUrl())).path, '/login', 'signed out everywhere')
-  }
-  await overEverywhere(t as Test, cluster, tokens, 'web')
-})
-
-t.test('what was pushed to one node is used at another, and for one answer (K121)', async (t) => {
-  const browser = openBrowser(cluster.at(2).served)
-  await signIn(browser, { client_id: 'house', redirect_uri: OWN_REDIRECT })
-  const params = authorizeParams({ client_id: 'house', redirect_uri: OWN_REDIRECT })
-  const pushed = await post(cluster.at(0), '/oauth2/par', Object.fromEntries(params), {
-    authorization: basic('house'),
-  })
-  t.equal(pushed.statusCode, 201)
-  const reference = `/oauth2/authorize?${new URLSearchParams({ client_id: 'house', request_uri: pushed.json().request_uri })}`
-  const pages = await spread(cluster, 6, async (node) => {
-    const own = openBrowser(node.served)
-    for (const [name, cookie] of browser.jar) own.jar.set(name, cookie)
-    return own.open(reference)
-  })
-  const answered = pages.filter(({ away }) => away?.params.has('code'))
-  t.equal(answered.length, 1, 'of six at once at three nodes')
-  const code = codeOf(answered[0] as Page)
-  const form = { redirect_uri: OWN_REDIRECT }
-  t.equal((await redeem(cluster.at(1), code, { as: 'house', form })).statusCode, 200)
-})
-
-t.test(
-  'a second factor: set up, asked for and proven at one node each; a code counts once at all of them (§3.1 #6)',
-  async (t) => {
-    const erin = { form: '/login', fill: { username: 'erin', password: PASSWORD } }
-    const at = async (n: number, path = '/account') => {
-      const browser = openBrowser(cluster.at(n).served)
-      const page = await browser.open(path)
-      browser.server = cluster.at(n + 1).served
-      return { browser, page: await browser.submit(page, erin) }
-    }
-    const { browser, page } = await at(0, '/account/totp')
-    const secret = (/class="secret[^"]*">([^<]+)</.exec(page.body)?.[1] ?? '').replaceAll(' ', '')
-    const codeAt = (step: number) =>
-      new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 }).generate({
-        timestamp: Date.now() + step * 30_000,
-      })
-    browser.server = cluster.at(2).served
-    const done = await browser.submit(page, { form: '/account/totp', fill: { code: codeAt(0) } })
-    t.match(done.body, /recovery/i, 'it is set up')
-
-    const waiting = await Promise.all(Array.from({ length: 6 }, (_, n) => at(n)))
-    for (const { page, browser } of waiting) {
-      t.equal(page.path, '/login/second-factor')
-      t.notOk(browser.cookies().has('__Host-keyturn-session'), 'nobody is in before it')
-    }
-    // The same code from six browsers, each at the third node that it meets.
-    const code = codeAt(1)
-    const proven = await Promise.all(
-      waiting.map(async ({ browser, page }, n) => {
-        browser.server = cluster.at(n + 2).served
-        return browser.submit(page, { form: '/login/second-factor', fill: { code } })
-      }),
-    )
-    t.same(proven.map(({ status }) => status).filter((status) => status === 200).length, 1, 'one got in')
-    const tried = proven.filter(({ status }) => status !== 200).map(({ status }) => status)
-    t.ok(tried.filter((status) => status === 400).length <= CODE_LIMITS.pair.burst, 'guesses count together')
-    t.equal(tried.length, 5)
-  },
-)
 
 t.test(
   'keys rotate names the node that does not follow; woken up, it does so at once (§4 row 18)',

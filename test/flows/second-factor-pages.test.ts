@@ -2,8 +2,9 @@
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
 import { CODE_LIMITS } from '../../src/accounts/throttle.ts'
-import { type Authenticator, createAuthenticator } from '../support/authenticator.ts'
-import { type Browser, openBrowser, type Page, tags } from '../support/browser.ts'
+import { createAuthenticator } from '../support/authenticator.ts'
+import { type Browser, openBrowser, type Page } from '../support/browser.ts'
+import { byPasskey } from '../support/passkey-forms.ts'
 import { claimsOf, encodeForm } from '../support/requests.ts'
 import { PASSWORD, user } from '../support/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server.ts'
@@ -53,28 +54,6 @@ const secretOf = ({ body }: Page) =>
   (/class="secret[^"]*">([^<]+)</.exec(body)?.[1] ?? '').replaceAll(' ', '')
 const codesOf = ({ body }: Page) =>
   [...body.matchAll(/<li>([0-9A-Z-]{14})<\/li>/g)].map(([, code = '']) => code)
-
-/** The form that a script completes, completed by a device. */
-async function byPasskey(
-  browser: Browser,
-  page: Page,
-  path: string,
-  authenticator: Authenticator,
-  more: Record<string, string> = {},
-) {
-  const form = tags(page.body).find(
-    ({ name, attributes }) =>
-      name === 'form' && attributes.has('data-passkey') && attributes.get('action') === path,
-  )
-  if (!form) throw new Error(`no form ${path} for a passkey: ${page.status} ${page.path}`)
-  const options = JSON.parse(form.attributes.get('data-options') ?? '')
-  const creates = form.attributes.get('data-passkey') === 'create'
-  const credential = creates ? authenticator.create(options) : authenticator.get(options)
-  const fields = page.forms.find(({ action, fields }) => action === path && fields.has('credential'))?.fields
-  const body = encodeForm({ ...Object.fromEntries(fields ?? []), credential, ...more })
-  const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
-  return answer.location && !answer.away ? browser.open(answer.location, { from: 'same-origin' }) : answer
-}
 
 interface Enrolled {
   readonly browser: Browser

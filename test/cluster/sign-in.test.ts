@@ -1,0 +1,185 @@
+/** Three nodes on one PostgreSQL, each a process: whatever a browser does next may be answered by another one (issue 5). */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { TOTP } from 'otpauth'
+import t, { type Test } from 'tap'
+import { CODE_LIMITS } from '../../src/accounts/throttle.ts'
+import { createAuthenticator } from '../support/authenticator.ts'
+import { openBrowser, type Page, type Served, tags } from '../support/browser.ts'
+import { startCluster } from '../support/cluster.ts'
+import { audited, fill, overEverywhere, SOON_MS, spread } from '../support/cluster-races.ts'
+import { byPasskey } from '../support/passkey-forms.ts'
+import { startPostgres } from '../support/postgres.ts'
+import { relyingParty } from '../support/relying-party.ts'
+import { basic, claimsOf, post } from '../support/requests.ts'
+import { client, PASSWORD, user } from '../support/seed.ts'
+import {
+  authorizeParams,
+  authorizeUrl,
+  codeClient,
+  OWN_REDIRECT,
+  redeem,
+  signIn,
+  tokensOf,
+} from '../support/sign-in.ts'
+import { revoke, signedIn } from '../support/tokens.ts'
+
+const postgres = await startPostgres(t)
+const told = await relyingParty(t as Test)
+const cluster = await startCluster(t, {
+  database: await postgres.database(t),
+  async fill(store) {
+    await fill(store)
+    for (const username of ['erin', 'grace']) await store.users.insert(await user({ username }))
+    await store.clients.insert(codeClient({ id: 'house', firstParty: true, redirectUris: [OWN_REDIRECT] }))
+    await store.clients.insert(
+      client({ id: 'listening', grants: ['password', 'refresh_token'], backchannelLogoutUri: told.uri }),
+    )
+  },
+})
+
+/** Whatever a browser asks goes to another node than what it asked before. */
+function inTurns(): Served & { readonly asked: number[] } {
+  const asked: number[] = []
+  return {
+    ...cluster.at(0).served,
+    asked,
+    inject(options) {
+      asked.push(asked.length % cluster.nodes.length)
+      return cluster.at(asked.length - 1).served.inject(options)
+    },
+  }
+}
+
+const codeOf = ({ away, status, path, body }: Page): string => {
+  const code = away?.params.get('code')
+  if (!code) throw new Error(`no code but ${status} ${path} ${away?.url ?? body.slice(0, 500)}`)
+  return code
+}
+
+/** The login page of one node, sent to the next, where the browser stays. */
+async function signInAs(username: string, n: number, path = '/account') {
+  const browser = openBrowser(cluster.at(n).served)
+  const page = await browser.open(path)
+  browser.server = cluster.at(n + 1).served
+  return {
+    browser,
+    page: await browser.submit(page, { form: '/login', fill: { username, password: PASSWORD } }),
+  }
+}
+
+t.test('a sign-in whose steps each go to another node: login, consent, code, sign-out', async (t) => {
+  const served = inTurns()
+  const browser = openBrowser(served)
+  const { code } = await signIn(browser, {}, { remember: true })
+  t.ok(new Set(served.asked).size === 3, `${served.asked.length} requests`)
+  // The next node in turn redeems it.
+  const tokens = tokensOf(await redeem(served, code))
+  for (const node of cluster.nodes) {
+    const headers = { authorization: `Bearer ${tokens.access_token}` }
+    t.equal((await node.inject({ url: '/oauth2/userinfo', headers })).statusCode, 200)
+  }
+  for (const { served } of cluster.nodes) {
+    browser.server = served
+    t.ok(codeOf(await browser.open(authorizeUrl())), 'signed in and asked before: every node knows')
+  }
+  browser.server = cluster.at(0).served
+  const asked = await browser.open('/oauth2/logout')
+  browser.server = cluster.at(1).served
+  await browser.submit(asked)
+  for (const { served } of cluster.nodes) {
+    browser.server = served
+    t.equal((await browser.open(authorizeUrl())).path, '/login', 'signed out everywhere')
+  }
+  await overEverywhere(t as Test, cluster, tokens, 'web')
+})
+
+t.test('what was pushed to one node is used at another, and for one answer (K121)', async (t) => {
+  const browser = openBrowser(cluster.at(2).served)
+  await signIn(browser, { client_id: 'house', redirect_uri: OWN_REDIRECT })
+  const params = authorizeParams({ client_id: 'house', redirect_uri: OWN_REDIRECT })
+  const pushed = await post(cluster.at(0), '/oauth2/par', Object.fromEntries(params), {
+    authorization: basic('house'),
+  })
+  t.equal(pushed.statusCode, 201)
+  const reference = `/oauth2/authorize?${new URLSearchParams({ client_id: 'house', request_uri: pushed.json().request_uri })}`
+  const pages = await spread(cluster, 6, async (node) => {
+    const own = openBrowser(node.served)
+    for (const [name, cookie] of browser.jar) own.jar.set(name, cookie)
+    return own.open(reference)
+  })
+  const answered = pages.filter(({ away }) => away?.params.has('code'))
+  t.equal(answered.length, 1, 'of six at once at three nodes')
+  const code = codeOf(answered[0] as Page)
+  const form = { redirect_uri: OWN_REDIRECT }
+  t.equal((await redeem(cluster.at(1), code, { as: 'house', form })).statusCode, 200)
+})
+
+t.test(
+  'a second factor: set up, asked for and proven at one node each; a code counts once at all of them (§3.1 #6)',
+  async (t) => {
+    const { browser, page } = await signInAs('erin', 0, '/account/totp')
+    const secret = (/class="secret[^"]*">([^<]+)</.exec(page.body)?.[1] ?? '').replaceAll(' ', '')
+    const codeAt = (step: number) =>
+      new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 }).generate({
+        timestamp: Date.now() + step * 30_000,
+      })
+    browser.server = cluster.at(2).served
+    const done = await browser.submit(page, { form: '/account/totp', fill: { code: codeAt(0) } })
+    t.match(done.body, /recovery/i, 'it is set up')
+
+    const waiting = await Promise.all(Array.from({ length: 6 }, (_, n) => signInAs('erin', n)))
+    for (const { page, browser } of waiting) {
+      t.equal(page.path, '/login/second-factor')
+      t.notOk(browser.cookies().has('__Host-keyturn-session'), 'nobody is in before it')
+    }
+    // The same code from six browsers, each at the third node that it meets.
+    const code = codeAt(1)
+    const proven = await Promise.all(
+      waiting.map(async ({ browser, page }, n) => {
+        browser.server = cluster.at(n + 2).served
+        return browser.submit(page, { form: '/login/second-factor', fill: { code } })
+      }),
+    )
+    t.same(proven.map(({ status }) => status).filter((status) => status === 200).length, 1, 'one got in')
+    const tried = proven.filter(({ status }) => status !== 200).map(({ status }) => status)
+    t.ok(tried.filter((status) => status === 400).length <= CODE_LIMITS.pair.burst, 'guesses count together')
+    t.equal(tried.length, 5)
+  },
+)
+
+t.test(
+  'a passkey: made with two nodes, used with two, and its challenge counts once at all of them',
+  async (t) => {
+    const device = createAuthenticator({ origin: cluster.issuer, rpId: new URL(cluster.issuer).hostname })
+    const { browser, page } = await signInAs('grace', 0, '/account/passkeys')
+    browser.server = cluster.at(2).served
+    const added = await byPasskey(browser, page, '/account/passkeys', device, { name: 'Key' })
+    t.match(added.body, /recovery/i, 'it is set up')
+
+    const first = openBrowser(cluster.at(0).served)
+    const login = await first.open('/account')
+    const form = tags(login.body).find(({ attributes }) => attributes.get('data-passkey') === 'get')
+    // One answer of the device, sent to three nodes in the same instant.
+    const answer = device.get(JSON.parse(form?.attributes.get('data-options') ?? '{}'))
+    const pages = await spread(cluster, 3, (node) => {
+      const own = openBrowser(node.served)
+      for (const [name, cookie] of first.jar) own.jar.set(name, cookie)
+      return byPasskey(own, login, '/login/passkey', { ...device, get: () => answer })
+    })
+    t.same(pages.map(({ status }) => status).sort(), [200, 400, 400], 'one got in')
+    t.equal(pages.find(({ status }) => status === 200)?.path, '/account')
+  },
+)
+
+t.test('three nodes tell a client of each sign-out once between them (N149)', async (t) => {
+  const pairs = await spread(cluster, 12, (node) => signedIn(node, {}, 'listening'))
+  await spread(cluster, 12, (node, n) => revoke(node, pairs[n]?.refresh_token ?? '', 'listening'))
+  const from = performance.now()
+  while (told.received.length < 12 && performance.now() - from < 10_000) await sleep(20)
+  const took = Math.round(performance.now() - from)
+  t.ok(took < SOON_MS, `after ${took} ms`)
+  await sleep(1000)
+  const heard = told.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
+  t.same(heard.sort(), pairs.map(({ access_token }) => claimsOf(access_token).sid).sort(), 'each once')
+  t.equal(audited(cluster, 'logout.notified').length, 12)
+})
