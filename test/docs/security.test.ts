@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { read, repositoryFiles, root } from '../support/documents.ts'
+import { titles } from '../support/titles.ts'
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 const labels = (prefix: string, from: number, to: number) => numbers(from, to).map((n) => prefix + n)
@@ -23,7 +24,7 @@ const EXPECTED = [
   ...labels('§3.2 #', 8, 12),
   ...labels('§3.3 #', 13, 29),
   ...labels('§3.4 #', 30, 41),
-  ...[...numbers(1, 6), ...numbers(8, 17)].map((n) => `§4 row ${n}`),
+  ...labels('§4 row ', 1, 20),
 ]
 
 interface Row {
@@ -57,17 +58,6 @@ function named(title: string): string[] {
     ...listed(/§(3\.\d)((?:[ ,]*#\d+)+)/g, ([, section]) => `§${section} #`),
     ...listed(/§4 rows? ([\d, and]+)/g, () => '§4 row '),
   ]
-}
-
-/** Of tests, and of the store's contract suites, where a title is the name of a member. */
-const TITLES = [
-  /\btest\(\s*(['"`])((?:\\.|(?!\1)[\s\S])*?)\1/g,
-  /^ {2,4}(['"`])((?:\\.|(?!\1).)*)\1: async\b/gm,
-]
-
-function titles(path: string): string[] {
-  const source = readFileSync(join(root, path), 'utf8')
-  return TITLES.flatMap((pattern) => [...source.matchAll(pattern)].map(([, , title = '']) => title))
 }
 
 const tests = repositoryFiles().filter((path) => /^test\/(?!support|docs).*\.ts$/.test(path))

@@ -1,0 +1,56 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { read, repositoryFiles, root } from '../support/documents.ts'
+import { titles } from '../support/titles.ts'
+
+const rows = read('docs/faults.md')
+  .split('\n')
+  .filter((line) => /^\| (?!fault |---)/.test(line))
+  .map((line) => line.slice(2, -2).split(' | '))
+
+const cited = rows.map(([fault = '', , , cell = '']) => ({
+  fault,
+  tests: [...cell.matchAll(/\[([^\]]+)\]\(\.\.\/([^)]+)\)/g)].map(([, title = '', path = '']) => ({
+    title,
+    path,
+  })),
+}))
+
+t.test(
+  'docs/faults.md says of every fault what clients see, what is lost and which test causes it',
+  async (t) => {
+    t.ok(rows.length > 30)
+    for (const row of rows) {
+      t.equal(row.length, 4, row[0])
+      t.ok(
+        row.every((cell) => cell.trim() !== ''),
+        row[0],
+      )
+    }
+    for (const { fault, tests } of cited) t.ok(tests.length > 0, fault)
+  },
+)
+
+t.test('every test that it cites is there, under that title', async (t) => {
+  for (const { title, path } of cited.flatMap(({ tests }) => tests)) {
+    const known = existsSync(join(root, path)) ? titles(path) : []
+    t.ok(
+      known.some((one) => one.includes(title)),
+      `${path}: ${title}`,
+    )
+  }
+})
+
+/** What they show is told elsewhere: of backups, and of traces that nobody collects. */
+const ELSEWHERE = ['test/faults/backup.test.ts', 'test/faults/tracing.test.ts']
+
+t.test('every file of tests of faults is cited', async (t) => {
+  const paths = new Set(cited.flatMap(({ tests }) => tests.map(({ path }) => path)))
+  t.same(
+    repositoryFiles().filter(
+      (path) => /^test\/faults\/.*\.test\.ts$/.test(path) && !paths.has(path) && !ELSEWHERE.includes(path),
+    ),
+    [],
+  )
+})
