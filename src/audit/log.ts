@@ -218,12 +218,12 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   }
 
   /** Somebody has deleted it. The log goes on, and never looks whole again. */
-  async function putHead(firstSeq: number, lastSeq: number): Promise<Known> {
+  async function putHead(firstSeq: number | null, lastSeq: number): Promise<Known> {
     const [end] = lastSeq > 0 ? await rows.page(lastSeq - 1, 1) : []
     const head = {
       seq: lastSeq,
       hash: end?.hash ?? '',
-      baseSeq: Math.max(0, firstSeq - 1),
+      baseSeq: Math.max(0, (firstSeq ?? 1) - 1),
       baseHash: '',
       mac: 'none',
     }

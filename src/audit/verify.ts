@@ -58,7 +58,7 @@ async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<
   let anchored: string | undefined = anchor?.seq === base.seq ? base.hash : undefined
   const broken: Broken[] = []
 
-  if (head && firstSeq > 0 && firstSeq <= base.seq) {
+  if (head && firstSeq !== null && firstSeq <= base.seq) {
     found(`row ${firstSeq} is before the beginning of the log, row ${base.seq + 1}: it was inserted`)
   }
   const end = head ? head.seq : lastSeq
@@ -128,9 +128,7 @@ function sentences(broken: readonly Broken[]): string[] {
   const done = new Set<Broken>()
   for (const one of broken.slice(0, MOST_COMPARED)) {
     if (done.has(one)) continue
-    const other = broken
-      .slice(0, MOST_COMPARED)
-      .find((two) => two !== one && !done.has(two) && fits(two, one))
+    const other = broken.slice(0, MOST_COMPARED).find((two) => !done.has(two) && areExchanged(one, two))
     if (!other) continue
     done.add(one).add(other)
     texts.push(`rows ${one.row.seq} and ${other.row.seq} have changed places`)
@@ -157,6 +155,12 @@ function runs(seqs: readonly number[]): [number, number][] {
   return found
 }
 
-/** Whether the one is what was written in the place of the other. */
-const fits = (one: Broken, place: Broken): boolean =>
-  hashOf(place.before, { ...one.row, seq: place.row.seq }) === one.row.hash
+/** Whether each is what was written in the place of the other, the first being the earlier. */
+function areExchanged(one: Broken, two: Broken): boolean {
+  if (one.row.seq >= two.row.seq) return false
+  const neighbours = two.row.seq === one.row.seq + 1
+  return (
+    hashOf(one.before, { ...two.row, seq: one.row.seq }) === two.row.hash &&
+    hashOf(neighbours ? two.row.hash : two.before, { ...one.row, seq: two.row.seq }) === one.row.hash
+  )
+}

@@ -31,8 +31,9 @@ export interface AuditHead {
 export interface AuditState {
   /** null only if somebody has deleted it. */
   readonly head: AuditHead | null
-  /** Of the rows that are there; 0 if there are none. */
-  readonly firstSeq: number
+  /** Of the rows that are there. */
+  readonly firstSeq: number | null
+  /** 0 if there are none. */
   readonly lastSeq: number
 }
 

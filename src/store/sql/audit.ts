@@ -38,7 +38,7 @@ export function createAuditStore(db: Db): AuditStore {
       )
       return {
         head: row && row.seq !== null ? toHead({ ...row, seq: row.seq }) : null,
-        firstSeq: row?.first_seq ?? 0,
+        firstSeq: row?.first_seq ?? null,
         lastSeq: row?.last_seq ?? 0,
       }
     },
