@@ -19,8 +19,8 @@ export interface FreshnessDeps {
   look(): Promise<void>
 }
 
-/** Four rounds of the follower, or one (follow.ts). */
-const FRESH_MS = 1000
+/** Twice what is at most between two looks of the follower (follow.ts). */
+const FRESH_MS = 1500
 /** A store that answers does so well before; while one does not, what needs no store goes on (keys/live-ring: for 10 s). */
 const PATIENCE_MS = 500
 

@@ -57,7 +57,7 @@ t.test('a node that wakes answers what has waited by what is true now (§4 row 1
   const late = [posted(sleeper), refresh(sleeper, doomed)]
   const refreshed = refresh(sleeper, token)
   // Longer than the follower takes, and much shorter than the lease.
-  await sleep(300)
+  await sleep(1600)
   sleeper.child.kill('SIGCONT')
 
   const published = (await other.inject({ url: '/.well-known/jwks.json' })).json()

@@ -18,7 +18,7 @@ function world() {
   return { clock, waiting, ...freshness }
 }
 
-t.test('what is a second old at most is answered from, without a promise', async (t) => {
+t.test('what is a second old is answered from, without a promise', async (t) => {
   const { clock, catchUp, waiting } = world()
   t.equal(catchUp(), undefined)
   clock.tick(1)
