@@ -1,0 +1,194 @@
+import t, { type Test } from 'tap'
+import { type Cli, testCli } from '../support/cli.ts'
+
+const PASSWORD = 'correct horse battery staple'
+const WITH_PASSWORD = { input: PASSWORD }
+
+interface Shown {
+  readonly seq: number
+  readonly since: number
+  readonly at: number
+  readonly event: string
+  readonly count: number
+  readonly actor: string | null
+  readonly sub: string | null
+  readonly username: string | null
+  readonly client_id: string | null
+  readonly fields: Record<string, string>
+  readonly hash: string
+}
+
+const shown = (cli: Cli, ...args: string[]) => cli.json<Shown[]>(['audit', ...args])
+const events = (rows: readonly Shown[]) => rows.map(({ event, fields }) => fields.action ?? event)
+
+/** An hour apart: the ring, a client, alice; then alice is disabled. */
+async function somethingHappened(t: Test): Promise<Cli> {
+  const cli = testCli(t)
+  await cli.json(['keys', 'list'])
+  cli.clock.tick(3600)
+  await cli.json(['clients', 'create', '--name', 'shop', '--id', 'shop', '--grant', 'client_credentials'])
+  cli.clock.tick(3600)
+  await cli.json(['users', 'create', 'alice', '--password-stdin'], WITH_PASSWORD)
+  cli.clock.tick(3600)
+  await cli.json(['users', 'disable', 'alice'])
+  return cli
+}
+
+t.test('commands leave rows of what they did, the newest last, whether or not a server runs', async (t) => {
+  const cli = await somethingHappened(t as Test)
+  const rows = await shown(cli)
+  t.same(events(rows), ['keys.created', 'created', 'created', 'disabled'])
+  t.same(
+    rows.map(({ seq }) => seq),
+    [1, 2, 3, 4],
+  )
+  const alice = rows[3] as Shown
+  t.match(alice, {
+    event: 'user.changed',
+    actor: 'operator:tester',
+    username: 'alice',
+    client_id: null,
+    count: 1,
+    since: cli.clock.now(),
+    at: cli.clock.now(),
+    fields: { action: 'disabled', target: 'alice' },
+    hash: /^[\w-]{43}$/,
+  })
+  t.match(rows[1], { event: 'client.changed', client_id: 'shop', fields: { target: 'shop' } })
+  const lines = cli.logger.audits()
+  t.same(
+    lines.map(({ audit }) => audit),
+    rows.map(({ event }) => event),
+    'as the log has them',
+  )
+})
+
+t.test('--since, --until, --user, --client, --event and --limit narrow', async (t) => {
+  const cli = await somethingHappened(t as Test)
+  const all = await shown(cli)
+  const seqs = async (...args: string[]) => (await shown(cli, ...args)).map(({ seq }) => seq)
+  t.same(await seqs('--since', '1h'), [3, 4])
+  t.same(await seqs('--since', '59m'), [4])
+  t.same(await seqs('--since', '30d'), [1, 2, 3, 4])
+  t.same(await seqs('--until', '1h'), [1, 2])
+  const moment = new Date((all[1]?.at ?? 0) * 1000).toISOString()
+  t.same(await seqs('--since', moment, '--until', '1h'), [2])
+  t.same(await seqs('--user', 'ALICE'), [3, 4])
+  t.same(await seqs('--client', 'shop'), [2])
+  t.same(await seqs('--event', 'user.changed'), [3, 4])
+  t.same(await seqs('--limit', '2'), [3, 4])
+  t.match(await cli.run(['audit', '--limit', '2']), { code: 0, err: /only the newest 2 are shown/ })
+})
+
+t.test('who and what is gone is found by its id; a name that nobody has is refused', async (t) => {
+  const cli = await somethingHappened(t as Test)
+  const [alice] = await shown(cli, '--user', 'alice')
+  await cli.json(['clients', 'delete', 'shop'])
+  await cli.look(({ db }) => db.batch([{ sql: 'DELETE FROM users' }]))
+  t.same(events(await shown(cli, '--client', 'shop')), ['created', 'deleted'])
+  t.same(events(await shown(cli, '--user', alice?.sub ?? '')), ['created', 'disabled'])
+  t.match((await shown(cli, '--user', alice?.sub ?? ''))[0], { sub: alice?.sub, username: null })
+  t.match(await cli.run(['audit', '--user', 'alice']), {
+    code: 1,
+    err: /there is no user alice, and the log has nothing/,
+  })
+  t.match(await cli.run(['audit', '--client', 'nobody']), { code: 1, err: /there is no client nobody/ })
+})
+
+t.test('what makes no sense is bad usage', async (t) => {
+  const cli = testCli(t as Test)
+  for (const args of [
+    ['--since', 'yesterday'],
+    ['--since', '5'],
+    ['--until', '2026-13-99'],
+    ['--limit', '0'],
+    ['--limit', 'all'],
+    ['--event', 'nothing.happened'],
+    ['verify', '--anchor', '5'],
+    ['verify', '--anchor', 'x:y'],
+  ]) {
+    t.equal((await cli.run(['audit', ...args])).code, 2, args.join(' '))
+  }
+})
+
+t.test('people get a table, and a row that stands for several says since when', async (t) => {
+  const cli = await somethingHappened(t as Test)
+  await cli.look(({ db }) => db.batch([{ sql: `UPDATE audit SET count = 7 WHERE seq = 4` }]))
+  const { out } = await cli.run(['audit', '--user', 'alice'], { columns: 200 })
+  t.match(out, /^SEQ +TIME +EVENT +ACTOR +USER +CLIENT +COUNT +DETAILS$/m)
+  t.match(
+    out,
+    /^3 +\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ +user\.changed +operator:tester +alice +action=created target=alice$/m,
+  )
+  t.match(out, /^4 .* 7 +since=\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ action=disabled target=alice$/m)
+})
+
+t.test('verify says that all is well, or each thing that is not, and exits 1 (must-show 7)', async (t) => {
+  const cli = await somethingHappened(t as Test)
+  const well = await cli.json(['audit', 'verify'])
+  t.match(well, { intact: true, rows: 4, head: /^4:[\w-]{43}$/, pruned_to: 0, signed: true, findings: [] })
+  t.match(await cli.run(['audit', 'verify']), { code: 0, out: `intact: 4 rows, the last is ${well.head}\n` })
+  t.equal((await cli.run(['audit', 'verify', '--anchor', String(well.head)])).code, 0)
+
+  await cli.look(({ db }) =>
+    db.batch([
+      { sql: 'DELETE FROM audit WHERE seq = 2' },
+      { sql: `UPDATE audit SET actor = 'x' WHERE seq = 4` },
+    ]),
+  )
+  const bad = await cli.run(['audit', 'verify', '--json'])
+  const found = ['row 2 is missing', 'row 4 was changed, or row 3 with its hash']
+  t.equal(bad.code, 1)
+  t.match(bad.json(), { intact: false, rows: 3, findings: found })
+  t.match(await cli.run(['audit', 'verify']), {
+    code: 1,
+    out: `${found.join('\n')}\nnot intact: 3 rows, the last is ${well.head}\n`,
+  })
+})
+
+t.test('another master key is another signature, and none is no verdict', async (t) => {
+  const cli = await somethingHappened(t as Test)
+  const other = { settings: { MASTER_KEY: Buffer.alloc(32, 3).toString('base64url') } }
+  t.equal((await cli.run(['audit', 'verify'], other)).code, 1)
+  t.match(await cli.run(['audit', 'verify'], { settings: { KEYS_DIR: `${cli.dir}/elsewhere` } }), {
+    code: 1,
+    err: /the master key is missing/,
+  })
+})
+
+t.test('what commands did before there was a key is kept, and signed when there is one', async (t) => {
+  const cli = testCli(t as Test)
+  await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'orders:read'])
+  const before = await cli.run(['audit', 'verify', '--json'])
+  t.match(before, { code: 0, err: /nobody has made a master key yet/ })
+  t.match(before.json(), { rows: 1, signed: null })
+  await cli.json(['keys', 'list'])
+  t.match(await cli.json(['audit', 'verify']), { rows: 2, signed: true, findings: [] })
+})
+
+t.test('a backup has the log, and what was restored goes on with it', async (t) => {
+  const cli = await somethingHappened(t as Test)
+  await cli.json(['backup', `${cli.dir}/copy.db`])
+  await cli.json(['users', 'enable', 'alice'])
+  await cli.json(['restore', `${cli.dir}/copy.db`, '--force'])
+  t.match(await cli.json(['audit', 'verify']), { rows: 4, findings: [] })
+  await cli.json(['users', 'enable', 'alice'])
+  t.match(await cli.json(['audit', 'verify']), { rows: 5, findings: [] })
+})
+
+t.test('a transfer carries the log over, and it verifies there', async (t) => {
+  const cli = await somethingHappened(t as Test)
+  const before = await cli.json(['audit', 'verify'])
+  const there = { settings: { DATABASE_URL: `sqlite:${cli.dir}/data/other.db` } }
+  await cli.json(['transfer', '--to', there.settings.DATABASE_URL])
+  t.same(await cli.json(['audit', 'verify'], there), before)
+  await cli.json(['users', 'enable', 'alice'], there)
+  t.match(await cli.json(['audit', 'verify'], there), { rows: 5, findings: [] })
+})
+
+t.test('with KEYTURN_AUDIT_RETENTION=off nothing is kept, and audit says so', async (t) => {
+  const cli = testCli(t as Test)
+  const off = { settings: { AUDIT_RETENTION: 'off' } }
+  await cli.json(['keys', 'list'], off)
+  t.match(await cli.run(['audit'], off), { code: 0, out: 'none\n', err: /KEYTURN_AUDIT_RETENTION is off/ })
+})
