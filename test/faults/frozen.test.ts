@@ -27,7 +27,7 @@ async function cluster(t: Test) {
   const all = await startCluster(t, {
     database,
     nodes: 2,
-    settings: { DATABASE_TIMEOUT: '1s', DATABASE_POOL: '2' },
+    settings: { DATABASE_TIMEOUT: '1s', DATABASE_POOL: '2', REFRESH_GRACE: '60s' },
   })
   return { ...all, database, sleeper: all.at(0), other: all.at(1) }
 }
