@@ -5,6 +5,7 @@ import t, { type Test } from 'tap'
 import { createLogger } from '../../src/log.ts'
 import { goodRequests, postText, seedEndpoints } from '../support/endpoints.ts'
 import { asserting } from '../support/jws.ts'
+import { collector, tracingTo } from '../support/otlp.ts'
 import { basic, encodeForm, type Form, post } from '../support/requests.ts'
 import { client, PASSWORD, SECRET } from '../support/seed.ts'
 import { type TestServer, type TestServerOptions, testServer } from '../support/server.ts'
@@ -105,16 +106,25 @@ t.test('no line is handed a secret, a password, a token or an Authorization valu
   saysNone(t, inspect(lines, { depth: 20, maxArrayLength: null, maxStringLength: null }), secrets)
 })
 
-t.test('nor does the real log write one, at its most talkative (issue 2)', async (t) => {
-  const destination = `${t.testdir()}/log`
-  const log = createLogger({ level: 'trace', pretty: false, destination })
-  const { secrets } = await everything(t, { log })
-  log.info('the end')
-  const read = () => readFileSync(destination, 'utf8')
-  while (!read().includes('the end')) await wait(5)
-  const text = read()
-  for (const line of text.trim().split('\n')) JSON.parse(line)
-  t.match(text, /"audit":"token.issued"/)
-  t.match(text, /"request failed"/)
-  saysNone(t, text, secrets)
-})
+t.test(
+  'nor does the real log write one, at its most talkative, or a trace carry one (issues 2, 5)',
+  async (t) => {
+    const destination = `${t.testdir()}/log`
+    const log = createLogger({ level: 'trace', pretty: false, destination })
+    const otlp = await collector(t)
+    const tracing = tracingTo(otlp.url)
+    const { secrets } = await everything(t, { log, tracing })
+    await tracing.stop()
+    log.info('the end')
+    const read = () => readFileSync(destination, 'utf8')
+    while (!read().includes('the end')) await wait(5)
+    const text = read()
+    for (const line of text.trim().split('\n')) JSON.parse(line)
+    t.match(text, /"audit":"token.issued"/)
+    t.match(text, /"request failed"/)
+    t.match(text, /"trace_id":"[0-9a-f]{32}"/)
+    saysNone(t, text, secrets)
+    t.ok(otlp.spans().some(({ status }) => status === 2))
+    saysNone(t, Buffer.concat(otlp.delivered.map(({ body }) => body)).toString('utf8'), secrets)
+  },
+)
