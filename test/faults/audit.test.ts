@@ -1,0 +1,89 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import t from 'tap'
+import { compare } from '../support/audit-kept.ts'
+import { type Folder, readStore, seededFolder } from '../support/folder.ts'
+import { keyturn, type ServerProcess, startServer } from '../support/process.ts'
+import { basic, clientCredentials, login, post } from '../support/requests.ts'
+
+/** What is logged as an event. */
+function audited(stderr: string): Record<string, unknown>[] {
+  return stderr
+    .split('\n')
+    .filter((line) => line.includes('"audit"'))
+    .map((line) => {
+      const { level, time, ...fields } = JSON.parse(line)
+      return fields
+    })
+}
+
+const rowsOf = (folder: Folder) => readStore(folder, (store) => store.auditRows.page(0, 100_000))
+
+async function requests(server: ServerProcess, times: number): Promise<void> {
+  for (let i = 0; i < times; i += 1) {
+    await Promise.all([
+      clientCredentials(server),
+      post(server, '/oauth2/token', {}, { authorization: basic('machine', 'x') }),
+      i % 5 === 0 ? login(server) : undefined,
+    ])
+  }
+}
+
+t.test(
+  'killed in the middle of it, the log verifies, and has nothing that was not logged (§4 row 1)',
+  async (t) => {
+    const folder = await seededFolder(t, { LOG_LEVEL: 'info' })
+    const before = await rowsOf(folder)
+    let last = ''
+    for (const times of [3, 8]) {
+      const server = await startServer(t, folder)
+      const work = requests(server, 40).catch(() => {})
+      await requests(server, times)
+      await server.kill()
+      await work
+      const verified = await keyturn(folder, ['audit', 'verify', '--json'])
+      t.match(JSON.parse(verified.stdout), { intact: true, findings: [] })
+      t.equal(verified.code, 0)
+      last = server.stderr()
+      const rows = await rowsOf(folder)
+      const { rows: here } = JSON.parse(verified.stdout) as { rows: number }
+      t.equal(rows.length, here)
+    }
+    // Rows of the first server are none of the second.
+    const lines = audited(last)
+    const late = (await rowsOf(folder)).filter(({ fields }) =>
+      lines.some((line) => fields.includes(`${line.request_id}`)),
+    )
+    t.ok(late.length > 0, `${late.length} rows of the one that was killed last`)
+    t.same(
+      compare(lines, late).filter((complaint) => !complaint.startsWith('logged and not in the store')),
+      [],
+    )
+    t.ok((await rowsOf(folder)).length > before.length)
+  },
+)
+
+t.test(
+  'a server that is stopped has written everything, and says where the log ends (must-show 7)',
+  async (t) => {
+    const folder = await seededFolder(t, { LOG_LEVEL: 'info' })
+    const before = await rowsOf(folder)
+    const servers = await Promise.all([startServer(t, folder), startServer(t, folder)])
+    await Promise.all(servers.map((server) => requests(server, 6)))
+    const beside = async () => (await rowsOf(folder)).length > before.length
+    for (let i = 0; i < 100 && !(await beside()); i += 1) await wait(20)
+    t.ok(await beside(), 'rows come while the server runs')
+    for (const server of servers) t.equal((await server.stop()).code, 0)
+    const lines = servers.flatMap((server) => audited(server.stderr()))
+    t.ok(lines.length > 2 * 6 * 2)
+    const rows = (await rowsOf(folder)).slice(before.length)
+    t.same(compare(lines, rows), [], 'every event of both, once')
+
+    const ends = servers.map(
+      (server) => /"anchor":"([^"]+)","msg":"audit.head"/.exec(server.stderr())?.[1] ?? '',
+    )
+    t.match(ends, [/^\d+:[\w-]{43}$/, /^\d+:[\w-]{43}$/])
+    t.equal((await keyturn(folder, ['audit', 'verify', '--anchor', ends[0] ?? ''])).code, 0)
+    const shown = await keyturn(folder, ['audit', '--user', 'alice', '--event', 'login.succeeded', '--json'])
+    t.equal(JSON.parse(shown.stdout).length, lines.filter(({ audit }) => audit === 'login.succeeded').length)
+  },
+)
