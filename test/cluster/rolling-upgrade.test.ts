@@ -5,12 +5,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { createVerifier } from '../../src/verify/index.ts'
-import { version } from '../../src/version.ts'
 import { kidOf } from '../support/caching-verifier.ts'
 import { type Cluster, type ClusterNode, startCluster } from '../support/cluster.ts'
 import { signIn } from '../support/folder.ts'
 import { startPostgres } from '../support/postgres.ts'
-import { laterVersion, makeRelease, type Release } from '../support/releases.ts'
+import { HERE, laterVersion, makeRelease, type Release } from '../support/releases.ts'
 import { clientCredentials, refresh } from '../support/requests.ts'
 import { type RoundRobin, roundRobin } from '../support/round-robin.ts'
 import { ORDERS } from '../support/seed.ts'
@@ -73,7 +72,7 @@ function load(t: Test, cluster: Cluster, proxy: RoundRobin, sessions: readonly s
   const forever = async (work: () => Promise<void>) => {
     while (!stop) {
       await work()
-      await sleep(25)
+      await sleep(50)
     }
   }
   const running = [
@@ -111,11 +110,6 @@ interface Rotated {
   readonly nodes_behind: readonly unknown[]
 }
 
-type Program = Pick<Release, 'version'> & Partial<Release>
-
-const NOW: Program = { version }
-const entryOf = ({ entry }: Program) => (entry === undefined ? {} : { entry })
-
 async function begin(t: Test, database?: string) {
   t.setTimeout(PATIENCE_MS)
   const where = database === undefined ? {} : { database }
@@ -130,8 +124,8 @@ async function begin(t: Test, database?: string) {
     cluster,
     people,
 
-    async start(which: Program): Promise<ClusterNode> {
-      const node = await cluster.start(entryOf(which))
+    async start(which: Release): Promise<ClusterNode> {
+      const node = await cluster.start(which.run)
       serving.add(node)
       await proxy.add(node)
       return node
@@ -144,14 +138,14 @@ async function begin(t: Test, database?: string) {
     },
 
     /** As the command of this release lists them. */
-    async versions(which: Program): Promise<string[]> {
-      const rows = await cluster.json<{ version: string }[]>(['nodes'], entryOf(which))
+    async versions(which: Release): Promise<string[]> {
+      const rows = await cluster.json<{ version: string }[]>(['nodes'], which.run)
       return rows.map((row) => row.version).sort()
     },
 
     /** By the command of this release; every node then signs with the new key. */
-    async rotateBy(which: Program): Promise<void> {
-      const rotated = await cluster.json<Rotated>(['keys', 'rotate', '--wait'], entryOf(which))
+    async rotateBy(which: Release): Promise<void> {
+      const rotated = await cluster.json<Rotated>(['keys', 'rotate', '--wait'], which.run)
       const { active, nodes, nodes_behind } = rotated
       t.same([nodes, nodes_behind], [serving.size, []], `all nodes follow a rotation by ${which.version}`)
       for (const node of serving) {
@@ -160,8 +154,8 @@ async function begin(t: Test, database?: string) {
       }
     },
 
-    async refused(which: Program, args: readonly string[], why: string): Promise<void> {
-      const { code, stderr } = await cluster.run(args, entryOf(which))
+    async refused(which: Release, args: readonly string[], why: string): Promise<void> {
+      const { code, stderr } = await cluster.run(args, which.run)
       t.equal(code, 1)
       t.match(stderr, why)
     },
@@ -185,16 +179,16 @@ type World = Awaited<ReturnType<typeof begin>>
 async function expand(t: Test, { cluster, people, ...world }: World): Promise<ClusterNode> {
   await world.start(NEXT)
   await people.more(20)
-  t.same(await world.versions(NOW), [version, version, NEXT.version])
+  t.same(await world.versions(HERE), [HERE.version, HERE.version, NEXT.version])
   const status = await cluster.json<{ name: string; newer?: true }[]>(['migrate', '--status'])
   const newer = status.filter((step) => step.newer).map(({ name }) => name)
   t.same(newer, ['0900_keys', '0901_sessions'])
-  await world.rotateBy(NOW)
+  await world.rotateBy(HERE)
   await world.rotateBy(NEXT)
   await people.more(20)
   // The way back: the old program starts, with what the new one has added.
   await world.stop(cluster.nodes[0])
-  const again = await world.start(NOW)
+  const again = await world.start(HERE)
   await people.more(20)
   return again
 }
@@ -219,9 +213,9 @@ t.test('one release after the other on PostgreSQL, and back: nobody notices (§4
   await world.stop(newest)
   await world.start(NEXT)
   t.same(await world.versions(AFTER), [NEXT.version, NEXT.version, AFTER.version])
-  const older = `the database has 0902_less, after which only keyturn ${NEXT.version} and later can use it, and this is ${version}`
-  await world.refused(NOW, ['serve'], older)
-  await world.refused(NOW, ['clients', 'list'], older)
+  const older = `the database has 0902_less, after which only keyturn ${NEXT.version} and later can use it, and this is ${HERE.version}`
+  await world.refused(HERE, ['serve'], older)
+  await world.refused(HERE, ['clients', 'list'], older)
   await people.more(20)
   await world.end(3)
 })

@@ -5,14 +5,18 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { version } from '../../src/version.ts'
 import type { Owner } from './folder.ts'
+import type { ProcessOptions } from './process.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 export interface Release {
   readonly version: string
-  /** What runs it. */
-  readonly entry: string
+  /** For whoever starts a process of it. */
+  readonly run: Pick<ProcessOptions, 'entry' | 'env'>
 }
+
+/** The one that is here. */
+export const HERE: Release = { version, run: {} }
 
 /** The version this many releases later. */
 export function laterVersion(releases: number): string {
@@ -35,5 +39,7 @@ export function makeRelease(owner: Owner, version: string, migrations: Record<st
   }
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, version }))
-  return { version, entry: join(folder, 'src/keyturn.js') }
+  // What is compiled of it goes with the folder, and not into what is kept of this tree.
+  const env = { NODE_COMPILE_CACHE: join(folder, 'cache') }
+  return { version, run: { entry: join(folder, 'src/keyturn.js'), env } }
 }
