@@ -164,3 +164,25 @@ t.test(
     t.ok(took < SOON_MS, `after ${Math.round(took)} ms`)
   },
 )
+
+t.test(
+  'a key that is revoked leaves every node within a second, and the next one signs at all of them (H92)',
+  async (t) => {
+    const { access_token: old } = (await clientCredentials(cluster.at(0))).json()
+    await command(['keys', 'revoke', kidOf(old)])
+    const took = await cluster.everywhere(async (node) => {
+      const { keys } = (await node.inject({ url: '/.well-known/jwks.json' })).json<{
+        keys: { kid: string }[]
+      }>()
+      return keys.every(({ kid }) => kid !== kidOf(old))
+    })
+    t.ok(took < SOON_MS, `after ${Math.round(took)} ms`)
+    const kids = new Set<string>()
+    for (const node of cluster.nodes) {
+      kids.add(kidOf((await clientCredentials(node)).json().access_token))
+      t.notOk(await active(node, old, 'machine'), 'what it has signed is nothing any more')
+    }
+    t.equal(kids.size, 1)
+    t.notOk(kids.has(kidOf(old)))
+  },
+)
