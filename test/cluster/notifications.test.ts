@@ -132,3 +132,12 @@ t.test('what was changed while nobody listened is found when somebody listens ag
   await until(() => ringOf(two) === version)
   await listening(true)
 })
+
+t.test('a change whose notification was lost is found all the same', async (t) => {
+  const { two, url } = await twoNodes(t, { alone: NEVER, told: 20 })
+  await two.deps.registry.client('app')
+  // As it is when nothing is announced.
+  await run(url, `UPDATE revisions SET value = value + 1 WHERE name = 'registry'`)
+  await until(() => held(two, 'app') === null)
+  t.equal(two.store.db.pool?.().listening, true)
+})
