@@ -36,6 +36,8 @@ export const AUDIT_EVENTS = [
   'keys.revoked',
   'keys.retired',
   'keys.created',
+  'keys.resealed',
+  'roots.forgotten',
   'api.changed',
   'client.changed',
   'role.changed',

@@ -9,6 +9,7 @@ import { createGate, type GateSize } from './accounts/gate.ts'
 import { createLogin } from './accounts/login.ts'
 import { createOwnAccess } from './accounts/own-access.ts'
 import { createChangePassword } from './accounts/own-password.ts'
+import { createResealFactors } from './accounts/reseal-factors.ts'
 import { createSecondFactors } from './accounts/second-factors.ts'
 import { createSignIns } from './accounts/sign-ins.ts'
 import { createThrottle } from './accounts/throttle.ts'
@@ -22,6 +23,7 @@ import type { Services } from './http/services.ts'
 import { createKnownVerifiers } from './keys/known-verifiers.ts'
 import { type LiveRing, openLiveRing } from './keys/live-ring.ts'
 import { createMacs } from './keys/macs.ts'
+import { createRootTender } from './keys/reseal.ts'
 import { createRootSealer } from './keys/roots.ts'
 import { ensureRing, maintainRing } from './keys/rotate.ts'
 import { createSigner } from './keys/signer.ts'
@@ -260,6 +262,14 @@ export async function openServer(
     version,
   })
   let stopping = false
+  const tendRoots = createRootTender({
+    store,
+    clock,
+    audit,
+    roots,
+    flush: () => base.auditLog.flush('all'),
+    resealFactors: createResealFactors({ ...store, roots, random }),
+  })
   const duties: Duties = {
     async follow() {
       await freshness.look()
@@ -271,8 +281,11 @@ export async function openServer(
     beat: presence.beat,
     notify: notices.tell,
     // Without a copy in the store, what there is of one has ended.
-    sweep: () =>
-      sweep(store, clock, [[base.auditLog, clock.now() - (config.auditRetention ?? -1)]], () => stopping),
+    async sweep() {
+      const auditEnd = clock.now() - (config.auditRetention ?? -1)
+      await sweep(store, clock, [[base.auditLog, auditEnd]], () => stopping)
+      await tendRoots()
+    },
     async stop() {
       stopping = true
       await notices.stop()

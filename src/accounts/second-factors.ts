@@ -13,7 +13,7 @@ import { createHandles } from './handles.ts'
 import { createPasskeys, type PasskeyProof, type Passkeys, type PasskeyVerdict } from './passkeys.ts'
 import { createRecoveryCodes } from './recovery-codes.ts'
 import { CODE_LIMITS, type Throttle, Throttled } from './throttle.ts'
-import { asTotpCode, createTotp } from './totp.ts'
+import { asTotpCode, createTotp, SEALED_FACTORS } from './totp.ts'
 
 export type FactorOwner = Pick<User, 'id' | 'username'>
 
@@ -81,9 +81,6 @@ export interface SecondFactors {
   removePasskey(user: FactorOwner, id: string, from: Origin): Promise<boolean>
 }
 
-/** Of secrets that the store keeps, and of what a browser carries for us until there is one. */
-const SEALED = { purpose: 'keyturn/seal-second-factors/v1', what: 'the second factor' } as const
-
 const newest = (roots: Pick<Roots, 'known'>): number => roots.known()[0]?.number ?? 0
 
 export interface SecondFactorsDeps {
@@ -101,8 +98,8 @@ export interface SecondFactorsDeps {
 
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
   const { factors, singleUse, throttle, clock, random, audit, roots } = deps
-  const handles = createHandles({ sealer: createRootSealer(roots, random, SEALED), singleUse, clock })
-  const sealer = createStoredSealer(roots, random, SEALED)
+  const handles = createHandles({ sealer: createRootSealer(roots, random, SEALED_FACTORS), singleUse, clock })
+  const sealer = createStoredSealer(roots, random, SEALED_FACTORS)
   const totp = createTotp({ sealer, clock, random, name: deps.name })
   const recovery = createRecoveryCodes({ roots, random })
   const passkeys = createPasskeys({ ...deps, handles })

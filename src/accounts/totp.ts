@@ -14,6 +14,14 @@ const SECRET_BYTES = 20
 
 const FORMAT = { algorithm: 'SHA1', digits: 6, period: PERIOD } as const
 
+/** Of secrets that the store keeps, and of what a browser carries for us until there is one. */
+export const SEALED_FACTORS = {
+  purpose: 'keyturn/seal-second-factors/v1',
+  what: 'the second factor',
+} as const
+
+export const totpLabel = (userId: string): string => `totp:${userId}`
+
 export interface TotpDeps {
   readonly sealer: Sealer
   readonly clock: Clock
@@ -42,7 +50,6 @@ export function asTotpCode(entered: string): string | null {
 }
 
 export function createTotp({ sealer, clock, random, name }: TotpDeps): Totp {
-  const label = (userId: string) => `totp:${userId}`
   return {
     makeSecret: () => Secret.fromHex(random.bytes(SECRET_BYTES).toString('hex')).base32,
 
@@ -66,7 +73,7 @@ export function createTotp({ sealer, clock, random, name }: TotpDeps): Totp {
       return delta === null ? null : Math.floor(now / PERIOD) + delta
     },
 
-    seal: (userId, secret) => sealer.seal(label(userId), secret),
-    open: (userId, sealed) => sealer.open(label(userId), sealed),
+    seal: (userId, secret) => sealer.seal(totpLabel(userId), secret),
+    open: (userId, sealed) => sealer.open(totpLabel(userId), sealed),
   }
 }

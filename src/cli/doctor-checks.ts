@@ -5,15 +5,13 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Config, ConfigError, loadConfig } from '../config/load.ts'
-import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
 import * as law from '../keys/ring.ts'
-import { createSealer } from '../keys/seal.ts'
-import { openTested } from '../keys/self-test.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Db } from '../store/db.ts'
 import { createStore, databaseFile } from '../store/index.ts'
 import { migrationStatus } from '../store/migrate.ts'
-import { type EpochSeconds, systemClock, systemRandom } from '../system.ts'
+import { type EpochSeconds, systemClock } from '../system.ts'
+import { checkKeys, checkMasterKey, checkReseal } from './doctor-keys.ts'
 import { checkServer } from './doctor-server.ts'
 import { checkDurability, checkIntegrity, openExisting } from './doctor-store.ts'
 import { explain } from './explain.ts'
@@ -32,7 +30,8 @@ const EARLIEST: EpochSeconds = Date.UTC(2026, 0, 1) / 1000
 
 export async function examine(io: Io): Promise<Finding[]> {
   const findings: Finding[] = []
-  const now = (io.clock ?? systemClock).now()
+  const clock = io.clock ?? systemClock
+  const now = clock.now()
 
   /** Notes what `work` says, or throws; its result is for the checks that build on it. */
   async function check<T>(
@@ -75,7 +74,11 @@ export async function examine(io: Io): Promise<Finding[]> {
     if (ring) {
       const known = ring
       // undefined: there is one that cannot be read, which has been said.
-      if (masterKey !== undefined) await check('signing keys', () => checkKeys(known, config, masterKey))
+      const opens =
+        masterKey === undefined
+          ? undefined
+          : await check('signing keys', () => checkKeys(known, config, masterKey))
+      if (db && opens) await check('reseal', () => checkReseal(db, known, config, opens, clock))
       await check('schedule', () => checkSchedule(known, now, config))
     }
   } finally {
@@ -94,13 +97,6 @@ function readConfig(io: Io): readonly [string, Config] {
 function checkClock(now: EpochSeconds): readonly [string] {
   if (now < EARLIEST) throw new Error(`the clock says ${time(now)}: set it, every token depends on it`)
   return [`it is ${time(now)}`]
-}
-
-function checkMasterKey(config: Config): readonly [string, Buffer | null] {
-  if (config.masterKey) return ['given by the settings', config.masterKey]
-  const key = readMasterKey(config.keysDir)
-  const file = masterKeyFile(config.keysDir)
-  return key ? [`${file}, readable by its owner alone`, key] : [`${file} is not there yet`, null]
 }
 
 function checkFolder(folder: string): readonly [string] {
@@ -150,21 +146,6 @@ async function checkRing(db: Db, now: EpochSeconds): Promise<readonly [string, R
   const active = law.activeKey(ring)
   law.nextKey(ring)
   return [`version ${ring.version}, ${active.alg}, one active and one next key`, ring]
-}
-
-async function checkKeys(ring: Ring, config: Config, masterKey: Buffer | null): Promise<readonly [string]> {
-  if (!masterKey) {
-    throw new Error(
-      `no master key, and the database has keys that only it opens: restore ${masterKeyFile(config.keysDir)}`,
-    )
-  }
-  const sealer = createSealer(masterKey, systemRandom)
-  for (const key of [law.activeKey(ring), law.nextKey(ring)]) {
-    await openTested(key, sealer)
-  }
-  const kept = ring.keys.filter(({ state, sealed }) => state !== 'active' && state !== 'next' && sealed)
-  if (kept.length > 0) throw new Error(`${kept[0]?.kid} no longer signs and still has a private half`)
-  return ['the master key opens them, and they sign what the JWKS verifies']
 }
 
 /** A running server does what is due within a second. */

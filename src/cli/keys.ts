@@ -7,6 +7,7 @@ import type { Ring } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
 import { action, type CommandFactory, type Context, examples, type Json, Refused } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
+import { resealCommand } from './keys-reseal.ts'
 import { timeline } from './keys-timeline.ts'
 import { describeNode, settled } from './nodes.ts'
 import { span, table, time } from './output.ts'
@@ -14,7 +15,7 @@ import { withProgress } from './progress.ts'
 
 export const keysCommand: CommandFactory = (context) =>
   new Command('keys')
-    .description('the signing keys: see, rotate, revoke')
+    .description('the signing keys: see, rotate, revoke, seal anew')
     .addCommand(
       examples(
         action('list', 'all keys of the ring and what they are doing').action((options: Json) =>
@@ -60,6 +61,7 @@ export const keysCommand: CommandFactory = (context) =>
         'keys timeline',
       ),
     )
+    .addCommand(resealCommand(context))
 
 function describe(ring: Ring) {
   return [...ring.keys]

@@ -1,8 +1,10 @@
 import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Config } from '../config/load.ts'
-import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
-import { createSealer } from '../keys/seal.ts'
+import { createKeyHolder } from '../keys/key-holder.ts'
+import { masterKeyFile } from '../keys/master-key.ts'
+import { openRoot } from '../keys/roots.ts'
+import { SealBroken } from '../keys/seal.ts'
 import { type Reader, StoreUnusable } from '../store/db.ts'
 import { sameFile, writeWhole } from '../store/durable-file.ts'
 import { assertSound, createStore, holdAlone, openDb, type Store, sideFiles } from '../store/index.ts'
@@ -77,7 +79,8 @@ async function prepare(
     const pending = steps.filter(({ applied_at }) => applied_at === null).length
     if (pending === steps.length) throw new Refused(`${backup} is no backup of Keyturn`)
     const store = createStore(db)
-    const active = await openRing(store, config)
+    const rooted = steps.some(({ name, applied_at }) => name === '0008_roots' && applied_at !== null)
+    const active = await openSealed(store, config, rooted)
     await store.status.beginNewLists()
     return { ...(await summarize(db)), pending, active }
   } finally {
@@ -86,15 +89,20 @@ async function prepare(
 }
 
 /** @throws {SealBroken} if it was sealed with another master key; @returns the kid of the key that signs */
-async function openRing({ ring }: Store, config: Config): Promise<string | null> {
+async function openSealed({ ring, roots }: Store, config: Config, rooted: boolean): Promise<string | null> {
   const keys = (await ring.read())?.keys ?? []
   const sealed = keys.flatMap(({ kid, sealed }) => (sealed === null ? [] : [{ kid, sealed }]))
   if (sealed.length === 0) return null
-  const masterKey = config.masterKey ?? readMasterKey(config.keysDir)
-  if (!masterKey)
+  const holder = createKeyHolder(config, systemRandom)
+  if (holder.keys().length === 0)
     throw new Refused(`${masterKeyFile(config.keysDir)} is missing, and only it opens the backup's keys`)
-  const sealer = createSealer(masterKey, systemRandom)
-  for (const { kid, sealed: text } of sealed) sealer.open(kid, text)
+  try {
+    for (const { kid, sealed: text } of sealed) holder.sealer.open(kid, text)
+    for (const root of rooted ? await roots.list() : []) openRoot(holder, root)
+  } catch (error) {
+    if (!(error instanceof SealBroken)) throw error
+    throw new Refused(`${error.message}; a backup from before a reseal needs the one of then`)
+  }
   return keys.find(({ state }) => state === 'active')?.kid ?? null
 }
 

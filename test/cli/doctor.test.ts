@@ -75,7 +75,7 @@ t.test('in daily use every check is ok, one line each for people', async (t) => 
     findings.map(({ check }) => check),
     [
       ...['configuration', 'clock', 'master key', 'keys folder', 'data folder', 'database file', 'store'],
-      ...['durability', 'integrity', 'migrations', 'ring', 'signing keys', 'schedule', 'server'],
+      ...['durability', 'integrity', 'migrations', 'ring', 'signing keys', 'reseal', 'schedule', 'server'],
     ],
   )
   const { out } = await cli.run(['doctor'], { settings })
