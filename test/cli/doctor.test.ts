@@ -79,7 +79,7 @@ t.test('in daily use every check is ok, one line each for people', async (t) => 
     ],
   )
   const { out } = await cli.run(['doctor'], { settings })
-  t.match(out, /^(ok {2}[a-z ]+ {2}\S.*\n){14}$/)
+  t.match(out, /^(ok {2}[a-z ]+ {2}\S.*\n){15}$/)
   t.ok(before.equals(readFileSync(cli.database)), 'the database is as it was')
 })
 
