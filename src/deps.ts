@@ -282,7 +282,8 @@ export async function openServer(
     notify: notices.tell,
     // Without a copy in the store, what there is of one has ended.
     async sweep() {
-      const auditEnd = clock.now() - (config.auditRetention ?? -1)
+      // Nothing of it can be brought back, should the clock be wrong.
+      const auditEnd = base.time.prudentNow() - (config.auditRetention ?? -1)
       await sweep(store, clock, [[base.auditLog, auditEnd]], () => stopping)
       await tendRoots()
     },

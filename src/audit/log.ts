@@ -288,7 +288,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
       waiting: queue.length + batch.length,
       written,
       dropped,
-      anchor: newest ? `${newest.seq}:${newest.hash}` : null,
+      anchor: newest && newest.seq > 0 ? `${newest.seq}:${newest.hash}` : null,
     }),
   }
 }

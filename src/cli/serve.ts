@@ -2,7 +2,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { hostname } from 'node:os'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { createApp, createMetricsApp } from '../app.ts'
-import { startRecorder } from '../audit/recorder.ts'
+import { type Recorder, startRecorder } from '../audit/recorder.ts'
 import { closeBase, openBase, openKeys, type System } from '../base.ts'
 import { type Config, onPort } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
@@ -40,6 +40,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   const whereabouts = { hostname: hostname(), pid: io.pid }
   const system = await traced(config, { ...context.system(config), metrics, whereabouts }, whereabouts)
   const base = await openBase(config, system, 'apply')
+  let recorder: Recorder | undefined
   try {
     let stopping = false
     let follower: Follower | undefined
@@ -54,7 +55,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
     await release()
     const scraped = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
     let app: FastifyInstance | undefined
-    const recorder = startRecorder(base.auditLog, { clock: base.clock, logger: system.logger })
+    recorder = startRecorder(base.auditLog, { clock: base.clock, logger: system.logger })
     try {
       app = await listen(server, system, metrics)
       follower = startFollower(server.duties, system.logger, { changes: base.store.db.changes })
@@ -74,7 +75,8 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
     }
   } finally {
     await release()
-    await closeBase(base, system.logger)
+    // What it could not write, it has said.
+    await (recorder ? base.store.db.close() : closeBase(base, system.logger))
     // After everything that could have been traced.
     await system.tracing?.stop()
   }
