@@ -48,8 +48,8 @@ export interface AuditLogDeps {
   readonly mostWaiting: number
 }
 
-/** Rows in a batch. */
-const BATCH = 200
+/** Rows in a batch. SQLite writes on the event loop: these take it some milliseconds. */
+const BATCH = 100
 /** Every attempt that was lost is a batch that somebody else has written. */
 const ATTEMPTS = 50
 
