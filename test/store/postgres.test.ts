@@ -1,16 +1,19 @@
 import t, { type Test } from 'tap'
-import { createStore, openDb } from '../../src/store/index.ts'
+import { openDb } from '../../src/store/index.ts'
 import { type Database, runContract } from '../contracts/contract.ts'
 import { contracts } from '../contracts/index.ts'
+import { recordPlans } from '../support/plans.ts'
 import { startPostgres } from '../support/postgres.ts'
+import { run } from '../support/postgres-databases.ts'
 
 const postgres = await startPostgres(t)
+const plans = recordPlans()
 
 async function newDatabase(t: Test): Promise<Database> {
   const url = await postgres.database(t)
   return {
     async connect() {
-      const store = createStore(openDb(url))
+      const store = plans.store(openDb(url))
       t.teardown(() => store.db.close())
       return store
     },
@@ -20,3 +23,16 @@ async function newDatabase(t: Test): Promise<Database> {
 for (const [name, contract] of Object.entries(contracts)) {
   t.test(`${name} on PostgreSQL`, async (t) => runContract(t as Test, contract, newDatabase))
 }
+
+t.test(
+  'no statement of the contracts reads a whole table of people or sessions on PostgreSQL (#5, 6)',
+  async (t) => {
+    // Small tables are read as a whole because that is quicker; without that way out, only what has no index is.
+    const thrifty = `${await postgres.database(t)}?options=-c%20enable_seqscan%3Doff`
+    const explain = async (sql: string) => {
+      const { rows } = await run(thrifty, `EXPLAIN (GENERIC_PLAN) ${sql}`)
+      return rows.map((row) => String(row['QUERY PLAN']))
+    }
+    t.same(await plans.scans(explain), [])
+  },
+)

@@ -1,13 +1,17 @@
 import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { createStore, openDb } from '../../src/store/index.ts'
+import { openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { type Database, runContract } from '../contracts/contract.ts'
 import { contracts } from '../contracts/index.ts'
 import { testClock } from '../support/clock.ts'
+import { recordPlans } from '../support/plans.ts'
 
 const FILE = 'keyturn.db'
+const plans = recordPlans()
+/** For statements that are explained and not run. */
+const NULLS = Array.from({ length: 200 }, () => null)
 
 /** Made once and copied: each check begins with an empty database in a file, on which connections can meet. */
 const template = join(t.testdir(), FILE)
@@ -20,7 +24,7 @@ async function newDatabase(t: Test): Promise<Database> {
   copyFileSync(template, file)
   return {
     async connect() {
-      const store = createStore(openDb(`sqlite:${file}`))
+      const store = plans.store(openDb(`sqlite:${file}`))
       t.teardown(() => store.db.close())
       return store
     },
@@ -30,6 +34,18 @@ async function newDatabase(t: Test): Promise<Database> {
 for (const [name, contract] of Object.entries(contracts)) {
   t.test(`${name} on SQLite`, async (t) => runContract(t as Test, contract, newDatabase))
 }
+
+t.test(
+  'no statement of the contracts reads a whole table of people or sessions on SQLite (#5, 6)',
+  async (t) => {
+    const { db } = await (await newDatabase(t as Test)).connect()
+    const explain = async (sql: string) => {
+      const rows = await db.query<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`, NULLS)
+      return rows.map(({ detail }) => detail)
+    }
+    t.same(await plans.scans(explain), [])
+  },
+)
 
 t.test('batches of one moment see each other in order: they share one connection', async (t) => {
   const { db } = await (await newDatabase(t as Test)).connect()

@@ -32,8 +32,9 @@ export function createAuditStore(db: Db): AuditStore {
   return {
     async state() {
       const [row] = await db.query<StateRow>(
+        // Each by itself: asked for both at once, SQLite reads all rows.
         `SELECT h.seq, h.hash, h.base_seq, h.base_hash, h.mac, r.first_seq, r.last_seq
-           FROM (SELECT min(seq) AS first_seq, max(seq) AS last_seq FROM audit) r
+           FROM (SELECT (SELECT min(seq) FROM audit) AS first_seq, (SELECT max(seq) FROM audit) AS last_seq) r
            LEFT JOIN audit_head h ON h.id = 'main'`,
       )
       return {
