@@ -13,6 +13,7 @@ import { clientAddress } from './client-address.ts'
 import { readPairs } from './form.ts'
 import type { AnswerPeople } from './methods.ts'
 import { PageError, sendErrorPage } from './page-error.ts'
+import { isWeb, type PageNeeds, pagePolicy } from './page-policy.ts'
 import type { Services } from './services.ts'
 
 /** Prefixed: no other host, and nothing that came over plain http, can set them (RFC 6265bis §4.1.3.2). */
@@ -51,11 +52,8 @@ export interface Visit {
   html(body: string, options?: HtmlOptions): FastifyReply
 }
 
-export interface HtmlOptions {
+export interface HtmlOptions extends PageNeeds {
   readonly status?: number
-  /** Where forms of this page may lead to in the end, besides here; null: anywhere. */
-  readonly leadsTo?: string | null | undefined
-  readonly scripts?: boolean
 }
 
 /** Whose token a form carries: the browser's, or that of who is signed in with it. */
@@ -117,7 +115,7 @@ function protect(reply: FastifyReply): void {
     .header('cache-control', 'no-store')
     .header('referrer-policy', 'no-referrer')
     .header('x-frame-options', 'DENY')
-    .header('content-security-policy', policy({}))
+    .header('content-security-policy', pagePolicy({}))
 }
 
 /** For people who came to an address that there is not, or not in this way; machines get their answer elsewhere. */
@@ -205,41 +203,13 @@ async function visitOf(
       const handsOver = typeof leadsTo === 'string' && isWeb(leadsTo) && 'sec-fetch-site' in request.headers
       return reply
         .status(status)
-        .header('content-security-policy', policy({ leadsTo: handsOver ? undefined : leadsTo, scripts }))
+        .header('content-security-policy', pagePolicy({ leadsTo: handsOver ? undefined : leadsTo, scripts }))
         .type('text/html; charset=utf-8')
         .send(text)
     },
   }
   return visit
 }
-
-/**
- * Content Security Policy Level 3: nothing but our own style sheet and pictures, no frames around us.
- *
- * Chromium holds `form-action` against every redirect that follows a form, down to the last: not only the client's
- * address must be in it, but wherever the client sends the browser next, which nobody here can know. `https:` would
- * allow a form that was smuggled in to send a password anywhere. So what one of our forms has begun ends with a page
- * of ours that leads on by itself (`leave`), and forms lead to us alone. Browsers that do not say where a request
- * comes from (no `Sec-Fetch-Site`: before 2023) are redirected, with the client's origin in the policy.
- */
-function policy({ leadsTo, scripts = false }: Pick<HtmlOptions, 'leadsTo' | 'scripts'>): string {
-  return [
-    "default-src 'none'",
-    "style-src 'self'",
-    "img-src 'self' data:",
-    ...(scripts ? ["script-src 'self'"] : []),
-    ...(leadsTo === null
-      ? []
-      : [`form-action 'self'${leadsTo === undefined ? '' : ` ${sourceOf(leadsTo)}`}`]),
-    "frame-ancestors 'none'",
-    "base-uri 'none'",
-  ].join('; ')
-}
-
-const isWeb = (uri: string): boolean => /^https?:/i.test(uri)
-
-/** An origin, or the scheme of an app. */
-const sourceOf = (uri: string): string => (isWeb(uri) ? new URL(uri).origin : new URL(uri).protocol)
 
 const csrfText = (browser: string, signInId: string | undefined): string =>
   JSON.stringify([browser, signInId ?? null])
