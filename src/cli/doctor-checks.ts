@@ -64,11 +64,15 @@ export async function examine(io: Io): Promise<Finding[]> {
   /** undefined: not known; null: there is none. */
   let ring: Ring | null | undefined = db === null ? null : undefined
   try {
+    /** By how much this machine is ahead of the clock that all nodes go by (timekeeper). */
+    const ahead = db?.time && clock === systemClock ? clock.now() - Math.floor((await db.time()) / 1000) : 0
+    if (db?.time) await check('store clock', () => checkStoreClock(ahead))
+    const shared = { now: () => clock.now() - ahead }
     if (db) {
       await check('durability', () => checkDurability(db, config))
       await check('integrity', () => checkIntegrity(db, config))
       const ready = await check('migrations', () => checkMigrations(db))
-      if (ready) ring = await check('ring', () => checkRing(db, now))
+      if (ready) ring = await check('ring', () => checkRing(db, shared.now()))
       else if (ready === false) ring = null
     }
     if (ring) {
@@ -78,8 +82,8 @@ export async function examine(io: Io): Promise<Finding[]> {
         masterKey === undefined
           ? undefined
           : await check('signing keys', () => checkKeys(known, config, masterKey))
-      if (db && opens) await check('reseal', () => checkReseal(db, known, config, opens, clock))
-      await check('schedule', () => checkSchedule(known, now, config))
+      if (db && opens) await check('reseal', () => checkReseal(db, known, config, opens, shared))
+      await check('schedule', () => checkSchedule(known, shared.now(), config))
     }
   } finally {
     await db?.close()
@@ -97,6 +101,15 @@ function readConfig(io: Io): readonly [string, Config] {
 function checkClock(now: EpochSeconds): readonly [string] {
   if (now < EARLIEST) throw new Error(`the clock says ${time(now)}: set it, every token depends on it`)
   return [`it is ${time(now)}`]
+}
+
+/** More than anything that is kept in step would show. */
+const APART = 5
+
+function checkStoreClock(ahead: number): readonly [string] {
+  if (Math.abs(ahead) < APART) return ['it is that of this machine']
+  const words = `${Math.abs(ahead)} s ${ahead > 0 ? 'behind' : 'ahead of'} this machine's`
+  throw new Error(`it is ${words}, and all nodes go by it: keep both in step (NTP)`)
 }
 
 function checkFolder(folder: string): readonly [string] {

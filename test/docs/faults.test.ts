@@ -22,10 +22,10 @@ t.test(
   async (t) => {
     t.ok(rows.length > 30)
     for (const row of rows) {
-      t.equal(row.length, 4, row[0])
+      t.equal(row.length, 4, `${row[0]}`)
       t.ok(
         row.every((cell) => cell.trim() !== ''),
-        row[0],
+        `${row[0]}`,
       )
     }
     for (const { fault, tests } of cited) t.ok(tests.length > 0, fault)

@@ -112,6 +112,15 @@ t.test('two nodes whose clocks are two minutes apart serve as one (§4 row 7)', 
       'nobody is taken for dead',
     )
   }
+  for (const [wrongBy, words] of [
+    ['ahead', /it is (59|60|61) s behind this machine's, and all nodes go by it/],
+    ['behind', /it is (59|60|61) s ahead of this machine's/],
+  ] as const) {
+    const { stdout } = await cluster.run(['doctor', '--json'], { wrongBy: join(t.testdirName, wrongBy) })
+    const findings = JSON.parse(stdout) as { check: string; ok: boolean; message: string }[]
+    t.match(findings.find(({ check }) => check === 'store clock')?.message, words)
+    t.ok(findings.find(({ check }) => check === 'ring')?.ok, 'no key is taken for one of the future')
+  }
   await json(['keys', 'rotate'])
   await cluster.everywhere(async (node) => {
     const token: string = (await clientCredentials(node)).json().access_token
