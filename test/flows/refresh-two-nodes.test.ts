@@ -7,7 +7,7 @@ import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
 import { testClock } from '../support/clock.ts'
 import { refresh } from '../support/requests.ts'
-import { ORDERS, seed } from '../support/seed.ts'
+import { seed, session } from '../support/seed.ts'
 import { type TestServer, testServer } from '../support/server.ts'
 import { active, revoke } from '../support/tokens.ts'
 
@@ -34,29 +34,8 @@ const codec = createRefreshTokenCodec(left.deps.keys.roots)
 
 /** A sign-in without its password, which would take most of the time. */
 async function begin(): Promise<{ sid: string; token: (generation: number) => string }> {
-  const now = clock.now()
   const sid = systemRandom.id()
-  await left.store.sessions.insert({
-    id: sid,
-    clientId: 'app',
-    userId: alice.id,
-    scopes: ['orders:read'],
-    audience: ORDERS,
-    generation: 1,
-    rotatedAt: now,
-    createdAt: now,
-    authTime: now,
-    expiresAt: now + 30 * DAY,
-    idleExpiresAt: now + 7 * DAY,
-    revokedAt: null,
-    revokedFor: null,
-    status: null,
-    signInId: null,
-    amr: ['pwd'],
-    claims: [],
-    offline: false,
-    notify: false,
-  })
+  await left.store.sessions.insert(session(clock.now(), { id: sid, userId: alice.id }))
   return { sid, token: (generation) => codec.write({ sessionId: sid, generation }) }
 }
 

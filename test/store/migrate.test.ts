@@ -5,29 +5,14 @@ import t, { type Test } from 'tap'
 import { openBase } from '../../src/base.ts'
 import type { Db } from '../../src/store/db.ts'
 import { openDb } from '../../src/store/index.ts'
-import {
-  ensureSchema,
-  type Migration,
-  migrate,
-  migrationStatus,
-  readMigrations,
-} from '../../src/store/migrate.ts'
+import { ensureSchema, migrate, migrationStatus, readMigrations } from '../../src/store/migrate.ts'
 import { testClock } from '../support/clock.ts'
 import { testLogger } from '../support/log.ts'
+import { BOTH, FIRST, SECOND, step } from '../support/migrations.ts'
 import { script, source } from '../support/script.ts'
 import { testConfig } from '../support/server.ts'
 
 const clock = testClock(1_000)
-
-const step = (name: string, ...statements: string[]): Migration => ({
-  name,
-  checksum: `checksum of ${statements.join(';')}`,
-  statements,
-})
-
-const FIRST = step('0001_first', 'CREATE TABLE a (id TEXT PRIMARY KEY)', `INSERT INTO a VALUES ('one')`)
-const SECOND = step('0002_second', 'CREATE TABLE b (id TEXT)', `INSERT INTO b SELECT id FROM a`)
-const BOTH = [FIRST, SECOND]
 
 function open(t: Test, file = join(t.testdir(), 'keyturn.db')): { db: Db; file: string } {
   const db = openDb(`sqlite:${file}`)

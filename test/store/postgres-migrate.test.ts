@@ -4,24 +4,15 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Db } from '../../src/store/db.ts'
 import { openDb } from '../../src/store/index.ts'
-import { type Migration, migrate, migrationStatus, readMigrations } from '../../src/store/migrate.ts'
+import { migrate, migrationStatus, readMigrations } from '../../src/store/migrate.ts'
 import { testClock } from '../support/clock.ts'
+import { BOTH, FIRST, step } from '../support/migrations.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { run } from '../support/postgres-databases.ts'
 import { script, source } from '../support/script.ts'
 
 const postgres = await startPostgres(t)
 const clock = testClock(1_000)
-
-const step = (name: string, ...statements: string[]): Migration => ({
-  name,
-  checksum: `checksum of ${statements.join(';')}`,
-  statements,
-})
-
-const FIRST = step('0001_first', 'CREATE TABLE a (id TEXT PRIMARY KEY)', `INSERT INTO a VALUES ('one')`)
-const SECOND = step('0002_second', 'CREATE TABLE b (id TEXT)', `INSERT INTO b SELECT id FROM a`)
-const BOTH = [FIRST, SECOND]
 
 function connect(t: Test, url: string, timeout = 5): Db {
   const db = openDb(url, { timeout })

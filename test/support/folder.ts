@@ -10,7 +10,7 @@ import { type Clock, systemClock, systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec, type RefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
 import { keptKeys } from './kept-keys.ts'
 import { testLogger } from './log.ts'
-import { ORDERS, seed } from './seed.ts'
+import { seed, session } from './seed.ts'
 
 /** What a test hands in so that nothing is left behind. */
 export interface Owner {
@@ -103,31 +103,10 @@ export async function signIn({ store, refreshTokens, keys }: Inside, count = 1):
   if (!alice) throw new Error('the folder is not seeded')
   const now = keys.clock.now()
   const ids = Array.from({ length: count }, () => systemRandom.id())
-  await Promise.all(
-    ids.map((id) =>
-      store.sessions.insert({
-        id,
-        clientId: 'app',
-        userId: alice.id,
-        scopes: ['orders:read'],
-        audience: ORDERS,
-        generation: 1,
-        rotatedAt: now,
-        createdAt: now,
-        authTime: now,
-        expiresAt: now + 3650 * DAY,
-        idleExpiresAt: now + 3650 * DAY,
-        revokedAt: null,
-        revokedFor: null,
-        status: null,
-        signInId: null,
-        amr: ['pwd'],
-        claims: [],
-        offline: false,
-        notify: false,
-      }),
-    ),
-  )
+  // Long enough for every test of folders.
+  const until = now + 3650 * DAY
+  const rows = ids.map((id) => session(now, { id, userId: alice.id, expiresAt: until, idleExpiresAt: until }))
+  await Promise.all(rows.map((row) => store.sessions.insert(row)))
   return ids.map((sessionId) => refreshTokens.write({ sessionId, generation: 1 }))
 }
 

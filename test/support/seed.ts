@@ -4,9 +4,10 @@ import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.t
 import { newClient } from '../../src/oauth/registration.ts'
 import type { Api } from '../../src/store/contracts/apis.ts'
 import type { Client } from '../../src/store/contracts/clients.ts'
+import type { Session } from '../../src/store/contracts/sessions.ts'
 import type { User } from '../../src/store/contracts/users.ts'
 import type { Store } from '../../src/store/index.ts'
-import { systemRandom } from '../../src/system.ts'
+import { type EpochSeconds, systemRandom } from '../../src/system.ts'
 
 export const ORDERS = 'https://orders.test'
 export const STOCK = 'https://stock.test'
@@ -14,6 +15,8 @@ export const STOCK = 'https://stock.test'
 /** A secret of the form that the server makes, the same for every seeded client. */
 export const SECRET = makeSecret(systemRandom)
 export const PASSWORD = 'correct horse battery staple'
+
+const DAY = 86_400
 
 export function client(overrides: Partial<Client> = {}): Client {
   const authMethod = overrides.authMethod ?? 'client_secret_basic'
@@ -54,6 +57,33 @@ export async function user(overrides: Partial<User> = {}): Promise<User> {
     disabled: false,
     createdAt: 1,
     updatedAt: 1,
+    ...overrides,
+  }
+}
+
+/** A session of `app` that began just now and is used up by nothing but the test. */
+export function session(
+  now: EpochSeconds,
+  overrides: Partial<Session> & Pick<Session, 'id' | 'userId'>,
+): Session {
+  return {
+    clientId: 'app',
+    scopes: ['orders:read'],
+    audience: ORDERS,
+    generation: 1,
+    rotatedAt: now,
+    createdAt: now,
+    authTime: now,
+    expiresAt: now + 30 * DAY,
+    idleExpiresAt: now + 7 * DAY,
+    revokedAt: null,
+    revokedFor: null,
+    status: null,
+    signInId: null,
+    amr: ['pwd'],
+    claims: [],
+    offline: false,
+    notify: false,
     ...overrides,
   }
 }
