@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
-import { type Keys, openBase, openKeys } from '../../src/base.ts'
+import { closeBase, type Keys, openBase, openKeys } from '../../src/base.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { type Clock, systemClock, systemRandom } from '../../src/system.ts'
@@ -62,7 +62,8 @@ export async function withInside<T>(
     },
     folder.path,
   )
-  const base = await openBase(config, { logger: testLogger(), clock, generateKey: keptKeys }, 'apply')
+  const logger = testLogger()
+  const base = await openBase(config, { logger, clock, generateKey: keptKeys }, 'apply')
   try {
     const keys = await openKeys(base)
     return await work({
@@ -71,7 +72,7 @@ export async function withInside<T>(
       refreshTokens: createRefreshTokenCodec(keys.roots),
     })
   } finally {
-    await base.store.db.close()
+    await closeBase(base, logger)
   }
 }
 
