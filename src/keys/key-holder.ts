@@ -78,10 +78,15 @@ export function createKeyHolder(source: KeySource, random: Pick<Random, 'bytes'>
     try {
       const seen = stampOf(files)
       if (seen === stamp) return
+      const before = held
       read()
+      // Only a key that was there as the next one takes the place of another. If a file was deleted, or exchanged by hand, what
+      // serves goes on; the next start says what is wrong.
+      const [now] = held
+      if (!now || !before.some(same(now))) held = [...held, ...before.filter((key) => !held.some(same(key)))]
       stamp = seen
     } catch {
-      // Whoever runs already goes on with the keys it has; the next start says what is wrong.
+      // As above.
     }
   }
 
@@ -129,6 +134,8 @@ export function createKeyHolder(source: KeySource, random: Pick<Random, 'bytes'>
     refresh,
   }
 }
+
+const same = (one: MasterKey) => (other: MasterKey) => one.fingerprint === other.fingerprint
 
 function opens(sealer: Sealer, label: string, sealed: string): boolean {
   try {

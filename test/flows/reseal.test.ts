@@ -10,9 +10,11 @@ import { oldRoots, reseal } from '../../src/keys/reseal.ts'
 import { openRoot, ROOT_AHEAD, rootLabel } from '../../src/keys/roots.ts'
 import { createSealer } from '../../src/keys/seal.ts'
 import { systemRandom } from '../../src/system.ts'
+import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
 import { openBrowser } from '../support/browser.ts'
 import { testClock } from '../support/clock.ts'
 import { FROM } from '../support/factors.ts'
+import { rootsOf } from '../support/keys.ts'
 import { testLogger } from '../support/log.ts'
 import { clientCredentials, refresh } from '../support/requests.ts'
 import { client } from '../support/seed.ts'
@@ -356,3 +358,46 @@ t.test('a node that cannot learn of a new root says 503, not that a token is wor
   Object.assign(two.store.revisions, { read })
   t.equal((await refresh(two, token)).statusCode, 200)
 })
+
+t.test(
+  'a store from before there were roots goes on, and a reseal ends what it derived (§4 row 8)',
+  async (t) => {
+    const [old, young] = [key(), key()]
+    const options = { database: join(t.testdir(), 'keyturn.db'), clock: testClock() }
+    const start = (MASTER_KEY_NEXT = '') =>
+      testServer({ ...options, masterKey: old, settings: { MASTER_KEY_NEXT, AUDIT_RETENTION: 'off' } })
+    const before = await start()
+    await seedPeople(before.store)
+    await before.deps.registry.sync()
+    const pair = await signedIn(before)
+    const parts = pair.refresh_token.split('.')
+    // As the version before wrote it: under a key derived from the master key itself.
+    const codec = createRefreshTokenCodec(rootsOf(Buffer.from(old, 'base64url')))
+    const token = codec.write({ sessionId: parts[1] ?? '', generation: Number(parts[2]) })
+    t.match(
+      (await refresh(before, token)).json(),
+      { error: 'invalid_grant' },
+      'no token of a store with a root',
+    )
+    await before.store.db.batch([{ sql: 'DELETE FROM roots' }])
+    await before.close()
+
+    const after = await start(young)
+    t.teardown(() => after.close())
+    const next = await refreshed(after, token)
+    t.match(
+      await codec.read(next.refresh_token),
+      { generation: 2 },
+      'a node of the version before reads it as well',
+    )
+    const { base, keys } = after.deps
+    const [, to] = keys.holder.keys()
+    if (!to) throw new Error('no next key')
+    await reseal({ ...base, holder: keys.holder }, to, { actor: 'me', compromised: false })
+    await after.follow()
+    after.clock.tick(ROOT_AHEAD)
+    const last = await refreshed(after, next.refresh_token)
+    t.equal(await codec.read(last.refresh_token), null)
+    t.equal((await refresh(after, last.refresh_token)).statusCode, 200)
+  },
+)
