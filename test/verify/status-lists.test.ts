@@ -352,12 +352,15 @@ t.test('no request calls anybody: a thousand tokens, fresh and remembered, and n
   await publish(issuer, { values: { 7: 1 } })
   const { verifier } = await polled(issuer)
   const before = issuer.requests.length
+  const wrong: string[] = []
   for (let i = 0; i < 250; i += 1) {
     const token = await issuer.token({ ...entry(issuer, i % 8), jti: `${i}` })
     for (let again = 0; again < 4; again += 1) {
-      t.equal(await verdict(verifier, token), i % 8 === 7 ? 'revoked' : 'accepted')
+      const said = await verdict(verifier, token)
+      if (said !== (i % 8 === 7 ? 'revoked' : 'accepted')) wrong.push(`${i}: ${said}`)
     }
   }
+  t.same(wrong, [])
   t.equal(issuer.requests.length, before)
 })
 
