@@ -32,9 +32,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/freshness.ts': { uses: [], knows: ['src/system.ts'] },
   'src/timekeeper.ts': { uses: [], knows: ['src/system.ts'] },
   'src/sweep.ts': {
-    // How long they are of use.
-    uses: ['src/keys/known-verifiers.ts', 'src/presence.ts'],
-    knows: ['src/store/index.ts', 'src/system.ts'],
+    // How long they are of use; and how long a batch took.
+    uses: ['src/keys/known-verifiers.ts', 'src/presence.ts', 'src/system.ts'],
+    knows: ['src/store/index.ts'],
   },
   'src/presence.ts': {
     uses: [],
