@@ -9,6 +9,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { clientCredentials, type Load, type Measurement, measure, refresh } from './measure.ts'
 import { asTable, report, type ScenarioReport } from './report.ts'
+import { benchScale, SCALE, type ScaleLine, scaleTable } from './scale.ts'
 import { startKeyturn } from './servers/keyturn.ts'
 import {
   type Hashing,
@@ -31,6 +32,7 @@ const HELP = `npm run bench -- [options]
   --no-refresh        leave out the refresh_token scenario
   --no-signin         leave out whole sign-ins, of at most 8 people at once
   --no-verify         leave out the verifiers, which node bench/verify.ts measures alone
+  --no-scale          leave out the stores of up to a million sessions, which node bench/scale.ts measures alone
   --json              one JSON document on stdout
 `
 
@@ -44,6 +46,7 @@ const { values: options } = parseArgs({
     refresh: { type: 'boolean', default: true },
     signin: { type: 'boolean', default: true },
     verify: { type: 'boolean', default: true },
+    scale: { type: 'boolean', default: true },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -88,7 +91,14 @@ async function main(): Promise<void> {
   }
   // Not beside servers, even idle ones.
   const verifiers = options.verify ? await benchVerify({ progress }) : undefined
-  print(reports, signIns, { rounds, ...load, warmup }, subjects, verifiers)
+  const scale = options.scale ? await benchScale({ ...SCALE, load: SCALE, progress }) : undefined
+  print(reports, signIns, { rounds, ...load, warmup }, subjects, { verifiers, scale })
+}
+
+/** What is measured by itself. */
+interface Apart {
+  readonly verifiers: VerifyReport | undefined
+  readonly scale: readonly ScaleLine[] | undefined
 }
 
 type Measure = (subject: Subject, load: Load) => Promise<Measurement>
@@ -167,11 +177,13 @@ function print(
   signIns: SignInReport | undefined,
   load: object,
   subjects: readonly Subject[],
-  verifiers: VerifyReport | undefined,
+  { verifiers, scale }: Apart,
 ): void {
   const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ machine, load, reports, sign_in: signIns, verifiers })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ machine, load, reports, sign_in: signIns, verifiers, scale })}\n`,
+    )
     return
   }
   const about = subjects.map((subject) => `${subject.name}: ${subject.what}`).join('\n')
@@ -179,6 +191,7 @@ function print(
     `\n${[...reports.map(asTable), ...(signIns ? [signInTable(signIns)] : [])].join('\n')}\n${about}\n`,
   )
   if (verifiers) process.stdout.write(`\n${verifiersAsTable(verifiers)}\n`)
+  if (scale) process.stdout.write(`\n${scaleTable(scale)}\n`)
   process.stdout.write(
     `${Object.entries({ ...machine, ...load })
       .map(([k, v]) => `${k} ${v}`)

@@ -8,9 +8,6 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { table } from '../src/cli/output.ts'
-import { createKeyHolder } from '../src/keys/key-holder.ts'
-import { createRoot, fixedRoots, openRoot, type Roots } from '../src/keys/roots.ts'
-import { createStore, openDb } from '../src/store/index.ts'
 import { systemRandom } from '../src/system.ts'
 import { createRefreshTokenCodec } from '../src/tokens/refresh-token.ts'
 import { startPostgres } from '../test/support/postgres.ts'
@@ -37,6 +34,9 @@ const REFRESHING = 1024
 const SETTLE_MS = 4000
 const ENGINES = ['sqlite', 'postgres'] as const
 type Engine = (typeof ENGINES)[number]
+
+/** What takes about five minutes on two quiet cores, most of it storing sessions. */
+export const SCALE = { sizes: [0, 100_000, 1_000_000], rounds: 7, seconds: 1.5, connections: 16, starts: 5 }
 
 export interface ScaleOptions {
   readonly sizes: readonly number[]
@@ -174,12 +174,14 @@ async function openPlace(
     KEYTURN_MASTER_KEY: masterKey.toString('base64url'),
     ...(url === undefined ? {} : { KEYTURN_DATABASE_URL: url }),
   }
-  const ids: string[] = []
+  const tokens: string[] = []
   const name = `${engine} ${sessions}`
   const stored = await startKeyturn(name, root, folder, {
     settings,
-    fill: async ({ store, clock }) => {
-      ids.push(...(await storeSessions(store, clock.now(), Math.max(sessions, REFRESHING), REFRESHING)))
+    fill: async ({ store, clock }, { roots }) => {
+      const ids = await storeSessions(store, clock.now(), Math.max(sessions, REFRESHING), REFRESHING)
+      const codec = createRefreshTokenCodec(roots)
+      tokens.push(...ids.map((sessionId) => codec.write({ sessionId, generation: 1 })))
     },
   })
   await stored.stop()
@@ -202,7 +204,6 @@ async function openPlace(
   const bytes =
     url === undefined ? statSync(file).size : await number(url, 'pg_database_size(current_database())')
   await sleep(SETTLE_MS)
-  const codec = createRefreshTokenCodec(await rootsIn(url ?? `sqlite:${file}`, masterKey))
   const pid = child.pid as number
   const place: Place = {
     engine,
@@ -228,7 +229,6 @@ async function openPlace(
     peak: 0,
   }
   progress(`${name}: ${Math.round(place.start.milliseconds)} ms to start, ${place.rest} MB at rest`)
-  const tokens = ids.map((sessionId) => codec.write({ sessionId, generation: 1 }))
   return { place, scenarios: [clientCredentials, refreshEverywhere(tokens)] }
 }
 
@@ -375,11 +375,11 @@ export function scaleTable(lines: readonly ScaleLine[]): string {
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      sizes: { type: 'string', default: '0,100000,1000000' },
-      rounds: { type: 'string', default: '7' },
-      seconds: { type: 'string', default: '1.5' },
-      connections: { type: 'string', default: '16' },
-      starts: { type: 'string', default: '5' },
+      sizes: { type: 'string', default: String(SCALE.sizes) },
+      rounds: { type: 'string', default: String(SCALE.rounds) },
+      seconds: { type: 'string', default: String(SCALE.seconds) },
+      connections: { type: 'string', default: String(SCALE.connections) },
+      starts: { type: 'string', default: String(SCALE.starts) },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -397,16 +397,3 @@ async function main(): Promise<void> {
 }
 
 if (import.meta.main) await main()
-
-/** With what the server writes refresh tokens. */
-async function rootsIn(url: string, masterKey: Buffer): Promise<Roots> {
-  const db = openDb(url)
-  try {
-    const source = { keysDir: '', masterKey, masterKeyNext: undefined }
-    const holder = createKeyHolder(source, systemRandom)
-    const roots = await createStore(db).roots.list()
-    return fixedRoots(...roots.reverse().map((root) => createRoot(root.number, openRoot(holder, root))))
-  } finally {
-    await db.close()
-  }
-}

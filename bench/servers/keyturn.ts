@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { hashPassword } from '../../src/accounts/password.ts'
-import { type Base, openBase, openKeys } from '../../src/base.ts'
+import { type Base, type Keys, openBase, openKeys } from '../../src/base.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createLogger } from '../../src/log.ts'
 import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
@@ -32,7 +32,7 @@ export interface KeyturnOptions {
   /** Besides those that make it a server of its own. */
   readonly settings?: Readonly<Record<string, string>>
   /** What else is to be stored before it starts. */
-  readonly fill?: (base: Base) => Promise<void>
+  readonly fill?: (base: Base, keys: Keys) => Promise<void>
 }
 
 /** `root`: the checkout whose server is run, so that two versions can be measured side by side. */
@@ -110,9 +110,9 @@ async function seed(
     'apply',
   )
   try {
-    await openKeys(base, { bits: RSA_BITS })
+    const keys = await openKeys(base, { bits: RSA_BITS })
     await storeRegistry(base.store, base.clock.now(), hashMadeSecret(secret))
-    await fill?.(base)
+    await fill?.(base, keys)
   } finally {
     await base.store.db.close()
   }
