@@ -1,40 +1,18 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { seedExample, startExample } from '../support/examples.ts'
 import { listen } from '../support/listen.ts'
 import { basic, clientCredentials, login, post } from '../support/requests.ts'
-import { client, ORDERS, seed, user } from '../support/seed.ts'
-
-const EXAMPLE = fileURLToPath(new URL('../../examples/express-api/server.ts', import.meta.url))
-
-/** The example as its README starts it. */
-async function start(t: Test, issuer: string): Promise<string> {
-  const env = { ...process.env, ISSUER: issuer, AUDIENCE: ORDERS, PORT: '0' }
-  const child = spawn(process.execPath, [EXAMPLE], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  t.teardown(() => child.kill())
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  return /http:\S+/.exec(line.toString())?.[0] ?? ''
-}
 
 t.test('the Express example answers by scope, role and status, and goes on without its issuer', async (t) => {
   const { server, issuer } = await listen(t as Test, { settings: { STATUS_TTL: '1s' } })
-  await seed(server.store)
-  await server.store.clients.insert(client({ id: 'reader', scopes: ['orders:read'] }))
-  await server.store.roles.insert({
-    name: 'manager',
-    scopes: ['orders:read', 'orders:write'],
-    requireSecondFactor: false,
-    createdAt: 1,
-  })
-  await server.store.users.insert(await user({ username: 'bob', roles: ['manager'] }))
+  await seedExample(server.store)
   const tokenOf = async (answer: ReturnType<typeof login>): Promise<string> =>
     (await answer).json().access_token
   const machine = await tokenOf(clientCredentials(server))
   const reader = await tokenOf(clientCredentials(server, {}, 'reader'))
   const manager = await tokenOf(login(server, { username: 'bob' }))
 
-  const url = await start(t as Test, issuer)
+  const url = await startExample(t as Test, 'express-api', issuer)
   const call = (token: string | undefined, method = 'GET', path = '/orders') =>
     fetch(url + path, {
       method,

@@ -1,38 +1,17 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { seedExample, startExample } from '../support/examples.ts'
 import { resigned } from '../support/forged.ts'
 import { type Listening, listen } from '../support/listen.ts'
 import { claimsOf, clientCredentials, login } from '../support/requests.ts'
-import { client, ORDERS, seed, user } from '../support/seed.ts'
+import { client } from '../support/seed.ts'
 import type { TestServerOptions } from '../support/server.ts'
-
-const EXAMPLE = fileURLToPath(new URL('../../examples/orders-api/server.ts', import.meta.url))
 
 async function orders(t: Test, options: TestServerOptions = {}, port?: number): Promise<Listening> {
   const listening = await listen(t, options, port)
   const { store } = listening.server
-  await seed(store)
-  await store.clients.insert(client({ id: 'reader', scopes: ['orders:read'] }))
+  await seedExample(store)
   await store.clients.insert(client({ id: 'stocker', scopes: ['stock:read'] }))
-  await store.roles.insert({
-    name: 'manager',
-    scopes: ['orders:read', 'orders:write'],
-    requireSecondFactor: false,
-    createdAt: 1,
-  })
-  await store.users.insert(await user({ username: 'bob', roles: ['manager'] }))
   return listening
-}
-
-/** The example as its README starts it. */
-async function start(t: Test, issuer: string): Promise<string> {
-  const env = { ...process.env, ISSUER: issuer, AUDIENCE: ORDERS, PORT: '0' }
-  const child = spawn(process.execPath, [EXAMPLE], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  t.teardown(() => child.kill())
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  return /http:\S+/.exec(line.toString())?.[0] ?? ''
 }
 
 const call = (url: string, token: string | undefined, method = 'GET', path = '/orders') =>
@@ -50,7 +29,7 @@ const tokenOf = async (answer: ReturnType<typeof clientCredentials>): Promise<st
 
 t.test('the example service verifies offline and answers as RFC 6750 §3.1 says', async (t) => {
   const { server, issuer } = await orders(t)
-  const url = await start(t, issuer)
+  const url = await startExample(t, 'orders-api', issuer)
 
   const machine = await tokenOf(clientCredentials(server))
   const reader = await tokenOf(clientCredentials(server, {}, 'reader'))
@@ -122,7 +101,7 @@ t.test('the example service starts without its issuer, says 503, and recovers', 
   const token = await tokenOf(clientCredentials(server))
   await server.app.close()
 
-  const url = await start(t, issuer)
+  const url = await startExample(t, 'orders-api', issuer)
   const early = await call(url, token)
   t.equal(early.status, 503)
   t.ok(early.headers.get('retry-after'))
