@@ -1,0 +1,67 @@
+/** What a server is made of that nobody has asked for anything yet: less than is installed. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import t, { type Test } from 'tap'
+import { emptyFolder } from '../support/folder.ts'
+
+const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
+/** The aim is 120 (#5, 6), with what was compiled before; the first start of a checkout takes 30 more. */
+const MOST_MB = 160
+
+/** Writes down, at the end, every file that was loaded, and what Node itself has loaded. */
+const WRITES_DOWN = `
+  import { registerHooks } from 'node:module'
+  import { writeFileSync } from 'node:fs'
+  const loaded = []
+  registerHooks({ load: (url, context, next) => { loaded.push(url); return next(url, context) } })
+  process.once('exit', () => writeFileSync('loaded.txt', [...loaded, ...process.moduleLoadList].join('\\n')))`
+
+async function idleServer(t: Test): Promise<{ loaded: string[]; megabytes: number | undefined }> {
+  const folder = emptyFolder(t)
+  const settings = Object.entries({ PORT: '0', ...folder.settings })
+  const hook = `data:text/javascript,${encodeURIComponent(WRITES_DOWN)}`
+  const child = spawn(process.execPath, ['--import', hook, ENTRY, 'serve', '--json'], {
+    cwd: folder.path,
+    stdio: ['ignore', 'pipe', 'ignore'],
+    env: {
+      PATH: process.env.PATH,
+      ...Object.fromEntries(settings.map(([name, value]) => [`KEYTURN_${name}`, value])),
+    },
+  })
+  const ended = once(child, 'exit')
+  t.teardown(() => child.kill('SIGKILL'))
+  const [line] = await once(createInterface({ input: child.stdout }), 'line')
+  const { port } = JSON.parse(line)
+  for (const path of ['/health/ready', '/.well-known/jwks.json', '/metrics']) {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`)
+    t.equal(answer.status, 200, path)
+    await answer.text()
+  }
+  const megabytes =
+    process.platform === 'linux'
+      ? Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]) / 1024
+      : undefined
+  child.kill('SIGTERM')
+  await ended
+  return { loaded: readFileSync(join(folder.path, 'loaded.txt'), 'utf8').split('\n'), megabytes }
+}
+
+t.test('an idle server has not loaded what few ever use, and stays small (#5, 6)', async (t) => {
+  const { loaded, megabytes } = await idleServer(t as Test)
+  const has = (part: string) => loaded.some((one) => one.includes(part))
+  t.ok(has('/node_modules/fastify/') && has('/src/deps.ts'), 'what it is made of was written down')
+  for (const part of [
+    '/node_modules/@simplewebauthn/server/',
+    '/node_modules/pg/',
+    '/node_modules/pino-pretty/',
+    '/node_modules/@inquirer/',
+    '/node_modules/@opentelemetry/sdk',
+    'internal/deps/undici/undici',
+  ])
+    t.notOk(has(part), part)
+  if (megabytes !== undefined) t.ok(megabytes < MOST_MB, `${megabytes.toFixed(0)} MB`)
+})
