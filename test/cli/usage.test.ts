@@ -63,6 +63,7 @@ const samples: Record<string, Sample> = {
   'keys rotate': {},
   'keys timeline': {},
   'keys revoke': { args: (seen) => [(seen.get('keys rotate') as { active: string }).active] },
+  'keys reseal': { args: ['--status'] },
   'verifiers list': {},
   nodes: {},
   'verifiers forget': {
