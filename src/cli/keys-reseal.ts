@@ -5,13 +5,14 @@ import type { Base, Keys } from '../base.ts'
 import type { Config } from '../config/load.ts'
 import type { MasterKey } from '../keys/key-holder.ts'
 import { createMasterKey, keepOld, masterKeyFile, promoteNext, readMasterKey } from '../keys/master-key.ts'
-import { type OldRoot, oldRoots, reseal } from '../keys/reseal.ts'
+import { oldRoots, reseal } from '../keys/reseal.ts'
 import { ensureRing } from '../keys/rotate.ts'
 import { isServing } from '../presence.ts'
 import type { ServingNode } from '../store/contracts/nodes.ts'
 import { action, type Context, examples, type Json, Refused, UsageError } from './context.ts'
 import { describeNode } from './nodes.ts'
-import { count, time } from './output.ts'
+import { describeRoot, inWords } from './old-roots.ts'
+import { count } from './output.ts'
 import { withProgress } from './progress.ts'
 
 interface ResealOptions extends Json {
@@ -48,6 +49,7 @@ function run(context: Context, options: ResealOptions): Promise<void> {
     if (there && there.fingerprint === from.fingerprint && keys.holder.keys().length > 1)
       return finish(context, options, base, there)
 
+    if (place === 'files') assertRoomForOld(base.config)
     const to = there ?? prepare(base, keys, place)
     const { serving, without } = await withProgress(
       context.io,
@@ -79,6 +81,15 @@ function nextOf(config: Config, place: Place, { holder }: Keys): MasterKey | und
   return key && holder.keys().find((held, i) => held.key.equals(key) && (i > 0 || !config.masterKey))
 }
 
+/** Found out before anything is sealed: no key is ever overwritten. */
+function assertRoomForOld({ keysDir }: Config): void {
+  const old = readMasterKey(keysDir, 'old')
+  if (!old || readMasterKey(keysDir)?.equals(old)) return
+  throw new Refused(
+    `${masterKeyFile(keysDir, 'old')} is there from the reseal before: move it to the backups that it opens, or delete it`,
+  )
+}
+
 /** The next key, made now if it is for us to make it. */
 function prepare({ config, random, failpoint }: Base, { holder }: Keys, place: Place): MasterKey {
   if (place === 'settings') {
@@ -89,12 +100,6 @@ function prepare({ config, random, failpoint }: Base, { holder }: Keys, place: P
     )
   }
   const { keysDir } = config
-  const old = readMasterKey(keysDir, 'old')
-  if (old && !readMasterKey(keysDir)?.equals(old)) {
-    throw new Refused(
-      `${masterKeyFile(keysDir, 'old')} is there from the reseal before: move it to the backups that it opens, or delete it`,
-    )
-  }
   const key = createMasterKey(keysDir, random, 'next')
   failpoint('reseal:prepared')
   holder.refresh()
@@ -115,7 +120,9 @@ function moveFiles({ config: { keysDir }, failpoint }: Base, to: MasterKey): voi
 /** The store is sealed with the next key already. */
 async function finish(context: Context, options: ResealOptions, base: Base, to: MasterKey): Promise<void> {
   if (options.compromised) {
-    throw new Refused('the store was resealed already: put the new key in its place, then reseal once more')
+    throw new Refused(
+      'the store is sealed with the next key already: finish that without --compromised, then reseal once more',
+    )
   }
   if (placeOf(base.config) === 'files' && !options.prepare) moveFiles(base, to)
   await report(context, options, { base, to, texts: 0, ...(await holding(base, to)) })
@@ -199,29 +206,6 @@ function whatNow(options: ResealOptions, texts: number, place: Place, oldKey: st
     'Whoever had the old key and the database may have the signing keys and the secrets of authenticator apps: keyturn keys revoke',
     'the next key, then the active one, and keyturn users reset-second-factor where it matters.',
   ]
-}
-
-const describeRoot = (root: OldRoot) => ({
-  number: root.number,
-  made_at: root.madeAt,
-  voided: root.voided,
-  sessions: root.sessions,
-  second_factors: root.secondFactors,
-  recovery_codes: root.recoveryCodes,
-  status_blocks: root.statusBlocks,
-  over: root.over,
-})
-
-function inWords(root: OldRoot): string {
-  const what = [
-    root.sessions > 0 ? count(root.sessions, 'session') : '',
-    root.recoveryCodes > 0 ? `recovery codes of ${count(root.recoveryCodes, 'user')}` : '',
-    root.secondFactors > 0 ? count(root.secondFactors, 'authenticator app') : '',
-    root.statusBlocks > 0 ? count(root.statusBlocks, 'block') : '',
-  ].filter(Boolean)
-  const kept =
-    what.length > 0 ? what.join(', ') : root.over ? 'nothing: it will be forgotten' : 'what is under way'
-  return `The root of ${time(root.madeAt)}${root.voided ? ', void,' : ''} is kept for ${kept}.`
 }
 
 async function showStatus(context: Context, options: ResealOptions, base: Base, keys: Keys): Promise<void> {

@@ -6,6 +6,7 @@
 import type { Audit } from '../audit.ts'
 import type { RingStore } from '../store/contracts/ring.ts'
 import type { Dependents, RootStore, StoredRoot } from '../store/contracts/roots.ts'
+import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { Clock, EpochSeconds, Random, ReachFailpoint, Seconds } from '../system.ts'
 import { type KeyHolder, type MasterKey, ROOT } from './key-holder.ts'
 import { openRoot, ROOT_AHEAD, type Roots, rootLabel } from './roots.ts'
@@ -110,12 +111,14 @@ async function describe(
 
 /** Forgets the roots on which nothing depends, oldest first; returns their numbers. */
 async function forgetRoots(
-  deps: Asking & { readonly audit: Audit; readonly flush: () => Promise<void> },
+  deps: Pick<RootTenderDeps, 'store' | 'clock' | 'audit' | 'flush'>,
 ): Promise<number[]> {
   const forgotten: number[] = []
   for (const { number, over } of await oldRoots(deps)) {
     // What depends on one is counted for those before it too.
     if (!over) break
+    // One node sees to it; another does an hour later, should that one have died.
+    if (!(await deps.store.singleUse.firstUse(`forget-root:${number}`, deps.clock.now() + ASK_EVERY))) break
     // Written first: so the end of the audit log bears the signature of a root that stays.
     deps.audit('roots.forgotten', { actor: 'keyturn', target: String(number) })
     await deps.flush()
@@ -128,6 +131,7 @@ async function forgetRoots(
 const ASK_EVERY: Seconds = 3600
 
 export interface RootTenderDeps extends Asking {
+  readonly store: Asking['store'] & { readonly singleUse: Pick<SingleUseStore, 'firstUse'> }
   readonly audit: Audit
   readonly flush: () => Promise<void>
   readonly roots: Pick<Roots, 'known'>

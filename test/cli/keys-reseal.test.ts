@@ -168,6 +168,12 @@ t.test('an old key that lies about is never overwritten', async (t) => {
   })
   t.ok(keyIn(cli, 'master.key.old').equals(old))
   rmSync(fileOf(cli, 'master.key.old'))
+  await cli.json(['keys', 'reseal', '--prepare'])
+  writeFileSync(fileOf(cli, 'master.key.old'), old.toString('base64url'), { mode: 0o600 })
+  const before = await sealedWith(cli)
+  t.equal((await cli.run(['keys', 'reseal'])).code, 1, 'also if the next key is there')
+  t.equal(await sealedWith(cli), before, 'and nothing was sealed')
+  rmSync(fileOf(cli, 'master.key.old'))
   t.equal((await cli.run(['keys', 'reseal'])).code, 0)
 })
 
