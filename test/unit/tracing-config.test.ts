@@ -109,22 +109,19 @@ t.test('what is wrong is told with everything else, without repeating it', async
     OTEL_BSP_SCHEDULE_DELAY: '0',
     OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '-1',
   })
-  t.same(
-    found.map((line) => line.split(' ')[0]).sort(),
-    [
-      'KEYTURN_PORT',
-      'OTEL_BSP_MAX_EXPORT_BATCH_SIZE',
-      'OTEL_BSP_SCHEDULE_DELAY',
-      'OTEL_EXPORTER_OTLP_COMPRESSION',
-      'OTEL_EXPORTER_OTLP_ENDPOINT',
-      'OTEL_EXPORTER_OTLP_HEADERS',
-      'OTEL_EXPORTER_OTLP_PROTOCOL',
-      'OTEL_EXPORTER_OTLP_TIMEOUT',
-      'OTEL_RESOURCE_ATTRIBUTES',
-      'OTEL_TRACES_SAMPLER',
-      'OTEL_TRACES_SAMPLER_ARG',
-    ],
-  )
+  t.same(found.map((line) => line.split(' ')[0]).sort(), [
+    'KEYTURN_PORT',
+    'OTEL_BSP_MAX_EXPORT_BATCH_SIZE',
+    'OTEL_BSP_SCHEDULE_DELAY',
+    'OTEL_EXPORTER_OTLP_COMPRESSION',
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    'OTEL_EXPORTER_OTLP_HEADERS',
+    'OTEL_EXPORTER_OTLP_PROTOCOL',
+    'OTEL_EXPORTER_OTLP_TIMEOUT',
+    'OTEL_RESOURCE_ATTRIBUTES',
+    'OTEL_TRACES_SAMPLER',
+    'OTEL_TRACES_SAMPLER_ARG',
+  ])
   t.notMatch(found.join('\n'), secret)
   for (const endpoint of ['collector:4317', 'localhost', '/v1/traces', 'ftp://c.test', 'grpc://c.test']) {
     t.match(problems({ OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }), [/^OTEL_EXPORTER_OTLP_ENDPOINT must be/])
