@@ -8,24 +8,25 @@ import { parseArgs } from 'node:util'
 import { constants, deflateSync } from 'node:zlib'
 import { table } from '../src/cli/output.ts'
 
-/** What one operation costs. Change it to what your machines measure. */
+/** What one operation costs on PostgreSQL. Change it to what your machines measure. */
 export const COSTS = {
-  /** Processor milliseconds of a node. */
+  /** Processor milliseconds of a node: bench/run.ts, bench/scale.ts. Without the password's hash, which is beside it. */
   token_ms: 0.41,
-  refresh_ms: 0.8,
-  /** Without the password's hash, which is beside it. */
-  sign_in_ms: 8.5,
+  refresh_ms: 1.1,
+  sign_in_ms: 7.3,
   argon2_ms: 24.4,
-  /** Processor milliseconds of PostgreSQL, and bytes of its log. */
-  refresh_store_ms: 0.45,
-  refresh_log_bytes: 700,
-  sign_in_store_ms: 2,
-  sign_in_log_bytes: 6000,
+  /** Processor milliseconds of PostgreSQL, and bytes of its log: bench/scale.ts. */
+  refresh_store_ms: 0.55,
+  refresh_log_bytes: 680,
+  /** Not measured: a sign-in writes the sign-in, the code, the session and the throttle, four refreshes' worth. */
+  sign_in_store_ms: 2.2,
+  sign_in_log_bytes: 4000,
   sign_in_commits: 4,
-  /** Bytes on disk with indexes, as they are when written; an update leaves the old row until the vacuum. */
-  session_bytes: 410,
-  user_bytes: 420,
-  /** How full cores may be at the peak. */
+  /** On disk with indexes, and a tenth of its person: bench/scale.ts. An update leaves the old row until the vacuum. */
+  session_bytes: 400,
+  /** Not measured. */
+  user_bytes: 400,
+  /** How full cores may be at the peak: a choice. */
   utilisation: 0.6,
 }
 export type Costs = typeof COSTS

@@ -1,8 +1,9 @@
 /** The commands on a store that several nodes share. */
 import { randomBytes } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { createStore, openDb } from '../../src/store/index.ts'
 import { readMigrations } from '../../src/store/migrate.ts'
 import { testCli } from '../support/cli.ts'
 import { freePort } from '../support/listen.ts'
@@ -134,4 +135,54 @@ t.test('the doctor sees a server that only reads', async (t) => {
     findings.find(({ check }) => check === 'durability'),
     { ok: false, message: /only reads .*primary/ },
   )
+})
+
+t.test('export --watch follows with a database user who may do next to nothing (#5, growth)', async (t) => {
+  const url = await postgres.emptyDatabase()
+  const { cli, json, run: all, masterKey } = await node(t as Test, url)
+  await json(['apis', 'create', 'https://orders.test', '--scope', 'read'])
+  await json(['keys', 'list'])
+  // A list to be signed.
+  const store = createStore(openDb(url))
+  const until = cli.clock.now() + 3600
+  const { list, start } = await store.status.lease('token', 1, until, 'm')
+  await store.status.revoke({ list, idx: start }, until)
+  await store.db.close()
+
+  await run(url, 'CREATE ROLE edge LOGIN')
+  await run(url, 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO edge')
+  const edge = new URL(url)
+  edge.username = 'edge'
+  const settings = { DATABASE_URL: edge.href, MASTER_KEY: masterKey }
+  const folder = join(cli.dir, 'public')
+  const refused = await cli.run(['export', folder], { settings })
+  t.equal(refused.code, 1)
+  t.match(refused.err, /ring_keys/, 'it has to note how long a list lives')
+
+  await run(url, 'GRANT UPDATE (tokens_until) ON ring_keys TO edge')
+  let stop = (_signal: string) => {}
+  const stopSignal = () =>
+    new Promise<string>((resolve) => {
+      stop = resolve
+    })
+  const running = cli.run(['export', folder, '--watch', '--json'], { settings, stopSignal })
+  const kids = () => {
+    const jwks = join(folder, '.well-known/jwks.json')
+    return existsSync(jwks) ? JSON.parse(readFileSync(jwks, 'utf8')).keys.length : 0
+  }
+  // Written behind all that it names.
+  const whole = () => existsSync(join(folder, '_headers'))
+  const comes = async (count: number) => {
+    for (let i = 0; i < 100 && !(whole() && kids() === count); i += 1)
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    t.equal(kids(), count)
+  }
+  await comes(2)
+  t.ok(existsSync(join(folder, 'status-lists', String(list))))
+  t.equal((await all(['keys', 'rotate', '--json'])).code, 0)
+  await comes(3)
+  stop('SIGTERM')
+  t.equal((await running).code, 0)
+  const denied = await cli.run(['keys', 'rotate', '--force'], { settings })
+  t.not(denied.code, 0, 'it can change nothing')
 })
