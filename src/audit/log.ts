@@ -4,11 +4,12 @@
  * waits for any of it. Must not know what an event means; the log line is another's business, and out before.
  */
 import type { Audit } from '../audit.ts'
-import type { AuditHead, AuditRow, AuditStore } from '../store/contracts/audit.ts'
+import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
 import { StoreUnavailable } from '../store/db.ts'
-import type { Clock, EpochSeconds, Logger } from '../system.ts'
-import { type AuditKeys, type Happened, isSigned, link, signHead } from './chain.ts'
+import type { Clock, EpochSeconds } from '../system.ts'
+import { type AuditKeys, type Happened, link, signHead } from './chain.ts'
 import { createFolding } from './folding.ts'
+import { createWatch, type End, firstThere, type Known, type WatchDeps } from './watch.ts'
 
 export interface AuditLog {
   /** Takes it in, at once and without fail. */
@@ -34,16 +35,8 @@ export interface AuditLogState {
   readonly anchor: string | null
 }
 
-export interface AuditLogDeps {
-  readonly rows: AuditStore
+export interface AuditLogDeps extends WatchDeps {
   readonly clock: Clock
-  readonly logger: Logger
-  /** null while nobody has made a root, or if the master key is missing. */
-  readonly keys: () => Promise<AuditKeys | null>
-  /** Whether there is a ring, and so a master key somewhere. */
-  readonly hasRing: () => Promise<boolean>
-  /** To be told, as an event, that the log is not as it was left. */
-  readonly alarm: Audit
   /** Rows that wait at most; the oldest beyond are counted, and then forgotten. */
   readonly mostWaiting: number
 }
@@ -53,22 +46,10 @@ const BATCH = 100
 /** Every attempt that was lost is a batch that somebody else has written. */
 const ATTEMPTS = 50
 
-/** What is wrong with the log as it was found. */
-type Wrong = 'head changed' | 'head missing' | 'rows behind the head' | 'went back'
-
-type End = Pick<AuditRow, 'seq' | 'hash'>
-
-interface Known {
-  readonly head: AuditHead
-  /** What the next row follows. */
-  readonly last: End
-  /** Otherwise the head is moved on without a signature: what is wrong must stay to be seen. */
-  readonly sound: boolean
-}
-
 export function createAuditLog(deps: AuditLogDeps): AuditLog {
-  const { rows, clock, logger, mostWaiting } = deps
+  const { rows, clock, mostWaiting } = deps
   const folding = createFolding()
+  const watch = createWatch(deps)
   let queue: Happened[] = []
   /** The batch that is being written. Stays together until it is known to be there. */
   let batch: Happened[] = []
@@ -76,7 +57,6 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   let doubts: End[] = []
   let known: Known | undefined
   let newest: End | undefined
-  const alarmed = new Set<Wrong>()
   let lost: Happened | undefined
   let written = 0
   let dropped = 0
@@ -132,7 +112,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   async function writeBatch(): Promise<void> {
     const keys = await keysNow()
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-      const there = known ? undefined : await firstThere(doubts)
+      const there = known ? undefined : await firstThere(rows, doubts)
       if (there) {
         newest = there
         return
@@ -165,81 +145,16 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
     throw new StoreUnavailable(new Error('others are always faster'))
   }
 
-  /** The first of these rows that is in the store as it was written. */
-  async function firstThere(ends: readonly End[]): Promise<End | undefined> {
-    for (const end of ends) {
-      const [row] = await rows.page(end.seq - 1, 1)
-      if (row?.seq === end.seq && row.hash === end.hash) return end
-    }
-    return undefined
-  }
-
   function sign(keys: AuditKeys | null, head: AuditHead, sound: boolean): AuditHead {
     // One that signs nothing stays, for it fits no head but its own.
     if (!sound) return { ...head, mac: head.mac ?? 'none' }
     return keys ? signHead(keys, head) : { ...head, mac: null }
   }
 
-  /** The log as the store has it now, and whether it is as one of us has left it. */
   async function look(keys: AuditKeys | null): Promise<Known> {
-    const { head, firstSeq, lastSeq } = await rows.state()
-    if (!head) return putHead(firstSeq, lastSeq)
-    const wrong = await whatIsWrong(keys, head, lastSeq)
-    if (wrong) sayWrong(wrong, head)
-    newest = head
-    return {
-      head,
-      last: { seq: Math.max(head.seq, lastSeq), hash: head.hash },
-      sound: wrong === null || wrong === 'went back',
-    }
-  }
-
-  async function whatIsWrong(
-    keys: AuditKeys | null,
-    head: AuditHead,
-    lastSeq: number,
-  ): Promise<Wrong | null> {
-    if (!(await isOurs(keys, head))) return 'head changed'
-    if (lastSeq > head.seq) return 'rows behind the head'
-    if (!newest || head.baseSeq >= newest.seq || (await firstThere([newest]))) return null
-    // It may have been pruned in this very moment.
-    const again = await rows.state()
-    return (again.head?.baseSeq ?? 0) >= newest.seq ? null : 'went back'
-  }
-
-  async function isOurs(keys: AuditKeys | null, head: AuditHead): Promise<boolean> {
-    if (head.mac !== null) {
-      if (keys !== null && isSigned(keys, head)) return true
-      // There may be a new root since.
-      const now = await deps.keys()
-      return now !== null && isSigned(now, head)
-    }
-    return (head.seq === 0 && head.baseSeq === 0) || !(await deps.hasRing())
-  }
-
-  /** Somebody has deleted it. The log goes on, and never looks whole again. */
-  async function putHead(firstSeq: number | null, lastSeq: number): Promise<Known> {
-    const [end] = lastSeq > 0 ? await rows.page(lastSeq - 1, 1) : []
-    const head = {
-      seq: lastSeq,
-      hash: end?.hash ?? '',
-      baseSeq: Math.max(0, (firstSeq ?? 1) - 1),
-      baseHash: '',
-      mac: 'none',
-    }
-    await rows.putHead(head)
-    sayWrong('head missing', head)
-    return { head, last: head, sound: false }
-  }
-
-  function sayWrong(reason: Wrong, { seq, hash }: AuditHead): void {
-    if (alarmed.has(reason)) return
-    alarmed.add(reason)
-    logger.error(
-      { reason, head: `${seq}:${hash}`, ...(newest ? { known: `${newest.seq}:${newest.hash}` } : {}) },
-      'the audit log is not as it was left: keyturn audit verify',
-    )
-    deps.alarm('audit.broken', { actor: 'keyturn', reason })
+    const found = await watch.look(keys, newest)
+    newest = found.head
+    return found
   }
 
   return {
