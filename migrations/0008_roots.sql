@@ -1,3 +1,4 @@
+-- expand
 -- What all but the private keys is derived from, sealed with the master key: another master key seals it anew, and nothing
 -- else changes. Never empty once there is a ring.
 CREATE TABLE roots (
