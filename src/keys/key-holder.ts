@@ -65,7 +65,7 @@ export function createKeyHolder(source: KeySource, random: Pick<Random, 'bytes'>
 
   function read(): void {
     // First, because the next key takes the place of the current one, not the other way round.
-    const next = source.masterKeyNext ?? (files === null ? undefined : readMasterKey(files, 'next'))
+    const next = source.masterKeyNext ?? (files === null ? undefined : readNext(files))
     const current = source.masterKey ?? (files === null ? undefined : readMasterKey(files))
     const keys = [current, next].filter((key) => key !== undefined)
     held = keys
@@ -136,6 +136,16 @@ export function createKeyHolder(source: KeySource, random: Pick<Random, 'bytes'>
 }
 
 const same = (one: MasterKey) => (other: MasterKey) => one.fingerprint === other.fingerprint
+
+/** Where neither can be read, it is the current key that is missed. @throws {MasterKeyProblem} */
+function readNext(keysDir: string): Buffer | undefined {
+  try {
+    return readMasterKey(keysDir, 'next')
+  } catch (error) {
+    readMasterKey(keysDir)
+    throw error
+  }
+}
 
 function opens(sealer: Sealer, label: string, sealed: string): boolean {
   try {
