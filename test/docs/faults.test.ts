@@ -42,8 +42,8 @@ t.test('every test that it cites is there, under that title', async (t) => {
   }
 })
 
-/** No fault, but beside the others for the load that it is under. */
-const ELSEWHERE = ['test/faults/backup.test.ts']
+/** No faults, but beside the others because they start real servers. */
+const ELSEWHERE = ['test/faults/backup.test.ts', 'test/faults/idle.test.ts']
 
 t.test('every file of tests of faults is cited', async (t) => {
   const paths = new Set(cited.flatMap(({ tests }) => tests.map(({ path }) => path)))
