@@ -48,12 +48,13 @@ export async function watchAudit(
 
   return {
     async check() {
+      // A folder goes before the servers that were started on it, and a test may have closed the store itself.
+      const gone = database !== undefined && ENGINE === 'SQLite' && !existsSync(database)
+      const written = !gone && !(await isClosed(base.store))
+      if (written) await base.auditLog.flush('all')
+      // And not earlier: several may be closing at the same time, and the last looks at what all have written.
       sharing.open -= 1
-      // A folder goes before the servers that were started on it.
-      if (database !== undefined && ENGINE === 'SQLite' && !existsSync(database)) return
-      // Nor does a test that closed the store itself leave anything to look at.
-      if (await isClosed(base.store)) return
-      await base.auditLog.flush('all')
+      if (!written) return
       const { findings } = await verifyLog({
         rows: base.store.auditRows,
         keys: await auditKeys(base.config, base.store)(),
