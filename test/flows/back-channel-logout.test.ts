@@ -36,7 +36,7 @@ async function signOut(server: TestServer, as: string): Promise<string> {
 
 /** Real servers answer when they do; the clock of the test stands still meanwhile. */
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let turn = 0; turn < 2000; turn += 1) {
+  for (let turn = 0; turn < 6000; turn += 1) {
     if (await holds()) return
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
