@@ -2,19 +2,18 @@
  * Puts a server together on top of what base.ts opened. The only file that knows every part; must not decide anything that a
  * part could decide.
  */
-
 import { availableParallelism } from 'node:os'
 import { createChosenSecretVerifier } from './accounts/chosen-secret.ts'
 import { createGate, type GateSize } from './accounts/gate.ts'
 import { createLogin } from './accounts/login.ts'
 import { createOwnAccess } from './accounts/own-access.ts'
 import { createChangePassword } from './accounts/own-password.ts'
-import { createResealFactors } from './accounts/reseal-factors.ts'
 import { createSecondFactors } from './accounts/second-factors.ts'
 import { createSignIns } from './accounts/sign-ins.ts'
 import { createThrottle } from './accounts/throttle.ts'
 import type { Base, Keys, System } from './base.ts'
 import type { Config } from './config/load.ts'
+import { createDuties } from './duties.ts'
 import type { Duties } from './follow.ts'
 import { createFreshness } from './freshness.ts'
 import { baseUrl } from './http/endpoints/metadata.ts'
@@ -23,9 +22,8 @@ import type { Services } from './http/services.ts'
 import { createKnownVerifiers } from './keys/known-verifiers.ts'
 import { type LiveRing, openLiveRing } from './keys/live-ring.ts'
 import { createMacs } from './keys/macs.ts'
-import { createRootTender } from './keys/reseal.ts'
 import { createRootSealer } from './keys/roots.ts'
-import { ensureRing, maintainRing } from './keys/rotate.ts'
+import { ensureRing } from './keys/rotate.ts'
 import { createSigner } from './keys/signer.ts'
 import { createAuthorize } from './oauth/authorize/authorize.ts'
 import { createFlowCodec } from './oauth/authorize/flow.ts'
@@ -38,22 +36,17 @@ import { createGrants } from './oauth/grants/index.ts'
 import { createIntrospection } from './oauth/introspection.ts'
 import { createLiving } from './oauth/living.ts'
 import { createLogout } from './oauth/logout.ts'
-import { createLogoutNotices } from './oauth/logout-notices.ts'
 import { createPushRequest } from './oauth/pushed-requests.ts'
 import { openRegistry, type Registry } from './oauth/registry.ts'
 import { createRevocation } from './oauth/revocation.ts'
-import { createSendLogoutToken } from './oauth/send-logout-token.ts'
 import { createTokenRequest } from './oauth/token-request.ts'
 import { createUserInfo } from './oauth/userinfo.ts'
-import { createPresence } from './presence.ts'
 import { createStatusBoard } from './status/board.ts'
 import { createStatusIndices } from './status/indices.ts'
 import { createStatusPublisher } from './status/publisher.ts'
-import { sweep } from './sweep.ts'
 import { createMint } from './tokens/mint.ts'
 import { createRefreshTokenCodec } from './tokens/refresh-token.ts'
 import { untraced } from './tracing/tracing.ts'
-import { version } from './version.ts'
 import { assetUrls, createAssets } from './views/assets.ts'
 
 export interface ServerDeps {
@@ -241,59 +234,18 @@ export async function openServer(
       return base.storeProblem()
     },
   }
-  const notices = createLogoutNotices({
-    ...store,
+  const duties = createDuties({
+    base,
+    keys,
+    ring,
     registry,
     signer,
-    send: tracing.sendLogoutToken(system.sendLogoutToken ?? createSendLogoutToken()),
-    clock,
-    random,
-    audit,
-    logger: system.logger,
-    issuer: config.issuer,
-  })
-  const presence = createPresence({
-    ...store,
-    ring,
-    holder: keys.holder,
-    clock,
-    random,
-    whereabouts: system.whereabouts ?? { hostname: 'localhost', pid: 0 },
-    version,
-  })
-  let stopping = false
-  const tendRoots = createRootTender({
-    store,
-    clock,
-    audit,
-    roots,
-    flush: () => base.auditLog.flush('all'),
-    resealFactors: createResealFactors({ ...store, roots, random }),
-  })
-  const duties: Duties = {
+    system,
     async follow() {
       await freshness.look()
       await knownVerifiers.flush()
     },
-    async maintain() {
-      if (await maintainRing(keys, ring.ring(), base.time.prudentNow())) await ring.sync()
-    },
-    beat: presence.beat,
-    notify: notices.tell,
-    // Without a copy in the store, what there is of one has ended.
-    async sweep() {
-      // Nothing of it can be brought back, should the clock be wrong.
-      const auditEnd = base.time.prudentNow() - (config.auditRetention ?? -1)
-      await sweep(store, clock, [[base.auditLog, auditEnd]], () => stopping)
-      await tendRoots()
-    },
-    async stop() {
-      stopping = true
-      await notices.stop()
-      // The store may be the reason for the stop. Then it is seen to be gone a little later.
-      await presence.leave().catch(() => {})
-    },
-  }
+  })
   system.metrics?.watch({
     store,
     ring,

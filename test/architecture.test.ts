@@ -148,6 +148,19 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     ],
     knows: ['src/accounts/gate.ts', 'src/config/', 'src/metrics/', 'src/oauth/', 'src/presence.ts'],
   },
+  'src/duties.ts': {
+    uses: [
+      'src/accounts/reseal-factors.ts',
+      'src/keys/',
+      'src/oauth/logout-notices.ts',
+      'src/oauth/send-logout-token.ts',
+      'src/presence.ts',
+      'src/sweep.ts',
+      'src/tracing/tracing.ts',
+      'src/version.ts',
+    ],
+    knows: ['src/base.ts', 'src/follow.ts', 'src/oauth/registry.ts'],
+  },
   'src/deps.ts': {
     uses: [
       'src/accounts/',
@@ -159,11 +172,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/http/routes.ts',
       'src/http/endpoints/metadata.ts',
       'src/views/assets.ts',
-      'src/presence.ts',
+      'src/duties.ts',
       'src/freshness.ts',
-      'src/sweep.ts',
       'src/tracing/tracing.ts',
-      'src/version.ts',
     ],
     knows: ['src/base.ts', 'src/config/', 'src/http/services.ts', 'src/follow.ts'],
   },
