@@ -86,6 +86,7 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
     tracing = untraced,
   } = system
   const db = watchDb(openDb(config.databaseUrl, { ...databaseOptions(config), thorough: mode === 'apply' }))
+  db.examined?.catch((err) => logger.error({ err }, 'the database is damaged: restore a backup'))
   try {
     const time = await keepTime({ machine, logger, ...clocks(system, machine, db) })
     const { clock } = time

@@ -49,6 +49,12 @@ export interface Db {
   /** Milliseconds since 1970 by its own clock. Only of an engine that several machines share: they go by it. */
   time?(): Promise<number>
 
+  /**
+   * Only of an engine that serves already while it still looks whether it is whole.
+   * Rejects with {@link StoreDamaged} if it is not.
+   */
+  readonly examined?: Promise<void>
+
   close(): Promise<void>
 }
 

@@ -49,6 +49,7 @@ import { createUserStore } from './sql/users.ts'
 import { createVerifierStore } from './sql/verifiers.ts'
 import { openSqlite } from './sqlite.ts'
 import { holdAlone } from './sqlite-copy.ts'
+import type { SqliteOptions } from './sqlite-file.ts'
 
 // What can be done with a database that is a file.
 export { assertSound, copyDatabase, holdAlone, openCopy, sideFiles } from './sqlite-copy.ts'
@@ -79,10 +80,7 @@ export interface Store {
   readonly auditRows: AuditStore
 }
 
-export interface OpenOptions extends PostgresOptions {
-  /** Takes its time to find out now whether the store is whole; for a server's start. */
-  readonly thorough?: boolean
-}
+export interface OpenOptions extends PostgresOptions, SqliteOptions {}
 
 /**
  * @param url as in `KEYTURN_DATABASE_URL`

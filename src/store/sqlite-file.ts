@@ -18,6 +18,7 @@ import {
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { StoreUnavailable, StoreUnusable } from './db.ts'
+import { examine, LARGE_BYTES } from './sqlite-examine.ts'
 
 /** How long a call may block the event loop waiting for another process's write. */
 const BUSY_TIMEOUT_MS = 20
@@ -26,12 +27,17 @@ const OPEN_PATIENCE_MS = 2000
 const HEADER_BYTES = 100
 
 export interface SqliteOptions {
-  /** Look at every page: what is damaged shall be refused now, not when somebody asks for it. */
+  /** Look at every page: what is damaged shall be refused now, or reported soon, not when somebody asks for it. */
   readonly thorough?: boolean
+  /** Bytes from which on a file is looked at beside serving, because it would delay the start. */
+  readonly largeFrom?: number
 }
 
 /** @throws {StoreUnusable} if it is no database, damaged, or cannot be made */
-export function openFile(file: string, { thorough = false }: SqliteOptions): Database.Database {
+export function openFile(
+  file: string,
+  { thorough = false, largeFrom = LARGE_BYTES }: SqliteOptions,
+): Database.Database {
   if (file !== ':memory:') prepareFile(file)
   let db: Database.Database | undefined
   try {
@@ -52,7 +58,7 @@ export function openFile(file: string, { thorough = false }: SqliteOptions): Dat
     db.pragma('schema_version')
     // A restore may have put another file under this name while we waited for its lock.
     if (file !== ':memory:' && identityOf([file]) !== before) throw replaced(file)
-    if (thorough) examine(db)
+    if (thorough && !isLarge(file, largeFrom)) examine(db)
     db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
     return db
   } catch (error) {
@@ -63,14 +69,8 @@ export function openFile(file: string, { thorough = false }: SqliteOptions): Dat
   }
 }
 
-/** Costs a fifth of a second for a million sessions. */
-function examine(db: Database.Database): void {
-  const found = db.pragma('quick_check(1)', { simple: true })
-  if (found !== 'ok')
-    throw new Error(`database disk image is malformed (${String(found).trim().split('\n').at(-1)})`)
-  // The pages that were looked at fill the cache, and are not those that will be asked for.
-  db.pragma('shrink_memory')
-}
+export const isLarge = (file: string, largeFrom = LARGE_BYTES): boolean =>
+  file !== ':memory:' && statSync(file).size >= largeFrom
 
 /** How long a look at the files' identity is good for those who only read. */
 const LATELY_MS = 100

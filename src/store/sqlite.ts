@@ -7,7 +7,8 @@
  */
 import type Database from 'better-sqlite3'
 import { ConstraintViolation, type Db, type Param, type Step, StoreDamaged, StoreUnavailable } from './db.ts'
-import { isBusy, openFile, type SqliteOptions, watchIdentity } from './sqlite-file.ts'
+import { examineBeside } from './sqlite-examine.ts'
+import { isBusy, isLarge, openFile, type SqliteOptions, watchIdentity } from './sqlite-file.ts'
 
 /** How long a batch waits for its turn altogether, off the event loop. */
 const BUSY_PATIENCE_MS = 2000
@@ -24,6 +25,7 @@ interface Waiting {
 export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   const db = openFile(file, options)
   const assertOurs = file === ':memory:' ? () => {} : watchIdentity(file)
+  const examination = options.thorough && isLarge(file, options.largeFrom) ? examineBeside(file) : undefined
   const statements = new Map<string, Database.Statement>()
   let waiting: Waiting[] = []
   let scheduled = false
@@ -113,6 +115,8 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   }
 
   return {
+    ...(examination ? { examined: examination.done } : {}),
+
     async query<Row>(sql: string, params: readonly Param[] = []) {
       const deadline = performance.now() + BUSY_PATIENCE_MS
       for (;;) {
@@ -138,6 +142,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     async close() {
       if (closed) return
       closed = true
+      examination?.stop()
       while (waiting.length > 0) flush()
       db.close()
     },

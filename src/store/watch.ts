@@ -35,12 +35,15 @@ export function watchDb(db: Db): WatchedDb {
     }
   }
 
+  db.examined?.catch(note).catch(() => {})
+
   return {
     query: (sql, params) => db.query<never>(sql, params).catch(note),
     batch,
     ...(db.pool ? { pool: db.pool } : {}),
     ...(db.time ? { time: db.time } : {}),
     ...(db.changes ? { changes: db.changes } : {}),
+    ...(db.examined ? { examined: db.examined } : {}),
     close: () => db.close(),
     async problem() {
       if (failed) await batch([PROBE]).catch(() => {})

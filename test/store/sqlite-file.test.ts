@@ -11,11 +11,13 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
+import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import { openBase } from '../../src/base.ts'
 import { StoreUnusable } from '../../src/store/db.ts'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
+import { watchDb } from '../../src/store/watch.ts'
 import { testClock } from '../support/clock.ts'
 import { testLogger } from '../support/log.ts'
 import { script, source } from '../support/script.ts'
@@ -95,6 +97,43 @@ t.test(
       await t.rejects(open(join(folder, path)), StoreUnusable, path)
     }
     t.notOk(existsSync(join(folder, 'nowhere')))
+  },
+)
+
+t.test(
+  'a large database is looked through while it serves, and reported if it is damaged (§4 row 4)',
+  async (t) => {
+    const file = fileIn(t)
+    await make(file)
+    const url = `sqlite:${file}`
+    const open = () => watchDb(openDb(url, { thorough: true, largeFrom: 0 }))
+    const sound = open()
+    await sound.examined
+    t.equal(await sound.problem(), null)
+    await sound.close()
+
+    const other = new Database(file)
+    other.pragma('wal_checkpoint(TRUNCATE)')
+    const page = Number(
+      other.prepare("SELECT rootpage FROM sqlite_master WHERE name = 'sessions'").pluck().get(),
+    )
+    other.close()
+    const bytes = readFileSync(file)
+    writeFileSync(file, bytes.fill(0xa5, (page - 1) * 4096, page * 4096))
+
+    t.throws(() => openDb(url, { thorough: true }), StoreUnusable, 'a small one is looked at before')
+    const damaged = open()
+    t.equal((await damaged.query('SELECT 1 AS one')).length, 1, 'it serves at once')
+    await t.rejects(damaged.examined ?? Promise.resolve(), { name: 'StoreDamaged' })
+    t.equal(await damaged.problem(), 'the store is damaged', 'and is not ready from then on')
+    await damaged.close()
+
+    const closed = open()
+    await closed.close()
+    await t.resolves(
+      closed.examined ?? Promise.reject(),
+      'nobody waits for the look at a store that was closed',
+    )
   },
 )
 
