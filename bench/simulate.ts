@@ -11,15 +11,15 @@ import { table } from '../src/cli/output.ts'
 /** What one operation costs on PostgreSQL. Change it to what your machines measure. */
 export const COSTS = {
   /** Processor milliseconds of a node: bench/run.ts, bench/scale.ts. Without the password's hash, which is beside it. */
-  token_ms: 0.41,
-  refresh_ms: 1.1,
-  sign_in_ms: 7.3,
-  argon2_ms: 24.4,
+  token_ms: 0.35,
+  refresh_ms: 0.75,
+  sign_in_ms: 5.7,
+  argon2_ms: 17.2,
   /** Processor milliseconds of PostgreSQL, and bytes of its log: bench/scale.ts. */
-  refresh_store_ms: 0.55,
-  refresh_log_bytes: 680,
+  refresh_store_ms: 0.37,
+  refresh_log_bytes: 550,
   /** Not measured: a sign-in writes the sign-in, the code, the session and the throttle, four refreshes' worth. */
-  sign_in_store_ms: 2.2,
+  sign_in_store_ms: 1.5,
   sign_in_log_bytes: 4000,
   sign_in_commits: 4,
   /** On disk with indexes, and a tenth of its person: bench/scale.ts. An update leaves the old row until the vacuum. */
