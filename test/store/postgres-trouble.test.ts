@@ -144,15 +144,18 @@ t.test('batches that take the same rows crosswise are all done', async (t) => {
   const other = openDb(url)
   t.teardown(() => other.close())
   await db.batch([insert('a'), insert('b')])
-  const rounds = 20
-  const done = await Promise.all(
-    Array.from({ length: rounds }, () => [
-      db.batch([touch('a'), touch('b')]),
-      other.batch([touch('b'), touch('a')]),
-    ]).flat(),
-  )
-  t.notOk(done.includes(false))
-  t.same([await value(db, 'a'), await value(db, 'b')], [1 + 2 * rounds, 1 + 2 * rounds])
+  // A few at once: a batch that is the victim eight times in a row is given up, as the page says.
+  const [rounds, pairs] = [5, 3]
+  for (let round = 0; round < rounds; round += 1) {
+    const done = await Promise.all(
+      Array.from({ length: pairs }, () => [
+        db.batch([touch('a'), touch('b')]),
+        other.batch([touch('b'), touch('a')]),
+      ]).flat(),
+    )
+    t.notOk(done.includes(false))
+  }
+  t.same([await value(db, 'a'), await value(db, 'b')], Array(2).fill(1 + 2 * pairs * rounds))
 })
 
 t.test(
