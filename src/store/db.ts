@@ -94,6 +94,16 @@ export class ConstraintViolation extends Error {
   }
 }
 
+/** False where a key was taken: for whoever makes a row that another may have made first. */
+export async function unlessTaken(outcome: Promise<boolean>): Promise<boolean> {
+  try {
+    return await outcome
+  } catch (error) {
+    if (error instanceof ConstraintViolation) return false
+    throw error
+  }
+}
+
 /**
  * The store cannot answer now; the caller may try again after `retryAfter` seconds. Nothing was changed, unless the
  * connection was lost while the change was being committed: then nobody knows, and whoever tries again finds out.

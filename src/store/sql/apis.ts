@@ -1,5 +1,5 @@
 import type { Api, ApiStore } from '../contracts/apis.ts'
-import { ConstraintViolation, type Db, type Param, type Step } from '../db.ts'
+import { type Db, type Param, type Step, unlessTaken } from '../db.ts'
 import { registryChanged } from './revisions.ts'
 
 interface ApiRow {
@@ -72,15 +72,6 @@ function insertScopes(api: Api): Step[] {
     sql: 'INSERT INTO api_scopes (scope, api, position) VALUES ($1, $2, $3)',
     params: [scope, api.identifier, position],
   }))
-}
-
-async function unlessTaken(outcome: Promise<boolean>): Promise<boolean> {
-  try {
-    return await outcome
-  } catch (error) {
-    if (error instanceof ConstraintViolation) return false
-    throw error
-  }
 }
 
 function group(rows: readonly ApiRow[]): Api[] {

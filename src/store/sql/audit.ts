@@ -1,5 +1,5 @@
 import type { AuditFilter, AuditHead, AuditRow, AuditStore } from '../contracts/audit.ts'
-import { ConstraintViolation, type Db, type Param, type Step } from '../db.ts'
+import { type Db, type Param, type Step, unlessTaken } from '../db.ts'
 
 interface RowRow extends Omit<AuditRow, 'clientId'> {
   client_id: string | null
@@ -20,14 +20,7 @@ const MANY = 20
 const COLUMNS = 10
 
 export function createAuditStore(db: Db): AuditStore {
-  async function batchOrFalse(steps: Step[]): Promise<boolean> {
-    try {
-      return await db.batch(steps)
-    } catch (error) {
-      if (error instanceof ConstraintViolation) return false
-      throw error
-    }
-  }
+  const batchOrFalse = (steps: Step[]) => unlessTaken(db.batch(steps))
 
   return {
     async state() {

@@ -1,5 +1,5 @@
 import type { AuthorizationCode, CodeStore } from '../contracts/codes.ts'
-import { ConstraintViolation, type Db, type Step } from '../db.ts'
+import { type Db, type Step, unlessTaken } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 import { consumePushed } from './pushed-requests.ts'
 import { insertSession } from './sessions.ts'
@@ -20,14 +20,7 @@ const SIGNED_IN = `EXISTS (SELECT 1 FROM sign_ins s WHERE s.id = sign_in_id AND 
                              AND s.expires_at > $2 AND s.idle_expires_at > $2)`
 
 export function createCodeStore(db: Db): CodeStore {
-  async function batchOrFalse(steps: Step[]): Promise<boolean> {
-    try {
-      return await db.batch(steps)
-    } catch (error) {
-      if (error instanceof ConstraintViolation) return false
-      throw error
-    }
-  }
+  const batchOrFalse = (steps: Step[]) => unlessTaken(db.batch(steps))
 
   return {
     insert(hash, code, now, pushed) {

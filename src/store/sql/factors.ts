@@ -1,5 +1,5 @@
 import { type FactorStore, MOST_PASSKEYS, type Passkey } from '../contracts/factors.ts'
-import { ConstraintViolation, type Db, type Step } from '../db.ts'
+import { type Db, type Step, unlessTaken } from '../db.ts'
 
 interface SummaryRow {
   totp: number
@@ -30,14 +30,7 @@ interface PasskeyRow {
 const PASSKEY = 'id, user_id, public_key, counter, transports, name, backed_up, created_at, last_used_at'
 
 export function createFactorStore(db: Db): FactorStore {
-  async function batchOrFalse(steps: readonly Step[]): Promise<boolean> {
-    try {
-      return await db.batch(steps)
-    } catch (error) {
-      if (error instanceof ConstraintViolation) return false
-      throw error
-    }
-  }
+  const batchOrFalse = (steps: readonly Step[]) => unlessTaken(db.batch(steps))
 
   async function summary(userId: string) {
     const [row] = await db.query<SummaryRow>(

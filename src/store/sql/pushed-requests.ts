@@ -1,6 +1,6 @@
 import type { EpochSeconds } from '../../system.ts'
 import type { PushedRequestStore } from '../contracts/pushed-requests.ts'
-import { ConstraintViolation, type Db, type Step } from '../db.ts'
+import { type Db, type Step, unlessTaken } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 
 interface PushedRequestRow {
@@ -13,18 +13,15 @@ interface PushedRequestRow {
 export function createPushedRequestStore(db: Db): PushedRequestStore {
   return {
     async insert(hash, { clientId, parameters, expiresAt, usedAt }) {
-      try {
-        return await db.batch([
+      return unlessTaken(
+        db.batch([
           {
             sql: `INSERT INTO pushed_requests (hash, client_id, parameters, expires_at, used_at)
                   VALUES ($1, $2, $3, $4, $5)`,
             params: [hash, clientId, JSON.stringify(parameters), expiresAt, usedAt],
           },
-        ])
-      } catch (error) {
-        if (error instanceof ConstraintViolation) return false
-        throw error
-      }
+        ]),
+      )
     },
 
     async find(hash) {

@@ -1,5 +1,5 @@
 import type { KeyState, PublicJwk, RingKey, RingStore } from '../contracts/ring.ts'
-import { ConstraintViolation, type Db, type Step } from '../db.ts'
+import { type Db, type Step, unlessTaken } from '../db.ts'
 
 interface KeyRow {
   kid: string
@@ -31,19 +31,16 @@ export function createRingStore(db: Db): RingStore {
     },
 
     async create(ring) {
-      try {
-        return await db.batch([
+      return unlessTaken(
+        db.batch([
           {
             sql: `INSERT INTO ring (id, version, created_at) VALUES ('main', $1, $2) ON CONFLICT (id) DO NOTHING`,
             params: [ring.version, ring.createdAt],
             rows: 1,
           },
           ...ring.keys.map(insertKey),
-        ])
-      } catch (error) {
-        if (error instanceof ConstraintViolation) return false
-        throw error
-      }
+        ]),
+      )
     },
 
     async replace(seen, successor) {

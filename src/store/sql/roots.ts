@@ -1,6 +1,6 @@
 import type { Resealing, RootStore, StoredRoot } from '../contracts/roots.ts'
 import { LIST_SIZE } from '../contracts/status.ts'
-import { ConstraintViolation, type Db, type Step } from '../db.ts'
+import { type Db, type Step, unlessTaken } from '../db.ts'
 
 interface RootRow {
   number: number
@@ -24,8 +24,8 @@ export function createRootStore(db: Db): RootStore {
     },
 
     async create(first) {
-      try {
-        return await db.batch([
+      return unlessTaken(
+        db.batch([
           rootsChanged,
           {
             sql: `INSERT INTO roots (number, sealed, made_at, writes_from, lists_from, voided)
@@ -42,11 +42,8 @@ export function createRootStore(db: Db): RootStore {
             ],
             rows: 1,
           },
-        ])
-      } catch (error) {
-        if (error instanceof ConstraintViolation) return false
-        throw error
-      }
+        ]),
+      )
     },
 
     reseal: (change) => db.batch(resealing(change)),

@@ -1,6 +1,6 @@
 import type { EpochSeconds } from '../../system.ts'
 import type { Session, SessionFilter, SessionStore } from '../contracts/sessions.ts'
-import { ConstraintViolation, type Db, type Param, type Step } from '../db.ts'
+import { type Db, type Param, type Step, unlessTaken } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 import { revokeSessionIndices, statusChanged } from './status.ts'
 
@@ -30,12 +30,7 @@ interface SessionRow {
 export function createSessionStore(db: Db): SessionStore {
   return {
     async insert(session) {
-      try {
-        return await db.batch([insertSession(session)])
-      } catch (error) {
-        if (error instanceof ConstraintViolation) return false
-        throw error
-      }
+      return unlessTaken(db.batch([insertSession(session)]))
     },
 
     async find(id) {

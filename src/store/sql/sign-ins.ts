@@ -1,5 +1,5 @@
 import type { SignIn, SignInStore } from '../contracts/sign-ins.ts'
-import { ConstraintViolation, type Db, type Param } from '../db.ts'
+import { type Db, type Param, unlessTaken } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 import { endSession, noteLogout } from './sessions.ts'
 import { statusChanged } from './status.ts'
@@ -28,8 +28,8 @@ export function createSignInStore(db: Db): SignInStore {
 
   return {
     async insert(signIn, secretHash) {
-      try {
-        return await db.batch([
+      return unlessTaken(
+        db.batch([
           {
             sql: `INSERT INTO sign_ins (${COLUMNS}, secret_hash)
                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
@@ -47,11 +47,8 @@ export function createSignInStore(db: Db): SignInStore {
               secretHash,
             ],
           },
-        ])
-      } catch (error) {
-        if (error instanceof ConstraintViolation) return false
-        throw error
-      }
+        ]),
+      )
     },
 
     findBySecret: (secretHash) => first('secret_hash = $1', [secretHash]),

@@ -1,5 +1,5 @@
 import type { User, UserStore } from '../contracts/users.ts'
-import { ConstraintViolation, type Db, type Param } from '../db.ts'
+import { type Db, type Param, unlessTaken } from '../db.ts'
 
 interface UserRow {
   id: string
@@ -26,14 +26,7 @@ export function createUserStore(db: Db): UserStore {
     return group(rows)
   }
 
-  async function insertOrFalse(steps: Parameters<Db['batch']>[0]): Promise<boolean> {
-    try {
-      return await db.batch(steps)
-    } catch (error) {
-      if (error instanceof ConstraintViolation) return false
-      throw error
-    }
-  }
+  const insertOrFalse = (steps: Parameters<Db['batch']>[0]) => unlessTaken(db.batch(steps))
 
   const insertRole = (id: string, role: string) => ({
     sql: 'INSERT INTO user_roles (user_id, role) VALUES ($1, $2)',
