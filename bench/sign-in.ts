@@ -9,7 +9,7 @@ import { signInOnce } from './person.ts'
 import { asTable, median, type ScenarioReport } from './report.ts'
 import { PASSWORD, SCOPE, type Subject } from './subject.ts'
 
-/** People at once. Keyturn lets few wait for a password check and turns the others away (src/accounts/gate.ts). */
+/** People at once. Keyturn lets few wait for a password check and turns the others away (src/accounts/concurrency-limiter.ts). */
 export const MOST_AT_ONCE = 8
 
 /** @throws if a single sign-in does not end with tokens, or if the last ones are not good */

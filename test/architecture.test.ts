@@ -22,23 +22,23 @@ interface Layer {
 const LAYERS: Readonly<Record<string, Layer>> = {
   'src/system.ts': { uses: [], knows: [] },
   'src/version.ts': { uses: [], knows: [] },
-  'src/audit.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/audit/events.ts': { uses: [], knows: ['src/system.ts'] },
   'src/audit/': {
     // Which failures pass.
     uses: ['src/store/db.ts'],
-    knows: ['src/audit.ts', 'src/store/contracts/', 'src/system.ts'],
+    knows: ['src/audit/events.ts', 'src/store/contracts/', 'src/system.ts'],
   },
-  'src/follow.ts': { uses: [], knows: ['src/store/db.ts', 'src/system.ts'] },
-  'src/freshness.ts': { uses: [], knows: ['src/system.ts'] },
-  'src/timekeeper.ts': { uses: [], knows: ['src/system.ts'] },
-  'src/sweep.ts': {
+  'src/node/change-poller.ts': { uses: [], knows: ['src/store/db.ts', 'src/system.ts'] },
+  'src/node/staleness.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/node/cluster-clock.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/node/prune.ts': {
     // How long they are of use; and how long a batch took.
-    uses: ['src/keys/known-verifiers.ts', 'src/presence.ts', 'src/system.ts'],
+    uses: ['src/keys/known-verifiers.ts', 'src/node/heartbeat.ts', 'src/system.ts'],
     knows: ['src/store/index.ts'],
   },
-  'src/presence.ts': {
+  'src/node/heartbeat.ts': {
     uses: [],
-    knows: ['src/keys/key-holder.ts', 'src/keys/live-ring.ts', 'src/store/contracts/', 'src/system.ts'],
+    knows: ['src/keys/master-keys.ts', 'src/keys/live-ring.ts', 'src/store/contracts/', 'src/system.ts'],
   },
   'src/log': { uses: [], knows: [] },
   'src/config/': { uses: [], knows: ['src/system.ts'] },
@@ -52,27 +52,27 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/store/': { uses: ['src/store/', 'src/version.ts'], knows: ['src/system.ts'] },
   'src/keys/': {
     uses: ['src/store/db.ts', 'src/config/parsers.ts'],
-    knows: ['src/store/contracts/', 'src/audit.ts', 'src/system.ts'],
+    knows: ['src/store/contracts/', 'src/audit/events.ts', 'src/system.ts'],
   },
   'src/tokens/': {
     // How somebody signed in, in the words that tokens have for it.
     uses: ['src/accounts/amr.ts'],
     knows: [
-      'src/keys/roots.ts',
+      'src/keys/data-keys.ts',
       'src/keys/signer.ts',
       'src/store/contracts/',
       'src/oauth/authorization.ts',
-      'src/status/indices.ts',
+      'src/status/status-index-allocator.ts',
       'src/system.ts',
     ],
   },
   'src/status/': {
     uses: ['src/store/contracts/status.ts'],
-    knows: ['src/store/contracts/', 'src/keys/signer.ts', 'src/keys/roots.ts', 'src/system.ts'],
+    knows: ['src/store/contracts/', 'src/keys/signer.ts', 'src/keys/data-keys.ts', 'src/system.ts'],
   },
   'src/accounts/': {
-    uses: ['src/keys/seal.ts', 'src/keys/roots.ts', 'src/store/contracts/factors.ts'],
-    knows: ['src/store/contracts/', 'src/audit.ts', 'src/system.ts'],
+    uses: ['src/keys/encryption.ts', 'src/keys/data-keys.ts', 'src/store/contracts/factors.ts'],
+    knows: ['src/store/contracts/', 'src/audit/events.ts', 'src/system.ts'],
   },
   'src/oauth/': {
     // The media type of our own tokens, which tells them from other JWTs.
@@ -82,37 +82,43 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/accounts/',
       'src/store/contracts/',
       'src/keys/signer.ts',
-      'src/keys/seal.ts',
+      'src/keys/encryption.ts',
       'src/status/',
       'src/config/load.ts',
-      'src/audit.ts',
+      'src/audit/events.ts',
       'src/system.ts',
     ],
   },
   'src/metrics/': {
     // The closed lists that labels are taken from, and what the ring's numbers mean.
     uses: [
-      'src/audit.ts',
+      'src/audit/events.ts',
       'src/version.ts',
       'src/oauth/errors.ts',
       'src/oauth/grants/index.ts',
       'src/keys/',
       'src/store/db.ts',
     ],
-    knows: ['src/accounts/gate.ts', 'src/audit/', 'src/status/', 'src/store/', 'src/system.ts'],
+    knows: [
+      'src/accounts/concurrency-limiter.ts',
+      'src/audit/',
+      'src/status/',
+      'src/store/',
+      'src/system.ts',
+    ],
   },
   'src/tracing/': {
     // What an error is called.
-    uses: ['src/oauth/refusals.ts', 'src/store/db.ts', 'src/version.ts'],
+    uses: ['src/oauth/audit-failures.ts', 'src/store/db.ts', 'src/version.ts'],
     knows: [
-      'src/accounts/gate.ts',
+      'src/accounts/concurrency-limiter.ts',
       'src/keys/signer.ts',
       'src/oauth/',
       'src/store/watch.ts',
       'src/config/tracing.ts',
-      'src/audit.ts',
-      'src/follow.ts',
-      'src/presence.ts',
+      'src/audit/events.ts',
+      'src/node/change-poller.ts',
+      'src/node/heartbeat.ts',
       'src/system.ts',
     ],
   },
@@ -128,40 +134,46 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/config/',
       'src/metrics/',
       'src/tracing/tracing.ts',
-      'src/audit.ts',
+      'src/audit/events.ts',
       'src/system.ts',
     ],
   },
-  'src/app.ts': {
+  'src/http/app.ts': {
     uses: ['src/http/', 'src/config/parsers.ts'],
     knows: ['src/config/', 'src/metrics/', 'src/tracing/', 'src/system.ts'],
   },
-  'src/base.ts': {
+  'src/node/base.ts': {
     uses: [
       'src/keys/',
       'src/store/',
       'src/audit/',
-      'src/audit.ts',
+      'src/audit/events.ts',
       'src/system.ts',
-      'src/timekeeper.ts',
+      'src/node/cluster-clock.ts',
       'src/tracing/tracing.ts',
     ],
-    knows: ['src/accounts/gate.ts', 'src/config/', 'src/metrics/', 'src/oauth/', 'src/presence.ts'],
+    knows: [
+      'src/accounts/concurrency-limiter.ts',
+      'src/config/',
+      'src/metrics/',
+      'src/oauth/',
+      'src/node/heartbeat.ts',
+    ],
   },
-  'src/duties.ts': {
+  'src/node/background-jobs.ts': {
     uses: [
-      'src/accounts/reseal-factors.ts',
+      'src/accounts/reencrypt-factors.ts',
       'src/keys/',
-      'src/oauth/logout-notices.ts',
-      'src/oauth/send-logout-token.ts',
-      'src/presence.ts',
-      'src/sweep.ts',
+      'src/oauth/logout/logout-outbox.ts',
+      'src/oauth/logout/send-logout-token.ts',
+      'src/node/heartbeat.ts',
+      'src/node/prune.ts',
       'src/tracing/tracing.ts',
       'src/version.ts',
     ],
-    knows: ['src/base.ts', 'src/follow.ts', 'src/oauth/registry.ts'],
+    knows: ['src/node/base.ts', 'src/node/change-poller.ts', 'src/oauth/registry.ts'],
   },
-  'src/deps.ts': {
+  'src/node/server.ts': {
     uses: [
       'src/accounts/',
       'src/oauth/',
@@ -172,11 +184,11 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/http/routes.ts',
       'src/http/endpoints/metadata.ts',
       'src/views/assets.ts',
-      'src/duties.ts',
-      'src/freshness.ts',
+      'src/node/background-jobs.ts',
+      'src/node/staleness.ts',
       'src/tracing/tracing.ts',
     ],
-    knows: ['src/base.ts', 'src/config/', 'src/http/services.ts', 'src/follow.ts'],
+    knows: ['src/node/base.ts', 'src/config/', 'src/http/services.ts', 'src/node/change-poller.ts'],
   },
   'src/cli/': { uses: ['src/'], knows: [] },
   'src/main.ts': { uses: ['src/cli/'], knows: [] },
@@ -254,13 +266,13 @@ t.test('nothing imports what imports it', async (t) => {
 /** Packages that one part of the program has to itself. */
 const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[] = [
   // Types only elsewhere: `serve` and the verifier's plugin hold an instance, and never make one.
-  [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/app.ts'], ['src/cli/serve.ts', 'src/verify/']],
+  [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/http/app.ts'], ['src/cli/serve.ts', 'src/verify/']],
   [/^better-sqlite3$/, ['src/store/sqlite'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],
   [/^@simplewebauthn\/server/, ['src/accounts/passkeys.ts', 'src/accounts/webauthn-response.ts'], []],
   [/^uqr$/, ['src/views/'], []],
   [/^otpauth$/, ['src/accounts/totp.ts'], []],
-  [/^pino/, ['src/log.ts'], []],
+  [/^pino/, ['src/log/logger.ts'], []],
   [/^prom-client$/, ['src/metrics/'], []],
   [/^@opentelemetry\//, ['src/tracing/'], []],
   [/^commander$/, ['src/cli/'], []],
@@ -328,8 +340,8 @@ const FROM_THE_MACHINE: readonly {
     pattern: /\bperformance\b|\bhrtime\b/,
     home: ['src/system.ts'],
     except: {
-      'src/store/sqlite.ts': 'how long a lock is waited for is no matter of what time it is',
-      'src/store/sqlite-file.ts': 'nor how often files are looked at',
+      'src/store/sqlite/sqlite.ts': 'how long a lock is waited for is no matter of what time it is',
+      'src/store/sqlite/file.ts': 'nor how often files are looked at',
       'src/metrics/time-store.ts': 'nor how long the store took',
       'src/cli/demo-story.ts': 'a deadline for a server in another process, which has the real time',
       'src/cli/doctor-server.ts': 'the same',
@@ -347,8 +359,8 @@ const FROM_THE_MACHINE: readonly {
     home: ['src/main.ts'],
     except: {
       'src/cli/doctor-checks.ts': 'whose the master key is',
-      'src/store/sqlite-examine.ts': 'which Node.js runs',
-      'src/store/sqlite-examiner.ts': 'is one of its own',
+      'src/store/sqlite/integrity-check.ts': 'which Node.js runs',
+      'src/store/sqlite/integrity-check-process.ts': 'is one of its own',
     },
   },
   {
@@ -417,9 +429,9 @@ t.test(
       'src/keys/ring.ts',
       'src/config/fields.ts',
       'src/system.ts',
-      'src/audit.ts',
-      'src/base.ts',
-      'src/deps.ts',
+      'src/audit/events.ts',
+      'src/node/base.ts',
+      'src/node/server.ts',
     ]) {
       t.match(sourceText(path), /^\/\*\*[\s\S]*?(must not|Must not|only|one place)[\s\S]*?\*\//, path)
     }

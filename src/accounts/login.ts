@@ -1,9 +1,9 @@
 /** Sign-in with user name and password. Must not know who asks (a grant, a page) or what it is for. */
-import type { Audit, AuditFields } from '../audit.ts'
+import type { Audit, AuditFields } from '../audit/events.ts'
 import type { User, UserStore } from '../store/contracts/users.ts'
-import type { Gate } from './gate.ts'
+import type { Gate } from './concurrency-limiter.ts'
 import { hashPassword, verifyPassword } from './password.ts'
-import { type Throttle, Throttled } from './throttle.ts'
+import { type Throttle, Throttled } from './rate-limiter.ts'
 import { normalizeUsername } from './username.ts'
 
 export interface Credentials {

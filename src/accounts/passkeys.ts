@@ -12,7 +12,7 @@ import type {
 } from '@simplewebauthn/server'
 import { type FactorStore, MOST_PASSKEYS, type Passkey } from '../store/contracts/factors.ts'
 import type { Clock, Random } from '../system.ts'
-import type { Handles } from './handles.ts'
+import type { Handles } from './one-time-state.ts'
 import { parseAuthentication, parseRegistration, TRANSPORTS } from './webauthn-response.ts'
 
 /** Loaded when it is needed: it is large, and most commands and requests have no use for it. */

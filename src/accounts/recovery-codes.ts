@@ -4,7 +4,7 @@
  * whether a guess is right; guesses at our door are throttled. Must not know where digests are kept.
  */
 import { createHmac } from 'node:crypto'
-import type { Root, Roots } from '../keys/roots.ts'
+import type { Root, Roots } from '../keys/data-keys.ts'
 import type { Random } from '../system.ts'
 
 export const CODES_IN_A_SET = 10

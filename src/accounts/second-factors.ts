@@ -3,16 +3,16 @@
  * use is audited here, and guesses at codes are counted here. Must not know HTTP, or what a sign-in needs; whether
  * the account is disabled is for whoever signs in to ask.
  */
-import type { Audit, AuditFields } from '../audit.ts'
-import { createRootSealer, createStoredSealer, type Roots } from '../keys/roots.ts'
+import type { Audit, AuditFields } from '../audit/events.ts'
+import { createRootSealer, createStoredSealer, type Roots } from '../keys/data-keys.ts'
 import type { FactorStore, FactorSummary, Passkey } from '../store/contracts/factors.ts'
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { User } from '../store/contracts/users.ts'
 import type { Clock, EpochSeconds, Random } from '../system.ts'
-import { createHandles } from './handles.ts'
+import { createHandles } from './one-time-state.ts'
 import { createPasskeys, type PasskeyProof, type Passkeys, type PasskeyVerdict } from './passkeys.ts'
+import { CODE_LIMITS, type Throttle, Throttled } from './rate-limiter.ts'
 import { createRecoveryCodes } from './recovery-codes.ts'
-import { CODE_LIMITS, type Throttle, Throttled } from './throttle.ts'
 import { asTotpCode, createTotp, SEALED_FACTORS } from './totp.ts'
 
 export type FactorOwner = Pick<User, 'id' | 'username'>

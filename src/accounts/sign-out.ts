@@ -1,7 +1,7 @@
 /** Signs a person out everywhere: browsers, and sessions at clients. Must not know why, or who asks. */
-import type { Audit } from '../audit.ts'
-import type { SessionStore } from '../store/contracts/sessions.ts'
-import type { SignInStore } from '../store/contracts/sign-ins.ts'
+import type { Audit } from '../audit/events.ts'
+import type { SessionStore } from '../store/contracts/client-sessions.ts'
+import type { SignInStore } from '../store/contracts/user-sessions.ts'
 import type { Clock } from '../system.ts'
 
 export interface SignedOut {

@@ -3,7 +3,7 @@
  * with SHA-1 is not touched by its collisions. Must not know where secrets are kept, or who guesses.
  */
 import { Secret, TOTP } from 'otpauth'
-import type { Sealer } from '../keys/seal.ts'
+import type { Sealer } from '../keys/encryption.ts'
 import type { Clock, Random, Seconds } from '../system.ts'
 
 const PERIOD: Seconds = 30

@@ -2,10 +2,10 @@
  * Making and changing users. Whatever takes something away from a user also ends what was built on it: a new
  * password or a disabled account signs the person out everywhere. Must not know who asks, or what a password is compared with.
  */
-import type { Audit } from '../audit.ts'
+import type { Audit } from '../audit/events.ts'
+import type { SessionStore } from '../store/contracts/client-sessions.ts'
 import type { RoleStore } from '../store/contracts/roles.ts'
-import type { SessionStore } from '../store/contracts/sessions.ts'
-import type { SignInStore } from '../store/contracts/sign-ins.ts'
+import type { SignInStore } from '../store/contracts/user-sessions.ts'
 import type { Profile, User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random } from '../system.ts'
 import { hashPassword, LONGEST_PASSWORD, SHORTEST_PASSWORD } from './password.ts'

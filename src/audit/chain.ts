@@ -4,9 +4,9 @@
  * Pure; must not know where rows are kept.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
-import type { AuditEvent, AuditFields } from '../audit.ts'
 import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
 import type { EpochSeconds } from '../system.ts'
+import type { AuditEvent, AuditFields } from './events.ts'
 
 /** What a row will say. */
 export interface Happened {

@@ -3,12 +3,13 @@
  * batches, each by compare-and-swap of the head: nodes that write at the same moment come one after the other, and no request
  * waits for any of it. Must not know what an event means; the log line is another's business, and out before.
  */
-import type { Audit } from '../audit.ts'
+
 import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Clock, EpochSeconds } from '../system.ts'
+import { createFolding } from './aggregation.ts'
 import { type AuditKeys, type Happened, link, signHead } from './chain.ts'
-import { createFolding } from './folding.ts'
+import type { Audit } from './events.ts'
 import { createWatch, type End, firstThere, type Known, type WatchDeps } from './watch.ts'
 
 export interface AuditLog {

@@ -2,10 +2,11 @@
  * Looks at the audit log as it is found, and says so if it is not as Keyturn left it. Must not know how rows are written; who
  * writes asks first whether what is there is sound.
  */
-import type { Audit } from '../audit.ts'
+
 import type { AuditHead, AuditRow, AuditStore } from '../store/contracts/audit.ts'
 import type { Logger } from '../system.ts'
 import { type AuditKeys, isSigned } from './chain.ts'
+import type { Audit } from './events.ts'
 
 /** What is wrong with the log as it was found. */
 type Wrong = 'head changed' | 'head missing' | 'rows behind the head' | 'went back'

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Base } from '../base.ts'
+import type { Base } from '../node/base.ts'
 import { checkApi } from '../oauth/api-rules.ts'
 import type { Api } from '../store/contracts/apis.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, ownTtl } from './access-token-ttl.ts'

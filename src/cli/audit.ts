@@ -1,9 +1,9 @@
 import { InvalidArgumentError } from 'commander'
 import { normalizeUsername } from '../accounts/username.ts'
+import { AUDIT_EVENTS } from '../audit/events.ts'
 import { type Anchor, verifyLog } from '../audit/verify.ts'
-import { AUDIT_EVENTS } from '../audit.ts'
-import { auditKeys, type Base } from '../base.ts'
 import { duration } from '../config/parsers.ts'
+import { auditKeys, type Base } from '../node/base.ts'
 import type { AuditFilter, AuditRow } from '../store/contracts/audit.ts'
 import type { EpochSeconds } from '../system.ts'
 import {

@@ -1,6 +1,6 @@
 /** How a client is found and shown. */
-import type { Base } from '../base.ts'
-import { describeClient } from '../oauth/registration.ts'
+import type { Base } from '../node/base.ts'
+import { describeClient } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import { type Context, type Json, Refused } from './context.ts'
 import { record, span, time } from './output.ts'

@@ -1,6 +1,6 @@
 /** `clients create` and `clients update`: the same rules, with and without something there before. */
 import { hashPassword } from '../accounts/password.ts'
-import type { Base } from '../base.ts'
+import type { Base } from '../node/base.ts'
 import {
   checkChosenSecret,
   checkRegistration,
@@ -8,7 +8,7 @@ import {
   makeClientId,
   newClient,
   usesSecret,
-} from '../oauth/registration.ts'
+} from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import { type ClientOptions, withOptions } from './client-options.ts'
 import { findClient, printClient } from './client-view.ts'

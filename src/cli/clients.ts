@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { describeClient, issueSecret, usesSecret } from '../oauth/registration.ts'
+import { describeClient, issueSecret, usesSecret } from '../oauth/client-registration/registration.ts'
 import { type ClientOptions, clientOptions, undoingOptions } from './client-options.ts'
 import { findClient, printClient } from './client-view.ts'
 import { type CreateOptions, createClient, readChosenSecret, updateClient } from './clients-register.ts'

@@ -3,10 +3,10 @@
  * command.
  */
 import { Command, InvalidArgumentError } from 'commander'
-import { type Base, closeBase, type Keys, openBase, openKeys, type System } from '../base.ts'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration } from '../config/parsers.ts'
-import { createLogger } from '../log.ts'
+import { createLogger } from '../log/logger.ts'
+import { type Base, closeBase, type Keys, openBase, openKeys, type System } from '../node/base.ts'
 import type { Seconds } from '../system.ts'
 import type { Io } from './io.ts'
 

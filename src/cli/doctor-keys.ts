@@ -1,10 +1,10 @@
 /** The doctor's look at master keys: is there one, does it open everything, is a reseal half done. */
 import type { Config } from '../config/load.ts'
-import { createKeyHolder, type KeyHolder } from '../keys/key-holder.ts'
+import { openRoot } from '../keys/data-keys.ts'
 import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
-import { oldRoots } from '../keys/reseal.ts'
+import { createKeyHolder, type KeyHolder } from '../keys/master-keys.ts'
 import * as law from '../keys/ring.ts'
-import { openRoot } from '../keys/roots.ts'
+import { oldRoots } from '../keys/rotate-master-key.ts'
 import { openTested } from '../keys/self-test.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Db } from '../store/db.ts'

@@ -1,7 +1,7 @@
 /** The doctor's look at the store as an engine: is it there, does it keep what it is given, is it whole. */
 import { existsSync } from 'node:fs'
-import { databaseOptions } from '../base.ts'
 import type { Config } from '../config/load.ts'
+import { databaseOptions } from '../node/base.ts'
 import type { Db } from '../store/db.ts'
 import { databaseFile, isPostgres, openDb } from '../store/index.ts'
 

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { openServer, type ServerDeps } from '../deps.ts'
 import { listsFolder, type StaticFile, staticSite } from '../http/static-site.ts'
+import { openServer, type ServerDeps } from '../node/server.ts'
 import type { Random } from '../system.ts'
 import { action, type CommandFactory, type Context, examples } from './context.ts'
 

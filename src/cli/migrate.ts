@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { databaseOptions } from '../base.ts'
 import type { Config } from '../config/load.ts'
+import { databaseOptions } from '../node/base.ts'
 import { databaseFile, openDb } from '../store/index.ts'
 import { type MigrationStatus, migrate, migrationStatus, readMigrations } from '../store/migrate.ts'
 import { systemClock } from '../system.ts'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Base } from '../base.ts'
-import { isServing } from '../presence.ts'
+import type { Base } from '../node/base.ts'
+import { isServing } from '../node/heartbeat.ts'
 import type { ServingNode } from '../store/contracts/nodes.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import { action, type CommandFactory, type Context, examples, type Json } from './context.ts'

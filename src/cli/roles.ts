@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { isRoleName } from '../accounts/roles.ts'
-import type { Base } from '../base.ts'
+import type { Base } from '../node/base.ts'
 import { checkApiScope } from '../oauth/api-rules.ts'
 import type { Role } from '../store/contracts/roles.ts'
 import {

@@ -1,4 +1,4 @@
-import type { Base } from '../base.ts'
+import type { Base } from '../node/base.ts'
 import { PROTOCOL_SCOPES } from '../oauth/scope.ts'
 import type { Context } from './context.ts'
 

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
 import { signOutEverywhere } from '../accounts/sign-out.ts'
 import { normalizeUsername } from '../accounts/username.ts'
-import type { Base } from '../base.ts'
-import type { Session, SessionFilter } from '../store/contracts/sessions.ts'
+import type { Base } from '../node/base.ts'
+import type { Session, SessionFilter } from '../store/contracts/client-sessions.ts'
 import type { EpochSeconds } from '../system.ts'
 import {
   action,

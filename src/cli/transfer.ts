@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
-import { databaseOptions } from '../base.ts'
 import { databaseUrl as parseUrl } from '../config/parsers.ts'
+import { databaseOptions } from '../node/base.ts'
 import { sameFile } from '../store/durable-file.ts'
 import { databaseFile, isPostgres, openAlone, openDb } from '../store/index.ts'
 import { assertTransferable, type Progress, type TransferredTable, transfer } from '../store/transfer.ts'

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { resetSecondFactors } from '../accounts/second-factors.ts'
 import { createUsers, type Users } from '../accounts/users.ts'
-import type { Base } from '../base.ts'
+import type { Base } from '../node/base.ts'
 import type { FactorSummary } from '../store/contracts/factors.ts'
 import type { Profile, User } from '../store/contracts/users.ts'
 import {

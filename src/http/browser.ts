@@ -4,7 +4,7 @@
  */
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { CurrentSignIn, Visitor } from '../accounts/sign-ins.ts'
+import type { CurrentSignIn, Visitor } from '../accounts/user-sessions.ts'
 import type { Flow } from '../oauth/authorize/flow.ts'
 import { type Pair, type Parameters, parametersOf } from '../oauth/parameters.ts'
 import type { PageContext } from '../views/page.ts'

@@ -1,7 +1,7 @@
 /** Anything that was thrown → what a client may see of it. One place, for every endpoint. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { GateFull } from '../accounts/gate.ts'
-import { Throttled } from '../accounts/throttle.ts'
+import { GateFull } from '../accounts/concurrency-limiter.ts'
+import { Throttled } from '../accounts/rate-limiter.ts'
 import { describable, invalidRequest, OAuthError, unavailable } from '../oauth/errors.ts'
 import { StoreUnavailable } from '../store/db.ts'
 

@@ -1,6 +1,6 @@
 /** What went wrong, as a page: for people, and before anything may be sent to a client (RFC 6749 §4.1.2.1). */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { UntrustedRequest } from '../oauth/authorize/recipient.ts'
+import { UntrustedRequest } from '../oauth/authorize/redirect-target.ts'
 import type { OAuthError } from '../oauth/errors.ts'
 import { type ErrorKind, errorPage } from '../views/pages/error.ts'
 import { chooseLocale, textsIn } from '../views/texts/index.ts'

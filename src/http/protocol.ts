@@ -4,7 +4,7 @@
  */
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Audit, AuditEvent } from '../audit.ts'
+import type { Audit, AuditEvent } from '../audit/events.ts'
 import { invalidRequest } from '../oauth/errors.ts'
 import type { ProtocolRequest } from '../oauth/parameters.ts'
 import { bearerChallenge } from './bearer.ts'

@@ -2,7 +2,7 @@
  * The list of endpoints: the one place that says what is served where. Metadata, CORS and 405 are derived from
  * it. A new endpoint is a file in endpoints/ and a line below.
  */
-import type { AuditEvent } from '../audit.ts'
+import type { AuditEvent } from '../audit/events.ts'
 import { introspectEndpoint } from './endpoints/introspect.ts'
 import { parEndpoint } from './endpoints/par.ts'
 import { revokeEndpoint } from './endpoints/revoke.ts'

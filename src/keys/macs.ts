@@ -1,7 +1,7 @@
 /** MACs of what a browser carries for us in the open. Must not know what that is. */
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { Root, Roots } from './roots.ts'
-import type { RootPurpose } from './seal.ts'
+import type { Root, Roots } from './data-keys.ts'
+import type { RootPurpose } from './encryption.ts'
 
 export interface Macs {
   write(text: string): string

@@ -2,7 +2,7 @@
  * Carries out what `ring.ts` decides: generate outside any transaction, then compare and swap. Whoever loses a
  * race reads again; it never fails, and never adds a second key for the same occasion.
  */
-import type { Audit } from '../audit.ts'
+import type { Audit } from '../audit/events.ts'
 import type { Ring, RingStore } from '../store/contracts/ring.ts'
 import type { VerifierStore } from '../store/contracts/verifiers.ts'
 import type { Clock, EpochSeconds, ReachFailpoint } from '../system.ts'
@@ -15,10 +15,10 @@ import {
   isAlgorithm,
   type KeyPair,
 } from './algorithms.ts'
-import { specimensOf } from './key-holder.ts'
+import type { Sealer } from './encryption.ts'
 import { behind, namesOf } from './known-verifiers.ts'
+import { specimensOf } from './master-keys.ts'
 import * as law from './ring.ts'
-import type { Sealer } from './seal.ts'
 import { openTested } from './self-test.ts'
 
 export interface RotateDeps {

@@ -1,7 +1,7 @@
 import { compactVerify, importJWK } from 'jose'
 import type { RingKey } from '../store/contracts/ring.ts'
 import { importPrivateKey, isAlgorithm } from './algorithms.ts'
-import type { Sealer } from './seal.ts'
+import type { Sealer } from './encryption.ts'
 import { type SigningKey, signCompact } from './sign-compact.ts'
 
 /** The private half in the store does not belong to the public half beside it. */

@@ -1,6 +1,6 @@
 /** Counts on the way to the audit trail: what is audited is counted, so that nothing can be forgotten. */
 import { Counter, type Registry } from 'prom-client'
-import { AUDIT_EVENTS, type Audit, type AuditEvent } from '../audit.ts'
+import { AUDIT_EVENTS, type Audit, type AuditEvent } from '../audit/events.ts'
 import { statuses } from '../oauth/errors.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 

@@ -5,7 +5,7 @@
  * docs/metrics.md.
  */
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { Audit } from '../audit.ts'
+import type { Audit } from '../audit/events.ts'
 import type { WatchedDb } from '../store/watch.ts'
 import { version } from '../version.ts'
 import { countAudit } from './count-audit.ts'

@@ -1,6 +1,6 @@
 /** What an API may be. Pure; must not know who registers it, or the store. */
 import type { Api } from '../store/contracts/apis.ts'
-import { RegistrationError } from './registration-error.ts'
+import { RegistrationError } from './client-registration/registration-error.ts'
 import { PROTOCOL_SCOPES, SCOPE_TOKEN } from './scope.ts'
 
 const LONGEST = 500

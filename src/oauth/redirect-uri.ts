@@ -1,5 +1,5 @@
 /** Which addresses may be registered to send a browser, with a code, back to. Compared to the letter later on. */
-import { RegistrationError } from './registration-error.ts'
+import { RegistrationError } from './client-registration/registration-error.ts'
 
 const LONGEST = 2000
 

@@ -1,7 +1,7 @@
 /** What a session is when it begins, whichever grant begins it. Pure; must not know the store. */
 import type { Config } from '../config/load.ts'
+import type { Session } from '../store/contracts/client-sessions.ts'
 import type { Client } from '../store/contracts/clients.ts'
-import type { Session } from '../store/contracts/sessions.ts'
 import type { StatusIndex } from '../store/contracts/status.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 

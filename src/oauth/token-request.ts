@@ -3,14 +3,14 @@
  * grant → mint.
  * Must not know any grant or any authentication method by name.
  */
-import type { Audit } from '../audit.ts'
+import type { Audit } from '../audit/events.ts'
 import type { ReachFailpoint } from '../system.ts'
-import type { Mint, TokenResponse } from '../tokens/mint.ts'
+import type { Mint, TokenResponse } from '../tokens/issue.ts'
+import { auditRefusal } from './audit-failures.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidRequest, OAuthError, unauthorizedClient } from './errors.ts'
 import type { Grant } from './grants/grant.ts'
 import type { ProtocolRequest } from './parameters.ts'
-import { auditRefusal } from './refusals.ts'
 
 export interface TokenRequestDeps {
   readonly authenticate: AuthenticateClient

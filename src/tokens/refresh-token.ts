@@ -4,7 +4,7 @@
  * it is stored. Must not know sessions beyond their id.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { Root, Roots } from '../keys/roots.ts'
+import type { Root, Roots } from '../keys/data-keys.ts'
 
 export interface RefreshTokenParts {
   readonly sessionId: string

@@ -12,7 +12,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import type { SamplerName, TracingConfig } from '../config/tracing.ts'
-import type { Whereabouts } from '../presence.ts'
+import type { Whereabouts } from '../node/heartbeat.ts'
 import type { Logger, Steady } from '../system.ts'
 import { version } from '../version.ts'
 import { createDelivery, type Delivery } from './deliver.ts'

@@ -11,7 +11,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import { reasonOf } from '../oauth/refusals.ts'
+import { reasonOf } from '../oauth/audit-failures.ts'
 import type { Steady } from '../system.ts'
 
 /** Where work is done: what is below it, and what is said of the whole. */

@@ -1,5 +1,5 @@
 /** What the audit trail says of a request, on its span: the events' names, and fields that name nobody but clients. */
-import type { Audit } from '../audit.ts'
+import type { Audit } from '../audit/events.ts'
 import type { Spans } from './spans.ts'
 
 export function traceAudit(audit: Audit, spans: Spans): Audit {

@@ -1,10 +1,10 @@
 /** Spans for what takes time besides the store: hashing, signing, calls to clients, and what is done by the clock. */
 import type { Span } from '@opentelemetry/api'
-import type { Gate } from '../accounts/gate.ts'
-import type { Duties } from '../follow.ts'
+import type { Gate } from '../accounts/concurrency-limiter.ts'
 import type { Signer } from '../keys/signer.ts'
+import type { Duties } from '../node/change-poller.ts'
 import type { FetchJwks } from '../oauth/client-auth/client-keys.ts'
-import type { SendLogoutToken } from '../oauth/send-logout-token.ts'
+import type { SendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import { fail, SpanKind, type SpanOptions, type Spans } from './spans.ts'
 
 export function traceGate(gate: Gate, spans: Spans): Gate {

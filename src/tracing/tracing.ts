@@ -3,12 +3,12 @@
  * nothing of it. Must not know OpenTelemetry: this file is loaded by every server, and `open.ts` only by one that is asked
  * for traces. No span may hold what was sent to us: neither names of people, nor addresses, headers, queries or secrets.
  */
-import type { Gate } from '../accounts/gate.ts'
-import type { Audit } from '../audit.ts'
-import type { Duties } from '../follow.ts'
+import type { Gate } from '../accounts/concurrency-limiter.ts'
+import type { Audit } from '../audit/events.ts'
 import type { Signer } from '../keys/signer.ts'
+import type { Duties } from '../node/change-poller.ts'
 import type { FetchJwks } from '../oauth/client-auth/client-keys.ts'
-import type { SendLogoutToken } from '../oauth/send-logout-token.ts'
+import type { SendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import type { WatchedDb } from '../store/watch.ts'
 import type { Logger } from '../system.ts'
 

@@ -9,7 +9,7 @@ import { FORM_POST_SCRIPT } from './assets/form-post.ts'
 import { defaultLogo } from './assets/logo.ts'
 import { PASSKEYS_SCRIPT } from './assets/passkeys.ts'
 import { styleSheet } from './assets/style.ts'
-import type { Brand } from './brand.ts'
+import type { Brand } from './branding.ts'
 
 export type AssetName = 'style' | 'logo' | 'passkeys' | 'webauthn' | 'formPost'
 

@@ -3,7 +3,7 @@
  * or the time, and has no script, style or handler of its own, so that the policy (CSP) can forbid them all.
  */
 import type { AssetUrls } from './assets.ts'
-import { type Brand, SURFACES } from './brand.ts'
+import { type Brand, SURFACES } from './branding.ts'
 import { type Content, type Html, html } from './html.ts'
 import type { Locale, Texts } from './texts/index.ts'
 

@@ -15,7 +15,7 @@ import {
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
-import { createSealer } from '../../src/keys/seal.ts'
+import { createSealer } from '../../src/keys/encryption.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { readMigrations } from '../../src/store/migrate.ts'
 import { systemRandom } from '../../src/system.ts'

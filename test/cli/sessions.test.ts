@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
-import { session } from '../contracts/sessions.ts'
-import { signIn } from '../contracts/sign-ins.ts'
+import { session } from '../contracts/client-sessions.ts'
+import { signIn } from '../contracts/user-sessions.ts'
 import { type Cli, testCli } from '../support/cli.ts'
 import { login, refresh } from '../support/requests.ts'
 import { PASSWORD, seed, user } from '../support/seed.ts'

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
-import { session } from '../contracts/sessions.ts'
-import { signIn } from '../contracts/sign-ins.ts'
+import { session } from '../contracts/client-sessions.ts'
+import { signIn } from '../contracts/user-sessions.ts'
 import { type Cli, testCli } from '../support/cli.ts'
 import { basic, login, post, refresh } from '../support/requests.ts'
 import { client, PASSWORD, SECRET, user } from '../support/seed.ts'

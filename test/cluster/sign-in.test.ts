@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
-import { CODE_LIMITS } from '../../src/accounts/throttle.ts'
+import { CODE_LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { createAuthenticator } from '../support/authenticator.ts'
 import { openBrowser, type Page, type Served, tags } from '../support/browser.ts'
 import { startCluster } from '../support/cluster.ts'

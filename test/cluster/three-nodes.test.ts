@@ -1,7 +1,7 @@
 /** Three nodes on one PostgreSQL, each a process: what counts once counts once, and what one knows all know (issue 5). */
 import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
-import { LIMITS } from '../../src/accounts/throttle.ts'
+import { LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { systemClock } from '../../src/system.ts'
 import { kidOf } from '../support/caching-verifier.ts'
 import { testCli } from '../support/cli.ts'

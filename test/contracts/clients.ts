@@ -1,7 +1,7 @@
 import type { Client } from '../../src/store/contracts/clients.ts'
 import { client, user } from '../support/seed.ts'
+import { people, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
-import { people, session } from './sessions.ts'
 
 /** Every member set to something that is not its default. */
 const full: Client = {

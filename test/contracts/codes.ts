@@ -1,9 +1,9 @@
 import type { AuthorizationCode } from '../../src/store/contracts/codes.ts'
 import type { Store } from '../../src/store/index.ts'
+import { people, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 import { pushed } from './pushed-requests.ts'
-import { people, session } from './sessions.ts'
-import { signIn } from './sign-ins.ts'
+import { signIn } from './user-sessions.ts'
 
 export function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationCode {
   return {

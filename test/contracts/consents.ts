@@ -1,6 +1,6 @@
 import type { Consent } from '../../src/store/contracts/consents.ts'
+import { people } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
-import { people } from './sessions.ts'
 
 const consent = (overrides: Partial<Consent> = {}): Consent => ({
   userId: 'alice',

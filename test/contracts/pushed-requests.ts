@@ -1,6 +1,6 @@
 import type { PushedRequest } from '../../src/store/contracts/pushed-requests.ts'
+import { people } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
-import { people } from './sessions.ts'
 
 export function pushed(overrides: Partial<PushedRequest> = {}): PushedRequest {
   return {

@@ -1,7 +1,7 @@
 import { LIST_SIZE, type StatusBlock } from '../../src/store/contracts/status.ts'
 import { client, user } from '../support/seed.ts'
+import { session } from './client-sessions.ts'
 import type { Contract } from './contract.ts'
-import { session } from './sessions.ts'
 
 /** Positions of a block, each with its list, as texts that can be compared. */
 const positions = ({ list, start, size }: StatusBlock) =>

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { parse } from 'yaml'
-import { AUDIT_EVENTS } from '../../src/audit.ts'
+import { AUDIT_EVENTS } from '../../src/audit/events.ts'
 import { fields } from '../../src/config/fields.ts'
 import { protocolEndpoints } from '../../src/http/routes.ts'
 import { createMetrics } from '../../src/metrics/metrics.ts'

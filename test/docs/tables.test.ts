@@ -1,5 +1,5 @@
 import t from 'tap'
-import { AUDIT_EVENTS } from '../../src/audit.ts'
+import { AUDIT_EVENTS } from '../../src/audit/events.ts'
 import { statuses } from '../../src/oauth/errors.ts'
 import { read, repositoryFiles, tableBelow } from '../support/documents.ts'
 
@@ -25,7 +25,7 @@ t.test('docs/operations.md has every audit event, and every event is audited som
   )
 
   const sources = repositoryFiles()
-    .filter((path) => path.startsWith('src/') && path.endsWith('.ts') && path !== 'src/audit.ts')
+    .filter((path) => path.startsWith('src/') && path.endsWith('.ts') && path !== 'src/audit/events.ts')
     .map(read)
     .join('\n')
   for (const event of AUDIT_EVENTS) t.ok(sources.includes(`'${event}'`), event)
@@ -54,9 +54,9 @@ t.test('docs/dependencies.md has a reason for every dependency', async (t) => {
 const LIMITS: readonly [string, string, string][] = [
   ['| request body | 64 KiB |', 'src/http/protocol.ts', 'BODY_LIMIT = 65_536'],
   ['| parameters in a request | 64 |', 'src/http/form.ts', 'MAX_PARAMETERS = 64'],
-  ['| header fields | 16 KiB |', 'src/app.ts', 'MAX_HEADER_BYTES = 16_384'],
-  ['| headers; headers and body | 10 s; 15 s |', 'src/app.ts', 'request: 15_000,\n  headers: 10_000,'],
-  ['moves | 65 s; 70 s |', 'src/app.ts', 'keepAlive: 65_000,\n  socket: 70_000,'],
+  ['| header fields | 16 KiB |', 'src/http/app.ts', 'MAX_HEADER_BYTES = 16_384'],
+  ['| headers; headers and body | 10 s; 15 s |', 'src/http/app.ts', 'request: 15_000,\n  headers: 10_000,'],
+  ['moves | 65 s; 70 s |', 'src/http/app.ts', 'keepAlive: 65_000,\n  socket: 70_000,'],
   [
     '| client assertion, request object | 8 KiB; at most 1 h',
     'src/oauth/client-auth/client-jwt.ts',
@@ -65,46 +65,54 @@ const LIMITS: readonly [string, string, string][] = [
   ['at most 1 h to its end', 'src/oauth/client-auth/client-jwt.ts', 'LONGEST: Seconds = 3600'],
   ['clocks may differ by 30 s', 'src/oauth/client-auth/client-jwt.ts', 'TOLERANCE: Seconds = 30'],
   ['64 KiB, 5 s, no redirects', 'src/oauth/client-auth/fetch-jwks.ts', 'milliseconds: 5000, bytes: 65_536'],
-  ['| a client told of a sign-out | 5 s,', 'src/oauth/send-logout-token.ts', 'PATIENCE_MS = 5000'],
-  ['8 at once, 2 of one client', 'src/oauth/logout-notices.ts', 'AT_ONCE = 8'],
-  ['8 at once, 2 of one client', 'src/oauth/logout-notices.ts', 'AT_ONCE_EACH = 2'],
+  ['| a client told of a sign-out | 5 s,', 'src/oauth/logout/send-logout-token.ts', 'PATIENCE_MS = 5000'],
+  ['8 at once, 2 of one client', 'src/oauth/logout/logout-outbox.ts', 'AT_ONCE = 8'],
+  ['8 at once, 2 of one client', 'src/oauth/logout/logout-outbox.ts', 'AT_ONCE_EACH = 2'],
   [
     'again after 10 s, 1 min, 10 min, 1 h',
-    'src/oauth/logout-notices.ts',
+    'src/oauth/logout/logout-outbox.ts',
     'WAITS: readonly Seconds[] = [10, 60, 600, 3600]',
   ],
   ['kept 10 min', 'src/oauth/client-auth/client-keys.ts', 'MAX_AGE: Seconds = 600'],
   ['again for an unknown key after 30 s', 'src/oauth/client-auth/client-keys.ts', 'COOLDOWN: Seconds = 30'],
-  ['| requests on one connection | 10 000,', 'src/app.ts', 'requests: 10_000'],
-  ['| every 5 s; after 30 s, after 1 day |', 'src/presence.ts', 'BEAT: Seconds = 5'],
-  ['| every 5 s; after 30 s, after 1 day |', 'src/presence.ts', 'GONE_AFTER: Seconds = 30'],
-  ['| every 5 s; after 30 s, after 1 day |', 'src/presence.ts', 'REMEMBERED: Seconds = 86_400'],
+  ['| requests on one connection | 10 000,', 'src/http/app.ts', 'requests: 10_000'],
+  ['| every 5 s; after 30 s, after 1 day |', 'src/node/heartbeat.ts', 'BEAT: Seconds = 5'],
+  ['| every 5 s; after 30 s, after 1 day |', 'src/node/heartbeat.ts', 'GONE_AFTER: Seconds = 30'],
+  ['| every 5 s; after 30 s, after 1 day |', 'src/node/heartbeat.ts', 'REMEMBERED: Seconds = 86_400'],
   ['| forgotten after 7 days |', 'src/keys/known-verifiers.ts', 'FORGOTTEN_AFTER: Seconds = 7 * 86_400'],
   ['| entries of a status list | 1 048 576;', 'src/store/contracts/status.ts', 'LIST_SIZE = 2 ** 20'],
   ['one a processor, 2 to 16;', 'src/keyturn.js', 'Math.max(2, Math.min(16, os.availableParallelism()))'],
   ['| password | 8 to 1024 characters |', 'src/accounts/password.ts', 'LONGEST_PASSWORD = 1024'],
   ['| password | 8 to 1024 characters |', 'src/accounts/password.ts', 'SHORTEST_PASSWORD = 8'],
   ['argon2id, 19 MiB, 2 passes', 'src/accounts/password.ts', 'memoryCost: 19_456, timeCost: 2'],
-  ['at most 2 at once, 16 waiting', 'src/deps.ts', 'Math.min(2, availableParallelism() >> 1)), waiting: 16'],
-  ['5 at once, then one every 30 s', 'src/accounts/throttle.ts', 'pair: { burst: 5, interval: 30 }'],
-  ['50 at once, then one every 5 s', 'src/accounts/throttle.ts', 'address: { burst: 50, interval: 5 }'],
-  ['30 at once, then one every 20 s', 'src/accounts/throttle.ts', 'account: { burst: 30, interval: 20 }'],
-  ['| 90 days after a sign-in |', 'src/accounts/throttle.ts', 'FAMILIAR_FOR: Seconds = 90 * DAY'],
-  ['5 at once, then one every 5 min', 'src/accounts/throttle.ts', 'pair: { burst: 5, interval: 300 }'],
-  ['10 at once, then one every 10 min', 'src/accounts/throttle.ts', 'account: { burst: 10, interval: 600 }'],
-  ['| 15 min; 5 min, then', 'src/accounts/handles.ts', "'totp-setup': 900"],
-  ['| 15 min; 5 min, then', 'src/accounts/handles.ts', "'passkey-sign-in': 300"],
+  [
+    'at most 2 at once, 16 waiting',
+    'src/node/server.ts',
+    'Math.min(2, availableParallelism() >> 1)), waiting: 16',
+  ],
+  ['5 at once, then one every 30 s', 'src/accounts/rate-limiter.ts', 'pair: { burst: 5, interval: 30 }'],
+  ['50 at once, then one every 5 s', 'src/accounts/rate-limiter.ts', 'address: { burst: 50, interval: 5 }'],
+  ['30 at once, then one every 20 s', 'src/accounts/rate-limiter.ts', 'account: { burst: 30, interval: 20 }'],
+  ['| 90 days after a sign-in |', 'src/accounts/rate-limiter.ts', 'FAMILIAR_FOR: Seconds = 90 * DAY'],
+  ['5 at once, then one every 5 min', 'src/accounts/rate-limiter.ts', 'pair: { burst: 5, interval: 300 }'],
+  [
+    '10 at once, then one every 10 min',
+    'src/accounts/rate-limiter.ts',
+    'account: { burst: 10, interval: 600 }',
+  ],
+  ['| 15 min; 5 min, then', 'src/accounts/one-time-state.ts', "'totp-setup': 900"],
+  ['| 15 min; 5 min, then', 'src/accounts/one-time-state.ts', "'passkey-sign-in': 300"],
   ['| 20; 10 |', 'src/store/contracts/factors.ts', 'MOST_PASSKEYS = 20'],
   ['| 20; 10 |', 'src/accounts/recovery-codes.ts', 'CODES_IN_A_SET = 10'],
   ['a retiring key stays | 60 s |', 'src/keys/ring.ts', 'SKEW: Seconds = 60'],
-  ['| up to 2 s, then 503 |', 'src/store/sqlite.ts', 'BUSY_PATIENCE_MS = 2000'],
+  ['| up to 2 s, then 503 |', 'src/store/sqlite/sqlite.ts', 'BUSY_PATIENCE_MS = 2000'],
   ['| 10 000; the rest is read as needed |', 'src/oauth/registry.ts', 'MAX_CLIENTS = 10_000'],
-  ['| 10 000, then the oldest are counted |', 'src/base.ts', 'MOST_WAITING = 10_000'],
-  ['| 4 MiB, then dropped |', 'src/log-sink.ts', 'MOST_WAITING = 4_194_304'],
-  ['about once a minute, 100 at a time', 'src/follow.ts', 'SWEEP_MS = 60_000'],
-  ['about once a minute, 100 at a time', 'src/sweep.ts', 'BATCH = 100'],
-  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/sweep.ts', 'SESSION_MEMORY = 86_400'],
-  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/sweep.ts', 'PUSHED_REQUEST_MEMORY = 3600'],
+  ['| 10 000, then the oldest are counted |', 'src/node/base.ts', 'MOST_WAITING = 10_000'],
+  ['| 4 MiB, then dropped |', 'src/log/sink.ts', 'MOST_WAITING = 4_194_304'],
+  ['about once a minute, 100 at a time', 'src/node/change-poller.ts', 'SWEEP_MS = 60_000'],
+  ['about once a minute, 100 at a time', 'src/node/prune.ts', 'BATCH = 100'],
+  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/node/prune.ts', 'SESSION_MEMORY = 86_400'],
+  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/node/prune.ts', 'PUSHED_REQUEST_MEMORY = 3600'],
   ['within\n10 s; the store is closed', 'src/cli/serve.ts', 'PATIENCE_MS = 10_000'],
 ]
 

@@ -1,7 +1,7 @@
 /** The account page, by its forms. */
 import t, { type Test } from 'tap'
 import { verifyPassword } from '../../src/accounts/password.ts'
-import { LIMITS } from '../../src/accounts/throttle.ts'
+import { LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser.ts'
 import { refresh } from '../support/requests.ts'
 import { PASSWORD } from '../support/seed.ts'

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { createAuditLog } from '../../src/audit/log.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
-import { auditKeys } from '../../src/base.ts'
+import { auditKeys } from '../../src/node/base.ts'
 import type { AuditHead, AuditRow } from '../../src/store/contracts/audit.ts'
 import { StoreUnavailable } from '../../src/store/db.ts'
 import { compare } from '../support/audit-kept.ts'

@@ -1,6 +1,6 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
-import type { AuditFields } from '../../src/audit.ts'
+import type { AuditFields } from '../../src/audit/events.ts'
 import { FORM, goodRequests, postText, seedEndpoints } from '../support/endpoints.ts'
 import { asserting, assertion, clientKey } from '../support/jws.ts'
 import { basic, encodeForm, type Form, post } from '../support/requests.ts'

@@ -1,6 +1,6 @@
 import { CompactEncrypt, UnsecuredJWT } from 'jose'
 import t from 'tap'
-import { PUBLIC_LIMITS } from '../../src/oauth/pushed-requests.ts'
+import { PUBLIC_LIMITS } from '../../src/oauth/par/pushed-requests.ts'
 import { openBrowser, type Page } from '../support/browser.ts'
 import { tellsClient, tellsPerson } from '../support/front-channel.ts'
 import { base64url, clientKey, compact } from '../support/jws.ts'

@@ -1,7 +1,7 @@
 /** Second factors by the forms of their pages: setting up, proving, taking away, and what tokens say of them. */
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
-import { CODE_LIMITS } from '../../src/accounts/throttle.ts'
+import { CODE_LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { createAuthenticator } from '../support/authenticator.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser.ts'
 import { byPasskey } from '../support/passkey-forms.ts'

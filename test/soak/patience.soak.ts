@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
-import { CONNECTION_LIMITS } from '../../src/app.ts'
+import { CONNECTION_LIMITS } from '../../src/http/app.ts'
 import { openConnection, postBytes } from '../support/connection.ts'
 import { seededFolder, signIn, withInside } from '../support/folder.ts'
 import { type ServerProcess, startServer } from '../support/process.ts'

@@ -13,7 +13,7 @@ import {
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
-import { openBase } from '../../src/base.ts'
+import { openBase } from '../../src/node/base.ts'
 import { StoreUnusable } from '../../src/store/db.ts'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'

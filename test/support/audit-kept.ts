@@ -3,10 +3,10 @@
  * of every test server, and so by every flow test.
  */
 import { existsSync } from 'node:fs'
-import { FREQUENT } from '../../src/audit/folding.ts'
+import { FREQUENT } from '../../src/audit/aggregation.ts'
+import type { AuditEvent } from '../../src/audit/events.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
-import type { AuditEvent } from '../../src/audit.ts'
-import { auditKeys, type Base } from '../../src/base.ts'
+import { auditKeys, type Base } from '../../src/node/base.ts'
 import type { AuditRow } from '../../src/store/contracts/audit.ts'
 import type { Store } from '../../src/store/index.ts'
 import { ENGINE } from './engine.ts'

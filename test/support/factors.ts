@@ -1,7 +1,8 @@
 /** Second factors on a store of its own, with two people, a clock and a log. */
+
+import { createThrottle } from '../../src/accounts/rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from '../../src/accounts/second-factors.ts'
-import { createThrottle } from '../../src/accounts/throttle.ts'
-import { createAudit } from '../../src/audit.ts'
+import { createAudit } from '../../src/audit/events.ts'
 import type { User } from '../../src/store/contracts/users.ts'
 import type { Store } from '../../src/store/index.ts'
 import { systemRandom } from '../../src/system.ts'

@@ -2,7 +2,7 @@
 import argon2 from 'argon2'
 import type { LightMyRequestResponse } from 'fastify'
 import type { Test } from 'tap'
-import { LIMITS } from '../../src/accounts/throttle.ts'
+import { LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { basic, encodeForm } from './requests.ts'
 import { PASSWORD, seed, user } from './seed.ts'
 import { type TestServer, type TestServerOptions, testServer } from './server.ts'

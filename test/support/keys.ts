@@ -1,13 +1,13 @@
 /** Rings for tests: real keys, a real store, a clock that the test ticks. ES256, because it is quick to make. */
 import { type AlgorithmName, generateKey } from '../../src/keys/algorithms.ts'
+import { createRoot, fixedRoots } from '../../src/keys/data-keys.ts'
+import { createSealer } from '../../src/keys/encryption.ts'
 import type { NewKey, RingPolicy } from '../../src/keys/ring.ts'
-import { createRoot, fixedRoots } from '../../src/keys/roots.ts'
 import type { RotateDeps } from '../../src/keys/rotate.ts'
-import { createSealer } from '../../src/keys/seal.ts'
+import { createAges } from '../../src/node/cluster-clock.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { type Ages, type Clock, noFailpoint, systemRandom } from '../../src/system.ts'
-import { createAges } from '../../src/timekeeper.ts'
 import { testClock } from './clock.ts'
 
 export const MINUTE = 60

@@ -1,4 +1,4 @@
-import type { AuditEvent, AuditFields } from '../../src/audit.ts'
+import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
 import type { Logger } from '../../src/system.ts'
 
 export type Audited = AuditFields & { audit: AuditEvent }

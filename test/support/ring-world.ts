@@ -3,7 +3,7 @@
  * connections of their own, tokens that were really signed, and JWKS documents that somebody has cached.
  */
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import type { AuditEvent, AuditFields } from '../../src/audit.ts'
+import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
 import { type LiveRing, openLiveRing } from '../../src/keys/live-ring.ts'
 import * as law from '../../src/keys/ring.ts'
 import { ensureRing, maintainRing, RotationUnsafe, revokeKey, rotateRing } from '../../src/keys/rotate.ts'

@@ -1,6 +1,6 @@
 /** What a client does with the tokens it got: asks about them, takes them back, gets the next ones. */
 import type { LightMyRequestResponse } from 'fastify'
-import type { TokenResponse } from '../../src/tokens/mint.ts'
+import type { TokenResponse } from '../../src/tokens/issue.ts'
 import { basic, type Form, login, post, refresh } from './requests.ts'
 import type { TestServer } from './server.ts'
 

@@ -1,6 +1,6 @@
 /** Every page in every state that looks different, with models full of text from outside. */
 import { assetUrls, createAssets } from '../../src/views/assets.ts'
-import { type Brand, DEFAULT_BRAND } from '../../src/views/brand.ts'
+import { type Brand, DEFAULT_BRAND } from '../../src/views/branding.ts'
 import type { PageContext } from '../../src/views/page.ts'
 import { type AccountModel, type AccountNotice, accountPage } from '../../src/views/pages/account.ts'
 import { type AddPasskeyModel, addPasskeyPage } from '../../src/views/pages/add-passkey.ts'
@@ -10,9 +10,9 @@ import { type EnrolRequiredModel, enrolRequiredPage } from '../../src/views/page
 import { type EnrolTotpModel, enrolTotpPage } from '../../src/views/pages/enrol-totp.ts'
 import { type ErrorKind, type ErrorModel, errorPage } from '../../src/views/pages/error.ts'
 import { type FormPostModel, formPostPage } from '../../src/views/pages/form-post.ts'
-import { type HandOverModel, handOverPage } from '../../src/views/pages/hand-over.ts'
 import { type LoginMessage, type LoginModel, loginPage } from '../../src/views/pages/login.ts'
 import { type RecoveryCodesModel, recoveryCodesPage } from '../../src/views/pages/recovery-codes.ts'
+import { type HandOverModel, handOverPage } from '../../src/views/pages/redirect-interstitial.ts'
 import {
   type SecondFactorMessage,
   type SecondFactorModel,

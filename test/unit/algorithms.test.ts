@@ -9,8 +9,8 @@ import {
   generateKey,
   isAlgorithm,
 } from '../../src/keys/algorithms.ts'
+import { createSealer } from '../../src/keys/encryption.ts'
 import { createRing, jwks, revoke, rotate } from '../../src/keys/ring.ts'
-import { createSealer } from '../../src/keys/seal.ts'
 import { importTested } from '../../src/keys/self-test.ts'
 import { signCompact } from '../../src/keys/sign-compact.ts'
 import { systemRandom } from '../../src/system.ts'

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type AuditKeys, type Happened, hashOf, isSigned, link, signHead } from '../../src/audit/chain.ts'
-import type { AuditFields } from '../../src/audit.ts'
+import type { AuditFields } from '../../src/audit/events.ts'
 import type { AuditHead } from '../../src/store/contracts/audit.ts'
 
 const happened = (overrides: Partial<Happened> = {}): Happened => ({

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import t from 'tap'
-import { createSealer } from '../../src/keys/seal.ts'
+import { createSealer } from '../../src/keys/encryption.ts'
 import { createFlowCodec, FLOW_TTL, type Flow } from '../../src/oauth/authorize/flow.ts'
 import { systemRandom } from '../../src/system.ts'
 import { testClock } from '../support/clock.ts'

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { createLogger } from '../../src/log.ts'
-import { withoutSecrets } from '../../src/log-secrets.ts'
+import { createLogger } from '../../src/log/logger.ts'
+import { withoutSecrets } from '../../src/log/secrets.ts'
 
 t.test('an object without secrets is logged as it is, and not copied', async (t) => {
   const fields = { audit: 'token.issued', deep: { list: [1, { name: 'x' }] } }

@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
-import { createSink } from '../../src/log-sink.ts'
+import { createSink } from '../../src/log/sink.ts'
 
 /** Both ends of a pipe that can be full. */
 function pipe(t: { testdir(): string; teardown(work: () => void): void }): number {

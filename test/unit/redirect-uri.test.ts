@@ -1,6 +1,6 @@
 import t from 'tap'
+import { RegistrationError } from '../../src/oauth/client-registration/registration-error.ts'
 import { checkRedirectUri, identifiesClient, matchesRedirectUri } from '../../src/oauth/redirect-uri.ts'
-import { RegistrationError } from '../../src/oauth/registration-error.ts'
 
 const GOOD = [
   'https://app.example/callback',

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
-import { deriveKey } from '../../src/keys/seal.ts'
+import { deriveKey } from '../../src/keys/encryption.ts'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
 import { rootsOf } from '../support/keys.ts'

@@ -3,8 +3,7 @@ import t, { type Test } from 'tap'
 import { checkApi } from '../../src/oauth/api-rules.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { isMadeSecret } from '../../src/oauth/client-auth/secret.ts'
-import { parseClientJwks } from '../../src/oauth/client-jwks.ts'
-import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
+import { parseClientJwks } from '../../src/oauth/client-registration/client-jwks.ts'
 import {
   checkChosenSecret,
   checkRegistration,
@@ -12,7 +11,8 @@ import {
   issueSecret,
   makeClientId,
   type Registration,
-} from '../../src/oauth/registration.ts'
+} from '../../src/oauth/client-registration/registration.ts'
+import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
 import { systemRandom } from '../../src/system.ts'
 import { client } from '../support/seed.ts'
 

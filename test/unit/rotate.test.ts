@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { bitsOf } from '../../src/keys/algorithms.ts'
+import { createSealer } from '../../src/keys/encryption.ts'
 import { activeKey, nextKey } from '../../src/keys/ring.ts'
 import {
   ensureRing,
@@ -11,7 +12,6 @@ import {
   revokeKey,
   rotateRing,
 } from '../../src/keys/rotate.ts'
-import { createSealer } from '../../src/keys/seal.ts'
 import type { KeyState, Ring } from '../../src/store/contracts/ring.ts'
 import { systemRandom } from '../../src/system.ts'
 import { testClock } from '../support/clock.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { accessTokenTtl } from '../../src/oauth/lifetime.ts'
+import { accessTokenTtl } from '../../src/oauth/lifetimes.ts'
 import { openRegistry } from '../../src/oauth/registry.ts'
 import { parseResource } from '../../src/oauth/resource.ts'
 import { grantScopes, parseScope, type ScopeRequest } from '../../src/oauth/scope.ts'

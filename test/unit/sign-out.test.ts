@@ -1,9 +1,9 @@
 import t from 'tap'
 import { signOutEverywhere } from '../../src/accounts/sign-out.ts'
-import { createAudit } from '../../src/audit.ts'
+import { createAudit } from '../../src/audit/events.ts'
+import { people, session } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
-import { people, session } from '../contracts/sessions.ts'
-import { signIn } from '../contracts/sign-ins.ts'
+import { signIn } from '../contracts/user-sessions.ts'
 import { testLogger } from '../support/log.ts'
 import { testServer } from '../support/server.ts'
 

@@ -1,7 +1,7 @@
 import { Secret, TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
 import { createTotp } from '../../src/accounts/totp.ts'
-import { createSealer, SealBroken } from '../../src/keys/seal.ts'
+import { createSealer, SealBroken } from '../../src/keys/encryption.ts'
 import { systemRandom } from '../../src/system.ts'
 import { winners } from '../contracts/contract.ts'
 import { testClock } from '../support/clock.ts'

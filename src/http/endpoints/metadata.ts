@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ACR_VALUES } from '../../accounts/amr.ts'
 import type { Config } from '../../config/load.ts'
-import { RESPONSE_MODES } from '../../oauth/authorize/recipient.ts'
+import { RESPONSE_MODES } from '../../oauth/authorize/redirect-target.ts'
 import { PROMPTS } from '../../oauth/authorize/request.ts'
 import { CLAIM_NAMES } from '../../oauth/claims.ts'
 import { CLIENT_ALGORITHMS } from '../../oauth/client-auth/client-jwt.ts'

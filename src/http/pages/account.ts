@@ -1,6 +1,6 @@
 /** `/account`: what somebody sees of their own account, and ends there. */
 import type { FastifyReply } from 'fastify'
-import type { CurrentSignIn } from '../../accounts/sign-ins.ts'
+import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
 import { type AccountNotice, accountPage, isAccountNotice } from '../../views/pages/account.ts'
 import type { PageRoute, Visit } from '../browser.ts'
 import type { Services } from '../services.ts'

@@ -4,7 +4,7 @@
  */
 import type { FastifyReply } from 'fastify'
 import { ACR_MFA, amrOf, type Proof, satisfies } from '../../accounts/amr.ts'
-import type { CurrentSignIn } from '../../accounts/sign-ins.ts'
+import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
 import type { About } from '../../oauth/authorize/assess.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
 import type { FactorSummary } from '../../store/contracts/factors.ts'

@@ -1,8 +1,8 @@
 /** `/login`: who somebody is. Leads back to the flow it came from, or to the account page. */
 import type { FastifyReply } from 'fastify'
 import { amrOf } from '../../accounts/amr.ts'
-import { GateFull } from '../../accounts/gate.ts'
-import { Throttled } from '../../accounts/throttle.ts'
+import { GateFull } from '../../accounts/concurrency-limiter.ts'
+import { Throttled } from '../../accounts/rate-limiter.ts'
 import type { Outcome } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
 import type { User } from '../../store/contracts/users.ts'

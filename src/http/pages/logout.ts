@@ -1,8 +1,8 @@
 /** `/oauth2/logout` (OpenID Connect RP-Initiated Logout): applications send people here who have signed out there. */
 import type { FastifyReply } from 'fastify'
-import type { LogoutStep } from '../../oauth/logout.ts'
+import type { LogoutStep } from '../../oauth/logout/logout.ts'
 import type { Pair } from '../../oauth/parameters.ts'
-import { handOverPage } from '../../views/pages/hand-over.ts'
+import { handOverPage } from '../../views/pages/redirect-interstitial.ts'
 import { signOutPage } from '../../views/pages/sign-out.ts'
 import { signedOutPage } from '../../views/pages/signed-out.ts'
 import type { PageRoute, Visit } from '../browser.ts'

@@ -1,9 +1,9 @@
 /** `/account/password`: a person changes their own password. */
 import type { FastifyReply } from 'fastify'
-import { GateFull } from '../../accounts/gate.ts'
+import { GateFull } from '../../accounts/concurrency-limiter.ts'
 import { SHORTEST_PASSWORD } from '../../accounts/password.ts'
-import type { CurrentSignIn } from '../../accounts/sign-ins.ts'
-import { Throttled } from '../../accounts/throttle.ts'
+import { Throttled } from '../../accounts/rate-limiter.ts'
+import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
 import { type ChangePasswordMessage, changePasswordPage } from '../../views/pages/change-password.ts'
 import type { PageRoute, Visit } from '../browser.ts'
 import type { Services } from '../services.ts'

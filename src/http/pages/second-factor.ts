@@ -1,7 +1,7 @@
 /** `/login/second-factor`: the second half of a login, for who has a second factor. */
 import type { FastifyReply } from 'fastify'
 import { amrOf, type Proof } from '../../accounts/amr.ts'
-import { Throttled } from '../../accounts/throttle.ts'
+import { Throttled } from '../../accounts/rate-limiter.ts'
 import type { Outcome } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
 import type { User } from '../../store/contracts/users.ts'

@@ -1,7 +1,7 @@
 /** Where an authorization request stands: what `nextStep` decides by, and what pages say of it. Changes nothing. */
 import { ACR_MFA, ACR_PASSWORD, ACR_VALUES, satisfies } from '../../accounts/amr.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
-import type { CurrentSignIn } from '../../accounts/sign-ins.ts'
+import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
 import type { Config } from '../../config/load.ts'
 import type { Signer } from '../../keys/signer.ts'
 import type { Client } from '../../store/contracts/clients.ts'

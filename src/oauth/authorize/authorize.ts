@@ -3,8 +3,8 @@
  * answers the client. Must not know HTTP, or what the pages look like.
  */
 import { satisfies } from '../../accounts/amr.ts'
-import type { CurrentSignIn } from '../../accounts/sign-ins.ts'
-import type { Audit } from '../../audit.ts'
+import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
+import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.ts'
@@ -18,11 +18,11 @@ import { type About, type AssessDeps, createAssess } from './assess.ts'
 import type { Flow } from './flow.ts'
 import { hashCode } from './hash-code.ts'
 import { type NextStep, nextStep } from './next-step.ts'
-import { findClient, findRecipient, type Recipient } from './recipient.ts'
+import { findClient, findRecipient, type Recipient } from './redirect-target.ts'
 import { type AuthorizationRequest, readRequest } from './request.ts'
 import type { RequestObjects } from './request-object.ts'
+import { unpack } from './resolve-request.ts'
 import { type AuthorizationResponse, codeResponse, errorResponse } from './response.ts'
-import { unpack } from './unpack.ts'
 
 /** Who is at the browser, and what they have just done. */
 export interface Visit {

@@ -4,7 +4,7 @@
  * opens only in the browser it was made for. Must not know what is in the request.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
-import type { Sealer } from '../../keys/seal.ts'
+import type { Sealer } from '../../keys/encryption.ts'
 import type { Clock, EpochSeconds, Seconds } from '../../system.ts'
 import type { Pair } from '../parameters.ts'
 

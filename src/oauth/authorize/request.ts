@@ -9,7 +9,7 @@ import { type Pair, type Parameters, parametersOf, repeatedIn } from '../paramet
 import { isCodeChallenge } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
 import { parseScope } from '../scope.ts'
-import { RESPONSE_MODES, type Recipient } from './recipient.ts'
+import { RESPONSE_MODES, type Recipient } from './redirect-target.ts'
 
 export const PROMPTS = ['none', 'login', 'consent', 'select_account'] as const
 export type Prompt = (typeof PROMPTS)[number]

@@ -1,7 +1,7 @@
 /** The answer to an authorization request (RFC 6749 §4.1.2, §4.1.2.1; RFC 9207). Pure. */
 import { describable, type OAuthError } from '../errors.ts'
 import type { Pair } from '../parameters.ts'
-import type { Recipient } from './recipient.ts'
+import type { Recipient } from './redirect-target.ts'
 
 /** Where the browser goes next: by redirect, or by a form that it posts (OAuth 2.0 Form Post Response Mode). */
 export type AuthorizationResponse =

@@ -2,11 +2,11 @@
  * The list of methods, and the rule that exactly one is used (RFC 6749 §2.3). A new method is a line below;
  * metadata, the CLI's choices and the rule find it by themselves.
  */
-import type { Audit } from '../../audit.ts'
+import type { Audit } from '../../audit/events.ts'
 import type { Client } from '../../store/contracts/clients.ts'
+import { reasonOf } from '../audit-failures.ts'
 import { invalidClient, invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
-import { reasonOf } from '../refusals.ts'
 import type { Registry } from '../registry.ts'
 import { clientSecretBasic } from './client-secret-basic.ts'
 import { clientSecretPost } from './client-secret-post.ts'

@@ -1,5 +1,5 @@
 import type { Config } from '../../config/load.ts'
-import { accessTokenTtl } from '../lifetime.ts'
+import { accessTokenTtl } from '../lifetimes.ts'
 import type { Registry } from '../registry.ts'
 import { parseResource } from '../resource.ts'
 import { grantScopes, parseScope } from '../scope.ts'

@@ -1,12 +1,12 @@
 /** The list of grants; a new one is a file and a line here. Dispatch, metadata and the CLI's choices follow. */
 
 import type { Login } from '../../accounts/login.ts'
-import type { Audit } from '../../audit.ts'
+import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
-import type { StatusIndices } from '../../status/indices.ts'
+import type { StatusIndices } from '../../status/status-index-allocator.ts'
+import type { SessionStore } from '../../store/contracts/client-sessions.ts'
 import type { CodeStore } from '../../store/contracts/codes.ts'
 import type { FactorStore } from '../../store/contracts/factors.ts'
-import type { SessionStore } from '../../store/contracts/sessions.ts'
 import type { UserStore } from '../../store/contracts/users.ts'
 import type { Clock, Random, ReachFailpoint } from '../../system.ts'
 import type { RefreshTokenCodec } from '../../tokens/refresh-token.ts'

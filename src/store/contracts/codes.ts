@@ -1,5 +1,5 @@
 import type { EpochSeconds } from '../../system.ts'
-import type { Session } from './sessions.ts'
+import type { Session } from './client-sessions.ts'
 
 /** An authorization code (RFC 6749 §4.1.2), and what it is for. */
 export interface AuthorizationCode {

@@ -1,8 +1,8 @@
 import type { AuthorizationCode, CodeStore } from '../contracts/codes.ts'
 import { type Db, type Step, unlessTaken } from '../db.ts'
+import { insertSession } from './client-sessions.ts'
 import { pruneExpired } from './prune.ts'
 import { consumePushed } from './pushed-requests.ts'
-import { insertSession } from './sessions.ts'
 
 interface CodeRow {
   client_id: string

@@ -1,5 +1,5 @@
 /** Ours, where there is no other: a key, and the turn it makes. */
-import { accentOf } from '../brand.ts'
+import { accentOf } from '../branding.ts'
 
 /** Attributes only, no style: a policy that forbids styles forbids them in pictures, too. */
 export function defaultLogo(color: string): string {

@@ -1,5 +1,5 @@
 /** The one style sheet. Colours first, then what is on every page, then what some have. */
-import { accentOf, SURFACES, type Theme } from '../brand.ts'
+import { accentOf, SURFACES, type Theme } from '../branding.ts'
 
 /** The colours that no brand changes. */
 const NEUTRAL: Readonly<Record<Theme, Readonly<Record<string, string>>>> = {

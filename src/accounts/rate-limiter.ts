@@ -1,0 +1,111 @@
+/**
+ * How many wrong guesses anybody gets. Three buckets: one account from one address, one address, one account.
+ * The last would let a stranger keep somebody out, so addresses the account has signed in from are exempt, and
+ * every bucket refills by itself. Must not know passwords.
+ */
+import { createHmac } from 'node:crypto'
+import type { Root, Roots } from '../keys/data-keys.ts'
+import type { Bucket, FamiliarStore, ThrottleStore } from '../store/contracts/rate-limits.ts'
+import type { Clock, Seconds } from '../system.ts'
+import { networkOf } from './ip-prefix.ts'
+
+/** Too many guesses; nothing was checked. */
+export class Throttled extends Error {
+  readonly retryAfter: Seconds
+  constructor(retryAfter: Seconds) {
+    super('too many attempts')
+    this.name = 'Throttled'
+    this.retryAfter = retryAfter
+  }
+}
+
+const DAY: Seconds = 86_400
+
+/** Guesses at once, and the seconds after which one more is allowed. */
+export const LIMITS = {
+  pair: { burst: 5, interval: 30 },
+  address: { burst: 50, interval: 5 },
+  account: { burst: 30, interval: 20 },
+} as const
+
+/**
+ * For six digits, of which three are right at any time: whoever has the password and guesses without a pause gets
+ * in with a chance below 1 in 1000 a day (NIST SP 800-63B §5.2.2).
+ */
+export const CODE_LIMITS = {
+  pair: { burst: 5, interval: 300 },
+  address: LIMITS.address,
+  account: { burst: 10, interval: 600 },
+} as const
+
+export type Limits = Readonly<Record<keyof typeof LIMITS, Omit<Bucket, 'key'>>>
+
+const FAMILIAR_FOR: Seconds = 90 * DAY
+
+export interface Attempt {
+  /** 0: go ahead; otherwise in how many seconds to try again. */
+  readonly wait: Seconds
+  /** It was the right password: this attempt does not count, and the place is known from now on. */
+  succeeded(): Promise<void>
+}
+
+export interface Throttle {
+  /** Counts an attempt before it is made, so that parallel ones cannot share a place. */
+  attempt(account: string, ip: string, limits?: Limits): Promise<Attempt>
+  /** Counts what one network does that needs no secret, apart from guesses. 0: go ahead; otherwise as `wait`. */
+  spend(what: string, ip: string, limit: Pick<Bucket, 'burst' | 'interval'>): Promise<Seconds>
+}
+
+export interface ThrottleDeps {
+  readonly throttle: ThrottleStore
+  readonly familiar: FamiliarStore
+  readonly clock: Clock
+  readonly roots: Pick<Roots, 'writing' | 'accepted'>
+}
+
+export function createThrottle({ throttle, familiar, clock, roots }: ThrottleDeps): Throttle {
+  // Under a new root all counting begins anew; places are known by the old one too.
+  const digest = (...parts: string[]) => digestOf(roots.writing(), parts)
+
+  async function isFamiliar(account: string, place: string): Promise<boolean> {
+    for (const root of roots.accepted()) {
+      if (await familiar.has(digestOf(root, ['pair', account, place]), clock.now())) return true
+    }
+    return false
+  }
+
+  return {
+    spend: (what, ip, limit) =>
+      throttle.take([{ key: digest('spend', what, networkOf(ip)), ...limit }], clock.now()),
+
+    async attempt(account, ip, limits = LIMITS) {
+      const place = networkOf(ip)
+      const pair = digest('pair', account, place)
+      const buckets: Bucket[] = [
+        { key: pair, ...limits.pair },
+        { key: digest('address', place), ...limits.address },
+      ]
+      if (!(await isFamiliar(account, place))) {
+        buckets.push({ key: digest('account', account), ...limits.account })
+      }
+      const wait = await throttle.take(buckets, clock.now())
+      return {
+        wait,
+        async succeeded() {
+          // At once, so that one flush to disk does for all.
+          await Promise.all([
+            throttle.giveBack(buckets.slice(1)),
+            throttle.reset(pair),
+            familiar.remember(pair, clock.now() + FAMILIAR_FOR),
+          ])
+        },
+      }
+    },
+  }
+}
+
+/** Keyed, because a plain digest of an address can be turned back by trying them all. */
+function digestOf(root: Root, parts: readonly string[]): string {
+  const key = root.key('keyturn/throttle-key/v1')
+  return createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url').slice(0, 27)
+}

@@ -1,0 +1,40 @@
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
+import type { Random } from '../system.ts'
+import type { Gate } from './concurrency-limiter.ts'
+import { verifyPassword } from './password.ts'
+import { type Throttle, Throttled } from './rate-limiter.ts'
+
+export interface ChosenSecretDeps {
+  readonly gate: Gate
+  readonly throttle: Throttle
+  readonly random: Random
+}
+
+const REMEMBERED = 1000
+
+/**
+ * Checks a client secret that somebody chose: it may be weak, so it is hashed with argon2id and guesses are
+ * throttled. A client sends it with every token request, so one that was right is remembered, as a MAC under
+ * a key that lives as long as the process; thus a stranger's guesses do not slow its owner down either.
+ */
+export function createChosenSecretVerifier({ gate, throttle, random }: ChosenSecretDeps) {
+  // As a key object: from bytes Node would make one for each MAC, which takes longer than the MAC.
+  const key = createSecretKey(random.bytes(32))
+  const right = new Map<string, Buffer>()
+  const mac = (secret: string) => createHmac('sha256', key).update(secret).digest()
+
+  return async (hash: string, secret: string, clientId: string, ip: string): Promise<boolean> => {
+    const known = right.get(hash)
+    if (known && timingSafeEqual(known, mac(secret))) return true
+    return gate.run(async () => {
+      const counted = await throttle.attempt(`client:${clientId}`, ip)
+      if (counted.wait > 0) throw new Throttled(counted.wait)
+      const { ok } = await verifyPassword(hash, secret)
+      if (!ok) return false
+      await counted.succeeded()
+      if (right.size >= REMEMBERED) right.delete(right.keys().next().value as string)
+      right.set(hash, mac(secret))
+      return true
+    })
+  }
+}

@@ -1,0 +1,76 @@
+/** RFC 7662. Must not know HTTP. */
+import type { Audit } from '../../audit/events.ts'
+import type { SessionStore } from '../../store/contracts/client-sessions.ts'
+import type { Client } from '../../store/contracts/clients.ts'
+import type { AccessTokenClaims } from '../../tokens/access-token.ts'
+import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
+import type { Living } from '../active-token.ts'
+import { auditRefusal } from '../audit-failures.ts'
+import type { AuthenticateClient } from '../client-auth/index.ts'
+import { invalidClient, invalidRequest } from '../errors.ts'
+import type { ProtocolRequest } from '../parameters.ts'
+import { type PresentedTokenDeps, readPresentedToken } from '../presented-token.ts'
+
+export interface IntrospectionDeps extends PresentedTokenDeps {
+  readonly authenticate: AuthenticateClient
+  readonly sessions: SessionStore
+  readonly living: Living
+  readonly audit: Audit
+}
+
+/** §2.2. Whatever the reason, an inactive token says nothing but that. */
+export type IntrospectionResponse = { active: false } | ({ active: true } & Record<string, unknown>)
+
+/** @throws {OAuthError} invalid_client unless a confidential client asks (§2.1) */
+export type Introspection = (request: ProtocolRequest) => Promise<IntrospectionResponse>
+
+const INACTIVE: IntrospectionResponse = { active: false }
+
+export function createIntrospection(deps: IntrospectionDeps): Introspection {
+  const { authenticate, sessions, living, clock, audit } = deps
+
+  return (request) =>
+    auditRefusal(audit, 'introspection.refused', request, async (established) => {
+      const client = await authenticate(request)
+      established.clientId = client.id
+      // §4: an endpoint open to everybody who knows a client's name would be an oracle for stolen tokens.
+      if (client.authMethod === 'none') throw invalidClient('public clients may not introspect')
+      const token = request.parameters.get('token')
+      if (token === undefined) throw invalidRequest('token is missing')
+      const presented = await readPresentedToken(deps, token)
+      if (!presented) return INACTIVE
+      return presented.type === 'access_token'
+        ? accessToken(presented.claims, client)
+        : refreshToken(presented.parts, client)
+    })
+
+  async function accessToken(claims: AccessTokenClaims, asking: Client): Promise<IntrospectionResponse> {
+    const mayKnow = claims.client_id === asking.id || asking.introspects.includes(claims.aud)
+    if (!mayKnow || !(await living.accessToken(claims))) return INACTIVE
+    return { active: true, token_type: 'Bearer', ...claims }
+  }
+
+  async function refreshToken(parts: RefreshTokenParts, asking: Client): Promise<IntrospectionResponse> {
+    const session = await sessions.find(parts.sessionId)
+    const now = clock.now()
+    if (
+      !session ||
+      session.clientId !== asking.id ||
+      session.generation !== parts.generation ||
+      now >= session.expiresAt ||
+      now >= session.idleExpiresAt ||
+      !(await living.session(session.id, session.userId))
+    ) {
+      return INACTIVE
+    }
+    return {
+      active: true,
+      client_id: session.clientId,
+      sub: session.userId,
+      iss: deps.issuer,
+      iat: session.rotatedAt,
+      exp: session.idleExpiresAt,
+      ...(session.scopes.length > 0 ? { scope: session.scopes.join(' ') } : {}),
+    }
+  }
+}

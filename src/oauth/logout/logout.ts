@@ -1,0 +1,97 @@
+/**
+ * What is to happen to a request to sign out (OpenID Connect RP-Initiated Logout §2, §3): ask the person, or do it, and
+ * where the browser goes then. It decides; others act. Must not know HTTP.
+ */
+import type { Signer } from '../../keys/signer.ts'
+import type { SessionStore } from '../../store/contracts/client-sessions.ts'
+import type { Client } from '../../store/contracts/clients.ts'
+import type { SignIn } from '../../store/contracts/user-sessions.ts'
+import { withQuery } from '../authorize/response.ts'
+import { invalidRequest } from '../errors.ts'
+import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
+import type { Registry } from '../registry.ts'
+
+interface Onward {
+  /** The application that asks, as far as it is known; for the page alone. */
+  readonly client: Client | null
+  /** Where the browser goes afterwards, with `state`; null: nowhere. */
+  readonly redirect: string | null
+}
+
+export type LogoutStep =
+  /** Only if the person says so (§2): anybody can send a browser here. */
+  | ({ readonly step: 'ask'; readonly signIn: SignIn } & Onward)
+  | ({ readonly step: 'leave'; readonly signIn: SignIn } & Onward)
+  /** Nobody is signed in, which is no error (§4). */
+  | ({ readonly step: 'gone' } & Onward)
+
+/** @throws {OAuthError} for a page: nobody is signed out, or sent anywhere (§4) */
+export type Logout = (pairs: readonly Pair[], signIn: SignIn | null) => Promise<LogoutStep>
+
+export interface LogoutDeps {
+  readonly signer: Pick<Signer, 'verifyHint'>
+  readonly registry: Pick<Registry, 'client'>
+  readonly sessions: Pick<SessionStore, 'find' | 'list'>
+}
+
+/** Whom an ID token of ours was issued to, and about whom. */
+interface Hint {
+  readonly client: Client
+  readonly userId: string
+  readonly sessionId: string | undefined
+}
+
+export function createLogout({ signer, registry, sessions }: LogoutDeps): Logout {
+  return async (pairs, signIn) => {
+    if (repeatedIn(pairs).size > 0) throw invalidRequest('a parameter is repeated')
+    const parameters = parametersOf(pairs)
+    const hint = await readHint(parameters)
+    const client = hint?.client ?? (await knownClient(parameters.get('client_id')))
+    const onward: Onward = { client, redirect: hint ? redirectOf(hint.client, parameters) : null }
+    if (!signIn) return { step: 'gone', ...onward }
+    const concerned = hint !== null && (await concerns(hint, signIn))
+    return { step: concerned ? 'leave' : 'ask', signIn, ...onward }
+  }
+
+  /** null without one that proves anything; such a request is worth a question to the person, and no more. */
+  async function readHint(parameters: Parameters): Promise<Hint | null> {
+    const text = parameters.get('id_token_hint')
+    const claims = text === undefined ? null : await signer.verifyHint(text)
+    if (!claims) return null
+    const [audience, ...others] = [claims.aud].flat()
+    const given = parameters.get('client_id')
+    if (given !== undefined && given !== audience) {
+      throw invalidRequest('client_id is not the client that the ID token was issued to')
+    }
+    const client = others.length === 0 ? await knownClient(audience) : null
+    if (!client) return null
+    const sessionId = typeof claims.sid === 'string' ? claims.sid : undefined
+    return { client, userId: claims.sub ?? '', sessionId }
+  }
+
+  async function knownClient(id: string | undefined): Promise<Client | null> {
+    if (id === undefined || /\p{C}/u.test(id)) return null
+    const client = await registry.client(id)
+    return client && !client.disabled ? client : null
+  }
+
+  /** §2: the ID token belongs to what the person does with this client in this browser. */
+  async function concerns({ client, userId, sessionId }: Hint, signIn: SignIn): Promise<boolean> {
+    if (userId !== signIn.userId) return false
+    const session = sessionId === undefined ? null : await sessions.find(sessionId)
+    if (session?.signInId === signIn.id && session.clientId === client.id) return true
+    // An older token of the same person, who has since come back to the client in this browser.
+    return (await sessions.list({ signInId: signIn.id, clientId: client.id }, 1)).length > 0
+  }
+}
+
+/** To the letter (§3): what is added to an address could lead anywhere. */
+function redirectOf(client: Client, parameters: Parameters): string | null {
+  const uri = parameters.get('post_logout_redirect_uri')
+  if (uri === undefined) return null
+  if (!client.postLogoutRedirectUris.includes(uri)) {
+    throw invalidRequest('post_logout_redirect_uri is not registered for this application')
+  }
+  const state = parameters.get('state')
+  return state === undefined ? uri : withQuery(uri, [['state', state]])
+}

@@ -1,0 +1,93 @@
+/** RFC 9126. Must not know HTTP. */
+import type { Throttle } from '../../accounts/rate-limiter.ts'
+import type { Audit } from '../../audit/events.ts'
+import type { Config } from '../../config/load.ts'
+import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
+import type { Clock, Random, Seconds } from '../../system.ts'
+import { auditRefusal } from '../audit-failures.ts'
+import { findRecipient } from '../authorize/redirect-target.ts'
+import { readRequest } from '../authorize/request.ts'
+import type { RequestObjects } from '../authorize/request-object.ts'
+import { hashRequestUri, REQUEST_URI_PREFIX, unsign } from '../authorize/resolve-request.ts'
+import type { AuthenticateClient } from '../client-auth/index.ts'
+import { invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
+import type { Pair, ProtocolRequest } from '../parameters.ts'
+import type { Registry } from '../registry.ts'
+import { grantScopes } from '../scope.ts'
+
+export interface PushedRequestDeps {
+  readonly authenticate: AuthenticateClient
+  readonly throttle: Pick<Throttle, 'spend'>
+  readonly registry: Registry
+  readonly pushedRequests: Pick<PushedRequestStore, 'insert'>
+  readonly requestObjects: RequestObjects
+  readonly clock: Clock
+  readonly random: Random
+  readonly audit: Audit
+  readonly config: Pick<Config, 'defaultAudience'>
+}
+
+/** §2.2. */
+export interface PushedRequestResponse {
+  readonly request_uri: string
+  readonly expires_in: Seconds
+}
+
+/** @throws {OAuthError} */
+export type PushRequest = (request: ProtocolRequest) => Promise<PushedRequestResponse>
+
+/** FAPI 2.0 §5.3.2.2: less than ten minutes; a browser needs seconds to follow. */
+const TTL: Seconds = 90
+const ID_BYTES = 32
+
+/** A public client is whoever says its name: nobody may fill the store in it. */
+export const PUBLIC_LIMITS = { burst: 60, interval: 1, bytes: 16_384 } as const
+
+/** For this endpoint, not for the authorization request (§2.1). */
+const AUTHENTICATION: readonly string[] = ['client_secret', 'client_assertion', 'client_assertion_type']
+
+export function createPushRequest(deps: PushedRequestDeps): PushRequest {
+  const { authenticate, throttle, registry, pushedRequests, requestObjects, clock, random, audit, config } =
+    deps
+
+  return (request) =>
+    auditRefusal(audit, 'par.refused', request, async (established) => {
+      const client = await authenticate(request)
+      established.clientId = client.id
+      if (!client.grants.includes('authorization_code')) {
+        throw unauthorizedClient('the client is not registered for the authorization code grant')
+      }
+      if (client.authMethod === 'none') await limit(client.id, request)
+      if (request.parameters.get('request_uri') !== undefined) {
+        throw invalidRequest('request_uri has no place in a pushed request')
+      }
+      const plain: Pair[] = [
+        ...request.pairs.filter(([name]) => !AUTHENTICATION.includes(name) && name !== 'client_id'),
+        ['client_id', client.id],
+      ]
+      const pairs = await unsign(requestObjects, client, plain)
+      // As the authorization endpoint will read it (§2.1): what fails there had better fail here.
+      const { scopes, resource } = readRequest(findRecipient(client, pairs), pairs)
+      grantScopes({ asked: scopes, resource, client, roles: null }, registry, config.defaultAudience)
+
+      const uri = REQUEST_URI_PREFIX + random.bytes(ID_BYTES).toString('base64url')
+      const expiresAt = clock.now() + TTL
+      const row = { clientId: client.id, parameters: pairs, expiresAt, usedAt: null }
+      if (!(await pushedRequests.insert(hashRequestUri(uri), row))) throw invalidRequest('the client is gone')
+      return { request_uri: uri, expires_in: TTL }
+    })
+  async function limit(clientId: string, { pairs, ip }: ProtocolRequest): Promise<void> {
+    const size = pairs.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+    if (size > PUBLIC_LIMITS.bytes) {
+      throw new OAuthError('invalid_request', 'the request is too large', { status: 413 })
+    }
+    const wait = await throttle.spend(`par:${clientId}`, ip, PUBLIC_LIMITS)
+    // RFC 9126 §2.3.
+    if (wait > 0) {
+      throw new OAuthError('temporarily_unavailable', 'too many requests, try again later', {
+        status: 429,
+        retryAfter: wait,
+      })
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * Hands out status indices from leased blocks: what a token carries is taken from memory, and the store is asked
+ * once a block. Must not know tokens or lists' contents.
+ */
+import type { Roots } from '../keys/data-keys.ts'
+import type { Client } from '../store/contracts/clients.ts'
+import {
+  LIST_SIZE,
+  type StatusBlock,
+  type StatusIndex,
+  type StatusKind,
+  type StatusStore,
+} from '../store/contracts/status.ts'
+import type { Clock, EpochSeconds, Seconds } from '../system.ts'
+import { createPermutation, type Permutation } from './permutation.ts'
+
+export interface StatusIndices {
+  /** For a token without a session that expires at `expiresAt`. */
+  forToken(client: Client, expiresAt: EpochSeconds): Promise<StatusIndex>
+  /** For all tokens of a sign-in. */
+  forSession(expiresAt: EpochSeconds): Promise<StatusIndex>
+  /** Makes sure that it is known what a list's indices are made with. */
+  learn(list: number): Promise<void>
+  /** The index of a position in a list that was learned; for whoever takes back a block. */
+  indexOf(list: number, position: number): number
+}
+
+export interface StatusIndicesDeps {
+  readonly status: StatusStore
+  readonly clock: Clock
+  readonly roots: Pick<Roots, 'known' | 'sync'>
+}
+
+/** A busy client's blocks double up to here, so that leases stay rare; a quiet one wastes little. */
+const SMALLEST = 64
+const LARGEST = 16_384
+const FOR_SESSIONS = 256
+/** How long a block may be used; its list is kept for the longest token that could still come from it. */
+const USE_FOR: Seconds = 3600
+
+interface Run {
+  readonly block: StatusBlock
+  next: number
+}
+
+export function createStatusIndices({ status, clock, roots }: StatusIndicesDeps): StatusIndices {
+  const permutations = new Map<number, Permutation>()
+  // By the registration itself: one that was disabled and enabled again is another object, with blocks of its own,
+  // and what was taken back is never handed out again.
+  const runs = new WeakMap<object, Run>()
+  const leasing = new WeakMap<object, Promise<void>>()
+  const sessions = {}
+
+  /** A new root comes with new lists, in one step; so the list may be of one that was not heard of yet. */
+  async function learn(list: number): Promise<void> {
+    if (permutations.has(list)) return
+    await roots.sync()
+    const root = roots.known().find(({ listsFrom }) => listsFrom <= list)
+    if (!root) throw new Error(`the root of status list ${list} is gone`)
+    permutations.set(list, createPermutation(root.key('keyturn/status-index/v1'), list))
+  }
+
+  function indexOf(list: number, position: number): number {
+    const permutation = permutations.get(list)
+    if (!permutation) throw new Error(`status list ${list} was not learned`)
+    return permutation(position)
+  }
+
+  async function take(owner: object, kind: StatusKind, expiresAt: EpochSeconds, clientId?: string) {
+    for (;;) {
+      const run = runs.get(owner)
+      if (run && run.next < run.block.size && expiresAt <= run.block.expiresAt) {
+        const position = run.block.start + run.next
+        run.next += 1
+        return { list: run.block.list, idx: indexOf(run.block.list, position) }
+      }
+      await lease(owner, kind, expiresAt, clientId)
+    }
+  }
+
+  /** One lease for all who wait for the same owner's next block. */
+  function lease(owner: object, kind: StatusKind, expiresAt: EpochSeconds, clientId?: string): Promise<void> {
+    let running = leasing.get(owner)
+    if (!running) {
+      const lifetime = expiresAt - clock.now()
+      const until = clock.now() + USE_FOR + Math.max(0, lifetime)
+      const size = kind === 'session' ? FOR_SESSIONS : nextSize(runs.get(owner))
+      running = status
+        .lease(kind, size, until, clientId)
+        .then(async (block) => {
+          await learn(block.list)
+          runs.set(owner, { block, next: 0 })
+        })
+        .finally(() => leasing.delete(owner))
+      leasing.set(owner, running)
+    }
+    return running
+  }
+
+  return {
+    forToken: (client, expiresAt) => take(client, 'token', expiresAt, client.id),
+    forSession: (expiresAt) => take(sessions, 'session', expiresAt),
+    learn,
+    indexOf,
+  }
+}
+
+function nextSize(run: Run | undefined): number {
+  if (!run) return SMALLEST
+  // Not used up: it was too old, so the client is quiet.
+  return run.next < run.block.size ? SMALLEST : Math.min(LARGEST, LIST_SIZE, run.block.size * 2)
+}

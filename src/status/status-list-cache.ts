@@ -1,0 +1,79 @@
+/** The lists as a serving node holds them: a bit an index, 1 when it was taken back. Must not know tokens or HTTP. */
+import { LIST_SIZE, type StatusStore } from '../store/contracts/status.ts'
+import type { Clock } from '../system.ts'
+import type { StatusIndices } from './status-index-allocator.ts'
+
+export interface StatusBoard {
+  /** Reads what was taken back since; called by the follower when the store's revision has grown. */
+  sync(): Promise<void>
+  /** The bits of a list, and a number that grows when they change; undefined if no live token refers to it. */
+  list(number: number): Promise<{ readonly bits: Uint8Array; readonly version: number } | undefined>
+  /** Numbers of all lists that a live token may refer to. */
+  live(): Promise<number[]>
+}
+
+export interface StatusBoardDeps {
+  readonly status: StatusStore
+  readonly indices: Pick<StatusIndices, 'learn' | 'indexOf'>
+  readonly clock: Clock
+}
+
+interface Held {
+  bits: Uint8Array
+  version: number
+}
+
+export function createStatusBoard({ status, indices, clock }: StatusBoardDeps): StatusBoard {
+  const lists = new Map<number, Held>()
+  let revision = 0
+  let syncing: Promise<void> | undefined
+
+  function held(number: number): Held {
+    let list = lists.get(number)
+    if (!list) {
+      list = { bits: new Uint8Array(LIST_SIZE / 8), version: 0 }
+      lists.set(number, list)
+    }
+    return list
+  }
+
+  function set(number: number, index: number): void {
+    const list = held(number)
+    const byte = Math.floor(index / 8)
+    const before = list.bits[byte] ?? 0
+    // Token Status List §4.1: the first entry of a byte is its least significant bit.
+    list.bits[byte] = before | (1 << (index % 8))
+    if (list.bits[byte] !== before) list.version += 1
+  }
+
+  async function readChanges(): Promise<void> {
+    const now = clock.now()
+    const changes = await status.changesSince(revision, now)
+    if (changes.revision === revision) return
+    for (const { list, idx } of changes.entries) set(list, idx)
+    for (const { list, start, size } of changes.blocks) {
+      await indices.learn(list)
+      for (let position = start; position < start + size; position += 1)
+        set(list, indices.indexOf(list, position))
+    }
+    revision = changes.revision
+    const live = new Set(await status.liveLists(now))
+    for (const number of lists.keys()) if (!live.has(number)) lists.delete(number)
+  }
+
+  return {
+    sync() {
+      syncing ??= readChanges().finally(() => {
+        syncing = undefined
+      })
+      return syncing
+    },
+
+    async list(number) {
+      if (lists.has(number)) return held(number)
+      return (await status.liveLists(clock.now())).includes(number) ? held(number) : undefined
+    },
+
+    live: () => status.liveLists(clock.now()),
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Lists → signed Status List Tokens (draft-ietf-oauth-status-list §5.1), made when somebody asks for one that has
+ * changed or grown old, and served from memory until then. Must not know HTTP.
+ */
+import { createHash } from 'node:crypto'
+import { constants, deflateSync, gzipSync } from 'node:zlib'
+import type { Signer } from '../keys/signer.ts'
+import type { Clock, EpochSeconds, Seconds } from '../system.ts'
+import type { StatusBoard } from './status-list-cache.ts'
+
+export interface PublishedList {
+  readonly jwt: string
+  /** The same, compressed once for all who accept it. */
+  readonly gzip: Buffer
+  readonly etag: string
+}
+
+export interface PublishedState {
+  readonly lists: number
+  /** Of all of them, as served. */
+  readonly bytes: number
+}
+
+export interface StatusPublisher {
+  /** undefined if no live token refers to the list. */
+  list(number: number): Promise<PublishedList | undefined>
+  /** URIs of all lists (§9). */
+  uris(): Promise<string[]>
+  uri(number: number): string
+  /** The other way round; undefined for what is no list of ours. */
+  numberOf(uri: string): number | undefined
+  /** What is held signed, for whoever asks next. */
+  state(): PublishedState
+}
+
+export interface StatusPublisherDeps {
+  readonly board: StatusBoard
+  readonly signer: Signer
+  readonly clock: Clock
+  readonly issuer: string
+  /** URL of the endpoint, without a number. */
+  readonly endpoint: string
+  readonly ttl: Seconds
+}
+
+export const STATUS_LIST_TYPE = 'statuslist+jwt'
+
+/** `exp`: how long a list may be believed by who cannot get a newer one. Renewed at half of it. */
+const VALID_FOR: Seconds = 600
+
+interface Made {
+  readonly version: number
+  readonly renewAt: EpochSeconds
+  readonly published: PublishedList
+}
+
+export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublisher {
+  const { board, signer, clock, issuer, endpoint, ttl } = deps
+  const made = new Map<number, Made>()
+  const making = new Map<string, Promise<Made>>()
+  const uri = (number: number) => `${endpoint}/${number}`
+  const validFor = Math.max(VALID_FOR, 2 * ttl)
+
+  async function make(number: number, bits: Uint8Array, version: number): Promise<Made> {
+    const now = clock.now()
+    const jwt = await signer.sign(STATUS_LIST_TYPE, {
+      iss: issuer,
+      sub: uri(number),
+      iat: now,
+      exp: now + validFor,
+      ttl,
+      status_list: { bits: 1, lst: compress(bits) },
+    })
+    const etag = `"${createHash('sha256').update(jwt).digest('base64url')}"`
+    return {
+      version,
+      renewAt: now + validFor / 2,
+      published: { jwt, gzip: gzipSync(jwt, { level: 9 }), etag },
+    }
+  }
+
+  /** One signature for all who ask for the same state at once. */
+  function makeOnce(number: number, bits: Uint8Array, version: number): Promise<Made> {
+    const key = `${number}.${version}`
+    let running = making.get(key)
+    if (!running) {
+      running = make(number, bits, version).finally(() => making.delete(key))
+      making.set(key, running)
+    }
+    return running
+  }
+
+  return {
+    uri,
+
+    numberOf(text) {
+      const number = Number(text.slice(endpoint.length + 1))
+      return Number.isSafeInteger(number) && uri(number) === text ? number : undefined
+    },
+
+    async list(number) {
+      const list = await board.list(number)
+      if (!list) {
+        made.delete(number)
+        return undefined
+      }
+      const before = made.get(number)
+      const good =
+        before && before.version === list.version && Math.abs(before.renewAt - clock.now()) <= validFor / 2
+      if (good && clock.now() < before.renewAt) return before.published
+      const fresh = await makeOnce(number, list.bits, list.version)
+      made.set(number, fresh)
+      return fresh.published
+    },
+
+    uris: async () => (await board.live()).map(uri),
+
+    state() {
+      let bytes = 0
+      for (const { published } of made.values()) bytes += published.jwt.length
+      return { lists: made.size, bytes }
+    },
+  }
+}
+
+/** §4.1, zlib (RFC 1950). Runs of zeros are all there is to find, and looking for nothing else is faster. */
+function compress(bits: Uint8Array): string {
+  return deflateSync(bits, { level: 9, strategy: constants.Z_RLE }).toString('base64url')
+}

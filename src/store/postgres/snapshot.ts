@@ -1,0 +1,45 @@
+/** A PostgreSQL as it is at one moment, on a connection of its own. Must not know any table. */
+import { type Param, type Reader, StoreUnavailable } from '../db.ts'
+import { translate } from './errors.ts'
+import { createPool } from './pool.ts'
+
+/** By the name that every node gives its connections. */
+const OTHERS = `SELECT count(*) AS nodes FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = 'keyturn' AND pid <> pg_backend_pid()`
+
+/** @throws {StoreUnavailable} if a node or a command is connected */
+export async function openSnapshot(url: string, timeout: number): Promise<Reader> {
+  const pool = await createPool(url, 1, timeout)
+  const client = await pool.connect().catch(async (error) => {
+    await pool.end()
+    throw translate(error, 'connecting')
+  })
+
+  async function query<Row>(sql: string, params: readonly Param[] = []): Promise<Row[]> {
+    const { rows } = await client.query(sql, [...params]).catch((error) => {
+      throw translate(error)
+    })
+    return rows as Row[]
+  }
+
+  async function close(): Promise<void> {
+    client.release(true)
+    await pool.end()
+  }
+
+  try {
+    const [row] = await query<{ nodes: number }>(OTHERS)
+    if ((row?.nodes ?? 0) > 0) {
+      throw new StoreUnavailable(
+        new Error('other nodes or commands are connected to this database: stop them first'),
+      )
+    }
+    // It waits for the other store between two pages, as long as that takes.
+    await query(`SELECT set_config('idle_in_transaction_session_timeout', '0', false)`)
+    await query('BEGIN ISOLATION LEVEL REPEATABLE READ')
+    return { query, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}

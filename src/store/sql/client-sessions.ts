@@ -1,0 +1,202 @@
+import type { EpochSeconds } from '../../system.ts'
+import type { Session, SessionFilter, SessionStore } from '../contracts/client-sessions.ts'
+import { type Db, type Param, type Step, unlessTaken } from '../db.ts'
+import { pruneExpired } from './prune.ts'
+import { revokeSessionIndices, statusChanged } from './status.ts'
+
+interface SessionRow {
+  id: string
+  client_id: string
+  user_id: string
+  scope: string
+  audience: string
+  generation: number
+  rotated_at: number
+  created_at: number
+  auth_time: number
+  expires_at: number
+  idle_expires_at: number
+  revoked_at: number | null
+  revoked_for: string | null
+  status_list: number | null
+  status_idx: number | null
+  sign_in_id: string | null
+  amr: string
+  claims: string
+  offline: number
+  notify: number
+}
+
+export function createSessionStore(db: Db): SessionStore {
+  return {
+    async insert(session) {
+      return unlessTaken(db.batch([insertSession(session)]))
+    },
+
+    async find(id) {
+      const [row] = await db.query<SessionRow>('SELECT * FROM sessions WHERE id = $1', [id])
+      return row ? toSession(row) : null
+    },
+
+    rotate(id, generation, now, idleExpiresAt) {
+      return db.batch([
+        {
+          sql: `UPDATE sessions SET generation = generation + 1, rotated_at = $3, idle_expires_at = $4
+                 WHERE id = $1 AND generation = $2 AND revoked_at IS NULL`,
+          params: [id, generation, now, idleExpiresAt],
+          rows: 1,
+        },
+      ])
+    },
+
+    replaceStatus(id, seen, fresh) {
+      const where = 'id = $1 AND status_list = $2 AND status_idx = $3'
+      return db.batch([
+        statusChanged,
+        revokeSessionIndices(where, [id, seen.list, seen.idx]),
+        {
+          sql: `UPDATE sessions SET status_list = $4, status_idx = $5 WHERE ${where} AND revoked_at IS NULL`,
+          params: [id, seen.list, seen.idx, fresh.list, fresh.idx],
+          rows: 1,
+        },
+      ])
+    },
+
+    revoke(id, now, reason) {
+      return db.batch([statusChanged, ...endSession(id, now, reason)])
+    },
+
+    async revokeMatching(filter, now, reason) {
+      const { where, params } = matching(filter)
+      for (;;) {
+        const rows = await db.query<{ id: string }>(
+          `SELECT id FROM sessions ${where} AND revoked_at IS NULL`,
+          params,
+        )
+        if (rows.length === 0) return []
+        // Exactly these: one that ended or began since they were read undoes it, and they are read again.
+        const ended = await db.batch([
+          statusChanged,
+          ...rows.flatMap(({ id }) => endSession(id, now, reason)),
+          {
+            sql: `UPDATE sessions SET revoked_at = $${params.length + 1} ${where} AND revoked_at IS NULL`,
+            params: [...params, now],
+            rows: 0,
+          },
+        ])
+        if (ended) return rows.map((row) => row.id)
+      }
+    },
+
+    async list(filter, limit) {
+      const { where, params } = matching(filter)
+      const rows = await db.query<SessionRow>(
+        `SELECT * FROM sessions ${where} ORDER BY created_at DESC, id LIMIT $${params.length + 1}`,
+        [...params, limit],
+      )
+      return rows.map(toSession)
+    },
+
+    prune: (before, limit) =>
+      pruneExpired(db, { table: 'sessions', key: ['id'], end: 'idle_expires_at' }, before, limit),
+  }
+}
+
+export function insertSession(session: Session): Step {
+  return {
+    sql: `INSERT INTO sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
+                                auth_time, expires_at, idle_expires_at, revoked_at, revoked_for, status_list,
+                                status_idx, sign_in_id, amr, claims, offline, notify)
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
+    params: [
+      session.id,
+      session.clientId,
+      session.userId,
+      session.scopes.join(' '),
+      session.audience,
+      session.generation,
+      session.rotatedAt,
+      session.createdAt,
+      session.authTime,
+      session.expiresAt,
+      session.idleExpiresAt,
+      session.revokedAt,
+      session.revokedFor,
+      session.status?.list ?? null,
+      session.status?.idx ?? null,
+      session.signInId,
+      session.amr.join(' '),
+      session.claims.join(' '),
+      session.offline ? 1 : 0,
+      session.notify ? 1 : 0,
+    ],
+  }
+}
+
+/** Behind `statusChanged`: its tokens are taken back, its client is told, and it ends; all, or nothing if it had. */
+export function endSession(id: string, now: EpochSeconds, reason: string): Step[] {
+  return [
+    revokeSessionIndices('id = $1', [id]),
+    noteLogout('id = $1', [id], now),
+    {
+      sql: 'UPDATE sessions SET revoked_at = $2, revoked_for = $3 WHERE id = $1 AND revoked_at IS NULL',
+      params: [id, now, reason],
+      rows: 1,
+    },
+  ]
+}
+
+/** Notes the clients that want to be told of the end of these live sessions. */
+export function noteLogout(where: string, params: readonly Param[], now: EpochSeconds): Step {
+  return {
+    sql: `INSERT INTO logout_notices (session_id, client_id, user_id, attempts, due_at)
+          SELECT id, client_id, user_id, 0, $${params.length + 1} FROM sessions
+           WHERE notify = 1 AND revoked_at IS NULL AND (${where})
+          ON CONFLICT (session_id) DO NOTHING`,
+    params: [...params, now],
+  }
+}
+
+function matching(filter: SessionFilter): { where: string; params: Param[] } {
+  const conditions = ['1 = 1']
+  const params: Param[] = []
+  const columns = {
+    id: filter.id,
+    user_id: filter.userId,
+    client_id: filter.clientId,
+    sign_in_id: filter.signInId,
+  }
+  for (const [column, value] of Object.entries(columns)) {
+    if (value === undefined) continue
+    params.push(value)
+    conditions.push(`${column} = $${params.length}`)
+  }
+  return { where: `WHERE ${conditions.join(' AND ')}`, params }
+}
+
+function toSession(row: SessionRow): Session {
+  return {
+    id: row.id,
+    clientId: row.client_id,
+    userId: row.user_id,
+    scopes: row.scope.split(' ').filter(Boolean),
+    audience: row.audience,
+    generation: row.generation,
+    rotatedAt: row.rotated_at,
+    createdAt: row.created_at,
+    authTime: row.auth_time,
+    expiresAt: row.expires_at,
+    idleExpiresAt: row.idle_expires_at,
+    revokedAt: row.revoked_at,
+    revokedFor: row.revoked_for,
+    status:
+      row.status_list === null || row.status_idx === null
+        ? null
+        : { list: row.status_list, idx: row.status_idx },
+    signInId: row.sign_in_id,
+    amr: row.amr.split(' ').filter(Boolean),
+    claims: row.claims.split(' ').filter(Boolean),
+    offline: row.offline === 1,
+    notify: row.notify === 1,
+  }
+}

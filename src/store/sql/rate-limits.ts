@@ -1,0 +1,78 @@
+import type { Seconds } from '../../system.ts'
+import type { Bucket, FamiliarStore, ThrottleStore } from '../contracts/rate-limits.ts'
+import type { Db } from '../db.ts'
+import { pruneExpired } from './prune.ts'
+
+/**
+ * No honest row is further ahead than its bucket is deep. One that is by more than this was written while the
+ * clock was wrong, and would hold somebody back until that wrong time comes. Nodes' clocks may differ by less.
+ */
+const CLOCK_ERROR: Seconds = 180
+
+export function createThrottleStore(db: Db): ThrottleStore {
+  return {
+    async take(buckets, now) {
+      const taken = await db.batch(
+        buckets.map(({ key, burst, interval }) => ({
+          sql: `INSERT INTO throttle (key, full_at) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT))
+                ON CONFLICT (key) DO UPDATE SET full_at =
+                  CASE WHEN throttle.full_at BETWEEN CAST($2 AS BIGINT) AND CAST($5 AS BIGINT)
+                       THEN throttle.full_at ELSE CAST($2 AS BIGINT) END
+                  + CAST($3 AS BIGINT)
+                WHERE throttle.full_at <= CAST($2 AS BIGINT) + CAST($4 AS BIGINT)
+                   OR throttle.full_at > CAST($5 AS BIGINT)`,
+          params: [key, now, interval, (burst - 1) * interval, now + burst * interval + CLOCK_ERROR],
+          rows: 1,
+        })),
+      )
+      if (taken) return 0
+      const waits = await Promise.all(buckets.map((bucket) => waitFor(bucket, now)))
+      return Math.max(1, ...waits)
+    },
+
+    async giveBack(buckets) {
+      await db.batch(
+        buckets.map(({ key, interval }) => ({
+          sql: 'UPDATE throttle SET full_at = full_at - $2 WHERE key = $1',
+          params: [key, interval],
+        })),
+      )
+    },
+
+    async reset(key) {
+      await db.batch([{ sql: 'DELETE FROM throttle WHERE key = $1', params: [key] }])
+    },
+
+    prune: (now, limit) => pruneExpired(db, { table: 'throttle', key: ['key'], end: 'full_at' }, now, limit),
+  }
+
+  async function waitFor({ key, burst, interval }: Bucket, now: number): Promise<number> {
+    const [row] = await db.query<{ full_at: number }>('SELECT full_at FROM throttle WHERE key = $1', [key])
+    return row ? row.full_at - now - (burst - 1) * interval : 0
+  }
+}
+
+export function createFamiliarStore(db: Db): FamiliarStore {
+  return {
+    async remember(key, until) {
+      await db.batch([
+        {
+          sql: `INSERT INTO familiar_places (key, expires_at) VALUES ($1, $2)
+                ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at`,
+          params: [key, until],
+        },
+      ])
+    },
+
+    async has(key, now) {
+      const rows = await db.query(
+        'SELECT 1 AS found FROM familiar_places WHERE key = $1 AND expires_at > $2',
+        [key, now],
+      )
+      return rows.length > 0
+    },
+
+    prune: (before, limit) =>
+      pruneExpired(db, { table: 'familiar_places', key: ['key'], end: 'expires_at' }, before, limit),
+  }
+}

@@ -1,0 +1,136 @@
+import type { SignIn, SignInStore } from '../contracts/user-sessions.ts'
+import { type Db, type Param, unlessTaken } from '../db.ts'
+import { endSession, noteLogout } from './client-sessions.ts'
+import { pruneExpired } from './prune.ts'
+import { statusChanged } from './status.ts'
+
+interface SignInRow {
+  id: string
+  user_id: string
+  created_at: number
+  auth_time: number
+  amr: string
+  expires_at: number
+  idle_expires_at: number
+  ended_at: number | null
+  ip: string
+  user_agent: string
+}
+
+const COLUMNS =
+  'id, user_id, created_at, auth_time, amr, expires_at, idle_expires_at, ended_at, ip, user_agent'
+
+export function createSignInStore(db: Db): SignInStore {
+  async function first(where: string, params: Param[]): Promise<SignIn | null> {
+    const [row] = await db.query<SignInRow>(`SELECT ${COLUMNS} FROM sign_ins WHERE ${where}`, params)
+    return row ? toSignIn(row) : null
+  }
+
+  return {
+    async insert(signIn, secretHash) {
+      return unlessTaken(
+        db.batch([
+          {
+            sql: `INSERT INTO sign_ins (${COLUMNS}, secret_hash)
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+            params: [
+              signIn.id,
+              signIn.userId,
+              signIn.createdAt,
+              signIn.authTime,
+              signIn.amr.join(' '),
+              signIn.expiresAt,
+              signIn.idleExpiresAt,
+              signIn.endedAt,
+              signIn.ip,
+              signIn.userAgent,
+              secretHash,
+            ],
+          },
+        ]),
+      )
+    },
+
+    findBySecret: (secretHash) => first('secret_hash = $1', [secretHash]),
+    find: (id) => first('id = $1', [id]),
+
+    renew(id, secrets, { authTime, amr, idleExpiresAt }) {
+      return db.batch([
+        {
+          sql: `UPDATE sign_ins SET secret_hash = $3, auth_time = $4, amr = $5, idle_expires_at = $6
+                 WHERE id = $1 AND secret_hash = $2 AND ended_at IS NULL`,
+          params: [id, secrets.seen, secrets.fresh, authTime, amr.join(' '), idleExpiresAt],
+          rows: 1,
+        },
+      ])
+    },
+
+    async touch(id, idleExpiresAt) {
+      await db.batch([
+        {
+          sql: 'UPDATE sign_ins SET idle_expires_at = $2 WHERE id = $1 AND idle_expires_at < $2',
+          params: [id, idleExpiresAt],
+        },
+      ])
+    },
+
+    async end(id, now, reason) {
+      for (;;) {
+        const rows = await db.query<{ id: string }>(
+          'SELECT id FROM sessions WHERE sign_in_id = $1 AND offline = 0 AND revoked_at IS NULL',
+          [id],
+        )
+        const ended = await db.batch([
+          // First: a code that is being redeemed for it is done, or is not any more.
+          {
+            sql: 'UPDATE sign_ins SET ended_at = $2, ended_for = $3 WHERE id = $1 AND ended_at IS NULL',
+            params: [id, now, reason],
+            rows: 1,
+          },
+          statusChanged,
+          // The offline ones too: they live on, but their clients must know that the person has left.
+          noteLogout('sign_in_id = $1', [id], now),
+          ...rows.flatMap((row) => endSession(row.id, now, reason)),
+          // One that began since they were read undoes it, and they are read again.
+          {
+            sql: `UPDATE sessions SET revoked_at = $2
+                   WHERE sign_in_id = $1 AND offline = 0 AND revoked_at IS NULL`,
+            params: [id, now],
+            rows: 0,
+          },
+        ])
+        if (ended) return rows.map((row) => row.id)
+        const signIn = await first('id = $1', [id])
+        if (!signIn || signIn.endedAt !== null) return null
+      }
+    },
+
+    async list(userId, now) {
+      const rows = await db.query<SignInRow>(
+        `SELECT ${COLUMNS} FROM sign_ins
+          WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND idle_expires_at > $2
+          ORDER BY created_at DESC, id`,
+        [userId, now],
+      )
+      return rows.map(toSignIn)
+    },
+
+    prune: (before, limit) =>
+      pruneExpired(db, { table: 'sign_ins', key: ['id'], end: 'idle_expires_at' }, before, limit),
+  }
+}
+
+function toSignIn(row: SignInRow): SignIn {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    createdAt: row.created_at,
+    authTime: row.auth_time,
+    amr: row.amr.split(' ').filter(Boolean),
+    expiresAt: row.expires_at,
+    idleExpiresAt: row.idle_expires_at,
+    endedAt: row.ended_at,
+    ip: row.ip,
+    userAgent: row.user_agent,
+  }
+}

@@ -1,0 +1,45 @@
+/** Whether a database is whole: asked at a server's start, before it serves or, if that would take long, beside it. */
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import type Database from 'better-sqlite3'
+import { StoreDamaged } from '../db.ts'
+
+/** Looked through in less than a tenth of a second. */
+export const LARGE_BYTES = 67_108_864
+
+/** @throws {Error} saying what is wrong */
+export function examine(db: Database.Database): void {
+  assertSound(String(db.pragma('quick_check(1)', { simple: true })))
+  // The pages that were looked at fill the cache, and are not those that will be asked for.
+  db.pragma('shrink_memory')
+}
+
+export interface Examination {
+  /** Rejects with {@link StoreDamaged} if something was found. What could not be looked at was not found to be damaged. */
+  readonly done: Promise<void>
+  stop(): void
+}
+
+export function examineBeside(file: string): Examination {
+  const program = import.meta.url.endsWith('.ts') ? './integrity-check-process.ts' : './integrity-check-process.js'
+  const path = fileURLToPath(new URL(program, import.meta.url))
+  let stop = () => {}
+  const done = new Promise<void>((resolve, reject) => {
+    const child = execFile(process.execPath, [path, file], { env: {} }, (error, found, said) => {
+      try {
+        if (!error) assertSound(found)
+        else if (/malformed|not a database/.test(said)) assertSound(said)
+        resolve()
+      } catch (damage) {
+        reject(new StoreDamaged(damage))
+      }
+    })
+    stop = () => child.kill('SIGKILL')
+  })
+  return { done, stop }
+}
+
+function assertSound(found: string): void {
+  if (found === 'ok') return
+  throw new Error(`database disk image is malformed (${found.trim().split('\n').at(-1)})`)
+}

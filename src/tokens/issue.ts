@@ -1,0 +1,78 @@
+/**
+ * Authorization → the token response of RFC 6749 §5.1. The only place where a token comes into being; must not
+ * know which grant asked for it.
+ */
+import type { Signer } from '../keys/signer.ts'
+import type { Authorization } from '../oauth/authorization.ts'
+import type { StatusIndices } from '../status/status-index-allocator.ts'
+import type { Clock, Random } from '../system.ts'
+import { ACCESS_TOKEN_TYPE, accessTokenClaims, expiryOf } from './access-token.ts'
+import { ID_TOKEN_TYPE, idTokenClaims } from './id-token.ts'
+import type { RefreshTokenCodec } from './refresh-token.ts'
+
+export interface TokenResponse {
+  access_token: string
+  token_type: 'Bearer'
+  expires_in: number
+  scope?: string
+  refresh_token?: string
+  /** OIDC Core §3.1.3.3. */
+  id_token?: string
+}
+
+export interface Minted {
+  readonly response: TokenResponse
+  /** For the audit trail. */
+  readonly jti: string
+  readonly sub: string
+}
+
+export type Mint = (granted: Authorization) => Promise<Minted>
+
+export interface MintDeps {
+  readonly signer: Signer
+  readonly refreshTokens: RefreshTokenCodec
+  readonly clock: Clock
+  readonly random: Random
+  readonly issuer: string
+  readonly statusIndices: Pick<StatusIndices, 'forToken'>
+  /** Where a status list is, by its number. */
+  readonly statusUri: (list: number) => string
+}
+
+const PLAIN = { nonce: null, claims: {} }
+
+export function createMint(deps: MintDeps): Mint {
+  const { signer, refreshTokens, clock, random, issuer, statusIndices, statusUri } = deps
+  return async (granted) => {
+    const now = clock.now()
+    const exp = expiryOf(granted, now)
+    const index = granted.user ? granted.user.status : await statusIndices.forToken(granted.client, exp)
+    const status = index && { idx: index.idx, uri: statusUri(index.list) }
+    const claims = accessTokenClaims(granted, { issuer, now, jti: random.id(), exp, status })
+    const accessToken = await signer.sign(ACCESS_TOKEN_TYPE, claims)
+    const idToken =
+      granted.user && granted.scopes.includes('openid')
+        ? await signer.sign(
+            ID_TOKEN_TYPE,
+            idTokenClaims(granted.user, granted.idToken ?? PLAIN, {
+              issuer,
+              clientId: granted.client.id,
+              now,
+              exp,
+              accessToken,
+            }),
+          )
+        : undefined
+    const refresh = await granted.settle()
+    const response: TokenResponse = {
+      access_token: accessToken,
+      token_type: 'Bearer',
+      expires_in: claims.exp - now,
+    }
+    if (claims.scope !== undefined) response.scope = claims.scope
+    if (refresh) response.refresh_token = refreshTokens.write(refresh)
+    if (idToken !== undefined) response.id_token = idToken
+    return { response, jti: claims.jti, sub: claims.sub }
+  }
+}

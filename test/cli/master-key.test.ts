@@ -1,0 +1,295 @@
+import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { fingerprintOf } from '../../src/keys/master-keys.ts'
+import { systemRandom } from '../../src/system.ts'
+import { type Cli, testCli } from '../support/cli.ts'
+import { refresh } from '../support/requests.ts'
+import { seed } from '../support/seed.ts'
+import { type TestServer, testServer } from '../support/server.ts'
+import { signedIn } from '../support/tokens.ts'
+
+interface Report {
+  readonly master_key: string
+  readonly resealed: number
+  readonly prepared: boolean
+  readonly nodes: number
+  readonly nodes_without: readonly { readonly pid: number }[]
+  readonly old_key_file: string | null
+  readonly old_roots: readonly Record<string, unknown>[]
+}
+
+const fileOf = (cli: Cli, name: string) => join(cli.keysDir, name)
+const keyIn = (cli: Cli, name = 'master.key') =>
+  Buffer.from(readFileSync(fileOf(cli, name), 'utf8').trim(), 'base64url')
+const sealedWith = async (cli: Cli) => (await cli.json<Report>(['keys', 'reseal', '--status'])).master_key
+
+/** A server on the command line's store, from the same folder; it follows until the test ends. */
+async function serving(t: Test, cli: Cli, settings: Record<string, string> = {}): Promise<TestServer> {
+  const server = await testServer({
+    clock: cli.clock,
+    database: cli.database,
+    whereabouts: { hostname: 'east', pid: 17 },
+    settings: { KEYS_DIR: cli.keysDir, ...settings },
+    masterKey: settings.MASTER_KEY ?? '',
+  })
+  const timer = setInterval(async () => {
+    await server.deps.duties.follow().catch(() => {})
+    await server.deps.duties.beat().catch(() => {})
+  }, 20)
+  t.teardown(async () => {
+    clearInterval(timer)
+    await server.close()
+  })
+  await server.deps.duties.beat()
+  return server
+}
+
+t.test('reseal makes a new master key, goes over to it, and keeps the old one', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'list'])
+  const before = keyIn(cli)
+  const report = await cli.json<Report>(['keys', 'reseal'])
+  const after = keyIn(cli)
+  t.notOk(after.equals(before))
+  t.match(report, {
+    master_key: fingerprintOf(after),
+    resealed: 3,
+    prepared: false,
+    nodes: 0,
+    nodes_without: [],
+    old_key_file: fileOf(cli, 'master.key.old'),
+    old_roots: [{ number: 1, voided: false, sessions: 0, recovery_codes: 0, second_factors: 0, over: false }],
+  })
+  t.ok(keyIn(cli, 'master.key.old').equals(before))
+  t.notOk(existsSync(fileOf(cli, 'master.key.next')))
+  for (const name of ['master.key', 'master.key.old'])
+    t.equal(statSync(fileOf(cli, name)).mode & 0o777, 0o600, name)
+  t.equal((await cli.run(['keys', 'rotate', '--force'])).code, 0, 'commands go on with the new one')
+  t.match(cli.logger.audits('keys.resealed'), [{ actor: 'operator:tester', target: report.master_key }])
+  const { code, out } = await cli.run(['audit', 'verify'])
+  t.equal(code, 0, out)
+  const said = JSON.stringify([report, cli.logger.lines])
+  for (const key of [before, after]) t.notOk(said.includes(key.toString('base64url')), 'no key is printed')
+})
+
+t.test('in people’s words it says what becomes of the old key, and what of backups', async (t) => {
+  const cli = testCli(t)
+  const { out, code } = await cli.run(['keys', 'reseal'])
+  t.equal(code, 0)
+  t.match(
+    out,
+    /^master key {2}\S{12}\n3 secrets sealed anew\.\nIt is in its place\. The old one is .*master\.key\.old/,
+  )
+  t.match(out, /backups of before/)
+})
+
+t.test('a running server takes the new key from the folder and goes on', async (t) => {
+  const cli = testCli(t)
+  const server = await serving(t as Test, cli)
+  await seed(server.store)
+  await server.deps.registry.sync()
+  const pair = await signedIn(server)
+  t.match(await cli.json(['keys', 'reseal']), { nodes: 1, nodes_without: [] })
+  t.equal((await refresh(server, pair.refresh_token)).statusCode, 200)
+  t.equal((await cli.run(['keys', 'rotate', '--force'])).code, 0)
+  await server.deps.duties.follow()
+  t.equal((await signedIn(server)).token_type, 'Bearer')
+  await server.deps.duties.beat()
+  t.match(
+    await cli.json(['nodes']),
+    [{ master_keys: [fingerprintOf(keyIn(cli))] }],
+    'and holds the old one no more',
+  )
+})
+
+t.test('--prepare makes the next key and says who holds it; nothing is sealed', async (t) => {
+  const cli = testCli(t)
+  await serving(t as Test, cli)
+  const before = await sealedWith(cli)
+  const report = await cli.json<Report>(['keys', 'reseal', '--prepare'])
+  const next = keyIn(cli, 'master.key.next')
+  t.match(report, {
+    master_key: fingerprintOf(next),
+    resealed: 0,
+    prepared: true,
+    nodes: 1,
+    nodes_without: [],
+  })
+  t.equal(await sealedWith(cli), before)
+  t.match(
+    await cli.json(['keys', 'reseal', '--prepare']),
+    { master_key: fingerprintOf(next) },
+    'the same again',
+  )
+  t.match((await cli.run(['keys', 'reseal', '--prepare'])).out, /1 of 1 hold it\nNothing was sealed/)
+  await cli.json(['keys', 'reseal'])
+  t.ok(keyIn(cli).equals(next))
+})
+
+t.test('it refuses while a serving node does not hold the next key, and --force goes ahead', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'list'])
+  const masterKey = keyIn(cli).toString('base64url')
+  // Its key is from the settings, so it never looks into the folder.
+  const server = await serving(t as Test, cli, { MASTER_KEY: masterKey })
+  const before = await sealedWith(cli)
+  const refused = await cli.run(['keys', 'reseal', '--json'])
+  t.equal(refused.code, 1)
+  t.match(refused.json(), { error: /not held by east:17/, nodes_without: [{ pid: 17 }] })
+  t.equal(await sealedWith(cli), before)
+  t.ok(existsSync(fileOf(cli, 'master.key.next')), 'which is kept for the next time')
+  t.equal((await cli.run(['keys', 'reseal', '--force'])).code, 0)
+  t.not(await sealedWith(cli), before)
+  await t.rejects(server.deps.duties.follow(), 'and that node can follow no more')
+})
+
+t.test(
+  'a node of a version before says nothing of its keys, and counts as one that holds none',
+  async (t) => {
+    const cli = testCli(t)
+    await cli.json(['keys', 'list'])
+    const old = { id: 'o', hostname: 'west', pid: 4, version: '0.0.9', ringVersion: 1, masterKeys: [] }
+    const now = cli.clock.now()
+    await cli.look(({ nodes }) => nodes.record({ ...old, startedAt: now, seenAt: now }))
+    t.match(await cli.run(['keys', 'reseal']), { code: 1, err: /west:4/ })
+    cli.clock.tick(31)
+    t.equal((await cli.run(['keys', 'reseal'])).code, 0, 'one that is gone does not matter')
+  },
+)
+
+t.test('an old key that lies about is never overwritten', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'reseal'])
+  const old = keyIn(cli, 'master.key.old')
+  t.match(await cli.run(['keys', 'reseal']), {
+    code: 1,
+    err: /master\.key\.old is there from the reseal before/,
+  })
+  t.ok(keyIn(cli, 'master.key.old').equals(old))
+  rmSync(fileOf(cli, 'master.key.old'))
+  await cli.json(['keys', 'reseal', '--prepare'])
+  writeFileSync(fileOf(cli, 'master.key.old'), old.toString('base64url'), { mode: 0o600 })
+  const before = await sealedWith(cli)
+  t.equal((await cli.run(['keys', 'reseal'])).code, 1, 'also if the next key is there')
+  t.equal(await sealedWith(cli), before, 'and nothing was sealed')
+  rmSync(fileOf(cli, 'master.key.old'))
+  t.equal((await cli.run(['keys', 'reseal'])).code, 0)
+})
+
+t.test('with keys from the settings nothing is put into their place: it says what to set', async (t) => {
+  const cli = testCli(t)
+  const [MASTER_KEY, MASTER_KEY_NEXT] = [1, 2].map(() => systemRandom.bytes(32).toString('base64url'))
+  if (!MASTER_KEY || !MASTER_KEY_NEXT) throw new Error('no keys')
+  const run = (args: string[], settings: Record<string, string>) =>
+    cli.run(['keys', 'reseal', ...args], { settings })
+  t.match(await run([], { MASTER_KEY }), { code: 1, err: /KEYTURN_MASTER_KEY_NEXT is missing/ })
+  t.match(await run([], { MASTER_KEY, MASTER_KEY_NEXT: MASTER_KEY }), { code: 1, err: /the same key/ })
+  const { code, out } = await run([], { MASTER_KEY, MASTER_KEY_NEXT })
+  t.equal(code, 0)
+  t.match(out, /Give the nodes the new key as KEYTURN_MASTER_KEY, without KEYTURN_MASTER_KEY_NEXT/)
+  t.notOk(existsSync(cli.keysDir))
+  t.match(
+    await run([], { MASTER_KEY, MASTER_KEY_NEXT }),
+    { code: 0, out: /sealed with it already/ },
+    'never back',
+  )
+  t.match(await cli.run(['keys', 'list'], { settings: { MASTER_KEY } }), { code: 1, err: /does not open/ })
+  t.equal((await cli.run(['keys', 'list'], { settings: { MASTER_KEY: MASTER_KEY_NEXT } })).code, 0)
+})
+
+t.test('--status says what hangs on an old root, and --drop-old lets go of it', async (t) => {
+  const cli = testCli(t)
+  const server = await serving(t as Test, cli)
+  await seed(server.store)
+  await server.deps.registry.sync()
+  t.match((await cli.run(['keys', 'reseal', '--status'])).out, /There is one root/)
+  const pair = await signedIn(server)
+  await cli.json(['keys', 'reseal'])
+  t.match(await cli.json(['keys', 'reseal', '--status']), { old_roots: [{ sessions: 1, voided: false }] })
+  t.match((await cli.run(['keys', 'reseal', '--status'])).out, /east:17 holds .+\n.*is kept for 1 session\./)
+  t.match(await cli.json(['keys', 'reseal', '--drop-old']), { old_roots: [{ sessions: 0, voided: true }] })
+  await server.deps.duties.follow()
+  t.match((await refresh(server, pair.refresh_token)).json(), { error: 'invalid_grant' })
+})
+
+t.test('--compromised says what is void, and what else somebody may have', async (t) => {
+  const cli = testCli(t)
+  const { code, out } = await cli.run(['keys', 'reseal', '--compromised'])
+  t.equal(code, 0)
+  t.match(out, /Refresh tokens and recovery codes of before are void\.\n.*signing keys.*keys revoke/s)
+  t.match(await cli.json(['keys', 'reseal', '--status']), { old_roots: [{ voided: true }] })
+  t.match(cli.logger.audits('keys.resealed'), [{ reason: 'compromised' }])
+})
+
+t.test('bad usage is exit 2, and --help says what there is', async (t) => {
+  const cli = testCli(t)
+  for (const args of [
+    ['--prepare', '--status'],
+    ['--status', '--force'],
+    ['--drop-old', '--compromised'],
+    ['--nonsense'],
+  ])
+    t.equal((await cli.run(['keys', 'reseal', ...args])).code, 2, args.join(' '))
+  const { out, code } = await cli.run(['keys', 'reseal', '--help'])
+  t.equal(code, 0)
+  for (const option of ['--prepare', '--force', '--compromised', '--status', '--drop-old', '--json'])
+    t.ok(out.includes(option), option)
+})
+
+t.test('the doctor says when a reseal was begun, is half done, or has left the old key', async (t) => {
+  const cli = testCli(t)
+  const found = async (settings = {}) => {
+    const { out } = await cli.run(['doctor', '--json'], { settings })
+    const all = JSON.parse(out) as { check: string; ok: boolean; message: string }[]
+    return all.find(({ check }) => check === 'reseal')
+  }
+  await cli.json(['keys', 'list'])
+  t.match(await found(), { ok: true, message: /none under way/ })
+  await cli.json(['keys', 'reseal', '--prepare'])
+  t.match(await found(), { ok: false, message: /not sealed with it: run keyturn keys reseal/ })
+  await cli.json(['keys', 'reseal'])
+  t.match(await found(), { ok: false, message: /master\.key\.old opens backups of before/ })
+  const [old, now] = [keyIn(cli, 'master.key.old'), keyIn(cli)].map((key) => key.toString('base64url'))
+  if (!old || !now) throw new Error('no keys')
+  t.match(await found({ MASTER_KEY: old, MASTER_KEY_NEXT: now }), {
+    ok: false,
+    message: /make it KEYTURN_MASTER_KEY/,
+  })
+  rmSync(fileOf(cli, 'master.key.old'))
+  t.match(await found(), { ok: true, message: /1 old root in use/ })
+})
+
+t.test('a backup of before needs the key of then, and with both in their places it comes over', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'list'])
+  const backup = join(cli.dir, 'before.db')
+  await cli.json(['backup', backup])
+  await cli.json(['keys', 'reseal'])
+  const after = join(cli.dir, 'after.db')
+  await cli.json(['backup', after])
+  const young = keyIn(cli)
+  t.match(await cli.run(['restore', backup, '--force']), { code: 1, err: /needs the one of then/ })
+  t.equal((await cli.run(['restore', after, '--force'])).code, 0, 'one of after opens')
+
+  copyFileSync(fileOf(cli, 'master.key'), fileOf(cli, 'master.key.next'))
+  copyFileSync(fileOf(cli, 'master.key.old'), fileOf(cli, 'master.key'))
+  rmSync(fileOf(cli, 'master.key.old'))
+  t.equal((await cli.run(['restore', backup, '--force'])).code, 0)
+  await cli.json(['keys', 'reseal'])
+  t.ok(keyIn(cli).equals(young))
+  t.equal(await sealedWith(cli), fingerprintOf(young))
+})
+
+t.test('a next key that others can read is refused, as the master key is', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'reseal', '--prepare'])
+  chmodSync(fileOf(cli, 'master.key.next'), 0o644)
+  t.match(await cli.run(['keys', 'reseal']), {
+    code: 1,
+    err: /master\.key\.next can be read by others: chmod 600/,
+  })
+  writeFileSync(fileOf(cli, 'master.key.next'), 'half')
+  chmodSync(fileOf(cli, 'master.key.next'), 0o600)
+  t.match(await cli.run(['keys', 'reseal']), { code: 1, err: /master\.key\.next is damaged/ })
+})

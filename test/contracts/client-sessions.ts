@@ -1,0 +1,248 @@
+import type { Session } from '../../src/store/contracts/client-sessions.ts'
+import type { Store } from '../../src/store/index.ts'
+import { client, user } from '../support/seed.ts'
+import { type Contract, winners } from './contract.ts'
+
+export function session(overrides: Partial<Session> = {}): Session {
+  return {
+    id: 'session',
+    clientId: 'machine',
+    userId: 'alice',
+    scopes: ['orders:write', 'orders:read'],
+    audience: 'https://orders.test',
+    generation: 1,
+    rotatedAt: 1000,
+    createdAt: 1000,
+    authTime: 1000,
+    expiresAt: 9000,
+    idleExpiresAt: 2000,
+    revokedAt: null,
+    revokedFor: null,
+    status: null,
+    signInId: null,
+    amr: ['pwd'],
+    claims: [],
+    offline: false,
+    notify: false,
+    ...overrides,
+  }
+}
+
+/** Two clients and two people for sessions to belong to. */
+export async function people(store: Store): Promise<void> {
+  for (const id of ['machine', 'phone']) await store.clients.insert(client({ id }))
+  for (const id of ['alice', 'bob']) await store.users.insert(await user({ id, username: id, roles: [] }))
+}
+
+export const sessionsContract: Contract = {
+  'a session that was inserted is found with every member': async (t, store) => {
+    await people(store)
+    const full = session({
+      generation: 7,
+      rotatedAt: 1500,
+      authTime: 900,
+      revokedAt: 1600,
+      revokedFor: 'reuse',
+      signInId: 'browser',
+      amr: ['pwd', 'otp', 'mfa'],
+      claims: ['name', 'email'],
+      offline: true,
+      notify: true,
+    })
+    await store.sessions.insert(full)
+    await store.sessions.insert(session({ id: 'bare', scopes: [] }))
+    t.same(await store.sessions.find('session'), full)
+    t.same((await store.sessions.find('bare'))?.scopes, [])
+    t.equal(await store.sessions.find('nobody'), null)
+  },
+
+  'insert is false, and nothing has changed, if the client or the user is gone, or the id is taken': async (
+    t,
+    store,
+  ) => {
+    await people(store)
+    t.equal(await store.sessions.insert(session({ clientId: 'x' })), false)
+    t.equal(await store.sessions.insert(session({ userId: 'x' })), false)
+    t.equal(await store.sessions.insert(session()), true)
+    t.equal(await store.sessions.insert(session({ generation: 9 })), false)
+    t.same(await store.sessions.list({}, 10), [session()])
+  },
+
+  'rotate makes generation n into n + 1 and moves the idle end': async (t, store) => {
+    await people(store)
+    await store.sessions.insert(session())
+    t.equal(await store.sessions.rotate('session', 1, 1100, 2100), true)
+    t.same(
+      await store.sessions.find('session'),
+      session({ generation: 2, rotatedAt: 1100, idleExpiresAt: 2100 }),
+    )
+  },
+
+  'rotate is true for exactly one of fifty, on two connections (F69, §3.1 #1, §3.1 #2)': async (
+    t,
+    store,
+    database,
+  ) => {
+    await people(store)
+    const other = await database.connect()
+    await store.sessions.insert(session())
+    for (const generation of [1, 2, 3]) {
+      const outcome = await winners(50, (i) =>
+        (i % 2 ? store : other).sessions.rotate('session', generation, 1100 + i, 2100),
+      )
+      t.same(outcome, { won: 1, lost: 49 })
+    }
+    t.equal((await store.sessions.find('session'))?.generation, 4, 'one step a round: no fork')
+  },
+
+  'rotate is false, and nothing has changed, for any generation but the present one': async (t, store) => {
+    await people(store)
+    const third = session({ generation: 3 })
+    await store.sessions.insert(third)
+    for (const generation of [0, 1, 2, 4, 1e9]) {
+      t.equal(await store.sessions.rotate('session', generation, 1100, 2100), false, String(generation))
+    }
+    t.equal(await store.sessions.rotate('nobody', 1, 1100, 2100), false)
+    t.same(await store.sessions.find('session'), third)
+  },
+
+  'rotate is false for a revoked session (§3.1 #2)': async (t, store) => {
+    await people(store)
+    await store.sessions.insert(session())
+    await store.sessions.revoke('session', 1050, 'by the operator')
+    t.equal(await store.sessions.rotate('session', 1, 1100, 2100), false)
+    t.equal((await store.sessions.find('session'))?.generation, 1)
+  },
+
+  'revoke is true if the session was alive, for one of fifty, and keeps its time and reason': async (
+    t,
+    store,
+  ) => {
+    await people(store)
+    await store.sessions.insert(session())
+    t.same(await winners(50, (i) => store.sessions.revoke('session', 1100 + i, `r${i}`)), {
+      won: 1,
+      lost: 49,
+    })
+    const ended = await store.sessions.find('session')
+    t.equal(ended?.revokedFor, `r${(ended?.revokedAt ?? 0) - 1100}`, 'time and reason are the winner’s')
+    t.equal(await store.sessions.revoke('nobody', 1100, 'x'), false)
+  },
+
+  'revokeMatching ends all live sessions that match, and returns the ids it ended': async (t, store) => {
+    await people(store)
+    await store.sessions.insert(session({ id: 'a1' }))
+    await store.sessions.insert(session({ id: 'a2', clientId: 'phone' }))
+    await store.sessions.insert(session({ id: 'b1', userId: 'bob' }))
+    await store.sessions.insert(session({ id: 'dead', revokedAt: 1, revokedFor: 'before' }))
+
+    const ended = await store.sessions.revokeMatching({ userId: 'alice', clientId: 'machine' }, 1100, 'gone')
+    t.same(ended, ['a1'])
+    t.match(await store.sessions.find('a1'), { revokedAt: 1100, revokedFor: 'gone' })
+    t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedFor: 'before' })
+
+    t.same(await store.sessions.revokeMatching({ userId: 'alice' }, 1200, 'x'), ['a2'])
+    t.same(await store.sessions.revokeMatching({ id: 'b1' }, 1200, 'x'), ['b1'])
+    t.same(await store.sessions.revokeMatching({ clientId: 'machine' }, 1300, 'x'), [])
+  },
+
+  'revokeMatching names each session once, however many end them at the same moment': async (
+    t,
+    store,
+    database,
+  ) => {
+    await people(store)
+    const other = await database.connect()
+    const ids = Array.from({ length: 20 }, (_, i) => `s${i}`)
+    for (const id of ids) await store.sessions.insert(session({ id }))
+    const fresh = session({ id: 'fresh' })
+    const [single, , ...lists] = await Promise.all([
+      store.sessions.revoke('s0', 1100, 'one'),
+      other.sessions.insert(fresh),
+      ...Array.from({ length: 10 }, (_, i) =>
+        (i % 2 ? store : other).sessions.revokeMatching({ userId: 'alice' }, 1100, 'all'),
+      ),
+    ])
+    const named = [...(single ? ['s0'] : []), ...lists.flat()]
+    t.equal(new Set(named).size, named.length, 'none twice')
+    const dead = (await store.sessions.list({}, 100)).filter((one) => one.revokedAt !== null)
+    t.same(new Set(named), new Set(dead.map((one) => one.id)), 'and none that ended unnamed')
+    for (const id of ids) t.ok(named.includes(id))
+  },
+
+  'a client that wants to be told is noted in the batch that ends its session, once': async (t, store) => {
+    await people(store)
+    const told = { notify: true, userId: 'bob' }
+    await store.sessions.insert(session({ ...told, id: 'one' }))
+    await store.sessions.insert(session({ ...told, id: 'two', clientId: 'phone' }))
+    await store.sessions.insert(session({ ...told, id: 'dead', revokedAt: 1, revokedFor: 'before' }))
+    await store.sessions.insert(session({ id: 'mute', userId: 'bob' }))
+    t.same(await store.logoutNotices.due(9999, 10), [])
+
+    const notice = { userId: 'bob', attempts: 0 }
+    const first = { ...notice, sessionId: 'one', clientId: 'machine', dueAt: 1100 }
+    t.same(await winners(50, () => store.sessions.revoke('one', 1100, 'x')), { won: 1, lost: 49 })
+    await store.sessions.revoke('mute', 1100, 'x')
+    await store.sessions.revoke('dead', 1100, 'x')
+    t.same(await store.logoutNotices.due(9999, 10), [first])
+
+    await store.sessions.revokeMatching({ userId: 'bob' }, 1200, 'x')
+    const second = { ...notice, sessionId: 'two', clientId: 'phone', dueAt: 1200 }
+    t.same(await store.logoutNotices.due(9999, 10), [first, second])
+
+    await store.logoutNotices.done('one')
+    t.equal(await store.sessions.revoke('one', 1300, 'x'), false)
+    t.same(await store.sessions.revokeMatching({ userId: 'bob' }, 1300, 'x'), [])
+    t.same(await store.logoutNotices.due(9999, 10), [second], 'what had ended is not told of again')
+  },
+
+  'sessions are found and ended by the browser they came from': async (t, store) => {
+    await people(store)
+    await store.sessions.insert(session({ id: 'here', signInId: 'browser' }))
+    await store.sessions.insert(
+      session({ id: 'phone', signInId: 'browser', clientId: 'phone', createdAt: 1 }),
+    )
+    await store.sessions.insert(session({ id: 'there', signInId: 'other' }))
+    await store.sessions.insert(session({ id: 'nowhere' }))
+    const found = await store.sessions.list({ signInId: 'browser' }, 10)
+    t.same(
+      found.map((one) => one.id),
+      ['here', 'phone'],
+    )
+    const filter = { signInId: 'browser', clientId: 'phone' }
+    t.same(await store.sessions.revokeMatching(filter, 1100, 'x'), ['phone'])
+    t.same(await store.sessions.revokeMatching({ signInId: 'browser' }, 1100, 'x'), ['here'])
+    for (const id of ['there', 'nowhere']) t.equal((await store.sessions.find(id))?.revokedAt, null, id)
+  },
+
+  'list gives the newest first, no more than asked for, of those that match': async (t, store) => {
+    await people(store)
+    await store.sessions.insert(session({ id: 's1', createdAt: 1 }))
+    await store.sessions.insert(session({ id: 's2', createdAt: 2, clientId: 'phone' }))
+    await store.sessions.insert(session({ id: 's3', createdAt: 3, userId: 'bob' }))
+    const ids = async (...args: Parameters<typeof store.sessions.list>) =>
+      (await store.sessions.list(...args)).map((one) => one.id)
+    t.same(await ids({}, 10), ['s3', 's2', 's1'])
+    t.same(await ids({}, 2), ['s3', 's2'])
+    t.same(await ids({ userId: 'alice' }, 10), ['s2', 's1'])
+    t.same(await ids({ userId: 'alice', clientId: 'phone' }, 10), ['s2'])
+    t.same(await ids({ id: 's3' }, 10), ['s3'])
+    t.same(await ids({ userId: 'bob', clientId: 'phone' }, 10), [])
+  },
+
+  'prune deletes at most so many sessions that ended before, and says how many (§4 row 20)': async (
+    t,
+    store,
+  ) => {
+    await people(store)
+    for (let i = 1; i <= 5; i += 1) await store.sessions.insert(session({ id: `s${i}`, idleExpiresAt: i }))
+    t.equal(await store.sessions.prune(4, 2), 2)
+    t.equal(await store.sessions.prune(4, 2), 1)
+    t.equal(await store.sessions.prune(4, 2), 0)
+    t.same(
+      (await store.sessions.list({}, 10)).map((one) => one.id).sort(),
+      ['s4', 's5'],
+      'one that ends at that very moment has not ended before it',
+    )
+  },
+}

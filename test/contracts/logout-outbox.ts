@@ -1,0 +1,86 @@
+import type { Store } from '../../src/store/index.ts'
+import { people, session } from './client-sessions.ts'
+import { type Contract, winners } from './contract.ts'
+
+/** A session of a client that wants to be told, ended at this time. */
+async function ended(store: Store, id: string, at: number): Promise<void> {
+  await store.sessions.insert(session({ id, notify: true }))
+  await store.sessions.revoke(id, at, 'signed out')
+}
+
+const notice = (sessionId: string, dueAt: number, attempts = 0) => ({
+  sessionId,
+  clientId: 'machine',
+  userId: 'alice',
+  attempts,
+  dueAt,
+})
+
+export const logoutNoticesContract: Contract = {
+  'due gives those due now, at most so many, the longest waiting first': async (t, store) => {
+    await people(store)
+    t.same(await store.logoutNotices.due(9999, 10), [])
+    for (const [id, at] of [
+      ['a', 1300],
+      ['b', 1100],
+      ['c', 1200],
+      ['d', 1301],
+    ] as const) {
+      await ended(store, id, at)
+    }
+    const due = [notice('b', 1100), notice('c', 1200), notice('a', 1300)]
+    t.same(await store.logoutNotices.due(1300, 10), due)
+    t.same(await store.logoutNotices.due(1300, 2), due.slice(0, 2))
+    t.same(await store.logoutNotices.due(1099, 10), [])
+    t.same(await store.logoutNotices.due(1300, 10, ['phone']), due)
+    t.same(await store.logoutNotices.due(1300, 10, ['phone', 'machine']), [], 'clients that are left alone')
+  },
+
+  'take is true for exactly one of fifty, on two connections, and the next attempt is later': async (
+    t,
+    store,
+    database,
+  ) => {
+    await people(store)
+    const other = await database.connect()
+    await ended(store, 'a', 1100)
+    await ended(store, 'b', 1100)
+    for (const attempts of [0, 1, 2]) {
+      const dueAt = 1100 + attempts * 60
+      const outcome = await winners(50, (i) =>
+        (i % 2 ? store : other).logoutNotices.take(notice('a', dueAt, attempts), dueAt + 60),
+      )
+      t.same(outcome, { won: 1, lost: 49 })
+    }
+    t.same(await store.logoutNotices.due(1279, 10), [notice('b', 1100)])
+    t.same(await store.logoutNotices.due(1280, 10), [notice('b', 1100), notice('a', 1280, 3)])
+  },
+
+  'take is one of fifty even if the next attempt is due at the same moment': async (t, store) => {
+    await people(store)
+    await ended(store, 'a', 1100)
+    const outcome = await winners(50, () => store.logoutNotices.take(notice('a', 1100), 1100))
+    t.same(outcome, { won: 1, lost: 49 })
+  },
+
+  'done forgets it, and it cannot be taken any more': async (t, store) => {
+    await people(store)
+    await ended(store, 'a', 1100)
+    await ended(store, 'b', 1100)
+    await store.logoutNotices.done('a')
+    t.same(await store.logoutNotices.due(1100, 10), [notice('b', 1100)])
+    t.equal(await store.logoutNotices.take(notice('a', 1100), 1160), false)
+    await store.logoutNotices.done('a')
+    await store.logoutNotices.done('nobody')
+  },
+
+  'count has all of them, due or not, and none that is done': async (t, store) => {
+    await people(store)
+    t.equal(await store.logoutNotices.count(), 0)
+    await ended(store, 'a', 1100)
+    await ended(store, 'b', 9999)
+    t.equal(await store.logoutNotices.count(), 2)
+    await store.logoutNotices.done('a')
+    t.equal(await store.logoutNotices.count(), 1)
+  },
+}

@@ -1,0 +1,140 @@
+import type { Bucket } from '../../src/store/contracts/rate-limits.ts'
+import { type Contract, winners } from './contract.ts'
+
+const NOW = 1_000_000
+const bucket = (key: string, burst = 3, interval = 10): Bucket => ({ key, burst, interval })
+
+export const throttleContract: Contract = {
+  'a bucket holds its burst, then says in how many seconds to try again': async (t, { throttle }) => {
+    for (let i = 0; i < 3; i += 1) t.equal(await throttle.take([bucket('a')], NOW), 0)
+    t.equal(await throttle.take([bucket('a')], NOW), 10)
+    t.equal(await throttle.take([bucket('a')], NOW + 9), 1)
+    t.equal(await throttle.take([bucket('b')], NOW), 0, 'another bucket is another matter')
+  },
+
+  'whoever waits as long as was said is admitted, once': async (t, { throttle }) => {
+    for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a')], NOW)
+    const wait = await throttle.take([bucket('a')], NOW + 4)
+    t.equal(await throttle.take([bucket('a')], NOW + 4 + wait), 0)
+    t.equal(await throttle.take([bucket('a')], NOW + 4 + wait), 10)
+  },
+
+  'a bucket refills by one every interval, and to the brim but not beyond': async (t, { throttle }) => {
+    for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a')], NOW)
+    t.equal(await throttle.take([bucket('a')], NOW + 10), 0)
+    t.not(await throttle.take([bucket('a')], NOW + 10), 0)
+    for (let i = 0; i < 3; i += 1) t.equal(await throttle.take([bucket('a')], NOW + 10_000), 0)
+    t.equal(await throttle.take([bucket('a')], NOW + 10_000), 10)
+  },
+
+  'a refused attempt costs nothing': async (t, { throttle }) => {
+    for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a')], NOW)
+    for (let i = 0; i < 50; i += 1) await throttle.take([bucket('a')], NOW)
+    t.equal(await throttle.take([bucket('a')], NOW + 10), 0)
+  },
+
+  'exactly the burst is admitted of fifty at once, on two connections (§3.1 #5)': async (
+    t,
+    store,
+    database,
+  ) => {
+    const other = await database.connect()
+    const take = async (i: number) => (await (i % 2 ? store : other).throttle.take([bucket('a')], NOW)) === 0
+    t.same(await winners(50, take), { won: 3, lost: 47 })
+  },
+
+  'one attempt is taken from every bucket, or from none': async (t, { throttle }) => {
+    const both = [bucket('wide', 5), bucket('narrow', 1)]
+    t.equal(await throttle.take(both, NOW), 0)
+    for (let i = 0; i < 10; i += 1) t.equal(await throttle.take(both, NOW), 10)
+    const left = await winners(50, async () => (await throttle.take([bucket('wide', 5)], NOW)) === 0)
+    t.equal(left.won, 4)
+  },
+
+  'the longest wait of several buckets counts': async (t, { throttle }) => {
+    const both = [bucket('short', 1, 5), bucket('long', 1, 60)]
+    await throttle.take(both, NOW)
+    t.equal(await throttle.take(both, NOW + 1), 59)
+  },
+
+  'giveBack gives one attempt back to each bucket, and never more than it holds': async (t, { throttle }) => {
+    const both = [bucket('a'), bucket('b')]
+    for (let i = 0; i < 3; i += 1) await throttle.take(both, NOW)
+    await throttle.giveBack(both)
+    t.equal(await throttle.take(both, NOW), 0)
+    t.equal(await throttle.take(both, NOW), 10)
+
+    for (let i = 0; i < 10; i += 1) await throttle.giveBack(both)
+    await throttle.giveBack([bucket('never used')])
+    for (const key of ['a', 'b', 'never used']) {
+      const taken = await winners(10, async () => (await throttle.take([bucket(key)], NOW)) === 0)
+      t.equal(taken.won, 3, key)
+    }
+  },
+
+  'reset fills a bucket up, and only that one': async (t, { throttle }) => {
+    for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a'), bucket('b')], NOW)
+    await throttle.reset('a')
+    await throttle.reset('unknown')
+    t.equal(await throttle.take([bucket('a')], NOW), 0)
+    t.equal(await throttle.take([bucket('b')], NOW), 10)
+  },
+
+  'counting survives a restart (§3.1 #5)': async (t, store, database) => {
+    for (let i = 0; i < 3; i += 1) await store.throttle.take([bucket('a')], NOW)
+    await store.db.close()
+    t.equal(await (await database.connect()).throttle.take([bucket('a')], NOW), 10)
+  },
+
+  'what was counted while the clock was far ahead holds nobody back for good (§4 row 7)': async (
+    t,
+    { throttle },
+  ) => {
+    const nextYear = NOW + 365 * 86_400
+    for (let i = 0; i < 4; i += 1) await throttle.take([bucket('a')], nextYear)
+    for (let i = 0; i < 3; i += 1) t.equal(await throttle.take([bucket('a')], NOW), 0)
+    t.equal(await throttle.take([bucket('a')], NOW), 10)
+  },
+
+  'a clock that is set back a little opens no bucket (§4 row 7)': async (t, { throttle }) => {
+    for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a')], NOW)
+    t.equal(await throttle.take([bucket('a')], NOW - 90), 100)
+  },
+
+  'prune deletes at most so many buckets that are full again, which changes nothing': async (
+    t,
+    { throttle },
+  ) => {
+    for (const key of ['a', 'b', 'c']) await throttle.take([bucket(key)], NOW)
+    await throttle.take([bucket('busy')], NOW + 5)
+    t.equal(await throttle.prune(NOW + 11, 2), 2)
+    t.equal(await throttle.prune(NOW + 11, 2), 1)
+    t.equal(await throttle.prune(NOW + 11, 2), 0)
+    const left = await winners(10, async () => (await throttle.take([bucket('busy')], NOW + 5)) === 0)
+    t.equal(left.won, 2)
+  },
+}
+
+export const familiarContract: Contract = {
+  'a place is familiar until the time it is remembered to': async (t, { familiar }) => {
+    await familiar.remember('place', 100)
+    t.equal(await familiar.has('place', 99), true)
+    t.equal(await familiar.has('place', 100), false)
+    t.equal(await familiar.has('elsewhere', 1), false)
+  },
+
+  'remembering again makes it longer, fifty times at once as well': async (t, { familiar }) => {
+    await familiar.remember('place', 100)
+    await Promise.all(Array.from({ length: 50 }, () => familiar.remember('place', 200)))
+    t.equal(await familiar.has('place', 150), true)
+  },
+
+  'prune forgets at most so many whose time is over': async (t, { familiar }) => {
+    for (let i = 1; i <= 5; i += 1) await familiar.remember(`p${i}`, i)
+    t.equal(await familiar.prune(4, 2), 2)
+    t.equal(await familiar.prune(4, 2), 1)
+    t.equal(await familiar.prune(4, 2), 0)
+    t.equal(await familiar.has('p4', 3), true)
+    t.equal(await familiar.has('p3', 2), false)
+  },
+}

@@ -1,0 +1,245 @@
+import type { SignIn } from '../../src/store/contracts/user-sessions.ts'
+import { createStore, type Store } from '../../src/store/index.ts'
+import { people, session } from './client-sessions.ts'
+import { type Contract, winners } from './contract.ts'
+
+export function signIn(overrides: Partial<SignIn> = {}): SignIn {
+  return {
+    id: 'browser',
+    userId: 'alice',
+    createdAt: 1000,
+    authTime: 1000,
+    amr: ['pwd'],
+    expiresAt: 9000,
+    idleExpiresAt: 2000,
+    endedAt: null,
+    ip: '192.0.2.1',
+    userAgent: 'Browser/1.0',
+    ...overrides,
+  }
+}
+
+const proof = { authTime: 1500, amr: ['pwd', 'otp', 'mfa'], idleExpiresAt: 2500 }
+
+/** The same database, with something that happens whenever the connection has read. */
+function afterReading(store: Store, happens: () => Promise<unknown>): Store {
+  const { db } = store
+  return createStore({
+    query: async (sql, params) => {
+      const rows = await db.query(sql, params)
+      await happens()
+      return rows as never
+    },
+    batch: (steps) => db.batch(steps),
+    close: () => db.close(),
+  })
+}
+
+export const signInsContract: Contract = {
+  'a sign-in that was inserted is found by its secret and by its id, with every member': async (t, store) => {
+    await people(store)
+    const full = signIn({ authTime: 1100, amr: ['pwd', 'otp', 'mfa'], userAgent: 'Bröwser “1”' })
+    t.equal(await store.signIns.insert(full, 'hash'), true)
+    t.same(await store.signIns.findBySecret('hash'), full)
+    t.same(await store.signIns.find('browser'), full)
+    t.equal(await store.signIns.findBySecret('HASH'), null)
+    t.equal(await store.signIns.findBySecret('browser'), null)
+    t.equal(await store.signIns.find('hash'), null)
+  },
+
+  'insert is false, and nothing has changed, if the user is gone, or id or secret is taken': async (
+    t,
+    store,
+  ) => {
+    await people(store)
+    t.equal(await store.signIns.insert(signIn({ userId: 'x' }), 'h'), false)
+    t.equal(await store.signIns.find('browser'), null)
+    t.equal(await store.signIns.insert(signIn(), 'h'), true)
+    t.equal(await store.signIns.insert(signIn({ id: 'another' }), 'h'), false)
+    t.equal(await store.signIns.insert(signIn({ userId: 'bob' }), 'h2'), false)
+    t.same(await store.signIns.find('browser'), signIn())
+  },
+
+  'one that has ended is found too, and says when it ended': async (t, store) => {
+    await people(store)
+    await store.signIns.insert(signIn(), 'h')
+    await store.signIns.end('browser', 1200, 'signed out')
+    t.same(await store.signIns.findBySecret('h'), signIn({ endedAt: 1200 }))
+    t.same(await store.signIns.find('browser'), signIn({ endedAt: 1200 }))
+  },
+
+  'renew puts a new secret in the place of the old one, with what was proved now (C41, §3.3 #23)': async (
+    t,
+    store,
+  ) => {
+    await people(store)
+    await store.signIns.insert(signIn(), 'old')
+    t.equal(await store.signIns.renew('browser', { seen: 'old', fresh: 'new' }, proof), true)
+    t.equal(await store.signIns.findBySecret('old'), null)
+    t.same(await store.signIns.findBySecret('new'), signIn(proof))
+  },
+
+  'renew is true for exactly one of fifty, on two connections': async (t, store, database) => {
+    await people(store)
+    const other = await database.connect()
+    await store.signIns.insert(signIn(), 'old')
+    const outcome = await winners(50, (i) =>
+      (i % 2 ? store : other).signIns.renew('browser', { seen: 'old', fresh: `new${i}` }, proof),
+    )
+    t.same(outcome, { won: 1, lost: 49 })
+  },
+
+  'renew is false, and nothing has changed, if it has ended or has another secret already': async (
+    t,
+    store,
+  ) => {
+    await people(store)
+    await store.signIns.insert(signIn(), 'h')
+    t.equal(await store.signIns.renew('browser', { seen: 'other', fresh: 'new' }, proof), false)
+    t.equal(await store.signIns.renew('nobody', { seen: 'h', fresh: 'new' }, proof), false)
+    t.same(await store.signIns.findBySecret('h'), signIn())
+    await store.signIns.end('browser', 1200, 'signed out')
+    t.equal(await store.signIns.renew('browser', { seen: 'h', fresh: 'new' }, proof), false)
+    t.same(await store.signIns.findBySecret('h'), signIn({ endedAt: 1200 }))
+  },
+
+  'touch moves the idle end, never back': async (t, store) => {
+    await people(store)
+    await store.signIns.insert(signIn(), 'h')
+    await store.signIns.insert(signIn({ id: 'other' }), 'h2')
+    await store.signIns.touch('browser', 2100)
+    t.same(await store.signIns.find('browser'), signIn({ idleExpiresAt: 2100 }))
+    await store.signIns.touch('browser', 2050)
+    t.same(await store.signIns.find('browser'), signIn({ idleExpiresAt: 2100 }))
+    t.same(await store.signIns.find('other'), signIn({ id: 'other' }), 'of this one alone')
+  },
+
+  'end ends its sessions that are not offline, takes back their tokens, and returns their ids (N150)': async (
+    t,
+    store,
+  ) => {
+    await people(store)
+    await store.signIns.insert(signIn(), 'h')
+    await store.signIns.insert(signIn({ id: 'other' }), 'h2')
+    const mine = { signInId: 'browser' }
+    await store.sessions.insert(session({ ...mine, id: 's1', status: { list: 0, idx: 1 } }))
+    await store.sessions.insert(session({ ...mine, id: 's2', clientId: 'phone' }))
+    await store.sessions.insert(
+      session({ ...mine, id: 'offline', offline: true, status: { list: 0, idx: 2 } }),
+    )
+    await store.sessions.insert(session({ ...mine, id: 'dead', revokedAt: 1, revokedFor: 'before' }))
+    await store.sessions.insert(session({ id: 'elsewhere', signInId: 'other', status: { list: 0, idx: 3 } }))
+    await store.sessions.insert(session({ id: 'nowhere' }))
+
+    t.same((await store.signIns.end('browser', 1200, 'signed out'))?.sort(), ['s1', 's2'])
+    for (const id of ['s1', 's2']) {
+      t.match(await store.sessions.find(id), { revokedAt: 1200, revokedFor: 'signed out' }, id)
+    }
+    for (const id of ['offline', 'elsewhere', 'nowhere']) {
+      t.equal((await store.sessions.find(id))?.revokedAt, null, id)
+    }
+    t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedFor: 'before' })
+    t.same((await store.status.changesSince(0, 1200)).entries, [{ list: 0, idx: 1 }])
+    t.equal((await store.signIns.find('other'))?.endedAt, null)
+  },
+
+  'end notes the clients that want to be told, of offline sessions too': async (t, store) => {
+    await people(store)
+    await store.signIns.insert(signIn(), 'h')
+    const told = { signInId: 'browser', notify: true }
+    await store.sessions.insert(session({ ...told, id: 's1' }))
+    await store.sessions.insert(session({ ...told, id: 's2', clientId: 'phone', offline: true }))
+    await store.sessions.insert(session({ ...told, id: 's3', notify: false }))
+    await store.sessions.insert(session({ ...told, id: 's4', revokedAt: 1, revokedFor: 'before' }))
+    await store.sessions.insert(session({ ...told, id: 's5', signInId: 'other' }))
+    await store.signIns.end('browser', 1200, 'signed out')
+    const notice = { userId: 'alice', attempts: 0, dueAt: 1200 }
+    t.same(await store.logoutNotices.due(1200, 10), [
+      { ...notice, sessionId: 's1', clientId: 'machine' },
+      { ...notice, sessionId: 's2', clientId: 'phone' },
+    ])
+  },
+
+  'end is null, and nothing has changed, if it had ended already or never was': async (t, store) => {
+    await people(store)
+    await store.signIns.insert(signIn(), 'h')
+    t.same(await store.signIns.end('browser', 1200, 'first'), [], 'one without sessions ends as well')
+    await store.sessions.insert(session({ id: 'late', signInId: 'browser', notify: true }))
+    t.equal(await store.signIns.end('browser', 1300, 'second'), null)
+    t.equal(await store.signIns.end('nobody', 1300, 'second'), null)
+    t.same(await store.signIns.find('browser'), signIn({ endedAt: 1200 }))
+    t.same(await store.sessions.find('late'), session({ id: 'late', signInId: 'browser', notify: true }))
+    t.same(await store.logoutNotices.due(9999, 10), [])
+  },
+
+  'of fifty that end it at once, on two connections, one is given the sessions': async (
+    t,
+    store,
+    database,
+  ) => {
+    await people(store)
+    const other = await database.connect()
+    await store.signIns.insert(signIn(), 'h')
+    for (const id of ['s1', 's2', 's3']) await store.sessions.insert(session({ id, signInId: 'browser' }))
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => (i % 2 ? store : other).signIns.end('browser', 1200, `r${i}`)),
+    )
+    const given = answers.filter((ids) => ids !== null)
+    t.same(
+      given.map((ids) => ids.sort()),
+      [['s1', 's2', 's3']],
+    )
+    const reasons = (await store.sessions.list({}, 10)).map((one) => one.revokedFor)
+    t.equal(new Set(reasons).size, 1)
+  },
+
+  'end also ends a session that began, and names none that ended, since it looked': async (
+    t,
+    store,
+    database,
+  ) => {
+    await people(store)
+    const other = await database.connect()
+    await store.signIns.insert(signIn(), 'h')
+    for (const id of ['s1', 's2']) await store.sessions.insert(session({ id, signInId: 'browser' }))
+    let looks = 0
+    const slow = afterReading(store, async () => {
+      looks += 1
+      if (looks > 1) return
+      await other.sessions.insert(session({ id: 'fresh', signInId: 'browser' }))
+      await other.sessions.revoke('s2', 1150, 'by itself')
+    })
+    t.same((await slow.signIns.end('browser', 1200, 'signed out'))?.sort(), ['fresh', 's1'])
+    t.match(await store.sessions.find('fresh'), { revokedAt: 1200 })
+    t.match(await store.sessions.find('s2'), { revokedAt: 1150, revokedFor: 'by itself' })
+  },
+
+  'list gives those of a user that have not ended in any way, newest first': async (t, store) => {
+    await people(store)
+    const insert = (id: string, overrides: Partial<SignIn>) =>
+      store.signIns.insert(signIn({ id, ...overrides }), `hash of ${id}`)
+    await insert('first', { createdAt: 1 })
+    await insert('second', { createdAt: 2 })
+    await insert('ended', { createdAt: 3, endedAt: 4 })
+    await insert('over', { createdAt: 4, expiresAt: 1500 })
+    await insert('idle', { createdAt: 5, idleExpiresAt: 1500 })
+    await insert('bobs', { createdAt: 6, userId: 'bob' })
+    const ids = async (now: number) => (await store.signIns.list('alice', now)).map((one) => one.id)
+    t.same(await ids(1499), ['idle', 'over', 'second', 'first'])
+    t.same(await ids(1500), ['second', 'first'])
+    t.same(await store.signIns.list('bob', 1500), [signIn({ id: 'bobs', createdAt: 6, userId: 'bob' })])
+    t.same(await store.signIns.list('nobody', 1500), [])
+  },
+
+  'prune deletes at most so many that ended before, and says how many (§4 row 20)': async (t, store) => {
+    await people(store)
+    for (let i = 1; i <= 5; i += 1) {
+      await store.signIns.insert(signIn({ id: `b${i}`, idleExpiresAt: i }), `h${i}`)
+    }
+    t.equal(await store.signIns.prune(4, 2), 2)
+    t.equal(await store.signIns.prune(4, 2), 1)
+    t.equal(await store.signIns.prune(4, 2), 0)
+    const left = await store.signIns.list('alice', 0)
+    t.same(left.map((one) => one.id).sort(), ['b4', 'b5'])
+  },
+}

@@ -1,0 +1,405 @@
+/** A new master key while two nodes serve: what people and clients hold goes on, and the old key opens nothing (issue 5). */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import { TOTP } from 'otpauth'
+import t, { type Test } from 'tap'
+import { createResealFactors } from '../../src/accounts/reencrypt-factors.ts'
+import { openRoot, ROOT_AHEAD, rootLabel } from '../../src/keys/data-keys.ts'
+import { createSealer } from '../../src/keys/encryption.ts'
+import { oldRoots, reseal } from '../../src/keys/rotate-master-key.ts'
+import { openBase, openKeys } from '../../src/node/base.ts'
+import { systemRandom } from '../../src/system.ts'
+import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
+import { openBrowser } from '../support/browser.ts'
+import { testClock } from '../support/clock.ts'
+import { FROM } from '../support/factors.ts'
+import { rootsOf } from '../support/keys.ts'
+import { testLogger } from '../support/log.ts'
+import { clientCredentials, refresh } from '../support/requests.ts'
+import { client } from '../support/seed.ts'
+import { ISSUER, type TestServer, type TestServerOptions, testConfig, testServer } from '../support/server.ts'
+import { authorizeUrl, goThrough, redeem, seedPeople } from '../support/sign-in.ts'
+import { active, refreshed, revoke, signedIn } from '../support/tokens.ts'
+import { verifying } from '../support/verifying.ts'
+
+const DAY = 86_400
+const key = () => randomBytes(32).toString('base64url')
+
+interface World {
+  readonly nodes: readonly [TestServer, TestServer]
+  readonly old: string
+  readonly young: string
+  readonly options: TestServerOptions & { readonly database: string }
+  start(masterKey: string, next?: string): Promise<TestServer>
+  /** Both see what has changed. */
+  follow(): Promise<void>
+  change(compromised?: boolean): Promise<void>
+}
+
+async function world(t: Test): Promise<World> {
+  const clock = testClock()
+  const [old, young] = [key(), key()]
+  const options = { database: join(t.testdir(), 'keyturn.db'), clock }
+  const start = async (masterKey: string, next?: string) => {
+    const settings: Record<string, string> = next === undefined ? {} : { MASTER_KEY_NEXT: next }
+    const server = await testServer({ ...options, masterKey, settings })
+    t.teardown(() => server.close())
+    return server
+  }
+  const nodes = [await start(old, young), await start(old, young)] as const
+  await seedPeople(nodes[0].store)
+  for (const { deps } of nodes) await deps.registry.sync()
+  return {
+    nodes,
+    old,
+    young,
+    options,
+    start,
+    async follow() {
+      for (const node of nodes) await node.follow()
+    },
+    async change(compromised = false) {
+      const [{ deps }] = nodes
+      const { base, keys } = deps
+      const to = keys.holder.keys()[1]
+      if (!to) throw new Error('there is no next key')
+      await reseal({ ...base, holder: keys.holder }, to, { actor: 'me', compromised })
+      await keys.roots.sync()
+      await createResealFactors({ ...base.store, roots: keys.roots, random: base.random })()
+    },
+  }
+}
+
+const people = ({ deps }: TestServer) => deps.services.people.secondFactors
+
+/** An authenticator app and recovery codes of alice. */
+async function enrol(server: TestServer) {
+  const alice = await server.store.users.findByUsername('alice')
+  if (!alice) throw new Error('no alice')
+  const { secret, pending } = people(server).beginTotp(alice)
+  const totp = new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 })
+  const code = () => totp.generate({ timestamp: server.clock.now() * 1000 })
+  await people(server).confirmTotp(alice, pending, code(), FROM)
+  const recovery = await people(server).newRecoveryCodes(alice, FROM)
+  return { alice, recovery, code }
+}
+
+t.test(
+  'through a reseal all goes on at both nodes: refreshes and their retries, factors, forms, revocations (F68)',
+  async (t) => {
+    const here = await world(t as Test)
+    const [one, two] = here.nodes
+    const verifier = verifying(one, { statusList: true })
+    t.teardown(() => verifier.verifier.close())
+
+    const first = await signedIn(one)
+    const second = await refreshed(two, first.refresh_token)
+    const idle = await signedIn(two)
+    const machine = (await clientCredentials(one)).json().access_token
+    const taken = (await clientCredentials(one)).json().access_token
+    await revoke(one, taken, 'machine')
+    // A whole block that was taken back: what is in tokens must be found again by its position.
+    const disabled = client({ id: 'disabled' })
+    await one.store.clients.insert(disabled)
+    await here.follow()
+    const blocked = (await clientCredentials(one, {}, 'disabled')).json().access_token
+    await one.store.clients.replace({ ...disabled, disabled: true })
+    await one.store.status.revokeClient('disabled')
+    const half = openBrowser(one)
+    const login = await half.open(authorizeUrl())
+
+    // Beside a load that never stops: client credentials and a chain of refreshes at each node.
+    let stop = false
+    const wrong: string[] = []
+    const loads = here.nodes.map(async (node, i) => {
+      let { refresh_token: token } = await signedIn(node)
+      for (let turn = 0; !stop; turn += 1) {
+        const other = here.nodes[(i + turn) % 2] ?? node
+        const answers = [await refresh(other, token), await clientCredentials(node)]
+        wrong.push(...answers.filter(({ statusCode }) => statusCode !== 200).map(({ body }) => body))
+        token = answers[0]?.json().refresh_token ?? token
+      }
+    })
+    await here.change()
+    // Not heard of yet at the other node: neither writes what the other cannot read.
+    t.equal((await refresh(two, (await signedIn(one)).refresh_token)).statusCode, 200)
+    await here.follow()
+    const retry = await refreshed(one, first.refresh_token)
+    t.equal(retry.refresh_token, second.refresh_token, 'a retry within the grace gets the same successor')
+    one.clock.tick(ROOT_AHEAD)
+    await here.follow()
+    for (const node of here.nodes) t.equal(await active(node, idle.refresh_token), true)
+    stop = true
+    await Promise.all(loads)
+    t.same(wrong, [], 'nobody who came meanwhile was turned away')
+
+    const third = await refreshed(two, second.refresh_token)
+    const late = await refreshed(one, second.refresh_token)
+    t.equal(late.refresh_token, third.refresh_token, 'also one that began under the old root')
+    t.equal((await refresh(one, third.refresh_token)).statusCode, 200)
+    t.equal((await refresh(two, idle.refresh_token)).statusCode, 200)
+
+    const page = await goThrough(half, login)
+    const code = page.away?.params.get('code') ?? ''
+    t.equal(
+      (await redeem(two, code)).statusCode,
+      200,
+      'a login page that was open is sent, and leads to tokens',
+    )
+
+    const { alice, recovery, code: totp } = await enrol(one)
+    t.equal(await people(two).checkCode(alice, recovery[0] ?? '', FROM), 'recovery')
+    one.clock.tick(30)
+    t.equal(await people(two).checkCode(alice, totp(), FROM), 'totp')
+
+    const fresh = (await clientCredentials(two)).json().access_token
+    await verifier.verifier.ready()
+    t.same(
+      [await verifier.verdict(machine), await verifier.verdict(taken), await verifier.verdict(blocked)],
+      ['ok', 'revoked', 'revoked'],
+    )
+    t.equal(await verifier.verdict(fresh), 'ok')
+    // One that was not there begins with the lists of both roots.
+    const three = await here.start(here.young)
+    const other = verifying(three, { statusList: true })
+    t.teardown(() => other.verifier.close())
+    await other.verifier.ready()
+    t.same(
+      [await other.verdict(fresh), await other.verdict(taken), await other.verdict(blocked)],
+      ['ok', 'revoked', 'revoked'],
+    )
+  },
+)
+
+t.test('factors of before a reseal are good after it, and are sealed with the new root alone', async (t) => {
+  const here = await world(t as Test)
+  const [one, two] = here.nodes
+  const { alice, recovery, code } = await enrol(one)
+  await here.change()
+  // Node two has not heard of it.
+  one.clock.tick(30)
+  t.equal(await people(two).checkCode(alice, code(), FROM), 'totp')
+  t.equal((await one.store.factors.findTotp(alice.id))?.root, 2)
+  t.equal(await people(two).checkCode(alice, recovery[0] ?? '', FROM), 'recovery')
+  await here.follow()
+  one.clock.tick(ROOT_AHEAD)
+  t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), 'recovery')
+  t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), null, 'and once')
+})
+
+t.test(
+  'a node of the new key alone serves what was before, and the old key alone opens nothing',
+  async (t) => {
+    const here = await world(t as Test)
+    const [one] = here.nodes
+    const pair = await signedIn(one)
+    const machine = (await clientCredentials(one)).json().access_token
+    await here.change()
+    await here.follow()
+    one.clock.tick(ROOT_AHEAD)
+
+    const three = await here.start(here.young)
+    t.equal(await active(three, machine, 'machine'), true)
+    const next = await refreshed(three, pair.refresh_token)
+    t.equal((await refresh(one, next.refresh_token)).statusCode, 200)
+
+    const config = testConfig({ ...settingsOf(one), MASTER_KEY: here.old })
+    const base = await openBase(config, { logger: testLogger(), clock: one.clock }, 'apply')
+    t.teardown(() => base.store.db.close())
+    await t.rejects(openKeys(base), { name: 'SealBroken', message: /does not open with this master key/ })
+  },
+)
+
+const settingsOf = ({ config }: TestServer) => ({ DATABASE_URL: config.databaseUrl })
+
+t.test('a database that is stolen afterwards does not sign with the old master key (§4 row 8)', async (t) => {
+  const here = await world(t as Test)
+  const [one] = here.nodes
+  const before = await one.store.ring.read()
+  await here.change()
+  const [ring, roots] = [await one.store.ring.read(), await one.store.roots.list()]
+  const [old, young] = [here.old, here.young].map((text) => Buffer.from(text, 'base64url'))
+  if (!ring || !old || !young) throw new Error('nothing to open')
+  const opens = (masterKey: Buffer) =>
+    ring.keys.filter(({ kid, sealed }) => {
+      try {
+        return createSealer(masterKey, systemRandom).open(kid, sealed ?? '') !== ''
+      } catch {
+        return false
+      }
+    }).length
+  t.same([opens(old), opens(young)], [0, 2])
+  t.equal(roots.length, 2)
+  const sealing = { purpose: 'keyturn/seal-roots/v1', what: 'the root' } as const
+  for (const { number, sealed } of roots) {
+    const label = rootLabel(number)
+    t.throws(() => createSealer(old, systemRandom, sealing).open(label, sealed), { name: 'SealBroken' })
+    t.ok(createSealer(young, systemRandom, sealing).open(label, sealed))
+  }
+  t.same(
+    ring.keys.map(({ kid, state }) => [kid, state]),
+    before?.keys.map(({ kid, state }) => [kid, state]),
+    'the keys are the same, under another seal',
+  )
+  const { keys } = one.deps
+  const [first, second] = roots.map((root) => openRoot(keys.holder, root))
+  t.notOk(
+    second?.equals(first ?? Buffer.alloc(0)),
+    'and there is a new root, which the old dump does not have',
+  )
+})
+
+t.test('signing goes on: the keys are rotated under the new master key, by every node', async (t) => {
+  const here = await world(t as Test)
+  const [one, two] = here.nodes
+  await here.change()
+  await here.follow()
+  one.clock.tick(31 * DAY)
+  await two.follow()
+  await here.follow()
+  const three = await here.start(here.young)
+  for (const node of [one, two, three]) {
+    const jwks = createLocalJWKSet((await node.inject({ url: '/.well-known/jwks.json' })).json())
+    const token = (await clientCredentials(node)).json().access_token
+    const currentDate = new Date(one.clock.now() * 1000)
+    await t.resolves(jwtVerify(token, jwks, { issuer: ISSUER, currentDate }))
+  }
+  t.equal((await one.store.ring.read())?.keys.length, 3, 'it was rotated once')
+})
+
+t.test('what hangs on an old root is said, and when nothing does, it is forgotten', async (t) => {
+  const here = await world(t as Test)
+  const [one] = here.nodes
+  const { recovery } = await enrol(one)
+  const pair = await signedIn(one, {}, 'phone').catch(() => undefined)
+  t.equal(pair, undefined, 'with a second factor there is no password grant')
+  await here.change()
+  await here.follow()
+  one.clock.tick(ROOT_AHEAD + 8 * DAY)
+  t.match(await oldRoots(one.deps.base), [{ number: 1, recoveryCodes: 1, secondFactors: 0, over: false }])
+  await one.deps.duties.sweep()
+  t.equal((await one.store.roots.list()).length, 2)
+
+  const alice = await one.store.users.findByUsername('alice')
+  if (!alice) throw new Error('no alice')
+  t.equal(
+    await people(one).checkCode(alice, recovery[0] ?? '', FROM),
+    'recovery',
+    'good for as long as it takes',
+  )
+  await people(one).newRecoveryCodes(alice, FROM)
+  t.match(await oldRoots(one.deps.base), [{ recoveryCodes: 0, over: true }])
+  one.clock.tick(3601)
+  await Promise.all(here.nodes.map(({ deps }) => deps.duties.sweep()))
+  t.same(
+    (await one.store.roots.list()).map(({ number }) => number),
+    [2],
+  )
+  const said = here.nodes.flatMap(({ logger }) => logger.audits('roots.forgotten'))
+  t.match(said, [{ target: '1' }], 'by one node')
+  t.equal(said.length, 1)
+  await here.follow()
+  t.equal((await clientCredentials(one)).statusCode, 200)
+})
+
+t.test('an old root stays while a session was not used since, and no longer', async (t) => {
+  const here = await world(t as Test)
+  const [one, two] = here.nodes
+  const pair = await signedIn(one)
+  await here.change()
+  await here.follow()
+  one.clock.tick(ROOT_AHEAD + 3600)
+  t.match(await oldRoots(one.deps.base), [{ sessions: 1, over: false }])
+  const next = await refreshed(two, pair.refresh_token)
+  one.clock.tick(3 * 3600)
+  t.match(await oldRoots(one.deps.base), [{ sessions: 0, over: true }])
+  await one.deps.duties.sweep()
+  await here.follow()
+  t.equal((await one.store.roots.list()).length, 1)
+  t.equal((await refresh(two, next.refresh_token)).statusCode, 200)
+})
+
+t.test('after --compromised nothing of before counts, and new sign-ins are as ever', async (t) => {
+  const here = await world(t as Test)
+  const [one, two] = here.nodes
+  const { alice, recovery, code } = await enrol(one)
+  await one.store.factors.reset(alice.id)
+  const pair = await signedIn(one)
+  const again = await enrol(one)
+  await here.change(true)
+  await here.follow()
+  for (const node of here.nodes) {
+    t.match((await refresh(node, pair.refresh_token)).json(), { error: 'invalid_grant' })
+    t.equal(await active(node, pair.access_token), true, 'an access token lives to its end')
+  }
+  t.equal(await people(one).checkCode(alice, recovery[0] ?? '', FROM), null)
+  t.equal(await people(one).checkCode(alice, again.recovery[0] ?? '', FROM), null)
+  one.clock.tick(30)
+  t.equal(await people(two).checkCode(alice, again.code(), FROM), 'totp', 'an app goes on')
+  t.ok(code)
+  const [root] = await oldRoots(one.deps.base)
+  t.match(root, { voided: true, sessions: 0, recoveryCodes: 0 })
+  await one.store.factors.reset(alice.id)
+  const fresh = await signedIn(one)
+  t.equal((await refresh(two, fresh.refresh_token)).statusCode, 200)
+})
+
+t.test('a node that cannot learn of a new root says 503, not that a token is worthless', async (t) => {
+  const here = await world(t as Test)
+  const [one, two] = here.nodes
+  await here.change(true)
+  await one.follow()
+  const { refresh_token: token } = await signedIn(one)
+  // Frozen or cut off for longer than the lease.
+  const read = two.store.revisions.read
+  Object.assign(two.store.revisions, { read: () => Promise.reject(new Error('cut off')) })
+  two.clock.tick(11)
+  const answer = await refresh(two, token)
+  t.equal(answer.statusCode, 503, answer.body)
+  Object.assign(two.store.revisions, { read })
+  t.equal((await refresh(two, token)).statusCode, 200)
+})
+
+t.test(
+  'a store from before there were roots goes on, and a reseal ends what it derived (§4 row 8)',
+  async (t) => {
+    const [old, young] = [key(), key()]
+    const options = { database: join(t.testdir(), 'keyturn.db'), clock: testClock() }
+    const start = (MASTER_KEY_NEXT = '') =>
+      testServer({ ...options, masterKey: old, settings: { MASTER_KEY_NEXT, AUDIT_RETENTION: 'off' } })
+    const before = await start()
+    await seedPeople(before.store)
+    await before.deps.registry.sync()
+    const pair = await signedIn(before)
+    const parts = pair.refresh_token.split('.')
+    // As the version before wrote it: under a key derived from the master key itself.
+    const codec = createRefreshTokenCodec(rootsOf(Buffer.from(old, 'base64url')))
+    const token = codec.write({ sessionId: parts[1] ?? '', generation: Number(parts[2]) })
+    t.match(
+      (await refresh(before, token)).json(),
+      { error: 'invalid_grant' },
+      'no token of a store with a root',
+    )
+    await before.store.db.batch([{ sql: 'DELETE FROM roots' }])
+    await before.close()
+
+    const after = await start(young)
+    t.teardown(() => after.close())
+    const next = await refreshed(after, token)
+    t.match(
+      await codec.read(next.refresh_token),
+      { generation: 2 },
+      'a node of the version before reads it as well',
+    )
+    const { base, keys } = after.deps
+    const [, to] = keys.holder.keys()
+    if (!to) throw new Error('no next key')
+    await reseal({ ...base, holder: keys.holder }, to, { actor: 'me', compromised: false })
+    await after.follow()
+    after.clock.tick(ROOT_AHEAD)
+    const last = await refreshed(after, next.refresh_token)
+    t.equal(await codec.read(last.refresh_token), null)
+    t.equal((await refresh(after, last.refresh_token)).statusCode, 200)
+  },
+)

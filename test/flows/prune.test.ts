@@ -1,0 +1,81 @@
+/** What people leave behind when they sign in is forgotten when nothing can come of it any more, and not before. */
+import t from 'tap'
+import { sweep } from '../../src/node/prune.ts'
+import { people } from '../contracts/client-sessions.ts'
+import { code } from '../contracts/codes.ts'
+import { pushed } from '../contracts/pushed-requests.ts'
+import { signIn } from '../contracts/user-sessions.ts'
+import { testServer } from '../support/server.ts'
+
+const HOUR = 3600
+const DAY = 24 * HOUR
+const server = await testServer()
+t.teardown(() => server.close())
+const { clock, store } = server
+await people(store)
+const start = clock.now()
+
+async function left(table: string): Promise<number> {
+  const [row] = await store.db.query<{ count: number }>(`SELECT COUNT(*) AS count FROM ${table}`)
+  return row?.count ?? -1
+}
+
+/** Sweeps at this time, and says what is left of it. */
+async function after(seconds: number, table: string): Promise<number> {
+  clock.set(start + seconds)
+  await server.deps.duties.sweep()
+  return left(table)
+}
+
+const minute = { expiresAt: start + 60 }
+const lasting = { expiresAt: start + 30 * DAY, idleExpiresAt: start + 30 * DAY }
+
+t.test('a pushed request is kept for an hour after its end, used or not (§4 row 20)', async (t) => {
+  await store.pushedRequests.insert('used', pushed({ ...minute, usedAt: start }))
+  await store.pushedRequests.insert('unused', pushed(minute))
+  t.equal(await after(60 + HOUR, 'pushed_requests'), 2, 'a person may still be at the login page')
+  t.equal(await after(60 + HOUR + 1, 'pushed_requests'), 0)
+})
+
+t.test('a code is kept for a day after its end, so that a replay is one (§4 row 20)', async (t) => {
+  await store.signIns.insert(signIn({ id: 'lasting', ...lasting }), 'lasting')
+  const of = { signInId: 'lasting', ...minute }
+  await store.codes.insert('spent', code({ ...of, usedAt: start }), start)
+  await store.codes.insert('left', code({ ...of, sessionId: 'another' }), start)
+  t.equal(await after(60 + DAY, 'codes'), 2)
+  t.equal(await after(60 + DAY + 1, 'codes'), 0)
+  t.equal(await left('sign_ins'), 1, 'the sign-in goes on')
+})
+
+t.test('a sign-in is kept for a day after its idle end, ended before or not (§4 row 20)', async (t) => {
+  const idle = { ...lasting, idleExpiresAt: start + HOUR }
+  await store.signIns.insert(signIn({ id: 'idle', ...idle }), 'idle')
+  await store.signIns.insert(signIn({ id: 'ended', ...idle, endedAt: start }), 'ended')
+  t.equal(await after(HOUR + DAY, 'sign_ins'), 3)
+  t.equal(await after(HOUR + DAY + 1, 'sign_ins'), 1)
+  t.not(await store.signIns.find('lasting'), null)
+})
+
+t.test('a server that stops leaves the rest of a long sweep for the next time (#5, growth)', async (t) => {
+  const now = clock.now()
+  for (let i = 0; i < 150; i += 1) {
+    await store.pushedRequests.insert(`rest ${i}`, pushed({ expiresAt: now }))
+  }
+  clock.tick(HOUR + 1)
+  // Each table asks before each of its batches; the fifth time is before the second batch of the fourth table.
+  const turns = [false, false, false, false]
+  await sweep(store, clock, [], () => turns.pop() ?? true)
+  t.equal(await left('pushed_requests'), 50)
+  await sweep(store, clock)
+  t.equal(await left('pushed_requests'), 0)
+})
+
+t.test('more than one batch of them goes in one sweep (§4 row 20)', async (t) => {
+  const now = clock.now()
+  for (let i = 0; i < 501; i += 1) {
+    await store.pushedRequests.insert(`many ${i}`, pushed({ expiresAt: now }))
+  }
+  clock.tick(HOUR + 1)
+  await server.deps.duties.sweep()
+  t.equal(await left('pushed_requests'), 0)
+})

@@ -1,0 +1,206 @@
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import t from 'tap'
+import { LIMITS } from '../../src/accounts/rate-limiter.ts'
+import { watchArgon2 } from '../support/argon2-count.ts'
+import { testClock } from '../support/clock.ts'
+import { attempt, cheap, counts, crowd, guess, HOME, started, waitOf } from '../support/guessing.ts'
+import { seed, user } from '../support/seed.ts'
+import { testServer } from '../support/server.ts'
+
+const { pair, address, account } = LIMITS
+
+t.test(
+  'five wrong passwords, then 429 with Retry-After, for a right one too; then it refills (RFC 6585 §4)',
+  async (t) => {
+    const server = await started(t)
+    const work = watchArgon2(t)
+    t.same(await guess(server, 6), [400, 400, 400, 400, 400, 429])
+    work.clear()
+    const refused = await attempt(server)
+    t.equal(refused.statusCode, 429)
+    t.match(refused.json(), { error: 'temporarily_unavailable', error_description: /too many attempts/ })
+    t.equal(waitOf(refused), pair.interval)
+    t.same(work.verified, [], 'nothing was checked, so nothing can be learned')
+    t.match(server.logger.audits('login.throttled'), [{ ip: HOME, client_id: 'app' }, {}])
+
+    server.clock.tick(pair.interval - 1)
+    t.equal(waitOf(await attempt(server)), 1, 'asking did not make it longer')
+    server.clock.tick(1)
+    t.equal((await attempt(server)).statusCode, 200, 'whoever waits as told gets in')
+  },
+)
+
+t.test('the bucket refills one by one and then is as before', async (t) => {
+  const server = await started(t)
+  await guess(server, 5)
+  server.clock.tick(2 * pair.interval)
+  t.same(await guess(server, 3), [400, 400, 429])
+  server.clock.tick(pair.burst * pair.interval)
+  t.same(await guess(server, 6), [400, 400, 400, 400, 400, 429])
+})
+
+t.test('a right password resets the count', async (t) => {
+  const server = await started(t)
+  for (let round = 0; round < 4; round += 1) {
+    t.same(await guess(server, 4), [400, 400, 400, 400])
+    t.equal((await attempt(server)).statusCode, 200)
+  }
+})
+
+t.test('right passwords are no guesses: they use up nothing of what their address may guess', async (t) => {
+  const server = await started(t, { gateSize: { running: 4, waiting: 100 } })
+  await crowd(server)
+  await guess(server, address.burst - 5, (n) => ({ username: `user${n}` }))
+  const answers = await Promise.all(Array.from({ length: 20 }, () => attempt(server)))
+  t.same(new Set(answers.map((answer) => answer.statusCode)), new Set([200]))
+  const statuses = await guess(server, 7, (n) => ({ username: `user${n}` }))
+  t.same(counts(statuses), { wrong: 5, throttled: 2 })
+})
+
+t.test('other addresses and other accounts are not concerned (§4 row 14)', async (t) => {
+  const server = await started(t)
+  await server.store.users.insert(await user({ username: 'bob' }))
+  await guess(server, 6)
+  t.equal((await attempt(server)).statusCode, 429)
+  t.equal((await attempt(server, { from: '192.0.2.2' })).statusCode, 200, 'alice elsewhere')
+  t.equal((await attempt(server, { username: 'bob' })).statusCode, 200, 'bob in the same place')
+})
+
+t.test('a name is counted as one however it is typed (CVE-2026-48794 and kin)', async (t) => {
+  const server = await started(t)
+  const spellings = ['alice', 'ALICE', ' alice', 'Alice ', 'ａｌｉｃｅ', 'alicE', 'alice']
+  const statuses = await guess(server, 7, (n) => ({ username: spellings[n] ?? 'alice' }))
+  t.same(counts(statuses), { wrong: 5, throttled: 2 })
+})
+
+t.test('a name that nobody has is throttled in the same way (§3.5 #48)', async (t) => {
+  const server = await started(t)
+  const known = await guess(server, 8)
+  const unknown = await guess(server, 8, { username: 'nobody' })
+  t.same(unknown, known)
+})
+
+t.test('names that only look alike in the store are different ones: a client is no user (B19)', async (t) => {
+  const server = await started(t)
+  await server.store.users.insert(await user({ username: 'client:app', passwordHash: await cheap }))
+  await guess(server, 5, { username: 'client:app' })
+  t.equal((await attempt(server)).statusCode, 200)
+})
+
+t.test('one address that tries many accounts is held back, the rest of the world is not (B19)', async (t) => {
+  const server = await started(t)
+  await crowd(server)
+  const statuses = await guess(server, address.burst + 10, (n) => ({ username: `user${n}` }))
+  t.same(counts(statuses), { wrong: address.burst, throttled: 10 })
+  server.clock.tick(address.interval)
+  t.same(await guess(server, 2, (n) => ({ username: `more${n}` })), [400, 429])
+  t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
+})
+
+t.test('an IPv6 host is counted by its /64: hopping within it wins no guesses (RFC 8981)', async (t) => {
+  const server = await started(t)
+  const hopping = (n: number) => ({ from: `2001:db8:1:2:${n.toString(16)}::${n + 1}` })
+  t.same(counts(await guess(server, 8, hopping)), { wrong: 5, throttled: 3 })
+  t.equal((await attempt(server, { from: '2001:db8:1:3::1' })).statusCode, 200, 'the neighbours')
+  t.same(await guess(server, 6, { from: '::ffff:192.0.2.7' }), [400, 400, 400, 400, 400, 429])
+  t.equal((await attempt(server, { from: '192.0.2.7' })).statusCode, 429, 'IPv4 is IPv4 on any socket')
+})
+
+t.test(
+  'three hundred addresses at one account: held back, and its owner gets in from where he was (§4 row 14)',
+  async (t) => {
+    const server = await started(t)
+    t.equal((await attempt(server)).statusCode, 200, 'some day, at home')
+    server.clock.tick(30 * 86_400)
+    const botnet = (n: number) => ({ from: `10.${n >> 8}.${n & 255}.1` })
+    t.same(counts(await guess(server, 300, botnet)), {
+      wrong: account.burst,
+      throttled: 300 - account.burst,
+    })
+    t.equal((await attempt(server, { from: '203.0.113.1' })).statusCode, 429, 'a new place has to wait')
+    t.equal((await attempt(server)).statusCode, 200, 'home has not')
+    t.same(await guess(server, 3), [400, 400, 400], 'nor when he mistypes')
+
+    // Not for good: when the flood stops, so does the wait.
+    server.clock.tick(account.interval)
+    t.equal((await attempt(server, { from: '203.0.113.1' })).statusCode, 200)
+  },
+)
+
+t.test('a place is familiar for ninety days', async (t) => {
+  const server = await started(t)
+  await attempt(server)
+  server.clock.tick(91 * 86_400)
+  await guess(server, account.burst + 1, (n) => ({ from: `10.0.${n}.1` }))
+  t.equal((await attempt(server)).statusCode, 429)
+})
+
+t.test('the count survives a restart (issue: throttling)', async (t) => {
+  const options = {
+    database: join(t.testdir(), 'keyturn.db'),
+    masterKey: randomBytes(32).toString('base64url'),
+    clock: testClock(),
+  }
+  const first = await testServer(options)
+  await seed(first.store)
+  t.equal((await attempt(first, { from: '198.51.100.9' })).statusCode, 200)
+  await guess(first, 5)
+  await first.close()
+  const second = await started(t, options)
+  t.equal((await attempt(second)).statusCode, 429)
+  await guess(second, account.burst, (n) => ({ from: `10.0.${n}.1` }))
+  t.equal((await attempt(second, { from: '198.51.100.9' })).statusCode, 200, 'familiar places too')
+})
+
+t.test('two nodes over one store count together (§3.1 #5)', async (t) => {
+  const options = {
+    database: join(t.testdir(), 'keyturn.db'),
+    masterKey: randomBytes(32).toString('base64url'),
+    clock: testClock(),
+  }
+  const one = await started(t, options)
+  const two = await started(t, options)
+  const statuses = [...(await guess(one, 3)), ...(await guess(two, 3)), ...(await guess(one, 1))]
+  t.same(counts(statuses), { wrong: 5, throttled: 2 })
+})
+
+t.test('two hundred wrong passwords at once: five are looked at (§3.1 #5, CVE-2023-47111)', async (t) => {
+  const server = await started(t, { gateSize: { running: 8, waiting: 400 } })
+  await attempt(server, { username: 'nobody', from: '203.0.113.5' })
+  const work = watchArgon2(t)
+  const answers = await Promise.all(Array.from({ length: 200 }, () => attempt(server, { password: 'wrong' })))
+  t.same(counts(answers.map((answer) => answer.statusCode)), { wrong: 5, throttled: 195 })
+  t.equal(work.verified.length, 5)
+})
+
+t.test(
+  'a crowd at the gate: 503 with Retry-After at once, and no guess is counted (must-show 9)',
+  async (t) => {
+    const server = await started(t, { gateSize: { running: 1, waiting: 4 } })
+    const work = watchArgon2(t)
+    await attempt(server)
+    work.clear()
+    const answers = await Promise.all(Array.from({ length: 64 }, () => attempt(server)))
+    const surplus = answers.filter((answer) => answer.statusCode === 503)
+    t.equal(answers.filter((answer) => answer.statusCode === 200).length, 5)
+    t.equal(surplus.length, 59)
+    t.equal(work.verified.length, 5)
+    for (const answer of surplus) {
+      t.equal(answer.json().error, 'temporarily_unavailable')
+      t.equal(waitOf(answer), 1)
+    }
+    t.equal((await attempt(server)).statusCode, 200, 'and the next one gets in')
+  },
+)
+
+t.test('a clock that was far ahead keeps nobody out when it is set right (§4 row 7)', async (t) => {
+  const server = await started(t)
+  const right = server.clock.now()
+  server.clock.tick(365 * 86_400)
+  await guess(server, 6)
+  t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
+  server.clock.set(right)
+  t.equal((await attempt(server)).statusCode, 200)
+  t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
+})

@@ -1,0 +1,129 @@
+import t from 'tap'
+import { createFolding, type Folding, FREQUENT } from '../../src/audit/aggregation.ts'
+import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
+
+const NOW = 1_000_000
+
+interface Traffic {
+  kept: number
+  events: number
+}
+
+/** Sends `times` of them; the fields may differ from one to the next. */
+function send(
+  folding: Folding,
+  event: AuditEvent,
+  times: number,
+  now: number,
+  fields: (i: number) => AuditFields = () => ({}),
+): Traffic {
+  let kept = 0
+  for (let i = 0; i < times; i += 1) if (folding.keeps(event, fields(i), now)) kept += 1
+  return { kept, events: times }
+}
+
+const counted = (rows: readonly { count: number }[]) => rows.reduce((sum, { count }) => sum + count, 0)
+
+t.test('what people and operators do is never folded', async (t) => {
+  const folding = createFolding()
+  for (const event of [
+    'login.succeeded',
+    'keys.rotated',
+    'token.reuse_detected',
+    'session.revoked',
+  ] as const) {
+    t.notOk(FREQUENT.has(event))
+    t.same(send(folding, event, 5000, NOW), { kept: 5000, events: 5000 })
+  }
+  t.same(folding.take(NOW, true), [])
+})
+
+t.test('of a kind the first twenty are rows, then one in five minutes; the rest is counted', async (t) => {
+  const folding = createFolding()
+  const fields = { client_id: 'shop', grant_type: 'client_credentials', sub: 'shop', jti: 'x', ip: '::1' }
+  t.equal(send(folding, 'token.issued', 1000, NOW, () => fields).kept, 20)
+  t.equal(send(folding, 'token.issued', 1, NOW + 59, () => fields).kept, 0)
+  t.same(folding.take(NOW + 59, false), [], 'the minute has not ended')
+  t.same(folding.take(NOW + 60, false), [
+    {
+      event: 'token.issued',
+      fields: { client_id: 'shop', grant_type: 'client_credentials' },
+      since: NOW,
+      at: NOW + 59,
+      count: 981,
+    },
+  ])
+  t.equal(send(folding, 'token.issued', 5, NOW + 300, () => fields).kept, 1)
+  t.equal(send(folding, 'token.issued', 5, NOW + 600, () => fields).kept, 1)
+  t.equal(counted(folding.take(NOW + 600, true)), 8)
+  t.equal(
+    send(folding, 'token.issued', 50, NOW + 100_000, () => fields).kept,
+    20,
+    'after a while all of it again',
+  )
+})
+
+t.test('nothing that the sender can vary makes a kind of its own (§4 row 20)', async (t) => {
+  const folding = createFolding()
+  const vary = (i: number): AuditFields => ({
+    ip: `10.0.${i >> 8}.${i & 255}`,
+    request_id: `${i}`,
+    sub: `u${i}`,
+    sid: `s${i}`,
+    jti: `j${i}`,
+    actor: `user:${i}`,
+    target: `t${i}`,
+    scope: `s${i}`,
+    kid: `k${i}`,
+  })
+  for (const event of FREQUENT) {
+    const { kept } = send(folding, event, 1000, NOW, vary)
+    t.equal(kept, 20, event)
+  }
+  const rows = folding.take(NOW, true)
+  t.equal(rows.length, FREQUENT.size)
+  t.ok(rows.every(({ fields }) => Object.keys(fields).length === 0))
+})
+
+t.test('a flood of every kind is bounded, and every event is counted once (§4 row 20)', async (t) => {
+  const folding = createFolding()
+  let rows = 0
+  let events = 0
+  let told = 0
+  const MINUTES = 60
+  for (let minute = 0; minute < MINUTES; minute += 1) {
+    const now = NOW + minute * 60
+    for (const event of FREQUENT) {
+      const { kept } = send(folding, event, 500, now, (i) => ({
+        client_id: `c${i % 300}`,
+        reason: `r${i % 7}`,
+      }))
+      rows += kept
+      told += kept
+      events += 500
+    }
+    const folded = folding.take(now, true)
+    rows += folded.length
+    told += counted(folded)
+    t.ok(folded.length <= 64 + FREQUENT.size, `${folded.length} folded rows in a minute`)
+  }
+  t.equal(told, events)
+  // 500 at once and one every two seconds; and the folded ones.
+  t.ok(rows <= 500 + (MINUTES * 60) / 2 + MINUTES * (64 + FREQUENT.size), `${rows} rows of ${events} events`)
+})
+
+t.test('a kind that comes when others have spent everything is counted under its own name', async (t) => {
+  const folding = createFolding()
+  send(folding, 'token.refused', 30_000, NOW, (i) => ({ client_id: `c${i % 30}`, reason: 'invalid_grant' }))
+  folding.take(NOW, true)
+  t.equal(folding.keeps('token.issued', { client_id: 'rare' }, NOW), false)
+  t.same(folding.take(NOW, true), [
+    { event: 'token.issued', fields: { client_id: 'rare' }, since: NOW, at: NOW, count: 1 },
+  ])
+})
+
+t.test('a clock that is set back holds no row back', async (t) => {
+  const folding = createFolding()
+  send(folding, 'login.failed', 30, NOW)
+  t.equal(counted(folding.take(NOW - 500, false)), 10)
+})

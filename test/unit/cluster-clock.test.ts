@@ -1,0 +1,164 @@
+import t from 'tap'
+import { keepTime } from '../../src/node/cluster-clock.ts'
+import { testClock } from '../support/clock.ts'
+import { testLogger } from '../support/log.ts'
+
+const START = 1_700_000_000
+const DAY = 86_400
+
+/** A machine's two clocks, of which a test sets one, and the clock of a store that machines share. */
+async function world({ wrongBy = 0, shared = true } = {}) {
+  const machine = testClock(START + wrongBy)
+  const store = testClock(START)
+  const logger = testLogger()
+  let steady = 5000
+  let slow = 0
+  let asked = 0
+  const ask = async () => {
+    asked += 1
+    steady += slow / 2
+    const told = store.now() * 1000
+    steady += slow / 2
+    return told
+  }
+  const time = await keepTime({ machine, steady: () => steady, logger, ask: shared ? ask : undefined })
+  return {
+    time,
+    machine,
+    store,
+    logger,
+    asked: () => asked,
+    slow: (ms: number) => {
+      slow = ms
+    },
+    /** Time that really passes. */
+    pass(seconds: number) {
+      machine.tick(seconds)
+      store.tick(seconds)
+      steady += seconds * 1000
+    },
+    /** The machine sleeps: nothing of it is in its steady clock. */
+    sleep(seconds: number) {
+      machine.tick(seconds)
+      store.tick(seconds)
+    },
+  }
+}
+
+t.test('a node on a shared store goes by its clock, however wrong its own is (§4 row 7)', async (t) => {
+  for (const wrongBy of [0, 60, -60, 40 * DAY]) {
+    const { time, pass, store, logger } = await world({ wrongBy })
+    t.equal(time.clock.now(), store.now(), `${wrongBy} s`)
+    pass(3)
+    t.equal(time.clock.now(), store.now(), 'and goes on with it between two questions')
+    t.equal(logger.lines.length, wrongBy === 0 ? 0 : 1)
+  }
+  const { logger } = await world({ wrongBy: -60 })
+  t.match(logger.lines[0]?.message, /this machine's clock is 60 s behind that of the store/)
+})
+
+t.test(
+  'it is asked every five seconds, and what the machine is told meanwhile moves nothing (§4 row 7)',
+  async (t) => {
+    const { time, pass, store, machine, asked } = await world()
+    for (let i = 0; i < 40; i += 1) {
+      pass(0.25)
+      await time.look()
+    }
+    t.equal(asked(), 3)
+    machine.tick(-3600)
+    t.equal(time.clock.now(), store.now())
+    machine.tick(7200)
+    t.equal(time.clock.now(), store.now())
+  },
+)
+
+t.test('after a sleep or a jump it is asked at once (§4 rows 7, 18)', async (t) => {
+  const { time, sleep, store, asked } = await world()
+  sleep(3600)
+  t.equal(time.clock.now(), store.now() - 3600, 'the steady clock knows nothing of it')
+  await time.look()
+  t.equal(asked(), 2)
+  t.equal(time.clock.now(), store.now())
+})
+
+t.test('an answer that was long on its way is taken for what it is worth', async (t) => {
+  const { time, pass, store, slow } = await world()
+  pass(6)
+  slow(4000)
+  await time.look()
+  // The four seconds passed for the machine alone.
+  t.equal(time.clock.now(), store.now() + 4, 'a prompt one is better')
+})
+
+t.test('a machine alone goes by its own clock', async (t) => {
+  const { time, machine, pass } = await world({ shared: false, wrongBy: 60 })
+  pass(5)
+  await time.look()
+  t.equal(time.clock.now(), machine.now())
+})
+
+t.test(
+  'after a jump ahead, what cannot be taken back waits until the skipped time has passed (§4 row 7)',
+  async (t) => {
+    const { time, machine, pass, logger } = await world({ shared: false })
+    pass(10)
+    const before = machine.now()
+    machine.tick(3600)
+    t.equal(time.clock.now(), before + 3600)
+    t.equal(time.prudentNow(), before)
+    t.match(logger.lines[0]?.message, /the clock has jumped ahead by 3600 s/)
+    pass(3599)
+    t.equal(time.prudentNow(), before + 3599)
+    pass(1)
+    t.equal(time.prudentNow(), machine.now(), 'all that was skipped has passed')
+  },
+)
+
+t.test(
+  'a jump that is taken back is forgotten, one without end is waited for a day (§4 row 7)',
+  async (t) => {
+    const { time, machine, pass } = await world({ shared: false })
+    machine.tick(3600)
+    await time.look()
+    pass(60)
+    machine.tick(-3600)
+    t.equal(time.prudentNow(), machine.now())
+    machine.tick(400 * DAY)
+    t.equal(time.prudentNow(), machine.now() - DAY)
+    pass(DAY)
+    t.equal(time.prudentNow(), machine.now())
+  },
+)
+
+t.test('a clock that is corrected little by little, or set back, delays nothing', async (t) => {
+  const { time, machine, pass } = await world({ shared: false })
+  for (let i = 0; i < 100; i += 1) {
+    pass(10)
+    machine.tick(1)
+    t.equal(time.prudentNow(), machine.now())
+  }
+  machine.tick(-DAY)
+  t.equal(time.prudentNow(), machine.now())
+})
+
+t.test('a jump of the store’s clock is one of every node’s (§4 row 7)', async (t) => {
+  const { time, store, pass, logger } = await world()
+  store.tick(3600)
+  pass(5)
+  await time.look()
+  t.equal(time.clock.now(), store.now())
+  t.equal(time.prudentNow(), store.now() - 3600)
+  t.ok(logger.lines.some(({ message }) => /the clock has jumped ahead by 3600 s/.test(message ?? '')))
+})
+
+t.test('ages are counted by both clocks, whichever says more (§4 row 18)', async (t) => {
+  const { time, pass, sleep, machine } = await world()
+  const mark = time.ages.mark()
+  pass(2)
+  t.equal(time.ages.since(mark), 2000)
+  sleep(5)
+  t.equal(time.ages.since(mark), 7000)
+  machine.tick(-60)
+  t.equal(time.ages.since(mark), 53_000, 'a clock that was set back makes nothing young')
+})

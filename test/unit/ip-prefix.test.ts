@@ -1,0 +1,29 @@
+import t from 'tap'
+import { networkOf } from '../../src/accounts/ip-prefix.ts'
+
+t.test('an IPv4 address is counted by itself, however it is written', async (t) => {
+  for (const ip of ['192.0.2.1', '::ffff:192.0.2.1', '::FFFF:c000:201', '0:0:0:0:0:ffff:c000:0201']) {
+    t.equal(networkOf(ip), '192.0.2.1', ip)
+  }
+  t.not(networkOf('192.0.2.2'), networkOf('192.0.2.1'))
+})
+
+t.test('an IPv6 address is counted by its /64, however it is written (RFC 6177 §2, RFC 5952)', async (t) => {
+  for (const ip of [
+    '2001:db8:1:2::1',
+    '2001:DB8:1:2:0:0:0:1',
+    '2001:0db8:0001:0002::',
+    '2001:db8:1:2:ffff:ffff:ffff:ffff',
+    '2001:db8:1:2::192.0.2.1',
+  ]) {
+    t.equal(networkOf(ip), '2001:db8:1:2::/64', ip)
+  }
+  for (const other of ['2001:db8:1:3::1', '2001:db8::1', '2001:db8:1::2', '::1', '::', 'fe80::1%eth0']) {
+    t.not(networkOf(other), '2001:db8:1:2::/64', other)
+  }
+  t.equal(networkOf('fe80::1%eth0'), networkOf('fe80::2'))
+})
+
+t.test('what is no address stays what it is', async (t) => {
+  for (const text of ['', 'unknown', '1.2.3', '2001:db8::1::2', 'localhost']) t.equal(networkOf(text), text)
+})
