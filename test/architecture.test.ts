@@ -5,7 +5,7 @@ import { createGrants, GRANT_NAMES } from '../src/oauth/grants/index.ts'
 import { repositoryFiles } from './support/documents.ts'
 import { code, type Import, imports, sourceFiles, sourceText } from './support/imports.ts'
 
-const ours = imports.filter(({ to }) => to.startsWith('src/'))
+const ours = imports.filter(({ to }) => /^(src|packages|@keyturn)\//.test(to))
 const shown = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ? ' (type)' : ''}`
 
 interface Layer {
@@ -192,7 +192,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   },
   'src/cli/': { uses: ['src/'], knows: [] },
   'src/main.ts': { uses: ['src/cli/'], knows: [] },
-  'src/verify/': { uses: [], knows: [] },
+  // What services install: neither knows the server, nor the other.
+  'packages/verify/': { uses: [], knows: [] },
+  'packages/browser-session/': { uses: [], knows: [] },
 }
 
 /** The layer with the longest name that fits. */
@@ -217,7 +219,7 @@ t.test('imports go down only', async (t) => {
   t.same(upward.map(shown), [])
   for (const [from, to] of [
     ['src/cli/', 'src/main.ts'],
-    ['src/cli/', 'src/verify/'],
+    ['src/', 'packages/'],
   ] as const) {
     t.notOk(
       ours.some((one) => one.from.startsWith(from) && one.to.startsWith(to)),
@@ -266,7 +268,7 @@ t.test('nothing imports what imports it', async (t) => {
 /** Packages that one part of the program has to itself. */
 const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[] = [
   // Types only elsewhere: `serve` and the verifier's plugin hold an instance, and never make one.
-  [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/http/app.ts'], ['src/cli/serve.ts', 'src/verify/']],
+  [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/http/app.ts'], ['src/cli/serve.ts', 'packages/']],
   [/^better-sqlite3$/, ['src/store/sqlite'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],
   [/^@simplewebauthn\/server/, ['src/accounts/passkeys.ts', 'src/accounts/webauthn-response.ts'], []],
@@ -320,7 +322,7 @@ t.test('the laws of the ring know no store, no network and no library', async (t
 })
 
 /** Without the verifier, which runs in other people's programs and takes the machine as its default there. */
-const server = sourceFiles.filter((path) => !path.startsWith('src/verify/'))
+const server = sourceFiles.filter((path) => !path.startsWith('packages/'))
 
 /** What the machine gives, the one place that takes it, and the exceptions with their reasons. */
 const FROM_THE_MACHINE: readonly {
@@ -393,7 +395,7 @@ t.test('no token’s lifetime is given to jose in words (DESIGN, laws)', async (
 })
 
 t.test('a folder is named for what it owns, a file in kebab-case; nothing is an enum', async (t) => {
-  const paths = repositoryFiles().filter((path) => /^(src|test)\/.*\.ts$/.test(path))
+  const paths = repositoryFiles().filter((path) => /^(src|packages|test)\/.*\.ts$/.test(path))
   t.ok(paths.length > 200)
   t.same(
     paths.filter((path) => /(^|\/)(utils?|helpers?|common|misc|lib)(\/|\.ts$)/.test(path)),

@@ -2,7 +2,7 @@
 import { createPublicKey, verify } from 'node:crypto'
 import { createVerifier as createFastJwt } from 'fast-jwt'
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import { createVerifier } from '../../src/verify/index.ts'
+import { createVerifier } from '../../packages/verify/index.ts'
 import { AUDIENCE, ISSUER, issuerFetch, type Tokens } from './tokens.ts'
 
 /** Verifies the i-th token. @throws if it is not good */

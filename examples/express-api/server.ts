@@ -1,7 +1,7 @@
 /** Orders over HTTP with Express. Who may do what is in the token; this process alone decides whether it is good. */
 import express from 'express'
 // In a project of your own: from '@keyturn/verify'.
-import { createVerifier, keyturnExpress, requireRole, requireScope } from '../../src/verify/index.ts'
+import { createVerifier, keyturnExpress, requireRole, requireScope } from '../../packages/verify/index.ts'
 
 const { ISSUER = 'http://localhost:3000', AUDIENCE = 'https://orders.example', PORT = '4001' } = process.env
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import Fastify from 'fastify'
 // In a project of your own: from '@keyturn/browser-session'.
-import { BrowserSessionError, browserSession } from '../../src/verify/browser-session/index.ts'
+import { BrowserSessionError, browserSession } from '../../packages/browser-session/index.ts'
 import { ordersApi } from './orders-api.ts'
 import { homePage, troublePage, welcomePage } from './pages.ts'
 

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { createVerifier } from '../../src/verify/index.ts'
+import { createVerifier } from '../../packages/verify/index.ts'
 import { kidOf } from '../support/caching-verifier.ts'
 import { type Cluster, type ClusterNode, startCluster } from '../support/cluster.ts'
 import { signIn } from '../support/folder.ts'

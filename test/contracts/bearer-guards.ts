@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
 import type { Test } from 'tap'
-import type { Verifier } from '../../src/verify/index.ts'
+import type { Verifier } from '../../packages/verify/index.ts'
 import { AUDIENCE, JWKS, signingKey, standIn } from '../support/stand-in-issuer.ts'
 
 export interface GuardAnswer {

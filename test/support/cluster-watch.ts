@@ -4,8 +4,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRemoteJWKSet, customFetch, jwtVerify } from 'jose'
+import { createVerifier, type Verifier } from '../../packages/verify/index.ts'
 import type { Store } from '../../src/store/index.ts'
-import { createVerifier, type Verifier } from '../../src/verify/index.ts'
 import { kidOf } from './caching-verifier.ts'
 import type { Cluster, ClusterNode } from './cluster.ts'
 import type { Owner } from './folder.ts'

@@ -12,7 +12,9 @@ export interface Import {
   readonly typeOnly: boolean
 }
 
-export const sourceFiles: readonly string[] = repositoryFiles().filter((path) => /^src\/.*\.ts$/.test(path))
+export const sourceFiles: readonly string[] = repositoryFiles().filter((path) =>
+  /^(src|packages)\/.*\.ts$/.test(path),
+)
 
 export const sourceText = (path: string): string => readFileSync(`${root}/${path}`, 'utf8')
 

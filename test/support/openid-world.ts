@@ -10,7 +10,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import { exportJWK, generateKeyPair, type JWK } from 'jose'
 import Provider from 'oidc-provider'
 import type { Test } from 'tap'
-import { type BrowserSessionOptions, browserSession } from '../../src/verify/browser-session/index.ts'
+import { type BrowserSessionOptions, browserSession } from '../../packages/browser-session/index.ts'
 import { type JarBrowser, jarBrowser } from './jar-browser.ts'
 import { type TestTime, testTime } from './stand-in-issuer.ts'
 

@@ -7,7 +7,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { CompactSign, type CryptoKey, exportJWK, generateKeyPair, type JWK } from 'jose'
 import type { Test } from 'tap'
-import { createVerifier, type Verifier, type VerifierOptions, VerifyError } from '../../src/verify/index.ts'
+import {
+  createVerifier,
+  type Verifier,
+  type VerifierOptions,
+  VerifyError,
+} from '../../packages/verify/index.ts'
 
 export const AUDIENCE = 'https://orders.example'
 export const METADATA = '/.well-known/oauth-authorization-server'

@@ -1,4 +1,9 @@
-import { createVerifier, type Verifier, type VerifierOptions, VerifyError } from '../../src/verify/index.ts'
+import {
+  createVerifier,
+  type Verifier,
+  type VerifierOptions,
+  VerifyError,
+} from '../../packages/verify/index.ts'
 import { ORDERS } from './seed.ts'
 import { ISSUER, type TestServer } from './server.ts'
 

@@ -1,6 +1,6 @@
 /** The backend for the frontend against those who mean harm (RFC 9700, draft-ietf-oauth-browser-based-apps §6.1.3). */
 import t, { type Test } from 'tap'
-import { returnTo } from '../../src/verify/browser-session/return-to.ts'
+import { returnTo } from '../../packages/browser-session/return-to.ts'
 import { type Answer, type JarBrowser, parseCookie } from '../support/jar-browser.ts'
 import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/openid-world.ts'
 

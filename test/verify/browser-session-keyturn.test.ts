@@ -2,7 +2,7 @@
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
-import { type BrowserSessionOptions, browserSession } from '../../src/verify/browser-session/index.ts'
+import { type BrowserSessionOptions, browserSession } from '../../packages/browser-session/index.ts'
 import type { Browser } from '../support/browser.ts'
 import { type JarBrowser, jarBrowser } from '../support/jar-browser.ts'
 import { openidServer, PROFILE } from '../support/openid-server.ts'

@@ -3,8 +3,8 @@ import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
-import { type BrowserSessionOptions, memoryStore } from '../../src/verify/browser-session/index.ts'
-import { settle } from '../../src/verify/browser-session/options.ts'
+import { type BrowserSessionOptions, memoryStore } from '../../packages/browser-session/index.ts'
+import { settle } from '../../packages/browser-session/options.ts'
 import { parseCookie } from '../support/jar-browser.ts'
 import {
   APP,

@@ -3,7 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express, { type Express } from 'express'
 import t, { type Test } from 'tap'
-import { keyturnExpress, requireRole, requireScope } from '../../src/verify/index.ts'
+import { keyturnExpress, requireRole, requireScope } from '../../packages/verify/index.ts'
 import { bearerGuards, type Call, callTo } from '../contracts/bearer-guards.ts'
 import { standIn } from '../support/stand-in-issuer.ts'
 

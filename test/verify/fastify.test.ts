@@ -2,8 +2,8 @@ import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
 // As `@keyturn/verify/fastify`: that `app.requireScope` is known to the compiler is part of the test.
-import { keyturnFastify } from '../../src/verify/fastify-typed.ts'
-import { keyturnFastify as untyped } from '../../src/verify/index.ts'
+import { keyturnFastify } from '../../packages/verify/fastify-typed.ts'
+import { keyturnFastify as untyped } from '../../packages/verify/index.ts'
 import { bearerGuards, callTo, type GuardedApp } from '../contracts/bearer-guards.ts'
 import { standIn } from '../support/stand-in-issuer.ts'
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { VerifyError } from '../../src/verify/index.ts'
+import { VerifyError } from '../../packages/verify/index.ts'
 import {
   AUDIENCE,
   JWKS,

@@ -1,7 +1,7 @@
 /** How keys are held: as long as the issuer says, renewed ahead of time, and what an unknown kid may cost. */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { VerifierOptions } from '../../src/verify/index.ts'
+import type { VerifierOptions } from '../../packages/verify/index.ts'
 import { JWKS, type StandIn, signingKey, standIn, verdict } from '../support/stand-in-issuer.ts'
 
 /** A verifier that has its keys, and how often it has asked for them since. */

@@ -2,11 +2,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { createVerifier, type VerifierOptions } from '../../src/verify/index.ts'
+import { createVerifier, type VerifierOptions } from '../../packages/verify/index.ts'
 import { read, tableBelow } from '../support/documents.ts'
 import { standIn, verdict } from '../support/stand-in-issuer.ts'
 
-const FOLDER = fileURLToPath(new URL('../../src/verify/', import.meta.url))
+const FOLDER = fileURLToPath(new URL('../../packages/verify/', import.meta.url))
 
 t.test('a mistake in the options is a TypeError at the start, not a surprise later', async (t) => {
   const fine: VerifierOptions = { issuer: 'https://issuer.example', audience: 'https://orders.example' }
@@ -115,14 +115,14 @@ t.test('the package imports nothing but Node, and of Fastify its types alone', a
 })
 
 t.test('the README of the package has every option and every code of an error, and no others', async (t) => {
-  const readme = read('src/verify/README.md')
+  const readme = read('packages/verify/README.md')
   const [, members = ''] =
-    /interface VerifierOptions \{([\s\S]*?)\n\}/.exec(read('src/verify/options.ts')) ?? []
+    /interface VerifierOptions \{([\s\S]*?)\n\}/.exec(read('packages/verify/options.ts')) ?? []
   const options = [...members.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, name]) => name)
   const rows = tableBelow(readme, '## Options').flatMap(([name = '']) => name.replaceAll('`', '').split(', '))
   t.same(rows.toSorted(), options.toSorted())
 
-  const codes = [...read('src/verify/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code)
+  const codes = [...read('packages/verify/errors.ts').matchAll(/^ {2}\| '(\w+)'/gm)].map(([, code]) => code)
   const [, section = ''] = /## Errors\n([\s\S]*?)(?=\n## )/.exec(readme) ?? []
   const named = [...section.matchAll(/`([a-z_]+)`/g)].map(([, code]) => code)
   t.same(named.filter((code) => code !== 'code' && code !== 'cause').toSorted(), codes.toSorted())

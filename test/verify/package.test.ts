@@ -72,7 +72,7 @@ t.test('packed and installed into an empty project, it works and brings nothing 
     files: { path: string }[]
   }
   const files = packed.files.map(({ path }) => path)
-  const modules = readdirSync(join(ROOT, 'src/verify')).filter((name) => name.endsWith('.ts'))
+  const modules = readdirSync(join(ROOT, 'packages/verify')).filter((name) => name.endsWith('.ts'))
   const built = modules.flatMap((name) => [name.replace(/ts$/, 'js'), name.replace(/ts$/, 'd.ts')])
   const expected = [...built.map((name) => `dist/${name}`), 'LICENSE', 'README.md', 'package.json']
   t.same(

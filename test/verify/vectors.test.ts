@@ -2,7 +2,7 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import t from 'tap'
 import { type Vectors, vectors } from '../../docs/test-vectors/generate.ts'
-import { createVerifier } from '../../src/verify/index.ts'
+import { createVerifier } from '../../packages/verify/index.ts'
 import { read, tableBelow } from '../support/documents.ts'
 import { verdict } from '../support/stand-in-issuer.ts'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { authenticateRequest, type Requirements } from '../../src/verify/index.ts'
+import { authenticateRequest, type Requirements } from '../../packages/verify/index.ts'
 import { bearerGuards } from '../contracts/bearer-guards.ts'
 import { standIn } from '../support/stand-in-issuer.ts'
 
