@@ -21,7 +21,9 @@ export interface Examination {
 }
 
 export function examineBeside(file: string): Examination {
-  const program = import.meta.url.endsWith('.ts') ? './integrity-check-process.ts' : './integrity-check-process.js'
+  const program = import.meta.url.endsWith('.ts')
+    ? './integrity-check-process.ts'
+    : './integrity-check-process.js'
   const path = fileURLToPath(new URL(program, import.meta.url))
   let stop = () => {}
   const done = new Promise<void>((resolve, reject) => {
