@@ -2,8 +2,8 @@
 import t from 'tap'
 import { clientAuthMethods, METHOD_NAMES } from '../src/oauth/client-auth/index.ts'
 import { createGrants, GRANT_NAMES } from '../src/oauth/grants/index.ts'
-import { repositoryFiles } from './support/documents.ts'
-import { code, type Import, imports, sourceFiles, sourceText } from './support/imports.ts'
+import { repositoryFiles } from './support/docs/documents.ts'
+import { code, type Import, imports, sourceFiles, sourceText } from './support/docs/source-imports.ts'
 
 const ours = imports.filter(({ to }) => /^(src|packages|@keyturn)\//.test(to))
 const shown = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ? ' (type)' : ''}`

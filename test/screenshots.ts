@@ -6,9 +6,9 @@ import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { TOTP } from 'otpauth'
 import type { Page } from 'playwright-core'
 import t from 'tap'
-import { browserWorld, typePassword } from './support/browser-world.ts'
-import { browser } from './support/chromium.ts'
-import { root } from './support/documents.ts'
+import { browser } from './support/browser/chromium.ts'
+import { browserWorld, typePassword } from './support/browser/chromium-sign-in.ts'
+import { root } from './support/docs/documents.ts'
 
 const FOLDER = `${root}docs/screenshots`
 const SCREENS = {

@@ -1,7 +1,8 @@
 /** The account page and the ways out. */
-import { at, browserWorld, resultAt, shortOfJavaScript, signIn } from '../support/browser-world.ts'
-import { browserTest } from '../support/chromium.ts'
-import { PASSWORD } from '../support/seed.ts'
+
+import { browserTest } from '../support/browser/chromium.ts'
+import { at, browserWorld, resultAt, shortOfJavaScript, signIn } from '../support/browser/chromium-sign-in.ts'
+import { PASSWORD } from '../support/server/seed.ts'
 
 const SESSION = '__Host-keyturn-session'
 

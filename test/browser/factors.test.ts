@@ -2,6 +2,7 @@
 import { TOTP } from 'otpauth'
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
+import { browserTest } from '../support/browser/chromium.ts'
 import {
   at,
   type BrowserWorld,
@@ -9,8 +10,7 @@ import {
   resultAt,
   shortOfJavaScript,
   signIn,
-} from '../support/browser-world.ts'
-import { browserTest } from '../support/chromium.ts'
+} from '../support/browser/chromium-sign-in.ts'
 
 /** The app on the phone, on the server's clock. */
 function phone(secret: string, { server }: Pick<BrowserWorld, 'server'>) {

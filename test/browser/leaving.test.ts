@@ -2,8 +2,8 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { allow, at, browserWorld, resultAt, signIn } from '../support/browser-world.ts'
-import { browserTest } from '../support/chromium.ts'
+import { browserTest } from '../support/browser/chromium.ts'
+import { allow, at, browserWorld, resultAt, signIn } from '../support/browser/chromium-sign-in.ts'
 
 for (const javaScriptEnabled of [true, false]) {
   const how = javaScriptEnabled ? 'with' : 'without'

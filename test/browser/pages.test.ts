@@ -1,7 +1,15 @@
 /** What holds for every page: cookies, frames, keyboard, small screens, languages. */
-import { allow, at, browserWorld, resultAt, signIn, typePassword } from '../support/browser-world.ts'
-import { browserTest } from '../support/chromium.ts'
-import { PASSWORD } from '../support/seed.ts'
+
+import { browserTest } from '../support/browser/chromium.ts'
+import {
+  allow,
+  at,
+  browserWorld,
+  resultAt,
+  signIn,
+  typePassword,
+} from '../support/browser/chromium-sign-in.ts'
+import { PASSWORD } from '../support/server/seed.ts'
 
 const [BROWSER, SESSION] = ['__Host-keyturn-browser', '__Host-keyturn-session']
 

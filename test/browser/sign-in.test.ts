@@ -1,4 +1,6 @@
 /** Signing in, as people do it in a real browser: the paths that are right, and those that people take. */
+
+import { browserTest } from '../support/browser/chromium.ts'
 import {
   allow,
   at,
@@ -7,9 +9,8 @@ import {
   shortOfJavaScript,
   signIn,
   typePassword,
-} from '../support/browser-world.ts'
-import { browserTest } from '../support/chromium.ts'
-import { PASSWORD, user } from '../support/seed.ts'
+} from '../support/browser/chromium-sign-in.ts'
+import { PASSWORD, user } from '../support/server/seed.ts'
 
 const BAD_REQUEST = /status of 400 \(Bad Request\)/
 

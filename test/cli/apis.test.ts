@@ -1,5 +1,5 @@
 import t from 'tap'
-import { testCli } from '../support/cli.ts'
+import { testCli } from '../support/processes/cli.ts'
 
 const ORDERS = 'https://orders.example'
 const STOCK = 'https://stock.example'

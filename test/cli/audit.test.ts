@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { type Cli, testCli } from '../support/cli.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
 
 const PASSWORD = 'correct horse battery staple'
 const WITH_PASSWORD = { input: PASSWORD }

@@ -19,8 +19,8 @@ import { createSealer } from '../../src/keys/encryption.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { readMigrations } from '../../src/store/migrate.ts'
 import { systemRandom } from '../../src/system.ts'
-import { type Cli, testCli } from '../support/cli.ts'
-import { seed } from '../support/seed.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
+import { seed } from '../support/server/seed.ts'
 
 const mode = (file: string) => statSync(file).mode & 0o777
 

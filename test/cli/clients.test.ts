@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { isMadeSecret } from '../../src/oauth/client-auth/secret.ts'
-import { type Cli, testCli } from '../support/cli.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
 
 const API = 'https://orders.example'
 const CHOSEN = 'a secret that somebody chose'

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import t from 'tap'
 import { systemClock } from '../../src/system.ts'
-import { testCli } from '../support/cli.ts'
+import { testCli } from '../support/processes/cli.ts'
 
 interface Told {
   readonly ok: boolean

@@ -14,8 +14,8 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
 import type { Step } from '../../src/store/db.ts'
-import { type Cli, type RunOptions, testCli } from '../support/cli.ts'
-import { freePort } from '../support/listen.ts'
+import { type Cli, type RunOptions, testCli } from '../support/processes/cli.ts'
+import { freePort } from '../support/server/listen.ts'
 
 interface Finding {
   readonly check: string

@@ -3,10 +3,10 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createVerifier, VerifyError } from '../../packages/verify/index.ts'
-import { type Cli, testCli } from '../support/cli.ts'
-import { basic, claimsOf, clientCredentials, post } from '../support/requests.ts'
-import { ORDERS, seed } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
+import { basic, claimsOf, clientCredentials, post } from '../support/server/requests.ts'
+import { ORDERS, seed } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
 
 /** Whoever serves files, and nothing but what is in the folder: the server itself is not running. */
 async function bucket(t: Test, folder: () => string): Promise<{ issuer: string; asked: string[] }> {

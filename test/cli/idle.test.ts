@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { emptyFolder } from '../support/folder.ts'
+import { emptyFolder } from '../support/processes/data-folder.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
 /** The aim is 120 (#5, 6), with what was compiled before; the first start of a checkout takes 30 more. */

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Ring } from '../../src/store/contracts/ring.ts'
-import { type Cli, testCli } from '../support/cli.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
 
 const DAY = 86_400
 

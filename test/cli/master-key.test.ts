@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fingerprintOf } from '../../src/keys/master-keys.ts'
 import { systemRandom } from '../../src/system.ts'
-import { type Cli, testCli } from '../support/cli.ts'
-import { refresh } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
-import { signedIn } from '../support/tokens.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
+import { refresh } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
+import { signedIn } from '../support/server/tokens.ts'
 
 interface Report {
   readonly master_key: string

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
 import { readMigrations } from '../../src/store/migrate.ts'
-import { testCli } from '../support/cli.ts'
+import { testCli } from '../support/processes/cli.ts'
 
 const names = readMigrations().map(({ name }) => name)
 

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { node } from '../contracts/nodes.ts'
-import { type Cli, testCli } from '../support/cli.ts'
-import { countQueries } from '../support/counting.ts'
-import { type TestServer, testServer } from '../support/server.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
+import { countQueries } from '../support/server/query-count.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
 
 const DAY = 86_400
 

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { readMigrations } from '../../src/store/migrate.ts'
-import { testCli } from '../support/cli.ts'
-import { freePort } from '../support/listen.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { run } from '../support/postgres-databases.ts'
+import { run } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { testCli } from '../support/processes/cli.ts'
+import { freePort } from '../support/server/listen.ts'
 
 const postgres = await startPostgres(t)
 const masterKey = () => randomBytes(32).toString('base64url')

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { version } from '../../src/version.ts'
-import { type Cli, testCli } from '../support/cli.ts'
-import { freePort } from '../support/listen.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
+import { freePort } from '../support/server/listen.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
 

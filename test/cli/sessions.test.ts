@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap'
 import { session } from '../contracts/client-sessions.ts'
 import { signIn } from '../contracts/user-sessions.ts'
-import { type Cli, testCli } from '../support/cli.ts'
-import { login, refresh } from '../support/requests.ts'
-import { PASSWORD, seed, user } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
+import { login, refresh } from '../support/server/requests.ts'
+import { PASSWORD, seed, user } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
 
 interface Shown {
   readonly id: string

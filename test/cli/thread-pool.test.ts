@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import t from 'tap'
-import { seededFolder } from '../support/folder.ts'
-import { startServer } from '../support/process.ts'
+import { seededFolder } from '../support/processes/data-folder.ts'
+import { startServer } from '../support/processes/process.ts'
 
 /** Threads of the pool that signs and hashes; libuv names them. */
 function poolThreads(pid: number): number {

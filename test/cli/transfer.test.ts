@@ -7,12 +7,20 @@ import { createStore, openDb } from '../../src/store/index.ts'
 import { migrate, TRANSFER_MARK } from '../../src/store/migrate.ts'
 import { TABLES } from '../../src/store/tables.ts'
 import { systemRandom } from '../../src/system.ts'
-import { type Cli, testCli } from '../support/cli.ts'
-import { testClock } from '../support/clock.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { basic, claimsOf, clientCredentials, encodeForm, login, post, refresh } from '../support/requests.ts'
-import { seed, user } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
+import { testClock } from '../support/server/clock.ts'
+import {
+  basic,
+  claimsOf,
+  clientCredentials,
+  encodeForm,
+  login,
+  post,
+  refresh,
+} from '../support/server/requests.ts'
+import { seed, user } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
 
 const postgres = await startPostgres(t)
 const masterKey = systemRandom.bytes(32).toString('base64url')

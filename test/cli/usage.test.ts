@@ -11,7 +11,7 @@ import { createSealer } from '../../src/keys/encryption.ts'
 import type { Store } from '../../src/store/index.ts'
 import { systemRandom } from '../../src/system.ts'
 import { version } from '../../src/version.ts'
-import { testCli } from '../support/cli.ts'
+import { testCli } from '../support/processes/cli.ts'
 
 interface Sample {
   /** What stands behind the name of the command; a function is told the last JSON of each command before it. */

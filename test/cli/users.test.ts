@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap'
 import { session } from '../contracts/client-sessions.ts'
 import { signIn } from '../contracts/user-sessions.ts'
-import { type Cli, testCli } from '../support/cli.ts'
-import { basic, login, post, refresh } from '../support/requests.ts'
-import { client, PASSWORD, SECRET, user } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
+import { type Cli, testCli } from '../support/processes/cli.ts'
+import { basic, login, post, refresh } from '../support/server/requests.ts'
+import { client, PASSWORD, SECRET, user } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
 
 const NEW_PASSWORD = 'another horse, another battery'
 const CREATE = ['users', 'create', 'alice', '--password-stdin']

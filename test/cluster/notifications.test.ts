@@ -4,12 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { type FollowerOptions, startFollower } from '../../src/node/change-poller.ts'
-import { testClock } from '../support/clock.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { run } from '../support/postgres-databases.ts'
-import { client, seed } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
-import { revoke, signedIn } from '../support/tokens.ts'
+import { run } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { testClock } from '../support/server/clock.ts'
+import { client, seed } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
+import { revoke, signedIn } from '../support/server/tokens.ts'
 
 const NEVER = 1e9
 const FORCED = { force: true, actor: 'operator:test' }

@@ -5,14 +5,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { createVerifier } from '../../packages/verify/index.ts'
-import { kidOf } from '../support/caching-verifier.ts'
-import { type Cluster, type ClusterNode, startCluster } from '../support/cluster.ts'
-import { signIn } from '../support/folder.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { HERE, laterVersion, makeRelease, type Release } from '../support/releases.ts'
-import { clientCredentials, refresh } from '../support/requests.ts'
-import { type RoundRobin, roundRobin } from '../support/round-robin.ts'
-import { ORDERS } from '../support/seed.ts'
+import { kidOf } from '../support/issuers/caching-verifier.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { type Cluster, type ClusterNode, startCluster } from '../support/processes/cluster.ts'
+import { signIn } from '../support/processes/data-folder.ts'
+import { clientCredentials, refresh } from '../support/server/requests.ts'
+import { ORDERS } from '../support/server/seed.ts'
+import { HERE, laterVersion, makeRelease, type Release } from './later-release.ts'
+import { type RoundRobin, roundRobin } from './round-robin.ts'
 
 const PATIENCE_MS = 120_000
 const CLEAN = { code: 0, signal: null }

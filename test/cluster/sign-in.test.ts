@@ -3,15 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
 import { CODE_LIMITS } from '../../src/accounts/rate-limiter.ts'
-import { createAuthenticator } from '../support/authenticator.ts'
-import { openBrowser, type Page, type Served, tags } from '../support/browser.ts'
-import { startCluster } from '../support/cluster.ts'
-import { audited, fill, overEverywhere, SOON_MS, spread } from '../support/cluster-races.ts'
-import { byPasskey } from '../support/passkey-forms.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { relyingParty } from '../support/relying-party.ts'
-import { basic, claimsOf, post } from '../support/requests.ts'
-import { client, PASSWORD, user } from '../support/seed.ts'
+import { createAuthenticator } from '../support/browser/authenticator.ts'
+import { openBrowser, type Page, type Served, tags } from '../support/browser/browser.ts'
+import { byPasskey } from '../support/browser/passkey-forms.ts'
 import {
   authorizeParams,
   authorizeUrl,
@@ -20,8 +14,14 @@ import {
   redeem,
   signIn,
   tokensOf,
-} from '../support/sign-in.ts'
-import { revoke, signedIn } from '../support/tokens.ts'
+} from '../support/browser/sign-in.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { startCluster } from '../support/processes/cluster.ts'
+import { audited, fill, overEverywhere, SOON_MS, spread } from '../support/processes/cluster-races.ts'
+import { relyingParty } from '../support/server/relying-party.ts'
+import { basic, claimsOf, post } from '../support/server/requests.ts'
+import { client, PASSWORD, user } from '../support/server/seed.ts'
+import { revoke, signedIn } from '../support/server/tokens.ts'
 
 const postgres = await startPostgres(t)
 const told = await relyingParty(t as Test)

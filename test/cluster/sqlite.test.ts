@@ -1,7 +1,13 @@
 /** Three processes on one file of SQLite: the races of three nodes on PostgreSQL, with fewer at once (issue 5). */
 import t, { type Test } from 'tap'
-import { startCluster } from '../support/cluster.ts'
-import { assertionRace, codeRace, fill, refreshRace, rotationRace } from '../support/cluster-races.ts'
+import { startCluster } from '../support/processes/cluster.ts'
+import {
+  assertionRace,
+  codeRace,
+  fill,
+  refreshRace,
+  rotationRace,
+} from '../support/processes/cluster-races.ts'
 
 const cluster = await startCluster(t, { fill })
 

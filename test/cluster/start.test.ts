@@ -1,12 +1,12 @@
 /** Many processes that begin, or rotate, in the same instant on one PostgreSQL (issue 5; SECURITY §4 row 9). */
 import t from 'tap'
-import { kidOf } from '../support/caching-verifier.ts'
-import { type Cluster, startCluster } from '../support/cluster.ts'
-import { spread } from '../support/cluster-races.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { clientCredentials } from '../support/requests.ts'
-import { script, source } from '../support/script.ts'
-import { seed } from '../support/seed.ts'
+import { kidOf } from '../support/issuers/caching-verifier.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { type Cluster, startCluster } from '../support/processes/cluster.ts'
+import { spread } from '../support/processes/cluster-races.ts'
+import { script, source } from '../support/processes/script.ts'
+import { clientCredentials } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
 
 const NODES = 8
 const ROTATORS = 4

@@ -3,9 +3,10 @@ import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
 import { LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { systemClock } from '../../src/system.ts'
-import { kidOf } from '../support/caching-verifier.ts'
-import { testCli } from '../support/cli.ts'
-import { type ClusterNode, startCluster } from '../support/cluster.ts'
+import { kidOf } from '../support/issuers/caching-verifier.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { testCli } from '../support/processes/cli.ts'
+import { type ClusterNode, startCluster } from '../support/processes/cluster.ts'
 import {
   assertionRace,
   codeRace,
@@ -15,11 +16,10 @@ import {
   refreshRace,
   SOON_MS,
   spread,
-} from '../support/cluster-races.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/requests.ts'
-import { client, user } from '../support/seed.ts'
-import { active, revoke, signedIn } from '../support/tokens.ts'
+} from '../support/processes/cluster-races.ts'
+import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
+import { client, user } from '../support/server/seed.ts'
+import { active, revoke, signedIn } from '../support/server/tokens.ts'
 
 const CHOSEN = 'a secret that somebody chose'
 

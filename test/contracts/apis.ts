@@ -1,4 +1,4 @@
-import { api, ORDERS, STOCK } from '../support/seed.ts'
+import { api, ORDERS, STOCK } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
 
 const stock = api({

@@ -4,7 +4,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
 import type { Test } from 'tap'
 import type { Verifier } from '../../packages/verify/index.ts'
-import { AUDIENCE, JWKS, signingKey, standIn } from '../support/stand-in-issuer.ts'
+import { AUDIENCE, JWKS, signingKey, standIn } from '../support/issuers/stand-in-issuer.ts'
 
 export interface GuardAnswer {
   readonly status: number

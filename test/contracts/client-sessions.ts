@@ -1,6 +1,6 @@
 import type { Session } from '../../src/store/contracts/client-sessions.ts'
 import type { Store } from '../../src/store/index.ts'
-import { client, user } from '../support/seed.ts'
+import { client, user } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
 
 export function session(overrides: Partial<Session> = {}): Session {

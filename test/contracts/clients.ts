@@ -1,5 +1,5 @@
 import type { Client } from '../../src/store/contracts/clients.ts'
-import { client, user } from '../support/seed.ts'
+import { client, user } from '../support/server/seed.ts'
 import { people, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 

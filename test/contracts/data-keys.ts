@@ -1,7 +1,7 @@
 import type { Resealing, StoredRoot } from '../../src/store/contracts/data-keys.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import type { Store } from '../../src/store/index.ts'
-import { client, user } from '../support/seed.ts'
+import { client, user } from '../support/server/seed.ts'
 import { session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 import { ring } from './ring.ts'

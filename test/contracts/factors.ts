@@ -1,6 +1,6 @@
 import { MOST_PASSKEYS, type Passkey } from '../../src/store/contracts/factors.ts'
 import type { Store } from '../../src/store/index.ts'
-import { user } from '../support/seed.ts'
+import { user } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
 
 const NOTHING = { totp: false, passkeys: 0, recoveryCodes: 0 }

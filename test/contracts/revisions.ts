@@ -1,5 +1,5 @@
 import type { Store } from '../../src/store/index.ts'
-import { api, client, user } from '../support/seed.ts'
+import { api, client, user } from '../support/server/seed.ts'
 import type { Contract } from './contract.ts'
 import { ring } from './ring.ts'
 

@@ -1,5 +1,5 @@
 import type { Role } from '../../src/store/contracts/roles.ts'
-import { user } from '../support/seed.ts'
+import { user } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
 
 const role = (overrides: Partial<Role> = {}): Role => ({

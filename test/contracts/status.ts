@@ -1,5 +1,5 @@
 import { LIST_SIZE, type StatusBlock } from '../../src/store/contracts/status.ts'
-import { client, user } from '../support/seed.ts'
+import { client, user } from '../support/server/seed.ts'
 import { session } from './client-sessions.ts'
 import type { Contract } from './contract.ts'
 

@@ -1,4 +1,4 @@
-import { user } from '../support/seed.ts'
+import { user } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
 
 const clerk = { name: 'clerk', scopes: ['orders:read'], requireSecondFactor: false, createdAt: 1 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import t from 'tap'
-import { read, root, tableBelow } from '../support/documents.ts'
+import { read, root, tableBelow } from '../support/docs/documents.ts'
 
 /** Of the OpenID Foundation's suite, August 2026. */
 const PLANS: Record<string, readonly string[]> = {

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
-import { seedExample, startExample } from '../support/examples.ts'
-import { listen } from '../support/listen.ts'
-import { basic, clientCredentials, login, post } from '../support/requests.ts'
+import { seedExample, startExample } from '../support/docs/examples.ts'
+import { listen } from '../support/server/listen.ts'
+import { basic, clientCredentials, login, post } from '../support/server/requests.ts'
 
 t.test('the Express example answers by scope, role and status, and goes on without its issuer', async (t) => {
   const { server, issuer } = await listen(t as Test, { settings: { STATUS_TTL: '1s' } })

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { read, repositoryFiles, root } from '../support/documents.ts'
-import { titles } from '../support/titles.ts'
+import { read, repositoryFiles, root } from '../support/docs/documents.ts'
+import { titles } from '../support/docs/test-titles.ts'
 
 const rows = read('docs/faults.md')
   .split('\n')

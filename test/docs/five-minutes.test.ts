@@ -4,9 +4,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
-import { codeBlocks, read } from '../support/documents.ts'
-import { freePort } from '../support/listen.ts'
-import { checkout, paste as pasteInto, shellEnvironment } from '../support/pasting.ts'
+import { codeBlocks, read } from '../support/docs/documents.ts'
+import { checkout, paste as pasteInto, shellEnvironment } from '../support/docs/shell.ts'
+import { freePort } from '../support/server/listen.ts'
 
 const PORT = await freePort()
 const URL = `http://localhost:${PORT}`

@@ -4,11 +4,11 @@ import { AUDIT_EVENTS } from '../../src/audit/events.ts'
 import { fields } from '../../src/config/fields.ts'
 import { protocolEndpoints } from '../../src/http/routes.ts'
 import { createMetrics } from '../../src/metrics/metrics.ts'
-import { read, tableBelow } from '../support/documents.ts'
-import { parseMetrics } from '../support/metrics.ts'
-import { clientCredentials } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
+import { read, tableBelow } from '../support/docs/documents.ts'
+import { parseMetrics } from '../support/server/metrics.ts'
+import { clientCredentials } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const page = read('docs/metrics.md')
 const names = (cell = '') => [...cell.matchAll(/`([a-z_0-9]+)`/g)].map(([, name = '']) => name)

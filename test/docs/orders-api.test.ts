@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap'
-import { seedExample, startExample } from '../support/examples.ts'
-import { resigned } from '../support/forged.ts'
-import { type Listening, listen } from '../support/listen.ts'
-import { claimsOf, clientCredentials, login } from '../support/requests.ts'
-import { client } from '../support/seed.ts'
-import type { TestServerOptions } from '../support/server.ts'
+import { seedExample, startExample } from '../support/docs/examples.ts'
+import { type Listening, listen } from '../support/server/listen.ts'
+import { claimsOf, clientCredentials, login } from '../support/server/requests.ts'
+import { resigned } from '../support/server/resigned-tokens.ts'
+import { client } from '../support/server/seed.ts'
+import type { TestServerOptions } from '../support/server/server.ts'
 
 async function orders(t: Test, options: TestServerOptions = {}, port?: number): Promise<Listening> {
   const listening = await listen(t, options, port)

@@ -11,8 +11,8 @@ import {
   STATUS_AGGREGATION_PATH,
   STATUS_LISTS_PATH,
 } from '../../src/http/routes.ts'
-import { commandTree } from '../support/command-tree.ts'
-import { read, tableBelow } from '../support/documents.ts'
+import { commandTree } from '../support/docs/command-tree.ts'
+import { read, tableBelow } from '../support/docs/documents.ts'
 
 const readme = read('README.md')
 const code = (text: string) => `\`${text}\``

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import t from 'tap'
-import { anchor, read, repositoryFiles, root } from '../support/documents.ts'
+import { anchor, read, repositoryFiles, root } from '../support/docs/documents.ts'
 
 const files = repositoryFiles()
 const pages = files.filter((path) => path.endsWith('.md'))

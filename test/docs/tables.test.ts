@@ -1,7 +1,7 @@
 import t from 'tap'
 import { AUDIT_EVENTS } from '../../src/audit/events.ts'
 import { statuses } from '../../src/oauth/errors.ts'
-import { read, repositoryFiles, tableBelow } from '../support/documents.ts'
+import { read, repositoryFiles, tableBelow } from '../support/docs/documents.ts'
 
 const plain = (cell = '') => cell.replaceAll('`', '')
 

@@ -2,9 +2,9 @@
 import t from 'tap'
 import { parse } from 'yaml'
 import { TRACING_VARIABLES } from '../../src/config/tracing.ts'
-import { read } from '../support/documents.ts'
-import { code, sourceFiles } from '../support/imports.ts'
-import { tracingConfig } from '../support/otlp.ts'
+import { read } from '../support/docs/documents.ts'
+import { code, sourceFiles } from '../support/docs/source-imports.ts'
+import { tracingConfig } from '../support/server/otlp.ts'
 
 const page = read('docs/tracing.md')
 

@@ -6,11 +6,11 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { SignJWT } from 'jose'
 import t, { type Test } from 'tap'
-import { codeBlocks, read } from '../support/documents.ts'
-import { resigned } from '../support/forged.ts'
-import { listen } from '../support/listen.ts'
-import { claimsOf, clientCredentials } from '../support/requests.ts'
-import { client, ORDERS, seed } from '../support/seed.ts'
+import { codeBlocks, read } from '../support/docs/documents.ts'
+import { listen } from '../support/server/listen.ts'
+import { claimsOf, clientCredentials } from '../support/server/requests.ts'
+import { resigned } from '../support/server/resigned-tokens.ts'
+import { client, ORDERS, seed } from '../support/server/seed.ts'
 
 const run = promisify(execFile)
 const folder = fileURLToPath(new URL('../../examples/verify/', import.meta.url))

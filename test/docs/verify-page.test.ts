@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { deflateSync } from 'node:zlib'
 import t from 'tap'
-import { codeBlocks, read } from '../support/documents.ts'
+import { codeBlocks, read } from '../support/docs/documents.ts'
 
 const run = promisify(execFile)
 const python = await run('python3', ['--version']).then(

@@ -1,14 +1,14 @@
 /** The README's "Sign people in", as it is pasted, up to somebody who is signed in at examples/web-app, and out again. */
 import t, { type Test } from 'tap'
 import { createStore, openDb } from '../../src/store/index.ts'
-import { type Browser, openBrowser, type Page } from '../support/browser.ts'
-import { browserTest } from '../support/chromium.ts'
-import { codeBlocks, read } from '../support/documents.ts'
-import { freePort } from '../support/listen.ts'
-import { overHttp } from '../support/over-http.ts'
-import { checkout, paste, shellEnvironment, terminal } from '../support/pasting.ts'
-import { PASSWORD, user } from '../support/seed.ts'
-import { goThrough } from '../support/sign-in.ts'
+import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
+import { browserTest } from '../support/browser/chromium.ts'
+import { goThrough } from '../support/browser/sign-in.ts'
+import { codeBlocks, read } from '../support/docs/documents.ts'
+import { checkout, paste, shellEnvironment, terminal } from '../support/docs/shell.ts'
+import { overHttp } from '../support/server/http-inject.ts'
+import { freePort } from '../support/server/listen.ts'
+import { PASSWORD, user } from '../support/server/seed.ts'
 
 const ports = { issuer: await freePort(), orders: await freePort(), app: await freePort() }
 const ISSUER = `http://localhost:${ports.issuer}`

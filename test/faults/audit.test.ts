@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
-import { compare } from '../support/audit-kept.ts'
-import { type Folder, readStore, seededFolder } from '../support/folder.ts'
-import { keyturn, type ServerProcess, startServer } from '../support/process.ts'
-import { basic, clientCredentials, login, post } from '../support/requests.ts'
+import { type Folder, readStore, seededFolder } from '../support/processes/data-folder.ts'
+import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
+import { compare } from '../support/server/audit-consistency.ts'
+import { basic, clientCredentials, login, post } from '../support/server/requests.ts'
 
 /** What is logged as an event. */
 function audited(stderr: string): Record<string, unknown>[] {

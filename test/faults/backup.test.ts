@@ -3,9 +3,16 @@ import { copyFileSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { emptyFolder, integrity, readStore, seededFolder, signIn, withInside } from '../support/folder.ts'
-import { keyturn, type ServerProcess, startServer } from '../support/process.ts'
-import { refresh } from '../support/requests.ts'
+import {
+  emptyFolder,
+  integrity,
+  readStore,
+  seededFolder,
+  signIn,
+  withInside,
+} from '../support/processes/data-folder.ts'
+import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
+import { refresh } from '../support/server/requests.ts'
 
 interface Pair {
   readonly sessionIds: readonly string[]

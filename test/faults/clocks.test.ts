@@ -3,14 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { openBrowser, type Served } from '../support/browser.ts'
-import { type Cluster, type ClusterNode, startCluster } from '../support/cluster.ts'
-import { signIn as sessionOf } from '../support/folder.ts'
-import { asserting, assertion, clientKey } from '../support/jws.ts'
-import { startPostgres } from '../support/postgres.ts'
-import type { ServerProcess } from '../support/process.ts'
-import { basic, claimsOf, clientCredentials, post, refresh } from '../support/requests.ts'
-import { client } from '../support/seed.ts'
+import { openBrowser, type Served } from '../support/browser/browser.ts'
 import {
   authorizeParams,
   authorizeUrl,
@@ -19,8 +12,15 @@ import {
   seedPeople,
   signIn,
   tokensOf,
-} from '../support/sign-in.ts'
-import { pairOf } from '../support/tokens.ts'
+} from '../support/browser/sign-in.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { type Cluster, type ClusterNode, startCluster } from '../support/processes/cluster.ts'
+import { signIn as sessionOf } from '../support/processes/data-folder.ts'
+import type { ServerProcess } from '../support/processes/process.ts'
+import { asserting, assertion, clientKey } from '../support/server/jws.ts'
+import { basic, claimsOf, clientCredentials, post, refresh } from '../support/server/requests.ts'
+import { client } from '../support/server/seed.ts'
+import { pairOf } from '../support/server/tokens.ts'
 
 const postgres = await startPostgres(t)
 const signer = clientKey()

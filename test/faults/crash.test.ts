@@ -1,12 +1,19 @@
 import { existsSync, readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { FAILPOINTS, type Failpoint } from '../../src/system.ts'
-import { afterCrash, type Memory } from '../support/after-crash.ts'
-import { scaledClock } from '../support/clock.ts'
-import { emptyFolder, type Folder, readStore, seededFolder, signIn, withInside } from '../support/folder.ts'
-import { chainOf, load } from '../support/load.ts'
-import { type Ending, keyturn, type ServerProcess, startServer } from '../support/process.ts'
-import { refresh } from '../support/requests.ts'
+import { afterCrash, type Memory } from '../support/processes/crash-checks.ts'
+import {
+  emptyFolder,
+  type Folder,
+  readStore,
+  seededFolder,
+  signIn,
+  withInside,
+} from '../support/processes/data-folder.ts'
+import { type Ending, keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
+import { chainOf, load } from '../support/processes/token-load.ts'
+import { scaledClock } from '../support/server/clock.ts'
+import { refresh } from '../support/server/requests.ts'
 
 const KILLED: Ending = { code: null, signal: 'SIGKILL' }
 

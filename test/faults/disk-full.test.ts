@@ -11,11 +11,16 @@ import {
   seededFolder,
   signIn,
   withInside,
-} from '../support/folder.ts'
-import { limitFileSize, smallDisk, withoutPrlimit, withoutTmpfs } from '../support/injection.ts'
-import { keyturn, type ServerProcess, startServer } from '../support/process.ts'
-import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/requests.ts'
-import { client, seed } from '../support/seed.ts'
+} from '../support/processes/data-folder.ts'
+import {
+  limitFileSize,
+  smallDisk,
+  withoutPrlimit,
+  withoutTmpfs,
+} from '../support/processes/fault-injection.ts'
+import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
+import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
+import { client, seed } from '../support/server/seed.ts'
 
 for (const skip of [withoutTmpfs, withoutPrlimit]) if (skip) t.comment(`WARNING: ${skip}`)
 

@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type Flushes, readTrace, TRACED_CALLS } from '../support/flushes.ts'
-import { seededFolder, signIn, withInside } from '../support/folder.ts'
-import { withoutStrace } from '../support/injection.ts'
-import { type ProcessOptions, startServer } from '../support/process.ts'
-import { basic, clientCredentials, login, post, refresh } from '../support/requests.ts'
+import { seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { withoutStrace } from '../support/processes/fault-injection.ts'
+import { type Flushes, readTrace, TRACED_CALLS } from '../support/processes/flushes.ts'
+import { type ProcessOptions, startServer } from '../support/processes/process.ts'
+import { basic, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
 
 if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
 

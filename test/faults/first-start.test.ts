@@ -1,8 +1,8 @@
 import { readdirSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import t from 'tap'
-import { emptyFolder, integrity, readStore, seededFolder } from '../support/folder.ts'
-import { keyturn, startServer } from '../support/process.ts'
+import { emptyFolder, integrity, readStore, seededFolder } from '../support/processes/data-folder.ts'
+import { keyturn, startServer } from '../support/processes/process.ts'
 
 t.test(
   'six servers started at once on nothing share one master key and one ring (§4 rows 8, 9, 11)',

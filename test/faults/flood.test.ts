@@ -1,10 +1,10 @@
 import { rmSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
-import { openConnection } from '../support/connection.ts'
-import { seededFolder, signIn, withInside } from '../support/folder.ts'
-import { startServer } from '../support/process.ts'
-import { clientCredentials, login, refresh } from '../support/requests.ts'
+import { seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { startServer } from '../support/processes/process.ts'
+import { clientCredentials, login, refresh } from '../support/server/requests.ts'
+import { openConnection } from '../support/server/tcp-connection.ts'
 
 t.test(
   'a flood of logins is turned away at the door, and stops no machine and no JWKS (§4 row 14)',

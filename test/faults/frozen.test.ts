@@ -2,13 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
-import { startCluster } from '../support/cluster.ts'
-import { signIn } from '../support/folder.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { CUT_ALL, run } from '../support/postgres-databases.ts'
-import type { ServerProcess } from '../support/process.ts'
-import { claimsOf, clientCredentials, post, refresh } from '../support/requests.ts'
-import { SECRET } from '../support/seed.ts'
+import { CUT_ALL, run } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { startCluster } from '../support/processes/cluster.ts'
+import { signIn } from '../support/processes/data-folder.ts'
+import type { ServerProcess } from '../support/processes/process.ts'
+import { claimsOf, clientCredentials, post, refresh } from '../support/server/requests.ts'
+import { SECRET } from '../support/server/seed.ts'
 
 const postgres = await startPostgres(t)
 

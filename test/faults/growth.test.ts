@@ -1,11 +1,11 @@
 /** Floods by people whom nobody knows: what is left of them in the store (SECURITY §4 row 20). */
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { openBrowser } from '../support/browser.ts'
-import { basic, post } from '../support/requests.ts'
-import { type TestServer, testServer } from '../support/server.ts'
-import { authorizeParams, authorizeUrl, seedPeople } from '../support/sign-in.ts'
-import { tablesOf } from '../support/unwritten.ts'
+import { openBrowser } from '../support/browser/browser.ts'
+import { authorizeParams, authorizeUrl, seedPeople } from '../support/browser/sign-in.ts'
+import { tablesOf } from '../support/server/database-dump.ts'
+import { basic, post } from '../support/server/requests.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
 
 const noise = () => randomBytes(24).toString('base64url')
 

@@ -5,9 +5,16 @@ import t, { type Test } from 'tap'
 import { openRoot } from '../../src/keys/data-keys.ts'
 import { createKeyHolder } from '../../src/keys/master-keys.ts'
 import { FAILPOINTS, systemRandom } from '../../src/system.ts'
-import { type Folder, integrity, readStore, seededFolder, signIn, withInside } from '../support/folder.ts'
-import { keyturn, startServer } from '../support/process.ts'
-import { clientCredentials, refresh } from '../support/requests.ts'
+import {
+  type Folder,
+  integrity,
+  readStore,
+  seededFolder,
+  signIn,
+  withInside,
+} from '../support/processes/data-folder.ts'
+import { keyturn, startServer } from '../support/processes/process.ts'
+import { clientCredentials, refresh } from '../support/server/requests.ts'
 
 const names = ({ masterKey }: Folder) =>
   readdirSync(dirname(masterKey))

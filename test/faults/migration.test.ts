@@ -5,12 +5,12 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { openDb } from '../../src/store/index.ts'
 import { migrate, migrationStatus, readMigrations } from '../../src/store/migrate.ts'
-import { testClock } from '../support/clock.ts'
-import { emptyFolder } from '../support/folder.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { run } from '../support/postgres-databases.ts'
-import { keyturn, runProgram } from '../support/process.ts'
-import { script, source } from '../support/script.ts'
+import { run } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { emptyFolder } from '../support/processes/data-folder.ts'
+import { keyturn, runProgram } from '../support/processes/process.ts'
+import { script, source } from '../support/processes/script.ts'
+import { testClock } from '../support/server/clock.ts'
 
 const postgres = await startPostgres(t)
 const ALL = readMigrations()

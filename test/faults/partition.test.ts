@@ -2,12 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
-import { startCluster } from '../support/cluster.ts'
-import { signIn } from '../support/folder.ts'
-import { startPostgres } from '../support/postgres.ts'
-import type { ServerProcess } from '../support/process.ts'
-import { clientCredentials, refresh } from '../support/requests.ts'
-import { throughSilentProxy } from '../support/silent-proxy.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { throughSilentProxy } from '../support/postgres/silent-proxy.ts'
+import { startCluster } from '../support/processes/cluster.ts'
+import { signIn } from '../support/processes/data-folder.ts'
+import type { ServerProcess } from '../support/processes/process.ts'
+import { clientCredentials, refresh } from '../support/server/requests.ts'
 
 const postgres = await startPostgres(t)
 

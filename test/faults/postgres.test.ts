@@ -6,12 +6,12 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { emptyFolder, type Folder, signIn, withInside } from '../support/folder.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { CUT_ALL, run } from '../support/postgres-databases.ts'
-import { keyturn, type ServerProcess, startServer } from '../support/process.ts'
-import { claimsOf, clientCredentials, refresh } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
+import { CUT_ALL, run } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { emptyFolder, type Folder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
+import { claimsOf, clientCredentials, refresh } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
 
 const postgres = await startPostgres(t)
 

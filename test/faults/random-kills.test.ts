@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { randomKills } from '../support/random-kills.ts'
+import { randomKills } from '../support/processes/random-kills.ts'
 
 t.test('killed at random moments under refreshes, machines and rotations (§4 row 1)', (t) =>
   randomKills(t as Test, 4),

@@ -15,9 +15,9 @@ import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { exportPKCS8, generateKeyPair } from 'jose'
 import t, { type Test } from 'tap'
-import { type Folder, readStore, seededFolder, withInside } from '../support/folder.ts'
-import { keyturn, type ProcessOptions, startServer } from '../support/process.ts'
-import { clientCredentials } from '../support/requests.ts'
+import { type Folder, readStore, seededFolder, withInside } from '../support/processes/data-folder.ts'
+import { keyturn, type ProcessOptions, startServer } from '../support/processes/process.ts'
+import { clientCredentials } from '../support/server/requests.ts'
 
 interface Case {
   readonly what: string

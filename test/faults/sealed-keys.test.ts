@@ -1,11 +1,11 @@
 /** Sealed private keys that are damaged in the store, beside nodes that serve (issue 5; SECURITY §4 row 8). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { type Cluster, startCluster } from '../support/cluster.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { run } from '../support/postgres-databases.ts'
-import type { ServerProcess } from '../support/process.ts'
-import { clientCredentials } from '../support/requests.ts'
+import { run } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { type Cluster, startCluster } from '../support/processes/cluster.ts'
+import type { ServerProcess } from '../support/processes/process.ts'
+import { clientCredentials } from '../support/server/requests.ts'
 
 const postgres = await startPostgres(t)
 

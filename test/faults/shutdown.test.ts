@@ -3,12 +3,12 @@ import { openSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { openConnection, postBytes } from '../support/connection.ts'
-import { type Folder, seededFolder, signIn, withInside } from '../support/folder.ts'
-import { freePort } from '../support/listen.ts'
-import { chainOf, load } from '../support/load.ts'
-import { type ServerProcess, startServer } from '../support/process.ts'
-import { basic, clientCredentials, encodeForm, post, refresh } from '../support/requests.ts'
+import { type Folder, seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { type ServerProcess, startServer } from '../support/processes/process.ts'
+import { chainOf, load } from '../support/processes/token-load.ts'
+import { freePort } from '../support/server/listen.ts'
+import { basic, clientCredentials, encodeForm, post, refresh } from '../support/server/requests.ts'
+import { openConnection, postBytes } from '../support/server/tcp-connection.ts'
 
 const CLEAN = { code: 0, signal: null }
 

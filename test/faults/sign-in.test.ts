@@ -1,12 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { type Browser, openBrowser, type Page, type Served } from '../support/browser.ts'
-import { type Folder, integrity, readStore, seededFolder, withInside } from '../support/folder.ts'
-import { freePort } from '../support/listen.ts'
-import { overHttp } from '../support/over-http.ts'
-import { type ServerProcess, startServer } from '../support/process.ts'
-import { basic, claimsOf, post, refresh } from '../support/requests.ts'
-import { PASSWORD } from '../support/seed.ts'
+import { type Browser, openBrowser, type Page, type Served } from '../support/browser/browser.ts'
 import {
   authorizeParams,
   authorizeUrl,
@@ -15,7 +9,19 @@ import {
   redeem,
   signIn,
   tokensOf,
-} from '../support/sign-in.ts'
+} from '../support/browser/sign-in.ts'
+import {
+  type Folder,
+  integrity,
+  readStore,
+  seededFolder,
+  withInside,
+} from '../support/processes/data-folder.ts'
+import { type ServerProcess, startServer } from '../support/processes/process.ts'
+import { overHttp } from '../support/server/http-inject.ts'
+import { freePort } from '../support/server/listen.ts'
+import { basic, claimsOf, post, refresh } from '../support/server/requests.ts'
+import { PASSWORD } from '../support/server/seed.ts'
 
 const ALICE = { form: '/login', fill: { username: 'alice', password: PASSWORD } }
 const ALLOW = { form: '/consent', press: 'allow', check: ['remember'] }

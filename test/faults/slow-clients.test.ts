@@ -3,10 +3,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import t, { type Test } from 'tap'
 import { CONNECTION_LIMITS, type ConnectionLimits, createApp } from '../../src/http/app.ts'
-import { type Connection, openConnection, postBytes } from '../support/connection.ts'
-import { basic, clientCredentials, encodeForm, login, refresh } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
+import { basic, clientCredentials, encodeForm, login, refresh } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
+import { type Connection, openConnection, postBytes } from '../support/server/tcp-connection.ts'
 
 /** Short, so that nobody has to wait; as far apart as the real ones. */
 const SHORT: ConnectionLimits = {

@@ -5,10 +5,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { type Folder, seededFolder, signIn, withInside } from '../support/folder.ts'
-import { withoutStrace } from '../support/injection.ts'
-import { keyturn, type ServerProcess, startServer } from '../support/process.ts'
-import { basic, clientCredentials, post, refresh } from '../support/requests.ts'
+import { type Folder, seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { withoutStrace } from '../support/processes/fault-injection.ts'
+import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
+import { basic, clientCredentials, post, refresh } from '../support/server/requests.ts'
 
 if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
 

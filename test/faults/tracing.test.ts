@@ -2,16 +2,16 @@
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { seededFolder } from '../support/folder.ts'
-import { freePort } from '../support/listen.ts'
-import { type TestLogger, testLogger } from '../support/log.ts'
-import { collector, decode, tracingTo } from '../support/otlp.ts'
-import { startServer } from '../support/process.ts'
-import { clientCredentials } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
+import { seededFolder } from '../support/processes/data-folder.ts'
+import { startServer } from '../support/processes/process.ts'
+import { freePort } from '../support/server/listen.ts'
+import { type TestLogger, testLogger } from '../support/server/log.ts'
+import { collector, decode, tracingTo } from '../support/server/otlp.ts'
+import { clientCredentials } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
-const NAMING = fileURLToPath(new URL('../support/naming-keyturn.ts', import.meta.url))
+const NAMING = fileURLToPath(new URL('../support/processes/module-listing-keyturn.ts', import.meta.url))
 
 /** Without the API's CommonJS, which prom-client loads for exemplars. */
 const OURS = /loaded .*(@opentelemetry\/(?!api\/.*\.cjs$)|\/tracing\/(?!tracing\.ts$)).*/gm

@@ -1,9 +1,9 @@
 import { decodeProtectedHeader } from 'jose'
 import t from 'tap'
-import { claimsOf, clientCredentials, login } from '../support/requests.ts'
-import { api, client, ORDERS, STOCK, seed } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
-import { active, signedIn } from '../support/tokens.ts'
+import { claimsOf, clientCredentials, login } from '../support/server/requests.ts'
+import { api, client, ORDERS, STOCK, seed } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
+import { active, signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

@@ -4,10 +4,10 @@ import { verifyLog } from '../../src/audit/verify.ts'
 import { auditKeys } from '../../src/node/base.ts'
 import type { AuditHead, AuditRow } from '../../src/store/contracts/audit.ts'
 import { StoreUnavailable } from '../../src/store/db.ts'
-import { compare } from '../support/audit-kept.ts'
-import { basic, clientCredentials, login, post } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { type TestServer, type TestServerOptions, testServer } from '../support/server.ts'
+import { compare } from '../support/server/audit-consistency.ts'
+import { basic, clientCredentials, login, post } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 
 async function started(t: Test, options: TestServerOptions = {}): Promise<TestServer> {
   const server = await testServer(options)

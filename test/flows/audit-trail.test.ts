@@ -1,12 +1,12 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import type { AuditFields } from '../../src/audit/events.ts'
-import { FORM, goodRequests, postText, seedEndpoints } from '../support/endpoints.ts'
-import { asserting, assertion, clientKey } from '../support/jws.ts'
-import { basic, encodeForm, type Form, post } from '../support/requests.ts'
-import { client } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
-import { signedIn } from '../support/tokens.ts'
+import { FORM, goodRequests, postText, seedEndpoints } from '../support/server/endpoints.ts'
+import { asserting, assertion, clientKey } from '../support/server/jws.ts'
+import { basic, encodeForm, type Form, post } from '../support/server/requests.ts'
+import { client } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
+import { signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 const { key } = await seedEndpoints(server)

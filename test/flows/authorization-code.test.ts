@@ -1,11 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
-import { openBrowser } from '../support/browser.ts'
-import { refused } from '../support/refused.ts'
-import { basic, claimsOf, post, refresh } from '../support/requests.ts'
-import { ORDERS } from '../support/seed.ts'
-import { ISSUER, type TestServer, testServer } from '../support/server.ts'
+import { openBrowser } from '../support/browser/browser.ts'
 import {
   codeClient,
   freshCode,
@@ -17,9 +13,13 @@ import {
   tokensOf,
   VERIFIER,
   WEB_REDIRECT,
-} from '../support/sign-in.ts'
-import { active } from '../support/tokens.ts'
-import { writesNothing } from '../support/unwritten.ts'
+} from '../support/browser/sign-in.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { refused } from '../support/server/error-responses.ts'
+import { basic, claimsOf, post, refresh } from '../support/server/requests.ts'
+import { ORDERS } from '../support/server/seed.ts'
+import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
+import { active } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

@@ -1,8 +1,6 @@
 import t from 'tap'
-import { type Browser, openBrowser, type Page } from '../support/browser.ts'
-import { guardProblems, tellsClient, tellsPerson } from '../support/front-channel.ts'
-import { ORDERS, STOCK } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
+import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
+import { guardProblems, tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeParams,
@@ -16,8 +14,10 @@ import {
   tokensOf,
   VERIFIER,
   WEB_REDIRECT,
-} from '../support/sign-in.ts'
-import { writesNothing } from '../support/unwritten.ts'
+} from '../support/browser/sign-in.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { ORDERS, STOCK } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { ConfigError } from '../../src/config/load.ts'
 import { DEFAULT_BRAND } from '../../src/views/branding.ts'
-import { openBrowser, tags } from '../support/browser.ts'
-import { PASSWORD } from '../support/seed.ts'
-import { testConfig, testServer } from '../support/server.ts'
-import { seedPeople } from '../support/sign-in.ts'
+import { openBrowser, tags } from '../support/browser/browser.ts'
+import { seedPeople } from '../support/browser/sign-in.ts'
+import { PASSWORD } from '../support/server/seed.ts'
+import { testConfig, testServer } from '../support/server/server.ts'
 
 const SVG = `<?xml version="1.0"?>
 <!-- drawn by hand -->

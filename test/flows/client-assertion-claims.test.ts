@@ -1,10 +1,10 @@
 import t from 'tap'
-import { assertionServer } from '../support/assertions.ts'
-import { asserting, base64url, clientKey } from '../support/jws.ts'
-import { refused } from '../support/refused.ts'
-import { post } from '../support/requests.ts'
-import { ISSUER } from '../support/server.ts'
-import { writesNothing } from '../support/unwritten.ts'
+import { assertionServer } from '../support/server/client-assertions.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { refused } from '../support/server/error-responses.ts'
+import { asserting, base64url, clientKey } from '../support/server/jws.ts'
+import { post } from '../support/server/requests.ts'
+import { ISSUER } from '../support/server/server.ts'
 
 const { server, keys, register, make, accepted, allRefused } = await assertionServer(t)
 

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { signCompact } from '../../src/keys/sign-compact.ts'
-import { assertionServer } from '../support/assertions.ts'
-import { base64url, clientKey, compact } from '../support/jws.ts'
-import { claimsOf, clientCredentials, login } from '../support/requests.ts'
-import { ISSUER } from '../support/server.ts'
+import { assertionServer } from '../support/server/client-assertions.ts'
+import { base64url, clientKey, compact } from '../support/server/jws.ts'
+import { claimsOf, clientCredentials, login } from '../support/server/requests.ts'
+import { ISSUER } from '../support/server/server.ts'
 
 const { server, keys, register, make, present, accepted, allRefused } = await assertionServer(t)
 

@@ -1,10 +1,10 @@
 import t from 'tap'
-import { assertionServer } from '../support/assertions.ts'
-import { testClock } from '../support/clock.ts'
-import { asserting } from '../support/jws.ts'
-import { refused } from '../support/refused.ts'
-import { post } from '../support/requests.ts'
-import { testServer } from '../support/server.ts'
+import { assertionServer } from '../support/server/client-assertions.ts'
+import { testClock } from '../support/server/clock.ts'
+import { refused } from '../support/server/error-responses.ts'
+import { asserting } from '../support/server/jws.ts'
+import { post } from '../support/server/requests.ts'
+import { testServer } from '../support/server/server.ts'
 
 const { server, register, keys, make, present, accepted } = await assertionServer(t)
 const USED = { status: 401, error: 'invalid_client' }

@@ -1,14 +1,14 @@
 import t from 'tap'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { hashMadeSecret } from '../../src/oauth/client-auth/secret.ts'
-import { countQueries } from '../support/counting.ts'
-import { seedEndpoints } from '../support/endpoints.ts'
-import { asserting, assertion } from '../support/jws.ts'
-import { refused } from '../support/refused.ts'
-import { basic, type Form, login, post, refresh } from '../support/requests.ts'
-import { client, SECRET } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
-import { writesNothing } from '../support/unwritten.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { seedEndpoints } from '../support/server/endpoints.ts'
+import { refused } from '../support/server/error-responses.ts'
+import { asserting, assertion } from '../support/server/jws.ts'
+import { countQueries } from '../support/server/query-count.ts'
+import { basic, type Form, login, post, refresh } from '../support/server/requests.ts'
+import { client, SECRET } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 const { key } = await seedEndpoints(server)

@@ -1,8 +1,8 @@
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t from 'tap'
-import { clientCredentials } from '../support/requests.ts'
-import { ORDERS, seed } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
+import { clientCredentials } from '../support/server/requests.ts'
+import { ORDERS, seed } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
 
 t.test('a machine gets a token that verifies from the JWKS alone', async (t) => {
   const server = await testServer()

@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type ServerResponse } from 'node:http'
 import t, { type Test } from 'tap'
 import { createFetchJwks } from '../../src/oauth/client-auth/fetch-jwks.ts'
-import { assertionServer } from '../support/assertions.ts'
-import { type ClientKey, clientKey } from '../support/jws.ts'
-import { refused } from '../support/refused.ts'
+import { assertionServer } from '../support/server/client-assertions.ts'
+import { refused } from '../support/server/error-responses.ts'
+import { type ClientKey, clientKey } from '../support/server/jws.ts'
 
 /** As `keyturn` has them, but for the time, which no test should wait for. */
 const fetchJwks = createFetchJwks({ milliseconds: 150, bytes: 65_536 })

@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap'
 import { hashMadeSecret } from '../../src/oauth/client-auth/secret.ts'
-import { refused } from '../support/refused.ts'
-import { basic, encodeForm, post, tokenRequest } from '../support/requests.ts'
-import { client, SECRET, seed } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
-import { writesNothing } from '../support/unwritten.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { refused } from '../support/server/error-responses.ts'
+import { basic, encodeForm, post, tokenRequest } from '../support/server/requests.ts'
+import { client, SECRET, seed } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 await seed(server.store)

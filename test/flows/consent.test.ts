@@ -1,8 +1,6 @@
 import t from 'tap'
-import { openBrowser, type Page } from '../support/browser.ts'
-import { guardProblems, tellsClient, tellsPerson } from '../support/front-channel.ts'
-import { ORDERS } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
+import { openBrowser, type Page } from '../support/browser/browser.ts'
+import { guardProblems, tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
 import {
   authorizeUrl,
   codeClient,
@@ -15,8 +13,10 @@ import {
   signIn,
   tokensOf,
   WEB_REDIRECT,
-} from '../support/sign-in.ts'
-import { writesNothing } from '../support/unwritten.ts'
+} from '../support/browser/sign-in.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { ORDERS } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const XSS = `<script>alert(1)</script>"><img src=x onerror=alert(2)>'\`{{7*7}}`
 

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { FORM } from '../support/endpoints.ts'
-import { post, tokenRequest } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
+import { FORM } from '../support/server/endpoints.ts'
+import { post, tokenRequest } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

@@ -2,10 +2,10 @@ import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
 import { createUsers } from '../../src/accounts/users.ts'
 import type { Client } from '../../src/store/contracts/clients.ts'
-import { claimsOf, clientCredentials, login, refresh } from '../support/requests.ts'
-import { api, client, ORDERS, PASSWORD, SECRET, STOCK, seed, user } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
-import { active, introspect, refreshed, revoke, signedIn } from '../support/tokens.ts'
+import { claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
+import { api, client, ORDERS, PASSWORD, SECRET, STOCK, seed, user } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
+import { active, introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 /** An administrator changes something; every grant and endpoint must notice (E62, §3.5 #45). */
 const server = await testServer()

@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
-import { FORM } from '../support/endpoints.ts'
-import { basic } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
+import { FORM } from '../support/server/endpoints.ts'
+import { basic } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
 
 const PROXY = '10.0.0.1'
 

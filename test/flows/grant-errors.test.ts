@@ -1,12 +1,19 @@
 import t from 'tap'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
-import { refused } from '../support/refused.ts'
-import { basic, claimsOf, clientCredentials, type Form, post, tokenRequest } from '../support/requests.ts'
-import { client, PASSWORD } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
-import { freshCode, seedPeople, VERIFIER, WEB_REDIRECT } from '../support/sign-in.ts'
-import { signedIn } from '../support/tokens.ts'
-import { writesNothing } from '../support/unwritten.ts'
+import { freshCode, seedPeople, VERIFIER, WEB_REDIRECT } from '../support/browser/sign-in.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { refused } from '../support/server/error-responses.ts'
+import {
+  basic,
+  claimsOf,
+  clientCredentials,
+  type Form,
+  post,
+  tokenRequest,
+} from '../support/server/requests.ts'
+import { client, PASSWORD } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
+import { signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

@@ -3,12 +3,12 @@ import type { LightMyRequestResponse } from 'fastify'
 import { UnsecuredJWT } from 'jose'
 import t from 'tap'
 import { revokeKey, rotateRing } from '../../src/keys/rotate.ts'
-import { resigned } from '../support/forged.ts'
-import { basic, claimsOf, clientCredentials, post } from '../support/requests.ts'
-import { client, ORDERS, STOCK, seed, user } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
-import { active, introspect, refreshed, revoke, signedIn } from '../support/tokens.ts'
-import { writesNothing } from '../support/unwritten.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { basic, claimsOf, clientCredentials, post } from '../support/server/requests.ts'
+import { resigned } from '../support/server/resigned-tokens.ts'
+import { client, ORDERS, STOCK, seed, user } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
+import { active, introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap'
 import { revokeKey, rotateRing } from '../../src/keys/rotate.ts'
-import { clientCredentials } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { type TestServer, type TestServerOptions, testServer } from '../support/server.ts'
+import { clientCredentials } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 
 const DAY = 86_400
 const URL = '/.well-known/jwks.json'

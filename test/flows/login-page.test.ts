@@ -1,9 +1,6 @@
 import t from 'tap'
-import { type Browser, openBrowser, type Page } from '../support/browser.ts'
-import { guardProblems, tellsClient, tellsPerson } from '../support/front-channel.ts'
-import { claimsOf } from '../support/requests.ts'
-import { PASSWORD } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
+import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
+import { guardProblems, tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeUrl,
@@ -15,8 +12,11 @@ import {
   seedPeople,
   signIn,
   tokensOf,
-} from '../support/sign-in.ts'
-import { writesNothing } from '../support/unwritten.ts'
+} from '../support/browser/sign-in.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { claimsOf } from '../support/server/requests.ts'
+import { PASSWORD } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const SESSION = '__Host-keyturn-session'
 const BROWSER = '__Host-keyturn-browser'

@@ -2,10 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { CompactSign, UnsecuredJWT } from 'jose'
 import t, { type Test } from 'tap'
-import { type Browser, openBrowser, type Page } from '../support/browser.ts'
-import { claimsOf, encodeForm, refresh } from '../support/requests.ts'
-import { PASSWORD } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
+import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
 import {
   authorizeUrl,
   codeClient,
@@ -14,7 +11,10 @@ import {
   seedPeople,
   signIn,
   tokensOf,
-} from '../support/sign-in.ts'
+} from '../support/browser/sign-in.ts'
+import { claimsOf, encodeForm, refresh } from '../support/server/requests.ts'
+import { PASSWORD } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
 
 const LOGOUT = '/oauth2/logout'
 const SESSION = '__Host-keyturn-session'

@@ -11,17 +11,23 @@ import { oldRoots, reseal } from '../../src/keys/rotate-master-key.ts'
 import { openBase, openKeys } from '../../src/node/base.ts'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
-import { openBrowser } from '../support/browser.ts'
-import { testClock } from '../support/clock.ts'
-import { FROM } from '../support/factors.ts'
-import { rootsOf } from '../support/keys.ts'
-import { testLogger } from '../support/log.ts'
-import { clientCredentials, refresh } from '../support/requests.ts'
-import { client } from '../support/seed.ts'
-import { ISSUER, type TestServer, type TestServerOptions, testConfig, testServer } from '../support/server.ts'
-import { authorizeUrl, goThrough, redeem, seedPeople } from '../support/sign-in.ts'
-import { active, refreshed, revoke, signedIn } from '../support/tokens.ts'
-import { verifying } from '../support/verifying.ts'
+import { openBrowser } from '../support/browser/browser.ts'
+import { authorizeUrl, goThrough, redeem, seedPeople } from '../support/browser/sign-in.ts'
+import { verifying } from '../support/issuers/verifier.ts'
+import { testClock } from '../support/server/clock.ts'
+import { FROM } from '../support/server/factors.ts'
+import { rootsOf } from '../support/server/keys.ts'
+import { testLogger } from '../support/server/log.ts'
+import { clientCredentials, refresh } from '../support/server/requests.ts'
+import { client } from '../support/server/seed.ts'
+import {
+  ISSUER,
+  type TestServer,
+  type TestServerOptions,
+  testConfig,
+  testServer,
+} from '../support/server/server.ts'
+import { active, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 const DAY = 86_400
 const key = () => randomBytes(32).toString('base64url')

@@ -6,11 +6,11 @@ import { protocolEndpoints } from '../../src/http/routes.ts'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { REFUSALS } from '../../src/metrics/count-audit.ts'
 import { session } from '../contracts/client-sessions.ts'
-import { ENGINE, forbidWriting } from '../support/engine.ts'
-import { scrape } from '../support/metrics.ts'
-import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { type TestServer, type TestServerOptions, testServer } from '../support/server.ts'
+import { ENGINE, forbidWriting } from '../support/server/engine.ts'
+import { scrape } from '../support/server/metrics.ts'
+import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 
 /** Seeded; closed with the test. */
 async function started(

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 import t from 'tap'
-import type { Browser } from '../support/browser.ts'
-import { openidServer, PROFILE, SIGNED_OUT } from '../support/openid-server.ts'
-import { ORDERS, SECRET } from '../support/seed.ts'
-import { goThrough, OWN_REDIRECT, WEB_REDIRECT } from '../support/sign-in.ts'
+import type { Browser } from '../support/browser/browser.ts'
+import { goThrough, OWN_REDIRECT, WEB_REDIRECT } from '../support/browser/sign-in.ts'
+import { openidServer, PROFILE, SIGNED_OUT } from '../support/issuers/keyturn.ts'
+import { ORDERS, SECRET } from '../support/server/seed.ts'
 
 const { issuer, alice, key, browser } = await openidServer(t)
 const insecure = { [oauth.allowInsecureRequests]: true } as const

@@ -1,9 +1,9 @@
 import * as oidc from 'openid-client'
 import t from 'tap'
-import type { Browser, Page } from '../support/browser.ts'
-import { openidServer, PROFILE, SIGNED_OUT } from '../support/openid-server.ts'
-import { SECRET } from '../support/seed.ts'
-import { goThrough, OWN_REDIRECT, type SignInOptions, WEB_REDIRECT } from '../support/sign-in.ts'
+import type { Browser, Page } from '../support/browser/browser.ts'
+import { goThrough, OWN_REDIRECT, type SignInOptions, WEB_REDIRECT } from '../support/browser/sign-in.ts'
+import { openidServer, PROFILE, SIGNED_OUT } from '../support/issuers/keyturn.ts'
+import { SECRET } from '../support/server/seed.ts'
 
 const { issuer, alice, key, browser } = await openidServer(t)
 

@@ -1,11 +1,17 @@
 /** The modules of the basic and form post plans that vary the authorization request (docs/conformance.md). */
 import { UnsecuredJWT } from 'jose'
 import t from 'tap'
-import { clientKey, compact } from '../support/jws.ts'
-import { inBothModes, openidSuite, PLAIN } from '../support/openid-suite.ts'
-import { SECRET } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
-import { authorizeParams, CHALLENGE, codeClient, seedPeople, WEB_REDIRECT } from '../support/sign-in.ts'
+import {
+  authorizeParams,
+  CHALLENGE,
+  codeClient,
+  seedPeople,
+  WEB_REDIRECT,
+} from '../support/browser/sign-in.ts'
+import { inBothModes, openidSuite, PLAIN } from '../support/issuers/conformance-suite.ts'
+import { clientKey, compact } from '../support/server/jws.ts'
+import { SECRET } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

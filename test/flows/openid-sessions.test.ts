@@ -1,10 +1,10 @@
 /** The modules of the basic and form post plans that are about who is signed in, and about tokens later on (docs/conformance.md). */
 import t from 'tap'
-import { clientKey, compact } from '../support/jws.ts'
-import { inBothModes, openidSuite, PLAIN } from '../support/openid-suite.ts'
-import { claimsOf, post, refresh } from '../support/requests.ts'
-import { testServer } from '../support/server.ts'
-import { authorizeParams, CHALLENGE, redeem, seedPeople } from '../support/sign-in.ts'
+import { authorizeParams, CHALLENGE, redeem, seedPeople } from '../support/browser/sign-in.ts'
+import { inBothModes, openidSuite, PLAIN } from '../support/issuers/conformance-suite.ts'
+import { clientKey, compact } from '../support/server/jws.ts'
+import { claimsOf, post, refresh } from '../support/server/requests.ts'
+import { testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

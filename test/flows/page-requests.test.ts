@@ -1,9 +1,9 @@
 /** What pages answer to requests that are none of a form or a link: wrong methods, unknown paths, HEAD, other origins. */
 import t from 'tap'
 import { pageRoutes } from '../../src/http/pages/index.ts'
-import { post } from '../support/requests.ts'
-import { testServer } from '../support/server.ts'
-import { seedPeople } from '../support/sign-in.ts'
+import { seedPeople } from '../support/browser/sign-in.ts'
+import { post } from '../support/server/requests.ts'
+import { testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

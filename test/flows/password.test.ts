@@ -3,11 +3,11 @@ import type { LightMyRequestResponse } from 'fastify'
 import { Secret, TOTP } from 'otpauth'
 import t from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
-import { watchArgon2 } from '../support/argon2-count.ts'
-import { claimsOf, login, post } from '../support/requests.ts'
-import { client, ORDERS, PASSWORD, seed, user } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
-import { active, signedIn } from '../support/tokens.ts'
+import { watchArgon2 } from '../support/server/argon2-count.ts'
+import { claimsOf, login, post } from '../support/server/requests.ts'
+import { client, ORDERS, PASSWORD, seed, user } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
+import { active, signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

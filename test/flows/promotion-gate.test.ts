@@ -2,10 +2,10 @@ import t, { type Test } from 'tap'
 import { FORGOTTEN_AFTER } from '../../src/keys/known-verifiers.ts'
 import { activeKey } from '../../src/keys/ring.ts'
 import { RotationUnsafe, rotateRing } from '../../src/keys/rotate.ts'
-import { clientCredentials } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
-import { type Verifying, verifying } from '../support/verifying.ts'
+import { type Verifying, verifying } from '../support/issuers/verifier.ts'
+import { clientCredentials } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
 
 const DAY = 86_400
 

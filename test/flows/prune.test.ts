@@ -5,7 +5,7 @@ import { people } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
 import { pushed } from '../contracts/pushed-requests.ts'
 import { signIn } from '../contracts/user-sessions.ts'
-import { testServer } from '../support/server.ts'
+import { testServer } from '../support/server/server.ts'
 
 const HOUR = 3600
 const DAY = 24 * HOUR

@@ -1,12 +1,8 @@
 import { CompactEncrypt, UnsecuredJWT } from 'jose'
 import t from 'tap'
 import { PUBLIC_LIMITS } from '../../src/oauth/par/pushed-requests.ts'
-import { openBrowser, type Page } from '../support/browser.ts'
-import { tellsClient, tellsPerson } from '../support/front-channel.ts'
-import { base64url, clientKey, compact } from '../support/jws.ts'
-import { refused } from '../support/refused.ts'
-import { basic, claimsOf, type Form, post } from '../support/requests.ts'
-import { ISSUER, testServer } from '../support/server.ts'
+import { openBrowser, type Page } from '../support/browser/browser.ts'
+import { tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeParams,
@@ -19,8 +15,12 @@ import {
   seedPeople,
   signIn,
   tokensOf,
-} from '../support/sign-in.ts'
-import { writesNothing } from '../support/unwritten.ts'
+} from '../support/browser/sign-in.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { refused } from '../support/server/error-responses.ts'
+import { base64url, clientKey, compact } from '../support/server/jws.ts'
+import { basic, claimsOf, type Form, post } from '../support/server/requests.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
 
 const PAR = '/oauth2/par'
 const PREFIX = 'urn:ietf:params:oauth:request_uri:'

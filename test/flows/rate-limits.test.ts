@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import t from 'tap'
 import { LIMITS } from '../../src/accounts/rate-limiter.ts'
-import { watchArgon2 } from '../support/argon2-count.ts'
-import { testClock } from '../support/clock.ts'
-import { attempt, cheap, counts, crowd, guess, HOME, started, waitOf } from '../support/guessing.ts'
-import { seed, user } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
+import { watchArgon2 } from '../support/server/argon2-count.ts'
+import { testClock } from '../support/server/clock.ts'
+import { attempt, cheap, counts, crowd, guess, HOME, started, waitOf } from '../support/server/guessing.ts'
+import { seed, user } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const { pair, address, account } = LIMITS
 

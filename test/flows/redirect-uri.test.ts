@@ -1,10 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { openBrowser } from '../support/browser.ts'
-import { tellsClient, tellsPerson } from '../support/front-channel.ts'
-import { basic, post } from '../support/requests.ts'
-import { ORDERS } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
+import { openBrowser } from '../support/browser/browser.ts'
+import { tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeParams,
@@ -13,7 +10,10 @@ import {
   codeClient,
   seedPeople,
   signIn,
-} from '../support/sign-in.ts'
+} from '../support/browser/sign-in.ts'
+import { basic, post } from '../support/server/requests.ts'
+import { ORDERS } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const HTTPS = 'https://app.test/callback'
 const QUERY = 'https://app.test/callback?tenant=1'

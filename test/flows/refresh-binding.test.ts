@@ -1,9 +1,9 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
-import { basic, claimsOf, type Form, post, refresh } from '../support/requests.ts'
-import { client, ORDERS, STOCK, seed, user } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
-import { active, refreshed, signedIn } from '../support/tokens.ts'
+import { basic, claimsOf, type Form, post, refresh } from '../support/server/requests.ts'
+import { client, ORDERS, STOCK, seed, user } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
+import { active, refreshed, signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

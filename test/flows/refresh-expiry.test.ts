@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
-import { testClock } from '../support/clock.ts'
-import { claimsOf, clientCredentials, login, refresh } from '../support/requests.ts'
-import { client, seed } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
-import { active, introspect, refreshed, revoke, signedIn } from '../support/tokens.ts'
+import { testClock } from '../support/server/clock.ts'
+import { claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
+import { client, seed } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
+import { active, introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 const DAY = 86_400
 const server = await testServer()

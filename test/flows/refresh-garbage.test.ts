@@ -5,12 +5,12 @@ import { hashPassword } from '../../src/accounts/password.ts'
 import { openRoot } from '../../src/keys/data-keys.ts'
 import { deriveKey } from '../../src/keys/encryption.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
-import { countQueries } from '../support/counting.ts'
-import { rootsOf } from '../support/keys.ts'
-import { basic, claimsOf, encodeForm, type Form, post, refresh } from '../support/requests.ts'
-import { client, seed } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
-import { refreshed, signedIn } from '../support/tokens.ts'
+import { rootsOf } from '../support/server/keys.ts'
+import { countQueries } from '../support/server/query-count.ts'
+import { basic, claimsOf, encodeForm, type Form, post, refresh } from '../support/server/requests.ts'
+import { client, seed } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
+import { refreshed, signedIn } from '../support/server/tokens.ts'
 
 const masterKey = randomBytes(32)
 const server = await testServer({ masterKey: masterKey.toString('base64url') })

@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { StoreUnavailable } from '../../src/store/db.ts'
-import { lockStore } from '../support/engine.ts'
-import { claimsOf, login, refresh } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
-import { active, refreshed, signedIn } from '../support/tokens.ts'
+import { lockStore } from '../support/server/engine.ts'
+import { claimsOf, login, refresh } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
+import { active, refreshed, signedIn } from '../support/server/tokens.ts'
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
 const LATER = [503, 'temporarily_unavailable']

@@ -5,11 +5,11 @@ import fc from 'fast-check'
 import t from 'tap'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
-import { testClock } from '../support/clock.ts'
-import { refresh } from '../support/requests.ts'
-import { seed, session } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
-import { active, revoke } from '../support/tokens.ts'
+import { testClock } from '../support/server/clock.ts'
+import { refresh } from '../support/server/requests.ts'
+import { seed, session } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
+import { active, revoke } from '../support/server/tokens.ts'
 
 const GRACE = 10
 const DAY = 86_400

@@ -1,9 +1,9 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
-import { claimsOf, refresh } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
-import { active, pairOf, refreshed, signedIn } from '../support/tokens.ts'
+import { claimsOf, refresh } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
+import { active, pairOf, refreshed, signedIn } from '../support/server/tokens.ts'
 
 const GRACE = 10
 

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { forbidWriting, lockStore } from '../support/engine.ts'
-import { refresh } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
-import { active, introspect, type Pair, refreshed, revoke, signedIn } from '../support/tokens.ts'
+import { forbidWriting, lockStore } from '../support/server/engine.ts'
+import { refresh } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
+import { active, introspect, type Pair, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 /**
  * A revocation that could not be stored is 503, never 200: the client must know that the token still lives

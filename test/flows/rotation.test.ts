@@ -1,12 +1,18 @@
 import t, { type Test } from 'tap'
 import { RotationUnsafe, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
 import type { Seconds } from '../../src/system.ts'
-import { type CachingVerifier, type Issued, issued, kidOf, verifiers } from '../support/caching-verifier.ts'
-import { ENGINE } from '../support/engine.ts'
-import { clientCredentials } from '../support/requests.ts'
-import { client, seed } from '../support/seed.ts'
-import { type TestServer, testServer } from '../support/server.ts'
-import { refreshed, signedIn } from '../support/tokens.ts'
+import {
+  type CachingVerifier,
+  type Issued,
+  issued,
+  kidOf,
+  verifiers,
+} from '../support/issuers/caching-verifier.ts'
+import { ENGINE } from '../support/server/engine.ts'
+import { clientCredentials } from '../support/server/requests.ts'
+import { client, seed } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
+import { refreshed, signedIn } from '../support/server/tokens.ts'
 
 const HOUR = 3600
 const DAY = 24 * HOUR

@@ -1,10 +1,10 @@
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { refused } from '../support/refused.ts'
-import { claimsOf, clientCredentials, type Form, login } from '../support/requests.ts'
-import { api, client, ORDERS, STOCK, seed, user } from '../support/seed.ts'
-import { ISSUER, testServer } from '../support/server.ts'
-import { writesNothing } from '../support/unwritten.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { refused } from '../support/server/error-responses.ts'
+import { claimsOf, clientCredentials, type Form, login } from '../support/server/requests.ts'
+import { api, client, ORDERS, STOCK, seed, user } from '../support/server/seed.ts'
+import { ISSUER, testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())

@@ -2,13 +2,20 @@
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
 import { CODE_LIMITS } from '../../src/accounts/rate-limiter.ts'
-import { createAuthenticator } from '../support/authenticator.ts'
-import { type Browser, openBrowser, type Page } from '../support/browser.ts'
-import { byPasskey } from '../support/passkey-forms.ts'
-import { claimsOf, encodeForm } from '../support/requests.ts'
-import { PASSWORD, user } from '../support/seed.ts'
-import { ISSUER, type TestServer, testServer } from '../support/server.ts'
-import { authorizeUrl, codeClient, goThrough, redeem, seedPeople, tokensOf } from '../support/sign-in.ts'
+import { createAuthenticator } from '../support/browser/authenticator.ts'
+import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
+import { byPasskey } from '../support/browser/passkey-forms.ts'
+import {
+  authorizeUrl,
+  codeClient,
+  goThrough,
+  redeem,
+  seedPeople,
+  tokensOf,
+} from '../support/browser/sign-in.ts'
+import { claimsOf, encodeForm } from '../support/server/requests.ts'
+import { PASSWORD, user } from '../support/server/seed.ts'
+import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
 
 const SESSION = '__Host-keyturn-session'
 const BANK = 'https://bank.test/callback'

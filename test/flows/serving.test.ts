@@ -1,11 +1,11 @@
 import { request } from 'node:http'
 import t, { type Test } from 'tap'
 import type { RingKey } from '../../src/store/contracts/ring.ts'
-import { kidOf } from '../support/caching-verifier.ts'
-import { type Folder, readStore, seededFolder, signIn, withInside } from '../support/folder.ts'
-import { keyturn, type ServerProcess, startServer } from '../support/process.ts'
-import { basic, claimsOf, clientCredentials, login, refresh } from '../support/requests.ts'
-import { active, introspect, pairOf, refreshed, revoke, signedIn } from '../support/tokens.ts'
+import { kidOf } from '../support/issuers/caching-verifier.ts'
+import { type Folder, readStore, seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
+import { basic, claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
+import { active, introspect, pairOf, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 /** What only a real server process can show: sockets, two processes on one file, a command beside a server. */
 const settings = { LOG_LEVEL: 'warn', ISSUER: 'http://localhost:3000' }

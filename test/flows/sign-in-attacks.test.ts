@@ -4,12 +4,9 @@ import * as oidc from 'openid-client'
 import { Secret, TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
 import type { User } from '../../src/store/contracts/users.ts'
-import { createAuthenticator } from '../support/authenticator.ts'
-import { type Browser, openBrowser, type Page, tags } from '../support/browser.ts'
-import { guardProblems, tellsPerson } from '../support/front-channel.ts'
-import { basic, claimsOf, encodeForm, post } from '../support/requests.ts'
-import { PASSWORD, SECRET } from '../support/seed.ts'
-import { ISSUER, type TestServer, testServer } from '../support/server.ts'
+import { createAuthenticator } from '../support/browser/authenticator.ts'
+import { type Browser, openBrowser, type Page, tags } from '../support/browser/browser.ts'
+import { guardProblems, tellsPerson } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeParams,
@@ -22,7 +19,10 @@ import {
   signIn,
   tokensOf,
   WEB_REDIRECT,
-} from '../support/sign-in.ts'
+} from '../support/browser/sign-in.ts'
+import { basic, claimsOf, encodeForm, post } from '../support/server/requests.ts'
+import { PASSWORD, SECRET } from '../support/server/seed.ts'
+import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
 
 const SESSION = '__Host-keyturn-session'
 const BROWSER = '__Host-keyturn-browser'

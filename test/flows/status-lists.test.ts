@@ -2,11 +2,11 @@ import { inflateSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { createUsers } from '../../src/accounts/users.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
-import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { ISSUER, type TestServer, testServer } from '../support/server.ts'
-import { tablesOf } from '../support/unwritten.ts'
-import { verifying } from '../support/verifying.ts'
+import { verifying } from '../support/issuers/verifier.ts'
+import { tablesOf } from '../support/server/database-dump.ts'
+import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
 
 const TTL = 10
 /** The follower's second and the verifier's. */

@@ -13,13 +13,20 @@ import type { Ring } from '../../src/store/contracts/ring.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
-import { rootsOf } from '../support/keys.ts'
-import { leaked, privateParts } from '../support/leaks.ts'
-import { testLogger } from '../support/log.ts'
-import { basic, claimsOf, clientCredentials, login, refresh, tokenRequest } from '../support/requests.ts'
-import { client, PASSWORD, SECRET, seed } from '../support/seed.ts'
-import { ISSUER, testConfig, testServer } from '../support/server.ts'
-import { introspect, revoke } from '../support/tokens.ts'
+import { rootsOf } from '../support/server/keys.ts'
+import { leaked, privateParts } from '../support/server/leaks.ts'
+import { testLogger } from '../support/server/log.ts'
+import {
+  basic,
+  claimsOf,
+  clientCredentials,
+  login,
+  refresh,
+  tokenRequest,
+} from '../support/server/requests.ts'
+import { client, PASSWORD, SECRET, seed } from '../support/server/seed.ts'
+import { ISSUER, testConfig, testServer } from '../support/server/server.ts'
+import { introspect, revoke } from '../support/server/tokens.ts'
 
 const CHOSEN = 'Chosen-Secret-of-a-migrated-client'
 const VISITOR = '203.0.113.77'

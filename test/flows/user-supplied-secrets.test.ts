@@ -1,11 +1,11 @@
 import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
 import { LIMITS } from '../../src/accounts/rate-limiter.ts'
-import { FORM } from '../support/endpoints.ts'
-import { refused } from '../support/refused.ts'
-import { basic } from '../support/requests.ts'
-import { client, seed } from '../support/seed.ts'
-import { type TestServer, type TestServerOptions, testServer } from '../support/server.ts'
+import { FORM } from '../support/server/endpoints.ts'
+import { refused } from '../support/server/error-responses.ts'
+import { basic } from '../support/server/requests.ts'
+import { client, seed } from '../support/server/seed.ts'
+import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 
 const CHOSEN = 'a secret that somebody chose'
 const hash = hashPassword(CHOSEN)

@@ -1,10 +1,10 @@
 import t from 'tap'
-import { type GoodRequest, goodRequests, postText, seedEndpoints } from '../support/endpoints.ts'
-import { refused, wellFormed } from '../support/refused.ts'
-import { encodeForm, type Form } from '../support/requests.ts'
-import { STOCK } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
-import { writesNothing } from '../support/unwritten.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { type GoodRequest, goodRequests, postText, seedEndpoints } from '../support/server/endpoints.ts'
+import { refused, wellFormed } from '../support/server/error-responses.ts'
+import { encodeForm, type Form } from '../support/server/requests.ts'
+import { STOCK } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 const { key } = await seedEndpoints(server)

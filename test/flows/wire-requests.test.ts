@@ -1,9 +1,9 @@
 import t from 'tap'
-import { goodRequests, postText, seedEndpoints } from '../support/endpoints.ts'
-import { refused, wellFormed } from '../support/refused.ts'
-import { encodeForm } from '../support/requests.ts'
-import { testServer } from '../support/server.ts'
-import { writesNothing } from '../support/unwritten.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { goodRequests, postText, seedEndpoints } from '../support/server/endpoints.ts'
+import { refused, wellFormed } from '../support/server/error-responses.ts'
+import { encodeForm } from '../support/server/requests.ts'
+import { testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 const { key } = await seedEndpoints(server)

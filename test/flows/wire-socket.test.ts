@@ -1,9 +1,9 @@
 import t, { type Test } from 'tap'
-import { listen } from '../support/listen.ts'
-import { exchange, type RawAnswer } from '../support/raw-socket.ts'
-import { basic } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { writesNothing } from '../support/unwritten.ts'
+import { writesNothing } from '../support/server/database-dump.ts'
+import { listen } from '../support/server/listen.ts'
+import { exchange, type RawAnswer } from '../support/server/raw-socket.ts'
+import { basic } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
 
 const { server, port } = await listen(t)
 await seed(server.store)

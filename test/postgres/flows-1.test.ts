@@ -1,4 +1,4 @@
 import t from 'tap'
-import { runShare } from '../support/flows-on-postgres.ts'
+import { runShare } from '../support/postgres/flows-on-postgres.ts'
 
 await runShare(t, 0, 6)

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
-import { killFirstStarts, killInFlushes } from '../support/flush-kills.ts'
-import { withoutStrace } from '../support/injection.ts'
+import { withoutStrace } from '../support/processes/fault-injection.ts'
+import { killFirstStarts, killInFlushes } from '../support/processes/flush-kills.ts'
 
 if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
 const options = { skip: withoutStrace }

@@ -3,10 +3,10 @@ import { readdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
 import { CONNECTION_LIMITS } from '../../src/http/app.ts'
-import { openConnection, postBytes } from '../support/connection.ts'
-import { seededFolder, signIn, withInside } from '../support/folder.ts'
-import { type ServerProcess, startServer } from '../support/process.ts'
-import { basic, encodeForm, post, refresh } from '../support/requests.ts'
+import { seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { type ServerProcess, startServer } from '../support/processes/process.ts'
+import { basic, encodeForm, post, refresh } from '../support/server/requests.ts'
+import { openConnection, postBytes } from '../support/server/tcp-connection.ts'
 
 t.test('a stop ends although a client does not (§4 row 17)', async (t) => {
   const server = await startServer(t, await seededFolder(t))

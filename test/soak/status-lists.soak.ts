@@ -1,9 +1,9 @@
 /** Status lists at the size and under the load that the quick tests only hint at. */
 import t from 'tap'
-import { basic, claimsOf, clientCredentials, encodeForm, login, post } from '../support/requests.ts'
-import { client, SECRET, seed } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
-import { verifying } from '../support/verifying.ts'
+import { verifying } from '../support/issuers/verifier.ts'
+import { basic, claimsOf, clientCredentials, encodeForm, login, post } from '../support/server/requests.ts'
+import { client, SECRET, seed } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const TTL = 10
 

@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { Store } from '../../src/store/index.ts'
 import { type Random, systemRandom } from '../../src/system.ts'
-import { testCli } from '../support/cli.ts'
-import { testClock } from '../support/clock.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { login, refresh } from '../support/requests.ts'
-import { seed } from '../support/seed.ts'
-import { testServer } from '../support/server.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { testCli } from '../support/processes/cli.ts'
+import { testClock } from '../support/server/clock.ts'
+import { login, refresh } from '../support/server/requests.ts'
+import { seed } from '../support/server/seed.ts'
+import { testServer } from '../support/server/server.ts'
 
 const SESSIONS = Number(process.env.TRANSFER_SESSIONS ?? 100_000)
 const EACH = 10

@@ -6,11 +6,11 @@ import { openBase } from '../../src/node/base.ts'
 import type { Db } from '../../src/store/db.ts'
 import { openDb } from '../../src/store/index.ts'
 import { ensureSchema, migrate, migrationStatus, readMigrations } from '../../src/store/migrate.ts'
-import { testClock } from '../support/clock.ts'
-import { testLogger } from '../support/log.ts'
-import { BOTH, FIRST, SECOND, step } from '../support/migrations.ts'
-import { script, source } from '../support/script.ts'
-import { testConfig } from '../support/server.ts'
+import { BOTH, FIRST, SECOND, step } from '../support/postgres/example-migrations.ts'
+import { script, source } from '../support/processes/script.ts'
+import { testClock } from '../support/server/clock.ts'
+import { testLogger } from '../support/server/log.ts'
+import { testConfig } from '../support/server/server.ts'
 
 const clock = testClock(1_000)
 

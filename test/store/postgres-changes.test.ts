@@ -5,10 +5,10 @@ import type { Db, Hearing, Step } from '../../src/store/db.ts'
 import { type OpenOptions, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { registryChanged } from '../../src/store/sql/revisions.ts'
-import { testClock } from '../support/clock.ts'
-import { throughDeafProxy } from '../support/deaf-proxy.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { CUT_ALL, run } from '../support/postgres-databases.ts'
+import { CUT_ALL, run } from '../support/postgres/databases.ts'
+import { throughDeafProxy } from '../support/postgres/notification-proxy.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { testClock } from '../support/server/clock.ts'
 
 const postgres = await startPostgres(t)
 

@@ -5,11 +5,11 @@ import t, { type Test } from 'tap'
 import type { Db } from '../../src/store/db.ts'
 import { openDb } from '../../src/store/index.ts'
 import { migrate, migrationStatus, readMigrations } from '../../src/store/migrate.ts'
-import { testClock } from '../support/clock.ts'
-import { BOTH, FIRST, step } from '../support/migrations.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { run } from '../support/postgres-databases.ts'
-import { script, source } from '../support/script.ts'
+import { run } from '../support/postgres/databases.ts'
+import { BOTH, FIRST, step } from '../support/postgres/example-migrations.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { script, source } from '../support/processes/script.ts'
+import { testClock } from '../support/server/clock.ts'
 
 const postgres = await startPostgres(t)
 const clock = testClock(1_000)

@@ -7,8 +7,8 @@ import { createStore, type OpenOptions, openDb } from '../../src/store/index.ts'
 import { people, session } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
 import { signIn } from '../contracts/user-sessions.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { CUT_ALL, run } from '../support/postgres-databases.ts'
+import { CUT_ALL, run } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
 
 const postgres = await startPostgres(t, { settings: { deadlock_timeout: '50ms' } })
 

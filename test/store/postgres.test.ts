@@ -2,9 +2,9 @@ import t, { type Test } from 'tap'
 import { openDb } from '../../src/store/index.ts'
 import { type Database, runContract } from '../contracts/contract.ts'
 import { contracts } from '../contracts/index.ts'
-import { recordPlans } from '../support/plans.ts'
-import { startPostgres } from '../support/postgres.ts'
-import { run } from '../support/postgres-databases.ts'
+import { run } from '../support/postgres/databases.ts'
+import { startPostgres } from '../support/postgres/postgres.ts'
+import { recordPlans } from '../support/postgres/query-plans.ts'
 
 const postgres = await startPostgres(t)
 const plans = recordPlans()

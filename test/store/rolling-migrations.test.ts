@@ -13,8 +13,8 @@ import {
 } from '../../src/store/migrate.ts'
 import { isOlder } from '../../src/store/older-nodes.ts'
 import { version } from '../../src/version.ts'
-import { testClock } from '../support/clock.ts'
-import { harm } from '../support/migration-rules.ts'
+import { testClock } from '../support/server/clock.ts'
+import { harm } from './migration-rules.ts'
 
 const clock = testClock(1_000_000)
 const ours = readMigrations()

@@ -5,8 +5,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { testClock } from '../support/clock.ts'
-import { script, source } from '../support/script.ts'
+import { script, source } from '../support/processes/script.ts'
+import { testClock } from '../support/server/clock.ts'
 
 t.test('the live connection flushes every commit and keeps foreign keys (§4 row 2)', async (t) => {
   const db = openDb(`sqlite:${join(t.testdir(), 'keyturn.db')}`)

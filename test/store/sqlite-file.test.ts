@@ -18,10 +18,10 @@ import { StoreUnusable } from '../../src/store/db.ts'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { watchDb } from '../../src/store/watch.ts'
-import { testClock } from '../support/clock.ts'
-import { testLogger } from '../support/log.ts'
-import { script, source } from '../support/script.ts'
-import { testConfig } from '../support/server.ts'
+import { script, source } from '../support/processes/script.ts'
+import { testClock } from '../support/server/clock.ts'
+import { testLogger } from '../support/server/log.ts'
+import { testConfig } from '../support/server/server.ts'
 
 const fileIn = (t: Test) => join(t.testdir(), 'data', 'keyturn.db')
 

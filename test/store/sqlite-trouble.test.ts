@@ -8,7 +8,7 @@ import t, { type Test } from 'tap'
 import { StoreUnavailable } from '../../src/store/db.ts'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { testClock } from '../support/clock.ts'
+import { testClock } from '../support/server/clock.ts'
 
 async function open(t: Test) {
   const file = join(t.testdir(), 'keyturn.db')

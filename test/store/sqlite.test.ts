@@ -5,8 +5,8 @@ import { openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { type Database, runContract } from '../contracts/contract.ts'
 import { contracts } from '../contracts/index.ts'
-import { testClock } from '../support/clock.ts'
-import { recordPlans } from '../support/plans.ts'
+import { recordPlans } from '../support/postgres/query-plans.ts'
+import { testClock } from '../support/server/clock.ts'
 
 const FILE = 'keyturn.db'
 const plans = recordPlans()

@@ -15,7 +15,7 @@ import { importTested } from '../../src/keys/self-test.ts'
 import { signCompact } from '../../src/keys/sign-compact.ts'
 import { systemRandom } from '../../src/system.ts'
 import { ringKey } from '../contracts/ring.ts'
-import { MASTER_KEY, newKey } from '../support/keys.ts'
+import { MASTER_KEY, newKey } from '../support/server/keys.ts'
 
 const names = Object.keys(algorithms) as AlgorithmName[]
 /** RFC 7518 §6.2.2, §6.3.2, §6.4; RFC 8037 §2. */

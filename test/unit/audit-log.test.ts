@@ -7,8 +7,8 @@ import type { AuditStore } from '../../src/store/contracts/audit.ts'
 import { StoreUnavailable } from '../../src/store/db.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { testClock } from '../support/clock.ts'
-import { type TestLogger, testLogger } from '../support/log.ts'
+import { testClock } from '../support/server/clock.ts'
+import { type TestLogger, testLogger } from '../support/server/log.ts'
 
 const KEYS: AuditKeys = { writing: Buffer.alloc(32, 1), accepted: [Buffer.alloc(32, 1)] }
 const clock = testClock(1_000_000)

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { type Duties, type FollowerOptions, startFollower } from '../../src/node/change-poller.ts'
 import type { ChangeListener } from '../../src/store/db.ts'
-import { testLogger } from '../support/log.ts'
+import { testLogger } from '../support/server/log.ts'
 
 const NEVER = 1e9
 

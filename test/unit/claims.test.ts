@@ -1,6 +1,6 @@
 import t from 'tap'
 import { CLAIM_NAMES, claimsOf } from '../../src/oauth/claims.ts'
-import { user } from '../support/seed.ts'
+import { user } from '../support/server/seed.ts'
 
 const alice = await user({
   id: 'u_1',

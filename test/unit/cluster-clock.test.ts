@@ -1,7 +1,7 @@
 import t from 'tap'
 import { keepTime } from '../../src/node/cluster-clock.ts'
-import { testClock } from '../support/clock.ts'
-import { testLogger } from '../support/log.ts'
+import { testClock } from '../support/server/clock.ts'
+import { testLogger } from '../support/server/log.ts'
 
 const START = 1_700_000_000
 const DAY = 86_400

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { fields } from '../../src/config/fields.ts'
 import { type Config, ConfigError, loadConfig, onPort } from '../../src/config/load.ts'
-import { root } from '../support/documents.ts'
+import { root } from '../support/docs/documents.ts'
 
 const NOWHERE = '/nonexistent'
 const DAY = 86_400

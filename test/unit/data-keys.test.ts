@@ -18,9 +18,9 @@ import { ensureRing, rotateRing } from '../../src/keys/rotate.ts'
 import { reseal } from '../../src/keys/rotate-master-key.ts'
 import { createAges } from '../../src/node/cluster-clock.ts'
 import { noFailpoint, systemRandom } from '../../src/system.ts'
-import { testClock } from '../support/clock.ts'
-import { countQueries } from '../support/counting.ts'
-import { openStore, QUICK, ringDeps, rootsOf } from '../support/keys.ts'
+import { testClock } from '../support/server/clock.ts'
+import { openStore, QUICK, ringDeps, rootsOf } from '../support/server/keys.ts'
+import { countQueries } from '../support/server/query-count.ts'
 
 const [K1, K2, K3] = [randomBytes(32), randomBytes(32), randomBytes(32)] as const
 const holding = (...keys: readonly Buffer[]): KeyHolder =>

@@ -4,7 +4,7 @@ import t from 'tap'
 import { createSealer } from '../../src/keys/encryption.ts'
 import { createFlowCodec, FLOW_TTL, type Flow } from '../../src/oauth/authorize/flow.ts'
 import { systemRandom } from '../../src/system.ts'
-import { testClock } from '../support/clock.ts'
+import { testClock } from '../support/server/clock.ts'
 
 const clock = testClock()
 const codec = createFlowCodec({ sealer: createSealer(randomBytes(32), systemRandom), clock })

@@ -4,10 +4,10 @@ import { openLiveRing } from '../../src/keys/live-ring.ts'
 import { ensureRing, maintainRing, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
 import { signCompact } from '../../src/keys/sign-compact.ts'
 import { createSigner, type Signer } from '../../src/keys/signer.ts'
-import { testClock } from '../support/clock.ts'
-import { base64url, clientKey, compact } from '../support/jws.ts'
-import { DAY, openStore, QUICK, ringDeps } from '../support/keys.ts'
-import { ISSUER } from '../support/server.ts'
+import { testClock } from '../support/server/clock.ts'
+import { base64url, clientKey, compact } from '../support/server/jws.ts'
+import { DAY, openStore, QUICK, ringDeps } from '../support/server/keys.ts'
+import { ISSUER } from '../support/server/server.ts'
 
 const clock = testClock(1_700_000_000)
 const CLAIMS = { iss: ISSUER, sub: 'u_1', aud: 'web', sid: 's_1', iat: clock.now(), exp: clock.now() + 60 }

@@ -12,8 +12,8 @@ import { signCompact } from '../../src/keys/sign-compact.ts'
 import type { Ring, RingStore } from '../../src/store/contracts/ring.ts'
 import type { Store } from '../../src/store/index.ts'
 import { systemRandom } from '../../src/system.ts'
-import { testClock } from '../support/clock.ts'
-import { DAY, HOUR, MASTER_KEY, newKey, openStore, QUICK, ringDeps } from '../support/keys.ts'
+import { testClock } from '../support/server/clock.ts'
+import { DAY, HOUR, MASTER_KEY, newKey, openStore, QUICK, ringDeps } from '../support/server/keys.ts'
 
 const force = { actor: 'me', force: true }
 

@@ -8,11 +8,11 @@ import { createLogout, type LogoutStep } from '../../src/oauth/logout/logout.ts'
 import { openRegistry } from '../../src/oauth/registry.ts'
 import type { SignIn } from '../../src/store/contracts/user-sessions.ts'
 import { session } from '../contracts/client-sessions.ts'
-import { testClock } from '../support/clock.ts'
-import { clientKey, compact } from '../support/jws.ts'
-import { openStore, QUICK, ringDeps } from '../support/keys.ts'
-import { client, user } from '../support/seed.ts'
-import { ISSUER } from '../support/server.ts'
+import { testClock } from '../support/server/clock.ts'
+import { clientKey, compact } from '../support/server/jws.ts'
+import { openStore, QUICK, ringDeps } from '../support/server/keys.ts'
+import { client, user } from '../support/server/seed.ts'
+import { ISSUER } from '../support/server/server.ts'
 
 const clock = testClock()
 const now = clock.now()

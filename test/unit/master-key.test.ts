@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from '../../src/keys/master-key.ts'
 import { systemRandom } from '../../src/system.ts'
-import { script, source } from '../support/script.ts'
+import { script, source } from '../support/processes/script.ts'
 
 const KEY = Buffer.alloc(32, 9)
 

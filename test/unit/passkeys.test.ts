@@ -1,10 +1,15 @@
-/** Every answer here is really signed, by test/support/authenticator.ts, and really verified. */
+/** Every answer here is really signed, by test/support/browser/authenticator.ts, and really verified. */
 import t, { type Test } from 'tap'
 import { parseRegistration } from '../../src/accounts/webauthn-response.ts'
 import { winners } from '../contracts/contract.ts'
-import { type Authenticator, cbor, createAuthenticator, type Twist } from '../support/authenticator.ts'
-import { type FactorsWorld, FROM, factorsWorld } from '../support/factors.ts'
-import { MASTER_KEY } from '../support/keys.ts'
+import {
+  type Authenticator,
+  cbor,
+  createAuthenticator,
+  type Twist,
+} from '../support/browser/authenticator.ts'
+import { type FactorsWorld, FROM, factorsWorld } from '../support/server/factors.ts'
+import { MASTER_KEY } from '../support/server/keys.ts'
 
 async function world(t: Test, issuer?: string): Promise<FactorsWorld> {
   const made = await factorsWorld(issuer)

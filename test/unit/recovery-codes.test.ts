@@ -2,8 +2,8 @@ import t from 'tap'
 import { createRecoveryCodes } from '../../src/accounts/recovery-codes.ts'
 import { systemRandom } from '../../src/system.ts'
 import { winners } from '../contracts/contract.ts'
-import { FROM, factorsWorld } from '../support/factors.ts'
-import { MASTER_KEY, rootsOf } from '../support/keys.ts'
+import { FROM, factorsWorld } from '../support/server/factors.ts'
+import { MASTER_KEY, rootsOf } from '../support/server/keys.ts'
 
 const codes = createRecoveryCodes({ roots: rootsOf(MASTER_KEY), random: systemRandom })
 const SHAPE = /^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){2}$/

@@ -4,7 +4,7 @@ import t from 'tap'
 import { deriveKey } from '../../src/keys/encryption.ts'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
-import { rootsOf } from '../support/keys.ts'
+import { rootsOf } from '../support/server/keys.ts'
 
 const codec = createRefreshTokenCodec(rootsOf(Buffer.alloc(32, 1)))
 const PARTS = { sessionId: systemRandom.id(), generation: 42 }

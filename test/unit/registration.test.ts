@@ -14,7 +14,7 @@ import {
 } from '../../src/oauth/client-registration/registration.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
 import { systemRandom } from '../../src/system.ts'
-import { client } from '../support/seed.ts'
+import { client } from '../support/server/seed.ts'
 
 const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const publicEc = { ...ec.publicKey.export({ format: 'jwk' }), kid: 'a' }

@@ -5,10 +5,10 @@ import { createRequestObjects } from '../../src/oauth/authorize/request-object.t
 import { createClientKeys } from '../../src/oauth/client-auth/client-keys.ts'
 import { OAuthError } from '../../src/oauth/errors.ts'
 import type { Client } from '../../src/store/contracts/clients.ts'
-import { testClock } from '../support/clock.ts'
-import { base64url, type ClientKey, clientKey, compact } from '../support/jws.ts'
-import { client as seeded } from '../support/seed.ts'
-import { ISSUER } from '../support/server.ts'
+import { testClock } from '../support/server/clock.ts'
+import { base64url, type ClientKey, clientKey, compact } from '../support/server/jws.ts'
+import { client as seeded } from '../support/server/seed.ts'
+import { ISSUER } from '../support/server/server.ts'
 
 const clock = testClock()
 const now = clock.now()

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { DAY, HOUR, MINUTE } from '../support/keys.ts'
-import { type Action, openWorld, type Settings } from '../support/ring-world.ts'
+import { DAY, HOUR, MINUTE } from '../support/server/keys.ts'
+import { type Action, openWorld, type Settings } from './ring-simulation.ts'
 
 /** Another seed, or more runs, for a soak; a failure prints both the seed and the path to its smallest case. */
 const seed = Number(process.env.PROPERTY_SEED ?? 20_260_731)

@@ -20,7 +20,7 @@ import {
   safeFrom,
 } from '../../src/keys/ring.ts'
 import type { KeyState, Ring, RingKey } from '../../src/store/contracts/ring.ts'
-import { DAY, HOUR, POLICY } from '../support/keys.ts'
+import { DAY, HOUR, POLICY } from '../support/server/keys.ts'
 
 const key = (kid: string): NewKey => ({
   kid,

@@ -14,8 +14,8 @@ import {
 } from '../../src/keys/rotate.ts'
 import type { KeyState, Ring } from '../../src/store/contracts/ring.ts'
 import { systemRandom } from '../../src/system.ts'
-import { testClock } from '../support/clock.ts'
-import { DAY, HOUR, MASTER_KEY, openStore, POLICY, QUICK, ringDeps } from '../support/keys.ts'
+import { testClock } from '../support/server/clock.ts'
+import { DAY, HOUR, MASTER_KEY, openStore, POLICY, QUICK, ringDeps } from '../support/server/keys.ts'
 
 interface Audited {
   readonly event: string

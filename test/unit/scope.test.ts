@@ -3,8 +3,8 @@ import { accessTokenTtl } from '../../src/oauth/lifetimes.ts'
 import { openRegistry } from '../../src/oauth/registry.ts'
 import { parseResource } from '../../src/oauth/resource.ts'
 import { grantScopes, parseScope, type ScopeRequest } from '../../src/oauth/scope.ts'
-import { openStore } from '../support/keys.ts'
-import { client, ORDERS, STOCK, seed } from '../support/seed.ts'
+import { openStore } from '../support/server/keys.ts'
+import { client, ORDERS, STOCK, seed } from '../support/server/seed.ts'
 
 const DEFAULT = 'https://default.test'
 

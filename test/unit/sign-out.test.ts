@@ -4,8 +4,8 @@ import { createAudit } from '../../src/audit/events.ts'
 import { people, session } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
 import { signIn } from '../contracts/user-sessions.ts'
-import { testLogger } from '../support/log.ts'
-import { testServer } from '../support/server.ts'
+import { testLogger } from '../support/server/log.ts'
+import { testServer } from '../support/server/server.ts'
 
 t.test(
   'no code that was issued before begins a session, at whatever moment it is redeemed (F72)',

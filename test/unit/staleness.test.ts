@@ -1,7 +1,7 @@
 import t from 'tap'
 import { createAges } from '../../src/node/cluster-clock.ts'
 import { createFreshness } from '../../src/node/staleness.ts'
-import { testClock } from '../support/clock.ts'
+import { testClock } from '../support/server/clock.ts'
 
 function world() {
   const clock = testClock()

@@ -1,8 +1,8 @@
 import t from 'tap'
-import { root } from '../support/documents.ts'
-import { script } from '../support/script.ts'
+import { root } from '../support/docs/documents.ts'
+import { script } from '../support/processes/script.ts'
 
-const PRELOAD = new URL('../support/preload.js', import.meta.url).href
+const PRELOAD = new URL('../support/processes/preload.js', import.meta.url).href
 
 const stray = (statement: string) =>
   script(

@@ -4,9 +4,9 @@ import { createTotp } from '../../src/accounts/totp.ts'
 import { createSealer, SealBroken } from '../../src/keys/encryption.ts'
 import { systemRandom } from '../../src/system.ts'
 import { winners } from '../contracts/contract.ts'
-import { testClock } from '../support/clock.ts'
-import { type FactorsWorld, FROM, factorsWorld } from '../support/factors.ts'
-import { MASTER_KEY } from '../support/keys.ts'
+import { testClock } from '../support/server/clock.ts'
+import { type FactorsWorld, FROM, factorsWorld } from '../support/server/factors.ts'
+import { MASTER_KEY } from '../support/server/keys.ts'
 
 const PURPOSE = { purpose: 'keyturn/seal-second-factors/v1', what: 'the second factor' } as const
 

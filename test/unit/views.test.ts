@@ -10,8 +10,8 @@ import { address, html } from '../../src/views/html.ts'
 import { isAccountNotice } from '../../src/views/pages/account.ts'
 import { redirectTarget } from '../../src/views/redirect-target.ts'
 import { chooseLocale, LOCALES, textsIn } from '../../src/views/texts/index.ts'
-import { imports } from '../support/imports.ts'
-import { pageContext, samples } from '../support/views.ts'
+import { imports } from '../support/docs/source-imports.ts'
+import { pageContext, samples } from './page-samples.ts'
 
 interface Tag {
   readonly name: string

@@ -1,8 +1,8 @@
 /** The backend for the frontend against those who mean harm (RFC 9700, draft-ietf-oauth-browser-based-apps §6.1.3). */
 import t, { type Test } from 'tap'
 import { returnTo } from '../../packages/browser-session/return-to.ts'
-import { type Answer, type JarBrowser, parseCookie } from '../support/jar-browser.ts'
-import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/openid-world.ts'
+import { type Answer, type JarBrowser, parseCookie } from '../support/browser/cookie-browser.ts'
+import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/issuers/oidc-provider.ts'
 
 const who = async (browser: JarBrowser) => (await browser.ask(`${APP}/who`)).body
 const atCallback = (url: string) => url.startsWith(`${APP}/auth/callback`)

@@ -3,12 +3,12 @@ import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { type BrowserSessionOptions, browserSession } from '../../packages/browser-session/index.ts'
-import type { Browser } from '../support/browser.ts'
-import { type JarBrowser, jarBrowser } from '../support/jar-browser.ts'
-import { openidServer, PROFILE } from '../support/openid-server.ts'
-import { APP, OURS, secret } from '../support/openid-world.ts'
-import { SECRET } from '../support/seed.ts'
-import { codeClient, goThrough } from '../support/sign-in.ts'
+import type { Browser } from '../support/browser/browser.ts'
+import { type JarBrowser, jarBrowser } from '../support/browser/cookie-browser.ts'
+import { codeClient, goThrough } from '../support/browser/sign-in.ts'
+import { openidServer, PROFILE } from '../support/issuers/keyturn.ts'
+import { APP, OURS, secret } from '../support/issuers/oidc-provider.ts'
+import { SECRET } from '../support/server/seed.ts'
 
 /** Less than the tolerance that the library has for clocks, since only the server's and the app's go on. */
 const TOKEN_SECONDS = 8

@@ -5,7 +5,7 @@ import { exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
 import { type BrowserSessionOptions, memoryStore } from '../../packages/browser-session/index.ts'
 import { settle } from '../../packages/browser-session/options.ts'
-import { parseCookie } from '../support/jar-browser.ts'
+import { parseCookie } from '../support/browser/cookie-browser.ts'
 import {
   APP,
   CLIENT_ID,
@@ -14,7 +14,7 @@ import {
   openidWorld,
   secret,
   TOKEN_SECONDS,
-} from '../support/openid-world.ts'
+} from '../support/issuers/oidc-provider.ts'
 
 const logout = { method: 'POST', headers: OURS }
 

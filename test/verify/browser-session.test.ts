@@ -1,7 +1,7 @@
 /** The backend for the frontend against a real OpenID provider: what works (draft-ietf-oauth-browser-based-apps §6.1). */
 import t from 'tap'
 import { memoryStore } from '../../packages/browser-session/index.ts'
-import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/openid-world.ts'
+import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/issuers/oidc-provider.ts'
 
 const logout = { method: 'POST', headers: OURS }
 

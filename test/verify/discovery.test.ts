@@ -8,7 +8,7 @@ import {
   signingKey,
   standIn,
   verdict,
-} from '../support/stand-in-issuer.ts'
+} from '../support/issuers/stand-in-issuer.ts'
 
 const answer = (issuer: StandIn, path: string, body: unknown, status = 200) =>
   issuer.routes.set(path, (_, response) => response.writeHead(status).end(JSON.stringify(body)))

@@ -5,7 +5,7 @@ import express, { type Express } from 'express'
 import t, { type Test } from 'tap'
 import { keyturnExpress, requireRole, requireScope } from '../../packages/verify/index.ts'
 import { bearerGuards, type Call, callTo } from '../contracts/bearer-guards.ts'
-import { standIn } from '../support/stand-in-issuer.ts'
+import { standIn } from '../support/issuers/stand-in-issuer.ts'
 
 async function served(t: Test, app: Parameters<typeof createServer>[1]): Promise<Call> {
   const server = createServer(app).listen(0)

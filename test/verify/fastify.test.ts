@@ -5,7 +5,7 @@ import t from 'tap'
 import { keyturnFastify } from '../../packages/verify/fastify-typed.ts'
 import { keyturnFastify as untyped } from '../../packages/verify/index.ts'
 import { bearerGuards, callTo, type GuardedApp } from '../contracts/bearer-guards.ts'
-import { standIn } from '../support/stand-in-issuer.ts'
+import { standIn } from '../support/issuers/stand-in-issuer.ts'
 
 const guarded =
   (phase: 'onRequest' | 'preHandler'): GuardedApp =>

@@ -14,7 +14,7 @@ import {
   signingKey,
   standIn,
   verdict,
-} from '../support/stand-in-issuer.ts'
+} from '../support/issuers/stand-in-issuer.ts'
 
 /** Takes connections and says nothing. */
 const hang = (issuer: StandIn, path = JWKS) => issuer.routes.set(path, () => {})

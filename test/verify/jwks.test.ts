@@ -2,7 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
-import { type SigningKey, signingKey, standIn, verdict } from '../support/stand-in-issuer.ts'
+import { type SigningKey, signingKey, standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
 
 t.test('a JWK Set', async (t) => {
   const issuer = await standIn(t)

@@ -2,7 +2,7 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { VerifierOptions } from '../../packages/verify/index.ts'
-import { JWKS, type StandIn, signingKey, standIn, verdict } from '../support/stand-in-issuer.ts'
+import { JWKS, type StandIn, signingKey, standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
 
 /** A verifier that has its keys, and how often it has asked for them since. */
 async function warm(t: Test, issuer: StandIn, options: Partial<VerifierOptions> = {}) {

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createVerifier, type VerifierOptions } from '../../packages/verify/index.ts'
-import { read, tableBelow } from '../support/documents.ts'
-import { standIn, verdict } from '../support/stand-in-issuer.ts'
+import { read, tableBelow } from '../support/docs/documents.ts'
+import { standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
 
 const FOLDER = fileURLToPath(new URL('../../packages/verify/', import.meta.url))
 

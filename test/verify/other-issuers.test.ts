@@ -6,10 +6,10 @@ import { exportJWK } from 'jose'
 import Provider from 'oidc-provider'
 import t, { type Test } from 'tap'
 import { type AlgorithmName, createVerifier } from '../../packages/verify/index.ts'
-import { listen } from '../support/listen.ts'
-import { clientCredentials } from '../support/requests.ts'
-import { ORDERS, seed } from '../support/seed.ts'
-import { AUDIENCE, type SigningKey, signingKey, verdict } from '../support/stand-in-issuer.ts'
+import { AUDIENCE, type SigningKey, signingKey, verdict } from '../support/issuers/stand-in-issuer.ts'
+import { listen } from '../support/server/listen.ts'
+import { clientCredentials } from '../support/server/requests.ts'
+import { ORDERS, seed } from '../support/server/seed.ts'
 
 const SECRET = 'x'.repeat(54)
 

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { standIn } from '../support/stand-in-issuer.ts'
+import { standIn } from '../support/issuers/stand-in-issuer.ts'
 
 const execute = promisify(execFile)
 /** Without what the test runner puts into every Node.js that a test starts: npm and tsc are not under test. */

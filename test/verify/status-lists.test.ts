@@ -6,7 +6,14 @@ import t, { type Test } from 'tap'
 import type { VerifierOptions } from '../../packages/verify/index.ts'
 import { statusAt } from '../../packages/verify/status-list.ts'
 import { createStatusLists, type StatusListsDeps } from '../../packages/verify/status-lists.ts'
-import { AUDIENCE, type StandIn, signed, signingKey, standIn, verdict } from '../support/stand-in-issuer.ts'
+import {
+  AUDIENCE,
+  type StandIn,
+  signed,
+  signingKey,
+  standIn,
+  verdict,
+} from '../support/issuers/stand-in-issuer.ts'
 
 const LIST = '/status-lists/0'
 

@@ -1,6 +1,6 @@
 /** Tokens that were verified before: what a hit saves, and what it does not. */
 import t from 'tap'
-import { standIn, verdict } from '../support/stand-in-issuer.ts'
+import { standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
 
 t.test('a token seen before is not verified again: the same claims come back', async (t) => {
   const issuer = await standIn(t)

@@ -12,7 +12,7 @@ import {
   signingKey,
   standIn,
   verdict,
-} from '../support/stand-in-issuer.ts'
+} from '../support/issuers/stand-in-issuer.ts'
 
 /** Whatever bytes as header and payload, under a signature that is right. */
 function handmade(header: string | Uint8Array, payload: string | Uint8Array, pkcs8: string): string {

@@ -3,8 +3,8 @@ import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import t from 'tap'
 import { type Vectors, vectors } from '../../docs/test-vectors/generate.ts'
 import { createVerifier } from '../../packages/verify/index.ts'
-import { read, tableBelow } from '../support/documents.ts'
-import { verdict } from '../support/stand-in-issuer.ts'
+import { read, tableBelow } from '../support/docs/documents.ts'
+import { verdict } from '../support/issuers/stand-in-issuer.ts'
 
 const { issuer, audience, now, jwks, cases, algorithms }: Vectors = JSON.parse(
   read('docs/test-vectors/vectors.json'),

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { authenticateRequest, type Requirements } from '../../packages/verify/index.ts'
 import { bearerGuards } from '../contracts/bearer-guards.ts'
-import { standIn } from '../support/stand-in-issuer.ts'
+import { standIn } from '../support/issuers/stand-in-issuer.ts'
 
 const NEEDS: Record<string, Requirements> = {
   '/any': {},

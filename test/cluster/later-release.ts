@@ -1,0 +1,45 @@
+/** A release that is still to come: this tree with another version and more migrations, in a folder of its own. */
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { version } from '../../src/version.ts'
+import type { Owner } from '../support/processes/data-folder.ts'
+import type { ProcessOptions } from '../support/processes/process.ts'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+
+export interface Release {
+  readonly version: string
+  /** For whoever starts a process of it. */
+  readonly run: Pick<ProcessOptions, 'entry' | 'env'>
+}
+
+/** The one that is here. */
+export const HERE: Release = { version, run: {} }
+
+/** The version this many releases later. */
+export function laterVersion(releases: number): string {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  return `${major}.${minor + releases}.0`
+}
+
+/** @param migrations file → content, beside all that there are */
+export function makeRelease(owner: Owner, version: string, migrations: Record<string, string>): Release {
+  const folder = mkdtempSync(join(tmpdir(), 'keyturn-release-'))
+  owner.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  cpSync(join(ROOT, 'src'), join(folder, 'src'), {
+    recursive: true,
+    filter: (path) => !path.endsWith('/dist'),
+  })
+  cpSync(join(ROOT, 'migrations'), join(folder, 'migrations'), { recursive: true })
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  for (const [file, sql] of Object.entries(migrations)) {
+    writeFileSync(join(folder, 'migrations', file), sql)
+  }
+  const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, version }))
+  // What is compiled of it goes with the folder, and not into what is kept of this tree.
+  const env = { NODE_COMPILE_CACHE: join(folder, 'cache') }
+  return { version, run: { entry: join(folder, 'src/keyturn.js'), env } }
+}

@@ -1,0 +1,183 @@
+/**
+ * Load on a cluster, and everybody who looks on: machines and people who ask all nodes for tokens, twenty verifiers with caches
+ * of their own, and somebody who writes down every token, every key set and every reading of the ring.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createRemoteJWKSet, customFetch, jwtVerify } from 'jose'
+import { createVerifier, type Verifier } from '../../packages/verify/index.ts'
+import type { Store } from '../../src/store/index.ts'
+import { kidOf } from '../support/issuers/caching-verifier.ts'
+import type { Cluster, ClusterNode } from '../support/processes/cluster.ts'
+import type { Owner } from '../support/processes/data-folder.ts'
+import type { JwksSeen, RingSeen, TokenSeen } from '../support/processes/ring-observations.ts'
+import { clientCredentials, refresh } from '../support/server/requests.ts'
+import { ORDERS } from '../support/server/seed.ts'
+
+const JWKS = '/.well-known/jwks.json'
+/** How long a strict verifier holds its keys. Nodes may be a second apart (docs/rotation.md), so VERIFIER_CACHE is to be more. */
+const HELD_MS = 500
+/** Of all twenty. */
+const STRICT = 12
+
+/** Writes down what comes; nothing is asked of a node for a token before `begin`. */
+export function watch(owner: Owner, cluster: Cluster, store: Store) {
+  const tokens: TokenSeen[] = []
+  const sets: JwksSeen[] = []
+  const rings: RingSeen[] = []
+  const failures: string[] = []
+  /** The last token of each key: they go on being verified. */
+  const kept = new Map<string, string>()
+  const services: Verifier[] = []
+  let verified = 0
+  let fetches = 0
+  let stop = false
+
+  /** As a verifier's fetch; what it is given is written down. */
+  async function fetchFrom(n: number, path: string, init?: RequestInit): Promise<Response> {
+    const node = n % cluster.nodes.length
+    const asked = performance.now()
+    const response = await fetch(cluster.at(node).url + path, init)
+    const text = await response.text()
+    const came = performance.now()
+    if (response.status === 200 && path === JWKS) {
+      const { keys } = JSON.parse(text) as { keys: { kid: string }[] }
+      sets.push({ node, asked, came, kids: new Set(keys.map(({ kid }) => kid)) })
+    }
+    const { status, headers } = response
+    return new Response(status === 304 ? null : text, { status, headers })
+  }
+
+  /** Holds its keys for as long as it may, asks another node each time, and never because of an unknown kid. */
+  function strict(n: number) {
+    let turn = n
+    const keys = createRemoteJWKSet(new URL(cluster.issuer + JWKS), {
+      cacheMaxAge: HELD_MS,
+      cooldownDuration: Number.POSITIVE_INFINITY,
+      timeoutDuration: 20_000,
+      [customFetch]: (_url, init) => {
+        turn += 1
+        fetches += 1
+        return fetchFrom(turn, JWKS, init)
+      },
+    })
+    return async (token: string): Promise<unknown> =>
+      jwtVerify(token, keys, { issuer: cluster.issuer, audience: ORDERS, typ: 'at+jwt' })
+  }
+
+  /**
+   * As a microservice has it: cached as the server says, fetched again for an unknown kid. Half of them read the status lists
+   * too, which the same keys sign, and refuse what a list that they cannot verify is about.
+   */
+  function ours(n: number) {
+    let turn = n
+    const verifier = createVerifier({
+      issuer: cluster.issuer,
+      audience: ORDERS,
+      cacheSize: 0,
+      statusList: n % 2 === 0 && { onStale: 'reject' },
+      timeoutMs: 20_000,
+      fetch: (input, init) => {
+        turn += 1
+        fetches += 1
+        return fetchFrom(turn, new URL(String(input)).pathname, init)
+      },
+    })
+    owner.teardown(() => verifier.close())
+    services.push(verifier)
+    return async (token: string): Promise<unknown> => verifier.verify(token)
+  }
+  const verifiers = Array.from({ length: 20 }, (_, n) => (n < STRICT ? strict(n) : ours(n)))
+
+  async function verifyAt(which: typeof verifiers, token: string): Promise<void> {
+    await Promise.all(
+      which.map(async (verify) => {
+        verified += 1
+        await verify(token).catch((error) => failures.push(`${kidOf(token).slice(0, 6)}: ${error}`))
+      }),
+    )
+  }
+
+  async function take(n: number, ask: (node: ClusterNode) => ReturnType<ClusterNode['inject']>) {
+    const node = n % cluster.nodes.length
+    const asked = performance.now()
+    const answer = await ask(cluster.at(node))
+    const came = performance.now()
+    if (answer.statusCode !== 200) {
+      failures.push(`${answer.statusCode} ${answer.body}`)
+      return null
+    }
+    const response = answer.json() as { access_token: string; refresh_token: string }
+    const kid = kidOf(response.access_token)
+    tokens.push({ node, asked, came, kid })
+    kept.set(kid, response.access_token)
+    return response
+  }
+
+  const forever = async (pause: number, work: (turn: number) => Promise<void>) => {
+    for (let turn = 0; !stop; turn += 1) {
+      await work(turn)
+      await sleep(pause)
+    }
+  }
+
+  /** A machine that asks this node. A few verifiers see the token at once, the others in turns. */
+  const machine = (node: number) =>
+    forever(60, async (turn) => {
+      const response = await take(node, clientCredentials)
+      const some = verifiers.filter((_, n) => n % 5 === turn % 5)
+      if (response) await verifyAt(some, response.access_token)
+    })
+
+  /** Somebody whose refreshes go to all nodes in turn. */
+  const session = (first: string) => {
+    let token = first
+    return forever(150, async (turn) => {
+      const response = await take(turn, (node) => refresh(node, token))
+      if (!response) return
+      token = response.refresh_token
+      await verifyAt(verifiers, response.access_token)
+    })
+  }
+
+  const reading = async () => {
+    const asked = performance.now()
+    const ring = await store.ring.read()
+    const came = performance.now()
+    const kids = (state: string) =>
+      (ring?.keys ?? []).filter((key) => key.state === state).map(({ kid }) => kid)
+    rings.push({ asked, came, active: kids('active'), next: kids('next') })
+  }
+
+  const observers = () => [
+    ...cluster.nodes.map((_, node) => forever(30, async () => void (await fetchFrom(node, JWKS)))),
+    forever(15, reading),
+  ]
+  const work: Promise<unknown>[] = observers()
+  return {
+    tokens,
+    sets,
+    rings,
+    failures,
+    counts: () => ({ verified, fetches }),
+    async begin(sessions: readonly string[]): Promise<void> {
+      // There is no list before the first token, and a verifier that cannot look one up refuses.
+      await clientCredentials(cluster.at(0))
+      await Promise.all(services.map((verifier) => verifier.ready()))
+      work.push(
+        ...cluster.nodes.flatMap((_, node) => [machine(node), machine(node)]),
+        ...sessions.map(session),
+      )
+      // Tokens of long ago are verified as well.
+      work.push(
+        forever(1000, async () => {
+          for (const token of kept.values()) await verifyAt(verifiers, token)
+        }),
+      )
+    },
+    async end(): Promise<void> {
+      stop = true
+      await Promise.allSettled(work)
+      for (const token of kept.values()) await verifyAt(verifiers, token)
+    },
+  }
+}

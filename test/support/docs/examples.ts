@@ -1,0 +1,31 @@
+/** The examples as their READMEs start them, and people for them. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Store } from '../../../src/store/index.ts'
+import type { Owner } from '../processes/data-folder.ts'
+import { client, ORDERS, seed, user } from '../server/seed.ts'
+import { root } from './documents.ts'
+
+/** @returns its address */
+export async function startExample(owner: Owner, name: string, issuer: string): Promise<string> {
+  const env = { ...process.env, ISSUER: issuer, AUDIENCE: ORDERS, PORT: '0' }
+  const server = join(root, 'examples', name, 'server.ts')
+  const child = spawn(process.execPath, [server], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  owner.teardown(() => child.kill())
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  return /http:\S+/.exec(line.toString())?.[0] ?? ''
+}
+
+/** Besides what `seed` makes: `reader`, a client that may only read, and bob, a manager. */
+export async function seedExample(store: Store): Promise<void> {
+  await seed(store)
+  await store.clients.insert(client({ id: 'reader', scopes: ['orders:read'] }))
+  await store.roles.insert({
+    name: 'manager',
+    scopes: ['orders:read', 'orders:write'],
+    requireSecondFactor: false,
+    createdAt: 1,
+  })
+  await store.users.insert(await user({ username: 'bob', roles: ['manager'] }))
+}

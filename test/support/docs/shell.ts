@@ -1,0 +1,81 @@
+/** A checkout in which nothing has been started yet, and the documents' commands pasted into it. */
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { copyFileSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Owner } from '../processes/data-folder.ts'
+import { root } from './documents.ts'
+
+const run = promisify(execFile)
+
+/** What `npm ci` leaves, without running it. */
+export function checkout(t: Owner): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'keyturn-readme-')))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  copyFileSync(join(root, 'package.json'), join(folder, 'package.json'))
+  for (const part of ['node_modules', 'src', 'migrations', 'examples']) {
+    symlinkSync(join(root, part), join(folder, part))
+  }
+  return folder
+}
+
+/** Nothing of the test runner's, nor settings of whoever runs it. */
+export function shellEnvironment(settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^KEYTURN_|^NODE_OPTIONS$/.test(name))
+  const { PATH = '', ...rest } = Object.fromEntries(inherited)
+  return { ...rest, PATH: dirname(process.execPath) + delimiter + PATH, ...settings }
+}
+
+/** Does what npx does in a checkout, without the second that npx takes to find out. */
+export const NPX = `npx() { case $1 in keyturn) shift; node src/keyturn.js "$@";; *) "$@";; esac; }\n`
+
+/** Runs a block as somebody would who pastes it: what one block sets, the next one finds. */
+export async function paste(
+  folder: string,
+  env: NodeJS.ProcessEnv,
+  block: string,
+  before = NPX,
+): Promise<string> {
+  const script = `set -e; test ! -f .session || . ./.session; set -a\n${before}${block}\nexport -p > .session`
+  const { stdout } = await run('sh', ['-c', script], { cwd: folder, env })
+  return stdout
+}
+
+export interface Terminal {
+  /** Its first line of output. */
+  readonly said: string
+  /** Ctrl-C, which reaches everything that runs in it. */
+  stop(): Promise<void>
+}
+
+/** A command that goes on, in a terminal of its own; waits until it says something. */
+export async function terminal(
+  t: Owner,
+  folder: string,
+  env: NodeJS.ProcessEnv,
+  command: string,
+): Promise<Terminal> {
+  const child = spawn('sh', ['-c', NPX + command], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  })
+  let errors = ''
+  child.stderr.on('data', (data: Buffer) => {
+    errors += data
+  })
+  const ended = once(child, 'exit')
+  const stop = async () => {
+    if (child.exitCode === null && child.signalCode === null) process.kill(-(child.pid ?? 0), 'SIGINT')
+    await ended
+  }
+  t.teardown(stop)
+  const said = await Promise.race([
+    once(child.stdout, 'data').then(String),
+    ended.then(() => Promise.reject(new Error(`${command} ended: ${errors}`))),
+  ])
+  return { said, stop }
+}

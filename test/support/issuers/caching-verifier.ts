@@ -1,0 +1,95 @@
+import { createPublicKey, type KeyObject, verify } from 'node:crypto'
+import type { EpochSeconds, Seconds } from '../../../src/system.ts'
+import { claimsOf } from '../server/requests.ts'
+import type { TestServer } from '../server/server.ts'
+
+/** Parsing and verifying are pure, so that twenty verifiers need not do the same work twenty times. */
+const parsed = new Map<string, ReadonlyMap<string, KeyObject>>()
+const signatures = new Map<string, boolean>()
+
+function keysOf(jwks: string): ReadonlyMap<string, KeyObject> {
+  const known = parsed.get(jwks)
+  if (known) return known
+  const { keys } = JSON.parse(jwks) as { keys: (Record<string, string> & { kid: string })[] }
+  const made = new Map(keys.map((jwk) => [jwk.kid, createPublicKey({ key: jwk, format: 'jwk' })]))
+  parsed.set(jwks, made)
+  return made
+}
+
+function signatureHolds(token: string, kid: string, key: KeyObject): boolean {
+  const id = `${kid} ${token}`
+  let holds = signatures.get(id)
+  if (holds === undefined) {
+    const end = token.lastIndexOf('.')
+    holds = verify(
+      'sha256',
+      Buffer.from(token.slice(0, end)),
+      key,
+      Buffer.from(token.slice(end + 1), 'base64url'),
+    )
+    signatures.set(id, holds)
+  }
+  return holds
+}
+
+/** A token as a verifier reads it. */
+export interface Issued {
+  readonly token: string
+  readonly kid: string
+  readonly exp: EpochSeconds
+}
+
+export const issued = (token: string): Issued => ({
+  token,
+  kid: kidOf(token),
+  exp: Number(claimsOf(token).exp),
+})
+
+export const kidOf = (token: string): string =>
+  JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8')).kid
+
+/**
+ * The least helpful verifier that is still correct: it keeps a JWKS for a constant time, whatever
+ * `Cache-Control` says, and does not look again when it meets a kid that it does not know.
+ */
+export class CachingVerifier {
+  readonly cacheFor: Seconds
+  fetches = 0
+  private readonly server: TestServer
+  private keys: ReadonlyMap<string, KeyObject> = new Map()
+  private fetchedAt: EpochSeconds = Number.NEGATIVE_INFINITY
+
+  constructor(server: TestServer, cacheFor: Seconds) {
+    this.server = server
+    this.cacheFor = cacheFor
+  }
+
+  /** As after a restart: the next token makes it fetch. */
+  forget(): void {
+    this.fetchedAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** undefined if the token is good; otherwise what is wrong with it. */
+  async complaint({ token, kid, exp }: Issued): Promise<string | undefined> {
+    const now = this.server.clock.now()
+    if (now - this.fetchedAt >= this.cacheFor) {
+      const { body } = await this.server.inject({ url: '/.well-known/jwks.json' })
+      this.keys = keysOf(body)
+      this.fetchedAt = now
+      this.fetches += 1
+    }
+    const key = this.keys.get(kid)
+    if (!key)
+      return `unknown kid ${kid}, JWKS is ${now - this.fetchedAt} s old, cached for ${this.cacheFor} s`
+    if (!signatureHolds(token, kid, key)) return 'the signature does not hold'
+    return exp > now ? undefined : 'expired'
+  }
+}
+
+/** So many, with caches from one second to the longest that is allowed. */
+export function verifiers(server: TestServer, count: number, longest: Seconds): CachingVerifier[] {
+  return Array.from(
+    { length: count },
+    (_, n) => new CachingVerifier(server, Math.round(longest ** (n / (count - 1)))),
+  )
+}

@@ -1,0 +1,55 @@
+/** A running server on `http://localhost`, as somebody who develops against it has it, with clients of each kind. */
+import { type CryptoKey, importPKCS8 } from 'jose'
+import type { Test } from 'tap'
+import type { User } from '../../../src/store/contracts/users.ts'
+import { type Browser, openBrowser } from '../browser/browser.ts'
+import { codeClient, seedPeople } from '../browser/sign-in.ts'
+import { overHttp } from '../server/http-inject.ts'
+import { clientKey } from '../server/jws.ts'
+import { freePort, listen } from '../server/listen.ts'
+import type { TestServer } from '../server/server.ts'
+
+export const SIGNED_OUT = 'https://app.test/signed-out'
+export const PROFILE = { name: 'Alice Able', email: 'alice@example.test', emailVerified: true }
+
+export interface OpenidServer {
+  readonly server: TestServer
+  readonly issuer: string
+  readonly alice: User
+  /** The private key of `signer` and `jar`. */
+  readonly key: { readonly key: CryptoKey; readonly kid: string }
+  /** A new browser, over real HTTP. */
+  browser(): Browser
+}
+
+/** When she was last changed. */
+const CHANGED_AT = 1_700_000_000
+
+/**
+ * Besides what `seedPeople` makes: `poster-app` (client_secret_post), `signer-app` (private_key_jwt), `jar` (must sign its
+ * requests), `par` (must push them). All may send people to SIGNED_OUT.
+ */
+export async function openidServer(t: Test, settings: Record<string, string> = {}): Promise<OpenidServer> {
+  const port = await freePort()
+  const issuer = `http://localhost:${port}`
+  const { server } = await listen(t, { settings: { ISSUER: issuer, ...settings } }, port)
+  const { alice } = await seedPeople(server.store)
+  await server.store.users.setProfile(alice.id, PROFILE, CHANGED_AT)
+  const pair = clientKey('ES256')
+  const pem = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  const jwks = { keys: [pair.jwk] }
+  for (const one of [
+    codeClient({ id: 'poster-app', authMethod: 'client_secret_post' }),
+    codeClient({ id: 'signer-app', authMethod: 'private_key_jwt', jwks }),
+    codeClient({ id: 'jar', jwks, requireSignedRequests: true }),
+    codeClient({ id: 'par', requirePushedRequests: true }),
+  ]) {
+    await server.store.clients.insert(one)
+  }
+  for (const one of await server.store.clients.list()) {
+    await server.store.clients.replace({ ...one, postLogoutRedirectUris: [SIGNED_OUT] })
+  }
+  await server.follow()
+  const key = { key: await importPKCS8(pem, 'ES256'), kid: pair.kid }
+  return { server, issuer, alice, key, browser: () => openBrowser(overHttp(issuer)) }
+}

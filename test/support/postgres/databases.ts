@@ -1,0 +1,134 @@
+/**
+ * Databases for tests on one PostgreSQL, shared by all processes that test on it. Making one costs more than most
+ * tests, so they are used again: who has one holds an advisory lock, which ends with its process whatever happens.
+ */
+import pg from 'pg'
+import { openDb } from '../../../src/store/index.ts'
+import { migrate } from '../../../src/store/migrate.ts'
+import { testClock } from '../server/clock.ts'
+
+/** Has the schema and the rows that migrations put there, and nothing else. */
+const TEMPLATE = 'keyturn_template'
+const MOST = 200
+
+export interface Claimed {
+  readonly url: string
+  release(): Promise<void>
+}
+
+export interface Databases {
+  /** With the schema, as it is after the first start. */
+  claim(): Promise<Claimed>
+  close(): Promise<void>
+}
+
+export function urlOf(admin: string, database: string): string {
+  const url = new URL(admin)
+  url.pathname = `/${database}`
+  return url.href
+}
+
+/** One statement on a connection of its own, as an administrator would. */
+export async function run(url: string, sql: string): Promise<pg.QueryResult> {
+  const client = new pg.Client({ connectionString: url })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}
+
+export async function makeTemplate(admin: string): Promise<void> {
+  await run(admin, `CREATE DATABASE ${TEMPLATE}`)
+  const db = openDb(urlOf(admin, TEMPLATE))
+  await migrate(db, testClock())
+  await db.close()
+}
+
+/** @param admin where databases are made, as who may make them */
+export async function openDatabases(admin: string): Promise<Databases> {
+  const client = new pg.Client({ connectionString: admin })
+  client.on('error', () => {})
+  await client.connect()
+  // Not among the driver's types.
+  const loop = client as unknown as Record<'ref' | 'unref', () => void>
+  const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database')
+  const known = new Set(rows.map(({ datname }) => datname))
+  const reset = await resetting(admin)
+  loop.unref()
+  let turn: Promise<unknown> = Promise.resolve()
+
+  async function claim(): Promise<Claimed> {
+    for (let i = 1; i <= MOST; i += 1) {
+      // One of our own would be given a second time: to the holder, such a lock is open.
+      if (held.has(i)) continue
+      const { rows } = await client.query('SELECT pg_try_advisory_lock($1) AS ours', [i])
+      if (!rows[0]?.ours) continue
+      held.add(i)
+      const name = `keyturn_test_${i}`
+      const url = urlOf(admin, name)
+      if (!known.has(name)) {
+        const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [name])
+        if (rowCount === 0)
+          await client.query(`CREATE DATABASE ${name} TEMPLATE ${TEMPLATE} STRATEGY FILE_COPY`)
+        known.add(name)
+      }
+      await client.query(`ALTER DATABASE ${name} RESET ALL`)
+      await run(url, reset)
+      return {
+        url,
+        async release() {
+          loop.ref()
+          await client.query('SELECT pg_advisory_unlock($1)', [i])
+          loop.unref()
+          held.delete(i)
+        },
+      }
+    }
+    throw new Error(`all ${MOST} databases are in use`)
+  }
+  const held = new Set<number>()
+
+  return {
+    claim() {
+      // A process ends when its tests have, and not only when this connection does.
+      loop.ref()
+      const mine = turn.then(claim).finally(() => loop.unref())
+      turn = mine.catch(() => {})
+      return mine
+    },
+    async close() {
+      await turn
+      await client.end()
+    },
+  }
+}
+
+/** Ends every other connection to this database. */
+export const CUT_ALL = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                         WHERE datname = current_database() AND pid <> pg_backend_pid()`
+
+/** What brings a used database back to where the template is. */
+async function resetting(admin: string): Promise<string> {
+  const template = urlOf(admin, TEMPLATE)
+  const { rows } = await run(template, `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`)
+  const tables: string[] = rows.map(({ tablename }) => tablename)
+  const statements = [
+    // Whoever was left behind by its test.
+    CUT_ALL,
+    'SET session_replication_role = replica',
+    ...tables.map((table) => `DELETE FROM ${table}`),
+  ]
+  for (const table of tables) {
+    const { rows: all } = await run(template, `SELECT json_agg(t)::text AS content FROM ${table} t`)
+    const content = all[0]?.content
+    if (!content) continue
+    const literal = content.replaceAll("'", "''")
+    statements.push(
+      `INSERT INTO ${table} SELECT * FROM json_populate_recordset(null::${table}, '${literal}')`,
+    )
+  }
+  return statements.join(';\n')
+}

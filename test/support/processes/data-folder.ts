@@ -1,0 +1,132 @@
+/** Folders that a server has run in: database, ring and master key on disk, with people and clients in it. */
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { loadConfig } from '../../../src/config/load.ts'
+import { closeBase, type Keys, openBase, openKeys } from '../../../src/node/base.ts'
+import { createStore, openDb, type Store } from '../../../src/store/index.ts'
+import { type Clock, systemClock, systemRandom } from '../../../src/system.ts'
+import { createRefreshTokenCodec, type RefreshTokenCodec } from '../../../src/tokens/refresh-token.ts'
+import { keptKeys } from '../server/cached-keys.ts'
+import { testLogger } from '../server/log.ts'
+import { seed, session } from '../server/seed.ts'
+
+/** What a test hands in so that nothing is left behind. */
+export interface Owner {
+  teardown(work: () => unknown): void
+}
+
+export interface Folder {
+  readonly path: string
+  readonly database: string
+  readonly masterKey: string
+  /** Settings that every process in this folder gets. */
+  readonly settings: Record<string, string>
+}
+
+export function folderAt(path: string, settings: Record<string, string> = {}): Folder {
+  return {
+    path,
+    database: join(path, 'data/keyturn.db'),
+    masterKey: join(path, 'keys/master.key'),
+    settings,
+  }
+}
+
+export function emptyFolder(owner: Owner, settings: Record<string, string> = {}): Folder {
+  const path = mkdtempSync(join(tmpdir(), 'keyturn-test-'))
+  owner.teardown(() => rmSync(path, { recursive: true, force: true }))
+  return folderAt(path, settings)
+}
+
+/** What the test may use of the folder's inside while no server runs, and beside one that does. */
+export interface Inside {
+  readonly store: Store
+  readonly keys: Keys
+  readonly refreshTokens: RefreshTokenCodec
+}
+
+/** Opens the folder as a command of its own would. */
+export async function withInside<T>(
+  folder: Folder,
+  work: (inside: Inside) => Promise<T>,
+  clock: Clock = systemClock,
+): Promise<T> {
+  const env = Object.entries(folder.settings).map(([name, value]) => [`KEYTURN_${name}`, value])
+  const config = loadConfig(
+    {
+      KEYTURN_DATABASE_URL: `sqlite:${folder.database}`,
+      KEYTURN_KEYS_DIR: join(folder.path, 'keys'),
+      ...Object.fromEntries(env),
+    },
+    folder.path,
+  )
+  const logger = testLogger()
+  const base = await openBase(config, { logger, clock, generateKey: keptKeys }, 'apply')
+  try {
+    const keys = await openKeys(base)
+    return await work({
+      store: base.store,
+      keys,
+      refreshTokens: createRefreshTokenCodec(keys.roots),
+    })
+  } finally {
+    await closeBase(base, logger)
+  }
+}
+
+let template: Promise<Folder> | undefined
+
+/**
+ * A folder with everything of `seed`, as if its server had been stopped. Copied from one that is made once, since
+ * generating RSA keys takes longer than all the rest.
+ */
+export async function seededFolder(owner: Owner, settings: Record<string, string> = {}): Promise<Folder> {
+  template ??= (async () => {
+    const path = mkdtempSync(join(tmpdir(), 'keyturn-template-'))
+    process.once('exit', () => rmSync(path, { recursive: true, force: true }))
+    const folder = folderAt(path)
+    await withInside(folder, ({ store }) => seed(store))
+    return folder
+  })()
+  const { path } = await template
+  const folder = emptyFolder(owner, settings)
+  cpSync(path, folder.path, { recursive: true })
+  return folder
+}
+
+const DAY = 86_400
+
+/** Signs alice in without a password: one session, one refresh token each. */
+export async function signIn({ store, refreshTokens, keys }: Inside, count = 1): Promise<string[]> {
+  const alice = await store.users.findByUsername('alice')
+  if (!alice) throw new Error('the folder is not seeded')
+  const now = keys.clock.now()
+  const ids = Array.from({ length: count }, () => systemRandom.id())
+  // Long enough for every test of folders.
+  const until = now + 3650 * DAY
+  const rows = ids.map((id) => session(now, { id, userId: alice.id, expiresAt: until, idleExpiresAt: until }))
+  await Promise.all(rows.map((row) => store.sessions.insert(row)))
+  return ids.map((sessionId) => refreshTokens.write({ sessionId, generation: 1 }))
+}
+
+/** Reads a folder's store beside a running server, without the checks and writes of an opening. */
+export async function readStore<T>(folder: Folder, work: (store: Store) => Promise<T>): Promise<T> {
+  const store = createStore(openDb(`sqlite:${folder.database}`))
+  try {
+    return await work(store)
+  } finally {
+    await store.db.close()
+  }
+}
+
+/** SQLite's own opinion of the file: `ok`, or what is wrong. */
+export function integrity(folder: Folder): unknown {
+  const db = new Database(folder.database, { readonly: true })
+  try {
+    return db.pragma('integrity_check', { simple: true })
+  } finally {
+    db.close()
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * The program as it is, with a place to die, a faster or wrong clock or a careless database. An entry of its own, so that what everybody runs
+ * has no such switch.
+ */
+import { readFileSync } from 'node:fs'
+import Database from 'better-sqlite3'
+import { start } from '../../../src/main.ts'
+import { systemClock } from '../../../src/system.ts'
+import { scaledClock } from '../server/clock.ts'
+
+const { FAIL_AT, FAIL_NTH = '1', CLOCK, SYNCHRONOUS, WRONG_BY } = process.env
+let reached = 0
+
+if (WRONG_BY !== undefined) {
+  // As if somebody set the machine's clock: the one that only goes on does not notice.
+  const right = Date.now
+  const read = () => Number(readFileSync(WRONG_BY, 'utf8')) * 1000
+  let shift = read()
+  Date.now = () => right() + shift
+  process.on('SIGUSR2', () => {
+    shift = read()
+  })
+}
+
+if (SYNCHRONOUS !== undefined) {
+  const { pragma } = Database.prototype
+  Database.prototype.pragma = function (source, options) {
+    return pragma.call(this, source.replace('synchronous = FULL', `synchronous = ${SYNCHRONOUS}`), options)
+  }
+}
+
+await start({
+  failpoint(name) {
+    if (name !== FAIL_AT) return
+    reached += 1
+    // Nothing runs after this: no handler, no flush, no rollback.
+    if (reached === Number(FAIL_NTH)) process.kill(process.pid, 'SIGKILL')
+  },
+  clock: CLOCK === undefined ? systemClock : scaledClock(JSON.parse(CLOCK)),
+})

@@ -1,0 +1,185 @@
+/**
+ * Real servers in processes of their own, for what only a process can show: kills, signals, limits, races.
+ * `entry: 'failing'` runs the same program with a place to die (see failing-keyturn.ts).
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { InjectOptions, LightMyRequestResponse } from 'fastify'
+import type { Failpoint } from '../../../src/system.ts'
+import type { ScaledClock } from '../server/clock.ts'
+import type { Folder, Owner } from './data-folder.ts'
+
+const ENTRY = fileURLToPath(new URL('../../../src/keyturn.js', import.meta.url))
+/** What `keyturn.js` does about compiling, for an entry that is compiled itself. */
+const PRELOAD = new URL('./preload.js', import.meta.url).href
+const FAILING_ENTRY = fileURLToPath(new URL('./failing-keyturn.ts', import.meta.url))
+
+export interface Ending {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+export interface ProcessOptions {
+  /** Settings without the prefix. */
+  readonly settings?: Record<string, string>
+  /** Variables that are not ours. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Another copy of the program: its `src/keyturn.js`. */
+  readonly entry?: string
+  /** Dies by SIGKILL when this point is reached for the nth time. */
+  readonly failAt?: { readonly name: Failpoint; readonly nth?: number }
+  readonly clock?: ScaledClock
+  /** A file with the seconds by which the machine's clock is wrong; read again at SIGUSR2. */
+  readonly wrongBy?: string
+  /** Lets the database flush less than the program asks of it, to see whether a test would notice. */
+  readonly synchronous?: 'NORMAL'
+  /** Put before the command, and replaced by it, so that the pid stays, e.g. `['strace', '-D', '-f']`. */
+  readonly wrap?: readonly string[]
+  /** Run as this user and group. */
+  readonly uid?: number
+  /** Where the log goes: collected by default; a file descriptor, or a pipe that nobody reads. */
+  readonly log?: number | 'unread'
+}
+
+export interface Program {
+  readonly child: ChildProcess
+  readonly pid: number
+  /** Resolves when it has ended. */
+  readonly ended: Promise<Ending>
+  stdout(): string
+  stderr(): string
+}
+
+/** Everything the test runner put into the environment stays out of it. */
+function environment(folder: Folder, options: ProcessOptions): NodeJS.ProcessEnv {
+  const settings = { PORT: '0', ...folder.settings, ...options.settings }
+  return {
+    PATH: process.env.PATH,
+    HOME: folder.path,
+    ...options.env,
+    ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value])),
+    ...(options.failAt ? { FAIL_AT: options.failAt.name, FAIL_NTH: String(options.failAt.nth ?? 1) } : {}),
+    ...(options.synchronous ? { SYNCHRONOUS: options.synchronous } : {}),
+    ...(options.wrongBy ? { WRONG_BY: options.wrongBy } : {}),
+    ...(options.clock ? { CLOCK: JSON.stringify(options.clock) } : {}),
+  }
+}
+
+export function runProgram(folder: Folder, args: readonly string[], options: ProcessOptions = {}): Program {
+  const special = options.failAt || options.clock || options.synchronous || options.wrongBy
+  const entry = special ? FAILING_ENTRY : (options.entry ?? ENTRY)
+  // The test runner adds hooks of its own to every process it sees; the server shall run as it always does.
+  const node = [process.execPath, ...(special ? ['--import', PRELOAD] : [])]
+  const plain = ['env', '-u', 'NODE_OPTIONS', ...node, entry, ...args]
+  const [command = '', ...rest] = [...(options.wrap ?? []), ...plain]
+  const child = spawn(command, rest, {
+    cwd: folder.path,
+    env: environment(folder, options),
+    stdio: ['ignore', 'pipe', typeof options.log === 'number' ? options.log : 'pipe'],
+    ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.setEncoding('utf8').on('data', (text) => {
+    stdout += text
+  })
+  if (options.log === undefined) {
+    child.stderr?.setEncoding('utf8').on('data', (text) => {
+      stderr += text
+    })
+  }
+  // An unread pipe never says that it is at its end, so `close` would not come.
+  const ended = once(child, options.log === 'unread' ? 'exit' : 'close').then(
+    ([code, signal]): Ending => ({ code, signal }),
+  )
+  ended.catch(() => {})
+  return { child, pid: child.pid ?? 0, ended, stdout: () => stdout, stderr: () => stderr }
+}
+
+export interface Result extends Ending {
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** A command, to its end. */
+export async function keyturn(
+  folder: Folder,
+  args: readonly string[],
+  options: ProcessOptions = {},
+): Promise<Result> {
+  const program = runProgram(folder, args, options)
+  const late = setTimeout(() => program.child.kill('SIGKILL'), PATIENCE_MS)
+  const ending = await program.ended
+  clearTimeout(late)
+  return { ...ending, stdout: program.stdout(), stderr: program.stderr() }
+}
+
+export interface ServerProcess extends Program {
+  readonly url: string
+  readonly port: number
+  /** As the in-process test server, so that the same requests can be made of both. */
+  inject(options: InjectOptions): Promise<LightMyRequestResponse>
+  /** SIGTERM, and the ending. */
+  stop(): Promise<Ending>
+  /** SIGKILL, and the ending. */
+  kill(): Promise<Ending>
+}
+
+/** Starts `keyturn serve` and waits until it says where; throws what it said if it ended instead. */
+export async function startServer(
+  owner: Owner,
+  folder: Folder,
+  options: ProcessOptions = {},
+): Promise<ServerProcess> {
+  const program = runProgram(folder, ['serve', '--json'], options)
+  owner.teardown(async () => {
+    program.child.kill('SIGKILL')
+    await program.ended
+  })
+  const { port } = await announced(program)
+  const url = `http://127.0.0.1:${port}`
+  const signal = (name: NodeJS.Signals) => async () => {
+    program.child.kill(name)
+    return program.ended
+  }
+  return {
+    ...program,
+    url,
+    port,
+    inject: (request) => send(url, request),
+    stop: signal('SIGTERM'),
+    kill: signal('SIGKILL'),
+  }
+}
+
+function announced(program: Program): Promise<{ port: number }> {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      const line = program.stdout()
+      if (line.endsWith('\n')) resolve(JSON.parse(line))
+    }
+    program.child.stdout?.on('data', look)
+    program.ended.then(({ code, signal }) =>
+      reject(new Error(`the server ended (${code ?? signal}): ${program.stderr()}`)),
+    )
+  })
+}
+
+const PATIENCE_MS = 30_000
+
+async function send(url: string, request: InjectOptions): Promise<LightMyRequestResponse> {
+  const response = await fetch(url + String(request.url), {
+    method: request.method ?? 'GET',
+    headers: request.headers as Record<string, string>,
+    ...(typeof request.payload === 'string' ? { body: request.payload } : {}),
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  })
+  const body = await response.text()
+  return {
+    statusCode: response.status,
+    headers: Object.fromEntries(response.headers),
+    body,
+    json: () => JSON.parse(body),
+  } as unknown as LightMyRequestResponse
+}

@@ -1,0 +1,34 @@
+import argon2 from 'argon2'
+import type { Owner } from '../processes/data-folder.ts'
+
+/** What was asked of argon2 since it was last cleared, by the cost parameters that it was done with. */
+export interface Argon2Work {
+  verified: string[]
+  hashed: number
+  clear(): void
+}
+
+/** Watches the library itself, so that it does not matter which way a request took to it. */
+export function watchArgon2(owner: Owner): Argon2Work {
+  const { hash, verify } = argon2
+  const work: Argon2Work = {
+    verified: [],
+    hashed: 0,
+    clear() {
+      work.verified = []
+      work.hashed = 0
+    },
+  }
+  Object.assign(argon2, {
+    hash(...args: Parameters<typeof hash>) {
+      work.hashed += 1
+      return hash(...args)
+    },
+    verify(...args: Parameters<typeof verify>) {
+      work.verified.push(args[0].split('$').slice(1, 4).join('$'))
+      return verify(...args)
+    },
+  })
+  owner.teardown(() => Object.assign(argon2, { hash, verify }))
+  return work
+}

@@ -1,0 +1,51 @@
+/**
+ * RSA keys for servers whose keys are not the point: making one takes longer than most tests. They are kept beside the
+ * installed packages, which git ignores, and made where one is missing. Within a process no key comes twice.
+ */
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DEFAULT_BITS, type GenerateKey, generateKey, type KeyPair } from '../../../src/keys/algorithms.ts'
+import { root } from '../docs/documents.ts'
+
+const FOLDER = join(root, 'node_modules/.cache/keyturn-keys')
+/** More than almost all files need. */
+const MOST = 64
+
+let used = 0
+
+export const keptKeys: GenerateKey = async (alg, bits = DEFAULT_BITS) => {
+  if ((alg !== 'RS256' && alg !== 'PS256') || bits !== DEFAULT_BITS || used === MOST)
+    return generateKey(alg, bits)
+  used += 1
+  const file = join(FOLDER, `rsa-${bits}-${used}.json`)
+  const kept = read(file)
+  // Nothing in a pair but this word depends on what it is used for.
+  if (kept) return { ...kept, alg }
+  const made = await generateKey(alg, bits)
+  write(file, made)
+  return made
+}
+
+function read(file: string): KeyPair | null {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as KeyPair
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** In one step: test files run at the same time, and any may be killed. */
+function write(file: string, pair: KeyPair): void {
+  mkdirSync(FOLDER, { recursive: true })
+  const whole = `${file}.${process.pid}`
+  writeFileSync(whole, JSON.stringify(pair), { mode: 0o600 })
+  try {
+    linkSync(whole, file)
+  } catch (error) {
+    // Another process was faster: both go on with what they have.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    rmSync(whole)
+  }
+}

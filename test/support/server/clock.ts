@@ -1,0 +1,32 @@
+import type { Clock, EpochSeconds, Seconds } from '../../../src/system.ts'
+
+/** A clock that stands still until it is told to go on. */
+export interface TestClock extends Clock {
+  tick(seconds: Seconds): void
+  set(at: EpochSeconds): void
+}
+
+/** Starts at a whole, recent time: libraries that look at the real clock must not find tokens of the future. */
+export function testClock(start: EpochSeconds = Math.floor(Date.now() / 1000)): TestClock {
+  let now = start
+  return {
+    now: () => now,
+    tick(seconds) {
+      now += seconds
+    },
+    set(at) {
+      now = at
+    },
+  }
+}
+
+/** A clock that runs faster than the real one, the same in every process that is given the same two numbers. */
+export interface ScaledClock {
+  /** The real moment, in milliseconds, at which both clocks agree. */
+  readonly from: number
+  readonly speed: number
+}
+
+export function scaledClock({ from, speed }: ScaledClock): Clock {
+  return { now: () => Math.floor((from + (Date.now() - from) * speed) / 1000) }
+}

@@ -1,0 +1,66 @@
+/** Second factors on a store of its own, with two people, a clock and a log. */
+
+import { createThrottle } from '../../../src/accounts/rate-limiter.ts'
+import { createSecondFactors, type SecondFactors } from '../../../src/accounts/second-factors.ts'
+import { createAudit } from '../../../src/audit/events.ts'
+import type { User } from '../../../src/store/contracts/users.ts'
+import type { Store } from '../../../src/store/index.ts'
+import { systemRandom } from '../../../src/system.ts'
+import {
+  type Authenticator,
+  type AuthenticatorOptions,
+  createAuthenticator,
+} from '../browser/authenticator.ts'
+import { type TestClock, testClock } from './clock.ts'
+import { MASTER_KEY, openStore, rootsOf } from './keys.ts'
+import { type TestLogger, testLogger } from './log.ts'
+import { user } from './seed.ts'
+
+export const FROM = { ip: '192.0.2.1', requestId: 'req-1' }
+export const FACTORS_ISSUER = 'https://login.example/auth'
+
+export interface FactorsWorld {
+  readonly store: Store
+  readonly clock: TestClock
+  readonly logger: TestLogger
+  readonly factors: SecondFactors
+  readonly alice: User
+  readonly bob: User
+  /** The same on the same store, with another root. */
+  with(secret: Buffer): SecondFactors
+  /** An honest device of somebody at our origin. */
+  device(options?: Partial<AuthenticatorOptions>): Authenticator
+}
+
+export async function factorsWorld(issuer = FACTORS_ISSUER): Promise<FactorsWorld> {
+  const store = await openStore()
+  const clock = testClock(1_800_000_000)
+  const logger = testLogger()
+  const [alice, bob] = [await user({ roles: [] }), await user({ username: 'bob', roles: [] })]
+  await store.users.insert(alice)
+  await store.users.insert(bob)
+
+  const make = (secret: Buffer) =>
+    createSecondFactors({
+      ...store,
+      throttle: createThrottle({ ...store, clock, roots: rootsOf(secret) }),
+      clock,
+      random: systemRandom,
+      audit: createAudit(logger),
+      roots: rootsOf(secret),
+      issuer,
+      name: 'Example: the company',
+    })
+
+  return {
+    store,
+    clock,
+    logger,
+    factors: make(MASTER_KEY),
+    alice,
+    bob,
+    with: make,
+    device: (options) =>
+      createAuthenticator({ origin: new URL(issuer).origin, rpId: new URL(issuer).hostname, ...options }),
+  }
+}

@@ -1,0 +1,18 @@
+import { signCompact } from '../../../src/keys/sign-compact.ts'
+import { claimsOf } from './requests.ts'
+import type { TestServer } from './server.ts'
+
+/**
+ * The given token with other claims or another `typ`, under a good signature of the server's own key: what no
+ * client can make, so that a verifier's other checks are seen to work by themselves.
+ */
+export async function resigned(
+  server: Pick<TestServer, 'deps'>,
+  token: string,
+  claims: Record<string, unknown>,
+  typ = 'at+jwt',
+): Promise<string> {
+  const payload = { ...claimsOf(token), ...claims }
+  const key = await server.deps.ring.signingKey(Number(claimsOf(token).exp))
+  return signCompact(key, typ, JSON.stringify(payload))
+}

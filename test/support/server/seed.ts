@@ -1,0 +1,113 @@
+/** What tests put into a store before they begin. Straight through the contracts, without the command line. */
+import { hashPassword } from '../../../src/accounts/password.ts'
+import { hashMadeSecret, makeSecret } from '../../../src/oauth/client-auth/secret.ts'
+import { newClient } from '../../../src/oauth/client-registration/registration.ts'
+import type { Api } from '../../../src/store/contracts/apis.ts'
+import type { Session } from '../../../src/store/contracts/client-sessions.ts'
+import type { Client } from '../../../src/store/contracts/clients.ts'
+import type { User } from '../../../src/store/contracts/users.ts'
+import type { Store } from '../../../src/store/index.ts'
+import { type EpochSeconds, systemRandom } from '../../../src/system.ts'
+
+export const ORDERS = 'https://orders.test'
+export const STOCK = 'https://stock.test'
+
+/** A secret of the form that the server makes, the same for every seeded client. */
+export const SECRET = makeSecret(systemRandom)
+export const PASSWORD = 'correct horse battery staple'
+
+const DAY = 86_400
+
+export function client(overrides: Partial<Client> = {}): Client {
+  const authMethod = overrides.authMethod ?? 'client_secret_basic'
+  const withSecret = authMethod === 'client_secret_basic' || authMethod === 'client_secret_post'
+  return newClient({
+    id: 'machine',
+    name: 'a machine',
+    secretHash: withSecret ? hashMadeSecret(SECRET) : null,
+    grants: ['client_credentials'],
+    scopes: ['orders:read', 'orders:write'],
+    createdAt: 1,
+    ...overrides,
+  })
+}
+
+export function api(overrides: Partial<Api> = {}): Api {
+  return {
+    identifier: ORDERS,
+    scopes: ['orders:read', 'orders:write'],
+    accessTokenTtl: null,
+    createdAt: 1,
+    ...overrides,
+  }
+}
+
+let hashed: Promise<string> | undefined
+
+export async function user(overrides: Partial<User> = {}): Promise<User> {
+  hashed ??= hashPassword(PASSWORD)
+  return {
+    id: `u_${systemRandom.id()}`,
+    username: 'alice',
+    email: null,
+    emailVerified: false,
+    name: null,
+    passwordHash: await hashed,
+    roles: ['clerk'],
+    disabled: false,
+    createdAt: 1,
+    updatedAt: 1,
+    ...overrides,
+  }
+}
+
+/** A session of `app` that began just now and is used up by nothing but the test. */
+export function session(
+  now: EpochSeconds,
+  overrides: Partial<Session> & Pick<Session, 'id' | 'userId'>,
+): Session {
+  return {
+    clientId: 'app',
+    scopes: ['orders:read'],
+    audience: ORDERS,
+    generation: 1,
+    rotatedAt: now,
+    createdAt: now,
+    authTime: now,
+    expiresAt: now + 30 * DAY,
+    idleExpiresAt: now + 7 * DAY,
+    revokedAt: null,
+    revokedFor: null,
+    status: null,
+    signInId: null,
+    amr: ['pwd'],
+    claims: [],
+    offline: false,
+    notify: false,
+    ...overrides,
+  }
+}
+
+/**
+ * Two APIs, a machine client, a first-party client for people (password and refresh), a public client for the
+ * same, and alice, a clerk, who may read and write orders.
+ */
+export async function seed(store: Store): Promise<{ alice: User }> {
+  await store.apis.insert(api())
+  await store.apis.insert(api({ identifier: STOCK, scopes: ['stock:read'] }))
+  await store.roles.insert({
+    name: 'clerk',
+    scopes: ['orders:read', 'orders:write'],
+    requireSecondFactor: false,
+    createdAt: 1,
+  })
+  await store.clients.insert(client())
+  await store.clients.insert(client({ id: 'poster', authMethod: 'client_secret_post' }))
+  await store.clients.insert(client({ id: 'app', grants: ['password', 'refresh_token'] }))
+  await store.clients.insert(
+    client({ id: 'phone', authMethod: 'none', grants: ['password', 'refresh_token'] }),
+  )
+  const alice = await user()
+  await store.users.insert(alice)
+  return { alice }
+}

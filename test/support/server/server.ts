@@ -1,0 +1,123 @@
+import { randomBytes } from 'node:crypto'
+import type { FastifyBaseLogger, FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
+import { type Config, loadConfig } from '../../../src/config/load.ts'
+import { createApp } from '../../../src/http/app.ts'
+import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts'
+import { openBase, openKeys, type System } from '../../../src/node/base.ts'
+import { openServer, type ServerDeps } from '../../../src/node/server.ts'
+import { createStore, openDb, type Store } from '../../../src/store/index.ts'
+import { watchAudit } from './audit-consistency.ts'
+import { keptKeys } from './cached-keys.ts'
+import { type TestClock, testClock } from './clock.ts'
+import { claimStore } from './engine.ts'
+import { type TestLogger, testLogger } from './log.ts'
+
+export const ISSUER = 'https://issuer.test'
+
+export interface TestServer {
+  readonly app: FastifyInstance
+  readonly config: Config
+  readonly clock: TestClock
+  readonly logger: TestLogger
+  readonly store: Store
+  readonly deps: ServerDeps
+  readonly metrics: Metrics
+  /** One request, without a socket. */
+  inject(options: InjectOptions): Promise<LightMyRequestResponse>
+  /** What a running server does a few times a second: follow, then do what is due. */
+  follow(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface TestServerOptions extends Partial<Omit<System, 'clock' | 'logger'>> {
+  /** Settings without the prefix, e.g. `{ REFRESH_GRACE: '5s' }`. */
+  readonly settings?: Record<string, string>
+  readonly clock?: TestClock
+  /** A file keeps the store across servers; without it the store ends with the server. */
+  readonly database?: string
+  readonly masterKey?: string
+  readonly problem?: () => string | null
+  /** Why what the store keeps of the audit trail cannot be compared with the log at the end. */
+  readonly unkept?: string
+  /** A real log instead of `logger`, which then stays empty. */
+  readonly log?: FastifyBaseLogger
+}
+
+export function testConfig(settings: Record<string, string> = {}): Config {
+  const env = Object.fromEntries(Object.entries(settings).map(([name, value]) => [`KEYTURN_${name}`, value]))
+  // A folder without a .env file.
+  return loadConfig(
+    { KEYTURN_ISSUER: ISSUER, KEYTURN_DATABASE_URL: 'sqlite::memory:', ...env },
+    '/nonexistent',
+  )
+}
+
+/** A whole server in this process, on a store of its own, with a clock of its own. Close it with `t.teardown`. */
+export async function testServer(options: TestServerOptions = {}): Promise<TestServer> {
+  // Metrics as a serving process has them, so that every test counts along.
+  const {
+    clock = testClock(),
+    metrics = createMetrics(),
+    settings,
+    database,
+    masterKey,
+    problem,
+    log,
+    unkept,
+    ...system
+  } = options
+  const logger = testLogger()
+  const plain = log ?? (logger as unknown as FastifyBaseLogger)
+  const lines = system.tracing?.logger(plain) ?? plain
+  const claimed = await claimStore(database)
+  const config = testConfig({
+    MASTER_KEY: masterKey ?? randomBytes(32).toString('base64url'),
+    DATABASE_URL: claimed.url,
+    // Enough to meet each other; each costs a process, which many tests would wait for.
+    DATABASE_POOL: '4',
+    ...settings,
+  })
+  const machine: System = { generateKey: keptKeys, ...system, metrics, clock, logger: lines }
+  const base = await openBase(config, machine, 'apply')
+  const kept = unkept === undefined ? await watchAudit(base, log ? undefined : logger, database) : undefined
+  const keys = await openKeys(base)
+  const deps = await openServer(base, keys, machine, problem ? { problem } : {})
+  const app = await createApp({
+    services: deps.services,
+    logger: lines,
+    random: base.random,
+    metrics,
+    tracing: system.tracing,
+  })
+  await app.ready()
+  return {
+    app,
+    config,
+    clock,
+    logger,
+    store: base.store,
+    deps,
+    metrics,
+    inject: (request) => app.inject(request),
+    async follow() {
+      await deps.duties.follow()
+      await deps.duties.notify()
+      await deps.duties.maintain()
+    },
+    async close() {
+      await app.close()
+      await deps.duties.stop()
+      try {
+        await kept?.check()
+      } finally {
+        await base.store.db.close()
+        await claimed.release()
+      }
+    },
+  }
+}
+
+/** A store of its own in memory, with the schema, for tests that need no server. */
+export function memoryStore(): Store {
+  return createStore(openDb('sqlite::memory:'))
+}

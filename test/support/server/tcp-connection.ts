@@ -1,0 +1,58 @@
+/** One TCP connection, spoken by hand: slowly, partly, or broken off. */
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Owner } from '../processes/data-folder.ts'
+
+export interface Connection {
+  send(text: string | Uint8Array): void
+  /** Stops reading, so that the other side's buffers fill. */
+  stopReading(): void
+  /** Breaks off with RST: whatever is in flight is lost. */
+  reset(): void
+  /** Everything that came so far. */
+  received(): string
+  /** Resolves with everything that came, once it matches. */
+  until(pattern: RegExp): Promise<string>
+  /** Resolves with everything that came, once the other side has closed. */
+  readonly closed: Promise<string>
+}
+
+export async function openConnection(owner: Owner, port: number): Promise<Connection> {
+  const socket = connect({ port, host: '127.0.0.1', noDelay: true })
+  let text = ''
+  socket.setEncoding('latin1').on('data', (chunk) => {
+    text += chunk
+  })
+  // Being cut off is what many of these connections are for.
+  socket.on('error', () => {})
+  owner.teardown(() => socket.destroy())
+  const closed = new Promise<string>((resolve) => socket.once('close', () => resolve(text)))
+  await once(socket, 'connect')
+  return {
+    send: (part) => socket.write(part),
+    stopReading: () => socket.pause(),
+    reset: () => socket.resetAndDestroy(),
+    received: () => text,
+    async until(pattern) {
+      while (!pattern.test(text)) {
+        if (socket.destroyed) throw new Error(`the connection was closed after: ${text}`)
+        await wait(5)
+      }
+      return text
+    },
+    closed,
+  }
+}
+
+/** A POST of a form as bytes; `extra` are more header lines. */
+export function postBytes(path: string, body: string, extra: readonly string[] = []): string {
+  const head = [
+    `POST ${path} HTTP/1.1`,
+    'host: 127.0.0.1',
+    'content-type: application/x-www-form-urlencoded',
+    `content-length: ${Buffer.byteLength(body)}`,
+    ...extra,
+  ]
+  return `${head.join('\r\n')}\r\n\r\n${body}`
+}

@@ -1,0 +1,42 @@
+/** What a client does with the tokens it got: asks about them, takes them back, gets the next ones. */
+import type { LightMyRequestResponse } from 'fastify'
+import type { TokenResponse } from '../../../src/tokens/issue.ts'
+import { basic, type Form, login, post, refresh } from './requests.ts'
+import type { TestServer } from './server.ts'
+
+type Asked = Pick<TestServer, 'inject'>
+
+export interface Pair extends TokenResponse {
+  refresh_token: string
+}
+
+/** Fails loudly, because everything after it would be about another thing. */
+export function pairOf(answer: LightMyRequestResponse): Pair {
+  if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${answer.body}`)
+  return answer.json<Pair>()
+}
+
+export const signedIn = async (server: Asked, form: Form = {}, as = 'app'): Promise<Pair> =>
+  pairOf(await login(server, form, as))
+
+export const refreshed = async (server: Asked, token: string, form: Form = {}, as = 'app'): Promise<Pair> =>
+  pairOf(await refresh(server, token, form, as))
+
+function asClient(server: Asked, url: string, form: Form, as: string) {
+  return as === 'phone'
+    ? post(server, url, { client_id: as, ...form })
+    : post(server, url, form, { authorization: basic(as) })
+}
+
+export const introspect = (server: Asked, token: string, as = 'app', form: Form = {}) =>
+  asClient(server, '/oauth2/introspect', { token, ...form }, as)
+
+export const revoke = (server: Asked, token: string, as = 'app', form: Form = {}) =>
+  asClient(server, '/oauth2/revoke', { token, ...form }, as)
+
+/** What introspection says to the client that the token is for. */
+export async function active(server: Asked, token: string, as = 'app'): Promise<boolean> {
+  const answer = await introspect(server, token, as)
+  if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${answer.body}`)
+  return answer.json<{ active: boolean }>().active
+}

@@ -1,0 +1,46 @@
+/** That somebody who looks on from outside (test/cluster/rotation.test.ts) would notice what nodes do wrong. */
+import t from 'tap'
+import {
+  complaints,
+  type JwksSeen,
+  type RingSeen,
+  type TokenSeen,
+  type Witnessed,
+} from '../support/processes/ring-observations.ts'
+
+t.test('what would be said of nodes that do it wrong', async (t) => {
+  const set = (node: number, at: number, ...kids: string[]): JwksSeen => ({
+    node,
+    asked: at,
+    came: at + 1,
+    kids: new Set(kids),
+  })
+  const token = (node: number, at: number, kid: string): TokenSeen => ({ node, asked: at, came: at + 1, kid })
+  const ring = (at: number, active: string[], next: string[]): RingSeen => ({
+    asked: at,
+    came: at + 1,
+    active,
+    next,
+  })
+  const good: Witnessed = {
+    nodes: 2,
+    order: ['a', 'b'],
+    tokens: [token(0, 20, 'a'), token(1, 21, 'a'), token(0, 50, 'b'), token(1, 55, 'a'), token(1, 60, 'b')],
+    sets: [set(0, 10, 'a', 'b'), set(1, 10, 'a', 'b'), set(0, 70, 'a', 'b', 'c'), set(1, 75, 'a', 'b', 'c')],
+    rings: [ring(10, ['a'], ['b']), ring(50, ['b'], ['c'])],
+    lagMs: 10,
+  }
+  t.same(complaints(good), [])
+  const said = (changed: Partial<Witnessed>) => complaints({ ...good, ...changed }).join('; ')
+  const tokens = (...more: TokenSeen[]) => said({ tokens: [...good.tokens, ...more] })
+  const rings = (...more: RingSeen[]) => said({ rings: [...good.rings, ...more] })
+  t.match(tokens(token(0, 80, 'c')), 'c, which no rotation made active')
+  t.match(said({ sets: good.sets.slice(1) }), 'b signed at node 0 before node 0 was seen to have it')
+  t.match(said({ sets: [...good.sets, set(1, 30, 'a')] }), 'node 1 served a JWKS without b after one with it')
+  t.match(tokens(token(1, 5, 'b')), 'node 1 signed with b, which was next')
+  t.match(tokens(token(0, 61, 'a')), 'node 0 went back to a')
+  t.match(said({ lagMs: 3 }), 'node 1 signed with a 4 ms after a newer key was used')
+  t.match(rings(ring(60, ['a', 'b'], ['c'])), '2 active and 1 next')
+  t.match(rings(ring(60, ['b'], [])), '1 active and 0 next')
+  t.match(rings(ring(60, ['a'], ['c'])), 'a was active after a later key')
+})

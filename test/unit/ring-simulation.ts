@@ -1,0 +1,263 @@
+/**
+ * A small world for the property test of the ring: one database file, two serving nodes and an administrator on
+ * connections of their own, tokens that were really signed, and JWKS documents that somebody has cached.
+ */
+import { createLocalJWKSet, jwtVerify } from 'jose'
+import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
+import { type LiveRing, openLiveRing } from '../../src/keys/live-ring.ts'
+import * as law from '../../src/keys/ring.ts'
+import { ensureRing, maintainRing, RotationUnsafe, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
+import { createSigner, type Signer } from '../../src/keys/signer.ts'
+import type { Ring, RingKey } from '../../src/store/contracts/ring.ts'
+import type { Store } from '../../src/store/index.ts'
+import type { Clock, EpochSeconds, Seconds } from '../../src/system.ts'
+import { testClock } from '../support/server/clock.ts'
+import { openStore, QUICK, ringDeps } from '../support/server/keys.ts'
+
+/** As long as a node may sign without looking (keys/live-ring). */
+const LEASE: Seconds = 10
+
+export interface Settings {
+  readonly policy: law.RingPolicy
+  /** How wrong the clock of each node is. */
+  readonly clockErrors: readonly [Seconds, Seconds]
+}
+
+export type Action =
+  | { readonly do: 'tick'; readonly seconds: Seconds }
+  | { readonly do: 'sign'; readonly node: 0 | 1; readonly lifetime: Seconds }
+  | { readonly do: 'fetch'; readonly node: 0 | 1 }
+  | { readonly do: 'follow'; readonly node: 0 | 1 }
+  | { readonly do: 'maintain'; readonly node: 0 | 1 }
+  | { readonly do: 'restart'; readonly node: 0 | 1; readonly cleanly: boolean }
+  | { readonly do: 'rotate'; readonly force: boolean }
+  | { readonly do: 'revoke'; readonly which: 'active' | 'next' | 'retiring' }
+  /** All at once; what makes time pass does nothing here. */
+  | { readonly do: 'together'; readonly actions: readonly Action[] }
+
+interface Node {
+  readonly clock: Clock
+  store: Store
+  live: LiveRing
+  signer: Signer
+}
+
+interface Token {
+  readonly jwt: string
+  readonly kid: string
+  readonly exp: EpochSeconds
+}
+
+export async function openWorld(file: string, { policy, clockErrors }: Settings) {
+  const time = testClock(1_700_000_000)
+  /** Clocks that differ do not agree on when something happened, or is due. */
+  const slack = Math.max(...clockErrors, 0) - Math.min(...clockErrors, 0)
+  const opened: Store[] = []
+  /** Of nodes that were stopped: closed when what they had begun has ended, as a server does. */
+  let leaving: Store[] = []
+  const tokens: Token[] = []
+  /** Until when a cache may serve a JWKS that was fetched since the last change nobody foresaw. */
+  let cachedUntil: EpochSeconds[] = []
+  /** When each revoked key left. */
+  const revokedAt = new Map<string, EpochSeconds>()
+  /** Keys that became active by a rotation that claimed to be safe. */
+  const safelyActive = new Set<string>()
+  const wrong: string[] = []
+
+  const office = await open()
+  const administrator = ringDeps(office, time, { policy, audit: unforeseen })
+  await ensureRing(administrator, QUICK)
+  const nodes = [await start(clockErrors[0]), await start(clockErrors[1])] as const
+
+  async function open(): Promise<Store> {
+    const store = await openStore(file)
+    opened.push(store)
+    return store
+  }
+
+  async function start(error: Seconds): Promise<Node> {
+    const clock = { now: () => time.now() + error }
+    const store = await open()
+    const live = await openLiveRing({ ...ringDeps(store, clock, { policy }), store }, await readFrom(store))
+    return { clock, store, live, signer: createSigner(live, 'i') }
+  }
+
+  async function readFrom(store: Store): Promise<Ring> {
+    const ring = await store.ring.read()
+    if (!ring) throw new Error('the ring is gone')
+    return ring
+  }
+
+  const read = () => readFrom(office)
+
+  async function act(action: Action): Promise<void> {
+    switch (action.do) {
+      case 'tick':
+        time.tick(action.seconds)
+        return
+      case 'sign':
+        return sign(nodes[action.node], action.lifetime)
+      case 'fetch':
+        return fetchJwks(nodes[action.node])
+      case 'follow':
+        return nodes[action.node].live.sync()
+      case 'maintain':
+        return maintain(nodes[action.node])
+      case 'restart':
+        return restart(nodes[action.node], action.cleanly)
+      case 'rotate':
+        return rotate(action.force)
+      case 'revoke':
+        return revoke(action.which)
+      case 'together':
+        await Promise.all(action.actions.filter((one) => one.do !== 'tick').map(act))
+    }
+  }
+
+  async function sign(node: Node, lifetime: Seconds): Promise<void> {
+    const now = node.clock.now()
+    const exp = now + lifetime
+    const claims = { iss: 'i', sub: 's', aud: 'a', iat: now, exp }
+    const jwt = await node.signer.sign('at+jwt', claims)
+    const { kid } = JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString()) as {
+      kid: string
+    }
+    tokens.push({ jwt, kid, exp })
+
+    const key = (await read()).keys.find((one) => one.kid === kid)
+    if (!key) throw new Error('signed with a key that the store does not have')
+    const unheard = key.state === 'revoked' && time.now() - (revokedAt.get(kid) ?? 0) <= LEASE
+    if (!law.isPublished(key) && !unheard) throw new Error(`signed with a ${key.state} key`)
+    if (key.state === 'next') throw new Error('signed with the next key')
+    if (!unheard && !(await node.signer.verify(jwt, { typ: 'at+jwt', issuer: 'i', now }))) {
+      throw new Error('the node that signed it does not verify it')
+    }
+  }
+
+  async function fetchJwks(node: Node): Promise<void> {
+    const { cacheControl } = node.live.jwks()
+    const ring = await read()
+    if (node.live.ring().version !== ring.version) return
+    const maxAge = Number(/max-age=(\d+)/.exec(cacheControl)?.[1] ?? 0)
+    const change = nextChangeOf(ring)
+    const left = change === null ? Number.POSITIVE_INFINITY : Math.max(0, change - node.clock.now())
+    if (maxAge > left) throw new Error(`max-age=${maxAge}, but the JWKS changes in ${left} s`)
+    if (maxAge > policy.jwksMaxAge) throw new Error('max-age is more than the setting allows')
+    cachedUntil.push(time.now() + maxAge)
+  }
+
+  /** Reckoned anew, not by the code under test. */
+  function nextChangeOf(ring: Ring): EpochSeconds | null {
+    const changes = ring.keys
+      .filter((key) => key.state === 'retiring')
+      .map((key) => Math.max(key.tokensUntil, key.stoppedAt ?? 0) + law.SKEW)
+    if (policy.keyRotation !== null) {
+      const [active] = ring.keys.filter((key) => key.state === 'active')
+      const [next] = ring.keys.filter((key) => key.state === 'next')
+      const safe = next?.publishedIn === 1 ? 0 : (next?.publishedAt ?? 0) + policy.verifierCache
+      changes.push(Math.max((active?.signsFrom ?? 0) + policy.keyRotation, safe))
+    }
+    return changes.length === 0 ? null : Math.min(...changes)
+  }
+
+  async function maintain(node: Node): Promise<void> {
+    const deps = ringDeps(node.store, node.clock, { policy, audit: foreseen })
+    if (await maintainRing(deps, node.live.ring())) await node.live.sync()
+  }
+
+  /** A node did by itself what was due. */
+  function foreseen(event: AuditEvent, { kid = '' }: AuditFields): void {
+    if (event === 'keys.rotated') safelyActive.add(kid)
+    const longest = Math.max(0, ...cachedUntil) - time.now()
+    if (longest > slack) wrong.push(`a cache outlives ${event} by ${longest} s`)
+  }
+
+  /** The administrator did what nobody could foresee. */
+  function unforeseen(event: AuditEvent, { kid = '', reason }: AuditFields): void {
+    if (event === 'keys.rotated' && reason !== 'forced') safelyActive.add(kid)
+    cachedUntil = []
+  }
+
+  async function restart(node: Node, cleanly: boolean): Promise<void> {
+    const { store } = node
+    // One that dies leaves its connection, and the log of the database, as they are.
+    node.store = await open()
+    node.live = await openLiveRing(
+      { ...ringDeps(node.store, node.clock, { policy }), store: node.store },
+      await readFrom(node.store),
+    )
+    node.signer = createSigner(node.live, 'i')
+    if (cleanly) leaving.push(store)
+  }
+
+  async function rotate(force: boolean): Promise<void> {
+    await rotateRing(administrator, { actor: 'me', force }).catch((error) => {
+      if (!(error instanceof RotationUnsafe)) throw error
+    })
+  }
+
+  async function revoke(which: 'active' | 'next' | 'retiring'): Promise<void> {
+    const [key] = (await read()).keys.filter((one) => one.state === which)
+    if (!key) return
+    // Noted before: whoever signs at this very moment may not have heard.
+    revokedAt.set(key.kid, time.now())
+    await revokeKey(administrator, key.kid, { actor: 'me' })
+  }
+
+  /** What must hold at every instant; throws what does not. */
+  async function check(): Promise<void> {
+    if (wrong.length > 0) throw new Error(wrong.join('; '))
+    const ring = await read()
+    const published = new Set(ring.keys.filter(law.isPublished).map((key) => key.kid))
+    const count = (state: RingKey['state']) => ring.keys.filter((key) => key.state === state).length
+    if (count('active') !== 1) throw new Error(`${count('active')} active keys`)
+    if (count('next') !== 1) throw new Error(`${count('next')} next keys`)
+    for (const { kid, exp } of tokens) {
+      if (time.now() > exp || revokedAt.has(kid) || published.has(kid)) continue
+      throw new Error(`a token that lives for ${exp - time.now()} s has lost its key`)
+    }
+    for (const key of ring.keys) checkKey(key)
+    for (const { live } of nodes) {
+      if (live.ring().version === ring.version) checkServed(live, published)
+    }
+  }
+
+  function checkServed(live: LiveRing, published: ReadonlySet<string>): void {
+    const served = (JSON.parse(live.jwks().body) as { keys: { kid: string }[] }).keys
+    const same = served.length === published.size && served.every((key) => published.has(key.kid))
+    if (!same) throw new Error('a node that has heard of everything serves another JWKS')
+  }
+
+  function checkKey(key: RingKey): void {
+    const signs = key.state === 'active' || key.state === 'next'
+    if (!signs && key.sealed !== null) throw new Error(`a ${key.state} key has a private half`)
+    if (signs && key.sealed === null) throw new Error(`a ${key.state} key has no private half`)
+    if (safelyActive.has(key.kid) && key.publishedIn > 1) {
+      const known = (key.signsFrom ?? 0) - key.publishedAt
+      if (known < policy.verifierCache - slack)
+        throw new Error(`a key signs ${known} s after its publication`)
+    }
+  }
+
+  return {
+    async act(action: Action): Promise<void> {
+      await act(action)
+      for (const store of leaving) await store.db.close()
+      leaving = []
+    },
+    check,
+    /** Every token that lives is verified, by signature, with what each node serves once it has looked. */
+    async verifyAll(): Promise<number> {
+      const alive = tokens.filter(({ kid, exp }) => time.now() < exp && !revokedAt.has(kid))
+      for (const { live } of nodes) {
+        await live.sync()
+        const keys = createLocalJWKSet(JSON.parse(live.jwks().body))
+        for (const { jwt } of alive) await jwtVerify(jwt, keys, { currentDate: new Date(time.now() * 1000) })
+      }
+      return alive.length
+    },
+    async close(): Promise<void> {
+      for (const store of opened) await store.db.close()
+    },
+  }
+}
