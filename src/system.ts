@@ -59,7 +59,7 @@ export const FAILPOINTS = [
   'start:ring',
   'refresh:verified',
   'refresh:rotated',
-  'refresh:minted',
+  'token:issued',
   'rotate:generated',
   'rotate:committed',
   'cover:extended',

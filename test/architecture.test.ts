@@ -1,7 +1,7 @@
 /** DESIGN, "Imports go down only", and the laws that can be read from the text of the sources. */
 import t from 'tap'
-import { clientAuthMethods, METHOD_NAMES } from '../src/oauth/client-auth/index.ts'
-import { createGrants, GRANT_NAMES } from '../src/oauth/grants/index.ts'
+import { METHOD_NAMES } from '../src/oauth/client-auth/index.ts'
+import { GRANT_NAMES } from '../src/oauth/grants/index.ts'
 import { repositoryFiles } from './support/docs/documents.ts'
 import { code, type Import, imports, sourceFiles, sourceText } from './support/docs/source-imports.ts'
 
@@ -425,7 +425,9 @@ t.test(
     for (const path of [
       'src/http/routes.ts',
       'src/oauth/grants/grant.ts',
+      'src/oauth/grants/index.ts',
       'src/oauth/client-auth/method.ts',
+      'src/oauth/client-auth/index.ts',
       'src/store/db.ts',
       'src/store/index.ts',
       'src/keys/ring.ts',
@@ -440,18 +442,14 @@ t.test(
   },
 )
 
-/** The lists only keep what they are given; nothing of it is called. */
-const nothing = { config: {} } as never
-
-t.test('the names for metadata and the command line are those of the lists that are run', async (t) => {
-  const grants = createGrants(nothing)
-  t.same(
-    grants.map((grant) => grant.name),
-    [...GRANT_NAMES],
-  )
-  const methods = clientAuthMethods(nothing)
-  t.same(
-    methods.map((method) => method.name),
-    [...METHOD_NAMES],
-  )
+t.test('a grant or client authentication method is a file named for its row in the table', async (t) => {
+  for (const [folder, names] of [
+    ['src/oauth/grants/', GRANT_NAMES],
+    ['src/oauth/client-auth/', METHOD_NAMES],
+  ] as const) {
+    const files = imports
+      .filter(({ from, to, typeOnly }) => from === `${folder}index.ts` && to.startsWith(folder) && !typeOnly)
+      .map(({ to }) => to)
+    t.same(files.sort(), names.map((name) => `${folder}${name.replaceAll('_', '-')}.ts`).sort())
+  }
 })

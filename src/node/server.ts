@@ -40,7 +40,7 @@ import { createUserInfo } from '../oauth/userinfo/userinfo.ts'
 import { createStatusIndices } from '../status/status-index-allocator.ts'
 import { createStatusBoard } from '../status/status-list-cache.ts'
 import { createStatusPublisher } from '../status/status-list-signer.ts'
-import { createMint } from '../tokens/issue.ts'
+import { createTokenIssuer } from '../tokens/issue.ts'
 import { createRefreshTokenCodec } from '../tokens/refresh-token.ts'
 import { untraced } from '../tracing/tracing.ts'
 import { assetUrls, createAssets } from '../views/assets.ts'
@@ -93,7 +93,7 @@ export async function openServer(
     ttl: config.statusTtl,
   })
   const knownVerifiers = createKnownVerifiers({ verifiers: store.verifiers, clock, logger: system.logger })
-  const mint = createMint({
+  const issueTokens = createTokenIssuer({
     signer,
     refreshTokens,
     clock,
@@ -217,7 +217,7 @@ export async function openServer(
       audit,
       config,
     }),
-    tokenRequest: createTokenRequest({ authenticate, grants, mint, audit, failpoint }),
+    tokenRequest: createTokenRequest({ authenticate, grants, issueTokens, audit, failpoint }),
     revocation: createRevocation(tokens),
     introspection: createIntrospection(tokens),
     userInfo: createUserInfo(tokens),

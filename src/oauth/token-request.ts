@@ -1,21 +1,20 @@
 /**
- * The phases of every token request, in order, once: not worthless → client → grant known → grant allowed →
- * grant → mint.
+ * The phases of every token request, in order: precheck → client → grant known → grant allowed → grant → issue.
  * Must not know any grant or any authentication method by name.
  */
 import type { Audit } from '../audit/events.ts'
 import type { ReachFailpoint } from '../system.ts'
-import type { Mint, TokenResponse } from '../tokens/issue.ts'
+import type { IssueTokens, TokenResponse } from '../tokens/issue.ts'
 import { auditRefusal } from './audit-failures.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidRequest, OAuthError, unauthorizedClient } from './errors.ts'
-import type { Grant } from './grants/grant.ts'
+import type { Grants } from './grants/index.ts'
 import type { ProtocolRequest } from './parameters.ts'
 
 export interface TokenRequestDeps {
   readonly authenticate: AuthenticateClient
-  readonly grants: readonly Grant[]
-  readonly mint: Mint
+  readonly grants: Grants
+  readonly issueTokens: IssueTokens
   readonly audit: Audit
   readonly failpoint: ReachFailpoint
 }
@@ -24,34 +23,33 @@ export interface TokenRequestDeps {
 export type TokenRequest = (request: ProtocolRequest) => Promise<TokenResponse>
 
 export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
-  const { authenticate, mint, audit, failpoint } = deps
-  const grants = new Map(deps.grants.map((grant) => [grant.name, grant]))
+  const { authenticate, grants, issueTokens, audit, failpoint } = deps
 
   return (request) =>
     auditRefusal(audit, 'token.refused', request, async (established) => {
       const grantType = request.parameters.get('grant_type')
       if (grantType === undefined) throw invalidRequest('grant_type is missing')
       const grant = grants.get(grantType)
-      if (grant) established.grantType = grant.name
-      await grant?.screen?.(request.parameters)
+      if (grant) established.grantType = grantType
+      await grant?.precheck?.(request.parameters)
       const client = await authenticate(request)
       established.clientId = client.id
       if (!grant) throw new OAuthError('unsupported_grant_type', 'the grant type is not supported')
-      if (!client.grants.includes(grant.name) || (grant.confidentialOnly && client.authMethod === 'none')) {
+      if (!client.grants.includes(grantType) || (grant.confidentialOnly && client.authMethod === 'none')) {
         throw unauthorizedClient('the client is not registered for this grant type')
       }
 
       const { parameters, ip, requestId } = request
       const authorization = await grant.authorize({ client, parameters, ip, requestId })
-      const { response, jti, sub } = await mint(authorization)
-      failpoint('refresh:minted')
+      const { response, jti, sub } = await issueTokens(authorization)
+      failpoint('token:issued')
       audit('token.issued', {
         actor: authorization.user ? `user:${sub}` : `client:${client.id}`,
         client_id: client.id,
         sub,
         ...(authorization.user ? { sid: authorization.user.sessionId } : {}),
         jti,
-        grant_type: grant.name,
+        grant_type: grantType,
         ...(response.scope === undefined ? {} : { scope: response.scope }),
         ip,
         request_id: requestId,

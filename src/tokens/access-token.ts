@@ -22,7 +22,7 @@ export interface AccessTokenClaims {
   [claim: string]: unknown
 }
 
-interface Minting {
+interface TokenContext {
   readonly issuer: string
   readonly now: EpochSeconds
   readonly jti: string
@@ -37,7 +37,7 @@ export function expiryOf(granted: Authorization, now: EpochSeconds): EpochSecond
 
 export function accessTokenClaims(
   granted: Authorization,
-  { issuer, now, jti, exp, status }: Minting,
+  { issuer, now, jti, exp, status }: TokenContext,
 ): AccessTokenClaims {
   const { client, user, audience, scopes } = granted
   const claims: AccessTokenClaims = {

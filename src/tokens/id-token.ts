@@ -7,7 +7,7 @@ import type { EpochSeconds } from '../system.ts'
 /** Not `at+jwt`: neither kind passes for the other (RFC 8725 §3.12). */
 export const ID_TOKEN_TYPE = 'JWT'
 
-interface Minting {
+interface TokenContext {
   readonly issuer: string
   readonly clientId: string
   readonly now: EpochSeconds
@@ -27,7 +27,7 @@ export interface IdTokenClaims {
 export function idTokenClaims(
   user: SignedIn,
   { nonce, claims }: IdTokenRequest,
-  { issuer, clientId, now, exp, accessToken }: Minting,
+  { issuer, clientId, now, exp, accessToken }: TokenContext,
 ): IdTokenClaims {
   return {
     ...claims,

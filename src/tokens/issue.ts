@@ -1,6 +1,6 @@
 /**
- * Authorization → the token response of RFC 6749 §5.1. The only place where a token comes into being; must not
- * know which grant asked for it.
+ * Authorization → the token response of RFC 6749 §5.1. The only place that issues tokens; must not know which grant
+ * decided on them.
  */
 import type { Signer } from '../keys/signer.ts'
 import type { Authorization } from '../oauth/authorization.ts'
@@ -20,29 +20,30 @@ export interface TokenResponse {
   id_token?: string
 }
 
-export interface Minted {
+export interface IssuedTokens {
   readonly response: TokenResponse
   /** For the audit trail. */
   readonly jti: string
   readonly sub: string
 }
 
-export type Mint = (granted: Authorization) => Promise<Minted>
+export type IssueTokens = (granted: Authorization) => Promise<IssuedTokens>
 
-export interface MintDeps {
+export interface TokenIssuerDeps {
   readonly signer: Signer
   readonly refreshTokens: RefreshTokenCodec
   readonly clock: Clock
   readonly random: Random
   readonly issuer: string
   readonly statusIndices: Pick<StatusIndices, 'forToken'>
-  /** Where a status list is, by its number. */
+  /** URI of a status list, by its number. */
   readonly statusUri: (list: number) => string
 }
 
+/** For a grant that says nothing about the ID token: neither a nonce nor claims by name. */
 const PLAIN = { nonce: null, claims: {} }
 
-export function createMint(deps: MintDeps): Mint {
+export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
   const { signer, refreshTokens, clock, random, issuer, statusIndices, statusUri } = deps
   return async (granted) => {
     const now = clock.now()
@@ -64,7 +65,7 @@ export function createMint(deps: MintDeps): Mint {
             }),
           )
         : undefined
-    const refresh = await granted.settle()
+    const refresh = await granted.commit()
     const response: TokenResponse = {
       access_token: accessToken,
       token_type: 'Bearer',

@@ -18,6 +18,8 @@ import { refresh } from '../support/server/requests.ts'
 const KILLED: Ending = { code: null, signal: 'SIGKILL' }
 
 const those = (prefix: string) => FAILPOINTS.filter((name) => name.startsWith(prefix))
+/** Every place that a refresh passes. */
+const refreshSteps = [...those('refresh:'), ...those('token:')]
 
 async function prepared(t: Test, sessions: number, settings = {}): Promise<[Folder, Memory]> {
   const folder = await seededFolder(t, settings)
@@ -33,7 +35,7 @@ async function untilDead(t: Test, server: ServerProcess, memory: Memory): Promis
   t.same(await server.ended, KILLED)
 }
 
-for (const name of [...those('refresh:'), ...those('cover:')]) {
+for (const name of [...refreshSteps, ...those('cover:')]) {
   t.test(`killed at ${name}: the retry gets the same successor (§4 row 1, F68)`, async (t) => {
     const [folder, memory] = await prepared(t, 1)
     const [{ token } = chainOf('')] = memory.chains
@@ -53,7 +55,7 @@ for (const name of [...those('refresh:'), ...those('cover:')]) {
   })
 }
 
-for (const name of those('refresh:')) {
+for (const name of refreshSteps) {
   t.test(`killed at ${name} under load: nothing acknowledged is lost (§4 row 1)`, async (t) => {
     const [folder, memory] = await prepared(t, 6)
     await untilDead(t, await startServer(t, folder, { failAt: { name, nth: 40 } }), memory)

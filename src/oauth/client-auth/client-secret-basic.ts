@@ -1,11 +1,9 @@
 import { invalidClient } from '../errors.ts'
-import type { ClientAuthMethod } from './method.ts'
-import type { SecretVerifier } from './secret.ts'
+import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 
 /** RFC 6749 §2.3.1: HTTP Basic (RFC 7617), user name and password form-urlencoded first. */
-export function clientSecretBasic(secrets: SecretVerifier): ClientAuthMethod {
+export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secrets'>): ClientAuthMethod {
   return {
-    name: 'client_secret_basic',
     present({ authorization, ip }) {
       if (authorization === undefined) return undefined
       const { clientId, secret } = parseBasic(authorization)

@@ -1,11 +1,9 @@
 import { invalidRequest } from '../errors.ts'
-import type { ClientAuthMethod } from './method.ts'
-import type { SecretVerifier } from './secret.ts'
+import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 
 /** RFC 6749 §2.3.1: `client_id` and `client_secret` in the request body. */
-export function clientSecretPost(secrets: SecretVerifier): ClientAuthMethod {
+export function clientSecretPost({ secrets }: Pick<ClientAuthMethodDeps, 'secrets'>): ClientAuthMethod {
   return {
-    name: 'client_secret_post',
     present({ parameters, ip }) {
       const secret = parameters.get('client_secret')
       if (secret === undefined) return undefined

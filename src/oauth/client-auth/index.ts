@@ -1,6 +1,7 @@
 /**
- * The list of methods, and the rule that exactly one is used (RFC 6749 §2.3). A new method is a line below;
- * metadata, the CLI's choices and the rule find it by themselves.
+ * The table of client authentication methods, by `token_endpoint_auth_method` (RFC 7591 §2), and the rule that a
+ * request uses exactly one (RFC 6749 §2.3). A new method is a file and a line below; metadata, registration, the
+ * choices of the command line and the rule follow from the keys. Must not know what a method does.
  */
 import type { Audit } from '../../audit/events.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -10,39 +11,47 @@ import type { ProtocolRequest } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
 import { clientSecretBasic } from './client-secret-basic.ts'
 import { clientSecretPost } from './client-secret-post.ts'
-import type { ClientAuthMethod, Presented } from './method.ts'
+import type { ClientAuthMethod, ClientAuthMethodDeps, Presented } from './method.ts'
 import { none } from './none.ts'
-import { type PrivateKeyJwtDeps, privateKeyJwt } from './private-key-jwt.ts'
-import type { SecretVerifier } from './secret.ts'
+import { privateKeyJwt } from './private-key-jwt.ts'
 
-export interface ClientAuthDeps extends PrivateKeyJwtDeps {
-  readonly secrets: SecretVerifier
+const factories = {
+  client_secret_basic: clientSecretBasic,
+  client_secret_post: clientSecretPost,
+  private_key_jwt: privateKeyJwt,
+  none,
+} as const satisfies Record<string, (deps: ClientAuthMethodDeps) => ClientAuthMethod>
+
+export type ClientAuthMethodName = keyof typeof factories
+
+export const METHOD_NAMES = Object.keys(factories) as readonly ClientAuthMethodName[]
+
+export interface ClientAuthDeps extends ClientAuthMethodDeps {
   readonly registry: Registry
   readonly audit: Audit
 }
 
-/** For metadata and the CLI; the same names as the list below, which a test compares. */
-export const METHOD_NAMES = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const
-
-export function clientAuthMethods(deps: ClientAuthDeps): readonly ClientAuthMethod[] {
-  return [clientSecretBasic(deps.secrets), clientSecretPost(deps.secrets), privateKeyJwt(deps), none()]
+/** What a request carries, and the method that it carries it for. */
+interface Attempt {
+  readonly name: ClientAuthMethodName
+  readonly presented: Presented
 }
 
 export type AuthenticateClient = (request: ProtocolRequest) => Promise<Client>
 
 /** @throws {OAuthError} invalid_client, or invalid_request if it is not clear which method is meant */
 export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateClient {
-  const methods = clientAuthMethods(deps)
+  const methods = METHOD_NAMES.map((name) => [name, factories[name](deps)] as const)
   return async (request) => {
-    const { method, presented } = present(methods, request)
-    const { clientId } = presented
+    const attempt = present(methods, request)
+    const { clientId } = attempt.presented
     if (!NAMEABLE.test(clientId)) throw invalidClient('no client can have this id')
     const inBody = request.parameters.get('client_id')
     if (inBody !== undefined && inBody !== clientId) {
       throw invalidRequest('client_id is not the client that authenticates')
     }
     try {
-      return await verify(method, presented)
+      return await verify(attempt)
     } catch (error) {
       const known = deps.registry.knownClient(clientId)
       const reason = reasonOf(error)
@@ -51,30 +60,31 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
         ...(known ? { client_id: known.id } : {}),
         ip: request.ip,
         request_id: request.requestId,
-        reason: reason === 'invalid_client' ? method.name : reason,
+        reason: reason === 'invalid_client' ? attempt.name : reason,
       })
       throw error
     }
   }
 
-  async function verify(method: ClientAuthMethod, presented: Presented): Promise<Client> {
-    const held = deps.registry.knownClient(presented.clientId)
-    const heldFailure = held ? await failureOf(held, method, presented) : 'unknown client'
+  async function verify(attempt: Attempt): Promise<Client> {
+    const { clientId } = attempt.presented
+    const held = deps.registry.knownClient(clientId)
+    const heldFailure = held ? await failureOf(held, attempt) : 'unknown client'
     if (held && heldFailure === null) return held
     // Perhaps the client is new, or has a new secret, that this node has not heard of yet.
-    const client = await deps.registry.client(presented.clientId, { fresh: true })
+    const client = await deps.registry.client(clientId, { fresh: true })
     if (!client || (held && !hasChanged(held, client))) throw invalidClient(heldFailure)
-    const failure = await failureOf(client, method, presented)
+    const failure = await failureOf(client, attempt)
     if (failure !== null) throw invalidClient(failure)
     return client
   }
 }
 
 /** null if the client is who it claims to be; otherwise why not, for the log. */
-async function failureOf(client: Client, method: ClientAuthMethod, presented: Presented): Promise<unknown> {
+async function failureOf(client: Client, { name, presented }: Attempt): Promise<unknown> {
   if (client.disabled) return 'the client is disabled'
   // RFC 7591 §2: the registered method and no other, or a leaked secret would do for a client with a key.
-  if (client.authMethod !== method.name) return `the client is registered for ${client.authMethod}`
+  if (client.authMethod !== name) return `the client is registered for ${client.authMethod}`
   try {
     return (await presented.verify(client)) ? null : 'wrong credentials'
   } catch (error) {
@@ -88,15 +98,19 @@ const NAMEABLE = /^[^\p{C}]+$/u
 
 const hasChanged = (a: Client, b: Client): boolean => JSON.stringify(a) !== JSON.stringify(b)
 
-function present(methods: readonly ClientAuthMethod[], request: ProtocolRequest) {
-  const matching: { method: ClientAuthMethod; presented: Presented }[] = []
+/** @throws {OAuthError} unless the request carries well-formed credentials of exactly one method */
+function present(
+  methods: readonly (readonly [ClientAuthMethodName, ClientAuthMethod])[],
+  request: ProtocolRequest,
+): Attempt {
+  const attempts: Attempt[] = []
   let malformed: unknown
   let carried = 0
-  for (const method of methods) {
+  for (const [name, method] of methods) {
     try {
       const presented = method.present(request)
       if (!presented) continue
-      matching.push({ method, presented })
+      attempts.push({ name, presented })
     } catch (error) {
       malformed ??= error
     }
@@ -104,7 +118,7 @@ function present(methods: readonly ClientAuthMethod[], request: ProtocolRequest)
   }
   if (carried > 1) throw invalidRequest('more than one way of client authentication was used')
   if (malformed) throw malformed
-  const [only] = matching
+  const [only] = attempts
   if (!only) throw invalidClient('no client authentication')
   return only
 }

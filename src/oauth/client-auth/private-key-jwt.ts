@@ -2,28 +2,19 @@
 import { createHash } from 'node:crypto'
 import { decodeJwt, type JWTPayload } from 'jose'
 import type { Client } from '../../store/contracts/clients.ts'
-import type { SingleUseStore } from '../../store/contracts/single-use.ts'
-import type { Clock } from '../../system.ts'
 import { invalidClient, invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
 import { type ClientClaims, isSignedJwt, TOLERANCE, verifyClientJwt } from './client-jwt.ts'
-import type { ClientKeys } from './client-keys.ts'
-import type { ClientAuthMethod } from './method.ts'
+import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 const TYPES: readonly string[] = ['jwt', 'client-authentication+jwt']
 
-export interface PrivateKeyJwtDeps {
-  readonly clientKeys: ClientKeys
-  readonly singleUse: SingleUseStore
-  readonly clock: Clock
-  readonly issuer: string
-}
+type Deps = Pick<ClientAuthMethodDeps, 'clientKeys' | 'singleUse' | 'clock' | 'issuer'>
 
-export function privateKeyJwt(deps: PrivateKeyJwtDeps): ClientAuthMethod {
+export function privateKeyJwt(deps: Deps): ClientAuthMethod {
   return {
-    name: 'private_key_jwt',
     present(request) {
       const { parameters } = request
       const assertion = parameters.get('client_assertion')
@@ -50,7 +41,7 @@ function claimedId(assertion: string): string {
   return payload.sub
 }
 
-async function verify(deps: PrivateKeyJwtDeps, client: Client, assertion: string, request: ProtocolRequest) {
+async function verify(deps: Deps, client: Client, assertion: string, request: ProtocolRequest) {
   let claims: ClientClaims
   try {
     claims = await verifyClientJwt(deps.clientKeys, client, assertion, {

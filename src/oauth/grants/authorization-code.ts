@@ -1,31 +1,18 @@
-import type { Audit } from '../../audit/events.ts'
-import type { Config } from '../../config/load.ts'
-import type { StatusIndices } from '../../status/status-index-allocator.ts'
-import type { SessionStore } from '../../store/contracts/client-sessions.ts'
-import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.ts'
-import type { UserStore } from '../../store/contracts/users.ts'
-import type { Clock } from '../../system.ts'
+import type { AuthorizationCode } from '../../store/contracts/codes.ts'
 import { hashCode } from '../authorize/hash-code.ts'
 import { claimsOf } from '../claims.ts'
 import { invalidGrant, invalidRequest, invalidTarget } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
 import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
-import type { Registry } from '../registry.ts'
 import { parseResource } from '../resource.ts'
 import { grantAgain } from '../scope.ts'
 import { isRefreshable, newSession, sessionEnd } from '../session.ts'
-import type { Grant, GrantRequest } from './grant.ts'
+import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
-interface Deps {
-  readonly registry: Registry
-  readonly codes: CodeStore
-  readonly sessions: SessionStore
-  readonly users: UserStore
-  readonly statusIndices: StatusIndices
-  readonly clock: Clock
-  readonly audit: Audit
-  readonly config: Pick<Config, 'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl' | 'defaultAudience'>
-}
+type Deps = Pick<
+  GrantDeps,
+  'registry' | 'codes' | 'sessions' | 'users' | 'statusIndices' | 'clock' | 'audit' | 'config'
+>
 
 /** RFC 7636 §7.1 makes guessing hopeless for a good verifier; this makes it so for a bad one. */
 const MOST_GUESSES = 5
@@ -38,8 +25,6 @@ export function authorizationCode(deps: Deps): Grant {
   const { registry, codes, sessions, users, statusIndices, clock, audit, config } = deps
 
   return {
-    name: 'authorization_code',
-
     async authorize(request) {
       const { client, parameters } = request
       const text = parameters.get('code')
@@ -98,7 +83,7 @@ export function authorizationCode(deps: Deps): Grant {
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
         idToken: { nonce: code.nonce, claims: claimsOf(user, [], code.claims.idToken) },
-        async settle() {
+        async commit() {
           if (await codes.redeem(hash, session, clock.now(), MOST_GUESSES)) {
             return isRefreshable(client) ? { sessionId: session.id, generation: 1 } : null
           }

@@ -1,19 +1,13 @@
-import type { Config } from '../../config/load.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
-import type { Registry } from '../registry.ts'
 import { parseResource } from '../resource.ts'
 import { grantScopes, parseScope } from '../scope.ts'
-import type { Grant } from './grant.ts'
+import type { Grant, GrantDeps } from './grant.ts'
 
-interface Deps {
-  readonly registry: Registry
-  readonly config: Pick<Config, 'defaultAudience' | 'accessTokenTtl'>
-}
+type Deps = Pick<GrantDeps, 'registry' | 'config'>
 
 /** RFC 6749 §4.4: the client acts for itself. No refresh token (§4.4.3): it can ask again at any time. */
 export function clientCredentials({ registry, config }: Deps): Grant {
   return {
-    name: 'client_credentials',
     confidentialOnly: true,
     async authorize({ client, parameters }) {
       const granted = grantScopes(
@@ -32,7 +26,7 @@ export function clientCredentials({ registry, config }: Deps): Grant {
         audience: granted.audience,
         scopes: granted.scopes,
         accessTokenTtl: accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl),
-        settle: async () => null,
+        commit: async () => null,
       }
     },
   }

@@ -1,30 +1,17 @@
-import type { Login } from '../../accounts/login.ts'
-import type { Config } from '../../config/load.ts'
-import type { StatusIndices } from '../../status/status-index-allocator.ts'
-import type { Session, SessionStore } from '../../store/contracts/client-sessions.ts'
+import type { Session } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
-import type { FactorStore } from '../../store/contracts/factors.ts'
-import type { User, UserStore } from '../../store/contracts/users.ts'
-import type { Clock, Random } from '../../system.ts'
+import type { User } from '../../store/contracts/users.ts'
 import { invalidGrant, invalidRequest } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
-import type { Registry } from '../registry.ts'
 import { parseResource } from '../resource.ts'
 import { grantScopes, parseScope } from '../scope.ts'
 import { isRefreshable, newSession, sessionEnd } from '../session.ts'
-import type { Grant } from './grant.ts'
+import type { Grant, GrantDeps } from './grant.ts'
 
-interface Deps {
-  readonly registry: Registry
-  readonly login: Login
-  readonly sessions: SessionStore
-  readonly users: UserStore
-  readonly factors: Pick<FactorStore, 'summary'>
-  readonly clock: Clock
-  readonly random: Random
-  readonly statusIndices: StatusIndices
-  readonly config: Pick<Config, 'defaultAudience' | 'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl'>
-}
+type Deps = Pick<
+  GrantDeps,
+  'registry' | 'login' | 'sessions' | 'users' | 'factors' | 'clock' | 'random' | 'statusIndices' | 'config'
+>
 
 /**
  * RFC 6749 §4.3. OAuth 2.1 drops it, because the client sees the password: only for first-party and migrating
@@ -33,7 +20,6 @@ interface Deps {
 export function password(deps: Deps): Grant {
   const { registry, login, sessions, users, factors, clock, random, config, statusIndices } = deps
   return {
-    name: 'password',
     async authorize({ client, parameters, ip, requestId }) {
       const username = parameters.get('username')
       const secret = parameters.get('password')
@@ -85,7 +71,7 @@ export function password(deps: Deps): Grant {
         scopes: granted.scopes,
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
-        async settle() {
+        async commit() {
           await begin(session, user)
           return isRefreshable(client) ? { sessionId: session.id, generation: 1 } : null
         },

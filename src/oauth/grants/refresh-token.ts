@@ -1,26 +1,17 @@
-import type { Audit } from '../../audit/events.ts'
-import type { Config } from '../../config/load.ts'
-import type { Session, SessionStore } from '../../store/contracts/client-sessions.ts'
-import type { User, UserStore } from '../../store/contracts/users.ts'
-import type { Clock, EpochSeconds, ReachFailpoint, Seconds } from '../../system.ts'
-import type { RefreshTokenCodec, RefreshTokenParts } from '../../tokens/refresh-token.ts'
+import type { Session } from '../../store/contracts/client-sessions.ts'
+import type { User } from '../../store/contracts/users.ts'
+import type { EpochSeconds, Seconds } from '../../system.ts'
+import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
 import { invalidGrant, invalidRequest, invalidScope, invalidTarget } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
-import type { Registry } from '../registry.ts'
 import { parseResource } from '../resource.ts'
 import { grantAgain, parseScope } from '../scope.ts'
-import type { Grant, GrantRequest } from './grant.ts'
+import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
-interface Deps {
-  readonly registry: Registry
-  readonly refreshTokens: RefreshTokenCodec
-  readonly sessions: SessionStore
-  readonly users: UserStore
-  readonly clock: Clock
-  readonly audit: Audit
-  readonly failpoint: ReachFailpoint
-  readonly config: Pick<Config, 'accessTokenTtl' | 'refreshIdleTtl' | 'refreshGrace' | 'defaultAudience'>
-}
+type Deps = Pick<
+  GrantDeps,
+  'registry' | 'refreshTokens' | 'sessions' | 'users' | 'clock' | 'audit' | 'failpoint' | 'config'
+>
 
 /**
  * RFC 6749 §6, with rotation (RFC 9700 §4.14.2). Each refresh makes the next generation in one compare-and-swap;
@@ -31,9 +22,7 @@ export function refreshToken(deps: Deps): Grant {
   const { refreshTokens, sessions, users, clock, failpoint } = deps
 
   return {
-    name: 'refresh_token',
-
-    async screen(parameters) {
+    async precheck(parameters) {
       const token = parameters.get('refresh_token')
       if (token !== undefined && !(await refreshTokens.read(token))) throw notOurs()
     },
@@ -72,7 +61,7 @@ export function refreshToken(deps: Deps): Grant {
         scopes: granted.scopes,
         accessTokenTtl: accessTokenTtl(request.client, granted.apiTtl, deps.config.accessTokenTtl),
         notAfter: idleExpiresAt,
-        async settle() {
+        async commit() {
           const generation = await advance(session, parts, idleExpiresAt, request)
           failpoint('refresh:rotated')
           return { sessionId: session.id, generation }
@@ -104,7 +93,7 @@ export function refreshToken(deps: Deps): Grant {
     request: GrantRequest,
   ): Promise<void> {
     const now = clock.now()
-    switch (judge(session, parts.generation, now, deps.config.refreshGrace)) {
+    switch (evaluateRefresh(session, parts.generation, now, deps.config.refreshGrace)) {
       case 'current':
       case 'retry':
         return
@@ -134,10 +123,15 @@ export function refreshToken(deps: Deps): Grant {
 
 const notOurs = () => invalidGrant('the refresh token was not issued here')
 
-export type Judgement = 'current' | 'retry' | 'replay' | 'expired' | 'revoked' | 'unknown'
+export type RefreshEvaluation = 'current' | 'retry' | 'replay' | 'expired' | 'revoked' | 'unknown'
 
 /** What a genuine refresh token of this session means now; pure. */
-export function judge(session: Session, generation: number, now: EpochSeconds, grace: Seconds): Judgement {
+export function evaluateRefresh(
+  session: Session,
+  generation: number,
+  now: EpochSeconds,
+  grace: Seconds,
+): RefreshEvaluation {
   if (session.revokedAt !== null) return 'revoked'
   if (now >= session.expiresAt || now >= session.idleExpiresAt) return 'expired'
   if (generation === session.generation) return 'current'
