@@ -1,4 +1,8 @@
+import type { Command } from 'commander'
 import t from 'tap'
+import { createContext } from '../../src/cli/context.ts'
+import type { Io } from '../../src/cli/io.ts'
+import { createProgram } from '../../src/cli/run.ts'
 import { type Field, fields } from '../../src/config/fields.ts'
 import {
   AUTHORIZE_PATH,
@@ -11,7 +15,6 @@ import {
   STATUS_AGGREGATION_PATH,
   STATUS_LISTS_PATH,
 } from '../../src/http/routes.ts'
-import { commandTree } from '../support/docs/command-tree.ts'
 import { read, tableBelow } from '../support/docs/documents.ts'
 
 const readme = read('README.md')
@@ -67,3 +70,37 @@ t.test('the endpoints table has every endpoint', async (t) => {
       .sort(),
   )
 })
+
+interface CommandLine {
+  /** With what must be given: `keyturn apis create <identifier> --scope <scope>`. */
+  readonly usage: string
+  readonly description: string
+  /** What may be given besides `--json` and `--help`, which every command takes. */
+  readonly options: readonly string[]
+}
+
+/** Every command that does something, as `keyturn --help` knows it. */
+function commandTree(): CommandLine[] {
+  const io = { operator: 'nobody', columns: 100, out: () => {}, err: () => {} } as unknown as Io
+  return leaves(createProgram(createContext(io)), [])
+}
+
+function leaves(command: Command, above: readonly string[]): CommandLine[] {
+  const path = [...above, command.name()]
+  const below = command.commands.flatMap((child) => leaves(child as Command, path))
+  if (!command.options.some((option) => option.long === '--json')) return below
+  const options = command.options.filter((option) => option.long !== '--json')
+  const words = [
+    ...path,
+    ...command.registeredArguments.map((argument) => `<${argument.name()}>`),
+    ...options.filter((option) => option.mandatory).map((option) => option.flags),
+  ]
+  return [
+    {
+      usage: words.join(' '),
+      description: command.description(),
+      options: options.filter((option) => !option.mandatory).map((option) => option.flags),
+    },
+    ...below,
+  ]
+}

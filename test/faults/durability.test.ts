@@ -3,9 +3,45 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
 import { withoutStrace } from '../support/processes/fault-injection.ts'
-import { type Flushes, readTrace, TRACED_CALLS } from '../support/processes/flushes.ts'
 import { type ProcessOptions, startServer } from '../support/processes/process.ts'
 import { basic, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
+
+const TRACED_CALLS = 'trace=pwrite64,fsync,fdatasync,write,writev'
+
+interface Flushes {
+  /** Responses with status 200. */
+  readonly answers: number
+  /** How many of these were sent while the database's write-ahead log had unflushed bytes. */
+  readonly early: number
+}
+
+/**
+ * Reads from a trace of system calls whether any response was sent before its data was on disk. The main thread alone
+ * writes the database and sends the responses, so its lines in the trace are in order.
+ */
+function readTrace(trace: string): Flushes {
+  const lines = trace.split('\n')
+  const main = lines[0]?.split(' ', 1)[0] ?? ''
+  let dirty = false
+  let flushing = false
+  let answers = 0
+  let early = 0
+  for (const line of lines) {
+    if (!line.startsWith(`${main} `)) continue
+    if (/ pwrite64\(\d+<[^>]*-wal>/.test(line)) dirty = true
+    const flush = / (?:fsync|fdatasync)\(\d+<[^>]*-wal>(.*)/.exec(line)
+    if (flush) flushing = true
+    if (flushing && /(?:fsync|fdatasync)(?:\(| resumed).*\) += 0$/.test(line)) {
+      dirty = false
+      flushing = false
+    }
+    if (/ writev?\(.*"HTTP\/1\.1 200 /.test(line)) {
+      answers += 1
+      if (dirty) early += 1
+    }
+  }
+  return { answers, early }
+}
 
 if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
 

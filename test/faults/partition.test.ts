@@ -1,13 +1,63 @@
 /** A node that is cut off from PostgreSQL while the other goes on (issue 5; SECURITY §4 rows 6, 9, 18). */
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
 import { startPostgres } from '../support/postgres/postgres.ts'
-import { throughSilentProxy } from '../support/postgres/silent-proxy.ts'
 import { startCluster } from '../support/processes/cluster.ts'
-import { signIn } from '../support/processes/data-folder.ts'
+import { type Owner, signIn } from '../support/processes/data-folder.ts'
 import type { ServerProcess } from '../support/processes/process.ts'
 import { clientCredentials, refresh } from '../support/server/requests.ts'
+
+interface SilentProxy {
+  /** The same database by way of it. */
+  readonly url: string
+  silence(): void
+  /** What was held back arrives. */
+  resume(): void
+}
+
+async function throughSilentProxy(owner: Owner, url: string): Promise<SilentProxy> {
+  const { hostname, port } = new URL(url)
+  const sockets = new Set<Socket>()
+  let silent = false
+
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname)
+    const pair = [client, upstream] as const
+    for (const [i, socket] of pair.entries()) {
+      const other = pair[1 - i] as Socket
+      sockets.add(socket)
+      socket.on('data', (chunk) => other.write(chunk))
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        sockets.delete(socket)
+        other.destroy()
+      })
+      if (silent) socket.pause()
+    }
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  owner.teardown(() => {
+    server.close()
+    for (const socket of sockets) socket.destroy()
+  })
+
+  const by = new URL(url)
+  by.host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    url: by.href,
+    silence() {
+      silent = true
+      for (const socket of sockets) socket.pause()
+    },
+    resume() {
+      silent = false
+      for (const socket of sockets) socket.resume()
+    },
+  }
+}
 
 const postgres = await startPostgres(t)
 

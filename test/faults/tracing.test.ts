@@ -11,7 +11,7 @@ import { clientCredentials } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
 
-const NAMING = fileURLToPath(new URL('../support/processes/module-listing-keyturn.ts', import.meta.url))
+const NAMING = fileURLToPath(new URL('./module-listing-keyturn.ts', import.meta.url))
 
 /** Without the API's CommonJS, which prom-client loads for exemplars. */
 const OURS = /loaded .*(@opentelemetry\/(?!api\/.*\.cjs$)|\/tracing\/(?!tracing\.ts$)).*/gm

@@ -1,5 +1,5 @@
 /** Somebody has a copy of the database, taken while the server ran, and not the master key (issue 2, 8). */
-import { createHash, createHmac, randomBytes } from 'node:crypto'
+import { createHash, createHmac, createPrivateKey, randomBytes } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CompactSign, createLocalJWKSet, decodeProtectedHeader, generateKeyPair, jwtVerify } from 'jose'
@@ -14,7 +14,6 @@ import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
 import { rootsOf } from '../support/server/keys.ts'
-import { leaked, privateParts } from '../support/server/leaks.ts'
 import { testLogger } from '../support/server/log.ts'
 import {
   basic,
@@ -238,3 +237,33 @@ t.test(
     t.notOk(readFileSync(file).includes(erased.slice(-100)))
   },
 )
+
+/** The forms in which a secret might be stored: its plain bytes and common encodings. */
+function spellings(secret: string | Buffer): Buffer[] {
+  const bytes = Buffer.from(secret as Buffer)
+  const encodings = ['base64', 'base64url', 'hex'] as const
+  const texts = encodings.map((encoding) => bytes.toString(encoding).replace(/=+$/, ''))
+  const wide = typeof secret === 'string' ? [Buffer.from(secret, 'utf16le')] : []
+  return [bytes, ...texts.map((text) => Buffer.from(text)), ...wide]
+}
+
+/** The names of the secrets that occur in the raw bytes in any form, as `strings` or a hex editor would find them. */
+function leaked(haystack: Buffer, secrets: Readonly<Record<string, string | Buffer>>): string[] {
+  return Object.entries(secrets)
+    .filter(([, secret]) => spellings(secret).some((spelling) => haystack.includes(spelling)))
+    .map(([name]) => name)
+}
+
+/** The secret parts of a private key: each line of its PEM, and each private member of its JWK as text and as bytes. */
+function privateParts(pem: string): Record<string, string | Buffer> {
+  const parts: Record<string, string | Buffer> = {}
+  for (const [i, line] of pem.trim().split('\n').entries()) parts[`PEM line ${i}`] = line
+  const jwk = createPrivateKey(pem).export({ format: 'jwk' }) as Record<string, string>
+  for (const member of ['d', 'p', 'q', 'dp', 'dq', 'qi']) {
+    const value = jwk[member]
+    if (value === undefined) continue
+    parts[`JWK ${member}`] = value
+    parts[`JWK ${member}, bytes`] = Buffer.from(value, 'base64url')
+  }
+  return parts
+}

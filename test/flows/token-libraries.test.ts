@@ -3,12 +3,12 @@ import { createRemoteJWKSet, importPKCS8, jwtVerify } from 'jose'
 import * as oauth from 'oauth4webapi'
 import * as oidc from 'openid-client'
 import t from 'tap'
-import { type Jwks, verifyAccessToken } from '../support/issuers/rfc7515.ts'
 import { base64url, clientKey, compact } from '../support/server/jws.ts'
 import { listen } from '../support/server/listen.ts'
 import { claimsOf, clientCredentials } from '../support/server/requests.ts'
 import { client, ORDERS, PASSWORD, SECRET, seed } from '../support/server/seed.ts'
 import { active } from '../support/server/tokens.ts'
+import { type Jwks, verifyAccessToken } from './rfc7515-verifier.ts'
 
 const { server, issuer } = await listen(t)
 await seed(server.store)

@@ -1,6 +1,74 @@
+import { existsSync } from 'node:fs'
 import t, { type Test } from 'tap'
+import { afterCrash, type Memory } from '../support/processes/crash-checks.ts'
+import {
+  emptyFolder,
+  type Folder,
+  seededFolder,
+  signIn,
+  withInside,
+} from '../support/processes/data-folder.ts'
 import { withoutStrace } from '../support/processes/fault-injection.ts'
-import { killFirstStarts, killInFlushes } from '../support/processes/flush-kills.ts'
+import { type ProcessOptions, runProgram, startServer } from '../support/processes/process.ts'
+import { chainOf, load } from '../support/processes/token-load.ts'
+import { scaledClock } from '../support/server/clock.ts'
+
+/** Dies in the nth of these system calls; the call itself is not made. */
+const dieIn = (calls: string, nth: number): Pick<ProcessOptions, 'wrap'> => ({
+  wrap: [
+    ...['strace', '-D', '-f', '-o', '/dev/null', '-e', `trace=${calls}`],
+    ...['-e', `inject=${calls}:error=EIO:signal=KILL:when=${nth}`],
+  ],
+})
+
+/** A first start on nothing; true if it was killed before it could say that it serves. */
+async function startAndDie(folder: Folder, options: ProcessOptions): Promise<boolean> {
+  const program = runProgram(folder, ['serve', '--json'], options)
+  const serving = new Promise<boolean>((resolve) => {
+    program.child.stdout?.once('data', () => resolve(false))
+    program.ended.then(() => resolve(true))
+  })
+  const died = await serving
+  program.child.kill('SIGKILL')
+  await program.ended
+  return died
+}
+
+/** Kills first starts in the first, second, … of these calls, until one is through; every `step`th is tried. */
+async function killFirstStarts(t: Test, calls: string, step = 1): Promise<void> {
+  let nth = 1
+  for (; ; nth += step) {
+    const folder = emptyFolder(t)
+    const died = await startAndDie(folder, dieIn(calls, nth))
+    const server = await startServer(t, folder)
+    const memory: Memory = { chains: [], accessTokens: [], ringVersion: 1 }
+    t.same(await afterCrash(server, folder, memory), [], `call ${nth}`)
+    await server.kill()
+    if (!died) break
+  }
+  t.ok(nth > 1, `${nth - 1} calls of ${calls}`)
+}
+
+/** Kills a server that rotates and is loaded in the first, second, … flush of its database. */
+async function killInFlushes(t: Test, flushes: number): Promise<void> {
+  const clock = { from: Date.now(), speed: 30 }
+  const folder = await seededFolder(t, { KEY_ROTATION: '1m', VERIFIER_CACHE: '0s', REFRESH_GRACE: '5m' })
+  const memory: Memory = { chains: [], accessTokens: [], ringVersion: 1 }
+  for (let nth = 1; nth <= flushes; nth += 1) {
+    const missing = 5 - memory.chains.length
+    const added = await withInside(folder, (inside) => signIn(inside, missing), scaledClock(clock))
+    memory.chains.push(...added.map(chainOf))
+    const dying = await startServer(t, folder, { clock, ...dieIn('fsync,fdatasync', nth) })
+    const { accessTokens, failures } = await load(dying, memory.chains)
+    memory.accessTokens.push(...accessTokens)
+    await dying.ended
+    const server = await startServer(t, folder, { clock })
+    const problems = await afterCrash(server, folder, memory, scaledClock(clock))
+    t.same([...failures, ...problems], [], `flush ${nth}`)
+    await server.kill()
+  }
+  t.ok(existsSync(folder.masterKey))
+}
 
 if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
 const options = { skip: withoutStrace }

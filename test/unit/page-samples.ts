@@ -22,7 +22,7 @@ import { type SignOutModel, signOutPage } from '../../src/views/pages/sign-out.t
 import { type SignedOutModel, signedOutPage } from '../../src/views/pages/signed-out.ts'
 import { type Locale, textsIn } from '../../src/views/texts/index.ts'
 
-export interface Sample {
+interface Sample {
   readonly title: string
   readonly model: unknown
   render(page: PageContext): string
@@ -44,7 +44,7 @@ export const pageContext = (
 
 const CHOICES = ['kind', 'notice']
 
-export function replaceTexts(value: unknown, text: string): unknown {
+function replaceTexts(value: unknown, text: string): unknown {
   if (typeof value === 'string') return text
   if (Array.isArray(value)) return value.map((item) => replaceTexts(item, text))
   if (typeof value !== 'object' || value === null) return value

@@ -26,7 +26,7 @@ export interface Form {
 }
 
 /** A request to another origin that was not sent. */
-export interface Away {
+interface Away {
   readonly method: 'GET' | 'POST'
   /** As it is written in the header or the form. */
   readonly url: string
@@ -52,14 +52,14 @@ export interface Page {
 /** Where a request comes from: a page of ours, the address bar, or somebody else's page. */
 export type From = 'same-origin' | 'none' | 'cross-site'
 
-export interface Asking {
+interface Asking {
   readonly method?: 'GET' | 'POST'
   readonly body?: string
   readonly headers?: Record<string, string>
   readonly from?: From
 }
 
-export interface Filling {
+interface Filling {
   /** Path of the form's action; may be left out if there is one form. */
   readonly form?: string
   readonly fill?: Readonly<Record<string, string>>

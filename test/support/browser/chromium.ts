@@ -126,7 +126,7 @@ export function browserTest(
 type Cookie = Awaited<ReturnType<BrowserContext['cookies']>>[number]
 
 /** Somebody's browser, with cookies of its own. */
-export interface Window {
+interface Window {
   readonly context: BrowserContext
   tab(): Promise<Page>
   /** What the browser will complain about, because the test provokes it; each must come. */

@@ -23,7 +23,7 @@ export interface ClientApp {
   onward: string | null
 }
 
-export interface ClientAppOptions {
+interface ClientAppOptions {
   readonly issuer: string
   readonly clientId: string
   /** How far the issuer's clock is from ours. */

@@ -7,7 +7,7 @@ import { REDIRECTS } from './sign-in.ts'
 /** RFC 6749 §4.1.2.1: what may stand in `error_description`. */
 const LEGAL = /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/
 
-export interface Told {
+interface Told {
   readonly error: string
   /** Exactly this; null: none. */
   readonly state?: string | null

@@ -11,14 +11,14 @@ import type { TestServer } from '../server/server.ts'
 import { type Browser, openBrowser, type Page } from './browser.ts'
 
 export const WEB_REDIRECT = 'https://app.test/callback'
-export const SPA_REDIRECT = 'https://spa.test/'
-export const NATIVE_LOOPBACK = 'http://127.0.0.1/callback'
+const SPA_REDIRECT = 'https://spa.test/'
+const NATIVE_LOOPBACK = 'http://127.0.0.1/callback'
 export const NATIVE_SCHEME = 'com.example.app:/callback'
 export const OWN_REDIRECT = 'https://own.test/callback'
 
 /** A good verifier, the same for all tests, and its challenge (RFC 7636 §4). */
 export const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
-export const challengeOf = (verifier: string) => createHash('sha256').update(verifier).digest('base64url')
+const challengeOf = (verifier: string) => createHash('sha256').update(verifier).digest('base64url')
 export const CHALLENGE = challengeOf(VERIFIER)
 
 const PROTOCOL = ['openid', 'profile', 'email', 'offline_access']
@@ -118,7 +118,7 @@ export async function goThrough(
   return page
 }
 
-export interface Answered {
+interface Answered {
   readonly page: Page
   readonly url: string
   readonly params: URLSearchParams
@@ -146,7 +146,7 @@ export const freshCode = async (
   options: SignInOptions = {},
 ): Promise<string> => (await signIn(openBrowser(server), overrides, options)).code
 
-export interface RedeemOptions {
+interface RedeemOptions {
   /** Who redeems it; public clients only name themselves. */
   readonly as?: string
   /** '' leaves a parameter out. */

@@ -20,7 +20,7 @@ export function repositoryFiles(): string[] {
     .filter((path) => path !== '' && existsSync(root + path))
 }
 
-export interface CodeBlock {
+interface CodeBlock {
   readonly language: string
   /** What follows the language in the opening line. */
   readonly info: string

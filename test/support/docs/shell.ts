@@ -29,7 +29,7 @@ export function shellEnvironment(settings: Readonly<Record<string, string>>): No
 }
 
 /** Does what npx does in a checkout, without the second that npx takes to find out. */
-export const NPX = `npx() { case $1 in keyturn) shift; node src/keyturn.js "$@";; *) "$@";; esac; }\n`
+const NPX = `npx() { case $1 in keyturn) shift; node src/keyturn.js "$@";; *) "$@";; esac; }\n`
 
 /** Runs a block as somebody would who pastes it: what one block sets, the next one finds. */
 export async function paste(
@@ -43,7 +43,7 @@ export async function paste(
   return stdout
 }
 
-export interface Terminal {
+interface Terminal {
   /** Its first line of output. */
   readonly said: string
   /** Ctrl-C, which reaches everything that runs in it. */

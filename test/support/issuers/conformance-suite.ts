@@ -9,7 +9,7 @@ import { type Browser, openBrowser, type Page } from '../browser/browser.ts'
 import { authorizeParams, goThrough, type Overrides, redeem, type SignInOptions } from '../browser/sign-in.ts'
 import { ISSUER, type TestServer } from '../server/server.ts'
 
-export type Mode = 'query' | 'form_post'
+type Mode = 'query' | 'form_post'
 const MODES: readonly Mode[] = ['query', 'form_post']
 
 /** A module of the basic plan, and the same of the form post plan. */
@@ -36,13 +36,13 @@ export interface Tokens {
   readonly [name: string]: unknown
 }
 
-export interface SignedIn {
+interface SignedIn {
   readonly params: URLSearchParams
   readonly tokens: Tokens
   readonly claims: JWTPayload
 }
 
-export interface Suite {
+interface Suite {
   readonly server: TestServer
   browser(): Browser
   /** Through the pages to the client; null if the last page leads to no client. */

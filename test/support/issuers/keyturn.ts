@@ -12,7 +12,7 @@ import type { TestServer } from '../server/server.ts'
 export const SIGNED_OUT = 'https://app.test/signed-out'
 export const PROFILE = { name: 'Alice Able', email: 'alice@example.test', emailVerified: true }
 
-export interface OpenidServer {
+interface OpenidServer {
   readonly server: TestServer
   readonly issuer: string
   readonly alice: User

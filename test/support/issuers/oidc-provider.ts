@@ -38,7 +38,7 @@ export interface OpenidIssuer {
   readonly routes: Map<string, Handler>
 }
 
-export interface OpenidWorld {
+interface OpenidWorld {
   readonly issuer: OpenidIssuer
   readonly time: TestTime
   /** One process of the app; the first is where browsers go. */
@@ -69,7 +69,7 @@ interface Context {
   }
 }
 
-export interface IssuerOptions {
+interface IssuerOptions {
   /** A used refresh token gets the same answer again, as Keyturn's does within `REFRESH_GRACE`. */
   readonly window?: boolean
   readonly publicClient?: boolean

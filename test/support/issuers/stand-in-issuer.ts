@@ -85,7 +85,7 @@ export interface StandIn {
   start(): Promise<void>
 }
 
-export interface StandInOptions {
+interface StandInOptions {
   /** Of the issuer's URL, without a trailing slash. */
   readonly path?: string
   /** Default: one key for all issuers of a test file. */

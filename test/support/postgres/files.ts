@@ -27,7 +27,7 @@ import { root } from '../docs/documents.ts'
 /** PostgreSQL refuses to run as root. */
 export type User = { readonly uid: number; readonly gid: number } | undefined
 
-export interface Files {
+interface Files {
   readonly bin: string
   readonly data: string
 }

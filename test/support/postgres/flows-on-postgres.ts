@@ -12,7 +12,7 @@ const EXCEPT: Readonly<Record<string, string>> = {
   'stolen-database.test.ts': 'searches the bytes of SQLite’s files; the rows are the same on both engines',
 }
 
-export const flowFiles = (): string[] =>
+const flowFiles = (): string[] =>
   readdirSync(FLOWS)
     .filter((name) => name.endsWith('.test.ts'))
     .sort()

@@ -13,7 +13,7 @@ import type { Owner } from '../processes/data-folder.ts'
 import { makeTemplate, openDatabases, run, urlOf } from './databases.ts'
 import { ENVIRONMENT, placeFiles, userFor } from './files.ts'
 
-export interface Postgres {
+interface Postgres {
   readonly port: number
   /** Where databases are made: `postgres`, as its superuser. */
   readonly admin: string
@@ -31,7 +31,7 @@ export interface Postgres {
   thaw(): void
 }
 
-export interface PostgresOptions {
+interface PostgresOptions {
   /** Lines of postgresql.conf, e.g. `{ max_connections: '20' }`. */
   readonly settings?: Readonly<Record<string, string>>
 }

@@ -35,7 +35,7 @@ const NOW_AND_THEN: readonly RegExp[] = [
   /^SELECT count\(\*\) AS count FROM logout_notices$/,
 ]
 
-export interface Plans {
+interface Plans {
   /** A store on this connection; what its aggregates ask is written down, what a test asks itself is not. */
   store(db: Db): Store
   /** Each statement that reads a whole large table, with the line of the plan that says so. */

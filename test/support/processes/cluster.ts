@@ -8,7 +8,7 @@ import { seed } from '../server/seed.ts'
 import { emptyFolder, type Folder, type Inside, type Owner, withInside } from './data-folder.ts'
 import { keyturn, type ProcessOptions, type Result, type ServerProcess, startServer } from './process.ts'
 
-export interface ClusterOptions {
+interface ClusterOptions {
   /** URL of a database of PostgreSQL; without it all nodes share a file of SQLite. */
   readonly database?: string
   readonly nodes?: number

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Owner } from './data-folder.ts'
 
 /** False if the test can run; else why not, for `skip`. Said aloud as well: a fault not tried is no fault survived. */
-export type Skip = string | false
+type Skip = string | false
 
 const succeeds = (command: string, ...args: string[]) => spawnSync(command, args).status === 0
 
@@ -22,7 +22,7 @@ export const withoutStrace: Skip = succeeds('strace', '-f', '-o', '/dev/null', '
   ? false
   : 'there is no strace, or it may not trace: faults of single system calls were NOT tried'
 
-export interface SmallDisk {
+interface SmallDisk {
   readonly path: string
   /** Leaves this many bytes free. */
   fill(leave?: number): void

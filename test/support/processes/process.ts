@@ -42,7 +42,7 @@ export interface ProcessOptions {
   readonly log?: number | 'unread'
 }
 
-export interface Program {
+interface Program {
   readonly child: ChildProcess
   readonly pid: number
   /** Resolves when it has ended. */

@@ -21,7 +21,7 @@ export interface AccessToken {
   readonly token: string
 }
 
-export interface Acknowledged {
+interface Acknowledged {
   /** Every access token that anybody was given. */
   readonly accessTokens: readonly AccessToken[]
   /** Answers that were neither 200 nor a broken connection. */

@@ -2,7 +2,7 @@ import argon2 from 'argon2'
 import type { Owner } from '../processes/data-folder.ts'
 
 /** What was asked of argon2 since it was last cleared, by the cost parameters that it was done with. */
-export interface Argon2Work {
+interface Argon2Work {
   verified: string[]
   hashed: number
   clear(): void

@@ -24,7 +24,7 @@ interface Sharing {
 
 const shared = new Map<string, Promise<Sharing>>()
 
-export interface Kept {
+interface Kept {
   /** @throws {Error} saying what is missing, doubled or changed */
   check(): Promise<void>
 }

@@ -13,7 +13,7 @@ export async function tablesOf({ db }: Pick<Store, 'db'>): Promise<string[]> {
 }
 
 /** Every row of every table as text: two equal dumps mean that nothing was written in between. */
-export async function dump(store: Store, except: readonly string[] = []): Promise<string> {
+async function dump(store: Store, except: readonly string[] = []): Promise<string> {
   const tables = await tablesOf(store)
   const parts = await Promise.all(
     tables

@@ -9,9 +9,6 @@ const admin = process.env.TEST_DATABASE
 
 export const ENGINE = admin === undefined ? 'SQLite' : 'PostgreSQL'
 
-/** For a test about SQLite alone, with the reason and where its like for PostgreSQL is. */
-export const onlySqlite = (why: string): string | false => (admin === undefined ? false : why)
-
 let databases: Promise<Databases> | undefined
 const shared = new Map<string, Promise<Claimed>>()
 

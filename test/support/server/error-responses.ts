@@ -20,7 +20,7 @@ const HEADERS = [
   'x-content-type-options',
 ]
 
-export interface Refusal {
+interface Refusal {
   readonly status?: number
   readonly error: string
 }

@@ -17,7 +17,7 @@ import { type TestLogger, testLogger } from './log.ts'
 import { user } from './seed.ts'
 
 export const FROM = { ip: '192.0.2.1', requestId: 'req-1' }
-export const FACTORS_ISSUER = 'https://login.example/auth'
+const FACTORS_ISSUER = 'https://login.example/auth'
 
 export interface FactorsWorld {
   readonly store: Store

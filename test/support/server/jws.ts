@@ -59,7 +59,7 @@ export function compact(
   return `${input}.${base64url(signature(as, input, key))}`
 }
 
-export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 export interface AssertionOptions {
   readonly client: string

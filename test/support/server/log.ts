@@ -1,7 +1,7 @@
 import type { AuditEvent, AuditFields } from '../../../src/audit/events.ts'
 import type { Logger } from '../../../src/system.ts'
 
-export type Audited = AuditFields & { audit: AuditEvent }
+type Audited = AuditFields & { audit: AuditEvent }
 
 export interface TestLogger extends Logger {
   /** Everything that was logged, as it was handed to the logger. */

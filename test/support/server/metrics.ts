@@ -1,7 +1,7 @@
 /** What a scraper reads, as tests ask for it. */
 import type { Metrics } from '../../../src/metrics/metrics.ts'
 
-export interface Scraped {
+interface Scraped {
   /** The value of a series, its labels in any order; undefined if there is none. */
   value(name: string, labels?: Readonly<Record<string, string>>): number | undefined
   /** Name → type, as declared. */

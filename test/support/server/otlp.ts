@@ -27,7 +27,7 @@ export interface SeenSpan {
   readonly resource: Readonly<Record<string, unknown>>
 }
 
-export interface Delivered {
+interface Delivered {
   readonly path: string
   readonly headers: IncomingHttpHeaders
   /** Uncompressed. */

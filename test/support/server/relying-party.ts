@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 
-export interface Received {
+interface Received {
   readonly method: string | undefined
   readonly headers: IncomingMessage['headers']
   readonly form: URLSearchParams
@@ -18,7 +18,7 @@ export interface RelyingParty {
   readonly open: () => number
 }
 
-export type Behaviour = (response: ServerResponse, path: string) => void
+type Behaviour = (response: ServerResponse, path: string) => void
 
 export const answers =
   (status: number, headers: Record<string, string> = {}): Behaviour =>

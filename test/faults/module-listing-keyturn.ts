@@ -7,4 +7,4 @@ registerHooks({
     return next(url, context)
   },
 })
-await import(new URL('../../../src/keyturn.js', import.meta.url).href)
+await import(new URL('../../src/keyturn.js', import.meta.url).href)

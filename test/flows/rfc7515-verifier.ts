@@ -4,7 +4,7 @@
  */
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 
-export interface Expected {
+interface Expected {
   readonly issuer: string
   readonly audience: string
   /** Seconds since 1970. */

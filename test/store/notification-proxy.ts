@@ -2,7 +2,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { Transform } from 'node:stream'
-import type { Owner } from '../processes/data-folder.ts'
+import type { Owner } from '../support/processes/data-folder.ts'
 
 /** NotificationResponse, among the server's messages: a letter, four bytes of length that count themselves, the rest. */
 const NOTIFICATION = 'A'.charCodeAt(0)
