@@ -77,8 +77,9 @@ const placeOf = ({ masterKey, masterKeyNext }: Config): Place =>
 
 function nextOf(config: Config, place: Place, { holder }: Keys): MasterKey | undefined {
   const key = place === 'settings' ? config.masterKeyNext : readMasterKey(config.keysDir, 'next')
-  // One that is the same as the current key is held once.
-  return key && holder.keys().find((held, i) => held.key.equals(key) && (i > 0 || !config.masterKey))
+  if (!key) return undefined
+  // If it equals the current key, there is only one entry, the current key's.
+  return holder.keys().find((held, i) => held.key.equals(key) && (i > 0 || !config.masterKey))
 }
 
 /** Found out before anything is sealed: no key is ever overwritten. */

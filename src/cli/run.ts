@@ -1,7 +1,7 @@
 /** The list of commands, and what becomes of their failures. A new command is a file and a line below. */
 import { Command, CommanderError } from 'commander'
 import { InvalidAccount } from '../accounts/users.ts'
-import { fields } from '../config/fields.ts'
+import { fields, PREFIX } from '../config/fields.ts'
 import { ConfigError } from '../config/load.ts'
 import { RegistrationError } from '../oauth/client-registration/registration-error.ts'
 import { version } from '../version.ts'
@@ -77,7 +77,7 @@ function kidsLast(args: readonly string[]): string[] {
 }
 
 function settingsHelp(): string {
-  const rows = Object.entries(fields).map(([name, field]) => [`  KEYTURN_${name}`, field.default, field.doc])
+  const rows = Object.values(fields).map((field) => [`  ${PREFIX}${field.name}`, field.default, field.doc])
   const lines = table(['  SETTING', 'DEFAULT', 'MEANING'], rows)
   return `Settings come from the environment or a file .env in the working directory; see README.md.\n\n${lines}`
 }

@@ -1,6 +1,6 @@
 /**
- * The settings: one table row each, from which the loader, `keyturn --help` and the README's table are made.
- * Must not know: what a setting is used for. Add a row here; a test then asks for its line in the README.
+ * The settings: one row each. The type `Config`, the loader, `keyturn --help` and a check of the README's table
+ * follow from this table. Must not know: what a setting is used for. Add a row here, and its line in the README.
  */
 import { logo } from './logo.ts'
 import {
@@ -19,115 +19,213 @@ import {
   trustProxy,
 } from './parsers.ts'
 
-/** `parse` returns the value or throws an Error whose message completes "KEYTURN_X …". */
+export const PREFIX = 'KEYTURN_'
+
+/** What a setting without a value may be derived from. */
+export interface Basis {
+  readonly port: number
+  readonly issuer: string
+}
+
 export interface Field<T> {
+  /** In the environment, behind `KEYTURN_`. */
+  readonly name: string
+  /** Returns the value, or throws an Error whose message completes "KEYTURN_X …". */
   readonly parse: (value: string) => T
-  /** As it would be written in the environment; undefined means the setting may be absent. */
+  /** As it would be written in the environment; undefined for a setting that has no default of its own. */
   readonly default: string | undefined
+  /** Value of a setting that has neither a value nor a default. */
+  readonly unset: (basis: Basis) => T
   readonly doc: string
   /** Also taken from a file named by `KEYTURN_<NAME>_FILE`, and never printed. */
   readonly secret?: true
 }
 
-const field = <T>(parse: (value: string) => T, fallback: string | undefined, doc: string): Field<T> => ({
+type Parse<T> = (value: string) => T
+
+const field = <T>(name: string, parse: Parse<T>, fallback: string, doc: string): Field<T> => ({
+  name,
   parse,
   default: fallback,
+  unset: () => parse(fallback),
   doc,
 })
 
-const secret = <T>(parse: (value: string) => T, fallback: string | undefined, doc: string): Field<T> => ({
-  ...field(parse, fallback, doc),
-  secret: true,
+/** null if it is not set. */
+const optional = <T>(name: string, parse: Parse<T>, doc: string): Field<T | null> => ({
+  name,
+  parse,
+  default: undefined,
+  unset: () => null,
+  doc,
 })
 
+const derived = <T>(name: string, parse: Parse<T>, from: (basis: Basis) => T, doc: string): Field<T> => ({
+  name,
+  parse,
+  default: undefined,
+  unset: from,
+  doc,
+})
+
+const secret = <T>(row: Field<T>): Field<T> => ({ ...row, secret: true })
+
 export const fields = {
-  ISSUER: field(
+  /** To the letter as tokens and metadata carry it. */
+  issuer: derived(
+    'ISSUER',
     issuer,
-    undefined,
+    (basis) => `http://localhost:${basis.port}`,
     'issuer URL; `https` unless the host is loopback; default `http://localhost:<port>`',
   ),
-  HOST: field(text, '127.0.0.1', 'address to listen on'),
-  PORT: field(port, '3000', 'port to listen on; `0` picks a free one and prints it'),
-  METRICS_PORT: field(
+  host: field('HOST', text, '127.0.0.1', 'address to listen on'),
+  port: field('PORT', port, '3000', 'port to listen on; `0` picks a free one and prints it'),
+  /** null: metrics are served on the main port, to clients on this machine alone. */
+  metricsPort: optional(
+    'METRICS_PORT',
     port,
-    undefined,
     'port of `GET /metrics`, on the same address; `0` picks a free one; without it, see docs/metrics.md',
   ),
-  DATABASE_URL: secret(databaseUrl, 'sqlite:data/keyturn.db', 'the store: `sqlite:<file>` or `postgres://…`'),
-  DATABASE_POOL: field(count(1, 1000), '10', 'PostgreSQL: connections of this node, at most'),
-  DATABASE_TIMEOUT: field(
+  databaseUrl: secret(
+    field(
+      'DATABASE_URL',
+      databaseUrl,
+      'sqlite:data/keyturn.db',
+      'database: `sqlite:<file>` or `postgres://…`',
+    ),
+  ),
+  databasePool: field(
+    'DATABASE_POOL',
+    count(1, 1000),
+    '10',
+    'PostgreSQL: maximum number of connections of this node',
+  ),
+  databaseTimeout: field(
+    'DATABASE_TIMEOUT',
     duration('1s', '5m'),
     '5s',
-    'PostgreSQL: how long connecting, waiting for a connection, and a statement may each take',
+    'PostgreSQL: time limit for connecting, for waiting for a free connection, and for each statement',
   ),
-  KEYS_DIR: field(text, 'keys', 'folder of `master.key`'),
-  MASTER_KEY: secret(
-    masterKey,
-    undefined,
-    '32 bytes base64url; overrides the file in `KEYTURN_KEYS_DIR`; required with PostgreSQL',
+  keysDir: field('KEYS_DIR', text, 'keys', 'folder that holds `master.key`'),
+  /** null: it is read from `keysDir`. */
+  masterKey: secret(
+    optional(
+      'MASTER_KEY',
+      masterKey,
+      'master key, 32 bytes in base64url; replaces the file in `KEYTURN_KEYS_DIR`; required with PostgreSQL',
+    ),
   ),
-  MASTER_KEY_NEXT: secret(
-    masterKey,
-    undefined,
-    'accepted too, so that `keyturn keys reseal` can go over to it; see docs/master-key.md',
+  /** null: it is read from `keysDir`, if a file of it is there. */
+  masterKeyNext: secret(
+    optional(
+      'MASTER_KEY_NEXT',
+      masterKey,
+      'second valid master key, for `keyturn master-key rotate` to move to; see docs/master-key.md',
+    ),
   ),
-  ACCESS_TOKEN_TTL: field(
+  accessTokenTtl: field(
+    'ACCESS_TOKEN_TTL',
     duration('1s', '24h'),
     '10m',
     'lifetime of access tokens; an API or a client may set its own',
   ),
-  REFRESH_TOKEN_TTL: field(duration('1s', '3650d'), '30d', 'end of a session, absolute'),
-  REFRESH_IDLE_TTL: field(duration('1s', '3650d'), '7d', 'end of a session that is not used'),
-  REFRESH_GRACE: field(
+  refreshTokenTtl: field(
+    'REFRESH_TOKEN_TTL',
+    duration('1s', '3650d'),
+    '30d',
+    'lifetime of a session, however often it is used',
+  ),
+  refreshIdleTtl: field(
+    'REFRESH_IDLE_TTL',
+    duration('1s', '3650d'),
+    '7d',
+    'time after which an unused session ends',
+  ),
+  refreshGrace: field(
+    'REFRESH_GRACE',
     duration('0s', '5m'),
     '10s',
-    'how long a retry of the last refresh gets the same successor',
+    'time in which a retry of the last refresh gets the same refresh token again',
   ),
-  JWKS_MAX_AGE: field(
+  jwksMaxAge: field(
+    'JWKS_MAX_AGE',
     duration('0s', '24h'),
     '5m',
-    'upper bound of `max-age` on the JWKS; never longer than the time to the ring’s next change',
+    'upper limit of `max-age` of the JWKS, which is never longer than the time to the ring’s next change',
   ),
-  VERIFIER_CACHE: field(
+  verifierCache: field(
+    'VERIFIER_CACHE',
     duration('0s', '90d'),
     '24h',
-    'the longest any verifier may hold a JWKS; rotation safety is computed from it',
+    'longest time that any verifier keeps a JWKS; keys are published this long before they sign',
   ),
-  KEY_ROTATION: field(duration('1m', '3650d', 'off'), '30d', 'automatic rotation; `off` for manual only'),
-  DEFAULT_AUDIENCE: field(
+  /** null: only an administrator rotates keys. */
+  keyRotation: field(
+    'KEY_ROTATION',
+    duration('1m', '3650d', 'off'),
+    '30d',
+    'time between automatic key rotations; `off`: only by hand',
+  ),
+  defaultAudience: derived(
+    'DEFAULT_AUDIENCE',
     identifier,
-    undefined,
-    '`aud` of a token that concerns no registered API; default: the issuer',
+    (basis) => basis.issuer,
+    '`aud` of a token whose scopes belong to no registered API; default: the issuer',
   ),
-  STATUS_TTL: field(duration('1s', '1h'), '10s', 'how long a verifier may cache a status list'),
-  TRUST_PROXY: field(
+  statusTtl: field(
+    'STATUS_TTL',
+    duration('1s', '1h'),
+    '10s',
+    'time for which verifiers may cache a status list',
+  ),
+  trustProxy: field(
+    'TRUST_PROXY',
     trustProxy,
     'off',
-    'which proxies’ `X-Forwarded-For` to believe: `off`, `on`, a hop count, or addresses',
+    'proxies whose `X-Forwarded-For` is trusted: `off`, `on` (all), a number of hops, or addresses',
   ),
-  SHUTDOWN_DELAY: field(
+  shutdownDelay: field(
+    'SHUTDOWN_DELAY',
     duration('0s', '5m'),
     '0s',
-    'how long `/health/ready` says no before a stopping server refuses connections',
+    'time for which a stopping server still accepts requests while `/health/ready` answers 503',
   ),
-  BRAND_NAME: field(brandName, 'Keyturn', 'what the pages and authenticator apps call this server'),
-  BRAND_COLOR: field(
+  brandName: field(
+    'BRAND_NAME',
+    brandName,
+    'Keyturn',
+    'name of this server on pages and in authenticator apps',
+  ),
+  brandColor: field(
+    'BRAND_COLOR',
     color,
     '#3949b8',
-    'of buttons and links, `#rrggbb`; adjusted where it could not be read',
+    'colour of buttons and links, `#rrggbb`; adjusted where the contrast would be too low',
   ),
-  BRAND_LOGO: field(logo, undefined, 'file with an SVG, PNG, JPEG or WebP picture of at most 200 KB'),
-  AUDIT_RETENTION: field(
+  /** null: Keyturn's own logo. */
+  brandLogo: optional('BRAND_LOGO', logo, 'logo file: SVG, PNG, JPEG or WebP, at most 200 KB'),
+  /** null: audit events are written to the log alone. */
+  auditRetention: field(
+    'AUDIT_RETENTION',
     duration('1h', '3650d', 'off'),
     '90d',
-    'how long the store keeps its copy of the audit log; `off`: none, the log lines alone',
+    'time for which audit events are kept in the database; `off`: they are written to the log only',
   ),
-  LOG_LEVEL: field(logLevel, 'info', '`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`'),
-  LOG_PRETTY: field(
+  logLevel: field(
+    'LOG_LEVEL',
+    logLevel,
+    'info',
+    'log level: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`',
+  ),
+  logPretty: field(
+    'LOG_PRETTY',
     boolean('auto'),
     'auto',
-    'log for people instead of JSON: `on`, `off`, or `auto`: on a terminal',
+    'readable log lines instead of JSON: `on`, `off`, or `auto`: on a terminal',
   ),
 } as const
 
-export type FieldName = keyof typeof fields
+/** The names in the environment that a setting can be given by. */
+export function variablesOf({ name, secret: isSecret }: Field<unknown>): string[] {
+  return isSecret ? [PREFIX + name, `${PREFIX}${name}_FILE`] : [PREFIX + name]
+}

@@ -1,57 +1,23 @@
 /**
- * Environment → Config: the only code that reads settings. Reports every problem at once, so that a wrong
- * deployment is mended in one go, and refuses unknown `KEYTURN_*` names, so that a typo is never silent.
+ * Environment → Config: the only code that reads settings. It reports all problems at once, so that an operator
+ * can fix them in one go, and refuses unknown `KEYTURN_*` names, so that a typo never goes unnoticed.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { distance } from 'fastest-levenshtein'
-import type { Seconds } from '../system.ts'
-import { type Field, type FieldName, fields } from './fields.ts'
-import type { Logo } from './logo.ts'
-import { isPostgresUrl, type TrustProxy } from './parsers.ts'
+import { type Field, fields, PREFIX, variablesOf } from './fields.ts'
+import { isPostgresUrl } from './parsers.ts'
 import { readTracing, type TracingConfig } from './tracing.ts'
 
-export interface Config {
-  /** Exactly as tokens and metadata carry it. */
-  readonly issuer: string
-  readonly host: string
-  readonly port: number
-  /** null: with everything else, and only for who is on this machine. */
-  readonly metricsPort: number | null
-  readonly databaseUrl: string
-  readonly databasePool: number
-  readonly databaseTimeout: Seconds
-  readonly keysDir: string
-  /** Set when it came from the environment or a file named there; otherwise `keysDir` has it. */
-  readonly masterKey: Buffer | undefined
-  /** As `masterKey`. */
-  readonly masterKeyNext: Buffer | undefined
-  readonly accessTokenTtl: Seconds
-  readonly refreshTokenTtl: Seconds
-  readonly refreshIdleTtl: Seconds
-  readonly refreshGrace: Seconds
-  readonly jwksMaxAge: Seconds
-  readonly verifierCache: Seconds
-  /** null: only when an administrator says so. */
-  readonly keyRotation: Seconds | null
-  readonly defaultAudience: string
-  readonly statusTtl: Seconds
-  readonly trustProxy: TrustProxy
-  readonly shutdownDelay: Seconds
-  readonly brandName: string
-  readonly brandColor: string
-  /** null: our own. */
-  readonly brandLogo: Logo | null
-  /** null: the log lines alone. */
-  readonly auditRetention: Seconds | null
-  readonly logLevel: string
-  readonly logPretty: boolean | 'auto'
-  /** null: nobody asks for traces. */
+type Settings = { readonly [K in keyof typeof fields]: ReturnType<(typeof fields)[K]['unset']> }
+
+export interface Config extends Settings {
+  /** From the variables that OpenTelemetry names; null: traces are off. */
   readonly tracing: TracingConfig | null
 }
 
-/** All that is wrong with the settings, one line a problem; the program exits 2. */
+/** All problems of the settings, one line each; the program exits with 2. */
 export class ConfigError extends Error {
   readonly problems: readonly string[]
   constructor(problems: readonly string[]) {
@@ -61,9 +27,7 @@ export class ConfigError extends Error {
   }
 }
 
-const PREFIX = 'KEYTURN_'
-
-type Values = { [K in FieldName]: (typeof fields)[K] extends Field<infer T> ? T | undefined : never }
+const rows = Object.entries(fields) as [keyof Settings, Field<unknown>][]
 
 /** @throws {ConfigError} naming every problem found. */
 export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
@@ -71,70 +35,44 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
   const given = { ...readDotEnv(cwd, problems), ...env }
   refuseUnknown(given, problems)
 
-  const values: Partial<Record<FieldName, unknown>> = {}
-  for (const [name, row] of Object.entries(fields) as [FieldName, Field<unknown>][]) {
-    const value = row.secret ? readSecret(name, given, problems) : given[PREFIX + name]
-    const text = value === undefined || value === '' ? row.default : value
+  const values: Partial<Record<keyof Settings, unknown>> = {}
+  for (const [key, row] of rows) {
+    const text = readValue(row, given, problems) || row.default
     if (text === undefined) continue
     try {
-      values[name] = row.parse(text)
+      values[key] = row.parse(text)
     } catch (error) {
-      problems.push(`${PREFIX}${name} ${(error as Error).message}`)
+      problems.push(`${PREFIX}${row.name} ${(error as Error).message}`)
     }
   }
-  // Each node would make a key of its own, and none could open what another has sealed.
-  const asked = given.KEYTURN_MASTER_KEY || given.KEYTURN_MASTER_KEY_FILE
-  if (isPostgresUrl(String(values.DATABASE_URL)) && !asked) {
+  refuseContradictions(values, given, problems)
+  const tracing = readTracing(given, problems)
+  if (problems.length > 0) throw new ConfigError(problems)
+  // In the order of the table, so that a setting can be derived from one above it.
+  for (const [key, row] of rows) {
+    if (!(key in values)) values[key] = row.unset(values as Settings)
+  }
+  return Object.freeze({ ...(values as Settings), tracing })
+}
+
+function refuseContradictions(
+  values: Partial<Record<keyof Settings, unknown>>,
+  given: NodeJS.Dict<string>,
+  problems: string[],
+): void {
+  const hasMasterKey = variablesOf(fields.masterKey).some((name) => given[name])
+  // Otherwise each node would generate its own key, and no node could decrypt what another has encrypted.
+  if (isPostgresUrl(String(values.databaseUrl)) && !hasMasterKey) {
     problems.push(
       'KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL: all nodes share it',
     )
   }
-  const { PORT: port, METRICS_PORT: metricsPort } = values
+  const { port, metricsPort } = values
   if (metricsPort !== undefined && metricsPort !== 0 && metricsPort === port)
     problems.push('KEYTURN_METRICS_PORT must differ from KEYTURN_PORT')
-  const tracing = readTracing(given, problems)
-  if (problems.length > 0) throw new ConfigError(problems)
-  return build(values as Values, tracing)
 }
 
-function build(v: Values, tracing: TracingConfig | null): Config {
-  // Every field with a default has parsed by now; `!` only tells the compiler so.
-  const required = <T>(value: T | undefined): T => value as T
-  const port = required(v.PORT)
-  const issuer = v.ISSUER ?? `http://localhost:${port}`
-  return Object.freeze({
-    issuer,
-    host: required(v.HOST),
-    port,
-    metricsPort: v.METRICS_PORT ?? null,
-    databaseUrl: required(v.DATABASE_URL),
-    databasePool: required(v.DATABASE_POOL),
-    databaseTimeout: required(v.DATABASE_TIMEOUT),
-    keysDir: required(v.KEYS_DIR),
-    masterKey: v.MASTER_KEY,
-    masterKeyNext: v.MASTER_KEY_NEXT,
-    accessTokenTtl: required(v.ACCESS_TOKEN_TTL),
-    refreshTokenTtl: required(v.REFRESH_TOKEN_TTL),
-    refreshIdleTtl: required(v.REFRESH_IDLE_TTL),
-    refreshGrace: required(v.REFRESH_GRACE),
-    jwksMaxAge: required(v.JWKS_MAX_AGE),
-    verifierCache: required(v.VERIFIER_CACHE),
-    keyRotation: v.KEY_ROTATION ?? null,
-    defaultAudience: v.DEFAULT_AUDIENCE ?? issuer,
-    statusTtl: required(v.STATUS_TTL),
-    trustProxy: required(v.TRUST_PROXY),
-    shutdownDelay: required(v.SHUTDOWN_DELAY),
-    brandName: required(v.BRAND_NAME),
-    brandColor: required(v.BRAND_COLOR),
-    brandLogo: v.BRAND_LOGO ?? null,
-    auditRetention: v.AUDIT_RETENTION ?? null,
-    logLevel: required(v.LOG_LEVEL),
-    logPretty: required(v.LOG_PRETTY),
-    tracing,
-  })
-}
-
-/** The same settings on another port, for `KEYTURN_PORT=0`; an issuer that was derived from the port follows. */
+/** For `KEYTURN_PORT=0`: the settings with the port that was found, and an issuer that was derived from it. */
 export function onPort(config: Config, port: number): Config {
   const derived = `http://localhost:${config.port}`
   const follow = (value: string) => (value === derived ? `http://localhost:${port}` : value)
@@ -157,29 +95,29 @@ function readDotEnv(cwd: string, problems: string[]): NodeJS.Dict<string> {
   }
 }
 
-function readSecret(name: string, given: NodeJS.Dict<string>, problems: string[]): string | undefined {
-  const direct = given[PREFIX + name]
-  const file = given[`${PREFIX}${name}_FILE`]
+/** The text of a setting; undefined or empty if it is not set. */
+function readValue(row: Field<unknown>, given: NodeJS.Dict<string>, problems: string[]): string | undefined {
+  const [name = '', fileName = ''] = variablesOf(row)
+  const direct = given[name]
+  const file = given[fileName]
   if (!file) return direct
   if (direct) {
-    problems.push(`${PREFIX}${name} and ${PREFIX}${name}_FILE are both set: keep one`)
+    problems.push(`${name} and ${fileName} are both set: keep one`)
     return undefined
   }
   try {
     const text = readFileSync(file, 'utf8').trim()
-    // Not "unset": going on with a default, such as a new master key, is not what was meant.
-    if (text === '') problems.push(`${PREFIX}${name}_FILE is empty`)
+    // Not the same as unset: continuing with a default, such as a new master key, is not what was meant.
+    if (text === '') problems.push(`${fileName} is empty`)
     return text
   } catch (error) {
-    problems.push(`${PREFIX}${name}_FILE cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    problems.push(`${fileName} cannot be read (${(error as NodeJS.ErrnoException).code})`)
     return undefined
   }
 }
 
 function refuseUnknown(given: NodeJS.Dict<string>, problems: string[]): void {
-  const known = Object.entries(fields as Record<string, Field<unknown>>).flatMap(([name, row]) =>
-    row.secret ? [PREFIX + name, `${PREFIX}${name}_FILE`] : [PREFIX + name],
-  )
+  const known = rows.flatMap(([, row]) => variablesOf(row))
   for (const name of Object.keys(given)) {
     if (!name.startsWith(PREFIX) || known.includes(name)) continue
     const from = (other: string) => distance(name.toUpperCase(), other)

@@ -41,8 +41,8 @@ export interface KeyHolder {
 export interface KeySource {
   readonly keysDir: string
   /** From the settings; then no file is read. */
-  readonly masterKey: Buffer | undefined
-  readonly masterKeyNext: Buffer | undefined
+  readonly masterKey: Buffer | null
+  readonly masterKeyNext: Buffer | null
 }
 
 export const ROOT: Sealed<MasterPurpose> = { purpose: 'keyturn/seal-roots/v1', what: 'the root' }

@@ -219,7 +219,7 @@ t.test('the help at the top lists every command in a line and every setting', as
   for (const name of new Set(all.map((path) => path.split(' ')[0] ?? ''))) {
     t.match(out, new RegExp(`^  ${name}\\b.*  \\w.*$`, 'm'), name)
   }
-  for (const name of Object.keys(fields)) t.match(out, `KEYTURN_${name} `, name)
+  for (const { name } of Object.values(fields)) t.match(out, `KEYTURN_${name} `, name)
   t.match(out, 'README.md')
   t.equal((await cli.run([])).code, 2, 'without a command it is bad usage')
   t.same(await cli.run(['--version']).then(({ code, out }) => [code, out]), [0, `${version}\n`])

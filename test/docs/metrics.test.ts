@@ -149,5 +149,5 @@ t.test('Prometheus is told of the rules, and of the port that the page names', a
   t.equal(job.job_name, 'keyturn')
   const port = /KEYTURN_METRICS_PORT=(\d+)/.exec(read('examples/monitoring/README.md'))?.[1]
   for (const target of job.static_configs[0].targets) t.match(target, new RegExp(`^[a-z-]+:${port}$`))
-  t.equal(fields.METRICS_PORT.default, undefined)
+  t.equal(fields.metricsPort.default, undefined)
 })

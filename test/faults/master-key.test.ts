@@ -41,7 +41,7 @@ t.test('every step between which it can be killed is visited', async (t) => {
 /** The key in one file alone opens everything. */
 async function opens(folder: Folder, name: string): Promise<boolean> {
   const text = readFileSync(folder.masterKey.replace(/master\.key$/, name), 'utf8').trim()
-  const source = { keysDir: '', masterKey: Buffer.from(text, 'base64url'), masterKeyNext: undefined }
+  const source = { keysDir: '', masterKey: Buffer.from(text, 'base64url'), masterKeyNext: null }
   const holder = createKeyHolder(source, systemRandom)
   const [ring, roots] = await readStore(folder, async (store) => [
     await store.ring.read(),

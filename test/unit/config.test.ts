@@ -33,7 +33,8 @@ t.test('without any setting, each has the default of the settings table (CONTRAC
     databasePool: 10,
     databaseTimeout: 5,
     keysDir: 'keys',
-    masterKey: undefined,
+    masterKey: null,
+    masterKeyNext: null,
     accessTokenTtl: 600,
     refreshTokenTtl: 30 * DAY,
     refreshIdleTtl: 7 * DAY,
@@ -55,13 +56,16 @@ t.test('without any setting, each has the default of the settings table (CONTRAC
   })
 })
 
-t.test('every row of the table is a member of the settings, and the reverse', async (t) => {
+t.test('every row of the table is a member of the settings, named as in the environment', async (t) => {
   const camel = (name: string) => name.toLowerCase().replace(/_(.)/g, (_, letter) => letter.toUpperCase())
-  // What has names that others have given it is in a table of its own (config/tracing.ts).
+  for (const [key, { name }] of Object.entries(fields)) t.equal(key, camel(name))
+  // Tracing has names of OpenTelemetry's, and a table of its own (config/tracing.ts).
   const { tracing, ...settings } = load()
   t.equal(tracing, null)
-  t.same(Object.keys(settings).sort(), Object.keys(fields).map(camel).sort())
+  t.same(Object.keys(settings).sort(), Object.keys(fields).sort())
 })
+
+const names = Object.values(fields).map(({ name }) => name)
 
 /** Setting, as written, as meant. */
 const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
@@ -111,7 +115,7 @@ t.test('each setting is read as it is meant', async (t) => {
     t.same(load({ [name]: written })[member], meant, `${name}=${written}`)
   }
   t.same(
-    Object.keys(fields).filter((name) => !GOOD.some((row) => row[0] === name)),
+    names.filter((name) => !GOOD.some((row) => row[0] === name)),
     [],
     'none was forgotten here',
   )
@@ -208,7 +212,7 @@ t.test('each malformed value is refused, by the name of its setting and without 
     }
   }
   const free = ['HOST', 'KEYS_DIR']
-  const untested = Object.keys(fields).filter((name) => !(name in BAD) && !free.includes(name))
+  const untested = names.filter((name) => !(name in BAD) && !free.includes(name))
   t.same(untested, [], 'none was forgotten here')
 })
 
@@ -228,7 +232,7 @@ t.test('no problem repeats a secret', async (t) => {
 })
 
 t.test('an empty value is the same as none', async (t) => {
-  const empty = Object.fromEntries(Object.keys(fields).map((name) => [name, '']))
+  const empty = Object.fromEntries(names.map((name) => [name, '']))
   t.same(load(empty), load())
 })
 

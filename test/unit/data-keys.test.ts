@@ -24,7 +24,10 @@ import { countQueries } from '../support/server/query-count.ts'
 
 const [K1, K2, K3] = [randomBytes(32), randomBytes(32), randomBytes(32)] as const
 const holding = (...keys: readonly Buffer[]): KeyHolder =>
-  createKeyHolder({ keysDir: '/nonexistent', masterKey: keys[0], masterKeyNext: keys[1] }, systemRandom)
+  createKeyHolder(
+    { keysDir: '/nonexistent', masterKey: keys[0] ?? null, masterKeyNext: keys[1] ?? null },
+    systemRandom,
+  )
 
 /** A store, and what a node needs to open its roots. */
 async function world(t: Test, ...keys: readonly Buffer[]) {
@@ -273,7 +276,7 @@ t.test('keys come from the folder while a process runs, and only a reseal takes 
     writeFileSync(join(keysDir, name), `${key.toString('base64url')}\n`, { mode: 0o600 })
   mkdirSync(keysDir, { mode: 0o700 })
   write('master.key', K1)
-  const holder = createKeyHolder({ keysDir, masterKey: undefined, masterKeyNext: undefined }, systemRandom)
+  const holder = createKeyHolder({ keysDir, masterKey: null, masterKeyNext: null }, systemRandom)
   const held = () => holder.keys().map(({ fingerprint }) => fingerprint)
   t.same(held(), [fingerprintOf(K1)])
   write('master.key.next', K2)
