@@ -35,7 +35,7 @@ try {
   const { user, system } = process.cpuUsage(cpu)
   const seconds = (performance.now() - began) / 1000
   const milliseconds = (nanoseconds: number) => (nanoseconds / 1e6).toFixed(1)
-  const [left] = await store.db.query<{ n: number }>('SELECT count(*) AS n FROM sessions')
+  const [left] = await store.db.query<{ n: number }>('SELECT count(*) AS n FROM client_sessions')
   process.stdout.write(
     `${rows} sessions gone (${left?.n} left) in ${seconds.toFixed(1)} s, ${((user + system) / 1e6).toFixed(1)} s of processor time\n` +
       `the event loop was held up for ${milliseconds(delay.percentile(50))} ms (median), ` +

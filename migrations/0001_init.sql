@@ -1,6 +1,7 @@
--- Portable SQL: TEXT ids, JSON as TEXT, BIGINT seconds since 1970, 0/1 for booleans, time as an argument.
+-- expand
+-- Portable SQL only: TEXT ids, JSON as TEXT, BIGINT seconds since 1970, 0 and 1 for booleans. The time is always a parameter.
 
--- Grows with every change, in the same batch as the change: running nodes follow these two numbers.
+-- Counters that grow with every change, in the transaction that makes the change. Running nodes poll them.
 CREATE TABLE revisions (
   name  TEXT PRIMARY KEY,
   value BIGINT NOT NULL
@@ -8,7 +9,13 @@ CREATE TABLE revisions (
 
 INSERT INTO revisions (name, value) VALUES ('registry', 1);
 
--- One row at most: the version every change of the ring is compared with and swapped against.
+INSERT INTO revisions (name, value) VALUES ('status', 1);
+
+INSERT INTO revisions (name, value) VALUES ('data_keys', 1);
+
+-- Signing keys
+
+-- At most one row. Every change of the ring is a compare-and-swap on this version.
 CREATE TABLE ring (
   id         TEXT PRIMARY KEY,
   version    BIGINT NOT NULL,
@@ -16,23 +23,43 @@ CREATE TABLE ring (
 );
 
 CREATE TABLE ring_keys (
-  kid          TEXT PRIMARY KEY,
-  alg          TEXT NOT NULL,
-  state        TEXT NOT NULL,
-  public_jwk   TEXT NOT NULL,
-  sealed       TEXT,
-  created_at   BIGINT NOT NULL,
-  published_at BIGINT NOT NULL,
-  published_in BIGINT NOT NULL,
-  signs_from   BIGINT,
-  stopped_at   BIGINT,
-  tokens_until BIGINT NOT NULL,
-  left_at      BIGINT
+  kid                   TEXT PRIMARY KEY,
+  alg                   TEXT NOT NULL,
+  state                 TEXT NOT NULL,
+  public_jwk            TEXT NOT NULL,
+  -- Under the master key. NULL once the key has stopped signing.
+  encrypted_private_key TEXT,
+  created_at            BIGINT NOT NULL,
+  published_at          BIGINT NOT NULL,
+  -- The version of the ring with which the key was published.
+  published_in          BIGINT NOT NULL,
+  signs_from            BIGINT,
+  stopped_at            BIGINT,
+  -- No token that was signed with the key expires later.
+  tokens_until          BIGINT NOT NULL,
+  -- When the key left the JWKS.
+  left_at               BIGINT
 );
 
--- The law of the ring, kept by the database too: one active key, one next key.
+-- The database enforces the central rule of the ring: one active key and one next key.
 CREATE UNIQUE INDEX ring_keys_one_active ON ring_keys (state) WHERE state = 'active';
 CREATE UNIQUE INDEX ring_keys_one_next ON ring_keys (state) WHERE state = 'next';
+
+-- Secrets that all other keys are derived from, encrypted with the master key. A new master key only means that these rows
+-- and the private keys are encrypted again. The table is never empty once there is a ring.
+CREATE TABLE data_keys (
+  number            BIGINT PRIMARY KEY,
+  encrypted         TEXT NOT NULL,
+  created_at        BIGINT NOT NULL,
+  -- Every node reads the data key before any node writes with it.
+  current_from      BIGINT NOT NULL,
+  -- Status lists from this number on belong to this data key, up to the first list of the next data key.
+  first_status_list BIGINT NOT NULL,
+  -- 1: what was written with this data key is rejected.
+  invalidated       BIGINT NOT NULL
+);
+
+-- The registry: APIs, clients, roles, users
 
 CREATE TABLE apis (
   identifier       TEXT PRIMARY KEY,
@@ -50,23 +77,29 @@ CREATE TABLE clients (
   id          TEXT PRIMARY KEY,
   secret_hash TEXT,
   disabled    BIGINT NOT NULL,
+  -- JSON: everything that no query searches for.
   metadata    TEXT NOT NULL,
   created_at  BIGINT NOT NULL
 );
 
 CREATE TABLE roles (
-  name       TEXT PRIMARY KEY,
-  scopes     TEXT NOT NULL,
-  created_at BIGINT NOT NULL
+  name                  TEXT PRIMARY KEY,
+  scopes                TEXT NOT NULL,
+  -- 1: users who have the role must sign in with a second factor.
+  require_second_factor BIGINT NOT NULL,
+  created_at            BIGINT NOT NULL
 );
 
 CREATE TABLE users (
-  id            TEXT PRIMARY KEY,
-  username      TEXT NOT NULL UNIQUE,
-  email         TEXT,
-  password_hash TEXT NOT NULL,
-  disabled      BIGINT NOT NULL,
-  created_at    BIGINT NOT NULL
+  id             TEXT PRIMARY KEY,
+  username       TEXT NOT NULL UNIQUE,
+  email          TEXT,
+  email_verified BIGINT NOT NULL,
+  name           TEXT,
+  password_hash  TEXT NOT NULL,
+  disabled       BIGINT NOT NULL,
+  created_at     BIGINT NOT NULL,
+  updated_at     BIGINT NOT NULL
 );
 
 CREATE TABLE user_roles (
@@ -77,26 +110,159 @@ CREATE TABLE user_roles (
 
 CREATE INDEX user_roles_by_role ON user_roles (role);
 
-CREATE TABLE sessions (
-  id              TEXT PRIMARY KEY,
-  client_id       TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
-  user_id         TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-  scope           TEXT NOT NULL,
-  audience        TEXT NOT NULL,
-  generation      BIGINT NOT NULL,
-  rotated_at      BIGINT NOT NULL,
-  created_at      BIGINT NOT NULL,
-  auth_time       BIGINT NOT NULL,
-  expires_at      BIGINT NOT NULL,
-  idle_expires_at BIGINT NOT NULL,
-  revoked_at      BIGINT,
-  revoked_for     TEXT
+-- Second factors
+
+-- Confirmed secrets only: while a user sets one up, the browser carries it, encrypted, in the page.
+CREATE TABLE totp_secrets (
+  user_id          TEXT PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+  encrypted_secret TEXT NOT NULL,
+  -- Number of the data key that the secret is encrypted with.
+  data_key         BIGINT NOT NULL,
+  -- The newest time step of which a code was accepted, so that no code is accepted twice (RFC 6238 section 5.2).
+  last_step        BIGINT NOT NULL,
+  created_at       BIGINT NOT NULL
 );
 
-CREATE INDEX sessions_by_user ON sessions (user_id);
-CREATE INDEX sessions_by_client ON sessions (client_id);
-CREATE INDEX sessions_by_end ON sessions (idle_expires_at);
+CREATE INDEX totp_secrets_by_data_key ON totp_secrets (data_key);
 
+CREATE TABLE passkeys (
+  id           TEXT PRIMARY KEY,
+  user_id      TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  -- With the unique pair below, the database enforces that a user has at most twenty passkeys.
+  slot         BIGINT NOT NULL CHECK (slot BETWEEN 0 AND 19),
+  public_key   TEXT NOT NULL,
+  counter      BIGINT NOT NULL,
+  transports   TEXT NOT NULL,
+  name         TEXT NOT NULL,
+  backed_up    BIGINT NOT NULL,
+  created_at   BIGINT NOT NULL,
+  last_used_at BIGINT,
+  UNIQUE (user_id, slot)
+);
+
+-- The primary key keeps two sets of recovery codes from existing side by side.
+CREATE TABLE recovery_codes (
+  user_id  TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  position BIGINT NOT NULL,
+  hash     TEXT NOT NULL,
+  -- Number of the data key that the hash was made with.
+  data_key BIGINT NOT NULL,
+  PRIMARY KEY (user_id, position)
+);
+
+CREATE INDEX recovery_codes_by_data_key ON recovery_codes (data_key);
+
+-- Sessions
+
+-- One row for each browser in which a user is signed in to Keyturn. The cookie holds the secret.
+CREATE TABLE user_sessions (
+  id              TEXT PRIMARY KEY,
+  secret_hash     TEXT NOT NULL UNIQUE,
+  user_id         TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  created_at      BIGINT NOT NULL,
+  auth_time       BIGINT NOT NULL,
+  amr             TEXT NOT NULL,
+  expires_at      BIGINT NOT NULL,
+  idle_expires_at BIGINT NOT NULL,
+  ended_at        BIGINT,
+  ended_reason    TEXT,
+  ip              TEXT NOT NULL,
+  user_agent      TEXT NOT NULL
+);
+
+CREATE INDEX user_sessions_by_user ON user_sessions (user_id);
+CREATE INDEX user_sessions_by_end ON user_sessions (idle_expires_at);
+
+-- One row for each family of refresh tokens: what one user has granted to one client by one sign-in.
+CREATE TABLE client_sessions (
+  id                 TEXT PRIMARY KEY,
+  client_id          TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  user_id            TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  -- NULL if there is no browser (the password grant).
+  user_session_id    TEXT,
+  scope              TEXT NOT NULL,
+  audience           TEXT NOT NULL,
+  -- Names of single claims that the client requested from the userinfo endpoint, besides those of its scopes.
+  userinfo_claims    TEXT NOT NULL,
+  generation         BIGINT NOT NULL,
+  rotated_at         BIGINT NOT NULL,
+  created_at         BIGINT NOT NULL,
+  auth_time          BIGINT NOT NULL,
+  amr                TEXT NOT NULL,
+  -- 1: the session outlives the user session (offline_access).
+  offline            BIGINT NOT NULL,
+  -- 1: the client receives a logout token when the session ends (OpenID Connect Back-Channel Logout).
+  backchannel_logout BIGINT NOT NULL,
+  -- The status index that all access tokens of the session carry.
+  status_list        BIGINT NOT NULL,
+  status_idx         BIGINT NOT NULL,
+  expires_at         BIGINT NOT NULL,
+  idle_expires_at    BIGINT NOT NULL,
+  revoked_at         BIGINT,
+  revoked_reason     TEXT
+);
+
+CREATE INDEX client_sessions_by_user ON client_sessions (user_id);
+CREATE INDEX client_sessions_by_client ON client_sessions (client_id);
+CREATE INDEX client_sessions_by_user_session ON client_sessions (user_session_id);
+CREATE INDEX client_sessions_by_end ON client_sessions (idle_expires_at);
+
+-- Clients that will be sent a logout token. A row stays until the client has received it, or all attempts have failed.
+CREATE TABLE logout_outbox (
+  client_session_id TEXT PRIMARY KEY,
+  client_id         TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  user_id           TEXT NOT NULL,
+  attempts          BIGINT NOT NULL,
+  due_at            BIGINT NOT NULL
+);
+
+CREATE INDEX logout_outbox_by_time ON logout_outbox (due_at);
+
+-- Authorization requests
+
+-- hash: SHA-256 of the code that the client was given.
+CREATE TABLE authorization_codes (
+  hash              TEXT PRIMARY KEY,
+  client_id         TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  user_session_id   TEXT NOT NULL REFERENCES user_sessions (id) ON DELETE CASCADE,
+  -- The client session that begins when the code is redeemed.
+  client_session_id TEXT NOT NULL,
+  code_challenge    TEXT,
+  -- Wrong code verifiers that were presented with the code.
+  pkce_failures     BIGINT NOT NULL,
+  -- JSON: everything that no query searches for.
+  details           TEXT NOT NULL,
+  expires_at        BIGINT NOT NULL,
+  used_at           BIGINT
+);
+
+-- Deleting a user session deletes its codes. Without this index, each deletion would read the whole table.
+CREATE INDEX authorization_codes_by_user_session ON authorization_codes (user_session_id);
+CREATE INDEX authorization_codes_by_end ON authorization_codes (expires_at);
+
+-- RFC 9126. hash: SHA-256 of the random part of the request URI.
+CREATE TABLE pushed_requests (
+  hash       TEXT PRIMARY KEY,
+  client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  parameters TEXT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  used_at    BIGINT
+);
+
+CREATE INDEX pushed_requests_by_end ON pushed_requests (expires_at);
+
+-- Consent that a user has given to a client, so that the consent page is not shown again.
+CREATE TABLE consents (
+  user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+  client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  scope      TEXT NOT NULL,
+  granted_at BIGINT NOT NULL,
+  PRIMARY KEY (user_id, client_id)
+);
+
+-- Single use, revocation and status lists
+
+-- Identifiers that are accepted once, such as the jti of a client assertion.
 CREATE TABLE single_use (
   id         TEXT PRIMARY KEY,
   expires_at BIGINT NOT NULL
@@ -111,17 +277,124 @@ CREATE TABLE revoked_tokens (
 
 CREATE INDEX revoked_tokens_by_end ON revoked_tokens (expires_at);
 
--- One row a bucket: when it will be full again (generic cell rate algorithm).
-CREATE TABLE throttle (
+-- Positions are allocated in order, with one counter for each kind. Tokens carry a permutation of them.
+CREATE TABLE status_cursors (
+  kind          TEXT PRIMARY KEY,
+  next_position BIGINT NOT NULL
+);
+
+INSERT INTO status_cursors (kind, next_position) VALUES ('session', 0);
+
+INSERT INTO status_cursors (kind, next_position) VALUES ('token', 0);
+
+-- One row for each list. No token that refers to the list expires after expires_at.
+CREATE TABLE status_lists (
+  list       BIGINT PRIMARY KEY,
+  expires_at BIGINT NOT NULL
+);
+
+-- Runs of positions that a node has leased for the tokens of one client, so that issuing a token writes nothing.
+CREATE TABLE status_blocks (
+  list             BIGINT NOT NULL,
+  start            BIGINT NOT NULL,
+  size             BIGINT NOT NULL,
+  client_id        TEXT NOT NULL,
+  expires_at       BIGINT NOT NULL,
+  -- The status revision that revoked the whole block.
+  revoked_revision BIGINT,
+  PRIMARY KEY (list, start)
+);
+
+CREATE INDEX status_blocks_by_client ON status_blocks (client_id);
+CREATE INDEX status_blocks_by_end ON status_blocks (expires_at);
+CREATE INDEX status_blocks_by_revision ON status_blocks (revoked_revision);
+
+-- Status indexes that were revoked one by one.
+CREATE TABLE status_entries (
+  list             BIGINT NOT NULL,
+  idx              BIGINT NOT NULL,
+  expires_at       BIGINT NOT NULL,
+  revoked_revision BIGINT NOT NULL,
+  PRIMARY KEY (list, idx)
+);
+
+CREATE INDEX status_entries_by_end ON status_entries (expires_at);
+CREATE INDEX status_entries_by_revision ON status_entries (revoked_revision);
+
+-- Rate limits
+
+-- One row for each bucket: the time at which the bucket will be full again (generic cell rate algorithm).
+CREATE TABLE rate_limits (
   key     TEXT PRIMARY KEY,
   full_at BIGINT NOT NULL
 );
 
-CREATE INDEX throttle_by_end ON throttle (full_at);
+CREATE INDEX rate_limits_by_end ON rate_limits (full_at);
 
-CREATE TABLE familiar_places (
+-- Pairs of account and address, hashed, from which the user has signed in before.
+CREATE TABLE known_locations (
   key        TEXT PRIMARY KEY,
   expires_at BIGINT NOT NULL
 );
 
-CREATE INDEX familiar_places_by_end ON familiar_places (expires_at);
+CREATE INDEX known_locations_by_end ON known_locations (expires_at);
+
+-- Nodes and verifiers
+
+-- Processes that serve from this store. A node deletes its row when it stops cleanly.
+CREATE TABLE nodes (
+  id           TEXT PRIMARY KEY,
+  hostname     TEXT NOT NULL,
+  pid          BIGINT NOT NULL,
+  version      TEXT NOT NULL,
+  ring_version BIGINT NOT NULL,
+  -- Fingerprints of the master keys that the node has.
+  master_keys  TEXT NOT NULL,
+  started_at   BIGINT NOT NULL,
+  seen_at      BIGINT NOT NULL
+);
+
+-- Verifiers that identified themselves, and the version of the ring that each has fetched last.
+CREATE TABLE verifiers (
+  name         TEXT NOT NULL,
+  instance     TEXT NOT NULL,
+  ring_version BIGINT NOT NULL,
+  seen_at      BIGINT NOT NULL,
+  PRIMARY KEY (name, instance)
+);
+
+CREATE INDEX verifiers_by_age ON verifiers (seen_at);
+
+-- The audit log
+
+-- Rows are appended after the last one, and deleted only from the beginning, by age. hash covers the row and the hash of the
+-- row before it. Events beyond the budget of a frequent event share one row, with their count and the time from since to at.
+CREATE TABLE audit (
+  seq       BIGINT PRIMARY KEY,
+  since     BIGINT NOT NULL,
+  at        BIGINT NOT NULL,
+  event     TEXT NOT NULL,
+  actor     TEXT,
+  sub       TEXT,
+  client_id TEXT,
+  fields    TEXT NOT NULL,
+  count     BIGINT NOT NULL,
+  hash      TEXT NOT NULL
+);
+
+CREATE INDEX audit_by_time ON audit (at, seq);
+CREATE INDEX audit_by_sub ON audit (sub, seq) WHERE sub IS NOT NULL;
+CREATE INDEX audit_by_actor ON audit (actor, seq) WHERE actor IS NOT NULL;
+CREATE INDEX audit_by_client ON audit (client_id, seq) WHERE client_id IS NOT NULL;
+
+-- Where the log ends, and where it begins after rows were deleted. mac is made with a key that is not in the database.
+CREATE TABLE audit_head (
+  id        TEXT PRIMARY KEY CHECK (id = 'main'),
+  seq       BIGINT NOT NULL,
+  hash      TEXT NOT NULL,
+  base_seq  BIGINT NOT NULL,
+  base_hash TEXT NOT NULL,
+  mac       TEXT
+);
+
+INSERT INTO audit_head (id, seq, hash, base_seq, base_hash) VALUES ('main', 0, '', 0, '');

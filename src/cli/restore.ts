@@ -79,8 +79,7 @@ async function prepare(
     const pending = steps.filter(({ applied_at }) => applied_at === null).length
     if (pending === steps.length) throw new Refused(`${backup} is no backup of Keyturn`)
     const store = createStore(db)
-    const rooted = steps.some(({ name, applied_at }) => name === '0008_roots' && applied_at !== null)
-    const active = await openSealed(store, config, rooted)
+    const active = await openSealed(store, config)
     await store.status.beginNewLists()
     return { ...(await summarize(db)), pending, active }
   } finally {
@@ -89,7 +88,7 @@ async function prepare(
 }
 
 /** @throws {SealBroken} if it was sealed with another master key; @returns the kid of the key that signs */
-async function openSealed({ ring, roots }: Store, config: Config, rooted: boolean): Promise<string | null> {
+async function openSealed({ ring, roots }: Store, config: Config): Promise<string | null> {
   const keys = (await ring.read())?.keys ?? []
   const sealed = keys.flatMap(({ kid, sealed }) => (sealed === null ? [] : [{ kid, sealed }]))
   if (sealed.length === 0) return null
@@ -98,7 +97,7 @@ async function openSealed({ ring, roots }: Store, config: Config, rooted: boolea
     throw new Refused(`${masterKeyFile(config.keysDir)} is missing, and only it opens the backup's keys`)
   try {
     for (const { kid, sealed: text } of sealed) holder.sealer.open(kid, text)
-    for (const root of rooted ? await roots.list() : []) openRoot(holder, root)
+    for (const root of await roots.list()) openRoot(holder, root)
   } catch (error) {
     if (!(error instanceof SealBroken)) throw error
     throw new Refused(`${error.message}; a backup from before a reseal needs the one of then`)

@@ -52,8 +52,8 @@ export function createLiving({ registry, sessions, users, revokedTokens }: Livin
       if (!client || client.disabled) return null
       if (claims.sid === undefined) return { client, person: null }
       const person = await living(claims.sid, claims.sub)
-      // Tokens from before one of them was taken back carry an index that is not the session's any more.
-      const sameIndex = (person?.session.status?.idx ?? null) === (claims.status?.status_list.idx ?? null)
+      // A token that was issued before another token of the session was revoked carries the old index.
+      const sameIndex = person?.session.status.idx === claims.status.status_list.idx
       return person && sameIndex ? { client, person } : null
     },
   }

@@ -13,7 +13,7 @@ export interface SignedIn {
   readonly amr: readonly string[]
   readonly sessionId: string
   /** Index in a status list, the session's own: all tokens of the session carry it. */
-  readonly status: StatusIndex | null
+  readonly status: StatusIndex
 }
 
 export interface IdTokenRequest {

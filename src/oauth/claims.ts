@@ -9,8 +9,7 @@ type Reading = (user: User) => string | number | boolean | null
 const readings = {
   name: (user) => user.name || null,
   preferred_username: (user) => user.username,
-  // 0: since before it was kept.
-  updated_at: (user) => user.updatedAt || null,
+  updated_at: (user) => user.updatedAt,
   email: (user) => user.email || null,
   // Of no address it would say nothing.
   email_verified: (user) => (user.email ? user.emailVerified : null),

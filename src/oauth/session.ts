@@ -25,7 +25,7 @@ export interface NewSession
   extends Pick<Session, 'id' | 'userId' | 'scopes' | 'audience' | 'authTime' | 'amr' | 'expiresAt'> {
   readonly client: Client
   readonly now: EpochSeconds
-  readonly status: StatusIndex | null
+  readonly status: StatusIndex
   /** Leave out what there is none of. */
   readonly signInId?: string
   readonly claims?: readonly string[]

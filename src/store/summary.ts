@@ -13,7 +13,7 @@ export interface Summary {
 export async function summarize(db: Pick<Reader, 'query'>): Promise<Summary> {
   const [row] = await db.query<Summary>(
     `SELECT (SELECT max(name) FROM schema_migrations) AS schema, (SELECT count(*) FROM clients) AS clients,
-            (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM sessions) AS sessions,
+            (SELECT count(*) FROM users) AS users, (SELECT count(*) FROM client_sessions) AS sessions,
             (SELECT count(*) FROM ring_keys) AS keys`,
   )
   return row ?? { schema: null, clients: 0, users: 0, sessions: 0, keys: 0 }

@@ -18,7 +18,7 @@ export interface AccessTokenClaims {
   auth_time?: EpochSeconds
   sid?: string
   /** draft-ietf-oauth-status-list §6.2. */
-  status?: { readonly status_list: { readonly idx: number; readonly uri: string } }
+  status: { readonly status_list: { readonly idx: number; readonly uri: string } }
   [claim: string]: unknown
 }
 
@@ -27,7 +27,7 @@ interface TokenContext {
   readonly now: EpochSeconds
   readonly jti: string
   readonly exp: EpochSeconds
-  readonly status: { readonly idx: number; readonly uri: string } | null
+  readonly status: { readonly idx: number; readonly uri: string }
 }
 
 /** A token never outlives its session. */
@@ -48,6 +48,7 @@ export function accessTokenClaims(
     iat: now,
     exp,
     jti,
+    status: { status_list: status },
   }
   if (scopes.length > 0) claims.scope = scopes.join(' ')
   if (user) {
@@ -55,6 +56,5 @@ export function accessTokenClaims(
     claims.auth_time = user.authTime
     claims.sid = user.sessionId
   }
-  if (status) claims.status = { status_list: status }
   return claims
 }

@@ -49,7 +49,7 @@ export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
     const now = clock.now()
     const exp = expiryOf(granted, now)
     const index = granted.user ? granted.user.status : await statusIndices.forToken(granted.client, exp)
-    const status = index && { idx: index.idx, uri: statusUri(index.list) }
+    const status = { idx: index.idx, uri: statusUri(index.list) }
     const claims = accessTokenClaims(granted, { issuer, now, jti: random.id(), exp, status })
     const accessToken = await signer.sign(ACCESS_TOKEN_TYPE, claims)
     const idToken =

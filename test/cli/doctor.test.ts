@@ -222,7 +222,9 @@ const faults: {
   {
     title: 'a damaged private key (§4 row 8)',
     break: (cli) =>
-      sql(cli, { sql: `UPDATE ring_keys SET sealed = substr(sealed, 1, 100) WHERE state = 'next'` }),
+      sql(cli, {
+        sql: `UPDATE ring_keys SET encrypted_private_key = substr(encrypted_private_key, 1, 100) WHERE state = 'next'`,
+      }),
     bad: [{ check: 'signing keys', message: /does not open/ }],
   },
   {
@@ -238,7 +240,7 @@ const faults: {
     title: 'a private half that outlived its key’s signing',
     break: (cli) =>
       sql(cli, {
-        sql: `UPDATE ring_keys SET sealed = (SELECT sealed FROM ring_keys WHERE state = 'next')
+        sql: `UPDATE ring_keys SET encrypted_private_key = (SELECT encrypted_private_key FROM ring_keys WHERE state = 'next')
                WHERE state = 'retiring'`,
       }),
     bad: [{ check: 'signing keys', message: /still has a private half/ }],

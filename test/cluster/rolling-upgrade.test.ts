@@ -24,9 +24,9 @@ const ADDED = {
 ALTER TABLE ring_keys ADD COLUMN more BIGINT NOT NULL DEFAULT 7;
 `,
   '0901_sessions.sql': `-- expand
-CREATE TABLE more (id TEXT PRIMARY KEY, session_id TEXT REFERENCES sessions (id) ON DELETE CASCADE);
+CREATE TABLE more (id TEXT PRIMARY KEY, session_id TEXT REFERENCES client_sessions (id) ON DELETE CASCADE);
 
-ALTER TABLE sessions ADD COLUMN more TEXT NOT NULL DEFAULT '';
+ALTER TABLE client_sessions ADD COLUMN more TEXT NOT NULL DEFAULT '';
 `,
 }
 /** And what the one after it takes away. */

@@ -18,7 +18,7 @@ export function session(overrides: Partial<Session> = {}): Session {
     idleExpiresAt: 2000,
     revokedAt: null,
     revokedFor: null,
-    status: null,
+    status: { list: 0, idx: 0 },
     signInId: null,
     amr: ['pwd'],
     claims: [],

@@ -37,36 +37,6 @@ export const clientsContract: Contract = {
     t.equal(await clients.find('nobody'), null)
   },
 
-  'a client that was registered before there was such a member has what it had then': async (t, store) => {
-    const old = client({ scopes: ['a'], grants: ['password'] })
-    await store.clients.insert(old)
-    // As version 0.1.0 wrote it before people could sign in.
-    const metadata = {
-      name: old.name,
-      authMethod: old.authMethod,
-      grants: old.grants,
-      scopes: old.scopes,
-      redirectUris: [],
-      jwks: null,
-      jwksUri: null,
-      pkce: 'required',
-      accessTokenTtl: null,
-      acceptEndpointAudience: false,
-      introspects: [],
-    }
-    const params = [old.id, JSON.stringify(metadata)]
-    await store.db.batch([{ sql: 'UPDATE clients SET metadata = $2 WHERE id = $1', params, rows: 1 }])
-    t.same(await store.clients.find(old.id), old)
-    t.match(old, {
-      postLogoutRedirectUris: [],
-      backchannelLogoutUri: null,
-      firstParty: false,
-      requirePushedRequests: false,
-      requireSignedRequests: false,
-      requireSecondFactor: false,
-    })
-  },
-
   'ids are compared to the letter': async (t, { clients }) => {
     await clients.insert(client({ id: 'Machine' }))
     t.equal(await clients.find('machine'), null)

@@ -144,7 +144,7 @@ t.test('a pool that is used up means 503 after the time limit, and life goes on 
   const client = new (await import('pg')).default.Client({ connectionString: w.url })
   await client.connect()
   t.teardown(() => client.end())
-  await client.query('BEGIN; LOCK TABLE sessions IN EXCLUSIVE MODE')
+  await client.query('BEGIN; LOCK TABLE client_sessions IN EXCLUSIVE MODE')
   const refused = await Promise.all(
     Array.from({ length: 12 }, (_, i) => refresh(w.nodes[0], w.tokens[i % 3] ?? '')),
   )

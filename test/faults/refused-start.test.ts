@@ -145,7 +145,7 @@ const strangeHalf = (state: string) => (folder: Folder) =>
     const key = (await store.ring.read())?.keys.find((one) => one.state === state)
     if (!key) throw new Error(`no ${state} key`)
     const sealed = keys.sealer.seal(key.kid, await exportPKCS8(privateKey))
-    sql(folder, 'UPDATE ring_keys SET sealed = ? WHERE kid = ?', sealed, key.kid)
+    sql(folder, 'UPDATE ring_keys SET encrypted_private_key = ? WHERE kid = ?', sealed, key.kid)
   })
 
 const rings: Case[] = ['active', 'next'].flatMap((state): Case[] => [
@@ -157,7 +157,10 @@ const rings: Case[] = ['active', 'next'].flatMap((state): Case[] => [
   {
     what: `the ${state} key's private half is damaged`,
     spoil: (folder) =>
-      sql(folder, `UPDATE ring_keys SET sealed = substr(sealed, 1, 900) WHERE state = '${state}'`),
+      sql(
+        folder,
+        `UPDATE ring_keys SET encrypted_private_key = substr(encrypted_private_key, 1, 900) WHERE state = '${state}'`,
+      ),
     says: /the private key .* does not open with this master key/,
   },
 ])

@@ -29,7 +29,10 @@ async function world(t: Test) {
     ring,
     async damage(state: 'active' | 'next'): Promise<string> {
       const key = (await ring()).find((row) => row.state === state)
-      await run(database, `UPDATE ring_keys SET sealed = '${flipped(key.sealed)}' WHERE kid = '${key.kid}'`)
+      await run(
+        database,
+        `UPDATE ring_keys SET encrypted_private_key = '${flipped(key.encrypted_private_key)}' WHERE kid = '${key.kid}'`,
+      )
       return key.kid
     },
   }
@@ -86,17 +89,17 @@ t.test(
   'a damaged root: nodes that have it go on, new ones refuse, nothing is made anew (§4 row 8)',
   async (t) => {
     const here = await world(t as Test)
-    const roots = () => run(here.database, 'SELECT * FROM roots ORDER BY number').then(({ rows }) => rows)
+    const roots = () => run(here.database, 'SELECT * FROM data_keys ORDER BY number').then(({ rows }) => rows)
     const [sound, ...others] = await roots()
     t.same(others, [])
-    await run(here.database, `UPDATE roots SET sealed = '${flipped(sound.sealed)}'`)
+    await run(here.database, `UPDATE data_keys SET encrypted = '${flipped(sound.encrypted)}'`)
     const damaged = await roots()
     await goOn(t as Test, here)
     const { code, stderr } = await here.run(['serve'])
     t.equal(code, 1)
     t.match(stderr, /(^|\n)keyturn: the root \S+ does not open with this master key\n$/)
     t.same(await roots(), damaged)
-    await run(here.database, `UPDATE roots SET sealed = '${sound.sealed}'`)
+    await run(here.database, `UPDATE data_keys SET encrypted = '${sound.encrypted}'`)
     await here.start()
     await goOn(t as Test, here)
   },
@@ -113,7 +116,7 @@ t.test(
     // What no command of ours would do.
     await run(
       here.database,
-      `BEGIN; UPDATE ring_keys SET state = 'retiring', sealed = NULL WHERE state = 'active';
+      `BEGIN; UPDATE ring_keys SET state = 'retiring', encrypted_private_key = NULL WHERE state = 'active';
      UPDATE ring_keys SET state = 'active' WHERE kid = '${bad}';
      UPDATE ring SET version = version + 1; UPDATE revisions SET value = value + 1 WHERE name = 'ring'; COMMIT`,
     )
@@ -128,8 +131,8 @@ t.test(
     const [active, next] = ['active', 'next'].map((state) => saved.find((row) => row.state === state))
     await run(
       here.database,
-      `BEGIN; UPDATE ring_keys SET state = 'next', sealed = '${next.sealed}' WHERE kid = '${next.kid}';
-     UPDATE ring_keys SET state = 'active', sealed = '${active.sealed}' WHERE kid = '${active.kid}';
+      `BEGIN; UPDATE ring_keys SET state = 'next', encrypted_private_key = '${next.encrypted_private_key}' WHERE kid = '${next.kid}';
+     UPDATE ring_keys SET state = 'active', encrypted_private_key = '${active.encrypted_private_key}' WHERE kid = '${active.kid}';
      UPDATE ring SET version = version + 1; UPDATE revisions SET value = value + 1 WHERE name = 'ring'; COMMIT`,
     )
     for (const one of [node, other]) while ((await status(one, '/health/ready')) !== 200) await sleep(20)

@@ -87,7 +87,7 @@ t.test(
     const { folder, server, token } = await serving(t as Test)
     const other = new Database(folder.database)
     t.teardown(() => other.close())
-    other.exec('BEGIN; SELECT count(*) FROM sessions')
+    other.exec('BEGIN; SELECT count(*) FROM client_sessions')
     let current = token
     for (let i = 0; i < 20; i += 1) {
       const answer = await refresh(server, current)

@@ -246,7 +246,7 @@ t.test('codes are 256 random bits behind a prefix, and only their hash is stored
   for (let i = 4; i < 46; i += 1) {
     t.ok(new Set(codes.map((one) => one[i])).size > 32, `place ${i} is random`)
   }
-  const rows = JSON.stringify(await store.db.query('SELECT * FROM codes'))
+  const rows = JSON.stringify(await store.db.query('SELECT * FROM authorization_codes'))
   t.ok(codes.every((one) => !rows.includes(one.slice(4))))
 })
 

@@ -127,7 +127,10 @@ t.test('the session is a new one at each login, and only after one (C41, §3.3 #
   const { attributes } = browser.jar.get(SESSION) ?? { attributes: {} }
   t.match(attributes, { path: '/', samesite: 'Lax' })
   t.ok('httponly' in attributes && 'secure' in attributes && !('domain' in attributes))
-  t.notOk(JSON.stringify(await store.db.query('SELECT * FROM sign_ins')).includes(first), 'stored as a hash')
+  t.notOk(
+    JSON.stringify(await store.db.query('SELECT * FROM user_sessions')).includes(first),
+    'stored as a hash',
+  )
 
   const again = await browser.submit(await browser.open(own({ prompt: 'login' })), fill())
   t.equal(await subOf(again), alice.id)

@@ -387,7 +387,7 @@ t.test(
       { error: 'invalid_grant' },
       'no token of a store with a root',
     )
-    await before.store.db.batch([{ sql: 'DELETE FROM roots' }])
+    await before.store.db.batch([{ sql: 'DELETE FROM data_keys' }])
     await before.close()
 
     const after = await start(young)

@@ -42,17 +42,17 @@ t.test('a code is kept for a day after its end, so that a replay is one (§4 row
   const of = { signInId: 'lasting', ...minute }
   await store.codes.insert('spent', code({ ...of, usedAt: start }), start)
   await store.codes.insert('left', code({ ...of, sessionId: 'another' }), start)
-  t.equal(await after(60 + DAY, 'codes'), 2)
-  t.equal(await after(60 + DAY + 1, 'codes'), 0)
-  t.equal(await left('sign_ins'), 1, 'the sign-in goes on')
+  t.equal(await after(60 + DAY, 'authorization_codes'), 2)
+  t.equal(await after(60 + DAY + 1, 'authorization_codes'), 0)
+  t.equal(await left('user_sessions'), 1, 'the sign-in goes on')
 })
 
 t.test('a sign-in is kept for a day after its idle end, ended before or not (§4 row 20)', async (t) => {
   const idle = { ...lasting, idleExpiresAt: start + HOUR }
   await store.signIns.insert(signIn({ id: 'idle', ...idle }), 'idle')
   await store.signIns.insert(signIn({ id: 'ended', ...idle, endedAt: start }), 'ended')
-  t.equal(await after(HOUR + DAY, 'sign_ins'), 3)
-  t.equal(await after(HOUR + DAY + 1, 'sign_ins'), 1)
+  t.equal(await after(HOUR + DAY, 'user_sessions'), 3)
+  t.equal(await after(HOUR + DAY + 1, 'user_sessions'), 1)
   t.not(await store.signIns.find('lasting'), null)
 })
 

@@ -155,7 +155,7 @@ t.test(
     const second = await refreshed(server, first.refresh_token)
     const third = await refreshed(server, second.refresh_token)
     await store.db.batch([
-      { sql: 'UPDATE sessions SET generation = 1 WHERE id = $1', params: [sid], rows: 1 },
+      { sql: 'UPDATE client_sessions SET generation = 1 WHERE id = $1', params: [sid], rows: 1 },
     ])
     server.logger.lines.length = 0
     t.same(outcome(await refresh(server, third.refresh_token)), DEAD)
@@ -214,6 +214,6 @@ t.test('a swept session is gone for good: its token is refused (§4 row 20)', as
   const { refresh_token: token } = await signedIn(node)
   node.clock.tick(8 * DAY + 1)
   await node.deps.duties.sweep()
-  t.same(await node.store.db.query('SELECT COUNT(*) AS left FROM sessions'), [{ left: 0 }])
+  t.same(await node.store.db.query('SELECT COUNT(*) AS left FROM client_sessions'), [{ left: 0 }])
   t.same(outcome(await refresh(node, token)), DEAD)
 })

@@ -178,7 +178,7 @@ t.test(
 t.test('a genuine token of a session that is gone costs a look, not a write (§4 row 20)', async (t) => {
   const first = await signedIn(server)
   const sid = String(claimsOf(first.access_token).sid)
-  await server.store.db.batch([{ sql: 'DELETE FROM sessions WHERE id = $1', params: [sid] }])
+  await server.store.db.batch([{ sql: 'DELETE FROM client_sessions WHERE id = $1', params: [sid] }])
   const before = server.store.db.batch
   let writes = 0
   server.store.db.batch = (steps) => {

@@ -51,20 +51,24 @@ t.test('a private key that does not open is 503 and uses up nothing (§4 row 8)'
   await seed(server.store)
   const first = await signedIn(server)
   const { db } = server.store
-  const [row] = await db.query<{ sealed: string }>("SELECT sealed FROM ring_keys WHERE state = 'active'")
+  const [row] = await db.query<{ sealed: string }>(
+    "SELECT encrypted_private_key AS sealed FROM ring_keys WHERE state = 'active'",
+  )
   const [next] = await db.query<{ kid: string }>("SELECT kid FROM ring_keys WHERE state = 'next'")
   const damage = (sealed: string) => ({
-    sql: "UPDATE ring_keys SET sealed = $1 WHERE state = 'active'",
+    sql: "UPDATE ring_keys SET encrypted_private_key = $1 WHERE state = 'active'",
     params: [sealed],
     rows: 1,
   })
   // Somebody moved the seal of one key to another, and the ring has a new version.
   await db.batch([
-    { sql: "UPDATE ring_keys SET state = 'retired', sealed = NULL WHERE state = 'active'" },
+    { sql: "UPDATE ring_keys SET state = 'retired', encrypted_private_key = NULL WHERE state = 'active'" },
     { sql: "UPDATE ring_keys SET state = 'active' WHERE kid = $1", params: [next?.kid ?? ''], rows: 1 },
     { sql: 'UPDATE ring SET version = version + 1' },
   ])
-  const [good] = await db.query<{ sealed: string }>("SELECT sealed FROM ring_keys WHERE state = 'active'")
+  const [good] = await db.query<{ sealed: string }>(
+    "SELECT encrypted_private_key AS sealed FROM ring_keys WHERE state = 'active'",
+  )
   await db.batch([damage(row?.sealed ?? '')])
   for (let attempt = 0; attempt < 3; attempt += 1) {
     server.clock.tick(15)

@@ -429,7 +429,7 @@ t.test('statements are named by verb and table', async (t) => {
     ['SELECT a, (SELECT max(b) FROM inner_one) FROM outer_one', 'SELECT', 'inner_one'],
     ['  insert into a_b (c) values ($1)', 'INSERT', 'a_b'],
     ['UPDATE users SET x = $1', 'UPDATE', 'users'],
-    ['DELETE FROM codes WHERE hash = $1', 'DELETE', 'codes'],
+    ['DELETE FROM authorization_codes WHERE hash = $1', 'DELETE', 'codes'],
     ['SELECT 1', 'SELECT', ''],
   ] as const) {
     t.same(describeSql(sql), { verb, table })

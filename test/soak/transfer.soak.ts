@@ -25,8 +25,8 @@ async function fill(store: Store, now: number, random: Random): Promise<void> {
     const users = Array.from({ length: Math.min(BATCH, SESSIONS / EACH - n) }, () => random.id())
     await store.db.batch(
       users.map((id, i) => ({
-        sql: `INSERT INTO users (id, username, email, password_hash, disabled, created_at)
-              VALUES ($1, $2, $3, $4, 0, $5)`,
+        sql: `INSERT INTO users (id, username, email, email_verified, password_hash, disabled, created_at, updated_at)
+              VALUES ($1, $2, $3, 0, $4, 0, $5, $5)`,
         params: [id, `user-${n + i}`, `user-${n + i}@example.test`, alice?.passwordHash ?? '', now],
       })),
     )
@@ -34,9 +34,10 @@ async function fill(store: Store, now: number, random: Random): Promise<void> {
       const sessions = users.map((userId) => ({ id: random.id(), userId }))
       await store.db.batch(
         sessions.map(({ id, userId }, i) => ({
-          sql: `INSERT INTO sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
-                                      auth_time, expires_at, idle_expires_at, status_list, status_idx, amr)
-                VALUES ($1, 'app', $2, 'orders:read', 'https://orders.test', $3, $4, $4, $4, $5, $5, 0, $6, 'pwd')`,
+          sql: `INSERT INTO client_sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
+                                      auth_time, expires_at, idle_expires_at, status_list, status_idx, amr,
+                                             userinfo_claims, offline, backchannel_logout)
+                VALUES ($1, 'app', $2, 'orders:read', 'https://orders.test', $3, $4, $4, $4, $5, $5, 0, $6, 'pwd', '', 0, 0)`,
           params: [id, userId, 1 + (i % 7), now, FAR, (n + i) * EACH + each],
         })),
       )
@@ -84,7 +85,7 @@ t.test(
       t.ok(verified.intact, 'and the audit log is whole')
     }
     // The refresh between the moves: it changes its session and its key, and adds a row to the audit log.
-    const changed = ['sessions', 'ring_keys', 'audit', 'audit_head']
+    const changed = ['client_sessions', 'ring_keys', 'audit', 'audit_head']
     const unchanged = reports.map(({ tables }) => tables.filter(({ table }) => !changed.includes(table)))
     t.same(
       unchanged[1],

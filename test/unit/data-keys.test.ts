@@ -249,7 +249,10 @@ t.test(
     const ring = await ensureRing(here.rotating, QUICK)
     const active = ring.keys.find(({ state }) => state === 'active')
     await here.store.db.batch([
-      { sql: `UPDATE ring_keys SET sealed = 'v1.AAAA.BBBB' WHERE kid = $1`, params: [active?.kid ?? ''] },
+      {
+        sql: `UPDATE ring_keys SET encrypted_private_key = 'v1.AAAA.BBBB' WHERE kid = $1`,
+        params: [active?.kid ?? ''],
+      },
     ])
     const damaged = await here.store.ring.read()
     if (!damaged) throw new Error('no ring')

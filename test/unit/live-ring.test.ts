@@ -211,7 +211,9 @@ t.test('a private half that belongs to another key is noticed before it signs (Â
   const stranger = await newKey()
   const wrong = sealer.seal(activeKey(first).kid, sealer.open(stranger.kid, stranger.sealed))
   const { kid } = activeKey(first)
-  await store.db.batch([{ sql: 'UPDATE ring_keys SET sealed = $2 WHERE kid = $1', params: [kid, wrong] }])
+  await store.db.batch([
+    { sql: 'UPDATE ring_keys SET encrypted_private_key = $2 WHERE kid = $1', params: [kid, wrong] },
+  ])
   const read = (await store.ring.read()) as Ring
   await t.rejects(openLiveRing({ ...ringDeps(store, clock), store }, read), { name: 'KeyMismatch' })
 })

@@ -22,8 +22,8 @@ export interface Session {
   readonly idleExpiresAt: EpochSeconds
   readonly revokedAt: EpochSeconds | null
   readonly revokedFor: string | null
-  /** What all its tokens carry; taken back with the session. null: it began before there were status lists. */
-  readonly status: StatusIndex | null
+  /** The status index that all access tokens of the session carry; revoked with the session. */
+  readonly status: StatusIndex
   /** The browser it came from; null where there was none. */
   readonly signInId: string | null
   /** How the person proved who they are (RFC 8176). */

@@ -17,14 +17,14 @@ interface SessionRow {
   expires_at: number
   idle_expires_at: number
   revoked_at: number | null
-  revoked_for: string | null
-  status_list: number | null
-  status_idx: number | null
-  sign_in_id: string | null
+  revoked_reason: string | null
+  status_list: number
+  status_idx: number
+  user_session_id: string | null
   amr: string
-  claims: string
+  userinfo_claims: string
   offline: number
-  notify: number
+  backchannel_logout: number
 }
 
 export function createSessionStore(db: Db): SessionStore {
@@ -34,14 +34,14 @@ export function createSessionStore(db: Db): SessionStore {
     },
 
     async find(id) {
-      const [row] = await db.query<SessionRow>('SELECT * FROM sessions WHERE id = $1', [id])
+      const [row] = await db.query<SessionRow>('SELECT * FROM client_sessions WHERE id = $1', [id])
       return row ? toSession(row) : null
     },
 
     rotate(id, generation, now, idleExpiresAt) {
       return db.batch([
         {
-          sql: `UPDATE sessions SET generation = generation + 1, rotated_at = $3, idle_expires_at = $4
+          sql: `UPDATE client_sessions SET generation = generation + 1, rotated_at = $3, idle_expires_at = $4
                  WHERE id = $1 AND generation = $2 AND revoked_at IS NULL`,
           params: [id, generation, now, idleExpiresAt],
           rows: 1,
@@ -55,7 +55,7 @@ export function createSessionStore(db: Db): SessionStore {
         statusChanged,
         revokeSessionIndices(where, [id, seen.list, seen.idx]),
         {
-          sql: `UPDATE sessions SET status_list = $4, status_idx = $5 WHERE ${where} AND revoked_at IS NULL`,
+          sql: `UPDATE client_sessions SET status_list = $4, status_idx = $5 WHERE ${where} AND revoked_at IS NULL`,
           params: [id, seen.list, seen.idx, fresh.list, fresh.idx],
           rows: 1,
         },
@@ -70,7 +70,7 @@ export function createSessionStore(db: Db): SessionStore {
       const { where, params } = matching(filter)
       for (;;) {
         const rows = await db.query<{ id: string }>(
-          `SELECT id FROM sessions ${where} AND revoked_at IS NULL`,
+          `SELECT id FROM client_sessions ${where} AND revoked_at IS NULL`,
           params,
         )
         if (rows.length === 0) return []
@@ -79,7 +79,7 @@ export function createSessionStore(db: Db): SessionStore {
           statusChanged,
           ...rows.flatMap(({ id }) => endSession(id, now, reason)),
           {
-            sql: `UPDATE sessions SET revoked_at = $${params.length + 1} ${where} AND revoked_at IS NULL`,
+            sql: `UPDATE client_sessions SET revoked_at = $${params.length + 1} ${where} AND revoked_at IS NULL`,
             params: [...params, now],
             rows: 0,
           },
@@ -91,22 +91,22 @@ export function createSessionStore(db: Db): SessionStore {
     async list(filter, limit) {
       const { where, params } = matching(filter)
       const rows = await db.query<SessionRow>(
-        `SELECT * FROM sessions ${where} ORDER BY created_at DESC, id LIMIT $${params.length + 1}`,
+        `SELECT * FROM client_sessions ${where} ORDER BY created_at DESC, id LIMIT $${params.length + 1}`,
         [...params, limit],
       )
       return rows.map(toSession)
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'sessions', key: ['id'], end: 'idle_expires_at' }, before, limit),
+      pruneExpired(db, { table: 'client_sessions', key: ['id'], end: 'idle_expires_at' }, before, limit),
   }
 }
 
 export function insertSession(session: Session): Step {
   return {
-    sql: `INSERT INTO sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
-                                auth_time, expires_at, idle_expires_at, revoked_at, revoked_for, status_list,
-                                status_idx, sign_in_id, amr, claims, offline, notify)
+    sql: `INSERT INTO client_sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
+                                auth_time, expires_at, idle_expires_at, revoked_at, revoked_reason, status_list,
+                                status_idx, user_session_id, amr, userinfo_claims, offline, backchannel_logout)
           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
     params: [
       session.id,
@@ -122,8 +122,8 @@ export function insertSession(session: Session): Step {
       session.idleExpiresAt,
       session.revokedAt,
       session.revokedFor,
-      session.status?.list ?? null,
-      session.status?.idx ?? null,
+      session.status.list,
+      session.status.idx,
       session.signInId,
       session.amr.join(' '),
       session.claims.join(' '),
@@ -139,7 +139,7 @@ export function endSession(id: string, now: EpochSeconds, reason: string): Step[
     revokeSessionIndices('id = $1', [id]),
     noteLogout('id = $1', [id], now),
     {
-      sql: 'UPDATE sessions SET revoked_at = $2, revoked_for = $3 WHERE id = $1 AND revoked_at IS NULL',
+      sql: 'UPDATE client_sessions SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND revoked_at IS NULL',
       params: [id, now, reason],
       rows: 1,
     },
@@ -149,10 +149,10 @@ export function endSession(id: string, now: EpochSeconds, reason: string): Step[
 /** Notes the clients that want to be told of the end of these live sessions. */
 export function noteLogout(where: string, params: readonly Param[], now: EpochSeconds): Step {
   return {
-    sql: `INSERT INTO logout_notices (session_id, client_id, user_id, attempts, due_at)
-          SELECT id, client_id, user_id, 0, $${params.length + 1} FROM sessions
-           WHERE notify = 1 AND revoked_at IS NULL AND (${where})
-          ON CONFLICT (session_id) DO NOTHING`,
+    sql: `INSERT INTO logout_outbox (client_session_id, client_id, user_id, attempts, due_at)
+          SELECT id, client_id, user_id, 0, $${params.length + 1} FROM client_sessions
+           WHERE backchannel_logout = 1 AND revoked_at IS NULL AND (${where})
+          ON CONFLICT (client_session_id) DO NOTHING`,
     params: [...params, now],
   }
 }
@@ -164,7 +164,7 @@ function matching(filter: SessionFilter): { where: string; params: Param[] } {
     id: filter.id,
     user_id: filter.userId,
     client_id: filter.clientId,
-    sign_in_id: filter.signInId,
+    user_session_id: filter.signInId,
   }
   for (const [column, value] of Object.entries(columns)) {
     if (value === undefined) continue
@@ -188,15 +188,12 @@ function toSession(row: SessionRow): Session {
     expiresAt: row.expires_at,
     idleExpiresAt: row.idle_expires_at,
     revokedAt: row.revoked_at,
-    revokedFor: row.revoked_for,
-    status:
-      row.status_list === null || row.status_idx === null
-        ? null
-        : { list: row.status_list, idx: row.status_idx },
-    signInId: row.sign_in_id,
+    revokedFor: row.revoked_reason,
+    status: { list: row.status_list, idx: row.status_idx },
+    signInId: row.user_session_id,
     amr: row.amr.split(' ').filter(Boolean),
-    claims: row.claims.split(' ').filter(Boolean),
+    claims: row.userinfo_claims.split(' ').filter(Boolean),
     offline: row.offline === 1,
-    notify: row.notify === 1,
+    notify: row.backchannel_logout === 1,
   }
 }

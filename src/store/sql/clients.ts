@@ -73,19 +73,8 @@ function metadataOf(client: Client): string {
   return JSON.stringify(metadata)
 }
 
-/** What clients that were registered before there was such a member have. */
-const BEFORE = {
-  postLogoutRedirectUris: [],
-  backchannelLogoutUri: null,
-  firstParty: false,
-  requirePushedRequests: false,
-  requireSignedRequests: false,
-  requireSecondFactor: false,
-} satisfies Partial<Client>
-
 function toClient(row: ClientRow): Client {
   return {
-    ...BEFORE,
     ...(JSON.parse(row.metadata) as Omit<Client, 'id' | 'secretHash' | 'disabled' | 'createdAt'>),
     id: row.id,
     secretHash: row.secret_hash,

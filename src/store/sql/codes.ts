@@ -6,17 +6,17 @@ import { consumePushed } from './pushed-requests.ts'
 
 interface CodeRow {
   client_id: string
-  sign_in_id: string
-  session_id: string
+  user_session_id: string
+  client_session_id: string
   code_challenge: string | null
-  wrong_guesses: number
+  pkce_failures: number
   details: string
   expires_at: number
   used_at: number | null
 }
 
 /** For steps whose second parameter is the time. */
-const SIGNED_IN = `EXISTS (SELECT 1 FROM sign_ins s WHERE s.id = sign_in_id AND s.ended_at IS NULL
+const SIGNED_IN = `EXISTS (SELECT 1 FROM user_sessions s WHERE s.id = user_session_id AND s.ended_at IS NULL
                              AND s.expires_at > $2 AND s.idle_expires_at > $2)`
 
 export function createCodeStore(db: Db): CodeStore {
@@ -25,9 +25,9 @@ export function createCodeStore(db: Db): CodeStore {
   return {
     insert(hash, code, now, pushed) {
       const insert: Step = {
-        sql: `INSERT INTO codes (hash, client_id, sign_in_id, session_id, code_challenge, wrong_guesses, details,
+        sql: `INSERT INTO authorization_codes (hash, client_id, user_session_id, client_session_id, code_challenge, pkce_failures, details,
                                  expires_at, used_at)
-              SELECT $1, $2, id, $4, $5, $6, $7, $8, $9 FROM sign_ins WHERE id = $3 AND ended_at IS NULL`,
+              SELECT $1, $2, id, $4, $5, $6, $7, $8, $9 FROM user_sessions WHERE id = $3 AND ended_at IS NULL`,
         params: [
           hash,
           code.clientId,
@@ -45,7 +45,7 @@ export function createCodeStore(db: Db): CodeStore {
     },
 
     async find(hash) {
-      const [row] = await db.query<CodeRow>('SELECT * FROM codes WHERE hash = $1', [hash])
+      const [row] = await db.query<CodeRow>('SELECT * FROM authorization_codes WHERE hash = $1', [hash])
       return row ? toCode(row) : null
     },
 
@@ -53,13 +53,13 @@ export function createCodeStore(db: Db): CodeStore {
       return batchOrFalse([
         // Otherwise the sign-in could end between the question below and the session, which nothing would end then.
         {
-          sql: 'SELECT 1 FROM sign_ins WHERE id = (SELECT sign_in_id FROM codes WHERE hash = $1)',
+          sql: 'SELECT 1 FROM user_sessions WHERE id = (SELECT user_session_id FROM authorization_codes WHERE hash = $1)',
           params: [hash],
           lock: true,
         },
         {
-          sql: `UPDATE codes SET used_at = $2
-                 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 AND wrong_guesses < $3 AND ${SIGNED_IN}`,
+          sql: `UPDATE authorization_codes SET used_at = $2
+                 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 AND pkce_failures < $3 AND ${SIGNED_IN}`,
           params: [hash, now, mostGuesses],
           rows: 1,
         },
@@ -69,12 +69,15 @@ export function createCodeStore(db: Db): CodeStore {
 
     async guessed(hash) {
       await db.batch([
-        { sql: 'UPDATE codes SET wrong_guesses = wrong_guesses + 1 WHERE hash = $1', params: [hash] },
+        {
+          sql: 'UPDATE authorization_codes SET pkce_failures = pkce_failures + 1 WHERE hash = $1',
+          params: [hash],
+        },
       ])
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'codes', key: ['hash'], end: 'expires_at' }, before, limit),
+      pruneExpired(db, { table: 'authorization_codes', key: ['hash'], end: 'expires_at' }, before, limit),
   }
 }
 
@@ -94,10 +97,10 @@ function toCode(row: CodeRow): AuthorizationCode {
   return {
     ...(JSON.parse(row.details) as Details),
     clientId: row.client_id,
-    signInId: row.sign_in_id,
-    sessionId: row.session_id,
+    signInId: row.user_session_id,
+    sessionId: row.client_session_id,
     codeChallenge: row.code_challenge,
-    wrongGuesses: row.wrong_guesses,
+    wrongGuesses: row.pkce_failures,
     expiresAt: row.expires_at,
     usedAt: row.used_at,
   }

@@ -4,22 +4,22 @@ import { type Db, type Step, unlessTaken } from '../db.ts'
 
 interface RootRow {
   number: number
-  sealed: string
-  made_at: number
-  writes_from: number
-  lists_from: number
-  voided: number
+  encrypted: string
+  created_at: number
+  current_from: number
+  first_status_list: number
+  invalidated: number
 }
 
 const rootsChanged: Step = {
-  sql: `UPDATE revisions SET value = value + 1 WHERE name = 'roots'`,
+  sql: `UPDATE revisions SET value = value + 1 WHERE name = 'data_keys'`,
   announce: true,
 }
 
 export function createRootStore(db: Db): RootStore {
   return {
     async list() {
-      const rows = await db.query<RootRow>('SELECT * FROM roots ORDER BY number')
+      const rows = await db.query<RootRow>('SELECT * FROM data_keys ORDER BY number')
       return rows.map(toRoot)
     },
 
@@ -28,10 +28,10 @@ export function createRootStore(db: Db): RootStore {
         db.batch([
           rootsChanged,
           {
-            sql: `INSERT INTO roots (number, sealed, made_at, writes_from, lists_from, voided)
+            sql: `INSERT INTO data_keys (number, encrypted, created_at, current_from, first_status_list, invalidated)
                   SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS BIGINT), CAST($4 AS BIGINT),
                          CAST($5 AS BIGINT), CAST($6 AS BIGINT)
-                   WHERE NOT EXISTS (SELECT 1 FROM roots)`,
+                   WHERE NOT EXISTS (SELECT 1 FROM data_keys)`,
             params: [
               first.number,
               first.sealed,
@@ -51,7 +51,7 @@ export function createRootStore(db: Db): RootStore {
     async voidBefore(number) {
       await db.batch([
         rootsChanged,
-        { sql: 'UPDATE roots SET voided = 1 WHERE number < $1', params: [number] },
+        { sql: 'UPDATE data_keys SET invalidated = 1 WHERE number < $1', params: [number] },
       ])
     },
 
@@ -59,7 +59,7 @@ export function createRootStore(db: Db): RootStore {
       db.batch([
         rootsChanged,
         {
-          sql: 'DELETE FROM roots WHERE number = $1 AND number < (SELECT MAX(number) FROM roots)',
+          sql: 'DELETE FROM data_keys WHERE number = $1 AND number < (SELECT MAX(number) FROM data_keys)',
           params: [number],
           rows: 1,
         },
@@ -70,19 +70,19 @@ export function createRootStore(db: Db): RootStore {
         Number((await db.query<{ count: number }>(`SELECT COUNT(*) AS count FROM ${sql}`, params))[0]?.count)
       return {
         sessions: await count(
-          `sessions WHERE rotated_at <= $1 AND revoked_at IS NULL
+          `client_sessions WHERE rotated_at <= $1 AND revoked_at IS NULL
               AND idle_expires_at > $2 AND expires_at > $2`,
           before,
           now,
         ),
-        secondFactors: await count('totp_secrets WHERE root < $1', number),
+        secondFactors: await count('totp_secrets WHERE data_key < $1', number),
         recoveryCodes: await count(
-          '(SELECT DISTINCT user_id FROM recovery_codes WHERE root < $1) AS people',
+          '(SELECT DISTINCT user_id FROM recovery_codes WHERE data_key < $1) AS users',
           number,
         ),
         statusBlocks: await count(
           `status_blocks WHERE expires_at > $2
-              AND list < (SELECT lists_from FROM roots WHERE number = $1)`,
+              AND list < (SELECT first_status_list FROM data_keys WHERE number = $1)`,
           number,
           now,
         ),
@@ -101,13 +101,13 @@ function resealing({ ring, keys, roots, sealed, fresh, voids = false }: Resealin
       announce: true,
     },
     ...[...keys].map(([kid, text]) => ({
-      sql: 'UPDATE ring_keys SET sealed = $2 WHERE kid = $1 AND sealed = $3',
+      sql: 'UPDATE ring_keys SET encrypted_private_key = $2 WHERE kid = $1 AND encrypted_private_key = $3',
       params: [kid, text, before.get(kid) ?? null],
       rows: 1,
     })),
     rootsChanged,
     ...roots.map((root) => ({
-      sql: 'UPDATE roots SET sealed = $2, voided = $4 WHERE number = $1 AND sealed = $3',
+      sql: 'UPDATE data_keys SET encrypted = $2, invalidated = $4 WHERE number = $1 AND encrypted = $3',
       params: [root.number, sealed.get(root.number) ?? null, root.sealed, voids || root.voided ? 1 : 0],
       rows: 1,
     })),
@@ -125,7 +125,7 @@ function beginning({ number, sealed, madeAt, writesFrom }: NonNullable<Resealing
       params: [LIST_SIZE],
     },
     {
-      sql: `INSERT INTO roots (number, sealed, made_at, writes_from, lists_from, voided)
+      sql: `INSERT INTO data_keys (number, encrypted, created_at, current_from, first_status_list, invalidated)
             VALUES ($1, $2, $3, $4, (SELECT MAX(next_position) / ${LIST_SIZE} * 2 FROM status_cursors), 0)`,
       params: [number, sealed, madeAt, writesFrom],
       rows: 1,
@@ -135,9 +135,9 @@ function beginning({ number, sealed, madeAt, writesFrom }: NonNullable<Resealing
 
 const toRoot = (row: RootRow): StoredRoot => ({
   number: row.number,
-  sealed: row.sealed,
-  madeAt: row.made_at,
-  writesFrom: row.writes_from,
-  listsFrom: row.lists_from,
-  voided: row.voided === 1,
+  sealed: row.encrypted,
+  madeAt: row.created_at,
+  writesFrom: row.current_from,
+  listsFrom: row.first_status_list,
+  voided: row.invalidated === 1,
 })

@@ -9,8 +9,8 @@ interface SummaryRow {
 
 interface TotpRow {
   user_id: string
-  sealed: string
-  root: number
+  encrypted_secret: string
+  data_key: number
   last_step: number
   created_at: number
 }
@@ -51,14 +51,14 @@ export function createFactorStore(db: Db): FactorStore {
 
     async findTotp(userId) {
       const [row] = await db.query<TotpRow>(
-        'SELECT user_id, sealed, root, last_step, created_at FROM totp_secrets WHERE user_id = $1',
+        'SELECT user_id, encrypted_secret, data_key, last_step, created_at FROM totp_secrets WHERE user_id = $1',
         [userId],
       )
       if (!row) return null
       return {
         userId: row.user_id,
-        sealed: row.sealed,
-        root: row.root,
+        sealed: row.encrypted_secret,
+        root: row.data_key,
         lastStep: row.last_step,
         createdAt: row.created_at,
       }
@@ -67,7 +67,7 @@ export function createFactorStore(db: Db): FactorStore {
     addTotp: ({ userId, sealed, root, lastStep, createdAt }) =>
       batchOrFalse([
         {
-          sql: `INSERT INTO totp_secrets (user_id, sealed, root, last_step, created_at)
+          sql: `INSERT INTO totp_secrets (user_id, encrypted_secret, data_key, last_step, created_at)
                 VALUES ($1, $2, $3, $4, $5)`,
           params: [userId, sealed, root, lastStep, createdAt],
         },
@@ -76,7 +76,7 @@ export function createFactorStore(db: Db): FactorStore {
     spendTotpStep: (userId, sealed, step) =>
       db.batch([
         {
-          sql: 'UPDATE totp_secrets SET last_step = $3 WHERE user_id = $1 AND sealed = $2 AND last_step < $3',
+          sql: 'UPDATE totp_secrets SET last_step = $3 WHERE user_id = $1 AND encrypted_secret = $2 AND last_step < $3',
           params: [userId, sealed, step],
           rows: 1,
         },
@@ -90,17 +90,17 @@ export function createFactorStore(db: Db): FactorStore {
       ]),
 
     async listTotpBefore(root, limit) {
-      const rows = await db.query<Pick<TotpRow, 'user_id' | 'sealed'>>(
-        'SELECT user_id, sealed FROM totp_secrets WHERE root < $1 ORDER BY root, user_id LIMIT $2',
+      const rows = await db.query<Pick<TotpRow, 'user_id' | 'encrypted_secret'>>(
+        'SELECT user_id, encrypted_secret FROM totp_secrets WHERE data_key < $1 ORDER BY data_key, user_id LIMIT $2',
         [root, limit],
       )
-      return rows.map((row) => ({ userId: row.user_id, sealed: row.sealed }))
+      return rows.map((row) => ({ userId: row.user_id, sealed: row.encrypted_secret }))
     },
 
     resealTotp: (userId, seen, sealed, root) =>
       db.batch([
         {
-          sql: 'UPDATE totp_secrets SET sealed = $3, root = $4 WHERE user_id = $1 AND sealed = $2',
+          sql: 'UPDATE totp_secrets SET encrypted_secret = $3, data_key = $4 WHERE user_id = $1 AND encrypted_secret = $2',
           params: [userId, seen, sealed, root],
           rows: 1,
         },
@@ -161,7 +161,7 @@ export function createFactorStore(db: Db): FactorStore {
         const replaced = await batchOrFalse([
           { sql: 'DELETE FROM recovery_codes WHERE user_id = $1', params: [userId] },
           ...hashes.map((hash, position) => ({
-            sql: 'INSERT INTO recovery_codes (user_id, position, hash, root) VALUES ($1, $2, $3, $4)',
+            sql: 'INSERT INTO recovery_codes (user_id, position, hash, data_key) VALUES ($1, $2, $3, $4)',
             params: [userId, position, hash, root],
           })),
         ])

@@ -2,7 +2,7 @@ import type { LogoutNoticeStore } from '../contracts/logout-outbox.ts'
 import type { Db } from '../db.ts'
 
 interface LogoutNoticeRow {
-  session_id: string
+  client_session_id: string
   client_id: string
   user_id: string
   attempts: number
@@ -14,11 +14,11 @@ export function createLogoutNoticeStore(db: Db): LogoutNoticeStore {
     async due(now, limit, exceptClients = []) {
       const others = exceptClients.map((_, i) => ` AND client_id <> $${i + 3}`).join('')
       const rows = await db.query<LogoutNoticeRow>(
-        `SELECT * FROM logout_notices WHERE due_at <= $1${others} ORDER BY due_at, session_id LIMIT $2`,
+        `SELECT * FROM logout_outbox WHERE due_at <= $1${others} ORDER BY due_at, client_session_id LIMIT $2`,
         [now, limit, ...exceptClients],
       )
       return rows.map((row) => ({
-        sessionId: row.session_id,
+        sessionId: row.client_session_id,
         clientId: row.client_id,
         userId: row.user_id,
         attempts: row.attempts,
@@ -29,8 +29,8 @@ export function createLogoutNoticeStore(db: Db): LogoutNoticeStore {
     take({ sessionId, attempts, dueAt }, nextDueAt) {
       return db.batch([
         {
-          sql: `UPDATE logout_notices SET attempts = attempts + 1, due_at = $4
-                 WHERE session_id = $1 AND attempts = $2 AND due_at = $3`,
+          sql: `UPDATE logout_outbox SET attempts = attempts + 1, due_at = $4
+                 WHERE client_session_id = $1 AND attempts = $2 AND due_at = $3`,
           params: [sessionId, attempts, dueAt, nextDueAt],
           rows: 1,
         },
@@ -38,11 +38,11 @@ export function createLogoutNoticeStore(db: Db): LogoutNoticeStore {
     },
 
     async done(sessionId) {
-      await db.batch([{ sql: 'DELETE FROM logout_notices WHERE session_id = $1', params: [sessionId] }])
+      await db.batch([{ sql: 'DELETE FROM logout_outbox WHERE client_session_id = $1', params: [sessionId] }])
     },
 
     async count() {
-      const [row] = await db.query<{ count: number }>('SELECT count(*) AS count FROM logout_notices')
+      const [row] = await db.query<{ count: number }>('SELECT count(*) AS count FROM logout_outbox')
       return row?.count ?? 0
     },
   }

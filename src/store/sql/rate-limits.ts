@@ -14,13 +14,13 @@ export function createThrottleStore(db: Db): ThrottleStore {
     async take(buckets, now) {
       const taken = await db.batch(
         buckets.map(({ key, burst, interval }) => ({
-          sql: `INSERT INTO throttle (key, full_at) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT))
+          sql: `INSERT INTO rate_limits (key, full_at) VALUES ($1, CAST($2 AS BIGINT) + CAST($3 AS BIGINT))
                 ON CONFLICT (key) DO UPDATE SET full_at =
-                  CASE WHEN throttle.full_at BETWEEN CAST($2 AS BIGINT) AND CAST($5 AS BIGINT)
-                       THEN throttle.full_at ELSE CAST($2 AS BIGINT) END
+                  CASE WHEN rate_limits.full_at BETWEEN CAST($2 AS BIGINT) AND CAST($5 AS BIGINT)
+                       THEN rate_limits.full_at ELSE CAST($2 AS BIGINT) END
                   + CAST($3 AS BIGINT)
-                WHERE throttle.full_at <= CAST($2 AS BIGINT) + CAST($4 AS BIGINT)
-                   OR throttle.full_at > CAST($5 AS BIGINT)`,
+                WHERE rate_limits.full_at <= CAST($2 AS BIGINT) + CAST($4 AS BIGINT)
+                   OR rate_limits.full_at > CAST($5 AS BIGINT)`,
           params: [key, now, interval, (burst - 1) * interval, now + burst * interval + CLOCK_ERROR],
           rows: 1,
         })),
@@ -33,21 +33,22 @@ export function createThrottleStore(db: Db): ThrottleStore {
     async giveBack(buckets) {
       await db.batch(
         buckets.map(({ key, interval }) => ({
-          sql: 'UPDATE throttle SET full_at = full_at - $2 WHERE key = $1',
+          sql: 'UPDATE rate_limits SET full_at = full_at - $2 WHERE key = $1',
           params: [key, interval],
         })),
       )
     },
 
     async reset(key) {
-      await db.batch([{ sql: 'DELETE FROM throttle WHERE key = $1', params: [key] }])
+      await db.batch([{ sql: 'DELETE FROM rate_limits WHERE key = $1', params: [key] }])
     },
 
-    prune: (now, limit) => pruneExpired(db, { table: 'throttle', key: ['key'], end: 'full_at' }, now, limit),
+    prune: (now, limit) =>
+      pruneExpired(db, { table: 'rate_limits', key: ['key'], end: 'full_at' }, now, limit),
   }
 
   async function waitFor({ key, burst, interval }: Bucket, now: number): Promise<number> {
-    const [row] = await db.query<{ full_at: number }>('SELECT full_at FROM throttle WHERE key = $1', [key])
+    const [row] = await db.query<{ full_at: number }>('SELECT full_at FROM rate_limits WHERE key = $1', [key])
     return row ? row.full_at - now - (burst - 1) * interval : 0
   }
 }
@@ -57,7 +58,7 @@ export function createFamiliarStore(db: Db): FamiliarStore {
     async remember(key, until) {
       await db.batch([
         {
-          sql: `INSERT INTO familiar_places (key, expires_at) VALUES ($1, $2)
+          sql: `INSERT INTO known_locations (key, expires_at) VALUES ($1, $2)
                 ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at`,
           params: [key, until],
         },
@@ -66,13 +67,13 @@ export function createFamiliarStore(db: Db): FamiliarStore {
 
     async has(key, now) {
       const rows = await db.query(
-        'SELECT 1 AS found FROM familiar_places WHERE key = $1 AND expires_at > $2',
+        'SELECT 1 AS found FROM known_locations WHERE key = $1 AND expires_at > $2',
         [key, now],
       )
       return rows.length > 0
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'familiar_places', key: ['key'], end: 'expires_at' }, before, limit),
+      pruneExpired(db, { table: 'known_locations', key: ['key'], end: 'expires_at' }, before, limit),
   }
 }

@@ -8,7 +8,7 @@ export function createRevisionStore(db: Db): RevisionStore {
         `SELECT (SELECT version FROM ring WHERE id = 'main') AS ring,
                 (SELECT value FROM revisions WHERE name = 'registry') AS registry,
                 (SELECT value FROM revisions WHERE name = 'status') AS status,
-                (SELECT value FROM revisions WHERE name = 'roots') AS roots`,
+                (SELECT value FROM revisions WHERE name = 'data_keys') AS roots`,
       )
       return {
         ring: row?.ring ?? 0,

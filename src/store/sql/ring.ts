@@ -6,7 +6,7 @@ interface KeyRow {
   alg: string
   state: KeyState
   public_jwk: string
-  sealed: string | null
+  encrypted_private_key: string | null
   created_at: number
   published_at: number
   published_in: number
@@ -75,7 +75,7 @@ const leavingFirst = (a: RingKey, b: RingKey): number => ORDER.indexOf(a.state) 
 
 function insertKey(key: RingKey): Step {
   return {
-    sql: `INSERT INTO ring_keys (kid, alg, state, public_jwk, sealed, created_at, published_at, published_in,
+    sql: `INSERT INTO ring_keys (kid, alg, state, public_jwk, encrypted_private_key, created_at, published_at, published_in,
                                  signs_from, stopped_at, tokens_until, left_at)
           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
     params: [
@@ -98,7 +98,7 @@ function insertKey(key: RingKey): Step {
 /** Guarded by `tokens_until`: a token signed meanwhile must not lose its key. */
 function updateKey(key: RingKey, before: ReadonlyMap<string, RingKey>): Step {
   return {
-    sql: `UPDATE ring_keys SET state = $2, sealed = $3, signs_from = $4, stopped_at = $5, left_at = $6
+    sql: `UPDATE ring_keys SET state = $2, encrypted_private_key = $3, signs_from = $4, stopped_at = $5, left_at = $6
            WHERE kid = $1 AND tokens_until = $7`,
     params: [
       key.kid,
@@ -119,7 +119,7 @@ function toKey(row: KeyRow): RingKey {
     alg: row.alg,
     state: row.state,
     publicJwk: JSON.parse(row.public_jwk) as PublicJwk,
-    sealed: row.sealed,
+    sealed: row.encrypted_private_key,
     createdAt: row.created_at,
     publishedAt: row.published_at,
     publishedIn: row.published_in,

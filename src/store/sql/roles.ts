@@ -5,11 +5,11 @@ import { registryChanged } from './revisions.ts'
 interface RoleRow {
   name: string
   scopes: string
-  second_factor: number
+  require_second_factor: number
   created_at: number
 }
 
-const COLUMNS = 'name, scopes, second_factor, created_at'
+const COLUMNS = 'name, scopes, require_second_factor, created_at'
 
 export function createRoleStore(db: Db): RoleStore {
   return {
@@ -37,7 +37,7 @@ export function createRoleStore(db: Db): RoleStore {
     replace(role) {
       return db.batch([
         {
-          sql: 'UPDATE roles SET scopes = $2, second_factor = $3 WHERE name = $1',
+          sql: 'UPDATE roles SET scopes = $2, require_second_factor = $3 WHERE name = $1',
           params: [role.name, role.scopes.join(' '), role.requireSecondFactor ? 1 : 0],
           rows: 1,
         },
@@ -58,7 +58,7 @@ function toRole(row: RoleRow): Role {
   return {
     name: row.name,
     scopes: row.scopes.split(' ').filter(Boolean),
-    requireSecondFactor: row.second_factor === 1,
+    requireSecondFactor: row.require_second_factor === 1,
     createdAt: row.created_at,
   }
 }

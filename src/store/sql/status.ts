@@ -19,9 +19,8 @@ const REVISION = `(SELECT value FROM revisions WHERE name = 'status')`
 /** Takes back the indices of the sessions that match; they must not be deleted before. */
 export function revokeSessionIndices(where: string, params: readonly Param[]): Step {
   return {
-    sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_in)
-          SELECT status_list, status_idx, expires_at, ${REVISION} FROM sessions
-           WHERE status_list IS NOT NULL AND (${where})
+    sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_revision)
+          SELECT status_list, status_idx, expires_at, ${REVISION} FROM client_sessions WHERE ${where}
           ON CONFLICT (list, idx) DO NOTHING`,
     params,
   }
@@ -29,7 +28,7 @@ export function revokeSessionIndices(where: string, params: readonly Param[]): S
 
 export function revokeClientBlocks(clientId: string): Step {
   return {
-    sql: `UPDATE status_blocks SET revoked_in = ${REVISION} WHERE client_id = $1 AND revoked_in IS NULL`,
+    sql: `UPDATE status_blocks SET revoked_revision = ${REVISION} WHERE client_id = $1 AND revoked_revision IS NULL`,
     params: [clientId],
   }
 }
@@ -66,7 +65,7 @@ export function createStatusStore(db: Db): StatusStore {
       await db.batch([
         statusChanged,
         {
-          sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_in) VALUES ($1, $2, $3, ${REVISION})
+          sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_revision) VALUES ($1, $2, $3, ${REVISION})
                 ON CONFLICT (list, idx) DO NOTHING`,
           params: [list, idx, expiresAt],
         },
@@ -83,11 +82,11 @@ export function createStatusStore(db: Db): StatusStore {
       if ((current?.revision ?? 0) === revision) return nothing
       const params = [revision, now]
       const entries = await db.query<StatusIndex>(
-        'SELECT list, idx FROM status_entries WHERE revoked_in > $1 AND expires_at > $2',
+        'SELECT list, idx FROM status_entries WHERE revoked_revision > $1 AND expires_at > $2',
         params,
       )
       const blocks = await db.query<StatusBlock>(
-        'SELECT list, start, size FROM status_blocks WHERE revoked_in > $1 AND expires_at > $2',
+        'SELECT list, start, size FROM status_blocks WHERE revoked_revision > $1 AND expires_at > $2',
         params,
       )
       // Read first: what comes in between is found again, and setting a bit twice is harmless.

@@ -22,7 +22,7 @@ const COLUMNS =
 
 export function createSignInStore(db: Db): SignInStore {
   async function first(where: string, params: Param[]): Promise<SignIn | null> {
-    const [row] = await db.query<SignInRow>(`SELECT ${COLUMNS} FROM sign_ins WHERE ${where}`, params)
+    const [row] = await db.query<SignInRow>(`SELECT ${COLUMNS} FROM user_sessions WHERE ${where}`, params)
     return row ? toSignIn(row) : null
   }
 
@@ -31,7 +31,7 @@ export function createSignInStore(db: Db): SignInStore {
       return unlessTaken(
         db.batch([
           {
-            sql: `INSERT INTO sign_ins (${COLUMNS}, secret_hash)
+            sql: `INSERT INTO user_sessions (${COLUMNS}, secret_hash)
                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
             params: [
               signIn.id,
@@ -57,7 +57,7 @@ export function createSignInStore(db: Db): SignInStore {
     renew(id, secrets, { authTime, amr, idleExpiresAt }) {
       return db.batch([
         {
-          sql: `UPDATE sign_ins SET secret_hash = $3, auth_time = $4, amr = $5, idle_expires_at = $6
+          sql: `UPDATE user_sessions SET secret_hash = $3, auth_time = $4, amr = $5, idle_expires_at = $6
                  WHERE id = $1 AND secret_hash = $2 AND ended_at IS NULL`,
           params: [id, secrets.seen, secrets.fresh, authTime, amr.join(' '), idleExpiresAt],
           rows: 1,
@@ -68,7 +68,7 @@ export function createSignInStore(db: Db): SignInStore {
     async touch(id, idleExpiresAt) {
       await db.batch([
         {
-          sql: 'UPDATE sign_ins SET idle_expires_at = $2 WHERE id = $1 AND idle_expires_at < $2',
+          sql: 'UPDATE user_sessions SET idle_expires_at = $2 WHERE id = $1 AND idle_expires_at < $2',
           params: [id, idleExpiresAt],
         },
       ])
@@ -77,24 +77,24 @@ export function createSignInStore(db: Db): SignInStore {
     async end(id, now, reason) {
       for (;;) {
         const rows = await db.query<{ id: string }>(
-          'SELECT id FROM sessions WHERE sign_in_id = $1 AND offline = 0 AND revoked_at IS NULL',
+          'SELECT id FROM client_sessions WHERE user_session_id = $1 AND offline = 0 AND revoked_at IS NULL',
           [id],
         )
         const ended = await db.batch([
           // First: a code that is being redeemed for it is done, or is not any more.
           {
-            sql: 'UPDATE sign_ins SET ended_at = $2, ended_for = $3 WHERE id = $1 AND ended_at IS NULL',
+            sql: 'UPDATE user_sessions SET ended_at = $2, ended_reason = $3 WHERE id = $1 AND ended_at IS NULL',
             params: [id, now, reason],
             rows: 1,
           },
           statusChanged,
           // The offline ones too: they live on, but their clients must know that the person has left.
-          noteLogout('sign_in_id = $1', [id], now),
+          noteLogout('user_session_id = $1', [id], now),
           ...rows.flatMap((row) => endSession(row.id, now, reason)),
           // One that began since they were read undoes it, and they are read again.
           {
-            sql: `UPDATE sessions SET revoked_at = $2
-                   WHERE sign_in_id = $1 AND offline = 0 AND revoked_at IS NULL`,
+            sql: `UPDATE client_sessions SET revoked_at = $2
+                   WHERE user_session_id = $1 AND offline = 0 AND revoked_at IS NULL`,
             params: [id, now],
             rows: 0,
           },
@@ -107,7 +107,7 @@ export function createSignInStore(db: Db): SignInStore {
 
     async list(userId, now) {
       const rows = await db.query<SignInRow>(
-        `SELECT ${COLUMNS} FROM sign_ins
+        `SELECT ${COLUMNS} FROM user_sessions
           WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND idle_expires_at > $2
           ORDER BY created_at DESC, id`,
         [userId, now],
@@ -116,7 +116,7 @@ export function createSignInStore(db: Db): SignInStore {
     },
 
     prune: (before, limit) =>
-      pruneExpired(db, { table: 'sign_ins', key: ['id'], end: 'idle_expires_at' }, before, limit),
+      pruneExpired(db, { table: 'user_sessions', key: ['id'], end: 'idle_expires_at' }, before, limit),
   }
 }
 

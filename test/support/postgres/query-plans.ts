@@ -6,12 +6,12 @@ import { createStore, type Store } from '../../../src/store/index.ts'
 const LARGE: ReadonlySet<string> = new Set([
   'users',
   'user_roles',
-  'sessions',
-  'sign_ins',
-  'codes',
+  'client_sessions',
+  'user_sessions',
+  'authorization_codes',
   'pushed_requests',
   'consents',
-  'logout_notices',
+  'logout_outbox',
   'totp_secrets',
   'passkeys',
   'recovery_codes',
@@ -19,20 +19,20 @@ const LARGE: ReadonlySet<string> = new Set([
   'revoked_tokens',
   'status_blocks',
   'status_entries',
-  'throttle',
-  'familiar_places',
+  'rate_limits',
+  'known_locations',
   'audit',
 ])
 
 /** What operators ask for now and then, and may take its time; nothing of it happens in a request or by the clock. */
 const NOW_AND_THEN: readonly RegExp[] = [
-  /^SELECT \* FROM sessions WHERE 1 = 1 ORDER BY/,
+  /^SELECT \* FROM client_sessions WHERE 1 = 1 ORDER BY/,
   /^SELECT \* FROM audit (WHERE event = \$1 )?ORDER BY at DESC, seq DESC LIMIT/,
   /^DELETE FROM clients WHERE id = \$1$/,
   // Of people whom a change of the master key concerns.
-  /FROM recovery_codes WHERE root < \$1/,
+  /FROM recovery_codes WHERE data_key < \$1/,
   // As long as the queue of those who are still to be told, for the metrics.
-  /^SELECT count\(\*\) AS count FROM logout_notices$/,
+  /^SELECT count\(\*\) AS count FROM logout_outbox$/,
 ]
 
 interface Plans {

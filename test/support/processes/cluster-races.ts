@@ -77,7 +77,7 @@ async function pastGrace(cluster: Cluster, sid: unknown): Promise<void> {
   await cluster.inside(({ store }) =>
     store.db.batch([
       {
-        sql: 'UPDATE sessions SET rotated_at = rotated_at - 600 WHERE id = $1',
+        sql: 'UPDATE client_sessions SET rotated_at = rotated_at - 600 WHERE id = $1',
         params: [String(sid)],
         rows: 1,
       },

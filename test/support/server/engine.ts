@@ -35,7 +35,9 @@ export async function lockStore(owner: Owner, { url }: { url: string }): Promise
   const other = new pg.Client({ connectionString: url })
   owner.teardown(() => other.end())
   await other.connect()
-  await other.query('BEGIN; LOCK TABLE sessions, revisions, status_entries, revoked_tokens IN EXCLUSIVE MODE')
+  await other.query(
+    'BEGIN; LOCK TABLE client_sessions, revisions, status_entries, revoked_tokens IN EXCLUSIVE MODE',
+  )
   return async () => void (await other.query('ROLLBACK'))
 }
 

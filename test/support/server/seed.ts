@@ -78,7 +78,7 @@ export function session(
     idleExpiresAt: now + 7 * DAY,
     revokedAt: null,
     revokedFor: null,
-    status: null,
+    status: { list: 0, idx: 0 },
     signInId: null,
     amr: ['pwd'],
     claims: [],
