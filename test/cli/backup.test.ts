@@ -20,6 +20,9 @@ import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { readMigrations } from '../../src/store/migrate.ts'
 import { systemRandom } from '../../src/system.ts'
 import { type Cli, testCli } from '../support/processes/cli.ts'
+import { folderAt } from '../support/processes/data-folder.ts'
+import { laterVersion, makeRelease } from '../support/processes/later-release.ts'
+import { keyturn } from '../support/processes/process.ts'
 import { seed } from '../support/server/seed.ts'
 
 const mode = (file: string) => statSync(file).mode & 0o777
@@ -234,20 +237,23 @@ t.test('what is no good as a backup is refused before anything is changed', asyn
   t.equal((await cli.json<unknown[]>(['roles', 'list'])).length, 2)
 })
 
-t.test('a backup of an older version is restored, and says that it must be brought up to date', async (t) => {
-  const cli = await seeded(t)
-  const file = join(cli.dir, 'backup.db')
-  await cli.json(['backup', file])
-  const last = readMigrations().at(-1)?.name
-  const db = new Database(file)
-  db.prepare('DELETE FROM schema_migrations WHERE name = ?').run(last)
-  db.close()
-  loseDatabase(cli)
-  const { code, out } = await cli.run(['restore', file])
-  t.equal(code, 0)
-  t.match(out, /older version: keyturn serve brings it up to date/)
-  t.match(await cli.run(['keys', 'list']), { code: 1, err: /needs 1 migration/ })
-})
+t.test(
+  'the next release restores a backup of this one, and says that it must be brought up to date',
+  async (t) => {
+    const cli = await seeded(t)
+    const file = join(cli.dir, 'backup.db')
+    await cli.json(['backup', file])
+    loseDatabase(cli)
+    const next = makeRelease(t as Test, laterVersion(1), {
+      '0900_more.sql': '-- expand\nCREATE TABLE more (id TEXT PRIMARY KEY);\n',
+    })
+    const folder = folderAt(cli.dir)
+    const { code, stdout, stderr } = await keyturn(folder, ['restore', file], next.run)
+    t.equal(code, 0, stderr)
+    t.match(stdout, /older version: keyturn serve brings it up to date/)
+    t.match(await keyturn(folder, ['keys', 'list'], next.run), { code: 1, stderr: /needs 1 migration/ })
+  },
+)
 
 t.test('a copy of the files of a database, as other tools make it, is restored too', async (t) => {
   const cli = await seeded(t)

@@ -9,9 +9,9 @@ import { kidOf } from '../support/issuers/caching-verifier.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { type Cluster, type ClusterNode, startCluster } from '../support/processes/cluster.ts'
 import { signIn } from '../support/processes/data-folder.ts'
+import { HERE, laterVersion, makeRelease, type Release } from '../support/processes/later-release.ts'
 import { clientCredentials, refresh } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
-import { HERE, laterVersion, makeRelease, type Release } from './later-release.ts'
 import { type RoundRobin, roundRobin } from './round-robin.ts'
 
 const PATIENCE_MS = 120_000

@@ -1,4 +1,4 @@
-/** A program that is killed half way through the migrations of this release, on both engines (issue 5; SECURITY §4 row 11). */
+/** A program of the next release that is killed half way through its migrations, on both engines. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -8,12 +8,30 @@ import { migrate, migrationStatus, readMigrations } from '../../src/store/migrat
 import { run } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { emptyFolder } from '../support/processes/data-folder.ts'
+import { laterVersion, makeRelease } from '../support/processes/later-release.ts'
 import { keyturn, runProgram } from '../support/processes/process.ts'
 import { script, source } from '../support/processes/script.ts'
 import { testClock } from '../support/server/clock.ts'
 
 const postgres = await startPostgres(t)
-const ALL = readMigrations()
+/** Two made-up migrations: each makes something, alters a table that is there, and goes on. */
+const NEXT = makeRelease(t, laterVersion(1), {
+  '0900_roles.sql': `-- expand
+CREATE TABLE fresh_roles (id TEXT PRIMARY KEY, made_at BIGINT NOT NULL);
+CREATE INDEX fresh_roles_by_age ON fresh_roles (made_at);
+ALTER TABLE roles ADD COLUMN more BIGINT NOT NULL DEFAULT 0;
+CREATE TABLE fresh_scopes (id TEXT PRIMARY KEY);
+CREATE UNIQUE INDEX fresh_scopes_ids ON fresh_scopes (id);
+`,
+  '0901_nodes.sql': `-- expand
+CREATE TABLE fresh_nodes (id TEXT PRIMARY KEY);
+ALTER TABLE nodes ADD COLUMN more TEXT NOT NULL DEFAULT '';
+CREATE INDEX IF NOT EXISTS nodes_by_more ON nodes (more);
+CREATE TABLE fresh_hosts (id TEXT PRIMARY KEY);
+`,
+})
+const ALL = NEXT.migrations
+const OURS = readMigrations().length
 const MASTER_KEY = Buffer.alloc(32, 1).toString('base64url')
 const NAMES = ALL.map(({ name }) => name)
 
@@ -27,7 +45,7 @@ async function atStep(url: string, steps: number): Promise<void> {
 async function applied(url: string): Promise<string[]> {
   const db = openDb(url)
   try {
-    return (await migrationStatus(db)).filter((one) => one.applied_at !== null).map(({ name }) => name)
+    return (await migrationStatus(db, ALL)).filter((one) => one.applied_at !== null).map(({ name }) => name)
   } finally {
     await db.close()
   }
@@ -45,8 +63,8 @@ async function schema(url: string): Promise<string[]> {
 
 /** A step that alters this table waits for it, with half of its statements done. */
 const HALF_WAY = [
-  { table: 'roles', before: 3 },
-  { table: 'nodes', before: 7 },
+  { table: 'roles', before: OURS },
+  { table: 'nodes', before: OURS + 1 },
 ]
 
 async function waiting(url: string): Promise<number> {
@@ -71,7 +89,7 @@ for (const { table, before } of HALF_WAY) {
       t.teardown(() => other.end())
       await other.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`)
 
-      const runners = [1, 2].map(() => runProgram(folder, ['migrate', '--json']))
+      const runners = [1, 2].map(() => runProgram(folder, ['migrate', '--json'], NEXT.run))
       // The one in the midst of its statements, the other at the mark of the same step.
       while ((await waiting(url)) < runners.length) await sleep(20)
       for (const { child, ended } of runners) {
@@ -83,7 +101,7 @@ for (const { table, before } of HALF_WAY) {
       t.same(await applied(url), NAMES.slice(0, before))
       t.same(await schema(url), old)
 
-      const again = await Promise.all([1, 2].map(() => keyturn(folder, ['migrate', '--json'])))
+      const again = await Promise.all([1, 2].map(() => keyturn(folder, ['migrate', '--json'], NEXT.run)))
       for (const { code, stderr } of again) t.equal(code, 0, stderr)
       t.same(
         again.flatMap(({ stdout }) => JSON.parse(stdout).applied).sort(),
@@ -96,51 +114,59 @@ for (const { table, before } of HALF_WAY) {
 
 t.test('of two that migrate one is killed half way: the other does it (§4 rows 9, 11)', async (t) => {
   const url = await postgres.emptyDatabase()
-  await atStep(url, 3)
+  await atStep(url, OURS)
   const folder = emptyFolder(t, { DATABASE_URL: url, MASTER_KEY })
   const other = new pg.Client({ connectionString: url })
   await other.connect()
   t.teardown(() => other.end())
   await other.query('BEGIN; LOCK TABLE roles IN ACCESS EXCLUSIVE MODE')
-  const dying = runProgram(folder, ['migrate', '--json'])
+  const dying = runProgram(folder, ['migrate', '--json'], NEXT.run)
   while ((await waiting(url)) < 1) await sleep(20)
-  const surviving = keyturn(folder, ['migrate', '--json'])
+  const surviving = keyturn(folder, ['migrate', '--json'], NEXT.run)
   while ((await waiting(url)) < 2) await sleep(20)
   dying.child.kill('SIGKILL')
   await dying.ended
   await other.query('ROLLBACK')
   const { code, stdout, stderr } = await surviving
   t.equal(code, 0, stderr)
-  t.same(JSON.parse(stdout).applied, NAMES.slice(3))
+  t.same(JSON.parse(stdout).applied, NAMES.slice(OURS))
 })
+
+/** Statements before which the program dies. */
+const DEATHS = /^(CREATE (UNIQUE )?(TABLE|INDEX) (?!IF)|ALTER|COMMIT)/
 
 /** Dies before the nth statement of what is to be applied. */
 const DYING = `
   import Database from 'better-sqlite3'
   import { openDb } from '${source('store/index.ts')}'
   import { migrate } from '${source('store/migrate.ts')}'
-  const [, file, nth] = process.argv
+  const [, file, nth, steps] = process.argv
   const db = openDb('sqlite:' + file)
   const { prepare } = Database.prototype
   let left = Number(nth)
   Database.prototype.prepare = function (sql) {
-    if (/^(CREATE (UNIQUE )?(TABLE|INDEX) (?!IF)|ALTER|COMMIT)/.test(sql) && left-- === 0) process.kill(process.pid, 'SIGKILL')
+    if (${DEATHS}.test(sql) && left-- === 0) process.kill(process.pid, 'SIGKILL')
     return prepare.call(this, sql)
   }
-  await migrate(db, { now: () => 1 })
+  await migrate(db, { now: () => 1 }, JSON.parse(steps))
 `
 
 t.test(
   'killed between any two statements, on SQLite: each step is whole or not begun (§4 row 11)',
   async (t) => {
-    const left = ALL.slice(3).map(({ statements }) => statements.length)
-    const most = left.reduce((sum, count) => sum + count, 0)
-    t.ok(most > 20)
-    for (const nth of [0, 1, 5, 9, 12, 14, 18]) {
+    const all = ALL.flatMap(({ statements }) => statements).filter((sql) => DEATHS.test(sql)).length
+    t.ok(all > 60)
+    // In the first migration, and between any two statements of the made-up ones.
+    const early = [0, 1, 2, 20, 40]
+    const late = Array.from({ length: 10 }, (_, i) => all - 9 + i)
+    for (const nth of [...early, ...late]) {
       const file = join(t.testdir(), 'keyturn.db')
       const url = `sqlite:${file}`
-      await atStep(url, 3)
-      t.equal((await script(DYING, [file, String(nth)])).signal, 'SIGKILL', `${nth} statements`)
+      t.equal(
+        (await script(DYING, [file, String(nth), JSON.stringify(ALL)])).signal,
+        'SIGKILL',
+        `${nth} statements`,
+      )
       const done = await applied(url)
       t.same(done, NAMES.slice(0, done.length))
       await finish(t, url, done.length)
@@ -151,6 +177,6 @@ t.test(
 /** What is left is applied without a complaint, which it would not be if half of it were there. */
 async function finish(t: Test, url: string, done: number): Promise<void> {
   const db = openDb(url)
-  t.same(await migrate(db, testClock()), NAMES.slice(done))
+  t.same(await migrate(db, testClock(), ALL), NAMES.slice(done))
   await db.close()
 }

@@ -2,21 +2,23 @@
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { version } from '../../src/version.ts'
-import type { Owner } from '../support/processes/data-folder.ts'
-import type { ProcessOptions } from '../support/processes/process.ts'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { type Migration, readMigrations } from '../../../src/store/migrate.ts'
+import { version } from '../../../src/version.ts'
+import type { Owner } from './data-folder.ts'
+import type { ProcessOptions } from './process.ts'
 
-const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 export interface Release {
   readonly version: string
   /** For whoever starts a process of it. */
   readonly run: Pick<ProcessOptions, 'entry' | 'env'>
+  readonly migrations: readonly Migration[]
 }
 
 /** The one that is here. */
-export const HERE: Release = { version, run: {} }
+export const HERE: Release = { version, run: {}, migrations: readMigrations() }
 
 /** The version this many releases later. */
 export function laterVersion(releases: number): string {
@@ -41,5 +43,9 @@ export function makeRelease(owner: Owner, version: string, migrations: Record<st
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, version }))
   // What is compiled of it goes with the folder, and not into what is kept of this tree.
   const env = { NODE_COMPILE_CACHE: join(folder, 'cache') }
-  return { version, run: { entry: join(folder, 'src/keyturn.js'), env } }
+  return {
+    version,
+    run: { entry: join(folder, 'src/keyturn.js'), env },
+    migrations: readMigrations(pathToFileURL(join(folder, 'migrations/'))),
+  }
 }
