@@ -25,7 +25,7 @@ export interface Folder {
   readonly settings: Record<string, string>
 }
 
-function folderAt(path: string, settings: Record<string, string> = {}): Folder {
+export function folderAt(path: string, settings: Record<string, string> = {}): Folder {
   return {
     path,
     database: join(path, 'data/keyturn.db'),
