@@ -248,10 +248,11 @@ t.test('no layer is allowed what it does not use', async (t) => {
   }
 })
 
-t.test('nothing imports what imports it', async (t) => {
+t.test('no file imports a file that imports it, not even for a type', async (t) => {
   const next = new Map<string, string[]>()
   for (const { from, to, typeOnly } of ours) {
-    if (!typeOnly) next.set(from, [...(next.get(from) ?? []), to])
+    // The types of the packages still know each other.
+    if (!(typeOnly && from.startsWith('packages/'))) next.set(from, [...(next.get(from) ?? []), to])
   }
   const done = new Set<string>()
   const circles: string[] = []

@@ -2,11 +2,19 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose'
 import { systemClock } from '../system.ts'
-import type { Stage } from './demo.ts'
 
 const API = 'https://orders.example'
 const SCOPE = 'orders:read'
 const TIMEOUT_MS = 5000
+
+/** Where the story plays: a running server, commands, and a listener. */
+export interface Stage {
+  readonly issuer: string
+  /** Runs a command as if it was typed, and returns its JSON output. */
+  command(...args: string[]): Promise<Record<string, string>>
+  /** `work` resolves with details to show, or throws if what `title` claims is not true. */
+  step(title: string, work: () => Promise<readonly string[]>): Promise<void>
+}
 
 export async function story({ issuer, command, step }: Stage): Promise<void> {
   let client: Login = { id: '', secret: '' }

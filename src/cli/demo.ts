@@ -29,19 +29,10 @@ export const demoCommand: CommandFactory = (context) =>
     'demo --json',
   )
 
-export interface Step {
+interface Step {
   readonly step: string
   readonly ok: boolean
   readonly details: readonly string[]
-}
-
-/** What the story may use. */
-export interface Stage {
-  readonly issuer: string
-  /** Runs a command, as it would be typed, and returns what it answers in JSON. */
-  command(...args: string[]): Promise<Record<string, string>>
-  /** `work` resolves with details worth telling, or throws if it does not hold. */
-  step(title: string, work: () => Promise<readonly string[]>): Promise<void>
 }
 
 async function demo(context: Context, options: Json): Promise<void> {
