@@ -10,7 +10,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { createLogger } from '../../src/log/logger.ts'
 import { type Base, type Keys, openBase, openKeys } from '../../src/node/base.ts'
 import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
-import { newClient } from '../../src/oauth/client-registration/registration.ts'
+import { newClient } from '../../src/oauth/client-registration/client-defaults.ts'
 import type { Store } from '../../src/store/index.ts'
 import { type EpochSeconds, systemRandom } from '../../src/system.ts'
 import {

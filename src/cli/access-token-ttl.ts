@@ -2,10 +2,10 @@ import { Option } from 'commander'
 import type { Seconds } from '../system.ts'
 import { durationOption } from './context.ts'
 
-/** As given; a word and not null, which commander would turn into an empty string. */
+/** As given; `default` is a word because commander would turn null into an empty string. */
 export type AccessTokenTtl = Seconds | 'default'
 
-/** Within what a setting may say; `default` takes an own lifetime back. */
+/** Bounded like the setting; `default` removes a lifetime that was set before. */
 export function accessTokenTtlOption(): Option {
   const parse = durationOption('1s', '24h')
   return new Option(
@@ -14,7 +14,7 @@ export function accessTokenTtlOption(): Option {
   ).argParser((value): AccessTokenTtl => (value === 'default' ? value : parse(value)))
 }
 
-/** What is stored: null for the server's lifetime. */
+/** The value to store: null for the server's lifetime. */
 export function ownTtl(given: AccessTokenTtl | undefined, before: Seconds | null): Seconds | null {
   if (given === undefined) return before
   return given === 'default' ? null : given

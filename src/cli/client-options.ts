@@ -1,8 +1,9 @@
-/** The options of `clients create` and `clients update`, and the registration that they describe. */
+/** The options of `clients create` and `clients update`, and the client that they describe. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { METHOD_NAMES } from '../oauth/client-auth/index.ts'
+import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../oauth/client-registration/client-defaults.ts'
 import { parseClientJwks } from '../oauth/client-registration/client-jwks.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
@@ -23,7 +24,7 @@ export interface ClientOptions extends Json {
   readonly accessTokenTtl?: AccessTokenTtl
   readonly acceptEndpointAudience?: boolean
   readonly introspects?: string[]
-  /** false: none any more. */
+  /** false: the default again. */
   readonly postLogoutRedirectUri?: string[] | false
   readonly backchannelLogoutUri?: string | false
   readonly firstParty?: boolean
@@ -32,61 +33,61 @@ export interface ClientOptions extends Json {
   readonly requireSecondFactor?: boolean
 }
 
-/** What may be said of a client both when it is made and later. */
+/** Options of both `create` and `update`. */
 export function clientOptions(command: Command): Command {
   return command
     .addOption(
-      new Option(
-        '--grant <grant>',
-        `what it may do, repeat it for more: ${GRANT_NAMES.join(', ')}`,
-      ).argParser(oneOrMoreOf(GRANT_NAMES)),
-    )
-    .option('--scope <scopes>', 'what it may ask for: "a b", or repeated', collectWords)
-    .option('--redirect-uri <uri>', 'where codes may be sent; repeat it for more', collect)
-    .addOption(
-      new Option('--auth <method>', 'how it proves who it is; with keys private_key_jwt').choices(
-        METHOD_NAMES,
+      new Option('--grant <grant>', `grant it may use, repeatable: ${GRANT_NAMES.join(', ')}`).argParser(
+        oneOrMoreOf(GRANT_NAMES),
       ),
+    )
+    .option('--scope <scopes>', 'scopes it may request: "a b", or repeated', collectWords)
+    .option('--redirect-uri <uri>', 'address that codes may be sent to, repeatable', collect)
+    .addOption(
+      new Option(
+        '--auth <method>',
+        `authentication method (default: ${CLIENT_DEFAULTS.authMethod}; with keys ${AUTH_METHOD_WITH_KEYS})`,
+      ).choices(METHOD_NAMES),
     )
     .addOption(
       new Option(
         '--jwks-file <file>',
-        'its public keys, a JWK Set, for private_key_jwt and signed requests',
+        'file with its public keys, a JWK Set, for private_key_jwt and signed requests',
       ).conflicts('jwksUri'),
     )
-    .option('--jwks-uri <url>', 'where its public keys are to be had')
-    .option('--secret-stdin', 'a secret of your choice, from standard input')
+    .option('--jwks-uri <url>', 'address of its public keys, instead of a file')
+    .option('--secret-stdin', 'read a secret of your choice from standard input')
     .addOption(
-      new Option('--pkce <policy>', 'whether codes need PKCE (default: required)').choices([
+      new Option('--pkce <policy>', `whether codes need PKCE (default: ${CLIENT_DEFAULTS.pkce})`).choices([
         'required',
         'optional',
       ]),
     )
     .addOption(accessTokenTtlOption())
-    .option('--accept-endpoint-audience', 'its assertions may name the endpoint instead of the issuer')
-    .option('--introspects <api>', 'it is the server of this API and may introspect its tokens', collectWords)
+    .option('--accept-endpoint-audience', 'accept the endpoint’s URL as audience of its client assertions')
+    .option('--introspects <api>', 'API whose tokens it may introspect, being its server', collectWords)
     .option(
       '--post-logout-redirect-uri <uri>',
-      'where browsers may be sent after sign-out; repeat it for more',
+      'address that browsers may be sent to after logout, repeatable',
       (uri, before?: string[] | false) => collect(uri, before || []),
     )
-    .option('--backchannel-logout-uri <url>', 'where it is told that somebody signed out')
-    .option('--first-party', 'it is of your own house: people are not asked whether they allow it')
-    .option('--require-pushed-requests', 'its authorization requests must be pushed (RFC 9126)')
-    .option('--require-signed-requests', 'its authorization requests must be signed (RFC 9101)')
-    .option('--require-second-factor', 'its users must sign in with a second factor')
+    .option('--backchannel-logout-uri <url>', 'address that is notified when a session ends')
+    .option('--first-party', 'first-party client: skip the consent page')
+    .option('--require-pushed-requests', 'require pushed authorization requests (RFC 9126)')
+    .option('--require-signed-requests', 'require signed authorization requests (RFC 9101)')
+    .option('--require-second-factor', 'require a second factor of its users')
 }
 
-/** What takes back what was said before. */
+/** Options of `update` that restore a default. */
 export function undoingOptions(command: Command): Command {
   return command
-    .option('--no-accept-endpoint-audience', 'only the issuer again')
-    .option('--no-post-logout-redirect-uri', 'browsers are sent nowhere after sign-out')
-    .option('--no-backchannel-logout-uri', 'it is told no more')
-    .option('--no-first-party', 'people are asked')
-    .option('--no-require-pushed-requests', 'they need not be pushed')
-    .option('--no-require-signed-requests', 'they need not be signed')
-    .option('--no-require-second-factor', 'a password is enough')
+    .option('--no-accept-endpoint-audience', 'accept only the issuer as audience of its client assertions')
+    .option('--no-post-logout-redirect-uri', 'remove all addresses to return to after logout')
+    .option('--no-backchannel-logout-uri', 'no longer notify it when a session ends')
+    .option('--no-first-party', 'show the consent page')
+    .option('--no-require-pushed-requests', 'no longer require pushed requests')
+    .option('--no-require-signed-requests', 'no longer require signed requests')
+    .option('--no-require-second-factor', 'no longer require a second factor')
 }
 
 function oneOrMoreOf(names: readonly string[]) {
@@ -98,7 +99,7 @@ function oneOrMoreOf(names: readonly string[]) {
   }
 }
 
-/** The client as it will be with what the options say; what they leave out stays as it is. */
+/** The client with the given options applied; every other field stays as it is. */
 export function withOptions(client: Client, options: ClientOptions, io: Io): Client {
   const keys =
     options.jwksFile !== undefined
@@ -106,30 +107,30 @@ export function withOptions(client: Client, options: ClientOptions, io: Io): Cli
       : options.jwksUri !== undefined
         ? { jwks: null, jwksUri: options.jwksUri }
         : {}
-  // Whoever has had keys beside another way to authenticate has them for signed requests.
+  // A client that has keys already and authenticates in another way uses them for signed requests.
   const firstKeys = 'jwks' in keys && client.jwks === null && client.jwksUri === null
   const given = {
     name: options.name,
     grants: options.grant,
     scopes: options.scope,
     redirectUris: options.redirectUri,
-    authMethod: options.auth ?? (firstKeys ? 'private_key_jwt' : undefined),
+    authMethod: options.auth ?? (firstKeys ? AUTH_METHOD_WITH_KEYS : undefined),
     pkce: options.pkce,
     accessTokenTtl: ownTtl(options.accessTokenTtl, client.accessTokenTtl),
     acceptEndpointAudience: options.acceptEndpointAudience,
     introspects: options.introspects,
-    postLogoutRedirectUris: orNothing(options.postLogoutRedirectUri, []),
-    backchannelLogoutUri: orNothing(options.backchannelLogoutUri, null),
+    postLogoutRedirectUris: orDefault(options.postLogoutRedirectUri, CLIENT_DEFAULTS.postLogoutRedirectUris),
+    backchannelLogoutUri: orDefault(options.backchannelLogoutUri, CLIENT_DEFAULTS.backchannelLogoutUri),
     firstParty: options.firstParty,
     requirePushedRequests: options.requirePushedRequests,
     requireSignedRequests: options.requireSignedRequests,
     requireSecondFactor: options.requireSecondFactor,
   }
-  const said = Object.entries(given).filter(([, value]) => value !== undefined)
-  return { ...client, ...keys, ...Object.fromEntries(said) }
+  const chosen = Object.entries(given).filter(([, value]) => value !== undefined)
+  return { ...client, ...keys, ...Object.fromEntries(chosen) }
 }
 
-const orNothing = <T, N>(given: T | false, nothing: N): T | N => (given === false ? nothing : given)
+const orDefault = <T, D>(given: T | false, fallback: D): T | D => (given === false ? fallback : given)
 
 function readJwks(file: string) {
   let text: string

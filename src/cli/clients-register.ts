@@ -1,12 +1,12 @@
 /** `clients create` and `clients update`: the same rules, with and without something there before. */
 import { hashPassword } from '../accounts/password.ts'
 import type { Base } from '../node/base.ts'
+import { newClient } from '../oauth/client-registration/client-defaults.ts'
 import {
   checkChosenSecret,
   checkRegistration,
   issueSecret,
   makeClientId,
-  newClient,
   usesSecret,
 } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'

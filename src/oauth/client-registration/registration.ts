@@ -22,31 +22,6 @@ const LONGEST_NAME = 200
 const SHORTEST_SECRET = 16
 const LONGEST_SECRET = 200
 
-/** A client with nothing but what is given; it may do nothing yet. */
-export function newClient(given: Pick<Client, 'id' | 'name' | 'createdAt'> & Partial<Client>): Client {
-  return {
-    authMethod: 'client_secret_basic',
-    secretHash: null,
-    grants: [],
-    scopes: [],
-    redirectUris: [],
-    postLogoutRedirectUris: [],
-    backchannelLogoutUri: null,
-    firstParty: false,
-    requirePushedRequests: false,
-    requireSignedRequests: false,
-    requireSecondFactor: false,
-    jwks: null,
-    jwksUri: null,
-    pkce: 'required',
-    accessTokenTtl: null,
-    acceptEndpointAudience: false,
-    introspects: [],
-    disabled: false,
-    ...given,
-  }
-}
-
 /** What a registration must not be: a row each, the first that holds is told. */
 const faults: readonly [(client: Registration) => boolean, string][] = [
   [

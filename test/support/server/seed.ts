@@ -1,7 +1,7 @@
 /** What tests put into a store before they begin. Straight through the contracts, without the command line. */
 import { hashPassword } from '../../../src/accounts/password.ts'
 import { hashMadeSecret, makeSecret } from '../../../src/oauth/client-auth/secret.ts'
-import { newClient } from '../../../src/oauth/client-registration/registration.ts'
+import { newClient } from '../../../src/oauth/client-registration/client-defaults.ts'
 import type { Api } from '../../../src/store/contracts/apis.ts'
 import type { Session } from '../../../src/store/contracts/client-sessions.ts'
 import type { Client } from '../../../src/store/contracts/clients.ts'
