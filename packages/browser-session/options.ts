@@ -2,9 +2,9 @@
 import type { webcrypto } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { SameSite } from './cookies.ts'
-import { secretBytes } from './seal.ts'
+import { secretBytes } from './encryption.ts'
 import type { Claims } from './session.ts'
-import type { SessionStore } from './store.ts'
+import type { SessionStore } from './session-store.ts'
 
 export interface Paths {
   /** Default: `/auth/login`. */

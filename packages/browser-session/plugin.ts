@@ -1,19 +1,19 @@
 /** The Fastify plugin: sessions on every request, a guard for routes, and the four endpoints. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type BrowserSession, browserSession as sessionOf } from './browser-session.ts'
+import { inCookies } from './cookie-sessions.ts'
 import { cookies as cookiesOf } from './cookies.ts'
 import { isOurs } from './csrf.ts'
+import { sealer as sealerOf } from './encryption.ts'
 import { type Guard, guard } from './guard.ts'
-import { inCookies } from './in-cookies.ts'
-import { inStore } from './in-store.ts'
-import { issuerOf } from './issuer.ts'
+import { issuerOf } from './openid-client.ts'
 import { type BrowserSessionOptions, settle } from './options.ts'
-import { renewal as renewalOf } from './renewal.ts'
+import { type BrowserSession, browserSession as sessionOf } from './request-session.ts'
 import { routes } from './routes.ts'
-import { sealer as sealerOf } from './seal.ts'
 import type { Session } from './session.ts'
-import { memoryStore } from './store.ts'
-import { transactions } from './transaction.ts'
+import { memoryStore } from './session-store.ts'
+import { transactions } from './sign-in-transactions.ts'
+import { inStore } from './stored-sessions.ts'
+import { renewal as renewalOf } from './token-refresh.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -2,14 +2,14 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Cookies, readCookies } from './cookies.ts'
 import { isOurs } from './csrf.ts'
+import type { Sealer } from './encryption.ts'
 import { BrowserSessionError } from './errors.ts'
-import type { Issuer } from './issuer.ts'
+import type { Issuer } from './openid-client.ts'
 import type { Settings } from './options.ts'
-import type { Renewal } from './renewal.ts'
 import { returnTo } from './return-to.ts'
-import type { Sealer } from './seal.ts'
 import { beginSession, type Session, type SessionKeeper } from './session.ts'
-import type { Transactions } from './transaction.ts'
+import type { Transactions } from './sign-in-transactions.ts'
+import type { Renewal } from './token-refresh.ts'
 
 export interface Parts {
   readonly settings: Settings

@@ -1,7 +1,7 @@
 /** A signed-in browser: who it is and the tokens it may use. The contract of where sessions are kept. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { TokenSet } from './issuer.ts'
-import { randomId } from './seal.ts'
+import { randomId } from './encryption.ts'
+import type { TokenSet } from './openid-client.ts'
 
 export interface Claims {
   readonly iss: string

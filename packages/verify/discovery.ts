@@ -1,22 +1,23 @@
-/** Where the issuer keeps its keys and lists (RFC 8414; OpenID Connect Discovery), asked rarely and kept. */
+/** Finds where the issuer publishes its keys and status lists (RFC 8414; OpenID Connect Discovery), and caches it. */
 import { fetchDocument, isTimeout } from './fetch-document.ts'
+import { singleFlight } from './single-flight.ts'
 
 export interface Discovery {
-  /** @throws {Error} if the metadata cannot be had, or is not this issuer's */
+  /** @throws {Error} if the metadata cannot be fetched, or belongs to another issuer */
   jwksUri(): Promise<string>
-  /** Where the issuer lists its status lists (Token Status List §9), if it has any. @throws {Error} */
-  statusLists(): Promise<string | undefined>
-  /** What was there is there no more: asks again before the next answer. */
-  doubt(): void
+  /** The address of the issuer's list of status lists (Token Status List §9), if the issuer has one. @throws {Error} */
+  statusListAggregation(): Promise<string | undefined>
+  /** Makes the next call fetch the metadata again, because a document was not where the metadata said. */
+  invalidate(): void
 }
 
 export interface DiscoveryOptions {
   readonly issuer: string
-  /** Known already: nothing is asked. */
+  /** If this is set, no metadata is fetched for the keys. */
   readonly jwksUri: string | undefined
   readonly fetch: typeof fetch
   readonly timeoutMs: number
-  /** Milliseconds, monotonic. */
+  /** Milliseconds that only grow. */
   readonly monotonic: () => number
 }
 
@@ -27,31 +28,26 @@ interface Metadata {
 }
 
 const MAX_BYTES = 262_144
-const KEPT_MS = 3_600_000
+const METADATA_TTL_MS = 3_600_000
 
 export function createDiscovery(options: DiscoveryOptions): Discovery {
   const { issuer, monotonic } = options
-  let known: Metadata | undefined
-  let askAgainAt = Number.NEGATIVE_INFINITY
-  let asking: Promise<Metadata> | undefined
+  let cached: Metadata | undefined
+  let expiresAt = Number.NEGATIVE_INFINITY
 
-  async function ask(): Promise<Metadata> {
+  const fetchMetadata = singleFlight(async () => {
     try {
-      known = await discover(options)
-      askAgainAt = monotonic() + KEPT_MS
+      cached = await discover(options)
+      expiresAt = monotonic() + METADATA_TTL_MS
     } catch (error) {
-      // The places seldom change: what was true before is better than nothing.
-      if (!known) throw error
+      // Addresses seldom change, so old metadata is better than none.
+      if (!cached) throw error
     }
-    return known
-  }
+    return cached
+  })
 
   async function metadata(): Promise<Metadata> {
-    if (known && monotonic() < askAgainAt) return known
-    asking ??= ask().finally(() => {
-      asking = undefined
-    })
-    return asking
+    return cached && monotonic() < expiresAt ? cached : fetchMetadata()
   }
 
   return {
@@ -59,23 +55,23 @@ export function createDiscovery(options: DiscoveryOptions): Discovery {
       if (options.jwksUri !== undefined) return options.jwksUri
       const { jwks_uri: uri } = await metadata()
       if (typeof uri !== 'string') throw new Error('the metadata has no jwks_uri')
-      return secure(uri, issuer)
+      return requireSecure(uri, issuer)
     },
 
-    async statusLists() {
+    async statusListAggregation() {
       const { status_list_aggregation_endpoint: uri } = await metadata()
-      return typeof uri === 'string' ? secure(uri, issuer) : undefined
+      return typeof uri === 'string' ? requireSecure(uri, issuer) : undefined
     },
 
-    doubt() {
-      askAgainAt = Number.NEGATIVE_INFINITY
+    invalidate() {
+      expiresAt = Number.NEGATIVE_INFINITY
     },
   }
 }
 
-/** The first of the well-known places that answers with this issuer's metadata. */
+/** Returns the metadata from the first well-known address that has it for this issuer. */
 async function discover({ issuer, fetch, timeoutMs }: DiscoveryOptions): Promise<Metadata> {
-  const failures: unknown[] = []
+  const errors: unknown[] = []
   for (const url of wellKnown(issuer)) {
     try {
       const { text } = await fetchDocument(url, {
@@ -85,19 +81,19 @@ async function discover({ issuer, fetch, timeoutMs }: DiscoveryOptions): Promise
         accept: 'application/json',
       })
       const metadata = JSON.parse(text) as Metadata | null
-      // RFC 8414 §3.3: to the letter, or an impostor could point us at keys of its own.
-      if (metadata?.issuer !== issuer) throw new Error('the metadata is of another issuer')
+      // RFC 8414 §3.3: the issuer must match exactly, or an impostor could name keys of its own.
+      if (metadata?.issuer !== issuer) throw new Error('the metadata belongs to another issuer')
       return metadata
     } catch (error) {
-      // It would hang at the other place as well.
+      // A server that does not answer in time would not answer at the other address either.
       if (isTimeout(error)) throw error
-      failures.push(error)
+      errors.push(error)
     }
   }
-  throw new AggregateError(failures, 'the metadata of the issuer cannot be had')
+  throw new AggregateError(errors, 'the metadata of the issuer cannot be fetched')
 }
 
-/** RFC 8414 §3.1 puts the issuer's path behind the well-known part, OpenID Connect Discovery §4 before it. */
+/** RFC 8414 §3.1 puts the issuer's path after the well-known part, OpenID Connect Discovery §4 before it. */
 function wellKnown(issuer: string): string[] {
   const { origin, pathname } = new URL(issuer)
   const path = pathname.replace(/\/$/, '')
@@ -107,8 +103,8 @@ function wellKnown(issuer: string): string[] {
   ]
 }
 
-/** Keys that came over plain http could be anybody's; only an issuer that is on http itself may have them there. */
-function secure(uri: string, issuer: string): string {
+/** Keys fetched over plain http could come from anyone, so only an issuer that itself uses http may name such URLs. */
+function requireSecure(uri: string, issuer: string): string {
   const { protocol } = new URL(uri)
   if (protocol !== 'https:' && protocol !== new URL(issuer).protocol) throw new Error(`${uri} is not https`)
   return uri

@@ -1,36 +1,44 @@
 /**
- * Why a token was refused. The codes are stable: callers may branch on them. Messages are for people and logs,
- * and never repeat the token.
+ * Why a token was refused. The codes are stable, so callers may branch on them. Messages are for developers and logs;
+ * they never repeat the token.
  */
 export type VerifyErrorCode =
-  /** No token, or not where RFC 6750 §2 puts it. */
+  /** The request has no token where RFC 6750 §2 puts it. */
   | 'missing_token'
-  /** The request is wrong, not the token: `Authorization` twice, or `Bearer` and nothing (RFC 6750 §3.1). */
+  /** The request is wrong: it has two `Authorization` headers, or `Bearer` without a token (RFC 6750 §3.1). */
   | 'bad_request'
-  /** Not a compact JWS with JSON header and claims, or larger than allowed. */
+  /** The token is not a compact JWS with JSON header and claims, or is longer than `maxTokenLength`. */
   | 'malformed'
-  /** An algorithm that is not on the list, or not that of the key (RFC 8725 §3.1). */
+  /** The algorithm is not accepted, or is not the algorithm of the key (RFC 8725 §3.1). */
   | 'algorithm_refused'
-  /** Not an access token: another `typ` (RFC 9068 §4), or critical headers nobody here understands. */
+  /** The JWT is not an access token: it has another `typ` (RFC 9068 §4) or critical headers (RFC 7515 §4.1.11). */
   | 'not_an_access_token'
-  /** No key of the issuer has this `kid`. */
+  /** The issuer publishes no key with this `kid`. */
   | 'unknown_key'
-  /** The issuer's keys could not be had, so it is not known whether the token is good. */
+  /** The issuer's keys could not be fetched, so the token could not be checked. */
   | 'keys_unavailable'
+  /** The signature does not match the token. */
   | 'bad_signature'
+  /** `iss` is not the configured issuer. */
   | 'wrong_issuer'
+  /** `aud` does not contain an audience of this verifier. */
   | 'wrong_audience'
+  /** `exp` has passed. */
   | 'expired'
+  /** `nbf` or `iat` is in the future. */
   | 'not_yet_valid'
-  /** A claim that must be there is missing or of the wrong type (RFC 9068 §2.2). */
+  /** A required claim is missing, or a claim has the wrong type (RFC 9068 §2.2). */
   | 'bad_claims'
-  /** The status list says that it was taken back. */
+  /** The status list says that the token was revoked. */
   | 'revoked'
-  /** The status list is needed, too old, and the policy is to refuse; or it has no such entry. */
+  /** The status list is missing or too old and `onStale` is `reject`, or the list has no such entry. */
   | 'status_unavailable'
+  /** The token lacks a scope that the route requires. */
   | 'insufficient_scope'
+  /** The user lacks a role that the route requires. */
   | 'insufficient_role'
 
+/** Thrown when a token is refused. `cause` has the underlying error, if there is one. */
 export class VerifyError extends Error {
   readonly code: VerifyErrorCode
   constructor(code: VerifyErrorCode, message: string, options?: ErrorOptions) {

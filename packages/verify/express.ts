@@ -1,14 +1,16 @@
-/** Guards for Express and Connect. Described by shape, so that this package needs no Express of its own. */
-import { checkRequirements, type IncomingShape, incomingToken, type Requirements, refusal } from './bearer.ts'
-import type { AccessTokenClaims } from './claims.ts'
+/** Guards for Express and Connect. The types describe only what is used, so the package does not depend on Express. */
+import type { AccessTokenClaims } from './access-token-claims.ts'
+import { incomingToken, type NodeRequest } from './bearer-token.ts'
+import { errorResponse } from './error-response.ts'
 import { VerifyError } from './errors.ts'
+import { checkRequirements, type Requirements } from './requirements.ts'
 import type { Verifier } from './verifier.ts'
 
 declare global {
-  // Where Express's own types look for what middleware adds; without Express it means nothing.
+  // Express's own types look here for properties that middleware adds.
   namespace Express {
     interface Request {
-      /** What the token says, behind `keyturnExpress`. */
+      /** The claims of the access token; set by `keyturnExpress`. */
       claims?: AccessTokenClaims
     }
   }
@@ -22,46 +24,52 @@ interface ResponseShape {
 
 type Next = (error?: unknown) => void
 
-/** Middleware of Express, Connect, and of anything else that takes (request, response, next). */
-export type Middleware = (request: IncomingShape, response: ResponseShape, next: Next) => void
+/** Middleware for Express, Connect and every other framework that calls (request, response, next). */
+export type Middleware = (request: NodeRequest, response: ResponseShape, next: Next) => void
 
 export interface KeyturnExpressOptions {
   readonly verifier: Verifier
-  /** False lets requests without a token pass, without claims; a bad token is refused all the same. Default: true. */
+  /**
+   * With false, a request without a token passes without claims; a request with a bad token is still refused.
+   * Default: true.
+   */
   readonly required?: boolean
 }
 
-interface Checked {
+interface Authentication {
   readonly claims?: AccessTokenClaims | undefined
-  /** Of the verifier that was asked. */
+  /** The realm of the verifier that checked the token. */
   readonly realm: string
 }
 
-/** What `keyturnExpress` found out, for the guards behind it; another middleware's `req.claims` means nothing. */
-const checked = new WeakMap<object, Checked>()
+/** What `keyturnExpress` found, for `requireScope` and `requireRole`. Other middleware could have set `req.claims`. */
+const authentications = new WeakMap<object, Authentication>()
 
-/** Verifies the token of every request that comes after it, and puts what it says into `req.claims`. */
+/**
+ * Verifies the token of every request that passes through, and sets `req.claims`. A refused request is answered as
+ * RFC 6750 §3 says; an error that is not a VerifyError goes to `next`.
+ */
 export function keyturnExpress({ verifier, required = true }: KeyturnExpressOptions): Middleware {
   const { realm } = verifier
   return middleware({ realm }, async (request) => {
     const token = required ? incomingToken(request) : optionalToken(request)
     const claims = token === undefined ? undefined : await verifier.verify(token)
-    checked.set(request, { claims, realm })
+    authentications.set(request, { claims, realm })
     if (claims) (request as { claims?: AccessTokenClaims }).claims = claims
   })
 }
 
-/** For a route behind `keyturnExpress`: all of these scopes. */
+/** Requires all of these scopes; otherwise the response is 403. Use it on a route behind `keyturnExpress`. */
 export function requireScope(...scopes: string[]): Middleware {
-  return demand({ scopes })
+  return requirementGuard({ scopes })
 }
 
-/** For a route behind `keyturnExpress`: all of these roles. */
+/** Requires all of these roles; otherwise the response is 403. Use it on a route behind `keyturnExpress`. */
 export function requireRole(...roles: string[]): Middleware {
-  return demand({ roles })
+  return requirementGuard({ roles })
 }
 
-function optionalToken(request: IncomingShape): string | undefined {
+function optionalToken(request: NodeRequest): string | undefined {
   try {
     return incomingToken(request)
   } catch (error) {
@@ -70,27 +78,27 @@ function optionalToken(request: IncomingShape): string | undefined {
   }
 }
 
-function demand(requirements: Requirements): Middleware {
+function requirementGuard(requirements: Requirements): Middleware {
   return middleware(requirements, async (request) => {
-    const known = checked.get(request)
-    if (!known) throw new Error('requireScope and requireRole belong behind keyturnExpress')
-    if (!known.claims) throw new VerifyError('missing_token', 'there is no access token')
-    checkRequirements(known.claims, requirements)
+    const authentication = authentications.get(request)
+    if (!authentication) throw new Error('requireScope and requireRole must come after keyturnExpress')
+    if (!authentication.claims) throw new VerifyError('missing_token', 'the request has no access token')
+    checkRequirements(authentication.claims, requirements)
   })
 }
 
 function middleware(
   { realm, ...requirements }: Requirements & { readonly realm?: string },
-  check: (request: IncomingShape) => Promise<void>,
+  check: (request: NodeRequest) => Promise<void>,
 ): Middleware {
   return (request, response, next) => {
     check(request).then(
-      // What the rest of the chain throws is not ours to answer for.
+      // Not inside a try block: an error that a later handler throws must not become a 401.
       () => next(),
       (error: unknown) => {
         if (!(error instanceof VerifyError)) return next(error)
-        const known = realm ?? checked.get(request)?.realm ?? ''
-        const { status, headers, body } = refusal(error, { ...requirements, realm: known })
+        const challenge = { ...requirements, realm: realm ?? authentications.get(request)?.realm ?? '' }
+        const { status, headers, body } = errorResponse(error, challenge)
         response.statusCode = status
         for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
         response.setHeader('content-type', 'application/json')

@@ -1,21 +1,21 @@
-/** `@keyturn/verify/fastify`: the same plugin, and what it adds to an app for TypeScript to know. */
+/** `@keyturn/verify/fastify`: the Fastify plugin, with the types of what it adds to an app and its requests. */
 import type {} from 'fastify'
-import type { AccessTokenClaims } from './claims.ts'
+import type { AccessTokenClaims } from './access-token-claims.ts'
 import type { Guard } from './fastify.ts'
 
 export { type Guard, type KeyturnFastifyOptions, keyturnFastify } from './fastify.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    /** A guard that lets a good access token pass. */
+    /** Makes a hook that requires a valid access token. */
     requireToken(): Guard
-    /** A guard that lets a good access token with all of these scopes pass. */
+    /** Makes a hook that requires a valid access token with all of these scopes. */
     requireScope(...scopes: string[]): Guard
-    /** A guard that lets a good access token of somebody with all of these roles pass. */
+    /** Makes a hook that requires a valid access token of a user with all of these roles. */
     requireRole(...roles: string[]): Guard
   }
   interface FastifyRequest {
-    /** What the token says; null where no guard has let it pass. */
+    /** The claims of the access token; null on routes without a guard. */
     claims: AccessTokenClaims | null
   }
 }

@@ -1,10 +1,15 @@
-/** Guards for Fastify. Described by shape, so that the package needs no Fastify; typed for its users in fastify-typed.ts. */
-import { checkRequirements, type IncomingShape, incomingToken, type Requirements, refusal } from './bearer.ts'
-import type { AccessTokenClaims } from './claims.ts'
+/**
+ * Guards for Fastify. The types describe only what is used, so the package does not depend on Fastify; fastify-typed.ts
+ * adds the types for apps.
+ */
+import type { AccessTokenClaims } from './access-token-claims.ts'
+import { incomingToken, type NodeRequest } from './bearer-token.ts'
+import { errorResponse } from './error-response.ts'
+import { checkRequirements, type Requirements } from './requirements.ts'
 import type { Verifier } from './verifier.ts'
 
 interface RequestShape {
-  readonly raw: IncomingShape
+  readonly raw: NodeRequest
 }
 
 interface ReplyShape {
@@ -27,8 +32,8 @@ export interface KeyturnFastifyOptions {
 }
 
 /**
- * Adds `app.requireToken()`, `app.requireScope(…)` and `app.requireRole(…)`, each making a guard for a route, and
- * `request.claims`. Closes the verifier with the app.
+ * Adds `app.requireToken()`, `app.requireScope(…)` and `app.requireRole(…)`, which make guards for routes, and
+ * `request.claims`. A guard answers a refused request as RFC 6750 §3 says. Closing the app closes the verifier.
  */
 export async function keyturnFastify(app: unknown, { verifier }: KeyturnFastifyOptions): Promise<void> {
   const fastify = app as AppShape
@@ -40,7 +45,7 @@ export async function keyturnFastify(app: unknown, { verifier }: KeyturnFastifyO
       ;(request as { claims?: AccessTokenClaims }).claims = claims
       return undefined
     } catch (error) {
-      const { status, headers, body } = refusal(error, { realm: verifier.realm, ...requirements })
+      const { status, headers, body } = errorResponse(error, { realm: verifier.realm, ...requirements })
       return reply
         .code(status)
         .headers({ ...headers })
@@ -55,7 +60,7 @@ export async function keyturnFastify(app: unknown, { verifier }: KeyturnFastifyO
   fastify.addHook('onClose', async () => verifier.close())
 }
 
-// Fastify's own mark for a plugin whose decorators are meant for the app that registers it.
+// Fastify's mark for a plugin that decorates the app that registers it, and not only its own scope.
 Object.assign(keyturnFastify, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: '@keyturn/verify',

@@ -1,19 +1,10 @@
 /**
- * `@keyturn/verify`: what a microservice installs. Owns the verification of access tokens, offline; must not
- * import anything of the server, nor any dependency.
+ * `@keyturn/verify`: the library that a service installs to verify access tokens offline. It must not import anything of
+ * the server, nor any dependency. New guards for a framework go into a file of their own, like express.ts.
  */
-export type { AlgorithmName } from './algorithms.ts'
-export {
-  type Answer,
-  bearerToken,
-  type Challenge,
-  checkRequirements,
-  type IncomingShape,
-  incomingToken,
-  type Requirements,
-  refusal,
-} from './bearer.ts'
-export type { AccessTokenClaims } from './claims.ts'
+export type { AccessTokenClaims } from './access-token-claims.ts'
+export { bearerToken, incomingToken, type NodeRequest } from './bearer-token.ts'
+export { type Challenge, type ErrorResponse, errorResponse } from './error-response.ts'
 export { VerifyError, type VerifyErrorCode } from './errors.ts'
 export {
   type KeyturnExpressOptions,
@@ -24,6 +15,8 @@ export {
 } from './express.ts'
 export { type Guard, type KeyturnFastifyOptions, keyturnFastify } from './fastify.ts'
 export type { VerifierOptions } from './options.ts'
-export type { StatusOptions } from './status-lists.ts'
+export { checkRequirements, type Requirements } from './requirements.ts'
+export type { AlgorithmName } from './signature-algorithms.ts'
+export type { StatusListOptions } from './status-list-poller.ts'
 export { createVerifier, type Verifier } from './verifier.ts'
-export { type Authenticated, authenticateRequest } from './web.ts'
+export { type AuthenticationResult, authenticateRequest } from './web.ts'

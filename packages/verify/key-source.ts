@@ -1,219 +1,213 @@
 /**
- * The issuer's keys as this process holds them. Fetched through discovery, held as long as the server says,
- * refreshed ahead of time in the background, and kept when the server cannot be reached. Must not know tokens.
+ * The issuer's keys as this process caches them. They are fetched from the address that discovery finds, cached as long
+ * as the server says, refreshed in the background before they expire, and still used while the server cannot be reached.
+ * This module must not know tokens.
  *
- * An unknown `kid` is either a new key or an attack. Both cause one shared fetch, at most one each cool-down; a
- * kid that the fetch did not bring is remembered as missing, so each kid has a budget of its own and thousands of
- * made-up ones cannot delay a real new one beyond the cool-down.
+ * An unknown `kid` is either a new key or an attack. Both cause one shared fetch, at most one in each cool-down. A kid
+ * that the fetch did not bring is remembered as missing. So each kid has a budget of its own, and thousands of made-up
+ * kids cannot delay a real new key beyond the cool-down.
  */
-import type { AlgorithmName } from './algorithms.ts'
 import type { Discovery } from './discovery.ts'
 import { VerifyError } from './errors.ts'
 import { fetchDocument, isTimeout } from './fetch-document.ts'
 import { type Keys, readJwks, type VerificationKey } from './jwks.ts'
 import type { KeysFile } from './keys-file.ts'
+import type { AlgorithmName } from './signature-algorithms.ts'
+import { singleFlight } from './single-flight.ts'
 
 export interface KeySourceOptions {
   readonly discovery: Discovery
   readonly algorithms: readonly AlgorithmName[]
   readonly fetch: typeof fetch
   readonly timeoutMs: number
-  /** Sent with each fetch; how a verifier makes itself known. */
+  /** Sent with each fetch; they tell a Keyturn server which verifier this is. */
   readonly headers: Readonly<Record<string, string>>
-  /** Milliseconds, monotonic. */
+  /** Milliseconds that only grow. */
   readonly monotonic: () => number
   readonly file: KeysFile | undefined
 }
 
 export interface KeySource {
-  /** The key without waiting; undefined if it is not held, or what is held is too old to be used unasked. */
-  held(kid: string): VerificationKey | undefined
-  /** @throws {VerifyError} unknown_key, keys_unavailable */
+  /** Returns a cached key without waiting; undefined if the key is not cached or the cache has expired. */
+  cached(kid: string): VerificationKey | undefined
+  /** Returns a key, after a fetch if necessary. @throws {VerifyError} unknown_key, keys_unavailable */
   find(kid: string): Promise<VerificationKey>
-  /** Fetches now, unless a fetch is going on. @throws {VerifyError} keys_unavailable, if none are held either */
+  /** Fetches the keys now, or joins a fetch in progress. @throws {VerifyError} keys_unavailable, if no keys are cached */
   refresh(): Promise<void>
-  /** Fetches in the background if it is time to. */
-  renewIfDue(): void
+  /** Starts a fetch in the background if the keys are due for it. */
+  refreshIfDue(): void
 }
 
-/** Between two fetches caused by unknown kids; a real new key passes within this and one round trip. */
+/** The least time between two fetches caused by unknown kids. A new key works after this and one round trip. */
 const COOLDOWN_MS = 800
-/** Each kid that was not found may cause another fetch after this. */
+/** A kid that was not found may cause another fetch after this time. */
 const MISSING_FOR_MS = 10_000
-const MOST_MISSING = 10_000
-/** Requests that wait for a fetch at most; those beyond are refused at once. */
-const MOST_WAITING = 20_000
-/** Held this long at least and at most, whatever the server says, and so long if it says nothing. */
-const SHORTEST_MS = 10_000
-const LONGEST_MS = 86_400_000
-const USUAL_MS = 300_000
-/** Part of the lifetime after which it is renewed in the background. */
-const AHEAD = 0.5
-/** After a failed renewal, what is held is used without trying again for this long. */
-const RETRY_MS = 5_000
+const MAX_MISSING = 10_000
+/** How many requests may wait for a fetch; further ones are refused at once. */
+const MAX_WAITING = 20_000
+/** Bounds on how long keys are cached, and how long if the server does not say. */
+const MIN_TTL_MS = 10_000
+const MAX_TTL_MS = 86_400_000
+const DEFAULT_TTL_MS = 300_000
+/** Keys are refreshed in the background after this part of their lifetime. */
+const REFRESH_AFTER = 0.5
+/** How long the background waits after a failed fetch. */
+const RETRY_DELAY_MS = 5_000
 const MAX_BYTES = 262_144
 
 export function createKeySource(options: KeySourceOptions): KeySource {
   const { discovery, algorithms, monotonic } = options
-  let keys = keptKeys(options)
+  let keys = keysFromFile(options)
   let source: { readonly uri: string; readonly etag: string | undefined } | undefined
-  let lifetime = USUAL_MS
-  let renewAt = Number.NEGATIVE_INFINITY
-  let freshUntil = Number.NEGATIVE_INFINITY
-  let lastStart = Number.NEGATIVE_INFINITY
-  /** Fetches are numbered, to tell which began before a question and which after. */
-  let started = 0
-  let lastGood = 0
-  /** The last attempt timed out: nobody is made to wait for the next ones. */
-  let hanging = false
-  let fetching: Promise<void> | undefined
-  let soon: Promise<void> | undefined
+  let ttl = DEFAULT_TTL_MS
+  let refreshAt = Number.NEGATIVE_INFINITY
+  let expiresAt = Number.NEGATIVE_INFINITY
+  let lastFetchAt = Number.NEGATIVE_INFINITY
+  /** Fetches are numbered, to know whether a fetch began before or after a question. */
+  let lastStarted = 0
+  let lastSucceeded = 0
+  /** The last fetch timed out, so no request is made to wait for the next ones. */
+  let serverHangs = false
   let waiting = 0
   const missing = new Map<string, number>()
 
-  async function fetchKeys(): Promise<void> {
-    started += 1
-    const number = started
-    lastStart = monotonic()
+  const fetchKeys = singleFlight(async () => {
+    lastStarted += 1
+    const number = lastStarted
+    lastFetchAt = monotonic()
     try {
       const uri = await discovery.jwksUri()
-      const answer = await fetchDocument(uri, {
+      const document = await fetchDocument(uri, {
         ...options,
         maxBytes: MAX_BYTES,
         accept: 'application/jwk-set+json, application/json',
         etag: source?.uri === uri ? source.etag : undefined,
       })
-      if (!answer.unchanged) take(JSON.parse(answer.text))
-      source = { uri, etag: answer.etag }
-      // RFC 9111 §4.3.4: a 304 that says nothing about it leaves the lifetime as it was.
-      if (answer.maxAge !== undefined) lifetime = answer.maxAge * 1000
-      else if (!answer.unchanged) lifetime = USUAL_MS
-      hold(Math.min(LONGEST_MS, Math.max(SHORTEST_MS, lifetime)))
-      lastGood = number
-      hanging = false
+      if (!document.unchanged) replaceKeys(JSON.parse(document.text))
+      source = { uri, etag: document.etag }
+      // RFC 9111 §4.3.4: a 304 without Cache-Control leaves the lifetime unchanged.
+      if (document.maxAge !== undefined) ttl = document.maxAge * 1000
+      else if (!document.unchanged) ttl = DEFAULT_TTL_MS
+      setExpiry(Math.min(MAX_TTL_MS, Math.max(MIN_TTL_MS, ttl)))
+      lastSucceeded = number
+      serverHangs = false
     } catch (error) {
-      discovery.doubt()
-      hanging = isTimeout(error)
-      renewAt = monotonic() + RETRY_MS
-      // From here on nobody waits for a server that does not answer: what is held serves until it does.
-      freshUntil = Number.POSITIVE_INFINITY
-      throw unavailable(error)
+      discovery.invalidate()
+      serverHangs = isTimeout(error)
+      refreshAt = monotonic() + RETRY_DELAY_MS
+      // From now on no request waits for a server that does not answer: cached keys are used until it does.
+      expiresAt = Number.POSITIVE_INFINITY
+      throw keysUnavailable(error)
     }
-  }
+  })
 
-  function take(jwks: object): void {
-    keys = withSameKeys(readJwks(jwks, algorithms), keys)
+  function replaceKeys(jwks: object): void {
+    keys = reuseEqualKeys(readJwks(jwks, algorithms), keys)
     missing.clear()
     void options.file?.write(jwks)
   }
 
-  function hold(forMs: number): void {
+  function setExpiry(ttlMs: number): void {
     const now = monotonic()
-    renewAt = now + forMs * AHEAD
-    freshUntil = now + forMs
+    refreshAt = now + ttlMs * REFRESH_AFTER
+    expiresAt = now + ttlMs
   }
 
-  function fetchOnce(): Promise<void> {
-    fetching ??= fetchKeys().finally(() => {
-      fetching = undefined
-    })
-    return fetching
+  /** Ends when a fetch may start: after the fetch in progress, and after the cool-down. */
+  const nextTurn = singleFlight(async () => {
+    // The fetch in progress may have been answered before the new key was published.
+    await fetchKeys.current?.catch(() => {})
+    const wait = lastFetchAt + COOLDOWN_MS - monotonic()
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
+  })
+
+  /** A fetch that begins after this call. All calls before it begins share it. */
+  async function fetchAgain(): Promise<void> {
+    await nextTurn()
+    return fetchKeys()
   }
 
-  /** A fetch that starts from now on, shared by all who ask before it starts, and not before the cool-down. */
-  function fetchSoon(): Promise<void> {
-    soon ??= (async () => {
-      // One that is under way may have been answered before the key was there.
-      await fetching?.catch(() => {})
-      const wait = lastStart + COOLDOWN_MS - monotonic()
-      if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait))
-      soon = undefined
-      return fetchOnce()
-    })()
-    return soon
-  }
-
-  /** Known keys go on serving while the server is away. */
+  /** While the server cannot be reached, cached keys stay in use. */
   async function refresh(): Promise<void> {
     try {
-      await fetchOnce()
+      await fetchKeys()
     } catch (error) {
       if (keys.size === 0) throw error
     }
   }
 
-  /** `before` is the last fetch that began before anybody asked. */
-  async function findNew(kid: string, before: number): Promise<VerificationKey> {
-    if (lastGood <= before) await askAgain(kid)
+  /** `lastBefore` is the number of the last fetch that began before this kid was asked for. */
+  async function findUncached(kid: string, lastBefore: number): Promise<VerificationKey> {
+    if (lastSucceeded <= lastBefore) await fetchFor(kid)
     const key = keys.get(kid)
     if (key) return key
-    if (missing.size >= MOST_MISSING) missing.delete(missing.keys().next().value as string)
+    if (missing.size >= MAX_MISSING) missing.delete(missing.keys().next().value as string)
     missing.set(kid, monotonic() + MISSING_FOR_MS)
-    throw unknown()
+    throw unknownKey()
   }
 
-  async function askAgain(kid: string): Promise<void> {
-    const until = missing.get(kid)
-    if (until !== undefined && monotonic() < until) throw unknown()
-    if (hanging || waiting >= MOST_WAITING) {
-      fetchSoon().catch(() => {})
-      throw unavailable()
+  async function fetchFor(kid: string): Promise<void> {
+    const missingUntil = missing.get(kid)
+    if (missingUntil !== undefined && monotonic() < missingUntil) throw unknownKey()
+    if (serverHangs || waiting >= MAX_WAITING) {
+      fetchAgain().catch(() => {})
+      throw keysUnavailable()
     }
     waiting += 1
     try {
-      await fetchSoon()
+      await fetchAgain()
     } finally {
       waiting -= 1
     }
   }
 
-  function renewIfDue(): void {
-    // A failure is no news: what is held goes on, and the next one tries again.
-    if (monotonic() >= renewAt && !fetching) fetchOnce().catch(() => {})
+  function refreshIfDue(): void {
+    // A failure needs no handling here: the cached keys stay in use, and the next call tries again.
+    if (monotonic() >= refreshAt && !fetchKeys.current) fetchKeys().catch(() => {})
   }
 
   return {
-    held(kid) {
+    cached(kid) {
       const now = monotonic()
-      if (now >= freshUntil) return undefined
-      if (now >= renewAt) renewIfDue()
+      if (now >= expiresAt) return undefined
+      if (now >= refreshAt) refreshIfDue()
       return keys.get(kid)
     },
 
     async find(kid) {
-      const before = started
-      if (monotonic() >= freshUntil) await refresh()
-      return keys.get(kid) ?? findNew(kid, before)
+      const lastBefore = lastStarted
+      if (monotonic() >= expiresAt) await refresh()
+      return keys.get(kid) ?? findUncached(kid, lastBefore)
     },
 
     refresh,
-    renewIfDue,
+    refreshIfDue,
   }
 }
 
-function keptKeys({ file, algorithms }: KeySourceOptions): Keys {
-  const kept = file?.read()
+function keysFromFile({ file, algorithms }: KeySourceOptions): Keys {
+  const jwks = file?.read()
   try {
-    return kept === undefined ? new Map() : readJwks(kept, algorithms)
+    return jwks === undefined ? new Map() : readJwks(jwks, algorithms)
   } catch {
     return new Map()
   }
 }
 
-/** The same object for the same key, so that what was verified with it is known to be. */
-function withSameKeys(fresh: Keys, held: Keys): Keys {
+/** Keeps the object of a key that has not changed, so that tokens in the cache stay valid. */
+function reuseEqualKeys(fetched: Keys, cached: Keys): Keys {
   return new Map(
-    [...fresh].map(([kid, key]) => {
-      const before = held.get(kid)
+    [...fetched].map(([kid, key]) => {
+      const before = cached.get(kid)
       return [kid, before && before.alg === key.alg && before.key.equals(key.key) ? before : key]
     }),
   )
 }
 
-function unknown(): VerifyError {
-  return new VerifyError('unknown_key', 'the issuer has no key of this kid')
+function unknownKey(): VerifyError {
+  return new VerifyError('unknown_key', 'the issuer has no key with this kid')
 }
 
-function unavailable(cause?: unknown): VerifyError {
+function keysUnavailable(cause?: unknown): VerifyError {
   return new VerifyError('keys_unavailable', 'the keys of the issuer cannot be fetched', { cause })
 }

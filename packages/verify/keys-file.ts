@@ -1,36 +1,36 @@
-/** The last keys that were fetched, in a file: for a start while the issuer is away. */
+/** The last fetched keys in a file, so that a service can start while the issuer is down. */
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { rename, rm, writeFile } from 'node:fs/promises'
 
 export interface KeysFile {
-  /** What it holds; undefined if there is nothing of use in it. */
+  /** Returns the JWK Set; undefined if the file is missing, unreadable or belongs to another issuer. */
   read(): unknown
-  /** Not being able to keep it is no failure. */
+  /** Never rejects: a service works without the file. */
   write(jwks: object): Promise<void>
 }
 
-/** A JWK Set with one member more, `issuer`. One that somebody put there may come without. */
+/** The file has a JWK Set with a further member, `issuer`, which a file written by an operator may leave out. */
 export function keysFile(file: string, issuer: string): KeysFile {
   return {
     read() {
       try {
-        const kept = JSON.parse(readFileSync(file, 'utf8')) as { issuer?: unknown } | null
-        // Two services that were given the same file must not get each other's issuer's keys.
-        return kept?.issuer === undefined || kept.issuer === issuer ? kept : undefined
+        const jwks = JSON.parse(readFileSync(file, 'utf8')) as { issuer?: unknown } | null
+        // Two services with the same file must not accept the keys of each other's issuer.
+        return jwks?.issuer === undefined || jwks.issuer === issuer ? jwks : undefined
       } catch {
         return undefined
       }
     },
 
     async write(jwks) {
-      // Complete before it has its name: a start must not find half a file.
-      const draft = `${file}.${randomBytes(6).toString('hex')}`
+      // Renamed when it is complete, so that a start never reads half a file.
+      const temporary = `${file}.${randomBytes(6).toString('hex')}`
       try {
-        await writeFile(draft, JSON.stringify({ ...jwks, issuer }), { mode: 0o600 })
-        await rename(draft, file)
+        await writeFile(temporary, JSON.stringify({ ...jwks, issuer }), { mode: 0o600 })
+        await rename(temporary, file)
       } catch {
-        await rm(draft, { force: true }).catch(() => {})
+        await rm(temporary, { force: true }).catch(() => {})
       }
     },
   }

@@ -1,41 +1,44 @@
-/** One status list as it is published (Token Status List §4): from a signed token to the value of an entry. */
+/** One status list (Token Status List §4): reads a verified list token, and looks up an entry. */
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
 
 export interface StatusList {
-  /** Of each entry: 1, 2, 4 or 8. */
+  /** How many bits an entry has: 1, 2, 4 or 8. */
   readonly bits: number
   readonly bytes: Uint8Array
-  /** Seconds until a newer one may be there. */
+  /** Seconds until the issuer may have published a newer list. */
   readonly ttl: number | undefined
-  /** From then on it must not be relied upon (§13.7). */
+  /** The list must not be relied upon from this time on, in seconds since 1970 (§13.7). */
   readonly exp: number | undefined
 }
 
 const SIZES: readonly unknown[] = [1, 2, 4, 8]
-const inflated = promisify(inflate)
+const inflateAsync = promisify(inflate)
 
-/** What it expands to beyond `maxBytes` is never allocated. @throws {Error} if it is malformed or too large */
+/**
+ * Reads the claims of a list token whose signature has been verified. At most `maxBytes` are decompressed.
+ * @throws {Error} if the list is malformed, too large, or not the list at `uri`
+ */
 export async function readStatusList(
   { sub, iat, exp, ttl, status_list: list }: Record<string, unknown>,
   uri: string,
   maxBytes: number,
 ): Promise<StatusList> {
-  // §8.3: or the list of one token could be shown for another.
-  if (sub !== uri) throw new Error('the status list is another one')
+  // §8.3: otherwise an attacker could answer with another list of the issuer.
+  if (sub !== uri) throw new Error('the status list has another address')
   const { bits, lst } = (list ?? {}) as { bits?: unknown; lst?: unknown }
   if (!SIZES.includes(bits) || typeof lst !== 'string' || typeof iat !== 'number') {
     throw new Error('the status list is malformed')
   }
   return {
     bits: bits as number,
-    bytes: await inflated(Buffer.from(lst, 'base64url'), { maxOutputLength: Math.max(1, maxBytes) }),
+    bytes: await inflateAsync(Buffer.from(lst, 'base64url'), { maxOutputLength: Math.max(1, maxBytes) }),
     ttl: typeof ttl === 'number' && ttl > 0 ? ttl : undefined,
     exp: exp as number | undefined,
   }
 }
 
-/** §4.1: entries fill each byte from its least significant bit. Undefined if there is no such entry. */
+/** Returns the value of an entry; undefined if the list has no such entry. §4.1: the least significant bits come first. */
 export function statusAt({ bits, bytes }: StatusList, index: number): number | undefined {
   const bit = index * bits
   const byte = bytes[Math.floor(bit / 8)]

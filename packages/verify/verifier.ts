@@ -1,141 +1,156 @@
-/** Puts it together: a token in, its claims out, or a VerifyError. */
+/** Verifies access tokens: a token goes in, and its claims or a VerifyError come out. */
 import { randomBytes } from 'node:crypto'
-import { algorithm } from './algorithms.ts'
-import { type AccessTokenClaims, checkClaims, checkTimes } from './claims.ts'
-import { type CompactJws, isSigned, parseCompact, parseJson } from './compact.ts'
+import { type AccessTokenClaims, checkClaims, checkTimes } from './access-token-claims.ts'
+import { type CompactJws, hasValidSignature, parseCompact, parseJson } from './compact-jws.ts'
 import { createDiscovery } from './discovery.ts'
 import { VerifyError } from './errors.ts'
-import { type Header, readHeader } from './header.ts'
+import { type JoseHeader, readHeader } from './jose-header.ts'
 import type { VerificationKey } from './jwks.ts'
 import { createKeySource } from './key-source.ts'
 import { keysFile } from './keys-file.ts'
-import { settle, type VerifierOptions } from './options.ts'
-import { createStatusLists } from './status-lists.ts'
+import { resolveOptions, type VerifierOptions } from './options.ts'
+import { signatureAlgorithm } from './signature-algorithms.ts'
+import { createStatusListPoller } from './status-list-poller.ts'
 import { createTokenCache } from './token-cache.ts'
 
 export interface Verifier {
   /**
-   * The claims of a good access token; the object is shared between calls and frozen.
-   * @throws {VerifyError} with a stable code
+   * Verifies an access token (RFC 9068 §4) and returns its claims. The object is shared between calls and frozen.
+   * @throws {VerifyError} if the token is refused, or cannot be checked
    */
   verify(token: string): Promise<AccessTokenClaims>
   /**
-   * Fetches keys and status lists now; wait for it at start-up to have them before the first request.
-   * @throws {VerifyError} keys_unavailable, if there are none in the keys file either
+   * Fetches keys and status lists now. Wait for it at start-up to have them before the first request.
+   * @throws {VerifyError} keys_unavailable, if the keys can neither be fetched nor read from the keys file
    */
   ready(): Promise<void>
-  /** Stops what runs in the background. */
+  /** Stops the work in the background. */
   close(): void
-  /** What the guards name in the challenge of a 401. */
+  /** The realm that guards name in the challenge of a 401 (RFC 9110 §11.5). */
   readonly realm: string
 }
 
-const POLL_MS = 1000
-const MOST_HEADERS = 100
-const LONGEST_LIST = 1_048_576
+const BACKGROUND_INTERVAL_MS = 1000
+const MAX_CACHED_HEADERS = 100
+const MAX_LIST_LENGTH = 1_048_576
 
+/**
+ * Makes a verifier. One for each process is enough: it holds the keys, the status lists and the cache of tokens.
+ * @throws {TypeError} if an option is unusable or unsafe
+ */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const settled = settle(options)
-  const { issuer, leeway, clock, maxTokenLength } = settled
-  const published = { ...settled, fetch: mirrored(settled) }
+  const resolved = resolveOptions(options)
+  const { issuer, leeway, clock, maxTokenLength } = resolved
+  const published = { ...resolved, fetch: mirroredFetch(resolved) }
   const discovery = createDiscovery({ ...published, jwksUri: options.jwksUri })
   const keys = createKeySource({
     ...published,
     discovery,
-    headers: introduction(options.name),
+    headers: verifierHeader(options.name),
     file: options.keysFile === undefined ? undefined : keysFile(options.keysFile, issuer),
   })
-  const status = options.statusList
-    ? createStatusLists({
+  const statusLists = options.statusList
+    ? createStatusListPoller({
         ...published,
         ...(options.statusList === true ? {} : options.statusList),
-        aggregation: discovery.statusLists,
-        verifyJwt: verifyList,
+        aggregationUri: discovery.statusListAggregation,
+        verifyJwt: verifyListToken,
       })
     : undefined
-  const cache = createTokenCache(settled.cacheSize)
-  /** Of tokens that were good: all that were signed with one key have the same. */
-  const headers = new Map<string, Header>()
+  const cache = createTokenCache(resolved.cacheSize)
+  /** Headers of valid tokens. All tokens that are signed with the same key have the same header. */
+  const headers = new Map<string, JoseHeader>()
 
   const background = setInterval(() => {
-    keys.renewIfDue()
-    void status?.pollDue()
-  }, POLL_MS)
+    keys.refreshIfDue()
+    void statusLists?.pollDue()
+  }, BACKGROUND_INTERVAL_MS)
   background.unref?.()
 
-  /** Token Status List §5.1, §8.3: signed by the issuer like a token, and never taken for one. */
-  async function verifyList(jwt: string, type: string): Promise<Record<string, unknown>> {
-    const jws = parseCompact(jwt, LONGEST_LIST)
-    const { kid, alg } = readHeader(jws.header, { ...settled, types: [type] })
+  /**
+   * Verifies a list token (Token Status List §5.1, §8.3). It is signed like an access token; `type` keeps one from being
+   * accepted as the other.
+   */
+  async function verifyListToken(jwt: string, type: string): Promise<Record<string, unknown>> {
+    const jws = parseCompact(jwt, MAX_LIST_LENGTH)
+    const { kid, alg } = readHeader(jws.header, { ...resolved, types: [type] })
     checkSignature(jws, await keys.find(kid), alg)
     const claims = parseJson(jws.payload)
     const { iss, exp, nbf } = claims
-    if (iss !== undefined && iss !== issuer) throw new Error('it is of another issuer')
+    if (iss !== undefined && iss !== issuer) throw new Error('the list was issued by another issuer')
     for (const time of [exp, nbf]) {
-      if (time !== undefined && typeof time !== 'number') throw new Error('it is malformed')
+      if (time !== undefined && typeof time !== 'number')
+        throw new Error('the list has a time that is not a number')
     }
-    if (exp !== undefined && clock() >= Number(exp) + leeway) throw new Error('it has expired')
-    if (nbf !== undefined && clock() < Number(nbf) - leeway) throw new Error('it is of the future')
+    if (exp !== undefined && clock() >= Number(exp) + leeway) throw new Error('the list has expired')
+    if (nbf !== undefined && clock() < Number(nbf) - leeway) throw new Error('the list is not valid yet')
     return claims
   }
 
-  /** The claims of a token that is good but for the time and its status. */
-  function accept(jws: CompactJws, header: Header, key: VerificationKey): AccessTokenClaims {
-    // Signature first: nothing in a token counts before it is known who wrote it.
+  /** Returns the claims of a token. Its times and its status are checked later. */
+  function verifiedClaims(jws: CompactJws, header: JoseHeader, key: VerificationKey): AccessTokenClaims {
+    // The signature comes first: the claims mean nothing before it is known that the issuer made them.
     checkSignature(jws, key, header.alg)
-    const claims = checkClaims(parseJson(jws.payload), settled, header.type === 'at+jwt')
+    const claims = checkClaims(parseJson(jws.payload), resolved, header.type === 'at+jwt')
     return deepFreeze(claims)
   }
 
   return {
     async verify(token) {
       if (typeof token !== 'string') throw new VerifyError('malformed', 'the token is not a string')
-      const known = cache.get(token)
-      let claims = known?.claims
-      // Verified before, with a key that is still published.
-      if (claims === undefined || keys.held(known?.key.kid ?? '') !== known?.key) {
+      const hit = cache.get(token)
+      let claims = hit?.claims
+      // A cached token counts only while the key that verified it is still published.
+      if (claims === undefined || keys.cached(hit?.key.kid ?? '') !== hit?.key) {
         const jws = parseCompact(token, maxTokenLength)
-        const seen = headers.get(jws.header)
-        const header = seen ?? readHeader(jws.header, settled)
-        const key = keys.held(header.kid) ?? (await keys.find(header.kid))
-        claims = accept(jws, header, key)
-        if (!seen && headers.size < MOST_HEADERS) headers.set(jws.header, header)
+        const cachedHeader = headers.get(jws.header)
+        const header = cachedHeader ?? readHeader(jws.header, resolved)
+        const key = keys.cached(header.kid) ?? (await keys.find(header.kid))
+        claims = verifiedClaims(jws, header, key)
+        if (!cachedHeader && headers.size < MAX_CACHED_HEADERS) headers.set(jws.header, header)
         cache.set({ token, claims, key })
       }
       checkTimes(claims, leeway, clock())
-      status?.check(claims)
+      statusLists?.check(claims)
       return claims
     },
 
     async ready() {
       await keys.refresh()
-      await status?.pollAll()
+      await statusLists?.pollAll()
     },
 
     close() {
       clearInterval(background)
     },
 
-    realm: settled.realm,
+    realm: resolved.realm,
   }
 }
 
-function checkSignature(jws: CompactJws, { key, alg: meant }: VerificationKey, alg: Header['alg']): void {
-  // RFC 8725 §3.1: a key is for one algorithm, whatever the token says.
-  if (alg !== meant) throw new VerifyError('algorithm_refused', 'the key is for another algorithm')
-  const { verify } = algorithm(alg)
-  if (!isSigned(jws, (data, signature) => verify(data, key, signature))) {
-    throw new VerifyError('bad_signature', 'the signature is wrong')
+function checkSignature(
+  jws: CompactJws,
+  { key, alg: keyAlg }: VerificationKey,
+  alg: JoseHeader['alg'],
+): void {
+  // RFC 8725 §3.1: a key is used with one algorithm, whatever the token says.
+  if (alg !== keyAlg) throw new VerifyError('algorithm_refused', 'the key is for another algorithm')
+  const { verify } = signatureAlgorithm(alg)
+  if (!hasValidSignature(jws, (data, signature) => verify(data, key, signature))) {
+    throw new VerifyError('bad_signature', 'the signature is invalid')
   }
 }
 
-/** The instance tells this process from another of the same name, and means nothing else. */
-function introduction(name: string | undefined): Record<string, string> {
+/**
+ * The header that makes this verifier known to a Keyturn server. The instance distinguishes processes with the same name.
+ */
+function verifierHeader(name: string | undefined): Record<string, string> {
   if (name === undefined) return {}
   return { 'keyturn-verifier': `${name}; instance=${randomBytes(9).toString('base64url')}` }
 }
 
-function mirrored({
+/** Replaces the issuer's origin by the mirror in every address that is fetched. */
+function mirroredFetch({
   issuer,
   mirror,
   fetch,
@@ -149,15 +164,15 @@ function mirrored({
   }
 }
 
-/** Without recursion: how deep the claims are is up to whoever wrote them. */
+/** Not recursive, because claims may be nested more deeply than the stack allows. */
 function deepFreeze<T extends object>(root: T): T {
-  const open: object[] = [root]
-  for (const value of open) {
+  const pending: object[] = [root]
+  for (const value of pending) {
     Object.freeze(value)
-    // JSON has no inherited members; this is the fastest way through the others.
+    // for…in is the fastest loop over the members; objects parsed from JSON inherit none.
     for (const name in value) {
       const member: unknown = value[name as keyof typeof value]
-      if (typeof member === 'object' && member !== null) open.push(member)
+      if (typeof member === 'object' && member !== null) pending.push(member)
     }
   }
   return root

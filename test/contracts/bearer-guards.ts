@@ -104,17 +104,17 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
       const other = await signingKey('other')
       const cases: [token: string | Promise<string>, reason: string][] = [
         ['garbage', 'the token does not have three parts'],
-        ['a b', 'the token has characters of no token'],
-        ['"', 'the token has characters of no token'],
-        ['=', 'the token has characters of no token'],
-        [`${good.slice(0, -8)}AAAAAAAA`, 'the signature is wrong'],
+        ['a b', 'the token has characters that are not allowed in a token'],
+        ['"', 'the token has characters that are not allowed in a token'],
+        ['=', 'the token has characters that are not allowed in a token'],
+        [`${good.slice(0, -8)}AAAAAAAA`, 'the signature is invalid'],
         [issuer.token({ exp: now - 60 }), 'the token has expired'],
-        [issuer.token({ nbf: now + 60 }), 'the token is of the future'],
+        [issuer.token({ nbf: now + 60 }), 'the token is not valid yet'],
         [issuer.token({ aud: 'x' }), 'the token is for another audience'],
-        [issuer.token({ iss: 'x' }), 'the token is of another issuer'],
-        [issuer.token({ sub: 5 }), 'the claim sub is missing or of the wrong type'],
-        [issuer.token({}, { typ: 'JWT' }), 'the token is of another type'],
-        [issuer.token({}, {}, other), 'the issuer has no key of this kid'],
+        [issuer.token({ iss: 'x' }), 'the token was issued by another issuer'],
+        [issuer.token({ sub: 5 }), 'the claim sub is missing or has the wrong type'],
+        [issuer.token({}, { typ: 'JWT' }), 'the token has another type'],
+        [issuer.token({}, {}, other), 'the issuer has no key with this kid'],
       ]
       for (const [token, reason] of cases) {
         issuer.time.tick(1)
@@ -128,16 +128,16 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
     async (t) => {
       const challenge = (reason: string, scope: string) =>
         `Bearer ${REALM}, error="insufficient_scope", error_description="${reason}"${scope}`
-      const needs = challenge('the scope orders:admin is needed', ', scope="orders:read orders:admin"')
+      const needs = challenge('the scope orders:admin is required', ', scope="orders:read orders:admin"')
       refused(t, await call('/both', bearer(good)), 403, needs, 'insufficient_scope')
       for (const scope of [undefined, '', 'orders:reader', 'orders', 'ORDERS:READ', 'orders:read,x']) {
         const answer = await call('/read', bearer(await issuer.token({ scope })))
-        const needsRead = challenge('the scope orders:read is needed', ', scope="orders:read"')
+        const needsRead = challenge('the scope orders:read is required', ', scope="orders:read"')
         refused(t, answer, 403, needsRead, 'insufficient_scope')
       }
       for (const roles of [undefined, [], ['clerk'], ['Manager'], ['managers']]) {
         const answer = await call('/manager', bearer(await issuer.token({ roles })))
-        refused(t, answer, 403, challenge('the role manager is needed', ''), 'insufficient_scope')
+        refused(t, answer, 403, challenge('the role manager is required', ''), 'insufficient_scope')
       }
     },
   )

@@ -27,7 +27,7 @@ t.test('a mistake in the options is a TypeError at the start, not a surprise lat
       { audience: undefined },
       { audience: 5 },
     ],
-    'is not an algorithm': [
+    'is not a supported signature algorithm': [
       { algorithms: ['none'] },
       { algorithms: ['HS256'] },
       { algorithms: ['RS256', 'toString'] },

@@ -5,7 +5,10 @@ import { decodeJwt } from 'jose'
 import t, { type Test } from 'tap'
 import type { VerifierOptions } from '../../packages/verify/index.ts'
 import { statusAt } from '../../packages/verify/status-list.ts'
-import { createStatusLists, type StatusListsDeps } from '../../packages/verify/status-lists.ts'
+import {
+  createStatusListPoller,
+  type StatusListPollerDeps,
+} from '../../packages/verify/status-list-poller.ts'
 import {
   AUDIENCE,
   type StandIn,
@@ -409,7 +412,7 @@ t.test(
 )
 
 /** The lists by themselves, so that a test says when the background runs. */
-async function alone(t: Test, options: Partial<StatusListsDeps> = {}) {
+async function alone(t: Test, options: Partial<StatusListPollerDeps> = {}) {
   const issuer = await standIn(t)
   const conditions: (string | undefined)[] = []
   let body = await listToken(issuer, LIST, {})
@@ -424,13 +427,13 @@ async function alone(t: Test, options: Partial<StatusListsDeps> = {}) {
     if (request.headers['if-none-match'] === etag) response.writeHead(304, { etag, ...headers }).end()
     else response.writeHead(200, { etag, ...headers }).end(body)
   })
-  const lists = createStatusLists({
+  const lists = createStatusListPoller({
     issuer: issuer.issuer,
     fetch,
     timeoutMs: 1000,
     ...issuer.time.clocks,
     leeway: 0,
-    aggregation: async () => undefined,
+    aggregationUri: async () => undefined,
     verifyJwt: async (jwt) => decodeJwt(jwt),
     uris: [issuer.origin + LIST],
     ...options,
@@ -500,7 +503,7 @@ t.test('what the background fetched counts at once', async (t) => {
 
 async function createClaims(issuer: StandIn) {
   return (await issuer.verifier().verify(await issuer.token())) as Parameters<
-    ReturnType<typeof createStatusLists>['check']
+    ReturnType<typeof createStatusListPoller>['check']
   >[0]
 }
 
@@ -562,13 +565,13 @@ t.test('a list that nobody has named for a day is let go; the ones this service 
 
 t.test('no more than a thousand lists are held, however many tokens name them', async (t) => {
   const issuer = await standIn(t)
-  const lists = createStatusLists({
+  const lists = createStatusListPoller({
     issuer: issuer.issuer,
     fetch,
     timeoutMs: 1000,
     ...issuer.time.clocks,
     leeway: 0,
-    aggregation: async () => undefined,
+    aggregationUri: async () => undefined,
     verifyJwt: async (jwt) => decodeJwt(jwt),
   })
   const claims = await createClaims(issuer)

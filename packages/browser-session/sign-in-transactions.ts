@@ -1,9 +1,9 @@
 /** A sign-in under way: what its callback must match, sealed in a cookie of the browser that began it. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { boundedMap } from './bounded.ts'
+import { boundedMap } from './bounded-map.ts'
 import { type Cookies, readCookies } from './cookies.ts'
-import type { Proofs } from './issuer.ts'
-import { randomId, type Sealer } from './seal.ts'
+import { randomId, type Sealer } from './encryption.ts'
+import type { Proofs } from './openid-client.ts'
 
 export interface Transaction extends Proofs {
   readonly returnTo: string

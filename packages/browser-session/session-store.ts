@@ -1,5 +1,5 @@
 /** Where sessions are kept on the server. Values are sealed: a store's dump opens no door. */
-import { boundedMap } from './bounded.ts'
+import { boundedMap } from './bounded-map.ts'
 
 export interface StoredSession {
   readonly value: string

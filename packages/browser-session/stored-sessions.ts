@@ -1,9 +1,9 @@
 /** Sessions in a store; the browser holds a sealed id. */
 import type { FastifyRequest } from 'fastify'
 import { type Cookies, readCookies } from './cookies.ts'
-import { type Sealer, sha256 } from './seal.ts'
+import { type Sealer, sha256 } from './encryption.ts'
 import type { Lifetimes, Session, SessionKeeper } from './session.ts'
-import type { SessionStore } from './store.ts'
+import type { SessionStore } from './session-store.ts'
 
 interface Parts {
   readonly store: SessionStore

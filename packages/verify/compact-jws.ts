@@ -1,13 +1,16 @@
-/** The compact serialization of a JWS (RFC 7515 §7.1), strictly: what two parsers read differently is refused. */
+/**
+ * The compact serialization of a JWS (RFC 7515 §7.1). It is parsed strictly: a token that two parsers could read
+ * differently is refused.
+ */
 import { isAscii, isUtf8 } from 'node:buffer'
 import { VerifyError } from './errors.ts'
 
-/** Its parts as they came, nothing decoded: nothing in it counts before the signature does. */
+/** The parts of a JWS, not decoded. Nothing in them is trustworthy before the signature is verified. */
 export interface CompactJws {
   readonly header: string
   readonly payload: string
   readonly signature: string
-  /** Header and payload: what was signed. */
+  /** The signing input: header, dot, payload (RFC 7515 §5.1). */
   readonly signed: string
 }
 
@@ -16,9 +19,9 @@ export function parseCompact(token: string, maxLength: number): CompactJws {
   if (token.length > maxLength) throw malformed('is too long')
   const first = token.indexOf('.')
   const second = token.indexOf('.', first + 1)
-  const empty = first < 1 || second <= first + 1 || second === token.length - 1
-  if (empty || token.includes('.', second + 1)) throw malformed('does not have three parts')
-  // Decoders drop the upper byte of a letter and read another one.
+  const hasEmptyPart = first < 1 || second <= first + 1 || second === token.length - 1
+  if (hasEmptyPart || token.includes('.', second + 1)) throw malformed('does not have three parts')
+  // Writing a character beyond U+00FF as latin1 drops its upper byte, so another token would be checked.
   if (Buffer.byteLength(token) !== token.length) throw malformed('is not base64url')
   return {
     header: token.slice(0, first),
@@ -29,17 +32,17 @@ export function parseCompact(token: string, maxLength: number): CompactJws {
 }
 
 /**
- * Whether `verify` says that the signature is good. The bytes it gets are good for this one call.
+ * Returns what `verify` says of the signature. The buffers that `verify` gets are reused, so it must not keep them.
  * @throws {VerifyError} malformed
  */
-export function isSigned(
+export function hasValidSignature(
   { signed, signature }: CompactJws,
   verify: (data: Buffer, signature: Buffer) => boolean,
 ): boolean {
   return verify(bytesOf(signed, 'latin1', SIGNED), decode(signature))
 }
 
-/** @throws {VerifyError} malformed, unless it is a JSON object in base64url */
+/** @throws {VerifyError} malformed, unless the part is a JSON object in base64url */
 export function parseJson(part: string): Record<string, unknown> {
   const bytes = decode(part)
   let value: unknown
@@ -54,32 +57,39 @@ export function parseJson(part: string): Record<string, unknown> {
   return value as Record<string, unknown>
 }
 
-/** Written over by each token: new buffers would cost as much as the parsing. Never kept, never awaited across. */
+/**
+ * Every token overwrites these buffers, because allocating new ones would cost as much as the parsing. Their content
+ * must not be kept, and not be used after an `await`.
+ */
 const SIGNED = Buffer.allocUnsafeSlow(16_384)
 const DECODED = Buffer.allocUnsafeSlow(16_384)
 
-function bytesOf(text: string, encoding: 'latin1' | 'base64url', room: Buffer): Buffer {
-  if (text.length > room.length) return Buffer.from(text, encoding)
-  return room.subarray(0, room.write(text, encoding))
+function bytesOf(text: string, encoding: 'latin1' | 'base64url', buffer: Buffer): Buffer {
+  if (text.length > buffer.length) return Buffer.from(text, encoding)
+  return buffer.subarray(0, buffer.write(text, encoding))
 }
 
-/** The last letters whose spare bits are 0, by how many letters are left over after whole groups of four. */
-const LAST_LETTERS: readonly (string | undefined)[] = [undefined, '', 'AQgw', 'AEIMQUYcgkosw048']
+/** The last characters whose unused bits are 0, by the length of the part modulo 4. */
+const LAST_CHARACTERS: readonly (string | undefined)[] = [undefined, '', 'AQgw', 'AEIMQUYcgkosw048']
 
 /**
- * Only the spelling that an encoder makes: otherwise one token would have several. The decoder skips what it does not
- * know, which the length of what it made tells, and takes both alphabets, which nothing would tell.
+ * Decodes base64url and accepts only what an encoder produces; otherwise one token would have several spellings. Node's
+ * decoder skips characters that it does not know, which shows in the length of the result, and accepts the characters
+ * of plain base64, which does not show.
  */
 function decode(part: string): Buffer {
   const bytes = bytesOf(part, 'base64url', DECODED)
-  const last = LAST_LETTERS[part.length % 4]
+  const last = LAST_CHARACTERS[part.length % 4]
   const canonical = last === undefined || last.includes(part.charAt(part.length - 1))
   const whole = bytes.length === Math.floor((part.length * 3) / 4)
   if (!canonical || !whole || part.includes('+') || part.includes('/')) throw malformed('is not base64url')
   return bytes
 }
 
-/** RFC 8725 §3.7. What is not UTF-8 would be repaired by the decoder, and mean something else than what was signed. */
+/**
+ * Requires UTF-8 (RFC 8725 §3.7). The decoder would replace invalid bytes, so the text would differ from what was
+ * signed.
+ */
 function textOf(bytes: Buffer): string {
   if (isAscii(bytes)) return bytes.toString('latin1')
   if (!isUtf8(bytes)) throw new Error('not UTF-8')

@@ -1,7 +1,7 @@
 /** Access tokens that never run out while the session lasts. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BrowserSessionError, isFailure } from './errors.ts'
-import type { Issuer } from './issuer.ts'
+import type { Issuer } from './openid-client.ts'
 import { advanceSession, type Lifetimes, type Session, type SessionKeeper } from './session.ts'
 
 interface Parts {

@@ -1,8 +1,8 @@
 /** What a route's handler sees of a session. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isFailure } from './errors.ts'
-import type { Renewal } from './renewal.ts'
 import type { Claims, Session, SessionKeeper } from './session.ts'
+import type { Renewal } from './token-refresh.ts'
 
 export interface BrowserSession {
   /** Of the ID token: who it is. */

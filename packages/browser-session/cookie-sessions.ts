@@ -3,10 +3,10 @@
  * late writes beside what is newer, never over it, and clears only what is older, whatever the order of arrival.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { boundedMap } from './bounded.ts'
+import { boundedMap } from './bounded-map.ts'
 import { type Cookies, join, readCookies, split } from './cookies.ts'
+import type { Sealer } from './encryption.ts'
 import { BrowserSessionError } from './errors.ts'
-import type { Sealer } from './seal.ts'
 import type { Lifetimes, Session, SessionKeeper } from './session.ts'
 
 interface Parts {
