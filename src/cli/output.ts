@@ -1,39 +1,26 @@
-/** Texts for people: tables and times. */
-import Table from 'cli-table3'
+/** Texts for a terminal: tables and times. */
+import width from 'fast-string-width'
 import type { EpochSeconds, Seconds } from '../system.ts'
 
 /** Columns by name, in order; empty cells for what is null or undefined. */
 export function table(columns: readonly string[], rows: readonly (readonly unknown[])[]): string {
   if (rows.length === 0) return 'none\n'
-  const grid = new Table({
-    head: [...columns],
-    chars: {
-      top: '',
-      'top-mid': '',
-      'top-left': '',
-      'top-right': '',
-      bottom: '',
-      'bottom-mid': '',
-      'bottom-left': '',
-      'bottom-right': '',
-      left: '',
-      'left-mid': '',
-      mid: '',
-      'mid-mid': '',
-      right: '',
-      'right-mid': '',
-      middle: '  ',
-    },
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  })
-  grid.push(
-    ...rows.map((row) => row.map((cell) => (cell === null || cell === undefined ? '' : String(cell)))),
-  )
-  return `${grid
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n')}\n`
+  const lines = [columns, ...rows.map((row) => row.map((cell) => String(cell ?? '')))]
+  const widths = columns.map((_, i) => Math.max(...lines.map((line) => width(line[i] ?? ''))))
+  return lines
+    .map(
+      (line) =>
+        `${line
+          .map((cell, i) => padEnd(cell, widths[i]))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('')
+}
+
+/** In columns of a terminal, where an ideograph takes two. */
+function padEnd(cell: string, columns = 0): string {
+  return cell + ' '.repeat(columns - width(cell))
 }
 
 /** `2026-01-31 12:00:00Z`; empty for null. */
@@ -64,11 +51,11 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
-/** One thing: names on the left, values on the right, a dash for what it does not have. */
+/** One record: names on the left, values on the right, a dash for a value that is missing. */
 export function record(fields: Readonly<Record<string, unknown>>): string {
-  const width = Math.max(...Object.keys(fields).map((name) => name.length))
+  const longest = Math.max(...Object.keys(fields).map((name) => name.length))
   return Object.entries(fields)
-    .map(([name, value]) => `${name.padEnd(width)}  ${cell(value)}\n`)
+    .map(([name, value]) => `${name.padEnd(longest)}  ${cell(value)}\n`)
     .join('')
 }
 

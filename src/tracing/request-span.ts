@@ -1,6 +1,6 @@
 /** The span of a request, in the words of OpenTelemetry's conventions for HTTP servers. */
 import type { Attributes } from '@opentelemetry/api'
-import { parseTraceparent, SpanKind, SpanStatusCode, type Spans } from './spans.ts'
+import { parseCaller, SpanKind, SpanStatusCode, type Spans } from './spans.ts'
 import type { Tracing } from './tracing.ts'
 
 /** Others are `_OTHER`: what was sent does not get into a span. */
@@ -37,7 +37,7 @@ export function traceRequest(spans: Spans, { issuer, joins }: RequestSpanOptions
       'keyturn.request_id': requestId,
     }
     const name = route === undefined ? verb : `${verb} ${route}`
-    const parent = joins ? parseTraceparent(caller) : null
+    const parent = joins ? parseCaller(caller) : null
     const { span, run } = spans.enter(name, { kind: SpanKind.SERVER, attributes }, parent)
     return {
       run,

@@ -11,6 +11,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
+import { parseTraceParent } from '@opentelemetry/core'
 import { reasonOf } from '../oauth/audit-failures.ts'
 import type { Steady } from '../system.ts'
 
@@ -131,16 +132,10 @@ export function fail(span: Span, error: unknown): void {
   span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR })
 }
 
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/
-
-/** W3C Trace Context §3.2, §4.3: what is not of this form is as if it were not there. */
-export function parseTraceparent(value: unknown): SpanContext | null {
-  const match = typeof value === 'string' ? TRACEPARENT.exec(value) : null
-  if (!match || (value as string).length > 512) return null
-  const [, traceId = '', spanId = '', flags = '', more] = match
-  if (/^0+$/.test(traceId) || /^0+$/.test(spanId)) return null
-  if ((value as string).startsWith('00') && more !== undefined) return null
-  return { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1, isRemote: true }
+/** W3C Trace Context §3.2, §4.3: a header that cannot be parsed is ignored, and a trace of our own begins. */
+export function parseCaller(header: unknown): SpanContext | null {
+  const parent = typeof header === 'string' ? parseTraceParent(header) : null
+  return parent && { ...parent, isRemote: true }
 }
 
 export { SpanKind, SpanStatusCode }

@@ -399,7 +399,8 @@ t.test('the language is what the application asks for, else the browser, else En
     [['fr', 'de-CH-1996'], 'en', 'de'],
     [['fr'], 'de', 'de'],
     [['en', 'de'], 'de', 'en'],
-    [['', '../..', '__proto__', 'constructor'], ';;;,q=1,=,de;q=x', 'de'],
+    [['', '../..', '__proto__', 'constructor'], ';;;,q=1,=,de', 'de'],
+    [[], 'de;q=x', 'en'],
     [[], `${'x,'.repeat(5000)}de`, 'en'],
   ] as const
   for (const [asked, header, expected] of rows) {

@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import Negotiator from 'negotiator'
 import type { Services } from '../services.ts'
 import { matchesEtag } from './conditional.ts'
 
-/** draft-ietf-oauth-status-list §8: the signed list, compressed if the client can take it. */
+/** draft-ietf-oauth-status-list §8: the signed list, compressed if the client prefers that (RFC 9110 §12.5.3). */
 export function statusListEndpoint({ statusLists, config }: Services) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { number } = request.params as { number: string }
@@ -14,8 +15,8 @@ export function statusListEndpoint({ statusLists, config }: Services) {
       .header('vary', 'accept-encoding')
     if (matchesEtag(request, list.etag)) return reply.status(304).send()
     reply.type('application/statuslist+jwt')
-    const encodings = request.headers['accept-encoding'] ?? ''
-    return acceptsGzip(encodings)
+    const encoding = new Negotiator(request).encoding(['gzip', 'identity'])
+    return encoding === 'gzip'
       ? reply.header('content-encoding', 'gzip').send(list.gzip)
       : reply.send(list.jwt)
   }
@@ -28,9 +29,4 @@ export function statusAggregationEndpoint({ statusLists, config }: Services) {
       .type('application/json')
       .header('cache-control', `public, max-age=${config.statusTtl}`)
       .send(JSON.stringify({ status_lists: await statusLists.uris() }))
-}
-
-/** RFC 9110 §12.5.3; a weight of 0 means no. */
-function acceptsGzip(header: string): boolean {
-  return header.split(',').some((one) => /^\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*$).*)?$/i.test(one))
 }

@@ -1,7 +1,8 @@
 /**
- * The languages of the pages. Only texts and which of them somebody reads; must not know what a page looks like. A
- * new language is a file beside `de.ts`, and a line in `TEXTS`.
+ * The languages of the pages: the texts, and which language a user gets. Must not know what a page looks like. A new
+ * language is a file beside `de.ts`, and a line in `TEXTS`.
  */
+import Negotiator from 'negotiator'
 import { de } from './de.ts'
 import { en, type Texts } from './en.ts'
 
@@ -16,8 +17,8 @@ export const DEFAULT_LOCALE: Locale = 'en'
 
 export const textsIn = (locale: Locale): Texts => TEXTS[locale]
 
-/** What is longer is none that a browser sends. */
-const LONGEST_HEADER = 1024
+/** No browser sends a longer one. */
+const MAX_HEADER_LENGTH = 1024
 
 /** Lookup of RFC 4647 §3.4: `de-AT-1996`, then `de-AT`, then `de`. */
 function lookup(range: string): Locale | undefined {
@@ -30,29 +31,17 @@ function lookup(range: string): Locale | undefined {
   return undefined
 }
 
-/** RFC 9110 §12.5.4: ranges with weights, the heaviest first; a weight of 0 is a language not wanted. */
+/** RFC 9110 §12.5.4: the accepted ranges, the heaviest first. */
 function acceptedRanges(header: string): string[] {
-  return header
-    .slice(0, LONGEST_HEADER)
-    .split(',')
-    .map((item) => {
-      const [range = '', ...parameters] = item.split(';')
-      const weight = parameters
-        .map((one) => /^\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*$/i.exec(one)?.[1])
-        .find(Boolean)
-      return { range: range.trim(), weight: weight === undefined ? 1 : Number(weight) }
-    })
-    .filter(({ range, weight }) => range !== '' && weight > 0)
-    .sort((a, b) => b.weight - a.weight)
-    .map(({ range }) => range)
+  return new Negotiator({ headers: { 'accept-language': header.slice(0, MAX_HEADER_LENGTH) } }).languages()
 }
 
 /**
- * What the application asks for (`ui_locales`, in its order of preference; OIDC Core §3.1.2.1), else what the browser
- * does, else English.
+ * The language that the application requests (`ui_locales`, in its order of preference; OIDC Core §3.1.2.1), else the one
+ * that the browser requests, else English.
  */
-export function chooseLocale(uiLocales: readonly string[], acceptLanguage: string | undefined): Locale {
-  for (const range of [...uiLocales, ...acceptedRanges(acceptLanguage ?? '')]) {
+export function chooseLocale(uiLocales: readonly string[], acceptLanguage = ''): Locale {
+  for (const range of [...uiLocales, ...acceptedRanges(acceptLanguage)]) {
     if (range === '*') return DEFAULT_LOCALE
     const found = lookup(range)
     if (found) return found
