@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { Random } from '../system.ts'
 import type { Gate } from './concurrency-limiter.ts'
 import { verifyPassword } from './password.ts'
@@ -10,7 +11,7 @@ export interface ChosenSecretDeps {
   readonly random: Random
 }
 
-const REMEMBERED = 1000
+const MAX_REMEMBERED = 1000
 
 /**
  * Checks a client secret that somebody chose: it may be weak, so it is hashed with argon2id and guesses are
@@ -20,7 +21,7 @@ const REMEMBERED = 1000
 export function createChosenSecretVerifier({ gate, throttle, random }: ChosenSecretDeps) {
   // As a key object: from bytes Node would make one for each MAC, which takes longer than the MAC.
   const key = createSecretKey(random.bytes(32))
-  const right = new Map<string, Buffer>()
+  const right = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED })
   const mac = (secret: string) => createHmac('sha256', key).update(secret).digest()
 
   return async (hash: string, secret: string, clientId: string, ip: string): Promise<boolean> => {
@@ -32,7 +33,6 @@ export function createChosenSecretVerifier({ gate, throttle, random }: ChosenSec
       const { ok } = await verifyPassword(hash, secret)
       if (!ok) return false
       await counted.succeeded()
-      if (right.size >= REMEMBERED) right.delete(right.keys().next().value as string)
       right.set(hash, mac(secret))
       return true
     })

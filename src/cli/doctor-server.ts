@@ -1,8 +1,8 @@
 /** Whether the server that answers at the issuer, if one does, publishes the keys of this store. */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from '../config/load.ts'
-import { baseUrl } from '../http/endpoints/metadata.ts'
 import { JWKS_PATH } from '../http/routes.ts'
+import { issuerBase } from '../issuer-path.ts'
 
 const TIMEOUT_MS = 3000
 /** A server follows the store within about a second. */
@@ -17,7 +17,7 @@ export async function checkServer(
   config: Config,
   published: readonly string[] | null,
 ): Promise<readonly [string]> {
-  const url = baseUrl(config.issuer) + JWKS_PATH
+  const url = issuerBase(config.issuer) + JWKS_PATH
   let served = await fetchKids(url)
   if (served === null) return [`not running, or not to be reached from here, at ${config.issuer}`]
   if (published === null) return [`something runs at ${config.issuer}; its keys cannot be compared`]

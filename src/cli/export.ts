@@ -1,5 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { listsFolder, type StaticFile, staticSite } from '../http/static-site.ts'
 import { openServer, type ServerDeps } from '../node/server.ts'
 import type { Random } from '../system.ts'
@@ -35,7 +36,7 @@ function exportTo(context: Context, folder: string, options: ExportOptions): Pro
       stopped = true
     })
     while (!stopped) {
-      await new Promise((resolve) => setTimeout(resolve, EVERY_MS))
+      await sleep(EVERY_MS)
       // What was written last stays while the store is away: that is what the files are for.
       await follow(folder, server).catch((error) =>
         system.logger.warn({ err: error }, 'could not be exported'),

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import { behind, namesOf } from '../keys/known-verifiers.ts'
 import * as law from '../keys/ring.ts'
@@ -195,7 +196,7 @@ async function untilSafe(context: Context, base: Base, keys: Keys): Promise<void
   let left = await look()
   const waiting = async () => {
     while (left.seconds > 0 || left.late.length > 0) {
-      await new Promise((resolve) => setTimeout(resolve, 500))
+      await sleep(500)
       left = await look()
     }
   }

@@ -1,11 +1,12 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { hostname } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { type Recorder, startRecorder } from '../audit/recorder.ts'
 import { type Config, onPort } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
 import { createApp, createMetricsApp } from '../http/app.ts'
-import { baseUrl } from '../http/endpoints/metadata.ts'
+import { issuerBase } from '../issuer-path.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { closeBase, openBase, openKeys, type System } from '../node/base.ts'
 import { type Follower, startFollower } from '../node/change-poller.ts'
@@ -65,7 +66,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
       const signal = await stopped
       system.logger.info({ signal }, 'stopping')
       stopping = true
-      await new Promise((resolve) => setTimeout(resolve, config.shutdownDelay * 1000))
+      await sleep(config.shutdownDelay * 1000)
     } finally {
       if (app) await close(app, io.endNow)
       await follower?.stop()
@@ -175,7 +176,7 @@ async function announce(
   scraped: FastifyInstance | null,
 ): Promise<void> {
   const { config, store } = base
-  const url = baseUrl(config.issuer)
+  const url = issuerBase(config.issuer)
   const fresh = keys.firstStart || (await store.clients.list()).length === 0
   const metricsPort = (scraped?.server.address() as AddressInfo | undefined)?.port
   const lines = [`Keyturn ${version} serves ${config.issuer} on ${config.host}:${config.port}`]

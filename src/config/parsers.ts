@@ -1,4 +1,6 @@
 import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
+import { isLoopbackHost } from '../loopback.ts'
 import type { Seconds } from '../system.ts'
 
 /** A problem that an operator can mend; its message completes "KEYTURN_X …". */
@@ -42,10 +44,6 @@ export function count(min: number, max: number): (value: string) => number {
   }
 }
 
-export function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname)
-}
-
 /** RFC 8414 §2: an https URL without query or fragment. Kept as written: tokens carry it to the letter. */
 export function issuer(value: string): string {
   let url: URL
@@ -58,7 +56,7 @@ export function issuer(value: string): string {
   if (/[?#\s]/.test(value) || url.username || url.password) {
     throw problem('must have no query, fragment, user name or white space (RFC 8414 §2)')
   }
-  if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
+  if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
     throw problem('must be https: plain http is only for localhost (RFC 8414 §2)')
   }
   // Verifiers compare it letter by letter, some after parsing it as a URL: both must see the same text.
@@ -105,10 +103,10 @@ const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal']
 
 /** An address, a network such as 10.0.0.0/8, or one of the names that Fastify knows. */
 function isNetwork(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
-  const most = { 4: 32, 6: 128 }[isIP(address)]
-  if (most === undefined) return NAMED_NETWORKS.includes(text)
-  return rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= most))
+  const [address = ''] = text.split('/', 1)
+  // Node's test of the address is the stricter one: ipaddr.js takes `127.1` and `0x7f.1` too.
+  if (isIP(address) === 0) return NAMED_NETWORKS.includes(text)
+  return text === address || ipaddr.isValidCIDR(text)
 }
 
 /** Shown to people, in a sentence and in a title. */

@@ -3,7 +3,9 @@
  * that tests and the command line run the same thing.
  */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
-import { isLoopback, type TrustProxy } from '../config/parsers.ts'
+import type { TrustProxy } from '../config/parsers.ts'
+import { issuerBase, issuerPath } from '../issuer-path.ts'
+import { isLoopbackHost } from '../loopback.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Random } from '../system.ts'
 import type { Tracing } from '../tracing/tracing.ts'
@@ -13,7 +15,7 @@ import { openToBrowsers } from './cors.ts'
 import { assetEndpoint } from './endpoints/asset.ts'
 import { live, ready } from './endpoints/health.ts'
 import { jwksEndpoint } from './endpoints/jwks.ts'
-import { baseUrl, metadataEndpoint } from './endpoints/metadata.ts'
+import { metadataEndpoint } from './endpoints/metadata.ts'
 import { localMetricsEndpoint, metricsEndpoint } from './endpoints/metrics.ts'
 import { statusAggregationEndpoint, statusListEndpoint } from './endpoints/status-list.ts'
 import { sendFailure } from './failures.ts'
@@ -110,7 +112,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     routerOptions: { caseSensitive: true, ignoreTrailingSlash: false },
   })
   app.setErrorHandler(sendFailure)
-  const prefix = new URL(config.issuer).pathname.replace(/\/$/, '')
+  const prefix = issuerPath(config.issuer)
   if (tracing) trace(app, tracing, prefix)
   if (metrics) measure(app, metrics, prefix)
   answerUnknown(app, answerPeople(services))
@@ -127,7 +129,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     done(null, payload)
   })
 
-  const base = baseUrl(config.issuer)
+  const base = issuerBase(config.issuer)
   const routes = (open: boolean): ProtocolRoute[] =>
     protocolEndpoints
       .filter((endpoint) => endpoint.cors === open)
@@ -162,7 +164,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   app.get('/health/live', live)
   app.get('/health/ready', ready(services))
   // Elsewhere a proxy may lead everybody here, in ways that cannot be told from somebody on this machine.
-  if (metrics && config.metricsPort === null && isLoopback(new URL(config.issuer).hostname))
+  if (metrics && config.metricsPort === null && isLoopbackHost(new URL(config.issuer).hostname))
     app.get(METRICS_PATH, localMetricsEndpoint(metrics))
   return app
 }

@@ -4,7 +4,9 @@
  */
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Negotiator from 'negotiator'
 import type { CurrentSignIn, Visitor } from '../accounts/user-sessions.ts'
+import { issuerPath } from '../issuer-path.ts'
 import type { Flow } from '../oauth/authorize/flow.ts'
 import { type Pair, type Parameters, parametersOf } from '../oauth/parameters.ts'
 import type { PageContext } from '../views/page.ts'
@@ -75,7 +77,7 @@ export async function browserScope(
   services: Services,
   routes: readonly PageRoute[],
 ): Promise<void> {
-  const prefix = new URL(services.config.issuer).pathname.replace(/\/$/, '')
+  const prefix = issuerPath(services.config.issuer)
   await app.register(cookie)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
@@ -120,11 +122,11 @@ function protect(reply: FastifyReply): void {
 
 /** For people who came to an address that there is not, or not in this way; machines get their answer elsewhere. */
 export function answerPeople(services: Services): AnswerPeople {
-  const { pathname } = new URL(services.config.issuer)
-  const below = pathname.endsWith('/') ? pathname : `${pathname}/`
+  const below = `${issuerPath(services.config.issuer)}/`
   return (kind, request, reply) => {
-    const reads = request.headers.accept?.includes('text/html') ?? false
-    if (!reads || !`${request.url.split('?', 1)[0]}/`.startsWith(below)) return false
+    // RFC 9110 §12.5.1. A client that accepts anything, such as curl, gets the answer for programs.
+    const prefersHtml = new Negotiator(request).mediaType(['application/json', 'text/html']) === 'text/html'
+    if (!prefersHtml || !`${request.url.split('?', 1)[0]}/`.startsWith(below)) return false
     protect(reply)
     sendErrorPage(services, new PageError(kind), request, reply)
     return true

@@ -1,5 +1,6 @@
 /** What went wrong, as a page: for people, and before anything may be sent to a client (RFC 6749 §4.1.2.1). */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { issuerPath } from '../issuer-path.ts'
 import { UntrustedRequest } from '../oauth/authorize/redirect-target.ts'
 import type { OAuthError } from '../oauth/errors.ts'
 import { type ErrorKind, errorPage } from '../views/pages/error.ts'
@@ -45,7 +46,7 @@ export function sendErrorPage(
   if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
   const locale = chooseLocale([], request.headers['accept-language'])
   const { brand, assets } = services.look
-  const prefix = new URL(services.config.issuer).pathname.replace(/\/$/, '')
+  const prefix = issuerPath(services.config.issuer)
   const page = { texts: textsIn(locale), locale, brand, assets, prefix }
   return reply
     .status(status)

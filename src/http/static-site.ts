@@ -4,6 +4,7 @@
  */
 
 import type { Config } from '../config/load.ts'
+import { issuerPath } from '../issuer-path.ts'
 import { serverMetadata } from './endpoints/metadata.ts'
 import {
   JWKS_PATH,
@@ -25,14 +26,14 @@ export interface StaticFile {
 
 /** The folder of the status lists; what else is in it belongs to lists that are over. */
 export function listsFolder(config: Pick<Config, 'issuer'>): string {
-  return new URL(config.issuer).pathname.replace(/\/$/, '') + STATUS_LISTS_PATH
+  return issuerPath(config.issuer) + STATUS_LISTS_PATH
 }
 
 export async function staticSite(
   services: Pick<Services, 'config' | 'ring' | 'statusLists'>,
 ): Promise<StaticFile[]> {
   const { config, ring, statusLists } = services
-  const prefix = new URL(config.issuer).pathname.replace(/\/$/, '')
+  const prefix = issuerPath(config.issuer)
   const { body, cacheControl } = ring.jwks()
   const metadata = JSON.stringify(serverMetadata(config, protocolEndpoints))
   const metadataControl = `public, max-age=${config.jwksMaxAge}`

@@ -4,6 +4,7 @@
  * ours. Must not know what is written.
  */
 import { createSecretKey, type KeyObject } from 'node:crypto'
+import { singleFlight } from '../single-flight.ts'
 import type { RootStore, StoredRoot } from '../store/contracts/data-keys.ts'
 import type { RevisionStore } from '../store/contracts/revisions.ts'
 import type { Ring } from '../store/contracts/ring.ts'
@@ -116,7 +117,6 @@ interface View {
 export async function openRoots({ store, clock, ages, holder }: OpenRootsDeps): Promise<Roots> {
   let view = await load(undefined)
   let seen = ages.mark()
-  let syncing: Promise<void> | undefined
 
   async function load(before: View | undefined): Promise<View> {
     // First, so that what changes in between is found the next time.
@@ -146,12 +146,7 @@ export async function openRoots({ store, clock, ages, holder }: OpenRootsDeps): 
     seen = asked
   }
 
-  function sync(): Promise<void> {
-    syncing ??= readAgain().finally(() => {
-      syncing = undefined
-    })
-    return syncing
-  }
+  const sync = singleFlight(readAgain)
 
   return {
     writing() {

@@ -3,6 +3,7 @@
  * moment. Must not know HTTP, or what it signs.
  */
 import { createHash } from 'node:crypto'
+import { singleFlight, singleFlightByKey } from '../single-flight.ts'
 import type { RevisionStore } from '../store/contracts/revisions.ts'
 import type { Ring, RingKey, RingStore } from '../store/contracts/ring.ts'
 import { StoreUnavailable } from '../store/db.ts'
@@ -60,10 +61,9 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
   // Found out now, while the operator looks, rather than when it takes over and the key before it is gone.
   await openKey(law.nextKey(first), undefined)
   let seenAt = ages.mark()
-  let syncing: Promise<void> | undefined
   /** kid → until when the store knows tokens of this key to live. */
   const covered = new Map<string, EpochSeconds>()
-  const covering = new Map<string, Promise<boolean>>()
+  const coverOnce = singleFlightByKey<string, boolean>()
 
   async function load(ring: Ring, held: SigningKey | undefined): Promise<View> {
     const body = JSON.stringify(law.jwks(ring))
@@ -97,28 +97,17 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
     seenAt = asked
   }
 
-  function sync(): Promise<void> {
-    syncing ??= readAgain().finally(() => {
-      syncing = undefined
-    })
-    return syncing
-  }
+  const sync = singleFlight(readAgain)
 
   /** One write for all who wait for the same key; false if the key is no longer published. */
   function cover(kid: string, expiresAt: EpochSeconds): Promise<boolean> {
-    const pending = covering.get(kid)
-    if (pending) return pending
-    const until = expiresAt + COVER_AHEAD
-    const work = store.ring
-      .extendTokensUntil(kid, until)
-      .then((published) => {
-        if (published) covered.set(kid, Math.max(until, covered.get(kid) ?? 0))
-        failpoint('cover:extended')
-        return published
-      })
-      .finally(() => covering.delete(kid))
-    covering.set(kid, work)
-    return work
+    return coverOnce(kid, async () => {
+      const until = expiresAt + COVER_AHEAD
+      const published = await store.ring.extendTokensUntil(kid, until)
+      if (published) covered.set(kid, Math.max(until, covered.get(kid) ?? 0))
+      failpoint('cover:extended')
+      return published
+    })
   }
 
   return {

@@ -1,4 +1,5 @@
 /** JWS compact serialization (RFC 7515 §7.1) under one of our keys. */
+import { LRUCache } from 'lru-cache'
 import type { AlgorithmName, Sign } from './algorithms.ts'
 
 export interface SigningKey {
@@ -18,15 +19,13 @@ export async function signCompact(
   return `${input}.${signature.toString('base64url')}`
 }
 
-/** One kind of token follows the other under one key: what was encoded for the last is nearly always what is needed. */
-const encoded = new Map<string, string>()
-const MOST_ENCODED = 16
+/** A node signs few types of token with few keys, so the same headers are needed again and again. */
+const encoded = new LRUCache<string, string>({ max: 16 })
 
 function protectedHeader(alg: string, typ: string, kid: string): string {
   const name = `${alg} ${typ} ${kid}`
   let header = encoded.get(name)
   if (header === undefined) {
-    if (encoded.size === MOST_ENCODED) encoded.clear()
     header = base64url(JSON.stringify({ alg, typ, kid }))
     encoded.set(name, header)
   }

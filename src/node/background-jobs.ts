@@ -66,10 +66,11 @@ export function createDuties(deps: DutiesDeps): Duties {
     },
     beat: presence.beat,
     notify: notices.tell,
-    // Without a copy in the store, what there is of one has ended.
     async sweep() {
-      // Nothing of it can be brought back, should the clock be wrong.
-      const auditEnd = base.time.prudentNow() - (config.auditRetention ?? -1)
+      // Deleted audit events cannot be restored if the clock turns out to be wrong.
+      const now = base.time.prudentNow()
+      // With retention off, rows that an earlier setting kept have expired, those of this very second included.
+      const auditEnd = config.auditRetention === null ? now + 1 : now - config.auditRetention
       await sweep(store, clock, [[base.auditLog, auditEnd]], () => stopping)
       await tendRoots()
     },

@@ -3,6 +3,8 @@
  * retire keys when they are due, and delete what has expired. Where others tell of their changes, it follows at once. Must not know
  * how any of that is done.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { singleFlight } from '../single-flight.ts'
 import type { ChangeListener, Changes } from '../store/db.ts'
 import type { Logger } from '../system.ts'
 
@@ -57,7 +59,7 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
   // At once after the start: the server may have been down when something was due.
   let sinceMaintained = MAINTAIN_MS
   let sinceSwept = 0
-  let sweeping: Promise<void> | undefined
+  const sweep = singleFlight(() => attempt('sweep'))
   const failing = new Set<Duty>()
 
   async function attempt(duty: Duty): Promise<void> {
@@ -88,9 +90,7 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
     if (sinceSwept >= (every.sweep ?? SWEEP_MS)) {
       sinceSwept = 0
       // Beside all else: after a long time without a server it takes minutes.
-      sweeping ??= attempt('sweep').finally(() => {
-        sweeping = undefined
-      })
+      sweep()
     }
   }
 
@@ -117,7 +117,7 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
       coming = false
       if (stopped) return
       await look()
-      breath = new Promise((resolve) => setTimeout(resolve, BREATH_MS))
+      breath = sleep(BREATH_MS)
     })
   }
 
@@ -141,7 +141,7 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
       await hearing?.stop()
       await running
       await duties.stop()
-      await sweeping
+      await sweep.settled()
     },
     // A rotation or a sweep that fails is for the operator; the node serves as well as before.
     problem: () => (failing.has('follow') ? 'the store cannot be followed' : null),

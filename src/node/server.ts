@@ -12,9 +12,9 @@ import { createSecondFactors } from '../accounts/second-factors.ts'
 import { createSignIns } from '../accounts/user-sessions.ts'
 import { createChosenSecretVerifier } from '../accounts/user-supplied-secret.ts'
 import type { Config } from '../config/load.ts'
-import { baseUrl } from '../http/endpoints/metadata.ts'
 import { STATUS_LISTS_PATH } from '../http/routes.ts'
 import type { Services } from '../http/services.ts'
+import { issuerBase, issuerPath } from '../issuer-path.ts'
 import { createRootSealer } from '../keys/data-keys.ts'
 import { createKnownVerifiers } from '../keys/known-verifiers.ts'
 import { type LiveRing, openLiveRing } from '../keys/live-ring.ts'
@@ -89,7 +89,7 @@ export async function openServer(
     signer,
     clock,
     issuer: config.issuer,
-    endpoint: baseUrl(config.issuer) + STATUS_LISTS_PATH,
+    endpoint: issuerBase(config.issuer) + STATUS_LISTS_PATH,
     ttl: config.statusTtl,
   })
   const knownVerifiers = createKnownVerifiers({ verifiers: store.verifiers, clock, logger: system.logger })
@@ -262,5 +262,5 @@ export async function openServer(
 function createLook({ issuer, brandName, brandColor, brandLogo }: Config): Services['look'] {
   const brand = { name: brandName, color: brandColor, logo: brandLogo }
   const files = createAssets(brand)
-  return { brand, files, assets: assetUrls(files, new URL(issuer).pathname.replace(/\/$/, '')) }
+  return { brand, files, assets: assetUrls(files, issuerPath(issuer)) }
 }

@@ -4,6 +4,8 @@
  * before it answers them, or it would serve a client that was disabled meanwhile and sign with a key that was revoked. Must not
  * know what is held.
  */
+import { setTimeout } from 'node:timers/promises'
+import { singleFlight } from '../single-flight.ts'
 import type { Ages } from '../system.ts'
 
 export interface Freshness {
@@ -27,25 +29,17 @@ const PATIENCE_MS = 500
 export function createFreshness(deps: FreshnessDeps): Freshness {
   const { ages } = deps
   let seen = ages.mark()
-  let looking: Promise<void> | undefined
   /** Resolves when nobody need wait any more for the look that is under way. */
   let patience: Promise<void> | undefined
 
   const isFresh = () => ages.since(seen) <= FRESH_MS
 
-  function look(): Promise<void> {
-    looking ??= lookNow().finally(() => {
-      looking = undefined
-      patience = undefined
-    })
-    return looking
-  }
-
-  async function lookNow(): Promise<void> {
+  const look = singleFlight(async () => {
+    patience = undefined
     const mark = ages.mark()
     await deps.look()
     seen = mark
-  }
+  })
 
   return {
     look,
@@ -55,13 +49,8 @@ export function createFreshness(deps: FreshnessDeps): Freshness {
       const done = look()
         .then(() => (isFresh() ? undefined : look()))
         .catch(() => {})
-      patience ??= pause(PATIENCE_MS)
+      patience ??= setTimeout(PATIENCE_MS, undefined, { ref: false })
       return Promise.race([done, patience])
     },
   }
 }
-
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms).unref()
-  })

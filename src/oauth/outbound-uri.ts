@@ -1,4 +1,5 @@
 /** Which addresses may be registered for this server to call: a client's keys, and where it is told of a sign-out. */
+import { isCallableLoopbackHost } from '../loopback.ts'
 import { RegistrationError } from './client-registration/registration-error.ts'
 
 const LONGEST = 2000
@@ -14,7 +15,7 @@ export function checkCalledUri(uri: string, what: string): void {
   const refuse = (why: string) => new RegistrationError(`${what} ${why}`)
   if (uri.length > LONGEST) throw refuse(`is longer than ${LONGEST} characters`)
   const url = URL.canParse(uri) ? new URL(uri) : undefined
-  const local = url?.protocol === 'http:' && /^(localhost|127\.0\.0\.1|\[::1\])$/.test(url.hostname)
+  const local = url?.protocol === 'http:' && isCallableLoopbackHost(url.hostname)
   if (!url || (url.protocol !== 'https:' && !local)) throw refuse('must be https')
   if (!PLAIN.test(uri)) throw refuse('must not have a fragment, a user or white space')
 }

@@ -1,13 +1,11 @@
 /** Which addresses may be registered to send a browser, with a code, back to. Compared to the letter later on. */
+import { isLoopbackRedirectUri, loopbackUriWithoutPort } from '../loopback.ts'
 import { RegistrationError } from './client-registration/registration-error.ts'
 
 const LONGEST = 2000
 
 /** RFC 3986 §2. What else a browser would take (a backslash, a tab, a full-width dot) it would also rewrite. */
 const URI = /^[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]+$/
-
-/** RFC 8252 §7.3, and `localhost`; as written, because parsers read 127.0.0.1 into `0x7f.1` too. */
-const LOOPBACK = /^http:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?(?:[/?]|$)/
 
 /**
  * RFC 8252 §7.1: an app's own scheme is a domain name turned round. The dot also keeps out `javascript:`, `data:`,
@@ -28,7 +26,7 @@ export function checkRedirectUri(uri: string, what = 'redirect URI'): void {
   if (uri.includes('#')) throw refuse('must not have a fragment (RFC 6749 §3.1.2)')
   const authority = /^[^:]+:\/\/([^/?]*)/.exec(uri)?.[1] ?? ''
   if (authority.includes('@')) throw refuse('must not name a user')
-  if (!LOOPBACK.test(uri) && !isHttps(uri, authority) && !PRIVATE_USE.test(uri)) {
+  if (!isLoopbackRedirectUri(uri) && !isHttps(uri, authority) && !PRIVATE_USE.test(uri)) {
     throw refuse(
       'must be https, http on localhost, or an app’s own scheme with a dot in it (RFC 9700 §2.6, RFC 8252 §7)',
     )
@@ -40,21 +38,11 @@ function isHttps(uri: string, authority: string): boolean {
   return /^https:/i.test(uri) && authority.toLowerCase().replace(/:443$/, '') === new URL(uri).host
 }
 
-/** RFC 8252 §7.3: on a loopback address, and only there, the port is whatever the app could get. */
-const LOOPBACK_ADDRESS = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?::([1-9]\d{0,4}))?(?=[/?]|$)/
-
 /** The same address, to the letter (RFC 9700 §2.1); the URI is what will be used, not the registered one. */
 export function matchesRedirectUri(registered: readonly string[], uri: string): boolean {
   if (registered.includes(uri)) return true
-  const anyPort = withoutPort(uri)
-  return anyPort !== undefined && registered.some((one) => withoutPort(one) === anyPort)
-}
-
-function withoutPort(uri: string): string | undefined {
-  const match = LOOPBACK_ADDRESS.exec(uri)
-  if (!match || Number(match[1] ?? 80) > 65_535) return undefined
-  const [origin, port] = match
-  return (port === undefined ? origin : origin.slice(0, -port.length - 1)) + uri.slice(origin.length)
+  const withoutPort = loopbackUriWithoutPort(uri)
+  return withoutPort !== undefined && registered.some((one) => loopbackUriWithoutPort(one) === withoutPort)
 }
 
 /** Whether the address itself shows whose it is; an app's own scheme or a port on this machine does not. */

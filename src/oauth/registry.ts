@@ -3,6 +3,8 @@
  * Kept until the store's registry revision grows; what is not found is looked for in the store first, so a
  * client that was created a moment ago works at once. Must not know grants or HTTP.
  */
+import { LRUCache } from 'lru-cache'
+import { singleFlight } from '../single-flight.ts'
 import type { Api, ApiStore } from '../store/contracts/apis.ts'
 import type { Client, ClientStore } from '../store/contracts/clients.ts'
 import type { RevisionStore } from '../store/contracts/revisions.ts'
@@ -33,16 +35,17 @@ export interface RegistryDeps {
   }
 }
 
-/** Clients held in memory at most; past it the one that came first makes room. */
-const MAX_CLIENTS = 10_000
+/** Clients held in memory at most; past that, the one that was used least recently makes room. */
+export const MAX_CLIENTS = 10_000
+
+const noClients = () => new LRUCache<string, Client>({ max: MAX_CLIENTS })
 
 export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
   let revision = -1
-  let clients = new Map<string, Client>()
+  let clients = noClients()
   let apis = new Map<string, Api>()
   let owners = new Map<string, Api>()
   let roles = new Map<string, Role>()
-  let syncing: Promise<void> | undefined
 
   async function readAgain(): Promise<void> {
     const { registry } = await store.revisions.read()
@@ -51,25 +54,17 @@ export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
     apis = new Map(allApis.map((api) => [api.identifier, api]))
     owners = new Map(allApis.flatMap((api) => api.scopes.map((scope) => [scope, api] as const)))
     roles = new Map(allRoles.map((role) => [role.name, role]))
-    clients = new Map()
+    clients = noClients()
     revision = registry
   }
 
-  function sync(): Promise<void> {
-    syncing ??= readAgain().finally(() => {
-      syncing = undefined
-    })
-    return syncing
-  }
+  const sync = singleFlight(readAgain)
 
   async function load(id: string): Promise<Client | null> {
     await sync()
     const into = clients
     const client = await store.clients.find(id)
-    if (client && into === clients) {
-      if (clients.size >= MAX_CLIENTS) clients.delete(clients.keys().next().value as string)
-      clients.set(id, client)
-    }
+    if (client && into === clients) clients.set(id, client)
     return client
   }
 

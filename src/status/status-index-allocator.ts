@@ -3,6 +3,7 @@
  * once a block. Must not know tokens or lists' contents.
  */
 import type { Roots } from '../keys/data-keys.ts'
+import { singleFlightByKey } from '../single-flight.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import {
   LIST_SIZE,
@@ -48,7 +49,7 @@ export function createStatusIndices({ status, clock, roots }: StatusIndicesDeps)
   // By the registration itself: one that was disabled and enabled again is another object, with blocks of its own,
   // and what was taken back is never handed out again.
   const runs = new WeakMap<object, Run>()
-  const leasing = new WeakMap<object, Promise<void>>()
+  const leaseOnce = singleFlightByKey<object, void>()
   const sessions = {}
 
   /** A new root comes with new lists, in one step; so the list may be of one that was not heard of yet. */
@@ -78,23 +79,16 @@ export function createStatusIndices({ status, clock, roots }: StatusIndicesDeps)
     }
   }
 
-  /** One lease for all who wait for the same owner's next block. */
+  /** One lease for all callers that wait for the same owner's next block. */
   function lease(owner: object, kind: StatusKind, expiresAt: EpochSeconds, clientId?: string): Promise<void> {
-    let running = leasing.get(owner)
-    if (!running) {
+    return leaseOnce(owner, async () => {
       const lifetime = expiresAt - clock.now()
       const until = clock.now() + USE_FOR + Math.max(0, lifetime)
       const size = kind === 'session' ? FOR_SESSIONS : nextSize(runs.get(owner))
-      running = status
-        .lease(kind, size, until, clientId)
-        .then(async (block) => {
-          await learn(block.list)
-          runs.set(owner, { block, next: 0 })
-        })
-        .finally(() => leasing.delete(owner))
-      leasing.set(owner, running)
-    }
-    return running
+      const block = await status.lease(kind, size, until, clientId)
+      await learn(block.list)
+      runs.set(owner, { block, next: 0 })
+    })
   }
 
   return {

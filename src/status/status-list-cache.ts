@@ -1,4 +1,5 @@
 /** The lists as a serving node holds them: a bit an index, 1 when it was taken back. Must not know tokens or HTTP. */
+import { singleFlight } from '../single-flight.ts'
 import { LIST_SIZE, type StatusStore } from '../store/contracts/status.ts'
 import type { Clock } from '../system.ts'
 import type { StatusIndices } from './status-index-allocator.ts'
@@ -26,7 +27,6 @@ interface Held {
 export function createStatusBoard({ status, indices, clock }: StatusBoardDeps): StatusBoard {
   const lists = new Map<number, Held>()
   let revision = 0
-  let syncing: Promise<void> | undefined
 
   function held(number: number): Held {
     let list = lists.get(number)
@@ -62,12 +62,7 @@ export function createStatusBoard({ status, indices, clock }: StatusBoardDeps): 
   }
 
   return {
-    sync() {
-      syncing ??= readChanges().finally(() => {
-        syncing = undefined
-      })
-      return syncing
-    },
+    sync: singleFlight(readChanges),
 
     async list(number) {
       if (lists.has(number)) return held(number)

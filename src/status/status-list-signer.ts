@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { constants, deflateSync, gzipSync } from 'node:zlib'
 import type { Signer } from '../keys/signer.ts'
+import { singleFlightByKey } from '../single-flight.ts'
 import type { Clock, EpochSeconds, Seconds } from '../system.ts'
 import type { StatusBoard } from './status-list-cache.ts'
 
@@ -57,7 +58,7 @@ interface Made {
 export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublisher {
   const { board, signer, clock, issuer, endpoint, ttl } = deps
   const made = new Map<number, Made>()
-  const making = new Map<string, Promise<Made>>()
+  const makeOnce = singleFlightByKey<string, Made>()
   const uri = (number: number) => `${endpoint}/${number}`
   const validFor = Math.max(VALID_FOR, 2 * ttl)
 
@@ -79,17 +80,6 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
     }
   }
 
-  /** One signature for all who ask for the same state at once. */
-  function makeOnce(number: number, bits: Uint8Array, version: number): Promise<Made> {
-    const key = `${number}.${version}`
-    let running = making.get(key)
-    if (!running) {
-      running = make(number, bits, version).finally(() => making.delete(key))
-      making.set(key, running)
-    }
-    return running
-  }
-
   return {
     uri,
 
@@ -108,7 +98,8 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
       const good =
         before && before.version === list.version && Math.abs(before.renewAt - clock.now()) <= validFor / 2
       if (good && clock.now() < before.renewAt) return before.published
-      const fresh = await makeOnce(number, list.bits, list.version)
+      // One signature for all concurrent requests for the same state of the list.
+      const fresh = await makeOnce(`${number}.${list.version}`, () => make(number, list.bits, list.version))
       made.set(number, fresh)
       return fresh.published
     },

@@ -1,4 +1,5 @@
 /** A span for what is asked of the store, whole. Statements have no values in them; parameters are not looked at. */
+import { LRUCache } from 'lru-cache'
 import { ConstraintViolation, type Step } from '../store/db.ts'
 import type { WatchedDb } from '../store/watch.ts'
 import { SpanKind, type SpanOptions, type Spans } from './spans.ts'
@@ -9,7 +10,7 @@ interface Statement {
 }
 
 /** More than there are; some have as many forms as there are numbers of parameters. */
-const MOST_KNOWN = 1000
+const MAX_KNOWN = 1000
 /** Of a batch's name. */
 const MOST_NAMED = 3
 
@@ -20,12 +21,11 @@ export function describeSql(sql: string): Statement {
 }
 
 export function traceStore(db: WatchedDb, spans: Spans, system: string): WatchedDb {
-  const known = new Map<string, Statement>()
+  const known = new LRUCache<string, Statement>({ max: MAX_KNOWN })
 
   function statement(sql: string): Statement {
     const found = known.get(sql)
     if (found) return found
-    if (known.size >= MOST_KNOWN) known.clear()
     const made = describeSql(sql)
     known.set(sql, made)
     return made

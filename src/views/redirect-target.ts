@@ -1,8 +1,9 @@
-/** Where a redirect URI leads, in what a person can judge. */
+/** Where a redirect URI leads, in words that a user can judge. */
+import { isDeviceHost } from '../loopback.ts'
 
 export type RedirectTarget =
   | { readonly kind: 'host'; readonly host: string }
-  /** Any program on the device may listen there (OAuth 2.1 §8.4.2; SECURITY 174). */
+  /** Any program on the device may listen there (OAuth 2.1 §8.4.2). */
   | { readonly kind: 'device'; readonly host: string }
   /** Any app on the device may have taken the scheme (RFC 8252 §7.1). */
   | { readonly kind: 'app'; readonly scheme: string }
@@ -12,6 +13,5 @@ export function redirectTarget(uri: string): RedirectTarget {
   const url = URL.parse(uri)
   if (url === null) return { kind: 'app', scheme: uri.slice(0, uri.indexOf(':') + 1) }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return { kind: 'app', scheme: url.protocol }
-  const local = /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname)
-  return { kind: local ? 'device' : 'host', host: url.host }
+  return { kind: isDeviceHost(url.hostname) ? 'device' : 'host', host: url.host }
 }

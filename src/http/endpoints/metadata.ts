@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ACR_VALUES } from '../../accounts/amr.ts'
 import type { Config } from '../../config/load.ts'
+import { issuerBase } from '../../issuer-path.ts'
 import { RESPONSE_MODES } from '../../oauth/authorize/redirect-target.ts'
 import { PROMPTS } from '../../oauth/authorize/request.ts'
 import { CLAIM_NAMES } from '../../oauth/claims.ts'
@@ -35,17 +36,12 @@ const ID_TOKEN_CLAIMS = [
 /** A ring has one algorithm; RS256 is the one that every client knows, and the default (OIDC Discovery §3). */
 const ID_TOKEN_ALGORITHMS = ['RS256']
 
-/** Without the trailing slash that an issuer may have, so that paths can be appended. */
-export function baseUrl(issuer: string): string {
-  return issuer.replace(/\/$/, '')
-}
-
 /** RFC 8414 §2 and OpenID Connect Discovery §3, derived from the lists that the server itself runs on. */
 export function serverMetadata(
   config: Config,
   endpoints: readonly ProtocolEndpoint[],
 ): Record<string, unknown> {
-  const base = baseUrl(config.issuer)
+  const base = issuerBase(config.issuer)
   const metadata: Record<string, unknown> = {
     issuer: config.issuer,
     jwks_uri: base + JWKS_PATH,

@@ -4,6 +4,8 @@
  * the client nor a flood of made-up kids is a problem.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'
+import { LRUCache } from 'lru-cache'
+import { singleFlightByKey } from '../../single-flight.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { Clock, EpochSeconds, Seconds } from '../../system.ts'
 import { unavailable } from '../errors.ts'
@@ -30,17 +32,9 @@ interface Entry {
 }
 
 export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; clock: Clock }): ClientKeys {
-  const fetched = new Map<string, Entry>()
-  const fetching = new Map<string, Promise<Entry>>()
-
-  function refetch(uri: string): Promise<Entry> {
-    let running = fetching.get(uri)
-    if (!running) {
-      running = fetchEntry(uri).finally(() => fetching.delete(uri))
-      fetching.set(uri, running)
-    }
-    return running
-  }
+  const fetched = new LRUCache<string, Entry>({ max: MAX_ENTRIES })
+  const fetchOnce = singleFlightByKey<string, Entry>()
+  const refetch = (uri: string): Promise<Entry> => fetchOnce(uri, () => fetchEntry(uri))
 
   async function fetchEntry(uri: string): Promise<Entry> {
     const before = fetched.get(uri)?.find ?? null
@@ -48,7 +42,6 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
       .then((document) => ({ find: createLocalJWKSet(document), fetchedAt: clock.now() }))
       // What was fetched last goes on serving while the client's server is down, or talks nonsense.
       .catch((failure: unknown) => ({ find: before, failure, fetchedAt: clock.now() }))
-    if (fetched.size >= MAX_ENTRIES) fetched.delete(fetched.keys().next().value as string)
     fetched.set(uri, entry)
     return entry
   }

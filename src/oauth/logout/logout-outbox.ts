@@ -5,6 +5,7 @@
  */
 import type { Audit } from '../../audit/events.ts'
 import type { Signer } from '../../keys/signer.ts'
+import { singleFlight } from '../../single-flight.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { LogoutNotice, LogoutNoticeStore } from '../../store/contracts/logout-outbox.ts'
 import type { Clock, Logger, Random, Seconds } from '../../system.ts'
@@ -42,16 +43,10 @@ export function createLogoutNotices(deps: LogoutNoticeDeps): LogoutNotices {
   const { logoutNotices, registry, clock, audit, logger } = deps
   const stopping = new AbortController()
   const running = new Map<Promise<void>, string>()
-  let looking: Promise<void> | undefined
 
   const ofClient = (id: string) => [...running.values()].filter((one) => one === id).length
 
-  function tell(): Promise<void> {
-    looking ??= look().finally(() => {
-      looking = undefined
-    })
-    return looking
-  }
+  const tell = singleFlight(look)
 
   async function look(): Promise<void> {
     for (;;) {
@@ -121,7 +116,7 @@ export function createLogoutNotices(deps: LogoutNoticeDeps): LogoutNotices {
     tell,
     async stop() {
       stopping.abort()
-      await looking?.catch(() => {})
+      await tell.settled()
       await Promise.all(running.keys())
     },
   }

@@ -5,6 +5,7 @@
  * that a compare-and-swap has one winner; where a condition is about another row, the batch locks that row first
  * (`Step.lock`). SERIALIZABLE would need no such care, and would answer every hot row with an abort.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool, PoolClient, QueryResult } from 'pg'
 import {
   type BatchOptions,
@@ -255,9 +256,8 @@ async function giveBack(client: PoolClient, broken: boolean): Promise<void> {
   client.release(broken)
 }
 
-/** Short, and longer each time: the other one needs its time to finish. */
-const pause = (attempt: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, PAUSE_MS * attempt))
+/** Short, and longer each time: the other transaction needs its time to finish. */
+const pause = (attempt: number): Promise<void> => sleep(PAUSE_MS * attempt)
 
 /** The driver would make JSON of anything; what is no Param is a mistake, on every engine. */
 function checked(params: readonly Param[]): Param[] {

@@ -5,6 +5,7 @@
  * in turn. So batches that arrive in the same turn of the loop are committed together, each under a savepoint
  * of its own: fifty concurrent refreshes cost one flush, and still each succeeds or fails alone.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type Database from 'better-sqlite3'
 import { ConstraintViolation, type Db, type Param, type Step, StoreDamaged, StoreUnavailable } from '../db.ts'
 import { isBusy, isLarge, openFile, type SqliteOptions, watchIdentity } from './file.ts'
@@ -127,7 +128,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
         } catch (error) {
           if (!isBusy(error) || performance.now() > deadline) throw translate(error)
         }
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS))
+        await sleep(RETRY_MS)
       }
     },
 
