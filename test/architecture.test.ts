@@ -383,7 +383,7 @@ const FROM_THE_MACHINE: readonly {
   },
 ]
 
-t.test('time, randomness and the process have one home each (DESIGN, laws)', async (t) => {
+t.test('time, randomness and the process have one home each', async (t) => {
   for (const { what, pattern, home, except } of FROM_THE_MACHINE) {
     const takers = server.filter((path) => pattern.test(code(path)))
     t.same(takers, [...home, ...Object.keys(except)].sort(), what)
@@ -399,7 +399,7 @@ t.test('the process is ended in one place', async (t) => {
   )
 })
 
-t.test('no token’s lifetime is given to jose in words (DESIGN, laws)', async (t) => {
+t.test('no token’s lifetime is given to jose in words', async (t) => {
   for (const path of sourceFiles)
     t.notMatch(code(path), /setExpirationTime|setIssuedAt|maxTokenAge:\s*'/, path)
 })
@@ -429,28 +429,25 @@ t.test('what is exported has a name', async (t) => {
   )
 })
 
-t.test(
-  'a list or contract file says what it owns and what it must not know (DESIGN, the tree)',
-  async (t) => {
-    for (const path of [
-      'src/http/routes.ts',
-      'src/oauth/grants/grant.ts',
-      'src/oauth/grants/index.ts',
-      'src/oauth/client-auth/method.ts',
-      'src/oauth/client-auth/index.ts',
-      'src/store/db.ts',
-      'src/store/index.ts',
-      'src/keys/ring.ts',
-      'src/config/fields.ts',
-      'src/system.ts',
-      'src/audit/events.ts',
-      'src/node/base.ts',
-      'src/node/server.ts',
-    ]) {
-      t.match(sourceText(path), /^\/\*\*[\s\S]*?(must not|Must not|only|one place)[\s\S]*?\*\//, path)
-    }
-  },
-)
+t.test('a list or contract file says what it owns and what it must not know', async (t) => {
+  for (const path of [
+    'src/http/routes.ts',
+    'src/oauth/grants/grant.ts',
+    'src/oauth/grants/index.ts',
+    'src/oauth/client-auth/method.ts',
+    'src/oauth/client-auth/index.ts',
+    'src/store/db.ts',
+    'src/store/index.ts',
+    'src/keys/ring.ts',
+    'src/config/fields.ts',
+    'src/system.ts',
+    'src/audit/events.ts',
+    'src/node/base.ts',
+    'src/node/server.ts',
+  ]) {
+    t.match(sourceText(path), /^\/\*\*[\s\S]*?(must not|Must not|only|one place)[\s\S]*?\*\//, path)
+  }
+})
 
 t.test('a grant or client authentication method is a file named for its row in the table', async (t) => {
   for (const [folder, names] of [

@@ -158,7 +158,7 @@ t.test(
       t.equal(await who(alice), 'alice', 'its session is not lost by that')
     })
 
-    await t.test('of another issuer, or of none (mix-up, RFC 9207 §2.4)', async (t) => {
+    await t.test('of another issuer, or of none (RFC 9207 §2.4)', async (t) => {
       for (const iss of ['https://evil.example', `${issuer.origin}/`, undefined]) {
         const alice = browser()
         const url = await callbackOf(alice)

@@ -67,7 +67,7 @@ function copyOf(tab: JarBrowser, process: string): JarBrowser {
 for (const kind of [{}, { store: 'cookie' }] as const) {
   const variant = 'store' in kind ? kind.store : 'memory'
 
-  t.test(`${variant}: signs in at the pages, and calls userinfo with the token (issue 4)`, async (t) => {
+  t.test(`${variant}: signs in at the pages, and calls userinfo with the token`, async (t) => {
     const tab = tabOf(await app(t, kind))
     const page = await signIn(tab, browser())
     t.equal(page.url, `${APP}/me`, 'back where it began')
@@ -76,51 +76,60 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
     t.same(claims, { sub: alice.id }, 'an ID token tells nothing else of the person')
   })
 
-  t.test(`${variant}: processes and tabs that renew at once all go on (REFRESH_GRACE, F69)`, async (t) => {
-    const [one, two] = [await app(t, kind), await app(t, kind)]
-    const tab = tabOf(one)
-    server.clock.tick(1)
-    const begun = server.clock.now()
-    const first = (await signIn(tab, browser())).json().token
-    for (let round = 1; round <= 2; round += 1) {
+  t.test(
+    `${variant}: processes and tabs that renew at once all go on (REFRESH_GRACE, RFC 9700 §4.14.2; docs/security.md F69)`,
+    async (t) => {
+      const [one, two] = [await app(t, kind), await app(t, kind)]
+      const tab = tabOf(one)
+      server.clock.tick(1)
+      const begun = server.clock.now()
+      const first = (await signIn(tab, browser())).json().token
+      for (let round = 1; round <= 2; round += 1) {
+        server.clock.tick(TOKEN_SECONDS)
+        const tabs = [...Array.from({ length: 10 }, () => tab)]
+        // What is in this process' memory no other one has.
+        if (variant === 'cookie') tabs.push(copyOf(tab, two), copyOf(tab, two))
+        const answers = await Promise.all(tabs.map((each) => each.ask(`${APP}/me`)))
+        t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
+        for (const answer of answers) t.match(answer.json(), { status: 200, sub: alice.id })
+        t.not(answers[0]?.json().token, first, 'it was renewed')
+      }
+      const sessions = await server.store.sessions.list({ clientId: 'bff' }, 100)
+      const newest = sessions.find(({ createdAt }) => createdAt === begun)
+      t.match(newest, { generation: 3, revokedAt: null }, 'one refresh a round, whoever asked')
+    },
+  )
+
+  t.test(
+    `${variant}: a sign-out goes through the issuer, which asks nothing (RP-Initiated Logout §2, RP-Initiated Logout §3; docs/security.md N145, N147)`,
+    async (t) => {
+      const tab = tabOf(await app(t, kind))
+      const at = browser()
+      await signIn(tab, at)
+      const { next } = (await tab.ask(`${APP}/auth/logout`, { method: 'POST', headers: OURS })).json() as {
+        next: string
+      }
+      const leaving = await tab.visit(`${APP}${next}`, (url) => url.startsWith(issuer))
+      const out = await at.open(String(leaving.location))
+      t.equal(out.away?.url, `${APP}/`, 'and comes back to the app')
+      t.equal((await tab.visit(`${APP}/me`, (url) => url.startsWith(issuer))).status, 302)
+      const again = await tab.visit(`${APP}/auth/login`, (url) => url.startsWith(issuer))
+      t.equal((await at.open(String(again.location))).path, '/login', 'signed out at the issuer, too')
+    },
+  )
+
+  t.test(
+    `${variant}: signed out at the issuer is signed out here at the next refresh (Back-Channel Logout §2.7; docs/security.md N150)`,
+    async (t) => {
+      const tab = tabOf(await app(t, kind))
+      const at = browser()
+      await signIn(tab, at)
+      const { signIns } = server.deps.services.people
+      const current = await signIns.current(at.cookies().get('__Host-keyturn-session'))
+      if (current) await signIns.end(current.signIn, 'signed out elsewhere', 'test')
       server.clock.tick(TOKEN_SECONDS)
-      const tabs = [...Array.from({ length: 10 }, () => tab)]
-      // What is in this process' memory no other one has.
-      if (variant === 'cookie') tabs.push(copyOf(tab, two), copyOf(tab, two))
-      const answers = await Promise.all(tabs.map((each) => each.ask(`${APP}/me`)))
-      t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
-      for (const answer of answers) t.match(answer.json(), { status: 200, sub: alice.id })
-      t.not(answers[0]?.json().token, first, 'it was renewed')
-    }
-    const sessions = await server.store.sessions.list({ clientId: 'bff' }, 100)
-    const newest = sessions.find(({ createdAt }) => createdAt === begun)
-    t.match(newest, { generation: 3, revokedAt: null }, 'one refresh a round, whoever asked')
-  })
-
-  t.test(`${variant}: a sign-out goes through the issuer, which asks nothing (N145, N147)`, async (t) => {
-    const tab = tabOf(await app(t, kind))
-    const at = browser()
-    await signIn(tab, at)
-    const { next } = (await tab.ask(`${APP}/auth/logout`, { method: 'POST', headers: OURS })).json() as {
-      next: string
-    }
-    const leaving = await tab.visit(`${APP}${next}`, (url) => url.startsWith(issuer))
-    const out = await at.open(String(leaving.location))
-    t.equal(out.away?.url, `${APP}/`, 'and comes back to the app')
-    t.equal((await tab.visit(`${APP}/me`, (url) => url.startsWith(issuer))).status, 302)
-    const again = await tab.visit(`${APP}/auth/login`, (url) => url.startsWith(issuer))
-    t.equal((await at.open(String(again.location))).path, '/login', 'signed out at the issuer, too')
-  })
-
-  t.test(`${variant}: signed out at the issuer is signed out here at the next refresh (N150)`, async (t) => {
-    const tab = tabOf(await app(t, kind))
-    const at = browser()
-    await signIn(tab, at)
-    const { signIns } = server.deps.services.people
-    const current = await signIns.current(at.cookies().get('__Host-keyturn-session'))
-    if (current) await signIns.end(current.signIn, 'signed out elsewhere', 'test')
-    server.clock.tick(TOKEN_SECONDS)
-    const refused = await tab.ask(`${APP}/me`)
-    t.match({ status: refused.status, code: refused.json().code }, { status: 401, code: 'SESSION_ENDED' })
-  })
+      const refused = await tab.ask(`${APP}/me`)
+      t.match({ status: refused.status, code: refused.json().code }, { status: 401, code: 'SESSION_ENDED' })
+    },
+  )
 }

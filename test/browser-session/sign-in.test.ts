@@ -49,7 +49,7 @@ for (const [variant, store] of [
   )
 
   t.test(
-    `${variant}: logout ends the session here and at the issuer (RFC 7009, RP-initiated logout)`,
+    `${variant}: logout ends the session here and at the issuer (RP-initiated logout, RFC 7009)`,
     async (t) => {
       const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
       await app(kind)

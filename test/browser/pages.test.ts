@@ -126,22 +126,25 @@ browserTest('nothing runs out of a narrow window, or at 200 % (WCAG 2.2, 1.4.10)
   }
 })
 
-browserTest('German, if the browser or the application asks for it (OIDC Core §3.1.2.1)', async (t, open) => {
-  const { app, issuer } = await browserWorld(t)
-  const german = await (await open({ locale: 'de-AT' })).tab()
-  await german.goto(app.start())
-  await at(t, german, 'Anmelden')
-  t.equal(await german.locator('html').getAttribute('lang'), 'de')
-  await german.getByLabel('Benutzername').fill('alice')
-  await german.getByLabel('Passwort').fill(PASSWORD)
-  await german.getByRole('button', { name: 'Anmelden', exact: true }).click()
-  await at(t, german, 'The Shop Zugriff erlauben?')
-  await german.getByRole('button', { name: 'Erlauben' }).click()
-  t.match(await resultAt(german, app), { heading: 'Signed in' })
-  await german.goto(`${issuer}/account`)
-  await at(t, german, 'Ihr Konto')
+browserTest(
+  'German, if the browser or the application asks for it (OpenID Connect Core §3.1.2.1)',
+  async (t, open) => {
+    const { app, issuer } = await browserWorld(t)
+    const german = await (await open({ locale: 'de-AT' })).tab()
+    await german.goto(app.start())
+    await at(t, german, 'Anmelden')
+    t.equal(await german.locator('html').getAttribute('lang'), 'de')
+    await german.getByLabel('Benutzername').fill('alice')
+    await german.getByLabel('Passwort').fill(PASSWORD)
+    await german.getByRole('button', { name: 'Anmelden', exact: true }).click()
+    await at(t, german, 'The Shop Zugriff erlauben?')
+    await german.getByRole('button', { name: 'Erlauben' }).click()
+    t.match(await resultAt(german, app), { heading: 'Signed in' })
+    await german.goto(`${issuer}/account`)
+    await at(t, german, 'Ihr Konto')
 
-  const asked = await (await open({ locale: 'en-GB' })).tab()
-  await asked.goto(app.start({ ui_locales: 'fr de' }))
-  await at(t, asked, 'Anmelden')
-})
+    const asked = await (await open({ locale: 'en-GB' })).tab()
+    await asked.goto(app.start({ ui_locales: 'fr de' }))
+    await at(t, asked, 'Anmelden')
+  },
+)

@@ -163,7 +163,7 @@ for (const { how, ...options } of shortOfJavaScript) {
   })
 
   browserTest(
-    `prompt=none shows nothing: an error or a code, ${how} (OIDC Core §3.1.2.6)`,
+    `prompt=none shows nothing: an error or a code, ${how} (OpenID Connect Core §3.1.2.6)`,
     async (t, open) => {
       const { app, register } = await browserWorld(t)
       await register({ firstParty: true })
@@ -183,7 +183,7 @@ for (const { how, ...options } of shortOfJavaScript) {
   )
 
   browserTest(
-    `max_age asks for the password again when it is too old, ${how} (OIDC Core §3.1.2.1)`,
+    `max_age asks for the password again when it is too old, ${how} (OpenID Connect Core §3.1.2.1)`,
     async (t, open) => {
       const { app, register, server } = await browserWorld(t)
       await register({ firstParty: true })

@@ -140,47 +140,53 @@ t.test('every option for people who sign in finds its place, and its way back', 
   t.match(again.err, 'note: from now on its users must sign in with a second factor\n')
 })
 
-t.test('keys stand beside any way to authenticate, for signed requests (K126)', async (t) => {
-  const cli = testCli(t)
-  const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
-  const basic = { token_endpoint_auth_method: 'client_secret_basic' }
-  await cli.json(CODE)
-  const auth = ['--auth', 'client_secret_basic']
-  t.match(await cli.json(['clients', 'update', 'shop', '--jwks-file', file, ...auth]), {
-    ...basic,
-    jwks: { keys: [{ kty: 'EC' }] },
-  })
-  t.match(await stored(cli, 'shop'), { secretHash: /^sha256:/ }, 'the secret stays')
-  const moved = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
-  t.match(moved, { ...basic, jwks_uri: 'https://a.example/k' }, 'new keys are no new way to authenticate')
-  const app = ['--id', 'app', '--auth', 'none', '--jwks-file', file, '--require-signed-requests']
-  t.match(await cli.json([...CODE, ...app]), { token_endpoint_auth_method: 'none', client_id: 'app' })
-})
+t.test(
+  'keys stand beside any way to authenticate, for signed requests (RFC 9101 §4, §6; docs/security.md K126)',
+  async (t) => {
+    const cli = testCli(t)
+    const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
+    const basic = { token_endpoint_auth_method: 'client_secret_basic' }
+    await cli.json(CODE)
+    const auth = ['--auth', 'client_secret_basic']
+    t.match(await cli.json(['clients', 'update', 'shop', '--jwks-file', file, ...auth]), {
+      ...basic,
+      jwks: { keys: [{ kty: 'EC' }] },
+    })
+    t.match(await stored(cli, 'shop'), { secretHash: /^sha256:/ }, 'the secret stays')
+    const moved = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
+    t.match(moved, { ...basic, jwks_uri: 'https://a.example/k' }, 'new keys are no new way to authenticate')
+    const app = ['--id', 'app', '--auth', 'none', '--jwks-file', file, '--require-signed-requests']
+    t.match(await cli.json([...CODE, ...app]), { token_endpoint_auth_method: 'none', client_id: 'app' })
+  },
+)
 
-t.test('what no client of people can be is bad usage (C32, D52, J110)', async (t) => {
-  const cli = testCli(t)
-  for (const options of [
-    ['--auth', 'none', '--pkce', 'optional'],
-    ['--require-signed-requests'],
-    ['--backchannel-logout-uri', 'http://shop.example/ended'],
-    ['--backchannel-logout-uri', ''],
-    ['--post-logout-redirect-uri', 'javascript:alert(1)'],
-    ['--post-logout-redirect-uri', ''],
-    ['--jwks-uri', ''],
-    ['--no-first-party'],
-  ]) {
-    t.equal((await cli.run([...CODE, ...options])).code, 2, options.join(' '))
-  }
-  const nowhere = ['clients', 'create', '--name', 'Shop', '--grant', 'authorization_code']
-  const { code, err } = await cli.run(nowhere)
-  t.equal(code, 2)
-  t.match(err, 'authorization_code needs a redirect URI')
-  t.same(await cli.json(['clients', 'list']), [])
-  await cli.json([...CODE, '--pkce', 'optional'])
-  const open = await cli.run(['clients', 'update', 'shop', '--auth', 'none'])
-  t.equal(open.code, 2, 'nor by a change')
-  t.match(open.err, 'without PKCE')
-})
+t.test(
+  'what no client of people can be is bad usage (RFC 9700 §2.6, RFC 7636 §4.4.1; docs/security.md C32, D52)',
+  async (t) => {
+    const cli = testCli(t)
+    for (const options of [
+      ['--auth', 'none', '--pkce', 'optional'],
+      ['--require-signed-requests'],
+      ['--backchannel-logout-uri', 'http://shop.example/ended'],
+      ['--backchannel-logout-uri', ''],
+      ['--post-logout-redirect-uri', 'javascript:alert(1)'],
+      ['--post-logout-redirect-uri', ''],
+      ['--jwks-uri', ''],
+      ['--no-first-party'],
+    ]) {
+      t.equal((await cli.run([...CODE, ...options])).code, 2, options.join(' '))
+    }
+    const nowhere = ['clients', 'create', '--name', 'Shop', '--grant', 'authorization_code']
+    const { code, err } = await cli.run(nowhere)
+    t.equal(code, 2)
+    t.match(err, 'authorization_code needs a redirect URI')
+    t.same(await cli.json(['clients', 'list']), [])
+    await cli.json([...CODE, '--pkce', 'optional'])
+    const open = await cli.run(['clients', 'update', 'shop', '--auth', 'none'])
+    t.equal(open.code, 2, 'nor by a change')
+    t.match(open.err, 'without PKCE')
+  },
+)
 
 t.test('--env prints two lines for an environment file, and nothing else', async (t) => {
   const cli = testCli(t)
@@ -223,7 +229,7 @@ t.test('a chosen secret comes from standard input, is kept as argon2id and not r
   t.equal((await cli.json<unknown[]>(['clients', 'list'])).length, 1)
 })
 
-t.test('keys make a client of private_key_jwt, and only public keys are taken (J112)', async (t) => {
+t.test('keys make a client of private_key_jwt, and only public keys are taken', async (t) => {
   const cli = testCli(t)
   const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
   const created = await cli.json([...SHOP, '--jwks-file', file])
@@ -252,33 +258,36 @@ t.test('keys make a client of private_key_jwt, and only public keys are taken (J
   })
 })
 
-t.test('what no client can be is bad usage, and nothing is made (E61, E63, J110)', async (t) => {
-  const cli = testCli(t)
-  for (const options of [
-    ['--name', 'x'],
-    ['--grant', 'client_credentials'],
-    ['--name', '', '--grant', 'client_credentials'],
-    ['--name', 'x', '--grant', 'implicit'],
-    ['--name', 'x', '--grant', 'password', '--auth', 'basic'],
-    ['--name', 'x', '--grant', 'password', '--pkce', 'plain'],
-    ['--name', 'x', '--grant', 'client_credentials', '--auth', 'none'],
-    ['--name', 'x', '--grant', 'password', '--id', 'u_someone'],
-    ['--name', 'x', '--grant', 'password', '--id', 'https://a.example'],
-    ['--name', 'x', '--grant', 'password', '--redirect-uri', 'javascript:alert(1)'],
-    ['--name', 'x', '--grant', 'password', '--scope', 'a"b'],
-    ['--name', 'x', '--grant', 'password', '--access-token-ttl', '0s'],
-  ]) {
-    const { code, err } = await cli.run(['clients', 'create', ...options])
-    t.equal(code, 2, options.join(' '))
-    t.match(err, /^(keyturn|error): /)
-  }
-  t.equal(
-    (await cli.run([...MACHINE, '--introspects', API])).code,
-    1,
-    'an API that is not there is a refusal',
-  )
-  t.same(await cli.json(['clients', 'list']), [])
-})
+t.test(
+  'what no client can be is bad usage, and nothing is made (RFC 6749 §4.4, RFC 9700 §4.15.1; docs/security.md E61, E63)',
+  async (t) => {
+    const cli = testCli(t)
+    for (const options of [
+      ['--name', 'x'],
+      ['--grant', 'client_credentials'],
+      ['--name', '', '--grant', 'client_credentials'],
+      ['--name', 'x', '--grant', 'implicit'],
+      ['--name', 'x', '--grant', 'password', '--auth', 'basic'],
+      ['--name', 'x', '--grant', 'password', '--pkce', 'plain'],
+      ['--name', 'x', '--grant', 'client_credentials', '--auth', 'none'],
+      ['--name', 'x', '--grant', 'password', '--id', 'u_someone'],
+      ['--name', 'x', '--grant', 'password', '--id', 'https://a.example'],
+      ['--name', 'x', '--grant', 'password', '--redirect-uri', 'javascript:alert(1)'],
+      ['--name', 'x', '--grant', 'password', '--scope', 'a"b'],
+      ['--name', 'x', '--grant', 'password', '--access-token-ttl', '0s'],
+    ]) {
+      const { code, err } = await cli.run(['clients', 'create', ...options])
+      t.equal(code, 2, options.join(' '))
+      t.match(err, /^(keyturn|error): /)
+    }
+    t.equal(
+      (await cli.run([...MACHINE, '--introspects', API])).code,
+      1,
+      'an API that is not there is a refusal',
+    )
+    t.same(await cli.json(['clients', 'list']), [])
+  },
+)
 
 t.test('a client may be there only to introspect, with --grant left out (RFC 7662 §4)', async (t) => {
   const cli = testCli(t)
@@ -324,25 +333,28 @@ t.test('an update changes what is given, says what it takes away, and keeps the 
   t.match(again, { accept_endpoint_audience: false, scope: '', client_name: 'New' })
 })
 
-t.test('an update to another way of authentication leaves no credential of the old one (B18)', async (t) => {
-  const cli = testCli(t)
-  const first = await cli.json<{ client_secret: string }>(SHOP)
-  const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
-  await cli.json(['clients', 'update', 'shop', '--jwks-file', file])
-  t.match(await stored(cli, 'shop'), { authMethod: 'private_key_jwt', secretHash: null })
-  const uri = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
-  t.match(uri, { jwks_uri: 'https://a.example/k' })
-  t.notOk('jwks' in uri, 'one of the two')
-  const back = await cli.json<{ client_secret: string }>([
-    'clients',
-    'update',
-    'shop',
-    '--auth',
-    'client_secret_basic',
-  ])
-  t.ok(isMadeSecret(back.client_secret), 'a new secret, because it needs one now')
-  t.not(back.client_secret, first.client_secret)
-})
+t.test(
+  'an update to another way of authentication leaves no credential of the old one (RFC 7591 §2; docs/security.md B18)',
+  async (t) => {
+    const cli = testCli(t)
+    const first = await cli.json<{ client_secret: string }>(SHOP)
+    const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
+    await cli.json(['clients', 'update', 'shop', '--jwks-file', file])
+    t.match(await stored(cli, 'shop'), { authMethod: 'private_key_jwt', secretHash: null })
+    const uri = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
+    t.match(uri, { jwks_uri: 'https://a.example/k' })
+    t.notOk('jwks' in uri, 'one of the two')
+    const back = await cli.json<{ client_secret: string }>([
+      'clients',
+      'update',
+      'shop',
+      '--auth',
+      'client_secret_basic',
+    ])
+    t.ok(isMadeSecret(back.client_secret), 'a new secret, because it needs one now')
+    t.not(back.client_secret, first.client_secret)
+  },
+)
 
 t.test('an update that would contradict itself is bad usage and changes nothing', async (t) => {
   const cli = testCli(t)

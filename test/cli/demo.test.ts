@@ -8,7 +8,7 @@ interface Told {
   readonly steps: { step: string; ok: boolean; details: string[] }[]
 }
 
-t.test('the demo holds, whatever the settings are, and leaves nothing behind (CONTRACT §3)', async (t) => {
+t.test('the demo holds, whatever the settings are, and leaves nothing behind', async (t) => {
   const cli = testCli(t)
   const env = { ...cli.env, TMPDIR: cli.dir }
   const wrong = { ...env, KEYTURN_PROT: 'wrong', KEYTURN_DATABASE_URL: 'sqlite:/dev/null/x' }

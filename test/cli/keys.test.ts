@@ -58,7 +58,7 @@ t.test('the first rotation is safe; the next key signs, a new one is published',
 })
 
 t.test(
-  'a second rotation is refused with the time from which it is safe, and then goes (§4 row 10)',
+  'a second rotation is refused with the time from which it is safe, and then goes (docs/security.md Q10)',
   async (t) => {
     const cli = testCli(t)
     const first = await rotate(cli)
@@ -172,7 +172,7 @@ t.test('the timeline draws a bar for each key, and now', async (t) => {
 })
 
 t.test(
-  'a ring is never worked on with another master key, nor a new one made for it (§4 row 8)',
+  'a ring is never worked on with another master key, nor a new one made for it (docs/security.md Q8)',
   async (t) => {
     const cli = testCli(t)
     await list(cli)

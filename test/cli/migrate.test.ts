@@ -23,7 +23,7 @@ t.test('migrate brings a database up to date once, and --status then says when',
 })
 
 t.test(
-  'a database of a newer program, or with a changed step, is refused by every command (§4 row 11)',
+  'a database of a newer program, or with a changed step, is refused by every command (docs/security.md Q11)',
   async (t) => {
     for (const [title, sql, why] of [
       ['newer', `INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)`, /newer than this program/],

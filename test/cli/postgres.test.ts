@@ -84,20 +84,23 @@ t.test('migrate, registrations, keys, export and doctor work as on SQLite, and l
   t.same(readdirSync(cli.dir), ['out'], 'neither keys nor data')
 })
 
-t.test('a node with another master key does not start, and says why in a line (H91)', async (t) => {
-  const url = await postgres.emptyDatabase()
-  const first = await node(t as Test, url)
-  await first.json(['keys', 'list'])
-  await first.json(['keys', 'rotate'])
-  const other = await node(t as Test, url)
-  for (const args of [['serve'], ['keys', 'rotate', '--force']]) {
-    const { code, err, out } = await other.run(args)
-    t.equal(code, 1)
-    t.match(err, /^keyturn: the private key \S+ does not open with this master key\n$/)
-    t.equal(out, '')
-  }
-  t.equal((await (await node(t as Test, url, first.masterKey)).run(['keys', 'list'])).code, 0)
-})
+t.test(
+  'a node with another master key does not start, and says why in a line (RFC 7517 §4; docs/security.md H91)',
+  async (t) => {
+    const url = await postgres.emptyDatabase()
+    const first = await node(t as Test, url)
+    await first.json(['keys', 'list'])
+    await first.json(['keys', 'rotate'])
+    const other = await node(t as Test, url)
+    for (const args of [['serve'], ['keys', 'rotate', '--force']]) {
+      const { code, err, out } = await other.run(args)
+      t.equal(code, 1)
+      t.match(err, /^keyturn: the private key \S+ does not open with this master key\n$/)
+      t.equal(out, '')
+    }
+    t.equal((await (await node(t as Test, url, first.masterKey)).run(['keys', 'list'])).code, 0)
+  },
+)
 
 t.test(
   'a server that is not there, or does not let us in, is said in a line, without the password',
@@ -137,7 +140,7 @@ t.test('the doctor sees a server that only reads', async (t) => {
   )
 })
 
-t.test('export --watch follows with a database user who may do next to nothing (#5, growth)', async (t) => {
+t.test('export --watch follows with a database user who may do next to nothing', async (t) => {
   const url = await postgres.emptyDatabase()
   const { cli, json, run: all, masterKey } = await node(t as Test, url)
   await json(['apis', 'create', 'https://orders.test', '--scope', 'read'])

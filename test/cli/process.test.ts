@@ -87,7 +87,7 @@ t.test(
   },
 )
 
-t.test('an old Node is told in one line, exit 2 (CONTRACT §1)', async (t) => {
+t.test('an old Node is told in one line, exit 2', async (t) => {
   const cli = testCli(t)
   const line = /^keyturn needs Node\.js 22\.18 or newer, this is [\d.]+: .*\n$/
   for (const old of ['20.11.0', '22.17.1', '18.0.0']) {

@@ -66,50 +66,56 @@ t.test('sessions are listed, the newest first, all or those of a user or a clien
   t.match(await list(cli, '--client', 'phone'), [{ state: 'expired' }])
 })
 
-t.test('a user’s sessions are ended at all clients, and nobody else’s (F72)', async (t) => {
-  const { cli, server, tokens } = await signedIn(t)
-  const { revoked } = await cli.json<{ revoked: string[] }>(['sessions', 'revoke', '--user', 'alice'])
-  t.equal(revoked.length, 2)
-  t.same(await alive(server, tokens), ['bobApp'])
-  t.match(await list(cli, '--user', 'alice'), [
-    { state: 'revoked', revoked_for: 'revoked by an operator' },
-    {},
-  ])
-  t.same(
-    cli.logger.audits('session.revoked').map(({ actor, sid }) => [actor, revoked.includes(sid ?? '')]),
-    [
-      ['operator:tester', true],
-      ['operator:tester', true],
-    ],
-  )
-  const again = await cli.run(['sessions', 'revoke', '--user', 'alice'])
-  t.same([again.code, again.out], [0, 'revoked 0 sessions\n'], 'once is enough, twice does no harm')
-})
+t.test(
+  'a user’s sessions are ended at all clients, and nobody else’s (RFC 9700 §4.14.2; docs/security.md F72)',
+  async (t) => {
+    const { cli, server, tokens } = await signedIn(t)
+    const { revoked } = await cli.json<{ revoked: string[] }>(['sessions', 'revoke', '--user', 'alice'])
+    t.equal(revoked.length, 2)
+    t.same(await alive(server, tokens), ['bobApp'])
+    t.match(await list(cli, '--user', 'alice'), [
+      { state: 'revoked', revoked_for: 'revoked by an operator' },
+      {},
+    ])
+    t.same(
+      cli.logger.audits('session.revoked').map(({ actor, sid }) => [actor, revoked.includes(sid ?? '')]),
+      [
+        ['operator:tester', true],
+        ['operator:tester', true],
+      ],
+    )
+    const again = await cli.run(['sessions', 'revoke', '--user', 'alice'])
+    t.same([again.code, again.out], [0, 'revoked 0 sessions\n'], 'once is enough, twice does no harm')
+  },
+)
 
-t.test('a user’s browsers are signed out with the sessions; otherwise they stay (F72)', async (t) => {
-  const { cli, server } = await signedIn(t)
-  const alice = await server.store.users.findByUsername('alice')
-  const now = cli.clock.now()
-  const of = { userId: alice?.id ?? '', expiresAt: now + 999, idleExpiresAt: now + 999 }
-  await server.store.signIns.insert(signIn(of), 'h')
-  await server.store.sessions.insert(session({ id: 'here', clientId: 'app', signInId: 'browser', ...of }))
-  const endedAt = async () => (await server.store.signIns.find('browser'))?.endedAt
+t.test(
+  'a user’s browsers are signed out with the sessions; otherwise they stay (RFC 9700 §4.14.2; docs/security.md F72)',
+  async (t) => {
+    const { cli, server } = await signedIn(t)
+    const alice = await server.store.users.findByUsername('alice')
+    const now = cli.clock.now()
+    const of = { userId: alice?.id ?? '', expiresAt: now + 999, idleExpiresAt: now + 999 }
+    await server.store.signIns.insert(signIn(of), 'h')
+    await server.store.sessions.insert(session({ id: 'here', clientId: 'app', signInId: 'browser', ...of }))
+    const endedAt = async () => (await server.store.signIns.find('browser'))?.endedAt
 
-  await cli.json(['sessions', 'revoke', '--id', 'here'])
-  await cli.json(['sessions', 'revoke', '--client', 'app'])
-  t.equal(await endedAt(), null)
-  const { out, err } = await cli.run(['sessions', 'revoke', '--user', 'alice'])
-  t.equal(out, 'revoked 1 session\n')
-  t.equal(err, 'note: 1 browser signed out\n')
-  t.equal(await endedAt(), now)
-  const said = {
-    actor: 'operator:tester',
-    sub: alice?.id,
-    target: 'browser',
-    reason: 'revoked by an operator',
-  }
-  t.match(cli.logger.audits('signin.ended'), [said])
-})
+    await cli.json(['sessions', 'revoke', '--id', 'here'])
+    await cli.json(['sessions', 'revoke', '--client', 'app'])
+    t.equal(await endedAt(), null)
+    const { out, err } = await cli.run(['sessions', 'revoke', '--user', 'alice'])
+    t.equal(out, 'revoked 1 session\n')
+    t.equal(err, 'note: 1 browser signed out\n')
+    t.equal(await endedAt(), now)
+    const said = {
+      actor: 'operator:tester',
+      sub: alice?.id,
+      target: 'browser',
+      reason: 'revoked by an operator',
+    }
+    t.match(cli.logger.audits('signin.ended'), [said])
+  },
+)
 
 t.test('a client’s sessions are ended, or one session alone', async (t) => {
   const { cli, server, tokens } = await signedIn(t)

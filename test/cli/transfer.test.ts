@@ -72,7 +72,7 @@ t.test('the list of tables is that of the migrations, and refers backwards only'
   }
 })
 
-t.test('SQLite → PostgreSQL → SQLite: sessions, tokens and keys go on after each move (#5, 5)', async (t) => {
+t.test('SQLite → PostgreSQL → SQLite: sessions, tokens and keys go on after each move', async (t) => {
   const cli = testCli(t)
   const first = `sqlite:${join(cli.dir, 'first.db')}`
   const second = await postgres.emptyDatabase()

@@ -108,41 +108,48 @@ t.test('what no account can be is bad usage', async (t) => {
   t.same(await cli.json(['users', 'list']), [])
 })
 
-t.test('a name and an address are given at once or later, and shown (OIDC Core §5.1)', async (t) => {
-  const cli = testCli(t)
-  const given = ['--name', 'Alice Ångström', '--email', 'alice@example.com', '--email-verified']
-  const created = await cli.json<Record<string, unknown>>([...CREATE, ...given], { input })
-  t.match(created, { name: 'Alice Ångström', email: 'alice@example.com', email_verified: true })
-  const stored = () => cli.look((store) => store.users.findByUsername('alice'))
-  const before = await stored()
-  cli.clock.tick(5)
+t.test(
+  'a name and an address are given at once or later, and shown (OpenID Connect Core §5.1)',
+  async (t) => {
+    const cli = testCli(t)
+    const given = ['--name', 'Alice Ångström', '--email', 'alice@example.com', '--email-verified']
+    const created = await cli.json<Record<string, unknown>>([...CREATE, ...given], { input })
+    t.match(created, { name: 'Alice Ångström', email: 'alice@example.com', email_verified: true })
+    const stored = () => cli.look((store) => store.users.findByUsername('alice'))
+    const before = await stored()
+    cli.clock.tick(5)
 
-  const update = (...options: string[]) => cli.json(['users', 'update', 'ALICE', ...options])
-  t.same(await update('--name', 'Alice'), { ...created, name: 'Alice' }, 'the rest stays')
-  t.same(await stored(), { ...before, name: 'Alice', updatedAt: cli.clock.now() })
-  t.match(await update('--email', 'alice@example.com'), { email_verified: true }, 'the same address')
-  const moved = { email: 'a@b.example', email_verified: false }
-  t.match(await update('--email', 'a@b.example'), moved, 'another one is unverified')
-  t.match(await update('--email-verified'), { ...moved, email_verified: true })
-  t.match(await update('--no-email-verified'), moved)
-  t.match(await update('--email', 'x@b.example', '--email-verified'), { email_verified: true }, 'unless said')
-  t.match(await update('--email', '', '--name', ''), { email: null, email_verified: false, name: null })
-  const actions = cli.logger.audits('user.changed').map(({ action }) => action)
-  t.same(actions, ['created', ...Array(7).fill('profile changed')])
+    const update = (...options: string[]) => cli.json(['users', 'update', 'ALICE', ...options])
+    t.same(await update('--name', 'Alice'), { ...created, name: 'Alice' }, 'the rest stays')
+    t.same(await stored(), { ...before, name: 'Alice', updatedAt: cli.clock.now() })
+    t.match(await update('--email', 'alice@example.com'), { email_verified: true }, 'the same address')
+    const moved = { email: 'a@b.example', email_verified: false }
+    t.match(await update('--email', 'a@b.example'), moved, 'another one is unverified')
+    t.match(await update('--email-verified'), { ...moved, email_verified: true })
+    t.match(await update('--no-email-verified'), moved)
+    t.match(
+      await update('--email', 'x@b.example', '--email-verified'),
+      { email_verified: true },
+      'unless said',
+    )
+    t.match(await update('--email', '', '--name', ''), { email: null, email_verified: false, name: null })
+    const actions = cli.logger.audits('user.changed').map(({ action }) => action)
+    t.same(actions, ['created', ...Array(7).fill('profile changed')])
 
-  const last = await stored()
-  for (const options of [
-    [],
-    ['--email-verified'],
-    ['--email', 'nowhere'],
-    ['--email', '', '--email-verified'],
-    ['--name', 'two\nlines'],
-    ['--username', 'bob'],
-  ]) {
-    t.equal((await cli.run(['users', 'update', 'alice', ...options])).code, 2, options.join(' '))
-  }
-  t.same(await stored(), last)
-})
+    const last = await stored()
+    for (const options of [
+      [],
+      ['--email-verified'],
+      ['--email', 'nowhere'],
+      ['--email', '', '--email-verified'],
+      ['--name', 'two\nlines'],
+      ['--username', 'bob'],
+    ]) {
+      t.equal((await cli.run(['users', 'update', 'alice', ...options])).code, 2, options.join(' '))
+    }
+    t.same(await stored(), last)
+  },
+)
 
 t.test('a password is asked for twice on a terminal, and only there', async (t) => {
   const cli = testCli(t)
@@ -158,51 +165,57 @@ t.test('a password is asked for twice on a terminal, and only there', async (t) 
   t.match(differs.err, 'not the same')
 })
 
-t.test('a new password ends every session of the user, and the old one is worth nothing (F72)', async (t) => {
-  const { cli, server } = await withServer(t)
-  const sessions = [(await login(server)).json(), (await login(server)).json()]
-  for (const { access_token: token } of sessions) t.equal(await isActive(server, token), true)
+t.test(
+  'a new password ends every session of the user, and the old one is worth nothing (RFC 9700 §4.14.2; docs/security.md F72)',
+  async (t) => {
+    const { cli, server } = await withServer(t)
+    const sessions = [(await login(server)).json(), (await login(server)).json()]
+    for (const { access_token: token } of sessions) t.equal(await isActive(server, token), true)
 
-  const { code, err } = await cli.run(['users', 'set-password', 'alice', '--password-stdin'], {
-    input: NEW_PASSWORD,
-  })
-  t.equal(code, 0)
-  t.equal(err, 'note: 2 sessions ended\n')
-  for (const { access_token: token, refresh_token: refreshToken } of sessions) {
-    t.match((await refresh(server, refreshToken)).json(), { error: 'invalid_grant' })
-    t.equal(await isActive(server, token), false)
-  }
-  t.equal((await login(server)).statusCode, 400, 'the old password')
-  t.equal((await login(server, { password: NEW_PASSWORD })).statusCode, 200, 'the new one')
-  t.match(cli.logger.audits('session.revoked'), [
-    { actor: 'operator:tester', reason: 'password changed' },
-    { actor: 'operator:tester', reason: 'password changed' },
-  ])
-  t.match(cli.logger.audits('user.changed').at(-1), { action: 'password set', target: 'alice' })
-})
-
-t.test('a disabled user gets nothing, and what the user had is inactive at once (E62, F72)', async (t) => {
-  const { cli, server } = await withServer(t)
-  const { access_token: token, refresh_token: refreshToken } = (await login(server)).json()
-  t.match(await cli.json(['users', 'disable', 'alice']), { username: 'alice', disabled: true })
-  t.match((await refresh(server, refreshToken)).json(), { error: 'invalid_grant' })
-  t.match((await login(server)).json(), { error: 'invalid_grant' })
-  t.equal(await isActive(server, token), false)
-  t.match((await cli.run(['users', 'list'])).out, /alice .* disabled\n/)
-
-  t.match(await cli.json(['users', 'enable', 'alice']), { disabled: false })
-  t.equal((await login(server)).statusCode, 200)
-  t.match(
-    (await refresh(server, refreshToken)).json(),
-    { error: 'invalid_grant' },
-    'an ended session stays ended',
-  )
-  const actions = cli.logger.audits('user.changed').map(({ action }) => action)
-  t.same(actions, ['created', 'disabled', 'enabled'])
-})
+    const { code, err } = await cli.run(['users', 'set-password', 'alice', '--password-stdin'], {
+      input: NEW_PASSWORD,
+    })
+    t.equal(code, 0)
+    t.equal(err, 'note: 2 sessions ended\n')
+    for (const { access_token: token, refresh_token: refreshToken } of sessions) {
+      t.match((await refresh(server, refreshToken)).json(), { error: 'invalid_grant' })
+      t.equal(await isActive(server, token), false)
+    }
+    t.equal((await login(server)).statusCode, 400, 'the old password')
+    t.equal((await login(server, { password: NEW_PASSWORD })).statusCode, 200, 'the new one')
+    t.match(cli.logger.audits('session.revoked'), [
+      { actor: 'operator:tester', reason: 'password changed' },
+      { actor: 'operator:tester', reason: 'password changed' },
+    ])
+    t.match(cli.logger.audits('user.changed').at(-1), { action: 'password set', target: 'alice' })
+  },
+)
 
 t.test(
-  'a new password or a disabled account signs every browser out, with what it began (F72)',
+  'a disabled user gets nothing, and what the user had is inactive at once (RFC 6749 §5.2, RFC 9700 §4.14.2; docs/security.md E62, F72)',
+  async (t) => {
+    const { cli, server } = await withServer(t)
+    const { access_token: token, refresh_token: refreshToken } = (await login(server)).json()
+    t.match(await cli.json(['users', 'disable', 'alice']), { username: 'alice', disabled: true })
+    t.match((await refresh(server, refreshToken)).json(), { error: 'invalid_grant' })
+    t.match((await login(server)).json(), { error: 'invalid_grant' })
+    t.equal(await isActive(server, token), false)
+    t.match((await cli.run(['users', 'list'])).out, /alice .* disabled\n/)
+
+    t.match(await cli.json(['users', 'enable', 'alice']), { disabled: false })
+    t.equal((await login(server)).statusCode, 200)
+    t.match(
+      (await refresh(server, refreshToken)).json(),
+      { error: 'invalid_grant' },
+      'an ended session stays ended',
+    )
+    const actions = cli.logger.audits('user.changed').map(({ action }) => action)
+    t.same(actions, ['created', 'disabled', 'enabled'])
+  },
+)
+
+t.test(
+  'a new password or a disabled account signs every browser out, with what it began (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     for (const [args, reason] of [
       [['set-password', 'alice', '--password-stdin'], 'password changed'],

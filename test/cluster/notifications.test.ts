@@ -83,7 +83,7 @@ t.test(
 )
 
 t.test(
-  'a node whose listening connection is cut and cannot come back looks for itself; then it hears again (§4 row 6)',
+  'a node whose listening connection is cut and cannot come back looks for itself; then it hears again (docs/security.md Q6)',
   async (t) => {
     const nodes = await twoNodes(t, { alone: 20, told: NEVER })
     const { two, url, listening } = nodes

@@ -195,30 +195,33 @@ async function expand(t: Test, { cluster, people, ...world }: World): Promise<Cl
 
 t.setTimeout(2 * PATIENCE_MS)
 
-t.test('one release after the other on PostgreSQL, and back: nobody notices (§4 row 17)', async (t) => {
-  const postgres = await startPostgres(t)
-  const world = await begin(t as Test, await postgres.emptyDatabase())
-  const { cluster, people } = world
-  const again = await expand(t as Test, world)
+t.test(
+  'one release after the other on PostgreSQL, and back: nobody notices (docs/security.md Q17)',
+  async (t) => {
+    const postgres = await startPostgres(t)
+    const world = await begin(t as Test, await postgres.emptyDatabase())
+    const { cluster, people } = world
+    const again = await expand(t as Test, world)
 
-  const needed = `0902_less cannot be applied while a node older than ${NEXT.version} serves`
-  await world.refused(AFTER, ['serve'], needed)
-  await world.stop(cluster.nodes[1])
-  const newest = await world.start(NEXT)
-  await world.stop(again)
+    const needed = `0902_less cannot be applied while a node older than ${NEXT.version} serves`
+    await world.refused(AFTER, ['serve'], needed)
+    await world.stop(cluster.nodes[1])
+    const newest = await world.start(NEXT)
+    await world.stop(again)
 
-  // What is taken away: beside the release before, which can be restarted, and not beside the one before that.
-  await world.start(AFTER)
-  await people.more(20)
-  await world.stop(newest)
-  await world.start(NEXT)
-  t.same(await world.versions(AFTER), [NEXT.version, NEXT.version, AFTER.version])
-  const older = `the database has 0902_less, after which only keyturn ${NEXT.version} and later can use it, and this is ${HERE.version}`
-  await world.refused(HERE, ['serve'], older)
-  await world.refused(HERE, ['clients', 'list'], older)
-  await people.more(20)
-  await world.end(3)
-})
+    // What is taken away: beside the release before, which can be restarted, and not beside the one before that.
+    await world.start(AFTER)
+    await people.more(20)
+    await world.stop(newest)
+    await world.start(NEXT)
+    t.same(await world.versions(AFTER), [NEXT.version, NEXT.version, AFTER.version])
+    const older = `the database has 0902_less, after which only keyturn ${NEXT.version} and later can use it, and this is ${HERE.version}`
+    await world.refused(HERE, ['serve'], older)
+    await world.refused(HERE, ['clients', 'list'], older)
+    await people.more(20)
+    await world.end(3)
+  },
+)
 
 t.test('and with several processes on one file of SQLite', async (t) => {
   const world = await begin(t as Test)

@@ -41,7 +41,7 @@ async function age(store: Store): Promise<void> {
 }
 
 t.test(
-  'ten rotations under load at three nodes: every token verifies at each of twenty verifiers, every key was at all nodes before it signed (H92, §4 rows 9 and 10)',
+  'ten rotations under load at three nodes: every token verifies at each of twenty verifiers, every key was at all nodes before it signed (OpenID Connect Core §10.1.1; docs/security.md H92, Q9, Q10)',
   async (t) => {
     const url = await postgres.emptyDatabase()
     const cluster = await startCluster(t, { database: url, settings: SETTINGS })

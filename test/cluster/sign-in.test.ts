@@ -93,29 +93,32 @@ t.test('a sign-in whose steps each go to another node: login, consent, code, sig
   await overEverywhere(t as Test, cluster, tokens, 'web')
 })
 
-t.test('what was pushed to one node is used at another, and for one answer (K121)', async (t) => {
-  const browser = openBrowser(cluster.at(2).served)
-  await signIn(browser, { client_id: 'house', redirect_uri: OWN_REDIRECT })
-  const params = authorizeParams({ client_id: 'house', redirect_uri: OWN_REDIRECT })
-  const pushed = await post(cluster.at(0), '/oauth2/par', Object.fromEntries(params), {
-    authorization: basic('house'),
-  })
-  t.equal(pushed.statusCode, 201)
-  const reference = `/oauth2/authorize?${new URLSearchParams({ client_id: 'house', request_uri: pushed.json().request_uri })}`
-  const pages = await spread(cluster, 6, async (node) => {
-    const own = openBrowser(node.served)
-    for (const [name, cookie] of browser.jar) own.jar.set(name, cookie)
-    return own.open(reference)
-  })
-  const answered = pages.filter(({ away }) => away?.params.has('code'))
-  t.equal(answered.length, 1, 'of six at once at three nodes')
-  const code = codeOf(answered[0] as Page)
-  const form = { redirect_uri: OWN_REDIRECT }
-  t.equal((await redeem(cluster.at(1), code, { as: 'house', form })).statusCode, 200)
-})
+t.test(
+  'what was pushed to one node is used at another, and for one answer (RFC 9126 §2.2, §4; docs/security.md K121)',
+  async (t) => {
+    const browser = openBrowser(cluster.at(2).served)
+    await signIn(browser, { client_id: 'house', redirect_uri: OWN_REDIRECT })
+    const params = authorizeParams({ client_id: 'house', redirect_uri: OWN_REDIRECT })
+    const pushed = await post(cluster.at(0), '/oauth2/par', Object.fromEntries(params), {
+      authorization: basic('house'),
+    })
+    t.equal(pushed.statusCode, 201)
+    const reference = `/oauth2/authorize?${new URLSearchParams({ client_id: 'house', request_uri: pushed.json().request_uri })}`
+    const pages = await spread(cluster, 6, async (node) => {
+      const own = openBrowser(node.served)
+      for (const [name, cookie] of browser.jar) own.jar.set(name, cookie)
+      return own.open(reference)
+    })
+    const answered = pages.filter(({ away }) => away?.params.has('code'))
+    t.equal(answered.length, 1, 'of six at once at three nodes')
+    const code = codeOf(answered[0] as Page)
+    const form = { redirect_uri: OWN_REDIRECT }
+    t.equal((await redeem(cluster.at(1), code, { as: 'house', form })).statusCode, 200)
+  },
+)
 
 t.test(
-  'a second factor: set up, asked for and proven at one node each; a code counts once at all of them (§3.1 #6)',
+  'a second factor: set up, asked for and proven at one node each; a code counts once at all of them (RFC 7523 §3; docs/security.md P6)',
   async (t) => {
     const { browser, page } = await signInAs('erin', 0, '/account/totp')
     const secret = (/class="secret[^"]*">([^<]+)</.exec(page.body)?.[1] ?? '').replaceAll(' ', '')
@@ -171,15 +174,18 @@ t.test(
   },
 )
 
-t.test('three nodes tell a client of each sign-out once between them (N149)', async (t) => {
-  const pairs = await spread(cluster, 12, (node) => signedIn(node, {}, 'listening'))
-  await spread(cluster, 12, (node, n) => revoke(node, pairs[n]?.refresh_token ?? '', 'listening'))
-  const from = performance.now()
-  while (told.received.length < 12 && performance.now() - from < 10_000) await sleep(20)
-  const took = Math.round(performance.now() - from)
-  t.ok(took < SOON_MS, `after ${took} ms`)
-  await sleep(1000)
-  const heard = told.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
-  t.same(heard.sort(), pairs.map(({ access_token }) => claimsOf(access_token).sid).sort(), 'each once')
-  t.equal(audited(cluster, 'logout.notified').length, 12)
-})
+t.test(
+  'three nodes tell a client of each sign-out once between them (Back-Channel Logout §2.4; docs/security.md N149)',
+  async (t) => {
+    const pairs = await spread(cluster, 12, (node) => signedIn(node, {}, 'listening'))
+    await spread(cluster, 12, (node, n) => revoke(node, pairs[n]?.refresh_token ?? '', 'listening'))
+    const from = performance.now()
+    while (told.received.length < 12 && performance.now() - from < 10_000) await sleep(20)
+    const took = Math.round(performance.now() - from)
+    t.ok(took < SOON_MS, `after ${took} ms`)
+    await sleep(1000)
+    const heard = told.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
+    t.same(heard.sort(), pairs.map(({ access_token }) => claimsOf(access_token).sid).sort(), 'each once')
+    t.equal(audited(cluster, 'logout.notified').length, 12)
+  },
+)

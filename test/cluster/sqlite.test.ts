@@ -11,12 +11,13 @@ import {
 
 const cluster = await startCluster(t, { fill })
 
-t.test('three commands that rotate at once make one rotation, which all nodes follow (§4 row 9)', (t) =>
-  rotationRace(t as Test, cluster, 3),
+t.test(
+  'three commands that rotate at once make one rotation, which all nodes follow (docs/security.md Q9)',
+  (t) => rotationRace(t as Test, cluster, 3),
 )
 
 t.test(
-  'one refresh token at once over three processes has one successor, and a replay ends it at all (F68, F69, F75)',
+  'one refresh token at once over three processes has one successor, and a replay ends it at all (RFC 9700 §4.14.2; docs/security.md F68, F69, F75)',
   (t) => refreshRace(t as Test, cluster, 18),
 )
 
@@ -24,6 +25,7 @@ t.test('one code at once over three processes is redeemed once, and taken back (
   codeRace(t as Test, cluster, 18),
 )
 
-t.test('an assertion at three processes in the same instant counts at one (B23)', (t) =>
-  assertionRace(t as Test, cluster, 5),
+t.test(
+  'an assertion at three processes in the same instant counts at one (RFC 7523 §3; docs/security.md B23)',
+  (t) => assertionRace(t as Test, cluster, 5),
 )

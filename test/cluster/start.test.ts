@@ -26,30 +26,33 @@ const cluster = await startCluster(t, {
 const jwksOf = async ({ nodes }: Cluster) =>
   Promise.all(nodes.map(async (node) => (await node.inject({ url: '/.well-known/jwks.json' })).body))
 
-t.test('eight nodes that start at once on an empty database make one ring (§4 rows 9, 11)', async (t) => {
-  const served = await jwksOf(cluster)
-  t.equal(new Set(served).size, 1, 'all serve the same key set')
-  const ring = await cluster.inside(({ store }) => store.ring.read())
-  t.same([ring?.version, ring?.keys.map(({ state }) => state).sort()], [1, ['active', 'next']])
-  const kids = (JSON.parse(served[0] ?? '') as { keys: { kid: string }[] }).keys.map(({ kid }) => kid)
-  t.same(kids.sort(), ring?.keys.map(({ kid }) => kid).sort(), 'which is that of the ring')
-  const firsts = cluster.nodes.filter(({ stdout }) => JSON.parse(stdout()).first_start)
-  t.ok(firsts.length >= 1)
-  const made = cluster.nodes.flatMap(({ stderr }) => stderr().match(/"audit":"keys.created"/g) ?? [])
-  t.equal(made.length, 1, 'and was made once')
-  const listed = await cluster.json<{ state: string; ring_version: number }[]>(['nodes'])
-  t.same(
-    listed.map(({ state, ring_version }) => [state, ring_version]),
-    Array(NODES).fill(['serving', 1]),
-    'eight nodes are known',
-  )
+t.test(
+  'eight nodes that start at once on an empty database make one ring (docs/security.md Q9, Q11)',
+  async (t) => {
+    const served = await jwksOf(cluster)
+    t.equal(new Set(served).size, 1, 'all serve the same key set')
+    const ring = await cluster.inside(({ store }) => store.ring.read())
+    t.same([ring?.version, ring?.keys.map(({ state }) => state).sort()], [1, ['active', 'next']])
+    const kids = (JSON.parse(served[0] ?? '') as { keys: { kid: string }[] }).keys.map(({ kid }) => kid)
+    t.same(kids.sort(), ring?.keys.map(({ kid }) => kid).sort(), 'which is that of the ring')
+    const firsts = cluster.nodes.filter(({ stdout }) => JSON.parse(stdout()).first_start)
+    t.ok(firsts.length >= 1)
+    const made = cluster.nodes.flatMap(({ stderr }) => stderr().match(/"audit":"keys.created"/g) ?? [])
+    t.equal(made.length, 1, 'and was made once')
+    const listed = await cluster.json<{ state: string; ring_version: number }[]>(['nodes'])
+    t.same(
+      listed.map(({ state, ring_version }) => [state, ring_version]),
+      Array(NODES).fill(['serving', 1]),
+      'eight nodes are known',
+    )
 
-  await cluster.inside(({ store }) => seed(store))
-  const tokens = await spread(cluster, NODES, (node) => clientCredentials(node))
-  const active = ring?.keys.find(({ state }) => state === 'active')?.kid
-  for (const answer of tokens)
-    t.equal(kidOf(answer.json().access_token), active, 'signed with the one active key')
-})
+    await cluster.inside(({ store }) => seed(store))
+    const tokens = await spread(cluster, NODES, (node) => clientCredentials(node))
+    const active = ring?.keys.find(({ state }) => state === 'active')?.kid
+    for (const answer of tokens)
+      t.equal(kidOf(answer.json().access_token), active, 'signed with the one active key')
+  },
+)
 
 /** Forced, so that nothing but the race itself decides; elliptic keys, so that all of them are at the swap together. */
 const ROTATOR = `
@@ -80,7 +83,7 @@ interface Told {
 }
 
 t.test(
-  'four processes that force a rotation at the same moment, ten times: each rotation has its one new key (§4 row 9)',
+  'four processes that force a rotation at the same moment, ten times: each rotation has its one new key (docs/security.md Q9)',
   async (t) => {
     const settings = JSON.stringify(
       Object.fromEntries(

@@ -43,31 +43,39 @@ async function command(args: readonly string[], input = ''): Promise<void> {
 }
 
 t.test(
-  'one refresh token fifty times at once over three nodes has one successor, again in time, and a replay ends it at all of them (F68, F69, F75, §3.1 #1)',
+  'one refresh token fifty times at once over three nodes has one successor, again in time, and a replay ends it at all of them (RFC 9700 §4.14.2; docs/security.md F68, F69, F75, P1)',
   (t) => refreshRace(t as Test, cluster, 50),
 )
 
 t.test(
-  'one code fifty times at once over three nodes is redeemed once, and that is taken back at all of them (E59, RFC 6749 §4.1.2)',
+  'one code fifty times at once over three nodes is redeemed once, and that is taken back at all of them (RFC 6749 §4.1.2; docs/security.md E59)',
   (t) => codeRace(t as Test, cluster, 50),
 )
 
-t.test('an assertion at three nodes in the same instant counts at one, twenty times (B23, §3.1 #6)', (t) =>
-  assertionRace(t as Test, cluster, 20),
+t.test(
+  'an assertion at three nodes in the same instant counts at one, twenty times (RFC 7523 §3; docs/security.md B23, P6)',
+  (t) => assertionRace(t as Test, cluster, 20),
 )
 
-t.test('wrong passwords count at all nodes together, however they are spread (§3.1 #5)', async (t) => {
-  const guesses = await spread(cluster, 12, (node) => login(node, { username: 'carol', password: 'wrong' }))
-  const count = (status: number) => guesses.filter(({ statusCode }) => statusCode === status).length
-  t.same([count(400), count(429)], [LIMITS.pair.burst, 12 - LIMITS.pair.burst])
-  for (const node of cluster.nodes) {
-    t.equal((await login(node, { username: 'carol' })).statusCode, 429, 'the right one is not even looked at')
-  }
-  t.equal((await login(cluster.at(0))).statusCode, 200, 'nobody else is concerned')
-})
+t.test(
+  'wrong passwords count at all nodes together, however they are spread (RFC 6749 §10.10; docs/security.md P5)',
+  async (t) => {
+    const guesses = await spread(cluster, 12, (node) => login(node, { username: 'carol', password: 'wrong' }))
+    const count = (status: number) => guesses.filter(({ statusCode }) => statusCode === status).length
+    t.same([count(400), count(429)], [LIMITS.pair.burst, 12 - LIMITS.pair.burst])
+    for (const node of cluster.nodes) {
+      t.equal(
+        (await login(node, { username: 'carol' })).statusCode,
+        429,
+        'the right one is not even looked at',
+      )
+    }
+    t.equal((await login(cluster.at(0))).statusCode, 200, 'nobody else is concerned')
+  },
+)
 
 t.test(
-  'a user who is disabled is refused by every node, and so is a client within a second (E62)',
+  'a user who is disabled is refused by every node, and so is a client within a second (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const pair = await signedIn(cluster.at(0), { username: 'dave' })
     await command(['users', 'disable', 'dave'])
@@ -97,20 +105,23 @@ t.test(
   },
 )
 
-t.test('a new secret ends the old one at every node, though each remembers it as right (B19)', async (t) => {
-  const ask = (node: ClusterNode, secret: string) =>
-    post(
-      node,
-      '/oauth2/token',
-      { grant_type: 'client_credentials' },
-      { authorization: basic('chosen', secret) },
-    )
-  for (const node of cluster.nodes) t.equal((await ask(node, CHOSEN)).statusCode, 200)
-  await command(['clients', 'rotate-secret', 'chosen', '--secret-stdin'], `${CHOSEN}, and another`)
-  const took = await cluster.everywhere(async (node) => (await ask(node, CHOSEN)).statusCode === 401)
-  t.ok(took < SOON_MS, `after ${Math.round(took)} ms`)
-  for (const node of cluster.nodes) t.equal((await ask(node, `${CHOSEN}, and another`)).statusCode, 200)
-})
+t.test(
+  'a new secret ends the old one at every node, though each remembers it as right (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  async (t) => {
+    const ask = (node: ClusterNode, secret: string) =>
+      post(
+        node,
+        '/oauth2/token',
+        { grant_type: 'client_credentials' },
+        { authorization: basic('chosen', secret) },
+      )
+    for (const node of cluster.nodes) t.equal((await ask(node, CHOSEN)).statusCode, 200)
+    await command(['clients', 'rotate-secret', 'chosen', '--secret-stdin'], `${CHOSEN}, and another`)
+    const took = await cluster.everywhere(async (node) => (await ask(node, CHOSEN)).statusCode === 401)
+    t.ok(took < SOON_MS, `after ${Math.round(took)} ms`)
+    for (const node of cluster.nodes) t.equal((await ask(node, `${CHOSEN}, and another`)).statusCode, 200)
+  },
+)
 
 t.test(
   'no two tokens share a place in a status list or a jti, whichever nodes signed them (P165)',
@@ -133,19 +144,23 @@ t.test(
   },
 )
 
-t.test('sessions that a command ends are over at every node (F72)', async (t) => {
-  const pairs = await spread(cluster, 3, (node) => signedIn(node, { username: 'frank' }))
-  const [one, ...others] = pairs
-  if (!one) throw new Error('nobody is signed in')
-  await command(['sessions', 'revoke', '--id', String(claimsOf(one.access_token).sid)])
-  await overEverywhere(t as Test, cluster, one)
-  for (const { refresh_token } of others) t.ok(await active(cluster.at(0), refresh_token), 'the others go on')
-  await command(['sessions', 'revoke', '--user', 'frank'])
-  for (const pair of others) await overEverywhere(t as Test, cluster, pair)
-})
+t.test(
+  'sessions that a command ends are over at every node (RFC 9700 §4.14.2; docs/security.md F72)',
+  async (t) => {
+    const pairs = await spread(cluster, 3, (node) => signedIn(node, { username: 'frank' }))
+    const [one, ...others] = pairs
+    if (!one) throw new Error('nobody is signed in')
+    await command(['sessions', 'revoke', '--id', String(claimsOf(one.access_token).sid)])
+    await overEverywhere(t as Test, cluster, one)
+    for (const { refresh_token } of others)
+      t.ok(await active(cluster.at(0), refresh_token), 'the others go on')
+    await command(['sessions', 'revoke', '--user', 'frank'])
+    for (const pair of others) await overEverywhere(t as Test, cluster, pair)
+  },
+)
 
 t.test(
-  'keys rotate names the node that does not follow; woken up, it does so at once (§4 row 18)',
+  'keys rotate names the node that does not follow; woken up, it does so at once (docs/security.md Q18)',
   async (t) => {
     const frozen = cluster.at(1)
     process.kill(frozen.pid, 'SIGSTOP')
@@ -166,7 +181,7 @@ t.test(
 )
 
 t.test(
-  'a key that is revoked leaves every node within a second, and the next one signs at all of them (H92)',
+  'a key that is revoked leaves every node within a second, and the next one signs at all of them (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const { access_token: old } = (await clientCredentials(cluster.at(0))).json()
     await command(['keys', 'revoke', kidOf(old)])

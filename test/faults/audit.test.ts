@@ -29,7 +29,7 @@ async function requests(server: ServerProcess, times: number): Promise<void> {
 }
 
 t.test(
-  'killed in the middle of it, the log verifies, and has nothing that was not logged (§4 row 1)',
+  'killed in the middle of it, the log verifies, and has nothing that was not logged (docs/security.md Q1)',
   async (t) => {
     const folder = await seededFolder(t, { LOG_LEVEL: 'info' })
     const before = await rowsOf(folder)
@@ -62,29 +62,26 @@ t.test(
   },
 )
 
-t.test(
-  'a server that is stopped has written everything, and says where the log ends (must-show 7)',
-  async (t) => {
-    const folder = await seededFolder(t, { LOG_LEVEL: 'info' })
-    const before = await rowsOf(folder)
-    const servers = await Promise.all([startServer(t, folder), startServer(t, folder)])
-    await Promise.all(servers.map((server) => requests(server, 24)))
-    const beside = async () => (await rowsOf(folder)).length > before.length
-    for (let i = 0; i < 100 && !(await beside()); i += 1) await wait(20)
-    t.ok(await beside(), 'rows come while the server runs')
-    for (const server of servers) t.equal((await server.stop()).code, 0)
-    const lines = servers.flatMap((server) => audited(server.stderr()))
-    t.ok(lines.length > 2 * 24 * 2)
-    const rows = (await rowsOf(folder)).slice(before.length)
-    t.same(compare(lines, rows), [], 'every event of both, once')
-    t.ok(rows.length < lines.length, 'also those that were counted')
+t.test('a server that is stopped has written everything, and says where the log ends', async (t) => {
+  const folder = await seededFolder(t, { LOG_LEVEL: 'info' })
+  const before = await rowsOf(folder)
+  const servers = await Promise.all([startServer(t, folder), startServer(t, folder)])
+  await Promise.all(servers.map((server) => requests(server, 24)))
+  const beside = async () => (await rowsOf(folder)).length > before.length
+  for (let i = 0; i < 100 && !(await beside()); i += 1) await wait(20)
+  t.ok(await beside(), 'rows come while the server runs')
+  for (const server of servers) t.equal((await server.stop()).code, 0)
+  const lines = servers.flatMap((server) => audited(server.stderr()))
+  t.ok(lines.length > 2 * 24 * 2)
+  const rows = (await rowsOf(folder)).slice(before.length)
+  t.same(compare(lines, rows), [], 'every event of both, once')
+  t.ok(rows.length < lines.length, 'also those that were counted')
 
-    const ends = servers.map(
-      (server) => /"anchor":"([^"]+)","msg":"audit.head"/.exec(server.stderr())?.[1] ?? '',
-    )
-    t.match(ends, [/^\d+:[\w-]{43}$/, /^\d+:[\w-]{43}$/])
-    t.equal((await keyturn(folder, ['audit', 'verify', '--anchor', ends[0] ?? ''])).code, 0)
-    const shown = await keyturn(folder, ['audit', '--user', 'alice', '--event', 'login.succeeded', '--json'])
-    t.equal(JSON.parse(shown.stdout).length, lines.filter(({ audit }) => audit === 'login.succeeded').length)
-  },
-)
+  const ends = servers.map(
+    (server) => /"anchor":"([^"]+)","msg":"audit.head"/.exec(server.stderr())?.[1] ?? '',
+  )
+  t.match(ends, [/^\d+:[\w-]{43}$/, /^\d+:[\w-]{43}$/])
+  t.equal((await keyturn(folder, ['audit', 'verify', '--anchor', ends[0] ?? ''])).code, 0)
+  const shown = await keyturn(folder, ['audit', '--user', 'alice', '--event', 'login.succeeded', '--json'])
+  t.equal(JSON.parse(shown.stdout).length, lines.filter(({ audit }) => audit === 'login.succeeded').length)
+})

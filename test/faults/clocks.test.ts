@@ -62,7 +62,7 @@ function alternating(nodes: readonly ClusterNode[]): Served {
   }
 }
 
-t.test('two nodes whose clocks are two minutes apart serve as one (§4 row 7)', async (t) => {
+t.test('two nodes whose clocks are two minutes apart serve as one (docs/security.md Q7)', async (t) => {
   const { ahead, behind, issuer, json, ...cluster } = await twoClocks(t as Test)
   const pairs = [
     [ahead, behind],
@@ -164,7 +164,7 @@ async function settable(t: Test, database?: string) {
 }
 
 t.test(
-  'a clock that jumps ahead takes no key from tokens that live, and rotates none (§4 row 7)',
+  'a clock that jumps ahead takes no key from tokens that live, and rotates none (docs/security.md Q7)',
   async (t) => {
     const { node, old, set } = await settable(t as Test)
     const before = await kidsOf(node)
@@ -184,20 +184,23 @@ t.test(
   },
 )
 
-t.test('a node on PostgreSQL does not notice that its machine’s clock is set (§4 row 7)', async (t) => {
-  const { node, set, inside } = await settable(t as Test, await postgres.emptyDatabase())
-  const before = await kidsOf(node)
-  const { token, answer } = await inside(async (within) => {
-    const [first = ''] = await sessionOf(within)
-    return { token: first, answer: await refresh(node, first) }
-  })
-  for (const seconds of [40 * 86_400, -40 * 86_400]) {
-    await set(seconds)
-    const again = await refresh(node, token)
-    t.equal(again.statusCode, 200, again.body)
-    t.equal(again.json().refresh_token, answer.json().refresh_token, 'the retry window is where it was')
-    t.ok(Math.abs(Number(claimsOf(again.json().access_token).iat) - now()) <= 2)
-    t.same(await kidsOf(node), before)
-  }
-  t.match(node.stderr(), /this machine's clock is 345\d{4} s ahead/)
-})
+t.test(
+  'a node on PostgreSQL does not notice that its machine’s clock is set (docs/security.md Q7)',
+  async (t) => {
+    const { node, set, inside } = await settable(t as Test, await postgres.emptyDatabase())
+    const before = await kidsOf(node)
+    const { token, answer } = await inside(async (within) => {
+      const [first = ''] = await sessionOf(within)
+      return { token: first, answer: await refresh(node, first) }
+    })
+    for (const seconds of [40 * 86_400, -40 * 86_400]) {
+      await set(seconds)
+      const again = await refresh(node, token)
+      t.equal(again.statusCode, 200, again.body)
+      t.equal(again.json().refresh_token, answer.json().refresh_token, 'the retry window is where it was')
+      t.ok(Math.abs(Number(claimsOf(again.json().access_token).iat) - now()) <= 2)
+      t.same(await kidsOf(node), before)
+    }
+    t.match(node.stderr(), /this machine's clock is 345\d{4} s ahead/)
+  },
+)

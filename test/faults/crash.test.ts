@@ -36,27 +36,30 @@ async function untilDead(t: Test, server: ServerProcess, memory: Memory): Promis
 }
 
 for (const name of [...refreshSteps, ...those('cover:')]) {
-  t.test(`killed at ${name}: the retry gets the same successor (§4 row 1, F68)`, async (t) => {
-    const [folder, memory] = await prepared(t, 1)
-    const [{ token } = chainOf('')] = memory.chains
-    const dying = await startServer(t, folder, { failAt: { name } })
-    await t.rejects(refresh(dying, token), 'there was no answer')
-    t.same(await dying.ended, KILLED)
+  t.test(
+    `killed at ${name}: the retry gets the same successor (RFC 9700 §4.14.2; docs/security.md Q1, F68)`,
+    async (t) => {
+      const [folder, memory] = await prepared(t, 1)
+      const [{ token } = chainOf('')] = memory.chains
+      const dying = await startServer(t, folder, { failAt: { name } })
+      await t.rejects(refresh(dying, token), 'there was no answer')
+      t.same(await dying.ended, KILLED)
 
-    const server = await startServer(t, folder)
-    const answer = await refresh(server, token)
-    t.equal(answer.statusCode, 200, answer.body)
-    const successor = await withInside(folder, async ({ refreshTokens }) => {
-      const parts = await refreshTokens.read(token)
-      return refreshTokens.write({ sessionId: parts?.sessionId ?? '', generation: 2 })
-    })
-    t.equal(answer.json().refresh_token, successor)
-    t.equal((await refresh(server, token)).json().refresh_token, successor, 'however often it is asked')
-  })
+      const server = await startServer(t, folder)
+      const answer = await refresh(server, token)
+      t.equal(answer.statusCode, 200, answer.body)
+      const successor = await withInside(folder, async ({ refreshTokens }) => {
+        const parts = await refreshTokens.read(token)
+        return refreshTokens.write({ sessionId: parts?.sessionId ?? '', generation: 2 })
+      })
+      t.equal(answer.json().refresh_token, successor)
+      t.equal((await refresh(server, token)).json().refresh_token, successor, 'however often it is asked')
+    },
+  )
 }
 
 for (const name of refreshSteps) {
-  t.test(`killed at ${name} under load: nothing acknowledged is lost (§4 row 1)`, async (t) => {
+  t.test(`killed at ${name} under load: nothing acknowledged is lost (docs/security.md Q1)`, async (t) => {
     const [folder, memory] = await prepared(t, 6)
     await untilDead(t, await startServer(t, folder, { failAt: { name, nth: 40 } }), memory)
     t.ok(memory.accessTokens.length > 0)
@@ -65,7 +68,7 @@ for (const name of refreshSteps) {
 }
 
 for (const name of those('rotate:')) {
-  t.test(`a server killed at ${name} under load leaves a whole ring (§4 rows 1, 8)`, async (t) => {
+  t.test(`a server killed at ${name} under load leaves a whole ring (docs/security.md Q1, Q8)`, async (t) => {
     const clock = { from: Date.now(), speed: 60 }
     const settings = { KEY_ROTATION: '1m', VERIFIER_CACHE: '0s', REFRESH_GRACE: '5m' }
     const [folder, memory] = await prepared(t, 4, settings)
@@ -76,7 +79,7 @@ for (const name of those('rotate:')) {
   })
 
   t.test(
-    `a command killed at ${name} leaves a whole ring to the running server (§4 rows 1, 8)`,
+    `a command killed at ${name} leaves a whole ring to the running server (docs/security.md Q1, Q8)`,
     async (t) => {
       const [folder, memory] = await prepared(t, 2)
       const server = await startServer(t, folder)
@@ -96,19 +99,22 @@ for (const name of those('rotate:')) {
 }
 
 for (const name of those('start:')) {
-  t.test(`a first start killed at ${name} is finished by the next one (§4 rows 1, 8, 11)`, async (t) => {
-    const folder = emptyFolder(t)
-    const { code, signal } = await keyturn(folder, ['serve', '--json'], { failAt: { name } })
-    t.same({ code, signal }, KILLED)
-    const key = existsSync(folder.masterKey) ? readFileSync(folder.masterKey, 'utf8') : undefined
-    const ring = await readStore(folder, (store) => store.ring.read())
-    t.equal(key !== undefined, name !== 'start:migrated')
-    t.equal(ring !== null, name === 'start:ring')
+  t.test(
+    `a first start killed at ${name} is finished by the next one (docs/security.md Q1, Q8, Q11)`,
+    async (t) => {
+      const folder = emptyFolder(t)
+      const { code, signal } = await keyturn(folder, ['serve', '--json'], { failAt: { name } })
+      t.same({ code, signal }, KILLED)
+      const key = existsSync(folder.masterKey) ? readFileSync(folder.masterKey, 'utf8') : undefined
+      const ring = await readStore(folder, (store) => store.ring.read())
+      t.equal(key !== undefined, name !== 'start:migrated')
+      t.equal(ring !== null, name === 'start:ring')
 
-    const server = await startServer(t, folder)
-    const memory: Memory = { chains: [], accessTokens: [], ringVersion: 1 }
-    t.same(await afterCrash(server, folder, memory), [])
-    if (key !== undefined) t.equal(readFileSync(folder.masterKey, 'utf8'), key, 'the master key stays')
-    if (ring) t.same(await readStore(folder, (store) => store.ring.read()), ring, 'and so does the ring')
-  })
+      const server = await startServer(t, folder)
+      const memory: Memory = { chains: [], accessTokens: [], ringVersion: 1 }
+      t.same(await afterCrash(server, folder, memory), [])
+      if (key !== undefined) t.equal(readFileSync(folder.masterKey, 'utf8'), key, 'the master key stays')
+      if (ring) t.same(await readStore(folder, (store) => store.ring.read()), ring, 'and so does the ring')
+    },
+  )
 }

@@ -77,11 +77,15 @@ async function traced(t: Test, options: ProcessOptions): Promise<Flushes> {
   return readTrace(readFileSync(trace, 'utf8'))
 }
 
-t.test('nothing is answered before it is on the disk (§4 row 2)', { skip: withoutStrace }, async (t) => {
-  const { answers, early } = await traced(t as Test, {})
-  t.equal(answers, REFRESHES + 4)
-  t.equal(early, 0)
-})
+t.test(
+  'nothing is answered before it is on the disk (docs/security.md Q2)',
+  { skip: withoutStrace },
+  async (t) => {
+    const { answers, early } = await traced(t as Test, {})
+    t.equal(answers, REFRESHES + 4)
+    t.equal(early, 0)
+  },
+)
 
 t.test('the same look notices a database that flushes later', { skip: withoutStrace }, async (t) => {
   const { answers, early } = await traced(t as Test, { synchronous: 'NORMAL' })

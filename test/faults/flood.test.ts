@@ -7,7 +7,7 @@ import { clientCredentials, login, refresh } from '../support/server/requests.ts
 import { openConnection } from '../support/server/tcp-connection.ts'
 
 t.test(
-  'a flood of logins is turned away at the door, and stops no machine and no JWKS (§4 row 14)',
+  'a flood of logins is turned away at the door, and stops no machine and no JWKS (docs/security.md Q14)',
   async (t) => {
     const server = await startServer(t, await seededFolder(t))
     let going = true
@@ -38,40 +38,43 @@ t.test(
   },
 )
 
-t.test('a stampede on the JWKS needs no store, even when there is none (§4 row 15)', async (t) => {
-  const folder = await seededFolder(t)
-  const server = await startServer(t, folder)
-  const url = '/.well-known/jwks.json'
-  const first = await server.inject({ url })
-  const etag = String(first.headers.etag)
-  for (const end of ['', '-wal', '-shm']) rmSync(folder.database + end)
-  while ((await server.inject({ url: '/health/ready' })).statusCode === 200) await wait(20)
+t.test(
+  'a stampede on the JWKS needs no store, even when there is none (RFC 9110 §13; docs/security.md Q15)',
+  async (t) => {
+    const folder = await seededFolder(t)
+    const server = await startServer(t, folder)
+    const url = '/.well-known/jwks.json'
+    const first = await server.inject({ url })
+    const etag = String(first.headers.etag)
+    for (const end of ['', '-wal', '-shm']) rmSync(folder.database + end)
+    while ((await server.inject({ url: '/health/ready' })).statusCode === 200) await wait(20)
 
-  const kinds = [
-    { method: 'GET', headers: {}, expected: 200 },
-    { method: 'HEAD', headers: {}, expected: 200 },
-    { method: 'GET', headers: { 'if-none-match': etag }, expected: 304 },
-    { method: 'GET', headers: { range: 'bytes=0-3' }, expected: 200 },
-  ] as const
-  const answers = await Promise.all(
-    Array.from({ length: 400 }, async (_, i) => {
-      const { method, headers, expected } = kinds[i % kinds.length] ?? kinds[0]
-      const answer = await server.inject({ url, method, headers })
-      return { expected, method, answer }
-    }),
-  )
-  const wrong = answers.filter(
-    ({ answer, expected, method }) =>
-      answer.statusCode !== expected ||
-      answer.headers.etag !== etag ||
-      answer.headers['cache-control'] === undefined ||
-      answer.body !== (expected === 200 && method === 'GET' ? first.body : ''),
-  )
-  t.same(wrong, [], 'four hundred right answers')
-})
+    const kinds = [
+      { method: 'GET', headers: {}, expected: 200 },
+      { method: 'HEAD', headers: {}, expected: 200 },
+      { method: 'GET', headers: { 'if-none-match': etag }, expected: 304 },
+      { method: 'GET', headers: { range: 'bytes=0-3' }, expected: 200 },
+    ] as const
+    const answers = await Promise.all(
+      Array.from({ length: 400 }, async (_, i) => {
+        const { method, headers, expected } = kinds[i % kinds.length] ?? kinds[0]
+        const answer = await server.inject({ url, method, headers })
+        return { expected, method, answer }
+      }),
+    )
+    const wrong = answers.filter(
+      ({ answer, expected, method }) =>
+        answer.statusCode !== expected ||
+        answer.headers.etag !== etag ||
+        answer.headers['cache-control'] === undefined ||
+        answer.body !== (expected === 200 && method === 'GET' ? first.body : ''),
+    )
+    t.same(wrong, [], 'four hundred right answers')
+  },
+)
 
 t.test(
-  'a server without file descriptors left waits for some, and loses nothing (§4 rows 12, 19)',
+  'a server without file descriptors left waits for some, and loses nothing (RFC 9110 §15.5.9; docs/security.md Q12, Q19)',
   async (t) => {
     const folder = await seededFolder(t)
     const [first = ''] = await withInside(folder, (inside) => signIn(inside))

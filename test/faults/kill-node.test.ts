@@ -43,7 +43,7 @@ function retrying(cluster: Cluster, seen: Seen) {
 const statusOf = (token: string): string => JSON.stringify(claimsOf(token).status)
 
 t.test(
-  'a node that is killed under load costs nobody a session, a key or an index (§4 rows 1, 9, 17)',
+  'a node that is killed under load costs nobody a session, a key or an index (docs/security.md Q1, Q9, Q17)',
   async (t) => {
     const cluster = await startCluster(t, {
       database: await postgres.emptyDatabase(),
@@ -125,26 +125,29 @@ t.test(
   },
 )
 
-t.test('what a killed node had begun to tell a client, another tells it (§4 row 17, N151)', async (t) => {
-  const rp = await relyingParty(t as Test, hangs)
-  const cluster = await startCluster(t, {
-    database: await postgres.emptyDatabase(),
-    nodes: 1,
-    async fill(store) {
-      await seed(store)
-      const grants = ['password', 'refresh_token']
-      await store.clients.insert(client({ id: 'told', grants, backchannelLogoutUri: rp.uri }))
-    },
-  })
-  const dying = cluster.at(0)
-  const { refresh_token } = (await login(dying, {}, 'told')).json()
-  t.equal((await revoke(dying, refresh_token, 'told')).statusCode, 200)
-  while (rp.received.length === 0) await sleep(10)
-  await dying.kill()
-  await cluster.start()
-  const killedAt = performance.now()
-  while (rp.received.length === 1) await sleep(20)
-  t.ok(performance.now() - killedAt < 20_000, 'when the attempt of the dead one has run out')
-  const sids = rp.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
-  t.equal(new Set(sids).size, 1, 'of the same session')
-})
+t.test(
+  'what a killed node had begun to tell a client, another tells it (Back-Channel Logout §2.5, §2.8; docs/security.md Q17, N151)',
+  async (t) => {
+    const rp = await relyingParty(t as Test, hangs)
+    const cluster = await startCluster(t, {
+      database: await postgres.emptyDatabase(),
+      nodes: 1,
+      async fill(store) {
+        await seed(store)
+        const grants = ['password', 'refresh_token']
+        await store.clients.insert(client({ id: 'told', grants, backchannelLogoutUri: rp.uri }))
+      },
+    })
+    const dying = cluster.at(0)
+    const { refresh_token } = (await login(dying, {}, 'told')).json()
+    t.equal((await revoke(dying, refresh_token, 'told')).statusCode, 200)
+    while (rp.received.length === 0) await sleep(10)
+    await dying.kill()
+    await cluster.start()
+    const killedAt = performance.now()
+    while (rp.received.length === 1) await sleep(20)
+    t.ok(performance.now() - killedAt < 20_000, 'when the attempt of the dead one has run out')
+    const sids = rp.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
+    t.equal(new Set(sids).size, 1, 'of the same session')
+  },
+)

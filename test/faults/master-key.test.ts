@@ -74,7 +74,7 @@ async function works(t: Test, server: Parameters<typeof refresh>[0], token: stri
 
 for (const name of steps) {
   t.test(
-    `killed at ${name}: all serve on, starts work, and the next run finishes it (§4 rows 1, 8)`,
+    `killed at ${name}: all serve on, starts work, and the next run finishes it (docs/security.md Q1, Q8)`,
     async (t) => {
       const folder = await seededFolder(t)
       let [token = ''] = await withInside(folder, (inside) => signIn(inside))

@@ -78,7 +78,7 @@ async function waiting(url: string): Promise<number> {
 
 for (const { table, before } of HALF_WAY) {
   t.test(
-    `killed half way through ${NAMES[before]}, on PostgreSQL: nothing of it is left, and it is done again (§4 row 11)`,
+    `killed half way through ${NAMES[before]}, on PostgreSQL: nothing of it is left, and it is done again (docs/security.md Q11)`,
     async (t) => {
       const url = await postgres.emptyDatabase()
       await atStep(url, before)
@@ -112,25 +112,28 @@ for (const { table, before } of HALF_WAY) {
   )
 }
 
-t.test('of two that migrate one is killed half way: the other does it (§4 rows 9, 11)', async (t) => {
-  const url = await postgres.emptyDatabase()
-  await atStep(url, OURS)
-  const folder = emptyFolder(t, { DATABASE_URL: url, MASTER_KEY })
-  const other = new pg.Client({ connectionString: url })
-  await other.connect()
-  t.teardown(() => other.end())
-  await other.query('BEGIN; LOCK TABLE roles IN ACCESS EXCLUSIVE MODE')
-  const dying = runProgram(folder, ['migrate', '--json'], NEXT.run)
-  while ((await waiting(url)) < 1) await sleep(20)
-  const surviving = keyturn(folder, ['migrate', '--json'], NEXT.run)
-  while ((await waiting(url)) < 2) await sleep(20)
-  dying.child.kill('SIGKILL')
-  await dying.ended
-  await other.query('ROLLBACK')
-  const { code, stdout, stderr } = await surviving
-  t.equal(code, 0, stderr)
-  t.same(JSON.parse(stdout).applied, NAMES.slice(OURS))
-})
+t.test(
+  'of two that migrate one is killed half way: the other does it (docs/security.md Q9, Q11)',
+  async (t) => {
+    const url = await postgres.emptyDatabase()
+    await atStep(url, OURS)
+    const folder = emptyFolder(t, { DATABASE_URL: url, MASTER_KEY })
+    const other = new pg.Client({ connectionString: url })
+    await other.connect()
+    t.teardown(() => other.end())
+    await other.query('BEGIN; LOCK TABLE roles IN ACCESS EXCLUSIVE MODE')
+    const dying = runProgram(folder, ['migrate', '--json'], NEXT.run)
+    while ((await waiting(url)) < 1) await sleep(20)
+    const surviving = keyturn(folder, ['migrate', '--json'], NEXT.run)
+    while ((await waiting(url)) < 2) await sleep(20)
+    dying.child.kill('SIGKILL')
+    await dying.ended
+    await other.query('ROLLBACK')
+    const { code, stdout, stderr } = await surviving
+    t.equal(code, 0, stderr)
+    t.same(JSON.parse(stdout).applied, NAMES.slice(OURS))
+  },
+)
 
 /** Statements before which the program dies. */
 const DEATHS = /^(CREATE (UNIQUE )?(TABLE|INDEX) (?!IF)|ALTER|COMMIT)/
@@ -152,7 +155,7 @@ const DYING = `
 `
 
 t.test(
-  'killed between any two statements, on SQLite: each step is whole or not begun (§4 row 11)',
+  'killed between any two statements, on SQLite: each step is whole or not begun (docs/security.md Q11)',
   async (t) => {
     const all = ALL.flatMap(({ statements }) => statements).filter((sql) => DEATHS.test(sql)).length
     t.ok(all > 60)

@@ -89,7 +89,7 @@ async function steady(
 }
 
 t.test(
-  'PostgreSQL crashes under load and comes back: 503 meanwhile, nobody is logged out (§4 row 6)',
+  'PostgreSQL crashes under load and comes back: 503 meanwhile, nobody is logged out (docs/security.md Q6)',
   async (t) => {
     const w = world(6)
     const seen = { unavailable: 0, other: [] as string[] }
@@ -120,7 +120,7 @@ t.test(
 )
 
 t.test(
-  'connections that are cut under load, again and again, cost nobody a session (§4 row 6)',
+  'connections that are cut under load, again and again, cost nobody a session (docs/security.md Q6)',
   async (t) => {
     const w = world(6)
     const seen = { unavailable: 0, other: [] as string[] }
@@ -138,25 +138,28 @@ t.test(
   },
 )
 
-t.test('a pool that is used up means 503 after the time limit, and life goes on (§4 row 6)', async (t) => {
-  const w = world(3)
-  // Whoever writes to a session waits for somebody who does not end.
-  const client = new (await import('pg')).default.Client({ connectionString: w.url })
-  await client.connect()
-  t.teardown(() => client.end())
-  await client.query('BEGIN; LOCK TABLE client_sessions IN EXCLUSIVE MODE')
-  const refused = await Promise.all(
-    Array.from({ length: 12 }, (_, i) => refresh(w.nodes[0], w.tokens[i % 3] ?? '')),
-  )
-  for (const answer of refused) unavailable(t as Test, answer)
-  await stillServed(t as Test, w.nodes[0])
-  await client.query('ROLLBACK')
-  await until(w.nodes[0], 200)
-  for (const token of w.tokens) t.equal((await refresh(w.nodes[0], token)).statusCode, 200)
-})
+t.test(
+  'a pool that is used up means 503 after the time limit, and life goes on (docs/security.md Q6)',
+  async (t) => {
+    const w = world(3)
+    // Whoever writes to a session waits for somebody who does not end.
+    const client = new (await import('pg')).default.Client({ connectionString: w.url })
+    await client.connect()
+    t.teardown(() => client.end())
+    await client.query('BEGIN; LOCK TABLE client_sessions IN EXCLUSIVE MODE')
+    const refused = await Promise.all(
+      Array.from({ length: 12 }, (_, i) => refresh(w.nodes[0], w.tokens[i % 3] ?? '')),
+    )
+    for (const answer of refused) unavailable(t as Test, answer)
+    await stillServed(t as Test, w.nodes[0])
+    await client.query('ROLLBACK')
+    await until(w.nodes[0], 200)
+    for (const token of w.tokens) t.equal((await refresh(w.nodes[0], token)).statusCode, 200)
+  },
+)
 
 t.test(
-  'a server that became read-only takes the node out of service until it can write (§4 row 4)',
+  'a server that became read-only takes the node out of service until it can write (docs/security.md Q4)',
   async (t) => {
     const w = world(1)
     const name = new URL(w.url).pathname.slice(1)
@@ -172,7 +175,7 @@ t.test(
   },
 )
 
-t.test('a server that is silent means 503, not a hanging node (§4 row 6)', async (t) => {
+t.test('a server that is silent means 503, not a hanging node (docs/security.md Q6)', async (t) => {
   const w = world(1)
   const [node] = w.nodes
   postgres.freeze()
@@ -189,7 +192,7 @@ t.test('a server that is silent means 503, not a hanging node (§4 row 6)', asyn
 })
 
 t.test(
-  'one refresh token, fifty times at once over two nodes: one successor; a replay ends it (F68, F69)',
+  'one refresh token, fifty times at once over two nodes: one successor; a replay ends it (RFC 9700 §4.14.2; docs/security.md F68, F69)',
   async (t) => {
     const { nodes, tokens } = world(1)
     const [first = ''] = tokens
@@ -207,7 +210,7 @@ t.test(
 )
 
 t.test(
-  'two nodes and two commands that rotate in the same instant make one new key between them (§4 row 9)',
+  'two nodes and two commands that rotate in the same instant make one new key between them (docs/security.md Q9)',
   async (t) => {
     const { folder, nodes } = world(1)
     const before = (await nodes[0].inject({ url: '/.well-known/jwks.json' })).json().keys as { kid: string }[]

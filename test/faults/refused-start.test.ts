@@ -96,7 +96,7 @@ const masterKeys: Case[] = [
 ]
 
 for (const { what, spoil, says } of masterKeys) {
-  t.test(`a master key that is ${what} is refused and not replaced (§4 row 8)`, async (t) => {
+  t.test(`a master key that is ${what} is refused and not replaced (docs/security.md Q8)`, async (t) => {
     const folder = await seededFolder(t)
     spoil(folder)
     await refused(t, folder, says)
@@ -131,11 +131,14 @@ const databases: Case[] = [
 ]
 
 for (const { what, spoil, says } of databases) {
-  t.test(`a database that is ${what} is refused and not begun anew (§4 rows 4, 8, 11)`, async (t) => {
-    const folder = await seededFolder(t)
-    spoil(folder)
-    await refused(t, folder, says)
-  })
+  t.test(
+    `a database that is ${what} is refused and not begun anew (docs/security.md Q4, Q8, Q11)`,
+    async (t) => {
+      const folder = await seededFolder(t)
+      spoil(folder)
+      await refused(t, folder, says)
+    },
+  )
 }
 
 /** Puts the private half of a key nobody knows into a key's row, properly sealed. */
@@ -166,7 +169,7 @@ const rings: Case[] = ['active', 'next'].flatMap((state): Case[] => [
 ])
 
 for (const { what, spoil, says } of rings) {
-  t.test(`a ring in which ${what} is refused, and no new one is made (§4 row 8)`, async (t) => {
+  t.test(`a ring in which ${what} is refused, and no new one is made (docs/security.md Q8)`, async (t) => {
     const folder = await seededFolder(t)
     await spoil(folder)
     await refused(t, folder, says)
@@ -229,7 +232,7 @@ const modes: (Case & { readonly restore: (folder: Folder) => void })[] = [
 
 for (const { what, spoil, restore, says } of modes) {
   t.test(
-    `${what} without permission is refused, and all is well with it (§4 rows 4, 8)`,
+    `${what} without permission is refused, and all is well with it (docs/security.md Q4, Q8)`,
     { skip },
     async (t) => {
       const folder = await seededFolder(t)
@@ -246,28 +249,31 @@ for (const { what, spoil, restore, says } of modes) {
   )
 }
 
-t.test('a damaged next key never takes over, and revoking it mends the ring (§4 row 8)', async (t) => {
-  const folder = await seededFolder(t)
-  const server = await startServer(t, folder)
-  await strangeHalf('next')(folder)
-  const ring = () => readStore(folder, async (store) => (await store.ring.read())?.keys ?? [])
-  const before = await ring()
-  const kidOf = (state: string) => before.find((key) => key.state === state)?.kid ?? ''
+t.test(
+  'a damaged next key never takes over, and revoking it mends the ring (docs/security.md Q8)',
+  async (t) => {
+    const folder = await seededFolder(t)
+    const server = await startServer(t, folder)
+    await strangeHalf('next')(folder)
+    const ring = () => readStore(folder, async (store) => (await store.ring.read())?.keys ?? [])
+    const before = await ring()
+    const kidOf = (state: string) => before.find((key) => key.state === state)?.kid ?? ''
 
-  for (const args of [
-    ['rotate', '--force'],
-    ['revoke', kidOf('active')],
-  ]) {
-    const { code, stderr } = await keyturn(folder, ['keys', ...args])
-    t.equal(code, 1)
-    t.match(stderr, /(^|\n)keyturn: the private and the public half of key \S+ do not belong together\n$/)
-    t.same(await ring(), before, 'nothing has changed')
-  }
-  t.equal((await clientCredentials(server)).statusCode, 200, 'the active key signs as before')
+    for (const args of [
+      ['rotate', '--force'],
+      ['revoke', kidOf('active')],
+    ]) {
+      const { code, stderr } = await keyturn(folder, ['keys', ...args])
+      t.equal(code, 1)
+      t.match(stderr, /(^|\n)keyturn: the private and the public half of key \S+ do not belong together\n$/)
+      t.same(await ring(), before, 'nothing has changed')
+    }
+    t.equal((await clientCredentials(server)).statusCode, 200, 'the active key signs as before')
 
-  const { code, stderr } = await keyturn(folder, ['keys', 'revoke', kidOf('next')])
-  t.equal(code, 0, stderr)
-  t.equal((await keyturn(folder, ['keys', 'rotate', '--force'])).code, 0)
-  const again = await startServer(t, folder)
-  t.equal((await clientCredentials(again)).statusCode, 200)
-})
+    const { code, stderr } = await keyturn(folder, ['keys', 'revoke', kidOf('next')])
+    t.equal(code, 0, stderr)
+    t.equal((await keyturn(folder, ['keys', 'rotate', '--force'])).code, 0)
+    const again = await startServer(t, folder)
+    t.equal((await clientCredentials(again)).statusCode, 200)
+  },
+)

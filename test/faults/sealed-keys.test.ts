@@ -57,7 +57,7 @@ async function goOn(t: Test, { nodes }: Pick<Cluster, 'nodes'>): Promise<void> {
 }
 
 t.test(
-  'a damaged active key: nodes that have it go on, new ones refuse, a rotation mends it (§4 row 8)',
+  'a damaged active key: nodes that have it go on, new ones refuse, a rotation mends it (docs/security.md Q8)',
   async (t) => {
     const here = await world(t as Test)
     const kid = await here.damage('active')
@@ -73,20 +73,23 @@ t.test(
   },
 )
 
-t.test('a damaged next key never takes over, and revoking it mends the ring (§4 row 8)', async (t) => {
-  const here = await world(t as Test)
-  const kid = await here.damage('next')
-  await goOn(t as Test, here)
-  await refused(t as Test, here, ['serve'], kid)
-  await refused(t as Test, here, ['keys', 'rotate', '--force'], kid)
-  await here.json(['keys', 'revoke', kid])
-  await here.json(['keys', 'rotate', '--force'])
-  await here.start()
-  await goOn(t as Test, here)
-})
+t.test(
+  'a damaged next key never takes over, and revoking it mends the ring (docs/security.md Q8)',
+  async (t) => {
+    const here = await world(t as Test)
+    const kid = await here.damage('next')
+    await goOn(t as Test, here)
+    await refused(t as Test, here, ['serve'], kid)
+    await refused(t as Test, here, ['keys', 'rotate', '--force'], kid)
+    await here.json(['keys', 'revoke', kid])
+    await here.json(['keys', 'rotate', '--force'])
+    await here.start()
+    await goOn(t as Test, here)
+  },
+)
 
 t.test(
-  'a damaged root: nodes that have it go on, new ones refuse, nothing is made anew (§4 row 8)',
+  'a damaged root: nodes that have it go on, new ones refuse, nothing is made anew (docs/security.md Q8)',
   async (t) => {
     const here = await world(t as Test)
     const roots = () => run(here.database, 'SELECT * FROM data_keys ORDER BY number').then(({ rows }) => rows)
@@ -106,7 +109,7 @@ t.test(
 )
 
 t.test(
-  'a damaged key that has taken over: the last good ring is served, and the node not ready (§4 row 8)',
+  'a damaged key that has taken over: the last good ring is served, and the node not ready (docs/security.md Q8)',
   async (t) => {
     const here = await world(t as Test)
     const [node, other] = [here.at(0), here.at(1)]

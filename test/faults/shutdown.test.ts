@@ -27,7 +27,7 @@ async function untilRefused(server: ServerProcess): Promise<void> {
   while (!(await refused(server))) await wait(10)
 }
 
-t.test('a stopping server says so before it refuses anybody (§4 row 17)', async (t) => {
+t.test('a stopping server says so before it refuses anybody (docs/security.md Q17)', async (t) => {
   const folder = await seededFolder(t, { SHUTDOWN_DELAY: '1s' })
   const server = await startServer(t, folder)
   const ready = () => server.inject({ url: '/health/ready' })
@@ -42,34 +42,37 @@ t.test('a stopping server says so before it refuses anybody (§4 row 17)', async
   t.same(await ending, CLEAN)
 })
 
-t.test('a request in flight finishes, and its connection is closed with it (§4 row 17)', async (t) => {
-  const folder = await seededFolder(t)
-  const token = await oneToken(folder)
-  const server = await startServer(t, folder)
-  const body = encodeForm({ grant_type: 'refresh_token', refresh_token: token })
-  const bytes = postBytes('/oauth2/token', body, [`authorization: ${basic('app')}`])
-  const half = await openConnection(t, server.port)
-  const idle = await openConnection(t, server.port)
-  idle.send('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n')
-  await idle.until(/"live"/)
-  half.send(bytes.slice(0, -10))
-  await wait(50)
+t.test(
+  'a request in flight finishes, and its connection is closed with it (docs/security.md Q17)',
+  async (t) => {
+    const folder = await seededFolder(t)
+    const token = await oneToken(folder)
+    const server = await startServer(t, folder)
+    const body = encodeForm({ grant_type: 'refresh_token', refresh_token: token })
+    const bytes = postBytes('/oauth2/token', body, [`authorization: ${basic('app')}`])
+    const half = await openConnection(t, server.port)
+    const idle = await openConnection(t, server.port)
+    idle.send('GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n')
+    await idle.until(/"live"/)
+    half.send(bytes.slice(0, -10))
+    await wait(50)
 
-  const ending = server.stop()
-  await untilRefused(server)
-  await idle.closed
-  half.send(bytes.slice(-10))
-  const answer = await half.closed
-  t.match(answer, /^HTTP\/1\.1 200 /)
-  t.match(answer, /connection: close/i)
-  t.same(await ending, CLEAN)
+    const ending = server.stop()
+    await untilRefused(server)
+    await idle.closed
+    half.send(bytes.slice(-10))
+    const answer = await half.closed
+    t.match(answer, /^HTTP\/1\.1 200 /)
+    t.match(answer, /connection: close/i)
+    t.same(await ending, CLEAN)
 
-  const again = await startServer(t, folder)
-  const successor = /"refresh_token":"([^"]+)"/.exec(answer)?.[1] ?? ''
-  t.equal((await refresh(again, successor)).statusCode, 200, 'what was answered was kept')
-})
+    const again = await startServer(t, folder)
+    const successor = /"refresh_token":"([^"]+)"/.exec(answer)?.[1] ?? ''
+    t.equal((await refresh(again, successor)).statusCode, 200, 'what was answered was kept')
+  },
+)
 
-t.test('a stop under load loses nothing that was acknowledged (§4 row 17)', async (t) => {
+t.test('a stop under load loses nothing that was acknowledged (docs/security.md Q17)', async (t) => {
   const folder = await seededFolder(t)
   const tokens = await withInside(folder, (inside) => signIn(inside, 8))
   const server = await startServer(t, folder)
@@ -88,7 +91,7 @@ t.test('a stop under load loses nothing that was acknowledged (§4 row 17)', asy
   for (const { token } of chains) t.equal((await refresh(again, token)).statusCode, 200)
 })
 
-t.test('a connection on which nothing ever came holds nobody up (§4 row 17)', async (t) => {
+t.test('a connection on which nothing ever came holds nobody up (docs/security.md Q17)', async (t) => {
   const folder = await seededFolder(t)
   const server = await startServer(t, folder)
   await openConnection(t, server.port)
@@ -97,7 +100,7 @@ t.test('a connection on which nothing ever came holds nobody up (§4 row 17)', a
   t.same(await server.stop(), CLEAN)
 })
 
-t.test('whoever asks twice gets the end at once (§4 row 17)', async (t) => {
+t.test('whoever asks twice gets the end at once (docs/security.md Q17)', async (t) => {
   const folder = await seededFolder(t)
   const server = await startServer(t, folder)
   const half = await openConnection(t, server.port)
@@ -111,7 +114,7 @@ t.test('whoever asks twice gets the end at once (§4 row 17)', async (t) => {
 
 for (const LOG_PRETTY of ['off', 'on']) {
   t.test(
-    `a log that nobody reads stops neither requests nor the end (§4 row 19, ${LOG_PRETTY})`,
+    `a log that nobody reads stops neither requests nor the end (${LOG_PRETTY}; docs/security.md Q19)`,
     async (t) => {
       const folder = await seededFolder(t, { LOG_LEVEL: 'debug', LOG_PRETTY })
       const server = await startServer(t, folder, { log: 'unread' })
@@ -127,7 +130,7 @@ for (const LOG_PRETTY of ['off', 'on']) {
 }
 
 t.test(
-  'a log on a full disk, or whose reader has gone, costs lines and nothing else (§4 rows 3, 19)',
+  'a log on a full disk, or whose reader has gone, costs lines and nothing else (docs/security.md Q3, Q19)',
   async (t) => {
     const folder = await seededFolder(t)
     const full = await startServer(t, folder, { log: openSync('/dev/full', 'w') })

@@ -69,59 +69,68 @@ const userinfo = async ({ server }: World, token: string): Promise<number> => {
   return (await server.inject({ url: '/oauth2/userinfo', headers })).statusCode
 }
 
-t.test('killed after each step of a sign-in, the person goes on where they were (§4 row 1)', async (t) => {
-  const here = await world(t)
-  const { at, server, restart } = here
+t.test(
+  'killed after each step of a sign-in, the person goes on where they were (docs/security.md Q1)',
+  async (t) => {
+    const here = await world(t)
+    const { at, server, restart } = here
 
-  const login = await at.open(authorizeUrl())
-  t.equal(login.path, '/login')
-  await restart()
-  const accepted = await at.send(login, ALICE)
-  t.same([accepted.status, new URL(accepted.location ?? '', login.url).pathname], [303, '/oauth2/authorize'])
-  const secret = at.cookies().get('__Host-keyturn-session')
-  t.ok(secret, 'the login was acknowledged')
-  await restart()
+    const login = await at.open(authorizeUrl())
+    t.equal(login.path, '/login')
+    await restart()
+    const accepted = await at.send(login, ALICE)
+    t.same(
+      [accepted.status, new URL(accepted.location ?? '', login.url).pathname],
+      [303, '/oauth2/authorize'],
+    )
+    const secret = at.cookies().get('__Host-keyturn-session')
+    t.ok(secret, 'the login was acknowledged')
+    await restart()
 
-  const consent = await at.open(new URL(accepted.location ?? '', login.url).href)
-  t.equal(consent.path, '/consent', 'and is not asked for again')
-  await restart()
-  t.equal((await at.open(consent.url)).path, '/consent', 'reloading the page is fine as well')
-  const answer = await at.submit(consent, ALLOW)
-  const code = codeOf(answer)
-  await restart()
+    const consent = await at.open(new URL(accepted.location ?? '', login.url).href)
+    t.equal(consent.path, '/consent', 'and is not asked for again')
+    await restart()
+    t.equal((await at.open(consent.url)).path, '/consent', 'reloading the page is fine as well')
+    const answer = await at.submit(consent, ALLOW)
+    const code = codeOf(answer)
+    await restart()
 
-  const first = tokensOf(await redeem(server, code))
-  await restart()
-  t.equal(await userinfo(here, first.access_token), 200)
-  const second = (await refresh(server, first.refresh_token, {}, 'web')).json()
-  t.equal(claimsOf(second.access_token).sid, claimsOf(first.access_token).sid)
+    const first = tokensOf(await redeem(server, code))
+    await restart()
+    t.equal(await userinfo(here, first.access_token), 200)
+    const second = (await refresh(server, first.refresh_token, {}, 'web')).json()
+    t.equal(claimsOf(second.access_token).sid, claimsOf(first.access_token).sid)
 
-  const silent = await at.open(authorizeUrl({ prompt: 'none' }))
-  t.ok(silent.away?.params.get('code'), 'who signed in and what they allowed is remembered')
-  t.equal(at.cookies().get('__Host-keyturn-session'), secret)
+    const silent = await at.open(authorizeUrl({ prompt: 'none' }))
+    t.ok(silent.away?.params.get('code'), 'who signed in and what they allowed is remembered')
+    t.equal(at.cookies().get('__Host-keyturn-session'), secret)
 
-  await restart()
-  const replay = await redeem(server, code)
-  t.same([replay.statusCode, replay.json().error], [400, 'invalid_grant'], 'a spent code stays spent')
-  await restart()
-  t.equal(await userinfo(here, second.access_token), 401, 'and what it bought stays taken back')
-  t.equal((await refresh(server, second.refresh_token, {}, 'web')).json().error, 'invalid_grant')
-  await here.kill()
-  t.equal(integrity(here.folder), 'ok')
-})
+    await restart()
+    const replay = await redeem(server, code)
+    t.same([replay.statusCode, replay.json().error], [400, 'invalid_grant'], 'a spent code stays spent')
+    await restart()
+    t.equal(await userinfo(here, second.access_token), 401, 'and what it bought stays taken back')
+    t.equal((await refresh(server, second.refresh_token, {}, 'web')).json().error, 'invalid_grant')
+    await here.kill()
+    t.equal(integrity(here.folder), 'ok')
+  },
+)
 
-t.test('a pushed request outlives its server, once (§4 row 1, K121)', async (t) => {
-  const { at, server, restart } = await world(t)
-  const form = Object.fromEntries(authorizeParams())
-  const pushed = await post(server, '/oauth2/par', form, { authorization: basic('web') })
-  const { request_uri } = pushed.json()
-  await restart()
-  const url = `/oauth2/authorize?${new URLSearchParams({ client_id: 'web', request_uri })}`
-  const code = codeOf(await at.submit(await at.submit(await at.open(url), ALICE), ALLOW))
-  await restart()
-  t.equal((await at.open(url)).away?.params.get('code') ?? null, null, 'it was answered')
-  t.equal((await redeem(server, code)).statusCode, 200)
-})
+t.test(
+  'a pushed request outlives its server, once (RFC 9126 §2.2, §4; docs/security.md Q1, K121)',
+  async (t) => {
+    const { at, server, restart } = await world(t)
+    const form = Object.fromEntries(authorizeParams())
+    const pushed = await post(server, '/oauth2/par', form, { authorization: basic('web') })
+    const { request_uri } = pushed.json()
+    await restart()
+    const url = `/oauth2/authorize?${new URLSearchParams({ client_id: 'web', request_uri })}`
+    const code = codeOf(await at.submit(await at.submit(await at.open(url), ALICE), ALLOW))
+    await restart()
+    t.equal((await at.open(url)).away?.params.get('code') ?? null, null, 'it was answered')
+    t.equal((await redeem(server, code)).statusCode, 200)
+  },
+)
 
 /** What is under way when the server dies gets no answer; whoever asks again must get a good one. */
 async function interrupted(here: World, work: () => Promise<unknown>, ms: number): Promise<boolean> {
@@ -136,55 +145,61 @@ async function interrupted(here: World, work: () => Promise<unknown>, ms: number
   return acknowledged
 }
 
-t.test('killed in the midst of a step, the same form or request goes on (§4 row 1, E59)', async (t) => {
-  const here = await world(t)
-  const { server } = here
-  // Hashing takes some 25 ms, the rest of a request about one.
-  for (const ms of [3, 25]) {
-    const at = openBrowser(server)
-    const login = await at.open(authorizeUrl({ prompt: 'consent' }))
-    await interrupted(here, () => at.send(login, ALICE), ms)
-    const consent = await goThrough(at, await at.open(login.url), { consent: 'refuse' })
-    t.equal(consent.away?.params.get('error'), 'access_denied', `killed ${ms} ms into the login`)
-  }
-  for (const ms of [1, 4]) {
-    const at = openBrowser(server)
-    const login = await at.open(authorizeUrl({ prompt: 'consent' }))
-    const consent = await at.submit(login, ALICE)
-    await interrupted(here, () => at.send(consent, ALLOW), ms)
-    const code = codeOf(await at.submit(consent, ALLOW))
-    t.equal((await redeem(server, code)).statusCode, 200, `killed ${ms} ms into the consent`)
-  }
-})
-
-t.test('killed in the midst of a redemption: it happened or it did not (§4 row 1, E59, E60)', async (t) => {
-  const here = await world(t)
-  const { server, folder } = here
-  const known = new Set<string>()
-  for (const ms of [1, 3, 6]) {
-    const { code } = await signIn(openBrowser(server))
-    const bought = async () =>
-      (await readStore(folder, (store) => store.sessions.list({ clientId: 'web' }, 100))).filter(
-        ({ id }) => !known.has(id),
-      )
-    let tokens: ReturnType<typeof tokensOf> | undefined
-    const acknowledged = await interrupted(
-      here,
-      async () => {
-        tokens = tokensOf(await redeem(server, code))
-      },
-      ms,
-    )
-    const happened = (await bought()).length === 1
-    if (tokens) {
-      t.ok(acknowledged && happened, `${ms} ms: what was acknowledged is there`)
-      t.equal(await userinfo(here, tokens.access_token), 200)
+t.test(
+  'killed in the midst of a step, the same form or request goes on (RFC 6749 §4.1.2; docs/security.md Q1, E59)',
+  async (t) => {
+    const here = await world(t)
+    const { server } = here
+    // Hashing takes some 25 ms, the rest of a request about one.
+    for (const ms of [3, 25]) {
+      const at = openBrowser(server)
+      const login = await at.open(authorizeUrl({ prompt: 'consent' }))
+      await interrupted(here, () => at.send(login, ALICE), ms)
+      const consent = await goThrough(at, await at.open(login.url), { consent: 'refuse' })
+      t.equal(consent.away?.params.get('error'), 'access_denied', `killed ${ms} ms into the login`)
     }
-    const again = await redeem(server, code)
-    t.equal(again.statusCode, happened ? 400 : 200, `${ms} ms: spent if, and only if, it bought something`)
-    const [session, ...more] = await bought()
-    t.same(more, [], 'never two sessions from one code')
-    t.equal(session?.revokedAt === null, !happened)
-    if (session) known.add(session.id)
-  }
-})
+    for (const ms of [1, 4]) {
+      const at = openBrowser(server)
+      const login = await at.open(authorizeUrl({ prompt: 'consent' }))
+      const consent = await at.submit(login, ALICE)
+      await interrupted(here, () => at.send(consent, ALLOW), ms)
+      const code = codeOf(await at.submit(consent, ALLOW))
+      t.equal((await redeem(server, code)).statusCode, 200, `killed ${ms} ms into the consent`)
+    }
+  },
+)
+
+t.test(
+  'killed in the midst of a redemption: it happened or it did not (RFC 6749 §4.1.2; docs/security.md Q1, E59, E60)',
+  async (t) => {
+    const here = await world(t)
+    const { server, folder } = here
+    const known = new Set<string>()
+    for (const ms of [1, 3, 6]) {
+      const { code } = await signIn(openBrowser(server))
+      const bought = async () =>
+        (await readStore(folder, (store) => store.sessions.list({ clientId: 'web' }, 100))).filter(
+          ({ id }) => !known.has(id),
+        )
+      let tokens: ReturnType<typeof tokensOf> | undefined
+      const acknowledged = await interrupted(
+        here,
+        async () => {
+          tokens = tokensOf(await redeem(server, code))
+        },
+        ms,
+      )
+      const happened = (await bought()).length === 1
+      if (tokens) {
+        t.ok(acknowledged && happened, `${ms} ms: what was acknowledged is there`)
+        t.equal(await userinfo(here, tokens.access_token), 200)
+      }
+      const again = await redeem(server, code)
+      t.equal(again.statusCode, happened ? 400 : 200, `${ms} ms: spent if, and only if, it bought something`)
+      const [session, ...more] = await bought()
+      t.same(more, [], 'never two sessions from one code')
+      t.equal(session?.revokedAt === null, !happened)
+      if (session) known.add(session.id)
+    }
+  },
+)

@@ -61,22 +61,25 @@ async function drip(connection: Connection, text: string): Promise<string> {
   return connection.closed
 }
 
-t.test('the limits are set, and none of them is for ever (§4 row 12)', async (t) => {
-  const { request, headers, keepAlive, socket, check, requests } = CONNECTION_LIMITS
-  t.ok(headers <= request && request <= 30_000)
-  t.ok(request < keepAlive && keepAlive < socket && socket <= 120_000)
-  t.ok(check <= 5000)
-  t.ok(requests > 0)
-})
+t.test(
+  'the limits are set, and none of them is for ever (RFC 9110 §15.5.9; docs/security.md Q12)',
+  async (t) => {
+    const { request, headers, keepAlive, socket, check, requests } = CONNECTION_LIMITS
+    t.ok(headers <= request && request <= 30_000)
+    t.ok(request < keepAlive && keepAlive < socket && socket <= 120_000)
+    t.ok(check <= 5000)
+    t.ok(requests > 0)
+  },
+)
 
-t.test('headers that come in drops end in 408 (§4 row 12)', async (t) => {
+t.test('headers that come in drops end in 408 (RFC 9110 §15.5.9; docs/security.md Q12)', async (t) => {
   const { port } = await serving(t as Test)
   const answer = await drip(await openConnection(t, port), HEADERS)
   t.match(answer, /^HTTP\/1\.1 408 /)
   t.match(answer, /"error":"invalid_request"/)
 })
 
-t.test('a body that comes in drops ends in 408 (§4 row 12)', async (t) => {
+t.test('a body that comes in drops ends in 408 (RFC 9110 §15.5.9; docs/security.md Q12)', async (t) => {
   const { port } = await serving(t as Test)
   const connection = await openConnection(t, port)
   connection.send(HEADERS)
@@ -86,38 +89,47 @@ t.test('a body that comes in drops ends in 408 (§4 row 12)', async (t) => {
   )
 })
 
-t.test('a body in chunks of one byte is one body, when it comes in time (§4 rows 12, 13)', async (t) => {
-  const { port } = await serving(t as Test)
-  const connection = await openConnection(t, port)
-  connection.send(HEADERS.replace(/content-length: \d+/, 'transfer-encoding: chunked'))
-  for (const letter of BODY) connection.send(`1\r\n${letter}\r\n`)
-  connection.send('0\r\n\r\n')
-  t.match(await connection.until(/access_token|error/), /^HTTP\/1\.1 200 /)
-})
+t.test(
+  'a body in chunks of one byte is one body, when it comes in time (RFC 9110 §15.5.9, RFC 9112 §6; docs/security.md Q12, Q13)',
+  async (t) => {
+    const { port } = await serving(t as Test)
+    const connection = await openConnection(t, port)
+    connection.send(HEADERS.replace(/content-length: \d+/, 'transfer-encoding: chunked'))
+    for (const letter of BODY) connection.send(`1\r\n${letter}\r\n`)
+    connection.send('0\r\n\r\n')
+    t.match(await connection.until(/access_token|error/), /^HTTP\/1\.1 200 /)
+  },
+)
 
-t.test('who connects and says nothing, or nothing more, is shown out (§4 row 12)', async (t) => {
-  const { port } = await serving(t as Test)
-  const silent = await openConnection(t, port)
-  const idle = await openConnection(t, port)
-  idle.send(REQUEST)
-  await idle.until(/access_token/)
-  t.notMatch(await idle.closed, / 408 /, 'an idle connection has done nothing wrong')
-  await silent.closed
-  t.pass('both are closed')
-})
+t.test(
+  'who connects and says nothing, or nothing more, is shown out (RFC 9110 §15.5.9; docs/security.md Q12)',
+  async (t) => {
+    const { port } = await serving(t as Test)
+    const silent = await openConnection(t, port)
+    const idle = await openConnection(t, port)
+    idle.send(REQUEST)
+    await idle.until(/access_token/)
+    t.notMatch(await idle.closed, / 408 /, 'an idle connection has done nothing wrong')
+    await silent.closed
+    t.pass('both are closed')
+  },
+)
 
-t.test('who does not read the answers does not get to keep the connection (§4 row 12)', async (t) => {
-  const { port, connections } = await serving(t as Test, { ...SHORT, requests: 0, keepAlive: 60_000 })
-  const deaf = await openConnection(t, port)
-  deaf.stopReading()
-  // More answers than all the buffers between us hold.
-  const ask = 'GET /.well-known/jwks.json HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(500)
-  for (let i = 0; i < 40; i += 1) deaf.send(ask)
-  while ((await connections()) > 0) await wait(20)
-  t.pass('it is closed')
-})
+t.test(
+  'who does not read the answers does not get to keep the connection (RFC 9110 §15.5.9; docs/security.md Q12)',
+  async (t) => {
+    const { port, connections } = await serving(t as Test, { ...SHORT, requests: 0, keepAlive: 60_000 })
+    const deaf = await openConnection(t, port)
+    deaf.stopReading()
+    // More answers than all the buffers between us hold.
+    const ask = 'GET /.well-known/jwks.json HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(500)
+    for (let i = 0; i < 40; i += 1) deaf.send(ask)
+    while ((await connections()) > 0) await wait(20)
+    t.pass('it is closed')
+  },
+)
 
-t.test('a connection ends after so many requests (§4 row 12)', async (t) => {
+t.test('a connection ends after so many requests (RFC 9110 §15.5.9; docs/security.md Q12)', async (t) => {
   const { port } = await serving(t as Test)
   const connection = await openConnection(t, port)
   const ask = 'GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n'
@@ -132,7 +144,7 @@ t.test('a connection ends after so many requests (§4 row 12)', async (t) => {
 })
 
 t.test(
-  'two hundred slow clients take nothing from the others, and nothing stays of them (§4 row 12)',
+  'two hundred slow clients take nothing from the others, and nothing stays of them (RFC 9110 §15.5.9; docs/security.md Q12)',
   async (t) => {
     const { port, connections } = await serving(t as Test)
     const starts = ['', 'POST /oauth2/token HT', HEADERS.slice(0, -3), HEADERS, REQUEST.slice(0, -1)]
@@ -166,7 +178,7 @@ t.test(
 )
 
 t.test(
-  'a client that breaks off, at whichever byte, leaves a refresh done or not begun (§4 row 16)',
+  'a client that breaks off, at whichever byte, leaves a refresh done or not begun (docs/security.md Q16)',
   async (t) => {
     const { server, port, connections } = await serving(t as Test)
     let token: string = (await login(server)).json().refresh_token
@@ -202,16 +214,19 @@ t.test(
   },
 )
 
-t.test('a hundred clients that vanish right after asking leave no connection (§4 row 16)', async (t) => {
-  const { server, port, connections } = await serving(t as Test)
-  const session = (await login(server)).json().refresh_token
-  const body = encodeForm({ grant_type: 'refresh_token', refresh_token: session })
-  const bytes = postBytes('/oauth2/token', body, [`authorization: ${basic('app')}`])
-  const rude = await Promise.all(Array.from({ length: 100 }, () => openConnection(t, port)))
-  for (const connection of rude) connection.send(bytes)
-  await wait(2)
-  for (const connection of rude) connection.reset()
-  while ((await connections()) > 0) await wait(5)
-  const answer = await refresh(server, session)
-  t.equal(answer.statusCode, 200, 'they all asked for the same successor')
-})
+t.test(
+  'a hundred clients that vanish right after asking leave no connection (docs/security.md Q16)',
+  async (t) => {
+    const { server, port, connections } = await serving(t as Test)
+    const session = (await login(server)).json().refresh_token
+    const body = encodeForm({ grant_type: 'refresh_token', refresh_token: session })
+    const bytes = postBytes('/oauth2/token', body, [`authorization: ${basic('app')}`])
+    const rude = await Promise.all(Array.from({ length: 100 }, () => openConnection(t, port)))
+    for (const connection of rude) connection.send(bytes)
+    await wait(2)
+    for (const connection of rude) connection.reset()
+    while ((await connections()) > 0) await wait(5)
+    const answer = await refresh(server, session)
+    t.equal(answer.statusCode, 200, 'they all asked for the same successor')
+  },
+)

@@ -39,7 +39,7 @@ async function stillServed(t: Test, server: ServerProcess): Promise<void> {
   t.equal((await server.inject({ url: '/health/live' })).statusCode, 200)
 }
 
-t.test('a lock that is soon given up costs patience and nothing else (§4 row 5)', async (t) => {
+t.test('a lock that is soon given up costs patience and nothing else (docs/security.md Q5)', async (t) => {
   const { folder, server, token } = await serving(t as Test)
   const other = new Database(folder.database)
   t.teardown(() => other.close())
@@ -50,39 +50,42 @@ t.test('a lock that is soon given up costs patience and nothing else (§4 row 5)
   t.equal((await waiting).statusCode, 200)
 })
 
-t.test('a lock that stays means 503 after a while, and holds up nobody else (§4 row 5)', async (t) => {
-  const { folder, server, token } = await serving(t as Test)
-  const machine = (await clientCredentials(server)).json().access_token
-  const other = new Database(folder.database)
-  t.teardown(() => other.close())
-  other.exec('BEGIN EXCLUSIVE')
+t.test(
+  'a lock that stays means 503 after a while, and holds up nobody else (docs/security.md Q5)',
+  async (t) => {
+    const { folder, server, token } = await serving(t as Test)
+    const machine = (await clientCredentials(server)).json().access_token
+    const other = new Database(folder.database)
+    t.teardown(() => other.close())
+    other.exec('BEGIN EXCLUSIVE')
 
-  let waiting = true
-  const refused = refresh(server, token).finally(() => {
-    waiting = false
-  })
-  let answered = 0
-  while (waiting) {
-    const jwks = await server.inject({ url: '/.well-known/jwks.json' })
-    const introspection = await post(
-      server,
-      '/oauth2/introspect',
-      { token: machine },
-      { authorization: basic('machine') },
-    )
-    if (jwks.statusCode !== 200 || !introspection.json().active) t.fail(introspection.body)
-    answered += 1
-  }
-  unavailable(t as Test, await refused)
-  t.ok(answered >= 10, `${answered} times the JWKS and an introspection meanwhile`)
+    let waiting = true
+    const refused = refresh(server, token).finally(() => {
+      waiting = false
+    })
+    let answered = 0
+    while (waiting) {
+      const jwks = await server.inject({ url: '/.well-known/jwks.json' })
+      const introspection = await post(
+        server,
+        '/oauth2/introspect',
+        { token: machine },
+        { authorization: basic('machine') },
+      )
+      if (jwks.statusCode !== 200 || !introspection.json().active) t.fail(introspection.body)
+      answered += 1
+    }
+    unavailable(t as Test, await refused)
+    t.ok(answered >= 10, `${answered} times the JWKS and an introspection meanwhile`)
 
-  other.exec('ROLLBACK')
-  await until(server, 200)
-  t.equal((await refresh(server, token)).statusCode, 200, 'the session was not used up')
-})
+    other.exec('ROLLBACK')
+    await until(server, 200)
+    t.equal((await refresh(server, token)).statusCode, 200, 'the session was not used up')
+  },
+)
 
 t.test(
-  'a reader that stays holds up nobody, and the log is given back when it goes (§4 row 5)',
+  'a reader that stays holds up nobody, and the log is given back when it goes (docs/security.md Q5)',
   async (t) => {
     const { folder, server, token } = await serving(t as Test)
     const other = new Database(folder.database)
@@ -120,7 +123,7 @@ const losses: [string, (folder: Folder) => void][] = [
 
 for (const [what, lose] of losses) {
   t.test(
-    `a database that is ${what} under the server: nothing is acknowledged any more (§4 row 4)`,
+    `a database that is ${what} under the server: nothing is acknowledged any more (docs/security.md Q4)`,
     async (t) => {
       const { folder, server, token } = await serving(t as Test)
       lose(folder)
@@ -135,7 +138,7 @@ for (const [what, lose] of losses) {
 }
 
 t.test(
-  'a page that is damaged under the server: no answer from it, no readiness, no new start (§4 row 4)',
+  'a page that is damaged under the server: no answer from it, no readiness, no new start (docs/security.md Q4)',
   async (t) => {
     const { folder, server, token } = await serving(t as Test)
     const other = new Database(folder.database)
@@ -180,7 +183,7 @@ async function inject(t: Test, server: ServerProcess, fault: string): Promise<()
 
 for (const fault of ['fsync,fdatasync:error=EIO', 'pwrite64:error=EROFS']) {
   t.test(
-    `writes that end in ${fault} are not acknowledged, and it heals (§4 row 4)`,
+    `writes that end in ${fault} are not acknowledged, and it heals (docs/security.md Q4)`,
     {
       skip: withoutStrace,
     },
@@ -198,7 +201,7 @@ for (const fault of ['fsync,fdatasync:error=EIO', 'pwrite64:error=EROFS']) {
 }
 
 t.test(
-  'reads that end in EIO take the node out of service (§4 row 4)',
+  'reads that end in EIO take the node out of service (docs/security.md Q4)',
   { skip: withoutStrace },
   async (t) => {
     const { folder, server, token } = await serving(t as Test)

@@ -16,62 +16,74 @@ const tokenOf = async (form = {}, as = 'machine'): Promise<string> => {
   return answer.json().access_token
 }
 
-t.test('the header is alg, typ and kid, and nothing else (H86, H94, RFC 9068 §2.1)', async (t) => {
-  const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
-  const [activeKid] = server.deps.ring.ring().keys.filter(({ state }) => state === 'active')
-  for (const token of [await tokenOf(), (await signedIn(server)).access_token]) {
-    const header = decodeProtectedHeader(token)
-    t.same(header, { alg: 'RS256', typ: 'at+jwt', kid: activeKid?.kid })
-    t.ok(keys.some(({ kid }: { kid: string }) => kid === header.kid))
-  }
-})
-
-t.test('a machine’s token has the claims of RFC 9068 §2.2 and no others (H87, H89, E64)', async (t) => {
-  const now = clock.now()
-  const { jti, status, ...claims } = claimsOf(await tokenOf({ scope: 'orders:read' }))
-  t.same(claims, {
-    iss: ISSUER,
-    sub: 'machine',
-    aud: ORDERS,
-    client_id: 'machine',
-    iat: now,
-    exp: now + 600,
-    scope: 'orders:read',
-  })
-  t.match(status, { status_list: { idx: Number, uri: `${ISSUER}/status-lists/1` } })
-  t.match(jti, /^[A-Za-z0-9_-]{27,}$/)
-})
-
-t.test('a person’s token has also roles, auth_time and sid (H87, RFC 9068 §2.2.1, §2.2.3.1)', async (t) => {
-  const now = clock.now()
-  const { jti, sid, status, ...claims } = claimsOf((await signedIn(server)).access_token)
-  t.same(claims, {
-    iss: ISSUER,
-    sub: alice.id,
-    aud: ORDERS,
-    client_id: 'app',
-    iat: now,
-    exp: now + 600,
-    scope: 'orders:read orders:write',
-    roles: ['clerk'],
-    auth_time: now,
-  })
-  t.match(status, { status_list: { idx: Number, uri: `${ISSUER}/status-lists/0` } })
-  t.match(jti, /^[A-Za-z0-9_-]{27,}$/)
-  t.match(sid, /^[A-Za-z0-9_-]{27,}$/)
-})
-
-t.test('the answer says what was given, in the types of RFC 6749 §5.1 (A11, A13)', async (t) => {
-  const { access_token: token, ...rest } = (await clientCredentials(server)).json()
-  t.strictSame(rest, { token_type: 'Bearer', expires_in: 600, scope: 'orders:read orders:write' })
-  t.match(token, /^[\x21-\x7E]+$/)
-  const pair = await signedIn(server)
-  t.match(pair.refresh_token, /^[\x21-\x7E]+$/)
-  t.match(pair.access_token, /^[\x21-\x7E]+$/)
-})
+t.test(
+  'the header is alg, typ and kid, and nothing else (RFC 9068 §2.1; docs/security.md H86, H94)',
+  async (t) => {
+    const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
+    const [activeKid] = server.deps.ring.ring().keys.filter(({ state }) => state === 'active')
+    for (const token of [await tokenOf(), (await signedIn(server)).access_token]) {
+      const header = decodeProtectedHeader(token)
+      t.same(header, { alg: 'RS256', typ: 'at+jwt', kid: activeKid?.kid })
+      t.ok(keys.some(({ kid }: { kid: string }) => kid === header.kid))
+    }
+  },
+)
 
 t.test(
-  'no two tokens have the same jti, and nothing of them can be guessed (A12, RFC 6749 §10.10)',
+  'a machine’s token has the claims of RFC 9068 §2.2 and no others (RFC 9068 §2.2, RFC 9068 §2.2.3; docs/security.md H87, H89, E64)',
+  async (t) => {
+    const now = clock.now()
+    const { jti, status, ...claims } = claimsOf(await tokenOf({ scope: 'orders:read' }))
+    t.same(claims, {
+      iss: ISSUER,
+      sub: 'machine',
+      aud: ORDERS,
+      client_id: 'machine',
+      iat: now,
+      exp: now + 600,
+      scope: 'orders:read',
+    })
+    t.match(status, { status_list: { idx: Number, uri: `${ISSUER}/status-lists/1` } })
+    t.match(jti, /^[A-Za-z0-9_-]{27,}$/)
+  },
+)
+
+t.test(
+  'a person’s token has also roles, auth_time and sid (RFC 9068 §2.2.1, §2.2.3.1; docs/security.md H87)',
+  async (t) => {
+    const now = clock.now()
+    const { jti, sid, status, ...claims } = claimsOf((await signedIn(server)).access_token)
+    t.same(claims, {
+      iss: ISSUER,
+      sub: alice.id,
+      aud: ORDERS,
+      client_id: 'app',
+      iat: now,
+      exp: now + 600,
+      scope: 'orders:read orders:write',
+      roles: ['clerk'],
+      auth_time: now,
+    })
+    t.match(status, { status_list: { idx: Number, uri: `${ISSUER}/status-lists/0` } })
+    t.match(jti, /^[A-Za-z0-9_-]{27,}$/)
+    t.match(sid, /^[A-Za-z0-9_-]{27,}$/)
+  },
+)
+
+t.test(
+  'the answer says what was given, in the types of RFC 6749 §5.1 (RFC 6749 §3.3, RFC 6749 App. A.12; docs/security.md A11, A13)',
+  async (t) => {
+    const { access_token: token, ...rest } = (await clientCredentials(server)).json()
+    t.strictSame(rest, { token_type: 'Bearer', expires_in: 600, scope: 'orders:read orders:write' })
+    t.match(token, /^[\x21-\x7E]+$/)
+    const pair = await signedIn(server)
+    t.match(pair.refresh_token, /^[\x21-\x7E]+$/)
+    t.match(pair.access_token, /^[\x21-\x7E]+$/)
+  },
+)
+
+t.test(
+  'no two tokens have the same jti, and nothing of them can be guessed (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
     const ids: string[] = []
     for (let i = 0; i < 100; i += 1) ids.push(String(claimsOf(await tokenOf()).jti))
@@ -81,18 +93,21 @@ t.test(
   },
 )
 
-t.test('refresh tokens and sessions are as unguessable, but for the fixed tag (A12)', async (t) => {
-  const tokens: string[] = []
-  for (let i = 0; i < 8; i += 1) tokens.push((await signedIn(server)).refresh_token)
-  const parts = tokens.map((token) => token.split('.'))
-  t.same([...new Set(parts.map(([tag]) => tag))], ['ktr'])
-  t.equal(new Set(parts.map(([, session]) => session)).size, tokens.length)
-  t.equal(new Set(parts.map(([, , , mac]) => mac)).size, tokens.length)
-  t.ok(parts.every(([, session, , mac]) => session?.length === 27 && mac?.length === 43))
-})
+t.test(
+  'refresh tokens and sessions are as unguessable, but for the fixed tag (RFC 6749 §10.10; docs/security.md A12)',
+  async (t) => {
+    const tokens: string[] = []
+    for (let i = 0; i < 8; i += 1) tokens.push((await signedIn(server)).refresh_token)
+    const parts = tokens.map((token) => token.split('.'))
+    t.same([...new Set(parts.map(([tag]) => tag))], ['ktr'])
+    t.equal(new Set(parts.map(([, session]) => session)).size, tokens.length)
+    t.equal(new Set(parts.map(([, , , mac]) => mac)).size, tokens.length)
+    t.ok(parts.every(([, session, , mac]) => session?.length === 27 && mac?.length === 43))
+  },
+)
 
 t.test(
-  'the lifetime is the API’s or the client’s, the shorter of both, else the default (H95)',
+  'the lifetime is the API’s or the client’s, the shorter of both, else the default (RFC 6750 §5.3; docs/security.md H95)',
   async (t) => {
     await store.apis.insert(api({ identifier: 'https://short.test', scopes: ['short'], accessTokenTtl: 120 }))
     await store.clients.insert(client({ id: 'plain', scopes: ['short', 'orders:read'] }))
@@ -115,25 +130,31 @@ t.test(
   },
 )
 
-t.test('a token is dead the second it expires, and not before (H87, I106)', async (t) => {
-  const token = await tokenOf()
-  clock.tick(599)
-  t.equal(await active(server, token, 'machine'), true)
-  clock.tick(1)
-  t.equal(await active(server, token, 'machine'), false)
-})
+t.test(
+  'a token is dead the second it expires, and not before (RFC 9068 §2.2, RFC 7662 §4; docs/security.md H87, I106)',
+  async (t) => {
+    const token = await tokenOf()
+    clock.tick(599)
+    t.equal(await active(server, token, 'machine'), true)
+    clock.tick(1)
+    t.equal(await active(server, token, 'machine'), false)
+  },
+)
 
-t.test('aud is the one API of the scopes, else the default (H88, RFC 9068 §3)', async (t) => {
-  await store.clients.insert(client({ id: 'stocker', scopes: ['stock:read'] }))
-  await store.clients.insert(client({ id: 'bare', scopes: [] }))
-  await store.clients.insert(client({ id: 'own', scopes: ['internal'] }))
-  t.equal(claimsOf(await tokenOf()).aud, ORDERS)
-  t.equal(claimsOf(await tokenOf({}, 'stocker')).aud, STOCK)
-  const nothing = claimsOf(await tokenOf({}, 'bare'))
-  t.equal(nothing.aud, ISSUER)
-  t.notOk('scope' in nothing, 'a scope of nothing is none (RFC 6749 §3.3)')
-  t.match(claimsOf(await tokenOf({}, 'own')), { aud: ISSUER, scope: 'internal' })
-})
+t.test(
+  'aud is the one API of the scopes, else the default (RFC 9068 §3; docs/security.md H88)',
+  async (t) => {
+    await store.clients.insert(client({ id: 'stocker', scopes: ['stock:read'] }))
+    await store.clients.insert(client({ id: 'bare', scopes: [] }))
+    await store.clients.insert(client({ id: 'own', scopes: ['internal'] }))
+    t.equal(claimsOf(await tokenOf()).aud, ORDERS)
+    t.equal(claimsOf(await tokenOf({}, 'stocker')).aud, STOCK)
+    const nothing = claimsOf(await tokenOf({}, 'bare'))
+    t.equal(nothing.aud, ISSUER)
+    t.notOk('scope' in nothing, 'a scope of nothing is none (RFC 6749 §3.3)')
+    t.match(claimsOf(await tokenOf({}, 'own')), { aud: ISSUER, scope: 'internal' })
+  },
+)
 
 t.test('DEFAULT_AUDIENCE is the audience of what concerns no API, and the lifetime is its own', async (t) => {
   const other = await testServer({
@@ -150,15 +171,18 @@ t.test('DEFAULT_AUDIENCE is the audience of what concerns no API, and the lifeti
   t.equal(claimsOf((await clientCredentials(other)).json().access_token).aud, ORDERS)
 })
 
-t.test('no two audiences share a token: aud is one string (H88, RFC 9068 §5)', async (t) => {
+t.test('no two audiences share a token: aud is one string (RFC 9068 §5; docs/security.md H88)', async (t) => {
   for (const token of [await tokenOf(), (await login(server)).json().access_token]) {
     t.type(claimsOf(token).aud, 'string')
   }
 })
 
-t.test('a token says iss exactly as the metadata does (H96)', async (t) => {
-  for (const path of ['oauth-authorization-server', 'openid-configuration']) {
-    const { issuer } = (await server.inject({ url: `/.well-known/${path}` })).json()
-    t.equal(claimsOf(await tokenOf()).iss, issuer)
-  }
-})
+t.test(
+  'a token says iss exactly as the metadata does (RFC 9068 §4, RFC 8414 §3.3; docs/security.md H96)',
+  async (t) => {
+    for (const path of ['oauth-authorization-server', 'openid-configuration']) {
+      const { issuer } = (await server.inject({ url: `/.well-known/${path}` })).json()
+      t.equal(claimsOf(await tokenOf()).iss, issuer)
+    }
+  },
+)

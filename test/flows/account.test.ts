@@ -81,45 +81,58 @@ t.test('the page shows who one is, where, and what has access', async (t) => {
   t.match((await browser.open('/account?notice=session-ended')).body, /access has ended/)
 })
 
-t.test('one sign-in is ended from another, with its sessions, and only that one (N150)', async (t) => {
-  const server = await start(t)
-  const [one, other] = [await at(server), await at(server)]
-  const tokens = tokensOf(await redeem(server, (await signIn(one.browser)).code))
-  const kept = tokensOf(await redeem(server, (await signIn(other.browser)).code))
-  const page = await other.browser.open('/account')
-  const ids = page.forms.flatMap(({ action, fields }) =>
-    action.endsWith('/sign-ins/end') ? [fields.get('id')] : [],
-  )
-  const current = page.form('/account/sign-ins/end').fields.get('id')
-  const foreign = ids.find((id) => id !== undefined && id !== current) ?? ''
-  const after = await press(other.browser, page, '/account/sign-ins/end', 'id', foreign)
-  t.match(after.body, /has been signed out/)
-  t.notOk(await isSignedIn(one.browser))
-  t.ok(await isSignedIn(other.browser))
-  t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
-  t.equal((await refresh(server, kept.refresh_token, {}, 'web')).statusCode, 200)
-  const again = await press(other.browser, page, '/account/sign-ins/end', 'id', foreign)
-  t.match(again.body, /had ended already/, 'a form that is sent twice says so')
-})
+t.test(
+  'one sign-in is ended from another, with its sessions, and only that one (Back-Channel Logout §2.7; docs/security.md N150)',
+  async (t) => {
+    const server = await start(t)
+    const [one, other] = [await at(server), await at(server)]
+    const tokens = tokensOf(await redeem(server, (await signIn(one.browser)).code))
+    const kept = tokensOf(await redeem(server, (await signIn(other.browser)).code))
+    const page = await other.browser.open('/account')
+    const ids = page.forms.flatMap(({ action, fields }) =>
+      action.endsWith('/sign-ins/end') ? [fields.get('id')] : [],
+    )
+    const current = page.form('/account/sign-ins/end').fields.get('id')
+    const foreign = ids.find((id) => id !== undefined && id !== current) ?? ''
+    const after = await press(other.browser, page, '/account/sign-ins/end', 'id', foreign)
+    t.match(after.body, /has been signed out/)
+    t.notOk(await isSignedIn(one.browser))
+    t.ok(await isSignedIn(other.browser))
+    t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
+    t.equal((await refresh(server, kept.refresh_token, {}, 'web')).statusCode, 200)
+    const again = await press(other.browser, page, '/account/sign-ins/end', 'id', foreign)
+    t.match(again.body, /had ended already/, 'a form that is sent twice says so')
+  },
+)
 
-t.test('signing out here takes the cookie and ends what it named (N150)', async (t) => {
-  const server = await start(t)
-  const { browser } = await at(server)
-  const online = tokensOf(await redeem(server, (await signIn(browser)).code))
-  const offline = tokensOf(
-    await redeem(server, (await signIn(browser, { scope: 'openid offline_access', prompt: 'consent' })).code),
-  )
-  const stolen = browser.cookies().get(SESSION) ?? ''
-  const page = await browser.open('/account')
-  const id = page.form('/account/sign-ins/end').fields.get('id') ?? ''
-  const end = await press(browser, page, '/account/sign-ins/end', 'id', id)
-  t.same([end.path, end.status], ['/signed-out', 200])
-  t.notOk(browser.cookies().has(SESSION))
-  const thief = await browser.ask('/account', { headers: { cookie: `${SESSION}=${stolen}` } })
-  t.equal(thief.status, 303, 'what somebody has copied is worth nothing')
-  t.equal((await refresh(server, online.refresh_token, {}, 'web')).statusCode, 400)
-  t.equal((await refresh(server, offline.refresh_token, {}, 'web')).statusCode, 200, 'offline_access goes on')
-})
+t.test(
+  'signing out here takes the cookie and ends what it named (Back-Channel Logout §2.7; docs/security.md N150)',
+  async (t) => {
+    const server = await start(t)
+    const { browser } = await at(server)
+    const online = tokensOf(await redeem(server, (await signIn(browser)).code))
+    const offline = tokensOf(
+      await redeem(
+        server,
+        (await signIn(browser, { scope: 'openid offline_access', prompt: 'consent' })).code,
+      ),
+    )
+    const stolen = browser.cookies().get(SESSION) ?? ''
+    const page = await browser.open('/account')
+    const id = page.form('/account/sign-ins/end').fields.get('id') ?? ''
+    const end = await press(browser, page, '/account/sign-ins/end', 'id', id)
+    t.same([end.path, end.status], ['/signed-out', 200])
+    t.notOk(browser.cookies().has(SESSION))
+    const thief = await browser.ask('/account', { headers: { cookie: `${SESSION}=${stolen}` } })
+    t.equal(thief.status, 303, 'what somebody has copied is worth nothing')
+    t.equal((await refresh(server, online.refresh_token, {}, 'web')).statusCode, 400)
+    t.equal(
+      (await refresh(server, offline.refresh_token, {}, 'web')).statusCode,
+      200,
+      'offline_access goes on',
+    )
+  },
+)
 
 t.test('signing out everywhere ends every browser and every session, offline ones too', async (t) => {
   const server = await start(t)
@@ -264,7 +277,7 @@ t.test(
   },
 )
 
-t.test('guesses at the current password count with those at the login (§3.5 #48)', async (t) => {
+t.test('guesses at the current password count with those at the login', async (t) => {
   const server = await start(t)
   const { browser, page } = await at(server, '/account/password')
   const statuses: number[] = []
@@ -301,52 +314,55 @@ const fields = (more: Record<string, string> = {}) => ({
   ...more,
 })
 
-t.test('no form of the account is taken without its token, or with another’s (C41, §3.3 #29)', async (t) => {
-  const server = await start(t)
-  const { browser } = await at(server)
-  const tokens = tokensOf(await redeem(server, (await signIn(browser, {}, { remember: true })).code))
-  const bob = await at(server, '/account', 'bob')
-  const page = await browser.open('/account')
-  const tokenOf = (one: Page) => one.forms[0]?.fields.get('csrf') ?? ''
-  const anonymous = await openBrowser(server).open('/account')
-  const good = tokenOf(page)
-  const forms: Record<string, Record<string, string>> = {
-    '/account/sign-ins/end': { all: 'yes' },
-    '/account/sessions/end': { id: page.form('/account/sessions/end').fields.get('id') ?? '' },
-    '/account/consents/revoke': { client_id: 'web' },
-    '/account/password': fields(),
-  }
-  const tokensTried = {
-    none: undefined,
-    empty: '',
-    "bob's": tokenOf(bob.page),
-    'a login page’s': tokenOf(anonymous),
-  }
-  for (const [path, form] of Object.entries(forms)) {
-    for (const [whose, csrf] of Object.entries(tokensTried)) {
-      const body = new URLSearchParams({ ...form, ...(csrf === undefined ? {} : { csrf }) }).toString()
-      const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
-      t.equal(answer.status, 403, `${path} with ${whose} token`)
-      t.match(answer.body, /was not sent from here/)
+t.test(
+  'no form of the account is taken without its token, or with another’s (RFC 6749 §10.12; docs/security.md C41, P29)',
+  async (t) => {
+    const server = await start(t)
+    const { browser } = await at(server)
+    const tokens = tokensOf(await redeem(server, (await signIn(browser, {}, { remember: true })).code))
+    const bob = await at(server, '/account', 'bob')
+    const page = await browser.open('/account')
+    const tokenOf = (one: Page) => one.forms[0]?.fields.get('csrf') ?? ''
+    const anonymous = await openBrowser(server).open('/account')
+    const good = tokenOf(page)
+    const forms: Record<string, Record<string, string>> = {
+      '/account/sign-ins/end': { all: 'yes' },
+      '/account/sessions/end': { id: page.form('/account/sessions/end').fields.get('id') ?? '' },
+      '/account/consents/revoke': { client_id: 'web' },
+      '/account/password': fields(),
     }
-    const body = new URLSearchParams({ ...form, csrf: good }).toString()
-    for (const from of ['cross-site', 'same-site'] as const) {
-      const headers = { cookie: cookieOf(browser), 'sec-fetch-site': from }
-      const answer = await browser.ask(path, { method: 'POST', body, headers })
-      t.equal(answer.status, 403, `${path} from a page that is ${from}, even with the token`)
+    const tokensTried = {
+      none: undefined,
+      empty: '',
+      "bob's": tokenOf(bob.page),
+      'a login page’s': tokenOf(anonymous),
     }
-  }
-  t.ok(await isSignedIn(browser), 'and nothing has changed')
-  t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 200)
-  t.ok(formOf(await browser.open('/account'), '/account/consents/revoke', 'client_id', 'web'))
-  t.equal((await at(server)).page.status, 200, 'the password is the same')
-})
+    for (const [path, form] of Object.entries(forms)) {
+      for (const [whose, csrf] of Object.entries(tokensTried)) {
+        const body = new URLSearchParams({ ...form, ...(csrf === undefined ? {} : { csrf }) }).toString()
+        const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+        t.equal(answer.status, 403, `${path} with ${whose} token`)
+        t.match(answer.body, /was not sent from here/)
+      }
+      const body = new URLSearchParams({ ...form, csrf: good }).toString()
+      for (const from of ['cross-site', 'same-site'] as const) {
+        const headers = { cookie: cookieOf(browser), 'sec-fetch-site': from }
+        const answer = await browser.ask(path, { method: 'POST', body, headers })
+        t.equal(answer.status, 403, `${path} from a page that is ${from}, even with the token`)
+      }
+    }
+    t.ok(await isSignedIn(browser), 'and nothing has changed')
+    t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 200)
+    t.ok(formOf(await browser.open('/account'), '/account/consents/revoke', 'client_id', 'web'))
+    t.equal((await at(server)).page.status, 200, 'the password is the same')
+  },
+)
 
 const cookieOf = (browser: Browser) =>
   [...browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
 
 t.test(
-  'a token of before the sign-in is none of after it, and a new browser has another (C41)',
+  'a token of before the sign-in is none of after it, and a new browser has another (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const server = await start(t)
     const browser = openBrowser(server)

@@ -142,7 +142,7 @@ const BY_HAND: Record<
   'deletes the head': { sql: ['DELETE FROM audit_head'], found: ['the head of the log is missing'] },
 }
 
-t.test('whatever somebody does to the log by hand is found and named (must-show 7)', async (t) => {
+t.test('whatever somebody does to the log by hand is found and named', async (t) => {
   const server = await started(t as Test, { unkept: UNKEPT })
   const head = await tenRows(server)
   const rows = await rowsOf(server)
@@ -220,34 +220,39 @@ t.test('an anchor finds a log that was put back whole', async (t) => {
   t.match((await verdict(server, anchor)).findings, [/^the log ends at row 10, before the anchor/])
 })
 
-t.test('a flood of tokens and refusals is counted to the last, in few rows (§4 row 20)', async (t) => {
-  const server = await started(t as Test)
-  const TIMES = 100
-  const wrong = { authorization: basic('machine', 'x') }
-  for (let i = 0; i < TIMES; i += 1) {
-    await Promise.all([
-      clientCredentials(server),
-      post(server, '/oauth2/token', { grant_type: 'client_credentials' }, wrong),
-      post(
-        server,
-        '/oauth2/token',
-        { grant_type: `nonsense ${i}` },
-        { authorization: basic(`nobody ${i}`, 'x') },
-      ),
+t.test(
+  'a flood of tokens and refusals is counted to the last, in few rows (docs/security.md Q20)',
+  async (t) => {
+    const server = await started(t as Test)
+    const TIMES = 100
+    const wrong = { authorization: basic('machine', 'x') }
+    for (let i = 0; i < TIMES; i += 1) {
+      await Promise.all([
+        clientCredentials(server),
+        post(server, '/oauth2/token', { grant_type: 'client_credentials' }, wrong),
+        post(
+          server,
+          '/oauth2/token',
+          { grant_type: `nonsense ${i}` },
+          { authorization: basic(`nobody ${i}`, 'x') },
+        ),
+      ])
+    }
+    await log(server).flush('all')
+    const rows = await rowsOf(server)
+    const events = rows.reduce((sum, { count }) => sum + count, 0)
+    t.equal(events, server.logger.audits().length)
+    t.ok(events >= TIMES * 5, `${events} events`)
+    t.ok(rows.length < 200, `${rows.length} rows`)
+    const folded = rows.filter(({ event, count }) => event === 'token.issued' && count > 1)
+    t.match(folded, [
+      { clientId: 'machine', count: TIMES - 20, fields: '{"grant_type":"client_credentials"}' },
     ])
-  }
-  await log(server).flush('all')
-  const rows = await rowsOf(server)
-  const events = rows.reduce((sum, { count }) => sum + count, 0)
-  t.equal(events, server.logger.audits().length)
-  t.ok(events >= TIMES * 5, `${events} events`)
-  t.ok(rows.length < 200, `${rows.length} rows`)
-  const folded = rows.filter(({ event, count }) => event === 'token.issued' && count > 1)
-  t.match(folded, [{ clientId: 'machine', count: TIMES - 20, fields: '{"grant_type":"client_credentials"}' }])
-})
+  },
+)
 
 t.test(
-  'two nodes that write to one store at once make one chain, and nothing is missing (§4 row 9)',
+  'two nodes that write to one store at once make one chain, and nothing is missing (docs/security.md Q9)',
   async (t) => {
     const settings = {
       database: `${t.testdir()}/keyturn.db`,
@@ -268,20 +273,23 @@ t.test(
   },
 )
 
-t.test('while the store does not take them requests go on, and the rows come later (§4 row 3)', async (t) => {
-  const server = await started(t as Test)
-  const rows = server.store.auditRows
-  const append = rows.append
-  Object.assign(rows, { append: () => Promise.reject(new StoreUnavailable(new Error('away'))) })
-  t.equal((await clientCredentials(server)).statusCode, 200)
-  await t.rejects(log(server).flush(), { name: 'StoreUnavailable' })
-  t.equal((await login(server)).statusCode, 200)
-  t.match(log(server).state(), { written: 0 })
-  Object.assign(rows, { append })
-  await log(server).flush()
-  t.same(log(server).state().waiting, 0)
-  t.same(compare(server.logger.audits() as never, await rowsOf(server)), [])
-})
+t.test(
+  'while the store does not take them requests go on, and the rows come later (docs/security.md Q3)',
+  async (t) => {
+    const server = await started(t as Test)
+    const rows = server.store.auditRows
+    const append = rows.append
+    Object.assign(rows, { append: () => Promise.reject(new StoreUnavailable(new Error('away'))) })
+    t.equal((await clientCredentials(server)).statusCode, 200)
+    await t.rejects(log(server).flush(), { name: 'StoreUnavailable' })
+    t.equal((await login(server)).statusCode, 200)
+    t.match(log(server).state(), { written: 0 })
+    Object.assign(rows, { append })
+    await log(server).flush()
+    t.same(log(server).state().waiting, 0)
+    t.same(compare(server.logger.audits() as never, await rowsOf(server)), [])
+  },
+)
 
 t.test('rows older than KEYTURN_AUDIT_RETENTION are swept, and what is left verifies', async (t) => {
   const server = await started(t as Test, { settings: { AUDIT_RETENTION: '1h' } })

@@ -63,7 +63,7 @@ const WRONG: Record<
 }
 
 t.test(
-  'every 4xx of a protocol endpoint leaves one line, and nothing of what was sent (A8, §3.5 #48)',
+  'every 4xx of a protocol endpoint leaves one line, and nothing of what was sent (RFC 6749 §5.2; docs/security.md A8)',
   async (t) => {
     for (const [url, event] of Object.entries(REFUSED)) {
       for (const [label, make] of Object.entries(WRONG)) {

@@ -41,52 +41,62 @@ const userinfo = (token: string) =>
   server.inject({ url: '/oauth2/userinfo', headers: { authorization: `Bearer ${token}` } })
 const GRANT = { error: 'invalid_grant' }
 
-t.test('a code becomes tokens about the person who signed in (C37, M136, OIDC Core §3.1.3.7)', async (t) => {
-  const signedIn = clock.now()
-  const browser = openBrowser(server)
-  const { code: text } = await signIn(browser, { nonce: 'n-0S6', scope: 'openid email orders:read' })
-  clock.tick(30)
-  const answer = await redeem(server, text)
-  t.equal(answer.statusCode, 200)
-  t.equal(answer.headers['cache-control'], 'no-store')
-  t.equal(answer.headers.pragma, 'no-cache')
-  const tokens = tokensOf(answer)
-  t.same(Object.keys(tokens).sort(), [
-    'access_token',
-    'expires_in',
-    'id_token',
-    'refresh_token',
-    'scope',
-    'token_type',
-  ])
-  t.same([tokens.token_type, tokens.expires_in, tokens.scope], ['Bearer', 600, 'openid email orders:read'])
+t.test(
+  'a code becomes tokens about the person who signed in (OpenID Connect Core §3.1.3.7; docs/security.md C37, M136)',
+  async (t) => {
+    const signedIn = clock.now()
+    const browser = openBrowser(server)
+    const { code: text } = await signIn(browser, { nonce: 'n-0S6', scope: 'openid email orders:read' })
+    clock.tick(30)
+    const answer = await redeem(server, text)
+    t.equal(answer.statusCode, 200)
+    t.equal(answer.headers['cache-control'], 'no-store')
+    t.equal(answer.headers.pragma, 'no-cache')
+    const tokens = tokensOf(answer)
+    t.same(Object.keys(tokens).sort(), [
+      'access_token',
+      'expires_in',
+      'id_token',
+      'refresh_token',
+      'scope',
+      'token_type',
+    ])
+    t.same([tokens.token_type, tokens.expires_in, tokens.scope], ['Bearer', 600, 'openid email orders:read'])
 
-  const keys = createLocalJWKSet((await server.inject({ url: '/.well-known/jwks.json' })).json())
-  const at = { currentDate: new Date(clock.now() * 1000), issuer: ISSUER }
-  const { payload } = await jwtVerify(tokens.id_token, keys, { ...at, audience: 'web', typ: 'JWT' })
-  const access = await jwtVerify(tokens.access_token, keys, { ...at, audience: ORDERS, typ: 'at+jwt' })
-  const { iat = 0, exp = 0, sid, ...rest } = payload
-  t.same([iat, exp > iat], [clock.now(), true])
-  t.equal(sid, access.payload.sid)
-  t.same(rest, {
-    iss: ISSUER,
-    sub: alice.id,
-    aud: 'web',
-    nonce: 'n-0S6',
-    auth_time: signedIn,
-    acr: 'urn:keyturn:acr:password',
-    amr: ['pwd'],
-    at_hash: createHash('sha256').update(tokens.access_token).digest().subarray(0, 16).toString('base64url'),
-  })
-  t.match(access.payload, { sub: alice.id, client_id: 'web', auth_time: signedIn, roles: ['clerk'] })
-  t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 200)
-})
+    const keys = createLocalJWKSet((await server.inject({ url: '/.well-known/jwks.json' })).json())
+    const at = { currentDate: new Date(clock.now() * 1000), issuer: ISSUER }
+    const { payload } = await jwtVerify(tokens.id_token, keys, { ...at, audience: 'web', typ: 'JWT' })
+    const access = await jwtVerify(tokens.access_token, keys, { ...at, audience: ORDERS, typ: 'at+jwt' })
+    const { iat = 0, exp = 0, sid, ...rest } = payload
+    t.same([iat, exp > iat], [clock.now(), true])
+    t.equal(sid, access.payload.sid)
+    t.same(rest, {
+      iss: ISSUER,
+      sub: alice.id,
+      aud: 'web',
+      nonce: 'n-0S6',
+      auth_time: signedIn,
+      acr: 'urn:keyturn:acr:password',
+      amr: ['pwd'],
+      at_hash: createHash('sha256')
+        .update(tokens.access_token)
+        .digest()
+        .subarray(0, 16)
+        .toString('base64url'),
+    })
+    t.match(access.payload, { sub: alice.id, client_id: 'web', auth_time: signedIn, roles: ['clerk'] })
+    t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 200)
+  },
+)
 
-t.test('without nonce there is none, without openid no ID token (M139, OIDC Core §3.1.2.1)', async (t) => {
-  t.equal('nonce' in claimsOf(tokensOf(await own(await code({ nonce: undefined }))).id_token), false)
-  const plain = (await own(await code({ scope: 'orders:read' }))).json()
-  t.same([plain.scope, plain.id_token], ['orders:read', undefined])
-})
+t.test(
+  'without nonce there is none, without openid no ID token (OpenID Connect Core §3.1.2.1; docs/security.md M139)',
+  async (t) => {
+    t.equal('nonce' in claimsOf(tokensOf(await own(await code({ nonce: undefined }))).id_token), false)
+    const plain = (await own(await code({ scope: 'orders:read' }))).json()
+    t.same([plain.scope, plain.id_token], ['orders:read', undefined])
+  },
+)
 
 t.test(
   'a client without the refresh token grant gets none, and its session ends with the token',
@@ -100,7 +110,7 @@ t.test(
 )
 
 t.test(
-  'a raced code is won by one of 50, and what it bought is taken back (E59, E60, §3.1 #3, RFC 6749 §4.1.2)',
+  'a raced code is won by one of 50, and what it bought is taken back (RFC 6749 §4.1.2; docs/security.md E59, E60, P3)',
   async (t) => {
     const text = await code()
     const answers = await Promise.all(Array.from({ length: 50 }, () => own(text)))
@@ -115,28 +125,31 @@ t.test(
   },
 )
 
-t.test('a replay takes back what the code bought, now, a second, 30 s or an hour later (E59)', async (t) => {
-  for (const later of [0, 1, 30, 3600]) {
-    const text = await code()
-    const { access_token, refresh_token } = tokensOf(await own(text))
-    // A refresh, for its token to be of a later generation.
-    const next = (await refresh(server, refresh_token, {}, 'own')).json()
-    clock.tick(later)
-    if (later < 600) t.equal((await userinfo(access_token)).statusCode, 200)
-    refused(t, await own(text), GRANT, `after ${later} s`)
-    for (const token of [access_token, next.access_token, refresh_token, next.refresh_token]) {
-      t.equal(await active(server, token, 'own'), false)
+t.test(
+  'a replay takes back what the code bought, now, a second, 30 s or an hour later (RFC 6749 §4.1.2; docs/security.md E59)',
+  async (t) => {
+    for (const later of [0, 1, 30, 3600]) {
+      const text = await code()
+      const { access_token, refresh_token } = tokensOf(await own(text))
+      // A refresh, for its token to be of a later generation.
+      const next = (await refresh(server, refresh_token, {}, 'own')).json()
+      clock.tick(later)
+      if (later < 600) t.equal((await userinfo(access_token)).statusCode, 200)
+      refused(t, await own(text), GRANT, `after ${later} s`)
+      for (const token of [access_token, next.access_token, refresh_token, next.refresh_token]) {
+        t.equal(await active(server, token, 'own'), false)
+      }
+      t.equal((await userinfo(access_token)).statusCode, 401)
+      refused(t, await refresh(server, next.refresh_token, {}, 'own'), GRANT)
     }
-    t.equal((await userinfo(access_token)).statusCode, 401)
-    refused(t, await refresh(server, next.refresh_token, {}, 'own'), GRANT)
-  }
-  // Another session of the same person at the same client is another matter.
-  const { access_token } = tokensOf(await own(await code()))
-  t.equal(await active(server, access_token, 'own'), true)
-})
+    // Another session of the same person at the same client is another matter.
+    const { access_token } = tokensOf(await own(await code()))
+    t.equal(await active(server, access_token, 'own'), true)
+  },
+)
 
 t.test(
-  'who is not the owner can neither spend nor take back (D50, D54, E57, E58, §3.2 #8 #11)',
+  'who is not the owner can neither spend nor take back (docs/security.md D50, D54, E57, E58, P8, P11)',
   async (t) => {
     const cases: Record<string, (text: string) => ReturnType<typeof own>> = {
       'another confidential client': (text) =>
@@ -173,23 +186,26 @@ t.test(
   },
 )
 
-t.test('verifiers are 43 to 128 unreserved characters (D54, §3.2 #10, RFC 7636 §4.1)', async (t) => {
-  for (const verifier of [
-    'x',
-    VERIFIER.slice(1),
-    `${VERIFIER}!`,
-    `${VERIFIER}=`,
-    `${VERIFIER} `,
-    'a'.repeat(129),
-  ]) {
-    const text = await code()
-    refused(t, await own(text, { code_verifier: verifier }), GRANT, verifier)
-    t.equal((await own(text)).statusCode, 200)
-  }
-})
+t.test(
+  'verifiers are 43 to 128 unreserved characters (RFC 7636 §4.1; docs/security.md D54, P10)',
+  async (t) => {
+    for (const verifier of [
+      'x',
+      VERIFIER.slice(1),
+      `${VERIFIER}!`,
+      `${VERIFIER}=`,
+      `${VERIFIER} `,
+      'a'.repeat(129),
+    ]) {
+      const text = await code()
+      refused(t, await own(text, { code_verifier: verifier }), GRANT, verifier)
+      t.equal((await own(text)).statusCode, 200)
+    }
+  },
+)
 
 t.test(
-  'five wrong verifiers are the most; then the right one is too late as well (D54, §3.2 #10)',
+  'five wrong verifiers are the most; then the right one is too late as well (RFC 7636 §4.1; docs/security.md D54, P10)',
   async (t) => {
     const guess = (n: number) => `${VERIFIER.slice(2)}${10 + n}`
     const four = await code()
@@ -204,7 +220,7 @@ t.test(
   },
 )
 
-t.test('a code lives for a minute (C47, RFC 6749 §4.1.2)', async (t) => {
+t.test('a code lives for a minute (RFC 6749 §4.1.2; docs/security.md C47)', async (t) => {
   const inTime = await code()
   const late = await code()
   clock.tick(59)
@@ -215,43 +231,49 @@ t.test('a code lives for a minute (C47, RFC 6749 §4.1.2)', async (t) => {
   t.equal((await own(late)).statusCode, 200, 'only time has refused it: nothing was noted')
 })
 
-t.test('a code that was changed in any place is none, and writes nothing (§3.2 #11, A12)', async (t) => {
-  const text = await code()
-  await writesNothing(t, server, async () => {
-    for (let i = 0; i < text.length; i += 1) {
-      const changed = text.slice(0, i) + (text[i] === 'A' ? 'B' : 'A') + text.slice(i + 1)
-      refused(t, await own(changed), GRANT, `at ${i}`)
-    }
-    for (const other of [
-      `${text} `,
-      `${text}=`,
-      text.slice(0, -1),
-      text.slice(4),
-      text.toUpperCase(),
-      'x',
-      "' OR 1=1--",
-    ]) {
-      refused(t, await own(other), GRANT, other)
-    }
-    refused(t, await own(''), { error: 'invalid_request' }, 'none')
-    refused(t, await own(text, { code: [text, text] }), { error: 'invalid_request' }, 'twice (A3)')
-  })
-  t.equal((await own(text)).statusCode, 200)
-})
-
-t.test('codes are 256 random bits behind a prefix, and only their hash is stored (A12, A13)', async (t) => {
-  const codes = await Promise.all(Array.from({ length: 200 }, () => code()))
-  t.equal(new Set(codes).size, 200)
-  t.ok(codes.every((one) => /^ktc_[A-Za-z0-9_-]{43}$/.test(one)))
-  for (let i = 4; i < 46; i += 1) {
-    t.ok(new Set(codes.map((one) => one[i])).size > 32, `place ${i} is random`)
-  }
-  const rows = JSON.stringify(await store.db.query('SELECT * FROM authorization_codes'))
-  t.ok(codes.every((one) => !rows.includes(one.slice(4))))
-})
+t.test(
+  'a code that was changed in any place is none, and writes nothing (RFC 6749 §10.5, RFC 6749 §10.10; docs/security.md P11, A12)',
+  async (t) => {
+    const text = await code()
+    await writesNothing(t, server, async () => {
+      for (let i = 0; i < text.length; i += 1) {
+        const changed = text.slice(0, i) + (text[i] === 'A' ? 'B' : 'A') + text.slice(i + 1)
+        refused(t, await own(changed), GRANT, `at ${i}`)
+      }
+      for (const other of [
+        `${text} `,
+        `${text}=`,
+        text.slice(0, -1),
+        text.slice(4),
+        text.toUpperCase(),
+        'x',
+        "' OR 1=1--",
+      ]) {
+        refused(t, await own(other), GRANT, other)
+      }
+      refused(t, await own(''), { error: 'invalid_request' }, 'none')
+      refused(t, await own(text, { code: [text, text] }), { error: 'invalid_request' }, 'twice (A3)')
+    })
+    t.equal((await own(text)).statusCode, 200)
+  },
+)
 
 t.test(
-  'redirect_uri is repeated as it was; PKCE does without (E58, RFC 6749 §4.1.3, OAuth 2.1 §10.2)',
+  'codes are 256 random bits behind a prefix, and only their hash is stored (RFC 6749 §10.10, RFC 6749 App. A.12; docs/security.md A12, A13)',
+  async (t) => {
+    const codes = await Promise.all(Array.from({ length: 200 }, () => code()))
+    t.equal(new Set(codes).size, 200)
+    t.ok(codes.every((one) => /^ktc_[A-Za-z0-9_-]{43}$/.test(one)))
+    for (let i = 4; i < 46; i += 1) {
+      t.ok(new Set(codes.map((one) => one[i])).size > 32, `place ${i} is random`)
+    }
+    const rows = JSON.stringify(await store.db.query('SELECT * FROM authorization_codes'))
+    t.ok(codes.every((one) => !rows.includes(one.slice(4))))
+  },
+)
+
+t.test(
+  'redirect_uri is repeated as it was; PKCE does without (RFC 6749 §4.1.3, OAuth 2.1 §10.2; docs/security.md E58)',
   async (t) => {
     const leftOut = { redirect_uri: '' }
     t.equal((await own(await code(), leftOut)).statusCode, 200, 'bound by PKCE')
@@ -273,7 +295,7 @@ t.test(
 )
 
 t.test(
-  'a verifier for a code without challenge is refused: somebody took it away (D51, §3.2 #9, RFC 9700 §4.8.2)',
+  'a verifier for a code without challenge is refused: somebody took it away (RFC 9700 §4.8.2; docs/security.md D51, P9)',
   async (t) => {
     const none = { code_challenge: undefined, code_challenge_method: undefined }
     const text = await freshCode(server, { client_id: 'lax', ...none })
@@ -311,49 +333,57 @@ t.test('a token for an API without any of its scopes goes on, at a refresh too (
   }
 })
 
-t.test('scope at the token endpoint means nothing: the person has decided (A5)', async (t) => {
-  const tokens = tokensOf(
-    await own(await code({ scope: 'openid orders:read' }), { scope: 'openid orders:write' }),
-  )
-  t.equal(tokens.scope, 'openid orders:read')
-})
-
-t.test('what was disabled, ended or taken away in between counts (E62, §3.5 #45)', async (t) => {
-  const between = async (change: () => Promise<unknown>, back: () => Promise<unknown> = async () => {}) => {
-    const { code: text } = await signIn(openBrowser(server), {
-      client_id: 'later',
-      scope: 'openid orders:read orders:write',
-    })
-    await change()
-    await server.follow()
-    const answer = await redeem(server, text, { as: 'later' })
-    await back()
-    await server.follow()
-    return answer
-  }
-  const setDisabled = (disabled: boolean) => () => store.users.setDisabled(alice.id, disabled)
-  refused(t, await between(setDisabled(true), setDisabled(false)), GRANT, 'the account')
-  const later = codeClient({ id: 'later' })
-  const replaced = (change: object) => () => store.clients.replace({ ...later, ...change })
-  const denied = await between(replaced({ disabled: true }), replaced({}))
-  refused(t, denied, { status: 401, error: 'invalid_client' }, 'the client')
-  const noGrant = await between(replaced({ grants: ['client_credentials'] }), replaced({}))
-  refused(t, noGrant, { error: 'unauthorized_client' }, 'the grant')
-  const signOut = async () => {
-    for (const { id } of await store.signIns.list(alice.id, clock.now())) {
-      await store.signIns.end(id, clock.now(), 'test')
-    }
-  }
-  refused(t, await between(signOut), GRANT, 'the sign-in')
-  const scopes = tokensOf(await between(replaced({ scopes: ['openid', 'orders:read'] }), replaced({}))).scope
-  t.equal(scopes, 'openid orders:read', 'a scope of the client')
-  const takeAway = () => store.users.removeRole(alice.id, 'clerk')
-  const giveBack = () => store.users.addRole(alice.id, 'clerk')
-  t.equal(tokensOf(await between(takeAway, giveBack)).scope, 'openid', 'a role of the person')
-})
+t.test(
+  'scope at the token endpoint means nothing: the person has decided (RFC 6749 §3.1; docs/security.md A5)',
+  async (t) => {
+    const tokens = tokensOf(
+      await own(await code({ scope: 'openid orders:read' }), { scope: 'openid orders:write' }),
+    )
+    t.equal(tokens.scope, 'openid orders:read')
+  },
+)
 
 t.test(
-  'a public client proves itself by the verifier alone, and names itself (B20, RFC 6749 §3.2.1)',
+  'what was disabled, ended or taken away in between counts (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  async (t) => {
+    const between = async (change: () => Promise<unknown>, back: () => Promise<unknown> = async () => {}) => {
+      const { code: text } = await signIn(openBrowser(server), {
+        client_id: 'later',
+        scope: 'openid orders:read orders:write',
+      })
+      await change()
+      await server.follow()
+      const answer = await redeem(server, text, { as: 'later' })
+      await back()
+      await server.follow()
+      return answer
+    }
+    const setDisabled = (disabled: boolean) => () => store.users.setDisabled(alice.id, disabled)
+    refused(t, await between(setDisabled(true), setDisabled(false)), GRANT, 'the account')
+    const later = codeClient({ id: 'later' })
+    const replaced = (change: object) => () => store.clients.replace({ ...later, ...change })
+    const denied = await between(replaced({ disabled: true }), replaced({}))
+    refused(t, denied, { status: 401, error: 'invalid_client' }, 'the client')
+    const noGrant = await between(replaced({ grants: ['client_credentials'] }), replaced({}))
+    refused(t, noGrant, { error: 'unauthorized_client' }, 'the grant')
+    const signOut = async () => {
+      for (const { id } of await store.signIns.list(alice.id, clock.now())) {
+        await store.signIns.end(id, clock.now(), 'test')
+      }
+    }
+    refused(t, await between(signOut), GRANT, 'the sign-in')
+    const scopes = tokensOf(
+      await between(replaced({ scopes: ['openid', 'orders:read'] }), replaced({})),
+    ).scope
+    t.equal(scopes, 'openid orders:read', 'a scope of the client')
+    const takeAway = () => store.users.removeRole(alice.id, 'clerk')
+    const giveBack = () => store.users.addRole(alice.id, 'clerk')
+    t.equal(tokensOf(await between(takeAway, giveBack)).scope, 'openid', 'a role of the person')
+  },
+)
+
+t.test(
+  'a public client proves itself by the verifier alone, and names itself (RFC 6749 §3.2.1; docs/security.md B20)',
   async (t) => {
     for (const as of ['spa', 'native']) {
       const text = await freshCode(server, { client_id: as })
@@ -386,39 +416,45 @@ t.test(
   },
 )
 
-t.test('two persons at one client are two (M136)', async (t) => {
-  const browser = openBrowser(server)
-  const { code: text } = await signIn(browser, { scope: 'openid' }, { username: 'bob' })
-  t.equal(claimsOf(tokensOf(await redeem(server, text)).id_token).sub, bob.id)
-})
+t.test(
+  'two persons at one client are two (OpenID Connect Core §2, §5.7; docs/security.md M136)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const { code: text } = await signIn(browser, { scope: 'openid' }, { username: 'bob' })
+    t.equal(claimsOf(tokensOf(await redeem(server, text)).id_token).sub, bob.id)
+  },
+)
 
-t.test('a code made at one node is redeemed once, at whichever (E60, §3.1 #3)', async (t) => {
-  const options = {
-    database: `${t.testdir()}/keyturn.db`,
-    masterKey: Buffer.alloc(32, 7).toString('base64url'),
-    clock,
-  }
-  const nodes: TestServer[] = [await testServer(options), await testServer(options)]
-  t.teardown(() => Promise.all(nodes.map((node) => node.close())))
-  const [left, right] = nodes as [TestServer, TestServer]
-  await seedPeople(left.store)
-  const browser = openBrowser(left)
-  await signIn(browser, { client_id: 'own' })
-  for (let round = 0; round < 5; round += 1) {
+t.test(
+  'a code made at one node is redeemed once, at whichever (RFC 6749 §4.1.2; docs/security.md E60, P3)',
+  async (t) => {
+    const options = {
+      database: `${t.testdir()}/keyturn.db`,
+      masterKey: Buffer.alloc(32, 7).toString('base64url'),
+      clock,
+    }
+    const nodes: TestServer[] = [await testServer(options), await testServer(options)]
+    t.teardown(() => Promise.all(nodes.map((node) => node.close())))
+    const [left, right] = nodes as [TestServer, TestServer]
+    await seedPeople(left.store)
+    const browser = openBrowser(left)
+    await signIn(browser, { client_id: 'own' })
+    for (let round = 0; round < 5; round += 1) {
+      const { code: text } = await signIn(browser, { client_id: 'own' })
+      browser.server = round % 2 ? left : right
+      const answers = await Promise.all(
+        Array.from({ length: 50 }, (_, i) => redeem(i % 2 ? left : right, text, { as: 'own' })),
+      )
+      t.same(answers.map(({ statusCode }) => statusCode).sort(), [200, ...Array(49).fill(400)])
+      const { access_token } = tokensOf(
+        answers.find(({ statusCode }) => statusCode === 200) ?? (answers[0] as never),
+      )
+      t.equal(await active(left, access_token, 'own'), false)
+      t.equal(await active(right, access_token, 'own'), false)
+    }
+    // What an honest client does: once.
     const { code: text } = await signIn(browser, { client_id: 'own' })
-    browser.server = round % 2 ? left : right
-    const answers = await Promise.all(
-      Array.from({ length: 50 }, (_, i) => redeem(i % 2 ? left : right, text, { as: 'own' })),
-    )
-    t.same(answers.map(({ statusCode }) => statusCode).sort(), [200, ...Array(49).fill(400)])
-    const { access_token } = tokensOf(
-      answers.find(({ statusCode }) => statusCode === 200) ?? (answers[0] as never),
-    )
-    t.equal(await active(left, access_token, 'own'), false)
-    t.equal(await active(right, access_token, 'own'), false)
-  }
-  // What an honest client does: once.
-  const { code: text } = await signIn(browser, { client_id: 'own' })
-  const { access_token } = tokensOf(await redeem(left, text, { as: 'own' }))
-  t.equal(await active(right, access_token, 'own'), true)
-})
+    const { access_token } = tokensOf(await redeem(left, text, { as: 'own' }))
+    t.equal(await active(right, access_token, 'own'), true)
+  },
+)

@@ -54,7 +54,7 @@ async function everyWay(overrides: Overrides): Promise<Record<string, Page>> {
 }
 
 t.test(
-  'the same request gets a code by GET and by POST (C28, C37, RFC 6749 §3.1, RFC 9207 §2)',
+  'the same request gets a code by GET and by POST (RFC 6749 §3.1, RFC 9207 §2; docs/security.md C28, C37)',
   async (t) => {
     const get = await known.ask(authorizeUrl())
     const post = await known.ask(AUTHORIZE, {
@@ -73,7 +73,7 @@ t.test(
 )
 
 t.test(
-  'who is not signed in is led to a page of ours, and nothing is stored for it (C38, §4 row 20)',
+  'who is not signed in is led to a page of ours, and nothing is stored for it (RFC 9700 §4.11.2; docs/security.md C38, Q20)',
   async (t) => {
     await writesNothing(t, server, async () => {
       for (const body of [undefined, String(authorizeParams())]) {
@@ -87,20 +87,23 @@ t.test(
   },
 )
 
-t.test('other methods are 405, and other origins may not ask by script (C28, C42, A1)', async (t) => {
-  for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
-    const headers = { origin: 'https://app.test', 'access-control-request-method': 'GET' }
-    const answer = await server.inject({ method, url: authorizeUrl(), headers })
-    t.equal(answer.statusCode, 405, method)
-    t.match(answer.headers.allow, /GET.*POST/)
-    t.equal(answer.headers['access-control-allow-origin'], undefined)
-  }
-  const asked = await known.ask(authorizeUrl(), { headers: { origin: 'https://app.test' } })
-  t.equal(asked.headers['access-control-allow-origin'], undefined)
-})
+t.test(
+  'other methods are 405, and other origins may not ask by script (docs/security.md C28, C42, A1)',
+  async (t) => {
+    for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
+      const headers = { origin: 'https://app.test', 'access-control-request-method': 'GET' }
+      const answer = await server.inject({ method, url: authorizeUrl(), headers })
+      t.equal(answer.statusCode, 405, method)
+      t.match(answer.headers.allow, /GET.*POST/)
+      t.equal(answer.headers['access-control-allow-origin'], undefined)
+    }
+    const asked = await known.ask(authorizeUrl(), { headers: { origin: 'https://app.test' } })
+    t.equal(asked.headers['access-control-allow-origin'], undefined)
+  },
+)
 
 t.test(
-  'without a client or an address that can be trusted there is a page and no redirect (C29, C34)',
+  'without a client or an address that can be trusted there is a page and no redirect (RFC 6749 §3.1.2.4, RFC 6749 §3.1.2.3; docs/security.md C29, C34)',
   async (t) => {
     const cases: Record<string, Overrides> = {
       'client_id missing': { client_id: undefined },
@@ -141,27 +144,38 @@ t.test(
   },
 )
 
-t.test('what is no form is a page, whichever parameter it is in (A7, RFC 6749 Appendix B)', async (t) => {
-  const names = ['client_id', 'redirect_uri', 'scope', 'state', 'nonce', 'code_challenge', 'extra']
-  const texts = ['%zz', '%', '%C0%80', '%00', 'a%00b', '%ED%A0%80', '%FF', '%E2%82']
-  for (const name of names) {
-    for (const text of texts) {
-      tellsPerson(t, await known.ask(raw(name, text)), `${name}=${text}`)
-      const body = raw(name, text).slice(AUTHORIZE.length + 1)
-      tellsPerson(t, await known.open(AUTHORIZE, { method: 'POST', body }), `${name}=${text}, by POST`)
+t.test(
+  'what is no form is a page, whichever parameter it is in (RFC 6749 Appendix B; docs/security.md A7)',
+  async (t) => {
+    const names = ['client_id', 'redirect_uri', 'scope', 'state', 'nonce', 'code_challenge', 'extra']
+    const texts = ['%zz', '%', '%C0%80', '%00', 'a%00b', '%ED%A0%80', '%FF', '%E2%82']
+    for (const name of names) {
+      for (const text of texts) {
+        tellsPerson(t, await known.ask(raw(name, text)), `${name}=${text}`)
+        const body = raw(name, text).slice(AUTHORIZE.length + 1)
+        tellsPerson(t, await known.open(AUTHORIZE, { method: 'POST', body }), `${name}=${text}, by POST`)
+      }
     }
-  }
-  const many = Array.from({ length: 65 }, (_, i) => `x${i}=1`).join('&')
-  tellsPerson(t, await known.ask(`${AUTHORIZE}?${many}`), '65 parameters')
-  for (const type of ['application/json', 'multipart/form-data; boundary=x', 'text/plain']) {
-    const page = await known.ask(AUTHORIZE, { method: 'POST', body: '{}', headers: { 'content-type': type } })
-    tellsPerson(t, page, type)
-  }
-  tellsPerson(t, await known.ask(AUTHORIZE, { method: 'POST', body: `x=${'a'.repeat(70_000)}` }), 'too large')
-})
+    const many = Array.from({ length: 65 }, (_, i) => `x${i}=1`).join('&')
+    tellsPerson(t, await known.ask(`${AUTHORIZE}?${many}`), '65 parameters')
+    for (const type of ['application/json', 'multipart/form-data; boundary=x', 'text/plain']) {
+      const page = await known.ask(AUTHORIZE, {
+        method: 'POST',
+        body: '{}',
+        headers: { 'content-type': type },
+      })
+      tellsPerson(t, page, type)
+    }
+    tellsPerson(
+      t,
+      await known.ask(AUTHORIZE, { method: 'POST', body: `x=${'a'.repeat(70_000)}` }),
+      'too large',
+    )
+  },
+)
 
 t.test(
-  'a POST with something in the URL as well is a page, not a choice between the two (A3, C28)',
+  'a POST with something in the URL as well is a page, not a choice between the two (RFC 6749 §3.1; docs/security.md A3, C28)',
   async (t) => {
     const body = String(authorizeParams({ state: undefined }))
     for (const url of [`${AUTHORIZE}?state=x`, authorizeUrl()]) {
@@ -171,7 +185,7 @@ t.test(
 )
 
 t.test(
-  'what else is wrong is told to the client by its name (A3, A4, C35, C45, C46, D52, D53, K125, M137)',
+  'what else is wrong is told to the client by its name (docs/security.md A3, A4, C35, C45, C46, D52, D53, K125, M137)',
   async (t) => {
     const INVALID = 'invalid_request'
     const cases: Record<string, [string, Overrides]> = {
@@ -274,7 +288,7 @@ t.test(
 )
 
 t.test(
-  'state comes back to the letter, with errors too, and is not made up (C36, RFC 6749 §4.1.2)',
+  'state comes back to the letter, with errors too, and is not made up (RFC 6749 §4.1.2; docs/security.md C36)',
   async (t) => {
     const states = ['a b', 'a+b', '%', '%41', 'a&b=c', EVIL, '🔑 é', '#?/', 'x'.repeat(2000), "'`", 'code=1']
     for (const state of states) {
@@ -307,48 +321,52 @@ t.test(
   },
 )
 
-t.test('what is not known is ignored, and so is what is empty (A4, A5, M139)', async (t) => {
-  const cases: Overrides[] = [
-    { extra: 'foobar' },
-    { flow: 'x' },
-    { arrival: 'x' },
-    { csrf: 'x', username: 'bob', password: 'x' },
-    { __proto__x: '1', constructor: '1', toString: '1' },
-    {
-      display: 'popup',
-      claims_locales: 'de',
-      ui_locales: 'xx-YY *',
-      login_hint: EVIL,
-      acr_values: 'urn:x 1',
-    },
-    { ui_locales: `${'de-'.repeat(500)}` },
-    {
-      display: '',
-      prompt: '',
-      max_age: '',
-      claims: '',
-      resource: '',
-      request: '',
-      request_uri: '',
-      nonce: '',
-    },
-    { registration: '{}', client_secret: 'x', client_assertion: 'x' },
-    {
-      claims: '{"id_token":{"picture":null,"__proto__":{"sub":1}},"userinfo":{"x":{"essential":true}},"y":1}',
-    },
-    { resource: [ORDERS, ORDERS] },
-    { prompt: '  ' },
-    { nonce: undefined },
-  ]
-  for (const overrides of cases) {
-    const page = await known.ask(authorizeUrl(overrides))
-    t.ok(page.away?.params.has('code'), `${JSON.stringify(overrides)}: ${page.status} ${page.location}`)
-    t.ok((await signIn(openBrowser(server), overrides)).code, 'and after all the pages')
-  }
-})
+t.test(
+  'what is not known is ignored, and so is what is empty (RFC 6749 §3.1, OpenID Connect Core §15.1; docs/security.md A4, A5, M139)',
+  async (t) => {
+    const cases: Overrides[] = [
+      { extra: 'foobar' },
+      { flow: 'x' },
+      { arrival: 'x' },
+      { csrf: 'x', username: 'bob', password: 'x' },
+      { __proto__x: '1', constructor: '1', toString: '1' },
+      {
+        display: 'popup',
+        claims_locales: 'de',
+        ui_locales: 'xx-YY *',
+        login_hint: EVIL,
+        acr_values: 'urn:x 1',
+      },
+      { ui_locales: `${'de-'.repeat(500)}` },
+      {
+        display: '',
+        prompt: '',
+        max_age: '',
+        claims: '',
+        resource: '',
+        request: '',
+        request_uri: '',
+        nonce: '',
+      },
+      { registration: '{}', client_secret: 'x', client_assertion: 'x' },
+      {
+        claims:
+          '{"id_token":{"picture":null,"__proto__":{"sub":1}},"userinfo":{"x":{"essential":true}},"y":1}',
+      },
+      { resource: [ORDERS, ORDERS] },
+      { prompt: '  ' },
+      { nonce: undefined },
+    ]
+    for (const overrides of cases) {
+      const page = await known.ask(authorizeUrl(overrides))
+      t.ok(page.away?.params.has('code'), `${JSON.stringify(overrides)}: ${page.status} ${page.location}`)
+      t.ok((await signIn(openBrowser(server), overrides)).code, 'and after all the pages')
+    }
+  },
+)
 
 t.test(
-  'form_post is a page with a form of exactly the answer, to the registered address (C46, C36)',
+  'form_post is a page with a form of exactly the answer, to the registered address (OAuth 2.0 Form Post Response Mode, RFC 6749 §4.1.2; docs/security.md C46, C36)',
   async (t) => {
     const state = `${EVIL}'&amp;`
     const page = await known.ask(authorizeUrl({ response_mode: 'form_post', state }))
@@ -380,7 +398,7 @@ t.test(
   },
 )
 
-t.test('a query that the address has stays as it is (C33, RFC 6749 §3.1.2)', async (t) => {
+t.test('a query that the address has stays as it is (RFC 6749 §3.1.2; docs/security.md C33)', async (t) => {
   const to = 'https://app.test/cb?tenant=a%20b'
   const page = await known.ask(authorizeUrl({ client_id: 'query', redirect_uri: to, scope: 'x' }))
   tellsClient(t, page, { error: 'invalid_scope', to })
@@ -388,7 +406,7 @@ t.test('a query that the address has stays as it is (C33, RFC 6749 §3.1.2)', as
 })
 
 t.test(
-  'a client with one address may leave it out, but for OpenID Connect (C34, RFC 6749 §3.1.2.3)',
+  'a client with one address may leave it out, but for OpenID Connect (RFC 6749 §3.1.2.3; docs/security.md C34)',
   async (t) => {
     const page = await known.ask(authorizeUrl({ redirect_uri: undefined, scope: 'orders:read' }))
     t.ok(page.location?.startsWith(`${WEB_REDIRECT}?code=`), String(page.location))
@@ -398,21 +416,24 @@ t.test(
   },
 )
 
-t.test('scopes: any order, what is unknown is left out, none means all (C45, RFC 6749 §3.3)', async (t) => {
-  const granted = async (overrides: Overrides) => {
-    const { code } = await signIn(known, overrides)
-    return tokensOf(await redeem(server, code))
-      .scope?.split(' ')
-      .sort()
-      .join(' ')
-  }
-  t.equal(await granted({ scope: 'orders:read openid' }), 'openid orders:read')
-  t.equal(await granted({ scope: 'openid orders:read' }), 'openid orders:read')
-  t.equal(await granted({ scope: 'openid openid' }), 'openid')
-  t.equal(await granted({ scope: 'openid nothing orders:write admin' }), 'openid orders:write')
-  const all = 'email offline_access openid orders:read orders:write profile'
-  t.equal(await granted({ scope: undefined, resource: ORDERS }), all)
-})
+t.test(
+  'scopes: any order, what is unknown is left out, none means all (RFC 6749 §3.3; docs/security.md C45)',
+  async (t) => {
+    const granted = async (overrides: Overrides) => {
+      const { code } = await signIn(known, overrides)
+      return tokensOf(await redeem(server, code))
+        .scope?.split(' ')
+        .sort()
+        .join(' ')
+    }
+    t.equal(await granted({ scope: 'orders:read openid' }), 'openid orders:read')
+    t.equal(await granted({ scope: 'openid orders:read' }), 'openid orders:read')
+    t.equal(await granted({ scope: 'openid openid' }), 'openid')
+    t.equal(await granted({ scope: 'openid nothing orders:write admin' }), 'openid orders:write')
+    const all = 'email offline_access openid orders:read orders:write profile'
+    t.equal(await granted({ scope: undefined, resource: ORDERS }), all)
+  },
+)
 
 t.test('a resource is the audience of the token (RFC 8707 §2)', async (t) => {
   const { code } = await signIn(known, { scope: 'openid', resource: ORDERS })
@@ -420,20 +441,23 @@ t.test('a resource is the audience of the token (RFC 8707 §2)', async (t) => {
   t.equal(JSON.parse(Buffer.from(access_token.split('.')[1] ?? '', 'base64url').toString()).aud, ORDERS)
 })
 
-t.test('prompt=none is answered at once, whoever is there, and no page is seen (M137)', async (t) => {
-  const silent = { prompt: 'none' }
-  const stranger: Browser = openBrowser(server)
-  tellsClient(t, await stranger.ask(authorizeUrl(silent)), { error: 'login_required' }, 'a stranger')
-  t.ok((await known.ask(authorizeUrl(silent))).away?.params.has('code'), 'signed in and allowed')
-  const notAllowed = await known.ask(authorizeUrl({ ...silent, client_id: 'lax' }))
-  tellsClient(t, notAllowed, { error: 'consent_required' }, 'not allowed')
-  const form = await stranger.ask(authorizeUrl({ ...silent, response_mode: 'form_post' }))
-  tellsClient(t, await stranger.send(form), { error: 'login_required' }, 'by form_post')
-  server.clock.tick(100)
-  const old = await known.ask(authorizeUrl({ ...silent, max_age: '99' }))
-  tellsClient(t, old, { error: 'login_required' }, 'signed in too long ago')
-  t.ok(
-    (await known.ask(authorizeUrl({ ...silent, max_age: '100' }))).away?.params.has('code'),
-    'just in time',
-  )
-})
+t.test(
+  'prompt=none is answered at once, whoever is there, and no page is seen (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  async (t) => {
+    const silent = { prompt: 'none' }
+    const stranger: Browser = openBrowser(server)
+    tellsClient(t, await stranger.ask(authorizeUrl(silent)), { error: 'login_required' }, 'a stranger')
+    t.ok((await known.ask(authorizeUrl(silent))).away?.params.has('code'), 'signed in and allowed')
+    const notAllowed = await known.ask(authorizeUrl({ ...silent, client_id: 'lax' }))
+    tellsClient(t, notAllowed, { error: 'consent_required' }, 'not allowed')
+    const form = await stranger.ask(authorizeUrl({ ...silent, response_mode: 'form_post' }))
+    tellsClient(t, await stranger.send(form), { error: 'login_required' }, 'by form_post')
+    server.clock.tick(100)
+    const old = await known.ask(authorizeUrl({ ...silent, max_age: '99' }))
+    tellsClient(t, old, { error: 'login_required' }, 'signed in too long ago')
+    t.ok(
+      (await known.ask(authorizeUrl({ ...silent, max_age: '100' }))).away?.params.has('code'),
+      'just in time',
+    )
+  },
+)

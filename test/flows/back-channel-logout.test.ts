@@ -51,7 +51,7 @@ const waiting = async (server: TestServer) => (await server.store.logoutNotices.
 const tokenOf = (rp: RelyingParty, n = 0) => rp.received[n]?.form.get('logout_token') ?? ''
 
 t.test(
-  'a client is told of the end of its session, with a token it can verify (N149, Back-Channel Logout §2.4)',
+  'a client is told of the end of its session, with a token it can verify (Back-Channel Logout §2.4; docs/security.md N149)',
   async (t) => {
     const server = await start(t)
     const { alice } = await seed(server.store)
@@ -103,57 +103,63 @@ t.test('a logout token opens nothing here (RFC 8725 §3.12)', async (t) => {
   t.equal((await server.inject({ method: 'GET', url: '/oauth2/userinfo', headers })).statusCode, 401)
 })
 
-t.test('200 and 204 say that it is done, nothing else does (N151, Back-Channel Logout §2.8)', async (t) => {
-  const server = await start(t)
-  await seed(server.store)
-  const endless = await relyingParty(t, (response) => {
-    response.writeHead(200)
-    const timer = setInterval(() => response.write('x'.repeat(65_536)), 1)
-    response.on('close', () => clearInterval(timer))
-  })
-  const done = { 200: answers(200), 204: answers(204) }
-  const notDone = {
-    201: answers(201),
-    202: answers(202),
-    400: answers(400),
-    500: answers(500),
-    'no HTTP': (response: ServerResponse) => response.socket?.end('HELO\r\n'),
-    'hung up': (response: ServerResponse) => response.socket?.destroy(),
-  }
-  const sids: string[] = []
-  for (const [name, behave] of Object.entries(done)) {
-    await register(server, name, (await relyingParty(t, behave)).uri)
-    sids.push(await signOut(server, name))
-  }
-  await register(server, 'endless', endless.uri)
-  sids.push(await signOut(server, 'endless'))
-  for (const [name, behave] of Object.entries(notDone)) {
-    await register(server, name, (await relyingParty(t, behave)).uri)
-    await signOut(server, name)
-  }
-  await server.follow()
-  await until('all tried', () => notified(server).length === 3 && tried(server) === 6)
-  t.same(notified(server).sort(), sids.sort())
-  t.equal(await waiting(server), 6, 'the others are tried again')
-  await until('nothing is read on', () => endless.open() === 0)
-})
-
-t.test('a redirect is not followed, wherever it leads (N151, §3.4 #39)', async (t) => {
-  const server = await start(t)
-  await seed(server.store)
-  const inner = await relyingParty(t)
-  for (const status of [301, 302, 303, 307, 308]) {
-    const rp = await relyingParty(t, answers(status, { location: inner.uri }))
-    await register(server, `by ${status}`, rp.uri)
-    await signOut(server, `by ${status}`)
-  }
-  await server.follow()
-  await until('all tried', () => tried(server) === 5)
-  t.same(inner.received, [])
-})
+t.test(
+  '200 and 204 say that it is done, nothing else does (Back-Channel Logout §2.8; docs/security.md N151)',
+  async (t) => {
+    const server = await start(t)
+    await seed(server.store)
+    const endless = await relyingParty(t, (response) => {
+      response.writeHead(200)
+      const timer = setInterval(() => response.write('x'.repeat(65_536)), 1)
+      response.on('close', () => clearInterval(timer))
+    })
+    const done = { 200: answers(200), 204: answers(204) }
+    const notDone = {
+      201: answers(201),
+      202: answers(202),
+      400: answers(400),
+      500: answers(500),
+      'no HTTP': (response: ServerResponse) => response.socket?.end('HELO\r\n'),
+      'hung up': (response: ServerResponse) => response.socket?.destroy(),
+    }
+    const sids: string[] = []
+    for (const [name, behave] of Object.entries(done)) {
+      await register(server, name, (await relyingParty(t, behave)).uri)
+      sids.push(await signOut(server, name))
+    }
+    await register(server, 'endless', endless.uri)
+    sids.push(await signOut(server, 'endless'))
+    for (const [name, behave] of Object.entries(notDone)) {
+      await register(server, name, (await relyingParty(t, behave)).uri)
+      await signOut(server, name)
+    }
+    await server.follow()
+    await until('all tried', () => notified(server).length === 3 && tried(server) === 6)
+    t.same(notified(server).sort(), sids.sort())
+    t.equal(await waiting(server), 6, 'the others are tried again')
+    await until('nothing is read on', () => endless.open() === 0)
+  },
+)
 
 t.test(
-  'a client that hangs holds up neither the sign-out nor the others (N151, Back-Channel Logout §2.5)',
+  'a redirect is not followed, wherever it leads (Back-Channel Logout §2.5, RFC 8725 §3.10; docs/security.md N151, P39)',
+  async (t) => {
+    const server = await start(t)
+    await seed(server.store)
+    const inner = await relyingParty(t)
+    for (const status of [301, 302, 303, 307, 308]) {
+      const rp = await relyingParty(t, answers(status, { location: inner.uri }))
+      await register(server, `by ${status}`, rp.uri)
+      await signOut(server, `by ${status}`)
+    }
+    await server.follow()
+    await until('all tried', () => tried(server) === 5)
+    t.same(inner.received, [])
+  },
+)
+
+t.test(
+  'a client that hangs holds up neither the sign-out nor the others (Back-Channel Logout §2.5; docs/security.md N151)',
   async (t) => {
     const server = await start(t, { sendLogoutToken: createSendLogoutToken({ milliseconds: 60_000 }) })
     await seed(server.store)
@@ -179,34 +185,37 @@ t.test(
   },
 )
 
-t.test('at most eight calls are under way at once; all are made in the end (N151)', async (t) => {
-  const server = await start(t, { sendLogoutToken: createSendLogoutToken({ milliseconds: 60_000 }) })
-  await seed(server.store)
-  const release: (() => void)[] = []
-  let most = 0
-  const rp = await relyingParty(t, (response) => {
-    release.push(() => response.writeHead(200).end())
-    most = Math.max(most, release.length)
-  })
-  for (let i = 0; i < 6; i += 1) {
-    await register(server, `web${i}`, rp.uri)
-    await signOut(server, `web${i}`)
-    await signOut(server, `web${i}`)
-  }
-  await server.follow()
-  await until('eight', () => release.length === 8)
-  await server.follow()
-  t.equal(rp.received.length, 8)
-  while (notified(server).length < 12) {
-    for (const answer of release.splice(0)) answer()
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-  t.equal(most, 8)
-  t.equal(rp.received.length, 12)
-})
+t.test(
+  'at most eight calls are under way at once; all are made in the end (Back-Channel Logout §2.5, §2.8; docs/security.md N151)',
+  async (t) => {
+    const server = await start(t, { sendLogoutToken: createSendLogoutToken({ milliseconds: 60_000 }) })
+    await seed(server.store)
+    const release: (() => void)[] = []
+    let most = 0
+    const rp = await relyingParty(t, (response) => {
+      release.push(() => response.writeHead(200).end())
+      most = Math.max(most, release.length)
+    })
+    for (let i = 0; i < 6; i += 1) {
+      await register(server, `web${i}`, rp.uri)
+      await signOut(server, `web${i}`)
+      await signOut(server, `web${i}`)
+    }
+    await server.follow()
+    await until('eight', () => release.length === 8)
+    await server.follow()
+    t.equal(rp.received.length, 8)
+    while (notified(server).length < 12) {
+      for (const answer of release.splice(0)) answer()
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    t.equal(most, 8)
+    t.equal(rp.received.length, 12)
+  },
+)
 
 t.test(
-  'five attempts, ever further apart, then it is given up with a line in the audit trail (N151)',
+  'five attempts, ever further apart, then it is given up with a line in the audit trail (Back-Channel Logout §2.5, §2.8; docs/security.md N151)',
   async (t) => {
     const server = await start(t)
     await seed(server.store)
@@ -258,34 +267,37 @@ t.test('a client that is gone, disabled, or no longer wants to know is not calle
   t.same([notified(server), failed(server)], [[], []])
 })
 
-t.test('what could not be told is told after a restart; two nodes tell it once (N151)', async (t) => {
-  const clock = testClock()
-  const database = join(t.testdir(), 'keyturn.db')
-  const options = { clock, database, masterKey: randomBytes(32).toString('base64url') }
-  const first = await testServer({ ...options, sendLogoutToken })
-  await seed(first.store)
-  const uri = `http://127.0.0.1:${await freePort()}/logout`
-  await register(first, 'away', uri)
-  const rp = await relyingParty(t)
-  await register(first, 'web', rp.uri)
-  await signOut(first, 'away')
-  await first.follow()
-  await until('nobody there', () => tried(first) === 1)
-  const sids: string[] = []
-  for (let i = 0; i < 6; i += 1) sids.push(await signOut(first, 'web'))
-  // Stopped before it could say anything.
-  await first.close()
+t.test(
+  'what could not be told is told after a restart; two nodes tell it once (Back-Channel Logout §2.5, §2.8; docs/security.md N151)',
+  async (t) => {
+    const clock = testClock()
+    const database = join(t.testdir(), 'keyturn.db')
+    const options = { clock, database, masterKey: randomBytes(32).toString('base64url') }
+    const first = await testServer({ ...options, sendLogoutToken })
+    await seed(first.store)
+    const uri = `http://127.0.0.1:${await freePort()}/logout`
+    await register(first, 'away', uri)
+    const rp = await relyingParty(t)
+    await register(first, 'web', rp.uri)
+    await signOut(first, 'away')
+    await first.follow()
+    await until('nobody there', () => tried(first) === 1)
+    const sids: string[] = []
+    for (let i = 0; i < 6; i += 1) sids.push(await signOut(first, 'web'))
+    // Stopped before it could say anything.
+    await first.close()
 
-  const nodes = [await start(t, options), await start(t, options)] as const
-  const away = await nodes[0].store.clients.find('away')
-  if (away) await nodes[0].store.clients.replace({ ...away, backchannelLogoutUri: rp.uri })
-  clock.tick(10)
-  await Promise.all(nodes.flatMap((node) => [node.follow(), node.follow()]))
-  const all = () => nodes.flatMap(notified)
-  await until('all are told', () => all().length === 7)
-  await Promise.all(nodes.map((node) => node.follow()))
-  t.equal(rp.received.length, 7, 'each once')
-  t.same(new Set(all()).size, 7)
-  t.ok(sids.every((sid) => all().includes(sid)))
-  t.equal(await waiting(nodes[0]), 0)
-})
+    const nodes = [await start(t, options), await start(t, options)] as const
+    const away = await nodes[0].store.clients.find('away')
+    if (away) await nodes[0].store.clients.replace({ ...away, backchannelLogoutUri: rp.uri })
+    clock.tick(10)
+    await Promise.all(nodes.flatMap((node) => [node.follow(), node.follow()]))
+    const all = () => nodes.flatMap(notified)
+    await until('all are told', () => all().length === 7)
+    await Promise.all(nodes.map((node) => node.follow()))
+    t.equal(rp.received.length, 7, 'each once')
+    t.same(new Set(all()).size, 7)
+    t.ok(sids.every((sid) => all().includes(sid)))
+    t.equal(await waiting(nodes[0]), 0)
+  },
+)

@@ -106,7 +106,7 @@ t.test('a logo that is none keeps the server from starting, in one line', async 
 })
 
 t.test(
-  'an SVG with scripts in it runs none: only ever a picture, and by itself without rights (C48)',
+  'an SVG with scripts in it runs none: only ever a picture, and by itself without rights (RFC 6749 §10.14; docs/security.md C48)',
   async (t) => {
     const server = await start(t, { BRAND_LOGO: file(t, 'logo.svg', SVG) })
     const { body } = await openBrowser(server).open('/login')

@@ -36,7 +36,7 @@ t.test('any of several keys will do, with a kid or without (RFC 7515 §4.1.4)', 
   })
 })
 
-t.test('every claim is needed and must be right (B21, §3.4 #35, RFC 7523 §3)', async (t) => {
+t.test('every claim is needed and must be right (RFC 7523 §3; docs/security.md B21, P35)', async (t) => {
   const now = server.clock.now()
   const wrong: Record<string, readonly unknown[]> = {
     iss: [undefined, '', 'other', 'Signer', 'signer ', 1, null, ['signer'], { a: 1 }, ISSUER],
@@ -54,64 +54,73 @@ t.test('every claim is needed and must be right (B21, §3.4 #35, RFC 7523 §3)',
   }
 })
 
-t.test('the audience is the issuer, as a string (B22, rfc7523bis)', async (t) => {
-  const wrong = [
-    undefined,
-    null,
-    '',
-    1,
-    {},
-    [ISSUER],
-    [ISSUER, 'https://other.test'],
-    [],
-    [[ISSUER]],
-    `${ISSUER}/`,
-    ISSUER.toUpperCase(),
-    `${ISSUER}/oauth2/token`,
-    `${ISSUER}/oauth2/introspect`,
-    ISSUER.replace('https', 'http'),
-    'https://other.test',
-    'signer',
-  ]
-  await allRefused(
-    t,
-    Object.fromEntries(wrong.map((aud) => [`aud: ${JSON.stringify(aud)}`, make({ claims: { aud } })])),
-  )
-})
+t.test(
+  'the audience is the issuer, as a string (rfc7523bis, RFC 7523 §3, draft-ietf-oauth-rfc7523bis; docs/security.md B22)',
+  async (t) => {
+    const wrong = [
+      undefined,
+      null,
+      '',
+      1,
+      {},
+      [ISSUER],
+      [ISSUER, 'https://other.test'],
+      [],
+      [[ISSUER]],
+      `${ISSUER}/`,
+      ISSUER.toUpperCase(),
+      `${ISSUER}/oauth2/token`,
+      `${ISSUER}/oauth2/introspect`,
+      ISSUER.replace('https', 'http'),
+      'https://other.test',
+      'signer',
+    ]
+    await allRefused(
+      t,
+      Object.fromEntries(wrong.map((aud) => [`aud: ${JSON.stringify(aud)}`, make({ claims: { aud } })])),
+    )
+  },
+)
 
-t.test('a client with --accept-endpoint-audience may name the endpoint that it calls (B22)', async (t) => {
-  const aim = (audience: unknown) => make({ client: 'lenient', claims: { aud: audience } })
-  await accepted(t, aim(ISSUER), 'the issuer')
-  for (const path of ['/oauth2/token', '/oauth2/revoke', '/oauth2/introspect']) {
-    await accepted(t, aim(`${ISSUER}${path}`), path, path)
-  }
-  await allRefused(t, {
-    'another endpoint': aim(`${ISSUER}/oauth2/revoke`),
-    'a trailing slash': aim(`${ISSUER}/oauth2/token/`),
-    'a query': aim(`${ISSUER}/oauth2/token?x=1`),
-    'a list': aim([`${ISSUER}/oauth2/token`]),
-    elsewhere: aim('https://other.test/oauth2/token'),
-  })
-})
+t.test(
+  'a client with --accept-endpoint-audience may name the endpoint that it calls (RFC 7523 §3, draft-ietf-oauth-rfc7523bis; docs/security.md B22)',
+  async (t) => {
+    const aim = (audience: unknown) => make({ client: 'lenient', claims: { aud: audience } })
+    await accepted(t, aim(ISSUER), 'the issuer')
+    for (const path of ['/oauth2/token', '/oauth2/revoke', '/oauth2/introspect']) {
+      await accepted(t, aim(`${ISSUER}${path}`), path, path)
+    }
+    await allRefused(t, {
+      'another endpoint': aim(`${ISSUER}/oauth2/revoke`),
+      'a trailing slash': aim(`${ISSUER}/oauth2/token/`),
+      'a query': aim(`${ISSUER}/oauth2/token?x=1`),
+      'a list': aim([`${ISSUER}/oauth2/token`]),
+      elsewhere: aim('https://other.test/oauth2/token'),
+    })
+  },
+)
 
-t.test('a clock may be a little ahead or behind, not a minute (B26, FAPI 2.0 §5.3.2.1)', async (t) => {
-  const now = server.clock.now()
-  await accepted(t, make({ claims: { nbf: now + 8, iat: now + 8 } }), '8 s ahead')
-  await accepted(t, make({ claims: { exp: now - 8 } }), '8 s late')
-  await accepted(t, make({ claims: { exp: now + 60.5, iat: now + 0.25 } }), 'fractions (RFC 7519 §2)')
-  await allRefused(t, {
-    'nbf 61 s ahead': make({ claims: { nbf: now + 61 } }),
-    'iat 61 s ahead': make({ claims: { iat: now + 61 } }),
-    'expired for 5 minutes': make({ claims: { exp: now - 300, iat: now - 360 } }),
-    'expires in a day': make({ claims: { exp: now + 86_400 } }),
-    'expires in a million years': make({ claims: { exp: 1e15 } }),
-    'never expires': make({ claims: { exp: 1e308 * 10 } }),
-  })
-  const endless = `${base64url('{"alg":"ES256","kid":"es"}')}.${base64url(
-    `{"iss":"signer","sub":"signer","aud":"${ISSUER}","jti":"x","exp":1e999}`,
-  )}`
-  await allRefused(t, { 'exp past every number': `${endless}.${base64url(Buffer.alloc(64))}` })
-})
+t.test(
+  'a clock may be a little ahead or behind, not a minute (FAPI 2.0 §5.3.2.1; docs/security.md B26)',
+  async (t) => {
+    const now = server.clock.now()
+    await accepted(t, make({ claims: { nbf: now + 8, iat: now + 8 } }), '8 s ahead')
+    await accepted(t, make({ claims: { exp: now - 8 } }), '8 s late')
+    await accepted(t, make({ claims: { exp: now + 60.5, iat: now + 0.25 } }), 'fractions (RFC 7519 §2)')
+    await allRefused(t, {
+      'nbf 61 s ahead': make({ claims: { nbf: now + 61 } }),
+      'iat 61 s ahead': make({ claims: { iat: now + 61 } }),
+      'expired for 5 minutes': make({ claims: { exp: now - 300, iat: now - 360 } }),
+      'expires in a day': make({ claims: { exp: now + 86_400 } }),
+      'expires in a million years': make({ claims: { exp: 1e15 } }),
+      'never expires': make({ claims: { exp: 1e308 * 10 } }),
+    })
+    const endless = `${base64url('{"alg":"ES256","kid":"es"}')}.${base64url(
+      `{"iss":"signer","sub":"signer","aud":"${ISSUER}","jti":"x","exp":1e999}`,
+    )}`
+    await allRefused(t, { 'exp past every number': `${endless}.${base64url(Buffer.alloc(64))}` })
+  },
+)
 
 t.test('the type and the assertion come together (RFC 7521 §4.2)', async (t) => {
   const good = make()

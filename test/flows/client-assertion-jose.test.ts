@@ -7,7 +7,7 @@ import { ISSUER } from '../support/server/server.ts'
 
 const { server, keys, register, make, present, accepted, allRefused } = await assertionServer(t)
 
-t.test('no algorithm but the key’s own, and never none (B24, RFC 8725 §3.1)', async (t) => {
+t.test('no algorithm but the key’s own, and never none (RFC 8725 §3.1; docs/security.md B24)', async (t) => {
   const { publicKey, privateKey, jwk } = keys.RS256
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
   const der = publicKey.export({ type: 'spki', format: 'der' })
@@ -45,87 +45,93 @@ t.test('no algorithm but the key’s own, and never none (B24, RFC 8725 §3.1)',
   await allRefused(t, { 'alg none without a signature': compact({ alg: 'none' }, payload(), '', 'none') })
 })
 
-t.test('header parameters choose no key and change no rule (B24, RFC 8725 §3.10)', async (t) => {
-  const evil = clientKey('ES256', 'es')
-  const evilJwk = evil.publicKey.export({ format: 'jwk' })
-  const x5c = [evil.publicKey.export({ type: 'spki', format: 'der' }).toString('base64')]
-  const kids = [
-    '../../x',
-    "' OR 1=1--",
-    '__proto__',
-    'constructor',
-    '\u0000',
-    'es\u0000',
-    'ES',
-    'es ',
-    '',
-    'x'.repeat(3000),
-  ]
-  await allRefused(t, {
-    'an embedded key': make({ key: evil, header: { jwk: evilJwk } }),
-    'an embedded key without kid': make({ key: evil, header: { jwk: evilJwk, kid: undefined } }),
-    jku: make({ key: evil, header: { jku: 'http://127.0.0.1:9/keys' } }),
-    x5u: make({ key: evil, header: { x5u: 'http://127.0.0.1:9/cert' } }),
-    x5c: make({ key: evil, header: { x5c } }),
-    'an unknown critical parameter': make({ header: { crit: ['x'], x: 1 } }),
-    'crit without the parameter': make({ header: { crit: ['exp'] } }),
-    'empty crit': make({ header: { crit: [] } }),
-    'crit is no list': make({ header: { crit: 'x' } }),
-    'b64 false': make({ header: { b64: false } }),
-    'b64 false and critical': make({ header: { b64: false, crit: ['b64'] } }),
-    'b64 true': make({ header: { b64: true } }),
-    ...Object.fromEntries(
-      kids.map((kid) => [`kid ${encodeURIComponent(kid.slice(0, 20))}`, make({ header: { kid } })]),
-    ),
-  })
-  const harmless = {
-    jwk: evilJwk,
-    jku: 'http://127.0.0.1:9/',
-    x5u: 'http://127.0.0.1:9/',
-    x5t: 'x',
-    cty: 'x',
-  }
-  await accepted(t, make({ header: harmless }), 'ignored beside a good signature')
-})
+t.test(
+  'header parameters choose no key and change no rule (RFC 8725 §3.10; docs/security.md B24)',
+  async (t) => {
+    const evil = clientKey('ES256', 'es')
+    const evilJwk = evil.publicKey.export({ format: 'jwk' })
+    const x5c = [evil.publicKey.export({ type: 'spki', format: 'der' }).toString('base64')]
+    const kids = [
+      '../../x',
+      "' OR 1=1--",
+      '__proto__',
+      'constructor',
+      '\u0000',
+      'es\u0000',
+      'ES',
+      'es ',
+      '',
+      'x'.repeat(3000),
+    ]
+    await allRefused(t, {
+      'an embedded key': make({ key: evil, header: { jwk: evilJwk } }),
+      'an embedded key without kid': make({ key: evil, header: { jwk: evilJwk, kid: undefined } }),
+      jku: make({ key: evil, header: { jku: 'http://127.0.0.1:9/keys' } }),
+      x5u: make({ key: evil, header: { x5u: 'http://127.0.0.1:9/cert' } }),
+      x5c: make({ key: evil, header: { x5c } }),
+      'an unknown critical parameter': make({ header: { crit: ['x'], x: 1 } }),
+      'crit without the parameter': make({ header: { crit: ['exp'] } }),
+      'empty crit': make({ header: { crit: [] } }),
+      'crit is no list': make({ header: { crit: 'x' } }),
+      'b64 false': make({ header: { b64: false } }),
+      'b64 false and critical': make({ header: { b64: false, crit: ['b64'] } }),
+      'b64 true': make({ header: { b64: true } }),
+      ...Object.fromEntries(
+        kids.map((kid) => [`kid ${encodeURIComponent(kid.slice(0, 20))}`, make({ header: { kid } })]),
+      ),
+    })
+    const harmless = {
+      jwk: evilJwk,
+      jku: 'http://127.0.0.1:9/',
+      x5u: 'http://127.0.0.1:9/',
+      x5t: 'x',
+      cty: 'x',
+    }
+    await accepted(t, make({ header: harmless }), 'ignored beside a good signature')
+  },
+)
 
-t.test('only the strict compact form is a JWS, a JWE never (B24, RFC 7515 §3.1)', async (t) => {
-  const good = make()
-  const [header = '', payload = '', signature = ''] = good.split('.')
-  const json = { payload, signatures: [{ protected: header, signature }] }
-  const object = (text: string) => `${header}.${base64url(text)}.${signature}`
-  await allRefused(t, {
-    'a part too many': `${good}.x`,
-    'a JWE': `${base64url('{"alg":"dir","enc":"A256GCM","zip":"DEF"}')}..${payload}.${payload}.AAAA`,
-    'a part too few': `${header}.${payload}`,
-    'five parts': `${good}.x.y`,
-    'an empty signature': `${header}.${payload}.`,
-    'an empty payload': `${header}..${signature}`,
-    'an empty header': `.${payload}.${signature}`,
-    padding: `${good}=`,
-    'trailing text': `${good}!`,
-    'trailing line end': `${good}\n`,
-    'a leading space': ` ${good}`,
-    'a space inside': good.replace('.', ' .'),
-    'standard base64': `${header}.${payload}.${Buffer.from(signature, 'base64url').toString('base64')}`,
-    'JSON serialization': JSON.stringify(json),
-    'flattened JSON': JSON.stringify({ payload, protected: header, signature }),
-    'a changed signature': `${header}.${payload}.${signature.slice(0, -4)}AAAA`,
-    'a longer signature': `${good}AAAA`,
-    'a shorter signature': good.slice(0, -4),
-    'another header': `${base64url('{"alg":"ES256"}')}.${payload}.${signature}`,
-    'a payload that is no JSON': object('x'),
-    'a payload that is no object': object('[]'),
-    'a payload that is null': object('null'),
-    'a header that is no JSON': `${base64url('x')}.${payload}.${signature}`,
-    'one dot': '.',
-    'two dots': '..',
-    'no dot': 'x',
-    'a long one': `${header}.${base64url('x'.repeat(20_000))}.${signature}`,
-  })
-  await accepted(t, good, 'and the good one is good still')
-})
+t.test(
+  'only the strict compact form is a JWS, a JWE never (RFC 7515 §3.1; docs/security.md B24)',
+  async (t) => {
+    const good = make()
+    const [header = '', payload = '', signature = ''] = good.split('.')
+    const json = { payload, signatures: [{ protected: header, signature }] }
+    const object = (text: string) => `${header}.${base64url(text)}.${signature}`
+    await allRefused(t, {
+      'a part too many': `${good}.x`,
+      'a JWE': `${base64url('{"alg":"dir","enc":"A256GCM","zip":"DEF"}')}..${payload}.${payload}.AAAA`,
+      'a part too few': `${header}.${payload}`,
+      'five parts': `${good}.x.y`,
+      'an empty signature': `${header}.${payload}.`,
+      'an empty payload': `${header}..${signature}`,
+      'an empty header': `.${payload}.${signature}`,
+      padding: `${good}=`,
+      'trailing text': `${good}!`,
+      'trailing line end': `${good}\n`,
+      'a leading space': ` ${good}`,
+      'a space inside': good.replace('.', ' .'),
+      'standard base64': `${header}.${payload}.${Buffer.from(signature, 'base64url').toString('base64')}`,
+      'JSON serialization': JSON.stringify(json),
+      'flattened JSON': JSON.stringify({ payload, protected: header, signature }),
+      'a changed signature': `${header}.${payload}.${signature.slice(0, -4)}AAAA`,
+      'a longer signature': `${good}AAAA`,
+      'a shorter signature': good.slice(0, -4),
+      'another header': `${base64url('{"alg":"ES256"}')}.${payload}.${signature}`,
+      'a payload that is no JSON': object('x'),
+      'a payload that is no object': object('[]'),
+      'a payload that is null': object('null'),
+      'a header that is no JSON': `${base64url('x')}.${payload}.${signature}`,
+      'one dot': '.',
+      'two dots': '..',
+      'no dot': 'x',
+      'a long one': `${header}.${base64url('x'.repeat(20_000))}.${signature}`,
+    })
+    await accepted(t, good, 'and the good one is good still')
+  },
+)
 
-t.test('no other kind of JWT is a client assertion (B25, RFC 8725 §3.11)', async (t) => {
+t.test('no other kind of JWT is a client assertion (RFC 8725 §3.11; docs/security.md B25)', async (t) => {
   const kinds = [
     'at+jwt',
     'application/at+jwt',
@@ -154,7 +160,7 @@ t.test('no other kind of JWT is a client assertion (B25, RFC 8725 §3.11)', asyn
 })
 
 t.test(
-  'where all claims would fit, the type alone tells an access token from an assertion (B25)',
+  'where all claims would fit, the type alone tells an access token from an assertion (RFC 8725 §3.11, §3.12; docs/security.md B25)',
   async (t) => {
     // The worst registration: a client named as the issuer, with the server's own keys.
     const { keys: own } = (await server.inject({ url: '/.well-known/jwks.json' })).json()

@@ -9,14 +9,14 @@ import { testServer } from '../support/server/server.ts'
 const { server, register, keys, make, present, accepted } = await assertionServer(t)
 const USED = { status: 401, error: 'invalid_client' }
 
-t.test('an assertion counts once (B23, §3.4 #30, RFC 7523 §3)', async (t) => {
+t.test('an assertion counts once (RFC 7523 §3; docs/security.md B23, P30)', async (t) => {
   const text = make()
   await accepted(t, text, 'the first time')
   for (let i = 0; i < 3; i += 1) refused(t, await present(text), USED, 'again')
   await accepted(t, make(), 'a fresh one')
 })
 
-t.test('and once at all endpoints together (B23)', async (t) => {
+t.test('and once at all endpoints together (RFC 7523 §3; docs/security.md B23)', async (t) => {
   const urls = ['/oauth2/token', '/oauth2/revoke', '/oauth2/introspect']
   for (const first of urls) {
     const text = make()
@@ -25,36 +25,42 @@ t.test('and once at all endpoints together (B23)', async (t) => {
   }
 })
 
-t.test('of 50 at once exactly one is accepted (B23)', async (t) => {
+t.test('of 50 at once exactly one is accepted (RFC 7523 §3; docs/security.md B23)', async (t) => {
   const text = make()
   const answers = await Promise.all(Array.from({ length: 50 }, () => present(text)))
   const codes = answers.map(({ statusCode }) => statusCode).sort()
   t.same(codes, [200, ...Array(49).fill(401)])
 })
 
-t.test('the same jti in another assertion is a replay, from another client it is not (B23)', async (t) => {
-  await register('twin', [keys.ES256.jwk])
-  await accepted(t, make({ claims: { jti: 'shared' } }), 'the first')
-  refused(t, await present(make({ claims: { jti: 'shared', iat: undefined } })), USED)
-  await accepted(t, make({ client: 'twin', claims: { jti: 'shared' } }), 'the other client')
-})
-
-t.test('an assertion that was refused is not used up, one whose request failed is (B23)', async (t) => {
-  const text = make()
-  // Another client's name beside it: refused before anybody looks at the assertion.
-  const body = { grant_type: 'client_credentials', client_id: 'other', ...asserting(text) }
-  refused(t, await post(server, '/oauth2/token', body), { error: 'invalid_request' })
-  refused(t, await present(`${text}AAAA`), USED)
-  await accepted(t, text, 'still good')
-
-  const proven = make()
-  const unsupported = { grant_type: 'x', ...asserting(proven) }
-  refused(t, await post(server, '/oauth2/token', unsupported), { error: 'unsupported_grant_type' })
-  refused(t, await present(proven), USED, 'the client was authenticated with it')
-})
+t.test(
+  'the same jti in another assertion is a replay, from another client it is not (RFC 7523 §3; docs/security.md B23)',
+  async (t) => {
+    await register('twin', [keys.ES256.jwk])
+    await accepted(t, make({ claims: { jti: 'shared' } }), 'the first')
+    refused(t, await present(make({ claims: { jti: 'shared', iat: undefined } })), USED)
+    await accepted(t, make({ client: 'twin', claims: { jti: 'shared' } }), 'the other client')
+  },
+)
 
 t.test(
-  'a replay inside the clock tolerance after exp is one too, after a sweep as before (B23)',
+  'an assertion that was refused is not used up, one whose request failed is (RFC 7523 §3; docs/security.md B23)',
+  async (t) => {
+    const text = make()
+    // Another client's name beside it: refused before anybody looks at the assertion.
+    const body = { grant_type: 'client_credentials', client_id: 'other', ...asserting(text) }
+    refused(t, await post(server, '/oauth2/token', body), { error: 'invalid_request' })
+    refused(t, await present(`${text}AAAA`), USED)
+    await accepted(t, text, 'still good')
+
+    const proven = make()
+    const unsupported = { grant_type: 'x', ...asserting(proven) }
+    refused(t, await post(server, '/oauth2/token', unsupported), { error: 'unsupported_grant_type' })
+    refused(t, await present(proven), USED, 'the client was authenticated with it')
+  },
+)
+
+t.test(
+  'a replay inside the clock tolerance after exp is one too, after a sweep as before (RFC 7523 §3; docs/security.md B23)',
   async (t) => {
     const now = server.clock.now()
     const text = make({ claims: { exp: now + 60 } })
@@ -70,7 +76,7 @@ t.test(
   },
 )
 
-t.test('what is remembered is forgotten when it can do no harm (§4 rows 7, 20)', async (t) => {
+t.test('what is remembered is forgotten when it can do no harm (docs/security.md Q7, Q20)', async (t) => {
   const count = async () => (await server.store.db.query('SELECT id FROM single_use')).length
   const text = make()
   await accepted(t, text, 'one')
@@ -83,35 +89,38 @@ t.test('what is remembered is forgotten when it can do no harm (§4 rows 7, 20)'
   t.equal(await count(), 0)
 })
 
-t.test('a replay after a restart, or at another node, is one (B23, §3.4 #30)', async (t) => {
-  const options = {
-    database: `${t.testdir()}/keyturn.db`,
-    masterKey: Buffer.alloc(32, 9).toString('base64url'),
-    clock: testClock(),
-  }
-  const first = await assertionServer(t, options)
-  const [text, other] = [first.make(), first.make()]
-  await first.accepted(t, text, 'the first node')
+t.test(
+  'a replay after a restart, or at another node, is one (RFC 7523 §3; docs/security.md B23, P30)',
+  async (t) => {
+    const options = {
+      database: `${t.testdir()}/keyturn.db`,
+      masterKey: Buffer.alloc(32, 9).toString('base64url'),
+      clock: testClock(),
+    }
+    const first = await assertionServer(t, options)
+    const [text, other] = [first.make(), first.make()]
+    await first.accepted(t, text, 'the first node')
 
-  const node = await testServer(options)
-  const at = (text: string) =>
-    post(node, '/oauth2/token', { grant_type: 'client_credentials', ...asserting(text) })
-  refused(t, await at(text), USED, 'at the second node')
-  t.equal((await at(other)).statusCode, 200)
-  refused(t, await first.present(other), USED, 'back at the first')
+    const node = await testServer(options)
+    const at = (text: string) =>
+      post(node, '/oauth2/token', { grant_type: 'client_credentials', ...asserting(text) })
+    refused(t, await at(text), USED, 'at the second node')
+    t.equal((await at(other)).statusCode, 200)
+    refused(t, await first.present(other), USED, 'back at the first')
 
-  const raced = first.make()
-  const answers = await Promise.all(
-    Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? first.present(raced) : at(raced))),
-  )
-  t.equal(answers.filter(({ statusCode }) => statusCode === 200).length, 1, 'one of both nodes wins')
-  await node.close()
+    const raced = first.make()
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? first.present(raced) : at(raced))),
+    )
+    t.equal(answers.filter(({ statusCode }) => statusCode === 200).length, 1, 'one of both nodes wins')
+    await node.close()
 
-  const restarted = await testServer(options)
-  t.teardown(() => restarted.close())
-  const again = await post(restarted, '/oauth2/token', {
-    grant_type: 'client_credentials',
-    ...asserting(text),
-  })
-  refused(t, again, USED, 'after a restart')
-})
+    const restarted = await testServer(options)
+    t.teardown(() => restarted.close())
+    const again = await post(restarted, '/oauth2/token', {
+      grant_type: 'client_credentials',
+      ...asserting(text),
+    })
+    refused(t, again, USED, 'after a restart')
+  },
+)

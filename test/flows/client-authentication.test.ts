@@ -30,71 +30,85 @@ const RIGHT: Record<string, () => { form: Form; headers: Record<string, string> 
   none: () => ({ form: { client_id: 'phone' }, headers: {} }),
 }
 
-t.test('each method lets its own client in, at every endpoint (B15, RFC 6749 §2.3)', async (t) => {
-  t.same(Object.keys(RIGHT).sort(), [...METHOD_NAMES].sort(), 'all methods are tested')
-  for (const [method, carry] of Object.entries(RIGHT)) {
-    for (const url of ENDPOINTS) {
-      const { form, headers } = carry()
-      const answer = await post(server, url, { ...FORM, ...form }, headers)
-      const label = `${method} at ${url}`
-      if (method !== 'none') t.equal(answer.statusCode, 200, label)
-      // A public client has no client credentials (E61), and may not introspect (RFC 7662 §4).
-      else if (url === '/oauth2/token') refused(t, answer, { error: 'unauthorized_client' }, label)
-      else if (url === '/oauth2/introspect')
-        refused(t, answer, { status: 401, error: 'invalid_client' }, label)
-      else t.equal(answer.statusCode, 200, label)
-    }
-  }
-})
-
-t.test('wrong credentials are 401 invalid_client; Basic is named to whom it used it (A10)', async (t) => {
-  await writesNothing(t, server, async () => {
-    for (const url of ENDPOINTS) {
-      for (const [id, secret] of [
-        ['machine', 'wrong'],
-        ['machine', ''],
-        ['machine', `${SECRET} `],
-        ['machine', SECRET.toLowerCase()],
-        ['nobody', SECRET],
-      ] as const) {
-        const answer = await post(server, url, FORM, { authorization: basic(id, secret) })
-        refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
-        t.match(answer.headers['www-authenticate'], /^Basic realm="[^"]+"/, 'the scheme is named')
-      }
-      for (const [id, secret] of [
-        ['poster', 'wrong'],
-        ['nobody', SECRET],
-      ] as const) {
-        const answer = await post(server, url, { ...FORM, client_id: id, client_secret: secret })
-        refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
-        t.notOk(answer.headers['www-authenticate'], 'a browser would ask its user for a password')
+t.test(
+  'each method lets its own client in, at every endpoint (RFC 6749 §2.3; docs/security.md B15)',
+  async (t) => {
+    t.same(Object.keys(RIGHT).sort(), [...METHOD_NAMES].sort(), 'all methods are tested')
+    for (const [method, carry] of Object.entries(RIGHT)) {
+      for (const url of ENDPOINTS) {
+        const { form, headers } = carry()
+        const answer = await post(server, url, { ...FORM, ...form }, headers)
+        const label = `${method} at ${url}`
+        if (method !== 'none') t.equal(answer.statusCode, 200, label)
+        // A public client has no client credentials (E61), and may not introspect (RFC 7662 §4).
+        else if (url === '/oauth2/token') refused(t, answer, { error: 'unauthorized_client' }, label)
+        else if (url === '/oauth2/introspect')
+          refused(t, answer, { status: 401, error: 'invalid_client' }, label)
+        else t.equal(answer.statusCode, 200, label)
       }
     }
-  })
-})
+  },
+)
 
-t.test('an unknown client and a wrong secret get the same answer to the letter (A10)', async (t) => {
-  const answers = await Promise.all(
-    ['machine', 'nobody'].map((id) => post(server, '/oauth2/token', FORM, { authorization: basic(id, 'x') })),
-  )
-  const seen = answers.map(({ statusCode, body, headers: { date, ...headers } }) => ({
-    statusCode,
-    body,
-    headers,
-  }))
-  t.same(seen[0], seen[1])
-})
+t.test(
+  'wrong credentials are 401 invalid_client; Basic is named to whom it used it (RFC 6749 §5.2; docs/security.md A10)',
+  async (t) => {
+    await writesNothing(t, server, async () => {
+      for (const url of ENDPOINTS) {
+        for (const [id, secret] of [
+          ['machine', 'wrong'],
+          ['machine', ''],
+          ['machine', `${SECRET} `],
+          ['machine', SECRET.toLowerCase()],
+          ['nobody', SECRET],
+        ] as const) {
+          const answer = await post(server, url, FORM, { authorization: basic(id, secret) })
+          refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
+          t.match(answer.headers['www-authenticate'], /^Basic realm="[^"]+"/, 'the scheme is named')
+        }
+        for (const [id, secret] of [
+          ['poster', 'wrong'],
+          ['nobody', SECRET],
+        ] as const) {
+          const answer = await post(server, url, { ...FORM, client_id: id, client_secret: secret })
+          refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
+          t.notOk(answer.headers['www-authenticate'], 'a browser would ask its user for a password')
+        }
+      }
+    })
+  },
+)
 
-t.test('and cost the store the same, so that the time tells nothing either (A10)', async (t) => {
-  const cost = async (id: string) => {
-    const before = queries.count()
-    await post(server, '/oauth2/token', FORM, { authorization: basic(id, 'wrong') })
-    return queries.count() - before
-  }
-  const [known, unknown] = [await cost('machine'), await cost('nobody')]
-  t.ok(known > 0)
-  t.equal(unknown, known)
-})
+t.test(
+  'an unknown client and a wrong secret get the same answer to the letter (RFC 6749 §5.2; docs/security.md A10)',
+  async (t) => {
+    const answers = await Promise.all(
+      ['machine', 'nobody'].map((id) =>
+        post(server, '/oauth2/token', FORM, { authorization: basic(id, 'x') }),
+      ),
+    )
+    const seen = answers.map(({ statusCode, body, headers: { date, ...headers } }) => ({
+      statusCode,
+      body,
+      headers,
+    }))
+    t.same(seen[0], seen[1])
+  },
+)
+
+t.test(
+  'and cost the store the same, so that the time tells nothing either (RFC 6749 §5.2; docs/security.md A10)',
+  async (t) => {
+    const cost = async (id: string) => {
+      const before = queries.count()
+      await post(server, '/oauth2/token', FORM, { authorization: basic(id, 'wrong') })
+      return queries.count() - before
+    }
+    const [known, unknown] = [await cost('machine'), await cost('nobody')]
+    t.ok(known > 0)
+    t.equal(unknown, known)
+  },
+)
 
 t.test('no authentication at all is invalid_client (RFC 6749 §5.2)', async (t) => {
   for (const url of ENDPOINTS) {
@@ -103,93 +117,107 @@ t.test('no authentication at all is invalid_client (RFC 6749 §5.2)', async (t) 
 })
 
 /** All pairs of methods, both right, for clients of the same name where that can be. */
-t.test('two methods in one request are invalid_request, right or wrong (B17, RFC 6749 §2.3)', async (t) => {
-  const carried = {
-    basic: [
-      { form: {}, headers: { authorization: basic('machine') } },
-      { form: {}, headers: { authorization: 'Basic' } },
-      { form: {}, headers: { authorization: 'Bearer x' } },
-    ],
-    post: [
-      { form: { client_id: 'machine', client_secret: SECRET }, headers: {} },
-      { form: { client_secret: SECRET }, headers: {} },
-      { form: { client_secret: 'wrong' }, headers: {} },
-    ],
-    assertion: [
-      { form: freshAssertion('machine'), headers: {} },
-      { form: asserting('garbage'), headers: {} },
-      { form: { client_assertion: 'x' }, headers: {} },
-      { form: { client_assertion_type: 'x' }, headers: {} },
-    ],
-  }
-  await writesNothing(t, server, async () => {
-    for (const [first, second] of [
-      ['basic', 'post'],
-      ['basic', 'assertion'],
-      ['post', 'assertion'],
-    ] as const) {
-      for (const a of carried[first]) {
-        for (const b of carried[second]) {
-          for (const url of ENDPOINTS) {
-            const form = { ...FORM, ...a.form, ...b.form }
-            const answer = await post(server, url, form, { ...a.headers, ...b.headers })
-            refused(t, answer, { error: 'invalid_request' }, `${first} and ${second} at ${url}`)
+t.test(
+  'two methods in one request are invalid_request, right or wrong (RFC 6749 §2.3; docs/security.md B17)',
+  async (t) => {
+    const carried = {
+      basic: [
+        { form: {}, headers: { authorization: basic('machine') } },
+        { form: {}, headers: { authorization: 'Basic' } },
+        { form: {}, headers: { authorization: 'Bearer x' } },
+      ],
+      post: [
+        { form: { client_id: 'machine', client_secret: SECRET }, headers: {} },
+        { form: { client_secret: SECRET }, headers: {} },
+        { form: { client_secret: 'wrong' }, headers: {} },
+      ],
+      assertion: [
+        { form: freshAssertion('machine'), headers: {} },
+        { form: asserting('garbage'), headers: {} },
+        { form: { client_assertion: 'x' }, headers: {} },
+        { form: { client_assertion_type: 'x' }, headers: {} },
+      ],
+    }
+    await writesNothing(t, server, async () => {
+      for (const [first, second] of [
+        ['basic', 'post'],
+        ['basic', 'assertion'],
+        ['post', 'assertion'],
+      ] as const) {
+        for (const a of carried[first]) {
+          for (const b of carried[second]) {
+            for (const url of ENDPOINTS) {
+              const form = { ...FORM, ...a.form, ...b.form }
+              const answer = await post(server, url, form, { ...a.headers, ...b.headers })
+              refused(t, answer, { error: 'invalid_request' }, `${first} and ${second} at ${url}`)
+            }
           }
         }
       }
-    }
-  })
-})
+    })
+  },
+)
 
-t.test('client_id in the body must be the client that authenticates (B17)', async (t) => {
-  for (const url of ENDPOINTS) {
-    const headers = { authorization: basic('machine') }
-    t.equal((await post(server, url, { ...FORM, client_id: 'machine' }, headers)).statusCode, 200)
-    for (const id of ['poster', 'Machine', 'machine ', 'nobody']) {
-      const answer = await post(server, url, { ...FORM, client_id: id }, headers)
-      refused(t, answer, { error: 'invalid_request' }, `Basic and ${id}`)
-      const asserted = await post(server, url, { ...FORM, client_id: id, ...freshAssertion() })
-      refused(t, asserted, { error: 'invalid_request' }, `assertion and ${id}`)
+t.test(
+  'client_id in the body must be the client that authenticates (RFC 6749 §2.3, §5.2; docs/security.md B17)',
+  async (t) => {
+    for (const url of ENDPOINTS) {
+      const headers = { authorization: basic('machine') }
+      t.equal((await post(server, url, { ...FORM, client_id: 'machine' }, headers)).statusCode, 200)
+      for (const id of ['poster', 'Machine', 'machine ', 'nobody']) {
+        const answer = await post(server, url, { ...FORM, client_id: id }, headers)
+        refused(t, answer, { error: 'invalid_request' }, `Basic and ${id}`)
+        const asserted = await post(server, url, { ...FORM, client_id: id, ...freshAssertion() })
+        refused(t, asserted, { error: 'invalid_request' }, `assertion and ${id}`)
+      }
     }
-  }
-})
+  },
+)
 
-t.test('a client is let in by its registered method alone (B18, §3.4 #32, RFC 7591 §2)', async (t) => {
-  // Every client has all that every method needs, so that only the registration stands in the way.
-  for (const registered of METHOD_NAMES) {
-    await server.store.clients.insert(
-      client({
-        id: `as ${registered}`,
-        authMethod: registered,
-        secretHash: hashMadeSecret(SECRET),
-        jwks: { keys: [key.jwk] },
-        grants: ['client_credentials'],
-      }),
-    )
-  }
-  for (const registered of METHOD_NAMES) {
-    const id = `as ${registered}`
-    const carried: Record<string, { form: Form; headers: Record<string, string> }> = {
-      client_secret_basic: { form: {}, headers: { authorization: basic(id) } },
-      client_secret_post: { form: { client_id: id, client_secret: SECRET }, headers: {} },
-      private_key_jwt: { form: freshAssertion(id), headers: {} },
-      none: { form: { client_id: id }, headers: {} },
+t.test(
+  'a client is let in by its registered method alone (RFC 7591 §2; docs/security.md B18, P32)',
+  async (t) => {
+    // Every client has all that every method needs, so that only the registration stands in the way.
+    for (const registered of METHOD_NAMES) {
+      await server.store.clients.insert(
+        client({
+          id: `as ${registered}`,
+          authMethod: registered,
+          secretHash: hashMadeSecret(SECRET),
+          jwks: { keys: [key.jwk] },
+          grants: ['client_credentials'],
+        }),
+      )
     }
-    for (const used of METHOD_NAMES) {
-      const { form, headers } = carried[used] ?? { form: {}, headers: {} }
-      const label = `registered ${registered}, used ${used}`
-      const answer = await post(server, '/oauth2/revoke', { token: 'x', ...form }, headers)
-      if (used === registered) t.equal(answer.statusCode, 200, label)
-      else refused(t, answer, { status: 401, error: 'invalid_client' }, label)
+    for (const registered of METHOD_NAMES) {
+      const id = `as ${registered}`
+      const carried: Record<string, { form: Form; headers: Record<string, string> }> = {
+        client_secret_basic: { form: {}, headers: { authorization: basic(id) } },
+        client_secret_post: { form: { client_id: id, client_secret: SECRET }, headers: {} },
+        private_key_jwt: { form: freshAssertion(id), headers: {} },
+        none: { form: { client_id: id }, headers: {} },
+      }
+      for (const used of METHOD_NAMES) {
+        const { form, headers } = carried[used] ?? { form: {}, headers: {} }
+        const label = `registered ${registered}, used ${used}`
+        const answer = await post(server, '/oauth2/revoke', { token: 'x', ...form }, headers)
+        if (used === registered) t.equal(answer.statusCode, 200, label)
+        else refused(t, answer, { status: 401, error: 'invalid_client' }, label)
+      }
     }
-  }
-  // CVE-2026-16093: a header that is not signed, beside a secret.
-  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`
-  const form = { token: 'x', client_id: 'as private_key_jwt', client_secret: SECRET, ...asserting(unsigned) }
-  refused(t, await post(server, '/oauth2/revoke', form), { error: 'invalid_request' })
-})
+    // CVE-2026-16093: a header that is not signed, beside a secret.
+    const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`
+    const form = {
+      token: 'x',
+      client_id: 'as private_key_jwt',
+      client_secret: SECRET,
+      ...asserting(unsigned),
+    }
+    refused(t, await post(server, '/oauth2/revoke', form), { error: 'invalid_request' })
+  },
+)
 
-t.test('a public client must name itself (B20, RFC 6749 §3.2.1)', async (t) => {
+t.test('a public client must name itself (RFC 6749 §3.2.1; docs/security.md B20)', async (t) => {
   const { refresh_token: token } = (await login(server, {}, 'phone')).json()
   const unnamed = await post(server, '/oauth2/token', { grant_type: 'refresh_token', refresh_token: token })
   refused(t, unnamed, { status: 401, error: 'invalid_client' })

@@ -56,53 +56,68 @@ async function remote(t: Test) {
 const UNKNOWN = { status: 401, error: 'invalid_client' }
 const NOT_NOW = { status: 503, error: 'temporarily_unavailable' }
 
-t.test('a client’s keys are fetched once and kept (B27)', async (t) => {
-  const { web, sign } = await remote(t)
-  for (let i = 0; i < 5; i += 1) await accepted(t, sign(), `request ${i}`)
-  t.equal(web.asked(), 1)
-})
+t.test(
+  'a client’s keys are fetched once and kept (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  async (t) => {
+    const { web, sign } = await remote(t)
+    for (let i = 0; i < 5; i += 1) await accepted(t, sign(), `request ${i}`)
+    t.equal(web.asked(), 1)
+  },
+)
 
-t.test('requests that come together share one fetch (B27)', async (t) => {
-  const { web, sign } = await remote(t)
-  const answers = await Promise.all(Array.from({ length: 20 }, () => present(sign())))
-  t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
-  t.equal(web.asked(), 1)
-})
+t.test(
+  'requests that come together share one fetch (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  async (t) => {
+    const { web, sign } = await remote(t)
+    const answers = await Promise.all(Array.from({ length: 20 }, () => present(sign())))
+    t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
+    t.equal(web.asked(), 1)
+  },
+)
 
-t.test('a rotation at the client is noticed by its new kid (B27)', async (t) => {
-  const { web, key, sign } = await remote(t)
-  await accepted(t, sign(), 'the old key')
-  const next = clientKey('ES256', 'second')
-  web.has(next)
-  refused(t, await present(sign(next)), UNKNOWN, 'fetched a moment ago: not again so soon')
-  server.clock.tick(30)
-  await accepted(t, sign(next), 'after the cool-down')
-  t.equal(web.asked(), 2)
-  refused(t, await present(sign(key)), UNKNOWN, 'the old key is gone with the new document')
-})
+t.test(
+  'a rotation at the client is noticed by its new kid (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  async (t) => {
+    const { web, key, sign } = await remote(t)
+    await accepted(t, sign(), 'the old key')
+    const next = clientKey('ES256', 'second')
+    web.has(next)
+    refused(t, await present(sign(next)), UNKNOWN, 'fetched a moment ago: not again so soon')
+    server.clock.tick(30)
+    await accepted(t, sign(next), 'after the cool-down')
+    t.equal(web.asked(), 2)
+    refused(t, await present(sign(key)), UNKNOWN, 'the old key is gone with the new document')
+  },
+)
 
-t.test('a flood of unknown kids causes one fetch a cool-down, and harms nobody (B27)', async (t) => {
-  const { web, sign } = await remote(t)
-  await accepted(t, sign(), 'first')
-  for (let window = 1; window <= 3; window += 1) {
-    server.clock.tick(31)
-    const flood = Array.from({ length: 50 }, (_, i) => present(sign(clientKey('EdDSA', `made up ${i}`))))
-    const answers = await Promise.all(flood)
-    t.ok(answers.every(({ statusCode }) => statusCode === 401))
-    t.equal(web.asked(), 1 + window, `window ${window}`)
-    await accepted(t, sign(), 'the real key meanwhile')
-  }
-  t.equal(web.asked(), 4)
-})
+t.test(
+  'a flood of unknown kids causes one fetch a cool-down, and harms nobody (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  async (t) => {
+    const { web, sign } = await remote(t)
+    await accepted(t, sign(), 'first')
+    for (let window = 1; window <= 3; window += 1) {
+      server.clock.tick(31)
+      const flood = Array.from({ length: 50 }, (_, i) => present(sign(clientKey('EdDSA', `made up ${i}`))))
+      const answers = await Promise.all(flood)
+      t.ok(answers.every(({ statusCode }) => statusCode === 401))
+      t.equal(web.asked(), 1 + window, `window ${window}`)
+      await accepted(t, sign(), 'the real key meanwhile')
+    }
+    t.equal(web.asked(), 4)
+  },
+)
 
-t.test('a key that left the client’s document is noticed without being asked for (B27)', async (t) => {
-  const { web, sign } = await remote(t)
-  await accepted(t, sign(), 'while it is there')
-  web.has(clientKey('ES256', 'another'))
-  server.clock.tick(601)
-  refused(t, await present(sign()), UNKNOWN, 'ten minutes later')
-  t.equal(web.asked(), 2)
-})
+t.test(
+  'a key that left the client’s document is noticed without being asked for (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  async (t) => {
+    const { web, sign } = await remote(t)
+    await accepted(t, sign(), 'while it is there')
+    web.has(clientKey('ES256', 'another'))
+    server.clock.tick(601)
+    refused(t, await present(sign()), UNKNOWN, 'ten minutes later')
+    t.equal(web.asked(), 2)
+  },
+)
 
 /** What a client's server may do instead of answering with its keys. */
 const TROUBLES: Record<string, (response: ServerResponse) => unknown> = {
@@ -126,26 +141,29 @@ const TROUBLES: Record<string, (response: ServerResponse) => unknown> = {
   'a connection that breaks': (response) => response.destroy(),
 }
 
-t.test('while the client’s server is in trouble the cached keys go on (B27, §4 row 19)', async (t) => {
-  const { web, key, sign } = await remote(t)
-  for (const [trouble, answer] of Object.entries(TROUBLES)) {
-    web.has(key)
+t.test(
+  'while the client’s server is in trouble the cached keys go on (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27, Q19)',
+  async (t) => {
+    const { web, key, sign } = await remote(t)
+    for (const [trouble, answer] of Object.entries(TROUBLES)) {
+      web.has(key)
+      server.clock.tick(601)
+      await accepted(t, sign(), `before ${trouble}`)
+      web.answers(answer)
+      server.clock.tick(601)
+      const before = web.asked()
+      await accepted(t, sign(), `in spite of ${trouble}`)
+      refused(t, await present(sign(clientKey('ES256', 'unknown'))), UNKNOWN, trouble)
+      t.equal(web.asked(), before + 1, `${trouble}: one fetch`)
+    }
+    web.close()
     server.clock.tick(601)
-    await accepted(t, sign(), `before ${trouble}`)
-    web.answers(answer)
-    server.clock.tick(601)
-    const before = web.asked()
-    await accepted(t, sign(), `in spite of ${trouble}`)
-    refused(t, await present(sign(clientKey('ES256', 'unknown'))), UNKNOWN, trouble)
-    t.equal(web.asked(), before + 1, `${trouble}: one fetch`)
-  }
-  web.close()
-  server.clock.tick(601)
-  await accepted(t, sign(), 'with nobody there')
-})
+    await accepted(t, sign(), 'with nobody there')
+  },
+)
 
 t.test(
-  'where nothing was ever fetched it is 503, one fetch a cool-down, and then it works (B27)',
+  'where nothing was ever fetched it is 503, one fetch a cool-down, and then it works (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
     for (const [trouble, answer] of Object.entries(TROUBLES)) {
       const { web, key, sign } = await remote(t)
@@ -164,7 +182,7 @@ t.test(
   },
 )
 
-t.test('a redirect is not followed (B27, RFC 8725 §3.10)', async (t) => {
+t.test('a redirect is not followed (RFC 8725 §3.10; docs/security.md B27)', async (t) => {
   const { web, sign } = await remote(t)
   const elsewhere = await clientServer(t)
   elsewhere.has(clientKey('ES256', 'first'))

@@ -40,44 +40,50 @@ const hasCode = (page: Page) => page.away?.params.has('code') ?? false
 const scopeOf = async (page: Page, as = 'web') =>
   tokensOf(await redeem(server, page.away?.params.get('code') ?? '', { as })).scope
 
-t.test('the page says who asks, for what, and as whom, and is well guarded (C40, C41, C43)', async (t) => {
-  const page = await ask({ scope: 'openid email orders:read stock:nothing' })
-  t.same([page.status, page.path, guardProblems(page)], [200, '/consent', []])
-  for (const text of ['The web application', 'alice', 'orders:read', ORDERS, 'app.test'])
-    t.match(page.body, text)
-  t.notMatch(page.body, 'stock:nothing')
-  const { buttons, checkboxes, fields } = page.form('/consent')
-  t.same(buttons.map(({ value }) => value).sort(), ['allow', 'refuse'])
-  t.same([...checkboxes.keys()], ['remember'])
-  t.notOk(fields.has('remember'), 'not checked by itself')
-})
+t.test(
+  'the page says who asks, for what, and as whom, and is well guarded (docs/security.md C40, C41, C43)',
+  async (t) => {
+    const page = await ask({ scope: 'openid email orders:read stock:nothing' })
+    t.same([page.status, page.path, guardProblems(page)], [200, '/consent', []])
+    for (const text of ['The web application', 'alice', 'orders:read', ORDERS, 'app.test'])
+      t.match(page.body, text)
+    t.notMatch(page.body, 'stock:nothing')
+    const { buttons, checkboxes, fields } = page.form('/consent')
+    t.same(buttons.map(({ value }) => value).sort(), ['allow', 'refuse'])
+    t.same([...checkboxes.keys()], ['remember'])
+    t.notOk(fields.has('remember'), 'not checked by itself')
+  },
+)
 
-t.test('allowed once is asked again; remembered is not, until there is more (C44, M137)', async (t) => {
-  t.ok(hasCode(await answer(await ask(), 'allow')))
-  t.equal((await ask()).path, '/consent', 'not remembered')
-  t.ok(hasCode(await answer(await ask(), 'allow', true)))
-  t.ok(hasCode(await ask()), 'remembered')
-  t.ok(hasCode(await ask({ scope: 'openid' })), 'and less than that as well')
-  t.ok(hasCode(await ask({ prompt: 'none' })))
-  t.equal((await ask({ scope: 'openid orders:read orders:write' })).path, '/consent', 'more asks')
-  const silent = await ask({ scope: 'openid orders:write', prompt: 'none' })
-  tellsClient(t, silent, { error: 'consent_required' }, 'or is refused, silently')
-  t.equal((await ask({ prompt: 'consent' })).path, '/consent', 'and so does prompt=consent')
-  t.equal((await ask({ client_id: 'lax' })).path, '/consent', 'another client is another matter')
-  const bob = openBrowser(server)
-  const page = await bob.submit(await bob.open(authorizeUrl()), {
-    form: '/login',
-    fill: { username: 'bob', password: 'correct horse battery staple' },
-  })
-  t.equal(page.path, '/consent', 'and another person')
-  // What was remembered later does not take away what was before.
-  await answer(await ask({ scope: 'openid orders:write' }), 'allow', true)
-  t.ok(hasCode(await ask({ scope: 'openid orders:read orders:write' })))
-  await forget()
-  t.equal((await ask()).path, '/consent', 'taken back')
-})
+t.test(
+  'allowed once is asked again; remembered is not, until there is more (RFC 6749 §10.2, OpenID Connect Core §3.1.2.1; docs/security.md C44, M137)',
+  async (t) => {
+    t.ok(hasCode(await answer(await ask(), 'allow')))
+    t.equal((await ask()).path, '/consent', 'not remembered')
+    t.ok(hasCode(await answer(await ask(), 'allow', true)))
+    t.ok(hasCode(await ask()), 'remembered')
+    t.ok(hasCode(await ask({ scope: 'openid' })), 'and less than that as well')
+    t.ok(hasCode(await ask({ prompt: 'none' })))
+    t.equal((await ask({ scope: 'openid orders:read orders:write' })).path, '/consent', 'more asks')
+    const silent = await ask({ scope: 'openid orders:write', prompt: 'none' })
+    tellsClient(t, silent, { error: 'consent_required' }, 'or is refused, silently')
+    t.equal((await ask({ prompt: 'consent' })).path, '/consent', 'and so does prompt=consent')
+    t.equal((await ask({ client_id: 'lax' })).path, '/consent', 'another client is another matter')
+    const bob = openBrowser(server)
+    const page = await bob.submit(await bob.open(authorizeUrl()), {
+      form: '/login',
+      fill: { username: 'bob', password: 'correct horse battery staple' },
+    })
+    t.equal(page.path, '/consent', 'and another person')
+    // What was remembered later does not take away what was before.
+    await answer(await ask({ scope: 'openid orders:write' }), 'allow', true)
+    t.ok(hasCode(await ask({ scope: 'openid orders:read orders:write' })))
+    await forget()
+    t.equal((await ask()).path, '/consent', 'taken back')
+  },
+)
 
-t.test('a claim by name is asked about as its scope is (OIDC Core §5.5)', async (t) => {
+t.test('a claim by name is asked about as its scope is (OpenID Connect Core §5.5)', async (t) => {
   await answer(await ask({ scope: 'openid' }), 'allow', true)
   const claims = JSON.stringify({ userinfo: { email: { essential: true } } })
   t.equal((await ask({ scope: 'openid', claims })).path, '/consent')
@@ -88,23 +94,29 @@ t.test('a claim by name is asked about as its scope is (OIDC Core §5.5)', async
   await forget()
 })
 
-t.test('refused is access_denied, with state and iss, and is not remembered (C36, C37)', async (t) => {
-  const count = logger.audits('consent.refused').length
-  tellsClient(t, await answer(await ask(), 'refuse'), { error: 'access_denied' })
-  tellsClient(t, await answer(await ask(), 'refuse', true), { error: 'access_denied' })
-  t.equal(logger.audits('consent.refused').length, count + 2)
-  t.equal((await ask()).path, '/consent')
-  const posted = await answer(await ask({ response_mode: 'form_post' }), 'refuse')
-  tellsClient(t, await person.send(posted), { error: 'access_denied' }, 'by form_post')
-})
-
-t.test('first-party clients ask nobody, unless they want to (C44)', async (t) => {
-  t.ok(hasCode(await ask({ client_id: 'own', scope: 'openid email offline_access orders:write' })))
-  t.equal((await ask({ client_id: 'own', prompt: 'consent' })).path, '/consent')
-})
+t.test(
+  'refused is access_denied, with state and iss, and is not remembered (RFC 6749 §4.1.2, RFC 9207 §2; docs/security.md C36, C37)',
+  async (t) => {
+    const count = logger.audits('consent.refused').length
+    tellsClient(t, await answer(await ask(), 'refuse'), { error: 'access_denied' })
+    tellsClient(t, await answer(await ask(), 'refuse', true), { error: 'access_denied' })
+    t.equal(logger.audits('consent.refused').length, count + 2)
+    t.equal((await ask()).path, '/consent')
+    const posted = await answer(await ask({ response_mode: 'form_post' }), 'refuse')
+    tellsClient(t, await person.send(posted), { error: 'access_denied' }, 'by form_post')
+  },
+)
 
 t.test(
-  'an app that anybody could be asks every time, and offers nothing else (C44, §3.3 #26, RFC 8252 §8.6)',
+  'first-party clients ask nobody, unless they want to (RFC 6749 §10.2, RFC 8252 §8.6; docs/security.md C44)',
+  async (t) => {
+    t.ok(hasCode(await ask({ client_id: 'own', scope: 'openid email offline_access orders:write' })))
+    t.equal((await ask({ client_id: 'own', prompt: 'consent' })).path, '/consent')
+  },
+)
+
+t.test(
+  'an app that anybody could be asks every time, and offers nothing else (RFC 8252 §8.6; docs/security.md C44, P26)',
   async (t) => {
     for (const redirect_uri of [
       'http://127.0.0.1/callback',
@@ -135,25 +147,28 @@ t.test(
   },
 )
 
-t.test('what is allowed is what was shown: a role given in between shows the page again (C41)', async (t) => {
-  await store.users.removeRole(alice.id, 'clerk')
-  const before = await ask({ scope: 'openid orders:read' })
-  t.notMatch(before.body, 'orders:read')
-  await store.users.addRole(alice.id, 'clerk')
-  const again = await answer(before, 'allow', true)
-  t.same([again.status, again.path, again.away], [200, '/consent', null])
-  t.match(again.body, 'orders:read')
-  t.equal(await store.consents.find(alice.id, 'web'), null, 'nothing was remembered')
-  t.equal(await scopeOf(await answer(again, 'allow')), 'openid orders:read')
-  // Less than what was shown needs no second look.
-  const more = await ask({ scope: 'openid orders:read' })
-  await store.users.removeRole(alice.id, 'clerk')
-  t.equal(await scopeOf(await answer(more, 'allow')), 'openid')
-  await store.users.addRole(alice.id, 'clerk')
-})
+t.test(
+  'what is allowed is what was shown: a role given in between shows the page again (RFC 6749 §10.12; docs/security.md C41)',
+  async (t) => {
+    await store.users.removeRole(alice.id, 'clerk')
+    const before = await ask({ scope: 'openid orders:read' })
+    t.notMatch(before.body, 'orders:read')
+    await store.users.addRole(alice.id, 'clerk')
+    const again = await answer(before, 'allow', true)
+    t.same([again.status, again.path, again.away], [200, '/consent', null])
+    t.match(again.body, 'orders:read')
+    t.equal(await store.consents.find(alice.id, 'web'), null, 'nothing was remembered')
+    t.equal(await scopeOf(await answer(again, 'allow')), 'openid orders:read')
+    // Less than what was shown needs no second look.
+    const more = await ask({ scope: 'openid orders:read' })
+    await store.users.removeRole(alice.id, 'clerk')
+    t.equal(await scopeOf(await answer(more, 'allow')), 'openid')
+    await store.users.addRole(alice.id, 'clerk')
+  },
+)
 
 t.test(
-  'what was shown cannot be made up, nor carried over from another request (C41, §3.3 #22)',
+  'what was shown cannot be made up, nor carried over from another request (RFC 6749 §10.12; docs/security.md C41, P22)',
   async (t) => {
     const little = (await ask({ scope: 'openid' })).form('/consent').fields
     const page = await ask({ scope: 'openid orders:read' })
@@ -180,7 +195,7 @@ t.test(
 )
 
 t.test(
-  'another site, another session and another browser decide nothing: consent CSRF (C41, RFC 6749 §10.12)',
+  'another site, another session and another browser decide nothing: consent CSRF (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const page = await ask()
     const { fields } = page.form('/consent')
@@ -247,33 +262,39 @@ t.test('whoever was signed out meanwhile decides nothing', async (t) => {
   await signIn(person, { client_id: 'own' })
 })
 
-t.test('names and scopes of a client are text, whatever they are (C48, §3.3 #25)', async (t) => {
-  const page = await ask({ client_id: 'evil', scope: `openid <b> 'onload='x`, state: XSS })
-  t.same([page.path, guardProblems(page)], ['/consent', []])
-  t.notMatch(page.body, /<script>alert|<img src=x|<b>/)
-  t.match(page.body, '&lt;script&gt;alert(1)&lt;/script&gt;')
-  const login = await openBrowser(server).open(
-    authorizeUrl({ client_id: 'evil', login_hint: XSS, ui_locales: XSS }),
-  )
-  t.same(guardProblems(login), [])
-  t.notMatch(login.body, /<script>alert|<img src=x/)
-})
+t.test(
+  'names and scopes of a client are text, whatever they are (RFC 6749 §10.14; docs/security.md C48, P25)',
+  async (t) => {
+    const page = await ask({ client_id: 'evil', scope: `openid <b> 'onload='x`, state: XSS })
+    t.same([page.path, guardProblems(page)], ['/consent', []])
+    t.notMatch(page.body, /<script>alert|<img src=x|<b>/)
+    t.match(page.body, '&lt;script&gt;alert(1)&lt;/script&gt;')
+    const login = await openBrowser(server).open(
+      authorizeUrl({ client_id: 'evil', login_hint: XSS, ui_locales: XSS }),
+    )
+    t.same(guardProblems(login), [])
+    t.notMatch(login.body, /<script>alert|<img src=x/)
+  },
+)
 
-t.test('offline_access is had by consent, or in the own house, and shown as what it is (M140)', async (t) => {
-  const page = await ask({ scope: 'openid offline_access' })
-  t.equal(page.path, '/consent')
-  t.equal(await scopeOf(await answer(page, 'allow')), 'openid offline_access')
-  t.equal(
-    await scopeOf(await ask({ client_id: 'own', scope: 'openid offline_access' }), 'own'),
-    'openid offline_access',
-  )
-  const text = await freshCode(server, { client_id: 'narrow', scope: 'openid offline_access' })
-  t.equal(
-    tokensOf(await redeem(server, text, { as: 'narrow' })).scope,
-    'openid',
-    'left out where it is not registered',
-  )
-})
+t.test(
+  'offline_access is had by consent, or in the own house, and shown as what it is (OpenID Connect Core §11; docs/security.md M140)',
+  async (t) => {
+    const page = await ask({ scope: 'openid offline_access' })
+    t.equal(page.path, '/consent')
+    t.equal(await scopeOf(await answer(page, 'allow')), 'openid offline_access')
+    t.equal(
+      await scopeOf(await ask({ client_id: 'own', scope: 'openid offline_access' }), 'own'),
+      'openid offline_access',
+    )
+    const text = await freshCode(server, { client_id: 'narrow', scope: 'openid offline_access' })
+    t.equal(
+      tokensOf(await redeem(server, text, { as: 'narrow' })).scope,
+      'openid',
+      'left out where it is not registered',
+    )
+  },
+)
 
 t.test('a client that wants nothing in particular is asked about all the same', async (t) => {
   const page = await ask({ client_id: 'bare', scope: undefined, redirect_uri: WEB_REDIRECT })

@@ -31,18 +31,21 @@ const preflight = (url: string, origin: string, method = 'POST') =>
 const corsHeaders = (headers: Record<string, unknown>) =>
   Object.keys(headers).filter((name) => name.startsWith('access-control-'))
 
-t.test('pages of every origin may read what is public and ask for tokens (C42, CONTRACT §4)', async (t) => {
-  for (const origin of ORIGINS) {
-    for (const url of OPEN_GET) {
-      const { headers } = await server.inject({ url, headers: { origin } })
-      t.equal(headers['access-control-allow-origin'], '*', `${url} for ${origin}`)
+t.test(
+  'pages of every origin may read what is public and ask for tokens (RFC 9700 §2.6; docs/security.md C42)',
+  async (t) => {
+    for (const origin of ORIGINS) {
+      for (const url of OPEN_GET) {
+        const { headers } = await server.inject({ url, headers: { origin } })
+        t.equal(headers['access-control-allow-origin'], '*', `${url} for ${origin}`)
+      }
+      for (const url of OPEN_POST) {
+        const { headers } = await post(server, url, { token: 'x' }, { origin })
+        t.equal(headers['access-control-allow-origin'], '*', `${url} for ${origin}`)
+      }
     }
-    for (const url of OPEN_POST) {
-      const { headers } = await post(server, url, { token: 'x' }, { origin })
-      t.equal(headers['access-control-allow-origin'], '*', `${url} for ${origin}`)
-    }
-  }
-})
+  },
+)
 
 t.test('a page may read why it was refused, and when to try again', async (t) => {
   const { headers } = await post(
@@ -71,34 +74,40 @@ t.test('a preflight says what may follow (Fetch §3.3)', async (t) => {
   }
 })
 
-t.test('introspection and all the rest answer no page, preflights least of all (C42)', async (t) => {
-  for (const url of CLOSED) {
-    for (const origin of ORIGINS) {
-      const asked = await preflight(url, origin)
-      t.ok(asked.statusCode === 405 || asked.statusCode === 404, `${url}: ${asked.statusCode}`)
-      t.same(corsHeaders(asked.headers), [], url)
-      const got = await server.inject({ url, headers: { origin } })
-      t.same(corsHeaders(got.headers), [], url)
-      const posted = await post(server, url, { token: 'x' }, { origin })
-      t.same(corsHeaders(posted.headers), [], url)
-    }
-  }
-})
-
-t.test('never with credentials, never an origin said back (C42, §3.3 #28)', async (t) => {
-  for (const url of [...OPEN_GET, ...OPEN_POST, ...CLOSED]) {
-    for (const origin of ORIGINS) {
-      for (const answer of [
-        await preflight(url, origin),
-        await server.inject({ url, headers: { origin } }),
-        await post(server, url, { token: 'x' }, { origin }),
-      ]) {
-        t.notOk(answer.headers['access-control-allow-credentials'], url)
-        t.notMatch(JSON.stringify(answer.headers), /evil|null|example/, url)
+t.test(
+  'introspection and all the rest answer no page, preflights least of all (RFC 9700 §2.6; docs/security.md C42)',
+  async (t) => {
+    for (const url of CLOSED) {
+      for (const origin of ORIGINS) {
+        const asked = await preflight(url, origin)
+        t.ok(asked.statusCode === 405 || asked.statusCode === 404, `${url}: ${asked.statusCode}`)
+        t.same(corsHeaders(asked.headers), [], url)
+        const got = await server.inject({ url, headers: { origin } })
+        t.same(corsHeaders(got.headers), [], url)
+        const posted = await post(server, url, { token: 'x' }, { origin })
+        t.same(corsHeaders(posted.headers), [], url)
       }
     }
-  }
-})
+  },
+)
+
+t.test(
+  'never with credentials, never an origin said back (RFC 9700 §2.6; docs/security.md C42, P28)',
+  async (t) => {
+    for (const url of [...OPEN_GET, ...OPEN_POST, ...CLOSED]) {
+      for (const origin of ORIGINS) {
+        for (const answer of [
+          await preflight(url, origin),
+          await server.inject({ url, headers: { origin } }),
+          await post(server, url, { token: 'x' }, { origin }),
+        ]) {
+          t.notOk(answer.headers['access-control-allow-credentials'], url)
+          t.notMatch(JSON.stringify(answer.headers), /evil|null|example/, url)
+        }
+      }
+    }
+  },
+)
 
 t.test('OPTIONS that is no preflight is answered or refused as cleanly', async (t) => {
   for (const url of OPEN_POST) {

@@ -42,7 +42,7 @@ const registered = async (id: string): Promise<Client> => {
 }
 
 t.test(
-  'a disabled user gets nothing on any grant, and introspection says so at once (E62, §3.5 #45)',
+  'a disabled user gets nothing on any grant, and introspection says so at once (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const { who, id, pair, again } = await people()
     await store.users.setDisabled(who.id, true)
@@ -58,28 +58,31 @@ t.test(
   },
 )
 
-t.test('disabling by command ends the sessions too (F72)', async (t) => {
+t.test('disabling by command ends the sessions too (RFC 9700 §4.14.2; docs/security.md F72)', async (t) => {
   const { who, id, pair } = await people()
   await users.setDisabled(who, true)
   await users.setDisabled(who, false)
   t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
 })
 
-t.test('a new password ends all sessions of the user, and none of others (F72)', async (t) => {
-  const { who, id, pair, again } = await people()
-  const elsewhere = await signedIn(server, { username: who.username }, 'phone')
-  const other = await people()
-  await users.setPassword(who, 'a new and better one')
-  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
-  t.same(outcome(await refresh(server, elsewhere.refresh_token, {}, 'phone')), DEAD)
-  t.notOk(await active(server, pair.access_token, id))
-  t.same(outcome(await again()), DEAD, 'the old password is none any more')
-  t.equal((await again({ password: 'a new and better one' })).statusCode, 200)
-  await refreshed(server, other.pair.refresh_token, {}, other.id)
-})
+t.test(
+  'a new password ends all sessions of the user, and none of others (RFC 9700 §4.14.2; docs/security.md F72)',
+  async (t) => {
+    const { who, id, pair, again } = await people()
+    const elsewhere = await signedIn(server, { username: who.username }, 'phone')
+    const other = await people()
+    await users.setPassword(who, 'a new and better one')
+    t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
+    t.same(outcome(await refresh(server, elsewhere.refresh_token, {}, 'phone')), DEAD)
+    t.notOk(await active(server, pair.access_token, id))
+    t.same(outcome(await again()), DEAD, 'the old password is none any more')
+    t.equal((await again({ password: 'a new and better one' })).statusCode, 200)
+    await refreshed(server, other.pair.refresh_token, {}, other.id)
+  },
+)
 
 t.test(
-  'a role that is taken away takes its scopes out of the next access token (F71, CONTRACT §5)',
+  'a role that is taken away takes its scopes out of the next access token (RFC 9700 §4.14.2; docs/security.md F71)',
   async (t) => {
     await store.roles.insert({
       name: 'reader',
@@ -123,7 +126,7 @@ t.test(
 )
 
 t.test(
-  'a role that grants less, and a client that may have less, count at the next refresh (F71)',
+  'a role that grants less, and a client that may have less, count at the next refresh (RFC 9700 §4.14.2; docs/security.md F71)',
   async (t) => {
     await store.roles.insert({
       name: 'helper',
@@ -151,7 +154,7 @@ t.test(
 )
 
 t.test(
-  'a disabled client gets nothing on any grant, and can neither ask nor revoke (E62, §3.5 #45)',
+  'a disabled client gets nothing on any grant, and can neither ask nor revoke (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const { id, pair, again } = await people()
     const machine = (await clientCredentials(server, {}, id)).json().access_token
@@ -171,53 +174,67 @@ t.test(
   },
 )
 
-t.test('a client that was deleted a moment ago leaves nothing behind, and no 500 (E62)', async (t) => {
-  const { id, pair, again } = await people()
-  await store.clients.delete(id)
-  // This node has not heard of it yet.
-  t.same(outcome(await again()), DEAD)
-  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
-  await server.follow()
-  t.same(outcome(await again()), STRANGER)
-  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), STRANGER)
-  t.same((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
-  t.same(await store.sessions.list({ clientId: id }, 10), [])
+t.test(
+  'a client that was deleted a moment ago leaves nothing behind, and no 500 (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  async (t) => {
+    const { id, pair, again } = await people()
+    await store.clients.delete(id)
+    // This node has not heard of it yet.
+    t.same(outcome(await again()), DEAD)
+    t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
+    await server.follow()
+    t.same(outcome(await again()), STRANGER)
+    t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), STRANGER)
+    t.same((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
+    t.same(await store.sessions.list({ clientId: id }, 10), [])
 
-  await store.clients.insert(client({ id, grants: ['refresh_token'] }))
-  t.same(
-    outcome(await refresh(server, pair.refresh_token, {}, id)),
-    DEAD,
-    'a new one of its name inherits nothing',
-  )
-})
-
-t.test('a client that may no longer refresh, or sign in, may no longer (E55)', async (t) => {
-  const { id, pair, again } = await people()
-  await store.clients.replace({ ...(await registered(id)), grants: ['client_credentials'] })
-  await server.follow()
-  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), [400, 'unauthorized_client'])
-  t.same(outcome(await again()), [400, 'unauthorized_client'])
-})
-
-t.test('an API that is deleted gets no more tokens, not from a session either (F71, §3.5 #45)', async (t) => {
-  const GONE = 'https://gone.test'
-  await store.apis.insert(api({ identifier: GONE, scopes: ['gone:read'] }))
-  await store.roles.insert({ name: 'ghost', scopes: ['gone:read'], requireSecondFactor: false, createdAt: 1 })
-  const { who, id } = await people({ scopes: ['orders:read', 'gone:read'] })
-  await store.users.addRole(who.id, 'ghost')
-  const pair = await signedIn(server, { username: who.username, resource: GONE }, id)
-  t.equal(claimsOf(pair.access_token).aud, GONE)
-  await store.apis.delete(GONE)
-  await server.follow()
-  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), [400, 'invalid_target'])
-  t.same(outcome(await login(server, { username: who.username, resource: GONE }, id)), [
-    400,
-    'invalid_target',
-  ])
-})
+    await store.clients.insert(client({ id, grants: ['refresh_token'] }))
+    t.same(
+      outcome(await refresh(server, pair.refresh_token, {}, id)),
+      DEAD,
+      'a new one of its name inherits nothing',
+    )
+  },
+)
 
 t.test(
-  'a machine that is named like a user is still seen to be a machine (E63, RFC 9700 §4.15.1)',
+  'a client that may no longer refresh, or sign in, may no longer (RFC 6749 §5.2; docs/security.md E55)',
+  async (t) => {
+    const { id, pair, again } = await people()
+    await store.clients.replace({ ...(await registered(id)), grants: ['client_credentials'] })
+    await server.follow()
+    t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), [400, 'unauthorized_client'])
+    t.same(outcome(await again()), [400, 'unauthorized_client'])
+  },
+)
+
+t.test(
+  'an API that is deleted gets no more tokens, not from a session either (RFC 9700 §4.14.2; docs/security.md F71)',
+  async (t) => {
+    const GONE = 'https://gone.test'
+    await store.apis.insert(api({ identifier: GONE, scopes: ['gone:read'] }))
+    await store.roles.insert({
+      name: 'ghost',
+      scopes: ['gone:read'],
+      requireSecondFactor: false,
+      createdAt: 1,
+    })
+    const { who, id } = await people({ scopes: ['orders:read', 'gone:read'] })
+    await store.users.addRole(who.id, 'ghost')
+    const pair = await signedIn(server, { username: who.username, resource: GONE }, id)
+    t.equal(claimsOf(pair.access_token).aud, GONE)
+    await store.apis.delete(GONE)
+    await server.follow()
+    t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), [400, 'invalid_target'])
+    t.same(outcome(await login(server, { username: who.username, resource: GONE }, id)), [
+      400,
+      'invalid_target',
+    ])
+  },
+)
+
+t.test(
+  'a machine that is named like a user is still seen to be a machine (RFC 9700 §4.15.1; docs/security.md E63)',
   async (t) => {
     const { who, pair } = await people()
     await store.clients.insert(client({ id: who.id }))
@@ -236,7 +253,7 @@ t.test(
 )
 
 t.test(
-  'a password that is changed while somebody signs in with the old one ends that sign-in as well (F72)',
+  'a password that is changed while somebody signs in with the old one ends that sign-in as well (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     const { who, id } = await people()
     const { sessions } = store
@@ -259,7 +276,10 @@ t.test(
   },
 )
 
-t.test('the name of a client is no user name: the password grant knows nobody of it (E63)', async (t) => {
-  const answer = await login(server, { username: 'machine', password: SECRET })
-  t.same(outcome(answer), DEAD)
-})
+t.test(
+  'the name of a client is no user name: the password grant knows nobody of it (RFC 9700 §4.15.1, RFC 9068 §5; docs/security.md E63)',
+  async (t) => {
+    const answer = await login(server, { username: 'machine', password: SECRET })
+    t.same(outcome(answer), DEAD)
+  },
+)

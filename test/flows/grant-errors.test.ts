@@ -32,7 +32,7 @@ const GOOD: Record<string, () => Promise<Form>> = {
   refresh_token: async () => ({ refresh_token: (await signedIn(server)).refresh_token }),
 }
 
-t.test('an unknown grant is unsupported_grant_type (E55, RFC 6749 §5.2)', async (t) => {
+t.test('an unknown grant is unsupported_grant_type (RFC 6749 §5.2; docs/security.md E55)', async (t) => {
   const unknown = [
     'implicit',
     'urn:ietf:params:oauth:grant-type:device_code',
@@ -53,7 +53,7 @@ t.test('an unknown grant is unsupported_grant_type (E55, RFC 6749 §5.2)', async
   })
 })
 
-t.test('which grants there are is said to clients alone (E55)', async (t) => {
+t.test('which grants there are is said to clients alone (RFC 6749 §5.2; docs/security.md E55)', async (t) => {
   for (const grant_type of ['x', 'client_credentials']) {
     const answer = await post(
       server,
@@ -65,28 +65,31 @@ t.test('which grants there are is said to clients alone (E55)', async (t) => {
   }
 })
 
-t.test('a grant that the client is not registered for is unauthorized_client (E55, E56, E61)', async (t) => {
-  t.same(Object.keys(GOOD).sort(), [...GRANT_NAMES].sort(), 'all grants are tested')
-  for (const registered of GRANT_NAMES) {
-    await store.clients.insert(client({ id: `only ${registered}`, grants: [registered] }))
-  }
-  await store.clients.insert(client({ id: 'no grant', grants: [] }))
-  const forms = Object.fromEntries(
-    await Promise.all(GRANT_NAMES.map(async (name) => [name, (await GOOD[name]?.()) ?? {}] as const)),
-  )
-  await writesNothing(t, server, async () => {
-    for (const as of [...GRANT_NAMES.map((name) => `only ${name}`), 'no grant']) {
-      for (const grant_type of GRANT_NAMES) {
-        if (as === `only ${grant_type}`) continue
-        const answer = await tokenRequest(server, { grant_type, ...forms[grant_type] }, as)
-        refused(t, answer, { error: 'unauthorized_client' }, `${as} asks by ${grant_type}`)
-      }
+t.test(
+  'a grant that the client is not registered for is unauthorized_client (docs/security.md E55, E56, E61)',
+  async (t) => {
+    t.same(Object.keys(GOOD).sort(), [...GRANT_NAMES].sort(), 'all grants are tested')
+    for (const registered of GRANT_NAMES) {
+      await store.clients.insert(client({ id: `only ${registered}`, grants: [registered] }))
     }
-  })
-})
+    await store.clients.insert(client({ id: 'no grant', grants: [] }))
+    const forms = Object.fromEntries(
+      await Promise.all(GRANT_NAMES.map(async (name) => [name, (await GOOD[name]?.()) ?? {}] as const)),
+    )
+    await writesNothing(t, server, async () => {
+      for (const as of [...GRANT_NAMES.map((name) => `only ${name}`), 'no grant']) {
+        for (const grant_type of GRANT_NAMES) {
+          if (as === `only ${grant_type}`) continue
+          const answer = await tokenRequest(server, { grant_type, ...forms[grant_type] }, as)
+          refused(t, answer, { error: 'unauthorized_client' }, `${as} asks by ${grant_type}`)
+        }
+      }
+    })
+  },
+)
 
 t.test(
-  'a public client has no credentials to show: no client_credentials, registered or not (E61)',
+  'a public client has no credentials to show: no client_credentials, registered or not (RFC 6749 §4.4; docs/security.md E61)',
   async (t) => {
     const grants = [...GRANT_NAMES]
     await store.clients.insert(client({ id: 'open', authMethod: 'none', grants }))
@@ -100,7 +103,7 @@ t.test(
   },
 )
 
-t.test('what is no good as a grant is invalid_grant (E55, RFC 6749 §5.2)', async (t) => {
+t.test('what is no good as a grant is invalid_grant (RFC 6749 §5.2; docs/security.md E55)', async (t) => {
   await writesNothing(
     t,
     server,
@@ -116,7 +119,7 @@ t.test('what is no good as a grant is invalid_grant (E55, RFC 6749 §5.2)', asyn
 })
 
 t.test(
-  'client_credentials gives no refresh token and no person’s claims (E61, E64, RFC 6749 §4.4.3)',
+  'client_credentials gives no refresh token and no person’s claims (RFC 6749 §4.4.3; docs/security.md E61, E64)',
   async (t) => {
     await store.clients.insert(client({ id: 'both', grants: ['client_credentials', 'refresh_token'] }))
     const answer = (await clientCredentials(server, { scope: 'orders:read offline_access' }, 'both')).json()
@@ -127,28 +130,34 @@ t.test(
   },
 )
 
-t.test('a client that is disabled or deleted gets nothing within the follower’s round (E62)', async (t) => {
-  await store.clients.insert(client({ id: 'doomed' }))
-  t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200)
-  await store.clients.replace(client({ id: 'doomed', disabled: true }))
-  await server.follow()
-  const REFUSED = { status: 401, error: 'invalid_client' }
-  refused(t, await clientCredentials(server, {}, 'doomed'), REFUSED, 'disabled')
-  await store.clients.replace(client({ id: 'doomed' }))
-  t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200, 'enabled, at once')
-  await store.clients.delete('doomed')
-  await server.follow()
-  refused(t, await clientCredentials(server, {}, 'doomed'), REFUSED, 'deleted')
-})
+t.test(
+  'a client that is disabled or deleted gets nothing within the follower’s round (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  async (t) => {
+    await store.clients.insert(client({ id: 'doomed' }))
+    t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200)
+    await store.clients.replace(client({ id: 'doomed', disabled: true }))
+    await server.follow()
+    const REFUSED = { status: 401, error: 'invalid_client' }
+    refused(t, await clientCredentials(server, {}, 'doomed'), REFUSED, 'disabled')
+    await store.clients.replace(client({ id: 'doomed' }))
+    t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200, 'enabled, at once')
+    await store.clients.delete('doomed')
+    await server.follow()
+    refused(t, await clientCredentials(server, {}, 'doomed'), REFUSED, 'deleted')
+  },
+)
 
-t.test('what a client loses it loses within the follower’s round: grants and scopes (E62)', async (t) => {
-  await store.clients.insert(client({ id: 'shrinking' }))
-  const scopeOf = async () => (await clientCredentials(server, {}, 'shrinking')).json().scope
-  t.equal(await scopeOf(), 'orders:read orders:write')
-  await store.clients.replace(client({ id: 'shrinking', scopes: ['orders:read'] }))
-  await server.follow()
-  t.equal(await scopeOf(), 'orders:read')
-  await store.clients.replace(client({ id: 'shrinking', grants: [] }))
-  await server.follow()
-  refused(t, await clientCredentials(server, {}, 'shrinking'), { error: 'unauthorized_client' })
-})
+t.test(
+  'what a client loses it loses within the follower’s round: grants and scopes (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  async (t) => {
+    await store.clients.insert(client({ id: 'shrinking' }))
+    const scopeOf = async () => (await clientCredentials(server, {}, 'shrinking')).json().scope
+    t.equal(await scopeOf(), 'orders:read orders:write')
+    await store.clients.replace(client({ id: 'shrinking', scopes: ['orders:read'] }))
+    await server.follow()
+    t.equal(await scopeOf(), 'orders:read')
+    await store.clients.replace(client({ id: 'shrinking', grants: [] }))
+    await server.follow()
+    refused(t, await clientCredentials(server, {}, 'shrinking'), { error: 'unauthorized_client' })
+  },
+)

@@ -52,92 +52,98 @@ t.test('an active refresh token tells its client until when it is good (RFC 7662
   })
 })
 
-t.test('nobody asks without being a confidential client that proves it (I103, RFC 7662 §2.1)', async (t) => {
-  const { access_token: token } = await signedIn(server)
-  const mine = await signedIn(server, {}, 'phone')
-  const url = '/oauth2/introspect'
-  t.same(outcome(await post(server, url, { token })), [401, 'invalid_client'], 'nobody')
-  t.same(outcome(await post(server, url, { token, client_id: 'app' })), [401, 'invalid_client'], 'a name')
-  t.same(outcome(await introspect(server, mine.access_token, 'phone')), [401, 'invalid_client'], 'public')
-  t.same(
-    outcome(await post(server, url, { token }, { authorization: basic('app', 'wrong') })),
-    [401, 'invalid_client'],
-    'a wrong secret',
-  )
-  t.same(
-    outcome(await post(server, url, { token }, { authorization: `Bearer ${token}` })),
-    [401, 'invalid_client'],
-    'the token itself is no authorization here',
-  )
-})
+t.test(
+  'nobody asks without being a confidential client that proves it (RFC 7662 §2.1; docs/security.md I103)',
+  async (t) => {
+    const { access_token: token } = await signedIn(server)
+    const mine = await signedIn(server, {}, 'phone')
+    const url = '/oauth2/introspect'
+    t.same(outcome(await post(server, url, { token })), [401, 'invalid_client'], 'nobody')
+    t.same(outcome(await post(server, url, { token, client_id: 'app' })), [401, 'invalid_client'], 'a name')
+    t.same(outcome(await introspect(server, mine.access_token, 'phone')), [401, 'invalid_client'], 'public')
+    t.same(
+      outcome(await post(server, url, { token }, { authorization: basic('app', 'wrong') })),
+      [401, 'invalid_client'],
+      'a wrong secret',
+    )
+    t.same(
+      outcome(await post(server, url, { token }, { authorization: `Bearer ${token}` })),
+      [401, 'invalid_client'],
+      'the token itself is no authorization here',
+    )
+  },
+)
 
-t.test('whatever the reason, inactive looks the same to the byte (I104, I105, I106, §3.5 #42)', async (t) => {
-  const pair = await signedIn(server)
-  const { access_token: token } = pair
-  const [head = '', body = '', signature = ''] = token.split('.')
-  const changed = (claims: object) =>
-    Buffer.from(JSON.stringify({ ...claimsOf(token), ...claims })).toString('base64url')
-  const now = clock.now()
+t.test(
+  'whatever the reason, inactive looks the same to the byte (RFC 7662 §2.2, RFC 7662 §4; docs/security.md I104, I105, I106)',
+  async (t) => {
+    const pair = await signedIn(server)
+    const { access_token: token } = pair
+    const [head = '', body = '', signature = ''] = token.split('.')
+    const changed = (claims: object) =>
+      Buffer.from(JSON.stringify({ ...claimsOf(token), ...claims })).toString('base64url')
+    const now = clock.now()
 
-  const dead = await signedIn(server)
-  await revoke(server, dead.refresh_token)
-  const single = await signedIn(server)
-  await revoke(server, single.access_token)
-  const old = await signedIn(server)
-  await refreshed(server, old.refresh_token)
-  const bob = await user({ username: 'bob' })
-  await store.users.insert(bob)
-  const disabled = await signedIn(server, { username: 'bob' })
-  await store.users.setDisabled(bob.id, true)
-  await store.clients.insert(client({ id: 'shut' }))
-  const shut = (await clientCredentials(server, {}, 'shut')).json().access_token
-  await store.clients.replace(client({ id: 'shut', disabled: true }))
-  const stock = (await clientCredentials(server, {}, 'counter')).json().access_token
-  await server.follow()
+    const dead = await signedIn(server)
+    await revoke(server, dead.refresh_token)
+    const single = await signedIn(server)
+    await revoke(server, single.access_token)
+    const old = await signedIn(server)
+    await refreshed(server, old.refresh_token)
+    const bob = await user({ username: 'bob' })
+    await store.users.insert(bob)
+    const disabled = await signedIn(server, { username: 'bob' })
+    await store.users.setDisabled(bob.id, true)
+    await store.clients.insert(client({ id: 'shut' }))
+    const shut = (await clientCredentials(server, {}, 'shut')).json().access_token
+    await store.clients.replace(client({ id: 'shut', disabled: true }))
+    const stock = (await clientCredentials(server, {}, 'counter')).json().access_token
+    await server.follow()
 
-  const causes: Record<string, [token: string, as: string]> = {
-    garbage: ['garbage', 'app'],
-    'another API’s token': [stock, 'orders'],
-    'another client’s access token': [token, 'machine'],
-    'another client’s access token, to another resource server': [token, 'stock'],
-    'another client’s refresh token': [pair.refresh_token, 'machine'],
-    'a refresh token, to the resource server': [pair.refresh_token, 'orders'],
-    'an access token of a session that ended': [dead.access_token, 'orders'],
-    'a refresh token of a session that ended': [dead.refresh_token, 'app'],
-    'a revoked access token': [single.access_token, 'app'],
-    'a refresh token that was used': [old.refresh_token, 'app'],
-    'a token of a disabled user': [disabled.access_token, 'orders'],
-    'a refresh token of a disabled user': [disabled.refresh_token, 'app'],
-    'a token of a disabled client': [shut, 'orders'],
-    'another payload': [`${head}.${changed({ scope: 'everything' })}.${signature}`, 'orders'],
-    'another audience': [`${head}.${changed({ aud: STOCK })}.${signature}`, 'stock'],
-    'a later end': [`${head}.${changed({ exp: now + 9999 })}.${signature}`, 'orders'],
-    'a cut signature': [token.slice(0, -2), 'orders'],
-    'no signature': [`${head}.${body}.`, 'orders'],
-    'alg none': [new UnsecuredJWT(claimsOf(token)).encode(), 'orders'],
-    'HS256 with the public key': [await hs256(token), 'orders'],
-    'expired, well signed': [await resigned(server, token, { exp: now - 1 }), 'orders'],
-    'expires now': [await resigned(server, token, { exp: now }), 'orders'],
-    'not yet valid': [await resigned(server, token, { nbf: now + 60 }), 'orders'],
-    'another issuer': [await resigned(server, token, { iss: 'https://other.test' }), 'orders'],
-    'no client': [await resigned(server, token, { client_id: 'unheard' }), 'orders'],
-    'an unknown session': [await resigned(server, token, { sid: 'unheard' }), 'orders'],
-    'a JWT of another kind': [await resigned(server, token, {}, 'JWT'), 'orders'],
-    'a client assertion’s type': [await resigned(server, token, {}, 'client-authentication+jwt'), 'orders'],
-  }
-  const inactive = seen(await introspect(server, 'x'))
-  t.match(inactive, { statusCode: 200, body: '{"active":false}' })
-  await writesNothing(t, server, async () => {
-    for (const [cause, [presented, as]] of Object.entries(causes)) {
-      for (const hint of [undefined, 'access_token', 'refresh_token', 'foo']) {
-        const form = hint === undefined ? {} : { token_type_hint: hint }
-        t.same(seen(await introspect(server, presented, as, form)), inactive, `${cause}, hint ${hint}`)
-      }
+    const causes: Record<string, [token: string, as: string]> = {
+      garbage: ['garbage', 'app'],
+      'another API’s token': [stock, 'orders'],
+      'another client’s access token': [token, 'machine'],
+      'another client’s access token, to another resource server': [token, 'stock'],
+      'another client’s refresh token': [pair.refresh_token, 'machine'],
+      'a refresh token, to the resource server': [pair.refresh_token, 'orders'],
+      'an access token of a session that ended': [dead.access_token, 'orders'],
+      'a refresh token of a session that ended': [dead.refresh_token, 'app'],
+      'a revoked access token': [single.access_token, 'app'],
+      'a refresh token that was used': [old.refresh_token, 'app'],
+      'a token of a disabled user': [disabled.access_token, 'orders'],
+      'a refresh token of a disabled user': [disabled.refresh_token, 'app'],
+      'a token of a disabled client': [shut, 'orders'],
+      'another payload': [`${head}.${changed({ scope: 'everything' })}.${signature}`, 'orders'],
+      'another audience': [`${head}.${changed({ aud: STOCK })}.${signature}`, 'stock'],
+      'a later end': [`${head}.${changed({ exp: now + 9999 })}.${signature}`, 'orders'],
+      'a cut signature': [token.slice(0, -2), 'orders'],
+      'no signature': [`${head}.${body}.`, 'orders'],
+      'alg none': [new UnsecuredJWT(claimsOf(token)).encode(), 'orders'],
+      'HS256 with the public key': [await hs256(token), 'orders'],
+      'expired, well signed': [await resigned(server, token, { exp: now - 1 }), 'orders'],
+      'expires now': [await resigned(server, token, { exp: now }), 'orders'],
+      'not yet valid': [await resigned(server, token, { nbf: now + 60 }), 'orders'],
+      'another issuer': [await resigned(server, token, { iss: 'https://other.test' }), 'orders'],
+      'no client': [await resigned(server, token, { client_id: 'unheard' }), 'orders'],
+      'an unknown session': [await resigned(server, token, { sid: 'unheard' }), 'orders'],
+      'a JWT of another kind': [await resigned(server, token, {}, 'JWT'), 'orders'],
+      'a client assertion’s type': [await resigned(server, token, {}, 'client-authentication+jwt'), 'orders'],
     }
-  })
-  t.ok(await active(server, token), 'and the genuine one is active all the while')
-  t.ok(await active(server, pair.refresh_token))
-})
+    const inactive = seen(await introspect(server, 'x'))
+    t.match(inactive, { statusCode: 200, body: '{"active":false}' })
+    await writesNothing(t, server, async () => {
+      for (const [cause, [presented, as]] of Object.entries(causes)) {
+        for (const hint of [undefined, 'access_token', 'refresh_token', 'foo']) {
+          const form = hint === undefined ? {} : { token_type_hint: hint }
+          t.same(seen(await introspect(server, presented, as, form)), inactive, `${cause}, hint ${hint}`)
+        }
+      }
+    })
+    t.ok(await active(server, token), 'and the genuine one is active all the while')
+    t.ok(await active(server, pair.refresh_token))
+  },
+)
 
 /** RFC 8725 §2.1: the public key, taken for a shared secret. */
 async function hs256(token: string): Promise<string> {
@@ -148,24 +154,30 @@ async function hs256(token: string): Promise<string> {
   return `${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}`
 }
 
-t.test('a hint, wrong or unknown, changes nothing for an active token (I100, RFC 7662 §2.1)', async (t) => {
-  const pair = await signedIn(server)
-  for (const token of [pair.access_token, pair.refresh_token]) {
-    const plain = seen(await introspect(server, token))
-    for (const hint of ['access_token', 'refresh_token', 'foo']) {
-      t.same(seen(await introspect(server, token, 'app', { token_type_hint: hint })), plain, hint)
+t.test(
+  'a hint, wrong or unknown, changes nothing for an active token (RFC 7662 §2.1; docs/security.md I100)',
+  async (t) => {
+    const pair = await signedIn(server)
+    for (const token of [pair.access_token, pair.refresh_token]) {
+      const plain = seen(await introspect(server, token))
+      for (const hint of ['access_token', 'refresh_token', 'foo']) {
+        t.same(seen(await introspect(server, token, 'app', { token_type_hint: hint })), plain, hint)
+      }
     }
-  }
-})
+  },
+)
 
-t.test('without a token, or with two, it is invalid_request (A3, RFC 7662 §2.1)', async (t) => {
-  for (const form of [{}, { token: '' }, { token: ['a', 'b'] }]) {
-    const answer = await post(server, '/oauth2/introspect', form, { authorization: basic('app') })
-    t.same(outcome(answer), [400, 'invalid_request'])
-  }
-})
+t.test(
+  'without a token, or with two, it is invalid_request (RFC 7662 §2.1; docs/security.md A3)',
+  async (t) => {
+    for (const form of [{}, { token: '' }, { token: ['a', 'b'] }]) {
+      const answer = await post(server, '/oauth2/introspect', form, { authorization: basic('app') })
+      t.same(outcome(answer), [400, 'invalid_request'])
+    }
+  },
+)
 
-t.test('a token expires to the second, as its claim says (I106)', async (t) => {
+t.test('a token expires to the second, as its claim says (RFC 7662 §4; docs/security.md I106)', async (t) => {
   const { access_token: token } = await signedIn(server)
   clock.tick(599)
   t.ok(await active(server, token))
@@ -174,7 +186,7 @@ t.test('a token expires to the second, as its claim says (I106)', async (t) => {
 })
 
 t.test(
-  'a retiring key’s tokens are active; a revoked key’s are not, at once (I106, RFC 7662 §4)',
+  'a retiring key’s tokens are active; a revoked key’s are not, at once (RFC 7662 §4; docs/security.md I106)',
   async (t) => {
     const keys = server.deps.keys
     const { access_token: first } = await signedIn(server)
@@ -192,16 +204,19 @@ t.test(
   },
 )
 
-t.test('a retired key’s tokens are inactive: it has left with the last of them (I106)', async (t) => {
-  const { access_token: token } = await signedIn(server)
-  await rotateRing(server.deps.keys, { actor: 'operator:test', force: true })
-  clock.tick(3600)
-  await server.follow()
-  const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
-  const kid = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
-  t.notOk(keys.some((key: { kid: string }) => key.kid === kid))
-  t.same((await introspect(server, token)).json(), { active: false })
-})
+t.test(
+  'a retired key’s tokens are inactive: it has left with the last of them (RFC 7662 §4; docs/security.md I106)',
+  async (t) => {
+    const { access_token: token } = await signedIn(server)
+    await rotateRing(server.deps.keys, { actor: 'operator:test', force: true })
+    clock.tick(3600)
+    await server.follow()
+    const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
+    const kid = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
+    t.notOk(keys.some((key: { kid: string }) => key.kid === kid))
+    t.same((await introspect(server, token)).json(), { active: false })
+  },
+)
 
 t.test('a role or scope that is gone is not called back: the token says what was granted then', async (t) => {
   const { access_token: token } = await signedIn(server)

@@ -25,7 +25,7 @@ const rotate = async (server: TestServer, force = false) => {
 }
 
 t.test(
-  'only public members, distinct kids, one algorithm each, 2048 bits (H91, H93, RFC 7517 §4)',
+  'only public members, distinct kids, one algorithm each, 2048 bits (RFC 7517 §4; docs/security.md H91, H93)',
   async (t) => {
     const server = await start(t)
     await rotate(server)
@@ -85,40 +85,46 @@ t.test('HEAD says what GET says, without the body (RFC 9110 §9.3.2)', async (t)
   t.same(a, b)
 })
 
-t.test('no cache may hold it past the next change of the ring (CONTRACT §4, H92)', async (t) => {
-  const server = await start(t)
-  t.equal(await cacheControl(server), 'public, max-age=300', 'JWKS_MAX_AGE')
-  server.clock.tick(30 * DAY - 301)
-  await server.follow()
-  t.equal(await cacheControl(server), 'public, max-age=300')
-  for (const left of [300, 200, 17, 1, 0]) {
-    server.clock.set(server.deps.ring.ring().createdAt + 30 * DAY - left)
-    t.equal(await cacheControl(server), `public, max-age=${left}`, `${left} s before the rotation`)
-  }
-  const kids = (await get(server)).json().keys.length
-  await server.follow()
-  t.equal((await get(server)).json().keys.length, kids + 1, 'it has rotated')
-})
-
-t.test('nor past the leaving of a retiring key (CONTRACT §6, H92)', async (t) => {
-  const server = await start(t)
-  const { expires_in: lifetime } = (await clientCredentials(server)).json()
-  await rotate(server)
-  t.equal((await get(server)).json().keys.length, 3)
-  const retiring = server.deps.ring.ring().keys.find(({ state }) => state === 'retiring')
-  const leaves = Number(retiring?.tokensUntil) + 60
-  t.ok(leaves >= server.clock.now() + lifetime + 60, 'not before its last token has expired')
-  for (const left of [120, 30, 1]) {
-    server.clock.set(leaves - left)
+t.test(
+  'no cache may hold it past the next change of the ring (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  async (t) => {
+    const server = await start(t)
+    t.equal(await cacheControl(server), 'public, max-age=300', 'JWKS_MAX_AGE')
+    server.clock.tick(30 * DAY - 301)
     await server.follow()
-    t.equal(await cacheControl(server), `public, max-age=${left}`)
-  }
-  server.clock.tick(2)
-  await server.follow()
-  t.equal((await get(server)).json().keys.length, 2)
-})
+    t.equal(await cacheControl(server), 'public, max-age=300')
+    for (const left of [300, 200, 17, 1, 0]) {
+      server.clock.set(server.deps.ring.ring().createdAt + 30 * DAY - left)
+      t.equal(await cacheControl(server), `public, max-age=${left}`, `${left} s before the rotation`)
+    }
+    const kids = (await get(server)).json().keys.length
+    await server.follow()
+    t.equal((await get(server)).json().keys.length, kids + 1, 'it has rotated')
+  },
+)
 
-t.test('after a revocation it is no-cache until no cache can hold the bad key (CONTRACT §4)', async (t) => {
+t.test(
+  'nor past the leaving of a retiring key (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  async (t) => {
+    const server = await start(t)
+    const { expires_in: lifetime } = (await clientCredentials(server)).json()
+    await rotate(server)
+    t.equal((await get(server)).json().keys.length, 3)
+    const retiring = server.deps.ring.ring().keys.find(({ state }) => state === 'retiring')
+    const leaves = Number(retiring?.tokensUntil) + 60
+    t.ok(leaves >= server.clock.now() + lifetime + 60, 'not before its last token has expired')
+    for (const left of [120, 30, 1]) {
+      server.clock.set(leaves - left)
+      await server.follow()
+      t.equal(await cacheControl(server), `public, max-age=${left}`)
+    }
+    server.clock.tick(2)
+    await server.follow()
+    t.equal((await get(server)).json().keys.length, 2)
+  },
+)
+
+t.test('after a revocation it is no-cache until no cache can hold the bad key', async (t) => {
   const server = await start(t, { settings: { VERIFIER_CACHE: '2h' } })
   const [bad] = server.deps.ring.ring().keys.filter(({ state }) => state === 'active')
   const etag = String((await get(server)).headers.etag)
@@ -139,11 +145,14 @@ t.test('JWKS_MAX_AGE=0 asks every cache to ask', async (t) => {
   t.equal(await cacheControl(server), 'public, max-age=0')
 })
 
-t.test('it is served from memory: with the store gone it answers still (§4 row 15)', async (t) => {
-  const server = await testServer()
-  const before = (await get(server)).body
-  await server.store.db.close()
-  const answer = await get(server)
-  t.same([answer.statusCode, answer.body], [200, before])
-  await server.app.close()
-})
+t.test(
+  'it is served from memory: with the store gone it answers still (RFC 9110 §13; docs/security.md Q15)',
+  async (t) => {
+    const server = await testServer()
+    const before = (await get(server)).body
+    await server.store.db.close()
+    const answer = await get(server)
+    t.same([answer.statusCode, answer.body], [200, before])
+    await server.app.close()
+  },
+)

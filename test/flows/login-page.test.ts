@@ -41,7 +41,7 @@ const subOf = async (page: Page, as = 'own') => {
 }
 
 t.test(
-  'a wrong password, an unknown user and a disabled one see one and the same page (C41, §3.5 #48)',
+  'a wrong password, an unknown user and a disabled one see one and the same page (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const browser = openBrowser(server)
     const page = await browser.open(own())
@@ -81,68 +81,77 @@ t.test(
   },
 )
 
-t.test('who guesses too often is told when to try again, on the page (B19, §4 row 14)', async (t) => {
-  const browser = openBrowser(server)
-  let page = await browser.open(own())
-  for (let i = 0; i < 20 && page.status !== 429; i += 1)
-    page = await browser.send(page, fill('bob', `wrong ${i}`))
-  t.equal(page.status, 429)
-  const seconds = Number(page.headers['retry-after'])
-  t.ok(seconds > 0 && seconds < 3600, `${seconds} s`)
-  t.same(guardProblems(page), [])
-  t.equal((await browser.send(page, fill('bob'))).status, 429, 'the right one is not tried either')
-  clock.tick(seconds)
-  t.equal(await subOf(await browser.submit(page, fill('bob'))), bob.id, 'and from this page on')
-})
+t.test(
+  'who guesses too often is told when to try again, on the page (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19, Q14)',
+  async (t) => {
+    const browser = openBrowser(server)
+    let page = await browser.open(own())
+    for (let i = 0; i < 20 && page.status !== 429; i += 1)
+      page = await browser.send(page, fill('bob', `wrong ${i}`))
+    t.equal(page.status, 429)
+    const seconds = Number(page.headers['retry-after'])
+    t.ok(seconds > 0 && seconds < 3600, `${seconds} s`)
+    t.same(guardProblems(page), [])
+    t.equal((await browser.send(page, fill('bob'))).status, 429, 'the right one is not tried either')
+    clock.tick(seconds)
+    t.equal(await subOf(await browser.submit(page, fill('bob'))), bob.id, 'and from this page on')
+  },
+)
 
-t.test('with too many logins at once the page says so, and goes on later (§4 row 14)', async (t) => {
-  const browser = openBrowser(server)
-  const page = await browser.open(own())
-  const logins = Array.from({ length: 150 }, (_, i) => browser.send(page, fill(`nobody ${i}`, 'x')))
-  const answers = await Promise.all(logins)
-  const busy = answers.filter(({ status }) => status === 503)
-  t.ok(busy.length > 0, `${busy.length} of ${answers.length}`)
-  t.ok(busy.every((one) => Number(one.headers['retry-after']) > 0 && guardProblems(one).length === 0))
-  clock.tick(3600)
-  const again = await openBrowser(server).open(own())
-  t.equal(again.path, '/login')
-})
+t.test(
+  'with too many logins at once the page says so, and goes on later (docs/security.md Q14)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const page = await browser.open(own())
+    const logins = Array.from({ length: 150 }, (_, i) => browser.send(page, fill(`nobody ${i}`, 'x')))
+    const answers = await Promise.all(logins)
+    const busy = answers.filter(({ status }) => status === 503)
+    t.ok(busy.length > 0, `${busy.length} of ${answers.length}`)
+    t.ok(busy.every((one) => Number(one.headers['retry-after']) > 0 && guardProblems(one).length === 0))
+    clock.tick(3600)
+    const again = await openBrowser(server).open(own())
+    t.equal(again.path, '/login')
+  },
+)
 
-t.test('the session is a new one at each login, and only after one (C41, §3.3 #23)', async (t) => {
-  const browser = openBrowser(server)
-  const prepared = 'a'.repeat(43)
-  browser.jar.set(SESSION, {
-    name: SESSION,
-    value: prepared,
-    attributes: { path: '/', samesite: 'Lax' },
-    until: Infinity,
-  })
-  const page = await browser.open(own())
-  t.equal(page.path, '/login', 'a cookie that somebody has put there is worth nothing')
-  t.equal(browser.cookies().get(SESSION), prepared)
-  await browser.submit(page, fill())
-  const first = browser.cookies().get(SESSION) ?? ''
-  t.not(first, prepared)
-  t.match(first, /^[\w-]{43}$/)
-  const { attributes } = browser.jar.get(SESSION) ?? { attributes: {} }
-  t.match(attributes, { path: '/', samesite: 'Lax' })
-  t.ok('httponly' in attributes && 'secure' in attributes && !('domain' in attributes))
-  t.notOk(
-    JSON.stringify(await store.db.query('SELECT * FROM user_sessions')).includes(first),
-    'stored as a hash',
-  )
+t.test(
+  'the session is a new one at each login, and only after one (RFC 6749 §10.12; docs/security.md C41, P23)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const prepared = 'a'.repeat(43)
+    browser.jar.set(SESSION, {
+      name: SESSION,
+      value: prepared,
+      attributes: { path: '/', samesite: 'Lax' },
+      until: Infinity,
+    })
+    const page = await browser.open(own())
+    t.equal(page.path, '/login', 'a cookie that somebody has put there is worth nothing')
+    t.equal(browser.cookies().get(SESSION), prepared)
+    await browser.submit(page, fill())
+    const first = browser.cookies().get(SESSION) ?? ''
+    t.not(first, prepared)
+    t.match(first, /^[\w-]{43}$/)
+    const { attributes } = browser.jar.get(SESSION) ?? { attributes: {} }
+    t.match(attributes, { path: '/', samesite: 'Lax' })
+    t.ok('httponly' in attributes && 'secure' in attributes && !('domain' in attributes))
+    t.notOk(
+      JSON.stringify(await store.db.query('SELECT * FROM user_sessions')).includes(first),
+      'stored as a hash',
+    )
 
-  const again = await browser.submit(await browser.open(own({ prompt: 'login' })), fill())
-  t.equal(await subOf(again), alice.id)
-  const second = browser.cookies().get(SESSION) ?? ''
-  t.not(second, first)
-  const thief = openBrowser(server)
-  for (const value of [first, prepared, '', 'x', `${second}x`, second.toLowerCase()]) {
-    thief.jar.set(SESSION, { name: SESSION, value, attributes: { path: '/' }, until: Infinity })
-    t.equal((await thief.open(own())).path, '/login', 'and the one before it is worth nothing any more')
-  }
-  t.ok((await browser.open(own())).away)
-})
+    const again = await browser.submit(await browser.open(own({ prompt: 'login' })), fill())
+    t.equal(await subOf(again), alice.id)
+    const second = browser.cookies().get(SESSION) ?? ''
+    t.not(second, first)
+    const thief = openBrowser(server)
+    for (const value of [first, prepared, '', 'x', `${second}x`, second.toLowerCase()]) {
+      thief.jar.set(SESSION, { name: SESSION, value, attributes: { path: '/' }, until: Infinity })
+      t.equal((await thief.open(own())).path, '/login', 'and the one before it is worth nothing any more')
+    }
+    t.ok((await browser.open(own())).away)
+  },
+)
 
 t.test('a second tab: each goes its own way, and one login does for both', async (t) => {
   const browser = openBrowser(server)
@@ -159,7 +168,7 @@ t.test('a second tab: each goes its own way, and one login does for both', async
 })
 
 t.test(
-  'who types a password is answered as nobody else, whoever another tab has signed in (C41)',
+  'who types a password is answered as nobody else, whoever another tab has signed in (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const browser = openBrowser(server)
     const [left, right] = [await browser.open(own()), await browser.open(own())]
@@ -191,30 +200,33 @@ t.test('another person signs in: the first is signed out here, and only here', a
   t.equal(await subOf(await elsewhere.open(own())), alice.id)
 })
 
-t.test('a flow is over after an hour, or once its browser is another (C41, §3.3 #22)', async (t) => {
-  const browser = openBrowser(server)
-  const page = await browser.open(own())
-  const stranger = openBrowser(server)
-  await stranger.open(own())
-  for (const path of ['/login', AUTHORIZE, '/consent', '/login/second-factor']) {
-    tellsPerson(t, await stranger.open(page.url.replace('/login', path)), `in another browser, at ${path}`)
-    tellsPerson(
-      t,
-      await openBrowser(server).open(page.url.replace('/login', path)),
-      `without cookies, at ${path}`,
-    )
-  }
-  clock.tick(3601)
-  tellsPerson(t, await browser.open(page.url), 'an hour later')
-  tellsPerson(t, await browser.submit(page, fill()), 'an hour later, sent')
-  for (const flow of ['', 'x', 'a'.repeat(20_000)]) {
-    const answer = await browser.open(`${AUTHORIZE}?flow=${flow}`)
-    tellsPerson(t, answer, `flow=${flow.slice(0, 5)}`)
-  }
-})
+t.test(
+  'a flow is over after an hour, or once its browser is another (RFC 6749 §10.12; docs/security.md C41, P22)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const page = await browser.open(own())
+    const stranger = openBrowser(server)
+    await stranger.open(own())
+    for (const path of ['/login', AUTHORIZE, '/consent', '/login/second-factor']) {
+      tellsPerson(t, await stranger.open(page.url.replace('/login', path)), `in another browser, at ${path}`)
+      tellsPerson(
+        t,
+        await openBrowser(server).open(page.url.replace('/login', path)),
+        `without cookies, at ${path}`,
+      )
+    }
+    clock.tick(3601)
+    tellsPerson(t, await browser.open(page.url), 'an hour later')
+    tellsPerson(t, await browser.submit(page, fill()), 'an hour later, sent')
+    for (const flow of ['', 'x', 'a'.repeat(20_000)]) {
+      const answer = await browser.open(`${AUTHORIZE}?flow=${flow}`)
+      tellsPerson(t, answer, `flow=${flow.slice(0, 5)}`)
+    }
+  },
+)
 
 t.test(
-  'every hidden field and cookie of the login page, changed in any place, is refused (§3.3 #22)',
+  'every hidden field and cookie of the login page, changed in any place, is refused (RFC 6749 §10.12; docs/security.md P22)',
   async (t) => {
     const browser = openBrowser(server)
     const page = await browser.open(own())
@@ -253,52 +265,58 @@ t.test(
   },
 )
 
-t.test('nobody is signed in by another site’s form: login CSRF (C41, RFC 6749 §10.12)', async (t) => {
-  const mallory = openBrowser(server)
-  const page = await mallory.open(own())
-  const body = String(
-    new URLSearchParams([...page.form('/login').fields, ['username', 'bob'], ['password', PASSWORD]]),
-  )
-  const victim: Browser = openBrowser(server)
-  for (const from of ['cross-site', 'same-origin', 'none'] as const) {
-    tellsPerson(t, await victim.ask('/login', { method: 'POST', body, from }), `mallory's form, ${from}`)
-  }
-  await victim.open(own())
-  tellsPerson(t, await victim.ask('/login', { method: 'POST', body, from: 'cross-site' }), 'after a visit')
-  const mine = await victim.open(own())
-  const own2 = String(
-    new URLSearchParams([...mine.form('/login').fields, ['username', 'bob'], ['password', PASSWORD]]),
-  )
-  for (const site of ['cross-site', 'same-site', 'none']) {
-    const answer = await victim.ask('/login', {
-      method: 'POST',
-      body: own2,
-      headers: { 'sec-fetch-site': site },
-    })
-    tellsPerson(t, answer, `even with the right token, from ${site}`)
-  }
-  t.notOk(victim.cookies().has(SESSION))
-})
-
-t.test('prompt=login and select_account ask again, once, and auth_time is the new one (M137)', async (t) => {
-  const browser = openBrowser(server)
-  await signIn(browser, { client_id: 'own' })
-  for (const prompt of ['login', 'select_account', 'login consent']) {
-    clock.tick(100)
-    const page = await browser.open(own({ prompt }))
-    t.equal(page.path, '/login', prompt)
-    t.equal(page.form('/login').fields.get('username'), prompt === 'select_account' ? '' : 'alice')
-    const done = await goThrough(browser, page)
-    const { id_token } = tokensOf(await redeem(server, done.away?.params.get('code') ?? '', { as: 'own' }))
-    t.equal(claimsOf(id_token).auth_time, clock.now())
-  }
-  // Not with the flow of an earlier time, before the login of this one.
-  const page = await browser.open(own({ prompt: 'login' }))
-  t.equal((await browser.open(page.url.replace('/login', AUTHORIZE))).path, '/login')
-})
+t.test(
+  'nobody is signed in by another site’s form: login CSRF (RFC 6749 §10.12; docs/security.md C41)',
+  async (t) => {
+    const mallory = openBrowser(server)
+    const page = await mallory.open(own())
+    const body = String(
+      new URLSearchParams([...page.form('/login').fields, ['username', 'bob'], ['password', PASSWORD]]),
+    )
+    const victim: Browser = openBrowser(server)
+    for (const from of ['cross-site', 'same-origin', 'none'] as const) {
+      tellsPerson(t, await victim.ask('/login', { method: 'POST', body, from }), `mallory's form, ${from}`)
+    }
+    await victim.open(own())
+    tellsPerson(t, await victim.ask('/login', { method: 'POST', body, from: 'cross-site' }), 'after a visit')
+    const mine = await victim.open(own())
+    const own2 = String(
+      new URLSearchParams([...mine.form('/login').fields, ['username', 'bob'], ['password', PASSWORD]]),
+    )
+    for (const site of ['cross-site', 'same-site', 'none']) {
+      const answer = await victim.ask('/login', {
+        method: 'POST',
+        body: own2,
+        headers: { 'sec-fetch-site': site },
+      })
+      tellsPerson(t, answer, `even with the right token, from ${site}`)
+    }
+    t.notOk(victim.cookies().has(SESSION))
+  },
+)
 
 t.test(
-  'max_age asks whoever signed in longer ago, and says when they did (M137, OIDC Core §3.1.2.1)',
+  'prompt=login and select_account ask again, once, and auth_time is the new one (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  async (t) => {
+    const browser = openBrowser(server)
+    await signIn(browser, { client_id: 'own' })
+    for (const prompt of ['login', 'select_account', 'login consent']) {
+      clock.tick(100)
+      const page = await browser.open(own({ prompt }))
+      t.equal(page.path, '/login', prompt)
+      t.equal(page.form('/login').fields.get('username'), prompt === 'select_account' ? '' : 'alice')
+      const done = await goThrough(browser, page)
+      const { id_token } = tokensOf(await redeem(server, done.away?.params.get('code') ?? '', { as: 'own' }))
+      t.equal(claimsOf(id_token).auth_time, clock.now())
+    }
+    // Not with the flow of an earlier time, before the login of this one.
+    const page = await browser.open(own({ prompt: 'login' }))
+    t.equal((await browser.open(page.url.replace('/login', AUTHORIZE))).path, '/login')
+  },
+)
+
+t.test(
+  'max_age asks whoever signed in longer ago, and says when they did (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const browser = openBrowser(server)
     await signIn(browser, { client_id: 'own' })
@@ -318,61 +336,67 @@ t.test(
   },
 )
 
-t.test('a hint or a claim about somebody: only they succeed (M138, M144, OIDC Core §3.1.2.2)', async (t) => {
-  const browser = openBrowser(server)
-  const { code } = await signIn(browser, { client_id: 'own' })
-  const { id_token } = tokensOf(await redeem(server, code, { as: 'own' }))
-  const ofBob = { claims: JSON.stringify({ id_token: { sub: { value: bob.id } } }) }
-  t.ok((await browser.open(own({ id_token_hint: id_token, prompt: 'none' }))).away?.params.has('code'))
-  tellsClient(t, await browser.open(own({ ...ofBob, prompt: 'none' })), {
-    error: 'login_required',
-    to: OWN_REDIRECT,
-  })
-  tellsClient(t, await browser.open(own({ ...ofBob, id_token_hint: id_token })), {
-    error: 'invalid_request',
-    to: OWN_REDIRECT,
-  })
-  const page = await browser.open(own(ofBob))
-  t.equal(page.path, '/login')
-  const wrong = await browser.submit(page, fill('alice'))
-  tellsClient(t, wrong, { error: 'login_required', to: OWN_REDIRECT }, 'somebody else signs in')
-  t.equal(await subOf(await browser.submit(await browser.open(own(ofBob)), fill('bob'))), bob.id)
-  const asBob = await browser.open(own({ id_token_hint: id_token }))
-  t.equal(asBob.path, '/login')
-  t.equal(await subOf(await browser.submit(asBob, fill('alice'))), alice.id)
-  // Long expired, but of a session of ours.
-  clock.tick(7200)
-  t.ok((await browser.open(own({ id_token_hint: id_token }))).away?.params.has('code'))
-  const forged = `${id_token.slice(0, -8)}AAAAAAAA`
-  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${id_token.split('.')[1]}.`
-  for (const hint of [
-    forged,
-    unsigned,
-    tokensOf(await redeem(server, (await signIn(browser, { client_id: 'own' })).code, { as: 'own' }))
-      .access_token,
-  ]) {
-    tellsClient(t, await browser.open(own({ id_token_hint: hint })), {
+t.test(
+  'a hint or a claim about somebody: only they succeed (OpenID Connect Core §3.1.2.2; docs/security.md M138, M144)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const { code } = await signIn(browser, { client_id: 'own' })
+    const { id_token } = tokensOf(await redeem(server, code, { as: 'own' }))
+    const ofBob = { claims: JSON.stringify({ id_token: { sub: { value: bob.id } } }) }
+    t.ok((await browser.open(own({ id_token_hint: id_token, prompt: 'none' }))).away?.params.has('code'))
+    tellsClient(t, await browser.open(own({ ...ofBob, prompt: 'none' })), {
+      error: 'login_required',
+      to: OWN_REDIRECT,
+    })
+    tellsClient(t, await browser.open(own({ ...ofBob, id_token_hint: id_token })), {
       error: 'invalid_request',
       to: OWN_REDIRECT,
     })
-  }
-  const foreign = await browser.open(authorizeUrl({ id_token_hint: id_token, client_id: 'web' }))
-  tellsClient(t, foreign, { error: 'invalid_request' }, 'issued to another client')
-})
-
-t.test('login_hint is filled in, as text, and decides nothing (C48, M139)', async (t) => {
-  const hint = '"><script>alert(1)</script>'
-  const page = await openBrowser(server).open(own({ login_hint: hint }))
-  t.equal(page.form('/login').fields.get('username'), hint)
-  t.notMatch(page.body, '<script>alert')
-  t.same(guardProblems(page), [])
-  const browser = openBrowser(server)
-  await signIn(browser, { client_id: 'own' })
-  t.equal(await subOf(await browser.open(own({ login_hint: 'bob' }))), alice.id)
-})
+    const page = await browser.open(own(ofBob))
+    t.equal(page.path, '/login')
+    const wrong = await browser.submit(page, fill('alice'))
+    tellsClient(t, wrong, { error: 'login_required', to: OWN_REDIRECT }, 'somebody else signs in')
+    t.equal(await subOf(await browser.submit(await browser.open(own(ofBob)), fill('bob'))), bob.id)
+    const asBob = await browser.open(own({ id_token_hint: id_token }))
+    t.equal(asBob.path, '/login')
+    t.equal(await subOf(await browser.submit(asBob, fill('alice'))), alice.id)
+    // Long expired, but of a session of ours.
+    clock.tick(7200)
+    t.ok((await browser.open(own({ id_token_hint: id_token }))).away?.params.has('code'))
+    const forged = `${id_token.slice(0, -8)}AAAAAAAA`
+    const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${id_token.split('.')[1]}.`
+    for (const hint of [
+      forged,
+      unsigned,
+      tokensOf(await redeem(server, (await signIn(browser, { client_id: 'own' })).code, { as: 'own' }))
+        .access_token,
+    ]) {
+      tellsClient(t, await browser.open(own({ id_token_hint: hint })), {
+        error: 'invalid_request',
+        to: OWN_REDIRECT,
+      })
+    }
+    const foreign = await browser.open(authorizeUrl({ id_token_hint: id_token, client_id: 'web' }))
+    tellsClient(t, foreign, { error: 'invalid_request' }, 'issued to another client')
+  },
+)
 
 t.test(
-  'a sign-in that was ended elsewhere, or whose account is disabled, is none any more (E62)',
+  'login_hint is filled in, as text, and decides nothing (RFC 6749 §10.14, OpenID Connect Core §15.1; docs/security.md C48, M139)',
+  async (t) => {
+    const hint = '"><script>alert(1)</script>'
+    const page = await openBrowser(server).open(own({ login_hint: hint }))
+    t.equal(page.form('/login').fields.get('username'), hint)
+    t.notMatch(page.body, '<script>alert')
+    t.same(guardProblems(page), [])
+    const browser = openBrowser(server)
+    await signIn(browser, { client_id: 'own' })
+    t.equal(await subOf(await browser.open(own({ login_hint: 'bob' }))), alice.id)
+  },
+)
+
+t.test(
+  'a sign-in that was ended elsewhere, or whose account is disabled, is none any more (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const browser = openBrowser(server)
     await signIn(browser, { client_id: 'own' })

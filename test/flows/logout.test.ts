@@ -84,7 +84,7 @@ t.test(
 
 for (const method of ['GET', 'POST'] as const) {
   t.test(
-    `${method}: who comes with an ID token and a registered address is signed out and sent there, with state (N145, N148, rp-initiated-logout: happy path)`,
+    `${method}: who comes with an ID token and a registered address is signed out and sent there, with state (rp-initiated-logout: happy path, RP-Initiated Logout §2; docs/security.md N145, N148)`,
     async (t) => {
       const here = await world(t)
       const form = { id_token_hint: here.tokens.id_token, post_logout_redirect_uri: OUT, state: 'a b&c=é' }
@@ -113,15 +113,18 @@ t.test('without state none comes back (rp-initiated-logout: no-state)', async (t
   t.notOk(await isSignedIn(here.browser))
 })
 
-t.test('a registered address keeps its query (N148)', async (t) => {
-  const here = await world(t)
-  const page = await come(here.browser, {
-    id_token_hint: here.tokens.id_token,
-    post_logout_redirect_uri: OUT_WITH_QUERY,
-    state: 's',
-  })
-  t.equal(page.away?.url, `${OUT_WITH_QUERY}&state=s`)
-})
+t.test(
+  'a registered address keeps its query (RP-Initiated Logout §2, §3; docs/security.md N148)',
+  async (t) => {
+    const here = await world(t)
+    const page = await come(here.browser, {
+      id_token_hint: here.tokens.id_token,
+      post_logout_redirect_uri: OUT_WITH_QUERY,
+      state: 's',
+    })
+    t.equal(page.away?.url, `${OUT_WITH_QUERY}&state=s`)
+  },
+)
 
 t.test(
   'with an ID token alone one is signed out here (rp-initiated-logout: no-post-logout-redirect-uri)',
@@ -138,7 +141,7 @@ t.test(
 )
 
 t.test(
-  'an address that is not registered is an error page, and nobody is signed out (N147, rp-initiated-logout: bad-post-logout-redirect-uri, query-added-to-post-logout-redirect-uri)',
+  'an address that is not registered is an error page, and nobody is signed out (rp-initiated-logout: bad-post-logout-redirect-uri, query-added-to-post-logout-redirect-uri, RP-Initiated Logout §3, §4; docs/security.md N147)',
   async (t) => {
     const here = await world(t)
     for (const address of [
@@ -175,7 +178,7 @@ async function foreignHint({ tokens }: World): Promise<string> {
 }
 
 t.test(
-  'a hint that is forged is worth a question at most, and leads nowhere (N146, N147, rp-initiated-logout: modified-id-token-hint, bad-id-token-hint)',
+  'a hint that is forged is worth a question at most, and leads nowhere (rp-initiated-logout: modified-id-token-hint, bad-id-token-hint, RP-Initiated Logout §2, RP-Initiated Logout §3; docs/security.md N146, N147)',
   async (t) => {
     const here = await world(t)
     const hints = {
@@ -196,7 +199,7 @@ t.test(
 )
 
 t.test(
-  'without a hint the person is asked, and stays if they say so (N146, rp-initiated-logout: no-id-token-hint, no-params, only-state)',
+  'without a hint the person is asked, and stays if they say so (rp-initiated-logout: no-id-token-hint, no-params, only-state, RP-Initiated Logout §2; docs/security.md N146)',
   async (t) => {
     const here = await world(t)
     for (const form of [
@@ -226,68 +229,80 @@ t.test(
   },
 )
 
-t.test('the ID token of another person, or of another browser, asks (N146)', async (t) => {
-  const here = await world(t)
-  const other = openBrowser(here.server)
-  const bobs = tokensOf(await redeem(here.server, (await signIn(other, {}, { username: 'bob' })).code))
-  const own = openBrowser(here.server)
-  const login = await own.open('/account')
-  await own.submit(login, { form: '/login', fill: { username: 'alice', password: PASSWORD } })
-  for (const [what, browser, hint] of [
-    ["somebody else's", here.browser, bobs.id_token],
-    ['of a browser that is not this one', own, here.tokens.id_token],
-  ] as const) {
-    const page = await come(browser, { id_token_hint: hint, post_logout_redirect_uri: OUT, state: 's' })
-    t.same([page.status, page.away], [200, null], what)
-    t.match(page.body, /The web application<\/bdi> has signed you out and asks/, 'it says who asks')
-    t.equal((await browser.open('/account')).status, 200, 'still signed in')
-    const end = await browser.submit(page, { form: '/logout/confirm', press: 'sign-out' })
-    const onward = end.away?.url ?? end.body
-    t.ok(onward.includes(`${OUT}?state=s`), 'the person says so, and is led back')
-    t.equal((await browser.open('/account')).path, '/login')
-  }
-  t.equal((await other.open('/account')).status, 200, 'nobody else was signed out')
-})
+t.test(
+  'the ID token of another person, or of another browser, asks (RP-Initiated Logout §2; docs/security.md N146)',
+  async (t) => {
+    const here = await world(t)
+    const other = openBrowser(here.server)
+    const bobs = tokensOf(await redeem(here.server, (await signIn(other, {}, { username: 'bob' })).code))
+    const own = openBrowser(here.server)
+    const login = await own.open('/account')
+    await own.submit(login, { form: '/login', fill: { username: 'alice', password: PASSWORD } })
+    for (const [what, browser, hint] of [
+      ["somebody else's", here.browser, bobs.id_token],
+      ['of a browser that is not this one', own, here.tokens.id_token],
+    ] as const) {
+      const page = await come(browser, { id_token_hint: hint, post_logout_redirect_uri: OUT, state: 's' })
+      t.same([page.status, page.away], [200, null], what)
+      t.match(page.body, /The web application<\/bdi> has signed you out and asks/, 'it says who asks')
+      t.equal((await browser.open('/account')).status, 200, 'still signed in')
+      const end = await browser.submit(page, { form: '/logout/confirm', press: 'sign-out' })
+      const onward = end.away?.url ?? end.body
+      t.ok(onward.includes(`${OUT}?state=s`), 'the person says so, and is led back')
+      t.equal((await browser.open('/account')).path, '/login')
+    }
+    t.equal((await other.open('/account')).status, 200, 'nobody else was signed out')
+  },
+)
 
-t.test('client_id must be that of the hint, and nothing may be repeated (N148)', async (t) => {
-  const here = await world(t)
-  const hint = here.tokens.id_token
-  for (const query of [
-    `id_token_hint=${hint}&client_id=own&post_logout_redirect_uri=${encodeURIComponent(OUT)}`,
-    `id_token_hint=${hint}&id_token_hint=${hint}`,
-    `id_token_hint=${hint}&state=1&state=2`,
-  ]) {
-    const page = await here.browser.open(`${LOGOUT}?${query}`, { from: 'cross-site' })
-    t.equal(page.status, 400)
-    await stillSignedIn(t, here, page, query.slice(-40))
-  }
-  const both = await here.browser.open(`${LOGOUT}?state=1`, {
-    method: 'POST',
-    body: encodeForm({ id_token_hint: hint }),
-    from: 'cross-site',
-  })
-  t.equal(both.status, 400, 'nor parameters in two places')
-  t.ok(await isSignedIn(here.browser))
-})
+t.test(
+  'client_id must be that of the hint, and nothing may be repeated (RP-Initiated Logout §2, §3; docs/security.md N148)',
+  async (t) => {
+    const here = await world(t)
+    const hint = here.tokens.id_token
+    for (const query of [
+      `id_token_hint=${hint}&client_id=own&post_logout_redirect_uri=${encodeURIComponent(OUT)}`,
+      `id_token_hint=${hint}&id_token_hint=${hint}`,
+      `id_token_hint=${hint}&state=1&state=2`,
+    ]) {
+      const page = await here.browser.open(`${LOGOUT}?${query}`, { from: 'cross-site' })
+      t.equal(page.status, 400)
+      await stillSignedIn(t, here, page, query.slice(-40))
+    }
+    const both = await here.browser.open(`${LOGOUT}?state=1`, {
+      method: 'POST',
+      body: encodeForm({ id_token_hint: hint }),
+      from: 'cross-site',
+    })
+    t.equal(both.status, 400, 'nor parameters in two places')
+    t.ok(await isSignedIn(here.browser))
+  },
+)
 
-t.test('whoever has signed out already is told so, or sent on (N147, RP-Initiated Logout §4)', async (t) => {
-  const { server, tokens } = await world(t)
-  const browser = openBrowser(server)
-  t.match((await come(browser, {})).body, /You are signed out/)
-  const hinted = { id_token_hint: tokens.id_token, post_logout_redirect_uri: OUT }
-  t.equal((await come(browser, hinted)).away?.url, OUT)
-  t.equal((await come(browser, { post_logout_redirect_uri: OUT })).away, null)
-  server.clock.tick(86_400)
-  t.equal((await come(browser, hinted)).away?.url, OUT, 'with a token that has expired, as well')
-})
+t.test(
+  'whoever has signed out already is told so, or sent on (RP-Initiated Logout §4; docs/security.md N147)',
+  async (t) => {
+    const { server, tokens } = await world(t)
+    const browser = openBrowser(server)
+    t.match((await come(browser, {})).body, /You are signed out/)
+    const hinted = { id_token_hint: tokens.id_token, post_logout_redirect_uri: OUT }
+    t.equal((await come(browser, hinted)).away?.url, OUT)
+    t.equal((await come(browser, { post_logout_redirect_uri: OUT })).away, null)
+    server.clock.tick(86_400)
+    t.equal((await come(browser, hinted)).away?.url, OUT, 'with a token that has expired, as well')
+  },
+)
 
-t.test('what was granted for when the person is away goes on; all else ends (N150)', async (t) => {
-  const here = await world(t)
-  const offline = { ...here, tokens: await at(here.server, here.browser, 'openid offline_access') }
-  await come(here.browser, { id_token_hint: here.tokens.id_token })
-  t.notOk(await lives(here))
-  t.ok(await lives(offline))
-})
+t.test(
+  'what was granted for when the person is away goes on; all else ends (Back-Channel Logout §2.7; docs/security.md N150)',
+  async (t) => {
+    const here = await world(t)
+    const offline = { ...here, tokens: await at(here.server, here.browser, 'openid offline_access') }
+    await come(here.browser, { id_token_hint: here.tokens.id_token })
+    t.notOk(await lives(here))
+    t.ok(await lives(offline))
+  },
+)
 
 t.test(
   'the client is told by the back channel, and prompt=none fails then (backchannel-rp-initiated-logout)',
@@ -316,60 +331,66 @@ t.test(
   },
 )
 
-t.test('the confirmation is taken from our page alone (C41, §3.3 #29)', async (t) => {
-  const here = await world(t)
-  const page = await come(here.browser, {})
-  const { fields, action } = page.form('/logout/confirm')
-  const flow = fields.get('flow') ?? ''
-  const bob = openBrowser(here.server)
-  await signIn(bob, {}, { username: 'bob' })
-  const bobs = (await come(bob, {})).form('/logout/confirm').fields
-  for (const [what, form] of Object.entries({
-    'no token': { flow },
-    "another's token": { flow, csrf: bobs.get('csrf') ?? '' },
-  })) {
-    const body = encodeForm({ ...form, decision: 'sign-out' } as Record<string, string>)
-    const answer = await here.browser.ask(action, { method: 'POST', body, from: 'same-origin' })
-    t.equal(answer.status, 403, what)
-  }
-  const csrf = fields.get('csrf') ?? ''
-  const sent = { csrf, flow, decision: 'sign-out' }
-  const cookie = [...here.browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
-  for (const site of ['cross-site', 'same-site']) {
-    const headers = { cookie, 'sec-fetch-site': site }
-    const answer = await here.browser.ask(action, { method: 'POST', body: encodeForm(sent), headers })
-    t.equal(answer.status, 403, `from a page that is ${site}, even with the token`)
-  }
-  const foreign = encodeForm({ ...sent, flow: bobs.get('flow') ?? '' })
-  const expired = await here.browser.ask(action, { method: 'POST', body: foreign, from: 'same-origin' })
-  t.equal(expired.status, 400, 'what another browser was asked is nothing here')
-  const unclear = encodeForm({ csrf, flow, decision: 'perhaps' })
-  t.equal(
-    (await here.browser.ask(action, { method: 'POST', body: unclear, from: 'same-origin' })).status,
-    400,
-  )
-  t.ok(await isSignedIn(here.browser))
-  here.server.clock.tick(3601)
-  const late = await here.browser.send(page, { form: '/logout/confirm', press: 'sign-out' })
-  t.equal(late.status, 400, 'a page of an hour ago has expired')
-})
+t.test(
+  'the confirmation is taken from our page alone (RFC 6749 §10.12; docs/security.md C41, P29)',
+  async (t) => {
+    const here = await world(t)
+    const page = await come(here.browser, {})
+    const { fields, action } = page.form('/logout/confirm')
+    const flow = fields.get('flow') ?? ''
+    const bob = openBrowser(here.server)
+    await signIn(bob, {}, { username: 'bob' })
+    const bobs = (await come(bob, {})).form('/logout/confirm').fields
+    for (const [what, form] of Object.entries({
+      'no token': { flow },
+      "another's token": { flow, csrf: bobs.get('csrf') ?? '' },
+    })) {
+      const body = encodeForm({ ...form, decision: 'sign-out' } as Record<string, string>)
+      const answer = await here.browser.ask(action, { method: 'POST', body, from: 'same-origin' })
+      t.equal(answer.status, 403, what)
+    }
+    const csrf = fields.get('csrf') ?? ''
+    const sent = { csrf, flow, decision: 'sign-out' }
+    const cookie = [...here.browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
+    for (const site of ['cross-site', 'same-site']) {
+      const headers = { cookie, 'sec-fetch-site': site }
+      const answer = await here.browser.ask(action, { method: 'POST', body: encodeForm(sent), headers })
+      t.equal(answer.status, 403, `from a page that is ${site}, even with the token`)
+    }
+    const foreign = encodeForm({ ...sent, flow: bobs.get('flow') ?? '' })
+    const expired = await here.browser.ask(action, { method: 'POST', body: foreign, from: 'same-origin' })
+    t.equal(expired.status, 400, 'what another browser was asked is nothing here')
+    const unclear = encodeForm({ csrf, flow, decision: 'perhaps' })
+    t.equal(
+      (await here.browser.ask(action, { method: 'POST', body: unclear, from: 'same-origin' })).status,
+      400,
+    )
+    t.ok(await isSignedIn(here.browser))
+    here.server.clock.tick(3601)
+    const late = await here.browser.send(page, { form: '/logout/confirm', press: 'sign-out' })
+    t.equal(late.status, 400, 'a page of an hour ago has expired')
+  },
+)
 
-t.test('an arrival is only what was posted here, and soon (N147)', async (t) => {
-  const here = await world(t)
-  const posted = await here.browser.ask(LOGOUT, {
-    method: 'POST',
-    body: encodeForm({ id_token_hint: here.tokens.id_token }),
-    from: 'cross-site',
-  })
-  t.equal(posted.status, 303)
-  const arrival = posted.location ?? ''
-  for (const broken of [`${LOGOUT}?arrival=x`, `${arrival}x`]) {
-    t.equal((await here.browser.open(broken)).status, 400, broken.slice(0, 30))
-  }
-  t.ok(await isSignedIn(here.browser))
-  const toAuthorize = await here.browser.open(arrival.replace(LOGOUT, '/oauth2/authorize'))
-  t.equal(toAuthorize.status, 400, 'nor is it one of the authorization endpoint')
-  t.match((await here.browser.open(arrival)).body, /You are signed out/)
-  here.server.clock.tick(3601)
-  t.equal((await here.browser.open(arrival)).status, 400)
-})
+t.test(
+  'an arrival is only what was posted here, and soon (RP-Initiated Logout §3, §4; docs/security.md N147)',
+  async (t) => {
+    const here = await world(t)
+    const posted = await here.browser.ask(LOGOUT, {
+      method: 'POST',
+      body: encodeForm({ id_token_hint: here.tokens.id_token }),
+      from: 'cross-site',
+    })
+    t.equal(posted.status, 303)
+    const arrival = posted.location ?? ''
+    for (const broken of [`${LOGOUT}?arrival=x`, `${arrival}x`]) {
+      t.equal((await here.browser.open(broken)).status, 400, broken.slice(0, 30))
+    }
+    t.ok(await isSignedIn(here.browser))
+    const toAuthorize = await here.browser.open(arrival.replace(LOGOUT, '/oauth2/authorize'))
+    t.equal(toAuthorize.status, 400, 'nor is it one of the authorization endpoint')
+    t.match((await here.browser.open(arrival)).body, /You are signed out/)
+    here.server.clock.tick(3601)
+    t.equal((await here.browser.open(arrival)).status, 400)
+  },
+)

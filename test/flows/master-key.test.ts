@@ -92,7 +92,7 @@ async function enrol(server: TestServer) {
 }
 
 t.test(
-  'through a reseal all goes on at both nodes: refreshes and their retries, factors, forms, revocations (F68)',
+  'through a reseal all goes on at both nodes: refreshes and their retries, factors, forms, revocations (RFC 9700 §4.14.2; docs/security.md F68)',
   async (t) => {
     const here = await world(t as Test)
     const [one, two] = here.nodes
@@ -219,42 +219,45 @@ t.test(
 
 const settingsOf = ({ config }: TestServer) => ({ DATABASE_URL: config.databaseUrl })
 
-t.test('a database that is stolen afterwards does not sign with the old master key (§4 row 8)', async (t) => {
-  const here = await world(t as Test)
-  const [one] = here.nodes
-  const before = await one.store.ring.read()
-  await here.change()
-  const [ring, roots] = [await one.store.ring.read(), await one.store.roots.list()]
-  const [old, young] = [here.old, here.young].map((text) => Buffer.from(text, 'base64url'))
-  if (!ring || !old || !young) throw new Error('nothing to open')
-  const opens = (masterKey: Buffer) =>
-    ring.keys.filter(({ kid, sealed }) => {
-      try {
-        return createSealer(masterKey, systemRandom).open(kid, sealed ?? '') !== ''
-      } catch {
-        return false
-      }
-    }).length
-  t.same([opens(old), opens(young)], [0, 2])
-  t.equal(roots.length, 2)
-  const sealing = { purpose: 'keyturn/seal-roots/v1', what: 'the root' } as const
-  for (const { number, sealed } of roots) {
-    const label = rootLabel(number)
-    t.throws(() => createSealer(old, systemRandom, sealing).open(label, sealed), { name: 'SealBroken' })
-    t.ok(createSealer(young, systemRandom, sealing).open(label, sealed))
-  }
-  t.same(
-    ring.keys.map(({ kid, state }) => [kid, state]),
-    before?.keys.map(({ kid, state }) => [kid, state]),
-    'the keys are the same, under another seal',
-  )
-  const { keys } = one.deps
-  const [first, second] = roots.map((root) => openRoot(keys.holder, root))
-  t.notOk(
-    second?.equals(first ?? Buffer.alloc(0)),
-    'and there is a new root, which the old dump does not have',
-  )
-})
+t.test(
+  'a database that is stolen afterwards does not sign with the old master key (docs/security.md Q8)',
+  async (t) => {
+    const here = await world(t as Test)
+    const [one] = here.nodes
+    const before = await one.store.ring.read()
+    await here.change()
+    const [ring, roots] = [await one.store.ring.read(), await one.store.roots.list()]
+    const [old, young] = [here.old, here.young].map((text) => Buffer.from(text, 'base64url'))
+    if (!ring || !old || !young) throw new Error('nothing to open')
+    const opens = (masterKey: Buffer) =>
+      ring.keys.filter(({ kid, sealed }) => {
+        try {
+          return createSealer(masterKey, systemRandom).open(kid, sealed ?? '') !== ''
+        } catch {
+          return false
+        }
+      }).length
+    t.same([opens(old), opens(young)], [0, 2])
+    t.equal(roots.length, 2)
+    const sealing = { purpose: 'keyturn/seal-roots/v1', what: 'the root' } as const
+    for (const { number, sealed } of roots) {
+      const label = rootLabel(number)
+      t.throws(() => createSealer(old, systemRandom, sealing).open(label, sealed), { name: 'SealBroken' })
+      t.ok(createSealer(young, systemRandom, sealing).open(label, sealed))
+    }
+    t.same(
+      ring.keys.map(({ kid, state }) => [kid, state]),
+      before?.keys.map(({ kid, state }) => [kid, state]),
+      'the keys are the same, under another seal',
+    )
+    const { keys } = one.deps
+    const [first, second] = roots.map((root) => openRoot(keys.holder, root))
+    t.notOk(
+      second?.equals(first ?? Buffer.alloc(0)),
+      'and there is a new root, which the old dump does not have',
+    )
+  },
+)
 
 t.test('signing goes on: the keys are rotated under the new master key, by every node', async (t) => {
   const here = await world(t as Test)
@@ -368,7 +371,7 @@ t.test('a node that cannot learn of a new root says 503, not that a token is wor
 })
 
 t.test(
-  'a store from before there were roots goes on, and a reseal ends what it derived (§4 row 8)',
+  'a store from before there were roots goes on, and a reseal ends what it derived (docs/security.md Q8)',
   async (t) => {
     const [old, young] = [key(), key()]
     const options = { database: join(t.testdir(), 'keyturn.db'), clock: testClock() }

@@ -27,7 +27,7 @@ const plain = async () => {
   return shared
 }
 
-t.test('both documents are the same, 200 and JSON (K117, H96, RFC 8414 §3.2)', async (t) => {
+t.test('both documents are the same, 200 and JSON (RFC 8414 §3.2; docs/security.md K117, H96)', async (t) => {
   const server = await plain()
   const [oauth, openid] = await Promise.all([server.inject({ url: OAUTH }), server.inject({ url: OPENID })])
   t.same(oauth.json(), openid.json())
@@ -42,35 +42,38 @@ t.test('both documents are the same, 200 and JSON (K117, H96, RFC 8414 §3.2)', 
 /** What a browser goes to, not a client. */
 const FOR_PEOPLE = ['authorization_endpoint', 'end_session_endpoint']
 
-t.test('every member is what RFC 8414 says it is, and no list is empty (K118, K119)', async (t) => {
-  const metadata = (await (await plain()).inject({ url: OAUTH })).json()
-  t.equal(metadata.issuer, ISSUER)
-  t.same(metadata.grant_types_supported, GRANT_NAMES)
-  for (const [name, value] of Object.entries(metadata)) {
-    if (typeof value === 'boolean') {
-      t.match(name, /_supported$/)
-    } else if (name === 'issuer' || name === 'jwks_uri' || name.endsWith('_endpoint')) {
-      t.ok(String(value).startsWith(ISSUER), `${name} is below the issuer`)
-    } else {
-      t.ok(Array.isArray(value) && value.length > 0, `${name} is a list that is not empty`)
-      t.equal(new Set(value as string[]).size, (value as string[]).length, `${name} says nothing twice`)
-      t.match(name, /_supported$/)
+t.test(
+  'every member is what RFC 8414 says it is, and no list is empty (RFC 8414 §3.3, RFC 8414 §2; docs/security.md K118, K119)',
+  async (t) => {
+    const metadata = (await (await plain()).inject({ url: OAUTH })).json()
+    t.equal(metadata.issuer, ISSUER)
+    t.same(metadata.grant_types_supported, GRANT_NAMES)
+    for (const [name, value] of Object.entries(metadata)) {
+      if (typeof value === 'boolean') {
+        t.match(name, /_supported$/)
+      } else if (name === 'issuer' || name === 'jwks_uri' || name.endsWith('_endpoint')) {
+        t.ok(String(value).startsWith(ISSUER), `${name} is below the issuer`)
+      } else {
+        t.ok(Array.isArray(value) && value.length > 0, `${name} is a list that is not empty`)
+        t.equal(new Set(value as string[]).size, (value as string[]).length, `${name} says nothing twice`)
+        t.match(name, /_supported$/)
+      }
+      if (name.endsWith('auth_signing_alg_values_supported')) t.same(value, CLIENT_ALGORITHMS)
+      if (name.endsWith('signing_alg_values_supported')) {
+        // Neither none nor a symmetric one, which would make a public key a secret (RFC 8725 §3.1).
+        for (const alg of value as string[]) t.match(alg, /^(RS|PS|ES)256$|^Ed(DSA|25519)$/, name)
+      }
+      if (name.endsWith('auth_methods_supported') && (value as string[]).includes('private_key_jwt')) {
+        t.ok(metadata[name.replace('methods', 'signing_alg_values')], `${name} says with which algorithms`)
+      }
     }
-    if (name.endsWith('auth_signing_alg_values_supported')) t.same(value, CLIENT_ALGORITHMS)
-    if (name.endsWith('signing_alg_values_supported')) {
-      // Neither none nor a symmetric one, which would make a public key a secret (RFC 8725 §3.1).
-      for (const alg of value as string[]) t.match(alg, /^(RS|PS|ES)256$|^Ed(DSA|25519)$/, name)
-    }
-    if (name.endsWith('auth_methods_supported') && (value as string[]).includes('private_key_jwt')) {
-      t.ok(metadata[name.replace('methods', 'signing_alg_values')], `${name} says with which algorithms`)
-    }
-  }
-  t.same(metadata.token_endpoint_auth_methods_supported, METHOD_NAMES)
-  t.notOk(metadata.introspection_endpoint_auth_methods_supported.includes('none'))
-})
+    t.same(metadata.token_endpoint_auth_methods_supported, METHOD_NAMES)
+    t.notOk(metadata.introspection_endpoint_auth_methods_supported.includes('none'))
+  },
+)
 
 t.test(
-  'all that OpenID Connect Discovery requires is there, and what it recommends (M143, Q167)',
+  'all that OpenID Connect Discovery requires is there, and what it recommends (OpenID Connect Discovery §3; docs/security.md M143)',
   async (t) => {
     const metadata = (await (await plain()).inject({ url: OPENID })).json()
     t.match(metadata, {
@@ -101,7 +104,7 @@ t.test(
 )
 
 t.test(
-  'it says how clients authenticate where they push requests, and that iss comes back (K119)',
+  'it says how clients authenticate where they push requests, and that iss comes back (RFC 8414 §2, RFC 9207 §3; docs/security.md K119)',
   async (t) => {
     const metadata = (await (await plain()).inject({ url: OAUTH })).json()
     t.equal(metadata.authorization_response_iss_parameter_supported, true, 'RFC 9207 §3')
@@ -116,46 +119,52 @@ t.test(
   },
 )
 
-t.test('claims_supported is what tokens and userinfo really have, and nothing else (M143)', async (t) => {
-  const server = await testServer()
-  t.teardown(() => server.close())
-  const { alice } = await seedPeople(server.store)
-  await server.store.users.setProfile(
-    alice.id,
-    { name: 'A', email: 'a@example.test', emailVerified: true },
-    1,
-  )
-  const code = await freshCode(server, { scope: 'openid profile email' })
-  const tokens = tokensOf(await redeem(server, code))
-  const headers = { authorization: `Bearer ${tokens.access_token}` }
-  const info = (await server.inject({ url: '/oauth2/userinfo', headers })).json()
-  const metadata = (await server.inject({ url: OPENID })).json()
-  const had = [...new Set([...Object.keys(claimsOf(tokens.id_token)), ...Object.keys(info)])]
-  t.same([...metadata.claims_supported].sort(), had.sort())
-})
+t.test(
+  'claims_supported is what tokens and userinfo really have, and nothing else (OpenID Connect Discovery §3; docs/security.md M143)',
+  async (t) => {
+    const server = await testServer()
+    t.teardown(() => server.close())
+    const { alice } = await seedPeople(server.store)
+    await server.store.users.setProfile(
+      alice.id,
+      { name: 'A', email: 'a@example.test', emailVerified: true },
+      1,
+    )
+    const code = await freshCode(server, { scope: 'openid profile email' })
+    const tokens = tokensOf(await redeem(server, code))
+    const headers = { authorization: `Bearer ${tokens.access_token}` }
+    const info = (await server.inject({ url: '/oauth2/userinfo', headers })).json()
+    const metadata = (await server.inject({ url: OPENID })).json()
+    const had = [...new Set([...Object.keys(claimsOf(tokens.id_token)), ...Object.keys(info)])]
+    t.same([...metadata.claims_supported].sort(), had.sort())
+  },
+)
 
-t.test('every listed endpoint is there, every listed grant is known (K118)', async (t) => {
-  const server = await plain()
-  const metadata = (await server.inject({ url: OAUTH })).json()
-  for (const name of Object.keys(metadata).filter((name) => name.endsWith('_endpoint'))) {
-    const { pathname: url } = new URL(metadata[name])
-    if (FOR_PEOPLE.includes(name)) {
-      const page = await server.inject({ url })
-      t.match(page.headers['content-type'], /^text\/html/, name)
-      t.ok(page.statusCode === 200 || page.statusCode === 400, `${name}: ${page.statusCode}`)
-      continue
+t.test(
+  'every listed endpoint is there, every listed grant is known (RFC 8414 §3.3; docs/security.md K118)',
+  async (t) => {
+    const server = await plain()
+    const metadata = (await server.inject({ url: OAUTH })).json()
+    for (const name of Object.keys(metadata).filter((name) => name.endsWith('_endpoint'))) {
+      const { pathname: url } = new URL(metadata[name])
+      if (FOR_PEOPLE.includes(name)) {
+        const page = await server.inject({ url })
+        t.match(page.headers['content-type'], /^text\/html/, name)
+        t.ok(page.statusCode === 200 || page.statusCode === 400, `${name}: ${page.statusCode}`)
+        continue
+      }
+      const answer = await post(server, url, {})
+      if (answer.statusCode === 405)
+        t.equal((await server.inject({ url })).statusCode, 200, `${name} is for GET`)
+      else t.ok(answer.statusCode === 400 || answer.statusCode === 401, `${name}: ${answer.statusCode}`)
     }
-    const answer = await post(server, url, {})
-    if (answer.statusCode === 405)
-      t.equal((await server.inject({ url })).statusCode, 200, `${name} is for GET`)
-    else t.ok(answer.statusCode === 400 || answer.statusCode === 401, `${name}: ${answer.statusCode}`)
-  }
-  t.equal((await server.inject({ url: new URL(metadata.jwks_uri).pathname })).statusCode, 200)
-  for (const grant_type of metadata.grant_types_supported) {
-    const { error } = (await tokenRequest(server, { grant_type }, 'app')).json()
-    t.not(error, 'unsupported_grant_type', grant_type)
-  }
-})
+    t.equal((await server.inject({ url: new URL(metadata.jwks_uri).pathname })).statusCode, 200)
+    for (const grant_type of metadata.grant_types_supported) {
+      const { error } = (await tokenRequest(server, { grant_type }, 'app')).json()
+      t.not(error, 'unsupported_grant_type', grant_type)
+    }
+  },
+)
 
 /** Of every route, from the tree that the router prints. */
 function pathsOf({ app }: TestServer): string[] {
@@ -169,56 +178,68 @@ function pathsOf({ app }: TestServer): string[] {
   )
 }
 
-t.test('every endpoint that answers is listed, but for documents, probes and pages (K118)', async (t) => {
-  const server = await plain()
-  const metadata = (await server.inject({ url: OAUTH })).json()
-  const listed = Object.values(metadata).map(String)
-  const paths = pathsOf(server)
-  t.ok(paths.includes('/oauth2/token') && paths.includes('/login/second-factor'), 'the routes could be read')
-  const { services } = server.deps
-  const pages = [...pageRoutes(services), ...services.look.files].map(({ path }) => path)
-  const unlisted = paths.filter((path) => !listed.includes(ISSUER + path) && !pages.includes(path))
-  t.same(unlisted.sort(), [OAUTH, OPENID, '/health/live', '/health/ready', '/status-lists/:number'].sort())
-  const protocol = pages.filter((path) => path.startsWith('/oauth2/') && !listed.includes(ISSUER + path))
-  t.same(protocol, ['/oauth2/logout/confirm'])
-})
+t.test(
+  'every endpoint that answers is listed, but for documents, probes and pages (RFC 8414 §3.3; docs/security.md K118)',
+  async (t) => {
+    const server = await plain()
+    const metadata = (await server.inject({ url: OAUTH })).json()
+    const listed = Object.values(metadata).map(String)
+    const paths = pathsOf(server)
+    t.ok(
+      paths.includes('/oauth2/token') && paths.includes('/login/second-factor'),
+      'the routes could be read',
+    )
+    const { services } = server.deps
+    const pages = [...pageRoutes(services), ...services.look.files].map(({ path }) => path)
+    const unlisted = paths.filter((path) => !listed.includes(ISSUER + path) && !pages.includes(path))
+    t.same(unlisted.sort(), [OAUTH, OPENID, '/health/live', '/health/ready', '/status-lists/:number'].sort())
+    const protocol = pages.filter((path) => path.startsWith('/oauth2/') && !listed.includes(ISSUER + path))
+    t.same(protocol, ['/oauth2/logout/confirm'])
+  },
+)
 
-t.test('an issuer with a path: inserted for OAuth, appended for OpenID (K117, RFC 8414 §3.1)', async (t) => {
-  for (const issuer of ['https://example.test/tenant1', 'https://example.test/a/b']) {
-    const server = await start(t, issuer)
-    const { pathname } = new URL(issuer)
-    for (const url of [OAUTH + pathname, pathname + OPENID]) {
-      const answer = await server.inject({ url })
-      t.equal(answer.statusCode, 200, url)
-      t.equal(answer.json().issuer, issuer)
-      t.equal(answer.json().token_endpoint, `${issuer}/oauth2/token`)
+t.test(
+  'an issuer with a path: inserted for OAuth, appended for OpenID (RFC 8414 §3.1; docs/security.md K117)',
+  async (t) => {
+    for (const issuer of ['https://example.test/tenant1', 'https://example.test/a/b']) {
+      const server = await start(t, issuer)
+      const { pathname } = new URL(issuer)
+      for (const url of [OAUTH + pathname, pathname + OPENID]) {
+        const answer = await server.inject({ url })
+        t.equal(answer.statusCode, 200, url)
+        t.equal(answer.json().issuer, issuer)
+        t.equal(answer.json().token_endpoint, `${issuer}/oauth2/token`)
+      }
+      for (const url of [OAUTH, OPENID, '/.well-known/jwks.json', '/oauth2/token']) {
+        t.equal((await server.inject({ url })).statusCode, 404, `${url} belongs to another issuer`)
+      }
+      const jwks = await server.inject({ url: `${pathname}/.well-known/jwks.json` })
+      t.equal(jwks.statusCode, 200)
+      const { authorization } = { authorization: `Basic ${Buffer.from('machine:x').toString('base64')}` }
+      const token = await post(server, `${pathname}/oauth2/token`, { grant_type: 'x' }, { authorization })
+      t.equal(token.statusCode, 401, 'the token endpoint is below the issuer')
+      t.equal((await server.inject({ url: '/health/live' })).statusCode, 200, 'probes know no issuer')
     }
-    for (const url of [OAUTH, OPENID, '/.well-known/jwks.json', '/oauth2/token']) {
-      t.equal((await server.inject({ url })).statusCode, 404, `${url} belongs to another issuer`)
-    }
-    const jwks = await server.inject({ url: `${pathname}/.well-known/jwks.json` })
-    t.equal(jwks.statusCode, 200)
-    const { authorization } = { authorization: `Basic ${Buffer.from('machine:x').toString('base64')}` }
-    const token = await post(server, `${pathname}/oauth2/token`, { grant_type: 'x' }, { authorization })
-    t.equal(token.statusCode, 401, 'the token endpoint is below the issuer')
-    t.equal((await server.inject({ url: '/health/live' })).statusCode, 200, 'probes know no issuer')
-  }
-})
+  },
+)
 
-t.test('a trailing slash of the issuer is kept in it, and doubled nowhere (K117, K118)', async (t) => {
-  for (const issuer of ['https://example.test/', 'https://example.test/tenant1/']) {
-    const server = await start(t, issuer)
-    const path = new URL(issuer).pathname.replace(/\/$/, '')
-    for (const url of [OAUTH + path, path + OPENID]) {
-      const metadata = (await server.inject({ url })).json()
-      t.equal(metadata.issuer, issuer)
-      t.equal(metadata.jwks_uri, `${issuer}.well-known/jwks.json`)
-      t.equal(metadata.token_endpoint, `${issuer}oauth2/token`)
+t.test(
+  'a trailing slash of the issuer is kept in it, and doubled nowhere (RFC 8414 §3.1, RFC 8414 §3.3; docs/security.md K117, K118)',
+  async (t) => {
+    for (const issuer of ['https://example.test/', 'https://example.test/tenant1/']) {
+      const server = await start(t, issuer)
+      const path = new URL(issuer).pathname.replace(/\/$/, '')
+      for (const url of [OAUTH + path, path + OPENID]) {
+        const metadata = (await server.inject({ url })).json()
+        t.equal(metadata.issuer, issuer)
+        t.equal(metadata.jwks_uri, `${issuer}.well-known/jwks.json`)
+        t.equal(metadata.token_endpoint, `${issuer}oauth2/token`)
+      }
     }
-  }
-  const server = await start(t, 'https://example.test/')
-  t.equal(claimsOf((await clientCredentials(server)).json().access_token).iss, 'https://example.test/')
-})
+    const server = await start(t, 'https://example.test/')
+    t.equal(claimsOf((await clientCredentials(server)).json().access_token).iss, 'https://example.test/')
+  },
+)
 
 /** What a proxy, or somebody who plays one, may say about where the request came from. */
 const FORWARDED = {
@@ -233,7 +254,7 @@ const FORWARDED = {
   forwarded: 'for=1.2.3.4;host=evil.test;proto=http',
 }
 
-t.test('no header changes an URL or an issuer (K118, §3.5 #48)', async (t) => {
+t.test('no header changes an URL or an issuer (RFC 8414 §3.3; docs/security.md K118)', async (t) => {
   for (const TRUST_PROXY of ['off', 'on', '1']) {
     const server = await testServer({ settings: { TRUST_PROXY } })
     t.teardown(() => server.close())
@@ -257,21 +278,24 @@ t.test('no header changes an URL or an issuer (K118, §3.5 #48)', async (t) => {
   }
 })
 
-t.test('nor does a Host on the wire: missing, strange or twice (K118)', async (t) => {
-  const { port, issuer } = await listen(t)
-  const ask = (...lines: string[]) =>
-    exchange(port, [[`GET ${OAUTH} HTTP/1.1`, ...lines, 'connection: close', '', ''].join('\r\n')])
-  for (const lines of [
-    ['host: evil.test'],
-    ['host: evil.test:99999'],
-    ['host: a@evil.test'],
-    ['host: "><script>'],
-    ['host:'],
-    ['host: one.test', 'host: two.test'],
-  ]) {
-    const answer = await ask(...lines)
-    if (answer.status === 400) continue
-    t.equal(answer.status, 200, lines.join())
-    t.match(JSON.parse(answer.body), { issuer, token_endpoint: `${issuer}/oauth2/token` }, lines.join())
-  }
-})
+t.test(
+  'nor does a Host on the wire: missing, strange or twice (RFC 8414 §3.3; docs/security.md K118)',
+  async (t) => {
+    const { port, issuer } = await listen(t)
+    const ask = (...lines: string[]) =>
+      exchange(port, [[`GET ${OAUTH} HTTP/1.1`, ...lines, 'connection: close', '', ''].join('\r\n')])
+    for (const lines of [
+      ['host: evil.test'],
+      ['host: evil.test:99999'],
+      ['host: a@evil.test'],
+      ['host: "><script>'],
+      ['host:'],
+      ['host: one.test', 'host: two.test'],
+    ]) {
+      const answer = await ask(...lines)
+      if (answer.status === 400) continue
+      t.equal(answer.status, 200, lines.join())
+      t.match(JSON.parse(answer.body), { issuer, token_endpoint: `${issuer}/oauth2/token` }, lines.join())
+    }
+  },
+)

@@ -78,7 +78,7 @@ async function redeem({ as, client, authentication = secret, sent, url, checks }
 }
 
 for (const algorithm of ['oidc', 'oauth2'] as const) {
-  t.test(`by ${algorithm} metadata: PAR, code, tokens, userinfo, refresh, logout (issue 4, 1)`, async (t) => {
+  t.test(`by ${algorithm} metadata: PAR, code, tokens, userinfo, refresh, logout`, async (t) => {
     const as = await discover(algorithm)
     const client = { client_id: 'web' }
     const at = browser()
@@ -121,16 +121,19 @@ for (const algorithm of ['oidc', 'oauth2'] as const) {
   })
 }
 
-t.test('max_age and auth_time, without a nonce (M137, M139)', async (t) => {
-  const as = await discover('oidc')
-  const client = { client_id: 'own', require_auth_time: true }
-  const sent = await request(client, { redirect_uri: OWN_REDIRECT, max_age: '10000' })
-  delete sent.parameters.nonce
-  const url = await callback(browser(), as, sent.parameters)
-  const { claims } = await redeem({ as, client, sent, url, checks: { maxAge: 10_000 } })
-  t.equal(typeof claims.auth_time, 'number')
-  t.notOk('nonce' in claims)
-})
+t.test(
+  'max_age and auth_time, without a nonce (OpenID Connect Core §3.1.2.1, OpenID Connect Core §15.1; docs/security.md M137, M139)',
+  async (t) => {
+    const as = await discover('oidc')
+    const client = { client_id: 'own', require_auth_time: true }
+    const sent = await request(client, { redirect_uri: OWN_REDIRECT, max_age: '10000' })
+    delete sent.parameters.nonce
+    const url = await callback(browser(), as, sent.parameters)
+    const { claims } = await redeem({ as, client, sent, url, checks: { maxAge: 10_000 } })
+    t.equal(typeof claims.auth_time, 'number')
+    t.notOk('nonce' in claims)
+  },
+)
 
 t.test('a public client, and one with a key; resource gives a token for the API (Q173)', async (t) => {
   const as = await discover('oauth2')
@@ -149,7 +152,7 @@ t.test('a public client, and one with a key; resource gives a token for the API 
   }
 })
 
-t.test('a signed request (RFC 9101) and its mistakes (K126)', async (t) => {
+t.test('a signed request (RFC 9101) and its mistakes (RFC 9101 §4, §6; docs/security.md K126)', async (t) => {
   const as = await discover('oidc')
   const client = { client_id: 'jar' }
   const sent = await request(client)

@@ -55,7 +55,7 @@ async function outcome(work: Promise<unknown>): Promise<string | undefined> {
   }
 }
 
-t.test('from the issuer’s URL: PAR, code, tokens, userinfo, refresh, logout (issue 4, 1)', async (t) => {
+t.test('from the issuer’s URL: PAR, code, tokens, userinfo, refresh, logout', async (t) => {
   const config = await discover('web')
   const metadata = config.serverMetadata()
   t.equal(metadata.issuer, issuer)
@@ -91,27 +91,24 @@ t.test('from the issuer’s URL: PAR, code, tokens, userinfo, refresh, logout (i
   t.equal(again.path, '/login', 'nobody is signed in any more')
 })
 
-t.test(
-  'without PAR, by redirect and by form_post; the second time nobody is asked (issue 4, 1)',
-  async (t) => {
-    const config = await discover('own')
-    const at = browser()
-    for (const response_mode of ['query', 'form_post']) {
-      const { parameters, checks } = await asking({ redirect_uri: OWN_REDIRECT, response_mode })
-      const url = oidc.buildAuthorizationUrl(config, parameters)
-      let answer: URL | Request
-      if (response_mode === 'query') answer = await walk(at, url)
-      else {
-        const { away } = await at.submit(await at.open(url.href))
-        t.equal(away?.url, OWN_REDIRECT)
-        t.equal(away?.method, 'POST')
-        answer = new Request(OWN_REDIRECT, { method: 'POST', body: away?.params ?? null })
-      }
-      const tokens = await oidc.authorizationCodeGrant(config, answer, checks)
-      t.equal(tokens.claims()?.sub, alice.id, response_mode)
+t.test('without PAR, by redirect and by form_post; the second time nobody is asked', async (t) => {
+  const config = await discover('own')
+  const at = browser()
+  for (const response_mode of ['query', 'form_post']) {
+    const { parameters, checks } = await asking({ redirect_uri: OWN_REDIRECT, response_mode })
+    const url = oidc.buildAuthorizationUrl(config, parameters)
+    let answer: URL | Request
+    if (response_mode === 'query') answer = await walk(at, url)
+    else {
+      const { away } = await at.submit(await at.open(url.href))
+      t.equal(away?.url, OWN_REDIRECT)
+      t.equal(away?.method, 'POST')
+      answer = new Request(OWN_REDIRECT, { method: 'POST', body: away?.params ?? null })
     }
-  },
-)
+    const tokens = await oidc.authorizationCodeGrant(config, answer, checks)
+    t.equal(tokens.claims()?.sub, alice.id, response_mode)
+  }
+})
 
 const ways: Record<string, oidc.ClientAuth> = {
   web: oidc.ClientSecretBasic(SECRET),
@@ -120,23 +117,26 @@ const ways: Record<string, oidc.ClientAuth> = {
   native: oidc.None(),
 }
 for (const [id, authentication] of Object.entries(ways)) {
-  t.test(`client ${id}: PAR, tokens, refresh and revocation (B15, B20, issue 4, 1)`, async (t) => {
-    const config = await discover(id, authentication)
-    const redirect_uri = id === 'native' ? 'http://127.0.0.1:50123/callback' : WEB_REDIRECT
-    const { parameters, checks } = await asking({ redirect_uri })
-    const callback = await walk(browser(), await oidc.buildAuthorizationUrlWithPAR(config, parameters))
-    t.ok(callback.href.startsWith(`${redirect_uri}?`), 'on loopback with any port (RFC 8252 §7.3)')
-    const tokens = await oidc.authorizationCodeGrant(config, callback, checks)
-    const next = await oidc.refreshTokenGrant(config, String(tokens.refresh_token))
-    const info = () => outcome(oidc.fetchUserInfo(config, next.access_token, alice.id))
-    t.equal(await info(), 'accepted')
-    await oidc.tokenRevocation(config, String(next.refresh_token))
-    t.equal(await outcome(oidc.refreshTokenGrant(config, String(next.refresh_token))), 'invalid_grant')
-    t.equal(await info(), 'OAUTH_WWW_AUTHENTICATE_CHALLENGE')
-  })
+  t.test(
+    `client ${id}: PAR, tokens, refresh and revocation (RFC 6749 §2.3.1, RFC 6749 §3.2.1; docs/security.md B15, B20)`,
+    async (t) => {
+      const config = await discover(id, authentication)
+      const redirect_uri = id === 'native' ? 'http://127.0.0.1:50123/callback' : WEB_REDIRECT
+      const { parameters, checks } = await asking({ redirect_uri })
+      const callback = await walk(browser(), await oidc.buildAuthorizationUrlWithPAR(config, parameters))
+      t.ok(callback.href.startsWith(`${redirect_uri}?`), 'on loopback with any port (RFC 8252 §7.3)')
+      const tokens = await oidc.authorizationCodeGrant(config, callback, checks)
+      const next = await oidc.refreshTokenGrant(config, String(tokens.refresh_token))
+      const info = () => outcome(oidc.fetchUserInfo(config, next.access_token, alice.id))
+      t.equal(await info(), 'accepted')
+      await oidc.tokenRevocation(config, String(next.refresh_token))
+      t.equal(await outcome(oidc.refreshTokenGrant(config, String(next.refresh_token))), 'invalid_grant')
+      t.equal(await info(), 'OAUTH_WWW_AUTHENTICATE_CHALLENGE')
+    },
+  )
 }
 
-t.test('signed requests, in the URL and pushed (RFC 9101, K126, issue 4, 1)', async (t) => {
+t.test('signed requests, in the URL and pushed (RFC 9101; docs/security.md K126)', async (t) => {
   const config = await discover('jar')
   const signed = (parameters: Record<string, string>) =>
     oidc.buildAuthorizationUrlWithJAR(config, parameters, key as oidc.PrivateKey)
@@ -157,44 +157,50 @@ t.test('signed requests, in the URL and pushed (RFC 9101, K126, issue 4, 1)', as
   t.equal(refusal.searchParams.get('error'), 'invalid_request', 'this client must sign')
 })
 
-t.test('what the library checks is there to be checked: state, iss, nonce, max_age (M137)', async (t) => {
-  const config = await discover('own')
-  const { parameters, checks } = await asking({ redirect_uri: OWN_REDIRECT, max_age: '300' })
-  const callback = await walk(browser(), oidc.buildAuthorizationUrl(config, parameters))
-  const grant = (more: Partial<oidc.AuthorizationCodeGrantChecks>, url = callback) =>
-    oidc.authorizationCodeGrant(config, url, { ...checks, ...more })
-  const changed = (iss: string | undefined) => {
-    const url = new URL(callback)
-    if (iss === undefined) url.searchParams.delete('iss')
-    else url.searchParams.set('iss', iss)
-    return url
-  }
-  const INVALID = 'OAUTH_INVALID_RESPONSE'
-  t.equal(await outcome(grant({ expectedState: 'other' })), INVALID, 'state')
-  t.equal(await outcome(grant({}, changed('https://evil.test'))), INVALID, 'iss of another server')
-  t.equal(await outcome(grant({}, changed(undefined))), INVALID, 'no iss, though the metadata promises it')
-  const other = { pkceCodeVerifier: oidc.randomPKCECodeVerifier() }
-  t.equal(await outcome(grant(other)), 'invalid_grant', 'the verifier of another request')
-  const tokens = await grant({ maxAge: 300 })
-  t.ok(tokens.claims()?.auth_time, 'and a wrong verifier has not spent the code')
-})
+t.test(
+  'what the library checks is there to be checked: state, iss, nonce, max_age (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  async (t) => {
+    const config = await discover('own')
+    const { parameters, checks } = await asking({ redirect_uri: OWN_REDIRECT, max_age: '300' })
+    const callback = await walk(browser(), oidc.buildAuthorizationUrl(config, parameters))
+    const grant = (more: Partial<oidc.AuthorizationCodeGrantChecks>, url = callback) =>
+      oidc.authorizationCodeGrant(config, url, { ...checks, ...more })
+    const changed = (iss: string | undefined) => {
+      const url = new URL(callback)
+      if (iss === undefined) url.searchParams.delete('iss')
+      else url.searchParams.set('iss', iss)
+      return url
+    }
+    const INVALID = 'OAUTH_INVALID_RESPONSE'
+    t.equal(await outcome(grant({ expectedState: 'other' })), INVALID, 'state')
+    t.equal(await outcome(grant({}, changed('https://evil.test'))), INVALID, 'iss of another server')
+    t.equal(await outcome(grant({}, changed(undefined))), INVALID, 'no iss, though the metadata promises it')
+    const other = { pkceCodeVerifier: oidc.randomPKCECodeVerifier() }
+    t.equal(await outcome(grant(other)), 'invalid_grant', 'the verifier of another request')
+    const tokens = await grant({ maxAge: 300 })
+    t.ok(tokens.claims()?.auth_time, 'and a wrong verifier has not spent the code')
+  },
+)
 
-t.test('prompt=none: silent with a sign-in, login_required without one (M137, M138)', async (t) => {
-  const config = await discover('own')
-  const at = browser()
-  const first = await asking({ redirect_uri: OWN_REDIRECT })
-  const signedIn = await walk(at, oidc.buildAuthorizationUrl(config, first.parameters))
-  const before = await oidc.authorizationCodeGrant(config, signedIn, first.checks)
+t.test(
+  'prompt=none: silent with a sign-in, login_required without one (OpenID Connect Core §3.1.2.1, OpenID Connect Core §3.1.2.2; docs/security.md M137, M138)',
+  async (t) => {
+    const config = await discover('own')
+    const at = browser()
+    const first = await asking({ redirect_uri: OWN_REDIRECT })
+    const signedIn = await walk(at, oidc.buildAuthorizationUrl(config, first.parameters))
+    const before = await oidc.authorizationCodeGrant(config, signedIn, first.checks)
 
-  const silent = { redirect_uri: OWN_REDIRECT, prompt: 'none', id_token_hint: String(before.id_token) }
-  const { parameters, checks } = await asking(silent)
-  const url = oidc.buildAuthorizationUrl(config, parameters).href
-  const tokens = await oidc.authorizationCodeGrant(config, awayFrom(await at.open(url)), checks)
-  t.match(tokens.claims(), { sub: alice.id, auth_time: before.claims()?.auth_time })
+    const silent = { redirect_uri: OWN_REDIRECT, prompt: 'none', id_token_hint: String(before.id_token) }
+    const { parameters, checks } = await asking(silent)
+    const url = oidc.buildAuthorizationUrl(config, parameters).href
+    const tokens = await oidc.authorizationCodeGrant(config, awayFrom(await at.open(url)), checks)
+    t.match(tokens.claims(), { sub: alice.id, auth_time: before.claims()?.auth_time })
 
-  const stranger = awayFrom(await browser().open(url))
-  t.equal(await outcome(oidc.authorizationCodeGrant(config, stranger, checks)), 'login_required')
-})
+    const stranger = awayFrom(await browser().open(url))
+    t.equal(await outcome(oidc.authorizationCodeGrant(config, stranger, checks)), 'login_required')
+  },
+)
 
 t.test('a person who refuses: the application is told access_denied (RFC 6749 §4.1.2.1)', async (t) => {
   const config = await discover('web')

@@ -32,7 +32,7 @@ await server.follow()
 const suite = openidSuite(server)
 
 t.test(
-  'oidcc-server: code flow, tokens, ID token (M136, OIDC Core §3.1)',
+  'oidcc-server: code flow, tokens, ID token (OpenID Connect Core §3.1; docs/security.md M136)',
   inBothModes(async (t, response_mode) => {
     const { claims, tokens } = await suite.signIn(t, suite.browser(), { response_mode })
     t.equal(claims.sub, alice.id)
@@ -43,7 +43,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-response-type-missing: the client is told (OIDC Core §3.1.2.6)',
+  'oidcc-response-type-missing: the client is told (OpenID Connect Core §3.1.2.6)',
   inBothModes(async (t, response_mode) => {
     const answer = await suite.answer(suite.browser(), { response_mode, response_type: undefined })
     suite.refused(t, answer, 'invalid_request')
@@ -53,7 +53,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-ensure-request-without-nonce-succeeds-for-code-flow (M139, OIDC Core §3.1.2.1)',
+  'oidcc-ensure-request-without-nonce-succeeds-for-code-flow (OpenID Connect Core §3.1.2.1; docs/security.md M139)',
   inBothModes(async (t, response_mode) => {
     const { claims } = await suite.signIn(t, suite.browser(), { response_mode, nonce: undefined })
     t.notOk('nonce' in claims)
@@ -75,7 +75,7 @@ const scopes: Record<string, readonly string[]> = {
   ],
 }
 t.test(
-  'oidcc-scope-profile, -email, -address, -phone, -all: claims are at userinfo (OIDC Core §5.4)',
+  'oidcc-scope-profile, -email, -address, -phone, -all: claims are at userinfo (OpenID Connect Core §5.4)',
   inBothModes(async (t, response_mode) => {
     for (const [scope, expected] of Object.entries(scopes)) {
       const { claims, tokens } = await suite.signIn(t, suite.browser(), {
@@ -94,7 +94,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-alternate-happy-flow: the order of scopes and parameters does not matter (OIDC Core §3.1.2.1)',
+  'oidcc-alternate-happy-flow: the order of scopes and parameters does not matter (OpenID Connect Core §3.1.2.1)',
   inBothModes(async (t, response_mode) => {
     const overrides = { response_mode, scope: 'email orders:read openid profile' }
     const backwards = [...authorizeParams({ ...PLAIN, ...overrides })].reverse()
@@ -114,7 +114,7 @@ const hints: Record<string, Record<string, string>> = {
   'oidcc-ensure-request-with-acr-values-succeeds': { acr_values: '1 2' },
 }
 t.test(
-  'oidcc-display-page, -popup, -login-hint, -ui-locales, -claims-locales, -acr-values, -unknown-parameter: no error (M139)',
+  'oidcc-display-page, -popup, -login-hint, -ui-locales, -claims-locales, -acr-values, -unknown-parameter: no error (OpenID Connect Core §15.1; docs/security.md M139)',
   inBothModes(async (t, response_mode) => {
     for (const [module, parameter] of Object.entries(hints)) {
       const { claims } = await suite.signIn(t, suite.browser(), { response_mode, ...parameter })
@@ -123,15 +123,18 @@ t.test(
   }),
 )
 
-t.test('login_hint is in the form, ui_locales choose the language (M139, OIDC Core §3.1.2.1)', async (t) => {
-  const query = authorizeParams({ login_hint: 'al<ice>"', ui_locales: 'xx de' })
-  const page = await suite.browser().open(`/oauth2/authorize?${query}`)
-  t.equal(page.form('/login').fields.get('username'), 'al<ice>"')
-  t.match(page.body, '<html lang="de">')
-})
+t.test(
+  'login_hint is in the form, ui_locales choose the language (OpenID Connect Core §3.1.2.1; docs/security.md M139)',
+  async (t) => {
+    const query = authorizeParams({ login_hint: 'al<ice>"', ui_locales: 'xx de' })
+    const page = await suite.browser().open(`/oauth2/authorize?${query}`)
+    t.equal(page.form('/login').fields.get('username'), 'al<ice>"')
+    t.match(page.body, '<html lang="de">')
+  },
+)
 
 t.test(
-  'oidcc-ensure-registered-redirect-uri: another address is a page, and nobody is sent there (C30)',
+  'oidcc-ensure-registered-redirect-uri: another address is a page, and nobody is sent there (RFC 9700 §2.1, §4.1.3; docs/security.md C30)',
   inBothModes(async (t, response_mode) => {
     const redirect_uri = `${WEB_REDIRECT}/suffix`
     const query = authorizeParams({ ...PLAIN, response_mode, redirect_uri })
@@ -142,7 +145,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-ensure-post-request-succeeds: the authorization endpoint takes POST (C28, OIDC Core §3.1.2.1)',
+  'oidcc-ensure-post-request-succeeds: the authorization endpoint takes POST (OpenID Connect Core §3.1.2.1; docs/security.md C28)',
   inBothModes(async (t, response_mode) => {
     const at = suite.browser()
     const body = authorizeParams({ ...PLAIN, response_mode, client_id: 'keyed' }).toString()
@@ -154,7 +157,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-server-client-secret-post (B15, OIDC Core §9)',
+  'oidcc-server-client-secret-post (OpenID Connect Core §9; docs/security.md B15)',
   inBothModes(async (t, response_mode) => {
     const answer = await suite.answer(suite.browser(), { response_mode, client_id: 'posting' })
     const tokens = await server.inject({
@@ -174,7 +177,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-request-uri-unsigned, oidcc-unsigned-request-object: refused, never overlooked (K125)',
+  'oidcc-request-uri-unsigned, oidcc-unsigned-request-object: refused, never overlooked (OpenID Connect Core §6.1, §6.2; docs/security.md K125)',
   inBothModes(async (t, response_mode) => {
     const unsigned = new UnsecuredJWT({ nonce: 'inside', iss: 'lax', aud: ISSUER }).encode()
     const by = (more: Record<string, string>) => suite.answer(suite.browser(), { response_mode, ...more })
@@ -187,7 +190,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-ensure-request-object-with-redirect-uri: the one inside the request object counts (K124)',
+  'oidcc-ensure-request-object-with-redirect-uri: the one inside the request object counts (RFC 9101 §6.3; docs/security.md K124)',
   inBothModes(async (t, response_mode) => {
     const inside = { ...Object.fromEntries(authorizeParams({ ...PLAIN, response_mode, client_id: 'keyed' })) }
     const now = server.clock.now()
@@ -214,7 +217,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-ensure-request-with-valid-pkce-succeeds (D50, RFC 7636)',
+  'oidcc-ensure-request-with-valid-pkce-succeeds (RFC 7636; docs/security.md D50)',
   inBothModes(async (t, response_mode) => {
     const pkce = { code_challenge: CHALLENGE, code_challenge_method: 'S256' }
     for (const client_id of ['lax', 'web']) {

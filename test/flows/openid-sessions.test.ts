@@ -27,7 +27,7 @@ t.test('oidcc-idtoken-signature: RS256 by a key of the JWKS; -unsigned: none is 
 })
 
 t.test(
-  'oidcc-userinfo-get, -post-header, -post-body: with the token of a sign-in (M141, OIDC Core §5.3)',
+  'oidcc-userinfo-get, -post-header, -post-body: with the token of a sign-in (OpenID Connect Core §5.3; docs/security.md M141)',
   inBothModes(async (t, response_mode) => {
     const { tokens, claims } = await suite.signIn(t, suite.browser(), {
       response_mode,
@@ -50,7 +50,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-prompt-login: asks again though somebody is signed in, and auth_time is later (M137)',
+  'oidcc-prompt-login: asks again though somebody is signed in, and auth_time is later (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   inBothModes(async (t, response_mode) => {
     const at = suite.browser()
     const first = await suite.signIn(t, at, { response_mode }, REMEMBER)
@@ -64,7 +64,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-prompt-none-not-logged-in, oidcc-prompt-none-logged-in: silent in either case (M137)',
+  'oidcc-prompt-none-not-logged-in, oidcc-prompt-none-logged-in: silent in either case (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   inBothModes(async (t, response_mode) => {
     const at = suite.browser()
     const silent = { response_mode, prompt: 'none' }
@@ -78,16 +78,19 @@ t.test(
   }),
 )
 
-t.test('prompt=none for what nobody has allowed yet is consent_required (M137)', async (t) => {
-  const at = suite.browser()
-  await suite.signIn(t, at, {}, { remember: true })
-  const more = { prompt: 'none', scope: 'openid profile email orders:write' }
-  suite.refused(t, await suite.answer(at, more), 'consent_required')
-  suite.refused(t, await suite.answer(at, { prompt: 'none login' }), 'invalid_request')
-})
+t.test(
+  'prompt=none for what nobody has allowed yet is consent_required (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  async (t) => {
+    const at = suite.browser()
+    await suite.signIn(t, at, {}, { remember: true })
+    const more = { prompt: 'none', scope: 'openid profile email orders:write' }
+    suite.refused(t, await suite.answer(at, more), 'consent_required')
+    suite.refused(t, await suite.answer(at, { prompt: 'none login' }), 'invalid_request')
+  },
+)
 
 t.test(
-  'oidcc-max-age-1, oidcc-max-age-10000: asks again only if the sign-in is older (M137)',
+  'oidcc-max-age-1, oidcc-max-age-10000: asks again only if the sign-in is older (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   inBothModes(async (t, response_mode) => {
     const at = suite.browser()
     const first = await suite.signIn(t, at, { response_mode }, REMEMBER)
@@ -106,7 +109,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-id-token-hint: prompt=none for the person it names, and for no other (M138, OIDC Core §3.1.2.2)',
+  'oidcc-id-token-hint: prompt=none for the person it names, and for no other (OpenID Connect Core §3.1.2.2; docs/security.md M138)',
   inBothModes(async (t, response_mode) => {
     const at = suite.browser()
     const first = await suite.signIn(t, at, { response_mode }, REMEMBER)
@@ -123,7 +126,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-codereuse, oidcc-codereuse-30seconds: the second use fails, and ends what the first one bought (E59)',
+  'oidcc-codereuse, oidcc-codereuse-30seconds: the second use fails, and ends what the first one bought (RFC 6749 §4.1.2; docs/security.md E59)',
   inBothModes(async (t, response_mode) => {
     for (const wait of [0, 1, 30]) {
       const { params, tokens } = await suite.signIn(t, suite.browser(), { response_mode })
@@ -137,7 +140,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-claims-essential: a claim by its name is at userinfo (OIDC Core §5.5)',
+  'oidcc-claims-essential: a claim by its name is at userinfo (OpenID Connect Core §5.5)',
   inBothModes(async (t, response_mode) => {
     const claims = JSON.stringify({ userinfo: { name: { essential: true }, unknown_claim: null } })
     const { tokens } = await suite.signIn(t, suite.browser(), { response_mode, claims })
@@ -149,18 +152,21 @@ t.test(
   }),
 )
 
-t.test('claims for another person than who is signed in lead to no success (M144)', async (t) => {
-  const at = suite.browser()
-  await suite.signIn(t, at, {}, REMEMBER)
-  const bob = await server.store.users.findByUsername('bob')
-  const claims = (sub: string) => JSON.stringify({ id_token: { sub: { value: sub } } })
-  const silent = (sub: string) => suite.answer(at, { prompt: 'none', claims: claims(sub) })
-  suite.refused(t, await silent(bob?.id ?? ''), 'login_required')
-  t.ok((await silent(alice.id))?.params.get('code'))
-})
+t.test(
+  'claims for another person than who is signed in lead to no success (OpenID Connect Core §5.5.1; docs/security.md M144)',
+  async (t) => {
+    const at = suite.browser()
+    await suite.signIn(t, at, {}, REMEMBER)
+    const bob = await server.store.users.findByUsername('bob')
+    const claims = (sub: string) => JSON.stringify({ id_token: { sub: { value: sub } } })
+    const silent = (sub: string) => suite.answer(at, { prompt: 'none', claims: claims(sub) })
+    suite.refused(t, await silent(bob?.id ?? ''), 'login_required')
+    t.ok((await silent(alice.id))?.params.get('code'))
+  },
+)
 
 t.test(
-  'oidcc-refresh-token: bound to its client; its ID token keeps who, for whom and when (F65, F74)',
+  'oidcc-refresh-token: bound to its client; its ID token keeps who, for whom and when (RFC 6749 §6, OpenID Connect Core §12.2; docs/security.md F65, F74)',
   inBothModes(async (t, response_mode) => {
     const { tokens, claims } = await suite.signIn(t, suite.browser(), { response_mode })
     const stranger = await refresh(server, tokens.refresh_token, {}, 'web')
@@ -181,23 +187,29 @@ t.test(
   }),
 )
 
-t.test('a refresh without openid among the wanted scopes gives no ID token (OIDC Core §12.2)', async (t) => {
-  const { tokens } = await suite.signIn(t, suite.browser(), {})
-  const narrow = (await refresh(server, tokens.refresh_token, { scope: 'orders:read' }, 'lax')).json()
-  t.notOk('id_token' in narrow)
-  t.equal((await suite.userinfo(narrow.access_token)).statusCode, 403)
-})
+t.test(
+  'a refresh without openid among the wanted scopes gives no ID token (OpenID Connect Core §12.2)',
+  async (t) => {
+    const { tokens } = await suite.signIn(t, suite.browser(), {})
+    const narrow = (await refresh(server, tokens.refresh_token, { scope: 'orders:read' }, 'lax')).json()
+    t.notOk('id_token' in narrow)
+    t.equal((await suite.userinfo(narrow.access_token)).statusCode, 403)
+  },
+)
 
-t.test('sub is stable, the same at every client, and a random name (M136, OIDC Core §2)', async (t) => {
-  const { claims: first } = await suite.signIn(t, suite.browser(), {})
-  t.equal(first.sub, alice.id)
-  await server.store.users.setProfile(
-    alice.id,
-    { ...PROFILE, name: 'Alice Baker', email: 'b@example.test' },
-    2,
-  )
-  const pkce = { code_challenge: CHALLENGE, code_challenge_method: 'S256' }
-  const { claims: second } = await suite.signIn(t, suite.browser(), { client_id: 'web', ...pkce })
-  t.equal(second.sub, first.sub)
-  t.match(first.sub, /^u_[\w-]{27}$/, '160 random bits, which no account gets twice')
-})
+t.test(
+  'sub is stable, the same at every client, and a random name (OpenID Connect Core §2; docs/security.md M136)',
+  async (t) => {
+    const { claims: first } = await suite.signIn(t, suite.browser(), {})
+    t.equal(first.sub, alice.id)
+    await server.store.users.setProfile(
+      alice.id,
+      { ...PROFILE, name: 'Alice Baker', email: 'b@example.test' },
+      2,
+    )
+    const pkce = { code_challenge: CHALLENGE, code_challenge_method: 'S256' }
+    const { claims: second } = await suite.signIn(t, suite.browser(), { client_id: 'web', ...pkce })
+    t.equal(second.sub, first.sub)
+    t.match(first.sub, /^u_[\w-]{27}$/, '160 random bits, which no account gets twice')
+  },
+)

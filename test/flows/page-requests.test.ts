@@ -17,23 +17,26 @@ for (const { path, method, head = true } of pageRoutes(server.deps.services)) {
 }
 const gets = [...METHODS].filter(([, methods]) => methods.includes('GET')).map(([path]) => path)
 
-t.test('a wrong method of a page is 405 with Allow: a page for people, JSON for machines (A1)', async (t) => {
-  t.ok(METHODS.size > 15, 'the list of pages could be read')
-  for (const [path, methods] of METHODS) {
-    for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
-      if (methods.includes(method)) continue
-      const seen = await server.inject({ method, url: path, headers: PERSON })
-      t.same([seen.statusCode, seen.headers.allow], [405, methods.join(', ')], `${method} ${path}`)
-      t.match(seen.body, /This page cannot be used that way/)
-      const read = await server.inject({ method, url: path, headers: { accept: 'application/json' } })
-      t.same([read.statusCode, read.headers.allow], [405, methods.join(', ')])
-      t.equal(read.json().error, 'invalid_request')
+t.test(
+  'a wrong method of a page is 405 with Allow: a page for people, JSON for machines (RFC 6749 §3.2; docs/security.md A1)',
+  async (t) => {
+    t.ok(METHODS.size > 15, 'the list of pages could be read')
+    for (const [path, methods] of METHODS) {
+      for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
+        if (methods.includes(method)) continue
+        const seen = await server.inject({ method, url: path, headers: PERSON })
+        t.same([seen.statusCode, seen.headers.allow], [405, methods.join(', ')], `${method} ${path}`)
+        t.match(seen.body, /This page cannot be used that way/)
+        const read = await server.inject({ method, url: path, headers: { accept: 'application/json' } })
+        t.same([read.statusCode, read.headers.allow], [405, methods.join(', ')])
+        t.equal(read.json().error, 'invalid_request')
+      }
     }
-  }
-})
+  },
+)
 
 t.test(
-  'an unknown path is a page for people, protected like any other, and JSON for machines (C40)',
+  'an unknown path is a page for people, protected like any other, and JSON for machines (RFC 9700 §4.16; docs/security.md C40)',
   async (t) => {
     for (const url of ['/nowhere', '/account/x', '/login/', '/LOGIN', '/x?y=<script>']) {
       const seen = await server.inject({ url, headers: { ...PERSON, 'accept-language': 'de' } })
@@ -83,25 +86,28 @@ t.test('HEAD says what GET would, without the body', async (t) => {
   }
 })
 
-t.test('pages answer no other origin, asked first or not (C42)', async (t) => {
-  for (const [url, methods] of METHODS) {
-    for (const origin of ['https://app.test', 'null', 'https://issuer.test.evil.test']) {
-      const headers = { origin, 'access-control-request-method': 'POST' }
-      const asked = await server.inject({ method: 'OPTIONS', url, headers })
-      t.equal(asked.statusCode, 405, url)
-      const sent = methods.includes('POST')
-        ? await post(server, url, { x: 'y' }, { origin })
-        : await server.inject({ url, headers: { origin } })
-      for (const answer of [asked, sent]) {
-        const cors = Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'))
-        t.same(cors, [], `${url} from ${origin}`)
+t.test(
+  'pages answer no other origin, asked first or not (RFC 9700 §2.6; docs/security.md C42)',
+  async (t) => {
+    for (const [url, methods] of METHODS) {
+      for (const origin of ['https://app.test', 'null', 'https://issuer.test.evil.test']) {
+        const headers = { origin, 'access-control-request-method': 'POST' }
+        const asked = await server.inject({ method: 'OPTIONS', url, headers })
+        t.equal(asked.statusCode, 405, url)
+        const sent = methods.includes('POST')
+          ? await post(server, url, { x: 'y' }, { origin })
+          : await server.inject({ url, headers: { origin } })
+        for (const answer of [asked, sent]) {
+          const cors = Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'))
+          t.same(cors, [], `${url} from ${origin}`)
+        }
       }
     }
-  }
-})
+  },
+)
 
 t.test(
-  'every page is told not to be kept, framed or named, and loads nothing of others (C40, C43)',
+  'every page is told not to be kept, framed or named, and loads nothing of others (RFC 9700 §4.16, RFC 9700 §4.2.4; docs/security.md C40, C43)',
   async (t) => {
     for (const url of gets) {
       const { headers, body } = await server.inject({ url, headers: PERSON })

@@ -45,7 +45,7 @@ t.test(
 )
 
 t.test(
-  'only clients that are registered for it may show passwords; for others none is looked at (E56)',
+  'only clients that are registered for it may show passwords; for others none is looked at (RFC 9700 §2.4; docs/security.md E56)',
   async (t) => {
     work.clear()
     t.same(outcome(await login(server, {}, 'machine')), [400, 'unauthorized_client'])
@@ -54,32 +54,29 @@ t.test(
   },
 )
 
-t.test(
-  'no such user, a wrong password, a disabled account: one answer and one piece of work (§3.5 #48)',
-  async (t) => {
-    const attempts = {
-      'a wrong password': { password: 'wrong' },
-      'no such user': { username: 'nobody' },
-      'no such user, wrong password': { username: 'nobody', password: 'wrong' },
-      'a disabled account, right password': { username: 'gone' },
-      'a disabled account, wrong password': { username: 'gone', password: 'wrong' },
-      'a name that nobody can have': { username: 'a\u200bb' },
-      'a password longer than any': { password: 'x'.repeat(1025) },
-    }
-    const before = await sessions()
-    const answers = []
-    for (const [label, form] of Object.entries(attempts)) {
-      work.clear()
-      const answer = await login(server, form)
-      answers.push(stripped(answer))
-      t.same(work.verified, ['argon2id$v=19$m=19456,p=1,t=2'], `${label}: one verification of the usual cost`)
-      t.equal(work.hashed, 0, label)
-    }
-    for (const answer of answers) t.same(answer, answers[0])
-    t.match(answers[0], { statusCode: 400, body: '{"error":"invalid_grant"' })
-    t.equal(await sessions(), before)
-  },
-)
+t.test('no such user, a wrong password, a disabled account: one answer and one piece of work', async (t) => {
+  const attempts = {
+    'a wrong password': { password: 'wrong' },
+    'no such user': { username: 'nobody' },
+    'no such user, wrong password': { username: 'nobody', password: 'wrong' },
+    'a disabled account, right password': { username: 'gone' },
+    'a disabled account, wrong password': { username: 'gone', password: 'wrong' },
+    'a name that nobody can have': { username: 'a\u200bb' },
+    'a password longer than any': { password: 'x'.repeat(1025) },
+  }
+  const before = await sessions()
+  const answers = []
+  for (const [label, form] of Object.entries(attempts)) {
+    work.clear()
+    const answer = await login(server, form)
+    answers.push(stripped(answer))
+    t.same(work.verified, ['argon2id$v=19$m=19456,p=1,t=2'], `${label}: one verification of the usual cost`)
+    t.equal(work.hashed, 0, label)
+  }
+  for (const answer of answers) t.same(answer, answers[0])
+  t.match(answers[0], { statusCode: 400, body: '{"error":"invalid_grant"' })
+  t.equal(await sessions(), before)
+})
 
 t.test(
   'an old hash of a disabled account is not renewed: that would tell that the password was right',
@@ -125,7 +122,7 @@ t.test(
 )
 
 t.test(
-  'without user name or password it is invalid_request, and no guess (A4, RFC 6749 §4.3.2)',
+  'without user name or password it is invalid_request, and no guess (RFC 6749 §4.3.2; docs/security.md A4)',
   async (t) => {
     work.clear()
     for (const form of [{ username: '' }, { password: '' }, { username: '', password: '' }]) {
@@ -135,20 +132,23 @@ t.test(
   },
 )
 
-t.test('a request that cannot be granted begins no session, right password or not (E55)', async (t) => {
-  const before = await sessions()
-  for (const [form, error] of [
-    [{ scope: 'unheard' }, 'invalid_scope'],
-    [{ scope: '"' }, 'invalid_scope'],
-    [{ resource: 'https://unheard.test' }, 'invalid_target'],
-    [{ resource: 'relative' }, 'invalid_target'],
-  ] as const) {
-    t.same(outcome(await login(server, form)), [400, error])
-  }
-  t.equal(await sessions(), before)
-})
+t.test(
+  'a request that cannot be granted begins no session, right password or not (RFC 6749 §5.2; docs/security.md E55)',
+  async (t) => {
+    const before = await sessions()
+    for (const [form, error] of [
+      [{ scope: 'unheard' }, 'invalid_scope'],
+      [{ scope: '"' }, 'invalid_scope'],
+      [{ resource: 'https://unheard.test' }, 'invalid_target'],
+      [{ resource: 'relative' }, 'invalid_target'],
+    ] as const) {
+      t.same(outcome(await login(server, form)), [400, error])
+    }
+    t.equal(await sessions(), before)
+  },
+)
 
-t.test('the user’s roles bound what the client may have (CONTRACT §5)', async (t) => {
+t.test('the user’s roles bound what the client may have', async (t) => {
   await store.roles.insert({
     name: 'reader',
     scopes: ['orders:read', 'stock:read'],
@@ -167,7 +167,7 @@ t.test('the user’s roles bound what the client may have (CONTRACT §5)', async
   t.equal((await signedIn(server, { username: 'noone' })).scope, undefined, 'asked for nothing, got nothing')
 })
 
-t.test('a hash with other parameters is renewed at sign-in, once (issue: rehash at login)', async (t) => {
+t.test('a hash with other parameters is renewed at sign-in, once', async (t) => {
   const weak = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
   const vera = await user({ username: 'vera', passwordHash: weak })
   await store.users.insert(vera)
@@ -213,20 +213,23 @@ t.test('a password set while the old hash is being renewed wins, and the sign-in
   t.same(await store.sessions.list({ userId: vera.id }, 10), [])
 })
 
-t.test('sign-ins leave a line each: who, through whom, from where; never the password (A12)', async (t) => {
-  logger.lines.length = 0
-  await signedIn(server)
-  await login(server, { password: 'let me in please' })
-  await login(server, { username: 'mallory@home' })
-  const from = { client_id: 'app', ip: '127.0.0.1', request_id: /./ }
-  t.match(logger.audits('login.succeeded'), [{ ...from, actor: `user:${alice.id}`, sub: alice.id }])
-  t.match(logger.audits('login.failed'), [
-    { ...from, sub: alice.id },
-    { ...from, sub: undefined },
-  ])
-  const said = JSON.stringify(logger.lines)
-  for (const secret of [PASSWORD, 'let me in please', 'mallory']) t.notMatch(said, secret)
-})
+t.test(
+  'sign-ins leave a line each: who, through whom, from where; never the password (RFC 6749 §10.10; docs/security.md A12)',
+  async (t) => {
+    logger.lines.length = 0
+    await signedIn(server)
+    await login(server, { password: 'let me in please' })
+    await login(server, { username: 'mallory@home' })
+    const from = { client_id: 'app', ip: '127.0.0.1', request_id: /./ }
+    t.match(logger.audits('login.succeeded'), [{ ...from, actor: `user:${alice.id}`, sub: alice.id }])
+    t.match(logger.audits('login.failed'), [
+      { ...from, sub: alice.id },
+      { ...from, sub: undefined },
+    ])
+    const said = JSON.stringify(logger.lines)
+    for (const secret of [PASSWORD, 'let me in please', 'mallory']) t.notMatch(said, secret)
+  },
+)
 
 t.test('a public client may be registered for it, and gets its own sessions', async (t) => {
   const { access_token: token } = await signedIn(server, {}, 'phone')

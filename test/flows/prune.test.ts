@@ -30,33 +30,42 @@ async function after(seconds: number, table: string): Promise<number> {
 const minute = { expiresAt: start + 60 }
 const lasting = { expiresAt: start + 30 * DAY, idleExpiresAt: start + 30 * DAY }
 
-t.test('a pushed request is kept for an hour after its end, used or not (§4 row 20)', async (t) => {
-  await store.pushedRequests.insert('used', pushed({ ...minute, usedAt: start }))
-  await store.pushedRequests.insert('unused', pushed(minute))
-  t.equal(await after(60 + HOUR, 'pushed_requests'), 2, 'a person may still be at the login page')
-  t.equal(await after(60 + HOUR + 1, 'pushed_requests'), 0)
-})
+t.test(
+  'a pushed request is kept for an hour after its end, used or not (docs/security.md Q20)',
+  async (t) => {
+    await store.pushedRequests.insert('used', pushed({ ...minute, usedAt: start }))
+    await store.pushedRequests.insert('unused', pushed(minute))
+    t.equal(await after(60 + HOUR, 'pushed_requests'), 2, 'a person may still be at the login page')
+    t.equal(await after(60 + HOUR + 1, 'pushed_requests'), 0)
+  },
+)
 
-t.test('a code is kept for a day after its end, so that a replay is one (§4 row 20)', async (t) => {
-  await store.signIns.insert(signIn({ id: 'lasting', ...lasting }), 'lasting')
-  const of = { signInId: 'lasting', ...minute }
-  await store.codes.insert('spent', code({ ...of, usedAt: start }), start)
-  await store.codes.insert('left', code({ ...of, sessionId: 'another' }), start)
-  t.equal(await after(60 + DAY, 'authorization_codes'), 2)
-  t.equal(await after(60 + DAY + 1, 'authorization_codes'), 0)
-  t.equal(await left('user_sessions'), 1, 'the sign-in goes on')
-})
+t.test(
+  'a code is kept for a day after its end, so that a replay is one (docs/security.md Q20)',
+  async (t) => {
+    await store.signIns.insert(signIn({ id: 'lasting', ...lasting }), 'lasting')
+    const of = { signInId: 'lasting', ...minute }
+    await store.codes.insert('spent', code({ ...of, usedAt: start }), start)
+    await store.codes.insert('left', code({ ...of, sessionId: 'another' }), start)
+    t.equal(await after(60 + DAY, 'authorization_codes'), 2)
+    t.equal(await after(60 + DAY + 1, 'authorization_codes'), 0)
+    t.equal(await left('user_sessions'), 1, 'the sign-in goes on')
+  },
+)
 
-t.test('a sign-in is kept for a day after its idle end, ended before or not (§4 row 20)', async (t) => {
-  const idle = { ...lasting, idleExpiresAt: start + HOUR }
-  await store.signIns.insert(signIn({ id: 'idle', ...idle }), 'idle')
-  await store.signIns.insert(signIn({ id: 'ended', ...idle, endedAt: start }), 'ended')
-  t.equal(await after(HOUR + DAY, 'user_sessions'), 3)
-  t.equal(await after(HOUR + DAY + 1, 'user_sessions'), 1)
-  t.not(await store.signIns.find('lasting'), null)
-})
+t.test(
+  'a sign-in is kept for a day after its idle end, ended before or not (docs/security.md Q20)',
+  async (t) => {
+    const idle = { ...lasting, idleExpiresAt: start + HOUR }
+    await store.signIns.insert(signIn({ id: 'idle', ...idle }), 'idle')
+    await store.signIns.insert(signIn({ id: 'ended', ...idle, endedAt: start }), 'ended')
+    t.equal(await after(HOUR + DAY, 'user_sessions'), 3)
+    t.equal(await after(HOUR + DAY + 1, 'user_sessions'), 1)
+    t.not(await store.signIns.find('lasting'), null)
+  },
+)
 
-t.test('a server that stops leaves the rest of a long sweep for the next time (#5, growth)', async (t) => {
+t.test('a server that stops leaves the rest of a long sweep for the next time', async (t) => {
   const now = clock.now()
   for (let i = 0; i < 150; i += 1) {
     await store.pushedRequests.insert(`rest ${i}`, pushed({ expiresAt: now }))
@@ -70,7 +79,7 @@ t.test('a server that stops leaves the rest of a long sweep for the next time (#
   t.equal(await left('pushed_requests'), 0)
 })
 
-t.test('more than one batch of them goes in one sweep (§4 row 20)', async (t) => {
+t.test('more than one batch of them goes in one sweep (docs/security.md Q20)', async (t) => {
   const now = clock.now()
   for (let i = 0; i < 501; i += 1) {
     await store.pushedRequests.insert(`many ${i}`, pushed({ expiresAt: now }))

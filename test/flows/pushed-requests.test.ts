@@ -67,7 +67,7 @@ const codeOf = (page: Page): string => {
 }
 
 t.test(
-  'a pushed request gets a reference for a moment, and that gets a code (K120, K123, RFC 9126 §2.2)',
+  'a pushed request gets a reference for a moment, and that gets a code (RFC 9126 §2.2; docs/security.md K120, K123)',
   async (t) => {
     const answer = await push()
     t.equal(answer.statusCode, 201)
@@ -86,56 +86,59 @@ t.test(
   },
 )
 
-t.test('references are random (A12)', async (t) => {
+t.test('references are random (RFC 6749 §10.10; docs/security.md A12)', async (t) => {
   const all = await Promise.all(Array.from({ length: 100 }, () => pushed()))
   t.equal(new Set(all).size, 100)
 })
 
-t.test('pushing is for the client itself, by POST alone (K120, B17)', async (t) => {
-  for (const method of ['GET', 'PUT', 'DELETE'] as const) {
-    const answer = await server.inject({ method, url: `${PAR}?${authorizeParams()}` })
-    t.same([answer.statusCode, answer.headers.allow], [405, 'POST'], method)
-  }
-  await writesNothing(t, server, async () => {
-    const form = formOf({ client_id: 'own', redirect_uri: OWN_REDIRECT })
-    const unknown = { status: 401, error: 'invalid_client' }
-    refused(t, await post(server, PAR, form), unknown, 'no authentication')
-    refused(
-      t,
-      await post(server, PAR, form, { authorization: basic('own', 'wrong') }),
-      unknown,
-      'wrong secret',
-    )
-    refused(
-      t,
-      await post(server, PAR, form, { authorization: basic('web') }),
-      { error: 'invalid_request' },
-      'another client_id',
-    )
-    refused(
-      t,
-      await post(server, PAR, formOf({ client_id: 'machine' }), { authorization: basic('machine') }),
-      { error: 'unauthorized_client' },
-    )
-    refused(
-      t,
-      await post(server, PAR, { ...form, request_uri: `${PREFIX}x` }, { authorization: basic('own') }),
-      { error: 'invalid_request' },
-      'a reference to a reference',
-    )
-    refused(
-      t,
-      await post(server, `${PAR}?x=1`, form, { authorization: basic('own') }),
-      { error: 'invalid_request' },
-      'in the URL',
-    )
-  })
-  const spa = await post(server, PAR, formOf({ client_id: 'spa' }))
-  t.equal(spa.statusCode, 201, 'a public client names itself')
-})
+t.test(
+  'pushing is for the client itself, by POST alone (RFC 9126 §2.1, RFC 6749 §2.3; docs/security.md K120, B17)',
+  async (t) => {
+    for (const method of ['GET', 'PUT', 'DELETE'] as const) {
+      const answer = await server.inject({ method, url: `${PAR}?${authorizeParams()}` })
+      t.same([answer.statusCode, answer.headers.allow], [405, 'POST'], method)
+    }
+    await writesNothing(t, server, async () => {
+      const form = formOf({ client_id: 'own', redirect_uri: OWN_REDIRECT })
+      const unknown = { status: 401, error: 'invalid_client' }
+      refused(t, await post(server, PAR, form), unknown, 'no authentication')
+      refused(
+        t,
+        await post(server, PAR, form, { authorization: basic('own', 'wrong') }),
+        unknown,
+        'wrong secret',
+      )
+      refused(
+        t,
+        await post(server, PAR, form, { authorization: basic('web') }),
+        { error: 'invalid_request' },
+        'another client_id',
+      )
+      refused(
+        t,
+        await post(server, PAR, formOf({ client_id: 'machine' }), { authorization: basic('machine') }),
+        { error: 'unauthorized_client' },
+      )
+      refused(
+        t,
+        await post(server, PAR, { ...form, request_uri: `${PREFIX}x` }, { authorization: basic('own') }),
+        { error: 'invalid_request' },
+        'a reference to a reference',
+      )
+      refused(
+        t,
+        await post(server, `${PAR}?x=1`, form, { authorization: basic('own') }),
+        { error: 'invalid_request' },
+        'in the URL',
+      )
+    })
+    const spa = await post(server, PAR, formOf({ client_id: 'spa' }))
+    t.equal(spa.statusCode, 201, 'a public client names itself')
+  },
+)
 
 t.test(
-  'what would be refused at the authorization endpoint is refused here, as JSON (K122, RFC 9126 §2.3)',
+  'what would be refused at the authorization endpoint is refused here, as JSON (RFC 9126 §2.3; docs/security.md K122)',
   async (t) => {
     const cases: Record<string, [string, Overrides]> = {
       'another redirect URI': ['invalid_request', { redirect_uri: 'https://evil.test/' }],
@@ -164,63 +167,72 @@ t.test(
   },
 )
 
-t.test('a reference is for the client that pushed, once, for 90 s (K121, RFC 9126 §4)', async (t) => {
-  const bad = { error: 'invalid_request_uri', state: null, to: OWN_REDIRECT }
-  const beside = { redirect_uri: OWN_REDIRECT }
-  const uri = await pushed()
-  tellsPerson(t, await person.open(reference(uri, 'web')), 'another client')
-  tellsClient(t, await person.open(reference(uri, 'signing', beside)), bad, 'another client of the house')
-  codeOf(await person.open(reference(uri)))
-  tellsPerson(t, await person.open(reference(uri)), 'once more')
-  tellsClient(
-    t,
-    await person.open(reference(uri, 'own', beside)),
-    bad,
-    'once more, with an address to say it to',
-  )
-  const late = await pushed()
-  clock.tick(89)
-  t.equal((await openBrowser(server).open(reference(late))).path, '/login')
-  clock.tick(1)
-  tellsPerson(t, await openBrowser(server).open(reference(late)), '90 s later')
-  for (const other of [PREFIX, `${PREFIX}x`, late.toUpperCase(), `${late} `, `${late}#x`]) {
-    tellsPerson(t, await person.open(reference(other)), other)
-  }
-  tellsPerson(
-    t,
-    await person.open(`${AUTHORIZE}?${new URLSearchParams({ request_uri: await pushed() })}`),
-    'no client_id',
-  )
-})
+t.test(
+  'a reference is for the client that pushed, once, for 90 s (RFC 9126 §4; docs/security.md K121)',
+  async (t) => {
+    const bad = { error: 'invalid_request_uri', state: null, to: OWN_REDIRECT }
+    const beside = { redirect_uri: OWN_REDIRECT }
+    const uri = await pushed()
+    tellsPerson(t, await person.open(reference(uri, 'web')), 'another client')
+    tellsClient(t, await person.open(reference(uri, 'signing', beside)), bad, 'another client of the house')
+    codeOf(await person.open(reference(uri)))
+    tellsPerson(t, await person.open(reference(uri)), 'once more')
+    tellsClient(
+      t,
+      await person.open(reference(uri, 'own', beside)),
+      bad,
+      'once more, with an address to say it to',
+    )
+    const late = await pushed()
+    clock.tick(89)
+    t.equal((await openBrowser(server).open(reference(late))).path, '/login')
+    clock.tick(1)
+    tellsPerson(t, await openBrowser(server).open(reference(late)), '90 s later')
+    for (const other of [PREFIX, `${PREFIX}x`, late.toUpperCase(), `${late} `, `${late}#x`]) {
+      tellsPerson(t, await person.open(reference(other)), other)
+    }
+    tellsPerson(
+      t,
+      await person.open(`${AUTHORIZE}?${new URLSearchParams({ request_uri: await pushed() })}`),
+      'no client_id',
+    )
+  },
+)
 
-t.test('it is used up by the answer, not by the page: reload, other tab, five minutes (K121)', async (t) => {
-  const browser = openBrowser(server)
-  const uri = await pushed()
-  const first = await browser.open(reference(uri))
-  const second = await browser.open(reference(uri))
-  t.same([first.path, second.path], ['/login', '/login'])
-  clock.tick(300)
-  t.equal((await browser.open(first.url)).path, '/login', 'reloaded')
-  await server.follow()
-  codeOf(await goThrough(browser, first))
-  tellsPerson(t, await goThrough(browser, second), 'the other tab is too late')
-  tellsPerson(t, await browser.open(first.url), 'and so is the way back')
-})
+t.test(
+  'it is used up by the answer, not by the page: reload, other tab, five minutes (RFC 9126 §2.2, §4; docs/security.md K121)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const uri = await pushed()
+    const first = await browser.open(reference(uri))
+    const second = await browser.open(reference(uri))
+    t.same([first.path, second.path], ['/login', '/login'])
+    clock.tick(300)
+    t.equal((await browser.open(first.url)).path, '/login', 'reloaded')
+    await server.follow()
+    codeOf(await goThrough(browser, first))
+    tellsPerson(t, await goThrough(browser, second), 'the other tab is too late')
+    tellsPerson(t, await browser.open(first.url), 'and so is the way back')
+  },
+)
 
-t.test('HEAD, as link checkers send it, uses nothing up (K121, RFC 9110 §9.2.1)', async (t) => {
-  const uri = await pushed()
-  const cookie = [...person.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
-  t.match(cookie, 'keyturn-session', 'by somebody whom a GET would give a code')
-  const { statusCode, headers } = await server.inject({
-    method: 'HEAD',
-    url: reference(uri),
-    headers: { cookie },
-  })
-  t.same([statusCode, headers.allow, headers.location], [405, 'GET, POST', undefined])
-  codeOf(await person.open(reference(uri)))
-})
+t.test(
+  'HEAD, as link checkers send it, uses nothing up (RFC 9110 §9.2.1; docs/security.md K121)',
+  async (t) => {
+    const uri = await pushed()
+    const cookie = [...person.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
+    t.match(cookie, 'keyturn-session', 'by somebody whom a GET would give a code')
+    const { statusCode, headers } = await server.inject({
+      method: 'HEAD',
+      url: reference(uri),
+      headers: { cookie },
+    })
+    t.same([statusCode, headers.allow, headers.location], [405, 'GET, POST', undefined])
+    codeOf(await person.open(reference(uri)))
+  },
+)
 
-t.test('50 at once get one code (K121, §3.1 #6)', async (t) => {
+t.test('50 at once get one code (RFC 9126 §2.2, RFC 7523 §3; docs/security.md K121, P6)', async (t) => {
   const uri = await pushed()
   const pages = await Promise.all(Array.from({ length: 50 }, () => person.open(reference(uri))))
   t.equal(pages.filter(({ away }) => away?.params.has('code')).length, 1)
@@ -236,71 +248,83 @@ t.test('a refusal uses it up as well', async (t) => {
   }
 })
 
-t.test('only what was pushed counts, whatever stands beside it (K124, §3.3 #21)', async (t) => {
-  const uri = await pushed({ state: undefined, nonce: 'pushed', scope: 'openid' })
-  const page = await person.open(
-    reference(uri, 'own', {
-      redirect_uri: 'https://evil.test/',
-      state: 'outside',
-      nonce: 'outside',
-      scope: 'openid orders:write',
-      response_type: 'token',
-      response_mode: 'form_post',
-      code_challenge: 'x',
-      prompt: 'login',
-    }),
-  )
-  t.ok(page.away?.url.startsWith(`${OWN_REDIRECT}?code=`))
-  t.equal(page.away?.params.has('state'), false)
-  const tokens = tokensOf(await redeem(server, codeOf(page), { as: 'own' }))
-  t.same([tokens.scope, claimsOf(tokens.id_token).nonce], ['openid', 'pushed'])
-})
+t.test(
+  'only what was pushed counts, whatever stands beside it (RFC 9101 §6.3, RFC 6749 §3.1; docs/security.md K124, P21)',
+  async (t) => {
+    const uri = await pushed({ state: undefined, nonce: 'pushed', scope: 'openid' })
+    const page = await person.open(
+      reference(uri, 'own', {
+        redirect_uri: 'https://evil.test/',
+        state: 'outside',
+        nonce: 'outside',
+        scope: 'openid orders:write',
+        response_type: 'token',
+        response_mode: 'form_post',
+        code_challenge: 'x',
+        prompt: 'login',
+      }),
+    )
+    t.ok(page.away?.url.startsWith(`${OWN_REDIRECT}?code=`))
+    t.equal(page.away?.params.has('state'), false)
+    const tokens = tokensOf(await redeem(server, codeOf(page), { as: 'own' }))
+    t.same([tokens.scope, claimsOf(tokens.id_token).nonce], ['openid', 'pushed'])
+  },
+)
 
-t.test('nothing of what was pushed is seen by the browser before the answer (K127, §3.3 #27)', async (t) => {
-  const secrets = {
-    state: 'state-secret',
-    nonce: 'nonce-secret',
-    scope: 'openid email orders:read',
-    login_hint: '',
-  }
-  const browser = openBrowser(server)
-  let page = await browser.ask(reference(await pushed({ ...secrets, claims: '{"userinfo":{"name":null}}' })))
-  const seen: string[] = []
-  for (
-    ;
-    !page.away;
-    page = page.location
-      ? await browser.ask(page.location)
-      : await browser.send(
-          page,
-          page.path === '/login'
-            ? { form: '/login', fill: { username: 'alice', password: 'correct horse battery staple' } }
-            : { press: 'allow' },
-        )
-  ) {
-    seen.push(page.url, page.body, JSON.stringify(page.headers), JSON.stringify([...browser.jar.values()]))
-  }
-  t.ok(seen.length > 8)
-  for (const text of ['state-secret', 'nonce-secret', 'orders:read', 'code_challenge', OWN_REDIRECT]) {
-    for (const where of seen) t.notOk(where.includes(text) || where.includes(encodeURIComponent(text)), text)
-    for (const where of seen) t.notOk(where.includes(base64url(text)), `${text}, encoded`)
-  }
-  t.equal(page.away.params.get('state'), 'state-secret')
-})
+t.test(
+  'nothing of what was pushed is seen by the browser before the answer (RFC 9126 §7; docs/security.md K127, P27)',
+  async (t) => {
+    const secrets = {
+      state: 'state-secret',
+      nonce: 'nonce-secret',
+      scope: 'openid email orders:read',
+      login_hint: '',
+    }
+    const browser = openBrowser(server)
+    let page = await browser.ask(
+      reference(await pushed({ ...secrets, claims: '{"userinfo":{"name":null}}' })),
+    )
+    const seen: string[] = []
+    for (
+      ;
+      !page.away;
+      page = page.location
+        ? await browser.ask(page.location)
+        : await browser.send(
+            page,
+            page.path === '/login'
+              ? { form: '/login', fill: { username: 'alice', password: 'correct horse battery staple' } }
+              : { press: 'allow' },
+          )
+    ) {
+      seen.push(page.url, page.body, JSON.stringify(page.headers), JSON.stringify([...browser.jar.values()]))
+    }
+    t.ok(seen.length > 8)
+    for (const text of ['state-secret', 'nonce-secret', 'orders:read', 'code_challenge', OWN_REDIRECT]) {
+      for (const where of seen)
+        t.notOk(where.includes(text) || where.includes(encodeURIComponent(text)), text)
+      for (const where of seen) t.notOk(where.includes(base64url(text)), `${text}, encoded`)
+    }
+    t.equal(page.away.params.get('state'), 'state-secret')
+  },
+)
 
-t.test('who must push is refused otherwise, by GET, POST and signed (K123, FAPI §5.3.2.2-3)', async (t) => {
-  const overrides = { client_id: 'pushing', redirect_uri: OWN_REDIRECT }
-  const told = { error: 'invalid_request', to: OWN_REDIRECT }
-  tellsClient(t, await person.open(authorizeUrl(overrides)), told)
-  tellsClient(
-    t,
-    await person.open(AUTHORIZE, { method: 'POST', body: String(authorizeParams(overrides)) }),
-    told,
-  )
-  codeOf(await person.open(reference(await pushed({}, 'pushing'), 'pushing')))
-  const signed = { ...overrides, client_id: 'fapi', request: object({}, 'fapi') }
-  tellsClient(t, await person.open(authorizeUrl(signed)), told)
-})
+t.test(
+  'who must push is refused otherwise, by GET, POST and signed (FAPI §5.3.2.2-3; docs/security.md K123)',
+  async (t) => {
+    const overrides = { client_id: 'pushing', redirect_uri: OWN_REDIRECT }
+    const told = { error: 'invalid_request', to: OWN_REDIRECT }
+    tellsClient(t, await person.open(authorizeUrl(overrides)), told)
+    tellsClient(
+      t,
+      await person.open(AUTHORIZE, { method: 'POST', body: String(authorizeParams(overrides)) }),
+      told,
+    )
+    codeOf(await person.open(reference(await pushed({}, 'pushing'), 'pushing')))
+    const signed = { ...overrides, client_id: 'fapi', request: object({}, 'fapi') }
+    tellsClient(t, await person.open(authorizeUrl(signed)), told)
+  },
+)
 
 t.test('a person who is not signed in goes all the way with a reference', async (t) => {
   const browser = openBrowser(server)
@@ -328,7 +352,7 @@ function object(
 }
 
 t.test(
-  'a signed request is taken by value and pushed, and counts alone (K124, K126, RFC 9101 §6.3)',
+  'a signed request is taken by value and pushed, and counts alone (RFC 9101 §6.3; docs/security.md K124, K126)',
   async (t) => {
     const outside = {
       client_id: 'signing',
@@ -382,7 +406,7 @@ t.test('who must sign is refused otherwise (RFC 9101 §10.5)', async (t) => {
 })
 
 t.test(
-  'what is no signed request of this client is refused by value and pushed (K126, §3.4 #36, B25)',
+  'what is no signed request of this client is refused by value and pushed (docs/security.md K126, P36, B25)',
   async (t) => {
     const other = clientKey('ES256', 'one')
     const now = clock.now()
@@ -450,29 +474,32 @@ t.test(
   },
 )
 
-t.test('nobody fills the store in the name of a public client (§4 row 20, RFC 9126 §2.3)', async (t) => {
-  const server = await testServer()
-  t.teardown(() => server.close())
-  const { clock, store } = server
-  await seedPeople(store)
-  const push = (state: string, remoteAddress: string) =>
-    server.inject({
-      method: 'POST',
-      url: '/oauth2/par',
-      remoteAddress,
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      payload: authorizeParams({ client_id: 'spa', state }).toString(),
-    })
-  const answers = []
-  for (let i = 0; i < PUBLIC_LIMITS.burst + 5; i += 1) answers.push(await push('s', '198.51.100.1'))
-  const refused = answers.filter(({ statusCode }) => statusCode === 429)
-  t.equal(answers.filter(({ statusCode }) => statusCode === 201).length, PUBLIC_LIMITS.burst)
-  t.equal(refused.length, 5)
-  t.match(refused[0]?.json(), { error: 'temporarily_unavailable' })
-  t.ok(Number(refused[0]?.headers['retry-after']) >= 1)
-  t.equal((await push('s', '203.0.113.9')).statusCode, 201, 'others are not concerned')
-  clock.tick(1)
-  t.equal((await push('s', '198.51.100.1')).statusCode, 201, 'and neither is this one for long')
-  const large = await push('x'.repeat(PUBLIC_LIMITS.bytes), '203.0.113.9')
-  t.same([large.statusCode, large.json().error], [413, 'invalid_request'])
-})
+t.test(
+  'nobody fills the store in the name of a public client (RFC 9126 §2.3; docs/security.md Q20)',
+  async (t) => {
+    const server = await testServer()
+    t.teardown(() => server.close())
+    const { clock, store } = server
+    await seedPeople(store)
+    const push = (state: string, remoteAddress: string) =>
+      server.inject({
+        method: 'POST',
+        url: '/oauth2/par',
+        remoteAddress,
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        payload: authorizeParams({ client_id: 'spa', state }).toString(),
+      })
+    const answers = []
+    for (let i = 0; i < PUBLIC_LIMITS.burst + 5; i += 1) answers.push(await push('s', '198.51.100.1'))
+    const refused = answers.filter(({ statusCode }) => statusCode === 429)
+    t.equal(answers.filter(({ statusCode }) => statusCode === 201).length, PUBLIC_LIMITS.burst)
+    t.equal(refused.length, 5)
+    t.match(refused[0]?.json(), { error: 'temporarily_unavailable' })
+    t.ok(Number(refused[0]?.headers['retry-after']) >= 1)
+    t.equal((await push('s', '203.0.113.9')).statusCode, 201, 'others are not concerned')
+    clock.tick(1)
+    t.equal((await push('s', '198.51.100.1')).statusCode, 201, 'and neither is this one for long')
+    const large = await push('x'.repeat(PUBLIC_LIMITS.bytes), '203.0.113.9')
+    t.same([large.statusCode, large.json().error], [413, 'invalid_request'])
+  },
+)

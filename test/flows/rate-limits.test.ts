@@ -114,7 +114,7 @@ t.test('right passwords are no guesses: they use up nothing of what their addres
   t.same(counts(statuses), { wrong: 5, throttled: 2 })
 })
 
-t.test('other addresses and other accounts are not concerned (§4 row 14)', async (t) => {
+t.test('other addresses and other accounts are not concerned (docs/security.md Q14)', async (t) => {
   const server = await started(t)
   await server.store.users.insert(await user({ username: 'bob' }))
   await guess(server, 6)
@@ -130,29 +130,35 @@ t.test('a name is counted as one however it is typed (CVE-2026-48794 and kin)', 
   t.same(counts(statuses), { wrong: 5, throttled: 2 })
 })
 
-t.test('a name that nobody has is throttled in the same way (§3.5 #48)', async (t) => {
+t.test('a name that nobody has is throttled in the same way', async (t) => {
   const server = await started(t)
   const known = await guess(server, 8)
   const unknown = await guess(server, 8, { username: 'nobody' })
   t.same(unknown, known)
 })
 
-t.test('names that only look alike in the store are different ones: a client is no user (B19)', async (t) => {
-  const server = await started(t)
-  await server.store.users.insert(await user({ username: 'client:app', passwordHash: await cheap }))
-  await guess(server, 5, { username: 'client:app' })
-  t.equal((await attempt(server)).statusCode, 200)
-})
+t.test(
+  'names that only look alike in the store are different ones: a client is no user (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  async (t) => {
+    const server = await started(t)
+    await server.store.users.insert(await user({ username: 'client:app', passwordHash: await cheap }))
+    await guess(server, 5, { username: 'client:app' })
+    t.equal((await attempt(server)).statusCode, 200)
+  },
+)
 
-t.test('one address that tries many accounts is held back, the rest of the world is not (B19)', async (t) => {
-  const server = await started(t)
-  await crowd(server)
-  const statuses = await guess(server, address.burst + 10, (n) => ({ username: `user${n}` }))
-  t.same(counts(statuses), { wrong: address.burst, throttled: 10 })
-  server.clock.tick(address.interval)
-  t.same(await guess(server, 2, (n) => ({ username: `more${n}` })), [400, 429])
-  t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
-})
+t.test(
+  'one address that tries many accounts is held back, the rest of the world is not (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  async (t) => {
+    const server = await started(t)
+    await crowd(server)
+    const statuses = await guess(server, address.burst + 10, (n) => ({ username: `user${n}` }))
+    t.same(counts(statuses), { wrong: address.burst, throttled: 10 })
+    server.clock.tick(address.interval)
+    t.same(await guess(server, 2, (n) => ({ username: `more${n}` })), [400, 429])
+    t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
+  },
+)
 
 t.test('an IPv6 host is counted by its /64: hopping within it wins no guesses (RFC 8981)', async (t) => {
   const server = await started(t)
@@ -164,7 +170,7 @@ t.test('an IPv6 host is counted by its /64: hopping within it wins no guesses (R
 })
 
 t.test(
-  'three hundred addresses at one account: held back, and its owner gets in from where he was (§4 row 14)',
+  'three hundred addresses at one account: held back, and its owner gets in from where he was (docs/security.md Q14)',
   async (t) => {
     const server = await started(t)
     t.equal((await attempt(server)).statusCode, 200, 'some day, at home')
@@ -192,7 +198,7 @@ t.test('a place is familiar for ninety days', async (t) => {
   t.equal((await attempt(server)).statusCode, 429)
 })
 
-t.test('the count survives a restart (issue: throttling)', async (t) => {
+t.test('the count survives a restart', async (t) => {
   const options = {
     database: join(t.testdir(), 'keyturn.db'),
     masterKey: randomBytes(32).toString('base64url'),
@@ -209,7 +215,7 @@ t.test('the count survives a restart (issue: throttling)', async (t) => {
   t.equal((await attempt(second, { from: '198.51.100.9' })).statusCode, 200, 'familiar places too')
 })
 
-t.test('two nodes over one store count together (§3.1 #5)', async (t) => {
+t.test('two nodes over one store count together (RFC 6749 §10.10; docs/security.md P5)', async (t) => {
   const options = {
     database: join(t.testdir(), 'keyturn.db'),
     masterKey: randomBytes(32).toString('base64url'),
@@ -221,42 +227,47 @@ t.test('two nodes over one store count together (§3.1 #5)', async (t) => {
   t.same(counts(statuses), { wrong: 5, throttled: 2 })
 })
 
-t.test('two hundred wrong passwords at once: five are looked at (§3.1 #5, CVE-2023-47111)', async (t) => {
-  const server = await started(t, { gateSize: { running: 8, waiting: 400 } })
-  await attempt(server, { username: 'nobody', from: '203.0.113.5' })
-  const work = watchArgon2(t)
-  const answers = await Promise.all(Array.from({ length: 200 }, () => attempt(server, { password: 'wrong' })))
-  t.same(counts(answers.map((answer) => answer.statusCode)), { wrong: 5, throttled: 195 })
-  t.equal(work.verified.length, 5)
-})
-
 t.test(
-  'a crowd at the gate: 503 with Retry-After at once, and no guess is counted (must-show 9)',
+  'two hundred wrong passwords at once: five are looked at (RFC 6749 §10.10, CVE-2023-47111; docs/security.md P5)',
   async (t) => {
-    const server = await started(t, { gateSize: { running: 1, waiting: 4 } })
+    const server = await started(t, { gateSize: { running: 8, waiting: 400 } })
+    await attempt(server, { username: 'nobody', from: '203.0.113.5' })
     const work = watchArgon2(t)
-    await attempt(server)
-    work.clear()
-    const answers = await Promise.all(Array.from({ length: 64 }, () => attempt(server)))
-    const surplus = answers.filter((answer) => answer.statusCode === 503)
-    t.equal(answers.filter((answer) => answer.statusCode === 200).length, 5)
-    t.equal(surplus.length, 59)
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, () => attempt(server, { password: 'wrong' })),
+    )
+    t.same(counts(answers.map((answer) => answer.statusCode)), { wrong: 5, throttled: 195 })
     t.equal(work.verified.length, 5)
-    for (const answer of surplus) {
-      t.equal(answer.json().error, 'temporarily_unavailable')
-      t.equal(waitOf(answer), 1)
-    }
-    t.equal((await attempt(server)).statusCode, 200, 'and the next one gets in')
   },
 )
 
-t.test('a clock that was far ahead keeps nobody out when it is set right (§4 row 7)', async (t) => {
-  const server = await started(t)
-  const right = server.clock.now()
-  server.clock.tick(365 * 86_400)
-  await guess(server, 6)
-  t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
-  server.clock.set(right)
-  t.equal((await attempt(server)).statusCode, 200)
-  t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
+t.test('a crowd at the gate: 503 with Retry-After at once, and no guess is counted', async (t) => {
+  const server = await started(t, { gateSize: { running: 1, waiting: 4 } })
+  const work = watchArgon2(t)
+  await attempt(server)
+  work.clear()
+  const answers = await Promise.all(Array.from({ length: 64 }, () => attempt(server)))
+  const surplus = answers.filter((answer) => answer.statusCode === 503)
+  t.equal(answers.filter((answer) => answer.statusCode === 200).length, 5)
+  t.equal(surplus.length, 59)
+  t.equal(work.verified.length, 5)
+  for (const answer of surplus) {
+    t.equal(answer.json().error, 'temporarily_unavailable')
+    t.equal(waitOf(answer), 1)
+  }
+  t.equal((await attempt(server)).statusCode, 200, 'and the next one gets in')
 })
+
+t.test(
+  'a clock that was far ahead keeps nobody out when it is set right (docs/security.md Q7)',
+  async (t) => {
+    const server = await started(t)
+    const right = server.clock.now()
+    server.clock.tick(365 * 86_400)
+    await guess(server, 6)
+    t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
+    server.clock.set(right)
+    t.equal((await attempt(server)).statusCode, 200)
+    t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
+  },
+)

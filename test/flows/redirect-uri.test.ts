@@ -231,7 +231,7 @@ const TRICKS: Readonly<Record<string, readonly string[]>> = {
 
 for (const [id, tricks] of Object.entries(TRICKS)) {
   t.test(
-    `what only looks like ${REGISTERED[id]} is a page, in every mode (C29, C30, C31, C32, C46, §3.3 #13 #14 #15 #17 #18 #19 #20)`,
+    `what only looks like ${REGISTERED[id]} is a page, in every mode (docs/security.md C29, C30, C31, C32, C46, P13, P14, P15, P17, P18, P19, P20)`,
     async (t) => {
       for (const redirect_uri of tricks) {
         const label = encodeURI(redirect_uri)
@@ -261,38 +261,51 @@ for (const [id, tricks] of Object.entries(TRICKS)) {
   )
 }
 
-t.test('a loopback address has any port, and only that is free (C31, RFC 8252 §7.3)', async (t) => {
-  for (const [client_id, redirect_uri] of [
-    ['v4', V4],
-    ['v4', 'http://127.0.0.1/callback'],
-    ['v4', 'http://127.0.0.1:1/callback'],
-    ['v4', 'http://127.0.0.1:65535/callback'],
-    ['v6', V6],
-    ['v6', 'http://[::1]:61023/callback'],
-    ['name', NAME],
-    ['https', HTTPS],
-    ['query', QUERY],
-    ['scheme', SCHEME],
-  ] as const) {
-    const page = await person.ask(authorizeUrl({ client_id, redirect_uri, scope: 'admin' }))
-    // As it was asked for, with its port; the app listens there.
-    t.ok(page.location?.startsWith(redirect_uri), String(page.location))
-    tellsClient(t, page, { error: 'invalid_scope', to: redirect_uri }, redirect_uri)
-  }
-})
+t.test(
+  'a loopback address has any port, and only that is free (RFC 8252 §7.3; docs/security.md C31)',
+  async (t) => {
+    for (const [client_id, redirect_uri] of [
+      ['v4', V4],
+      ['v4', 'http://127.0.0.1/callback'],
+      ['v4', 'http://127.0.0.1:1/callback'],
+      ['v4', 'http://127.0.0.1:65535/callback'],
+      ['v6', V6],
+      ['v6', 'http://[::1]:61023/callback'],
+      ['name', NAME],
+      ['https', HTTPS],
+      ['query', QUERY],
+      ['scheme', SCHEME],
+    ] as const) {
+      const page = await person.ask(authorizeUrl({ client_id, redirect_uri, scope: 'admin' }))
+      // As it was asked for, with its port; the app listens there.
+      t.ok(page.location?.startsWith(redirect_uri), String(page.location))
+      tellsClient(t, page, { error: 'invalid_scope', to: redirect_uri }, redirect_uri)
+    }
+  },
+)
 
-t.test('a client without addresses gets no answer anywhere (§3.3 #17, C34)', async (t) => {
-  for (const redirect_uri of [undefined, '', HTTPS, 'https://evil.test/', 'undefined', 'null']) {
-    tellsPerson(t, await person.ask(authorizeUrl({ client_id: 'none', redirect_uri })), String(redirect_uri))
-  }
-})
+t.test(
+  'a client without addresses gets no answer anywhere (RFC 9700 §4.1.3, RFC 6749 §3.1.2.3; docs/security.md P17, C34)',
+  async (t) => {
+    for (const redirect_uri of [undefined, '', HTTPS, 'https://evil.test/', 'undefined', 'null']) {
+      tellsPerson(
+        t,
+        await person.ask(authorizeUrl({ client_id: 'none', redirect_uri })),
+        String(redirect_uri),
+      )
+    }
+  },
+)
 
-t.test('an allowed application is not led elsewhere either (§3.3 #19)', async (t) => {
-  await signIn(person, { client_id: 'web' }, { remember: true })
-  for (const redirect_uri of ['https://evil.test/', 'https://spa.test/', 'https://own.test/callback']) {
-    tellsPerson(t, await person.ask(authorizeUrl({ client_id: 'web', redirect_uri })), redirect_uri)
-  }
-})
+t.test(
+  'an allowed application is not led elsewhere either (RFC 9700 §4.1.3; docs/security.md P19)',
+  async (t) => {
+    await signIn(person, { client_id: 'web' }, { remember: true })
+    for (const redirect_uri of ['https://evil.test/', 'https://spa.test/', 'https://own.test/callback']) {
+      tellsPerson(t, await person.ask(authorizeUrl({ client_id: 'web', redirect_uri })), redirect_uri)
+    }
+  },
+)
 
 const pieces = fc.constantFrom(
   ...[
@@ -349,7 +362,7 @@ const uris = fc.oneof(
 const anyPort = /^http:\/\/(127\.0\.0\.1|\[::1\])(?::[1-9]\d{0,4})?\/callback$/
 
 t.test(
-  'whatever is asked for, nobody is led but to what is registered (C30, C31, §3.3 #13–#20)',
+  'whatever is asked for, nobody is led but to what is registered (P13–#20, RFC 9700 §2.1, RFC 8252 §7.3; docs/security.md C30, C31)',
   async (t) => {
     let led = 0
     const property = fc.asyncProperty(

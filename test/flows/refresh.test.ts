@@ -1,16 +1,78 @@
+/** Rotation of refresh tokens: successors, retries within the grace window, and replays, on one node and on two. */
+
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import fc from 'fast-check'
 import type { LightMyRequestResponse } from 'fastify'
 import t from 'tap'
+import { systemRandom } from '../../src/system.ts'
+import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
+import { testClock } from '../support/server/clock.ts'
 import { claimsOf, refresh } from '../support/server/requests.ts'
-import { seed } from '../support/server/seed.ts'
-import { testServer } from '../support/server/server.ts'
-import { active, pairOf, refreshed, signedIn } from '../support/server/tokens.ts'
+import { seed, session } from '../support/server/seed.ts'
+import { type TestServer, testServer } from '../support/server/server.ts'
+import { active, pairOf, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 const GRACE = 10
+const DAY = 86_400
 
-const server = await testServer()
-t.teardown(() => server.close())
+/** Two nodes over one store, with one clock; a session may be used at either at any time. */
+const clock = testClock()
+const masterKey = randomBytes(32)
+const options = {
+  database: join(t.testdir(), 'keyturn.db'),
+  masterKey: masterKey.toString('base64url'),
+  clock,
+}
+const [server, other] = [await testServer(options), await testServer(options)]
+t.teardown(async () => {
+  await server.close()
+  await other.close()
+})
 const { alice } = await seed(server.store)
-const { clock, logger } = server
+const { logger } = server
+const nodes: readonly TestServer[] = [server, other]
+const at = (node: number): TestServer => nodes[node] ?? server
+const codec = createRefreshTokenCodec(server.deps.keys.roots)
+
+/** A sign-in without its password, which would take most of the time. */
+async function begin(): Promise<{ sid: string; token: (generation: number) => string }> {
+  const sid = systemRandom.id()
+  await server.store.sessions.insert(session(clock.now(), { id: sid, userId: alice.id }))
+  return { sid, token: (generation) => codec.write({ sessionId: sid, generation }) }
+}
+
+/** The successor, or null for a refusal; anything else is a failure of the test. */
+async function present(node: number, token: string): Promise<string | null> {
+  const answer = await refresh(at(node), token)
+  if (answer.statusCode === 200) return answer.json().refresh_token
+  if (answer.statusCode === 400 && answer.json().error === 'invalid_grant') return null
+  throw new Error(`${answer.statusCode} ${answer.body}`)
+}
+
+async function livingBranches(tokens: readonly string[]): Promise<number> {
+  const living = await Promise.all([...new Set(tokens)].map((token, i) => active(at(i % 2), token)))
+  return living.filter(Boolean).length
+}
+
+const node = fc.nat({ max: 1 })
+const steps = fc.array(
+  fc.oneof(
+    { weight: 5, arbitrary: fc.record({ do: fc.constant('refresh'), node, back: fc.constant(0) }) },
+    { weight: 3, arbitrary: fc.record({ do: fc.constant('refresh'), node, back: fc.constant(1) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ do: fc.constant('refresh'), node, back: fc.integer({ min: 1, max: 4 }) }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constant('tick'), node, back: fc.integer({ min: 1, max: 14 }) }),
+    },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('revoke'), node, back: fc.nat({ max: 2 }) }) },
+  ),
+  { minLength: 3, maxLength: 25 },
+)
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
 const DEAD = [400, 'invalid_grant']
@@ -32,17 +94,20 @@ t.test(
   },
 )
 
-t.test('a public client gets a new refresh token each time too (F67, RFC 9700 §2.2.2)', async (t) => {
-  const first = await signedIn(server, {}, 'phone')
-  const second = await refreshed(server, first.refresh_token, {}, 'phone')
-  t.not(second.refresh_token, first.refresh_token)
-  clock.tick(GRACE + 1)
-  t.same(outcome(await refresh(server, first.refresh_token, {}, 'phone')), DEAD)
-  t.same(outcome(await refresh(server, second.refresh_token, {}, 'phone')), DEAD, 'reuse ends it')
-})
+t.test(
+  'a public client gets a new refresh token each time too (RFC 9700 §2.2.2; docs/security.md F67)',
+  async (t) => {
+    const first = await signedIn(server, {}, 'phone')
+    const second = await refreshed(server, first.refresh_token, {}, 'phone')
+    t.not(second.refresh_token, first.refresh_token)
+    clock.tick(GRACE + 1)
+    t.same(outcome(await refresh(server, first.refresh_token, {}, 'phone')), DEAD)
+    t.same(outcome(await refresh(server, second.refresh_token, {}, 'phone')), DEAD, 'reuse ends it')
+  },
+)
 
 t.test(
-  'fifty parallel refreshes of one token: fifty answers, one successor, no fork (F69, §3.1 #1 #2)',
+  'fifty parallel refreshes of one token: fifty answers, one successor, no fork (RFC 9700 §4.14.2; docs/security.md F69, P1, P2)',
   async (t) => {
     const { refresh_token: token } = await signedIn(server)
     const answers = await Promise.all(Array.from({ length: 50 }, () => refresh(server, token)))
@@ -60,18 +125,21 @@ t.test(
   },
 )
 
-t.test('a lost answer is asked for again and is the same (F75, §4 row 16)', async (t) => {
-  const { refresh_token: token } = await signedIn(server)
-  const lost = await refreshed(server, token)
-  for (const wait of [0, 3, GRACE - 3]) {
-    clock.tick(wait)
-    t.equal((await refreshed(server, token)).refresh_token, lost.refresh_token)
-  }
-  t.ok(await active(server, lost.refresh_token))
-})
+t.test(
+  'a lost answer is asked for again and is the same (RFC 9700 §4.14.2; docs/security.md F75, Q16)',
+  async (t) => {
+    const { refresh_token: token } = await signedIn(server)
+    const lost = await refreshed(server, token)
+    for (const wait of [0, 3, GRACE - 3]) {
+      clock.tick(wait)
+      t.equal((await refreshed(server, token)).refresh_token, lost.refresh_token)
+    }
+    t.ok(await active(server, lost.refresh_token))
+  },
+)
 
 t.test(
-  'the window does not slide: a retry at +9 s is answered, one at +11 s is reuse (F68, F75)',
+  'the window does not slide: a retry at +9 s is answered, one at +11 s is reuse (RFC 9700 §4.14.2; docs/security.md F68, F75)',
   async (t) => {
     const { refresh_token: token } = await signedIn(server)
     const successor = await refreshed(server, token)
@@ -83,28 +151,31 @@ t.test(
   },
 )
 
-t.test('a replay one second past the window ends that session and no other (F68, must-show 5)', async (t) => {
-  const other = await signedIn(server)
-  const otherClient = await signedIn(server, {}, 'phone')
-  const first = await signedIn(server)
-  const second = await refreshed(server, first.refresh_token)
-  clock.tick(GRACE + 1)
-  t.ok(await active(server, second.access_token), 'alive before')
-  t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
+t.test(
+  'a replay one second past the window ends that session and no other (RFC 9700 §4.14.2; docs/security.md F68)',
+  async (t) => {
+    const other = await signedIn(server)
+    const otherClient = await signedIn(server, {}, 'phone')
+    const first = await signedIn(server)
+    const second = await refreshed(server, first.refresh_token)
+    clock.tick(GRACE + 1)
+    t.ok(await active(server, second.access_token), 'alive before')
+    t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
 
-  t.same(outcome(await refresh(server, second.refresh_token)), DEAD, 'the thief’s branch is dead')
-  t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
-  t.notOk(await active(server, second.refresh_token))
-  t.notOk(await active(server, first.access_token), 'with all its access tokens')
-  t.notOk(await active(server, second.access_token))
+    t.same(outcome(await refresh(server, second.refresh_token)), DEAD, 'the thief’s branch is dead')
+    t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
+    t.notOk(await active(server, second.refresh_token))
+    t.notOk(await active(server, first.access_token), 'with all its access tokens')
+    t.notOk(await active(server, second.access_token))
 
-  t.ok(await active(server, other.access_token), 'the user’s other sign-in lives')
-  await refreshed(server, other.refresh_token)
-  await refreshed(server, otherClient.refresh_token, {}, 'phone')
-})
+    t.ok(await active(server, other.access_token), 'the user’s other sign-in lives')
+    await refreshed(server, other.refresh_token)
+    await refreshed(server, otherClient.refresh_token, {}, 'phone')
+  },
+)
 
 t.test(
-  'inside the window only the token before the last is a retry: A→B→C, then A, ends it (F68, F75)',
+  'inside the window only the token before the last is a retry: A→B→C, then A, ends it (RFC 9700 §4.14.2; docs/security.md F68, F75)',
   async (t) => {
     const a = await signedIn(server)
     const b = await refreshed(server, a.refresh_token)
@@ -117,26 +188,32 @@ t.test(
   },
 )
 
-t.test('the retry of a retry: every step may be repeated once it is the last (F75)', async (t) => {
-  let { refresh_token: token } = await signedIn(server)
-  for (let step = 0; step < 5; step += 1) {
-    const [one, two] = await Promise.all([refreshed(server, token), refreshed(server, token)])
-    t.equal(one.refresh_token, two.refresh_token)
-    token = one.refresh_token
-    clock.tick(600)
-  }
-})
+t.test(
+  'the retry of a retry: every step may be repeated once it is the last (RFC 9700 §4.14.2; docs/security.md F75)',
+  async (t) => {
+    let { refresh_token: token } = await signedIn(server)
+    for (let step = 0; step < 5; step += 1) {
+      const [one, two] = await Promise.all([refreshed(server, token), refreshed(server, token)])
+      t.equal(one.refresh_token, two.refresh_token)
+      token = one.refresh_token
+      clock.tick(600)
+    }
+  },
+)
 
-t.test('REFRESH_GRACE=0s: even then two at the same moment get the same successor (F69)', async (t) => {
-  const strict = await testServer({ settings: { REFRESH_GRACE: '0s' } })
-  t.teardown(() => strict.close())
-  await seed(strict.store)
-  const first = await signedIn(strict)
-  const [one, two] = await Promise.all([1, 2].map(() => refreshed(strict, first.refresh_token)))
-  t.equal(one?.refresh_token, two?.refresh_token)
-  strict.clock.tick(1)
-  t.same(outcome(await refresh(strict, first.refresh_token)), DEAD)
-})
+t.test(
+  'REFRESH_GRACE=0s: even then two at the same moment get the same successor (RFC 9700 §4.14.2; docs/security.md F69)',
+  async (t) => {
+    const strict = await testServer({ settings: { REFRESH_GRACE: '0s' } })
+    t.teardown(() => strict.close())
+    await seed(strict.store)
+    const first = await signedIn(strict)
+    const [one, two] = await Promise.all([1, 2].map(() => refreshed(strict, first.refresh_token)))
+    t.equal(one?.refresh_token, two?.refresh_token)
+    strict.clock.tick(1)
+    t.same(outcome(await refresh(strict, first.refresh_token)), DEAD)
+  },
+)
 
 t.test(
   'reuse leaves one line in the audit trail: which client, whose session, from where (RFC 9700 §4.14.2)',
@@ -167,10 +244,157 @@ t.test(
   },
 )
 
-t.test('whoever refreshes gets the session’s next token, not a session of his own (F69)', async (t) => {
-  const before = await server.store.sessions.list({ userId: alice.id }, 1000)
-  let { refresh_token: token } = await signedIn(server)
-  for (let step = 0; step < 10; step += 1) token = pairOf(await refresh(server, token)).refresh_token
-  const after = await server.store.sessions.list({ userId: alice.id }, 1000)
-  t.equal(after.length, before.length + 1, 'the store grows with sign-ins, not with refreshes')
-})
+t.test(
+  'whoever refreshes gets the session’s next token, not a session of his own (RFC 9700 §4.14.2; docs/security.md F69)',
+  async (t) => {
+    const before = await server.store.sessions.list({ userId: alice.id }, 1000)
+    let { refresh_token: token } = await signedIn(server)
+    for (let step = 0; step < 10; step += 1) token = pairOf(await refresh(server, token)).refresh_token
+    const after = await server.store.sessions.list({ userId: alice.id }, 1000)
+    t.equal(after.length, before.length + 1, 'the store grows with sign-ins, not with refreshes')
+  },
+)
+
+t.test(
+  'any sequence of refresh, retry, replay, revoke and time on two nodes goes by the rules (RFC 9700 §4.14.2; docs/security.md F68, F69, F75)',
+  async (t) => {
+    const property = fc.asyncProperty(steps, async (sequence) => {
+      const { token } = await begin()
+      // The rules of CONTRACT §5 in four variables.
+      let generation = 1
+      let rotatedAt = clock.now()
+      let alive = true
+      for (const step of sequence) {
+        const presented = Math.max(1, generation - step.back)
+        if (step.do === 'tick') clock.tick(step.back)
+        else if (step.do === 'revoke') {
+          const answer = await revoke(at(step.node), token(presented))
+          if (answer.statusCode !== 200) throw new Error(answer.body)
+          alive = false
+        } else {
+          const successor = await present(step.node, token(presented))
+          const isRetry = presented === generation - 1 && clock.now() - rotatedAt <= GRACE
+          if (!alive) assert.equal(successor, null, 'what is dead stays dead')
+          else if (presented === generation) {
+            assert.equal(successor, token(generation + 1), 'the next of the chain')
+            generation += 1
+            rotatedAt = clock.now()
+          } else if (isRetry) assert.equal(successor, token(generation), 'the same successor')
+          else {
+            assert.equal(successor, null, 'a replay')
+            alive = false
+          }
+        }
+        const known = Array.from({ length: generation }, (_, i) => token(i + 1))
+        assert.equal(await livingBranches(known), alive ? 1 : 0)
+      }
+    })
+    await t.resolves(fc.assert(property, { numRuns: 40 }))
+  },
+)
+
+t.test(
+  'a client that follows the rules is never logged out, whatever gets lost (RFC 9700 §4.14.2; docs/security.md F75, Q16)',
+  async (t) => {
+    for (const { logger } of nodes) logger.lines.length = 0
+    const visits = fc.array(
+      fc.record({
+        // How often the same request is sent at once, and how often its answers are all lost before one arrives.
+        parallel: fc.integer({ min: 1, max: 4 }),
+        lost: fc.nat({ max: 3 }),
+        nodes: fc.infiniteStream(node),
+        // A client that heard nothing asks again within the window, which counts from the first time.
+        within: fc.nat({ max: GRACE }),
+        pause: fc.nat({ max: 5 * DAY }),
+      }),
+      { minLength: 1, maxLength: 6 },
+    )
+    const property = fc.asyncProperty(visits, async (sequence) => {
+      const { token } = await begin()
+      let held = token(1)
+      for (const { parallel, lost, nodes: any, within, pause } of sequence) {
+        const ask = () =>
+          Promise.all(Array.from({ length: parallel }, () => present(any.next().value ?? 0, held)))
+        const heard: (string | null)[] = []
+        for (let i = 0; i < lost; i += 1) heard.push(...(await ask()))
+        if (lost > 0) clock.tick(within)
+        heard.push(...(await ask()))
+        assert.equal(new Set(heard).size, 1, 'always the same answer')
+        const [successor] = heard
+        if (!successor) throw new Error('logged out')
+        held = successor
+        clock.tick(pause)
+      }
+    })
+    await t.resolves(fc.assert(property, { numRuns: 30 }))
+    for (const { logger } of nodes) t.same(logger.audits('token.reuse_detected'), [])
+  },
+)
+
+t.test(
+  'under every interleaving of store calls there is one successor and one end (RFC 9700 §4.14.2, RFC 7523 §3; docs/security.md F69, P1, P6)',
+  async (t) => {
+    let scheduler: fc.Scheduler | undefined
+    for (const { store } of nodes) {
+      const { find, rotate, revoke: end } = store.sessions
+      const scheduled =
+        <A extends unknown[], R>(label: string, verb: (...args: A) => Promise<R>) =>
+        (...args: A): Promise<R> =>
+          scheduler ? scheduler.schedule(Promise.resolve(), label).then(() => verb(...args)) : verb(...args)
+      t.teardown(() => Object.assign(store.sessions, { find, rotate, revoke: end }))
+      Object.assign(store.sessions, {
+        find: scheduled('find', find),
+        rotate: scheduled('rotate', async (...args: Parameters<typeof rotate>) => {
+          const before = await find(args[0])
+          const rotated = await rotate(...args)
+          assert.ok(!rotated || before?.revokedAt === null, 'an ended session goes on')
+          return rotated
+        }),
+        revoke: scheduled('revoke', end),
+      })
+    }
+
+    const acts = fc.array(
+      fc.oneof(
+        { weight: 6, arbitrary: fc.record({ act: fc.constant('current'), node }) },
+        { weight: 2, arbitrary: fc.record({ act: fc.constant('before'), node }) },
+        { weight: 1, arbitrary: fc.record({ act: fc.constant('replay'), node }) },
+        { weight: 1, arbitrary: fc.record({ act: fc.constant('revoke'), node }) },
+      ),
+      { minLength: 2, maxLength: 6 },
+    )
+    const property = fc.asyncProperty(fc.scheduler(), acts, async (s, together) => {
+      const { sid, token } = await begin()
+      await present(0, token(1))
+      await present(1, token(2))
+      scheduler = s
+      const work = together.map(async ({ act, node: where }) => {
+        if (act === 'revoke') {
+          const answer = await revoke(at(where), token(3))
+          return { act, successor: answer.statusCode === 200 ? 'done' : 'failed' }
+        }
+        const generation = { current: 3, before: 2, replay: 1 }[act] ?? 3
+        return { act, successor: await present(where, token(generation)) }
+      })
+      const outcomes = await s.waitFor(Promise.all(work)).finally(() => {
+        scheduler = undefined
+      })
+
+      const session = await server.store.sessions.find(sid)
+      if (!session) throw new Error('the session is gone')
+      const won = (act: string) => outcomes.filter((one) => one.act === act).map((one) => one.successor)
+      for (const successor of won('current')) assert.ok(successor === null || successor === token(4))
+      for (const successor of won('before')) assert.ok(successor === null || successor === token(3))
+      assert.deepEqual(won('replay').filter(Boolean), [], 'a replay never succeeds')
+      assert.ok(session.generation === 3 || session.generation === 4, 'one step at most')
+      assert.equal(session.generation === 4, won('current').includes(token(4)), 'a step for every success')
+      const ended = won('replay').length > 0 || won('revoke').length > 0
+      // "before" is a retry, or, once the session has gone on, a replay.
+      if (ended) assert.notEqual(session.revokedAt, null, 'what was answered as ended has ended')
+      else if (won('before').length === 0) assert.equal(session.revokedAt, null, 'and nothing else ends it')
+      const branches = await livingBranches([1, 2, 3, 4, 5].map(token))
+      assert.equal(branches, session.revokedAt === null ? 1 : 0)
+    })
+    await t.resolves(fc.assert(property, { numRuns: 60 }))
+  },
+)

@@ -51,7 +51,7 @@ async function succeeds(t: Test, server: TestServer, pair: Pair) {
 }
 
 t.test(
-  'another process holds the database locked: 503, and the token lives (I102, §3.1 #7, §4 row 5)',
+  'another process holds the database locked: 503, and the token lives (RFC 7009 §2.2.1; docs/security.md I102, P7, Q5)',
   async (t) => {
     const { server, pair } = await onDisk(t)
     const unlock = await lockStore(t, { url: server.config.databaseUrl })
@@ -63,21 +63,24 @@ t.test(
   },
 )
 
-t.test('the database may only be read: 503, and the token lives (I102, §3.1 #7, §4 row 4)', async (t) => {
-  const { server, file, masterKey, pair } = await onDisk(t)
-  const allowWriting = await forbidWriting(server.store, { url: server.config.databaseUrl })
-  await failsToRevoke(t, server, pair)
-  await lives(t, server, pair)
-  await server.store.db.close()
-  await allowWriting()
-  const again = await testServer({ database: file, masterKey })
-  t.teardown(() => again.close())
-  await lives(t, again, pair)
-  await succeeds(t, again, pair)
-})
+t.test(
+  'the database may only be read: 503, and the token lives (RFC 7009 §2.2.1; docs/security.md I102, P7, Q4)',
+  async (t) => {
+    const { server, file, masterKey, pair } = await onDisk(t)
+    const allowWriting = await forbidWriting(server.store, { url: server.config.databaseUrl })
+    await failsToRevoke(t, server, pair)
+    await lives(t, server, pair)
+    await server.store.db.close()
+    await allowWriting()
+    const again = await testServer({ database: file, masterKey })
+    t.teardown(() => again.close())
+    await lives(t, again, pair)
+    await succeeds(t, again, pair)
+  },
+)
 
 t.test(
-  'the database is closed: 503 for asking too, and after a restart the token lives (I102, §3.1 #7)',
+  'the database is closed: 503 for asking too, and after a restart the token lives (RFC 7009 §2.2.1; docs/security.md I102, P7)',
   async (t) => {
     const { server, file, masterKey, pair } = await onDisk(t)
     await server.store.db.close()

@@ -28,7 +28,7 @@ const HINTS = [undefined, 'access_token', 'refresh_token', 'foo', 'id_token'] as
 const hinted = (hint: string | undefined) => (hint === undefined ? {} : { token_type_hint: hint })
 
 t.test(
-  'a refresh token goes, whatever the hint says, and with it its whole session (I97, I100, I101)',
+  'a refresh token goes, whatever the hint says, and with it its whole session (RFC 7009 §2, RFC 7009 §2.1; docs/security.md I97, I100, I101)',
   async (t) => {
     for (const hint of HINTS) {
       const other = await signedIn(server)
@@ -43,7 +43,7 @@ t.test(
 )
 
 t.test(
-  'an access token goes, whatever the hint says; the session goes on (I97, I100, RFC 7009 §2.1)',
+  'an access token goes, whatever the hint says; the session goes on (RFC 7009 §2.1; docs/security.md I97, I100)',
   async (t) => {
     for (const hint of HINTS) {
       const pair = await signedIn(server)
@@ -57,7 +57,7 @@ t.test(
   },
 )
 
-t.test('a machine takes its token back (I97)', async (t) => {
+t.test('a machine takes its token back (RFC 7009 §2; docs/security.md I97)', async (t) => {
   const { access_token: token } = (await clientCredentials(server)).json()
   const { access_token: kept } = (await clientCredentials(server)).json()
   t.same(done(await revoke(server, token, 'machine')), DONE)
@@ -65,33 +65,39 @@ t.test('a machine takes its token back (I97)', async (t) => {
   t.ok(await active(server, kept, 'machine'))
 })
 
-t.test('an old generation still says which session is meant: it ends (I101)', async (t) => {
-  const first = await signedIn(server)
-  const second = await refreshed(server, first.refresh_token)
-  const third = await refreshed(server, second.refresh_token)
-  server.clock.tick(3600)
-  t.same(done(await revoke(server, first.refresh_token)), DONE)
-  t.same(outcome(await refresh(server, third.refresh_token)), [400, 'invalid_grant'])
-  t.same(server.logger.audits('token.reuse_detected'), [], 'a logout is no theft')
-})
+t.test(
+  'an old generation still says which session is meant: it ends (RFC 7009 §2.1; docs/security.md I101)',
+  async (t) => {
+    const first = await signedIn(server)
+    const second = await refreshed(server, first.refresh_token)
+    const third = await refreshed(server, second.refresh_token)
+    server.clock.tick(3600)
+    t.same(done(await revoke(server, first.refresh_token)), DONE)
+    t.same(outcome(await refresh(server, third.refresh_token)), [400, 'invalid_grant'])
+    t.same(server.logger.audits('token.reuse_detected'), [], 'a logout is no theft')
+  },
+)
 
-t.test('the token of another client is refused and lives on (I98, §3.5 #46, CVE-2016-6582)', async (t) => {
-  const pair = await signedIn(server)
-  const { access_token: machine } = (await clientCredentials(server)).json()
-  for (const as of ['other', 'phone', 'watch', 'machine']) {
-    for (const hint of HINTS) {
-      for (const token of [pair.access_token, pair.refresh_token]) {
-        t.same(outcome(await revoke(server, token, as, hinted(hint))), [400, 'unauthorized_client'], as)
+t.test(
+  'the token of another client is refused and lives on (RFC 7009 §2.1, CVE-2016-6582; docs/security.md I98)',
+  async (t) => {
+    const pair = await signedIn(server)
+    const { access_token: machine } = (await clientCredentials(server)).json()
+    for (const as of ['other', 'phone', 'watch', 'machine']) {
+      for (const hint of HINTS) {
+        for (const token of [pair.access_token, pair.refresh_token]) {
+          t.same(outcome(await revoke(server, token, as, hinted(hint))), [400, 'unauthorized_client'], as)
+        }
       }
     }
-  }
-  t.same(outcome(await revoke(server, machine, 'app')), [400, 'unauthorized_client'])
-  t.ok(await active(server, pair.access_token))
-  t.ok(await active(server, machine, 'machine'))
-  await refreshed(server, pair.refresh_token)
-})
+    t.same(outcome(await revoke(server, machine, 'app')), [400, 'unauthorized_client'])
+    t.ok(await active(server, pair.access_token))
+    t.ok(await active(server, machine, 'machine'))
+    await refreshed(server, pair.refresh_token)
+  },
+)
 
-t.test('the client is authenticated first (I98, RFC 7009 §2.1)', async (t) => {
+t.test('the client is authenticated first (RFC 7009 §2.1; docs/security.md I98)', async (t) => {
   const pair = await signedIn(server)
   const url = '/oauth2/revoke'
   for (const token of [pair.access_token, pair.refresh_token, 'garbage']) {
@@ -104,16 +110,19 @@ t.test('the client is authenticated first (I98, RFC 7009 §2.1)', async (t) => {
   t.ok(await active(server, pair.refresh_token))
 })
 
-t.test('a public client takes its own tokens back (I98, CVE-2018-1000211)', async (t) => {
-  const pair = await signedIn(server, {}, 'phone')
-  t.same(done(await revoke(server, pair.access_token, 'phone')), DONE)
-  t.match((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
-  t.same(done(await revoke(server, pair.refresh_token, 'phone')), DONE)
-  t.same(outcome(await refresh(server, pair.refresh_token, {}, 'phone')), [400, 'invalid_grant'])
-})
+t.test(
+  'a public client takes its own tokens back (RFC 7009 §2.1, CVE-2018-1000211; docs/security.md I98)',
+  async (t) => {
+    const pair = await signedIn(server, {}, 'phone')
+    t.same(done(await revoke(server, pair.access_token, 'phone')), DONE)
+    t.match((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
+    t.same(done(await revoke(server, pair.refresh_token, 'phone')), DONE)
+    t.same(outcome(await refresh(server, pair.refresh_token, {}, 'phone')), [400, 'invalid_grant'])
+  },
+)
 
 t.test(
-  'what is no token of ours, or no longer one, is 200 and writes nothing (I99, RFC 7009 §2.2)',
+  'what is no token of ours, or no longer one, is 200 and writes nothing (RFC 7009 §2.2; docs/security.md I99)',
   async (t) => {
     const expired = await signedIn(server)
     const revoked = await signedIn(server)
@@ -139,7 +148,7 @@ t.test(
   },
 )
 
-t.test('revoking twice is as good as once (I99)', async (t) => {
+t.test('revoking twice is as good as once (RFC 7009 §2.2; docs/security.md I99)', async (t) => {
   const pair = await signedIn(server)
   logger.lines.length = 0
   const twice = await Promise.all([1, 2, 3].map(() => revoke(server, pair.refresh_token)))
@@ -150,16 +159,19 @@ t.test('revoking twice is as good as once (I99)', async (t) => {
   t.equal(logger.audits('token.revoked').length, 1, 'and is said once')
 })
 
-t.test('without a token, or with two, it is invalid_request (A3, RFC 7009 §2.1)', async (t) => {
-  const pair = await signedIn(server)
-  const headers = { authorization: basic('app') }
-  for (const form of [{}, { token: '' }, { token: [pair.access_token, pair.refresh_token] }]) {
-    t.same(outcome(await post(server, '/oauth2/revoke', form, headers)), [400, 'invalid_request'])
-  }
-  t.ok(await active(server, pair.access_token))
-})
+t.test(
+  'without a token, or with two, it is invalid_request (RFC 7009 §2.1; docs/security.md A3)',
+  async (t) => {
+    const pair = await signedIn(server)
+    const headers = { authorization: basic('app') }
+    for (const form of [{}, { token: '' }, { token: [pair.access_token, pair.refresh_token] }]) {
+      t.same(outcome(await post(server, '/oauth2/revoke', form, headers)), [400, 'invalid_request'])
+    }
+    t.ok(await active(server, pair.access_token))
+  },
+)
 
-t.test('a hint makes no more work for the store (I100)', async (t) => {
+t.test('a hint makes no more work for the store (RFC 7009 §2.1; docs/security.md I100)', async (t) => {
   const pair = await signedIn(server)
   await revoke(server, pair.refresh_token)
   const queries = countQueries(store)
@@ -173,7 +185,7 @@ t.test('a hint makes no more work for the store (I100)', async (t) => {
   t.equal(new Set(costs).size, 1, String(costs))
 })
 
-t.test('a revocation counts at once on every node (I101)', async (t) => {
+t.test('a revocation counts at once on every node (RFC 7009 §2.1; docs/security.md I101)', async (t) => {
   const options = {
     database: join(t.testdir(), 'keyturn.db'),
     masterKey: randomBytes(32).toString('base64url'),

@@ -46,7 +46,7 @@ const notGranted = async (t: Test, table: Record<string, [Form, string]>, as = '
     }
   })
 
-t.test('what is asked for is granted as far as the client is registered for it (CONTRACT §5)', async (t) => {
+t.test('what is asked for is granted as far as the client is registered for it', async (t) => {
   const asked: Record<string, string> = {
     'orders:read': 'orders:read',
     'orders:write': 'orders:write',
@@ -60,7 +60,7 @@ t.test('what is asked for is granted as far as the client is registered for it (
 })
 
 t.test(
-  'what is not to be had is left out while something remains, and scope says so (A11, C45)',
+  'what is not to be had is left out while something remains, and scope says so (RFC 6749 §3.3; docs/security.md A11, C45)',
   async (t) => {
     for (const extra of ['zz', 'stock:read', 'mail:send', 'openid', 'ORDERS:READ', 'orders:*', '*']) {
       const answer = await clientCredentials(server, { scope: `orders:read ${extra}` })
@@ -69,17 +69,20 @@ t.test(
   },
 )
 
-t.test('where nothing remains it is invalid_scope (E61, RFC 6749 §4.4.3, §5.2)', async (t) => {
-  await notGranted(
-    t,
-    Object.fromEntries(
-      ['zz', 'stock:read', 'zz stock:read', 'orders', 'ORDERS:READ', 'orders:*', '*'].map((scope) => [
-        scope,
-        [{ scope }, 'invalid_scope'],
-      ]),
-    ),
-  )
-})
+t.test(
+  'where nothing remains it is invalid_scope (RFC 6749 §4.4.3, §5.2; docs/security.md E61)',
+  async (t) => {
+    await notGranted(
+      t,
+      Object.fromEntries(
+        ['zz', 'stock:read', 'zz stock:read', 'orders', 'ORDERS:READ', 'orders:*', '*'].map((scope) => [
+          scope,
+          [{ scope }, 'invalid_scope'],
+        ]),
+      ),
+    )
+  },
+)
 
 t.test('a malformed scope is invalid_scope, whatever else is in it (RFC 6749 §3.3)', async (t) => {
   const malformed = [
@@ -103,7 +106,7 @@ t.test('a malformed scope is invalid_scope, whatever else is in it (RFC 6749 §3
   )
 })
 
-t.test('scopes of two APIs need a resource (H88, RFC 9068 §3)', async (t) => {
+t.test('scopes of two APIs need a resource (RFC 9068 §3; docs/security.md H88)', async (t) => {
   const both = 'orders:read stock:read'
   await notGranted(
     t,
@@ -125,7 +128,7 @@ t.test('scopes of two APIs need a resource (H88, RFC 9068 §3)', async (t) => {
   granted(t, all, 'stock:read openid', STOCK, 'all it has there')
 })
 
-t.test('a resource that names no API of this client is invalid_target (G85, RFC 8707 §2)', async (t) => {
+t.test('a resource that names no API of this client is invalid_target (RFC 8707 §2)', async (t) => {
   const wrong = [
     'https://unknown.test',
     STOCK,
@@ -160,7 +163,7 @@ t.test('a resource that names no API of this client is invalid_target (G85, RFC 
   granted(t, await clientCredentials(server, { resource: ['', ORDERS] }), 'orders:read orders:write', ORDERS)
 })
 
-t.test('a person gets what was asked, the client may and a role grants (CONTRACT §5)', async (t) => {
+t.test('a person gets what was asked, the client may and a role grants', async (t) => {
   const sign = (username: string, form: Form = {}) => login(server, { username, ...form }, 'shop')
   granted(t, await sign('alice'), 'orders:read openid profile', ORDERS, 'a clerk')
   granted(t, await sign('alice', { scope: 'orders:read stock:read' }), 'orders:read', ORDERS)
@@ -186,7 +189,7 @@ t.test('the roles claim is what the person has, whatever was asked (RFC 9068 §2
   t.same(await rolesOf('nobody'), [])
 })
 
-t.test('an API that is gone is nobody’s audience any more (§3.5 #45)', async (t) => {
+t.test('an API that is gone is nobody’s audience any more', async (t) => {
   await store.apis.insert(api({ identifier: 'https://gone.test', scopes: ['gone:read'] }))
   await server.follow()
   const ask = (form: Form) => clientCredentials(server, form, 'broker')
@@ -197,10 +200,13 @@ t.test('an API that is gone is nobody’s audience any more (§3.5 #45)', async 
   granted(t, await ask({ scope: 'gone:read' }), 'gone:read', ISSUER, 'a scope of no API')
 })
 
-t.test('a scope that moves to another API takes its audience along (H88)', async (t) => {
-  await store.apis.replace(api({ scopes: ['orders:read'] }))
-  await store.apis.replace(api({ identifier: STOCK, scopes: ['stock:read', 'orders:write'] }))
-  await server.follow()
-  granted(t, await clientCredentials(server, { scope: 'orders:write' }), 'orders:write', STOCK)
-  refused(t, await clientCredentials(server), { error: 'invalid_scope' }, 'now of two APIs')
-})
+t.test(
+  'a scope that moves to another API takes its audience along (RFC 9068 §3, §5; docs/security.md H88)',
+  async (t) => {
+    await store.apis.replace(api({ scopes: ['orders:read'] }))
+    await store.apis.replace(api({ identifier: STOCK, scopes: ['stock:read', 'orders:write'] }))
+    await server.follow()
+    granted(t, await clientCredentials(server, { scope: 'orders:write' }), 'orders:write', STOCK)
+    refused(t, await clientCredentials(server), { error: 'invalid_scope' }, 'now of two APIs')
+  },
+)

@@ -459,47 +459,53 @@ t.test('what is somebody else’s cannot be taken away, or used for oneself', as
   t.equal((await factorsOf(server, 'bob')).totp, false)
 })
 
-t.test('guesses at codes in the same moment are counted, each of them (§3.1 #5)', async (t) => {
-  const server = await start(t)
-  const { secret } = await withApp(server)
-  const { browser, page } = await at(server)
-  const guess = (code: string) => browser.send(page, { form: '/login/second-factor', fill: { code } })
-  const wrong = ['000001', '000002', '000003'].filter((code) => code !== codeAt(secret, server))
-  const answers = await Promise.all(
-    Array.from({ length: 30 }, (_, n) => guess(wrong[n % wrong.length] ?? '')),
-  )
-  const statuses = answers.map(({ status }) => status)
-  t.equal(statuses.filter((status) => status === 400).length, CODE_LIMITS.pair.burst)
-  t.equal(statuses.filter((status) => status === 429).length, 30 - CODE_LIMITS.pair.burst)
-  const right = await guess(nextCode(secret, server))
-  t.equal(right.status, 429, 'the right one has to wait, too')
-  t.ok(Number(right.headers['retry-after']) > 0)
-  t.notOk(browser.cookies().has(SESSION))
-})
+t.test(
+  'guesses at codes in the same moment are counted, each of them (RFC 6749 §10.10; docs/security.md P5)',
+  async (t) => {
+    const server = await start(t)
+    const { secret } = await withApp(server)
+    const { browser, page } = await at(server)
+    const guess = (code: string) => browser.send(page, { form: '/login/second-factor', fill: { code } })
+    const wrong = ['000001', '000002', '000003'].filter((code) => code !== codeAt(secret, server))
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, n) => guess(wrong[n % wrong.length] ?? '')),
+    )
+    const statuses = answers.map(({ status }) => status)
+    t.equal(statuses.filter((status) => status === 400).length, CODE_LIMITS.pair.burst)
+    t.equal(statuses.filter((status) => status === 429).length, 30 - CODE_LIMITS.pair.burst)
+    const right = await guess(nextCode(secret, server))
+    t.equal(right.status, 429, 'the right one has to wait, too')
+    t.ok(Number(right.headers['retry-after']) > 0)
+    t.notOk(browser.cookies().has(SESSION))
+  },
+)
 
-t.test('no form for factors is taken without its token, or with another’s (C41, §3.3 #29)', async (t) => {
-  const server = await start(t)
-  const { browser } = await withApp(server)
-  const bob = await at(server, '/account', 'bob')
-  const had = await factorsOf(server)
-  const good = await csrfOf(browser)
-  const cookie = [...browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
-  for (const [path, form] of CHANGES) {
-    for (const csrf of [undefined, '', await csrfOf(bob.browser)]) {
-      const body = encodeForm({ ...form, ...(csrf === undefined ? {} : { csrf }) })
-      const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
-      t.equal(answer.status, 403, `${path} ${csrf}`)
+t.test(
+  'no form for factors is taken without its token, or with another’s (RFC 6749 §10.12; docs/security.md C41, P29)',
+  async (t) => {
+    const server = await start(t)
+    const { browser } = await withApp(server)
+    const bob = await at(server, '/account', 'bob')
+    const had = await factorsOf(server)
+    const good = await csrfOf(browser)
+    const cookie = [...browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
+    for (const [path, form] of CHANGES) {
+      for (const csrf of [undefined, '', await csrfOf(bob.browser)]) {
+        const body = encodeForm({ ...form, ...(csrf === undefined ? {} : { csrf }) })
+        const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+        t.equal(answer.status, 403, `${path} ${csrf}`)
+      }
+      const headers = { cookie, 'sec-fetch-site': 'cross-site' }
+      const answer = await browser.ask(path, {
+        method: 'POST',
+        body: encodeForm({ ...form, csrf: good }),
+        headers,
+      })
+      t.equal(answer.status, 403, `${path} from somebody's page, even with the token`)
     }
-    const headers = { cookie, 'sec-fetch-site': 'cross-site' }
-    const answer = await browser.ask(path, {
-      method: 'POST',
-      body: encodeForm({ ...form, csrf: good }),
-      headers,
-    })
-    t.equal(answer.status, 403, `${path} from somebody's page, even with the token`)
-  }
-  t.same(await factorsOf(server), had)
-})
+    t.same(await factorsOf(server), had)
+  },
+)
 
 t.test('an issuer at a bare address offers no passkeys, for browsers make none there', async (t) => {
   const server = await testServer({ settings: { ISSUER: 'https://192.0.2.7' } })

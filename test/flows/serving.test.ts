@@ -14,7 +14,7 @@ const sessionOf = (folder: Folder, token: string) =>
   readStore(folder, (store) => store.sessions.find(token.split('.')[1] ?? ''))
 
 t.test(
-  'fifty parallel refreshes over sockets at two processes: one successor (F69, §3.1 #1, must-show 5)',
+  'fifty parallel refreshes over sockets at two processes: one successor (RFC 9700 §4.14.2; docs/security.md F69, P1)',
   async (t) => {
     const folder = await seededFolder(t, settings)
     const [token = ''] = await withInside(folder, (inside) => signIn(inside))
@@ -34,18 +34,21 @@ t.test(
   },
 )
 
-t.test('a revocation at one process counts at the other at once (I101)', async (t) => {
-  const folder = await seededFolder(t, settings)
-  const [one, two] = await Promise.all([startServer(t, folder), startServer(t, folder)])
-  const pair = await signedIn(one)
-  t.ok(await active(two, pair.access_token))
-  await revoke(two, pair.refresh_token)
-  t.notOk(await active(one, pair.access_token))
-  t.equal((await introspect(one, pair.refresh_token)).body, '{"active":false}')
-})
+t.test(
+  'a revocation at one process counts at the other at once (RFC 7009 §2.1; docs/security.md I101)',
+  async (t) => {
+    const folder = await seededFolder(t, settings)
+    const [one, two] = await Promise.all([startServer(t, folder), startServer(t, folder)])
+    const pair = await signedIn(one)
+    t.ok(await active(two, pair.access_token))
+    await revoke(two, pair.refresh_token)
+    t.notOk(await active(one, pair.access_token))
+    t.equal((await introspect(one, pair.refresh_token)).body, '{"active":false}')
+  },
+)
 
 t.test(
-  '64 sign-ins at once: the surplus is 503, and a machine gets its token meanwhile (must-show 9, §4 row 14)',
+  '64 sign-ins at once: the surplus is 503, and a machine gets its token meanwhile (docs/security.md Q14)',
   async (t) => {
     const folder = await seededFolder(t, settings)
     const server = await startServer(t, folder)
@@ -76,17 +79,20 @@ t.test(
   },
 )
 
-t.test('an answer that is lost on its way is asked for again and is the same (§4 row 16)', async (t) => {
-  const folder = await seededFolder(t, settings)
-  const server = await startServer(t, folder)
-  const { refresh_token: token } = await signedIn(server)
-  await lose(server, token)
-  await until(t, 'the server did its part', async () => (await sessionOf(folder, token))?.generation === 2)
-  const again = await Promise.all([refreshed(server, token), refreshed(server, token)])
-  t.equal(again[0]?.refresh_token, again[1]?.refresh_token)
-  t.equal((await sessionOf(folder, token))?.generation, 2)
-  await refreshed(server, again[0]?.refresh_token ?? '')
-})
+t.test(
+  'an answer that is lost on its way is asked for again and is the same (docs/security.md Q16)',
+  async (t) => {
+    const folder = await seededFolder(t, settings)
+    const server = await startServer(t, folder)
+    const { refresh_token: token } = await signedIn(server)
+    await lose(server, token)
+    await until(t, 'the server did its part', async () => (await sessionOf(folder, token))?.generation === 2)
+    const again = await Promise.all([refreshed(server, token), refreshed(server, token)])
+    t.equal(again[0]?.refresh_token, again[1]?.refresh_token)
+    t.equal((await sessionOf(folder, token))?.generation, 2)
+    await refreshed(server, again[0]?.refresh_token ?? '')
+  },
+)
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
@@ -151,7 +157,7 @@ async function until(t: Test, what: string, holds: () => boolean | Promise<boole
 }
 
 t.test(
-  'a running server follows keys rotate and keys revoke, and never signs with what is not published (H92, must-show 3)',
+  'a running server follows keys rotate and keys revoke, and never signs with what is not published (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const folder = await seededFolder(t, { ...settings, VERIFIER_CACHE: '1h' })
     const server = await startServer(t, folder)

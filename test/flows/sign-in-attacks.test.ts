@@ -91,7 +91,7 @@ function copyOf(browser: Browser, ...names: readonly string[]): Browser {
 }
 
 t.test(
-  'nobody goes on with what mallory has begun: login CSRF by a link (C41, §3.3 #22, RFC 6749 §10.12)',
+  'nobody goes on with what mallory has begun: login CSRF by a link (RFC 6749 §10.12; docs/security.md C41, P22)',
   async (t) => {
     const code = await withApp(bob)
     t.teardown(() => server.deps.services.people.secondFactors.removeTotp(bob, FROM))
@@ -131,7 +131,7 @@ async function goThroughLogin(browser: Browser, username: string, url: string): 
 }
 
 t.test(
-  'a browser that mallory has prepared tells him nothing once somebody signs in (C41, §3.3 #23)',
+  'a browser that mallory has prepared tells him nothing once somebody signs in (RFC 6749 §10.12; docs/security.md C41, P23)',
   async (t) => {
     const shared = openBrowser(server)
     const url = authorizeUrl({ client_id: 'own' })
@@ -167,33 +167,36 @@ t.test(
   },
 )
 
-t.test('a cookie that mallory has tossed is worth nothing (C41, RFC 6265bis §4.1.3.2)', async (t) => {
-  const mallory = openBrowser(server)
-  await goThroughLogin(mallory, 'bob', authorizeUrl({ client_id: 'own' }))
-  const secret = mallory.cookies().get(SESSION) ?? ''
-  t.match(secret, /^[\w-]{43}$/)
-  // From a host beside ours, or over plain http, he cannot set what is prefixed (the browser in these tests refuses it
-  // as well); so he sets what looks like it.
-  for (const name of [
-    'keyturn-session',
-    '__Secure-keyturn-session',
-    '__host-keyturn-session',
-    `${SESSION}2`,
-  ]) {
-    const victim = openBrowser(server)
-    const attributes = { path: '/', domain: 'issuer.test' }
-    victim.jar.set(name, { name, value: secret, attributes, until: Infinity })
-    const page = await victim.open('/account')
-    t.same([page.path, page.body.includes('bob')], ['/login', false], name)
-    const signedIn = await victim.submit(page, login('alice'))
-    t.match(signedIn.body, 'alice')
-    t.not(victim.cookies().get(SESSION), secret)
-  }
-  t.match((await mallory.open('/account')).body, 'bob', 'his own is not touched')
-})
+t.test(
+  'a cookie that mallory has tossed is worth nothing (RFC 6265bis §4.1.3.2; docs/security.md C41)',
+  async (t) => {
+    const mallory = openBrowser(server)
+    await goThroughLogin(mallory, 'bob', authorizeUrl({ client_id: 'own' }))
+    const secret = mallory.cookies().get(SESSION) ?? ''
+    t.match(secret, /^[\w-]{43}$/)
+    // From a host beside ours, or over plain http, he cannot set what is prefixed (the browser in these tests refuses it
+    // as well); so he sets what looks like it.
+    for (const name of [
+      'keyturn-session',
+      '__Secure-keyturn-session',
+      '__host-keyturn-session',
+      `${SESSION}2`,
+    ]) {
+      const victim = openBrowser(server)
+      const attributes = { path: '/', domain: 'issuer.test' }
+      victim.jar.set(name, { name, value: secret, attributes, until: Infinity })
+      const page = await victim.open('/account')
+      t.same([page.path, page.body.includes('bob')], ['/login', false], name)
+      const signedIn = await victim.submit(page, login('alice'))
+      t.match(signedIn.body, 'alice')
+      t.not(victim.cookies().get(SESSION), secret)
+    }
+    t.match((await mallory.open('/account')).body, 'bob', 'his own is not touched')
+  },
+)
 
 t.test(
-  'what another site posts finds the person signed in, and takes no cookie from them (C28, C41)',
+  'what another site posts finds the person signed in, and takes no cookie from them (RFC 6749 §3.1, RFC 6749 §10.12; docs/security.md C28, C41)',
   async (t) => {
     const victim = openBrowser(server)
     const url = authorizeUrl({ client_id: 'own' })
@@ -222,40 +225,48 @@ t.test(
   },
 )
 
-t.test('each kind of token is taken for nothing else (H90, M138, N147, RFC 8725 §3.12)', async (t) => {
-  const browser = openBrowser(server)
-  const { code } = await signIn(browser, { client_id: 'own' })
-  const as = { as: 'own', form: { redirect_uri: OWN_REDIRECT } }
-  const { id_token, access_token, refresh_token } = tokensOf(await redeem(server, code, as))
-  const others = tokensOf(await redeem(server, (await signIn(browser)).code))
-  const userinfo = async (token: string) =>
-    (await server.inject({ url: '/oauth2/userinfo', headers: { authorization: `Bearer ${token}` } })).json()
-      .error
-  t.same([await userinfo(id_token), await userinfo(refresh_token)], ['invalid_token', 'invalid_token'])
-  t.equal(await userinfo(access_token), undefined)
+t.test(
+  'each kind of token is taken for nothing else (RFC 8725 §3.12; docs/security.md H90, M138, N147)',
+  async (t) => {
+    const browser = openBrowser(server)
+    const { code } = await signIn(browser, { client_id: 'own' })
+    const as = { as: 'own', form: { redirect_uri: OWN_REDIRECT } }
+    const { id_token, access_token, refresh_token } = tokensOf(await redeem(server, code, as))
+    const others = tokensOf(await redeem(server, (await signIn(browser)).code))
+    const userinfo = async (token: string) =>
+      (await server.inject({ url: '/oauth2/userinfo', headers: { authorization: `Bearer ${token}` } })).json()
+        .error
+    t.same([await userinfo(id_token), await userinfo(refresh_token)], ['invalid_token', 'invalid_token'])
+    t.equal(await userinfo(access_token), undefined)
 
-  for (const [label, hint, error] of [
-    ['an access token', access_token, 'invalid_request'],
-    ['a refresh token', refresh_token, 'invalid_request'],
-    ['an ID token of another client', others.id_token, 'invalid_request'],
-    ['its own', id_token, null],
-  ] as const) {
-    const page = await browser.open(authorizeUrl({ client_id: 'own', prompt: 'none', id_token_hint: hint }))
-    t.equal(page.away?.params.get('error'), error, label)
-  }
-  for (const id_token_hint of [access_token, refresh_token]) {
-    const query = new URLSearchParams({ id_token_hint, client_id: 'own' })
-    const page = await browser.open(`/oauth2/logout?${query}`)
-    t.ok(page.form('/oauth2/logout/confirm'), 'the person is asked')
-  }
-  for (const token of [id_token, access_token]) {
-    const form = { grant_type: 'refresh_token', refresh_token: token }
-    const answer = await post(server, '/oauth2/token', form, { authorization: basic('own') })
-    t.equal(answer.json().error, 'invalid_grant')
-  }
-  const about = await post(server, '/oauth2/introspect', { token: id_token }, { authorization: basic('own') })
-  t.same(about.json(), { active: false })
-})
+    for (const [label, hint, error] of [
+      ['an access token', access_token, 'invalid_request'],
+      ['a refresh token', refresh_token, 'invalid_request'],
+      ['an ID token of another client', others.id_token, 'invalid_request'],
+      ['its own', id_token, null],
+    ] as const) {
+      const page = await browser.open(authorizeUrl({ client_id: 'own', prompt: 'none', id_token_hint: hint }))
+      t.equal(page.away?.params.get('error'), error, label)
+    }
+    for (const id_token_hint of [access_token, refresh_token]) {
+      const query = new URLSearchParams({ id_token_hint, client_id: 'own' })
+      const page = await browser.open(`/oauth2/logout?${query}`)
+      t.ok(page.form('/oauth2/logout/confirm'), 'the person is asked')
+    }
+    for (const token of [id_token, access_token]) {
+      const form = { grant_type: 'refresh_token', refresh_token: token }
+      const answer = await post(server, '/oauth2/token', form, { authorization: basic('own') })
+      t.equal(answer.json().error, 'invalid_grant')
+    }
+    const about = await post(
+      server,
+      '/oauth2/introspect',
+      { token: id_token },
+      { authorization: basic('own') },
+    )
+    t.same(about.json(), { active: false })
+  },
+)
 
 /** The server, for libraries that speak HTTP. */
 function fetchOf(server: TestServer, calls: string[] = []) {
@@ -340,7 +351,7 @@ for (const [client_id, pkce, why] of [
   ['lax', false, 'unexpected ID Token "nonce" claim value'],
 ] as const) {
   t.test(
-    `a code of the victim in mallory’s session is refused ${pkce ? 'by PKCE' : 'by the nonce'} (D50, §3.2 #8, RFC 9700 §4.5)`,
+    `a code of the victim in mallory’s session is refused ${pkce ? 'by PKCE' : 'by the nonce'} (RFC 9700 §4.5; docs/security.md D50, P8)`,
     async (t) => {
       const his = await atClient(client_id, pkce)
       const victims = await atClient(client_id, pkce)
@@ -360,7 +371,7 @@ for (const [client_id, pkce, why] of [
 }
 
 t.test(
-  'mix-up: what one issuer has answered is not taken to another, errors neither (C37, RFC 9207 §2.4)',
+  'mix-up: what one issuer has answered is not taken to another, errors neither (RFC 9207 §2.4; docs/security.md C37)',
   async (t) => {
     const mallory = await watched({ ISSUER: 'https://mallory.test' })
     const honest = await metadataOf(server)
@@ -411,59 +422,67 @@ t.test(
   },
 )
 
-t.test('who must sign in again does not get by with a code of the app alone (M137)', async (t) => {
-  const code = await withApp(alice)
-  t.teardown(() => server.deps.services.people.secondFactors.removeTotp(alice, FROM))
-  const open = openBrowser(server)
-  const asked = await goThroughLogin(open, 'alice', authorizeUrl({ client_id: 'own' }))
-  t.ok((await open.submit(asked, { form: '/login/second-factor', fill: { code: code() } })).away)
-  // Somebody sits down at the browser, and has the phone.
-  for (const overrides of [{ prompt: 'login' }, { max_age: '0' }, {}]) {
-    const url = authorizeUrl({ client_id: 'own', ...overrides })
-    const page =
-      Object.keys(overrides).length > 0 ? await open.open(url) : await open.open('/login?account=other')
-    const { csrf, flow } = formOf(page, '/login')
-    const body = encodeForm({ csrf: String(csrf), flow: String(flow), code: code() })
-    const answer = await open.ask('/login/second-factor', { method: 'POST', body, from: 'same-origin' })
-    t.match(answer.location, /^\/login\?/, JSON.stringify(overrides))
-    t.equal((await open.open(answer.location ?? '')).path, '/login')
-  }
-})
-
-t.test('amr says what was proven: who came by passkey alone has typed no password (M136)', async (t) => {
-  const { secondFactors } = server.deps.services.people
-  const device = createAuthenticator({ origin: ISSUER, rpId: new URL(ISSUER).hostname })
-  const registration = await secondFactors.beginPasskeyRegistration(alice)
-  const made = device.create(registration?.options as never)
-  t.ok(await secondFactors.finishPasskeyRegistration(alice, 'key', made, registration?.challenge ?? '', FROM))
-  const code = await withApp(alice)
-  t.teardown(async () => {
-    await secondFactors.removeTotp(alice, FROM)
-    await secondFactors.removePasskey(alice, device.id, FROM)
-  })
-  const browser = openBrowser(server)
-  const page = await browser.open(authorizeUrl({ client_id: 'own' }))
-  const challenge = await secondFactors.beginPasskeyAuthentication(null)
-  const { csrf, flow } = formOf(page, '/login/passkey')
-  const credential = device.get(challenge?.options as never)
-  const form = { csrf: String(csrf), flow: String(flow), credential, challenge: challenge?.challenge ?? '' }
-  const alone = await browser.ask('/login/passkey', {
-    method: 'POST',
-    body: encodeForm(form),
-    from: 'same-origin',
-  })
-  const amr = async (answer: Page) => {
-    const as = { as: 'own', form: { redirect_uri: OWN_REDIRECT } }
-    return claimsOf(tokensOf(await redeem(server, answer.away?.params.get('code') ?? '', as)).id_token).amr
-  }
-  t.same(await amr(await browser.open(alone.location ?? '')), ['hwk', 'mfa', 'user'])
-  const body = encodeForm({ csrf: String(csrf), flow: flowOf(alone), code: code() })
-  await browser.open('/login/second-factor', { method: 'POST', body, from: 'same-origin' })
-  t.same(await amr(await browser.open(authorizeUrl({ client_id: 'own' }))), ['hwk', 'mfa', 'user'])
-})
+t.test(
+  'who must sign in again does not get by with a code of the app alone (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  async (t) => {
+    const code = await withApp(alice)
+    t.teardown(() => server.deps.services.people.secondFactors.removeTotp(alice, FROM))
+    const open = openBrowser(server)
+    const asked = await goThroughLogin(open, 'alice', authorizeUrl({ client_id: 'own' }))
+    t.ok((await open.submit(asked, { form: '/login/second-factor', fill: { code: code() } })).away)
+    // Somebody sits down at the browser, and has the phone.
+    for (const overrides of [{ prompt: 'login' }, { max_age: '0' }, {}]) {
+      const url = authorizeUrl({ client_id: 'own', ...overrides })
+      const page =
+        Object.keys(overrides).length > 0 ? await open.open(url) : await open.open('/login?account=other')
+      const { csrf, flow } = formOf(page, '/login')
+      const body = encodeForm({ csrf: String(csrf), flow: String(flow), code: code() })
+      const answer = await open.ask('/login/second-factor', { method: 'POST', body, from: 'same-origin' })
+      t.match(answer.location, /^\/login\?/, JSON.stringify(overrides))
+      t.equal((await open.open(answer.location ?? '')).path, '/login')
+    }
+  },
+)
 
 t.test(
-  'what is carried for one purpose passes for no other: nothing goes past a push (K123, K124, §3.3 #22)',
+  'amr says what was proven: who came by passkey alone has typed no password (OpenID Connect Core §2, §5.7; docs/security.md M136)',
+  async (t) => {
+    const { secondFactors } = server.deps.services.people
+    const device = createAuthenticator({ origin: ISSUER, rpId: new URL(ISSUER).hostname })
+    const registration = await secondFactors.beginPasskeyRegistration(alice)
+    const made = device.create(registration?.options as never)
+    t.ok(
+      await secondFactors.finishPasskeyRegistration(alice, 'key', made, registration?.challenge ?? '', FROM),
+    )
+    const code = await withApp(alice)
+    t.teardown(async () => {
+      await secondFactors.removeTotp(alice, FROM)
+      await secondFactors.removePasskey(alice, device.id, FROM)
+    })
+    const browser = openBrowser(server)
+    const page = await browser.open(authorizeUrl({ client_id: 'own' }))
+    const challenge = await secondFactors.beginPasskeyAuthentication(null)
+    const { csrf, flow } = formOf(page, '/login/passkey')
+    const credential = device.get(challenge?.options as never)
+    const form = { csrf: String(csrf), flow: String(flow), credential, challenge: challenge?.challenge ?? '' }
+    const alone = await browser.ask('/login/passkey', {
+      method: 'POST',
+      body: encodeForm(form),
+      from: 'same-origin',
+    })
+    const amr = async (answer: Page) => {
+      const as = { as: 'own', form: { redirect_uri: OWN_REDIRECT } }
+      return claimsOf(tokensOf(await redeem(server, answer.away?.params.get('code') ?? '', as)).id_token).amr
+    }
+    t.same(await amr(await browser.open(alone.location ?? '')), ['hwk', 'mfa', 'user'])
+    const body = encodeForm({ csrf: String(csrf), flow: flowOf(alone), code: code() })
+    await browser.open('/login/second-factor', { method: 'POST', body, from: 'same-origin' })
+    t.same(await amr(await browser.open(authorizeUrl({ client_id: 'own' }))), ['hwk', 'mfa', 'user'])
+  },
+)
+
+t.test(
+  'what is carried for one purpose passes for no other: nothing goes past a push (docs/security.md K123, K124, P22)',
   async (t) => {
     const browser = openBrowser(server)
     await signIn(browser, { client_id: 'own' })
@@ -539,7 +558,7 @@ async function everyPage(t: Test): Promise<Record<string, Page>> {
 }
 
 t.test(
-  'no page can be framed, has anything of others in it, says where it was, or is kept (C40, C42, C43, A9)',
+  'no page can be framed, has anything of others in it, says where it was, or is kept (docs/security.md C40, C42, C43, A9)',
   async (t) => {
     for (const [label, page] of Object.entries(await everyPage(t))) {
       // A QR code is a picture within the page.
@@ -584,7 +603,7 @@ t.test('with a path in the issuer everything stays below it, but the cookies, wh
 })
 
 t.test(
-  'what was answered all the while: 303 and no other redirect, and good cookies (C39, C41)',
+  'what was answered all the while: 303 and no other redirect, and good cookies (RFC 9700 §4.12, RFC 6749 §10.12; docs/security.md C39, C41)',
   async (t) => {
     const redirects = server.seen.filter(({ status }) => status >= 300 && status < 400)
     t.ok(redirects.length > 50)

@@ -43,7 +43,7 @@ t.test('an access token says where its status is (draft-ietf-oauth-status-list �
   t.not(statusOf(signedIn.access_token).uri, first.uri)
 })
 
-t.test('indices do not tell the order in which tokens were issued (§13.3)', async (t) => {
+t.test('indices do not tell the order in which tokens were issued', async (t) => {
   const server = await started(t as Test)
   const indices: number[] = []
   for (let i = 0; i < 40; i += 1) {
@@ -110,7 +110,7 @@ t.test('a wrong method is 405 with Allow (RFC 9110 §15.5.6)', async (t) => {
   }
 })
 
-t.test('metadata names the aggregation, and it lists the lists (§9)', async (t) => {
+t.test('metadata names the aggregation, and it lists the lists', async (t) => {
   const server = await started(t as Test)
   const metadata = (await server.inject({ url: '/.well-known/oauth-authorization-server' })).json()
   const { pathname } = new URL(metadata.status_list_aggregation_endpoint)

@@ -22,7 +22,7 @@ const fetchJwks = async () => (await (await fetch(jwksUri)).json()) as Jwks
 const newToken = async (): Promise<string> => (await clientCredentials(server)).json().access_token
 const insecure = { [oauth.allowInsecureRequests]: true } as const
 
-t.test('tokens verify with jose from the JWKS over HTTP (issue 2, 2)', async (t) => {
+t.test('tokens verify with jose from the JWKS over HTTP', async (t) => {
   const keys = createRemoteJWKSet(jwksUri)
   const expected = { issuer, audience: ORDERS, typ: 'at+jwt', algorithms: ['RS256'], requiredClaims: ['jti'] }
   const { payload } = await jwtVerify(await newToken(), keys, expected)
@@ -32,7 +32,7 @@ t.test('tokens verify with jose from the JWKS over HTTP (issue 2, 2)', async (t)
   }
 })
 
-t.test('tokens verify with node:crypto and RFC 7515 alone (issue 2, 2)', async (t) => {
+t.test('tokens verify with node:crypto and RFC 7515 alone', async (t) => {
   const jwks = await fetchJwks()
   const token = await newToken()
   const now = server.clock.now()
@@ -50,80 +50,77 @@ t.test('tokens verify with node:crypto and RFC 7515 alone (issue 2, 2)', async (
   t.throws(() => verifyAccessToken(unsigned, jwks, expected))
 })
 
-t.test('a token signed HS256 with the public key is none, whoever verifies (§3.4 #37, H90)', async (t) => {
-  const jwks = await fetchJwks()
-  const good = await newToken()
-  const [jwk] = jwks.keys
-  if (!jwk?.n) throw new Error('no RSA key')
-  const publicKey = createPublicKey({ key: jwk, format: 'jwk' })
-  const secrets: Record<string, string | Buffer> = {
-    PEM: publicKey.export({ type: 'spki', format: 'pem' }),
-    'PEM, trimmed': publicKey.export({ type: 'spki', format: 'pem' }).toString().trim(),
-    DER: publicKey.export({ type: 'spki', format: 'der' }),
-    'PKCS#1 PEM': publicKey.export({ type: 'pkcs1', format: 'pem' }),
-    'JWK text': JSON.stringify(jwk),
-    modulus: jwk.n,
-    'modulus octets': Buffer.from(jwk.n, 'base64url'),
-  }
-  const keys = createRemoteJWKSet(jwksUri)
-  for (const [what, secret] of Object.entries(secrets)) {
-    for (const alg of ['HS256', 'RS256']) {
-      const header = { alg, typ: 'at+jwt', kid: jwk.kid }
-      const forged = compact(header, claimsOf(good), secret, 'HS256')
-      const expected = { issuer, audience: ORDERS, now: server.clock.now() }
-      t.throws(() => verifyAccessToken(forged, jwks, expected), `${what} as ${alg}: node:crypto`)
-      await t.rejects(jwtVerify(forged, keys, { issuer, audience: ORDERS }), `${what} as ${alg}: jose`)
-      t.equal(await active(server, forged, 'machine'), false, `${what} as ${alg}: our introspection`)
+t.test(
+  'a token signed HS256 with the public key is none, whoever verifies (RFC 8725 §2.1, RFC 8725 §3.12; docs/security.md P37, H90)',
+  async (t) => {
+    const jwks = await fetchJwks()
+    const good = await newToken()
+    const [jwk] = jwks.keys
+    if (!jwk?.n) throw new Error('no RSA key')
+    const publicKey = createPublicKey({ key: jwk, format: 'jwk' })
+    const secrets: Record<string, string | Buffer> = {
+      PEM: publicKey.export({ type: 'spki', format: 'pem' }),
+      'PEM, trimmed': publicKey.export({ type: 'spki', format: 'pem' }).toString().trim(),
+      DER: publicKey.export({ type: 'spki', format: 'der' }),
+      'PKCS#1 PEM': publicKey.export({ type: 'pkcs1', format: 'pem' }),
+      'JWK text': JSON.stringify(jwk),
+      modulus: jwk.n,
+      'modulus octets': Buffer.from(jwk.n, 'base64url'),
     }
-  }
-})
+    const keys = createRemoteJWKSet(jwksUri)
+    for (const [what, secret] of Object.entries(secrets)) {
+      for (const alg of ['HS256', 'RS256']) {
+        const header = { alg, typ: 'at+jwt', kid: jwk.kid }
+        const forged = compact(header, claimsOf(good), secret, 'HS256')
+        const expected = { issuer, audience: ORDERS, now: server.clock.now() }
+        t.throws(() => verifyAccessToken(forged, jwks, expected), `${what} as ${alg}: node:crypto`)
+        await t.rejects(jwtVerify(forged, keys, { issuer, audience: ORDERS }), `${what} as ${alg}: jose`)
+        t.equal(await active(server, forged, 'machine'), false, `${what} as ${alg}: our introspection`)
+      }
+    }
+  },
+)
 
 for (const algorithm of ['oauth2', 'oidc'] as const) {
-  t.test(
-    `oauth4webapi finds the server by its ${algorithm} metadata and takes its tokens (issue 2, 2)`,
-    async (t) => {
-      const found = await oauth.discoveryRequest(new URL(issuer), { algorithm, ...insecure })
-      const as = await oauth.processDiscoveryResponse(new URL(issuer), found)
-      t.equal(as.token_endpoint, `${issuer}/oauth2/token`)
+  t.test(`oauth4webapi finds the server by its ${algorithm} metadata and takes its tokens`, async (t) => {
+    const found = await oauth.discoveryRequest(new URL(issuer), { algorithm, ...insecure })
+    const as = await oauth.processDiscoveryResponse(new URL(issuer), found)
+    t.equal(as.token_endpoint, `${issuer}/oauth2/token`)
 
-      const signingKey = await importPKCS8(
-        key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-        'ES256',
+    const signingKey = await importPKCS8(
+      key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      'ES256',
+    )
+    const methods: Record<string, oauth.ClientAuth> = {
+      machine: oauth.ClientSecretBasic(SECRET),
+      poster: oauth.ClientSecretPost(SECRET),
+      signer: oauth.PrivateKeyJwt({ key: signingKey as oauth.CryptoKey, kid: key.kid }),
+    }
+    for (const [id, authentication] of Object.entries(methods)) {
+      const self = { client_id: id }
+      const answer = await oauth.clientCredentialsGrantRequest(
+        as,
+        self,
+        authentication,
+        { scope: 'orders:read', resource: ORDERS },
+        insecure,
       )
-      const methods: Record<string, oauth.ClientAuth> = {
-        machine: oauth.ClientSecretBasic(SECRET),
-        poster: oauth.ClientSecretPost(SECRET),
-        signer: oauth.PrivateKeyJwt({ key: signingKey as oauth.CryptoKey, kid: key.kid }),
-      }
-      for (const [id, authentication] of Object.entries(methods)) {
-        const self = { client_id: id }
-        const answer = await oauth.clientCredentialsGrantRequest(
-          as,
-          self,
-          authentication,
-          { scope: 'orders:read', resource: ORDERS },
-          insecure,
-        )
-        const { access_token: token, scope } = await oauth.processClientCredentialsResponse(as, self, answer)
-        t.equal(scope, 'orders:read')
+      const { access_token: token, scope } = await oauth.processClientCredentialsResponse(as, self, answer)
+      t.equal(scope, 'orders:read')
 
-        const request = new Request(ORDERS, { headers: { authorization: `Bearer ${token}` } })
-        const claims = await oauth.validateJwtAccessToken(as, request, ORDERS, insecure)
-        t.match(claims, { sub: id, client_id: id, scope: 'orders:read' })
-        await t.rejects(
-          oauth.validateJwtAccessToken(as, request, issuer, insecure),
-          `${id}: another audience`,
-        )
+      const request = new Request(ORDERS, { headers: { authorization: `Bearer ${token}` } })
+      const claims = await oauth.validateJwtAccessToken(as, request, ORDERS, insecure)
+      t.match(claims, { sub: id, client_id: id, scope: 'orders:read' })
+      await t.rejects(oauth.validateJwtAccessToken(as, request, issuer, insecure), `${id}: another audience`)
 
-        const asked = await oauth.introspectionRequest(as, self, authentication, token, insecure)
-        const state = await oauth.processIntrospectionResponse(as, self, asked)
-        t.match(state, { active: true, client_id: id })
-        const revoked = await oauth.revocationRequest(as, self, authentication, token, insecure)
-        await oauth.processRevocationResponse(revoked)
-        t.equal(await active(server, token, 'machine'), false)
-      }
-    },
-  )
+      const asked = await oauth.introspectionRequest(as, self, authentication, token, insecure)
+      const state = await oauth.processIntrospectionResponse(as, self, asked)
+      t.match(state, { active: true, client_id: id })
+      const revoked = await oauth.revocationRequest(as, self, authentication, token, insecure)
+      await oauth.processRevocationResponse(revoked)
+      t.equal(await active(server, token, 'machine'), false)
+    }
+  })
 }
 
 t.test('oauth4webapi understands a refusal (RFC 6749 §5.2)', async (t) => {

@@ -44,32 +44,38 @@ async function guessUntilThrottled(
   return most
 }
 
-t.test('a secret that somebody chose works like any other (B15)', async (t) => {
-  const server = await start(t)
-  t.equal((await ask(server, CHOSEN)).statusCode, 200)
-  refused(t, await ask(server, `${CHOSEN}!`), { status: 401, error: 'invalid_client' })
-  refused(t, await ask(server, ''), { status: 401, error: 'invalid_client' })
-})
-
-t.test('a right secret is remembered: while the gate is full its owner goes on (B19)', async (t) => {
-  const server = await start(t, { gateSize: { running: 1, waiting: 0 } })
-  t.equal((await ask(server, CHOSEN)).statusCode, 200)
-  const guesses = Array.from({ length: 4 }, (_, i) => ask(server, `guess ${i}`, AWAY))
-  const owner = await Promise.all(Array.from({ length: 4 }, () => ask(server, CHOSEN)))
-  t.same(
-    owner.map(({ statusCode }) => statusCode),
-    [200, 200, 200, 200],
-    'no hash is made for the owner',
-  )
-  const answers = await Promise.all(guesses)
-  const full = answers.find(({ statusCode }) => statusCode === 503)
-  if (!full) throw new Error('the gate was never full, so this test shows nothing')
-  refused(t, full, { status: 503, error: 'temporarily_unavailable' })
-  t.match(full.headers['retry-after'], /^\d+$/)
-})
+t.test(
+  'a secret that somebody chose works like any other (RFC 6749 §2.3.1; docs/security.md B15)',
+  async (t) => {
+    const server = await start(t)
+    t.equal((await ask(server, CHOSEN)).statusCode, 200)
+    refused(t, await ask(server, `${CHOSEN}!`), { status: 401, error: 'invalid_client' })
+    refused(t, await ask(server, ''), { status: 401, error: 'invalid_client' })
+  },
+)
 
 t.test(
-  'guesses from one address are throttled; the owner gets in from there and elsewhere (B19)',
+  'a right secret is remembered: while the gate is full its owner goes on (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  async (t) => {
+    const server = await start(t, { gateSize: { running: 1, waiting: 0 } })
+    t.equal((await ask(server, CHOSEN)).statusCode, 200)
+    const guesses = Array.from({ length: 4 }, (_, i) => ask(server, `guess ${i}`, AWAY))
+    const owner = await Promise.all(Array.from({ length: 4 }, () => ask(server, CHOSEN)))
+    t.same(
+      owner.map(({ statusCode }) => statusCode),
+      [200, 200, 200, 200],
+      'no hash is made for the owner',
+    )
+    const answers = await Promise.all(guesses)
+    const full = answers.find(({ statusCode }) => statusCode === 503)
+    if (!full) throw new Error('the gate was never full, so this test shows nothing')
+    refused(t, full, { status: 503, error: 'temporarily_unavailable' })
+    t.match(full.headers['retry-after'], /^\d+$/)
+  },
+)
+
+t.test(
+  'guesses from one address are throttled; the owner gets in from there and elsewhere (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await start(t)
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
@@ -85,7 +91,7 @@ t.test(
 )
 
 t.test(
-  'guesses from many addresses are throttled, the owner is not, even after a restart (B19)',
+  'guesses from many addresses are throttled, the owner is not, even after a restart (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const database = `${t.testdir()}/keyturn.db`
     const masterKey = Buffer.alloc(32, 7).toString('base64url')
@@ -99,26 +105,32 @@ t.test(
   },
 )
 
-t.test('who has guessed may try again after a while (B19)', async (t) => {
-  const server = await start(t)
-  await guessUntilThrottled(server, () => HOME)
-  refused(
-    t,
-    await ask(server, CHOSEN),
-    { status: 429, error: 'temporarily_unavailable' },
-    'not known here yet',
-  )
-  server.clock.tick(LIMITS.pair.interval)
-  t.equal((await ask(server, CHOSEN)).statusCode, 200)
-})
+t.test(
+  'who has guessed may try again after a while (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  async (t) => {
+    const server = await start(t)
+    await guessUntilThrottled(server, () => HOME)
+    refused(
+      t,
+      await ask(server, CHOSEN),
+      { status: 429, error: 'temporarily_unavailable' },
+      'not known here yet',
+    )
+    server.clock.tick(LIMITS.pair.interval)
+    t.equal((await ask(server, CHOSEN)).statusCode, 200)
+  },
+)
 
-t.test('a new secret works at once, and the old one is forgotten with the next look (E62)', async (t) => {
-  const server = await start(t)
-  t.equal((await ask(server, CHOSEN)).statusCode, 200)
-  const secretHash = await hashPassword('another secret')
-  await server.store.clients.replace(client({ id: 'migrated', secretHash }))
-  t.equal((await ask(server, 'another secret')).statusCode, 200, 'before the node has heard of it')
-  await server.follow()
-  refused(t, await ask(server, CHOSEN), { status: 401, error: 'invalid_client' })
-  t.equal((await ask(server, 'another secret')).statusCode, 200)
-})
+t.test(
+  'a new secret works at once, and the old one is forgotten with the next look (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  async (t) => {
+    const server = await start(t)
+    t.equal((await ask(server, CHOSEN)).statusCode, 200)
+    const secretHash = await hashPassword('another secret')
+    await server.store.clients.replace(client({ id: 'migrated', secretHash }))
+    t.equal((await ask(server, 'another secret')).statusCode, 200, 'before the node has heard of it')
+    await server.follow()
+    refused(t, await ask(server, CHOSEN), { status: 401, error: 'invalid_client' })
+    t.equal((await ask(server, 'another secret')).statusCode, 200)
+  },
+)

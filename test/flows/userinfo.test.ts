@@ -46,26 +46,29 @@ function seen({ statusCode, body, headers }: LightMyRequestResponse): unknown[] 
   return [statusCode, code, told === code ? header.startsWith('Bearer realm="keyturn"') : header]
 }
 
-t.test('GET and POST say who it is about, as JSON that nobody keeps (M141, OIDC Core §5.3)', async (t) => {
-  for (const [label, answer] of Object.entries({
-    'by GET': await ask(token),
-    'by POST': await server.inject({
-      method: 'POST',
-      url: URL,
-      headers: { authorization: `Bearer ${token}` },
-    }),
-    'in a form': await post(server, URL, { access_token: token }),
-    'with another name of the scheme': await get({ authorization: `bEARER   ${token}` }),
-  })) {
-    t.same([answer.statusCode, answer.json()], [200, ALL], label)
-    t.match(answer.headers['content-type'], /^application\/json/)
-    t.equal(answer.headers['cache-control'], 'no-store')
-    t.equal(answer.headers['access-control-allow-origin'], '*')
-  }
-})
+t.test(
+  'GET and POST say who it is about, as JSON that nobody keeps (OpenID Connect Core §5.3; docs/security.md M141)',
+  async (t) => {
+    for (const [label, answer] of Object.entries({
+      'by GET': await ask(token),
+      'by POST': await server.inject({
+        method: 'POST',
+        url: URL,
+        headers: { authorization: `Bearer ${token}` },
+      }),
+      'in a form': await post(server, URL, { access_token: token }),
+      'with another name of the scheme': await get({ authorization: `bEARER   ${token}` }),
+    })) {
+      t.same([answer.statusCode, answer.json()], [200, ALL], label)
+      t.match(answer.headers['content-type'], /^application\/json/)
+      t.equal(answer.headers['cache-control'], 'no-store')
+      t.equal(answer.headers['access-control-allow-origin'], '*')
+    }
+  },
+)
 
 t.test(
-  'the claims are those of the token’s scopes and of the session’s names (OIDC Core §5.4, §5.5)',
+  'the claims are those of the token’s scopes and of the session’s names (OpenID Connect Core §5.4, §5.5)',
   async (t) => {
     t.same((await ask(await withScope('openid'))).json(), { sub: alice.id })
     const { sub, email, email_verified } = ALL
@@ -78,21 +81,24 @@ t.test(
   },
 )
 
-t.test('who brings no token is told that one is needed, and no more (M142, RFC 6750 §3.1)', async (t) => {
-  for (const [label, answer] of Object.entries({
-    nothing: await get(),
-    'an empty form': await post(server, URL, {}),
-    'another scheme': await get({ authorization: basic('app') }),
-    DPoP: await get({ authorization: `DPoP ${token}` }),
-    'a scheme that begins alike': await get({ authorization: `BearerX ${token}` }),
-  })) {
-    t.same([answer.statusCode, answer.body], [401, ''], label)
-    t.equal(answer.headers['www-authenticate'], 'Bearer realm="keyturn"', label)
-  }
-})
+t.test(
+  'who brings no token is told that one is needed, and no more (RFC 6750 §3.1; docs/security.md M142)',
+  async (t) => {
+    for (const [label, answer] of Object.entries({
+      nothing: await get(),
+      'an empty form': await post(server, URL, {}),
+      'another scheme': await get({ authorization: basic('app') }),
+      DPoP: await get({ authorization: `DPoP ${token}` }),
+      'a scheme that begins alike': await get({ authorization: `BearerX ${token}` }),
+    })) {
+      t.same([answer.statusCode, answer.body], [401, ''], label)
+      t.equal(answer.headers['www-authenticate'], 'Bearer realm="keyturn"', label)
+    }
+  },
+)
 
 t.test(
-  'two ways at once, or none that is allowed, is invalid_request (M142, RFC 6750 §2, OAuth 2.1 §5.1)',
+  'two ways at once, or none that is allowed, is invalid_request (RFC 6750 §2, OAuth 2.1 §5.1; docs/security.md M142)',
   async (t) => {
     const bearer = { authorization: `Bearer ${token}` }
     const form = (payload: string) =>
@@ -124,42 +130,48 @@ t.test(
   },
 )
 
-t.test('a token that is not ours, or not an access token, opens nothing (M142, RFC 6750 §3.1)', async (t) => {
-  const { refresh_token: refreshToken } = await signedIn(server)
-  const [head = '', body = '', signature = ''] = token.split('.')
-  await writesNothing(t, server, async () => {
-    for (const [label, text] of Object.entries({
-      garbage: 'x',
-      'alg none': new UnsecuredJWT(claimsOf(token)).encode(),
-      'no signature': `${head}.${body}.`,
-      'another signature': `${head}.${body}.${signature.slice(0, -6)}AAAAAA`,
-      'a refresh token': refreshToken,
-      'an ID token': await resigned(server, token, {}, 'JWT'),
-      'a logout token': await resigned(server, token, {}, 'logout+jwt'),
-      'of another issuer': await withScope('openid', { iss: 'https://other.test' }),
-      expired: await withScope('openid', { exp: server.clock.now() - 1 }),
-      'of an unknown session': await withScope('openid', { sid: 'gone' }),
-      'of an unknown client': await withScope('openid', { client_id: 'gone' }),
-      'of another person': await withScope('openid', { sub: 'u_other' }),
-    })) {
-      t.same(seen(await ask(text)), [401, 'invalid_token', true], label)
-    }
-  })
-})
+t.test(
+  'a token that is not ours, or not an access token, opens nothing (RFC 6750 §3.1; docs/security.md M142)',
+  async (t) => {
+    const { refresh_token: refreshToken } = await signedIn(server)
+    const [head = '', body = '', signature = ''] = token.split('.')
+    await writesNothing(t, server, async () => {
+      for (const [label, text] of Object.entries({
+        garbage: 'x',
+        'alg none': new UnsecuredJWT(claimsOf(token)).encode(),
+        'no signature': `${head}.${body}.`,
+        'another signature': `${head}.${body}.${signature.slice(0, -6)}AAAAAA`,
+        'a refresh token': refreshToken,
+        'an ID token': await resigned(server, token, {}, 'JWT'),
+        'a logout token': await resigned(server, token, {}, 'logout+jwt'),
+        'of another issuer': await withScope('openid', { iss: 'https://other.test' }),
+        expired: await withScope('openid', { exp: server.clock.now() - 1 }),
+        'of an unknown session': await withScope('openid', { sid: 'gone' }),
+        'of an unknown client': await withScope('openid', { client_id: 'gone' }),
+        'of another person': await withScope('openid', { sub: 'u_other' }),
+      })) {
+        t.same(seen(await ask(text)), [401, 'invalid_token', true], label)
+      }
+    })
+  },
+)
 
-t.test('without openid, or without a person, it is insufficient_scope (M142, RFC 6750 §3.1)', async (t) => {
-  const machine = (await clientCredentials(server)).json().access_token as string
-  for (const [label, text] of Object.entries({
-    'API scopes': plain,
-    'no scope': await withScope('', { scope: undefined }),
-    'a scope like it': await withScope('openid2 OPENID profile'),
-    'a client’s own': await resigned(server, machine, { scope: 'openid' }),
-  })) {
-    const answer = await ask(text)
-    t.same(seen(answer), [403, 'insufficient_scope', true], label)
-    t.match(answer.headers['www-authenticate'], /, scope="openid"$/)
-  }
-})
+t.test(
+  'without openid, or without a person, it is insufficient_scope (RFC 6750 §3.1; docs/security.md M142)',
+  async (t) => {
+    const machine = (await clientCredentials(server)).json().access_token as string
+    for (const [label, text] of Object.entries({
+      'API scopes': plain,
+      'no scope': await withScope('', { scope: undefined }),
+      'a scope like it': await withScope('openid2 OPENID profile'),
+      'a client’s own': await resigned(server, machine, { scope: 'openid' }),
+    })) {
+      const answer = await ask(text)
+      t.same(seen(answer), [403, 'insufficient_scope', true], label)
+      t.match(answer.headers['www-authenticate'], /, scope="openid"$/)
+    }
+  },
+)
 
 t.test(
   'what was taken back ends here at once: token, session, person, client, key (RFC 6750 §3.1)',

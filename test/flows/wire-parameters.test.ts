@@ -37,37 +37,48 @@ t.test('the requests that these tests begin with succeed', async (t) => {
   }
 })
 
-t.test('a repeated parameter is invalid_request and writes nothing (A3, RFC 6749 §3.2)', async (t) => {
-  await eachParameter(async (request, name, form, value) => {
-    const label = `${request.name}: ${name} twice`
-    await writesNothing(t, server, async () => {
-      if (name !== 'resource') {
-        refused(
-          t,
-          await send(request, { ...form, [name]: [value, value] }),
-          { error: 'invalid_request' },
-          label,
-        )
-        refused(t, await send(request, { ...form, [name]: ['', value] }), { error: 'invalid_request' }, label)
-      }
-      const other = name === 'resource' ? STOCK : 'other'
-      const error = name === 'resource' ? 'invalid_target' : 'invalid_request'
-      refused(t, await send(request, { ...form, [name]: [value, other] }), { error }, label)
-      refused(t, await send(request, { ...form, [name]: [other, value] }), { error }, label)
+t.test(
+  'a repeated parameter is invalid_request and writes nothing (RFC 6749 §3.2; docs/security.md A3)',
+  async (t) => {
+    await eachParameter(async (request, name, form, value) => {
+      const label = `${request.name}: ${name} twice`
+      await writesNothing(t, server, async () => {
+        if (name !== 'resource') {
+          refused(
+            t,
+            await send(request, { ...form, [name]: [value, value] }),
+            { error: 'invalid_request' },
+            label,
+          )
+          refused(
+            t,
+            await send(request, { ...form, [name]: ['', value] }),
+            { error: 'invalid_request' },
+            label,
+          )
+        }
+        const other = name === 'resource' ? STOCK : 'other'
+        const error = name === 'resource' ? 'invalid_target' : 'invalid_request'
+        refused(t, await send(request, { ...form, [name]: [value, other] }), { error }, label)
+        refused(t, await send(request, { ...form, [name]: [other, value] }), { error }, label)
+      })
     })
-  })
-})
+  },
+)
 
-t.test('an unknown parameter twice is a repeated parameter too (A3)', async (t) => {
-  for (const request of requests) {
-    const form = { ...(await request.form()), extra: ['1', '2'] }
-    await writesNothing(t, server, async () =>
-      refused(t, await send(request, form), { error: 'invalid_request' }, request.name),
-    )
-  }
-})
+t.test(
+  'an unknown parameter twice is a repeated parameter too (RFC 6749 §3.1, §3.2; docs/security.md A3)',
+  async (t) => {
+    for (const request of requests) {
+      const form = { ...(await request.form()), extra: ['1', '2'] }
+      await writesNothing(t, server, async () =>
+        refused(t, await send(request, form), { error: 'invalid_request' }, request.name),
+      )
+    }
+  },
+)
 
-t.test('the same resource twice is one resource (A3, RFC 8707 §2)', async (t) => {
+t.test('the same resource twice is one resource (RFC 8707 §2; docs/security.md A3)', async (t) => {
   const [request] = requests
   if (!request) throw new Error('no request')
   const { resource, ...form } = await request.form()
@@ -78,7 +89,7 @@ t.test('the same resource twice is one resource (A3, RFC 8707 §2)', async (t) =
 /** The error code, where there is one: a revocation's success has no body. */
 const codeOf = (body: string): unknown => (body === '' ? undefined : JSON.parse(body).error)
 
-t.test('an empty parameter is an absent one (A4, RFC 6749 §3.2)', async (t) => {
+t.test('an empty parameter is an absent one (RFC 6749 §3.2; docs/security.md A4)', async (t) => {
   await eachParameter(async (request, name, form) => {
     const absent = await send(request, without(form, name))
     server.clock.tick(3600)
@@ -115,7 +126,7 @@ t.test('a missing parameter is invalid_request and writes nothing (RFC 6749 §5.
   t.same([...seen].sort(), Object.keys(MISSING).sort())
 })
 
-t.test('an unknown parameter is ignored (A5, RFC 6749 §3.2)', async (t) => {
+t.test('an unknown parameter is ignored (RFC 6749 §3.2; docs/security.md A5)', async (t) => {
   for (const request of requests) {
     const answer = await send(request, {
       ...(await request.form()),
@@ -154,119 +165,140 @@ const BROKEN: readonly (string | Buffer)[] = [
   'a\nb',
 ]
 
-t.test('what is no form-urlencoded UTF-8 is invalid_request and writes nothing (A7)', async (t) => {
-  await eachParameter(async (request, name, form) => {
-    const rest = encodeForm(without(form, name))
-    await writesNothing(t, server, async () => {
-      for (const broken of BROKEN) {
-        const body = Buffer.concat([Buffer.from(`${rest}&${name}=`), Buffer.from(broken)])
-        const label = `${request.name}: ${name}=${encodeURIComponent(broken.toString())}`
-        refused(t, await postText(server, request, body), { error: 'invalid_request' }, label)
-      }
-    })
-  })
-})
-
-t.test('and so it is in a name, or in a parameter that nobody knows (A7)', async (t) => {
-  for (const request of requests) {
-    const rest = encodeForm(await request.form())
-    await writesNothing(t, server, async () => {
-      for (const broken of ['%zz', '%C0%80', '%ED%A0%80', '%00']) {
-        for (const pair of [`${broken}=1`, `extra=${broken}`]) {
-          const answer = await postText(server, request, `${rest}&${pair}`)
-          refused(t, answer, { error: 'invalid_request' }, `${request.name}: ${pair}`)
+t.test(
+  'what is no form-urlencoded UTF-8 is invalid_request and writes nothing (RFC 6749 App. B; docs/security.md A7)',
+  async (t) => {
+    await eachParameter(async (request, name, form) => {
+      const rest = encodeForm(without(form, name))
+      await writesNothing(t, server, async () => {
+        for (const broken of BROKEN) {
+          const body = Buffer.concat([Buffer.from(`${rest}&${name}=`), Buffer.from(broken)])
+          const label = `${request.name}: ${name}=${encodeURIComponent(broken.toString())}`
+          refused(t, await postText(server, request, body), { error: 'invalid_request' }, label)
         }
-      }
+      })
     })
-  }
-})
-
-t.test('no text makes a description illegal, adds a header or comes back (A8, RFC 6749 §5.2)', async (t) => {
-  const hostile = [
-    '"',
-    '\\',
-    'a\r\nset-cookie: x=1',
-    '\t',
-    'é',
-    '😀',
-    '</script><script>',
-    '\u007f',
-    '\u2028',
-  ]
-  await eachParameter(async (request, name, form) => {
-    for (const text of hostile) {
-      const marked = `${text}m4rk`
-      const answer = await send(request, { ...form, [name]: marked })
-      const label = `${request.name}: ${name}=${encodeURIComponent(text)}`
-      t.ok(answer.statusCode < 500, `${label}: ${answer.statusCode}`)
-      t.notMatch(answer.body, /m4rk/, `${label}: nothing is reflected`)
-      t.notOk(answer.headers['set-cookie'], label)
-      if (answer.statusCode >= 400) wellFormed(t, answer, label)
-      server.clock.tick(3600)
-    }
-  })
-})
-
-t.test('a megabyte in any parameter is 413 and writes nothing (A14)', async (t) => {
-  const megabyte = 'x'.repeat(1 << 20)
-  await eachParameter(async (request, name, form) => {
-    await writesNothing(t, server, async () => {
-      const answer = await send(request, { ...form, [name]: megabyte })
-      refused(t, answer, { status: 413, error: 'invalid_request' }, `${request.name}: ${name}`)
-    })
-  })
-})
-
-t.test('what just fits into a body is refused in words, not with a 500 (A14)', async (t) => {
-  const long = 'x'.repeat(60_000)
-  await eachParameter(async (request, name, form) => {
-    const answer = await send(request, { ...form, [name]: long })
-    const label = `${request.name}: ${name}`
-    if (request.url === '/oauth2/token' || name !== 'token_type_hint') {
-      t.ok(answer.statusCode < 500, `${label}: ${answer.statusCode}`)
-    }
-    if (answer.statusCode >= 400) wellFormed(t, answer, label)
-    t.notMatch(answer.body, /xxx/, label)
-  })
-})
-
-t.test('thousands of parameters are refused unread (A14)', async (t) => {
-  for (const request of requests) {
-    const good = encodeForm(await request.form())
-    await writesNothing(t, server, async () => {
-      const few = Array.from({ length: 5000 }, (_, i) => `p${i}=`).join('&')
-      const answer = await postText(server, request, `${few}&${good}`)
-      refused(t, answer, { error: 'invalid_request' }, request.name)
-      const many = Array.from({ length: 100_000 }, (_, i) => `p${i}=1`).join('&')
-      const larger = await postText(server, request, many)
-      refused(t, larger, { status: 413, error: 'invalid_request' }, request.name)
-    })
-  }
-})
-
-t.test('parameters in the query are invalid_request, whatever is in the body (A1, A2, §2.3.1)', async (t) => {
-  for (const request of requests) {
-    const form = await request.form()
-    await writesNothing(t, server, async () => {
-      const queries: [string, string][] = [
-        [encodeForm(form), ''],
-        [encodeForm(form), encodeForm(form)],
-        ...Object.keys(form).map((name): [string, string] => [
-          encodeForm({ [name]: form[name] ?? '' }),
-          encodeForm(without(form, name)),
-        ]),
-        ['extra=1', encodeForm(form)],
-      ]
-      for (const [query, body] of queries) {
-        const answer = await postText(server, { ...request, url: `${request.url}?${query}` }, body)
-        refused(t, answer, { error: 'invalid_request' }, `${request.name}?${query.slice(0, 60)}`)
-      }
-    })
-  }
-})
+  },
+)
 
 t.test(
-  'client credentials in the query buy nothing, even if they are right (A2, RFC 6749 §2.3.1)',
+  'and so it is in a name, or in a parameter that nobody knows (RFC 6749 App. B; docs/security.md A7)',
+  async (t) => {
+    for (const request of requests) {
+      const rest = encodeForm(await request.form())
+      await writesNothing(t, server, async () => {
+        for (const broken of ['%zz', '%C0%80', '%ED%A0%80', '%00']) {
+          for (const pair of [`${broken}=1`, `extra=${broken}`]) {
+            const answer = await postText(server, request, `${rest}&${pair}`)
+            refused(t, answer, { error: 'invalid_request' }, `${request.name}: ${pair}`)
+          }
+        }
+      })
+    }
+  },
+)
+
+t.test(
+  'no text makes a description illegal, adds a header or comes back (RFC 6749 §5.2; docs/security.md A8)',
+  async (t) => {
+    const hostile = [
+      '"',
+      '\\',
+      'a\r\nset-cookie: x=1',
+      '\t',
+      'é',
+      '😀',
+      '</script><script>',
+      '\u007f',
+      '\u2028',
+    ]
+    await eachParameter(async (request, name, form) => {
+      for (const text of hostile) {
+        const marked = `${text}m4rk`
+        const answer = await send(request, { ...form, [name]: marked })
+        const label = `${request.name}: ${name}=${encodeURIComponent(text)}`
+        t.ok(answer.statusCode < 500, `${label}: ${answer.statusCode}`)
+        t.notMatch(answer.body, /m4rk/, `${label}: nothing is reflected`)
+        t.notOk(answer.headers['set-cookie'], label)
+        if (answer.statusCode >= 400) wellFormed(t, answer, label)
+        server.clock.tick(3600)
+      }
+    })
+  },
+)
+
+t.test(
+  'a megabyte in any parameter is 413 and writes nothing (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  async (t) => {
+    const megabyte = 'x'.repeat(1 << 20)
+    await eachParameter(async (request, name, form) => {
+      await writesNothing(t, server, async () => {
+        const answer = await send(request, { ...form, [name]: megabyte })
+        refused(t, answer, { status: 413, error: 'invalid_request' }, `${request.name}: ${name}`)
+      })
+    })
+  },
+)
+
+t.test(
+  'what just fits into a body is refused in words, not with a 500 (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  async (t) => {
+    const long = 'x'.repeat(60_000)
+    await eachParameter(async (request, name, form) => {
+      const answer = await send(request, { ...form, [name]: long })
+      const label = `${request.name}: ${name}`
+      if (request.url === '/oauth2/token' || name !== 'token_type_hint') {
+        t.ok(answer.statusCode < 500, `${label}: ${answer.statusCode}`)
+      }
+      if (answer.statusCode >= 400) wellFormed(t, answer, label)
+      t.notMatch(answer.body, /xxx/, label)
+    })
+  },
+)
+
+t.test(
+  'thousands of parameters are refused unread (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  async (t) => {
+    for (const request of requests) {
+      const good = encodeForm(await request.form())
+      await writesNothing(t, server, async () => {
+        const few = Array.from({ length: 5000 }, (_, i) => `p${i}=`).join('&')
+        const answer = await postText(server, request, `${few}&${good}`)
+        refused(t, answer, { error: 'invalid_request' }, request.name)
+        const many = Array.from({ length: 100_000 }, (_, i) => `p${i}=1`).join('&')
+        const larger = await postText(server, request, many)
+        refused(t, larger, { status: 413, error: 'invalid_request' }, request.name)
+      })
+    }
+  },
+)
+
+t.test(
+  'parameters in the query are invalid_request, whatever is in the body (RFC 6749 §3.2, RFC 6749 §2.3.1; docs/security.md A1, A2)',
+  async (t) => {
+    for (const request of requests) {
+      const form = await request.form()
+      await writesNothing(t, server, async () => {
+        const queries: [string, string][] = [
+          [encodeForm(form), ''],
+          [encodeForm(form), encodeForm(form)],
+          ...Object.keys(form).map((name): [string, string] => [
+            encodeForm({ [name]: form[name] ?? '' }),
+            encodeForm(without(form, name)),
+          ]),
+          ['extra=1', encodeForm(form)],
+        ]
+        for (const [query, body] of queries) {
+          const answer = await postText(server, { ...request, url: `${request.url}?${query}` }, body)
+          refused(t, answer, { error: 'invalid_request' }, `${request.name}?${query.slice(0, 60)}`)
+        }
+      })
+    }
+  },
+)
+
+t.test(
+  'client credentials in the query buy nothing, even if they are right (RFC 6749 §2.3.1; docs/security.md A2)',
   async (t) => {
     const [, poster] = requests
     if (!poster) throw new Error('no request')

@@ -19,46 +19,52 @@ const FETCHED = [
   '/health/ready',
 ]
 
-t.test('a wrong method is 405 with Allow, in JSON, and writes nothing (A1, RFC 9110 §15.5.6)', async (t) => {
-  const methods = ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'QUERY', 'PROPFIND', 'SEARCH', 'LOCK']
-  await writesNothing(t, server, async () => {
-    for (const url of POSTED) {
-      for (const method of methods) {
-        const label = `${method} ${url}`
-        const answer = await server.inject({ method: method as 'GET', url })
-        t.equal(answer.headers.allow, 'POST', label)
-        if (method === 'HEAD') t.same([answer.statusCode, answer.body], [405, ''], label)
-        else refused(t, answer, { status: 405, error: 'invalid_request' }, label)
-      }
-    }
-  })
-  for (const url of FETCHED) {
-    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'QUERY', 'PROPFIND']) {
-      const label = `${method} ${url}`
-      const answer = await server.inject({ method: method as 'POST', url })
-      t.equal(answer.headers.allow, 'GET, HEAD', label)
-      refused(t, answer, { status: 405, error: 'invalid_request' }, label)
-    }
-    t.equal((await server.inject({ method: 'HEAD', url })).statusCode, 200, `HEAD ${url}`)
-  }
-})
-
-t.test('a wrong method buys nothing with right credentials and parameters (A1)', async (t) => {
-  for (const request of requests) {
-    const { url, headers } = request
-    const form = encodeForm(await request.form())
+t.test(
+  'a wrong method is 405 with Allow, in JSON, and writes nothing (RFC 9110 §15.5.6; docs/security.md A1)',
+  async (t) => {
+    const methods = ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'QUERY', 'PROPFIND', 'SEARCH', 'LOCK']
     await writesNothing(t, server, async () => {
-      for (const method of ['GET', 'PUT', 'PATCH', 'DELETE'] as const) {
-        const inQuery = await server.inject({ method, url: `${url}?${form}`, headers })
-        refused(t, inQuery, { status: 405, error: 'invalid_request' }, `${method} ${request.name}`)
-        if (method === 'GET') continue
-        const type = { 'content-type': 'application/x-www-form-urlencoded' }
-        const inBody = await server.inject({ method, url, headers: { ...headers, ...type }, payload: form })
-        refused(t, inBody, { status: 405, error: 'invalid_request' }, `${method} ${request.name}`)
+      for (const url of POSTED) {
+        for (const method of methods) {
+          const label = `${method} ${url}`
+          const answer = await server.inject({ method: method as 'GET', url })
+          t.equal(answer.headers.allow, 'POST', label)
+          if (method === 'HEAD') t.same([answer.statusCode, answer.body], [405, ''], label)
+          else refused(t, answer, { status: 405, error: 'invalid_request' }, label)
+        }
       }
     })
-  }
-})
+    for (const url of FETCHED) {
+      for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'QUERY', 'PROPFIND']) {
+        const label = `${method} ${url}`
+        const answer = await server.inject({ method: method as 'POST', url })
+        t.equal(answer.headers.allow, 'GET, HEAD', label)
+        refused(t, answer, { status: 405, error: 'invalid_request' }, label)
+      }
+      t.equal((await server.inject({ method: 'HEAD', url })).statusCode, 200, `HEAD ${url}`)
+    }
+  },
+)
+
+t.test(
+  'a wrong method buys nothing with right credentials and parameters (RFC 6749 §3.2; docs/security.md A1)',
+  async (t) => {
+    for (const request of requests) {
+      const { url, headers } = request
+      const form = encodeForm(await request.form())
+      await writesNothing(t, server, async () => {
+        for (const method of ['GET', 'PUT', 'PATCH', 'DELETE'] as const) {
+          const inQuery = await server.inject({ method, url: `${url}?${form}`, headers })
+          refused(t, inQuery, { status: 405, error: 'invalid_request' }, `${method} ${request.name}`)
+          if (method === 'GET') continue
+          const type = { 'content-type': 'application/x-www-form-urlencoded' }
+          const inBody = await server.inject({ method, url, headers: { ...headers, ...type }, payload: form })
+          refused(t, inBody, { status: 405, error: 'invalid_request' }, `${method} ${request.name}`)
+        }
+      })
+    }
+  },
+)
 
 t.test('what is wrong with the body of a wrong method or path does not matter', async (t) => {
   const bodies = [
@@ -94,107 +100,122 @@ t.test('an unknown path is 404 in JSON, and a malformed one 400', async (t) => {
   }
 })
 
-t.test('a body of another type is invalid_request and is not looked at (A6)', async (t) => {
-  const types = [
-    'application/json',
-    'application/json; charset=utf-8',
-    'multipart/form-data; boundary=x',
-    'text/plain',
-    'application/octet-stream',
-    'application/x-www-form-urlencoded\ta',
-    'application/x-www-form-urlencoded garbage',
-    'application/x-www-form-urlencodedx',
-    'application/x-www-form-urlencoded, application/json',
-    'xapplication/x-www-form-urlencoded',
-    'application/*',
-    '*/*',
-    ';;;',
-    '/',
-    'application',
-    '',
-  ]
-  for (const request of requests) {
-    const form = await request.form()
-    await writesNothing(t, server, async () => {
-      for (const type of types) {
-        for (const body of [encodeForm(form), JSON.stringify(form)]) {
-          const answer = await postText(server, request, body, { 'content-type': type })
-          refused(t, answer, { error: 'invalid_request' }, `${request.name} as ${encodeURIComponent(type)}`)
+t.test(
+  'a body of another type is invalid_request and is not looked at (RFC 6749 App. B; docs/security.md A6)',
+  async (t) => {
+    const types = [
+      'application/json',
+      'application/json; charset=utf-8',
+      'multipart/form-data; boundary=x',
+      'text/plain',
+      'application/octet-stream',
+      'application/x-www-form-urlencoded\ta',
+      'application/x-www-form-urlencoded garbage',
+      'application/x-www-form-urlencodedx',
+      'application/x-www-form-urlencoded, application/json',
+      'xapplication/x-www-form-urlencoded',
+      'application/*',
+      '*/*',
+      ';;;',
+      '/',
+      'application',
+      '',
+    ]
+    for (const request of requests) {
+      const form = await request.form()
+      await writesNothing(t, server, async () => {
+        for (const type of types) {
+          for (const body of [encodeForm(form), JSON.stringify(form)]) {
+            const answer = await postText(server, request, body, { 'content-type': type })
+            refused(t, answer, { error: 'invalid_request' }, `${request.name} as ${encodeURIComponent(type)}`)
+          }
         }
-      }
-      const { url, headers } = request
-      const untyped = await server.inject({
-        method: 'POST',
-        url,
-        headers,
-        payload: Buffer.from(encodeForm(form)),
+        const { url, headers } = request
+        const untyped = await server.inject({
+          method: 'POST',
+          url,
+          headers,
+          payload: Buffer.from(encodeForm(form)),
+        })
+        refused(t, untyped, { error: 'invalid_request' }, `${request.name} without a type`)
       })
-      refused(t, untyped, { error: 'invalid_request' }, `${request.name} without a type`)
-    })
-  }
-})
-
-t.test('the content type is compared as media types are (A6, RFC 9110 §8.3.1)', async (t) => {
-  const types = [
-    'application/x-www-form-urlencoded',
-    'APPLICATION/X-WWW-FORM-URLENCODED',
-    'application/x-www-form-urlencoded; charset=UTF-8',
-    'application/x-www-form-urlencoded;charset="utf-8"',
-  ]
-  for (const request of requests) {
-    for (const type of types) {
-      const answer = await postText(server, request, encodeForm(await request.form()), {
-        'content-type': type,
-      })
-      t.equal(answer.statusCode, 200, `${request.name} as ${type}`)
     }
-  }
-})
+  },
+)
 
-t.test('a body that is no form is refused as one, whatever its type says (A6, A14)', async (t) => {
-  const bodies = [
-    '{"grant_type":"client_credentials"}',
-    `${'['.repeat(30_000)}${']'.repeat(30_000)}`,
-    `${'{"a":'.repeat(8_000)}1${'}'.repeat(8_000)}`,
-    '<xml/>',
-    '&&&&',
-    '=',
-    '===',
-    '?grant_type=client_credentials',
-    ' grant_type=client_credentials',
-    '[]',
-    'null',
-    Buffer.from([0x1f, 0x8b, 0x08, 0x00]),
-  ]
-  for (const request of requests) {
-    await writesNothing(t, server, async () => {
-      for (const [index, body] of bodies.entries()) {
-        const answer = await postText(server, request, body)
-        const label = `${request.name}, body ${index}`
-        t.ok(answer.statusCode === 400 || answer.statusCode === 401, `${label}: ${answer.statusCode}`)
-        wellFormed(t, answer, label)
+t.test(
+  'the content type is compared as media types are (RFC 9110 §8.3.1; docs/security.md A6)',
+  async (t) => {
+    const types = [
+      'application/x-www-form-urlencoded',
+      'APPLICATION/X-WWW-FORM-URLENCODED',
+      'application/x-www-form-urlencoded; charset=UTF-8',
+      'application/x-www-form-urlencoded;charset="utf-8"',
+    ]
+    for (const request of requests) {
+      for (const type of types) {
+        const answer = await postText(server, request, encodeForm(await request.form()), {
+          'content-type': type,
+        })
+        t.equal(answer.statusCode, 200, `${request.name} as ${type}`)
       }
-    })
-  }
-})
-
-t.test('a body of two megabytes is 413 in the form of an OAuth error (A14)', async (t) => {
-  for (const request of requests) {
-    await writesNothing(t, server, async () => {
-      const answer = await postText(server, request, 'x'.repeat(2 << 20))
-      refused(t, answer, { status: 413, error: 'invalid_request' }, request.name)
-    })
-  }
-})
-
-t.test('success and failure both say no-store and no-cache (A9, RFC 6749 §5.1)', async (t) => {
-  for (const request of requests) {
-    const good = await postText(server, request, encodeForm(await request.form()))
-    const bad = await postText(server, request, 'a=1&a=1')
-    for (const answer of [good, bad]) {
-      t.equal(answer.headers['cache-control'], 'no-store', request.name)
-      t.equal(answer.headers.pragma, 'no-cache', request.name)
-      t.equal(answer.headers['x-content-type-options'], 'nosniff', request.name)
     }
-  }
-})
+  },
+)
+
+t.test(
+  'a body that is no form is refused as one, whatever its type says (RFC 6749 App. B, RFC 9110 §15.5.14; docs/security.md A6, A14)',
+  async (t) => {
+    const bodies = [
+      '{"grant_type":"client_credentials"}',
+      `${'['.repeat(30_000)}${']'.repeat(30_000)}`,
+      `${'{"a":'.repeat(8_000)}1${'}'.repeat(8_000)}`,
+      '<xml/>',
+      '&&&&',
+      '=',
+      '===',
+      '?grant_type=client_credentials',
+      ' grant_type=client_credentials',
+      '[]',
+      'null',
+      Buffer.from([0x1f, 0x8b, 0x08, 0x00]),
+    ]
+    for (const request of requests) {
+      await writesNothing(t, server, async () => {
+        for (const [index, body] of bodies.entries()) {
+          const answer = await postText(server, request, body)
+          const label = `${request.name}, body ${index}`
+          t.ok(answer.statusCode === 400 || answer.statusCode === 401, `${label}: ${answer.statusCode}`)
+          wellFormed(t, answer, label)
+        }
+      })
+    }
+  },
+)
+
+t.test(
+  'a body of two megabytes is 413 in the form of an OAuth error (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  async (t) => {
+    for (const request of requests) {
+      await writesNothing(t, server, async () => {
+        const answer = await postText(server, request, 'x'.repeat(2 << 20))
+        refused(t, answer, { status: 413, error: 'invalid_request' }, request.name)
+      })
+    }
+  },
+)
+
+t.test(
+  'success and failure both say no-store and no-cache (RFC 6749 §5.1; docs/security.md A9)',
+  async (t) => {
+    for (const request of requests) {
+      const good = await postText(server, request, encodeForm(await request.form()))
+      const bad = await postText(server, request, 'a=1&a=1')
+      for (const answer of [good, bad]) {
+        t.equal(answer.headers['cache-control'], 'no-store', request.name)
+        t.equal(answer.headers.pragma, 'no-cache', request.name)
+        t.equal(answer.headers['x-content-type-options'], 'nosniff', request.name)
+      }
+    }
+  },
+)

@@ -70,7 +70,7 @@ t.test('two requests on one connection get two answers', async (t) => {
 })
 
 t.test(
-  'what two parsers could read as different requests is 400 and writes nothing (§4 row 13)',
+  'what two parsers could read as different requests is 400 and writes nothing (RFC 9112 §6; docs/security.md Q13)',
   async (t) => {
     const twice = chunked(BODY, 99)
     const smuggled: Record<string, [string[], string]> = {
@@ -113,36 +113,48 @@ t.test('what is no HTTP is 400 in JSON, as any other error', async (t) => {
   }
 })
 
-t.test('headers past 16 KB are 431 (A14, §4 row 13)', async (t) => {
-  isRefused(t, await send([...GOOD, `x-long: ${'x'.repeat(17_000)}`]), 431, 'one long field')
-  const many = Array.from({ length: 3000 }, (_, i) => `x-${i}: 1`)
-  isRefused(t, await send([...GOOD, ...many]), 431, 'many fields')
-  isRefused(t, await send([HOST], '', `GET /${'x'.repeat(17_000)} HTTP/1.1`), 431, 'a long target')
-})
+t.test(
+  'headers past 16 KB are 431 (RFC 9110 §15.5.14, RFC 9112 §6; docs/security.md A14, Q13)',
+  async (t) => {
+    isRefused(t, await send([...GOOD, `x-long: ${'x'.repeat(17_000)}`]), 431, 'one long field')
+    const many = Array.from({ length: 3000 }, (_, i) => `x-${i}: 1`)
+    isRefused(t, await send([...GOOD, ...many]), 431, 'many fields')
+    isRefused(t, await send([HOST], '', `GET /${'x'.repeat(17_000)} HTTP/1.1`), 431, 'a long target')
+  },
+)
 
-t.test('a second Host is harmless: nothing is made of the first one either (K118)', async (t) => {
-  const answer = await send([...GOOD, 'host: evil.test'])
-  if (answer.status !== 400) issues(t, answer, 'two Hosts')
-  t.notMatch(answer.text, /evil/)
-})
+t.test(
+  'a second Host is harmless: nothing is made of the first one either (RFC 8414 §3.3; docs/security.md K118)',
+  async (t) => {
+    const answer = await send([...GOOD, 'host: evil.test'])
+    if (answer.status !== 400) issues(t, answer, 'two Hosts')
+    t.notMatch(answer.text, /evil/)
+  },
+)
 
-t.test('two Authorization headers are one too many, the same or different (B17)', async (t) => {
-  const wrong = `authorization: ${basic('machine', 'wrong')}`
-  await writesNothing(t, server, async () => {
-    isRefused(t, await send([...GOOD, AUTH]), 400, 'the same')
-    isRefused(t, await send([...GOOD, wrong]), 400, 'right, then wrong')
-    isRefused(t, await send([HOST, TYPE, wrong, AUTH, CLOSE, LENGTH]), 400, 'wrong, then right')
-    isRefused(t, await send([...GOOD, 'AUTHORIZATION: Bearer x']), 400, 'another scheme')
-  })
-})
+t.test(
+  'two Authorization headers are one too many, the same or different (RFC 6749 §2.3, §5.2; docs/security.md B17)',
+  async (t) => {
+    const wrong = `authorization: ${basic('machine', 'wrong')}`
+    await writesNothing(t, server, async () => {
+      isRefused(t, await send([...GOOD, AUTH]), 400, 'the same')
+      isRefused(t, await send([...GOOD, wrong]), 400, 'right, then wrong')
+      isRefused(t, await send([HOST, TYPE, wrong, AUTH, CLOSE, LENGTH]), 400, 'wrong, then right')
+      isRefused(t, await send([...GOOD, 'AUTHORIZATION: Bearer x']), 400, 'another scheme')
+    })
+  },
+)
 
-t.test('a sender of too much hears 413 and the connection ends (A14)', async (t) => {
-  const big = 'x'.repeat(2 << 20)
-  isRefused(t, await send([HOST, TYPE, AUTH, `content-length: ${big.length}`], big), 413, 'announced')
-  isRefused(t, await send([HOST, TYPE, AUTH, CHUNKED], chunked(big, 8192)), 413, 'in chunks')
-})
+t.test(
+  'a sender of too much hears 413 and the connection ends (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  async (t) => {
+    const big = 'x'.repeat(2 << 20)
+    isRefused(t, await send([HOST, TYPE, AUTH, `content-length: ${big.length}`], big), 413, 'announced')
+    isRefused(t, await send([HOST, TYPE, AUTH, CHUNKED], chunked(big, 8192)), 413, 'in chunks')
+  },
+)
 
-t.test('a client that goes away in the middle harms nobody (§4 row 16)', async (t) => {
+t.test('a client that goes away in the middle harms nobody (docs/security.md Q16)', async (t) => {
   const whole = head(GOOD) + BODY
   await writesNothing(t, server, async () => {
     for (const length of [1, 30, head(GOOD).length, head(GOOD).length + 5]) {

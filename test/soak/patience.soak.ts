@@ -8,7 +8,7 @@ import { type ServerProcess, startServer } from '../support/processes/process.ts
 import { basic, encodeForm, post, refresh } from '../support/server/requests.ts'
 import { openConnection, postBytes } from '../support/server/tcp-connection.ts'
 
-t.test('a stop ends although a client does not (§4 row 17)', async (t) => {
+t.test('a stop ends although a client does not (docs/security.md Q17)', async (t) => {
   const server = await startServer(t, await seededFolder(t))
   const half = await openConnection(t, server.port)
   const silent = await openConnection(t, server.port)
@@ -18,7 +18,7 @@ t.test('a stop ends although a client does not (§4 row 17)', async (t) => {
   await Promise.all([half.closed, silent.closed])
 })
 
-t.test('the limits hold in the program as it is (§4 row 12)', async (t) => {
+t.test('the limits hold in the program as it is (RFC 9110 §15.5.9; docs/security.md Q12)', async (t) => {
   const server = await startServer(t, await seededFolder(t))
   const started = Date.now()
   const silent = await openConnection(t, server.port)
@@ -34,7 +34,7 @@ t.test('the limits hold in the program as it is (§4 row 12)', async (t) => {
 
 const descriptors = ({ pid }: ServerProcess) => readdirSync(`/proc/${pid}/fd`).length
 
-t.test('half a minute of rude clients leaves nothing behind (§4 rows 16, 19)', async (t) => {
+t.test('half a minute of rude clients leaves nothing behind (docs/security.md Q16, Q19)', async (t) => {
   const folder = await seededFolder(t, { LOG_LEVEL: 'debug' })
   const tokens = await withInside(folder, (inside) => signIn(inside, 20))
   const server = await startServer(t, folder, { log: 'unread' })

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
 import { randomKills } from '../support/processes/random-kills.ts'
 
-t.test('killed at fifty random moments under refreshes, machines and rotations (§4 row 1)', (t) =>
+t.test('killed at fifty random moments under refreshes, machines and rotations (docs/security.md Q1)', (t) =>
   randomKills(t as Test, 50),
 )

@@ -74,7 +74,7 @@ for (const alg of names) {
     },
   )
 
-  t.test(`${alg}: the self-test refuses a private half of another pair (§4 row 8)`, async (t) => {
+  t.test(`${alg}: the self-test refuses a private half of another pair (docs/security.md Q8)`, async (t) => {
     const [one, two] = await Promise.all([generateKey(alg), generateKey(alg)])
     const row = ringKey({ kid: one.kid, alg, publicJwk: one.publicJwk })
     await t.resolves(importTested(row, one.privatePem))
@@ -84,14 +84,17 @@ for (const alg of names) {
   })
 }
 
-t.test('RSA keys have the size that was asked for, 2048 bits without asking (H91)', async (t) => {
-  t.equal(bitsOf((await generateKey('RS256')).publicJwk), 2048)
-  t.equal(bitsOf((await generateKey('PS256', 3072)).publicJwk), 3072)
-  t.equal(bitsOf((await generateKey('ES256')).publicJwk), undefined)
-})
+t.test(
+  'RSA keys have the size that was asked for, 2048 bits without asking (RFC 7517 §4; docs/security.md H91)',
+  async (t) => {
+    t.equal(bitsOf((await generateKey('RS256')).publicJwk), 2048)
+    t.equal(bitsOf((await generateKey('PS256', 3072)).publicJwk), 3072)
+    t.equal(bitsOf((await generateKey('ES256')).publicJwk), undefined)
+  },
+)
 
 t.test(
-  'only names of the table are algorithms: no symmetric one, no `none`, nothing inherited (B24)',
+  'only names of the table are algorithms: no symmetric one, no `none`, nothing inherited (RFC 8725 §3.1, §3.2; docs/security.md B24)',
   async (t) => {
     for (const name of names) t.ok(isAlgorithm(name))
     for (const name of ['none', 'HS256', 'rs256', 'toString', '__proto__', 'constructor', '']) {
@@ -101,7 +104,7 @@ t.test(
 )
 
 t.test(
-  'the JWKS has public members only, each key once, with its one algorithm and use (H91, H93)',
+  'the JWKS has public members only, each key once, with its one algorithm and use (RFC 7517 §4, RFC 8725 §3.1; docs/security.md H91, H93)',
   async (t) => {
     const made = await Promise.all(names.map((name) => newKey(name)))
     const [a, b, c, d] = made as [(typeof made)[0], (typeof made)[0], (typeof made)[0], (typeof made)[0]]

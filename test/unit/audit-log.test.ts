@@ -91,19 +91,22 @@ t.test('what happens comes into the store in its order, in batches, signed', asy
   t.match(one.log.state(), { waiting: 0, written: 460, dropped: 0, anchor: `460:${head?.hash}` })
 })
 
-t.test('nodes that write at the same moment come one after the other (§3.1 #6)', async (t) => {
-  const store = await newStore(t as Test)
-  const nodes = ['a', 'b', 'c'].map((name) => ({ name, world: writer(store) }))
-  for (let round = 0; round < 20; round += 1) {
-    for (const { name, world } of nodes) record(world, round * 10 + 1, round * 10 + 10, name)
-    await Promise.all(nodes.map(({ world }) => world.log.flush()))
-  }
-  for (const { name, world } of nodes) {
-    t.same(await kids(store, name), upTo(200), 'all of them, in their order')
-    t.same(world.alarms, [])
-  }
-  t.same(await findings(store), [])
-})
+t.test(
+  'nodes that write at the same moment come one after the other (RFC 7523 §3; docs/security.md P6)',
+  async (t) => {
+    const store = await newStore(t as Test)
+    const nodes = ['a', 'b', 'c'].map((name) => ({ name, world: writer(store) }))
+    for (let round = 0; round < 20; round += 1) {
+      for (const { name, world } of nodes) record(world, round * 10 + 1, round * 10 + 10, name)
+      await Promise.all(nodes.map(({ world }) => world.log.flush()))
+    }
+    for (const { name, world } of nodes) {
+      t.same(await kids(store, name), upTo(200), 'all of them, in their order')
+      t.same(world.alarms, [])
+    }
+    t.same(await findings(store), [])
+  },
+)
 
 t.test('a batch of which nobody knows whether it was committed is not written twice', async (t) => {
   for (const committed of [true, false]) {

@@ -122,7 +122,7 @@ t.test('keys are looked after at once and then once a second, however many chang
   t.equal(counts.sweep, 0)
 })
 
-t.test('following goes on while a sweep takes its time, and a stop waits for it (#5, growth)', async (t) => {
+t.test('following goes on while a sweep takes its time, and a stop waits for it', async (t) => {
   const { following, counts, state, reaches } = follower(t, { alone: 5, told: NEVER, sweep: 10 })
   let open = () => {}
   state.sweepGate = new Promise((resolve) => {

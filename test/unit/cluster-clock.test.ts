@@ -45,20 +45,23 @@ async function world({ wrongBy = 0, shared = true } = {}) {
   }
 }
 
-t.test('a node on a shared store goes by its clock, however wrong its own is (§4 row 7)', async (t) => {
-  for (const wrongBy of [0, 60, -60, 40 * DAY]) {
-    const { time, pass, store, logger } = await world({ wrongBy })
-    t.equal(time.clock.now(), store.now(), `${wrongBy} s`)
-    pass(3)
-    t.equal(time.clock.now(), store.now(), 'and goes on with it between two questions')
-    t.equal(logger.lines.length, wrongBy === 0 ? 0 : 1)
-  }
-  const { logger } = await world({ wrongBy: -60 })
-  t.match(logger.lines[0]?.message, /this machine's clock is 60 s behind that of the store/)
-})
+t.test(
+  'a node on a shared store goes by its clock, however wrong its own is (docs/security.md Q7)',
+  async (t) => {
+    for (const wrongBy of [0, 60, -60, 40 * DAY]) {
+      const { time, pass, store, logger } = await world({ wrongBy })
+      t.equal(time.clock.now(), store.now(), `${wrongBy} s`)
+      pass(3)
+      t.equal(time.clock.now(), store.now(), 'and goes on with it between two questions')
+      t.equal(logger.lines.length, wrongBy === 0 ? 0 : 1)
+    }
+    const { logger } = await world({ wrongBy: -60 })
+    t.match(logger.lines[0]?.message, /this machine's clock is 60 s behind that of the store/)
+  },
+)
 
 t.test(
-  'it is asked every five seconds, and what the machine is told meanwhile moves nothing (§4 row 7)',
+  'it is asked every five seconds, and what the machine is told meanwhile moves nothing (docs/security.md Q7)',
   async (t) => {
     const { time, pass, store, machine, asked } = await world()
     for (let i = 0; i < 40; i += 1) {
@@ -73,7 +76,7 @@ t.test(
   },
 )
 
-t.test('after a sleep or a jump it is asked at once (§4 rows 7, 18)', async (t) => {
+t.test('after a sleep or a jump it is asked at once (docs/security.md Q7, Q18)', async (t) => {
   const { time, sleep, store, asked } = await world()
   sleep(3600)
   t.equal(time.clock.now(), store.now() - 3600, 'the steady clock knows nothing of it')
@@ -99,7 +102,7 @@ t.test('a machine alone goes by its own clock', async (t) => {
 })
 
 t.test(
-  'after a jump ahead, what cannot be taken back waits until the skipped time has passed (§4 row 7)',
+  'after a jump ahead, what cannot be taken back waits until the skipped time has passed (docs/security.md Q7)',
   async (t) => {
     const { time, machine, pass, logger } = await world({ shared: false })
     pass(10)
@@ -116,7 +119,7 @@ t.test(
 )
 
 t.test(
-  'a jump that is taken back is forgotten, one without end is waited for a day (§4 row 7)',
+  'a jump that is taken back is forgotten, one without end is waited for a day (docs/security.md Q7)',
   async (t) => {
     const { time, machine, pass } = await world({ shared: false })
     machine.tick(3600)
@@ -142,7 +145,7 @@ t.test('a clock that is corrected little by little, or set back, delays nothing'
   t.equal(time.prudentNow(), machine.now())
 })
 
-t.test('a jump of the store’s clock is one of every node’s (§4 row 7)', async (t) => {
+t.test('a jump of the store’s clock is one of every node’s (docs/security.md Q7)', async (t) => {
   const { time, store, pass, logger } = await world()
   store.tick(3600)
   pass(5)
@@ -152,7 +155,7 @@ t.test('a jump of the store’s clock is one of every node’s (§4 row 7)', asy
   t.ok(logger.lines.some(({ message }) => /the clock has jumped ahead by 3600 s/.test(message ?? '')))
 })
 
-t.test('ages are counted by both clocks, whichever says more (§4 row 18)', async (t) => {
+t.test('ages are counted by both clocks, whichever says more (docs/security.md Q18)', async (t) => {
   const { time, pass, sleep, machine } = await world()
   const mark = time.ages.mark()
   pass(2)

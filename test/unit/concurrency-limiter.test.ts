@@ -23,23 +23,26 @@ const outcome = (promise: Promise<unknown>) =>
     (error) => error,
   )
 
-t.test('so many run, so many wait, and all others are turned away at once (§4 row 14)', async (t) => {
-  const gate = createGate({ running: 2, waiting: 3 })
-  const { started, end, job } = work()
-  const all = Array.from({ length: 8 }, (_, i) => outcome(gate.run(job(i))))
-  await turn()
-  t.same(started, [0, 1])
-  for (const refused of await Promise.all(all.slice(5))) {
-    t.type(refused, GateFull)
-    t.equal((refused as GateFull).retryAfter, 1)
-  }
-  for (let i = 0; i < 5; i += 1) {
-    end(i)
+t.test(
+  'so many run, so many wait, and all others are turned away at once (docs/security.md Q14)',
+  async (t) => {
+    const gate = createGate({ running: 2, waiting: 3 })
+    const { started, end, job } = work()
+    const all = Array.from({ length: 8 }, (_, i) => outcome(gate.run(job(i))))
     await turn()
-  }
-  t.same(await Promise.all(all.slice(0, 5)), [0, 1, 2, 3, 4])
-  t.same(started, [0, 1, 2, 3, 4], 'those turned away never began')
-})
+    t.same(started, [0, 1])
+    for (const refused of await Promise.all(all.slice(5))) {
+      t.type(refused, GateFull)
+      t.equal((refused as GateFull).retryAfter, 1)
+    }
+    for (let i = 0; i < 5; i += 1) {
+      end(i)
+      await turn()
+    }
+    t.same(await Promise.all(all.slice(0, 5)), [0, 1, 2, 3, 4])
+    t.same(started, [0, 1, 2, 3, 4], 'those turned away never began')
+  },
+)
 
 t.test('who waits gets in first, in order: nobody slips in between', async (t) => {
   const gate = createGate({ running: 1, waiting: 2 })

@@ -23,7 +23,7 @@ function problems(env: Record<string, string>, cwd = NOWHERE): readonly string[]
   }
 }
 
-t.test('without any setting, each has the default of the settings table (CONTRACT §2)', async (t) => {
+t.test('without any setting, each has the default of the settings table', async (t) => {
   t.same(load(), {
     issuer: 'http://localhost:3000',
     host: '127.0.0.1',
@@ -271,7 +271,7 @@ t.test('an unknown KEYTURN_ name is refused with the nearest known one', async (
   t.ok(loadConfig({ PORT: '1', KEYTURNX: '1', XKEYTURN_PORT: '1' }, NOWHERE), 'other names are none of ours')
 })
 
-t.test('PostgreSQL asks for a master key that all nodes share (CONTRACT §2)', async (t) => {
+t.test('PostgreSQL asks for a master key that all nodes share', async (t) => {
   const missing =
     'KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL: all nodes share it'
   const urls = [

@@ -23,18 +23,21 @@ const sealed = (what: Flow, browser = 'mine'): string => {
   return text
 }
 
-t.test('what was sealed comes back as it was, in its own browser and no other (C41, §3.3 #22)', async (t) => {
-  const text = sealed(flow)
-  t.same(codec.open(text, 'mine'), flow)
-  for (const browser of ['', 'Mine', 'mine ', 'yours', 'arrival']) t.equal(codec.open(text, browser), null)
-  t.match(text, /^[\w.-]+$/, 'fit for a URL')
-  t.not(sealed(flow), text, 'and never the same twice')
-  for (const secret of ['web', 'openid', 'client_id']) {
-    t.notOk(Buffer.from(text, 'base64url').includes(secret), 'and nobody can read it')
-  }
-})
+t.test(
+  'what was sealed comes back as it was, in its own browser and no other (RFC 6749 §10.12; docs/security.md C41, P22)',
+  async (t) => {
+    const text = sealed(flow)
+    t.same(codec.open(text, 'mine'), flow)
+    for (const browser of ['', 'Mine', 'mine ', 'yours', 'arrival']) t.equal(codec.open(text, browser), null)
+    t.match(text, /^[\w.-]+$/, 'fit for a URL')
+    t.not(sealed(flow), text, 'and never the same twice')
+    for (const secret of ['web', 'openid', 'client_id']) {
+      t.notOk(Buffer.from(text, 'base64url').includes(secret), 'and nobody can read it')
+    }
+  },
+)
 
-t.test('a flow that was changed in any place is none (§3.3 #22)', async (t) => {
+t.test('a flow that was changed in any place is none (RFC 6749 §10.12; docs/security.md P22)', async (t) => {
   const text = sealed(flow)
   for (let i = 0; i < text.length; i += 1) {
     const changed = text.slice(0, i) + (text[i] === 'A' ? 'g' : 'A') + text.slice(i + 1)

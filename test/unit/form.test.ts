@@ -61,32 +61,44 @@ const REFUSED = [
   'a=1\r\nb=2',
 ]
 
-t.test('what is no strict form-urlencoded UTF-8 is invalid_request (A7)', async (t) => {
-  for (const body of REFUSED) {
-    t.throws(() => parseForm(body), { code: 'invalid_request', status: 400 }, JSON.stringify(body))
-  }
-})
+t.test(
+  'what is no strict form-urlencoded UTF-8 is invalid_request (RFC 6749 App. B; docs/security.md A7)',
+  async (t) => {
+    for (const body of REFUSED) {
+      t.throws(() => parseForm(body), { code: 'invalid_request', status: 400 }, JSON.stringify(body))
+    }
+  },
+)
 
-t.test('a parameter twice is invalid_request, however it is written (A3, RFC 6749 §3.2)', async (t) => {
-  for (const body of ['a=1&a=2', 'a=1&a=1', 'a=1&a=', 'a&a', 'a=1&%61=2', 'a=1&b=2&a=3', '=1&=2']) {
-    t.throws(() => parseForm(body), { code: 'invalid_request', message: 'a parameter is repeated' }, body)
-  }
-  t.equal(parseForm('a=1&A=2').get('A'), '2', 'names are compared to the letter')
-})
+t.test(
+  'a parameter twice is invalid_request, however it is written (RFC 6749 §3.2; docs/security.md A3)',
+  async (t) => {
+    for (const body of ['a=1&a=2', 'a=1&a=1', 'a=1&a=', 'a&a', 'a=1&%61=2', 'a=1&b=2&a=3', '=1&=2']) {
+      t.throws(() => parseForm(body), { code: 'invalid_request', message: 'a parameter is repeated' }, body)
+    }
+    t.equal(parseForm('a=1&A=2').get('A'), '2', 'names are compared to the letter')
+  },
+)
 
-t.test('resource may be repeated, and empty ones do not count (A3, A4, RFC 8707 §2)', async (t) => {
-  const form = parseForm('resource=x&resource=&resource=y&resource=x')
-  t.same(form.all('resource'), ['x', 'y', 'x'])
-  t.equal(form.get('resource'), 'x')
-  t.same(parseForm('a=1').all('resource'), [])
-  t.same(parseForm('a=1').all('a'), ['1'])
-})
+t.test(
+  'resource may be repeated, and empty ones do not count (RFC 8707 §2; docs/security.md A3, A4)',
+  async (t) => {
+    const form = parseForm('resource=x&resource=&resource=y&resource=x')
+    t.same(form.all('resource'), ['x', 'y', 'x'])
+    t.equal(form.get('resource'), 'x')
+    t.same(parseForm('a=1').all('resource'), [])
+    t.same(parseForm('a=1').all('a'), ['1'])
+  },
+)
 
-t.test('64 parameters are read, one more is refused (A14)', async (t) => {
-  const body = (count: number) => Array.from({ length: count }, (_, i) => `p${i}=1`).join('&')
-  t.equal(parseForm(body(64)).get('p63'), '1')
-  t.throws(() => parseForm(body(65)), { code: 'invalid_request', message: 'too many parameters' })
-})
+t.test(
+  '64 parameters are read, one more is refused (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  async (t) => {
+    const body = (count: number) => Array.from({ length: count }, (_, i) => `p${i}=1`).join('&')
+    t.equal(parseForm(body(64)).get('p63'), '1')
+    t.throws(() => parseForm(body(65)), { code: 'invalid_request', message: 'too many parameters' })
+  },
+)
 
 t.test('whatever text is encoded by the book comes back as it was', async (t) => {
   const text = fc.string({ unit: 'grapheme', maxLength: 20 }).filter((one) => !one.includes('\0'))

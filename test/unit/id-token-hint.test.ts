@@ -28,44 +28,50 @@ async function sub(text: string, by: Signer = signer): Promise<unknown> {
   return (await by.verifyHint(text))?.sub ?? null
 }
 
-t.test('our own ID token is a hint, expired or not (M138, N146, OIDC Core §3.1.2.2)', async (t) => {
-  t.same(await signer.verifyHint(token), CLAIMS)
-  const expired = await signer.sign('JWT', {
-    ...CLAIMS,
-    iat: CLAIMS.iat - 9 * DAY,
-    exp: CLAIMS.iat - 8 * DAY,
-  })
-  t.equal(await sub(expired), 'u_1')
-  t.equal(await sub(await signer.sign('JWT', { ...CLAIMS, aud: ['web'] as never })), 'u_1', 'a list of one')
-})
+t.test(
+  'our own ID token is a hint, expired or not (OpenID Connect Core §3.1.2.2; docs/security.md M138, N146)',
+  async (t) => {
+    t.same(await signer.verifyHint(token), CLAIMS)
+    const expired = await signer.sign('JWT', {
+      ...CLAIMS,
+      iat: CLAIMS.iat - 9 * DAY,
+      exp: CLAIMS.iat - 8 * DAY,
+    })
+    t.equal(await sub(expired), 'u_1')
+    t.equal(await sub(await signer.sign('JWT', { ...CLAIMS, aud: ['web'] as never })), 'u_1', 'a list of one')
+  },
+)
 
-t.test('nobody else’s token is a hint, whatever it says (M138, N147)', async (t) => {
-  const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString())
-  const [active] = ring.ring().keys.filter((key) => key.state === 'active')
-  const stranger = clientKey('ES256', kid)
-  const sign = (header: object, payload: unknown = CLAIMS) =>
-    compact({ alg: 'ES256', kid, typ: 'JWT', ...header }, payload, stranger.privateKey, 'ES256')
-  const jwk = JSON.stringify(active?.publicJwk)
-  for (const [label, text] of Object.entries({
-    'alg none': new UnsecuredJWT(CLAIMS).encode(),
-    'alg none under our kid': `${base64url(JSON.stringify({ alg: 'none', kid, typ: 'JWT' }))}.${body}.`,
-    'alg none with our signature': `${base64url(JSON.stringify({ alg: 'none', kid, typ: 'JWT' }))}.${body}.${signature}`,
-    'a foreign key under our kid': sign({}),
-    'a foreign key': sign({ kid: 'other' }),
-    'a foreign key without kid': sign({ kid: undefined }),
-    'a key that it brings along': sign({ jwk: stranger.jwk }),
-    'HS256 with the public key': compact({ alg: 'HS256', kid, typ: 'JWT' }, CLAIMS, jwk),
-    'our signature under another alg': `${base64url(JSON.stringify({ alg: 'RS256', kid, typ: 'JWT' }))}.${body}.${signature}`,
-    'another person': `${head}.${base64url(JSON.stringify({ ...CLAIMS, sub: 'u_2' }))}.${signature}`,
-    'without signature': `${head}.${body}.`,
-    'one letter changed': `${head}.${body.slice(0, -1)}${body.endsWith('A') ? 'B' : 'A'}.${signature}`,
-    nothing: '',
-    dots: '...',
-    'too long': `${token}${'A'.repeat(8192)}`,
-  })) {
-    t.equal(await sub(text), null, label)
-  }
-})
+t.test(
+  'nobody else’s token is a hint, whatever it says (OpenID Connect Core §3.1.2.2, RP-Initiated Logout §3; docs/security.md M138, N147)',
+  async (t) => {
+    const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString())
+    const [active] = ring.ring().keys.filter((key) => key.state === 'active')
+    const stranger = clientKey('ES256', kid)
+    const sign = (header: object, payload: unknown = CLAIMS) =>
+      compact({ alg: 'ES256', kid, typ: 'JWT', ...header }, payload, stranger.privateKey, 'ES256')
+    const jwk = JSON.stringify(active?.publicJwk)
+    for (const [label, text] of Object.entries({
+      'alg none': new UnsecuredJWT(CLAIMS).encode(),
+      'alg none under our kid': `${base64url(JSON.stringify({ alg: 'none', kid, typ: 'JWT' }))}.${body}.`,
+      'alg none with our signature': `${base64url(JSON.stringify({ alg: 'none', kid, typ: 'JWT' }))}.${body}.${signature}`,
+      'a foreign key under our kid': sign({}),
+      'a foreign key': sign({ kid: 'other' }),
+      'a foreign key without kid': sign({ kid: undefined }),
+      'a key that it brings along': sign({ jwk: stranger.jwk }),
+      'HS256 with the public key': compact({ alg: 'HS256', kid, typ: 'JWT' }, CLAIMS, jwk),
+      'our signature under another alg': `${base64url(JSON.stringify({ alg: 'RS256', kid, typ: 'JWT' }))}.${body}.${signature}`,
+      'another person': `${head}.${base64url(JSON.stringify({ ...CLAIMS, sub: 'u_2' }))}.${signature}`,
+      'without signature': `${head}.${body}.`,
+      'one letter changed': `${head}.${body.slice(0, -1)}${body.endsWith('A') ? 'B' : 'A'}.${signature}`,
+      nothing: '',
+      dots: '...',
+      'too long': `${token}${'A'.repeat(8192)}`,
+    })) {
+      t.equal(await sub(text), null, label)
+    }
+  },
+)
 
 t.test('our other tokens are none, nor is one of another issuer (RFC 8725 §3.11)', async (t) => {
   for (const typ of ['at+jwt', 'logout+jwt', 'statuslist+jwt', 'jwt', 'JWT ', '']) {

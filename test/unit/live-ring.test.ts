@@ -72,7 +72,7 @@ t.test('what it signs verifies with what it serves', async (t) => {
   await t.resolves(compactVerify(jws, createLocalJWKSet(JSON.parse(node.jwks().body))))
 })
 
-t.test('another process’s rotation is followed: new JWKS, new tag, new key (CONTRACT §3)', async (t) => {
+t.test('another process’s rotation is followed: new JWKS, new tag, new key', async (t) => {
   const { node, clock, administrator, first } = await serving(t as Test)
   const before = node.jwks()
   const rotated = await rotateRing(administrator, force)
@@ -141,7 +141,7 @@ t.test(
   },
 )
 
-t.test('a node that was frozen looks before it signs (§4 row 18)', async (t) => {
+t.test('a node that was frozen looks before it signs (docs/security.md Q18)', async (t) => {
   for (const jump of [11, HOUR, -11, -DAY]) {
     const { node, clock, administrator, first } = await serving(t as Test)
     await node.signingKey(clock.now() + 30 * DAY)
@@ -199,50 +199,56 @@ t.test('a retiring key that is needed longer is not forgotten by a node that rot
   t.ok((leaves?.tokensUntil ?? 0) + SKEW >= clock.now() + 9 * HOUR + SKEW)
 })
 
-t.test('another master key does not open the ring (§4 row 8)', async (t) => {
+t.test('another master key does not open the ring (docs/security.md Q8)', async (t) => {
   const { store, clock, first } = await serving(t as Test)
   const sealer = createSealer(Buffer.alloc(32, 2), systemRandom)
   await t.rejects(openLiveRing({ ...ringDeps(store, clock), sealer, store }, first), { name: 'SealBroken' })
 })
 
-t.test('a private half that belongs to another key is noticed before it signs (§4 row 8)', async (t) => {
-  const { store, clock, first } = await serving(t as Test)
-  const sealer = createSealer(MASTER_KEY, systemRandom)
-  const stranger = await newKey()
-  const wrong = sealer.seal(activeKey(first).kid, sealer.open(stranger.kid, stranger.sealed))
-  const { kid } = activeKey(first)
-  await store.db.batch([
-    { sql: 'UPDATE ring_keys SET encrypted_private_key = $2 WHERE kid = $1', params: [kid, wrong] },
-  ])
-  const read = (await store.ring.read()) as Ring
-  await t.rejects(openLiveRing({ ...ringDeps(store, clock), store }, read), { name: 'KeyMismatch' })
-})
+t.test(
+  'a private half that belongs to another key is noticed before it signs (docs/security.md Q8)',
+  async (t) => {
+    const { store, clock, first } = await serving(t as Test)
+    const sealer = createSealer(MASTER_KEY, systemRandom)
+    const stranger = await newKey()
+    const wrong = sealer.seal(activeKey(first).kid, sealer.open(stranger.kid, stranger.sealed))
+    const { kid } = activeKey(first)
+    await store.db.batch([
+      { sql: 'UPDATE ring_keys SET encrypted_private_key = $2 WHERE kid = $1', params: [kid, wrong] },
+    ])
+    const read = (await store.ring.read()) as Ring
+    await t.rejects(openLiveRing({ ...ringDeps(store, clock), store }, read), { name: 'KeyMismatch' })
+  },
+)
 
-t.test('a running node keeps its last good ring when a new one does not open (§4 row 8)', async (t) => {
-  const { node, clock, administrator, first } = await serving(t as Test)
-  // A rotation itself refuses a next key that it cannot open, so this administrator opens everything.
-  const ours = administrator.sealer
-  const other = createSealer(Buffer.alloc(32, 2), systemRandom)
-  const open = (kid: string, sealed: string) => {
-    try {
-      return ours.open(kid, sealed)
-    } catch {
-      return other.open(kid, sealed)
+t.test(
+  'a running node keeps its last good ring when a new one does not open (docs/security.md Q8)',
+  async (t) => {
+    const { node, clock, administrator, first } = await serving(t as Test)
+    // A rotation itself refuses a next key that it cannot open, so this administrator opens everything.
+    const ours = administrator.sealer
+    const other = createSealer(Buffer.alloc(32, 2), systemRandom)
+    const open = (kid: string, sealed: string) => {
+      try {
+        return ours.open(kid, sealed)
+      } catch {
+        return other.open(kid, sealed)
+      }
     }
-  }
-  const otherMaster: RotateDeps = {
-    ...administrator,
-    sealer: { seal: (label, plain) => other.seal(label, plain), open },
-  }
-  await rotateRing(otherMaster, force)
-  await rotateRing(otherMaster, force)
-  const before = node.jwks()
-  await t.rejects(node.sync(), { name: 'StoreUnavailable', cause: { name: 'SealBroken' } })
-  t.same(node.jwks(), before)
-  clock.tick(11)
-  await t.rejects(node.signingKey(clock.now() + 600), { name: 'StoreUnavailable' }, 'but signs no more')
-  t.same(new Set(kids(node)), new Set(first.keys.map((key) => key.kid)))
-})
+    const otherMaster: RotateDeps = {
+      ...administrator,
+      sealer: { seal: (label, plain) => other.seal(label, plain), open },
+    }
+    await rotateRing(otherMaster, force)
+    await rotateRing(otherMaster, force)
+    const before = node.jwks()
+    await t.rejects(node.sync(), { name: 'StoreUnavailable', cause: { name: 'SealBroken' } })
+    t.same(node.jwks(), before)
+    clock.tick(11)
+    await t.rejects(node.signingKey(clock.now() + 600), { name: 'StoreUnavailable' }, 'but signs no more')
+    t.same(new Set(kids(node)), new Set(first.keys.map((key) => key.kid)))
+  },
+)
 
 t.test('a store whose ring is gone is trouble of the store', async (t) => {
   const { node, store } = await serving(t as Test)

@@ -32,7 +32,7 @@ async function drain(fd: number): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-t.test('lines come whole and in order (§4 row 19)', async (t) => {
+t.test('lines come whole and in order (docs/security.md Q19)', async (t) => {
   const file = join(t.testdir(), 'log')
   const sink = createSink(file)
   const lines = Array.from({ length: 1000 }, (_, i) => `line ${i} é\n`)
@@ -42,7 +42,7 @@ t.test('lines come whole and in order (§4 row 19)', async (t) => {
 })
 
 t.test(
-  'a reader that stops reading costs the lines past 4 MiB, and is told how many (§4 row 19)',
+  'a reader that stops reading costs the lines past 4 MiB, and is told how many (docs/security.md Q19)',
   async (t) => {
     const fd = pipe(t)
     const lost: number[] = []
@@ -65,7 +65,7 @@ t.test(
   },
 )
 
-t.test('a full disk is no error (§4 row 3)', async (t) => {
+t.test('a full disk is no error (docs/security.md Q3)', async (t) => {
   const full = openSync('/dev/full', 'w')
   t.teardown(() => closeSync(full))
   const sink = createSink(full)

@@ -95,7 +95,7 @@ async function all(t: Test, table: Readonly<Record<string, readonly [Form, strin
 }
 
 t.test(
-  'a hint about this browser’s session signs out without a question (N146, RP-Initiated Logout §2)',
+  'a hint about this browser’s session signs out without a question (RP-Initiated Logout §2; docs/security.md N146)',
   async (t) => {
     const expired = await idToken({ iat: now - 9000, exp: now - 8000 })
     await all(t, {
@@ -122,7 +122,7 @@ t.test(
 )
 
 t.test(
-  'whatever does not belong to this browser is a question (N146, RP-Initiated Logout §2, §6)',
+  'whatever does not belong to this browser is a question (RP-Initiated Logout §2, §6; docs/security.md N146)',
   async (t) => {
     const other = { aud: 'other', sid: 'other-there' }
     await all(t, {
@@ -145,32 +145,35 @@ t.test(
   },
 )
 
-t.test('a hint that is none of ours proves nothing: a question, and no way back (N147)', async (t) => {
-  const claims = { iss: ISSUER, sub: 'alice', aud: 'web', sid: 'web-here', iat: now, exp: now + 60 }
-  const [head = '', body = '', signature = ''] = hint.split('.')
-  const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString())
-  const stranger = clientKey('ES256', kid)
-  for (const [label, text] of Object.entries({
-    'alg none': new UnsecuredJWT(claims).encode(),
-    'signed by another': compact({ alg: 'ES256', kid, typ: 'JWT' }, claims, stranger.privateKey),
-    'signed with a client secret': compact({ alg: 'HS256', typ: 'JWT' }, claims, 'secret'.repeat(8)),
-    changed: `${head}.${body.slice(0, -2)}AA.${signature}`,
-    'an access token': await idToken({}, 'at+jwt'),
-    'a logout token': await idToken({}, 'logout+jwt'),
-    'of another issuer': await idToken({ iss: 'https://other.test' }),
-    'for two clients': await idToken({ aud: ['web', 'other'] }),
-    'of a client that is gone': await idToken({ aud: 'gone' }),
-    'of a disabled client': await idToken({ aud: 'off', sid: 'off-here' }),
-    garbage: 'x',
-  })) {
-    const form = { id_token_hint: text, post_logout_redirect_uri: OUT, state: 's' }
-    t.equal(await outcome(form), 'ask - -', label)
-    t.equal(await outcome(form, null), 'gone - -', `${label}, nobody signed in`)
-  }
-})
+t.test(
+  'a hint that is none of ours proves nothing: a question, and no way back (RP-Initiated Logout §3, §4; docs/security.md N147)',
+  async (t) => {
+    const claims = { iss: ISSUER, sub: 'alice', aud: 'web', sid: 'web-here', iat: now, exp: now + 60 }
+    const [head = '', body = '', signature = ''] = hint.split('.')
+    const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString())
+    const stranger = clientKey('ES256', kid)
+    for (const [label, text] of Object.entries({
+      'alg none': new UnsecuredJWT(claims).encode(),
+      'signed by another': compact({ alg: 'ES256', kid, typ: 'JWT' }, claims, stranger.privateKey),
+      'signed with a client secret': compact({ alg: 'HS256', typ: 'JWT' }, claims, 'secret'.repeat(8)),
+      changed: `${head}.${body.slice(0, -2)}AA.${signature}`,
+      'an access token': await idToken({}, 'at+jwt'),
+      'a logout token': await idToken({}, 'logout+jwt'),
+      'of another issuer': await idToken({ iss: 'https://other.test' }),
+      'for two clients': await idToken({ aud: ['web', 'other'] }),
+      'of a client that is gone': await idToken({ aud: 'gone' }),
+      'of a disabled client': await idToken({ aud: 'off', sid: 'off-here' }),
+      garbage: 'x',
+    })) {
+      const form = { id_token_hint: text, post_logout_redirect_uri: OUT, state: 's' }
+      t.equal(await outcome(form), 'ask - -', label)
+      t.equal(await outcome(form, null), 'gone - -', `${label}, nobody signed in`)
+    }
+  },
+)
 
 t.test(
-  'the browser is sent back to what is registered, with the state as it came (N147, N148, §2, §3)',
+  'the browser is sent back to what is registered, with the state as it came (RP-Initiated Logout §3, RP-Initiated Logout §2; docs/security.md N147, N148)',
   async (t) => {
     const to = (uri: string, more: Form = {}) => ({
       id_token_hint: hint,
@@ -190,50 +193,59 @@ t.test(
   },
 )
 
-t.test('nobody is sent anywhere that is not registered to the letter (N147, §3.3 #24)', async (t) => {
-  for (const uri of [
-    'https://evil.test/out',
-    'https://other.test/out',
-    `${OUT}/`,
-    `${OUT}?`,
-    `${OUT}?x=y`,
-    `${QUERY}&c=d`,
-    `${OUT}#`,
-    `${OUT}#x`,
-    `${OUT}/../out`,
-    OUT.toUpperCase(),
-    OUT.replace('https', 'http'),
-    OUT.replace('web.test', 'web.test:443'),
-    OUT.replace('web.test', 'web.test.evil.test'),
-    OUT.replace('web.test', 'web.test@evil.test'),
-    OUT.replace('web.test', 'evil.test\\@web.test'),
-    OUT.replace('/out', '/%6Fut'),
-    `//web.test/out`,
-    '/out',
-    'javascript:alert(1)',
-    'data:text/html,x',
-    ` ${OUT}`,
-    `${OUT}\n`,
-  ]) {
-    const form = { id_token_hint: hint, post_logout_redirect_uri: uri, state: 's' }
-    for (const current of [here, bobs, null]) t.equal(await outcome(form, current), 'invalid_request', uri)
-  }
-})
+t.test(
+  'nobody is sent anywhere that is not registered to the letter (RP-Initiated Logout §3, RP-Initiated Logout §4; docs/security.md N147, P24)',
+  async (t) => {
+    for (const uri of [
+      'https://evil.test/out',
+      'https://other.test/out',
+      `${OUT}/`,
+      `${OUT}?`,
+      `${OUT}?x=y`,
+      `${QUERY}&c=d`,
+      `${OUT}#`,
+      `${OUT}#x`,
+      `${OUT}/../out`,
+      OUT.toUpperCase(),
+      OUT.replace('https', 'http'),
+      OUT.replace('web.test', 'web.test:443'),
+      OUT.replace('web.test', 'web.test.evil.test'),
+      OUT.replace('web.test', 'web.test@evil.test'),
+      OUT.replace('web.test', 'evil.test\\@web.test'),
+      OUT.replace('/out', '/%6Fut'),
+      `//web.test/out`,
+      '/out',
+      'javascript:alert(1)',
+      'data:text/html,x',
+      ` ${OUT}`,
+      `${OUT}\n`,
+    ]) {
+      const form = { id_token_hint: hint, post_logout_redirect_uri: uri, state: 's' }
+      for (const current of [here, bobs, null]) t.equal(await outcome(form, current), 'invalid_request', uri)
+    }
+  },
+)
 
-t.test('without a hint nobody is sent anywhere, registered or not (N147, §3)', async (t) => {
-  for (const uri of [OUT, 'https://evil.test/out', 'javascript:alert(1)']) {
-    const form = { client_id: 'web', post_logout_redirect_uri: uri, state: 's' }
-    await all(t, { [uri]: [form, 'ask web -'], [`${uri}, nobody`]: [form, 'gone web -', null] })
-  }
-})
+t.test(
+  'without a hint nobody is sent anywhere, registered or not (RP-Initiated Logout §3, §4; docs/security.md N147)',
+  async (t) => {
+    for (const uri of [OUT, 'https://evil.test/out', 'javascript:alert(1)']) {
+      const form = { client_id: 'web', post_logout_redirect_uri: uri, state: 's' }
+      await all(t, { [uri]: [form, 'ask web -'], [`${uri}, nobody`]: [form, 'gone web -', null] })
+    }
+  },
+)
 
-t.test('client_id must be whom the hint was issued to; nothing may be repeated (N148, A3)', async (t) => {
-  for (const client_id of ['other', 'WEB', 'web ', 'nobody', 'a\u0000b']) {
-    const form = { id_token_hint: hint, client_id, post_logout_redirect_uri: OUT }
-    for (const current of [here, null]) t.equal(await outcome(form, current), 'invalid_request', client_id)
-  }
-  for (const name of ['id_token_hint', 'client_id', 'post_logout_redirect_uri', 'state', 'logout_hint']) {
-    const twice = [...pairs({ id_token_hint: hint }), [name, 'x'], [name, 'x']] as [string, string][]
-    await t.rejects(decide(twice, here), { code: 'invalid_request' }, name)
-  }
-})
+t.test(
+  'client_id must be whom the hint was issued to; nothing may be repeated (RP-Initiated Logout §2, RFC 6749 §3.1; docs/security.md N148, A3)',
+  async (t) => {
+    for (const client_id of ['other', 'WEB', 'web ', 'nobody', 'a\u0000b']) {
+      const form = { id_token_hint: hint, client_id, post_logout_redirect_uri: OUT }
+      for (const current of [here, null]) t.equal(await outcome(form, current), 'invalid_request', client_id)
+    }
+    for (const name of ['id_token_hint', 'client_id', 'post_logout_redirect_uri', 'state', 'logout_hint']) {
+      const twice = [...pairs({ id_token_hint: hint }), [name, 'x'], [name, 'x']] as [string, string][]
+      await t.rejects(decide(twice, here), { code: 'invalid_request' }, name)
+    }
+  },
+)

@@ -43,14 +43,17 @@ t.test('there is none in an empty or missing folder', async (t) => {
   t.equal(readMasterKey(join(folder, 'missing')), undefined)
 })
 
-t.test('a key that is there is never replaced: whoever would make one gets it (§4 row 8)', async (t) => {
-  const folder = folderWith(t)
-  t.same(createMasterKey(folder, systemRandom), KEY)
-  t.same(readMasterKey(folder), KEY)
-  t.same(readdirSync(folder), ['master.key'])
-})
+t.test(
+  'a key that is there is never replaced: whoever would make one gets it (docs/security.md Q8)',
+  async (t) => {
+    const folder = folderWith(t)
+    t.same(createMasterKey(folder, systemRandom), KEY)
+    t.same(readMasterKey(folder), KEY)
+    t.same(readdirSync(folder), ['master.key'])
+  },
+)
 
-t.test('a damaged key is never replaced either (§4 row 8)', async (t) => {
+t.test('a damaged key is never replaced either (docs/security.md Q8)', async (t) => {
   const folder = folderWith(t, 'damaged')
   t.throws(() => createMasterKey(folder, systemRandom), MasterKeyProblem)
   t.equal(readFileSync(masterKeyFile(folder), 'utf8'), 'damaged')
@@ -63,7 +66,7 @@ t.test('a draft that a killed process left behind is harmless', async (t) => {
   t.same(readMasterKey(folder), key)
 })
 
-t.test('of creators at the same moment one wins, and all have its key (§4 row 9)', async (t) => {
+t.test('of creators at the same moment one wins, and all have its key (docs/security.md Q9)', async (t) => {
   const folder = join(t.testdir(), 'keys')
   const code = `
     const { createMasterKey } = await import(${JSON.stringify(source('keys/master-key.ts'))})
@@ -85,25 +88,28 @@ t.test('of creators at the same moment one wins, and all have its key (§4 row 9
   t.equal(files.join(''), first?.stdout, 'and it is the one in the file')
 })
 
-t.test('a key that others may read is refused, with the command that mends it (§4 row 8)', async (t) => {
-  const folder = folderWith(t)
-  const file = masterKeyFile(folder)
-  for (const mode of [0o644, 0o640, 0o604, 0o620, 0o610, 0o601, 0o602, 0o666, 0o777]) {
-    chmodSync(file, mode)
-    t.throws(
-      () => readMasterKey(folder),
-      { name: 'MasterKeyProblem', message: `${file} can be read by others: chmod 600 ${file}` },
-      mode.toString(8),
-    )
-  }
-  for (const mode of [0o600, 0o400]) {
-    chmodSync(file, mode)
-    t.same(readMasterKey(folder), KEY, mode.toString(8))
-  }
-})
+t.test(
+  'a key that others may read is refused, with the command that mends it (docs/security.md Q8)',
+  async (t) => {
+    const folder = folderWith(t)
+    const file = masterKeyFile(folder)
+    for (const mode of [0o644, 0o640, 0o604, 0o620, 0o610, 0o601, 0o602, 0o666, 0o777]) {
+      chmodSync(file, mode)
+      t.throws(
+        () => readMasterKey(folder),
+        { name: 'MasterKeyProblem', message: `${file} can be read by others: chmod 600 ${file}` },
+        mode.toString(8),
+      )
+    }
+    for (const mode of [0o600, 0o400]) {
+      chmodSync(file, mode)
+      t.same(readMasterKey(folder), KEY, mode.toString(8))
+    }
+  },
+)
 
 t.test(
-  'a key that is damaged, cut off or empty is refused, and its text is not repeated (§4 row 8)',
+  'a key that is damaged, cut off or empty is refused, and its text is not repeated (docs/security.md Q8)',
   async (t) => {
     const good = KEY.toString('base64url')
     const damaged = [
@@ -129,7 +135,7 @@ t.test(
   },
 )
 
-t.test('a folder, or a link to one, in the place of the key is refused (§4 row 8)', async (t) => {
+t.test('a folder, or a link to one, in the place of the key is refused (docs/security.md Q8)', async (t) => {
   const folder = t.testdir({ elsewhere: {} })
   const file = masterKeyFile(folder)
   mkdirSync(file)
@@ -162,7 +168,7 @@ t.test('a keys folder that is a file is a problem in a sentence', async (t) => {
 })
 
 const root = process.getuid?.() === 0
-t.test('a key that cannot be read is refused, not replaced (§4 row 8)', async (t) => {
+t.test('a key that cannot be read is refused, not replaced (docs/security.md Q8)', async (t) => {
   const folder = folderWith(t)
   chmodSync(masterKeyFile(folder), 0o000)
   const code = `

@@ -198,31 +198,37 @@ t.test('a challenge that was used, is too old, or was made for something else is
   t.equal(await w.factors.finishPasskeyAuthentication(answer, later.challenge, null, FROM), null)
 })
 
-t.test('of fifty who send one answer at the same moment, one is let in (§3.1 #6)', async (t) => {
-  const w = await world(t)
-  // Counts nothing, so that it is the challenge alone that is single use.
-  const device = w.device({ counts: false, backedUp: true })
-  await register(w, device)
-  const begun = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
-  const answer = device.get(begun.options)
-  const nodes = [w.factors, w.with(MASTER_KEY)]
-  const outcome = await winners(50, async (i) => {
-    const node = nodes[i % 2] ?? never()
-    return (await node.finishPasskeyAuthentication(answer, begun.challenge, null, FROM)) !== null
-  })
-  t.same(outcome, { won: 1, lost: 49 })
-})
+t.test(
+  'of fifty who send one answer at the same moment, one is let in (RFC 7523 §3; docs/security.md P6)',
+  async (t) => {
+    const w = await world(t)
+    // Counts nothing, so that it is the challenge alone that is single use.
+    const device = w.device({ counts: false, backedUp: true })
+    await register(w, device)
+    const begun = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+    const answer = device.get(begun.options)
+    const nodes = [w.factors, w.with(MASTER_KEY)]
+    const outcome = await winners(50, async (i) => {
+      const node = nodes[i % 2] ?? never()
+      return (await node.finishPasskeyAuthentication(answer, begun.challenge, null, FROM)) !== null
+    })
+    t.same(outcome, { won: 1, lost: 49 })
+  },
+)
 
-t.test('one registration is kept once, of fifty at the same moment (§3.1 #6)', async (t) => {
-  const w = await world(t)
-  const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
-  const outcome = await winners(50, async () => {
-    const json = w.device().create(begun.options)
-    return (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM)) !== null
-  })
-  t.same(outcome, { won: 1, lost: 49 })
-  t.equal((await w.factors.summary(w.alice.id)).passkeys, 1)
-})
+t.test(
+  'one registration is kept once, of fifty at the same moment (RFC 7523 §3; docs/security.md P6)',
+  async (t) => {
+    const w = await world(t)
+    const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+    const outcome = await winners(50, async () => {
+      const json = w.device().create(begun.options)
+      return (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM)) !== null
+    })
+    t.same(outcome, { won: 1, lost: 49 })
+    t.equal((await w.factors.summary(w.alice.id)).passkeys, 1)
+  },
+)
 
 t.test(
   'another user’s passkey is no second factor of mine, and signs in its owner when it is alone',

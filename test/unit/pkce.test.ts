@@ -13,26 +13,29 @@ const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
 const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 const UNRESERVED = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~'
 
-t.test('the example of RFC 7636 Appendix B holds, and nothing near it does (D50, D54)', async (t) => {
-  t.ok(isCodeVerifier(VERIFIER) && isCodeChallenge(CHALLENGE))
-  t.ok(matchesChallenge(VERIFIER, CHALLENGE))
-  for (let i = 0; i < VERIFIER.length; i += 1) {
-    const changed = (text: string) => text.slice(0, i) + (text[i] === 'A' ? 'E' : 'A') + text.slice(i + 1)
-    t.notOk(matchesChallenge(changed(VERIFIER), CHALLENGE), `verifier at ${i}`)
-    t.notOk(matchesChallenge(VERIFIER, changed(CHALLENGE)), `challenge at ${i}`)
-  }
-  for (const challenge of ['', CHALLENGE.slice(0, -1), `${CHALLENGE}=`, VERIFIER, 'é'.repeat(43)]) {
-    t.notOk(matchesChallenge(VERIFIER, challenge), challenge)
-  }
-  t.notOk(matchesChallenge(CHALLENGE, CHALLENGE), 'the challenge is not its own verifier')
-})
+t.test(
+  'the example of RFC 7636 Appendix B holds, and nothing near it does (RFC 7636 §4.6, RFC 7636 §4.1; docs/security.md D50, D54)',
+  async (t) => {
+    t.ok(isCodeVerifier(VERIFIER) && isCodeChallenge(CHALLENGE))
+    t.ok(matchesChallenge(VERIFIER, CHALLENGE))
+    for (let i = 0; i < VERIFIER.length; i += 1) {
+      const changed = (text: string) => text.slice(0, i) + (text[i] === 'A' ? 'E' : 'A') + text.slice(i + 1)
+      t.notOk(matchesChallenge(changed(VERIFIER), CHALLENGE), `verifier at ${i}`)
+      t.notOk(matchesChallenge(VERIFIER, changed(CHALLENGE)), `challenge at ${i}`)
+    }
+    for (const challenge of ['', CHALLENGE.slice(0, -1), `${CHALLENGE}=`, VERIFIER, 'é'.repeat(43)]) {
+      t.notOk(matchesChallenge(VERIFIER, challenge), challenge)
+    }
+    t.notOk(matchesChallenge(CHALLENGE, CHALLENGE), 'the challenge is not its own verifier')
+  },
+)
 
-t.test('only S256 is known (D49, D53, §3.2 #12)', async (t) => {
+t.test('only S256 is known (docs/security.md D49, D53, P12)', async (t) => {
   t.same(CODE_CHALLENGE_METHODS, ['S256'])
 })
 
 t.test(
-  'a verifier is 43 to 128 unreserved characters, to the letter (D54, §3.2 #10, RFC 7636 §4.1)',
+  'a verifier is 43 to 128 unreserved characters, to the letter (RFC 7636 §4.1; docs/security.md D54, P10)',
   async (t) => {
     const lengths = Array.from({ length: 141 }, (_, length) => length)
     t.same(

@@ -48,7 +48,7 @@ t.test('what no code is written like has no digest', async (t) => {
     t.same(codes.candidates('u_a', typed), [], typed)
 })
 
-t.test('a digest is of one user and under one root (§4 row 8)', async (t) => {
+t.test('a digest is of one user and under one root (docs/security.md Q8)', async (t) => {
   const other = createRecoveryCodes({ roots: rootsOf(Buffer.alloc(32, 2)), random: systemRandom })
   const [code = ''] = codes.make()
   const digests = [
@@ -88,19 +88,22 @@ t.test('a code is good once, for its owner alone; what is stored does not tell i
   t.match(logger.audits('factor.enrolled'), [{ sub: bob.id }, { sub: alice.id, action: 'recovery' }])
 })
 
-t.test('of fifty who use one code at the same moment, one is let in (§3.1 #6)', async (t) => {
-  const { factors, alice, store } = await factorsWorld()
-  t.teardown(() => store.db.close())
-  const [code = ''] = await factors.newRecoveryCodes(alice, FROM)
-  // As few as the throttle admits would prove nothing: straight through the store as well.
-  const [digest] = codes.candidates(alice.id, code)
-  const outcome = await winners(50, async (i) =>
-    i % 10 === 0
-      ? (await factors.checkCode(alice, code, { ip: `192.0.2.${i}`, requestId: 'r' })) === 'recovery'
-      : store.factors.useRecoveryCode(alice.id, digest ?? ''),
-  )
-  t.same(outcome, { won: 1, lost: 49 })
-})
+t.test(
+  'of fifty who use one code at the same moment, one is let in (RFC 7523 §3; docs/security.md P6)',
+  async (t) => {
+    const { factors, alice, store } = await factorsWorld()
+    t.teardown(() => store.db.close())
+    const [code = ''] = await factors.newRecoveryCodes(alice, FROM)
+    // As few as the throttle admits would prove nothing: straight through the store as well.
+    const [digest] = codes.candidates(alice.id, code)
+    const outcome = await winners(50, async (i) =>
+      i % 10 === 0
+        ? (await factors.checkCode(alice, code, { ip: `192.0.2.${i}`, requestId: 'r' })) === 'recovery'
+        : store.factors.useRecoveryCode(alice.id, digest ?? ''),
+    )
+    t.same(outcome, { won: 1, lost: 49 })
+  },
+)
 
 t.test('a new set makes the old one void', async (t) => {
   const { factors, alice, store } = await factorsWorld()
@@ -113,7 +116,7 @@ t.test('a new set makes the old one void', async (t) => {
 })
 
 t.test(
-  'guesses are held back as those at codes of an app are, and together with them (§3.1 #5)',
+  'guesses are held back as those at codes of an app are, and together with them (RFC 6749 §10.10; docs/security.md P5)',
   async (t) => {
     const { factors, alice, store } = await factorsWorld()
     t.teardown(() => store.db.close())

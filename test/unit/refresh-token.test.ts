@@ -116,13 +116,16 @@ t.test('no text at all makes it throw', async (t) => {
   t.equal(await codec.read('x'.repeat(1_000_000)), null)
 })
 
-t.test('a token is VSCHAR only, with a tag that scanners know (A13, RFC 6749 §A.17)', async (t) => {
-  t.match(TOKEN, /^[\x20-\x7E]+$/)
-  t.match(TOKEN, /^ktr\.[A-Za-z0-9_-]{27}\.42\.[A-Za-z0-9_-]{43}$/)
-})
+t.test(
+  'a token is VSCHAR only, with a tag that scanners know (RFC 6749 §A.17; docs/security.md A13)',
+  async (t) => {
+    t.match(TOKEN, /^[\x20-\x7E]+$/)
+    t.match(TOKEN, /^ktr\.[A-Za-z0-9_-]{27}\.42\.[A-Za-z0-9_-]{43}$/)
+  },
+)
 
 t.test(
-  'ten thousand tokens: 160 random bits and a 256-bit MAC each, none alike (A12, RFC 6749 §10.10)',
+  'ten thousand tokens: 160 random bits and a 256-bit MAC each, none alike (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
     const tokens = Array.from({ length: 10_000 }, () =>
       codec.write({ sessionId: systemRandom.id(), generation: 1 }),

@@ -38,51 +38,65 @@ t.test('a client as it should be passes, with every grant and method there is (R
   t.doesNotThrow(() => checkRegistration(client({ grants: [], introspects: ['https://orders.test'] })))
 })
 
-t.test('a client id can never be read as a user’s, nor as a metadata document (E63, J116)', async (t) => {
-  for (const id of ['u_abc', 'U_abc']) refuses(t, { id }, /must not begin with u_/, id)
-  for (const id of ['https://a.example/client', 'HTTPS://a.example']) refuses(t, { id }, /https/, id)
-  for (let i = 0; i < 100; i += 1) {
-    t.doesNotThrow(() => checkRegistration(client({ id: makeClientId(systemRandom) })))
-  }
-  t.not(makeClientId(systemRandom), makeClientId(systemRandom))
-})
+t.test(
+  'a client id can never be read as a user’s, nor as a metadata document (RFC 9700 §4.15.1, RFC 9068 §5; docs/security.md E63)',
+  async (t) => {
+    for (const id of ['u_abc', 'U_abc']) refuses(t, { id }, /must not begin with u_/, id)
+    for (const id of ['https://a.example/client', 'HTTPS://a.example']) refuses(t, { id }, /https/, id)
+    for (let i = 0; i < 100; i += 1) {
+      t.doesNotThrow(() => checkRegistration(client({ id: makeClientId(systemRandom) })))
+    }
+    t.not(makeClientId(systemRandom), makeClientId(systemRandom))
+  },
+)
 
-t.test('a client id is 1 to 200 printable characters, whichever they are (B16)', async (t) => {
-  for (const id of ['a', 'a:b+c%é', 'with space', 'x'.repeat(200), '-dash', 'http://x', 'user_1']) {
-    t.doesNotThrow(() => checkRegistration(client({ id })), id)
-  }
-  const bad = ['', ' a', 'a ', 'x'.repeat(201), 'a\0b', 'a\nb', 'a\tb', 'a\u007fb', 'a\u202eb', 'a\u00a0b']
-  for (const id of bad) refuses(t, { id }, /client id must be/, JSON.stringify(id))
-})
+t.test(
+  'a client id is 1 to 200 printable characters, whichever they are (RFC 6749 §2.3.1, App. B; docs/security.md B16)',
+  async (t) => {
+    for (const id of ['a', 'a:b+c%é', 'with space', 'x'.repeat(200), '-dash', 'http://x', 'user_1']) {
+      t.doesNotThrow(() => checkRegistration(client({ id })), id)
+    }
+    const bad = ['', ' a', 'a ', 'x'.repeat(201), 'a\0b', 'a\nb', 'a\tb', 'a\u007fb', 'a\u202eb', 'a\u00a0b']
+    for (const id of bad) refuses(t, { id }, /client id must be/, JSON.stringify(id))
+  },
+)
 
-t.test('a name is one line that an eye can see (J111, §3.3 #25)', async (t) => {
+t.test('a name is one line that an eye can see (RFC 6749 §10.14; docs/security.md P25)', async (t) => {
   t.doesNotThrow(() => checkRegistration(client({ name: 'Café <b>Müller</b> 🛒' })))
   for (const name of ['', ' ', 'a\nb', '\u001b[31mred', 'a\u202eb']) {
     refuses(t, { name }, /name must be/, JSON.stringify(name))
   }
 })
 
-t.test('what contradicts itself is refused (J109, E61, RFC 7591 §2.1, RFC 7662 §2.1)', async (t) => {
-  refuses(t, { grants: ['implicit'] }, /grant must be one of/, 'an unknown grant')
-  refuses(t, { grants: [] }, /needs a grant/, 'no grant')
-  refuses(t, { authMethod: 'client_secret_jwt' }, /method must be one of/, 'an unknown method')
-  refuses(t, { authMethod: 'none' }, /client_credentials is for/, 'a public client for itself')
-  const introspects = ['https://orders.test']
-  refuses(
-    t,
-    { authMethod: 'none', grants: ['password'], introspects },
-    /introspection is for/,
-    'a public server',
-  )
-  refuses(t, { authMethod: 'private_key_jwt' }, /needs the client’s public keys/, 'no keys')
-  const twice = { jwks: { keys: [publicEc] }, jwksUri: 'https://a.example/jwks' }
-  refuses(t, { authMethod: 'private_key_jwt', ...twice }, /exclude each other/, 'keys twice')
-  for (const scope of ['', 'a b', 'a"', 'a\\', 'é']) refuses(t, { scopes: [scope] }, /scope must be/, scope)
-  refuses(t, { redirectUris: ['https://ok.example', 'javascript:x'] }, /redirect URI/, 'one bad redirect URI')
-})
+t.test(
+  'what contradicts itself is refused (RFC 7591 §2.1, RFC 7662 §2.1; docs/security.md E61)',
+  async (t) => {
+    refuses(t, { grants: ['implicit'] }, /grant must be one of/, 'an unknown grant')
+    refuses(t, { grants: [] }, /needs a grant/, 'no grant')
+    refuses(t, { authMethod: 'client_secret_jwt' }, /method must be one of/, 'an unknown method')
+    refuses(t, { authMethod: 'none' }, /client_credentials is for/, 'a public client for itself')
+    const introspects = ['https://orders.test']
+    refuses(
+      t,
+      { authMethod: 'none', grants: ['password'], introspects },
+      /introspection is for/,
+      'a public server',
+    )
+    refuses(t, { authMethod: 'private_key_jwt' }, /needs the client’s public keys/, 'no keys')
+    const twice = { jwks: { keys: [publicEc] }, jwksUri: 'https://a.example/jwks' }
+    refuses(t, { authMethod: 'private_key_jwt', ...twice }, /exclude each other/, 'keys twice')
+    for (const scope of ['', 'a b', 'a"', 'a\\', 'é']) refuses(t, { scopes: [scope] }, /scope must be/, scope)
+    refuses(
+      t,
+      { redirectUris: ['https://ok.example', 'javascript:x'] },
+      /redirect URI/,
+      'one bad redirect URI',
+    )
+  },
+)
 
 t.test(
-  'public keys of the kinds we verify may be registered, and nothing else of them is kept (J109)',
+  'public keys of the kinds we verify may be registered, and nothing else of them is kept',
   async (t) => {
     const keys = [
       { ...publicEc, use: 'sig', alg: 'ES256', x5c: ['x'], ext: true },
@@ -96,7 +110,7 @@ t.test(
   },
 )
 
-t.test('a private or symmetric key is refused, and not repeated (J112)', async (t) => {
+t.test('a private or symmetric key is refused, and not repeated', async (t) => {
   const privateEc = ec.privateKey.export({ format: 'jwk' })
   const secrets = [
     privateEc,
@@ -114,71 +128,77 @@ t.test('a private or symmetric key is refused, and not repeated (J112)', async (
   }
 })
 
-t.test('keys that could not be told apart, read or trusted are refused (J109, H91, B24)', async (t) => {
-  const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })
-  const cases: [string, unknown][] = [
-    ['no set', publicEc],
-    ['null', null],
-    ['no keys', { keys: [] }],
-    ['not an object', { keys: ['x'] }],
-    ['the same kid twice', { keys: [publicEc, { ...otherEc, kid: 'a' }] }],
-    ['two without kid', { keys: [otherEc, ed] }],
-    ['another curve', { keys: [p384] }],
-    ['another kind', { keys: [{ kty: 'constructor' }] }],
-    ['for encryption', { keys: [{ ...publicEc, use: 'enc' }] }],
-    ['for another algorithm', { keys: [{ ...publicEc, alg: 'RS256' }] }],
-    ['for a MAC', { keys: [{ ...rsa2048, alg: 'HS256' }] }],
-    ['a kid that is a number', { keys: [{ ...publicEc, kid: 1 }] }],
-    ['no point of the curve', { keys: [{ ...publicEc, y: publicEc.x }] }],
-    ['a small RSA key', { keys: [rsa(1024)] }],
-    ['an RSA key with exponent 1', { keys: [{ ...rsa2048, e: 'AQ' }] }],
-    ['too many', { keys: Array.from({ length: 21 }, (_, i) => ({ ...publicEc, kid: `k${i}` })) }],
-  ]
-  for (const [title, document] of cases) {
-    t.throws(() => parseClientJwks(document), { code: 'invalid_client_metadata' }, title)
-  }
-  t.equal(createPublicKey({ key: rsa2048, format: 'jwk' }).asymmetricKeyDetails?.modulusLength, 2048)
-})
-
-t.test('an address that is called is https, or http on this machine (J111, N151)', async (t) => {
-  const called = [
-    [(uri: string) => ({ jwksUri: uri }), /^JWKS URI /],
-    [(uri: string) => ({ backchannelLogoutUri: uri }), /^back-channel logout URI /],
-  ] as const
-  for (const [member, message] of called) {
-    for (const uri of [
-      'https://a.example/jwks',
-      'https://a.example:8443/logout?tenant=1',
-      'http://localhost:1/jwks',
-      'http://127.0.0.1/',
-      'http://[::1]/',
-    ]) {
-      t.doesNotThrow(() => checkRegistration(client(member(uri))), uri)
+t.test(
+  'keys that could not be told apart, read or trusted are refused (RFC 7517 §4, RFC 8725 §3.1; docs/security.md H91, B24)',
+  async (t) => {
+    const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })
+    const cases: [string, unknown][] = [
+      ['no set', publicEc],
+      ['null', null],
+      ['no keys', { keys: [] }],
+      ['not an object', { keys: ['x'] }],
+      ['the same kid twice', { keys: [publicEc, { ...otherEc, kid: 'a' }] }],
+      ['two without kid', { keys: [otherEc, ed] }],
+      ['another curve', { keys: [p384] }],
+      ['another kind', { keys: [{ kty: 'constructor' }] }],
+      ['for encryption', { keys: [{ ...publicEc, use: 'enc' }] }],
+      ['for another algorithm', { keys: [{ ...publicEc, alg: 'RS256' }] }],
+      ['for a MAC', { keys: [{ ...rsa2048, alg: 'HS256' }] }],
+      ['a kid that is a number', { keys: [{ ...publicEc, kid: 1 }] }],
+      ['no point of the curve', { keys: [{ ...publicEc, y: publicEc.x }] }],
+      ['a small RSA key', { keys: [rsa(1024)] }],
+      ['an RSA key with exponent 1', { keys: [{ ...rsa2048, e: 'AQ' }] }],
+      ['too many', { keys: Array.from({ length: 21 }, (_, i) => ({ ...publicEc, kid: `k${i}` })) }],
+    ]
+    for (const [title, document] of cases) {
+      t.throws(() => parseClientJwks(document), { code: 'invalid_client_metadata' }, title)
     }
-    for (const uri of [
-      'http://a.example/jwks',
-      'http://localhost.example/',
-      'file:///x',
-      'data:,x',
-      'app.example:/x',
-      'x',
-      '',
-      'https://u@a.example/',
-      'https://@a.example/',
-      'https:a.example',
-      'https:/\\a.example',
-      'https://a.example/#',
-      'https://a.example/#x',
-      'https://a.example/ x',
-      `https://a.example/${'x'.repeat(2000)}`,
-    ]) {
-      refuses(t, member(uri), message, uri.slice(0, 40))
-    }
-  }
-})
+    t.equal(createPublicKey({ key: rsa2048, format: 'jwk' }).asymmetricKeyDetails?.modulusLength, 2048)
+  },
+)
 
 t.test(
-  'where a browser is sent after sign-out is as strict as where codes are sent (C32, N147)',
+  'an address that is called is https, or http on this machine (Back-Channel Logout §2.5, §2.8; docs/security.md N151)',
+  async (t) => {
+    const called = [
+      [(uri: string) => ({ jwksUri: uri }), /^JWKS URI /],
+      [(uri: string) => ({ backchannelLogoutUri: uri }), /^back-channel logout URI /],
+    ] as const
+    for (const [member, message] of called) {
+      for (const uri of [
+        'https://a.example/jwks',
+        'https://a.example:8443/logout?tenant=1',
+        'http://localhost:1/jwks',
+        'http://127.0.0.1/',
+        'http://[::1]/',
+      ]) {
+        t.doesNotThrow(() => checkRegistration(client(member(uri))), uri)
+      }
+      for (const uri of [
+        'http://a.example/jwks',
+        'http://localhost.example/',
+        'file:///x',
+        'data:,x',
+        'app.example:/x',
+        'x',
+        '',
+        'https://u@a.example/',
+        'https://@a.example/',
+        'https:a.example',
+        'https:/\\a.example',
+        'https://a.example/#',
+        'https://a.example/#x',
+        'https://a.example/ x',
+        `https://a.example/${'x'.repeat(2000)}`,
+      ]) {
+        refuses(t, member(uri), message, uri.slice(0, 40))
+      }
+    }
+  },
+)
+
+t.test(
+  'where a browser is sent after sign-out is as strict as where codes are sent (RFC 9700 §2.6, RP-Initiated Logout §3; docs/security.md C32, N147)',
   async (t) => {
     const good = ['https://a.example/left', 'http://localhost/left', 'com.example.app:/left']
     t.doesNotThrow(() => checkRegistration(client({ postLogoutRedirectUris: good })))
@@ -196,7 +216,7 @@ t.test(
 )
 
 t.test(
-  'codes need somewhere to go; only who authenticates may do without PKCE (D52, OAuth 2.1 §7.5.1)',
+  'codes need somewhere to go; only who authenticates may do without PKCE (OAuth 2.1 §7.5.1; docs/security.md D52)',
   async (t) => {
     const code = { grants: ['authorization_code'], redirectUris: ['https://a.example/cb'] }
     t.doesNotThrow(() => checkRegistration(client(code)))
@@ -208,18 +228,21 @@ t.test(
   },
 )
 
-t.test('signed requests need keys, beside whatever way to authenticate (K126)', async (t) => {
-  refuses(t, { requireSignedRequests: true }, /signed requests need/, 'no keys')
-  const code = { grants: ['authorization_code'], redirectUris: ['https://a.example/cb'] }
-  for (const authMethod of METHOD_NAMES) {
-    const signing = { ...code, authMethod, requireSignedRequests: true }
-    t.doesNotThrow(() => checkRegistration(client({ ...signing, jwks: { keys: [publicEc] } })), authMethod)
-    t.doesNotThrow(
-      () => checkRegistration(client({ ...signing, jwksUri: 'https://a.example/k' })),
-      authMethod,
-    )
-  }
-})
+t.test(
+  'signed requests need keys, beside whatever way to authenticate (RFC 9101 §4, §6; docs/security.md K126)',
+  async (t) => {
+    refuses(t, { requireSignedRequests: true }, /signed requests need/, 'no keys')
+    const code = { grants: ['authorization_code'], redirectUris: ['https://a.example/cb'] }
+    for (const authMethod of METHOD_NAMES) {
+      const signing = { ...code, authMethod, requireSignedRequests: true }
+      t.doesNotThrow(() => checkRegistration(client({ ...signing, jwks: { keys: [publicEc] } })), authMethod)
+      t.doesNotThrow(
+        () => checkRegistration(client({ ...signing, jwksUri: 'https://a.example/k' })),
+        authMethod,
+      )
+    }
+  },
+)
 
 t.test('a secret is issued with 256 bits and kept as a hash (A12); a chosen one has a length', async (t) => {
   const { secret, hash } = issueSecret(systemRandom)
@@ -232,7 +255,7 @@ t.test('a secret is issued with 256 bits and kept as a hash (A12); a chosen one 
   }
 })
 
-t.test('a client is shown in the names of RFC 7591, without its secret or a hash (§3.5 #46)', async (t) => {
+t.test('a client is shown in the names of RFC 7591, without its secret or a hash', async (t) => {
   const shown = describeClient(client({ jwksUri: 'https://a.example/jwks' }))
   t.match(shown, {
     client_id: 'machine',

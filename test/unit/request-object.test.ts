@@ -82,51 +82,57 @@ const wrongClaims = (claim: string, values: readonly unknown[]) =>
     values.map((value) => [`${claim}: ${JSON.stringify(value)}`, object({ claims: { [claim]: value } })]),
   )
 
-t.test('a request signed by any algorithm of ours is read (K126, RFC 9101 §6.2)', async (t) => {
-  const expected = Object.entries(REQUEST)
-  for (const [alg, key] of Object.entries(keys)) t.same(await outcome(object({ key })), expected, alg)
-  for (const typ of ['JWT', 'jwt', undefined, 'application/oauth-authz-req+jwt', 'OAuth-AuthZ-Req+JWT']) {
-    t.same(await outcome(object({ header: { typ } })), expected, `typ ${typ}`)
-  }
-  for (const claims of [
-    { aud: [ISSUER] },
-    { aud: ['https://other.test', ISSUER] },
-    { nbf: undefined, iat: undefined, jti: undefined },
-    { exp: now - 29 },
-    { exp: now + 3600 },
-    { nbf: now + 30, iat: now + 30 },
-    { sub: 'somebody' },
-  ]) {
-    t.same(await outcome(object({ claims })), expected, JSON.stringify(claims))
-  }
-})
+t.test(
+  'a request signed by any algorithm of ours is read (RFC 9101 §6.2; docs/security.md K126)',
+  async (t) => {
+    const expected = Object.entries(REQUEST)
+    for (const [alg, key] of Object.entries(keys)) t.same(await outcome(object({ key })), expected, alg)
+    for (const typ of ['JWT', 'jwt', undefined, 'application/oauth-authz-req+jwt', 'OAuth-AuthZ-Req+JWT']) {
+      t.same(await outcome(object({ header: { typ } })), expected, `typ ${typ}`)
+    }
+    for (const claims of [
+      { aud: [ISSUER] },
+      { aud: ['https://other.test', ISSUER] },
+      { nbf: undefined, iat: undefined, jti: undefined },
+      { exp: now - 29 },
+      { exp: now + 3600 },
+      { nbf: now + 30, iat: now + 30 },
+      { sub: 'somebody' },
+    ]) {
+      t.same(await outcome(object({ claims })), expected, JSON.stringify(claims))
+    }
+  },
+)
 
-t.test('the values become what a form would have brought (RFC 9101 §4, OIDC Core §6.1)', async (t) => {
-  const claims = {
-    client_id: undefined,
-    max_age: 0,
-    claims: { userinfo: { name: { essential: true } } },
-    resource: ['https://a.test', 'https://b.test'],
-    prompt: '',
-    nonce: null,
-    extra: true,
-    scope: 'openid päivää',
-  }
-  t.same(await outcome(object({ claims })), [
-    ['response_type', 'code'],
-    ['redirect_uri', REQUEST.redirect_uri],
-    ['scope', 'openid päivää'],
-    ['state', REQUEST.state],
-    ['max_age', '0'],
-    ['claims', '{"userinfo":{"name":{"essential":true}}}'],
-    ['resource', 'https://a.test'],
-    ['resource', 'https://b.test'],
-    ['prompt', ''],
-    ['extra', 'true'],
-  ])
-  const one = await outcome(object({ claims: { resource: 'https://a.test' } }))
-  t.same(one, [...Object.entries(REQUEST), ['resource', 'https://a.test']])
-})
+t.test(
+  'the values become what a form would have brought (RFC 9101 §4, OpenID Connect Core §6.1)',
+  async (t) => {
+    const claims = {
+      client_id: undefined,
+      max_age: 0,
+      claims: { userinfo: { name: { essential: true } } },
+      resource: ['https://a.test', 'https://b.test'],
+      prompt: '',
+      nonce: null,
+      extra: true,
+      scope: 'openid päivää',
+    }
+    t.same(await outcome(object({ claims })), [
+      ['response_type', 'code'],
+      ['redirect_uri', REQUEST.redirect_uri],
+      ['scope', 'openid päivää'],
+      ['state', REQUEST.state],
+      ['max_age', '0'],
+      ['claims', '{"userinfo":{"name":{"essential":true}}}'],
+      ['resource', 'https://a.test'],
+      ['resource', 'https://b.test'],
+      ['prompt', ''],
+      ['extra', 'true'],
+    ])
+    const one = await outcome(object({ claims: { resource: 'https://a.test' } }))
+    t.same(one, [...Object.entries(REQUEST), ['resource', 'https://a.test']])
+  },
+)
 
 t.test('what no form could bring is refused here too', async (t) => {
   const many = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`p${i}`, 'x']))
@@ -141,49 +147,55 @@ t.test('what no form could bring is refused here too', async (t) => {
   })
 })
 
-t.test('neither unsigned nor symmetric, and signed by this client alone (K126, RFC 8725 §3.1)', async (t) => {
-  const payload = { iss: 'signer', aud: ISSUER, exp: now + 60, ...REQUEST }
-  const publicPem = keys.RS256.publicKey.export({ type: 'spki', format: 'pem' })
-  const good = object()
-  const [head = '', body = '', signature = ''] = good.split('.')
-  const other = { ...payload, redirect_uri: 'https://evil.test' }
-  const stranger = clientKey('ES256', 'es')
-  await allRefused(t, {
-    'alg none': new UnsecuredJWT(payload).encode(),
-    'alg none with a signature': compact({ alg: 'none' }, payload, keys.ES256.privateKey, 'ES256'),
-    'alg NONE': `${base64url('{"alg":"NONE"}')}.${body}.`,
-    'HS256 with the public key': compact({ alg: 'HS256', kid: 'rs' }, payload, publicPem),
-    'HS256 with the JWK': compact({ alg: 'HS256', kid: 'rs' }, payload, JSON.stringify(keys.RS256.jwk)),
-    'an algorithm the key is not for': object({ key: keys.RS256, as: 'PS256', header: { alg: 'PS256' } }),
-    'a stranger’s key under our kid': object({ key: stranger }),
-    'a stranger’s key': object({ key: clientKey('ES256', 'new') }),
-    'a key that it brings along': object({ key: stranger, header: { kid: undefined, jwk: stranger.jwk } }),
-    'other claims': `${head}.${base64url(JSON.stringify(other))}.${signature}`,
-    'no signature': `${head}.${body}.`,
-    'a changed signature': `${head}.${body}.${signature.slice(0, -4)}AAAA`,
-    'an unknown crit': object({ header: { crit: ['x'], x: 1 } }),
-    'an unencoded payload': object({ header: { b64: false, crit: ['b64'] } }),
-    nothing: '',
-    'three dots': '...',
-    'JSON of a list': `${head}.${base64url('[]')}.${signature}`,
-  })
-})
+t.test(
+  'neither unsigned nor symmetric, and signed by this client alone (RFC 8725 §3.1; docs/security.md K126)',
+  async (t) => {
+    const payload = { iss: 'signer', aud: ISSUER, exp: now + 60, ...REQUEST }
+    const publicPem = keys.RS256.publicKey.export({ type: 'spki', format: 'pem' })
+    const good = object()
+    const [head = '', body = '', signature = ''] = good.split('.')
+    const other = { ...payload, redirect_uri: 'https://evil.test' }
+    const stranger = clientKey('ES256', 'es')
+    await allRefused(t, {
+      'alg none': new UnsecuredJWT(payload).encode(),
+      'alg none with a signature': compact({ alg: 'none' }, payload, keys.ES256.privateKey, 'ES256'),
+      'alg NONE': `${base64url('{"alg":"NONE"}')}.${body}.`,
+      'HS256 with the public key': compact({ alg: 'HS256', kid: 'rs' }, payload, publicPem),
+      'HS256 with the JWK': compact({ alg: 'HS256', kid: 'rs' }, payload, JSON.stringify(keys.RS256.jwk)),
+      'an algorithm the key is not for': object({ key: keys.RS256, as: 'PS256', header: { alg: 'PS256' } }),
+      'a stranger’s key under our kid': object({ key: stranger }),
+      'a stranger’s key': object({ key: clientKey('ES256', 'new') }),
+      'a key that it brings along': object({ key: stranger, header: { kid: undefined, jwk: stranger.jwk } }),
+      'other claims': `${head}.${base64url(JSON.stringify(other))}.${signature}`,
+      'no signature': `${head}.${body}.`,
+      'a changed signature': `${head}.${body}.${signature.slice(0, -4)}AAAA`,
+      'an unknown crit': object({ header: { crit: ['x'], x: 1 } }),
+      'an unencoded payload': object({ header: { b64: false, crit: ['b64'] } }),
+      nothing: '',
+      'three dots': '...',
+      'JSON of a list': `${head}.${base64url('[]')}.${signature}`,
+    })
+  },
+)
 
-t.test('an encrypted object is refused, be it signed within or not (§3.4 #36, §3.4 #38)', async (t) => {
-  const plain = Buffer.from(JSON.stringify({ iss: 'signer', aud: ISSUER, exp: now + 60, ...REQUEST }))
-  const encrypt = async (content: Buffer) =>
-    new CompactEncrypt(content)
-      .setProtectedHeader({ alg: 'RSA-OAEP-256', enc: 'A256GCM' })
-      .encrypt(await importJWK({ ...keys.RS256.publicKey.export({ format: 'jwk' }) }, 'RSA-OAEP-256'))
-  const bomb = base64url(deflateRawSync(Buffer.alloc(10_000_000)).subarray(0, 4000))
-  await allRefused(t, {
-    'claims, encrypted': await encrypt(plain),
-    'a signed one, encrypted': await encrypt(Buffer.from(object())),
-    'for nobody': `${base64url('{"alg":"dir","enc":"A256GCM"}')}..${base64url('iv')}.${plain.toString('base64url')}.AA`,
-    'a bomb': `${base64url('{"alg":"dir","enc":"A128CBC-HS256","zip":"DEF"}')}..AA.${bomb}.AA`,
-    'a signed header that says zip': object({ header: { zip: 'DEF', crit: ['zip'] } }),
-  })
-})
+t.test(
+  'an encrypted object is refused, be it signed within or not (RFC 9101 §6, RFC 8725 §3.6; docs/security.md P36, P38)',
+  async (t) => {
+    const plain = Buffer.from(JSON.stringify({ iss: 'signer', aud: ISSUER, exp: now + 60, ...REQUEST }))
+    const encrypt = async (content: Buffer) =>
+      new CompactEncrypt(content)
+        .setProtectedHeader({ alg: 'RSA-OAEP-256', enc: 'A256GCM' })
+        .encrypt(await importJWK({ ...keys.RS256.publicKey.export({ format: 'jwk' }) }, 'RSA-OAEP-256'))
+    const bomb = base64url(deflateRawSync(Buffer.alloc(10_000_000)).subarray(0, 4000))
+    await allRefused(t, {
+      'claims, encrypted': await encrypt(plain),
+      'a signed one, encrypted': await encrypt(Buffer.from(object())),
+      'for nobody': `${base64url('{"alg":"dir","enc":"A256GCM"}')}..${base64url('iv')}.${plain.toString('base64url')}.AA`,
+      'a bomb': `${base64url('{"alg":"dir","enc":"A128CBC-HS256","zip":"DEF"}')}..AA.${bomb}.AA`,
+      'a signed header that says zip': object({ header: { zip: 'DEF', crit: ['zip'] } }),
+    })
+  },
+)
 
 t.test('another kind of JWT is none (RFC 9101 §10.8, RFC 8725 §3.11)', async (t) => {
   const types = [
@@ -204,43 +216,52 @@ t.test('another kind of JWT is none (RFC 9101 §10.8, RFC 8725 §3.11)', async (
   t.equal(await outcome(object({ claims: { sub: 'signer' } })), 'invalid_request_object', 'sub is the client')
 })
 
-t.test('iss, aud and the times must be there and right (K126, RFC 9101 §4, RFC 7519 §4.1)', async (t) => {
-  const wrong: Readonly<Record<string, readonly unknown[]>> = {
-    iss: [undefined, '', 'other', 'Signer', 1, null, ['signer'], ISSUER],
-    aud: [
-      undefined,
-      null,
-      '',
-      [],
-      [[ISSUER]],
-      `${ISSUER}/`,
-      `${ISSUER}/oauth2/authorize`,
-      'signer',
-      {},
-      1,
-      ['x'],
-    ],
-    exp: [undefined, null, now - 31, 0, -1, now + 3601, 1e300, String(now + 60), [now + 60], true],
-    nbf: [now + 31, String(now), [now]],
-    iat: [now + 31, String(now), [now]],
-  }
-  for (const [claim, values] of Object.entries(wrong)) await allRefused(t, wrongClaims(claim, values))
-})
+t.test(
+  'iss, aud and the times must be there and right (RFC 9101 §4, RFC 7519 §4.1; docs/security.md K126)',
+  async (t) => {
+    const wrong: Readonly<Record<string, readonly unknown[]>> = {
+      iss: [undefined, '', 'other', 'Signer', 1, null, ['signer'], ISSUER],
+      aud: [
+        undefined,
+        null,
+        '',
+        [],
+        [[ISSUER]],
+        `${ISSUER}/`,
+        `${ISSUER}/oauth2/authorize`,
+        'signer',
+        {},
+        1,
+        ['x'],
+      ],
+      exp: [undefined, null, now - 31, 0, -1, now + 3601, 1e300, String(now + 60), [now + 60], true],
+      nbf: [now + 31, String(now), [now]],
+      iat: [now + 31, String(now), [now]],
+    }
+    for (const [claim, values] of Object.entries(wrong)) await allRefused(t, wrongClaims(claim, values))
+  },
+)
 
-t.test('it speaks for its client alone, and holds no other request (K126, RFC 9101 §4)', async (t) => {
-  await allRefused(t, {
-    ...wrongClaims('client_id', ['other', '', 'Signer', 1, null, ['signer']]),
-    ...wrongClaims('request', ['x', '', object(), {}, null]),
-    ...wrongClaims('request_uri', ['urn:x', 'https://app.test/object', '', null]),
-  })
-})
+t.test(
+  'it speaks for its client alone, and holds no other request (RFC 9101 §4; docs/security.md K126)',
+  async (t) => {
+    await allRefused(t, {
+      ...wrongClaims('client_id', ['other', '', 'Signer', 1, null, ['signer']]),
+      ...wrongClaims('request', ['x', '', object(), {}, null]),
+      ...wrongClaims('request_uri', ['urn:x', 'https://app.test/object', '', null]),
+    })
+  },
+)
 
-t.test('a client without keys is told that it cannot sign (K125, OIDC Core §6.1)', async (t) => {
-  const keyless = seeded({ id: 'signer' })
-  for (const text of [object(), new UnsecuredJWT(REQUEST).encode(), 'x']) {
-    t.equal(await outcome(text, keyless), 'request_not_supported')
-  }
-})
+t.test(
+  'a client without keys is told that it cannot sign (OpenID Connect Core §6.1; docs/security.md K125)',
+  async (t) => {
+    const keyless = seeded({ id: 'signer' })
+    for (const text of [object(), new UnsecuredJWT(REQUEST).encode(), 'x']) {
+      t.equal(await outcome(text, keyless), 'request_not_supported')
+    }
+  },
+)
 
 t.test('a client whose keys cannot be had is told to come again; its object is not at fault', async (t) => {
   const remote = seeded({ id: 'signer', authMethod: 'private_key_jwt', jwksUri: 'https://app.test/jwks' })

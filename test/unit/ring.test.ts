@@ -63,14 +63,11 @@ t.test('rotate: next signs, active retires, a new next is published, one version
   t.match(find(second, 'c'), { publishedAt: T + HOUR, publishedIn: 2, createdAt: T + HOUR })
 })
 
-t.test(
-  'rotate erases the private half of the key that stops signing, in the same step (CONTRACT §6)',
-  async (t) => {
-    t.match(find(second, 'a'), { sealed: null, stoppedAt: T + HOUR, leftAt: null })
-    t.equal(find(second, 'b').sealed, 'sealed b')
-    t.equal(find(second, 'c').sealed, 'sealed c')
-  },
-)
+t.test('rotate erases the private half of the key that stops signing, in the same step', async (t) => {
+  t.match(find(second, 'a'), { sealed: null, stoppedAt: T + HOUR, leftAt: null })
+  t.equal(find(second, 'b').sealed, 'sealed b')
+  t.equal(find(second, 'c').sealed, 'sealed c')
+})
 
 t.test('nothing changes the ring it was given: each step is a new one', async (t) => {
   const before = structuredClone(second)
@@ -80,19 +77,22 @@ t.test('nothing changes the ring it was given: each step is a new one', async (t
   t.same(second, before)
 })
 
-t.test('a retiring key leaves when the last token it signed has expired, plus skew (H92)', async (t) => {
-  const until = T + 3 * HOUR
-  const ring = needed(second, 'a', until)
-  t.equal(leavesAt(find(ring, 'a')), until + SKEW)
-  t.equal(plan(ring, until + SKEW, POLICY).action, 'none', 'at that second it is still there')
-  t.equal(plan(ring, until + SKEW + 1, POLICY).action, 'retire')
+t.test(
+  'a retiring key leaves when the last token it signed has expired, plus skew (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  async (t) => {
+    const until = T + 3 * HOUR
+    const ring = needed(second, 'a', until)
+    t.equal(leavesAt(find(ring, 'a')), until + SKEW)
+    t.equal(plan(ring, until + SKEW, POLICY).action, 'none', 'at that second it is still there')
+    t.equal(plan(ring, until + SKEW + 1, POLICY).action, 'retire')
 
-  const gone = retire(ring, until + SKEW + 1)
-  t.same(states(gone), { a: 'retired', b: 'active', c: 'next' })
-  t.match(find(gone, 'a'), { leftAt: until + SKEW + 1, sealed: null, stoppedAt: T + HOUR })
-  t.equal(gone.version, 3)
-  t.equal(leavesAt(find(gone, 'a')), until + SKEW + 1, 'afterwards it says when it left')
-})
+    const gone = retire(ring, until + SKEW + 1)
+    t.same(states(gone), { a: 'retired', b: 'active', c: 'next' })
+    t.match(find(gone, 'a'), { leftAt: until + SKEW + 1, sealed: null, stoppedAt: T + HOUR })
+    t.equal(gone.version, 3)
+    t.equal(leavesAt(find(gone, 'a')), until + SKEW + 1, 'afterwards it says when it left')
+  },
+)
 
 t.test('a key that has signed nothing stays for the skew after it stopped', async (t) => {
   t.equal(leavesAt(find(second, 'a')), T + HOUR + SKEW)
@@ -143,26 +143,23 @@ t.test('only what is in the JWKS can be revoked', async (t) => {
   t.throws(() => revoke(revoke(second, 'b', D, T), 'b', key('e'), T), /b is not in the JWKS/)
 })
 
-t.test(
-  'next, active and retiring keys are published; retired and revoked ones are not (CONTRACT §6)',
-  async (t) => {
-    const published: Record<KeyState, boolean> = {
-      next: true,
-      active: true,
-      retiring: true,
-      retired: false,
-      revoked: false,
-    }
-    for (const [state, expected] of Object.entries(published)) {
-      t.equal(isPublished({ ...find(first, 'a'), state: state as KeyState }), expected, state)
-    }
-    const kids = (ring: Ring) => jwks(ring).keys.map((one) => one.kid)
-    t.same(kids(first), ['a', 'b'])
-    t.same(kids(second), ['a', 'b', 'c'])
-    t.same(kids(revoke(second, 'b', D, T)), ['a', 'c', 'd'])
-    t.same(kids(retire(second, T + DAY)), ['b', 'c'])
-  },
-)
+t.test('next, active and retiring keys are published; retired and revoked ones are not', async (t) => {
+  const published: Record<KeyState, boolean> = {
+    next: true,
+    active: true,
+    retiring: true,
+    retired: false,
+    revoked: false,
+  }
+  for (const [state, expected] of Object.entries(published)) {
+    t.equal(isPublished({ ...find(first, 'a'), state: state as KeyState }), expected, state)
+  }
+  const kids = (ring: Ring) => jwks(ring).keys.map((one) => one.kid)
+  t.same(kids(first), ['a', 'b'])
+  t.same(kids(second), ['a', 'b', 'c'])
+  t.same(kids(revoke(second, 'b', D, T)), ['a', 'c', 'd'])
+  t.same(kids(retire(second, T + DAY)), ['b', 'c'])
+})
 
 t.test('a ring without exactly one active and one next key is no ring', async (t) => {
   const two = { ...first, keys: [...first.keys, find(first, 'a')] }
@@ -178,15 +175,12 @@ t.test(
   },
 )
 
-t.test(
-  'any other is safe when the next key’s publication is as old as a verifier may cache (CONTRACT §3)',
-  async (t) => {
-    t.equal(safeFrom(second, POLICY), T + HOUR + DAY)
-    t.notOk(isSafe(second, T + HOUR + DAY - 1, POLICY))
-    t.ok(isSafe(second, T + HOUR + DAY, POLICY))
-    t.ok(isSafe(second, T + HOUR, { verifierCache: 0 }))
-  },
-)
+t.test('any other is safe when the next key’s publication is as old as a verifier may cache', async (t) => {
+  t.equal(safeFrom(second, POLICY), T + HOUR + DAY)
+  t.notOk(isSafe(second, T + HOUR + DAY - 1, POLICY))
+  t.ok(isSafe(second, T + HOUR + DAY, POLICY))
+  t.ok(isSafe(second, T + HOUR, { verifierCache: 0 }))
+})
 
 t.test('after a revocation it is the new next key that counts', async (t) => {
   const ring = revoke(first, 'b', C, T + 9)

@@ -65,7 +65,7 @@ t.test('ensureRing makes the first ring, and finds it ever after', async (t) => 
   t.same(audited, [{ event: 'keys.created', kid: activeKey(ring).kid, actor: 'keyturn' }])
 })
 
-t.test('eight nodes that start on an empty store share one ring (§4 row 9)', async (t) => {
+t.test('eight nodes that start on an empty store share one ring (docs/security.md Q9)', async (t) => {
   const { all, read, audited } = await cluster(t, 8)
   const rings = await together(all, (deps) => ensureRing(deps, QUICK))
   for (const ring of rings) t.same(ring, await all[0]?.store.ring.read())
@@ -122,7 +122,7 @@ t.test('force goes ahead, and the audit trail says that it was forced by whom', 
   t.same(audited.at(-1), { event: 'keys.rotated', kid: activeKey(ring).kid, actor: 'operator:me' })
 })
 
-t.test('eight rotations asked for at the same moment are one (§4 row 9)', async (t) => {
+t.test('eight rotations asked for at the same moment are one (docs/security.md Q9)', async (t) => {
   const { all, read, audited } = await cluster(t, 8)
   await ensureRing(all[0] as RotateDeps, QUICK)
   const rings = await together(all, (deps) => rotateRing(deps, force))
@@ -276,7 +276,7 @@ t.test('what is not in the JWKS cannot be revoked', async (t) => {
   t.same(await read(), before)
 })
 
-t.test('keys that stop signing lose their private half in the store (CONTRACT §6)', async (t) => {
+t.test('keys that stop signing lose their private half in the store', async (t) => {
   const { node, clock, read } = await cluster(t)
   const ring = await ensureRing(node, QUICK)
   await rotateRing(node, force)
@@ -291,7 +291,7 @@ t.test('keys that stop signing lose their private half in the store (CONTRACT §
 })
 
 t.test(
-  'a rotation that is killed before it commits has changed nothing; after it, everything (§4 row 1)',
+  'a rotation that is killed before it commits has changed nothing; after it, everything (docs/security.md Q1)',
   async (t) => {
     for (const [name, version] of [
       ['rotate:generated', 1],

@@ -31,7 +31,7 @@ t.test('sessions refresh as often as they are used, more at the busiest hour', a
   t.ok(near(busier.refreshes, 2 * sample.refreshes, 0.05))
 })
 
-t.test('rows stay proportional to live sessions, however often these refresh (#5, growth)', async (t) => {
+t.test('rows stay proportional to live sessions, however often these refresh', async (t) => {
   t.ok(sample.rows > 1 && sample.rows < 1.1)
   const busier = simulateSample({ ...USAGE, uses_per_day: 5 * USAGE.uses_per_day })
   t.ok(near(busier.rows, sample.rows, 0.02))

@@ -26,7 +26,7 @@ t.test('what is a second old is answered from, without a promise', async (t) => 
   t.equal(waiting.length, 0)
 })
 
-t.test('who wakes looks first, once for all who wait (§4 row 18)', async (t) => {
+t.test('who wakes looks first, once for all who wait (docs/security.md Q18)', async (t) => {
   const { clock, catchUp, look, waiting } = world()
   clock.tick(2)
   let answered = 0
@@ -42,7 +42,7 @@ t.test('who wakes looks first, once for all who wait (§4 row 18)', async (t) =>
   t.equal(catchUp(), undefined)
 })
 
-t.test('a look is as old as its question, not as its answer (§4 row 18)', async (t) => {
+t.test('a look is as old as its question, not as its answer (docs/security.md Q18)', async (t) => {
   const { clock, catchUp, waiting } = world()
   clock.tick(5)
   let answered = false

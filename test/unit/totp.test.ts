@@ -113,24 +113,27 @@ t.test('a secret has 160 random bits, and its URI says what an app must know', a
   })
 })
 
-t.test('a sealed row is of no use under another master key or to another user (§4 row 8)', async (t) => {
-  const { alice, bob, store, factors, secret, clock, with: withKey } = await enrolled(t)
-  const row = await store.factors.findTotp(alice.id)
-  t.notMatch(JSON.stringify(row), secret)
-  const code = codeAt(secret, clock.now())
-  await t.rejects(withKey(Buffer.alloc(32, 2)).checkCode(alice, code, FROM), SealBroken)
-  await store.factors.addTotp({
-    userId: bob.id,
-    sealed: row?.sealed ?? '',
-    root: 1,
-    lastStep: 0,
-    createdAt: 1,
-  })
-  await t.rejects(factors.checkCode(bob, code, FROM), {
-    message: `the second factor totp:${bob.id} does not open with this master key`,
-  })
-  t.equal(await factors.checkCode(alice, code, FROM), 'totp')
-})
+t.test(
+  'a sealed row is of no use under another master key or to another user (docs/security.md Q8)',
+  async (t) => {
+    const { alice, bob, store, factors, secret, clock, with: withKey } = await enrolled(t)
+    const row = await store.factors.findTotp(alice.id)
+    t.notMatch(JSON.stringify(row), secret)
+    const code = codeAt(secret, clock.now())
+    await t.rejects(withKey(Buffer.alloc(32, 2)).checkCode(alice, code, FROM), SealBroken)
+    await store.factors.addTotp({
+      userId: bob.id,
+      sealed: row?.sealed ?? '',
+      root: 1,
+      lastStep: 0,
+      createdAt: 1,
+    })
+    await t.rejects(factors.checkCode(bob, code, FROM), {
+      message: `the second factor totp:${bob.id} does not open with this master key`,
+    })
+    t.equal(await factors.checkCode(alice, code, FROM), 'totp')
+  },
+)
 
 t.test('nothing is stored before a code has confirmed it, and a wrong code leaves it open', async (t) => {
   const { factors, alice, bob, store, clock, logger } = await factorsWorld()
@@ -191,15 +194,18 @@ t.test('a code counts once, and with it every older one (RFC 6238 §5.2)', async
   t.equal(logger.audits('factor.failed').length, 3)
 })
 
-t.test('of fifty who use one code at the same moment, one is let in (§3.1 #6)', async (t) => {
-  const { factors, alice, clock, secret } = await enrolled(t)
-  const code = codeAt(secret, clock.now())
-  const outcome = await winners(50, async (i) => {
-    const ip = `192.0.2.${i + 1}`
-    return (await factors.checkCode(alice, code, { ip, requestId: 'r' }).catch(() => null)) === 'totp'
-  })
-  t.same(outcome, { won: 1, lost: 49 })
-})
+t.test(
+  'of fifty who use one code at the same moment, one is let in (RFC 7523 §3; docs/security.md P6)',
+  async (t) => {
+    const { factors, alice, clock, secret } = await enrolled(t)
+    const code = codeAt(secret, clock.now())
+    const outcome = await winners(50, async (i) => {
+      const ip = `192.0.2.${i + 1}`
+      return (await factors.checkCode(alice, code, { ip, requestId: 'r' }).catch(() => null)) === 'totp'
+    })
+    t.same(outcome, { won: 1, lost: 49 })
+  },
+)
 
 t.test('a code is of use to nobody else, and to nobody without an app', async (t) => {
   const { factors, bob, clock, secret } = await enrolled(t)
@@ -207,7 +213,7 @@ t.test('a code is of use to nobody else, and to nobody without an app', async (t
 })
 
 t.test(
-  'guesses are held back after five from one place, also when the sixth is right (§3.1 #5)',
+  'guesses are held back after five from one place, also when the sixth is right (RFC 6749 §10.10; docs/security.md P5)',
   async (t) => {
     const { factors, alice, bob, clock, secret, logger } = await enrolled(t)
     for (let i = 0; i < 5; i += 1) t.equal(await factors.checkCode(alice, '000000', FROM), null)
