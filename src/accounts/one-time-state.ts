@@ -5,10 +5,11 @@
 import { createHash } from 'node:crypto'
 import { SealBroken, type Sealer } from '../keys/encryption.ts'
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
-import type { Clock, Seconds } from '../system.ts'
+import type { Clock } from '../system.ts'
+import { ONE_TIME_STATE_TTL } from './lifetimes.ts'
 
 /** The step that a handle is good for. */
-export type Step = 'totp-setup' | 'passkey-registration' | 'passkey-sign-in'
+export type Step = keyof typeof ONE_TIME_STATE_TTL
 
 export interface Carried {
   readonly value: string
@@ -28,19 +29,12 @@ export interface HandlesDeps {
   readonly clock: Clock
 }
 
-export const LIFETIMES: Readonly<Record<Step, Seconds>> = {
-  // An app may have to be found and installed first.
-  'totp-setup': 900,
-  'passkey-registration': 300,
-  'passkey-sign-in': 300,
-}
-
 export function createHandles({ sealer, singleUse, clock }: HandlesDeps): Handles {
   const label = (step: Step, userId: string | null) => `${step}:${userId ?? ''}`
 
   return {
     write(step, userId, value) {
-      return sealer.seal(label(step, userId), `${clock.now() + LIFETIMES[step]}:${value}`)
+      return sealer.seal(label(step, userId), `${clock.now() + ONE_TIME_STATE_TTL[step]}:${value}`)
     },
 
     read(step, userId, handle) {

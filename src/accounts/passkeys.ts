@@ -12,6 +12,7 @@ import type {
 } from '@simplewebauthn/server'
 import { type FactorStore, MOST_PASSKEYS, type Passkey } from '../store/contracts/factors.ts'
 import type { Clock, Random } from '../system.ts'
+import { ONE_TIME_STATE_TTL } from './lifetimes.ts'
 import type { Handles } from './one-time-state.ts'
 import { parseAuthentication, parseRegistration, TRANSPORTS } from './webauthn-response.ts'
 
@@ -21,8 +22,6 @@ const library = () => import('@simplewebauthn/server')
 /** EdDSA, ES256, RS256 (RFC 9053, RFC 8812): a list of ours, so that it does not change with the machine. */
 const ALGORITHMS = [-8, -7, -257]
 const CHALLENGE_BYTES = 32
-/** As long as the challenge is good; in milliseconds, for the browser. */
-const TIMEOUT = 300_000
 const LONGEST_NAME = 100
 
 export interface PasskeysDeps {
@@ -107,7 +106,7 @@ export function createPasskeys({ factors, handles, clock, random, issuer, name }
         userName: owner.username,
         userDisplayName: owner.username,
         challenge: new Uint8Array(Buffer.from(challenge, 'base64url')),
-        timeout: TIMEOUT,
+        timeout: ONE_TIME_STATE_TTL['passkey-registration'] * 1000,
         attestationType: 'none',
         excludeCredentials: existing.map(descriptor),
         // Preferred, not required: an old security key is still a good second factor.
@@ -141,7 +140,7 @@ export function createPasskeys({ factors, handles, clock, random, issuer, name }
       const options = await generateAuthenticationOptions({
         rpID,
         challenge: new Uint8Array(Buffer.from(challenge, 'base64url')),
-        timeout: TIMEOUT,
+        timeout: ONE_TIME_STATE_TTL['passkey-sign-in'] * 1000,
         allowCredentials: existing.map(descriptor),
         userVerification: userId === null ? 'required' : 'preferred',
       })

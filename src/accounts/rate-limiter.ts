@@ -8,6 +8,7 @@ import type { Root, Roots } from '../keys/data-keys.ts'
 import type { Bucket, FamiliarStore, ThrottleStore } from '../store/contracts/rate-limits.ts'
 import type { Clock, Seconds } from '../system.ts'
 import { networkOf } from './ip-prefix.ts'
+import { FAMILIAR_ADDRESS_TTL } from './lifetimes.ts'
 
 /** Too many guesses; nothing was checked. */
 export class Throttled extends Error {
@@ -18,8 +19,6 @@ export class Throttled extends Error {
     this.retryAfter = retryAfter
   }
 }
-
-const DAY: Seconds = 86_400
 
 /** Guesses at once, and the seconds after which one more is allowed. */
 export const LIMITS = {
@@ -39,8 +38,6 @@ export const CODE_LIMITS = {
 } as const
 
 export type Limits = Readonly<Record<keyof typeof LIMITS, Omit<Bucket, 'key'>>>
-
-const FAMILIAR_FOR: Seconds = 90 * DAY
 
 export interface Attempt {
   /** 0: go ahead; otherwise in how many seconds to try again. */
@@ -96,7 +93,7 @@ export function createThrottle({ throttle, familiar, clock, roots }: ThrottleDep
           await Promise.all([
             throttle.giveBack(buckets.slice(1)),
             throttle.reset(pair),
-            familiar.remember(pair, clock.now() + FAMILIAR_FOR),
+            familiar.remember(pair, clock.now() + FAMILIAR_ADDRESS_TTL),
           ])
         },
       }

@@ -4,15 +4,13 @@
  */
 import { Secret, TOTP } from 'otpauth'
 import type { Sealer } from '../keys/encryption.ts'
-import type { Clock, Random, Seconds } from '../system.ts'
+import type { Clock, Random } from '../system.ts'
+import { TOTP_PERIOD, TOTP_WINDOW } from './lifetimes.ts'
 
-const PERIOD: Seconds = 30
-/** One step each way: for clocks that differ and for the time that typing takes (RFC 6238 §5.2). */
-const WINDOW = 1
 /** As long as the digest (RFC 4226 §4, R6). */
 const SECRET_BYTES = 20
 
-const FORMAT = { algorithm: 'SHA1', digits: 6, period: PERIOD } as const
+const FORMAT = { algorithm: 'SHA1', digits: 6, period: TOTP_PERIOD } as const
 
 /** Of secrets that the store keeps, and of what a browser carries for us until there is one. */
 export const SEALED_FACTORS = {
@@ -68,9 +66,9 @@ export function createTotp({ sealer, clock, random, name }: TotpDeps): Totp {
         secret: Secret.fromBase32(secret),
         token,
         timestamp: now * 1000,
-        window: WINDOW,
+        window: TOTP_WINDOW,
       })
-      return delta === null ? null : Math.floor(now / PERIOD) + delta
+      return delta === null ? null : Math.floor(now / TOTP_PERIOD) + delta
     },
 
     seal: (userId, secret) => sealer.seal(totpLabel(userId), secret),

@@ -8,6 +8,7 @@ import type { SessionStore } from '../store/contracts/client-sessions.ts'
 import type { SignIn, SignInStore } from '../store/contracts/user-sessions.ts'
 import type { User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random, Seconds } from '../system.ts'
+import { USER_SESSION_TOUCH_INTERVAL } from './lifetimes.ts'
 import { signOutEverywhere } from './sign-out.ts'
 
 export interface CurrentSignIn {
@@ -59,8 +60,6 @@ export interface SignInDeps {
 
 const SECRET_BYTES = 32
 const LONGEST_USER_AGENT = 200
-/** The idle end moves at most this often: a person who clicks through pages is no reason to write each time. */
-const TOUCH_EVERY: Seconds = 300
 
 export function createSignIns(deps: SignInDeps): SignIns {
   const { signIns, sessions, users, clock, random, audit, config } = deps
@@ -106,7 +105,8 @@ export function createSignIns(deps: SignInDeps): SignIns {
       const user = await users.find(signIn.userId)
       if (!user || user.disabled) return null
       const idleExpiresAt = Math.min(signIn.expiresAt, now + config.refreshIdleTtl)
-      if (idleExpiresAt - signIn.idleExpiresAt > TOUCH_EVERY) await signIns.touch(signIn.id, idleExpiresAt)
+      if (idleExpiresAt - signIn.idleExpiresAt > USER_SESSION_TOUCH_INTERVAL)
+        await signIns.touch(signIn.id, idleExpiresAt)
       return { signIn, user, secretHash }
     },
 

@@ -4,25 +4,29 @@ import type { EpochSeconds, Seconds } from '../system.ts'
 /** Its own, and never a `nonce`: it must not pass for an ID token (§2.4, RFC 8725 §3.12). */
 export const LOGOUT_TOKEN_TYPE = 'logout+jwt'
 
-/** §4: short, because who sees one could say the same again. */
-const LIFETIME: Seconds = 120
-
 export interface EndedSession {
   readonly sessionId: string
   readonly clientId: string
   readonly userId: string
 }
 
+interface LogoutTokenContext {
+  readonly issuer: string
+  readonly now: EpochSeconds
+  readonly jti: string
+  readonly ttl: Seconds
+}
+
 export function logoutTokenClaims(
   { sessionId, clientId, userId }: EndedSession,
-  { issuer, now, jti }: { readonly issuer: string; readonly now: EpochSeconds; readonly jti: string },
+  { issuer, now, jti, ttl }: LogoutTokenContext,
 ) {
   return {
     iss: issuer,
     sub: userId,
     aud: clientId,
     iat: now,
-    exp: now + LIFETIME,
+    exp: now + ttl,
     jti,
     events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
     sid: sessionId,

@@ -10,8 +10,9 @@ import type { Client } from '../../store/contracts/clients.ts'
 import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.ts'
 import type { ConsentStore } from '../../store/contracts/consents.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
-import type { Random, Seconds } from '../../system.ts'
+import type { Random } from '../../system.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
+import { AUTHORIZATION_CODE_TTL } from '../lifetimes.ts'
 import type { Pair } from '../parameters.ts'
 import type { Granted } from '../scope.ts'
 import { type About, type AssessDeps, createAssess } from './assess.ts'
@@ -62,8 +63,6 @@ export interface AuthorizeDeps extends AssessDeps {
   readonly config: Pick<Config, 'issuer' | 'defaultAudience'>
 }
 
-/** RFC 6749 §4.1.2 allows ten minutes; a client needs seconds. */
-const CODE_TTL: Seconds = 60
 const CODE_BYTES = 32
 
 export function createAuthorize(deps: AuthorizeDeps): Authorize {
@@ -165,7 +164,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       authTime: signIn.authTime,
       amr: signIn.amr,
       claims: request.claims,
-      expiresAt: now + CODE_TTL,
+      expiresAt: now + AUTHORIZATION_CODE_TTL,
       usedAt: null,
       wrongGuesses: 0,
     }

@@ -5,7 +5,8 @@
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Sealer } from '../../keys/encryption.ts'
-import type { Clock, EpochSeconds, Seconds } from '../../system.ts'
+import type { Clock, EpochSeconds } from '../../system.ts'
+import { FLOW_CLOCK_SKEW, FLOW_TTL } from '../lifetimes.ts'
 import type { Pair } from '../parameters.ts'
 
 export interface Flow {
@@ -30,8 +31,6 @@ export interface PendingLogin {
   readonly fingerprint: string
 }
 
-/** A person may look for their password, or their phone. */
-export const FLOW_TTL: Seconds = 3600
 /** Who needs more pushes the request (RFC 9126). */
 const LONGEST_REQUEST = 8192
 /** Sealed, with cookies and the rest of a header within the 16 KiB that this server reads, and most proxies. */
@@ -62,7 +61,7 @@ export function createFlowCodec({ sealer, clock }: { sealer: Sealer; clock: Cloc
           }).toString(),
         ) as Flow
         const age = clock.now() - flow.arrivedAt
-        return age <= FLOW_TTL && age >= -60 ? flow : null
+        return age <= FLOW_TTL && age >= -FLOW_CLOCK_SKEW ? flow : null
       } catch {
         return null
       }

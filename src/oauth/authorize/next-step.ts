@@ -2,8 +2,9 @@
  * What is to happen next to an authorization request: a page, or an answer. Pure: it decides, others act. Pages do
  * not know each other; each returns to the authorization endpoint, which asks here again.
  */
-import type { EpochSeconds, Seconds } from '../../system.ts'
+import type { EpochSeconds } from '../../system.ts'
 import { OAuthError } from '../errors.ts'
+import { FRESH_LOGIN_GRACE } from '../lifetimes.ts'
 import type { AuthorizationRequest } from './request.ts'
 
 export interface Situation {
@@ -40,9 +41,6 @@ export type NextStep =
   | { readonly step: 'respond' }
   | { readonly step: 'refuse'; readonly error: OAuthError }
 
-/** So long the pages after the login may stay open, whatever `max_age` says; or there would be no end to it. */
-const PAGES_TAKE: Seconds = 600
-
 export function nextStep(situation: Situation): NextStep {
   const { request, signIn, proven, consented, allowed } = situation
   const silent = request.prompts.has('none')
@@ -70,7 +68,7 @@ export function nextStep(situation: Situation): NextStep {
 function isTooOld({ request, signIn, proven, now }: Situation): boolean {
   if (!signIn || request.maxAge === undefined) return false
   const age = now - signIn.authTime
-  if (proven) return age > Math.max(request.maxAge, PAGES_TAKE)
+  if (proven) return age > Math.max(request.maxAge, FRESH_LOGIN_GRACE)
   return request.maxAge === 0 || age > request.maxAge
 }
 

@@ -4,23 +4,20 @@
  */
 import { errors, type JWTVerifyOptions, type JWTVerifyResult, jwtVerify } from 'jose'
 import type { Client } from '../../store/contracts/clients.ts'
-import type { EpochSeconds, Seconds } from '../../system.ts'
+import type { EpochSeconds } from '../../system.ts'
+import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../lifetimes.ts'
 import type { ClientKeys } from './client-keys.ts'
 
 /** Asymmetric only: a shared secret could be guessed, and a public key must never be used as one (RFC 8725 §3.1). */
 export const CLIENT_ALGORITHMS: readonly string[] = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']
 
-/** A clock may be this far ahead or behind (FAPI 2.0 §5.3.2.1: at least 10 s, less than 60 s). */
-export const TOLERANCE: Seconds = 30
-/** What says it is good for longer than this is refused: a `jti` must be kept as long (RFC 7523 §3, rule 4). */
-const LONGEST: Seconds = 3600
-const LONGEST_TEXT = 8192
+const MAX_LENGTH = 8192
 
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 
 /** A signed JWT by its looks: neither encrypted (five parts), nor without a signature, nor larger than anybody needs. */
 export function isSignedJwt(text: string): boolean {
-  return text.length <= LONGEST_TEXT && COMPACT.test(text)
+  return text.length <= MAX_LENGTH && COMPACT.test(text)
 }
 
 export interface ClientJwtRules {
@@ -51,13 +48,13 @@ export async function verifyClientJwt(
     ...(subject === undefined ? {} : { subject }),
     algorithms: [...CLIENT_ALGORITHMS],
     requiredClaims: ['exp', ...required],
-    clockTolerance: TOLERANCE,
+    clockTolerance: CLIENT_CLOCK_SKEW,
     currentDate: new Date(now * 1000),
   })
   checkHeader(protectedHeader, types)
   const { exp = Number.POSITIVE_INFINITY, iat } = payload
-  if (exp > now + LONGEST) throw new Error('exp is too far in the future')
-  if (iat !== undefined && iat > now + TOLERANCE) throw new Error('iat is in the future')
+  if (exp > now + MAX_CLIENT_JWT_LIFETIME) throw new Error('exp is too far in the future')
+  if (iat !== undefined && iat > now + CLIENT_CLOCK_SKEW) throw new Error('iat is in the future')
   return { ...payload, exp }
 }
 

@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto'
 import { decodeJwt, type JWTPayload } from 'jose'
 import type { Client } from '../../store/contracts/clients.ts'
 import { invalidClient, invalidRequest, OAuthError } from '../errors.ts'
+import { CLIENT_CLOCK_SKEW } from '../lifetimes.ts'
 import type { ProtocolRequest } from '../parameters.ts'
-import { type ClientClaims, isSignedJwt, TOLERANCE, verifyClientJwt } from './client-jwt.ts'
+import { type ClientClaims, isSignedJwt, verifyClientJwt } from './client-jwt.ts'
 import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -58,7 +59,7 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
   }
   // Last, so that nobody but the client can use up its jti.
   const id = createHash('sha256').update(`assertion\0${client.id}\0${claims.jti}`).digest('base64url')
-  const until = Math.ceil(claims.exp) + TOLERANCE
+  const until = Math.ceil(claims.exp) + CLIENT_CLOCK_SKEW
   if (!(await deps.singleUse.firstUse(id, until))) throw invalidClient('jti was used before')
   return true
 }

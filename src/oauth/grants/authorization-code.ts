@@ -2,7 +2,7 @@ import type { AuthorizationCode } from '../../store/contracts/codes.ts'
 import { hashCode } from '../authorize/hash-code.ts'
 import { claimsOf } from '../claims.ts'
 import { invalidGrant, invalidRequest, invalidTarget } from '../errors.ts'
-import { accessTokenTtl } from '../lifetimes.ts'
+import { accessTokenTtl, MAX_CODE_VERIFIER_ATTEMPTS } from '../lifetimes.ts'
 import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
 import { grantAgain } from '../scope.ts'
@@ -13,9 +13,6 @@ type Deps = Pick<
   GrantDeps,
   'registry' | 'codes' | 'sessions' | 'users' | 'statusIndices' | 'clock' | 'audit' | 'config'
 >
-
-/** RFC 7636 §7.1 makes guessing hopeless for a good verifier; this makes it so for a bad one. */
-const MOST_GUESSES = 5
 
 /**
  * RFC 6749 §4.1.3 with RFC 7636 §4.5. Find, verify, consume, in this order: whoever saw a code and is not its owner
@@ -36,7 +33,8 @@ export function authorizationCode(deps: Deps): Grant {
       await checkVerifier(code, hash, parameters.get('code_verifier'))
       if (code.usedAt !== null) return refuseReplay(code, request)
       if (clock.now() >= code.expiresAt) throw invalidGrant('the code has expired')
-      if (code.wrongGuesses >= MOST_GUESSES) throw invalidGrant('the code was guessed at too often')
+      if (code.wrongGuesses >= MAX_CODE_VERIFIER_ATTEMPTS)
+        throw invalidGrant('the code was guessed at too often')
       const user = await users.find(code.userId)
       if (!user || user.disabled) throw invalidGrant('the account is disabled')
       // RFC 8707 §2.2.
@@ -84,7 +82,7 @@ export function authorizationCode(deps: Deps): Grant {
         notAfter: session.idleExpiresAt,
         idToken: { nonce: code.nonce, claims: claimsOf(user, [], code.claims.idToken) },
         async commit() {
-          if (await codes.redeem(hash, session, clock.now(), MOST_GUESSES)) {
+          if (await codes.redeem(hash, session, clock.now(), MAX_CODE_VERIFIER_ATTEMPTS)) {
             return isRefreshable(client) ? { sessionId: session.id, generation: 1 } : null
           }
           const current = await codes.find(hash)

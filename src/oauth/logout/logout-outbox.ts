@@ -10,6 +10,7 @@ import type { Client } from '../../store/contracts/clients.ts'
 import type { LogoutNotice, LogoutNoticeStore } from '../../store/contracts/logout-outbox.ts'
 import type { Clock, Logger, Random, Seconds } from '../../system.ts'
 import { LOGOUT_TOKEN_TYPE, logoutTokenClaims } from '../../tokens/logout-token.ts'
+import { LOGOUT_TOKEN_TTL } from '../lifetimes.ts'
 import type { Registry } from '../registry.ts'
 import type { SendLogoutToken } from './send-logout-token.ts'
 
@@ -104,6 +105,7 @@ export function createLogoutNotices(deps: LogoutNoticeDeps): LogoutNotices {
         issuer: deps.issuer,
         now: clock.now(),
         jti: deps.random.id(),
+        ttl: LOGOUT_TOKEN_TTL,
       })
       await deps.send(uri, await deps.signer.sign(LOGOUT_TOKEN_TYPE, claims), stopping.signal)
       return null

@@ -11,6 +11,7 @@ import type { RequestObjects } from '../authorize/request-object.ts'
 import { hashRequestUri, REQUEST_URI_PREFIX, unsign } from '../authorize/resolve-request.ts'
 import type { AuthenticateClient } from '../client-auth/index.ts'
 import { invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
+import { PUSHED_REQUEST_TTL } from '../lifetimes.ts'
 import type { Pair, ProtocolRequest } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
 import { grantScopes } from '../scope.ts'
@@ -36,8 +37,6 @@ export interface PushedRequestResponse {
 /** @throws {OAuthError} */
 export type PushRequest = (request: ProtocolRequest) => Promise<PushedRequestResponse>
 
-/** FAPI 2.0 §5.3.2.2: less than ten minutes; a browser needs seconds to follow. */
-const TTL: Seconds = 90
 const ID_BYTES = 32
 
 /** A public client is whoever says its name: nobody may fill the store in it. */
@@ -71,10 +70,10 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
       grantScopes({ asked: scopes, resource, client, roles: null }, registry, config.defaultAudience)
 
       const uri = REQUEST_URI_PREFIX + random.bytes(ID_BYTES).toString('base64url')
-      const expiresAt = clock.now() + TTL
+      const expiresAt = clock.now() + PUSHED_REQUEST_TTL
       const row = { clientId: client.id, parameters: pairs, expiresAt, usedAt: null }
       if (!(await pushedRequests.insert(hashRequestUri(uri), row))) throw invalidRequest('the client is gone')
-      return { request_uri: uri, expires_in: TTL }
+      return { request_uri: uri, expires_in: PUSHED_REQUEST_TTL }
     })
   async function limit(clientId: string, { pairs, ip }: ProtocolRequest): Promise<void> {
     const size = pairs.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
