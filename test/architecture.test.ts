@@ -25,7 +25,9 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/issuer-path.ts': { uses: [], knows: [] },
   'src/loopback.ts': { uses: [], knows: [] },
   'src/version.ts': { uses: [], knows: [] },
-  'src/audit/events.ts': { uses: [], knows: ['src/system.ts'] },
+  'src/errors.ts': { uses: [], knows: [] },
+  'src/audit/failure-details.ts': { uses: [], knows: [] },
+  'src/audit/events.ts': { uses: [], knows: ['src/audit/failure-details.ts', 'src/system.ts'] },
   'src/audit/': {
     // Which failures pass.
     uses: ['src/store/db.ts'],
@@ -89,6 +91,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/status/',
       'src/config/load.ts',
       'src/audit/events.ts',
+      'src/audit/failure-details.ts',
       'src/system.ts',
     ],
   },
@@ -111,8 +114,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     ],
   },
   'src/tracing/': {
-    // What an error is called.
-    uses: ['src/oauth/audit-failures.ts', 'src/store/db.ts', 'src/version.ts'],
+    uses: ['src/store/db.ts', 'src/version.ts'],
     knows: [
       'src/accounts/concurrency-limiter.ts',
       'src/keys/signer.ts',
@@ -200,7 +202,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 }
 
 /** Mechanisms that import nothing of ours. Every layer of the server may use them. */
-const MECHANISMS = ['src/single-flight.ts', 'src/issuer-path.ts', 'src/loopback.ts']
+const MECHANISMS = ['src/errors.ts', 'src/single-flight.ts', 'src/issuer-path.ts', 'src/loopback.ts']
 
 /** The layer with the longest name that fits. */
 function layerOf(path: string): [string, Layer] | undefined {

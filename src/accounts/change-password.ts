@@ -40,8 +40,9 @@ export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
     if (next.length < SHORTEST_PASSWORD) return { refused: 'short' }
     if (next.length > LONGEST_PASSWORD) return { refused: 'long' }
     // Counted with the logins: a browser left open is no place to guess at.
-    const user = current === '' ? null : await login({ username, password: current, ip, requestId })
-    if (user?.id !== id) return { refused: 'wrong' }
+    const outcome = current === '' ? null : await login({ username, password: current, ip, requestId })
+    if (!outcome?.ok || outcome.user.id !== id) return { refused: 'wrong' }
+    const { user } = outcome
     if (next.normalize('NFC') === current.normalize('NFC')) return { refused: 'same' }
     const passwordHash = await gate.run(() => hashPassword(next))
     // Only if it still is the one that was proven: of two changes at once one wins.

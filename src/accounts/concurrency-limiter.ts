@@ -3,14 +3,14 @@
  * and takes memory by the tens of megabytes: without a door, a flood of logins would stop every other answer.
  * Must not know what is done behind it.
  */
+import { KeyturnError } from '../errors.ts'
 import type { Seconds } from '../system.ts'
 
 /** The door is crowded; nothing was done. */
-export class GateFull extends Error {
+export class GateFull extends KeyturnError<'overloaded'> {
   readonly retryAfter: Seconds
   constructor(retryAfter: Seconds) {
-    super('too much password work is waiting')
-    this.name = 'GateFull'
+    super('overloaded', 'too much password work is waiting')
     this.retryAfter = retryAfter
   }
 }

@@ -4,6 +4,7 @@
  * every bucket refills by itself. Must not know passwords.
  */
 import { createHmac } from 'node:crypto'
+import { KeyturnError } from '../errors.ts'
 import type { Root, Roots } from '../keys/data-keys.ts'
 import type { Bucket, FamiliarStore, ThrottleStore } from '../store/contracts/rate-limits.ts'
 import type { Clock, Seconds } from '../system.ts'
@@ -11,11 +12,10 @@ import { networkOf } from './ip-prefix.ts'
 import { FAMILIAR_ADDRESS_TTL } from './lifetimes.ts'
 
 /** Too many guesses; nothing was checked. */
-export class Throttled extends Error {
+export class Throttled extends KeyturnError<'rate_limited'> {
   readonly retryAfter: Seconds
   constructor(retryAfter: Seconds) {
-    super('too many attempts')
-    this.name = 'Throttled'
+    super('rate_limited', 'too many attempts')
     this.retryAfter = retryAfter
   }
 }

@@ -3,6 +3,7 @@
  * password or a disabled account signs the person out everywhere. Must not know who asks, or what a password is compared with.
  */
 import type { Audit } from '../audit/events.ts'
+import { KeyturnError } from '../errors.ts'
 import type { SessionStore } from '../store/contracts/client-sessions.ts'
 import type { RoleStore } from '../store/contracts/roles.ts'
 import type { SignInStore } from '../store/contracts/user-sessions.ts'
@@ -12,19 +13,17 @@ import { hashPassword, LONGEST_PASSWORD, SHORTEST_PASSWORD } from './password.ts
 import { type SignedOut, signOutEverywhere } from './sign-out.ts'
 import { normalizeUsername } from './username.ts'
 
-/** The name, password or address is none that an account can have; the message says why. */
-export class InvalidAccount extends Error {
+/** An account cannot have this username, password or email address; the message says why. */
+export class InvalidAccount extends KeyturnError<'invalid_account'> {
   constructor(message: string) {
-    super(message)
-    this.name = 'InvalidAccount'
+    super('invalid_account', message)
   }
 }
 
-/** It contradicts what there is: a name that is taken, a role that does not exist. Nothing has changed. */
-export class AccountConflict extends Error {
+/** The change contradicts the stored data: the username is taken, or the role does not exist. Nothing was changed. */
+export class AccountConflict extends KeyturnError<'account_conflict'> {
   constructor(message: string) {
-    super(message)
-    this.name = 'AccountConflict'
+    super('account_conflict', message)
   }
 }
 

@@ -3,7 +3,6 @@
  * there is to say; what is beyond the budget becomes one row with its count. Nothing is left out: the counts of all rows
  * together are the number of events. Must not know where rows go.
  */
-
 import type { EpochSeconds, Seconds } from '../system.ts'
 import type { Happened } from './chain.ts'
 import type { AuditEvent, AuditFields } from './events.ts'
@@ -42,7 +41,7 @@ const MOST_KINDS = 64
 const MOST_REMEMBERED = 10_000
 
 /** What makes two events of one kind: what comes from closed lists. Never who sent it from where, or for whom. */
-const KIND = ['client_id', 'grant_type', 'action', 'reason'] as const
+const KIND = ['client_id', 'grant_type', 'action', 'reason', 'detail'] as const
 
 export interface Folding {
   /** True if it is to be a row of its own; otherwise it has been counted. */
@@ -85,8 +84,7 @@ export function createFolding(): Folding {
   return {
     keeps(event, fields, now) {
       if (!FREQUENT.has(event)) return true
-      const { client_id = '', grant_type = '', action = '', reason = '' } = fields
-      const kind = `${event}\n${client_id}\n${grant_type}\n${action}\n${reason}`
+      const kind = [event, ...KIND.map((name) => fields[name] ?? '')].join('\n')
       if (spend(kind, now)) return true
       fold(kind, event, fields, now)
       return false

@@ -3,6 +3,7 @@
  * Must not know: where lines end up (the log's business), or any secret. Add an event to the list below.
  */
 import type { Logger } from '../system.ts'
+import type { FailureDetail } from './failure-details.ts'
 
 export const AUDIT_EVENTS = [
   'login.succeeded',
@@ -66,8 +67,10 @@ export interface AuditFields {
   target?: string
   grant_type?: string
   scope?: string
-  /** Why it was refused; an OAuth error code or a short constant, never user input. */
+  /** Why it was refused; an error code or a short constant, never user input. */
   reason?: string
+  /** Why exactly, where the client gets one answer for several reasons. */
+  detail?: FailureDetail
   kid?: string
 }
 

@@ -5,12 +5,12 @@ import type { Api } from '../store/contracts/apis.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, ownTtl } from './access-token-ttl.ts'
 import {
   action,
+  CommandError,
   type CommandFactory,
   type Context,
   collectWords,
   examples,
   type Json,
-  Refused,
   UsageError,
 } from './context.ts'
 import { record, span, table, time } from './output.ts'
@@ -94,7 +94,7 @@ function print(context: Context, options: Json, api: Api): void {
 
 async function find(base: Base, identifier: string): Promise<Api> {
   const api = await base.store.apis.find(identifier)
-  if (!api) throw new Refused(`there is no API ${identifier}`)
+  if (!api) throw new CommandError(`there is no API ${identifier}`)
   return api
 }
 
@@ -105,7 +105,8 @@ function create(context: Context, identifier: string, options: CreateOptions): P
   return context.withStore(async (base) => {
     const api = { identifier, scopes, accessTokenTtl, createdAt: base.clock.now() }
     if (!(await base.store.apis.insert(api))) {
-      if (await base.store.apis.find(identifier)) throw new Refused(`the API ${identifier} exists already`)
+      if (await base.store.apis.find(identifier))
+        throw new CommandError(`the API ${identifier} exists already`)
       await refuseTaken(base, api)
     }
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'created' })
@@ -117,10 +118,10 @@ async function refuseTaken(base: Base, api: Api): Promise<never> {
   for (const other of await base.store.apis.list()) {
     const taken = other.scopes.find((scope) => api.scopes.includes(scope))
     if (taken !== undefined && other.identifier !== api.identifier) {
-      throw new Refused(`the scope ${taken} belongs to ${other.identifier}: a scope has one API`)
+      throw new CommandError(`the scope ${taken} belongs to ${other.identifier}: a scope has one API`)
     }
   }
-  throw new Refused('somebody else changed the APIs at the same time: try again')
+  throw new CommandError('somebody else changed the APIs at the same time: try again')
 }
 
 function list(context: Context, options: Json): Promise<void> {

@@ -7,13 +7,13 @@ import { auditKeys, type Base } from '../node/base.ts'
 import type { AuditFilter, AuditRow } from '../store/contracts/audit.ts'
 import type { EpochSeconds } from '../system.ts'
 import {
+  AlreadyReported,
   action,
+  CommandError,
   type CommandFactory,
   type Context,
   examples,
-  Failed,
   type Json,
-  Refused,
   UsageError,
 } from './context.ts'
 import { count, table, time } from './output.ts'
@@ -108,7 +108,7 @@ async function filterOf({ store, clock }: Base, options: Filters): Promise<Audit
   /** An empty answer to a name that was mistyped would look like good news. */
   async function assertKnown(about: AuditFilter, what: string): Promise<void> {
     if ((await store.auditRows.find(about, 1)).length > 0) return
-    throw new Refused(`there is no ${what}, and the log has nothing about one`)
+    throw new CommandError(`there is no ${what}, and the log has nothing about one`)
   }
 }
 
@@ -192,7 +192,7 @@ function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<
     })
     const { rows, head, findings } = verdict
     if (!keys && verdict.signed === false)
-      throw new Refused('the master key is missing: its signature cannot be checked')
+      throw new CommandError('the master key is missing: its signature cannot be checked')
     const value = {
       intact: findings.length === 0,
       rows,
@@ -206,6 +206,6 @@ function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<
     if (verdict.signed === null && rows > 0)
       context.note('nobody has made a master key yet, so the log is not signed')
     context.print(options, value, lines.join('\n'))
-    if (findings.length > 0) throw new Failed()
+    if (findings.length > 0) throw new AlreadyReported()
   })
 }

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { sameFile, writeWhole } from '../store/durable-file.ts'
 import { assertSound, copyDatabase, databaseFile, isPostgres, openCopy, sideFiles } from '../store/index.ts'
 import { type Summary, summarize } from '../store/summary.ts'
-import { action, type CommandFactory, type Context, examples, type Json, Refused } from './context.ts'
+import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { count } from './output.ts'
 
 export interface FileOptions extends Json {
@@ -21,13 +21,13 @@ export const backupCommand: CommandFactory = (context) =>
 
 async function backup(context: Context, target: string, options: FileOptions): Promise<void> {
   const source = embedded(context, 'pg_dump --format=custom')
-  if (!existsSync(source)) throw new Refused(`there is no database ${source} yet`)
+  if (!existsSync(source)) throw new CommandError(`there is no database ${source} yet`)
   if (!existsSync(dirname(target))) {
     // Not made: a disk that is not mounted would be a folder on this one.
-    throw new Refused(`there is no folder ${dirname(target)}`)
+    throw new CommandError(`there is no folder ${dirname(target)}`)
   }
   if ([source, ...sideFiles(source)].some((file) => sameFile(file, target))) {
-    throw new Refused(`${target} is the database itself`)
+    throw new CommandError(`${target} is the database itself`)
   }
   if (context.io.errIsTerminal) context.io.err('copying …')
   const summary = await writeWhole(target, options.force === true, async (draft) => {
@@ -35,7 +35,9 @@ async function backup(context: Context, target: string, options: FileOptions): P
     assertSound(draft, 'the copy')
     return summaryOf(draft)
   }).catch((error) => {
-    throw error.code === 'EEXIST' ? new Refused(`${target} is there already; --force replaces it`) : error
+    throw error.code === 'EEXIST'
+      ? new CommandError(`${target} is there already; --force replaces it`)
+      : error
   })
   if (context.io.errIsTerminal) context.io.err('\r\u001B[K')
   const { size } = statSync(target)
@@ -52,7 +54,7 @@ export function embedded(context: Context, tool: string): string {
   const file = databaseFile(databaseUrl)
   if (file !== undefined) return file
   const why = isPostgres(databaseUrl) ? `PostgreSQL has its own: use ${tool}` : 'the database is in memory'
-  throw new Refused(`only a database in a file is copied by this command; ${why}`)
+  throw new CommandError(`only a database in a file is copied by this command; ${why}`)
 }
 
 export const inWords = ({ schema, clients, users, sessions, keys }: Summary): string =>

@@ -2,12 +2,12 @@
 import type { Base } from '../node/base.ts'
 import { describeClient } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
-import { type Context, type Json, Refused } from './context.ts'
+import { CommandError, type Context, type Json } from './context.ts'
 import { record, span, time } from './output.ts'
 
 export async function findClient(base: Base, id: string): Promise<Client> {
   const client = await base.store.clients.find(id)
-  if (!client) throw new Refused(`there is no client ${id}`)
+  if (!client) throw new CommandError(`there is no client ${id}`)
   return client
 }
 

@@ -12,7 +12,7 @@ import {
 import type { Client } from '../store/contracts/clients.ts'
 import { type ClientOptions, withOptions } from './client-options.ts'
 import { findClient, printClient } from './client-view.ts'
-import { type Context, Refused, UsageError } from './context.ts'
+import { CommandError, type Context, UsageError } from './context.ts'
 import { noteUnowned } from './scope-notes.ts'
 import { readSecret } from './secret-input.ts'
 
@@ -37,7 +37,7 @@ export function createClient(context: Context, options: CreateOptions): Promise<
     await check(base, wanted, options)
     const { client, secret } = await withSecret(context, base, wanted, options)
     if (!(await base.store.clients.insert(client))) {
-      throw new Refused(`the client ${client.id} exists already`)
+      throw new CommandError(`the client ${client.id} exists already`)
     }
     base.audit('client.changed', {
       actor: context.actor,
@@ -58,7 +58,7 @@ export function updateClient(context: Context, id: string, options: ClientOption
     const wanted = withOptions(before, options, context.io)
     await check(base, wanted, options)
     const { client, secret } = await withSecret(context, base, wanted, options)
-    if (!(await base.store.clients.replace(client))) throw new Refused(`there is no client ${id}`)
+    if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)
     base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: 'updated' })
     for (const text of consequences(before, client)) context.note(text)
     await noteUnowned(
@@ -70,14 +70,14 @@ export function updateClient(context: Context, id: string, options: ClientOption
   })
 }
 
-/** @throws {RegistrationError} | {UsageError} | {Refused} before anything has changed or a secret was read */
+/** @throws {RegistrationError} | {UsageError} | {CommandError} before anything has changed or a secret was read */
 async function check(base: Base, client: Client, options: ClientOptions): Promise<void> {
   checkRegistration(client)
   if (options.secretStdin && !usesSecret(client.authMethod)) {
     throw new UsageError(`a client that authenticates with ${client.authMethod} has no secret`)
   }
   for (const api of options.introspects ?? []) {
-    if (!(await base.store.apis.find(api))) throw new Refused(`there is no API ${api}`)
+    if (!(await base.store.apis.find(api))) throw new CommandError(`there is no API ${api}`)
   }
 }
 

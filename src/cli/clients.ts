@@ -3,7 +3,7 @@ import { describeClient, issueSecret, usesSecret } from '../oauth/client-registr
 import { type ClientOptions, clientOptions, undoingOptions } from './client-options.ts'
 import { findClient, printClient } from './client-view.ts'
 import { type CreateOptions, createClient, readChosenSecret, updateClient } from './clients-register.ts'
-import { action, type CommandFactory, type Context, examples, type Json, Refused } from './context.ts'
+import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { count, table } from './output.ts'
 
 export const clientsCommand: CommandFactory = (context) =>
@@ -113,13 +113,13 @@ function rotateSecret(context: Context, id: string, options: RotateOptions): Pro
   return context.withStore(async (base) => {
     const before = await findClient(base, id)
     if (!usesSecret(before.authMethod)) {
-      throw new Refused(`${id} authenticates with ${before.authMethod}: it has no secret`)
+      throw new CommandError(`${id} authenticates with ${before.authMethod}: it has no secret`)
     }
     const { secret, hash } = options.secretStdin
       ? { secret: undefined, hash: await readChosenSecret(context) }
       : issueSecret(base.random)
     const client = { ...before, secretHash: hash }
-    if (!(await base.store.clients.replace(client))) throw new Refused(`there is no client ${id}`)
+    if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)
     base.audit('client.changed', {
       actor: context.actor,
       client_id: id,
@@ -133,7 +133,7 @@ function rotateSecret(context: Context, id: string, options: RotateOptions): Pro
 function setDisabled(context: Context, id: string, disabled: boolean, options: Json): Promise<void> {
   return context.withStore(async (base) => {
     const client = { ...(await findClient(base, id)), disabled }
-    if (!(await base.store.clients.replace(client))) throw new Refused(`there is no client ${id}`)
+    if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)
     // First the client, then what it has: nothing may be issued in between.
     if (disabled) {
       await base.store.sessions.revokeMatching({ clientId: id }, base.clock.now(), 'client disabled')
@@ -153,7 +153,7 @@ function remove(context: Context, id: string, options: Json): Promise<void> {
       base.clock.now(),
       'client deleted',
     )
-    if (!(await base.store.clients.delete(id))) throw new Refused(`there is no client ${id}`)
+    if (!(await base.store.clients.delete(id))) throw new CommandError(`there is no client ${id}`)
     base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: 'deleted' })
     if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} ended with it`)
     context.print(options, { deleted: id }, `deleted ${id}`)

@@ -5,35 +5,33 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration } from '../config/parsers.ts'
+import { KeyturnError } from '../errors.ts'
 import { createLogger } from '../log/logger.ts'
 import { type Base, closeBase, type Keys, openBase, openKeys, type System } from '../node/base.ts'
 import type { Seconds } from '../system.ts'
 import type { Io } from './io.ts'
 
-/** Refused or failed: exit 1, with this one line. */
-export class Refused extends Error {
-  /** Told as well in the JSON form. */
-  readonly details: Record<string, unknown>
-  constructor(message: string, details: Record<string, unknown> = {}) {
-    super(message)
-    this.name = 'Refused'
-    this.details = details
+/** The command was refused or failed: exit 1, with this one line. */
+export class CommandError extends KeyturnError<'command_failed'> {
+  /** Further members of the JSON form. */
+  readonly fields: Readonly<Record<string, unknown>>
+  constructor(message: string, fields: Readonly<Record<string, unknown>> = {}) {
+    super('command_failed', message)
+    this.fields = fields
   }
 }
 
-/** Bad usage: exit 2, with this one line. */
-export class UsageError extends Error {
+/** The command was used wrongly: exit 2, with this one line. */
+export class UsageError extends KeyturnError<'usage_error'> {
   constructor(message: string) {
-    super(message)
-    this.name = 'UsageError'
+    super('usage_error', message)
   }
 }
 
-/** Failed, and everything there is to say has been printed: exit 1. */
-export class Failed extends Error {
+/** The command failed and has already printed everything there is to say: exit 1. */
+export class AlreadyReported extends KeyturnError<'already_reported'> {
   constructor() {
-    super('failed')
-    this.name = 'Failed'
+    super('already_reported', 'the command failed')
   }
 }
 

@@ -6,12 +6,12 @@ import type { Command } from 'commander'
 import { apisCommand } from './apis.ts'
 import { clientsCommand } from './clients.ts'
 import {
+  AlreadyReported,
   action,
   type CommandFactory,
   type Context,
   createContext,
   examples,
-  Failed,
   type Json,
 } from './context.ts'
 import { story } from './demo-story.ts'
@@ -55,7 +55,7 @@ async function demo(context: Context, options: Json): Promise<void> {
   const ok = steps.every((step) => step.ok)
   tell(ok ? '\nAll of it held. Next: keyturn serve, or README.md.' : '\nNot all of it held.')
   if (options.json) context.print(options, { ok, steps }, '')
-  if (!ok) throw new Failed()
+  if (!ok) throw new AlreadyReported()
 
   function note(step: Step): void {
     steps.push(step)

@@ -1,4 +1,4 @@
-import { action, type CommandFactory, type Context, examples, Failed, type Json } from './context.ts'
+import { AlreadyReported, action, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { examine } from './doctor-checks.ts'
 
 export const doctorCommand: CommandFactory = (context) =>
@@ -17,5 +17,5 @@ async function doctor(context: Context, options: Json): Promise<void> {
     ({ check, ok, message }) => `${ok ? 'ok' : '✗ '}  ${check.padEnd(width)}  ${message}`,
   )
   context.print(options, findings, lines.join('\n'))
-  if (findings.some(({ ok }) => !ok)) throw new Failed()
+  if (findings.some(({ ok }) => !ok)) throw new AlreadyReported()
 }

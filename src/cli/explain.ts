@@ -1,10 +1,8 @@
-import { StoreUnavailable } from '../store/db.ts'
+import { KeyturnError } from '../errors.ts'
 
-/** One line for people: an operator may know what no client may, namely why the store does not answer. */
+/** One line for the operator, who may know what no client may: why exactly, and what to do about it. */
 export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const inner =
-    error instanceof StoreUnavailable && error.cause instanceof Error ? `: ${error.cause.message}` : ''
-  const message = error.message + inner
-  return /malformed|not a database/.test(message) ? `${message}: restore a backup` : message
+  if (!(error instanceof KeyturnError)) return error.message
+  return [error.message, error.detail, error.hint].filter((text) => text !== undefined).join(': ')
 }

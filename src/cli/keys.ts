@@ -6,7 +6,7 @@ import { ensureRing, NoSuchKey, RotationUnsafe, revokeKey, rotateRing } from '..
 import type { Base, Keys } from '../node/base.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
-import { action, type CommandFactory, type Context, examples, type Json, Refused } from './context.ts'
+import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { timeline } from './keys-timeline.ts'
 import { resealCommand } from './master-key.ts'
@@ -151,7 +151,7 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
     } catch (error) {
       if (!(error instanceof RotationUnsafe)) throw error
       const why = unsafe(error.safeFrom, error.behind, base.clock.now())
-      throw new Refused(`${why}; --wait waits, --force goes ahead`, {
+      throw new CommandError(`${why}; --wait waits, --force goes ahead`, {
         safe_from: error.safeFrom,
         behind: error.behind,
       })
@@ -231,7 +231,7 @@ function revoke(context: Context, kid: string, options: KeyOptions & Json): Prom
       ]
       context.print(options, value, lines.join('\n'))
     } catch (error) {
-      if (error instanceof NoSuchKey) throw new Refused(error.message)
+      if (error instanceof NoSuchKey) throw new CommandError(error.message)
       throw error
     }
   })

@@ -9,7 +9,7 @@ import { oldRoots, reseal } from '../keys/rotate-master-key.ts'
 import type { Base, Keys } from '../node/base.ts'
 import { isServing } from '../node/heartbeat.ts'
 import type { ServingNode } from '../store/contracts/nodes.ts'
-import { action, type Context, examples, type Json, Refused, UsageError } from './context.ts'
+import { action, CommandError, type Context, examples, type Json, UsageError } from './context.ts'
 import { describeNode } from './nodes.ts'
 import { describeRoot, inWords } from './old-data-keys.ts'
 import { count } from './output.ts'
@@ -86,7 +86,7 @@ function nextOf(config: Config, place: Place, { holder }: Keys): MasterKey | und
 function assertRoomForOld({ keysDir }: Config): void {
   const old = readMasterKey(keysDir, 'old')
   if (!old || readMasterKey(keysDir)?.equals(old)) return
-  throw new Refused(
+  throw new CommandError(
     `${masterKeyFile(keysDir, 'old')} is there from the reseal before: move it to the backups that it opens, or delete it`,
   )
 }
@@ -95,8 +95,8 @@ function assertRoomForOld({ keysDir }: Config): void {
 function prepare({ config, random, failpoint }: Base, { holder }: Keys, place: Place): MasterKey {
   if (place === 'settings') {
     if (config.masterKeyNext)
-      throw new Refused('KEYTURN_MASTER_KEY_NEXT is the same key as KEYTURN_MASTER_KEY')
-    throw new Refused(
+      throw new CommandError('KEYTURN_MASTER_KEY_NEXT is the same key as KEYTURN_MASTER_KEY')
+    throw new CommandError(
       'KEYTURN_MASTER_KEY_NEXT is missing: give all nodes the same new one, 32 random bytes in base64url',
     )
   }
@@ -105,7 +105,7 @@ function prepare({ config, random, failpoint }: Base, { holder }: Keys, place: P
   failpoint('reseal:prepared')
   holder.refresh()
   const held = holder.keys().find((one) => one.key.equals(key))
-  if (!held) throw new Refused(`${masterKeyFile(keysDir, 'next')} cannot be read`)
+  if (!held) throw new CommandError(`${masterKeyFile(keysDir, 'next')} cannot be read`)
   return held
 }
 
@@ -121,7 +121,7 @@ function moveFiles({ config: { keysDir }, failpoint }: Base, to: MasterKey): voi
 /** The store is sealed with the next key already. */
 async function finish(context: Context, options: ResealOptions, base: Base, to: MasterKey): Promise<void> {
   if (options.compromised) {
-    throw new Refused(
+    throw new CommandError(
       'the store is sealed with the next key already: finish that without --compromised, then reseal once more',
     )
   }
@@ -145,8 +145,8 @@ async function holding({ store, clock }: Base, { fingerprint }: MasterKey) {
 const names = (nodes: readonly ServingNode[]): string =>
   nodes.map(({ hostname, pid }) => `${hostname}:${pid}`).join(', ')
 
-function notHeld({ fingerprint }: MasterKey, without: readonly ServingNode[]): Refused {
-  return new Refused(
+function notHeld({ fingerprint }: MasterKey, without: readonly ServingNode[]): CommandError {
+  return new CommandError(
     `not held by ${names(without)}: the next key, ${fingerprint}; they could not serve any more. --force goes ahead`,
     { master_key: fingerprint, nodes_without: without.map(describeNode) },
   )

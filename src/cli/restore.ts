@@ -12,7 +12,7 @@ import { migrationStatus } from '../store/migrate.ts'
 import { type Summary, summarize } from '../store/summary.ts'
 import { systemRandom } from '../system.ts'
 import { embedded, type FileOptions, inWords } from './backup.ts'
-import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
+import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
 
 export const restoreCommand: CommandFactory = (context) =>
   examples(
@@ -27,11 +27,11 @@ export const restoreCommand: CommandFactory = (context) =>
 async function restore(context: Context, backup: string, options: FileOptions): Promise<void> {
   const target = embedded(context, 'pg_restore')
   const config = context.config()
-  if (!existsSync(backup)) throw new Refused(`there is no file ${backup}`)
-  if (sameFile(backup, target)) throw new Refused(`${backup} is the database itself`)
+  if (!existsSync(backup)) throw new CommandError(`there is no file ${backup}`)
+  if (sameFile(backup, target)) throw new CommandError(`${backup} is the database itself`)
   const occupied = existsSync(target)
   if (occupied && !options.force)
-    throw new Refused(`there is a database at ${target} already; --force puts it aside`)
+    throw new CommandError(`there is a database at ${target} already; --force puts it aside`)
   mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
 
   // Held until the restored one has its name, so that no server can start on the one that goes.
@@ -77,7 +77,7 @@ async function prepare(
   try {
     const steps = await migrationStatus(db)
     const pending = steps.filter(({ applied_at }) => applied_at === null).length
-    if (pending === steps.length) throw new Refused(`${backup} is no backup of Keyturn`)
+    if (pending === steps.length) throw new CommandError(`${backup} is no backup of Keyturn`)
     const store = createStore(db)
     const active = await openSealed(store, config)
     await store.status.beginNewLists()
@@ -94,13 +94,13 @@ async function openSealed({ ring, roots }: Store, config: Config): Promise<strin
   if (sealed.length === 0) return null
   const holder = createKeyHolder(config, systemRandom)
   if (holder.keys().length === 0)
-    throw new Refused(`${masterKeyFile(config.keysDir)} is missing, and only it opens the backup's keys`)
+    throw new CommandError(`${masterKeyFile(config.keysDir)} is missing, and only it opens the backup's keys`)
   try {
     for (const { kid, sealed: text } of sealed) holder.sealer.open(kid, text)
     for (const root of await roots.list()) openRoot(holder, root)
   } catch (error) {
     if (!(error instanceof SealBroken)) throw error
-    throw new Refused(`${error.message}; a backup from before a reseal needs the one of then`)
+    throw new CommandError(`${error.message}; a backup from before a reseal needs the one of then`)
   }
   return keys.find(({ state }) => state === 'active')?.kid ?? null
 }

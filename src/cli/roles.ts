@@ -5,12 +5,12 @@ import { checkApiScope } from '../oauth/api-rules.ts'
 import type { Role } from '../store/contracts/roles.ts'
 import {
   action,
+  CommandError,
   type CommandFactory,
   type Context,
   collectWords,
   examples,
   type Json,
-  Refused,
   UsageError,
 } from './context.ts'
 import { record, table, time } from './output.ts'
@@ -87,7 +87,7 @@ function checkScopes(scopes: readonly string[]): void {
 
 async function find(base: Base, name: string): Promise<Role> {
   const role = await base.store.roles.find(name)
-  if (!role) throw new Refused(`there is no role ${name}`)
+  if (!role) throw new CommandError(`there is no role ${name}`)
   return role
 }
 
@@ -99,7 +99,7 @@ function create(context: Context, name: string, options: CreateOptions): Promise
   return context.withStore(async (base) => {
     const { scope: scopes, requireSecondFactor = false } = options
     const role = { name, scopes, requireSecondFactor, createdAt: base.clock.now() }
-    if (!(await base.store.roles.insert(role))) throw new Refused(`the role ${name} exists already`)
+    if (!(await base.store.roles.insert(role))) throw new CommandError(`the role ${name} exists already`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'created' })
     await noteUnowned(context, base, role.scopes)
     print(context, options, role)
@@ -129,7 +129,7 @@ function update(context: Context, name: string, options: UpdateOptions): Promise
     const before = await find(base, name)
     const { scope: scopes = before.scopes, requireSecondFactor = before.requireSecondFactor } = options
     const role = { ...before, scopes, requireSecondFactor }
-    if (!(await base.store.roles.replace(role))) throw new Refused(`there is no role ${name}`)
+    if (!(await base.store.roles.replace(role))) throw new CommandError(`there is no role ${name}`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'updated' })
     if (options.scope !== undefined) await noteUnowned(context, base, role.scopes)
     const lost = before.scopes.filter((scope) => !role.scopes.includes(scope))

@@ -1,15 +1,14 @@
 /** The list of commands, and what becomes of their failures. A new command is a file and a line below. */
 import { Command, CommanderError } from 'commander'
-import { InvalidAccount } from '../accounts/users.ts'
 import { fields, PREFIX } from '../config/fields.ts'
 import { ConfigError } from '../config/load.ts'
-import { RegistrationError } from '../oauth/client-registration/registration-error.ts'
+import { type ErrorCode, KeyturnError } from '../errors.ts'
 import { version } from '../version.ts'
 import { apisCommand } from './apis.ts'
 import { auditCommand } from './audit.ts'
 import { backupCommand } from './backup.ts'
 import { clientsCommand } from './clients.ts'
-import { type CommandFactory, type Context, createContext, Failed, Refused, UsageError } from './context.ts'
+import { AlreadyReported, CommandError, type CommandFactory, type Context, createContext } from './context.ts'
 import { demoCommand } from './demo.ts'
 import { doctorCommand } from './doctor.ts'
 import { explain } from './explain.ts'
@@ -82,16 +81,21 @@ function settingsHelp(): string {
   return `Settings come from the environment or a file .env in the working directory; see README.md.\n\n${lines}`
 }
 
-/** Values that break a rule: the command was used wrongly, nothing was refused. */
-const BAD_VALUES = [UsageError, RegistrationError, InvalidAccount]
+/** Errors that mean that the command was used wrongly: exit 2. All others mean that it failed: exit 1. */
+const BAD_USAGE: readonly ErrorCode[] = [
+  'usage_error',
+  'invalid_account',
+  'invalid_redirect_uri',
+  'invalid_client_metadata',
+]
 
 function report(error: unknown, io: Io, json: boolean): number {
   const told = (value: Record<string, unknown>) => {
     if (json) io.out(`${JSON.stringify(value)}\n`)
   }
-  if (error instanceof Failed) return 1
+  if (error instanceof AlreadyReported) return 1
   if (error instanceof CommanderError) {
-    // Help and version are no failures; everything else commander has said already, on standard error.
+    // Help and version are no failures; commander has already printed everything else on standard error.
     if (error.exitCode === 0) return 0
     told({ error: error.message.replace(/^error: /, '') })
     return 2
@@ -103,8 +107,8 @@ function report(error: unknown, io: Io, json: boolean): number {
   }
   const message = explain(error)
   io.err(`keyturn: ${message}\n`)
-  // A mistake of ours: without the stack nobody could mend it.
+  // A mistake in the program: without the stack no one could fix it.
   if (error instanceof TypeError || error instanceof ReferenceError) io.err(`${error.stack}\n`)
-  told({ error: message, ...(error instanceof Refused ? error.details : {}) })
-  return BAD_VALUES.some((kind) => error instanceof kind) ? 2 : 1
+  told({ error: message, ...(error instanceof CommandError ? error.fields : {}) })
+  return error instanceof KeyturnError && BAD_USAGE.some((code) => code === error.code) ? 2 : 1
 }

@@ -14,7 +14,7 @@ import type { Whereabouts } from '../node/heartbeat.ts'
 import { openServer, type ServerDeps } from '../node/server.ts'
 import { systemRandom, systemSteady } from '../system.ts'
 import { version } from '../version.ts'
-import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
+import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { withProgress } from './progress.ts'
 
@@ -122,7 +122,7 @@ async function listenOn(app: FastifyInstance, host: string, port: number): Promi
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     const where = `${host}:${port}`
-    throw new Refused(
+    throw new CommandError(
       code === 'EADDRINUSE'
         ? `${where} is in use by another program (KEYTURN_PORT takes another)`
         : `${where}: ${message}`,

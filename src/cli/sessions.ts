@@ -6,11 +6,11 @@ import type { Session, SessionFilter } from '../store/contracts/client-sessions.
 import type { EpochSeconds } from '../system.ts'
 import {
   action,
+  CommandError,
   type CommandFactory,
   type Context,
   examples,
   type Json,
-  Refused,
   UsageError,
 } from './context.ts'
 import { count, table, time } from './output.ts'
@@ -53,23 +53,24 @@ interface FilterOptions extends Json {
 /** More would be no list to read. */
 const SHOWN = 1000
 
-/** @throws {Refused} if what is named does not exist: an empty answer would look like success */
+/** @throws {CommandError} if what is named does not exist: an empty answer would look like success */
 async function filterOf(base: Base, options: FilterOptions): Promise<SessionFilter> {
   const filter: { -readonly [K in keyof SessionFilter]: SessionFilter[K] } = {}
   if (options.user !== undefined) {
     const name = normalizeUsername(options.user)
     const user = name === null ? null : await base.store.users.findByUsername(name)
-    if (!user) throw new Refused(`there is no user ${options.user}`)
+    if (!user) throw new CommandError(`there is no user ${options.user}`)
     filter.userId = user.id
   }
   if (options.client !== undefined) {
     if (!(await base.store.clients.find(options.client))) {
-      throw new Refused(`there is no client ${options.client}`)
+      throw new CommandError(`there is no client ${options.client}`)
     }
     filter.clientId = options.client
   }
   if (options.id !== undefined) {
-    if (!(await base.store.sessions.find(options.id))) throw new Refused(`there is no session ${options.id}`)
+    if (!(await base.store.sessions.find(options.id)))
+      throw new CommandError(`there is no session ${options.id}`)
     filter.id = options.id
   }
   return filter

@@ -7,11 +7,11 @@ import { assertTransferable, type Progress, type TransferredTable, transfer } fr
 import { systemClock } from '../system.ts'
 import {
   action,
+  CommandError,
   type CommandFactory,
   type Context,
   examples,
   type Json,
-  Refused,
   UsageError,
 } from './context.ts'
 import { count, table } from './output.ts'
@@ -36,7 +36,7 @@ async function run(context: Context, options: TransferOptions): Promise<void> {
   const from = config.databaseUrl
   const [file, other] = [databaseFile(from), databaseFile(to)]
   if (!isPostgres(from) && (file === undefined || !existsSync(file)))
-    throw new Refused('there is no database to transfer')
+    throw new CommandError('there is no database to transfer')
   if (from === to || (file !== undefined && other !== undefined && sameFile(file, other)))
     throw new UsageError('--to is the database that it comes from')
 

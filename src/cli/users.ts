@@ -6,12 +6,12 @@ import type { FactorSummary } from '../store/contracts/factors.ts'
 import type { Profile, User } from '../store/contracts/users.ts'
 import {
   action,
+  CommandError,
   type CommandFactory,
   type Context,
   collect,
   examples,
   type Json,
-  Refused,
   UsageError,
 } from './context.ts'
 import { count, table } from './output.ts'
@@ -121,7 +121,7 @@ function withUsers<T>(context: Context, work: (users: Users, base: Base) => Prom
 
 async function find(users: Users, username: string): Promise<User> {
   const user = await users.find(username)
-  if (!user) throw new Refused(`there is no user ${username}`)
+  if (!user) throw new CommandError(`there is no user ${username}`)
   return user
 }
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { FORGOTTEN_AFTER } from '../keys/known-verifiers.ts'
 import { nextKey } from '../keys/ring.ts'
-import { action, type CommandFactory, type Context, examples, Refused } from './context.ts'
+import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
 import { table, time } from './output.ts'
 
 interface Json {
@@ -49,7 +49,7 @@ function list(context: Context, options: Json): Promise<void> {
 
 function forget(context: Context, name: string, options: Json): Promise<void> {
   return context.withStore(async ({ store, audit }) => {
-    if (!(await store.verifiers.forget(name))) throw new Refused(`no verifier ${name} is known`)
+    if (!(await store.verifiers.forget(name))) throw new CommandError(`no verifier ${name} is known`)
     audit('verifier.forgotten', { actor: context.actor, target: name })
     context.print(options, { forgotten: name }, `forgot ${name}`)
   })

@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { distance } from 'fastest-levenshtein'
+import { KeyturnError } from '../errors.ts'
 import { type Field, fields, PREFIX, variablesOf } from './fields.ts'
 import { isPostgresUrl } from './parsers.ts'
 import { readTracing, type TracingConfig } from './tracing.ts'
@@ -18,11 +19,10 @@ export interface Config extends Settings {
 }
 
 /** All problems of the settings, one line each; the program exits with 2. */
-export class ConfigError extends Error {
+export class ConfigError extends KeyturnError<'invalid_configuration'> {
   readonly problems: readonly string[]
   constructor(problems: readonly string[]) {
-    super(problems.join('\n'))
-    this.name = 'ConfigError'
+    super('invalid_configuration', problems.join('\n'))
     this.problems = problems
   }
 }

@@ -1,4 +1,4 @@
-/** Anything that was thrown → what a client may see of it. One place, for every endpoint. */
+/** Anything that was thrown → what a client may see. The one place that decides this, for every endpoint. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { GateFull } from '../accounts/concurrency-limiter.ts'
 import { Throttled } from '../accounts/rate-limiter.ts'
@@ -8,7 +8,7 @@ import { StoreUnavailable } from '../store/db.ts'
 export function asOAuthError(error: unknown): OAuthError {
   if (error instanceof OAuthError) return error
   if (error instanceof StoreUnavailable || error instanceof GateFull)
-    return unavailable(error.retryAfter, error)
+    return unavailable(error.retryAfter, { cause: error })
   if (error instanceof Throttled) {
     // RFC 6585 §4.
     const options = { status: 429, retryAfter: error.retryAfter, cause: error }
@@ -18,12 +18,12 @@ export function asOAuthError(error: unknown): OAuthError {
   if (statusCode === 413) {
     return new OAuthError('invalid_request', 'the body is too large', { status: 413, cause: error })
   }
-  // RFC 6749 §5.2 knows 400 for a malformed request, and the content type is part of its form.
+  // RFC 6749 §5.2 has 400 for a malformed request, and the content type is part of its form.
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
-    return invalidRequest('the content type must be application/x-www-form-urlencoded', error)
+    return invalidRequest('the content type must be application/x-www-form-urlencoded', { cause: error })
   }
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
-    return invalidRequest('the request is malformed', error)
+    return invalidRequest('the request is malformed', { cause: error })
   }
   return new OAuthError('server_error', 'an unexpected error occurred', { cause: error })
 }
@@ -32,11 +32,9 @@ export function asOAuthError(error: unknown): OAuthError {
 export function sendFailure(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = asOAuthError(thrown)
   const request_id = request.id
-  if (error.status >= 500) request.log.error({ request_id, err: error.cause ?? error }, 'request failed')
-  else {
-    const { code, message, cause } = error
-    request.log.debug({ request_id, error: code, reason: message, err: cause }, 'request refused')
-  }
+  const { code, message, detail, cause } = error
+  if (error.status >= 500) request.log.error({ request_id, detail, err: cause ?? error }, 'request failed')
+  else request.log.debug({ request_id, error: code, reason: message, detail, err: cause }, 'request refused')
   noStore(reply)
   if (error.retryAfter !== undefined) reply.header('retry-after', String(error.retryAfter))
   challenge(error, request, reply)
@@ -51,7 +49,7 @@ export function noStore(reply: FastifyReply): void {
   reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
 }
 
-/** RFC 6749 §5.2: a client that came with `Authorization` is told which scheme would have done. */
+/** RFC 6749 §5.2: a client that used the `Authorization` header is told the scheme that the server supports. */
 function challenge(error: OAuthError, request: FastifyRequest, reply: FastifyReply): void {
   if (error.code === 'invalid_client' && request.headers.authorization !== undefined) {
     reply.header('www-authenticate', 'Basic realm="keyturn", charset="UTF-8"')

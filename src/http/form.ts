@@ -43,7 +43,7 @@ function decode(text: string): string {
     // decodeURIComponent is strict where it matters: overlong UTF-8, lone surrogates and `%zz` all throw.
     decoded = decodeURIComponent(text.replaceAll('+', ' '))
   } catch (error) {
-    throw invalidRequest('malformed percent-encoding', error)
+    throw invalidRequest('malformed percent-encoding', { cause: error })
   }
   if (decoded.includes('\0')) throw invalidRequest('a parameter contains a NUL character')
   return decoded

@@ -1,5 +1,6 @@
-/** What went wrong, as a page: for people, and before anything may be sent to a client (RFC 6749 §4.1.2.1). */
+/** An error as a page: for users, as long as nothing may be sent to a client (RFC 6749 §4.1.2.1). */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { KeyturnError } from '../errors.ts'
 import { issuerPath } from '../issuer-path.ts'
 import { UntrustedRequest } from '../oauth/authorize/redirect-target.ts'
 import type { OAuthError } from '../oauth/errors.ts'
@@ -21,15 +22,14 @@ const STATUSES: Readonly<Record<ErrorKind, number>> = {
   internal: 500,
 }
 
-/** Thrown where only the person can be told; `detail` is shown, `cause` is logged. */
-export class PageError extends Error {
+/** Thrown where only the user can be told. The page shows `shown`; `cause` is only logged. */
+export class PageError extends KeyturnError<'page_error'> {
   readonly kind: ErrorKind
-  readonly detail: string | null
-  constructor(kind: ErrorKind, detail: string | null = null, cause?: unknown) {
-    super(detail ?? kind, { cause })
-    this.name = 'PageError'
+  readonly shown: string | null
+  constructor(kind: ErrorKind, shown: string | null = null, cause?: unknown) {
+    super('page_error', shown ?? kind, { cause })
     this.kind = kind
-    this.detail = detail
+    this.shown = shown
   }
 }
 
@@ -39,10 +39,10 @@ export function sendErrorPage(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const { kind, detail, status, retryAfter, cause } = told(thrown)
+  const { kind, shown, detail, status, retryAfter, cause } = answerTo(thrown)
   const request_id = request.id
   if (status >= 500) request.log.error({ request_id, err: cause }, 'request failed')
-  else request.log.debug({ request_id, error: kind, reason: detail, err: cause }, 'request refused')
+  else request.log.debug({ request_id, error: kind, reason: shown, detail, err: cause }, 'request refused')
   if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
   const locale = chooseLocale([], request.headers['accept-language'])
   const { brand, assets } = services.look
@@ -51,27 +51,30 @@ export function sendErrorPage(
   return reply
     .status(status)
     .type('text/html; charset=utf-8')
-    .send(errorPage({ kind, detail, requestId: request_id, link: null }, page))
+    .send(errorPage({ kind, detail: shown, requestId: request_id, link: null }, page))
 }
 
-interface Told {
+interface Answer {
   readonly kind: ErrorKind
-  readonly detail: string | null
+  /** On the page. */
+  readonly shown: string | null
+  /** In the log alone. */
+  readonly detail?: string | undefined
   readonly status: number
   readonly retryAfter?: number | undefined
   readonly cause: unknown
 }
 
-function told(thrown: unknown): Told {
+function answerTo(thrown: unknown): Answer {
   if (thrown instanceof PageError) {
-    const { kind, detail, cause } = thrown
-    return { kind, detail, status: STATUSES[kind], cause }
+    const { kind, shown, cause } = thrown
+    return { kind, shown, status: STATUSES[kind], cause }
   }
   const error = asOAuthError(thrown)
   const kind = kindOf(error)
-  const detail = kind === 'busy' || kind === 'internal' ? null : `${error.code}: ${error.message}`
-  const { status, retryAfter, cause } = error
-  return { kind, detail, status, retryAfter, cause: cause ?? error }
+  const shown = kind === 'busy' || kind === 'internal' ? null : `${error.code}: ${error.message}`
+  const { status, retryAfter, detail, cause } = error
+  return { kind, shown, detail, status, retryAfter, cause: cause ?? error }
 }
 
 function kindOf(error: OAuthError): ErrorKind {

@@ -5,6 +5,7 @@
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Audit, AuditEvent } from '../audit/events.ts'
+import { failureFields } from '../oauth/audit-failures.ts'
 import { invalidRequest } from '../oauth/errors.ts'
 import type { ProtocolRequest } from '../oauth/parameters.ts'
 import { bearerChallenge } from './bearer.ts'
@@ -59,7 +60,8 @@ export async function protocolScope(
       errorHandler(error, request, reply) {
         const failure = asOAuthError(error)
         if (!reached.has(request)) {
-          audit(refused, { reason: failure.code, ip: clientAddress(request), request_id: request.id })
+          const from = { ip: clientAddress(request), request_id: request.id }
+          audit(refused, { ...failureFields(failure), ...from })
         }
         if (bearer && failure.status < 500) reply.header('www-authenticate', bearerChallenge(failure))
         return sendFailure(error, request, reply)

@@ -3,6 +3,7 @@
  * of its own, derived by HKDF (RFC 5869) from the master key or from a root, so that none can stand in for another.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
+import { KeyturnError } from '../errors.ts'
 import type { Random } from '../system.ts'
 
 /** What the master key itself is for. */
@@ -29,10 +30,9 @@ export function deriveKey(secret: Uint8Array, purpose: Purpose): Buffer {
 }
 
 /** The text opens under none of the keys: another master key, another label, or a damaged row. */
-export class SealBroken extends Error {
+export class SealBroken extends KeyturnError<'decryption_failed'> {
   constructor(what: string, cause?: unknown) {
-    super(`${what} does not open with this master key`, { cause })
-    this.name = 'SealBroken'
+    super('decryption_failed', `${what} does not open with this master key`, { cause })
   }
 }
 

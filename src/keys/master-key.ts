@@ -16,13 +16,13 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { masterKey as parse } from '../config/parsers.ts'
+import { KeyturnError } from '../errors.ts'
 import type { Random } from '../system.ts'
 
 /** The master key is missing, damaged, unreadable or readable by others; the message says what to do. */
-export class MasterKeyProblem extends Error {
+export class MasterKeyProblem extends KeyturnError<'invalid_master_key'> {
   constructor(message: string, cause?: unknown) {
-    super(message, { cause })
-    this.name = 'MasterKeyProblem'
+    super('invalid_master_key', message, { cause })
   }
 }
 

@@ -3,6 +3,7 @@
  * race reads again; it never fails, and never adds a second key for the same occasion.
  */
 import type { Audit } from '../audit/events.ts'
+import { KeyturnError } from '../errors.ts'
 import type { Ring, RingStore } from '../store/contracts/ring.ts'
 import type { VerifierStore } from '../store/contracts/verifiers.ts'
 import type { Clock, EpochSeconds, ReachFailpoint } from '../system.ts'
@@ -38,7 +39,7 @@ export interface KeyChoice {
 }
 
 /** The rotation was refused: some verifier may still hold a JWKS without the next key. */
-export class RotationUnsafe extends Error {
+export class RotationUnsafe extends KeyturnError<'rotation_unsafe'> {
   /** From when no verifier can hold a JWKS without the next key, as far as time alone tells. */
   readonly safeFrom: EpochSeconds
   /** Names of verifiers that were last given a JWKS without it. */
@@ -46,19 +47,18 @@ export class RotationUnsafe extends Error {
   constructor(safeFrom: EpochSeconds, behind: readonly string[] = []) {
     const names = behind.length === 0 ? '' : `; not fetched yet by ${behind.join(', ')}`
     super(
+      'rotation_unsafe',
       `a verifier may hold a JWKS without the next key until ${new Date(safeFrom * 1000).toISOString()}${names}`,
     )
-    this.name = 'RotationUnsafe'
     this.safeFrom = safeFrom
     this.behind = behind
   }
 }
 
 /** The key is not one that could be revoked. */
-export class NoSuchKey extends Error {
+export class NoSuchKey extends KeyturnError<'key_not_found'> {
   constructor(kid: string) {
-    super(`no key ${kid} is in the JWKS`)
-    this.name = 'NoSuchKey'
+    super('key_not_found', `no key ${kid} is in the JWKS`)
   }
 }
 

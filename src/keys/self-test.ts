@@ -1,14 +1,14 @@
 import { compactVerify, importJWK } from 'jose'
+import { KeyturnError } from '../errors.ts'
 import type { RingKey } from '../store/contracts/ring.ts'
 import { importPrivateKey, isAlgorithm } from './algorithms.ts'
 import type { Sealer } from './encryption.ts'
 import { type SigningKey, signCompact } from './sign-compact.ts'
 
 /** The private half in the store does not belong to the public half beside it. */
-export class KeyMismatch extends Error {
+export class KeyMismatch extends KeyturnError<'key_mismatch'> {
   constructor(kid: string, cause?: unknown) {
-    super(`the private and the public half of key ${kid} do not belong together`, { cause })
-    this.name = 'KeyMismatch'
+    super('key_mismatch', `the private and the public half of key ${kid} do not belong together`, { cause })
   }
 }
 

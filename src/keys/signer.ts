@@ -1,10 +1,15 @@
 /** Signs and verifies this server's own JWTs. The only importer of a private key's use. */
-import { compactVerify, createLocalJWKSet, importJWK, type JWTPayload, jwtVerify } from 'jose'
+import { compactVerify, createLocalJWKSet, errors, importJWK, type JWTPayload, jwtVerify } from 'jose'
 import type { RingKey } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
 import { algorithms } from './algorithms.ts'
 import type { LiveRing } from './live-ring.ts'
 import { signCompact } from './sign-compact.ts'
+
+export type VerifiedJwt =
+  | { readonly valid: true; readonly claims: JWTPayload }
+  /** `expired` is said of genuine tokens only. */
+  | { readonly valid: false; readonly problem: 'expired' | 'unknown' }
 
 export interface Signer {
   /**
@@ -13,11 +18,8 @@ export interface Signer {
    */
   sign(typ: string, claims: JWTPayload & { exp: EpochSeconds }): Promise<string>
 
-  /** The claims if this server signed it with a key still in the JWKS and it has not expired; otherwise null. */
-  verify(
-    token: string,
-    expected: { typ: string; issuer: string; now: EpochSeconds },
-  ): Promise<JWTPayload | null>
+  /** Whether this server signed it with a key that is still in the JWKS, and it has not expired. */
+  verify(token: string, expected: { typ: string; issuer: string; now: EpochSeconds }): Promise<VerifiedJwt>
 
   /**
    * The claims of an ID token that this server has signed at any time, be it with a key that has left the JWKS since:
@@ -57,9 +59,9 @@ export function createSigner(ring: LiveRing, ownIssuer: string): Signer {
           requiredClaims: ['exp', 'iat', 'sub', 'aud'],
           currentDate: new Date(now * 1000),
         })
-        return payload
-      } catch {
-        return null
+        return { valid: true, claims: payload }
+      } catch (error) {
+        return { valid: false, problem: error instanceof errors.JWTExpired ? 'expired' : 'unknown' }
       }
     },
 

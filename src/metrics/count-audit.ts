@@ -1,6 +1,7 @@
 /** Counts on the way to the audit trail: what is audited is counted, so that nothing can be forgotten. */
 import { Counter, type Registry } from 'prom-client'
 import { AUDIT_EVENTS, type Audit, type AuditEvent } from '../audit/events.ts'
+import type { ErrorCode } from '../errors.ts'
 import { statuses } from '../oauth/errors.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 
@@ -14,12 +15,12 @@ export const REFUSALS: Readonly<Partial<Record<AuditEvent, string>>> = {
   'authorization.refused': '/oauth2/authorize',
 }
 
-/** What has no OAuth code where it is audited, and is answered with `temporarily_unavailable`. */
-const NOT_NOW = ['StoreUnavailable', 'StoreDamaged', 'GateFull', 'Throttled']
+/** Errors that have no OAuth code where they are audited, and are answered with `temporarily_unavailable`. */
+const NOT_NOW: readonly ErrorCode[] = ['store_unavailable', 'store_damaged', 'overloaded', 'rate_limited']
 
 function codeOf(reason = ''): string {
   if (Object.hasOwn(statuses, reason)) return reason
-  return NOT_NOW.includes(reason) ? 'temporarily_unavailable' : 'server_error'
+  return NOT_NOW.some((code) => code === reason) ? 'temporarily_unavailable' : 'server_error'
 }
 
 export function countAudit(audit: Audit, registers: Registry[]): Audit {

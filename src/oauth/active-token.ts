@@ -1,8 +1,8 @@
 /**
- * Whether what a token stands for is still there: its client, its session, its person. Asked by whoever looks at the
- * store for a token's sake; must not know who may ask.
+ * Whether a token is active (RFC 7662 §2.2): its client, session and user still exist, and none of them was disabled or
+ * revoked. Must not know who may ask.
  */
-
+import type { FailureDetail } from '../audit/failure-details.ts'
 import type { Session, SessionStore } from '../store/contracts/client-sessions.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
@@ -22,39 +22,43 @@ export interface LivingSession {
   readonly user: User
 }
 
-export interface LivingToken {
-  readonly client: Client
-  /** null for a client's own token. */
-  readonly person: LivingSession | null
+export interface Inactive {
+  readonly active: false
+  readonly detail: FailureDetail
 }
 
 export interface Living {
-  /** null if the session or the person is no more. */
-  session(id: string, userId: string): Promise<LivingSession | null>
-  /** Of an access token whose signature and times are right; null if it was taken back in any way. */
-  accessToken(claims: AccessTokenClaims): Promise<LivingToken | null>
+  session(id: string, userId: string): Promise<({ readonly active: true } & LivingSession) | Inactive>
+  /** @param claims of an access token whose signature and times were verified */
+  accessToken(claims: AccessTokenClaims): Promise<
+    /** `person` is null for a token that was issued to a client for itself. */
+    { readonly active: true; readonly client: Client; readonly person: LivingSession | null } | Inactive
+  >
 }
 
 export function createLiving({ registry, sessions, users, revokedTokens }: LivingDeps): Living {
-  async function living(id: string, userId: string): Promise<LivingSession | null> {
+  const session: Living['session'] = async (id, userId) => {
     const session = await sessions.find(id)
-    if (!session || session.revokedAt !== null) return null
+    if (!session || session.revokedAt !== null) return inactive('session_ended')
     const user = await users.find(userId)
-    return user && !user.disabled ? { session, user } : null
+    return user && !user.disabled ? { active: true, session, user } : inactive('user_disabled')
   }
 
   return {
-    session: living,
+    session,
 
     async accessToken(claims) {
-      if (await revokedTokens.has(claims.jti)) return null
+      if (await revokedTokens.has(claims.jti)) return inactive('token_revoked')
       const client = await registry.client(claims.client_id)
-      if (!client || client.disabled) return null
-      if (claims.sid === undefined) return { client, person: null }
-      const person = await living(claims.sid, claims.sub)
+      if (!client || client.disabled) return inactive(client ? 'client_disabled' : 'unknown_client')
+      if (claims.sid === undefined) return { active: true, client, person: null }
+      const person = await session(claims.sid, claims.sub)
+      if (!person.active) return person
       // A token that was issued before another token of the session was revoked carries the old index.
-      const sameIndex = person?.session.status.idx === claims.status.status_list.idx
-      return person && sameIndex ? { client, person } : null
+      const sameIndex = person.session.status.idx === claims.status.status_list.idx
+      return sameIndex ? { active: true, client, person } : inactive('token_revoked')
     },
   }
 }
+
+const inactive = (detail: FailureDetail): Inactive => ({ active: false, detail })

@@ -1,18 +1,19 @@
-/** One line in the audit trail for every request that is refused. Must not know what was asked for. */
-import type { Audit, AuditEvent } from '../audit/events.ts'
+/** One event in the audit trail for every request that is refused. Must not know what was requested. */
+import type { Audit, AuditEvent, AuditFields } from '../audit/events.ts'
+import { KeyturnError } from '../errors.ts'
 import { OAuthError } from './errors.ts'
 import type { ProtocolRequest } from './parameters.ts'
 
 /**
- * What has been established about the request by the time it is refused. Only names that are ours: what a
- * stranger sent does not belong into the trail.
+ * What is known about the request by the time it is refused. Only names that are registered here: text that a stranger sent
+ * does not belong in the audit trail.
  */
 export interface Established {
   clientId?: string
   grantType?: string
 }
 
-/** Does `work`; what it throws is audited as `event` and thrown on. */
+/** Runs `work`. An error that it throws is audited as `event` and thrown again. */
 export async function auditRefusal<T>(
   audit: Audit,
   event: AuditEvent,
@@ -27,7 +28,7 @@ export async function auditRefusal<T>(
     audit(event, {
       ...(clientId === undefined ? {} : { actor: `client:${clientId}`, client_id: clientId }),
       ...(grantType === undefined ? {} : { grant_type: grantType }),
-      reason: reasonOf(error),
+      ...failureFields(error),
       ip,
       request_id: requestId,
     })
@@ -35,7 +36,13 @@ export async function auditRefusal<T>(
   }
 }
 
-/** The code, or the class of what has no code yet, e.g. StoreUnavailable; never the text. */
+/** What the audit trail says about an error: its code, and why exactly. Never the text. */
+export function failureFields(error: unknown): Pick<AuditFields, 'reason' | 'detail'> {
+  const detail = error instanceof OAuthError ? error.detail : undefined
+  return { reason: reasonOf(error), ...(detail === undefined ? {} : { detail }) }
+}
+
+/** The code of the error. A programming mistake has none, and the client is told `server_error`. */
 export function reasonOf(error: unknown): string {
-  return error instanceof OAuthError ? error.code : (error as Error).name
+  return error instanceof KeyturnError ? error.code : 'server_error'
 }

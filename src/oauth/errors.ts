@@ -1,12 +1,14 @@
 /**
- * Everything that a protocol endpoint may answer instead of what was asked for. The codes are a closed union,
- * their statuses one table; a test compares both with docs/errors.md. Must not know HTTP beyond the status.
+ * Every error that a protocol endpoint can answer. The codes are a closed union with one table of statuses; a test compares
+ * both with docs/errors.md. Must not know HTTP beyond the status.
  */
+import type { FailureDetail } from '../audit/failure-details.ts'
+import { KeyturnError } from '../errors.ts'
 import type { Seconds } from '../system.ts'
 
 /**
  * RFC 6749 §5.2 and §4.1.2.1, RFC 7009 §2.2.1, RFC 8707 §2, OpenID Connect Core §3.1.2.6, RFC 9101 §7, RFC 6750 §3.1,
- * and OpenID's unmet_authentication_requirements. What goes to a client with the browser has no status of its own.
+ * and OpenID's unmet_authentication_requirements. An error that the browser takes to the client has no status of its own.
  */
 export const statuses = {
   invalid_request: 400,
@@ -36,33 +38,40 @@ export const statuses = {
 
 export type OAuthErrorCode = keyof typeof statuses
 
-export interface OAuthErrorOptions {
-  /** Another status than the table's, where another RFC names one (405, 413, 429). */
-  readonly status?: number
-  readonly retryAfter?: Seconds
-  /** For the log only; `message` is what the client sees. */
+/** Why exactly a request was refused, for operators. The client sees the code and the message only. */
+export interface Diagnosis {
+  /** For the audit trail and the log. */
+  readonly detail?: FailureDetail | undefined
+  /** For the log only. */
   readonly cause?: unknown
 }
 
-/** A refusal with two texts: `message`, safe for the client, and `cause`, for the log. */
-export class OAuthError extends Error {
-  readonly code: OAuthErrorCode
+export interface OAuthErrorOptions extends Diagnosis {
+  /** Another status than the table's, where another RFC names one (405, 413, 429). */
+  readonly status?: number
+  readonly retryAfter?: Seconds
+}
+
+/** A refusal with two texts: `message` is safe for the client; `detail` and `cause` are for the audit trail and the log. */
+export class OAuthError extends KeyturnError<OAuthErrorCode, FailureDetail> {
   readonly status: number
   readonly retryAfter: Seconds | undefined
   constructor(code: OAuthErrorCode, message: string, options: OAuthErrorOptions = {}) {
-    super(message, { cause: options.cause })
-    this.name = 'OAuthError'
-    this.code = code
+    super(code, message, options)
     this.status = options.status ?? statuses[code]
     this.retryAfter = options.retryAfter
   }
 }
 
-const thrower = (code: OAuthErrorCode) => (message: string, cause?: unknown) =>
-  new OAuthError(code, message, { cause })
+const thrower = (code: OAuthErrorCode) => (message: string, diagnosis?: Diagnosis) =>
+  new OAuthError(code, message, diagnosis)
+
+/** Of the many reasons for `invalid_grant` and `invalid_client` the client must not learn, so an operator always does. */
+export type Diagnosed = Diagnosis & { readonly detail: FailureDetail }
 
 export const invalidRequest = thrower('invalid_request')
-export const invalidGrant = thrower('invalid_grant')
+export const invalidGrant = (message: string, diagnosis: Diagnosed) =>
+  new OAuthError('invalid_grant', message, diagnosis)
 export const unauthorizedClient = thrower('unauthorized_client')
 export const invalidScope = thrower('invalid_scope')
 export const invalidTarget = thrower('invalid_target')
@@ -71,16 +80,16 @@ export const invalidTarget = thrower('invalid_target')
  * One text for every way a client can fail to authenticate, so that the answer does not tell an unknown client
  * from a wrong secret (RFC 6749 §5.2).
  */
-export const invalidClient = (cause?: unknown) =>
-  new OAuthError('invalid_client', 'client authentication failed', { cause })
+export const invalidClient = (diagnosis: Diagnosed) =>
+  new OAuthError('invalid_client', 'client authentication failed', diagnosis)
 
-export const unavailable = (retryAfter: Seconds, cause?: unknown) =>
+export const unavailable = (retryAfter: Seconds, diagnosis: Diagnosis = {}) =>
   new OAuthError('temporarily_unavailable', 'the server cannot do this now, try again later', {
+    ...diagnosis,
     retryAfter,
-    cause,
   })
 
-/** RFC 6749 §5.2: %x20-21 / %x23-5B / %x5D-7E; anything else would not be a legal error_description. */
+/** RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E in an error_description. */
 export function describable(text: string): string {
   return text.replace(/[^\x20-\x21\x23-\x5B\x5D-\x7E]/g, '?')
 }

@@ -26,6 +26,6 @@ export async function readPresentedToken(
   const parts = await deps.refreshTokens.read(token)
   if (parts) return { type: 'refresh_token', parts }
   const expected = { typ: ACCESS_TOKEN_TYPE, issuer: deps.issuer, now: deps.clock.now() }
-  const claims = await deps.signer.verify(token, expected)
-  return claims ? { type: 'access_token', claims: claims as AccessTokenClaims } : null
+  const verified = await deps.signer.verify(token, expected)
+  return verified.valid ? { type: 'access_token', claims: verified.claims as AccessTokenClaims } : null
 }

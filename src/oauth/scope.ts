@@ -1,4 +1,5 @@
 /** Scope as a rule: who may have which, and which API they mean (CONTRACT §5; RFC 6749 §3.3; RFC 9068 §3). */
+import type { FailureDetail } from '../audit/failure-details.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import { invalidScope, invalidTarget } from './errors.ts'
 import type { Registry } from './registry.ts'
@@ -53,11 +54,26 @@ export function grantScopes(request: ScopeRequest, registry: Registry, defaultAu
   )
   const scopes = asked === undefined ? allowed : asked.filter((scope) => allowed.includes(scope))
   if (asked !== undefined && scopes.length === 0) {
-    throw invalidScope('none of the requested scopes can be granted to this client')
+    const detail = whyNone(asked, client, fromRoles)
+    throw invalidScope('none of the requested scopes can be granted to this client', { detail })
   }
 
   const audience = target?.audience ?? audienceOf(scopes, registry, defaultAudience)
   return { scopes, audience, apiTtl: registry.api(audience)?.accessTokenTtl ?? null }
+}
+
+/** The first of the three conditions that none of the scopes meets. */
+function whyNone(
+  asked: readonly string[],
+  client: Client,
+  fromRoles: ReadonlySet<string> | null,
+): FailureDetail {
+  const registered = asked.filter((scope) => client.scopes.includes(scope))
+  if (registered.length === 0) return 'scope_not_registered'
+  const inRoles = registered.some(
+    (scope) => fromRoles === null || fromRoles.has(scope) || PROTOCOL_SCOPES.includes(scope),
+  )
+  return inRoles ? 'scope_of_another_api' : 'scope_not_in_roles'
 }
 
 /**

@@ -3,11 +3,14 @@
  * Must not know any grant or any authentication method by name.
  */
 import type { Audit } from '../audit/events.ts'
+import type { FailureDetail } from '../audit/failure-details.ts'
+import type { Client } from '../store/contracts/clients.ts'
 import type { ReachFailpoint } from '../system.ts'
 import type { IssueTokens, TokenResponse } from '../tokens/issue.ts'
 import { auditRefusal } from './audit-failures.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidRequest, OAuthError, unauthorizedClient } from './errors.ts'
+import type { Grant } from './grants/grant.ts'
 import type { Grants } from './grants/index.ts'
 import type { ProtocolRequest } from './parameters.ts'
 
@@ -35,9 +38,9 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
       const client = await authenticate(request)
       established.clientId = client.id
       if (!grant) throw new OAuthError('unsupported_grant_type', 'the grant type is not supported')
-      if (!client.grants.includes(grantType) || (grant.confidentialOnly && client.authMethod === 'none')) {
-        throw unauthorizedClient('the client is not registered for this grant type')
-      }
+      const detail = notAllowed(grant, grantType, client)
+      if (detail !== null)
+        throw unauthorizedClient('the client is not registered for this grant type', { detail })
 
       const { parameters, ip, requestId } = request
       const authorization = await grant.authorize({ client, parameters, ip, requestId })
@@ -56,4 +59,9 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
       })
       return response
     })
+}
+
+function notAllowed(grant: Grant, grantType: string, client: Client): FailureDetail | null {
+  if (!client.grants.includes(grantType)) return 'grant_not_registered'
+  return grant.confidentialOnly && client.authMethod === 'none' ? 'public_client' : null
 }

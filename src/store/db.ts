@@ -2,6 +2,7 @@
  * The database as everything above sees it: two verbs. Must not know: any table. An engine implements this
  * file and nothing else; `store/index.ts` has the line that chooses it.
  */
+import { KeyturnError } from '../errors.ts'
 
 export type Param = string | number | null
 
@@ -87,10 +88,9 @@ export interface PoolState {
 export interface Reader extends Pick<Db, 'query' | 'close'> {}
 
 /** A primary or unique key was already taken, or a row that is referred to does not exist. */
-export class ConstraintViolation extends Error {
+export class ConstraintViolation extends KeyturnError<'constraint_violation'> {
   constructor(cause: unknown) {
-    super('a constraint of the store was violated', { cause })
-    this.name = 'ConstraintViolation'
+    super('constraint_violation', 'a constraint of the store was violated', { cause })
   }
 }
 
@@ -108,27 +108,33 @@ export async function unlessTaken(outcome: Promise<boolean>): Promise<boolean> {
  * The store cannot answer now; the caller may try again after `retryAfter` seconds. Nothing was changed, unless the
  * connection was lost while the change was being committed: then nobody knows, and whoever tries again finds out.
  */
-export class StoreUnavailable extends Error {
+export class StoreUnavailable extends KeyturnError<'store_unavailable' | 'store_damaged'> {
   readonly retryAfter: number
-  constructor(cause: unknown, retryAfter = 1) {
-    super('the store is not available', { cause })
-    this.name = 'StoreUnavailable'
+  constructor(cause: unknown, retryAfter = 1, { code = 'store_unavailable', hint }: Unavailability = {}) {
+    const detail = cause instanceof Error ? cause.message : undefined
+    super(code, 'the store is not available', { cause, detail, hint })
     this.retryAfter = retryAfter
   }
 }
 
-/** The store found out that it is damaged: what is asked of the sound part is answered, but it will not heal. */
+interface Unavailability {
+  readonly code?: StoreUnavailable['code']
+  readonly hint?: string
+}
+
+/** What an operator does about damage: no engine repairs it without losing rows. */
+export const RESTORE_HINT = 'restore a backup'
+
+/** The store found damage in itself. Queries that touch only sound pages still succeed; the damage stays. */
 export class StoreDamaged extends StoreUnavailable {
   constructor(cause: unknown) {
-    super(cause)
-    this.name = 'StoreDamaged'
+    super(cause, 1, { code: 'store_damaged', hint: RESTORE_HINT })
   }
 }
 
-/** The store was opened and is not what it should be: newer than the program, damaged, empty. */
-export class StoreUnusable extends Error {
-  constructor(message: string, cause?: unknown) {
-    super(message, { cause })
-    this.name = 'StoreUnusable'
+/** The store was opened and cannot be used: newer than the program, damaged, or empty. */
+export class StoreUnusable extends KeyturnError<'store_unusable'> {
+  constructor(message: string, cause?: unknown, hint?: string) {
+    super('store_unusable', message, { cause, hint })
   }
 }

@@ -2,6 +2,7 @@
  * Everything of one store into another that is empty, whatever their engines; then both are compared, row by row. Until
  * that has come out well the target bears a mark, and no program opens it: half of a store is worse than none.
  */
+import { KeyturnError } from '../errors.ts'
 import type { Clock } from '../system.ts'
 import { createChecksum, type Row } from './checksum.ts'
 import type { Db, Param, Reader, Step } from './db.ts'
@@ -9,10 +10,9 @@ import { type MigrationStatus, migrate, migrationStatus, TRANSFER_MARK } from '.
 import { TABLES, type Table } from './tables.ts'
 
 /** The transfer was not begun, or came to nothing; the message says why. */
-export class TransferRefused extends Error {
+export class TransferRefused extends KeyturnError<'transfer_refused'> {
   constructor(message: string) {
-    super(message)
-    this.name = 'TransferRefused'
+    super('transfer_refused', message)
   }
 }
 

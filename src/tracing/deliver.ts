@@ -8,6 +8,7 @@ import { gzip } from 'node:zlib'
 import { JsonTraceSerializer, ProtobufTraceSerializer } from '@opentelemetry/otlp-transformer'
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace'
 import type { TracingConfig } from '../config/tracing.ts'
+import { KeyturnError } from '../errors.ts'
 import type { Logger } from '../system.ts'
 import { version } from '../version.ts'
 
@@ -33,8 +34,12 @@ const SERIALIZERS = {
 
 const compress = promisify(gzip)
 
-/** Trying again would not help. */
-class Refused extends Error {}
+/** The collector will refuse the same spans again, so they are not sent again. */
+class ExportRejected extends KeyturnError<'trace_export_rejected'> {
+  constructor(message: string) {
+    super('trace_export_rejected', message)
+  }
+}
 
 export function createDelivery(config: TracingConfig, logger: Logger): Delivery {
   const { serializer, type } = SERIALIZERS[config.protocol]
@@ -62,11 +67,11 @@ export function createDelivery(config: TracingConfig, logger: Logger): Delivery 
     if (!response.ok) {
       await response.body?.cancel()
       const problem = `the collector answered ${response.status}`
-      throw BUSY.includes(response.status) ? new Error(problem) : new Refused(problem)
+      throw BUSY.includes(response.status) ? new Error(problem) : new ExportRejected(problem)
     }
     const answer = await readSome(response)
     const refused = answer.length === 0 ? 0 : Number(refusedSpans(answer))
-    if (refused > 0) throw new Refused(`the collector has refused ${refused} spans`)
+    if (refused > 0) throw new ExportRejected(`the collector has refused ${refused} spans`)
   }
 
   /** What is no answer of OTLP's says nothing. */
@@ -85,7 +90,7 @@ export function createDelivery(config: TracingConfig, logger: Logger): Delivery 
       try {
         return await post(body, signal)
       } catch (error) {
-        if (error instanceof Refused || signal.aborted || hurried.signal.aborted) throw error
+        if (error instanceof ExportRejected || signal.aborted || hurried.signal.aborted) throw error
         const enough = AbortSignal.any([signal, hurried.signal])
         await wait(pause, undefined, { signal: enough }).catch(() => {
           throw error

@@ -12,7 +12,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 import { parseTraceParent } from '@opentelemetry/core'
-import { reasonOf } from '../oauth/audit-failures.ts'
+import { KeyturnError } from '../errors.ts'
 import type { Steady } from '../system.ts'
 
 /** Where work is done: what is below it, and what is said of the whole. */
@@ -124,11 +124,12 @@ export function createSpans(tracer: Tracer, steady: Steady): Spans {
   }
 }
 
-/** A name for what went wrong. Never the text, which may hold what was sent to us. */
+/** A low-cardinality name for the error, as OpenTelemetry asks. Never its text, which may contain what a client sent. */
 export function fail(span: Span, error: unknown): void {
-  const { cause } = error as { cause?: { code?: unknown } | null }
+  const { cause, name } = error as { cause?: { code?: unknown } | null; name?: string }
   const code = cause?.code
-  const type = typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : reasonOf(error)
+  const own = error instanceof KeyturnError ? error.code : (name ?? '_OTHER')
+  const type = typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : own
   span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR })
 }
 

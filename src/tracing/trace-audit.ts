@@ -1,4 +1,4 @@
-/** What the audit trail says of a request, on its span: the events' names, and fields that name nobody but clients. */
+/** What the audit trail says about a request, on its span: the names of events, and fields that identify no user. */
 import type { Audit } from '../audit/events.ts'
 import type { Spans } from './spans.ts'
 
@@ -8,9 +8,11 @@ export function traceAudit(audit: Audit, spans: Spans): Audit {
     const span = spans.top()
     if (!span) return
     span.addEvent(event)
-    const { client_id, grant_type, reason } = fields
+    const { client_id, grant_type, reason, detail } = fields
     if (client_id !== undefined) span.setAttribute('keyturn.client_id', client_id)
     if (grant_type !== undefined) span.setAttribute('keyturn.grant_type', grant_type)
-    if (reason !== undefined && event.endsWith('.refused')) span.setAttribute('keyturn.error', reason)
+    if (!event.endsWith('.refused')) return
+    if (reason !== undefined) span.setAttribute('keyturn.error', reason)
+    if (detail !== undefined) span.setAttribute('keyturn.error_detail', detail)
   }
 }

@@ -1,5 +1,7 @@
 import t from 'tap'
 import { AUDIT_EVENTS } from '../../src/audit/events.ts'
+import { failureDetails } from '../../src/audit/failure-details.ts'
+import { ERROR_CODES } from '../../src/errors.ts'
 import { statuses } from '../../src/oauth/errors.ts'
 import { read, repositoryFiles, tableBelow } from '../support/docs/documents.ts'
 
@@ -14,6 +16,29 @@ t.test('docs/errors.md has every error code with its status', async (t) => {
   t.ok(
     rows.every(([, , when = '']) => when.length > 0),
     'each says when',
+  )
+})
+
+t.test('docs/errors.md has every code of errors in commands and the log, and each is thrown', async (t) => {
+  const rows = tableBelow(read('docs/errors.md'), '## Errors of commands and the log')
+  t.same(
+    rows.map(([code]) => plain(code)),
+    [...ERROR_CODES],
+  )
+  const sources = repositoryFiles()
+    .filter((path) => path.startsWith('src/') && path.endsWith('.ts') && path !== 'src/errors.ts')
+    .map(read)
+    .join('\n')
+  for (const code of ERROR_CODES) t.ok(sources.includes(`'${code}'`), code)
+})
+
+t.test('docs/audit.md has every detail of a refusal, with its meaning', async (t) => {
+  t.same(
+    tableBelow(read('docs/audit.md'), '## Why a request was refused').map(([detail, meaning]) => [
+      plain(detail),
+      meaning,
+    ]),
+    Object.entries(failureDetails),
   )
 })
 

@@ -23,7 +23,7 @@ const REFUSED: Record<string, string> = {
 }
 
 /** All that may stand in an audit line of a refusal: names that the server itself made or keeps. */
-const FIELDS = ['audit', 'actor', 'client_id', 'grant_type', 'reason', 'ip', 'request_id', 'sub']
+const FIELDS = ['audit', 'actor', 'client_id', 'grant_type', 'reason', 'detail', 'ip', 'request_id', 'sub']
 
 async function auditsOf(work: () => Promise<LightMyRequestResponse>) {
   const from = server.logger.lines.length

@@ -235,8 +235,8 @@ t.test('a store that fails is an error of its span and of the request', async (t
   const failed = all.filter(({ status }) => status === 2)
   const [query, request] = failed
   t.same(names(failed), ['SELECT sessions', 'POST /oauth2/token'])
-  t.equal(query?.attributes['error.type'], 'StoreUnavailable')
-  t.match(request?.attributes, { 'error.type': '503', 'keyturn.error': 'StoreUnavailable' })
+  t.equal(query?.attributes['error.type'], 'store_unavailable')
+  t.match(request?.attributes, { 'error.type': '503', 'keyturn.error': 'store_unavailable' })
 })
 
 t.test('a request is named by its route, never by its path', async (t) => {
@@ -276,7 +276,7 @@ t.test('password hashing is seen, and the wait for it', async (t) => {
   t.equal(of('password work').length, 2)
   const [turned, waited] = of('password queue').sort((a, b) => b.status - a.status)
   t.equal(of('password queue').length, 2, 'the first has not waited')
-  t.match(turned, { status: 2, attributes: { 'error.type': 'GateFull' } })
+  t.match(turned, { status: 2, attributes: { 'error.type': 'overloaded' } })
   const work = of('password work').find(({ traceId }) => traceId === waited?.traceId)
   t.equal(waited?.status, 0)
   t.ok(work && waited && work.start >= waited.start && work.end > waited.end, 'first the wait, then the work')

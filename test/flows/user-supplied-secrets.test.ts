@@ -86,7 +86,7 @@ t.test(
     t.equal((await ask(server, CHOSEN)).statusCode, 200, 'from the same address')
     t.equal((await ask(server, CHOSEN, AWAY)).statusCode, 200, 'from elsewhere')
     const [audited] = server.logger.audits('client.authentication_failed').slice(-1)
-    t.match(audited, { client_id: 'migrated', ip: HOME, reason: 'Throttled' })
+    t.match(audited, { client_id: 'migrated', ip: HOME, reason: 'rate_limited' })
   },
 )
 

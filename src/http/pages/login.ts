@@ -2,6 +2,7 @@
 import type { FastifyReply } from 'fastify'
 import { amrOf } from '../../accounts/amr.ts'
 import { GateFull } from '../../accounts/concurrency-limiter.ts'
+import type { LoginOutcome } from '../../accounts/login.ts'
 import { Throttled } from '../../accounts/rate-limiter.ts'
 import type { Outcome } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
@@ -51,10 +52,10 @@ export function loginRoutes(services: Services): PageRoute[] {
     const password = form.get('password') ?? ''
     const again = (message: LoginMessage, status: number) =>
       render(visit, setting, { username, known: false, message }, status)
-    let user: User | null
+    let outcome: LoginOutcome | null
     try {
       const { clientId } = setting
-      user =
+      outcome =
         username === '' || password === ''
           ? null
           : await login({ username, password, ip: visitor.ip, requestId: visitor.requestId, clientId })
@@ -67,7 +68,8 @@ export function loginRoutes(services: Services): PageRoute[] {
       visit.reply.header('retry-after', String(error.retryAfter))
       return again({ kind: 'busy' }, 503)
     }
-    if (!user) return again({ kind: 'credentials' }, 400)
+    if (!outcome?.ok) return again({ kind: 'credentials' }, 400)
+    const { user } = outcome
     const { totp, passkeys } = await secondFactors.summary(user.id)
     if (totp || passkeys > 0) {
       const pending = { userId: user.id, at: services.now(), fingerprint: fingerprint(user) }

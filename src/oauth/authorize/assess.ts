@@ -80,7 +80,10 @@ export function createAssess(deps: AssessDeps): Assess {
   async function expectedUser({ subject, idTokenHint, client }: AuthorizationRequest) {
     if (idTokenHint === undefined) return subject
     const hint = await signer.verifyHint(idTokenHint)
-    if (!hint || ![hint.aud].flat().includes(client.id)) throw invalidRequest('id_token_hint is not valid')
+    if (!hint || ![hint.aud].flat().includes(client.id)) {
+      const detail = hint ? 'other_client' : 'unknown_hint'
+      throw invalidRequest('id_token_hint is not valid', { detail })
+    }
     if (subject !== undefined && subject !== hint.sub) {
       throw invalidRequest('id_token_hint contradicts claims')
     }

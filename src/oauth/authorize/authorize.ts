@@ -11,6 +11,7 @@ import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.t
 import type { ConsentStore } from '../../store/contracts/consents.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
 import type { Random } from '../../system.ts'
+import { failureFields } from '../audit-failures.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import { AUTHORIZATION_CODE_TTL } from '../lifetimes.ts'
 import type { Pair } from '../parameters.ts'
@@ -116,7 +117,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     const { request, granted, shown } = about
     if (decision?.allow === false) {
       if (current) record('consent.refused', about, current, visit)
-      throw new OAuthError('access_denied', 'the person has refused')
+      throw new OAuthError('access_denied', 'the user has refused')
     }
     const allowed = decision?.allow === true && shown.every((scope) => decision.shown.includes(scope))
     const next = nextStep({ ...situation, allowed })
@@ -195,7 +196,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     audit('authorization.refused', {
       ...(visit.current ? { actor: `user:${visit.current.user.id}`, sub: visit.current.user.id } : {}),
       client_id: recipient.client.id,
-      reason: error.code,
+      ...failureFields(error),
       ip: visit.ip,
       request_id: visit.requestId,
     })

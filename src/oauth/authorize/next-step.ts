@@ -2,6 +2,7 @@
  * What is to happen next to an authorization request: a page, or an answer. Pure: it decides, others act. Pages do
  * not know each other; each returns to the authorization endpoint, which asks here again.
  */
+import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { EpochSeconds } from '../../system.ts'
 import { OAuthError } from '../errors.ts'
 import { FRESH_LOGIN_GRACE } from '../lifetimes.ts'
@@ -44,24 +45,26 @@ export type NextStep =
 export function nextStep(situation: Situation): NextStep {
   const { request, signIn, proven, consented, allowed } = situation
   const silent = request.prompts.has('none')
-  const login = (): NextStep =>
-    silent ? refuse('login_required', 'the person must sign in') : { step: 'login' }
+  const login = (detail: FailureDetail): NextStep =>
+    silent ? refuse('login_required', 'the user must sign in', detail) : { step: 'login' }
 
-  if (!signIn || isTooOld(situation)) return login()
+  if (!signIn) return login('not_signed_in')
+  if (isTooOld(situation)) return login('sign_in_too_old')
   if (situation.expectedUser !== undefined && situation.expectedUser !== signIn.userId) {
     // OIDC Core §3.1.2.2: no success for another person, who has just signed in instead.
-    return proven ? refuse('login_required', 'another person has signed in') : login()
+    return proven ? refuse('login_required', 'another user has signed in', 'other_user') : login('other_user')
   }
   if (asksForLogin(request.prompts) && !proven) return { step: 'login' }
 
   const factor = missingFactor(situation)
   if (factor) {
     if (!silent) return { step: factor }
-    return refuse(factor === 'enrol' ? 'interaction_required' : 'login_required', 'a second factor is needed')
+    const code = factor === 'enrol' ? 'interaction_required' : 'login_required'
+    return refuse(code, 'a second factor is needed', 'second_factor_required')
   }
   if (allowed) return { step: 'respond' }
   if (consented && !request.prompts.has('consent')) return { step: 'respond' }
-  return silent ? refuse('consent_required', 'the person must be asked') : { step: 'consent' }
+  return silent ? refuse('consent_required', 'the user must be asked') : { step: 'consent' }
 }
 
 /** OIDC Core §3.1.2.1: `max_age`; whoever has just signed in for this request is not asked again. */
@@ -76,13 +79,17 @@ function asksForLogin(prompts: AuthorizationRequest['prompts']): boolean {
   return prompts.has('login') || prompts.has('select_account')
 }
 
-function missingFactor({ secondFactor }: Situation): 'second-factor' | 'enrol' | undefined {
+function missingFactor({ secondFactor }: Situation): 'second-factor' | 'enrol' | null {
   const { required, wished, enrolled, used } = secondFactor
-  if (used) return undefined
+  if (used) return null
   if (enrolled && (required || wished)) return 'second-factor'
-  return required ? 'enrol' : undefined
+  return required ? 'enrol' : null
 }
 
-function refuse(code: 'login_required' | 'consent_required' | 'interaction_required', why: string): NextStep {
-  return { step: 'refuse', error: new OAuthError(code, why) }
+function refuse(
+  code: 'login_required' | 'consent_required' | 'interaction_required',
+  message: string,
+  detail?: FailureDetail,
+): NextStep {
+  return { step: 'refuse', error: new OAuthError(code, message, { detail }) }
 }

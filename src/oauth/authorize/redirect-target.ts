@@ -3,17 +3,16 @@
  * once it is, errors go to the client (RFC 6749 §4.1.2.1). Must not know what was asked for.
  */
 import type { Client } from '../../store/contracts/clients.ts'
-import { invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
+import { type Diagnosis, invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
 import { matchesRedirectUri } from '../redirect-uri.ts'
 import type { Registry } from '../registry.ts'
 
-/** Nobody to answer: the person is told, in words that fit. */
+/** There is no trusted client to answer, so a page tells the user. */
 export class UntrustedRequest extends OAuthError {
   readonly because: 'unknown-client' | 'invalid-redirect'
-  constructor(because: UntrustedRequest['because'], message: string) {
-    super('invalid_request', message)
-    this.name = 'UntrustedRequest'
+  constructor(because: UntrustedRequest['because'], message: string, diagnosis?: Diagnosis) {
+    super('invalid_request', message, diagnosis)
     this.because = because
   }
 }
@@ -37,8 +36,10 @@ export async function findClient(registry: Registry, pairs: readonly Pair[]): Pr
   const id = parametersOf(pairs).get('client_id')
   if (id === undefined) throw invalidRequest('client_id is missing')
   const client = /\p{C}/u.test(id) ? null : await registry.client(id)
-  if (!client || client.disabled)
-    throw new UntrustedRequest('unknown-client', 'this application is not known here')
+  if (!client || client.disabled) {
+    const detail = client ? 'client_disabled' : 'unknown_client'
+    throw new UntrustedRequest('unknown-client', 'this application is not known here', { detail })
+  }
   if (!client.grants.includes('authorization_code')) {
     throw unauthorizedClient('this application is not registered for signing in')
   }

@@ -2,9 +2,15 @@
  * An authorization request that the client has signed (RFC 9101; OIDC Core §6.1). Signed, not encrypted: with a stranger's
  * key for encryption anybody could have written it. Must not know what the parameters mean.
  */
+import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { Clock } from '../../system.ts'
-import { type ClientClaims, isSignedJwt, verifyClientJwt } from '../client-auth/client-jwt.ts'
+import {
+  type ClientClaims,
+  InvalidClientJwt,
+  isSignedJwt,
+  verifyClientJwt,
+} from '../client-auth/client-jwt.ts'
 import type { ClientKeys } from '../client-auth/client-keys.ts'
 import { OAuthError } from '../errors.ts'
 import type { Pair } from '../parameters.ts'
@@ -37,7 +43,7 @@ export function createRequestObjects({ clientKeys, clock, issuer }: RequestObjec
         throw new OAuthError('request_not_supported', 'the client has no keys to sign requests with')
       }
       try {
-        if (!isSignedJwt(jwt)) throw new Error('not a compact JWS, or too long')
+        if (!isSignedJwt(jwt)) throw refused('request_object_malformed', 'not a compact JWS, or too long')
         const claims = await verifyClientJwt(clientKeys, client, jwt, {
           types: TYPES,
           now: clock.now(),
@@ -45,34 +51,43 @@ export function createRequestObjects({ clientKeys, clock, issuer }: RequestObjec
         checkClaims(claims, client, issuer)
         return pairsOf(claims)
       } catch (error) {
-        if (error instanceof OAuthError) throw error
-        // The text only: jose's errors carry the claims along, and causes end up in the log.
-        const why = (error as Error).message
-        throw new OAuthError('invalid_request_object', 'the request object is not acceptable', { cause: why })
+        if (!(error instanceof InvalidClientJwt)) throw error
+        throw refused(`request_object_${error.problem}`, error.message)
       }
     },
   }
 }
 
+const refused = (detail: FailureDetail, cause: string) =>
+  new OAuthError('invalid_request_object', 'the request object is not acceptable', { detail, cause })
+
+const wrongParameters = (cause: string) => refused('request_object_wrong_parameters', cause)
+
 function checkClaims(claims: ClientClaims, client: Client, issuer: string): void {
   const { aud, sub, client_id } = claims
   // Others may be named too: unlike an assertion it gives nobody any right.
-  if (!(Array.isArray(aud) ? aud : [aud]).includes(issuer)) throw new Error('aud is not the issuer')
+  if (!(Array.isArray(aud) ? aud : [aud]).includes(issuer)) {
+    throw refused('request_object_wrong_audience', 'aud is not the issuer')
+  }
   // §10.8: or it could be a client assertion, and the other way round.
-  if (sub === client.id) throw new Error('sub is the client')
-  if (client_id !== undefined && client_id !== client.id) throw new Error('client_id is another')
+  if (sub === client.id) throw refused('request_object_is_assertion', 'sub is the client')
+  if (client_id !== undefined && client_id !== client.id) {
+    throw refused('request_object_wrong_client', 'client_id is another client')
+  }
   // §4: neither may be inside.
-  if (claims.request !== undefined || claims.request_uri !== undefined) throw new Error('a request within')
+  if (claims.request !== undefined || claims.request_uri !== undefined) {
+    throw wrongParameters('request or request_uri inside a request object')
+  }
 }
 
 function pairsOf(claims: ClientClaims): Pair[] {
   const pairs = Object.entries(claims)
     .filter(([name]) => !OF_THE_JWT.includes(name))
     .flatMap(([name, value]) => textsOf(name, value).map((text): Pair => [name, text]))
-  if (pairs.length > MAX_PARAMETERS) throw new Error('too many parameters')
+  if (pairs.length > MAX_PARAMETERS) throw wrongParameters('too many parameters')
   // What no form could bring in either.
   for (const text of pairs.flat()) {
-    if (text.includes('\0') || !text.isWellFormed()) throw new Error('a parameter is not text')
+    if (text.includes('\0') || !text.isWellFormed()) throw wrongParameters('a parameter is not text')
   }
   return pairs
 }
@@ -84,5 +99,5 @@ function textsOf(name: string, value: unknown): string[] {
   if (!Array.isArray(value)) return [JSON.stringify(value)]
   // RFC 8707 §2 lets it be there more than once; no other parameter.
   if (name === 'resource' && value.every((one) => typeof one === 'string')) return value
-  throw new Error('a parameter is a list')
+  throw wrongParameters('a parameter is a list')
 }

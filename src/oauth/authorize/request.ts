@@ -135,7 +135,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw invalidRequest('claims is not JSON', error)
+    throw invalidRequest('claims is not JSON', { cause: error })
   }
 }
 

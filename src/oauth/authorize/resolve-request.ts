@@ -1,8 +1,9 @@
 /** Where the parameters of an authorization request really are: in the URL, signed (RFC 9101), or pushed (RFC 9126). */
 import { createHash } from 'node:crypto'
+import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Client } from '../../store/contracts/clients.ts'
-import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
-import type { Clock } from '../../system.ts'
+import type { PushedRequest, PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
+import type { Clock, EpochSeconds } from '../../system.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import { type Pair, parametersOf, repeatedIn } from '../parameters.ts'
 import type { Flow } from './flow.ts'
@@ -40,21 +41,25 @@ export async function unpack(
     const hash = hashRequestUri(uri)
     const pushed = await pushedRequests.find(hash)
     // RFC 9126 §2.2, §4: for the client that pushed it, in time, once.
-    if (
-      !pushed ||
-      pushed.clientId !== client.id ||
-      pushed.usedAt !== null ||
-      clock.now() >= pushed.expiresAt
-    ) {
+    const detail = problemOf(pushed, client, clock.now())
+    if (detail !== null) {
       throw new OAuthError(
         'invalid_request_uri',
         'the pushed request is not known here, was used, or has expired',
+        { detail },
       )
     }
     return { pushed: { clientId: client.id, hash } }
   }
   if (client.requirePushedRequests) throw invalidRequest('this client must push its requests (RFC 9126)')
   return { request: await unsign(requestObjects, client, pairs) }
+}
+
+function problemOf(pushed: PushedRequest | null, client: Client, now: EpochSeconds): FailureDetail | null {
+  if (!pushed) return 'unknown_request_uri'
+  if (pushed.clientId !== client.id) return 'other_client'
+  if (pushed.usedAt !== null) return 'request_uri_used'
+  return now >= pushed.expiresAt ? 'request_uri_expired' : null
 }
 
 /** The signed parameters, and none besides them; what was not signed if nothing is. @throws {OAuthError} */

@@ -3,6 +3,8 @@
  * (RFC 9101). What holds for both is here; must not know what either says.
  */
 import { errors, type JWTVerifyOptions, type JWTVerifyResult, jwtVerify } from 'jose'
+import type { ClientJwtProblem } from '../../audit/failure-details.ts'
+import { KeyturnError } from '../../errors.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { EpochSeconds } from '../../system.ts'
 import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../lifetimes.ts'
@@ -31,10 +33,19 @@ export interface ClientJwtRules {
 
 export type ClientClaims = Readonly<Record<string, unknown>> & { readonly exp: number }
 
+/** The JWT is not acceptable. The message has no part of the JWT, so it may be logged. */
+export class InvalidClientJwt extends KeyturnError<'invalid_client_jwt'> {
+  readonly problem: ClientJwtProblem
+  constructor(problem: ClientJwtProblem, message: string) {
+    super('invalid_client_jwt', message)
+    this.problem = problem
+  }
+}
+
 /**
  * What the JWT says, if the client has signed it, names itself in `iss`, and it is of this hour. Who it is for is still
  * to be looked at.
- * @throws {Error} saying why not, for the log alone
+ * @throws {InvalidClientJwt}
  * @throws {OAuthError} temporarily_unavailable if the client's keys cannot be had
  */
 export async function verifyClientJwt(
@@ -50,12 +61,39 @@ export async function verifyClientJwt(
     requiredClaims: ['exp', ...required],
     clockTolerance: CLIENT_CLOCK_SKEW,
     currentDate: new Date(now * 1000),
+  }).catch((error: unknown) => {
+    throw error instanceof errors.JOSEError ? new InvalidClientJwt(problemOf(error), error.message) : error
   })
   checkHeader(protectedHeader, types)
   const { exp = Number.POSITIVE_INFINITY, iat } = payload
-  if (exp > now + MAX_CLIENT_JWT_LIFETIME) throw new Error('exp is too far in the future')
-  if (iat !== undefined && iat > now + CLIENT_CLOCK_SKEW) throw new Error('iat is in the future')
+  if (exp > now + MAX_CLIENT_JWT_LIFETIME)
+    throw new InvalidClientJwt('too_long_lived', 'exp is too far in the future')
+  if (iat !== undefined && iat > now + CLIENT_CLOCK_SKEW) {
+    throw new InvalidClientJwt('not_yet_valid', 'iat is in the future')
+  }
   return { ...payload, exp }
+}
+
+/** Only the text of jose's errors is kept: they carry the claims along, and causes end up in the log. */
+function problemOf(error: errors.JOSEError): ClientJwtProblem {
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    if (error.reason === 'missing') return 'missing_claim'
+    return error.reason === 'check_failed' ? (CLAIM_PROBLEMS[error.claim] ?? 'malformed') : 'malformed'
+  }
+  return PROBLEMS[error.code] ?? 'malformed'
+}
+
+const CLAIM_PROBLEMS: Readonly<Record<string, ClientJwtProblem>> = {
+  iss: 'wrong_issuer',
+  nbf: 'not_yet_valid',
+}
+
+/** By jose's codes; every other is about the form of the JWT. */
+const PROBLEMS: Readonly<Record<string, ClientJwtProblem>> = {
+  ERR_JOSE_ALG_NOT_ALLOWED: 'wrong_algorithm',
+  ERR_JWKS_NO_MATCHING_KEY: 'unknown_key',
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'wrong_signature',
+  ERR_JWT_EXPIRED: 'expired',
 }
 
 async function verifySignature(
@@ -84,7 +122,7 @@ function checkHeader({ typ, b64 }: { typ?: unknown; b64?: unknown }, types: read
   // RFC 7515 §4.1.9: a media type, so letters may be of either case and `application/` may be left out.
   const type = typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : typ
   if (type !== undefined && !types.includes(type as string))
-    throw new Error('typ is that of another kind of JWT')
+    throw new InvalidClientJwt('wrong_type', 'typ is that of another kind of JWT')
   // RFC 7797 §7: no JWT may have an unencoded payload; not all libraries look.
-  if (b64 !== undefined) throw new Error('b64 has no place in a JWT')
+  if (b64 !== undefined) throw new InvalidClientJwt('malformed', 'b64 has no place in a JWT')
 }

@@ -61,7 +61,7 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
 
   function use(entry: Entry, header: JWSHeaderParameters) {
     // Not the client's fault: it will succeed with the same assertion when its keys can be had.
-    if (!entry.find) throw unavailable(COOLDOWN, entry.failure)
+    if (!entry.find) throw unavailable(COOLDOWN, { detail: 'client_keys_unavailable', cause: entry.failure })
     return entry.find(header)
   }
 

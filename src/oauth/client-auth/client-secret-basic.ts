@@ -5,7 +5,7 @@ import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secrets'>): ClientAuthMethod {
   return {
     present({ authorization, ip }) {
-      if (authorization === undefined) return undefined
+      if (authorization === undefined) return null
       const { clientId, secret } = parseBasic(authorization)
       return { clientId, verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip) }
     },
@@ -15,21 +15,23 @@ export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secre
 /** One spelling only: what two decoders read differently is nothing that an honest client sends. */
 function parseBasic(header: string): { clientId: string; secret: string } {
   const [, base64] = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header) ?? []
-  if (!base64) throw invalidClient('Authorization is not Basic')
+  if (!base64) throw malformed('Authorization is not Basic')
   const bytes = Buffer.from(base64, 'base64')
-  if (bytes.toString('base64') !== base64) throw invalidClient('Basic credentials are not base64')
+  if (bytes.toString('base64') !== base64) throw malformed('Basic credentials are not base64')
   const text = bytes.toString('latin1')
   const colon = text.indexOf(':')
-  if (colon < 1) throw invalidClient('Basic credentials without a user name or a colon')
+  if (colon < 1) throw malformed('Basic credentials without a username or a colon')
   return { clientId: formDecode(text.slice(0, colon)), secret: formDecode(text.slice(colon + 1)) }
 }
 
 /** RFC 6749 Appendix B: `+` is a space, everything beyond ASCII is percent-encoded UTF-8. */
 function formDecode(text: string): string {
-  if (/[^\x20-\x7E]/.test(text)) throw invalidClient('Basic credentials with raw octets beyond ASCII')
+  if (/[^\x20-\x7E]/.test(text)) throw malformed('Basic credentials with raw octets beyond ASCII')
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch {
-    throw invalidClient('Basic credentials are not form-urlencoded')
+    throw malformed('Basic credentials are not form-urlencoded')
   }
 }
+
+const malformed = (cause: string) => invalidClient({ detail: 'malformed_credentials', cause })

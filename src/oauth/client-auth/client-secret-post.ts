@@ -6,7 +6,7 @@ export function clientSecretPost({ secrets }: Pick<ClientAuthMethodDeps, 'secret
   return {
     present({ parameters, ip }) {
       const secret = parameters.get('client_secret')
-      if (secret === undefined) return undefined
+      if (secret === undefined) return null
       const clientId = parameters.get('client_id')
       if (clientId === undefined) throw invalidRequest('client_secret without client_id')
       return { clientId, verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip) }

@@ -5,8 +5,8 @@
  */
 import type { Audit } from '../../audit/events.ts'
 import type { Client } from '../../store/contracts/clients.ts'
-import { reasonOf } from '../audit-failures.ts'
-import { invalidClient, invalidRequest, OAuthError } from '../errors.ts'
+import { failureFields } from '../audit-failures.ts'
+import { type Diagnosed, invalidClient, invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
 import { clientSecretBasic } from './client-secret-basic.ts'
@@ -45,7 +45,9 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
   return async (request) => {
     const attempt = present(methods, request)
     const { clientId } = attempt.presented
-    if (!NAMEABLE.test(clientId)) throw invalidClient('no client can have this id')
+    if (!NAMEABLE.test(clientId)) {
+      throw invalidClient({ detail: 'malformed_credentials', cause: 'no client can have this id' })
+    }
     const inBody = request.parameters.get('client_id')
     if (inBody !== undefined && inBody !== clientId) {
       throw invalidRequest('client_id is not the client that authenticates')
@@ -54,13 +56,13 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
       return await verify(attempt)
     } catch (error) {
       const known = deps.registry.knownClient(clientId)
-      const reason = reasonOf(error)
       deps.audit('client.authentication_failed', {
-        // Not what a stranger made up: it may be a secret in the wrong place, or a novel.
+        // Never an unknown id: a stranger made it up, or sent a secret in the wrong place.
         ...(known ? { client_id: known.id } : {}),
         ip: request.ip,
         request_id: request.requestId,
-        reason: reason === 'invalid_client' ? attempt.name : reason,
+        ...failureFields(error),
+        ...(isInvalidClient(error) ? { reason: attempt.name } : {}),
       })
       throw error
     }
@@ -69,29 +71,36 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
   async function verify(attempt: Attempt): Promise<Client> {
     const { clientId } = attempt.presented
     const held = deps.registry.knownClient(clientId)
-    const heldFailure = held ? await failureOf(held, attempt) : 'unknown client'
+    const heldFailure = held ? await failureOf(held, attempt) : UNKNOWN
     if (held && heldFailure === null) return held
-    // Perhaps the client is new, or has a new secret, that this node has not heard of yet.
+    // The client may be new, or have a new secret, and this node may not know it yet.
     const client = await deps.registry.client(clientId, { fresh: true })
-    if (!client || (held && !hasChanged(held, client))) throw invalidClient(heldFailure)
+    if (!client || (held && !hasChanged(held, client))) throw invalidClient(heldFailure ?? UNKNOWN)
     const failure = await failureOf(client, attempt)
     if (failure !== null) throw invalidClient(failure)
     return client
   }
 }
 
-/** null if the client is who it claims to be; otherwise why not, for the log. */
-async function failureOf(client: Client, { name, presented }: Attempt): Promise<unknown> {
-  if (client.disabled) return 'the client is disabled'
+const UNKNOWN: Diagnosed = { detail: 'unknown_client' }
+
+/** null if the client has proven who it is; otherwise why not. */
+async function failureOf(client: Client, { name, presented }: Attempt): Promise<Diagnosed | null> {
+  if (client.disabled) return { detail: 'client_disabled' }
   // RFC 7591 §2: the registered method and no other, or a leaked secret would do for a client with a key.
-  if (client.authMethod !== name) return `the client is registered for ${client.authMethod}`
+  if (client.authMethod !== name) {
+    return { detail: 'wrong_auth_method', cause: `the client is registered for ${client.authMethod}` }
+  }
   try {
-    return (await presented.verify(client)) ? null : 'wrong credentials'
+    return (await presented.verify(client)) ? null : { detail: 'wrong_secret' }
   } catch (error) {
-    if (error instanceof OAuthError && error.code === 'invalid_client') return error.cause
-    throw error
+    if (!isInvalidClient(error)) throw error
+    return { detail: error.detail ?? 'wrong_secret', cause: error.cause }
   }
 }
+
+const isInvalidClient = (error: unknown): error is OAuthError =>
+  error instanceof OAuthError && error.code === 'invalid_client'
 
 /** Well-formed text without control characters; a store may refuse anything else. */
 const NAMEABLE = /^[^\p{C}]+$/u
@@ -119,6 +128,6 @@ function present(
   if (carried > 1) throw invalidRequest('more than one way of client authentication was used')
   if (malformed) throw malformed
   const [only] = attempts
-  if (!only) throw invalidClient('no client authentication')
+  if (!only) throw invalidClient({ detail: 'no_client_authentication' })
   return only
 }

@@ -27,8 +27,8 @@ export interface Presented {
 
 export interface ClientAuthMethod {
   /**
-   * undefined if the request carries nothing of this method.
+   * null if the request carries nothing of this method.
    * @throws {OAuthError} if the request carries credentials of this method that are malformed
    */
-  present(request: ProtocolRequest): Presented | undefined
+  present(request: ProtocolRequest): Presented | null
 }

@@ -8,7 +8,7 @@ export function none(): ClientAuthMethod {
       const proves = ['client_secret', 'client_assertion', 'client_assertion_type'].some(
         (name) => parameters.get(name) !== undefined,
       )
-      if (clientId === undefined || authorization !== undefined || proves) return undefined
+      if (clientId === undefined || authorization !== undefined || proves) return null
       return { clientId, verify: async () => true }
     },
   }

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto'
 import { decodeJwt, type JWTPayload } from 'jose'
 import type { Client } from '../../store/contracts/clients.ts'
-import { invalidClient, invalidRequest, OAuthError } from '../errors.ts'
+import { invalidClient, invalidRequest } from '../errors.ts'
 import { CLIENT_CLOCK_SKEW } from '../lifetimes.ts'
 import type { ProtocolRequest } from '../parameters.ts'
-import { type ClientClaims, isSignedJwt, verifyClientJwt } from './client-jwt.ts'
+import { type ClientClaims, InvalidClientJwt, isSignedJwt, verifyClientJwt } from './client-jwt.ts'
 import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -20,7 +20,7 @@ export function privateKeyJwt(deps: Deps): ClientAuthMethod {
       const { parameters } = request
       const assertion = parameters.get('client_assertion')
       const type = parameters.get('client_assertion_type')
-      if (assertion === undefined && type === undefined) return undefined
+      if (assertion === undefined && type === undefined) return null
       if (assertion === undefined) throw invalidRequest('client_assertion_type without client_assertion')
       if (type !== ASSERTION_TYPE) throw invalidRequest('client_assertion_type must be the JWT bearer type')
       const clientId = claimedId(assertion)
@@ -31,16 +31,18 @@ export function privateKeyJwt(deps: Deps): ClientAuthMethod {
 
 /** Read before it is proven, only to know whose keys to prove it with. */
 function claimedId(assertion: string): string {
-  if (!isSignedJwt(assertion)) throw invalidClient('not a compact JWS')
+  if (!isSignedJwt(assertion)) throw malformed('not a compact JWS')
   let payload: JWTPayload
   try {
     payload = decodeJwt(assertion)
   } catch {
-    throw invalidClient('the payload is not a JSON object')
+    throw malformed('the payload is not a JSON object')
   }
-  if (typeof payload.sub !== 'string' || payload.sub === '') throw invalidClient('assertion without sub')
+  if (typeof payload.sub !== 'string' || payload.sub === '') throw malformed('the assertion has no sub')
   return payload.sub
 }
+
+const malformed = (cause: string) => invalidClient({ detail: 'assertion_malformed', cause })
 
 async function verify(deps: Deps, client: Client, assertion: string, request: ProtocolRequest) {
   let claims: ClientClaims
@@ -53,20 +55,20 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
     })
     checkClaims(claims, client, deps.issuer, request.endpoint)
   } catch (error) {
-    if (error instanceof OAuthError) throw error
-    // The text only: jose's errors carry the claims along, and causes end up in the log.
-    throw invalidClient((error as Error).message)
+    if (!(error instanceof InvalidClientJwt)) throw error
+    throw invalidClient({ detail: `assertion_${error.problem}`, cause: error.message })
   }
   // Last, so that nobody but the client can use up its jti.
   const id = createHash('sha256').update(`assertion\0${client.id}\0${claims.jti}`).digest('base64url')
   const until = Math.ceil(claims.exp) + CLIENT_CLOCK_SKEW
-  if (!(await deps.singleUse.firstUse(id, until))) throw invalidClient('jti was used before')
+  if (!(await deps.singleUse.firstUse(id, until))) throw invalidClient({ detail: 'assertion_replayed' })
   return true
 }
 
 function checkClaims({ aud, jti }: ClientClaims, client: Client, issuer: string, endpoint: string): void {
   // As a string, not in a list: one that names other servers too could be replayed there and here.
   const audiences = client.acceptEndpointAudience ? [issuer, endpoint] : [issuer]
-  if (typeof aud !== 'string' || !audiences.includes(aud)) throw new Error('aud is not the issuer')
-  if (typeof jti !== 'string' || jti === '') throw new Error('jti is not a string')
+  if (typeof aud !== 'string' || !audiences.includes(aud))
+    throw new InvalidClientJwt('wrong_audience', 'aud is not the issuer')
+  if (typeof jti !== 'string' || jti === '') throw new InvalidClientJwt('malformed', 'jti is not a string')
 }

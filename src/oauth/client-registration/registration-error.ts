@@ -1,12 +1,11 @@
+import { KeyturnError } from '../../errors.ts'
+
 /** RFC 7591 §3.2.2. */
 export type RegistrationErrorCode = 'invalid_redirect_uri' | 'invalid_client_metadata'
 
-/** What was to be registered breaks a rule; the message says which, for whoever registers it. */
-export class RegistrationError extends Error {
-  readonly code: RegistrationErrorCode
+/** The metadata of a client or an API breaks a rule; the message says which, for the one who registers it. */
+export class RegistrationError extends KeyturnError<RegistrationErrorCode> {
   constructor(message: string, code: RegistrationErrorCode = 'invalid_client_metadata', cause?: unknown) {
-    super(message, { cause })
-    this.name = 'RegistrationError'
-    this.code = code
+    super(code, message, { cause })
   }
 }

@@ -1,4 +1,6 @@
+import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { AuthorizationCode } from '../../store/contracts/codes.ts'
+import type { EpochSeconds } from '../../system.ts'
 import { hashCode } from '../authorize/hash-code.ts'
 import { claimsOf } from '../claims.ts'
 import { invalidGrant, invalidRequest, invalidTarget } from '../errors.ts'
@@ -28,15 +30,19 @@ export function authorizationCode(deps: Deps): Grant {
       if (text === undefined) throw invalidRequest('code is missing')
       const hash = hashCode(text)
       const code = await codes.find(hash)
-      if (!code || code.clientId !== client.id) throw invalidGrant('the code is not valid')
+      if (!code || code.clientId !== client.id) {
+        throw invalidGrant('the code is not valid', { detail: code ? 'other_client' : 'unknown_code' })
+      }
       checkRedirectUri(code, parameters.get('redirect_uri'))
       await checkVerifier(code, hash, parameters.get('code_verifier'))
       if (code.usedAt !== null) return refuseReplay(code, request)
-      if (clock.now() >= code.expiresAt) throw invalidGrant('the code has expired')
-      if (code.wrongGuesses >= MAX_CODE_VERIFIER_ATTEMPTS)
-        throw invalidGrant('the code was guessed at too often')
+      if (clock.now() >= code.expiresAt)
+        throw invalidGrant('the code has expired', { detail: 'code_expired' })
+      if (code.wrongGuesses >= MAX_CODE_VERIFIER_ATTEMPTS) {
+        throw invalidGrant('too many wrong verifiers were sent for the code', { detail: 'code_guessed' })
+      }
       const user = await users.find(code.userId)
-      if (!user || user.disabled) throw invalidGrant('the account is disabled')
+      if (!user || user.disabled) throw invalidGrant('the account is disabled', { detail: 'user_disabled' })
       // RFC 8707 §2.2.
       const resource = parseResource(parameters.all('resource'))
       if (resource !== undefined && resource !== code.audience) {
@@ -87,7 +93,8 @@ export function authorizationCode(deps: Deps): Grant {
           }
           const current = await codes.find(hash)
           if (current && current.usedAt !== null) return refuseReplay(current, request)
-          throw invalidGrant('the person has signed out, or the code has expired')
+          const detail = current ? whyNotRedeemed(current, clock.now()) : 'changed_meanwhile'
+          throw invalidGrant('the user has signed out, or the code has expired', { detail })
         },
       }
     },
@@ -100,10 +107,10 @@ export function authorizationCode(deps: Deps): Grant {
         throw invalidRequest('code_verifier for a code that was asked for without PKCE')
       return
     }
-    if (verifier === undefined) throw invalidGrant('code_verifier is missing')
+    if (verifier === undefined) throw invalidGrant('code_verifier is missing', { detail: 'pkce_missing' })
     if (isCodeVerifier(verifier) && matchesChallenge(verifier, code.codeChallenge)) return
     if (code.usedAt === null) await codes.guessed(hash)
-    throw invalidGrant('code_verifier is wrong')
+    throw invalidGrant('code_verifier is wrong', { detail: 'pkce_mismatch' })
   }
 
   /** RFC 6749 §4.1.2: thief and owner cannot be told apart, so what the code bought is taken back. */
@@ -121,7 +128,7 @@ export function authorizationCode(deps: Deps): Grant {
         request_id: requestId,
       })
     }
-    throw invalidGrant('the code was used before')
+    throw invalidGrant('the code was used before', { detail: 'code_replayed' })
   }
 }
 
@@ -131,9 +138,18 @@ export function authorizationCode(deps: Deps): Grant {
  */
 function checkRedirectUri(code: AuthorizationCode, sent: string | undefined): void {
   if (sent === undefined) {
-    if (code.redirectUri !== null && code.codeChallenge === null)
-      throw invalidGrant('redirect_uri is missing')
+    if (code.redirectUri !== null && code.codeChallenge === null) {
+      throw invalidGrant('redirect_uri is missing', { detail: 'redirect_uri_mismatch' })
+    }
   } else if (sent !== code.redirectUri) {
-    throw invalidGrant('redirect_uri is not the one of the authorization request')
+    throw invalidGrant('redirect_uri is not the one of the authorization request', {
+      detail: 'redirect_uri_mismatch',
+    })
   }
+}
+
+/** Why an unused code could not be redeemed, although it was good a moment ago. */
+function whyNotRedeemed(code: AuthorizationCode, now: EpochSeconds): FailureDetail {
+  if (now >= code.expiresAt) return 'code_expired'
+  return code.wrongGuesses >= MAX_CODE_VERIFIER_ATTEMPTS ? 'code_guessed' : 'signed_out'
 }

@@ -1,3 +1,4 @@
+import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Session } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { User } from '../../store/contracts/users.ts'
@@ -28,10 +29,13 @@ export function password(deps: Deps): Grant {
       const asked = parseScope(parameters.get('scope'))
       const resource = parseResource(parameters.all('resource'))
 
-      const user = await login({ username, password: secret, ip, requestId, clientId: client.id })
-      if (!user) throw invalidGrant('wrong user name or password')
+      const outcome = await login({ username, password: secret, ip, requestId, clientId: client.id })
+      if (!outcome.ok) throw wrongCredentials(outcome.detail)
+      const { user } = outcome
       if (await needsSecondFactor(client, user)) {
-        throw invalidGrant('a second factor is required, and this grant has no place for one')
+        throw invalidGrant('a second factor is required, and this grant has no place for one', {
+          detail: 'second_factor_required',
+        })
       }
       const granted = grantScopes(
         { asked, resource, client, roles: user.roles },
@@ -87,12 +91,17 @@ export function password(deps: Deps): Grant {
   }
 
   async function begin(session: Session, signedIn: User): Promise<void> {
-    if (!(await sessions.insert(session))) throw invalidGrant('the client or the account is gone')
+    if (!(await sessions.insert(session))) {
+      throw invalidGrant('the client or the account was deleted', { detail: 'changed_meanwhile' })
+    }
     // Whoever set a new password, or disabled the account, while this sign-in was on its way has ended the
     // sessions that there were; this one would have slipped through.
     const user = await users.find(signedIn.id)
     if (user && !user.disabled && user.passwordHash === signedIn.passwordHash) return
     await sessions.revoke(session.id, clock.now(), 'the account changed during sign-in')
-    throw invalidGrant('wrong user name or password')
+    throw wrongCredentials('changed_meanwhile')
   }
 }
+
+/** One text for an unknown user, a wrong password and a disabled account. */
+const wrongCredentials = (detail: FailureDetail) => invalidGrant('wrong username or password', { detail })

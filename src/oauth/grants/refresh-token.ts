@@ -1,3 +1,4 @@
+import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Session } from '../../store/contracts/client-sessions.ts'
 import type { User } from '../../store/contracts/users.ts'
 import type { EpochSeconds, Seconds } from '../../system.ts'
@@ -24,22 +25,22 @@ export function refreshToken(deps: Deps): Grant {
   return {
     async precheck(parameters) {
       const token = parameters.get('refresh_token')
-      if (token !== undefined && !(await refreshTokens.read(token))) throw notOurs()
+      if (token !== undefined && !(await refreshTokens.read(token))) throw refused('unknown_token')
     },
 
     async authorize(request) {
       const token = request.parameters.get('refresh_token')
       if (token === undefined) throw invalidRequest('refresh_token is missing')
       const parts = await refreshTokens.read(token)
-      if (!parts) throw notOurs()
+      if (!parts) throw refused('unknown_token')
 
       const session = await sessions.find(parts.sessionId)
-      // Asked first: a stranger who holds the token of another client must not be able to end its session.
-      if (!session || session.clientId !== request.client.id)
-        throw invalidGrant('the refresh token is not valid')
+      if (!session) throw refused('refresh_unknown_session')
+      // Checked first: a stranger who holds the token of another client must not be able to end its session.
+      if (session.clientId !== request.client.id) throw refused('other_client')
       await refuseReplay(session, parts, request)
       const user = await users.find(session.userId)
-      if (!user || user.disabled) throw invalidGrant('the account is disabled')
+      if (!user || user.disabled) throw refused('user_disabled')
       const granted = narrow(deps, request, session, user)
       failpoint('refresh:verified')
 
@@ -80,7 +81,7 @@ export function refreshToken(deps: Deps): Grant {
     if (generation === session.generation) {
       if (await sessions.rotate(session.id, generation, clock.now(), idleExpiresAt)) return generation + 1
       const current = await sessions.find(session.id)
-      if (!current) throw invalidGrant('the session has ended')
+      if (!current) throw refused('refresh_unknown_session')
       await refuseReplay(current, { sessionId: session.id, generation }, request)
     }
     return generation + 1
@@ -99,11 +100,12 @@ export function refreshToken(deps: Deps): Grant {
         return
       case 'expired':
         // Noted, so that it stays expired when the clock is set back.
-        await sessions.revoke(session.id, now, 'expired')
-        throw invalidGrant('the session has ended')
+        await sessions.revoke(session.id, now, EXPIRED)
+        throw refused('refresh_expired')
       case 'revoked':
+        throw refused(session.revokedFor === EXPIRED ? 'refresh_expired' : 'refresh_revoked')
       case 'unknown':
-        throw invalidGrant('the session has ended')
+        throw refused('refresh_ahead')
       case 'replay':
         // RFC 9700 §4.14.2: thief and owner cannot be told apart, so this sign-in ends for both.
         if (await sessions.revoke(session.id, now, 'refresh token reuse')) {
@@ -116,12 +118,16 @@ export function refreshToken(deps: Deps): Grant {
             request_id: request.requestId,
           })
         }
-        throw invalidGrant('the refresh token was used before')
+        throw refused('refresh_replayed')
     }
   }
 }
 
-const notOurs = () => invalidGrant('the refresh token was not issued here')
+/** `revokedFor` of a session that a refresh found expired. */
+const EXPIRED = 'expired'
+
+/** One text for all: whoever holds a token of someone else does not learn what became of it. */
+const refused = (detail: FailureDetail) => invalidGrant('the refresh token is not valid', { detail })
 
 export type RefreshEvaluation = 'current' | 'retry' | 'replay' | 'expired' | 'revoked' | 'unknown'
 

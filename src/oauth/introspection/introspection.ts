@@ -33,8 +33,8 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
     auditRefusal(audit, 'introspection.refused', request, async (established) => {
       const client = await authenticate(request)
       established.clientId = client.id
-      // §4: an endpoint open to everybody who knows a client's name would be an oracle for stolen tokens.
-      if (client.authMethod === 'none') throw invalidClient('public clients may not introspect')
+      // §4: open to everyone who knows a client's id, the endpoint would be an oracle for stolen tokens.
+      if (client.authMethod === 'none') throw invalidClient({ detail: 'public_client' })
       const token = request.parameters.get('token')
       if (token === undefined) throw invalidRequest('token is missing')
       const presented = await readPresentedToken(deps, token)
@@ -46,7 +46,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
 
   async function accessToken(claims: AccessTokenClaims, asking: Client): Promise<IntrospectionResponse> {
     const mayKnow = claims.client_id === asking.id || asking.introspects.includes(claims.aud)
-    if (!mayKnow || !(await living.accessToken(claims))) return INACTIVE
+    if (!mayKnow || !(await living.accessToken(claims)).active) return INACTIVE
     return { active: true, token_type: 'Bearer', ...claims }
   }
 
@@ -59,7 +59,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       session.generation !== parts.generation ||
       now >= session.expiresAt ||
       now >= session.idleExpiresAt ||
-      !(await living.session(session.id, session.userId))
+      !(await living.session(session.id, session.userId)).active
     ) {
       return INACTIVE
     }

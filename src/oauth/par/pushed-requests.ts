@@ -54,7 +54,9 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
       const client = await authenticate(request)
       established.clientId = client.id
       if (!client.grants.includes('authorization_code')) {
-        throw unauthorizedClient('the client is not registered for the authorization code grant')
+        throw unauthorizedClient('the client is not registered for the authorization code grant', {
+          detail: 'grant_not_registered',
+        })
       }
       if (client.authMethod === 'none') await limit(client.id, request)
       if (request.parameters.get('request_uri') !== undefined) {
@@ -72,7 +74,8 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
       const uri = REQUEST_URI_PREFIX + random.bytes(ID_BYTES).toString('base64url')
       const expiresAt = clock.now() + PUSHED_REQUEST_TTL
       const row = { clientId: client.id, parameters: pairs, expiresAt, usedAt: null }
-      if (!(await pushedRequests.insert(hashRequestUri(uri), row))) throw invalidRequest('the client is gone')
+      if (!(await pushedRequests.insert(hashRequestUri(uri), row)))
+        throw invalidRequest('the client was deleted', { detail: 'changed_meanwhile' })
       return { request_uri: uri, expires_in: PUSHED_REQUEST_TTL }
     })
   async function limit(clientId: string, { pairs, ip }: ProtocolRequest): Promise<void> {

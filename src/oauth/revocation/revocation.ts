@@ -86,5 +86,7 @@ export function createRevocation(deps: RevocationDeps): Revocation {
 
 /** §2.1: a token of another client is refused, and lives on. */
 function assertOwner(owner: string, client: Client): void {
-  if (owner !== client.id) throw unauthorizedClient('the token was not issued to this client')
+  if (owner !== client.id) {
+    throw unauthorizedClient('the token was not issued to this client', { detail: 'other_client' })
+  }
 }

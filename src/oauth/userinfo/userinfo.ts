@@ -1,5 +1,6 @@
-/** OIDC Core §5.3: who the person behind an access token is. Must not know HTTP. */
+/** OIDC Core §5.3: claims about the user that an access token was issued for. Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
+import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Signer } from '../../keys/signer.ts'
 import type { Clock } from '../../system.ts'
 import { ACCESS_TOKEN_TYPE, type AccessTokenClaims } from '../../tokens/access-token.ts'
@@ -31,28 +32,37 @@ export function createUserInfo({ signer, living, clock, audit, issuer }: UserInf
   return (request) =>
     auditRefusal(audit, 'userinfo.refused', request, async (established) => {
       const token = presentedToken(request)
-      if (token === undefined) return null
+      if (token === null) return null
       const expected = { typ: ACCESS_TOKEN_TYPE, issuer, now: clock.now() }
-      // For whatever API it is: it is a token of ours that the person's sign-in led to.
-      const claims = (await signer.verify(token, expected)) as AccessTokenClaims | null
-      const alive = claims && (await living.accessToken(claims))
-      if (!claims || !alive) throw new OAuthError('invalid_token', 'the access token is not valid')
-      established.clientId = alive.client.id
-      const scopes = claims.scope?.split(' ') ?? []
-      if (!alive.person || !scopes.includes('openid')) {
-        throw new OAuthError('insufficient_scope', 'the access token was not issued with openid')
+      // The audience does not matter: any access token of this server says for which user it was issued.
+      const verified = await signer.verify(token, expected)
+      if (!verified.valid) {
+        throw invalidToken(verified.problem === 'expired' ? 'token_expired' : 'unknown_token')
       }
-      return claimsOf(alive.person.user, scopes, alive.person.session.claims)
+      const claims = verified.claims as AccessTokenClaims
+      const status = await living.accessToken(claims)
+      if (!status.active) throw invalidToken(status.detail)
+      const { client, person } = status
+      established.clientId = client.id
+      const scopes = claims.scope?.split(' ') ?? []
+      if (!person || !scopes.includes('openid')) {
+        const detail = person ? 'openid_missing' : 'no_user'
+        throw new OAuthError('insufficient_scope', 'the access token was not issued with openid', { detail })
+      }
+      return claimsOf(person.user, scopes, person.session.claims)
     })
 }
 
-/** RFC 6750 §2: in the header or in the form, and not in both. */
-function presentedToken({ authorization, parameters }: ProtocolRequest): string | undefined {
-  const inForm = parameters.get('access_token')
+const invalidToken = (detail: FailureDetail) =>
+  new OAuthError('invalid_token', 'the access token is not valid', { detail })
+
+/** RFC 6750 §2: in the header or in the form, and not in both. null: in neither. */
+function presentedToken({ authorization, parameters }: ProtocolRequest): string | null {
+  const inForm = parameters.get('access_token') ?? null
   if (authorization === undefined) return inForm
-  if (inForm !== undefined) throw invalidRequest('more than one way of presenting a token was used')
+  if (inForm !== null) throw invalidRequest('more than one way of presenting a token was used')
   const match = BEARER.exec(authorization)
-  if (!match) return undefined
+  if (!match) return null
   const [, token = ''] = match
   if (!TOKEN.test(token)) throw invalidRequest('the Authorization header is malformed')
   return token

@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
+import { KeyturnError } from '../../errors.ts'
 import { type ChangeListener, type Changes, type Hearing, StoreUnavailable } from '../db.ts'
 import { isUnsupported } from './errors.ts'
 import { connectAlone } from './pool.ts'
@@ -30,10 +31,9 @@ export interface ListenDeps {
 }
 
 /** LISTEN was accepted and nothing comes: a pooler that gives each statement another connection, for one. */
-class NothingComes extends Error {
+class NothingComes extends KeyturnError<'notifications_missing'> {
   constructor() {
-    super('notifications do not arrive: something in between keeps them')
-    this.name = 'NothingComes'
+    super('notifications_missing', 'notifications do not arrive: something in between drops them')
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool, PoolClient, QueryResult } from 'pg'
+import { KeyturnError } from '../../errors.ts'
 import {
   type BatchOptions,
   type ChangeListener,
@@ -237,10 +238,9 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
 }
 
 /** All steps were done, but the server has no notifications. */
-class CannotTell extends Error {
+class CannotTell extends KeyturnError<'notifications_unsupported'> {
   constructor(cause: unknown) {
-    super('the server does not notify', { cause })
-    this.name = 'CannotTell'
+    super('notifications_unsupported', 'the server does not support notifications', { cause })
   }
 }
 

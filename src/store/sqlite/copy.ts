@@ -1,8 +1,8 @@
 /** An embedded database as a whole: copied, examined, held against everybody else. Must not know any table. */
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
-import { type Param, type Reader, StoreUnavailable, StoreUnusable } from '../db.ts'
-import { isBusy, openFile } from './file.ts'
+import { type Param, RESTORE_HINT, type Reader, StoreUnavailable, StoreUnusable } from '../db.ts'
+import { isBusy, isDamage, openFile } from './file.ts'
 import { bind } from './sqlite.ts'
 
 const PATIENCE_MS = 2000
@@ -18,8 +18,9 @@ export function copyDatabase(file: string, empty: string): void {
   try {
     db.prepare('VACUUM INTO ?').run(empty)
   } catch (error) {
-    if (!/^SQLITE_CORRUPT/.test(codeOf(error))) throw error
-    throw new StoreUnusable(`the database ${file} is damaged (${(error as Error).message})`, error)
+    if (!isDamage(error)) throw error
+    const message = `the database ${file} is damaged (${(error as Error).message})`
+    throw new StoreUnusable(message, error, RESTORE_HINT)
   } finally {
     db.close()
   }
@@ -83,5 +84,3 @@ export function holdAlone(file: string): Reader {
 /** What SQLite may have left beside a database. */
 export const sideFiles = (file: string): string[] =>
   ['-wal', '-shm', '-journal'].map((end) => file + end).filter((name) => existsSync(name))
-
-const codeOf = (error: unknown): string => (error as { code?: string }).code ?? ''

@@ -17,7 +17,7 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
-import { StoreUnavailable, StoreUnusable } from '../db.ts'
+import { RESTORE_HINT, StoreUnavailable, StoreUnusable } from '../db.ts'
 import { examine, LARGE_BYTES } from './integrity-check.ts'
 
 /** How long a call may block the event loop waiting for another process's write. */
@@ -65,7 +65,8 @@ export function openFile(
     db?.close()
     if (error instanceof StoreUnavailable) throw error
     if (isBusy(error)) throw new StoreUnavailable(error)
-    throw new StoreUnusable(`the database ${file} cannot be opened: ${(error as Error).message}`, error)
+    const message = `the database ${file} cannot be opened: ${(error as Error).message}`
+    throw new StoreUnusable(message, error, isDamage(error) ? RESTORE_HINT : undefined)
   }
 }
 
@@ -136,5 +137,8 @@ function create(file: string): void {
   }
 }
 
-export const isBusy = (error: unknown): boolean =>
-  /^SQLITE_(BUSY|LOCKED)/.test((error as { code?: string }).code ?? '')
+export const codeOf = (error: unknown): string => (error as { code?: string }).code ?? ''
+
+export const isBusy = (error: unknown): boolean => /^SQLITE_(BUSY|LOCKED)/.test(codeOf(error))
+
+export const isDamage = (error: unknown): boolean => /^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(error))

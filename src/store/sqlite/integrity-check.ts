@@ -7,7 +7,7 @@ import { StoreDamaged } from '../db.ts'
 /** Looked through in less than a tenth of a second. */
 export const LARGE_BYTES = 67_108_864
 
-/** @throws {Error} saying what is wrong */
+/** @throws {Error} that says what is wrong, with SQLite's own code for damage */
 export function examine(db: Database.Database): void {
   assertSound(String(db.pragma('quick_check(1)', { simple: true })))
   // The pages that were looked at fill the cache, and are not those that will be asked for.
@@ -43,5 +43,6 @@ export function examineBeside(file: string): Examination {
 
 function assertSound(found: string): void {
   if (found === 'ok') return
-  throw new Error(`database disk image is malformed (${found.trim().split('\n').at(-1)})`)
+  const message = `database disk image is malformed (${found.trim().split('\n').at(-1)})`
+  throw Object.assign(new Error(message), { code: 'SQLITE_CORRUPT' })
 }

@@ -8,7 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type Database from 'better-sqlite3'
 import { ConstraintViolation, type Db, type Param, type Step, StoreDamaged, StoreUnavailable } from '../db.ts'
-import { isBusy, isLarge, openFile, type SqliteOptions, watchIdentity } from './file.ts'
+import { codeOf, isBusy, isDamage, isLarge, openFile, type SqliteOptions, watchIdentity } from './file.ts'
 import { examineBeside } from './integrity-check.ts'
 
 /** How long a batch waits for its turn altogether, off the event loop. */
@@ -157,7 +157,6 @@ export function bind(params: readonly Param[] = []): Record<string, Param> {
   return named
 }
 
-const codeOf = (error: unknown): string => (error as { code?: string }).code ?? ''
 const isConstraint = (error: unknown): boolean => codeOf(error).startsWith('SQLITE_CONSTRAINT')
 
 /** Whatever the file system or the lock does to us is "not now"; a mistake in our SQL stays what it is. */
@@ -165,6 +164,6 @@ const isTrouble = (error: unknown): boolean =>
   /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL)/.test(codeOf(error))
 
 function translate(error: unknown): unknown {
-  if (/^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(error))) return new StoreDamaged(error)
+  if (isDamage(error)) return new StoreDamaged(error)
   return isTrouble(error) ? new StoreUnavailable(error) : error
 }

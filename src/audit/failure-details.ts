@@ -1,0 +1,84 @@
+/**
+ * Why exactly something was refused, for the audit trail and the log. A client gets one answer for several of these. The list is
+ * closed; a test compares it with docs/audit.md, and another finds each in the audit trail. Must not hold user input.
+ */
+
+/** What can be wrong with a JWT that a client has signed. */
+const clientJwt = {
+  malformed: 'it is not a compact JWS with the claims and types that it must have',
+  wrong_type: '`typ` says that it is another kind of JWT',
+  wrong_algorithm: '`alg` is not one that clients may sign with',
+  unknown_key: 'the client has no key with this `kid` and `alg`',
+  wrong_signature: 'no key of the client made the signature',
+  wrong_issuer: '`iss` is not the client',
+  wrong_audience: '`aud` is not this server',
+  missing_claim: 'a required claim is missing',
+  expired: '`exp` is in the past',
+  not_yet_valid: '`nbf` or `iat` is in the future',
+  too_long_lived: '`exp` is too far in the future',
+} as const
+
+export type ClientJwtProblem = keyof typeof clientJwt
+
+type Prefixed<P extends string> = { readonly [K in ClientJwtProblem as `${P}_${K}`]: string }
+
+function ofClientJwt<P extends string>(prefix: P, what: string): Prefixed<P> {
+  return Object.fromEntries(
+    Object.entries(clientJwt).map(([name, meaning]) => [`${prefix}_${name}`, `${what}: ${meaning}`]),
+  ) as Prefixed<P>
+}
+
+export const failureDetails = {
+  no_client_authentication: 'the request has no client authentication',
+  malformed_credentials: 'the client credentials cannot be decoded, or no client can have this id',
+  unknown_client: 'no client has this id',
+  client_disabled: 'the client is disabled',
+  wrong_auth_method: 'the client is registered for another authentication method',
+  wrong_secret: 'the client secret is wrong',
+  public_client: 'the client is public, and this is for confidential clients only',
+  client_keys_unavailable: 'the `jwks_uri` of the client cannot be fetched',
+  ...ofClientJwt('assertion', 'client assertion'),
+  assertion_replayed: 'client assertion: its `jti` was used before',
+  grant_not_registered: 'the client is not registered for the grant',
+  other_client: 'the code, token or request belongs to another client',
+  unknown_code: 'no such code was issued, or it was deleted after its end',
+  code_expired: 'the code has expired',
+  code_replayed: 'the code was used before; the session that it began was revoked',
+  code_guessed: 'too many wrong verifiers were sent for the code',
+  redirect_uri_mismatch: '`redirect_uri` is missing, or not the one of the authorization request',
+  pkce_missing: '`code_verifier` is missing',
+  pkce_mismatch: '`code_verifier` does not match the challenge',
+  signed_out: 'the user signed out after the code was issued',
+  unknown_user: 'no user has this name',
+  wrong_password: 'the password is wrong',
+  user_disabled: 'the account is disabled, or was deleted',
+  second_factor_required: 'the user must use a second factor',
+  changed_meanwhile: 'the client or the account was changed or deleted while the request was answered',
+  unknown_token: 'the token was not issued here',
+  refresh_expired: 'the session of the refresh token has expired',
+  refresh_revoked: 'the session of the refresh token was revoked',
+  refresh_replayed: 'the refresh token was used before; its session was revoked',
+  refresh_unknown_session: 'the session of the refresh token was deleted after its end',
+  refresh_ahead: 'the refresh token is newer than its session: the store was restored from a backup',
+  scope_not_registered: 'the client is registered for none of the scopes',
+  scope_not_in_roles: 'no role of the user grants one of the scopes',
+  scope_of_another_api: 'the scopes belong to another API than the resource',
+  token_expired: 'the access token has expired',
+  token_revoked: 'the access token was revoked',
+  session_ended: 'the session of the access token has ended',
+  no_user: 'the access token was issued to a client for itself',
+  openid_missing: 'the access token has no scope `openid`',
+  unknown_request_uri: 'no such request was pushed, or it was deleted after its end',
+  request_uri_expired: 'the pushed request has expired',
+  request_uri_used: 'the pushed request was answered before',
+  ...ofClientJwt('request_object', 'request object'),
+  request_object_wrong_client: 'request object: `client_id` is another client',
+  request_object_is_assertion: 'request object: `sub` is the client, as in a client assertion',
+  request_object_wrong_parameters: 'request object: a parameter that it must not have, or too many of them',
+  unknown_hint: '`id_token_hint` was not issued here',
+  not_signed_in: 'the user is not signed in',
+  sign_in_too_old: 'the user signed in longer ago than `max_age`',
+  other_user: 'another user than the requested one is signed in',
+} as const satisfies Readonly<Record<string, string>>
+
+export type FailureDetail = keyof typeof failureDetails

@@ -1,0 +1,60 @@
+/**
+ * The one convention for errors that Keyturn throws on purpose: a class that extends KeyturnError, with a literal `code`. Code
+ * tells errors apart by their code or class, never by a name or a text. Must not know any other part. The codes of protocol
+ * answers (RFC 6749 §5.2) are in oauth/errors.ts. A programming mistake is a bare Error.
+ */
+
+/** docs/errors.md says what each means; a test compares both. */
+export const ERROR_CODES = [
+  'usage_error',
+  'command_failed',
+  'already_reported',
+  'invalid_configuration',
+  'invalid_master_key',
+  'decryption_failed',
+  'key_mismatch',
+  'key_not_found',
+  'rotation_unsafe',
+  'store_unavailable',
+  'store_damaged',
+  'store_unusable',
+  'constraint_violation',
+  'transfer_refused',
+  'notifications_missing',
+  'notifications_unsupported',
+  'invalid_account',
+  'account_conflict',
+  'invalid_redirect_uri',
+  'invalid_client_metadata',
+  'invalid_client_jwt',
+  'rate_limited',
+  'overloaded',
+  'page_error',
+  'trace_export_rejected',
+] as const
+
+export type ErrorCode = (typeof ERROR_CODES)[number]
+
+export interface KeyturnErrorOptions<Detail extends string = string> {
+  readonly cause?: unknown
+  /** Why exactly, for operators: it may name hosts and files, and never reaches a client. */
+  readonly detail?: Detail | undefined
+  /** What an operator can do about it. */
+  readonly hint?: string | undefined
+}
+
+export abstract class KeyturnError<
+  Code extends string = ErrorCode,
+  Detail extends string = string,
+> extends Error {
+  readonly code: Code
+  readonly detail?: Detail
+  readonly hint?: string
+  constructor(code: Code, message: string, { cause, detail, hint }: KeyturnErrorOptions<Detail> = {}) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = new.target.name
+    this.code = code
+    if (detail !== undefined) this.detail = detail
+    if (hint !== undefined) this.hint = hint
+  }
+}
