@@ -23,6 +23,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   'src/system.ts': { uses: [], knows: [] },
   'src/single-flight.ts': { uses: [], knows: [] },
   'src/issuer-path.ts': { uses: [], knows: [] },
+  'src/durable-file.ts': { uses: [], knows: [] },
   'src/loopback.ts': { uses: [], knows: [] },
   'src/version.ts': { uses: [], knows: [] },
   'src/errors.ts': { uses: [], knows: [] },
@@ -202,7 +203,13 @@ const LAYERS: Readonly<Record<string, Layer>> = {
 }
 
 /** Mechanisms that import nothing of ours. Every layer of the server may use them. */
-const MECHANISMS = ['src/errors.ts', 'src/single-flight.ts', 'src/issuer-path.ts', 'src/loopback.ts']
+const MECHANISMS = [
+  'src/errors.ts',
+  'src/single-flight.ts',
+  'src/durable-file.ts',
+  'src/issuer-path.ts',
+  'src/loopback.ts',
+]
 
 /** The layer with the longest name that fits. */
 function layerOf(path: string): [string, Layer] | undefined {

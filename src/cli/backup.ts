@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { sameFile, writeWhole } from '../store/durable-file.ts'
+import { sameFile, writeWhole } from '../durable-file.ts'
 import { assertSound, copyDatabase, databaseFile, isPostgres, openCopy, sideFiles } from '../store/index.ts'
 import { type Summary, summarize } from '../store/summary.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
@@ -30,7 +30,7 @@ async function backup(context: Context, target: string, options: FileOptions): P
     throw new CommandError(`${target} is the database itself`)
   }
   if (context.io.errIsTerminal) context.io.err('copying …')
-  const summary = await writeWhole(target, options.force === true, async (draft) => {
+  const summary = await writeWhole(target, { replace: options.force === true }, async (draft) => {
     copyDatabase(source, draft)
     assertSound(draft, 'the copy')
     return summaryOf(draft)

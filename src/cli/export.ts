@@ -1,9 +1,9 @@
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { writeWhole } from '../durable-file.ts'
 import { listsFolder, type StaticFile, staticSite } from '../http/static-site.ts'
 import { openServer, type ServerDeps } from '../node/server.ts'
-import type { Random } from '../system.ts'
 import { action, type CommandFactory, type Context, examples } from './context.ts'
 
 interface ExportOptions {
@@ -52,22 +52,19 @@ async function follow(folder: string, server: ServerDeps): Promise<void> {
 
 async function write(folder: string, server: ServerDeps): Promise<StaticFile[]> {
   const files = await staticSite(server.services)
-  for (const { path, body } of files) await writeIfChanged(join(folder, path), body, server.base.random)
+  for (const { path, body } of files) await writeIfChanged(join(folder, path), body)
   await removeOldLists(folder, listsFolder(server.base.config), files)
   return files
 }
 
-/** Complete before it has its name: whoever reads or uploads meanwhile gets the old file or the new one. */
-async function writeIfChanged(file: string, body: string, random: Random): Promise<void> {
+/** Programs that read or upload the folder meanwhile get the old file or the new one. A web server must be able to read it. */
+async function writeIfChanged(file: string, body: string): Promise<void> {
   if ((await readFile(file, 'utf8').catch(() => undefined)) === body) return
   await mkdir(dirname(file), { recursive: true })
-  // A process id would be no unique name: containers that share a volume have the same ones.
-  const draft = `${file}.${random.bytes(6).toString('hex')}.new`
-  await writeFile(draft, body)
-  await rename(draft, file)
+  await writeWhole(file, { replace: true, mode: 0o666 }, (draft) => writeFile(draft, body))
 }
 
-/** Lists that no living token refers to. */
+/** Deletes the lists that no unexpired token refers to. */
 async function removeOldLists(folder: string, lists: string, files: readonly StaticFile[]): Promise<void> {
   const kept = new Set(files.map(({ path }) => path))
   const there = await readdir(join(folder, lists)).catch(() => [])

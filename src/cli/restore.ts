@@ -1,12 +1,12 @@
 import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Config } from '../config/load.ts'
+import { sameFile, writeWhole } from '../durable-file.ts'
 import { openRoot } from '../keys/data-keys.ts'
 import { SealBroken } from '../keys/encryption.ts'
 import { masterKeyFile } from '../keys/master-key.ts'
 import { createKeyHolder } from '../keys/master-keys.ts'
 import { type Reader, StoreUnusable } from '../store/db.ts'
-import { sameFile, writeWhole } from '../store/durable-file.ts'
 import { assertSound, createStore, holdAlone, openDb, type Store, sideFiles } from '../store/index.ts'
 import { migrationStatus } from '../store/migrate.ts'
 import { type Summary, summarize } from '../store/summary.ts'
@@ -38,7 +38,7 @@ async function restore(context: Context, backup: string, options: FileOptions): 
   const held = occupied ? hold(target) : null
   try {
     let aside: string | null = null
-    const found = await writeWhole(target, occupied, async (draft) => {
+    const found = await writeWhole(target, { replace: occupied }, async (draft) => {
       copyFileSync(backup, draft)
       // Of a database that was copied as a file, part may be in there.
       if (existsSync(`${backup}-wal`)) copyFileSync(`${backup}-wal`, `${draft}-wal`)

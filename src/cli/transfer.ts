@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { databaseUrl as parseUrl } from '../config/parsers.ts'
+import { sameFile } from '../durable-file.ts'
 import { databaseOptions } from '../node/base.ts'
-import { sameFile } from '../store/durable-file.ts'
 import { databaseFile, isPostgres, openAlone, openDb } from '../store/index.ts'
 import { assertTransferable, type Progress, type TransferredTable, transfer } from '../store/transfer.ts'
 import { systemClock } from '../system.ts'

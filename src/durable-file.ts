@@ -1,4 +1,4 @@
-/** Files that are whole under their name or not there, and stay so after a power cut. Must not know what is in them. */
+/** Files that are either complete under their name or absent, also after a power cut. Must not know what is in them. */
 import {
   closeSync,
   existsSync,
@@ -12,19 +12,23 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 
-/**
- * Lets `write` fill a file, readable by nobody else, in a folder of its own beside `file`, and then gives it the name.
- * @param replace a file that has the name is replaced; otherwise `EEXIST` is thrown, and it stays as it was
- */
+export interface WriteOptions {
+  /** Replace a file that has the name already. Otherwise `EEXIST` is thrown, and that file stays as it was. */
+  readonly replace: boolean
+  /** As in open(2), so the umask still applies. By default only the owner can read the file. */
+  readonly mode?: number
+}
+
+/** Lets `write` fill a draft in a folder of its own beside `file`, and then gives the draft that name. */
 export async function writeWhole<T>(
   file: string,
-  replace: boolean,
+  { replace, mode = 0o600 }: WriteOptions,
   write: (draft: string) => T | Promise<T>,
 ): Promise<T> {
   const folder = mkdtempSync(`${file}.new-`)
   try {
     const draft = join(folder, 'draft')
-    closeSync(openSync(draft, 'wx', 0o600))
+    closeSync(openSync(draft, 'wx', mode))
     const result = await write(draft)
     sync(draft)
     place(draft, file, replace)
@@ -41,7 +45,7 @@ function place(draft: string, file: string, replace: boolean): void {
     else linkSync(draft, file)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // Some file systems, as on memory sticks, know no links; there two writers of one name are told by chance.
+    // Some file systems, such as those of memory sticks, have no links. There, the later of two concurrent writers wins.
     if (replace) throw error
     if (code === 'EEXIST' || existsSync(file)) throw taken(file)
     renameSync(draft, file)
@@ -51,7 +55,7 @@ function place(draft: string, file: string, replace: boolean): void {
 const taken = (file: string): Error =>
   Object.assign(new Error(`${file} is there already`), { code: 'EEXIST' })
 
-/** Content of a file, or names in a folder: on disk when this returns. */
+/** Brings the content of a file, or the names in a folder, to the disk. */
 function sync(path: string): void {
   const fd = openSync(path, 'r')
   try {
@@ -61,7 +65,7 @@ function sync(path: string): void {
   }
 }
 
-/** Two names of one file. */
+/** Whether two paths name one file. */
 export function sameFile(a: string, b: string): boolean {
   const [one, other] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }))
   return one !== undefined && one.ino === other?.ino && one.dev === other.dev
