@@ -218,7 +218,7 @@ function layerOf(path: string): [string, Layer] | undefined {
     .sort(([a], [b]) => b.length - a.length)[0]
 }
 
-t.test('imports go down only', async (t) => {
+t.test('imports only point from higher layers to lower layers', async (t) => {
   t.ok(ours.length > 300, 'the imports were read')
   t.same(
     sourceFiles.filter((path) => layerOf(path) === undefined),
@@ -243,7 +243,7 @@ t.test('imports go down only', async (t) => {
   }
 })
 
-t.test('no layer is allowed what it does not use', async (t) => {
+t.test('every layer permission is used by some import', async (t) => {
   for (const [name, { uses, knows }] of Object.entries(LAYERS)) {
     const all = ours.filter(({ from }) => layerOf(from)?.[0] === name)
     for (const allowed of uses) {
@@ -300,7 +300,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-story.ts'], []],
 ]
 
-t.test('a package is known in one place', async (t) => {
+t.test('each npm package is imported in only one place', async (t) => {
   for (const [name, homes, types] of HOMES) {
     const strays = imports.filter(
       ({ from, to, typeOnly }) =>
@@ -316,7 +316,7 @@ t.test('a package is known in one place', async (t) => {
   }
 })
 
-t.test('the lists of the store are joined in one place', async (t) => {
+t.test('the aggregates of the store are assembled in one place', async (t) => {
   const joined = ours.filter(
     ({ to, from }) => to.startsWith('src/store/sql/') && !from.startsWith('src/store/sql/'),
   )
@@ -327,7 +327,7 @@ t.test('the lists of the store are joined in one place', async (t) => {
   t.same(new Set(engines.map(({ from }) => from)), new Set(['src/store/index.ts']))
 })
 
-t.test('SQL is written in the store alone', async (t) => {
+t.test('SQL statements appear only in the store', async (t) => {
   const sql = /\b(SELECT\s|INSERT INTO|DELETE FROM|UPDATE\s+\w+\s+SET|CREATE TABLE|PRAGMA\s)/
   // The doctor asks the engine itself how it is.
   const doctor = 'src/cli/doctor-store.ts'
@@ -335,7 +335,7 @@ t.test('SQL is written in the store alone', async (t) => {
   t.same(strays, [doctor])
 })
 
-t.test('the laws of the ring know no store, no network and no library', async (t) => {
+t.test('the pure ring module imports no store, network or library code', async (t) => {
   for (const { to, typeOnly } of imports.filter(({ from }) => from === 'src/keys/ring.ts')) t.ok(typeOnly, to)
   t.notMatch(code('src/keys/ring.ts'), /\basync\b|\bawait\b|Promise/)
 })
@@ -392,14 +392,14 @@ const FROM_THE_MACHINE: readonly {
   },
 ]
 
-t.test('time, randomness and the process have one home each', async (t) => {
+t.test('time, randomness and process access are each read in one place', async (t) => {
   for (const { what, pattern, home, except } of FROM_THE_MACHINE) {
     const takers = server.filter((path) => pattern.test(code(path)))
     t.same(takers, [...home, ...Object.keys(except)].sort(), what)
   }
 })
 
-t.test('the process is ended in one place', async (t) => {
+t.test('the process is ended in only one place', async (t) => {
   t.same(
     sourceFiles.filter((path) =>
       /\bprocess\.exit\b|\bprocess\.exitCode\b|\bprocess\.abort\b/.test(code(path)),
@@ -408,12 +408,12 @@ t.test('the process is ended in one place', async (t) => {
   )
 })
 
-t.test('no token’s lifetime is given to jose in words', async (t) => {
+t.test('token lifetimes are never passed to jose as text', async (t) => {
   for (const path of sourceFiles)
     t.notMatch(code(path), /setExpirationTime|setIssuedAt|maxTokenAge:\s*'/, path)
 })
 
-t.test('a folder is named for what it owns, a file in kebab-case; nothing is an enum', async (t) => {
+t.test('folders are named for what they own, files use kebab-case, and there are no enums', async (t) => {
   const paths = repositoryFiles().filter((path) => /^(src|packages|test)\/.*\.ts$/.test(path))
   t.ok(paths.length > 200)
   t.same(
@@ -431,14 +431,14 @@ t.test('a folder is named for what it owns, a file in kebab-case; nothing is an 
   )
 })
 
-t.test('what is exported has a name', async (t) => {
+t.test('every export is a named export', async (t) => {
   t.same(
     sourceFiles.filter((path) => /^export default\b/m.test(code(path))),
     [],
   )
 })
 
-t.test('a list or contract file says what it owns and what it must not know', async (t) => {
+t.test('each list or contract file states what it owns and what it must not know', async (t) => {
   for (const path of [
     'src/http/routes.ts',
     'src/oauth/grants/grant.ts',
@@ -458,14 +458,19 @@ t.test('a list or contract file says what it owns and what it must not know', as
   }
 })
 
-t.test('a grant or client authentication method is a file named for its row in the table', async (t) => {
-  for (const [folder, names] of [
-    ['src/oauth/grants/', GRANT_NAMES],
-    ['src/oauth/client-auth/', METHOD_NAMES],
-  ] as const) {
-    const files = imports
-      .filter(({ from, to, typeOnly }) => from === `${folder}index.ts` && to.startsWith(folder) && !typeOnly)
-      .map(({ to }) => to)
-    t.same(files.sort(), names.map((name) => `${folder}${name.replaceAll('_', '-')}.ts`).sort())
-  }
-})
+t.test(
+  'each grant and client authentication method is a file named after its row in the table',
+  async (t) => {
+    for (const [folder, names] of [
+      ['src/oauth/grants/', GRANT_NAMES],
+      ['src/oauth/client-auth/', METHOD_NAMES],
+    ] as const) {
+      const files = imports
+        .filter(
+          ({ from, to, typeOnly }) => from === `${folder}index.ts` && to.startsWith(folder) && !typeOnly,
+        )
+        .map(({ to }) => to)
+      t.same(files.sort(), names.map((name) => `${folder}${name.replaceAll('_', '-')}.ts`).sort())
+    }
+  },
+)

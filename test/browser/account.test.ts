@@ -8,7 +8,7 @@ const SESSION = '__Host-keyturn-session'
 
 for (const { how, ...options } of shortOfJavaScript) {
   browserTest(
-    `a changed password: this browser stays, every other is signed out, ${how}`,
+    `changing the password keeps this browser signed in and signs out all others, ${how}`,
     async (t, open) => {
       const { app, issuer, register } = await browserWorld(t)
       await register({ firstParty: true })
@@ -52,40 +52,43 @@ for (const { how, ...options } of shortOfJavaScript) {
     },
   )
 
-  browserTest(`sign out everywhere: here, there, and every app, ${how}`, async (t, open) => {
-    const { app, issuer, register, server, alice } = await browserWorld(t)
-    await register({ firstParty: true })
-    const [here, there] = [await open(options), await open(options)]
-    const [page, other] = [await here.tab(), await there.tab()]
-    for (const tab of [page, other]) {
-      await tab.goto(app.start())
-      await signIn(t, tab)
-      await resultAt(tab, app)
-    }
-    const living = async () =>
-      (await server.store.sessions.list({ userId: alice.id }, 10)).filter(
-        ({ revokedAt }) => revokedAt === null,
-      )
-    t.equal((await living()).length, 2)
-    await page.goto(`${issuer}/account`)
-    await at(t, page, 'Your account')
-    await page.getByRole('button', { name: 'Sign out everywhere' }).click()
-    await at(t, page, 'You are signed out')
+  browserTest(
+    `signing out everywhere ends this browser, the other browsers and every app’s access, ${how}`,
+    async (t, open) => {
+      const { app, issuer, register, server, alice } = await browserWorld(t)
+      await register({ firstParty: true })
+      const [here, there] = [await open(options), await open(options)]
+      const [page, other] = [await here.tab(), await there.tab()]
+      for (const tab of [page, other]) {
+        await tab.goto(app.start())
+        await signIn(t, tab)
+        await resultAt(tab, app)
+      }
+      const living = async () =>
+        (await server.store.sessions.list({ userId: alice.id }, 10)).filter(
+          ({ revokedAt }) => revokedAt === null,
+        )
+      t.equal((await living()).length, 2)
+      await page.goto(`${issuer}/account`)
+      await at(t, page, 'Your account')
+      await page.getByRole('button', { name: 'Sign out everywhere' }).click()
+      await at(t, page, 'You are signed out')
 
-    t.notOk((await here.cookies())[SESSION], 'the cookie is gone')
-    t.equal((await living()).length, 0)
-    for (const tab of [page, other]) {
-      await tab.goto(app.start({ prompt: 'none' }))
-      t.match(await resultAt(tab, app), { error: 'login_required' })
-    }
-    await page.goto(`${issuer}/account`)
-    await at(t, page, 'Sign in')
-    await page.goBack()
-    t.notMatch(await page.content(), 'Sign out everywhere', 'nothing is shown by the back button')
-  })
+      t.notOk((await here.cookies())[SESSION], 'the cookie is gone')
+      t.equal((await living()).length, 0)
+      for (const tab of [page, other]) {
+        await tab.goto(app.start({ prompt: 'none' }))
+        t.match(await resultAt(tab, app), { error: 'login_required' })
+      }
+      await page.goto(`${issuer}/account`)
+      await at(t, page, 'Sign in')
+      await page.goBack()
+      t.notMatch(await page.content(), 'Sign out everywhere', 'nothing is shown by the back button')
+    },
+  )
 
   browserTest(
-    `an app signs the person out, and gets them back, ${how} (RP-Initiated Logout)`,
+    `an app can sign the user out and receives the browser back, ${how} (RP-Initiated Logout)`,
     async (t, open) => {
       const { app, issuer, register } = await browserWorld(t)
       await register({ firstParty: true })

@@ -32,37 +32,40 @@ async function enrolTotp(t: Test, page: Page, world: BrowserWorld) {
 }
 
 for (const { how, ...options } of shortOfJavaScript) {
-  browserTest(`an authenticator app is set up, and asked for from then on, ${how}`, async (t, open) => {
-    const world = await browserWorld(t)
-    const { app, issuer, register, server } = world
-    await register({ firstParty: true })
-    const page = await (await open(options)).tab()
-    await page.goto(`${issuer}/account`)
-    await signIn(t, page)
-    await at(t, page, 'Your account')
-    const { code, recoveryCodes } = await enrolTotp(t, page, world)
-    t.ok(recoveryCodes.length >= 8, `${recoveryCodes.length} recovery codes`)
+  browserTest(
+    `once an authenticator app is set up, every later sign-in asks for its code, ${how}`,
+    async (t, open) => {
+      const world = await browserWorld(t)
+      const { app, issuer, register, server } = world
+      await register({ firstParty: true })
+      const page = await (await open(options)).tab()
+      await page.goto(`${issuer}/account`)
+      await signIn(t, page)
+      await at(t, page, 'Your account')
+      const { code, recoveryCodes } = await enrolTotp(t, page, world)
+      t.ok(recoveryCodes.length >= 8, `${recoveryCodes.length} recovery codes`)
 
-    server.clock.tick(60)
-    const window = await open(options)
-    const elsewhere = await window.tab()
-    await elsewhere.goto(app.start())
-    await signIn(t, elsewhere)
-    await at(t, elsewhere, 'Confirm that it is you')
-    t.notOk((await window.cookies())['__Host-keyturn-session'], 'the password alone signs nobody in')
-    window.expect(/status of 400/)
-    await elsewhere.getByLabel('Code from your authenticator app').fill('000000')
-    await elsewhere.getByRole('button', { name: 'Confirm', exact: true }).click()
-    await elsewhere.getByRole('alert').getByText('That code is wrong').waitFor()
-    await at(t, elsewhere, 'Confirm that it is you')
-    t.equal(await elsewhere.locator(':focus').getAttribute('name'), 'code')
-    await elsewhere.getByLabel('Code from your authenticator app').fill(code())
-    await elsewhere.getByRole('button', { name: 'Confirm', exact: true }).click()
-    const { claims } = await resultAt(elsewhere, app)
-    t.same(claims?.amr, ['mfa', 'otp', 'pwd'])
-  })
+      server.clock.tick(60)
+      const window = await open(options)
+      const elsewhere = await window.tab()
+      await elsewhere.goto(app.start())
+      await signIn(t, elsewhere)
+      await at(t, elsewhere, 'Confirm that it is you')
+      t.notOk((await window.cookies())['__Host-keyturn-session'], 'the password alone signs nobody in')
+      window.expect(/status of 400/)
+      await elsewhere.getByLabel('Code from your authenticator app').fill('000000')
+      await elsewhere.getByRole('button', { name: 'Confirm', exact: true }).click()
+      await elsewhere.getByRole('alert').getByText('That code is wrong').waitFor()
+      await at(t, elsewhere, 'Confirm that it is you')
+      t.equal(await elsewhere.locator(':focus').getAttribute('name'), 'code')
+      await elsewhere.getByLabel('Code from your authenticator app').fill(code())
+      await elsewhere.getByRole('button', { name: 'Confirm', exact: true }).click()
+      const { claims } = await resultAt(elsewhere, app)
+      t.same(claims?.amr, ['mfa', 'otp', 'pwd'])
+    },
+  )
 
-  browserTest(`a recovery code stands in for a lost phone, once, ${how}`, async (t, open) => {
+  browserTest(`a recovery code replaces a lost phone once, ${how}`, async (t, open) => {
     const world = await browserWorld(t)
     const { app, issuer, register } = world
     await register({ firstParty: true })
@@ -91,24 +94,27 @@ for (const { how, ...options } of shortOfJavaScript) {
     }
   })
 
-  browserTest(`an app that requires a second factor has it set up on the way, ${how}`, async (t, open) => {
-    const world = await browserWorld(t)
-    const { app, register } = world
-    await register({ firstParty: true, requireSecondFactor: true })
-    const page = await (await open(options)).tab()
-    await page.goto(app.start())
-    await signIn(t, page)
-    await at(t, page, 'A second step is needed')
-    await page.getByRole('link', { name: /Authenticator app/ }).click()
-    await at(t, page, 'Set up an authenticator app')
-    const code = phone((await page.locator('.secret').textContent()) ?? '', world)
-    await page.getByLabel('Code from the app').fill(code())
-    await page.getByRole('button', { name: 'Switch on' }).click()
-    await at(t, page, 'Your recovery codes')
-    await page.getByRole('link', { name: 'I have kept them' }).click()
-    const { claims } = await resultAt(page, app)
-    t.same(claims?.amr, ['mfa', 'otp', 'pwd'])
-  })
+  browserTest(
+    `an app that requires a second factor makes the user set one up during sign-in, ${how}`,
+    async (t, open) => {
+      const world = await browserWorld(t)
+      const { app, register } = world
+      await register({ firstParty: true, requireSecondFactor: true })
+      const page = await (await open(options)).tab()
+      await page.goto(app.start())
+      await signIn(t, page)
+      await at(t, page, 'A second step is needed')
+      await page.getByRole('link', { name: /Authenticator app/ }).click()
+      await at(t, page, 'Set up an authenticator app')
+      const code = phone((await page.locator('.secret').textContent()) ?? '', world)
+      await page.getByLabel('Code from the app').fill(code())
+      await page.getByRole('button', { name: 'Switch on' }).click()
+      await at(t, page, 'Your recovery codes')
+      await page.getByRole('link', { name: 'I have kept them' }).click()
+      const { claims } = await resultAt(page, app)
+      t.same(claims?.amr, ['mfa', 'otp', 'pwd'])
+    },
+  )
 }
 
 /** A device with a fingerprint reader: what Chromium's own tests have for one. */
@@ -138,7 +144,7 @@ async function authenticator(page: Page) {
 }
 
 browserTest(
-  'a passkey: added, a second factor, and a sign-in of its own (WebAuthn Level 3)',
+  'a passkey can be added and used as a second factor or as the only factor (WebAuthn Level 3)',
   async (t, open) => {
     const { app, issuer, register } = await browserWorld(t)
     await register({ firstParty: true })
@@ -183,29 +189,32 @@ browserTest(
   },
 )
 
-browserTest('whoever is not verified by the device is not signed in by it, and is told', async (t, open) => {
-  const { app, issuer, register } = await browserWorld(t)
-  await register({ firstParty: true })
-  const window = await open()
-  const page = await window.tab()
-  const device = await authenticator(page)
-  await page.goto(`${issuer}/account`)
-  await device.present(false)
-  await signIn(t, page)
-  await page.getByRole('link', { name: 'Add a passkey' }).click()
-  await page.getByLabel('Name for this passkey').fill('Laptop')
-  await device.present(true)
-  await page.getByRole('button', { name: 'Create passkey' }).click()
-  await at(t, page, 'Your recovery codes')
-  await window.context.clearCookies()
+browserTest(
+  'a passkey without user verification does not sign the user in, and the page says why',
+  async (t, open) => {
+    const { app, issuer, register } = await browserWorld(t)
+    await register({ firstParty: true })
+    const window = await open()
+    const page = await window.tab()
+    const device = await authenticator(page)
+    await page.goto(`${issuer}/account`)
+    await device.present(false)
+    await signIn(t, page)
+    await page.getByRole('link', { name: 'Add a passkey' }).click()
+    await page.getByLabel('Name for this passkey').fill('Laptop')
+    await device.present(true)
+    await page.getByRole('button', { name: 'Create passkey' }).click()
+    await at(t, page, 'Your recovery codes')
+    await window.context.clearCookies()
 
-  await device.verified(false)
-  await device.present(false)
-  await page.goto(app.start())
-  await at(t, page, 'Sign in')
-  await device.present(true)
-  await page.getByRole('button', { name: 'Sign in with a passkey' }).click()
-  await page.getByRole('alert').getByText('That was cancelled, or took too long').waitFor()
-  await at(t, page, 'Sign in')
-  t.notOk((await window.cookies())['__Host-keyturn-session'])
-})
+    await device.verified(false)
+    await device.present(false)
+    await page.goto(app.start())
+    await at(t, page, 'Sign in')
+    await device.present(true)
+    await page.getByRole('button', { name: 'Sign in with a passkey' }).click()
+    await page.getByRole('alert').getByText('That was cancelled, or took too long').waitFor()
+    await at(t, page, 'Sign in')
+    t.notOk((await window.cookies())['__Host-keyturn-session'])
+  },
+)

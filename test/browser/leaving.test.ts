@@ -8,7 +8,7 @@ import { allow, at, browserWorld, resultAt, signIn } from '../support/browser/ch
 for (const javaScriptEnabled of [true, false]) {
   const how = javaScriptEnabled ? 'with' : 'without'
   browserTest(
-    `an app may redirect to a third site at once, ${how} scripts (CSP form-action)`,
+    `an app may redirect on to a third site immediately, ${how} scripts (CSP form-action)`,
     async (t, open) => {
       const { app } = await browserWorld(t)
       const third = createServer((_, response) => response.end('the third site')).listen(0, '127.0.0.1')
@@ -31,34 +31,34 @@ for (const javaScriptEnabled of [true, false]) {
   )
 }
 
-browserTest(
-  'an app on the IPv6 loopback address is reached on whatever port (RFC 8252 §7.3)',
-  async (t, open) => {
-    const { app, register } = await browserWorld(t, { host: 'http://[::1]' })
-    await register({ redirectUris: ['http://[::1]/callback'] })
-    const page = await (await open()).tab()
-    await page.goto(app.start())
-    await signIn(t, page)
-    await allow(t, page)
-    t.match(await resultAt(page, app), { heading: 'Signed in' })
-  },
-)
-
-browserTest('an app with a scheme of its own is opened with the code (RFC 8252 §7.1)', async (t, open) => {
-  const { app, register } = await browserWorld(t)
-  const redirect_uri = 'com.example.app:/cb'
-  await register({ redirectUris: [redirect_uri] })
+browserTest('an app on the IPv6 loopback address is reached on any port (RFC 8252 §7.3)', async (t, open) => {
+  const { app, register } = await browserWorld(t, { host: 'http://[::1]' })
+  await register({ redirectUris: ['http://[::1]/callback'] })
   const page = await (await open()).tab()
-  await page.goto(app.start({ redirect_uri }))
+  await page.goto(app.start())
   await signIn(t, page)
-  await at(t, page, 'Allow The Shop access?')
-  const opened = page.waitForEvent('request', (request) => request.url().startsWith(redirect_uri))
-  await page.getByRole('button', { name: 'Allow' }).click()
-  t.match((await opened).url(), /^com\.example\.app:\/cb\?code=[\w-]+&state=/)
+  await allow(t, page)
+  t.match(await resultAt(page, app), { heading: 'Signed in' })
 })
 
 browserTest(
-  'a form that was smuggled in cannot send what is typed elsewhere (CSP form-action)',
+  'an app with a custom URI scheme is opened with the authorization code (RFC 8252 §7.1)',
+  async (t, open) => {
+    const { app, register } = await browserWorld(t)
+    const redirect_uri = 'com.example.app:/cb'
+    await register({ redirectUris: [redirect_uri] })
+    const page = await (await open()).tab()
+    await page.goto(app.start({ redirect_uri }))
+    await signIn(t, page)
+    await at(t, page, 'Allow The Shop access?')
+    const opened = page.waitForEvent('request', (request) => request.url().startsWith(redirect_uri))
+    await page.getByRole('button', { name: 'Allow' }).click()
+    t.match((await opened).url(), /^com\.example\.app:\/cb\?code=[\w-]+&state=/)
+  },
+)
+
+browserTest(
+  'an injected form cannot send what the user types to another origin (CSP form-action)',
   async (t, open) => {
     const { app, issuer } = await browserWorld(t)
     const window = await open()

@@ -14,7 +14,7 @@ import { PASSWORD } from '../support/server/seed.ts'
 const [BROWSER, SESSION] = ['__Host-keyturn-browser', '__Host-keyturn-session']
 
 browserTest(
-  'cookies as the browser keeps them: __Host-, out of reach of scripts, new at login',
+  'the browser stores cookies with the __Host- prefix, hides them from scripts and gets a new one at sign-in',
   async (t, open) => {
     const { app, register } = await browserWorld(t)
     await register({ firstParty: true })
@@ -43,7 +43,7 @@ browserTest(
   },
 )
 
-browserTest('another origin that frames a page shows nothing (clickjacking)', async (t, open) => {
+browserTest('a page framed by another origin shows nothing (clickjacking)', async (t, open) => {
   // The same site: a frame from elsewhere would not even be sent the cookies.
   const { app, issuer } = await browserWorld(t, { host: 'http://localhost' })
   const window = await open()
@@ -65,69 +65,81 @@ browserTest('another origin that frames a page shows nothing (clickjacking)', as
   }
 })
 
-browserTest('sign-in and consent by the keyboard alone (WCAG 2.2, 2.1.1)', async (t, open) => {
-  const { app } = await browserWorld(t)
-  const window = await open()
-  const page = await window.tab()
-  await page.goto(app.start())
-  await at(t, page, 'Sign in')
-  t.equal(await page.locator(':focus').getAttribute('name'), 'username', 'where one begins to type')
-  await page.keyboard.type('alice')
-  await page.keyboard.press('Tab')
-  await page.keyboard.type('wrong')
-  window.expect(/status of 400/)
-  await page.keyboard.press('Enter')
-  await page.getByRole('alert').waitFor()
-  await page.keyboard.type(PASSWORD)
-  await page.keyboard.press('Enter')
-  await at(t, page, 'Allow The Shop access?')
-
-  const stops: string[] = []
-  for (let stop = ''; stop !== 'Allow' && stops.length < 10; stops.push(stop)) {
-    await page.keyboard.press('Tab')
-    const focused = page.locator(':focus')
-    stop = (await focused.innerText()) || ((await focused.getAttribute('name')) ?? '')
-    const { width } = (await focused.boundingBox()) ?? { width: 0 }
-    const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')
-    t.ok(width > 0 && outline !== 'none', `the focus is seen: ${stop}`)
-  }
-  t.same(stops, ['Not you?', 'remember', 'Refuse', 'Allow'])
-  await page.keyboard.press('Enter')
-  t.match(await resultAt(page, app), { heading: 'Signed in' })
-})
-
-browserTest('nothing runs out of a narrow window, or at 200 % (WCAG 2.2, 1.4.10)', async (t, open) => {
-  const { app, issuer } = await browserWorld(t)
-  // 200 % of 1280 × 1024 is a window of 640 × 512.
-  for (const viewport of [
-    { width: 320, height: 640 },
-    { width: 640, height: 512 },
-  ]) {
-    const page = await (await open({ viewport })).tab()
-    const fits = async (name: string) => {
-      const { wide, narrow } = await page.evaluate<{ wide: number; narrow: number }>(
-        '({ wide: document.documentElement.scrollWidth, narrow: document.documentElement.clientWidth })',
-      )
-      t.equal(wide, narrow, `${name} at ${viewport.width} px`)
-    }
-    await page.goto(app.start({ prompt: 'consent' }))
+browserTest(
+  'sign-in and consent can be completed with the keyboard alone (WCAG 2.2, 2.1.1)',
+  async (t, open) => {
+    const { app } = await browserWorld(t)
+    const window = await open()
+    const page = await window.tab()
+    await page.goto(app.start())
     await at(t, page, 'Sign in')
-    await fits('login')
-    await typePassword(page)
+    t.equal(await page.locator(':focus').getAttribute('name'), 'username', 'where one begins to type')
+    await page.keyboard.type('alice')
+    await page.keyboard.press('Tab')
+    await page.keyboard.type('wrong')
+    window.expect(/status of 400/)
+    await page.keyboard.press('Enter')
+    await page.getByRole('alert').waitFor()
+    await page.keyboard.type(PASSWORD)
+    await page.keyboard.press('Enter')
     await at(t, page, 'Allow The Shop access?')
-    await fits('consent')
-    await allow(t, page)
-    await resultAt(page, app)
-    for (const path of ['account', 'account/password', 'account/totp', 'account/passkeys', 'oauth2/logout']) {
-      await page.goto(`${issuer}/${path}`)
-      await at(t, page, /./)
-      await fits(path)
+
+    const stops: string[] = []
+    for (let stop = ''; stop !== 'Allow' && stops.length < 10; stops.push(stop)) {
+      await page.keyboard.press('Tab')
+      const focused = page.locator(':focus')
+      stop = (await focused.innerText()) || ((await focused.getAttribute('name')) ?? '')
+      const { width } = (await focused.boundingBox()) ?? { width: 0 }
+      const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')
+      t.ok(width > 0 && outline !== 'none', `the focus is seen: ${stop}`)
     }
-  }
-})
+    t.same(stops, ['Not you?', 'remember', 'Refuse', 'Allow'])
+    await page.keyboard.press('Enter')
+    t.match(await resultAt(page, app), { heading: 'Signed in' })
+  },
+)
 
 browserTest(
-  'German, if the browser or the application asks for it (OpenID Connect Core §3.1.2.1)',
+  'no content overflows a narrow window or a page at 200 % zoom (WCAG 2.2, 1.4.10)',
+  async (t, open) => {
+    const { app, issuer } = await browserWorld(t)
+    // 200 % of 1280 × 1024 is a window of 640 × 512.
+    for (const viewport of [
+      { width: 320, height: 640 },
+      { width: 640, height: 512 },
+    ]) {
+      const page = await (await open({ viewport })).tab()
+      const fits = async (name: string) => {
+        const { wide, narrow } = await page.evaluate<{ wide: number; narrow: number }>(
+          '({ wide: document.documentElement.scrollWidth, narrow: document.documentElement.clientWidth })',
+        )
+        t.equal(wide, narrow, `${name} at ${viewport.width} px`)
+      }
+      await page.goto(app.start({ prompt: 'consent' }))
+      await at(t, page, 'Sign in')
+      await fits('login')
+      await typePassword(page)
+      await at(t, page, 'Allow The Shop access?')
+      await fits('consent')
+      await allow(t, page)
+      await resultAt(page, app)
+      for (const path of [
+        'account',
+        'account/password',
+        'account/totp',
+        'account/passkeys',
+        'oauth2/logout',
+      ]) {
+        await page.goto(`${issuer}/${path}`)
+        await at(t, page, /./)
+        await fits(path)
+      }
+    }
+  },
+)
+
+browserTest(
+  'pages are in German if the browser or the application asks for it (OpenID Connect Core §3.1.2.1)',
   async (t, open) => {
     const { app, issuer } = await browserWorld(t)
     const german = await (await open({ locale: 'de-AT' })).tab()

@@ -15,7 +15,7 @@ import { PASSWORD, user } from '../support/server/seed.ts'
 const BAD_REQUEST = /status of 400 \(Bad Request\)/
 
 for (const { how, ...options } of shortOfJavaScript) {
-  browserTest(`somebody signs in, allows the app, and is back at it with tokens, ${how}`, async (t, open) => {
+  browserTest(`a user signs in, allows the app and returns to it with tokens, ${how}`, async (t, open) => {
     const { app } = await browserWorld(t)
     const page = await (await open(options)).tab()
     await page.goto(app.start())
@@ -30,31 +30,34 @@ for (const { how, ...options } of shortOfJavaScript) {
     })
   })
 
-  browserTest(`a wrong password says so, keeps the name, and may be tried again, ${how}`, async (t, open) => {
-    const { app } = await browserWorld(t)
-    const window = await open(options)
-    const page = await window.tab()
-    await page.goto(app.start())
-    window.expect(BAD_REQUEST)
-    await signIn(t, page, 'not the password')
-    await page.getByRole('alert').getByText('The user name or the password is wrong.').waitFor()
-    await at(t, page, 'Sign in')
-    t.match(await page.title(), /^Error: /)
-    t.equal(await page.getByLabel('User name').inputValue(), 'alice')
-    t.equal(await page.getByLabel('Password').inputValue(), '', 'the password is not in the page')
-    // WCAG 2.2, 3.3.1: a screen reader reads the field that is wrong, and why.
-    const focused = page.locator(':focus')
-    t.match(
-      [await focused.getAttribute('name'), await focused.getAttribute('aria-describedby')],
-      ['password', 'problem'],
-    )
-    await typePassword(page)
-    await allow(t, page)
-    t.match(await resultAt(page, app), { heading: 'Signed in' })
-  })
+  browserTest(
+    `a wrong password shows an error, keeps the username and can be retried, ${how}`,
+    async (t, open) => {
+      const { app } = await browserWorld(t)
+      const window = await open(options)
+      const page = await window.tab()
+      await page.goto(app.start())
+      window.expect(BAD_REQUEST)
+      await signIn(t, page, 'not the password')
+      await page.getByRole('alert').getByText('The user name or the password is wrong.').waitFor()
+      await at(t, page, 'Sign in')
+      t.match(await page.title(), /^Error: /)
+      t.equal(await page.getByLabel('User name').inputValue(), 'alice')
+      t.equal(await page.getByLabel('Password').inputValue(), '', 'the password is not in the page')
+      // WCAG 2.2, 3.3.1: a screen reader reads the field that is wrong, and why.
+      const focused = page.locator(':focus')
+      t.match(
+        [await focused.getAttribute('name'), await focused.getAttribute('aria-describedby')],
+        ['password', 'problem'],
+      )
+      await typePassword(page)
+      await allow(t, page)
+      t.match(await resultAt(page, app), { heading: 'Signed in' })
+    },
+  )
 
   browserTest(
-    `whoever refuses is back at the app with access_denied, ${how} (RFC 6749 §4.1.2.1)`,
+    `denying consent returns the user to the app with access_denied, ${how} (RFC 6749 §4.1.2.1)`,
     async (t, open) => {
       const { app } = await browserWorld(t)
       const page = await (await open(options)).tab()
@@ -66,7 +69,7 @@ for (const { how, ...options } of shortOfJavaScript) {
     },
   )
 
-  browserTest(`two tabs at the login page: both get where they were going, ${how}`, async (t, open) => {
+  browserTest(`two tabs at the login page both reach their destinations, ${how}`, async (t, open) => {
     const { app } = await browserWorld(t)
     const window = await open(options)
     const [one, other] = [await window.tab(), await window.tab()]
@@ -82,7 +85,7 @@ for (const { how, ...options } of shortOfJavaScript) {
   })
 
   browserTest(
-    `two tabs, two people: nobody allows anything in the name of another, ${how}`,
+    `with two users in two tabs, neither can consent in the name of the other, ${how}`,
     async (t, open) => {
       const { app, server } = await browserWorld(t)
       await server.store.users.insert(await user({ username: 'bob' }))
@@ -105,7 +108,7 @@ for (const { how, ...options } of shortOfJavaScript) {
     },
   )
 
-  browserTest(`what is remembered is not asked again, until it is taken back, ${how}`, async (t, open) => {
+  browserTest(`remembered consent is not asked for again until it is revoked, ${how}`, async (t, open) => {
     const { app, issuer } = await browserWorld(t)
     const page = await (await open(options)).tab()
     await page.goto(app.start())
@@ -126,7 +129,7 @@ for (const { how, ...options } of shortOfJavaScript) {
     t.match(await resultAt(page, app), { heading: 'Signed in' })
   })
 
-  browserTest(`the back button leads nobody astray, ${how}`, async (t, open) => {
+  browserTest(`the back button never leads to a broken page, ${how}`, async (t, open) => {
     const { app } = await browserWorld(t)
     const page = await (await open(options)).tab()
     await page.goto(app.start())
@@ -149,7 +152,7 @@ for (const { how, ...options } of shortOfJavaScript) {
     t.match(await resultAt(page, app), { heading: 'Signed in' })
   })
 
-  browserTest(`a login page that was open for too long says so, ${how}`, async (t, open) => {
+  browserTest(`a login page left open for too long says that it has expired, ${how}`, async (t, open) => {
     const { app, server } = await browserWorld(t)
     const window = await open(options)
     const page = await window.tab()
@@ -163,7 +166,7 @@ for (const { how, ...options } of shortOfJavaScript) {
   })
 
   browserTest(
-    `prompt=none shows nothing: an error or a code, ${how} (OpenID Connect Core §3.1.2.6)`,
+    `prompt=none shows no page and returns an error or a code, ${how} (OpenID Connect Core §3.1.2.6)`,
     async (t, open) => {
       const { app, register } = await browserWorld(t)
       await register({ firstParty: true })
@@ -183,7 +186,7 @@ for (const { how, ...options } of shortOfJavaScript) {
   )
 
   browserTest(
-    `max_age asks for the password again when it is too old, ${how} (OpenID Connect Core §3.1.2.1)`,
+    `max_age asks for the password again when the sign-in is too old, ${how} (OpenID Connect Core §3.1.2.1)`,
     async (t, open) => {
       const { app, register, server } = await browserWorld(t)
       await register({ firstParty: true })
@@ -206,16 +209,19 @@ for (const { how, ...options } of shortOfJavaScript) {
     },
   )
 
-  browserTest(`the answer by form_post, ${how} (OAuth 2.0 Form Post Response Mode)`, async (t, open) => {
-    const { app } = await browserWorld(t)
-    const page = await (await open(options)).tab()
-    await page.goto(app.start({ response_mode: 'form_post' }))
-    await signIn(t, page)
-    await allow(t, page)
-    if (options.javaScriptEnabled === false) {
-      await at(t, page, 'Taking you back to The Shop')
-      await page.getByRole('button', { name: 'Continue' }).click()
-    }
-    t.match(await resultAt(page, app), { heading: 'Signed in', method: 'POST' })
-  })
+  browserTest(
+    `form_post delivers the authorization response, ${how} (OAuth 2.0 Form Post Response Mode)`,
+    async (t, open) => {
+      const { app } = await browserWorld(t)
+      const page = await (await open(options)).tab()
+      await page.goto(app.start({ response_mode: 'form_post' }))
+      await signIn(t, page)
+      await allow(t, page)
+      if (options.javaScriptEnabled === false) {
+        await at(t, page, 'Taking you back to The Shop')
+        await page.getByRole('button', { name: 'Continue' }).click()
+      }
+      t.match(await resultAt(page, app), { heading: 'Signed in', method: 'POST' })
+    },
+  )
 }

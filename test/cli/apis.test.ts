@@ -4,7 +4,7 @@ import { testCli } from '../support/processes/cli.ts'
 const ORDERS = 'https://orders.example'
 const STOCK = 'https://stock.example'
 
-t.test('an API is made, shown, changed and forgotten, and each change is audited', async (t) => {
+t.test('an API is created, shown, updated and deleted, and each change is audited', async (t) => {
   const cli = testCli(t)
   const created = await cli.json(['apis', 'create', ORDERS, '--scope', 'read', '--scope', 'write read'])
   const api = {
@@ -29,7 +29,7 @@ t.test('an API is made, shown, changed and forgotten, and each change is audited
   )
 })
 
-t.test('people get a table, and a word for nothing', async (t) => {
+t.test('terminal output is a table, and an empty list says so', async (t) => {
   const cli = testCli(t)
   t.equal((await cli.run(['apis', 'list'])).out, 'none\n')
   await cli.run(['apis', 'create', ORDERS, '--scope', 'read', '--access-token-ttl', '90m'])
@@ -39,24 +39,27 @@ t.test('people get a table, and a word for nothing', async (t) => {
   t.equal(err, '')
 })
 
-t.test('a scope has one API, and whoever has it already is named (RFC 9068 §3)', async (t) => {
-  const cli = testCli(t)
-  await cli.json(['apis', 'create', ORDERS, '--scope', 'read'])
-  await cli.json(['apis', 'create', STOCK, '--scope', 'count'])
-  for (const args of [
-    ['apis', 'create', 'https://other.example', '--scope', 'new', '--scope', 'read'],
-    ['apis', 'update', STOCK, '--scope', 'read'],
-  ]) {
-    const { code, err } = await cli.run(args)
-    t.equal(code, 1)
-    t.match(err, `keyturn: the scope read belongs to ${ORDERS}`)
-  }
-  t.match((await cli.run(['apis', 'create', ORDERS, '--scope', 'x'])).err, 'exists already')
-  t.same(await cli.json(['apis', 'show', STOCK]).then(({ scopes }) => scopes), ['count'])
-  t.equal((await cli.json<unknown[]>(['apis', 'list'])).length, 2)
-})
+t.test(
+  'a scope belongs to one API, and the error names the API that already owns it (RFC 9068 §3)',
+  async (t) => {
+    const cli = testCli(t)
+    await cli.json(['apis', 'create', ORDERS, '--scope', 'read'])
+    await cli.json(['apis', 'create', STOCK, '--scope', 'count'])
+    for (const args of [
+      ['apis', 'create', 'https://other.example', '--scope', 'new', '--scope', 'read'],
+      ['apis', 'update', STOCK, '--scope', 'read'],
+    ]) {
+      const { code, err } = await cli.run(args)
+      t.equal(code, 1)
+      t.match(err, `keyturn: the scope read belongs to ${ORDERS}`)
+    }
+    t.match((await cli.run(['apis', 'create', ORDERS, '--scope', 'x'])).err, 'exists already')
+    t.same(await cli.json(['apis', 'show', STOCK]).then(({ scopes }) => scopes), ['count'])
+    t.equal((await cli.json<unknown[]>(['apis', 'list'])).length, 2)
+  },
+)
 
-t.test('what is not there is refused; what no API can be is bad usage', async (t) => {
+t.test('an unknown API is refused, and invalid API input is a usage error', async (t) => {
   const cli = testCli(t)
   for (const verb of [['show'], ['update', '--access-token-ttl', '5m'], ['delete']]) {
     const { code, err } = await cli.run(['apis', ...verb, ORDERS])
@@ -79,7 +82,7 @@ t.test('what is not there is refused; what no API can be is bad usage', async (t
   t.equal(cli.logger.audits().length, 0, 'nothing has changed')
 })
 
-t.test('who still has scopes that an API gives up is said', async (t) => {
+t.test('an update lists the clients and roles that still have scopes which the API gives up', async (t) => {
   const cli = testCli(t)
   await cli.json(['apis', 'create', ORDERS, '--scope', 'read', '--scope', 'write'])
   const client = ['clients', 'create', '--id', 'shop', '--name', 'Shop', '--grant', 'client_credentials']

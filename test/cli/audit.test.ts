@@ -34,7 +34,7 @@ async function somethingHappened(t: Test): Promise<Cli> {
   return cli
 }
 
-t.test('commands leave rows of what they did, the newest last, whether or not a server runs', async (t) => {
+t.test('commands write audit rows, newest last, whether or not a server is running', async (t) => {
   const cli = await somethingHappened(t as Test)
   const rows = await shown(cli)
   t.same(events(rows), ['keys.created', 'created', 'created', 'disabled'])
@@ -63,7 +63,7 @@ t.test('commands leave rows of what they did, the newest last, whether or not a 
   )
 })
 
-t.test('--since, --until, --user, --client, --event and --limit narrow', async (t) => {
+t.test('--since, --until, --user, --client, --event and --limit filter the rows', async (t) => {
   const cli = await somethingHappened(t as Test)
   const all = await shown(cli)
   const seqs = async (...args: string[]) => (await shown(cli, ...args)).map(({ seq }) => seq)
@@ -80,7 +80,7 @@ t.test('--since, --until, --user, --client, --event and --limit narrow', async (
   t.match(await cli.run(['audit', '--limit', '2']), { code: 0, err: /only the newest 2 are shown/ })
 })
 
-t.test('who and what is gone is found by its id; a name that nobody has is refused', async (t) => {
+t.test('a deleted user or client is found by id, and an unknown name is refused', async (t) => {
   const cli = await somethingHappened(t as Test)
   const [alice] = await shown(cli, '--user', 'alice')
   await cli.json(['clients', 'delete', 'shop'])
@@ -95,7 +95,7 @@ t.test('who and what is gone is found by its id; a name that nobody has is refus
   t.match(await cli.run(['audit', '--client', 'nobody']), { code: 1, err: /there is no client nobody/ })
 })
 
-t.test('what makes no sense is bad usage', async (t) => {
+t.test('contradictory or malformed options are usage errors', async (t) => {
   const cli = testCli(t as Test)
   for (const args of [
     ['--since', 'yesterday'],
@@ -111,7 +111,7 @@ t.test('what makes no sense is bad usage', async (t) => {
   }
 })
 
-t.test('people get a table, and a row that stands for several says since when', async (t) => {
+t.test('terminal output is a table, and an aggregated row shows when it began', async (t) => {
   const cli = await somethingHappened(t as Test)
   await cli.look(({ db }) => db.batch([{ sql: `UPDATE audit SET count = 7 WHERE seq = 4` }]))
   const { out } = await cli.run(['audit', '--user', 'alice'], { columns: 200 })
@@ -123,7 +123,7 @@ t.test('people get a table, and a row that stands for several says since when', 
   t.match(out, /^4 .* 7 +since=\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ action=disabled target=alice$/m)
 })
 
-t.test('verify says that all is well, or each thing that is not, and exits 1', async (t) => {
+t.test('verify reports success, or every problem it finds with exit code 1', async (t) => {
   const cli = await somethingHappened(t as Test)
   const well = await cli.json(['audit', 'verify'])
   t.match(well, { intact: true, rows: 4, head: /^4:[\w-]{43}$/, pruned_to: 0, signed: true, findings: [] })
@@ -146,17 +146,20 @@ t.test('verify says that all is well, or each thing that is not, and exits 1', a
   })
 })
 
-t.test('another master key is another signature, and none is no verdict', async (t) => {
-  const cli = await somethingHappened(t as Test)
-  const other = { settings: { MASTER_KEY: Buffer.alloc(32, 3).toString('base64url') } }
-  t.equal((await cli.run(['audit', 'verify'], other)).code, 1)
-  t.match(await cli.run(['audit', 'verify'], { settings: { KEYS_DIR: `${cli.dir}/elsewhere` } }), {
-    code: 1,
-    err: /the master key is missing/,
-  })
-})
+t.test(
+  'with another master key verify reports bad signatures, and without one it gives no verdict',
+  async (t) => {
+    const cli = await somethingHappened(t as Test)
+    const other = { settings: { MASTER_KEY: Buffer.alloc(32, 3).toString('base64url') } }
+    t.equal((await cli.run(['audit', 'verify'], other)).code, 1)
+    t.match(await cli.run(['audit', 'verify'], { settings: { KEYS_DIR: `${cli.dir}/elsewhere` } }), {
+      code: 1,
+      err: /the master key is missing/,
+    })
+  },
+)
 
-t.test('what commands did before there was a key is kept, and signed when there is one', async (t) => {
+t.test('rows written before a signing key existed are kept, and signed once there is one', async (t) => {
   const cli = testCli(t as Test)
   await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'orders:read'])
   const before = await cli.run(['audit', 'verify', '--json'])
@@ -166,7 +169,7 @@ t.test('what commands did before there was a key is kept, and signed when there 
   t.match(await cli.json(['audit', 'verify']), { rows: 2, signed: true, findings: [] })
 })
 
-t.test('a backup has the log, and what was restored goes on with it', async (t) => {
+t.test('a backup includes the audit log, and the restored log continues it', async (t) => {
   const cli = await somethingHappened(t as Test)
   await cli.json(['backup', `${cli.dir}/copy.db`])
   await cli.json(['users', 'enable', 'alice'])
@@ -176,7 +179,7 @@ t.test('a backup has the log, and what was restored goes on with it', async (t) 
   t.match(await cli.json(['audit', 'verify']), { rows: 5, findings: [] })
 })
 
-t.test('a transfer carries the log over, and it verifies there', async (t) => {
+t.test('a transfer copies the audit log, and the copy verifies', async (t) => {
   const cli = await somethingHappened(t as Test)
   const before = await cli.json(['audit', 'verify'])
   const there = { settings: { DATABASE_URL: `sqlite:${cli.dir}/data/other.db` } }
@@ -186,7 +189,7 @@ t.test('a transfer carries the log over, and it verifies there', async (t) => {
   t.match(await cli.json(['audit', 'verify'], there), { rows: 5, findings: [] })
 })
 
-t.test('with KEYTURN_AUDIT_RETENTION=off nothing is kept, and audit says so', async (t) => {
+t.test('with KEYTURN_AUDIT_RETENTION=off nothing is stored, and the audit command says so', async (t) => {
   const cli = testCli(t as Test)
   const off = { settings: { AUDIT_RETENTION: 'off' } }
   await cli.json(['keys', 'list'], off)

@@ -48,7 +48,7 @@ async function seeded(child: Test): Promise<Cli> {
 const loseDatabase = (cli: Cli) => rmSync(dirname(cli.database), { recursive: true })
 
 t.test(
-  'a backup is one file for its owner alone, sound, with everything in it, and no key in the clear',
+  'a backup is one intact file with all data, readable by its owner only, with no key in plain text',
   async (t) => {
     const cli = await seeded(t)
     const file = join(cli.dir, 'backup.db')
@@ -72,7 +72,7 @@ t.test(
   },
 )
 
-t.test('a backup overwrites nothing unless it is told to, and never the database itself', async (t) => {
+t.test('a backup overwrites a file only with --force, and never the database itself', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   writeFileSync(file, 'precious')
@@ -87,18 +87,21 @@ t.test('a backup overwrites nothing unless it is told to, and never the database
   t.equal((await cli.json<unknown[]>(['keys', 'list'])).length, 2, 'the database is as it was')
 })
 
-t.test('there is nothing to back up, or another tool does it: exit 1, and nothing is made', async (t) => {
-  const cli = testCli(t)
-  const file = join(cli.dir, 'backup.db')
-  t.match(await cli.run(['backup', file]), { code: 1, err: /there is no database/ })
-  const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
-  const settings = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', MASTER_KEY }
-  t.match(await cli.run(['backup', file], { settings }), { code: 1, err: /pg_dump/ })
-  t.match(await cli.run(['restore', file], { settings }), { code: 1, err: /pg_restore/ })
-  t.same(readdirSync(cli.dir), [])
-})
+t.test(
+  'backup exits 1 and creates nothing if there is no database or another tool must be used',
+  async (t) => {
+    const cli = testCli(t)
+    const file = join(cli.dir, 'backup.db')
+    t.match(await cli.run(['backup', file]), { code: 1, err: /there is no database/ })
+    const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
+    const settings = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', MASTER_KEY }
+    t.match(await cli.run(['backup', file], { settings }), { code: 1, err: /pg_dump/ })
+    t.match(await cli.run(['restore', file], { settings }), { code: 1, err: /pg_restore/ })
+    t.same(readdirSync(cli.dir), [])
+  },
+)
 
-t.test('a damaged database is not copied as if it were whole', async (t) => {
+t.test('a damaged database is not backed up as if it were intact', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   const size = statSync(cli.database).size
@@ -108,7 +111,7 @@ t.test('a damaged database is not copied as if it were whole', async (t) => {
   t.same(readdirSync(cli.dir).sort(), ['data', 'keys'])
 })
 
-t.test('a restore brings back all of it, and says what', async (t) => {
+t.test('a restore brings back all data and reports what it restored', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   const { bytes: _, file: __, ...taken } = await cli.json(['backup', file])
@@ -132,20 +135,23 @@ async function everything(store: { db: { query(sql: string): Promise<unknown[]> 
   return Promise.all(tables.map((table) => store.db.query(`SELECT * FROM ${table} ORDER BY 1, 2`)))
 }
 
-t.test('status indices that were handed out since the backup are not handed out again', async (t) => {
-  const cli = await seeded(t)
-  const file = join(cli.dir, 'backup.db')
-  const before = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
-  await cli.json(['backup', file])
-  const since = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
-  t.equal(since.list, before.list)
-  await cli.json(['restore', file, '--force'])
-  const after = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
-  t.not(after.list, since.list)
-  t.ok(after.start + after.size <= LIST_SIZE)
-})
+t.test(
+  'status list indices assigned after the backup are not assigned again after the restore',
+  async (t) => {
+    const cli = await seeded(t)
+    const file = join(cli.dir, 'backup.db')
+    const before = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+    await cli.json(['backup', file])
+    const since = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+    t.equal(since.list, before.list)
+    await cli.json(['restore', file, '--force'])
+    const after = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+    t.not(after.list, since.list)
+    t.ok(after.start + after.size <= LIST_SIZE)
+  },
+)
 
-t.test('a database that is there stays, and with --force it is put aside, whole', async (t) => {
+t.test('restore keeps an existing database, and --force moves it aside intact', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   await cli.json(['backup', file])
@@ -162,7 +168,7 @@ t.test('a database that is there stays, and with --force it is put aside, whole'
 })
 
 t.test(
-  'a damaged database is put aside, and the restored one does not take its log for its own',
+  'restore moves a damaged database aside, and the restored one does not use its write-ahead log',
   async (t) => {
     const cli = await seeded(t)
     const file = join(cli.dir, 'backup.db')
@@ -176,7 +182,7 @@ t.test(
   },
 )
 
-t.test('a database that anybody has open is not replaced', async (t) => {
+t.test('a database that another process has open is not replaced', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   await cli.json(['backup', file])
@@ -187,7 +193,7 @@ t.test('a database that anybody has open is not replaced', async (t) => {
   t.same(readdirSync(dirname(cli.database)), ['keyturn.db'])
 })
 
-t.test('what is no good as a backup is refused before anything is changed', async (t) => {
+t.test('an unusable backup file is refused before anything is changed', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   await cli.json(['backup', file])
@@ -255,7 +261,7 @@ t.test(
   },
 )
 
-t.test('a copy of the files of a database, as other tools make it, is restored too', async (t) => {
+t.test('a file-level copy of a database made by another tool can be restored', async (t) => {
   const cli = await seeded(t)
   const folder = join(cli.dir, 'copy')
   mkdirSync(folder)

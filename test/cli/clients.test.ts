@@ -19,7 +19,7 @@ function jwksFile(cli: Cli, keys: unknown[], name = 'keys.json'): string {
 
 const stored = (cli: Cli, id: string) => cli.look((store) => store.clients.find(id))
 
-t.test('a client is made with a secret, in the names of RFC 7591 §3.2.1', async (t) => {
+t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1)', async (t) => {
   const cli = testCli(t)
   const created = await cli.json([...MACHINE, '--scope', 'a b', '--scope', 'c'])
   const { client_id: id, client_secret: secret, ...rest } = created as Record<string, string>
@@ -51,7 +51,7 @@ t.test('a client is made with a secret, in the names of RFC 7591 §3.2.1', async
   t.match(cli.logger.audits('client.changed'), [{ actor: 'operator:tester', target: id, action: 'created' }])
 })
 
-t.test('every option finds its place', async (t) => {
+t.test('every client option is stored in its field', async (t) => {
   const cli = testCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
   const created = await cli.json([
@@ -85,7 +85,7 @@ const CODE = [
   ...['--redirect-uri', 'https://shop.example/cb'],
 ]
 
-t.test('every option for people who sign in finds its place, and its way back', async (t) => {
+t.test('every option for interactive clients is stored, and can be reset', async (t) => {
   const cli = testCli(t)
   const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
   const created = await cli.json([
@@ -141,7 +141,7 @@ t.test('every option for people who sign in finds its place, and its way back', 
 })
 
 t.test(
-  'keys stand beside any way to authenticate, for signed requests (RFC 9101 §4, §6; docs/security.md K126)',
+  'keys for signed requests can be combined with any authentication method (RFC 9101 §4, §6; docs/security.md K126)',
   async (t) => {
     const cli = testCli(t)
     const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
@@ -161,7 +161,7 @@ t.test(
 )
 
 t.test(
-  'what no client of people can be is bad usage (RFC 9700 §2.6, RFC 7636 §4.4.1; docs/security.md C32, D52)',
+  'options that no interactive client can have are usage errors (RFC 9700 §2.6, RFC 7636 §4.4.1; docs/security.md C32, D52)',
   async (t) => {
     const cli = testCli(t)
     for (const options of [
@@ -188,7 +188,7 @@ t.test(
   },
 )
 
-t.test('--env prints two lines for an environment file, and nothing else', async (t) => {
+t.test('--env prints exactly two lines for an environment file', async (t) => {
   const cli = testCli(t)
   const { out, err } = await cli.run([...SHOP, '--env'])
   t.match(out, /^CLIENT_ID=shop\nCLIENT_SECRET=ktcs_[\w-]+\n$/)
@@ -200,36 +200,39 @@ t.test('--env prints two lines for an environment file, and nothing else', async
   t.equal((await cli.run([...MACHINE, '--env', '--json'])).code, 2)
 })
 
-t.test('a chosen secret comes from standard input, is kept as argon2id and not repeated', async (t) => {
-  const cli = testCli(t)
-  const { out, code } = await cli.run([...SHOP, '--secret-stdin', '--json'], { input: `${CHOSEN}\n` })
-  t.equal(code, 0)
-  t.notMatch(out, 'client_secret"')
-  t.match((await stored(cli, 'shop'))?.secretHash, /^\$argon2id\$/)
-  for (const input of [
-    '',
-    '\n',
-    'too short',
-    `${CHOSEN}\nand more`,
-    Buffer.from(`${CHOSEN}\xff`, 'latin1'),
-    'x'.repeat(70_000),
-  ]) {
-    const refused = await cli.run([...MACHINE, '--secret-stdin'], { input })
-    t.equal(refused.code, 2, String(input).slice(0, 20))
-  }
-  const none = [
-    ...MACHINE,
-    '--auth',
-    'private_key_jwt',
-    '--jwks-uri',
-    'https://a.example/k',
-    '--secret-stdin',
-  ]
-  t.equal((await cli.run(none, { input: CHOSEN })).code, 2, 'only a client with a secret has one')
-  t.equal((await cli.json<unknown[]>(['clients', 'list'])).length, 1)
-})
+t.test(
+  'a user-supplied secret is read from standard input, stored as argon2id and not printed',
+  async (t) => {
+    const cli = testCli(t)
+    const { out, code } = await cli.run([...SHOP, '--secret-stdin', '--json'], { input: `${CHOSEN}\n` })
+    t.equal(code, 0)
+    t.notMatch(out, 'client_secret"')
+    t.match((await stored(cli, 'shop'))?.secretHash, /^\$argon2id\$/)
+    for (const input of [
+      '',
+      '\n',
+      'too short',
+      `${CHOSEN}\nand more`,
+      Buffer.from(`${CHOSEN}\xff`, 'latin1'),
+      'x'.repeat(70_000),
+    ]) {
+      const refused = await cli.run([...MACHINE, '--secret-stdin'], { input })
+      t.equal(refused.code, 2, String(input).slice(0, 20))
+    }
+    const none = [
+      ...MACHINE,
+      '--auth',
+      'private_key_jwt',
+      '--jwks-uri',
+      'https://a.example/k',
+      '--secret-stdin',
+    ]
+    t.equal((await cli.run(none, { input: CHOSEN })).code, 2, 'only a client with a secret has one')
+    t.equal((await cli.json<unknown[]>(['clients', 'list'])).length, 1)
+  },
+)
 
-t.test('keys make a client of private_key_jwt, and only public keys are taken', async (t) => {
+t.test('providing keys makes a private_key_jwt client, and only public keys are accepted', async (t) => {
   const cli = testCli(t)
   const file = jwksFile(cli, [ec.publicKey.export({ format: 'jwk' })])
   const created = await cli.json([...SHOP, '--jwks-file', file])
@@ -259,7 +262,7 @@ t.test('keys make a client of private_key_jwt, and only public keys are taken', 
 })
 
 t.test(
-  'what no client can be is bad usage, and nothing is made (RFC 6749 §4.4, RFC 9700 §4.15.1; docs/security.md E61, E63)',
+  'invalid client options are usage errors and create nothing (RFC 6749 §4.4, RFC 9700 §4.15.1; docs/security.md E61, E63)',
   async (t) => {
     const cli = testCli(t)
     for (const options of [
@@ -289,14 +292,14 @@ t.test(
   },
 )
 
-t.test('a client may be there only to introspect, with --grant left out (RFC 7662 §4)', async (t) => {
+t.test('without --grant a client can only introspect tokens (RFC 7662 §4)', async (t) => {
   const cli = testCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
   const created = await cli.json(['clients', 'create', '--name', 'Orders API', '--introspects', API])
   t.match(created, { grant_types: [], introspects: [API], client_secret: /^ktcs_/ })
 })
 
-t.test('an id is taken once', async (t) => {
+t.test('a client id can be used only once', async (t) => {
   const cli = testCli(t)
   await cli.json(SHOP)
   const { code, err } = await cli.run(SHOP)
@@ -304,7 +307,7 @@ t.test('an id is taken once', async (t) => {
   t.match(err, 'keyturn: the client shop exists already\n')
 })
 
-t.test('an update changes what is given, says what it takes away, and keeps the secret', async (t) => {
+t.test('an update changes the given fields, lists what it removes and keeps the secret', async (t) => {
   const cli = testCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read', '--scope', 'write'])
   await cli.json([...SHOP, '--scope', 'read write', '--introspects', API, '--access-token-ttl', '5m'])
@@ -334,7 +337,7 @@ t.test('an update changes what is given, says what it takes away, and keeps the 
 })
 
 t.test(
-  'an update to another way of authentication leaves no credential of the old one (RFC 7591 §2; docs/security.md B18)',
+  'changing the authentication method removes the old credential (RFC 7591 §2; docs/security.md B18)',
   async (t) => {
     const cli = testCli(t)
     const first = await cli.json<{ client_secret: string }>(SHOP)
@@ -356,7 +359,7 @@ t.test(
   },
 )
 
-t.test('an update that would contradict itself is bad usage and changes nothing', async (t) => {
+t.test('a contradictory update is a usage error and changes nothing', async (t) => {
   const cli = testCli(t)
   await cli.json(SHOP)
   const before = await stored(cli, 'shop')
@@ -372,34 +375,40 @@ t.test('an update that would contradict itself is bad usage and changes nothing'
   t.same(await stored(cli, 'shop'), before)
 })
 
-t.test('a secret is replaced, by a new one or a chosen one, and only where there is one', async (t) => {
-  const cli = testCli(t)
-  const first = await cli.json<{ client_secret: string }>(SHOP)
-  const second = await cli.json<{ client_secret: string }>(['clients', 'rotate-secret', 'shop'])
-  t.ok(isMadeSecret(second.client_secret))
-  t.not(second.client_secret, first.client_secret)
-  t.equal((await cli.run(['clients', 'rotate-secret', 'shop', '--secret-stdin'], { input: CHOSEN })).code, 0)
-  t.match((await stored(cli, 'shop'))?.secretHash, /^\$argon2id/)
-  await cli.json([
-    'clients',
-    'create',
-    '--id',
-    'app',
-    '--name',
-    'App',
-    '--grant',
-    'password',
-    '--auth',
-    'none',
-  ])
-  const refused = await cli.run(['clients', 'rotate-secret', 'app'])
-  t.equal(refused.code, 1)
-  t.match(refused.err, 'it has no secret')
-  const actions = cli.logger.audits('client.changed').map(({ action }) => action)
-  t.same(actions, ['created', 'secret rotated', 'secret rotated', 'created'])
-})
+t.test(
+  'a secret is replaced by a generated or user-supplied one, and only for a client that has one',
+  async (t) => {
+    const cli = testCli(t)
+    const first = await cli.json<{ client_secret: string }>(SHOP)
+    const second = await cli.json<{ client_secret: string }>(['clients', 'rotate-secret', 'shop'])
+    t.ok(isMadeSecret(second.client_secret))
+    t.not(second.client_secret, first.client_secret)
+    t.equal(
+      (await cli.run(['clients', 'rotate-secret', 'shop', '--secret-stdin'], { input: CHOSEN })).code,
+      0,
+    )
+    t.match((await stored(cli, 'shop'))?.secretHash, /^\$argon2id/)
+    await cli.json([
+      'clients',
+      'create',
+      '--id',
+      'app',
+      '--name',
+      'App',
+      '--grant',
+      'password',
+      '--auth',
+      'none',
+    ])
+    const refused = await cli.run(['clients', 'rotate-secret', 'app'])
+    t.equal(refused.code, 1)
+    t.match(refused.err, 'it has no secret')
+    const actions = cli.logger.audits('client.changed').map(({ action }) => action)
+    t.same(actions, ['created', 'secret rotated', 'secret rotated', 'created'])
+  },
+)
 
-t.test('a client is disabled, enabled and deleted; who is not there is refused', async (t) => {
+t.test('a client is disabled, enabled and deleted, and an unknown client is refused', async (t) => {
   const cli = testCli(t)
   await cli.json(SHOP)
   t.match(await cli.json(['clients', 'disable', 'shop']), { disabled: true })
@@ -422,7 +431,7 @@ t.test('a client is disabled, enabled and deleted; who is not there is refused',
   t.same(actions, ['created', 'disabled', 'enabled', 'deleted'])
 })
 
-t.test('a scope that no API owns is allowed, with a kind word', async (t) => {
+t.test('a scope that no API owns is accepted with a hint', async (t) => {
   const cli = testCli(t)
   await cli.json(['apis', 'create', API, '--scope', 'read'])
   const { code, err } = await cli.run([

@@ -8,7 +8,7 @@ interface Told {
   readonly steps: { step: string; ok: boolean; details: string[] }[]
 }
 
-t.test('the demo holds, whatever the settings are, and leaves nothing behind', async (t) => {
+t.test('the demo succeeds under any settings and leaves nothing behind', async (t) => {
   const cli = testCli(t)
   const env = { ...cli.env, TMPDIR: cli.dir }
   const wrong = { ...env, KEYTURN_PROT: 'wrong', KEYTURN_DATABASE_URL: 'sqlite:/dev/null/x' }
@@ -36,7 +36,7 @@ t.test('the demo holds, whatever the settings are, and leaves nothing behind', a
   t.same(readdirSync(cli.dir), [], 'the temporary folder is gone')
 })
 
-t.test('a demo that does not hold is exit 1, says which step, and cleans up as well', async (t) => {
+t.test('a failing demo exits 1, names the failed step and cleans up', async (t) => {
   const cli = testCli(t)
   const env = { ...cli.env, TMPDIR: cli.dir }
   // With a clock that stands still, as the world's does not, tokens are made that expired long ago.
@@ -49,7 +49,7 @@ t.test('a demo that does not hold is exit 1, says which step, and cleans up as w
   t.same(readdirSync(cli.dir), [])
 })
 
-t.test('a demo that is stopped ends at once and cleans up', async (t) => {
+t.test('a stopped demo ends immediately and cleans up', async (t) => {
   const cli = testCli(t)
   const env = { ...cli.env, TMPDIR: cli.dir }
   const { code, out } = await cli.run(['demo'], { env, stopSignal: async () => 'SIGINT' })

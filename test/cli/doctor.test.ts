@@ -50,7 +50,7 @@ async function examine(cli: Cli, options: RunOptions = {}) {
 
 const sql = (cli: Cli, ...steps: Step[]) => cli.look((store) => store.db.batch(steps))
 
-t.test('before the first start all is well, and nothing is made', async (t) => {
+t.test('before the first start every check passes and nothing is created', async (t) => {
   const { cli, settings } = await folder(t)
   const { code, findings, bad } = await examine(cli, { settings })
   t.equal(code, 0)
@@ -66,7 +66,7 @@ t.test('before the first start all is well, and nothing is made', async (t) => {
   t.same(readdirSync(cli.dir), [], 'not a file, not a folder')
 })
 
-t.test('in daily use every check is ok, one line each for people', async (t) => {
+t.test('on a healthy installation every check passes with one line of output each', async (t) => {
   const { cli, settings } = await used(t)
   const before = readFileSync(cli.database)
   const { code, findings } = await examine(cli, { settings })
@@ -83,7 +83,7 @@ t.test('in daily use every check is ok, one line each for people', async (t) => 
   t.ok(before.equals(readFileSync(cli.database)), 'the database is as it was')
 })
 
-t.test('a database without ring or schema is a beginning, not a fault', async (t) => {
+t.test('a database without a key ring or schema counts as new, not as a fault', async (t) => {
   const { cli, settings } = await folder(t)
   await cli.json(['migrate'])
   t.match(await examine(cli, { settings }), { code: 0, bad: [] })
@@ -260,7 +260,7 @@ const faults: {
   },
 ]
 
-t.test('whatever is broken is found, named, and survived', async (t) => {
+t.test('every fault is found and named, and the doctor finishes', async (t) => {
   for (const fault of faults) {
     await t.test(fault.title, async (t) => {
       const { cli, settings } = await used(t)
@@ -278,7 +278,7 @@ t.test('whatever is broken is found, named, and survived', async (t) => {
   }
 })
 
-t.test('a server that runs must publish the keys of this store', async (t) => {
+t.test('a running server must publish the keys of this store', async (t) => {
   const { cli, settings } = await used(t)
   let stop = (_: string) => {}
   const stopSignal = () => new Promise<string>((resolve) => (stop = resolve))
@@ -303,7 +303,7 @@ t.test('a server that runs must publish the keys of this store', async (t) => {
   t.equal((await serving).code, 0)
 })
 
-t.test('something else at the issuer’s address is told from a server', async (t) => {
+t.test('another program at the issuer’s address is recognised as not being the server', async (t) => {
   const { cli, settings } = await used(t)
   const stranger = createServer((_request, response) => response.writeHead(404).end('nothing'))
   await new Promise<void>((resolve) => stranger.listen(Number(settings.PORT), '127.0.0.1', resolve))

@@ -49,29 +49,32 @@ async function exported(t: Test): Promise<Exported> {
   return { cli, server, issuer, folder, env }
 }
 
-t.test('a cold verifier with only the exported files verifies, and knows what was revoked', async (t) => {
-  const { cli, server, issuer, folder, env } = await exported(t as Test)
-  const good = (await clientCredentials(server)).json().access_token
-  const bad = (await clientCredentials(server)).json().access_token
-  await post(server, '/oauth2/revoke', { token: bad }, { authorization: basic('machine') })
+t.test(
+  'a new verifier with only the exported files verifies tokens and knows which are revoked',
+  async (t) => {
+    const { cli, server, issuer, folder, env } = await exported(t as Test)
+    const good = (await clientCredentials(server)).json().access_token
+    const bad = (await clientCredentials(server)).json().access_token
+    await post(server, '/oauth2/revoke', { token: bad }, { authorization: basic('machine') })
 
-  const { files } = await cli.json<{ files: string[] }>(['export', folder], env)
-  t.same(files, [
-    '.well-known/jwks.json',
-    '.well-known/oauth-authorization-server',
-    '.well-known/openid-configuration',
-    'status-lists/1',
-    '.well-known/status-lists.json',
-    '_headers',
-  ])
-  const verifier = createVerifier({ issuer, audience: ORDERS, statusList: { onStale: 'reject' } })
-  t.teardown(() => verifier.close())
-  await verifier.ready()
-  t.equal((await verifier.verify(good)).sub, 'machine')
-  await t.rejects(verifier.verify(bad), new VerifyError('revoked', 'the token was revoked'))
-})
+    const { files } = await cli.json<{ files: string[] }>(['export', folder], env)
+    t.same(files, [
+      '.well-known/jwks.json',
+      '.well-known/oauth-authorization-server',
+      '.well-known/openid-configuration',
+      'status-lists/1',
+      '.well-known/status-lists.json',
+      '_headers',
+    ])
+    const verifier = createVerifier({ issuer, audience: ORDERS, statusList: { onStale: 'reject' } })
+    t.teardown(() => verifier.close())
+    await verifier.ready()
+    t.equal((await verifier.verify(good)).sub, 'machine')
+    await t.rejects(verifier.verify(bad), new VerifyError('revoked', 'the token was revoked'))
+  },
+)
 
-t.test('the files are what the endpoints answer, with the same caching', async (t) => {
+t.test('the exported files equal the endpoint responses and their caching headers', async (t) => {
   const { cli, server, folder, env } = await exported(t as Test)
   await clientCredentials(server)
   const { files } = await cli.json<{ files: string[] }>(['export', folder], env)
@@ -90,7 +93,7 @@ t.test('the files are what the endpoints answer, with the same caching', async (
   }
 })
 
-t.test('--watch writes what changes until it is stopped, and takes away lists that are over', async (t) => {
+t.test('--watch writes changes until it is stopped and deletes expired status lists', async (t) => {
   const { cli, server, folder, env } = await exported(t as Test)
   await clientCredentials(server)
   let stop = (_signal: string) => {}
@@ -116,7 +119,7 @@ t.test('--watch writes what changes until it is stopped, and takes away lists th
   t.equal((await running).code, 0)
 })
 
-t.test('what cannot be written is refused in one line', async (t) => {
+t.test('a file that cannot be written is reported in one line', async (t) => {
   const { cli, env } = await exported(t as Test)
   const { code, err } = await cli.run(['export', cli.database], env)
   t.equal(code, 1)

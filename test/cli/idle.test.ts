@@ -50,7 +50,7 @@ async function idleServer(t: Test): Promise<{ loaded: string[]; megabytes: numbe
   return { loaded: readFileSync(join(folder.path, 'loaded.txt'), 'utf8').split('\n'), megabytes }
 }
 
-t.test('an idle server has not loaded what few ever use, and stays small', async (t) => {
+t.test('an idle server does not load rarely used modules and stays small', async (t) => {
   const { loaded, megabytes } = await idleServer(t as Test)
   const has = (part: string) => loaded.some((one) => one.includes(part))
   t.ok(has('/node_modules/fastify/') && has('/src/deps.ts'), 'what it is made of was written down')

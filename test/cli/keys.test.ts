@@ -21,44 +21,44 @@ const list = (cli: Cli) => cli.json<Shown[]>(['keys', 'list'])
 const rotate = (cli: Cli, ...args: string[]) => cli.json<Rotated>(['keys', 'rotate', ...args])
 const ringOf = (cli: Cli) => cli.look((store) => store.ring.read()) as Promise<Ring>
 
-t.test(
-  'the first command makes the ring: one active and one next key, as the contract lists them',
-  async (t) => {
-    const cli = testCli(t)
-    const keys = await list(cli)
-    const now = cli.clock.now()
-    const common = { alg: 'RS256', created_at: now, published_at: now, leaves_at: null }
-    t.match(
-      keys.find(({ state }) => state === 'active'),
-      { ...common, kid: /^[\w-]{43}$/, signs_from: now },
-    )
-    t.match(
-      keys.find(({ state }) => state === 'next'),
-      { ...common, signs_from: null },
-    )
-    t.equal(keys.length, 2)
-    t.same(await list(cli), keys, 'and only the first')
-    t.match(cli.logger.audits('keys.created'), [{ actor: 'keyturn' }])
-  },
-)
-
-t.test('the first rotation is safe; the next key signs, a new one is published', async (t) => {
+t.test('the first command creates the key ring with one active and one next key', async (t) => {
   const cli = testCli(t)
-  const before = await list(cli)
-  const { active, next, retiring } = await rotate(cli)
-  t.equal(active, before.find(({ state }) => state === 'next')?.kid)
-  t.same(
-    retiring,
-    before.filter(({ state }) => state === 'active').map(({ kid }) => kid),
+  const keys = await list(cli)
+  const now = cli.clock.now()
+  const common = { alg: 'RS256', created_at: now, published_at: now, leaves_at: null }
+  t.match(
+    keys.find(({ state }) => state === 'active'),
+    { ...common, kid: /^[\w-]{43}$/, signs_from: now },
   )
-  t.notOk(before.some(({ kid }) => kid === next))
-  t.match(cli.logger.audits('keys.rotated'), [{ actor: 'operator:tester', kid: active }])
-  const old = (await ringOf(cli)).keys.find(({ kid }) => kid === retiring[0])
-  t.equal(old?.sealed, null, 'the private half of the old key is gone')
+  t.match(
+    keys.find(({ state }) => state === 'next'),
+    { ...common, signs_from: null },
+  )
+  t.equal(keys.length, 2)
+  t.same(await list(cli), keys, 'and only the first')
+  t.match(cli.logger.audits('keys.created'), [{ actor: 'keyturn' }])
 })
 
 t.test(
-  'a second rotation is refused with the time from which it is safe, and then goes (docs/security.md Q10)',
+  'the first rotation is safe: the next key becomes active and a new next key is published',
+  async (t) => {
+    const cli = testCli(t)
+    const before = await list(cli)
+    const { active, next, retiring } = await rotate(cli)
+    t.equal(active, before.find(({ state }) => state === 'next')?.kid)
+    t.same(
+      retiring,
+      before.filter(({ state }) => state === 'active').map(({ kid }) => kid),
+    )
+    t.notOk(before.some(({ kid }) => kid === next))
+    t.match(cli.logger.audits('keys.rotated'), [{ actor: 'operator:tester', kid: active }])
+    const old = (await ringOf(cli)).keys.find(({ kid }) => kid === retiring[0])
+    t.equal(old?.sealed, null, 'the private half of the old key is gone')
+  },
+)
+
+t.test(
+  'a second rotation is refused with the time from which it is safe, and then succeeds (docs/security.md Q10)',
   async (t) => {
     const cli = testCli(t)
     const first = await rotate(cli)
@@ -79,7 +79,7 @@ t.test(
   },
 )
 
-t.test('--force goes ahead, and the audit trail says so', async (t) => {
+t.test('--force rotates at once, and the audit trail records that it was forced', async (t) => {
   const cli = testCli(t)
   const first = await rotate(cli)
   const second = await rotate(cli, '--force')
@@ -87,7 +87,7 @@ t.test('--force goes ahead, and the audit trail says so', async (t) => {
   t.match(cli.logger.audits('keys.rotated').at(-1), { actor: 'operator:tester', reason: 'forced' })
 })
 
-t.test('--wait waits until it is safe, with a line of progress, and then rotates', async (t) => {
+t.test('--wait shows one line of progress until rotation is safe, and then rotates', async (t) => {
   const cli = testCli(t)
   const first = await rotate(cli)
   cli.clock.tick(DAY - 2)
@@ -99,7 +99,7 @@ t.test('--wait waits until it is safe, with a line of progress, and then rotates
   t.match(waited.err, /^waiting until it is safe to rotate, \ds to go …\n$/)
 })
 
-t.test('a revoked key leaves at once, the next key takes over, and the exposure is said', async (t) => {
+t.test('revoking a key removes it at once, promotes the next key and reports the exposure', async (t) => {
   const cli = testCli(t)
   const [active, next] = ['active', 'next'].map((state) => async () => {
     return (await list(cli)).find((key) => key.state === state)?.kid ?? ''
@@ -127,7 +127,7 @@ t.test('a revoked key leaves at once, the next key takes over, and the exposure 
   }
 })
 
-t.test('a kid that begins with a dash is no option', async (t) => {
+t.test('a kid that begins with a dash is not parsed as an option', async (t) => {
   const cli = testCli(t)
   const kid = `-${'a'.repeat(42)}`
   for (const args of [
@@ -141,7 +141,7 @@ t.test('a kid that begins with a dash is no option', async (t) => {
   }
 })
 
-t.test('a ring keeps the size it was made with, until told otherwise', async (t) => {
+t.test('a key ring keeps its key size until another is requested', async (t) => {
   const cli = testCli(t)
   await rotate(cli, '--bits', '3072')
   const sizes = (await ringOf(cli)).keys.map(
@@ -151,7 +151,7 @@ t.test('a ring keeps the size it was made with, until told otherwise', async (t)
   t.equal((await cli.run(['keys', 'rotate', '--bits', '1024'])).code, 2)
 })
 
-t.test('the timeline draws a bar for each key, and now', async (t) => {
+t.test('the timeline draws a bar for each key and marks the current time', async (t) => {
   const cli = testCli(t)
   const start = cli.clock.now()
   const first = await rotate(cli)
@@ -172,7 +172,7 @@ t.test('the timeline draws a bar for each key, and now', async (t) => {
 })
 
 t.test(
-  'a ring is never worked on with another master key, nor a new one made for it (docs/security.md Q8)',
+  'a key ring is never changed under another master key, and no new master key is created for it (docs/security.md Q8)',
   async (t) => {
     const cli = testCli(t)
     await list(cli)

@@ -45,7 +45,7 @@ async function serving(t: Test, cli: Cli, settings: Record<string, string> = {})
   return server
 }
 
-t.test('reseal makes a new master key, goes over to it, and keeps the old one', async (t) => {
+t.test('rotating the master key creates a new key, switches to it and keeps the old file', async (t) => {
   const cli = testCli(t)
   await cli.json(['keys', 'list'])
   const before = keyIn(cli)
@@ -73,7 +73,7 @@ t.test('reseal makes a new master key, goes over to it, and keeps the old one', 
   for (const key of [before, after]) t.notOk(said.includes(key.toString('base64url')), 'no key is printed')
 })
 
-t.test('in people’s words it says what becomes of the old key, and what of backups', async (t) => {
+t.test('terminal output says what to do with the old master key and with old backups', async (t) => {
   const cli = testCli(t)
   const { out, code } = await cli.run(['keys', 'reseal'])
   t.equal(code, 0)
@@ -84,7 +84,7 @@ t.test('in people’s words it says what becomes of the old key, and what of bac
   t.match(out, /backups of before/)
 })
 
-t.test('a running server takes the new key from the folder and goes on', async (t) => {
+t.test('a running server loads the new master key from the folder and continues', async (t) => {
   const cli = testCli(t)
   const server = await serving(t as Test, cli)
   await seed(server.store)
@@ -103,31 +103,34 @@ t.test('a running server takes the new key from the folder and goes on', async (
   )
 })
 
-t.test('--prepare makes the next key and says who holds it; nothing is sealed', async (t) => {
-  const cli = testCli(t)
-  await serving(t as Test, cli)
-  const before = await sealedWith(cli)
-  const report = await cli.json<Report>(['keys', 'reseal', '--prepare'])
-  const next = keyIn(cli, 'master.key.next')
-  t.match(report, {
-    master_key: fingerprintOf(next),
-    resealed: 0,
-    prepared: true,
-    nodes: 1,
-    nodes_without: [],
-  })
-  t.equal(await sealedWith(cli), before)
-  t.match(
-    await cli.json(['keys', 'reseal', '--prepare']),
-    { master_key: fingerprintOf(next) },
-    'the same again',
-  )
-  t.match((await cli.run(['keys', 'reseal', '--prepare'])).out, /1 of 1 hold it\nNothing was sealed/)
-  await cli.json(['keys', 'reseal'])
-  t.ok(keyIn(cli).equals(next))
-})
+t.test(
+  '--prepare creates the next key and lists the nodes that have it, and re-encrypts nothing',
+  async (t) => {
+    const cli = testCli(t)
+    await serving(t as Test, cli)
+    const before = await sealedWith(cli)
+    const report = await cli.json<Report>(['keys', 'reseal', '--prepare'])
+    const next = keyIn(cli, 'master.key.next')
+    t.match(report, {
+      master_key: fingerprintOf(next),
+      resealed: 0,
+      prepared: true,
+      nodes: 1,
+      nodes_without: [],
+    })
+    t.equal(await sealedWith(cli), before)
+    t.match(
+      await cli.json(['keys', 'reseal', '--prepare']),
+      { master_key: fingerprintOf(next) },
+      'the same again',
+    )
+    t.match((await cli.run(['keys', 'reseal', '--prepare'])).out, /1 of 1 hold it\nNothing was sealed/)
+    await cli.json(['keys', 'reseal'])
+    t.ok(keyIn(cli).equals(next))
+  },
+)
 
-t.test('it refuses while a serving node does not hold the next key, and --force goes ahead', async (t) => {
+t.test('rotation is refused while a serving node lacks the next key, unless --force is given', async (t) => {
   const cli = testCli(t)
   await cli.json(['keys', 'list'])
   const masterKey = keyIn(cli).toString('base64url')
@@ -144,21 +147,18 @@ t.test('it refuses while a serving node does not hold the next key, and --force 
   await t.rejects(server.deps.duties.follow(), 'and that node can follow no more')
 })
 
-t.test(
-  'a node of a version before says nothing of its keys, and counts as one that holds none',
-  async (t) => {
-    const cli = testCli(t)
-    await cli.json(['keys', 'list'])
-    const old = { id: 'o', hostname: 'west', pid: 4, version: '0.0.9', ringVersion: 1, masterKeys: [] }
-    const now = cli.clock.now()
-    await cli.look(({ nodes }) => nodes.record({ ...old, startedAt: now, seenAt: now }))
-    t.match(await cli.run(['keys', 'reseal']), { code: 1, err: /west:4/ })
-    cli.clock.tick(31)
-    t.equal((await cli.run(['keys', 'reseal'])).code, 0, 'one that is gone does not matter')
-  },
-)
+t.test('a node of an older version reports no keys and counts as lacking the next key', async (t) => {
+  const cli = testCli(t)
+  await cli.json(['keys', 'list'])
+  const old = { id: 'o', hostname: 'west', pid: 4, version: '0.0.9', ringVersion: 1, masterKeys: [] }
+  const now = cli.clock.now()
+  await cli.look(({ nodes }) => nodes.record({ ...old, startedAt: now, seenAt: now }))
+  t.match(await cli.run(['keys', 'reseal']), { code: 1, err: /west:4/ })
+  cli.clock.tick(31)
+  t.equal((await cli.run(['keys', 'reseal'])).code, 0, 'one that is gone does not matter')
+})
 
-t.test('an old key that lies about is never overwritten', async (t) => {
+t.test('an old key file in the folder is never overwritten', async (t) => {
   const cli = testCli(t)
   await cli.json(['keys', 'reseal'])
   const old = keyIn(cli, 'master.key.old')
@@ -177,28 +177,31 @@ t.test('an old key that lies about is never overwritten', async (t) => {
   t.equal((await cli.run(['keys', 'reseal'])).code, 0)
 })
 
-t.test('with keys from the settings nothing is put into their place: it says what to set', async (t) => {
-  const cli = testCli(t)
-  const [MASTER_KEY, MASTER_KEY_NEXT] = [1, 2].map(() => systemRandom.bytes(32).toString('base64url'))
-  if (!MASTER_KEY || !MASTER_KEY_NEXT) throw new Error('no keys')
-  const run = (args: string[], settings: Record<string, string>) =>
-    cli.run(['keys', 'reseal', ...args], { settings })
-  t.match(await run([], { MASTER_KEY }), { code: 1, err: /KEYTURN_MASTER_KEY_NEXT is missing/ })
-  t.match(await run([], { MASTER_KEY, MASTER_KEY_NEXT: MASTER_KEY }), { code: 1, err: /the same key/ })
-  const { code, out } = await run([], { MASTER_KEY, MASTER_KEY_NEXT })
-  t.equal(code, 0)
-  t.match(out, /Give the nodes the new key as KEYTURN_MASTER_KEY, without KEYTURN_MASTER_KEY_NEXT/)
-  t.notOk(existsSync(cli.keysDir))
-  t.match(
-    await run([], { MASTER_KEY, MASTER_KEY_NEXT }),
-    { code: 0, out: /sealed with it already/ },
-    'never back',
-  )
-  t.match(await cli.run(['keys', 'list'], { settings: { MASTER_KEY } }), { code: 1, err: /does not open/ })
-  t.equal((await cli.run(['keys', 'list'], { settings: { MASTER_KEY: MASTER_KEY_NEXT } })).code, 0)
-})
+t.test(
+  'with keys from settings no file is replaced, and the output says which settings to change',
+  async (t) => {
+    const cli = testCli(t)
+    const [MASTER_KEY, MASTER_KEY_NEXT] = [1, 2].map(() => systemRandom.bytes(32).toString('base64url'))
+    if (!MASTER_KEY || !MASTER_KEY_NEXT) throw new Error('no keys')
+    const run = (args: string[], settings: Record<string, string>) =>
+      cli.run(['keys', 'reseal', ...args], { settings })
+    t.match(await run([], { MASTER_KEY }), { code: 1, err: /KEYTURN_MASTER_KEY_NEXT is missing/ })
+    t.match(await run([], { MASTER_KEY, MASTER_KEY_NEXT: MASTER_KEY }), { code: 1, err: /the same key/ })
+    const { code, out } = await run([], { MASTER_KEY, MASTER_KEY_NEXT })
+    t.equal(code, 0)
+    t.match(out, /Give the nodes the new key as KEYTURN_MASTER_KEY, without KEYTURN_MASTER_KEY_NEXT/)
+    t.notOk(existsSync(cli.keysDir))
+    t.match(
+      await run([], { MASTER_KEY, MASTER_KEY_NEXT }),
+      { code: 0, out: /sealed with it already/ },
+      'never back',
+    )
+    t.match(await cli.run(['keys', 'list'], { settings: { MASTER_KEY } }), { code: 1, err: /does not open/ })
+    t.equal((await cli.run(['keys', 'list'], { settings: { MASTER_KEY: MASTER_KEY_NEXT } })).code, 0)
+  },
+)
 
-t.test('--status says what hangs on an old root, and --drop-old lets go of it', async (t) => {
+t.test('--status says what depends on an old data key, and --drop-old deletes that key', async (t) => {
   const cli = testCli(t)
   const server = await serving(t as Test, cli)
   await seed(server.store)
@@ -213,7 +216,7 @@ t.test('--status says what hangs on an old root, and --drop-old lets go of it', 
   t.match((await refresh(server, pair.refresh_token)).json(), { error: 'invalid_grant' })
 })
 
-t.test('--compromised says what is void, and what else somebody may have', async (t) => {
+t.test('--compromised says what becomes invalid and what else an attacker may have', async (t) => {
   const cli = testCli(t)
   const { code, out } = await cli.run(['keys', 'reseal', '--compromised'])
   t.equal(code, 0)
@@ -222,7 +225,7 @@ t.test('--compromised says what is void, and what else somebody may have', async
   t.match(cli.logger.audits('keys.resealed'), [{ reason: 'compromised' }])
 })
 
-t.test('bad usage is exit 2, and --help says what there is', async (t) => {
+t.test('usage errors exit 2, and --help lists the options', async (t) => {
   const cli = testCli(t)
   for (const args of [
     ['--prepare', '--status'],
@@ -237,51 +240,57 @@ t.test('bad usage is exit 2, and --help says what there is', async (t) => {
     t.ok(out.includes(option), option)
 })
 
-t.test('the doctor says when a reseal was begun, is half done, or has left the old key', async (t) => {
-  const cli = testCli(t)
-  const found = async (settings = {}) => {
-    const { out } = await cli.run(['doctor', '--json'], { settings })
-    const all = JSON.parse(out) as { check: string; ok: boolean; message: string }[]
-    return all.find(({ check }) => check === 'reseal')
-  }
-  await cli.json(['keys', 'list'])
-  t.match(await found(), { ok: true, message: /none under way/ })
-  await cli.json(['keys', 'reseal', '--prepare'])
-  t.match(await found(), { ok: false, message: /not sealed with it: run keyturn keys reseal/ })
-  await cli.json(['keys', 'reseal'])
-  t.match(await found(), { ok: false, message: /master\.key\.old opens backups of before/ })
-  const [old, now] = [keyIn(cli, 'master.key.old'), keyIn(cli)].map((key) => key.toString('base64url'))
-  if (!old || !now) throw new Error('no keys')
-  t.match(await found({ MASTER_KEY: old, MASTER_KEY_NEXT: now }), {
-    ok: false,
-    message: /make it KEYTURN_MASTER_KEY/,
-  })
-  rmSync(fileOf(cli, 'master.key.old'))
-  t.match(await found(), { ok: true, message: /1 old root in use/ })
-})
+t.test(
+  'the doctor reports a rotation that was prepared, is unfinished or left the old key behind',
+  async (t) => {
+    const cli = testCli(t)
+    const found = async (settings = {}) => {
+      const { out } = await cli.run(['doctor', '--json'], { settings })
+      const all = JSON.parse(out) as { check: string; ok: boolean; message: string }[]
+      return all.find(({ check }) => check === 'reseal')
+    }
+    await cli.json(['keys', 'list'])
+    t.match(await found(), { ok: true, message: /none under way/ })
+    await cli.json(['keys', 'reseal', '--prepare'])
+    t.match(await found(), { ok: false, message: /not sealed with it: run keyturn keys reseal/ })
+    await cli.json(['keys', 'reseal'])
+    t.match(await found(), { ok: false, message: /master\.key\.old opens backups of before/ })
+    const [old, now] = [keyIn(cli, 'master.key.old'), keyIn(cli)].map((key) => key.toString('base64url'))
+    if (!old || !now) throw new Error('no keys')
+    t.match(await found({ MASTER_KEY: old, MASTER_KEY_NEXT: now }), {
+      ok: false,
+      message: /make it KEYTURN_MASTER_KEY/,
+    })
+    rmSync(fileOf(cli, 'master.key.old'))
+    t.match(await found(), { ok: true, message: /1 old root in use/ })
+  },
+)
 
-t.test('a backup of before needs the key of then, and with both in their places it comes over', async (t) => {
-  const cli = testCli(t)
-  await cli.json(['keys', 'list'])
-  const backup = join(cli.dir, 'before.db')
-  await cli.json(['backup', backup])
-  await cli.json(['keys', 'reseal'])
-  const after = join(cli.dir, 'after.db')
-  await cli.json(['backup', after])
-  const young = keyIn(cli)
-  t.match(await cli.run(['restore', backup, '--force']), { code: 1, err: /needs the one of then/ })
-  t.equal((await cli.run(['restore', after, '--force'])).code, 0, 'one of after opens')
+t.test(
+  'an old backup needs its old master key, and with both keys in place it is re-encrypted',
+  async (t) => {
+    const cli = testCli(t)
+    await cli.json(['keys', 'list'])
+    const backup = join(cli.dir, 'before.db')
+    await cli.json(['backup', backup])
+    await cli.json(['keys', 'reseal'])
+    const after = join(cli.dir, 'after.db')
+    await cli.json(['backup', after])
+    const young = keyIn(cli)
+    t.match(await cli.run(['restore', backup, '--force']), { code: 1, err: /needs the one of then/ })
+    t.equal((await cli.run(['restore', after, '--force'])).code, 0, 'one of after opens')
 
-  copyFileSync(fileOf(cli, 'master.key'), fileOf(cli, 'master.key.next'))
-  copyFileSync(fileOf(cli, 'master.key.old'), fileOf(cli, 'master.key'))
-  rmSync(fileOf(cli, 'master.key.old'))
-  t.equal((await cli.run(['restore', backup, '--force'])).code, 0)
-  await cli.json(['keys', 'reseal'])
-  t.ok(keyIn(cli).equals(young))
-  t.equal(await sealedWith(cli), fingerprintOf(young))
-})
+    copyFileSync(fileOf(cli, 'master.key'), fileOf(cli, 'master.key.next'))
+    copyFileSync(fileOf(cli, 'master.key.old'), fileOf(cli, 'master.key'))
+    rmSync(fileOf(cli, 'master.key.old'))
+    t.equal((await cli.run(['restore', backup, '--force'])).code, 0)
+    await cli.json(['keys', 'reseal'])
+    t.ok(keyIn(cli).equals(young))
+    t.equal(await sealedWith(cli), fingerprintOf(young))
+  },
+)
 
-t.test('a next key that others can read is refused, as the master key is', async (t) => {
+t.test('a next key readable by other users is refused like the master key', async (t) => {
   const cli = testCli(t)
   await cli.json(['keys', 'reseal', '--prepare'])
   chmodSync(fileOf(cli, 'master.key.next'), 0o644)

@@ -5,7 +5,7 @@ import { testCli } from '../support/processes/cli.ts'
 
 const names = readMigrations().map(({ name }) => name)
 
-t.test('--status says what is pending, and makes no database for it', async (t) => {
+t.test('--status lists pending migrations without creating a database', async (t) => {
   const cli = testCli(t)
   const pending = names.map((name) => ({ name, applied_at: null }))
   t.same(await cli.json(['migrate', '--status']), pending)
@@ -13,7 +13,7 @@ t.test('--status says what is pending, and makes no database for it', async (t) 
   t.notOk(existsSync(cli.database))
 })
 
-t.test('migrate brings a database up to date once, and --status then says when', async (t) => {
+t.test('migrate updates a database once, and --status then shows when', async (t) => {
   const cli = testCli(t)
   t.same(await cli.json(['migrate']), { applied: names })
   t.same(await cli.json(['migrate']), { applied: [] })
@@ -23,7 +23,7 @@ t.test('migrate brings a database up to date once, and --status then says when',
 })
 
 t.test(
-  'a database of a newer program, or with a changed step, is refused by every command (docs/security.md Q11)',
+  'every command refuses a database of a newer version or with a changed migration (docs/security.md Q11)',
   async (t) => {
     for (const [title, sql, why] of [
       ['newer', `INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)`, /newer than this program/],

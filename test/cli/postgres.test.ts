@@ -32,7 +32,7 @@ async function node(t: Test, url: string, MASTER_KEY = masterKey()) {
 }
 
 t.test(
-  'without a master key for all nodes nothing begins: exit 2, and the password is not told',
+  'without a shared master key every command exits 2, and the database password is not printed',
   async (t) => {
     const cli = testCli(t)
     const settings = { DATABASE_URL: 'postgres://keyturn:s3cret@db.test/keyturn' }
@@ -43,7 +43,7 @@ t.test(
   },
 )
 
-t.test('migrate, registrations, keys, export and doctor work as on SQLite, and leave no files', async (t) => {
+t.test('migrate, registration, keys, export and doctor work as on SQLite and leave no files', async (t) => {
   const { cli, json, run } = await node(t as Test, await postgres.emptyDatabase())
   const names = readMigrations().map(({ name }) => name)
   t.same(
@@ -85,7 +85,7 @@ t.test('migrate, registrations, keys, export and doctor work as on SQLite, and l
 })
 
 t.test(
-  'a node with another master key does not start, and says why in a line (RFC 7517 §4; docs/security.md H91)',
+  'a node with a different master key does not start and says why in one line (RFC 7517 §4; docs/security.md H91)',
   async (t) => {
     const url = await postgres.emptyDatabase()
     const first = await node(t as Test, url)
@@ -103,7 +103,7 @@ t.test(
 )
 
 t.test(
-  'a server that is not there, or does not let us in, is said in a line, without the password',
+  'an unreachable or refusing database server is reported in one line without the password',
   async (t) => {
     const away = await node(t as Test, 'postgres://keyturn:s3cret@127.0.0.1:1/keyturn')
     const missing = await node(t as Test, postgres.url('no_such_database'))
@@ -126,7 +126,7 @@ t.test(
   },
 )
 
-t.test('the doctor sees a server that only reads', async (t) => {
+t.test('the doctor detects a read-only database server', async (t) => {
   const url = await postgres.database(t as Test)
   await run(
     postgres.admin,
@@ -140,7 +140,7 @@ t.test('the doctor sees a server that only reads', async (t) => {
   )
 })
 
-t.test('export --watch follows with a database user who may do next to nothing', async (t) => {
+t.test('export --watch works with a database user that has minimal rights', async (t) => {
   const url = await postgres.emptyDatabase()
   const { cli, json, run: all, masterKey } = await node(t as Test, url)
   await json(['apis', 'create', 'https://orders.test', '--scope', 'read'])

@@ -46,7 +46,7 @@ function command(cli: Cli, file: string, args: readonly string[], input = ''): P
   })
 }
 
-t.test('exit codes: 0 done, 1 refused, 2 bad usage or configuration', async (t) => {
+t.test('exit codes are 0 for success, 1 for refusal and 2 for usage or configuration errors', async (t) => {
   const cli = testCli(t)
   const [done, refused, usage, configuration] = await Promise.all([
     keyturn(cli, ['--version']),
@@ -64,7 +64,7 @@ t.test('exit codes: 0 done, 1 refused, 2 bad usage or configuration', async (t) 
 })
 
 t.test(
-  'the answer goes to standard output, the audit trail to standard error, a password to neither',
+  'results go to standard output, the audit trail to standard error, and passwords to neither',
   async (t) => {
     const cli = testCli(t)
     const password = 'correct horse battery staple'
@@ -87,7 +87,7 @@ t.test(
   },
 )
 
-t.test('an old Node is told in one line, exit 2', async (t) => {
+t.test('an unsupported Node.js version is reported in one line with exit code 2', async (t) => {
   const cli = testCli(t)
   const line = /^keyturn needs Node\.js 22\.18 or newer, this is [\d.]+: .*\n$/
   for (const old of ['20.11.0', '22.17.1', '18.0.0']) {
@@ -98,12 +98,12 @@ t.test('an old Node is told in one line, exit 2', async (t) => {
   const system = '/usr/bin/node'
   const { stdout = '' } = existsSync(system) ? spawnSync(system, ['--version'], { encoding: 'utf8' }) : {}
   const real = /^v(1[2-9]|2[01])\./.test(stdout)
-  await t.test('a real one', { skip: real ? false : 'there is none here' }, async (t) => {
+  await t.test('a real older Node.js', { skip: real ? false : 'there is none here' }, async (t) => {
     t.match(await command(cli, system, [ENTRY, '--version']), { code: 2, out: '', err: line })
   })
 })
 
-t.test('the demo ends with exit 0, and says nothing but its story', async (t) => {
+t.test('the demo exits 0 and prints nothing but its story', async (t) => {
   const cli = testCli(t)
   const { code, out, err } = await keyturn(cli, ['demo'])
   t.equal(code, 0, out)
@@ -132,7 +132,7 @@ async function serving(t: Test, cli: Cli) {
   return { said, stop }
 }
 
-t.test('the commands that the first start prints give a token, as they stand', async (t) => {
+t.test('the commands printed at first start return a token when pasted', async (t) => {
   const cli = testCli(t)
   const port = String(await freePort())
   const onPort = { ...cli, env: { ...cli.env, KEYTURN_PORT: port } }

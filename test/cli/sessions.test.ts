@@ -44,7 +44,7 @@ async function alive(server: TestServer, tokens: Record<string, string>): Promis
 
 const list = (cli: Cli, ...args: string[]) => cli.json<Shown[]>(['sessions', 'list', ...args])
 
-t.test('sessions are listed, the newest first, all or those of a user or a client', async (t) => {
+t.test('sessions are listed newest first, for everyone, one user or one client', async (t) => {
   const { cli } = await signedIn(t)
   const all = await list(cli)
   t.same(
@@ -67,7 +67,7 @@ t.test('sessions are listed, the newest first, all or those of a user or a clien
 })
 
 t.test(
-  'a user’s sessions are ended at all clients, and nobody else’s (RFC 9700 §4.14.2; docs/security.md F72)',
+  'all client sessions of one user are ended, and no other user’s (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     const { cli, server, tokens } = await signedIn(t)
     const { revoked } = await cli.json<{ revoked: string[] }>(['sessions', 'revoke', '--user', 'alice'])
@@ -90,7 +90,7 @@ t.test(
 )
 
 t.test(
-  'a user’s browsers are signed out with the sessions; otherwise they stay (RFC 9700 §4.14.2; docs/security.md F72)',
+  'a user’s browser sessions end with the client sessions only if requested (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     const { cli, server } = await signedIn(t)
     const alice = await server.store.users.findByUsername('alice')
@@ -117,7 +117,7 @@ t.test(
   },
 )
 
-t.test('a client’s sessions are ended, or one session alone', async (t) => {
+t.test('the sessions of a client, or one single session, can be ended', async (t) => {
   const { cli, server, tokens } = await signedIn(t)
   const [phone] = await list(cli, '--client', 'phone')
   const one = await cli.run(['sessions', 'revoke', '--id', phone?.id ?? ''])
@@ -127,14 +127,14 @@ t.test('a client’s sessions are ended, or one session alone', async (t) => {
   t.same(await alive(server, tokens), [])
 })
 
-t.test('a client that is deleted takes its sessions with it', async (t) => {
+t.test('deleting a client deletes its sessions', async (t) => {
   const { cli } = await signedIn(t)
   const { code, err } = await cli.run(['clients', 'delete', 'app'])
   t.same([code, err], [0, 'note: 2 sessions ended with it\n'])
   t.match(await list(cli), [{ client_id: 'phone' }])
 })
 
-t.test('whose sessions is said exactly, or nothing is revoked', async (t) => {
+t.test('without exactly one selector nothing is revoked', async (t) => {
   const { cli, server, tokens } = await signedIn(t)
   for (const [args, code] of [
     [[], 2],

@@ -14,12 +14,12 @@ function poolThreads(pid: number): number {
 
 const skip = process.platform === 'linux' ? false : 'threads are counted in /proc'
 
-t.test('the pool that signs has a thread for each processor, at least two', { skip }, async (t) => {
+t.test('the thread pool that signs has one thread per processor, and at least two', { skip }, async (t) => {
   const server = await startServer(t, await seededFolder(t))
   t.equal(poolThreads(server.pid), Math.max(2, Math.min(16, availableParallelism())))
 })
 
-t.test('an operator who sets the size of the pool is not overruled', { skip }, async (t) => {
+t.test('a thread pool size set by the operator is kept', { skip }, async (t) => {
   const server = await startServer(t, await seededFolder(t), { wrap: ['env', 'UV_THREADPOOL_SIZE=3'] })
   t.equal(poolThreads(server.pid), 3)
 })

@@ -48,7 +48,7 @@ const move = (cli: Cli, from: string, to: string) =>
 const refused = (cli: Cli, from: string, to: string) =>
   cli.run(['transfer', '--to', to], { settings: { DATABASE_URL: from, MASTER_KEY: masterKey } })
 
-t.test('the list of tables is that of the migrations, and refers backwards only', async (t) => {
+t.test('the transfer covers every table of the migrations in the order of foreign keys', async (t) => {
   const db = openDb('sqlite::memory:')
   t.teardown(() => db.close())
   await migrate(db, clock)
@@ -72,7 +72,7 @@ t.test('the list of tables is that of the migrations, and refers backwards only'
   }
 })
 
-t.test('SQLite → PostgreSQL → SQLite: sessions, tokens and keys go on after each move', async (t) => {
+t.test('sessions, tokens and keys survive transfers from SQLite to PostgreSQL and back', async (t) => {
   const cli = testCli(t)
   const first = `sqlite:${join(cli.dir, 'first.db')}`
   const second = await postgres.emptyDatabase()
@@ -140,7 +140,7 @@ t.test('SQLite → PostgreSQL → SQLite: sessions, tokens and keys go on after 
   }
 })
 
-t.test('there and back, nothing is another: the checksums of both moves are the same', async (t) => {
+t.test('transferring there and back changes no data: both moves have the same checksums', async (t) => {
   const cli = testCli(t)
   const first = `sqlite:${join(cli.dir, 'first.db')}`
   await serving(first, async (server) => {
@@ -182,7 +182,7 @@ t.test('there and back, nothing is another: the checksums of both moves are the 
   t.same(b, a)
 })
 
-t.test('a target that is not empty is refused, and stays as it is', async (t) => {
+t.test('a non-empty target is refused and left unchanged', async (t) => {
   const cli = testCli(t)
   const [first, second] = [`sqlite:${join(cli.dir, 'first.db')}`, `sqlite:${join(cli.dir, 'second.db')}`]
   await serving(first, (server) => seed(server.store))
@@ -202,7 +202,7 @@ t.test('a target that is not empty is refused, and stays as it is', async (t) =>
   t.notOk(existsSync(join(cli.dir, 'none.db')) || existsSync(join(cli.dir, 'new.db')))
 })
 
-t.test('a store that a server has open is not transferred, on either engine', async (t) => {
+t.test('a store that a running server uses is not transferred, on either engine', async (t) => {
   const cli = testCli(t)
   const [first, second] = [`sqlite:${join(cli.dir, 'first.db')}`, await postgres.emptyDatabase()]
   const third = `sqlite:${join(cli.dir, 'third.db')}`
@@ -218,7 +218,7 @@ t.test('a store that a server has open is not transferred, on either engine', as
 })
 
 t.test(
-  'what an unfinished transfer left is opened by no program, and the next one begins anew',
+  'a target left by an unfinished transfer cannot be opened, and the next transfer starts over',
   async (t) => {
     const cli = testCli(t)
     const first = `sqlite:${join(cli.dir, 'first.db')}`
@@ -248,7 +248,7 @@ t.test(
   },
 )
 
-t.test('a row that does not arrive as it was sent is noticed, and the target cannot be used', async (t) => {
+t.test('a row that arrives altered is detected and makes the target unusable', async (t) => {
   const cli = testCli(t)
   const first = `sqlite:${join(cli.dir, 'first.db')}`
   const to = `sqlite:${join(cli.dir, 'second.db')}`
@@ -269,7 +269,7 @@ t.test('a row that does not arrive as it was sent is noticed, and the target can
   })
 })
 
-t.test('a transfer shows where it is, and names no password', async (t) => {
+t.test('a transfer shows its progress and prints no password', async (t) => {
   const cli = testCli(t)
   const first = `sqlite:${join(cli.dir, 'first.db')}`
   await serving(first, (server) => seed(server.store))

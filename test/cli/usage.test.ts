@@ -102,46 +102,43 @@ const argsOf = (path: string, seen: ReadonlyMap<string, unknown> = new Map()): s
   return [...path.split(' '), ...(seen.size > 0 ? args(seen) : ['some-kid'])]
 }
 
-t.test('the table above has every command', async (t) => {
+t.test('the table of commands in this file is complete', async (t) => {
   t.same(Object.keys(samples).sort(), [...all].sort())
 })
 
-t.test(
-  'every command takes --json: one document on standard output; none shows a key or a hash',
-  async (t) => {
-    const cli = testCli(t)
-    const seen = new Map<string, unknown>()
-    const hidden: string[] = []
-    let printed = ''
-    let secrets: string[] = []
-    for (const [path, { input = '', before }] of Object.entries(samples)) {
-      // Its steps are long, and a test of their own.
-      if (path === 'demo') continue
-      if (before) await cli.look(before)
-      const outcome = await cli.run([...argsOf(path, seen), '--json'], { input, settings, stopSignal })
-      t.equal(outcome.code, 0, `${path}: ${outcome.err}`)
-      t.doesNotThrow(() => seen.set(path, outcome.json()), path)
-      printed += outcome.out + outcome.err
-      const { client_secret: secret } = (seen.get(path) ?? {}) as { client_secret?: string }
-      if (secret !== undefined) secrets = [...secrets, secret]
-      hidden.push(...(await cli.look(secretsOf)))
-    }
-    t.equal(secrets.length, 2, 'one secret at creation, one at rotation')
-    for (const secret of secrets) t.equal(printed.split(secret).length, 2, 'each was printed exactly once')
+t.test('every command accepts --json, prints one document and never shows a key or a hash', async (t) => {
+  const cli = testCli(t)
+  const seen = new Map<string, unknown>()
+  const hidden: string[] = []
+  let printed = ''
+  let secrets: string[] = []
+  for (const [path, { input = '', before }] of Object.entries(samples)) {
+    // Its steps are long, and a test of their own.
+    if (path === 'demo') continue
+    if (before) await cli.look(before)
+    const outcome = await cli.run([...argsOf(path, seen), '--json'], { input, settings, stopSignal })
+    t.equal(outcome.code, 0, `${path}: ${outcome.err}`)
+    t.doesNotThrow(() => seen.set(path, outcome.json()), path)
+    printed += outcome.out + outcome.err
+    const { client_secret: secret } = (seen.get(path) ?? {}) as { client_secret?: string }
+    if (secret !== undefined) secrets = [...secrets, secret]
+    hidden.push(...(await cli.look(secretsOf)))
+  }
+  t.equal(secrets.length, 2, 'one secret at creation, one at rotation')
+  for (const secret of secrets) t.equal(printed.split(secret).length, 2, 'each was printed exactly once')
 
-    const masterKey = readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim()
-    const sealer = createSealer(Buffer.from(masterKey, 'base64url'), systemRandom)
-    const ring = await cli.look((store) => store.ring.read())
-    const keys = (ring?.keys ?? []).filter((key) => key.sealed !== null)
-    hidden.push(...keys.map((key) => sealer.open(key.kid, key.sealed ?? '').replaceAll('\n', '\\n')))
-    t.ok(hidden.length > 10 && keys.length === 2, 'there was something to hide')
-    const logged = JSON.stringify(cli.logger.lines)
-    for (const text of [...hidden, masterKey, PASSWORD, NEW_PASSWORD, CHOSEN]) {
-      t.notOk(printed.includes(text) || logged.includes(text), `${text.slice(0, 12)}… stays hidden`)
-    }
-    for (const secret of secrets) t.notOk(logged.includes(secret), 'a secret is not logged')
-  },
-)
+  const masterKey = readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim()
+  const sealer = createSealer(Buffer.from(masterKey, 'base64url'), systemRandom)
+  const ring = await cli.look((store) => store.ring.read())
+  const keys = (ring?.keys ?? []).filter((key) => key.sealed !== null)
+  hidden.push(...keys.map((key) => sealer.open(key.kid, key.sealed ?? '').replaceAll('\n', '\\n')))
+  t.ok(hidden.length > 10 && keys.length === 2, 'there was something to hide')
+  const logged = JSON.stringify(cli.logger.lines)
+  for (const text of [...hidden, masterKey, PASSWORD, NEW_PASSWORD, CHOSEN]) {
+    t.notOk(printed.includes(text) || logged.includes(text), `${text.slice(0, 12)}… stays hidden`)
+  }
+  for (const secret of secrets) t.notOk(logged.includes(secret), 'a secret is not logged')
+})
 
 async function secretsOf(store: Parameters<Parameters<ReturnType<typeof testCli>['look']>[0]>[0]) {
   const clients = (await store.clients.list().catch(() => [])).map((client) => client.secretHash)
@@ -150,7 +147,7 @@ async function secretsOf(store: Parameters<Parameters<ReturnType<typeof testCli>
   return [...clients, ...users, ...keys].filter((text) => text !== null)
 }
 
-t.test('a refusal is exit 1, one line why, and one JSON document as well', async (t) => {
+t.test('a refusal exits 1 with a one-line reason, and with one document under --json', async (t) => {
   const cli = testCli(t)
   mkdirSync(dirname(cli.database))
   writeFileSync(cli.database, '')
@@ -166,7 +163,7 @@ t.test('a refusal is exit 1, one line why, and one JSON document as well', async
   }
 })
 
-t.test('bad usage is exit 2, and one JSON document if that was asked for', async (t) => {
+t.test('a usage error exits 2, and prints one document under --json', async (t) => {
   const cli = testCli(t)
   for (const path of all) {
     const outcome = await cli.run([...argsOf(path), '--no-such-option', '--json'], { settings, stopSignal })
@@ -187,7 +184,7 @@ t.test('bad usage is exit 2, and one JSON document if that was asked for', async
   t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was made')
 })
 
-t.test('bad configuration is exit 2, with all its problems at once', async (t) => {
+t.test('invalid configuration exits 2 and reports all problems at once', async (t) => {
   const cli = testCli(t)
   const wrong = { PROT: '1', JWKS_MAX_AGE: 'soon', ISSUER: 'http://issuer.example' }
   for (const path of all.filter((path) => !SELF_CONTAINED.includes(path) && path !== 'doctor')) {
@@ -200,7 +197,7 @@ t.test('bad configuration is exit 2, with all its problems at once', async (t) =
   t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was made')
 })
 
-t.test('every command has help with an example of itself', async (t) => {
+t.test('every command has help with an example', async (t) => {
   const cli = testCli(t)
   for (const path of all) {
     const { code, out, err } = await cli.run([...path.split(' '), '--help'])
@@ -212,7 +209,7 @@ t.test('every command has help with an example of itself', async (t) => {
   }
 })
 
-t.test('the help at the top lists every command in a line and every setting', async (t) => {
+t.test('the top-level help lists every command and every setting', async (t) => {
   const cli = testCli(t)
   const { code, out } = await cli.run(['--help'])
   t.equal(code, 0)
@@ -225,7 +222,7 @@ t.test('the help at the top lists every command in a line and every setting', as
   t.same(await cli.run(['--version']).then(({ code, out }) => [code, out]), [0, `${version}\n`])
 })
 
-t.test('a password or a secret is never taken from an argument', async (t) => {
+t.test('no password or secret is accepted as an argument', async (t) => {
   const cli = testCli(t)
   const create = ['clients', 'create', '--name', 'x', '--grant', 'client_credentials']
   for (const args of [

@@ -35,47 +35,50 @@ async function withServer(t: Test): Promise<{ cli: Cli; server: TestServer }> {
 const isActive = async (server: TestServer, token: string): Promise<boolean> =>
   (await post(server, '/oauth2/introspect', { token }, { authorization: basic('app') })).json().active
 
-t.test('a user is made with a random id, a normal name and an argon2id password', async (t) => {
-  const cli = testCli(t)
-  await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
-  await cli.json(['roles', 'create', 'admin', '--scope', 'b'])
-  const create = [
-    'users',
-    'create',
-    ' ALICE ',
-    '--email',
-    'a@b.example',
-    '--role',
-    'clerk',
-    '--role',
-    'admin',
-  ]
-  const created = await cli.json<Record<string, unknown>>([...create, '--password-stdin'], { input })
-  const { id, ...rest } = created
-  t.match(id, /^u_[\w-]{27}$/)
-  t.same(rest, {
-    username: 'alice',
-    name: null,
-    roles: ['admin', 'clerk'],
-    email: 'a@b.example',
-    email_verified: false,
-    disabled: false,
-    created_at: cli.clock.now(),
-  })
-  t.match((await cli.look((store) => store.users.findByUsername('alice')))?.passwordHash, /^\$argon2id\$/)
-  t.same(
-    await cli.json(['users', 'show', 'Alice']),
-    { ...created, browsers: 0 },
-    'found under any spelling of the name',
-  )
-  t.same(await cli.json(['users', 'list']), [created])
-  t.match((await cli.run(['users', 'list'])).out, /^alice +u_\S+ +a@b\.example +admin clerk +enabled$/m)
-  t.match(cli.logger.audits('user.changed'), [
-    { actor: 'operator:tester', sub: id, target: 'alice', action: 'created' },
-  ])
-})
+t.test(
+  'a user is created with a random id, a normalised username and an argon2id password hash',
+  async (t) => {
+    const cli = testCli(t)
+    await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
+    await cli.json(['roles', 'create', 'admin', '--scope', 'b'])
+    const create = [
+      'users',
+      'create',
+      ' ALICE ',
+      '--email',
+      'a@b.example',
+      '--role',
+      'clerk',
+      '--role',
+      'admin',
+    ]
+    const created = await cli.json<Record<string, unknown>>([...create, '--password-stdin'], { input })
+    const { id, ...rest } = created
+    t.match(id, /^u_[\w-]{27}$/)
+    t.same(rest, {
+      username: 'alice',
+      name: null,
+      roles: ['admin', 'clerk'],
+      email: 'a@b.example',
+      email_verified: false,
+      disabled: false,
+      created_at: cli.clock.now(),
+    })
+    t.match((await cli.look((store) => store.users.findByUsername('alice')))?.passwordHash, /^\$argon2id\$/)
+    t.same(
+      await cli.json(['users', 'show', 'Alice']),
+      { ...created, browsers: 0 },
+      'found under any spelling of the name',
+    )
+    t.same(await cli.json(['users', 'list']), [created])
+    t.match((await cli.run(['users', 'list'])).out, /^alice +u_\S+ +a@b\.example +admin clerk +enabled$/m)
+    t.match(cli.logger.audits('user.changed'), [
+      { actor: 'operator:tester', sub: id, target: 'alice', action: 'created' },
+    ])
+  },
+)
 
-t.test('a name is taken once, in whatever spelling, and roles must exist', async (t) => {
+t.test('usernames are unique in every spelling, and roles must exist', async (t) => {
   const cli = testCli(t)
   await cli.json(CREATE, { input })
   const again = await cli.run(['users', 'create', 'ALICE', '--password-stdin'], { input })
@@ -87,7 +90,7 @@ t.test('a name is taken once, in whatever spelling, and roles must exist', async
   t.equal((await cli.json<unknown[]>(['users', 'list'])).length, 1)
 })
 
-t.test('what no account can be is bad usage', async (t) => {
+t.test('invalid account input is a usage error', async (t) => {
   const cli = testCli(t)
   for (const [args, password] of [
     [['a\u0000b'], PASSWORD],
@@ -109,7 +112,7 @@ t.test('what no account can be is bad usage', async (t) => {
 })
 
 t.test(
-  'a name and an address are given at once or later, and shown (OpenID Connect Core §5.1)',
+  'a name and an email address can be set at creation or later, and are shown (OpenID Connect Core §5.1)',
   async (t) => {
     const cli = testCli(t)
     const given = ['--name', 'Alice Ångström', '--email', 'alice@example.com', '--email-verified']
@@ -151,7 +154,7 @@ t.test(
   },
 )
 
-t.test('a password is asked for twice on a terminal, and only there', async (t) => {
+t.test('a password is prompted for twice, and only on a terminal', async (t) => {
   const cli = testCli(t)
   const nobody = await cli.run(['users', 'create', 'alice'], { input })
   t.equal(nobody.code, 2)
@@ -166,7 +169,7 @@ t.test('a password is asked for twice on a terminal, and only there', async (t) 
 })
 
 t.test(
-  'a new password ends every session of the user, and the old one is worth nothing (RFC 9700 §4.14.2; docs/security.md F72)',
+  'a new password ends every session of the user and invalidates the old password (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     const { cli, server } = await withServer(t)
     const sessions = [(await login(server)).json(), (await login(server)).json()]
@@ -192,7 +195,7 @@ t.test(
 )
 
 t.test(
-  'a disabled user gets nothing, and what the user had is inactive at once (RFC 6749 §5.2, RFC 9700 §4.14.2; docs/security.md E62, F72)',
+  'disabling a user stops new tokens and makes existing ones inactive at once (RFC 6749 §5.2, RFC 9700 §4.14.2; docs/security.md E62, F72)',
   async (t) => {
     const { cli, server } = await withServer(t)
     const { access_token: token, refresh_token: refreshToken } = (await login(server)).json()
@@ -215,7 +218,7 @@ t.test(
 )
 
 t.test(
-  'a new password or a disabled account signs every browser out, with what it began (RFC 9700 §4.14.2; docs/security.md F72)',
+  'a new password or disabling the account signs out every browser and ends its sessions (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     for (const [args, reason] of [
       [['set-password', 'alice', '--password-stdin'], 'password changed'],
@@ -263,7 +266,7 @@ t.test(
   },
 )
 
-t.test('a role is given and taken, and counts from the next token on', async (t) => {
+t.test('granting or removing a role takes effect with the next token', async (t) => {
   const { cli, server } = await withServer(t)
   const { refresh_token: refreshToken } = (await login(server)).json()
   t.match(await cli.json(['users', 'remove-role', 'alice', 'clerk']), { roles: [] })
@@ -282,7 +285,7 @@ t.test('a role is given and taken, and counts from the next token on', async (t)
   }
 })
 
-t.test('who is not there is refused, before any password is asked for', async (t) => {
+t.test('an unknown user is refused before a password is prompted for', async (t) => {
   const cli = testCli(t)
   const askSecret = () => t.fail('nobody should be asked') as never
   for (const args of [['show'], ['update', '--name', 'x'], ['set-password'], ['disable'], ['enable']]) {
@@ -292,7 +295,7 @@ t.test('who is not there is refused, before any password is asked for', async (t
   }
 })
 
-t.test('a role is made, changed and forgotten, and whom it concerns is said', async (t) => {
+t.test('a role is created, changed and deleted, and the output names the affected users', async (t) => {
   const cli = testCli(t)
   await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'read', '--scope', 'write'])
   const role = await cli.json(['roles', 'create', 'clerk', '--scope', 'read write'])
@@ -329,7 +332,7 @@ t.test('a role is made, changed and forgotten, and whom it concerns is said', as
   t.same(actions, ['created', 'updated', 'updated', 'deleted'])
 })
 
-t.test('a role may ask for a second factor, from the start or later', async (t) => {
+t.test('a role can require a second factor at creation or later', async (t) => {
   const cli = testCli(t)
   await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'read'])
   const strict = await cli.json(['roles', 'create', 'admin', '--scope', 'read', '--require-second-factor'])
@@ -356,7 +359,7 @@ t.test('a role may ask for a second factor, from the start or later', async (t) 
   t.match(table, /^clerk +read +\d/m)
 })
 
-t.test('a role that is none is refused', async (t) => {
+t.test('an invalid role is refused', async (t) => {
   const cli = testCli(t)
   await cli.json(['roles', 'create', 'clerk', '--scope', 'a'])
   for (const [args, code] of [
@@ -379,7 +382,7 @@ t.test('a role that is none is refused', async (t) => {
   t.match(await cli.json(['roles', 'list']), [{ name: 'clerk', scopes: ['a'] }])
 })
 
-t.test('lost second factors are taken away: app, passkeys and recovery codes', async (t) => {
+t.test('lost second factors can be removed: authenticator app, passkeys and recovery codes', async (t) => {
   const cli = testCli(t)
   const { id } = await cli.json(CREATE, { input })
   const userId = String(id)

@@ -196,7 +196,7 @@ async function expand(t: Test, { cluster, people, ...world }: World): Promise<Cl
 t.setTimeout(2 * PATIENCE_MS)
 
 t.test(
-  'one release after the other on PostgreSQL, and back: nobody notices (docs/security.md Q17)',
+  'rolling upgrades and a rollback on PostgreSQL interrupt no client (docs/security.md Q17)',
   async (t) => {
     const postgres = await startPostgres(t)
     const world = await begin(t as Test, await postgres.emptyDatabase())
@@ -223,7 +223,7 @@ t.test(
   },
 )
 
-t.test('and with several processes on one file of SQLite', async (t) => {
+t.test('rolling upgrades with several processes on one SQLite file interrupt no client', async (t) => {
   const world = await begin(t as Test)
   await expand(t as Test, world)
   await world.stop(world.cluster.nodes[1])

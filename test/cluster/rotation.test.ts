@@ -41,7 +41,7 @@ async function age(store: Store): Promise<void> {
 }
 
 t.test(
-  'ten rotations under load at three nodes: every token verifies at each of twenty verifiers, every key was at all nodes before it signed (OpenID Connect Core §10.1.1; docs/security.md H92, Q9, Q10)',
+  'during ten rotations on three nodes every token verifies at twenty verifiers, and every key is published on all nodes before it signs (OpenID Connect Core §10.1.1; docs/security.md H92, Q9, Q10)',
   async (t) => {
     const url = await postgres.emptyDatabase()
     const cluster = await startCluster(t, { database: url, settings: SETTINGS })

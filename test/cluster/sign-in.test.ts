@@ -67,34 +67,37 @@ async function signInAs(username: string, n: number, path = '/account') {
   }
 }
 
-t.test('a sign-in whose steps each go to another node: login, consent, code, sign-out', async (t) => {
-  const served = inTurns()
-  const browser = openBrowser(served)
-  const { code } = await signIn(browser, {}, { remember: true })
-  t.ok(new Set(served.asked).size === 3, `${served.asked.length} requests`)
-  // The next node in turn redeems it.
-  const tokens = tokensOf(await redeem(served, code))
-  for (const node of cluster.nodes) {
-    const headers = { authorization: `Bearer ${tokens.access_token}` }
-    t.equal((await node.inject({ url: '/oauth2/userinfo', headers })).statusCode, 200)
-  }
-  for (const { served } of cluster.nodes) {
-    browser.server = served
-    t.ok(codeOf(await browser.open(authorizeUrl())), 'signed in and asked before: every node knows')
-  }
-  browser.server = cluster.at(0).served
-  const asked = await browser.open('/oauth2/logout')
-  browser.server = cluster.at(1).served
-  await browser.submit(asked)
-  for (const { served } of cluster.nodes) {
-    browser.server = served
-    t.equal((await browser.open(authorizeUrl())).path, '/login', 'signed out everywhere')
-  }
-  await overEverywhere(t as Test, cluster, tokens, 'web')
-})
+t.test(
+  'login, consent, code redemption and sign-out work when each step goes to a different node',
+  async (t) => {
+    const served = inTurns()
+    const browser = openBrowser(served)
+    const { code } = await signIn(browser, {}, { remember: true })
+    t.ok(new Set(served.asked).size === 3, `${served.asked.length} requests`)
+    // The next node in turn redeems it.
+    const tokens = tokensOf(await redeem(served, code))
+    for (const node of cluster.nodes) {
+      const headers = { authorization: `Bearer ${tokens.access_token}` }
+      t.equal((await node.inject({ url: '/oauth2/userinfo', headers })).statusCode, 200)
+    }
+    for (const { served } of cluster.nodes) {
+      browser.server = served
+      t.ok(codeOf(await browser.open(authorizeUrl())), 'signed in and asked before: every node knows')
+    }
+    browser.server = cluster.at(0).served
+    const asked = await browser.open('/oauth2/logout')
+    browser.server = cluster.at(1).served
+    await browser.submit(asked)
+    for (const { served } of cluster.nodes) {
+      browser.server = served
+      t.equal((await browser.open(authorizeUrl())).path, '/login', 'signed out everywhere')
+    }
+    await overEverywhere(t as Test, cluster, tokens, 'web')
+  },
+)
 
 t.test(
-  'what was pushed to one node is used at another, and for one answer (RFC 9126 §2.2, §4; docs/security.md K121)',
+  'a request pushed to one node is used at another, and only once (RFC 9126 §2.2, §4; docs/security.md K121)',
   async (t) => {
     const browser = openBrowser(cluster.at(2).served)
     await signIn(browser, { client_id: 'house', redirect_uri: OWN_REDIRECT })
@@ -118,7 +121,7 @@ t.test(
 )
 
 t.test(
-  'a second factor: set up, asked for and proven at one node each; a code counts once at all of them (RFC 7523 §3; docs/security.md P6)',
+  'a second factor is set up, requested and verified on different nodes, and a code works once in the cluster (RFC 7523 §3; docs/security.md P6)',
   async (t) => {
     const { browser, page } = await signInAs('erin', 0, '/account/totp')
     const secret = (/class="secret[^"]*">([^<]+)</.exec(page.body)?.[1] ?? '').replaceAll(' ', '')
@@ -151,7 +154,7 @@ t.test(
 )
 
 t.test(
-  'a passkey: made with two nodes, used with two, and its challenge counts once at all of them',
+  'a passkey is registered and used across two nodes each, and its challenge works once in the cluster',
   async (t) => {
     const device = createAuthenticator({ origin: cluster.issuer, rpId: new URL(cluster.issuer).hostname })
     const { browser, page } = await signInAs('grace', 0, '/account/passkeys')
@@ -175,7 +178,7 @@ t.test(
 )
 
 t.test(
-  'three nodes tell a client of each sign-out once between them (Back-Channel Logout §2.4; docs/security.md N149)',
+  'three nodes together send each logout notification once (Back-Channel Logout §2.4; docs/security.md N149)',
   async (t) => {
     const pairs = await spread(cluster, 12, (node) => signedIn(node, {}, 'listening'))
     await spread(cluster, 12, (node, n) => revoke(node, pairs[n]?.refresh_token ?? '', 'listening'))

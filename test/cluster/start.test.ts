@@ -27,7 +27,7 @@ const jwksOf = async ({ nodes }: Cluster) =>
   Promise.all(nodes.map(async (node) => (await node.inject({ url: '/.well-known/jwks.json' })).body))
 
 t.test(
-  'eight nodes that start at once on an empty database make one ring (docs/security.md Q9, Q11)',
+  'eight nodes starting at once on an empty database create one key ring (docs/security.md Q9, Q11)',
   async (t) => {
     const served = await jwksOf(cluster)
     t.equal(new Set(served).size, 1, 'all serve the same key set')
@@ -83,7 +83,7 @@ interface Told {
 }
 
 t.test(
-  'four processes that force a rotation at the same moment, ten times: each rotation has its one new key (docs/security.md Q9)',
+  'each of ten rounds of four concurrent forced rotations publishes one new key (docs/security.md Q9)',
   async (t) => {
     const settings = JSON.stringify(
       Object.fromEntries(

@@ -85,14 +85,14 @@ function titlesIn(path: string): string[] {
 for (const [heading, expected] of Object.entries(PLANS)) {
   const rows = tableBelow(page, heading)
 
-  t.test(`${heading.slice(3)}: every module has its line, and no other`, async (t) => {
+  t.test(`${heading.slice(3)}: the table has one row for every module of the plan`, async (t) => {
     t.same(
       rows.map(([module = '']) => module.replaceAll('`', '')),
       expected,
     )
   })
 
-  t.test(`${heading.slice(3)}: every cited test exists, in the file and by the title`, async (t) => {
+  t.test(`${heading.slice(3)}: every cited test exists with its title`, async (t) => {
     for (const [module, what = '', cell = ''] of rows) {
       t.ok(what.length > 5, `${module} says what is checked`)
       const cited = [...cell.matchAll(/\[[\w-]+\]\(\.\.\/([^)]+)\): `([^`]+)`/g)]
@@ -106,7 +106,7 @@ for (const [heading, expected] of Object.entries(PLANS)) {
   })
 }
 
-t.test('it says plainly that the suite was not run, and what does not apply', async (t) => {
+t.test('the page says that the suite was not run, and what does not apply', async (t) => {
   t.match(page.replaceAll(/\s+/g, ' '), 'The suite itself was not run here')
   t.match(page, '## What does not apply')
 })

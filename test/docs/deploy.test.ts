@@ -41,28 +41,31 @@ const imageEnv = Object.fromEntries(
 )
 const HEALTH: string[] = JSON.parse(last('HEALTHCHECK').replace(/^.* CMD /, ''))
 
-t.test('the image is built of what is there, on the Node.js that the repository pins', async (t) => {
-  const [, major] = /"node": "\^(\d+)\./.exec(read('package.json')) ?? []
-  t.same(
-    all('FROM').map((from) => from.split(' ')[0]),
-    [`node:${major}-slim`, `node:${major}-slim`],
-  )
-  t.match(all('RUN')[0], /^npm ci --omit=dev /)
-  const sources = all('COPY')
-    .filter((copy) => !copy.startsWith('--from'))
-    .flatMap((copy) => copy.split(' ').slice(0, -1))
-  for (const source of sources) t.ok(existsSync(root + source), source)
-  const workspaces: string[] = JSON.parse(read('package.json')).workspaces
-  for (const path of workspaces) t.ok(sources.includes(`${path}/package.json`), `npm ci needs ${path}`)
-  const ignored = read(`${DEPLOY}/Dockerfile.dockerignore`).trim().split('\n')
-  t.equal(ignored[0], '*', 'no key, no database and no secret gets into the image')
-  t.same(
-    ignored.slice(1).sort(),
-    [...new Set(sources.map((source) => `!${source.replace(/^src\/.*/, 'src')}`))].sort(),
-  )
-})
+t.test(
+  'the image is built from existing files, on the Node.js version that the repository pins',
+  async (t) => {
+    const [, major] = /"node": "\^(\d+)\./.exec(read('package.json')) ?? []
+    t.same(
+      all('FROM').map((from) => from.split(' ')[0]),
+      [`node:${major}-slim`, `node:${major}-slim`],
+    )
+    t.match(all('RUN')[0], /^npm ci --omit=dev /)
+    const sources = all('COPY')
+      .filter((copy) => !copy.startsWith('--from'))
+      .flatMap((copy) => copy.split(' ').slice(0, -1))
+    for (const source of sources) t.ok(existsSync(root + source), source)
+    const workspaces: string[] = JSON.parse(read('package.json')).workspaces
+    for (const path of workspaces) t.ok(sources.includes(`${path}/package.json`), `npm ci needs ${path}`)
+    const ignored = read(`${DEPLOY}/Dockerfile.dockerignore`).trim().split('\n')
+    t.equal(ignored[0], '*', 'no key, no database and no secret gets into the image')
+    t.same(
+      ignored.slice(1).sort(),
+      [...new Set(sources.map((source) => `!${source.replace(/^src\/.*/, 'src')}`))].sort(),
+    )
+  },
+)
 
-t.test('the image serves as a user without rights, with settings that there are', async (t) => {
+t.test('the image runs as an unprivileged user with settings that exist', async (t) => {
   t.equal(last('USER'), 'node')
   t.equal(last('WORKDIR'), INSTALLED.slice(0, -1))
   const [node, program = ''] = list('ENTRYPOINT')
@@ -87,7 +90,7 @@ for (const line of read(`${DEPLOY}/keyturn.service`).split('\n')) {
   if (name) unit.set(name, value)
 }
 
-t.test('the unit starts the program as a user of its own, and lets it do no more than it must', async (t) => {
+t.test('the systemd unit runs the program as its own user with minimal rights', async (t) => {
   const [node, program = '', command] = (unit.get('ExecStart') ?? '').split(' ')
   t.equal(node, '/usr/bin/node')
   t.ok(existsSync(here(program)))
@@ -123,7 +126,7 @@ const systemd = await run('systemd-analyze', ['--version']).then(
   () => false as const,
   () => 'systemd-analyze is not installed',
 )
-t.test('systemd understands the unit', { skip: systemd }, async (t) => {
+t.test('systemd accepts the unit', { skip: systemd }, async (t) => {
   const checked = await run('systemd-analyze', ['verify', `${root}${DEPLOY}/keyturn.service`]).catch(
     (error) => error,
   )
@@ -160,7 +163,7 @@ const [, node] = nodes[0] ?? []
 const nodeEnv = node?.environment ?? {}
 const caddy = read(`${DEPLOY}/Caddyfile`)
 
-t.test('two nodes with the same settings share a database, and only the proxy is published', async (t) => {
+t.test('the two nodes share settings and a database, and only the proxy is published', async (t) => {
   t.equal(nodes.length, 2)
   for (const [name, service] of nodes) {
     t.same(service.environment, nodeEnv, name)
@@ -186,18 +189,15 @@ t.test('two nodes with the same settings share a database, and only the proxy is
   )
 })
 
-t.test(
-  'every secret that a service names is one, and comes from a file that git does not hold',
-  async (t) => {
-    const named = Object.values(compose.services).flatMap(({ secrets = [] }) => secrets)
-    t.same(new Set(named), new Set(Object.keys(compose.secrets)))
-    for (const [name, { file }] of Object.entries(compose.secrets)) t.equal(file, `./secrets/${name}`)
-    t.match(read(`${DEPLOY}/.gitignore`), /^secrets\/$/m)
-    for (const [name, value] of entries(nodeEnv).filter(([name]) => name.endsWith('_FILE'))) {
-      t.ok(node?.secrets?.includes(value.replace('/run/secrets/', '')), name)
-    }
-  },
-)
+t.test('every secret of a service is declared and comes from a file that git ignores', async (t) => {
+  const named = Object.values(compose.services).flatMap(({ secrets = [] }) => secrets)
+  t.same(new Set(named), new Set(Object.keys(compose.secrets)))
+  for (const [name, { file }] of Object.entries(compose.secrets)) t.equal(file, `./secrets/${name}`)
+  t.match(read(`${DEPLOY}/.gitignore`), /^secrets\/$/m)
+  for (const [name, value] of entries(nodeEnv).filter(([name]) => name.endsWith('_FILE'))) {
+    t.ok(node?.secrets?.includes(value.replace('/run/secrets/', '')), name)
+  }
+})
 
 // --- and all of it at work
 
@@ -209,7 +209,7 @@ const healthy = ({ port }: Pick<ServerProcess, 'port'>) =>
   )
 
 t.test(
-  'what compose.yaml describes works: two nodes, one PostgreSQL, secrets made as the page says',
+  'compose.yaml starts two nodes on one PostgreSQL with the secrets that the page creates',
   async (t) => {
     const folder = emptyFolder(t)
     const [{ text } = { text: '' }] = codeBlocks(read(`${DEPLOY}/README.md`)).filter(

@@ -3,7 +3,7 @@ import { seedExample, startExample } from '../support/docs/examples.ts'
 import { listen } from '../support/server/listen.ts'
 import { basic, clientCredentials, login, post } from '../support/server/requests.ts'
 
-t.test('the Express example answers by scope, role and status, and goes on without its issuer', async (t) => {
+t.test('the Express example checks scope, role and status, and works while the issuer is down', async (t) => {
   const { server, issuer } = await listen(t as Test, { settings: { STATUS_TTL: '1s' } })
   await seedExample(server.store)
   const tokenOf = async (answer: ReturnType<typeof login>): Promise<string> =>

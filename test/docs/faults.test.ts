@@ -18,7 +18,7 @@ const cited = rows.map(([fault = '', , , cell = '']) => ({
 }))
 
 t.test(
-  'docs/faults.md says of every fault what clients see, what is lost and which test causes it',
+  'docs/faults.md says for every fault what clients see, what is lost and which test causes it',
   async (t) => {
     t.ok(rows.length > 30)
     for (const row of rows) {
@@ -32,7 +32,7 @@ t.test(
   },
 )
 
-t.test('every test that it cites is there, under that title', async (t) => {
+t.test('every test that docs/faults.md cites exists under its title', async (t) => {
   for (const { title, path } of cited.flatMap(({ tests }) => tests)) {
     const known = existsSync(join(root, path)) ? titles(path) : []
     t.ok(
@@ -45,7 +45,7 @@ t.test('every test that it cites is there, under that title', async (t) => {
 /** No faults, but beside the others because they start real servers. */
 const ELSEWHERE = ['test/faults/backup.test.ts', 'test/faults/idle.test.ts']
 
-t.test('every file of tests of faults is cited', async (t) => {
+t.test('every fault test file is cited', async (t) => {
   const paths = new Set(cited.flatMap(({ tests }) => tests.map(({ path }) => path)))
   t.same(
     repositoryFiles().filter(

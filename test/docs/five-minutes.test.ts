@@ -61,50 +61,47 @@ const named = (name: string) => blocks.find(({ info }) => info === name)?.text
 const signIn = named('sign-in')
 const people = named('people')
 
-t.test(
-  'the README’s first token works as it is pasted, and so do the commands that serve prints',
-  async (t) => {
-    t.equal(install, 'npm ci\nnpm start\n')
-    if (!token || !keys || !offline || !turn || !signIn || !people) throw new Error('the README lost a block')
-    const folder = checkout(t)
-    const first = await start(t, folder)
+t.test('the README’s commands and those printed by serve return a first token when pasted', async (t) => {
+  t.equal(install, 'npm ci\nnpm start\n')
+  if (!token || !keys || !offline || !turn || !signIn || !people) throw new Error('the README lost a block')
+  const folder = checkout(t)
+  const first = await start(t, folder)
 
-    const printed = first
-      .output()
-      .split('\n')
-      .filter((line) => line.startsWith('  '))
-      .map((line) => line.trim())
-    t.same(printed, token.trim().split('\n'), 'serve prints what the README says')
+  const printed = first
+    .output()
+    .split('\n')
+    .filter((line) => line.startsWith('  '))
+    .map((line) => line.trim())
+  t.same(printed, token.trim().split('\n'), 'serve prints what the README says')
 
-    // With the real npx, once.
-    const answer = JSON.parse((await paste(folder, printed.join('\n'), '')).split('\n').at(-1) ?? '')
-    t.match(answer, { token_type: 'Bearer', expires_in: 600, scope: 'orders:read' })
+  // With the real npx, once.
+  const answer = JSON.parse((await paste(folder, printed.join('\n'), '')).split('\n').at(-1) ?? '')
+  t.match(answer, { token_type: 'Bearer', expires_in: 600, scope: 'orders:read' })
 
-    await paste(folder, keys)
-    await first.stop()
-    t.notOk(await answers(), 'the server is gone')
-    t.match(await paste(folder, offline), /client_id: 'hello'/, 'the token verifies without it')
-    const old = (await paste(folder, 'printf %s "$TOKEN"')).trim()
-    await t.rejects(paste(folder, `TOKEN=${old.slice(0, -8)}AAAAAAAA\n${offline}`), 'a damaged one does not')
+  await paste(folder, keys)
+  await first.stop()
+  t.notOk(await answers(), 'the server is gone')
+  t.match(await paste(folder, offline), /client_id: 'hello'/, 'the token verifies without it')
+  const old = (await paste(folder, 'printf %s "$TOKEN"')).trim()
+  await t.rejects(paste(folder, `TOKEN=${old.slice(0, -8)}AAAAAAAA\n${offline}`), 'a damaged one does not')
 
-    t.match(await paste(folder, turn), /active.*retiring|retiring.*active/s)
-    await start(t, folder)
-    const fresh = JSON.parse((await paste(folder, here(token.split('\n').at(-2) ?? ''))).trim()).access_token
-    const before = createLocalJWKSet(JSON.parse(readFileSync(join(folder, 'jwks.json'), 'utf8')))
-    const after = createLocalJWKSet(
-      (await (await fetch(`${URL}/.well-known/jwks.json`)).json()) as JSONWebKeySet,
-    )
-    const kids: unknown[] = []
-    for (const keySet of [before, after]) {
-      for (const one of [old, fresh]) kids.push((await jwtVerify(one, keySet)).protectedHeader.kid)
-    }
-    t.equal(new Set(kids).size, 2, 'old and new keys signed, and both tokens verify with both key sets')
+  t.match(await paste(folder, turn), /active.*retiring|retiring.*active/s)
+  await start(t, folder)
+  const fresh = JSON.parse((await paste(folder, here(token.split('\n').at(-2) ?? ''))).trim()).access_token
+  const before = createLocalJWKSet(JSON.parse(readFileSync(join(folder, 'jwks.json'), 'utf8')))
+  const after = createLocalJWKSet(
+    (await (await fetch(`${URL}/.well-known/jwks.json`)).json()) as JSONWebKeySet,
+  )
+  const kids: unknown[] = []
+  for (const keySet of [before, after]) {
+    for (const one of [old, fresh]) kids.push((await jwtVerify(one, keySet)).protectedHeader.kid)
+  }
+  t.equal(new Set(kids).size, 2, 'old and new keys signed, and both tokens verify with both key sets')
 
-    const refreshed = JSON.parse((await paste(folder, signIn + people)).split('\n').at(-1) ?? '')
-    t.match(
-      refreshed,
-      { scope: 'orders:read orders:write', refresh_token: /^ktr\./ },
-      'people, roles and refresh',
-    )
-  },
-)
+  const refreshed = JSON.parse((await paste(folder, signIn + people)).split('\n').at(-1) ?? '')
+  t.match(
+    refreshed,
+    { scope: 'orders:read orders:write', refresh_token: /^ktr\./ },
+    'people, roles and refresh',
+  )
+})

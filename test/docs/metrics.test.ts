@@ -30,7 +30,7 @@ const POOL = new Map([
 const types = new Map([...scraped.types, ...[...POOL.keys()].map((name) => [name, 'gauge'] as const)])
 const labels = new Map<string, ReadonlySet<string>>([...scraped.labels, ...POOL])
 
-t.test('docs/metrics.md has every metric with its type and labels, and no others', async (t) => {
+t.test('docs/metrics.md lists every metric with its type and labels, and no others', async (t) => {
   const rows = tableBelow(page, '## Keyturn')
   const shown = rows.map(([name, type, of]) => [...names(name), type, names(of).sort()])
   const ours = [...types].filter(([name]) => name.startsWith('keyturn_'))
@@ -39,7 +39,7 @@ t.test('docs/metrics.md has every metric with its type and labels, and no others
   t.ok(rows.every(([, , , what = '']) => what.length > 0))
 })
 
-t.test('and those of the process', async (t) => {
+t.test('docs/metrics.md lists the process metrics', async (t) => {
   const shown = tableBelow(page, '## The process').flatMap(([cell]) => names(cell))
   const there = [...types.keys()].filter((name) => !name.startsWith('keyturn_'))
   // Elsewhere there are fewer.
@@ -96,7 +96,7 @@ interface Rule {
   readonly annotations: { readonly summary: string; readonly description: string }
 }
 
-t.test('the alert rules name only metrics that there are, and say what to do', async (t) => {
+t.test('the alert rules use only existing metrics and say what to do', async (t) => {
   const { groups } = parse(read('examples/monitoring/alerts.yaml')) as { groups: { rules: Rule[] }[] }
   const rules = groups.flatMap((group) => group.rules)
   t.ok(rules.length > 10)
@@ -116,7 +116,7 @@ interface Panel {
   readonly targets?: readonly { readonly expr: string; readonly legendFormat: string }[]
 }
 
-t.test('the dashboard names only metrics that there are, and each of ours', async (t) => {
+t.test('the dashboard uses only existing metrics, and every one of Keyturn’s', async (t) => {
   const text = read('examples/monitoring/dashboard.json')
   const { panels } = JSON.parse(text) as { panels: Panel[] }
   t.ok(panels.length > 15)
@@ -135,14 +135,14 @@ t.test('the dashboard names only metrics that there are, and each of ours', asyn
   t.same(left, ['keyturn_info', 'keyturn_status_lists'], 'what nobody needs to look at')
 })
 
-t.test('the test of the expressions sees what is wrong in one', async (t) => {
+t.test('the check of metric expressions detects mistakes', async (t) => {
   t.same(complaints('sum(keyturn_nothing) > 0'), ['keyturn_nothing'])
   t.same(complaints('keyturn_ready_count'), ['keyturn_ready_count'])
   t.same(complaints('keyturn_ready{state="x"}'), ['keyturn_ready has no label state', 'state is never x'])
   t.same(complaints('keyturn_audit_events_total{event=~"login.failed|nope"}'), ['event is never nope'])
 })
 
-t.test('Prometheus is told of the rules, and of the port that the page names', async (t) => {
+t.test('the Prometheus configuration loads the rules and scrapes the documented port', async (t) => {
   const file = parse(read('examples/monitoring/prometheus.yaml'))
   t.same(file.rule_files, ['alerts.yaml'])
   const [job] = file.scrape_configs

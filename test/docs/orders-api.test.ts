@@ -27,7 +27,7 @@ const call = (url: string, token: string | undefined, method = 'GET', path = '/o
 const tokenOf = async (answer: ReturnType<typeof clientCredentials>): Promise<string> =>
   (await answer).json().access_token
 
-t.test('the example service verifies offline and answers as RFC 6750 §3.1 says', async (t) => {
+t.test('the example service verifies tokens offline (RFC 6750 §3.1)', async (t) => {
   const { server, issuer } = await orders(t)
   const url = await startExample(t, 'orders-api', issuer)
 
@@ -46,7 +46,7 @@ t.test('the example service verifies offline and answers as RFC 6750 §3.1 says'
     t.match(answer.headers.get('www-authenticate') ?? '', challenge)
   }
 
-  await t.test('a good token opens what its scopes say', async (t) => {
+  await t.test('a valid token gives access to what its scopes allow', async (t) => {
     const posted = await call(url, machine, 'POST')
     t.equal(posted.status, 201)
     t.same(await posted.json(), { id: '1', item: 'a lamp', by: 'machine' })
@@ -56,13 +56,13 @@ t.test('the example service verifies offline and answers as RFC 6750 §3.1 says'
     t.equal((byPerson as { by: string }).by, claimsOf(clerk).sub)
   })
 
-  await t.test('no token is a bare challenge without an error code', async (t) => {
+  await t.test('a request without a token gets a challenge without an error code', async (t) => {
     const answer = await call(url, undefined)
     t.equal(answer.status, 401)
     t.equal(answer.headers.get('www-authenticate'), 'Bearer realm="orders"')
   })
 
-  await t.test('expired, foreign and damaged tokens are invalid_token', async (t) => {
+  await t.test('expired, foreign and damaged tokens get invalid_token', async (t) => {
     const tampered = `${machine.slice(0, -8)}AAAAAAAA`
     const unsigned = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${machine.split('.')[1]}.`
     const otherType = await resigned(server, machine, {}, 'JWT')
@@ -78,17 +78,17 @@ t.test('the example service verifies offline and answers as RFC 6750 §3.1 says'
     }
   })
 
-  await t.test('a missing scope or role is insufficient_scope', async (t) => {
+  await t.test('a missing scope or role gets insufficient_scope', async (t) => {
     await refused(t, await call(url, reader, 'POST'), 403, /error="insufficient_scope", scope="orders:write"/)
     await refused(t, await call(url, clerk, 'DELETE'), 403, /error="insufficient_scope"/)
     await refused(t, await call(url, machine, 'DELETE'), 403, /error="insufficient_scope"/)
   })
 
-  await t.test('the right role does', async (t) => {
+  await t.test('the right role gives access', async (t) => {
     t.equal((await call(url, manager, 'DELETE')).status, 204)
   })
 
-  await t.test('the cached keys go on while the server is down', async (t) => {
+  await t.test('cached keys keep working while the server is down', async (t) => {
     await server.app.close()
     await t.rejects(fetch(`${issuer}/health/live`), 'the server is really gone')
     t.equal((await call(url, machine)).status, 200)
@@ -96,7 +96,7 @@ t.test('the example service verifies offline and answers as RFC 6750 §3.1 says'
   })
 })
 
-t.test('the example service starts without its issuer, says 503, and recovers', async (t) => {
+t.test('the example service starts without its issuer, answers 503, and recovers', async (t) => {
   const { server, issuer, port } = await orders(t)
   const token = await tokenOf(clientCredentials(server))
   await server.app.close()

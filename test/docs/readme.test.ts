@@ -20,7 +20,7 @@ import { read, tableBelow } from '../support/docs/documents.ts'
 const readme = read('README.md')
 const code = (text: string) => `\`${text}\``
 
-t.test('the settings table has every setting with its default and its meaning', async (t) => {
+t.test('the settings table lists every setting with its default and meaning', async (t) => {
   const rows = Object.values(fields as Record<string, Field<unknown>>)
   const expected = rows.map((field) => [
     code(`KEYTURN_${field.name}`),
@@ -30,14 +30,14 @@ t.test('the settings table has every setting with its default and its meaning', 
   t.same(tableBelow(readme, '## Settings'), expected)
 })
 
-t.test('the settings that can come from a file are named', async (t) => {
+t.test('the README names the settings that can be read from a file', async (t) => {
   const rows = Object.values(fields as Record<string, Field<unknown>>)
   const secrets = rows.filter(({ secret }) => secret).map(({ name }) => `KEYTURN_${name}`)
   const [, sentence = ''] = /refused, all at once\.([^.]+)can come from a file/.exec(readme) ?? []
   t.same(sentence.match(/KEYTURN_\w+/g), secrets)
 })
 
-t.test('the commands table has every command with all its options', async (t) => {
+t.test('the commands table lists every command with all its options', async (t) => {
   const expected = commandTree().map(({ usage, description, options }) => [
     code(usage),
     description,
@@ -46,7 +46,7 @@ t.test('the commands table has every command with all its options', async (t) =>
   t.same(tableBelow(readme, '## Commands'), expected)
 })
 
-t.test('the endpoints table has every endpoint', async (t) => {
+t.test('the endpoints table lists every endpoint', async (t) => {
   const shown = tableBelow(readme, '## Endpoints').flatMap(([cell = '']) => cell.match(/`[A-Z]+ \/[^`]*`/g))
   const posts = protocolEndpoints.map(({ path }) => `POST ${path}`)
   const lists = [`${STATUS_LISTS_PATH}/<n>`, STATUS_AGGREGATION_PATH]

@@ -30,7 +30,7 @@ function target(page: string, link: string): { path: string; fragment: string | 
   return { path: path === '' ? page : normalize(join(dirname(page), path)), fragment }
 }
 
-t.test('every link inside the repository leads somewhere', async (t) => {
+t.test('every link inside the repository has a target', async (t) => {
   for (const page of pages) {
     for (const link of links(page)) {
       const to = target(page, link)
@@ -41,7 +41,7 @@ t.test('every link inside the repository leads somewhere', async (t) => {
   }
 })
 
-t.test('every page is reached from the README', async (t) => {
+t.test('every page is reachable from the README', async (t) => {
   const reached = new Set(['README.md'])
   for (const page of reached) {
     for (const link of links(page)) {
@@ -53,7 +53,7 @@ t.test('every page is reached from the README', async (t) => {
   t.same(alone, [])
 })
 
-t.test('no file names a machine it was made on, or where packages were fetched from', async (t) => {
+t.test('no file names the machine it was made on, or a package mirror', async (t) => {
   // In pieces, so that this file keeps the rule as well.
   const forbidden = [
     ['/wo', 'rk/'],
@@ -75,7 +75,7 @@ t.test('no file names a machine it was made on, or where packages were fetched f
   t.ok(files.length > 100, 'files were looked at')
 })
 
-t.test('what git is not to hold is not there: databases, keys, environments', async (t) => {
+t.test('the repository contains no databases, keys or environment files', async (t) => {
   const bad = files.filter((path) => /(^|\/)(master\.key|.*\.db|.*\.env|\.env)$/.test(path))
   t.same(bad, [])
 })

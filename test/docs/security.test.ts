@@ -70,7 +70,7 @@ t.test('docs/security.md has every row once, in order', async (t) => {
   for (const { label, requirement } of rows) t.ok(requirement.length > 20, `${label} says what is required`)
 })
 
-t.test('every test that is cited exists, and names the row in a title', async (t) => {
+t.test('every cited test exists and names the row in its title', async (t) => {
   for (const { label, cited } of rows) {
     for (const path of cited) {
       t.ok(existsSync(join(root, path)) && titles(path).flatMap(named).includes(label), `${label}: ${path}`)
@@ -78,7 +78,7 @@ t.test('every test that is cited exists, and names the row in a title', async (t
   }
 })
 
-t.test('every row has a test, or says why it has none', async (t) => {
+t.test('every row has a test or says why it has none', async (t) => {
   for (const { label, cited, cell } of rows) {
     if (cited.length > 0) continue
     const [, elsewhere] = /^See ([^.]+)\.$/.exec(cell) ?? []

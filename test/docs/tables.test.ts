@@ -7,7 +7,7 @@ import { read, repositoryFiles, tableBelow } from '../support/docs/documents.ts'
 
 const plain = (cell = '') => cell.replaceAll('`', '')
 
-t.test('docs/errors.md has every error code with its status', async (t) => {
+t.test('docs/errors.md lists every error code with its status', async (t) => {
   const rows = tableBelow(read('docs/errors.md'), '## Codes')
   t.same(
     rows.map(([code, status]) => [plain(code), Number(status)]),
@@ -42,7 +42,7 @@ t.test('docs/audit.md has every detail of a refusal, with its meaning', async (t
   )
 })
 
-t.test('docs/operations.md has every audit event, and every event is audited somewhere', async (t) => {
+t.test('docs/operations.md lists every audit event, and every event is written somewhere', async (t) => {
   const rows = tableBelow(read('docs/operations.md'), '## Log and audit trail')
   t.same(
     rows.map(([event]) => plain(event)),
@@ -56,7 +56,7 @@ t.test('docs/operations.md has every audit event, and every event is audited som
   for (const event of AUDIT_EVENTS) t.ok(sources.includes(`'${event}'`), event)
 })
 
-t.test('docs/dependencies.md has a reason for every dependency', async (t) => {
+t.test('docs/dependencies.md gives a reason for every dependency', async (t) => {
   const { dependencies, devDependencies } = JSON.parse(read('package.json'))
   for (const [heading, listed] of [
     ['## At run time', dependencies],
@@ -141,7 +141,7 @@ const LIMITS: readonly [string, string, string][] = [
   ['within\n10 s; the store is closed', 'src/cli/serve.ts', 'PATIENCE_MS = 10_000'],
 ]
 
-t.test('the limits in docs/operations.md are those of the code', async (t) => {
+t.test('the limits in docs/operations.md equal those in the code', async (t) => {
   const page = read('docs/operations.md')
   for (const [words, file, line] of LIMITS) {
     t.ok(page.includes(words), `the page says ${words}`)

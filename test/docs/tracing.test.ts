@@ -18,7 +18,7 @@ function rows(heading: string): Map<string, string> {
   return found
 }
 
-t.test('every variable that counts has its row, and each row counts', async (t) => {
+t.test('the page lists exactly the environment variables that have an effect', async (t) => {
   const variables = rows('Settings')
   t.same([...variables.keys()].sort(), [...TRACING_VARIABLES].sort())
   // What is named is read, and nothing else is.
@@ -30,7 +30,7 @@ t.test('every variable that counts has its row, and each row counts', async (t) 
     )
 })
 
-t.test('the defaults are those of the program', async (t) => {
+t.test('the documented defaults are those of the program', async (t) => {
   const said = rows('Settings')
   const { protocol, timeout, sampler, ratio, queue, batch, delay, resource } = tracingConfig({
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://localhost:4318',
@@ -61,7 +61,7 @@ t.test('the defaults are those of the program', async (t) => {
   )
 })
 
-t.test('every attribute that a span may have has its row, and each row is one', async (t) => {
+t.test('the page lists exactly the attributes that a span can have', async (t) => {
   const written = sourceFiles
     .filter((path) => path.startsWith('src/tracing/') && path !== 'src/tracing/open.ts')
     .flatMap((path) => code(path).match(/'[a-z]+\.[a-z_.]+[a-z]'/g) ?? [])
@@ -70,7 +70,7 @@ t.test('every attribute that a span may have has its row, and each row is one', 
   t.same([...rows('What is said').keys()].sort(), [...attributes].sort())
 })
 
-t.test('the collector listens where the page says', async (t) => {
+t.test('the collector listens on the documented address', async (t) => {
   const { receivers, service } = parse(read('examples/monitoring/collector.yaml'))
   const port = receivers.otlp.protocols.http.endpoint.split(':')[1]
   t.match(page, `OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:${port}`)

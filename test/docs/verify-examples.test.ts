@@ -21,7 +21,7 @@ const works = (command: string, args: string[], env: NodeJS.ProcessEnv = {}) =>
     () => false,
   )
 
-t.test('the README shows the three files as they are', async (t) => {
+t.test('the README shows the three example files verbatim', async (t) => {
   for (const [language, file] of [
     ['js', 'verify.mjs'],
     ['python', 'verify.py'],
@@ -35,7 +35,7 @@ t.test('the README shows the three files as they are', async (t) => {
   }
 })
 
-t.test('each of the three takes a good token and refuses what it must', async (t) => {
+t.test('each of the three examples accepts a valid token and refuses invalid ones', async (t) => {
   const { server, issuer } = await listen(t)
   await seed(server.store)
   await server.store.clients.insert(client({ id: 'stocker', scopes: ['stock:read'] }))

@@ -11,7 +11,7 @@ const python = await run('python3', ['--version']).then(
 )
 
 t.test(
-  'what the page says in Python about status lists is so',
+  'the page’s Python code for status lists works',
   { skip: python ? false : 'there is no Python' },
   async (t) => {
     const block = codeBlocks(read('docs/verify.md')).find(({ language }) => language === 'python')

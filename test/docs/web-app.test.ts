@@ -78,7 +78,7 @@ const send = (
     headers: { 'content-type': 'application/json', origin: APP, ...headers },
   })
 
-t.test('the README’s commands lead to somebody who is signed in, may order, and signs out', async (t) => {
+t.test('the README’s commands lead to a user who signs in, places an order and signs out', async (t) => {
   const alice = open()
   const home = await signIn(t, alice, 'alice')
   t.match(home.body, 'Signed in as <strong>Alice</strong>')
@@ -100,7 +100,7 @@ t.test('the README’s commands lead to somebody who is signed in, may order, an
 
 const bob = open()
 
-t.test('somebody without a role is signed in all the same, and told what is not theirs', async (t) => {
+t.test('a user without a role can sign in and is told what is not allowed', async (t) => {
   const home = await signIn(t, bob, 'bob')
   t.match(home.body, 'Signed in as <strong>bob</strong>', 'without a name, the user name')
   t.match(home.body, 'You may not do this with orders.')
@@ -112,7 +112,7 @@ t.test('somebody without a role is signed in all the same, and told what is not 
   await store.sessions.revokeMatching({ userId: person.id }, Math.floor(Date.now() / 1000), 'for a test')
 })
 
-t.test('who says no, or comes without having begun, sees a page', async (t) => {
+t.test('a user who denies consent, or opens the callback directly, sees an error page', async (t) => {
   const { app } = open()
   const begun = new URL(away(await app.open('/auth/login'))).searchParams.get('state')
   const answer = new URLSearchParams({ error: 'access_denied', state: begun ?? '', iss: ISSUER })
@@ -122,27 +122,30 @@ t.test('who says no, or comes without having begun, sees a page', async (t) => {
   t.match([unknown.status, unknown.body], [400, '<p>This sign-in was not begun in this browser'])
 })
 
-browserTest('its pages work in a real browser, script and policy included', async (t, window) => {
-  const opened = await window()
-  const tab = await opened.tab()
-  // An answer that is an error is always a line in the console; that its style were refused would be another.
-  opened.expect(/400 \(Bad Request\)/)
-  await tab.goto(`${APP}/auth/callback?code=x&state=y`)
-  await tab.getByText('Go on').click()
-  await tab.getByText('Sign in').click()
-  await tab.getByLabel('User name').fill('alice')
-  await tab.getByLabel('Password').fill(PASSWORD)
-  await tab.getByLabel('Password').press('Enter')
-  await tab.getByText('Signed in as Alice').waitFor()
-  await tab.getByLabel('What').fill('a real lamp')
-  await tab.getByText('Order', { exact: true }).click()
-  await tab.getByRole('listitem').filter({ hasText: 'a real lamp' }).waitFor()
-  await tab.getByText('Sign out').click()
-  await tab.getByText('Nobody is signed in').waitFor()
-  t.equal(tab.url(), `${APP}/`)
-})
+browserTest(
+  'the example’s pages work in a real browser under their content security policy',
+  async (t, window) => {
+    const opened = await window()
+    const tab = await opened.tab()
+    // An answer that is an error is always a line in the console; that its style were refused would be another.
+    opened.expect(/400 \(Bad Request\)/)
+    await tab.goto(`${APP}/auth/callback?code=x&state=y`)
+    await tab.getByText('Go on').click()
+    await tab.getByText('Sign in').click()
+    await tab.getByLabel('User name').fill('alice')
+    await tab.getByLabel('Password').fill(PASSWORD)
+    await tab.getByLabel('Password').press('Enter')
+    await tab.getByText('Signed in as Alice').waitFor()
+    await tab.getByLabel('What').fill('a real lamp')
+    await tab.getByText('Order', { exact: true }).click()
+    await tab.getByRole('listitem').filter({ hasText: 'a real lamp' }).waitFor()
+    await tab.getByText('Sign out').click()
+    await tab.getByText('Nobody is signed in').waitFor()
+    t.equal(tab.url(), `${APP}/`)
+  },
+)
 
-t.test('whose session was ended at Keyturn is signed out when the token has to be renewed', async (t) => {
+t.test('a user whose session was ended at Keyturn is signed out at the next token refresh', async (t) => {
   let page = await bob.app.open('/')
   for (let i = 0; i < 80 && /Signed in/.test(page.body); i += 1) {
     await new Promise((resolve) => setTimeout(resolve, 50))
@@ -153,7 +156,7 @@ t.test('whose session was ended at Keyturn is signed out when the token has to b
   t.match((await bob.app.open(away(back))).body, 'Signed in as', 'his sign-in at Keyturn had not ended')
 })
 
-t.test('without the orders API people sign in as before', async (t) => {
+t.test('without the orders API users can still sign in', async (t) => {
   await orders.stop()
   t.match((await signIn(t, open(), 'alice')).body, `Orders are not there: does ${address.ORDERS_API} run?`)
 })

@@ -29,7 +29,7 @@ async function requests(server: ServerProcess, times: number): Promise<void> {
 }
 
 t.test(
-  'killed in the middle of it, the log verifies, and has nothing that was not logged (docs/security.md Q1)',
+  'an audit log interrupted by a kill verifies and contains only logged events (docs/security.md Q1)',
   async (t) => {
     const folder = await seededFolder(t, { LOG_LEVEL: 'info' })
     const before = await rowsOf(folder)
@@ -62,7 +62,7 @@ t.test(
   },
 )
 
-t.test('a server that is stopped has written everything, and says where the log ends', async (t) => {
+t.test('a stopped server has written all audit events and prints the head of the log', async (t) => {
   const folder = await seededFolder(t, { LOG_LEVEL: 'info' })
   const before = await rowsOf(folder)
   const servers = await Promise.all([startServer(t, folder), startServer(t, folder)])

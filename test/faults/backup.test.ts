@@ -35,7 +35,7 @@ async function alternate(server: ServerProcess, pair: Pair, going: () => boolean
   }
 }
 
-t.test('a backup taken under load restores to a state that some moment had', async (t) => {
+t.test('a backup taken under load restores to a consistent moment', async (t) => {
   const folder = await seededFolder(t)
   const [quiet = '', ended = '', late = '', ...busy] = await withInside(folder, (inside) =>
     signIn(inside, 11),

@@ -62,7 +62,7 @@ function alternating(nodes: readonly ClusterNode[]): Served {
   }
 }
 
-t.test('two nodes whose clocks are two minutes apart serve as one (docs/security.md Q7)', async (t) => {
+t.test('two nodes whose clocks differ by two minutes serve as one (docs/security.md Q7)', async (t) => {
   const { ahead, behind, issuer, json, ...cluster } = await twoClocks(t as Test)
   const pairs = [
     [ahead, behind],
@@ -164,7 +164,7 @@ async function settable(t: Test, database?: string) {
 }
 
 t.test(
-  'a clock that jumps ahead takes no key from tokens that live, and rotates none (docs/security.md Q7)',
+  'a clock that jumps ahead removes no key of live tokens and causes no rotation (docs/security.md Q7)',
   async (t) => {
     const { node, old, set } = await settable(t as Test)
     const before = await kidsOf(node)
@@ -185,7 +185,7 @@ t.test(
 )
 
 t.test(
-  'a node on PostgreSQL does not notice that its machine’s clock is set (docs/security.md Q7)',
+  'a node on PostgreSQL is not affected when its machine’s clock is set (docs/security.md Q7)',
   async (t) => {
     const { node, set, inside } = await settable(t as Test, await postgres.emptyDatabase())
     const before = await kidsOf(node)

@@ -37,7 +37,7 @@ async function untilDead(t: Test, server: ServerProcess, memory: Memory): Promis
 
 for (const name of [...refreshSteps, ...those('cover:')]) {
   t.test(
-    `killed at ${name}: the retry gets the same successor (RFC 9700 §4.14.2; docs/security.md Q1, F68)`,
+    `after a kill at ${name}, a retry gets the same successor (RFC 9700 §4.14.2; docs/security.md Q1, F68)`,
     async (t) => {
       const [folder, memory] = await prepared(t, 1)
       const [{ token } = chainOf('')] = memory.chains
@@ -59,27 +59,33 @@ for (const name of [...refreshSteps, ...those('cover:')]) {
 }
 
 for (const name of refreshSteps) {
-  t.test(`killed at ${name} under load: nothing acknowledged is lost (docs/security.md Q1)`, async (t) => {
-    const [folder, memory] = await prepared(t, 6)
-    await untilDead(t, await startServer(t, folder, { failAt: { name, nth: 40 } }), memory)
-    t.ok(memory.accessTokens.length > 0)
-    t.same(await afterCrash(await startServer(t, folder), folder, memory), [])
-  })
+  t.test(
+    `after a kill at ${name} under load, no acknowledged refresh is lost (docs/security.md Q1)`,
+    async (t) => {
+      const [folder, memory] = await prepared(t, 6)
+      await untilDead(t, await startServer(t, folder, { failAt: { name, nth: 40 } }), memory)
+      t.ok(memory.accessTokens.length > 0)
+      t.same(await afterCrash(await startServer(t, folder), folder, memory), [])
+    },
+  )
 }
 
 for (const name of those('rotate:')) {
-  t.test(`a server killed at ${name} under load leaves a whole ring (docs/security.md Q1, Q8)`, async (t) => {
-    const clock = { from: Date.now(), speed: 60 }
-    const settings = { KEY_ROTATION: '1m', VERIFIER_CACHE: '0s', REFRESH_GRACE: '5m' }
-    const [folder, memory] = await prepared(t, 4, settings)
-    const dying = await startServer(t, folder, { clock, failAt: { name } })
-    await untilDead(t, dying, memory)
-    const server = await startServer(t, folder, { clock })
-    t.same(await afterCrash(server, folder, memory, scaledClock(clock)), [])
-  })
+  t.test(
+    `a server killed at ${name} under load leaves a consistent key ring (docs/security.md Q1, Q8)`,
+    async (t) => {
+      const clock = { from: Date.now(), speed: 60 }
+      const settings = { KEY_ROTATION: '1m', VERIFIER_CACHE: '0s', REFRESH_GRACE: '5m' }
+      const [folder, memory] = await prepared(t, 4, settings)
+      const dying = await startServer(t, folder, { clock, failAt: { name } })
+      await untilDead(t, dying, memory)
+      const server = await startServer(t, folder, { clock })
+      t.same(await afterCrash(server, folder, memory, scaledClock(clock)), [])
+    },
+  )
 
   t.test(
-    `a command killed at ${name} leaves a whole ring to the running server (docs/security.md Q1, Q8)`,
+    `a command killed at ${name} leaves a consistent key ring to the running server (docs/security.md Q1, Q8)`,
     async (t) => {
       const [folder, memory] = await prepared(t, 2)
       const server = await startServer(t, folder)
@@ -100,7 +106,7 @@ for (const name of those('rotate:')) {
 
 for (const name of those('start:')) {
   t.test(
-    `a first start killed at ${name} is finished by the next one (docs/security.md Q1, Q8, Q11)`,
+    `a first start killed at ${name} is completed by the next start (docs/security.md Q1, Q8, Q11)`,
     async (t) => {
       const folder = emptyFolder(t)
       const { code, signal } = await keyturn(folder, ['serve', '--json'], { failAt: { name } })

@@ -100,7 +100,7 @@ async function scenario(
 }
 
 t.test(
-  'a full disk refuses what must be written and nothing else, and heals (docs/security.md Q3)',
+  'a full disk refuses writes only, and the server recovers by itself (docs/security.md Q3)',
   {
     skip: withoutTmpfs,
   },
@@ -119,7 +119,7 @@ t.test(
 )
 
 t.test(
-  'writes that fail for any other reason are treated alike (EFBIG for EIO; docs/security.md Q4)',
+  'writes that fail for any other reason are handled in the same way (EFBIG for EIO; docs/security.md Q4)',
   {
     skip: withoutPrlimit,
   },
@@ -133,7 +133,7 @@ t.test(
 )
 
 t.test(
-  'a first start without room is refused, and finished when there is some (docs/security.md Q3, Q11)',
+  'a first start without disk space is refused, and completed once there is space (docs/security.md Q3, Q11)',
   {
     skip: withoutTmpfs,
   },

@@ -5,7 +5,7 @@ import { emptyFolder, integrity, readStore, seededFolder } from '../support/proc
 import { keyturn, startServer } from '../support/processes/process.ts'
 
 t.test(
-  'six servers started at once on nothing share one master key and one ring (docs/security.md Q8, Q9, Q11)',
+  'six servers started at once on an empty folder share one master key and one key ring (docs/security.md Q8, Q9, Q11)',
   async (t) => {
     const folder = emptyFolder(t)
     const servers = await Promise.all(Array.from({ length: 6 }, () => startServer(t, folder)))
@@ -25,7 +25,7 @@ t.test(
   },
 )
 
-t.test('four administrators who rotate at once make one rotation of it (docs/security.md Q9)', async (t) => {
+t.test('four concurrent rotation commands make one rotation (docs/security.md Q9)', async (t) => {
   const folder = await seededFolder(t)
   const results = await Promise.all(
     Array.from({ length: 4 }, () => keyturn(folder, ['keys', 'rotate', '--json'])),

@@ -7,7 +7,7 @@ import { clientCredentials, login, refresh } from '../support/server/requests.ts
 import { openConnection } from '../support/server/tcp-connection.ts'
 
 t.test(
-  'a flood of logins is turned away at the door, and stops no machine and no JWKS (docs/security.md Q14)',
+  'a flood of logins is refused early, and machine clients and the JWKS keep working (docs/security.md Q14)',
   async (t) => {
     const server = await startServer(t, await seededFolder(t))
     let going = true
@@ -39,7 +39,7 @@ t.test(
 )
 
 t.test(
-  'a stampede on the JWKS needs no store, even when there is none (RFC 9110 §13; docs/security.md Q15)',
+  'a flood of JWKS requests is served without the store, even when it is down (RFC 9110 §13; docs/security.md Q15)',
   async (t) => {
     const folder = await seededFolder(t)
     const server = await startServer(t, folder)
@@ -74,7 +74,7 @@ t.test(
 )
 
 t.test(
-  'a server without file descriptors left waits for some, and loses nothing (RFC 9110 §15.5.9; docs/security.md Q12, Q19)',
+  'a server out of file descriptors waits for free ones and loses nothing (RFC 9110 §15.5.9; docs/security.md Q12, Q19)',
   async (t) => {
     const folder = await seededFolder(t)
     const [first = ''] = await withInside(folder, (inside) => signIn(inside))

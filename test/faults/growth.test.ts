@@ -83,7 +83,7 @@ async function start(t: Test): Promise<TestServer> {
   return server
 }
 
-t.test('whatever strangers make up, nothing of it is stored (docs/security.md Q20)', async (t) => {
+t.test('requests with invented values store nothing (docs/security.md Q20)', async (t) => {
   const server = await start(t as Test)
   for (const flood of Object.values(FLOODS)) await flood(server)
   const before = await rowsOf(server)
@@ -99,7 +99,7 @@ t.test('whatever strangers make up, nothing of it is stored (docs/security.md Q2
   }
 })
 
-t.test('guesses leave no more than their counters, for an hour (docs/security.md Q20)', async (t) => {
+t.test('password guesses store only their counters, for an hour (docs/security.md Q20)', async (t) => {
   const server = await start(t as Test)
   const before = await rowsOf(server)
   let pages = 0

@@ -43,7 +43,7 @@ function retrying(cluster: Cluster, seen: Seen) {
 const statusOf = (token: string): string => JSON.stringify(claimsOf(token).status)
 
 t.test(
-  'a node that is killed under load costs nobody a session, a key or an index (docs/security.md Q1, Q9, Q17)',
+  'a node killed under load loses no session, key or status list index (docs/security.md Q1, Q9, Q17)',
   async (t) => {
     const cluster = await startCluster(t, {
       database: await postgres.emptyDatabase(),
@@ -126,7 +126,7 @@ t.test(
 )
 
 t.test(
-  'what a killed node had begun to tell a client, another tells it (Back-Channel Logout §2.5, §2.8; docs/security.md Q17, N151)',
+  'a logout notification that a killed node had begun is sent by another node (Back-Channel Logout §2.5, §2.8; docs/security.md Q17, N151)',
   async (t) => {
     const rp = await relyingParty(t as Test, hangs)
     const cluster = await startCluster(t, {

@@ -34,7 +34,7 @@ const LEFT: Readonly<Record<string, { files: readonly string[]; sealedWith: stri
 
 const steps = FAILPOINTS.filter((name) => name.startsWith('reseal:'))
 
-t.test('every step between which it can be killed is visited', async (t) => {
+t.test('every point between two steps at which the command can be killed is tested', async (t) => {
   t.same(Object.keys(LEFT), steps)
 })
 
@@ -74,7 +74,7 @@ async function works(t: Test, server: Parameters<typeof refresh>[0], token: stri
 
 for (const name of steps) {
   t.test(
-    `killed at ${name}: all serve on, starts work, and the next run finishes it (docs/security.md Q1, Q8)`,
+    `after a kill at ${name} all nodes keep serving, new ones start, and the next run completes the rotation (docs/security.md Q1, Q8)`,
     async (t) => {
       const folder = await seededFolder(t)
       let [token = ''] = await withInside(folder, (inside) => signIn(inside))

@@ -78,7 +78,7 @@ async function waiting(url: string): Promise<number> {
 
 for (const { table, before } of HALF_WAY) {
   t.test(
-    `killed half way through ${NAMES[before]}, on PostgreSQL: nothing of it is left, and it is done again (docs/security.md Q11)`,
+    `a migration killed half-way on PostgreSQL (${NAMES[before]}) leaves nothing and is run again (docs/security.md Q11)`,
     async (t) => {
       const url = await postgres.emptyDatabase()
       await atStep(url, before)
@@ -113,7 +113,7 @@ for (const { table, before } of HALF_WAY) {
 }
 
 t.test(
-  'of two that migrate one is killed half way: the other does it (docs/security.md Q9, Q11)',
+  'when one of two migrating processes is killed half-way, the other completes the migration (docs/security.md Q9, Q11)',
   async (t) => {
     const url = await postgres.emptyDatabase()
     await atStep(url, OURS)
@@ -155,7 +155,7 @@ const DYING = `
 `
 
 t.test(
-  'killed between any two statements, on SQLite: each step is whole or not begun (docs/security.md Q11)',
+  'after a kill between any two statements on SQLite, each migration is applied fully or not at all (docs/security.md Q11)',
   async (t) => {
     const all = ALL.flatMap(({ statements }) => statements).filter((sql) => DEATHS.test(sql)).length
     t.ok(all > 60)

@@ -69,7 +69,7 @@ const kidOf = (token: string): string => JSON.parse(atob(token.split('.')[0] ?? 
 const status = async (node: ServerProcess, url: string) => (await node.inject({ url })).statusCode
 
 t.test(
-  'a node that is cut off says so, soon signs nothing, and comes back by itself (docs/security.md Q6, Q9, Q18)',
+  'a partitioned node becomes unready, soon stops signing, and recovers by itself (docs/security.md Q6, Q9, Q18)',
   async (t) => {
     const database = await postgres.emptyDatabase()
     const proxy = await throughSilentProxy(t, database)

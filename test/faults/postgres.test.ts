@@ -89,7 +89,7 @@ async function steady(
 }
 
 t.test(
-  'PostgreSQL crashes under load and comes back: 503 meanwhile, nobody is logged out (docs/security.md Q6)',
+  'a PostgreSQL crash under load causes 503 until it is back, and no session is lost (docs/security.md Q6)',
   async (t) => {
     const w = world(6)
     const seen = { unavailable: 0, other: [] as string[] }
@@ -119,27 +119,24 @@ t.test(
   },
 )
 
-t.test(
-  'connections that are cut under load, again and again, cost nobody a session (docs/security.md Q6)',
-  async (t) => {
-    const w = world(6)
-    const seen = { unavailable: 0, other: [] as string[] }
-    let stop = false
-    const clients = w.tokens.map((token) => steady(w, token, seen, () => stop))
-    for (let round = 0; round < 15; round += 1) {
-      await sleep(60)
-      await run(w.url, CUT_ALL)
-    }
-    stop = true
-    const last = await Promise.all(clients)
-    t.same(seen.other, [])
-    for (const token of last) t.equal((await refresh(w.nodes[1], token)).statusCode, 200)
-    await Promise.all(w.nodes.map((node) => until(node, 200)))
-  },
-)
+t.test('connections that are cut repeatedly under load end no session (docs/security.md Q6)', async (t) => {
+  const w = world(6)
+  const seen = { unavailable: 0, other: [] as string[] }
+  let stop = false
+  const clients = w.tokens.map((token) => steady(w, token, seen, () => stop))
+  for (let round = 0; round < 15; round += 1) {
+    await sleep(60)
+    await run(w.url, CUT_ALL)
+  }
+  stop = true
+  const last = await Promise.all(clients)
+  t.same(seen.other, [])
+  for (const token of last) t.equal((await refresh(w.nodes[1], token)).statusCode, 200)
+  await Promise.all(w.nodes.map((node) => until(node, 200)))
+})
 
 t.test(
-  'a pool that is used up means 503 after the time limit, and life goes on (docs/security.md Q6)',
+  'an exhausted connection pool causes 503 after the timeout, and service recovers (docs/security.md Q6)',
   async (t) => {
     const w = world(3)
     // Whoever writes to a session waits for somebody who does not end.
@@ -159,7 +156,7 @@ t.test(
 )
 
 t.test(
-  'a server that became read-only takes the node out of service until it can write (docs/security.md Q4)',
+  'a database that became read-only makes the node unready until it can write (docs/security.md Q4)',
   async (t) => {
     const w = world(1)
     const name = new URL(w.url).pathname.slice(1)
@@ -175,7 +172,7 @@ t.test(
   },
 )
 
-t.test('a server that is silent means 503, not a hanging node (docs/security.md Q6)', async (t) => {
+t.test('an unresponsive database causes 503, not a hanging node (docs/security.md Q6)', async (t) => {
   const w = world(1)
   const [node] = w.nodes
   postgres.freeze()
@@ -192,7 +189,7 @@ t.test('a server that is silent means 503, not a hanging node (docs/security.md 
 })
 
 t.test(
-  'one refresh token, fifty times at once over two nodes: one successor; a replay ends it (RFC 9700 §4.14.2; docs/security.md F68, F69)',
+  'one refresh token used fifty times at once on two nodes has one successor, and a replay revokes it (RFC 9700 §4.14.2; docs/security.md F68, F69)',
   async (t) => {
     const { nodes, tokens } = world(1)
     const [first = ''] = tokens
@@ -210,7 +207,7 @@ t.test(
 )
 
 t.test(
-  'two nodes and two commands that rotate in the same instant make one new key between them (docs/security.md Q9)',
+  'two nodes and two commands rotating in the same instant create one new key (docs/security.md Q9)',
   async (t) => {
     const { folder, nodes } = world(1)
     const before = (await nodes[0].inject({ url: '/.well-known/jwks.json' })).json().keys as { kid: string }[]

@@ -132,7 +132,7 @@ const databases: Case[] = [
 
 for (const { what, spoil, says } of databases) {
   t.test(
-    `a database that is ${what} is refused and not begun anew (docs/security.md Q4, Q8, Q11)`,
+    `a database that is ${what} is refused and not recreated (docs/security.md Q4, Q8, Q11)`,
     async (t) => {
       const folder = await seededFolder(t)
       spoil(folder)
@@ -169,11 +169,14 @@ const rings: Case[] = ['active', 'next'].flatMap((state): Case[] => [
 ])
 
 for (const { what, spoil, says } of rings) {
-  t.test(`a ring in which ${what} is refused, and no new one is made (docs/security.md Q8)`, async (t) => {
-    const folder = await seededFolder(t)
-    await spoil(folder)
-    await refused(t, folder, says)
-  })
+  t.test(
+    `a key ring in which ${what} is refused, and no new one is created (docs/security.md Q8)`,
+    async (t) => {
+      const folder = await seededFolder(t)
+      await spoil(folder)
+      await refused(t, folder, says)
+    },
+  )
 }
 
 /** Root reads whatever it likes: modes are tried as somebody else. */
@@ -232,7 +235,7 @@ const modes: (Case & { readonly restore: (folder: Folder) => void })[] = [
 
 for (const { what, spoil, restore, says } of modes) {
   t.test(
-    `${what} without permission is refused, and all is well with it (docs/security.md Q4, Q8)`,
+    `${what} without permission is refused, and works once the permission is restored (docs/security.md Q4, Q8)`,
     { skip },
     async (t) => {
       const folder = await seededFolder(t)
@@ -250,7 +253,7 @@ for (const { what, spoil, restore, says } of modes) {
 }
 
 t.test(
-  'a damaged next key never takes over, and revoking it mends the ring (docs/security.md Q8)',
+  'a damaged next key never becomes active, and revoking it repairs the key ring (docs/security.md Q8)',
   async (t) => {
     const folder = await seededFolder(t)
     const server = await startServer(t, folder)

@@ -57,7 +57,7 @@ async function goOn(t: Test, { nodes }: Pick<Cluster, 'nodes'>): Promise<void> {
 }
 
 t.test(
-  'a damaged active key: nodes that have it go on, new ones refuse, a rotation mends it (docs/security.md Q8)',
+  'with a damaged active key running nodes continue, new ones refuse to start, and a rotation repairs it (docs/security.md Q8)',
   async (t) => {
     const here = await world(t as Test)
     const kid = await here.damage('active')
@@ -74,7 +74,7 @@ t.test(
 )
 
 t.test(
-  'a damaged next key never takes over, and revoking it mends the ring (docs/security.md Q8)',
+  'a damaged next key in a cluster never becomes active, and revoking it repairs the key ring (docs/security.md Q8)',
   async (t) => {
     const here = await world(t as Test)
     const kid = await here.damage('next')
@@ -89,7 +89,7 @@ t.test(
 )
 
 t.test(
-  'a damaged root: nodes that have it go on, new ones refuse, nothing is made anew (docs/security.md Q8)',
+  'with a damaged data key running nodes continue, new ones refuse to start, and nothing is recreated (docs/security.md Q8)',
   async (t) => {
     const here = await world(t as Test)
     const roots = () => run(here.database, 'SELECT * FROM data_keys ORDER BY number').then(({ rows }) => rows)
@@ -109,7 +109,7 @@ t.test(
 )
 
 t.test(
-  'a damaged key that has taken over: the last good ring is served, and the node not ready (docs/security.md Q8)',
+  'after a damaged key became active the last good key ring is served, and the node is unready (docs/security.md Q8)',
   async (t) => {
     const here = await world(t as Test)
     const [node, other] = [here.at(0), here.at(1)]

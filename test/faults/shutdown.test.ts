@@ -27,23 +27,26 @@ async function untilRefused(server: ServerProcess): Promise<void> {
   while (!(await refused(server))) await wait(10)
 }
 
-t.test('a stopping server says so before it refuses anybody (docs/security.md Q17)', async (t) => {
-  const folder = await seededFolder(t, { SHUTDOWN_DELAY: '1s' })
-  const server = await startServer(t, folder)
-  const ready = () => server.inject({ url: '/health/ready' })
-  t.equal((await ready()).statusCode, 200)
-  const ending = server.stop()
-  while ((await ready()).statusCode === 200) await wait(5)
-  const answer = await ready()
-  t.equal(answer.statusCode, 503)
-  t.ok(answer.headers['retry-after'])
-  t.equal((await server.inject({ url: '/health/live' })).statusCode, 200)
-  t.equal((await clientCredentials(server)).statusCode, 200, 'who still comes is served')
-  t.same(await ending, CLEAN)
-})
+t.test(
+  'a stopping server reports itself unready before it refuses requests (docs/security.md Q17)',
+  async (t) => {
+    const folder = await seededFolder(t, { SHUTDOWN_DELAY: '1s' })
+    const server = await startServer(t, folder)
+    const ready = () => server.inject({ url: '/health/ready' })
+    t.equal((await ready()).statusCode, 200)
+    const ending = server.stop()
+    while ((await ready()).statusCode === 200) await wait(5)
+    const answer = await ready()
+    t.equal(answer.statusCode, 503)
+    t.ok(answer.headers['retry-after'])
+    t.equal((await server.inject({ url: '/health/live' })).statusCode, 200)
+    t.equal((await clientCredentials(server)).statusCode, 200, 'who still comes is served')
+    t.same(await ending, CLEAN)
+  },
+)
 
 t.test(
-  'a request in flight finishes, and its connection is closed with it (docs/security.md Q17)',
+  'a request in flight completes, and its connection is then closed (docs/security.md Q17)',
   async (t) => {
     const folder = await seededFolder(t)
     const token = await oneToken(folder)
@@ -91,7 +94,7 @@ t.test('a stop under load loses nothing that was acknowledged (docs/security.md 
   for (const { token } of chains) t.equal((await refresh(again, token)).statusCode, 200)
 })
 
-t.test('a connection on which nothing ever came holds nobody up (docs/security.md Q17)', async (t) => {
+t.test('an unused connection does not delay the stop (docs/security.md Q17)', async (t) => {
   const folder = await seededFolder(t)
   const server = await startServer(t, folder)
   await openConnection(t, server.port)
@@ -100,7 +103,7 @@ t.test('a connection on which nothing ever came holds nobody up (docs/security.m
   t.same(await server.stop(), CLEAN)
 })
 
-t.test('whoever asks twice gets the end at once (docs/security.md Q17)', async (t) => {
+t.test('a second signal ends the process at once (docs/security.md Q17)', async (t) => {
   const folder = await seededFolder(t)
   const server = await startServer(t, folder)
   const half = await openConnection(t, server.port)
@@ -114,7 +117,7 @@ t.test('whoever asks twice gets the end at once (docs/security.md Q17)', async (
 
 for (const LOG_PRETTY of ['off', 'on']) {
   t.test(
-    `a log that nobody reads stops neither requests nor the end (${LOG_PRETTY}; docs/security.md Q19)`,
+    `a log that is not read blocks neither requests nor the stop (${LOG_PRETTY}; docs/security.md Q19)`,
     async (t) => {
       const folder = await seededFolder(t, { LOG_LEVEL: 'debug', LOG_PRETTY })
       const server = await startServer(t, folder, { log: 'unread' })
@@ -130,7 +133,7 @@ for (const LOG_PRETTY of ['off', 'on']) {
 }
 
 t.test(
-  'a log on a full disk, or whose reader has gone, costs lines and nothing else (docs/security.md Q3, Q19)',
+  'a log on a full disk, or with a closed reader, loses lines and nothing else (docs/security.md Q3, Q19)',
   async (t) => {
     const folder = await seededFolder(t)
     const full = await startServer(t, folder, { log: openSync('/dev/full', 'w') })
@@ -151,7 +154,7 @@ async function severalTokens(server: ServerProcess): Promise<void> {
   }
 }
 
-t.test('SIGTERM to npm start ends the server as well, though npm does not pass it on', async (t) => {
+t.test('SIGTERM to npm start stops the server, although npm does not forward it', async (t) => {
   const folder = await seededFolder(t)
   const port = await freePort()
   const npm = spawn('npm', ['start'], {

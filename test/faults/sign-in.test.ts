@@ -70,7 +70,7 @@ const userinfo = async ({ server }: World, token: string): Promise<number> => {
 }
 
 t.test(
-  'killed after each step of a sign-in, the person goes on where they were (docs/security.md Q1)',
+  'after a kill at each step of a sign-in, the user continues where they were (docs/security.md Q1)',
   async (t) => {
     const here = await world(t)
     const { at, server, restart } = here
@@ -117,7 +117,7 @@ t.test(
 )
 
 t.test(
-  'a pushed request outlives its server, once (RFC 9126 §2.2, §4; docs/security.md Q1, K121)',
+  'a pushed request survives the server and can be used once (RFC 9126 §2.2, §4; docs/security.md Q1, K121)',
   async (t) => {
     const { at, server, restart } = await world(t)
     const form = Object.fromEntries(authorizeParams())
@@ -146,7 +146,7 @@ async function interrupted(here: World, work: () => Promise<unknown>, ms: number
 }
 
 t.test(
-  'killed in the midst of a step, the same form or request goes on (RFC 6749 §4.1.2; docs/security.md Q1, E59)',
+  'after a kill in the middle of a step, resending the form or request continues the sign-in (RFC 6749 §4.1.2; docs/security.md Q1, E59)',
   async (t) => {
     const here = await world(t)
     const { server } = here
@@ -170,7 +170,7 @@ t.test(
 )
 
 t.test(
-  'killed in the midst of a redemption: it happened or it did not (RFC 6749 §4.1.2; docs/security.md Q1, E59, E60)',
+  'a killed code redemption happened completely or not at all (RFC 6749 §4.1.2; docs/security.md Q1, E59, E60)',
   async (t) => {
     const here = await world(t)
     const { server, folder } = here

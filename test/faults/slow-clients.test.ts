@@ -61,36 +61,39 @@ async function drip(connection: Connection, text: string): Promise<string> {
   return connection.closed
 }
 
+t.test('every timeout is set and finite (RFC 9110 §15.5.9; docs/security.md Q12)', async (t) => {
+  const { request, headers, keepAlive, socket, check, requests } = CONNECTION_LIMITS
+  t.ok(headers <= request && request <= 30_000)
+  t.ok(request < keepAlive && keepAlive < socket && socket <= 120_000)
+  t.ok(check <= 5000)
+  t.ok(requests > 0)
+})
+
 t.test(
-  'the limits are set, and none of them is for ever (RFC 9110 §15.5.9; docs/security.md Q12)',
+  'headers that arrive too slowly are refused with 408 (RFC 9110 §15.5.9; docs/security.md Q12)',
   async (t) => {
-    const { request, headers, keepAlive, socket, check, requests } = CONNECTION_LIMITS
-    t.ok(headers <= request && request <= 30_000)
-    t.ok(request < keepAlive && keepAlive < socket && socket <= 120_000)
-    t.ok(check <= 5000)
-    t.ok(requests > 0)
+    const { port } = await serving(t as Test)
+    const answer = await drip(await openConnection(t, port), HEADERS)
+    t.match(answer, /^HTTP\/1\.1 408 /)
+    t.match(answer, /"error":"invalid_request"/)
   },
 )
 
-t.test('headers that come in drops end in 408 (RFC 9110 §15.5.9; docs/security.md Q12)', async (t) => {
-  const { port } = await serving(t as Test)
-  const answer = await drip(await openConnection(t, port), HEADERS)
-  t.match(answer, /^HTTP\/1\.1 408 /)
-  t.match(answer, /"error":"invalid_request"/)
-})
-
-t.test('a body that comes in drops ends in 408 (RFC 9110 §15.5.9; docs/security.md Q12)', async (t) => {
-  const { port } = await serving(t as Test)
-  const connection = await openConnection(t, port)
-  connection.send(HEADERS)
-  t.match(
-    await drip(connection, `${BODY}&x=`.padEnd(1000, 'x').slice(0, BODY.length - 1)),
-    /^HTTP\/1\.1 408 /,
-  )
-})
+t.test(
+  'a body that arrives too slowly is refused with 408 (RFC 9110 §15.5.9; docs/security.md Q12)',
+  async (t) => {
+    const { port } = await serving(t as Test)
+    const connection = await openConnection(t, port)
+    connection.send(HEADERS)
+    t.match(
+      await drip(connection, `${BODY}&x=`.padEnd(1000, 'x').slice(0, BODY.length - 1)),
+      /^HTTP\/1\.1 408 /,
+    )
+  },
+)
 
 t.test(
-  'a body in chunks of one byte is one body, when it comes in time (RFC 9110 §15.5.9, RFC 9112 §6; docs/security.md Q12, Q13)',
+  'a body in one-byte chunks that arrives in time is accepted (RFC 9110 §15.5.9, RFC 9112 §6; docs/security.md Q12, Q13)',
   async (t) => {
     const { port } = await serving(t as Test)
     const connection = await openConnection(t, port)
@@ -102,7 +105,7 @@ t.test(
 )
 
 t.test(
-  'who connects and says nothing, or nothing more, is shown out (RFC 9110 §15.5.9; docs/security.md Q12)',
+  'a connection that sends nothing, or stops sending, is closed (RFC 9110 §15.5.9; docs/security.md Q12)',
   async (t) => {
     const { port } = await serving(t as Test)
     const silent = await openConnection(t, port)
@@ -116,7 +119,7 @@ t.test(
 )
 
 t.test(
-  'who does not read the answers does not get to keep the connection (RFC 9110 §15.5.9; docs/security.md Q12)',
+  'a client that does not read responses loses its connection (RFC 9110 §15.5.9; docs/security.md Q12)',
   async (t) => {
     const { port, connections } = await serving(t as Test, { ...SHORT, requests: 0, keepAlive: 60_000 })
     const deaf = await openConnection(t, port)
@@ -129,22 +132,25 @@ t.test(
   },
 )
 
-t.test('a connection ends after so many requests (RFC 9110 §15.5.9; docs/security.md Q12)', async (t) => {
-  const { port } = await serving(t as Test)
-  const connection = await openConnection(t, port)
-  const ask = 'GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n'
-  for (let i = 0; i < SHORT.requests; i += 1) {
-    connection.send(ask)
-    while (connection.received().split('"live"').length < i + 2) await wait(1)
-  }
-  const answers = (await connection.closed).split(/(?=HTTP\/1\.1 )/)
-  t.equal(answers.length, SHORT.requests)
-  t.ok(answers.every((answer) => answer.startsWith('HTTP/1.1 200')))
-  t.match(answers.at(-1), /connection: close/i, 'and the last answer says so')
-})
+t.test(
+  'a connection is closed after its maximum number of requests (RFC 9110 §15.5.9; docs/security.md Q12)',
+  async (t) => {
+    const { port } = await serving(t as Test)
+    const connection = await openConnection(t, port)
+    const ask = 'GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n'
+    for (let i = 0; i < SHORT.requests; i += 1) {
+      connection.send(ask)
+      while (connection.received().split('"live"').length < i + 2) await wait(1)
+    }
+    const answers = (await connection.closed).split(/(?=HTTP\/1\.1 )/)
+    t.equal(answers.length, SHORT.requests)
+    t.ok(answers.every((answer) => answer.startsWith('HTTP/1.1 200')))
+    t.match(answers.at(-1), /connection: close/i, 'and the last answer says so')
+  },
+)
 
 t.test(
-  'two hundred slow clients take nothing from the others, and nothing stays of them (RFC 9110 §15.5.9; docs/security.md Q12)',
+  'two hundred slow clients do not affect others and leave nothing behind (RFC 9110 §15.5.9; docs/security.md Q12)',
   async (t) => {
     const { port, connections } = await serving(t as Test)
     const starts = ['', 'POST /oauth2/token HT', HEADERS.slice(0, -3), HEADERS, REQUEST.slice(0, -1)]
@@ -178,7 +184,7 @@ t.test(
 )
 
 t.test(
-  'a client that breaks off, at whichever byte, leaves a refresh done or not begun (docs/security.md Q16)',
+  'a client that disconnects at any byte leaves a refresh done or not begun (docs/security.md Q16)',
   async (t) => {
     const { server, port, connections } = await serving(t as Test)
     let token: string = (await login(server)).json().refresh_token
@@ -215,7 +221,7 @@ t.test(
 )
 
 t.test(
-  'a hundred clients that vanish right after asking leave no connection (docs/security.md Q16)',
+  'a hundred clients that disconnect right after their request leave no connection (docs/security.md Q16)',
   async (t) => {
     const { server, port, connections } = await serving(t as Test)
     const session = (await login(server)).json().refresh_token

@@ -39,7 +39,7 @@ async function stillServed(t: Test, server: ServerProcess): Promise<void> {
   t.equal((await server.inject({ url: '/health/live' })).statusCode, 200)
 }
 
-t.test('a lock that is soon given up costs patience and nothing else (docs/security.md Q5)', async (t) => {
+t.test('a short database lock only delays the response (docs/security.md Q5)', async (t) => {
   const { folder, server, token } = await serving(t as Test)
   const other = new Database(folder.database)
   t.teardown(() => other.close())
@@ -51,7 +51,7 @@ t.test('a lock that is soon given up costs patience and nothing else (docs/secur
 })
 
 t.test(
-  'a lock that stays means 503 after a while, and holds up nobody else (docs/security.md Q5)',
+  'a lasting database lock causes 503 after the timeout and blocks nothing else (docs/security.md Q5)',
   async (t) => {
     const { folder, server, token } = await serving(t as Test)
     const machine = (await clientCredentials(server)).json().access_token
@@ -85,7 +85,7 @@ t.test(
 )
 
 t.test(
-  'a reader that stays holds up nobody, and the log is given back when it goes (docs/security.md Q5)',
+  'a long-running reader blocks nothing, and the write-ahead log shrinks once it ends (docs/security.md Q5)',
   async (t) => {
     const { folder, server, token } = await serving(t as Test)
     const other = new Database(folder.database)
@@ -123,7 +123,7 @@ const losses: [string, (folder: Folder) => void][] = [
 
 for (const [what, lose] of losses) {
   t.test(
-    `a database that is ${what} under the server: nothing is acknowledged any more (docs/security.md Q4)`,
+    `a database that is ${what} while the server runs stops acknowledging writes (docs/security.md Q4)`,
     async (t) => {
       const { folder, server, token } = await serving(t as Test)
       lose(folder)
@@ -138,7 +138,7 @@ for (const [what, lose] of losses) {
 }
 
 t.test(
-  'a page that is damaged under the server: no answer from it, no readiness, no new start (docs/security.md Q4)',
+  'a page damaged while the server runs is not used in a response, and the server is unready and cannot restart (docs/security.md Q4)',
   async (t) => {
     const { folder, server, token } = await serving(t as Test)
     const other = new Database(folder.database)
@@ -183,7 +183,7 @@ async function inject(t: Test, server: ServerProcess, fault: string): Promise<()
 
 for (const fault of ['fsync,fdatasync:error=EIO', 'pwrite64:error=EROFS']) {
   t.test(
-    `writes that end in ${fault} are not acknowledged, and it heals (docs/security.md Q4)`,
+    `writes failing with ${fault} are not acknowledged, and the server recovers (docs/security.md Q4)`,
     {
       skip: withoutStrace,
     },
@@ -201,7 +201,7 @@ for (const fault of ['fsync,fdatasync:error=EIO', 'pwrite64:error=EROFS']) {
 }
 
 t.test(
-  'reads that end in EIO take the node out of service (docs/security.md Q4)',
+  'reads failing with EIO make the node unready (docs/security.md Q4)',
   { skip: withoutStrace },
   async (t) => {
     const { folder, server, token } = await serving(t as Test)

@@ -42,7 +42,7 @@ async function requests(t: Test, server: Parameters<typeof clientCredentials>[0]
   )
 }
 
-t.test('a process delivers as it is told to, and what is left when it stops', async (t) => {
+t.test('a process exports spans as configured, and the rest at its stop', async (t) => {
   const otlp = await collector(t)
   const folder = await seededFolder(t)
   const server = await startServer(t, folder, {
@@ -82,7 +82,7 @@ t.test('a process delivers as it is told to, and what is left when it stops', as
   t.notMatch(log, 'hush-hush')
 })
 
-t.test('nothing of OpenTelemetry is loaded unless traces are asked for', async (t) => {
+t.test('no OpenTelemetry module is loaded unless tracing is enabled', async (t) => {
   const folder = await seededFolder(t)
   const loaded = async (env: Record<string, string>) => {
     const server = await startServer(t, folder, { env, entry: NAMING })
@@ -99,7 +99,7 @@ t.test('nothing of OpenTelemetry is loaded unless traces are asked for', async (
   t.ok((await loaded(to)).match(OURS), 'and this would have seen it')
 })
 
-t.test('a collector that is not there is said once, and keeps nobody', async (t) => {
+t.test('an unreachable collector is logged once and delays nothing', async (t) => {
   const port = await freePort()
   const folder = await seededFolder(t)
   const server = await startServer(t, folder, {
@@ -121,7 +121,7 @@ t.test('a collector that is not there is said once, and keeps nobody', async (t)
   t.ok(ours[1].lost >= 40)
 })
 
-t.test('a collector that never answers does not keep a server from stopping', async (t) => {
+t.test('an unresponsive collector does not delay a stop', async (t) => {
   const sockets = new Set<{ destroy(): void }>()
   const tarpit = createServer((socket) => {
     sockets.add(socket.on('error', () => {}))
@@ -148,36 +148,33 @@ t.test('a collector that never answers does not keep a server from stopping', as
   t.match(server.stderr(), /"traces were lost"/)
 })
 
-t.test(
-  'a collector that is too slow gets what fits into the queue; the rest is lost, and said once',
-  async (t) => {
-    const otlp = await collector(t)
-    let open: (() => void) | undefined
-    otlp.answers((_request, response) => {
-      open = () => response.end()
-    })
-    const env = { OTEL_BSP_MAX_QUEUE_SIZE: '20', OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '10' }
-    const { server, tracing, logger } = await started(t, otlp.url, env)
-    for (let i = 0; i < 10; i += 1) await requests(t, server, 10)
-    t.same(said(logger), [['warn', 'traces are being lost', undefined]])
-    while (!open) await requests(t, server, 1)
-    otlp.answers(null)
-    open()
-    await otlp.until((spans) => spans.length >= 20)
-    await tracing.stop()
-    t.ok(otlp.spans().length < 40, 'what is kept in memory is bounded')
-    t.same(
-      said(logger).map(([level, message]) => [level, message]),
-      [
-        ['warn', 'traces are being lost'],
-        ['info', 'traces are delivered again'],
-      ],
-    )
-    t.ok(Number(said(logger)[1]?.[2]) > 150)
-  },
-)
+t.test('a slow collector gets what fits into the queue, and the loss is logged once', async (t) => {
+  const otlp = await collector(t)
+  let open: (() => void) | undefined
+  otlp.answers((_request, response) => {
+    open = () => response.end()
+  })
+  const env = { OTEL_BSP_MAX_QUEUE_SIZE: '20', OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '10' }
+  const { server, tracing, logger } = await started(t, otlp.url, env)
+  for (let i = 0; i < 10; i += 1) await requests(t, server, 10)
+  t.same(said(logger), [['warn', 'traces are being lost', undefined]])
+  while (!open) await requests(t, server, 1)
+  otlp.answers(null)
+  open()
+  await otlp.until((spans) => spans.length >= 20)
+  await tracing.stop()
+  t.ok(otlp.spans().length < 40, 'what is kept in memory is bounded')
+  t.same(
+    said(logger).map(([level, message]) => [level, message]),
+    [
+      ['warn', 'traces are being lost'],
+      ['info', 'traces are delivered again'],
+    ],
+  )
+  t.ok(Number(said(logger)[1]?.[2]) > 150)
+})
 
-t.test('a collector that is busy is asked again, with the same spans', async (t) => {
+t.test('spans are sent again to a busy collector', async (t) => {
   const otlp = await collector(t)
   const asked: Buffer[] = []
   otlp.answers(async (request, response) => {
@@ -194,34 +191,37 @@ t.test('a collector that is busy is asked again, with the same spans', async (t)
   t.same(said(logger), [])
 })
 
-t.test('a collector that refuses is not asked again, and nothing goes where it sends us', async (t) => {
-  const elsewhere = await collector(t)
-  for (const [status, headers] of [
-    [401, {}],
-    [404, {}],
-    [307, { location: `${elsewhere.url}/v1/traces` }],
-  ] as const) {
-    const otlp = await collector(t)
-    let asked = 0
-    otlp.answers((_request, response) => {
-      asked += 1
-      response.writeHead(status, headers).end('hush-hush')
-    })
-    const env = { OTEL_BSP_SCHEDULE_DELAY: '600000', OTEL_EXPORTER_OTLP_HEADERS: 'x-key=hush-hush' }
-    const { server, tracing, logger } = await started(t, otlp.url, env)
-    await requests(t, server, 1)
-    await tracing.stop()
-    t.equal(asked, 1, String(status))
-    t.match(said(logger), [
-      ['warn', 'traces are being lost'],
-      ['warn', 'traces were lost'],
-    ])
-    t.notMatch(JSON.stringify(logger.lines), 'hush-hush')
-  }
-  t.same(elsewhere.delivered, [])
-})
+t.test(
+  'spans are not sent again to a collector that refuses them, and redirects are not followed',
+  async (t) => {
+    const elsewhere = await collector(t)
+    for (const [status, headers] of [
+      [401, {}],
+      [404, {}],
+      [307, { location: `${elsewhere.url}/v1/traces` }],
+    ] as const) {
+      const otlp = await collector(t)
+      let asked = 0
+      otlp.answers((_request, response) => {
+        asked += 1
+        response.writeHead(status, headers).end('hush-hush')
+      })
+      const env = { OTEL_BSP_SCHEDULE_DELAY: '600000', OTEL_EXPORTER_OTLP_HEADERS: 'x-key=hush-hush' }
+      const { server, tracing, logger } = await started(t, otlp.url, env)
+      await requests(t, server, 1)
+      await tracing.stop()
+      t.equal(asked, 1, String(status))
+      t.match(said(logger), [
+        ['warn', 'traces are being lost'],
+        ['warn', 'traces were lost'],
+      ])
+      t.notMatch(JSON.stringify(logger.lines), 'hush-hush')
+    }
+    t.same(elsewhere.delivered, [])
+  },
+)
 
-t.test('spans that a collector takes only in part are lost in part', async (t) => {
+t.test('only the spans that a collector rejects in a partial success are lost', async (t) => {
   const otlp = await collector(t)
   otlp.answers((_request, response) =>
     response
@@ -234,7 +234,7 @@ t.test('spans that a collector takes only in part are lost in part', async (t) =
   t.match(logger.lines[0]?.fields.err, { message: 'the collector has refused 3 spans' })
 })
 
-t.test('what a collector answers is not read without end', async (t) => {
+t.test('a collector’s response is read up to a limit', async (t) => {
   const otlp = await collector(t)
   let sent = 0
   otlp.answers((_request, response) => {
@@ -251,7 +251,7 @@ t.test('what a collector answers is not read without end', async (t) => {
   t.same(said(logger), [])
 })
 
-t.test('who hangs up has a span without an answer', async (t) => {
+t.test('a request whose client disconnected has a span without a status code', async (t) => {
   const otlp = await collector(t)
   const { server, tracing } = await started(t, otlp.url)
   const address = await server.app.listen({ port: 0, host: '127.0.0.1' })
@@ -270,7 +270,7 @@ t.test('who hangs up has a span without an answer', async (t) => {
   await tracing.stop()
 })
 
-t.test('protobuf and JSON say the same', async (t) => {
+t.test('protobuf and JSON exports carry the same spans', async (t) => {
   const seen = []
   for (const protocol of ['http/protobuf', 'http/json']) {
     const otlp = await collector(t)

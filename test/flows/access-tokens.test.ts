@@ -17,7 +17,7 @@ const tokenOf = async (form = {}, as = 'machine'): Promise<string> => {
 }
 
 t.test(
-  'the header is alg, typ and kid, and nothing else (RFC 9068 §2.1; docs/security.md H86, H94)',
+  'the header of an access token has exactly alg, typ and kid (RFC 9068 §2.1; docs/security.md H86, H94)',
   async (t) => {
     const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
     const [activeKid] = server.deps.ring.ring().keys.filter(({ state }) => state === 'active')
@@ -30,7 +30,7 @@ t.test(
 )
 
 t.test(
-  'a machine’s token has the claims of RFC 9068 §2.2 and no others (RFC 9068 §2.2, RFC 9068 §2.2.3; docs/security.md H87, H89, E64)',
+  'a machine client’s access token has exactly the claims of RFC 9068 §2.2 (RFC 9068 §2.2, RFC 9068 §2.2.3; docs/security.md H87, H89, E64)',
   async (t) => {
     const now = clock.now()
     const { jti, status, ...claims } = claimsOf(await tokenOf({ scope: 'orders:read' }))
@@ -49,7 +49,7 @@ t.test(
 )
 
 t.test(
-  'a person’s token has also roles, auth_time and sid (RFC 9068 §2.2.1, §2.2.3.1; docs/security.md H87)',
+  'a user’s access token also has roles, auth_time and sid (RFC 9068 §2.2.1, §2.2.3.1; docs/security.md H87)',
   async (t) => {
     const now = clock.now()
     const { jti, sid, status, ...claims } = claimsOf((await signedIn(server)).access_token)
@@ -71,7 +71,7 @@ t.test(
 )
 
 t.test(
-  'the answer says what was given, in the types of RFC 6749 §5.1 (RFC 6749 §3.3, RFC 6749 App. A.12; docs/security.md A11, A13)',
+  'the token response has the members and types of RFC 6749 §5.1 (RFC 6749 §3.3, RFC 6749 App. A.12; docs/security.md A11, A13)',
   async (t) => {
     const { access_token: token, ...rest } = (await clientCredentials(server)).json()
     t.strictSame(rest, { token_type: 'Bearer', expires_in: 600, scope: 'orders:read orders:write' })
@@ -83,7 +83,7 @@ t.test(
 )
 
 t.test(
-  'no two tokens have the same jti, and nothing of them can be guessed (RFC 6749 §10.10; docs/security.md A12)',
+  'every access token has a unique jti, and no part of it can be guessed (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
     const ids: string[] = []
     for (let i = 0; i < 100; i += 1) ids.push(String(claimsOf(await tokenOf()).jti))
@@ -94,7 +94,7 @@ t.test(
 )
 
 t.test(
-  'refresh tokens and sessions are as unguessable, but for the fixed tag (RFC 6749 §10.10; docs/security.md A12)',
+  'refresh tokens and session ids are equally unguessable except for their fixed prefix (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
     const tokens: string[] = []
     for (let i = 0; i < 8; i += 1) tokens.push((await signedIn(server)).refresh_token)
@@ -107,7 +107,7 @@ t.test(
 )
 
 t.test(
-  'the lifetime is the API’s or the client’s, the shorter of both, else the default (RFC 6750 §5.3; docs/security.md H95)',
+  'a token’s lifetime is the shorter of the API’s and the client’s, or else the default (RFC 6750 §5.3; docs/security.md H95)',
   async (t) => {
     await store.apis.insert(api({ identifier: 'https://short.test', scopes: ['short'], accessTokenTtl: 120 }))
     await store.clients.insert(client({ id: 'plain', scopes: ['short', 'orders:read'] }))
@@ -131,7 +131,7 @@ t.test(
 )
 
 t.test(
-  'a token is dead the second it expires, and not before (RFC 9068 §2.2, RFC 7662 §4; docs/security.md H87, I106)',
+  'a token becomes inactive in the second in which it expires (RFC 9068 §2.2, RFC 7662 §4; docs/security.md H87, I106)',
   async (t) => {
     const token = await tokenOf()
     clock.tick(599)
@@ -142,7 +142,7 @@ t.test(
 )
 
 t.test(
-  'aud is the one API of the scopes, else the default (RFC 9068 §3; docs/security.md H88)',
+  'aud is the one API that owns the scopes, or else the default (RFC 9068 §3; docs/security.md H88)',
   async (t) => {
     await store.clients.insert(client({ id: 'stocker', scopes: ['stock:read'] }))
     await store.clients.insert(client({ id: 'bare', scopes: [] }))
@@ -156,7 +156,7 @@ t.test(
   },
 )
 
-t.test('DEFAULT_AUDIENCE is the audience of what concerns no API, and the lifetime is its own', async (t) => {
+t.test('DEFAULT_AUDIENCE is used for tokens that concern no API, with its own lifetime', async (t) => {
   const other = await testServer({
     settings: { DEFAULT_AUDIENCE: 'urn:everything', ACCESS_TOKEN_TTL: '5m' },
   })
@@ -171,14 +171,17 @@ t.test('DEFAULT_AUDIENCE is the audience of what concerns no API, and the lifeti
   t.equal(claimsOf((await clientCredentials(other)).json().access_token).aud, ORDERS)
 })
 
-t.test('no two audiences share a token: aud is one string (RFC 9068 §5; docs/security.md H88)', async (t) => {
-  for (const token of [await tokenOf(), (await login(server)).json().access_token]) {
-    t.type(claimsOf(token).aud, 'string')
-  }
-})
+t.test(
+  'a token is never valid for two audiences: aud is a single string (RFC 9068 §5; docs/security.md H88)',
+  async (t) => {
+    for (const token of [await tokenOf(), (await login(server)).json().access_token]) {
+      t.type(claimsOf(token).aud, 'string')
+    }
+  },
+)
 
 t.test(
-  'a token says iss exactly as the metadata does (RFC 9068 §4, RFC 8414 §3.3; docs/security.md H96)',
+  'a token’s iss is identical to the issuer in the metadata (RFC 9068 §4, RFC 8414 §3.3; docs/security.md H96)',
   async (t) => {
     for (const path of ['oauth-authorization-server', 'openid-configuration']) {
       const { issuer } = (await server.inject({ url: `/.well-known/${path}` })).json()

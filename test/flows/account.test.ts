@@ -48,7 +48,7 @@ const change = (browser: Browser, page: Page, fill: Record<string, string> = {})
 
 const isSignedIn = async (browser: Browser) => (await browser.open('/account')).path === '/account'
 
-t.test('whoever is not signed in signs in first, and comes back to where they were going', async (t) => {
+t.test('a signed-out user signs in first and then reaches the requested account page', async (t) => {
   const server = await start(t)
   for (const path of ['/account', '/account/password']) {
     const { page } = await at(server, path)
@@ -57,7 +57,7 @@ t.test('whoever is not signed in signs in first, and comes back to where they we
   }
 })
 
-t.test('the page shows who one is, where, and what has access', async (t) => {
+t.test('the account page shows the user, their browsers and the apps with access', async (t) => {
   const server = await start(t)
   const alice = await server.store.users.findByUsername('alice')
   await server.store.users.setProfile(
@@ -82,7 +82,7 @@ t.test('the page shows who one is, where, and what has access', async (t) => {
 })
 
 t.test(
-  'one sign-in is ended from another, with its sessions, and only that one (Back-Channel Logout §2.7; docs/security.md N150)',
+  'ending one browser session from another ends its client sessions and no others (Back-Channel Logout §2.7; docs/security.md N150)',
   async (t) => {
     const server = await start(t)
     const [one, other] = [await at(server), await at(server)]
@@ -106,7 +106,7 @@ t.test(
 )
 
 t.test(
-  'signing out here takes the cookie and ends what it named (Back-Channel Logout §2.7; docs/security.md N150)',
+  'signing out deletes the cookie and ends its session (Back-Channel Logout §2.7; docs/security.md N150)',
   async (t) => {
     const server = await start(t)
     const { browser } = await at(server)
@@ -134,23 +134,26 @@ t.test(
   },
 )
 
-t.test('signing out everywhere ends every browser and every session, offline ones too', async (t) => {
-  const server = await start(t)
-  const [one, other] = [await at(server), await at(server)]
-  const bob = await at(server, '/account', 'bob')
-  const offline = tokensOf(
-    await redeem(server, (await signIn(one.browser, { scope: 'openid offline_access' })).code),
-  )
-  const page = await other.browser.open('/account')
-  const end = await press(other.browser, page, '/account/sign-ins/end', 'all', 'yes')
-  t.equal(end.path, '/signed-out')
-  t.notOk(other.browser.cookies().has(SESSION))
-  for (const { browser } of [one, other]) t.notOk(await isSignedIn(browser))
-  t.equal((await refresh(server, offline.refresh_token, {}, 'web')).statusCode, 400)
-  t.ok(await isSignedIn(bob.browser), 'nobody else is signed out')
-})
+t.test(
+  'signing out everywhere ends every browser session and every client session, including offline ones',
+  async (t) => {
+    const server = await start(t)
+    const [one, other] = [await at(server), await at(server)]
+    const bob = await at(server, '/account', 'bob')
+    const offline = tokensOf(
+      await redeem(server, (await signIn(one.browser, { scope: 'openid offline_access' })).code),
+    )
+    const page = await other.browser.open('/account')
+    const end = await press(other.browser, page, '/account/sign-ins/end', 'all', 'yes')
+    t.equal(end.path, '/signed-out')
+    t.notOk(other.browser.cookies().has(SESSION))
+    for (const { browser } of [one, other]) t.notOk(await isSignedIn(browser))
+    t.equal((await refresh(server, offline.refresh_token, {}, 'web')).statusCode, 400)
+    t.ok(await isSignedIn(bob.browser), 'nobody else is signed out')
+  },
+)
 
-t.test('an app loses its access, and the person stays signed in', async (t) => {
+t.test('removing an app’s access keeps the user signed in', async (t) => {
   const server = await start(t)
   const { browser } = await at(server)
   const tokens = tokensOf(await redeem(server, (await signIn(browser)).code))
@@ -165,7 +168,7 @@ t.test('an app loses its access, and the person stays signed in', async (t) => {
   })
 })
 
-t.test('a consent that is taken back ends the app’s sessions, and the app asks again', async (t) => {
+t.test('revoking consent ends the app’s sessions, and the app must ask again', async (t) => {
   const server = await start(t)
   const { browser } = await at(server)
   const { code } = await signIn(browser, {}, { remember: true })
@@ -182,7 +185,7 @@ t.test('a consent that is taken back ends the app’s sessions, and the app asks
   t.equal((await browser.open(authorizeUrl())).path, '/consent')
 })
 
-t.test('what is somebody else’s is as unknown as what there is not', async (t) => {
+t.test('another user’s record is reported as not found', async (t) => {
   const server = await start(t)
   const alice = await at(server)
   const tokens = tokensOf(await redeem(server, (await signIn(alice.browser, {}, { remember: true })).code))
@@ -207,29 +210,32 @@ t.test('what is somebody else’s is as unknown as what there is not', async (t)
   t.ok(formOf(await alice.browser.open('/account'), '/account/consents/revoke', 'client_id', 'web'))
 })
 
-t.test('a new password signs out all but this browser, which has another secret then', async (t) => {
-  const server = await start(t)
-  const here = await at(server, '/account/password')
-  const there = await at(server)
-  const tokens = tokensOf(
-    await redeem(server, (await signIn(there.browser, { scope: 'openid offline_access' })).code),
-  )
-  const secret = here.browser.cookies().get(SESSION) ?? ''
-  const after = await change(here.browser, here.page)
-  t.equal(after.path, '/account')
-  t.match(after.body, /password has been changed/)
-  t.ok(await isSignedIn(here.browser))
-  t.not(here.browser.cookies().get(SESSION), secret)
-  const copied = await here.browser.ask('/account', { headers: { cookie: `${SESSION}=${secret}` } })
-  t.equal(copied.status, 303, 'a copy of the old secret is worth nothing')
-  t.notOk(await isSignedIn(there.browser))
-  t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
-  t.equal((await at(server)).page.status, 400, 'the old password')
-  t.equal((await at(server, '/account', 'alice', NEW_PASSWORD)).page.status, 200)
-  t.match(server.logger.audits('user.changed').at(-1), { action: 'password set', actor: /^user:u_/ })
-})
+t.test(
+  'a new password signs out all other browsers and replaces this browser’s session secret',
+  async (t) => {
+    const server = await start(t)
+    const here = await at(server, '/account/password')
+    const there = await at(server)
+    const tokens = tokensOf(
+      await redeem(server, (await signIn(there.browser, { scope: 'openid offline_access' })).code),
+    )
+    const secret = here.browser.cookies().get(SESSION) ?? ''
+    const after = await change(here.browser, here.page)
+    t.equal(after.path, '/account')
+    t.match(after.body, /password has been changed/)
+    t.ok(await isSignedIn(here.browser))
+    t.not(here.browser.cookies().get(SESSION), secret)
+    const copied = await here.browser.ask('/account', { headers: { cookie: `${SESSION}=${secret}` } })
+    t.equal(copied.status, 303, 'a copy of the old secret is worth nothing')
+    t.notOk(await isSignedIn(there.browser))
+    t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
+    t.equal((await at(server)).page.status, 400, 'the old password')
+    t.equal((await at(server, '/account', 'alice', NEW_PASSWORD)).page.status, 200)
+    t.match(server.logger.audits('user.changed').at(-1), { action: 'password set', actor: /^user:u_/ })
+  },
+)
 
-t.test('a new password voids the codes that are on their way, from here and from there', async (t) => {
+t.test('a new password invalidates authorization codes that are not yet redeemed', async (t) => {
   const server = await start(t)
   const here = await at(server, '/account/password')
   const there = await at(server)
@@ -244,7 +250,7 @@ t.test('a new password voids the codes that are on their way, from here and from
 })
 
 t.test(
-  'a new password must be long enough, not too long, new, and typed twice (NIST SP 800-63B)',
+  'a new password must be long enough, not too long, different and typed twice (NIST SP 800-63B)',
   async (t) => {
     const server = await start(t)
     const { browser, page } = await at(server, '/account/password')
@@ -277,7 +283,7 @@ t.test(
   },
 )
 
-t.test('guesses at the current password count with those at the login', async (t) => {
+t.test('guesses at the current password count together with those at the login page', async (t) => {
   const server = await start(t)
   const { browser, page } = await at(server, '/account/password')
   const statuses: number[] = []
@@ -293,7 +299,7 @@ t.test('guesses at the current password count with those at the login', async (t
   t.same(await verifyPassword(alice?.passwordHash, PASSWORD), { ok: true, outdated: false })
 })
 
-t.test('of two changes in the same moment one wins', async (t) => {
+t.test('of two concurrent password changes one succeeds', async (t) => {
   const server = await start(t)
   const { browser, page } = await at(server, '/account/password')
   const other = { new_password: 'another new one', new_password_repeat: 'another new one' }
@@ -315,7 +321,7 @@ const fields = (more: Record<string, string> = {}) => ({
 })
 
 t.test(
-  'no form of the account is taken without its token, or with another’s (RFC 6749 §10.12; docs/security.md C41, P29)',
+  'every account form requires its own CSRF token (RFC 6749 §10.12; docs/security.md C41, P29)',
   async (t) => {
     const server = await start(t)
     const { browser } = await at(server)
@@ -362,7 +368,7 @@ const cookieOf = (browser: Browser) =>
   [...browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
 
 t.test(
-  'a token of before the sign-in is none of after it, and a new browser has another (RFC 6749 §10.12; docs/security.md C41)',
+  'a CSRF token from before the sign-in is invalid after it, and differs between browsers (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const server = await start(t)
     const browser = openBrowser(server)

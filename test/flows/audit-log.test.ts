@@ -142,7 +142,7 @@ const BY_HAND: Record<
   'deletes the head': { sql: ['DELETE FROM audit_head'], found: ['the head of the log is missing'] },
 }
 
-t.test('whatever somebody does to the log by hand is found and named', async (t) => {
+t.test('every manual change of the audit log is detected and named', async (t) => {
   const server = await started(t as Test, { unkept: UNKEPT })
   const head = await tenRows(server)
   const rows = await rowsOf(server)
@@ -159,7 +159,7 @@ t.test('whatever somebody does to the log by hand is found and named', async (t)
   }
 })
 
-t.test('who recomputes every hash is found by the signature, and by an anchor from the log', async (t) => {
+t.test('recomputed hashes are detected by the signature, and by an anchor from the log', async (t) => {
   const server = await started(t as Test, { unkept: UNKEPT })
   const head = await tenRows(server)
   const anchor = `${head.seq}:${head.hash}`
@@ -206,7 +206,7 @@ async function forged(server: TestServer) {
   return { rows }
 }
 
-t.test('an anchor finds a log that was put back whole', async (t) => {
+t.test('an anchor detects that the whole log was rolled back', async (t) => {
   const server = await started(t as Test, { unkept: UNKEPT })
   const before = await tenRows(server)
   server.deps.base.audit('keys.revoked', { actor: 'operator:eve', kid: 'k' })
@@ -220,61 +220,51 @@ t.test('an anchor finds a log that was put back whole', async (t) => {
   t.match((await verdict(server, anchor)).findings, [/^the log ends at row 10, before the anchor/])
 })
 
-t.test(
-  'a flood of tokens and refusals is counted to the last, in few rows (docs/security.md Q20)',
-  async (t) => {
-    const server = await started(t as Test)
-    const TIMES = 100
-    const wrong = { authorization: basic('machine', 'x') }
-    for (let i = 0; i < TIMES; i += 1) {
-      await Promise.all([
-        clientCredentials(server),
-        post(server, '/oauth2/token', { grant_type: 'client_credentials' }, wrong),
-        post(
-          server,
-          '/oauth2/token',
-          { grant_type: `nonsense ${i}` },
-          { authorization: basic(`nobody ${i}`, 'x') },
-        ),
-      ])
-    }
-    await log(server).flush('all')
-    const rows = await rowsOf(server)
-    const events = rows.reduce((sum, { count }) => sum + count, 0)
-    t.equal(events, server.logger.audits().length)
-    t.ok(events >= TIMES * 5, `${events} events`)
-    t.ok(rows.length < 200, `${rows.length} rows`)
-    const folded = rows.filter(({ event, count }) => event === 'token.issued' && count > 1)
-    t.match(folded, [
-      { clientId: 'machine', count: TIMES - 20, fields: '{"grant_type":"client_credentials"}' },
+t.test('a flood of tokens and refusals is counted exactly, in few rows (docs/security.md Q20)', async (t) => {
+  const server = await started(t as Test)
+  const TIMES = 100
+  const wrong = { authorization: basic('machine', 'x') }
+  for (let i = 0; i < TIMES; i += 1) {
+    await Promise.all([
+      clientCredentials(server),
+      post(server, '/oauth2/token', { grant_type: 'client_credentials' }, wrong),
+      post(
+        server,
+        '/oauth2/token',
+        { grant_type: `nonsense ${i}` },
+        { authorization: basic(`nobody ${i}`, 'x') },
+      ),
     ])
-  },
-)
+  }
+  await log(server).flush('all')
+  const rows = await rowsOf(server)
+  const events = rows.reduce((sum, { count }) => sum + count, 0)
+  t.equal(events, server.logger.audits().length)
+  t.ok(events >= TIMES * 5, `${events} events`)
+  t.ok(rows.length < 200, `${rows.length} rows`)
+  const folded = rows.filter(({ event, count }) => event === 'token.issued' && count > 1)
+  t.match(folded, [{ clientId: 'machine', count: TIMES - 20, fields: '{"grant_type":"client_credentials"}' }])
+})
+
+t.test('two nodes writing to one store at once make one complete chain (docs/security.md Q9)', async (t) => {
+  const settings = {
+    database: `${t.testdir()}/keyturn.db`,
+    masterKey: Buffer.alloc(32, 7).toString('base64url'),
+  }
+  const [one, two] = [await testServer(settings), await testServer(settings)]
+  await seed(one.store)
+  for (let round = 0; round < 4; round += 1) {
+    await Promise.all([one, two].flatMap((node) => [login(node), clientCredentials(node), log(node).flush()]))
+  }
+  await Promise.all([log(one).flush('all'), log(two).flush('all')])
+  t.same((await verdict(one)).findings, [])
+  t.same(compare([...one.logger.audits(), ...two.logger.audits()] as never, await rowsOf(one)), [])
+  await one.close()
+  await two.close()
+})
 
 t.test(
-  'two nodes that write to one store at once make one chain, and nothing is missing (docs/security.md Q9)',
-  async (t) => {
-    const settings = {
-      database: `${t.testdir()}/keyturn.db`,
-      masterKey: Buffer.alloc(32, 7).toString('base64url'),
-    }
-    const [one, two] = [await testServer(settings), await testServer(settings)]
-    await seed(one.store)
-    for (let round = 0; round < 4; round += 1) {
-      await Promise.all(
-        [one, two].flatMap((node) => [login(node), clientCredentials(node), log(node).flush()]),
-      )
-    }
-    await Promise.all([log(one).flush('all'), log(two).flush('all')])
-    t.same((await verdict(one)).findings, [])
-    t.same(compare([...one.logger.audits(), ...two.logger.audits()] as never, await rowsOf(one)), [])
-    await one.close()
-    await two.close()
-  },
-)
-
-t.test(
-  'while the store does not take them requests go on, and the rows come later (docs/security.md Q3)',
+  'while the store refuses audit rows requests continue, and the rows are written later (docs/security.md Q3)',
   async (t) => {
     const server = await started(t as Test)
     const rows = server.store.auditRows
@@ -291,7 +281,7 @@ t.test(
   },
 )
 
-t.test('rows older than KEYTURN_AUDIT_RETENTION are swept, and what is left verifies', async (t) => {
+t.test('rows older than KEYTURN_AUDIT_RETENTION are pruned, and the rest verifies', async (t) => {
   const server = await started(t as Test, { settings: { AUDIT_RETENTION: '1h' } })
   await tenRows(server)
   server.clock.tick(3500)
@@ -311,22 +301,25 @@ t.test('rows older than KEYTURN_AUDIT_RETENTION are swept, and what is left veri
   t.same((await verdict(server)).findings, [])
 })
 
-t.test('with KEYTURN_AUDIT_RETENTION=off the store has no copy, and loses the one it has', async (t) => {
-  const settings = {
-    database: `${t.testdir()}/keyturn.db`,
-    masterKey: Buffer.alloc(32, 7).toString('base64url'),
-  }
-  const before = await testServer(settings)
-  await tenRows(before)
-  await before.close()
-  const server = await testServer({ ...settings, settings: { AUDIT_RETENTION: 'off' } })
-  await seed(server.store)
-  await clientCredentials(server)
-  await log(server).flush('all')
-  t.equal(server.logger.audits('token.issued').length, 1)
-  t.equal((await rowsOf(server)).length, 10)
-  await server.deps.duties.sweep()
-  t.same(await rowsOf(server), [])
-  t.same((await verdict(server)).findings, [])
-  await server.close()
-})
+t.test(
+  'with KEYTURN_AUDIT_RETENTION=off the store keeps no audit rows and deletes existing ones',
+  async (t) => {
+    const settings = {
+      database: `${t.testdir()}/keyturn.db`,
+      masterKey: Buffer.alloc(32, 7).toString('base64url'),
+    }
+    const before = await testServer(settings)
+    await tenRows(before)
+    await before.close()
+    const server = await testServer({ ...settings, settings: { AUDIT_RETENTION: 'off' } })
+    await seed(server.store)
+    await clientCredentials(server)
+    await log(server).flush('all')
+    t.equal(server.logger.audits('token.issued').length, 1)
+    t.equal((await rowsOf(server)).length, 10)
+    await server.deps.duties.sweep()
+    t.same(await rowsOf(server), [])
+    t.same((await verdict(server)).findings, [])
+    await server.close()
+  },
+)

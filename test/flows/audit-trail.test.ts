@@ -63,7 +63,7 @@ const WRONG: Record<
 }
 
 t.test(
-  'every 4xx of a protocol endpoint leaves one line, and nothing of what was sent (RFC 6749 §5.2; docs/security.md A8)',
+  'every 4xx response of a protocol endpoint is audited once, without the submitted values (RFC 6749 §5.2; docs/security.md A8)',
   async (t) => {
     for (const [url, event] of Object.entries(REFUSED)) {
       for (const [label, make] of Object.entries(WRONG)) {
@@ -93,7 +93,7 @@ t.test(
   },
 )
 
-t.test('what is refused to a known client is refused to it by name', async (t) => {
+t.test('a refusal of an identified client is audited with its client_id', async (t) => {
   const { access_token: token } = await signedIn(server)
   const headers = { authorization: basic('stranger') }
   const cases: Record<string, [Form, Partial<AuditFields>]> = {
@@ -121,7 +121,7 @@ t.test('what is refused to a known client is refused to it by name', async (t) =
   }
 })
 
-t.test('a failed authentication names the client if there is one, and how it was tried', async (t) => {
+t.test('a failed client authentication is audited with the client, if known, and the method', async (t) => {
   const stranger = assertion({
     client: 'signer',
     key: clientKey(),
@@ -145,7 +145,7 @@ t.test('a failed authentication names the client if there is one, and how it was
   t.notOk('client_id' in (lines[0] ?? {}), 'nobody has no name')
 })
 
-t.test('a token that is issued leaves one line with who, for whom, what; never the token', async (t) => {
+t.test('an issued token is audited with actor, client and scope, but not the token itself', async (t) => {
   for (const request of goodRequests(server, key)) {
     const text = encodeForm(await request.form())
     const { answer, lines } = await auditsOf(() => postText(server, request, text))

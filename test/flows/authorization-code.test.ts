@@ -42,7 +42,7 @@ const userinfo = (token: string) =>
 const GRANT = { error: 'invalid_grant' }
 
 t.test(
-  'a code becomes tokens about the person who signed in (OpenID Connect Core §3.1.3.7; docs/security.md C37, M136)',
+  'an authorization code is exchanged for tokens of the user who signed in (OpenID Connect Core §3.1.3.7; docs/security.md C37, M136)',
   async (t) => {
     const signedIn = clock.now()
     const browser = openBrowser(server)
@@ -90,7 +90,7 @@ t.test(
 )
 
 t.test(
-  'without nonce there is none, without openid no ID token (OpenID Connect Core §3.1.2.1; docs/security.md M139)',
+  'the ID token has a nonce only if one was sent, and is issued only for openid (OpenID Connect Core §3.1.2.1; docs/security.md M139)',
   async (t) => {
     t.equal('nonce' in claimsOf(tokensOf(await own(await code({ nonce: undefined }))).id_token), false)
     const plain = (await own(await code({ scope: 'orders:read' }))).json()
@@ -99,7 +99,7 @@ t.test(
 )
 
 t.test(
-  'a client without the refresh token grant gets none, and its session ends with the token',
+  'a client without the refresh token grant gets no refresh token, and its session ends with the access token',
   async (t) => {
     const text = await freshCode(server, { client_id: 'once' })
     const { refresh_token, access_token } = tokensOf(await redeem(server, text, { as: 'once' }))
@@ -110,7 +110,7 @@ t.test(
 )
 
 t.test(
-  'a raced code is won by one of 50, and what it bought is taken back (RFC 6749 §4.1.2; docs/security.md E59, E60, P3)',
+  'of 50 concurrent redemptions one succeeds, and its tokens are then revoked (RFC 6749 §4.1.2; docs/security.md E59, E60, P3)',
   async (t) => {
     const text = await code()
     const answers = await Promise.all(Array.from({ length: 50 }, () => own(text)))
@@ -126,7 +126,7 @@ t.test(
 )
 
 t.test(
-  'a replay takes back what the code bought, now, a second, 30 s or an hour later (RFC 6749 §4.1.2; docs/security.md E59)',
+  'a replayed code revokes the tokens issued for it, whether replayed at once or an hour later (RFC 6749 §4.1.2; docs/security.md E59)',
   async (t) => {
     for (const later of [0, 1, 30, 3600]) {
       const text = await code()
@@ -149,7 +149,7 @@ t.test(
 )
 
 t.test(
-  'who is not the owner can neither spend nor take back (docs/security.md D50, D54, E57, E58, P8, P11)',
+  'another client can neither redeem a code nor revoke its tokens (docs/security.md D50, D54, E57, E58, P8, P11)',
   async (t) => {
     const cases: Record<string, (text: string) => ReturnType<typeof own>> = {
       'another confidential client': (text) =>
@@ -187,7 +187,7 @@ t.test(
 )
 
 t.test(
-  'verifiers are 43 to 128 unreserved characters (RFC 7636 §4.1; docs/security.md D54, P10)',
+  'a code_verifier has 43 to 128 unreserved characters (RFC 7636 §4.1; docs/security.md D54, P10)',
   async (t) => {
     for (const verifier of [
       'x',
@@ -205,7 +205,7 @@ t.test(
 )
 
 t.test(
-  'five wrong verifiers are the most; then the right one is too late as well (RFC 7636 §4.1; docs/security.md D54, P10)',
+  'after five wrong verifiers the right one is refused too (RFC 7636 §4.1; docs/security.md D54, P10)',
   async (t) => {
     const guess = (n: number) => `${VERIFIER.slice(2)}${10 + n}`
     const four = await code()
@@ -220,7 +220,7 @@ t.test(
   },
 )
 
-t.test('a code lives for a minute (RFC 6749 §4.1.2; docs/security.md C47)', async (t) => {
+t.test('an authorization code expires after a minute (RFC 6749 §4.1.2; docs/security.md C47)', async (t) => {
   const inTime = await code()
   const late = await code()
   clock.tick(59)
@@ -232,7 +232,7 @@ t.test('a code lives for a minute (RFC 6749 §4.1.2; docs/security.md C47)', asy
 })
 
 t.test(
-  'a code that was changed in any place is none, and writes nothing (RFC 6749 §10.5, RFC 6749 §10.10; docs/security.md P11, A12)',
+  'a modified code is invalid and writes nothing (RFC 6749 §10.5, RFC 6749 §10.10; docs/security.md P11, A12)',
   async (t) => {
     const text = await code()
     await writesNothing(t, server, async () => {
@@ -259,7 +259,7 @@ t.test(
 )
 
 t.test(
-  'codes are 256 random bits behind a prefix, and only their hash is stored (RFC 6749 §10.10, RFC 6749 App. A.12; docs/security.md A12, A13)',
+  'a code has 256 random bits and a prefix, and only its hash is stored (RFC 6749 §10.10, RFC 6749 App. A.12; docs/security.md A12, A13)',
   async (t) => {
     const codes = await Promise.all(Array.from({ length: 200 }, () => code()))
     t.equal(new Set(codes).size, 200)
@@ -273,7 +273,7 @@ t.test(
 )
 
 t.test(
-  'redirect_uri is repeated as it was; PKCE does without (RFC 6749 §4.1.3, OAuth 2.1 §10.2; docs/security.md E58)',
+  'redirect_uri must be repeated exactly, and may be omitted with PKCE (RFC 6749 §4.1.3, OAuth 2.1 §10.2; docs/security.md E58)',
   async (t) => {
     const leftOut = { redirect_uri: '' }
     t.equal((await own(await code(), leftOut)).statusCode, 200, 'bound by PKCE')
@@ -295,7 +295,7 @@ t.test(
 )
 
 t.test(
-  'a verifier for a code without challenge is refused: somebody took it away (RFC 9700 §4.8.2; docs/security.md D51, P9)',
+  'a verifier for a code without a challenge is refused as a downgrade (RFC 9700 §4.8.2; docs/security.md D51, P9)',
   async (t) => {
     const none = { code_challenge: undefined, code_challenge_method: undefined }
     const text = await freshCode(server, { client_id: 'lax', ...none })
@@ -308,7 +308,7 @@ t.test(
   },
 )
 
-t.test('a resource at the token endpoint is the one that was authorized (RFC 8707 §2.2)', async (t) => {
+t.test('resource at the token endpoint must be the one that was authorized (RFC 8707 §2.2)', async (t) => {
   t.equal((await own(await code(), { resource: ORDERS })).statusCode, 200)
   const text = await code()
   for (const resource of ['https://stock.test', ISSUER, 'x', [ORDERS, 'https://stock.test']]) {
@@ -317,24 +317,27 @@ t.test('a resource at the token endpoint is the one that was authorized (RFC 870
   t.equal((await own(text)).statusCode, 200)
 })
 
-t.test('a token for an API without any of its scopes goes on, at a refresh too (RFC 8707 §2)', async (t) => {
-  for (const [username, overrides] of [
-    ['alice', { scope: 'openid', resource: ORDERS }],
-    ['bob', { client_id: 'bare', scope: undefined, resource: ORDERS }],
-  ] as const) {
-    const as = 'client_id' in overrides ? overrides.client_id : 'web'
-    const text = await freshCode(server, overrides, { username })
-    const first = tokensOf(await redeem(server, text, { as }))
-    const next = await refresh(server, first.refresh_token, {}, as)
-    for (const token of [first.access_token, next.json().access_token]) {
-      const { aud, scope } = claimsOf(token)
-      t.same([aud, scope], [ORDERS, 'scope' in overrides && overrides.scope ? 'openid' : undefined], as)
+t.test(
+  'a token for an API without any of its scopes is issued, and can be refreshed (RFC 8707 §2)',
+  async (t) => {
+    for (const [username, overrides] of [
+      ['alice', { scope: 'openid', resource: ORDERS }],
+      ['bob', { client_id: 'bare', scope: undefined, resource: ORDERS }],
+    ] as const) {
+      const as = 'client_id' in overrides ? overrides.client_id : 'web'
+      const text = await freshCode(server, overrides, { username })
+      const first = tokensOf(await redeem(server, text, { as }))
+      const next = await refresh(server, first.refresh_token, {}, as)
+      for (const token of [first.access_token, next.json().access_token]) {
+        const { aud, scope } = claimsOf(token)
+        t.same([aud, scope], [ORDERS, 'scope' in overrides && overrides.scope ? 'openid' : undefined], as)
+      }
     }
-  }
-})
+  },
+)
 
 t.test(
-  'scope at the token endpoint means nothing: the person has decided (RFC 6749 §3.1; docs/security.md A5)',
+  'scope at the token endpoint is ignored, because consent has fixed it (RFC 6749 §3.1; docs/security.md A5)',
   async (t) => {
     const tokens = tokensOf(
       await own(await code({ scope: 'openid orders:read' }), { scope: 'openid orders:write' }),
@@ -344,7 +347,7 @@ t.test(
 )
 
 t.test(
-  'what was disabled, ended or taken away in between counts (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  'a user, client or session disabled after authorization prevents redemption (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const between = async (change: () => Promise<unknown>, back: () => Promise<unknown> = async () => {}) => {
       const { code: text } = await signIn(openBrowser(server), {
@@ -383,7 +386,7 @@ t.test(
 )
 
 t.test(
-  'a public client proves itself by the verifier alone, and names itself (RFC 6749 §3.2.1; docs/security.md B20)',
+  'a public client identifies itself by client_id and proves itself by the verifier (RFC 6749 §3.2.1; docs/security.md B20)',
   async (t) => {
     for (const as of ['spa', 'native']) {
       const text = await freshCode(server, { client_id: as })
@@ -417,7 +420,7 @@ t.test(
 )
 
 t.test(
-  'two persons at one client are two (OpenID Connect Core §2, §5.7; docs/security.md M136)',
+  'two users of one client get separate sessions (OpenID Connect Core §2, §5.7; docs/security.md M136)',
   async (t) => {
     const browser = openBrowser(server)
     const { code: text } = await signIn(browser, { scope: 'openid' }, { username: 'bob' })
@@ -426,7 +429,7 @@ t.test(
 )
 
 t.test(
-  'a code made at one node is redeemed once, at whichever (RFC 6749 §4.1.2; docs/security.md E60, P3)',
+  'a code issued on one node can be redeemed once on any node (RFC 6749 §4.1.2; docs/security.md E60, P3)',
   async (t) => {
     const options = {
       database: `${t.testdir()}/keyturn.db`,

@@ -54,7 +54,7 @@ async function everyWay(overrides: Overrides): Promise<Record<string, Page>> {
 }
 
 t.test(
-  'the same request gets a code by GET and by POST (RFC 6749 §3.1, RFC 9207 §2; docs/security.md C28, C37)',
+  'GET and POST of the same authorization request both return a code (RFC 6749 §3.1, RFC 9207 §2; docs/security.md C28, C37)',
   async (t) => {
     const get = await known.ask(authorizeUrl())
     const post = await known.ask(AUTHORIZE, {
@@ -73,7 +73,7 @@ t.test(
 )
 
 t.test(
-  'who is not signed in is led to a page of ours, and nothing is stored for it (RFC 9700 §4.11.2; docs/security.md C38, Q20)',
+  'an unauthenticated user gets a login page, and nothing is stored (RFC 9700 §4.11.2; docs/security.md C38, Q20)',
   async (t) => {
     await writesNothing(t, server, async () => {
       for (const body of [undefined, String(authorizeParams())]) {
@@ -88,7 +88,7 @@ t.test(
 )
 
 t.test(
-  'other methods are 405, and other origins may not ask by script (docs/security.md C28, C42, A1)',
+  'other methods get 405, and scripts of other origins get no access (docs/security.md C28, C42, A1)',
   async (t) => {
     for (const method of ['PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
       const headers = { origin: 'https://app.test', 'access-control-request-method': 'GET' }
@@ -103,7 +103,7 @@ t.test(
 )
 
 t.test(
-  'without a client or an address that can be trusted there is a page and no redirect (RFC 6749 §3.1.2.4, RFC 6749 §3.1.2.3; docs/security.md C29, C34)',
+  'without a valid client and redirect URI the user sees an error page and is not redirected (RFC 6749 §3.1.2.4, RFC 6749 §3.1.2.3; docs/security.md C29, C34)',
   async (t) => {
     const cases: Record<string, Overrides> = {
       'client_id missing': { client_id: undefined },
@@ -145,7 +145,7 @@ t.test(
 )
 
 t.test(
-  'what is no form is a page, whichever parameter it is in (RFC 6749 Appendix B; docs/security.md A7)',
+  'malformed encoding in any parameter shows an error page (RFC 6749 Appendix B; docs/security.md A7)',
   async (t) => {
     const names = ['client_id', 'redirect_uri', 'scope', 'state', 'nonce', 'code_challenge', 'extra']
     const texts = ['%zz', '%', '%C0%80', '%00', 'a%00b', '%ED%A0%80', '%FF', '%E2%82']
@@ -175,7 +175,7 @@ t.test(
 )
 
 t.test(
-  'a POST with something in the URL as well is a page, not a choice between the two (RFC 6749 §3.1; docs/security.md A3, C28)',
+  'a POST with query parameters shows an error page (RFC 6749 §3.1; docs/security.md A3, C28)',
   async (t) => {
     const body = String(authorizeParams({ state: undefined }))
     for (const url of [`${AUTHORIZE}?state=x`, authorizeUrl()]) {
@@ -185,7 +185,7 @@ t.test(
 )
 
 t.test(
-  'what else is wrong is told to the client by its name (docs/security.md A3, A4, C35, C45, C46, D52, D53, K125, M137)',
+  'all other errors are returned to the client with their error code (docs/security.md A3, A4, C35, C45, C46, D52, D53, K125, M137)',
   async (t) => {
     const INVALID = 'invalid_request'
     const cases: Record<string, [string, Overrides]> = {
@@ -288,7 +288,7 @@ t.test(
 )
 
 t.test(
-  'state comes back to the letter, with errors too, and is not made up (RFC 6749 §4.1.2; docs/security.md C36)',
+  'state is returned unchanged, in errors too, and never invented (RFC 6749 §4.1.2; docs/security.md C36)',
   async (t) => {
     const states = ['a b', 'a+b', '%', '%41', 'a&b=c', EVIL, '🔑 é', '#?/', 'x'.repeat(2000), "'`", 'code=1']
     for (const state of states) {
@@ -322,7 +322,7 @@ t.test(
 )
 
 t.test(
-  'what is not known is ignored, and so is what is empty (RFC 6749 §3.1, OpenID Connect Core §15.1; docs/security.md A4, A5, M139)',
+  'unknown and empty parameters are ignored (RFC 6749 §3.1, OpenID Connect Core §15.1; docs/security.md A4, A5, M139)',
   async (t) => {
     const cases: Overrides[] = [
       { extra: 'foobar' },
@@ -366,7 +366,7 @@ t.test(
 )
 
 t.test(
-  'form_post is a page with a form of exactly the answer, to the registered address (OAuth 2.0 Form Post Response Mode, RFC 6749 §4.1.2; docs/security.md C46, C36)',
+  'form_post returns a page whose form contains exactly the response and posts to the registered URI (OAuth 2.0 Form Post Response Mode, RFC 6749 §4.1.2; docs/security.md C46, C36)',
   async (t) => {
     const state = `${EVIL}'&amp;`
     const page = await known.ask(authorizeUrl({ response_mode: 'form_post', state }))
@@ -398,15 +398,18 @@ t.test(
   },
 )
 
-t.test('a query that the address has stays as it is (RFC 6749 §3.1.2; docs/security.md C33)', async (t) => {
-  const to = 'https://app.test/cb?tenant=a%20b'
-  const page = await known.ask(authorizeUrl({ client_id: 'query', redirect_uri: to, scope: 'x' }))
-  tellsClient(t, page, { error: 'invalid_scope', to })
-  t.ok(page.location?.startsWith(`${to}&error=`), String(page.location))
-})
+t.test(
+  'a query in the registered redirect URI is kept (RFC 6749 §3.1.2; docs/security.md C33)',
+  async (t) => {
+    const to = 'https://app.test/cb?tenant=a%20b'
+    const page = await known.ask(authorizeUrl({ client_id: 'query', redirect_uri: to, scope: 'x' }))
+    tellsClient(t, page, { error: 'invalid_scope', to })
+    t.ok(page.location?.startsWith(`${to}&error=`), String(page.location))
+  },
+)
 
 t.test(
-  'a client with one address may leave it out, but for OpenID Connect (RFC 6749 §3.1.2.3; docs/security.md C34)',
+  'redirect_uri may be omitted if one is registered, except in OpenID Connect requests (RFC 6749 §3.1.2.3; docs/security.md C34)',
   async (t) => {
     const page = await known.ask(authorizeUrl({ redirect_uri: undefined, scope: 'orders:read' }))
     t.ok(page.location?.startsWith(`${WEB_REDIRECT}?code=`), String(page.location))
@@ -417,7 +420,7 @@ t.test(
 )
 
 t.test(
-  'scopes: any order, what is unknown is left out, none means all (RFC 6749 §3.3; docs/security.md C45)',
+  'scopes may have any order, unknown ones are dropped, and an omitted scope means all (RFC 6749 §3.3; docs/security.md C45)',
   async (t) => {
     const granted = async (overrides: Overrides) => {
       const { code } = await signIn(known, overrides)
@@ -435,14 +438,14 @@ t.test(
   },
 )
 
-t.test('a resource is the audience of the token (RFC 8707 §2)', async (t) => {
+t.test('resource becomes the audience of the token (RFC 8707 §2)', async (t) => {
   const { code } = await signIn(known, { scope: 'openid', resource: ORDERS })
   const { access_token } = tokensOf(await redeem(server, code))
   t.equal(JSON.parse(Buffer.from(access_token.split('.')[1] ?? '', 'base64url').toString()).aud, ORDERS)
 })
 
 t.test(
-  'prompt=none is answered at once, whoever is there, and no page is seen (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  'prompt=none returns a response at once and never shows a page (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const silent = { prompt: 'none' }
     const stranger: Browser = openBrowser(server)

@@ -31,12 +31,12 @@ async function start(t: Test, settings: Record<string, string>) {
   return server
 }
 
-t.test('without settings it is our own', async (t) => {
+t.test('without settings the pages use Keyturn’s branding', async (t) => {
   const { brandName, brandColor, brandLogo } = testConfig()
   t.same({ name: brandName, color: brandColor, logo: brandLogo }, DEFAULT_BRAND)
 })
 
-t.test('name, colour and logo are on the pages, and authenticator apps say the name', async (t) => {
+t.test('name, colour and logo appear on the pages, and the name in authenticator apps', async (t) => {
   const server = await start(t, {
     BRAND_NAME: 'Zürich & <b>Söhne</b>',
     BRAND_COLOR: '#0a7c4a',
@@ -66,7 +66,7 @@ t.test('name, colour and logo are on the pages, and authenticator apps say the n
   t.equal(totp.status, 200)
 })
 
-t.test('every kind of picture is told by what is in it, whatever its name', async (t) => {
+t.test('the type of a logo is detected from its content, not its file name', async (t) => {
   for (const [body, kind] of [
     [SVG, 'image/svg+xml'],
     [`\uFEFF  <svg viewBox="0 0 1 1"/>`, 'image/svg+xml'],
@@ -79,7 +79,7 @@ t.test('every kind of picture is told by what is in it, whatever its name', asyn
   }
 })
 
-t.test('a logo that is none keeps the server from starting, in one line', async (t) => {
+t.test('an invalid logo prevents the start with a one-line error', async (t) => {
   const whole = Buffer.concat([PNG, Buffer.alloc(200 * 1024 - PNG.length)])
   t.ok(testConfig({ BRAND_LOGO: file(t, 'logo.png', whole) }).brandLogo, '200 KB are allowed')
   for (const [what, path, words] of [
@@ -106,7 +106,7 @@ t.test('a logo that is none keeps the server from starting, in one line', async 
 })
 
 t.test(
-  'an SVG with scripts in it runs none: only ever a picture, and by itself without rights (RFC 6749 §10.14; docs/security.md C48)',
+  'scripts in an SVG logo never run: it is embedded as an image and served with a restrictive policy (RFC 6749 §10.14; docs/security.md C48)',
   async (t) => {
     const server = await start(t, { BRAND_LOGO: file(t, 'logo.svg', SVG) })
     const { body } = await openBrowser(server).open('/login')
