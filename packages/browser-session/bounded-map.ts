@@ -1,18 +1,20 @@
-/** A map that forgets: what is over, and when full, what was not used for longest. */
+/** A map whose entries expire. When it is full, the least recently used entry is dropped. */
 export interface BoundedMap<V> {
   get(key: string): V | undefined
-  set(key: string, value: V, until: number): void
+  /** `expiresAt` is in seconds since 1970. */
+  set(key: string, value: V, expiresAt: number): void
   delete(key: string): void
   readonly size: number
 }
 
-export function boundedMap<V>(most: number, clock: () => number): BoundedMap<V> {
-  const entries = new Map<string, { readonly value: V; readonly until: number }>()
+export function boundedMap<V>(maxSize: number, clock: () => number): BoundedMap<V> {
+  const entries = new Map<string, { readonly value: V; readonly expiresAt: number }>()
 
-  // From the longest unused on. Live ones end the sweep: it is no full scan, and the bound holds without it.
-  const sweep = (now: number) => {
-    for (const [key, { until }] of entries) {
-      if (until > now && entries.size <= most) return
+  // Starts at the least recently used entry and stops at the first live one, so that it is not a full scan. Expired
+  // entries behind a live one remain for a while, but never beyond the bound.
+  const prune = (now: number) => {
+    for (const [key, { expiresAt }] of entries) {
+      if (expiresAt > now && entries.size <= maxSize) return
       entries.delete(key)
     }
   }
@@ -22,14 +24,14 @@ export function boundedMap<V>(most: number, clock: () => number): BoundedMap<V> 
       const entry = entries.get(key)
       if (entry === undefined) return undefined
       entries.delete(key)
-      if (entry.until <= clock()) return undefined
+      if (entry.expiresAt <= clock()) return undefined
       entries.set(key, entry)
       return entry.value
     },
-    set(key, value, until) {
+    set(key, value, expiresAt) {
       entries.delete(key)
-      entries.set(key, { value, until })
-      sweep(clock())
+      entries.set(key, { value, expiresAt })
+      prune(clock())
     },
     delete(key) {
       entries.delete(key)

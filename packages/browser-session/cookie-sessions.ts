@@ -1,116 +1,120 @@
 /**
- * Sessions in sealed cookies, nothing on the server. The generation is part of the cookies' name: an answer that comes
- * late writes beside what is newer, never over it, and clears only what is older, whatever the order of arrival.
+ * Sessions in encrypted cookies; the server stores nothing. The generation is part of the names of the cookies. So a
+ * response that arrives late adds cookies beside newer ones instead of overwriting them, and removes only older ones.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { boundedMap } from './bounded-map.ts'
-import { type Cookies, join, readCookies, split } from './cookies.ts'
-import type { Sealer } from './encryption.ts'
+import { type Cookies, joinChunks, readCookies, splitIntoChunks } from './cookies.ts'
+import type { Encryption } from './encryption.ts'
 import { BrowserSessionError } from './errors.ts'
-import type { Lifetimes, Session, SessionKeeper } from './session.ts'
+import type { Lifetimes, Session, SessionRepository } from './session.ts'
 
 interface Parts {
-  readonly sealer: Sealer
+  readonly encryption: Encryption
   readonly cookies: Cookies
   readonly clock: () => number
   readonly lifetimes: Lifetimes
 }
 
-/** How long an old cookie is taken for its successor: requests under way when it was refreshed. */
+/** How long a cookie from before a refresh stands for its successor: requests may be on their way during a refresh. */
 const SUCCESSOR_SECONDS = 60
-const MOST_REMEMBERED = 10_000
-/** More generations than any race leaves behind; a browser that sends more is not one. */
-const MOST_GENERATIONS = 8
+const MAX_REMEMBERED = 10_000
+/** No race leaves behind more generations. Further ones are not decrypted. */
+const MAX_GENERATIONS = 8
+/** The time of the last use is written when it is off by more than this part of the idle time, not on each request. */
+const LAST_USE_PRECISION = 1 / 20
 
-export function inCookies({ sealer, cookies, clock, lifetimes }: Parts): SessionKeeper {
+export function cookieSessions({ encryption, cookies, clock, lifetimes }: Parts): SessionRepository {
   const pattern = new RegExp(`^${cookies.name()}\\.([0-9]{1,12})\\.([0-9])$`)
-  const seenName = cookies.name('.seen')
-  const successors = boundedMap<Session>(MOST_REMEMBERED, clock)
-  // A cookie that was copied before the logout still opens. This process at least knows better.
-  const ended = boundedMap<true>(MOST_REMEMBERED, clock)
+  const lastUseCookie = cookies.name('.seen')
+  const successors = boundedMap<Session>(MAX_REMEMBERED, clock)
+  // A cookie that was copied before the logout still decrypts, so this process remembers which sessions have ended.
+  const ended = boundedMap<true>(MAX_REMEMBERED, clock)
   const successorKey = ({ id, generation }: Session) => `${id}.${generation}`
 
-  function newest(session: Session): Session | undefined {
+  function newestOf(session: Session): Session | undefined {
     if (ended.get(session.id) !== undefined) return undefined
     const next = successors.get(successorKey(session))
-    return next === undefined ? session : newest(next)
+    return next === undefined ? session : newestOf(next)
   }
 
-  const generations = (request: FastifyRequest) => {
+  const generationsOf = (request: FastifyRequest) => {
     const numbers = [...readCookies(request).keys()].flatMap((name) => pattern.exec(name)?.[1] ?? [])
     return [...new Set(numbers.map(Number))].sort((a, b) => b - a)
   }
 
-  function open(request: FastifyRequest): Session | undefined {
+  function decryptNewest(request: FastifyRequest): Session | undefined {
     const all = readCookies(request)
-    for (const generation of generations(request).slice(0, MOST_GENERATIONS)) {
-      const sealed = join((index) => all.get(cookies.name(`.${generation}.${index}`)))
-      const session = sealed && (sealer.open('session', `${generation}`, sealed) as Session | undefined)
+    for (const generation of generationsOf(request).slice(0, MAX_GENERATIONS)) {
+      const encrypted = joinChunks((index) => all.get(cookies.name(`.${generation}.${index}`)))
+      const session =
+        encrypted && (encryption.decrypt('session', `${generation}`, encrypted) as Session | undefined)
       if (session) return session
     }
     return undefined
   }
 
-  const clearOthers = (
+  const clearGenerations = (
     request: FastifyRequest,
     reply: FastifyReply,
-    other: (generation: number) => boolean,
+    isObsolete: (generation: number) => boolean,
   ) => {
     for (const name of readCookies(request).keys()) {
       const generation = pattern.exec(name)?.[1]
-      if (generation !== undefined && other(Number(generation))) cookies.clear(reply, name)
+      if (generation !== undefined && isObsolete(Number(generation))) cookies.clear(reply, name)
     }
   }
 
-  function writeSeen(session: Session, reply: FastifyReply): void {
-    cookies.set(reply, seenName, sealer.seal('seen', session.id, clock()))
+  function writeLastUse(session: Session, reply: FastifyReply): void {
+    cookies.set(reply, lastUseCookie, encryption.encrypt('last-use', session.id, clock()))
   }
 
-  function hand(session: Session, request: FastifyRequest, reply: FastifyReply): void {
-    const parts = split(sealer.seal('session', `${session.generation}`, session))
-    if (parts === undefined) throw new BrowserSessionError('SESSION_TOO_LARGE')
-    parts.forEach((part, index) => {
-      cookies.set(reply, cookies.name(`.${session.generation}.${index}`), part)
+  function writeCookies(session: Session, request: FastifyRequest, reply: FastifyReply): void {
+    const chunks = splitIntoChunks(encryption.encrypt('session', `${session.generation}`, session))
+    if (chunks === undefined) throw new BrowserSessionError('SESSION_TOO_LARGE')
+    chunks.forEach((chunk, index) => {
+      cookies.set(reply, cookies.name(`.${session.generation}.${index}`), chunk)
     })
-    clearOthers(request, reply, (generation) => generation < session.generation)
+    clearGenerations(request, reply, (generation) => generation < session.generation)
   }
 
   return {
-    handsCookies: true,
+    writesCookiesOnRefresh: true,
     async load(request, reply) {
-      const opened = open(request)
-      const session = opened && newest(opened)
-      if (opened === undefined || session === undefined) return undefined
+      const decrypted = decryptNewest(request)
+      const session = decrypted && newestOf(decrypted)
+      if (decrypted === undefined || session === undefined) return undefined
       const now = clock()
-      const sealedSeen = readCookies(request).get(seenName)
-      // Its own small cookie: a late write of the time of use must not bring back old tokens.
-      const seen = Number(sealedSeen && sealer.open('seen', session.id, sealedSeen)) || session.signedInAt
-      const over =
-        now >= session.signedInAt + lifetimes.absoluteSeconds || now >= seen + lifetimes.idleSeconds
-      if (over) return undefined
-      if (now - seen > lifetimes.idleSeconds / 20) writeSeen(session, reply)
-      if (session !== opened) hand(session, request, reply)
-      else clearOthers(request, reply, (generation) => generation < session.generation)
+      // The last use has a small cookie of its own: writing it late must not bring back old tokens.
+      const encrypted = readCookies(request).get(lastUseCookie)
+      const lastUse =
+        Number(encrypted && encryption.decrypt('last-use', session.id, encrypted)) || session.signedInAt
+      const expired =
+        now >= session.signedInAt + lifetimes.absoluteSeconds || now >= lastUse + lifetimes.idleSeconds
+      if (expired) return undefined
+      if (now - lastUse > lifetimes.idleSeconds * LAST_USE_PRECISION) writeLastUse(session, reply)
+      if (session !== decrypted) writeCookies(session, request, reply)
+      else clearGenerations(request, reply, (generation) => generation < session.generation)
       return session
     },
-    latest: async (session) => newest(session),
-    async begin(session, request, reply) {
-      hand(session, request, reply)
-      clearOthers(request, reply, (generation) => generation > session.generation)
-      writeSeen(session, reply)
+    latest: async (session) => newestOf(session),
+    async create(session, request, reply) {
+      writeCookies(session, request, reply)
+      clearGenerations(request, reply, (generation) => generation > session.generation)
+      writeLastUse(session, reply)
     },
-    async advance(from, to) {
+    async replace(from, to) {
       if (ended.get(from.id) !== undefined) return undefined
       successors.set(successorKey(from), to, clock() + SUCCESSOR_SECONDS)
       return to
     },
-    hand,
+    writeCookies,
     async end(session) {
       ended.set(session.id, true, session.signedInAt + lifetimes.absoluteSeconds)
     },
-    clear(request, reply) {
-      clearOthers(request, reply, () => true)
-      if (readCookies(request).has(seenName)) cookies.clear(reply, seenName)
+    clearCookies(request, reply) {
+      clearGenerations(request, reply, () => true)
+      if (readCookies(request).has(lastUseCookie)) cookies.clear(reply, lastUseCookie)
     },
   }
 }

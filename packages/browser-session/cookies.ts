@@ -1,16 +1,17 @@
-/** Cookies as this plugin writes them: names, attributes, and values too long for one. */
+/** Cookies as this plugin writes them: their names and attributes, and values that are too long for one cookie. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
 export type SameSite = 'Lax' | 'Strict'
 
-/** Browsers take 4,096 bytes of name and value; this leaves room for the name. */
-const MOST_IN_ONE = 3800
-/** Three full ones leave room under Node.js' 16 KiB of headers. */
-const MOST_CHUNKS = 3
+/** Browsers accept 4,096 bytes for name and value together; this leaves room for the name. */
+const MAX_CHUNK_LENGTH = 3800
+/** Three full cookies leave room for other headers: Node.js accepts 16 KiB in all. */
+const MAX_CHUNKS = 3
 
 export interface Cookies {
-  /** With the prefix that the origin allows. */
+  /** Returns a cookie's full name, with the prefix that the origin allows. */
   name(suffix?: string): string
+  /** `maxAge` is in seconds; without it the cookie lasts until the browser is closed. */
   set(
     reply: FastifyReply,
     name: string,
@@ -21,11 +22,12 @@ export interface Cookies {
 }
 
 /**
- * On https: `__Host-` and `Secure`, so no other host, and nobody on the way, can set or read them (RFC 6265bis
- * §4.1.3.2). On plain http, which is this machine only: neither, because not every browser takes them there.
+ * On https, cookies have `__Host-` and `Secure`, so that no other host and no attacker on the network can set or read
+ * them (RFC 6265bis §4.1.3.2). Plain http is accepted for this machine only; there cookies have neither, because not
+ * every browser accepts them.
  */
-export function cookies(base: string, secure: boolean, sameSite: SameSite): Cookies {
-  const prefix = secure ? `__Host-${base}` : base
+export function createCookies(baseName: string, secure: boolean, sameSite: SameSite): Cookies {
+  const prefix = secure ? `__Host-${baseName}` : baseName
   const attributes = `; Path=/${secure ? '; Secure' : ''}; HttpOnly; SameSite=`
   return {
     name: (suffix = '') => prefix + suffix,
@@ -39,7 +41,7 @@ export function cookies(base: string, secure: boolean, sameSite: SameSite): Cook
   }
 }
 
-/** The first of a name counts, as with every server; our values need no decoding. */
+/** Returns the request's cookies. The first of two with one name counts, as elsewhere; values are not decoded. */
 export function readCookies(request: FastifyRequest): Map<string, string> {
   const found = new Map<string, string>()
   for (const pair of (request.headers.cookie ?? '').split(';')) {
@@ -50,17 +52,20 @@ export function readCookies(request: FastifyRequest): Map<string, string> {
   return found
 }
 
-/** `3.…`, `…`, `…`: the first says how many there are, so that one left over from before does no harm. */
-export function split(value: string): string[] | undefined {
-  const parts = value.match(new RegExp(`.{1,${MOST_IN_ONE}}`, 'g')) ?? []
-  if (parts.length > MOST_CHUNKS) return undefined
-  return parts.map((part, index) => (index === 0 ? `${parts.length}.${part}` : part))
+/**
+ * Splits a value into chunks for several cookies; undefined if it is too long. The first chunk says how many there are
+ * (`3.…`), so that a chunk left over from an earlier value does no harm.
+ */
+export function splitIntoChunks(value: string): string[] | undefined {
+  const chunks = value.match(new RegExp(`.{1,${MAX_CHUNK_LENGTH}}`, 'g')) ?? []
+  if (chunks.length > MAX_CHUNKS) return undefined
+  return chunks.map((chunk, index) => (index === 0 ? `${chunks.length}.${chunk}` : chunk))
 }
 
-/** The inverse; undefined if one is missing. */
-export function join(part: (index: number) => string | undefined): string | undefined {
-  const [, count, first] = /^([1-9])\.(.+)$/.exec(part(0) ?? '') ?? []
+/** Joins the chunks that `splitIntoChunks` made; undefined if one is missing. */
+export function joinChunks(chunk: (index: number) => string | undefined): string | undefined {
+  const [, count, first] = /^([1-9])\.(.+)$/.exec(chunk(0) ?? '') ?? []
   if (first === undefined) return undefined
-  const rest = Array.from({ length: Number(count) - 1 }, (_, index) => part(index + 1))
+  const rest = Array.from({ length: Number(count) - 1 }, (_, index) => chunk(index + 1))
   return rest.includes(undefined) ? undefined : first + rest.join('')
 }

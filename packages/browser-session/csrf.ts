@@ -1,16 +1,17 @@
-/** Whether a request comes from a page of this app. Cookies come along with anybody's. */
+/** Protection against cross-site request forgery: browsers send this app's cookies with requests of other sites too. */
 import type { FastifyRequest } from 'fastify'
 
-const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE'])
 
 /**
- * A request that changes something needs all of: a header that no form can send and no other origin without CORS, and
- * the browser's own word, `Sec-Fetch-Site` or `Origin`, that it is same-origin. One browser bug is not enough.
+ * Whether the request comes from a page of this app, or has a safe method (RFC 9110 §9.2.1). Other requests need a
+ * header that a form cannot send and another origin cannot send without CORS, and the browser must say that the request
+ * is same-origin (`Sec-Fetch-Site` or `Origin`). Both are required, so that one bug in a browser is not enough.
  */
-export function isOurs(request: FastifyRequest, origin: string, header: string): boolean {
-  if (SAFE.has(request.method)) return true
-  const { origin: from, 'sec-fetch-site': site } = request.headers
+export function passesCsrfCheck(request: FastifyRequest, origin: string, header: string): boolean {
+  if (SAFE_METHODS.has(request.method)) return true
+  const { origin: sender, 'sec-fetch-site': site } = request.headers
   if (request.headers[header] === undefined) return false
-  if (from === undefined && site === undefined) return false
-  return (from === undefined || from === origin) && (site === undefined || site === 'same-origin')
+  if (sender === undefined && site === undefined) return false
+  return (sender === undefined || sender === origin) && (site === undefined || site === 'same-origin')
 }

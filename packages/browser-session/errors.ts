@@ -1,24 +1,26 @@
-/** What can go wrong, as the app's error handler sees it. Messages hold nothing of what a stranger sent. */
+/** The errors of this plugin as the app's error handler gets them. Messages contain nothing that came with a request. */
 
-const FAILURES = {
-  SESSION_ENDED: [401, 'The session has ended; sign in again.'],
+const ERRORS = {
+  SESSION_ENDED: [401, 'The session has ended. Sign in again.'],
   CSRF: [403, 'The request did not come from a page of this app.'],
-  SIGN_IN_UNKNOWN: [400, 'This sign-in was not begun in this browser, or too long ago; sign in again.'],
-  SIGN_IN_REFUSED: [403, 'The sign-in was not granted.'],
-  SIGN_IN_FAILED: [400, 'The sign-in failed; sign in again.'],
-  SESSION_TOO_LARGE: [500, 'The tokens are too large for cookies; use a session store.'],
-  ISSUER_UNAVAILABLE: [503, 'The authorization server cannot be asked now; try again later.'],
+  SIGN_IN_UNKNOWN: [400, 'This sign-in was not started in this browser, or it has expired. Sign in again.'],
+  SIGN_IN_REFUSED: [403, 'The sign-in was not allowed.'],
+  SIGN_IN_FAILED: [400, 'The sign-in failed. Sign in again.'],
+  SESSION_TOO_LARGE: [500, 'The tokens are too large for cookies. Use a session store.'],
+  ISSUER_UNAVAILABLE: [503, 'The authorization server cannot be reached. Try again later.'],
 } as const satisfies Record<string, readonly [number, string]>
 
-export type FailureCode = keyof typeof FAILURES
+/** The codes are stable, so callers may branch on them. */
+export type BrowserSessionErrorCode = keyof typeof ERRORS
 
+/** `cause` has the underlying error, if there is one. It may contain tokens, so do not log all of it. */
 export class BrowserSessionError extends Error {
-  readonly code: FailureCode
-  /** What Fastify answers with. */
+  readonly code: BrowserSessionErrorCode
+  /** The status that Fastify responds with. */
   readonly statusCode: number
 
-  constructor(code: FailureCode, cause?: unknown) {
-    const [status, message] = FAILURES[code]
+  constructor(code: BrowserSessionErrorCode, cause?: unknown) {
+    const [status, message] = ERRORS[code]
     super(message, cause === undefined ? undefined : { cause })
     this.name = 'BrowserSessionError'
     this.code = code
@@ -26,6 +28,6 @@ export class BrowserSessionError extends Error {
   }
 }
 
-export function isFailure(error: unknown, code: FailureCode): error is BrowserSessionError {
+export function hasCode(error: unknown, code: BrowserSessionErrorCode): error is BrowserSessionError {
   return error instanceof BrowserSessionError && error.code === code
 }

@@ -1,22 +1,22 @@
-/** Lets only signed-in browsers pass. */
+/** The hook that requires a session. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { BrowserSessionError } from './errors.ts'
 
 /** A Fastify `onRequest` or `preHandler` hook. */
 export type Guard = (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>
 
-/** `forged` says whether the request had a session's cookie but not this app's page behind it. */
-export function guard(loginPath: string, forged: (request: FastifyRequest) => boolean): Guard {
+/** `isForged` says whether a request has the cookie of a session but does not come from a page of this app. */
+export function sessionGuard(loginPath: string, isForged: (request: FastifyRequest) => boolean): Guard {
   return async (request, reply) => {
     reply.header('cache-control', 'no-store')
     if (request.browserSession !== null) return undefined
-    if (forged(request)) throw new BrowserSessionError('CSRF')
+    if (isForged(request)) throw new BrowserSessionError('CSRF')
     if (!isNavigation(request)) return reply.code(401).send({ error: 'not_signed_in', login: loginPath })
     return reply.redirect(`${loginPath}?${new URLSearchParams({ return_to: request.url })}`, 302)
   }
 }
 
-/** Somebody looks at a page; a script that fetches could do nothing with a login page. */
+/** Whether the browser will show the response as a page. A script could do nothing with a redirect to a login page. */
 function isNavigation({ method, headers }: FastifyRequest): boolean {
   if (method !== 'GET') return false
   const mode = headers['sec-fetch-mode']

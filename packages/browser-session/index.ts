@@ -1,17 +1,17 @@
 /**
- * Browser sessions for a Fastify app: a backend for the frontend (draft-ietf-oauth-browser-based-apps). Owns cookies,
- * sessions and their tokens; knows nothing of any server but OpenID Connect. One file a concern; routes in routes.ts.
+ * `@keyturn/browser-session`: browser sessions for a Fastify app, as a backend for the frontend
+ * (draft-ietf-oauth-browser-based-apps §6.1). It owns cookies, sessions and their tokens, and must not import anything of
+ * the server; the issuer is any OpenID provider. plugin.ts puts the parts together, routes.ts has the endpoints.
  */
-
-export { BrowserSessionError, type FailureCode } from './errors.ts'
+export { BrowserSessionError, type BrowserSessionErrorCode } from './errors.ts'
 export type { Guard } from './guard.ts'
 export type { BrowserSessionOptions, Paths } from './options.ts'
 export { browserSession } from './plugin.ts'
 export type { BrowserSession } from './request-session.ts'
-export type { Claims } from './session.ts'
 export {
   type MemoryStoreOptions,
   memoryStore,
   type SessionStore,
   type StoredSession,
 } from './session-store.ts'
+export type { IdTokenClaims } from './tokens.ts'

@@ -1,41 +1,41 @@
-/** The authorization server, as a client sees it. Each check that the specifications ask for is oauth4webapi's. */
+/** The authorization server as a client sees it. The checks that the specifications require are made by oauth4webapi. */
 import * as oauth from 'oauth4webapi'
 import { BrowserSessionError } from './errors.ts'
-import { isLoopback, type Settings } from './options.ts'
-import type { Claims } from './session.ts'
+import { isLoopback } from './loopback.ts'
+import type { Settings } from './options.ts'
+import type { IdTokenClaims, TokenSet } from './tokens.ts'
 
-export interface TokenSet {
-  readonly accessToken: string
-  readonly expiresIn?: number | undefined
-  readonly scope?: string | undefined
-  readonly refreshToken?: string | undefined
-  readonly idToken?: string | undefined
-  readonly claims?: Claims | undefined
-}
-
-/** What binds an authorization response to the request that asked for it. */
-export interface Proofs {
+/** What binds an authorization response to its request (RFC 9700 §2.1.1, §4.7; OpenID Connect Core §3.1.2.1). */
+export interface CallbackChecks {
   readonly state: string
   readonly nonce: string
-  readonly verifier: string
+  /** RFC 7636 §4.1. */
+  readonly codeVerifier: string
 }
 
-export interface Issuer {
-  authorizationUrl(proofs: Proofs): Promise<string>
-  /** The callback's parameters for tokens. @throws {BrowserSessionError} */
-  exchange(parameters: URLSearchParams, proofs: Proofs): Promise<TokenSet & { claims: Claims }>
-  /** `ended` if the issuer no longer knows the token (RFC 6749 §5.2: invalid_grant). @throws {BrowserSessionError} */
+export interface OpenIdClient {
+  /** Returns the URL that begins a sign-in. @throws {BrowserSessionError} ISSUER_UNAVAILABLE */
+  authorizationUrl(checks: CallbackChecks): Promise<string>
+  /**
+   * Checks the parameters of the callback, and exchanges the code for tokens.
+   * @throws {BrowserSessionError} SIGN_IN_REFUSED, SIGN_IN_FAILED, ISSUER_UNAVAILABLE
+   */
+  exchange(parameters: URLSearchParams, checks: CallbackChecks): Promise<TokenSet & { claims: IdTokenClaims }>
+  /**
+   * Returns `ended` if the refresh token is no longer valid (RFC 6749 §5.2, `invalid_grant`).
+   * @throws {BrowserSessionError} ISSUER_UNAVAILABLE
+   */
   refresh(refreshToken: string, subject: string): Promise<TokenSet | 'ended'>
-  /** RFC 7009; nothing if the issuer does not offer it. */
+  /** Revokes a refresh token (RFC 7009); does nothing if the issuer has no endpoint for it. */
   revoke(refreshToken: string): Promise<void>
-  /** RP-initiated logout; undefined if the issuer does not offer it. */
+  /** Returns the URL of RP-initiated logout; undefined if the issuer has no endpoint for it. */
   logoutUrl(idToken: string | undefined): Promise<string | undefined>
 }
 
-/** How long metadata is taken for true. */
-const METADATA_MS = 3_600_000
+/** How long metadata is cached. */
+const METADATA_TTL_MS = 3_600_000
 
-type Wanted = Pick<
+type ClientSettings = Pick<
   Settings,
   | 'issuer'
   | 'clientId'
@@ -50,34 +50,34 @@ type Wanted = Pick<
   | 'fetch'
 >
 
-export function issuerOf(settings: Wanted): Issuer {
+export function createOpenIdClient(settings: ClientSettings): OpenIdClient {
   const url = new URL(settings.issuer)
   const client: oauth.Client = { client_id: settings.clientId, [oauth.clockTolerance]: 30 }
   const redirectUri = settings.origin + settings.paths.callback
-  const http = () => ({
+  const requestOptions = () => ({
     signal: AbortSignal.timeout(settings.timeoutMs),
     [oauth.customFetch]: settings.fetch as (url: string, options: object) => Promise<Response>,
     [oauth.allowInsecureRequests]: url.protocol === 'http:' && isLoopback(url.hostname),
   })
 
-  let known: { readonly at: number; readonly server: Promise<oauth.AuthorizationServer> } | undefined
+  let cached: { readonly at: number; readonly server: Promise<oauth.AuthorizationServer> } | undefined
   function metadata(): Promise<oauth.AuthorizationServer> {
-    if (known !== undefined && performance.now() - known.at < METADATA_MS) return known.server
+    if (cached !== undefined && performance.now() - cached.at < METADATA_TTL_MS) return cached.server
     const server = discover()
-    const mine = { at: performance.now(), server }
-    known = mine
-    // What failed must not be remembered.
+    const entry = { at: performance.now(), server }
+    cached = entry
+    // A failure must not be cached.
     server.catch(() => {
-      if (known === mine) known = undefined
+      if (cached === entry) cached = undefined
     })
     return server
   }
 
   async function discover(): Promise<oauth.AuthorizationServer> {
     try {
-      let response = await oauth.discoveryRequest(url, { ...http(), algorithm: 'oidc' })
+      let response = await oauth.discoveryRequest(url, { ...requestOptions(), algorithm: 'oidc' })
       if (response.status === 404)
-        response = await oauth.discoveryRequest(url, { ...http(), algorithm: 'oauth2' })
+        response = await oauth.discoveryRequest(url, { ...requestOptions(), algorithm: 'oauth2' })
       return await oauth.processDiscoveryResponse(url, response)
     } catch (error) {
       throw new BrowserSessionError('ISSUER_UNAVAILABLE', error)
@@ -93,27 +93,31 @@ export function issuerOf(settings: Wanted): Issuer {
       : oauth.ClientSecretPost(settings.clientSecret)
   }
 
-  /** The signature too, though TLS would do (OpenID Connect Core §3.1.3.7 no. 6): it costs one cached key set. */
+  /**
+   * Verifies the signature of the ID token too, although TLS would be enough (OpenID Connect Core §3.1.3.7 no. 6): it
+   * only costs one cached JWKS.
+   */
   async function tokenSet(
     server: oauth.AuthorizationServer,
     response: Response,
     answer: oauth.TokenEndpointResponse,
   ) {
     const claims = oauth.getValidatedIdTokenClaims(answer)
-    if (claims !== undefined) await oauth.validateApplicationLevelSignature(server, response, http())
-    if (answer.token_type !== 'bearer') throw new TypeError('a token that is bound to a key cannot be used')
+    if (claims !== undefined)
+      await oauth.validateApplicationLevelSignature(server, response, requestOptions())
+    if (answer.token_type !== 'bearer') throw new TypeError('sender-constrained tokens are not supported')
     return {
       accessToken: answer.access_token,
       expiresIn: answer.expires_in,
       scope: answer.scope,
       refreshToken: answer.refresh_token,
       idToken: answer.id_token,
-      claims: claims as Claims | undefined,
+      claims: claims as IdTokenClaims | undefined,
     }
   }
 
   return {
-    async authorizationUrl({ state, nonce, verifier }) {
+    async authorizationUrl({ state, nonce, codeVerifier }) {
       const server = await metadata()
       if (server.authorization_endpoint === undefined) throw new BrowserSessionError('ISSUER_UNAVAILABLE')
       const target = new URL(server.authorization_endpoint)
@@ -125,14 +129,14 @@ export function issuerOf(settings: Wanted): Issuer {
         scope: settings.scope,
         state,
         nonce,
-        code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+        code_challenge: await oauth.calculatePKCECodeChallenge(codeVerifier),
         code_challenge_method: 'S256',
       }
       for (const [name, value] of Object.entries(parameters)) target.searchParams.set(name, value)
       return target.href
     },
 
-    async exchange(parameters, { state, nonce, verifier }) {
+    async exchange(parameters, { state, nonce, codeVerifier }) {
       const server = await metadata()
       try {
         const checked = oauth.validateAuthResponse(server, client, parameters, state)
@@ -143,8 +147,8 @@ export function issuerOf(settings: Wanted): Issuer {
           auth,
           checked,
           redirectUri,
-          verifier,
-          http(),
+          codeVerifier,
+          requestOptions(),
         )
         const copy = response.clone()
         const answer = await oauth
@@ -152,9 +156,9 @@ export function issuerOf(settings: Wanted): Issuer {
             expectedNonce: nonce,
             requireIdToken: true,
           })
-          .catch((error) => refuse(error, copy.status))
+          .catch((error) => failExchange(error, copy.status))
         const tokens = await tokenSet(server, response, answer)
-        if (tokens.claims === undefined) throw new TypeError('no ID token')
+        if (tokens.claims === undefined) throw new TypeError('the response has no ID token')
         return { ...tokens, claims: tokens.claims }
       } catch (error) {
         if (error instanceof BrowserSessionError) throw error
@@ -167,15 +171,15 @@ export function issuerOf(settings: Wanted): Issuer {
     async refresh(refreshToken, subject) {
       const server = await metadata()
       const attempt = () =>
-        oauth.refreshTokenGrantRequest(server, client, authentication(server), refreshToken, http())
+        oauth.refreshTokenGrantRequest(server, client, authentication(server), refreshToken, requestOptions())
       try {
-        // The answer may have been lost on the way; an issuer with a retry window gives the same one again.
+        // The response may have been lost. An issuer that allows a retry gives the same tokens again.
         const response = await attempt().catch((error) =>
           isUnanswered(error) ? attempt() : Promise.reject(error),
         )
         const answer = await oauth.processRefreshTokenResponse(server, client, response)
         const tokens = await tokenSet(server, response, answer)
-        // OpenID Connect Core §12.2: somebody else's token is no renewal of this session.
+        // OpenID Connect Core §12.2: the ID token of another user does not continue this session.
         return tokens.claims !== undefined && tokens.claims.sub !== subject ? 'ended' : tokens
       } catch (error) {
         if (error instanceof oauth.ResponseBodyError && error.error === 'invalid_grant') return 'ended'
@@ -189,7 +193,7 @@ export function issuerOf(settings: Wanted): Issuer {
       const hint = { additionalParameters: { token_type_hint: 'refresh_token' } }
       const auth = authentication(server)
       const request = await oauth.revocationRequest(server, client, auth, refreshToken, {
-        ...http(),
+        ...requestOptions(),
         ...hint,
       })
       await oauth.processRevocationResponse(request)
@@ -207,12 +211,12 @@ export function issuerOf(settings: Wanted): Issuer {
   }
 }
 
-/** A 5xx says nothing about the code; whoever signs in may try again. */
-function refuse(error: unknown, status: number): never {
+/** A 5xx status says nothing about the code, so the user may try again. */
+function failExchange(error: unknown, status: number): never {
   throw new BrowserSessionError(status >= 500 ? 'ISSUER_UNAVAILABLE' : 'SIGN_IN_FAILED', error)
 }
 
-/** `fetch` itself failed: no connection, cut, or too late. oauth4webapi's own errors carry a code. */
+/** Whether `fetch` itself failed: no connection, a broken one, or a timeout. Errors of oauth4webapi have a code. */
 function isUnanswered(error: unknown): boolean {
   if (error instanceof DOMException) return error.name === 'TimeoutError' || error.name === 'AbortError'
   return error instanceof TypeError && !('code' in error) && error.message === 'fetch failed'

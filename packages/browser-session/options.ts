@@ -1,77 +1,84 @@
-/** What the plugin can be told, and which of it makes no sense. */
+/** The options of the plugin: their meaning, their defaults, and the checks that refuse unusable or unsafe ones. */
 import type { webcrypto } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import type { SameSite } from './cookies.ts'
 import { secretBytes } from './encryption.ts'
-import type { Claims } from './session.ts'
+import { isLoopback } from './loopback.ts'
 import type { SessionStore } from './session-store.ts'
+import type { IdTokenClaims } from './tokens.ts'
 
+/** Paths of the plugin's endpoints. */
 export interface Paths {
-  /** Default: `/auth/login`. */
+  /** Starts a sign-in. Default: `/auth/login`. */
   readonly login: string
-  /** The redirect URI, with `baseUrl` before it. Default: `/auth/callback`. */
+  /** With `baseUrl` before it, this is the redirect URI. Default: `/auth/callback`. */
   readonly callback: string
-  /** Default: `/auth/session`. */
+  /** Says who is signed in. Default: `/auth/session`. */
   readonly session: string
-  /** Default: `/auth/logout`. */
+  /** Ends the session. Default: `/auth/logout`. */
   readonly logout: string
 }
 
 export interface BrowserSessionOptions {
-  /** Exactly as in its metadata. */
+  /** The issuer, exactly as in its metadata. */
   readonly issuer: string
+  /** As registered at the issuer. */
   readonly clientId: string
-  /** For `client_secret_basic`, or `client_secret_post` if the issuer offers only that. */
+  /**
+   * Used with `client_secret_basic`, or with `client_secret_post` if the issuer supports only that (RFC 6749 §2.3.1).
+   * Without it and without `privateKey`, the app is a public client.
+   */
   readonly clientSecret?: string
-  /** For `private_key_jwt`. */
+  /** Used with `private_key_jwt` (OpenID Connect Core §9). */
   readonly privateKey?: webcrypto.CryptoKey | { readonly key: webcrypto.CryptoKey; readonly kid: string }
-  /** 32 bytes, or base64url of them. Several: the first seals, each opens. */
+  /** 32 bytes, or their base64url. With several secrets, the first one encrypts and each one decrypts. */
   readonly secret: string | Uint8Array | readonly (string | Uint8Array)[]
-  /** The origin under which browsers see this app. */
+  /** The origin of this app as browsers see it. */
   readonly baseUrl: string
-  /** Default: `openid`. `offline_access` asks many issuers for a refresh token. */
+  /** Requested scopes; `openid` is always added. Many issuers give a refresh token only for `offline_access`. */
   readonly scopes?: readonly string[]
-  /** More for the authorization request, such as `resource`, `audience` or `prompt`. */
+  /** Further parameters of the authorization request, such as `resource`, `audience` or `prompt`. */
   readonly authorizationParameters?: Readonly<Record<string, string>>
-  /** Where sessions are: in a store (default: this process' memory) or, with `cookie`, sealed in cookies. */
+  /** Where sessions are kept: in a store (default: `memoryStore()`) or, with `'cookie'`, encrypted in cookies. */
   readonly store?: SessionStore | 'cookie'
-  /** Default: `Lax`. `Strict`: links from elsewhere arrive as if signed out. */
+  /** With `Strict`, a link from another site opens the app as if no one were signed in. Default: `Lax`. */
   readonly sameSite?: SameSite
-  /** Default: `session`. */
+  /** Default: `session`. On https, cookies also have the prefix `__Host-`. */
   readonly cookieName?: string
   /** Seconds without a request after which a session ends. Default: a day. */
   readonly idleSeconds?: number
-  /** Seconds after the sign-in at which it ends. Default: a week. */
+  /** Seconds after the sign-in after which a session ends in any case. Default: a week. */
   readonly absoluteSeconds?: number
-  /** Seconds before its end at which an access token is renewed. Default: 30. */
+  /** An access token is refreshed this many seconds before it expires. Default: 30. */
   readonly refreshAhead?: number
-  /** Header that requests which change something must carry. Default: `x-csrf`. */
+  /** The header that every request with an unsafe method must have; it begins with `x-`. Default: `x-csrf`. */
   readonly csrfHeader?: string
   readonly paths?: Partial<Paths>
-  /** A path of this app, registered at the issuer as `post_logout_redirect_uri`. Default: `/`. */
+  /** The path after the logout; with `baseUrl` before it, registered as `post_logout_redirect_uri`. Default: `/`. */
   readonly afterLogout?: string
-  /** Runs before a session begins; throw to refuse it. */
-  readonly onSignedIn?: (event: { claims: Claims; request: FastifyRequest }) => void | Promise<void>
-  /** What the page may know of the claims. Default: all but those of the protocol, such as `nonce`. */
-  readonly pageClaims?: (claims: Claims) => Record<string, unknown>
-  /** Milliseconds for a request to the issuer. Default: 5,000. */
+  /** Runs before a session begins. If it throws, there is no session, and the app's error handler gets the error. */
+  readonly onSignedIn?: (event: { claims: IdTokenClaims; request: FastifyRequest }) => void | Promise<void>
+  /** The claims that the session endpoint shows to pages. Default: all but those of the protocol, such as `nonce`. */
+  readonly pageClaims?: (claims: IdTokenClaims) => Record<string, unknown>
+  /** Timeout of a request to the issuer, in milliseconds. Default: 5,000. */
   readonly timeoutMs?: number
+  /** Replaces the global `fetch`, for proxies and private certificates. */
   readonly fetch?: typeof fetch
   /** Seconds since 1970; for tests. */
   readonly clock?: () => number
 }
 
-/** Parameters that are ours to choose: whoever sets them takes the protection away. */
+/** The plugin sets these parameters. Another value would break the protection of the sign-in. */
 const RESERVED =
   /^(?:client_id|response_type|response_mode|redirect_uri|scope|state|nonce|code_challenge(?:_method)?)$/
 const PROTOCOL_CLAIMS =
   /^(?:iss|aud|azp|exp|iat|nbf|jti|nonce|at_hash|c_hash|s_hash|sid|amr|acr|auth_time|[a-z]+_hash)$/
 
-/** With the defaults filled in. @throws {TypeError} */
-export function settle(options: BrowserSessionOptions) {
+/** Fills in the defaults. @throws {TypeError} if an option is unusable or unsafe */
+export function resolveOptions(options: BrowserSessionOptions) {
   const { protocol, origin } = assertOrigin(options.baseUrl)
   assertUrl('issuer', options.issuer)
-  const settled = {
+  const resolved = {
     ...options,
     origin,
     secure: protocol === 'https:',
@@ -94,22 +101,22 @@ export function settle(options: BrowserSessionOptions) {
       ...options.paths,
     },
     afterLogout: options.afterLogout ?? '/',
-    pageClaims: options.pageClaims ?? withoutProtocol,
+    pageClaims: options.pageClaims ?? withoutProtocolClaims,
     timeoutMs: options.timeoutMs ?? 5000,
     fetch: options.fetch ?? globalThis.fetch,
     clock: options.clock ?? (() => Date.now() / 1000),
   }
-  const { sameSite, lifetimes, paths, afterLogout } = settled
-  assert(settled.secrets.length > 0, 'secret must not be empty')
+  const { sameSite, lifetimes, paths, afterLogout } = resolved
+  assert(resolved.secrets.length > 0, 'secret must not be empty')
   assert(options.clientId !== '', 'clientId must name this app')
   assert(
     options.clientSecret === undefined || options.privateKey === undefined,
     'clientSecret or privateKey, not both',
   )
   assert(sameSite === 'Lax' || sameSite === 'Strict', 'sameSite must be Lax or Strict')
-  assert(/^[A-Za-z0-9_-]{1,64}$/.test(settled.cookieName), 'cookieName must be letters, digits, - or _')
-  // A header that a plain form or any cross-site request may carry protects nothing.
-  assert(/^x-[a-z0-9-]+$/.test(settled.csrfHeader), 'csrfHeader must begin with x-')
+  assert(/^[A-Za-z0-9_-]{1,64}$/.test(resolved.cookieName), 'cookieName must be letters, digits, - or _')
+  // A header that a form or a simple cross-site request can have would protect nothing.
+  assert(/^x-[a-z0-9-]+$/.test(resolved.csrfHeader), 'csrfHeader must begin with x-')
   assert(
     lifetimes.idleSeconds > 0 && lifetimes.absoluteSeconds > 0 && lifetimes.refreshAhead >= 0,
     'idleSeconds and absoluteSeconds must be more than 0',
@@ -118,14 +125,14 @@ export function settle(options: BrowserSessionOptions) {
     assert(/^\/(?:[A-Za-z0-9._~-]+\/?)*$/.test(path), `${path} must be a plain path`)
   }
   assert(new Set(Object.values(paths)).size === 4, 'paths must differ')
-  const reserved = Object.keys(settled.authorizationParameters).find((name) => RESERVED.test(name))
+  const reserved = Object.keys(resolved.authorizationParameters).find((name) => RESERVED.test(name))
   assert(reserved === undefined, `authorizationParameters must not set ${reserved}`)
-  return settled
+  return resolved
 }
 
-export type Settings = ReturnType<typeof settle>
+export type Settings = ReturnType<typeof resolveOptions>
 
-function withoutProtocol(claims: Claims): Record<string, unknown> {
+function withoutProtocolClaims(claims: IdTokenClaims): Record<string, unknown> {
   return Object.fromEntries(Object.entries(claims).filter(([name]) => !PROTOCOL_CLAIMS.test(name)))
 }
 
@@ -135,19 +142,15 @@ function assertOrigin(baseUrl: string): URL {
   return url
 }
 
-export function isLoopback(hostname: string): boolean {
-  return /^(?:localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
-}
-
-/** On plain http, whoever is on the way has the cookies and the tokens. */
-function assertUrl(what: string, text: string): URL {
-  assert(URL.canParse(text), `${what} must be a URL`)
+/** On plain http, an attacker on the network could read the cookies and the tokens. */
+function assertUrl(option: string, text: string): URL {
+  assert(URL.canParse(text), `${option} must be a URL`)
   const url = new URL(text)
-  const fine = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))
-  assert(fine, `${what} must be https`)
+  const allowed = url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url.hostname))
+  assert(allowed, `${option} must be https`)
   return url
 }
 
-function assert(fine: boolean, message: string): void {
-  if (!fine) throw new TypeError(message)
+function assert(condition: boolean, message: string): void {
+  if (!condition) throw new TypeError(message)
 }

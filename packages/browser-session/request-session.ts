@@ -1,56 +1,61 @@
-/** What a route's handler sees of a session. */
+/** The session as a route handler sees it: `request.browserSession`. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { isFailure } from './errors.ts'
-import type { Claims, Session, SessionKeeper } from './session.ts'
-import type { Renewal } from './token-refresh.ts'
+import { hasCode } from './errors.ts'
+import type { Session, SessionRepository } from './session.ts'
+import { singleFlight } from './single-flight.ts'
+import type { TokenRefresh } from './token-refresh.ts'
+import type { IdTokenClaims } from './tokens.ts'
 
 export interface BrowserSession {
-  /** Of the ID token: who it is. */
-  readonly claims: Claims
-  /** What the access token is for, if the issuer said. */
+  /** The claims of the ID token: who the user is. */
+  readonly claims: IdTokenClaims
+  /** The scopes of the access token, separated by spaces, if the issuer said them. */
   readonly scope: string | undefined
   /**
-   * For a call to an API; renewed if about to expire. Never send it to the browser.
+   * Returns an access token for a call to an API, and refreshes it first if it is about to expire. Call it before the
+   * response begins, because it may set cookies. Never send the token to the browser.
    * @throws {BrowserSessionError} SESSION_ENDED (401), ISSUER_UNAVAILABLE (503)
    */
   accessToken(): Promise<string>
 }
 
 interface Parts {
-  readonly keeper: SessionKeeper
-  readonly renewal: Renewal
+  readonly sessions: SessionRepository
+  readonly tokenRefresh: TokenRefresh
   readonly clock: () => number
 }
 
-export function browserSession(
-  { keeper, renewal, clock }: Parts,
+export function requestSession(
+  { sessions, tokenRefresh, clock }: Parts,
   loaded: Session,
   request: FastifyRequest,
   reply: FastifyReply,
 ): BrowserSession {
   let session = loaded
 
-  async function renewed(): Promise<string> {
-    if (keeper.handsCookies && reply.raw.headersSent) {
-      throw new Error('ask for the access token before the answer begins: a renewed session needs a cookie')
+  async function refreshedToken(): Promise<string> {
+    if (sessions.writesCookiesOnRefresh && reply.raw.headersSent) {
+      throw new Error('accessToken() must be called before the response begins: a refresh sets a cookie')
     }
     try {
-      const next = await renewal.renew(session)
-      if (next !== session && next.generation !== session.generation) keeper.hand(next, request, reply)
+      const next = await tokenRefresh.refresh(session)
+      if (next !== session && next.generation !== session.generation) {
+        sessions.writeCookies(next, request, reply)
+      }
       session = next
     } catch (error) {
-      if (isFailure(error, 'SESSION_ENDED')) {
+      if (hasCode(error, 'SESSION_ENDED')) {
         request.browserSession = null
-        keeper.clear(request, reply)
+        sessions.clearCookies(request, reply)
       }
-      const usable = isFailure(error, 'ISSUER_UNAVAILABLE') && clock() < session.expiresAt
-      if (!usable) throw error
+      const stillUsable = hasCode(error, 'ISSUER_UNAVAILABLE') && clock() < session.expiresAt
+      if (!stillUsable) throw error
     }
     return session.accessToken
   }
 
-  // One question for all who ask in this request: it writes the cookies once.
-  let asking: Promise<string> | undefined
+  // Concurrent calls in one request share a refresh, so that the cookies are written once.
+  const refreshes = singleFlight<'refresh', string>()
   return {
     get claims() {
       return session.claims
@@ -59,11 +64,8 @@ export function browserSession(
       return session.scope
     },
     async accessToken() {
-      if (clock() < session.renewAt) return session.accessToken
-      asking ??= renewed().finally(() => {
-        asking = undefined
-      })
-      return asking
+      if (clock() < session.refreshAt) return session.accessToken
+      return refreshes.run('refresh', refreshedToken)
     },
   }
 }

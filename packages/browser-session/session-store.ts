@@ -1,35 +1,39 @@
-/** Where sessions are kept on the server. Values are sealed: a store's dump opens no door. */
+/** The store that keeps sessions on the server. Values are encrypted and keys are hashed, so a copy opens no session. */
 import { boundedMap } from './bounded-map.ts'
 
 export interface StoredSession {
   readonly value: string
-  /** Grows with each `put`. */
+  /** Grows by one with each `put`. */
   readonly version: number
   /** Seconds since 1970. */
   readonly expiresAt: number
 }
 
-/** For several processes: implement this on what they share, such as Redis or a database. */
+/** For several processes, implement this on storage that they share, such as Redis or a database. */
 export interface SessionStore {
+  /** May return an expired session: the caller checks `expiresAt`. */
   get(key: string): Promise<StoredSession | undefined>
-  /** Compare-and-swap: writes version + 1 if `version` is what is there (0: nothing), and says whether it did. */
+  /**
+   * Compare-and-swap: stores the value with `version + 1` if the stored version is `version` (0: nothing is stored), and
+   * returns whether it did. `expiresAt` is in seconds since 1970.
+   */
   put(key: string, value: string, expiresAt: number, version: number): Promise<boolean>
-  /** A new end for what is there; no new version. */
+  /** Changes when a stored session expires. The version stays unchanged. */
   touch(key: string, expiresAt: number): Promise<void>
   delete(key: string): Promise<void>
 }
 
 export interface MemoryStoreOptions {
-  /** When there are more, the longest unused go. Default: 10,000. */
-  readonly most?: number
+  /** When there are more sessions, the least recently used are dropped. Default: 10,000. */
+  readonly maxSessions?: number
   /** Seconds since 1970; for tests. */
   readonly clock?: () => number
 }
 
-/** For one process; a restart signs everybody out. */
+/** A store for one process. A restart signs all users out. */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   const sessions = boundedMap<StoredSession>(
-    options.most ?? 10_000,
+    options.maxSessions ?? 10_000,
     options.clock ?? (() => Date.now() / 1000),
   )
   return {

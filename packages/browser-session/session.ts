@@ -1,62 +1,65 @@
-/** A signed-in browser: who it is and the tokens it may use. The contract of where sessions are kept. */
+/** A signed-in browser's session: who the user is, and the tokens of the app. The contract of where sessions are kept. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { randomId } from './encryption.ts'
-import type { TokenSet } from './openid-client.ts'
-
-export interface Claims {
-  readonly iss: string
-  readonly sub: string
-  readonly [claim: string]: unknown
-}
+import type { IdTokenClaims, TokenSet } from './tokens.ts'
 
 /** Times are seconds since 1970. */
 export interface Session {
   readonly id: string
   readonly signedInAt: number
   /**
-   * Grows by one with each refresh, from the second of the sign-in on. No session is refreshed once a second, so a later
-   * session of a browser has a higher one than all before.
+   * Grows by one with each refresh, and begins at the second of the sign-in. No session is refreshed once a second on
+   * average, so a later session of the same browser has a higher generation than all earlier ones.
    */
   readonly generation: number
-  readonly claims: Claims
+  readonly claims: IdTokenClaims
   readonly accessToken: string
+  /** When the access token expires. */
   readonly expiresAt: number
-  readonly renewAt: number
+  /** From when on the access token is refreshed before it is used. */
+  readonly refreshAt: number
   readonly scope?: string | undefined
   readonly refreshToken?: string | undefined
   readonly idToken?: string | undefined
 }
 
-/** Keeps sessions. Two ways: the session in a store and its id in a cookie, or all of it in cookies. */
-export interface SessionKeeper {
-  /** What the request's cookies stand for; undefined for none, a forged one or one that is over. */
+/**
+ * Where sessions are kept. There are two ways: the session in a store and its id in a cookie (stored-sessions.ts), or
+ * the whole session in cookies (cookie-sessions.ts).
+ */
+export interface SessionRepository {
+  /** Returns the session of the request's cookies; undefined if there is none, or it is forged, expired or ended. */
   load(request: FastifyRequest, reply: FastifyReply): Promise<Session | undefined>
-  /** The newest known of this session; undefined if it was ended. */
+  /** Returns the newest known generation of a session; undefined if the session has ended. */
   latest(session: Session): Promise<Session | undefined>
-  /** After a sign-in. */
-  begin(session: Session, request: FastifyRequest, reply: FastifyReply): Promise<void>
-  /** After a refresh; who comes second gets what the first has kept. Undefined if the session was ended meanwhile. */
-  advance(from: Session, to: Session): Promise<Session | undefined>
-  /** Gives the browser what it must hold after `advance`. */
-  hand(session: Session, request: FastifyRequest, reply: FastifyReply): void
-  /** Whether `hand` needs an answer that has not begun. */
-  readonly handsCookies: boolean
+  /** Stores a session after a sign-in, and gives the browser its cookies. */
+  create(session: Session, request: FastifyRequest, reply: FastifyReply): Promise<void>
+  /**
+   * Stores `to` as the successor of `from` after a refresh. If another process was first, its successor is returned;
+   * undefined if the session has ended meanwhile.
+   */
+  replace(from: Session, to: Session): Promise<Session | undefined>
+  /** Gives the browser the cookies that it needs after `replace`. */
+  writeCookies(session: Session, request: FastifyRequest, reply: FastifyReply): void
+  /** Whether `writeCookies` sets cookies, so that a refresh is only possible before the response begins. */
+  readonly writesCookiesOnRefresh: boolean
   end(session: Session): Promise<void>
-  /** Takes from the browser what this request came with, and nothing newer. */
-  clear(request: FastifyRequest, reply: FastifyReply): void
+  /** Removes the cookies that came with this request, and no newer ones. */
+  clearCookies(request: FastifyRequest, reply: FastifyReply): void
 }
 
-/** Without `expires_in` (RFC 6749 §5.1: only recommended), nobody knows; soon enough. */
-const USUAL_LIFETIME = 300
+/** Assumed lifetime of an access token, in seconds, when the issuer does not say it (RFC 6749 §5.1). */
+const DEFAULT_LIFETIME = 300
 
+/** In seconds. */
 export interface Lifetimes {
   readonly idleSeconds: number
   readonly absoluteSeconds: number
   readonly refreshAhead: number
 }
 
-export function beginSession(
-  tokens: TokenSet & { claims: Claims },
+export function newSession(
+  tokens: TokenSet & { claims: IdTokenClaims },
   now: number,
   lifetimes: Lifetimes,
 ): Session {
@@ -67,12 +70,12 @@ export function beginSession(
     claims: tokens.claims,
     refreshToken: tokens.refreshToken,
     idToken: tokens.idToken,
-    ...access(tokens, now, lifetimes),
+    ...accessTokenOf(tokens, now, lifetimes),
   }
 }
 
-/** What a refresh did not give again stays as it is (RFC 6749 §6). */
-export function advanceSession(
+/** The session after a refresh. What the response leaves out stays unchanged (RFC 6749 §6). */
+export function refreshedSession(
   session: Session,
   tokens: TokenSet,
   now: number,
@@ -84,16 +87,16 @@ export function advanceSession(
     claims: tokens.claims ?? session.claims,
     refreshToken: tokens.refreshToken ?? session.refreshToken,
     idToken: tokens.idToken ?? session.idToken,
-    ...access({ ...tokens, scope: tokens.scope ?? session.scope }, now, lifetimes),
+    ...accessTokenOf({ ...tokens, scope: tokens.scope ?? session.scope }, now, lifetimes),
   }
 }
 
-function access(
-  { accessToken, expiresIn = USUAL_LIFETIME, scope }: TokenSet,
+function accessTokenOf(
+  { accessToken, expiresIn = DEFAULT_LIFETIME, scope }: TokenSet,
   now: number,
   lifetimes: Lifetimes,
 ) {
-  // A token that lives for 20 s would be renewed at each request if 30 s ahead were taken at its word.
+  // At most half of the lifetime: a token that lives for 20 s would otherwise be refreshed on each request.
   const ahead = Math.min(lifetimes.refreshAhead, expiresIn / 2)
-  return { accessToken, scope, expiresAt: now + expiresIn, renewAt: now + expiresIn - ahead }
+  return { accessToken, scope, expiresAt: now + expiresIn, refreshAt: now + expiresIn - ahead }
 }

@@ -1,69 +1,75 @@
-/** A sign-in under way: what its callback must match, sealed in a cookie of the browser that began it. */
+/** Sign-ins in progress. What a callback must match is encrypted in a cookie of the browser that started the sign-in. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { boundedMap } from './bounded-map.ts'
 import { type Cookies, readCookies } from './cookies.ts'
-import { randomId, type Sealer } from './encryption.ts'
-import type { Proofs } from './openid-client.ts'
+import { type Encryption, randomId } from './encryption.ts'
+import type { CallbackChecks } from './openid-client.ts'
 
-export interface Transaction extends Proofs {
+export interface SignInTransaction extends CallbackChecks {
   readonly returnTo: string
-  readonly begunAt: number
+  /** Seconds since 1970. */
+  readonly startedAt: number
 }
 
-export interface Transactions {
-  begin(returnTo: string, request: FastifyRequest, reply: FastifyReply): Transaction
-  /** Once; undefined if this browser did not begin it, or too long ago. */
-  take(state: string, request: FastifyRequest, reply: FastifyReply): Transaction | undefined
+export interface SignInTransactions {
+  start(returnTo: string, request: FastifyRequest, reply: FastifyReply): SignInTransaction
+  /** Returns the transaction once; undefined if this browser did not start it, or started it too long ago. */
+  consume(state: string, request: FastifyRequest, reply: FastifyReply): SignInTransaction | undefined
 }
 
-const SECONDS = 600
-/** Tabs that sign in at once; more, and the oldest go: cookies are bounded. */
-const MOST = 5
-const MOST_REMEMBERED = 10_000
+const LIFETIME_SECONDS = 600
+/** How many tabs can sign in at once. With more, the oldest sign-ins are dropped, because cookies are limited. */
+const MAX_CONCURRENT = 5
+const MAX_REMEMBERED = 10_000
 
-export function transactions(sealer: Sealer, cookies: Cookies, clock: () => number): Transactions {
+export function createSignInTransactions(
+  encryption: Encryption,
+  cookies: Cookies,
+  clock: () => number,
+): SignInTransactions {
   const prefix = cookies.name('.tx.')
-  const nameOf = (state: string) => prefix + state.slice(0, 16)
-  const taken = boundedMap<true>(MOST_REMEMBERED, clock)
+  const cookieName = (state: string) => prefix + state.slice(0, 16)
+  const consumed = boundedMap<true>(MAX_REMEMBERED, clock)
 
-  const open = (name: string, sealed: string | undefined) => {
-    const found = sealed && (sealer.open('transaction', name, sealed) as Transaction | undefined)
-    return found && clock() < found.begunAt + SECONDS ? found : undefined
+  const decrypt = (name: string, encrypted: string | undefined) => {
+    const found =
+      encrypted && (encryption.decrypt('sign-in', name, encrypted) as SignInTransaction | undefined)
+    return found && clock() < found.startedAt + LIFETIME_SECONDS ? found : undefined
   }
 
-  /** Leaves room for one more. */
-  function tidy(request: FastifyRequest, reply: FastifyReply): void {
-    const begun = [...readCookies(request)]
+  /** Removes expired sign-ins, and the oldest ones until there is room for one more. */
+  function prune(request: FastifyRequest, reply: FastifyReply): void {
+    const started = [...readCookies(request)]
       .filter(([name]) => name.startsWith(prefix))
-      .map(([name, sealed]) => ({ name, begunAt: open(name, sealed)?.begunAt ?? 0 }))
-      .sort((a, b) => b.begunAt - a.begunAt)
-    begun.forEach(({ name, begunAt }, index) => {
-      if (begunAt === 0 || index >= MOST - 1) cookies.clear(reply, name)
+      .map(([name, encrypted]) => ({ name, startedAt: decrypt(name, encrypted)?.startedAt ?? 0 }))
+      .sort((a, b) => b.startedAt - a.startedAt)
+    started.forEach(({ name, startedAt }, index) => {
+      if (startedAt === 0 || index >= MAX_CONCURRENT - 1) cookies.clear(reply, name)
     })
   }
 
   return {
-    begin(returnTo, request, reply) {
-      tidy(request, reply)
+    start(returnTo, request, reply) {
+      prune(request, reply)
       const transaction = {
         state: randomId(),
         nonce: randomId(),
-        verifier: randomId(),
+        codeVerifier: randomId(),
         returnTo,
-        begunAt: clock(),
+        startedAt: clock(),
       }
-      const name = nameOf(transaction.state)
-      // Lax even if the session is Strict: the callback comes from the issuer's site.
-      const how = { maxAge: SECONDS, sameSite: 'Lax' } as const
-      cookies.set(reply, name, sealer.seal('transaction', name, transaction), how)
+      const name = cookieName(transaction.state)
+      // Lax even if the session is Strict, because the callback is a navigation from the issuer's site.
+      const attributes = { maxAge: LIFETIME_SECONDS, sameSite: 'Lax' } as const
+      cookies.set(reply, name, encryption.encrypt('sign-in', name, transaction), attributes)
       return transaction
     },
 
-    take(state, request, reply) {
-      const name = nameOf(state)
-      const transaction = open(name, readCookies(request).get(name))
-      if (transaction?.state !== state || taken.get(state)) return undefined
-      taken.set(state, true, transaction.begunAt + SECONDS)
+    consume(state, request, reply) {
+      const name = cookieName(state)
+      const transaction = decrypt(name, readCookies(request).get(name))
+      if (transaction?.state !== state || consumed.get(state)) return undefined
+      consumed.set(state, true, transaction.startedAt + LIFETIME_SECONDS)
       cookies.clear(reply, name)
       return transaction
     },

@@ -1,66 +1,73 @@
-/** Sessions in a store; the browser holds a sealed id. */
+/** Sessions in a store. The browser holds the encrypted id of its session. */
 import type { FastifyRequest } from 'fastify'
 import { type Cookies, readCookies } from './cookies.ts'
-import { type Sealer, sha256 } from './encryption.ts'
-import type { Lifetimes, Session, SessionKeeper } from './session.ts'
+import { type Encryption, sha256 } from './encryption.ts'
+import type { Lifetimes, Session, SessionRepository } from './session.ts'
 import type { SessionStore } from './session-store.ts'
 
 interface Parts {
   readonly store: SessionStore
-  readonly sealer: Sealer
+  readonly encryption: Encryption
   readonly cookies: Cookies
   readonly clock: () => number
   readonly lifetimes: Lifetimes
 }
 
-export function inStore({ store, sealer, cookies, clock, lifetimes }: Parts): SessionKeeper {
+/** A session's time of use is stored when it is off by more than this part of the idle time, not on each request. */
+const TOUCH_PRECISION = 1 / 20
+
+export function storedSessions({ store, encryption, cookies, clock, lifetimes }: Parts): SessionRepository {
   const cookie = cookies.name()
-  const end = ({ signedInAt }: Session) =>
+  const expiryOf = ({ signedInAt }: Session) =>
     Math.min(clock() + lifetimes.idleSeconds, signedInAt + lifetimes.absoluteSeconds)
 
   async function read(id: string) {
     const key = sha256(id)
     const stored = await store.get(key)
     if (stored === undefined || stored.expiresAt <= clock()) return undefined
-    const session = sealer.open('stored-session', key, stored.value) as Session | undefined
+    const session = encryption.decrypt('stored-session', key, stored.value) as Session | undefined
     return session === undefined ? undefined : { key, stored, session }
   }
 
   const write = (session: Session, version: number) => {
     const key = sha256(session.id)
-    return store.put(key, sealer.seal('stored-session', key, session), end(session), version)
+    const value = encryption.encrypt('stored-session', key, session)
+    return store.put(key, value, expiryOf(session), version)
   }
 
-  const idOf = (request: FastifyRequest) => {
-    const sealed = readCookies(request).get(cookie)
-    return sealed === undefined ? undefined : (sealer.open('session-id', '', sealed) as string | undefined)
+  const sessionIdOf = (request: FastifyRequest) => {
+    const encrypted = readCookies(request).get(cookie)
+    if (encrypted === undefined) return undefined
+    return encryption.decrypt('session-id', '', encrypted) as string | undefined
   }
 
   return {
-    handsCookies: false,
+    writesCookiesOnRefresh: false,
     async load(request) {
-      const id = idOf(request)
+      const id = sessionIdOf(request)
       const found = id === undefined ? undefined : await read(id)
       if (found === undefined) return undefined
-      const until = end(found.session)
-      if (until - found.stored.expiresAt > lifetimes.idleSeconds / 20) await store.touch(found.key, until)
+      const expiresAt = expiryOf(found.session)
+      if (expiresAt - found.stored.expiresAt > lifetimes.idleSeconds * TOUCH_PRECISION) {
+        await store.touch(found.key, expiresAt)
+      }
       return found.session
     },
     latest: async (session) => (await read(session.id))?.session,
-    async begin(session, _, reply) {
+    async create(session, _, reply) {
       await write(session, 0)
-      cookies.set(reply, cookie, sealer.seal('session-id', '', session.id))
+      cookies.set(reply, cookie, encryption.encrypt('session-id', '', session.id))
     },
-    async advance(from, to) {
+    async replace(from, to) {
       for (;;) {
         const found = await read(from.id)
         if (found === undefined || found.session.generation !== from.generation) return found?.session
         if (await write(to, found.stored.version)) return to
       }
     },
-    hand() {},
+    writeCookies() {},
     end: (session) => store.delete(sha256(session.id)),
-    clear(request, reply) {
+    clearCookies(request, reply) {
       if (readCookies(request).has(cookie)) cookies.clear(reply, cookie)
     },
   }

@@ -1,84 +1,84 @@
-/** Access tokens that never run out while the session lasts. */
+/** Refreshes the access token of a session, once for all requests that need it. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { BrowserSessionError, isFailure } from './errors.ts'
-import type { Issuer } from './openid-client.ts'
-import { advanceSession, type Lifetimes, type Session, type SessionKeeper } from './session.ts'
+import { BrowserSessionError, hasCode } from './errors.ts'
+import type { OpenIdClient } from './openid-client.ts'
+import { type Lifetimes, refreshedSession, type Session, type SessionRepository } from './session.ts'
+import { singleFlight } from './single-flight.ts'
 
 interface Parts {
-  readonly keeper: SessionKeeper
-  readonly issuer: Pick<Issuer, 'refresh' | 'revoke'>
+  readonly sessions: SessionRepository
+  readonly issuer: Pick<OpenIdClient, 'refresh' | 'revoke'>
   readonly clock: () => number
   readonly lifetimes: Lifetimes
 }
 
-export interface Renewal {
-  /** The session with an access token that is good for a while. @throws {BrowserSessionError} */
-  renew(session: Session): Promise<Session>
-  /** The newest of a session, after whatever is under way. */
-  settled(session: Session): Promise<Session | undefined>
+export interface TokenRefresh {
+  /**
+   * Returns the session with an access token that does not need a refresh.
+   * @throws {BrowserSessionError} SESSION_ENDED, ISSUER_UNAVAILABLE
+   */
+  refresh(session: Session): Promise<Session>
+  /** Waits for a refresh in progress, and returns the newest generation; undefined if the session has ended. */
+  latestAfterRefresh(session: Session): Promise<Session | undefined>
 }
 
-/** How long another process may take to keep what it got. */
-const PATIENCE_MS = 200
-/** After a failure, nobody asks again for so long: an issuer in trouble gets no queue at its door. */
+/** How long another process may take to store what it got. */
+const STORE_TIMEOUT_MS = 200
+/** After a failure, the issuer is not asked again for this long, so that an issuer in trouble is not overloaded. */
 const PAUSE_SECONDS = 5
 
-export function renewal({ keeper, issuer, clock, lifetimes }: Parts): Renewal {
-  // By refresh token: two requests of one session that hold the same one share one exchange.
-  const flights = new Map<string, Promise<Session>>()
+export function createTokenRefresh({ sessions, issuer, clock, lifetimes }: Parts): TokenRefresh {
+  // By refresh token: two requests of a session that hold the same one share one refresh.
+  const refreshes = singleFlight<string, Session>()
   let pausedUntil = 0
 
-  function renew(session: Session): Promise<Session> {
-    const used = session.refreshToken
-    if (used === undefined) return gone(session)
-    const flying = flights.get(used)
-    if (flying !== undefined) return flying
-    const flight = fly(session, used).finally(() => flights.delete(used))
-    flights.set(used, flight)
-    return flight
+  function refresh(session: Session): Promise<Session> {
+    const { refreshToken } = session
+    if (refreshToken === undefined) return end(session)
+    return refreshes.run(refreshToken, () => refreshWith(refreshToken, session))
   }
 
-  async function gone(session: Session): Promise<never> {
-    await keeper.end(session)
+  async function end(session: Session): Promise<never> {
+    await sessions.end(session)
     throw new BrowserSessionError('SESSION_ENDED')
   }
 
-  async function fly(session: Session, used: string): Promise<Session> {
-    // Read again inside the flight: the one before it may have landed since this request read its cookie.
-    const latest = await keeper.latest(session)
+  async function refreshWith(refreshToken: string, session: Session): Promise<Session> {
+    // The session is read again here: an earlier refresh may have ended after this request read its cookie.
+    const latest = await sessions.latest(session)
     if (latest === undefined) throw new BrowserSessionError('SESSION_ENDED')
-    if (clock() < latest.renewAt) return latest
-    if (latest.refreshToken !== used) return renew(latest)
+    if (clock() < latest.refreshAt) return latest
+    if (latest.refreshToken !== refreshToken) return refresh(latest)
     if (clock() < pausedUntil) throw new BrowserSessionError('ISSUER_UNAVAILABLE')
-    const tokens = await issuer.refresh(used, session.claims.sub).catch((error) => {
-      if (isFailure(error, 'ISSUER_UNAVAILABLE')) pausedUntil = clock() + PAUSE_SECONDS
+    const tokens = await issuer.refresh(refreshToken, session.claims.sub).catch((error) => {
+      if (hasCode(error, 'ISSUER_UNAVAILABLE')) pausedUntil = clock() + PAUSE_SECONDS
       throw error
     })
-    if (tokens === 'ended') return (await fromElsewhere(latest)) ?? gone(latest)
-    const next = advanceSession(latest, tokens, clock(), lifetimes)
-    const kept = await keeper.advance(latest, next)
-    if (kept !== undefined) return kept
-    // Logged out while the issuer answered: what it gave must not live on.
+    if (tokens === 'ended') return (await successorOf(latest)) ?? end(latest)
+    const next = refreshedSession(latest, tokens, clock(), lifetimes)
+    const stored = await sessions.replace(latest, next)
+    if (stored !== undefined) return stored
+    // The user logged out while the issuer answered, so the new refresh token must not stay valid.
     if (next.refreshToken !== undefined) await issuer.revoke(next.refreshToken).catch(() => {})
     throw new BrowserSessionError('SESSION_ENDED')
   }
 
-  /** Another process may have used the token first, and be about to keep its successor. */
-  async function fromElsewhere(session: Session): Promise<Session | undefined> {
-    for (const wait of [0, PATIENCE_MS]) {
+  /** Another process may have used the refresh token first, and may not yet have stored the successor. */
+  async function successorOf(session: Session): Promise<Session | undefined> {
+    for (const wait of [0, STORE_TIMEOUT_MS]) {
       await sleep(wait)
-      const latest = await keeper.latest(session)
+      const latest = await sessions.latest(session)
       if (latest !== undefined && latest.generation !== session.generation) return latest
     }
     return undefined
   }
 
   return {
-    renew,
-    async settled(session) {
-      const flying = session.refreshToken && flights.get(session.refreshToken)
-      if (flying) await flying.catch(() => {})
-      return keeper.latest(session)
+    refresh,
+    async latestAfterRefresh(session) {
+      const current = session.refreshToken && refreshes.current(session.refreshToken)
+      if (current) await current.catch(() => {})
+      return sessions.latest(session)
     },
   }
 }

@@ -1,6 +1,6 @@
 /** The backend for the frontend against those who mean harm (RFC 9700, draft-ietf-oauth-browser-based-apps §6.1.3). */
 import t, { type Test } from 'tap'
-import { returnTo } from '../../packages/browser-session/return-to.ts'
+import { returnUrl } from '../../packages/browser-session/return-to.ts'
 import { type Answer, type JarBrowser, parseCookie } from '../support/browser/cookie-browser.ts'
 import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/issuers/oidc-provider.ts'
 
@@ -23,7 +23,7 @@ t.test('return_to is a path of the app or nothing (no open redirect)', async (t)
     ['/@evil.example', '/@evil.example'],
     ['/ä', '/%C3%A4'],
   ]
-  for (const [asked, path] of good) t.equal(returnTo(asked, APP, own), APP + path, asked)
+  for (const [asked, path] of good) t.equal(returnUrl(asked, APP, own), APP + path, asked)
   const bad: unknown[] = [
     ...['', 'x', 'https://evil.example', 'https:evil.example', 'https:/evil.example', 'HTTPS://evil.example'],
     ...[
@@ -61,7 +61,7 @@ t.test('return_to is a path of the app or nothing (no open redirect)', async (t)
     ...[undefined, null, 5, ['/page', '//evil.example'], { a: '/page' }],
   ]
   for (const asked of bad)
-    t.equal(returnTo(asked, APP, own), `${APP}/`, encodeURI(JSON.stringify(asked) ?? ''))
+    t.equal(returnUrl(asked, APP, own), `${APP}/`, encodeURI(JSON.stringify(asked) ?? ''))
 
   const { app, browser } = await openidWorld(t)
   await app()

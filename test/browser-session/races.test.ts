@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
 import { type BrowserSessionOptions, memoryStore } from '../../packages/browser-session/index.ts'
-import { settle } from '../../packages/browser-session/options.ts'
+import { resolveOptions } from '../../packages/browser-session/options.ts'
 import { parseCookie } from '../support/browser/cookie-browser.ts'
 import {
   APP,
@@ -268,7 +268,7 @@ t.test('a client with a key (private_key_jwt, RFC 7523)', async (t) => {
 
 t.test('the memory store is bounded: the longest unused go, and writing is a compare-and-swap', async (t) => {
   let now = 1000
-  const store = memoryStore({ most: 3, clock: () => now })
+  const store = memoryStore({ maxSessions: 3, clock: () => now })
   for (const key of ['a', 'b', 'c']) t.ok(await store.put(key, key, 2000, 0))
   t.notOk(await store.put('a', 'other', 2000, 0))
   t.ok(await store.put('a', 'newer', 2000, 1))
@@ -286,7 +286,7 @@ t.test('the memory store is bounded: the longest unused go, and writing is a com
 
 t.test('options that make no sense, or would be unsafe, are refused at the start', async (t) => {
   const good = { issuer: 'https://auth.example', clientId: CLIENT_ID, secret: secret(1), baseUrl: APP }
-  t.equal(settle(good).scope, 'openid')
+  t.equal(resolveOptions(good).scope, 'openid')
   const bad: Partial<BrowserSessionOptions>[] = [
     { issuer: 'http://auth.example' },
     { issuer: 'x' },
@@ -309,7 +309,8 @@ t.test('options that make no sense, or would be unsafe, are refused at the start
     { authorizationParameters: { state: 'x' } },
     { authorizationParameters: { code_challenge_method: 'plain' } },
   ]
-  for (const option of bad) t.throws(() => settle({ ...good, ...option }), TypeError, JSON.stringify(option))
+  for (const option of bad)
+    t.throws(() => resolveOptions({ ...good, ...option }), TypeError, JSON.stringify(option))
 })
 
 t.test('tokens that live shorter than they are renewed ahead are not renewed at each request', async (t) => {

@@ -117,9 +117,9 @@ t.test('a user who denies consent, or opens the callback directly, sees an error
   const begun = new URL(away(await app.open('/auth/login'))).searchParams.get('state')
   const answer = new URLSearchParams({ error: 'access_denied', state: begun ?? '', iss: ISSUER })
   const refused = await app.open(`/auth/callback?${answer}`)
-  t.match([refused.status, refused.body], [403, '<p>The sign-in was not granted.</p>'])
+  t.match([refused.status, refused.body], [403, '<p>The sign-in was not allowed.</p>'])
   const unknown = await app.open('/auth/callback?code=x&state=y')
-  t.match([unknown.status, unknown.body], [400, '<p>This sign-in was not begun in this browser'])
+  t.match([unknown.status, unknown.body], [400, '<p>This sign-in was not started in this browser'])
 })
 
 browserTest(
