@@ -184,7 +184,7 @@ const faults: {
     break: (cli) => {
       const db = new Database(cli.database)
       const page = db
-        .prepare(`SELECT rootpage FROM sqlite_master WHERE name = 'throttle_by_end'`)
+        .prepare(`SELECT rootpage FROM sqlite_master WHERE name = 'rate_limits_by_end'`)
         .pluck()
         .get()
       db.close()
