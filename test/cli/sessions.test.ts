@@ -90,7 +90,7 @@ t.test(
 )
 
 t.test(
-  'a user’s browser sessions end with the client sessions only if requested (RFC 9700 §4.14.2; docs/security.md F72)',
+  'revoking all sessions of a user signs out their browsers, revoking by client or id does not (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     const { cli, server } = await signedIn(t)
     const alice = await server.store.users.findByUsername('alice')

@@ -31,7 +31,7 @@ const RIGHT: Record<string, () => { form: Form; headers: Record<string, string> 
 }
 
 t.test(
-  'each method lets its own client in, at every endpoint (RFC 6749 §2.3; docs/security.md B15)',
+  'each authentication method authenticates its own client at every endpoint (RFC 6749 §2.3; docs/security.md B15)',
   async (t) => {
     t.same(Object.keys(RIGHT).sort(), [...METHOD_NAMES].sort(), 'all methods are tested')
     for (const [method, carry] of Object.entries(RIGHT)) {
@@ -51,7 +51,7 @@ t.test(
 )
 
 t.test(
-  'wrong credentials are 401 invalid_client; Basic is named to whom it used it (RFC 6749 §5.2; docs/security.md A10)',
+  'wrong credentials get 401 invalid_client, with a Basic challenge if Basic was used (RFC 6749 §5.2; docs/security.md A10)',
   async (t) => {
     await writesNothing(t, server, async () => {
       for (const url of ENDPOINTS) {
@@ -80,7 +80,7 @@ t.test(
 )
 
 t.test(
-  'an unknown client and a wrong secret get the same answer to the letter (RFC 6749 §5.2; docs/security.md A10)',
+  'an unknown client and a wrong secret get identical responses (RFC 6749 §5.2; docs/security.md A10)',
   async (t) => {
     const answers = await Promise.all(
       ['machine', 'nobody'].map((id) =>
@@ -97,7 +97,7 @@ t.test(
 )
 
 t.test(
-  'and cost the store the same, so that the time tells nothing either (RFC 6749 §5.2; docs/security.md A10)',
+  'an unknown client and a wrong secret cause the same store queries and so take the same time (RFC 6749 §5.2; docs/security.md A10)',
   async (t) => {
     const cost = async (id: string) => {
       const before = queries.count()
@@ -110,7 +110,7 @@ t.test(
   },
 )
 
-t.test('no authentication at all is invalid_client (RFC 6749 §5.2)', async (t) => {
+t.test('a request without client authentication is invalid_client (RFC 6749 §5.2)', async (t) => {
   for (const url of ENDPOINTS) {
     refused(t, await post(server, url, FORM), { status: 401, error: 'invalid_client' }, url)
   }
@@ -118,7 +118,7 @@ t.test('no authentication at all is invalid_client (RFC 6749 §5.2)', async (t) 
 
 /** All pairs of methods, both right, for clients of the same name where that can be. */
 t.test(
-  'two methods in one request are invalid_request, right or wrong (RFC 6749 §2.3; docs/security.md B17)',
+  'two authentication methods in one request are invalid_request, valid or not (RFC 6749 §2.3; docs/security.md B17)',
   async (t) => {
     const carried = {
       basic: [
@@ -159,7 +159,7 @@ t.test(
 )
 
 t.test(
-  'client_id in the body must be the client that authenticates (RFC 6749 §2.3, §5.2; docs/security.md B17)',
+  'a client_id in the body must be that of the authenticated client (RFC 6749 §2.3, §5.2; docs/security.md B17)',
   async (t) => {
     for (const url of ENDPOINTS) {
       const headers = { authorization: basic('machine') }
@@ -175,7 +175,7 @@ t.test(
 )
 
 t.test(
-  'a client is let in by its registered method alone (RFC 7591 §2; docs/security.md B18, P32)',
+  'a client can authenticate only by its registered method (RFC 7591 §2; docs/security.md B18, P32)',
   async (t) => {
     // Every client has all that every method needs, so that only the registration stands in the way.
     for (const registered of METHOD_NAMES) {
@@ -217,7 +217,7 @@ t.test(
   },
 )
 
-t.test('a public client must name itself (RFC 6749 §3.2.1; docs/security.md B20)', async (t) => {
+t.test('a public client must send its client_id (RFC 6749 §3.2.1; docs/security.md B20)', async (t) => {
   const { refresh_token: token } = (await login(server, {}, 'phone')).json()
   const unnamed = await post(server, '/oauth2/token', { grant_type: 'refresh_token', refresh_token: token })
   refused(t, unnamed, { status: 401, error: 'invalid_client' })

@@ -4,7 +4,7 @@ import { clientCredentials } from '../support/server/requests.ts'
 import { ORDERS, seed } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
 
-t.test('a machine gets a token that verifies from the JWKS alone', async (t) => {
+t.test('a machine client gets a token that verifies with the JWKS alone', async (t) => {
   const server = await testServer()
   t.teardown(() => server.close())
   await seed(server.store)

@@ -57,7 +57,7 @@ const UNKNOWN = { status: 401, error: 'invalid_client' }
 const NOT_NOW = { status: 503, error: 'temporarily_unavailable' }
 
 t.test(
-  'a client’s keys are fetched once and kept (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  'a client’s remote keys are fetched once and cached (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
     const { web, sign } = await remote(t)
     for (let i = 0; i < 5; i += 1) await accepted(t, sign(), `request ${i}`)
@@ -66,7 +66,7 @@ t.test(
 )
 
 t.test(
-  'requests that come together share one fetch (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  'concurrent requests share one fetch of a client’s keys (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
     const { web, sign } = await remote(t)
     const answers = await Promise.all(Array.from({ length: 20 }, () => present(sign())))
@@ -76,7 +76,7 @@ t.test(
 )
 
 t.test(
-  'a rotation at the client is noticed by its new kid (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  'a new key at the client is found by its unknown kid (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
     const { web, key, sign } = await remote(t)
     await accepted(t, sign(), 'the old key')
@@ -91,7 +91,7 @@ t.test(
 )
 
 t.test(
-  'a flood of unknown kids causes one fetch a cool-down, and harms nobody (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  'a flood of unknown kids causes one fetch per cool-down and does not affect other clients (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
     const { web, sign } = await remote(t)
     await accepted(t, sign(), 'first')
@@ -108,7 +108,7 @@ t.test(
 )
 
 t.test(
-  'a key that left the client’s document is noticed without being asked for (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  'a key removed from the client’s document is dropped at the next refresh (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
     const { web, sign } = await remote(t)
     await accepted(t, sign(), 'while it is there')
@@ -142,7 +142,7 @@ const TROUBLES: Record<string, (response: ServerResponse) => unknown> = {
 }
 
 t.test(
-  'while the client’s server is in trouble the cached keys go on (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27, Q19)',
+  'while the client’s server fails the cached keys remain in use (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27, Q19)',
   async (t) => {
     const { web, key, sign } = await remote(t)
     for (const [trouble, answer] of Object.entries(TROUBLES)) {
@@ -163,7 +163,7 @@ t.test(
 )
 
 t.test(
-  'where nothing was ever fetched it is 503, one fetch a cool-down, and then it works (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
+  'a client whose keys were never fetched gets 503, with one fetch per cool-down, until the fetch succeeds (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
     for (const [trouble, answer] of Object.entries(TROUBLES)) {
       const { web, key, sign } = await remote(t)
@@ -182,7 +182,7 @@ t.test(
   },
 )
 
-t.test('a redirect is not followed (RFC 8725 §3.10; docs/security.md B27)', async (t) => {
+t.test('a redirect of the jwks_uri is not followed (RFC 8725 §3.10; docs/security.md B27)', async (t) => {
   const { web, sign } = await remote(t)
   const elsewhere = await clientServer(t)
   elsewhere.has(clientKey('ES256', 'first'))
@@ -193,7 +193,7 @@ t.test('a redirect is not followed (RFC 8725 §3.10; docs/security.md B27)', asy
   t.equal(elsewhere.asked(), 0)
 })
 
-t.test('one broken key in the document does not spoil the others', async (t) => {
+t.test('one malformed key in the document does not affect the others', async (t) => {
   const { web, key, sign } = await remote(t)
   const broken = { kty: 'EC', crv: 'P-256', kid: 'broken', x: 'AA', y: 'AA' }
   const secret = { kty: 'oct', k: 'AAAA', kid: 'secret', alg: 'HS256' }
@@ -203,7 +203,7 @@ t.test('one broken key in the document does not spoil the others', async (t) => 
   refused(t, await present(sign({ ...key, kid: 'broken' })), UNKNOWN)
 })
 
-t.test('a private key in the document is not used', async (t) => {
+t.test('a private key in the client’s document is not used', async (t) => {
   const { web, key, sign } = await remote(t)
   const body = JSON.stringify({ keys: [{ ...key.privateKey.export({ format: 'jwk' }), kid: key.kid }] })
   web.answers((response) => response.end(body))

@@ -21,7 +21,7 @@ async function basicAnswers(t: Test, status: number, headers: Record<string, str
 }
 
 t.test(
-  'Basic credentials are form-urlencoded first (Appendix B, RFC 6749 §2.3.1; docs/security.md B16)',
+  'Basic credentials are form-urldecoded (Appendix B, RFC 6749 §2.3.1; docs/security.md B16)',
   async (t) => {
     const id = 'a:b+c%é'
     const secret = 'p w+%:é€😀"\\'
@@ -56,7 +56,7 @@ t.test(
 )
 
 t.test(
-  'secrets without special characters work encoded and not (RFC 6749 §2.3.1, App. B; docs/security.md B16)',
+  'secrets without special characters work both encoded and unencoded (RFC 6749 §2.3.1, App. B; docs/security.md B16)',
   async (t) => {
     await basicAnswers(t, 200, {
       plain: rawBasic(`machine:${SECRET}`),
@@ -67,7 +67,7 @@ t.test(
 )
 
 t.test(
-  'malformed Basic in any way is 401 invalid_client and never a 500 (RFC 6749 App. B, RFC 6749 §2.3.1; docs/security.md A7, B16)',
+  'any malformed Basic header gets 401 invalid_client and never 500 (RFC 6749 App. B, RFC 6749 §2.3.1; docs/security.md A7, B16)',
   async (t) => {
     const good = rawBasic(`machine:${SECRET}`)
     const secretHash = hashMadeSecret('s')
@@ -113,7 +113,7 @@ t.test(
 )
 
 t.test(
-  '2,000 wrong secrets from anywhere do not keep the client out (RFC 6749 §2.3.1; docs/security.md B19)',
+  '2,000 wrong secrets from many addresses do not lock the client out (RFC 6749 §2.3.1; docs/security.md B19)',
   async (t) => {
     await writesNothing(t, server, async () => {
       for (let i = 0; i < 2000; i += 1) {

@@ -41,7 +41,7 @@ const scopeOf = async (page: Page, as = 'web') =>
   tokensOf(await redeem(server, page.away?.params.get('code') ?? '', { as })).scope
 
 t.test(
-  'the page says who asks, for what, and as whom, and is well guarded (docs/security.md C40, C41, C43)',
+  'the consent page shows the client, the scopes and the user, with protective headers (docs/security.md C40, C41, C43)',
   async (t) => {
     const page = await ask({ scope: 'openid email orders:read stock:nothing' })
     t.same([page.status, page.path, guardProblems(page)], [200, '/consent', []])
@@ -56,7 +56,7 @@ t.test(
 )
 
 t.test(
-  'allowed once is asked again; remembered is not, until there is more (RFC 6749 §10.2, OpenID Connect Core §3.1.2.1; docs/security.md C44, M137)',
+  'consent is asked for again unless remembered, and remembered consent is extended by asking (RFC 6749 §10.2, OpenID Connect Core §3.1.2.1; docs/security.md C44, M137)',
   async (t) => {
     t.ok(hasCode(await answer(await ask(), 'allow')))
     t.equal((await ask()).path, '/consent', 'not remembered')
@@ -83,19 +83,22 @@ t.test(
   },
 )
 
-t.test('a claim by name is asked about as its scope is (OpenID Connect Core §5.5)', async (t) => {
-  await answer(await ask({ scope: 'openid' }), 'allow', true)
-  const claims = JSON.stringify({ userinfo: { email: { essential: true } } })
-  t.equal((await ask({ scope: 'openid', claims })).path, '/consent')
-  const none = await ask({ scope: 'openid', claims, prompt: 'none' })
-  tellsClient(t, none, { error: 'consent_required' })
-  t.ok(hasCode(await answer(await ask({ scope: 'openid', claims }), 'allow', true)))
-  t.ok(hasCode(await ask({ scope: 'openid', claims })))
-  await forget()
-})
+t.test(
+  'a claim requested by name needs the same consent as its scope (OpenID Connect Core §5.5)',
+  async (t) => {
+    await answer(await ask({ scope: 'openid' }), 'allow', true)
+    const claims = JSON.stringify({ userinfo: { email: { essential: true } } })
+    t.equal((await ask({ scope: 'openid', claims })).path, '/consent')
+    const none = await ask({ scope: 'openid', claims, prompt: 'none' })
+    tellsClient(t, none, { error: 'consent_required' })
+    t.ok(hasCode(await answer(await ask({ scope: 'openid', claims }), 'allow', true)))
+    t.ok(hasCode(await ask({ scope: 'openid', claims })))
+    await forget()
+  },
+)
 
 t.test(
-  'refused is access_denied, with state and iss, and is not remembered (RFC 6749 §4.1.2, RFC 9207 §2; docs/security.md C36, C37)',
+  'denied consent returns access_denied with state and iss, and is not remembered (RFC 6749 §4.1.2, RFC 9207 §2; docs/security.md C36, C37)',
   async (t) => {
     const count = logger.audits('consent.refused').length
     tellsClient(t, await answer(await ask(), 'refuse'), { error: 'access_denied' })
@@ -108,7 +111,7 @@ t.test(
 )
 
 t.test(
-  'first-party clients ask nobody, unless they want to (RFC 6749 §10.2, RFC 8252 §8.6; docs/security.md C44)',
+  'first-party clients skip the consent page unless they request it (RFC 6749 §10.2, RFC 8252 §8.6; docs/security.md C44)',
   async (t) => {
     t.ok(hasCode(await ask({ client_id: 'own', scope: 'openid email offline_access orders:write' })))
     t.equal((await ask({ client_id: 'own', prompt: 'consent' })).path, '/consent')
@@ -116,7 +119,7 @@ t.test(
 )
 
 t.test(
-  'an app that anybody could be asks every time, and offers nothing else (RFC 8252 §8.6; docs/security.md C44, P26)',
+  'an app that another program could impersonate asks for consent every time (RFC 8252 §8.6; docs/security.md C44, P26)',
   async (t) => {
     for (const redirect_uri of [
       'http://127.0.0.1/callback',
@@ -148,7 +151,7 @@ t.test(
 )
 
 t.test(
-  'what is allowed is what was shown: a role given in between shows the page again (RFC 6749 §10.12; docs/security.md C41)',
+  'consent covers only the scopes shown: a role granted in between shows the page again (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     await store.users.removeRole(alice.id, 'clerk')
     const before = await ask({ scope: 'openid orders:read' })
@@ -168,7 +171,7 @@ t.test(
 )
 
 t.test(
-  'what was shown cannot be made up, nor carried over from another request (RFC 6749 §10.12; docs/security.md C41, P22)',
+  'a consent form cannot be forged or reused for another request (RFC 6749 §10.12; docs/security.md C41, P22)',
   async (t) => {
     const little = (await ask({ scope: 'openid' })).form('/consent').fields
     const page = await ask({ scope: 'openid orders:read' })
@@ -195,7 +198,7 @@ t.test(
 )
 
 t.test(
-  'another site, another session and another browser decide nothing: consent CSRF (RFC 6749 §10.12; docs/security.md C41)',
+  'a consent form of another site, session or browser is refused as CSRF (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const page = await ask()
     const { fields } = page.form('/consent')
@@ -250,7 +253,7 @@ t.test(
   },
 )
 
-t.test('whoever was signed out meanwhile decides nothing', async (t) => {
+t.test('a consent form submitted after sign-out is not accepted', async (t) => {
   const browser = openBrowser(server)
   await signIn(browser, { client_id: 'own' })
   const page = await browser.open(authorizeUrl())
@@ -263,7 +266,7 @@ t.test('whoever was signed out meanwhile decides nothing', async (t) => {
 })
 
 t.test(
-  'names and scopes of a client are text, whatever they are (RFC 6749 §10.14; docs/security.md C48, P25)',
+  'client names and scopes are rendered as text (RFC 6749 §10.14; docs/security.md C48, P25)',
   async (t) => {
     const page = await ask({ client_id: 'evil', scope: `openid <b> 'onload='x`, state: XSS })
     t.same([page.path, guardProblems(page)], ['/consent', []])
@@ -278,7 +281,7 @@ t.test(
 )
 
 t.test(
-  'offline_access is had by consent, or in the own house, and shown as what it is (OpenID Connect Core §11; docs/security.md M140)',
+  'offline_access needs explicit consent or a first-party client, and is described on the page (OpenID Connect Core §11; docs/security.md M140)',
   async (t) => {
     const page = await ask({ scope: 'openid offline_access' })
     t.equal(page.path, '/consent')
@@ -296,7 +299,7 @@ t.test(
   },
 )
 
-t.test('a client that wants nothing in particular is asked about all the same', async (t) => {
+t.test('a client that requests no scope still needs consent', async (t) => {
   const page = await ask({ client_id: 'bare', scope: undefined, redirect_uri: WEB_REDIRECT })
   t.equal(page.path, '/consent')
   t.ok(hasCode(await answer(page, 'allow')))

@@ -32,7 +32,7 @@ const corsHeaders = (headers: Record<string, unknown>) =>
   Object.keys(headers).filter((name) => name.startsWith('access-control-'))
 
 t.test(
-  'pages of every origin may read what is public and ask for tokens (RFC 9700 §2.6; docs/security.md C42)',
+  'pages of any origin may read public documents and request tokens (RFC 9700 §2.6; docs/security.md C42)',
   async (t) => {
     for (const origin of ORIGINS) {
       for (const url of OPEN_GET) {
@@ -47,7 +47,7 @@ t.test(
   },
 )
 
-t.test('a page may read why it was refused, and when to try again', async (t) => {
+t.test('a page may read error responses and Retry-After', async (t) => {
   const { headers } = await post(
     server,
     '/oauth2/token',
@@ -58,7 +58,7 @@ t.test('a page may read why it was refused, and when to try again', async (t) =>
   t.match(headers['access-control-expose-headers'], /\bRetry-After\b/)
 })
 
-t.test('a preflight says what may follow (Fetch §3.3)', async (t) => {
+t.test('a preflight response lists the allowed methods and headers (Fetch §3.3)', async (t) => {
   for (const url of [...OPEN_GET, ...OPEN_POST]) {
     for (const origin of ORIGINS) {
       const answer = await preflight(url, origin)
@@ -75,7 +75,7 @@ t.test('a preflight says what may follow (Fetch §3.3)', async (t) => {
 })
 
 t.test(
-  'introspection and all the rest answer no page, preflights least of all (RFC 9700 §2.6; docs/security.md C42)',
+  'introspection and all other endpoints allow no cross-origin access, including preflights (RFC 9700 §2.6; docs/security.md C42)',
   async (t) => {
     for (const url of CLOSED) {
       for (const origin of ORIGINS) {
@@ -92,7 +92,7 @@ t.test(
 )
 
 t.test(
-  'never with credentials, never an origin said back (RFC 9700 §2.6; docs/security.md C42, P28)',
+  'CORS responses never allow credentials or echo the origin (RFC 9700 §2.6; docs/security.md C42, P28)',
   async (t) => {
     for (const url of [...OPEN_GET, ...OPEN_POST, ...CLOSED]) {
       for (const origin of ORIGINS) {
@@ -109,7 +109,7 @@ t.test(
   },
 )
 
-t.test('OPTIONS that is no preflight is answered or refused as cleanly', async (t) => {
+t.test('OPTIONS without preflight headers gets a well-formed response', async (t) => {
   for (const url of OPEN_POST) {
     t.equal((await server.inject({ method: 'OPTIONS', url })).statusCode, 204, url)
     const bodied = await server.inject({
@@ -123,7 +123,7 @@ t.test('OPTIONS that is no preflight is answered or refused as cleanly', async (
   }
 })
 
-t.test('a token endpoint without any Origin says the same, so that caches may keep one answer', async (t) => {
+t.test('token endpoint responses do not vary by Origin, so that caches may store one copy', async (t) => {
   const { headers } = await tokenRequest(server, { grant_type: 'client_credentials' })
   t.equal(headers['access-control-allow-origin'], '*')
   t.notOk(headers.vary, 'nothing depends on the origin')

@@ -42,7 +42,7 @@ const registered = async (id: string): Promise<Client> => {
 }
 
 t.test(
-  'a disabled user gets nothing on any grant, and introspection says so at once (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  'a disabled user gets no tokens from any grant, and introspection reports existing ones inactive at once (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const { who, id, pair, again } = await people()
     await store.users.setDisabled(who.id, true)
@@ -58,15 +58,18 @@ t.test(
   },
 )
 
-t.test('disabling by command ends the sessions too (RFC 9700 §4.14.2; docs/security.md F72)', async (t) => {
-  const { who, id, pair } = await people()
-  await users.setDisabled(who, true)
-  await users.setDisabled(who, false)
-  t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
-})
+t.test(
+  'disabling a user by command ends the user’s sessions (RFC 9700 §4.14.2; docs/security.md F72)',
+  async (t) => {
+    const { who, id, pair } = await people()
+    await users.setDisabled(who, true)
+    await users.setDisabled(who, false)
+    t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
+  },
+)
 
 t.test(
-  'a new password ends all sessions of the user, and none of others (RFC 9700 §4.14.2; docs/security.md F72)',
+  'a new password ends all sessions of this user and of no other (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     const { who, id, pair, again } = await people()
     const elsewhere = await signedIn(server, { username: who.username }, 'phone')
@@ -82,7 +85,7 @@ t.test(
 )
 
 t.test(
-  'a role that is taken away takes its scopes out of the next access token (RFC 9700 §4.14.2; docs/security.md F71)',
+  'a removed role removes its scopes from the next access token (RFC 9700 §4.14.2; docs/security.md F71)',
   async (t) => {
     await store.roles.insert({
       name: 'reader',
@@ -126,7 +129,7 @@ t.test(
 )
 
 t.test(
-  'a role that grants less, and a client that may have less, count at the next refresh (RFC 9700 §4.14.2; docs/security.md F71)',
+  'reduced role or client scopes take effect at the next refresh (RFC 9700 §4.14.2; docs/security.md F71)',
   async (t) => {
     await store.roles.insert({
       name: 'helper',
@@ -154,7 +157,7 @@ t.test(
 )
 
 t.test(
-  'a disabled client gets nothing on any grant, and can neither ask nor revoke (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  'a disabled client gets no tokens from any grant and can neither introspect nor revoke (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const { id, pair, again } = await people()
     const machine = (await clientCredentials(server, {}, id)).json().access_token
@@ -175,7 +178,7 @@ t.test(
 )
 
 t.test(
-  'a client that was deleted a moment ago leaves nothing behind, and no 500 (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  'a request racing with the deletion of its client leaves nothing behind and gets no 500 (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const { id, pair, again } = await people()
     await store.clients.delete(id)
@@ -198,7 +201,7 @@ t.test(
 )
 
 t.test(
-  'a client that may no longer refresh, or sign in, may no longer (RFC 6749 §5.2; docs/security.md E55)',
+  'a client that loses a grant can no longer use it (RFC 6749 §5.2; docs/security.md E55)',
   async (t) => {
     const { id, pair, again } = await people()
     await store.clients.replace({ ...(await registered(id)), grants: ['client_credentials'] })
@@ -209,7 +212,7 @@ t.test(
 )
 
 t.test(
-  'an API that is deleted gets no more tokens, not from a session either (RFC 9700 §4.14.2; docs/security.md F71)',
+  'a deleted API gets no more tokens, not even from existing sessions (RFC 9700 §4.14.2; docs/security.md F71)',
   async (t) => {
     const GONE = 'https://gone.test'
     await store.apis.insert(api({ identifier: GONE, scopes: ['gone:read'] }))
@@ -234,7 +237,7 @@ t.test(
 )
 
 t.test(
-  'a machine that is named like a user is still seen to be a machine (RFC 9700 §4.15.1; docs/security.md E63)',
+  'a machine client named like a user is still recognised as a machine client (RFC 9700 §4.15.1; docs/security.md E63)',
   async (t) => {
     const { who, pair } = await people()
     await store.clients.insert(client({ id: who.id }))
@@ -253,7 +256,7 @@ t.test(
 )
 
 t.test(
-  'a password that is changed while somebody signs in with the old one ends that sign-in as well (RFC 9700 §4.14.2; docs/security.md F72)',
+  'a password change during a sign-in with the old password ends that sign-in (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     const { who, id } = await people()
     const { sessions } = store
@@ -277,7 +280,7 @@ t.test(
 )
 
 t.test(
-  'the name of a client is no user name: the password grant knows nobody of it (RFC 9700 §4.15.1, RFC 9068 §5; docs/security.md E63)',
+  'a client id is not accepted as a username by the password grant (RFC 9700 §4.15.1, RFC 9068 §5; docs/security.md E63)',
   async (t) => {
     const answer = await login(server, { username: 'machine', password: SECRET })
     t.same(outcome(answer), DEAD)

@@ -32,7 +32,7 @@ const GOOD: Record<string, () => Promise<Form>> = {
   refresh_token: async () => ({ refresh_token: (await signedIn(server)).refresh_token }),
 }
 
-t.test('an unknown grant is unsupported_grant_type (RFC 6749 §5.2; docs/security.md E55)', async (t) => {
+t.test('an unknown grant type is unsupported_grant_type (RFC 6749 §5.2; docs/security.md E55)', async (t) => {
   const unknown = [
     'implicit',
     'urn:ietf:params:oauth:grant-type:device_code',
@@ -53,20 +53,23 @@ t.test('an unknown grant is unsupported_grant_type (RFC 6749 §5.2; docs/securit
   })
 })
 
-t.test('which grants there are is said to clients alone (RFC 6749 §5.2; docs/security.md E55)', async (t) => {
-  for (const grant_type of ['x', 'client_credentials']) {
-    const answer = await post(
-      server,
-      '/oauth2/token',
-      { grant_type },
-      { authorization: basic('machine', 'x') },
-    )
-    refused(t, answer, { status: 401, error: 'invalid_client' }, grant_type)
-  }
-})
+t.test(
+  'the available grant types are revealed to authenticated clients only (RFC 6749 §5.2; docs/security.md E55)',
+  async (t) => {
+    for (const grant_type of ['x', 'client_credentials']) {
+      const answer = await post(
+        server,
+        '/oauth2/token',
+        { grant_type },
+        { authorization: basic('machine', 'x') },
+      )
+      refused(t, answer, { status: 401, error: 'invalid_client' }, grant_type)
+    }
+  },
+)
 
 t.test(
-  'a grant that the client is not registered for is unauthorized_client (docs/security.md E55, E56, E61)',
+  'a grant for which the client is not registered is unauthorized_client (docs/security.md E55, E56, E61)',
   async (t) => {
     t.same(Object.keys(GOOD).sort(), [...GRANT_NAMES].sort(), 'all grants are tested')
     for (const registered of GRANT_NAMES) {
@@ -89,7 +92,7 @@ t.test(
 )
 
 t.test(
-  'a public client has no credentials to show: no client_credentials, registered or not (RFC 6749 §4.4; docs/security.md E61)',
+  'a public client cannot use client_credentials, even if registered for it (RFC 6749 §4.4; docs/security.md E61)',
   async (t) => {
     const grants = [...GRANT_NAMES]
     await store.clients.insert(client({ id: 'open', authMethod: 'none', grants }))
@@ -103,7 +106,7 @@ t.test(
   },
 )
 
-t.test('what is no good as a grant is invalid_grant (RFC 6749 §5.2; docs/security.md E55)', async (t) => {
+t.test('an invalid code or token is invalid_grant (RFC 6749 §5.2; docs/security.md E55)', async (t) => {
   await writesNothing(
     t,
     server,
@@ -119,7 +122,7 @@ t.test('what is no good as a grant is invalid_grant (RFC 6749 §5.2; docs/securi
 })
 
 t.test(
-  'client_credentials gives no refresh token and no person’s claims (RFC 6749 §4.4.3; docs/security.md E61, E64)',
+  'client_credentials returns no refresh token and no user claims (RFC 6749 §4.4.3; docs/security.md E61, E64)',
   async (t) => {
     await store.clients.insert(client({ id: 'both', grants: ['client_credentials', 'refresh_token'] }))
     const answer = (await clientCredentials(server, { scope: 'orders:read offline_access' }, 'both')).json()
@@ -131,7 +134,7 @@ t.test(
 )
 
 t.test(
-  'a client that is disabled or deleted gets nothing within the follower’s round (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  'a disabled or deleted client gets no tokens after the next poll for changes (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     await store.clients.insert(client({ id: 'doomed' }))
     t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200)
@@ -148,7 +151,7 @@ t.test(
 )
 
 t.test(
-  'what a client loses it loses within the follower’s round: grants and scopes (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  'a client loses removed grants and scopes after the next poll for changes (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     await store.clients.insert(client({ id: 'shrinking' }))
     const scopeOf = async () => (await clientCredentials(server, {}, 'shrinking')).json().scope

@@ -26,7 +26,7 @@ const seen = ({ statusCode, body, headers }: LightMyRequestResponse) => {
 }
 
 t.test(
-  'an active access token says what it says itself, to its client and its API (RFC 7662 §2.2)',
+  'introspecting an active access token returns its claims to its client and its API (RFC 7662 §2.2)',
   async (t) => {
     const { access_token: token } = await signedIn(server)
     for (const as of ['app', 'orders']) {
@@ -39,21 +39,24 @@ t.test(
   },
 )
 
-t.test('an active refresh token tells its client until when it is good (RFC 7662 §2.2)', async (t) => {
-  const { refresh_token: token } = await signedIn(server)
-  t.same((await introspect(server, token)).json(), {
-    active: true,
-    client_id: 'app',
-    sub: alice.id,
-    iss: ISSUER,
-    iat: clock.now(),
-    exp: clock.now() + 7 * 86_400,
-    scope: 'orders:read orders:write',
-  })
-})
+t.test(
+  'introspecting an active refresh token returns its expiry to its client (RFC 7662 §2.2)',
+  async (t) => {
+    const { refresh_token: token } = await signedIn(server)
+    t.same((await introspect(server, token)).json(), {
+      active: true,
+      client_id: 'app',
+      sub: alice.id,
+      iss: ISSUER,
+      iat: clock.now(),
+      exp: clock.now() + 7 * 86_400,
+      scope: 'orders:read orders:write',
+    })
+  },
+)
 
 t.test(
-  'nobody asks without being a confidential client that proves it (RFC 7662 §2.1; docs/security.md I103)',
+  'introspection requires an authenticated confidential client (RFC 7662 §2.1; docs/security.md I103)',
   async (t) => {
     const { access_token: token } = await signedIn(server)
     const mine = await signedIn(server, {}, 'phone')
@@ -75,7 +78,7 @@ t.test(
 )
 
 t.test(
-  'whatever the reason, inactive looks the same to the byte (RFC 7662 §2.2, RFC 7662 §4; docs/security.md I104, I105, I106)',
+  'all inactive responses are identical, whatever the reason (RFC 7662 §2.2, RFC 7662 §4; docs/security.md I104, I105, I106)',
   async (t) => {
     const pair = await signedIn(server)
     const { access_token: token } = pair
@@ -155,7 +158,7 @@ async function hs256(token: string): Promise<string> {
 }
 
 t.test(
-  'a hint, wrong or unknown, changes nothing for an active token (RFC 7662 §2.1; docs/security.md I100)',
+  'a wrong or unknown token_type_hint does not change the response for an active token (RFC 7662 §2.1; docs/security.md I100)',
   async (t) => {
     const pair = await signedIn(server)
     for (const token of [pair.access_token, pair.refresh_token]) {
@@ -168,7 +171,7 @@ t.test(
 )
 
 t.test(
-  'without a token, or with two, it is invalid_request (RFC 7662 §2.1; docs/security.md A3)',
+  'a missing or repeated token at introspection is invalid_request (RFC 7662 §2.1; docs/security.md A3)',
   async (t) => {
     for (const form of [{}, { token: '' }, { token: ['a', 'b'] }]) {
       const answer = await post(server, '/oauth2/introspect', form, { authorization: basic('app') })
@@ -177,16 +180,19 @@ t.test(
   },
 )
 
-t.test('a token expires to the second, as its claim says (RFC 7662 §4; docs/security.md I106)', async (t) => {
-  const { access_token: token } = await signedIn(server)
-  clock.tick(599)
-  t.ok(await active(server, token))
-  clock.tick(1)
-  t.notOk(await active(server, token))
-})
+t.test(
+  'introspection reports a token inactive from the second in its exp claim (RFC 7662 §4; docs/security.md I106)',
+  async (t) => {
+    const { access_token: token } = await signedIn(server)
+    clock.tick(599)
+    t.ok(await active(server, token))
+    clock.tick(1)
+    t.notOk(await active(server, token))
+  },
+)
 
 t.test(
-  'a retiring key’s tokens are active; a revoked key’s are not, at once (RFC 7662 §4; docs/security.md I106)',
+  'tokens of a retiring key stay active, and tokens of a revoked key become inactive at once (RFC 7662 §4; docs/security.md I106)',
   async (t) => {
     const keys = server.deps.keys
     const { access_token: first } = await signedIn(server)
@@ -205,7 +211,7 @@ t.test(
 )
 
 t.test(
-  'a retired key’s tokens are inactive: it has left with the last of them (RFC 7662 §4; docs/security.md I106)',
+  'tokens of a retired key are inactive: the key was removed after the last of them expired (RFC 7662 §4; docs/security.md I106)',
   async (t) => {
     const { access_token: token } = await signedIn(server)
     await rotateRing(server.deps.keys, { actor: 'operator:test', force: true })
@@ -218,9 +224,12 @@ t.test(
   },
 )
 
-t.test('a role or scope that is gone is not called back: the token says what was granted then', async (t) => {
-  const { access_token: token } = await signedIn(server)
-  await store.users.removeRole(alice.id, 'clerk')
-  t.equal((await introspect(server, token, 'orders')).json().scope, 'orders:read orders:write')
-  await store.users.addRole(alice.id, 'clerk')
-})
+t.test(
+  'introspection returns the scopes granted at issue, even if a role or scope was removed since',
+  async (t) => {
+    const { access_token: token } = await signedIn(server)
+    await store.users.removeRole(alice.id, 'clerk')
+    t.equal((await introspect(server, token, 'orders')).json().scope, 'orders:read orders:write')
+    await store.users.addRole(alice.id, 'clerk')
+  },
+)

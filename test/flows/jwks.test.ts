@@ -25,7 +25,7 @@ const rotate = async (server: TestServer, force = false) => {
 }
 
 t.test(
-  'only public members, distinct kids, one algorithm each, 2048 bits (RFC 7517 §4; docs/security.md H91, H93)',
+  'the JWKS contains only public members, unique kids, one alg per key and 2048-bit RSA keys (RFC 7517 §4; docs/security.md H91, H93)',
   async (t) => {
     const server = await start(t)
     await rotate(server)
@@ -43,27 +43,30 @@ t.test(
   },
 )
 
-t.test('If-None-Match gets 304 by weak comparison, in a list, by * (RFC 9110 §13.1.2)', async (t) => {
-  const server = await start(t)
-  const first = await get(server)
-  const etag = String(first.headers.etag)
-  t.match(etag, /^"[\w-]+"$/)
-  const known = [etag, `W/${etag}`, `"other", ${etag}`, `"other",W/${etag} , "x"`, '*', ` ${etag} `]
-  for (const value of known) {
-    for (const method of ['GET', 'HEAD'] as const) {
-      const answer = await get(server, { 'if-none-match': value }, method)
-      t.same([answer.statusCode, answer.body], [304, ''], `${method} ${value}`)
-      t.equal(answer.headers.etag, etag, 'the tag is repeated (§15.4.5)')
-      t.equal(answer.headers['cache-control'], first.headers['cache-control'])
-      t.equal(answer.headers['access-control-allow-origin'], '*')
+t.test(
+  'If-None-Match with a matching tag gets 304, using weak comparison, lists and * (RFC 9110 §13.1.2)',
+  async (t) => {
+    const server = await start(t)
+    const first = await get(server)
+    const etag = String(first.headers.etag)
+    t.match(etag, /^"[\w-]+"$/)
+    const known = [etag, `W/${etag}`, `"other", ${etag}`, `"other",W/${etag} , "x"`, '*', ` ${etag} `]
+    for (const value of known) {
+      for (const method of ['GET', 'HEAD'] as const) {
+        const answer = await get(server, { 'if-none-match': value }, method)
+        t.same([answer.statusCode, answer.body], [304, ''], `${method} ${value}`)
+        t.equal(answer.headers.etag, etag, 'the tag is repeated (§15.4.5)')
+        t.equal(answer.headers['cache-control'], first.headers['cache-control'])
+        t.equal(answer.headers['access-control-allow-origin'], '*')
+      }
     }
-  }
-  for (const value of ['"other"', etag.slice(1, -1), `${etag}x`, '', 'W/', '"', etag.toUpperCase()]) {
-    t.equal((await get(server, { 'if-none-match': value })).statusCode, 200, value)
-  }
-})
+    for (const value of ['"other"', etag.slice(1, -1), `${etag}x`, '', 'W/', '"', etag.toUpperCase()]) {
+      t.equal((await get(server, { 'if-none-match': value })).statusCode, 200, value)
+    }
+  },
+)
 
-t.test('the tag changes with the ring and not without (RFC 9110 §8.8.3)', async (t) => {
+t.test('the ETag changes if and only if the key ring changes (RFC 9110 §8.8.3)', async (t) => {
   const server = await start(t)
   const before = (await get(server)).headers.etag
   server.clock.tick(100)
@@ -76,7 +79,7 @@ t.test('the tag changes with the ring and not without (RFC 9110 §8.8.3)', async
   t.not(after.headers.etag, before)
 })
 
-t.test('HEAD says what GET says, without the body (RFC 9110 §9.3.2)', async (t) => {
+t.test('HEAD returns the same headers as GET without a body (RFC 9110 §9.3.2)', async (t) => {
   const server = await start(t)
   const [head, whole] = [await get(server, {}, 'HEAD'), await get(server)]
   t.equal(head.body, '')
@@ -86,7 +89,7 @@ t.test('HEAD says what GET says, without the body (RFC 9110 §9.3.2)', async (t)
 })
 
 t.test(
-  'no cache may hold it past the next change of the ring (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  'max-age never extends past the next scheduled change of the key ring (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const server = await start(t)
     t.equal(await cacheControl(server), 'public, max-age=300', 'JWKS_MAX_AGE')
@@ -104,7 +107,7 @@ t.test(
 )
 
 t.test(
-  'nor past the leaving of a retiring key (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  'max-age never extends past the removal of a retiring key (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const server = await start(t)
     const { expires_in: lifetime } = (await clientCredentials(server)).json()
@@ -124,7 +127,7 @@ t.test(
   },
 )
 
-t.test('after a revocation it is no-cache until no cache can hold the bad key', async (t) => {
+t.test('after a key revocation responses are no-cache until no cache can hold the revoked key', async (t) => {
   const server = await start(t, { settings: { VERIFIER_CACHE: '2h' } })
   const [bad] = server.deps.ring.ring().keys.filter(({ state }) => state === 'active')
   const etag = String((await get(server)).headers.etag)
@@ -140,13 +143,13 @@ t.test('after a revocation it is no-cache until no cache can hold the bad key', 
   t.equal(await cacheControl(server), 'public, max-age=300')
 })
 
-t.test('JWKS_MAX_AGE=0 asks every cache to ask', async (t) => {
+t.test('JWKS_MAX_AGE=0 makes caches revalidate every time', async (t) => {
   const server = await start(t, { settings: { JWKS_MAX_AGE: '0s' } })
   t.equal(await cacheControl(server), 'public, max-age=0')
 })
 
 t.test(
-  'it is served from memory: with the store gone it answers still (RFC 9110 §13; docs/security.md Q15)',
+  'the JWKS is served from memory while the store is down (RFC 9110 §13; docs/security.md Q15)',
   async (t) => {
     const server = await testServer()
     const before = (await get(server)).body

@@ -94,7 +94,7 @@ function saysNone(t: Test, text: string, secrets: Iterable<string>) {
   }
 }
 
-t.test('no line is handed a secret, a password, a token or an Authorization value', async (t) => {
+t.test('no log record is given a secret, password, token or Authorization value', async (t) => {
   const { server, secrets } = await everything(t, {})
   const { lines } = server.logger
   for (const level of ['debug', 'info', 'error']) {
@@ -106,7 +106,7 @@ t.test('no line is handed a secret, a password, a token or an Authorization valu
   saysNone(t, inspect(lines, { depth: 20, maxArrayLength: null, maxStringLength: null }), secrets)
 })
 
-t.test('nor does the real log write one, at its most talkative, or a trace carry one', async (t) => {
+t.test('the real log at its most verbose, and traces, contain no secret', async (t) => {
   const destination = `${t.testdir()}/log`
   const log = createLogger({ level: 'trace', pretty: false, destination })
   const otlp = await collector(t)

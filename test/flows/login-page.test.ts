@@ -41,7 +41,7 @@ const subOf = async (page: Page, as = 'own') => {
 }
 
 t.test(
-  'a wrong password, an unknown user and a disabled one see one and the same page (RFC 6749 §10.12; docs/security.md C41)',
+  'a wrong password, an unknown user and a disabled user all see the same page (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const browser = openBrowser(server)
     const page = await browser.open(own())
@@ -82,7 +82,7 @@ t.test(
 )
 
 t.test(
-  'who guesses too often is told when to try again, on the page (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19, Q14)',
+  'too many password guesses show the time of the next allowed attempt (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19, Q14)',
   async (t) => {
     const browser = openBrowser(server)
     let page = await browser.open(own())
@@ -99,7 +99,7 @@ t.test(
 )
 
 t.test(
-  'with too many logins at once the page says so, and goes on later (docs/security.md Q14)',
+  'with too many concurrent logins the page says so, and the login works later (docs/security.md Q14)',
   async (t) => {
     const browser = openBrowser(server)
     const page = await browser.open(own())
@@ -115,7 +115,7 @@ t.test(
 )
 
 t.test(
-  'the session is a new one at each login, and only after one (RFC 6749 §10.12; docs/security.md C41, P23)',
+  'a new user session starts at each login, and only after it (RFC 6749 §10.12; docs/security.md C41, P23)',
   async (t) => {
     const browser = openBrowser(server)
     const prepared = 'a'.repeat(43)
@@ -153,7 +153,7 @@ t.test(
   },
 )
 
-t.test('a second tab: each goes its own way, and one login does for both', async (t) => {
+t.test('two tabs proceed independently, and one login serves both', async (t) => {
   const browser = openBrowser(server)
   const [left, right] = [
     await browser.open(own({ state: 'left' })),
@@ -168,7 +168,7 @@ t.test('a second tab: each goes its own way, and one login does for both', async
 })
 
 t.test(
-  'who types a password is answered as nobody else, whoever another tab has signed in (RFC 6749 §10.12; docs/security.md C41)',
+  'the login form responds for the user it was submitted by, whoever signed in in another tab (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const browser = openBrowser(server)
     const [left, right] = [await browser.open(own()), await browser.open(own())]
@@ -186,7 +186,7 @@ t.test(
   },
 )
 
-t.test('another person signs in: the first is signed out here, and only here', async (t) => {
+t.test('signing in as another user signs the first one out, in this browser only', async (t) => {
   const [browser, elsewhere] = [openBrowser(server), openBrowser(server)]
   for (const one of [browser, elsewhere]) await signIn(one, { client_id: 'own' })
   const consent = await browser.open(authorizeUrl())
@@ -201,7 +201,7 @@ t.test('another person signs in: the first is signed out here, and only here', a
 })
 
 t.test(
-  'a flow is over after an hour, or once its browser is another (RFC 6749 §10.12; docs/security.md C41, P22)',
+  'a login form expires after an hour, or when used in another browser (RFC 6749 §10.12; docs/security.md C41, P22)',
   async (t) => {
     const browser = openBrowser(server)
     const page = await browser.open(own())
@@ -226,7 +226,7 @@ t.test(
 )
 
 t.test(
-  'every hidden field and cookie of the login page, changed in any place, is refused (RFC 6749 §10.12; docs/security.md P22)',
+  'a modification of any hidden field or cookie of the login page is refused (RFC 6749 §10.12; docs/security.md P22)',
   async (t) => {
     const browser = openBrowser(server)
     const page = await browser.open(own())
@@ -266,7 +266,7 @@ t.test(
 )
 
 t.test(
-  'nobody is signed in by another site’s form: login CSRF (RFC 6749 §10.12; docs/security.md C41)',
+  'a login form posted by another site signs no one in (RFC 6749 §10.12; docs/security.md C41)',
   async (t) => {
     const mallory = openBrowser(server)
     const page = await mallory.open(own())
@@ -296,7 +296,7 @@ t.test(
 )
 
 t.test(
-  'prompt=login and select_account ask again, once, and auth_time is the new one (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  'prompt=login and select_account ask once for a new login, which sets auth_time (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const browser = openBrowser(server)
     await signIn(browser, { client_id: 'own' })
@@ -316,7 +316,7 @@ t.test(
 )
 
 t.test(
-  'max_age asks whoever signed in longer ago, and says when they did (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  'max_age asks for a new login after that time, and auth_time is returned (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const browser = openBrowser(server)
     await signIn(browser, { client_id: 'own' })
@@ -337,7 +337,7 @@ t.test(
 )
 
 t.test(
-  'a hint or a claim about somebody: only they succeed (OpenID Connect Core §3.1.2.2; docs/security.md M138, M144)',
+  'with an id_token_hint or a sub claim only that user can complete the request (OpenID Connect Core §3.1.2.2; docs/security.md M138, M144)',
   async (t) => {
     const browser = openBrowser(server)
     const { code } = await signIn(browser, { client_id: 'own' })
@@ -382,7 +382,7 @@ t.test(
 )
 
 t.test(
-  'login_hint is filled in, as text, and decides nothing (RFC 6749 §10.14, OpenID Connect Core §15.1; docs/security.md C48, M139)',
+  'login_hint prefills the username as text and decides nothing (RFC 6749 §10.14, OpenID Connect Core §15.1; docs/security.md C48, M139)',
   async (t) => {
     const hint = '"><script>alert(1)</script>'
     const page = await openBrowser(server).open(own({ login_hint: hint }))
@@ -396,7 +396,7 @@ t.test(
 )
 
 t.test(
-  'a sign-in that was ended elsewhere, or whose account is disabled, is none any more (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  'a user session that was ended, or whose user is disabled, is not used (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const browser = openBrowser(server)
     await signIn(browser, { client_id: 'own' })
@@ -411,7 +411,7 @@ t.test(
   },
 )
 
-t.test('the login page without an application leads to the account, and nowhere else', async (t) => {
+t.test('the login page without an authorization request leads only to the account page', async (t) => {
   const browser = openBrowser(server)
   const page = await browser.open(
     '/login?return_to=https://evil.test/&returnTo=//evil.test&redirect_uri=https://evil.test',
@@ -421,7 +421,7 @@ t.test('the login page without an application leads to the account, and nowhere 
   t.same([sent.status, sent.location], [303, '/account'])
 })
 
-t.test('a client that requires a second factor gets no answer by a password alone', async (t) => {
+t.test('a client that requires a second factor gets no response after a password alone', async (t) => {
   const browser = openBrowser(server)
   await signIn(browser, { client_id: 'own' })
   const silent = await browser.open(own({ client_id: 'strong', prompt: 'none', redirect_uri: OWN_REDIRECT }))

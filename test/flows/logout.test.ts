@@ -72,7 +72,7 @@ async function asked(t: Test, here: World, page: Page, what: string): Promise<Pa
 }
 
 t.test(
-  'the metadata names the endpoint (rp-initiated-logout: discovery-endpoint-verification)',
+  'the metadata contains the end_session_endpoint (rp-initiated-logout: discovery-endpoint-verification)',
   async (t) => {
     const { server } = await world(t)
     const metadata = (await server.inject({ url: '/.well-known/openid-configuration' })).json()
@@ -84,7 +84,7 @@ t.test(
 
 for (const method of ['GET', 'POST'] as const) {
   t.test(
-    `${method}: who comes with an ID token and a registered address is signed out and sent there, with state (rp-initiated-logout: happy path, RP-Initiated Logout §2; docs/security.md N145, N148)`,
+    `${method}: a request with an ID token and a registered URI signs out and redirects with state (rp-initiated-logout: happy path, RP-Initiated Logout §2; docs/security.md N145, N148)`,
     async (t) => {
       const here = await world(t)
       const form = { id_token_hint: here.tokens.id_token, post_logout_redirect_uri: OUT, state: 'a b&c=é' }
@@ -103,7 +103,7 @@ for (const method of ['GET', 'POST'] as const) {
   )
 }
 
-t.test('without state none comes back (rp-initiated-logout: no-state)', async (t) => {
+t.test('no state is returned if none was sent (rp-initiated-logout: no-state)', async (t) => {
   const here = await world(t)
   const page = await come(here.browser, {
     id_token_hint: here.tokens.id_token,
@@ -114,7 +114,7 @@ t.test('without state none comes back (rp-initiated-logout: no-state)', async (t
 })
 
 t.test(
-  'a registered address keeps its query (RP-Initiated Logout §2, §3; docs/security.md N148)',
+  'a query in the registered post-logout redirect URI is kept (RP-Initiated Logout §2, §3; docs/security.md N148)',
   async (t) => {
     const here = await world(t)
     const page = await come(here.browser, {
@@ -127,7 +127,7 @@ t.test(
 )
 
 t.test(
-  'with an ID token alone one is signed out here (rp-initiated-logout: no-post-logout-redirect-uri)',
+  'a request with only an ID token signs the user out here (rp-initiated-logout: no-post-logout-redirect-uri)',
   async (t) => {
     for (const more of [{}, { state: 's' }, { client_id: 'web' }] as Record<string, string>[]) {
       const here = await world(t)
@@ -141,7 +141,7 @@ t.test(
 )
 
 t.test(
-  'an address that is not registered is an error page, and nobody is signed out (rp-initiated-logout: bad-post-logout-redirect-uri, query-added-to-post-logout-redirect-uri, RP-Initiated Logout §3, §4; docs/security.md N147)',
+  'an unregistered redirect URI shows an error page and does not sign out (rp-initiated-logout: bad-post-logout-redirect-uri, query-added-to-post-logout-redirect-uri, RP-Initiated Logout §3, §4; docs/security.md N147)',
   async (t) => {
     const here = await world(t)
     for (const address of [
@@ -178,7 +178,7 @@ async function foreignHint({ tokens }: World): Promise<string> {
 }
 
 t.test(
-  'a hint that is forged is worth a question at most, and leads nowhere (rp-initiated-logout: modified-id-token-hint, bad-id-token-hint, RP-Initiated Logout §2, RP-Initiated Logout §3; docs/security.md N146, N147)',
+  'a forged id_token_hint leads at most to the confirmation page, and to no redirect (rp-initiated-logout: modified-id-token-hint, bad-id-token-hint, RP-Initiated Logout §2, RP-Initiated Logout §3; docs/security.md N146, N147)',
   async (t) => {
     const here = await world(t)
     const hints = {
@@ -199,7 +199,7 @@ t.test(
 )
 
 t.test(
-  'without a hint the person is asked, and stays if they say so (rp-initiated-logout: no-id-token-hint, no-params, only-state, RP-Initiated Logout §2; docs/security.md N146)',
+  'without an id_token_hint the user is asked, and stays signed in on refusal (rp-initiated-logout: no-id-token-hint, no-params, only-state, RP-Initiated Logout §2; docs/security.md N146)',
   async (t) => {
     const here = await world(t)
     for (const form of [
@@ -230,7 +230,7 @@ t.test(
 )
 
 t.test(
-  'the ID token of another person, or of another browser, asks (RP-Initiated Logout §2; docs/security.md N146)',
+  'an ID token of another user or browser leads to the confirmation page (RP-Initiated Logout §2; docs/security.md N146)',
   async (t) => {
     const here = await world(t)
     const other = openBrowser(here.server)
@@ -256,7 +256,7 @@ t.test(
 )
 
 t.test(
-  'client_id must be that of the hint, and nothing may be repeated (RP-Initiated Logout §2, §3; docs/security.md N148)',
+  'client_id must match the id_token_hint, and no parameter may be repeated (RP-Initiated Logout §2, §3; docs/security.md N148)',
   async (t) => {
     const here = await world(t)
     const hint = here.tokens.id_token
@@ -280,7 +280,7 @@ t.test(
 )
 
 t.test(
-  'whoever has signed out already is told so, or sent on (RP-Initiated Logout §4; docs/security.md N147)',
+  'a user who has already signed out is told so or redirected (RP-Initiated Logout §4; docs/security.md N147)',
   async (t) => {
     const { server, tokens } = await world(t)
     const browser = openBrowser(server)
@@ -294,7 +294,7 @@ t.test(
 )
 
 t.test(
-  'what was granted for when the person is away goes on; all else ends (Back-Channel Logout §2.7; docs/security.md N150)',
+  'sign-out keeps offline sessions and ends all others (Back-Channel Logout §2.7; docs/security.md N150)',
   async (t) => {
     const here = await world(t)
     const offline = { ...here, tokens: await at(here.server, here.browser, 'openid offline_access') }
@@ -305,7 +305,7 @@ t.test(
 )
 
 t.test(
-  'the client is told by the back channel, and prompt=none fails then (backchannel-rp-initiated-logout)',
+  'sign-out notifies the client by back channel, and prompt=none fails afterwards (backchannel-rp-initiated-logout)',
   async (t) => {
     const told: { uri: string; token: string }[] = []
     const server = await testServer({
@@ -332,7 +332,7 @@ t.test(
 )
 
 t.test(
-  'the confirmation is taken from our page alone (RFC 6749 §10.12; docs/security.md C41, P29)',
+  'the sign-out confirmation is accepted only from our own page (RFC 6749 §10.12; docs/security.md C41, P29)',
   async (t) => {
     const here = await world(t)
     const page = await come(here.browser, {})
@@ -373,7 +373,7 @@ t.test(
 )
 
 t.test(
-  'an arrival is only what was posted here, and soon (RP-Initiated Logout §3, §4; docs/security.md N147)',
+  'the sign-out result page is shown only after a recent sign-out here (RP-Initiated Logout §3, §4; docs/security.md N147)',
   async (t) => {
     const here = await world(t)
     const posted = await here.browser.ask(LOGOUT, {

@@ -92,7 +92,7 @@ async function enrol(server: TestServer) {
 }
 
 t.test(
-  'through a reseal all goes on at both nodes: refreshes and their retries, factors, forms, revocations (RFC 9700 §4.14.2; docs/security.md F68)',
+  'refreshes, retries, factors, forms and revocations work on both nodes during a master key rotation (RFC 9700 §4.14.2; docs/security.md F68)',
   async (t) => {
     const here = await world(t as Test)
     const [one, two] = here.nodes
@@ -178,24 +178,27 @@ t.test(
   },
 )
 
-t.test('factors of before a reseal are good after it, and are sealed with the new root alone', async (t) => {
-  const here = await world(t as Test)
-  const [one, two] = here.nodes
-  const { alice, recovery, code } = await enrol(one)
-  await here.change()
-  // Node two has not heard of it.
-  one.clock.tick(30)
-  t.equal(await people(two).checkCode(alice, code(), FROM), 'totp')
-  t.equal((await one.store.factors.findTotp(alice.id))?.root, 2)
-  t.equal(await people(two).checkCode(alice, recovery[0] ?? '', FROM), 'recovery')
-  await here.follow()
-  one.clock.tick(ROOT_AHEAD)
-  t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), 'recovery')
-  t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), null, 'and once')
-})
+t.test(
+  'second factors from before a master key rotation keep working and are re-encrypted with the new data key',
+  async (t) => {
+    const here = await world(t as Test)
+    const [one, two] = here.nodes
+    const { alice, recovery, code } = await enrol(one)
+    await here.change()
+    // Node two has not heard of it.
+    one.clock.tick(30)
+    t.equal(await people(two).checkCode(alice, code(), FROM), 'totp')
+    t.equal((await one.store.factors.findTotp(alice.id))?.root, 2)
+    t.equal(await people(two).checkCode(alice, recovery[0] ?? '', FROM), 'recovery')
+    await here.follow()
+    one.clock.tick(ROOT_AHEAD)
+    t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), 'recovery')
+    t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), null, 'and once')
+  },
+)
 
 t.test(
-  'a node of the new key alone serves what was before, and the old key alone opens nothing',
+  'a node with only the new master key serves existing data, and the old key alone decrypts nothing',
   async (t) => {
     const here = await world(t as Test)
     const [one] = here.nodes
@@ -220,7 +223,7 @@ t.test(
 const settingsOf = ({ config }: TestServer) => ({ DATABASE_URL: config.databaseUrl })
 
 t.test(
-  'a database that is stolen afterwards does not sign with the old master key (docs/security.md Q8)',
+  'a database stolen after the rotation cannot be used with the old master key (docs/security.md Q8)',
   async (t) => {
     const here = await world(t as Test)
     const [one] = here.nodes
@@ -259,7 +262,7 @@ t.test(
   },
 )
 
-t.test('signing goes on: the keys are rotated under the new master key, by every node', async (t) => {
+t.test('every node rotates the signing keys under the new master key', async (t) => {
   const here = await world(t as Test)
   const [one, two] = here.nodes
   await here.change()
@@ -277,42 +280,45 @@ t.test('signing goes on: the keys are rotated under the new master key, by every
   t.equal((await one.store.ring.read())?.keys.length, 3, 'it was rotated once')
 })
 
-t.test('what hangs on an old root is said, and when nothing does, it is forgotten', async (t) => {
-  const here = await world(t as Test)
-  const [one] = here.nodes
-  const { recovery } = await enrol(one)
-  const pair = await signedIn(one, {}, 'phone').catch(() => undefined)
-  t.equal(pair, undefined, 'with a second factor there is no password grant')
-  await here.change()
-  await here.follow()
-  one.clock.tick(ROOT_AHEAD + 8 * DAY)
-  t.match(await oldRoots(one.deps.base), [{ number: 1, recoveryCodes: 1, secondFactors: 0, over: false }])
-  await one.deps.duties.sweep()
-  t.equal((await one.store.roots.list()).length, 2)
+t.test(
+  'the status lists what depends on an old data key, and the key is deleted once nothing does',
+  async (t) => {
+    const here = await world(t as Test)
+    const [one] = here.nodes
+    const { recovery } = await enrol(one)
+    const pair = await signedIn(one, {}, 'phone').catch(() => undefined)
+    t.equal(pair, undefined, 'with a second factor there is no password grant')
+    await here.change()
+    await here.follow()
+    one.clock.tick(ROOT_AHEAD + 8 * DAY)
+    t.match(await oldRoots(one.deps.base), [{ number: 1, recoveryCodes: 1, secondFactors: 0, over: false }])
+    await one.deps.duties.sweep()
+    t.equal((await one.store.roots.list()).length, 2)
 
-  const alice = await one.store.users.findByUsername('alice')
-  if (!alice) throw new Error('no alice')
-  t.equal(
-    await people(one).checkCode(alice, recovery[0] ?? '', FROM),
-    'recovery',
-    'good for as long as it takes',
-  )
-  await people(one).newRecoveryCodes(alice, FROM)
-  t.match(await oldRoots(one.deps.base), [{ recoveryCodes: 0, over: true }])
-  one.clock.tick(3601)
-  await Promise.all(here.nodes.map(({ deps }) => deps.duties.sweep()))
-  t.same(
-    (await one.store.roots.list()).map(({ number }) => number),
-    [2],
-  )
-  const said = here.nodes.flatMap(({ logger }) => logger.audits('roots.forgotten'))
-  t.match(said, [{ target: '1' }], 'by one node')
-  t.equal(said.length, 1)
-  await here.follow()
-  t.equal((await clientCredentials(one)).statusCode, 200)
-})
+    const alice = await one.store.users.findByUsername('alice')
+    if (!alice) throw new Error('no alice')
+    t.equal(
+      await people(one).checkCode(alice, recovery[0] ?? '', FROM),
+      'recovery',
+      'good for as long as it takes',
+    )
+    await people(one).newRecoveryCodes(alice, FROM)
+    t.match(await oldRoots(one.deps.base), [{ recoveryCodes: 0, over: true }])
+    one.clock.tick(3601)
+    await Promise.all(here.nodes.map(({ deps }) => deps.duties.sweep()))
+    t.same(
+      (await one.store.roots.list()).map(({ number }) => number),
+      [2],
+    )
+    const said = here.nodes.flatMap(({ logger }) => logger.audits('roots.forgotten'))
+    t.match(said, [{ target: '1' }], 'by one node')
+    t.equal(said.length, 1)
+    await here.follow()
+    t.equal((await clientCredentials(one)).statusCode, 200)
+  },
+)
 
-t.test('an old root stays while a session was not used since, and no longer', async (t) => {
+t.test('an old data key is kept as long as an unused session depends on it', async (t) => {
   const here = await world(t as Test)
   const [one, two] = here.nodes
   const pair = await signedIn(one)
@@ -329,7 +335,7 @@ t.test('an old root stays while a session was not used since, and no longer', as
   t.equal((await refresh(two, next.refresh_token)).statusCode, 200)
 })
 
-t.test('after --compromised nothing of before counts, and new sign-ins are as ever', async (t) => {
+t.test('after --compromised all earlier tokens are invalid, and new sign-ins work', async (t) => {
   const here = await world(t as Test)
   const [one, two] = here.nodes
   const { alice, recovery, code } = await enrol(one)
@@ -354,24 +360,27 @@ t.test('after --compromised nothing of before counts, and new sign-ins are as ev
   t.equal((await refresh(two, fresh.refresh_token)).statusCode, 200)
 })
 
-t.test('a node that cannot learn of a new root says 503, not that a token is worthless', async (t) => {
-  const here = await world(t as Test)
-  const [one, two] = here.nodes
-  await here.change(true)
-  await one.follow()
-  const { refresh_token: token } = await signedIn(one)
-  // Frozen or cut off for longer than the lease.
-  const read = two.store.revisions.read
-  Object.assign(two.store.revisions, { read: () => Promise.reject(new Error('cut off')) })
-  two.clock.tick(11)
-  const answer = await refresh(two, token)
-  t.equal(answer.statusCode, 503, answer.body)
-  Object.assign(two.store.revisions, { read })
-  t.equal((await refresh(two, token)).statusCode, 200)
-})
+t.test(
+  'a node that cannot read a new data key answers 503 instead of reporting the token invalid',
+  async (t) => {
+    const here = await world(t as Test)
+    const [one, two] = here.nodes
+    await here.change(true)
+    await one.follow()
+    const { refresh_token: token } = await signedIn(one)
+    // Frozen or cut off for longer than the lease.
+    const read = two.store.revisions.read
+    Object.assign(two.store.revisions, { read: () => Promise.reject(new Error('cut off')) })
+    two.clock.tick(11)
+    const answer = await refresh(two, token)
+    t.equal(answer.statusCode, 503, answer.body)
+    Object.assign(two.store.revisions, { read })
+    t.equal((await refresh(two, token)).statusCode, 200)
+  },
+)
 
 t.test(
-  'a store from before there were roots goes on, and a reseal ends what it derived (docs/security.md Q8)',
+  'a store from before data keys keeps working, and a rotation ends what was derived from the master key (docs/security.md Q8)',
   async (t) => {
     const [old, young] = [key(), key()]
     const options = { database: join(t.testdir(), 'keyturn.db'), clock: testClock() }

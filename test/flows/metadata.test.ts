@@ -27,23 +27,26 @@ const plain = async () => {
   return shared
 }
 
-t.test('both documents are the same, 200 and JSON (RFC 8414 §3.2; docs/security.md K117, H96)', async (t) => {
-  const server = await plain()
-  const [oauth, openid] = await Promise.all([server.inject({ url: OAUTH }), server.inject({ url: OPENID })])
-  t.same(oauth.json(), openid.json())
-  for (const { statusCode, headers } of [oauth, openid]) {
-    t.equal(statusCode, 200)
-    t.match(headers['content-type'], /^application\/json(;|$)/)
-    t.equal(headers['cache-control'], 'public, max-age=300')
-    t.equal(headers['access-control-allow-origin'], '*')
-  }
-})
+t.test(
+  'both metadata documents are identical, 200 and JSON (RFC 8414 §3.2; docs/security.md K117, H96)',
+  async (t) => {
+    const server = await plain()
+    const [oauth, openid] = await Promise.all([server.inject({ url: OAUTH }), server.inject({ url: OPENID })])
+    t.same(oauth.json(), openid.json())
+    for (const { statusCode, headers } of [oauth, openid]) {
+      t.equal(statusCode, 200)
+      t.match(headers['content-type'], /^application\/json(;|$)/)
+      t.equal(headers['cache-control'], 'public, max-age=300')
+      t.equal(headers['access-control-allow-origin'], '*')
+    }
+  },
+)
 
 /** What a browser goes to, not a client. */
 const FOR_PEOPLE = ['authorization_endpoint', 'end_session_endpoint']
 
 t.test(
-  'every member is what RFC 8414 says it is, and no list is empty (RFC 8414 §3.3, RFC 8414 §2; docs/security.md K118, K119)',
+  'every metadata member has the type of RFC 8414, and no list is empty (RFC 8414 §3.3, RFC 8414 §2; docs/security.md K118, K119)',
   async (t) => {
     const metadata = (await (await plain()).inject({ url: OAUTH })).json()
     t.equal(metadata.issuer, ISSUER)
@@ -73,7 +76,7 @@ t.test(
 )
 
 t.test(
-  'all that OpenID Connect Discovery requires is there, and what it recommends (OpenID Connect Discovery §3; docs/security.md M143)',
+  'the metadata has all required and recommended members of OpenID Connect Discovery (OpenID Connect Discovery §3; docs/security.md M143)',
   async (t) => {
     const metadata = (await (await plain()).inject({ url: OPENID })).json()
     t.match(metadata, {
@@ -104,7 +107,7 @@ t.test(
 )
 
 t.test(
-  'it says how clients authenticate where they push requests, and that iss comes back (RFC 8414 §2, RFC 9207 §3; docs/security.md K119)',
+  'the metadata lists the authentication methods of the PAR endpoint and announces iss (RFC 8414 §2, RFC 9207 §3; docs/security.md K119)',
   async (t) => {
     const metadata = (await (await plain()).inject({ url: OAUTH })).json()
     t.equal(metadata.authorization_response_iss_parameter_supported, true, 'RFC 9207 §3')
@@ -120,7 +123,7 @@ t.test(
 )
 
 t.test(
-  'claims_supported is what tokens and userinfo really have, and nothing else (OpenID Connect Discovery §3; docs/security.md M143)',
+  'claims_supported lists exactly the claims of tokens and userinfo (OpenID Connect Discovery §3; docs/security.md M143)',
   async (t) => {
     const server = await testServer()
     t.teardown(() => server.close())
@@ -141,7 +144,7 @@ t.test(
 )
 
 t.test(
-  'every listed endpoint is there, every listed grant is known (RFC 8414 §3.3; docs/security.md K118)',
+  'every listed endpoint exists, and every listed grant is known (RFC 8414 §3.3; docs/security.md K118)',
   async (t) => {
     const server = await plain()
     const metadata = (await server.inject({ url: OAUTH })).json()
@@ -179,7 +182,7 @@ function pathsOf({ app }: TestServer): string[] {
 }
 
 t.test(
-  'every endpoint that answers is listed, but for documents, probes and pages (RFC 8414 §3.3; docs/security.md K118)',
+  'every protocol endpoint is listed in the metadata (RFC 8414 §3.3; docs/security.md K118)',
   async (t) => {
     const server = await plain()
     const metadata = (await server.inject({ url: OAUTH })).json()
@@ -199,7 +202,7 @@ t.test(
 )
 
 t.test(
-  'an issuer with a path: inserted for OAuth, appended for OpenID (RFC 8414 §3.1; docs/security.md K117)',
+  'an issuer path is inserted for OAuth metadata and appended for OpenID metadata (RFC 8414 §3.1; docs/security.md K117)',
   async (t) => {
     for (const issuer of ['https://example.test/tenant1', 'https://example.test/a/b']) {
       const server = await start(t, issuer)
@@ -224,7 +227,7 @@ t.test(
 )
 
 t.test(
-  'a trailing slash of the issuer is kept in it, and doubled nowhere (RFC 8414 §3.1, RFC 8414 §3.3; docs/security.md K117, K118)',
+  'a trailing slash of the issuer is kept and never doubled (RFC 8414 §3.1, RFC 8414 §3.3; docs/security.md K117, K118)',
   async (t) => {
     for (const issuer of ['https://example.test/', 'https://example.test/tenant1/']) {
       const server = await start(t, issuer)
@@ -254,7 +257,7 @@ const FORWARDED = {
   forwarded: 'for=1.2.3.4;host=evil.test;proto=http',
 }
 
-t.test('no header changes an URL or an issuer (RFC 8414 §3.3; docs/security.md K118)', async (t) => {
+t.test('no request header changes a URL or the issuer (RFC 8414 §3.3; docs/security.md K118)', async (t) => {
   for (const TRUST_PROXY of ['off', 'on', '1']) {
     const server = await testServer({ settings: { TRUST_PROXY } })
     t.teardown(() => server.close())
@@ -279,7 +282,7 @@ t.test('no header changes an URL or an issuer (RFC 8414 §3.3; docs/security.md 
 })
 
 t.test(
-  'nor does a Host on the wire: missing, strange or twice (RFC 8414 §3.3; docs/security.md K118)',
+  'a missing, unexpected or repeated Host header does not change the metadata (RFC 8414 §3.3; docs/security.md K118)',
   async (t) => {
     const { port, issuer } = await listen(t)
     const ask = (...lines: string[]) =>

@@ -27,7 +27,7 @@ async function started(
 const requests = (endpoint: string, method: string, status: string) =>
   ['keyturn_http_request_duration_seconds_count', { endpoint, method, status }] as const
 
-t.test('requests are counted by route, method and class of the answer', async (t) => {
+t.test('requests are counted by route, method and status class', async (t) => {
   const server = await started(t)
   await clientCredentials(server)
   await clientCredentials(server)
@@ -46,7 +46,7 @@ t.test('requests are counted by route, method and class of the answer', async (t
   t.equal(value('keyturn_http_request_duration_seconds_bucket', bucket), 2, 'and how long they took')
 })
 
-t.test('an issuer with a path is measured under the same names, and its assets under one', async (t) => {
+t.test('routes below an issuer path use the same labels, and all assets share one', async (t) => {
   const server = await started(t, { settings: { ISSUER: 'https://issuer.test/auth' } })
   await clientCredentials(server)
   await post(server, '/auth/oauth2/token', {})
@@ -62,7 +62,7 @@ t.test('an issuer with a path is measured under the same names, and its assets u
   t.notMatch(text, '/auth/')
 })
 
-t.test('tokens are counted by grant, from zero', async (t) => {
+t.test('issued tokens are counted by grant, starting from zero', async (t) => {
   const server = await started(t)
   const issued = async (grant: string) =>
     (await scrape(server)).value('keyturn_tokens_issued_total', { grant })
@@ -77,7 +77,7 @@ t.test('tokens are counted by grant, from zero', async (t) => {
   t.equal(await issued('authorization_code'), 0)
 })
 
-t.test('refusals are counted by endpoint, with what the client was told', async (t) => {
+t.test('errors are counted by endpoint and error code', async (t) => {
   const server = await started(t)
   const machine = { authorization: basic('machine') }
   await post(server, '/oauth2/token', { grant_type: 'nope' }, machine)
@@ -100,13 +100,13 @@ t.test('refusals are counted by endpoint, with what the client was told', async 
   t.equal(value('keyturn_audit_events_total', { event: 'client.authentication_failed' }), 1)
 })
 
-t.test('every endpoint that refuses is counted', async (t) => {
+t.test('errors of every endpoint are counted', async (t) => {
   for (const { path, refused } of protocolEndpoints) t.equal(REFUSALS[refused], path)
   const others = AUDIT_EVENTS.filter((event) => event.endsWith('.refused') && !(event in REFUSALS))
   t.same(others, ['consent.refused'], 'a person said no; we refused nothing')
 })
 
-t.test('every event of the audit trail is counted, from zero, as often as it is there', async (t) => {
+t.test('every audit event is counted, starting from zero', async (t) => {
   const server = await started(t)
   await login(server)
   await login(server, { password: 'wrong' })
@@ -118,7 +118,7 @@ t.test('every event of the audit trail is counted, from zero, as often as it is 
   t.equal(value('keyturn_audit_events_total', { event: 'login.failed' }), 1)
 })
 
-t.test('nothing that somebody sends becomes a label, or makes a new series', async (t) => {
+t.test('request input never becomes a label value or a new series', async (t) => {
   const server = await started(t)
   const send = async (mark: string) => {
     const form = { grant_type: mark, client_id: mark, scope: mark, token: mark, resource: `https://${mark}` }
@@ -153,7 +153,7 @@ t.test('nothing that somebody sends becomes a label, or makes a new series', asy
   t.ok((last.value(...requests('other', 'other', '4xx')) ?? 0) > 20)
 })
 
-t.test('the ring is seen: age, version, next change, and who is behind', async (t) => {
+t.test('the key ring metrics show age, version, next change and lagging nodes', async (t) => {
   const server = await started(t, { settings: { KEY_ROTATION: '10d', VERIFIER_CACHE: '1h' } })
   const ask = (name: string) =>
     server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': `${name}; instance=a` } })
@@ -183,14 +183,14 @@ t.test('the ring is seen: age, version, next change, and who is behind', async (
   t.equal(after.value('keyturn_audit_events_total', { event: 'keys.rotated' }), 1)
 })
 
-t.test('a ring that will not change by itself has no next change', async (t) => {
+t.test('a key ring without scheduled changes has no next-change metric', async (t) => {
   const server = await started(t, { settings: { KEY_ROTATION: 'off' } })
   const { value, types } = await scrape(server)
   t.equal(value('keyturn_ring_next_change_seconds'), undefined)
   t.ok(types.has('keyturn_ring_next_change_seconds'))
 })
 
-t.test('password hashing is seen: at work, waiting, turned away', async (t) => {
+t.test('password hashing metrics show running, waiting and refused work', async (t) => {
   const server = await started(t, { gateSize: { running: 1, waiting: 1 } })
   const logins = [1, 2, 3, 4].map((i) => login(server, { username: `nobody-${i}` }))
   // The counter says when two were turned away, while the other two are still there.
@@ -209,7 +209,7 @@ t.test('password hashing is seen: at work, waiting, turned away', async (t) => {
   t.equal(value('keyturn_refusals_total', busy), 2)
 })
 
-t.test('status lists and notices that wait are seen', async (t) => {
+t.test('status lists and waiting logout notifications are measured', async (t) => {
   const server = await started(t)
   const { access_token: token } = (await clientCredentials(server)).json()
   await post(server, '/oauth2/revoke', { token }, { authorization: basic('machine') })
@@ -228,7 +228,7 @@ t.test('status lists and notices that wait are seen', async (t) => {
   t.equal(value('keyturn_logout_notices_waiting'), 1)
 })
 
-t.test('the store is timed by verb, and what it does not do is counted', async (t) => {
+t.test('store operations are timed by verb, and failures are counted', async (t) => {
   const server = await started(t, { unkept: 'SQLite stays as it was made here: read-only' })
   const count = async (verb: string) =>
     (await scrape(server)).value('keyturn_store_duration_seconds_count', { verb }) ?? 0
@@ -248,7 +248,7 @@ t.test('the store is timed by verb, and what it does not do is counted', async (
   await allow()
 })
 
-t.test('connections are seen where there are some', async (t) => {
+t.test('the connection pool is measured on PostgreSQL', async (t) => {
   const server = await started(t)
   const { value } = await scrape(server)
   const connections = (state: string) => value('keyturn_store_connections', { state })
@@ -262,7 +262,7 @@ t.test('connections are seen where there are some', async (t) => {
   t.equal(value('keyturn_store_connections_waited_for'), 0)
 })
 
-t.test('without a store the rest is still there, and nothing old is shown', async (t) => {
+t.test('without the store the other metrics remain, and no stale value is shown', async (t) => {
   const server = await started(t, { unkept: 'the store is closed' })
   t.equal((await scrape(server)).value('keyturn_logout_notices_waiting'), 0)
   await server.store.db.close()
@@ -273,7 +273,7 @@ t.test('without a store the rest is still there, and nothing old is shown', asyn
   t.equal(value('keyturn_ring_version'), 1)
 })
 
-t.test('a store that hangs does not keep the scraper waiting', async (t) => {
+t.test('an unresponsive store does not delay the scrape', async (t) => {
   const server = await started(t)
   Object.assign(server.store.verifiers, { list: () => new Promise(() => {}) })
   const { value } = await scrape(server)
@@ -283,7 +283,7 @@ t.test('a store that hangs does not keep the scraper waiting', async (t) => {
 
 const LOCAL = { ISSUER: 'http://localhost:3000' }
 
-t.test('on the main port only whoever is on this machine, and came directly, reads them', async (t) => {
+t.test('on the main port only direct requests from this machine may read metrics', async (t) => {
   const server = await started(t, { settings: LOCAL })
   const status = async (remoteAddress: string, headers: Record<string, string> = {}) =>
     (await server.inject({ url: '/metrics', remoteAddress, headers })).statusCode
@@ -301,17 +301,14 @@ t.test('on the main port only whoever is on this machine, and came directly, rea
   t.equal(await status('127.0.0.1', { forwarded: 'for=127.0.0.1' }), 403)
 })
 
-t.test(
-  'a server for other machines has none on its main port: a proxy would lead everybody there',
-  async (t) => {
-    const elsewhere = await started(t)
-    t.equal((await elsewhere.inject({ url: '/metrics' })).statusCode, 404)
-    const onItsOwn = await started(t, { settings: { ...LOCAL, METRICS_PORT: '9464' } })
-    t.equal((await onItsOwn.inject({ url: '/metrics' })).statusCode, 404)
-  },
-)
+t.test('a server that listens for other machines has no metrics on its main port', async (t) => {
+  const elsewhere = await started(t)
+  t.equal((await elsewhere.inject({ url: '/metrics' })).statusCode, 404)
+  const onItsOwn = await started(t, { settings: { ...LOCAL, METRICS_PORT: '9464' } })
+  t.equal((await onItsOwn.inject({ url: '/metrics' })).statusCode, 404)
+})
 
-t.test('the port of its own has the metrics and nothing else', async (t) => {
+t.test('the separate metrics port serves metrics and nothing else', async (t) => {
   const server = await started(t)
   const app = createMetricsApp({ metrics: server.metrics, logger: server.logger as never })
   t.teardown(() => app.close())

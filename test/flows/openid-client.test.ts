@@ -55,7 +55,7 @@ async function outcome(work: Promise<unknown>): Promise<string | undefined> {
   }
 }
 
-t.test('from the issuer’s URL: PAR, code, tokens, userinfo, refresh, logout', async (t) => {
+t.test('from the issuer’s URL alone: PAR, code, tokens, userinfo, refresh and logout work', async (t) => {
   const config = await discover('web')
   const metadata = config.serverMetadata()
   t.equal(metadata.issuer, issuer)
@@ -91,7 +91,7 @@ t.test('from the issuer’s URL: PAR, code, tokens, userinfo, refresh, logout', 
   t.equal(again.path, '/login', 'nobody is signed in any more')
 })
 
-t.test('without PAR, by redirect and by form_post; the second time nobody is asked', async (t) => {
+t.test('without PAR, by redirect and by form_post, a second request needs no user interaction', async (t) => {
   const config = await discover('own')
   const at = browser()
   for (const response_mode of ['query', 'form_post']) {
@@ -118,7 +118,7 @@ const ways: Record<string, oidc.ClientAuth> = {
 }
 for (const [id, authentication] of Object.entries(ways)) {
   t.test(
-    `client ${id}: PAR, tokens, refresh and revocation (RFC 6749 §2.3.1, RFC 6749 §3.2.1; docs/security.md B15, B20)`,
+    `client ${id}: PAR, tokens, refresh and revocation work (RFC 6749 §2.3.1, RFC 6749 §3.2.1; docs/security.md B15, B20)`,
     async (t) => {
       const config = await discover(id, authentication)
       const redirect_uri = id === 'native' ? 'http://127.0.0.1:50123/callback' : WEB_REDIRECT
@@ -136,7 +136,7 @@ for (const [id, authentication] of Object.entries(ways)) {
   )
 }
 
-t.test('signed requests, in the URL and pushed (RFC 9101; docs/security.md K126)', async (t) => {
+t.test('signed requests work in the URL and pushed (RFC 9101; docs/security.md K126)', async (t) => {
   const config = await discover('jar')
   const signed = (parameters: Record<string, string>) =>
     oidc.buildAuthorizationUrlWithJAR(config, parameters, key as oidc.PrivateKey)
@@ -158,7 +158,7 @@ t.test('signed requests, in the URL and pushed (RFC 9101; docs/security.md K126)
 })
 
 t.test(
-  'what the library checks is there to be checked: state, iss, nonce, max_age (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  'the library’s checks of state, iss, nonce and max_age work (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const config = await discover('own')
     const { parameters, checks } = await asking({ redirect_uri: OWN_REDIRECT, max_age: '300' })
@@ -183,7 +183,7 @@ t.test(
 )
 
 t.test(
-  'prompt=none: silent with a sign-in, login_required without one (OpenID Connect Core §3.1.2.1, OpenID Connect Core §3.1.2.2; docs/security.md M137, M138)',
+  'prompt=none succeeds silently with a session and returns login_required without one (OpenID Connect Core §3.1.2.1, OpenID Connect Core §3.1.2.2; docs/security.md M137, M138)',
   async (t) => {
     const config = await discover('own')
     const at = browser()
@@ -202,7 +202,7 @@ t.test(
   },
 )
 
-t.test('a person who refuses: the application is told access_denied (RFC 6749 §4.1.2.1)', async (t) => {
+t.test('a user who denies consent makes the library report access_denied (RFC 6749 §4.1.2.1)', async (t) => {
   const config = await discover('web')
   const { parameters, checks } = await asking()
   const url = oidc.buildAuthorizationUrl(config, parameters)

@@ -32,7 +32,7 @@ await server.follow()
 const suite = openidSuite(server)
 
 t.test(
-  'oidcc-server: code flow, tokens, ID token (OpenID Connect Core §3.1; docs/security.md M136)',
+  'oidcc-server: the code flow returns valid tokens and an ID token (OpenID Connect Core §3.1; docs/security.md M136)',
   inBothModes(async (t, response_mode) => {
     const { claims, tokens } = await suite.signIn(t, suite.browser(), { response_mode })
     t.equal(claims.sub, alice.id)
@@ -43,7 +43,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-response-type-missing: the client is told (OpenID Connect Core §3.1.2.6)',
+  'oidcc-response-type-missing: the client gets an error response (OpenID Connect Core §3.1.2.6)',
   inBothModes(async (t, response_mode) => {
     const answer = await suite.answer(suite.browser(), { response_mode, response_type: undefined })
     suite.refused(t, answer, 'invalid_request')
@@ -75,7 +75,7 @@ const scopes: Record<string, readonly string[]> = {
   ],
 }
 t.test(
-  'oidcc-scope-profile, -email, -address, -phone, -all: claims are at userinfo (OpenID Connect Core §5.4)',
+  'oidcc-scope-profile, -email, -address, -phone, -all: userinfo returns the claims of the scopes (OpenID Connect Core §5.4)',
   inBothModes(async (t, response_mode) => {
     for (const [scope, expected] of Object.entries(scopes)) {
       const { claims, tokens } = await suite.signIn(t, suite.browser(), {
@@ -94,7 +94,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-alternate-happy-flow: the order of scopes and parameters does not matter (OpenID Connect Core §3.1.2.1)',
+  'oidcc-alternate-happy-flow: the order of scopes and parameters is irrelevant (OpenID Connect Core §3.1.2.1)',
   inBothModes(async (t, response_mode) => {
     const overrides = { response_mode, scope: 'email orders:read openid profile' }
     const backwards = [...authorizeParams({ ...PLAIN, ...overrides })].reverse()
@@ -114,7 +114,7 @@ const hints: Record<string, Record<string, string>> = {
   'oidcc-ensure-request-with-acr-values-succeeds': { acr_values: '1 2' },
 }
 t.test(
-  'oidcc-display-page, -popup, -login-hint, -ui-locales, -claims-locales, -acr-values, -unknown-parameter: no error (OpenID Connect Core §15.1; docs/security.md M139)',
+  'oidcc-display-page, -popup, -login-hint, -ui-locales, -claims-locales, -acr-values, -unknown-parameter: the request succeeds (OpenID Connect Core §15.1; docs/security.md M139)',
   inBothModes(async (t, response_mode) => {
     for (const [module, parameter] of Object.entries(hints)) {
       const { claims } = await suite.signIn(t, suite.browser(), { response_mode, ...parameter })
@@ -124,7 +124,7 @@ t.test(
 )
 
 t.test(
-  'login_hint is in the form, ui_locales choose the language (OpenID Connect Core §3.1.2.1; docs/security.md M139)',
+  'login_hint prefills the form, and ui_locales selects the language (OpenID Connect Core §3.1.2.1; docs/security.md M139)',
   async (t) => {
     const query = authorizeParams({ login_hint: 'al<ice>"', ui_locales: 'xx de' })
     const page = await suite.browser().open(`/oauth2/authorize?${query}`)
@@ -134,7 +134,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-ensure-registered-redirect-uri: another address is a page, and nobody is sent there (RFC 9700 §2.1, §4.1.3; docs/security.md C30)',
+  'oidcc-ensure-registered-redirect-uri: an unregistered URI shows an error page without redirect (RFC 9700 §2.1, §4.1.3; docs/security.md C30)',
   inBothModes(async (t, response_mode) => {
     const redirect_uri = `${WEB_REDIRECT}/suffix`
     const query = authorizeParams({ ...PLAIN, response_mode, redirect_uri })
@@ -145,7 +145,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-ensure-post-request-succeeds: the authorization endpoint takes POST (OpenID Connect Core §3.1.2.1; docs/security.md C28)',
+  'oidcc-ensure-post-request-succeeds: the authorization endpoint accepts POST (OpenID Connect Core §3.1.2.1; docs/security.md C28)',
   inBothModes(async (t, response_mode) => {
     const at = suite.browser()
     const body = authorizeParams({ ...PLAIN, response_mode, client_id: 'keyed' }).toString()
@@ -177,7 +177,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-request-uri-unsigned, oidcc-unsigned-request-object: refused, never overlooked (OpenID Connect Core §6.1, §6.2; docs/security.md K125)',
+  'oidcc-request-uri-unsigned, oidcc-unsigned-request-object: unsigned requests are refused, not ignored (OpenID Connect Core §6.1, §6.2; docs/security.md K125)',
   inBothModes(async (t, response_mode) => {
     const unsigned = new UnsecuredJWT({ nonce: 'inside', iss: 'lax', aud: ISSUER }).encode()
     const by = (more: Record<string, string>) => suite.answer(suite.browser(), { response_mode, ...more })
@@ -190,7 +190,7 @@ t.test(
 )
 
 t.test(
-  'oidcc-ensure-request-object-with-redirect-uri: the one inside the request object counts (RFC 9101 §6.3; docs/security.md K124)',
+  'oidcc-ensure-request-object-with-redirect-uri: the redirect URI inside the request object is used (RFC 9101 §6.3; docs/security.md K124)',
   inBothModes(async (t, response_mode) => {
     const inside = { ...Object.fromEntries(authorizeParams({ ...PLAIN, response_mode, client_id: 'keyed' })) }
     const now = server.clock.now()

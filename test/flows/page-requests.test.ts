@@ -18,7 +18,7 @@ for (const { path, method, head = true } of pageRoutes(server.deps.services)) {
 const gets = [...METHODS].filter(([, methods]) => methods.includes('GET')).map(([path]) => path)
 
 t.test(
-  'a wrong method of a page is 405 with Allow: a page for people, JSON for machines (RFC 6749 §3.2; docs/security.md A1)',
+  'a wrong method gets 405 with Allow, as HTML for browsers and JSON otherwise (RFC 6749 §3.2; docs/security.md A1)',
   async (t) => {
     t.ok(METHODS.size > 15, 'the list of pages could be read')
     for (const [path, methods] of METHODS) {
@@ -36,7 +36,7 @@ t.test(
 )
 
 t.test(
-  'an unknown path is a page for people, protected like any other, and JSON for machines (RFC 9700 §4.16; docs/security.md C40)',
+  'an unknown path gets a protected 404 page for browsers and JSON otherwise (RFC 9700 §4.16; docs/security.md C40)',
   async (t) => {
     for (const url of ['/nowhere', '/account/x', '/login/', '/LOGIN', '/x?y=<script>']) {
       const seen = await server.inject({ url, headers: { ...PERSON, 'accept-language': 'de' } })
@@ -58,7 +58,7 @@ t.test(
   },
 )
 
-t.test('below an issuer with a path only: what lies beside it is not ours', async (t) => {
+t.test('paths outside the issuer’s path are not served', async (t) => {
   const tenant = await testServer({ settings: { ISSUER: 'https://issuer.test/tenant' } })
   t.teardown(() => tenant.close())
   for (const [url, html] of [
@@ -73,7 +73,7 @@ t.test('below an issuer with a path only: what lies beside it is not ours', asyn
   }
 })
 
-t.test('HEAD says what GET would, without the body', async (t) => {
+t.test('HEAD returns the same headers as GET without a body', async (t) => {
   for (const url of gets.filter((path) => METHODS.get(path)?.includes('HEAD'))) {
     const [got, head] = [
       await server.inject({ url, headers: PERSON }),
@@ -87,7 +87,7 @@ t.test('HEAD says what GET would, without the body', async (t) => {
 })
 
 t.test(
-  'pages answer no other origin, asked first or not (RFC 9700 §2.6; docs/security.md C42)',
+  'pages allow no cross-origin access, with or without preflight (RFC 9700 §2.6; docs/security.md C42)',
   async (t) => {
     for (const [url, methods] of METHODS) {
       for (const origin of ['https://app.test', 'null', 'https://issuer.test.evil.test']) {
@@ -107,7 +107,7 @@ t.test(
 )
 
 t.test(
-  'every page is told not to be kept, framed or named, and loads nothing of others (RFC 9700 §4.16, RFC 9700 §4.2.4; docs/security.md C40, C43)',
+  'every page forbids caching, framing, referrers and foreign content (RFC 9700 §4.16, RFC 9700 §4.2.4; docs/security.md C40, C43)',
   async (t) => {
     for (const url of gets) {
       const { headers, body } = await server.inject({ url, headers: PERSON })
@@ -124,7 +124,7 @@ t.test(
   },
 )
 
-t.test('whoever types the server’s name comes to their account', async (t) => {
+t.test('the root URL redirects to the account page', async (t) => {
   const answer = await server.inject({ url: '/', headers: PERSON })
   t.same([answer.statusCode, answer.headers.location], [303, '/account'])
 })

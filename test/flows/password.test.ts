@@ -28,7 +28,7 @@ const stripped = ({ statusCode, body, headers }: LightMyRequestResponse) => {
 }
 
 t.test(
-  'a person’s token says who, through which client, in which sign-in (RFC 6749 §4.3, RFC 9068 §2.2)',
+  'a token from the password grant names the user, the client and the session (RFC 6749 §4.3, RFC 9068 §2.2)',
   async (t) => {
     const { access_token: token, scope } = await signedIn(server)
     t.match(claimsOf(token), {
@@ -45,7 +45,7 @@ t.test(
 )
 
 t.test(
-  'only clients that are registered for it may show passwords; for others none is looked at (RFC 9700 §2.4; docs/security.md E56)',
+  'clients not registered for the password grant are refused before the password is checked (RFC 9700 §2.4; docs/security.md E56)',
   async (t) => {
     work.clear()
     t.same(outcome(await login(server, {}, 'machine')), [400, 'unauthorized_client'])
@@ -54,32 +54,35 @@ t.test(
   },
 )
 
-t.test('no such user, a wrong password, a disabled account: one answer and one piece of work', async (t) => {
-  const attempts = {
-    'a wrong password': { password: 'wrong' },
-    'no such user': { username: 'nobody' },
-    'no such user, wrong password': { username: 'nobody', password: 'wrong' },
-    'a disabled account, right password': { username: 'gone' },
-    'a disabled account, wrong password': { username: 'gone', password: 'wrong' },
-    'a name that nobody can have': { username: 'a\u200bb' },
-    'a password longer than any': { password: 'x'.repeat(1025) },
-  }
-  const before = await sessions()
-  const answers = []
-  for (const [label, form] of Object.entries(attempts)) {
-    work.clear()
-    const answer = await login(server, form)
-    answers.push(stripped(answer))
-    t.same(work.verified, ['argon2id$v=19$m=19456,p=1,t=2'], `${label}: one verification of the usual cost`)
-    t.equal(work.hashed, 0, label)
-  }
-  for (const answer of answers) t.same(answer, answers[0])
-  t.match(answers[0], { statusCode: 400, body: '{"error":"invalid_grant"' })
-  t.equal(await sessions(), before)
-})
+t.test(
+  'an unknown user, a wrong password and a disabled user get the same response after the same work',
+  async (t) => {
+    const attempts = {
+      'a wrong password': { password: 'wrong' },
+      'no such user': { username: 'nobody' },
+      'no such user, wrong password': { username: 'nobody', password: 'wrong' },
+      'a disabled account, right password': { username: 'gone' },
+      'a disabled account, wrong password': { username: 'gone', password: 'wrong' },
+      'a name that nobody can have': { username: 'a\u200bb' },
+      'a password longer than any': { password: 'x'.repeat(1025) },
+    }
+    const before = await sessions()
+    const answers = []
+    for (const [label, form] of Object.entries(attempts)) {
+      work.clear()
+      const answer = await login(server, form)
+      answers.push(stripped(answer))
+      t.same(work.verified, ['argon2id$v=19$m=19456,p=1,t=2'], `${label}: one verification of the usual cost`)
+      t.equal(work.hashed, 0, label)
+    }
+    for (const answer of answers) t.same(answer, answers[0])
+    t.match(answers[0], { statusCode: 400, body: '{"error":"invalid_grant"' })
+    t.equal(await sessions(), before)
+  },
+)
 
 t.test(
-  'an old hash of a disabled account is not renewed: that would tell that the password was right',
+  'the outdated hash of a disabled user is not renewed, which would reveal that the password was right',
   async (t) => {
     const passwordHash = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
     await store.users.insert(await user({ username: 'goneold', passwordHash, disabled: true }))
@@ -89,7 +92,7 @@ t.test(
   },
 )
 
-t.test('one account has one name, however it is typed (CVE-2025-24806 and kin)', async (t) => {
+t.test('every spelling of a username refers to the same account (CVE-2025-24806 and kin)', async (t) => {
   for (const username of [
     'Alice',
     'ALICE',
@@ -107,22 +110,19 @@ t.test('one account has one name, however it is typed (CVE-2025-24806 and kin)',
   }
 })
 
-t.test(
-  'a password is taken to the letter, but for how its letters are composed (RFC 8265 §4.2)',
-  async (t) => {
-    const password = 'Zwölf+Boxkämpfer %41 & =?"\\ 日本 \u{1f511}'
-    await store.users.insert(await user({ username: 'otto', passwordHash: await hashPassword(password) }))
-    const asked = (typed: string) => login(server, { username: 'otto', password: typed })
-    t.equal((await asked(password)).statusCode, 200)
-    t.equal((await asked(password.normalize('NFD'))).statusCode, 200, 'as another keyboard writes it')
-    for (const wrong of [password.toLowerCase(), ` ${password}`, `${password} `, password.slice(0, -1)]) {
-      t.same(outcome(await asked(wrong)), [400, 'invalid_grant'])
-    }
-  },
-)
+t.test('passwords are compared exactly, after Unicode normalization (RFC 8265 §4.2)', async (t) => {
+  const password = 'Zwölf+Boxkämpfer %41 & =?"\\ 日本 \u{1f511}'
+  await store.users.insert(await user({ username: 'otto', passwordHash: await hashPassword(password) }))
+  const asked = (typed: string) => login(server, { username: 'otto', password: typed })
+  t.equal((await asked(password)).statusCode, 200)
+  t.equal((await asked(password.normalize('NFD'))).statusCode, 200, 'as another keyboard writes it')
+  for (const wrong of [password.toLowerCase(), ` ${password}`, `${password} `, password.slice(0, -1)]) {
+    t.same(outcome(await asked(wrong)), [400, 'invalid_grant'])
+  }
+})
 
 t.test(
-  'without user name or password it is invalid_request, and no guess (RFC 6749 §4.3.2; docs/security.md A4)',
+  'a missing username or password is invalid_request and does not count as a guess (RFC 6749 §4.3.2; docs/security.md A4)',
   async (t) => {
     work.clear()
     for (const form of [{ username: '' }, { password: '' }, { username: '', password: '' }]) {
@@ -133,7 +133,7 @@ t.test(
 )
 
 t.test(
-  'a request that cannot be granted begins no session, right password or not (RFC 6749 §5.2; docs/security.md E55)',
+  'a request that cannot be granted creates no session, even with the right password (RFC 6749 §5.2; docs/security.md E55)',
   async (t) => {
     const before = await sessions()
     for (const [form, error] of [
@@ -148,7 +148,7 @@ t.test(
   },
 )
 
-t.test('the user’s roles bound what the client may have', async (t) => {
+t.test('the user’s roles limit the scopes of the client', async (t) => {
   await store.roles.insert({
     name: 'reader',
     scopes: ['orders:read', 'stock:read'],
@@ -167,7 +167,7 @@ t.test('the user’s roles bound what the client may have', async (t) => {
   t.equal((await signedIn(server, { username: 'noone' })).scope, undefined, 'asked for nothing, got nothing')
 })
 
-t.test('a hash with other parameters is renewed at sign-in, once', async (t) => {
+t.test('a hash with outdated parameters is renewed once at sign-in', async (t) => {
   const weak = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
   const vera = await user({ username: 'vera', passwordHash: weak })
   await store.users.insert(vera)
@@ -185,7 +185,7 @@ t.test('a hash with other parameters is renewed at sign-in, once', async (t) => 
   t.same(outcome(await login(server, { username: 'vera', password: 'wrong' })), [400, 'invalid_grant'])
 })
 
-t.test('parallel first sign-ins that all renew the hash all succeed', async (t) => {
+t.test('concurrent first sign-ins that renew the hash all succeed', async (t) => {
   const wide = await testServer({ gateSize: { running: 4, waiting: 16 } })
   t.teardown(() => wide.close())
   await seed(wide.store)
@@ -195,7 +195,7 @@ t.test('parallel first sign-ins that all renew the hash all succeed', async (t) 
   for (const { access_token: token } of pairs) t.ok(await active(wide, token))
 })
 
-t.test('a password set while the old hash is being renewed wins, and the sign-in fails', async (t) => {
+t.test('a password set while the old hash is renewed is kept, and the sign-in fails', async (t) => {
   const weak = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
   const vera = await user({ username: 'verena', passwordHash: weak })
   await store.users.insert(vera)
@@ -214,7 +214,7 @@ t.test('a password set while the old hash is being renewed wins, and the sign-in
 })
 
 t.test(
-  'sign-ins leave a line each: who, through whom, from where; never the password (RFC 6749 §10.10; docs/security.md A12)',
+  'each sign-in is audited with user, client and address, but not the password (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
     logger.lines.length = 0
     await signedIn(server)
@@ -231,7 +231,7 @@ t.test(
   },
 )
 
-t.test('a public client may be registered for it, and gets its own sessions', async (t) => {
+t.test('a public client may be registered for the password grant and gets its own sessions', async (t) => {
   const { access_token: token } = await signedIn(server, {}, 'phone')
   t.equal(claimsOf(token).client_id, 'phone')
   await store.clients.insert(client({ id: 'kiosk', authMethod: 'none', grants: ['refresh_token'] }))
@@ -239,54 +239,48 @@ t.test('a public client may be registered for it, and gets its own sessions', as
   t.same(outcome(await post(server, '/oauth2/token', form)), [400, 'unauthorized_client'])
 })
 
-t.test(
-  'where a second factor is required, by client or role, the right password is not enough',
-  async (t) => {
-    const strict = { name: 'strict', scopes: ['orders:read'], requireSecondFactor: true, createdAt: 1 }
-    await store.roles.insert(strict)
-    await store.roles.insert({ ...strict, name: 'lax', requireSecondFactor: false })
-    await store.users.insert(await user({ username: 'tess', roles: ['lax', 'strict'] }))
-    await store.users.insert(await user({ username: 'toni', roles: ['lax'] }))
-    await store.clients.insert(client({ id: 'bank', grants: ['password'], requireSecondFactor: true }))
-    await server.follow()
-    const before = await sessions()
+t.test('if the client or a role requires a second factor, the password alone is refused', async (t) => {
+  const strict = { name: 'strict', scopes: ['orders:read'], requireSecondFactor: true, createdAt: 1 }
+  await store.roles.insert(strict)
+  await store.roles.insert({ ...strict, name: 'lax', requireSecondFactor: false })
+  await store.users.insert(await user({ username: 'tess', roles: ['lax', 'strict'] }))
+  await store.users.insert(await user({ username: 'toni', roles: ['lax'] }))
+  await store.clients.insert(client({ id: 'bank', grants: ['password'], requireSecondFactor: true }))
+  await server.follow()
+  const before = await sessions()
 
-    const needed = /^a second factor is required/
-    for (const [username, at] of [
-      ['tess', 'app'],
-      ['toni', 'bank'],
-    ] as const) {
-      const answer = await login(server, { username }, at)
-      t.same(outcome(answer), [400, 'invalid_grant'], `${username} at ${at}`)
-      t.match(answer.json().error_description, needed)
-      const guess = await login(server, { username, password: 'wrong' }, at)
-      t.notMatch(guess.json().error_description, needed, 'only who knows the password learns of it')
-    }
-    t.equal(await sessions(), before, 'no session has begun')
-    await signedIn(server, { username: 'toni' })
+  const needed = /^a second factor is required/
+  for (const [username, at] of [
+    ['tess', 'app'],
+    ['toni', 'bank'],
+  ] as const) {
+    const answer = await login(server, { username }, at)
+    t.same(outcome(answer), [400, 'invalid_grant'], `${username} at ${at}`)
+    t.match(answer.json().error_description, needed)
+    const guess = await login(server, { username, password: 'wrong' }, at)
+    t.notMatch(guess.json().error_description, needed, 'only who knows the password learns of it')
+  }
+  t.equal(await sessions(), before, 'no session has begun')
+  await signedIn(server, { username: 'toni' })
 
-    await store.roles.replace({ ...strict, requireSecondFactor: false })
-    await server.follow()
-    await signedIn(server, { username: 'tess' })
-  },
-)
+  await store.roles.replace({ ...strict, requireSecondFactor: false })
+  await server.follow()
+  await signedIn(server, { username: 'tess' })
+})
 
-t.test(
-  'who has set up a second factor is asked for it everywhere, so the right password is not enough',
-  async (t) => {
-    const person = await user({ username: 'fay' })
-    await store.users.insert(person)
-    await signedIn(server, { username: 'fay' })
-    const { clock, deps } = server
-    const { secondFactors } = deps.services.people
-    const from = { ip: '192.0.2.1', requestId: 'r' }
-    const { secret, pending } = secondFactors.beginTotp(person)
-    const code = TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now() * 1000 })
-    t.equal(await secondFactors.confirmTotp(person, pending, code, from), 'confirmed')
-    const before = await sessions()
-    t.same(outcome(await login(server, { username: 'fay' })), [400, 'invalid_grant'])
-    t.equal(await sessions(), before, 'no session has begun')
-    await secondFactors.removeTotp(person, from)
-    await signedIn(server, { username: 'fay' })
-  },
-)
+t.test('if the user has a second factor, the password alone is refused', async (t) => {
+  const person = await user({ username: 'fay' })
+  await store.users.insert(person)
+  await signedIn(server, { username: 'fay' })
+  const { clock, deps } = server
+  const { secondFactors } = deps.services.people
+  const from = { ip: '192.0.2.1', requestId: 'r' }
+  const { secret, pending } = secondFactors.beginTotp(person)
+  const code = TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now() * 1000 })
+  t.equal(await secondFactors.confirmTotp(person, pending, code, from), 'confirmed')
+  const before = await sessions()
+  t.same(outcome(await login(server, { username: 'fay' })), [400, 'invalid_grant'])
+  t.equal(await sessions(), before, 'no session has begun')
+  await secondFactors.removeTotp(person, from)
+  await signedIn(server, { username: 'fay' })
+})

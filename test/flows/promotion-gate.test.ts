@@ -36,7 +36,7 @@ const rotate = (server: TestServer, force = false) =>
     },
   )
 
-t.test('of three named verifiers one is frozen: the rotation waits for it and names it', async (t) => {
+t.test('a rotation waits for a frozen verifier and names it', async (t) => {
   const server = await started(t as Test)
   const [orders, stock, mail] = ['orders', 'stock', 'mail'].map((name) => named(t as Test, server, name)) as [
     Verifying,
@@ -53,7 +53,7 @@ t.test('of three named verifiers one is frozen: the rotation waits for it and na
   t.equal(await rotate(server), 'rotated')
 })
 
-t.test('what is known about verifiers never shortens the wait', async (t) => {
+t.test('reports of verifiers never shorten the wait', async (t) => {
   const server = await started(t as Test)
   const orders = named(t as Test, server, 'orders')
   await fetchKeys(server, orders)
@@ -63,21 +63,27 @@ t.test('what is known about verifiers never shortens the wait', async (t) => {
   t.match(await rotate(server), { behind: [], safeFrom: server.clock.now() + DAY })
 })
 
-t.test('a verifier that stopped asking drops off after a week; one that is forgotten at once', async (t) => {
-  const server = await started(t as Test)
-  const [gone, old] = ['gone', 'old'].map((name) => named(t as Test, server, name)) as [Verifying, Verifying]
-  await fetchKeys(server, gone, old)
-  await rotate(server)
-  await server.follow()
-  server.clock.tick(DAY + 1)
-  t.match(await rotate(server), { behind: ['gone', 'old'] })
-  await server.store.verifiers.forget('gone')
-  t.match(await rotate(server), { behind: ['old'] })
-  server.clock.tick(FORGOTTEN_AFTER)
-  t.equal(await rotate(server), 'rotated')
-})
+t.test(
+  'a verifier that stops reporting is dropped after a week, and one removed by command at once',
+  async (t) => {
+    const server = await started(t as Test)
+    const [gone, old] = ['gone', 'old'].map((name) => named(t as Test, server, name)) as [
+      Verifying,
+      Verifying,
+    ]
+    await fetchKeys(server, gone, old)
+    await rotate(server)
+    await server.follow()
+    server.clock.tick(DAY + 1)
+    t.match(await rotate(server), { behind: ['gone', 'old'] })
+    await server.store.verifiers.forget('gone')
+    t.match(await rotate(server), { behind: ['old'] })
+    server.clock.tick(FORGOTTEN_AFTER)
+    t.equal(await rotate(server), 'rotated')
+  },
+)
 
-t.test('force goes ahead, and automatic rotation waits', async (t) => {
+t.test('a forced rotation goes ahead, and an automatic one waits', async (t) => {
   const server = await started(t as Test, { KEY_ROTATION: '2d' })
   const orders = named(t as Test, server, 'orders')
   await fetchKeys(server, orders)
@@ -92,7 +98,7 @@ t.test('force goes ahead, and automatic rotation waits', async (t) => {
   t.not(activeKey(server.deps.ring.ring()).kid, kid, 'it is not any more')
 })
 
-t.test('ten rotations under load with three named verifiers: no token is refused', async (t) => {
+t.test('ten rotations under load with three named verifiers refuse no token', async (t) => {
   const server = await started(t as Test)
   const verifiers = ['orders', 'stock', 'mail'].map((name) => named(t as Test, server, name))
   await fetchKeys(server, ...verifiers)
@@ -120,7 +126,7 @@ t.test('ten rotations under load with three named verifiers: no token is refused
   t.equal(verified, 10 * 8 * 3)
 })
 
-t.test('strangers can neither break the endpoint nor fill the store by the header', async (t) => {
+t.test('an unauthenticated verifier header can neither break the endpoint nor fill the store', async (t) => {
   const server = await started(t as Test)
   const ask = (value: string) =>
     server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': value } })
@@ -141,7 +147,7 @@ t.test('strangers can neither break the endpoint nor fill the store by the heade
   t.equal((await server.store.verifiers.list(0)).length, 1000)
 })
 
-t.test('asking again for what it has is written down once a minute', async (t) => {
+t.test('repeated reports of the same verifier are stored once a minute', async (t) => {
   const server = await started(t as Test)
   const ask = () =>
     server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': 'orders; instance=a' } })

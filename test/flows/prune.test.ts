@@ -31,7 +31,7 @@ const minute = { expiresAt: start + 60 }
 const lasting = { expiresAt: start + 30 * DAY, idleExpiresAt: start + 30 * DAY }
 
 t.test(
-  'a pushed request is kept for an hour after its end, used or not (docs/security.md Q20)',
+  'a pushed request is deleted an hour after its expiry, used or not (docs/security.md Q20)',
   async (t) => {
     await store.pushedRequests.insert('used', pushed({ ...minute, usedAt: start }))
     await store.pushedRequests.insert('unused', pushed(minute))
@@ -41,7 +41,7 @@ t.test(
 )
 
 t.test(
-  'a code is kept for a day after its end, so that a replay is one (docs/security.md Q20)',
+  'a code is kept for a day after its expiry, so that a replay is recognised (docs/security.md Q20)',
   async (t) => {
     await store.signIns.insert(signIn({ id: 'lasting', ...lasting }), 'lasting')
     const of = { signInId: 'lasting', ...minute }
@@ -54,7 +54,7 @@ t.test(
 )
 
 t.test(
-  'a sign-in is kept for a day after its idle end, ended before or not (docs/security.md Q20)',
+  'a user session is deleted a day after its idle timeout, ended or not (docs/security.md Q20)',
   async (t) => {
     const idle = { ...lasting, idleExpiresAt: start + HOUR }
     await store.signIns.insert(signIn({ id: 'idle', ...idle }), 'idle')
@@ -65,7 +65,7 @@ t.test(
   },
 )
 
-t.test('a server that stops leaves the rest of a long sweep for the next time', async (t) => {
+t.test('a stopping server leaves the rest of a long pruning run to the next one', async (t) => {
   const now = clock.now()
   for (let i = 0; i < 150; i += 1) {
     await store.pushedRequests.insert(`rest ${i}`, pushed({ expiresAt: now }))
@@ -79,7 +79,7 @@ t.test('a server that stops leaves the rest of a long sweep for the next time', 
   t.equal(await left('pushed_requests'), 0)
 })
 
-t.test('more than one batch of them goes in one sweep (docs/security.md Q20)', async (t) => {
+t.test('one pruning run deletes more than one batch of rows (docs/security.md Q20)', async (t) => {
   const now = clock.now()
   for (let i = 0; i < 501; i += 1) {
     await store.pushedRequests.insert(`many ${i}`, pushed({ expiresAt: now }))

@@ -67,7 +67,7 @@ const codeOf = (page: Page): string => {
 }
 
 t.test(
-  'a pushed request gets a reference for a moment, and that gets a code (RFC 9126 §2.2; docs/security.md K120, K123)',
+  'a pushed request returns a short-lived request_uri that leads to a code (RFC 9126 §2.2; docs/security.md K120, K123)',
   async (t) => {
     const answer = await push()
     t.equal(answer.statusCode, 201)
@@ -86,13 +86,13 @@ t.test(
   },
 )
 
-t.test('references are random (RFC 6749 §10.10; docs/security.md A12)', async (t) => {
+t.test('request_uri values are random (RFC 6749 §10.10; docs/security.md A12)', async (t) => {
   const all = await Promise.all(Array.from({ length: 100 }, () => pushed()))
   t.equal(new Set(all).size, 100)
 })
 
 t.test(
-  'pushing is for the client itself, by POST alone (RFC 9126 §2.1, RFC 6749 §2.3; docs/security.md K120, B17)',
+  'the PAR endpoint requires client authentication and POST (RFC 9126 §2.1, RFC 6749 §2.3; docs/security.md K120, B17)',
   async (t) => {
     for (const method of ['GET', 'PUT', 'DELETE'] as const) {
       const answer = await server.inject({ method, url: `${PAR}?${authorizeParams()}` })
@@ -138,7 +138,7 @@ t.test(
 )
 
 t.test(
-  'what would be refused at the authorization endpoint is refused here, as JSON (RFC 9126 §2.3; docs/security.md K122)',
+  'what the authorization endpoint would refuse is refused at PAR as JSON (RFC 9126 §2.3; docs/security.md K122)',
   async (t) => {
     const cases: Record<string, [string, Overrides]> = {
       'another redirect URI': ['invalid_request', { redirect_uri: 'https://evil.test/' }],
@@ -168,7 +168,7 @@ t.test(
 )
 
 t.test(
-  'a reference is for the client that pushed, once, for 90 s (RFC 9126 §4; docs/security.md K121)',
+  'a request_uri can be used once, within 90 s, by the client that pushed it (RFC 9126 §4; docs/security.md K121)',
   async (t) => {
     const bad = { error: 'invalid_request_uri', state: null, to: OWN_REDIRECT }
     const beside = { redirect_uri: OWN_REDIRECT }
@@ -200,7 +200,7 @@ t.test(
 )
 
 t.test(
-  'it is used up by the answer, not by the page: reload, other tab, five minutes (RFC 9126 §2.2, §4; docs/security.md K121)',
+  'a request_uri is consumed by the response, so reloads, tabs and waiting on the page work (RFC 9126 §2.2, §4; docs/security.md K121)',
   async (t) => {
     const browser = openBrowser(server)
     const uri = await pushed()
@@ -217,7 +217,7 @@ t.test(
 )
 
 t.test(
-  'HEAD, as link checkers send it, uses nothing up (RFC 9110 §9.2.1; docs/security.md K121)',
+  'HEAD, as sent by link checkers, does not consume a request_uri (RFC 9110 §9.2.1; docs/security.md K121)',
   async (t) => {
     const uri = await pushed()
     const cookie = [...person.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
@@ -232,13 +232,16 @@ t.test(
   },
 )
 
-t.test('50 at once get one code (RFC 9126 §2.2, RFC 7523 §3; docs/security.md K121, P6)', async (t) => {
-  const uri = await pushed()
-  const pages = await Promise.all(Array.from({ length: 50 }, () => person.open(reference(uri))))
-  t.equal(pages.filter(({ away }) => away?.params.has('code')).length, 1)
-})
+t.test(
+  'of 50 concurrent uses of a request_uri one gets a code (RFC 9126 §2.2, RFC 7523 §3; docs/security.md K121, P6)',
+  async (t) => {
+    const uri = await pushed()
+    const pages = await Promise.all(Array.from({ length: 50 }, () => person.open(reference(uri))))
+    t.equal(pages.filter(({ away }) => away?.params.has('code')).length, 1)
+  },
+)
 
-t.test('a refusal uses it up as well', async (t) => {
+t.test('an error response consumes the request_uri too', async (t) => {
   for (const overrides of [{ prompt: 'none' }, { prompt: 'none', response_mode: 'form_post' }]) {
     const browser = openBrowser(server)
     const uri = await pushed(overrides)
@@ -249,7 +252,7 @@ t.test('a refusal uses it up as well', async (t) => {
 })
 
 t.test(
-  'only what was pushed counts, whatever stands beside it (RFC 9101 §6.3, RFC 6749 §3.1; docs/security.md K124, P21)',
+  'only pushed parameters count, and parameters beside the request_uri are ignored (RFC 9101 §6.3, RFC 6749 §3.1; docs/security.md K124, P21)',
   async (t) => {
     const uri = await pushed({ state: undefined, nonce: 'pushed', scope: 'openid' })
     const page = await person.open(
@@ -272,7 +275,7 @@ t.test(
 )
 
 t.test(
-  'nothing of what was pushed is seen by the browser before the answer (RFC 9126 §7; docs/security.md K127, P27)',
+  'pushed parameters are not visible in the browser before the response (RFC 9126 §7; docs/security.md K127, P27)',
   async (t) => {
     const secrets = {
       state: 'state-secret',
@@ -310,7 +313,7 @@ t.test(
 )
 
 t.test(
-  'who must push is refused otherwise, by GET, POST and signed (FAPI §5.3.2.2-3; docs/security.md K123)',
+  'a client that must push requests is refused by GET, POST and signed request (FAPI §5.3.2.2-3; docs/security.md K123)',
   async (t) => {
     const overrides = { client_id: 'pushing', redirect_uri: OWN_REDIRECT }
     const told = { error: 'invalid_request', to: OWN_REDIRECT }
@@ -326,7 +329,7 @@ t.test(
   },
 )
 
-t.test('a person who is not signed in goes all the way with a reference', async (t) => {
+t.test('an unauthenticated user completes a pushed request', async (t) => {
   const browser = openBrowser(server)
   const done = await goThrough(browser, await browser.open(reference(await pushed())))
   t.equal(claimsOf(tokensOf(await redeem(server, codeOf(done), { as: 'own' })).id_token).sub, alice.id)
@@ -352,7 +355,7 @@ function object(
 }
 
 t.test(
-  'a signed request is taken by value and pushed, and counts alone (RFC 9101 §6.3; docs/security.md K124, K126)',
+  'a signed request is accepted by value and pushed, and only its parameters count (RFC 9101 §6.3; docs/security.md K124, K126)',
   async (t) => {
     const outside = {
       client_id: 'signing',
@@ -399,14 +402,14 @@ t.test(
   },
 )
 
-t.test('who must sign is refused otherwise (RFC 9101 §10.5)', async (t) => {
+t.test('a client that must sign requests is refused without a signature (RFC 9101 §10.5)', async (t) => {
   const overrides = { client_id: 'signed-only', redirect_uri: OWN_REDIRECT }
   tellsClient(t, await person.open(authorizeUrl(overrides)), { error: 'invalid_request', to: OWN_REDIRECT })
   refused(t, await push({}, 'signed-only'), { error: 'invalid_request' })
 })
 
 t.test(
-  'what is no signed request of this client is refused by value and pushed (docs/security.md K126, P36, B25)',
+  'an invalid signed request is refused by value and pushed (docs/security.md K126, P36, B25)',
   async (t) => {
     const other = clientKey('ES256', 'one')
     const now = clock.now()
@@ -475,7 +478,7 @@ t.test(
 )
 
 t.test(
-  'nobody fills the store in the name of a public client (RFC 9126 §2.3; docs/security.md Q20)',
+  'requests pushed for a public client are rate limited, so that strangers cannot fill the store (RFC 9126 §2.3; docs/security.md Q20)',
   async (t) => {
     const server = await testServer()
     t.teardown(() => server.close())

@@ -67,7 +67,7 @@ const waitOf = (answer: LightMyRequestResponse) => Number(answer.headers['retry-
 const { pair, address, account } = LIMITS
 
 t.test(
-  'five wrong passwords, then 429 with Retry-After, for a right one too; then it refills (RFC 6585 §4)',
+  'after five wrong passwords even the right one gets 429 with Retry-After, until the bucket refills (RFC 6585 §4)',
   async (t) => {
     const server = await started(t)
     const work = watchArgon2(t)
@@ -87,7 +87,7 @@ t.test(
   },
 )
 
-t.test('the bucket refills one by one and then is as before', async (t) => {
+t.test('the bucket refills one attempt at a time up to its size', async (t) => {
   const server = await started(t)
   await guess(server, 5)
   server.clock.tick(2 * pair.interval)
@@ -104,7 +104,7 @@ t.test('a right password resets the count', async (t) => {
   }
 })
 
-t.test('right passwords are no guesses: they use up nothing of what their address may guess', async (t) => {
+t.test('right passwords do not use up the attempts of their address', async (t) => {
   const server = await started(t, { gateSize: { running: 4, waiting: 100 } })
   await crowd(server)
   await guess(server, address.burst - 5, (n) => ({ username: `user${n}` }))
@@ -114,7 +114,7 @@ t.test('right passwords are no guesses: they use up nothing of what their addres
   t.same(counts(statuses), { wrong: 5, throttled: 2 })
 })
 
-t.test('other addresses and other accounts are not concerned (docs/security.md Q14)', async (t) => {
+t.test('other addresses and other accounts are not limited (docs/security.md Q14)', async (t) => {
   const server = await started(t)
   await server.store.users.insert(await user({ username: 'bob' }))
   await guess(server, 6)
@@ -123,14 +123,14 @@ t.test('other addresses and other accounts are not concerned (docs/security.md Q
   t.equal((await attempt(server, { username: 'bob' })).statusCode, 200, 'bob in the same place')
 })
 
-t.test('a name is counted as one however it is typed (CVE-2026-48794 and kin)', async (t) => {
+t.test('all spellings of a username share one count (CVE-2026-48794 and kin)', async (t) => {
   const server = await started(t)
   const spellings = ['alice', 'ALICE', ' alice', 'Alice ', 'ａｌｉｃｅ', 'alicE', 'alice']
   const statuses = await guess(server, 7, (n) => ({ username: spellings[n] ?? 'alice' }))
   t.same(counts(statuses), { wrong: 5, throttled: 2 })
 })
 
-t.test('a name that nobody has is throttled in the same way', async (t) => {
+t.test('an unknown username is limited in the same way', async (t) => {
   const server = await started(t)
   const known = await guess(server, 8)
   const unknown = await guess(server, 8, { username: 'nobody' })
@@ -138,7 +138,7 @@ t.test('a name that nobody has is throttled in the same way', async (t) => {
 })
 
 t.test(
-  'names that only look alike in the store are different ones: a client is no user (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  'the counts of a user and a client with similar names are separate (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await started(t)
     await server.store.users.insert(await user({ username: 'client:app', passwordHash: await cheap }))
@@ -148,7 +148,7 @@ t.test(
 )
 
 t.test(
-  'one address that tries many accounts is held back, the rest of the world is not (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  'one address that tries many accounts is limited, and others are not (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await started(t)
     await crowd(server)
@@ -160,7 +160,7 @@ t.test(
   },
 )
 
-t.test('an IPv6 host is counted by its /64: hopping within it wins no guesses (RFC 8981)', async (t) => {
+t.test('IPv6 addresses are counted by /64 prefix (RFC 8981)', async (t) => {
   const server = await started(t)
   const hopping = (n: number) => ({ from: `2001:db8:1:2:${n.toString(16)}::${n + 1}` })
   t.same(counts(await guess(server, 8, hopping)), { wrong: 5, throttled: 3 })
@@ -170,7 +170,7 @@ t.test('an IPv6 host is counted by its /64: hopping within it wins no guesses (R
 })
 
 t.test(
-  'three hundred addresses at one account: held back, and its owner gets in from where he was (docs/security.md Q14)',
+  'three hundred addresses guessing at one account are limited, while its owner signs in from a known address (docs/security.md Q14)',
   async (t) => {
     const server = await started(t)
     t.equal((await attempt(server)).statusCode, 200, 'some day, at home')
@@ -190,7 +190,7 @@ t.test(
   },
 )
 
-t.test('a place is familiar for ninety days', async (t) => {
+t.test('an address stays known for ninety days', async (t) => {
   const server = await started(t)
   await attempt(server)
   server.clock.tick(91 * 86_400)
@@ -215,7 +215,7 @@ t.test('the count survives a restart', async (t) => {
   t.equal((await attempt(second, { from: '198.51.100.9' })).statusCode, 200, 'familiar places too')
 })
 
-t.test('two nodes over one store count together (RFC 6749 §10.10; docs/security.md P5)', async (t) => {
+t.test('two nodes on one store count together (RFC 6749 §10.10; docs/security.md P5)', async (t) => {
   const options = {
     database: join(t.testdir(), 'keyturn.db'),
     masterKey: randomBytes(32).toString('base64url'),
@@ -228,7 +228,7 @@ t.test('two nodes over one store count together (RFC 6749 §10.10; docs/security
 })
 
 t.test(
-  'two hundred wrong passwords at once: five are looked at (RFC 6749 §10.10, CVE-2023-47111; docs/security.md P5)',
+  'of two hundred concurrent wrong passwords only five are checked (RFC 6749 §10.10, CVE-2023-47111; docs/security.md P5)',
   async (t) => {
     const server = await started(t, { gateSize: { running: 8, waiting: 400 } })
     await attempt(server, { username: 'nobody', from: '203.0.113.5' })
@@ -241,7 +241,7 @@ t.test(
   },
 )
 
-t.test('a crowd at the gate: 503 with Retry-After at once, and no guess is counted', async (t) => {
+t.test('concurrent logins over the limit get 503 with Retry-After at once and count no guess', async (t) => {
   const server = await started(t, { gateSize: { running: 1, waiting: 4 } })
   const work = watchArgon2(t)
   await attempt(server)
@@ -259,7 +259,7 @@ t.test('a crowd at the gate: 503 with Retry-After at once, and no guess is count
 })
 
 t.test(
-  'a clock that was far ahead keeps nobody out when it is set right (docs/security.md Q7)',
+  'a clock that was far ahead locks no one out after it is corrected (docs/security.md Q7)',
   async (t) => {
     const server = await started(t)
     const right = server.clock.now()

@@ -231,7 +231,7 @@ const TRICKS: Readonly<Record<string, readonly string[]>> = {
 
 for (const [id, tricks] of Object.entries(TRICKS)) {
   t.test(
-    `what only looks like ${REGISTERED[id]} is a page, in every mode (docs/security.md C29, C30, C31, C32, C46, P13, P14, P15, P17, P18, P19, P20)`,
+    `a URI that only resembles ${REGISTERED[id]} shows an error page in every response mode (docs/security.md C29, C30, C31, C32, C46, P13, P14, P15, P17, P18, P19, P20)`,
     async (t) => {
       for (const redirect_uri of tricks) {
         const label = encodeURI(redirect_uri)
@@ -262,7 +262,7 @@ for (const [id, tricks] of Object.entries(TRICKS)) {
 }
 
 t.test(
-  'a loopback address has any port, and only that is free (RFC 8252 §7.3; docs/security.md C31)',
+  'a loopback redirect URI may vary in its port and nothing else (RFC 8252 §7.3; docs/security.md C31)',
   async (t) => {
     for (const [client_id, redirect_uri] of [
       ['v4', V4],
@@ -285,7 +285,7 @@ t.test(
 )
 
 t.test(
-  'a client without addresses gets no answer anywhere (RFC 9700 §4.1.3, RFC 6749 §3.1.2.3; docs/security.md P17, C34)',
+  'a client without redirect URIs gets no response at any URI (RFC 9700 §4.1.3, RFC 6749 §3.1.2.3; docs/security.md P17, C34)',
   async (t) => {
     for (const redirect_uri of [undefined, '', HTTPS, 'https://evil.test/', 'undefined', 'null']) {
       tellsPerson(
@@ -298,7 +298,7 @@ t.test(
 )
 
 t.test(
-  'an allowed application is not led elsewhere either (RFC 9700 §4.1.3; docs/security.md P19)',
+  'remembered consent does not extend to another redirect URI (RFC 9700 §4.1.3; docs/security.md P19)',
   async (t) => {
     await signIn(person, { client_id: 'web' }, { remember: true })
     for (const redirect_uri of ['https://evil.test/', 'https://spa.test/', 'https://own.test/callback']) {
@@ -362,7 +362,7 @@ const uris = fc.oneof(
 const anyPort = /^http:\/\/(127\.0\.0\.1|\[::1\])(?::[1-9]\d{0,4})?\/callback$/
 
 t.test(
-  'whatever is asked for, nobody is led but to what is registered (P13–#20, RFC 9700 §2.1, RFC 8252 §7.3; docs/security.md C30, C31)',
+  'no request redirects the user to an unregistered URI (P13–#20, RFC 9700 §2.1, RFC 8252 §7.3; docs/security.md C30, C31)',
   async (t) => {
     let led = 0
     const property = fc.asyncProperty(

@@ -78,7 +78,7 @@ const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.j
 const DEAD = [400, 'invalid_grant']
 
 t.test(
-  'a refresh gives the next token of the chain, and an access token like the first (RFC 6749 §6)',
+  'a refresh returns the next refresh token and an access token with the same claims (RFC 6749 §6)',
   async (t) => {
     const first = await signedIn(server)
     clock.tick(60)
@@ -95,7 +95,7 @@ t.test(
 )
 
 t.test(
-  'a public client gets a new refresh token each time too (RFC 9700 §2.2.2; docs/security.md F67)',
+  'refresh tokens of public clients rotate at every use (RFC 9700 §2.2.2; docs/security.md F67)',
   async (t) => {
     const first = await signedIn(server, {}, 'phone')
     const second = await refreshed(server, first.refresh_token, {}, 'phone')
@@ -107,7 +107,7 @@ t.test(
 )
 
 t.test(
-  'fifty parallel refreshes of one token: fifty answers, one successor, no fork (RFC 9700 §4.14.2; docs/security.md F69, P1, P2)',
+  'fifty concurrent refreshes of one token get one successor (RFC 9700 §4.14.2; docs/security.md F69, P1, P2)',
   async (t) => {
     const { refresh_token: token } = await signedIn(server)
     const answers = await Promise.all(Array.from({ length: 50 }, () => refresh(server, token)))
@@ -126,7 +126,7 @@ t.test(
 )
 
 t.test(
-  'a lost answer is asked for again and is the same (RFC 9700 §4.14.2; docs/security.md F75, Q16)',
+  'repeating a refresh whose response was lost returns the same successor (RFC 9700 §4.14.2; docs/security.md F75, Q16)',
   async (t) => {
     const { refresh_token: token } = await signedIn(server)
     const lost = await refreshed(server, token)
@@ -139,7 +139,7 @@ t.test(
 )
 
 t.test(
-  'the window does not slide: a retry at +9 s is answered, one at +11 s is reuse (RFC 9700 §4.14.2; docs/security.md F68, F75)',
+  'the retry window is not extended: a retry after 9 s succeeds and one after 11 s is a replay (RFC 9700 §4.14.2; docs/security.md F68, F75)',
   async (t) => {
     const { refresh_token: token } = await signedIn(server)
     const successor = await refreshed(server, token)
@@ -152,7 +152,7 @@ t.test(
 )
 
 t.test(
-  'a replay one second past the window ends that session and no other (RFC 9700 §4.14.2; docs/security.md F68)',
+  'a replay after the retry window revokes that session and no other (RFC 9700 §4.14.2; docs/security.md F68)',
   async (t) => {
     const other = await signedIn(server)
     const otherClient = await signedIn(server, {}, 'phone')
@@ -175,7 +175,7 @@ t.test(
 )
 
 t.test(
-  'inside the window only the token before the last is a retry: A→B→C, then A, ends it (RFC 9700 §4.14.2; docs/security.md F68, F75)',
+  'within the window only the previous token can be retried, and an older one revokes the session (RFC 9700 §4.14.2; docs/security.md F68, F75)',
   async (t) => {
     const a = await signedIn(server)
     const b = await refreshed(server, a.refresh_token)
@@ -189,7 +189,7 @@ t.test(
 )
 
 t.test(
-  'the retry of a retry: every step may be repeated once it is the last (RFC 9700 §4.14.2; docs/security.md F75)',
+  'every refresh of a chain can be retried while it is the latest (RFC 9700 §4.14.2; docs/security.md F75)',
   async (t) => {
     let { refresh_token: token } = await signedIn(server)
     for (let step = 0; step < 5; step += 1) {
@@ -202,7 +202,7 @@ t.test(
 )
 
 t.test(
-  'REFRESH_GRACE=0s: even then two at the same moment get the same successor (RFC 9700 §4.14.2; docs/security.md F69)',
+  'with REFRESH_GRACE=0s concurrent refreshes still get the same successor (RFC 9700 §4.14.2; docs/security.md F69)',
   async (t) => {
     const strict = await testServer({ settings: { REFRESH_GRACE: '0s' } })
     t.teardown(() => strict.close())
@@ -215,37 +215,34 @@ t.test(
   },
 )
 
-t.test(
-  'reuse leaves one line in the audit trail: which client, whose session, from where (RFC 9700 §4.14.2)',
-  async (t) => {
-    const first = await signedIn(server)
-    await refreshed(server, first.refresh_token)
-    clock.tick(GRACE + 1)
-    logger.lines.length = 0
-    const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(server, first.refresh_token)))
-    t.same(new Set(answers.map((answer) => answer.statusCode)), new Set([400]))
-    const lines = logger.audits('token.reuse_detected')
-    t.match(
-      lines,
-      [
-        {
-          actor: 'client:app',
-          client_id: 'app',
-          sub: alice.id,
-          sid: claimsOf(first.access_token).sid,
-          ip: '127.0.0.1',
-          request_id: /./,
-        },
-      ],
-      'said once, although twenty came at once',
-    )
-    t.equal(lines.length, 1)
-    t.notMatch(JSON.stringify(logger.lines), first.refresh_token.slice(-43), 'without the token')
-  },
-)
+t.test('a replay is audited once with client, user, session and address (RFC 9700 §4.14.2)', async (t) => {
+  const first = await signedIn(server)
+  await refreshed(server, first.refresh_token)
+  clock.tick(GRACE + 1)
+  logger.lines.length = 0
+  const answers = await Promise.all(Array.from({ length: 20 }, () => refresh(server, first.refresh_token)))
+  t.same(new Set(answers.map((answer) => answer.statusCode)), new Set([400]))
+  const lines = logger.audits('token.reuse_detected')
+  t.match(
+    lines,
+    [
+      {
+        actor: 'client:app',
+        client_id: 'app',
+        sub: alice.id,
+        sid: claimsOf(first.access_token).sid,
+        ip: '127.0.0.1',
+        request_id: /./,
+      },
+    ],
+    'said once, although twenty came at once',
+  )
+  t.equal(lines.length, 1)
+  t.notMatch(JSON.stringify(logger.lines), first.refresh_token.slice(-43), 'without the token')
+})
 
 t.test(
-  'whoever refreshes gets the session’s next token, not a session of his own (RFC 9700 §4.14.2; docs/security.md F69)',
+  'refreshing continues the same session and creates no new one (RFC 9700 §4.14.2; docs/security.md F69)',
   async (t) => {
     const before = await server.store.sessions.list({ userId: alice.id }, 1000)
     let { refresh_token: token } = await signedIn(server)
@@ -256,7 +253,7 @@ t.test(
 )
 
 t.test(
-  'any sequence of refresh, retry, replay, revoke and time on two nodes goes by the rules (RFC 9700 §4.14.2; docs/security.md F68, F69, F75)',
+  'any sequence of refresh, retry, replay, revocation and time on two nodes obeys the model (RFC 9700 §4.14.2; docs/security.md F68, F69, F75)',
   async (t) => {
     const property = fc.asyncProperty(steps, async (sequence) => {
       const { token } = await begin()
@@ -294,7 +291,7 @@ t.test(
 )
 
 t.test(
-  'a client that follows the rules is never logged out, whatever gets lost (RFC 9700 §4.14.2; docs/security.md F75, Q16)',
+  'a client that follows the rules never loses its session, whichever responses are lost (RFC 9700 §4.14.2; docs/security.md F75, Q16)',
   async (t) => {
     for (const { logger } of nodes) logger.lines.length = 0
     const visits = fc.array(
@@ -332,7 +329,7 @@ t.test(
 )
 
 t.test(
-  'under every interleaving of store calls there is one successor and one end (RFC 9700 §4.14.2, RFC 7523 §3; docs/security.md F69, P1, P6)',
+  'under every interleaving of store calls there is one successor and one revocation (RFC 9700 §4.14.2, RFC 7523 §3; docs/security.md F69, P1, P6)',
   async (t) => {
     let scheduler: fc.Scheduler | undefined
     for (const { store } of nodes) {

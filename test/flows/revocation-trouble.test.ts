@@ -51,7 +51,7 @@ async function succeeds(t: Test, server: TestServer, pair: Pair) {
 }
 
 t.test(
-  'another process holds the database locked: 503, and the token lives (RFC 7009 §2.2.1; docs/security.md I102, P7, Q5)',
+  'revocation while the database is locked gets 503, and the token stays valid (RFC 7009 §2.2.1; docs/security.md I102, P7, Q5)',
   async (t) => {
     const { server, pair } = await onDisk(t)
     const unlock = await lockStore(t, { url: server.config.databaseUrl })
@@ -64,7 +64,7 @@ t.test(
 )
 
 t.test(
-  'the database may only be read: 503, and the token lives (RFC 7009 §2.2.1; docs/security.md I102, P7, Q4)',
+  'revocation on a read-only database gets 503, and the token stays valid (RFC 7009 §2.2.1; docs/security.md I102, P7, Q4)',
   async (t) => {
     const { server, file, masterKey, pair } = await onDisk(t)
     const allowWriting = await forbidWriting(server.store, { url: server.config.databaseUrl })
@@ -80,7 +80,7 @@ t.test(
 )
 
 t.test(
-  'the database is closed: 503 for asking too, and after a restart the token lives (RFC 7009 §2.2.1; docs/security.md I102, P7)',
+  'revocation and introspection without a database get 503, and the token is valid after a restart (RFC 7009 §2.2.1; docs/security.md I102, P7)',
   async (t) => {
     const { server, file, masterKey, pair } = await onDisk(t)
     await server.store.db.close()

@@ -28,7 +28,7 @@ const HINTS = [undefined, 'access_token', 'refresh_token', 'foo', 'id_token'] as
 const hinted = (hint: string | undefined) => (hint === undefined ? {} : { token_type_hint: hint })
 
 t.test(
-  'a refresh token goes, whatever the hint says, and with it its whole session (RFC 7009 §2, RFC 7009 §2.1; docs/security.md I97, I100, I101)',
+  'revoking a refresh token revokes its session, whatever the hint (RFC 7009 §2, RFC 7009 §2.1; docs/security.md I97, I100, I101)',
   async (t) => {
     for (const hint of HINTS) {
       const other = await signedIn(server)
@@ -43,7 +43,7 @@ t.test(
 )
 
 t.test(
-  'an access token goes, whatever the hint says; the session goes on (RFC 7009 §2.1; docs/security.md I97, I100)',
+  'revoking an access token revokes it alone, whatever the hint (RFC 7009 §2.1; docs/security.md I97, I100)',
   async (t) => {
     for (const hint of HINTS) {
       const pair = await signedIn(server)
@@ -57,7 +57,7 @@ t.test(
   },
 )
 
-t.test('a machine takes its token back (RFC 7009 §2; docs/security.md I97)', async (t) => {
+t.test('a machine client revokes its own token (RFC 7009 §2; docs/security.md I97)', async (t) => {
   const { access_token: token } = (await clientCredentials(server)).json()
   const { access_token: kept } = (await clientCredentials(server)).json()
   t.same(done(await revoke(server, token, 'machine')), DONE)
@@ -66,7 +66,7 @@ t.test('a machine takes its token back (RFC 7009 §2; docs/security.md I97)', as
 })
 
 t.test(
-  'an old generation still says which session is meant: it ends (RFC 7009 §2.1; docs/security.md I101)',
+  'revoking an already rotated refresh token revokes its session (RFC 7009 §2.1; docs/security.md I101)',
   async (t) => {
     const first = await signedIn(server)
     const second = await refreshed(server, first.refresh_token)
@@ -79,7 +79,7 @@ t.test(
 )
 
 t.test(
-  'the token of another client is refused and lives on (RFC 7009 §2.1, CVE-2016-6582; docs/security.md I98)',
+  'revoking another client’s token is refused and leaves it valid (RFC 7009 §2.1, CVE-2016-6582; docs/security.md I98)',
   async (t) => {
     const pair = await signedIn(server)
     const { access_token: machine } = (await clientCredentials(server)).json()
@@ -97,21 +97,24 @@ t.test(
   },
 )
 
-t.test('the client is authenticated first (RFC 7009 §2.1; docs/security.md I98)', async (t) => {
-  const pair = await signedIn(server)
-  const url = '/oauth2/revoke'
-  for (const token of [pair.access_token, pair.refresh_token, 'garbage']) {
-    t.same(outcome(await post(server, url, { token })), [401, 'invalid_client'], 'nobody')
-    t.same(outcome(await post(server, url, { token, client_id: 'app' })), [401, 'invalid_client'], 'a name')
-    const wrong = { authorization: basic('app', 'wrong') }
-    t.same(outcome(await post(server, url, { token }, wrong)), [401, 'invalid_client'], 'a wrong secret')
-  }
-  t.ok(await active(server, pair.access_token))
-  t.ok(await active(server, pair.refresh_token))
-})
+t.test(
+  'the client is authenticated before the token is examined (RFC 7009 §2.1; docs/security.md I98)',
+  async (t) => {
+    const pair = await signedIn(server)
+    const url = '/oauth2/revoke'
+    for (const token of [pair.access_token, pair.refresh_token, 'garbage']) {
+      t.same(outcome(await post(server, url, { token })), [401, 'invalid_client'], 'nobody')
+      t.same(outcome(await post(server, url, { token, client_id: 'app' })), [401, 'invalid_client'], 'a name')
+      const wrong = { authorization: basic('app', 'wrong') }
+      t.same(outcome(await post(server, url, { token }, wrong)), [401, 'invalid_client'], 'a wrong secret')
+    }
+    t.ok(await active(server, pair.access_token))
+    t.ok(await active(server, pair.refresh_token))
+  },
+)
 
 t.test(
-  'a public client takes its own tokens back (RFC 7009 §2.1, CVE-2018-1000211; docs/security.md I98)',
+  'a public client can revoke its own tokens (RFC 7009 §2.1, CVE-2018-1000211; docs/security.md I98)',
   async (t) => {
     const pair = await signedIn(server, {}, 'phone')
     t.same(done(await revoke(server, pair.access_token, 'phone')), DONE)
@@ -122,7 +125,7 @@ t.test(
 )
 
 t.test(
-  'what is no token of ours, or no longer one, is 200 and writes nothing (RFC 7009 §2.2; docs/security.md I99)',
+  'revoking an unknown or revoked token returns 200 and writes nothing (RFC 7009 §2.2; docs/security.md I99)',
   async (t) => {
     const expired = await signedIn(server)
     const revoked = await signedIn(server)
@@ -148,7 +151,7 @@ t.test(
   },
 )
 
-t.test('revoking twice is as good as once (RFC 7009 §2.2; docs/security.md I99)', async (t) => {
+t.test('revoking a token twice returns 200 both times (RFC 7009 §2.2; docs/security.md I99)', async (t) => {
   const pair = await signedIn(server)
   logger.lines.length = 0
   const twice = await Promise.all([1, 2, 3].map(() => revoke(server, pair.refresh_token)))
@@ -160,7 +163,7 @@ t.test('revoking twice is as good as once (RFC 7009 §2.2; docs/security.md I99)
 })
 
 t.test(
-  'without a token, or with two, it is invalid_request (RFC 7009 §2.1; docs/security.md A3)',
+  'a missing or repeated token at revocation is invalid_request (RFC 7009 §2.1; docs/security.md A3)',
   async (t) => {
     const pair = await signedIn(server)
     const headers = { authorization: basic('app') }
@@ -171,37 +174,43 @@ t.test(
   },
 )
 
-t.test('a hint makes no more work for the store (RFC 7009 §2.1; docs/security.md I100)', async (t) => {
-  const pair = await signedIn(server)
-  await revoke(server, pair.refresh_token)
-  const queries = countQueries(store)
-  const costs: number[] = []
-  for (const hint of HINTS) {
-    const before = queries.count()
-    await revoke(server, pair.refresh_token, 'app', hinted(hint))
-    await introspect(server, pair.access_token, 'app', hinted(hint))
-    costs.push(queries.count() - before)
-  }
-  t.equal(new Set(costs).size, 1, String(costs))
-})
+t.test(
+  'a wrong hint causes no additional store queries (RFC 7009 §2.1; docs/security.md I100)',
+  async (t) => {
+    const pair = await signedIn(server)
+    await revoke(server, pair.refresh_token)
+    const queries = countQueries(store)
+    const costs: number[] = []
+    for (const hint of HINTS) {
+      const before = queries.count()
+      await revoke(server, pair.refresh_token, 'app', hinted(hint))
+      await introspect(server, pair.access_token, 'app', hinted(hint))
+      costs.push(queries.count() - before)
+    }
+    t.equal(new Set(costs).size, 1, String(costs))
+  },
+)
 
-t.test('a revocation counts at once on every node (RFC 7009 §2.1; docs/security.md I101)', async (t) => {
-  const options = {
-    database: join(t.testdir(), 'keyturn.db'),
-    masterKey: randomBytes(32).toString('base64url'),
-    clock: testClock(),
-  }
-  const [one, two] = [await testServer(options), await testServer(options)]
-  t.teardown(async () => {
-    await one.close()
-    await two.close()
-  })
-  await seed(one.store)
-  const pair = await signedIn(one)
-  const other = await signedIn(one)
-  await revoke(one, pair.refresh_token)
-  await revoke(one, other.access_token)
-  t.notOk(await active(two, pair.access_token))
-  t.notOk(await active(two, other.access_token))
-  t.same(outcome(await refresh(two, pair.refresh_token)), [400, 'invalid_grant'])
-})
+t.test(
+  'a revocation takes effect at once on every node (RFC 7009 §2.1; docs/security.md I101)',
+  async (t) => {
+    const options = {
+      database: join(t.testdir(), 'keyturn.db'),
+      masterKey: randomBytes(32).toString('base64url'),
+      clock: testClock(),
+    }
+    const [one, two] = [await testServer(options), await testServer(options)]
+    t.teardown(async () => {
+      await one.close()
+      await two.close()
+    })
+    await seed(one.store)
+    const pair = await signedIn(one)
+    const other = await signedIn(one)
+    await revoke(one, pair.refresh_token)
+    await revoke(one, other.access_token)
+    t.notOk(await active(two, pair.access_token))
+    t.notOk(await active(two, other.access_token))
+    t.same(outcome(await refresh(two, pair.refresh_token)), [400, 'invalid_grant'])
+  },
+)

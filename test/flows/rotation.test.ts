@@ -84,7 +84,7 @@ const published = async (server: TestServer): Promise<string[]> =>
   (await server.inject({ url: '/.well-known/jwks.json' })).json().keys.map((key: { kid: string }) => key.kid)
 
 t.test(
-  'ten rotations, twenty verifiers that only look when their cache is old: no failure (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  'ten rotations cause no failure at twenty verifiers that fetch only when their cache expires (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const w = await world(t, { KEY_ROTATION: 'off' })
     const { server } = w
@@ -132,7 +132,7 @@ t.test(
 )
 
 t.test(
-  'a revoked active key: new tokens verify everywhere without one fetch (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  'after revoking the active key new tokens verify without any fetch (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const w = await world(t, { KEY_ROTATION: 'off' })
     const { server, watchers } = w
@@ -162,7 +162,7 @@ t.test(
 )
 
 t.test(
-  'a year of KEY_ROTATION=30d: twelve new keys, no failure, three keys at most (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  'a year with KEY_ROTATION=30d creates twelve keys, at most three at a time, and causes no failure (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const w = await world(t, { KEY_ROTATION: '30d' })
     const { server } = w
@@ -191,7 +191,7 @@ t.test(
 )
 
 t.test(
-  'asked to rotate every hour it rotates every VERIFIER_CACHE: never before it is safe (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  'with hourly rotation requested the server rotates every VERIFIER_CACHE, never before it is safe (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const w = await world(t, { KEY_ROTATION: '1h' })
     const { server } = w

@@ -46,7 +46,7 @@ const notGranted = async (t: Test, table: Record<string, [Form, string]>, as = '
     }
   })
 
-t.test('what is asked for is granted as far as the client is registered for it', async (t) => {
+t.test('requested scopes are granted as far as the client is registered for them', async (t) => {
   const asked: Record<string, string> = {
     'orders:read': 'orders:read',
     'orders:write': 'orders:write',
@@ -60,7 +60,7 @@ t.test('what is asked for is granted as far as the client is registered for it',
 })
 
 t.test(
-  'what is not to be had is left out while something remains, and scope says so (RFC 6749 §3.3; docs/security.md A11, C45)',
+  'scopes that cannot be granted are dropped if others remain, and the response lists those granted (RFC 6749 §3.3; docs/security.md A11, C45)',
   async (t) => {
     for (const extra of ['zz', 'stock:read', 'mail:send', 'openid', 'ORDERS:READ', 'orders:*', '*']) {
       const answer = await clientCredentials(server, { scope: `orders:read ${extra}` })
@@ -70,7 +70,7 @@ t.test(
 )
 
 t.test(
-  'where nothing remains it is invalid_scope (RFC 6749 §4.4.3, §5.2; docs/security.md E61)',
+  'if no requested scope can be granted the response is invalid_scope (RFC 6749 §4.4.3, §5.2; docs/security.md E61)',
   async (t) => {
     await notGranted(
       t,
@@ -84,7 +84,7 @@ t.test(
   },
 )
 
-t.test('a malformed scope is invalid_scope, whatever else is in it (RFC 6749 §3.3)', async (t) => {
+t.test('a malformed scope is invalid_scope, whatever else it contains (RFC 6749 §3.3)', async (t) => {
   const malformed = [
     ' ',
     ' orders:read',
@@ -106,7 +106,7 @@ t.test('a malformed scope is invalid_scope, whatever else is in it (RFC 6749 §3
   )
 })
 
-t.test('scopes of two APIs need a resource (RFC 9068 §3; docs/security.md H88)', async (t) => {
+t.test('scopes of two APIs require a resource parameter (RFC 9068 §3; docs/security.md H88)', async (t) => {
   const both = 'orders:read stock:read'
   await notGranted(
     t,
@@ -128,7 +128,7 @@ t.test('scopes of two APIs need a resource (RFC 9068 §3; docs/security.md H88)'
   granted(t, all, 'stock:read openid', STOCK, 'all it has there')
 })
 
-t.test('a resource that names no API of this client is invalid_target (RFC 8707 §2)', async (t) => {
+t.test('a resource that is no API of this client is invalid_target (RFC 8707 §2)', async (t) => {
   const wrong = [
     'https://unknown.test',
     STOCK,
@@ -163,7 +163,7 @@ t.test('a resource that names no API of this client is invalid_target (RFC 8707 
   granted(t, await clientCredentials(server, { resource: ['', ORDERS] }), 'orders:read orders:write', ORDERS)
 })
 
-t.test('a person gets what was asked, the client may and a role grants', async (t) => {
+t.test('a user gets the requested scopes that both the client and a role allow', async (t) => {
   const sign = (username: string, form: Form = {}) => login(server, { username, ...form }, 'shop')
   granted(t, await sign('alice'), 'orders:read openid profile', ORDERS, 'a clerk')
   granted(t, await sign('alice', { scope: 'orders:read stock:read' }), 'orders:read', ORDERS)
@@ -181,15 +181,18 @@ t.test('a person gets what was asked, the client may and a role grants', async (
   }
 })
 
-t.test('the roles claim is what the person has, whatever was asked (RFC 9068 §2.2.3.1)', async (t) => {
-  const rolesOf = async (username: string) =>
-    claimsOf((await login(server, { username, scope: 'openid' }, 'shop')).json().access_token).roles
-  t.same(await rolesOf('alice'), ['clerk'])
-  t.same(await rolesOf('bob'), ['clerk', 'keeper'])
-  t.same(await rolesOf('nobody'), [])
-})
+t.test(
+  'the roles claim lists all roles of the user, whatever was requested (RFC 9068 §2.2.3.1)',
+  async (t) => {
+    const rolesOf = async (username: string) =>
+      claimsOf((await login(server, { username, scope: 'openid' }, 'shop')).json().access_token).roles
+    t.same(await rolesOf('alice'), ['clerk'])
+    t.same(await rolesOf('bob'), ['clerk', 'keeper'])
+    t.same(await rolesOf('nobody'), [])
+  },
+)
 
-t.test('an API that is gone is nobody’s audience any more', async (t) => {
+t.test('a deleted API is no longer an audience', async (t) => {
   await store.apis.insert(api({ identifier: 'https://gone.test', scopes: ['gone:read'] }))
   await server.follow()
   const ask = (form: Form) => clientCredentials(server, form, 'broker')
@@ -201,7 +204,7 @@ t.test('an API that is gone is nobody’s audience any more', async (t) => {
 })
 
 t.test(
-  'a scope that moves to another API takes its audience along (RFC 9068 §3, §5; docs/security.md H88)',
+  'a scope that moves to another API changes the audience (RFC 9068 §3, §5; docs/security.md H88)',
   async (t) => {
     await store.apis.replace(api({ scopes: ['orders:read'] }))
     await store.apis.replace(api({ identifier: STOCK, scopes: ['stock:read', 'orders:write'] }))

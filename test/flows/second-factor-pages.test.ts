@@ -101,34 +101,40 @@ const factorsOf = async (server: TestServer, username = 'alice') =>
 
 const MFA = 'urn:keyturn:acr:mfa'
 
-t.test('the first factor brings recovery codes, and this browser has proven it at once', async (t) => {
-  const server = await start(t)
-  const { browser, page } = await at(server, '/account/totp')
-  t.same(await idToken(server, browser), {
-    amr: ['pwd'],
-    acr: 'urn:keyturn:acr:password',
-    auth_time: server.clock.now(),
-  })
-  const before = browser.cookies().get(SESSION)
-  const secret = secretOf(page)
-  t.match(page.body, /<img class="qr" src="data:image\/svg\+xml;base64,/)
-  const done = await browser.submit(page, { form: '/account/totp', fill: { code: nextCode(secret, server) } })
-  t.equal(codesOf(done).length, 10)
-  t.not(browser.cookies().get(SESSION), before, 'with another secret in the cookie')
-  t.same(done.links, ['/account'])
-  t.same(await idToken(server, browser), {
-    amr: ['mfa', 'otp', 'pwd'],
-    acr: MFA,
-    auth_time: server.clock.now(),
-  })
-  const account = await browser.open('/account')
-  t.match(account.body, /10 left/)
-  t.match(account.body, /On since/)
-  t.equal((await browser.open('/account/totp')).path, '/account', 'one app is all there is')
-})
+t.test(
+  'setting up the first factor creates recovery codes and counts as verified in this browser',
+  async (t) => {
+    const server = await start(t)
+    const { browser, page } = await at(server, '/account/totp')
+    t.same(await idToken(server, browser), {
+      amr: ['pwd'],
+      acr: 'urn:keyturn:acr:password',
+      auth_time: server.clock.now(),
+    })
+    const before = browser.cookies().get(SESSION)
+    const secret = secretOf(page)
+    t.match(page.body, /<img class="qr" src="data:image\/svg\+xml;base64,/)
+    const done = await browser.submit(page, {
+      form: '/account/totp',
+      fill: { code: nextCode(secret, server) },
+    })
+    t.equal(codesOf(done).length, 10)
+    t.not(browser.cookies().get(SESSION), before, 'with another secret in the cookie')
+    t.same(done.links, ['/account'])
+    t.same(await idToken(server, browser), {
+      amr: ['mfa', 'otp', 'pwd'],
+      acr: MFA,
+      auth_time: server.clock.now(),
+    })
+    const account = await browser.open('/account')
+    t.match(account.body, /10 left/)
+    t.match(account.body, /On since/)
+    t.equal((await browser.open('/account/totp')).path, '/account', 'one app is all there is')
+  },
+)
 
 t.test(
-  'a wrong code keeps the key, one too late makes another; the code that confirmed is spent',
+  'a wrong confirmation code keeps the secret, a late one replaces it, and the right one is consumed',
   async (t) => {
     const server = await start(t)
     const { browser, page } = await at(server, '/account/totp')
@@ -159,7 +165,7 @@ t.test(
   },
 )
 
-t.test('a login asks for the second factor, and nobody is in before it', async (t) => {
+t.test('a login asks for the second factor and creates no session before it', async (t) => {
   const server = await start(t)
   const { secret } = await withApp(server)
   const { browser, page } = await at(server)
@@ -178,7 +184,7 @@ t.test('a login asks for the second factor, and nobody is in before it', async (
   })
 })
 
-t.test('a recovery code lets in once, and a new set voids the old', async (t) => {
+t.test('a recovery code works once, and a new set invalidates the old one', async (t) => {
   const server = await start(t)
   const { codes } = await withApp(server)
   const recover = async (recovery_code: string) => {
@@ -208,7 +214,7 @@ t.test('a recovery code lets in once, and a new set voids the old', async (t) =>
   t.equal((await recover(codesOf(fresh)[0] ?? '')).page.path, '/account', 'one of the new')
 })
 
-t.test('a passkey: set up, second factor, and alone; phr in acr', async (t) => {
+t.test('a passkey can be set up and used as a second or only factor, with acr phr', async (t) => {
   const server = await start(t)
   const authenticator = device()
   const { browser, page } = await at(server, '/account/passkeys')
@@ -252,7 +258,7 @@ t.test('a passkey: set up, second factor, and alone; phr in acr', async (t) => {
   })
 })
 
-t.test('an application that requires it gets nobody without: enrolment first, then on to it', async (t) => {
+t.test('a client that requires a second factor makes the user enrol first and then continues', async (t) => {
   const server = await start(t)
   const ways = {
     app: async (browser: Browser, page: Page) => {
@@ -286,7 +292,7 @@ t.test('an application that requires it gets nobody without: enrolment first, th
   }
 })
 
-t.test('so does a role, whatever the application; and to no prompt=none', async (t) => {
+t.test('a role that requires a second factor has the same effect, and prompt=none fails', async (t) => {
   const server = await start(t)
   const browser = openBrowser(server)
   const page = await goThrough(browser, await browser.open(authorizeUrl({ prompt: 'login' })), {
@@ -307,13 +313,13 @@ t.test('so does a role, whatever the application; and to no prompt=none', async 
   })
 })
 
-t.test('who comes to the enrolment page with nothing waiting is led to their account', async (t) => {
+t.test('the enrolment page without a pending request redirects to the account page', async (t) => {
   const server = await start(t)
   const { page } = await at(server, '/account/second-factor')
   t.same([page.status, page.path], [200, '/account'])
 })
 
-t.test('enrolment that waits too long asks for the password again, and goes on', async (t) => {
+t.test('an enrolment left open for too long asks for the password again and continues', async (t) => {
   const server = await start(t)
   const browser = openBrowser(server)
   const request = authorizeUrl({ client_id: 'bank', redirect_uri: BANK })
@@ -347,37 +353,34 @@ const CHANGES: readonly (readonly [string, Record<string, string>])[] = [
 const csrfOf = async (browser: Browser) =>
   (await browser.open('/account')).form('/account/sign-ins/end').fields.get('csrf') ?? ''
 
-t.test(
-  'a browser that was left open changes no factors: a proof of ten minutes ago asks again',
-  async (t) => {
-    const server = await start(t)
-    const { browser, secret } = await withApp(server)
-    const had = await factorsOf(server)
-    const csrf = await csrfOf(browser)
-    server.clock.tick(600)
-    t.equal((await browser.open('/account/passkeys')).path, '/account/passkeys', 'ten minutes are fine')
-    server.clock.tick(1)
-    for (const path of ['/account/totp', '/account/passkeys']) {
-      t.equal((await browser.open(path)).path, '/login', path)
-    }
-    for (const [path, form] of CHANGES) {
-      const body = encodeForm({ csrf, ...form })
-      const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
-      t.same([answer.status, answer.location?.split('?')[0]], [303, '/login'], path)
-    }
-    t.same(await factorsOf(server), had)
-    const login = await browser.open('/account/passkeys')
-    const second = await browser.submit(login, { form: '/login', fill: { password: PASSWORD } })
-    t.equal(second.path, '/login/second-factor', 'with the factor, since there is one')
-    const back = await browser.submit(second, {
-      form: '/login/second-factor',
-      fill: { code: nextCode(secret, server) },
-    })
-    t.equal(back.path, '/account/passkeys', 'and back to where they were going')
-  },
-)
+t.test('changing factors requires a login within the last ten minutes', async (t) => {
+  const server = await start(t)
+  const { browser, secret } = await withApp(server)
+  const had = await factorsOf(server)
+  const csrf = await csrfOf(browser)
+  server.clock.tick(600)
+  t.equal((await browser.open('/account/passkeys')).path, '/account/passkeys', 'ten minutes are fine')
+  server.clock.tick(1)
+  for (const path of ['/account/totp', '/account/passkeys']) {
+    t.equal((await browser.open(path)).path, '/login', path)
+  }
+  for (const [path, form] of CHANGES) {
+    const body = encodeForm({ csrf, ...form })
+    const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+    t.same([answer.status, answer.location?.split('?')[0]], [303, '/login'], path)
+  }
+  t.same(await factorsOf(server), had)
+  const login = await browser.open('/account/passkeys')
+  const second = await browser.submit(login, { form: '/login', fill: { password: PASSWORD } })
+  t.equal(second.path, '/login/second-factor', 'with the factor, since there is one')
+  const back = await browser.submit(second, {
+    form: '/login/second-factor',
+    fill: { code: nextCode(secret, server) },
+  })
+  t.equal(back.path, '/account/passkeys', 'and back to where they were going')
+})
 
-t.test('who has a factor must have used it: the password alone changes none', async (t) => {
+t.test('a user with a second factor must have used it to change factors', async (t) => {
   const server = await start(t)
   const early = await at(server)
   const { secret } = await withApp(server)
@@ -398,7 +401,7 @@ t.test('who has a factor must have used it: the password alone changes none', as
   t.equal(page.path, '/account/passkeys')
 })
 
-t.test('factors are taken away one by one, and with the last the recovery codes', async (t) => {
+t.test('factors can be removed one by one, and the last takes the recovery codes with it', async (t) => {
   const server = await start(t)
   const { browser } = await withApp(server)
   const setup = await browser.open('/account/passkeys')
@@ -419,7 +422,7 @@ t.test('factors are taken away one by one, and with the last the recovery codes'
   t.equal((await factorsOf(server)).recoveryCodes, 0)
 })
 
-t.test('where a role requires a factor the last one stays', async (t) => {
+t.test('a user whose role requires a second factor cannot remove the last one', async (t) => {
   const server = await start(t)
   const { browser } = await withApp(server, 'carol')
   const page = await browser.open('/account')
@@ -436,7 +439,7 @@ t.test('where a role requires a factor the last one stays', async (t) => {
   t.same(await factorsOf(server, 'carol'), { totp: false, passkeys: 1, recoveryCodes: 10 })
 })
 
-t.test('what is somebody else’s cannot be taken away, or used for oneself', async (t) => {
+t.test('another user’s factor can be neither removed nor used', async (t) => {
   const server = await start(t)
   const alice = await at(server, '/account/passkeys')
   const authenticator = device()
@@ -459,29 +462,26 @@ t.test('what is somebody else’s cannot be taken away, or used for oneself', as
   t.equal((await factorsOf(server, 'bob')).totp, false)
 })
 
-t.test(
-  'guesses at codes in the same moment are counted, each of them (RFC 6749 §10.10; docs/security.md P5)',
-  async (t) => {
-    const server = await start(t)
-    const { secret } = await withApp(server)
-    const { browser, page } = await at(server)
-    const guess = (code: string) => browser.send(page, { form: '/login/second-factor', fill: { code } })
-    const wrong = ['000001', '000002', '000003'].filter((code) => code !== codeAt(secret, server))
-    const answers = await Promise.all(
-      Array.from({ length: 30 }, (_, n) => guess(wrong[n % wrong.length] ?? '')),
-    )
-    const statuses = answers.map(({ status }) => status)
-    t.equal(statuses.filter((status) => status === 400).length, CODE_LIMITS.pair.burst)
-    t.equal(statuses.filter((status) => status === 429).length, 30 - CODE_LIMITS.pair.burst)
-    const right = await guess(nextCode(secret, server))
-    t.equal(right.status, 429, 'the right one has to wait, too')
-    t.ok(Number(right.headers['retry-after']) > 0)
-    t.notOk(browser.cookies().has(SESSION))
-  },
-)
+t.test('concurrent guesses at codes are each counted (RFC 6749 §10.10; docs/security.md P5)', async (t) => {
+  const server = await start(t)
+  const { secret } = await withApp(server)
+  const { browser, page } = await at(server)
+  const guess = (code: string) => browser.send(page, { form: '/login/second-factor', fill: { code } })
+  const wrong = ['000001', '000002', '000003'].filter((code) => code !== codeAt(secret, server))
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, (_, n) => guess(wrong[n % wrong.length] ?? '')),
+  )
+  const statuses = answers.map(({ status }) => status)
+  t.equal(statuses.filter((status) => status === 400).length, CODE_LIMITS.pair.burst)
+  t.equal(statuses.filter((status) => status === 429).length, 30 - CODE_LIMITS.pair.burst)
+  const right = await guess(nextCode(secret, server))
+  t.equal(right.status, 429, 'the right one has to wait, too')
+  t.ok(Number(right.headers['retry-after']) > 0)
+  t.notOk(browser.cookies().has(SESSION))
+})
 
 t.test(
-  'no form for factors is taken without its token, or with another’s (RFC 6749 §10.12; docs/security.md C41, P29)',
+  'every factor form requires its own CSRF token (RFC 6749 §10.12; docs/security.md C41, P29)',
   async (t) => {
     const server = await start(t)
     const { browser } = await withApp(server)
@@ -507,11 +507,14 @@ t.test(
   },
 )
 
-t.test('an issuer at a bare address offers no passkeys, for browsers make none there', async (t) => {
-  const server = await testServer({ settings: { ISSUER: 'https://192.0.2.7' } })
-  t.teardown(() => server.close())
-  await seedPeople(server.store)
-  const { page } = await at(server, '/account/passkeys')
-  t.equal(page.path, '/account')
-  t.match(page.body, /No passkey can be added here/)
-})
+t.test(
+  'an issuer with an IP address offers no passkeys, because browsers do not support them there',
+  async (t) => {
+    const server = await testServer({ settings: { ISSUER: 'https://192.0.2.7' } })
+    t.teardown(() => server.close())
+    await seedPeople(server.store)
+    const { page } = await at(server, '/account/passkeys')
+    t.equal(page.path, '/account')
+    t.match(page.body, /No passkey can be added here/)
+  },
+)

@@ -14,7 +14,7 @@ const sessionOf = (folder: Folder, token: string) =>
   readStore(folder, (store) => store.sessions.find(token.split('.')[1] ?? ''))
 
 t.test(
-  'fifty parallel refreshes over sockets at two processes: one successor (RFC 9700 §4.14.2; docs/security.md F69, P1)',
+  'fifty concurrent refreshes over sockets on two processes get one successor (RFC 9700 §4.14.2; docs/security.md F69, P1)',
   async (t) => {
     const folder = await seededFolder(t, settings)
     const [token = ''] = await withInside(folder, (inside) => signIn(inside))
@@ -35,7 +35,7 @@ t.test(
 )
 
 t.test(
-  'a revocation at one process counts at the other at once (RFC 7009 §2.1; docs/security.md I101)',
+  'a revocation on one process takes effect at once on the other (RFC 7009 §2.1; docs/security.md I101)',
   async (t) => {
     const folder = await seededFolder(t, settings)
     const [one, two] = await Promise.all([startServer(t, folder), startServer(t, folder)])
@@ -48,7 +48,7 @@ t.test(
 )
 
 t.test(
-  '64 sign-ins at once: the surplus is 503, and a machine gets its token meanwhile (docs/security.md Q14)',
+  'of 64 concurrent sign-ins the surplus gets 503, and a machine client still gets its token (docs/security.md Q14)',
   async (t) => {
     const folder = await seededFolder(t, settings)
     const server = await startServer(t, folder)
@@ -80,7 +80,7 @@ t.test(
 )
 
 t.test(
-  'an answer that is lost on its way is asked for again and is the same (docs/security.md Q16)',
+  'a refresh whose response is lost in transit can be retried with the same result (docs/security.md Q16)',
   async (t) => {
     const folder = await seededFolder(t, settings)
     const server = await startServer(t, folder)
@@ -157,7 +157,7 @@ async function until(t: Test, what: string, holds: () => boolean | Promise<boole
 }
 
 t.test(
-  'a running server follows keys rotate and keys revoke, and never signs with what is not published (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  'a running server follows keys rotate and keys revoke and never signs with an unpublished key (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const folder = await seededFolder(t, { ...settings, VERIFIER_CACHE: '1h' })
     const server = await startServer(t, folder)

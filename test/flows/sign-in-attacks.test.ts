@@ -91,7 +91,7 @@ function copyOf(browser: Browser, ...names: readonly string[]): Browser {
 }
 
 t.test(
-  'nobody goes on with what mallory has begun: login CSRF by a link (RFC 6749 §10.12; docs/security.md C41, P22)',
+  'a login started by an attacker’s link cannot be continued by the victim (RFC 6749 §10.12; docs/security.md C41, P22)',
   async (t) => {
     const code = await withApp(bob)
     t.teardown(() => server.deps.services.people.secondFactors.removeTotp(bob, FROM))
@@ -131,7 +131,7 @@ async function goThroughLogin(browser: Browser, username: string, url: string): 
 }
 
 t.test(
-  'a browser that mallory has prepared tells him nothing once somebody signs in (RFC 6749 §10.12; docs/security.md C41, P23)',
+  'an attacker’s earlier copy of a shared browser’s cookies is useless after the user signs in (RFC 6749 §10.12; docs/security.md C41, P23)',
   async (t) => {
     const shared = openBrowser(server)
     const url = authorizeUrl({ client_id: 'own' })
@@ -168,7 +168,7 @@ t.test(
 )
 
 t.test(
-  'a cookie that mallory has tossed is worth nothing (RFC 6265bis §4.1.3.2; docs/security.md C41)',
+  'a cookie planted by an attacker is not accepted (RFC 6265bis §4.1.3.2; docs/security.md C41)',
   async (t) => {
     const mallory = openBrowser(server)
     await goThroughLogin(mallory, 'bob', authorizeUrl({ client_id: 'own' }))
@@ -196,7 +196,7 @@ t.test(
 )
 
 t.test(
-  'what another site posts finds the person signed in, and takes no cookie from them (RFC 6749 §3.1, RFC 6749 §10.12; docs/security.md C28, C41)',
+  'a cross-site POST finds the user signed in and changes no cookie (RFC 6749 §3.1, RFC 6749 §10.12; docs/security.md C28, C41)',
   async (t) => {
     const victim = openBrowser(server)
     const url = authorizeUrl({ client_id: 'own' })
@@ -226,7 +226,7 @@ t.test(
 )
 
 t.test(
-  'each kind of token is taken for nothing else (RFC 8725 §3.12; docs/security.md H90, M138, N147)',
+  'no kind of token is accepted in place of another (RFC 8725 §3.12; docs/security.md H90, M138, N147)',
   async (t) => {
     const browser = openBrowser(server)
     const { code } = await signIn(browser, { client_id: 'own' })
@@ -351,7 +351,7 @@ for (const [client_id, pkce, why] of [
   ['lax', false, 'unexpected ID Token "nonce" claim value'],
 ] as const) {
   t.test(
-    `a code of the victim in mallory’s session is refused ${pkce ? 'by PKCE' : 'by the nonce'} (RFC 9700 §4.5; docs/security.md D50, P8)`,
+    `a victim’s code in an attacker’s session is refused ${pkce ? 'by PKCE' : 'by the nonce'} (RFC 9700 §4.5; docs/security.md D50, P8)`,
     async (t) => {
       const his = await atClient(client_id, pkce)
       const victims = await atClient(client_id, pkce)
@@ -371,7 +371,7 @@ for (const [client_id, pkce, why] of [
 }
 
 t.test(
-  'mix-up: what one issuer has answered is not taken to another, errors neither (RFC 9207 §2.4; docs/security.md C37)',
+  'the iss parameter prevents mix-up attacks, for errors too (RFC 9207 §2.4; docs/security.md C37)',
   async (t) => {
     const mallory = await watched({ ISSUER: 'https://mallory.test' })
     const honest = await metadataOf(server)
@@ -423,7 +423,7 @@ t.test(
 )
 
 t.test(
-  'who must sign in again does not get by with a code of the app alone (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  'prompt=login and max_age cannot be satisfied by an authenticator code alone (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const code = await withApp(alice)
     t.teardown(() => server.deps.services.people.secondFactors.removeTotp(alice, FROM))
@@ -445,7 +445,7 @@ t.test(
 )
 
 t.test(
-  'amr says what was proven: who came by passkey alone has typed no password (OpenID Connect Core §2, §5.7; docs/security.md M136)',
+  'amr lists what was verified, and a passkey login contains no pwd (OpenID Connect Core §2, §5.7; docs/security.md M136)',
   async (t) => {
     const { secondFactors } = server.deps.services.people
     const device = createAuthenticator({ origin: ISSUER, rpId: new URL(ISSUER).hostname })
@@ -482,7 +482,7 @@ t.test(
 )
 
 t.test(
-  'what is carried for one purpose passes for no other: nothing goes past a push (docs/security.md K123, K124, P22)',
+  'a value issued for one purpose is not accepted for another (docs/security.md K123, K124, P22)',
   async (t) => {
     const browser = openBrowser(server)
     await signIn(browser, { client_id: 'own' })
@@ -558,7 +558,7 @@ async function everyPage(t: Test): Promise<Record<string, Page>> {
 }
 
 t.test(
-  'no page can be framed, has anything of others in it, says where it was, or is kept (docs/security.md C40, C42, C43, A9)',
+  'no page can be framed, loads foreign content, sends a referrer or is cached (docs/security.md C40, C42, C43, A9)',
   async (t) => {
     for (const [label, page] of Object.entries(await everyPage(t))) {
       // A QR code is a picture within the page.
@@ -584,7 +584,7 @@ t.test(
   },
 )
 
-t.test('with a path in the issuer everything stays below it, but the cookies, which cannot', async (t) => {
+t.test('with an issuer path everything stays below it except cookies', async (t) => {
   const tenant = await watched({ ISSUER: 'https://issuer.test/tenant' })
   await seedPeople(tenant.store)
   const browser = openBrowser(tenant)
@@ -603,7 +603,7 @@ t.test('with a path in the issuer everything stays below it, but the cookies, wh
 })
 
 t.test(
-  'what was answered all the while: 303 and no other redirect, and good cookies (RFC 9700 §4.12, RFC 6749 §10.12; docs/security.md C39, C41)',
+  'all redirects used 303, and all cookies were well formed (RFC 9700 §4.12, RFC 6749 §10.12; docs/security.md C39, C41)',
   async (t) => {
     const redirects = server.seen.filter(({ status }) => status >= 300 && status < 400)
     t.ok(redirects.length > 50)

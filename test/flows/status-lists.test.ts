@@ -29,21 +29,24 @@ async function pass(server: TestServer, ...verifiers: ReturnType<typeof verifyin
   for (const { verifier } of verifiers) await verifier.ready()
 }
 
-t.test('an access token says where its status is (draft-ietf-oauth-status-list §6.2)', async (t) => {
-  const server = await started(t as Test)
-  const first = statusOf((await clientCredentials(server)).json().access_token)
-  const second = statusOf((await clientCredentials(server)).json().access_token)
-  t.match(first.uri, new RegExp(`^${ISSUER}/status-lists/\\d+$`))
-  t.ok(Number.isInteger(first.idx) && first.idx >= 0 && first.idx < LIST_SIZE)
-  t.not(first.idx, second.idx, 'a token without a session has an index of its own (P165)')
+t.test(
+  'an access token contains a reference to its status list entry (draft-ietf-oauth-status-list §6.2)',
+  async (t) => {
+    const server = await started(t as Test)
+    const first = statusOf((await clientCredentials(server)).json().access_token)
+    const second = statusOf((await clientCredentials(server)).json().access_token)
+    t.match(first.uri, new RegExp(`^${ISSUER}/status-lists/\\d+$`))
+    t.ok(Number.isInteger(first.idx) && first.idx >= 0 && first.idx < LIST_SIZE)
+    t.not(first.idx, second.idx, 'a token without a session has an index of its own (P165)')
 
-  const signedIn = (await login(server)).json()
-  const refreshed = (await refresh(server, signedIn.refresh_token)).json()
-  t.same(statusOf(refreshed.access_token), statusOf(signedIn.access_token), 'those of a session share one')
-  t.not(statusOf(signedIn.access_token).uri, first.uri)
-})
+    const signedIn = (await login(server)).json()
+    const refreshed = (await refresh(server, signedIn.refresh_token)).json()
+    t.same(statusOf(refreshed.access_token), statusOf(signedIn.access_token), 'those of a session share one')
+    t.not(statusOf(signedIn.access_token).uri, first.uri)
+  },
+)
 
-t.test('indices do not tell the order in which tokens were issued', async (t) => {
+t.test('status list indices do not reveal the order of issue', async (t) => {
   const server = await started(t as Test)
   const indices: number[] = []
   for (let i = 0; i < 40; i += 1) {
@@ -56,7 +59,7 @@ t.test('indices do not tell the order in which tokens were issued', async (t) =>
   t.ok(rising > 8 && rising < 31, `as often up as down, ${rising} of 39`)
 })
 
-t.test('the list is a signed, compressed, cacheable Status List Token (P161–P164)', async (t) => {
+t.test('the status list is a signed, compressed and cacheable Status List Token (P161–P164)', async (t) => {
   const server = await started(t as Test)
   const { uri } = statusOf((await clientCredentials(server)).json().access_token)
   const path = new URL(uri).pathname
@@ -83,7 +86,7 @@ t.test('the list is a signed, compressed, cacheable Status List Token (P161–P1
   t.not((await server.inject({ url: path })).headers.etag, etag, 'renewed before it expires')
 })
 
-t.test('lists that there are not are 404, however they are asked for', async (t) => {
+t.test('an unknown status list gets 404, whatever the request headers', async (t) => {
   const server = await started(t as Test)
   for (const number of [
     '0',
@@ -102,7 +105,7 @@ t.test('lists that there are not are 404, however they are asked for', async (t)
   }
 })
 
-t.test('a wrong method is 405 with Allow (RFC 9110 §15.5.6)', async (t) => {
+t.test('a wrong method gets 405 with Allow (RFC 9110 §15.5.6)', async (t) => {
   const server = await started(t as Test)
   for (const url of ['/status-lists/1', '/.well-known/status-lists.json']) {
     const answer = await server.inject({ method: 'POST', url })
@@ -110,7 +113,7 @@ t.test('a wrong method is 405 with Allow (RFC 9110 §15.5.6)', async (t) => {
   }
 })
 
-t.test('metadata names the aggregation, and it lists the lists', async (t) => {
+t.test('the metadata contains the status list aggregation, which lists all lists', async (t) => {
   const server = await started(t as Test)
   const metadata = (await server.inject({ url: '/.well-known/oauth-authorization-server' })).json()
   const { pathname } = new URL(metadata.status_list_aggregation_endpoint)
@@ -120,7 +123,7 @@ t.test('metadata names the aggregation, and it lists the lists', async (t) => {
 })
 
 t.test(
-  'whatever is taken back, every verifier refuses within the TTL and a poll, and calls nobody',
+  'every kind of revocation is refused by every verifier within the TTL and a poll, without calls to the server',
   async (t) => {
     const server = await started(t as Test)
     const { store, clock } = server
@@ -187,7 +190,7 @@ t.test(
   },
 )
 
-t.test('a client that was disabled and enabled again gets indices that were never taken back', async (t) => {
+t.test('a client disabled and enabled again gets unrevoked indices', async (t) => {
   const server = await started(t as Test)
   const old = (await clientCredentials(server)).json().access_token
   const machine = await server.store.clients.find('machine')
@@ -204,31 +207,28 @@ t.test('a client that was disabled and enabled again gets indices that were neve
   t.equal(await one.verdict(fresh), 'ok')
 })
 
-t.test(
-  'what was taken back stays so after a restart, on every node, until it would have expired',
-  async (t) => {
-    const database = `${t.testdir()}/keyturn.db`
-    const masterKey = Buffer.alloc(32, 7).toString('base64url')
-    const first = await testServer({ database, masterKey })
-    await seed(first.store)
-    const token = (await clientCredentials(first)).json().access_token
-    await post(first, '/oauth2/revoke', { token }, { authorization: basic('machine') })
-    await first.close()
-    const second = await testServer({ database, masterKey, clock: first.clock })
-    t.teardown(() => second.close())
-    const { verifier, verdict } = verifying(second, { statusList: true })
-    t.teardown(() => verifier.close())
-    await verifier.ready()
-    t.equal(await verdict(token), 'revoked')
-    t.not(
-      statusOf((await clientCredentials(second)).json().access_token).idx,
-      statusOf(token).idx,
-      'and its index is given to nobody else',
-    )
-  },
-)
+t.test('a revocation remains after a restart, on every node, until the token expires', async (t) => {
+  const database = `${t.testdir()}/keyturn.db`
+  const masterKey = Buffer.alloc(32, 7).toString('base64url')
+  const first = await testServer({ database, masterKey })
+  await seed(first.store)
+  const token = (await clientCredentials(first)).json().access_token
+  await post(first, '/oauth2/revoke', { token }, { authorization: basic('machine') })
+  await first.close()
+  const second = await testServer({ database, masterKey, clock: first.clock })
+  t.teardown(() => second.close())
+  const { verifier, verdict } = verifying(second, { statusList: true })
+  t.teardown(() => verifier.close())
+  await verifier.ready()
+  t.equal(await verdict(token), 'revoked')
+  t.not(
+    statusOf((await clientCredentials(second)).json().access_token).idx,
+    statusOf(token).idx,
+    'and its index is given to nobody else',
+  )
+})
 
-t.test('issuing adds no row but leases, and few of them', async (t) => {
+t.test('issuing tokens adds no rows except a few index leases', async (t) => {
   const server = await started(t as Test)
   const machine = await server.store.clients.find('machine')
   if (!machine) throw new Error('no machine')
@@ -249,7 +249,7 @@ t.test('issuing adds no row but leases, and few of them', async (t) => {
   t.ok(blocks <= 6, `${blocks} leases for 1,500 tokens`)
 })
 
-t.test('a list of a million entries with 1,000 taken back is at most 3 KB on the wire', async (t) => {
+t.test('a list of a million entries with 1,000 revoked has at most 3 KB', async (t) => {
   const server = await started(t as Test)
   for (let i = 0; i < 1000; i += 1) {
     const { list, start } = await server.store.status.lease('token', 1, server.clock.now() + 600, 'machine')
@@ -262,7 +262,7 @@ t.test('a list of a million entries with 1,000 taken back is at most 3 KB on the
   t.ok(zipped.rawPayload.length <= 3072, `${zipped.rawPayload.length} bytes`)
 })
 
-t.test('whoever takes back the token of a sign-in is not signed out by it', async (t) => {
+t.test('revoking one token of a sign-in does not sign the user out', async (t) => {
   const server = await started(t as Test)
   const first = (await login(server)).json()
   await post(server, '/oauth2/revoke', { token: first.access_token }, { authorization: basic('app') })

@@ -117,7 +117,7 @@ async function thief(t: Test): Promise<{ store: Store; ring: Ring }> {
 }
 
 t.test(
-  'the stolen files hold no secret, password, token or private key in clear, in any spelling',
+  'a stolen database contains no secret, password, token or private key in any common encoding',
   async (t) => {
     t.same(files, ['keyturn.db', 'keyturn.db-wal'])
     t.ok(bytes.length > 100_000)
@@ -127,7 +127,7 @@ t.test(
   },
 )
 
-t.test('the same search finds what is there', async (t) => {
+t.test('the search for secrets finds the values that are stored in plain text', async (t) => {
   const there = {
     'a user name': 'alice',
     'a hash': createHash('sha256').update(SECRET).digest('base64url'),
@@ -137,7 +137,7 @@ t.test('the same search finds what is there', async (t) => {
   t.same(leaked(bytes, there), Object.keys(there))
 })
 
-t.test('without the master key the database opens for nobody, and is not taken over', async (t) => {
+t.test('without the master key the database cannot be decrypted or taken over', async (t) => {
   const config = (masterKey: Buffer) =>
     testConfig({
       DATABASE_URL: `sqlite:${join(folder, 'thief', 'keyturn.db')}`,
@@ -149,7 +149,7 @@ t.test('without the master key the database opens for nobody, and is not taken o
   t.equal((await base.store.ring.read())?.version, before.version + 1, 'nothing was changed by trying')
 })
 
-t.test('no key can be had from what is stored, so no token can be signed', async (t) => {
+t.test('no signing key can be derived from the stored data', async (t) => {
   const { ring } = await thief(t as Test)
   const sealed = ring.keys.filter((key) => key.sealed !== null)
   t.equal(sealed.length, 2)
@@ -178,7 +178,7 @@ t.test('no key can be had from what is stored, so no token can be signed', async
   t.same((await introspect(server, forged, 'machine')).json(), { active: false })
 })
 
-t.test('a refresh token cannot be forged: neither by another key nor from what is stored', async (t) => {
+t.test('no refresh token can be forged with another key or from the stored data', async (t) => {
   const { store, ring } = await thief(t as Test)
   const [session] = await store.sessions.list({}, 10)
   const parts = { sessionId: session?.id ?? '', generation: session?.generation ?? 0 }
@@ -206,7 +206,7 @@ t.test('a refresh token cannot be forged: neither by another key nor from what i
   t.equal((await refresh(server, refreshToken)).statusCode, 200, 'and the session of its owner lives')
 })
 
-t.test('a stored hash is no credential: neither a client’s nor a user’s', async (t) => {
+t.test('a stored hash of a client or user is not accepted as a credential', async (t) => {
   const { store } = await thief(t as Test)
   for (const id of ['machine', 'migrated']) {
     const hash = (await store.clients.find(id))?.secretHash ?? ''
@@ -226,7 +226,7 @@ t.test('a stored hash is no credential: neither a client’s nor a user’s', as
 })
 
 t.test(
-  'the private half of a key that stopped signing is not in the file any more, not even sealed',
+  'the private half of a key that stopped signing is deleted from the file, even in encrypted form',
   async (t) => {
     const erased = before.keys.find((key) => key.state === 'active')?.sealed ?? ''
     t.ok(erased.length > 1000)

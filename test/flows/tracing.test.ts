@@ -62,59 +62,62 @@ const called = (spans: readonly SeenSpan[], name: string): SeenSpan => {
   return found
 }
 
-t.test('a request is a span in the words of the conventions, with what took time below it', async (t) => {
-  const { server, spans } = await started(t)
-  await clientCredentials(server)
-  await clientCredentials(server)
-  const all = await spans()
-  const [first, second] = ofServer(all)
-  if (!first || !second) throw new Error('two requests')
-  t.equal(ofServer(all).length, 2)
-  t.not(first.traceId, second.traceId)
-  t.match(second, {
-    name: 'POST /oauth2/token',
-    parentSpanId: '',
-    status: 0,
-    events: ['token.issued'],
-    attributes: {
-      'http.request.method': 'POST',
-      'http.route': '/oauth2/token',
-      'http.response.status_code': 200,
-      'url.scheme': 'https',
-      'server.address': 'issuer.test',
-      'keyturn.client_id': 'machine',
-      'keyturn.grant_type': 'client_credentials',
-      'keyturn.request_id': server.logger.audits('token.issued')[1]?.request_id,
-    },
-  })
-  const sign = called(childrenOf(all, second), 'sign at+jwt')
-  t.equal(sign.kind, 1)
-  // The first token of a key's minute is written down before it is signed.
-  const cover = called(childrenOf(all, called(childrenOf(all, first), 'sign at+jwt')), 'UPDATE ring_keys')
-  t.match(cover, {
-    kind: 3,
-    attributes: {
-      'db.system.name': 'sqlite',
-      'db.operation.name': 'UPDATE',
-      'db.collection.name': 'ring_keys',
-    },
-  })
-  for (const span of all) {
-    t.ok(span.start > 0n && span.end >= span.start)
-    const parent = all.find(({ spanId }) => spanId === span.parentSpanId)
-    if (parent) t.ok(span.traceId === parent.traceId && span.start >= parent.start, span.name)
-  }
-  t.same(first.resource, {
-    'service.name': 'keyturn',
-    'service.version': first.resource['service.version'],
-    'service.instance.id': 'here:7',
-    'telemetry.sdk.language': 'nodejs',
-    'telemetry.sdk.name': 'opentelemetry',
-    'telemetry.sdk.version': first.resource['telemetry.sdk.version'],
-  })
-})
+t.test(
+  'a request is a span named by the OpenTelemetry conventions, with child spans for its slow parts',
+  async (t) => {
+    const { server, spans } = await started(t)
+    await clientCredentials(server)
+    await clientCredentials(server)
+    const all = await spans()
+    const [first, second] = ofServer(all)
+    if (!first || !second) throw new Error('two requests')
+    t.equal(ofServer(all).length, 2)
+    t.not(first.traceId, second.traceId)
+    t.match(second, {
+      name: 'POST /oauth2/token',
+      parentSpanId: '',
+      status: 0,
+      events: ['token.issued'],
+      attributes: {
+        'http.request.method': 'POST',
+        'http.route': '/oauth2/token',
+        'http.response.status_code': 200,
+        'url.scheme': 'https',
+        'server.address': 'issuer.test',
+        'keyturn.client_id': 'machine',
+        'keyturn.grant_type': 'client_credentials',
+        'keyturn.request_id': server.logger.audits('token.issued')[1]?.request_id,
+      },
+    })
+    const sign = called(childrenOf(all, second), 'sign at+jwt')
+    t.equal(sign.kind, 1)
+    // The first token of a key's minute is written down before it is signed.
+    const cover = called(childrenOf(all, called(childrenOf(all, first), 'sign at+jwt')), 'UPDATE ring_keys')
+    t.match(cover, {
+      kind: 3,
+      attributes: {
+        'db.system.name': 'sqlite',
+        'db.operation.name': 'UPDATE',
+        'db.collection.name': 'ring_keys',
+      },
+    })
+    for (const span of all) {
+      t.ok(span.start > 0n && span.end >= span.start)
+      const parent = all.find(({ spanId }) => spanId === span.parentSpanId)
+      if (parent) t.ok(span.traceId === parent.traceId && span.start >= parent.start, span.name)
+    }
+    t.same(first.resource, {
+      'service.name': 'keyturn',
+      'service.version': first.resource['service.version'],
+      'service.instance.id': 'here:7',
+      'telemetry.sdk.language': 'nodejs',
+      'telemetry.sdk.name': 'opentelemetry',
+      'telemetry.sdk.version': first.resource['telemetry.sdk.version'],
+    })
+  },
+)
 
-t.test('requests at the same time keep their work apart', async (t) => {
+t.test('concurrent requests do not mix their spans', async (t) => {
   const { server, spans } = await started(t)
   const { refresh_token: token } = (await login(server)).json()
   await Promise.all([
@@ -139,7 +142,7 @@ t.test('requests at the same time keep their work apart', async (t) => {
 const TRACE = '0af7651916cd43dd8448eb211c80319c'
 const CALLER = 'b7ad6b7169203331'
 
-t.test('the caller’s trace goes on (W3C Trace Context §3.2)', async (t) => {
+t.test('the caller’s trace context is continued (W3C Trace Context §3.2)', async (t) => {
   const { server, spans } = await started(t)
   const asked = (traceparent: string) =>
     server.inject({ url: '/.well-known/jwks.json', headers: { traceparent, tracestate: 'vendor=hush-hush' } })
@@ -166,7 +169,7 @@ t.test('the caller’s trace goes on (W3C Trace Context §3.2)', async (t) => {
   }
 })
 
-t.test('nothing is kept of what a caller does not want kept, but the log has its name', async (t) => {
+t.test('an unsampled trace is not exported, and its id is still logged', async (t) => {
   const { server, spans } = await started(t)
   const headers = { traceparent: `00-${TRACE}-${CALLER}-00`, authorization: basic('machine') }
   await post(server, '/oauth2/token', { grant_type: 'client_credentials' }, headers)
@@ -174,7 +177,7 @@ t.test('nothing is kept of what a caller does not want kept, but the log has its
   t.same(await spans(), [])
 })
 
-t.test('callers have no say where OTEL_PROPAGATORS or the sampler says so', async (t) => {
+t.test('the trace context of callers is ignored if OTEL_PROPAGATORS or the sampler says so', async (t) => {
   for (const env of [{ OTEL_PROPAGATORS: 'none' }, { OTEL_TRACES_SAMPLER: 'always_on' }]) {
     const { server, spans } = await started(t, env)
     const headers = { traceparent: `00-${TRACE}-${CALLER}-00` }
@@ -185,7 +188,7 @@ t.test('callers have no say where OTEL_PROPAGATORS or the sampler says so', asyn
   }
 })
 
-t.test('a sampler keeps whole traces or nothing of them', async (t) => {
+t.test('a sampler keeps traces completely or not at all', async (t) => {
   const none = await started(t, { OTEL_TRACES_SAMPLER: 'always_off' })
   await clientCredentials(none.server)
   t.same(await none.spans(), [])
@@ -199,7 +202,7 @@ t.test('a sampler keeps whole traces or nothing of them', async (t) => {
   t.equal(names(all).filter((name) => name === 'sign at+jwt').length, ofServer(all).length)
 })
 
-t.test('what is refused is no error of ours, and says what the client was told', async (t) => {
+t.test('a refused request is not a span error and records the OAuth error code', async (t) => {
   const { server, spans } = await started(t)
   const wrong = { authorization: basic('machine', 'wrong') }
   await post(server, '/oauth2/token', { grant_type: 'client_credentials' }, wrong)
@@ -226,7 +229,7 @@ t.test('what is refused is no error of ours, and says what the client was told',
   ])
 })
 
-t.test('a store that fails is an error of its span and of the request', async (t) => {
+t.test('a failing store marks its span and the request span as errors', async (t) => {
   const { server, spans } = await started(t, {}, { unkept: 'the store is gone' })
   const { refresh_token: token } = (await login(server)).json()
   await server.store.db.close()
@@ -239,7 +242,7 @@ t.test('a store that fails is an error of its span and of the request', async (t
   t.match(request?.attributes, { 'error.type': '503', 'keyturn.error': 'store_unavailable' })
 })
 
-t.test('a request is named by its route, never by its path', async (t) => {
+t.test('a span is named by its route, never by its path', async (t) => {
   const { server, spans } = await started(t, {}, { settings: { ISSUER: 'https://issuer.test/auth' } })
   const asset = server.deps.services.look.files[0]?.path ?? ''
   for (const [method, url] of [
@@ -267,7 +270,7 @@ t.test('a request is named by its route, never by its path', async (t) => {
   )
 })
 
-t.test('password hashing is seen, and the wait for it', async (t) => {
+t.test('password hashing and its waiting time have spans', async (t) => {
   const { server, spans } = await started(t, {}, { gateSize: { running: 1, waiting: 1 } })
   const answers = await Promise.all([1, 2, 3].map((i) => login(server, { username: `nobody-${i}` })))
   t.same(answers.map(({ statusCode }) => statusCode).sort(), [400, 400, 503])
@@ -282,7 +285,7 @@ t.test('password hashing is seen, and the wait for it', async (t) => {
   t.ok(work && waited && work.start >= waited.start && work.end > waited.end, 'first the wait, then the work')
 })
 
-t.test('a sign-in by browser is one trace for each page, and the token request another', async (t) => {
+t.test('a browser sign-in has one trace per page, and the token request has its own', async (t) => {
   const otlp = await collector(t)
   const tracing = tracingTo(otlp.url)
   const server = await testServer({ tracing })
@@ -302,7 +305,7 @@ t.test('a sign-in by browser is one trace for each page, and the token request a
   t.match(called(all, 'POST /oauth2/token').attributes, { 'keyturn.grant_type': 'authorization_code' })
 })
 
-t.test('a client that is called is seen, and is told nothing of the trace', async (t) => {
+t.test('outbound calls to clients have spans and send no trace headers', async (t) => {
   const key = clientKey('ES256')
   const rp = await relyingParty(t, (response, path) =>
     response.end(path.startsWith('/jwks') ? JSON.stringify({ keys: [key.jwk] }) : ''),
@@ -340,7 +343,7 @@ t.test('a client that is called is seen, and is told nothing of the trace', asyn
   t.match(told, { kind: 3, status: 0, parentSpanId: '', attributes: where })
 })
 
-t.test('what is done by the clock is a trace if anything was done', async (t) => {
+t.test('a background job has a trace if it did any work', async (t) => {
   const { server, spans } = await started(t, {}, { settings: { KEY_ROTATION: '10d', VERIFIER_CACHE: '1h' } })
   for (let i = 0; i < 5; i += 1) await server.follow()
   await server.deps.duties.sweep()
@@ -357,7 +360,7 @@ t.test('what is done by the clock is a trace if anything was done', async (t) =>
   t.ok(childrenOf(all, maintain).every(({ start }) => start >= maintain.start))
 })
 
-t.test('a duty that fails is an error, though nothing was asked of anybody', async (t) => {
+t.test('a failing background job has an error span', async (t) => {
   const { server, spans } = await started(t)
   server.deps.keys.sealer.open = () => {
     throw new TypeError('a broken seal')
@@ -368,7 +371,7 @@ t.test('a duty that fails is an error, though nothing was asked of anybody', asy
   t.match(failed, { status: 2, attributes: { 'error.type': 'TypeError' } })
 })
 
-t.test('the log lines of a request say to which trace they belong, others to none', async (t) => {
+t.test('log lines of a request contain its trace id, and others contain none', async (t) => {
   const { server, spans } = await started(t)
   await clientCredentials(server)
   await post(server, '/oauth2/token', { grant_type: 'x'.repeat(70_000) })
@@ -386,7 +389,7 @@ t.test('the log lines of a request say to which trace they belong, others to non
   t.notOk('trace_id' in (server.logger.audits('keys.rotated')[0] ?? { trace_id: '' }))
 })
 
-t.test('nothing that somebody sends gets into a span', async (t) => {
+t.test('no request input appears in a span', async (t) => {
   const mark = 'hush-hush'
   const { server, otlp, spans } = await started(t)
   const { refresh_token, access_token } = (await login(server)).json()
@@ -424,7 +427,7 @@ t.test('nothing that somebody sends gets into a span', async (t) => {
   t.ok(sub.length > 10)
 })
 
-t.test('statements are named by verb and table', async (t) => {
+t.test('database spans are named by verb and table', async (t) => {
   for (const [sql, verb, table] of [
     ['SELECT a, (SELECT max(b) FROM inner_one) FROM outer_one', 'SELECT', 'inner_one'],
     ['  insert into a_b (c) values ($1)', 'INSERT', 'a_b'],
@@ -436,7 +439,7 @@ t.test('statements are named by verb and table', async (t) => {
   }
 })
 
-t.test('without traces, nothing is wrapped: what comes out is what went in', async (t) => {
+t.test('without tracing nothing is wrapped', async (t) => {
   for (const wrap of Object.values(untraced) as ((part: unknown) => unknown)[]) {
     const part = {}
     t.equal(wrap(part), part)

@@ -45,7 +45,7 @@ async function guessUntilThrottled(
 }
 
 t.test(
-  'a secret that somebody chose works like any other (RFC 6749 §2.3.1; docs/security.md B15)',
+  'a user-supplied secret works like a generated one (RFC 6749 §2.3.1; docs/security.md B15)',
   async (t) => {
     const server = await start(t)
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
@@ -55,7 +55,7 @@ t.test(
 )
 
 t.test(
-  'a right secret is remembered: while the gate is full its owner goes on (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  'a verified secret is cached, so its owner gets through while hashing is overloaded (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await start(t, { gateSize: { running: 1, waiting: 0 } })
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
@@ -75,7 +75,7 @@ t.test(
 )
 
 t.test(
-  'guesses from one address are throttled; the owner gets in from there and elsewhere (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  'guesses from one address are limited, while the owner gets in from there and elsewhere (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await start(t)
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
@@ -91,7 +91,7 @@ t.test(
 )
 
 t.test(
-  'guesses from many addresses are throttled, the owner is not, even after a restart (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  'guesses from many addresses are limited, while the owner is not, even after a restart (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const database = `${t.testdir()}/keyturn.db`
     const masterKey = Buffer.alloc(32, 7).toString('base64url')
@@ -106,7 +106,7 @@ t.test(
 )
 
 t.test(
-  'who has guessed may try again after a while (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  'an address that guessed may try again later (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await start(t)
     await guessUntilThrottled(server, () => HOME)
@@ -122,7 +122,7 @@ t.test(
 )
 
 t.test(
-  'a new secret works at once, and the old one is forgotten with the next look (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
+  'a new secret works at once, and the old one is refused after the next poll (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const server = await start(t)
     t.equal((await ask(server, CHOSEN)).statusCode, 200)

@@ -47,7 +47,7 @@ function seen({ statusCode, body, headers }: LightMyRequestResponse): unknown[] 
 }
 
 t.test(
-  'GET and POST say who it is about, as JSON that nobody keeps (OpenID Connect Core §5.3; docs/security.md M141)',
+  'GET and POST return the user’s claims as uncacheable JSON (OpenID Connect Core §5.3; docs/security.md M141)',
   async (t) => {
     for (const [label, answer] of Object.entries({
       'by GET': await ask(token),
@@ -68,7 +68,7 @@ t.test(
 )
 
 t.test(
-  'the claims are those of the token’s scopes and of the session’s names (OpenID Connect Core §5.4, §5.5)',
+  'the claims are those of the token’s scopes and the requested claim names (OpenID Connect Core §5.4, §5.5)',
   async (t) => {
     t.same((await ask(await withScope('openid'))).json(), { sub: alice.id })
     const { sub, email, email_verified } = ALL
@@ -82,7 +82,7 @@ t.test(
 )
 
 t.test(
-  'who brings no token is told that one is needed, and no more (RFC 6750 §3.1; docs/security.md M142)',
+  'a request without a token gets a challenge without an error code (RFC 6750 §3.1; docs/security.md M142)',
   async (t) => {
     for (const [label, answer] of Object.entries({
       nothing: await get(),
@@ -98,7 +98,7 @@ t.test(
 )
 
 t.test(
-  'two ways at once, or none that is allowed, is invalid_request (RFC 6750 §2, OAuth 2.1 §5.1; docs/security.md M142)',
+  'two ways of sending the token, or an unsupported one, are invalid_request (RFC 6750 §2, OAuth 2.1 §5.1; docs/security.md M142)',
   async (t) => {
     const bearer = { authorization: `Bearer ${token}` }
     const form = (payload: string) =>
@@ -131,7 +131,7 @@ t.test(
 )
 
 t.test(
-  'a token that is not ours, or not an access token, opens nothing (RFC 6750 §3.1; docs/security.md M142)',
+  'a foreign token, or one that is not an access token, is refused (RFC 6750 §3.1; docs/security.md M142)',
   async (t) => {
     const { refresh_token: refreshToken } = await signedIn(server)
     const [head = '', body = '', signature = ''] = token.split('.')
@@ -157,7 +157,7 @@ t.test(
 )
 
 t.test(
-  'without openid, or without a person, it is insufficient_scope (RFC 6750 §3.1; docs/security.md M142)',
+  'a token without openid, or without a user, is insufficient_scope (RFC 6750 §3.1; docs/security.md M142)',
   async (t) => {
     const machine = (await clientCredentials(server)).json().access_token as string
     for (const [label, text] of Object.entries({
@@ -174,7 +174,7 @@ t.test(
 )
 
 t.test(
-  'what was taken back ends here at once: token, session, person, client, key (RFC 6750 §3.1)',
+  'revoking the token, session, user, client or key takes effect here at once (RFC 6750 §3.1)',
   async (t) => {
     type World = Awaited<ReturnType<typeof world>>
     const endings: Record<string, (w: World) => Promise<unknown>> = {
@@ -211,7 +211,7 @@ t.test(
 const kidOf = (jwt: string): string =>
   JSON.parse(Buffer.from(jwt.split('.')[0] ?? '', 'base64url').toString()).kid
 
-t.test('a refusal is one line in the audit trail; a request without a token is none', async (t) => {
+t.test('a refusal is audited once, and a request without a token is not audited', async (t) => {
   const { logger } = server
   const before = logger.audits('userinfo.refused').length
   await get()

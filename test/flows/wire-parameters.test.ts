@@ -30,7 +30,7 @@ const without = (form: Form, name: string): Form =>
 
 const send = (request: GoodRequest, form: Form) => postText(server, request, encodeForm(form))
 
-t.test('the requests that these tests begin with succeed', async (t) => {
+t.test('the requests on which these tests build succeed', async (t) => {
   for (const request of requests) {
     const answer = await send(request, await request.form())
     t.equal(answer.statusCode, 200, request.name)
@@ -67,7 +67,7 @@ t.test(
 )
 
 t.test(
-  'an unknown parameter twice is a repeated parameter too (RFC 6749 §3.1, §3.2; docs/security.md A3)',
+  'a repeated unknown parameter is refused too (RFC 6749 §3.1, §3.2; docs/security.md A3)',
   async (t) => {
     for (const request of requests) {
       const form = { ...(await request.form()), extra: ['1', '2'] }
@@ -78,7 +78,7 @@ t.test(
   },
 )
 
-t.test('the same resource twice is one resource (RFC 8707 §2; docs/security.md A3)', async (t) => {
+t.test('the same resource sent twice counts once (RFC 8707 §2; docs/security.md A3)', async (t) => {
   const [request] = requests
   if (!request) throw new Error('no request')
   const { resource, ...form } = await request.form()
@@ -89,7 +89,7 @@ t.test('the same resource twice is one resource (RFC 8707 §2; docs/security.md 
 /** The error code, where there is one: a revocation's success has no body. */
 const codeOf = (body: string): unknown => (body === '' ? undefined : JSON.parse(body).error)
 
-t.test('an empty parameter is an absent one (RFC 6749 §3.2; docs/security.md A4)', async (t) => {
+t.test('an empty parameter is treated as absent (RFC 6749 §3.2; docs/security.md A4)', async (t) => {
   await eachParameter(async (request, name, form) => {
     const absent = await send(request, without(form, name))
     server.clock.tick(3600)
@@ -166,7 +166,7 @@ const BROKEN: readonly (string | Buffer)[] = [
 ]
 
 t.test(
-  'what is no form-urlencoded UTF-8 is invalid_request and writes nothing (RFC 6749 App. B; docs/security.md A7)',
+  'malformed form encoding or UTF-8 is invalid_request and writes nothing (RFC 6749 App. B; docs/security.md A7)',
   async (t) => {
     await eachParameter(async (request, name, form) => {
       const rest = encodeForm(without(form, name))
@@ -182,7 +182,7 @@ t.test(
 )
 
 t.test(
-  'and so it is in a name, or in a parameter that nobody knows (RFC 6749 App. B; docs/security.md A7)',
+  'malformed encoding in a name or an unknown parameter is refused too (RFC 6749 App. B; docs/security.md A7)',
   async (t) => {
     for (const request of requests) {
       const rest = encodeForm(await request.form())
@@ -199,7 +199,7 @@ t.test(
 )
 
 t.test(
-  'no text makes a description illegal, adds a header or comes back (RFC 6749 §5.2; docs/security.md A8)',
+  'no input produces an illegal description, adds a header or is echoed (RFC 6749 §5.2; docs/security.md A8)',
   async (t) => {
     const hostile = [
       '"',
@@ -228,7 +228,7 @@ t.test(
 )
 
 t.test(
-  'a megabyte in any parameter is 413 and writes nothing (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  'a megabyte in any parameter gets 413 and writes nothing (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
   async (t) => {
     const megabyte = 'x'.repeat(1 << 20)
     await eachParameter(async (request, name, form) => {
@@ -241,7 +241,7 @@ t.test(
 )
 
 t.test(
-  'what just fits into a body is refused in words, not with a 500 (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  'a value that just fits into the body gets an OAuth error, not a 500 (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
   async (t) => {
     const long = 'x'.repeat(60_000)
     await eachParameter(async (request, name, form) => {
@@ -257,7 +257,7 @@ t.test(
 )
 
 t.test(
-  'thousands of parameters are refused unread (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  'thousands of parameters are refused without being parsed (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
   async (t) => {
     for (const request of requests) {
       const good = encodeForm(await request.form())
@@ -274,7 +274,7 @@ t.test(
 )
 
 t.test(
-  'parameters in the query are invalid_request, whatever is in the body (RFC 6749 §3.2, RFC 6749 §2.3.1; docs/security.md A1, A2)',
+  'parameters in the query are invalid_request, whatever the body contains (RFC 6749 §3.2, RFC 6749 §2.3.1; docs/security.md A1, A2)',
   async (t) => {
     for (const request of requests) {
       const form = await request.form()
@@ -298,7 +298,7 @@ t.test(
 )
 
 t.test(
-  'client credentials in the query buy nothing, even if they are right (RFC 6749 §2.3.1; docs/security.md A2)',
+  'client credentials in the query are refused, even if they are valid (RFC 6749 §2.3.1; docs/security.md A2)',
   async (t) => {
     const [, poster] = requests
     if (!poster) throw new Error('no request')

@@ -41,7 +41,7 @@ const chunked = (body: string, size = 1) =>
 
 const CHUNKED = 'transfer-encoding: chunked'
 
-t.test('legal HTTP of every kind gets its token (RFC 9112)', async (t) => {
+t.test('every legal form of HTTP request gets its token (RFC 9112)', async (t) => {
   issues(t, await send(GOOD), 'plain')
   issues(t, await send([TYPE, AUTH, LENGTH], BODY, 'POST /oauth2/token HTTP/1.0'), 'HTTP/1.0 without Host')
   issues(t, await send([HOST, TYPE, AUTH, CLOSE, CHUNKED], chunked(BODY)), 'chunks of one byte')
@@ -55,7 +55,7 @@ t.test('legal HTTP of every kind gets its token (RFC 9112)', async (t) => {
   issues(t, await send(GOOD, BODY, absolute), 'absolute form (RFC 9112 §3.2.2)')
 })
 
-t.test('a client that asks before it sends is told to go on (RFC 9110 §10.1.1)', async (t) => {
+t.test('a client that sends Expect: 100-continue gets 100 Continue (RFC 9110 §10.1.1)', async (t) => {
   const answer = await exchange(port, [head([...GOOD, 'expect: 100-continue']), BODY])
   t.match(answer.text, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK\r\n/)
   issues(t, answer, 'after 100')
@@ -63,14 +63,14 @@ t.test('a client that asks before it sends is told to go on (RFC 9110 §10.1.1)'
   t.equal(other.status, 417)
 })
 
-t.test('two requests on one connection get two answers', async (t) => {
+t.test('two pipelined requests get two responses', async (t) => {
   const first = head([HOST, TYPE, AUTH, LENGTH]) + BODY
   const { text } = await exchange(port, [first + head(GOOD) + BODY])
   t.equal(text.match(/HTTP\/1\.1 200 OK/g)?.length, 2)
 })
 
 t.test(
-  'what two parsers could read as different requests is 400 and writes nothing (RFC 9112 §6; docs/security.md Q13)',
+  'a request with ambiguous framing gets 400 and writes nothing (RFC 9112 §6; docs/security.md Q13)',
   async (t) => {
     const twice = chunked(BODY, 99)
     const smuggled: Record<string, [string[], string]> = {
@@ -103,7 +103,7 @@ t.test(
   },
 )
 
-t.test('what is no HTTP is 400 in JSON, as any other error', async (t) => {
+t.test('bytes that are not HTTP get 400 as JSON', async (t) => {
   for (const text of [
     'nonsense\r\n\r\n',
     '\u0016\u0003\u0001\u0002\u0000\u0001',
@@ -114,7 +114,7 @@ t.test('what is no HTTP is 400 in JSON, as any other error', async (t) => {
 })
 
 t.test(
-  'headers past 16 KB are 431 (RFC 9110 §15.5.14, RFC 9112 §6; docs/security.md A14, Q13)',
+  'headers over 16 KB get 431 (RFC 9110 §15.5.14, RFC 9112 §6; docs/security.md A14, Q13)',
   async (t) => {
     isRefused(t, await send([...GOOD, `x-long: ${'x'.repeat(17_000)}`]), 431, 'one long field')
     const many = Array.from({ length: 3000 }, (_, i) => `x-${i}: 1`)
@@ -124,7 +124,7 @@ t.test(
 )
 
 t.test(
-  'a second Host is harmless: nothing is made of the first one either (RFC 8414 §3.3; docs/security.md K118)',
+  'a second Host header is refused or does not change the response (RFC 8414 §3.3; docs/security.md K118)',
   async (t) => {
     const answer = await send([...GOOD, 'host: evil.test'])
     if (answer.status !== 400) issues(t, answer, 'two Hosts')
@@ -133,7 +133,7 @@ t.test(
 )
 
 t.test(
-  'two Authorization headers are one too many, the same or different (RFC 6749 §2.3, §5.2; docs/security.md B17)',
+  'two Authorization headers are refused, identical or not (RFC 6749 §2.3, §5.2; docs/security.md B17)',
   async (t) => {
     const wrong = `authorization: ${basic('machine', 'wrong')}`
     await writesNothing(t, server, async () => {
@@ -146,7 +146,7 @@ t.test(
 )
 
 t.test(
-  'a sender of too much hears 413 and the connection ends (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  'a client that sends too much gets 413, and the connection is closed (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
   async (t) => {
     const big = 'x'.repeat(2 << 20)
     isRefused(t, await send([HOST, TYPE, AUTH, `content-length: ${big.length}`], big), 413, 'announced')
@@ -154,7 +154,7 @@ t.test(
   },
 )
 
-t.test('a client that goes away in the middle harms nobody (docs/security.md Q16)', async (t) => {
+t.test('a client that disconnects mid-request affects no one else (docs/security.md Q16)', async (t) => {
   const whole = head(GOOD) + BODY
   await writesNothing(t, server, async () => {
     for (const length of [1, 30, head(GOOD).length, head(GOOD).length + 5]) {

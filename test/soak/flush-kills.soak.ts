@@ -75,20 +75,18 @@ const options = { skip: withoutStrace }
 
 for (const calls of ['fsync,fdatasync', 'link,unlink,rmdir']) {
   t.test(
-    `a first start killed in any of its calls of ${calls} is finished by the next (docs/security.md Q1, Q8, Q11)`,
+    `a first start killed in any call of ${calls} is completed by the next start (docs/security.md Q1, Q8, Q11)`,
     options,
     (t) => killFirstStarts(t as Test, calls),
   )
 }
 
 t.test(
-  'a first start killed in any of its writes is finished by the next (docs/security.md Q1, Q8, Q11)',
+  'a first start killed in any of its writes is completed by the next start (docs/security.md Q1, Q8, Q11)',
   options,
   (t) => killFirstStarts(t as Test, 'write,pwrite64', 7),
 )
 
-t.test(
-  'killed in the flush itself, under load, nothing acknowledged is lost (docs/security.md Q1)',
-  options,
-  (t) => killInFlushes(t as Test, 15),
+t.test('kills inside a flush under load lose nothing acknowledged (docs/security.md Q1)', options, (t) =>
+  killInFlushes(t as Test, 15),
 )

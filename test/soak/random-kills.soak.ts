@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { randomKills } from '../support/processes/random-kills.ts'
 
-t.test('killed at fifty random moments under refreshes, machines and rotations (docs/security.md Q1)', (t) =>
-  randomKills(t as Test, 50),
+t.test(
+  'fifty kills at random moments under refreshes, machine clients and rotations lose nothing acknowledged (docs/security.md Q1)',
+  (t) => randomKills(t as Test, 50),
 )
