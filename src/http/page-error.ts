@@ -78,7 +78,7 @@ function answerTo(thrown: unknown): Answer {
 }
 
 function kindOf(error: OAuthError): ErrorKind {
-  if (error instanceof UntrustedRequest) return error.because
+  if (error instanceof UntrustedRequest) return error.reason
   if (error.code === 'temporarily_unavailable') return 'busy'
   if (error.code === 'server_error') return 'internal'
   return 'invalid-request'

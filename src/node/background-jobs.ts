@@ -6,7 +6,7 @@ import type { LiveRing } from '../keys/live-ring.ts'
 import { maintainRing } from '../keys/rotate.ts'
 import { createRootTender } from '../keys/rotate-master-key.ts'
 import type { Signer } from '../keys/signer.ts'
-import { createLogoutNotices } from '../oauth/logout/logout-outbox.ts'
+import { createLogoutOutbox } from '../oauth/logout/logout-outbox.ts'
 import { createSendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import type { Registry } from '../oauth/registry.ts'
 import { untraced } from '../tracing/tracing.ts'
@@ -30,7 +30,7 @@ export function createDuties(deps: DutiesDeps): Duties {
   const { base, keys, ring, registry, signer, system, follow } = deps
   const { config, clock, random, audit, store } = base
   const { roots } = keys
-  const notices = createLogoutNotices({
+  const notices = createLogoutOutbox({
     ...store,
     registry,
     signer,
@@ -65,7 +65,7 @@ export function createDuties(deps: DutiesDeps): Duties {
       if (await maintainRing(keys, ring.ring(), base.time.prudentNow())) await ring.sync()
     },
     beat: presence.beat,
-    notify: notices.tell,
+    notify: notices.deliverDue,
     async sweep() {
       // Deleted audit events cannot be restored if the clock turns out to be wrong.
       const now = base.time.prudentNow()

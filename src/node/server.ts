@@ -21,7 +21,7 @@ import { type LiveRing, openLiveRing } from '../keys/live-ring.ts'
 import { createMacs } from '../keys/macs.ts'
 import { ensureRing } from '../keys/rotate.ts'
 import { createSigner } from '../keys/signer.ts'
-import { createLiving } from '../oauth/active-token.ts'
+import { createActiveTokens } from '../oauth/active-token.ts'
 import { createAuthorize } from '../oauth/authorize/authorize.ts'
 import { createFlowCodec } from '../oauth/authorize/flow.ts'
 import { createRequestObjects } from '../oauth/authorize/request-object.ts'
@@ -148,7 +148,7 @@ export async function openServer(
     clock,
     audit,
     issuer: config.issuer,
-    living: createLiving({ ...store, registry }),
+    activeTokens: createActiveTokens({ ...store, registry }),
     statusIndices,
     listOf: statusLists.numberOf,
   }

@@ -1,6 +1,6 @@
 /**
  * Whether a token is active (RFC 7662 §2.2): its client, session and user still exist, and none of them was disabled or
- * revoked. Must not know who may ask.
+ * revoked. Must not know which endpoint asks.
  */
 import type { FailureDetail } from '../audit/failure-details.ts'
 import type { Session, SessionStore } from '../store/contracts/client-sessions.ts'
@@ -10,14 +10,14 @@ import type { User, UserStore } from '../store/contracts/users.ts'
 import type { AccessTokenClaims } from '../tokens/access-token.ts'
 import type { Registry } from './registry.ts'
 
-export interface LivingDeps {
+export interface ActiveTokensDeps {
   readonly registry: Registry
   readonly sessions: SessionStore
   readonly users: UserStore
   readonly revokedTokens: RevokedTokenStore
 }
 
-export interface LivingSession {
+export interface ActiveSession {
   readonly session: Session
   readonly user: User
 }
@@ -27,17 +27,22 @@ export interface Inactive {
   readonly detail: FailureDetail
 }
 
-export interface Living {
-  session(id: string, userId: string): Promise<({ readonly active: true } & LivingSession) | Inactive>
+export interface ActiveTokens {
+  session(id: string, userId: string): Promise<({ readonly active: true } & ActiveSession) | Inactive>
   /** @param claims of an access token whose signature and times were verified */
   accessToken(claims: AccessTokenClaims): Promise<
-    /** `person` is null for a token that was issued to a client for itself. */
-    { readonly active: true; readonly client: Client; readonly person: LivingSession | null } | Inactive
+    /** `endUser` is null for a token that was issued to a client for itself. */
+    { readonly active: true; readonly client: Client; readonly endUser: ActiveSession | null } | Inactive
   >
 }
 
-export function createLiving({ registry, sessions, users, revokedTokens }: LivingDeps): Living {
-  const session: Living['session'] = async (id, userId) => {
+export function createActiveTokens({
+  registry,
+  sessions,
+  users,
+  revokedTokens,
+}: ActiveTokensDeps): ActiveTokens {
+  const session: ActiveTokens['session'] = async (id, userId) => {
     const session = await sessions.find(id)
     if (!session || session.revokedAt !== null) return inactive('session_ended')
     const user = await users.find(userId)
@@ -51,12 +56,12 @@ export function createLiving({ registry, sessions, users, revokedTokens }: Livin
       if (await revokedTokens.has(claims.jti)) return inactive('token_revoked')
       const client = await registry.client(claims.client_id)
       if (!client || client.disabled) return inactive(client ? 'client_disabled' : 'unknown_client')
-      if (claims.sid === undefined) return { active: true, client, person: null }
-      const person = await session(claims.sid, claims.sub)
-      if (!person.active) return person
+      if (claims.sid === undefined) return { active: true, client, endUser: null }
+      const endUser = await session(claims.sid, claims.sub)
+      if (!endUser.active) return endUser
       // A token that was issued before another token of the session was revoked carries the old index.
-      const sameIndex = person.session.status.idx === claims.status.status_list.idx
-      return sameIndex ? { active: true, client, person } : inactive('token_revoked')
+      const sameIndex = endUser.session.status.idx === claims.status.status_list.idx
+      return sameIndex ? { active: true, client, endUser } : inactive('token_revoked')
     },
   }
 }

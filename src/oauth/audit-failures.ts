@@ -14,7 +14,7 @@ export interface Established {
 }
 
 /** Runs `work`. An error that it throws is audited as `event` and thrown again. */
-export async function auditRefusal<T>(
+export async function auditFailure<T>(
   audit: Audit,
   event: AuditEvent,
   { ip, requestId }: ProtocolRequest,

@@ -1,7 +1,7 @@
 /** What a client learns of a person: by its scopes (OIDC Core §5.4), and by name (§5.5). Pure. */
 import type { User } from '../store/contracts/users.ts'
 
-export type PersonClaims = { sub: string } & Record<string, string | number | boolean>
+export type UserClaims = { sub: string } & Record<string, string | number | boolean>
 
 type Reading = (user: User) => string | number | boolean | null
 
@@ -30,9 +30,9 @@ export const CLAIM_NAMES: readonly string[] = ['sub', ...Object.keys(readings)]
  * `sub`, and what is known of what the scopes and names are for. Unknown names are no error (§5.5), and a claim without a
  * value is left out (§5.3.2).
  */
-export function claimsOf(user: User, scopes: readonly string[], names: readonly string[] = []): PersonClaims {
+export function claimsOf(user: User, scopes: readonly string[], names: readonly string[] = []): UserClaims {
   const wanted = new Set([...scopes.flatMap((scope) => ofScope(scope)), ...names])
-  const claims: PersonClaims = { sub: user.id }
+  const claims: UserClaims = { sub: user.id }
   for (const [name, read] of Object.entries(readings)) {
     const value = wanted.has(name) ? read(user) : null
     if (value !== null) claims[name] = value

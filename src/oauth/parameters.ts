@@ -40,7 +40,7 @@ export function repeatedIn(pairs: Iterable<Pair>): ReadonlySet<string> {
 /** What a protocol endpoint needs to know of a request; no HTTP library in sight. */
 export interface ProtocolRequest {
   readonly parameters: Parameters
-  /** As they were sent, for who keeps or unpacks them. */
+  /** As they were sent, for who keeps or resolves them. */
   readonly pairs: readonly Pair[]
   /** The `Authorization` header as sent. */
   readonly authorization: string | undefined

@@ -1,16 +1,16 @@
-/** Scope as a rule: who may have which, and which API they mean (CONTRACT §5; RFC 6749 §3.3; RFC 9068 §3). */
+/** The rules of scopes: who may have which, and which API they belong to (RFC 6749 §3.3; RFC 9068 §3). Pure. */
 import type { FailureDetail } from '../audit/failure-details.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import { invalidScope, invalidTarget } from './errors.ts'
 import type { Registry } from './registry.ts'
 
-/** About the person or the session, not about an API: no role is needed to ask for them. */
+/** These concern the user or the session, not an API: they need no role. */
 export const PROTOCOL_SCOPES: readonly string[] = ['openid', 'profile', 'email', 'offline_access']
 
 /** RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ). */
 export const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/
 
-/** @throws {OAuthError} invalid_scope; undefined if nothing was asked, which is not the same as nothing */
+/** @throws {OAuthError} invalid_scope; undefined if there is no `scope` parameter, which means all scopes, not none */
 export function parseScope(value: string | undefined): string[] | undefined {
   if (value === undefined) return undefined
   const scopes = value.split(' ')
@@ -19,12 +19,12 @@ export function parseScope(value: string | undefined): string[] | undefined {
 }
 
 export interface ScopeRequest {
-  /** undefined: the client asked for no scope in particular, and gets all it may have. */
-  readonly asked: readonly string[] | undefined
-  /** API named by the request (RFC 8707). */
+  /** undefined: the client named no scope, and gets all that it may have. */
+  readonly requested: readonly string[] | undefined
+  /** The API that the request names (RFC 8707). */
   readonly resource: string | undefined
   readonly client: Client
-  /** null where no person is involved. */
+  /** null where no user is involved. */
   readonly roles: readonly string[] | null
 }
 
@@ -36,12 +36,12 @@ export interface Granted {
 }
 
 /**
- * granted = asked ∩ the client's ∩ the roles', for one API.
- * @throws {OAuthError} invalid_scope if something was asked and nothing is left, or if it concerns two APIs;
+ * granted = requested ∩ the client's ∩ the roles', for one API.
+ * @throws {OAuthError} invalid_scope if scopes were requested and none is left, or if they belong to two APIs;
  *   invalid_target if the resource is unknown or not for this client
  */
-export function grantScopes(request: ScopeRequest, registry: Registry, defaultAudience: string): Granted {
-  const { asked, client, resource, roles } = request
+export function resolveScopes(request: ScopeRequest, registry: Registry, defaultAudience: string): Granted {
+  const { requested, client, resource, roles } = request
   const target = resource === undefined ? undefined : findTarget(resource, client, registry, defaultAudience)
   const fromRoles = roles === null ? null : registry.scopesOf(roles)
 
@@ -52,9 +52,9 @@ export function grantScopes(request: ScopeRequest, registry: Registry, defaultAu
         PROTOCOL_SCOPES.includes(scope) ||
         registry.apiOf(scope)?.identifier === target.api),
   )
-  const scopes = asked === undefined ? allowed : asked.filter((scope) => allowed.includes(scope))
-  if (asked !== undefined && scopes.length === 0) {
-    const detail = whyNone(asked, client, fromRoles)
+  const scopes = requested === undefined ? allowed : requested.filter((scope) => allowed.includes(scope))
+  if (requested !== undefined && scopes.length === 0) {
+    const detail = whyNone(requested, client, fromRoles)
     throw invalidScope('none of the requested scopes can be granted to this client', { detail })
   }
 
@@ -64,11 +64,11 @@ export function grantScopes(request: ScopeRequest, registry: Registry, defaultAu
 
 /** The first of the three conditions that none of the scopes meets. */
 function whyNone(
-  asked: readonly string[],
+  requested: readonly string[],
   client: Client,
   fromRoles: ReadonlySet<string> | null,
 ): FailureDetail {
-  const registered = asked.filter((scope) => client.scopes.includes(scope))
+  const registered = requested.filter((scope) => client.scopes.includes(scope))
   if (registered.length === 0) return 'scope_not_registered'
   const inRoles = registered.some(
     (scope) => fromRoles === null || fromRoles.has(scope) || PROTOCOL_SCOPES.includes(scope),
@@ -77,23 +77,23 @@ function whyNone(
 }
 
 /**
- * What is left of an earlier grant: roles and registrations may have changed since.
- * @throws {OAuthError} as `grantScopes`
+ * Returns what is left of an earlier grant: roles and registrations may have changed since.
+ * @throws {OAuthError} like `resolveScopes`
  */
-export function grantAgain(
+export function narrowScopes(
   earlier: Pick<Granted, 'scopes' | 'audience'>,
   {
-    asked = earlier.scopes,
+    requested = earlier.scopes,
     client,
     roles,
-  }: Pick<ScopeRequest, 'client' | 'roles'> & { asked?: readonly string[] | undefined },
+  }: Pick<ScopeRequest, 'client' | 'roles'> & { requested?: readonly string[] | undefined },
   registry: Registry,
   defaultAudience: string,
 ): Granted {
   const { scopes, audience } = earlier
   if (scopes.length === 0) return { scopes, audience, apiTtl: registry.api(audience)?.accessTokenTtl ?? null }
-  const within = asked.filter((scope) => scopes.includes(scope))
-  return grantScopes({ asked: within, resource: audience, client, roles }, registry, defaultAudience)
+  const within = requested.filter((scope) => scopes.includes(scope))
+  return resolveScopes({ requested: within, resource: audience, client, roles }, registry, defaultAudience)
 }
 
 /** `api` is undefined for the default audience: scopes that no API owns belong to it. */
@@ -106,9 +106,9 @@ function findTarget(resource: string, client: Client, registry: Registry, defaul
   const api = registry.api(resource)
   if (!api) {
     if (resource === defaultAudience) return { audience: resource, api: undefined }
-    throw invalidTarget('the resource is not known here')
+    throw invalidTarget('the resource is unknown')
   }
-  // Without this, any client could obtain a token that names an API it has nothing to do with.
+  // Otherwise any client could obtain a token for an API that it has nothing to do with.
   if (api.scopes.length > 0 && !api.scopes.some((scope) => client.scopes.includes(scope))) {
     throw invalidTarget('the client has no scope at this resource')
   }

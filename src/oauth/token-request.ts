@@ -7,7 +7,7 @@ import type { FailureDetail } from '../audit/failure-details.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { ReachFailpoint } from '../system.ts'
 import type { IssueTokens, TokenResponse } from '../tokens/issue.ts'
-import { auditRefusal } from './audit-failures.ts'
+import { auditFailure } from './audit-failures.ts'
 import type { AuthenticateClient } from './client-auth/index.ts'
 import { invalidRequest, OAuthError, unauthorizedClient } from './errors.ts'
 import type { Grant } from './grants/grant.ts'
@@ -29,7 +29,7 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
   const { authenticate, grants, issueTokens, audit, failpoint } = deps
 
   return (request) =>
-    auditRefusal(audit, 'token.refused', request, async (established) => {
+    auditFailure(audit, 'token.refused', request, async (established) => {
       const grantType = request.parameters.get('grant_type')
       if (grantType === undefined) throw invalidRequest('grant_type is missing')
       const grant = grants.get(grantType)

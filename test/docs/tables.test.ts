@@ -96,7 +96,7 @@ const LIMITS: readonly [string, string, string][] = [
   [
     'again after 10 s, 1 min, 10 min, 1 h',
     'src/oauth/logout/logout-outbox.ts',
-    'WAITS: readonly Seconds[] = [10, 60, 600, 3600]',
+    'RETRY_DELAYS: readonly Seconds[] = [10, 60, 600, 3600]',
   ],
   ['kept 10 min', 'src/oauth/client-auth/client-keys.ts', 'MAX_AGE: Seconds = 600'],
   ['again for an unknown key after 30 s', 'src/oauth/client-auth/client-keys.ts', 'COOLDOWN: Seconds = 30'],

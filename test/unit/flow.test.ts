@@ -16,7 +16,7 @@ const flow: Flow = {
     ['state', '🔑 "\\\n'],
     ['scope', 'openid'],
   ],
-  proven: { signInId: 's', authTime: clock.now() },
+  reauthenticated: { signInId: 's', authTime: clock.now() },
 }
 const sealed = (what: Flow, browser = 'mine'): string => {
   const text = codec.seal(what, browser)

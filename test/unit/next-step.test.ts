@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type NextStep, nextStep, type Situation } from '../../src/oauth/authorize/next-step.ts'
+import { type AuthorizationState, type NextStep, nextStep } from '../../src/oauth/authorize/next-step.ts'
 import type { Prompt } from '../../src/oauth/authorize/request.ts'
 
 const NOW = 1_800_000_000
@@ -16,57 +16,62 @@ const PROMPTS: readonly Prompt[][] = [
 const BOTH = [false, true]
 
 /** Every situation that there can be: age of the sign-in and `max_age` around their limits, all else in full. */
-function* situations(): Generator<Situation> {
+function* situations(): Generator<AuthorizationState> {
   for (const prompts of PROMPTS)
     for (const maxAge of [undefined, 0, 60])
       for (const age of [undefined, -1, 0, 59, 60, 61])
         for (const expectedUser of [undefined, 'alice', 'bob'])
-          for (const proven of BOTH)
+          for (const reauthenticated of BOTH)
             for (const required of BOTH)
-              for (const wished of BOTH)
+              for (const stepUpRequested of BOTH)
                 for (const enrolled of BOTH)
                   for (const used of BOTH)
-                    for (const consented of BOTH)
-                      for (const allowed of BOTH) {
+                    for (const hasStoredConsent of BOTH)
+                      for (const consentGivenNow of BOTH) {
                         // Nobody is signed in who has proven, allowed or used anything.
-                        if (age === undefined && (proven || used || consented || allowed)) continue
+                        if (
+                          age === undefined &&
+                          (reauthenticated || used || hasStoredConsent || consentGivenNow)
+                        )
+                          continue
                         yield {
                           request: { prompts: new Set(prompts), maxAge },
                           signIn: age === undefined ? null : { userId: 'alice', authTime: NOW - age },
-                          proven,
+                          reauthenticated,
                           expectedUser,
-                          secondFactor: { required, wished, enrolled, used },
-                          consented,
-                          allowed,
+                          secondFactor: { required, stepUpRequested, enrolled, used },
+                          hasStoredConsent,
+                          consentGivenNow,
                           now: NOW,
                         }
                       }
 }
 
-const all = [...situations()].map((situation) => ({ situation, next: nextStep(situation) }))
+const all = [...situations()].map((state) => ({ state, next: nextStep(state) }))
 const outcome = (next: NextStep) => (next.step === 'refuse' ? next.error.code : next.step)
 
 type Rule = readonly [
   title: string,
-  applies: (s: Situation) => boolean,
-  holds: (next: string, s: Situation) => boolean,
+  applies: (s: AuthorizationState) => boolean,
+  holds: (next: string, s: AuthorizationState) => boolean,
 ]
 
-const isSilent = ({ request }: Situation) => request.prompts.has('none')
-const isAnother = ({ expectedUser, signIn }: Situation) =>
+const isSilent = ({ request }: AuthorizationState) => request.prompts.has('none')
+const isAnother = ({ expectedUser, signIn }: AuthorizationState) =>
   signIn !== null && expectedUser !== undefined && expectedUser !== signIn.userId
-const isOld = ({ request, signIn, proven, now }: Situation) =>
+const isOld = ({ request, signIn, reauthenticated, now }: AuthorizationState) =>
   signIn !== null &&
-  !proven &&
+  !reauthenticated &&
   request.maxAge !== undefined &&
   (now - signIn.authTime > request.maxAge || request.maxAge === 0)
-const asksForLogin = ({ request }: Situation) =>
+const asksForLogin = ({ request }: AuthorizationState) =>
   request.prompts.has('login') || request.prompts.has('select_account')
-const mustLogIn = (s: Situation) =>
-  s.signIn === null || isOld(s) || isAnother(s) || (asksForLogin(s) && !s.proven)
-const lacksFactor = ({ secondFactor: { required, wished, enrolled, used } }: Situation) =>
-  !used && (required || (wished && enrolled))
-const mustAsk = (s: Situation) => !s.allowed && (!s.consented || s.request.prompts.has('consent'))
+const mustLogIn = (s: AuthorizationState) =>
+  s.signIn === null || isOld(s) || isAnother(s) || (asksForLogin(s) && !s.reauthenticated)
+const lacksFactor = ({ secondFactor: { required, stepUpRequested, enrolled, used } }: AuthorizationState) =>
+  !used && (required || (stepUpRequested && enrolled))
+const mustAsk = (s: AuthorizationState) =>
+  !s.consentGivenNow && (!s.hasStoredConsent || s.request.prompts.has('consent'))
 
 const rules: readonly Rule[] = [
   [
@@ -79,7 +84,7 @@ const rules: readonly Rule[] = [
     (s) => !isSilent(s),
     (next, s) =>
       ['respond', 'login', 'second-factor', 'enrol', 'consent'].includes(next) ||
-      (isAnother(s) && s.proven && next === 'login_required'),
+      (isAnother(s) && s.reauthenticated && next === 'login_required'),
   ],
   [
     'nobody gets an answer without being signed in (C38)',
@@ -93,10 +98,14 @@ const rules: readonly Rule[] = [
   ],
   [
     'prompt=login signs in again, once (M137)',
-    (s) => asksForLogin(s) && !s.proven,
+    (s) => asksForLogin(s) && !s.reauthenticated,
     (next) => next === 'login',
   ],
-  ['who has just signed in is not asked to do it again', (s) => s.proven, (next) => next !== 'login'],
+  [
+    'who has just signed in is not asked to do it again',
+    (s) => s.reauthenticated,
+    (next) => next !== 'login',
+  ],
   [
     'there is no success for another person than the one expected (M138, M144)',
     isAnother,
@@ -108,7 +117,7 @@ const rules: readonly Rule[] = [
     (next) => next !== 'respond' && next !== 'consent' && next !== 'consent_required',
   ],
   [
-    'one that is wished for is, by who has none (OIDC Core §3.1.2.1)',
+    'one that is stepUpRequested for is, by who has none (OIDC Core §3.1.2.1)',
     (s) => !s.secondFactor.required && !s.secondFactor.enrolled,
     (next) => next !== 'second-factor' && next !== 'enrol' && next !== 'interaction_required',
   ],
@@ -119,17 +128,17 @@ const rules: readonly Rule[] = [
   ],
   [
     'there is no answer without consent (C44)',
-    (s) => !s.consented && !s.allowed,
+    (s) => !s.hasStoredConsent && !s.consentGivenNow,
     (next) => next !== 'respond',
   ],
   [
-    'prompt=consent asks again whoever has consented before',
-    (s) => s.request.prompts.has('consent') && !s.allowed,
+    'prompt=consent asks again whoever has hasStoredConsent before',
+    (s) => s.request.prompts.has('consent') && !s.consentGivenNow,
     (next) => next !== 'respond',
   ],
   [
     'who has said yes to this request is not asked once more',
-    (s) => s.allowed,
+    (s) => s.consentGivenNow,
     (next) => next !== 'consent' && next !== 'consent_required',
   ],
   [
@@ -137,7 +146,8 @@ const rules: readonly Rule[] = [
     () => true,
     (next, s) => {
       const silent = isSilent(s)
-      if (mustLogIn(s)) return next === (silent || (isAnother(s) && s.proven) ? 'login_required' : 'login')
+      if (mustLogIn(s))
+        return next === (silent || (isAnother(s) && s.reauthenticated) ? 'login_required' : 'login')
       if (lacksFactor(s)) {
         return s.secondFactor.enrolled
           ? next === (silent ? 'login_required' : 'second-factor')
@@ -151,11 +161,11 @@ const rules: readonly Rule[] = [
 
 for (const [title, applies, holds] of rules) {
   t.test(title, async (t) => {
-    const concerned = all.filter(({ situation }) => applies(situation))
+    const concerned = all.filter(({ state }) => applies(state))
     t.ok(concerned.length > 100, `${concerned.length} situations`)
-    const wrong = concerned.filter(({ situation, next }) => !holds(outcome(next), situation))
+    const wrong = concerned.filter(({ state, next }) => !holds(outcome(next), state))
     t.same(
-      wrong.slice(0, 3).map(({ situation, next }) => ({ ...situation, is: outcome(next) })),
+      wrong.slice(0, 3).map(({ state, next }) => ({ ...state, is: outcome(next) })),
       [],
     )
   })
@@ -178,13 +188,13 @@ t.test('every step is reached', async (t) => {
 t.test(
   'max_age holds for who signed in for this request too, once the pages were open for long (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
-    const [plain] = all.filter(({ situation }) => situation.proven && situation.allowed)
+    const [plain] = all.filter(({ state }) => state.reauthenticated && state.consentGivenNow)
     const step = (age: number, maxAge: number) =>
       nextStep({
-        ...(plain?.situation as Situation),
+        ...(plain?.state as AuthorizationState),
         request: { prompts: new Set(), maxAge },
         signIn: { userId: 'alice', authTime: NOW - age },
-        secondFactor: { required: false, wished: false, enrolled: false, used: false },
+        secondFactor: { required: false, stepUpRequested: false, enrolled: false, used: false },
         expectedUser: undefined,
       }).step
     t.same(

@@ -2,7 +2,7 @@ import t from 'tap'
 import { accessTokenTtl } from '../../src/oauth/lifetimes.ts'
 import { openRegistry } from '../../src/oauth/registry.ts'
 import { parseResource } from '../../src/oauth/resource.ts'
-import { grantScopes, parseScope, type ScopeRequest } from '../../src/oauth/scope.ts'
+import { parseScope, resolveScopes, type ScopeRequest } from '../../src/oauth/scope.ts'
 import { openStore } from '../support/server/keys.ts'
 import { client, ORDERS, STOCK, seed } from '../support/server/seed.ts'
 
@@ -29,8 +29,8 @@ const registry = await openRegistry({ store })
 const everything = client({ scopes: ['orders:read', 'orders:write', 'stock:read', 'plain', 'openid'] })
 
 function grant(request: Partial<ScopeRequest>) {
-  const whole = { asked: undefined, resource: undefined, client: everything, roles: null, ...request }
-  const { scopes, audience, apiTtl } = grantScopes(whole, registry, DEFAULT)
+  const whole = { requested: undefined, resource: undefined, client: everything, roles: null, ...request }
+  const { scopes, audience, apiTtl } = resolveScopes(whole, registry, DEFAULT)
   return [scopes.join(' '), audience, apiTtl] as const
 }
 
@@ -67,23 +67,27 @@ const GRANTED: readonly (readonly [
   Partial<ScopeRequest>,
   readonly [string, string, number | null],
 ])[] = [
-  ['what was asked', { asked: ['orders:read'] }, ['orders:read', ORDERS, null]],
+  ['what was asked', { requested: ['orders:read'] }, ['orders:read', ORDERS, null]],
   [
     'in the order it was asked in',
-    { asked: ['orders:write', 'orders:read'] },
+    { requested: ['orders:write', 'orders:read'] },
     ['orders:write orders:read', ORDERS, null],
   ],
-  ['without what cannot be had', { asked: ['orders:read', 'unknown'] }, ['orders:read', ORDERS, null]],
-  ['nothing asked: all of the client’s', { client: client() }, ['orders:read orders:write', ORDERS, null]],
+  ['without what cannot be had', { requested: ['orders:read', 'unknown'] }, ['orders:read', ORDERS, null]],
+  [
+    'nothing requested: all of the client’s',
+    { client: client() },
+    ['orders:read orders:write', ORDERS, null],
+  ],
   ['of the API that is named', { resource: STOCK }, ['stock:read openid', STOCK, 60]],
-  ['the API’s lifetime', { asked: ['stock:read'] }, ['stock:read', STOCK, 60]],
-  ['a scope of no API', { asked: ['plain'] }, ['plain', DEFAULT, null]],
-  ['with one of an API', { asked: ['plain', 'orders:read'] }, ['plain orders:read', ORDERS, null]],
-  ['the default audience named', { resource: DEFAULT, asked: ['plain'] }, ['plain', DEFAULT, null]],
+  ['the API’s lifetime', { requested: ['stock:read'] }, ['stock:read', STOCK, 60]],
+  ['a scope of no API', { requested: ['plain'] }, ['plain', DEFAULT, null]],
+  ['with one of an API', { requested: ['plain', 'orders:read'] }, ['plain orders:read', ORDERS, null]],
+  ['the default audience named', { resource: DEFAULT, requested: ['plain'] }, ['plain', DEFAULT, null]],
   ['a client without scopes', { client: client({ scopes: [] }) }, ['', DEFAULT, null]],
   [
     'what a role grants',
-    { asked: ['orders:read', 'orders:write'], roles: ['reader'] },
+    { requested: ['orders:read', 'orders:write'], roles: ['reader'] },
     ['orders:read', ORDERS, null],
   ],
   [
@@ -91,7 +95,7 @@ const GRANTED: readonly (readonly [
     { resource: ORDERS, roles: ['reader', 'clerk'] },
     ['orders:read orders:write openid', ORDERS, null],
   ],
-  ['protocol scopes need no role', { asked: ['openid'], roles: [] }, ['openid', DEFAULT, null]],
+  ['protocol scopes need no role', { requested: ['openid'], roles: [] }, ['openid', DEFAULT, null]],
   ['nobody’s role grants nothing', { client: client(), roles: ['nobody'] }, ['', DEFAULT, null]],
 ]
 
@@ -100,13 +104,17 @@ t.test('granted = asked ∩ the client’s ∩ the roles’, for one API', async
 })
 
 const REFUSED: readonly (readonly [string, Partial<ScopeRequest>, string])[] = [
-  ['nothing is left', { asked: ['unknown'] }, 'invalid_scope'],
-  ['not the client’s', { asked: ['stock:read'], client: client() }, 'invalid_scope'],
-  ['no role grants it', { asked: ['orders:write'], roles: ['reader'] }, 'invalid_scope'],
-  ['two APIs (H88)', { asked: ['orders:read', 'stock:read'] }, 'invalid_scope'],
+  ['nothing is left', { requested: ['unknown'] }, 'invalid_scope'],
+  ['not the client’s', { requested: ['stock:read'], client: client() }, 'invalid_scope'],
+  ['no role grants it', { requested: ['orders:write'], roles: ['reader'] }, 'invalid_scope'],
+  ['two APIs (H88)', { requested: ['orders:read', 'stock:read'] }, 'invalid_scope'],
   ['two APIs, nothing asked (H88)', {}, 'invalid_scope'],
-  ['of another API than named', { asked: ['stock:read'], resource: ORDERS }, 'invalid_scope'],
-  ['an API’s scope at the default audience', { asked: ['orders:read'], resource: DEFAULT }, 'invalid_scope'],
+  ['of another API than named', { requested: ['stock:read'], resource: ORDERS }, 'invalid_scope'],
+  [
+    'an API’s scope at the default audience',
+    { requested: ['orders:read'], resource: DEFAULT },
+    'invalid_scope',
+  ],
   ['an unknown resource', { resource: 'https://unknown.test' }, 'invalid_target'],
   ['an API the client has nothing of', { resource: STOCK, client: client() }, 'invalid_target'],
 ]
@@ -116,7 +124,7 @@ t.test('what cannot be granted is refused, not silently something else', async (
 })
 
 t.test('scopes of two APIs are one API’s when the roles leave but that one', async (t) => {
-  t.same(grant({ asked: ['orders:read', 'stock:read'], roles: ['buyer'] }), ['stock:read', STOCK, 60])
+  t.same(grant({ requested: ['orders:read', 'stock:read'], roles: ['buyer'] }), ['stock:read', STOCK, 60])
 })
 
 t.test('a token lives as long as client and API say, the shorter of both, or else the default', async (t) => {

@@ -1,6 +1,6 @@
 /** `/consent`: whether somebody allows an application what it asks for. */
 import type { FastifyReply } from 'fastify'
-import type { About } from '../../oauth/authorize/assess.ts'
+import type { RequestSummary } from '../../oauth/authorize/assess.ts'
 import type { Decision } from '../../oauth/authorize/authorize.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
 import { consentPage } from '../../views/pages/consent.ts'
@@ -17,7 +17,7 @@ export function consentRoutes(services: Services): PageRoute[] {
       path: '/consent',
       async handler(visit) {
         const outcome = await authorize.resume(requireFlow(visit), askerOf(visit))
-        return outcome.step === 'consent' ? render(visit, outcome.about) : follow(services, visit, outcome)
+        return outcome.step === 'consent' ? render(visit, outcome.summary) : follow(services, visit, outcome)
       },
     },
     {
@@ -31,8 +31,8 @@ export function consentRoutes(services: Services): PageRoute[] {
     },
   ]
 
-  function render(visit: Visit, about: About): FastifyReply {
-    const { client, request, shown, rememberable } = about
+  function render(visit: Visit, summary: RequestSummary): FastifyReply {
+    const { client, request, scopesToShow, canStoreConsent } = summary
     const { user } = visit.current ?? {}
     if (!user) throw new PageError('expired')
     const flow = visit.query.get('flow') ?? ''
@@ -42,10 +42,12 @@ export function consentRoutes(services: Services): PageRoute[] {
         flow,
         username: user.username,
         redirectUri: request.redirectUri,
-        scopes: shown.filter((scope) => PROTOCOL_SCOPES.includes(scope)),
-        apis: apisOf(shown.filter((scope) => !PROTOCOL_SCOPES.includes(scope))),
-        rememberable,
-        fields: { shown: `${csrf.write(shownText(visit, flow, shown.join(' ')))} ${shown.join(' ')}` },
+        scopes: scopesToShow.filter((scope) => PROTOCOL_SCOPES.includes(scope)),
+        apis: apisOf(scopesToShow.filter((scope) => !PROTOCOL_SCOPES.includes(scope))),
+        rememberable: canStoreConsent,
+        fields: {
+          shown: `${csrf.write(shownText(visit, flow, scopesToShow.join(' ')))} ${scopesToShow.join(' ')}`,
+        },
       },
       visit.page(request.uiLocales),
     )
@@ -71,7 +73,11 @@ export function consentRoutes(services: Services): PageRoute[] {
     const scopes = field.slice(space + 1)
     const text = shownText(visit, form.get('flow') ?? '', scopes)
     const same = csrf.matches(text, field.slice(0, Math.max(0, space)))
-    return { allow: true, shown: same ? scopes.split(' ') : [], remember: form.get('remember') === 'yes' }
+    return {
+      allow: true,
+      scopesShown: same ? scopes.split(' ') : [],
+      remember: form.get('remember') === 'yes',
+    }
   }
 
   function shownText({ browser, current }: Visit, flow: string, scopes: string): string {

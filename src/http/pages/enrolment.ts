@@ -5,7 +5,7 @@
 import type { FastifyReply } from 'fastify'
 import { ACR_MFA, amrOf, type Proof, satisfies } from '../../accounts/amr.ts'
 import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
-import type { About } from '../../oauth/authorize/assess.ts'
+import type { RequestSummary } from '../../oauth/authorize/assess.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
 import type { FactorSummary } from '../../store/contracts/factors.ts'
 import type { AccountNotice } from '../../views/pages/account.ts'
@@ -22,7 +22,7 @@ export interface FactorSetting {
   readonly current: CurrentSignIn
   readonly summary: FactorSummary
   /** The authorization request that waits for it. */
-  readonly waiting: { readonly flow: Flow; readonly about: About } | null
+  readonly waiting: { readonly flow: Flow; readonly summary: RequestSummary } | null
 }
 
 /** A reply in a function, because replies are thenable: a promise of one would wait until it is sent. */
@@ -51,7 +51,7 @@ export async function factorSetting(
     if (outcome.step !== 'enrol' || !isFresh(services, visit)) {
       return { leave: () => follow(services, visit, outcome) }
     }
-    waiting = { flow, about: outcome.about }
+    waiting = { flow, summary: outcome.summary }
   }
   if (!current || !isFresh(services, visit)) return { leave: () => toLogin(services, visit, returnTo) }
   const summary = await secondFactors.summary(current.user.id)
@@ -67,8 +67,8 @@ export const hasFactor = ({ totp, passkeys }: FactorSummary): boolean => totp ||
 export function carriedOn(visit: Visit, { waiting }: FactorSetting) {
   return {
     flow: waiting && visit.sealFlow(waiting.flow),
-    leadsTo: waiting?.about.request.redirectUri,
-    page: visit.page(waiting?.about.request.uiLocales),
+    leadsTo: waiting?.summary.request.redirectUri,
+    page: visit.page(waiting?.summary.request.uiLocales),
   }
 }
 
@@ -88,8 +88,8 @@ export async function afterEnrolment(
     const begun = await signIns.begin(current.user, amr, current, visit.visitor)
     if (!begun) throw new PageError('access-denied')
     visit.setSession(begun.secret)
-    const proven = { signInId: begun.signIn.id, authTime: begun.signIn.authTime }
-    waiting = waiting && { ...waiting, flow: { ...waiting.flow, proven } }
+    const reauthenticated = { signInId: begun.signIn.id, authTime: begun.signIn.authTime }
+    waiting = waiting && { ...waiting, flow: { ...waiting.flow, reauthenticated } }
   }
   if (!hasFactor(summary)) return showRecoveryCodes(services, visit, { ...setting, waiting })
   if (!waiting) return toAccount(visit, notice)
@@ -124,7 +124,7 @@ export function enrolmentRoutes(services: Services): PageRoute[] {
         const byRole = registry.requiresSecondFactor(current.user.roles)
         const model = {
           username: current.user.username,
-          clientName: byRole ? null : waiting.about.client.name,
+          clientName: byRole ? null : waiting.summary.client.name,
           flow,
         }
         return visit.html(enrolRequiredPage(model, page))

@@ -132,7 +132,7 @@ async function settingOf(
   const outcome = await services.people.authorize.resume(flow, asker)
   if (outcome.step === 'answer') return { past: outcome }
   if (!posted && !other && pageOf(services, visit, outcome.step) !== 'login') return { past: outcome }
-  const { client, request } = outcome.about
+  const { client, request } = outcome.summary
   return {
     flow,
     clientId: client.id,
@@ -156,9 +156,9 @@ export async function signIn(
   if (!begun) throw new PageError('access-denied')
   visit.setSession(begun.secret)
   const { pending, ...rest } = flow
-  const proven = { signInId: begun.signIn.id, authTime: begun.signIn.authTime }
+  const reauthenticated = { signInId: begun.signIn.id, authTime: begun.signIn.authTime }
   if (flow.request || flow.pushed) {
-    return visit.redirect('/oauth2/authorize', { flow: visit.sealFlow({ ...rest, proven }) })
+    return visit.redirect('/oauth2/authorize', { flow: visit.sealFlow({ ...rest, reauthenticated }) })
   }
   return visit.redirect(flow.returnTo ?? '/account')
 }

@@ -92,7 +92,7 @@ export function secondFactorRoutes(services: Services): PageRoute[] {
     const outcome = await services.people.authorize.resume(flow, asker)
     if (outcome.step === 'answer') return { past: outcome }
     if (!flow.pending && pageOf(services, visit, outcome.step) !== 'second-factor') return { past: outcome }
-    const { redirectUri, uiLocales } = outcome.about.request
+    const { redirectUri, uiLocales } = outcome.summary.request
     return { leadsTo: redirectUri, locales: uiLocales }
   }
 

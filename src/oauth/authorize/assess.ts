@@ -1,4 +1,7 @@
-/** Where an authorization request stands: what `nextStep` decides by, and what pages say of it. Changes nothing. */
+/**
+ * Gathers what `nextStep` decides by, and what the pages show about an authorization request. Changes nothing; must not
+ * know what the next step is.
+ */
 import { ACR_MFA, ACR_PASSWORD, ACR_VALUES, satisfies } from '../../accounts/amr.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
 import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
@@ -11,26 +14,26 @@ import { scopeOfClaim } from '../claims.ts'
 import { invalidRequest } from '../errors.ts'
 import { identifiesClient } from '../redirect-uri.ts'
 import type { Registry } from '../registry.ts'
-import { type Granted, grantScopes } from '../scope.ts'
+import { type Granted, resolveScopes } from '../scope.ts'
 import type { Flow } from './flow.ts'
-import type { Situation } from './next-step.ts'
+import type { AuthorizationState } from './next-step.ts'
 import type { AuthorizationRequest } from './request.ts'
 
-/** For the pages: whom it is for, and what is asked. */
-export interface About {
+/** For the pages: the client, and what it requests. */
+export interface RequestSummary {
   readonly client: Client
   readonly request: AuthorizationRequest
-  /** null as long as nobody is signed in. */
+  /** null as long as no user is signed in. */
   readonly granted: Granted | null
-  /** What the person is asked to allow: the scopes, and those that single claims belong to. */
-  readonly shown: readonly string[]
-  /** The client may be remembered to have been allowed. */
-  readonly rememberable: boolean
+  /** What the consent page asks for: the scopes, and the scopes that claims requested by name belong to. */
+  readonly scopesToShow: readonly string[]
+  /** Whether the consent may be stored, so that the next request needs none. */
+  readonly canStoreConsent: boolean
 }
 
 export interface Assessment {
-  readonly about: About
-  readonly situation: Omit<Situation, 'allowed'>
+  readonly summary: RequestSummary
+  readonly state: Omit<AuthorizationState, 'consentGivenNow'>
 }
 
 export interface AssessDeps {
@@ -52,26 +55,25 @@ export type Assess = (
 export function createAssess(deps: AssessDeps): Assess {
   const { registry, consents, secondFactors, signer, clock, config } = deps
 
-  return async (flow, asked, current) => {
-    const request = { ...asked, claims: permittedClaims(asked) }
+  return async (flow, received, current) => {
+    const request = { ...received, claims: permittedClaims(received) }
     const { client, scopes, resource } = request
-    const asking = { asked: scopes, resource, client }
     const grant = (roles: readonly string[] | null) =>
-      grantScopes({ ...asking, roles }, registry, config.defaultAudience)
-    // First without the person: what this client can never have is refused before anybody signs in.
+      resolveScopes({ requested: scopes, resource, client, roles }, registry, config.defaultAudience)
+    // First without a user: what this client can never have is refused before anyone signs in.
     const atMost = grant(null)
     const granted = current ? grant(current.user.roles) : null
-    const shown = [...new Set([...(granted ?? atMost).scopes, ...impliedScopes(request.claims)])]
-    const about = { client, request, granted, shown, rememberable: isRememberable(request) }
+    const scopesToShow = [...new Set([...(granted ?? atMost).scopes, ...impliedScopes(request.claims)])]
+    const summary = { client, request, granted, scopesToShow, canStoreConsent: canStoreConsent(request) }
     return {
-      about,
-      situation: {
+      summary,
+      state: {
         request,
         signIn: current && { userId: current.user.id, authTime: current.signIn.authTime },
-        proven: isProven(flow, current),
+        reauthenticated: isReauthenticated(flow, current),
         expectedUser: await expectedUser(request),
         secondFactor: await secondFactorOf(request, current),
-        consented: current !== null && (await hasConsented(about, current)),
+        hasStoredConsent: current !== null && (await hasStoredConsent(summary, current)),
         now: clock.now(),
       },
     }
@@ -85,7 +87,7 @@ export function createAssess(deps: AssessDeps): Assess {
       throw invalidRequest('id_token_hint is not valid', { detail })
     }
     if (subject !== undefined && subject !== hint.sub) {
-      throw invalidRequest('id_token_hint contradicts claims')
+      throw invalidRequest('id_token_hint and claims name different users')
     }
     return hint.sub
   }
@@ -96,39 +98,43 @@ export function createAssess(deps: AssessDeps): Assess {
       request.client.requireSecondFactor ||
       essential ||
       (current !== null && registry.requiresSecondFactor(current.user.roles))
-    const wished = request.acrValues.some((acr) => isKnown(acr) && acr !== ACR_PASSWORD)
+    const stepUpRequested = request.acrValues.some((acr) => isKnown(acr) && acr !== ACR_PASSWORD)
     const used = current !== null && satisfies(current.signIn.amr, ACR_MFA)
-    if (!current || used || !(required || wished)) return { required, wished, used, enrolled: false }
+    if (!current || used || !(required || stepUpRequested))
+      return { required, stepUpRequested, used, enrolled: false }
     const { totp, passkeys } = await secondFactors.summary(current.user.id)
-    return { required, wished, used, enrolled: totp || passkeys > 0 }
+    return { required, stepUpRequested, used, enrolled: totp || passkeys > 0 }
   }
 
-  async function hasConsented({ request, rememberable, shown }: About, { user }: CurrentSignIn) {
-    // Of our own house or not: an address that anybody can take proves nothing (RFC 8252 §8.6).
-    if (!rememberable) return false
+  async function hasStoredConsent(summary: RequestSummary, { user }: CurrentSignIn) {
+    const { request, canStoreConsent, scopesToShow } = summary
+    // Even for a first-party client: an address that any app can take proves nothing (RFC 8252 §8.6).
+    if (!canStoreConsent) return false
     if (request.client.firstParty) return true
     const consent = await consents.find(user.id, request.client.id)
-    return consent !== null && shown.every((scope) => consent.scopes.includes(scope))
+    return consent !== null && scopesToShow.every((scope) => consent.scopes.includes(scope))
   }
 }
 
 const isKnown = (acr: string): boolean => (ACR_VALUES as readonly string[]).includes(acr)
 
-/** Somebody proved who they are in this very flow, and still is who is signed in. */
-function isProven({ proven }: Flow, current: CurrentSignIn | null): boolean {
+/** The user authenticated in this very flow, and is still the one who is signed in. */
+function isReauthenticated({ reauthenticated }: Flow, current: CurrentSignIn | null): boolean {
   return (
-    proven !== undefined &&
-    proven.signInId === current?.signIn.id &&
-    proven.authTime <= current.signIn.authTime
+    reauthenticated !== undefined &&
+    reauthenticated.signInId === current?.signIn.id &&
+    reauthenticated.authTime <= current.signIn.authTime
   )
 }
 
-/** RFC 6749 §10.2, RFC 8252 §8.6: who can neither prove itself nor own its address could be anybody each time. */
-function isRememberable({ client, redirectUri }: AuthorizationRequest): boolean {
+/**
+ * RFC 6749 §10.2, RFC 8252 §8.6: a client that neither authenticates nor owns its address may be another app each time.
+ */
+function canStoreConsent({ client, redirectUri }: AuthorizationRequest): boolean {
   return client.authMethod !== 'none' || identifiesClient(redirectUri)
 }
 
-/** A claim by name is no way round the scope that it belongs to. */
+/** A claim requested by name needs the scope that it belongs to, or it would be a way round that scope. */
 function permittedClaims({ claims, client }: AuthorizationRequest): AuthorizationRequest['claims'] {
   const permitted = (names: readonly string[]) =>
     names.filter((name) => client.scopes.includes(scopeOfClaim(name) ?? 'openid'))

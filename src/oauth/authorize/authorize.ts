@@ -1,6 +1,6 @@
 /**
- * The authorization endpoint's work: reads the request, asks `nextStep`, and either names the page that is next or
- * answers the client. Must not know HTTP, or what the pages look like.
+ * The authorization endpoint (RFC 6749 §3.1) without HTTP: reads the request, asks `nextStep`, and either names the
+ * next page or answers the client. Must not know HTTP, or what the pages look like.
  */
 import { satisfies } from '../../accounts/amr.ts'
 import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
@@ -16,42 +16,42 @@ import { invalidRequest, OAuthError } from '../errors.ts'
 import { AUTHORIZATION_CODE_TTL } from '../lifetimes.ts'
 import type { Pair } from '../parameters.ts'
 import type { Granted } from '../scope.ts'
-import { type About, type AssessDeps, createAssess } from './assess.ts'
+import { type AssessDeps, createAssess, type RequestSummary } from './assess.ts'
 import type { Flow } from './flow.ts'
 import { hashCode } from './hash-code.ts'
 import { type NextStep, nextStep } from './next-step.ts'
-import { findClient, findRecipient, type Recipient } from './redirect-target.ts'
+import { findClient, findRedirectTarget, type RedirectTarget } from './redirect-target.ts'
 import { type AuthorizationRequest, readRequest } from './request.ts'
 import type { RequestObjects } from './request-object.ts'
-import { unpack } from './resolve-request.ts'
+import { resolveRequest } from './resolve-request.ts'
 import { type AuthorizationResponse, codeResponse, errorResponse } from './response.ts'
 
-/** Who is at the browser, and what they have just done. */
-export interface Visit {
+/** The browser that sends the request: who is signed in, and what the user has just decided. */
+export interface AuthorizationRequestContext {
   readonly current: CurrentSignIn | null
   readonly ip: string
   readonly requestId: string
-  /** Set by the consent page: the scopes that were shown and allowed, or that the person refused. */
+  /** Set by the consent page: the scopes that it showed and the user allowed, or a denial. */
   readonly decision?: Decision
 }
 
 export type Decision =
-  | { readonly allow: true; readonly shown: readonly string[]; readonly remember: boolean }
+  | { readonly allow: true; readonly scopesShown: readonly string[]; readonly remember: boolean }
   | { readonly allow: false }
 
 export type Outcome =
   | {
       readonly step: Exclude<NextStep['step'], 'respond' | 'refuse'>
       readonly flow: Flow
-      readonly about: About
+      readonly summary: RequestSummary
     }
   | { readonly step: 'answer'; readonly response: AuthorizationResponse; readonly clientName: string }
 
 export interface Authorize {
-  /** A request that has just arrived. @throws {OAuthError} for a page */
-  start(pairs: readonly Pair[], visit: Visit): Promise<Outcome>
-  /** A flow that comes back from a page. @throws {OAuthError} for a page */
-  resume(flow: Flow, visit: Visit): Promise<Outcome>
+  /** Takes a request that has just arrived. @throws {OAuthError} to be shown to the user */
+  start(pairs: readonly Pair[], context: AuthorizationRequestContext): Promise<Outcome>
+  /** Continues a flow that comes back from a page. @throws {OAuthError} to be shown to the user */
+  resume(flow: Flow, context: AuthorizationRequestContext): Promise<Outcome>
 }
 
 export interface AuthorizeDeps extends AssessDeps {
@@ -71,85 +71,94 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   const assess = createAssess(deps)
 
   return {
-    async start(pairs, visit) {
+    async start(pairs, context) {
       const client = await findClient(registry, pairs)
       const arrivedAt = clock.now()
-      let carried: Pick<Flow, 'request' | 'pushed'>
+      let resolved: Pick<Flow, 'request' | 'pushed'>
       try {
-        carried = await unpack(deps, client, pairs)
+        resolved = await resolveRequest(deps, client, pairs)
       } catch (error) {
         if (!(error instanceof OAuthError) || !pairs.some(([name]) => name === 'redirect_uri')) throw error
-        return refuse(findRecipient(client, pairs), error, visit)
+        return refuse(findRedirectTarget(client, pairs), error, context)
       }
-      return resume({ arrivedAt, ...carried }, visit)
+      return resume({ arrivedAt, ...resolved }, context)
     },
     resume,
   }
 
-  async function resume(flow: Flow, visit: Visit): Promise<Outcome> {
+  async function resume(flow: Flow, context: AuthorizationRequestContext): Promise<Outcome> {
     const { client, pairs } = await load(flow)
-    const recipient = findRecipient(client, pairs)
+    const target = findRedirectTarget(client, pairs)
     try {
-      const request = readRequest(recipient, pairs)
-      return await advance(flow, request, visit)
+      const request = readRequest(target, pairs)
+      return await advance(flow, request, context)
     } catch (error) {
-      // What is not the client's business, such as a store that is away, is for a page.
+      // What is not the client's business, such as an unavailable store, is shown to the user.
       if (!(error instanceof OAuthError) || error.status >= 429) throw error
-      return refuse(recipient, error, visit, flow)
+      return refuse(target, error, context, flow)
     }
   }
 
-  /** Anew at every step: what was disabled or changed meanwhile counts. */
+  /** Read again at every step, so that what was disabled or changed meanwhile counts. */
   async function load({ request, pushed }: Flow): Promise<{ client: Client; pairs: readonly Pair[] }> {
     if (request) return { client: await findClient(registry, request), pairs: request }
-    if (!pushed) throw invalidRequest('there is nothing to authorize')
+    if (!pushed) throw invalidRequest('there is no request to authorize')
     const row = await deps.pushedRequests.find(pushed.hash)
-    if (!row || row.usedAt !== null) throw invalidRequest('this request was answered already')
+    if (!row || row.usedAt !== null) throw invalidRequest('this request has already been answered')
     return {
       client: await findClient(registry, [['client_id', pushed.clientId]]),
       pairs: row.parameters,
     }
   }
 
-  async function advance(flow: Flow, asked: AuthorizationRequest, visit: Visit): Promise<Outcome> {
-    const { current, decision } = visit
-    const { about, situation } = await assess(flow, asked, current)
-    const { request, granted, shown } = about
+  async function advance(
+    flow: Flow,
+    received: AuthorizationRequest,
+    context: AuthorizationRequestContext,
+  ): Promise<Outcome> {
+    const { current, decision } = context
+    const { summary, state } = await assess(flow, received, current)
+    const { request, granted, scopesToShow } = summary
     if (decision?.allow === false) {
-      if (current) record('consent.refused', about, current, visit)
+      if (current) record('consent.refused', summary, current, context)
       throw new OAuthError('access_denied', 'the user has refused')
     }
-    const allowed = decision?.allow === true && shown.every((scope) => decision.shown.includes(scope))
-    const next = nextStep({ ...situation, allowed })
+    const consentGivenNow =
+      decision?.allow === true && scopesToShow.every((scope) => decision.scopesShown.includes(scope))
+    const next = nextStep({ ...state, consentGivenNow })
     if (next.step === 'refuse') throw next.error
-    if (next.step !== 'respond') return { step: next.step, flow, about }
-    if (!current || !granted) throw new Error('an answer needs somebody signed in')
+    if (next.step !== 'respond') return { step: next.step, flow, summary }
+    if (!current || !granted) throw new Error('a response needs a signed-in user')
     checkEssentialAcr(request, current)
-    if (allowed) await remember(about, current, visit)
-    return issue(flow, request, { ...visit, current }, granted)
+    if (consentGivenNow) await storeConsent(summary, current, context)
+    return issueCode(flow, request, { ...context, current }, granted)
   }
 
-  async function remember(about: About, current: CurrentSignIn, visit: Visit) {
-    const { decision } = visit
-    if (decision?.allow === true && decision.remember && about.rememberable) {
+  async function storeConsent(
+    summary: RequestSummary,
+    current: CurrentSignIn,
+    context: AuthorizationRequestContext,
+  ) {
+    const { decision } = context
+    if (decision?.allow === true && decision.remember && summary.canStoreConsent) {
       await consents.remember({
         userId: current.user.id,
-        clientId: about.client.id,
-        scopes: about.shown,
+        clientId: summary.client.id,
+        scopes: summary.scopesToShow,
         grantedAt: clock.now(),
       })
     }
-    record('consent.given', about, current, visit)
+    record('consent.given', summary, current, context)
   }
 
-  async function issue(
+  async function issueCode(
     flow: Flow,
     request: AuthorizationRequest,
-    visit: Visit & { readonly current: CurrentSignIn },
+    context: AuthorizationRequestContext & { readonly current: CurrentSignIn },
     granted: Granted,
   ): Promise<Outcome> {
     const { client } = request
-    const { signIn, user } = visit.current
+    const { signIn, user } = context.current
     const now = clock.now()
     const code = `ktc_${random.bytes(CODE_BYTES).toString('base64url')}`
     const stored: AuthorizationCode = {
@@ -170,9 +179,9 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       wrongGuesses: 0,
     }
     if (!(await codes.insert(hashCode(code), stored, now, flow.pushed?.hash))) {
-      // Either the person has signed out meanwhile, in another tab, or the pushed request was answered there.
+      // In another tab, the user has signed out meanwhile or the pushed request was answered.
       await load(flow)
-      return resume(flow, { ...visit, current: null })
+      return resume(flow, { ...context, current: null })
     }
     audit('code.issued', {
       actor: `user:${user.id}`,
@@ -180,44 +189,47 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       sub: user.id,
       sid: stored.sessionId,
       scope: granted.scopes.join(' '),
-      ip: visit.ip,
-      request_id: visit.requestId,
+      ip: context.ip,
+      request_id: context.requestId,
     })
     return { step: 'answer', response: codeResponse(request, code, config.issuer), clientName: client.name }
   }
 
   async function refuse(
-    recipient: Recipient,
+    target: RedirectTarget,
     error: OAuthError,
-    visit: Visit,
+    context: AuthorizationRequestContext,
     flow?: Flow,
   ): Promise<Outcome> {
     if (flow?.pushed) await deps.pushedRequests.consume(flow.pushed.hash, clock.now())
     audit('authorization.refused', {
-      ...(visit.current ? { actor: `user:${visit.current.user.id}`, sub: visit.current.user.id } : {}),
-      client_id: recipient.client.id,
+      ...(context.current ? { actor: `user:${context.current.user.id}`, sub: context.current.user.id } : {}),
+      client_id: target.client.id,
       ...failureFields(error),
-      ip: visit.ip,
-      request_id: visit.requestId,
+      ip: context.ip,
+      request_id: context.requestId,
     })
-    const response = errorResponse(recipient, error, config.issuer)
-    return { step: 'answer', response, clientName: recipient.client.name }
+    const response = errorResponse(target, error, config.issuer)
+    return { step: 'answer', response, clientName: target.client.name }
   }
 
   function record(
     event: 'consent.given' | 'consent.refused',
-    { client, shown }: About,
+    { client, scopesToShow }: RequestSummary,
     { user }: CurrentSignIn,
-    { ip, requestId }: Visit,
+    { ip, requestId }: AuthorizationRequestContext,
   ) {
-    const scope = shown.join(' ')
-    const who = { actor: `user:${user.id}`, sub: user.id, client_id: client.id }
-    audit(event, { ...who, scope, ip, request_id: requestId })
+    const scope = scopesToShow.join(' ')
+    const subject = { actor: `user:${user.id}`, sub: user.id, client_id: client.id }
+    audit(event, { ...subject, scope, ip, request_id: requestId })
   }
 }
 
-/** OIDC Core §5.5.1.1. */
+/** OIDC Core §5.5.1.1: an essential `acr` that was not reached is an error. */
 function checkEssentialAcr({ essentialAcr }: AuthorizationRequest, { signIn }: CurrentSignIn): void {
   if (essentialAcr.length === 0 || essentialAcr.some((acr) => satisfies(signIn.amr, acr))) return
-  throw new OAuthError('unmet_authentication_requirements', 'the person cannot sign in as is required')
+  throw new OAuthError(
+    'unmet_authentication_requirements',
+    'the user cannot authenticate in the required way',
+  )
 }

@@ -1,7 +1,7 @@
 /**
- * One authorization request on its way through the pages. It is not stored: the browser carries it, sealed, from page
- * to page, so whoever sends requests without end fills nothing, a restart loses nothing, and each tab has its own. It
- * opens only in the browser it was made for. Must not know what is in the request.
+ * One authorization request on its way through the pages. It is not stored: the browser carries it, encrypted, from
+ * page to page. So a flood of requests fills no table, a restart loses nothing, and each tab has its own flow. It opens
+ * only in the browser that it was made for. Must not know what is in the request.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Sealer } from '../../keys/encryption.ts'
@@ -11,35 +11,35 @@ import type { Pair } from '../parameters.ts'
 
 export interface Flow {
   readonly arrivedAt: EpochSeconds
-  /** What is asked, or where it was pushed to; without either it leads to the account page. */
+  /** The parameters, or where they were pushed to; without either the flow leads to the account page. */
   readonly request?: readonly Pair[]
   readonly pushed?: { readonly clientId: string; readonly hash: string }
-  /** A request to sign out. Never in `request`, where it would pass for one that needs no push and no signature. */
+  /** A logout request. Not in `request`, where it could pass for one that needs no push and no signature. */
   readonly logout?: readonly Pair[]
-  /** Below the issuer, where it leads without a request. Only ever set by our own pages. */
+  /** Path below the issuer that a flow without a request leads to. Only set by the server's own pages. */
   readonly returnTo?: string
-  /** The password was right, the second factor is to come. */
+  /** The password was right, the second factor is still missing. */
   readonly pending?: PendingLogin
-  /** Id and time of the sign-in by which somebody has proven who they are since the request arrived. */
-  readonly proven?: { readonly signInId: string; readonly authTime: EpochSeconds }
+  /** The user session that a login since the arrival of the request began, and the time of that login. */
+  readonly reauthenticated?: { readonly signInId: string; readonly authTime: EpochSeconds }
 }
 
 export interface PendingLogin {
   readonly userId: string
   readonly at: EpochSeconds
-  /** Of the password hash: a password that is changed meanwhile ends the login. */
+  /** Fingerprint of the password hash, so that a password change in between ends the login. */
   readonly fingerprint: string
 }
 
-/** Who needs more pushes the request (RFC 9126). */
-const LONGEST_REQUEST = 8192
-/** Sealed, with cookies and the rest of a header within the 16 KiB that this server reads, and most proxies. */
-const LONGEST_TEXT = 12_000
+/** A client with a longer request pushes it (RFC 9126). */
+const MAX_REQUEST_LENGTH = 8192
+/** Encrypted. With cookies and other headers it stays within the 16 KiB that this server and most proxies read. */
+const MAX_TEXT_LENGTH = 12_000
 
 export interface FlowCodec {
-  /** @param browser what the browser's cookie says; undefined if the request is too long to be carried */
+  /** @param browser value of the browser's cookie. Returns undefined if the request is too long to be carried. */
   seal(flow: Flow, browser: string): string | undefined
-  /** null if it was not made here, or for another browser, or is over. */
+  /** null if this server did not write the text, or wrote it for another browser, or if the flow has expired. */
   open(text: string, browser: string): Flow | null
 }
 
@@ -47,17 +47,17 @@ export function createFlowCodec({ sealer, clock }: { sealer: Sealer; clock: Cloc
   return {
     seal(flow, browser) {
       const json = JSON.stringify(flow)
-      if (json.length > LONGEST_REQUEST) return undefined
+      if (json.length > MAX_REQUEST_LENGTH) return undefined
       const text = sealer.seal(browser, deflateRawSync(json).toString('base64'))
-      return text.length > LONGEST_TEXT ? undefined : text
+      return text.length > MAX_TEXT_LENGTH ? undefined : text
     },
 
     open(text, browser) {
-      if (text.length > LONGEST_TEXT) return null
+      if (text.length > MAX_TEXT_LENGTH) return null
       try {
         const flow = JSON.parse(
           inflateRawSync(Buffer.from(sealer.open(browser, text), 'base64'), {
-            maxOutputLength: 4 * LONGEST_REQUEST,
+            maxOutputLength: 4 * MAX_REQUEST_LENGTH,
           }).toString(),
         ) as Flow
         const age = clock.now() - flow.arrivedAt

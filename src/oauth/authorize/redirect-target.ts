@@ -1,6 +1,6 @@
 /**
- * Who asked, and where the answer goes. As long as this is not known an error can only be shown to the person;
- * once it is, errors go to the client (RFC 6749 §4.1.2.1). Must not know what was asked for.
+ * Which client sent an authorization request, and where the response goes. Until both are known, an error is only
+ * shown to the user; afterwards errors go to the client (RFC 6749 §4.1.2.1). Must not know what is requested.
  */
 import type { Client } from '../../store/contracts/clients.ts'
 import { type Diagnosis, invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
@@ -8,29 +8,29 @@ import { type Pair, type Parameters, parametersOf, repeatedIn } from '../paramet
 import { matchesRedirectUri } from '../redirect-uri.ts'
 import type { Registry } from '../registry.ts'
 
-/** There is no trusted client to answer, so a page tells the user. */
+/** The request names no client or redirect URI that can be trusted, so only a page tells the user. */
 export class UntrustedRequest extends OAuthError {
-  readonly because: 'unknown-client' | 'invalid-redirect'
-  constructor(because: UntrustedRequest['because'], message: string, diagnosis?: Diagnosis) {
+  readonly reason: 'unknown-client' | 'invalid-redirect'
+  constructor(reason: UntrustedRequest['reason'], message: string, diagnosis?: Diagnosis) {
     super('invalid_request', message, diagnosis)
-    this.because = because
+    this.reason = reason
   }
 }
 
 export const RESPONSE_MODES = ['query', 'form_post'] as const
 export type ResponseMode = (typeof RESPONSE_MODES)[number]
 
-export interface Recipient {
+export interface RedirectTarget {
   readonly client: Client
-  /** As it is used; registered to the letter, but for the port on loopback. */
+  /** Identical to a registered one, except for the port of a loopback address (RFC 8252 §7.3). */
   readonly redirectUri: string
-  /** False: the client left it out, having registered only one; the token request may then do so too. */
+  /** False if the client omitted it, having registered exactly one; the token request may then omit it too. */
   readonly redirectUriSent: boolean
   readonly responseMode: ResponseMode
   readonly state: string | undefined
 }
 
-/** @throws {OAuthError} for a page: nothing may be sent anywhere */
+/** @throws {OAuthError} to be shown to the user: nothing may be sent anywhere */
 export async function findClient(registry: Registry, pairs: readonly Pair[]): Promise<Client> {
   if (repeatedIn(pairs).has('client_id')) throw invalidRequest('client_id is repeated')
   const id = parametersOf(pairs).get('client_id')
@@ -38,7 +38,7 @@ export async function findClient(registry: Registry, pairs: readonly Pair[]): Pr
   const client = /\p{C}/u.test(id) ? null : await registry.client(id)
   if (!client || client.disabled) {
     const detail = client ? 'client_disabled' : 'unknown_client'
-    throw new UntrustedRequest('unknown-client', 'this application is not known here', { detail })
+    throw new UntrustedRequest('unknown-client', 'this server does not know this application', { detail })
   }
   if (!client.grants.includes('authorization_code')) {
     throw unauthorizedClient('this application is not registered for signing in')
@@ -46,8 +46,8 @@ export async function findClient(registry: Registry, pairs: readonly Pair[]): Pr
   return client
 }
 
-/** @throws {OAuthError} for a page: nothing may be sent anywhere */
-export function findRecipient(client: Client, pairs: readonly Pair[]): Recipient {
+/** @throws {OAuthError} to be shown to the user: nothing may be sent anywhere */
+export function findRedirectTarget(client: Client, pairs: readonly Pair[]): RedirectTarget {
   const repeated = repeatedIn(pairs)
   if (repeated.has('client_id') || repeated.has('redirect_uri')) {
     throw invalidRequest('client_id or redirect_uri is repeated')

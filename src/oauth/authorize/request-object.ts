@@ -1,6 +1,6 @@
 /**
- * An authorization request that the client has signed (RFC 9101; OIDC Core §6.1). Signed, not encrypted: with a stranger's
- * key for encryption anybody could have written it. Must not know what the parameters mean.
+ * Authorization requests that the client has signed (RFC 9101; OIDC Core §6.1). Only signed, never encrypted: anyone
+ * can encrypt with a public key, so encryption proves nothing. Must not know what the parameters mean.
  */
 import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -15,16 +15,16 @@ import type { ClientKeys } from '../client-auth/client-keys.ts'
 import { OAuthError } from '../errors.ts'
 import type { Pair } from '../parameters.ts'
 
-/** §10.8: with its own type, or as objects were written before there was one. */
+/** RFC 9101 §10.8: its own type, or the generic one that was used before that type existed. */
 const TYPES: readonly string[] = ['oauth-authz-req+jwt', 'jwt']
-/** Of the JWT, not of the request (RFC 7519 §4.1). */
-const OF_THE_JWT: readonly string[] = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']
-/** As many as a form may have. */
+/** Claims of the JWT, which are no parameters of the request (RFC 7519 §4.1). */
+const JWT_CLAIMS: readonly string[] = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']
+/** The limit of a form. */
 const MAX_PARAMETERS = 64
 
 export interface RequestObjects {
   /**
-   * The parameters inside, of which alone the request then consists (§6.3): numbers as text, objects as JSON.
+   * Returns the signed parameters, which then are the whole request (§6.3): numbers as text, objects as JSON.
    * @throws {OAuthError} invalid_request_object; request_not_supported if the client has no key to sign with
    */
   read(client: Client, jwt: string): Promise<readonly Pair[]>
@@ -40,7 +40,7 @@ export function createRequestObjects({ clientKeys, clock, issuer }: RequestObjec
   return {
     async read(client, jwt) {
       if (!client.jwks && !client.jwksUri) {
-        throw new OAuthError('request_not_supported', 'the client has no keys to sign requests with')
+        throw new OAuthError('request_not_supported', 'the client has no keys for signed requests')
       }
       try {
         if (!isSignedJwt(jwt)) throw refused('request_object_malformed', 'not a compact JWS, or too long')
@@ -59,22 +59,22 @@ export function createRequestObjects({ clientKeys, clock, issuer }: RequestObjec
 }
 
 const refused = (detail: FailureDetail, cause: string) =>
-  new OAuthError('invalid_request_object', 'the request object is not acceptable', { detail, cause })
+  new OAuthError('invalid_request_object', 'the request object is not valid', { detail, cause })
 
 const wrongParameters = (cause: string) => refused('request_object_wrong_parameters', cause)
 
 function checkClaims(claims: ClientClaims, client: Client, issuer: string): void {
   const { aud, sub, client_id } = claims
-  // Others may be named too: unlike an assertion it gives nobody any right.
+  // Other audiences are allowed: unlike an assertion, a request object conveys no right.
   if (!(Array.isArray(aud) ? aud : [aud]).includes(issuer)) {
     throw refused('request_object_wrong_audience', 'aud is not the issuer')
   }
-  // §10.8: or it could be a client assertion, and the other way round.
+  // §10.8: otherwise a client assertion could pass for a request object.
   if (sub === client.id) throw refused('request_object_is_assertion', 'sub is the client')
   if (client_id !== undefined && client_id !== client.id) {
     throw refused('request_object_wrong_client', 'client_id is another client')
   }
-  // §4: neither may be inside.
+  // §4: a request object must not contain either.
   if (claims.request !== undefined || claims.request_uri !== undefined) {
     throw wrongParameters('request or request_uri inside a request object')
   }
@@ -82,10 +82,10 @@ function checkClaims(claims: ClientClaims, client: Client, issuer: string): void
 
 function pairsOf(claims: ClientClaims): Pair[] {
   const pairs = Object.entries(claims)
-    .filter(([name]) => !OF_THE_JWT.includes(name))
+    .filter(([name]) => !JWT_CLAIMS.includes(name))
     .flatMap(([name, value]) => textsOf(name, value).map((text): Pair => [name, text]))
   if (pairs.length > MAX_PARAMETERS) throw wrongParameters('too many parameters')
-  // What no form could bring in either.
+  // A form could not contain these either.
   for (const text of pairs.flat()) {
     if (text.includes('\0') || !text.isWellFormed()) throw wrongParameters('a parameter is not text')
   }
@@ -97,7 +97,7 @@ function textsOf(name: string, value: unknown): string[] {
   if (typeof value === 'string') return [value]
   if (typeof value === 'number' || typeof value === 'boolean') return [String(value)]
   if (!Array.isArray(value)) return [JSON.stringify(value)]
-  // RFC 8707 §2 lets it be there more than once; no other parameter.
+  // RFC 8707 §2: the only parameter that may be repeated.
   if (name === 'resource' && value.every((one) => typeof one === 'string')) return value
   throw wrongParameters('a parameter is a list')
 }

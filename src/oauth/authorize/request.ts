@@ -1,6 +1,6 @@
 /**
- * What an authorization request asks for (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1). Its errors go to the
- * client. Pure; must not know who is signed in.
+ * Parses what an authorization request asks for (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1). Its errors go to
+ * the client. Pure; must not know who is signed in.
  */
 import type { Seconds } from '../../system.ts'
 import { CLAIM_NAMES } from '../claims.ts'
@@ -9,16 +9,16 @@ import { type Pair, type Parameters, parametersOf, repeatedIn } from '../paramet
 import { isCodeChallenge } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
 import { parseScope } from '../scope.ts'
-import { RESPONSE_MODES, type Recipient } from './redirect-target.ts'
+import { RESPONSE_MODES, type RedirectTarget } from './redirect-target.ts'
 
 export const PROMPTS = ['none', 'login', 'consent', 'select_account'] as const
 export type Prompt = (typeof PROMPTS)[number]
 
-export interface AuthorizationRequest extends Recipient {
-  /** undefined: all that the client may have. */
+export interface AuthorizationRequest extends RedirectTarget {
+  /** undefined: all scopes that the client may have. */
   readonly scopes: readonly string[] | undefined
   readonly resource: string | undefined
-  /** S256; null only from a client that may do without. */
+  /** S256; null only for a client that may omit it. */
   readonly codeChallenge: string | null
   readonly nonce: string | undefined
   readonly prompts: ReadonlySet<Prompt>
@@ -27,19 +27,19 @@ export interface AuthorizationRequest extends Recipient {
   readonly idTokenHint: string | undefined
   readonly uiLocales: readonly string[]
   readonly acrValues: readonly string[]
-  /** `acr` as an essential claim: one of these, or the request fails (OIDC Core §5.5.1.1). */
+  /** `acr` as an essential claim: the request fails unless one of these is reached (OIDC Core §5.5.1.1). */
   readonly essentialAcr: readonly string[]
-  /** Names of single claims (OIDC Core §5.5), as far as there are such. */
+  /** Claims requested by name (OIDC Core §5.5), without unknown ones. */
   readonly claims: { readonly idToken: readonly string[]; readonly userinfo: readonly string[] }
-  /** The person it must be about (OIDC Core §5.5.1). */
+  /** The user that the client expects (OIDC Core §5.5.1). */
   readonly subject: string | undefined
 }
 
-const LONGEST_NONCE = 1024
-const LONGEST_MAX_AGE = 2 ** 31
+const MAX_NONCE_LENGTH = 1024
+const MAX_MAX_AGE: Seconds = 2 ** 31
 
 /** @throws {OAuthError} for the client */
-export function readRequest(recipient: Recipient, pairs: readonly Pair[]): AuthorizationRequest {
+export function readRequest(target: RedirectTarget, pairs: readonly Pair[]): AuthorizationRequest {
   const [repeated] = repeatedIn(pairs)
   if (repeated !== undefined) throw invalidRequest('a parameter is repeated')
   const parameters = parametersOf(pairs)
@@ -47,12 +47,12 @@ export function readRequest(recipient: Recipient, pairs: readonly Pair[]): Autho
   const scopes = parseScope(parameters.get('scope'))
   if (scopes?.length === 0) throw invalidScope('scope is malformed')
   const nonce = parameters.get('nonce')
-  if (nonce !== undefined && nonce.length > LONGEST_NONCE) throw invalidRequest('nonce is too long')
+  if (nonce !== undefined && nonce.length > MAX_NONCE_LENGTH) throw invalidRequest('nonce is too long')
   return {
-    ...recipient,
+    ...target,
     scopes,
     resource: parseResource(parameters.all('resource')),
-    codeChallenge: challengeOf(recipient, parameters),
+    codeChallenge: challengeOf(target, parameters),
     nonce,
     prompts: promptsOf(parameters.get('prompt')),
     maxAge: maxAgeOf(parameters.get('max_age')),
@@ -67,7 +67,7 @@ export function readRequest(recipient: Recipient, pairs: readonly Pair[]): Autho
 function checkResponse(parameters: Parameters): void {
   const type = parameters.get('response_type')
   if (type === undefined) throw invalidRequest('response_type is missing')
-  // RFC 9700 §2.1.2: nothing that puts a token into a URL.
+  // RFC 9700 §2.1.2: no response type that puts a token into a URL.
   if (type !== 'code') throw new OAuthError('unsupported_response_type', 'response_type must be code')
   const mode = parameters.get('response_mode')
   if (mode !== undefined && !isOneOf(RESPONSE_MODES, mode)) {
@@ -75,18 +75,18 @@ function checkResponse(parameters: Parameters): void {
   }
 }
 
-function challengeOf({ client }: Recipient, parameters: Parameters): string | null {
+function challengeOf({ client }: RedirectTarget, parameters: Parameters): string | null {
   const challenge = parameters.get('code_challenge')
   const method = parameters.get('code_challenge_method')
   if (challenge === undefined) {
     if (method !== undefined) throw invalidRequest('code_challenge_method without code_challenge')
-    // OAuth 2.1 §7.5.1: without it a stolen code could be used by whoever has it, or be given to another session.
+    // OAuth 2.1 §7.5.1: without PKCE a stolen code can be redeemed, or injected into another session.
     if (client.pkce === 'required' || client.authMethod === 'none') {
       throw invalidRequest('code_challenge is required (PKCE)')
     }
     return null
   }
-  // RFC 7636 §4.3: left out means `plain`.
+  // RFC 7636 §4.3: omitted means `plain`, which is not supported.
   if (method !== 'S256') throw invalidRequest('code_challenge_method must be S256')
   if (!isCodeChallenge(challenge)) throw invalidRequest('code_challenge is malformed')
   return challenge
@@ -98,26 +98,26 @@ function promptsOf(value: string | undefined): ReadonlySet<Prompt> {
     if (!isOneOf(PROMPTS, word)) throw invalidRequest('prompt is not supported')
     prompts.add(word)
   }
-  if (prompts.has('none') && prompts.size > 1) throw invalidRequest('prompt none excludes all others')
+  if (prompts.has('none') && prompts.size > 1) throw invalidRequest('prompt none must be the only value')
   return prompts
 }
 
 function maxAgeOf(value: string | undefined): Seconds | undefined {
   if (value === undefined) return undefined
   const seconds = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN
-  if (!(seconds <= LONGEST_MAX_AGE)) throw invalidRequest('max_age must be a number of seconds')
+  if (!(seconds <= MAX_MAX_AGE)) throw invalidRequest('max_age must be a number of seconds')
   return seconds
 }
 
-/** OIDC Core §5.5: what is not known is left out; what is no such object is refused. */
+/** OIDC Core §5.5: unknown claims are ignored; a malformed object is refused. */
 function readClaims(
   text: string | undefined,
 ): Pick<AuthorizationRequest, 'claims' | 'essentialAcr' | 'subject'> {
   if (text === undefined)
     return { claims: { idToken: [], userinfo: [] }, essentialAcr: [], subject: undefined }
-  const asked = objectOf(parseJson(text))
-  const idToken = objectOf(asked.id_token ?? {})
-  const userinfo = objectOf(asked.userinfo ?? {})
+  const requested = objectOf(parseJson(text))
+  const idToken = objectOf(requested.id_token ?? {})
+  const userinfo = objectOf(requested.userinfo ?? {})
   const acr = objectOf(idToken.acr ?? {})
   const subject = objectOf(idToken.sub ?? userinfo.sub ?? {}).value
   const known = (names: object) => Object.keys(names).filter((name) => CLAIM_NAMES.includes(name))

@@ -1,4 +1,4 @@
-/** Where the parameters of an authorization request really are: in the URL, signed (RFC 9101), or pushed (RFC 9126). */
+/** Finds the parameters of an authorization request: in the URL, in a signed object (RFC 9101), or pushed (RFC 9126). */
 import { createHash } from 'node:crypto'
 import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -11,7 +11,7 @@ import type { RequestObjects } from './request-object.ts'
 
 export const REQUEST_URI_PREFIX = 'urn:ietf:params:oauth:request_uri:'
 
-export interface UnpackDeps {
+export interface ResolveRequestDeps {
   readonly pushedRequests: Pick<PushedRequestStore, 'find'>
   readonly requestObjects: RequestObjects
   readonly clock: Clock
@@ -22,37 +22,39 @@ export function hashRequestUri(uri: string): string {
 }
 
 /** @throws {OAuthError} */
-export async function unpack(
-  { pushedRequests, requestObjects, clock }: UnpackDeps,
+export async function resolveRequest(
+  { pushedRequests, requestObjects, clock }: ResolveRequestDeps,
   client: Client,
   pairs: readonly Pair[],
 ): Promise<Pick<Flow, 'request' | 'pushed'>> {
   const parameters = parametersOf(pairs)
   const repeated = repeatedIn(pairs)
-  if (repeated.has('request') || repeated.has('request_uri')) throw invalidRequest('a parameter is repeated')
+  if (repeated.has('request') || repeated.has('request_uri'))
+    throw invalidRequest('request or request_uri is repeated')
   const uri = parameters.get('request_uri')
   if (uri !== undefined) {
     if (parameters.get('request') !== undefined)
       throw invalidRequest('request and request_uri exclude each other')
-    // RFC 9101 §5.2.1: fetching what somebody names would let them choose what this server connects to.
+    // RFC 9101 §5.2.1: to fetch any address would let a stranger choose what this server connects to.
     if (!uri.startsWith(REQUEST_URI_PREFIX)) {
-      throw new OAuthError('request_uri_not_supported', 'request_uri must be one that was pushed here')
+      throw new OAuthError(
+        'request_uri_not_supported',
+        'request_uri must come from the pushed authorization request endpoint',
+      )
     }
     const hash = hashRequestUri(uri)
     const pushed = await pushedRequests.find(hash)
-    // RFC 9126 §2.2, §4: for the client that pushed it, in time, once.
+    // RFC 9126 §2.2, §4: only for the client that pushed it, until it expires, and once.
     const detail = problemOf(pushed, client, clock.now())
     if (detail !== null) {
-      throw new OAuthError(
-        'invalid_request_uri',
-        'the pushed request is not known here, was used, or has expired',
-        { detail },
-      )
+      throw new OAuthError('invalid_request_uri', 'the pushed request is unknown, was used, or has expired', {
+        detail,
+      })
     }
     return { pushed: { clientId: client.id, hash } }
   }
   if (client.requirePushedRequests) throw invalidRequest('this client must push its requests (RFC 9126)')
-  return { request: await unsign(requestObjects, client, pairs) }
+  return { request: await verifyRequestObject(requestObjects, client, pairs) }
 }
 
 function problemOf(pushed: PushedRequest | null, client: Client, now: EpochSeconds): FailureDetail | null {
@@ -62,8 +64,8 @@ function problemOf(pushed: PushedRequest | null, client: Client, now: EpochSecon
   return now >= pushed.expiresAt ? 'request_uri_expired' : null
 }
 
-/** The signed parameters, and none besides them; what was not signed if nothing is. @throws {OAuthError} */
-export async function unsign(
+/** Returns the signed parameters alone, or the plain ones if there is no request object. @throws {OAuthError} */
+export async function verifyRequestObject(
   requestObjects: RequestObjects,
   client: Client,
   pairs: readonly Pair[],
@@ -74,6 +76,6 @@ export async function unsign(
     return pairs
   }
   const signed = await requestObjects.read(client, request)
-  // RFC 9101 §5: inside it may be left out.
+  // RFC 9101 §5: the request object may omit it.
   return signed.some(([name]) => name === 'client_id') ? signed : [['client_id', client.id], ...signed]
 }

@@ -1,19 +1,19 @@
-/** The answer to an authorization request (RFC 6749 §4.1.2, §4.1.2.1; RFC 9207). Pure. */
+/** The response to an authorization request (RFC 6749 §4.1.2, §4.1.2.1; RFC 9207). Pure. */
 import { describable, type OAuthError } from '../errors.ts'
 import type { Pair } from '../parameters.ts'
-import type { Recipient } from './redirect-target.ts'
+import type { RedirectTarget } from './redirect-target.ts'
 
-/** Where the browser goes next: by redirect, or by a form that it posts (OAuth 2.0 Form Post Response Mode). */
+/** How the browser delivers the response: by redirect, or by a form that it posts (Form Post Response Mode §2). */
 export type AuthorizationResponse =
   | { readonly mode: 'query'; readonly url: string }
   | { readonly mode: 'form_post'; readonly action: string; readonly fields: readonly Pair[] }
 
-export function codeResponse(recipient: Recipient, code: string, issuer: string): AuthorizationResponse {
-  return respond(recipient, [['code', code]], issuer)
+export function codeResponse(target: RedirectTarget, code: string, issuer: string): AuthorizationResponse {
+  return respond(target, [['code', code]], issuer)
 }
 
 export function errorResponse(
-  recipient: Recipient,
+  target: RedirectTarget,
   error: OAuthError,
   issuer: string,
 ): AuthorizationResponse {
@@ -21,11 +21,11 @@ export function errorResponse(
     ['error', error.code],
     ['error_description', describable(error.message)],
   ]
-  return respond(recipient, fields, issuer)
+  return respond(target, fields, issuer)
 }
 
-function respond(recipient: Recipient, answer: readonly Pair[], issuer: string): AuthorizationResponse {
-  const { redirectUri, responseMode, state } = recipient
+function respond(target: RedirectTarget, answer: readonly Pair[], issuer: string): AuthorizationResponse {
+  const { redirectUri, responseMode, state } = target
   const fields: Pair[] = [
     ...answer,
     ...(state === undefined ? [] : [['state', state] as const]),
@@ -36,7 +36,7 @@ function respond(recipient: Recipient, answer: readonly Pair[], issuer: string):
     : { mode: 'query', url: withQuery(redirectUri, fields) }
 }
 
-/** RFC 6749 §3.1.2: a query that the URI has already stays as it is. */
+/** RFC 6749 §3.1.2: an existing query component of the URI is kept. */
 export function withQuery(uri: string, fields: readonly Pair[]): string {
   const added = new URLSearchParams(fields.map(([name, value]): [string, string] => [name, value])).toString()
   if (!uri.includes('?')) return `${uri}?${added}`

@@ -1,8 +1,14 @@
 /**
- * A JWT that a client signs with a key it has registered: an assertion of who it is (RFC 7523), or a request object
- * (RFC 9101). What holds for both is here; must not know what either says.
+ * JWTs that a client signs with a registered key: client assertions (RFC 7523) and request objects (RFC 9101). The
+ * rules that both share are here; must not know what either is for.
  */
-import { errors, type JWTVerifyOptions, type JWTVerifyResult, jwtVerify } from 'jose'
+import {
+  errors,
+  type JWSHeaderParameters,
+  type JWTVerifyOptions,
+  type JWTVerifyResult,
+  jwtVerify,
+} from 'jose'
 import type { ClientJwtProblem } from '../../audit/failure-details.ts'
 import { KeyturnError } from '../../errors.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -10,20 +16,20 @@ import type { EpochSeconds } from '../../system.ts'
 import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../lifetimes.ts'
 import type { ClientKeys } from './client-keys.ts'
 
-/** Asymmetric only: a shared secret could be guessed, and a public key must never be used as one (RFC 8725 §3.1). */
+/** Asymmetric only: a shared secret can be guessed, and a public key must never serve as one (RFC 8725 §3.1). */
 export const CLIENT_ALGORITHMS: readonly string[] = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']
 
 const MAX_LENGTH = 8192
 
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 
-/** A signed JWT by its looks: neither encrypted (five parts), nor without a signature, nor larger than anybody needs. */
+/** Whether it has the form of a signed JWT: three parts (an encrypted one has five), none empty, of a sane size. */
 export function isSignedJwt(text: string): boolean {
   return text.length <= MAX_LENGTH && COMPACT.test(text)
 }
 
 export interface ClientJwtRules {
-  /** Other kinds of JWT say what they are; only these will do, or none (RFC 8725 §3.11). */
+  /** Accepted values of `typ`, which may also be absent; other kinds of JWT name another type (RFC 8725 §3.11). */
   readonly types: readonly string[]
   readonly now: EpochSeconds
   /** Besides `iss` and `exp`. */
@@ -43,10 +49,10 @@ export class InvalidClientJwt extends KeyturnError<'invalid_client_jwt'> {
 }
 
 /**
- * What the JWT says, if the client has signed it, names itself in `iss`, and it is of this hour. Who it is for is still
- * to be looked at.
+ * Returns the claims if the client signed the JWT, named itself in `iss`, and the JWT is valid now. The caller still has
+ * to check the audience.
  * @throws {InvalidClientJwt}
- * @throws {OAuthError} temporarily_unavailable if the client's keys cannot be had
+ * @throws {OAuthError} temporarily_unavailable if the client's keys cannot be fetched
  */
 export async function verifyClientJwt(
   keys: ClientKeys,
@@ -74,7 +80,7 @@ export async function verifyClientJwt(
   return { ...payload, exp }
 }
 
-/** Only the text of jose's errors is kept: they carry the claims along, and causes end up in the log. */
+/** Only the text of jose's errors is kept: they contain the claims, and causes end up in the log. */
 function problemOf(error: errors.JOSEError): ClientJwtProblem {
   if (error instanceof errors.JWTClaimValidationFailed) {
     if (error.reason === 'missing') return 'missing_claim'
@@ -103,10 +109,10 @@ async function verifySignature(
   options: JWTVerifyOptions,
 ): Promise<JWTVerifyResult> {
   try {
-    return await jwtVerify(text, (header) => keys.find(client, header), options)
+    return await jwtVerify(text, (header) => findKey(keys, client, header), options)
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
-    // Several keys and no `kid` to choose by (RFC 7515 §4.1.4 leaves it out as it likes): any of them will do.
+    // Several keys match and the JWT has no `kid`, which is optional (RFC 7515 §4.1.4): any of the keys may verify it.
     for await (const key of error) {
       try {
         return await jwtVerify(text, key, options)
@@ -118,11 +124,21 @@ async function verifySignature(
   }
 }
 
+/** Importing a malformed key fails with an error of the runtime's; the client has to repair its JWKS. */
+async function findKey(keys: ClientKeys, client: Client, header: JWSHeaderParameters) {
+  try {
+    return await keys.find(client, header)
+  } catch (error) {
+    if (error instanceof errors.JOSEError || error instanceof KeyturnError) throw error
+    throw new InvalidClientJwt('unknown_key', 'the key with this kid is malformed')
+  }
+}
+
 function checkHeader({ typ, b64 }: { typ?: unknown; b64?: unknown }, types: readonly string[]): void {
-  // RFC 7515 §4.1.9: a media type, so letters may be of either case and `application/` may be left out.
+  // RFC 7515 §4.1.9: a media type, so it is case-insensitive and `application/` may be omitted.
   const type = typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : typ
   if (type !== undefined && !types.includes(type as string))
     throw new InvalidClientJwt('wrong_type', 'typ is that of another kind of JWT')
-  // RFC 7797 §7: no JWT may have an unencoded payload; not all libraries look.
+  // RFC 7797 §7: a JWT must not have an unencoded payload; not all libraries check this.
   if (b64 !== undefined) throw new InvalidClientJwt('malformed', 'b64 has no place in a JWT')
 }

@@ -7,7 +7,7 @@ import { invalidGrant, invalidRequest, invalidTarget } from '../errors.ts'
 import { accessTokenTtl, MAX_CODE_VERIFIER_ATTEMPTS } from '../lifetimes.ts'
 import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
-import { grantAgain } from '../scope.ts'
+import { narrowScopes } from '../scope.ts'
 import { isRefreshable, newSession, sessionEnd } from '../session.ts'
 import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
@@ -17,8 +17,8 @@ type Deps = Pick<
 >
 
 /**
- * RFC 6749 §4.1.3 with RFC 7636 §4.5. Find, verify, consume, in this order: whoever saw a code and is not its owner
- * cannot spend it, and it is spent in the batch that begins the session.
+ * RFC 6749 §4.1.3 with RFC 7636 §4.5. Find, verify, consume, in this order: a stranger who saw a code cannot consume
+ * it, and it is consumed in the batch that begins the session.
  */
 export function authorizationCode(deps: Deps): Grant {
   const { registry, codes, sessions, users, statusIndices, clock, audit, config } = deps
@@ -43,14 +43,14 @@ export function authorizationCode(deps: Deps): Grant {
       }
       const user = await users.find(code.userId)
       if (!user || user.disabled) throw invalidGrant('the account is disabled', { detail: 'user_disabled' })
-      // RFC 8707 §2.2.
+      // RFC 8707 §2.2: the resource may be repeated here, and not changed.
       const resource = parseResource(parameters.all('resource'))
       if (resource !== undefined && resource !== code.audience) {
         throw invalidTarget('the resource is not the one that was authorized')
       }
 
-      // Once more, as at a refresh: a role or a scope may have been taken away since the person was asked.
-      const granted = grantAgain(code, { client, roles: user.roles }, registry, config.defaultAudience)
+      // Resolved again, as at a refresh: a role or a scope may have been removed since the user gave consent.
+      const granted = narrowScopes(code, { client, roles: user.roles }, registry, config.defaultAudience)
 
       const now = clock.now()
       const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
@@ -102,9 +102,9 @@ export function authorizationCode(deps: Deps): Grant {
 
   async function checkVerifier(code: AuthorizationCode, hash: string, verifier: string | undefined) {
     if (code.codeChallenge === null) {
-      // RFC 9700 §4.8.2: somebody may have taken the challenge out of the request.
+      // RFC 9700 §4.8.2: an attacker may have removed the challenge from the authorization request.
       if (verifier !== undefined)
-        throw invalidRequest('code_verifier for a code that was asked for without PKCE')
+        throw invalidRequest('code_verifier for a code that was requested without PKCE')
       return
     }
     if (verifier === undefined) throw invalidGrant('code_verifier is missing', { detail: 'pkce_missing' })
@@ -113,7 +113,7 @@ export function authorizationCode(deps: Deps): Grant {
     throw invalidGrant('code_verifier is wrong', { detail: 'pkce_mismatch' })
   }
 
-  /** RFC 6749 §4.1.2: thief and owner cannot be told apart, so what the code bought is taken back. */
+  /** RFC 6749 §4.1.2: thief and owner cannot be told apart, so the tokens issued for the code are revoked. */
   async function refuseReplay(
     code: AuthorizationCode,
     { client, ip, requestId }: GrantRequest,
@@ -128,13 +128,13 @@ export function authorizationCode(deps: Deps): Grant {
         request_id: requestId,
       })
     }
-    throw invalidGrant('the code was used before', { detail: 'code_replayed' })
+    throw invalidGrant('the code has already been used', { detail: 'code_replayed' })
   }
 }
 
 /**
- * RFC 6749 §4.1.3: the same as in the authorization request. OAuth 2.1 §10.2 lets clients leave it out, which is safe
- * where PKCE has bound the code.
+ * RFC 6749 §4.1.3: identical to that of the authorization request. OAuth 2.1 §10.2 lets clients omit it, which is safe
+ * if PKCE binds the code to the client.
  */
 function checkRedirectUri(code: AuthorizationCode, sent: string | undefined): void {
   if (sent === undefined) {
@@ -142,7 +142,7 @@ function checkRedirectUri(code: AuthorizationCode, sent: string | undefined): vo
       throw invalidGrant('redirect_uri is missing', { detail: 'redirect_uri_mismatch' })
     }
   } else if (sent !== code.redirectUri) {
-    throw invalidGrant('redirect_uri is not the one of the authorization request', {
+    throw invalidGrant('redirect_uri differs from that of the authorization request', {
       detail: 'redirect_uri_mismatch',
     })
   }

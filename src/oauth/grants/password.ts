@@ -5,7 +5,7 @@ import type { User } from '../../store/contracts/users.ts'
 import { invalidGrant, invalidRequest } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
-import { grantScopes, parseScope } from '../scope.ts'
+import { parseScope, resolveScopes } from '../scope.ts'
 import { isRefreshable, newSession, sessionEnd } from '../session.ts'
 import type { Grant, GrantDeps } from './grant.ts'
 
@@ -15,8 +15,8 @@ type Deps = Pick<
 >
 
 /**
- * RFC 6749 §4.3. OAuth 2.1 drops it, because the client sees the password: only for first-party and migrating
- * clients, each registered for it by name.
+ * RFC 6749 §4.3. OAuth 2.1 §10 removes this grant, because the client sees the password: it is for first-party and
+ * migrating clients, each of which must be registered for it.
  */
 export function password(deps: Deps): Grant {
   const { registry, login, sessions, users, factors, clock, random, config, statusIndices } = deps
@@ -26,19 +26,19 @@ export function password(deps: Deps): Grant {
       const secret = parameters.get('password')
       if (username === undefined || secret === undefined)
         throw invalidRequest('username and password are required')
-      const asked = parseScope(parameters.get('scope'))
+      const requested = parseScope(parameters.get('scope'))
       const resource = parseResource(parameters.all('resource'))
 
       const outcome = await login({ username, password: secret, ip, requestId, clientId: client.id })
       if (!outcome.ok) throw wrongCredentials(outcome.detail)
       const { user } = outcome
       if (await needsSecondFactor(client, user)) {
-        throw invalidGrant('a second factor is required, and this grant has no place for one', {
+        throw invalidGrant('a second factor is required, which this grant does not support', {
           detail: 'second_factor_required',
         })
       }
-      const granted = grantScopes(
-        { asked, resource, client, roles: user.roles },
+      const granted = resolveScopes(
+        { requested, resource, client, roles: user.roles },
         registry,
         config.defaultAudience,
       )
@@ -83,7 +83,7 @@ export function password(deps: Deps): Grant {
     },
   }
 
-  /** Whoever has set one up is asked for it at every login; a way in without it would make it worthless. */
+  /** A second factor that the user has set up is required at every login; a way around it would make it worthless. */
   async function needsSecondFactor(client: Client, user: User): Promise<boolean> {
     if (client.requireSecondFactor || registry.requiresSecondFactor(user.roles)) return true
     const { totp, passkeys } = await factors.summary(user.id)
@@ -94,11 +94,11 @@ export function password(deps: Deps): Grant {
     if (!(await sessions.insert(session))) {
       throw invalidGrant('the client or the account was deleted', { detail: 'changed_meanwhile' })
     }
-    // Whoever set a new password, or disabled the account, while this sign-in was on its way has ended the
-    // sessions that there were; this one would have slipped through.
+    // A password change or a disabled account ends all sessions of the user. This one began while that happened, so it
+    // would have been missed.
     const user = await users.find(signedIn.id)
     if (user && !user.disabled && user.passwordHash === signedIn.passwordHash) return
-    await sessions.revoke(session.id, clock.now(), 'the account changed during sign-in')
+    await sessions.revoke(session.id, clock.now(), 'the account changed during login')
     throw wrongCredentials('changed_meanwhile')
   }
 }

@@ -6,7 +6,7 @@ import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
 import { invalidGrant, invalidRequest, invalidScope, invalidTarget } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
-import { grantAgain, parseScope } from '../scope.ts'
+import { narrowScopes, parseScope } from '../scope.ts'
 import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
 type Deps = Pick<
@@ -16,8 +16,8 @@ type Deps = Pick<
 
 /**
  * RFC 6749 §6, with rotation (RFC 9700 §4.14.2). Each refresh makes the next generation in one compare-and-swap;
- * the generation before it, for a short fixed time, gets the *same* successor, so a lost answer, a crash or two
- * tabs at once are harmless and the chain never forks. Anything older is a replay and ends the session.
+ * the generation before it, for a short fixed time, gets the *same* successor. So a lost response, a crash or two tabs
+ * at once do no harm, and the chain never forks. Anything older is a replay and ends the session.
  */
 export function refreshToken(deps: Deps): Grant {
   const { refreshTokens, sessions, users, clock, failpoint } = deps
@@ -36,7 +36,7 @@ export function refreshToken(deps: Deps): Grant {
 
       const session = await sessions.find(parts.sessionId)
       if (!session) throw refused('refresh_unknown_session')
-      // Checked first: a stranger who holds the token of another client must not be able to end its session.
+      // Checked first: one client that holds another client's token must not be able to end its session.
       if (session.clientId !== request.client.id) throw refused('other_client')
       await refuseReplay(session, parts, request)
       const user = await users.find(session.userId)
@@ -71,7 +71,7 @@ export function refreshToken(deps: Deps): Grant {
     },
   }
 
-  /** The generation that follows the presented one: made now, or made a moment ago by a request like this. */
+  /** Returns the generation after the presented one: advanced now, or a moment ago by the request that this one retries. */
   async function advance(
     session: Session,
     { generation }: RefreshTokenParts,
@@ -87,7 +87,7 @@ export function refreshToken(deps: Deps): Grant {
     return generation + 1
   }
 
-  /** @throws {OAuthError} invalid_grant unless the token is the current one, or the one before it in time */
+  /** @throws {OAuthError} invalid_grant unless the token is the current one, or its predecessor within the grace */
   async function refuseReplay(
     session: Session,
     parts: RefreshTokenParts,
@@ -99,7 +99,7 @@ export function refreshToken(deps: Deps): Grant {
       case 'retry':
         return
       case 'expired':
-        // Noted, so that it stays expired when the clock is set back.
+        // Stored, so that the session stays ended when the clock is set back.
         await sessions.revoke(session.id, now, EXPIRED)
         throw refused('refresh_expired')
       case 'revoked':
@@ -107,7 +107,7 @@ export function refreshToken(deps: Deps): Grant {
       case 'unknown':
         throw refused('refresh_ahead')
       case 'replay':
-        // RFC 9700 §4.14.2: thief and owner cannot be told apart, so this sign-in ends for both.
+        // RFC 9700 §4.14.2: thief and owner cannot be told apart, so the session ends for both.
         if (await sessions.revoke(session.id, now, 'refresh token reuse')) {
           deps.audit('token.reuse_detected', {
             actor: `client:${request.client.id}`,
@@ -126,12 +126,12 @@ export function refreshToken(deps: Deps): Grant {
 /** `revokedFor` of a session that a refresh found expired. */
 const EXPIRED = 'expired'
 
-/** One text for all: whoever holds a token of someone else does not learn what became of it. */
+/** One text for all reasons: a client that holds a stolen token does not learn what became of it. */
 const refused = (detail: FailureDetail) => invalidGrant('the refresh token is not valid', { detail })
 
 export type RefreshEvaluation = 'current' | 'retry' | 'replay' | 'expired' | 'revoked' | 'unknown'
 
-/** What a genuine refresh token of this session means now; pure. */
+/** What a genuine refresh token of this session means now. Pure. */
 export function evaluateRefresh(
   session: Session,
   generation: number,
@@ -141,14 +141,14 @@ export function evaluateRefresh(
   if (session.revokedAt !== null) return 'revoked'
   if (now >= session.expiresAt || now >= session.idleExpiresAt) return 'expired'
   if (generation === session.generation) return 'current'
-  // A generation the store has not seen: the database was restored from a backup. Nobody is to blame.
+  // A generation that the store has not seen: the database was restored from a backup, which is no replay.
   if (generation > session.generation) return 'unknown'
-  // Both ways: a clock that was set back must not hold the window open.
+  // In both directions: a clock that was set back must not keep the window open.
   const inWindow = Math.abs(now - session.rotatedAt) <= grace
   return generation === session.generation - 1 && inWindow ? 'retry' : 'replay'
 }
 
-/** Scope and resource may only narrow (RFC 6749 §6; RFC 8707 §2.2), within what client and roles have today. */
+/** Scope and resource may only be narrowed (RFC 6749 §6; RFC 8707 §2.2), within what client and roles allow now. */
 function narrow(
   { registry, config }: Deps,
   { client, parameters }: GrantRequest,
@@ -159,9 +159,9 @@ function narrow(
   if (resource !== undefined && resource !== session.audience) {
     throw invalidTarget('the resource was not granted to this session')
   }
-  const asked = parseScope(parameters.get('scope'))
-  if (asked?.some((scope) => !session.scopes.includes(scope))) {
+  const requested = parseScope(parameters.get('scope'))
+  if (requested?.some((scope) => !session.scopes.includes(scope))) {
     throw invalidScope('scope exceeds what was granted to this session')
   }
-  return grantAgain(session, { asked, client, roles: user.roles }, registry, config.defaultAudience)
+  return narrowScopes(session, { requested, client, roles: user.roles }, registry, config.defaultAudience)
 }

@@ -4,8 +4,8 @@ import type { SessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AccessTokenClaims } from '../../tokens/access-token.ts'
 import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
-import type { Living } from '../active-token.ts'
-import { auditRefusal } from '../audit-failures.ts'
+import type { ActiveTokens } from '../active-token.ts'
+import { auditFailure } from '../audit-failures.ts'
 import type { AuthenticateClient } from '../client-auth/index.ts'
 import { invalidClient, invalidRequest } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
@@ -14,7 +14,7 @@ import { type PresentedTokenDeps, readPresentedToken } from '../presented-token.
 export interface IntrospectionDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
   readonly sessions: SessionStore
-  readonly living: Living
+  readonly activeTokens: ActiveTokens
   readonly audit: Audit
 }
 
@@ -27,10 +27,10 @@ export type Introspection = (request: ProtocolRequest) => Promise<IntrospectionR
 const INACTIVE: IntrospectionResponse = { active: false }
 
 export function createIntrospection(deps: IntrospectionDeps): Introspection {
-  const { authenticate, sessions, living, clock, audit } = deps
+  const { authenticate, sessions, activeTokens, clock, audit } = deps
 
   return (request) =>
-    auditRefusal(audit, 'introspection.refused', request, async (established) => {
+    auditFailure(audit, 'introspection.refused', request, async (established) => {
       const client = await authenticate(request)
       established.clientId = client.id
       // §4: open to everyone who knows a client's id, the endpoint would be an oracle for stolen tokens.
@@ -46,7 +46,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
 
   async function accessToken(claims: AccessTokenClaims, asking: Client): Promise<IntrospectionResponse> {
     const mayKnow = claims.client_id === asking.id || asking.introspects.includes(claims.aud)
-    if (!mayKnow || !(await living.accessToken(claims)).active) return INACTIVE
+    if (!mayKnow || !(await activeTokens.accessToken(claims)).active) return INACTIVE
     return { active: true, token_type: 'Bearer', ...claims }
   }
 
@@ -59,7 +59,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       session.generation !== parts.generation ||
       now >= session.expiresAt ||
       now >= session.idleExpiresAt ||
-      !(await living.session(session.id, session.userId)).active
+      !(await activeTokens.session(session.id, session.userId)).active
     ) {
       return INACTIVE
     }

@@ -14,14 +14,14 @@ import { LOGOUT_TOKEN_TTL } from '../lifetimes.ts'
 import type { Registry } from '../registry.ts'
 import type { SendLogoutToken } from './send-logout-token.ts'
 
-export interface LogoutNotices {
+export interface LogoutOutbox {
   /** Begins what is due and has room. Resolves when it has begun; never waits for a client. */
-  tell(): Promise<void>
+  deliverDue(): Promise<void>
   /** Gives up what is under way, which is then due again later. */
   stop(): Promise<void>
 }
 
-export interface LogoutNoticeDeps {
+export interface LogoutOutboxDeps {
   readonly logoutNotices: LogoutNoticeStore
   readonly registry: Pick<Registry, 'client'>
   readonly signer: Pick<Signer, 'sign'>
@@ -34,20 +34,20 @@ export interface LogoutNoticeDeps {
 }
 
 /** How long after the first, second, … attempt the next may be made; §2.5 asks not to hammer. */
-const WAITS: readonly Seconds[] = [10, 60, 600, 3600]
-const ATTEMPTS = WAITS.length + 1
+const RETRY_DELAYS: readonly Seconds[] = [10, 60, 600, 3600]
+const ATTEMPTS = RETRY_DELAYS.length + 1
 const AT_ONCE = 8
 /** Of one client, so that one that hangs leaves room for the others. */
 const AT_ONCE_EACH = 2
 
-export function createLogoutNotices(deps: LogoutNoticeDeps): LogoutNotices {
+export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
   const { logoutNotices, registry, clock, audit, logger } = deps
   const stopping = new AbortController()
   const running = new Map<Promise<void>, string>()
 
   const ofClient = (id: string) => [...running.values()].filter((one) => one === id).length
 
-  const tell = singleFlight(look)
+  const deliverDue = singleFlight(look)
 
   async function look(): Promise<void> {
     for (;;) {
@@ -62,7 +62,7 @@ export function createLogoutNotices(deps: LogoutNoticeDeps): LogoutNotices {
 
   async function begin(notice: LogoutNotice): Promise<void> {
     if (stopping.signal.aborted || ofClient(notice.clientId) >= AT_ONCE_EACH) return
-    const wait = WAITS[Math.min(notice.attempts, WAITS.length - 1)] ?? 0
+    const wait = RETRY_DELAYS[Math.min(notice.attempts, RETRY_DELAYS.length - 1)] ?? 0
     // Before the call: whatever happens to this process, another will try again, and none tries twice at once.
     if (!(await logoutNotices.take(notice, clock.now() + wait))) return
     const work = settle(notice)
@@ -70,7 +70,7 @@ export function createLogoutNotices(deps: LogoutNoticeDeps): LogoutNotices {
       .finally(() => {
         running.delete(work)
         // There may be more for this client. What fails here fails again in the next round, which says so.
-        if (!stopping.signal.aborted) tell().catch(() => {})
+        if (!stopping.signal.aborted) deliverDue().catch(() => {})
       })
     running.set(work, notice.clientId)
   }
@@ -115,10 +115,10 @@ export function createLogoutNotices(deps: LogoutNoticeDeps): LogoutNotices {
   }
 
   return {
-    tell,
+    deliverDue,
     async stop() {
       stopping.abort()
-      await tell.settled()
+      await deliverDue.settled()
       await Promise.all(running.keys())
     },
   }

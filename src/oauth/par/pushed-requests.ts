@@ -4,17 +4,17 @@ import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
 import type { Clock, Random, Seconds } from '../../system.ts'
-import { auditRefusal } from '../audit-failures.ts'
-import { findRecipient } from '../authorize/redirect-target.ts'
+import { auditFailure } from '../audit-failures.ts'
+import { findRedirectTarget } from '../authorize/redirect-target.ts'
 import { readRequest } from '../authorize/request.ts'
 import type { RequestObjects } from '../authorize/request-object.ts'
-import { hashRequestUri, REQUEST_URI_PREFIX, unsign } from '../authorize/resolve-request.ts'
+import { hashRequestUri, REQUEST_URI_PREFIX, verifyRequestObject } from '../authorize/resolve-request.ts'
 import type { AuthenticateClient } from '../client-auth/index.ts'
 import { invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
 import { PUSHED_REQUEST_TTL } from '../lifetimes.ts'
 import type { Pair, ProtocolRequest } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
-import { grantScopes } from '../scope.ts'
+import { resolveScopes } from '../scope.ts'
 
 export interface PushedRequestDeps {
   readonly authenticate: AuthenticateClient
@@ -50,7 +50,7 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
     deps
 
   return (request) =>
-    auditRefusal(audit, 'par.refused', request, async (established) => {
+    auditFailure(audit, 'par.refused', request, async (established) => {
       const client = await authenticate(request)
       established.clientId = client.id
       if (!client.grants.includes('authorization_code')) {
@@ -66,10 +66,10 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
         ...request.pairs.filter(([name]) => !AUTHENTICATION.includes(name) && name !== 'client_id'),
         ['client_id', client.id],
       ]
-      const pairs = await unsign(requestObjects, client, plain)
+      const pairs = await verifyRequestObject(requestObjects, client, plain)
       // As the authorization endpoint will read it (§2.1): what fails there had better fail here.
-      const { scopes, resource } = readRequest(findRecipient(client, pairs), pairs)
-      grantScopes({ asked: scopes, resource, client, roles: null }, registry, config.defaultAudience)
+      const { scopes, resource } = readRequest(findRedirectTarget(client, pairs), pairs)
+      resolveScopes({ requested: scopes, resource, client, roles: null }, registry, config.defaultAudience)
 
       const uri = REQUEST_URI_PREFIX + random.bytes(ID_BYTES).toString('base64url')
       const expiresAt = clock.now() + PUSHED_REQUEST_TTL

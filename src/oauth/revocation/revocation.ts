@@ -6,7 +6,7 @@ import type { Client } from '../../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../../store/contracts/revoked-tokens.ts'
 import type { StatusIndex, StatusStore } from '../../store/contracts/status.ts'
 import type { AccessTokenClaims } from '../../tokens/access-token.ts'
-import { auditRefusal } from '../audit-failures.ts'
+import { auditFailure } from '../audit-failures.ts'
 import type { AuthenticateClient } from '../client-auth/index.ts'
 import { invalidRequest, unauthorizedClient } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
@@ -28,7 +28,7 @@ export type Revocation = (request: ProtocolRequest) => Promise<void>
 
 export function createRevocation(deps: RevocationDeps): Revocation {
   return (request) =>
-    auditRefusal(deps.audit, 'revocation.refused', request, async (established) => {
+    auditFailure(deps.audit, 'revocation.refused', request, async (established) => {
       const client = await deps.authenticate(request)
       established.clientId = client.id
       const token = request.parameters.get('token')

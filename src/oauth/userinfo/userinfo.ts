@@ -4,15 +4,15 @@ import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Signer } from '../../keys/signer.ts'
 import type { Clock } from '../../system.ts'
 import { ACCESS_TOKEN_TYPE, type AccessTokenClaims } from '../../tokens/access-token.ts'
-import type { Living } from '../active-token.ts'
-import { auditRefusal } from '../audit-failures.ts'
-import { claimsOf, type PersonClaims } from '../claims.ts'
+import type { ActiveTokens } from '../active-token.ts'
+import { auditFailure } from '../audit-failures.ts'
+import { claimsOf, type UserClaims } from '../claims.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
 
 export interface UserInfoDeps {
   readonly signer: Pick<Signer, 'verify'>
-  readonly living: Living
+  readonly activeTokens: ActiveTokens
   readonly clock: Clock
   readonly audit: Audit
   readonly issuer: string
@@ -22,15 +22,15 @@ export interface UserInfoDeps {
  * null if the request brings no access token at all (RFC 6750 §3.1).
  * @throws {OAuthError} invalid_request, invalid_token, insufficient_scope
  */
-export type UserInfo = (request: ProtocolRequest) => Promise<PersonClaims | null>
+export type UserInfo = (request: ProtocolRequest) => Promise<UserClaims | null>
 
 /** RFC 6750 §2.1; the scheme in either case (RFC 9110 §11.1). */
 const BEARER = /^bearer(?: +(.*))?$/i
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/
 
-export function createUserInfo({ signer, living, clock, audit, issuer }: UserInfoDeps): UserInfo {
+export function createUserInfo({ signer, activeTokens, clock, audit, issuer }: UserInfoDeps): UserInfo {
   return (request) =>
-    auditRefusal(audit, 'userinfo.refused', request, async (established) => {
+    auditFailure(audit, 'userinfo.refused', request, async (established) => {
       const token = presentedToken(request)
       if (token === null) return null
       const expected = { typ: ACCESS_TOKEN_TYPE, issuer, now: clock.now() }
@@ -40,16 +40,16 @@ export function createUserInfo({ signer, living, clock, audit, issuer }: UserInf
         throw invalidToken(verified.problem === 'expired' ? 'token_expired' : 'unknown_token')
       }
       const claims = verified.claims as AccessTokenClaims
-      const status = await living.accessToken(claims)
+      const status = await activeTokens.accessToken(claims)
       if (!status.active) throw invalidToken(status.detail)
-      const { client, person } = status
+      const { client, endUser } = status
       established.clientId = client.id
       const scopes = claims.scope?.split(' ') ?? []
-      if (!person || !scopes.includes('openid')) {
-        const detail = person ? 'openid_missing' : 'no_user'
+      if (!endUser || !scopes.includes('openid')) {
+        const detail = endUser ? 'openid_missing' : 'no_user'
         throw new OAuthError('insufficient_scope', 'the access token was not issued with openid', { detail })
       }
-      return claimsOf(person.user, scopes, person.session.claims)
+      return claimsOf(endUser.user, scopes, endUser.session.claims)
     })
 }
 
