@@ -26,7 +26,7 @@ const TABLE: readonly (readonly [string, readonly Proof[], readonly string[], st
   ['nothing', [], [], PASSWORD],
 ]
 
-t.test('amr says what was proven, and acr what it amounts to (RFC 8176 §2)', async (t) => {
+t.test('amr lists the methods used, and acr is the level they reach (RFC 8176 §2)', async (t) => {
   for (const [what, proofs, amr, acr] of TABLE) {
     t.same(amrOf(proofs), amr, what)
     t.same(amrOf([...proofs].reverse()), amr, `${what}, in any order`)
@@ -34,13 +34,16 @@ t.test('amr says what was proven, and acr what it amounts to (RFC 8176 §2)', as
   }
 })
 
-t.test('a stronger sign-in satisfies what asks for less, and none what is not known', async (t) => {
-  t.same(ACR_VALUES, ['urn:keyturn:acr:password', 'urn:keyturn:acr:mfa', 'phr'])
-  const [pwd, otp, key] = [['pwd'], ['mfa', 'otp', 'pwd'], ['hwk', 'mfa', 'user']]
-  const met = (amr: readonly string[]) => ACR_VALUES.filter((acr) => satisfies(amr, acr))
-  t.same(met(pwd), [PASSWORD])
-  t.same(met(otp), [PASSWORD, MFA])
-  t.same(met(key), [PASSWORD, MFA, PHR])
-  for (const acr of ['', 'urn:mace:incommon:iap:silver', 'PHR', '0', 'phrh', 'toString'])
-    t.equal(satisfies(key, acr), false, acr)
-})
+t.test(
+  'a stronger sign-in satisfies a weaker requirement, and no sign-in satisfies an unknown acr',
+  async (t) => {
+    t.same(ACR_VALUES, ['urn:keyturn:acr:password', 'urn:keyturn:acr:mfa', 'phr'])
+    const [pwd, otp, key] = [['pwd'], ['mfa', 'otp', 'pwd'], ['hwk', 'mfa', 'user']]
+    const met = (amr: readonly string[]) => ACR_VALUES.filter((acr) => satisfies(amr, acr))
+    t.same(met(pwd), [PASSWORD])
+    t.same(met(otp), [PASSWORD, MFA])
+    t.same(met(key), [PASSWORD, MFA, PHR])
+    for (const acr of ['', 'urn:mace:incommon:iap:silver', 'PHR', '0', 'phrh', 'toString'])
+      t.equal(satisfies(key, acr), false, acr)
+  },
+)

@@ -24,7 +24,7 @@ function send(
 
 const counted = (rows: readonly { count: number }[]) => rows.reduce((sum, { count }) => sum + count, 0)
 
-t.test('what people and operators do is never folded', async (t) => {
+t.test('actions of users and operators are never aggregated', async (t) => {
   const folding = createFolding()
   for (const event of [
     'login.succeeded',
@@ -38,32 +38,35 @@ t.test('what people and operators do is never folded', async (t) => {
   t.same(folding.take(NOW, true), [])
 })
 
-t.test('of a kind the first twenty are rows, then one in five minutes; the rest is counted', async (t) => {
-  const folding = createFolding()
-  const fields = { client_id: 'shop', grant_type: 'client_credentials', sub: 'shop', jti: 'x', ip: '::1' }
-  t.equal(send(folding, 'token.issued', 1000, NOW, () => fields).kept, 20)
-  t.equal(send(folding, 'token.issued', 1, NOW + 59, () => fields).kept, 0)
-  t.same(folding.take(NOW + 59, false), [], 'the minute has not ended')
-  t.same(folding.take(NOW + 60, false), [
-    {
-      event: 'token.issued',
-      fields: { client_id: 'shop', grant_type: 'client_credentials' },
-      since: NOW,
-      at: NOW + 59,
-      count: 981,
-    },
-  ])
-  t.equal(send(folding, 'token.issued', 5, NOW + 300, () => fields).kept, 1)
-  t.equal(send(folding, 'token.issued', 5, NOW + 600, () => fields).kept, 1)
-  t.equal(counted(folding.take(NOW + 600, true)), 8)
-  t.equal(
-    send(folding, 'token.issued', 50, NOW + 100_000, () => fields).kept,
-    20,
-    'after a while all of it again',
-  )
-})
+t.test(
+  'the first twenty events of a kind are rows, then one row in five minutes, and the rest is counted',
+  async (t) => {
+    const folding = createFolding()
+    const fields = { client_id: 'shop', grant_type: 'client_credentials', sub: 'shop', jti: 'x', ip: '::1' }
+    t.equal(send(folding, 'token.issued', 1000, NOW, () => fields).kept, 20)
+    t.equal(send(folding, 'token.issued', 1, NOW + 59, () => fields).kept, 0)
+    t.same(folding.take(NOW + 59, false), [], 'the minute has not ended')
+    t.same(folding.take(NOW + 60, false), [
+      {
+        event: 'token.issued',
+        fields: { client_id: 'shop', grant_type: 'client_credentials' },
+        since: NOW,
+        at: NOW + 59,
+        count: 981,
+      },
+    ])
+    t.equal(send(folding, 'token.issued', 5, NOW + 300, () => fields).kept, 1)
+    t.equal(send(folding, 'token.issued', 5, NOW + 600, () => fields).kept, 1)
+    t.equal(counted(folding.take(NOW + 600, true)), 8)
+    t.equal(
+      send(folding, 'token.issued', 50, NOW + 100_000, () => fields).kept,
+      20,
+      'after a while all of it again',
+    )
+  },
+)
 
-t.test('nothing that the sender can vary makes a kind of its own (docs/security.md Q20)', async (t) => {
+t.test('no value that a sender controls creates a kind of its own (docs/security.md Q20)', async (t) => {
   const folding = createFolding()
   const vary = (i: number): AuditFields => ({
     ip: `10.0.${i >> 8}.${i & 255}`,
@@ -86,7 +89,7 @@ t.test('nothing that the sender can vary makes a kind of its own (docs/security.
 })
 
 t.test(
-  'a flood of every kind is bounded, and every event is counted once (docs/security.md Q20)',
+  'a flood of every kind produces a bounded number of rows and counts every event once (docs/security.md Q20)',
   async (t) => {
     const folding = createFolding()
     let rows = 0
@@ -118,7 +121,7 @@ t.test(
   },
 )
 
-t.test('a kind that comes when others have spent everything is counted under its own name', async (t) => {
+t.test('a new kind is counted under its own name when others have used up the row budget', async (t) => {
   const folding = createFolding()
   send(folding, 'token.refused', 30_000, NOW, (i) => ({ client_id: `c${i % 30}`, reason: 'invalid_grant' }))
   folding.take(NOW, true)
@@ -128,7 +131,7 @@ t.test('a kind that comes when others have spent everything is counted under its
   ])
 })
 
-t.test('a clock that is set back holds no row back', async (t) => {
+t.test('a clock that is set back delays no row', async (t) => {
   const folding = createFolding()
   send(folding, 'login.failed', 30, NOW)
   t.equal(counted(folding.take(NOW - 500, false)), 10)

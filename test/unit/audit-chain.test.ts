@@ -25,7 +25,7 @@ const keys = (writing: number, ...accepted: number[]): AuditKeys => ({
 })
 
 t.test(
-  'a row has columns for what it is asked by, the rest as sorted JSON, and the next number',
+  'a row has columns for its searchable fields, the rest as sorted JSON, and the next number',
   async (t) => {
     const row = link({ seq: 6, hash: 'before' }, happened())
     t.match(row, {
@@ -46,7 +46,7 @@ t.test(
   },
 )
 
-t.test('the hash changes with everything that a row says, and with the row before', async (t) => {
+t.test('the hash covers every field of a row and the previous row', async (t) => {
   const row = link({ seq: 1, hash: 'before' }, happened())
   t.match(row.hash, /^[\w-]{43}$/)
   t.equal(hashOf('before', row), row.hash)
@@ -67,14 +67,14 @@ t.test('the hash changes with everything that a row says, and with the row befor
   t.not(hashOf('before', { ...row, actor: 'shop', sub: 'client:shop' }), row.hash, 'columns are not mixed up')
 })
 
-t.test('what no engine could store comes back as it was hashed', async (t) => {
+t.test('values that an engine could not store read back as they were hashed', async (t) => {
   const row = link({ seq: 0, hash: '' }, happened({ fields: { actor: 'operator:\ud800', target: 'a\0b' } }))
   t.equal(row.actor, 'operator:\ufffd')
   t.notMatch(row.fields, /\0/)
   t.equal(hashOf('', row), row.hash)
 })
 
-t.test('a head is signed as a whole, and with an accepted key alone', async (t) => {
+t.test('the signature covers the whole head and needs a valid key', async (t) => {
   const plain = { seq: 9, hash: 'h', baseSeq: 3, baseHash: 'b' }
   const head = signHead(keys(1), plain)
   t.equal(isSigned(keys(1), head), true)

@@ -68,7 +68,7 @@ const findings = async ({ auditRows: rows }: Store, keys: AuditKeys | null = KEY
 
 const unavailable = () => Promise.reject(new StoreUnavailable(new Error('away')))
 
-t.test('what happens comes into the store in its order, in batches, signed', async (t) => {
+t.test('events are stored in order, in batches, and signed', async (t) => {
   const store = await newStore(t as Test)
   let batches = 0
   const append: AuditStore['append'] = (...args) => {
@@ -92,7 +92,7 @@ t.test('what happens comes into the store in its order, in batches, signed', asy
 })
 
 t.test(
-  'nodes that write at the same moment come one after the other (RFC 7523 §3; docs/security.md P6)',
+  'nodes that write concurrently append one after the other (RFC 7523 §3; docs/security.md P6)',
   async (t) => {
     const store = await newStore(t as Test)
     const nodes = ['a', 'b', 'c'].map((name) => ({ name, world: writer(store) }))
@@ -108,7 +108,7 @@ t.test(
   },
 )
 
-t.test('a batch of which nobody knows whether it was committed is not written twice', async (t) => {
+t.test('a batch whose commit is uncertain is not written twice', async (t) => {
   for (const committed of [true, false]) {
     const store = await newStore(t as Test)
     let cut = true
@@ -132,36 +132,33 @@ t.test('a batch of which nobody knows whether it was committed is not written tw
   }
 })
 
-t.test(
-  'one that is committed behind our back, after we have looked, is not written twice either',
-  async (t) => {
-    const store = await newStore(t as Test)
-    let late: (() => Promise<boolean>) | undefined
-    let looks = 0
-    const rows: Partial<AuditStore> = {
-      async append(...args) {
-        if (looks > 0) return store.auditRows.append(...args)
-        late = () => store.auditRows.append(...args)
-        throw new StoreUnavailable(new Error('the connection was lost'))
-      },
-      async state() {
-        const state = await store.auditRows.state()
-        // Between the look and the write.
-        if (late) await late()
-        if (late) looks += 1
-        return state
-      },
-    }
-    const one = writer(store, { rows })
-    record(one, 1, 5)
-    await t.rejects(one.log.flush(), { name: 'StoreUnavailable' })
-    await one.log.flush()
-    t.same(await kids(store), upTo(5))
-    t.same(await findings(store), [])
-  },
-)
+t.test('a batch that is committed only after the check is not written twice either', async (t) => {
+  const store = await newStore(t as Test)
+  let late: (() => Promise<boolean>) | undefined
+  let looks = 0
+  const rows: Partial<AuditStore> = {
+    async append(...args) {
+      if (looks > 0) return store.auditRows.append(...args)
+      late = () => store.auditRows.append(...args)
+      throw new StoreUnavailable(new Error('the connection was lost'))
+    },
+    async state() {
+      const state = await store.auditRows.state()
+      // Between the look and the write.
+      if (late) await late()
+      if (late) looks += 1
+      return state
+    },
+  }
+  const one = writer(store, { rows })
+  record(one, 1, 5)
+  await t.rejects(one.log.flush(), { name: 'StoreUnavailable' })
+  await one.log.flush()
+  t.same(await kids(store), upTo(5))
+  t.same(await findings(store), [])
+})
 
-t.test('while the store is away the newest wait, and the row behind says how many were lost', async (t) => {
+t.test('while the store is down the newest events wait, and a later row counts those lost', async (t) => {
   const store = await newStore(t as Test)
   let away = true
   const append: AuditStore['append'] = (...args) => (away ? unavailable() : store.auditRows.append(...args))
@@ -187,7 +184,7 @@ t.test('while the store is away the newest wait, and the row behind says how man
   t.same(await findings(store), [])
 })
 
-t.test('rows that cannot be written at all do not hold up those behind them', async (t) => {
+t.test('rows that cannot be written do not block later rows', async (t) => {
   const store = await newStore(t as Test)
   let mistakes = 1
   const append: AuditStore['append'] = (...args) => {
@@ -204,7 +201,7 @@ t.test('rows that cannot be written at all do not hold up those behind them', as
   t.match(await store.auditRows.find({ event: 'audit.dropped' }, 9), [{ count: 5 }])
 })
 
-t.test('without the master key nothing is written, and nothing is lost', async (t) => {
+t.test('without the master key no row is written and none is lost', async (t) => {
   const store = await newStore(t as Test)
   let keys: AuditKeys | null = null
   const one = writer(store, { keys: () => keys })
@@ -216,7 +213,7 @@ t.test('without the master key nothing is written, and nothing is lost', async (
   t.same(await findings(store), [])
 })
 
-t.test('what was written before there was a master key is signed by whoever makes it', async (t) => {
+t.test('rows written before the master key existed are signed by the node that creates it', async (t) => {
   const store = await newStore(t as Test)
   const command = writer(store, { keys: () => null, hasRing: false })
   record(command, 1, 3)
@@ -257,32 +254,35 @@ const tampered: Record<string, { sql: string; reason: string; finding: RegExp; p
 }
 
 for (const [what, { sql, reason, finding }] of Object.entries(tampered)) {
-  t.test(`${what}: said once, and it stays to be seen; events go on, and nothing is pruned`, async (t) => {
-    const store = await newStore(t as Test)
-    const one = writer(store)
-    record(one, 1, 3)
-    await one.log.flush()
-    await store.db.batch([{ sql }])
-    const other = writer(store)
-    for (const node of [one, other]) {
-      record(node, 4, 5)
-      await node.log.flush()
-      record(node, 6, 6)
-      await node.log.flush()
-      t.same(node.alarms, [{ actor: 'keyturn', reason: node === one ? reason : 'head changed' }])
-      t.equal(node.logger.lines.filter(({ level }) => level === 'error').length, 1)
-      t.equal(await node.log.prune(2_000_000, 100), 0)
-    }
-    t.match((await findings(store)).join('\n'), finding)
-    t.match(await store.auditRows.find({ event: 'audit.broken' }, 9), [
-      { actor: 'keyturn' },
-      { actor: 'keyturn' },
-    ])
-    t.same((await kids(store)).slice(-3), [4, 5, 6])
-  })
+  t.test(
+    `${what}: it is reported once and stays visible, events are still written, and nothing is pruned`,
+    async (t) => {
+      const store = await newStore(t as Test)
+      const one = writer(store)
+      record(one, 1, 3)
+      await one.log.flush()
+      await store.db.batch([{ sql }])
+      const other = writer(store)
+      for (const node of [one, other]) {
+        record(node, 4, 5)
+        await node.log.flush()
+        record(node, 6, 6)
+        await node.log.flush()
+        t.same(node.alarms, [{ actor: 'keyturn', reason: node === one ? reason : 'head changed' }])
+        t.equal(node.logger.lines.filter(({ level }) => level === 'error').length, 1)
+        t.equal(await node.log.prune(2_000_000, 100), 0)
+      }
+      t.match((await findings(store)).join('\n'), finding)
+      t.match(await store.auditRows.find({ event: 'audit.broken' }, 9), [
+        { actor: 'keyturn' },
+        { actor: 'keyturn' },
+      ])
+      t.same((await kids(store)).slice(-3), [4, 5, 6])
+    },
+  )
 }
 
-t.test('a log that was put back to an earlier state is noticed by whoever knows a later one', async (t) => {
+t.test('a rolled-back log is detected by a process that knows a later head', async (t) => {
   for (const regrown of [false, true]) {
     const store = await newStore(t as Test)
     const one = writer(store)
@@ -309,7 +309,7 @@ t.test('a log that was put back to an earlier state is noticed by whoever knows 
   }
 })
 
-t.test('pruning takes the oldest, moves the beginning, and what is left verifies', async (t) => {
+t.test('pruning deletes the oldest rows, moves the start of the chain, and the rest verifies', async (t) => {
   const store = await newStore(t as Test)
   const one = writer(store)
   record(one, 1, 10)

@@ -69,7 +69,7 @@ function follower(t: Test, every: NonNullable<FollowerOptions['every']>) {
   return { following, counts, state, logger, listener, heard, reaches }
 }
 
-t.test('a change that is heard of is followed at once, a burst of them by two looks', async (t) => {
+t.test('a notified change is read at once, and a burst of notifications causes two polls', async (t) => {
   const { counts, state, listener, reaches } = follower(t, { alone: NEVER, told: NEVER })
   listener.turned('listening')
   let open = () => {}
@@ -88,41 +88,41 @@ t.test('a change that is heard of is followed at once, a burst of them by two lo
   await reaches('notify', 3)
 })
 
+t.test('the store is polled rarely while notifications arrive and often while they do not', async (t) => {
+  const { counts, listener, reaches, logger } = follower(t, { alone: 5, told: NEVER })
+  await reaches('follow', 3)
+  listener.turned('listening')
+  await sleep(20)
+  const before = counts.follow
+  await sleep(60)
+  t.equal(counts.follow, before)
+  listener.turned('lost', new Error('cut'))
+  await reaches('follow', before + 3)
+  listener.turned('listening')
+  listener.turned('unable', new Error('none'))
+  await reaches('follow', before + 6)
+  t.same(
+    logger.lines.map(({ level }) => level),
+    ['info', 'warn', 'info', 'info'],
+    'each is said',
+  )
+})
+
 t.test(
-  'the store is looked at rarely while changes are heard of, and often while they are not',
+  'the key ring is checked at once and then once a second, however many notifications arrive',
   async (t) => {
-    const { counts, listener, reaches, logger } = follower(t, { alone: 5, told: NEVER })
-    await reaches('follow', 3)
+    // Ten rounds are a second of the follower's, whatever they really take.
+    const { counts, listener, reaches } = follower(t, { alone: 100, told: 100 })
     listener.turned('listening')
-    await sleep(20)
-    const before = counts.follow
-    await sleep(60)
-    t.equal(counts.follow, before)
-    listener.turned('lost', new Error('cut'))
-    await reaches('follow', before + 3)
-    listener.turned('listening')
-    listener.turned('unable', new Error('none'))
-    await reaches('follow', before + 6)
-    t.same(
-      logger.lines.map(({ level }) => level),
-      ['info', 'warn', 'info', 'info'],
-      'each is said',
-    )
+    const noise = setInterval(() => listener.heard(), 1)
+    t.teardown(() => clearInterval(noise))
+    await reaches('maintain', 2)
+    t.ok(counts.follow >= 11)
+    t.equal(counts.sweep, 0)
   },
 )
 
-t.test('keys are looked after at once and then once a second, however many changes come', async (t) => {
-  // Ten rounds are a second of the follower's, whatever they really take.
-  const { counts, listener, reaches } = follower(t, { alone: 100, told: 100 })
-  listener.turned('listening')
-  const noise = setInterval(() => listener.heard(), 1)
-  t.teardown(() => clearInterval(noise))
-  await reaches('maintain', 2)
-  t.ok(counts.follow >= 11)
-  t.equal(counts.sweep, 0)
-})
-
-t.test('following goes on while a sweep takes its time, and a stop waits for it', async (t) => {
+t.test('polling continues during a long pruning run, and a stop waits for that run', async (t) => {
   const { following, counts, state, reaches } = follower(t, { alone: 5, told: NEVER, sweep: 10 })
   let open = () => {}
   state.sweepGate = new Promise((resolve) => {
@@ -142,7 +142,7 @@ t.test('following goes on while a sweep takes its time, and a stop waits for it'
   await stopping
 })
 
-t.test('that following fails is a problem and said once; that a look heard of failed as well', async (t) => {
+t.test('a failing poll is logged once as a problem, also if a notification caused it', async (t) => {
   const { following, state, listener, logger, reaches } = follower(t, { alone: NEVER, told: NEVER })
   listener.turned('listening')
   state.failure = new Error('away')
@@ -161,7 +161,7 @@ t.test('that following fails is a problem and said once; that a look heard of fa
   t.equal(errors(), 1)
 })
 
-t.test('after a stop nothing is begun, whatever is heard', async (t) => {
+t.test('after a stop no poll starts, whatever notification arrives', async (t) => {
   const { following, counts, state, listener, heard, reaches } = follower(t, { alone: 5, told: 5 })
   let open = () => {}
   state.gate = new Promise((resolve) => {

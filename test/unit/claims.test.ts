@@ -12,7 +12,7 @@ const alice = await user({
 const profile = { name: 'Alice Example', preferred_username: 'alice', updated_at: 1234 }
 const email = { email: 'alice@example.test', email_verified: true }
 
-t.test('a scope tells what it stands for, and no more (OpenID Connect Core §5.4)', async (t) => {
+t.test('a scope releases its claims and no others (OpenID Connect Core §5.4)', async (t) => {
   for (const [scopes, claims] of [
     [[], {}],
     [['openid'], {}],
@@ -26,7 +26,7 @@ t.test('a scope tells what it stands for, and no more (OpenID Connect Core §5.4
 })
 
 t.test(
-  'single claims are told by name, whatever the scope; unknown ones are no error (OpenID Connect Core §5.5)',
+  'single claims are released by name, whatever the scope, and unknown names are ignored (OpenID Connect Core §5.5)',
   async (t) => {
     t.same(claimsOf(alice, ['openid'], ['name']), { sub: 'u_1', name: 'Alice Example' })
     t.same(claimsOf(alice, ['openid', 'email'], ['updated_at']), { sub: 'u_1', ...email, updated_at: 1234 })
@@ -40,7 +40,7 @@ t.test(
   },
 )
 
-t.test('what is not known is left out, neither null nor empty (OpenID Connect Core §5.3.2)', async (t) => {
+t.test('unknown values are omitted, neither null nor empty (OpenID Connect Core §5.3.2)', async (t) => {
   const scopes = ['openid', 'profile', 'email']
   const bare = await user({ id: 'u_2', updatedAt: 0, emailVerified: true })
   t.same(claimsOf(bare, scopes, CLAIM_NAMES), { sub: 'u_2', preferred_username: 'alice' })

@@ -46,7 +46,7 @@ async function world({ wrongBy = 0, shared = true } = {}) {
 }
 
 t.test(
-  'a node on a shared store goes by its clock, however wrong its own is (docs/security.md Q7)',
+  'a node on a shared store uses the store’s clock, however wrong its own is (docs/security.md Q7)',
   async (t) => {
     for (const wrongBy of [0, 60, -60, 40 * DAY]) {
       const { time, pass, store, logger } = await world({ wrongBy })
@@ -61,7 +61,7 @@ t.test(
 )
 
 t.test(
-  'it is asked every five seconds, and what the machine is told meanwhile moves nothing (docs/security.md Q7)',
+  'the store’s time is read every five seconds, and a change of the machine’s clock in between has no effect (docs/security.md Q7)',
   async (t) => {
     const { time, pass, store, machine, asked } = await world()
     for (let i = 0; i < 40; i += 1) {
@@ -76,16 +76,19 @@ t.test(
   },
 )
 
-t.test('after a sleep or a jump it is asked at once (docs/security.md Q7, Q18)', async (t) => {
-  const { time, sleep, store, asked } = await world()
-  sleep(3600)
-  t.equal(time.clock.now(), store.now() - 3600, 'the steady clock knows nothing of it')
-  await time.look()
-  t.equal(asked(), 2)
-  t.equal(time.clock.now(), store.now())
-})
+t.test(
+  'the store’s time is read at once after a suspend or a clock jump (docs/security.md Q7, Q18)',
+  async (t) => {
+    const { time, sleep, store, asked } = await world()
+    sleep(3600)
+    t.equal(time.clock.now(), store.now() - 3600, 'the steady clock knows nothing of it')
+    await time.look()
+    t.equal(asked(), 2)
+    t.equal(time.clock.now(), store.now())
+  },
+)
 
-t.test('an answer that was long on its way is taken for what it is worth', async (t) => {
+t.test('the round-trip time of reading the store’s clock is taken into account', async (t) => {
   const { time, pass, store, slow } = await world()
   pass(6)
   slow(4000)
@@ -94,7 +97,7 @@ t.test('an answer that was long on its way is taken for what it is worth', async
   t.equal(time.clock.now(), store.now() + 4, 'a prompt one is better')
 })
 
-t.test('a machine alone goes by its own clock', async (t) => {
+t.test('a single machine uses its own clock', async (t) => {
   const { time, machine, pass } = await world({ shared: false, wrongBy: 60 })
   pass(5)
   await time.look()
@@ -102,7 +105,7 @@ t.test('a machine alone goes by its own clock', async (t) => {
 })
 
 t.test(
-  'after a jump ahead, what cannot be taken back waits until the skipped time has passed (docs/security.md Q7)',
+  'after a forward jump irreversible actions wait until the skipped time has passed (docs/security.md Q7)',
   async (t) => {
     const { time, machine, pass, logger } = await world({ shared: false })
     pass(10)
@@ -119,7 +122,7 @@ t.test(
 )
 
 t.test(
-  'a jump that is taken back is forgotten, one without end is waited for a day (docs/security.md Q7)',
+  'a forward jump that is corrected is forgotten, and a permanent one delays for a day at most (docs/security.md Q7)',
   async (t) => {
     const { time, machine, pass } = await world({ shared: false })
     machine.tick(3600)
@@ -134,7 +137,7 @@ t.test(
   },
 )
 
-t.test('a clock that is corrected little by little, or set back, delays nothing', async (t) => {
+t.test('gradual corrections and backward jumps delay nothing', async (t) => {
   const { time, machine, pass } = await world({ shared: false })
   for (let i = 0; i < 100; i += 1) {
     pass(10)
@@ -145,7 +148,7 @@ t.test('a clock that is corrected little by little, or set back, delays nothing'
   t.equal(time.prudentNow(), machine.now())
 })
 
-t.test('a jump of the store’s clock is one of every node’s (docs/security.md Q7)', async (t) => {
+t.test('a jump of the store’s clock counts as a jump on every node (docs/security.md Q7)', async (t) => {
   const { time, store, pass, logger } = await world()
   store.tick(3600)
   pass(5)
@@ -155,7 +158,7 @@ t.test('a jump of the store’s clock is one of every node’s (docs/security.md
   t.ok(logger.lines.some(({ message }) => /the clock has jumped ahead by 3600 s/.test(message ?? '')))
 })
 
-t.test('ages are counted by both clocks, whichever says more (docs/security.md Q18)', async (t) => {
+t.test('ages are measured by both clocks, and the larger value counts (docs/security.md Q18)', async (t) => {
   const { time, pass, sleep, machine } = await world()
   const mark = time.ages.mark()
   pass(2)

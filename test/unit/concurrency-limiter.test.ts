@@ -24,7 +24,7 @@ const outcome = (promise: Promise<unknown>) =>
   )
 
 t.test(
-  'so many run, so many wait, and all others are turned away at once (docs/security.md Q14)',
+  'a fixed number of tasks run, a fixed number wait, and the rest are refused at once (docs/security.md Q14)',
   async (t) => {
     const gate = createGate({ running: 2, waiting: 3 })
     const { started, end, job } = work()
@@ -44,7 +44,7 @@ t.test(
   },
 )
 
-t.test('who waits gets in first, in order: nobody slips in between', async (t) => {
+t.test('waiting tasks run in order before newcomers', async (t) => {
   const gate = createGate({ running: 1, waiting: 2 })
   const { started, end, job } = work()
   const all = [gate.run(job(0)), gate.run(job(1)), gate.run(job(2))]
@@ -60,7 +60,7 @@ t.test('who waits gets in first, in order: nobody slips in between', async (t) =
   t.same(started, [0, 1, 2, 3])
 })
 
-t.test('work that fails gives its place back, and its failure to who asked for it', async (t) => {
+t.test('a failing task frees its place and reports its error to its caller', async (t) => {
   const gate = createGate({ running: 1, waiting: 1 })
   for (let i = 0; i < 10; i += 1) {
     const failing = [
@@ -76,7 +76,7 @@ t.test('work that fails gives its place back, and its failure to who asked for i
   t.equal(await gate.run(async () => 'free'), 'free')
 })
 
-t.test('with no room to wait, more than may run is turned away', async (t) => {
+t.test('without a queue every task over the limit is refused', async (t) => {
   const gate = createGate({ running: 1, waiting: 0 })
   const { end, job } = work()
   const first = gate.run(job(0))
@@ -86,7 +86,7 @@ t.test('with no room to wait, more than may run is turned away', async (t) => {
   t.equal(await gate.run(async () => 'free'), 'free')
 })
 
-t.test('a thousand at once: never more inside than may be, and every one is answered', async (t) => {
+t.test('a thousand concurrent tasks never exceed the limit, and each one is answered', async (t) => {
   const gate = createGate({ running: 3, waiting: 500 })
   let inside = 0
   let most = 0

@@ -23,7 +23,7 @@ function problems(env: Record<string, string>, cwd = NOWHERE): readonly string[]
   }
 }
 
-t.test('without any setting, each has the default of the settings table', async (t) => {
+t.test('without any setting every option has its documented default', async (t) => {
   t.same(load(), {
     issuer: 'http://localhost:3000',
     host: '127.0.0.1',
@@ -56,7 +56,7 @@ t.test('without any setting, each has the default of the settings table', async 
   })
 })
 
-t.test('every row of the table is a member of the settings, named as in the environment', async (t) => {
+t.test('every row of the settings table is a member of Config, named as in the environment', async (t) => {
   const camel = (name: string) => name.toLowerCase().replace(/_(.)/g, (_, letter) => letter.toUpperCase())
   for (const [key, { name }] of Object.entries(fields)) t.equal(key, camel(name))
   // Tracing has names of OpenTelemetry's, and a table of its own (config/tracing.ts).
@@ -110,7 +110,7 @@ const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['LOG_PRETTY', 'on', 'logPretty', true],
 ]
 
-t.test('each setting is read as it is meant', async (t) => {
+t.test('every setting is parsed to its meaning', async (t) => {
   for (const [name, written, member, meant] of GOOD) {
     t.same(load({ [name]: written })[member], meant, `${name}=${written}`)
   }
@@ -203,27 +203,30 @@ const BAD: Readonly<Record<string, readonly string[]>> = {
   LOG_PRETTY: ['yes', 'true', 'ON'],
 }
 
-t.test('each malformed value is refused, by the name of its setting and without repeating it', async (t) => {
-  for (const [name, values] of Object.entries(BAD)) {
-    for (const value of values.filter((one) => one !== '')) {
-      const [problem = '', ...others] = problems({ [name]: value })
-      t.ok(problem.startsWith(`KEYTURN_${name} must `), `${name}=${value}: ${problem}`)
-      t.same(others, [])
+t.test(
+  'every malformed value is refused by the name of its setting without repeating the value',
+  async (t) => {
+    for (const [name, values] of Object.entries(BAD)) {
+      for (const value of values.filter((one) => one !== '')) {
+        const [problem = '', ...others] = problems({ [name]: value })
+        t.ok(problem.startsWith(`KEYTURN_${name} must `), `${name}=${value}: ${problem}`)
+        t.same(others, [])
+      }
     }
-  }
-  const free = ['HOST', 'KEYS_DIR']
-  const untested = names.filter((name) => !(name in BAD) && !free.includes(name))
-  t.same(untested, [], 'none was forgotten here')
-})
+    const free = ['HOST', 'KEYS_DIR']
+    const untested = names.filter((name) => !(name in BAD) && !free.includes(name))
+    t.same(untested, [], 'none was forgotten here')
+  },
+)
 
-t.test('metrics have a port of their own, or none', async (t) => {
+t.test('metrics have a separate port or none', async (t) => {
   const same = { PORT: '4000', METRICS_PORT: '4000' }
   t.same(problems(same), ['KEYTURN_METRICS_PORT must differ from KEYTURN_PORT'])
   t.same(problems({ METRICS_PORT: '3000' }).length, 1, 'the default port is one, too')
   t.equal(load({ PORT: '0', METRICS_PORT: '0' }).metricsPort, 0, 'two free ones')
 })
 
-t.test('no problem repeats a secret', async (t) => {
+t.test('no error message repeats a secret', async (t) => {
   const secrets = ['postgres-password-123', 'mysql://me:hunter2@db/x', 'https://me:hunter2@example.com']
   for (const secret of secrets) {
     const text = problems({ MASTER_KEY: secret, DATABASE_URL: secret, ISSUER: secret }).join('\n')
@@ -231,7 +234,7 @@ t.test('no problem repeats a secret', async (t) => {
   }
 })
 
-t.test('an empty value is the same as none', async (t) => {
+t.test('an empty value counts as unset', async (t) => {
   const empty = Object.fromEntries(names.map((name) => [name, '']))
   t.same(load(empty), load())
 })
@@ -253,7 +256,7 @@ t.test('all problems are reported at once', async (t) => {
   }
 })
 
-t.test('an unknown KEYTURN_ name is refused with the nearest known one', async (t) => {
+t.test('an unknown KEYTURN_ name is refused with the closest known name', async (t) => {
   for (const [typo, meant] of [
     ['PROT', 'PORT'],
     ['ISUER', 'ISSUER'],
@@ -271,7 +274,7 @@ t.test('an unknown KEYTURN_ name is refused with the nearest known one', async (
   t.ok(loadConfig({ PORT: '1', KEYTURNX: '1', XKEYTURN_PORT: '1' }, NOWHERE), 'other names are none of ours')
 })
 
-t.test('PostgreSQL asks for a master key that all nodes share', async (t) => {
+t.test('PostgreSQL requires a master key shared by all nodes', async (t) => {
   const missing =
     'KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL: all nodes share it'
   const urls = [
@@ -290,7 +293,7 @@ t.test('PostgreSQL asks for a master key that all nodes share', async (t) => {
   t.match(both, [/^KEYTURN_MASTER_KEY must be 32 bytes/], 'one that is wrong is not called missing')
 })
 
-t.test('a secret may be in a file; of both ways only one may be used', async (t) => {
+t.test('a secret may come from a file, but not from both a file and a variable', async (t) => {
   const folder = t.testdir({ key: `${KEY}\n`, url: 'sqlite:x.db', empty: '\n', folder: {} })
   const file = (name: string) => join(folder, name)
   t.same(load({ MASTER_KEY_FILE: file('key') }).masterKey, Buffer.alloc(32, 7))
@@ -317,19 +320,19 @@ t.test('a .env file in the folder is read, and the environment overrides it', as
   t.equal(load({ PORT: '' }, folder).port, 3000, 'an empty value overrides as well')
 })
 
-t.test('problems of a .env file are problems of the settings', async (t) => {
+t.test('problems in a .env file are reported like problems in the environment', async (t) => {
   t.match(problems({}, t.testdir({ '.env': 'KEYTURN_PROT=1\n' }))[0], /did you mean KEYTURN_PORT/)
   const folder = t.testdir()
   mkdirSync(join(folder, '.env'))
   t.same(problems({}, folder), [`${join(folder, '.env')} cannot be read (EISDIR)`])
 })
 
-t.test('the settings are frozen', async (t) => {
+t.test('the configuration is frozen', async (t) => {
   t.ok(Object.isFrozen(load()))
   t.ok(Object.isFrozen(onPort(load({ PORT: '0' }), 1)))
 })
 
-t.test('the issuer and the default audience follow from the port, unless they are given', async (t) => {
+t.test('the issuer and the default audience are derived from the port unless set', async (t) => {
   t.match(load({ PORT: '8080' }), {
     issuer: 'http://localhost:8080',
     defaultAudience: 'http://localhost:8080',
@@ -337,7 +340,7 @@ t.test('the issuer and the default audience follow from the port, unless they ar
   t.match(load({ ISSUER: 'https://a.test' }), { issuer: 'https://a.test', defaultAudience: 'https://a.test' })
 })
 
-t.test('with port 0, what was derived from the port follows the one that was found', async (t) => {
+t.test('with port 0 the derived values use the port that was assigned', async (t) => {
   t.match(onPort(load({ PORT: '0' }), 4321), {
     port: 4321,
     issuer: 'http://localhost:4321',

@@ -54,7 +54,7 @@ async function change({ deps, holder }: Awaited<ReturnType<typeof world>>, compr
   return reseal({ ...deps(holder), audit: () => {} }, to, { actor: 'me', compromised })
 }
 
-t.test('the first root of a new store is random, and the same for all who make one at once', async (t) => {
+t.test('concurrent creators of the first data key of a new store all get the same random key', async (t) => {
   const { store, deps } = await world(t as Test, K1)
   await Promise.all(Array.from({ length: 10 }, () => ensureRoot(deps(holding(K1)), null)))
   const stored = await store.roots.list()
@@ -73,7 +73,7 @@ t.test('the first root of a new store is random, and the same for all who make o
 })
 
 t.test(
-  'the first root of a store with a ring is its master key’s value: nothing that is out breaks',
+  'the first data key of a store with a key ring is the master key’s value, so that existing values stay valid',
   async (t) => {
     const { store, deps, rotating } = await world(t as Test, K2)
     const ring = await ensureRing(rotating, QUICK)
@@ -91,20 +91,20 @@ t.test(
   },
 )
 
-t.test('a ring that none of the keys opens gets no root', async (t) => {
+t.test('a key ring that no master key decrypts gets no data key', async (t) => {
   const { store, deps, rotating } = await world(t as Test, K1)
   const ring = await ensureRing(rotating, QUICK)
   await t.rejects(ensureRoot(deps(holding(K2, K3)), ring), { name: 'SealBroken' })
   t.same(await store.roots.list(), [])
 })
 
-t.test('roots that the master key does not open are no roots', async (t) => {
+t.test('data keys that the master key does not decrypt are not used', async (t) => {
   const { deps } = await world(t as Test, K1)
   await ensureRoot(deps(holding(K1)), null)
   await t.rejects(openRoots(deps(holding(K2))), { name: 'SealBroken' })
 })
 
-t.test('a new root is read at once, and written with when every node has it', async (t) => {
+t.test('a new data key is valid for reading at once, and current once every node has it', async (t) => {
   const here = await world(t as Test, K1, K2)
   await ensureRoot(here.deps(here.holder), null)
   await ensureRing(here.rotating, QUICK)
@@ -135,7 +135,7 @@ t.test('a new root is read at once, and written with when every node has it', as
   )
 })
 
-t.test('a void root is kept for what the store has, and accepted of nobody', async (t) => {
+t.test('an invalidated data key still decrypts stored values but validates no token', async (t) => {
   const here = await world(t as Test, K1, K2)
   await ensureRoot(here.deps(here.holder), null)
   await ensureRing(here.rotating, QUICK)
@@ -154,7 +154,7 @@ t.test('a void root is kept for what the store has, and accepted of nobody', asy
   t.equal(carried.open('browser', carried.seal('browser', 'other')), 'other')
 })
 
-t.test('what a node has derived stays, when the seal of a root is another', async (t) => {
+t.test('derived keys are kept when only the encryption of their data key changes', async (t) => {
   const here = await world(t as Test, K1, K2)
   await ensureRoot(here.deps(here.holder), null)
   await ensureRing(here.rotating, QUICK)
@@ -166,7 +166,7 @@ t.test('what a node has derived stays, when the seal of a root is another', asyn
   t.equal(roots.known()[1], before)
 })
 
-t.test('a view is looked over when it is too old to judge by, and only then', async (t) => {
+t.test('the cached data keys are refreshed only when they are too old for a decision', async (t) => {
   const { store, clock, deps } = await world(t as Test, K1)
   await ensureRoot(deps(holding(K1)), null)
   const roots = await openRoots(deps(holding(K1)))
@@ -181,7 +181,7 @@ t.test('a view is looked over when it is too old to judge by, and only then', as
   t.equal(roots.current(), undefined)
 })
 
-t.test('a node whose keys do not open a new root has no answer, and goes on with what it had', async (t) => {
+t.test('a node that cannot decrypt a new data key gives no answer and keeps what it had', async (t) => {
   const here = await world(t as Test, K1, K2)
   await ensureRoot(here.deps(here.holder), null)
   await ensureRing(here.rotating, QUICK)
@@ -191,7 +191,7 @@ t.test('a node whose keys do not open a new root has no answer, and goes on with
   t.equal(roots.writing().number, 1)
 })
 
-t.test('all that was sealed with the old master key is sealed with the new one, and once', async (t) => {
+t.test('a master key rotation re-encrypts everything exactly once', async (t) => {
   const here = await world(t as Test, K1, K2)
   await ensureRoot(here.deps(here.holder), null)
   const ring = await ensureRing(here.rotating, QUICK)
@@ -206,43 +206,49 @@ t.test('all that was sealed with the old master key is sealed with the new one, 
   t.equal((await here.store.roots.list()).length, 2)
 })
 
-t.test('a reseal that meets a rotation, or another reseal, is done whole all the same', async (t) => {
-  const here = await world(t as Test, K1, K2)
-  await ensureRoot(here.deps(here.holder), null)
-  await ensureRing(here.rotating, QUICK)
-  const force = { actor: 'me', force: true, ...QUICK }
-  await Promise.all([
-    change(here),
-    rotateRing(here.rotating, force),
-    change(here),
-    rotateRing(here.rotating, force),
-  ])
-  const only = holding(K2)
-  const ring = await here.store.ring.read()
-  const sealed = (ring?.keys ?? []).filter((key) => key.sealed !== null)
-  t.equal(sealed.length, 2)
-  for (const key of sealed) t.ok(only.sealer.open(key.kid, key.sealed ?? ''))
-  for (const root of await here.store.roots.list()) t.ok(openRoot(only, root))
-  t.equal((await here.store.roots.list()).length, 2)
-})
-
-t.test('a key that was generated before a reseal is sealed like the ring that it goes into', async (t) => {
-  const here = await world(t as Test, K1, K2)
-  await ensureRoot(here.deps(here.holder), null)
-  await ensureRing(here.rotating, QUICK)
-  const slow = async (...args: Parameters<typeof generateKey>) => {
-    const pair = await generateKey(...args)
-    await change(here)
-    return pair
-  }
-  const ring = await rotateRing({ ...here.rotating, generateKey: slow }, { actor: 'me', force: true })
-  const sealed = ring.keys.filter((key) => key.sealed !== null)
-  t.equal(sealed.length, 2)
-  for (const key of sealed) t.ok(holding(K2).sealer.open(key.kid, key.sealed ?? ''), key.state)
-})
+t.test(
+  'a master key rotation that races with a key rotation, or with another one, is still complete',
+  async (t) => {
+    const here = await world(t as Test, K1, K2)
+    await ensureRoot(here.deps(here.holder), null)
+    await ensureRing(here.rotating, QUICK)
+    const force = { actor: 'me', force: true, ...QUICK }
+    await Promise.all([
+      change(here),
+      rotateRing(here.rotating, force),
+      change(here),
+      rotateRing(here.rotating, force),
+    ])
+    const only = holding(K2)
+    const ring = await here.store.ring.read()
+    const sealed = (ring?.keys ?? []).filter((key) => key.sealed !== null)
+    t.equal(sealed.length, 2)
+    for (const key of sealed) t.ok(only.sealer.open(key.kid, key.sealed ?? ''))
+    for (const root of await here.store.roots.list()) t.ok(openRoot(only, root))
+    t.equal((await here.store.roots.list()).length, 2)
+  },
+)
 
 t.test(
-  'one damaged key does not hide which master key the ring is sealed with; a reseal refuses it',
+  'a signing key generated before a master key rotation is encrypted like the key ring it joins',
+  async (t) => {
+    const here = await world(t as Test, K1, K2)
+    await ensureRoot(here.deps(here.holder), null)
+    await ensureRing(here.rotating, QUICK)
+    const slow = async (...args: Parameters<typeof generateKey>) => {
+      const pair = await generateKey(...args)
+      await change(here)
+      return pair
+    }
+    const ring = await rotateRing({ ...here.rotating, generateKey: slow }, { actor: 'me', force: true })
+    const sealed = ring.keys.filter((key) => key.sealed !== null)
+    t.equal(sealed.length, 2)
+    for (const key of sealed) t.ok(holding(K2).sealer.open(key.kid, key.sealed ?? ''), key.state)
+  },
+)
+
+t.test(
+  'one damaged key does not hide which master key encrypts the key ring, but prevents a rotation',
   async (t) => {
     const here = await world(t as Test, K1, K2)
     await ensureRoot(here.deps(here.holder), null)
@@ -266,38 +272,41 @@ t.test(
   },
 )
 
-t.test('a fingerprint says which key it is and nothing about it', async (t) => {
+t.test('a fingerprint identifies a key and reveals nothing about it', async (t) => {
   t.equal(fingerprintOf(K1), fingerprintOf(Buffer.from(K1)))
   t.not(fingerprintOf(K1), fingerprintOf(K2))
   t.match(fingerprintOf(K1), /^[\w-]{12}$/)
   t.notOk(K1.toString('base64url').includes(fingerprintOf(K1).slice(0, 6)))
 })
 
-t.test('keys come from the folder while a process runs, and only a reseal takes one away', async (t) => {
-  const keysDir = join(t.testdir({}), 'keys')
-  const write = (name: string, key: Buffer) =>
-    writeFileSync(join(keysDir, name), `${key.toString('base64url')}\n`, { mode: 0o600 })
-  mkdirSync(keysDir, { mode: 0o700 })
-  write('master.key', K1)
-  const holder = createKeyHolder({ keysDir, masterKey: null, masterKeyNext: null }, systemRandom)
-  const held = () => holder.keys().map(({ fingerprint }) => fingerprint)
-  t.same(held(), [fingerprintOf(K1)])
-  write('master.key.next', K2)
-  // Also without a look, by whoever finds a text that does not open.
-  t.equal(holder.sealer.open('kid', createSealer(K2, systemRandom).seal('kid', 'pem')), 'pem')
-  holder.refresh()
-  t.same(held(), [fingerprintOf(K1), fingerprintOf(K2)], 'the current one first')
-  chmodSync(join(keysDir, 'master.key.next'), 0o644)
-  holder.refresh()
-  t.equal(held().length, 2, 'one that others can read is not taken, and none that is held is lost')
-  chmodSync(join(keysDir, 'master.key.next'), 0o600)
-  renameSync(join(keysDir, 'master.key.next'), join(keysDir, 'master.key'))
-  holder.refresh()
-  t.same(held(), [fingerprintOf(K2)])
-  rmSync(join(keysDir, 'master.key'))
-  holder.refresh()
-  t.same(held(), [fingerprintOf(K2)], 'a file that is deleted is the next start’s trouble')
-  write('master.key', K3)
-  holder.refresh()
-  t.same(held(), [fingerprintOf(K3), fingerprintOf(K2)], 'and so is one that was exchanged by hand')
-})
+t.test(
+  'master keys are reread from the folder while a process runs, and only a rotation retires one',
+  async (t) => {
+    const keysDir = join(t.testdir({}), 'keys')
+    const write = (name: string, key: Buffer) =>
+      writeFileSync(join(keysDir, name), `${key.toString('base64url')}\n`, { mode: 0o600 })
+    mkdirSync(keysDir, { mode: 0o700 })
+    write('master.key', K1)
+    const holder = createKeyHolder({ keysDir, masterKey: null, masterKeyNext: null }, systemRandom)
+    const held = () => holder.keys().map(({ fingerprint }) => fingerprint)
+    t.same(held(), [fingerprintOf(K1)])
+    write('master.key.next', K2)
+    // Also without a look, by whoever finds a text that does not open.
+    t.equal(holder.sealer.open('kid', createSealer(K2, systemRandom).seal('kid', 'pem')), 'pem')
+    holder.refresh()
+    t.same(held(), [fingerprintOf(K1), fingerprintOf(K2)], 'the current one first')
+    chmodSync(join(keysDir, 'master.key.next'), 0o644)
+    holder.refresh()
+    t.equal(held().length, 2, 'one that others can read is not taken, and none that is held is lost')
+    chmodSync(join(keysDir, 'master.key.next'), 0o600)
+    renameSync(join(keysDir, 'master.key.next'), join(keysDir, 'master.key'))
+    holder.refresh()
+    t.same(held(), [fingerprintOf(K2)])
+    rmSync(join(keysDir, 'master.key'))
+    holder.refresh()
+    t.same(held(), [fingerprintOf(K2)], 'a file that is deleted is the next start’s trouble')
+    write('master.key', K3)
+    holder.refresh()
+    t.same(held(), [fingerprintOf(K3), fingerprintOf(K2)], 'and so is one that was exchanged by hand')
+  },
+)

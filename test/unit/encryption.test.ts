@@ -6,24 +6,24 @@ const PLAIN = '-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\nschlüssel\n--
 const sealer = createSealer(Buffer.alloc(32, 1), systemRandom)
 const other = createSealer(Buffer.alloc(32, 2), systemRandom)
 
-t.test('what was sealed opens under the same kid and master key, in another process as well', async (t) => {
+t.test('an encrypted key decrypts under the same kid and master key in another process', async (t) => {
   const sealed = sealer.seal('kid', PLAIN)
   t.equal(sealer.open('kid', sealed), PLAIN)
   t.equal(createSealer(Buffer.alloc(32, 1), systemRandom).open('kid', sealed), PLAIN)
 })
 
-t.test('nothing of the key is to be seen in its seal, and no two seals are alike', async (t) => {
+t.test('the ciphertext reveals nothing of the key, and no two ciphertexts are equal', async (t) => {
   const seals = Array.from({ length: 1000 }, () => sealer.seal('kid', PLAIN))
   t.equal(new Set(seals.map((sealed) => sealed.split('.')[1])).size, 1000, 'a nonce is never used twice')
   t.notMatch(seals[0], /BEGIN|PRIVATE|MIGHAgEAMBMGByqGSM49/)
   t.notMatch(Buffer.from(seals[0]?.split('.')[2] ?? '', 'base64url').toString('latin1'), /BEGIN|PRIVATE/)
 })
 
-t.test('another master key does not open it (docs/security.md Q8)', async (t) => {
+t.test('another master key does not decrypt it (docs/security.md Q8)', async (t) => {
   t.throws(() => other.open('kid', sealer.seal('kid', PLAIN)), SealBroken)
 })
 
-t.test('a seal that was moved to another key does not open (kid as associated data)', async (t) => {
+t.test('a ciphertext moved to another key does not decrypt (kid as associated data)', async (t) => {
   const sealed = sealer.seal('kid', PLAIN)
   for (const kid of ['other', '', 'kid ', 'KID']) t.throws(() => sealer.open(kid, sealed), SealBroken)
 })
@@ -42,7 +42,7 @@ function opening(texts: Iterable<string>): string[] {
   return opened
 }
 
-t.test('a letter changed anywhere breaks the seal (docs/security.md Q8)', async (t) => {
+t.test('changing any character of the ciphertext makes decryption fail (docs/security.md Q8)', async (t) => {
   const sealed = sealer.seal('kid', PLAIN)
   const changed = [...sealed].flatMap((letter, i) =>
     ['A', 'B', 'v', '_', '.', '=', ' ', '\0']
@@ -54,7 +54,7 @@ t.test('a letter changed anywhere breaks the seal (docs/security.md Q8)', async 
   t.same(opening([sealed]), [sealed])
 })
 
-t.test('a bit flipped anywhere in the sealed bytes breaks the seal', async (t) => {
+t.test('flipping any bit of the ciphertext makes decryption fail', async (t) => {
   const [format, iv = '', body = ''] = sealer.seal('kid', PLAIN).split('.')
   const flips = (text: string) => {
     const bytes = Buffer.from(text, 'base64url')
@@ -68,14 +68,14 @@ t.test('a bit flipped anywhere in the sealed bytes breaks the seal', async (t) =
   t.same(opening(flips(body).map((flipped) => [format, iv, flipped].join('.'))), [])
 })
 
-t.test('a seal cut off anywhere, or with anything added, does not open (docs/security.md Q8)', async (t) => {
+t.test('a truncated or extended ciphertext does not decrypt (docs/security.md Q8)', async (t) => {
   const sealed = sealer.seal('kid', PLAIN)
   t.same(opening([...sealed].map((_, length) => sealed.slice(0, length))), [])
   const added = ['.', '.x', 'A', 'AAAA', '=', '\n', ' ']
   t.same(opening(added.flatMap((text) => [sealed + text, text + sealed])), [])
 })
 
-t.test('a tag cut to less than 16 bytes does not do', async (t) => {
+t.test('a tag of less than 16 bytes is refused', async (t) => {
   const [format, iv = '', body = ''] = sealer.seal('kid', '').split('.')
   t.equal(Buffer.from(body, 'base64url').length, 16)
   for (const length of [4, 8, 12, 15]) {
@@ -84,12 +84,12 @@ t.test('a tag cut to less than 16 bytes does not do', async (t) => {
   }
 })
 
-t.test('the message names the key and says nothing of its content', async (t) => {
+t.test('the error message names the key and reveals nothing of its content', async (t) => {
   const message = 'the private key kid-1 does not open with this master key'
   t.throws(() => sealer.open('kid-1', 'v1.AAAA.BBBB'), { name: 'SealBroken', message })
 })
 
-t.test('each purpose has a key of its own (RFC 5869 §3.2)', async (t) => {
+t.test('each purpose has its own derived key (RFC 5869 §3.2)', async (t) => {
   const purposes = [
     'keyturn/seal-private-keys/v1',
     'keyturn/refresh-token-mac/v1',

@@ -30,7 +30,7 @@ const READ: readonly (readonly [string, string, string | undefined])[] = [
   ['constructor=1', 'toString', undefined],
 ]
 
-t.test('a form is decoded as RFC 6749 Appendix B says', async (t) => {
+t.test('a form is decoded according to RFC 6749 Appendix B', async (t) => {
   for (const [body, name, value] of READ) t.equal(parseForm(body).get(name), value, body)
 })
 
@@ -62,7 +62,7 @@ const REFUSED = [
 ]
 
 t.test(
-  'what is no strict form-urlencoded UTF-8 is invalid_request (RFC 6749 App. B; docs/security.md A7)',
+  'a form that is not strict form-urlencoded UTF-8 is invalid_request (RFC 6749 App. B; docs/security.md A7)',
   async (t) => {
     for (const body of REFUSED) {
       t.throws(() => parseForm(body), { code: 'invalid_request', status: 400 }, JSON.stringify(body))
@@ -71,7 +71,7 @@ t.test(
 )
 
 t.test(
-  'a parameter twice is invalid_request, however it is written (RFC 6749 §3.2; docs/security.md A3)',
+  'a repeated parameter is invalid_request in every encoding of its name (RFC 6749 §3.2; docs/security.md A3)',
   async (t) => {
     for (const body of ['a=1&a=2', 'a=1&a=1', 'a=1&a=', 'a&a', 'a=1&%61=2', 'a=1&b=2&a=3', '=1&=2']) {
       t.throws(() => parseForm(body), { code: 'invalid_request', message: 'a parameter is repeated' }, body)
@@ -81,7 +81,7 @@ t.test(
 )
 
 t.test(
-  'resource may be repeated, and empty ones do not count (RFC 8707 §2; docs/security.md A3, A4)',
+  'resource may be repeated, and empty values are ignored (RFC 8707 §2; docs/security.md A3, A4)',
   async (t) => {
     const form = parseForm('resource=x&resource=&resource=y&resource=x')
     t.same(form.all('resource'), ['x', 'y', 'x'])
@@ -92,7 +92,7 @@ t.test(
 )
 
 t.test(
-  '64 parameters are read, one more is refused (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
+  '64 parameters are accepted and one more is refused (RFC 9110 §15.5.14, RFC 6749 §5.2; docs/security.md A14)',
   async (t) => {
     const body = (count: number) => Array.from({ length: count }, (_, i) => `p${i}=1`).join('&')
     t.equal(parseForm(body(64)).get('p63'), '1')
@@ -100,7 +100,7 @@ t.test(
   },
 )
 
-t.test('whatever text is encoded by the book comes back as it was', async (t) => {
+t.test('any correctly encoded text is decoded unchanged', async (t) => {
   const text = fc.string({ unit: 'grapheme', maxLength: 20 }).filter((one) => !one.includes('\0'))
   fc.assert(
     fc.property(text.filter(Boolean), text.filter(Boolean), (name, value) => {
@@ -114,7 +114,7 @@ t.test('whatever text is encoded by the book comes back as it was', async (t) =>
   t.pass()
 })
 
-t.test('no body at all makes anything else of it than a form or invalid_request', async (t) => {
+t.test('every body yields either a form or invalid_request', async (t) => {
   const bodies = fc.uint8Array().map((bytes) => Buffer.from(bytes).toString('latin1'))
   fc.assert(
     fc.property(bodies, (body) => {

@@ -5,7 +5,7 @@ import { systemRandom } from '../../src/system.ts'
 const made = Array.from({ length: 10_000 }, () => makeSecret(systemRandom))
 
 t.test(
-  'a made secret has 256 random bits behind a fixed tag (RFC 6749 §10.10; docs/security.md A12)',
+  'a generated secret has 256 random bits and a fixed prefix (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
     t.equal(new Set(made).size, made.length, 'no two are the same')
     t.ok(made.every((secret) => /^ktcs_[A-Za-z0-9_-]{49}$/.test(secret)))
@@ -16,7 +16,7 @@ t.test(
   },
 )
 
-t.test('a scanner can tell it from noise without asking anybody', async (t) => {
+t.test('a secret scanner recognises a generated secret by its prefix and checksum', async (t) => {
   t.ok(made.every(isMadeSecret))
   const [secret = ''] = made
   for (let at = 0; at < secret.length; at += 1) {
@@ -35,7 +35,7 @@ t.test('a scanner can tell it from noise without asking anybody', async (t) => {
   }
 })
 
-t.test('what is kept of it does not give it back, and is the same every time', async (t) => {
+t.test('the stored hash does not reveal the secret and is deterministic', async (t) => {
   const [secret = ''] = made
   t.match(hashMadeSecret(secret), /^sha256:[\w-]{43}$/)
   t.equal(hashMadeSecret(secret), hashMadeSecret(secret))

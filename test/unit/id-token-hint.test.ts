@@ -29,7 +29,7 @@ async function sub(text: string, by: Signer = signer): Promise<unknown> {
 }
 
 t.test(
-  'our own ID token is a hint, expired or not (OpenID Connect Core §3.1.2.2; docs/security.md M138, N146)',
+  'an ID token issued here is a valid id_token_hint, expired or not (OpenID Connect Core §3.1.2.2; docs/security.md M138, N146)',
   async (t) => {
     t.same(await signer.verifyHint(token), CLAIMS)
     const expired = await signer.sign('JWT', {
@@ -43,7 +43,7 @@ t.test(
 )
 
 t.test(
-  'nobody else’s token is a hint, whatever it says (OpenID Connect Core §3.1.2.2, RP-Initiated Logout §3; docs/security.md M138, N147)',
+  'a token of another issuer is not a valid hint, whatever its claims (OpenID Connect Core §3.1.2.2, RP-Initiated Logout §3; docs/security.md M138, N147)',
   async (t) => {
     const { kid } = JSON.parse(Buffer.from(head, 'base64url').toString())
     const [active] = ring.ring().keys.filter((key) => key.state === 'active')
@@ -73,44 +73,50 @@ t.test(
   },
 )
 
-t.test('our other tokens are none, nor is one of another issuer (RFC 8725 §3.11)', async (t) => {
-  for (const typ of ['at+jwt', 'logout+jwt', 'statuslist+jwt', 'jwt', 'JWT ', '']) {
-    t.equal(await sub(await signer.sign(typ, CLAIMS)), null, `typ ${typ}`)
-  }
-  for (const claims of [
-    { iss: 'https://other.test' },
-    { iss: `${ISSUER}/` },
-    { sub: undefined as unknown as string },
-    { aud: undefined as unknown as string },
-    { iat: undefined as unknown as number },
-  ]) {
-    t.equal(await sub(await signer.sign('JWT', { ...CLAIMS, ...claims })), null, JSON.stringify(claims))
-  }
-  const key = await ring.signingKey(CLAIMS.exp)
-  for (const text of ['[]', 'null', '1', '"x"', 'x', '']) {
-    t.equal(await sub(await signCompact(key, 'JWT', text)), null, `payload ${text}`)
-  }
-})
+t.test(
+  'other token types, and tokens for another issuer, are not valid hints (RFC 8725 §3.11)',
+  async (t) => {
+    for (const typ of ['at+jwt', 'logout+jwt', 'statuslist+jwt', 'jwt', 'JWT ', '']) {
+      t.equal(await sub(await signer.sign(typ, CLAIMS)), null, `typ ${typ}`)
+    }
+    for (const claims of [
+      { iss: 'https://other.test' },
+      { iss: `${ISSUER}/` },
+      { sub: undefined as unknown as string },
+      { aud: undefined as unknown as string },
+      { iat: undefined as unknown as number },
+    ]) {
+      t.equal(await sub(await signer.sign('JWT', { ...CLAIMS, ...claims })), null, JSON.stringify(claims))
+    }
+    const key = await ring.signingKey(CLAIMS.exp)
+    for (const text of ['[]', 'null', '1', '"x"', 'x', '']) {
+      t.equal(await sub(await signCompact(key, 'JWT', text)), null, `payload ${text}`)
+    }
+  },
+)
 
-t.test('a retired key’s tokens stay hints; a revoked key’s do not (RP-Initiated Logout §2)', async (t) => {
-  const { deps, ring, signer } = await world()
-  const state = (kid: string) => ring.ring().keys.find((key) => key.kid === kid)?.state
-  const kidOf = (text: string) =>
-    JSON.parse(Buffer.from(text.split('.')[0] ?? '', 'base64url').toString()).kid
-  const old = await signer.sign('JWT', CLAIMS)
-  await rotateRing(deps, { actor: 'test', force: true })
-  await ring.sync()
-  t.equal(state(kidOf(old)), 'retiring')
-  t.equal(await sub(old, signer), 'u_1')
-  clock.tick(DAY)
-  while (await maintainRing(deps, ring.ring())) await ring.sync()
-  t.equal(state(kidOf(old)), 'retired')
-  t.equal(await sub(old, signer), 'u_1')
+t.test(
+  'tokens of a retired key remain valid hints, and those of a revoked key do not (RP-Initiated Logout §2)',
+  async (t) => {
+    const { deps, ring, signer } = await world()
+    const state = (kid: string) => ring.ring().keys.find((key) => key.kid === kid)?.state
+    const kidOf = (text: string) =>
+      JSON.parse(Buffer.from(text.split('.')[0] ?? '', 'base64url').toString()).kid
+    const old = await signer.sign('JWT', CLAIMS)
+    await rotateRing(deps, { actor: 'test', force: true })
+    await ring.sync()
+    t.equal(state(kidOf(old)), 'retiring')
+    t.equal(await sub(old, signer), 'u_1')
+    clock.tick(DAY)
+    while (await maintainRing(deps, ring.ring())) await ring.sync()
+    t.equal(state(kidOf(old)), 'retired')
+    t.equal(await sub(old, signer), 'u_1')
 
-  const newer = await signer.sign('JWT', { ...CLAIMS, exp: clock.now() + 60 })
-  t.equal(await sub(newer, signer), 'u_1')
-  await revokeKey(deps, kidOf(newer), { actor: 'test' })
-  await ring.sync()
-  t.equal(state(kidOf(newer)), 'revoked')
-  t.equal(await sub(newer, signer), null)
-})
+    const newer = await signer.sign('JWT', { ...CLAIMS, exp: clock.now() + 60 })
+    t.equal(await sub(newer, signer), 'u_1')
+    await revokeKey(deps, kidOf(newer), { actor: 'test' })
+    await ring.sync()
+    t.equal(state(kidOf(newer)), 'revoked')
+    t.equal(await sub(newer, signer), null)
+  },
+)

@@ -1,14 +1,14 @@
 import t from 'tap'
 import { networkOf } from '../../src/accounts/ip-prefix.ts'
 
-t.test('an IPv4 address is counted by itself, however it is written', async (t) => {
+t.test('an IPv4 address counts as itself in every notation', async (t) => {
   for (const ip of ['192.0.2.1', '::ffff:192.0.2.1', '::FFFF:c000:201', '0:0:0:0:0:ffff:c000:0201']) {
     t.equal(networkOf(ip), '192.0.2.1', ip)
   }
   t.not(networkOf('192.0.2.2'), networkOf('192.0.2.1'))
 })
 
-t.test('an IPv6 address is counted by its /64, however it is written (RFC 6177 §2, RFC 5952)', async (t) => {
+t.test('an IPv6 address counts by its /64 prefix in every notation (RFC 6177 §2, RFC 5952)', async (t) => {
   for (const ip of [
     '2001:db8:1:2::1',
     '2001:DB8:1:2:0:0:0:1',
@@ -24,6 +24,6 @@ t.test('an IPv6 address is counted by its /64, however it is written (RFC 6177 �
   t.equal(networkOf('fe80::1%eth0'), networkOf('fe80::2'))
 })
 
-t.test('what is no address stays what it is', async (t) => {
+t.test('text that is not an address is left unchanged', async (t) => {
   for (const text of ['', 'unknown', '1.2.3', '2001:db8::1::2', 'localhost']) t.equal(networkOf(text), text)
 })

@@ -50,7 +50,7 @@ async function serving(t: Test) {
 const kids = (node: LiveRing) =>
   (JSON.parse(node.jwks().body) as { keys: { kid: string }[] }).keys.map((key) => key.kid)
 
-t.test('the JWKS is the ring’s, as bytes, with a tag that is theirs', async (t) => {
+t.test('the served JWKS is the key ring’s public keys as bytes with an ETag of these bytes', async (t) => {
   const { node, first } = await serving(t as Test)
   const { body, etag, cacheControl } = node.jwks()
   t.same(new Set(kids(node)), new Set(first.keys.map((key) => key.kid)))
@@ -58,7 +58,7 @@ t.test('the JWKS is the ring’s, as bytes, with a tag that is theirs', async (t
   t.equal(cacheControl, 'public, max-age=300')
 })
 
-t.test('every node serves the same bytes of the same ring', async (t) => {
+t.test('every node serves identical bytes for the same key ring', async (t) => {
   const { node, administrator, store, clock } = await serving(t as Test)
   await rotateRing(administrator, force)
   await node.sync()
@@ -66,13 +66,13 @@ t.test('every node serves the same bytes of the same ring', async (t) => {
   t.same(other.jwks(), node.jwks())
 })
 
-t.test('what it signs verifies with what it serves', async (t) => {
+t.test('signatures verify with the served JWKS', async (t) => {
   const { node, clock } = await serving(t as Test)
   const jws = await signCompact(await node.signingKey(clock.now() + 600), 'JWT', 'x')
   await t.resolves(compactVerify(jws, createLocalJWKSet(JSON.parse(node.jwks().body))))
 })
 
-t.test('another process’s rotation is followed: new JWKS, new tag, new key', async (t) => {
+t.test('a rotation by another process leads to a new JWKS, ETag and signing key', async (t) => {
   const { node, clock, administrator, first } = await serving(t as Test)
   const before = node.jwks()
   const rotated = await rotateRing(administrator, force)
@@ -83,14 +83,14 @@ t.test('another process’s rotation is followed: new JWKS, new tag, new key', a
   t.equal((await node.signingKey(clock.now() + 600)).kid, nextKey(first).kid)
 })
 
-t.test('looking costs one small question while nothing has changed', async (t) => {
+t.test('a poll costs one small query while nothing has changed', async (t) => {
   const { node, calls } = await serving(t as Test)
   for (let i = 0; i < 10; i += 1) await node.sync()
   await Promise.all(Array.from({ length: 10 }, () => node.sync()))
   t.notOk(calls.read, 'the ring itself is not read')
 })
 
-t.test('the store knows how long the key is needed before anything is signed with it', async (t) => {
+t.test('before signing, the store is told how long the key is needed', async (t) => {
   const { node, clock, first, tokensUntil } = await serving(t as Test)
   for (const lifetime of [600, 60, DAY, 30 * DAY]) {
     const { kid } = await node.signingKey(clock.now() + lifetime)
@@ -99,7 +99,7 @@ t.test('the store knows how long the key is needed before anything is signed wit
   }
 })
 
-t.test('that is one write a minute, not one a token', async (t) => {
+t.test('the key’s required lifetime is written once a minute, not once per token', async (t) => {
   const { node, clock, calls } = await serving(t as Test)
   await Promise.all(Array.from({ length: 50 }, () => node.signingKey(clock.now() + 600)))
   t.equal(calls.extendTokensUntil, 1, 'fifty at once share it')
@@ -113,13 +113,13 @@ t.test('that is one write a minute, not one a token', async (t) => {
   t.equal(calls.extendTokensUntil, 2)
 })
 
-t.test('of tokens asked for at once, the longest-lived is covered as well', async (t) => {
+t.test('for concurrent tokens the longest lifetime is recorded', async (t) => {
   const { node, clock, first, tokensUntil } = await serving(t as Test)
   await Promise.all([600, DAY, 60, 2 * DAY].map((lifetime) => node.signingKey(clock.now() + lifetime)))
   t.ok((await tokensUntil(activeKey(first).kid)) >= clock.now() + 2 * DAY)
 })
 
-t.test('nothing is signed if the store cannot be told', async (t) => {
+t.test('nothing is signed if the lifetime cannot be recorded', async (t) => {
   const { node, clock, store, first } = await serving(t as Test)
   await store.db.close()
   await t.rejects(node.signingKey(clock.now() + 600), { name: 'StoreUnavailable' })
@@ -128,7 +128,7 @@ t.test('nothing is signed if the store cannot be told', async (t) => {
 })
 
 t.test(
-  'what the store was told already can be signed while it is down, for as long as the view is fresh',
+  'tokens within the recorded lifetime are signed while the store is down, until the lease ends',
   async (t) => {
     const { node, clock, store } = await serving(t as Test)
     const until = clock.now() + 600
@@ -141,7 +141,7 @@ t.test(
   },
 )
 
-t.test('a node that was frozen looks before it signs (docs/security.md Q18)', async (t) => {
+t.test('a resumed node polls the key ring before it signs (docs/security.md Q18)', async (t) => {
   for (const jump of [11, HOUR, -11, -DAY]) {
     const { node, clock, administrator, first } = await serving(t as Test)
     await node.signingKey(clock.now() + 30 * DAY)
@@ -151,23 +151,20 @@ t.test('a node that was frozen looks before it signs (docs/security.md Q18)', as
   }
 })
 
-t.test(
-  'a node that has not heard of a rotation signs with the old key only while that is published',
-  async (t) => {
-    const { node, clock, administrator, first, tokensUntil } = await serving(t as Test)
-    const old = activeKey(first).kid
-    await rotateRing(administrator, force)
-    const { kid } = await node.signingKey(clock.now() + DAY)
-    t.equal(kid, old)
-    t.ok((await tokensUntil(old)) >= clock.now() + DAY, 'and the key stays as long as this token lives')
+t.test('a node unaware of a rotation signs with the old key only while that key is published', async (t) => {
+  const { node, clock, administrator, first, tokensUntil } = await serving(t as Test)
+  const old = activeKey(first).kid
+  await rotateRing(administrator, force)
+  const { kid } = await node.signingKey(clock.now() + DAY)
+  t.equal(kid, old)
+  t.ok((await tokensUntil(old)) >= clock.now() + DAY, 'and the key stays as long as this token lives')
 
-    clock.tick(HOUR)
-    await maintainRing(administrator, (await administrator.store.ring.read()) as Ring)
-    t.equal((await administrator.store.ring.read())?.keys.find((key) => key.kid === old)?.state, 'retiring')
-  },
-)
+  clock.tick(HOUR)
+  await maintainRing(administrator, (await administrator.store.ring.read()) as Ring)
+  t.equal((await administrator.store.ring.read())?.keys.find((key) => key.kid === old)?.state, 'retiring')
+})
 
-t.test('a node that has not heard of a revocation is told when it asks for more time', async (t) => {
+t.test('a node unaware of a revocation learns of it when it extends the key’s lifetime', async (t) => {
   const { node, clock, administrator, first } = await serving(t as Test)
   await node.signingKey(clock.now() + 60)
   await revokeKey(administrator, activeKey(first).kid, { actor: 'me' })
@@ -175,21 +172,18 @@ t.test('a node that has not heard of a revocation is told when it asks for more 
   t.notOk(kids(node).includes(activeKey(first).kid))
 })
 
-t.test(
-  'a key that was rotated away cannot sign here any more: not in the store, not in memory',
-  async (t) => {
-    const { node, clock, administrator, first, store } = await serving(t as Test)
-    const weak = new WeakRef((await node.signingKey(clock.now() + 600)).sign)
-    await rotateRing(administrator, force)
-    await node.sync()
-    t.not((await node.signingKey(clock.now() + 600)).kid, activeKey(first).kid)
-    const old = (await store.ring.read())?.keys.find((key) => key.kid === activeKey(first).kid)
-    t.equal(old?.sealed, null)
-    t.ok(await collected(weak), 'nothing holds it')
-  },
-)
+t.test('the private half of a rotated key is gone from the store and from memory', async (t) => {
+  const { node, clock, administrator, first, store } = await serving(t as Test)
+  const weak = new WeakRef((await node.signingKey(clock.now() + 600)).sign)
+  await rotateRing(administrator, force)
+  await node.sync()
+  t.not((await node.signingKey(clock.now() + 600)).kid, activeKey(first).kid)
+  const old = (await store.ring.read())?.keys.find((key) => key.kid === activeKey(first).kid)
+  t.equal(old?.sealed, null)
+  t.ok(await collected(weak), 'nothing holds it')
+})
 
-t.test('a retiring key that is needed longer is not forgotten by a node that rotates', async (t) => {
+t.test('a retiring key that is needed longer is kept by a node that rotates', async (t) => {
   const { node, clock, administrator, first } = await serving(t as Test)
   const old = activeKey(first).kid
   await node.signingKey(clock.now() + 9 * HOUR)
@@ -199,14 +193,14 @@ t.test('a retiring key that is needed longer is not forgotten by a node that rot
   t.ok((leaves?.tokensUntil ?? 0) + SKEW >= clock.now() + 9 * HOUR + SKEW)
 })
 
-t.test('another master key does not open the ring (docs/security.md Q8)', async (t) => {
+t.test('another master key does not decrypt the key ring (docs/security.md Q8)', async (t) => {
   const { store, clock, first } = await serving(t as Test)
   const sealer = createSealer(Buffer.alloc(32, 2), systemRandom)
   await t.rejects(openLiveRing({ ...ringDeps(store, clock), sealer, store }, first), { name: 'SealBroken' })
 })
 
 t.test(
-  'a private half that belongs to another key is noticed before it signs (docs/security.md Q8)',
+  'a private half that belongs to another key is detected before it signs (docs/security.md Q8)',
   async (t) => {
     const { store, clock, first } = await serving(t as Test)
     const sealer = createSealer(MASTER_KEY, systemRandom)
@@ -222,7 +216,7 @@ t.test(
 )
 
 t.test(
-  'a running node keeps its last good ring when a new one does not open (docs/security.md Q8)',
+  'a running node keeps its last good key ring when a new one does not decrypt (docs/security.md Q8)',
   async (t) => {
     const { node, clock, administrator, first } = await serving(t as Test)
     // A rotation itself refuses a next key that it cannot open, so this administrator opens everything.
@@ -250,20 +244,20 @@ t.test(
   },
 )
 
-t.test('a store whose ring is gone is trouble of the store', async (t) => {
+t.test('a store without a key ring is reported as a store failure', async (t) => {
   const { node, store } = await serving(t as Test)
   await store.db.batch([{ sql: 'DELETE FROM ring_keys' }, { sql: 'DELETE FROM ring' }])
   await t.rejects(node.sync(), { name: 'StoreUnavailable' })
 })
 
-t.test('the header follows the clock, not the last look', async (t) => {
+t.test('max-age follows the clock, not the last poll', async (t) => {
   const { node, clock } = await serving(t as Test)
   clock.tick(30 * DAY - 10)
   t.equal(node.jwks().cacheControl, 'public, max-age=10')
 })
 
 t.test(
-  'a process that dies after noting a lifetime leaves a key that stays too long, never too short',
+  'a process that dies after recording a lifetime leaves a key published too long, never too short',
   async (t) => {
     const { clock, store, first, tokensUntil } = await serving(t as Test)
     const failpoint = () => {

@@ -21,7 +21,7 @@ function locked(name: string, from: string): boolean {
 }
 const parent = (path: string) => path.slice(0, path.lastIndexOf('/node_modules/'))
 
-t.test('the lock file names the binaries of every platform, or npm ci refuses it', async (t) => {
+t.test('the lock file lists the binaries of every platform, as npm ci requires', async (t) => {
   const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
     Object.keys(optionalDependencies)
       .filter((name) => !locked(name, path))
@@ -30,7 +30,7 @@ t.test('the lock file names the binaries of every platform, or npm ci refuses it
   t.same(missing, [], 'take a version whose platforms are all published')
 })
 
-t.test('npm ci compiles nothing: there may be no compiler and no Python', async (t) => {
+t.test('npm ci compiles nothing, so no compiler or Python is needed', async (t) => {
   // npm compiles whatever has a binding.gyp and no install script of its own. That a package does not want it is
   // in its package.json, but npm does not write it down: add "gypfile": false by hand to its entry in the lock file.
   const compiled = Object.entries(packages).filter(([path, { gypfile }]) => {

@@ -5,13 +5,13 @@ import t from 'tap'
 import { createLogger } from '../../src/log/logger.ts'
 import { withoutSecrets } from '../../src/log/secrets.ts'
 
-t.test('an object without secrets is logged as it is, and not copied', async (t) => {
+t.test('an object without secrets is logged unchanged and not copied', async (t) => {
   const fields = { audit: 'token.issued', deep: { list: [1, { name: 'x' }] } }
   t.equal(withoutSecrets(fields), fields)
 })
 
 t.test(
-  'secrets are taken out wherever plain objects and lists carry them, and the original is kept',
+  'secrets are removed from nested plain objects and arrays, and the original is unchanged',
   async (t) => {
     const fields = {
       password: 'p',
@@ -29,13 +29,13 @@ t.test(
   },
 )
 
-t.test('an object that contains itself comes to an end, without its secret at any depth', async (t) => {
+t.test('a cyclic object is logged without its secret at any depth', async (t) => {
   const circle: Record<string, unknown> = { code: 'secret' }
   circle.self = circle
   t.notMatch(JSON.stringify(withoutSecrets(circle)), 'secret')
 })
 
-t.test('a logged error keeps its code and loses what it carries of a request', async (t) => {
+t.test('a logged error keeps its code and loses request data', async (t) => {
   const file = join(mkdtempSync(join(tmpdir(), 'keyturn-log-')), 'log')
   const logger = createLogger({ level: 'info', pretty: false, destination: file })
   const error = Object.assign(new Error('no space'), {

@@ -95,7 +95,7 @@ async function all(t: Test, table: Readonly<Record<string, readonly [Form, strin
 }
 
 t.test(
-  'a hint about this browser’s session signs out without a question (RP-Initiated Logout §2; docs/security.md N146)',
+  'an id_token_hint for this browser’s session signs out without confirmation (RP-Initiated Logout §2; docs/security.md N146)',
   async (t) => {
     const expired = await idToken({ iat: now - 9000, exp: now - 8000 })
     await all(t, {
@@ -122,7 +122,7 @@ t.test(
 )
 
 t.test(
-  'whatever does not belong to this browser is a question (RP-Initiated Logout §2, §6; docs/security.md N146)',
+  'an id_token_hint that does not match this browser’s session requires confirmation (RP-Initiated Logout §2, §6; docs/security.md N146)',
   async (t) => {
     const other = { aud: 'other', sid: 'other-there' }
     await all(t, {
@@ -146,7 +146,7 @@ t.test(
 )
 
 t.test(
-  'a hint that is none of ours proves nothing: a question, and no way back (RP-Initiated Logout §3, §4; docs/security.md N147)',
+  'an invalid id_token_hint requires confirmation and gives no redirect (RP-Initiated Logout §3, §4; docs/security.md N147)',
   async (t) => {
     const claims = { iss: ISSUER, sub: 'alice', aud: 'web', sid: 'web-here', iat: now, exp: now + 60 }
     const [head = '', body = '', signature = ''] = hint.split('.')
@@ -173,7 +173,7 @@ t.test(
 )
 
 t.test(
-  'the browser is sent back to what is registered, with the state as it came (RP-Initiated Logout §3, RP-Initiated Logout §2; docs/security.md N147, N148)',
+  'the browser is redirected to the registered URI with the state unchanged (RP-Initiated Logout §3, RP-Initiated Logout §2; docs/security.md N147, N148)',
   async (t) => {
     const to = (uri: string, more: Form = {}) => ({
       id_token_hint: hint,
@@ -194,7 +194,7 @@ t.test(
 )
 
 t.test(
-  'nobody is sent anywhere that is not registered to the letter (RP-Initiated Logout §3, RP-Initiated Logout §4; docs/security.md N147, P24)',
+  'only an exactly registered URI is redirected to (RP-Initiated Logout §3, RP-Initiated Logout §4; docs/security.md N147, P24)',
   async (t) => {
     for (const uri of [
       'https://evil.test/out',
@@ -227,7 +227,7 @@ t.test(
 )
 
 t.test(
-  'without a hint nobody is sent anywhere, registered or not (RP-Initiated Logout §3, §4; docs/security.md N147)',
+  'without an id_token_hint there is no redirect, registered or not (RP-Initiated Logout §3, §4; docs/security.md N147)',
   async (t) => {
     for (const uri of [OUT, 'https://evil.test/out', 'javascript:alert(1)']) {
       const form = { client_id: 'web', post_logout_redirect_uri: uri, state: 's' }
@@ -237,7 +237,7 @@ t.test(
 )
 
 t.test(
-  'client_id must be whom the hint was issued to; nothing may be repeated (RP-Initiated Logout §2, RFC 6749 §3.1; docs/security.md N148, A3)',
+  'client_id must be the client of the id_token_hint, and no parameter may be repeated (RP-Initiated Logout §2, RFC 6749 §3.1; docs/security.md N148, A3)',
   async (t) => {
     for (const client_id of ['other', 'WEB', 'web ', 'nobody', 'a\u0000b']) {
       const form = { id_token_hint: hint, client_id, post_logout_redirect_uri: OUT }

@@ -24,7 +24,7 @@ function folderWith(t: Pick<Test, 'testdir'>, text = `${KEY.toString('base64url'
   return folder
 }
 
-t.test('a new master key is 32 random bytes in a file that only its owner can read, 0600', async (t) => {
+t.test('a new master key is 32 random bytes in a file with mode 0600', async (t) => {
   const before = process.umask(0)
   t.teardown(() => process.umask(before))
   const folder = join(t.testdir(), 'deep', 'keys')
@@ -37,14 +37,14 @@ t.test('a new master key is 32 random bytes in a file that only its owner can re
   t.same(readdirSync(folder), ['master.key'], 'no draft remains')
 })
 
-t.test('there is none in an empty or missing folder', async (t) => {
+t.test('an empty or missing folder has no master key', async (t) => {
   const folder = t.testdir()
   t.equal(readMasterKey(folder), undefined)
   t.equal(readMasterKey(join(folder, 'missing')), undefined)
 })
 
 t.test(
-  'a key that is there is never replaced: whoever would make one gets it (docs/security.md Q8)',
+  'an existing master key is never replaced: a second creator gets the first one’s key (docs/security.md Q8)',
   async (t) => {
     const folder = folderWith(t)
     t.same(createMasterKey(folder, systemRandom), KEY)
@@ -53,20 +53,20 @@ t.test(
   },
 )
 
-t.test('a damaged key is never replaced either (docs/security.md Q8)', async (t) => {
+t.test('a damaged master key is never replaced (docs/security.md Q8)', async (t) => {
   const folder = folderWith(t, 'damaged')
   t.throws(() => createMasterKey(folder, systemRandom), MasterKeyProblem)
   t.equal(readFileSync(masterKeyFile(folder), 'utf8'), 'damaged')
 })
 
-t.test('a draft that a killed process left behind is harmless', async (t) => {
+t.test('a temporary file left by a killed process is harmless', async (t) => {
   const folder = t.testdir()
   for (const name of ['x', String(process.pid)]) writeFileSync(`${masterKeyFile(folder)}.${name}.new`, 'half')
   const key = createMasterKey(folder, systemRandom)
   t.same(readMasterKey(folder), key)
 })
 
-t.test('of creators at the same moment one wins, and all have its key (docs/security.md Q9)', async (t) => {
+t.test('of concurrent creators one wins, and all get its key (docs/security.md Q9)', async (t) => {
   const folder = join(t.testdir(), 'keys')
   const code = `
     const { createMasterKey } = await import(${JSON.stringify(source('keys/master-key.ts'))})
@@ -89,7 +89,7 @@ t.test('of creators at the same moment one wins, and all have its key (docs/secu
 })
 
 t.test(
-  'a key that others may read is refused, with the command that mends it (docs/security.md Q8)',
+  'a master key readable by other users is refused with the command that fixes it (docs/security.md Q8)',
   async (t) => {
     const folder = folderWith(t)
     const file = masterKeyFile(folder)
@@ -109,7 +109,7 @@ t.test(
 )
 
 t.test(
-  'a key that is damaged, cut off or empty is refused, and its text is not repeated (docs/security.md Q8)',
+  'a damaged, truncated or empty master key is refused without repeating its text (docs/security.md Q8)',
   async (t) => {
     const good = KEY.toString('base64url')
     const damaged = [
@@ -135,18 +135,21 @@ t.test(
   },
 )
 
-t.test('a folder, or a link to one, in the place of the key is refused (docs/security.md Q8)', async (t) => {
-  const folder = t.testdir({ elsewhere: {} })
-  const file = masterKeyFile(folder)
-  mkdirSync(file)
-  const refusal = { name: 'MasterKeyProblem', message: `${file} is not a file` }
-  t.throws(() => readMasterKey(folder), refusal)
-  rmSync(file, { recursive: true })
-  symlinkSync(join(folder, 'elsewhere'), file)
-  t.throws(() => readMasterKey(folder), refusal)
-})
+t.test(
+  'a folder, or a link to one, in place of the master key is refused (docs/security.md Q8)',
+  async (t) => {
+    const folder = t.testdir({ elsewhere: {} })
+    const file = masterKeyFile(folder)
+    mkdirSync(file)
+    const refusal = { name: 'MasterKeyProblem', message: `${file} is not a file` }
+    t.throws(() => readMasterKey(folder), refusal)
+    rmSync(file, { recursive: true })
+    symlinkSync(join(folder, 'elsewhere'), file)
+    t.throws(() => readMasterKey(folder), refusal)
+  },
+)
 
-t.test('a link to a key is followed, one that leads nowhere is not filled', async (t) => {
+t.test('a link to a master key is followed, and a dangling link is not filled', async (t) => {
   const folder = folderWith(t)
   const other = join(folder, 'other')
   mkdirSync(other)
@@ -161,14 +164,14 @@ t.test('a link to a key is followed, one that leads nowhere is not filled', asyn
   t.notOk(existsSync(masterKeyFile(folder)))
 })
 
-t.test('a keys folder that is a file is a problem in a sentence', async (t) => {
+t.test('a key folder that is a file is reported in one sentence', async (t) => {
   const folder = join(t.testdir({ keys: 'x' }), 'keys')
   t.throws(() => readMasterKey(folder), { name: 'MasterKeyProblem', message: /cannot be read \(ENOTDIR\)/ })
   t.throws(() => createMasterKey(folder, systemRandom), MasterKeyProblem)
 })
 
 const root = process.getuid?.() === 0
-t.test('a key that cannot be read is refused, not replaced (docs/security.md Q8)', async (t) => {
+t.test('an unreadable master key is refused, not replaced (docs/security.md Q8)', async (t) => {
   const folder = folderWith(t)
   chmodSync(masterKeyFile(folder), 0o000)
   const code = `

@@ -186,7 +186,7 @@ t.test('every step is reached', async (t) => {
 })
 
 t.test(
-  'max_age holds for who signed in for this request too, once the pages were open for long (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
+  'max_age also applies to a user who signed in for this request if the pages were open too long (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const [plain] = all.filter(({ state }) => state.reauthenticated && state.consentGivenNow)
     const step = (age: number, maxAge: number) =>

@@ -37,28 +37,31 @@ async function signIn(w: FactorsWorld, device: Authenticator, userId: string | n
 
 const reasons = (w: FactorsWorld) => w.logger.audits('factor.failed').map(({ reason }) => reason)
 
-t.test('the browser is asked for a discoverable passkey without attestation, for our host', async (t) => {
-  const w = await world(t)
-  const begun = await w.factors.beginPasskeyRegistration(w.alice)
-  t.match(begun?.options, {
-    rp: { id: 'login.example', name: 'Example: the company' },
-    user: { id: Buffer.from(w.alice.id).toString('base64url'), name: 'alice', displayName: 'alice' },
-    attestation: 'none',
-    authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
-    pubKeyCredParams: [-8, -7, -257].map((alg) => ({ alg, type: 'public-key' })),
-    excludeCredentials: [],
-    timeout: 300_000,
-  })
-  const challenges = new Set<string>()
-  for (let i = 0; i < 50; i += 1) {
-    const again = await w.factors.beginPasskeyRegistration(w.alice)
-    challenges.add(again?.options.challenge ?? '')
-  }
-  t.equal(challenges.size, 50)
-  for (const challenge of challenges) t.equal(Buffer.from(challenge, 'base64url').length, 32)
-})
+t.test(
+  'the browser is asked for a discoverable passkey without attestation for the issuer’s host',
+  async (t) => {
+    const w = await world(t)
+    const begun = await w.factors.beginPasskeyRegistration(w.alice)
+    t.match(begun?.options, {
+      rp: { id: 'login.example', name: 'Example: the company' },
+      user: { id: Buffer.from(w.alice.id).toString('base64url'), name: 'alice', displayName: 'alice' },
+      attestation: 'none',
+      authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
+      pubKeyCredParams: [-8, -7, -257].map((alg) => ({ alg, type: 'public-key' })),
+      excludeCredentials: [],
+      timeout: 300_000,
+    })
+    const challenges = new Set<string>()
+    for (let i = 0; i < 50; i += 1) {
+      const again = await w.factors.beginPasskeyRegistration(w.alice)
+      challenges.add(again?.options.challenge ?? '')
+    }
+    t.equal(challenges.size, 50)
+    for (const challenge of challenges) t.equal(Buffer.from(challenge, 'base64url').length, 32)
+  },
+)
 
-t.test('a passkey that was made here signs in, as a second factor and alone', async (t) => {
+t.test('a registered passkey can be used as a second factor and alone', async (t) => {
   const w = await world(t)
   const device = w.device()
   const passkey = await register(w, device, w.alice, '  My \n phone\u202e ')
@@ -88,7 +91,7 @@ t.test('a passkey that was made here signs in, as a second factor and alone', as
 })
 
 t.test(
-  'a known user is asked for one of the passkeys he has, an unknown one for any that verifies him',
+  'a known user is asked for one of their passkeys, and an unknown one for any verifying passkey',
   async (t) => {
     const w = await world(t)
     t.equal(await w.factors.beginPasskeyAuthentication(w.alice.id), null, 'there is none')
@@ -120,7 +123,7 @@ const elsewhere: Readonly<Record<string, Twist>> = {
   'nobody at the device': { userPresent: false },
 }
 
-t.test('a registration from anywhere else is refused, and nothing is kept (WebAuthn §7.1)', async (t) => {
+t.test('a registration from another origin is refused and stores nothing (WebAuthn §7.1)', async (t) => {
   const w = await world(t)
   for (const [what, twist] of Object.entries({ ...elsewhere, 'a sign-in': { type: 'webauthn.get' } })) {
     const begun = await w.factors.beginPasskeyRegistration(w.alice)
@@ -133,7 +136,7 @@ t.test('a registration from anywhere else is refused, and nothing is kept (WebAu
   t.equal((await w.factors.summary(w.alice.id)).passkeys, Object.keys(elsewhere).length + 1)
 })
 
-t.test('a sign-in from anywhere else is refused, whoever is asked (WebAuthn §7.2)', async (t) => {
+t.test('a sign-in from another origin is refused, for every user (WebAuthn §7.2)', async (t) => {
   const w = await world(t)
   const device = w.device()
   await register(w, device)
@@ -148,7 +151,7 @@ t.test('a sign-in from anywhere else is refused, whoever is asked (WebAuthn §7.
   t.not(await signIn(w, device, null), null)
 })
 
-t.test('a passkey that stands alone must have verified who holds it', async (t) => {
+t.test('a passkey used alone must have verified the user', async (t) => {
   const w = await world(t)
   const device = w.device()
   await register(w, device)
@@ -159,16 +162,19 @@ t.test('a passkey that stands alone must have verified who holds it', async (t) 
   t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
 })
 
-t.test('a security key that verifies nobody is registered, and is a second factor', async (t) => {
-  const w = await world(t)
-  const device = w.device()
-  const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
-  const json = device.create(begun.options, { userVerified: false })
-  t.not(await w.factors.finishPasskeyRegistration(w.alice, 'Key', json, begun.challenge, FROM), null)
-  t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
-})
+t.test(
+  'a security key without user verification can be registered and used as a second factor',
+  async (t) => {
+    const w = await world(t)
+    const device = w.device()
+    const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+    const json = device.create(begun.options, { userVerified: false })
+    t.not(await w.factors.finishPasskeyRegistration(w.alice, 'Key', json, begun.challenge, FROM), null)
+    t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
+  },
+)
 
-t.test('a challenge that was used, is too old, or was made for something else is none', async (t) => {
+t.test('a challenge that was used, has expired or had another purpose is refused', async (t) => {
   const w = await world(t)
   const device = w.device()
   await register(w, device)
@@ -199,7 +205,7 @@ t.test('a challenge that was used, is too old, or was made for something else is
 })
 
 t.test(
-  'of fifty who send one answer at the same moment, one is let in (RFC 7523 §3; docs/security.md P6)',
+  'of fifty concurrent uses of one response one succeeds (RFC 7523 §3; docs/security.md P6)',
   async (t) => {
     const w = await world(t)
     // Counts nothing, so that it is the challenge alone that is single use.
@@ -216,42 +222,36 @@ t.test(
   },
 )
 
-t.test(
-  'one registration is kept once, of fifty at the same moment (RFC 7523 §3; docs/security.md P6)',
-  async (t) => {
-    const w = await world(t)
-    const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
-    const outcome = await winners(50, async () => {
-      const json = w.device().create(begun.options)
-      return (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM)) !== null
-    })
-    t.same(outcome, { won: 1, lost: 49 })
-    t.equal((await w.factors.summary(w.alice.id)).passkeys, 1)
-  },
-)
+t.test('of fifty concurrent registrations one is stored (RFC 7523 §3; docs/security.md P6)', async (t) => {
+  const w = await world(t)
+  const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+  const outcome = await winners(50, async () => {
+    const json = w.device().create(begun.options)
+    return (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM)) !== null
+  })
+  t.same(outcome, { won: 1, lost: 49 })
+  t.equal((await w.factors.summary(w.alice.id)).passkeys, 1)
+})
 
-t.test(
-  'another user’s passkey is no second factor of mine, and signs in its owner when it is alone',
-  async (t) => {
-    const w = await world(t)
-    const [alices, bobs] = [w.device(), w.device()]
-    await register(w, alices)
-    await register(w, bobs, w.bob)
-    t.equal(await signIn(w, bobs, w.alice.id), null)
-    t.equal(await signIn(w, bobs, w.alice.id, { userHandle: null }), null)
-    t.match(await signIn(w, bobs, null), { userId: w.bob.id })
+t.test('another user’s passkey is no valid second factor, and alone it signs in its owner', async (t) => {
+  const w = await world(t)
+  const [alices, bobs] = [w.device(), w.device()]
+  await register(w, alices)
+  await register(w, bobs, w.bob)
+  t.equal(await signIn(w, bobs, w.alice.id), null)
+  t.equal(await signIn(w, bobs, w.alice.id, { userHandle: null }), null)
+  t.match(await signIn(w, bobs, null), { userId: w.bob.id })
 
-    const handle = Buffer.from(w.alice.id).toString('base64url')
-    t.equal(await signIn(w, bobs, null, { userHandle: handle }), null, 'a handle that names another')
-    t.equal(await signIn(w, bobs, w.bob.id, { userHandle: handle }), null)
-    t.equal(await signIn(w, bobs, null, { userHandle: null }), null, 'WebAuthn §7.2 step 6: it must be there')
-    t.match(await signIn(w, bobs, w.bob.id, { userHandle: null }), { userId: w.bob.id })
-    t.equal(await signIn(w, w.device(), null), null, 'nobody’s')
-    t.same(new Set(reasons(w)), new Set(['unknown']))
-  },
-)
+  const handle = Buffer.from(w.alice.id).toString('base64url')
+  t.equal(await signIn(w, bobs, null, { userHandle: handle }), null, 'a handle that names another')
+  t.equal(await signIn(w, bobs, w.bob.id, { userHandle: handle }), null)
+  t.equal(await signIn(w, bobs, null, { userHandle: null }), null, 'WebAuthn §7.2 step 6: it must be there')
+  t.match(await signIn(w, bobs, w.bob.id, { userHandle: null }), { userId: w.bob.id })
+  t.equal(await signIn(w, w.device(), null), null, 'nobody’s')
+  t.same(new Set(reasons(w)), new Set(['unknown']))
+})
 
-t.test('a signature of another key is refused, whatever credential it names', async (t) => {
+t.test('a signature by another key is refused for every credential id', async (t) => {
   const w = await world(t)
   const [device, thief] = [w.device(), w.device()]
   await register(w, device)
@@ -266,7 +266,7 @@ t.test('a signature of another key is refused, whatever credential it names', as
   t.same(reasons(w), ['invalid'])
 })
 
-t.test('a credential id is registered once, whoever brings it', async (t) => {
+t.test('a credential id can be registered once, whatever the user', async (t) => {
   const w = await world(t)
   const device = w.device()
   t.not(await register(w, device), null)
@@ -276,25 +276,28 @@ t.test('a credential id is registered once, whoever brings it', async (t) => {
   t.equal((await w.factors.summary(w.bob.id)).passkeys, 0)
 })
 
-t.test('a counter that went back or stood still tells of a copy (WebAuthn §6.1.1)', async (t) => {
-  const w = await world(t)
-  const device = w.device()
-  await register(w, device)
-  t.not(await signIn(w, device, null, { counter: 10 }), null)
-  for (const counter of [10, 9, 1, 0]) t.equal(await signIn(w, device, null, { counter }), null)
-  t.same(reasons(w), ['copied', 'copied', 'copied', 'copied'])
-  t.match(await w.factors.listPasskeys(w.alice.id), [{ counter: 10 }])
-  t.not(await signIn(w, device, null, { counter: 11 }), null)
-})
+t.test(
+  'a counter that decreased or stood still indicates a cloned authenticator (WebAuthn §6.1.1)',
+  async (t) => {
+    const w = await world(t)
+    const device = w.device()
+    await register(w, device)
+    t.not(await signIn(w, device, null, { counter: 10 }), null)
+    for (const counter of [10, 9, 1, 0]) t.equal(await signIn(w, device, null, { counter }), null)
+    t.same(reasons(w), ['copied', 'copied', 'copied', 'copied'])
+    t.match(await w.factors.listPasskeys(w.alice.id), [{ counter: 10 }])
+    t.not(await signIn(w, device, null, { counter: 11 }), null)
+  },
+)
 
-t.test('a synchronised passkey does not count, and is known for what it is', async (t) => {
+t.test('a synchronised passkey has no counter and is recognised as such', async (t) => {
   const w = await world(t)
   const device = w.device({ counts: false, backedUp: true })
   t.match(await register(w, device), { counter: 0, backedUp: true })
   for (let i = 0; i < 3; i += 1) t.match(await signIn(w, device, null), { backedUp: true })
 })
 
-t.test('only an attestation that says nothing is read: certificates would be followed', async (t) => {
+t.test('only attestation none is accepted, so that no certificate URLs are followed', async (t) => {
   const w = await world(t)
   const x5c = new Map([['x5c', cbor('a certificate')]])
   for (const attestation of [
@@ -324,7 +327,7 @@ t.test('only an attestation that says nothing is read: certificates would be fol
   )
 })
 
-t.test('whatever is sent instead of an answer is refused and throws nothing', async (t) => {
+t.test('malformed responses are refused without an exception', async (t) => {
   const w = await world(t)
   const device = w.device()
   await register(w, device)
@@ -367,7 +370,7 @@ t.test('whatever is sent instead of an answer is refused and throws nothing', as
   )
 })
 
-t.test('a user has twenty at most, and takes one away again', async (t) => {
+t.test('a user has at most twenty passkeys and can remove them', async (t) => {
   const w = await world(t)
   const devices = Array.from({ length: 20 }, () => w.device())
   for (const device of devices) t.not(await register(w, device), null)
@@ -381,18 +384,15 @@ t.test('a user has twenty at most, and takes one away again', async (t) => {
   t.not(await w.factors.beginPasskeyRegistration(w.alice), null)
 })
 
-t.test(
-  'an issuer on a port has the port in its origin alone; one at an address has no passkeys',
-  async (t) => {
-    const w = await world(t, 'http://localhost:3000')
-    const device = createAuthenticator({ origin: 'http://localhost:3000', rpId: 'localhost' })
-    t.not(await register(w, device), null)
-    t.not(await signIn(w, device, null), null)
-    t.equal(w.factors.passkeysAvailable, true)
-    for (const issuer of ['http://127.0.0.1:3000', 'http://[::1]:3000'])
-      t.equal((await world(t, issuer)).factors.passkeysAvailable, false, issuer)
-  },
-)
+t.test('a port of the issuer is part of the origin only, and an IP address has no passkeys', async (t) => {
+  const w = await world(t, 'http://localhost:3000')
+  const device = createAuthenticator({ origin: 'http://localhost:3000', rpId: 'localhost' })
+  t.not(await register(w, device), null)
+  t.not(await signIn(w, device, null), null)
+  t.equal(w.factors.passkeysAvailable, true)
+  for (const issuer of ['http://127.0.0.1:3000', 'http://[::1]:3000'])
+    t.equal((await world(t, issuer)).factors.passkeysAvailable, false, issuer)
+})
 
 function never(): never {
   throw new Error('it was begun')

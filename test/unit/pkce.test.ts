@@ -14,7 +14,7 @@ const CHALLENGE = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
 const UNRESERVED = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~'
 
 t.test(
-  'the example of RFC 7636 Appendix B holds, and nothing near it does (RFC 7636 §4.6, RFC 7636 §4.1; docs/security.md D50, D54)',
+  'the example of RFC 7636 Appendix B verifies, and similar values do not (RFC 7636 §4.6, RFC 7636 §4.1; docs/security.md D50, D54)',
   async (t) => {
     t.ok(isCodeVerifier(VERIFIER) && isCodeChallenge(CHALLENGE))
     t.ok(matchesChallenge(VERIFIER, CHALLENGE))
@@ -30,12 +30,12 @@ t.test(
   },
 )
 
-t.test('only S256 is known (docs/security.md D49, D53, P12)', async (t) => {
+t.test('only S256 is supported (docs/security.md D49, D53, P12)', async (t) => {
   t.same(CODE_CHALLENGE_METHODS, ['S256'])
 })
 
 t.test(
-  'a verifier is 43 to 128 unreserved characters, to the letter (RFC 7636 §4.1; docs/security.md D54, P10)',
+  'a code_verifier has exactly 43 to 128 unreserved characters (RFC 7636 §4.1; docs/security.md D54, P10)',
   async (t) => {
     const lengths = Array.from({ length: 141 }, (_, length) => length)
     t.same(
@@ -58,7 +58,7 @@ t.test(
   },
 )
 
-t.test('every hash is a challenge, and what no hash can be is none (RFC 7636 §4.2)', async (t) => {
+t.test('every hash is a valid code_challenge, and other values are refused (RFC 7636 §4.2)', async (t) => {
   fc.assert(
     fc.property(
       fc.string({ unit: fc.constantFrom(...UNRESERVED), minLength: 43, maxLength: 128 }),

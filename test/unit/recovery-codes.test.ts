@@ -8,7 +8,7 @@ import { MASTER_KEY, rootsOf } from '../support/server/keys.ts'
 const codes = createRecoveryCodes({ roots: rootsOf(MASTER_KEY), random: systemRandom })
 const SHAPE = /^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){2}$/
 
-t.test('a set is ten codes of sixty random bits, in letters that cannot be mistaken', async (t) => {
+t.test('a set has ten codes of sixty random bits in unambiguous letters', async (t) => {
   const sets = Array.from({ length: 100 }, () => codes.make())
   t.same(new Set(sets.map((set) => set.length)), new Set([10]))
   const all = sets.flat()
@@ -20,7 +20,7 @@ t.test('a set is ten codes of sixty random bits, in letters that cannot be mista
   t.equal(new Set(all.join('').replaceAll('-', '')).size, 32, 'all 32 letters occur: five bits each')
 })
 
-t.test('any case, spaces, dashes, O for 0, I and L for 1 are what people type', async (t) => {
+t.test('letter case, spaces, dashes, O for 0 and I or L for 1 are accepted', async (t) => {
   const code = '7K01-9QXA-10RT'
   const [digest = ''] = codes.candidates('u_a', code)
   t.match(digest, /^[\w-]{43}$/)
@@ -35,7 +35,7 @@ t.test('any case, spaces, dashes, O for 0, I and L for 1 are what people type', 
     t.same(codes.candidates('u_a', typed), [digest], typed)
 })
 
-t.test('what no code is written like has no digest', async (t) => {
+t.test('malformed codes have no digest', async (t) => {
   for (const typed of [
     '',
     '-',
@@ -48,7 +48,7 @@ t.test('what no code is written like has no digest', async (t) => {
     t.same(codes.candidates('u_a', typed), [], typed)
 })
 
-t.test('a digest is of one user and under one root (docs/security.md Q8)', async (t) => {
+t.test('a digest depends on the user and the data key (docs/security.md Q8)', async (t) => {
   const other = createRecoveryCodes({ roots: rootsOf(Buffer.alloc(32, 2)), random: systemRandom })
   const [code = ''] = codes.make()
   const digests = [
@@ -59,7 +59,7 @@ t.test('a digest is of one user and under one root (docs/security.md Q8)', async
   t.equal(new Set(digests.flat()).size, 3)
 })
 
-t.test('under two roots, a code of either is good, and a new set is of the newer one', async (t) => {
+t.test('with two data keys codes of both work, and a new set uses the newer one', async (t) => {
   const [old, young] = [Buffer.alloc(32, 2), MASTER_KEY]
   const before = createRecoveryCodes({ roots: rootsOf(old), random: systemRandom })
   const both = createRecoveryCodes({ roots: rootsOf(young, old), random: systemRandom })
@@ -68,7 +68,7 @@ t.test('under two roots, a code of either is good, and a new set is of the newer
   t.same(both.digests('u_a', [code]), { hashes: codes.candidates('u_a', code), root: 2 })
 })
 
-t.test('a code is good once, for its owner alone; what is stored does not tell it', async (t) => {
+t.test('a code works once, for its owner only, and the stored digest does not reveal it', async (t) => {
   const { factors, alice, bob, store, logger } = await factorsWorld()
   t.teardown(() => store.db.close())
   await factors.newRecoveryCodes(bob, FROM)
@@ -89,7 +89,7 @@ t.test('a code is good once, for its owner alone; what is stored does not tell i
 })
 
 t.test(
-  'of fifty who use one code at the same moment, one is let in (RFC 7523 §3; docs/security.md P6)',
+  'of fifty concurrent uses of one recovery code one succeeds (RFC 7523 §3; docs/security.md P6)',
   async (t) => {
     const { factors, alice, store } = await factorsWorld()
     t.teardown(() => store.db.close())
@@ -105,7 +105,7 @@ t.test(
   },
 )
 
-t.test('a new set makes the old one void', async (t) => {
+t.test('a new set invalidates the old one', async (t) => {
   const { factors, alice, store } = await factorsWorld()
   t.teardown(() => store.db.close())
   const [old = ''] = await factors.newRecoveryCodes(alice, FROM)
@@ -116,7 +116,7 @@ t.test('a new set makes the old one void', async (t) => {
 })
 
 t.test(
-  'guesses are held back as those at codes of an app are, and together with them (RFC 6749 §10.10; docs/security.md P5)',
+  'guesses are rate limited together with guesses at authenticator codes (RFC 6749 §10.10; docs/security.md P5)',
   async (t) => {
     const { factors, alice, store } = await factorsWorld()
     t.teardown(() => store.db.close())

@@ -54,14 +54,14 @@ const BAD: Record<string, string> = {
 }
 
 t.test(
-  'https, loopback http and private-use schemes may be registered (RFC 9700 §2.6, RFC 8252 §7)',
+  'https, loopback http and private-use schemes can be registered (RFC 9700 §2.6, RFC 8252 §7)',
   async (t) => {
     for (const uri of GOOD) t.doesNotThrow(() => checkRedirectUri(uri), uri)
   },
 )
 
 t.test(
-  'what is no such redirect URI is invalid_redirect_uri (RFC 7591 §3.2.2; docs/security.md P16, P20)',
+  'any other redirect URI is invalid_redirect_uri (RFC 7591 §3.2.2; docs/security.md P16, P20)',
   async (t) => {
     for (const [uri, what] of Object.entries(BAD)) {
       t.throws(
@@ -74,7 +74,7 @@ t.test(
 )
 
 t.test(
-  'a registered address matches to the letter, a loopback one on any port (RFC 8252 §7.3; docs/security.md C30, C31)',
+  'a registered URI matches exactly, a loopback one with any port (RFC 8252 §7.3; docs/security.md C30, C31)',
   async (t) => {
     for (const uri of GOOD) t.ok(matchesRedirectUri(['https://first.example/', uri], uri), uri)
     const matches: readonly (readonly [string, string, boolean])[] = [
@@ -104,6 +104,6 @@ t.test(
   },
 )
 
-t.test('only an https address shows whose it is (RFC 8252 §8.6; docs/security.md C44)', async (t) => {
+t.test('only an https redirect URI identifies its owner (RFC 8252 §8.6; docs/security.md C44)', async (t) => {
   for (const uri of GOOD) t.equal(identifiesClient(uri), uri.startsWith('https:'), uri)
 })

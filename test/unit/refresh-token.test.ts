@@ -25,7 +25,7 @@ function signed(sessionId: string, generation: string): string {
   return `ktr.${sessionId}.${generation}.${mac}`
 }
 
-t.test('what was written is read, by every process with the same root', async (t) => {
+t.test('a written token is read by every process with the same data key', async (t) => {
   const other = createRefreshTokenCodec(rootsOf(Buffer.alloc(32, 1)))
   const generations = fc.integer({ min: 1, max: 9_999_999_999 })
   const ids = fc
@@ -41,12 +41,15 @@ t.test('what was written is read, by every process with the same root', async (t
   t.same(await other.read(TOKEN), PARTS)
 })
 
-t.test('the same generation is always the same text: a retry gets the successor that was lost', async (t) => {
-  t.equal(codec.write(PARTS), TOKEN)
-  t.equal(signed(PARTS.sessionId, '42'), TOKEN)
-})
+t.test(
+  'the same generation always gives the same text, so that a retry gets the lost successor',
+  async (t) => {
+    t.equal(codec.write(PARTS), TOKEN)
+    t.equal(signed(PARTS.sessionId, '42'), TOKEN)
+  },
+)
 
-t.test('a letter changed anywhere is refused', async (t) => {
+t.test('a token changed in any character is refused', async (t) => {
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ \0'
   const changed = [...TOKEN].flatMap((old, i) =>
     [...letters].filter((one) => one !== old).map((one) => TOKEN.slice(0, i) + one + TOKEN.slice(i + 1)),
@@ -55,13 +58,13 @@ t.test('a letter changed anywhere is refused', async (t) => {
   t.same(await read(changed), [])
 })
 
-t.test('a token cut off anywhere, or with anything added, is refused', async (t) => {
+t.test('a truncated or extended token is refused', async (t) => {
   t.same(await read([...TOKEN].map((_, length) => TOKEN.slice(0, length))), [])
   const added = ['.', 'A', '=', ' ', '\n', '\0', '.x', TOKEN]
   t.same(await read(added.flatMap((text) => [TOKEN + text, text + TOKEN])), [])
 })
 
-t.test('another spelling of the same bytes is refused: there is one text a token', async (t) => {
+t.test('another spelling of the same bytes is refused', async (t) => {
   const last = MAC.slice(-1)
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   const spellings = [...alphabet]
@@ -82,19 +85,19 @@ t.test('another spelling of the same bytes is refused: there is one text a token
   )
 })
 
-t.test('another root’s token is refused, and so is a MAC under the root itself', async (t) => {
+t.test('a token under another data key, or MACed with the data key itself, is refused', async (t) => {
   t.equal(await createRefreshTokenCodec(rootsOf(Buffer.alloc(32, 2))).read(TOKEN), null)
   const direct = createHmac('sha256', Buffer.alloc(32, 1)).update(`${SESSION}.42`).digest('base64url')
   t.equal(await codec.read(`ktr.${SESSION}.42.${direct}`), null)
 })
 
-t.test('a generation has one spelling, and none below one or beyond ten digits', async (t) => {
+t.test('a generation has one spelling and lies between one and ten digits', async (t) => {
   const bad = ['0', '00', '042', '-1', '+1', '1.0', '1e3', ' 1', '', '99999999999', '1_0', '٤٢', '0x1']
   t.same(await read(bad.map((generation) => signed(SESSION, generation))), [], 'not even with the right MAC')
   t.same((await read([signed(SESSION, '1'), signed(SESSION, '9999999999')])).length, 2)
 })
 
-t.test('a MAC does not carry over to another session or generation', async (t) => {
+t.test('a MAC is not valid for another session or generation', async (t) => {
   t.same(
     await read([
       `ktr.${SESSION}.41.${MAC}`,
@@ -110,14 +113,14 @@ t.test('a MAC does not carry over to another session or generation', async (t) =
   )
 })
 
-t.test('no text at all makes it throw', async (t) => {
+t.test('no input makes the parser throw', async (t) => {
   const texts = fc.uint8Array().map((bytes) => Buffer.from(bytes).toString('latin1'))
   await fc.assert(fc.asyncProperty(texts, async (text) => (await codec.read(text)) === null))
   t.equal(await codec.read('x'.repeat(1_000_000)), null)
 })
 
 t.test(
-  'a token is VSCHAR only, with a tag that scanners know (RFC 6749 §A.17; docs/security.md A13)',
+  'a token consists of VSCHAR and has a prefix for secret scanners (RFC 6749 §A.17; docs/security.md A13)',
   async (t) => {
     t.match(TOKEN, /^[\x20-\x7E]+$/)
     t.match(TOKEN, /^ktr\.[A-Za-z0-9_-]{27}\.42\.[A-Za-z0-9_-]{43}$/)
@@ -125,7 +128,7 @@ t.test(
 )
 
 t.test(
-  'ten thousand tokens: 160 random bits and a 256-bit MAC each, none alike (RFC 6749 §10.10; docs/security.md A12)',
+  'ten thousand tokens each have 160 random bits and a 256-bit MAC, and all differ (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
     const tokens = Array.from({ length: 10_000 }, () =>
       codec.write({ sessionId: systemRandom.id(), generation: 1 }),
@@ -140,7 +143,7 @@ t.test(
   },
 )
 
-t.test('under two roots, tokens of both are read, and written with the newer one', async (t) => {
+t.test('with two data keys tokens of both are read, and new ones use the newer key', async (t) => {
   const [old, young] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
   const both = createRefreshTokenCodec(rootsOf(young, old))
   t.same(await both.read(TOKEN), PARTS)

@@ -27,7 +27,7 @@ const rsa2048 = rsa(2048)
 const refuses = (t: Test, overrides: Partial<Registration>, why: RegExp, title: string) =>
   t.throws(() => checkRegistration(client(overrides)), { name: 'RegistrationError', message: why }, title)
 
-t.test('a client as it should be passes, with every grant and method there is (RFC 7591 §2)', async (t) => {
+t.test('a valid client with every grant and authentication method is accepted (RFC 7591 §2)', async (t) => {
   t.doesNotThrow(() =>
     checkRegistration(client({ grants: [...GRANT_NAMES], redirectUris: ['https://a.example'] })),
   )
@@ -39,7 +39,7 @@ t.test('a client as it should be passes, with every grant and method there is (R
 })
 
 t.test(
-  'a client id can never be read as a user’s, nor as a metadata document (RFC 9700 §4.15.1, RFC 9068 §5; docs/security.md E63)',
+  'a client id cannot look like a user id or a metadata document URL (RFC 9700 §4.15.1, RFC 9068 §5; docs/security.md E63)',
   async (t) => {
     for (const id of ['u_abc', 'U_abc']) refuses(t, { id }, /must not begin with u_/, id)
     for (const id of ['https://a.example/client', 'HTTPS://a.example']) refuses(t, { id }, /https/, id)
@@ -51,7 +51,7 @@ t.test(
 )
 
 t.test(
-  'a client id is 1 to 200 printable characters, whichever they are (RFC 6749 §2.3.1, App. B; docs/security.md B16)',
+  'a client id has 1 to 200 printable characters (RFC 6749 §2.3.1, App. B; docs/security.md B16)',
   async (t) => {
     for (const id of ['a', 'a:b+c%é', 'with space', 'x'.repeat(200), '-dash', 'http://x', 'user_1']) {
       t.doesNotThrow(() => checkRegistration(client({ id })), id)
@@ -61,7 +61,7 @@ t.test(
   },
 )
 
-t.test('a name is one line that an eye can see (RFC 6749 §10.14; docs/security.md P25)', async (t) => {
+t.test('a client name is one visible line (RFC 6749 §10.14; docs/security.md P25)', async (t) => {
   t.doesNotThrow(() => checkRegistration(client({ name: 'Café <b>Müller</b> 🛒' })))
   for (const name of ['', ' ', 'a\nb', '\u001b[31mred', 'a\u202eb']) {
     refuses(t, { name }, /name must be/, JSON.stringify(name))
@@ -69,7 +69,7 @@ t.test('a name is one line that an eye can see (RFC 6749 §10.14; docs/security.
 })
 
 t.test(
-  'what contradicts itself is refused (RFC 7591 §2.1, RFC 7662 §2.1; docs/security.md E61)',
+  'contradictory metadata is refused (RFC 7591 §2.1, RFC 7662 §2.1; docs/security.md E61)',
   async (t) => {
     refuses(t, { grants: ['implicit'] }, /grant must be one of/, 'an unknown grant')
     refuses(t, { grants: [] }, /needs a grant/, 'no grant')
@@ -96,7 +96,7 @@ t.test(
 )
 
 t.test(
-  'public keys of the kinds we verify may be registered, and nothing else of them is kept',
+  'public keys of supported types can be registered, and only their public members are stored',
   async (t) => {
     const keys = [
       { ...publicEc, use: 'sig', alg: 'ES256', x5c: ['x'], ext: true },
@@ -110,7 +110,7 @@ t.test(
   },
 )
 
-t.test('a private or symmetric key is refused, and not repeated', async (t) => {
+t.test('a private or symmetric key is refused and not repeated', async (t) => {
   const privateEc = ec.privateKey.export({ format: 'jwk' })
   const secrets = [
     privateEc,
@@ -129,7 +129,7 @@ t.test('a private or symmetric key is refused, and not repeated', async (t) => {
 })
 
 t.test(
-  'keys that could not be told apart, read or trusted are refused (RFC 7517 §4, RFC 8725 §3.1; docs/security.md H91, B24)',
+  'ambiguous, malformed or weak keys are refused (RFC 7517 §4, RFC 8725 §3.1; docs/security.md H91, B24)',
   async (t) => {
     const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export({ format: 'jwk' })
     const cases: [string, unknown][] = [
@@ -158,7 +158,7 @@ t.test(
 )
 
 t.test(
-  'an address that is called is https, or http on this machine (Back-Channel Logout §2.5, §2.8; docs/security.md N151)',
+  'an outbound URI must be https, or http on this machine (Back-Channel Logout §2.5, §2.8; docs/security.md N151)',
   async (t) => {
     const called = [
       [(uri: string) => ({ jwksUri: uri }), /^JWKS URI /],
@@ -198,7 +198,7 @@ t.test(
 )
 
 t.test(
-  'where a browser is sent after sign-out is as strict as where codes are sent (RFC 9700 §2.6, RP-Initiated Logout §3; docs/security.md C32, N147)',
+  'post-logout redirect URIs are as strict as redirect URIs (RFC 9700 §2.6, RP-Initiated Logout §3; docs/security.md C32, N147)',
   async (t) => {
     const good = ['https://a.example/left', 'http://localhost/left', 'com.example.app:/left']
     t.doesNotThrow(() => checkRegistration(client({ postLogoutRedirectUris: good })))
@@ -216,7 +216,7 @@ t.test(
 )
 
 t.test(
-  'codes need somewhere to go; only who authenticates may do without PKCE (OAuth 2.1 §7.5.1; docs/security.md D52)',
+  'the code grant needs a redirect URI, and only confidential clients may omit PKCE (OAuth 2.1 §7.5.1; docs/security.md D52)',
   async (t) => {
     const code = { grants: ['authorization_code'], redirectUris: ['https://a.example/cb'] }
     t.doesNotThrow(() => checkRegistration(client(code)))
@@ -229,7 +229,7 @@ t.test(
 )
 
 t.test(
-  'signed requests need keys, beside whatever way to authenticate (RFC 9101 §4, §6; docs/security.md K126)',
+  'signed requests need keys, whatever the authentication method (RFC 9101 §4, §6; docs/security.md K126)',
   async (t) => {
     refuses(t, { requireSignedRequests: true }, /signed requests need/, 'no keys')
     const code = { grants: ['authorization_code'], redirectUris: ['https://a.example/cb'] }
@@ -244,18 +244,21 @@ t.test(
   },
 )
 
-t.test('a secret is issued with 256 bits and kept as a hash (A12); a chosen one has a length', async (t) => {
-  const { secret, hash } = issueSecret(systemRandom)
-  t.ok(isMadeSecret(secret))
-  t.match(hash, /^sha256:[\w-]{43}$/)
-  t.notMatch(hash, secret)
-  t.doesNotThrow(() => checkChosenSecret('sixteen letters!'))
-  for (const short of ['', 'fifteen letters', 'x'.repeat(201), 'with a tab\tin the middle']) {
-    t.throws(() => checkChosenSecret(short), { name: 'RegistrationError' }, JSON.stringify(short))
-  }
-})
+t.test(
+  'a generated secret has 256 bits and is stored as a hash, and a user-supplied one has a minimum length (RFC 6749 §10.10; docs/security.md A12)',
+  async (t) => {
+    const { secret, hash } = issueSecret(systemRandom)
+    t.ok(isMadeSecret(secret))
+    t.match(hash, /^sha256:[\w-]{43}$/)
+    t.notMatch(hash, secret)
+    t.doesNotThrow(() => checkChosenSecret('sixteen letters!'))
+    for (const short of ['', 'fifteen letters', 'x'.repeat(201), 'with a tab\tin the middle']) {
+      t.throws(() => checkChosenSecret(short), { name: 'RegistrationError' }, JSON.stringify(short))
+    }
+  },
+)
 
-t.test('a client is shown in the names of RFC 7591, without its secret or a hash', async (t) => {
+t.test('a client is shown with the names of RFC 7591, without its secret or hash', async (t) => {
   const shown = describeClient(client({ jwksUri: 'https://a.example/jwks' }))
   t.match(shown, {
     client_id: 'machine',
@@ -270,43 +273,46 @@ t.test('a client is shown in the names of RFC 7591, without its secret or a hash
   t.notMatch(JSON.stringify(shown), /sha256|secret_?hash/i)
 })
 
-t.test('a client of people is shown in the names of OpenID Connect (RFC 7591 §2, RFC 9126 §6)', async (t) => {
-  const plain = describeClient(client())
-  t.match(plain, {
-    post_logout_redirect_uris: [],
-    require_pushed_authorization_requests: false,
-    require_signed_request_object: false,
-    first_party: false,
-    require_second_factor: false,
-  })
-  for (const name of ['response_types', 'backchannel_logout_uri', 'backchannel_logout_session_required']) {
-    t.notOk(name in plain, name)
-  }
-  const full = describeClient(
-    client({
-      grants: ['authorization_code', 'refresh_token'],
-      postLogoutRedirectUris: ['https://a.example/left'],
-      backchannelLogoutUri: 'https://a.example/ended',
-      requirePushedRequests: true,
-      requireSignedRequests: true,
-      firstParty: true,
-      requireSecondFactor: true,
-    }),
-  )
-  t.match(full, {
-    response_types: ['code'],
-    post_logout_redirect_uris: ['https://a.example/left'],
-    backchannel_logout_uri: 'https://a.example/ended',
-    backchannel_logout_session_required: true,
-    require_pushed_authorization_requests: true,
-    require_signed_request_object: true,
-    first_party: true,
-    require_second_factor: true,
-  })
-})
+t.test(
+  'an interactive client is shown with the names of OpenID Connect (RFC 7591 §2, RFC 9126 §6)',
+  async (t) => {
+    const plain = describeClient(client())
+    t.match(plain, {
+      post_logout_redirect_uris: [],
+      require_pushed_authorization_requests: false,
+      require_signed_request_object: false,
+      first_party: false,
+      require_second_factor: false,
+    })
+    for (const name of ['response_types', 'backchannel_logout_uri', 'backchannel_logout_session_required']) {
+      t.notOk(name in plain, name)
+    }
+    const full = describeClient(
+      client({
+        grants: ['authorization_code', 'refresh_token'],
+        postLogoutRedirectUris: ['https://a.example/left'],
+        backchannelLogoutUri: 'https://a.example/ended',
+        requirePushedRequests: true,
+        requireSignedRequests: true,
+        firstParty: true,
+        requireSecondFactor: true,
+      }),
+    )
+    t.match(full, {
+      response_types: ['code'],
+      post_logout_redirect_uris: ['https://a.example/left'],
+      backchannel_logout_uri: 'https://a.example/ended',
+      backchannel_logout_session_required: true,
+      require_pushed_authorization_requests: true,
+      require_signed_request_object: true,
+      first_party: true,
+      require_second_factor: true,
+    })
+  },
+)
 
 t.test(
-  'an API is named in printable ASCII and owns at least one scope, none of the protocol’s (RFC 8707 §2)',
+  'an API has a printable ASCII identifier and at least one scope that is not a protocol scope (RFC 8707 §2)',
   async (t) => {
     for (const identifier of ['urn:example:orders', 'orders']) {
       t.doesNotThrow(() => checkApi({ identifier, scopes: ['a'] }))

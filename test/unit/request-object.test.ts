@@ -83,7 +83,7 @@ const wrongClaims = (claim: string, values: readonly unknown[]) =>
   )
 
 t.test(
-  'a request signed by any algorithm of ours is read (RFC 9101 §6.2; docs/security.md K126)',
+  'a request object signed with any supported algorithm is accepted (RFC 9101 §6.2; docs/security.md K126)',
   async (t) => {
     const expected = Object.entries(REQUEST)
     for (const [alg, key] of Object.entries(keys)) t.same(await outcome(object({ key })), expected, alg)
@@ -105,7 +105,7 @@ t.test(
 )
 
 t.test(
-  'the values become what a form would have brought (RFC 9101 §4, OpenID Connect Core §6.1)',
+  'the members become the parameters that a form would have sent (RFC 9101 §4, OpenID Connect Core §6.1)',
   async (t) => {
     const claims = {
       client_id: undefined,
@@ -134,7 +134,7 @@ t.test(
   },
 )
 
-t.test('what no form could bring is refused here too', async (t) => {
+t.test('values that no form could send are refused', async (t) => {
   const many = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`p${i}`, 'x']))
   await allRefused(t, {
     'a NUL': object({ claims: { state: 'a\0b' } }),
@@ -148,7 +148,7 @@ t.test('what no form could bring is refused here too', async (t) => {
 })
 
 t.test(
-  'neither unsigned nor symmetric, and signed by this client alone (RFC 8725 §3.1; docs/security.md K126)',
+  'unsigned, symmetrically signed and foreign request objects are refused (RFC 8725 §3.1; docs/security.md K126)',
   async (t) => {
     const payload = { iss: 'signer', aud: ISSUER, exp: now + 60, ...REQUEST }
     const publicPem = keys.RS256.publicKey.export({ type: 'spki', format: 'pem' })
@@ -179,7 +179,7 @@ t.test(
 )
 
 t.test(
-  'an encrypted object is refused, be it signed within or not (RFC 9101 §6, RFC 8725 §3.6; docs/security.md P36, P38)',
+  'an encrypted request object is refused, whether or not it is signed inside (RFC 9101 §6, RFC 8725 §3.6; docs/security.md P36, P38)',
   async (t) => {
     const plain = Buffer.from(JSON.stringify({ iss: 'signer', aud: ISSUER, exp: now + 60, ...REQUEST }))
     const encrypt = async (content: Buffer) =>
@@ -197,7 +197,7 @@ t.test(
   },
 )
 
-t.test('another kind of JWT is none (RFC 9101 §10.8, RFC 8725 §3.11)', async (t) => {
+t.test('a JWT of another type is refused (RFC 9101 §10.8, RFC 8725 §3.11)', async (t) => {
   const types = [
     'at+jwt',
     'client-authentication+jwt',
@@ -217,7 +217,7 @@ t.test('another kind of JWT is none (RFC 9101 §10.8, RFC 8725 §3.11)', async (
 })
 
 t.test(
-  'iss, aud and the times must be there and right (RFC 9101 §4, RFC 7519 §4.1; docs/security.md K126)',
+  'iss, aud and the times are required and must be correct (RFC 9101 §4, RFC 7519 §4.1; docs/security.md K126)',
   async (t) => {
     const wrong: Readonly<Record<string, readonly unknown[]>> = {
       iss: [undefined, '', 'other', 'Signer', 1, null, ['signer'], ISSUER],
@@ -243,7 +243,7 @@ t.test(
 )
 
 t.test(
-  'it speaks for its client alone, and holds no other request (RFC 9101 §4; docs/security.md K126)',
+  'client_id must match, and a nested request is refused (RFC 9101 §4; docs/security.md K126)',
   async (t) => {
     await allRefused(t, {
       ...wrongClaims('client_id', ['other', '', 'Signer', 1, null, ['signer']]),
@@ -263,7 +263,7 @@ t.test(
   },
 )
 
-t.test('a client whose keys cannot be had is told to come again; its object is not at fault', async (t) => {
+t.test('if the client’s keys cannot be fetched, the client is told to retry', async (t) => {
   const remote = seeded({ id: 'signer', authMethod: 'private_key_jwt', jwksUri: 'https://app.test/jwks' })
   t.equal(await outcome(object(), remote), 'temporarily_unavailable')
   t.equal(await outcome('not a JWT', remote), 'invalid_request_object')

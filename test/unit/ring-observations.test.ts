@@ -8,7 +8,7 @@ import {
   type Witnessed,
 } from '../support/processes/ring-observations.ts'
 
-t.test('what would be said of nodes that do it wrong', async (t) => {
+t.test('every violation of the key rotation rules is reported', async (t) => {
   const set = (node: number, at: number, ...kids: string[]): JwksSeen => ({
     node,
     asked: at,

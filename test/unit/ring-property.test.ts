@@ -63,7 +63,7 @@ const settings: fc.Arbitrary<Settings> = fc.record({
 })
 
 t.test(
-  'at every instant: one active key, no living token without its key, no private half where none belongs, and no cache that outlives a change (OpenID Connect Core §10.1.1; docs/security.md H92, Q10)',
+  'at every instant the key ring has one active key, keeps keys of live tokens, erases private halves in time and respects caches (OpenID Connect Core §10.1.1; docs/security.md H92, Q10)',
   async (t) => {
     // Where there is a file system in memory: thousands of commits, and none of them has to outlive the test.
     const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keyturn-ring-'))

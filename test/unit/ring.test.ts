@@ -45,7 +45,7 @@ const needed = (ring: Ring, kid: string, tokensUntil: number): Ring => ({
   keys: ring.keys.map((one) => (one.kid === kid ? { ...one, tokensUntil } : one)),
 })
 
-t.test('the first ring has an active and a next key, published together in version 1', async (t) => {
+t.test('the first key ring publishes an active and a next key together in version 1', async (t) => {
   t.equal(first.version, 1)
   t.equal(first.createdAt, T)
   t.same(states(first), { a: 'active', b: 'next' })
@@ -55,21 +55,24 @@ t.test('the first ring has an active and a next key, published together in versi
   t.equal(nextKey(first).kid, 'b')
 })
 
-t.test('rotate: next signs, active retires, a new next is published, one version on', async (t) => {
-  t.equal(second.version, 2)
-  t.equal(second.createdAt, T)
-  t.same(states(second), { a: 'retiring', b: 'active', c: 'next' })
-  t.match(find(second, 'b'), { signsFrom: T + HOUR, publishedAt: T })
-  t.match(find(second, 'c'), { publishedAt: T + HOUR, publishedIn: 2, createdAt: T + HOUR })
-})
+t.test(
+  'rotate makes the next key active, retires the active one, publishes a new next key and increments the version',
+  async (t) => {
+    t.equal(second.version, 2)
+    t.equal(second.createdAt, T)
+    t.same(states(second), { a: 'retiring', b: 'active', c: 'next' })
+    t.match(find(second, 'b'), { signsFrom: T + HOUR, publishedAt: T })
+    t.match(find(second, 'c'), { publishedAt: T + HOUR, publishedIn: 2, createdAt: T + HOUR })
+  },
+)
 
-t.test('rotate erases the private half of the key that stops signing, in the same step', async (t) => {
+t.test('rotate erases the private half of the retiring key in the same step', async (t) => {
   t.match(find(second, 'a'), { sealed: null, stoppedAt: T + HOUR, leftAt: null })
   t.equal(find(second, 'b').sealed, 'sealed b')
   t.equal(find(second, 'c').sealed, 'sealed c')
 })
 
-t.test('nothing changes the ring it was given: each step is a new one', async (t) => {
+t.test('each step returns a new key ring and leaves the given one unchanged', async (t) => {
   const before = structuredClone(second)
   rotate(second, D, T + DAY)
   revoke(second, 'b', D, T + DAY)
@@ -78,7 +81,7 @@ t.test('nothing changes the ring it was given: each step is a new one', async (t
 })
 
 t.test(
-  'a retiring key leaves when the last token it signed has expired, plus skew (OpenID Connect Core §10.1.1; docs/security.md H92)',
+  'a retiring key is removed when the last token it signed has expired, plus skew (OpenID Connect Core §10.1.1; docs/security.md H92)',
   async (t) => {
     const until = T + 3 * HOUR
     const ring = needed(second, 'a', until)
@@ -94,18 +97,18 @@ t.test(
   },
 )
 
-t.test('a key that has signed nothing stays for the skew after it stopped', async (t) => {
+t.test('a key that signed nothing is removed after the skew', async (t) => {
   t.equal(leavesAt(find(second, 'a')), T + HOUR + SKEW)
 })
 
-t.test('no key but a retiring one is due to leave', async (t) => {
+t.test('only a retiring key can be due for removal', async (t) => {
   t.equal(leavesAt(find(second, 'b')), null)
   t.equal(leavesAt(find(second, 'c')), null)
   const ring = needed(second, 'a', T + 30 * DAY)
   t.same(states(retire(ring, T + 20 * DAY)), states(ring))
 })
 
-t.test('several keys may retire at once, and each leaves in its own time', async (t) => {
+t.test('several keys can retire at once, each with its own removal time', async (t) => {
   const third = needed(needed(rotate(second, D, T + 2 * HOUR), 'a', T + 9 * HOUR), 'b', T + 4 * HOUR)
   t.same(states(third), { a: 'retiring', b: 'retiring', c: 'active', d: 'next' })
   const later = retire(third, T + 4 * HOUR + SKEW + 1)
@@ -113,7 +116,7 @@ t.test('several keys may retire at once, and each leaves in its own time', async
 })
 
 t.test(
-  'revoke of the active key: it leaves at once, and the next one, which all hold, takes over',
+  'revoking the active key removes it at once and promotes the next key, which every verifier has',
   async (t) => {
     const ring = revoke(second, 'b', D, T + 2 * HOUR)
     t.same(states(ring), { a: 'retiring', b: 'revoked', c: 'active', d: 'next' })
@@ -123,27 +126,27 @@ t.test(
   },
 )
 
-t.test('revoke of the next key: the active one goes on, another next is published', async (t) => {
+t.test('revoking the next key leaves the active one and publishes another next key', async (t) => {
   const ring = revoke(second, 'c', D, T + 2 * HOUR)
   t.same(states(ring), { a: 'retiring', b: 'active', c: 'revoked', d: 'next' })
   t.match(find(ring, 'c'), { sealed: null, stoppedAt: null, leftAt: T + 2 * HOUR })
   t.equal(find(ring, 'b').signsFrom, T + HOUR)
 })
 
-t.test('revoke of a retiring key needs no other key', async (t) => {
+t.test('revoking a retiring key needs no other key', async (t) => {
   const ring = revoke(second, 'a', null, T + 2 * HOUR)
   t.same(states(ring), { a: 'revoked', b: 'active', c: 'next' })
   t.match(find(ring, 'a'), { leftAt: T + 2 * HOUR, stoppedAt: T + HOUR })
 })
 
-t.test('only what is in the JWKS can be revoked', async (t) => {
+t.test('only a published key can be revoked', async (t) => {
   const gone = retire(second, T + DAY)
   t.throws(() => revoke(gone, 'a', D, T + DAY), /a is not in the JWKS/)
   t.throws(() => revoke(second, 'x', D, T + DAY), /x is not in the JWKS/)
   t.throws(() => revoke(revoke(second, 'b', D, T), 'b', key('e'), T), /b is not in the JWKS/)
 })
 
-t.test('next, active and retiring keys are published; retired and revoked ones are not', async (t) => {
+t.test('next, active and retiring keys are published, and retired and revoked ones are not', async (t) => {
   const published: Record<KeyState, boolean> = {
     next: true,
     active: true,
@@ -161,34 +164,37 @@ t.test('next, active and retiring keys are published; retired and revoked ones a
   t.same(kids(retire(second, T + DAY)), ['b', 'c'])
 })
 
-t.test('a ring without exactly one active and one next key is no ring', async (t) => {
+t.test('a key ring must have exactly one active and one next key', async (t) => {
   const two = { ...first, keys: [...first.keys, find(first, 'a')] }
   t.throws(() => activeKey(two), /2 active keys/)
   t.throws(() => nextKey({ ...first, keys: [] }), /0 next keys/)
 })
 
 t.test(
-  'the first rotation after installation is always safe: no JWKS without the next key was served',
+  'the first rotation after installation is always safe, because no JWKS was served without the next key',
   async (t) => {
     t.equal(safeFrom(first, POLICY), T)
     t.ok(isSafe(first, T, POLICY))
   },
 )
 
-t.test('any other is safe when the next key’s publication is as old as a verifier may cache', async (t) => {
-  t.equal(safeFrom(second, POLICY), T + HOUR + DAY)
-  t.notOk(isSafe(second, T + HOUR + DAY - 1, POLICY))
-  t.ok(isSafe(second, T + HOUR + DAY, POLICY))
-  t.ok(isSafe(second, T + HOUR, { verifierCache: 0 }))
-})
+t.test(
+  'any other rotation is safe once the next key has been published for the verifier cache time',
+  async (t) => {
+    t.equal(safeFrom(second, POLICY), T + HOUR + DAY)
+    t.notOk(isSafe(second, T + HOUR + DAY - 1, POLICY))
+    t.ok(isSafe(second, T + HOUR + DAY, POLICY))
+    t.ok(isSafe(second, T + HOUR, { verifierCache: 0 }))
+  },
+)
 
-t.test('after a revocation it is the new next key that counts', async (t) => {
+t.test('after a revocation the publication time of the new next key counts', async (t) => {
   const ring = revoke(first, 'b', C, T + 9)
   t.equal(safeFrom(ring, POLICY), T + 9 + DAY)
 })
 
 t.test(
-  'the ring rotates by itself when the active key is old enough, and not before it is safe',
+  'the key ring rotates automatically when the active key is old enough and rotation is safe',
   async (t) => {
     const at = (ring: Ring, policy: Partial<RingPolicy> = {}) =>
       automaticRotationAt(ring, { ...POLICY, ...policy })
@@ -203,22 +209,19 @@ t.test(
   },
 )
 
-t.test('a key that is due to leave goes before a rotation that is due', async (t) => {
+t.test('a key due for removal is removed before a due rotation', async (t) => {
   t.equal(plan(second, T + 99 * DAY, POLICY).action, 'retire')
   t.equal(plan(retire(second, T + 99 * DAY), T + 99 * DAY, POLICY).action, 'rotate')
 })
 
-t.test(
-  'the next change is the first key to leave, or the automatic rotation, whichever comes first',
-  async (t) => {
-    t.equal(nextChange(first, POLICY), T + 30 * DAY)
-    t.equal(nextChange(second, POLICY), T + HOUR + SKEW)
-    t.equal(nextChange(needed(second, 'a', T + 90 * DAY), POLICY), T + HOUR + 30 * DAY)
-    t.equal(nextChange(first, { ...POLICY, keyRotation: null }), null)
-  },
-)
+t.test('the next change is the first removal or the automatic rotation, whichever comes first', async (t) => {
+  t.equal(nextChange(first, POLICY), T + 30 * DAY)
+  t.equal(nextChange(second, POLICY), T + HOUR + SKEW)
+  t.equal(nextChange(needed(second, 'a', T + 90 * DAY), POLICY), T + HOUR + 30 * DAY)
+  t.equal(nextChange(first, { ...POLICY, keyRotation: null }), null)
+})
 
-t.test('max-age is the setting, or the time to the next change if that is shorter', async (t) => {
+t.test('max-age is the setting or the time to the next change, whichever is shorter', async (t) => {
   t.equal(cacheControl(first, T, POLICY), 'public, max-age=300')
   const change = nextChange(second, POLICY) as number
   t.equal(cacheControl(second, change - 300, POLICY), 'public, max-age=300')
@@ -228,9 +231,12 @@ t.test('max-age is the setting, or the time to the next change if that is shorte
   t.equal(cacheControl(first, T + 999 * DAY, { ...POLICY, keyRotation: null }), 'public, max-age=300')
 })
 
-t.test('after a revocation nothing is cached for as long as a cache may hold the bad key', async (t) => {
-  const ring = revoke(first, 'b', C, T)
-  t.equal(cacheControl(ring, T, POLICY), 'no-cache')
-  t.equal(cacheControl(ring, T + DAY - 1, POLICY), 'no-cache')
-  t.equal(cacheControl(ring, T + DAY, POLICY), 'public, max-age=300')
-})
+t.test(
+  'after a revocation nothing is cacheable for as long as a cache may hold the revoked key',
+  async (t) => {
+    const ring = revoke(first, 'b', C, T)
+    t.equal(cacheControl(ring, T, POLICY), 'no-cache')
+    t.equal(cacheControl(ring, T + DAY - 1, POLICY), 'no-cache')
+    t.equal(cacheControl(ring, T + DAY, POLICY), 'public, max-age=300')
+  },
+)

@@ -57,7 +57,7 @@ const force = { actor: 'operator:me', force: true }
 const together = <T>(nodes: readonly RotateDeps[], work: (deps: RotateDeps) => Promise<T>) =>
   Promise.all(nodes.map(work))
 
-t.test('ensureRing makes the first ring, and finds it ever after', async (t) => {
+t.test('ensureRing creates the first key ring and returns it from then on', async (t) => {
   const { node, audited } = await cluster(t)
   const ring = await ensureRing(node, QUICK)
   t.same(await node.store.ring.read(), ring)
@@ -65,7 +65,7 @@ t.test('ensureRing makes the first ring, and finds it ever after', async (t) => 
   t.same(audited, [{ event: 'keys.created', kid: activeKey(ring).kid, actor: 'keyturn' }])
 })
 
-t.test('eight nodes that start on an empty store share one ring (docs/security.md Q9)', async (t) => {
+t.test('eight nodes starting on an empty store share one key ring (docs/security.md Q9)', async (t) => {
   const { all, read, audited } = await cluster(t, 8)
   const rings = await together(all, (deps) => ensureRing(deps, QUICK))
   for (const ring of rings) t.same(ring, await all[0]?.store.ring.read())
@@ -73,7 +73,7 @@ t.test('eight nodes that start on an empty store share one ring (docs/security.m
   t.equal(audited.length, 1)
 })
 
-t.test('a new ring is of RSA 2048 keys unless asked otherwise, and a ring keeps its kind', async (t) => {
+t.test('a new key ring has RSA 2048 keys by default, and a key ring keeps its algorithm', async (t) => {
   const { node } = await cluster(t)
   const ring = await ensureRing(node)
   for (const key of ring.keys) {
@@ -93,7 +93,7 @@ t.test('a new ring is of RSA 2048 keys unless asked otherwise, and a ring keeps 
   )
 })
 
-t.test('a made key is sealed under its own kid, and opens', async (t) => {
+t.test('a generated key is encrypted under its own kid and decrypts', async (t) => {
   const { node } = await cluster(t)
   const sealer = createSealer(MASTER_KEY, systemRandom)
   for (const key of (await ensureRing(node, QUICK)).keys) {
@@ -101,19 +101,22 @@ t.test('a made key is sealed under its own kid, and opens', async (t) => {
   }
 })
 
-t.test('a rotation that is not safe is refused, says from when it is, and changes nothing', async (t) => {
-  const { node, clock, read } = await cluster(t)
-  await ensureRing(node, QUICK)
-  const ring = await rotateRing(node, { actor: 'me' })
-  t.equal(ring.version, 2, 'the first one is safe')
-  clock.tick(HOUR)
-  await t.rejects(rotateRing(node, { actor: 'me' }), { name: 'RotationUnsafe', safeFrom: 1_000_000 + DAY })
-  t.same(await read(), sorted(ring))
-  clock.set(1_000_000 + DAY)
-  t.equal((await rotateRing(node, { actor: 'me' })).version, 3)
-})
+t.test(
+  'an unsafe rotation is refused with the time from which it is safe, and changes nothing',
+  async (t) => {
+    const { node, clock, read } = await cluster(t)
+    await ensureRing(node, QUICK)
+    const ring = await rotateRing(node, { actor: 'me' })
+    t.equal(ring.version, 2, 'the first one is safe')
+    clock.tick(HOUR)
+    await t.rejects(rotateRing(node, { actor: 'me' }), { name: 'RotationUnsafe', safeFrom: 1_000_000 + DAY })
+    t.same(await read(), sorted(ring))
+    clock.set(1_000_000 + DAY)
+    t.equal((await rotateRing(node, { actor: 'me' })).version, 3)
+  },
+)
 
-t.test('force goes ahead, and the audit trail says that it was forced by whom', async (t) => {
+t.test('a forced rotation succeeds, and the audit trail records who forced it', async (t) => {
   const { node, audited } = await cluster(t)
   await ensureRing(node, QUICK)
   await rotateRing(node, force)
@@ -122,7 +125,7 @@ t.test('force goes ahead, and the audit trail says that it was forced by whom', 
   t.same(audited.at(-1), { event: 'keys.rotated', kid: activeKey(ring).kid, actor: 'operator:me' })
 })
 
-t.test('eight rotations asked for at the same moment are one (docs/security.md Q9)', async (t) => {
+t.test('eight concurrent rotations make one (docs/security.md Q9)', async (t) => {
   const { all, read, audited } = await cluster(t, 8)
   await ensureRing(all[0] as RotateDeps, QUICK)
   const rings = await together(all, (deps) => rotateRing(deps, force))
@@ -133,20 +136,17 @@ t.test('eight rotations asked for at the same moment are one (docs/security.md Q
   t.equal(audited.filter((line) => line.event === 'keys.rotated').length, 1)
 })
 
-t.test(
-  'eight nodes whose timers are due at the same moment rotate once, even with no verifier cache',
-  async (t) => {
-    for (const verifierCache of [DAY, 0]) {
-      const { all, node, clock, read } = await cluster(t, 8, { policy: { ...POLICY, verifierCache } })
-      const ring = await ensureRing(node, QUICK)
-      clock.tick(30 * DAY)
-      t.same(new Set(await together(all, (deps) => maintainRing(deps, ring))), new Set([true]))
-      t.equal((await read()).version, 2, `cache ${verifierCache}`)
-      await together(all, (deps) => maintainRing(deps, ring))
-      t.equal((await read()).version, 2, 'nor does one that still holds the old ring')
-    }
-  },
-)
+t.test('eight nodes whose timers fire at once rotate once, even without a verifier cache', async (t) => {
+  for (const verifierCache of [DAY, 0]) {
+    const { all, node, clock, read } = await cluster(t, 8, { policy: { ...POLICY, verifierCache } })
+    const ring = await ensureRing(node, QUICK)
+    clock.tick(30 * DAY)
+    t.same(new Set(await together(all, (deps) => maintainRing(deps, ring))), new Set([true]))
+    t.equal((await read()).version, 2, `cache ${verifierCache}`)
+    await together(all, (deps) => maintainRing(deps, ring))
+    t.equal((await read()).version, 2, 'nor does one that still holds the old ring')
+  }
+})
 
 t.test('eight nodes retire a key once', async (t) => {
   const { all, node, clock, read, audited } = await cluster(t, 8)
@@ -160,7 +160,7 @@ t.test('eight nodes retire a key once', async (t) => {
   t.equal(audited.filter((line) => line.event === 'keys.retired').length, 1)
 })
 
-t.test('a key that was given more time since the ring was read is not retired', async (t) => {
+t.test('a key whose lifetime was extended since the key ring was read is not retired', async (t) => {
   const { node, clock, read } = await cluster(t)
   await ensureRing(node, QUICK)
   const ring = await rotateRing(node, force)
@@ -171,7 +171,7 @@ t.test('a key that was given more time since the ring was read is not retired', 
   t.equal((await read()).version, 2, 'and nothing was due')
 })
 
-t.test('nothing is done, nor read, while nothing is due', async (t) => {
+t.test('while nothing is due nothing is read or written', async (t) => {
   const { node } = await cluster(t)
   const ring = await ensureRing(node, QUICK)
   const blind = {
@@ -182,7 +182,7 @@ t.test('nothing is done, nor read, while nothing is due', async (t) => {
 })
 
 t.test(
-  'a next key revoked while its successor was made puts the automatic rotation off, without an error',
+  'a next key revoked during the creation of its successor postpones the automatic rotation without an error',
   async (t) => {
     const { all, clock, read } = await cluster(t, 2)
     const [node, other] = all as [RotateDeps, RotateDeps]
@@ -210,7 +210,7 @@ t.test(
   },
 )
 
-t.test('a rotation among tokens being signed does not lose how long they live', async (t) => {
+t.test('a rotation concurrent with signing keeps the recorded token lifetime', async (t) => {
   const { node, clock, read } = await cluster(t)
   const ring = await ensureRing(node, QUICK)
   const { kid } = activeKey(ring)
@@ -223,7 +223,7 @@ t.test('a rotation among tokens being signed does not lose how long they live', 
   t.match(key, { state: 'retiring', tokensUntil: until + 99 })
 })
 
-t.test('revoke: the key leaves, the next takes over, and the trail says so', async (t) => {
+t.test('revoking the active key removes it, promotes the next key and is audited', async (t) => {
   const { node, audited } = await cluster(t)
   const ring = await ensureRing(node, QUICK)
   const after = await revokeKey(node, activeKey(ring).kid, { actor: 'operator:me' })
@@ -231,7 +231,7 @@ t.test('revoke: the key leaves, the next takes over, and the trail says so', asy
   t.same(audited.at(-1), { event: 'keys.revoked', kid: activeKey(ring).kid, actor: 'operator:me' })
 })
 
-t.test('eight revocations of one key at the same moment are one', async (t) => {
+t.test('eight concurrent revocations of one key make one', async (t) => {
   for (const which of [activeKey, nextKey]) {
     const { all, node, read } = await cluster(t, 8)
     const ring = await ensureRing(node, QUICK)
@@ -243,7 +243,7 @@ t.test('eight revocations of one key at the same moment are one', async (t) => {
   }
 })
 
-t.test('the active and the next key revoked at the same moment are both gone', async (t) => {
+t.test('concurrent revocations of the active and the next key remove both', async (t) => {
   const { all, node, read } = await cluster(t, 2)
   const ring = await ensureRing(node, QUICK)
   const bad = [activeKey(ring).kid, nextKey(ring).kid]
@@ -253,7 +253,7 @@ t.test('the active and the next key revoked at the same moment are both gone', a
   t.notOk(bad.includes(activeKey(now).kid))
 })
 
-t.test('a revocation and a rotation at the same moment are both done', async (t) => {
+t.test('a concurrent revocation and rotation both take effect', async (t) => {
   const { all, node, read } = await cluster(t, 2)
   const ring = await ensureRing(node, QUICK)
   const bad = activeKey(ring).kid
@@ -264,7 +264,7 @@ t.test('a revocation and a rotation at the same moment are both done', async (t)
   t.same([count(now, 'active'), count(now, 'next')], [1, 1])
 })
 
-t.test('what is not in the JWKS cannot be revoked', async (t) => {
+t.test('an unpublished key cannot be revoked', async (t) => {
   const { node, read } = await cluster(t)
   const ring = await ensureRing(node, QUICK)
   const { kid } = activeKey(ring)
@@ -291,7 +291,7 @@ t.test('keys that stop signing lose their private half in the store', async (t) 
 })
 
 t.test(
-  'a rotation that is killed before it commits has changed nothing; after it, everything (docs/security.md Q1)',
+  'a rotation killed before its commit changes nothing, and one killed after it is complete (docs/security.md Q1)',
   async (t) => {
     for (const [name, version] of [
       ['rotate:generated', 1],
@@ -311,6 +311,6 @@ t.test(
   },
 )
 
-t.test('RotationUnsafe says the time in words', async (t) => {
+t.test('RotationUnsafe states the safe time in words', async (t) => {
   t.match(new RotationUnsafe(0).message, '1970-01-01T00:00:00.000Z')
 })

@@ -34,17 +34,20 @@ function grant(request: Partial<ScopeRequest>) {
   return [scopes.join(' '), audience, apiTtl] as const
 }
 
-t.test('a scope is tokens with one space between, each counted once (RFC 6749 §3.3)', async (t) => {
-  t.same(parseScope('a b:c https://x.test/y'), ['a', 'b:c', 'https://x.test/y'])
-  t.same(parseScope('b a b'), ['b', 'a'])
-  t.same(parseScope('!#[]~'), ['!#[]~'])
-  t.equal(parseScope(undefined), undefined, 'nothing asked is not nothing')
-  for (const bad of ['', ' ', 'a  b', ' a', 'a ', 'a\tb', 'a\nb', 'a"b', 'a\\b', 'é', 'a\0', 'a\u00a0b']) {
-    t.throws(() => parseScope(bad), { code: 'invalid_scope', status: 400 }, JSON.stringify(bad))
-  }
-})
+t.test(
+  'a scope is a list of tokens separated by single spaces, each counted once (RFC 6749 §3.3)',
+  async (t) => {
+    t.same(parseScope('a b:c https://x.test/y'), ['a', 'b:c', 'https://x.test/y'])
+    t.same(parseScope('b a b'), ['b', 'a'])
+    t.same(parseScope('!#[]~'), ['!#[]~'])
+    t.equal(parseScope(undefined), undefined, 'nothing asked is not nothing')
+    for (const bad of ['', ' ', 'a  b', ' a', 'a ', 'a\tb', 'a\nb', 'a"b', 'a\\b', 'é', 'a\0', 'a\u00a0b']) {
+      t.throws(() => parseScope(bad), { code: 'invalid_scope', status: 400 }, JSON.stringify(bad))
+    }
+  },
+)
 
-t.test('a resource is one absolute URI without fragment (RFC 8707 §2)', async (t) => {
+t.test('a resource is one absolute URI without a fragment (RFC 8707 §2)', async (t) => {
   t.equal(parseResource([]), undefined)
   t.equal(parseResource([ORDERS]), ORDERS)
   t.equal(parseResource([ORDERS, ORDERS]), ORDERS, 'the same twice is one')
@@ -99,9 +102,12 @@ const GRANTED: readonly (readonly [
   ['nobody’s role grants nothing', { client: client(), roles: ['nobody'] }, ['', DEFAULT, null]],
 ]
 
-t.test('granted = asked ∩ the client’s ∩ the roles’, for one API', async (t) => {
-  for (const [name, request, expected] of GRANTED) t.same(grant(request), expected, name)
-})
+t.test(
+  'the granted scope is the intersection of the requested, the client’s and the roles’ scopes, for one API',
+  async (t) => {
+    for (const [name, request, expected] of GRANTED) t.same(grant(request), expected, name)
+  },
+)
 
 const REFUSED: readonly (readonly [string, Partial<ScopeRequest>, string])[] = [
   ['nothing is left', { requested: ['unknown'] }, 'invalid_scope'],
@@ -119,15 +125,15 @@ const REFUSED: readonly (readonly [string, Partial<ScopeRequest>, string])[] = [
   ['an API the client has nothing of', { resource: STOCK, client: client() }, 'invalid_target'],
 ]
 
-t.test('what cannot be granted is refused, not silently something else', async (t) => {
+t.test('a scope that cannot be granted is refused, not silently replaced', async (t) => {
   for (const [name, request, code] of REFUSED) t.throws(() => grant(request), { code }, name)
 })
 
-t.test('scopes of two APIs are one API’s when the roles leave but that one', async (t) => {
+t.test('scopes of two APIs are accepted when the roles leave only those of one', async (t) => {
   t.same(grant({ requested: ['orders:read', 'stock:read'], roles: ['buyer'] }), ['stock:read', STOCK, 60])
 })
 
-t.test('a token lives as long as client and API say, the shorter of both, or else the default', async (t) => {
+t.test('a token’s lifetime is the shorter of the client’s and the API’s, or else the default', async (t) => {
   const cases: readonly (readonly [number | null, number | null, number])[] = [
     [null, null, 600],
     [120, null, 120],

@@ -8,7 +8,7 @@ import { testLogger } from '../support/server/log.ts'
 import { testServer } from '../support/server/server.ts'
 
 t.test(
-  'no code that was issued before begins a session, at whatever moment it is redeemed (RFC 9700 §4.14.2; docs/security.md F72)',
+  'a code issued before the sign-out begins no session, at whatever moment it is redeemed (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     const server = await testServer()
     t.teardown(() => server.close())

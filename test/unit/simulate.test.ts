@@ -18,12 +18,12 @@ const DAY = 86_400
 const near = (value: number, expected: number, share: number): boolean =>
   Math.abs(value - expected) <= share * expected
 
-t.test('every session that began is forgotten or still there', async (t) => {
+t.test('every simulated session is either deleted or still stored', async (t) => {
   t.ok(sample.begun > 1000)
   t.equal(sample.begun, sample.forgotten + sample.left)
 })
 
-t.test('sessions refresh as often as they are used, more at the busiest hour', async (t) => {
+t.test('sessions are refreshed as often as they are used, more in the busiest hour', async (t) => {
   const renewals = 1 + Math.floor((USAGE.use_minutes * 60) / USAGE.access_ttl_s)
   t.ok(near(sample.refreshes * DAY, USAGE.uses_per_day * renewals, 0.05))
   t.ok(near(sample.refreshesAtPeak / sample.refreshes, 1.9, 0.1), 'the day has the shape it was given')
@@ -31,7 +31,7 @@ t.test('sessions refresh as often as they are used, more at the busiest hour', a
   t.ok(near(busier.refreshes, 2 * sample.refreshes, 0.05))
 })
 
-t.test('rows stay proportional to live sessions, however often these refresh', async (t) => {
+t.test('the number of rows is proportional to live sessions, however often they are refreshed', async (t) => {
   t.ok(sample.rows > 1 && sample.rows < 1.1)
   const busier = simulateSample({ ...USAGE, uses_per_day: 5 * USAGE.uses_per_day })
   t.ok(near(busier.rows, sample.rows, 0.02))
@@ -39,14 +39,14 @@ t.test('rows stay proportional to live sessions, however often these refresh', a
   t.ok(shorter.rows > sample.rows, 'sessions that are short are remembered for longer than they live')
 })
 
-t.test('a larger sample says the same', async (t) => {
+t.test('a larger sample gives the same result', async (t) => {
   const larger = simulateSample(USAGE, 6000, 7)
   t.ok(near(larger.refreshes, sample.refreshes, 0.03))
   t.ok(near(larger.signIns, sample.signIns, 0.15))
   t.ok(near(larger.takenBack, sample.takenBack, 0.3))
 })
 
-t.test('more people need more of everything, and ten times as many need ten times as much', async (t) => {
+t.test('more users need more of every resource, and ten times as many need ten times as much', async (t) => {
   const all = SIZES.map((users) => needs(users, sample))
   const steady: readonly (keyof Needs)[] = ['list_kb']
   for (const [i, one] of all.entries()) {
@@ -62,7 +62,7 @@ t.test('more people need more of everything, and ten times as many need ten time
   }
 })
 
-t.test('what costs more needs more, and only that', async (t) => {
+t.test('a higher cost increases the resources it affects and no others', async (t) => {
   const before = needs(1_000_000, sample)
   const after = needs(1_000_000, sample, USAGE, { ...COSTS, argon2_ms: 10 * COSTS.argon2_ms })
   t.ok(near(after.argon2_cores, 10 * before.argon2_cores, 1e-9))
@@ -70,10 +70,7 @@ t.test('what costs more needs more, and only that', async (t) => {
   t.equal(after.store_cores, before.store_cores)
 })
 
-t.test(
-  'docs/scale.md has the figures that the simulation gives (node bench/simulate.ts --write)',
-  async (t) => {
-    const page = readFileSync(PAGE, 'utf8')
-    t.equal(rewrite(page, sample), page)
-  },
-)
+t.test('docs/scale.md has the figures of the simulation (node bench/simulate.ts --write)', async (t) => {
+  const page = readFileSync(PAGE, 'utf8')
+  t.equal(rewrite(page, sample), page)
+})

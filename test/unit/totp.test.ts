@@ -40,7 +40,7 @@ const VECTORS: readonly (readonly [number, string])[] = [
   [20_000_000_000, '353130'],
 ]
 
-t.test('codes are those of RFC 6238 appendix B', async (t) => {
+t.test('codes are those of RFC 6238 Appendix B', async (t) => {
   const secret = Secret.fromLatin1('12345678901234567890').base32
   for (const [seconds, code] of VECTORS) {
     const { totp } = totpAt(seconds)
@@ -55,7 +55,7 @@ t.test('codes are those of RFC 6238 appendix B', async (t) => {
   }
 })
 
-t.test('a code is good in its own step and one beside it, and no longer (RFC 6238 §5.2)', async (t) => {
+t.test('a code is valid in its own time step and the adjacent ones (RFC 6238 §5.2)', async (t) => {
   const start = 1_800_000_000
   const { clock, totp } = totpAt(start)
   const secret = totp.makeSecret()
@@ -94,7 +94,7 @@ t.test('a code may be typed with spaces or full-width digits, and in no other wa
     t.equal(totp.stepOf(secret, typed), null, typed)
 })
 
-t.test('a secret has 160 random bits, and its URI says what an app must know', async (t) => {
+t.test('a secret has 160 random bits, and its URI has all that an authenticator app needs', async (t) => {
   const { totp } = totpAt(0)
   const secrets = new Set(Array.from({ length: 100 }, () => totp.makeSecret()))
   t.equal(secrets.size, 100)
@@ -114,7 +114,7 @@ t.test('a secret has 160 random bits, and its URI says what an app must know', a
 })
 
 t.test(
-  'a sealed row is of no use under another master key or to another user (docs/security.md Q8)',
+  'an encrypted secret cannot be decrypted under another master key or for another user (docs/security.md Q8)',
   async (t) => {
     const { alice, bob, store, factors, secret, clock, with: withKey } = await enrolled(t)
     const row = await store.factors.findTotp(alice.id)
@@ -135,25 +135,28 @@ t.test(
   },
 )
 
-t.test('nothing is stored before a code has confirmed it, and a wrong code leaves it open', async (t) => {
-  const { factors, alice, bob, store, clock, logger } = await factorsWorld()
-  t.teardown(() => store.db.close())
-  const { secret, pending, uri } = factors.beginTotp(alice)
-  t.match(uri, secret)
-  t.notMatch(pending, secret)
-  t.equal(await factors.confirmTotp(alice, pending, '000000', FROM), 'wrong')
-  t.same(await factors.summary(alice.id), { totp: false, passkeys: 0, recoveryCodes: 0 })
-  t.same(factors.resumeTotp(alice, pending), { secret, pending, uri })
-  t.equal(factors.resumeTotp(bob, pending), null, 'nobody else’s')
-  t.equal(await factors.confirmTotp(bob, pending, codeAt(secret, clock.now()), FROM), 'expired')
+t.test(
+  'a secret is stored once a code has confirmed it, and a wrong code keeps the setup open',
+  async (t) => {
+    const { factors, alice, bob, store, clock, logger } = await factorsWorld()
+    t.teardown(() => store.db.close())
+    const { secret, pending, uri } = factors.beginTotp(alice)
+    t.match(uri, secret)
+    t.notMatch(pending, secret)
+    t.equal(await factors.confirmTotp(alice, pending, '000000', FROM), 'wrong')
+    t.same(await factors.summary(alice.id), { totp: false, passkeys: 0, recoveryCodes: 0 })
+    t.same(factors.resumeTotp(alice, pending), { secret, pending, uri })
+    t.equal(factors.resumeTotp(bob, pending), null, 'nobody else’s')
+    t.equal(await factors.confirmTotp(bob, pending, codeAt(secret, clock.now()), FROM), 'expired')
 
-  t.equal(await factors.confirmTotp(alice, pending, codeAt(secret, clock.now()), FROM), 'confirmed')
-  t.equal((await factors.summary(alice.id)).totp, true)
-  const by = { actor: `user:${alice.id}`, sub: alice.id, ip: FROM.ip, request_id: FROM.requestId }
-  t.match(logger.audits('factor.enrolled'), [{ ...by, action: 'totp' }])
-})
+    t.equal(await factors.confirmTotp(alice, pending, codeAt(secret, clock.now()), FROM), 'confirmed')
+    t.equal((await factors.summary(alice.id)).totp, true)
+    const by = { actor: `user:${alice.id}`, sub: alice.id, ip: FROM.ip, request_id: FROM.requestId }
+    t.match(logger.audits('factor.enrolled'), [{ ...by, action: 'totp' }])
+  },
+)
 
-t.test('a setup that is too old, was used, or comes second, is begun again', async (t) => {
+t.test('a setup that expired, was used or was replaced must be started again', async (t) => {
   const { factors, alice, store, clock } = await factorsWorld()
   t.teardown(() => store.db.close())
   const [old, first, second] = [1, 2, 3].map(() => factors.beginTotp(alice))
@@ -172,7 +175,7 @@ t.test('a setup that is too old, was used, or comes second, is begun again', asy
   t.equal((await factors.summary(alice.id)).totp, false)
 })
 
-t.test('the code that confirmed the setup is spent (RFC 6238 §5.2)', async (t) => {
+t.test('the code that confirmed the setup cannot be used again (RFC 6238 §5.2)', async (t) => {
   const { factors, alice, store, clock } = await factorsWorld()
   t.teardown(() => store.db.close())
   const { secret, pending } = factors.beginTotp(alice)
@@ -181,7 +184,7 @@ t.test('the code that confirmed the setup is spent (RFC 6238 §5.2)', async (t) 
   t.equal(await factors.checkCode(alice, code, FROM), null)
 })
 
-t.test('a code counts once, and with it every older one (RFC 6238 §5.2)', async (t) => {
+t.test('using a code invalidates it and all older ones (RFC 6238 §5.2)', async (t) => {
   const { factors, alice, clock, secret, logger } = await enrolled(t)
   const [before, code] = [codeAt(secret, clock.now() - 30), codeAt(secret, clock.now())]
   t.equal(await factors.checkCode(alice, code, FROM), 'totp')
@@ -195,7 +198,7 @@ t.test('a code counts once, and with it every older one (RFC 6238 §5.2)', async
 })
 
 t.test(
-  'of fifty who use one code at the same moment, one is let in (RFC 7523 §3; docs/security.md P6)',
+  'of fifty concurrent uses of one authenticator code one succeeds (RFC 7523 §3; docs/security.md P6)',
   async (t) => {
     const { factors, alice, clock, secret } = await enrolled(t)
     const code = codeAt(secret, clock.now())
@@ -207,13 +210,13 @@ t.test(
   },
 )
 
-t.test('a code is of use to nobody else, and to nobody without an app', async (t) => {
+t.test('a code works neither for another user nor for a user without an authenticator', async (t) => {
   const { factors, bob, clock, secret } = await enrolled(t)
   t.equal(await factors.checkCode(bob, codeAt(secret, clock.now()), FROM), null)
 })
 
 t.test(
-  'guesses are held back after five from one place, also when the sixth is right (RFC 6749 §10.10; docs/security.md P5)',
+  'after five guesses from one address even the right code is refused (RFC 6749 §10.10; docs/security.md P5)',
   async (t) => {
     const { factors, alice, bob, clock, secret, logger } = await enrolled(t)
     for (let i = 0; i < 5; i += 1) t.equal(await factors.checkCode(alice, '000000', FROM), null)
@@ -226,7 +229,7 @@ t.test(
   },
 )
 
-t.test('guesses from everywhere are held back after ten, but for places that are known', async (t) => {
+t.test('after ten guesses from all addresses codes are refused except from known addresses', async (t) => {
   const { factors, alice, clock, secret } = await enrolled(t)
   t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
   clock.tick(30)
@@ -238,7 +241,7 @@ t.test('guesses from everywhere are held back after ten, but for places that are
   t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
 })
 
-t.test('a secret that was taken away opens nothing', async (t) => {
+t.test('a removed secret is not accepted', async (t) => {
   const { factors, alice, clock, secret, logger } = await enrolled(t)
   t.equal(await factors.removeTotp(alice, FROM), true)
   t.equal(await factors.removeTotp(alice, FROM), false)

@@ -17,7 +17,7 @@ function problems(env: Record<string, string>): readonly string[] {
   }
 }
 
-t.test('nobody asks for traces unless there is an endpoint, and they can be turned off', async (t) => {
+t.test('tracing is off unless an endpoint is set, and can be turned off', async (t) => {
   t.equal(load({}), null)
   t.equal(load({ OTEL_SERVICE_NAME: 'x', OTEL_TRACES_SAMPLER: 'nonsense' }), null)
   t.equal(load({ OTEL_EXPORTER_OTLP_ENDPOINT: '' }), null, 'empty is as if it were not set')
@@ -26,7 +26,7 @@ t.test('nobody asks for traces unless there is an endpoint, and they can be turn
   t.not(load({ ...TO, OTEL_SDK_DISABLED: 'false', OTEL_TRACES_EXPORTER: 'otlp' }), null)
 })
 
-t.test('what is not set is as OpenTelemetry has it', async (t) => {
+t.test('unset options have the defaults of OpenTelemetry', async (t) => {
   t.same(load(TO), {
     url: 'http://collector:4318/v1/traces',
     protocol: 'http/protobuf',
@@ -43,7 +43,7 @@ t.test('what is not set is as OpenTelemetry has it', async (t) => {
   })
 })
 
-t.test('traces go below the endpoint of all, or to the very one of their own', async (t) => {
+t.test('spans are sent below the common endpoint or exactly to the traces endpoint', async (t) => {
   for (const [endpoint, url] of [
     ['https://c.test', 'https://c.test/v1/traces'],
     ['https://c.test/', 'https://c.test/v1/traces'],
@@ -57,7 +57,7 @@ t.test('traces go below the endpoint of all, or to the very one of their own', a
   t.equal(load({ OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: 'https://c.test' })?.url, 'https://c.test/')
 })
 
-t.test('what is set for traces alone goes first; headers add up', async (t) => {
+t.test('settings for traces override common ones, and headers are merged', async (t) => {
   const both = (name: string, all: string, own: string) => ({
     [`OTEL_EXPORTER_OTLP_${name}`]: all,
     [`OTEL_EXPORTER_OTLP_TRACES_${name}`]: own,
@@ -73,7 +73,7 @@ t.test('what is set for traces alone goes first; headers add up', async (t) => {
   t.same(config?.headers, { a: '1', b: ' x=' })
 })
 
-t.test('who says it: a name of its own, then that of the resource', async (t) => {
+t.test('the service name comes from its own setting, then from the resource attributes', async (t) => {
   const OTEL_RESOURCE_ATTRIBUTES = 'service.name=login,deployment.environment.name=a%2Cb'
   t.same(load({ ...TO, OTEL_RESOURCE_ATTRIBUTES })?.resource, {
     'service.name': 'login',
@@ -83,18 +83,21 @@ t.test('who says it: a name of its own, then that of the resource', async (t) =>
   t.equal(named?.resource['service.name'], 'front')
 })
 
-t.test('every sampler and protocol can be chosen, the queue is never below a batch', async (t) => {
-  for (const sampler of SAMPLERS) t.equal(load({ ...TO, OTEL_TRACES_SAMPLER: sampler })?.sampler, sampler)
-  for (const protocol of PROTOCOLS)
-    t.equal(load({ ...TO, OTEL_EXPORTER_OTLP_PROTOCOL: protocol })?.protocol, protocol)
-  for (const arg of ['0', '1', '.5', '0.25'])
-    t.equal(load({ ...TO, OTEL_TRACES_SAMPLER_ARG: arg })?.ratio, +arg)
-  t.match(load({ ...TO, OTEL_BSP_MAX_QUEUE_SIZE: '10' }), { queue: 512, batch: 512 })
-  t.equal(load({ ...TO, OTEL_PROPAGATORS: 'none' })?.joins, false)
-  t.equal(load({ ...TO, OTEL_PROPAGATORS: 'baggage, tracecontext' })?.joins, true)
-})
+t.test(
+  'every sampler and protocol can be selected, and the queue is never smaller than a batch',
+  async (t) => {
+    for (const sampler of SAMPLERS) t.equal(load({ ...TO, OTEL_TRACES_SAMPLER: sampler })?.sampler, sampler)
+    for (const protocol of PROTOCOLS)
+      t.equal(load({ ...TO, OTEL_EXPORTER_OTLP_PROTOCOL: protocol })?.protocol, protocol)
+    for (const arg of ['0', '1', '.5', '0.25'])
+      t.equal(load({ ...TO, OTEL_TRACES_SAMPLER_ARG: arg })?.ratio, +arg)
+    t.match(load({ ...TO, OTEL_BSP_MAX_QUEUE_SIZE: '10' }), { queue: 512, batch: 512 })
+    t.equal(load({ ...TO, OTEL_PROPAGATORS: 'none' })?.joins, false)
+    t.equal(load({ ...TO, OTEL_PROPAGATORS: 'baggage, tracecontext' })?.joins, true)
+  },
+)
 
-t.test('what is wrong is told with everything else, without repeating it', async (t) => {
+t.test('invalid tracing settings are reported with all other problems and not repeated', async (t) => {
   const secret = 'hush-hush'
   const found = problems({
     KEYTURN_PORT: 'x',
@@ -132,7 +135,7 @@ t.test('what is wrong is told with everything else, without repeating it', async
   }
 })
 
-t.test('a .env file counts, the environment before it', async (t) => {
+t.test('tracing settings may come from a .env file, and the environment overrides it', async (t) => {
   const folder = t.testdir()
   writeFileSync(`${folder}/.env`, 'OTEL_EXPORTER_OTLP_ENDPOINT=http://file:1\nOTEL_SERVICE_NAME=file\n')
   const { tracing } = loadConfig({ OTEL_SERVICE_NAME: 'environment' }, folder)

@@ -3,7 +3,7 @@ import t from 'tap'
 import { normalizeUsername } from '../../src/accounts/username.ts'
 
 t.test(
-  'a normal name is its own normal name: there is no second spelling to count failures under',
+  'normalizing a username twice changes nothing, so failures are counted under one spelling',
   async (t) => {
     const property = fc.property(fc.string({ unit: 'binary', maxLength: 12 }), (name) => {
       const normal = normalizeUsername(name)
@@ -31,7 +31,7 @@ t.test(
   },
 )
 
-t.test('case, width and surrounding space do not make another name', async (t) => {
+t.test('letter case, width and surrounding spaces do not distinguish usernames', async (t) => {
   for (const name of ['alice', 'ALICE', ' Alice ', 'ａｌｉｃｅ', '\talice\n', '\ufeffalice', '\u00a0alice']) {
     t.equal(normalizeUsername(name), 'alice', JSON.stringify(name))
   }
@@ -39,7 +39,7 @@ t.test('case, width and surrounding space do not make another name', async (t) =
   t.equal(normalizeUsername('ann\u3000lee'), 'ann lee', 'whichever space it is')
 })
 
-t.test('what an eye cannot see, or a line cannot hold, is no name', async (t) => {
+t.test('invisible characters and line breaks are not allowed in a username', async (t) => {
   for (const name of [
     '',
     ' ',

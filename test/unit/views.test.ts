@@ -78,7 +78,7 @@ const runs = ({ name, attributes }: Tag) =>
     return !picture && /^(javascript|data|vbscript):/i.test(value)
   })
 
-t.test('nothing from outside becomes markup, in any field of any page (XSS corpus)', async (t) => {
+t.test('no external text becomes markup in any field of any page (XSS corpus)', async (t) => {
   const english = pageContext('en')
   for (const { title, renderWith } of samples) {
     const expected = skeleton(renderWith('plain', english))
@@ -90,7 +90,7 @@ t.test('nothing from outside becomes markup, in any field of any page (XSS corpu
   }
 })
 
-t.test('nor does the brand: its name, and the kind of its logo', async (t) => {
+t.test('the brand’s name and the logo’s content type never become markup', async (t) => {
   for (const text of HOSTILE) {
     const brand = { ...DEFAULT_BRAND, name: text, logo: { contentType: text, body: Buffer.from('') } }
     const [hostile, plainly] = [
@@ -103,7 +103,7 @@ t.test('nor does the brand: its name, and the kind of its logo', async (t) => {
   }
 })
 
-t.test('what was given is what is shown, to the letter', async (t) => {
+t.test('text is shown exactly as given', async (t) => {
   const [login] = samples
   const given = `Tom & "Jerry's" <Ltd> \``
   const page = login?.renderWith(given, pageContext()) ?? ''
@@ -111,7 +111,7 @@ t.test('what was given is what is shown, to the letter', async (t) => {
   t.equal(tagsOf(page).find(({ attributes }) => attributes.name === 'username')?.attributes.value, given)
 })
 
-t.test('names stand in bdi, so that none turns the sentence around it', async (t) => {
+t.test('names are wrapped in bdi, so that they cannot reverse the sentence around them', async (t) => {
   for (const { title, renderWith } of samples.filter(({ title }) =>
     /^(login|consent|account)$/.test(title),
   )) {
@@ -122,7 +122,7 @@ t.test('names stand in bdi, so that none turns the sentence around it', async (t
 })
 
 t.test(
-  'a template takes text, numbers and templates; no look-alike, and no attribute without quotes',
+  'a template accepts text, numbers and templates, no look-alikes, and only quoted attributes',
   async (t) => {
     t.equal(
       html`<p a="${'"'}">${['<', html`<b>${1}</b>`, null, false, undefined]}</p>`.toString(),
@@ -135,14 +135,14 @@ t.test(
   },
 )
 
-t.test('templates are made nowhere else', async (t) => {
+t.test('only views import the template module', async (t) => {
   const strays = imports.filter(
     ({ from, to }) => to === 'src/views/html.ts' && !from.startsWith('src/views/'),
   )
   t.same(strays, [])
 })
 
-t.test('an address that would run here leads nowhere', async (t) => {
+t.test('a URL with a scripting scheme is not rendered as a link', async (t) => {
   for (const url of [
     'javascript:1',
     'JavaScript:1',
@@ -210,17 +210,14 @@ function faults(page: string, locale: string, known: ReadonlySet<string>): strin
 }
 
 for (const locale of LOCALES) {
-  t.test(
-    `${locale}: every page is whole, and brings neither script nor style of its own (CSP)`,
-    async (t) => {
-      const context = pageContext(locale)
-      const known = new Set(Object.values(context.assets))
-      for (const { title, render } of samples) t.same(faults(render(context), locale, known), [], title)
-    },
-  )
+  t.test(`${locale}: every page is complete and contains no inline script or style (CSP)`, async (t) => {
+    const context = pageContext(locale)
+    const known = new Set(Object.values(context.assets))
+    for (const { title, render } of samples) t.same(faults(render(context), locale, known), [], title)
+  })
 }
 
-t.test('and what is not whole is found', async (t) => {
+t.test('the completeness check detects incomplete pages', async (t) => {
   const context = pageContext()
   const page = samples[0]?.render(context) ?? ''
   const known = new Set(Object.values(context.assets))
@@ -243,7 +240,7 @@ t.test('and what is not whole is found', async (t) => {
   for (const [from, to, fault] of breaks) t.same(faults(page.replace(from, to), 'en', known), [fault], fault)
 })
 
-t.test('every form of ours carries the CSRF token; one that leaves the house does not', async (t) => {
+t.test('every form to this server carries the CSRF token, and forms to other sites do not', async (t) => {
   const context = pageContext()
   const { csrf: _, ...without } = context
   for (const { title, render } of samples) {
@@ -268,7 +265,7 @@ t.test('every form of ours carries the CSRF token; one that leaves the house doe
   }
 })
 
-t.test('what went wrong is announced, tied to its field, and first in the title', async (t) => {
+t.test('an error is announced, linked to its field and first in the title', async (t) => {
   const page = samples.find(({ title }) => title === 'login: credentials')?.render(pageContext()) ?? ''
   t.match(page, /<div class="message bad" id="problem" role="alert" tabindex="-1">/)
   t.match(textOf(page, 'title'), /^Error: /)
@@ -282,7 +279,7 @@ t.test('what went wrong is announced, tied to its field, and first in the title'
   )
 })
 
-t.test('a password manager knows every field it can fill', async (t) => {
+t.test('every field has the autocomplete value for password managers', async (t) => {
   const words = (title: string) =>
     tagsOf(samples.find((one) => one.title === title)?.render(pageContext()) ?? '')
       .filter(({ name, attributes }) => name === 'input' && attributes.type !== 'hidden')
@@ -293,27 +290,30 @@ t.test('a password manager knows every field it can fill', async (t) => {
   t.same(words('change password'), ['username', 'current-password', 'new-password', 'new-password'])
 })
 
-t.test('consent names the host it leads to, and this device or an app as such (Q174)', async (t) => {
-  const rows = [
-    ['https://app.example/cb', { kind: 'host', host: 'app.example' }],
-    ['https://app.example:8443/cb', { kind: 'host', host: 'app.example:8443' }],
-    ['https://localhost.evil.example/', { kind: 'host', host: 'localhost.evil.example' }],
-    ['https://notlocalhost/', { kind: 'host', host: 'notlocalhost' }],
-    ['https://localhost@evil.example/', { kind: 'host', host: 'evil.example' }],
-    ['https://аpple.example/', { kind: 'host', host: 'xn--pple-43d.example' }],
-    ['http://localhost:8080/cb', { kind: 'device', host: 'localhost:8080' }],
-    ['http://127.0.0.1:9/cb', { kind: 'device', host: '127.0.0.1:9' }],
-    ['http://[::1]/cb', { kind: 'device', host: '[::1]' }],
-    ['com.example.app:/cb', { kind: 'app', scheme: 'com.example.app:' }],
-  ] as const
-  for (const [uri, target] of rows) t.same(redirectTarget(uri), target, uri)
-  const shown = (title: string) => samples.find((one) => one.title === title)?.render(pageContext()) ?? ''
-  t.match(textOf(shown('consent'), 'main'), 'You will be taken to app.example.')
-  t.match(textOf(shown('consent, this device'), 'main'), 'a program on this device (localhost:8080)')
-  t.match(textOf(shown('consent, an app'), 'main'), '(com.example.app:)')
-})
+t.test(
+  'the consent page names the host it redirects to, and marks this device or an app as such (Q174)',
+  async (t) => {
+    const rows = [
+      ['https://app.example/cb', { kind: 'host', host: 'app.example' }],
+      ['https://app.example:8443/cb', { kind: 'host', host: 'app.example:8443' }],
+      ['https://localhost.evil.example/', { kind: 'host', host: 'localhost.evil.example' }],
+      ['https://notlocalhost/', { kind: 'host', host: 'notlocalhost' }],
+      ['https://localhost@evil.example/', { kind: 'host', host: 'evil.example' }],
+      ['https://аpple.example/', { kind: 'host', host: 'xn--pple-43d.example' }],
+      ['http://localhost:8080/cb', { kind: 'device', host: 'localhost:8080' }],
+      ['http://127.0.0.1:9/cb', { kind: 'device', host: '127.0.0.1:9' }],
+      ['http://[::1]/cb', { kind: 'device', host: '[::1]' }],
+      ['com.example.app:/cb', { kind: 'app', scheme: 'com.example.app:' }],
+    ] as const
+    for (const [uri, target] of rows) t.same(redirectTarget(uri), target, uri)
+    const shown = (title: string) => samples.find((one) => one.title === title)?.render(pageContext()) ?? ''
+    t.match(textOf(shown('consent'), 'main'), 'You will be taken to app.example.')
+    t.match(textOf(shown('consent, this device'), 'main'), 'a program on this device (localhost:8080)')
+    t.match(textOf(shown('consent, an app'), 'main'), '(com.example.app:)')
+  },
+)
 
-t.test('a scope that has a name of the language’s own is shown as it is', async (t) => {
+t.test('a scope without a translation is shown as it is', async (t) => {
   t.match(
     textOf(samples.find(({ title }) => title === 'consent')?.render(pageContext()) ?? '', 'main'),
     'toString',
@@ -327,7 +327,7 @@ const leaves = (value: unknown, path = ''): Leaf[] =>
     ? Object.entries(value).flatMap(([key, item]) => leaves(item, path === '' ? key : `${path}.${key}`))
     : [[path, value]]
 
-t.test('every language says everything, and each thing once', async (t) => {
+t.test('every language has every text, without duplicates', async (t) => {
   const english = leaves(textsIn('en'))
   for (const locale of LOCALES) {
     const own = new Map(leaves(textsIn(locale)))
@@ -366,7 +366,7 @@ function watched<T extends object>(texts: T, seen: Set<string>, path = ''): T {
   })
 }
 
-t.test('every text is on some page', async (t) => {
+t.test('every text is used on some page', async (t) => {
   const seen = new Set<string>()
   const page = pageContext()
   for (const { render } of samples) render({ ...page, texts: watched(page.texts, seen) })
@@ -378,7 +378,7 @@ t.test('every text is on some page', async (t) => {
   )
 })
 
-t.test('the language is what the application asks for, else the browser, else English', async (t) => {
+t.test('the language comes from the application, then the browser, then English', async (t) => {
   const rows = [
     [[], undefined, 'en'],
     [[], '', 'en'],
@@ -433,7 +433,7 @@ const PAIRS: readonly (readonly [string, readonly string[], number])[] = [
 ]
 
 t.test(
-  'whatever the colour: text can be read, edges and focus can be seen, in either theme (WCAG AA)',
+  'with any brand colour text is readable and edges and focus are visible in both themes (WCAG AA)',
   async (t) => {
     t.equal(contrast([0, 0, 0], [255, 255, 255]), 21)
     t.equal(contrast(parseColor('#767676'), parseColor('#ffffff')).toFixed(2), '4.54')
@@ -463,7 +463,7 @@ t.test(
   },
 )
 
-t.test('a colour is six digits; nothing else gets into the style sheet', async (t) => {
+t.test('a colour must be six hexadecimal digits, and nothing else reaches the style sheet', async (t) => {
   for (const color of [
     'red',
     '#fff',
@@ -478,7 +478,7 @@ t.test('a colour is six digits; nothing else gets into the style sheet', async (
   }
 })
 
-t.test('an asset is named by its content, so that it can be kept for ever', async (t) => {
+t.test('an asset’s name depends on its content, so that it can be cached for ever', async (t) => {
   const assets = createAssets(DEFAULT_BRAND)
   t.same(
     assets.map(({ path }) => path),
@@ -503,7 +503,7 @@ t.test('an asset is named by its content, so that it can be kept for ever', asyn
   t.equal(assetUrls(assets, '/x').logo, `/x${assets.find(({ name }) => name === 'logo')?.path}`)
 })
 
-t.test('what the browser runs is a program, and what it draws loads nothing', async (t) => {
+t.test('the script is valid JavaScript, and images load nothing', async (t) => {
   for (const { path, contentType, body } of createAssets(DEFAULT_BRAND)) {
     const text = body.toString()
     if (contentType.startsWith('text/javascript')) t.doesNotThrow(() => new Script(text), path)
@@ -511,7 +511,7 @@ t.test('what the browser runs is a program, and what it draws loads nothing', as
   }
 })
 
-t.test('a logo of one’s own says its name; ours leaves that to the words beside it', async (t) => {
+t.test('a custom logo has alternative text, and the default one is decorative', async (t) => {
   const logo = (page: string) => tagsOf(page).find(({ name }) => name === 'img')?.attributes
   const [login] = samples
   const brand = {
@@ -523,7 +523,7 @@ t.test('a logo of one’s own says its name; ours leaves that to the words besid
   t.match(logo(login?.render(pageContext()) ?? ''), { class: 'emblem', alt: '' })
 })
 
-t.test('a browser is told by its name, as well as that can be', async (t) => {
+t.test('a user’s browsers are listed by name as far as the user agent reveals it', async (t) => {
   const rows = [
     [
       'Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0.0.0',
@@ -555,7 +555,7 @@ t.test('a browser is told by its name, as well as that can be', async (t) => {
   }
 })
 
-t.test('a notice out of an address is one of the list, or none', async (t) => {
+t.test('the notice in a URL must be a known one', async (t) => {
   t.ok(isAccountNotice('passkey-added', pageContext()))
   for (const other of ['', 'toString', '__proto__', 'constructor', 'nothing']) {
     t.notOk(isAccountNotice(other, pageContext()), other)
