@@ -49,7 +49,7 @@ export async function storeSessions(
   }
   await store.db.batch(
     indexes.map((sql) => ({ sql })),
-    { unhurried: true },
+    { noTimeout: true },
   )
   return ids
 }
@@ -62,7 +62,7 @@ async function insert(db: Db, into: string, rows: readonly (readonly Param[])[])
     const values = some.map((row) => `(${row.map(() => `$${++n}`).join(', ')})`).join(', ')
     steps.push({ sql: `INSERT INTO ${into} VALUES ${values}`, params: some.flat() })
   }
-  await db.batch(steps, { unhurried: true })
+  await db.batch(steps, { noTimeout: true })
 }
 
 /** @returns what makes them anew: from all rows at once they take a fraction of the time */

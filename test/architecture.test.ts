@@ -120,7 +120,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/accounts/concurrency-limiter.ts',
       'src/keys/signer.ts',
       'src/oauth/',
-      'src/store/watch.ts',
+      'src/store/monitored-db.ts',
       'src/config/tracing.ts',
       'src/audit/events.ts',
       'src/node/change-poller.ts',

@@ -97,7 +97,7 @@ t.test('screenshots', { timeout: 300_000 }, async (t) => {
     if (alice) {
       const from = { ip: '127.0.0.1', requestId: 'screenshots' }
       await server.deps.services.people.secondFactors.removeTotp(alice, from)
-      await server.store.consents.forget(alice.id, 'shop')
+      await server.store.consents.delete(alice.id, 'shop')
     }
   }
 })

@@ -78,7 +78,7 @@ export function createOwnAccess(deps: OwnAccessDeps): OwnAccess {
 
     async withdrawConsent(userId, clientId, visitor) {
       // First what would let new sessions begin unasked.
-      if (!(await consents.forget(userId, clientId))) return false
+      if (!(await consents.delete(userId, clientId))) return false
       audit('consent.withdrawn', { ...by(userId, visitor), client_id: clientId })
       await endSessions({ userId, clientId }, 'consent withdrawn', visitor)
       return true

@@ -45,7 +45,7 @@ export function createHandles({ sealer, singleUse, clock }: HandlesDeps): Handle
       if (!(clock.now() < until)) return null
       // A seal has one spelling, so its digest names it.
       const id = `${step}:${createHash('sha256').update(handle).digest('base64url')}`
-      return { value: text.slice(colon + 1), spend: () => singleUse.firstUse(id, until) }
+      return { value: text.slice(colon + 1), spend: () => singleUse.claim(id, until) }
     },
   }
 

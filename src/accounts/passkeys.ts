@@ -160,7 +160,7 @@ export function createPasskeys({ factors, handles, clock, random, issuer, name }
       if (!(await carried.spend())) return refuse('stale', passkey.userId)
       const { counter, userVerified, backedUp } = used
       const use = { id: passkey.id, userId: passkey.userId, counter, backedUp }
-      if (!(await factors.usePasskey(use, clock.now()))) return refuse('copied', passkey.userId)
+      if (!(await factors.recordPasskeyUse(use, clock.now()))) return refuse('copied', passkey.userId)
       return { proof: { userId: passkey.userId, passkeyId: passkey.id, userVerified, backedUp } }
     },
   }

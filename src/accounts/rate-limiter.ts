@@ -6,7 +6,7 @@
 import { createHmac } from 'node:crypto'
 import { KeyturnError } from '../errors.ts'
 import type { Root, Roots } from '../keys/data-keys.ts'
-import type { Bucket, FamiliarStore, ThrottleStore } from '../store/contracts/rate-limits.ts'
+import type { Bucket, KnownLocationStore, ThrottleStore } from '../store/contracts/rate-limits.ts'
 import type { Clock, Seconds } from '../system.ts'
 import { networkOf } from './ip-prefix.ts'
 import { FAMILIAR_ADDRESS_TTL } from './lifetimes.ts'
@@ -55,18 +55,18 @@ export interface Throttle {
 
 export interface ThrottleDeps {
   readonly throttle: ThrottleStore
-  readonly familiar: FamiliarStore
+  readonly knownLocations: KnownLocationStore
   readonly clock: Clock
   readonly roots: Pick<Roots, 'writing' | 'accepted'>
 }
 
-export function createThrottle({ throttle, familiar, clock, roots }: ThrottleDeps): Throttle {
+export function createThrottle({ throttle, knownLocations, clock, roots }: ThrottleDeps): Throttle {
   // Under a new root all counting begins anew; places are known by the old one too.
   const digest = (...parts: string[]) => digestOf(roots.writing(), parts)
 
   async function isFamiliar(account: string, place: string): Promise<boolean> {
     for (const root of roots.accepted()) {
-      if (await familiar.has(digestOf(root, ['pair', account, place]), clock.now())) return true
+      if (await knownLocations.has(digestOf(root, ['pair', account, place]), clock.now())) return true
     }
     return false
   }
@@ -91,9 +91,9 @@ export function createThrottle({ throttle, familiar, clock, roots }: ThrottleDep
         async succeeded() {
           // At once, so that one flush to disk does for all.
           await Promise.all([
-            throttle.giveBack(buckets.slice(1)),
+            throttle.refund(buckets.slice(1)),
             throttle.reset(pair),
-            familiar.remember(pair, clock.now() + FAMILIAR_ADDRESS_TTL),
+            knownLocations.add(pair, clock.now() + FAMILIAR_ADDRESS_TTL),
           ])
         },
       }

@@ -124,7 +124,7 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
       if (row.root > newest(roots)) await roots.sync()
       const step = totp.stepOf(totp.open(userId, row.sealed), code)
       if (step === null) return false
-      if (await factors.spendTotpStep(userId, row.sealed, step)) return true
+      if (await factors.consumeTotpStep(userId, row.sealed, step)) return true
       // Spent, unless the secret was sealed anew meanwhile: no fault of the code.
       if ((await factors.findTotp(userId))?.sealed === row.sealed) return false
     }
@@ -132,7 +132,7 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
 
   async function useRecoveryCode(userId: string, code: string): Promise<boolean> {
     for (const hash of recovery.candidates(userId, code)) {
-      if (await factors.useRecoveryCode(userId, hash)) return true
+      if (await factors.consumeRecoveryCode(userId, hash)) return true
     }
     return false
   }

@@ -10,7 +10,7 @@ import type { Clock, EpochSeconds } from '../system.ts'
 import { createFolding } from './aggregation.ts'
 import { type AuditKeys, type Happened, link, signHead } from './chain.ts'
 import type { Audit } from './events.ts'
-import { createWatch, type End, firstThere, type Known, type WatchDeps } from './watch.ts'
+import { createTamperCheck, type End, firstThere, type Known, type TamperCheckDeps } from './tamper-check.ts'
 
 export interface AuditLog {
   /** Takes it in, at once and without fail. */
@@ -36,7 +36,7 @@ export interface AuditLogState {
   readonly anchor: string | null
 }
 
-export interface AuditLogDeps extends WatchDeps {
+export interface AuditLogDeps extends TamperCheckDeps {
   readonly clock: Clock
   /** Rows that wait at most; the oldest beyond are counted, and then forgotten. */
   readonly mostWaiting: number
@@ -50,7 +50,7 @@ const ATTEMPTS = 50
 export function createAuditLog(deps: AuditLogDeps): AuditLog {
   const { rows, clock, mostWaiting } = deps
   const folding = createFolding()
-  const watch = createWatch(deps)
+  const tamperCheck = createTamperCheck(deps)
   let queue: Happened[] = []
   /** The batch that is being written. Stays together until it is known to be there. */
   let batch: Happened[] = []
@@ -153,7 +153,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   }
 
   async function look(keys: AuditKeys | null): Promise<Known> {
-    const found = await watch.look(keys, newest)
+    const found = await tamperCheck.inspect(keys, newest)
     newest = found.head
     return found
   }

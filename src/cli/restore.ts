@@ -80,7 +80,7 @@ async function prepare(
     if (pending === steps.length) throw new CommandError(`${backup} is no backup of Keyturn`)
     const store = createStore(db)
     const active = await openSealed(store, config)
-    await store.status.beginNewLists()
+    await store.status.startNewLists()
     return { ...(await summarize(db)), pending, active }
   } finally {
     await db.close()

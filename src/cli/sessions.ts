@@ -103,7 +103,7 @@ function list(context: Context, options: FilterOptions): Promise<void> {
       last_used_at: session.rotatedAt,
       expires_at: Math.min(session.expiresAt, session.idleExpiresAt),
       revoked_at: session.revokedAt,
-      revoked_for: session.revokedFor,
+      revoked_for: session.revokedReason,
     }))
     const rows = values.map((value) => [
       value.id,

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { databaseUrl as parseUrl } from '../config/parsers.ts'
 import { sameFile } from '../durable-file.ts'
 import { databaseOptions } from '../node/base.ts'
-import { databaseFile, isPostgres, openAlone, openDb } from '../store/index.ts'
+import { databaseFile, isPostgres, openDb, openExclusive } from '../store/index.ts'
 import { assertTransferable, type Progress, type TransferredTable, transfer } from '../store/transfer.ts'
 import { systemClock } from '../system.ts'
 import {
@@ -40,7 +40,7 @@ async function run(context: Context, options: TransferOptions): Promise<void> {
   if (from === to || (file !== undefined && other !== undefined && sameFile(file, other)))
     throw new UsageError('--to is the database that it comes from')
 
-  const source = await openAlone(from, databaseOptions(config))
+  const source = await openExclusive(from, databaseOptions(config))
   try {
     await assertTransferable(source)
     const db = openDb(to, databaseOptions(config))

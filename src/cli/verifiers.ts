@@ -1,6 +1,6 @@
 import { Command } from 'commander'
-import { FORGOTTEN_AFTER } from '../keys/known-verifiers.ts'
 import { nextKey } from '../keys/ring.ts'
+import { RETENTION } from '../store/retention.ts'
 import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
 import { table, time } from './output.ts'
 
@@ -32,7 +32,7 @@ function list(context: Context, options: Json): Promise<void> {
   return context.withStore(async ({ store, clock }) => {
     const ring = await store.ring.read()
     const needed = ring ? nextKey(ring).publishedIn : 0
-    const known = await store.verifiers.list(clock.now() - FORGOTTEN_AFTER)
+    const known = await store.verifiers.list(clock.now() - RETENTION.verifiers.seconds)
     const rows = known.map(({ name, instance, seenAt, ringVersion }) => ({
       name,
       instance,
@@ -49,7 +49,7 @@ function list(context: Context, options: Json): Promise<void> {
 
 function forget(context: Context, name: string, options: Json): Promise<void> {
   return context.withStore(async ({ store, audit }) => {
-    if (!(await store.verifiers.forget(name))) throw new CommandError(`no verifier ${name} is known`)
+    if (!(await store.verifiers.delete(name))) throw new CommandError(`no verifier ${name} is known`)
     audit('verifier.forgotten', { actor: context.actor, target: name })
     context.print(options, { forgotten: name }, `forgot ${name}`)
   })

@@ -5,11 +5,9 @@
 
 import type { Ring } from '../store/contracts/ring.ts'
 import type { KnownVerifier, VerifierStore } from '../store/contracts/verifiers.ts'
+import { RETENTION } from '../store/retention.ts'
 import type { Clock, EpochSeconds, Logger, Seconds } from '../system.ts'
 import { nextKey } from './ring.ts'
-
-/** One that has not asked for this long has been shut down, or takes the keys from elsewhere: it drops off. */
-export const FORGOTTEN_AFTER: Seconds = 7 * 86_400
 
 /** The request header by which a verifier makes itself known: `orders; instance=4fK…`. */
 export const VERIFIER_HEADER = 'keyturn-verifier'
@@ -61,7 +59,7 @@ export function createKnownVerifiers({ verifiers, clock, logger }: KnownVerifier
         // They will ask again; until then they count as behind, which is the safe side.
         logger.warn({ err: error }, 'known verifiers could not be written down')
       }
-      const since = clock.now() - FORGOTTEN_AFTER
+      const since = clock.now() - RETENTION.verifiers.seconds
       for (const [id, { seenAt }] of written) if (seenAt < since) written.delete(id)
     },
   }
@@ -73,7 +71,7 @@ export async function behind(
   ring: Ring,
   now: EpochSeconds,
 ): Promise<KnownVerifier[]> {
-  const known = await verifiers.list(now - FORGOTTEN_AFTER)
+  const known = await verifiers.list(now - RETENTION.verifiers.seconds)
   return known.filter((verifier) => verifier.ringVersion < nextKey(ring).publishedIn)
 }
 

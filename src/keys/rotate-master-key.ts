@@ -118,7 +118,7 @@ async function forgetRoots(
     // What depends on one is counted for those before it too.
     if (!over) break
     // One node sees to it; another does an hour later, should that one have died.
-    if (!(await deps.store.singleUse.firstUse(`forget-root:${number}`, deps.clock.now() + ASK_EVERY))) break
+    if (!(await deps.store.singleUse.claim(`forget-root:${number}`, deps.clock.now() + ASK_EVERY))) break
     // Written first: so the end of the audit log bears the signature of a root that stays.
     deps.audit('roots.forgotten', { actor: 'keyturn', target: String(number) })
     await deps.flush()
@@ -131,7 +131,7 @@ async function forgetRoots(
 const ASK_EVERY: Seconds = 3600
 
 export interface RootTenderDeps extends Asking {
-  readonly store: Asking['store'] & { readonly singleUse: Pick<SingleUseStore, 'firstUse'> }
+  readonly store: Asking['store'] & { readonly singleUse: Pick<SingleUseStore, 'claim'> }
   readonly audit: Audit
   readonly flush: () => Promise<void>
   readonly roots: Pick<Roots, 'known'>

@@ -6,10 +6,10 @@
  */
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Audit } from '../audit/events.ts'
-import type { WatchedDb } from '../store/watch.ts'
+import type { MonitoredDb } from '../store/monitored-db.ts'
 import { version } from '../version.ts'
 import { countAudit } from './count-audit.ts'
-import { type Sources, watchSources } from './sources.ts'
+import { observeSources, type Sources } from './sources.ts'
 import { timeStore } from './time-store.ts'
 
 /** In seconds. What comes from memory is at the lower end; a hash, and a store in trouble, at the upper. */
@@ -33,9 +33,9 @@ export interface Metrics {
   /** The same trail, counted. */
   countAudit(audit: Audit): Audit
   /** The same store, timed. */
-  timeStore(db: WatchedDb): WatchedDb
+  timeStore(db: MonitoredDb): MonitoredDb
   /** Asked when somebody reads the metrics; costs nothing until then. */
-  watch(sources: Sources): void
+  observe(sources: Sources): void
 }
 
 export interface MetricsOptions {
@@ -69,6 +69,6 @@ export function createMetrics({ ofProcess = false }: MetricsOptions = {}): Metri
     },
     countAudit: (audit) => countAudit(audit, registers),
     timeStore: (db) => timeStore(db, registers),
-    watch: (sources) => watchSources(sources, registers),
+    observe: (sources) => observeSources(sources, registers),
   }
 }

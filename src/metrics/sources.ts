@@ -2,13 +2,14 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Gate } from '../accounts/concurrency-limiter.ts'
 import type { AuditLog } from '../audit/log.ts'
-import { behind, FORGOTTEN_AFTER } from '../keys/known-verifiers.ts'
+import { behind } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
 import { activeKey, isPublished, nextChange, type RingPolicy } from '../keys/ring.ts'
 import type { StatusPublisher } from '../status/status-list-signer.ts'
 import type { LogoutNoticeStore } from '../store/contracts/logout-outbox.ts'
 import type { VerifierStore } from '../store/contracts/verifiers.ts'
 import type { Db } from '../store/db.ts'
+import { RETENTION } from '../store/retention.ts'
 import type { Clock } from '../system.ts'
 
 export interface Sources {
@@ -44,7 +45,7 @@ async function inTime<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
-export function watchSources(sources: Sources, registers: Registry[]): void {
+export function observeSources(sources: Sources, registers: Registry[]): void {
   const { store, policy, clock, gate, audit, statusLists, services } = sources
   const ring = () => sources.ring.ring()
   type Value = number | null | undefined
@@ -113,7 +114,7 @@ export function watchSources(sources: Sources, registers: Registry[]): void {
   )
   async function verifiers() {
     const now = clock.now()
-    const known = await store.verifiers.list(now - FORGOTTEN_AFTER)
+    const known = await store.verifiers.list(now - RETENTION.verifiers.seconds)
     const late = await behind({ list: async () => known }, ring(), now)
     return { behind: late.length, current: known.length - late.length }
   }
@@ -150,7 +151,7 @@ export function watchSources(sources: Sources, registers: Registry[]): void {
     const { idle, busy } = pool()
     return { idle, busy }
   })
-  gauge('keyturn_store_connections_most', 'As KEYTURN_DATABASE_POOL says.', () => pool().most)
+  gauge('keyturn_store_connections_most', 'As KEYTURN_DATABASE_POOL says.', () => pool().max)
   gauge('keyturn_store_connections_waited_for', 'Requests that wait for one.', () => pool().waiting)
   gauge('keyturn_store_listening', '1 if changes of other nodes are heard of at once.', () =>
     pool().listening ? 1 : 0,

@@ -1,7 +1,7 @@
 /** Times what is asked of the store, whole: with the wait for a lock, a connection or the group's commit. */
 import { Counter, Histogram, type Registry } from 'prom-client'
 import { ConstraintViolation, StoreDamaged, StoreUnavailable } from '../store/db.ts'
-import type { WatchedDb } from '../store/watch.ts'
+import type { MonitoredDb } from '../store/monitored-db.ts'
 
 const BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5]
 
@@ -14,7 +14,7 @@ function kindOf(error: unknown): (typeof KINDS)[number] {
   return error instanceof ConstraintViolation ? 'constraint' : 'other'
 }
 
-export function timeStore(db: WatchedDb, registers: Registry[]): WatchedDb {
+export function timeStore(db: MonitoredDb, registers: Registry[]): MonitoredDb {
   const durations = new Histogram({
     name: 'keyturn_store_duration_seconds',
     help: 'What the store took to answer.',

@@ -20,7 +20,7 @@ import type { SendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import type { Db } from '../store/db.ts'
 import { createStore, type OpenOptions, openDb, type Store } from '../store/index.ts'
 import { ensureSchema, type MigrationMode } from '../store/migrate.ts'
-import { watchDb } from '../store/watch.ts'
+import { monitorDb } from '../store/monitored-db.ts'
 import {
   type Clock,
   type Logger,
@@ -85,8 +85,10 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
     metrics,
     tracing = untraced,
   } = system
-  const db = watchDb(openDb(config.databaseUrl, { ...databaseOptions(config), thorough: mode === 'apply' }))
-  db.examined?.catch((err) => logger.error({ err }, 'the database is damaged: restore a backup'))
+  const db = monitorDb(
+    openDb(config.databaseUrl, { ...databaseOptions(config), integrityCheck: mode === 'apply' }),
+  )
+  db.integrityChecked?.catch((err) => logger.error({ err }, 'the database is damaged: restore a backup'))
   try {
     const time = await keepTime({ machine, logger, ...clocks(system, machine, db) })
     const { clock } = time

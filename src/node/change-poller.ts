@@ -11,7 +11,7 @@ import type { Logger } from '../system.ts'
 /** Between two looks at the store: as long as nobody tells of changes, and while somebody does, who may miss one. */
 const ALONE_MS = 250
 /** "Within about a second" (CONTRACT §3), and before what is held counts as old (freshness.ts). */
-const TOLD_MS = 750
+export const TOLD_MS = 750
 /** After one look because of a change, so that a burst of them costs a few. */
 const BREATH_MS = 25
 const MAINTAIN_MS = 1000
@@ -122,8 +122,8 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
   }
 
   const hearing = changes?.({
-    heard,
-    turned(hearing, why) {
+    onChange: heard,
+    onStateChange(hearing, why) {
       told = hearing === 'listening'
       const often = `the store is looked at every ${told ? every.told : every.alone} ms`
       if (told) logger.info(`changes of other nodes are heard of at once; ${often}`)

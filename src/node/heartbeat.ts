@@ -5,15 +5,11 @@
 
 import type { LiveRing } from '../keys/live-ring.ts'
 import type { KeyHolder } from '../keys/master-keys.ts'
-import type { NodeStore, ServingNode } from '../store/contracts/nodes.ts'
+import { NODE_TIMEOUT, type NodeStore, type ServingNode } from '../store/contracts/nodes.ts'
 import type { Clock, EpochSeconds, Random, Seconds } from '../system.ts'
 
-/** Between two signs of life. */
+/** Between two heartbeats: a node counts as gone when it has missed six (NODE_TIMEOUT). */
 const BEAT: Seconds = 5
-/** Six beats missed: stopped, frozen, or cut off from the store. */
-export const GONE_AFTER: Seconds = 30
-/** How long it is shown as gone. */
-export const REMEMBERED: Seconds = 86_400
 
 /** Where the process runs. */
 export interface Whereabouts {
@@ -64,4 +60,4 @@ export function createPresence(deps: PresenceDeps): Presence {
 }
 
 /** It has given a sign of life lately. A clock that is ahead of ours is no reason to doubt it. */
-export const isServing = ({ seenAt }: ServingNode, now: EpochSeconds): boolean => now - seenAt < GONE_AFTER
+export const isServing = ({ seenAt }: ServingNode, now: EpochSeconds): boolean => now - seenAt < NODE_TIMEOUT

@@ -246,7 +246,7 @@ export async function openServer(
       await knownVerifiers.flush()
     },
   })
-  system.metrics?.watch({
+  system.metrics?.observe({
     store,
     ring,
     policy: keys.policy,

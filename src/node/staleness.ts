@@ -7,6 +7,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { singleFlight } from '../single-flight.ts'
 import type { Ages } from '../system.ts'
+import { TOLD_MS } from './change-poller.ts'
 
 export interface Freshness {
   /** Reads what has changed; whoever comes while it is under way waits for the same look. */
@@ -21,8 +22,8 @@ export interface FreshnessDeps {
   look(): Promise<void>
 }
 
-/** Twice what is at most between two looks of the follower (follow.ts). */
-const FRESH_MS = 1500
+/** Twice the longest time between two polls of the store. */
+const FRESH_MS = 2 * TOLD_MS
 /** A store that answers does so well before; while one does not, what needs no store goes on (keys/live-ring: for 10 s). */
 const PATIENCE_MS = 500
 

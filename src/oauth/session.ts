@@ -42,11 +42,11 @@ export function newSession(given: NewSession, { refreshIdleTtl }: SessionTimes):
     createdAt: now,
     idleExpiresAt: Math.min(given.expiresAt, idle),
     revokedAt: null,
-    revokedFor: null,
+    revokedReason: null,
     signInId,
-    claims,
+    userinfoClaims: claims,
     // OIDC Core §11: such a session is for when the person is not there.
     offline: given.scopes.includes('offline_access'),
-    notify: client.backchannelLogoutUri !== null,
+    backchannelLogout: client.backchannelLogoutUri !== null,
   }
 }

@@ -10,19 +10,19 @@ export interface Step {
   readonly sql: string
   readonly params?: readonly Param[]
   /** How many rows this step must touch; otherwise the whole batch is undone and answers false. */
-  readonly rows?: number
+  readonly expectRows?: number
   /**
    * A SELECT without `rows`: what it finds stays as it is until the batch has ended. For a batch whose condition is about
    * a row that it does not write. Where batches come one after the other anyway, it is left out.
    */
   readonly lock?: true
   /** Running servers follow what this step changes: who listens (`Db.changes`) hears of the batch when it is committed. */
-  readonly announce?: true
+  readonly notify?: true
 }
 
 export interface BatchOptions {
   /** May take as long as it takes: for migrations. */
-  readonly unhurried?: boolean
+  readonly noTimeout?: boolean
 }
 
 /**
@@ -54,20 +54,20 @@ export interface Db {
    * Only of an engine that serves already while it still looks whether it is whole.
    * Rejects with {@link StoreDamaged} if it is not.
    */
-  readonly examined?: Promise<void>
+  readonly integrityChecked?: Promise<void>
 
   close(): Promise<void>
 }
 
 export interface ChangeListener {
   /** Something that was announced may have changed; also said whenever listening begins, for what came before. */
-  heard(): void
+  onChange(): void
   /** Said once each time that it changes. */
-  turned(hearing: Hearing, why?: unknown): void
+  onStateChange(hearing: ListenState, why?: unknown): void
 }
 
 /** `lost`: tried again soon. `unable`: the server, or what stands before it, does not pass anything on. */
-export type Hearing = 'listening' | 'lost' | 'unable'
+export type ListenState = 'listening' | 'lost' | 'unable'
 
 export interface Changes {
   stop(): Promise<void>
@@ -75,7 +75,7 @@ export interface Changes {
 
 export interface PoolState {
   /** Connections at most. */
-  readonly most: number
+  readonly max: number
   readonly idle: number
   readonly busy: number
   /** Requests that wait for one. */
@@ -95,7 +95,7 @@ export class ConstraintViolation extends KeyturnError<'constraint_violation'> {
 }
 
 /** False where a key was taken: for whoever makes a row that another may have made first. */
-export async function unlessTaken(outcome: Promise<boolean>): Promise<boolean> {
+export async function falseOnConflict(outcome: Promise<boolean>): Promise<boolean> {
   try {
     return await outcome
   } catch (error) {

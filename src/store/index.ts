@@ -13,7 +13,7 @@ import type { FactorStore } from './contracts/factors.ts'
 import type { LogoutNoticeStore } from './contracts/logout-outbox.ts'
 import type { NodeStore } from './contracts/nodes.ts'
 import type { PushedRequestStore } from './contracts/pushed-requests.ts'
-import type { FamiliarStore, ThrottleStore } from './contracts/rate-limits.ts'
+import type { KnownLocationStore, ThrottleStore } from './contracts/rate-limits.ts'
 import type { RevisionStore } from './contracts/revisions.ts'
 import type { RevokedTokenStore } from './contracts/revoked-tokens.ts'
 import type { RingStore } from './contracts/ring.ts'
@@ -37,7 +37,7 @@ import { createFactorStore } from './sql/factors.ts'
 import { createLogoutNoticeStore } from './sql/logout-outbox.ts'
 import { createNodeStore } from './sql/nodes.ts'
 import { createPushedRequestStore } from './sql/pushed-requests.ts'
-import { createFamiliarStore, createThrottleStore } from './sql/rate-limits.ts'
+import { createKnownLocationStore, createThrottleStore } from './sql/rate-limits.ts'
 import { createRevisionStore } from './sql/revisions.ts'
 import { createRevokedTokenStore } from './sql/revoked-tokens.ts'
 import { createRingStore } from './sql/ring.ts'
@@ -47,12 +47,18 @@ import { createStatusStore } from './sql/status.ts'
 import { createSignInStore } from './sql/user-sessions.ts'
 import { createUserStore } from './sql/users.ts'
 import { createVerifierStore } from './sql/verifiers.ts'
-import { holdAlone } from './sqlite/copy.ts'
+import { openFileExclusive } from './sqlite/copy.ts'
 import type { SqliteOptions } from './sqlite/file.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 
 // What can be done with a database that is a file.
-export { assertSound, copyDatabase, holdAlone, openCopy, sideFiles } from './sqlite/copy.ts'
+export {
+  assertIntegrity as assertSound,
+  copyDatabase,
+  openCopy,
+  openFileExclusive as holdAlone,
+  sideFiles,
+} from './sqlite/copy.ts'
 
 export interface Store {
   readonly db: Db
@@ -68,7 +74,7 @@ export interface Store {
   readonly revokedTokens: RevokedTokenStore
   readonly status: StatusStore
   readonly throttle: ThrottleStore
-  readonly familiar: FamiliarStore
+  readonly knownLocations: KnownLocationStore
   readonly verifiers: VerifierStore
   readonly signIns: SignInStore
   readonly codes: CodeStore
@@ -94,8 +100,8 @@ export function openDb(url: string, options: OpenOptions = {}): Db {
  * To read all of a store while nobody writes it.
  * @throws {StoreUnavailable} if somebody else has it open
  */
-export async function openAlone(url: string, { timeout = 5 }: OpenOptions = {}): Promise<Reader> {
-  return isPostgres(url) ? openSnapshot(url, timeout) : holdAlone(pathOf(url))
+export async function openExclusive(url: string, { timeout = 5 }: OpenOptions = {}): Promise<Reader> {
+  return isPostgres(url) ? openSnapshot(url, timeout) : openFileExclusive(pathOf(url))
 }
 
 /** A store on a server, which other nodes may share. */
@@ -124,7 +130,7 @@ export function createStore(db: Db): Store {
     revokedTokens: createRevokedTokenStore(db),
     status: createStatusStore(db),
     throttle: createThrottleStore(db),
-    familiar: createFamiliarStore(db),
+    knownLocations: createKnownLocationStore(db),
     verifiers: createVerifierStore(db),
     signIns: createSignInStore(db),
     codes: createCodeStore(db),

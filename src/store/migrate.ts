@@ -12,7 +12,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import type { Clock } from '../system.ts'
 import { version } from '../version.ts'
 import { ConstraintViolation, type Db, type Reader, StoreUnusable } from './db.ts'
-import { assertNoneOlder, isOlder } from './older-nodes.ts'
+import { assertNoOlderNodes, isOlder } from './older-nodes.ts'
 
 const FOLDER = new URL('../../migrations/', import.meta.url)
 
@@ -84,16 +84,16 @@ export async function migrate(
   await prepare(db)
   const done: string[] = []
   for (const migration of await pending(db, migrations)) {
-    await assertNoneOlder(db, clock, { name: migration.name, oldest: oldestFor(migration) ?? '0.0.0' })
+    await assertNoOlderNodes(db, clock, { name: migration.name, oldest: oldestFor(migration) ?? '0.0.0' })
     const mark = {
       sql: `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ($1, $2, $3)
             ON CONFLICT (name) DO NOTHING`,
       params: [migration.name, migration.checksum, clock.now()],
-      rows: 1,
+      expectRows: 1,
     }
     const steps = migration.statements.map((sql) => ({ sql }))
     // Whoever comes second waits at the mark until the first is done, however long that takes.
-    if (await db.batch([mark, ...steps], { unhurried: true })) done.push(migration.name)
+    if (await db.batch([mark, ...steps], { noTimeout: true })) done.push(migration.name)
   }
   return done
 }

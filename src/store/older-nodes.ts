@@ -2,11 +2,9 @@
  * Before a step that takes something away: is there a node that would miss it? Nodes say in the store which version they are
  * (`nodes`, since migration 0006).
  */
-import type { Clock, Seconds } from '../system.ts'
+import type { Clock } from '../system.ts'
+import { NODE_TIMEOUT } from './contracts/nodes.ts'
 import { type Db, StoreUnusable } from './db.ts'
-
-/** A node that has said nothing for this long does not serve (presence.ts). */
-const SEEN_LATELY: Seconds = 30
 
 /** Of versions such as 0.10.2; what comes behind a hyphen does not count. */
 export function isOlder(version: string, than: string): boolean {
@@ -27,7 +25,7 @@ interface Serving {
 }
 
 /** @throws {StoreUnusable} if a node serves that is older than the step allows */
-export async function assertNoneOlder(
+export async function assertNoOlderNodes(
   db: Pick<Db, 'query'>,
   clock: Clock,
   step: { readonly name: string; readonly oldest: string },
@@ -35,7 +33,7 @@ export async function assertNoneOlder(
   if (step.oldest === '0.0.0') return
   const nodes = await db.query<Serving>(
     'SELECT hostname, pid, version FROM nodes WHERE seen_at > $1 ORDER BY hostname, pid',
-    [clock.now() - SEEN_LATELY],
+    [clock.now() - NODE_TIMEOUT],
   )
   const older = nodes.filter(({ version }) => isOlder(version, step.oldest))
   if (older.length === 0) return

@@ -61,7 +61,7 @@ export async function transfer(deps: TransferDeps): Promise<TransferredTable[]> 
   }
   await compare(deps, copied, total)
   await target.batch([
-    { sql: 'DELETE FROM schema_migrations WHERE name = $1', params: [TRANSFER_MARK], rows: 1 },
+    { sql: 'DELETE FROM schema_migrations WHERE name = $1', params: [TRANSFER_MARK], expectRows: 1 },
   ])
   return copied
 }
@@ -90,8 +90,12 @@ async function prepareTarget({ target, clock }: TransferDeps): Promise<void> {
     .query('SELECT 1 FROM schema_migrations WHERE name = $1', [TRANSFER_MARK])
     .catch(() => [])
   if (marked.length > 0) {
-    const mark = { sql: 'DELETE FROM schema_migrations WHERE name = $1', params: [TRANSFER_MARK], rows: 1 }
-    await target.batch([...[...TABLES].reverse().map(empty), mark], { unhurried: true })
+    const mark: Step = {
+      sql: 'DELETE FROM schema_migrations WHERE name = $1',
+      params: [TRANSFER_MARK],
+      expectRows: 1,
+    }
+    await target.batch([...[...TABLES].reverse().map(empty), mark], { noTimeout: true })
   }
   await migrate(target, clock)
   assertNoneNewer(await migrationStatus(target))
@@ -146,7 +150,7 @@ function insert(name: string, rows: readonly Row[]): Step[] {
     steps.push({
       sql: `INSERT INTO ${name} (${columns.join(', ')}) VALUES ${values.join(', ')}`,
       params: these.flatMap((row) => columns.map((column) => row[column] ?? null)),
-      rows: many,
+      expectRows: many,
     })
     i += many
   }

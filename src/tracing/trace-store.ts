@@ -1,7 +1,7 @@
 /** A span for what is asked of the store, whole. Statements have no values in them; parameters are not looked at. */
 import { LRUCache } from 'lru-cache'
 import { ConstraintViolation, type Step } from '../store/db.ts'
-import type { WatchedDb } from '../store/watch.ts'
+import type { MonitoredDb } from '../store/monitored-db.ts'
 import { SpanKind, type SpanOptions, type Spans } from './spans.ts'
 
 interface Statement {
@@ -20,7 +20,7 @@ export function describeSql(sql: string): Statement {
   return { verb, table }
 }
 
-export function traceStore(db: WatchedDb, spans: Spans, system: string): WatchedDb {
+export function traceStore(db: MonitoredDb, spans: Spans, system: string): MonitoredDb {
   const known = new LRUCache<string, Statement>({ max: MAX_KNOWN })
 
   function statement(sql: string): Statement {

@@ -9,13 +9,13 @@ import type { Signer } from '../keys/signer.ts'
 import type { Duties } from '../node/change-poller.ts'
 import type { FetchJwks } from '../oauth/client-auth/client-keys.ts'
 import type { SendLogoutToken } from '../oauth/logout/send-logout-token.ts'
-import type { WatchedDb } from '../store/watch.ts'
+import type { MonitoredDb } from '../store/monitored-db.ts'
 import type { Logger } from '../system.ts'
 
 /** The same things, traced. */
 export interface Wrappers {
   audit(audit: Audit): Audit
-  store(db: WatchedDb): WatchedDb
+  store(db: MonitoredDb): MonitoredDb
   gate(gate: Gate): Gate
   signer(signer: Signer): Signer
   fetchJwks(fetch: FetchJwks): FetchJwks

@@ -249,7 +249,7 @@ t.test(
       for (const id of ['one', 'two']) t.equal((await store.signIns.find(id))?.endedAt, now, id)
       t.equal((await store.signIns.find('bobs'))?.endedAt, null, 'nobody else')
       for (const id of ['s1', 'offline']) {
-        t.match(await store.sessions.find(id), { revokedAt: now, revokedFor: reason }, id)
+        t.match(await store.sessions.find(id), { revokedAt: now, revokedReason: reason }, id)
       }
       t.match(await cli.json(['users', 'show', 'alice']), { browsers: 0 })
       const said = { actor: 'operator:tester', sub: alice?.id, reason }

@@ -17,13 +17,13 @@ export function session(overrides: Partial<Session> = {}): Session {
     expiresAt: 9000,
     idleExpiresAt: 2000,
     revokedAt: null,
-    revokedFor: null,
+    revokedReason: null,
     status: { list: 0, idx: 0 },
     signInId: null,
     amr: ['pwd'],
-    claims: [],
+    userinfoClaims: [],
     offline: false,
-    notify: false,
+    backchannelLogout: false,
     ...overrides,
   }
 }
@@ -42,12 +42,12 @@ export const sessionsContract: Contract = {
       rotatedAt: 1500,
       authTime: 900,
       revokedAt: 1600,
-      revokedFor: 'reuse',
+      revokedReason: 'reuse',
       signInId: 'browser',
       amr: ['pwd', 'otp', 'mfa'],
-      claims: ['name', 'email'],
+      userinfoClaims: ['name', 'email'],
       offline: true,
-      notify: true,
+      backchannelLogout: true,
     })
     await store.sessions.insert(full)
     await store.sessions.insert(session({ id: 'bare', scopes: [] }))
@@ -125,7 +125,7 @@ export const sessionsContract: Contract = {
       lost: 49,
     })
     const ended = await store.sessions.find('session')
-    t.equal(ended?.revokedFor, `r${(ended?.revokedAt ?? 0) - 1100}`, 'time and reason are the winner’s')
+    t.equal(ended?.revokedReason, `r${(ended?.revokedAt ?? 0) - 1100}`, 'time and reason are the winner’s')
     t.equal(await store.sessions.revoke('nobody', 1100, 'x'), false)
   },
 
@@ -134,12 +134,12 @@ export const sessionsContract: Contract = {
     await store.sessions.insert(session({ id: 'a1' }))
     await store.sessions.insert(session({ id: 'a2', clientId: 'phone' }))
     await store.sessions.insert(session({ id: 'b1', userId: 'bob' }))
-    await store.sessions.insert(session({ id: 'dead', revokedAt: 1, revokedFor: 'before' }))
+    await store.sessions.insert(session({ id: 'dead', revokedAt: 1, revokedReason: 'before' }))
 
     const ended = await store.sessions.revokeMatching({ userId: 'alice', clientId: 'machine' }, 1100, 'gone')
     t.same(ended, ['a1'])
-    t.match(await store.sessions.find('a1'), { revokedAt: 1100, revokedFor: 'gone' })
-    t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedFor: 'before' })
+    t.match(await store.sessions.find('a1'), { revokedAt: 1100, revokedReason: 'gone' })
+    t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedReason: 'before' })
 
     t.same(await store.sessions.revokeMatching({ userId: 'alice' }, 1200, 'x'), ['a2'])
     t.same(await store.sessions.revokeMatching({ id: 'b1' }, 1200, 'x'), ['b1'])
@@ -172,10 +172,10 @@ export const sessionsContract: Contract = {
 
   'a client that wants to be told is noted in the batch that ends its session, once': async (t, store) => {
     await people(store)
-    const told = { notify: true, userId: 'bob' }
+    const told = { backchannelLogout: true, userId: 'bob' }
     await store.sessions.insert(session({ ...told, id: 'one' }))
     await store.sessions.insert(session({ ...told, id: 'two', clientId: 'phone' }))
-    await store.sessions.insert(session({ ...told, id: 'dead', revokedAt: 1, revokedFor: 'before' }))
+    await store.sessions.insert(session({ ...told, id: 'dead', revokedAt: 1, revokedReason: 'before' }))
     await store.sessions.insert(session({ id: 'mute', userId: 'bob' }))
     t.same(await store.logoutNotices.due(9999, 10), [])
 
@@ -190,7 +190,7 @@ export const sessionsContract: Contract = {
     const second = { ...notice, sessionId: 'two', clientId: 'phone', dueAt: 1200 }
     t.same(await store.logoutNotices.due(9999, 10), [first, second])
 
-    await store.logoutNotices.done('one')
+    await store.logoutNotices.delete('one')
     t.equal(await store.sessions.revoke('one', 1300, 'x'), false)
     t.same(await store.sessions.revokeMatching({ userId: 'bob' }, 1300, 'x'), [])
     t.same(await store.logoutNotices.due(9999, 10), [second], 'what had ended is not told of again')

@@ -21,7 +21,7 @@ export function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationC
     claims: { idToken: ['name'], userinfo: ['email', 'email_verified'] },
     expiresAt: 1060,
     usedAt: null,
-    wrongGuesses: 0,
+    pkceFailures: 0,
     ...overrides,
   }
 }
@@ -49,9 +49,9 @@ async function signedIn(store: Store): Promise<void> {
 export const codesContract: Contract = {
   'a code that was inserted is found with every member': async (t, store) => {
     await signedIn(store)
-    t.equal(await store.codes.insert('h', code({ wrongGuesses: 2, usedAt: 5 }), 1000), true)
+    t.equal(await store.codes.insert('h', code({ pkceFailures: 2, usedAt: 5 }), 1000), true)
     t.equal(await store.codes.insert('h2', bare, 1000), true)
-    t.same(await store.codes.find('h'), code({ wrongGuesses: 2, usedAt: 5 }))
+    t.same(await store.codes.find('h'), code({ pkceFailures: 2, usedAt: 5 }))
     t.same(await store.codes.find('h2'), bare)
     t.equal(await store.codes.find('H'), null)
   },
@@ -154,11 +154,11 @@ export const codesContract: Contract = {
     await signedIn(store)
     await store.codes.insert('h', code(), 1000)
     await store.codes.insert('h2', code({ sessionId: 'second' }), 1000)
-    for (let i = 0; i < MOST; i += 1) await store.codes.guessed('h')
-    for (let i = 0; i < MOST - 1; i += 1) await store.codes.guessed('h2')
+    for (let i = 0; i < MOST; i += 1) await store.codes.countPkceFailure('h')
+    for (let i = 0; i < MOST - 1; i += 1) await store.codes.countPkceFailure('h2')
     t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
     t.equal(await store.sessions.find('session'), null)
-    t.same(await store.codes.find('h'), code({ wrongGuesses: MOST }))
+    t.same(await store.codes.find('h'), code({ pkceFailures: MOST }))
     t.equal(await store.codes.redeem('h2', { ...begun, id: 'second' }, 1010, MOST), true, 'one fewer is fine')
   },
 
@@ -221,9 +221,11 @@ export const codesContract: Contract = {
     const other = await database.connect()
     await store.codes.insert('h', code(), 1000)
     await store.codes.insert('h2', code({ sessionId: 'second' }), 1000)
-    await Promise.all(Array.from({ length: 50 }, (_, i) => (i % 2 ? store : other).codes.guessed('h')))
-    t.equal((await store.codes.find('h'))?.wrongGuesses, 50)
-    t.equal((await store.codes.find('h2'))?.wrongGuesses, 0)
+    await Promise.all(
+      Array.from({ length: 50 }, (_, i) => (i % 2 ? store : other).codes.countPkceFailure('h')),
+    )
+    t.equal((await store.codes.find('h'))?.pkceFailures, 50)
+    t.equal((await store.codes.find('h2'))?.pkceFailures, 0)
   },
 
   'prune deletes at most so many that expired before, and says how many (§4 row 20)': async (t, store) => {

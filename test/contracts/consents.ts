@@ -13,8 +13,8 @@ const consent = (overrides: Partial<Consent> = {}): Consent => ({
 export const consentsContract: Contract = {
   'what was remembered is found, by user and client': async (t, store) => {
     await people(store)
-    t.equal(await store.consents.remember(consent()), true)
-    t.equal(await store.consents.remember(consent({ clientId: 'phone', scopes: [] })), true)
+    t.equal(await store.consents.add(consent()), true)
+    t.equal(await store.consents.add(consent({ clientId: 'phone', scopes: [] })), true)
     t.same(await store.consents.find('alice', 'machine'), consent())
     t.same(await store.consents.find('alice', 'phone'), consent({ clientId: 'phone', scopes: [] }))
     t.equal(await store.consents.find('bob', 'machine'), null)
@@ -23,23 +23,20 @@ export const consentsContract: Contract = {
 
   'list gives those of one user, newest first': async (t, store) => {
     await people(store)
-    await store.consents.remember(consent())
-    await store.consents.remember(consent({ clientId: 'phone', grantedAt: 1100 }))
-    await store.consents.remember(consent({ userId: 'bob' }))
+    await store.consents.add(consent())
+    await store.consents.add(consent({ clientId: 'phone', grantedAt: 1100 }))
+    await store.consents.add(consent({ userId: 'bob' }))
     t.same(await store.consents.list('alice'), [consent({ clientId: 'phone', grantedAt: 1100 }), consent()])
     t.same(await store.consents.list('nobody'), [])
   },
 
   'remember adds to what was allowed before': async (t, store) => {
     await people(store)
-    await store.consents.remember(consent())
-    t.equal(
-      await store.consents.remember(consent({ scopes: ['orders:read', 'email'], grantedAt: 1200 })),
-      true,
-    )
+    await store.consents.add(consent())
+    t.equal(await store.consents.add(consent({ scopes: ['orders:read', 'email'], grantedAt: 1200 })), true)
     const both = consent({ scopes: ['openid', 'orders:read', 'email'], grantedAt: 1200 })
     t.same(await store.consents.find('alice', 'machine'), both)
-    t.equal(await store.consents.remember(consent({ scopes: [], grantedAt: 1300 })), true)
+    t.equal(await store.consents.add(consent({ scopes: [], grantedAt: 1300 })), true)
     t.same((await store.consents.find('alice', 'machine'))?.scopes, both.scopes, 'nothing gets lost')
   },
 
@@ -47,7 +44,7 @@ export const consentsContract: Contract = {
     await people(store)
     const other = await database.connect()
     const outcome = await winners(50, (i) =>
-      (i % 2 ? store : other).consents.remember(consent({ scopes: [`s${i}`] })),
+      (i % 2 ? store : other).consents.add(consent({ scopes: [`s${i}`] })),
     )
     t.same(outcome, { won: 50, lost: 0 })
     const scopes = (await store.consents.find('alice', 'machine'))?.scopes ?? []
@@ -57,8 +54,8 @@ export const consentsContract: Contract = {
 
   'remember is false, and nothing has changed, if the user or the client is gone': async (t, store) => {
     await people(store)
-    t.equal(await store.consents.remember(consent({ userId: 'x' })), false)
-    t.equal(await store.consents.remember(consent({ clientId: 'x' })), false)
+    t.equal(await store.consents.add(consent({ userId: 'x' })), false)
+    t.equal(await store.consents.add(consent({ clientId: 'x' })), false)
     t.same(await store.consents.list('alice'), [])
     t.same(await store.consents.list('x'), [])
   },
@@ -66,14 +63,14 @@ export const consentsContract: Contract = {
   'forget is true for one of fifty, and false if there was none': async (t, store, database) => {
     await people(store)
     const other = await database.connect()
-    await store.consents.remember(consent())
-    await store.consents.remember(consent({ clientId: 'phone' }))
-    await store.consents.remember(consent({ userId: 'bob' }))
-    const outcome = await winners(50, (i) => (i % 2 ? store : other).consents.forget('alice', 'machine'))
+    await store.consents.add(consent())
+    await store.consents.add(consent({ clientId: 'phone' }))
+    await store.consents.add(consent({ userId: 'bob' }))
+    const outcome = await winners(50, (i) => (i % 2 ? store : other).consents.delete('alice', 'machine'))
     t.same(outcome, { won: 1, lost: 49 })
     t.equal(await store.consents.find('alice', 'machine'), null)
     t.not(await store.consents.find('alice', 'phone'), null, 'another client’s stays')
     t.not(await store.consents.find('bob', 'machine'), null, 'and another person’s')
-    t.equal(await store.consents.forget('alice', 'nobody'), false)
+    t.equal(await store.consents.delete('alice', 'nobody'), false)
   },
 }

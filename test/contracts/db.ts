@@ -8,7 +8,7 @@ const insert = (id: string, value: number | null = 1): Step => ({
 const update = (id: string, value: number, rows?: number): Step => ({
   sql: 'UPDATE single_use SET expires_at = $2 WHERE id = $1',
   params: [id, value],
-  ...(rows === undefined ? {} : { rows }),
+  ...(rows === undefined ? {} : { expectRows: rows }),
 })
 
 async function content(db: Db): Promise<Record<string, number>> {
@@ -64,7 +64,7 @@ export const dbContract: Contract = {
   ) => {
     await db.batch([insert('a'), insert('b')])
     const missing = [insert('c'), update('nobody', 5, 1), insert('d')]
-    const tooMany = [insert('c'), { sql: 'UPDATE single_use SET expires_at = 9', rows: 1 }]
+    const tooMany = [insert('c'), { sql: 'UPDATE single_use SET expires_at = 9', expectRows: 1 }]
     const none = [update('a', 5), update('b', 5, 0)]
     for (const steps of [missing, tooMany, none]) t.equal(await db.batch(steps), false)
     t.same(await content(db), { a: 1, b: 1 })
@@ -77,7 +77,7 @@ export const dbContract: Contract = {
 
   'an insert that stands back from a conflict touches no row': async (t, { db }) => {
     await db.batch([insert('a')])
-    const again = { ...insert('a', 9), sql: `${insert('a').sql} ON CONFLICT (id) DO NOTHING`, rows: 1 }
+    const again = { ...insert('a', 9), sql: `${insert('a').sql} ON CONFLICT (id) DO NOTHING`, expectRows: 1 }
     t.equal(await db.batch([again]), false)
     t.same(await content(db), { a: 1 })
   },
@@ -147,7 +147,7 @@ export const dbContract: Contract = {
     const swap = (i: number): Step => ({
       sql: 'UPDATE single_use SET expires_at = $1 WHERE id = $2 AND expires_at = 0',
       params: [i + 1, 'a'],
-      rows: 1,
+      expectRows: 1,
     })
     t.same(await winners(1000, (i) => (i % 2 ? db : other).batch([swap(i)])), { won: 1, lost: 999 })
   },

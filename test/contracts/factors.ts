@@ -54,7 +54,7 @@ export const factorsContract: Contract = {
     await store.factors.addTotp(totp(alice))
     const other = await database.connect()
     const spend = (step: number) => (i: number) =>
-      (i % 2 ? store : other).factors.spendTotpStep(alice, 'v1.sealed', step)
+      (i % 2 ? store : other).factors.consumeTotpStep(alice, 'v1.sealed', step)
     t.same(await winners(50, spend(11)), { won: 1, lost: 49 })
     t.same(await winners(2, spend(13)), { won: 1, lost: 1 })
     t.same(await winners(2, spend(12)), { won: 0, lost: 2 }, 'an older step is spent with the newer one')
@@ -83,8 +83,8 @@ export const factorsContract: Contract = {
   'a step of a secret that was replaced meanwhile is not spent': async (t, store) => {
     const { alice, bob } = await people(store)
     await store.factors.addTotp(totp(alice))
-    t.equal(await store.factors.spendTotpStep(alice, 'v1.other', 11), false)
-    t.equal(await store.factors.spendTotpStep(bob, 'v1.sealed', 11), false)
+    t.equal(await store.factors.consumeTotpStep(alice, 'v1.other', 11), false)
+    t.equal(await store.factors.consumeTotpStep(bob, 'v1.sealed', 11), false)
     t.equal((await store.factors.findTotp(alice))?.lastStep, 10)
   },
 
@@ -132,7 +132,7 @@ export const factorsContract: Contract = {
     const { alice, bob } = await people(store)
     await store.factors.addPasskey(passkey(alice))
     const use = (counter: number, userId = alice) =>
-      store.factors.usePasskey({ id: 'credential', userId, counter, backedUp: false }, 99)
+      store.factors.recordPasskeyUse({ id: 'credential', userId, counter, backedUp: false }, 99)
     for (const counter of [0, 2, 3]) t.equal(await use(counter), false)
     t.equal(await use(4, bob), false, 'another user’s')
     t.same(await store.factors.findPasskey('credential'), passkey(alice))
@@ -144,7 +144,7 @@ export const factorsContract: Contract = {
     const { alice } = await people(store)
     await store.factors.addPasskey(passkey(alice, { counter: 0 }))
     const use = (counter: number) =>
-      store.factors.usePasskey({ id: 'credential', userId: alice, counter, backedUp: true }, 99)
+      store.factors.recordPasskeyUse({ id: 'credential', userId: alice, counter, backedUp: true }, 99)
     t.same(await winners(5, () => use(0)), { won: 5, lost: 0 })
     t.equal(await use(1), true)
     t.equal(await use(0), false, 'once it counts, it counts')
@@ -166,8 +166,8 @@ export const factorsContract: Contract = {
     const { alice, bob } = await people(store)
     t.equal(await store.factors.replaceRecoveryCodes(alice, codes('a'), 1), true)
     const other = await database.connect()
-    t.equal(await store.factors.useRecoveryCode(bob, 'a3'), false)
-    t.same(await winners(50, (i) => (i % 2 ? store : other).factors.useRecoveryCode(alice, 'a3')), {
+    t.equal(await store.factors.consumeRecoveryCode(bob, 'a3'), false)
+    t.same(await winners(50, (i) => (i % 2 ? store : other).factors.consumeRecoveryCode(alice, 'a3')), {
       won: 1,
       lost: 49,
     })
@@ -180,15 +180,15 @@ export const factorsContract: Contract = {
   ) => {
     const { alice } = await people(store)
     await store.factors.replaceRecoveryCodes(alice, codes('old'), 1)
-    await store.factors.useRecoveryCode(alice, 'old0')
+    await store.factors.consumeRecoveryCode(alice, 'old0')
     t.same(await winners(50, (i) => store.factors.replaceRecoveryCodes(alice, codes(`n${i}-`), 1)), {
       won: 50,
       lost: 0,
     })
     t.equal((await store.factors.summary(alice)).recoveryCodes, 10)
-    t.equal(await store.factors.useRecoveryCode(alice, 'old1'), false)
+    t.equal(await store.factors.consumeRecoveryCode(alice, 'old1'), false)
     const left = await winners(500, (i) =>
-      store.factors.useRecoveryCode(alice, `n${Math.floor(i / 10)}-${i % 10}`),
+      store.factors.consumeRecoveryCode(alice, `n${Math.floor(i / 10)}-${i % 10}`),
     )
     t.equal(left.won, 10, 'of one set')
     t.equal(await store.factors.replaceRecoveryCodes('u_x', codes('a'), 1), false)

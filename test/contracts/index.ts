@@ -12,7 +12,7 @@ import { factorsContract } from './factors.ts'
 import { logoutNoticesContract } from './logout-outbox.ts'
 import { nodesContract } from './nodes.ts'
 import { pushedRequestsContract } from './pushed-requests.ts'
-import { familiarContract, throttleContract } from './rate-limits.ts'
+import { knownLocationsContract, throttleContract } from './rate-limits.ts'
 import { revisionsContract } from './revisions.ts'
 import { revokedTokensContract } from './revoked-tokens.ts'
 import { ringContract } from './ring.ts'
@@ -38,7 +38,7 @@ export const contracts: Readonly<Record<string, Contract>> = {
   status: statusContract,
   verifiers: verifiersContract,
   throttle: throttleContract,
-  'familiar places': familiarContract,
+  'known locations': knownLocationsContract,
   factors: factorsContract,
   'sign-ins': signInsContract,
   codes: codesContract,

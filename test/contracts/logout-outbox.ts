@@ -4,7 +4,7 @@ import { type Contract, winners } from './contract.ts'
 
 /** A session of a client that wants to be told, ended at this time. */
 async function ended(store: Store, id: string, at: number): Promise<void> {
-  await store.sessions.insert(session({ id, notify: true }))
+  await store.sessions.insert(session({ id, backchannelLogout: true }))
   await store.sessions.revoke(id, at, 'signed out')
 }
 
@@ -48,7 +48,7 @@ export const logoutNoticesContract: Contract = {
     for (const attempts of [0, 1, 2]) {
       const dueAt = 1100 + attempts * 60
       const outcome = await winners(50, (i) =>
-        (i % 2 ? store : other).logoutNotices.take(notice('a', dueAt, attempts), dueAt + 60),
+        (i % 2 ? store : other).logoutNotices.claim(notice('a', dueAt, attempts), dueAt + 60),
       )
       t.same(outcome, { won: 1, lost: 49 })
     }
@@ -59,7 +59,7 @@ export const logoutNoticesContract: Contract = {
   'take is one of fifty even if the next attempt is due at the same moment': async (t, store) => {
     await people(store)
     await ended(store, 'a', 1100)
-    const outcome = await winners(50, () => store.logoutNotices.take(notice('a', 1100), 1100))
+    const outcome = await winners(50, () => store.logoutNotices.claim(notice('a', 1100), 1100))
     t.same(outcome, { won: 1, lost: 49 })
   },
 
@@ -67,11 +67,11 @@ export const logoutNoticesContract: Contract = {
     await people(store)
     await ended(store, 'a', 1100)
     await ended(store, 'b', 1100)
-    await store.logoutNotices.done('a')
+    await store.logoutNotices.delete('a')
     t.same(await store.logoutNotices.due(1100, 10), [notice('b', 1100)])
-    t.equal(await store.logoutNotices.take(notice('a', 1100), 1160), false)
-    await store.logoutNotices.done('a')
-    await store.logoutNotices.done('nobody')
+    t.equal(await store.logoutNotices.claim(notice('a', 1100), 1160), false)
+    await store.logoutNotices.delete('a')
+    await store.logoutNotices.delete('nobody')
   },
 
   'count has all of them, due or not, and none that is done': async (t, store) => {
@@ -80,7 +80,7 @@ export const logoutNoticesContract: Contract = {
     await ended(store, 'a', 1100)
     await ended(store, 'b', 9999)
     t.equal(await store.logoutNotices.count(), 2)
-    await store.logoutNotices.done('a')
+    await store.logoutNotices.delete('a')
     t.equal(await store.logoutNotices.count(), 1)
   },
 }

@@ -60,12 +60,12 @@ export const throttleContract: Contract = {
   'giveBack gives one attempt back to each bucket, and never more than it holds': async (t, { throttle }) => {
     const both = [bucket('a'), bucket('b')]
     for (let i = 0; i < 3; i += 1) await throttle.take(both, NOW)
-    await throttle.giveBack(both)
+    await throttle.refund(both)
     t.equal(await throttle.take(both, NOW), 0)
     t.equal(await throttle.take(both, NOW), 10)
 
-    for (let i = 0; i < 10; i += 1) await throttle.giveBack(both)
-    await throttle.giveBack([bucket('never used')])
+    for (let i = 0; i < 10; i += 1) await throttle.refund(both)
+    await throttle.refund([bucket('never used')])
     for (const key of ['a', 'b', 'never used']) {
       const taken = await winners(10, async () => (await throttle.take([bucket(key)], NOW)) === 0)
       t.equal(taken.won, 3, key)
@@ -115,26 +115,26 @@ export const throttleContract: Contract = {
   },
 }
 
-export const familiarContract: Contract = {
-  'a place is familiar until the time it is remembered to': async (t, { familiar }) => {
-    await familiar.remember('place', 100)
-    t.equal(await familiar.has('place', 99), true)
-    t.equal(await familiar.has('place', 100), false)
-    t.equal(await familiar.has('elsewhere', 1), false)
+export const knownLocationsContract: Contract = {
+  'a place is familiar until the time it is remembered to': async (t, { knownLocations }) => {
+    await knownLocations.add('place', 100)
+    t.equal(await knownLocations.has('place', 99), true)
+    t.equal(await knownLocations.has('place', 100), false)
+    t.equal(await knownLocations.has('elsewhere', 1), false)
   },
 
-  'remembering again makes it longer, fifty times at once as well': async (t, { familiar }) => {
-    await familiar.remember('place', 100)
-    await Promise.all(Array.from({ length: 50 }, () => familiar.remember('place', 200)))
-    t.equal(await familiar.has('place', 150), true)
+  'remembering again makes it longer, fifty times at once as well': async (t, { knownLocations }) => {
+    await knownLocations.add('place', 100)
+    await Promise.all(Array.from({ length: 50 }, () => knownLocations.add('place', 200)))
+    t.equal(await knownLocations.has('place', 150), true)
   },
 
-  'prune forgets at most so many whose time is over': async (t, { familiar }) => {
-    for (let i = 1; i <= 5; i += 1) await familiar.remember(`p${i}`, i)
-    t.equal(await familiar.prune(4, 2), 2)
-    t.equal(await familiar.prune(4, 2), 1)
-    t.equal(await familiar.prune(4, 2), 0)
-    t.equal(await familiar.has('p4', 3), true)
-    t.equal(await familiar.has('p3', 2), false)
+  'prune forgets at most so many whose time is over': async (t, { knownLocations }) => {
+    for (let i = 1; i <= 5; i += 1) await knownLocations.add(`p${i}`, i)
+    t.equal(await knownLocations.prune(4, 2), 2)
+    t.equal(await knownLocations.prune(4, 2), 1)
+    t.equal(await knownLocations.prune(4, 2), 0)
+    t.equal(await knownLocations.has('p4', 3), true)
+    t.equal(await knownLocations.has('p3', 2), false)
   },
 }

@@ -81,7 +81,7 @@ export const revisionsContract: Contract = {
     const alice = await user()
     await store.users.insert(alice)
     await store.users.setDisabled(alice.id, true)
-    await store.singleUse.firstUse('jti', 9)
+    await store.singleUse.claim('jti', 9)
     await store.throttle.take([{ key: 'k', burst: 1, interval: 1 }], 1)
     t.same(await store.revisions.read(), before)
   },

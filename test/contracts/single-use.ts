@@ -1,38 +1,34 @@
 import { type Contract, winners } from './contract.ts'
 
 export const singleUseContract: Contract = {
-  'firstUse is true the first time and false for every replay': async (t, { singleUse }) => {
-    t.equal(await singleUse.firstUse('jti', 100), true)
-    t.equal(await singleUse.firstUse('jti', 100), false)
-    t.equal(await singleUse.firstUse('jti', 999), false, 'whatever the time it is asked for')
-    t.equal(await singleUse.firstUse('other', 100), true)
+  'claim is true the first time and false for every replay': async (t, { singleUse }) => {
+    t.equal(await singleUse.claim('jti', 100), true)
+    t.equal(await singleUse.claim('jti', 100), false)
+    t.equal(await singleUse.claim('jti', 999), false, 'whatever the time it is asked for')
+    t.equal(await singleUse.claim('other', 100), true)
   },
 
-  'firstUse is true for exactly one of fifty, on two connections (B23, §3.1 #6)': async (
-    t,
-    store,
-    database,
-  ) => {
+  'claim is true for exactly one of fifty, on two connections (B23, §3.1 #6)': async (t, store, database) => {
     const other = await database.connect()
-    const outcome = await winners(50, (i) => (i % 2 ? store : other).singleUse.firstUse('jti', 100))
+    const outcome = await winners(50, (i) => (i % 2 ? store : other).singleUse.claim('jti', 100))
     t.same(outcome, { won: 1, lost: 49 })
   },
 
-  'firstUse remembers across restarts (B23)': async (t, store, database) => {
-    await store.singleUse.firstUse('jti', 100)
+  'claim remembers across restarts (B23)': async (t, store, database) => {
+    await store.singleUse.claim('jti', 100)
     await store.db.close()
-    t.equal(await (await database.connect()).singleUse.firstUse('jti', 100), false)
+    t.equal(await (await database.connect()).singleUse.claim('jti', 100), false)
   },
 
   'prune forgets at most so many whose time is over, and says how many (§4 row 20)': async (
     t,
     { singleUse },
   ) => {
-    for (let i = 1; i <= 5; i += 1) await singleUse.firstUse(`jti${i}`, i)
+    for (let i = 1; i <= 5; i += 1) await singleUse.claim(`jti${i}`, i)
     t.equal(await singleUse.prune(4, 2), 2)
     t.equal(await singleUse.prune(4, 2), 1)
     t.equal(await singleUse.prune(4, 2), 0)
-    t.equal(await singleUse.firstUse('jti4', 4), false, 'what is remembered until then still is')
-    t.equal(await singleUse.firstUse('jti3', 3), true)
+    t.equal(await singleUse.claim('jti4', 4), false, 'what is remembered until then still is')
+    t.equal(await singleUse.claim('jti3', 3), true)
   },
 }

@@ -42,12 +42,12 @@ export const statusContract: Contract = {
     { status },
   ) => {
     const before = [await status.lease('token', 64, 100, 'machine'), await status.lease('session', 64, 100)]
-    await status.beginNewLists()
+    await status.startNewLists()
     const after = [await status.lease('token', 64, 100, 'machine'), await status.lease('session', 64, 100)]
     const lists = [...before, ...after].map(({ list }) => list)
     t.equal(new Set(lists).size, 4)
     for (const { start } of after) t.equal(start, 0)
-    await status.beginNewLists()
+    await status.startNewLists()
     t.notOk(lists.includes((await status.lease('token', 64, 100, 'machine')).list), 'and again')
   },
 

@@ -123,34 +123,36 @@ export const signInsContract: Contract = {
     await store.signIns.insert(signIn({ id: 'other' }), 'h2')
     const mine = { signInId: 'browser' }
     await store.sessions.insert(session({ ...mine, id: 's1', status: { list: 0, idx: 1 } }))
-    await store.sessions.insert(session({ ...mine, id: 's2', clientId: 'phone' }))
+    await store.sessions.insert(
+      session({ ...mine, id: 's2', clientId: 'phone', status: { list: 0, idx: 4 } }),
+    )
     await store.sessions.insert(
       session({ ...mine, id: 'offline', offline: true, status: { list: 0, idx: 2 } }),
     )
-    await store.sessions.insert(session({ ...mine, id: 'dead', revokedAt: 1, revokedFor: 'before' }))
+    await store.sessions.insert(session({ ...mine, id: 'dead', revokedAt: 1, revokedReason: 'before' }))
     await store.sessions.insert(session({ id: 'elsewhere', signInId: 'other', status: { list: 0, idx: 3 } }))
     await store.sessions.insert(session({ id: 'nowhere' }))
 
     t.same((await store.signIns.end('browser', 1200, 'signed out'))?.sort(), ['s1', 's2'])
     for (const id of ['s1', 's2']) {
-      t.match(await store.sessions.find(id), { revokedAt: 1200, revokedFor: 'signed out' }, id)
+      t.match(await store.sessions.find(id), { revokedAt: 1200, revokedReason: 'signed out' }, id)
     }
     for (const id of ['offline', 'elsewhere', 'nowhere']) {
       t.equal((await store.sessions.find(id))?.revokedAt, null, id)
     }
-    t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedFor: 'before' })
-    t.same((await store.status.changesSince(0, 1200)).entries, [{ list: 0, idx: 1 }])
+    t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedReason: 'before' })
+    t.same((await store.status.changesSince(0, 1200)).entries.map(({ idx }) => idx).sort(), [1, 4])
     t.equal((await store.signIns.find('other'))?.endedAt, null)
   },
 
   'end notes the clients that want to be told, of offline sessions too': async (t, store) => {
     await people(store)
     await store.signIns.insert(signIn(), 'h')
-    const told = { signInId: 'browser', notify: true }
+    const told = { signInId: 'browser', backchannelLogout: true }
     await store.sessions.insert(session({ ...told, id: 's1' }))
     await store.sessions.insert(session({ ...told, id: 's2', clientId: 'phone', offline: true }))
-    await store.sessions.insert(session({ ...told, id: 's3', notify: false }))
-    await store.sessions.insert(session({ ...told, id: 's4', revokedAt: 1, revokedFor: 'before' }))
+    await store.sessions.insert(session({ ...told, id: 's3', backchannelLogout: false }))
+    await store.sessions.insert(session({ ...told, id: 's4', revokedAt: 1, revokedReason: 'before' }))
     await store.sessions.insert(session({ ...told, id: 's5', signInId: 'other' }))
     await store.signIns.end('browser', 1200, 'signed out')
     const notice = { userId: 'alice', attempts: 0, dueAt: 1200 }
@@ -164,11 +166,14 @@ export const signInsContract: Contract = {
     await people(store)
     await store.signIns.insert(signIn(), 'h')
     t.same(await store.signIns.end('browser', 1200, 'first'), [], 'one without sessions ends as well')
-    await store.sessions.insert(session({ id: 'late', signInId: 'browser', notify: true }))
+    await store.sessions.insert(session({ id: 'late', signInId: 'browser', backchannelLogout: true }))
     t.equal(await store.signIns.end('browser', 1300, 'second'), null)
     t.equal(await store.signIns.end('nobody', 1300, 'second'), null)
     t.same(await store.signIns.find('browser'), signIn({ endedAt: 1200 }))
-    t.same(await store.sessions.find('late'), session({ id: 'late', signInId: 'browser', notify: true }))
+    t.same(
+      await store.sessions.find('late'),
+      session({ id: 'late', signInId: 'browser', backchannelLogout: true }),
+    )
     t.same(await store.logoutNotices.due(9999, 10), [])
   },
 
@@ -189,7 +194,7 @@ export const signInsContract: Contract = {
       given.map((ids) => ids.sort()),
       [['s1', 's2', 's3']],
     )
-    const reasons = (await store.sessions.list({}, 10)).map((one) => one.revokedFor)
+    const reasons = (await store.sessions.list({}, 10)).map((one) => one.revokedReason)
     t.equal(new Set(reasons).size, 1)
   },
 
@@ -211,7 +216,7 @@ export const signInsContract: Contract = {
     })
     t.same((await slow.signIns.end('browser', 1200, 'signed out'))?.sort(), ['fresh', 's1'])
     t.match(await store.sessions.find('fresh'), { revokedAt: 1200 })
-    t.match(await store.sessions.find('s2'), { revokedAt: 1150, revokedFor: 'by itself' })
+    t.match(await store.sessions.find('s2'), { revokedAt: 1150, revokedReason: 'by itself' })
   },
 
   'list gives those of a user that have not ended in any way, newest first': async (t, store) => {

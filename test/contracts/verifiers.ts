@@ -41,8 +41,8 @@ export const verifiersContract: Contract = {
 
   'forget takes all processes of the name, and says whether there was one': async (t, { verifiers }) => {
     await verifiers.record([known(), known({ instance: 'b' }), known({ name: 'stock' })])
-    t.equal(await verifiers.forget('orders'), true)
-    t.equal(await verifiers.forget('orders'), false)
+    t.equal(await verifiers.delete('orders'), true)
+    t.equal(await verifiers.delete('orders'), false)
     t.equal((await verifiers.list(0)).length, 1)
   },
 }

@@ -101,10 +101,8 @@ const LIMITS: readonly [string, string, string][] = [
   ['kept 10 min', 'src/oauth/client-auth/client-keys.ts', 'MAX_AGE: Seconds = 600'],
   ['again for an unknown key after 30 s', 'src/oauth/client-auth/client-keys.ts', 'COOLDOWN: Seconds = 30'],
   ['| requests on one connection | 10 000,', 'src/http/app.ts', 'requests: 10_000'],
-  ['| every 5 s; after 30 s, after 1 day |', 'src/node/heartbeat.ts', 'BEAT: Seconds = 5'],
-  ['| every 5 s; after 30 s, after 1 day |', 'src/node/heartbeat.ts', 'GONE_AFTER: Seconds = 30'],
-  ['| every 5 s; after 30 s, after 1 day |', 'src/node/heartbeat.ts', 'REMEMBERED: Seconds = 86_400'],
-  ['| forgotten after 7 days |', 'src/keys/known-verifiers.ts', 'FORGOTTEN_AFTER: Seconds = 7 * 86_400'],
+  ['| every 5 s; after 30 s |', 'src/node/heartbeat.ts', 'BEAT: Seconds = 5'],
+  ['| every 5 s; after 30 s |', 'src/store/contracts/nodes.ts', 'NODE_TIMEOUT: Seconds = 30'],
   ['| entries of a status list | 1 048 576;', 'src/store/contracts/status.ts', 'LIST_SIZE = 2 ** 20'],
   ['one a processor, 2 to 16;', 'src/keyturn.js', 'Math.max(2, Math.min(16, os.availableParallelism()))'],
   ['| password | 8 to 1024 characters |', 'src/accounts/password.ts', 'LONGEST_PASSWORD = 1024'],
@@ -136,8 +134,6 @@ const LIMITS: readonly [string, string, string][] = [
   ['| 4 MiB, then dropped |', 'src/log/sink.ts', 'MOST_WAITING = 4_194_304'],
   ['about once a minute, 100 at a time', 'src/node/change-poller.ts', 'SWEEP_MS = 60_000'],
   ['about once a minute, 100 at a time', 'src/node/prune.ts', 'BATCH = 100'],
-  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/node/prune.ts', 'SESSION_MEMORY = 86_400'],
-  ['sign-ins, codes; pushed requests | 1 day; 1 h |', 'src/node/prune.ts', 'PUSHED_REQUEST_MEMORY = 3600'],
   ['within\n10 s; the store is closed', 'src/cli/serve.ts', 'PATIENCE_MS = 10_000'],
 ]
 

@@ -5,8 +5,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
-import { GONE_AFTER, isServing, REMEMBERED } from '../../src/node/heartbeat.ts'
+import { isServing } from '../../src/node/heartbeat.ts'
 import { sweep } from '../../src/node/prune.ts'
+import { NODE_TIMEOUT } from '../../src/store/contracts/nodes.ts'
+import { RETENTION } from '../../src/store/retention.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { type Cluster, type ClusterNode, startCluster } from '../support/processes/cluster.ts'
 import { signIn } from '../support/processes/data-folder.ts'
@@ -118,8 +120,8 @@ t.test(
       const dead = (await store.nodes.list()).find(({ pid }) => pid === dying.pid)
       const alive = (await store.nodes.list()).find(({ pid }) => pid === other.pid)
       if (!dead || !alive) throw new Error('both nodes were seen')
-      t.notOk(isServing(dead, dead.seenAt + GONE_AFTER), 'it is shown as gone after half a minute')
-      await sweep(store, testClock(clock.now() + REMEMBERED + 10))
+      t.notOk(isServing(dead, dead.seenAt + NODE_TIMEOUT), 'it is shown as gone after half a minute')
+      await sweep(store, testClock(clock.now() + RETENTION.nodes.seconds + 10))
       t.same(await store.nodes.list(), [], 'and forgotten after a day')
     })
   },

@@ -143,7 +143,10 @@ t.test(
     const { folder, server, token } = await serving(t as Test)
     const other = new Database(folder.database)
     other.pragma('wal_checkpoint(TRUNCATE)')
-    const page = other.prepare(`SELECT rootpage FROM sqlite_master WHERE name = 'sessions'`).pluck().get()
+    const page = other
+      .prepare(`SELECT rootpage FROM sqlite_master WHERE name = 'client_sessions'`)
+      .pluck()
+      .get()
     const bytes = readFileSync(folder.database)
     bytes.fill(0xa5, (Number(page) - 1) * 4096, Number(page) * 4096)
     writeFileSync(folder.database, bytes)

@@ -33,7 +33,7 @@ await store.clients.insert(codeClient({ id: 'bare', scopes: [] }))
 const person = openBrowser(server)
 await signIn(person, { client_id: 'own' })
 const ask = (overrides: Overrides = {}) => person.open(authorizeUrl(overrides))
-const forget = (client = 'web') => store.consents.forget(alice.id, client)
+const forget = (client = 'web') => store.consents.delete(alice.id, client)
 const answer = (page: Page, press: 'allow' | 'refuse', remember = false) =>
   person.submit(page, { form: '/consent', press, ...(remember ? { check: ['remember'] } : {}) })
 const hasCode = (page: Page) => page.away?.params.has('code') ?? false
@@ -143,7 +143,7 @@ t.test(
     }
     // Nor does it count if it is known, say from when the client had another address.
     const scopes = ['openid', 'orders:read']
-    await store.consents.remember({ userId: alice.id, clientId: 'native', scopes, grantedAt: clock.now() })
+    await store.consents.add({ userId: alice.id, clientId: 'native', scopes, grantedAt: clock.now() })
     t.equal((await ask({ client_id: 'native' })).path, '/consent')
     await answer(await ask({ client_id: 'spa' }), 'allow', true)
     t.ok(hasCode(await ask({ client_id: 'spa' })), 'an https address is somebody’s own')

@@ -219,7 +219,7 @@ t.test('status lists and waiting logout notifications are measured', async (t) =
   const list = await server.inject({ url: new URL(uri).pathname })
   t.equal(list.statusCode, 200)
   const [alice] = await server.store.users.list()
-  const about = { clientId: 'app', userId: alice?.id ?? '', notify: true }
+  const about = { clientId: 'app', userId: alice?.id ?? '', backchannelLogout: true }
   await server.store.sessions.insert(session({ id: 'ended', ...about }))
   await server.store.sessions.revoke('ended', server.clock.now(), 'signed out')
   const { value } = await scrape(server)

@@ -1,7 +1,8 @@
 import t, { type Test } from 'tap'
-import { FORGOTTEN_AFTER } from '../../src/keys/known-verifiers.ts'
+
 import { activeKey } from '../../src/keys/ring.ts'
 import { RotationUnsafe, rotateRing } from '../../src/keys/rotate.ts'
+import { RETENTION } from '../../src/store/retention.ts'
 import { type Verifying, verifying } from '../support/issuers/verifier.ts'
 import { clientCredentials } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
@@ -76,9 +77,9 @@ t.test(
     await server.follow()
     server.clock.tick(DAY + 1)
     t.match(await rotate(server), { behind: ['gone', 'old'] })
-    await server.store.verifiers.forget('gone')
+    await server.store.verifiers.delete('gone')
     t.match(await rotate(server), { behind: ['old'] })
-    server.clock.tick(FORGOTTEN_AFTER)
+    server.clock.tick(RETENTION.verifiers.seconds)
     t.equal(await rotate(server), 'rotated')
   },
 )

@@ -159,7 +159,7 @@ t.test(
     const second = await refreshed(server, first.refresh_token)
     const third = await refreshed(server, second.refresh_token)
     await store.db.batch([
-      { sql: 'UPDATE client_sessions SET generation = 1 WHERE id = $1', params: [sid], rows: 1 },
+      { sql: 'UPDATE client_sessions SET generation = 1 WHERE id = $1', params: [sid], expectRows: 1 },
     ])
     server.logger.lines.length = 0
     t.same(outcome(await refresh(server, third.refresh_token)), DEAD)
@@ -268,12 +268,12 @@ t.test('a private key that does not open is 503 and uses up nothing (§4 row 8)'
   const damage = (sealed: string) => ({
     sql: "UPDATE ring_keys SET encrypted_private_key = $1 WHERE state = 'active'",
     params: [sealed],
-    rows: 1,
+    expectRows: 1,
   })
   // Somebody moved the seal of one key to another, and the ring has a new version.
   await db.batch([
     { sql: "UPDATE ring_keys SET state = 'retired', encrypted_private_key = NULL WHERE state = 'active'" },
-    { sql: "UPDATE ring_keys SET state = 'active' WHERE kid = $1", params: [next?.kid ?? ''], rows: 1 },
+    { sql: "UPDATE ring_keys SET state = 'active' WHERE kid = $1", params: [next?.kid ?? ''], expectRows: 1 },
     { sql: 'UPDATE ring SET version = version + 1' },
   ])
   const [good] = await db.query<{ sealed: string }>(

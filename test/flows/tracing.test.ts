@@ -134,7 +134,7 @@ t.test('concurrent requests do not mix their spans', async (t) => {
       t.ok(span === request || mine.some(({ spanId }) => spanId === span.parentSpanId), span.name)
     }
     if (request.attributes['keyturn.grant_type'] === 'refresh_token') {
-      t.ok(names(mine).includes('SELECT sessions'), 'and it is in the trace of whoever asked for it')
+      t.ok(names(mine).includes('SELECT client_sessions'), 'and it is in the trace of whoever asked for it')
     }
   }
 })
@@ -237,7 +237,7 @@ t.test('a failing store marks its span and the request span as errors', async (t
   const all = await spans()
   const failed = all.filter(({ status }) => status === 2)
   const [query, request] = failed
-  t.same(names(failed), ['SELECT sessions', 'POST /oauth2/token'])
+  t.same(names(failed), ['SELECT client_sessions', 'POST /oauth2/token'])
   t.equal(query?.attributes['error.type'], 'store_unavailable')
   t.match(request?.attributes, { 'error.type': '503', 'keyturn.error': 'store_unavailable' })
 })
@@ -432,7 +432,7 @@ t.test('database spans are named by verb and table', async (t) => {
     ['SELECT a, (SELECT max(b) FROM inner_one) FROM outer_one', 'SELECT', 'inner_one'],
     ['  insert into a_b (c) values ($1)', 'INSERT', 'a_b'],
     ['UPDATE users SET x = $1', 'UPDATE', 'users'],
-    ['DELETE FROM authorization_codes WHERE hash = $1', 'DELETE', 'codes'],
+    ['DELETE FROM authorization_codes WHERE hash = $1', 'DELETE', 'authorization_codes'],
     ['SELECT 1', 'SELECT', ''],
   ] as const) {
     t.same(describeSql(sql), { verb, table })

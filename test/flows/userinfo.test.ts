@@ -75,7 +75,7 @@ t.test(
     t.same((await ask(await withScope('email openid'))).json(), { sub, email, email_verified })
     const session = await server.store.sessions.find(String(claimsOf(plain).sid))
     if (!session) throw new Error('no session')
-    await server.store.sessions.insert({ ...session, id: 'named', claims: ['name', 'picture'] })
+    await server.store.sessions.insert({ ...session, id: 'named', userinfoClaims: ['name', 'picture'] })
     const named = await withScope('openid', { sid: 'named' })
     t.same((await ask(named)).json(), { sub, name: 'Alice' })
   },

@@ -1,7 +1,7 @@
 /** LISTEN and NOTIFY on a real PostgreSQL: who hears of what, and what happens where nothing is heard (issue 5). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import type { Db, Hearing, Step } from '../../src/store/db.ts'
+import type { Db, ListenState, Step } from '../../src/store/db.ts'
 import { type OpenOptions, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { registryChanged } from '../../src/store/sql/revisions.ts'
@@ -20,7 +20,7 @@ function connect(t: Test, url: string, options: OpenOptions = {}): Db {
 
 interface Ear {
   heard: number
-  readonly turns: Hearing[]
+  readonly turns: ListenState[]
   stop(): Promise<void>
   /** Until it has turned so often. */
   turned(times: number): Promise<void>
@@ -29,7 +29,7 @@ interface Ear {
 }
 
 function listen(db: Db): Ear {
-  const turns: Hearing[] = []
+  const turns: ListenState[] = []
   const ear: Ear = {
     heard: 0,
     turns,
@@ -42,10 +42,10 @@ function listen(db: Db): Ear {
     },
   }
   const changes = db.changes?.({
-    heard() {
+    onChange() {
       ear.heard += 1
     },
-    turned: (hearing) => void turns.push(hearing),
+    onStateChange: (hearing) => void turns.push(hearing),
   })
   return ear
 }
@@ -65,7 +65,7 @@ t.test('what is announced is heard by every other node once it is committed, and
     t.equal(ear.heard, 1, 'what came before')
   }
   t.same([one.pool?.().listening, two.pool?.().listening], [false, true])
-  t.equal(await one.batch([registryChanged, { ...quiet, rows: 7 }]), false)
+  t.equal(await one.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
   await t.rejects(one.batch([registryChanged, { sql: 'no SQL at all' }]))
   t.equal(await one.batch([quiet]), true)
   t.equal(await one.batch([registryChanged, registryChanged]), true)
@@ -149,7 +149,7 @@ t.test(
     t.equal(await db.batch([registryChanged]), true)
     t.equal(await db.batch([registryChanged]), true)
     t.equal(await registry(db), before + 2)
-    t.equal(await db.batch([registryChanged, { ...quiet, rows: 7 }]), false)
+    t.equal(await db.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
     const ear = listen(db)
     await ear.turned(1)
     t.same(ear.turns, ['unable'])

@@ -35,7 +35,7 @@ const insert = (id: string): Step => ({
 const touch = (id: string): Step => ({
   sql: 'UPDATE single_use SET expires_at = expires_at + 1 WHERE id = $1',
   params: [id],
-  rows: 1,
+  expectRows: 1,
 })
 const value = async (db: Db, id: string) =>
   (await db.query<{ n: number }>('SELECT expires_at AS n FROM single_use WHERE id = $1', [id]))[0]?.n

@@ -41,7 +41,7 @@ async function afterPowerCut(t: Test, { before = '', work = '' }) {
     const store = createStore(openDb('sqlite:' + process.argv[1]))
     ${work}
     for (let i = 1; i <= ${COMMITS}; i += 1) {
-      await store.singleUse.firstUse('jti' + i, 1)
+      await store.singleUse.claim('jti' + i, 1)
       writeSync(1, i + '\\n')
     }
     process.kill(process.pid, 'SIGKILL')`
@@ -96,7 +96,7 @@ t.test('the same test notices a store that does not flush', { skip }, async (t) 
 
 t.test('commits that arrive together share one flush (DESIGN, store)', { skip }, async (t) => {
   const together = `
-    await Promise.all(Array.from({ length: 200 }, (_, i) => store.singleUse.firstUse('with' + i, 1)))`
+    await Promise.all(Array.from({ length: 200 }, (_, i) => store.singleUse.claim('with' + i, 1)))`
   const { kept, flushes } = await afterPowerCut(t as Test, { work: together })
   t.equal(kept, COMMITS + 200)
   t.ok(flushes < COMMITS + 20, `${flushes} flushes for ${COMMITS + 200} batches`)

@@ -17,7 +17,7 @@ import { openBase } from '../../src/node/base.ts'
 import { StoreUnusable } from '../../src/store/db.ts'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
-import { watchDb } from '../../src/store/watch.ts'
+import { monitorDb } from '../../src/store/monitored-db.ts'
 import { script, source } from '../support/processes/script.ts'
 import { testClock } from '../support/server/clock.ts'
 import { testLogger } from '../support/server/log.ts'
@@ -31,7 +31,7 @@ const open = (file: string) =>
 
 async function make(file: string): Promise<void> {
   const base = await open(file)
-  await base.store.singleUse.firstUse('jti', 1)
+  await base.store.singleUse.claim('jti', 1)
   await base.store.db.close()
 }
 
@@ -43,7 +43,7 @@ t.test(
     const file = join(t.testdir(), 'a', 'b', 'keyturn.db')
     const { store } = await open(file)
     t.teardown(() => store.db.close())
-    await store.singleUse.firstUse('jti', 1)
+    await store.singleUse.claim('jti', 1)
     for (const name of [file, `${file}-wal`, `${file}-shm`]) t.equal(statSync(name).mode & 0o777, 0o600, name)
     t.equal(statSync(dirname(file)).mode & 0o777, 0o700)
     t.same(
@@ -106,32 +106,32 @@ t.test(
     const file = fileIn(t)
     await make(file)
     const url = `sqlite:${file}`
-    const open = () => watchDb(openDb(url, { thorough: true, largeFrom: 0 }))
+    const open = () => monitorDb(openDb(url, { integrityCheck: true, largeFromBytes: 0 }))
     const sound = open()
-    await sound.examined
+    await sound.integrityChecked
     t.equal(await sound.problem(), null)
     await sound.close()
 
     const other = new Database(file)
     other.pragma('wal_checkpoint(TRUNCATE)')
     const page = Number(
-      other.prepare("SELECT rootpage FROM sqlite_master WHERE name = 'sessions'").pluck().get(),
+      other.prepare("SELECT rootpage FROM sqlite_master WHERE name = 'client_sessions'").pluck().get(),
     )
     other.close()
     const bytes = readFileSync(file)
     writeFileSync(file, bytes.fill(0xa5, (page - 1) * 4096, page * 4096))
 
-    t.throws(() => openDb(url, { thorough: true }), StoreUnusable, 'a small one is looked at before')
+    t.throws(() => openDb(url, { integrityCheck: true }), StoreUnusable, 'a small one is looked at before')
     const damaged = open()
     t.equal((await damaged.query('SELECT 1 AS one')).length, 1, 'it serves at once')
-    await t.rejects(damaged.examined ?? Promise.resolve(), { name: 'StoreDamaged' })
+    await t.rejects(damaged.integrityChecked ?? Promise.resolve(), { name: 'StoreDamaged' })
     t.equal(await damaged.problem(), 'the store is damaged', 'and is not ready from then on')
     await damaged.close()
 
     const closed = open()
     await closed.close()
     await t.resolves(
-      closed.examined ?? Promise.reject(),
+      closed.integrityChecked ?? Promise.reject(),
       'nobody waits for the look at a store that was closed',
     )
   },
@@ -160,7 +160,7 @@ t.test('processes that start at the same moment share one database (ยง4 row 9, ย
     for (let round = 0; round < 5; round += 1) {
       const store = createStore(openDb('sqlite:' + file))
       await migrate(store.db, { now: () => 1 })
-      if (!(await store.singleUse.firstUse(name + round, 1))) throw new Error('not the first')
+      if (!(await store.singleUse.claim(name + round, 1))) throw new Error('not the first')
       await store.db.close()
     }`
   const at = String(Date.now() + 700)

@@ -30,7 +30,7 @@ const outcome = (work: Promise<unknown>) =>
 t.test('a batch waits for a lock that is soon given up (§4 row 5)', async (t) => {
   const { store, other } = await open(t as Test)
   other.exec('BEGIN IMMEDIATE')
-  const waiting = Array.from({ length: 50 }, (_, i) => store.singleUse.firstUse(`jti${i}`, 1))
+  const waiting = Array.from({ length: 50 }, (_, i) => store.singleUse.claim(`jti${i}`, 1))
   await sleep(150)
   other.exec('COMMIT')
   t.same(new Set(await Promise.all(waiting)), new Set([true]))
@@ -40,14 +40,14 @@ t.test(
   'a lock that stays makes the store unavailable, with nothing changed and nothing blocked (§4 row 5)',
   async (t) => {
     const { store, other } = await open(t as Test)
-    await store.singleUse.firstUse('before', 1)
+    await store.singleUse.claim('before', 1)
     other.exec('BEGIN EXCLUSIVE')
 
     let turns = 0
     const timer = setInterval(() => {
       turns += 1
     }, 5)
-    const waiting = Array.from({ length: 50 }, (_, i) => outcome(store.singleUse.firstUse(`jti${i}`, 1)))
+    const waiting = Array.from({ length: 50 }, (_, i) => outcome(store.singleUse.claim(`jti${i}`, 1)))
     t.equal(await store.revokedTokens.has('x'), false, 'who only reads is answered meanwhile')
     const outcomes = await Promise.all(waiting)
     clearInterval(timer)
@@ -59,14 +59,14 @@ t.test(
 
     other.exec('ROLLBACK')
     t.same(await store.db.query('SELECT id FROM single_use'), [{ id: 'before' }])
-    t.equal(await store.singleUse.firstUse('jti0', 1), true, 'and afterwards all is well')
+    t.equal(await store.singleUse.claim('jti0', 1), true, 'and afterwards all is well')
   },
 )
 
 t.test('close does not wait for a lock: what could not be written is refused', async (t) => {
   const { store, other } = await open(t as Test)
   other.exec('BEGIN IMMEDIATE')
-  const waiting = outcome(store.singleUse.firstUse('jti', 1))
+  const waiting = outcome(store.singleUse.claim('jti', 1))
   await store.db.close()
   t.type(await waiting, StoreUnavailable)
   other.exec('ROLLBACK')
@@ -101,11 +101,11 @@ t.test('a database that another process is about to give up is waited for when i
 
 t.test('a long reader holds up nobody (§4 row 5)', async (t) => {
   const { store, other } = await open(t as Test)
-  await store.singleUse.firstUse('before', 1)
+  await store.singleUse.claim('before', 1)
   other.exec('BEGIN')
   const count = other.prepare('SELECT count(*) FROM single_use').pluck()
   t.equal(count.get(), 1)
-  for (let i = 0; i < 50; i += 1) t.equal(await store.singleUse.firstUse(`jti${i}`, 1), true)
+  for (let i = 0; i < 50; i += 1) t.equal(await store.singleUse.claim(`jti${i}`, 1), true)
   t.equal(count.get(), 1, 'and sees what it began with')
 })
 
@@ -118,15 +118,15 @@ t.test(
     await store.db.query(`PRAGMA max_page_count = ${size?.page_count}`)
     const large = 'x'.repeat(10_000)
     const outcomes = await Promise.all([
-      outcome(store.singleUse.firstUse('small', 1)),
-      outcome(store.singleUse.firstUse(large, 1)),
-      outcome(store.singleUse.firstUse('also small', 1)),
+      outcome(store.singleUse.claim('small', 1)),
+      outcome(store.singleUse.claim(large, 1)),
+      outcome(store.singleUse.claim('also small', 1)),
     ])
     for (const error of outcomes) t.type(error, StoreUnavailable, 'the disk is full for all of one commit')
     t.same(await store.db.query('SELECT id FROM single_use'), [])
-    t.equal(await store.singleUse.firstUse('small', 1), true, 'what needs no room still goes')
+    t.equal(await store.singleUse.claim('small', 1), true, 'what needs no room still goes')
 
     await store.db.query('PRAGMA max_page_count = 4294967294')
-    t.equal(await store.singleUse.firstUse(large, 1), true)
+    t.equal(await store.singleUse.claim(large, 1), true)
   },
 )

@@ -56,7 +56,7 @@ t.test('batches of one moment see each other in order: they share one connection
         {
           sql: 'UPDATE single_use SET expires_at = $2 WHERE id = $1 AND expires_at = $3',
           params: ['a', i + 1, i],
-          rows: 1,
+          expectRows: 1,
         },
       ]),
     ),

@@ -71,35 +71,35 @@ function follower(t: Test, every: NonNullable<FollowerOptions['every']>) {
 
 t.test('a notified change is read at once, and a burst of notifications causes two polls', async (t) => {
   const { counts, state, listener, reaches } = follower(t, { alone: NEVER, told: NEVER })
-  listener.turned('listening')
+  listener.onStateChange('listening')
   let open = () => {}
   state.gate = new Promise((resolve) => {
     open = resolve
   })
-  listener.heard()
+  listener.onChange()
   await reaches('follow', 1)
-  for (let i = 0; i < 100; i += 1) listener.heard()
+  for (let i = 0; i < 100; i += 1) listener.onChange()
   open()
   await reaches('notify', 2)
   await sleep(60)
   t.same(counts, { follow: 2, notify: 2, beat: 2, maintain: 0, sweep: 0, stop: 0 })
   t.equal(state.most, 1, 'one thing at a time')
-  listener.heard()
+  listener.onChange()
   await reaches('notify', 3)
 })
 
 t.test('the store is polled rarely while notifications arrive and often while they do not', async (t) => {
   const { counts, listener, reaches, logger } = follower(t, { alone: 5, told: NEVER })
   await reaches('follow', 3)
-  listener.turned('listening')
+  listener.onStateChange('listening')
   await sleep(20)
   const before = counts.follow
   await sleep(60)
   t.equal(counts.follow, before)
-  listener.turned('lost', new Error('cut'))
+  listener.onStateChange('lost', new Error('cut'))
   await reaches('follow', before + 3)
-  listener.turned('listening')
-  listener.turned('unable', new Error('none'))
+  listener.onStateChange('listening')
+  listener.onStateChange('unable', new Error('none'))
   await reaches('follow', before + 6)
   t.same(
     logger.lines.map(({ level }) => level),
@@ -113,8 +113,8 @@ t.test(
   async (t) => {
     // Ten rounds are a second of the follower's, whatever they really take.
     const { counts, listener, reaches } = follower(t, { alone: 100, told: 100 })
-    listener.turned('listening')
-    const noise = setInterval(() => listener.heard(), 1)
+    listener.onStateChange('listening')
+    const noise = setInterval(() => listener.onChange(), 1)
     t.teardown(() => clearInterval(noise))
     await reaches('maintain', 2)
     t.ok(counts.follow >= 11)
@@ -144,10 +144,10 @@ t.test('polling continues during a long pruning run, and a stop waits for that r
 
 t.test('a failing poll is logged once as a problem, also if a notification caused it', async (t) => {
   const { following, state, listener, logger, reaches } = follower(t, { alone: NEVER, told: NEVER })
-  listener.turned('listening')
+  listener.onStateChange('listening')
   state.failure = new Error('away')
   for (let i = 1; i <= 3; i += 1) {
-    listener.heard()
+    listener.onChange()
     await reaches('follow', i)
     await reaches('notify', i)
   }
@@ -155,7 +155,7 @@ t.test('a failing poll is logged once as a problem, also if a notification cause
   const errors = () => logger.lines.filter(({ level }) => level === 'error').length
   t.equal(errors(), 1)
   state.failure = undefined
-  listener.heard()
+  listener.onChange()
   await reaches('notify', 4)
   t.equal(following.problem(), null)
   t.equal(errors(), 1)
@@ -168,14 +168,14 @@ t.test('after a stop no poll starts, whatever notification arrives', async (t) =
     open = resolve
   })
   await reaches('follow', 1)
-  listener.heard()
+  listener.onChange()
   const stopped = following.stop()
   t.equal(counts.stop, 0, 'what is going on is waited for')
   open()
   await stopped
   t.same([heard.stopped, counts.stop], [true, 1])
   const before = { ...counts }
-  listener.heard()
+  listener.onChange()
   await sleep(30)
   t.same(counts, before)
 })

@@ -57,7 +57,7 @@ for (const [id, clientId, at] of [
   await store.sessions.insert(session({ id, clientId, userId: at.userId, signInId: at.id }))
 }
 await store.sessions.insert(
-  session({ id: 'ended', clientId: 'web', signInId: here.id, revokedAt: now, revokedFor: 'x' }),
+  session({ id: 'ended', clientId: 'web', signInId: here.id, revokedAt: now, revokedReason: 'x' }),
 )
 await store.sessions.insert(session({ id: 'offline', clientId: 'other' }))
 

@@ -99,7 +99,7 @@ t.test(
     const outcome = await winners(50, async (i) =>
       i % 10 === 0
         ? (await factors.checkCode(alice, code, { ip: `192.0.2.${i}`, requestId: 'r' })) === 'recovery'
-        : store.factors.useRecoveryCode(alice.id, digest ?? ''),
+        : store.factors.consumeRecoveryCode(alice.id, digest ?? ''),
     )
     t.same(outcome, { won: 1, lost: 49 })
   },

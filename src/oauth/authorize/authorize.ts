@@ -141,7 +141,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   ) {
     const { decision } = context
     if (decision?.allow === true && decision.remember && summary.canStoreConsent) {
-      await consents.remember({
+      await consents.add({
         userId: current.user.id,
         clientId: summary.client.id,
         scopes: summary.scopesToShow,
@@ -176,7 +176,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       claims: request.claims,
       expiresAt: now + AUTHORIZATION_CODE_TTL,
       usedAt: null,
-      wrongGuesses: 0,
+      pkceFailures: 0,
     }
     if (!(await codes.insert(hashCode(code), stored, now, flow.pushed?.hash))) {
       // In another tab, the user has signed out meanwhile or the pushed request was answered.

@@ -61,7 +61,7 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
   // Last, so that nobody but the client can use up its jti.
   const id = createHash('sha256').update(`assertion\0${client.id}\0${claims.jti}`).digest('base64url')
   const until = Math.ceil(claims.exp) + CLIENT_CLOCK_SKEW
-  if (!(await deps.singleUse.firstUse(id, until))) throw invalidClient({ detail: 'assertion_replayed' })
+  if (!(await deps.singleUse.claim(id, until))) throw invalidClient({ detail: 'assertion_replayed' })
   return true
 }
 

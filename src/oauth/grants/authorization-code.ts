@@ -38,7 +38,7 @@ export function authorizationCode(deps: Deps): Grant {
       if (code.usedAt !== null) return refuseReplay(code, request)
       if (clock.now() >= code.expiresAt)
         throw invalidGrant('the code has expired', { detail: 'code_expired' })
-      if (code.wrongGuesses >= MAX_CODE_VERIFIER_ATTEMPTS) {
+      if (code.pkceFailures >= MAX_CODE_VERIFIER_ATTEMPTS) {
         throw invalidGrant('too many wrong verifiers were sent for the code', { detail: 'code_guessed' })
       }
       const user = await users.find(code.userId)
@@ -109,7 +109,7 @@ export function authorizationCode(deps: Deps): Grant {
     }
     if (verifier === undefined) throw invalidGrant('code_verifier is missing', { detail: 'pkce_missing' })
     if (isCodeVerifier(verifier) && matchesChallenge(verifier, code.codeChallenge)) return
-    if (code.usedAt === null) await codes.guessed(hash)
+    if (code.usedAt === null) await codes.countPkceFailure(hash)
     throw invalidGrant('code_verifier is wrong', { detail: 'pkce_mismatch' })
   }
 
@@ -151,5 +151,5 @@ function checkRedirectUri(code: AuthorizationCode, sent: string | undefined): vo
 /** Why an unused code could not be redeemed, although it was good a moment ago. */
 function whyNotRedeemed(code: AuthorizationCode, now: EpochSeconds): FailureDetail {
   if (now >= code.expiresAt) return 'code_expired'
-  return code.wrongGuesses >= MAX_CODE_VERIFIER_ATTEMPTS ? 'code_guessed' : 'signed_out'
+  return code.pkceFailures >= MAX_CODE_VERIFIER_ATTEMPTS ? 'code_guessed' : 'signed_out'
 }

@@ -103,7 +103,7 @@ export function refreshToken(deps: Deps): Grant {
         await sessions.revoke(session.id, now, EXPIRED)
         throw refused('refresh_expired')
       case 'revoked':
-        throw refused(session.revokedFor === EXPIRED ? 'refresh_expired' : 'refresh_revoked')
+        throw refused(session.revokedReason === EXPIRED ? 'refresh_expired' : 'refresh_revoked')
       case 'unknown':
         throw refused('refresh_ahead')
       case 'replay':
@@ -123,7 +123,7 @@ export function refreshToken(deps: Deps): Grant {
   }
 }
 
-/** `revokedFor` of a session that a refresh found expired. */
+/** `revokedReason` of a session that a refresh found expired. */
 const EXPIRED = 'expired'
 
 /** One text for all reasons: a client that holds a stolen token does not learn what became of it. */

@@ -64,7 +64,7 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
     if (stopping.signal.aborted || ofClient(notice.clientId) >= AT_ONCE_EACH) return
     const wait = RETRY_DELAYS[Math.min(notice.attempts, RETRY_DELAYS.length - 1)] ?? 0
     // Before the call: whatever happens to this process, another will try again, and none tries twice at once.
-    if (!(await logoutNotices.take(notice, clock.now() + wait))) return
+    if (!(await logoutNotices.claim(notice, clock.now() + wait))) return
     const work = settle(notice)
       .catch((error) => logger.error({ err: error, sid: notice.sessionId }, 'a logout notice is stuck'))
       .finally(() => {
@@ -79,17 +79,17 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
     const { sessionId, clientId, userId } = notice
     const client = await registry.client(clientId)
     if (!client || client.disabled || client.backchannelLogoutUri === null) {
-      return logoutNotices.done(sessionId)
+      return logoutNotices.delete(sessionId)
     }
     const about = { actor: 'keyturn', client_id: clientId, sub: userId, sid: sessionId }
     const failure = await attempt(notice, client.backchannelLogoutUri)
     if (failure === null) {
-      await logoutNotices.done(sessionId)
+      await logoutNotices.delete(sessionId)
       audit('logout.notified', about)
     } else if (stopping.signal.aborted) {
       return
     } else if (notice.attempts + 1 >= ATTEMPTS) {
-      await logoutNotices.done(sessionId)
+      await logoutNotices.delete(sessionId)
       audit('logout.notice_failed', { ...about, reason: 'no attempt succeeded' })
     } else {
       logger.warn({ ...about, err: failure }, 'a client could not be told yet that a session has ended')

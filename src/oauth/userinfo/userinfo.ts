@@ -49,7 +49,7 @@ export function createUserInfo({ signer, activeTokens, clock, audit, issuer }: U
         const detail = endUser ? 'openid_missing' : 'no_user'
         throw new OAuthError('insufficient_scope', 'the access token was not issued with openid', { detail })
       }
-      return claimsOf(endUser.user, scopes, endUser.session.claims)
+      return claimsOf(endUser.user, scopes, endUser.session.userinfoClaims)
     })
 }
 

@@ -21,7 +21,7 @@ export interface Session {
   /** End unless it is used before; moves with every refresh, never past `expiresAt`. */
   readonly idleExpiresAt: EpochSeconds
   readonly revokedAt: EpochSeconds | null
-  readonly revokedFor: string | null
+  readonly revokedReason: string | null
   /** The status index that all access tokens of the session carry; revoked with the session. */
   readonly status: StatusIndex
   /** The browser it came from; null where there was none. */
@@ -29,11 +29,11 @@ export interface Session {
   /** How the person proved who they are (RFC 8176). */
   readonly amr: readonly string[]
   /** Names of single claims that the client wants from userinfo (OIDC Core §5.5). */
-  readonly claims: readonly string[]
+  readonly userinfoClaims: readonly string[]
   /** Outlives the sign-in (OIDC Core §11). */
   readonly offline: boolean
   /** The client wants to be told when it ends (OpenID Connect Back-Channel Logout). */
-  readonly notify: boolean
+  readonly backchannelLogout: boolean
 }
 
 export interface SessionFilter {

@@ -23,7 +23,7 @@ export interface AuthorizationCode {
   /** When it was spent. */
   readonly usedAt: EpochSeconds | null
   /** Wrong code verifiers that came with it. */
-  readonly wrongGuesses: number
+  readonly pkceFailures: number
 }
 
 export interface CodeStore {
@@ -41,6 +41,6 @@ export interface CodeStore {
    */
   redeem(hash: string, session: Session, now: EpochSeconds, mostGuesses: number): Promise<boolean>
   /** Counts a wrong code verifier. */
-  guessed(hash: string): Promise<void>
+  countPkceFailure(hash: string): Promise<void>
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

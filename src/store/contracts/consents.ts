@@ -12,7 +12,7 @@ export interface ConsentStore {
   find(userId: string, clientId: string): Promise<Consent | null>
   list(userId: string): Promise<Consent[]>
   /** Adds to what was allowed before. False if the user or the client is gone. */
-  remember(consent: Consent): Promise<boolean>
+  add(consent: Consent): Promise<boolean>
   /** False if there was none. */
-  forget(userId: string, clientId: string): Promise<boolean>
+  delete(userId: string, clientId: string): Promise<boolean>
 }

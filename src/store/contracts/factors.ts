@@ -56,7 +56,7 @@ export interface FactorStore {
    * Spends a time step, and all before it, of exactly the secret that was read. True for one of any number of
    * concurrent callers; false for a step that is not newer than the last one, and if the secret is another by now.
    */
-  spendTotpStep(userId: string, sealed: string, step: number): Promise<boolean>
+  consumeTotpStep(userId: string, sealed: string, step: number): Promise<boolean>
   /** False if there is none. */
   removeTotp(userId: string): Promise<boolean>
   /** Some of those that are sealed with an older root than `root`. */
@@ -73,7 +73,7 @@ export interface FactorStore {
    * Notes a use. False, and nothing changed, if it is not the user's, or if its counter did not grow although the
    * authenticator counts (WebAuthn §6.1.1): then there may be a copy of it.
    */
-  usePasskey(use: PasskeyUse, now: EpochSeconds): Promise<boolean>
+  recordPasskeyUse(use: PasskeyUse, now: EpochSeconds): Promise<boolean>
   /** False if the user has no such passkey. */
   removePasskey(userId: string, id: string): Promise<boolean>
 
@@ -83,7 +83,7 @@ export interface FactorStore {
    */
   replaceRecoveryCodes(userId: string, hashes: readonly string[], root: number): Promise<boolean>
   /** True for exactly one of any number of concurrent callers, once. */
-  useRecoveryCode(userId: string, hash: string): Promise<boolean>
+  consumeRecoveryCode(userId: string, hash: string): Promise<boolean>
 
   /** Takes everything; false if there was nothing. */
   reset(userId: string): Promise<boolean>

@@ -18,9 +18,9 @@ export interface LogoutNoticeStore {
    * Takes a notice for one attempt: the next may be made at `nextDueAt`, by whoever comes first. True for exactly one
    * of any number of concurrent callers, so two nodes do not tell a client twice at once.
    */
-  take(notice: LogoutNotice, nextDueAt: EpochSeconds): Promise<boolean>
+  claim(notice: LogoutNotice, nextDueAt: EpochSeconds): Promise<boolean>
   /** The client was told, or will not be. */
-  done(sessionId: string): Promise<void>
+  delete(sessionId: string): Promise<void>
   /** All of them, due or not. */
   count(): Promise<number>
 }

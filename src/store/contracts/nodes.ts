@@ -1,4 +1,7 @@
-import type { EpochSeconds } from '../../system.ts'
+import type { EpochSeconds, Seconds } from '../../system.ts'
+
+/** A node that has sent no heartbeat for this long does not serve: it was stopped, frozen, or cut off from the store. */
+export const NODE_TIMEOUT: Seconds = 30
 
 /** A process that serves from this store. */
 export interface ServingNode {

@@ -19,15 +19,15 @@ export interface ThrottleStore {
    */
   take(buckets: readonly Bucket[], now: EpochSeconds): Promise<Seconds>
   /** Gives one attempt back to each bucket: for attempts that turned out good. */
-  giveBack(buckets: readonly Bucket[]): Promise<void>
+  refund(buckets: readonly Bucket[]): Promise<void>
   /** Fills a bucket up. */
   reset(key: string): Promise<void>
   prune(now: EpochSeconds, limit: number): Promise<number>
 }
 
 /** Places (account and address, as a digest) where somebody has signed in before. */
-export interface FamiliarStore {
-  remember(key: string, until: EpochSeconds): Promise<void>
+export interface KnownLocationStore {
+  add(key: string, until: EpochSeconds): Promise<void>
   has(key: string, now: EpochSeconds): Promise<boolean>
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

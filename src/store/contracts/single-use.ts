@@ -6,6 +6,6 @@ export interface SingleUseStore {
    * Remembers `id` until `until`. True the first time, false for every replay, under any concurrency and
    * across restarts.
    */
-  firstUse(id: string, until: EpochSeconds): Promise<boolean>
+  claim(id: string, until: EpochSeconds): Promise<boolean>
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

@@ -43,7 +43,7 @@ export interface StatusStore {
    * The next blocks come from lists that nothing was leased from yet. For a store that went back in time: what it
    * handed out since that time is in tokens, and must not be handed out again.
    */
-  beginNewLists(): Promise<void>
+  startNewLists(): Promise<void>
   prune(before: EpochSeconds, limit: number): Promise<number>
 }
 

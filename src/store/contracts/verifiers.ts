@@ -16,6 +16,6 @@ export interface VerifierStore {
   /** Those seen at or after `since`, by name. */
   list(since: EpochSeconds): Promise<KnownVerifier[]>
   /** Forgets all processes of the name; false if there was none. */
-  forget(name: string): Promise<boolean>
+  delete(name: string): Promise<boolean>
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

@@ -6,9 +6,9 @@ import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { KeyturnError } from '../../errors.ts'
-import { type ChangeListener, type Changes, type Hearing, StoreUnavailable } from '../db.ts'
+import { type ChangeListener, type Changes, type ListenState, StoreUnavailable } from '../db.ts'
 import { isUnsupported } from './errors.ts'
-import { connectAlone } from './pool.ts'
+import { connectDedicated } from './pool.ts'
 
 export const CHANNEL = 'keyturn'
 
@@ -40,26 +40,26 @@ class NothingComes extends KeyturnError<'notifications_missing'> {
 export function listen({ url, timeout, tell, listener }: ListenDeps): Changes {
   const stopping = new AbortController()
   const stopped = () => stopping.signal.aborted
-  let hearing: Hearing | undefined
+  let hearing: ListenState | undefined
   let socket: Socket | undefined
 
   /** Over at once when it is stopped. */
   const pause = (ms: number): Promise<void> =>
     sleep(ms, undefined, { ref: false, signal: stopping.signal }).catch(() => {})
 
-  function turn(now: Hearing, why?: unknown): void {
+  function turn(now: ListenState, why?: unknown): void {
     if (stopped() || now === hearing) return
     hearing = now
-    listener.turned(now, why)
+    listener.onStateChange(now, why)
   }
 
   function heard(): void {
-    if (!stopped()) listener.heard()
+    if (!stopped()) listener.onChange()
   }
 
   /** Resolves when it is stopped, and otherwise throws when it cannot go on. */
   async function stay(): Promise<void> {
-    const client = await connectAlone(url, timeout, (opened) => {
+    const client = await connectDedicated(url, timeout, (opened) => {
       socket = opened
     })
     try {

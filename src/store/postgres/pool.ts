@@ -27,7 +27,7 @@ const common = (url: string, limit: number): ClientConfig => ({
  * One that is not of a pool.
  * @param opened is given its socket at once, for whoever must end it whatever state it is in
  */
-export async function connectAlone(
+export async function connectDedicated(
   url: string,
   timeout: number,
   opened: (socket: Socket) => void,

@@ -110,14 +110,14 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     }
   }
 
-  async function write(steps: readonly Step[], { unhurried = false }: BatchOptions): Promise<boolean> {
+  async function write(steps: readonly Step[], { noTimeout = false }: BatchOptions): Promise<boolean> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await connect()
-      const told = telling && steps.some(({ announce }) => announce)
+      const told = telling && steps.some(({ notify }) => notify)
       let phase: 'steps' | 'commit' = 'steps'
       try {
         await client.query('BEGIN ISOLATION LEVEL READ COMMITTED')
-        const done = unhurried ? await runSlowly(client, steps) : await runSteps(client, steps, told)
+        const done = noTimeout ? await runSlowly(client, steps) : await runSteps(client, steps, told)
         if (done) phase = 'commit'
         await client.query(done ? 'COMMIT' : 'ROLLBACK')
         client.release()
@@ -132,7 +132,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
         // Once COMMIT is on its way, only a clear refusal says that nothing was committed. What is not known is not
         // repeated: it might be done twice.
         const again = untold || isBusy(error) || (phase === 'steps' && (lost || isStalePlan(error)))
-        const patient = unhurried && isLockTimeout(error)
+        const patient = noTimeout && isLockTimeout(error)
         if (patient) attempt = 0
         else if (attempt === MOST_ATTEMPTS || !again) throw translate(error, phase)
       }
@@ -151,7 +151,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
           ? new CannotTell(answer.reason)
           : answer.reason
       }
-      const must = steps[i]?.rows
+      const must = steps[i]?.expectRows
       if (must !== undefined && answer.value.rowCount !== must) return false
     }
     return true
@@ -165,9 +165,9 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     const patient = { query_timeout: HOURS_MS }
     await client.query('SET LOCAL statement_timeout = 0')
     await client.query(`SET LOCAL lock_timeout = ${Math.min(LONGEST_LOCK_MS, timeout * 500)}`)
-    for (const { sql, params = [], rows } of steps) {
+    for (const { sql, params = [], expectRows } of steps) {
       const { rowCount } = await client.query({ text: sql, values: checked(params), ...patient })
-      if (rows !== undefined && rowCount !== rows) return false
+      if (expectRows !== undefined && rowCount !== expectRows) return false
     }
     return true
   }
@@ -190,10 +190,10 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
         telling = true
       },
       listener: {
-        heard: listener.heard,
-        turned(hearing, why) {
+        onChange: listener.onChange,
+        onStateChange(hearing, why) {
           listening = hearing === 'listening'
-          listener.turned(hearing, why)
+          listener.onStateChange(hearing, why)
         },
       },
     })
@@ -221,7 +221,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     pool() {
       const { totalCount = 0, idleCount = 0, waitingCount = 0 } = connections ?? {}
       const busy = totalCount - idleCount
-      return { most: size, idle: idleCount, busy, waiting: waitingCount, listening }
+      return { max: size, idle: idleCount, busy, waiting: waitingCount, listening }
     },
 
     changes,

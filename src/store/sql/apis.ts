@@ -1,5 +1,5 @@
 import type { Api, ApiStore } from '../contracts/apis.ts'
-import { type Db, type Param, type Step, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { registryChanged } from './revisions.ts'
 
 interface ApiRow {
@@ -29,13 +29,13 @@ export function createApiStore(db: Db): ApiStore {
     list: () => select('', []),
 
     insert(api) {
-      return unlessTaken(
+      return falseOnConflict(
         db.batch([
           {
             sql: `INSERT INTO apis (identifier, access_token_ttl, created_at) VALUES ($1, $2, $3)
                   ON CONFLICT (identifier) DO NOTHING`,
             params: [api.identifier, api.accessTokenTtl, api.createdAt],
-            rows: 1,
+            expectRows: 1,
           },
           ...insertScopes(api),
           registryChanged,
@@ -44,12 +44,12 @@ export function createApiStore(db: Db): ApiStore {
     },
 
     replace(api) {
-      return unlessTaken(
+      return falseOnConflict(
         db.batch([
           {
             sql: 'UPDATE apis SET access_token_ttl = $2 WHERE identifier = $1',
             params: [api.identifier, api.accessTokenTtl],
-            rows: 1,
+            expectRows: 1,
           },
           { sql: 'DELETE FROM api_scopes WHERE api = $1', params: [api.identifier] },
           ...insertScopes(api),
@@ -60,7 +60,7 @@ export function createApiStore(db: Db): ApiStore {
 
     delete(identifier) {
       return db.batch([
-        { sql: 'DELETE FROM apis WHERE identifier = $1', params: [identifier], rows: 1 },
+        { sql: 'DELETE FROM apis WHERE identifier = $1', params: [identifier], expectRows: 1 },
         registryChanged,
       ])
     },

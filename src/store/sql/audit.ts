@@ -1,5 +1,5 @@
 import type { AuditFilter, AuditHead, AuditRow, AuditStore } from '../contracts/audit.ts'
-import { type Db, type Param, type Step, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 
 interface RowRow extends Omit<AuditRow, 'clientId'> {
   client_id: string | null
@@ -20,7 +20,7 @@ const MANY = 20
 const COLUMNS = 10
 
 export function createAuditStore(db: Db): AuditStore {
-  const batchOrFalse = (steps: Step[]) => unlessTaken(db.batch(steps))
+  const batchOrFalse = (steps: Step[]) => falseOnConflict(db.batch(steps))
 
   return {
     async state() {
@@ -44,7 +44,7 @@ export function createAuditStore(db: Db): AuditStore {
         {
           sql: `INSERT INTO audit_head (id, seq, hash, base_seq, base_hash, mac) VALUES ('main', $1, $2, $3, $4, $5)`,
           params: [head.seq, head.hash, head.baseSeq, head.baseHash, head.mac],
-          rows: 1,
+          expectRows: 1,
         },
       ]),
 
@@ -91,7 +91,7 @@ function moveHead(seen: AuditHead, head: AuditHead): Step {
       seen.baseHash,
       seen.mac ?? '',
     ],
-    rows: 1,
+    expectRows: 1,
   }
 }
 
@@ -107,7 +107,7 @@ function insertRows(rows: readonly AuditRow[]): Step[] {
       sql: `INSERT INTO audit (seq, since, at, event, actor, sub, client_id, fields, count, hash)
             VALUES ${values.join(', ')}`,
       params: rows.slice(i, i + many).flatMap(paramsOf),
-      rows: many,
+      expectRows: many,
     })
     i += many
   }

@@ -1,6 +1,6 @@
 import type { EpochSeconds } from '../../system.ts'
 import type { Session, SessionFilter, SessionStore } from '../contracts/client-sessions.ts'
-import { type Db, type Param, type Step, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 import { revokeSessionIndices, statusChanged } from './status.ts'
 
@@ -30,7 +30,7 @@ interface SessionRow {
 export function createSessionStore(db: Db): SessionStore {
   return {
     async insert(session) {
-      return unlessTaken(db.batch([insertSession(session)]))
+      return falseOnConflict(db.batch([insertSession(session)]))
     },
 
     async find(id) {
@@ -44,7 +44,7 @@ export function createSessionStore(db: Db): SessionStore {
           sql: `UPDATE client_sessions SET generation = generation + 1, rotated_at = $3, idle_expires_at = $4
                  WHERE id = $1 AND generation = $2 AND revoked_at IS NULL`,
           params: [id, generation, now, idleExpiresAt],
-          rows: 1,
+          expectRows: 1,
         },
       ])
     },
@@ -57,7 +57,7 @@ export function createSessionStore(db: Db): SessionStore {
         {
           sql: `UPDATE client_sessions SET status_list = $4, status_idx = $5 WHERE ${where} AND revoked_at IS NULL`,
           params: [id, seen.list, seen.idx, fresh.list, fresh.idx],
-          rows: 1,
+          expectRows: 1,
         },
       ])
     },
@@ -81,7 +81,7 @@ export function createSessionStore(db: Db): SessionStore {
           {
             sql: `UPDATE client_sessions SET revoked_at = $${params.length + 1} ${where} AND revoked_at IS NULL`,
             params: [...params, now],
-            rows: 0,
+            expectRows: 0,
           },
         ])
         if (ended) return rows.map((row) => row.id)
@@ -121,14 +121,14 @@ export function insertSession(session: Session): Step {
       session.expiresAt,
       session.idleExpiresAt,
       session.revokedAt,
-      session.revokedFor,
+      session.revokedReason,
       session.status.list,
       session.status.idx,
       session.signInId,
       session.amr.join(' '),
-      session.claims.join(' '),
+      session.userinfoClaims.join(' '),
       session.offline ? 1 : 0,
-      session.notify ? 1 : 0,
+      session.backchannelLogout ? 1 : 0,
     ],
   }
 }
@@ -141,7 +141,7 @@ export function endSession(id: string, now: EpochSeconds, reason: string): Step[
     {
       sql: 'UPDATE client_sessions SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND revoked_at IS NULL',
       params: [id, now, reason],
-      rows: 1,
+      expectRows: 1,
     },
   ]
 }
@@ -188,12 +188,12 @@ function toSession(row: SessionRow): Session {
     expiresAt: row.expires_at,
     idleExpiresAt: row.idle_expires_at,
     revokedAt: row.revoked_at,
-    revokedFor: row.revoked_reason,
+    revokedReason: row.revoked_reason,
     status: { list: row.status_list, idx: row.status_idx },
     signInId: row.user_session_id,
     amr: row.amr.split(' ').filter(Boolean),
-    claims: row.userinfo_claims.split(' ').filter(Boolean),
+    userinfoClaims: row.userinfo_claims.split(' ').filter(Boolean),
     offline: row.offline === 1,
-    notify: row.backchannel_logout === 1,
+    backchannelLogout: row.backchannel_logout === 1,
   }
 }

@@ -36,7 +36,7 @@ export function createClientStore(db: Db): ClientStore {
             metadataOf(client),
             client.createdAt,
           ],
-          rows: 1,
+          expectRows: 1,
         },
         registryChanged,
       ])
@@ -47,7 +47,7 @@ export function createClientStore(db: Db): ClientStore {
         {
           sql: 'UPDATE clients SET secret_hash = $2, disabled = $3, metadata = $4 WHERE id = $1',
           params: [client.id, client.secretHash, client.disabled ? 1 : 0, metadataOf(client)],
-          rows: 1,
+          expectRows: 1,
         },
         registryChanged,
       ])
@@ -60,7 +60,7 @@ export function createClientStore(db: Db): ClientStore {
         statusChanged,
         revokeSessionIndices('client_id = $1', [id]),
         revokeClientBlocks(id),
-        { sql: 'DELETE FROM clients WHERE id = $1', params: [id], rows: 1 },
+        { sql: 'DELETE FROM clients WHERE id = $1', params: [id], expectRows: 1 },
         registryChanged,
       ])
     },

@@ -1,5 +1,5 @@
 import type { AuthorizationCode, CodeStore } from '../contracts/codes.ts'
-import { type Db, type Step, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Step } from '../db.ts'
 import { insertSession } from './client-sessions.ts'
 import { pruneExpired } from './prune.ts'
 import { consumePushed } from './pushed-requests.ts'
@@ -20,7 +20,7 @@ const SIGNED_IN = `EXISTS (SELECT 1 FROM user_sessions s WHERE s.id = user_sessi
                              AND s.expires_at > $2 AND s.idle_expires_at > $2)`
 
 export function createCodeStore(db: Db): CodeStore {
-  const batchOrFalse = (steps: Step[]) => unlessTaken(db.batch(steps))
+  const batchOrFalse = (steps: Step[]) => falseOnConflict(db.batch(steps))
 
   return {
     insert(hash, code, now, pushed) {
@@ -34,12 +34,12 @@ export function createCodeStore(db: Db): CodeStore {
           code.signInId,
           code.sessionId,
           code.codeChallenge,
-          code.wrongGuesses,
+          code.pkceFailures,
           detailsOf(code),
           code.expiresAt,
           code.usedAt,
         ],
-        rows: 1,
+        expectRows: 1,
       }
       return batchOrFalse(pushed === undefined ? [insert] : [consumePushed(pushed, now), insert])
     },
@@ -61,13 +61,13 @@ export function createCodeStore(db: Db): CodeStore {
           sql: `UPDATE authorization_codes SET used_at = $2
                  WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 AND pkce_failures < $3 AND ${SIGNED_IN}`,
           params: [hash, now, mostGuesses],
-          rows: 1,
+          expectRows: 1,
         },
         insertSession(session),
       ])
     },
 
-    async guessed(hash) {
+    async countPkceFailure(hash) {
       await db.batch([
         {
           sql: 'UPDATE authorization_codes SET pkce_failures = pkce_failures + 1 WHERE hash = $1',
@@ -83,7 +83,7 @@ export function createCodeStore(db: Db): CodeStore {
 
 type Details = Omit<
   AuthorizationCode,
-  'clientId' | 'signInId' | 'sessionId' | 'codeChallenge' | 'wrongGuesses' | 'expiresAt' | 'usedAt'
+  'clientId' | 'signInId' | 'sessionId' | 'codeChallenge' | 'pkceFailures' | 'expiresAt' | 'usedAt'
 >
 
 /** What is never searched for or compared in SQL needs no column. */
@@ -100,7 +100,7 @@ function toCode(row: CodeRow): AuthorizationCode {
     signInId: row.user_session_id,
     sessionId: row.client_session_id,
     codeChallenge: row.code_challenge,
-    wrongGuesses: row.pkce_failures,
+    pkceFailures: row.pkce_failures,
     expiresAt: row.expires_at,
     usedAt: row.used_at,
   }

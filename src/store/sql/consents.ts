@@ -30,7 +30,7 @@ export function createConsentStore(db: Db): ConsentStore {
       return rows.map(toConsent)
     },
 
-    async remember({ userId, clientId, scopes, grantedAt }) {
+    async add({ userId, clientId, scopes, grantedAt }) {
       for (;;) {
         const before = await find(userId, clientId)
         const all = [...new Set([...(before?.scopes ?? []), ...scopes])].join(' ')
@@ -43,13 +43,13 @@ export function createConsentStore(db: Db): ConsentStore {
                   sql: `UPDATE consents SET scope = $3, granted_at = $4
                          WHERE user_id = $1 AND client_id = $2 AND scope = $5`,
                   params: [...key, all, grantedAt, before.scopes.join(' ')],
-                  rows: 1,
+                  expectRows: 1,
                 }
               : {
                   sql: `INSERT INTO consents (${COLUMNS}) VALUES ($1, $2, $3, $4)
                         ON CONFLICT (user_id, client_id) DO NOTHING`,
                   params: [...key, all, grantedAt],
-                  rows: 1,
+                  expectRows: 1,
                 },
           ])
           if (stored) return true
@@ -60,12 +60,12 @@ export function createConsentStore(db: Db): ConsentStore {
       }
     },
 
-    forget(userId, clientId) {
+    delete(userId, clientId) {
       return db.batch([
         {
           sql: 'DELETE FROM consents WHERE user_id = $1 AND client_id = $2',
           params: [userId, clientId],
-          rows: 1,
+          expectRows: 1,
         },
       ])
     },

@@ -1,6 +1,6 @@
 import type { Resealing, RootStore, StoredRoot } from '../contracts/data-keys.ts'
 import { LIST_SIZE } from '../contracts/status.ts'
-import { type Db, type Step, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Step } from '../db.ts'
 
 interface RootRow {
   number: number
@@ -13,7 +13,7 @@ interface RootRow {
 
 const rootsChanged: Step = {
   sql: `UPDATE revisions SET value = value + 1 WHERE name = 'data_keys'`,
-  announce: true,
+  notify: true,
 }
 
 export function createRootStore(db: Db): RootStore {
@@ -24,7 +24,7 @@ export function createRootStore(db: Db): RootStore {
     },
 
     async create(first) {
-      return unlessTaken(
+      return falseOnConflict(
         db.batch([
           rootsChanged,
           {
@@ -40,7 +40,7 @@ export function createRootStore(db: Db): RootStore {
               first.listsFrom,
               first.voided ? 1 : 0,
             ],
-            rows: 1,
+            expectRows: 1,
           },
         ]),
       )
@@ -61,7 +61,7 @@ export function createRootStore(db: Db): RootStore {
         {
           sql: 'DELETE FROM data_keys WHERE number = $1 AND number < (SELECT MAX(number) FROM data_keys)',
           params: [number],
-          rows: 1,
+          expectRows: 1,
         },
       ]),
 
@@ -97,19 +97,19 @@ function resealing({ ring, keys, roots, sealed, fresh, voids = false }: Resealin
     {
       sql: `UPDATE ring SET version = version + 1 WHERE id = 'main' AND version = $1`,
       params: [ring.version],
-      rows: 1,
-      announce: true,
+      expectRows: 1,
+      notify: true,
     },
     ...[...keys].map(([kid, text]) => ({
       sql: 'UPDATE ring_keys SET encrypted_private_key = $2 WHERE kid = $1 AND encrypted_private_key = $3',
       params: [kid, text, before.get(kid) ?? null],
-      rows: 1,
+      expectRows: 1,
     })),
     rootsChanged,
     ...roots.map((root) => ({
       sql: 'UPDATE data_keys SET encrypted = $2, invalidated = $4 WHERE number = $1 AND encrypted = $3',
       params: [root.number, sealed.get(root.number) ?? null, root.sealed, voids || root.voided ? 1 : 0],
-      rows: 1,
+      expectRows: 1,
     })),
     ...(fresh ? beginning(fresh) : []),
   ]
@@ -128,7 +128,7 @@ function beginning({ number, sealed, madeAt, writesFrom }: NonNullable<Resealing
       sql: `INSERT INTO data_keys (number, encrypted, created_at, current_from, first_status_list, invalidated)
             VALUES ($1, $2, $3, $4, (SELECT MAX(next_position) / ${LIST_SIZE} * 2 FROM status_cursors), 0)`,
       params: [number, sealed, madeAt, writesFrom],
-      rows: 1,
+      expectRows: 1,
     },
   ]
 }

@@ -1,5 +1,5 @@
 import { type FactorStore, MOST_PASSKEYS, type Passkey } from '../contracts/factors.ts'
-import { type Db, type Step, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Step } from '../db.ts'
 
 interface SummaryRow {
   totp: number
@@ -30,7 +30,7 @@ interface PasskeyRow {
 const PASSKEY = 'id, user_id, public_key, counter, transports, name, backed_up, created_at, last_used_at'
 
 export function createFactorStore(db: Db): FactorStore {
-  const batchOrFalse = (steps: readonly Step[]) => unlessTaken(db.batch(steps))
+  const batchOrFalse = (steps: readonly Step[]) => falseOnConflict(db.batch(steps))
 
   async function summary(userId: string) {
     const [row] = await db.query<SummaryRow>(
@@ -73,19 +73,19 @@ export function createFactorStore(db: Db): FactorStore {
         },
       ]),
 
-    spendTotpStep: (userId, sealed, step) =>
+    consumeTotpStep: (userId, sealed, step) =>
       db.batch([
         {
           sql: 'UPDATE totp_secrets SET last_step = $3 WHERE user_id = $1 AND encrypted_secret = $2 AND last_step < $3',
           params: [userId, sealed, step],
-          rows: 1,
+          expectRows: 1,
         },
       ]),
 
     removeTotp: (userId) =>
       db.batch([
         oneAtATime(userId),
-        { sql: 'DELETE FROM totp_secrets WHERE user_id = $1', params: [userId], rows: 1 },
+        { sql: 'DELETE FROM totp_secrets WHERE user_id = $1', params: [userId], expectRows: 1 },
         codesOfTheLastFactor(userId),
       ]),
 
@@ -102,7 +102,7 @@ export function createFactorStore(db: Db): FactorStore {
         {
           sql: 'UPDATE totp_secrets SET encrypted_secret = $3, data_key = $4 WHERE user_id = $1 AND encrypted_secret = $2',
           params: [userId, seen, sealed, root],
-          rows: 1,
+          expectRows: 1,
         },
       ]),
 
@@ -136,21 +136,21 @@ export function createFactorStore(db: Db): FactorStore {
       }
     },
 
-    usePasskey: ({ id, userId, counter, backedUp }, now) =>
+    recordPasskeyUse: ({ id, userId, counter, backedUp }, now) =>
       db.batch([
         {
           sql: `UPDATE passkeys SET counter = $3, backed_up = $4, last_used_at = $5
                  WHERE id = $1 AND user_id = $2
                    AND (counter < $3 OR (counter = 0 AND CAST($3 AS BIGINT) = 0))`,
           params: [id, userId, counter, backedUp ? 1 : 0, now],
-          rows: 1,
+          expectRows: 1,
         },
       ]),
 
     removePasskey: (userId, id) =>
       db.batch([
         oneAtATime(userId),
-        { sql: 'DELETE FROM passkeys WHERE user_id = $1 AND id = $2', params: [userId, id], rows: 1 },
+        { sql: 'DELETE FROM passkeys WHERE user_id = $1 AND id = $2', params: [userId, id], expectRows: 1 },
         codesOfTheLastFactor(userId),
       ]),
 
@@ -170,12 +170,12 @@ export function createFactorStore(db: Db): FactorStore {
       }
     },
 
-    useRecoveryCode: (userId, hash) =>
+    consumeRecoveryCode: (userId, hash) =>
       db.batch([
         {
           sql: 'DELETE FROM recovery_codes WHERE user_id = $1 AND hash = $2',
           params: [userId, hash],
-          rows: 1,
+          expectRows: 1,
         },
       ]),
 

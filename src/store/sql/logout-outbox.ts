@@ -26,18 +26,18 @@ export function createLogoutNoticeStore(db: Db): LogoutNoticeStore {
       }))
     },
 
-    take({ sessionId, attempts, dueAt }, nextDueAt) {
+    claim({ sessionId, attempts, dueAt }, nextDueAt) {
       return db.batch([
         {
           sql: `UPDATE logout_outbox SET attempts = attempts + 1, due_at = $4
                  WHERE client_session_id = $1 AND attempts = $2 AND due_at = $3`,
           params: [sessionId, attempts, dueAt, nextDueAt],
-          rows: 1,
+          expectRows: 1,
         },
       ])
     },
 
-    async done(sessionId) {
+    async delete(sessionId) {
       await db.batch([{ sql: 'DELETE FROM logout_outbox WHERE client_session_id = $1', params: [sessionId] }])
     },
 

@@ -1,6 +1,6 @@
 import type { EpochSeconds } from '../../system.ts'
 import type { PushedRequestStore } from '../contracts/pushed-requests.ts'
-import { type Db, type Step, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 
 interface PushedRequestRow {
@@ -13,7 +13,7 @@ interface PushedRequestRow {
 export function createPushedRequestStore(db: Db): PushedRequestStore {
   return {
     async insert(hash, { clientId, parameters, expiresAt, usedAt }) {
-      return unlessTaken(
+      return falseOnConflict(
         db.batch([
           {
             sql: `INSERT INTO pushed_requests (hash, client_id, parameters, expires_at, used_at)
@@ -46,6 +46,6 @@ export function consumePushed(hash: string, now: EpochSeconds): Step {
   return {
     sql: 'UPDATE pushed_requests SET used_at = $2 WHERE hash = $1 AND used_at IS NULL',
     params: [hash, now],
-    rows: 1,
+    expectRows: 1,
   }
 }

@@ -1,5 +1,5 @@
 import type { Seconds } from '../../system.ts'
-import type { Bucket, FamiliarStore, ThrottleStore } from '../contracts/rate-limits.ts'
+import type { Bucket, KnownLocationStore, ThrottleStore } from '../contracts/rate-limits.ts'
 import type { Db } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 
@@ -22,7 +22,7 @@ export function createThrottleStore(db: Db): ThrottleStore {
                 WHERE rate_limits.full_at <= CAST($2 AS BIGINT) + CAST($4 AS BIGINT)
                    OR rate_limits.full_at > CAST($5 AS BIGINT)`,
           params: [key, now, interval, (burst - 1) * interval, now + burst * interval + CLOCK_ERROR],
-          rows: 1,
+          expectRows: 1,
         })),
       )
       if (taken) return 0
@@ -30,7 +30,7 @@ export function createThrottleStore(db: Db): ThrottleStore {
       return Math.max(1, ...waits)
     },
 
-    async giveBack(buckets) {
+    async refund(buckets) {
       await db.batch(
         buckets.map(({ key, interval }) => ({
           sql: 'UPDATE rate_limits SET full_at = full_at - $2 WHERE key = $1',
@@ -53,9 +53,9 @@ export function createThrottleStore(db: Db): ThrottleStore {
   }
 }
 
-export function createFamiliarStore(db: Db): FamiliarStore {
+export function createKnownLocationStore(db: Db): KnownLocationStore {
   return {
-    async remember(key, until) {
+    async add(key, until) {
       await db.batch([
         {
           sql: `INSERT INTO known_locations (key, expires_at) VALUES ($1, $2)

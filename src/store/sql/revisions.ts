@@ -23,5 +23,5 @@ export function createRevisionStore(db: Db): RevisionStore {
 /** Belongs into every batch that changes clients, APIs or roles. */
 export const registryChanged: Step = {
   sql: `UPDATE revisions SET value = value + 1 WHERE name = 'registry'`,
-  announce: true,
+  notify: true,
 }

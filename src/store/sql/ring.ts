@@ -1,5 +1,5 @@
 import type { KeyState, PublicJwk, RingKey, RingStore } from '../contracts/ring.ts'
-import { type Db, type Step, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Step } from '../db.ts'
 
 interface KeyRow {
   kid: string
@@ -31,12 +31,12 @@ export function createRingStore(db: Db): RingStore {
     },
 
     async create(ring) {
-      return unlessTaken(
+      return falseOnConflict(
         db.batch([
           {
             sql: `INSERT INTO ring (id, version, created_at) VALUES ('main', $1, $2) ON CONFLICT (id) DO NOTHING`,
             params: [ring.version, ring.createdAt],
-            rows: 1,
+            expectRows: 1,
           },
           ...ring.keys.map(insertKey),
         ]),
@@ -48,8 +48,8 @@ export function createRingStore(db: Db): RingStore {
       const bumped: Step = {
         sql: `UPDATE ring SET version = $1 WHERE id = 'main' AND version = $2`,
         params: [successor.version, seen.version],
-        rows: 1,
-        announce: true,
+        expectRows: 1,
+        notify: true,
       }
       // First what leaves a state, then what enters it: the indexes allow one active and one next key.
       const updates = successor.keys.filter((key) => before.has(key.kid)).sort(leavingFirst)
@@ -63,7 +63,7 @@ export function createRingStore(db: Db): RingStore {
           sql: `UPDATE ring_keys SET tokens_until = CASE WHEN tokens_until < $2 THEN $2 ELSE tokens_until END
                  WHERE kid = $1 AND state IN ('active', 'retiring')`,
           params: [kid, until],
-          rows: 1,
+          expectRows: 1,
         },
       ])
     },
@@ -109,7 +109,7 @@ function updateKey(key: RingKey, before: ReadonlyMap<string, RingKey>): Step {
       key.leftAt,
       before.get(key.kid)?.tokensUntil ?? 0,
     ],
-    rows: 1,
+    expectRows: 1,
   }
 }
 

@@ -28,7 +28,7 @@ export function createRoleStore(db: Db): RoleStore {
         {
           sql: `INSERT INTO roles (${COLUMNS}) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING`,
           params: [role.name, role.scopes.join(' '), role.requireSecondFactor ? 1 : 0, role.createdAt],
-          rows: 1,
+          expectRows: 1,
         },
         registryChanged,
       ])
@@ -39,7 +39,7 @@ export function createRoleStore(db: Db): RoleStore {
         {
           sql: 'UPDATE roles SET scopes = $2, require_second_factor = $3 WHERE name = $1',
           params: [role.name, role.scopes.join(' '), role.requireSecondFactor ? 1 : 0],
-          rows: 1,
+          expectRows: 1,
         },
         registryChanged,
       ])
@@ -47,7 +47,7 @@ export function createRoleStore(db: Db): RoleStore {
 
     delete(name) {
       return db.batch([
-        { sql: 'DELETE FROM roles WHERE name = $1', params: [name], rows: 1 },
+        { sql: 'DELETE FROM roles WHERE name = $1', params: [name], expectRows: 1 },
         registryChanged,
       ])
     },

@@ -4,12 +4,12 @@ import { pruneExpired } from './prune.ts'
 
 export function createSingleUseStore(db: Db): SingleUseStore {
   return {
-    firstUse(id, until) {
+    claim(id, until) {
       return db.batch([
         {
           sql: 'INSERT INTO single_use (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING',
           params: [id, until],
-          rows: 1,
+          expectRows: 1,
         },
       ])
     },

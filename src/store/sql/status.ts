@@ -11,7 +11,7 @@ import { pruneExpired } from './prune.ts'
 /** First in every batch that takes something back: what follows in it is stamped with the new number. */
 export const statusChanged: Step = {
   sql: `UPDATE revisions SET value = value + 1 WHERE name = 'status'`,
-  announce: true,
+  notify: true,
 }
 
 const REVISION = `(SELECT value FROM revisions WHERE name = 'status')`
@@ -101,7 +101,7 @@ export function createStatusStore(db: Db): StatusStore {
       return rows.map((row) => row.list)
     },
 
-    async beginNewLists() {
+    async startNewLists() {
       await db.batch([
         {
           sql: 'UPDATE status_cursors SET next_position = next_position - next_position % $1 + $1',
@@ -136,7 +136,7 @@ function leaseSteps(
   const taken: Step = {
     sql: 'UPDATE status_cursors SET next_position = $3 WHERE kind = $1 AND next_position = $2',
     params: [kind, seen, next],
-    rows: 1,
+    expectRows: 1,
   }
   const kept: Step = {
     sql: `INSERT INTO status_lists (list, expires_at) VALUES ($1, $2)

@@ -1,5 +1,5 @@
 import type { SignIn, SignInStore } from '../contracts/user-sessions.ts'
-import { type Db, type Param, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Param } from '../db.ts'
 import { endSession, noteLogout } from './client-sessions.ts'
 import { pruneExpired } from './prune.ts'
 import { statusChanged } from './status.ts'
@@ -28,7 +28,7 @@ export function createSignInStore(db: Db): SignInStore {
 
   return {
     async insert(signIn, secretHash) {
-      return unlessTaken(
+      return falseOnConflict(
         db.batch([
           {
             sql: `INSERT INTO user_sessions (${COLUMNS}, secret_hash)
@@ -60,7 +60,7 @@ export function createSignInStore(db: Db): SignInStore {
           sql: `UPDATE user_sessions SET secret_hash = $3, auth_time = $4, amr = $5, idle_expires_at = $6
                  WHERE id = $1 AND secret_hash = $2 AND ended_at IS NULL`,
           params: [id, secrets.seen, secrets.fresh, authTime, amr.join(' '), idleExpiresAt],
-          rows: 1,
+          expectRows: 1,
         },
       ])
     },
@@ -85,7 +85,7 @@ export function createSignInStore(db: Db): SignInStore {
           {
             sql: 'UPDATE user_sessions SET ended_at = $2, ended_reason = $3 WHERE id = $1 AND ended_at IS NULL',
             params: [id, now, reason],
-            rows: 1,
+            expectRows: 1,
           },
           statusChanged,
           // The offline ones too: they live on, but their clients must know that the person has left.
@@ -96,7 +96,7 @@ export function createSignInStore(db: Db): SignInStore {
             sql: `UPDATE client_sessions SET revoked_at = $2
                    WHERE user_session_id = $1 AND offline = 0 AND revoked_at IS NULL`,
             params: [id, now],
-            rows: 0,
+            expectRows: 0,
           },
         ])
         if (ended) return rows.map((row) => row.id)

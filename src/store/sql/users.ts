@@ -1,5 +1,5 @@
 import type { User, UserStore } from '../contracts/users.ts'
-import { type Db, type Param, unlessTaken } from '../db.ts'
+import { type Db, falseOnConflict, type Param } from '../db.ts'
 
 interface UserRow {
   id: string
@@ -26,7 +26,7 @@ export function createUserStore(db: Db): UserStore {
     return group(rows)
   }
 
-  const insertOrFalse = (steps: Parameters<Db['batch']>[0]) => unlessTaken(db.batch(steps))
+  const insertOrFalse = (steps: Parameters<Db['batch']>[0]) => falseOnConflict(db.batch(steps))
 
   const insertRole = (id: string, role: string) => ({
     sql: 'INSERT INTO user_roles (user_id, role) VALUES ($1, $2)',
@@ -75,7 +75,7 @@ export function createUserStore(db: Db): UserStore {
         {
           sql: `UPDATE users SET password_hash = $2 WHERE id = $1${guard}`,
           params: seen === undefined ? [id, passwordHash] : [id, passwordHash, seen],
-          rows: 1,
+          expectRows: 1,
         },
       ])
     },
@@ -85,14 +85,18 @@ export function createUserStore(db: Db): UserStore {
         {
           sql: 'UPDATE users SET email = $2, email_verified = $3, name = $4, updated_at = $5 WHERE id = $1',
           params: [id, email, emailVerified ? 1 : 0, name, now],
-          rows: 1,
+          expectRows: 1,
         },
       ])
     },
 
     setDisabled(id, disabled) {
       return db.batch([
-        { sql: 'UPDATE users SET disabled = $2 WHERE id = $1', params: [id, disabled ? 1 : 0], rows: 1 },
+        {
+          sql: 'UPDATE users SET disabled = $2 WHERE id = $1',
+          params: [id, disabled ? 1 : 0],
+          expectRows: 1,
+        },
       ])
     },
 
@@ -100,7 +104,7 @@ export function createUserStore(db: Db): UserStore {
 
     removeRole(id, role) {
       return db.batch([
-        { sql: 'DELETE FROM user_roles WHERE user_id = $1 AND role = $2', params: [id, role], rows: 1 },
+        { sql: 'DELETE FROM user_roles WHERE user_id = $1 AND role = $2', params: [id, role], expectRows: 1 },
       ])
     },
   }

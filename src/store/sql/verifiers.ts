@@ -38,7 +38,7 @@ export function createVerifierStore(db: Db): VerifierStore {
       }))
     },
 
-    async forget(name) {
+    async delete(name) {
       const rows = await db.query('SELECT 1 AS found FROM verifiers WHERE name = $1 LIMIT 1', [name])
       await db.batch([{ sql: 'DELETE FROM verifiers WHERE name = $1', params: [name] }])
       return rows.length > 0

@@ -27,7 +27,7 @@ export function copyDatabase(file: string, empty: string): void {
 }
 
 /** @throws {StoreUnusable} if a page, an index or a reference between tables is not as it must be */
-export function assertSound(file: string, name: string): void {
+export function assertIntegrity(file: string, name: string): void {
   let db: Database.Database | undefined
   let found: unknown
   try {
@@ -65,7 +65,7 @@ export const openCopy = (file: string): Reader =>
  * @throws {StoreUnavailable} if somebody has it open
  * @throws {StoreUnusable} if it is damaged so that SQLite cannot tell
  */
-export function holdAlone(file: string): Reader {
+export function openFileExclusive(file: string): Reader {
   const db = new Database(file, { timeout: PATIENCE_MS, fileMustExist: true })
   try {
     db.pragma('locking_mode = EXCLUSIVE')

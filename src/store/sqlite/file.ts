@@ -18,7 +18,7 @@ import {
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { RESTORE_HINT, StoreUnavailable, StoreUnusable } from '../db.ts'
-import { examine, LARGE_BYTES } from './integrity-check.ts'
+import { checkIntegrity, LARGE_BYTES } from './integrity-check.ts'
 
 /** How long a call may block the event loop waiting for another process's write. */
 const BUSY_TIMEOUT_MS = 20
@@ -28,15 +28,15 @@ const HEADER_BYTES = 100
 
 export interface SqliteOptions {
   /** Look at every page: what is damaged shall be refused now, or reported soon, not when somebody asks for it. */
-  readonly thorough?: boolean
+  readonly integrityCheck?: boolean
   /** Bytes from which on a file is looked at beside serving, because it would delay the start. */
-  readonly largeFrom?: number
+  readonly largeFromBytes?: number
 }
 
 /** @throws {StoreUnusable} if it is no database, damaged, or cannot be made */
 export function openFile(
   file: string,
-  { thorough = false, largeFrom = LARGE_BYTES }: SqliteOptions,
+  { integrityCheck = false, largeFromBytes = LARGE_BYTES }: SqliteOptions,
 ): Database.Database {
   if (file !== ':memory:') prepareFile(file)
   let db: Database.Database | undefined
@@ -58,7 +58,7 @@ export function openFile(
     db.pragma('schema_version')
     // A restore may have put another file under this name while we waited for its lock.
     if (file !== ':memory:' && identityOf([file]) !== before) throw replaced(file)
-    if (thorough && !isLarge(file, largeFrom)) examine(db)
+    if (integrityCheck && !isLarge(file, largeFromBytes)) checkIntegrity(db)
     db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
     return db
   } catch (error) {
@@ -70,8 +70,8 @@ export function openFile(
   }
 }
 
-export const isLarge = (file: string, largeFrom = LARGE_BYTES): boolean =>
-  file !== ':memory:' && statSync(file).size >= largeFrom
+export const isLarge = (file: string, largeFromBytes = LARGE_BYTES): boolean =>
+  file !== ':memory:' && statSync(file).size >= largeFromBytes
 
 /** How long a look at the files' identity is good for those who only read. */
 const LATELY_MS = 100
@@ -80,7 +80,7 @@ const LATELY_MS = 100
  * SQLite goes on reading and writing files that were deleted or replaced under it, and every commit would be lost
  * with the process. So the names must still lead to the files that were opened.
  */
-export function watchIdentity(file: string): (options?: { readonly lately: boolean }) => void {
+export function createIdentityCheck(file: string): (options?: { readonly lately: boolean }) => void {
   const names = [file, `${realpathSync(file)}-wal`]
   const opened = identityOf(names)
   let seenAt = performance.now()

@@ -8,19 +8,19 @@ import { StoreDamaged } from '../db.ts'
 export const LARGE_BYTES = 67_108_864
 
 /** @throws {Error} that says what is wrong, with SQLite's own code for damage */
-export function examine(db: Database.Database): void {
-  assertSound(String(db.pragma('quick_check(1)', { simple: true })))
+export function checkIntegrity(db: Database.Database): void {
+  assertIntact(String(db.pragma('quick_check(1)', { simple: true })))
   // The pages that were looked at fill the cache, and are not those that will be asked for.
   db.pragma('shrink_memory')
 }
 
-export interface Examination {
+export interface IntegrityCheck {
   /** Rejects with {@link StoreDamaged} if something was found. What could not be looked at was not found to be damaged. */
   readonly done: Promise<void>
   stop(): void
 }
 
-export function examineBeside(file: string): Examination {
+export function startIntegrityCheck(file: string): IntegrityCheck {
   const program = import.meta.url.endsWith('.ts')
     ? './integrity-check-process.ts'
     : './integrity-check-process.js'
@@ -29,8 +29,8 @@ export function examineBeside(file: string): Examination {
   const done = new Promise<void>((resolve, reject) => {
     const child = execFile(process.execPath, [path, file], { env: {} }, (error, found, said) => {
       try {
-        if (!error) assertSound(found)
-        else if (/malformed|not a database/.test(said)) assertSound(said)
+        if (!error) assertIntact(found)
+        else if (/malformed|not a database/.test(said)) assertIntact(said)
         resolve()
       } catch (damage) {
         reject(new StoreDamaged(damage))
@@ -41,7 +41,7 @@ export function examineBeside(file: string): Examination {
   return { done, stop }
 }
 
-function assertSound(found: string): void {
+function assertIntact(found: string): void {
   if (found === 'ok') return
   const message = `database disk image is malformed (${found.trim().split('\n').at(-1)})`
   throw Object.assign(new Error(message), { code: 'SQLITE_CORRUPT' })

@@ -8,8 +8,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type Database from 'better-sqlite3'
 import { ConstraintViolation, type Db, type Param, type Step, StoreDamaged, StoreUnavailable } from '../db.ts'
-import { codeOf, isBusy, isDamage, isLarge, openFile, type SqliteOptions, watchIdentity } from './file.ts'
-import { examineBeside } from './integrity-check.ts'
+import {
+  codeOf,
+  createIdentityCheck,
+  isBusy,
+  isDamage,
+  isLarge,
+  openFile,
+  type SqliteOptions,
+} from './file.ts'
+import { startIntegrityCheck } from './integrity-check.ts'
 
 /** How long a batch waits for its turn altogether, off the event loop. */
 const BUSY_PATIENCE_MS = 2000
@@ -25,8 +33,9 @@ interface Waiting {
 
 export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   const db = openFile(file, options)
-  const assertOurs = file === ':memory:' ? () => {} : watchIdentity(file)
-  const examination = options.thorough && isLarge(file, options.largeFrom) ? examineBeside(file) : undefined
+  const assertOurs = file === ':memory:' ? () => {} : createIdentityCheck(file)
+  const examination =
+    options.integrityCheck && isLarge(file, options.largeFromBytes) ? startIntegrityCheck(file) : undefined
   const statements = new Map<string, Database.Statement>()
   let waiting: Waiting[] = []
   let scheduled = false
@@ -42,10 +51,10 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   }
 
   function run(steps: readonly Step[]): boolean {
-    for (const { sql, params, rows, lock } of steps) {
+    for (const { sql, params, expectRows, lock } of steps) {
       if (lock) continue
       const { changes } = prepare(sql).run(bind(params))
-      if (rows !== undefined && changes !== rows) return false
+      if (expectRows !== undefined && changes !== expectRows) return false
     }
     return true
   }
@@ -116,7 +125,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   }
 
   return {
-    ...(examination ? { examined: examination.done } : {}),
+    ...(examination ? { integrityChecked: examination.done } : {}),
 
     async query<Row>(sql: string, params: readonly Param[] = []) {
       const deadline = performance.now() + BUSY_PATIENCE_MS

@@ -79,7 +79,7 @@ async function pastGrace(cluster: Cluster, sid: unknown): Promise<void> {
       {
         sql: 'UPDATE client_sessions SET rotated_at = rotated_at - 600 WHERE id = $1',
         params: [String(sid)],
-        rows: 1,
+        expectRows: 1,
       },
     ]),
   )

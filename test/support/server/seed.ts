@@ -77,13 +77,13 @@ export function session(
     expiresAt: now + 30 * DAY,
     idleExpiresAt: now + 7 * DAY,
     revokedAt: null,
-    revokedFor: null,
+    revokedReason: null,
     status: { list: 0, idx: 0 },
     signInId: null,
     amr: ['pwd'],
-    claims: [],
+    userinfoClaims: [],
     offline: false,
-    notify: false,
+    backchannelLogout: false,
     ...overrides,
   }
 }

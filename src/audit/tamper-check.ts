@@ -21,7 +21,7 @@ export interface Known {
   readonly sound: boolean
 }
 
-export interface WatchDeps {
+export interface TamperCheckDeps {
   readonly rows: AuditStore
   readonly logger: Logger
   /** null while nobody has made a root, or if the master key is missing. */
@@ -32,14 +32,14 @@ export interface WatchDeps {
   readonly alarm: Audit
 }
 
-export function createWatch({ rows, logger, keys: keysNow, hasRing, alarm }: WatchDeps) {
+export function createTamperCheck({ rows, logger, keys: keysNow, hasRing, alarm }: TamperCheckDeps) {
   const alarmed = new Set<Wrong>()
 
   /**
    * The log as the store has it now, and whether it is as one of us has left it.
    * @param newest the last row that this process knows of
    */
-  async function look(keys: AuditKeys | null, newest: End | undefined): Promise<Known> {
+  async function inspect(keys: AuditKeys | null, newest: End | undefined): Promise<Known> {
     const { head, firstSeq, lastSeq } = await rows.state()
     if (!head) return putHead(firstSeq, lastSeq, newest)
     const wrong = await whatIsWrong(keys, head, lastSeq, newest)
@@ -100,7 +100,7 @@ export function createWatch({ rows, logger, keys: keysNow, hasRing, alarm }: Wat
     alarm('audit.broken', { actor: 'keyturn', reason })
   }
 
-  return { look }
+  return { inspect }
 }
 
 /** The first of these rows that is in the store as it was written. */

@@ -1,7 +1,7 @@
 /** Remembers how the store fared, so that a node can say it is of no use before the next request finds out. */
 import { type BatchOptions, type Db, type Step, StoreDamaged, StoreUnavailable } from './db.ts'
 
-export interface WatchedDb extends Db {
+export interface MonitoredDb extends Db {
   /**
    * What keeps the store from being of use, in words for the log. If the last write failed, another is tried now,
    * so that a store that has healed is found out.
@@ -15,7 +15,7 @@ const PROBE: Step = {
         ON CONFLICT (name) DO UPDATE SET value = revisions.value + 1`,
 }
 
-export function watchDb(db: Db): WatchedDb {
+export function monitorDb(db: Db): MonitoredDb {
   let damaged = false
   let failed = false
 
@@ -35,7 +35,7 @@ export function watchDb(db: Db): WatchedDb {
     }
   }
 
-  db.examined?.catch(note).catch(() => {})
+  db.integrityChecked?.catch(note).catch(() => {})
 
   return {
     query: (sql, params) => db.query<never>(sql, params).catch(note),
@@ -43,7 +43,7 @@ export function watchDb(db: Db): WatchedDb {
     ...(db.pool ? { pool: db.pool } : {}),
     ...(db.time ? { time: db.time } : {}),
     ...(db.changes ? { changes: db.changes } : {}),
-    ...(db.examined ? { examined: db.examined } : {}),
+    ...(db.integrityChecked ? { integrityChecked: db.integrityChecked } : {}),
     close: () => db.close(),
     async problem() {
       if (failed) await batch([PROBE]).catch(() => {})

@@ -1,0 +1,46 @@
+/**
+ * How long each kind of row is kept after it has expired or ended, and why. `src/node/prune.ts` deletes older rows, table by
+ * table in this order; a test compares the table in docs/operations.md. The audit log has a setting of its own.
+ */
+import type { EpochSeconds, Seconds } from '../system.ts'
+import type { Store } from './index.ts'
+
+export interface Prunable {
+  prune(before: EpochSeconds, limit: number): Promise<number>
+}
+
+/** The members of a store that can be pruned; each must have a row below. */
+type PrunableStore = { [Name in keyof Store]: Store[Name] extends Prunable ? Name : never }[keyof Store]
+
+interface Retention {
+  readonly tables: readonly string[]
+  readonly seconds: Seconds
+}
+
+const HOUR = 3600
+const DAY = 24 * HOUR
+
+export const RETENTION = {
+  // As long as any access token of the session can live, so that introspection still finds the session.
+  sessions: { tables: ['client_sessions'], seconds: DAY },
+  // A code that is presented a second time revokes the tokens it bought (RFC 6749 §4.1.2).
+  codes: { tables: ['authorization_codes'], seconds: DAY },
+  signIns: { tables: ['user_sessions'], seconds: DAY },
+  // The user who came with the request may still be at the login page.
+  pushedRequests: { tables: ['pushed_requests'], seconds: HOUR },
+  // A clock that is set back by less than this does not make a used identifier usable again.
+  singleUse: { tables: ['single_use'], seconds: HOUR },
+  // A clock that is set back by less than this does not make a revoked token valid again.
+  revokedTokens: { tables: ['revoked_tokens'], seconds: DAY },
+  status: { tables: ['status_entries', 'status_blocks', 'status_lists'], seconds: DAY },
+  // A verifier that has not fetched the JWKS for this long was shut down, or gets the keys elsewhere.
+  verifiers: { tables: ['verifiers'], seconds: 7 * DAY },
+  // A node that was killed is listed as gone for this long.
+  nodes: { tables: ['nodes'], seconds: DAY },
+  // A full bucket is the same as no row.
+  throttle: { tables: ['rate_limits'], seconds: 0 },
+  knownLocations: { tables: ['known_locations'], seconds: 0 },
+} as const satisfies Record<PrunableStore, Retention>
+
+/** The names in the order of the table. */
+export const PRUNABLE = Object.keys(RETENTION) as readonly PrunableStore[]
