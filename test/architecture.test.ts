@@ -35,15 +35,17 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     knows: ['src/audit/events.ts', 'src/store/contracts/', 'src/system.ts'],
   },
   'src/node/change-poller.ts': { uses: [], knows: ['src/store/db.ts', 'src/system.ts'] },
-  'src/node/staleness.ts': { uses: [], knows: ['src/system.ts'] },
+  // How often the store is polled.
+  'src/node/staleness.ts': { uses: ['src/node/change-poller.ts'], knows: ['src/system.ts'] },
   'src/node/cluster-clock.ts': { uses: [], knows: ['src/system.ts'] },
   'src/node/prune.ts': {
-    // How long they are of use; and how long a batch took.
-    uses: ['src/keys/known-verifiers.ts', 'src/node/heartbeat.ts', 'src/system.ts'],
+    // How long a batch took.
+    uses: ['src/store/retention.ts', 'src/system.ts'],
     knows: ['src/store/index.ts'],
   },
   'src/node/heartbeat.ts': {
-    uses: [],
+    // After which time a node counts as gone: part of the contract.
+    uses: ['src/store/contracts/nodes.ts'],
     knows: ['src/keys/master-keys.ts', 'src/keys/live-ring.ts', 'src/store/contracts/', 'src/system.ts'],
   },
   'src/log': { uses: [], knows: [] },
@@ -57,7 +59,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   // Which program this is, against what the store says of who can use it.
   'src/store/': { uses: ['src/store/', 'src/version.ts'], knows: ['src/system.ts'] },
   'src/keys/': {
-    uses: ['src/store/db.ts', 'src/config/parsers.ts'],
+    uses: ['src/store/db.ts', 'src/store/retention.ts', 'src/config/parsers.ts'],
     knows: ['src/store/contracts/', 'src/audit/events.ts', 'src/system.ts'],
   },
   'src/tokens/': {
@@ -105,6 +107,7 @@ const LAYERS: Readonly<Record<string, Layer>> = {
       'src/oauth/grants/index.ts',
       'src/keys/',
       'src/store/db.ts',
+      'src/store/retention.ts',
     ],
     knows: [
       'src/accounts/concurrency-limiter.ts',
