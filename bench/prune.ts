@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { loadConfig } from '../src/config/load.ts'
 import { createLogger } from '../src/log/logger.ts'
 import { openBase } from '../src/node/base.ts'
-import { sweep } from '../src/node/prune.ts'
+import { prune } from '../src/node/prune.ts'
 import { storeRegistry } from './servers/keyturn.ts'
 import { storeSessions } from './stored.ts'
 
@@ -31,7 +31,7 @@ try {
   delay.enable()
   const began = performance.now()
   const cpu = process.cpuUsage()
-  await sweep(store, later)
+  await prune(store, later)
   const { user, system } = process.cpuUsage(cpu)
   const seconds = (performance.now() - began) / 1000
   const milliseconds = (nanoseconds: number) => (nanoseconds / 1e6).toFixed(1)

@@ -1,6 +1,6 @@
 /**
- * What Keyturn takes from the machine it runs on: time, randomness, a log, and (in tests) places to die.
- * Must not know: anything about OAuth. Add here what a test needs to control and production takes for granted.
+ * What Keyturn takes from the machine: time, randomness, a log, and fail points for crash tests. Must not know anything about
+ * OAuth. Add here what a test needs to control and production takes for granted.
  */
 import { randomBytes, randomFillSync } from 'node:crypto'
 
@@ -14,16 +14,16 @@ export interface Clock {
   now(): EpochSeconds
 }
 
-/** Milliseconds that only ever go on, whatever becomes of the machine's clock; what a machine sleeps is missing. */
-export type Steady = () => number
+/** Milliseconds of a clock that is never set. It does not count the time that the machine sleeps. */
+export type Monotonic = () => number
 
 /** A moment by both clocks of the machine. */
 export interface Mark {
   readonly at: EpochSeconds
-  readonly steady: number
+  readonly monotonic: number
 }
 
-/** How long ago something was, in milliseconds, also for a process that was frozen and a machine that slept. */
+/** How long ago a moment was, in milliseconds, even if the process was frozen or the machine slept since. */
 export interface Ages {
   mark(): Mark
   since(mark: Mark): number
@@ -31,7 +31,7 @@ export interface Ages {
 
 export interface Random {
   bytes(size: number): Buffer
-  /** An unguessable identifier of 160 bits, base64url (RFC 6749 §10.10 asks for 2^-160 where it can be had). */
+  /** An unguessable identifier of 160 bits, base64url (RFC 6749 §10.10 recommends a probability of guessing of at most 2^-160). */
   id(): string
 }
 
@@ -49,8 +49,8 @@ export interface Logger {
 }
 
 /**
- * Named places between the steps of what must survive a crash. Production does nothing there; the crash tests
- * kill the process. The names are a closed list so that a test can visit every one.
+ * Named places between the steps of work that must survive a crash. Production does nothing there; the crash tests kill the
+ * process. The names are a closed list, so that a test can visit every one.
  */
 export const FAILPOINTS = [
   'start:migrated',
@@ -72,10 +72,10 @@ export type Failpoint = (typeof FAILPOINTS)[number]
 export type ReachFailpoint = (name: Failpoint) => void
 
 export const systemClock: Clock = { now: () => Math.floor(Date.now() / 1000) }
-export const systemSteady: Steady = () => performance.now()
+export const systemMonotonic: Monotonic = () => performance.now()
 
 const ID_BYTES = 20
-/** Fetched for this many identifiers at once: a call for each would cost more than all else about it. */
+/** Random bytes are drawn for this many identifiers at once, because a call for each would cost more than the rest of the work. */
 const SUPPLY = 256
 
 export const systemRandom: Random = {
@@ -92,7 +92,7 @@ function supplyOfIds(): () => string {
       used = 0
     }
     const id = supply.toString('base64url', used, used + ID_BYTES)
-    // Handed out once and then forgotten here too.
+    // Erased, so that memory never holds an identifier that was handed out.
     supply.fill(0, used, used + ID_BYTES)
     used += ID_BYTES
     return id

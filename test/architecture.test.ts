@@ -1,4 +1,4 @@
-/** DESIGN, "Imports go down only", and the laws that can be read from the text of the sources. */
+/** Rules of docs/architecture.md that can be read from the text of the sources: layers, circles, homes of packages, style. */
 import t from 'tap'
 import { METHOD_NAMES } from '../src/oauth/client-auth/index.ts'
 import { GRANT_NAMES } from '../src/oauth/grants/index.ts'
@@ -8,267 +8,116 @@ import { code, type Import, imports, sourceFiles, sourceText } from './support/d
 const ours = imports.filter(({ to }) => /^(src|packages|@keyturn)\//.test(to))
 const shown = ({ from, to, typeOnly }: Import) => `${from} → ${to}${typeOnly ? ' (type)' : ''}`
 
-interface Layer {
-  /** May be imported and used. */
-  readonly uses: readonly string[]
-  /** May be imported as types: known by its shape, not by its code. */
-  readonly knows: readonly string[]
-}
-
-/**
- * From the ground up. Each layer may import itself, and what its row names: a folder with all below it, or a
- * file. The store's inside and the verifier have rules of their own.
- */
-const LAYERS: Readonly<Record<string, Layer>> = {
-  'src/system.ts': { uses: [], knows: [] },
-  'src/single-flight.ts': { uses: [], knows: [] },
-  'src/issuer-path.ts': { uses: [], knows: [] },
-  'src/durable-file.ts': { uses: [], knows: [] },
-  'src/loopback.ts': { uses: [], knows: [] },
-  'src/version.ts': { uses: [], knows: [] },
-  'src/errors.ts': { uses: [], knows: [] },
-  'src/audit/failure-details.ts': { uses: [], knows: [] },
-  'src/audit/events.ts': { uses: [], knows: ['src/audit/failure-details.ts', 'src/system.ts'] },
-  'src/audit/': {
-    // Which failures pass.
-    uses: ['src/store/db.ts'],
-    knows: ['src/audit/events.ts', 'src/store/contracts/', 'src/system.ts'],
-  },
-  'src/node/change-poller.ts': { uses: [], knows: ['src/store/db.ts', 'src/system.ts'] },
-  // How often the store is polled.
-  'src/node/staleness.ts': { uses: ['src/node/change-poller.ts'], knows: ['src/system.ts'] },
-  'src/node/cluster-clock.ts': { uses: [], knows: ['src/system.ts'] },
-  'src/node/prune.ts': {
-    // How long a batch took.
-    uses: ['src/store/retention.ts', 'src/system.ts'],
-    knows: ['src/store/index.ts'],
-  },
-  'src/node/heartbeat.ts': {
-    // After which time a node counts as gone: part of the contract.
-    uses: ['src/store/contracts/nodes.ts'],
-    knows: ['src/keys/master-keys.ts', 'src/keys/live-ring.ts', 'src/store/contracts/', 'src/system.ts'],
-  },
-  'src/log': { uses: [], knows: [] },
-  'src/config/': { uses: [], knows: ['src/system.ts'] },
-  'src/store/contracts/': { uses: [], knows: ['src/system.ts'] },
-  'src/store/sql/': {
-    // How long a list is, and how many passkeys anybody has: part of their contracts.
-    uses: ['src/store/db.ts', 'src/store/contracts/status.ts', 'src/store/contracts/factors.ts'],
-    knows: ['src/store/contracts/', 'src/system.ts'],
-  },
-  // Which program this is, against what the store says of who can use it.
-  'src/store/': { uses: ['src/store/', 'src/version.ts'], knows: ['src/system.ts'] },
-  'src/keys/': {
-    uses: ['src/store/db.ts', 'src/store/retention.ts', 'src/config/parsers.ts'],
-    knows: ['src/store/contracts/', 'src/audit/events.ts', 'src/system.ts'],
-  },
-  'src/tokens/': {
-    // How somebody signed in, in the words that tokens have for it.
-    uses: ['src/accounts/amr.ts'],
-    knows: [
-      'src/keys/data-keys.ts',
-      'src/keys/signer.ts',
-      'src/store/contracts/',
-      'src/oauth/authorization.ts',
-      'src/status/status-index-allocator.ts',
-      'src/system.ts',
-    ],
-  },
-  'src/status/': {
-    uses: ['src/store/contracts/status.ts'],
-    knows: ['src/store/contracts/', 'src/keys/signer.ts', 'src/keys/data-keys.ts', 'src/system.ts'],
-  },
-  'src/accounts/': {
-    uses: ['src/keys/encryption.ts', 'src/keys/data-keys.ts', 'src/store/contracts/factors.ts'],
-    knows: ['src/store/contracts/', 'src/audit/events.ts', 'src/system.ts'],
-  },
-  'src/oauth/': {
-    // The media type of our own tokens, which tells them from other JWTs.
-    uses: ['src/tokens/access-token.ts', 'src/tokens/logout-token.ts', 'src/accounts/amr.ts'],
-    knows: [
-      'src/tokens/',
-      'src/accounts/',
-      'src/store/contracts/',
-      'src/keys/signer.ts',
-      'src/keys/encryption.ts',
-      'src/status/',
-      'src/config/load.ts',
-      'src/audit/events.ts',
-      'src/audit/failure-details.ts',
-      'src/system.ts',
-    ],
-  },
-  'src/metrics/': {
-    // The closed lists that labels are taken from, and what the ring's numbers mean.
-    uses: [
-      'src/audit/events.ts',
-      'src/version.ts',
-      'src/oauth/errors.ts',
-      'src/oauth/grants/index.ts',
-      'src/keys/',
-      'src/store/db.ts',
-      'src/store/retention.ts',
-    ],
-    knows: [
-      'src/accounts/concurrency-limiter.ts',
-      'src/audit/',
-      'src/status/',
-      'src/store/',
-      'src/system.ts',
-    ],
-  },
-  'src/tracing/': {
-    uses: ['src/store/db.ts', 'src/version.ts'],
-    knows: [
-      'src/accounts/concurrency-limiter.ts',
-      'src/keys/signer.ts',
-      'src/oauth/',
-      'src/store/monitored-db.ts',
-      'src/config/tracing.ts',
-      'src/audit/events.ts',
-      'src/node/change-poller.ts',
-      'src/node/heartbeat.ts',
-      'src/system.ts',
-    ],
-  },
-  // Pages: models in, HTML out.
-  'src/views/': { uses: [], knows: [] },
-  'src/http/': {
-    // What is thrown below is told from what is thrown by mistake.
-    uses: ['src/oauth/', 'src/accounts/', 'src/views/', 'src/keys/known-verifiers.ts', 'src/store/db.ts'],
-    knows: [
-      'src/keys/',
-      'src/status/',
-      'src/store/contracts/',
-      'src/config/',
-      'src/metrics/',
-      'src/tracing/tracing.ts',
-      'src/audit/events.ts',
-      'src/system.ts',
-    ],
-  },
-  'src/http/app.ts': {
-    uses: ['src/http/'],
-    knows: ['src/config/', 'src/metrics/', 'src/tracing/', 'src/system.ts'],
-  },
-  'src/node/base.ts': {
-    uses: [
-      'src/keys/',
-      'src/store/',
-      'src/audit/',
-      'src/audit/events.ts',
-      'src/system.ts',
-      'src/node/cluster-clock.ts',
-      'src/tracing/tracing.ts',
-    ],
-    knows: [
-      'src/accounts/concurrency-limiter.ts',
-      'src/config/',
-      'src/metrics/',
-      'src/oauth/',
-      'src/node/heartbeat.ts',
-    ],
-  },
-  'src/node/background-jobs.ts': {
-    uses: [
-      'src/accounts/reencrypt-factors.ts',
-      'src/keys/',
-      'src/oauth/logout/logout-outbox.ts',
-      'src/oauth/logout/send-logout-token.ts',
-      'src/node/heartbeat.ts',
-      'src/node/prune.ts',
-      'src/tracing/tracing.ts',
-      'src/version.ts',
-    ],
-    knows: ['src/node/base.ts', 'src/node/change-poller.ts', 'src/oauth/registry.ts'],
-  },
-  'src/node/server.ts': {
-    uses: [
-      'src/accounts/',
-      'src/oauth/',
-      'src/tokens/',
-      'src/keys/',
-      'src/status/',
-      // Addresses that tokens and documents carry; no more of HTTP.
-      'src/http/routes.ts',
-      'src/views/assets.ts',
-      'src/node/background-jobs.ts',
-      'src/node/staleness.ts',
-      'src/tracing/tracing.ts',
-    ],
-    knows: ['src/node/base.ts', 'src/config/', 'src/http/services.ts', 'src/node/change-poller.ts'],
-  },
-  'src/cli/': { uses: ['src/'], knows: [] },
-  'src/main.ts': { uses: ['src/cli/'], knows: [] },
-  // What services install: neither knows the server, nor the other.
-  'packages/verify/': { uses: [], knows: [] },
-  'packages/browser-session/': { uses: [], knows: [] },
-}
-
-/** Mechanisms that import nothing of ours. Every layer of the server may use them. */
+/** Mechanisms that know nothing of Keyturn. Every layer of the server may use them. */
 const MECHANISMS = [
   'src/errors.ts',
   'src/single-flight.ts',
   'src/durable-file.ts',
   'src/issuer-path.ts',
   'src/loopback.ts',
+  'src/version.ts',
 ]
 
-/** The layer with the longest name that fits. */
-function layerOf(path: string): [string, Layer] | undefined {
-  return Object.entries(LAYERS)
-    .filter(([name]) => path.startsWith(name))
-    .sort(([a], [b]) => b.length - a.length)[0]
+/**
+ * The layers from the ground up. A file may import files of its own layer and of the layers before it in this list. A folder
+ * stands for the files in it, except for files that are listed by name.
+ */
+const LAYERS: readonly (readonly string[])[] = [
+  [...MECHANISMS, 'src/system.ts'],
+  ['src/config/', 'src/log/', 'src/views/'],
+  ['src/store/'],
+  ['src/audit/'],
+  ['src/keys/'],
+  ['src/status/'],
+  // Also what the issuer of tokens reads: what a grant has granted, and how the user authenticated.
+  ['src/tokens/', 'src/oauth/authorization.ts', 'src/accounts/amr.ts'],
+  ['src/accounts/'],
+  ['src/oauth/'],
+  ['src/metrics/', 'src/tracing/'],
+  ['src/http/'],
+  ['src/node/'],
+  ['src/cli/'],
+  ['src/main.ts'],
+]
+
+/** The files and folders that may import only themselves, mechanisms, and what is listed: where they are, whatever comes before. */
+const ISOLATED: Readonly<Record<string, readonly string[]>> = {
+  'src/system.ts': [],
+  'src/config/': ['src/system.ts'],
+  'src/log/': [],
+  // Pages: model → HTML.
+  'src/views/': [],
+  'src/store/': ['src/system.ts'],
+  'src/store/contracts/': ['src/system.ts'],
+  'src/audit/events.ts': ['src/audit/failure-details.ts', 'src/system.ts'],
+  'src/node/staleness.ts': ['src/node/change-poller.ts', 'src/system.ts'],
+  'src/node/cluster-clock.ts': ['src/system.ts'],
+  'src/node/change-poller.ts': ['src/node/background-jobs.ts', 'src/store/db.ts', 'src/system.ts'],
+  'src/main.ts': ['src/cli/'],
+  // What services install: no package knows the server or another package.
+  'packages/verify/': [],
+  'packages/browser-session/': [],
 }
 
-t.test('imports only point from higher layers to lower layers', async (t) => {
-  t.ok(ours.length > 300, 'the imports were read')
-  t.same(
-    sourceFiles.filter((path) => layerOf(path) === undefined),
-    [],
-    'every file has its place',
+/** The number of the layer by the longest name that fits; -1 if there is none. */
+function layerOf(path: string): number {
+  const fits = LAYERS.flatMap((names, layer) =>
+    names.filter((name) => path.startsWith(name)).map((name) => ({ name, layer })),
   )
-  const within = (path: string, names: readonly string[]) => names.some((name) => path.startsWith(name))
-  const upward = ours.filter(({ from, to, typeOnly }) => {
-    const [name = '', { uses, knows }] = layerOf(from) ?? ['', { uses: [], knows: [] }]
-    if (to.startsWith(name) || within(to, uses) || (typeOnly && within(to, knows))) return false
-    return !within(to, MECHANISMS) || from.startsWith('packages/')
-  })
+  return fits.sort((a, b) => b.name.length - a.name.length)[0]?.layer ?? -1
+}
+
+t.test('imports only point from higher layers to lower layers, also for types', async (t) => {
+  const server = sourceFiles.filter((path) => path.startsWith('src/'))
+  t.ok(ours.length > 300, 'the imports could be read')
+  t.same(
+    server.filter((path) => layerOf(path) < 0),
+    [],
+    'every file has a layer',
+  )
+  const upward = ours.filter(
+    ({ from, to }) => from.startsWith('src/') && (!to.startsWith('src/') || layerOf(to) > layerOf(from)),
+  )
   t.same(upward.map(shown), [])
-  for (const [from, to] of [
-    ['src/cli/', 'src/main.ts'],
-    ['src/', 'packages/'],
-  ] as const) {
-    t.notOk(
-      ours.some((one) => one.from.startsWith(from) && one.to.startsWith(to)),
-      `${from} → ${to}`,
+  const used = new Set(ours.map(({ to }) => layerOf(to)))
+  t.same(
+    LAYERS.flatMap((names, layer) => (used.has(layer) || names.includes('src/main.ts') ? [] : names)),
+    [],
+    'every layer is imported',
+  )
+})
+
+t.test('a package, a page or a clock imports nothing of the server', async (t) => {
+  for (const [name, allowed] of Object.entries(ISOLATED)) {
+    const mechanisms = name.startsWith('packages/') ? [] : MECHANISMS
+    const inside = [name, ...allowed, ...mechanisms]
+    const strays = ours.filter(
+      ({ from, to }) => from.startsWith(name) && !inside.some((one) => to.startsWith(one)),
     )
+    t.same(strays.map(shown), [], name)
+    for (const one of allowed) {
+      t.ok(
+        ours.some(({ from, to }) => from.startsWith(name) && to.startsWith(one)),
+        `${name} imports ${one}`,
+      )
+    }
   }
 })
 
-t.test('every layer permission is used by some import', async (t) => {
-  for (const [name, { uses, knows }] of Object.entries(LAYERS)) {
-    const all = ours.filter(({ from }) => layerOf(from)?.[0] === name)
-    for (const allowed of uses) {
-      t.ok(
-        all.some(({ to, typeOnly }) => !typeOnly && to.startsWith(allowed)),
-        `${name} uses ${allowed}`,
-      )
-    }
-    for (const allowed of knows) {
-      // In the design, and not needed so far.
-      if (allowed === 'src/store/contracts/' && name === 'src/tokens/') continue
-      t.ok(
-        all.some(({ to }) => to.startsWith(allowed)),
-        `${name} knows ${allowed}`,
-      )
-    }
-  }
+t.test('below the nodes the store is known by its contracts; only nodes and commands open it', async (t) => {
+  const opens = /^src\/store\/(index|migrate|transfer|monitored-db|tables|sqlite|postgres)/
+  const strays = ours.filter(
+    ({ from, to, typeOnly }) => !typeOnly && opens.test(to) && !/^src\/(store|node|cli)\//.test(from),
+  )
+  t.same(strays.map(shown), [])
 })
 
 t.test('no file imports a file that imports it, not even for a type', async (t) => {
   const next = new Map<string, string[]>()
-  for (const { from, to } of ours) next.set(from, [...(next.get(from) ?? []), to])
+  for (const { from, to, typeOnly } of ours) {
+    // The types of the packages still know each other.
+    if (!(typeOnly && from.startsWith('packages/'))) next.set(from, [...(next.get(from) ?? []), to])
+  }
   const done = new Set<string>()
   const circles: string[] = []
   const walk = (path: string, way: readonly string[]): void => {
@@ -300,7 +149,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-story.ts'], []],
 ]
 
-t.test('each npm package is imported in only one place', async (t) => {
+t.test('a package is known in one place', async (t) => {
   for (const [name, homes, types] of HOMES) {
     const strays = imports.filter(
       ({ from, to, typeOnly }) =>
@@ -316,7 +165,7 @@ t.test('each npm package is imported in only one place', async (t) => {
   }
 })
 
-t.test('the aggregates of the store are assembled in one place', async (t) => {
+t.test('the lists of the store are joined in one place', async (t) => {
   const joined = ours.filter(
     ({ to, from }) => to.startsWith('src/store/sql/') && !from.startsWith('src/store/sql/'),
   )
@@ -327,7 +176,7 @@ t.test('the aggregates of the store are assembled in one place', async (t) => {
   t.same(new Set(engines.map(({ from }) => from)), new Set(['src/store/index.ts']))
 })
 
-t.test('SQL statements appear only in the store', async (t) => {
+t.test('SQL is written in the store alone', async (t) => {
   const sql = /\b(SELECT\s|INSERT INTO|DELETE FROM|UPDATE\s+\w+\s+SET|CREATE TABLE|PRAGMA\s)/
   // The doctor asks the engine itself how it is.
   const doctor = 'src/cli/doctor-store.ts'
@@ -335,7 +184,7 @@ t.test('SQL statements appear only in the store', async (t) => {
   t.same(strays, [doctor])
 })
 
-t.test('the pure ring module imports no store, network or library code', async (t) => {
+t.test('the laws of the ring know no store, no network and no library', async (t) => {
   for (const { to, typeOnly } of imports.filter(({ from }) => from === 'src/keys/ring.ts')) t.ok(typeOnly, to)
   t.notMatch(code('src/keys/ring.ts'), /\basync\b|\bawait\b|Promise/)
 })
@@ -392,14 +241,14 @@ const FROM_THE_MACHINE: readonly {
   },
 ]
 
-t.test('time, randomness and process access are each read in one place', async (t) => {
+t.test('time, randomness and the process have one home each', async (t) => {
   for (const { what, pattern, home, except } of FROM_THE_MACHINE) {
     const takers = server.filter((path) => pattern.test(code(path)))
     t.same(takers, [...home, ...Object.keys(except)].sort(), what)
   }
 })
 
-t.test('the process is ended in only one place', async (t) => {
+t.test('the process is ended in one place', async (t) => {
   t.same(
     sourceFiles.filter((path) =>
       /\bprocess\.exit\b|\bprocess\.exitCode\b|\bprocess\.abort\b/.test(code(path)),
@@ -408,12 +257,12 @@ t.test('the process is ended in only one place', async (t) => {
   )
 })
 
-t.test('token lifetimes are never passed to jose as text', async (t) => {
+t.test('no token’s lifetime is given to jose in words', async (t) => {
   for (const path of sourceFiles)
     t.notMatch(code(path), /setExpirationTime|setIssuedAt|maxTokenAge:\s*'/, path)
 })
 
-t.test('folders are named for what they own, files use kebab-case, and there are no enums', async (t) => {
+t.test('a folder is named for what it owns, a file in kebab-case; nothing is an enum', async (t) => {
   const paths = repositoryFiles().filter((path) => /^(src|packages|test)\/.*\.ts$/.test(path))
   t.ok(paths.length > 200)
   t.same(
@@ -431,14 +280,14 @@ t.test('folders are named for what they own, files use kebab-case, and there are
   )
 })
 
-t.test('every export is a named export', async (t) => {
+t.test('what is exported has a name', async (t) => {
   t.same(
     sourceFiles.filter((path) => /^export default\b/m.test(code(path))),
     [],
   )
 })
 
-t.test('each list or contract file states what it owns and what it must not know', async (t) => {
+t.test('a list or contract file says what it owns and what it must not know', async (t) => {
   for (const path of [
     'src/http/routes.ts',
     'src/oauth/grants/grant.ts',
@@ -458,19 +307,14 @@ t.test('each list or contract file states what it owns and what it must not know
   }
 })
 
-t.test(
-  'each grant and client authentication method is a file named after its row in the table',
-  async (t) => {
-    for (const [folder, names] of [
-      ['src/oauth/grants/', GRANT_NAMES],
-      ['src/oauth/client-auth/', METHOD_NAMES],
-    ] as const) {
-      const files = imports
-        .filter(
-          ({ from, to, typeOnly }) => from === `${folder}index.ts` && to.startsWith(folder) && !typeOnly,
-        )
-        .map(({ to }) => to)
-      t.same(files.sort(), names.map((name) => `${folder}${name.replaceAll('_', '-')}.ts`).sort())
-    }
-  },
-)
+t.test('a grant or client authentication method is a file named for its row in the table', async (t) => {
+  for (const [folder, names] of [
+    ['src/oauth/grants/', GRANT_NAMES],
+    ['src/oauth/client-auth/', METHOD_NAMES],
+  ] as const) {
+    const files = imports
+      .filter(({ from, to, typeOnly }) => from === `${folder}index.ts` && to.startsWith(folder) && !typeOnly)
+      .map(({ to }) => to)
+    t.same(files.sort(), names.map((name) => `${folder}${name.replaceAll('_', '-')}.ts`).sort())
+  }
+})

@@ -96,7 +96,7 @@ t.test('screenshots', { timeout: 300_000 }, async (t) => {
     const alice = await server.store.users.findByUsername('alice')
     if (alice) {
       const from = { ip: '127.0.0.1', requestId: 'screenshots' }
-      await server.deps.services.people.secondFactors.removeTotp(alice, from)
+      await server.deps.accounts.secondFactors.removeTotp(alice, from)
       await server.store.consents.delete(alice.id, 'shop')
     }
   }

@@ -3,11 +3,11 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Config } from '../config/load.ts'
 import { JWKS_PATH } from '../http/routes.ts'
 import { issuerBase } from '../issuer-path.ts'
-import { TOLD_MS } from '../node/change-poller.ts'
+import { LISTENING_POLL_INTERVAL_MS } from '../node/change-poller.ts'
 
 const TIMEOUT_MS = 3000
 /** A server has polled the store by then. */
-const FOLLOWS_MS = 2 * TOLD_MS
+const FOLLOWS_MS = 2 * LISTENING_POLL_INTERVAL_MS
 const RETRY_MS = 150
 
 /** Nobody is there, which is no fault; anything else, such as a bad certificate, is one. */

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { writeWhole } from '../durable-file.ts'
 import { listsFolder, type StaticFile, staticSite } from '../http/static-site.ts'
-import { openServer, type ServerDeps } from '../node/server.ts'
+import { openServer, type Server } from '../node/server.ts'
 import { action, type CommandFactory, type Context, examples } from './context.ts'
 
 interface ExportOptions {
@@ -45,13 +45,13 @@ function exportTo(context: Context, folder: string, options: ExportOptions): Pro
   })
 }
 
-async function follow(folder: string, server: ServerDeps): Promise<void> {
-  await server.duties.follow()
+async function follow(folder: string, server: Server): Promise<void> {
+  await server.jobs.poll()
   await write(folder, server)
 }
 
-async function write(folder: string, server: ServerDeps): Promise<StaticFile[]> {
-  const files = await staticSite(server.services)
+async function write(folder: string, server: Server): Promise<StaticFile[]> {
+  const files = await staticSite(server)
   for (const { path, body } of files) await writeIfChanged(join(folder, path), body)
   await removeOldLists(folder, listsFolder(server.base.config), files)
   return files

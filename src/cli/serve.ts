@@ -7,12 +7,13 @@ import { type Config, onPort } from '../config/load.ts'
 import { isPostgresUrl } from '../config/parsers.ts'
 import { createApp, createMetricsApp } from '../http/app.ts'
 import { issuerBase } from '../issuer-path.ts'
+import { openKeys } from '../keys/index.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import { closeBase, openBase, openKeys, type System } from '../node/base.ts'
-import { type Follower, startFollower } from '../node/change-poller.ts'
-import type { Whereabouts } from '../node/heartbeat.ts'
-import { openServer, type ServerDeps } from '../node/server.ts'
-import { systemRandom, systemSteady } from '../system.ts'
+import { closeBase, openBase, type System } from '../node/base.ts'
+import { type ChangePoller, startChangePoller } from '../node/change-poller.ts'
+import type { NodeInfo } from '../node/heartbeat.ts'
+import { openServer, type Server } from '../node/server.ts'
+import { systemMonotonic } from '../system.ts'
 import { version } from '../version.ts'
 import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
@@ -38,28 +39,28 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   // Only here: no command but this one has use for it, and it takes its time to load.
   const { createMetrics } = await import('../metrics/metrics.ts')
   const metrics = createMetrics({ ofProcess: true })
-  const whereabouts = { hostname: hostname(), pid: io.pid }
-  const system = await traced(config, { ...context.system(config), metrics, whereabouts }, whereabouts)
+  const nodeInfo = { hostname: hostname(), pid: io.pid }
+  const system = await traced(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
   const base = await openBase(config, system, 'apply')
   let recorder: Recorder | undefined
   try {
     let stopping = false
-    let follower: Follower | undefined
+    let poller: ChangePoller | undefined
     const keys = await withProgress(
       io,
       () => 'generating the signing keys …',
       openKeys(base, keyChoice(options)),
     )
-    const server = await openServer(base, keys, system, {
-      problem: () => (stopping ? 'the server is stopping' : (follower?.problem() ?? null)),
-    })
+    const server = await openServer(base, keys, system, () =>
+      stopping ? 'the server is stopping' : (poller?.problem() ?? null),
+    )
     await release()
     const scraped = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
     let app: FastifyInstance | undefined
     recorder = startRecorder(base.auditLog, { clock: base.clock, logger: system.logger })
     try {
       app = await listen(server, system, metrics)
-      follower = startFollower(server.duties, system.logger, { changes: base.store.db.changes })
+      poller = startChangePoller(server.jobs, system.logger, { changes: base.store.db.changes })
       system.logger.info({ version, issuer: config.issuer, host: config.host, port: config.port }, 'serving')
       await announce(context, options, server, scraped)
 
@@ -69,7 +70,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
       await sleep(config.shutdownDelay * 1000)
     } finally {
       if (app) await close(app, io.endNow)
-      await follower?.stop()
+      await poller?.stop()
       await recorder.stop()
       // Last, so that what happens while stopping is still seen.
       if (scraped) await close(scraped, io.endNow)
@@ -85,25 +86,24 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
 }
 
 /** The same, telling OpenTelemetry what it does, if the settings ask for it; only then is there anything of that to load. */
-async function traced(config: Config, system: System, whereabouts: Whereabouts): Promise<System> {
+async function traced(config: Config, system: System, nodeInfo: NodeInfo): Promise<System> {
   if (config.tracing === null) return system
   const { openTracing } = await import('../tracing/open.ts')
   const tracing = openTracing(config.tracing, {
     issuer: config.issuer,
     database: isPostgresUrl(config.databaseUrl) ? 'postgresql' : 'sqlite',
-    whereabouts,
+    nodeInfo,
     logger: system.logger,
-    steady: systemSteady,
+    monotonic: systemMonotonic,
   })
   return { ...system, tracing, logger: tracing.logger(system.logger) }
 }
 
-async function listen(server: ServerDeps, system: System, metrics: Metrics): Promise<FastifyInstance> {
-  const { config, random } = server.base
+async function listen(server: Server, system: System, metrics: Metrics): Promise<FastifyInstance> {
+  const { config } = server
   const app = await createApp({
-    services: server.services,
+    server,
     logger: system.logger as FastifyBaseLogger,
-    random: random ?? systemRandom,
     metrics,
     tracing: system.tracing,
   })
@@ -172,7 +172,7 @@ async function reservePort(config: Config): Promise<Reserved> {
 async function announce(
   context: Context,
   options: { json?: boolean },
-  { base, keys }: ServerDeps,
+  { base, keys }: Server,
   scraped: FastifyInstance | null,
 ): Promise<void> {
   const { config, store } = base

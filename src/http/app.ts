@@ -1,17 +1,27 @@
 /**
- * Puts the HTTP server together: (services, logger) → Fastify. Never listens, never reads the environment, so
- * that tests and the command line run the same thing.
+ * Puts the HTTP server together: (what the folders below made, logger) → Fastify instance. Never listens and never reads the
+ * environment, so that tests and the command line run the same server. The lists of what is served are routes.ts and
+ * pages/index.ts.
  */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import type { Accounts } from '../accounts/index.ts'
+import type { Audit } from '../audit/events.ts'
+import type { Config } from '../config/load.ts'
 import type { TrustProxy } from '../config/parsers.ts'
 import { issuerBase, issuerPath } from '../issuer-path.ts'
+import type { Signing } from '../keys/index.ts'
+import type { Macs } from '../keys/macs.ts'
 import { isLoopbackHost } from '../loopback.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import type { Random } from '../system.ts'
+import type { OAuth } from '../oauth/index.ts'
+import type { Registry } from '../oauth/registry.ts'
+import type { Status } from '../status/index.ts'
+import type { UserStore } from '../store/contracts/users.ts'
+import type { Clock, Random } from '../system.ts'
 import type { Tracing } from '../tracing/tracing.ts'
+import { type Branding, createBranding } from '../views/assets.ts'
 import { answerBadUrl, answerOnSocket } from './broken-request.ts'
-import { answerPeople, browserScope } from './browser.ts'
-import { openToBrowsers } from './cors.ts'
+import { enableCors } from './cors.ts'
 import { assetEndpoint } from './endpoints/asset.ts'
 import { live, ready } from './endpoints/health.ts'
 import { jwksEndpoint } from './endpoints/jwks.ts'
@@ -20,7 +30,9 @@ import { localMetricsEndpoint, metricsEndpoint } from './endpoints/metrics.ts'
 import { statusAggregationEndpoint, statusListEndpoint } from './endpoints/status-list.ts'
 import { sendFailure } from './failures.ts'
 import { measure } from './measure.ts'
-import { answerUnknown } from './methods.ts'
+import { notFoundHandler } from './methods.ts'
+import { htmlNotFound } from './page-error.ts'
+import { pageScope } from './page-scope.ts'
 import { pageRoutes } from './pages/index.ts'
 import { type ProtocolRoute, protocolScope } from './protocol.ts'
 import {
@@ -32,26 +44,25 @@ import {
   STATUS_AGGREGATION_PATH,
   STATUS_LISTS_PATH,
 } from './routes.ts'
-import type { Services } from './services.ts'
 import { trace } from './trace.ts'
 import { watchUnusedConnections } from './unused-connections.ts'
 
-/** What a client may take; Fastify and Node would wait much longer, or for ever. */
+/** How long a client may take. The defaults of Fastify and Node are much longer, or endless. */
 export interface ConnectionLimits {
   /** Headers and body together. */
   readonly request: number
   readonly headers: number
   /** An idle connection between two requests; longer than the usual 60 s of a proxy in front. */
   readonly keepAlive: number
-  /** A connection on which nothing moves, e.g. a client that does not read its answer. */
+  /** A connection on which nothing moves, for example because the client does not read its response. */
   readonly socket: number
-  /** How often connections are looked at; the two limits at the top are late by as much. */
+  /** How often connections are checked. `request` and `headers` are enforced late by as much. */
   readonly check: number
   /** Requests on one connection, after which it is closed, so that clients spread over the nodes again. */
   readonly requests: number
 }
 
-/** In milliseconds, but for the last. */
+/** In milliseconds, except the last. */
 export const CONNECTION_LIMITS: ConnectionLimits = {
   request: 15_000,
   headers: 10_000,
@@ -63,27 +74,53 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
 
 const MAX_HEADER_BYTES = 16_384
 
-/** A hop count as the function it means; Fastify takes everything else as it is. */
+/** Fastify takes every form of the setting as it is, except a number of hops, which must be a function. */
 function trustedProxies(setting: TrustProxy) {
   return typeof setting === 'number' ? (_address: string, hop: number) => hop < setting : setting
 }
 
-export interface AppDeps {
-  readonly services: Services
-  readonly logger: FastifyBaseLogger
+/** What the folders below made; node/server.ts puts it together. */
+export interface AppParts {
+  readonly config: Config
+  readonly clock: Clock
   readonly random: Random
+  readonly audit: Audit
+  readonly users: UserStore
+  readonly registry: Registry
+  readonly signing: Pick<Signing, 'ring' | 'knownVerifiers'>
+  readonly status: Pick<Status, 'lists'>
+  readonly accounts: Accounts
+  readonly oauth: OAuth
+  /** For what the forms of pages carry. */
+  readonly formMacs: Macs
+  /** undefined, as nearly always: what this node knows of the store is fresh. Otherwise wait before responding. */
+  readonly refreshIfStale: () => Promise<void> | undefined
+  /** The reason why this node cannot do its work now, for the log; null if it can. */
+  readonly readiness: () => Promise<string | null>
+}
+
+export interface AppDeps {
+  readonly server: AppParts
+  readonly logger: FastifyBaseLogger
   readonly limits?: ConnectionLimits
   readonly metrics?: Metrics | undefined
   readonly tracing?: Tracing | undefined
 }
 
-/** What holds for every port. */
+export function brandingOf(
+  config: Pick<Config, 'issuer' | 'brandName' | 'brandColor' | 'brandLogo'>,
+): Branding {
+  const { brandName: name, brandColor: color, brandLogo: logo } = config
+  return createBranding({ name, color, logo }, issuerPath(config.issuer))
+}
+
+/** Options of both servers: the main one and the one for metrics. */
 function common(logger: FastifyBaseLogger, limits: ConnectionLimits) {
   return {
     loggerInstance: logger,
-    // One line a request would double the cost of the log; the audit trail says what matters.
+    // One line for each request would double the cost of the log. The audit trail has what matters.
     logController: new LogController({ disableRequestLogging: true }),
-    // A child logger for each request would cost more than most requests log; our lines name the request themselves.
+    // A child logger for each request would cost more than most requests log. Log lines name the request themselves.
     childLoggerFactory: (parent: FastifyBaseLogger) => parent,
     requestIdHeader: false,
     requestTimeout: limits.request,
@@ -102,8 +139,8 @@ function common(logger: FastifyBaseLogger, limits: ConnectionLimits) {
 }
 
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { services, logger, random, limits = CONNECTION_LIMITS, metrics, tracing } = deps
-  const { config, audit } = services
+  const { server, logger, limits = CONNECTION_LIMITS, metrics, tracing } = deps
+  const { config, clock, random, audit, signing, status, accounts, oauth, formMacs } = server
   const app = Fastify({
     ...common(logger, limits),
     trustProxy: trustedProxies(config.trustProxy),
@@ -113,9 +150,10 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   app.setErrorHandler(sendFailure)
   const prefix = issuerPath(config.issuer)
+  const branding = brandingOf(config)
   if (tracing) trace(app, tracing, prefix)
   if (metrics) measure(app, metrics, prefix)
-  answerUnknown(app, answerPeople(services))
+  notFoundHandler(app, htmlNotFound({ prefix, branding }))
   let closing = false
   const endUnused = watchUnusedConnections(app.server)
   app.addHook('preClose', async () => {
@@ -124,7 +162,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   app.addHook('onSend', (_request, reply, payload, done) => {
     reply.header('x-content-type-options', 'nosniff')
-    // Or the client would send its next request into a connection that is about to go.
+    // Otherwise the client would send its next request into a connection that is about to be closed.
     if (closing) reply.header('connection', 'close')
     done(null, payload)
   })
@@ -139,41 +177,45 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
         refused,
         status,
         bearer,
-        handler: handler(services),
+        handler: handler(oauth),
       }))
 
-  await app.register(async (browsers) => {
-    openToBrowsers(browsers)
-    catchUpFirst(browsers, services)
+  await app.register(async (scope) => {
+    enableCors(scope)
+    refreshFirst(scope, server.refreshIfStale)
     const metadata = metadataEndpoint(config, protocolEndpoints)
-    browsers.get(prefix + JWKS_PATH, jwksEndpoint(services))
-    browsers.get(prefix + STATUS_AGGREGATION_PATH, statusAggregationEndpoint(services))
-    browsers.get(`${prefix}${STATUS_LISTS_PATH}/:number`, statusListEndpoint(services))
+    scope.get(prefix + JWKS_PATH, jwksEndpoint(signing))
+    scope.get(prefix + STATUS_AGGREGATION_PATH, statusAggregationEndpoint(status.lists, config.statusTtl))
+    scope.get(`${prefix}${STATUS_LISTS_PATH}/:number`, statusListEndpoint(status.lists, config.statusTtl))
     // RFC 8414 §3.1 puts the issuer's path behind the well-known part, OpenID Connect Discovery §4 before it.
-    browsers.get(OAUTH_METADATA + prefix, metadata)
-    browsers.get(prefix + OPENID_METADATA, metadata)
-    await browsers.register((scope) => protocolScope(scope, routes(true), audit))
+    scope.get(OAUTH_METADATA + prefix, metadata)
+    scope.get(prefix + OPENID_METADATA, metadata)
+    await scope.register((inner) => protocolScope(inner, routes(true), audit))
   })
-  await app.register(async (others) => {
-    catchUpFirst(others, services)
-    await others.register((scope) => protocolScope(scope, routes(false), audit))
-    await others.register((scope) => browserScope(scope, services, pageRoutes(services)))
+  await app.register(async (scope) => {
+    refreshFirst(scope, server.refreshIfStale)
+    await scope.register((inner) => protocolScope(inner, routes(false), audit))
+    const { userSessions } = accounts
+    const { flows } = oauth
+    const sessionTtl = config.refreshTokenTtl
+    const pageDeps = { prefix, branding, userSessions, flows, formMacs, clock, random, sessionTtl }
+    await scope.register((inner) => pageScope(inner, pageDeps, pageRoutes(server)))
   })
-  for (const file of services.look.files) app.get(prefix + file.path, assetEndpoint(file))
+  for (const file of branding.files) app.get(prefix + file.path, assetEndpoint(file))
 
   app.get('/health/live', live)
-  app.get('/health/ready', ready(services))
-  // Elsewhere a proxy may lead everybody here, in ways that cannot be told from somebody on this machine.
+  app.get('/health/ready', ready(server.readiness))
+  // Only where users reach this machine directly: behind a proxy, outside requests may look like local ones.
   if (metrics && config.metricsPort === null && isLoopbackHost(new URL(config.issuer).hostname))
     app.get(METRICS_PATH, localMetricsEndpoint(metrics))
   return app
 }
 
-/** A process that was frozen finds requests waiting, and would answer them with what was true then. */
-function catchUpFirst(app: FastifyInstance, { catchUp }: Services): void {
+/** A process that was frozen finds waiting requests, and must not respond to them with what was true before. */
+function refreshFirst(app: FastifyInstance, refreshIfStale: AppParts['refreshIfStale']): void {
   app.addHook('preHandler', (_request, _reply, done) => {
-    const waiting = catchUp()
-    if (waiting) waiting.then(() => done(), done)
+    const refreshed = refreshIfStale()
+    if (refreshed) refreshed.then(() => done(), done)
     else done()
   })
 }
@@ -184,14 +226,14 @@ export interface MetricsAppDeps {
   readonly limits?: ConnectionLimits
 }
 
-/** Another server, for the metrics alone: whoever may reach its port may read them. */
+/** A separate server for the metrics alone: every client that can reach its port can read them. */
 export function createMetricsApp({
   metrics,
   logger,
   limits = CONNECTION_LIMITS,
 }: MetricsAppDeps): FastifyInstance {
   const app = Fastify({ ...common(logger, limits) })
-  answerUnknown(app, () => false)
+  notFoundHandler(app, () => false)
   app.get(METRICS_PATH, metricsEndpoint(metrics))
   return app
 }

@@ -1,23 +1,23 @@
 /**
- * Lets pages of any origin read an answer (the Fetch standard's CORS protocol). Never with credentials: there
- * are no cookies here, and a token that a page sends it must hold already. Must not know any endpoint.
+ * Lets pages of any origin read a response (the CORS protocol of the Fetch standard). Never with credentials: these
+ * endpoints use no cookies, and a page that sends a token must already hold it. Must not know any endpoint.
  */
 import type { FastifyInstance } from 'fastify'
 
-/** `*` covers every header but this one; a fixed list would break whoever adds a tracing header. */
+/** `*` covers every header except Authorization. A fixed list would break clients that add a tracing header. */
 const REQUEST_HEADERS = 'Authorization, *'
-/** What a page may read besides the few that are always readable. */
+/** Headers that a page may read besides the few that are always readable. */
 const RESPONSE_HEADERS = 'ETag, Retry-After, WWW-Authenticate'
 const PREFLIGHT_SECONDS = 600
 
-/** For every route that is added to this scope from now on. */
-export function openToBrowsers(scope: FastifyInstance): void {
+/** Applies to every route that is added to this scope afterwards. */
+export function enableCors(scope: FastifyInstance): void {
   const answered = new Set<string>()
   scope.addHook('onRequest', (_request, reply, done) => {
     reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', RESPONSE_HEADERS)
     done()
   })
-  // Route by route: a wildcard would answer for paths that are nobody's, and for those that are not open.
+  // One preflight route for each path: a wildcard would also respond for unknown paths and for endpoints without CORS.
   scope.addHook('onRoute', ({ url }) => {
     if (answered.has(url)) return
     answered.add(url)

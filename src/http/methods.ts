@@ -1,18 +1,18 @@
 /**
- * A wrong method is 405 with `Allow` (RFC 9110 §15.5.6), anything unknown 404; both say it in JSON, but to people with a
- * page.
+ * Requests that no route takes: a wrong method is 405 with `Allow` (RFC 9110 §15.5.6), an unknown path is 404. Both are JSON,
+ * or a page for browsers. Must not know any endpoint.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
-/** False: it was none of theirs, and nothing was sent. */
-export type AnswerPeople = (
+/** Responds with a page if a browser asks. Returns false, and sends nothing, for every other client. */
+export type HtmlNotFound = (
   kind: 'not-found' | 'method-not-allowed',
   request: FastifyRequest,
   reply: FastifyReply,
 ) => boolean
 
-/** Notes which methods each path has as routes are added, and answers for all others. */
-export function answerUnknown(app: FastifyInstance, people: AnswerPeople): void {
+/** Notes the methods of each path as routes are added, and responds to all other requests. */
+export function notFoundHandler(app: FastifyInstance, htmlNotFound: HtmlNotFound): void {
   const methods = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
     const known = methods.get(url) ?? new Set<string>()
@@ -25,27 +25,27 @@ export function answerUnknown(app: FastifyInstance, people: AnswerPeople): void 
     const allowed = methods.get(path) ?? methods.get(patternOf(path, methods.keys()) ?? '')
     reply.header('cache-control', 'no-store')
     if (!allowed) {
-      if (people('not-found', request, reply)) return reply
+      if (htmlNotFound('not-found', request, reply)) return reply
       return reply.status(404).send({ error: 'not_found' })
     }
-    // OPTIONS is only there for browsers to ask with (cors.ts).
+    // OPTIONS exists only for the preflight requests of browsers (cors.ts).
     const allow = [...allowed].filter((name) => name !== 'OPTIONS').sort()
     reply.header('allow', allow.join(', '))
-    if (people('method-not-allowed', request, reply)) return reply
+    if (htmlNotFound('method-not-allowed', request, reply)) return reply
     return reply
       .status(405)
       .send({ error: 'invalid_request', error_description: `the method must be ${allow.join(' or ')}` })
   }
 
   app.setNotFoundHandler(refuse)
-  // Before the body is looked at: what is wrong with it does not matter.
+  // Before the body is parsed: an error in the body must not hide that the path or the method is wrong.
   app.addHook('onRequest', (request, reply, done) => {
     if (request.is404) refuse(request, reply)
     else done()
   })
 }
 
-/** The route with a parameter, such as `/status-lists/:number`, that the path belongs to. */
+/** The route with a parameter, such as `/status-lists/:number`, that matches the path. */
 function patternOf(path: string, patterns: Iterable<string>): string | undefined {
   const parts = path.split('/')
   return [...patterns].find((pattern) => {

@@ -1,13 +1,18 @@
-/** An error as a page: for users, as long as nothing may be sent to a client (RFC 6749 §4.1.2.1). */
+/**
+ * Error → page: for users, and while it is not known whether the client may be told (RFC 6749 §4.1.2.1). Must not know any
+ * page. A new kind of error page is a kind in views/pages/error.ts and its status below.
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import Negotiator from 'negotiator'
 import { KeyturnError } from '../errors.ts'
-import { issuerPath } from '../issuer-path.ts'
 import { UntrustedRequest } from '../oauth/authorize/redirect-target.ts'
 import type { OAuthError } from '../oauth/errors.ts'
+import type { Branding } from '../views/assets.ts'
 import { type ErrorKind, errorPage } from '../views/pages/error.ts'
 import { chooseLocale, textsIn } from '../views/texts/index.ts'
 import { asOAuthError } from './failures.ts'
-import type { Services } from './services.ts'
+import type { HtmlNotFound } from './methods.ts'
+import { setPageHeaders } from './page-policy.ts'
 
 const STATUSES: Readonly<Record<ErrorKind, number>> = {
   'unknown-client': 400,
@@ -22,7 +27,7 @@ const STATUSES: Readonly<Record<ErrorKind, number>> = {
   internal: 500,
 }
 
-/** Thrown where only the user can be told. The page shows `shown`; `cause` is only logged. */
+/** Thrown where only the user can be told, not the client. The page shows `shown`; `cause` is only logged. */
 export class PageError extends KeyturnError<'page_error'> {
   readonly kind: ErrorKind
   readonly shown: string | null
@@ -33,8 +38,14 @@ export class PageError extends KeyturnError<'page_error'> {
   }
 }
 
+export interface ErrorPageDeps {
+  /** The path of the issuer, or empty. */
+  readonly prefix: string
+  readonly branding: Pick<Branding, 'brand' | 'assets'>
+}
+
 export function sendErrorPage(
-  services: Services,
+  { prefix, branding }: ErrorPageDeps,
   thrown: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -45,13 +56,25 @@ export function sendErrorPage(
   else request.log.debug({ request_id, error: kind, reason: shown, detail, err: cause }, 'request refused')
   if (retryAfter !== undefined) reply.header('retry-after', String(retryAfter))
   const locale = chooseLocale([], request.headers['accept-language'])
-  const { brand, assets } = services.look
-  const prefix = issuerPath(services.config.issuer)
+  const { brand, assets } = branding
   const page = { texts: textsIn(locale), locale, brand, assets, prefix }
   return reply
     .status(status)
     .type('text/html; charset=utf-8')
     .send(errorPage({ kind, detail: shown, requestId: request_id, link: null }, page))
+}
+
+/** 404 and 405 as a page for a client that prefers HTML; every other client gets JSON. */
+export function htmlNotFound(deps: ErrorPageDeps): HtmlNotFound {
+  return (kind, request, reply) => {
+    // RFC 9110 §12.5.1. A client that accepts anything, such as curl, gets the response for programs.
+    const prefersHtml = new Negotiator(request).mediaType(['application/json', 'text/html']) === 'text/html'
+    const isBelowIssuer = `${request.url.split('?', 1)[0]}/`.startsWith(`${deps.prefix}/`)
+    if (!prefersHtml || !isBelowIssuer) return false
+    setPageHeaders(reply)
+    sendErrorPage(deps, new PageError(kind), request, reply)
+    return true
+  }
 }
 
 interface Answer {

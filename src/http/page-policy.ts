@@ -1,19 +1,29 @@
-/** The one home of the Content Security Policy: what a page may load, and where its forms may lead. */
+/** The headers of every page, above all the Content Security Policy: what a page may load, and where its forms may lead. */
+import type { FastifyReply } from 'fastify'
+
+/** For every response to a browser, whatever becomes of the request. */
+export function setPageHeaders(reply: FastifyReply): void {
+  reply
+    .header('cache-control', 'no-store')
+    .header('referrer-policy', 'no-referrer')
+    .header('x-frame-options', 'DENY')
+    .header('content-security-policy', pagePolicy({}))
+}
 
 export interface PageNeeds {
-  /** Where forms of this page may lead to in the end, besides here; null: anywhere. */
+  /** Where the forms of this page may lead in the end, besides this server; null: anywhere. */
   readonly leadsTo?: string | null | undefined
   readonly scripts?: boolean
 }
 
 /**
- * Content Security Policy Level 3: nothing but our own style sheet and pictures, no frames around us.
+ * Content Security Policy Level 3: a page loads nothing but this server's own style sheet and images, and may not be framed.
  *
- * Chromium holds `form-action` against every redirect that follows a form, down to the last: not only the client's
- * address must be in it, but wherever the client sends the browser next, which nobody here can know. `https:` would
- * allow a form that was smuggled in to send a password anywhere. So what one of our forms has begun ends with a page
- * of ours that leads on by itself (`leave`), and forms lead to us alone. Browsers that do not say where a request
- * comes from (no `Sec-Fetch-Site`: before 2023) are redirected, with the client's origin in the policy.
+ * Chromium applies `form-action` to every redirect that follows a form, down to the last. The policy would have to list not
+ * only the client's address but also wherever the client sends the browser next, which this server cannot know. Listing
+ * `https:` would let an injected form send a password anywhere. So forms lead to this server alone, and a request that began
+ * with one of its forms ends with a page that leads on to the client by itself (`redirectToClient`). Browsers from before 2023
+ * do not say where a request comes from (no `Sec-Fetch-Site`): they are redirected, with the client's origin in the policy.
  */
 export function pagePolicy({ leadsTo, scripts = false }: PageNeeds): string {
   return [

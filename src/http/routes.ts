@@ -1,28 +1,29 @@
 /**
- * The list of endpoints: the one place that says what is served where. Metadata, CORS and 405 are derived from
- * it. A new endpoint is a file in endpoints/ and a line below.
+ * The list of endpoints: the one place that says which path serves what. Must not know what an endpoint does. A new endpoint is
+ * a file in endpoints/ and an entry below; metadata, CORS and 405 responses follow.
  */
 import type { AuditEvent } from '../audit/events.ts'
+import type { OAuth } from '../oauth/index.ts'
 import { introspectEndpoint } from './endpoints/introspect.ts'
 import { parEndpoint } from './endpoints/par.ts'
 import { revokeEndpoint } from './endpoints/revoke.ts'
 import { tokenEndpoint } from './endpoints/token.ts'
 import { userInfoEndpoint } from './endpoints/userinfo.ts'
 import type { ProtocolHandler } from './protocol.ts'
-import type { Services } from './services.ts'
 
 export interface ProtocolEndpoint {
   /** Below the issuer. */
   readonly path: string
   /** Name in the metadata (RFC 8414 §2). */
   readonly metadata: string
-  /** Answers browsers of other origins. */
+  /** Pages of other origins may call it. */
   readonly cors: boolean
+  /** The audit event of a refused request. */
   readonly refused: AuditEvent
   readonly status?: 200 | 201
-  /** An access token opens it, not a client (RFC 6750). */
+  /** Authorized by an access token and not by client authentication (RFC 6750). */
   readonly bearer?: true
-  readonly handler: (services: Services) => ProtocolHandler
+  readonly handler: (oauth: OAuth) => ProtocolHandler
 }
 
 export const protocolEndpoints: readonly ProtocolEndpoint[] = [
@@ -68,7 +69,7 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
 export const AUTHORIZE_PATH = '/oauth2/authorize'
 export const LOGOUT_PATH = '/oauth2/logout'
 export const STATUS_LISTS_PATH = '/status-lists'
-/** Not beside the lists: as static files a folder and a file cannot have one name. */
+/** Not `/status-lists`: exported as static files, a folder and a file cannot have the same name. */
 export const STATUS_AGGREGATION_PATH = '/.well-known/status-lists.json'
 export const JWKS_PATH = '/.well-known/jwks.json'
 export const OAUTH_METADATA = '/.well-known/oauth-authorization-server'

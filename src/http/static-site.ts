@@ -1,10 +1,12 @@
 /**
- * What verifiers read, as files: for a bucket or a CDN that goes on serving when this server is gone. The same
- * bodies and caching as the endpoints give. Pure but for what it asks its services.
+ * What verifiers read, as files for a bucket or a CDN that goes on serving when this server is down. Bodies and caching are
+ * those of the endpoints. Writes nothing.
  */
 
 import type { Config } from '../config/load.ts'
 import { issuerPath } from '../issuer-path.ts'
+import type { LiveRing } from '../keys/live-ring.ts'
+import type { StatusPublisher } from '../status/status-list-signer.ts'
 import { serverMetadata } from './endpoints/metadata.ts'
 import {
   JWKS_PATH,
@@ -14,7 +16,6 @@ import {
   STATUS_AGGREGATION_PATH,
   STATUS_LISTS_PATH,
 } from './routes.ts'
-import type { Services } from './services.ts'
 
 export interface StaticFile {
   /** Below the folder, with the issuer's path, as in the URL. */
@@ -24,17 +25,21 @@ export interface StaticFile {
   readonly cacheControl: string
 }
 
-/** The folder of the status lists; what else is in it belongs to lists that are over. */
+export interface StaticSiteParts {
+  readonly config: Config
+  readonly signing: { readonly ring: Pick<LiveRing, 'jwks'> }
+  readonly status: { readonly lists: StatusPublisher }
+}
+
+/** The folder of the status lists. Other files in it belong to lists that have ended. */
 export function listsFolder(config: Pick<Config, 'issuer'>): string {
   return issuerPath(config.issuer) + STATUS_LISTS_PATH
 }
 
-export async function staticSite(
-  services: Pick<Services, 'config' | 'ring' | 'statusLists'>,
-): Promise<StaticFile[]> {
-  const { config, ring, statusLists } = services
+export async function staticSite({ config, signing, status }: StaticSiteParts): Promise<StaticFile[]> {
+  const statusLists = status.lists
   const prefix = issuerPath(config.issuer)
-  const { body, cacheControl } = ring.jwks()
+  const { body, cacheControl } = signing.ring.jwks()
   const metadata = JSON.stringify(serverMetadata(config, protocolEndpoints))
   const metadataControl = `public, max-age=${config.jwksMaxAge}`
   const statusControl = `public, max-age=${config.statusTtl}`
@@ -62,7 +67,7 @@ function file(path: string, body: string, contentType: string, cacheControl: str
   return { path, body, contentType, cacheControl }
 }
 
-/** In the form that several hosts of static files read; others can be configured from it. */
+/** In the format that several hosts of static files read. Others can be configured from it. */
 function headersFile(files: readonly StaticFile[]): StaticFile {
   const body = files
     .map(({ path, contentType, cacheControl }) =>

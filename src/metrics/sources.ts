@@ -24,7 +24,7 @@ export interface Sources {
   readonly gate: Pick<Gate, 'state'>
   readonly audit: Pick<AuditLog, 'state'>
   readonly statusLists: Pick<StatusPublisher, 'state'>
-  readonly services: { readiness(): Promise<string | null> }
+  readonly readiness: () => Promise<string | null>
 }
 
 /** A store that does not answer must not keep the rest from being read; the scraper waits ten seconds or less. */
@@ -46,7 +46,7 @@ async function inTime<T>(work: Promise<T>): Promise<T | undefined> {
 }
 
 export function observeSources(sources: Sources, registers: Registry[]): void {
-  const { store, policy, clock, gate, audit, statusLists, services } = sources
+  const { store, policy, clock, gate, audit, statusLists, readiness } = sources
   const ring = () => sources.ring.ring()
   type Value = number | null | undefined
 
@@ -92,7 +92,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
   type States = Readonly<Record<string, number>> | undefined
 
   gauge('keyturn_ready', 'Whether this node should get requests: 1 or 0.', async () =>
-    Number((await inTime(services.readiness())) === null),
+    Number((await inTime(readiness())) === null),
   )
 
   gauge('keyturn_ring_version', 'Grows with every change of the key ring.', () => ring().version)

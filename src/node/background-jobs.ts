@@ -1,7 +1,10 @@
 /**
- * Puts together what a serving node does by the clock. Must not know when it is done; follow.ts says so.
+ * The background jobs of a serving node, and what each of them does. Must not know when a job is run: change-poller.ts runs the
+ * jobs and has their intervals. A new job is a member of `BackgroundJobs`, its work below and a line in change-poller.ts.
  */
 import { createResealFactors } from '../accounts/reencrypt-factors.ts'
+import type { Keys } from '../keys/index.ts'
+import type { KnownVerifiers } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
 import { maintainRing } from '../keys/rotate.ts'
 import { createRootTender } from '../keys/rotate-master-key.ts'
@@ -11,74 +14,95 @@ import { createSendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import type { Registry } from '../oauth/registry.ts'
 import { untraced } from '../tracing/tracing.ts'
 import { version } from '../version.ts'
-import type { Base, Keys, System } from './base.ts'
-import type { Duties } from './change-poller.ts'
-import { createPresence } from './heartbeat.ts'
-import { sweep } from './prune.ts'
+import type { Base, System } from './base.ts'
+import { createHeartbeat } from './heartbeat.ts'
+import { prune } from './prune.ts'
 
-export interface DutiesDeps {
+export interface BackgroundJobs {
+  /** Reads what has changed in the store. */
+  poll(): Promise<void>
+  /** Records in the store that this node is alive, if that is due. */
+  heartbeat(): Promise<void>
+  /** Begins to deliver the logout tokens that are due, and waits for none of them. */
+  deliverLogouts(): Promise<void>
+  /** Rotates and retires keys that are due. */
+  maintainKeys(): Promise<void>
+  /** Deletes what has expired, in small batches; ends early when it is stopped. */
+  prune(): Promise<void>
+  /** Ends what the jobs have begun. */
+  stop(): Promise<void>
+}
+
+export interface BackgroundJobsDeps {
   readonly base: Base
   readonly keys: Keys
   readonly ring: LiveRing
   readonly registry: Registry
   readonly signer: Signer
-  readonly system: Pick<System, 'logger' | 'sendLogoutToken' | 'tracing' | 'whereabouts'>
-  readonly follow: Duties['follow']
+  readonly knownVerifiers: Pick<KnownVerifiers, 'flush'>
+  readonly system: Pick<System, 'logger' | 'sendLogoutToken' | 'tracing' | 'nodeInfo'>
+  readonly poll: () => Promise<void>
 }
 
-export function createDuties(deps: DutiesDeps): Duties {
-  const { base, keys, ring, registry, signer, system, follow } = deps
-  const { config, clock, random, audit, store } = base
+export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
+  const { base, keys, ring, registry, signer, knownVerifiers, system, poll } = deps
+  const { config, clock, clusterClock, random, audit, auditLog, store } = base
+  const { logger, tracing = untraced } = system
   const { roots } = keys
-  const notices = createLogoutOutbox({
-    ...store,
+  const outbox = createLogoutOutbox({
+    logoutNotices: store.logoutNotices,
     registry,
     signer,
-    send: (system.tracing ?? untraced).sendLogoutToken(system.sendLogoutToken ?? createSendLogoutToken()),
+    send: tracing.sendLogoutToken(system.sendLogoutToken ?? createSendLogoutToken()),
     clock,
     random,
     audit,
-    logger: system.logger,
+    logger,
     issuer: config.issuer,
   })
-  const presence = createPresence({
-    ...store,
+  const heartbeat = createHeartbeat({
+    nodes: store.nodes,
     ring,
     holder: keys.holder,
     clock,
     random,
-    whereabouts: system.whereabouts ?? { hostname: 'localhost', pid: 0 },
+    nodeInfo: system.nodeInfo ?? { hostname: 'localhost', pid: 0 },
     version,
   })
-  let stopping = false
-  const tendRoots = createRootTender({
+  const pruneRoots = createRootTender({
     store,
     clock,
     audit,
     roots,
-    flush: () => base.auditLog.flush('all'),
-    resealFactors: createResealFactors({ ...store, roots, random }),
+    flush: () => auditLog.flush('all'),
+    resealFactors: createResealFactors({ factors: store.factors, roots, random }),
   })
+  let stopping = false
+
   return {
-    follow,
-    async maintain() {
-      if (await maintainRing(keys, ring.ring(), base.time.prudentNow())) await ring.sync()
+    async poll() {
+      await poll()
+      await knownVerifiers.flush()
     },
-    beat: presence.beat,
-    notify: notices.deliverDue,
-    async sweep() {
-      // Deleted audit events cannot be restored if the clock turns out to be wrong.
-      const now = base.time.prudentNow()
-      // With retention off, rows that an earlier setting kept have expired, those of this very second included.
-      const auditEnd = config.auditRetention === null ? now + 1 : now - config.auditRetention
-      await sweep(store, clock, [[base.auditLog, auditEnd]], () => stopping)
-      await tendRoots()
+    heartbeat: heartbeat.beat,
+    deliverLogouts: outbox.deliverDue,
+    async maintainKeys() {
+      if (await maintainRing(keys, ring.ring(), clusterClock.conservativeNow())) await ring.sync()
+    },
+    async prune() {
+      const retention = config.auditRetention
+      // With retention off, every row that an earlier setting kept has expired. Otherwise the conservative time decides, because
+      // deleted rows cannot be restored if the clock was wrong.
+      const auditEnd =
+        retention === null ? Number.POSITIVE_INFINITY : clusterClock.conservativeNow() - retention
+      await prune(store, clock, [[auditLog, auditEnd]], () => stopping)
+      await pruneRoots()
     },
     async stop() {
       stopping = true
-      await notices.stop()
-      // The store may be the reason for the stop. Then it is seen to be gone a little later.
-      await presence.leave().catch(() => {})
+      await outbox.stop()
+      // An unreachable store may be the reason for the stop. The node then counts as gone a little later.
+      await heartbeat.leave().catch(() => {})
     },
   }
 }

@@ -1,100 +1,95 @@
 /**
- * What a serving node does by the clock: follow what other processes change, say that it is there, tell clients of sign-outs, rotate and
- * retire keys when they are due, and delete what has expired. Where others tell of their changes, it follows at once. Must not know
- * how any of that is done.
+ * Runs the background jobs of a serving node, and says how often: reads what other processes have changed, records a heartbeat,
+ * delivers logout tokens, maintains the keys, and prunes. Where the store notifies nodes of changes, the poller reads them at
+ * once. Must not know what a job does; background-jobs.ts does.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { singleFlight } from '../single-flight.ts'
 import type { ChangeListener, Changes } from '../store/db.ts'
 import type { Logger } from '../system.ts'
+import type { BackgroundJobs } from './background-jobs.ts'
 
-/** Between two looks at the store: as long as nobody tells of changes, and while somebody does, who may miss one. */
-const ALONE_MS = 250
-/** "Within about a second" (CONTRACT §3), and before what is held counts as old (freshness.ts). */
-export const TOLD_MS = 750
-/** After one look because of a change, so that a burst of them costs a few. */
-const BREATH_MS = 25
-const MAINTAIN_MS = 1000
-const SWEEP_MS = 60_000
+/** Between two polls of a store that does not notify of changes. */
+const POLL_INTERVAL_MS = 250
+/** Between two polls of a store that notifies of changes, because a notification can be lost. */
+export const LISTENING_POLL_INTERVAL_MS = 750
+/** After the poll that follows a notification, so that many notifications at once cost a few polls. */
+const DEBOUNCE_MS = 25
+const MAINTAIN_KEYS_INTERVAL_MS = 1000
+const PRUNE_INTERVAL_MS = 60_000
 
-export interface Duties {
-  /** Reads what has changed in the store. */
-  follow(): Promise<void>
-  /** Begins to tell clients of sessions that have ended; waits for none of them. */
-  notify(): Promise<void>
-  /** Says that this node is there, if it is time to. */
-  beat(): Promise<void>
-  /** Does what is due with the keys. */
-  maintain(): Promise<void>
-  /** Deletes what has expired, in small batches; ends early when it is stopped. */
-  sweep(): Promise<void>
-  /** Ends what duties have begun. */
+type JobName = Exclude<keyof BackgroundJobs, 'stop'>
+
+export interface ChangePoller {
+  /** Resolves when the running jobs have ended. */
   stop(): Promise<void>
-}
-
-type Duty = Exclude<keyof Duties, 'stop'>
-
-export interface Follower {
-  /** Resolves when what is going on has ended. */
-  stop(): Promise<void>
-  /** null while following works; otherwise what does not, in words. */
+  /** null while polling works; otherwise what does not, in words. */
   problem(): string | null
 }
 
-export interface FollowerOptions {
-  /** How to hear of changes, where the store can tell. */
+export interface ChangePollerOptions {
+  /** Subscribes to changes, where the store can notify. */
   readonly changes?: ((listener: ChangeListener) => Changes) | undefined
-  /** Milliseconds between two looks, and between two sweeps. */
-  readonly every?: { readonly alone: number; readonly told: number; readonly sweep?: number }
+  /** Milliseconds between two runs. */
+  readonly intervals?: {
+    readonly poll: number
+    readonly listeningPoll: number
+    readonly prune?: number
+  }
 }
 
-export function startFollower(duties: Duties, logger: Logger, options: FollowerOptions = {}): Follower {
-  const { changes, every = { alone: ALONE_MS, told: TOLD_MS } } = options
-  let told = false
+const INTERVALS = { poll: POLL_INTERVAL_MS, listeningPoll: LISTENING_POLL_INTERVAL_MS }
+
+export function startChangePoller(
+  jobs: BackgroundJobs,
+  logger: Logger,
+  { changes, intervals = INTERVALS }: ChangePollerOptions = {},
+): ChangePoller {
+  let listening = false
   let stopped = false
   let running: Promise<void> = Promise.resolve()
-  let breath: Promise<unknown> = Promise.resolve()
-  let coming = false
+  let debounce: Promise<unknown> = Promise.resolve()
+  let pollQueued = false
   let timer: NodeJS.Timeout | undefined
-  // At once after the start: the server may have been down when something was due.
-  let sinceMaintained = MAINTAIN_MS
-  let sinceSwept = 0
-  const sweep = singleFlight(() => attempt('sweep'))
-  const failing = new Set<Duty>()
+  // Maintains the keys right after the start, because something may have become due while no server was running.
+  let sinceMaintained = MAINTAIN_KEYS_INTERVAL_MS
+  let sincePruned = 0
+  const prune = singleFlight(() => attempt('prune'))
+  const failing = new Set<JobName>()
 
-  async function attempt(duty: Duty): Promise<void> {
+  async function attempt(job: JobName): Promise<void> {
     try {
-      await duties[duty]()
-      if (failing.delete(duty)) logger.info({ duty }, 'a duty is done again')
+      await jobs[job]()
+      if (failing.delete(job)) logger.info({ job }, 'background job recovered')
     } catch (error) {
-      // Said once, not four times a second.
-      if (!failing.has(duty)) logger.error({ duty, err: error }, 'a duty cannot be done')
-      failing.add(duty)
+      // Logged for the first failure only, not four times a second.
+      if (!failing.has(job)) logger.error({ job, err: error }, 'background job failed')
+      failing.add(job)
     }
   }
 
-  async function look(): Promise<void> {
-    await attempt('follow')
-    await attempt('beat')
-    await attempt('notify')
+  async function poll(): Promise<void> {
+    await attempt('poll')
+    await attempt('heartbeat')
+    await attempt('deliverLogouts')
   }
 
   async function round(waited: number): Promise<void> {
-    await look()
+    await poll()
     sinceMaintained += waited
-    sinceSwept += waited
-    if (sinceMaintained >= MAINTAIN_MS) {
+    sincePruned += waited
+    if (sinceMaintained >= MAINTAIN_KEYS_INTERVAL_MS) {
       sinceMaintained = 0
-      await attempt('maintain')
+      await attempt('maintainKeys')
     }
-    if (sinceSwept >= (every.sweep ?? SWEEP_MS)) {
-      sinceSwept = 0
-      // Beside all else: after a long time without a server it takes minutes.
-      sweep()
+    if (sincePruned >= (intervals.prune ?? PRUNE_INTERVAL_MS)) {
+      sincePruned = 0
+      // Beside the other jobs: after a long time without a server it takes minutes.
+      prune()
     }
   }
 
-  /** One thing at a time. */
+  /** Runs one thing after the other. */
   function inTurn(work: () => Promise<void>): Promise<void> {
     running = running.then(work)
     return running
@@ -103,32 +98,33 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
   function schedule(): void {
     clearTimeout(timer)
     if (stopped) return
-    const wait = told ? every.told : every.alone
+    const wait = listening ? intervals.listeningPoll : intervals.poll
     timer = setTimeout(() => inTurn(() => round(wait)).finally(schedule), wait)
     timer.unref()
   }
 
-  /** One look for all that comes before it begins. */
-  function heard(): void {
-    if (coming || stopped) return
-    coming = true
+  /** One poll covers every notification that comes before it begins. */
+  function onChange(): void {
+    if (pollQueued || stopped) return
+    pollQueued = true
     inTurn(async () => {
-      await breath
-      coming = false
+      await debounce
+      pollQueued = false
       if (stopped) return
-      await look()
-      breath = sleep(BREATH_MS)
+      await poll()
+      debounce = sleep(DEBOUNCE_MS)
     })
   }
 
-  const hearing = changes?.({
-    onChange: heard,
-    onStateChange(hearing, why) {
-      told = hearing === 'listening'
-      const often = `the store is looked at every ${told ? every.told : every.alone} ms`
-      if (told) logger.info(`changes of other nodes are heard of at once; ${often}`)
-      else if (hearing === 'lost') logger.warn({ err: why }, `changes are not heard of for now; ${often}`)
-      else logger.info({ err: why }, `this store does not tell of changes; ${often}`)
+  const subscription = changes?.({
+    onChange,
+    onStateChange(state, why) {
+      listening = state === 'listening'
+      const interval = `the store is polled every ${listening ? intervals.listeningPoll : intervals.poll} ms`
+      if (listening) logger.info(`the store notifies of changes; ${interval}`)
+      else if (state === 'lost')
+        logger.warn({ err: why }, `notifications of changes are interrupted; ${interval}`)
+      else logger.info({ err: why }, `this store does not notify of changes; ${interval}`)
       schedule()
     },
   })
@@ -138,12 +134,12 @@ export function startFollower(duties: Duties, logger: Logger, options: FollowerO
     async stop() {
       stopped = true
       clearTimeout(timer)
-      await hearing?.stop()
+      await subscription?.stop()
       await running
-      await duties.stop()
-      await sweep.settled()
+      await jobs.stop()
+      await prune.settled()
     },
-    // A rotation or a sweep that fails is for the operator; the node serves as well as before.
-    problem: () => (failing.has('follow') ? 'the store cannot be followed' : null),
+    // Only polling counts: without it the node is of no use. Other failures are for the operator to read in the log.
+    problem: () => (failing.has('poll') ? 'the store cannot be polled' : null),
   }
 }

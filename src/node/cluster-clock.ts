@@ -1,139 +1,142 @@
 /**
- * What time it is, and what to do about clocks that are wrong. Nodes that share a store go by the store's clock: what one of
- * them writes (a code's end, the moment of a refresh) another reads, and their own clocks may differ by more than that.
- * Must not know what time is used for.
+ * The time that all nodes agree on, and what to do about clocks that are wrong. Nodes that share a store go by the store's
+ * clock: what one node writes (the expiry of a code, the time of a refresh) another node reads, and the clocks of machines may
+ * differ by more than these times allow. Must not know what time is used for.
  */
-import type { Ages, Clock, EpochSeconds, Logger, Steady } from '../system.ts'
+import type { Ages, Clock, EpochSeconds, Logger, Monotonic } from '../system.ts'
 
-export interface Timekeeper {
-  /** What is stored, signed and judged goes by it. */
+export interface ClusterClock {
+  /** The time for everything that is stored, signed or checked. */
   readonly clock: Clock
   readonly ages: Ages
   /**
-   * For what is due by the clock and cannot be taken back. After a jump ahead it stays behind for as long as the jump was, so
-   * that what the clock has skipped really passes; a day at most.
+   * Lower bound on the time, for irreversible actions. After a jump ahead it stays behind by the jump until that much time has
+   * really passed, at most for a day.
    */
-  prudentNow(): EpochSeconds
-  /** Looks at the clocks; called by the follower. @throws {StoreUnavailable} */
-  look(): Promise<void>
+  conservativeNow(): EpochSeconds
+  /** Reads the clocks again; called by the change poller. @throws {StoreUnavailable} */
+  poll(): Promise<void>
 }
 
-export interface TimekeeperDeps {
+export interface ClusterClockDeps {
+  /** The clock of this machine. */
   readonly machine: Clock
-  readonly steady: Steady
+  readonly monotonic: Monotonic
   readonly logger: Pick<Logger, 'warn'>
-  /** The clock of a store that machines share, in milliseconds. */
-  readonly ask: (() => Promise<number>) | undefined
+  /** Reads the clock of a store that machines share, in milliseconds. undefined for a store on this machine. */
+  readonly storeTime: (() => Promise<number>) | undefined
 }
 
-export async function keepTime(deps: TimekeeperDeps): Promise<Timekeeper> {
-  const { machine, steady, ask } = deps
-  const ages = createAges(machine, steady)
-  const shared = ask && (await createSharedClock({ ...deps, ask, ages }))
+export async function createClusterClock(deps: ClusterClockDeps): Promise<ClusterClock> {
+  const { machine, monotonic, storeTime } = deps
+  const ages = createAges(machine, monotonic)
+  const shared = storeTime && (await createSharedClock({ ...deps, storeTime, ages }))
   const clock = shared ?? machine
-  const prudence = createPrudence({ ...deps, clock })
+  const jumps = createJumpDetector({ ...deps, clock })
   return {
     clock,
     ages,
-    prudentNow: () => clock.now() - prudence.lag(),
-    async look() {
-      await shared?.look()
-      prudence.lag()
+    conservativeNow: () => clock.now() - jumps.lag(),
+    async poll() {
+      await shared?.poll()
+      jumps.lag()
     },
   }
 }
 
 /**
- * Ages by both clocks of the machine, whichever says more: a process that was frozen finds its time in either, a machine that
- * slept only in the one that is set.
+ * Ages by both clocks of the machine, whichever says more. Both count the time that a process was frozen; only the clock that
+ * can be set counts the time that the machine slept.
  */
-export const createAges = (machine: Clock, steady: Steady): Ages => ({
-  mark: () => ({ at: machine.now(), steady: steady() }),
-  since: (mark) => Math.max(steady() - mark.steady, Math.abs(machine.now() - mark.at) * 1000),
+export const createAges = (machine: Clock, monotonic: Monotonic): Ages => ({
+  mark: () => ({ at: machine.now(), monotonic: monotonic() }),
+  since: (mark) => Math.max(monotonic() - mark.monotonic, Math.abs(machine.now() - mark.at) * 1000),
 })
 
-const ASK_EVERY_MS = 5000
-/** Half of the way there and back is how wrong an answer may be. */
+const READ_INTERVAL_MS = 5000
+/** An answer may be wrong by half of the time that it took. Slower answers are used only if there is no better one. */
 const PROMPT_MS = 1000
-/** Between the machine's clock and the store's, before anybody is told. */
-const TOLERATED = 5
+/** Difference between the machine's clock and the store's from which it is logged. */
+const TOLERATED_DIFFERENCE = 5
+const SLEEP_MS = 2000
 
 interface SharedClock extends Clock {
-  look(): Promise<void>
+  poll(): Promise<void>
 }
 
-/** Between two answers it goes on by the clock that nobody sets. */
+/** The store's clock, which goes on by the machine's monotonic clock between two answers of the store. */
 async function createSharedClock(
-  deps: TimekeeperDeps & { ask: () => Promise<number>; ages: Ages },
+  deps: ClusterClockDeps & { storeTime: () => Promise<number>; ages: Ages },
 ): Promise<SharedClock> {
-  const { machine, steady, ages, ask, logger } = deps
-  let told = 0
-  let answer = await sample()
-  let asked = ages.mark()
+  const { machine, monotonic, ages, storeTime, logger } = deps
+  let logged = 0
+  let sample = await read()
+  let readAt = ages.mark()
 
-  async function sample() {
-    const sent = steady()
-    const theirs = await ask()
-    const at = steady()
+  async function read() {
+    const sent = monotonic()
+    const theirs = await storeTime()
+    const at = monotonic()
     return { at, time: theirs + (at - sent) / 2, prompt: at - sent < PROMPT_MS }
   }
 
-  const now = () => Math.floor((answer.time + steady() - answer.at) / 1000)
+  const now = () => Math.floor((sample.time + monotonic() - sample.at) / 1000)
 
   function compare(): void {
     const ahead = machine.now() - now()
-    if (Math.abs(ahead - told) < TOLERATED) return
-    told = ahead
-    const words = `${Math.abs(ahead)} s ${ahead > 0 ? 'ahead of' : 'behind'}`
+    if (Math.abs(ahead - logged) < TOLERATED_DIFFERENCE) return
+    logged = ahead
+    const difference = `${Math.abs(ahead)} s ${ahead > 0 ? 'ahead of' : 'behind'}`
     logger.warn(
       { seconds: ahead },
-      `this machine's clock is ${words} that of the store, which all nodes go by`,
+      `this machine's clock is ${difference} the store's clock, which all nodes use`,
     )
   }
 
   compare()
   return {
     now,
-    async look() {
-      // More often after a sleep or a jump, of which the steady clock knows nothing.
-      const slept = ages.since(asked) - (steady() - asked.steady) > 2000
-      if (ages.since(asked) < ASK_EVERY_MS && !slept) return
+    async poll() {
+      // Sooner after a sleep or a jump, which the monotonic clock does not notice.
+      const slept = ages.since(readAt) - (monotonic() - readAt.monotonic) > SLEEP_MS
+      if (ages.since(readAt) < READ_INTERVAL_MS && !slept) return
       const mark = ages.mark()
-      const next = await sample()
-      if (next.prompt || slept || !answer.prompt) answer = next
-      asked = mark
+      const next = await read()
+      if (next.prompt || slept || !sample.prompt) sample = next
+      readAt = mark
       compare()
     },
   }
 }
 
-/** A difference that no correction of a clock in use makes. */
+/** A difference that no gradual correction of a clock makes. */
 const JUMP = 30
-const LONGEST_LAG = 86_400
+const MAX_LAG = 86_400
 
-function createPrudence({
+function createJumpDetector({
   clock,
-  steady,
+  monotonic,
   logger,
-}: Pick<TimekeeperDeps, 'steady' | 'logger'> & { clock: Clock }) {
-  let seen = { at: clock.now(), steady: steady() }
+}: Pick<ClusterClockDeps, 'monotonic' | 'logger'> & { clock: Clock }) {
+  let seen = { at: clock.now(), monotonic: monotonic() }
   let lag = 0
   let until = 0
 
   return {
+    /** By how much the conservative time is behind the clock. */
     lag(): number {
-      const now = { at: clock.now(), steady: steady() }
-      const jump = Math.round(now.at - seen.at - (now.steady - seen.steady) / 1000)
+      const now = { at: clock.now(), monotonic: monotonic() }
+      const jump = Math.round(now.at - seen.at - (now.monotonic - seen.monotonic) / 1000)
       seen = now
-      if (now.steady >= until) lag = 0
+      if (now.monotonic >= until) lag = 0
       if (Math.abs(jump) >= JUMP) {
-        lag = Math.min(LONGEST_LAG, Math.max(0, lag + jump))
-        until = now.steady + lag * 1000
-        const words =
+        lag = Math.min(MAX_LAG, Math.max(0, lag + jump))
+        until = now.monotonic + lag * 1000
+        const message =
           jump > 0
-            ? `ahead by ${jump} s; no key leaves or takes over before they have passed`
+            ? `ahead by ${jump} s; keys are not rotated or retired until that much time has passed`
             : `back by ${-jump} s`
-        logger.warn({ seconds: jump }, `the clock has jumped ${words}`)
+        logger.warn({ seconds: jump }, `the clock has jumped ${message}`)
       }
       return lag
     },

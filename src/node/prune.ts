@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '../store/index.ts'
 import { PRUNABLE, type Prunable, RETENTION } from '../store/retention.ts'
-import { type Clock, type EpochSeconds, systemSteady } from '../system.ts'
+import { type Clock, type EpochSeconds, systemMonotonic } from '../system.ts'
 
 /** Rows in a batch. SQLite works on the event loop: a batch takes some milliseconds, and no request waits longer. */
 const BATCH = 100
@@ -14,7 +14,7 @@ const MAX_PAUSE_MS = 250
  * @param more what is pruned besides the tables of the store, with the time before which its rows are deleted
  * @param stopping asked before each batch: once it is true, the remaining rows are left for the next run
  */
-export async function sweep(
+export async function prune(
   store: Store,
   clock: Clock,
   more: readonly (readonly [Prunable, EpochSeconds])[] = [],
@@ -24,9 +24,9 @@ export async function sweep(
   const tables = PRUNABLE.map((name) => [store[name], now - RETENTION[name].seconds] as const)
   for (const [table, before] of [...tables, ...more]) {
     while (!stopping()) {
-      const began = systemSteady()
+      const began = systemMonotonic()
       if ((await table.prune(before, BATCH)) < BATCH) break
-      await sleep(Math.min(PAUSE_FACTOR * (systemSteady() - began), MAX_PAUSE_MS))
+      await sleep(Math.min(PAUSE_FACTOR * (systemMonotonic() - began), MAX_PAUSE_MS))
     }
   }
 }

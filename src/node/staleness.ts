@@ -1,57 +1,60 @@
 /**
- * How old what a node holds of the store may be when it answers. The follower looks four times a second, or every 750 ms where it
- * hears of changes. A process that was frozen, or cut off, wakes with what it knew then, and finds requests waiting: it looks
- * before it answers them, or it would serve a client that was disabled meanwhile and sign with a key that was revoked. Must not
- * know what is held.
+ * How old what a node knows of the store may be when it responds. A node polls the store four times a second, or every 750 ms
+ * while the store notifies it of changes. A process that was frozen or cut off wakes up with what it knew before, and finds
+ * waiting requests. It polls before it responds to them: otherwise it would serve a client that has been disabled, or sign with
+ * a key that has been revoked. Must not know what is polled.
  */
 import { setTimeout } from 'node:timers/promises'
 import { singleFlight } from '../single-flight.ts'
 import type { Ages } from '../system.ts'
-import { TOLD_MS } from './change-poller.ts'
+import { LISTENING_POLL_INTERVAL_MS } from './change-poller.ts'
 
-export interface Freshness {
-  /** Reads what has changed; whoever comes while it is under way waits for the same look. */
-  look(): Promise<void>
-  /** undefined, as nearly always: it is fresh. Otherwise resolves when it is, or when the store cannot tell so soon. */
-  catchUp(): Promise<void> | undefined
+export interface Staleness {
+  /** Reads what has changed. Callers that come while a poll is running wait for that poll. */
+  poll(): Promise<void>
+  /** undefined, as nearly always: nothing is stale. Otherwise resolves after a poll, or when the store takes too long. */
+  refreshIfStale(): Promise<void> | undefined
 }
 
-export interface FreshnessDeps {
+export interface StalenessDeps {
   readonly ages: Ages
-  /** Reads again whatever has changed in the store. */
-  look(): Promise<void>
+  /** Reads everything again that has changed in the store. */
+  poll(): Promise<void>
 }
 
-/** Twice the longest time between two polls of the store. */
-const FRESH_MS = 2 * TOLD_MS
-/** A store that answers does so well before; while one does not, what needs no store goes on (keys/live-ring: for 10 s). */
-const PATIENCE_MS = 500
+/** Twice the longest interval between two polls of the store. */
+const STALE_AFTER_MS = 2 * LISTENING_POLL_INTERVAL_MS
+/**
+ * A working store responds well before. While it does not, requests that need no store are served: keys/live-ring.ts signs for
+ * 10 s without the store.
+ */
+const POLL_TIMEOUT_MS = 500
 
-export function createFreshness(deps: FreshnessDeps): Freshness {
+export function createStaleness(deps: StalenessDeps): Staleness {
   const { ages } = deps
-  let seen = ages.mark()
-  /** Resolves when nobody need wait any more for the look that is under way. */
-  let patience: Promise<void> | undefined
+  let polledAt = ages.mark()
+  /** Resolves when no request need wait any longer for the running poll. */
+  let timeout: Promise<void> | undefined
 
-  const isFresh = () => ages.since(seen) <= FRESH_MS
+  const isFresh = () => ages.since(polledAt) <= STALE_AFTER_MS
 
-  const look = singleFlight(async () => {
-    patience = undefined
+  const poll = singleFlight(async () => {
+    timeout = undefined
     const mark = ages.mark()
-    await deps.look()
-    seen = mark
+    await deps.poll()
+    polledAt = mark
   })
 
   return {
-    look,
-    catchUp() {
+    poll,
+    refreshIfStale() {
       if (isFresh()) return undefined
-      // Again, if the process was frozen between a question and its answer.
-      const done = look()
-        .then(() => (isFresh() ? undefined : look()))
+      // A second poll if the process was frozen between the first one and its answer.
+      const done = poll()
+        .then(() => (isFresh() ? undefined : poll()))
         .catch(() => {})
-      patience ??= setTimeout(PATIENCE_MS, undefined, { ref: false })
-      return Promise.race([done, patience])
+      timeout ??= setTimeout(POLL_TIMEOUT_MS, undefined, { ref: false })
+      return Promise.race([done, timeout])
     },
   }
 }

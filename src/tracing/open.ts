@@ -12,8 +12,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
 import type { SamplerName, TracingConfig } from '../config/tracing.ts'
-import type { Whereabouts } from '../node/heartbeat.ts'
-import type { Logger, Steady } from '../system.ts'
+import type { Logger, Monotonic } from '../system.ts'
 import { version } from '../version.ts'
 import { createDelivery, type Delivery } from './deliver.ts'
 import { traceRequest } from './request-span.ts'
@@ -21,7 +20,7 @@ import { createSpans } from './spans.ts'
 import { traceAudit } from './trace-audit.ts'
 import { traceLogger } from './trace-log.ts'
 import { traceStore } from './trace-store.ts'
-import { traceDuties, traceFetchJwks, traceGate, traceSendLogoutToken, traceSigner } from './trace-work.ts'
+import { traceFetchJwks, traceGate, traceJobs, traceSendLogoutToken, traceSigner } from './trace-work.ts'
 import type { Tracing } from './tracing.ts'
 
 /** How long a server that stops waits for the collector. */
@@ -31,26 +30,26 @@ export interface TracingOptions {
   readonly issuer: string
   /** As `db.system.name` has it. */
   readonly database: 'sqlite' | 'postgresql'
-  readonly whereabouts: Whereabouts
+  readonly nodeInfo: { readonly hostname: string; readonly pid: number }
   readonly logger: Logger
-  readonly steady: Steady
+  readonly monotonic: Monotonic
 }
 
 export function openTracing(config: TracingConfig, options: TracingOptions): Tracing {
-  const { issuer, database, whereabouts, logger, steady } = options
+  const { issuer, database, nodeInfo, logger, monotonic } = options
   const delivery = createDelivery(config, logger)
   const provider = new TracerProvider({
     resource: defaultResource().merge(
       resourceFromAttributes({
         'service.version': version,
-        'service.instance.id': `${whereabouts.hostname}:${whereabouts.pid}`,
+        'service.instance.id': `${nodeInfo.hostname}:${nodeInfo.pid}`,
         ...config.resource,
       }),
     ),
     sampler: samplerOf(config.sampler, config.ratio),
     spanProcessors: [counted(delivery, config)],
   })
-  const spans = createSpans(provider.getTracer('keyturn', version), steady)
+  const spans = createSpans(provider.getTracer('keyturn', version), monotonic)
 
   return {
     audit: (audit) => traceAudit(audit, spans),
@@ -59,7 +58,7 @@ export function openTracing(config: TracingConfig, options: TracingOptions): Tra
     signer: (signer) => traceSigner(signer, spans),
     fetchJwks: (fetch) => traceFetchJwks(fetch, spans),
     sendLogoutToken: (send) => traceSendLogoutToken(send, spans),
-    duties: (duties) => traceDuties(duties, spans),
+    jobs: (jobs) => traceJobs(jobs, spans),
     logger: (lines) => traceLogger(lines, spans),
     request: traceRequest(spans, { issuer, joins: config.joins }),
     async stop() {

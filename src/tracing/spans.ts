@@ -13,7 +13,7 @@ import {
 } from '@opentelemetry/api'
 import { parseTraceParent } from '@opentelemetry/core'
 import { KeyturnError } from '../errors.ts'
-import type { Steady } from '../system.ts'
+import type { Monotonic } from '../system.ts'
 
 /** Where work is done: what is below it, and what is said of the whole. */
 interface Scope {
@@ -21,7 +21,7 @@ interface Scope {
   readonly recording: boolean
   /** The current one. */
   span(): Span
-  /** The request or duty that all belongs to. */
+  /** The request or background job that every span belongs to. */
   top(): Span
 }
 
@@ -43,7 +43,7 @@ export interface Spans {
   start(name: string, options: SpanOptions): Span | undefined
   /** What a caller has begun. @param parent null: a trace of its own */
   enter(name: string, options: SpanOptions, parent: SpanContext | null): Entered
-  /** The request or duty that this belongs to. */
+  /** The request or background job that this span belongs to. */
   top(): Span | undefined
   current(): SpanContext | undefined
 }
@@ -55,7 +55,7 @@ export interface Entered {
 
 const below = (span: Span): Context => trace.setSpan(ROOT_CONTEXT, span)
 
-export function createSpans(tracer: Tracer, steady: Steady): Spans {
+export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
   const scopes = new AsyncLocalStorage<Scope>()
   const scope = () => {
     const found = scopes.getStore()
@@ -91,7 +91,7 @@ export function createSpans(tracer: Tracer, steady: Steady): Spans {
     },
 
     async ifAnything(name, work) {
-      const startTime = steady()
+      const startTime = monotonic()
       let made: Span | undefined
       const span = () => {
         made ??= tracer.startSpan(name, { startTime }, ROOT_CONTEXT)

@@ -2,10 +2,10 @@
 import type { Span } from '@opentelemetry/api'
 import type { Gate } from '../accounts/concurrency-limiter.ts'
 import type { Signer } from '../keys/signer.ts'
-import type { Duties } from '../node/change-poller.ts'
 import type { FetchJwks } from '../oauth/client-auth/client-keys.ts'
 import type { SendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import { fail, SpanKind, type SpanOptions, type Spans } from './spans.ts'
+import type { TracedJobs } from './tracing.ts'
 
 export function traceGate(gate: Gate, spans: Spans): Gate {
   return {
@@ -64,11 +64,11 @@ export function traceSendLogoutToken(send: SendLogoutToken, spans: Spans): SendL
     spans.always('POST backchannel_logout_uri', call('POST', uri), () => send(uri, token, signal))
 }
 
-/** Looking what is new, four times a second, is left out: it would be most of what there is. */
-export function traceDuties(duties: Duties, spans: Spans): Duties {
+/** Polling is left out: four times a second, it would be most of all spans. */
+export function traceJobs<J extends TracedJobs>(jobs: J, spans: Spans): J {
   return {
-    ...duties,
-    maintain: () => spans.ifAnything('maintain', duties.maintain),
-    sweep: () => spans.ifAnything('sweep', duties.sweep),
+    ...jobs,
+    maintainKeys: () => spans.ifAnything('maintain keys', jobs.maintainKeys),
+    prune: () => spans.ifAnything('prune', jobs.prune),
   }
 }

@@ -6,11 +6,16 @@
 import type { Gate } from '../accounts/concurrency-limiter.ts'
 import type { Audit } from '../audit/events.ts'
 import type { Signer } from '../keys/signer.ts'
-import type { Duties } from '../node/change-poller.ts'
 import type { FetchJwks } from '../oauth/client-auth/client-keys.ts'
 import type { SendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import type { MonitoredDb } from '../store/monitored-db.ts'
 import type { Logger } from '../system.ts'
+
+/** The background jobs that are traced. */
+export interface TracedJobs {
+  maintainKeys(): Promise<void>
+  prune(): Promise<void>
+}
 
 /** The same things, traced. */
 export interface Wrappers {
@@ -20,7 +25,7 @@ export interface Wrappers {
   signer(signer: Signer): Signer
   fetchJwks(fetch: FetchJwks): FetchJwks
   sendLogoutToken(send: SendLogoutToken): SendLogoutToken
-  duties(duties: Duties): Duties
+  jobs<J extends TracedJobs>(jobs: J): J
 }
 
 export interface Tracing extends Wrappers {
@@ -55,5 +60,5 @@ export const untraced: Wrappers = {
   signer: (signer) => signer,
   fetchJwks: (fetch) => fetch,
   sendLogoutToken: (send) => send,
-  duties: (duties) => duties,
+  jobs: (jobs) => jobs,
 }

@@ -72,3 +72,16 @@ export function assetUrls(assets: readonly Asset[], prefix: string): AssetUrls {
     formPost: url('formPost'),
   }
 }
+
+/** The brand and what pages need to show it. */
+export interface Branding {
+  readonly brand: Brand
+  readonly files: readonly Asset[]
+  readonly assets: AssetUrls
+}
+
+/** @param prefix path of the issuer, or empty */
+export function createBranding(brand: Brand, prefix: string): Branding {
+  const files = createAssets(brand)
+  return { brand, files, assets: assetUrls(files, prefix) }
+}

@@ -124,7 +124,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
       const tab = tabOf(await app(t, kind))
       const at = browser()
       await signIn(tab, at)
-      const { signIns } = server.deps.services.people
+      const { userSessions: signIns } = server.deps.accounts
       const current = await signIns.current(at.cookies().get('__Host-keyturn-session'))
       if (current) await signIns.end(current.signIn, 'signed out elsewhere', 'test')
       server.clock.tick(TOKEN_SECONDS)

@@ -29,19 +29,19 @@ async function serving(t: Test, cli: Cli, settings: Record<string, string> = {})
   const server = await testServer({
     clock: cli.clock,
     database: cli.database,
-    whereabouts: { hostname: 'east', pid: 17 },
+    nodeInfo: { hostname: 'east', pid: 17 },
     settings: { KEYS_DIR: cli.keysDir, ...settings },
     masterKey: settings.MASTER_KEY ?? '',
   })
   const timer = setInterval(async () => {
-    await server.deps.duties.follow().catch(() => {})
-    await server.deps.duties.beat().catch(() => {})
+    await server.deps.jobs.poll().catch(() => {})
+    await server.deps.jobs.heartbeat().catch(() => {})
   }, 20)
   t.teardown(async () => {
     clearInterval(timer)
     await server.close()
   })
-  await server.deps.duties.beat()
+  await server.deps.jobs.heartbeat()
   return server
 }
 
@@ -93,9 +93,9 @@ t.test('a running server loads the new master key from the folder and continues'
   t.match(await cli.json(['keys', 'reseal']), { nodes: 1, nodes_without: [] })
   t.equal((await refresh(server, pair.refresh_token)).statusCode, 200)
   t.equal((await cli.run(['keys', 'rotate', '--force'])).code, 0)
-  await server.deps.duties.follow()
+  await server.deps.jobs.poll()
   t.equal((await signedIn(server)).token_type, 'Bearer')
-  await server.deps.duties.beat()
+  await server.deps.jobs.heartbeat()
   t.match(
     await cli.json(['nodes']),
     [{ master_keys: [fingerprintOf(keyIn(cli))] }],
@@ -144,7 +144,7 @@ t.test('rotation is refused while a serving node lacks the next key, unless --fo
   t.ok(existsSync(fileOf(cli, 'master.key.next')), 'which is kept for the next time')
   t.equal((await cli.run(['keys', 'reseal', '--force'])).code, 0)
   t.not(await sealedWith(cli), before)
-  await t.rejects(server.deps.duties.follow(), 'and that node can follow no more')
+  await t.rejects(server.deps.jobs.poll(), 'and that node can follow no more')
 })
 
 t.test('a node of an older version reports no keys and counts as lacking the next key', async (t) => {
@@ -212,7 +212,7 @@ t.test('--status says what depends on an old data key, and --drop-old deletes th
   t.match(await cli.json(['keys', 'reseal', '--status']), { old_roots: [{ sessions: 1, voided: false }] })
   t.match((await cli.run(['keys', 'reseal', '--status'])).out, /east:17 holds .+\n.*is kept for 1 session\./)
   t.match(await cli.json(['keys', 'reseal', '--drop-old']), { old_roots: [{ sessions: 0, voided: true }] })
-  await server.deps.duties.follow()
+  await server.deps.jobs.poll()
   t.match((await refresh(server, pair.refresh_token)).json(), { error: 'invalid_grant' })
 })
 

@@ -28,12 +28,12 @@ async function serving(
   const server = await testServer({
     clock: cli.clock,
     database: cli.database,
-    whereabouts: { hostname: 'east', pid },
+    nodeInfo: { hostname: 'east', pid },
     settings: { KEYS_DIR: cli.keysDir },
     masterKey: '',
   })
   t.teardown(() => server.close())
-  await server.deps.duties.beat()
+  await server.deps.jobs.heartbeat()
   return server
 }
 
@@ -50,7 +50,7 @@ t.test('a node is listed while it serves, and not after a clean stop', async (t)
   ])
   t.same(new Set((await list(cli)).map(({ pid }) => pid)), new Set([17, 18]))
   t.match((await cli.run(['nodes'])).out, /^HOST +PID +VERSION +RING .*\neast +1[78] +\d\S+ +1 .* serving\n/)
-  await server.deps.duties.stop()
+  await server.deps.jobs.stop()
   t.match(await list(cli), [{ pid: 18 }])
 })
 
@@ -65,11 +65,11 @@ t.test('a node without a heartbeat is shown as gone after 30 seconds and deleted
   cli.clock.tick(1)
   t.equal(await stateOf('killed'), 'gone')
   cli.clock.tick(DAY - 30)
-  await server.deps.duties.beat()
-  await server.deps.duties.sweep()
+  await server.deps.jobs.heartbeat()
+  await server.deps.jobs.prune()
   t.equal(await stateOf('killed'), 'gone')
   cli.clock.tick(1)
-  await server.deps.duties.sweep()
+  await server.deps.jobs.prune()
   t.equal(await stateOf('killed'), undefined)
   t.match(await list(cli), [{ pid: 17, state: 'serving' }])
 })
@@ -81,7 +81,7 @@ t.test('a heartbeat is one write every five seconds, plus one when the key ring 
   const writesOf = async (work: () => unknown) => {
     await work()
     const before = count()
-    for (let i = 0; i < 20; i += 1) await server.deps.duties.beat()
+    for (let i = 0; i < 20; i += 1) await server.deps.jobs.heartbeat()
     return count() - before
   }
   t.equal(await writesOf(() => {}), 1, 'at the start')
@@ -91,7 +91,7 @@ t.test('a heartbeat is one write every five seconds, plus one when the key ring 
   t.equal(await writesOf(() => server.clock.tick(-3600)), 1, 'a clock that is set back does not silence it')
   const rotated = async () => {
     await rotateRing(server.deps.keys, { actor: 'operator:test', force: true })
-    await server.deps.duties.follow()
+    await server.deps.jobs.poll()
   }
   t.equal(await writesOf(rotated), 1)
 })
@@ -108,8 +108,8 @@ t.test('keys rotate reports that all nodes have switched', async (t) => {
   // What a running server does four times a second.
   const timer = setInterval(async () => {
     for (const { deps } of servers) {
-      await deps.duties.follow()
-      await deps.duties.beat()
+      await deps.jobs.poll()
+      await deps.jobs.heartbeat()
     }
   }, 20)
   t.teardown(() => clearInterval(timer))

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { rotateRing } from '../../src/keys/rotate.ts'
-import { type FollowerOptions, startFollower } from '../../src/node/change-poller.ts'
+import { type ChangePollerOptions, startChangePoller } from '../../src/node/change-poller.ts'
 import { run } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { testClock } from '../support/server/clock.ts'
@@ -15,7 +15,7 @@ const NEVER = 1e9
 const FORCED = { force: true, actor: 'operator:test' }
 const postgres = await startPostgres(t)
 
-async function twoNodes(t: Test, every: NonNullable<FollowerOptions['every']>) {
+async function twoNodes(t: Test, intervals: NonNullable<ChangePollerOptions['intervals']>) {
   const url = await postgres.database(t)
   const clock = testClock()
   const masterKey = randomBytes(32).toString('base64url')
@@ -29,13 +29,13 @@ async function twoNodes(t: Test, every: NonNullable<FollowerOptions['every']>) {
   const two = await node()
   const { changes } = two.store.db
   t.ok(changes, 'this store tells')
-  const following = startFollower(two.deps.duties, two.logger, { changes, every })
-  t.teardown(() => following.stop())
+  const poller = startChangePoller(two.deps.jobs, two.logger, { changes, intervals })
+  t.teardown(() => poller.stop())
   const listening = async (wanted: boolean) => {
     while (two.store.db.pool?.().listening !== wanted) await sleep(2)
   }
   await listening(true)
-  return { one, two, url, listening, following }
+  return { one, two, url, listening, poller }
 }
 
 /** How long it takes until this is so. */
@@ -45,7 +45,7 @@ async function until(what: () => boolean | Promise<boolean>): Promise<number> {
   return performance.now() - from
 }
 
-const ringOf = ({ deps }: TestServer) => deps.ring.ring().version
+const ringOf = ({ deps }: TestServer) => deps.signing.ring.ring().version
 
 /** What this node holds, without asking the store. */
 const held = ({ deps }: TestServer, id: string) => deps.registry.knownClient(id)
@@ -70,19 +70,19 @@ async function changes({ one, two }: { one: TestServer; two: TestServer }): Prom
 }
 
 t.test('changes of keys, clients and revocations reach an idle node within milliseconds', async (t) => {
-  const nodes = await twoNodes(t, { alone: NEVER, told: NEVER })
+  const nodes = await twoNodes(t, { poll: NEVER, listeningPoll: NEVER })
   for (const [what, ms] of Object.entries(await changes(nodes))) {
     t.ok(ms < 1000, `${what}: ${Math.round(ms)} ms`)
   }
   nodes.two.logger.lines.length = 0
-  await nodes.following.stop()
+  await nodes.poller.stop()
   t.equal(nodes.two.store.db.pool?.().listening, false)
 })
 
 t.test(
   'a node whose listening connection stays cut falls back to polling, and listens again later (docs/security.md Q6)',
   async (t) => {
-    const nodes = await twoNodes(t, { alone: 20, told: NEVER })
+    const nodes = await twoNodes(t, { poll: 20, listeningPoll: NEVER })
     const { two, url, listening } = nodes
     const name = new URL(url).pathname.slice(1)
     // Connections that there are stay, as many as are allowed; no new one can be made.
@@ -100,7 +100,7 @@ t.test(
       t.ok(ms < 2000, `${what}: ${Math.round(ms)} ms`)
     }
     t.equal(two.store.db.pool?.().listening, false, 'meanwhile nothing was heard of')
-    t.equal(nodes.following.problem(), null)
+    t.equal(nodes.poller.problem(), null)
     await allow(true)
     await listening(true)
     // Now it does not look any more.
@@ -113,7 +113,7 @@ t.test(
 )
 
 t.test('changes made while no node was listening are found once it listens again', async (t) => {
-  const { one, two, url, listening } = await twoNodes(t, { alone: NEVER, told: NEVER })
+  const { one, two, url, listening } = await twoNodes(t, { poll: NEVER, listeningPoll: NEVER })
   const name = new URL(url).pathname.slice(1)
   const allow = (yes: boolean) => run(postgres.admin, `ALTER DATABASE ${name} ALLOW_CONNECTIONS ${yes}`)
   await allow(false)
@@ -131,7 +131,7 @@ t.test('changes made while no node was listening are found once it listens again
 })
 
 t.test('a change whose notification was lost is still found by polling', async (t) => {
-  const { two, url } = await twoNodes(t, { alone: NEVER, told: 20 })
+  const { two, url } = await twoNodes(t, { poll: NEVER, listeningPoll: 20 })
   await two.deps.registry.client('app')
   // As it is when nothing is announced.
   await run(url, `UPDATE revisions SET value = value + 1 WHERE name = 'registry'`)

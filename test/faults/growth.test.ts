@@ -116,7 +116,7 @@ t.test('password guesses store only their counters, for an hour (docs/security.m
   const { throttle = 0 } = await rowsOf(server)
   t.ok(throttle > 0 && throttle <= 200, `${throttle} counters of a hundred and twenty names from one address`)
   server.clock.tick(3600)
-  await server.deps.duties.sweep()
+  await server.deps.jobs.prune()
   const { audit: _more, ...after } = await rowsOf(server)
   const { audit: _some, ...was } = before
   t.same(after, was)

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
 import { isServing } from '../../src/node/heartbeat.ts'
-import { sweep } from '../../src/node/prune.ts'
+import { prune } from '../../src/node/prune.ts'
 import { NODE_TIMEOUT } from '../../src/store/contracts/nodes.ts'
 import { RETENTION } from '../../src/store/retention.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
@@ -121,7 +121,7 @@ t.test(
       const alive = (await store.nodes.list()).find(({ pid }) => pid === other.pid)
       if (!dead || !alive) throw new Error('both nodes were seen')
       t.notOk(isServing(dead, dead.seenAt + NODE_TIMEOUT), 'it is shown as gone after half a minute')
-      await sweep(store, testClock(clock.now() + RETENTION.nodes.seconds + 10))
+      await prune(store, testClock(clock.now() + RETENTION.nodes.seconds + 10))
       t.same(await store.nodes.list(), [], 'and forgotten after a day')
     })
   },

@@ -25,9 +25,8 @@ async function serving(
   const server = await testServer()
   await seed(server.store)
   const app = await createApp({
-    services: server.deps.services,
+    server: server.deps,
     logger: server.logger as unknown as FastifyBaseLogger,
-    random: server.deps.base.random,
     limits,
   })
   t.teardown(async () => {

@@ -20,7 +20,7 @@ t.test(
   'the header of an access token has exactly alg, typ and kid (RFC 9068 §2.1; docs/security.md H86, H94)',
   async (t) => {
     const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
-    const [activeKid] = server.deps.ring.ring().keys.filter(({ state }) => state === 'active')
+    const [activeKid] = server.deps.signing.ring.ring().keys.filter(({ state }) => state === 'active')
     for (const token of [await tokenOf(), (await signedIn(server)).access_token]) {
       const header = decodeProtectedHeader(token)
       t.same(header, { alg: 'RS256', typ: 'at+jwt', kid: activeKid?.kid })

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { createAuditLog } from '../../src/audit/log.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
-import { auditKeys } from '../../src/node/base.ts'
+import { auditKeys } from '../../src/keys/audit-keys.ts'
 import type { AuditHead, AuditRow } from '../../src/store/contracts/audit.ts'
 import { StoreUnavailable } from '../../src/store/db.ts'
 import { compare } from '../support/server/audit-consistency.ts'
@@ -288,7 +288,7 @@ t.test('rows older than KEYTURN_AUDIT_RETENTION are pruned, and the rest verifie
   await clientCredentials(server)
   await log(server).flush()
   server.clock.tick(200)
-  await server.deps.duties.sweep()
+  await server.deps.jobs.prune()
   t.match(await rowsOf(server), [{ seq: 11, event: 'token.issued' }])
   const { findings, prunedTo, rows } = await verdict(server)
   t.match({ findings, prunedTo, rows }, { findings: [], prunedTo: 10, rows: 1 })
@@ -296,7 +296,7 @@ t.test('rows older than KEYTURN_AUDIT_RETENTION are pruned, and the rest verifie
     'row 5 was pruned: the anchor is too old to be compared',
   ])
   server.clock.tick(3600)
-  await server.deps.duties.sweep()
+  await server.deps.jobs.prune()
   t.same(await rowsOf(server), [])
   t.same((await verdict(server)).findings, [])
 })
@@ -317,7 +317,7 @@ t.test(
     await log(server).flush('all')
     t.equal(server.logger.audits('token.issued').length, 1)
     t.equal((await rowsOf(server)).length, 10)
-    await server.deps.duties.sweep()
+    await server.deps.jobs.prune()
     t.same(await rowsOf(server), [])
     t.same((await verdict(server)).findings, [])
     await server.close()

@@ -174,7 +174,7 @@ t.test(
     t.equal(stuck.received.length, 2, 'two at once, and no more, for one client')
 
     const before = stuck.open()
-    await server.deps.duties.stop()
+    await server.deps.jobs.stop()
     t.equal(before, 2)
     await until('let go', () => stuck.open() === 0)
     t.same([failed(server), tried(server)], [[], 0], 'a stop is nobody’s failure')

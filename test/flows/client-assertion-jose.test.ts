@@ -175,7 +175,7 @@ t.test(
     const { keys: own } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
     await register(ISSUER, own, { scopes: [] })
     const now = server.clock.now()
-    const key = await server.deps.ring.signingKey(now + 60)
+    const key = await server.deps.signing.ring.signingKey(now + 60)
     const claims = { iss: ISSUER, sub: ISSUER, aud: ISSUER, jti: 'once', iat: now, exp: now + 60 }
     const asserted = await signCompact(key, 'JWT', JSON.stringify(claims))
     const answer = await present(asserted)

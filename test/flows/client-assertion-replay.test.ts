@@ -73,7 +73,7 @@ t.test(
     await accepted(t, text, 'the first time')
     for (const seconds of [59, 1, 1, 28, 1, 1]) {
       server.clock.tick(seconds)
-      await server.deps.duties.sweep()
+      await server.deps.jobs.prune()
       refused(t, await present(text), USED, `${server.clock.now() - now - 60} s after exp`)
     }
     const late = make({ claims: { exp: server.clock.now() - 29 } })
@@ -89,11 +89,11 @@ t.test(
     const text = make()
     await accepted(t, text, 'one')
     server.clock.tick(3600)
-    await server.deps.duties.sweep()
+    await server.deps.jobs.prune()
     server.clock.tick(-3600)
     refused(t, await present(text), USED, 'a clock that is set back revives nothing')
     server.clock.tick(2 * 3600)
-    await server.deps.duties.sweep()
+    await server.deps.jobs.prune()
     t.equal(await count(), 0)
   },
 )

@@ -97,7 +97,7 @@ t.test(
     await server.follow()
     t.equal(await cacheControl(server), 'public, max-age=300')
     for (const left of [300, 200, 17, 1, 0]) {
-      server.clock.set(server.deps.ring.ring().createdAt + 30 * DAY - left)
+      server.clock.set(server.deps.signing.ring.ring().createdAt + 30 * DAY - left)
       t.equal(await cacheControl(server), `public, max-age=${left}`, `${left} s before the rotation`)
     }
     const kids = (await get(server)).json().keys.length
@@ -113,7 +113,7 @@ t.test(
     const { expires_in: lifetime } = (await clientCredentials(server)).json()
     await rotate(server)
     t.equal((await get(server)).json().keys.length, 3)
-    const retiring = server.deps.ring.ring().keys.find(({ state }) => state === 'retiring')
+    const retiring = server.deps.signing.ring.ring().keys.find(({ state }) => state === 'retiring')
     const leaves = Number(retiring?.tokensUntil) + 60
     t.ok(leaves >= server.clock.now() + lifetime + 60, 'not before its last token has expired')
     for (const left of [120, 30, 1]) {
@@ -129,7 +129,7 @@ t.test(
 
 t.test('after a key revocation responses are no-cache until no cache can hold the revoked key', async (t) => {
   const server = await start(t, { settings: { VERIFIER_CACHE: '2h' } })
-  const [bad] = server.deps.ring.ring().keys.filter(({ state }) => state === 'active')
+  const [bad] = server.deps.signing.ring.ring().keys.filter(({ state }) => state === 'active')
   const etag = String((await get(server)).headers.etag)
   await revokeKey(server.deps.keys, bad?.kid ?? '', { actor: 'operator:test' })
   await server.follow()

@@ -323,7 +323,7 @@ t.test(
     const tokens = await at(server, browser)
     await come(browser, { id_token_hint: tokens.id_token })
     await server.follow()
-    await server.deps.duties.stop()
+    await server.deps.jobs.stop()
     t.equal(told.length, 1)
     const claims = claimsOf(tokens.id_token)
     t.match(claimsOf(told[0]?.token ?? ''), { sub: claims.sub, sid: claims.sid, aud: 'web' })

@@ -7,8 +7,9 @@ import t, { type Test } from 'tap'
 import { createResealFactors } from '../../src/accounts/reencrypt-factors.ts'
 import { openRoot, ROOT_AHEAD, rootLabel } from '../../src/keys/data-keys.ts'
 import { createSealer } from '../../src/keys/encryption.ts'
+import { openKeys } from '../../src/keys/index.ts'
 import { oldRoots, reseal } from '../../src/keys/rotate-master-key.ts'
-import { openBase, openKeys } from '../../src/node/base.ts'
+import { openBase } from '../../src/node/base.ts'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
 import { openBrowser } from '../support/browser/browser.ts'
@@ -77,7 +78,7 @@ async function world(t: Test): Promise<World> {
   }
 }
 
-const people = ({ deps }: TestServer) => deps.services.people.secondFactors
+const people = ({ deps }: TestServer) => deps.accounts.secondFactors
 
 /** An authenticator app and recovery codes of alice. */
 async function enrol(server: TestServer) {
@@ -292,7 +293,7 @@ t.test(
     await here.follow()
     one.clock.tick(ROOT_AHEAD + 8 * DAY)
     t.match(await oldRoots(one.deps.base), [{ number: 1, recoveryCodes: 1, secondFactors: 0, over: false }])
-    await one.deps.duties.sweep()
+    await one.deps.jobs.prune()
     t.equal((await one.store.roots.list()).length, 2)
 
     const alice = await one.store.users.findByUsername('alice')
@@ -305,7 +306,7 @@ t.test(
     await people(one).newRecoveryCodes(alice, FROM)
     t.match(await oldRoots(one.deps.base), [{ recoveryCodes: 0, over: true }])
     one.clock.tick(3601)
-    await Promise.all(here.nodes.map(({ deps }) => deps.duties.sweep()))
+    await Promise.all(here.nodes.map(({ deps }) => deps.jobs.prune()))
     t.same(
       (await one.store.roots.list()).map(({ number }) => number),
       [2],
@@ -329,7 +330,7 @@ t.test('an old data key is kept as long as an unused session depends on it', asy
   const next = await refreshed(two, pair.refresh_token)
   one.clock.tick(3 * 3600)
   t.match(await oldRoots(one.deps.base), [{ sessions: 0, over: true }])
-  await one.deps.duties.sweep()
+  await one.deps.jobs.prune()
   await here.follow()
   t.equal((await one.store.roots.list()).length, 1)
   t.equal((await refresh(two, next.refresh_token)).statusCode, 200)

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { brandingOf } from '../../src/http/app.ts'
 import { pageRoutes } from '../../src/http/pages/index.ts'
 import { CLIENT_ALGORITHMS } from '../../src/oauth/client-auth/client-jwt.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
@@ -192,8 +193,7 @@ t.test(
       paths.includes('/oauth2/token') && paths.includes('/login/second-factor'),
       'the routes could be read',
     )
-    const { services } = server.deps
-    const pages = [...pageRoutes(services), ...services.look.files].map(({ path }) => path)
+    const pages = [...pageRoutes(server.deps), ...brandingOf(server.config).files].map(({ path }) => path)
     const unlisted = paths.filter((path) => !listed.includes(ISSUER + path) && !pages.includes(path))
     t.same(unlisted.sort(), [OAUTH, OPENID, '/health/live', '/health/ready', '/status-lists/:number'].sort())
     const protocol = pages.filter((path) => path.startsWith('/oauth2/') && !listed.includes(ISSUER + path))

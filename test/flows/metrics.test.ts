@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
 import { AUDIT_EVENTS } from '../../src/audit/events.ts'
-import { createMetricsApp } from '../../src/http/app.ts'
+import { brandingOf, createMetricsApp } from '../../src/http/app.ts'
 import { protocolEndpoints } from '../../src/http/routes.ts'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { REFUSALS } from '../../src/metrics/count-audit.ts'
@@ -52,13 +52,13 @@ t.test('routes below an issuer path use the same labels, and all assets share on
   await post(server, '/auth/oauth2/token', {})
   await server.inject({ url: '/.well-known/oauth-authorization-server/auth' })
   await server.inject({ url: '/auth/.well-known/openid-configuration' })
-  for (const { path } of server.deps.services.look.files) await server.inject({ url: `/auth${path}` })
+  for (const { path } of brandingOf(server.config).files) await server.inject({ url: `/auth${path}` })
   const { value, text } = await scrape(server)
   t.equal(value(...requests('/oauth2/token', 'POST', '4xx')), 1)
   t.equal(value(...requests('other', 'other', '4xx')), 1, 'what is not below the issuer')
   t.equal(value(...requests('/.well-known/oauth-authorization-server', 'GET', '2xx')), 1)
   t.equal(value(...requests('/.well-known/openid-configuration', 'GET', '2xx')), 1)
-  t.equal(value(...requests('/assets', 'GET', '2xx')), server.deps.services.look.files.length)
+  t.equal(value(...requests('/assets', 'GET', '2xx')), brandingOf(server.config).files.length)
   t.notMatch(text, '/auth/')
 })
 

@@ -11,7 +11,7 @@ await seedPeople(server.store)
 
 const PERSON = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
 const METHODS = new Map<string, string[]>()
-for (const { path, method, head = true } of pageRoutes(server.deps.services)) {
+for (const { path, method, head = true } of pageRoutes(server.deps)) {
   const answered = method === 'GET' && head ? ['GET', 'HEAD'] : [method]
   METHODS.set(path, [...(METHODS.get(path) ?? []), ...answered].sort())
 }

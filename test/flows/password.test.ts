@@ -273,7 +273,7 @@ t.test('if the user has a second factor, the password alone is refused', async (
   await store.users.insert(person)
   await signedIn(server, { username: 'fay' })
   const { clock, deps } = server
-  const { secondFactors } = deps.services.people
+  const { secondFactors } = deps.accounts
   const from = { ip: '192.0.2.1', requestId: 'r' }
   const { secret, pending } = secondFactors.beginTotp(person)
   const code = TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now() * 1000 })

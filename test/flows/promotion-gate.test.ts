@@ -90,13 +90,13 @@ t.test('a forced rotation goes ahead, and an automatic one waits', async (t) => 
   await fetchKeys(server, orders)
   t.equal(await rotate(server, true), 'rotated')
   await server.follow()
-  const { kid } = activeKey(server.deps.ring.ring())
+  const { kid } = activeKey(server.deps.signing.ring.ring())
   server.clock.tick(2 * DAY + 1)
   await server.follow()
-  t.equal(activeKey(server.deps.ring.ring()).kid, kid, 'the verifier is behind')
+  t.equal(activeKey(server.deps.signing.ring.ring()).kid, kid, 'the verifier is behind')
   await fetchKeys(server, orders)
   await server.follow()
-  t.not(activeKey(server.deps.ring.ring()).kid, kid, 'it is not any more')
+  t.not(activeKey(server.deps.signing.ring.ring()).kid, kid, 'it is not any more')
 })
 
 t.test('ten rotations under load with three named verifiers refuse no token', async (t) => {

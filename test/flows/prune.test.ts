@@ -1,6 +1,6 @@
 /** What people leave behind when they sign in is forgotten when nothing can come of it any more, and not before. */
 import t from 'tap'
-import { sweep } from '../../src/node/prune.ts'
+import { prune } from '../../src/node/prune.ts'
 import { people } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
 import { pushed } from '../contracts/pushed-requests.ts'
@@ -23,7 +23,7 @@ async function left(table: string): Promise<number> {
 /** Sweeps at this time, and says what is left of it. */
 async function after(seconds: number, table: string): Promise<number> {
   clock.set(start + seconds)
-  await server.deps.duties.sweep()
+  await server.deps.jobs.prune()
   return left(table)
 }
 
@@ -73,9 +73,9 @@ t.test('a stopping server leaves the rest of a long pruning run to the next one'
   clock.tick(HOUR + 1)
   // Each table asks before each of its batches; the fifth time is before the second batch of the fourth table.
   const turns = [false, false, false, false]
-  await sweep(store, clock, [], () => turns.pop() ?? true)
+  await prune(store, clock, [], () => turns.pop() ?? true)
   t.equal(await left('pushed_requests'), 50)
-  await sweep(store, clock)
+  await prune(store, clock)
   t.equal(await left('pushed_requests'), 0)
 })
 
@@ -85,6 +85,6 @@ t.test('one pruning run deletes more than one batch of rows (docs/security.md Q2
     await store.pushedRequests.insert(`many ${i}`, pushed({ expiresAt: now }))
   }
   clock.tick(HOUR + 1)
-  await server.deps.duties.sweep()
+  await server.deps.jobs.prune()
   t.equal(await left('pushed_requests'), 0)
 })

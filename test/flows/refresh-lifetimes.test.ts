@@ -124,7 +124,7 @@ t.test(
     t.same(outcome(await refresh(server, reused.refresh_token)), DEAD)
 
     clock.tick(3600)
-    await server.deps.duties.sweep()
+    await server.deps.jobs.prune()
     clock.set(start)
     t.notOk(await active(server, revoked.access_token))
     t.same(outcome(await refresh(server, revoked.refresh_token)), DEAD)
@@ -217,7 +217,7 @@ t.test('a swept session is gone for good: its token is refused (§4 row 20)', as
   await seed(node.store)
   const { refresh_token: token } = await signedIn(node)
   node.clock.tick(8 * DAY + 1)
-  await node.deps.duties.sweep()
+  await node.deps.jobs.prune()
   t.same(await node.store.db.query('SELECT COUNT(*) AS left FROM client_sessions'), [{ left: 0 }])
   t.same(outcome(await refresh(node, token)), DEAD)
 })

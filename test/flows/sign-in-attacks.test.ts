@@ -72,7 +72,7 @@ const formOf = (page: Page, path: string): Record<string, string> =>
 
 /** Somebody who has an app, and what it shows. */
 async function withApp(user: User): Promise<() => string> {
-  const { secondFactors } = server.deps.services.people
+  const { secondFactors } = server.deps.accounts
   const { secret, pending } = secondFactors.beginTotp(user)
   const code = () => {
     server.clock.tick(30)
@@ -94,7 +94,7 @@ t.test(
   'a login started by an attacker’s link cannot be continued by the victim (RFC 6749 §10.12; docs/security.md C41, P22)',
   async (t) => {
     const code = await withApp(bob)
-    t.teardown(() => server.deps.services.people.secondFactors.removeTotp(bob, FROM))
+    t.teardown(() => server.deps.accounts.secondFactors.removeTotp(bob, FROM))
     const mallory = openBrowser(server)
     const request = { client_id: 'own', prompt: 'login' }
     const first = await mallory.open(authorizeUrl(request))
@@ -426,7 +426,7 @@ t.test(
   'prompt=login and max_age cannot be satisfied by an authenticator code alone (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const code = await withApp(alice)
-    t.teardown(() => server.deps.services.people.secondFactors.removeTotp(alice, FROM))
+    t.teardown(() => server.deps.accounts.secondFactors.removeTotp(alice, FROM))
     const open = openBrowser(server)
     const asked = await goThroughLogin(open, 'alice', authorizeUrl({ client_id: 'own' }))
     t.ok((await open.submit(asked, { form: '/login/second-factor', fill: { code: code() } })).away)
@@ -447,7 +447,7 @@ t.test(
 t.test(
   'amr lists what was verified, and a passkey login contains no pwd (OpenID Connect Core §2, §5.7; docs/security.md M136)',
   async (t) => {
-    const { secondFactors } = server.deps.services.people
+    const { secondFactors } = server.deps.accounts
     const device = createAuthenticator({ origin: ISSUER, rpId: new URL(ISSUER).hostname })
     const registration = await secondFactors.beginPasskeyRegistration(alice)
     const made = device.create(registration?.options as never)
@@ -534,7 +534,7 @@ async function everyPage(t: Test): Promise<Record<string, Page>> {
   })
   pages.consent = await browser.submit(pages.login, login('alice'))
   const code = await withApp(bob)
-  t.teardown(() => server.deps.services.people.secondFactors.removeTotp(bob, FROM))
+  t.teardown(() => server.deps.accounts.secondFactors.removeTotp(bob, FROM))
   pages['second factor'] = await goThroughLogin(stranger, 'bob', authorizeUrl())
   pages['wrong code'] = await stranger.submit(pages['second factor'], {
     form: '/login/second-factor',

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { brandingOf } from '../../src/http/app.ts'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { createFetchJwks } from '../../src/oauth/client-auth/fetch-jwks.ts'
 import { createSendLogoutToken } from '../../src/oauth/logout/send-logout-token.ts'
@@ -244,7 +245,7 @@ t.test('a failing store marks its span and the request span as errors', async (t
 
 t.test('a span is named by its route, never by its path', async (t) => {
   const { server, spans } = await started(t, {}, { settings: { ISSUER: 'https://issuer.test/auth' } })
-  const asset = server.deps.services.look.files[0]?.path ?? ''
+  const asset = brandingOf(server.config).files[0]?.path ?? ''
   for (const [method, url] of [
     ['GET', '/auth/status-lists/77?token=hush-hush'],
     ['GET', `/auth${asset}`],
@@ -346,15 +347,15 @@ t.test('outbound calls to clients have spans and send no trace headers', async (
 t.test('a background job has a trace if it did any work', async (t) => {
   const { server, spans } = await started(t, {}, { settings: { KEY_ROTATION: '10d', VERIFIER_CACHE: '1h' } })
   for (let i = 0; i < 5; i += 1) await server.follow()
-  await server.deps.duties.sweep()
+  await server.deps.jobs.prune()
   server.clock.tick(11 * 86_400)
   await server.follow()
   const all = await spans()
   const tops = all.filter(({ parentSpanId }) => parentSpanId === '')
-  t.same(names(tops), ['sweep', 'maintain'], 'and looking is none')
-  const [sweep, maintain] = tops
-  if (!sweep || !maintain) return
-  t.ok(names(childrenOf(all, sweep)).some((name) => /sessions/.test(name)))
+  t.same(names(tops), ['prune', 'maintain keys'], 'and looking is none')
+  const [prune, maintain] = tops
+  if (!prune || !maintain) return
+  t.ok(names(childrenOf(all, prune)).some((name) => /sessions/.test(name)))
   t.ok(names(childrenOf(all, maintain)).some((name) => /UPDATE ring/.test(name)))
   t.ok(maintain.events.includes('keys.rotated'))
   t.ok(childrenOf(all, maintain).every(({ start }) => start >= maintain.start))
@@ -366,8 +367,8 @@ t.test('a failing background job has an error span', async (t) => {
     throw new TypeError('a broken seal')
   }
   server.clock.tick(40 * 86_400)
-  await t.rejects(server.deps.duties.maintain())
-  const failed = called(await spans(), 'maintain')
+  await t.rejects(server.deps.jobs.maintainKeys())
+  const failed = called(await spans(), 'maintain keys')
   t.match(failed, { status: 2, attributes: { 'error.type': 'TypeError' } })
 })
 

@@ -35,7 +35,7 @@ t.test(
       ip: '127.0.0.1',
       requestId: 'soak',
     }
-    const { tokenRequest } = server.deps.services
+    const { tokenRequest } = server.deps.oauth
     await tokenRequest(request)
     const before = await rows()
     const seen = new Set<number>()

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { keepTime } from '../../src/node/cluster-clock.ts'
+import { createClusterClock } from '../../src/node/cluster-clock.ts'
 import { testClock } from '../support/server/clock.ts'
 import { testLogger } from '../support/server/log.ts'
 
@@ -11,17 +11,22 @@ async function world({ wrongBy = 0, shared = true } = {}) {
   const machine = testClock(START + wrongBy)
   const store = testClock(START)
   const logger = testLogger()
-  let steady = 5000
+  let monotonic = 5000
   let slow = 0
   let asked = 0
-  const ask = async () => {
+  const storeTime = async () => {
     asked += 1
-    steady += slow / 2
+    monotonic += slow / 2
     const told = store.now() * 1000
-    steady += slow / 2
+    monotonic += slow / 2
     return told
   }
-  const time = await keepTime({ machine, steady: () => steady, logger, ask: shared ? ask : undefined })
+  const time = await createClusterClock({
+    machine,
+    monotonic: () => monotonic,
+    logger,
+    storeTime: shared ? storeTime : undefined,
+  })
   return {
     time,
     machine,
@@ -35,9 +40,9 @@ async function world({ wrongBy = 0, shared = true } = {}) {
     pass(seconds: number) {
       machine.tick(seconds)
       store.tick(seconds)
-      steady += seconds * 1000
+      monotonic += seconds * 1000
     },
-    /** The machine sleeps: nothing of it is in its steady clock. */
+    /** The machine sleeps: its monotonic clock stands still. */
     sleep(seconds: number) {
       machine.tick(seconds)
       store.tick(seconds)
@@ -52,21 +57,21 @@ t.test(
       const { time, pass, store, logger } = await world({ wrongBy })
       t.equal(time.clock.now(), store.now(), `${wrongBy} s`)
       pass(3)
-      t.equal(time.clock.now(), store.now(), 'and goes on with it between two questions')
+      t.equal(time.clock.now(), store.now(), 'and goes on between two readings')
       t.equal(logger.lines.length, wrongBy === 0 ? 0 : 1)
     }
     const { logger } = await world({ wrongBy: -60 })
-    t.match(logger.lines[0]?.message, /this machine's clock is 60 s behind that of the store/)
+    t.match(logger.lines[0]?.message, /this machine's clock is 60 s behind the store's clock/)
   },
 )
 
 t.test(
-  'the store’s time is read every five seconds, and a change of the machine’s clock in between has no effect (docs/security.md Q7)',
+  'the store’s clock is read every five seconds, and setting the machine’s clock changes nothing (docs/security.md Q7)',
   async (t) => {
     const { time, pass, store, machine, asked } = await world()
     for (let i = 0; i < 40; i += 1) {
       pass(0.25)
-      await time.look()
+      await time.poll()
     }
     t.equal(asked(), 3)
     machine.tick(-3600)
@@ -76,89 +81,86 @@ t.test(
   },
 )
 
-t.test(
-  'the store’s time is read at once after a suspend or a clock jump (docs/security.md Q7, Q18)',
-  async (t) => {
-    const { time, sleep, store, asked } = await world()
-    sleep(3600)
-    t.equal(time.clock.now(), store.now() - 3600, 'the steady clock knows nothing of it')
-    await time.look()
-    t.equal(asked(), 2)
-    t.equal(time.clock.now(), store.now())
-  },
-)
+t.test('after a sleep or a jump the store’s clock is read at once (docs/security.md Q7, Q18)', async (t) => {
+  const { time, sleep, store, asked } = await world()
+  sleep(3600)
+  t.equal(time.clock.now(), store.now() - 3600, 'the monotonic clock did not notice')
+  await time.poll()
+  t.equal(asked(), 2)
+  t.equal(time.clock.now(), store.now())
+})
 
-t.test('the round-trip time of reading the store’s clock is taken into account', async (t) => {
+t.test('a slow answer is used until there is a prompt one', async (t) => {
   const { time, pass, store, slow } = await world()
   pass(6)
   slow(4000)
-  await time.look()
+  await time.poll()
   // The four seconds passed for the machine alone.
-  t.equal(time.clock.now(), store.now() + 4, 'a prompt one is better')
+  t.equal(time.clock.now(), store.now() + 4, 'the prompt one is better')
 })
 
-t.test('a single machine uses its own clock', async (t) => {
+t.test('a node on a store of its own uses the machine’s clock', async (t) => {
   const { time, machine, pass } = await world({ shared: false, wrongBy: 60 })
   pass(5)
-  await time.look()
+  await time.poll()
   t.equal(time.clock.now(), machine.now())
 })
 
 t.test(
-  'after a forward jump irreversible actions wait until the skipped time has passed (docs/security.md Q7)',
+  'after a jump ahead, irreversible actions wait until the skipped time has passed (docs/security.md Q7)',
   async (t) => {
     const { time, machine, pass, logger } = await world({ shared: false })
     pass(10)
     const before = machine.now()
     machine.tick(3600)
     t.equal(time.clock.now(), before + 3600)
-    t.equal(time.prudentNow(), before)
+    t.equal(time.conservativeNow(), before)
     t.match(logger.lines[0]?.message, /the clock has jumped ahead by 3600 s/)
     pass(3599)
-    t.equal(time.prudentNow(), before + 3599)
+    t.equal(time.conservativeNow(), before + 3599)
     pass(1)
-    t.equal(time.prudentNow(), machine.now(), 'all that was skipped has passed')
+    t.equal(time.conservativeNow(), machine.now(), 'the skipped time has passed')
   },
 )
 
 t.test(
-  'a forward jump that is corrected is forgotten, and a permanent one delays for a day at most (docs/security.md Q7)',
+  'a jump that is undone delays nothing, and the longest delay is a day (docs/security.md Q7)',
   async (t) => {
     const { time, machine, pass } = await world({ shared: false })
     machine.tick(3600)
-    await time.look()
+    await time.poll()
     pass(60)
     machine.tick(-3600)
-    t.equal(time.prudentNow(), machine.now())
+    t.equal(time.conservativeNow(), machine.now())
     machine.tick(400 * DAY)
-    t.equal(time.prudentNow(), machine.now() - DAY)
+    t.equal(time.conservativeNow(), machine.now() - DAY)
     pass(DAY)
-    t.equal(time.prudentNow(), machine.now())
+    t.equal(time.conservativeNow(), machine.now())
   },
 )
 
-t.test('gradual corrections and backward jumps delay nothing', async (t) => {
+t.test('a clock that is corrected gradually, or set back, delays nothing', async (t) => {
   const { time, machine, pass } = await world({ shared: false })
   for (let i = 0; i < 100; i += 1) {
     pass(10)
     machine.tick(1)
-    t.equal(time.prudentNow(), machine.now())
+    t.equal(time.conservativeNow(), machine.now())
   }
   machine.tick(-DAY)
-  t.equal(time.prudentNow(), machine.now())
+  t.equal(time.conservativeNow(), machine.now())
 })
 
-t.test('a jump of the store’s clock counts as a jump on every node (docs/security.md Q7)', async (t) => {
+t.test('a jump of the store’s clock delays every node (docs/security.md Q7)', async (t) => {
   const { time, store, pass, logger } = await world()
   store.tick(3600)
   pass(5)
-  await time.look()
+  await time.poll()
   t.equal(time.clock.now(), store.now())
-  t.equal(time.prudentNow(), store.now() - 3600)
+  t.equal(time.conservativeNow(), store.now() - 3600)
   t.ok(logger.lines.some(({ message }) => /the clock has jumped ahead by 3600 s/.test(message ?? '')))
 })
 
-t.test('ages are measured by both clocks, and the larger value counts (docs/security.md Q18)', async (t) => {
+t.test('an age is the larger one of both clocks (docs/security.md Q18)', async (t) => {
   const { time, pass, sleep, machine } = await world()
   const mark = time.ages.mark()
   pass(2)
@@ -166,5 +168,5 @@ t.test('ages are measured by both clocks, and the larger value counts (docs/secu
   sleep(5)
   t.equal(time.ages.since(mark), 7000)
   machine.tick(-60)
-  t.equal(time.ages.since(mark), 53_000, 'a clock that was set back makes nothing young')
+  t.equal(time.ages.since(mark), 53_000, 'a clock that was set back makes nothing younger')
 })

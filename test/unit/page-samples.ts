@@ -12,7 +12,10 @@ import { type ErrorKind, type ErrorModel, errorPage } from '../../src/views/page
 import { type FormPostModel, formPostPage } from '../../src/views/pages/form-post.ts'
 import { type LoginMessage, type LoginModel, loginPage } from '../../src/views/pages/login.ts'
 import { type RecoveryCodesModel, recoveryCodesPage } from '../../src/views/pages/recovery-codes.ts'
-import { type HandOverModel, handOverPage } from '../../src/views/pages/redirect-interstitial.ts'
+import {
+  type RedirectInterstitialModel,
+  redirectInterstitialPage,
+} from '../../src/views/pages/redirect-interstitial.ts'
 import {
   type SecondFactorMessage,
   type SecondFactorModel,
@@ -194,7 +197,7 @@ const formPost: FormPostModel = {
   action: 'https://app.example/cb',
   fields: { code: 'code', state: 'state', iss: 'https://login.example' },
 }
-const handOver: HandOverModel = {
+const handOver: RedirectInterstitialModel = {
   clientName: 'Acme Invoices',
   url: 'https://app.example/cb?code=code&state=state',
 }
@@ -266,5 +269,5 @@ export const samples: readonly Sample[] = [
   ),
   sample('error, alone', errorPage, { kind: 'internal', detail: null, requestId: null, link: null }),
   sample('form post', formPostPage, formPost),
-  sample('hand-over', handOverPage, handOver),
+  sample('hand-over', redirectInterstitialPage, handOver),
 ]

@@ -4,11 +4,11 @@ import { matchesEtag } from './conditional.ts'
 
 const SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
-/** What a page loads; its name has its content's hash, so it may be kept for ever. */
+/** A file that pages load. Its name contains the hash of its content, so browsers may keep it for ever. */
 export function assetEndpoint({ contentType, body, etag }: Asset) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     reply.header('cache-control', 'public, max-age=31536000, immutable').header('etag', etag)
-    // Whoever opens it by its address must not find a document of ours that runs what somebody drew into it.
+    // An SVG that is opened by its address is a document of this origin, and must not run scripts that were put into it.
     if (contentType === 'image/svg+xml') reply.header('content-security-policy', SVG_POLICY)
     if (matchesEtag(request, etag)) return reply.status(304).send()
     return reply.type(contentType).send(body)

@@ -1,13 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Services } from '../services.ts'
 
-/** The process answers. Trouble with the store is no reason to restart it. */
+/** The process responds. Trouble with the store is no reason to restart it. */
 export async function live(_request: FastifyRequest, reply: FastifyReply) {
   return reply.header('cache-control', 'no-store').send({ status: 'live' })
 }
 
-/** This node should get requests. The reason why not is for the log: it may name files and hosts. */
-export function ready({ readiness }: Services) {
+/**
+ * Whether the load balancer should send requests to this node. The reason against it goes to the log alone, because it may
+ * name files and hosts.
+ */
+export function ready(readiness: () => Promise<string | null>) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     reply.header('cache-control', 'no-store')
     const problem = await readiness()

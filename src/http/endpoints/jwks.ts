@@ -1,10 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { VERIFIER_HEADER } from '../../keys/known-verifiers.ts'
-import type { Services } from '../services.ts'
+import { type KnownVerifiers, VERIFIER_HEADER } from '../../keys/known-verifiers.ts'
+import type { LiveRing } from '../../keys/live-ring.ts'
 import { matchesEtag } from './conditional.ts'
 
-/** RFC 7517 §5, served from memory: it must answer when nothing else does. */
-export function jwksEndpoint({ ring, knownVerifiers }: Services) {
+export interface JwksDeps {
+  readonly ring: Pick<LiveRing, 'jwks'>
+  readonly knownVerifiers: Pick<KnownVerifiers, 'served'>
+}
+
+/** RFC 7517 §5, served from memory, so that it responds even if the store does not. */
+export function jwksEndpoint({ ring, knownVerifiers }: JwksDeps) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { body, etag, cacheControl, version } = ring.jwks()
     knownVerifiers.served(request.headers[VERIFIER_HEADER], version)

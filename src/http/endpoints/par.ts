@@ -1,8 +1,8 @@
+import type { OAuth } from '../../oauth/index.ts'
 import type { ProtocolHandler } from '../protocol.ts'
-import type { Services } from '../services.ts'
 
 /** RFC 9126. */
 export const parEndpoint =
-  ({ pushRequest }: Services): ProtocolHandler =>
+  ({ pushRequest }: Pick<OAuth, 'pushRequest'>): ProtocolHandler =>
   (request) =>
     pushRequest(request)

@@ -1,17 +1,18 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Negotiator from 'negotiator'
-import type { Services } from '../services.ts'
+import type { StatusPublisher } from '../../status/status-list-signer.ts'
+import type { Seconds } from '../../system.ts'
 import { matchesEtag } from './conditional.ts'
 
-/** draft-ietf-oauth-status-list §8: the signed list, compressed if the client prefers that (RFC 9110 §12.5.3). */
-export function statusListEndpoint({ statusLists, config }: Services) {
+/** draft-ietf-oauth-status-list §8: the signed list, compressed if the client prefers that (RFC 9110 §12.5.3). @param ttl for caches */
+export function statusListEndpoint(statusLists: Pick<StatusPublisher, 'list'>, ttl: Seconds) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { number } = request.params as { number: string }
     const list = /^(?:0|[1-9]\d{0,8})$/.test(number) ? await statusLists.list(Number(number)) : undefined
     if (!list) return reply.status(404).header('cache-control', 'no-store').send({ error: 'not_found' })
     reply
       .header('etag', list.etag)
-      .header('cache-control', `public, max-age=${config.statusTtl}`)
+      .header('cache-control', `public, max-age=${ttl}`)
       .header('vary', 'accept-encoding')
     if (matchesEtag(request, list.etag)) return reply.status(304).send()
     reply.type('application/statuslist+jwt')
@@ -22,11 +23,11 @@ export function statusListEndpoint({ statusLists, config }: Services) {
   }
 }
 
-/** §9: which lists there are, so that a verifier can hold them before it meets a token. */
-export function statusAggregationEndpoint({ statusLists, config }: Services) {
+/** §9: the addresses of all lists, so that a verifier can load them before it sees a token. @param ttl for caches */
+export function statusAggregationEndpoint(statusLists: Pick<StatusPublisher, 'uris'>, ttl: Seconds) {
   return async (_request: FastifyRequest, reply: FastifyReply) =>
     reply
       .type('application/json')
-      .header('cache-control', `public, max-age=${config.statusTtl}`)
+      .header('cache-control', `public, max-age=${ttl}`)
       .send(JSON.stringify({ status_lists: await statusLists.uris() }))
 }

@@ -1,7 +1,7 @@
+import type { OAuth } from '../../oauth/index.ts'
 import type { ProtocolHandler } from '../protocol.ts'
-import type { Services } from '../services.ts'
 
 /** RFC 6749 §3.2. */
-export function tokenEndpoint({ tokenRequest }: Services): ProtocolHandler {
+export function tokenEndpoint({ tokenRequest }: Pick<OAuth, 'tokenRequest'>): ProtocolHandler {
   return tokenRequest
 }

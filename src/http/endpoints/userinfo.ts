@@ -1,7 +1,7 @@
+import type { OAuth } from '../../oauth/index.ts'
 import type { ProtocolHandler } from '../protocol.ts'
-import type { Services } from '../services.ts'
 
 /** OIDC Core §5.3. */
-export function userInfoEndpoint({ userInfo }: Services): ProtocolHandler {
+export function userInfoEndpoint({ userInfo }: Pick<OAuth, 'userInfo'>): ProtocolHandler {
   return userInfo
 }

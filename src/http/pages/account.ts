@@ -1,69 +1,79 @@
-/** `/account`: what somebody sees of their own account, and ends there. */
+/** `/account`: users see their own account, and end sessions and consents there. */
 import type { FastifyReply } from 'fastify'
-import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
+import type { OwnAccess } from '../../accounts/account-sessions.ts'
+import type { SecondFactors } from '../../accounts/second-factors.ts'
+import type { CurrentSignIn, SignIns } from '../../accounts/user-sessions.ts'
+import type { Registry } from '../../oauth/registry.ts'
 import { type AccountNotice, accountPage, isAccountNotice } from '../../views/pages/account.ts'
-import type { PageRoute, Visit } from '../browser.ts'
-import type { Services } from '../services.ts'
+import type { PageRequest } from '../page-request.ts'
+import type { PageRoute } from '../page-scope.ts'
 import { SIGNED_OUT_PATH } from './signed-out.ts'
 
 export const ACCOUNT_PATH = '/account'
 
-/** Whoever is not known, or not well enough, signs in and comes back. */
-export function toLogin(services: Services, visit: Visit, returnTo: string): FastifyReply {
-  return visit.redirect('/login', { flow: visit.sealFlow({ arrivedAt: services.now(), returnTo }) })
+/** For a user who is not signed in, or must prove more: the login returns to this page. */
+export function toLogin(request: PageRequest, returnTo: string): FastifyReply {
+  return request.redirect('/login', { flow: request.sealFlow({ arrivedAt: request.now(), returnTo }) })
 }
 
-/** Back to the account page, which says what was done. */
-export function toAccount(visit: Visit, notice?: AccountNotice): FastifyReply {
-  return visit.redirect(ACCOUNT_PATH, notice === undefined ? {} : { notice })
+/** Back to the account page, which shows the notice. */
+export function toAccount(request: PageRequest, notice?: AccountNotice): FastifyReply {
+  return request.redirect(ACCOUNT_PATH, notice === undefined ? {} : { notice })
 }
 
-export function accountRoutes(services: Services): PageRoute[] {
-  const { ownAccess, signIns, secondFactors, registry } = services.people
+export interface AccountPageDeps {
+  readonly accountSessions: OwnAccess
+  readonly userSessions: Pick<SignIns, 'endAll'>
+  readonly secondFactors: Pick<SecondFactors, 'summary' | 'totpSince' | 'listPasskeys'>
+  readonly registry: Pick<Registry, 'client' | 'requiresSecondFactor'>
+}
 
-  type Handler = (visit: Visit, current: CurrentSignIn) => Promise<FastifyReply>
-  const signedIn = (handler: Handler) => async (visit: Visit) =>
-    visit.current ? handler(visit, visit.current) : toLogin(services, visit, ACCOUNT_PATH)
+export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
+  const { accountSessions, userSessions, secondFactors, registry } = deps
+
+  type Handler = (request: PageRequest, current: CurrentSignIn) => Promise<FastifyReply>
+  const signedIn = (handler: Handler) => async (request: PageRequest) =>
+    request.current ? handler(request, request.current) : toLogin(request, ACCOUNT_PATH)
 
   return [
-    // Who types the server's name wants their account; there is nothing else for people here.
-    { method: 'GET', path: '/', handler: async (visit) => visit.redirect(ACCOUNT_PATH) },
+    // A user who types the server's address wants the account page: there is no other page to begin with.
+    { method: 'GET', path: '/', handler: async (request) => request.redirect(ACCOUNT_PATH) },
     { method: 'GET', path: ACCOUNT_PATH, handler: signedIn(show) },
     { method: 'POST', path: '/account/sign-ins/end', handler: signedIn(endSignIn) },
     {
       method: 'POST',
       path: '/account/sessions/end',
-      handler: signedIn(async (visit, { user }) => {
-        const id = visit.form.get('id') ?? ''
-        const ended = await ownAccess.endSession(user.id, id, visit.visitor)
-        return toAccount(visit, ended ? 'session-ended' : 'already-gone')
+      handler: signedIn(async (request, { user }) => {
+        const id = request.form.get('id') ?? ''
+        const ended = await accountSessions.endSession(user.id, id, request.visitor)
+        return toAccount(request, ended ? 'session-ended' : 'already-gone')
       }),
     },
     {
       method: 'POST',
       path: '/account/consents/revoke',
-      handler: signedIn(async (visit, { user }) => {
-        const clientId = visit.form.get('client_id') ?? ''
-        const withdrawn = await ownAccess.withdrawConsent(user.id, clientId, visit.visitor)
-        return toAccount(visit, withdrawn ? 'consent-forgotten' : 'already-gone')
+      handler: signedIn(async (request, { user }) => {
+        const clientId = request.form.get('client_id') ?? ''
+        const withdrawn = await accountSessions.withdrawConsent(user.id, clientId, request.visitor)
+        return toAccount(request, withdrawn ? 'consent-forgotten' : 'already-gone')
       }),
     },
   ]
 
-  async function endSignIn(visit: Visit, { user, signIn }: CurrentSignIn): Promise<FastifyReply> {
-    const id = visit.form.get('id') ?? ''
-    const all = visit.form.get('all') === 'yes'
-    if (all) await signIns.endAll(user.id, 'signed out everywhere', `user:${user.id}`)
-    const ended = all || (await ownAccess.endSignIn(user.id, id))
-    if (!all && id !== signIn.id) return toAccount(visit, ended ? 'sign-in-ended' : 'already-gone')
-    visit.setSession(null)
-    return visit.redirect(SIGNED_OUT_PATH)
+  async function endSignIn(request: PageRequest, { user, signIn }: CurrentSignIn): Promise<FastifyReply> {
+    const id = request.form.get('id') ?? ''
+    const all = request.form.get('all') === 'yes'
+    if (all) await userSessions.endAll(user.id, 'signed out everywhere', `user:${user.id}`)
+    const ended = all || (await accountSessions.endSignIn(user.id, id))
+    if (!all && id !== signIn.id) return toAccount(request, ended ? 'sign-in-ended' : 'already-gone')
+    request.setSession(null)
+    return request.redirect(SIGNED_OUT_PATH)
   }
 
-  async function show(visit: Visit, { user, signIn }: CurrentSignIn): Promise<FastifyReply> {
-    const page = visit.page()
-    const notice = visit.query.get('notice') ?? ''
-    const access = await ownAccess.list(user.id)
+  async function show(request: PageRequest, { user, signIn }: CurrentSignIn): Promise<FastifyReply> {
+    const page = request.pageContext()
+    const notice = request.query.get('notice') ?? ''
+    const access = await accountSessions.list(user.id)
     const { recoveryCodes } = await secondFactors.summary(user.id)
     const since = await secondFactors.totpSince(user.id)
     const passkeys = await secondFactors.listPasskeys(user.id)
@@ -107,6 +117,6 @@ export function accountRoutes(services: Services): PageRoute[] {
       },
       notice: isAccountNotice(notice, page) ? notice : null,
     }
-    return visit.html(accountPage(model, page))
+    return request.html(accountPage(model, page))
   }
 }

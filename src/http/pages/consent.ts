@@ -1,78 +1,85 @@
-/** `/consent`: whether somebody allows an application what it asks for. */
+/** `/consent`: the user allows or denies what a client requests. */
 import type { FastifyReply } from 'fastify'
+import type { Macs } from '../../keys/macs.ts'
 import type { RequestSummary } from '../../oauth/authorize/assess.ts'
-import type { Decision } from '../../oauth/authorize/authorize.ts'
+import type { Authorize, Decision } from '../../oauth/authorize/authorize.ts'
+import type { Registry } from '../../oauth/registry.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
 import { consentPage } from '../../views/pages/consent.ts'
-import type { PageRoute, Visit } from '../browser.ts'
 import { PageError } from '../page-error.ts'
-import type { Services } from '../services.ts'
-import { askerOf, follow, requireFlow } from './authorize.ts'
+import type { PageRequest } from '../page-request.ts'
+import type { PageRoute } from '../page-scope.ts'
+import { followOutcome, requesterOf, requireFlow } from './outcome.ts'
 
-export function consentRoutes(services: Services): PageRoute[] {
-  const { authorize, csrf, registry } = services.people
+export interface ConsentPageDeps {
+  readonly authorize: Pick<Authorize, 'resume'>
+  readonly registry: Pick<Registry, 'apiOf'>
+  /** Protects the list of scopes that the page has shown. */
+  readonly formMacs: Macs
+  readonly defaultAudience: string
+}
+
+export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
+  const { authorize, registry, formMacs, defaultAudience } = deps
   return [
     {
       method: 'GET',
       path: '/consent',
-      async handler(visit) {
-        const outcome = await authorize.resume(requireFlow(visit), askerOf(visit))
-        return outcome.step === 'consent' ? render(visit, outcome.summary) : follow(services, visit, outcome)
+      async handler(request) {
+        const outcome = await authorize.resume(requireFlow(request), requesterOf(request))
+        return outcome.step === 'consent' ? render(request, outcome.summary) : followOutcome(request, outcome)
       },
     },
     {
       method: 'POST',
       path: '/consent',
-      async handler(visit) {
-        const decision = decisionOf(visit)
-        const outcome = await authorize.resume(requireFlow(visit), { ...askerOf(visit), decision })
-        return follow(services, visit, outcome)
+      async handler(request) {
+        const decision = decisionOf(request)
+        const outcome = await authorize.resume(requireFlow(request), { ...requesterOf(request), decision })
+        return followOutcome(request, outcome)
       },
     },
   ]
 
-  function render(visit: Visit, summary: RequestSummary): FastifyReply {
-    const { client, request, scopesToShow, canStoreConsent } = summary
-    const { user } = visit.current ?? {}
+  function render(request: PageRequest, summary: RequestSummary): FastifyReply {
+    const { client, request: authorizationRequest, scopesToShow, canStoreConsent } = summary
+    const { user } = request.current ?? {}
     if (!user) throw new PageError('expired')
-    const flow = visit.query.get('flow') ?? ''
+    const flow = request.query.get('flow') ?? ''
     const text = consentPage(
       {
         clientName: client.name,
         flow,
         username: user.username,
-        redirectUri: request.redirectUri,
+        redirectUri: authorizationRequest.redirectUri,
         scopes: scopesToShow.filter((scope) => PROTOCOL_SCOPES.includes(scope)),
         apis: apisOf(scopesToShow.filter((scope) => !PROTOCOL_SCOPES.includes(scope))),
         rememberable: canStoreConsent,
         fields: {
-          shown: `${csrf.write(shownText(visit, flow, scopesToShow.join(' ')))} ${scopesToShow.join(' ')}`,
+          shown: `${formMacs.write(shownText(request, flow, scopesToShow.join(' ')))} ${scopesToShow.join(' ')}`,
         },
       },
-      visit.page(request.uiLocales),
+      request.pageContext(authorizationRequest.uiLocales),
     )
-    return visit.html(text, { leadsTo: request.redirectUri })
+    return request.html(text, { leadsTo: authorizationRequest.redirectUri })
   }
 
   function apisOf(scopes: readonly string[]) {
-    const byApi = Map.groupBy(
-      scopes,
-      (scope) => registry.apiOf(scope)?.identifier ?? services.config.defaultAudience,
-    )
+    const byApi = Map.groupBy(scopes, (scope) => registry.apiOf(scope)?.identifier ?? defaultAudience)
     return [...byApi].map(([identifier, scopes]) => ({ identifier, scopes }))
   }
 
-  function decisionOf(visit: Visit): Decision {
-    const { form } = visit
+  function decisionOf(request: PageRequest): Decision {
+    const { form } = request
     const decision = form.get('decision')
     if (decision === 'refuse') return { allow: false }
     if (decision !== 'allow') throw new PageError('invalid-request')
-    // What somebody allows is what they have seen, whatever the request would get by now.
+    // The user allows the scopes that the page has shown, even if the request would get others by now.
     const field = form.get('shown') ?? ''
     const space = field.indexOf(' ')
     const scopes = field.slice(space + 1)
-    const text = shownText(visit, form.get('flow') ?? '', scopes)
-    const same = csrf.matches(text, field.slice(0, Math.max(0, space)))
+    const text = shownText(request, form.get('flow') ?? '', scopes)
+    const same = formMacs.matches(text, field.slice(0, Math.max(0, space)))
     return {
       allow: true,
       scopesShown: same ? scopes.split(' ') : [],
@@ -80,7 +87,8 @@ export function consentRoutes(services: Services): PageRoute[] {
     }
   }
 
-  function shownText({ browser, current }: Visit, flow: string, scopes: string): string {
+  /** Binds the shown scopes to the browser, the user session and the flow. */
+  function shownText({ browser, current }: PageRequest, flow: string, scopes: string): string {
     return JSON.stringify(['consent', browser, current?.signIn.id, flow, scopes])
   }
 }

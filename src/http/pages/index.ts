@@ -1,10 +1,19 @@
-/** The list of pages. A page is a file beside this one and a line below; 405 and the forms' tokens follow. */
-import type { PageRoute } from '../browser.ts'
-import type { Services } from '../services.ts'
+/**
+ * The list of pages, and what each of them uses. Owns nothing else; must not know what a page does. A new page is a file beside
+ * this one and a line below; 405 responses and the CSRF check follow.
+ */
+import type { Accounts } from '../../accounts/index.ts'
+import type { Config } from '../../config/load.ts'
+import type { Macs } from '../../keys/macs.ts'
+import type { OAuth } from '../../oauth/index.ts'
+import type { Registry } from '../../oauth/registry.ts'
+import type { UserStore } from '../../store/contracts/users.ts'
+import type { PageRoute } from '../page-scope.ts'
 import { accountRoutes } from './account.ts'
+import { accountFactorRoutes } from './account-factors.ts'
 import { authorizeRoutes } from './authorize.ts'
 import { consentRoutes } from './consent.ts'
-import { enrolmentRoutes } from './enrolment.ts'
+import { createEnrolment } from './enrolment.ts'
 import { loginRoutes } from './login.ts'
 import { logoutRoutes } from './logout.ts'
 import { passkeyRoutes } from './passkeys.ts'
@@ -13,18 +22,30 @@ import { secondFactorRoutes } from './second-factor.ts'
 import { signedOutRoutes } from './signed-out.ts'
 import { totpRoutes } from './totp.ts'
 
-export function pageRoutes(services: Services): PageRoute[] {
+export interface PagesDeps {
+  readonly config: Pick<Config, 'defaultAudience'>
+  readonly accounts: Accounts
+  readonly oauth: Pick<OAuth, 'authorize' | 'flows' | 'logout'>
+  readonly registry: Registry
+  readonly users: Pick<UserStore, 'find'>
+  readonly formMacs: Macs
+}
+
+export function pageRoutes({ config, accounts, oauth, registry, users, formMacs }: PagesDeps): PageRoute[] {
+  const { login, secondFactors, userSessions, changePassword, accountSessions } = accounts
+  const { authorize, flows, logout } = oauth
+  const enrolment = createEnrolment({ authorize, secondFactors, userSessions })
   return [
-    ...authorizeRoutes(services),
-    ...loginRoutes(services),
-    ...secondFactorRoutes(services),
-    ...consentRoutes(services),
-    ...accountRoutes(services),
-    ...passwordRoutes(services),
-    ...enrolmentRoutes(services),
-    ...totpRoutes(services),
-    ...passkeyRoutes(services),
-    ...logoutRoutes(services),
+    ...authorizeRoutes({ authorize, flows }),
+    ...loginRoutes({ authorize, login, secondFactors, users, userSessions }),
+    ...secondFactorRoutes({ authorize, secondFactors, users, userSessions }),
+    ...consentRoutes({ authorize, registry, formMacs, defaultAudience: config.defaultAudience }),
+    ...accountRoutes({ accountSessions, userSessions, secondFactors, registry }),
+    ...passwordRoutes({ changePassword }),
+    ...accountFactorRoutes({ enrolment, secondFactors, registry }),
+    ...totpRoutes({ enrolment, secondFactors }),
+    ...passkeyRoutes({ enrolment, secondFactors }),
+    ...logoutRoutes({ logout, userSessions, flows }),
     ...signedOutRoutes(),
   ]
 }

@@ -1,103 +1,121 @@
-/** `/login`: who somebody is. Leads back to the flow it came from, or to the account page. */
+/** `/login`: a user logs in, with a password or a passkey. Returns to the flow that the user came from, or to the account page. */
 import type { FastifyReply } from 'fastify'
 import { amrOf } from '../../accounts/amr.ts'
 import { GateFull } from '../../accounts/concurrency-limiter.ts'
-import type { LoginOutcome } from '../../accounts/login.ts'
+import type { Login, LoginOutcome } from '../../accounts/login.ts'
 import { Throttled } from '../../accounts/rate-limiter.ts'
-import type { Outcome } from '../../oauth/authorize/authorize.ts'
+import type { SecondFactors } from '../../accounts/second-factors.ts'
+import type { SignIns } from '../../accounts/user-sessions.ts'
+import type { Authorize, Outcome } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
-import type { User } from '../../store/contracts/users.ts'
+import type { UserStore } from '../../store/contracts/users.ts'
 import { type LoginMessage, type LoginModel, loginPage } from '../../views/pages/login.ts'
-import type { PageRoute, Visit } from '../browser.ts'
 import { PageError } from '../page-error.ts'
-import type { Services } from '../services.ts'
-import { askerOf, follow, pageOf } from './authorize.ts'
+import type { PageRequest } from '../page-request.ts'
+import type { PageRoute } from '../page-scope.ts'
+import { completeLogin } from './complete-login.ts'
+import { followOutcome, pageFor, requesterOf } from './outcome.ts'
 import { asChallenge } from './passkey-challenge.ts'
 import { fingerprint } from './pending.ts'
 
-interface Setting {
+export interface LoginPageDeps {
+  readonly authorize: Pick<Authorize, 'resume'>
+  readonly login: Login
+  readonly secondFactors: SecondFactors
+  readonly users: Pick<UserStore, 'find'>
+  readonly userSessions: Pick<SignIns, 'begin'>
+}
+
+/** What the login is for. */
+interface LoginContext {
   readonly flow: Flow
   readonly clientName: string | null
   readonly redirectUri: string | undefined
   readonly loginHint: string
   readonly locales: readonly string[]
+  readonly clientId?: string
+  /** The client asks for a choice of accounts (`prompt=select_account`). */
+  readonly selectAccount: boolean
 }
 
-export function loginRoutes(services: Services): PageRoute[] {
-  const { login, secondFactors } = services.people
+export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
+  const { authorize, login, secondFactors, users, userSessions } = deps
   return [
     { method: 'GET', path: '/login', handler: show },
     { method: 'POST', path: '/login', csrf: 'browser', handler: post },
     { method: 'POST', path: '/login/passkey', csrf: 'browser', handler: postPasskey },
   ]
 
-  async function show(visit: Visit): Promise<FastifyReply> {
-    const other = visit.query.get('account') === 'other'
-    if (visit.query.get('flow') === undefined && visit.current && !other) return visit.redirect('/account')
-    const setting = await settingOf(services, visit)
-    if ('past' in setting) return follow(services, visit, setting.past)
-    const known = !other && visit.current !== null && !setting.selectAccount
-    return render(visit, setting, {
-      username: known && visit.current ? visit.current.user.username : setting.loginHint,
+  async function show(request: PageRequest): Promise<FastifyReply> {
+    const otherAccount = request.query.get('account') === 'other'
+    if (request.query.get('flow') === undefined && request.current && !otherAccount)
+      return request.redirect('/account')
+    const context = await loginContext(authorize, request)
+    if ('outcome' in context) return followOutcome(request, context.outcome)
+    const known = !otherAccount && request.current !== null && !context.selectAccount
+    return render(request, context, {
+      username: known && request.current ? request.current.user.username : context.loginHint,
       known,
       message: known ? { kind: 'reauthenticate' } : null,
     })
   }
 
-  async function post(visit: Visit): Promise<FastifyReply> {
-    const { form, visitor } = visit
-    const setting = await settingOf(services, visit, true)
-    if ('past' in setting) return follow(services, visit, setting.past)
+  async function post(request: PageRequest): Promise<FastifyReply> {
+    const { form, visitor } = request
+    const context = await loginContext(authorize, request, true)
+    if ('outcome' in context) return followOutcome(request, context.outcome)
     const username = form.get('username') ?? ''
     const password = form.get('password') ?? ''
     const again = (message: LoginMessage, status: number) =>
-      render(visit, setting, { username, known: false, message }, status)
+      render(request, context, { username, known: false, message }, status)
     let outcome: LoginOutcome | null
     try {
-      const { clientId } = setting
+      const { clientId } = context
       outcome =
         username === '' || password === ''
           ? null
           : await login({ username, password, ip: visitor.ip, requestId: visitor.requestId, clientId })
     } catch (error) {
       if (error instanceof Throttled) {
-        visit.reply.header('retry-after', String(error.retryAfter))
+        request.reply.header('retry-after', String(error.retryAfter))
         return again({ kind: 'throttled', seconds: error.retryAfter }, 429)
       }
       if (!(error instanceof GateFull)) throw error
-      visit.reply.header('retry-after', String(error.retryAfter))
+      request.reply.header('retry-after', String(error.retryAfter))
       return again({ kind: 'busy' }, 503)
     }
     if (!outcome?.ok) return again({ kind: 'credentials' }, 400)
     const { user } = outcome
     const { totp, passkeys } = await secondFactors.summary(user.id)
     if (totp || passkeys > 0) {
-      const pending = { userId: user.id, at: services.now(), fingerprint: fingerprint(user) }
-      return visit.redirect('/login/second-factor', { flow: visit.sealFlow({ ...setting.flow, pending }) })
+      const pending = { userId: user.id, at: request.now(), fingerprint: fingerprint(user) }
+      return request.redirect('/login/second-factor', {
+        flow: request.sealFlow({ ...context.flow, pending }),
+      })
     }
-    return signIn(services, visit, setting.flow, user, amrOf([{ kind: 'password' }]))
+    return completeLogin(userSessions, request, context.flow, user, amrOf([{ kind: 'password' }]))
   }
 
-  async function postPasskey(visit: Visit): Promise<FastifyReply> {
-    const { form, visitor } = visit
-    const setting = await settingOf(services, visit, true)
-    if ('past' in setting) return follow(services, visit, setting.past)
+  async function postPasskey(request: PageRequest): Promise<FastifyReply> {
+    const { form, visitor } = request
+    const context = await loginContext(authorize, request, true)
+    if ('outcome' in context) return followOutcome(request, context.outcome)
     const proof = await secondFactors.finishPasskeyAuthentication(
       form.get('credential') ?? '',
       form.get('challenge') ?? '',
       null,
       visitor,
     )
-    const user = proof ? await services.people.users.find(proof.userId) : null
+    const user = proof ? await users.find(proof.userId) : null
     if (!proof || !user || user.disabled) {
-      return render(visit, setting, { username: '', known: false, message: { kind: 'passkey' } }, 400)
+      return render(request, context, { username: '', known: false, message: { kind: 'passkey' } }, 400)
     }
-    return signIn(services, visit, setting.flow, user, amrOf([{ kind: 'passkey', ...proof }]))
+    return completeLogin(userSessions, request, context.flow, user, amrOf([{ kind: 'passkey', ...proof }]))
   }
 
   async function render(
-    visit: Visit,
-    setting: Setting,
+    request: PageRequest,
+    context: LoginContext,
     model: Pick<LoginModel, 'username' | 'known' | 'message'>,
     status = 200,
   ): Promise<FastifyReply> {
@@ -105,60 +123,39 @@ export function loginRoutes(services: Services): PageRoute[] {
       ? asChallenge(await secondFactors.beginPasskeyAuthentication(null))
       : null
     const text = loginPage(
-      { ...model, clientName: setting.clientName, flow: visit.sealFlow(setting.flow), passkey },
-      visit.loginPage(setting.locales),
+      { ...model, clientName: context.clientName, flow: request.sealFlow(context.flow), passkey },
+      request.loginPageContext(context.locales),
     )
-    return visit.html(text, { status, leadsTo: setting.redirectUri, scripts: passkey !== null })
+    return request.html(text, { status, leadsTo: context.redirectUri, scripts: passkey !== null })
   }
 }
 
-type FoundSetting = Setting & { readonly clientId?: string; readonly selectAccount: boolean }
-
-/** What the login is for; or what is next, if the flow is past it. */
-async function settingOf(
-  services: Services,
-  visit: Visit,
+/** The context of the login; or the outcome to follow, if the flow no longer needs a login. */
+async function loginContext(
+  authorize: Pick<Authorize, 'resume'>,
+  request: PageRequest,
   posted = false,
-): Promise<FoundSetting | { readonly past: Outcome }> {
-  const text = (posted ? visit.form : visit.query).get('flow')
+): Promise<LoginContext | { readonly outcome: Outcome }> {
+  const text = (posted ? request.form : request.query).get('flow')
   const none = { clientName: null, redirectUri: undefined, loginHint: '', locales: [], selectAccount: false }
-  if (text === undefined) return { flow: { arrivedAt: services.now() }, ...none }
-  const flow = visit.openFlow()
+  if (text === undefined) return { flow: { arrivedAt: request.now() }, ...none }
+  const flow = request.openFlow()
   if (!flow) throw new PageError('expired')
   if (!flow.request && !flow.pushed) return { flow, ...none }
-  const other = visit.query.get('account') === 'other'
-  // Who types a password, or wants to, is not answered as whom another tab has signed in meanwhile.
-  const asker = posted || other ? { ...askerOf(visit), current: null } : askerOf(visit)
-  const outcome = await services.people.authorize.resume(flow, asker)
-  if (outcome.step === 'answer') return { past: outcome }
-  if (!posted && !other && pageOf(services, visit, outcome.step) !== 'login') return { past: outcome }
-  const { client, request } = outcome.summary
+  const otherAccount = request.query.get('account') === 'other'
+  // A user who types a password, or asks for another account, must not be taken for the user whom another tab has signed in meanwhile.
+  const requester = posted || otherAccount ? { ...requesterOf(request), current: null } : requesterOf(request)
+  const outcome = await authorize.resume(flow, requester)
+  if (outcome.step === 'answer') return { outcome }
+  if (!posted && !otherAccount && pageFor(request, outcome.step) !== 'login') return { outcome }
+  const { client, request: authorizationRequest } = outcome.summary
   return {
     flow,
     clientId: client.id,
     clientName: client.name,
-    redirectUri: request.redirectUri,
-    loginHint: request.loginHint ?? '',
-    locales: request.uiLocales,
-    selectAccount: request.prompts.has('select_account'),
+    redirectUri: authorizationRequest.redirectUri,
+    loginHint: authorizationRequest.loginHint ?? '',
+    locales: authorizationRequest.uiLocales,
+    selectAccount: authorizationRequest.prompts.has('select_account'),
   }
-}
-
-/** The end of every way to sign in. */
-export async function signIn(
-  services: Services,
-  visit: Visit,
-  flow: Flow,
-  user: User,
-  amr: readonly string[],
-): Promise<FastifyReply> {
-  const begun = await services.people.signIns.begin(user, amr, visit.current, visit.visitor)
-  if (!begun) throw new PageError('access-denied')
-  visit.setSession(begun.secret)
-  const { pending, ...rest } = flow
-  const reauthenticated = { signInId: begun.signIn.id, authTime: begun.signIn.authTime }
-  if (flow.request || flow.pushed) {
-    return visit.redirect('/oauth2/authorize', { flow: visit.sealFlow({ ...rest, reauthenticated }) })
-  }
-  return visit.redirect(flow.returnTo ?? '/account')
 }

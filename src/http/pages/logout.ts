@@ -1,94 +1,103 @@
-/** `/oauth2/logout` (OpenID Connect RP-Initiated Logout): applications send people here who have signed out there. */
+/** `/oauth2/logout` (OpenID Connect RP-Initiated Logout): a client sends users here when they sign out at the client. */
 import type { FastifyReply } from 'fastify'
-import type { LogoutStep } from '../../oauth/logout/logout.ts'
+import type { SignIns } from '../../accounts/user-sessions.ts'
+import type { FlowCodec } from '../../oauth/authorize/flow.ts'
+import type { Logout, LogoutStep } from '../../oauth/logout/logout.ts'
 import type { Pair } from '../../oauth/parameters.ts'
-import { handOverPage } from '../../views/pages/redirect-interstitial.ts'
+import { redirectInterstitialPage } from '../../views/pages/redirect-interstitial.ts'
 import { signOutPage } from '../../views/pages/sign-out.ts'
 import { signedOutPage } from '../../views/pages/signed-out.ts'
-import type { PageRoute, Visit } from '../browser.ts'
 import { PageError } from '../page-error.ts'
+import type { PageRequest } from '../page-request.ts'
+import type { PageRoute } from '../page-scope.ts'
 import { LOGOUT_PATH } from '../routes.ts'
-import type { Services } from '../services.ts'
-import { requireFlow } from './authorize.ts'
+import { requireFlow } from './outcome.ts'
 import { SIGNED_OUT_PATH } from './signed-out.ts'
 
-/** As with authorization requests: what another site has posted goes on to where the cookies are sent. */
+/** Binds the flow of a request that another site posted: its browser cookie did not come with the POST. */
 const ARRIVAL = 'logout-arrival'
 
-export function logoutRoutes(services: Services): PageRoute[] {
-  const { logout, signIns, flows } = services.people
+export interface LogoutPageDeps {
+  readonly logout: Logout
+  readonly userSessions: Pick<SignIns, 'end'>
+  readonly flows: FlowCodec
+}
 
+export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): PageRoute[] {
   return [
     {
       method: 'GET',
       path: LOGOUT_PATH,
-      // With a good hint it signs out.
+      // With a valid `id_token_hint` it signs the user out.
       head: false,
-      async handler(visit) {
-        const pairs = arrived(visit)
-        const step = await logout(pairs, visit.current?.signIn ?? null)
-        return step.step === 'ask' ? ask(visit, step, pairs) : goOn(visit, step)
+      async handler(request) {
+        const pairs = logoutRequest(request)
+        const step = await logout(pairs, request.current?.signIn ?? null)
+        return step.step === 'ask' ? ask(request, step, pairs) : finish(request, step)
       },
     },
     {
       method: 'POST',
       path: LOGOUT_PATH,
-      // §2: any application may ask; what is decided by it is decided by the hint, or by the person.
+      // §2: a form of any site may send a request. The hint or the user decides, not the POST.
       csrf: 'none',
-      async handler(visit) {
-        if (visit.request.url.includes('?')) {
+      async handler(request) {
+        if (request.url.includes('?')) {
           throw new PageError('invalid-request', 'parameters belong into the URL or the body, not into both')
         }
-        const arrival = flows.seal({ arrivedAt: services.now(), logout: visit.pairs }, ARRIVAL)
+        const arrival = flows.seal({ arrivedAt: request.now(), logout: request.pairs }, ARRIVAL)
         if (arrival === undefined) throw new PageError('invalid-request', 'the request is too long')
-        return visit.redirect(LOGOUT_PATH, { arrival })
+        return request.redirect(LOGOUT_PATH, { arrival })
       },
     },
     {
       method: 'POST',
       path: `${LOGOUT_PATH}/confirm`,
-      async handler(visit) {
-        const decision = visit.form.get('decision')
-        if (decision === 'stay') return visit.redirect('/account')
+      async handler(request) {
+        const decision = request.form.get('decision')
+        if (decision === 'stay') return request.redirect('/account')
         if (decision !== 'sign-out') throw new PageError('invalid-request')
-        // Read once more: what it may lead to is decided now.
-        return goOn(visit, await logout(requireFlow(visit).logout ?? [], visit.current?.signIn ?? null))
+        // The request is resolved again: where it may lead is decided now.
+        return finish(
+          request,
+          await logout(requireFlow(request).logout ?? [], request.current?.signIn ?? null),
+        )
       },
     },
   ]
 
-  function arrived({ pairs, query }: Visit): readonly Pair[] {
+  function logoutRequest({ pairs, query }: PageRequest): readonly Pair[] {
     const text = pairs.length === 1 ? query.get('arrival') : undefined
     if (text === undefined) return pairs
-    const request = flows.open(text, ARRIVAL)?.logout
-    if (!request) throw new PageError('expired')
-    return request
+    const posted = flows.open(text, ARRIVAL)?.logout
+    if (!posted) throw new PageError('expired')
+    return posted
   }
 
   function ask(
-    visit: Visit,
+    request: PageRequest,
     { client, redirect }: LogoutStep & { readonly step: 'ask' },
-    request: readonly Pair[],
+    pairs: readonly Pair[],
   ): FastifyReply {
-    const flow = visit.sealFlow({ arrivedAt: services.now(), logout: request })
-    const username = visit.current?.user.username ?? ''
+    const flow = request.sealFlow({ arrivedAt: request.now(), logout: pairs })
+    const username = request.current?.user.username ?? ''
     const model = { clientName: client?.name ?? null, username, fields: { flow } }
-    return visit.html(signOutPage(model, visit.page()), { leadsTo: redirect ?? undefined })
+    return request.html(signOutPage(model, request.pageContext()), { leadsTo: redirect ?? undefined })
   }
 
-  /** Signs out whoever is signed in, and goes where it leads. */
-  async function goOn(visit: Visit, step: LogoutStep): Promise<FastifyReply> {
+  /** Signs the user out and follows the redirect URI, if there is one. */
+  async function finish(request: PageRequest, step: LogoutStep): Promise<FastifyReply> {
     if (step.step !== 'gone') {
       const { signIn } = step
-      await signIns.end(signIn, 'signed out', `user:${signIn.userId}`)
+      await userSessions.end(signIn, 'signed out', `user:${signIn.userId}`)
     }
-    visit.setSession(null)
+    request.setSession(null)
     const { redirect, client } = step
     if (redirect === null) {
-      if (visit.request.method === 'POST') return visit.redirect(SIGNED_OUT_PATH)
-      return visit.html(signedOutPage({ back: null }, visit.page()))
+      if (request.method === 'POST') return request.redirect(SIGNED_OUT_PATH)
+      return request.html(signedOutPage({ back: null }, request.pageContext()))
     }
     const model = { clientName: client?.name ?? '', url: redirect }
-    return visit.leave(redirect, () => handOverPage(model, visit.page()))
+    return request.redirectToClient(redirect, () => redirectInterstitialPage(model, request.pageContext()))
   }
 }

@@ -1,63 +1,71 @@
-/** `/account/passkeys`: adds one. */
+/** `/account/passkeys`: adds a passkey. */
 import type { FastifyReply } from 'fastify'
+import type { SecondFactors } from '../../accounts/second-factors.ts'
 import { type AddPasskeyModel, addPasskeyPage, LONGEST_PASSKEY_NAME } from '../../views/pages/add-passkey.ts'
-import type { PageRoute, Visit } from '../browser.ts'
-import type { Services } from '../services.ts'
+import type { PageRequest } from '../page-request.ts'
+import type { PageRoute } from '../page-scope.ts'
 import { toAccount } from './account.ts'
-import { afterEnrolment, carriedOn, type FactorSetting, factorSetting } from './enrolment.ts'
+import { type Enrolment, type EnrolmentContext, formContext } from './enrolment.ts'
 
 const PATH = '/account/passkeys'
 
-export function passkeyRoutes(services: Services): PageRoute[] {
-  const { secondFactors } = services.people
+export interface PasskeyPageDeps {
+  readonly enrolment: Enrolment
+  readonly secondFactors: Pick<
+    SecondFactors,
+    'passkeysAvailable' | 'beginPasskeyRegistration' | 'finishPasskeyRegistration'
+  >
+}
+
+export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): PageRoute[] {
   return [
     {
       method: 'GET',
       path: PATH,
-      async handler(visit) {
-        const setting = await factorSetting(services, visit, PATH)
-        if ('leave' in setting) return setting.leave()
-        return render(visit, setting, '', null)
+      async handler(request) {
+        const context = await enrolment.begin(request, PATH)
+        if ('respond' in context) return context.respond()
+        return render(request, context, '', null)
       },
     },
     { method: 'POST', path: PATH, handler: post },
   ]
 
-  async function post(visit: Visit): Promise<FastifyReply> {
-    const setting = await factorSetting(services, visit, PATH)
-    if ('leave' in setting) return setting.leave()
-    const { form, visitor } = visit
+  async function post(request: PageRequest): Promise<FastifyReply> {
+    const context = await enrolment.begin(request, PATH)
+    if ('respond' in context) return context.respond()
+    const { form, visitor } = request
     const name = (form.get('name') ?? '').trim()
     if (name === '' || [...name].length > LONGEST_PASSKEY_NAME) {
-      return render(visit, setting, name, { kind: 'name' }, 400)
+      return render(request, context, name, { kind: 'name' }, 400)
     }
     const passkey = await secondFactors.finishPasskeyRegistration(
-      setting.current.user,
+      context.current.user,
       name,
       form.get('credential') ?? '',
       form.get('challenge') ?? '',
       visitor,
     )
-    if (!passkey) return render(visit, setting, name, { kind: 'refused' }, 400)
-    // Whether it has looked who holds it is only known once it signs.
+    if (!passkey) return render(request, context, name, { kind: 'refused' }, 400)
+    // Registration does not tell whether the passkey verifies its user; only a signature will.
     const proof = { kind: 'passkey', userVerified: false, backedUp: passkey.backedUp } as const
-    return afterEnrolment(services, visit, setting, proof, 'passkey-added')
+    return enrolment.finish(request, context, proof, 'passkey-added')
   }
 
   async function render(
-    visit: Visit,
-    setting: FactorSetting,
+    request: PageRequest,
+    context: EnrolmentContext,
     name: string,
     message: AddPasskeyModel['message'],
     status = 200,
   ): Promise<FastifyReply> {
     const registration = secondFactors.passkeysAvailable
-      ? await secondFactors.beginPasskeyRegistration(setting.current.user)
+      ? await secondFactors.beginPasskeyRegistration(context.current.user)
       : null
-    if (!registration) return toAccount(visit, 'no-more-passkeys')
+    if (!registration) return toAccount(request, 'no-more-passkeys')
     const passkey = { options: registration.options, sealed: registration.challenge }
-    const { flow, leadsTo, page } = carriedOn(visit, setting)
+    const { flow, leadsTo, page } = formContext(request, context)
     const text = addPasskeyPage({ passkey, name, flow, message }, page)
-    return visit.html(text, { status, leadsTo, scripts: true })
+    return request.html(text, { status, leadsTo, scripts: true })
   }
 }

@@ -1,6 +1,6 @@
-/** `/signed-out`: says so, whoever comes. */
+/** `/signed-out`: says that the user is signed out. */
 import { signedOutPage } from '../../views/pages/signed-out.ts'
-import type { PageRoute } from '../browser.ts'
+import type { PageRoute } from '../page-scope.ts'
 
 export const SIGNED_OUT_PATH = '/signed-out'
 
@@ -9,7 +9,7 @@ export function signedOutRoutes(): PageRoute[] {
     {
       method: 'GET',
       path: SIGNED_OUT_PATH,
-      handler: async (visit) => visit.html(signedOutPage({ back: null }, visit.page())),
+      handler: async (request) => request.html(signedOutPage({ back: null }, request.pageContext())),
     },
   ]
 }

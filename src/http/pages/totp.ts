@@ -1,55 +1,59 @@
 /** `/account/totp`: sets up an authenticator app. */
 import type { FastifyReply } from 'fastify'
-import type { TotpSetup } from '../../accounts/second-factors.ts'
+import type { SecondFactors, TotpSetup } from '../../accounts/second-factors.ts'
 import { type EnrolTotpModel, enrolTotpPage } from '../../views/pages/enrol-totp.ts'
-import type { PageRoute, Visit } from '../browser.ts'
-import type { Services } from '../services.ts'
+import type { PageRequest } from '../page-request.ts'
+import type { PageRoute } from '../page-scope.ts'
 import { toAccount } from './account.ts'
-import { afterEnrolment, carriedOn, type FactorSetting, factorSetting } from './enrolment.ts'
+import { type Enrolment, type EnrolmentContext, formContext } from './enrolment.ts'
 
 const PATH = '/account/totp'
 
-export function totpRoutes(services: Services): PageRoute[] {
-  const { secondFactors } = services.people
+export interface TotpPageDeps {
+  readonly enrolment: Enrolment
+  readonly secondFactors: Pick<SecondFactors, 'beginTotp' | 'resumeTotp' | 'confirmTotp'>
+}
+
+export function totpRoutes({ enrolment, secondFactors }: TotpPageDeps): PageRoute[] {
   return [
     {
       method: 'GET',
       path: PATH,
-      async handler(visit) {
-        const setting = await factorSetting(services, visit, PATH)
-        if ('leave' in setting) return setting.leave()
-        if (setting.summary.totp) return toAccount(visit)
-        return render(visit, setting, secondFactors.beginTotp(setting.current.user), null)
+      async handler(request) {
+        const context = await enrolment.begin(request, PATH)
+        if ('respond' in context) return context.respond()
+        if (context.summary.totp) return toAccount(request)
+        return render(request, context, secondFactors.beginTotp(context.current.user), null)
       },
     },
     { method: 'POST', path: PATH, handler: post },
   ]
 
-  async function post(visit: Visit): Promise<FastifyReply> {
-    const setting = await factorSetting(services, visit, PATH)
-    if ('leave' in setting) return setting.leave()
-    const { user } = setting.current
-    const enrolment = visit.form.get('enrolment') ?? ''
-    const code = visit.form.get('code') ?? ''
-    const confirmed = await secondFactors.confirmTotp(user, enrolment, code, visit.visitor)
+  async function post(request: PageRequest): Promise<FastifyReply> {
+    const context = await enrolment.begin(request, PATH)
+    if ('respond' in context) return context.respond()
+    const { user } = context.current
+    const pending = request.form.get('enrolment') ?? ''
+    const code = request.form.get('code') ?? ''
+    const confirmed = await secondFactors.confirmTotp(user, pending, code, request.visitor)
     if (confirmed === 'confirmed') {
-      return afterEnrolment(services, visit, setting, { kind: 'totp' }, 'totp-added')
+      return enrolment.finish(request, context, { kind: 'totp' }, 'totp-added')
     }
-    // The same key again: it is in the app already.
-    const same = confirmed === 'wrong' ? secondFactors.resumeTotp(user, enrolment) : null
+    // The same key again, because the app has it already.
+    const same = confirmed === 'wrong' ? secondFactors.resumeTotp(user, pending) : null
     const setup = same ?? secondFactors.beginTotp(user)
-    return render(visit, setting, setup, { kind: same ? 'code' : 'expired' }, 400)
+    return render(request, context, setup, { kind: same ? 'code' : 'expired' }, 400)
   }
 
   function render(
-    visit: Visit,
-    setting: FactorSetting,
+    request: PageRequest,
+    context: EnrolmentContext,
     { secret, uri, pending }: TotpSetup,
     message: EnrolTotpModel['message'],
     status = 200,
   ): FastifyReply {
-    const { flow, leadsTo, page } = carriedOn(visit, setting)
+    const { flow, leadsTo, page } = formContext(request, context)
     const text = enrolTotpPage({ secret, uri, enrolment: pending, flow, message }, page)
-    return visit.html(text, { status, leadsTo })
+    return request.html(text, { status, leadsTo })
   }
 }

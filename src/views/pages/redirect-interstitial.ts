@@ -3,13 +3,16 @@ import { address, html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 
 /** Goes to the client by itself, without script or form; the link is for browsers that are told not to. */
-export interface HandOverModel {
+export interface RedirectInterstitialModel {
   readonly clientName: string
   /** The registered redirect URI, with the answer. */
   readonly url: string
 }
 
-export function handOverPage({ clientName, url }: HandOverModel, page: PageContext): string {
+export function redirectInterstitialPage(
+  { clientName, url }: RedirectInterstitialModel,
+  page: PageContext,
+): string {
   const { texts } = page
   return frame(page, {
     title: texts.formPost.title,

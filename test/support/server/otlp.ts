@@ -107,9 +107,9 @@ export function tracingTo(url: string, env: Record<string, string> = {}, logger 
   return openTracing(config, {
     issuer: 'https://issuer.test',
     database: 'sqlite',
-    whereabouts: { hostname: 'here', pid: 7 },
+    nodeInfo: { hostname: 'here', pid: 7 },
     logger,
-    steady: () => performance.now(),
+    monotonic: () => performance.now(),
   })
 }
 

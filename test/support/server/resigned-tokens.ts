@@ -13,6 +13,6 @@ export async function resigned(
   typ = 'at+jwt',
 ): Promise<string> {
   const payload = { ...claimsOf(token), ...claims }
-  const key = await server.deps.ring.signingKey(Number(claimsOf(token).exp))
+  const key = await server.deps.signing.ring.signingKey(Number(claimsOf(token).exp))
   return signCompact(key, typ, JSON.stringify(payload))
 }

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto'
 import type { FastifyBaseLogger, FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify'
 import { type Config, loadConfig } from '../../../src/config/load.ts'
 import { createApp } from '../../../src/http/app.ts'
+import { openKeys } from '../../../src/keys/index.ts'
 import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts'
-import { openBase, openKeys, type System } from '../../../src/node/base.ts'
-import { openServer, type ServerDeps } from '../../../src/node/server.ts'
+import { openBase, type System } from '../../../src/node/base.ts'
+import { openServer, type Server } from '../../../src/node/server.ts'
 import { createStore, openDb, type Store } from '../../../src/store/index.ts'
 import { watchAudit } from './audit-consistency.ts'
 import { keptKeys } from './cached-keys.ts'
@@ -20,7 +21,7 @@ export interface TestServer {
   readonly clock: TestClock
   readonly logger: TestLogger
   readonly store: Store
-  readonly deps: ServerDeps
+  readonly deps: Server
   readonly metrics: Metrics
   /** One request, without a socket. */
   inject(options: InjectOptions): Promise<LightMyRequestResponse>
@@ -81,11 +82,10 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   const base = await openBase(config, machine, 'apply')
   const kept = unkept === undefined ? await watchAudit(base, log ? undefined : logger, database) : undefined
   const keys = await openKeys(base)
-  const deps = await openServer(base, keys, machine, problem ? { problem } : {})
+  const deps = await openServer(base, keys, machine, problem)
   const app = await createApp({
-    services: deps.services,
+    server: deps,
     logger: lines,
-    random: base.random,
     metrics,
     tracing: system.tracing,
   })
@@ -100,13 +100,13 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     metrics,
     inject: (request) => app.inject(request),
     async follow() {
-      await deps.duties.follow()
-      await deps.duties.notify()
-      await deps.duties.maintain()
+      await deps.jobs.poll()
+      await deps.jobs.deliverLogouts()
+      await deps.jobs.maintainKeys()
     },
     async close() {
       await app.close()
-      await deps.duties.stop()
+      await deps.jobs.stop()
       try {
         await kept?.check()
       } finally {

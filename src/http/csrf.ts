@@ -1,0 +1,39 @@
+/**
+ * Protection against cross-site request forgery: a form is accepted only from a page that this server rendered for the same
+ * browser and the same user session. `page-scope.ts` checks every POST. Must not know any page.
+ */
+import type { Macs } from '../keys/macs.ts'
+import { PageError } from './page-error.ts'
+
+/** What a form's token is bound to besides the browser: the user session, or nothing else. `none`: the form needs no token. */
+export type CsrfBinding = 'user-session' | 'browser' | 'none'
+
+/** Who a form was rendered for. */
+export interface FormOwner {
+  /** The value of the browser cookie. */
+  readonly browser: string
+  readonly userSessionId: string | undefined
+}
+
+export interface SubmittedForm {
+  readonly token: string
+  /** `Sec-Fetch-Site`; browsers from before 2023 do not send it. */
+  readonly fetchSite: string | undefined
+}
+
+const textOf = ({ browser, userSessionId }: FormOwner): string =>
+  JSON.stringify([browser, userSessionId ?? null])
+
+export function csrfToken(macs: Pick<Macs, 'write'>, owner: FormOwner): string {
+  return macs.write(textOf(owner))
+}
+
+/** @throws {PageError} if another site sent the form, or if it was rendered for another browser or session */
+export function checkCsrf(
+  macs: Pick<Macs, 'matches'>,
+  owner: FormOwner,
+  { token, fetchSite }: SubmittedForm,
+): void {
+  const matches = macs.matches(textOf(owner), token)
+  if (!matches || (fetchSite !== undefined && fetchSite !== 'same-origin')) throw new PageError('forged')
+}

@@ -1,0 +1,153 @@
+/**
+ * One request of a browser as the pages see it: who is signed in, what the URL and the form say, and the ways to respond.
+ * Must not know any page. A new thing that several pages need from a request is a member here.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { CurrentSignIn, SignIns, Visitor } from '../accounts/user-sessions.ts'
+import type { Macs } from '../keys/macs.ts'
+import type { Flow, FlowCodec } from '../oauth/authorize/flow.ts'
+import { type Pair, type Parameters, parametersOf } from '../oauth/parameters.ts'
+import type { Clock, EpochSeconds, Random, Seconds } from '../system.ts'
+import type { Branding } from '../views/assets.ts'
+import type { PageContext } from '../views/page.ts'
+import { chooseLocale, textsIn } from '../views/texts/index.ts'
+import { clientAddress } from './client-address.ts'
+import { browserId, clearSessionCookie, sessionSecret, setSessionCookie } from './cookies.ts'
+import { csrfToken } from './csrf.ts'
+import { readPairs } from './form.ts'
+import { PageError } from './page-error.ts'
+import { isWeb, type PageNeeds, pagePolicy } from './page-policy.ts'
+
+export interface PageRequest {
+  readonly method: string
+  /** The path with the query, as it was sent. */
+  readonly url: string
+  /** `Sec-Fetch-Site`; browsers from before 2023 do not send it. */
+  readonly fetchSite: string | undefined
+  readonly reply: FastifyReply
+  now(): EpochSeconds
+  /** The random value of the browser cookie, to which forms and flows are bound. */
+  readonly browser: string
+  /** null if no user is signed in. */
+  readonly current: CurrentSignIn | null
+  readonly visitor: Visitor
+  /** The parameters of the URL. */
+  readonly query: Parameters
+  /** The parameters of the body. */
+  readonly form: Parameters
+  /** The parameters of the body of a POST, otherwise of the URL; in order, with repetitions. */
+  readonly pairs: readonly Pair[]
+  /** @param locales the client's `ui_locales`, which come before the browser's languages */
+  pageContext(locales?: readonly string[]): PageContext
+  /** For a page whose form may be sent even if another user has signed in by then. */
+  loginPageContext(locales?: readonly string[]): PageContext
+  /** Sets the session cookie of a user who has just signed in; null removes it. */
+  setSession(secret: string | null): void
+  /** null if the request carries no flow, or one that is expired or of another browser. */
+  openFlow(): Flow | null
+  /** @throws {PageError} if the request is too long to be carried from page to page */
+  sealFlow(flow: Flow): string
+  /** To another page of this server. */
+  redirect(path: string, query?: Readonly<Record<string, string>>): FastifyReply
+  /** To a client. @param interstitial renders the page that leads there where the browser would stop a redirect */
+  redirectToClient(url: string, interstitial: () => string): FastifyReply
+  html(body: string, options?: HtmlOptions): FastifyReply
+}
+
+export interface HtmlOptions extends PageNeeds {
+  readonly status?: number
+}
+
+export interface PageRequestDeps {
+  /** The path of the issuer, or empty. */
+  readonly prefix: string
+  readonly branding: Pick<Branding, 'brand' | 'assets'>
+  readonly userSessions: Pick<SignIns, 'current'>
+  readonly flows: FlowCodec
+  /** Writes the tokens against cross-site request forgery. */
+  readonly formMacs: Macs
+  readonly clock: Clock
+  readonly random: Pick<Random, 'bytes'>
+  /** The longest that a user session can last. */
+  readonly sessionTtl: Seconds
+}
+
+export async function createPageRequest(
+  deps: PageRequestDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<PageRequest> {
+  const { prefix, branding, userSessions, flows, formMacs, clock, random, sessionTtl } = deps
+  const browser = browserId(request, reply, random)
+  const current = await userSessions.current(sessionSecret(request))
+  const queryAt = request.url.indexOf('?')
+  const queryPairs = queryAt < 0 ? [] : readPairs(request.url.slice(queryAt + 1))
+  const bodyPairs = (request.body as Pair[] | undefined) ?? []
+  const query = parametersOf(queryPairs)
+  const form = parametersOf(bodyPairs)
+  const isPost = request.method === 'POST'
+  const { 'sec-fetch-site': fetchSite, 'sec-fetch-dest': fetchDest } = request.headers
+
+  function contextFor(locales: readonly string[], userSessionId: string | undefined): PageContext {
+    const locale = chooseLocale(locales, request.headers['accept-language'])
+    const { brand, assets } = branding
+    const csrf = csrfToken(formMacs, { browser, userSessionId })
+    return { texts: textsIn(locale), locale, brand, assets, prefix, csrf }
+  }
+
+  function html(text: string, { status = 200, leadsTo, scripts = false }: HtmlOptions = {}): FastifyReply {
+    // Such a browser gets an interstitial page instead of a redirect, so the form itself leads nowhere else.
+    const getsInterstitial = typeof leadsTo === 'string' && isWeb(leadsTo) && fetchSite !== undefined
+    const policy = pagePolicy({ leadsTo: getsInterstitial ? undefined : leadsTo, scripts })
+    return reply
+      .status(status)
+      .header('content-security-policy', policy)
+      .type('text/html; charset=utf-8')
+      .send(text)
+  }
+
+  return {
+    method: request.method,
+    url: request.url,
+    fetchSite: typeof fetchSite === 'string' ? fetchSite : undefined,
+    reply,
+    now: () => clock.now(),
+    browser,
+    current,
+    visitor: {
+      ip: clientAddress(request),
+      userAgent: request.headers['user-agent'] ?? '',
+      requestId: request.id,
+    },
+    query,
+    form,
+    pairs: isPost ? bodyPairs : queryPairs,
+    pageContext: (locales = []) => contextFor(locales, current?.signIn.id),
+    loginPageContext: (locales = []) => contextFor(locales, undefined),
+    setSession(secret) {
+      if (secret === null) clearSessionCookie(reply)
+      else setSessionCookie(reply, secret, sessionTtl)
+    },
+    openFlow() {
+      const text = (isPost ? form : query).get('flow')
+      return text === undefined ? null : flows.open(text, browser)
+    },
+    sealFlow(flow) {
+      const text = flows.seal(flow, browser)
+      if (text === undefined)
+        throw new PageError('invalid-request', 'the request is too long: push it (RFC 9126)')
+      return text
+    },
+    redirect(path, fields = {}) {
+      const search = new URLSearchParams(fields).toString()
+      // 303 and not 307, so that no browser ever sends a password on (RFC 9700 §4.12).
+      return reply.redirect(prefix + path + (search === '' ? '' : `?${search}`), 303)
+    },
+    redirectToClient(url, interstitial) {
+      // An app opens only by what the user has just clicked, so its address always gets a redirect.
+      const redirects = fetchSite !== 'same-origin' || fetchDest !== 'document' || !isWeb(url)
+      return redirects ? reply.redirect(url, 303) : html(interstitial())
+    },
+    html,
+  }
+}

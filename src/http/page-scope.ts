@@ -1,0 +1,66 @@
+/**
+ * The browser side of HTTP: what every page has in common (form parser, cookies, headers, CSRF check, errors as pages), so
+ * that no page can forget it. Must not know any page. The list of pages is pages/index.ts.
+ */
+import cookie from '@fastify/cookie'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { type CsrfBinding, checkCsrf } from './csrf.ts'
+import { readPairs } from './form.ts'
+import { sendErrorPage } from './page-error.ts'
+import { setPageHeaders } from './page-policy.ts'
+import { createPageRequest, type PageRequest, type PageRequestDeps } from './page-request.ts'
+
+const BODY_LIMIT = 65_536
+
+export interface PageRoute {
+  readonly method: 'GET' | 'POST'
+  /** Below the issuer. */
+  readonly path: string
+  /** false for a GET that changes something: link checkers send HEAD and expect it to be safe (RFC 9110 §9.2.1). */
+  readonly head?: false
+  /** What the token of a POST is bound to; `user-session` if absent. */
+  readonly csrf?: CsrfBinding
+  readonly handler: (request: PageRequest) => Promise<FastifyReply>
+}
+
+export async function pageScope(
+  app: FastifyInstance,
+  deps: PageRequestDeps,
+  routes: readonly PageRoute[],
+): Promise<void> {
+  await app.register(cookie)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string', bodyLimit: BODY_LIMIT },
+    (_request, body, done) => {
+      try {
+        done(null, readPairs(body as string))
+      } catch (error) {
+        done(error as Error)
+      }
+    },
+  )
+  app.addHook('onRequest', (_request, reply, done) => {
+    setPageHeaders(reply)
+    done()
+  })
+  app.setErrorHandler((error, request, reply) => sendErrorPage(deps, error, request, reply))
+  for (const { method, path, head = true, csrf = 'user-session', handler } of routes) {
+    app.route({
+      method,
+      url: deps.prefix + path,
+      exposeHeadRoute: method === 'GET' && head,
+      bodyLimit: BODY_LIMIT,
+      handler: async (request, reply) => {
+        const pageRequest = await createPageRequest(deps, request, reply)
+        if (method === 'POST' && csrf !== 'none') {
+          const { browser, current, form, fetchSite } = pageRequest
+          const userSessionId = csrf === 'browser' ? undefined : current?.signIn.id
+          checkCsrf(deps.formMacs, { browser, userSessionId }, { token: form.get('csrf') ?? '', fetchSite })
+        }
+        return handler(pageRequest)
+      },
+    })
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * `/account/second-factor`: users who need a second factor and have none choose one here. Also the forms of the account page
+ * that remove a factor or make new recovery codes.
+ */
+import type { FastifyReply } from 'fastify'
+import type { SecondFactors } from '../../accounts/second-factors.ts'
+import type { Registry } from '../../oauth/registry.ts'
+import type { AccountNotice } from '../../views/pages/account.ts'
+import { enrolRequiredPage } from '../../views/pages/enrol-required.ts'
+import type { PageRequest } from '../page-request.ts'
+import type { PageRoute } from '../page-scope.ts'
+import { ACCOUNT_PATH, toAccount } from './account.ts'
+import { type Enrolment, type EnrolmentContext, formContext, hasFactor } from './enrolment.ts'
+
+export interface AccountFactorPageDeps {
+  readonly enrolment: Enrolment
+  readonly secondFactors: Pick<SecondFactors, 'removeTotp' | 'listPasskeys' | 'removePasskey'>
+  readonly registry: Pick<Registry, 'requiresSecondFactor'>
+}
+
+export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
+  const { enrolment, secondFactors, registry } = deps
+  return [
+    {
+      method: 'GET',
+      path: '/account/second-factor',
+      async handler(request) {
+        const context = await enrolment.begin(request, ACCOUNT_PATH)
+        if ('respond' in context) return context.respond()
+        const { current, waiting } = context
+        if (!waiting) return toAccount(request)
+        const { flow, page } = formContext(request, context)
+        // The page names the client that asks for it, unless the user's roles require a second factor anyway.
+        const requiredByRole = registry.requiresSecondFactor(current.user.roles)
+        const model = {
+          username: current.user.username,
+          clientName: requiredByRole ? null : waiting.summary.client.name,
+          flow,
+        }
+        return request.html(enrolRequiredPage(model, page))
+      },
+    },
+    {
+      method: 'POST',
+      path: '/account/recovery-codes',
+      async handler(request) {
+        const context = await enrolment.begin(request, ACCOUNT_PATH)
+        if ('respond' in context) return context.respond()
+        // Recovery codes replace a factor for once. Without a factor they would be one by themselves.
+        if (!hasFactor(context.summary)) return toAccount(request)
+        return enrolment.showRecoveryCodes(request, context)
+      },
+    },
+    {
+      method: 'POST',
+      path: '/account/totp/remove',
+      handler: (request) =>
+        remove(request, async ({ current: { user }, summary }) => {
+          if (!summary.totp) return 'already-gone'
+          if (summary.passkeys === 0 && registry.requiresSecondFactor(user.roles)) {
+            return 'second-factor-required'
+          }
+          const removed = await secondFactors.removeTotp(user, request.visitor)
+          return removed ? 'totp-removed' : 'already-gone'
+        }),
+    },
+    {
+      method: 'POST',
+      path: '/account/passkeys/remove',
+      handler: (request) =>
+        remove(request, async ({ current: { user }, summary }) => {
+          const id = request.form.get('id') ?? ''
+          const own = await secondFactors.listPasskeys(user.id)
+          if (!own.some((passkey) => passkey.id === id)) return 'already-gone'
+          if (!summary.totp && own.length === 1 && registry.requiresSecondFactor(user.roles)) {
+            return 'second-factor-required'
+          }
+          const removed = await secondFactors.removePasskey(user, id, request.visitor)
+          return removed ? 'passkey-removed' : 'already-gone'
+        }),
+    },
+  ]
+
+  async function remove(
+    request: PageRequest,
+    removal: (context: EnrolmentContext) => Promise<AccountNotice>,
+  ): Promise<FastifyReply> {
+    const context = await enrolment.begin(request, ACCOUNT_PATH)
+    if ('respond' in context) return context.respond()
+    return toAccount(request, await removal(context))
+  }
+}

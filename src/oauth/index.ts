@@ -1,0 +1,152 @@
+/**
+ * Puts the protocol together: what each endpoint does, below HTTP. Must not know Fastify, pages or SQL. What a new endpoint does
+ * is a folder beside this file and a member of `OAuth`.
+ */
+import type { Accounts } from '../accounts/index.ts'
+import type { Audit } from '../audit/events.ts'
+import type { Config } from '../config/load.ts'
+import { createRootSealer, type Roots } from '../keys/data-keys.ts'
+import type { Signer } from '../keys/signer.ts'
+import type { Status } from '../status/index.ts'
+import type { Store } from '../store/index.ts'
+import type { Clock, Random, ReachFailpoint } from '../system.ts'
+import type { Tokens } from '../tokens/index.ts'
+import { createActiveTokens } from './active-token.ts'
+import { type Authorize, createAuthorize } from './authorize/authorize.ts'
+import { createFlowCodec, type FlowCodec } from './authorize/flow.ts'
+import { createRequestObjects } from './authorize/request-object.ts'
+import { createClientKeys, type FetchJwks } from './client-auth/client-keys.ts'
+import { createClientAuthentication } from './client-auth/index.ts'
+import { createSecretVerifier } from './client-auth/secret.ts'
+import { createGrants } from './grants/index.ts'
+import { createIntrospection, type Introspection } from './introspection/introspection.ts'
+import { createLogout, type Logout } from './logout/logout.ts'
+import { createPushRequest, type PushRequest } from './par/pushed-requests.ts'
+import type { Registry } from './registry.ts'
+import { createRevocation, type Revocation } from './revocation/revocation.ts'
+import { createTokenRequest, type TokenRequest } from './token-request.ts'
+import { createUserInfo, type UserInfo } from './userinfo/userinfo.ts'
+
+export interface OAuth {
+  readonly authorize: Authorize
+  /** Authorization requests on their way from page to page. */
+  readonly flows: FlowCodec
+  readonly tokenRequest: TokenRequest
+  readonly pushRequest: PushRequest
+  readonly revocation: Revocation
+  readonly introspection: Introspection
+  readonly userInfo: UserInfo
+  readonly logout: Logout
+}
+
+export interface OAuthDeps {
+  readonly config: Config
+  readonly clock: Clock
+  readonly random: Random
+  readonly audit: Audit
+  readonly failpoint: ReachFailpoint
+  readonly store: Pick<
+    Store,
+    | 'codes'
+    | 'sessions'
+    | 'users'
+    | 'factors'
+    | 'consents'
+    | 'pushedRequests'
+    | 'revokedTokens'
+    | 'singleUse'
+    | 'status'
+  >
+  readonly roots: Roots
+  readonly signer: Signer
+  readonly registry: Registry
+  readonly accounts: Pick<Accounts, 'login' | 'secondFactors' | 'rateLimiter' | 'verifySuppliedSecret'>
+  readonly status: Status
+  readonly tokens: Tokens
+  readonly fetchJwks: FetchJwks
+}
+
+export function createOAuth(deps: OAuthDeps): OAuth {
+  const { config, clock, random, audit, failpoint, store, roots, signer, registry, accounts } = deps
+  const { codes, sessions, users, factors, consents, pushedRequests, revokedTokens, singleUse, status } =
+    store
+  const { login, secondFactors, rateLimiter } = accounts
+  const { refreshTokens, issueTokens } = deps.tokens
+  const statusIndices = deps.status.indices
+  const { issuer } = config
+
+  const clientKeys = createClientKeys({ fetchJwks: deps.fetchJwks, clock })
+  const secrets = createSecretVerifier(accounts.verifySuppliedSecret)
+  const authenticate = createClientAuthentication({
+    secrets,
+    clientKeys,
+    singleUse,
+    issuer,
+    registry,
+    clock,
+    audit,
+  })
+  const requestObjects = createRequestObjects({ clientKeys, clock, issuer })
+  const activeTokens = createActiveTokens({ registry, sessions, users, revokedTokens })
+  const grants = createGrants({
+    registry,
+    login,
+    refreshTokens,
+    codes,
+    sessions,
+    users,
+    factors,
+    statusIndices,
+    clock,
+    random,
+    audit,
+    failpoint,
+    config,
+  })
+  const presentedTokens = { signer, refreshTokens, clock, issuer }
+
+  return {
+    authorize: createAuthorize({
+      registry,
+      codes,
+      consents,
+      pushedRequests,
+      requestObjects,
+      secondFactors,
+      signer,
+      clock,
+      random,
+      audit,
+      config,
+    }),
+    flows: createFlowCodec({
+      sealer: createRootSealer(roots, random, { purpose: 'keyturn/seal-flows/v1', what: 'the flow' }),
+      clock,
+    }),
+    tokenRequest: createTokenRequest({ authenticate, grants, issueTokens, audit, failpoint }),
+    pushRequest: createPushRequest({
+      authenticate,
+      throttle: rateLimiter,
+      registry,
+      pushedRequests,
+      requestObjects,
+      clock,
+      random,
+      audit,
+      config,
+    }),
+    revocation: createRevocation({
+      ...presentedTokens,
+      authenticate,
+      sessions,
+      revokedTokens,
+      status,
+      statusIndices,
+      listOf: deps.status.lists.numberOf,
+      audit,
+    }),
+    introspection: createIntrospection({ ...presentedTokens, authenticate, sessions, activeTokens, audit }),
+    userInfo: createUserInfo({ signer, activeTokens, clock, audit, issuer }),
+    logout: createLogout({ signer, registry, sessions }),
+  }
+}

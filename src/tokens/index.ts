@@ -1,0 +1,38 @@
+/**
+ * Puts the issuer of tokens together: an `Authorization` becomes strings. Must not know grants or HTTP. A new kind of token is a
+ * file beside this one, issued by issue.ts.
+ */
+import type { Roots } from '../keys/data-keys.ts'
+import type { Signer } from '../keys/signer.ts'
+import type { Status } from '../status/index.ts'
+import type { Clock, Random } from '../system.ts'
+import { createTokenIssuer, type IssueTokens } from './issue.ts'
+import { createRefreshTokenCodec, type RefreshTokenCodec } from './refresh-token.ts'
+
+export interface Tokens {
+  readonly issueTokens: IssueTokens
+  readonly refreshTokens: RefreshTokenCodec
+}
+
+export interface TokensDeps {
+  readonly signer: Signer
+  readonly roots: Roots
+  readonly status: Pick<Status, 'indices' | 'lists'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly issuer: string
+}
+
+export function createTokens({ signer, roots, status, clock, random, issuer }: TokensDeps): Tokens {
+  const refreshTokens = createRefreshTokenCodec(roots)
+  const issueTokens = createTokenIssuer({
+    signer,
+    refreshTokens,
+    clock,
+    random,
+    issuer,
+    statusIndices: status.indices,
+    statusUri: status.lists.uri,
+  })
+  return { issueTokens, refreshTokens }
+}
