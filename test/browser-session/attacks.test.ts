@@ -1,4 +1,4 @@
-/** The backend for the frontend against those who mean harm (RFC 9700, draft-ietf-oauth-browser-based-apps §6.1.3). */
+/** Attacks on the backend for the frontend (RFC 9700, draft-ietf-oauth-browser-based-apps §6.1.3). */
 import t, { type Test } from 'tap'
 import { returnUrl } from '../../packages/browser-session/return-to.ts'
 import { type Answer, type JarBrowser, parseCookie } from '../support/browser/cookie-browser.ts'
@@ -7,12 +7,12 @@ import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/issuer
 const who = async (browser: JarBrowser) => (await browser.ask(`${APP}/who`)).body
 const atCallback = (url: string) => url.startsWith(`${APP}/auth/callback`)
 
-/** The callback that the issuer sends a browser to, not yet followed. */
+/** The URL of the callback, which the browser has not opened yet. */
 async function callbackOf(browser: JarBrowser): Promise<URL> {
   return new URL((await browser.visit(`${APP}/auth/login?return_to=/page`, atCallback)).location ?? '')
 }
 
-t.test('return_to is a path of the app or nothing (no open redirect)', async (t) => {
+t.test('return_to accepts only paths of the app, so there is no open redirect', async (t) => {
   const own = ['/auth/login', '/auth/callback']
   const good: [string, string][] = [
     ['/', '/'],
@@ -73,7 +73,7 @@ t.test('return_to is a path of the app or nothing (no open redirect)', async (t)
 })
 
 t.test(
-  'a callback that does not fit gives no session (RFC 9700 §2.1, §4.4, §4.5, §4.7, RFC 9207)',
+  'a callback that does not match its sign-in creates no session (RFC 9700 §2.1, §4.4, §4.5, §4.7, RFC 9207)',
   async (t) => {
     const { app, browser, issuer, time } = await openidWorld(t)
     await app()
@@ -95,29 +95,26 @@ t.test(
       return copy
     }
 
-    await t.test(
-      'with no state, a wrong one, or none that was begun: the code is not even sent',
-      async (t) => {
-        const alice = browser()
-        const url = await callbackOf(alice)
-        const state = url.searchParams.get('state') ?? ''
-        for (const wrong of [
-          undefined,
-          '',
-          'x',
-          'A'.repeat(43),
-          state.slice(0, 16),
-          `${state.slice(0, -1)}!`,
-        ]) {
-          const sent = await refused(t, alice, changed(url, { state: wrong }), 400, 'SIGN_IN_UNKNOWN')
-          t.equal(sent, 0)
-        }
-        await alice.ask(url.href)
-        t.equal(await who(alice), 'alice', 'and the real one still passes')
-      },
-    )
+    await t.test('without a known state, the code is not sent to the issuer', async (t) => {
+      const alice = browser()
+      const url = await callbackOf(alice)
+      const state = url.searchParams.get('state') ?? ''
+      for (const wrong of [
+        undefined,
+        '',
+        'x',
+        'A'.repeat(43),
+        state.slice(0, 16),
+        `${state.slice(0, -1)}!`,
+      ]) {
+        const sent = await refused(t, alice, changed(url, { state: wrong }), 400, 'SIGN_IN_UNKNOWN')
+        t.equal(sent, 0)
+      }
+      await alice.ask(url.href)
+      t.equal(await who(alice), 'alice', 'and the real one still passes')
+    })
 
-    await t.test('of a sign-in that another browser began (login CSRF)', async (t) => {
+    await t.test('a callback of a sign-in from another browser is refused (login CSRF)', async (t) => {
       const mallory = browser()
       const url = await callbackOf(mallory)
       t.equal(await refused(t, browser(), url, 400, 'SIGN_IN_UNKNOWN'), 0)
@@ -126,7 +123,7 @@ t.test(
       t.equal(await refused(t, alice, url, 400, 'SIGN_IN_UNKNOWN'), 0)
     })
 
-    await t.test('with the transaction cookie of one sign-in under the name of another', async (t) => {
+    await t.test('the cookie of one sign-in is refused under the name of another', async (t) => {
       const alice = browser()
       const first = await callbackOf(alice)
       const second = await callbackOf(alice)
@@ -137,16 +134,19 @@ t.test(
       t.equal(await who(alice), 'alice')
     })
 
-    await t.test("with somebody else's code in a sign-in of one's own (code injection: PKCE)", async (t) => {
-      const victim = await callbackOf(browser())
-      const mallory = browser()
-      const own = await callbackOf(mallory)
-      const code = victim.searchParams.get('code') ?? ''
-      t.equal(await refused(t, mallory, changed(own, { code }), 400, 'SIGN_IN_FAILED'), 1)
-      t.equal(issuer.answers.at(-1)?.error, 'invalid_grant', 'the issuer saw the wrong verifier')
-    })
+    await t.test(
+      "another user's code is refused, because PKCE binds it to its sign-in (code injection)",
+      async (t) => {
+        const victim = await callbackOf(browser())
+        const mallory = browser()
+        const own = await callbackOf(mallory)
+        const code = victim.searchParams.get('code') ?? ''
+        t.equal(await refused(t, mallory, changed(own, { code }), 400, 'SIGN_IN_FAILED'), 1)
+        t.equal(issuer.answers.at(-1)?.error, 'invalid_grant', 'the issuer saw the wrong verifier')
+      },
+    )
 
-    await t.test('a second time, by the browser or with a copy of its cookies', async (t) => {
+    await t.test('a callback works once, for the browser and for a copy of its cookies', async (t) => {
       const alice = browser()
       const begun = await callbackOf(alice)
       const copy = browser()
@@ -155,10 +155,10 @@ t.test(
       t.equal(await who(alice), 'alice')
       t.equal(await refused(t, copy, begun, 400, 'SIGN_IN_UNKNOWN'), 0)
       t.equal((await alice.ask(begun.href)).status, 400)
-      t.equal(await who(alice), 'alice', 'its session is not lost by that')
+      t.equal(await who(alice), 'alice', 'the session survives')
     })
 
-    await t.test('of another issuer, or of none (RFC 9207 §2.4)', async (t) => {
+    await t.test('a response without iss or with another iss is refused (RFC 9207 §2.4)', async (t) => {
       for (const iss of ['https://evil.example', `${issuer.origin}/`, undefined]) {
         const alice = browser()
         const url = await callbackOf(alice)
@@ -166,14 +166,14 @@ t.test(
       }
     })
 
-    await t.test('with a parameter twice', async (t) => {
+    await t.test('a response with a repeated parameter is refused', async (t) => {
       const alice = browser()
       const url = await callbackOf(alice)
       url.searchParams.append('code', 'x')
       t.equal(await refused(t, alice, url, 400, 'SIGN_IN_FAILED'), 0)
     })
 
-    await t.test('with an error: nothing of its text is shown', async (t) => {
+    await t.test('an error response creates no session, and its text is not shown', async (t) => {
       const alice = browser()
       const url = changed(await callbackOf(alice), {
         code: undefined,
@@ -184,7 +184,7 @@ t.test(
       t.notMatch(alice.seen.map(({ body }) => body).join(), /script/)
     })
 
-    await t.test('later than ten minutes', async (t) => {
+    await t.test('a callback after more than ten minutes is refused', async (t) => {
       const alice = browser()
       const url = await callbackOf(alice)
       time.tick(600)
@@ -192,7 +192,7 @@ t.test(
     })
 
     await t.test(
-      'with an ID token of another sign-in (nonce), or one that is not signed by the issuer',
+      'an ID token with another nonce or without the signature of the issuer is refused',
       async (t) => {
         const real = (change: (token: string) => string) => {
           issuer.routes.set('/token', (_, response, pass) => {
@@ -243,7 +243,7 @@ for (const store of [undefined, 'cookie'] as const) {
   const kind = store === undefined ? {} : { store }
 
   t.test(
-    `${variant}: cookies that were changed, moved, made up or sealed for another app are nobody's`,
+    `${variant}: cookies that are changed, moved, made up or encrypted for another app give no session`,
     async (t) => {
       const { app, browser, signedIn, copyOf } = await openidWorld(t)
       await app(kind)
@@ -285,31 +285,38 @@ for (const store of [undefined, 'cookie'] as const) {
       await pending.ask(`${APP}/auth/login`)
       const transaction = [...pending.cookies(APP).values()][0]?.value ?? ''
       pending.setCookie(APP, name, store === 'cookie' ? `1.${transaction}` : transaction)
-      t.equal(await who(pending), 'nobody', 'a transaction is no session')
+      t.equal(await who(pending), 'nobody', 'the cookie of a sign-in is not a session')
 
       const foreign = { ...kind, secret: secret(7) }
       t.equal(await who(copyOf(alice, await app(foreign))), 'nobody', 'another secret')
       const otherClient = await app({ ...kind, clientId: 'other-web' })
       t.equal(await who(copyOf(alice, otherClient)), 'nobody', 'the same secret in another app')
-      t.equal(await who(copyOf(alice)), 'alice', 'a copy of all is what HttpOnly, Secure and __Host- guard')
+      t.equal(
+        await who(copyOf(alice)),
+        'alice',
+        'only a copy of all cookies works, which HttpOnly, Secure and __Host- prevent',
+      )
     },
   )
 
-  t.test(`${variant}: a session planted before the sign-in is not the one after it (fixation)`, async (t) => {
-    const { app, signedIn, issuer, copyOf } = await openidWorld(t)
-    await app(kind)
-    issuer.account = 'mallory'
-    const mallory = await signedIn()
-    const victim = copyOf(mallory)
-    issuer.account = 'alice'
-    await victim.visit(`${APP}/auth/login`)
-    t.equal(await who(victim), 'alice')
-    t.not(await who(mallory), 'alice')
-    t.equal(await who(mallory), 'nobody', 'and the planted one is over')
-    t.equal(issuer.revocations.at(-1)?.get('token'), issuer.answers[0]?.refresh_token)
-  })
+  t.test(
+    `${variant}: the sign-in starts a new session, whatever session was planted before (session fixation)`,
+    async (t) => {
+      const { app, signedIn, issuer, copyOf } = await openidWorld(t)
+      await app(kind)
+      issuer.account = 'mallory'
+      const mallory = await signedIn()
+      const victim = copyOf(mallory)
+      issuer.account = 'alice'
+      await victim.visit(`${APP}/auth/login`)
+      t.equal(await who(victim), 'alice')
+      t.not(await who(mallory), 'alice')
+      t.equal(await who(mallory), 'nobody', 'and the planted session has ended')
+      t.equal(issuer.revocations.at(-1)?.get('token'), issuer.answers[0]?.refresh_token)
+    },
+  )
 
-  t.test(`${variant}: a request that another site made is nobody's (CSRF)`, async (t) => {
+  t.test(`${variant}: a request from another site has no session (CSRF)`, async (t) => {
     const { app, signedIn, browser } = await openidWorld(t)
     await app(kind)
     const alice = await signedIn()
@@ -345,7 +352,7 @@ for (const store of [undefined, 'cookie'] as const) {
     )
   })
 
-  t.test(`${variant}: no token is in any answer, and every cookie is out of scripts' reach`, async (t) => {
+  t.test(`${variant}: no response contains a token, and scripts can read no cookie`, async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t)
     await app(kind)
     const alice = await signedIn()
@@ -390,7 +397,7 @@ for (const store of [undefined, 'cookie'] as const) {
     const careless = (answer: Answer) =>
       (answer.headers['set-cookie'] || answer.url.includes('/auth/')) &&
       answer.headers['cache-control'] !== 'no-store'
-    t.same(ours.filter(careless), [], 'nothing that a cache may keep')
+    t.same(ours.filter(careless), [], 'the response must not be cached')
     const open = ours.filter(
       ({ headers, url }) => url.includes('/auth/') && headers['access-control-allow-origin'],
     )
@@ -398,13 +405,13 @@ for (const store of [undefined, 'cookie'] as const) {
   })
 }
 
-t.test('a guarded route: a page goes to the sign-in, a script gets a 401', async (t) => {
+t.test('a guarded route redirects a page to the sign-in and answers a script with 401', async (t) => {
   const { app, browser } = await openidWorld(t)
   await app()
   const status = async (headers: Record<string, string>, method = 'GET') =>
     (await browser().ask(`${APP}/token?a=b`, { method, headers })).status
   t.equal(await status({ 'sec-fetch-mode': 'navigate', accept: 'text/html' }), 302)
-  t.equal(await status({ accept: 'text/html,*/*' }), 302, 'a browser that says no mode')
+  t.equal(await status({ accept: 'text/html,*/*' }), 302, 'a browser without Sec-Fetch-Mode')
   t.equal(await status({ 'sec-fetch-mode': 'cors', accept: 'text/html' }), 401)
   t.equal(await status({ accept: 'application/json' }), 401)
   t.equal(await status(OURS, 'POST'), 401)

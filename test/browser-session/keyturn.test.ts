@@ -1,4 +1,4 @@
-/** @keyturn/browser-session with Keyturn as the issuer: the pages, the chain of refresh tokens, both ends of a sign-out. */
+/** @keyturn/browser-session with Keyturn as the issuer: pages, refresh tokens, and logout at the app and at Keyturn. */
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
@@ -10,7 +10,7 @@ import { openidServer, PROFILE } from '../support/issuers/keyturn.ts'
 import { APP, OURS, secret } from '../support/issuers/oidc-provider.ts'
 import { SECRET } from '../support/server/seed.ts'
 
-/** Less than the tolerance that the library has for clocks, since only the server's and the app's go on. */
+/** Less than the library's tolerance for clocks, because only the clocks of the server and the app are ticked. */
 const TOKEN_SECONDS = 8
 
 const { server, issuer, alice, browser } = await openidServer(t)
@@ -50,11 +50,11 @@ async function app(t: Test, options: Partial<BrowserSessionOptions>): Promise<st
 
 const tabOf = (process: string) => jarBrowser(new Map([[APP, process]]))
 
-/** One browser has both jars: the app's and the server's. */
+/** One browser with two cookie jars: one for the app and one for the server. */
 async function signIn(tab: JarBrowser, at: Browser, path = '/me') {
   const leaving = await tab.visit(`${APP}/auth/login?return_to=${path}`, (url) => url.startsWith(issuer))
   const { away, status, body } = await goThrough(at, await at.open(String(leaving.location)))
-  if (!away) throw new Error(`nobody was sent back: ${status} ${body}`)
+  if (!away) throw new Error(`the browser was not sent back: ${status} ${body}`)
   return tab.visit(away.url)
 }
 
@@ -67,17 +67,20 @@ function copyOf(tab: JarBrowser, process: string): JarBrowser {
 for (const kind of [{}, { store: 'cookie' }] as const) {
   const variant = 'store' in kind ? kind.store : 'memory'
 
-  t.test(`${variant}: signs in at the pages, and calls userinfo with the token`, async (t) => {
-    const tab = tabOf(await app(t, kind))
-    const page = await signIn(tab, browser())
-    t.equal(page.url, `${APP}/me`, 'back where it began')
-    t.match(page.json(), { status: 200, sub: alice.id, name: PROFILE.name, email: PROFILE.email })
-    const { claims } = (await tab.visit(`${APP}/auth/session`)).json() as { claims: { sub: string } }
-    t.same(claims, { sub: alice.id }, 'an ID token tells nothing else of the person')
-  })
+  t.test(
+    `${variant}: a user signs in at Keyturn's pages, and the app calls userinfo with the token`,
+    async (t) => {
+      const tab = tabOf(await app(t, kind))
+      const page = await signIn(tab, browser())
+      t.equal(page.url, `${APP}/me`, 'back where it began')
+      t.match(page.json(), { status: 200, sub: alice.id, name: PROFILE.name, email: PROFILE.email })
+      const { claims } = (await tab.visit(`${APP}/auth/session`)).json() as { claims: { sub: string } }
+      t.same(claims, { sub: alice.id }, 'the ID token has no other claims of the user')
+    },
+  )
 
   t.test(
-    `${variant}: processes and tabs that renew at once all go on (REFRESH_GRACE, RFC 9700 §4.14.2; docs/security.md F69)`,
+    `${variant}: processes and tabs that refresh at once all stay signed in (REFRESH_GRACE, RFC 9700 §4.14.2; docs/security.md F69)`,
     async (t) => {
       const [one, two] = [await app(t, kind), await app(t, kind)]
       const tab = tabOf(one)
@@ -87,21 +90,21 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
       for (let round = 1; round <= 2; round += 1) {
         server.clock.tick(TOKEN_SECONDS)
         const tabs = [...Array.from({ length: 10 }, () => tab)]
-        // What is in this process' memory no other one has.
+        // Each process has a memory of its own.
         if (variant === 'cookie') tabs.push(copyOf(tab, two), copyOf(tab, two))
         const answers = await Promise.all(tabs.map((each) => each.ask(`${APP}/me`)))
         t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
         for (const answer of answers) t.match(answer.json(), { status: 200, sub: alice.id })
-        t.not(answers[0]?.json().token, first, 'it was renewed')
+        t.not(answers[0]?.json().token, first, 'the token was refreshed')
       }
       const sessions = await server.store.sessions.list({ clientId: 'bff' }, 100)
       const newest = sessions.find(({ createdAt }) => createdAt === begun)
-      t.match(newest, { generation: 3, revokedAt: null }, 'one refresh a round, whoever asked')
+      t.match(newest, { generation: 3, revokedAt: null }, 'one refresh in each round')
     },
   )
 
   t.test(
-    `${variant}: a sign-out goes through the issuer, which asks nothing (RP-Initiated Logout §2, RP-Initiated Logout §3; docs/security.md N145, N147)`,
+    `${variant}: a logout passes through the issuer without a question to the user (RP-Initiated Logout §2, §3; docs/security.md N145, N147)`,
     async (t) => {
       const tab = tabOf(await app(t, kind))
       const at = browser()
@@ -119,7 +122,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
   )
 
   t.test(
-    `${variant}: signed out at the issuer is signed out here at the next refresh (Back-Channel Logout §2.7; docs/security.md N150)`,
+    `${variant}: a user who signs out at the issuer is signed out of the app at the next refresh (Back-Channel Logout §2.7; docs/security.md N150)`,
     async (t) => {
       const tab = tabOf(await app(t, kind))
       const at = browser()

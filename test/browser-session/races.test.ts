@@ -1,4 +1,4 @@
-/** Refresh at the same moment, in one process and in several; answers that are late or lost; and where sessions fit. */
+/** Concurrent refreshes in one and in several processes, late and lost responses, and the limits of cookies and stores. */
 import type { ServerResponse } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { exportJWK, generateKeyPair } from 'jose'
@@ -18,8 +18,8 @@ import {
 
 const logout = { method: 'POST', headers: OURS }
 
-/** The next answer of the token endpoint is made at once and sent when told. */
-function held(issuer: OpenidIssuer): { made: Promise<void>; release: () => void } {
+/** Holds the next response of the token endpoint until it is released. */
+function delayedResponse(issuer: OpenidIssuer): { made: Promise<void>; release: () => void } {
   const made = Promise.withResolvers<void>()
   const go = Promise.withResolvers<void>()
   issuer.routes.set('/token', (_, response: ServerResponse, pass) => {
@@ -39,7 +39,7 @@ for (const store of [undefined, 'cookie'] as const) {
   const variant = store ?? 'memory'
   const kind = store === undefined ? {} : { store }
 
-  t.test(`${variant}: 20 requests at once at the end of a token make one refresh`, async (t) => {
+  t.test(`${variant}: 20 concurrent requests with an expiring token cause one refresh`, async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t)
     await app(kind)
     const alice = await signedIn()
@@ -51,14 +51,14 @@ for (const store of [undefined, 'cookie'] as const) {
     }
   })
 
-  t.test(`${variant}: a refresh whose answer is lost is asked once more, with the same token`, async (t) => {
+  t.test(`${variant}: a refresh whose response is lost is repeated once with the same token`, async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t, { window: true })
     await app({ ...kind, timeoutMs: 300 })
     const alice = await signedIn()
     time.tick(TOKEN_SECONDS)
     issuer.routes.set('/token', (_, response, pass) => {
       issuer.routes.delete('/token')
-      // Cut off in one variant, never sent in the other.
+      // One variant cuts the connection, the other never responds.
       response.end = (() => (store === 'cookie' ? response : response.destroy())) as typeof response.end
       pass()
     })
@@ -67,12 +67,12 @@ for (const store of [undefined, 'cookie'] as const) {
     t.equal(issuer.refreshes[0]?.get('refresh_token'), issuer.refreshes[1]?.get('refresh_token'))
   })
 
-  t.test(`${variant}: a logout in the midst of a refresh revokes what the refresh gives`, async (t) => {
+  t.test(`${variant}: a logout during a refresh revokes the tokens of the refresh`, async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t)
     await app(kind)
     const alice = await signedIn()
     time.tick(TOKEN_SECONDS)
-    const { made, release } = held(issuer)
+    const { made, release } = delayedResponse(issuer)
     const refreshing = alice.ask(`${APP}/token`)
     await made
     const leaving = alice.ask(`${APP}/auth/logout`, logout)
@@ -80,20 +80,20 @@ for (const store of [undefined, 'cookie'] as const) {
     release()
     await Promise.all([refreshing, leaving])
     t.equal(issuer.revocations[0]?.get('token'), issuer.answers[1]?.refresh_token)
-    // Whichever answer came last.
+    // Whichever response came last.
     alice.receive(await refreshing)
     t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
   })
 }
 
-t.test('two processes and one store: both come to the same successor', async (t) => {
+t.test('two processes with one store end up with the same refreshed session', async (t) => {
   const { app, signedIn, issuer, time, copyOf } = await openidWorld(t, { window: true })
   const store = memoryStore({ clock: time.clocks.clock })
   const [one, two] = [await app({ store }), await app({ store })]
   const alice = await signedIn(one)
   const other = copyOf(alice, two)
   time.tick(TOKEN_SECONDS)
-  const { made, release } = held(issuer)
+  const { made, release } = delayedResponse(issuer)
   const first = alice.ask(`${APP}/token`)
   await made
   t.same((await other.ask(`${APP}/token`)).json(), { nth: 1 })
@@ -107,14 +107,14 @@ t.test('two processes and one store: both come to the same successor', async (t)
 })
 
 t.test(
-  'a process that comes second at an issuer without a retry window takes what the first has kept',
+  'a process whose refresh token was already used takes the session that the first process stored',
   async (t) => {
     const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
     const store = memoryStore({ clock: time.clocks.clock })
     const [one, two] = [await app({ store }), await app({ store })]
     const alice = await signedIn(one)
     time.tick(TOKEN_SECONDS)
-    const { made, release } = held(issuer)
+    const { made, release } = delayedResponse(issuer)
     const first = alice.ask(`${APP}/token`)
     await made
     const second = copyOf(alice, two).ask(`${APP}/token`)
@@ -126,13 +126,13 @@ t.test(
   },
 )
 
-t.test('a logout in another process while a refresh is under way: what comes of it is revoked', async (t) => {
+t.test('a logout in another process during a refresh revokes the tokens of the refresh', async (t) => {
   const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
   const store = memoryStore({ clock: time.clocks.clock })
   const [one, two] = [await app({ store }), await app({ store })]
   const alice = await signedIn(one)
   time.tick(TOKEN_SECONDS)
-  const { made, release } = held(issuer)
+  const { made, release } = delayedResponse(issuer)
   const refreshing = alice.ask(`${APP}/token`)
   await made
   t.equal((await copyOf(alice, two).ask(`${APP}/auth/logout`, logout)).status, 200)
@@ -141,29 +141,32 @@ t.test('a logout in another process while a refresh is under way: what comes of 
   t.equal(issuer.revocations.at(-1)?.get('token'), issuer.answers[1]?.refresh_token)
 })
 
-t.test('cookie: two processes renew the same cookie, and each answer leads on (REFRESH_GRACE)', async (t) => {
-  const { app, signedIn, time, copyOf } = await openidWorld(t, { window: true })
-  const [one, two, three] = [
-    await app({ store: 'cookie' }),
-    await app({ store: 'cookie' }),
-    await app({ store: 'cookie' }),
-  ]
-  const alice = await signedIn(one)
-  const other = copyOf(alice, two)
-  time.tick(TOKEN_SECONDS)
-  const [first, second] = await Promise.all([alice.ask(`${APP}/token`), other.ask(`${APP}/token`)])
-  t.same([first.json(), second.json()], [{ nth: 1 }, { nth: 1 }])
-  alice.receive(second)
-  const elsewhere = copyOf(alice, three)
-  t.same((await elsewhere.ask(`${APP}/token`)).json(), { nth: 1 })
-  time.tick(TOKEN_SECONDS)
-  t.same((await elsewhere.ask(`${APP}/token`)).json(), { nth: 2 })
-})
+t.test(
+  'cookie: two processes refresh the same cookie, and both responses work afterwards (REFRESH_GRACE)',
+  async (t) => {
+    const { app, signedIn, time, copyOf } = await openidWorld(t, { window: true })
+    const [one, two, three] = [
+      await app({ store: 'cookie' }),
+      await app({ store: 'cookie' }),
+      await app({ store: 'cookie' }),
+    ]
+    const alice = await signedIn(one)
+    const other = copyOf(alice, two)
+    time.tick(TOKEN_SECONDS)
+    const [first, second] = await Promise.all([alice.ask(`${APP}/token`), other.ask(`${APP}/token`)])
+    t.same([first.json(), second.json()], [{ nth: 1 }, { nth: 1 }])
+    alice.receive(second)
+    const elsewhere = copyOf(alice, three)
+    t.same((await elsewhere.ask(`${APP}/token`)).json(), { nth: 1 })
+    time.tick(TOKEN_SECONDS)
+    t.same((await elsewhere.ask(`${APP}/token`)).json(), { nth: 2 })
+  },
+)
 
-t.test('cookie: an answer that comes late brings no old token back and takes no new one away', async (t) => {
+t.test('cookie: a late response neither restores old tokens nor removes new ones', async (t) => {
   const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
   const one = await app({ store: 'cookie' })
-  // Knows nothing but what the browser holds.
+  // This process knows only what is in the browser's cookies.
   const fresh = () => app({ store: 'cookie' })
   const alice = await signedIn(one)
   const begun = copyOf(alice)
@@ -179,16 +182,16 @@ t.test('cookie: an answer that comes late brings no old token back and takes no 
   t.equal(issuer.refreshes.length, 3)
   await alice.ask(`${APP}/who`)
   const generations = [...alice.cookies(APP).keys()].filter((name) => name.endsWith('.0'))
-  t.equal(generations.length, 1, 'what is old is cleared')
+  t.equal(generations.length, 1, 'older cookies are removed')
 
-  // Another process is asked with the first cookie: its refresh token was used, and the session over for it.
+  // Another process gets the first cookie, whose refresh token was already used, so there the session has ended.
   const refused = await copyOf(begun, await fresh()).ask(`${APP}/token`)
   t.equal(refused.json().code, 'SESSION_ENDED')
   alice.receive(refused)
   t.equal((await alice.ask(`${APP}/who`)).body, 'alice', 'it clears its own cookie only')
 })
 
-t.test('cookie: a request with the cookie of before the refresh is given the one after it', async (t) => {
+t.test('cookie: a request with the cookie from before a refresh gets the cookie from after it', async (t) => {
   const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
   const one = await app({ store: 'cookie' })
   const alice = await signedIn(one)
@@ -200,49 +203,55 @@ t.test('cookie: a request with the cookie of before the refresh is given the one
   t.same((await copyOf(tab, await app({ store: 'cookie' })).ask(`${APP}/token`)).json(), { nth: 1 })
 })
 
-t.test('cookie: long tokens are split; too long ones are refused and nothing is left', async (t) => {
-  const long = await openidWorld(t, { bulk: 'x'.repeat(1500) })
-  await long.app({ store: 'cookie' })
-  const alice = await long.signedIn()
-  const parts = [...alice.cookies(APP).keys()].filter((name) => /\.[0-9]+\.[0-9]$/.test(name))
-  t.equal(parts.length, 2)
-  t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
-  for (const part of parts) {
-    const copy = long.copyOf(alice)
-    copy.cookies(APP).delete(part)
-    t.equal((await copy.ask(`${APP}/who`)).body, 'nobody', 'one of them missing')
-  }
-  long.time.tick(TOKEN_SECONDS)
-  t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+t.test(
+  'cookie: long tokens are split into several cookies, and a sign-in with longer ones leaves nothing behind',
+  async (t) => {
+    const long = await openidWorld(t, { bulk: 'x'.repeat(1500) })
+    await long.app({ store: 'cookie' })
+    const alice = await long.signedIn()
+    const parts = [...alice.cookies(APP).keys()].filter((name) => /\.[0-9]+\.[0-9]$/.test(name))
+    t.equal(parts.length, 2)
+    t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
+    for (const part of parts) {
+      const copy = long.copyOf(alice)
+      copy.cookies(APP).delete(part)
+      t.equal((await copy.ask(`${APP}/who`)).body, 'nobody', 'with one cookie missing')
+    }
+    long.time.tick(TOKEN_SECONDS)
+    t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
 
-  const huge = await openidWorld(t, { bulk: 'x'.repeat(6000) })
-  await huge.app({ store: 'cookie' })
-  const bob = huge.browser()
-  const answer = await bob.visit(`${APP}/auth/login`)
-  t.equal(answer.status, 500)
-  t.equal(answer.json().code, 'SESSION_TOO_LARGE')
-  t.same([...bob.cookies(APP).keys()], [])
-  t.equal(huge.issuer.revocations.length, 1)
-})
+    const huge = await openidWorld(t, { bulk: 'x'.repeat(6000) })
+    await huge.app({ store: 'cookie' })
+    const bob = huge.browser()
+    const answer = await bob.visit(`${APP}/auth/login`)
+    t.equal(answer.status, 500)
+    t.equal(answer.json().code, 'SESSION_TOO_LARGE')
+    t.same([...bob.cookies(APP).keys()], [])
+    t.equal(huge.issuer.revocations.length, 1)
+  },
+)
 
-t.test('Strict: the callback steps through a page of the app, the sign-in itself stays Lax', async (t) => {
-  const { app, browser } = await openidWorld(t)
-  await app({ sameSite: 'Strict' })
-  const alice = browser()
-  const step = await alice.visit(`${APP}/auth/login?return_to=/page?a=%22%3E%26`)
-  t.equal(step.status, 200)
-  t.match(step.body, `content="0;url=${APP}/page?a=%22%3E&#38;"`)
-  t.equal((await alice.visit(`${APP}/page`)).body, 'page')
-  const lines = alice.seen
-    .filter(({ url }) => url.startsWith(APP))
-    .flatMap(({ headers }) => headers['set-cookie'] ?? [])
-  for (const line of lines.filter((one) => !one.includes('Max-Age=0'))) {
-    const { name, attributes } = parseCookie(line)
-    t.equal(attributes.samesite, name.includes('.tx.') ? 'Lax' : 'Strict', name)
-  }
-})
+t.test(
+  'Strict: the callback redirects through a page of the app, and the cookie of the sign-in stays Lax',
+  async (t) => {
+    const { app, browser } = await openidWorld(t)
+    await app({ sameSite: 'Strict' })
+    const alice = browser()
+    const step = await alice.visit(`${APP}/auth/login?return_to=/page?a=%22%3E%26`)
+    t.equal(step.status, 200)
+    t.match(step.body, `content="0;url=${APP}/page?a=%22%3E&#38;"`)
+    t.equal((await alice.visit(`${APP}/page`)).body, 'page')
+    const lines = alice.seen
+      .filter(({ url }) => url.startsWith(APP))
+      .flatMap(({ headers }) => headers['set-cookie'] ?? [])
+    for (const line of lines.filter((one) => !one.includes('Max-Age=0'))) {
+      const { name, attributes } = parseCookie(line)
+      t.equal(attributes.samesite, name.includes('.tx.') ? 'Lax' : 'Strict', name)
+    }
+  },
+)
 
-t.test('on plain http of this machine cookies have neither prefix nor Secure', async (t) => {
+t.test('on plain http of this machine, cookies have neither the prefix nor Secure', async (t) => {
   const { app, browser } = await openidWorld(t)
   const process = await app({ baseUrl: 'http://localhost:3000' })
   const answer = await browser().ask(`${process}/auth/login`)
@@ -256,7 +265,7 @@ t.test('on plain http of this machine cookies have neither prefix nor Secure', a
   )
 })
 
-t.test('a client with a key (private_key_jwt, RFC 7523)', async (t) => {
+t.test('a client can authenticate with a private key (private_key_jwt, RFC 7523)', async (t) => {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const clientKey = { ...(await exportJWK(publicKey)), kid: 'web-1', alg: 'ES256', use: 'sig' }
   const { app, signedIn, time } = await openidWorld(t, { clientKey })
@@ -266,25 +275,28 @@ t.test('a client with a key (private_key_jwt, RFC 7523)', async (t) => {
   t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
 })
 
-t.test('the memory store is bounded: the longest unused go, and writing is a compare-and-swap', async (t) => {
-  let now = 1000
-  const store = memoryStore({ maxSessions: 3, clock: () => now })
-  for (const key of ['a', 'b', 'c']) t.ok(await store.put(key, key, 2000, 0))
-  t.notOk(await store.put('a', 'other', 2000, 0))
-  t.ok(await store.put('a', 'newer', 2000, 1))
-  t.notOk(await store.put('a', 'other', 2000, 1))
-  await store.put('d', 'd', 2000, 0)
-  t.equal(await store.get('b'), undefined)
-  t.match(await store.get('a'), { value: 'newer', version: 2 })
-  await store.touch('a', 3000)
-  now = 2000
-  t.equal(await store.get('d'), undefined)
-  t.match(await store.get('a'), { value: 'newer', version: 2, expiresAt: 3000 })
-  await store.delete('a')
-  t.equal(await store.get('a'), undefined)
-})
+t.test(
+  'the memory store drops the least recently used sessions, and its put is a compare-and-swap',
+  async (t) => {
+    let now = 1000
+    const store = memoryStore({ maxSessions: 3, clock: () => now })
+    for (const key of ['a', 'b', 'c']) t.ok(await store.put(key, key, 2000, 0))
+    t.notOk(await store.put('a', 'other', 2000, 0))
+    t.ok(await store.put('a', 'newer', 2000, 1))
+    t.notOk(await store.put('a', 'other', 2000, 1))
+    await store.put('d', 'd', 2000, 0)
+    t.equal(await store.get('b'), undefined)
+    t.match(await store.get('a'), { value: 'newer', version: 2 })
+    await store.touch('a', 3000)
+    now = 2000
+    t.equal(await store.get('d'), undefined)
+    t.match(await store.get('a'), { value: 'newer', version: 2, expiresAt: 3000 })
+    await store.delete('a')
+    t.equal(await store.get('a'), undefined)
+  },
+)
 
-t.test('options that make no sense, or would be unsafe, are refused at the start', async (t) => {
+t.test('unusable and unsafe options are refused at the start', async (t) => {
   const good = { issuer: 'https://auth.example', clientId: CLIENT_ID, secret: secret(1), baseUrl: APP }
   t.equal(resolveOptions(good).scope, 'openid')
   const bad: Partial<BrowserSessionOptions>[] = [
@@ -313,7 +325,7 @@ t.test('options that make no sense, or would be unsafe, are refused at the start
     t.throws(() => resolveOptions({ ...good, ...option }), TypeError, JSON.stringify(option))
 })
 
-t.test('tokens that live shorter than they are renewed ahead are not renewed at each request', async (t) => {
+t.test('a token whose lifetime is shorter than refreshAhead is not refreshed on each request', async (t) => {
   const { app, signedIn, issuer, time } = await openidWorld(t)
   await app({ refreshAhead: 10 * TOKEN_SECONDS })
   const alice = await signedIn()
@@ -324,7 +336,7 @@ t.test('tokens that live shorter than they are renewed ahead are not renewed at 
 })
 
 t.test(
-  'a refresh that gives the ID token of somebody else ends the session (OpenID Connect Core §12.2)',
+  'a refresh that returns the ID token of another user ends the session (OpenID Connect Core §12.2)',
   async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t)
     await app()

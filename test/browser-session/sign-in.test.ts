@@ -1,4 +1,4 @@
-/** The backend for the frontend against a real OpenID provider: what works (draft-ietf-oauth-browser-based-apps §6.1). */
+/** The backend for the frontend with a real OpenID provider (draft-ietf-oauth-browser-based-apps §6.1). */
 import t from 'tap'
 import { memoryStore } from '../../packages/browser-session/index.ts'
 import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/issuers/oidc-provider.ts'
@@ -11,26 +11,29 @@ for (const [variant, store] of [
 ] as const) {
   const kind = store === undefined ? {} : { store }
 
-  t.test(`${variant}: signs in through the issuer and comes back to where it began`, async (t) => {
-    const { app, browser, issuer } = await openidWorld(t)
-    await app(kind)
-    const alice = browser()
-    t.same((await alice.ask(`${APP}/auth/session`)).json(), { signedIn: false })
-    const page = await alice.visit(`${APP}/page?a=1%202`)
-    t.equal(page.status, 200, page.body)
-    t.equal(page.url, `${APP}/page?a=1%202`)
-    t.equal(page.body, 'page')
-    t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
-    t.same((await alice.ask(`${APP}/token`)).json(), { nth: 0 })
-    t.same((await alice.ask(`${APP}/auth/session`)).json(), {
-      signedIn: true,
-      claims: { sub: 'alice', name: 'alice <b>' },
-    })
-    t.equal(issuer.refreshes.length, 0)
-  })
+  t.test(
+    `${variant}: a user signs in at the issuer and returns to the page where the sign-in started`,
+    async (t) => {
+      const { app, browser, issuer } = await openidWorld(t)
+      await app(kind)
+      const alice = browser()
+      t.same((await alice.ask(`${APP}/auth/session`)).json(), { signedIn: false })
+      const page = await alice.visit(`${APP}/page?a=1%202`)
+      t.equal(page.status, 200, page.body)
+      t.equal(page.url, `${APP}/page?a=1%202`)
+      t.equal(page.body, 'page')
+      t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
+      t.same((await alice.ask(`${APP}/token`)).json(), { nth: 0 })
+      t.same((await alice.ask(`${APP}/auth/session`)).json(), {
+        signedIn: true,
+        claims: { sub: 'alice', name: 'alice <b>' },
+      })
+      t.equal(issuer.refreshes.length, 0)
+    },
+  )
 
   t.test(
-    `${variant}: an access token is renewed before it ends, each time with the newest token`,
+    `${variant}: an access token is refreshed before it expires, each time with the newest refresh token`,
     async (t) => {
       const { app, signedIn, issuer, time } = await openidWorld(t)
       await app(kind)
@@ -49,7 +52,7 @@ for (const [variant, store] of [
   )
 
   t.test(
-    `${variant}: logout ends the session here and at the issuer (RP-initiated logout, RFC 7009)`,
+    `${variant}: logout ends the session at the app and at the issuer (RP-Initiated Logout §2, RFC 7009)`,
     async (t) => {
       const { app, signedIn, issuer, time, copyOf } = await openidWorld(t)
       await app(kind)
@@ -59,24 +62,28 @@ for (const [variant, store] of [
       const copy = copyOf(alice)
       const answer = await alice.ask(`${APP}/auth/logout`, logout)
       t.same(answer.json(), { signedIn: false, next: '/auth/logout' })
-      t.equal(issuer.revocations[0]?.get('token'), issuer.answers[1]?.refresh_token, 'the newest one')
+      t.equal(
+        issuer.revocations[0]?.get('token'),
+        issuer.answers[1]?.refresh_token,
+        'the newest refresh token',
+      )
       t.same([...alice.cookies(APP).keys()], ['__Host-session.logout'])
       t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
-      t.equal((await copy.ask(`${APP}/who`)).body, 'nobody', 'whoever copied the cookies')
+      t.equal((await copy.ask(`${APP}/who`)).body, 'nobody', 'nor with copied cookies')
 
       const away = await alice.ask(`${APP}/auth/logout`)
       const target = new URL(away.location ?? '')
       t.equal(target.origin, issuer.origin)
       t.equal(target.searchParams.get('id_token_hint'), issuer.answers[1]?.id_token)
       t.equal(target.searchParams.get('post_logout_redirect_uri'), `${APP}/`)
-      t.equal((await alice.ask(target.href)).status, 200, 'the issuer takes it')
+      t.equal((await alice.ask(target.href)).status, 200, 'the issuer accepts it')
       t.same([...alice.cookies(APP).keys()], [])
       t.equal((await alice.ask(`${APP}/auth/logout`)).location, `${APP}/`, 'once')
       t.same((await alice.ask(`${APP}/auth/logout`, logout)).json(), { signedIn: false, next: '/' })
     },
   )
 
-  t.test(`${variant}: logout works while the issuer is away`, async (t) => {
+  t.test(`${variant}: logout works while the issuer is down`, async (t) => {
     const { app, signedIn, issuer } = await openidWorld(t)
     await app(kind)
     const alice = await signedIn()
@@ -87,7 +94,7 @@ for (const [variant, store] of [
     t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
   })
 
-  t.test(`${variant}: a session ends when idle, and at the latest when its time is over`, async (t) => {
+  t.test(`${variant}: a session ends when it is idle, and after its absolute lifetime`, async (t) => {
     const { app, signedIn, time } = await openidWorld(t)
     await app({ ...kind, idleSeconds: 1000, absoluteSeconds: 5000 })
     const who = async (browser: { ask(url: string): Promise<{ body: string }> }) =>
@@ -96,7 +103,7 @@ for (const [variant, store] of [
     time.tick(999)
     t.equal(await who(idle), 'alice')
     time.tick(999)
-    t.equal(await who(idle), 'alice', 'use counts')
+    t.equal(await who(idle), 'alice', 'each use extends the session')
     time.tick(1000)
     t.equal(await who(idle), 'nobody')
     t.same((await idle.ask(`${APP}/auth/session`)).json(), { signedIn: false })
@@ -110,7 +117,7 @@ for (const [variant, store] of [
     t.equal(await who(busy), 'nobody')
   })
 
-  t.test(`${variant}: a session that the issuer ended ends here`, async (t) => {
+  t.test(`${variant}: a session that the issuer ended ends at the app`, async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t)
     await app(kind)
     const alice = await signedIn()
@@ -124,11 +131,11 @@ for (const [variant, store] of [
     t.same([...alice.cookies(APP).keys()], [])
     t.equal((await alice.ask(`${APP}/token`)).status, 401)
     issuer.routes.delete('/token')
-    t.equal((await alice.visit(`${APP}/page`)).status, 200, 'and the sign-in begins anew')
+    t.equal((await alice.visit(`${APP}/page`)).status, 200, 'and the sign-in starts again')
   })
 
   t.test(
-    `${variant}: while the issuer is away, a good token is used on, then it is a 503, then all is well`,
+    `${variant}: while the issuer is down, a valid token stays in use, then the response is 503, and afterwards all works again`,
     async (t) => {
       const { app, signedIn, issuer, time } = await openidWorld(t)
       await app(kind)
@@ -140,7 +147,7 @@ for (const [variant, store] of [
       })
       time.tick(TOKEN_SECONDS - 20)
       for (let i = 0; i < 3; i += 1) t.same((await alice.ask(`${APP}/token`)).json(), { nth: 0 })
-      t.equal(asked, 1, 'not asked at each request')
+      t.equal(asked, 1, 'not fetched on each request')
       time.tick(20)
       const refused = await alice.ask(`${APP}/token`)
       t.equal(refused.status, 503)
@@ -151,7 +158,7 @@ for (const [variant, store] of [
     },
   )
 
-  t.test(`${variant}: secrets are rotated without signing anybody out`, async (t) => {
+  t.test(`${variant}: a rotation of the secret signs no user out`, async (t) => {
     const { app, signedIn, time, copyOf } = await openidWorld(t)
     const shared = store ?? memoryStore({ clock: time.clocks.clock })
     const old = await app({ store: shared, secret: secret(1) })
@@ -160,14 +167,14 @@ for (const [variant, store] of [
     const alice = await signedIn(old)
     const later = copyOf(alice, both)
     t.equal((await later.ask(`${APP}/who`)).body, 'alice')
-    t.equal((await copyOf(alice, next).ask(`${APP}/who`)).body, 'nobody', 'the old one is no longer held')
+    t.equal((await copyOf(alice, next).ask(`${APP}/who`)).body, 'nobody', 'the old secret was removed')
     const bob = await signedIn(both)
-    t.equal((await copyOf(bob, next).ask(`${APP}/who`)).body, 'alice', 'the new one seals')
+    t.equal((await copyOf(bob, next).ask(`${APP}/who`)).body, 'alice', 'the new secret encrypts')
     t.equal((await copyOf(bob, old).ask(`${APP}/who`)).body, 'nobody')
   })
 }
 
-t.test('tabs sign in at once, each to its own page', async (t) => {
+t.test('several tabs sign in at once, and each returns to its own page', async (t) => {
   const { app, browser } = await openidWorld(t)
   await app()
   const alice = browser()
@@ -179,11 +186,11 @@ t.test('tabs sign in at once, each to its own page', async (t) => {
   for (const index of [1, 0, 2]) {
     t.equal((await alice.visit(tabs[index] ?? '')).url, `${APP}/page?tab=${index + 1}`)
   }
-  t.same([...alice.cookies(APP).keys()], ['__Host-session'], 'nothing of the sign-ins stays')
+  t.same([...alice.cookies(APP).keys()], ['__Host-session'], 'no cookies of the sign-ins remain')
 })
 
 t.test(
-  'signing in again leaves a session that can be renewed, though the issuer has one grant for both',
+  'after a second sign-in the session can be refreshed, although the issuer has one grant for both sign-ins',
   async (t) => {
     const { app, signedIn, issuer, time } = await openidWorld(t)
     await app()
@@ -195,7 +202,7 @@ t.test(
   },
 )
 
-t.test('sign-ins that are begun and left leave a bounded number of cookies', async (t) => {
+t.test('abandoned sign-ins leave a bounded number of cookies', async (t) => {
   const { app, browser } = await openidWorld(t)
   await app()
   const alice = browser()
@@ -204,7 +211,7 @@ t.test('sign-ins that are begun and left leave a bounded number of cookies', asy
 })
 
 t.test(
-  'a client without a secret, and an app that refuses somebody: nothing of the sign-in is left',
+  'a user whom onSignedIn refuses gets no session, and the tokens of a public client are revoked',
   async (t) => {
     const { app, browser, issuer } = await openidWorld(t, { publicClient: true })
     await app({
@@ -222,7 +229,7 @@ t.test(
   },
 )
 
-t.test('a page of the app may be given other claims', async (t) => {
+t.test('pageClaims decides which claims a page sees', async (t) => {
   const { app, signedIn } = await openidWorld(t)
   await app({ pageClaims: ({ sub }) => ({ id: sub }) })
   const alice = await signedIn()

@@ -1,4 +1,4 @@
-/** What every guard of @keyturn/verify answers, whatever framework it is for: RFC 6750 §3, exactly. */
+/** The responses that every guard of @keyturn/verify must give, for every framework (RFC 6750 §3). */
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
@@ -12,12 +12,12 @@ export interface GuardAnswer {
   readonly body: unknown
 }
 
-/** Names and values in turn, so that a name may come twice. */
+/** Names and values in turn, so that a name can be repeated. */
 export type Call = (path: string, headers: readonly string[]) => Promise<GuardAnswer>
 
 /**
  * An app with `/open` (no guard), `/any` (a token), `/read` (the scope orders:read), `/both` (orders:read and
- * orders:admin) and `/manager` (the role manager), each answering `{ sub }`, null where nobody is known.
+ * orders:admin) and `/manager` (the role manager), each answering `{ sub }`, which is null on a route without a guard.
  */
 export type GuardedApp = (t: Test, verifier: Verifier) => Promise<Call>
 
@@ -45,43 +45,55 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
   }
   const invalid = (reason: string) => `Bearer ${REALM}, error="invalid_token", error_description="${reason}"`
 
-  await t.test('a good token opens what it is for, and says who comes', async (t) => {
-    for (const path of ['/any', '/read']) {
-      const { status, body } = await call(path, bearer(good))
-      t.same([status, body], [200, { sub: 'user-1' }], path)
-    }
-    const manager = await issuer.token({ roles: ['clerk', 'manager'], scope: undefined })
-    t.equal((await call('/manager', bearer(manager))).status, 200)
-    const both = await issuer.token({ scope: 'orders:admin x orders:read' })
-    t.equal((await call('/both', bearer(both))).status, 200)
-    t.same((await call('/open', [])).body, { sub: null })
-  })
-
-  await t.test('the scheme is written in any case, with one space or more (RFC 9110 §11.1)', async (t) => {
-    for (const scheme of ['bearer', 'BEARER', 'bEaReR', 'Bearer  ', 'Bearer   ']) {
-      t.equal((await call('/any', ['authorization', `${scheme} ${good}`])).status, 200, scheme)
-    }
-  })
-
-  await t.test('without credentials: the challenge and no error code (RFC 6750 §3.1)', async (t) => {
-    const none = [
-      [],
-      ['Authorization', 'Basic dXNlcjpwYXNz'],
-      ['Authorization', ''],
-      ['Authorization', `DPoP ${good}`],
-    ]
-    for (const headers of [...none, ['Authorization', `Bearers ${good}`], ['Authorization', good]]) {
-      refused(t, await call('/any', headers), 401, `Bearer ${REALM}`, 'unauthorized')
-      refused(t, await call('/read', headers), 401, `Bearer ${REALM}`, 'unauthorized')
-    }
-  })
-
-  await t.test('a token in the query is not looked for: URLs end up in logs (RFC 9700 §4.3.2)', async (t) => {
-    refused(t, await call(`/any?access_token=${good}`, []), 401, `Bearer ${REALM}`, 'unauthorized')
-  })
+  await t.test(
+    'a valid token passes on the routes that it is for, and the handler sees its claims',
+    async (t) => {
+      for (const path of ['/any', '/read']) {
+        const { status, body } = await call(path, bearer(good))
+        t.same([status, body], [200, { sub: 'user-1' }], path)
+      }
+      const manager = await issuer.token({ roles: ['clerk', 'manager'], scope: undefined })
+      t.equal((await call('/manager', bearer(manager))).status, 200)
+      const both = await issuer.token({ scope: 'orders:admin x orders:read' })
+      t.equal((await call('/both', bearer(both))).status, 200)
+      t.same((await call('/open', [])).body, { sub: null })
+    },
+  )
 
   await t.test(
-    'Bearer and nothing, or two Authorization headers, is invalid_request (RFC 6750 §2, §3.1)',
+    'the scheme may be in upper or lower case, with one space or more (RFC 9110 §11.1)',
+    async (t) => {
+      for (const scheme of ['bearer', 'BEARER', 'bEaReR', 'Bearer  ', 'Bearer   ']) {
+        t.equal((await call('/any', ['authorization', `${scheme} ${good}`])).status, 200, scheme)
+      }
+    },
+  )
+
+  await t.test(
+    'a request without credentials gets a challenge without an error code (RFC 6750 §3.1)',
+    async (t) => {
+      const none = [
+        [],
+        ['Authorization', 'Basic dXNlcjpwYXNz'],
+        ['Authorization', ''],
+        ['Authorization', `DPoP ${good}`],
+      ]
+      for (const headers of [...none, ['Authorization', `Bearers ${good}`], ['Authorization', good]]) {
+        refused(t, await call('/any', headers), 401, `Bearer ${REALM}`, 'unauthorized')
+        refused(t, await call('/read', headers), 401, `Bearer ${REALM}`, 'unauthorized')
+      }
+    },
+  )
+
+  await t.test(
+    'a token in the query is not accepted, because URLs end up in logs (RFC 9700 §4.3.2)',
+    async (t) => {
+      refused(t, await call(`/any?access_token=${good}`, []), 401, `Bearer ${REALM}`, 'unauthorized')
+    },
+  )
+
+  await t.test(
+    'Bearer without a token and two Authorization headers get invalid_request (RFC 6750 §2, §3.1)',
     async (t) => {
       const request = (reason: string) =>
         `Bearer ${REALM}, error="invalid_request", error_description="${reason}"`
@@ -97,34 +109,31 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
     },
   )
 
-  await t.test(
-    'a token that is bad for whatever reason is invalid_token (RFC 6750 §3.1, RFC 9068 §4)',
-    async (t) => {
-      const now = issuer.time.now()
-      const other = await signingKey('other')
-      const cases: [token: string | Promise<string>, reason: string][] = [
-        ['garbage', 'the token does not have three parts'],
-        ['a b', 'the token has characters that are not allowed in a token'],
-        ['"', 'the token has characters that are not allowed in a token'],
-        ['=', 'the token has characters that are not allowed in a token'],
-        [`${good.slice(0, -8)}AAAAAAAA`, 'the signature is invalid'],
-        [issuer.token({ exp: now - 60 }), 'the token has expired'],
-        [issuer.token({ nbf: now + 60 }), 'the token is not valid yet'],
-        [issuer.token({ aud: 'x' }), 'the token is for another audience'],
-        [issuer.token({ iss: 'x' }), 'the token was issued by another issuer'],
-        [issuer.token({ sub: 5 }), 'the claim sub is missing or has the wrong type'],
-        [issuer.token({}, { typ: 'JWT' }), 'the token has another type'],
-        [issuer.token({}, {}, other), 'the issuer has no key with this kid'],
-      ]
-      for (const [token, reason] of cases) {
-        issuer.time.tick(1)
-        refused(t, await call('/read', bearer(await token)), 401, invalid(reason), 'invalid_token')
-      }
-    },
-  )
+  await t.test('every bad token gets invalid_token (RFC 6750 §3.1, RFC 9068 §4)', async (t) => {
+    const now = issuer.time.now()
+    const other = await signingKey('other')
+    const cases: [token: string | Promise<string>, reason: string][] = [
+      ['garbage', 'the token does not have three parts'],
+      ['a b', 'the token has characters that are not allowed in a token'],
+      ['"', 'the token has characters that are not allowed in a token'],
+      ['=', 'the token has characters that are not allowed in a token'],
+      [`${good.slice(0, -8)}AAAAAAAA`, 'the signature is invalid'],
+      [issuer.token({ exp: now - 60 }), 'the token has expired'],
+      [issuer.token({ nbf: now + 60 }), 'the token is not valid yet'],
+      [issuer.token({ aud: 'x' }), 'the token is for another audience'],
+      [issuer.token({ iss: 'x' }), 'the token was issued by another issuer'],
+      [issuer.token({ sub: 5 }), 'the claim sub is missing or has the wrong type'],
+      [issuer.token({}, { typ: 'JWT' }), 'the token has another type'],
+      [issuer.token({}, {}, other), 'the issuer has no key with this kid'],
+    ]
+    for (const [token, reason] of cases) {
+      issuer.time.tick(1)
+      refused(t, await call('/read', bearer(await token)), 401, invalid(reason), 'invalid_token')
+    }
+  })
 
   await t.test(
-    'a good token that is not enough is insufficient_scope, with all that is needed (RFC 6750 §3.1)',
+    'a valid token that lacks a scope or role gets insufficient_scope with all required scopes (RFC 6750 §3.1)',
     async (t) => {
       const challenge = (reason: string, scope: string) =>
         `Bearer ${REALM}, error="insufficient_scope", error_description="${reason}"${scope}`
@@ -143,7 +152,7 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
   )
 
   await t.test(
-    'keys or lists that cannot be had are our trouble: 503, and no word against the token',
+    'unavailable keys and status lists get 503, and the response does not blame the token',
     async (t) => {
       const away = await standIn(t)
       away.routes.set(JWKS, (_, response) => response.writeHead(500).end())
@@ -165,7 +174,7 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
     t.equal(headers['www-authenticate'], 'Bearer realm="the ?orders? ? ??x"')
   })
 
-  await t.test('what is no verdict is no answer about the token: 500', async (t) => {
+  await t.test('an error that is not a VerifyError gets 500 without a challenge', async (t) => {
     const broken = { ...issuer.verifier(), verify: () => Promise.reject(new TypeError('a mistake')) }
     const { status, headers } = await (await app(t, broken))('/any', bearer(good))
     t.equal(status, 500)
@@ -173,7 +182,7 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
   })
 }
 
-/** A call to a server on a port of this machine, with headers as they are given. */
+/** Calls a server on a port of this machine, with exactly these headers. */
 export function callTo(port: number): Call {
   return async (path, headers) => {
     const request = httpRequest({

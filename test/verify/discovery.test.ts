@@ -1,4 +1,4 @@
-/** Where the keys are: RFC 8414 §3, OpenID Connect Discovery §4. */
+/** Finding the keys: RFC 8414 §3, OpenID Connect Discovery §4. */
 import t from 'tap'
 import {
   JWKS,
@@ -13,7 +13,7 @@ import {
 const answer = (issuer: StandIn, path: string, body: unknown, status = 200) =>
   issuer.routes.set(path, (_, response) => response.writeHead(status).end(JSON.stringify(body)))
 
-t.test('the keys are found by RFC 8414 metadata alone, asked once', async (t) => {
+t.test('the keys are found with one request for the metadata of RFC 8414', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   for (let i = 0; i < 3; i += 1)
@@ -21,7 +21,7 @@ t.test('the keys are found by RFC 8414 metadata alone, asked once', async (t) =>
   t.same(issuer.requests, [METADATA, JWKS])
 })
 
-t.test('the keys are found by OpenID Connect Discovery where there is no other', async (t) => {
+t.test('the keys are found with OpenID Connect Discovery if there is no metadata of RFC 8414', async (t) => {
   const issuer = await standIn(t)
   answer(issuer, METADATA, {}, 404)
   answer(issuer, OPENID, { issuer: issuer.issuer, jwks_uri: issuer.origin + JWKS })
@@ -29,7 +29,7 @@ t.test('the keys are found by OpenID Connect Discovery where there is no other',
   t.same(issuer.requests, [METADATA, OPENID, JWKS])
 })
 
-t.test('an issuer with a path has it behind the well-known part, or before it (RFC 8414 §3.1)', async (t) => {
+t.test('the path of an issuer comes after the well-known part, or before it (RFC 8414 §3.1)', async (t) => {
   const issuer = await standIn(t, { path: '/tenant/1' })
   t.equal(await verdict(issuer.verifier(), await issuer.token()), 'accepted')
   t.same(issuer.requests, [`${METADATA}/tenant/1`, JWKS])
@@ -39,18 +39,21 @@ t.test('an issuer with a path has it behind the well-known part, or before it (R
   t.same(issuer.requests.slice(2), [`${METADATA}/tenant/1`, `/tenant/1${OPENID}`, JWKS])
 })
 
-t.test('a final slash of the issuer is no part of the place, but of its name', async (t) => {
-  const issuer = await standIn(t)
-  const slashed = `${issuer.issuer}/`
-  answer(issuer, METADATA, { issuer: slashed, jwks_uri: issuer.origin + JWKS })
-  t.equal(
-    await verdict(issuer.verifier({ issuer: slashed }), await issuer.token({ iss: slashed })),
-    'accepted',
-  )
-  t.equal(await verdict(issuer.verifier({ issuer: slashed }), await issuer.token()), 'wrong_issuer')
-})
+t.test(
+  'a final slash of the issuer is dropped in the address of the metadata, but kept in the name of the issuer',
+  async (t) => {
+    const issuer = await standIn(t)
+    const slashed = `${issuer.issuer}/`
+    answer(issuer, METADATA, { issuer: slashed, jwks_uri: issuer.origin + JWKS })
+    t.equal(
+      await verdict(issuer.verifier({ issuer: slashed }), await issuer.token({ iss: slashed })),
+      'accepted',
+    )
+    t.equal(await verdict(issuer.verifier({ issuer: slashed }), await issuer.token()), 'wrong_issuer')
+  },
+)
 
-t.test('metadata of another issuer is refused, to the letter (RFC 8414 §3.3)', async (t) => {
+t.test('metadata is refused unless its issuer matches exactly (RFC 8414 §3.3)', async (t) => {
   const issuer = await standIn(t)
   for (const name of [
     `${issuer.issuer}/`,
@@ -63,10 +66,10 @@ t.test('metadata of another issuer is refused, to the letter (RFC 8414 §3.3)', 
     answer(issuer, METADATA, { issuer: name, jwks_uri: issuer.origin + JWKS })
     t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable', String(name))
   }
-  t.equal(issuer.count(), 0, 'its keys are not even looked at')
+  t.equal(issuer.count(), 0, 'its keys are not fetched')
 })
 
-t.test('metadata that is none, or names no place for keys, is as good as none', async (t) => {
+t.test('malformed metadata and metadata without jwks_uri make the keys unavailable', async (t) => {
   const issuer = await standIn(t)
   const { issuer: name } = issuer
   for (const body of [
@@ -85,7 +88,7 @@ t.test('metadata that is none, or names no place for keys, is as good as none', 
   t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable')
 })
 
-t.test('keys on plain http are refused to an issuer on https, and file: to all', async (t) => {
+t.test('an issuer on https must not name keys on plain http, and no issuer may name a file', async (t) => {
   const issuer = await standIn(t)
   const plain = issuer.origin + JWKS
   const asked: string[] = []
@@ -102,14 +105,14 @@ t.test('keys on plain http are refused to an issuer on https, and file: to all',
   t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable')
 })
 
-t.test('with jwksUri nothing else is asked', async (t) => {
+t.test('with jwksUri no metadata is fetched', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier({ jwksUri: issuer.origin + JWKS })
   t.equal(await verdict(verifier, await issuer.token()), 'accepted')
   t.same(issuer.requests, [JWKS])
 })
 
-t.test('keys that have moved are found at their new place', async (t) => {
+t.test('keys that have moved are found at their new address', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   t.equal(await verdict(verifier, await issuer.token()), 'accepted')
@@ -123,26 +126,23 @@ t.test('keys that have moved are found at their new place', async (t) => {
   t.equal(await verdict(verifier, await issuer.token({}, {}, second)), 'accepted')
 })
 
-t.test(
-  'metadata is asked for again after an hour, and what it said goes on while it cannot be had',
-  async (t) => {
-    const issuer = await standIn(t)
-    const verifier = issuer.verifier()
-    const good = async () => verdict(verifier, await issuer.token())
-    t.equal(await good(), 'accepted')
-    issuer.time.tick(3601)
-    t.equal(await good(), 'accepted')
-    t.equal(issuer.count(METADATA), 2)
-    answer(issuer, METADATA, {}, 500)
-    issuer.time.tick(3601)
-    t.equal(await good(), 'accepted')
-    t.equal(issuer.count(METADATA), 3)
-    t.equal(issuer.count(), 3, 'the keys were fetched all the same')
-  },
-)
+t.test('metadata is fetched again after an hour, and stays in use while that fails', async (t) => {
+  const issuer = await standIn(t)
+  const verifier = issuer.verifier()
+  const good = async () => verdict(verifier, await issuer.token())
+  t.equal(await good(), 'accepted')
+  issuer.time.tick(3601)
+  t.equal(await good(), 'accepted')
+  t.equal(issuer.count(METADATA), 2)
+  answer(issuer, METADATA, {}, 500)
+  issuer.time.tick(3601)
+  t.equal(await good(), 'accepted')
+  t.equal(issuer.count(METADATA), 3)
+  t.equal(issuer.count(), 3, 'the keys were still fetched')
+})
 
 t.test(
-  'redirects are not followed: the keys are where the issuer says, and nowhere else (RFC 8725 §3.10)',
+  'redirects are not followed, because keys come only from the address in the metadata (RFC 8725 §3.10)',
   async (t) => {
     const issuer = await standIn(t)
     const thief = await standIn(t, { key: await signingKey('key-1') })
@@ -161,7 +161,7 @@ t.test(
   },
 )
 
-t.test('metadata or keys beyond all measure are refused before they are read to the end', async (t) => {
+t.test('metadata and keys that are too large are refused before they are read to the end', async (t) => {
   const issuer = await standIn(t)
   const endless = (response: import('node:http').ServerResponse) => {
     const chunk = Buffer.alloc(65_536, ' ')
@@ -179,7 +179,7 @@ t.test('metadata or keys beyond all measure are refused before they are read to 
   }
 })
 
-t.test('everything may come from a mirror, and is checked as if it came from the issuer', async (t) => {
+t.test('everything can be fetched from a mirror, and is checked as if it came from the issuer', async (t) => {
   const issuer = await standIn(t)
   const mirror = await standIn(t)
   await issuer.stop()

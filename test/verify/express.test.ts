@@ -14,7 +14,7 @@ async function served(t: Test, app: Parameters<typeof createServer>[1]): Promise
   return callTo((server.address() as AddressInfo).port)
 }
 
-/** Without a stack trace on the console. */
+/** Keeps Express from writing a stack trace to the console. */
 function quiet(app: Express): Express {
   return app.set('env', 'test')
 }
@@ -37,7 +37,7 @@ t.test('Express', (t) =>
 )
 
 t.test(
-  'with required: false who has no token may come, nameless; a bad token is refused all the same',
+  'with required: false a request without a token passes without claims, and a bad token is still refused',
   async (t) => {
     const issuer = await standIn(t)
     const app = quiet(express())
@@ -60,7 +60,7 @@ t.test(
   },
 )
 
-t.test('a guard without keyturnExpress before it is a mistake: 500, never open', async (t) => {
+t.test('a guard without keyturnExpress before it answers 500 and lets no request pass', async (t) => {
   const issuer = await standIn(t)
   const app = quiet(express())
   app.use((request, _response, next) => {
@@ -76,7 +76,7 @@ t.test('a guard without keyturnExpress before it is a mistake: 500, never open',
   for (const path of ['/read', '/manager']) t.equal((await call(path, good)).status, 500)
 })
 
-t.test('what a handler throws is its own and no verdict about the token', async (t) => {
+t.test('an error of a handler does not become a response about the token', async (t) => {
   const issuer = await standIn(t)
   const app = quiet(express())
   app.use(keyturnExpress({ verifier: issuer.verifier() }))
@@ -87,7 +87,7 @@ t.test('what a handler throws is its own and no verdict about the token', async 
   t.equal((await call('/fails', ['Authorization', `Bearer ${await issuer.token()}`])).status, 418)
 })
 
-t.test('it works on a bare Node server as well', async (t) => {
+t.test('it works on a bare Node server', async (t) => {
   const issuer = await standIn(t)
   const authenticate = keyturnExpress({ verifier: issuer.verifier() })
   const readers = requireScope('orders:read')

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import Fastify from 'fastify'
 import t from 'tap'
-// As `@keyturn/verify/fastify`: that `app.requireScope` is known to the compiler is part of the test.
+// The entry `@keyturn/verify/fastify`: the test also shows that the compiler knows `app.requireScope`.
 import { keyturnFastify } from '../../packages/verify/fastify-typed.ts'
 import { keyturnFastify as untyped } from '../../packages/verify/index.ts'
 import { bearerGuards, callTo, type GuardedApp } from '../contracts/bearer-guards.ts'
@@ -13,7 +13,7 @@ const guarded =
     const app = Fastify()
     await app.register(keyturnFastify, { verifier })
     app.get('/open', async ({ claims }) => ({ sub: claims?.sub ?? null }))
-    // Further down, as routes are in a real app.
+    // In a nested plugin, like the routes of a real app.
     await app.register(async (child) => {
       child.get('/any', { [phase]: app.requireToken() }, async ({ claims }) => ({ sub: claims?.sub }))
       child.get('/read', { [phase]: app.requireScope('orders:read') }, async ({ claims }) => ({
@@ -27,8 +27,8 @@ const guarded =
     return callTo((app.server.address() as AddressInfo).port)
   }
 
-t.test('as a preHandler, Fastify', (t) => bearerGuards(t, guarded('preHandler')))
-t.test('as onRequest, Fastify', (t) => bearerGuards(t, guarded('onRequest')))
+t.test('Fastify: the guard works as a preHandler', (t) => bearerGuards(t, guarded('preHandler')))
+t.test('Fastify: the guard works as an onRequest hook', (t) => bearerGuards(t, guarded('onRequest')))
 
 t.test('a refused request does not reach its handler', async (t) => {
   const issuer = await standIn(t)
@@ -46,7 +46,7 @@ t.test('a refused request does not reach its handler', async (t) => {
   t.equal(reached, 0)
 })
 
-t.test('one request does not see the claims of another', async (t) => {
+t.test('a request does not see the claims of another', async (t) => {
   const issuer = await standIn(t)
   const app = Fastify()
   t.teardown(() => app.close())
@@ -58,7 +58,7 @@ t.test('one request does not see the claims of another', async (t) => {
   t.same((await app.inject({ url: '/open', headers: { authorization } })).json(), { claims: null })
 })
 
-t.test('the verifier is closed with the app', async (t) => {
+t.test('closing the app closes the verifier', async (t) => {
   const issuer = await standIn(t)
   let closed = 0
   const close = () => {

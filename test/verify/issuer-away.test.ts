@@ -1,4 +1,4 @@
-/** The issuer is down, hangs, or was never there: what is held serves on (CONTRACT §7, RFC 9068 §4). */
+/** The issuer is down, hangs, or was never reachable: cached keys stay in use. */
 import assert from 'node:assert'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,10 +16,10 @@ import {
   verdict,
 } from '../support/issuers/stand-in-issuer.ts'
 
-/** Takes connections and says nothing. */
+/** Accepts connections and never responds. */
 const hang = (issuer: StandIn, path = JWKS) => issuer.routes.set(path, () => {})
 
-/** Whether it is settled before a server that hangs would be given up on. */
+/** Whether the promise settles before the timeout of a server that hangs. */
 async function atOnce(verdict: Promise<string>): Promise<string> {
   return Promise.race([verdict, sleep(60, 'waited', { ref: false })])
 }
@@ -31,14 +31,14 @@ function folder(t: Test): string {
 }
 
 t.test(
-  'the issuer down for a day: good tokens pass until they expire, and new keys are found when it is back',
+  'while the issuer is down for a day, valid tokens pass until they expire, and later new keys are found',
   async (t) => {
     const issuer = await standIn(t)
     const verifier = issuer.verifier()
     const first = await issuer.token()
     t.equal(await verdict(verifier, first), 'accepted')
     await issuer.stop()
-    await t.rejects(fetch(issuer.origin), 'it is really gone')
+    await t.rejects(fetch(issuer.origin), 'the issuer is really down')
 
     t.equal(await verdict(verifier, first), 'accepted')
     for (let hour = 1; hour <= 24; hour += 1) {
@@ -54,11 +54,11 @@ t.test(
     await issuer.start()
     issuer.time.tick(5)
     t.equal(await verdict(verifier, await issuer.token({}, {}, second)), 'accepted')
-    t.equal(await verdict(verifier, await issuer.token()), 'unknown_key', 'what left while it was away')
+    t.equal(await verdict(verifier, await issuer.token()), 'unknown_key', 'a key that was removed meanwhile')
   },
 )
 
-t.test('an issuer that answers with errors is as good as one that is down', async (t) => {
+t.test('an issuer that answers with errors is handled like one that is down', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   t.equal(await verdict(verifier, await issuer.token()), 'accepted')
@@ -69,7 +69,7 @@ t.test('an issuer that answers with errors is as good as one that is down', asyn
   }
 })
 
-t.test('a down issuer is tried again every five seconds, not at each request', async (t) => {
+t.test('an issuer that is down is tried again every five seconds, not on each request', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   t.equal(await verdict(verifier, await issuer.token()), 'accepted')
@@ -84,14 +84,14 @@ t.test('a down issuer is tried again every five seconds, not at each request', a
 })
 
 t.test(
-  'nobody waits for a server that hangs but who comes first; what is held serves the others',
+  'only the first request waits for a server that hangs, and the others use the cached keys',
   async (t) => {
     const issuer = await standIn(t)
     const verifier = issuer.verifier({ timeoutMs: 150 })
     t.equal(await verdict(verifier, await issuer.token()), 'accepted')
     hang(issuer)
     issuer.time.tick(150)
-    t.equal(await atOnce(verdict(verifier, await issuer.token())), 'accepted', 'renewed in the background')
+    t.equal(await atOnce(verdict(verifier, await issuer.token())), 'accepted', 'refreshed in the background')
     await sleep(200)
 
     const cold = issuer.verifier({ timeoutMs: 150 })
@@ -100,7 +100,7 @@ t.test(
     hang(issuer)
     issuer.time.tick(300)
     const first = verdict(cold, await issuer.token())
-    t.equal(await atOnce(first), 'waited', 'its keys are too old to be used unasked')
+    t.equal(await atOnce(first), 'waited', 'expired keys are not used without a fetch')
     t.equal(await first, 'accepted')
     for (let i = 0; i < 5; i += 1) {
       issuer.time.tick(60)
@@ -112,7 +112,7 @@ t.test(
 )
 
 t.test(
-  'a start while the issuer hangs: the first waits and is told so, the others are told at once, all passes later',
+  'at a start while the issuer hangs, the first request waits, the others are refused at once, and later all pass',
   async (t) => {
     const starting = async (path: string) => {
       const issuer = await standIn(t)
@@ -124,7 +124,7 @@ t.test(
       t.equal(await atOnce(verdict(verifier, await issuer.token())), 'keys_unavailable', path)
       issuer.routes.clear()
       issuer.time.tick(5)
-      // The next attempt runs in the background, a cool-down later.
+      // The next attempt runs in the background after a cool-down.
       const token = await issuer.token()
       while ((await atOnce(verdict(verifier, token))) === 'keys_unavailable') await sleep(20)
       t.equal(await verdict(verifier, token), 'accepted', path)
@@ -134,7 +134,7 @@ t.test(
 )
 
 t.test(
-  'a start while the issuer is down is refused as our trouble, and passes as soon as it is there',
+  'at a start while the issuer is down, requests get 503, and they pass as soon as the issuer is up',
   async (t) => {
     const issuer = await standIn(t)
     await issuer.stop()
@@ -147,7 +147,7 @@ t.test(
   },
 )
 
-t.test('the cause of a failure is kept for the log', async (t) => {
+t.test('an error keeps its cause for the log', async (t) => {
   const issuer = await standIn(t)
   issuer.routes.set(JWKS, (_, response) => response.writeHead(500).end())
   const error = await issuer
@@ -158,7 +158,7 @@ t.test('the cause of a failure is kept for the log', async (t) => {
   t.match((error as VerifyError).cause, { message: /jwks\.json answered 500/ })
 })
 
-t.test('with a keys file a start needs no issuer', async (t) => {
+t.test('with a keys file the service starts without the issuer', async (t) => {
   const issuer = await standIn(t)
   const file = join(folder(t), 'keys.json')
   const before = issuer.verifier({ keysFile: file })
@@ -166,7 +166,7 @@ t.test('with a keys file a start needs no issuer', async (t) => {
   const kept = await waitFor(() => JSON.parse(readFileSync(file, 'utf8')))
   t.same(kept, { keys: [issuer.key.jwk], issuer: issuer.issuer })
   t.equal(statSync(file).mode & 0o777, 0o600)
-  t.same(readdirSync(join(file, '..')), ['keys.json'], 'no drafts are left')
+  t.same(readdirSync(join(file, '..')), ['keys.json'], 'no temporary files are left')
 
   await issuer.stop()
   const cold = issuer.verifier({ keysFile: file })
@@ -175,7 +175,7 @@ t.test('with a keys file a start needs no issuer', async (t) => {
   t.equal(await verdict(cold, await issuer.token({}, { kid: 'new' })), 'keys_unavailable')
 })
 
-t.test('while the issuer is there, its word counts and not the file', async (t) => {
+t.test('while the issuer is reachable, its keys are used and not those of the file', async (t) => {
   const issuer = await standIn(t)
   const file = join(folder(t), 'keys.json')
   const old = await signingKey('old')
@@ -185,24 +185,27 @@ t.test('while the issuer is there, its word counts and not the file', async (t) 
   await waitFor(() => assert.deepEqual(JSON.parse(readFileSync(file, 'utf8')).keys, [issuer.key.jwk]))
 })
 
-t.test('a JWKS that an operator put there is taken; one of another issuer, or garbage, is not', async (t) => {
-  const issuer = await standIn(t)
-  await issuer.stop()
-  const file = join(folder(t), 'keys.json')
-  const start = async (content: string) => {
-    writeFileSync(file, content)
-    return verdict(issuer.verifier({ keysFile: file }), await issuer.token())
-  }
-  const keys = [issuer.key.jwk]
-  t.equal(await start(JSON.stringify({ keys })), 'accepted')
-  t.equal(await start(JSON.stringify({ keys, issuer: issuer.issuer })), 'accepted')
-  t.equal(await start(JSON.stringify({ keys, issuer: 'https://elsewhere.example' })), 'keys_unavailable')
-  for (const garbage of ['', '{', 'null', '5', '[]', '{}', '{"keys":5}', '{"keys":[]}']) {
-    t.equal(await start(garbage), 'keys_unavailable', garbage)
-  }
-})
+t.test(
+  'a keys file that an operator wrote is used; one of another issuer or with garbage is not',
+  async (t) => {
+    const issuer = await standIn(t)
+    await issuer.stop()
+    const file = join(folder(t), 'keys.json')
+    const start = async (content: string) => {
+      writeFileSync(file, content)
+      return verdict(issuer.verifier({ keysFile: file }), await issuer.token())
+    }
+    const keys = [issuer.key.jwk]
+    t.equal(await start(JSON.stringify({ keys })), 'accepted')
+    t.equal(await start(JSON.stringify({ keys, issuer: issuer.issuer })), 'accepted')
+    t.equal(await start(JSON.stringify({ keys, issuer: 'https://elsewhere.example' })), 'keys_unavailable')
+    for (const garbage of ['', '{', 'null', '5', '[]', '{}', '{"keys":5}', '{"keys":[]}']) {
+      t.equal(await start(garbage), 'keys_unavailable', garbage)
+    }
+  },
+)
 
-t.test('a keys file that cannot be written or read disturbs nothing', async (t) => {
+t.test('a keys file that cannot be read or written does no harm', async (t) => {
   const issuer = await standIn(t)
   const place = folder(t)
   for (const file of [join(place, 'no', 'such', 'folder'), place]) {
@@ -227,7 +230,7 @@ async function waitFor<T>(read: () => T): Promise<T> {
   return read()
 }
 
-t.test('audience and issuer stay checked while the issuer is away', async (t) => {
+t.test('audience and issuer are checked while the issuer is down', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   await verifier.ready()

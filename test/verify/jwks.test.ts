@@ -1,4 +1,4 @@
-/** Which keys of a JWK Set may verify (RFC 7517, RFC 7518 §3.3, RFC 8725 §3.5). */
+/** Which keys of a JWK Set are used (RFC 7517, RFC 7518 §3.3, RFC 8725 §3.5). */
 import { generateKeyPairSync } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
@@ -9,24 +9,27 @@ t.test('a JWK Set', async (t) => {
   const { key, time } = issuer
   const { jwk } = key
 
-  /** What becomes of a good token if the issuer publishes this. */
+  /** The verdict about a valid token if the issuer publishes this JWKS. */
   async function published(keys: unknown[], signer: SigningKey = key): Promise<string> {
     issuer.keys = keys
     return verdict(issuer.verifier(), await issuer.token({}, {}, signer))
   }
 
-  await t.test('a key for signatures verifies, however it says so (RFC 7517 §4.2, §4.3)', async (t) => {
-    for (const more of [
-      {},
-      { use: undefined },
-      { use: undefined, key_ops: ['verify'] },
-      { key_ops: ['sign', 'verify'] },
-    ]) {
-      t.equal(await published([{ ...jwk, ...more }]), 'accepted', JSON.stringify(more))
-    }
-  })
+  await t.test(
+    'a key for signatures is used, whether use or key_ops says so (RFC 7517 §4.2, §4.3)',
+    async (t) => {
+      for (const more of [
+        {},
+        { use: undefined },
+        { use: undefined, key_ops: ['verify'] },
+        { key_ops: ['sign', 'verify'] },
+      ]) {
+        t.equal(await published([{ ...jwk, ...more }]), 'accepted', JSON.stringify(more))
+      }
+    },
+  )
 
-  await t.test('a key for something else does not (RFC 7517 §4.2, §4.3)', async (t) => {
+  await t.test('a key for another use is not used (RFC 7517 §4.2, §4.3)', async (t) => {
     const other = [
       { use: 'enc' },
       { use: 'SIG' },
@@ -41,7 +44,7 @@ t.test('a JWK Set', async (t) => {
   })
 
   await t.test(
-    'a key without alg is for the first accepted algorithm of its type, one with another for none here',
+    'a key without alg is used with the first accepted algorithm of its type, and a key for another algorithm is not used',
     async (t) => {
       t.equal(await published([{ ...jwk, alg: undefined }]), 'accepted')
       for (const alg of ['PS256', 'RS512', 'HS256', 'none', 'RSA-OAEP', '', 5, null, 'toString']) {
@@ -50,7 +53,7 @@ t.test('a JWK Set', async (t) => {
     },
   )
 
-  await t.test('a key whose type belies its algorithm is none', async (t) => {
+  await t.test('a key whose type does not fit its algorithm is not used', async (t) => {
     const { x, y } = await exportJWK((await generateKeyPair('ES256', { extractable: true })).publicKey)
     t.equal(await published([{ kty: 'EC', crv: 'P-256', x, y, kid: key.kid, alg: 'RS256' }]), 'unknown_key')
     const accepting = issuer.verifier({ algorithms: ['RS256', 'ES256'] })
@@ -59,7 +62,7 @@ t.test('a JWK Set', async (t) => {
   })
 
   await t.test(
-    'an RSA key of 1024 bits is refused, though the signature is right (RFC 7518 §3.3)',
+    'an RSA key of 1024 bits is refused, although the signature is valid (RFC 7518 §3.3)',
     async (t) => {
       const pair = generateKeyPairSync('rsa', { modulusLength: 1024 })
       const small: SigningKey = {
@@ -72,11 +75,11 @@ t.test('a JWK Set', async (t) => {
         },
       }
       t.equal(await published([small.jwk]), 'unknown_key')
-      t.equal(await published([small.jwk, jwk]), 'accepted', 'and does not stand before the good one')
+      t.equal(await published([small.jwk, jwk]), 'accepted', 'and does not hide the good key')
     },
   )
 
-  await t.test('an exponent that makes signatures worthless is refused', async (t) => {
+  await t.test('an RSA exponent that makes signatures worthless is refused', async (t) => {
     for (const e of ['AQ', 'AA', 'Ag', '']) {
       t.equal(await published([{ ...jwk, e }]), 'unknown_key', JSON.stringify(e))
     }
@@ -87,7 +90,7 @@ t.test('a JWK Set', async (t) => {
     )
   })
 
-  await t.test('garbage beside good keys does not take them along', async (t) => {
+  await t.test('garbage in the set does not affect the good keys', async (t) => {
     const own = await signingKey('second')
     const garbage = [
       null,
@@ -115,7 +118,7 @@ t.test('a JWK Set', async (t) => {
     t.equal(await published(garbage), 'unknown_key')
   })
 
-  await t.test('thousands of keys of no use do not hide the good one', async (t) => {
+  await t.test('thousands of unusable keys do not hide the good one', async (t) => {
     const garbage = Array.from({ length: 2000 }, (_, i) => ({
       kty: 'RSA',
       kid: `x${i}`,
@@ -127,7 +130,7 @@ t.test('a JWK Set', async (t) => {
   })
 
   await t.test(
-    'of two keys with one kid the first counts: an appended one replaces none (RFC 7517 §4.5)',
+    'the first of two keys with one kid is used, so an appended key replaces none (RFC 7517 §4.5)',
     async (t) => {
       const other = await signingKey(key.kid)
       t.equal(await published([jwk, other.jwk]), 'accepted')
@@ -140,14 +143,11 @@ t.test('a JWK Set', async (t) => {
     },
   )
 
-  await t.test(
-    'a private half that somebody published by mistake is not used, the public one is',
-    async (t) => {
-      t.equal(await published([await exportJWK(key.private).then((all) => ({ ...all, ...jwk }))]), 'accepted')
-    },
-  )
+  await t.test('a private key that was published by mistake is read as a public key', async (t) => {
+    t.equal(await published([await exportJWK(key.private).then((all) => ({ ...all, ...jwk }))]), 'accepted')
+  })
 
-  await t.test('what is no JWK Set leaves the keys as they were', async (t) => {
+  await t.test('a document that is not a JWK Set leaves the keys unchanged', async (t) => {
     issuer.keys = [jwk]
     const verifier = issuer.verifier()
     t.equal(await verdict(verifier, await issuer.token()), 'accepted')

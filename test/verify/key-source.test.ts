@@ -1,10 +1,10 @@
-/** How keys are held: as long as the issuer says, renewed ahead of time, and what an unknown kid may cost. */
+/** How keys are cached: how long, when they are refreshed, and what an unknown kid costs. */
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { VerifierOptions } from '../../packages/verify/index.ts'
 import { JWKS, type StandIn, signingKey, standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
 
-/** A verifier that has its keys, and how often it has asked for them since. */
+/** A verifier with cached keys, and how often it has fetched them since. */
 async function warm(t: Test, issuer: StandIn, options: Partial<VerifierOptions> = {}) {
   let asked = 0
   const verifier = issuer.verifier({
@@ -20,7 +20,7 @@ async function warm(t: Test, issuer: StandIn, options: Partial<VerifierOptions> 
     verifier,
     verdict: async (...token: Parameters<StandIn['token']>) =>
       verdict(verifier, await issuer.token(...token)),
-    /** After what runs in the background has come so far, or had the chance to. */
+    /** Waits until the background has done this, or has had the chance to. */
     async asked(expected: number) {
       await until(() => asked >= expected)
       await turn()
@@ -29,8 +29,8 @@ async function warm(t: Test, issuer: StandIn, options: Partial<VerifierOptions> 
   }
 }
 
-/** Holds answers of the JWKS back until told to let them go; each is what would have been said when it was asked. */
-function held(issuer: StandIn) {
+/** Delays responses with the JWKS until they are released. Each has the keys of the time of its request. */
+function delayedResponses(issuer: StandIn) {
   const waiting: (() => void)[] = []
   issuer.routes.set(JWKS, (_, response) => {
     const body = JSON.stringify({ keys: issuer.keys })
@@ -49,7 +49,7 @@ async function until(what: () => boolean): Promise<void> {
 }
 
 t.test(
-  'keys are held for as long as Cache-Control says, and renewed in the background at half of that',
+  'keys are cached as long as Cache-Control says, and refreshed in the background after half of that time',
   async (t) => {
     const cases: [headers: Record<string, string>, seconds: number][] = [
       [{ 'cache-control': 'public, max-age=100' }, 100],
@@ -69,14 +69,14 @@ t.test(
         const issuer = await standIn(t)
         Object.assign(issuer.jwksHeaders, headers)
         const source = await warm(t, issuer)
-        const answers = held(issuer)
+        const answers = delayedResponses(issuer)
 
         issuer.time.tick(seconds / 2 - 0.1)
         t.equal(await source.verdict(), 'accepted')
         t.equal(await source.asked(0), 0)
 
         issuer.time.tick(0.1)
-        t.equal(await source.verdict(), 'accepted', 'without waiting for the answer that is on the way')
+        t.equal(await source.verdict(), 'accepted', 'without waiting for the fetch in progress')
         t.equal(await source.verdict({ jti: 'another' }), 'accepted')
         t.equal(await source.asked(1), 1)
 
@@ -88,7 +88,7 @@ t.test(
         })
         await until(() => answers.count() === 1)
         await turn()
-        t.notOk(passed, 'keys that are too old are not used unasked')
+        t.notOk(passed, 'expired keys are not used without a fetch')
         answers.letGo()
         t.equal(await late, 'accepted')
         t.equal(await source.asked(1), 1, 'one fetch for all')
@@ -97,7 +97,7 @@ t.test(
   },
 )
 
-t.test('an idle verifier renews its keys by itself, until it is closed', async (t) => {
+t.test('an idle verifier refreshes its keys until it is closed', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   await verifier.ready()
@@ -109,7 +109,7 @@ t.test('an idle verifier renews its keys by itself, until it is closed', async (
   t.equal(issuer.count(), 2)
 })
 
-t.test('what was held is asked for by its ETag, and a 304 holds it for as long again', async (t) => {
+t.test('keys are fetched with their ETag, and a 304 extends their time in the cache', async (t) => {
   const issuer = await standIn(t)
   const conditions: (string | undefined)[] = []
   issuer.routes.set(JWKS, (request, response) => {
@@ -135,7 +135,7 @@ t.test('what was held is asked for by its ETag, and a 304 holds it for as long a
   t.same(conditions, [undefined, 'W/"v1"', 'W/"v1"', 'W/"v1"'])
 })
 
-t.test('a 304 that nobody asked for is no answer', async (t) => {
+t.test('a 304 to an unconditional request is an error', async (t) => {
   const issuer = await standIn(t)
   issuer.routes.set(JWKS, (_, response) => response.writeHead(304).end())
   t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable')
@@ -151,7 +151,7 @@ t.test('a hundred first requests share one fetch', async (t) => {
 })
 
 t.test(
-  'a new key is found at its first token; an unknown kid is asked for once, and again after ten seconds',
+  'a new key is found with its first token; an unknown kid causes one fetch, and another after ten seconds',
   async (t) => {
     const issuer = await standIn(t)
     const source = await warm(t, issuer)
@@ -165,7 +165,7 @@ t.test(
       issuer.time.tick(2)
       t.equal(await source.verdict({}, { kid: 'made-up' }), 'unknown_key')
     }
-    t.equal(await source.asked(1), 1, 'that it is missing is remembered')
+    t.equal(await source.asked(1), 1, 'a missing kid is remembered')
 
     issuer.keys = [issuer.key.jwk, second.jwk]
     t.equal(await source.verdict({}, {}, second), 'accepted', 'each kid has a budget of its own')
@@ -183,13 +183,13 @@ t.test(
   },
 )
 
-t.test('a first token of an unknown key costs one fetch, not two', async (t) => {
+t.test('a first token with an unknown kid causes one fetch, not two', async (t) => {
   const issuer = await standIn(t)
   t.equal(await verdict(issuer.verifier(), await issuer.token({}, { kid: 'made-up' })), 'unknown_key')
   t.equal(issuer.count(), 1)
 })
 
-t.test('a change of the keys gives every kid that was missing another chance', async (t) => {
+t.test('after a change of the keys, every missing kid is looked up again', async (t) => {
   const issuer = await standIn(t)
   const source = await warm(t, issuer)
   const [second, third] = [await signingKey('second'), await signingKey('third')]
@@ -203,30 +203,27 @@ t.test('a change of the keys gives every kid that was missing another chance', a
   t.equal(await source.verdict({}, {}, third), 'accepted')
 })
 
-t.test(
-  'a key that was published while a fetch was under way is found by the next, not written off',
-  async (t) => {
-    const issuer = await standIn(t)
-    const source = await warm(t, issuer)
-    const second = await signingKey('second')
-    const answers = held(issuer)
-    issuer.time.tick(150)
-    t.equal(await source.verdict(), 'accepted')
-    await until(() => answers.count() === 1)
+t.test('a key that was published during a fetch is found by the next fetch', async (t) => {
+  const issuer = await standIn(t)
+  const source = await warm(t, issuer)
+  const second = await signingKey('second')
+  const answers = delayedResponses(issuer)
+  issuer.time.tick(150)
+  t.equal(await source.verdict(), 'accepted')
+  await until(() => answers.count() === 1)
 
-    issuer.keys = [issuer.key.jwk, second.jwk]
-    const early = source.verdict({}, {}, second)
-    issuer.time.tick(1)
-    await turn()
-    answers.letGo()
-    await until(() => answers.count() === 1)
-    answers.letGo()
-    t.equal(await early, 'accepted')
-  },
-)
+  issuer.keys = [issuer.key.jwk, second.jwk]
+  const early = source.verdict({}, {}, second)
+  issuer.time.tick(1)
+  await turn()
+  answers.letGo()
+  await until(() => answers.count() === 1)
+  answers.letGo()
+  t.equal(await early, 'accepted')
+})
 
 t.test(
-  '10,000 tokens with made-up kids in a second: a fetch each cool-down, good tokens pass, a real new key as well',
+  '10,000 made-up kids in a second cause one fetch per cool-down, while valid tokens and a real new key pass',
   async (t) => {
     const issuer = await standIn(t)
     const fetched: number[] = []
@@ -235,7 +232,7 @@ t.test(
       fetched.push(performance.now() - since)
       response.end(JSON.stringify({ keys: issuer.keys }))
     })
-    // Real time, for the waiting is real.
+    // Real time, because the cool-down waits in real time.
     const verifier = issuer.verifier({ monotonic: () => performance.now() })
     const second = await signingKey('second')
     const good = await issuer.token()
@@ -250,11 +247,7 @@ t.test(
       const header = Buffer.from(JSON.stringify({ alg: 'RS256', typ: 'at+jwt', kid: `made-up-${i}` }))
       flood.push(verdict(verifier, `${header.toString('base64url')}.${payload}.${signature}`))
       if (i % 500 === 0) {
-        t.equal(
-          await verdict(verifier, await issuer.token({ jti: `${i}` })),
-          'accepted',
-          'in the midst of it',
-        )
+        t.equal(await verdict(verifier, await issuer.token({ jti: `${i}` })), 'accepted', 'during the fetch')
         await sleep(50)
       }
       if (i === 5000) {
@@ -266,7 +259,7 @@ t.test(
       }
     }
     t.equal(await next, 'accepted', 'the real new key')
-    t.ok(foundAt <= publishedAt + 2, 'by a fetch that was under way, or the next')
+    t.ok(foundAt <= publishedAt + 2, 'found by the fetch in progress or the next one')
     t.same(new Set(await Promise.all(flood)), new Set(['unknown_key']))
     for (const [i, at] of fetched.entries()) {
       if (i > 0)
@@ -276,7 +269,7 @@ t.test(
   },
 )
 
-t.test('a key that left the JWKS stops working, for remembered tokens as well', async (t) => {
+t.test('a key that was removed from the JWKS stops working, for cached tokens too', async (t) => {
   const issuer = await standIn(t)
   const source = await warm(t, issuer)
   const second = await signingKey('second')
@@ -289,10 +282,10 @@ t.test('a key that left the JWKS stops working, for remembered tokens as well', 
   t.equal(await source.verdict({}, {}, second), 'accepted')
   issuer.keys = [issuer.key.jwk]
   issuer.time.tick(300)
-  t.equal(await verdict(source.verifier, token), 'accepted', 'and is good again when it is back')
+  t.equal(await verdict(source.verifier, token), 'accepted', 'and works again when it is published again')
 })
 
-t.test('another key under the same kid is another key, for remembered tokens as well', async (t) => {
+t.test('a new key with the same kid replaces the old one, for cached tokens too', async (t) => {
   const issuer = await standIn(t)
   const source = await warm(t, issuer)
   const token = await issuer.token()
@@ -302,7 +295,7 @@ t.test('another key under the same kid is another key, for remembered tokens as 
   t.equal(await verdict(source.verifier, token), 'bad_signature')
 })
 
-t.test('an issuer that has no keys any more has its tokens refused', async (t) => {
+t.test('tokens of an issuer that no longer has keys are refused', async (t) => {
   const issuer = await standIn(t)
   const source = await warm(t, issuer)
   issuer.keys = []
@@ -310,7 +303,7 @@ t.test('an issuer that has no keys any more has its tokens refused', async (t) =
   t.equal(await source.verdict(), 'unknown_key')
 })
 
-t.test('a name is sent with each fetch of the keys, and nowhere else; without one nothing is', async (t) => {
+t.test('the name is sent with each fetch of the keys and with no other request', async (t) => {
   const issuer = await standIn(t)
   const sent: unknown[] = []
   const listening =
@@ -330,5 +323,5 @@ t.test('a name is sent with each fetch of the keys, and nowhere else; without on
   t.match(first?.[1], /^orders; instance=[\w-]{12}$/)
   t.equal(again?.[1], first?.[1], 'one process has one instance')
   await issuer.verifier({ name: 'orders', fetch: listening(fetch) }).ready()
-  t.not((sent.at(-1) as [string, string])[1], first?.[1], 'another has another')
+  t.not((sent.at(-1) as [string, string])[1], first?.[1], 'another process has another instance')
 })

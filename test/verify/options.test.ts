@@ -1,4 +1,4 @@
-/** What a verifier can be told, and what is refused before it could do harm. */
+/** The options of a verifier, and the unusable or unsafe ones that are refused. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
@@ -8,7 +8,7 @@ import { standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
 
 const FOLDER = fileURLToPath(new URL('../../packages/verify/', import.meta.url))
 
-t.test('a mistake in the options is a TypeError at the start, not a surprise later', async (t) => {
+t.test('a mistake in the options throws a TypeError at the start', async (t) => {
   const fine: VerifierOptions = { issuer: 'https://issuer.example', audience: 'https://orders.example' }
   createVerifier(fine).close()
   const wrong: Record<string, object[]> = {
@@ -53,7 +53,7 @@ t.test('a mistake in the options is a TypeError at the start, not a surprise lat
   }
 })
 
-t.test('plain http is for this machine, or for who says so', async (t) => {
+t.test('plain http is allowed for this machine, and elsewhere with allowInsecureHttp', async (t) => {
   const audience = 'https://orders.example'
   for (const issuer of [
     'http://localhost:3000',
@@ -67,7 +67,7 @@ t.test('plain http is for this machine, or for who says so', async (t) => {
   t.pass('none of them threw')
 })
 
-t.test('a type is compared as a media type; an empty one stands for none', async (t) => {
+t.test('types are compared as media types, and the empty one accepts tokens without a typ', async (t) => {
   const issuer = await standIn(t)
   const lax = issuer.verifier({ types: ['JWT', ''] })
   for (const typ of ['JWT', 'jwt', 'application/JWT', undefined])
@@ -77,7 +77,7 @@ t.test('a type is compared as a media type; an empty one stands for none', async
 })
 
 t.test(
-  'tokens of another profile need not have what RFC 9068 asks of its own, also where both are accepted',
+  'tokens of another profile need not have the claims that RFC 9068 requires, even if both are accepted',
   async (t) => {
     const issuer = await standIn(t)
     const both = issuer.verifier({ types: ['at+jwt', 'JWT'] })
@@ -100,7 +100,7 @@ t.test(
   },
 )
 
-t.test('the package imports nothing but Node, and of Fastify its types alone', async (t) => {
+t.test('the package imports only Node modules, and types of Fastify', async (t) => {
   const sources = readdirSync(FOLDER).filter((name) => name.endsWith('.ts'))
   t.ok(sources.length > 10)
   for (const name of sources) {
@@ -114,7 +114,7 @@ t.test('the package imports nothing but Node, and of Fastify its types alone', a
   t.same(Object.keys(manifest.dependencies ?? {}), [])
 })
 
-t.test('the README of the package has every option and every code of an error, and no others', async (t) => {
+t.test('the README of the package lists every option and every error code, and no others', async (t) => {
   const readme = read('packages/verify/README.md')
   const [, members = ''] =
     /interface VerifierOptions \{([\s\S]*?)\n\}/.exec(read('packages/verify/options.ts')) ?? []

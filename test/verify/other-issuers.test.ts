@@ -1,4 +1,4 @@
-/** It must work against any standard issuer: oidc-provider, and Keyturn itself over a real socket. */
+/** The verifier works with any standard issuer: with oidc-provider, and with Keyturn over a real socket. */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -69,7 +69,7 @@ async function oidcProvider(t: Test, keys: readonly SigningKey[], alg: string) {
   return { issuer, token }
 }
 
-t.test('tokens of oidc-provider, whose metadata is found by OpenID Connect Discovery', async (t) => {
+t.test('tokens of oidc-provider are verified, whose metadata OpenID Connect Discovery finds', async (t) => {
   const keys = await Promise.all(
     (['RS256', 'PS256', 'ES256', 'EdDSA'] as const).map((alg) => signingKey(`key-${alg}`, alg)),
   )
@@ -96,7 +96,7 @@ t.test('tokens of oidc-provider, whose metadata is found by OpenID Connect Disco
   }
 })
 
-t.test('tokens of Keyturn, found by discovery over a socket', async (t) => {
+t.test('tokens of Keyturn are verified, whose keys are found by discovery over a socket', async (t) => {
   const { server, issuer } = await listen(t)
   await seed(server.store)
   const verifier = createVerifier({ issuer, audience: ORDERS, clock: server.clock.now })

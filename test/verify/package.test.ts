@@ -1,6 +1,6 @@
 /**
- * The published package as a stranger gets it: packed, installed into an empty project, run and compiled there.
- * `OTHER_NODE=/path/to/node` runs it on another Node.js as well.
+ * The package as its users get it: packed, installed into an empty project, run and compiled there.
+ * `OTHER_NODE=/path/to/node` runs it on another Node.js too.
  */
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -11,7 +11,7 @@ import t from 'tap'
 import { standIn } from '../support/issuers/stand-in-issuer.ts'
 
 const execute = promisify(execFile)
-/** Without what the test runner puts into every Node.js that a test starts: npm and tsc are not under test. */
+/** Removes the options of the test runner from the environment, because npm and tsc are not under test. */
 const run = (file: string, args: string[], cwd: string) =>
   execute('env', ['-u', 'NODE_OPTIONS', file, ...args], { cwd })
 const ROOT = resolve(import.meta.dirname, '../..')
@@ -28,7 +28,7 @@ verifier.close()
 console.log(JSON.stringify([sub, error instanceof VerifyError && error.code, typeof keyturnFastify]))
 `
 
-/** What people write; that it compiles is the test. */
+/** Code as users write it. The test is that it compiles. */
 const TYPED = `
 import express from 'express'
 import Fastify from 'fastify'
@@ -56,7 +56,7 @@ createVerifier({ issuer: 'https://a.example' })
 createVerifier({ issuer: 'https://a.example', audience: 'b', algorithms: ['HS256'] })
 `
 
-t.test('packed and installed into an empty project, it works and brings nothing along', async (t) => {
+t.test('the packed package works in an empty project and has no dependencies', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-package-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
   const npm = (args: string[], cwd: string) =>
@@ -66,7 +66,7 @@ t.test('packed and installed into an empty project, it works and brings nothing 
     ['pack', '-w', '@keyturn/verify', '--json', '--pack-destination', folder],
     ROOT,
   )
-  // Before npm 11 a list, since then by the package's name.
+  // Before npm 11 this was a list; since then it is an object by package name.
   const packed = Object.values(JSON.parse(stdout.slice(stdout.search(/^[[{]/m))))[0] as {
     filename: string
     files: { path: string }[]
@@ -107,7 +107,7 @@ t.test('packed and installed into an empty project, it works and brings nothing 
     }
   })
 
-  await t.test('it compiles, strictly, with the frameworks it is for', async (t) => {
+  await t.test('strict TypeScript with Fastify and Express compiles', async (t) => {
     for (const name of ['fastify', 'express', '@types']) {
       symlinkSync(join(ROOT, 'node_modules', name), join(folder, 'node_modules', name))
     }

@@ -1,4 +1,4 @@
-/** Revoked, and yet offline: the Token Status List, draft-ietf-oauth-status-list. */
+/** Revocation without a request per token: the Token Status List (draft-ietf-oauth-status-list). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { deflateSync } from 'node:zlib'
 import { decodeJwt } from 'jose'
@@ -30,7 +30,7 @@ interface ListOptions {
   readonly lst?: string
 }
 
-/** The packing of §4.1, done the other way round than in the code under test: bit by bit. */
+/** The packing of §4.1, bit by bit, which is another way than that of the code under test. */
 function packed(bits: number, size: number, values: Record<number, number>): Buffer {
   const bytes = Buffer.alloc(Math.ceil((size * bits) / 8))
   for (const [index, value] of Object.entries(values)) {
@@ -60,7 +60,7 @@ function listToken(issuer: StandIn, path: string, options: ListOptions = {}): Pr
   )
 }
 
-/** Publishes a list; what was published before is replaced. */
+/** Publishes a list, and replaces the list that was published before. */
 async function publish(issuer: StandIn, options: ListOptions = {}, path = LIST): Promise<void> {
   const body = await listToken(issuer, path, options)
   issuer.routes.set(path, (_, response) =>
@@ -72,7 +72,7 @@ const entry = (issuer: StandIn, idx: number, path = LIST) => ({
   status: { status_list: { idx, uri: issuer.origin + path } },
 })
 
-/** A verifier that has polled everything there is. */
+/** A verifier that has polled all lists. */
 async function polled(issuer: StandIn, options: Partial<VerifierOptions> = {}) {
   const verifier = issuer.verifier({ statusList: { uris: [issuer.origin + LIST] }, ...options })
   await verifier.ready()
@@ -82,7 +82,7 @@ async function polled(issuer: StandIn, options: Partial<VerifierOptions> = {}) {
   }
 }
 
-t.test('an entry is read as it was written, for each size and value (§4.1, §7.1)', async (t) => {
+t.test('every value of an entry of every size is read as it was written (§4.1, §7.1)', async (t) => {
   const issuer = await standIn(t)
   for (const bits of [1, 2, 4, 8]) {
     const most = 2 ** bits - 1
@@ -97,7 +97,7 @@ t.test('an entry is read as it was written, for each size and value (§4.1, §7.
   }
 })
 
-t.test('the examples of the draft (§4.1, §4.2)', async (t) => {
+t.test('the examples of the draft are read correctly (§4.1, §4.2)', async (t) => {
   const read = (bits: number, hex: string) => ({
     bits,
     bytes: Buffer.from(hex, 'hex'),
@@ -125,21 +125,24 @@ t.test('the examples of the draft (§4.1, §4.2)', async (t) => {
   }
 })
 
-t.test('a revoked token is refused once the list says so, remembered or not, and others pass', async (t) => {
-  const issuer = await standIn(t)
-  await publish(issuer)
-  const { verifier, at } = await polled(issuer)
-  const token = await issuer.token(entry(issuer, 5))
-  t.equal(await verdict(verifier, token), 'accepted')
-  await publish(issuer, { values: { 5: 1 } })
-  t.equal(await verdict(verifier, token), 'accepted', 'not known yet')
-  await verifier.ready()
-  t.equal(await verdict(verifier, token), 'revoked')
-  t.equal(await at(5), 'revoked')
-  t.equal(await at(6), 'accepted')
-})
+t.test(
+  'a token is refused as soon as the list says that it is revoked, cached or not, and others pass',
+  async (t) => {
+    const issuer = await standIn(t)
+    await publish(issuer)
+    const { verifier, at } = await polled(issuer)
+    const token = await issuer.token(entry(issuer, 5))
+    t.equal(await verdict(verifier, token), 'accepted')
+    await publish(issuer, { values: { 5: 1 } })
+    t.equal(await verdict(verifier, token), 'accepted', 'not known yet')
+    await verifier.ready()
+    t.equal(await verdict(verifier, token), 'revoked')
+    t.equal(await at(5), 'revoked')
+    t.equal(await at(6), 'accepted')
+  },
+)
 
-t.test('a token without status, or with another kind of it, is not looked up', async (t) => {
+t.test('a token without a status list is not looked up', async (t) => {
   const issuer = await standIn(t)
   const { verifier } = await polled(issuer, { statusList: { onStale: 'reject' } })
   for (const status of [undefined, {}, { other_kind: { x: 1 } }]) {
@@ -147,7 +150,7 @@ t.test('a token without status, or with another kind of it, is not looked up', a
   }
 })
 
-t.test('an expired token is expired, whatever its list says (§7.1, §8.3)', async (t) => {
+t.test('an expired token is refused as expired, whatever its list says (§7.1, §8.3)', async (t) => {
   const issuer = await standIn(t)
   await publish(issuer, { values: { 1: 1 } })
   const { verifier } = await polled(issuer)
@@ -155,7 +158,7 @@ t.test('an expired token is expired, whatever its list says (§7.1, §8.3)', asy
   t.equal(await verdict(verifier, token), 'expired')
 })
 
-t.test('without statusList nothing is asked for and nothing refused', async (t) => {
+t.test('without the option statusList no list is fetched and no token is refused', async (t) => {
   const issuer = await standIn(t)
   await publish(issuer, { values: { 1: 1 } })
   const verifier = issuer.verifier()
@@ -165,7 +168,7 @@ t.test('without statusList nothing is asked for and nothing refused', async (t) 
 })
 
 t.test(
-  'an index beyond the list is refused whatever the policy, until the list has grown (§8.3)',
+  'an index beyond the end of the list is refused with either policy, until the list has grown (§8.3)',
   async (t) => {
     const issuer = await standIn(t)
     await publish(issuer, { size: 16 })
@@ -179,7 +182,7 @@ t.test(
   },
 )
 
-t.test("a list that is not the issuer's word about this list is not taken (§5.1, §8.3)", async (t) => {
+t.test('a list is refused unless the issuer has signed it for this address (§5.1, §8.3)', async (t) => {
   const issuer = await standIn(t)
   const thief = await signingKey(issuer.key.kid)
   const now = issuer.time.now()
@@ -216,11 +219,11 @@ t.test("a list that is not the issuer's word about this list is not taken (§5.1
       const body = await listToken(issuer, LIST, { values, ...options }).catch(() => '')
       issuer.routes.set(LIST, (_, response) => response.end(body))
       const { at } = await polled(issuer)
-      t.equal(await at(3), 'accepted', 'what it says does not count')
+      t.equal(await at(3), 'accepted', 'the refused list revokes nothing')
       const { at: strict } = await polled(issuer, {
         statusList: { onStale: 'reject', uris: [issuer.origin + LIST] },
       })
-      t.equal(await strict(4), 'status_unavailable', 'and what it does not say neither')
+      t.equal(await strict(4), 'status_unavailable', 'nor does the list count as fetched')
     })
   }
   const forged = await signed(
@@ -234,10 +237,10 @@ t.test("a list that is not the issuer's word about this list is not taken (§5.1
     t.equal(await at(1), 'status_unavailable', body.slice(0, 10))
   }
   await publish(issuer, { values })
-  t.equal(await (await polled(issuer)).at(3), 'revoked', 'the right one is')
+  t.equal(await (await polled(issuer)).at(3), 'revoked', 'the correct list is accepted')
 })
 
-t.test('a list token is no access token, and an access token no list (RFC 8725 §3.12)', async (t) => {
+t.test('a list token is not accepted as an access token, nor the reverse (RFC 8725 §3.12)', async (t) => {
   const issuer = await standIn(t)
   const list = await listToken(issuer, LIST, {
     claims: { aud: AUDIENCE, iss: issuer.issuer, client_id: 'web', jti: 'x' },
@@ -245,7 +248,7 @@ t.test('a list token is no access token, and an access token no list (RFC 8725 �
   t.equal(await verdict(issuer.verifier(), list), 'not_an_access_token')
 })
 
-t.test('a decompression bomb is given up at four megabytes', async (t) => {
+t.test('decompression stops at four megabytes', async (t) => {
   const issuer = await standIn(t)
   const lst = deflateSync(Buffer.alloc(200_000_000), { level: 9 }).toString('base64url')
   await publish(issuer, { lst })
@@ -263,7 +266,7 @@ t.test('a decompression bomb is given up at four megabytes', async (t) => {
   t.equal(await large(29_999_999), 'revoked', 'an honest list of thirty million is read')
 })
 
-t.test('a list of endless length is given up', async (t) => {
+t.test('a list that never ends is not read to the end', async (t) => {
   const issuer = await standIn(t)
   issuer.routes.set(LIST, (_, response) => {
     const chunk = Buffer.alloc(65_536, 'a')
@@ -278,7 +281,7 @@ t.test('a list of endless length is given up', async (t) => {
 })
 
 t.test(
-  "a list elsewhere is never called on a token's word, only if this service was told of it",
+  'a list on another origin is fetched only if the options name it, not because a token does',
   async (t) => {
     const issuer = await standIn(t)
     const elsewhere = await standIn(t)
@@ -311,7 +314,7 @@ t.test(
   },
 )
 
-t.test("the issuer's list of lists is read, those elsewhere and garbage left out (§9)", async (t) => {
+t.test("the issuer's list of lists is read, except for other origins and garbage (§9)", async (t) => {
   const issuer = await standIn(t)
   const elsewhere = await standIn(t)
   const listed: unknown[] = [
@@ -337,7 +340,7 @@ t.test("the issuer's list of lists is read, those elsewhere and garbage left out
 })
 
 t.test(
-  'a list that a token names is fetched in the background within a second, not while the token waits',
+  'a list that a token names is fetched in the background within a second, and the token does not wait',
   async (t) => {
     const issuer = await standIn(t)
     const verifier = issuer.verifier({ statusList: true })
@@ -357,7 +360,7 @@ t.test(
   },
 )
 
-t.test('no request calls anybody: a thousand tokens, fresh and remembered, and not one call', async (t) => {
+t.test('a thousand tokens, new and cached, cause no request', async (t) => {
   const issuer = await standIn(t)
   await publish(issuer, { values: { 7: 1 } })
   const { verifier } = await polled(issuer)
@@ -375,7 +378,7 @@ t.test('no request calls anybody: a thousand tokens, fresh and remembered, and n
 })
 
 t.test(
-  'a list too old or expired: what is done is the stated policy, and revoked stays revoked',
+  'the policy decides when a list is too old or has expired, and a revoked token stays revoked',
   async (t) => {
     const issuer = await standIn(t)
     const far = { exp: issuer.time.now() + 1_000_000 }
@@ -403,7 +406,7 @@ t.test(
       t.equal(await verdict(verifier, fine), 'accepted', 'fresh again')
       issuer.routes.set(LIST, (_, response) => response.writeHead(503).end())
       issuer.time.tick(79)
-      t.equal(await verdict(verifier, fine), 'accepted', 'expired, but for the leeway')
+      t.equal(await verdict(verifier, fine), 'accepted', 'expired, but within the leeway')
       issuer.time.tick(1)
       t.equal(await verdict(verifier, fine), otherwise, 'expired: it must not be relied upon (§13.7)')
       t.equal(await verdict(verifier, revoked), 'revoked', onStale)
@@ -411,7 +414,7 @@ t.test(
   },
 )
 
-/** The lists by themselves, so that a test says when the background runs. */
+/** The poller without a verifier, so that a test decides when it polls. */
 async function alone(t: Test, options: Partial<StatusListPollerDeps> = {}) {
   const issuer = await standIn(t)
   const conditions: (string | undefined)[] = []
@@ -438,7 +441,7 @@ async function alone(t: Test, options: Partial<StatusListPollerDeps> = {}) {
     uris: [issuer.origin + LIST],
     ...options,
   })
-  /** Whether the background asks, given the chance. */
+  /** Whether the list is fetched when the poller runs. */
   const asks = async (): Promise<boolean> => {
     const before = issuer.count(LIST)
     await lists.pollDue()
@@ -448,7 +451,7 @@ async function alone(t: Test, options: Partial<StatusListPollerDeps> = {}) {
 }
 
 t.test(
-  'the signed ttl says when to ask again, before what HTTP says, also after a 304 (§8.2, §13.7)',
+  'the signed ttl decides when to poll again and precedes HTTP caching headers, also after a 304 (§8.2, §13.7)',
   async (t) => {
     const { issuer, asks, publish, conditions, headers } = await alone(t)
     headers['cache-control'] = 'max-age=1000'
@@ -464,33 +467,36 @@ t.test(
   },
 )
 
-t.test('without ttl it is Cache-Control, at the latest exp, and a minute if nobody says', async (t) => {
-  for (const [cacheControl, claims, seconds] of [
-    ['max-age=15', {}, 15],
-    [undefined, {}, 60],
-    ['max-age=999999', {}, 150],
-    ['max-age=100', { exp: 30 }, 30],
-    [undefined, { ttl: 0 }, 60],
-    [undefined, { ttl: -5 }, 60],
-    [undefined, { ttl: '5' }, 60],
-    [undefined, { ttl: 0.001 }, 1],
-    [undefined, { ttl: 1e12 }, 150],
-  ] as const) {
-    await t.test(JSON.stringify([cacheControl, claims]), async (t) => {
-      const { issuer, asks, publish, headers } = await alone(t)
-      if (cacheControl) headers['cache-control'] = cacheControl
-      const exp = 'exp' in claims ? { exp: issuer.time.now() + claims.exp } : { exp: undefined }
-      await publish({ claims: { ttl: undefined, ...claims, ...exp } }, '"x"')
-      t.ok(await asks())
-      issuer.time.tick(seconds - 0.1)
-      t.notOk(await asks())
-      issuer.time.tick(0.1)
-      t.ok(await asks())
-    })
-  }
-})
+t.test(
+  'without a ttl, Cache-Control decides when to poll again, at the latest exp; without either it is a minute',
+  async (t) => {
+    for (const [cacheControl, claims, seconds] of [
+      ['max-age=15', {}, 15],
+      [undefined, {}, 60],
+      ['max-age=999999', {}, 150],
+      ['max-age=100', { exp: 30 }, 30],
+      [undefined, { ttl: 0 }, 60],
+      [undefined, { ttl: -5 }, 60],
+      [undefined, { ttl: '5' }, 60],
+      [undefined, { ttl: 0.001 }, 1],
+      [undefined, { ttl: 1e12 }, 150],
+    ] as const) {
+      await t.test(JSON.stringify([cacheControl, claims]), async (t) => {
+        const { issuer, asks, publish, headers } = await alone(t)
+        if (cacheControl) headers['cache-control'] = cacheControl
+        const exp = 'exp' in claims ? { exp: issuer.time.now() + claims.exp } : { exp: undefined }
+        await publish({ claims: { ttl: undefined, ...claims, ...exp } }, '"x"')
+        t.ok(await asks())
+        issuer.time.tick(seconds - 0.1)
+        t.notOk(await asks())
+        issuer.time.tick(0.1)
+        t.ok(await asks())
+      })
+    }
+  },
+)
 
-t.test('what the background fetched counts at once', async (t) => {
+t.test('a list that was fetched in the background counts at once', async (t) => {
   const { issuer, lists, asks, publish } = await alone(t)
   const claims = { ...(await createClaims(issuer)), status: entry(issuer, 4).status }
   t.ok(await asks())
@@ -507,7 +513,7 @@ async function createClaims(issuer: StandIn) {
   >[0]
 }
 
-t.test('a failed poll is tried again after five seconds, not at each tick', async (t) => {
+t.test('a failed poll is repeated after five seconds, not on each tick', async (t) => {
   const { issuer, asks } = await alone(t)
   issuer.routes.set(LIST, (_, response) => response.writeHead(503).end())
   t.ok(await asks())
@@ -517,7 +523,7 @@ t.test('a failed poll is tried again after five seconds, not at each tick', asyn
   t.ok(await asks())
 })
 
-t.test('a list that hangs does not hold up the others, and is not asked twice at once', async (t) => {
+t.test('a list that hangs does not delay the others, and is not fetched twice at once', async (t) => {
   const issuer = await standIn(t)
   const uris = Array.from({ length: 10 }, (_, i) => `${issuer.origin}/status-lists/${i}`)
   issuer.routes.set('/status-lists/0', () => {})
@@ -532,7 +538,7 @@ t.test('a list that hangs does not hold up the others, and is not asked twice at
   await ready
 })
 
-t.test('while a list is on its way it is not asked for again', async (t) => {
+t.test('a list is not fetched again during a fetch', async (t) => {
   const { issuer, lists } = await alone(t)
   let answer = () => {}
   issuer.routes.set(LIST, (_, response) => {
@@ -548,7 +554,7 @@ t.test('while a list is on its way it is not asked for again', async (t) => {
   await third
 })
 
-t.test('a list that nobody has named for a day is let go; the ones this service named stay', async (t) => {
+t.test('a list that was not named for a day is dropped, except for those in the options', async (t) => {
   const { issuer, lists, asks } = await alone(t, { uris: [] })
   const claims = { ...(await createClaims(issuer)), status: entry(issuer, 4).status }
   lists.check(claims)
@@ -563,7 +569,7 @@ t.test('a list that nobody has named for a day is let go; the ones this service 
   t.ok(await asksOther())
 })
 
-t.test('no more than a thousand lists are held, however many tokens name them', async (t) => {
+t.test('at most a thousand lists are cached, however many tokens name them', async (t) => {
   const issuer = await standIn(t)
   const lists = createStatusListPoller({
     issuer: issuer.issuer,
@@ -581,7 +587,7 @@ t.test('no more than a thousand lists are held, however many tokens name them', 
   t.equal(issuer.requests.length - before, 1000)
 })
 
-t.test('lists come from the mirror as well', async (t) => {
+t.test('lists are fetched from the mirror', async (t) => {
   const issuer = await standIn(t)
   const mirror = await standIn(t)
   const body = await listToken(issuer, LIST, { values: { 1: 1 } })

@@ -1,18 +1,18 @@
-/** Tokens that were verified before: what a hit saves, and what it does not. */
+/** The cache of verified tokens: what a hit saves, and what it does not. */
 import t from 'tap'
 import { standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
 
-t.test('a token seen before is not verified again: the same claims come back', async (t) => {
+t.test('a cached token is not verified again, and gives the same claims', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   const token = await issuer.token()
   const first = await verifier.verify(token)
   t.equal(await verifier.verify(token), first)
   t.not(await verifier.verify(await issuer.token({ jti: 'another' })), first)
-  t.not(await issuer.verifier().verify(token), first, 'each verifier remembers its own')
+  t.not(await issuer.verifier().verify(token), first, 'each verifier has its own cache')
 })
 
-t.test('a remembered token expires like any other (RFC 9068 §4)', async (t) => {
+t.test('a cached token expires like any other (RFC 9068 §4)', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier({ leeway: 0 })
   const token = await issuer.token({ exp: issuer.time.now() + 10 })
@@ -22,7 +22,7 @@ t.test('a remembered token expires like any other (RFC 9068 §4)', async (t) => 
   t.equal(await verdict(verifier, token), 'expired')
 })
 
-t.test('a clock that is set back makes a remembered token one of the future again', async (t) => {
+t.test('a cached token is refused as not yet valid when the clock is set back', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   const token = await issuer.token()
@@ -31,7 +31,7 @@ t.test('a clock that is set back makes a remembered token one of the future agai
   t.equal(await verdict(verifier, token), 'not_yet_valid')
 })
 
-t.test('nothing but the very same token is a hit', async (t) => {
+t.test('only the same token is a hit', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   const token = await issuer.token()
@@ -44,7 +44,7 @@ t.test('nothing but the very same token is a hit', async (t) => {
   t.equal(await verdict(verifier, `${header}.${payload}.`), 'malformed')
 })
 
-t.test('nor is one with the same end, however long ago the good one was seen', async (t) => {
+t.test('a token with the same end is not a hit, however long ago the valid one was cached', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier({ cacheSize: 2 })
   const token = await issuer.token()
@@ -54,7 +54,7 @@ t.test('nor is one with the same end, however long ago the good one was seen', a
   t.equal(await verdict(verifier, `${other[0]}.${other[1]}.${token.split('.')[2]}`), 'bad_signature')
 })
 
-t.test('keys that are fetched anew and are the same keep what was remembered', async (t) => {
+t.test('a fetch of unchanged keys keeps the cached tokens', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   const token = await issuer.token()
@@ -64,7 +64,7 @@ t.test('keys that are fetched anew and are the same keep what was remembered', a
   t.equal(await verifier.verify(token), claims)
 })
 
-t.test('a refused token is not remembered as good', async (t) => {
+t.test('a refused token is not cached', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier()
   const token = await issuer.token({ aud: 'https://other.example' })
@@ -72,7 +72,7 @@ t.test('a refused token is not remembered as good', async (t) => {
   t.equal(await verdict(verifier, token), 'wrong_audience')
 })
 
-t.test('no more than cacheSize are remembered, and those in use stay', async (t) => {
+t.test('at most cacheSize tokens are cached, and those in use stay', async (t) => {
   const issuer = await standIn(t)
   const verifier = issuer.verifier({ cacheSize: 10 })
   const used = await issuer.token({ jti: 'used' })
@@ -85,7 +85,7 @@ t.test('no more than cacheSize are remembered, and those in use stay', async (t)
   t.not(await verifier.verify(early), earlyClaims)
 })
 
-t.test('with cacheSize 0, and beyond 4,096 characters, nothing is remembered', async (t) => {
+t.test('with cacheSize 0, and beyond 4,096 characters, no token is cached', async (t) => {
   const issuer = await standIn(t)
   const none = issuer.verifier({ cacheSize: 0 })
   const token = await issuer.token()

@@ -1,4 +1,4 @@
-/** What RFC 9068 §4 and RFC 8725 ask of whoever verifies an access token, point by point. */
+/** What RFC 9068 §4 and RFC 8725 require of a verifier of access tokens, point by point. */
 import { createPrivateKey, createPublicKey, type JsonWebKey, sign as signRaw } from 'node:crypto'
 import { exportPKCS8, FlattenedSign, SignJWT } from 'jose'
 import t, { type Test } from 'tap'
@@ -14,7 +14,7 @@ import {
   verdict,
 } from '../support/issuers/stand-in-issuer.ts'
 
-/** Whatever bytes as header and payload, under a signature that is right. */
+/** Signs any bytes as header and payload with a valid signature. */
 function handmade(header: string | Uint8Array, payload: string | Uint8Array, pkcs8: string): string {
   const input = `${base64url(header)}.${base64url(payload)}`
   return `${input}.${base64url(signRaw('sha256', Buffer.from(input), createPrivateKey(pkcs8)))}`
@@ -30,11 +30,11 @@ t.test('access tokens', async (t) => {
   const is = async (t: Test, token: string | Promise<string>, code: string, comment = code) =>
     t.equal(await verdict(verifier, await token), code, comment)
 
-  await t.test('a good token gives its claims (RFC 9068 §4)', async (t) => {
+  await t.test('a valid token gives its claims (RFC 9068 §4)', async (t) => {
     t.same(await verifier.verify(await issuer.token()), claims)
   })
 
-  await t.test('the claims are frozen all the way down: they are shared between requests', async (t) => {
+  await t.test('the claims are deeply frozen, because requests share them', async (t) => {
     const token = await issuer.token({ deep: { list: [{ a: 1 }] } })
     for (const given of [await verifier.verify(token), await verifier.verify(token)]) {
       t.throws(() => Object.assign(given, { sub: 'root' }))
@@ -43,44 +43,50 @@ t.test('access tokens', async (t) => {
     }
   })
 
-  await t.test('typ must be at+jwt, with or without application/, in any case (RFC 9068 §4)', async (t) => {
-    for (const typ of ['at+jwt', 'application/at+jwt', 'AT+JWT', 'Application/At+Jwt']) {
-      await is(t, issuer.token({}, { typ }), 'accepted', typ)
-    }
-    for (const typ of [
-      'JWT',
-      'id_token+jwt',
-      'statuslist+jwt',
-      'at+jwt2',
-      'text/at+jwt',
-      '',
-      undefined,
-      5,
-      ['at+jwt'],
-    ]) {
-      await is(t, issuer.token({}, { typ }), 'not_an_access_token', String(typ))
-    }
-  })
+  await t.test(
+    'typ must be at+jwt, with or without application/, in upper or lower case (RFC 9068 §4)',
+    async (t) => {
+      for (const typ of ['at+jwt', 'application/at+jwt', 'AT+JWT', 'Application/At+Jwt']) {
+        await is(t, issuer.token({}, { typ }), 'accepted', typ)
+      }
+      for (const typ of [
+        'JWT',
+        'id_token+jwt',
+        'statuslist+jwt',
+        'at+jwt2',
+        'text/at+jwt',
+        '',
+        undefined,
+        5,
+        ['at+jwt'],
+      ]) {
+        await is(t, issuer.token({}, { typ }), 'not_an_access_token', String(typ))
+      }
+    },
+  )
 
   await t.test(
-    'an ID token of the same issuer and audience is no access token (RFC 8725 §3.12, H90)',
+    'an ID token of the same issuer and audience is refused (RFC 8725 §3.12; docs/security.md H90)',
     async (t) => {
       const idToken = issuer.token({ nonce: 'n', client_id: undefined, jti: undefined }, { typ: 'JWT' })
       await is(t, idToken, 'not_an_access_token')
     },
   )
 
-  await t.test('none is refused in every spelling, signed or not (RFC 9068 §4, RFC 8725 §3.1)', async (t) => {
-    for (const alg of ['none', 'None', 'NONE', 'nOnE']) {
-      const start = `${base64url({ alg, typ: 'at+jwt', kid: key.kid })}.${base64url(claims)}`
-      await is(t, `${start}.${base64url('x')}`, 'algorithm_refused', alg)
-      await is(t, `${start}.`, 'malformed', `${alg}, without a signature`)
-      await is(t, start, 'malformed', `${alg}, in two parts`)
-    }
-  })
+  await t.test(
+    'the algorithm none is refused in every spelling, signed or not (RFC 9068 §4, RFC 8725 §3.1)',
+    async (t) => {
+      for (const alg of ['none', 'None', 'NONE', 'nOnE']) {
+        const start = `${base64url({ alg, typ: 'at+jwt', kid: key.kid })}.${base64url(claims)}`
+        await is(t, `${start}.${base64url('x')}`, 'algorithm_refused', alg)
+        await is(t, `${start}.`, 'malformed', `${alg}, without a signature`)
+        await is(t, start, 'malformed', `${alg}, in two parts`)
+      }
+    },
+  )
 
   await t.test(
-    'HS256 with the public key as secret is refused, in whatever form (RFC 8725 §2.1, §3.2)',
+    'HS256 with the public key as the secret is refused, in every form of the key (RFC 8725 §2.1, §3.2)',
     async (t) => {
       const publicKey = createPublicKey({ key: key.jwk as JsonWebKey, format: 'jwk' })
       const secrets = {
@@ -101,7 +107,7 @@ t.test('access tokens', async (t) => {
   )
 
   await t.test(
-    'an algorithm that is not on the list is refused, though key and signature are good (RFC 8725 §3.1)',
+    'an algorithm that is not accepted is refused, although key and signature are good (RFC 8725 §3.1)',
     async (t) => {
       for (const alg of [
         'PS256',
@@ -126,7 +132,7 @@ t.test('access tokens', async (t) => {
     },
   )
 
-  await t.test('for an algorithm that is not on the list no key is even looked for', async (t) => {
+  await t.test('no key is fetched for an algorithm that is not accepted', async (t) => {
     const before = issuer.requests.length
     time.tick(1)
     for (const alg of ['PS256', 'ES256', 'EdDSA']) {
@@ -136,16 +142,19 @@ t.test('access tokens', async (t) => {
     t.equal(issuer.requests.length, before)
   })
 
-  await t.test('a key is for one algorithm, though both are accepted (RFC 8725 §3.1, H93)', async (t) => {
-    const both = issuer.verifier({ algorithms: ['PS256', 'RS256'] })
-    t.equal(await verdict(both, await issuer.token()), 'accepted')
-    const privateKey = createPrivateKey(pkcs8)
-    const input = `${base64url({ alg: 'PS256', typ: 'at+jwt', kid: key.kid })}.${base64url(claims)}`
-    const pss = signRaw('sha256', Buffer.from(input), { key: privateKey, padding: 6, saltLength: 32 })
-    t.equal(await verdict(both, `${input}.${base64url(pss)}`), 'algorithm_refused')
-  })
+  await t.test(
+    'a key is used with one algorithm, even if both are accepted (RFC 8725 §3.1; docs/security.md H93)',
+    async (t) => {
+      const both = issuer.verifier({ algorithms: ['PS256', 'RS256'] })
+      t.equal(await verdict(both, await issuer.token()), 'accepted')
+      const privateKey = createPrivateKey(pkcs8)
+      const input = `${base64url({ alg: 'PS256', typ: 'at+jwt', kid: key.kid })}.${base64url(claims)}`
+      const pss = signRaw('sha256', Buffer.from(input), { key: privateKey, padding: 6, saltLength: 32 })
+      t.equal(await verdict(both, `${input}.${base64url(pss)}`), 'algorithm_refused')
+    },
+  )
 
-  await t.test('every signature algorithm that can be accepted works with its keys', async (t) => {
+  await t.test('every supported signature algorithm works with its keys', async (t) => {
     const algorithms = [
       'RS384',
       'RS512',
@@ -181,20 +190,17 @@ t.test('access tokens', async (t) => {
     await is(t, `${padded}.${body}.${signature}`, 'bad_signature')
     await is(t, `${head}.${body}.${base64url('x')}`, 'bad_signature', 'too short')
     const another = await signingKey(key.kid)
-    await is(t, issuer.token({}, {}, another), 'bad_signature', 'of another key with the same kid')
+    await is(t, issuer.token({}, {}, another), 'bad_signature', 'signed by another key with the same kid')
   })
 
-  await t.test(
-    'the claims count only after the signature: a forged token does not tell what it would lack',
-    async (t) => {
-      const another = await signingKey(key.kid)
-      for (const wrong of [{ iss: 'https://elsewhere.example' }, { aud: 'x' }, { exp: 1 }, { sub: 5 }]) {
-        await is(t, issuer.token(wrong, {}, another), 'bad_signature')
-      }
-    },
-  )
+  await t.test('a forged token is refused for its signature, before its claims are checked', async (t) => {
+    const another = await signingKey(key.kid)
+    for (const wrong of [{ iss: 'https://elsewhere.example' }, { aud: 'x' }, { exp: 1 }, { sub: 5 }]) {
+      await is(t, issuer.token(wrong, {}, another), 'bad_signature')
+    }
+  })
 
-  await t.test('iss must be the issuer to the letter (RFC 9068 §4, RFC 8725 §3.8)', async (t) => {
+  await t.test('iss must be exactly the issuer (RFC 9068 §4, RFC 8725 §3.8)', async (t) => {
     const { issuer: iss } = issuer
     for (const wrong of [
       `${iss}/`,
@@ -212,7 +218,7 @@ t.test('access tokens', async (t) => {
   })
 
   await t.test(
-    'aud must name this service, as string or in a list (RFC 9068 §4, RFC 8725 §3.9)',
+    'aud must name this service, as a string or in a list (RFC 9068 §4, RFC 8725 §3.9)',
     async (t) => {
       for (const aud of [AUDIENCE, [AUDIENCE], ['https://other.example', AUDIENCE]]) {
         await is(t, issuer.token({ aud }), 'accepted', String(aud))
@@ -234,52 +240,58 @@ t.test('access tokens', async (t) => {
     },
   )
 
-  await t.test('a service with two names is found under both', async (t) => {
+  await t.test('a verifier with two audiences accepts tokens for either', async (t) => {
     const two = issuer.verifier({ audience: ['https://a.example', 'https://b.example'] })
     t.equal(await verdict(two, await issuer.token({ aud: 'https://b.example' })), 'accepted')
     t.equal(await verdict(two, await issuer.token({ aud: ['https://a.example'] })), 'accepted')
     t.equal(await verdict(two, await issuer.token()), 'wrong_audience')
   })
 
-  await t.test('a token ends at exp and not later, but for the leeway (RFC 9068 §4, §4 row 7)', async (t) => {
+  await t.test('a token expires at exp plus the leeway (RFC 9068 §4; docs/security.md Q7)', async (t) => {
     const strict = issuer.verifier({ leeway: 0 })
     const at = (exp: number) => issuer.token({ exp: time.now() + exp })
     t.equal(await verdict(strict, await at(1)), 'accepted')
     t.equal(await verdict(strict, await at(0)), 'expired')
-    t.equal(await verdict(verifier, await at(-29)), 'accepted', 'thirty seconds, unless told otherwise')
+    t.equal(await verdict(verifier, await at(-29)), 'accepted', 'thirty seconds by default')
     t.equal(await verdict(verifier, await at(-30)), 'expired')
-    t.equal(await verdict(strict, await at(0.5)), 'accepted', 'a fraction is a time, too')
+    t.equal(await verdict(strict, await at(0.5)), 'accepted', 'a time may have a fraction')
     t.equal(await verdict(strict, await at(-0.5)), 'expired')
   })
 
-  await t.test('nbf and iat may not be in the future, but for the leeway (RFC 7519 §4.1.5)', async (t) => {
-    const strict = issuer.verifier({ leeway: 0 })
-    for (const name of ['nbf', 'iat']) {
-      const at = (seconds: number) => issuer.token({ [name]: time.now() + seconds })
-      t.equal(await verdict(strict, await at(0)), 'accepted', name)
-      t.equal(await verdict(strict, await at(1)), 'not_yet_valid', name)
-      t.equal(await verdict(verifier, await at(30)), 'accepted', name)
-      t.equal(await verdict(verifier, await at(31)), 'not_yet_valid', name)
-    }
-  })
-
-  await t.test('a claim that is required must be there and of its type (RFC 9068 §2.2, H87)', async (t) => {
-    const odd = [null, true, {}, [], [1]]
-    const wrong: Record<string, unknown[]> = {
-      exp: [undefined, '1900000000', '', ...odd],
-      iat: [undefined, '1700000000', ...odd],
-      sub: [undefined, '', 5, ...odd],
-      client_id: [undefined, 5, ...odd],
-      jti: [undefined, 5, ...odd],
-    }
-    for (const [name, values] of Object.entries(wrong)) {
-      for (const value of values) {
-        await is(t, issuer.token({ [name]: value }), 'bad_claims', `${name}: ${JSON.stringify(value)}`)
+  await t.test(
+    'nbf and iat must not be further in the future than the leeway (RFC 7519 §4.1.5)',
+    async (t) => {
+      const strict = issuer.verifier({ leeway: 0 })
+      for (const name of ['nbf', 'iat']) {
+        const at = (seconds: number) => issuer.token({ [name]: time.now() + seconds })
+        t.equal(await verdict(strict, await at(0)), 'accepted', name)
+        t.equal(await verdict(strict, await at(1)), 'not_yet_valid', name)
+        t.equal(await verdict(verifier, await at(30)), 'accepted', name)
+        t.equal(await verdict(verifier, await at(31)), 'not_yet_valid', name)
       }
-    }
-  })
+    },
+  )
 
-  await t.test('a claim that may be missing must still be of its type', async (t) => {
+  await t.test(
+    'a required claim must be present and have the right type (RFC 9068 §2.2; docs/security.md H87)',
+    async (t) => {
+      const odd = [null, true, {}, [], [1]]
+      const wrong: Record<string, unknown[]> = {
+        exp: [undefined, '1900000000', '', ...odd],
+        iat: [undefined, '1700000000', ...odd],
+        sub: [undefined, '', 5, ...odd],
+        client_id: [undefined, 5, ...odd],
+        jti: [undefined, 5, ...odd],
+      }
+      for (const [name, values] of Object.entries(wrong)) {
+        for (const value of values) {
+          await is(t, issuer.token({ [name]: value }), 'bad_claims', `${name}: ${JSON.stringify(value)}`)
+        }
+      }
+    },
+  )
+
+  await t.test('an optional claim must have the right type if it is present', async (t) => {
     const wrong: Record<string, unknown[]> = {
       nbf: [null, '1', true, {}, []],
       scope: [null, 5, true, {}, ['orders:read']],
@@ -294,7 +306,7 @@ t.test('access tokens', async (t) => {
     }
   })
 
-  await t.test('times beyond all numbers are refused', async (t) => {
+  await t.test('times that are not finite numbers are refused', async (t) => {
     const text = JSON.stringify(claims)
     for (const exp of ['1e999', '-1e999']) {
       const token = handmade(header, text.replace(/"exp":\d+/, `"exp":${exp}`), pkcs8)
@@ -302,32 +314,35 @@ t.test('access tokens', async (t) => {
     }
   })
 
-  await t.test('a kid that is missing, strange or long finds no key, and asks nobody', async (t) => {
+  await t.test('a kid that is missing, malformed or too long is refused without a fetch', async (t) => {
     const before = issuer.requests.length
     const kids = [undefined, '', 5, null, ['key-1'], { kid: 'key-1' }, 'x'.repeat(513)]
     for (const kid of kids) await is(t, issuer.token({}, { kid }), 'unknown_key', JSON.stringify(kid))
     t.equal(issuer.requests.length, before)
   })
 
-  await t.test('a kid that means something elsewhere is only a name (RFC 8725 §3.10)', async (t) => {
-    const kids = [
-      '__proto__',
-      'constructor',
-      '../../../etc/passwd',
-      "' OR 1=1 --",
-      'KEY-1',
-      'key-1 ',
-      'http://127.0.0.1/',
-    ]
-    for (const kid of kids) {
-      time.tick(1)
-      await is(t, issuer.token({}, { kid }), 'unknown_key', kid)
-    }
-    t.same(new Set(issuer.requests), new Set([METADATA, JWKS]), 'nothing but the keys was asked for')
-  })
+  await t.test(
+    'a kid that looks like a path, a URL or a property is only a name (RFC 8725 §3.10)',
+    async (t) => {
+      const kids = [
+        '__proto__',
+        'constructor',
+        '../../../etc/passwd',
+        "' OR 1=1 --",
+        'KEY-1',
+        'key-1 ',
+        'http://127.0.0.1/',
+      ]
+      for (const kid of kids) {
+        time.tick(1)
+        await is(t, issuer.token({}, { kid }), 'unknown_key', kid)
+      }
+      t.same(new Set(issuer.requests), new Set([METADATA, JWKS]), 'only the keys were fetched')
+    },
+  )
 
   await t.test(
-    'crit is refused whatever it holds, and so is b64 (RFC 7515 §4.1.11, RFC 7797 §6)',
+    'crit and b64 are refused, whatever their value (RFC 7515 §4.1.11, RFC 7797 §6)',
     async (t) => {
       const text = JSON.stringify(claims)
       for (const more of [
@@ -348,7 +363,7 @@ t.test('access tokens', async (t) => {
   )
 
   await t.test(
-    'keys that a token brings along or points to are not used, nor asked for (RFC 8725 §3.10, H94)',
+    'keys in a token, and keys that it points to, are neither used nor fetched (RFC 8725 §3.10; docs/security.md H94)',
     async (t) => {
       const thief = await signingKey('thief')
       let asked = 0
@@ -377,7 +392,7 @@ t.test('access tokens', async (t) => {
   )
 
   await t.test(
-    'of duplicate members the last counts, as RFC 7519 §4 allows; a bad last one is refused',
+    'the last of duplicate members counts, as RFC 7519 §4 allows, and is refused if it is bad',
     async (t) => {
       const text = JSON.stringify(claims)
       await is(t, handmade(header, text.replace('{', '{"aud":"x",'), pkcs8), 'accepted')
@@ -388,27 +403,27 @@ t.test('access tokens', async (t) => {
   )
 
   await t.test(
-    'padding, other alphabets, line breaks and spare bits are refused: one token, one spelling (RFC 7515 §2)',
+    'padding, other alphabets, line breaks and unused bits are refused, so that a token has one spelling (RFC 7515 §2)',
     async (t) => {
       const good = await issuer.token()
       const [head = '', body = '', signature = ''] = good.split('.')
       const others = [`${good}=`, `${good}==`, ` ${good}`, `${good}\n`, `${head}=.${body}.${signature}`]
       for (const token of others) await is(t, token, 'malformed', JSON.stringify(token.slice(-20)))
-      // What was signed is looked at before it is decoded.
+      // The signed text is checked before it is decoded.
       for (const more of ['\n', '=', ' ']) await is(t, `${head}.${body}${more}.${signature}`, 'bad_signature')
       const standard = Buffer.from(signature, 'base64url').toString('base64').replace(/=+$/, '')
       if (/[+/]/.test(standard))
         await is(t, `${head}.${body}.${standard}`, 'malformed', 'the standard alphabet')
-      // 256 bytes leave four bits over in the last letter; an encoder leaves them 0.
+      // 256 bytes leave four unused bits in the last character; an encoder sets them to 0.
       const last = signature.at(-1) ?? ''
       const spare = String.fromCharCode(last.charCodeAt(0) + 1)
       t.same(Buffer.from(signature, 'base64url'), Buffer.from(signature.slice(0, -1) + spare, 'base64url'))
-      await is(t, good.slice(0, -1) + spare, 'malformed', 'spare bits')
-      await is(t, `${good}AAA`, 'malformed', 'a number of letters that no encoder makes')
+      await is(t, good.slice(0, -1) + spare, 'malformed', 'unused bits')
+      await is(t, `${good}AAA`, 'malformed', 'a length that no encoder produces')
     },
   )
 
-  await t.test('letters that a decoder would read as others are refused', async (t) => {
+  await t.test('characters that a decoder would read as others are refused', async (t) => {
     const good = await issuer.token()
     // U+0165 has 0x65, an "e", as its low byte.
     await is(t, good.replace('e', '\u0165'), 'malformed')
@@ -419,31 +434,28 @@ t.test('access tokens', async (t) => {
     )
   })
 
-  await t.test(
-    'no letter beyond the 64 passes in any part, whatever a decoder would make of it',
-    async (t) => {
-      const good = await issuer.token()
-      const parts = [10, good.indexOf('.') + 10, good.lastIndexOf('.') + 10]
-      const codes = [...Array(0x400).keys(), ...Array.from({ length: 500 }, (_, i) => 0x400 + i * 127)]
-      const passed: string[] = []
-      for (const at of parts) {
-        for (const code of codes.filter((one) => !/[\w-]/.test(String.fromCharCode(one)))) {
-          const letter = String.fromCharCode(code)
-          for (const token of [
-            good.slice(0, at) + letter + good.slice(at),
-            good.slice(0, at) + letter + good.slice(at + 1),
-          ]) {
-            const given = await verdict(verifier, token)
-            const inSigned = given === 'bad_signature' && at !== parts[2]
-            if (given !== 'malformed' && !inSigned) passed.push(`${code} at ${at}: ${given}`)
-          }
+  await t.test('only the 64 characters of base64url pass, in every part', async (t) => {
+    const good = await issuer.token()
+    const parts = [10, good.indexOf('.') + 10, good.lastIndexOf('.') + 10]
+    const codes = [...Array(0x400).keys(), ...Array.from({ length: 500 }, (_, i) => 0x400 + i * 127)]
+    const passed: string[] = []
+    for (const at of parts) {
+      for (const code of codes.filter((one) => !/[\w-]/.test(String.fromCharCode(one)))) {
+        const letter = String.fromCharCode(code)
+        for (const token of [
+          good.slice(0, at) + letter + good.slice(at),
+          good.slice(0, at) + letter + good.slice(at + 1),
+        ]) {
+          const given = await verdict(verifier, token)
+          const inSigned = given === 'bad_signature' && at !== parts[2]
+          if (given !== 'malformed' && !inSigned) passed.push(`${code} at ${at}: ${given}`)
         }
       }
-      t.same(passed, [])
-    },
-  )
+    }
+    t.same(passed, [])
+  })
 
-  await t.test('anything but three parts of base64url is refused', async (t) => {
+  await t.test('everything except three parts of base64url is refused', async (t) => {
     const good = await issuer.token()
     const [head, body, signature] = good.split('.')
     const others = [
@@ -472,7 +484,7 @@ t.test('access tokens', async (t) => {
     )
   })
 
-  await t.test('header or claims that are no JSON object are refused', async (t) => {
+  await t.test('a header or claims that are not a JSON object are refused', async (t) => {
     for (const payload of [
       '',
       ' ',
@@ -499,7 +511,7 @@ t.test('access tokens', async (t) => {
     }
   })
 
-  await t.test('what is not UTF-8 is refused, not repaired (RFC 8725 §3.7)', async (t) => {
+  await t.test('text that is not UTF-8 is refused and not repaired (RFC 8725 §3.7)', async (t) => {
     const text = JSON.stringify({ ...claims, sub: 'Zo\u00eb' })
     await is(t, handmade(header, Buffer.from(text, 'utf8'), pkcs8), 'accepted')
     await is(t, handmade(header, Buffer.from(text, 'latin1'), pkcs8), 'malformed', 'Latin-1')
@@ -510,7 +522,7 @@ t.test('access tokens', async (t) => {
     await is(t, handmade(header, surrogate, pkcs8), 'malformed', 'half a surrogate pair')
   })
 
-  await t.test('a token of 1 MB is refused before it is looked at', async (t) => {
+  await t.test('a token of 1 MB is refused before it is parsed', async (t) => {
     const before = issuer.requests.length
     await is(t, issuer.token({ filler: 'x'.repeat(1_000_000) }), 'malformed')
     await is(t, 'a'.repeat(1_000_000), 'malformed')
@@ -519,7 +531,7 @@ t.test('access tokens', async (t) => {
       `${base64url({ alg: 'RS256', typ: 'at+jwt', kid: 'new' })}.${'A'.repeat(1_000_000)}.AA`,
       'malformed',
     )
-    t.equal(issuer.requests.length, before, 'and nobody is asked')
+    t.equal(issuer.requests.length, before, 'and nothing is fetched')
     const long = issuer.verifier({ maxTokenLength: 2_000_000 })
     t.equal(
       await verdict(long, await issuer.token({ filler: 'x'.repeat(1_000_000) })),
@@ -528,7 +540,7 @@ t.test('access tokens', async (t) => {
     )
   })
 
-  await t.test('JSON as deep as fits is read or refused, and nothing breaks', async (t) => {
+  await t.test('deeply nested JSON is either read or refused', async (t) => {
     const deep = `${'['.repeat(5800)}${']'.repeat(5800)}`
     const text = JSON.stringify(claims)
     await is(t, handmade(header, text.replace(/}$/, `,"deep":${deep}}`), pkcs8), 'accepted')
@@ -554,7 +566,7 @@ t.test('access tokens', async (t) => {
     await is(t, jwe.map((part) => base64url(part)).join('.'), 'malformed')
   })
 
-  await t.test('a token that is no JSON object under a good signature is refused', async (t) => {
+  await t.test('a validly signed token that is not a JSON object is refused', async (t) => {
     await is(t, signed('just text', JSON.parse(header), key), 'malformed')
   })
 })

@@ -1,4 +1,4 @@
-/** docs/test-vectors: @keyturn/verify passes them all, and where jose differs is written down. */
+/** docs/test-vectors: @keyturn/verify passes all of them, and the README says where jose differs. */
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import t from 'tap'
 import { type Vectors, vectors } from '../../docs/test-vectors/generate.ts'
@@ -10,7 +10,7 @@ const { issuer, audience, now, jwks, cases, algorithms }: Vectors = JSON.parse(
   read('docs/test-vectors/vectors.json'),
 )
 
-t.test('the file is what the script makes, but for the signatures that are random', async (t) => {
+t.test('the file is what the script generates, except for random signatures', async (t) => {
   const random = /^(PS256|ES256) /
   const parts = (all: Vectors) =>
     all.cases.map((one) =>
@@ -20,18 +20,15 @@ t.test('the file is what the script makes, but for the signatures that are rando
   t.same(jwks, vectors().jwks)
 })
 
-t.test(
-  'each case has a name of its own, a reason and a source; private keys are not published',
-  async (t) => {
-    t.equal(new Set(cases.map(({ name }) => name)).size, cases.length)
-    t.equal(new Set(cases.map(({ token }) => token)).size, cases.length)
-    t.ok(cases.every(({ reason, source }) => reason !== '' && /^RFC \d+ §[\d.]+$/.test(source)))
-    t.same(algorithms, ['RS256'])
-    t.notMatch(JSON.stringify(jwks), /"(d|p|q|dp|dq|qi|k)":/)
-  },
-)
+t.test('each case has its own name, a reason and a source, and no private key is published', async (t) => {
+  t.equal(new Set(cases.map(({ name }) => name)).size, cases.length)
+  t.equal(new Set(cases.map(({ token }) => token)).size, cases.length)
+  t.ok(cases.every(({ reason, source }) => reason !== '' && /^RFC \d+ §[\d.]+$/.test(source)))
+  t.same(algorithms, ['RS256'])
+  t.notMatch(JSON.stringify(jwks), /"(d|p|q|dp|dq|qi|k)":/)
+})
 
-t.test('@keyturn/verify is right about every one', async (t) => {
+t.test('@keyturn/verify gives the right verdict on every case', async (t) => {
   const verifier = createVerifier({
     issuer,
     audience,
@@ -40,7 +37,7 @@ t.test('@keyturn/verify is right about every one', async (t) => {
     clock: () => now,
     monotonic: (() => {
       let asked = 0
-      // Time passes with every question, so that no unknown kid waits for a cool-down.
+      // Each question moves the clock, so that an unknown kid does not wait for a cool-down.
       return () => {
         asked += 1000
         return asked
@@ -54,7 +51,7 @@ t.test('@keyturn/verify is right about every one', async (t) => {
   }
 })
 
-t.test('jose, asked for all that it can check, differs where the README says', async (t) => {
+t.test('jose, with every check that it offers, differs where the README says', async (t) => {
   const keys = createLocalJWKSet({
     keys: jwks.keys.filter((key) => key !== null),
   } as JSONWebKeySet)

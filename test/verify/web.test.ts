@@ -12,7 +12,7 @@ const NEEDS: Record<string, Requirements> = {
 
 t.test('a web-standard Request', (t) =>
   bearerGuards(t, async (_t, verifier) => {
-    /** As a worker has it. */
+    /** A request as a worker gets it. */
     async function handle(request: Request): Promise<Response> {
       const needs = NEEDS[new URL(request.url).pathname]
       if (!needs) return Response.json({ sub: null })
@@ -30,7 +30,7 @@ t.test('a web-standard Request', (t) =>
   }),
 )
 
-t.test('without requirements any good token will do', async (t) => {
+t.test('without requirements every valid token passes', async (t) => {
   const issuer = await standIn(t)
   const headers = { authorization: `Bearer ${await issuer.token({ scope: undefined })}` }
   const { claims } = await authenticateRequest(
