@@ -112,7 +112,7 @@ t.test('below the nodes the store is known by its contracts; only nodes and comm
   t.same(strays.map(shown), [])
 })
 
-t.test('no file imports a file that imports it, not even for a type', async (t) => {
+t.test('there are no import cycles, not even through types', async (t) => {
   const next = new Map<string, string[]>()
   for (const { from, to, typeOnly } of ours) {
     // The types of the packages still know each other.

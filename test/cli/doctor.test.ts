@@ -116,22 +116,22 @@ const faults: {
     ],
   },
   {
-    title: 'a clock that was set back (§4 row 7)',
+    title: 'a clock that was set back',
     break: (cli) => cli.clock.tick(-3600),
     bad: [{ check: 'ring', message: /dated in the future: the clock was set back/ }],
   },
   {
-    title: 'a master key that others can read (§4 row 8)',
+    title: 'a master key that others can read',
     break: (cli) => chmodSync(join(cli.keysDir, 'master.key'), 0o644),
     bad: [{ check: 'master key', message: /can be read by others: chmod 600/ }],
   },
   {
-    title: 'a damaged master key (§4 row 8)',
+    title: 'a damaged master key',
     break: (cli) => truncateSync(join(cli.keysDir, 'master.key'), 10),
     bad: [{ check: 'master key', message: /is damaged/ }],
   },
   {
-    title: 'a folder in place of the master key (§4 row 8)',
+    title: 'a folder in place of the master key',
     options: (cli) => {
       mkdirSync(join(cli.dir, 'other', 'master.key'), { recursive: true })
       return { settings: { KEYS_DIR: join(cli.dir, 'other') } }
@@ -139,12 +139,12 @@ const faults: {
     bad: [{ check: 'master key', message: /is not a file/ }],
   },
   {
-    title: 'a missing master key (§4 row 8)',
+    title: 'a missing master key',
     options: (cli) => ({ settings: { KEYS_DIR: join(cli.dir, 'other') } }),
     bad: [{ check: 'signing keys', message: /no master key.*restore/ }],
   },
   {
-    title: 'another master key (§4 row 8)',
+    title: 'another master key',
     options: () => ({ settings: { MASTER_KEY: Buffer.alloc(32, 7).toString('base64url') } }),
     bad: [{ check: 'signing keys', message: /does not open with this master key/ }],
   },
@@ -165,22 +165,22 @@ const faults: {
     bad: [{ check: 'database file', message: /can be read by others.*chmod 600/ }],
   },
   {
-    title: 'an empty database (§4 row 4)',
+    title: 'an empty database',
     break: (cli) => truncateSync(cli.database, 0),
     bad: [{ check: 'store', message: /restore a backup/ }],
   },
   {
-    title: 'a database that is none (§4 row 4)',
+    title: 'a database that is none',
     break: (cli) => writeFileSync(cli.database, 'not a database'.repeat(1000)),
     bad: [{ check: 'store', message: /not a database/ }],
   },
   {
-    title: 'a truncated database (§4 row 4)',
+    title: 'a truncated database',
     break: (cli) => truncateSync(cli.database, Math.floor(statSync(cli.database).size / 8192) * 4096),
     bad: [{ check: 'store', message: /malformed: restore a backup/ }],
   },
   {
-    title: 'a damaged page (§4 row 4)',
+    title: 'a damaged page',
     break: (cli) => {
       const db = new Database(cli.database)
       const page = db
@@ -205,7 +205,7 @@ const faults: {
     bad: [{ check: 'integrity', message: /refer to rows that are gone/ }],
   },
   {
-    title: 'a database of a newer program (§4 row 11)',
+    title: 'a database of a newer program',
     break: (cli) => sql(cli, { sql: `INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)` }),
     bad: [{ check: 'migrations', message: /newer than this program.*upgrade/ }],
   },
@@ -220,7 +220,7 @@ const faults: {
     bad: [{ check: 'ring', message: /0 next keys/ }],
   },
   {
-    title: 'a damaged private key (§4 row 8)',
+    title: 'a damaged private key',
     break: (cli) =>
       sql(cli, {
         sql: `UPDATE ring_keys SET encrypted_private_key = substr(encrypted_private_key, 1, 100) WHERE state = 'next'`,
@@ -228,7 +228,7 @@ const faults: {
     bad: [{ check: 'signing keys', message: /does not open/ }],
   },
   {
-    title: 'a public key that is not that of the private one (§4 row 8)',
+    title: 'a public key that is not that of the private one',
     break: (cli) =>
       sql(cli, {
         sql: `UPDATE ring_keys SET public_jwk = (SELECT public_jwk FROM ring_keys WHERE state = 'retiring')

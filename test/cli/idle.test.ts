@@ -9,7 +9,7 @@ import t, { type Test } from 'tap'
 import { emptyFolder } from '../support/processes/data-folder.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
-/** The aim is 120 (#5, 6), with what was compiled before; the first start of a checkout takes 30 more. */
+/** The aim is 120, with what was compiled before; the first start of a checkout takes 30 more. */
 const MOST_MB = 160
 
 /** Writes down, at the end, every file that was loaded, and what Node itself has loaded. */

@@ -1,4 +1,4 @@
-/** Two nodes on one PostgreSQL: what one of them changes reaches the other without its looking, and by looking (issue 5). */
+/** Two nodes on one PostgreSQL: what one of them changes reaches the other without its looking, and by looking. */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'

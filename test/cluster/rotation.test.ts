@@ -1,6 +1,6 @@
 /**
  * Three nodes on one PostgreSQL, each a process: ten rotations under load, half of them by command and half by the nodes
- * themselves, watched by twenty verifiers and by somebody who writes everything down (issue 5; H92, SECURITY §4 rows 9, 10).
+ * themselves, watched by twenty verifiers and by somebody who writes everything down (docs/security.md H92, Q9, Q10).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'

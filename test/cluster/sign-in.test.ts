@@ -1,4 +1,4 @@
-/** Three nodes on one PostgreSQL, each a process: whatever a browser does next may be answered by another one (issue 5). */
+/** Three nodes on one PostgreSQL, each a process: whatever a browser does next may be answered by another one. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'

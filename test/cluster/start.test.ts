@@ -1,4 +1,4 @@
-/** Many processes that begin, or rotate, in the same instant on one PostgreSQL (issue 5; SECURITY §4 row 9). */
+/** Many processes that begin, or rotate, in the same instant on one PostgreSQL (docs/security.md Q9). */
 import t from 'tap'
 import { kidOf } from '../support/issuers/caching-verifier.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'

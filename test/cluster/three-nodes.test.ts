@@ -1,4 +1,4 @@
-/** Three nodes on one PostgreSQL, each a process: what counts once counts once, and what one knows all know (issue 5). */
+/** Three nodes on one PostgreSQL, each a process: what counts once counts once, and what one knows all know. */
 import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
 import { LIMITS } from '../../src/accounts/rate-limiter.ts'

@@ -1,4 +1,4 @@
-/** Clocks that are wrong, differ between nodes, or jump (issue 5; SECURITY §4 row 7): what clients see of it, and what is lost. */
+/** Clocks that are wrong, differ between nodes, or jump (docs/security.md Q7): what clients see of it, and what is lost. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

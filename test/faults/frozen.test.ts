@@ -1,4 +1,4 @@
-/** A node that is frozen (SIGSTOP) while the others go on, and wakes to requests that have waited (issue 5; SECURITY §4 row 18). */
+/** A node that is frozen (SIGSTOP) while the others go on, and wakes to requests that have waited (docs/security.md Q18). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'

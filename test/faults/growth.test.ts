@@ -1,4 +1,4 @@
-/** Floods by people whom nobody knows: what is left of them in the store (SECURITY §4 row 20). */
+/** Floods by people whom nobody knows: what is left of them in the store (docs/security.md Q20). */
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { openBrowser } from '../support/browser/browser.ts'

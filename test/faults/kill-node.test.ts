@@ -1,6 +1,6 @@
 /**
  * One of two nodes is killed (SIGKILL) under load: what clients saw, what was lost (nothing acknowledged), and what the
- * other takes over (issue 5; SECURITY §4 rows 1, 9, 17).
+ * other takes over (docs/security.md Q1, Q9, Q17).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'

@@ -1,4 +1,4 @@
-/** A reseal that is killed between any two of its steps, beside a server that goes on (issue 5; §4 rows 1, 8). */
+/** A reseal that is killed between any two of its steps, beside a server that goes on (docs/security.md Q1, Q8). */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import t, { type Test } from 'tap'

@@ -1,4 +1,4 @@
-/** A node that is cut off from PostgreSQL while the other goes on (issue 5; SECURITY §4 rows 6, 9, 18). */
+/** A node that is cut off from PostgreSQL while the other goes on (docs/security.md Q6, Q9, Q18). */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'

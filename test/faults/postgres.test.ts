@@ -1,6 +1,6 @@
 /**
  * Two nodes as real processes on one PostgreSQL that fails: what clients see, what is lost (nothing acknowledged), and
- * that it heals by itself (issue 5; SECURITY §4 rows 4, 6, 9, 17).
+ * that it heals by itself (docs/security.md Q4, Q6, Q9, Q17).
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,4 +1,4 @@
-/** Sealed private keys that are damaged in the store, beside nodes that serve (issue 5; SECURITY §4 row 8). */
+/** Sealed private keys that are damaged in the store, beside nodes that serve (docs/security.md Q8). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { run } from '../support/postgres/databases.ts'

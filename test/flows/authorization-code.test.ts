@@ -252,7 +252,7 @@ t.test(
         refused(t, await own(other), GRANT, other)
       }
       refused(t, await own(''), { error: 'invalid_request' }, 'none')
-      refused(t, await own(text, { code: [text, text] }), { error: 'invalid_request' }, 'twice (A3)')
+      refused(t, await own(text, { code: [text, text] }), { error: 'invalid_request' }, 'twice')
     })
     t.equal((await own(text)).statusCode, 200)
   },

@@ -40,7 +40,7 @@ t.test(
         const answer = await post(server, url, { ...FORM, ...form }, headers)
         const label = `${method} at ${url}`
         if (method !== 'none') t.equal(answer.statusCode, 200, label)
-        // A public client has no client credentials (E61), and may not introspect (RFC 7662 §4).
+        // A public client has no client credentials (docs/security.md E61), and may not introspect (RFC 7662 §4).
         else if (url === '/oauth2/token') refused(t, answer, { error: 'unauthorized_client' }, label)
         else if (url === '/oauth2/introspect')
           refused(t, answer, { status: 401, error: 'invalid_client' }, label)

@@ -7,7 +7,7 @@ import { api, client, ORDERS, PASSWORD, SECRET, STOCK, seed, user } from '../sup
 import { testServer } from '../support/server/server.ts'
 import { active, introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
-/** An administrator changes something; every grant and endpoint must notice (E62, §3.5 #45). */
+/** An administrator changes something; every grant and endpoint must notice (docs/security.md E62). */
 const server = await testServer()
 t.teardown(() => server.close())
 const { store, clock } = server

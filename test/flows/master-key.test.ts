@@ -1,4 +1,4 @@
-/** A new master key while two nodes serve: what people and clients hold goes on, and the old key opens nothing (issue 5). */
+/** A new master key while two nodes serve: what people and clients hold goes on, and the old key opens nothing. */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { createLocalJWKSet, jwtVerify } from 'jose'

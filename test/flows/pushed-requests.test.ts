@@ -144,10 +144,10 @@ t.test(
       'another redirect URI': ['invalid_request', { redirect_uri: 'https://evil.test/' }],
       'no redirect URI': ['invalid_request', { redirect_uri: undefined }],
       'two redirect URIs': ['invalid_request', { redirect_uri: [OWN_REDIRECT, OWN_REDIRECT] }],
-      'token (C35)': ['unsupported_response_type', { response_type: 'token' }],
+      token: ['unsupported_response_type', { response_type: 'token' }],
       'no response_type': ['invalid_request', { response_type: undefined }],
-      'no PKCE (D52)': ['invalid_request', { code_challenge: undefined, code_challenge_method: undefined }],
-      'plain (D53)': ['invalid_request', { code_challenge_method: 'plain' }],
+      'no PKCE': ['invalid_request', { code_challenge: undefined, code_challenge_method: undefined }],
+      plain: ['invalid_request', { code_challenge_method: 'plain' }],
       fragment: ['invalid_request', { response_mode: 'fragment' }],
       'none with login': ['invalid_request', { prompt: 'none login' }],
       'a scope that is not to be had': ['invalid_scope', { scope: 'admin' }],
@@ -159,11 +159,7 @@ t.test(
       for (const [label, [error, overrides]] of Object.entries(cases))
         refused(t, await push(overrides), { error }, label)
     })
-    t.equal(
-      (await push({ extra: 'foobar', display: 'page' })).statusCode,
-      201,
-      'what is unknown is ignored (A5)',
-    )
+    t.equal((await push({ extra: 'foobar', display: 'page' })).statusCode, 201, 'what is unknown is ignored')
   },
 )
 
@@ -423,8 +419,8 @@ t.test(
     const cases: Record<string, string> = {
       'no JWT': 'x',
       'of another key': compact({ alg: 'ES256', kid: 'one' }, good, other.privateKey),
-      'unsigned (B24)': new UnsecuredJWT(good).encode(),
-      'signed with a public key as a secret (B24)': compact(
+      unsigned: new UnsecuredJWT(good).encode(),
+      'signed with a public key as a secret': compact(
         { alg: 'HS256', kid: 'one' },
         good,
         JSON.stringify(key.jwk),

@@ -23,7 +23,7 @@ const LATER = [503, 'temporarily_unavailable']
 const expOf = (token: string) => Number(claimsOf(token).exp)
 
 t.test(
-  'a session that is not used ends after REFRESH_IDLE_TTL; each use gives it that long again (F72)',
+  'an unused session ends after REFRESH_IDLE_TTL, and each use restarts that time (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     let { refresh_token: token } = await signedIn(server)
     for (let use = 0; use < 3; use += 1) {
@@ -36,17 +36,20 @@ t.test(
   },
 )
 
-t.test('a retry does not give the session more time than the refresh did (F72)', async (t) => {
-  const { refresh_token: token } = await signedIn(server)
-  const next = await refreshed(server, token)
-  clock.tick(10)
-  await refreshed(server, token)
-  clock.tick(7 * DAY - 10)
-  t.same(outcome(await refresh(server, next.refresh_token)), DEAD)
-})
+t.test(
+  'a retry does not extend the session beyond what the refresh gave it (RFC 9700 §4.14.2; docs/security.md F72)',
+  async (t) => {
+    const { refresh_token: token } = await signedIn(server)
+    const next = await refreshed(server, token)
+    clock.tick(10)
+    await refreshed(server, token)
+    clock.tick(7 * DAY - 10)
+    t.same(outcome(await refresh(server, next.refresh_token)), DEAD)
+  },
+)
 
 t.test(
-  'no use keeps a session alive past REFRESH_TOKEN_TTL, nor a token past its session (F72)',
+  'no use extends a session beyond REFRESH_TOKEN_TTL, and no token outlives its session (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     let pair = await signedIn(server)
     const end = clock.now() + 30 * DAY
@@ -69,20 +72,23 @@ t.test(
   },
 )
 
-t.test('an access token that would outlive its idle session is as short as the session (F72)', async (t) => {
-  const bank = await testServer({ settings: { REFRESH_IDLE_TTL: '5m', REFRESH_TOKEN_TTL: '8h' } })
-  t.teardown(() => bank.close())
-  await seed(bank.store)
-  const first = await signedIn(bank)
-  t.equal(first.expires_in, 300, 'not the ten minutes of ACCESS_TOKEN_TTL')
-  bank.clock.tick(200)
-  const second = await refreshed(bank, first.refresh_token)
-  t.equal(second.expires_in, 300)
-  bank.clock.tick(4)
-  t.equal((await refreshed(bank, first.refresh_token)).expires_in, 296, 'a retry counts from the refresh')
-})
+t.test(
+  'an access token expires no later than its idle session (RFC 9700 §4.14.2; docs/security.md F72)',
+  async (t) => {
+    const bank = await testServer({ settings: { REFRESH_IDLE_TTL: '5m', REFRESH_TOKEN_TTL: '8h' } })
+    t.teardown(() => bank.close())
+    await seed(bank.store)
+    const first = await signedIn(bank)
+    t.equal(first.expires_in, 300, 'not the ten minutes of ACCESS_TOKEN_TTL')
+    bank.clock.tick(200)
+    const second = await refreshed(bank, first.refresh_token)
+    t.equal(second.expires_in, 300)
+    bank.clock.tick(4)
+    t.equal((await refreshed(bank, first.refresh_token)).expires_in, 296, 'a retry counts from the refresh')
+  },
+)
 
-t.test('without a refresh token the session is as long as its access token', async (t) => {
+t.test('without a refresh token the session ends with its access token', async (t) => {
   await store.clients.insert(client({ id: 'once', grants: ['password'], accessTokenTtl: 60 }))
   const answer = await login(server, {}, 'once')
   const { access_token: token, expires_in: ttl, refresh_token: none } = answer.json()
@@ -92,24 +98,30 @@ t.test('without a refresh token the session is as long as its access token', asy
   t.equal(session?.expiresAt, clock.now() + 60)
 })
 
-t.test('introspection tells when a refresh token will end if it is not used (RFC 7662 §2.2)', async (t) => {
-  const { refresh_token: token } = await signedIn(server)
-  t.equal((await introspect(server, token)).json().exp, clock.now() + 7 * DAY)
-})
-
-t.test('what was refused as expired stays so when the clock is set back (§4 row 7)', async (t) => {
-  const { refresh_token: token, access_token: access } = await signedIn(server)
-  const before = clock.now()
-  clock.tick(7 * DAY)
-  t.same(outcome(await refresh(server, token)), DEAD)
-  clock.set(before + 60)
-  t.same(outcome(await refresh(server, token)), DEAD)
-  t.notOk(await active(server, token))
-  t.notOk(await active(server, access))
-})
+t.test(
+  'introspection of a refresh token returns the time at which it expires if unused (RFC 7662 §2.2)',
+  async (t) => {
+    const { refresh_token: token } = await signedIn(server)
+    t.equal((await introspect(server, token)).json().exp, clock.now() + 7 * DAY)
+  },
+)
 
 t.test(
-  'a clock set back revives neither a revoked session nor a revoked token nor a replay (§4 row 7)',
+  'a token refused as expired stays refused when the clock is set back (docs/security.md Q7)',
+  async (t) => {
+    const { refresh_token: token, access_token: access } = await signedIn(server)
+    const before = clock.now()
+    clock.tick(7 * DAY)
+    t.same(outcome(await refresh(server, token)), DEAD)
+    clock.set(before + 60)
+    t.same(outcome(await refresh(server, token)), DEAD)
+    t.notOk(await active(server, token))
+    t.notOk(await active(server, access))
+  },
+)
+
+t.test(
+  'a clock set back revives no revoked session, revoked token or replayed token (docs/security.md Q7)',
   async (t) => {
     const start = clock.now()
     const revoked = await signedIn(server)
@@ -136,7 +148,7 @@ t.test(
 )
 
 t.test(
-  'a clock set back does not hold the retry window open, and does not end a session in use (§4 row 7)',
+  'a clock set back neither extends the retry window nor ends a session in use (docs/security.md Q7)',
   async (t) => {
     const { refresh_token: token } = await signedIn(server)
     const next = await refreshed(server, token)
@@ -152,7 +164,7 @@ t.test(
 )
 
 t.test(
-  'a generation that a restored backup does not know is refused without blame, and the session lives (§4 row 1)',
+  'a generation unknown to a restored backup is refused without counting as a replay, and the session continues (docs/security.md Q1)',
   async (t) => {
     const first = await signedIn(server)
     const sid = String(claimsOf(first.access_token).sid)
@@ -169,49 +181,49 @@ t.test(
   },
 )
 
-t.test('reuse is detected, and a retry answered, across a restart (F70, §3.1 #4)', async (t) => {
-  const folder = t.testdir()
-  const database = join(folder, 'keyturn.db')
-  const masterKey = randomBytes(32).toString('base64url')
-  const time = testClock()
-  const start = () => testServer({ database, masterKey, clock: time })
-
-  let node = await start()
-  await seed(node.store)
-  const a = await signedIn(node)
-  const b = await refreshed(node, a.refresh_token)
-  const lost = await signedIn(node)
-  const successor = await refreshed(node, lost.refresh_token)
-  await node.close()
-
-  node = await start()
-  time.tick(5)
-  t.equal((await refreshed(node, lost.refresh_token)).refresh_token, successor.refresh_token, 'a retry')
-  time.tick(6)
-  t.same(outcome(await refresh(node, a.refresh_token)), DEAD, 'a replay')
-  await node.close()
-
-  node = await start()
-  t.teardown(() => node.close())
-  t.same(outcome(await refresh(node, b.refresh_token)), DEAD, 'and what it ended stays ended')
-  t.notOk(await active(node, b.access_token))
-  await refreshed(node, successor.refresh_token)
-})
-
 t.test(
-  'a server with another master key knows none of the tokens: refused, and nothing ends (must-show 8)',
+  'replays are detected and retries answered across a restart (RFC 9700 §4.14.2; docs/security.md F70, P4)',
   async (t) => {
-    const mine = await signedIn(server)
-    const stranger = await testServer()
-    t.teardown(() => stranger.close())
-    await seed(stranger.store)
-    t.same(outcome(await refresh(stranger, mine.refresh_token)), DEAD)
-    t.notOk(await active(stranger, mine.access_token))
-    t.ok(await active(server, mine.refresh_token))
+    const folder = t.testdir()
+    const database = join(folder, 'keyturn.db')
+    const masterKey = randomBytes(32).toString('base64url')
+    const time = testClock()
+    const start = () => testServer({ database, masterKey, clock: time })
+
+    let node = await start()
+    await seed(node.store)
+    const a = await signedIn(node)
+    const b = await refreshed(node, a.refresh_token)
+    const lost = await signedIn(node)
+    const successor = await refreshed(node, lost.refresh_token)
+    await node.close()
+
+    node = await start()
+    time.tick(5)
+    t.equal((await refreshed(node, lost.refresh_token)).refresh_token, successor.refresh_token, 'a retry')
+    time.tick(6)
+    t.same(outcome(await refresh(node, a.refresh_token)), DEAD, 'a replay')
+    await node.close()
+
+    node = await start()
+    t.teardown(() => node.close())
+    t.same(outcome(await refresh(node, b.refresh_token)), DEAD, 'and what it ended stays ended')
+    t.notOk(await active(node, b.access_token))
+    await refreshed(node, successor.refresh_token)
   },
 )
 
-t.test('a swept session is gone for good: its token is refused (§4 row 20)', async (t) => {
+t.test('a server with another master key refuses the token without revoking its session', async (t) => {
+  const mine = await signedIn(server)
+  const stranger = await testServer()
+  t.teardown(() => stranger.close())
+  await seed(stranger.store)
+  t.same(outcome(await refresh(stranger, mine.refresh_token)), DEAD)
+  t.notOk(await active(stranger, mine.access_token))
+  t.ok(await active(server, mine.refresh_token))
+})
+
+t.test('the token of a pruned session is refused (docs/security.md Q20)', async (t) => {
   const node = await testServer()
   t.teardown(() => node.close())
   await seed(node.store)
@@ -222,73 +234,73 @@ t.test('a swept session is gone for good: its token is refused (§4 row 20)', as
   t.same(outcome(await refresh(node, token)), DEAD)
 })
 
+t.test('a server that cannot sign does not consume the refresh token (docs/security.md Q16)', async (t) => {
+  const server = await testServer()
+  t.teardown(() => server.close())
+  await seed(server.store)
+  const first = await signedIn(server)
+
+  // The lease on the ring is over, and the store does not say what has become of the ring.
+  const { revisions } = server.store
+  const read = revisions.read
+  Object.assign(revisions, { read: () => Promise.reject(new StoreUnavailable(new Error('gone'))) })
+  for (let attempt = 0; attempt < 4; attempt += 1) {
+    server.clock.tick(15)
+    const answer = await refresh(server, first.refresh_token)
+    t.same(outcome(answer), LATER)
+    t.equal(answer.headers['retry-after'], '1')
+  }
+  const before = await server.store.sessions.list({}, 100)
+  t.same(outcome(await login(server)), LATER)
+  t.equal(
+    (await server.store.sessions.list({}, 100)).length,
+    before.length,
+    'nor does a sign-in begin a session',
+  )
+
+  Object.assign(revisions, { read })
+  const next = await refreshed(server, first.refresh_token)
+  t.ok(await active(server, next.access_token), 'nobody was logged out by our trouble')
+  t.same(server.logger.audits('token.reuse_detected'), [])
+})
+
 t.test(
-  'a server that cannot sign uses up no refresh token: a minute later it is good (§4 row 16)',
+  'a signing key that does not decrypt causes 503 and consumes nothing (docs/security.md Q8)',
   async (t) => {
     const server = await testServer()
     t.teardown(() => server.close())
     await seed(server.store)
     const first = await signedIn(server)
-
-    // The lease on the ring is over, and the store does not say what has become of the ring.
-    const { revisions } = server.store
-    const read = revisions.read
-    Object.assign(revisions, { read: () => Promise.reject(new StoreUnavailable(new Error('gone'))) })
-    for (let attempt = 0; attempt < 4; attempt += 1) {
+    const { db } = server.store
+    const [row] = await db.query<{ sealed: string }>(
+      "SELECT encrypted_private_key AS sealed FROM ring_keys WHERE state = 'active'",
+    )
+    const [next] = await db.query<{ kid: string }>("SELECT kid FROM ring_keys WHERE state = 'next'")
+    const damage = (sealed: string) => ({
+      sql: "UPDATE ring_keys SET encrypted_private_key = $1 WHERE state = 'active'",
+      params: [sealed],
+      expectRows: 1,
+    })
+    // Somebody moved the seal of one key to another, and the ring has a new version.
+    await db.batch([
+      { sql: "UPDATE ring_keys SET state = 'retired', encrypted_private_key = NULL WHERE state = 'active'" },
+      { sql: "UPDATE ring_keys SET state = 'active' WHERE kid = $1", params: [next?.kid ?? ''], expectRows: 1 },
+      { sql: 'UPDATE ring SET version = version + 1' },
+    ])
+    const [good] = await db.query<{ sealed: string }>(
+      "SELECT encrypted_private_key AS sealed FROM ring_keys WHERE state = 'active'",
+    )
+    await db.batch([damage(row?.sealed ?? '')])
+    for (let attempt = 0; attempt < 3; attempt += 1) {
       server.clock.tick(15)
       const answer = await refresh(server, first.refresh_token)
       t.same(outcome(answer), LATER)
-      t.equal(answer.headers['retry-after'], '1')
+      t.notMatch(answer.body, /key|seal|master/i, 'and tells no stranger why')
     }
-    const before = await server.store.sessions.list({}, 100)
-    t.same(outcome(await login(server)), LATER)
-    t.equal(
-      (await server.store.sessions.list({}, 100)).length,
-      before.length,
-      'nor does a sign-in begin a session',
-    )
-
-    Object.assign(revisions, { read })
-    const next = await refreshed(server, first.refresh_token)
-    t.ok(await active(server, next.access_token), 'nobody was logged out by our trouble')
-    t.same(server.logger.audits('token.reuse_detected'), [])
+    await db.batch([damage(good?.sealed ?? '')])
+    await refreshed(server, first.refresh_token)
   },
 )
-
-t.test('a private key that does not open is 503 and uses up nothing (§4 row 8)', async (t) => {
-  const server = await testServer()
-  t.teardown(() => server.close())
-  await seed(server.store)
-  const first = await signedIn(server)
-  const { db } = server.store
-  const [row] = await db.query<{ sealed: string }>(
-    "SELECT encrypted_private_key AS sealed FROM ring_keys WHERE state = 'active'",
-  )
-  const [next] = await db.query<{ kid: string }>("SELECT kid FROM ring_keys WHERE state = 'next'")
-  const damage = (sealed: string) => ({
-    sql: "UPDATE ring_keys SET encrypted_private_key = $1 WHERE state = 'active'",
-    params: [sealed],
-    expectRows: 1,
-  })
-  // Somebody moved the seal of one key to another, and the ring has a new version.
-  await db.batch([
-    { sql: "UPDATE ring_keys SET state = 'retired', encrypted_private_key = NULL WHERE state = 'active'" },
-    { sql: "UPDATE ring_keys SET state = 'active' WHERE kid = $1", params: [next?.kid ?? ''], expectRows: 1 },
-    { sql: 'UPDATE ring SET version = version + 1' },
-  ])
-  const [good] = await db.query<{ sealed: string }>(
-    "SELECT encrypted_private_key AS sealed FROM ring_keys WHERE state = 'active'",
-  )
-  await db.batch([damage(row?.sealed ?? '')])
-  for (let attempt = 0; attempt < 3; attempt += 1) {
-    server.clock.tick(15)
-    const answer = await refresh(server, first.refresh_token)
-    t.same(outcome(answer), LATER)
-    t.notMatch(answer.body, /key|seal|master/i, 'and tells no stranger why')
-  }
-  await db.batch([damage(good?.sealed ?? '')])
-  await refreshed(server, first.refresh_token)
-})
 
 /** One whose store can be locked; the time limit is that of PostgreSQL, SQLite has its own. */
 async function lockable(t: Test) {
@@ -303,24 +315,27 @@ async function lockable(t: Test) {
   return { server, first, lock: () => lockStore(t, { url: server.config.databaseUrl }) }
 }
 
-t.test('a locked database is 503, and the same request succeeds when it is free (§4 row 5)', async (t) => {
-  const { server, first, lock } = await lockable(t as Test)
-  const sid = String(claimsOf(first.access_token).sid)
-  const unlock = await lock()
-  const [refused, jwks] = await Promise.all([
-    refresh(server, first.refresh_token),
-    server.inject({ url: '/.well-known/jwks.json' }),
-  ])
-  t.same(outcome(refused), LATER)
-  t.match(refused.headers['retry-after'], /^\d+$/)
-  t.equal(jwks.statusCode, 200, 'the JWKS asks no store')
-  t.equal((await server.store.sessions.find(sid))?.generation, 1, 'nothing was used up')
-  await unlock()
-  server.clock.tick(60)
-  await refreshed(server, first.refresh_token)
-})
+t.test(
+  'a locked database causes 503, and the same request succeeds once it is unlocked (docs/security.md Q5)',
+  async (t) => {
+    const { server, first, lock } = await lockable(t as Test)
+    const sid = String(claimsOf(first.access_token).sid)
+    const unlock = await lock()
+    const [refused, jwks] = await Promise.all([
+      refresh(server, first.refresh_token),
+      server.inject({ url: '/.well-known/jwks.json' }),
+    ])
+    t.same(outcome(refused), LATER)
+    t.match(refused.headers['retry-after'], /^\d+$/)
+    t.equal(jwks.statusCode, 200, 'the JWKS asks no store')
+    t.equal((await server.store.sessions.find(sid))?.generation, 1, 'nothing was used up')
+    await unlock()
+    server.clock.tick(60)
+    await refreshed(server, first.refresh_token)
+  },
+)
 
-t.test('a short lock is waited for: nobody notices (§4 row 5)', async (t) => {
+t.test('a short database lock only delays the refresh (docs/security.md Q5)', async (t) => {
   const { server, first, lock } = await lockable(t as Test)
   const unlock = await lock()
   const waiting = Promise.all(Array.from({ length: 10 }, () => refresh(server, first.refresh_token)))

@@ -96,7 +96,7 @@ const form = (token: string, more: Form = {}): Form => ({
 })
 
 t.test(
-  'the token of another client is refused, and its owner’s session lives on (F65, RFC 6749 §10.4)',
+  'another client’s refresh token is refused, and its owner’s session continues (RFC 6749 §10.4; docs/security.md F65)',
   async (t) => {
     const owner = await signedIn(server)
     const publicOwner = await signedIn(server, {}, 'phone')
@@ -116,17 +116,20 @@ t.test(
   },
 )
 
-t.test('another client cannot end a session with an old token of it (F65, F68)', async (t) => {
-  const first = await signedIn(server)
-  const second = await refreshed(server, first.refresh_token)
-  server.clock.tick(60)
-  t.same(outcome(await refresh(server, first.refresh_token, {}, 'other')), [400, 'invalid_grant'])
-  t.ok(await active(server, second.refresh_token))
-  t.same(server.logger.audits('token.reuse_detected'), [])
-})
+t.test(
+  'another client cannot end a session by replaying an old token of it (RFC 6749 §6, RFC 9700 §4.14.2; docs/security.md F65, F68)',
+  async (t) => {
+    const first = await signedIn(server)
+    const second = await refreshed(server, first.refresh_token)
+    server.clock.tick(60)
+    t.same(outcome(await refresh(server, first.refresh_token, {}, 'other')), [400, 'invalid_grant'])
+    t.ok(await active(server, second.refresh_token))
+    t.same(server.logger.audits('token.reuse_detected'), [])
+  },
+)
 
 t.test(
-  'a confidential client must authenticate, and nothing is used up if it does not (F65, §3.4 #31)',
+  'a confidential client must authenticate, and a failed attempt consumes nothing (RFC 6749 §6; docs/security.md F65, P31)',
   async (t) => {
     const { refresh_token: token } = await signedIn(server)
     const form = { grant_type: 'refresh_token', refresh_token: token }
@@ -144,7 +147,7 @@ t.test(
 )
 
 t.test(
-  'a client that is not registered for refreshing neither gets such tokens nor may use them (E55)',
+  'a client without the refresh_token grant gets no refresh tokens and cannot use them (RFC 6749 §5.2; docs/security.md E55)',
   async (t) => {
     const answer = await signedIn(server, {}, 'once')
     t.equal(answer.refresh_token, undefined)
@@ -155,7 +158,7 @@ t.test(
 )
 
 t.test(
-  'scope may be narrowed for one access token, and the next has the original again (F66, RFC 6749 §6)',
+  'scope can be narrowed for one access token, and the next refresh has the full scope again (RFC 6749 §6; docs/security.md F66)',
   async (t) => {
     const first = await signedIn(server)
     t.same(scopesOf(first.access_token), ['orders:read', 'orders:write'])
@@ -167,32 +170,38 @@ t.test(
   },
 )
 
-t.test('a retry that asks for another scope gets the same successor (F66, F69)', async (t) => {
-  const { refresh_token: token } = await signedIn(server)
-  const full = await refreshed(server, token)
-  const narrow = await refreshed(server, token, { scope: 'orders:write' })
-  t.equal(narrow.refresh_token, full.refresh_token)
-  t.same(scopesOf(narrow.access_token), ['orders:write'])
-})
-
-t.test('scope beyond what was granted at sign-in is invalid_scope and uses nothing up (F66)', async (t) => {
-  const first = await signedIn(server, { scope: 'orders:read' })
-  for (const scope of [
-    'orders:read orders:write',
-    'orders:write',
-    'stock:read',
-    'unheard',
-    'orders:read  x',
-  ]) {
-    t.same(outcome(await refresh(server, first.refresh_token, { scope })), [400, 'invalid_scope'], scope)
-  }
-  // Only at the client, and only with the role: what was not granted then is not granted now.
-  const next = await refreshed(server, first.refresh_token)
-  t.same(scopesOf(next.access_token), ['orders:read'])
-})
+t.test(
+  'a retry that requests another scope gets the same successor (RFC 6749 §6, RFC 9700 §4.14.2; docs/security.md F66, F69)',
+  async (t) => {
+    const { refresh_token: token } = await signedIn(server)
+    const full = await refreshed(server, token)
+    const narrow = await refreshed(server, token, { scope: 'orders:write' })
+    t.equal(narrow.refresh_token, full.refresh_token)
+    t.same(scopesOf(narrow.access_token), ['orders:write'])
+  },
+)
 
 t.test(
-  'scopes that client and user gained since the sign-in come with the next sign-in (F66, F71)',
+  'a scope beyond the original grant is invalid_scope and consumes nothing (RFC 6749 §6; docs/security.md F66)',
+  async (t) => {
+    const first = await signedIn(server, { scope: 'orders:read' })
+    for (const scope of [
+      'orders:read orders:write',
+      'orders:write',
+      'stock:read',
+      'unheard',
+      'orders:read  x',
+    ]) {
+      t.same(outcome(await refresh(server, first.refresh_token, { scope })), [400, 'invalid_scope'], scope)
+    }
+    // Only at the client, and only with the role: what was not granted then is not granted now.
+    const next = await refreshed(server, first.refresh_token)
+    t.same(scopesOf(next.access_token), ['orders:read'])
+  },
+)
+
+t.test(
+  'scopes that client or user gained since the sign-in require a new sign-in (RFC 6749 §6, RFC 9700 §4.14.2; docs/security.md F66, F71)',
   async (t) => {
     const first = await signedIn(server, { username: 'bob', scope: 'orders:read' }, 'shop')
     const next = await refreshed(server, first.refresh_token, {}, 'shop')
@@ -201,7 +210,7 @@ t.test(
 )
 
 t.test(
-  'resource at a refresh: the one of the grant or invalid_target (F71, §3.5 #47, RFC 8707 §2.2)',
+  'resource at a refresh must be the original one, or the response is invalid_target (RFC 8707 §2.2; docs/security.md F71)',
   async (t) => {
     const first = await signedIn(server, { username: 'bob', resource: ORDERS }, 'shop')
     t.equal(claimsOf(first.access_token).aud, ORDERS)
@@ -219,31 +228,37 @@ t.test(
   },
 )
 
-t.test('a sign-in for no API in particular stays with the default audience (F71)', async (t) => {
-  const first = await signedIn(server, { username: 'bob', scope: 'openid' }, 'shop')
-  t.equal(claimsOf(first.access_token).aud, ISSUER)
-  const next = await refreshed(server, first.refresh_token, {}, 'shop')
-  t.equal(claimsOf(next.access_token).aud, ISSUER)
-  t.same(outcome(await refresh(server, next.refresh_token, { resource: ORDERS }, 'shop')), [
-    400,
-    'invalid_target',
-  ])
-})
+t.test(
+  'a session without a resource keeps the default audience (RFC 9700 §4.14.2; docs/security.md F71)',
+  async (t) => {
+    const first = await signedIn(server, { username: 'bob', scope: 'openid' }, 'shop')
+    t.equal(claimsOf(first.access_token).aud, ISSUER)
+    const next = await refreshed(server, first.refresh_token, {}, 'shop')
+    t.equal(claimsOf(next.access_token).aud, ISSUER)
+    t.same(outcome(await refresh(server, next.refresh_token, { resource: ORDERS }, 'shop')), [
+      400,
+      'invalid_target',
+    ])
+  },
+)
 
-t.test('a missing, empty or repeated refresh_token is invalid_request (A3, A4, RFC 6749 §6)', async (t) => {
-  const headers = { authorization: basic('app') }
-  t.same(outcome(await bare({ grant_type: 'refresh_token' }, headers)), [400, 'invalid_request'])
-  t.same(outcome(await bare({ grant_type: 'refresh_token', refresh_token: '' }, headers)), [
-    400,
-    'invalid_request',
-  ])
-  const { refresh_token: token } = await signedIn(server)
-  const twice = await bare({ grant_type: 'refresh_token', refresh_token: [token, token] }, headers)
-  t.same(outcome(twice), [400, 'invalid_request'])
-  t.ok(await active(server, token))
-})
+t.test(
+  'a missing, empty or repeated refresh_token is invalid_request (RFC 6749 §6; docs/security.md A3, A4)',
+  async (t) => {
+    const headers = { authorization: basic('app') }
+    t.same(outcome(await bare({ grant_type: 'refresh_token' }, headers)), [400, 'invalid_request'])
+    t.same(outcome(await bare({ grant_type: 'refresh_token', refresh_token: '' }, headers)), [
+      400,
+      'invalid_request',
+    ])
+    const { refresh_token: token } = await signedIn(server)
+    const twice = await bare({ grant_type: 'refresh_token', refresh_token: [token, token] }, headers)
+    t.same(outcome(twice), [400, 'invalid_request'])
+    t.ok(await active(server, token))
+  },
+)
 
-t.test('every shape of garbage is invalid_grant, and no database query (must-show 5)', async (t) => {
+t.test('every kind of forged refresh token is invalid_grant and causes no database query', async (t) => {
   await refreshed(server, genuine)
   const queries = countQueries(server.store)
   for (const [shape, make] of Object.entries(shapes)) {
@@ -264,7 +279,7 @@ t.test('every shape of garbage is invalid_grant, and no database query (must-sho
   t.not(queries.count(), 0, 'a genuine one is counted')
 })
 
-t.test('twenty thousand garbage tokens of all shapes: still none (must-show 5)', async (t) => {
+t.test('twenty thousand forged refresh tokens cause no database query', async (t) => {
   const queries = countQueries(server.store)
   const makers = Object.values(shapes)
   const clients = ['app', 'phone', 'unheard', 'machine']
@@ -291,7 +306,7 @@ t.test('twenty thousand garbage tokens of all shapes: still none (must-show 5)',
 })
 
 t.test(
-  'garbage neither hashes a chosen secret nor uses up a client assertion (must-show 5, B23)',
+  'a forged refresh token causes no password hashing and consumes no client assertion (RFC 7523 §3; docs/security.md B23)',
   async (t) => {
     const key = randomBytes(32).toString('base64url')
     await server.store.clients.insert(
@@ -333,7 +348,7 @@ t.test(
 )
 
 t.test(
-  'a node that has not met the client yet still says whose fault it is: the token’s (RFC 6749 §5.2)',
+  'a node that has not loaded the client yet still answers invalid_grant for a foreign token (RFC 6749 §5.2)',
   async (t) => {
     const fresh = await testServer()
     t.teardown(() => fresh.close())
@@ -344,18 +359,21 @@ t.test(
   },
 )
 
-t.test('a genuine token of a session that is gone costs a look, not a write (§4 row 20)', async (t) => {
-  const first = await signedIn(server)
-  const sid = String(claimsOf(first.access_token).sid)
-  await server.store.db.batch([{ sql: 'DELETE FROM client_sessions WHERE id = $1', params: [sid] }])
-  const before = server.store.db.batch
-  let writes = 0
-  server.store.db.batch = (steps) => {
-    writes += 1
-    return before(steps)
-  }
-  t.teardown(() => Object.assign(server.store.db, { batch: before }))
-  const answer = await refresh(server, first.refresh_token)
-  t.match([answer.statusCode, answer.json().error], [400, 'invalid_grant'])
-  t.equal(writes, 0)
-})
+t.test(
+  'a genuine token of a deleted session causes one read and no write (docs/security.md Q20)',
+  async (t) => {
+    const first = await signedIn(server)
+    const sid = String(claimsOf(first.access_token).sid)
+    await server.store.db.batch([{ sql: 'DELETE FROM client_sessions WHERE id = $1', params: [sid] }])
+    const before = server.store.db.batch
+    let writes = 0
+    server.store.db.batch = (steps) => {
+      writes += 1
+      return before(steps)
+    }
+    t.teardown(() => Object.assign(server.store.db, { batch: before }))
+    const answer = await refresh(server, first.refresh_token)
+    t.match([answer.statusCode, answer.json().error], [400, 'invalid_grant'])
+    t.equal(writes, 0)
+  },
+)

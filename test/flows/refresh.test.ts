@@ -83,7 +83,7 @@ t.test(
     const first = await signedIn(server)
     clock.tick(60)
     const second = await refreshed(server, first.refresh_token)
-    t.not(second.refresh_token, first.refresh_token, 'rotated (F67, RFC 9700 §4.14.2)')
+    t.not(second.refresh_token, first.refresh_token, 'rotated (RFC 9700 §4.14.2)')
     t.match(second, { token_type: 'Bearer', expires_in: 600, scope: first.scope })
     const [before, after] = [claimsOf(first.access_token), claimsOf(second.access_token)]
     for (const claim of ['iss', 'sub', 'aud', 'client_id', 'scope', 'roles', 'sid', 'auth_time']) {

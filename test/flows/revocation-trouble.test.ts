@@ -9,7 +9,7 @@ import { active, introspect, type Pair, refreshed, revoke, signedIn } from '../s
 
 /**
  * A revocation that could not be stored is 503, never 200: the client must know that the token still lives
- * (I102, §3.1 #7, RFC 7009 §2.2.1; CVE-2020-15223).
+ * (RFC 7009 §2.2.1, CVE-2020-15223; docs/security.md I102, P7).
  */
 async function onDisk(t: Test) {
   const file = join(t.testdir(), 'keyturn.db')

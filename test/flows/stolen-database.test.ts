@@ -1,4 +1,4 @@
-/** Somebody has a copy of the database, taken while the server ran, and not the master key (issue 2, 8). */
+/** Somebody has a copy of the database, taken while the server ran, and not the master key. */
 import { createHash, createHmac, createPrivateKey, randomBytes } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -47,11 +47,7 @@ for (const alg of names) {
     async (t) => {
       const pair = await generateKey(alg)
       t.equal(pair.alg, alg)
-      t.same(
-        Object.keys(pair.publicJwk).sort(),
-        [...algorithms[alg].publicMembers].sort(),
-        'no member more (H91)',
-      )
+      t.same(Object.keys(pair.publicJwk).sort(), [...algorithms[alg].publicMembers].sort(), 'no member more')
 
       const sealer = createSealer(MASTER_KEY, systemRandom)
       const row = ringKey({ kid: pair.kid, alg, publicJwk: pair.publicJwk })

@@ -123,7 +123,7 @@ t.test('nothing is signed if the lifetime cannot be recorded', async (t) => {
   const { node, clock, store, first } = await serving(t as Test)
   await store.db.close()
   await t.rejects(node.signingKey(clock.now() + 600), { name: 'StoreUnavailable' })
-  t.equal(node.jwks().etag.length, 45, 'the JWKS needs no store (§4 row 15)')
+  t.equal(node.jwks().etag.length, 45, 'the JWKS needs no store')
   t.same(new Set(kids(node)), new Set(first.keys.map((key) => key.kid)))
 })
 

@@ -1,4 +1,4 @@
-/** What `npm ci` needs to be able to do on a machine that has npm and nothing else (CONTRACT §1). */
+/** What `npm ci` needs to be able to do on a machine that has npm and nothing else. */
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
 

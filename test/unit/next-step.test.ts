@@ -75,29 +75,29 @@ const mustAsk = (s: AuthorizationState) =>
 
 const rules: readonly Rule[] = [
   [
-    'prompt=none never leads to a page (M137, OIDC Core §3.1.2.1)',
+    'prompt=none never leads to a page (OIDC Core §3.1.2.1)',
     isSilent,
     (next) => ['respond', 'login_required', 'consent_required', 'interaction_required'].includes(next),
   ],
   [
-    'nobody is refused without prompt=none, but for another person than expected (M138, M144)',
+    'nobody is refused without prompt=none, but for another person than expected',
     (s) => !isSilent(s),
     (next, s) =>
       ['respond', 'login', 'second-factor', 'enrol', 'consent'].includes(next) ||
       (isAnother(s) && s.reauthenticated && next === 'login_required'),
   ],
   [
-    'nobody gets an answer without being signed in (C38)',
+    'nobody gets an answer without being signed in',
     (s) => s.signIn === null,
     (next, s) => next === (isSilent(s) ? 'login_required' : 'login'),
   ],
   [
-    'max_age: whoever signed in too long ago signs in again (M137)',
+    'max_age: whoever signed in too long ago signs in again',
     isOld,
     (next, s) => next === (isSilent(s) ? 'login_required' : 'login'),
   ],
   [
-    'prompt=login signs in again, once (M137)',
+    'prompt=login signs in again, once',
     (s) => asksForLogin(s) && !s.reauthenticated,
     (next) => next === 'login',
   ],
@@ -107,7 +107,7 @@ const rules: readonly Rule[] = [
     (next) => next !== 'login',
   ],
   [
-    'there is no success for another person than the one expected (M138, M144)',
+    'there is no success for another person than the one expected',
     isAnother,
     (next) => next === 'login' || next === 'login_required',
   ],
@@ -127,7 +127,7 @@ const rules: readonly Rule[] = [
     (next) => next !== 'enrol' && next !== 'interaction_required',
   ],
   [
-    'there is no answer without consent (C44)',
+    'there is no answer without consent',
     (s) => !s.hasStoredConsent && !s.consentGivenNow,
     (next) => next !== 'respond',
   ],

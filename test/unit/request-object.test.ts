@@ -267,5 +267,5 @@ t.test('if the client’s keys cannot be fetched, the client is told to retry', 
   const remote = seeded({ id: 'signer', authMethod: 'private_key_jwt', jwksUri: 'https://app.test/jwks' })
   t.equal(await outcome(object(), remote), 'temporarily_unavailable')
   t.equal(await outcome('not a JWT', remote), 'invalid_request_object')
-  t.equal(fetched, 1, 'and nothing is fetched for what is no JWT (§3.4 #39)')
+  t.equal(fetched, 1, 'and nothing is fetched for what is no JWT')
 })

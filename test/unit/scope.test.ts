@@ -113,8 +113,8 @@ const REFUSED: readonly (readonly [string, Partial<ScopeRequest>, string])[] = [
   ['nothing is left', { requested: ['unknown'] }, 'invalid_scope'],
   ['not the client’s', { requested: ['stock:read'], client: client() }, 'invalid_scope'],
   ['no role grants it', { requested: ['orders:write'], roles: ['reader'] }, 'invalid_scope'],
-  ['two APIs (H88)', { requested: ['orders:read', 'stock:read'] }, 'invalid_scope'],
-  ['two APIs, nothing asked (H88)', {}, 'invalid_scope'],
+  ['two APIs', { requested: ['orders:read', 'stock:read'] }, 'invalid_scope'],
+  ['two APIs, nothing asked', {}, 'invalid_scope'],
   ['of another API than named', { requested: ['stock:read'], resource: ORDERS }, 'invalid_scope'],
   [
     'an API’s scope at the default audience',

@@ -1,4 +1,4 @@
-/** What every answer of the authorization endpoint must be, whatever was asked (C29, C36, C37, C40; RFC 6749 §4.1.2.1). */
+/** What every answer of the authorization endpoint must be, whatever was asked (RFC 6749 §4.1.2.1; docs/security.md C29, C36, C37, C40). */
 import type { Test } from 'tap'
 import { ISSUER } from '../server/server.ts'
 import { type Page, tags } from './browser.ts'
@@ -61,7 +61,7 @@ function pageProblems(page: Page, unsaid: readonly string[]): string[] {
 }
 
 /**
- * What every page says to browsers (C40, C43).
+ * What every page says to browsers (docs/security.md C40, C43).
  * @param leads its form goes to a client, and from there who knows where
  */
 export function guardProblems({ headers, body }: Page, { leads = false } = {}): string[] {

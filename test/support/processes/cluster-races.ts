@@ -1,4 +1,4 @@
-/** What must come out once when it is asked for many times at the same moment, at all nodes of a cluster (issue 5). */
+/** What must come out once when it is asked for many times at the same moment, at all nodes of a cluster. */
 import { inflateSync } from 'node:zlib'
 import type { Test } from 'tap'
 import type { Store } from '../../../src/store/index.ts'
@@ -20,7 +20,7 @@ export async function fill(store: Store): Promise<void> {
   )
 }
 
-/** "Within about a second" (CONTRACT §3), with room for a machine that does other things as well. */
+/** "Within about a second", with room for a machine that does other things as well. */
 export const SOON_MS = 2500
 
 /** So many at the same moment, at the nodes in turns. */

@@ -25,7 +25,7 @@ interface Refusal {
   readonly error: string
 }
 
-/** The whole form of an OAuth error (A8, A9; RFC 6749 §5.2), and that it is this one. */
+/** The whole form of an OAuth error (RFC 6749 §5.2; docs/security.md A8, A9), and that it is this one. */
 export function refused(
   t: Test,
   answer: LightMyRequestResponse,
