@@ -284,7 +284,11 @@ t.test(
     // Somebody moved the seal of one key to another, and the ring has a new version.
     await db.batch([
       { sql: "UPDATE ring_keys SET state = 'retired', encrypted_private_key = NULL WHERE state = 'active'" },
-      { sql: "UPDATE ring_keys SET state = 'active' WHERE kid = $1", params: [next?.kid ?? ''], expectRows: 1 },
+      {
+        sql: "UPDATE ring_keys SET state = 'active' WHERE kid = $1",
+        params: [next?.kid ?? ''],
+        expectRows: 1,
+      },
       { sql: 'UPDATE ring SET version = version + 1' },
     ])
     const [good] = await db.query<{ sealed: string }>(
