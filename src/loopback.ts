@@ -51,9 +51,9 @@ const IP_LITERAL_REDIRECT_URI = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?::([1-9]\d{
  * A redirect URI on a loopback IP literal, without its port: RFC 8252 §7.3 allows any port there, and only there, since
  * an app takes the port that it can get. undefined for every other URI, `localhost` included.
  */
-export function loopbackUriWithoutPort(uri: string): string | undefined {
+export function loopbackUriWithoutPort(uri: string): string | null {
   const match = IP_LITERAL_REDIRECT_URI.exec(uri)
-  if (!match || Number(match[1] ?? 80) > 65_535) return undefined
+  if (!match || Number(match[1] ?? 80) > 65_535) return null
   const [origin, port] = match
   return (port === undefined ? origin : origin.slice(0, -port.length - 1)) + uri.slice(origin.length)
 }

@@ -113,7 +113,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   async function writeBatch(): Promise<void> {
     const keys = await keysNow()
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-      const there = known ? undefined : await firstThere(rows, doubts)
+      const there = known ? null : await firstThere(rows, doubts)
       if (there) {
         newest = there
         return

@@ -104,10 +104,10 @@ export function createTamperCheck({ rows, logger, keys: keysNow, hasRing, alarm 
 }
 
 /** The first of these rows that is in the store as it was written. */
-export async function firstThere(rows: AuditStore, ends: readonly End[]): Promise<End | undefined> {
+export async function firstThere(rows: AuditStore, ends: readonly End[]): Promise<End | null> {
   for (const end of ends) {
     const [row] = await rows.page(end.seq - 1, 1)
     if (row?.seq === end.seq && row.hash === end.hash) return end
   }
-  return undefined
+  return null
 }

@@ -52,7 +52,7 @@ async function backup(context: Context, target: string, options: FileOptions): P
 export function embedded(context: Context, tool: string): string {
   const { databaseUrl } = context.config()
   const file = databaseFile(databaseUrl)
-  if (file !== undefined) return file
+  if (file !== null) return file
   const why = isPostgres(databaseUrl) ? `PostgreSQL has its own: use ${tool}` : 'the database is in memory'
   throw new CommandError(`only a database in a file is copied by this command; ${why}`)
 }

@@ -56,7 +56,7 @@ export async function examine(io: Io): Promise<Finding[]> {
   const file = databaseFile(config.databaseUrl)
   const masterKey = await check('master key', () => checkMasterKey(config))
   if (!config.masterKey) await check('keys folder', () => checkFolder(config.keysDir))
-  if (file !== undefined) {
+  if (file !== null) {
     await check('data folder', () => checkFolder(dirname(file)))
     await check('database file', () => checkDatabaseFile(file))
   }

@@ -9,7 +9,7 @@ export async function openExisting(config: Config): Promise<readonly [string, Db
   const remote = isPostgres(config.databaseUrl)
   const file = databaseFile(config.databaseUrl)
   if (!remote) {
-    if (file === undefined) return ['in memory: all is gone when the server stops', null]
+    if (file === null) return ['in memory: all is gone when the server stops', null]
     if (!existsSync(file)) return ['there is none yet: keyturn serve makes it', null]
   }
   const db = openDb(config.databaseUrl, databaseOptions(config))

@@ -76,11 +76,11 @@ type Place = 'files' | 'settings'
 const placeOf = ({ masterKey, masterKeyNext }: Config): Place =>
   masterKey || masterKeyNext ? 'settings' : 'files'
 
-function nextOf(config: Config, place: Place, { holder }: Keys): MasterKey | undefined {
+function nextOf(config: Config, place: Place, { holder }: Keys): MasterKey | null {
   const key = place === 'settings' ? config.masterKeyNext : readMasterKey(config.keysDir, 'next')
-  if (!key) return undefined
+  if (!key) return null
   // If it equals the current key, there is only one entry, the current key's.
-  return holder.keys().find((held, i) => held.key.equals(key) && (i > 0 || !config.masterKey))
+  return holder.keys().find((held, i) => held.key.equals(key) && (i > 0 || !config.masterKey)) ?? null
 }
 
 /** Found out before anything is sealed: no key is ever overwritten. */

@@ -46,7 +46,7 @@ async function status(context: Context, options: Json): Promise<void> {
 async function readStatus(config: Config): Promise<MigrationStatus[]> {
   const file = databaseFile(config.databaseUrl)
   // Opening it would make it.
-  if (file !== undefined && !existsSync(file)) {
+  if (file !== null && !existsSync(file)) {
     return readMigrations().map(({ name }) => ({ name, applied_at: null }))
   }
   const db = openDb(config.databaseUrl, databaseOptions(config))

@@ -35,9 +35,9 @@ async function run(context: Context, options: TransferOptions): Promise<void> {
   const to = target(options.to)
   const from = config.databaseUrl
   const [file, other] = [databaseFile(from), databaseFile(to)]
-  if (!isPostgres(from) && (file === undefined || !existsSync(file)))
+  if (!isPostgres(from) && (file === null || !existsSync(file)))
     throw new CommandError('there is no database to transfer')
-  if (from === to || (file !== undefined && other !== undefined && sameFile(file, other)))
+  if (from === to || (file !== null && other !== null && sameFile(file, other)))
     throw new UsageError('--to is the database that it comes from')
 
   const source = await openExclusive(from, databaseOptions(config))
@@ -67,7 +67,7 @@ async function run(context: Context, options: TransferOptions): Promise<void> {
 function target(text: string): string {
   try {
     const url = parseUrl(text)
-    if (!isPostgres(url) && databaseFile(url) === undefined) throw new Error('must be a file')
+    if (!isPostgres(url) && databaseFile(url) === null) throw new Error('must be a file')
     return url
   } catch (error) {
     throw new UsageError(`--to ${(error as Error).message}`)

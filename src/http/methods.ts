@@ -46,12 +46,13 @@ export function notFoundHandler(app: FastifyInstance, htmlNotFound: HtmlNotFound
 }
 
 /** The route with a parameter, such as `/status-lists/:number`, that matches the path. */
-function patternOf(path: string, patterns: Iterable<string>): string | undefined {
+function patternOf(path: string, patterns: Iterable<string>): string | null {
   const parts = path.split('/')
-  return [...patterns].find((pattern) => {
+  const found = [...patterns].find((pattern) => {
     const wanted = pattern.split('/')
     return (
       wanted.length === parts.length && wanted.every((part, i) => part.startsWith(':') || part === parts[i])
     )
   })
+  return found ?? null
 }

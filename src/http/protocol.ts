@@ -13,8 +13,15 @@ import { clientAddress } from './client-address.ts'
 import { asOAuthError, noStore, sendFailure } from './failures.ts'
 import { type Form, parseForm } from './form.ts'
 
-/** undefined: there is nothing to say. null: the request brought no token, at an endpoint that needs one. */
-export type ProtocolHandler = (request: ProtocolRequest) => Promise<object | undefined | null>
+export type ProtocolAnswer =
+  | { readonly kind: 'json'; readonly body: object }
+  | { readonly kind: 'empty' }
+  /** The request has no access token, and the endpoint needs one (RFC 6750 §3.1). */
+  | { readonly kind: 'token-needed' }
+
+export type ProtocolHandler = (request: ProtocolRequest) => Promise<ProtocolAnswer>
+
+export const json = (body: object): ProtocolAnswer => ({ kind: 'json', body })
 
 export interface ProtocolRoute {
   readonly url: string
@@ -51,11 +58,11 @@ export async function protocolScope(
         const asked = protocolRequest(request, endpoint)
         reached.add(request)
         const answer = await handler(asked)
-        if (answer === undefined) return reply.send('')
-        if (answer === null) {
+        if (answer.kind === 'empty') return reply.send('')
+        if (answer.kind === 'token-needed') {
           return reply.status(401).header('www-authenticate', bearerChallenge(null)).send('')
         }
-        return reply.status(status).type('application/json').send(JSON.stringify(answer))
+        return reply.status(status).type('application/json').send(JSON.stringify(answer.body))
       },
       errorHandler(error, request, reply) {
         const failure = asOAuthError(error)

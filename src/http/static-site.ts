@@ -52,7 +52,7 @@ export async function staticSite({ config, signing, status }: StaticSiteParts): 
   const uris = await statusLists.uris()
   for (const uri of uris) {
     const number = statusLists.numberOf(uri)
-    const list = number === undefined ? undefined : await statusLists.list(number)
+    const list = number === null ? null : await statusLists.list(number)
     if (!list) continue
     files.push(
       file(`${listsFolder(config)}/${number}`, list.jwt, 'application/statuslist+jwt', statusControl),

@@ -30,16 +30,16 @@ export interface Sources {
 /** A store that does not answer must not keep the rest from being read; the scraper waits ten seconds or less. */
 const PATIENCE_MS = 1000
 
-/** undefined if there is no answer in time. */
-async function inTime<T>(work: Promise<T>): Promise<T | undefined> {
+/** `otherwise` if there is no answer in time. */
+async function inTime<T, O>(work: Promise<T>, otherwise: O): Promise<T | O> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_MS, undefined)
+  const late = new Promise<O>((resolve) => {
+    timer = setTimeout(resolve, PATIENCE_MS, otherwise)
   })
   try {
     return await Promise.race([work, late])
   } catch {
-    return undefined
+    return otherwise
   } finally {
     clearTimeout(timer)
   }
@@ -48,7 +48,7 @@ async function inTime<T>(work: Promise<T>): Promise<T | undefined> {
 export function observeSources(sources: Sources, registers: Registry[]): void {
   const { store, policy, clock, gate, audit, statusLists, readiness } = sources
   const ring = () => sources.ring.ring()
-  type Value = number | null | undefined
+  type Value = number | null
 
   /** A gauge without a value is not shown: an old number would be taken for a new one. */
   function gauge(name: string, help: string, value: () => Value | Promise<Value>): void {
@@ -89,10 +89,10 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
       },
     })
   }
-  type States = Readonly<Record<string, number>> | undefined
+  type States = Readonly<Record<string, number>> | null
 
   gauge('keyturn_ready', 'Whether this node should get requests: 1 or 0.', async () =>
-    Number((await inTime(readiness())) === null),
+    Number((await inTime(readiness(), 'no answer in time')) === null),
   )
 
   gauge('keyturn_ring_version', 'Grows with every change of the key ring.', () => ring().version)
@@ -110,7 +110,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
     return change === null ? null : change - clock.now()
   })
   gaugeByState('keyturn_verifiers', 'Known verifiers, by whether they hold the next key.', () =>
-    inTime(verifiers()),
+    inTime(verifiers(), null),
   )
   async function verifiers() {
     const now = clock.now()
@@ -130,7 +130,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
   gauge('keyturn_status_lists', 'Status lists that this node holds signed.', () => statusLists.state().lists)
   gauge('keyturn_status_list_bytes', 'Their size together, as served.', () => statusLists.state().bytes)
   gauge('keyturn_logout_notices_waiting', 'Clients still to be told that a session has ended.', () =>
-    inTime(store.logoutNotices.count()),
+    inTime(store.logoutNotices.count(), null),
   )
 
   gauge(

@@ -44,6 +44,6 @@ const ofScope = (scope: string): readonly string[] =>
   Object.hasOwn(SCOPES, scope) ? (SCOPES[scope] ?? []) : []
 
 /** The scope that a single claim belongs to: whoever may not have it may not have the claim. */
-export function scopeOfClaim(name: string): string | undefined {
-  return Object.keys(SCOPES).find((scope) => ofScope(scope).includes(name))
+export function scopeOfClaim(name: string): string | null {
+  return Object.keys(SCOPES).find((scope) => ofScope(scope).includes(name)) ?? null
 }

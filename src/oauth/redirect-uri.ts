@@ -42,7 +42,7 @@ function isHttps(uri: string, authority: string): boolean {
 export function matchesRedirectUri(registered: readonly string[], uri: string): boolean {
   if (registered.includes(uri)) return true
   const withoutPort = loopbackUriWithoutPort(uri)
-  return withoutPort !== undefined && registered.some((one) => loopbackUriWithoutPort(one) === withoutPort)
+  return withoutPort !== null && registered.some((one) => loopbackUriWithoutPort(one) === withoutPort)
 }
 
 /** Whether the address itself shows whose it is; an app's own scheme or a port on this machine does not. */

@@ -17,9 +17,9 @@ export interface Registry {
   client(id: string, options?: { readonly fresh?: boolean }): Promise<Client | null>
   /** Only what this node already holds. */
   knownClient(id: string): Client | null
-  api(identifier: string): Api | undefined
+  api(identifier: string): Api | null
   /** The API that owns the scope. */
-  apiOf(scope: string): Api | undefined
+  apiOf(scope: string): Api | null
   /** All scopes that these roles grant; unknown roles grant nothing. */
   scopesOf(roles: readonly string[]): ReadonlySet<string>
   /** Whether one of these roles is for people with a second factor only. */
@@ -75,8 +75,8 @@ export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
       return (fresh ? undefined : clients.get(id)) ?? load(id)
     },
     knownClient: (id) => clients.get(id) ?? null,
-    api: (identifier) => apis.get(identifier),
-    apiOf: (scope) => owners.get(scope),
+    api: (identifier) => apis.get(identifier) ?? null,
+    apiOf: (scope) => owners.get(scope) ?? null,
     scopesOf: (names) => new Set(names.flatMap((name) => roles.get(name)?.scopes ?? [])),
     requiresSecondFactor: (names) => names.some((name) => roles.get(name)?.requireSecondFactor),
   }

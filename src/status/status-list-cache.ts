@@ -7,8 +7,8 @@ import type { StatusIndices } from './status-index-allocator.ts'
 export interface StatusBoard {
   /** Reads what was taken back since; called by the follower when the store's revision has grown. */
   sync(): Promise<void>
-  /** The bits of a list, and a number that grows when they change; undefined if no live token refers to it. */
-  list(number: number): Promise<{ readonly bits: Uint8Array; readonly version: number } | undefined>
+  /** The bits of a list, and a number that grows when they change; null if no live token refers to it. */
+  list(number: number): Promise<{ readonly bits: Uint8Array; readonly version: number } | null>
   /** Numbers of all lists that a live token may refer to. */
   live(): Promise<number[]>
 }
@@ -66,7 +66,7 @@ export function createStatusBoard({ status, indices, clock }: StatusBoardDeps): 
 
     async list(number) {
       if (lists.has(number)) return held(number)
-      return (await status.liveLists(clock.now())).includes(number) ? held(number) : undefined
+      return (await status.liveLists(clock.now())).includes(number) ? held(number) : null
     },
 
     live: () => status.liveLists(clock.now()),

@@ -24,12 +24,12 @@ export interface PublishedState {
 
 export interface StatusPublisher {
   /** undefined if no live token refers to the list. */
-  list(number: number): Promise<PublishedList | undefined>
+  list(number: number): Promise<PublishedList | null>
   /** URIs of all lists (§9). */
   uris(): Promise<string[]>
   uri(number: number): string
   /** The other way round; undefined for what is no list of ours. */
-  numberOf(uri: string): number | undefined
+  numberOf(uri: string): number | null
   /** What is held signed, for whoever asks next. */
   state(): PublishedState
 }
@@ -85,14 +85,14 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
 
     numberOf(text) {
       const number = Number(text.slice(endpoint.length + 1))
-      return Number.isSafeInteger(number) && uri(number) === text ? number : undefined
+      return Number.isSafeInteger(number) && uri(number) === text ? number : null
     },
 
     async list(number) {
       const list = await board.list(number)
       if (!list) {
         made.delete(number)
-        return undefined
+        return null
       }
       const before = made.get(number)
       const good =

@@ -108,9 +108,9 @@ export async function openExclusive(url: string, { timeout = 5 }: OpenOptions = 
 export const isPostgres = (url: string): boolean => /^postgres(ql)?:/.test(url)
 
 /** The file that holds the store; undefined if it is in memory or elsewhere. */
-export function databaseFile(url: string): string | undefined {
+export function databaseFile(url: string): string | null {
   const path = pathOf(url)
-  return path === ':memory:' || isPostgres(url) ? undefined : path
+  return path === ':memory:' || isPostgres(url) ? null : path
 }
 
 const pathOf = (url: string): string => url.replace(/^sqlite:(\/\/(?=\/))?/, '')

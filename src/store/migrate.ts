@@ -54,10 +54,10 @@ function declared(sql: string): string {
   return kind === undefined ? '' : 'expand:'
 }
 
-/** The oldest program that can work with the store once the step is applied; undefined if the step says nothing of it. */
-export function oldestFor({ checksum }: Pick<Migration, 'checksum'>): string | undefined {
+/** The oldest program that can work with the store once the step is applied; null if the step does not say. */
+export function oldestFor({ checksum }: Pick<Migration, 'checksum'>): string | null {
   const [, kind, oldest] = /^(?:(expand)|contract (\d+\.\d+\.\d+)):/.exec(checksum) ?? []
-  return kind === undefined ? oldest : '0.0.0'
+  return kind === undefined ? (oldest ?? null) : '0.0.0'
 }
 
 /** Statements end with `;` at the end of a line; comments are whole lines. */
@@ -205,7 +205,7 @@ function check(applied: ReadonlyMap<string, Applied>, migrations: readonly Migra
 
 function assertUsable(step: Applied): void {
   const oldest = oldestFor(step)
-  if (oldest === undefined) {
+  if (oldest === null) {
     throw new StoreUnusable(`the database is newer than this program (it has ${step.name}): upgrade keyturn`)
   }
   if (isOlder(version, oldest)) {

@@ -32,7 +32,7 @@ export interface SpanOptions {
 
 export interface Spans {
   /** Whether there is anything to add to. */
-  tracing(): boolean
+  isActive(): boolean
   /** A span below the current one around `work`, and around it everything that `work` does; without one only `work`. */
   within<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
   /** The same, and a trace of its own if there is no current one. */
@@ -40,12 +40,12 @@ export interface Spans {
   /** A trace of its own, but only if `work` does anything that is traced. */
   ifAnything<T>(name: string, work: () => Promise<T>): Promise<T>
   /** Below the current one, to be ended by hand. */
-  start(name: string, options: SpanOptions): Span | undefined
+  start(name: string, options: SpanOptions): Span | null
   /** What a caller has begun. @param parent null: a trace of its own */
   enter(name: string, options: SpanOptions, parent: SpanContext | null): Entered
   /** The request or background job that this span belongs to. */
-  top(): Span | undefined
-  current(): SpanContext | undefined
+  top(): Span | null
+  current(): SpanContext | null
 }
 
 export interface Entered {
@@ -75,7 +75,7 @@ export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
   }
 
   return {
-    tracing: () => scope() !== undefined,
+    isActive: () => scope() !== undefined,
 
     within(name, options, work) {
       const outside = scope()
@@ -109,7 +109,7 @@ export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
 
     start(name, options) {
       const outside = scope()
-      return outside && tracer.startSpan(name, options, below(outside.span()))
+      return outside ? tracer.startSpan(name, options, below(outside.span())) : null
     },
 
     enter(name, options, parent) {
@@ -119,8 +119,8 @@ export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
       return { span, run: (work) => scopes.run(inside, work) }
     },
 
-    top: () => scope()?.top(),
-    current: () => scopes.getStore()?.span().spanContext(),
+    top: () => scope()?.top() ?? null,
+    current: () => scopes.getStore()?.span().spanContext() ?? null,
   }
 }
 

@@ -53,13 +53,13 @@ export function traceStore(db: MonitoredDb, spans: Spans, system: string): Monit
   return {
     ...db,
     query(sql, params) {
-      if (!spans.tracing()) return db.query(sql, params)
+      if (!spans.isActive()) return db.query(sql, params)
       const what = statement(sql)
       return spans.within(nameOf(what), options(what), () => db.query<never>(sql, params))
     },
     async batch(steps, more) {
       const [first] = steps
-      if (!first || !spans.tracing()) return db.batch(steps, more)
+      if (!first || !spans.isActive()) return db.batch(steps, more)
       const taken: { key?: ConstraintViolation } = {}
       const done = await spans.within(batchName(steps), options(statement(first.sql), steps.length), () =>
         db.batch(steps, more).catch((error) => {

@@ -12,7 +12,7 @@ export function traceGate(gate: Gate, spans: Spans): Gate {
     ...gate,
     async run(work) {
       let begun = false
-      let queue: Span | undefined
+      let queue: Span | null = null
       const done = gate.run(() => {
         begun = true
         queue?.end()

@@ -20,7 +20,7 @@ const flow: Flow = {
 }
 const sealed = (what: Flow, browser = 'mine'): string => {
   const text = codec.seal(what, browser)
-  if (text === undefined) throw new Error('too long')
+  if (text === null) throw new Error('too long')
   return text
 }
 
@@ -85,7 +85,7 @@ t.test('a flow value too large for a URL is not issued, and every issued one can
       const state = Array.from(new Uint16Array(randomBytes(2 * length).buffer), letter).join('')
       const carried: Flow = { ...flow, arrivedAt: clock.now(), request: [['state', state]] }
       const text = codec.seal(carried, 'mine')
-      if (text === undefined) continue
+      if (text === null) continue
       longest = Math.max(longest, text.length)
       t.ok(isDeepStrictEqual(codec.open(text, 'mine'), carried), `${label} ${length}`)
       t.ok(text.length <= 12_000, `${label} ${length}: fits into 16 KiB of header, with cookies`)

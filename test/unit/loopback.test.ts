@@ -39,25 +39,25 @@ t.test(
 )
 
 /** Redirect URI; may it be registered with plain http, and what is left without its port, if any port is allowed? */
-const REDIRECT_URIS: readonly [uri: string, loopback: boolean, withoutPort: string | undefined][] = [
+const REDIRECT_URIS: readonly [uri: string, loopback: boolean, withoutPort: string | null][] = [
   ['http://127.0.0.1/cb', true, 'http://127.0.0.1/cb'],
   ['http://127.0.0.1:8000/cb', true, 'http://127.0.0.1/cb'],
   ['http://127.0.0.1:65535', true, 'http://127.0.0.1'],
-  ['http://127.0.0.1:65536/cb', true, undefined],
-  ['http://127.0.0.1:0/cb', true, undefined],
+  ['http://127.0.0.1:65536/cb', true, null],
+  ['http://127.0.0.1:0/cb', true, null],
   ['http://[::1]:8000?x=1', true, 'http://[::1]?x=1'],
-  ['http://localhost/cb', true, undefined],
-  ['http://localhost:8000/cb', true, undefined],
-  ['http://127.0.0.2/cb', false, undefined],
-  ['http://0x7f.1/cb', false, undefined],
-  ['http://127.1/cb', false, undefined],
-  ['http://[::ffff:127.0.0.1]/cb', false, undefined],
-  ['http://LOCALHOST/cb', false, undefined],
-  ['http://app.localhost/cb', false, undefined],
-  ['http://localhost.example.com/cb', false, undefined],
-  ['http://127.0.0.1@example.com/', false, undefined],
-  ['http://127.0.0.1:80@example.com/', false, undefined],
-  ['https://127.0.0.1/cb', false, undefined],
+  ['http://localhost/cb', true, null],
+  ['http://localhost:8000/cb', true, null],
+  ['http://127.0.0.2/cb', false, null],
+  ['http://0x7f.1/cb', false, null],
+  ['http://127.1/cb', false, null],
+  ['http://[::ffff:127.0.0.1]/cb', false, null],
+  ['http://LOCALHOST/cb', false, null],
+  ['http://app.localhost/cb', false, null],
+  ['http://localhost.example.com/cb', false, null],
+  ['http://127.0.0.1@example.com/', false, null],
+  ['http://127.0.0.1:80@example.com/', false, null],
+  ['https://127.0.0.1/cb', false, null],
 ]
 
 t.test(

@@ -5,6 +5,6 @@ import type { ProtocolHandler } from '../protocol.ts'
 export function revokeEndpoint({ revocation }: Pick<OAuth, 'revocation'>): ProtocolHandler {
   return async (request) => {
     await revocation(request)
-    return undefined
+    return { kind: 'empty' }
   }
 }

@@ -8,7 +8,7 @@ import { matchesEtag } from './conditional.ts'
 export function statusListEndpoint(statusLists: Pick<StatusPublisher, 'list'>, ttl: Seconds) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { number } = request.params as { number: string }
-    const list = /^(?:0|[1-9]\d{0,8})$/.test(number) ? await statusLists.list(Number(number)) : undefined
+    const list = /^(?:0|[1-9]\d{0,8})$/.test(number) ? await statusLists.list(Number(number)) : null
     if (!list) return reply.status(404).header('cache-control', 'no-store').send({ error: 'not_found' })
     reply
       .header('etag', list.etag)

@@ -1,7 +1,10 @@
 import type { OAuth } from '../../oauth/index.ts'
-import type { ProtocolHandler } from '../protocol.ts'
+import { json, type ProtocolHandler } from '../protocol.ts'
 
 /** OIDC Core §5.3. */
 export function userInfoEndpoint({ userInfo }: Pick<OAuth, 'userInfo'>): ProtocolHandler {
-  return userInfo
+  return async (request) => {
+    const claims = await userInfo(request)
+    return claims ? json(claims) : { kind: 'token-needed' }
+  }
 }

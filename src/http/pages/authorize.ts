@@ -51,7 +51,7 @@ export function authorizeRoutes({ authorize, flows }: AuthorizePageDeps): PageRo
           throw new PageError('invalid-request', 'client_id is repeated')
         // Browsers withhold SameSite cookies from a POST of another site, but send them with the redirect that follows.
         const arrival = flows.seal({ arrivedAt: request.now(), request: request.pairs }, ARRIVAL)
-        if (arrival === undefined)
+        if (arrival === null)
           throw new PageError('invalid-request', 'the request is too long: push it (RFC 9126)')
         return request.redirect('/oauth2/authorize', { arrival })
       },

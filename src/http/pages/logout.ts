@@ -46,7 +46,7 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
           throw new PageError('invalid-request', 'parameters belong into the URL or the body, not into both')
         }
         const arrival = flows.seal({ arrivedAt: request.now(), logout: request.pairs }, ARRIVAL)
-        if (arrival === undefined) throw new PageError('invalid-request', 'the request is too long')
+        if (arrival === null) throw new PageError('invalid-request', 'the request is too long')
         return request.redirect(LOGOUT_PATH, { arrival })
       },
     },

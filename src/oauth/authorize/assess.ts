@@ -142,5 +142,5 @@ function permittedClaims({ claims, client }: AuthorizationRequest): Authorizatio
 }
 
 function impliedScopes({ idToken, userinfo }: AuthorizationRequest['claims']): string[] {
-  return [...idToken, ...userinfo].map(scopeOfClaim).filter((scope) => scope !== undefined)
+  return [...idToken, ...userinfo].map(scopeOfClaim).filter((scope) => scope !== null)
 }

@@ -37,8 +37,8 @@ const MAX_REQUEST_LENGTH = 8192
 const MAX_TEXT_LENGTH = 12_000
 
 export interface FlowCodec {
-  /** @param browser value of the browser's cookie. Returns undefined if the request is too long to be carried. */
-  seal(flow: Flow, browser: string): string | undefined
+  /** @param browser value of the browser's cookie. Returns null if the request is too long to be carried. */
+  seal(flow: Flow, browser: string): string | null
   /** null if this server did not write the text, or wrote it for another browser, or if the flow has expired. */
   open(text: string, browser: string): Flow | null
 }
@@ -47,9 +47,9 @@ export function createFlowCodec({ sealer, clock }: { sealer: Sealer; clock: Cloc
   return {
     seal(flow, browser) {
       const json = JSON.stringify(flow)
-      if (json.length > MAX_REQUEST_LENGTH) return undefined
+      if (json.length > MAX_REQUEST_LENGTH) return null
       const text = sealer.seal(browser, deflateRawSync(json).toString('base64'))
-      return text.length > MAX_TEXT_LENGTH ? undefined : text
+      return text.length > MAX_TEXT_LENGTH ? null : text
     },
 
     open(text, browser) {

@@ -19,7 +19,7 @@ export interface RevocationDeps extends PresentedTokenDeps {
   readonly status: Pick<StatusStore, 'revoke'>
   readonly statusIndices: Pick<StatusIndices, 'forSession'>
   /** Number of a status list, by its URI. */
-  readonly listOf: (uri: string) => number | undefined
+  readonly listOf: (uri: string) => number | null
   readonly audit: Audit
 }
 
@@ -42,8 +42,8 @@ export function createRevocation(deps: RevocationDeps): Revocation {
   async function revokeAccessToken(claims: AccessTokenClaims, client: Client, request: ProtocolRequest) {
     assertOwner(claims.client_id, client)
     const entry = claims.status?.status_list
-    const list = entry && deps.listOf(entry.uri)
-    if (entry && list !== undefined) await takeBack({ list, idx: entry.idx }, claims)
+    const list = entry ? deps.listOf(entry.uri) : null
+    if (entry && list !== null) await takeBack({ list, idx: entry.idx }, claims)
     await deps.revokedTokens.add(claims.jti, claims.exp)
     record(client, request, { jti: claims.jti, ...(claims.sid === undefined ? {} : { sid: claims.sid }) })
   }

@@ -79,9 +79,10 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   }
 
   /** The same text has the same name on every connection, so that it is planned once on each. */
-  function nameOf(sql: string): string | undefined {
+  function nameOf(sql: string): string | null {
     const known = names.get(sql)
-    if (known !== undefined || names.size >= MOST_PREPARED) return known
+    if (known !== undefined) return known
+    if (names.size >= MOST_PREPARED) return null
     const name = `k${names.size}`
     names.set(sql, name)
     return name
@@ -89,7 +90,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
 
   function ask(client: PoolClient, sql: string, params: readonly Param[] = []): Promise<QueryResult> {
     const name = nameOf(sql)
-    return client.query({ text: sql, values: checked(params), ...(name === undefined ? {} : { name }) })
+    return client.query({ text: sql, values: checked(params), ...(name === null ? {} : { name }) })
   }
 
   async function read<Row>(sql: string, params: readonly Param[]): Promise<Row[]> {

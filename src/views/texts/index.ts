@@ -21,14 +21,14 @@ export const textsIn = (locale: Locale): Texts => TEXTS[locale]
 const MAX_HEADER_LENGTH = 1024
 
 /** Lookup of RFC 4647 §3.4: `de-AT-1996`, then `de-AT`, then `de`. */
-function lookup(range: string): Locale | undefined {
+function lookup(range: string): Locale | null {
   const parts = range.trim().toLowerCase().replaceAll('_', '-').split('-')
   for (let length = parts.length; length > 0; length--) {
     const tag = parts.slice(0, length).join('-')
     const found = LOCALES.find((locale) => locale.toLowerCase() === tag)
     if (found) return found
   }
-  return undefined
+  return null
 }
 
 /** RFC 9110 §12.5.4: the accepted ranges, the heaviest first. */
