@@ -134,8 +134,7 @@ export async function createPageRequest(
     },
     sealFlow(flow) {
       const text = flows.seal(flow, browser)
-      if (text === null)
-        throw new PageError('invalid-request', 'the request is too long: push it (RFC 9126)')
+      if (text === null) throw new PageError('invalid-request', 'the request is too long: push it (RFC 9126)')
       return text
     },
     redirect(path, fields = {}) {
