@@ -10,7 +10,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { type Keys, openKeys } from '../../src/keys/index.ts'
 import { createLogger } from '../../src/log/logger.ts'
 import { type Base, openBase } from '../../src/node/base.ts'
-import { hashMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { generateSecret, hashGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { newClient } from '../../src/oauth/client-registration/client-defaults.ts'
 import type { Store } from '../../src/store/index.ts'
 import { type EpochSeconds, systemRandom } from '../../src/system.ts'
@@ -44,7 +44,7 @@ export async function startKeyturn(
   options: KeyturnOptions = {},
 ): Promise<Subject> {
   mkdirSync(folder)
-  const secret = makeSecret(systemRandom)
+  const secret = generateSecret(systemRandom)
   const settings = {
     KEYTURN_PORT: '0',
     KEYTURN_DATABASE_URL: `sqlite:${join(folder, 'keyturn.db')}`,
@@ -112,7 +112,7 @@ async function seed(
   )
   try {
     const keys = await openKeys(base, { bits: RSA_BITS })
-    await storeRegistry(base.store, base.clock.now(), hashMadeSecret(secret))
+    await storeRegistry(base.store, base.clock.now(), hashGeneratedSecret(secret))
     await fill?.(base, keys)
   } finally {
     await base.store.db.close()

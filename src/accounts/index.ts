@@ -15,7 +15,7 @@ import { createLogin, type Login } from './login.ts'
 import { createThrottle, type Throttle } from './rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from './second-factors.ts'
 import { createSignIns, type SignIns } from './user-sessions.ts'
-import { createChosenSecretVerifier } from './user-supplied-secret.ts'
+import { createUserSuppliedSecretVerifier } from './user-supplied-secret.ts'
 
 export interface Accounts {
   readonly login: Login
@@ -27,7 +27,7 @@ export interface Accounts {
   readonly rateLimiter: Throttle
   /** Hashing of passwords, which is expensive. */
   readonly passwordLimiter: Gate
-  readonly verifySuppliedSecret: ReturnType<typeof createChosenSecretVerifier>
+  readonly verifySuppliedSecret: ReturnType<typeof createUserSuppliedSecretVerifier>
 }
 
 export interface AccountsDeps {
@@ -84,6 +84,6 @@ export function createAccounts(deps: AccountsDeps): Accounts {
     }),
     rateLimiter: throttle,
     passwordLimiter: gate,
-    verifySuppliedSecret: createChosenSecretVerifier({ gate, throttle, random }),
+    verifySuppliedSecret: createUserSuppliedSecretVerifier({ gate, throttle, random }),
   }
 }

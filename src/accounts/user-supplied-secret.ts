@@ -18,7 +18,7 @@ const MAX_REMEMBERED = 1000
  * throttled. A client sends it with every token request, so one that was right is remembered, as a MAC under
  * a key that lives as long as the process; thus a stranger's guesses do not slow its owner down either.
  */
-export function createChosenSecretVerifier({ gate, throttle, random }: ChosenSecretDeps) {
+export function createUserSuppliedSecretVerifier({ gate, throttle, random }: ChosenSecretDeps) {
   // As a key object: from bytes Node would make one for each MAC, which takes longer than the MAC.
   const key = createSecretKey(random.bytes(32))
   const right = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED })

@@ -3,8 +3,8 @@ import { hashPassword } from '../accounts/password.ts'
 import type { Base } from '../node/base.ts'
 import { newClient } from '../oauth/client-registration/client-defaults.ts'
 import {
-  checkChosenSecret,
   checkRegistration,
+  checkUserSuppliedSecret,
   issueSecret,
   makeClientId,
   usesSecret,
@@ -84,16 +84,16 @@ async function check(base: Base, client: Client, options: ClientOptions): Promis
 /** The client with the secret it needs: the chosen one, the one it has, or a new one. */
 async function withSecret(context: Context, base: Base, client: Client, options: ClientOptions) {
   if (!usesSecret(client.authMethod)) return { client: { ...client, secretHash: null } }
-  if (options.secretStdin) return { client: { ...client, secretHash: await readChosenSecret(context) } }
+  if (options.secretStdin) return { client: { ...client, secretHash: await readUserSuppliedSecret(context) } }
   if (client.secretHash !== null) return { client }
   const { secret, hash } = issueSecret(base.random)
   return { client: { ...client, secretHash: hash }, secret }
 }
 
 /** The hash of what standard input says. */
-export async function readChosenSecret({ io }: Context): Promise<string> {
+export async function readUserSuppliedSecret({ io }: Context): Promise<string> {
   const secret = await readSecret(io)
-  checkChosenSecret(secret)
+  checkUserSuppliedSecret(secret)
   return hashPassword(secret)
 }
 

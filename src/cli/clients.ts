@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { describeClient, issueSecret, usesSecret } from '../oauth/client-registration/registration.ts'
 import { type ClientOptions, clientOptions, undoingOptions } from './client-options.ts'
 import { findClient, printClient } from './client-view.ts'
-import { type CreateOptions, createClient, readChosenSecret, updateClient } from './clients-register.ts'
+import { type CreateOptions, createClient, readUserSuppliedSecret, updateClient } from './clients-register.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { count, table } from './output.ts'
 
@@ -116,7 +116,7 @@ function rotateSecret(context: Context, id: string, options: RotateOptions): Pro
       throw new CommandError(`${id} authenticates with ${before.authMethod}: it has no secret`)
     }
     const { secret, hash } = options.secretStdin
-      ? { secret: undefined, hash: await readChosenSecret(context) }
+      ? { secret: undefined, hash: await readUserSuppliedSecret(context) }
       : issueSecret(base.random)
     const client = { ...before, secretHash: hash }
     if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)

@@ -1,34 +1,34 @@
-/** What a client learns of a person: by its scopes (OIDC Core §5.4), and by name (§5.5). Pure. */
+/** The claims about a user that a client gets: by its scopes (OIDC Core §5.4), and by name (§5.5). Pure. */
 import type { User } from '../store/contracts/users.ts'
 
 export type UserClaims = { sub: string } & Record<string, string | number | boolean>
 
 type Reading = (user: User) => string | number | boolean | null
 
-/** §5.1. null: nothing to say. */
+/** OIDC Core §5.1. null: the user has no such value. */
 const readings = {
   name: (user) => user.name || null,
   preferred_username: (user) => user.username,
   updated_at: (user) => user.updatedAt,
   email: (user) => user.email || null,
-  // Of no address it would say nothing.
+  // Meaningless without an address.
   email_verified: (user) => (user.email ? user.emailVerified : null),
 } as const satisfies Record<string, Reading>
 
 type ClaimName = keyof typeof readings
 
-/** §5.4; other scopes tell nothing. */
+/** OIDC Core §5.4; other scopes release no claims. */
 const SCOPES: Readonly<Record<string, readonly ClaimName[]>> = {
   profile: ['name', 'preferred_username', 'updated_at'],
   email: ['email', 'email_verified'],
 }
 
-/** Those that may be asked for one by one; `claims_supported` of the metadata. */
+/** Claims that may be requested by name; `claims_supported` of the metadata. */
 export const CLAIM_NAMES: readonly string[] = ['sub', ...Object.keys(readings)]
 
 /**
- * `sub`, and what is known of what the scopes and names are for. Unknown names are no error (§5.5), and a claim without a
- * value is left out (§5.3.2).
+ * Returns `sub` and the claims that the scopes and names stand for. Unknown names are no error (§5.5), and a claim
+ * without a value is omitted (§5.3.2).
  */
 export function claimsOf(user: User, scopes: readonly string[], names: readonly string[] = []): UserClaims {
   const wanted = new Set([...scopes.flatMap((scope) => ofScope(scope)), ...names])
@@ -43,7 +43,7 @@ export function claimsOf(user: User, scopes: readonly string[], names: readonly 
 const ofScope = (scope: string): readonly string[] =>
   Object.hasOwn(SCOPES, scope) ? (SCOPES[scope] ?? []) : []
 
-/** The scope that a single claim belongs to: whoever may not have it may not have the claim. */
+/** The scope that a claim belongs to: a client that may not have the scope may not have the claim. */
 export function scopeOfClaim(name: string): string | null {
   return Object.keys(SCOPES).find((scope) => ofScope(scope).includes(name)) ?? null
 }

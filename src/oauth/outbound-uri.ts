@@ -1,19 +1,19 @@
-/** Which addresses may be registered for this server to call: a client's keys, and where it is told of a sign-out. */
+/** Which addresses may be registered for this server to call: of a client's JWKS, and of its back-channel logout. */
 import { isCallableLoopbackHost } from '../loopback.ts'
 import { RegistrationError } from './client-registration/registration-error.ts'
 
-const LONGEST = 2000
+const MAX_LENGTH = 2000
 
-/** Host, path and query alone, as everybody would read them. */
+/** Only host, path and query, in a form that all URL parsers read alike. */
 const PLAIN = /^https?:\/\/[^\s#@/?\\]+(?:[/?][^\s#\\]*)?$/i
 
 /**
- * @param what it is, for the message
- * @throws {RegistrationError} unless it is an https URL, or http on this machine
+ * @param what names the address in the message
+ * @throws {RegistrationError} unless the URI is https, or http on this machine
  */
-export function checkCalledUri(uri: string, what: string): void {
+export function checkOutboundUri(uri: string, what: string): void {
   const refuse = (why: string) => new RegistrationError(`${what} ${why}`)
-  if (uri.length > LONGEST) throw refuse(`is longer than ${LONGEST} characters`)
+  if (uri.length > MAX_LENGTH) throw refuse(`is longer than ${MAX_LENGTH} characters`)
   const url = URL.canParse(uri) ? new URL(uri) : undefined
   const local = url?.protocol === 'http:' && isCallableLoopbackHost(url.hostname)
   if (!url || (url.protocol !== 'https:' && !local)) throw refuse('must be https')

@@ -1,17 +1,17 @@
-/** The parameters of a request, after the form was read: each at most once, empty means absent. */
+/** The parameters of a request, read from its form or query. */
 export interface Parameters {
   get(name: string): string | undefined
-  /** For the few that may be repeated (RFC 8707 §2). */
+  /** For a parameter that may be repeated (RFC 8707 §2). */
   all(name: string): readonly string[]
 }
 
 /** Name and value as they were sent, in order. */
 export type Pair = readonly [name: string, value: string]
 
-/** RFC 8707 §2 lets this one be repeated; any other twice is invalid_request (RFC 6749 §3.1, §3.2). */
+/** RFC 8707 §2 allows only this one to be repeated; otherwise it is invalid_request (RFC 6749 §3.1, §3.2). */
 const REPEATABLE: readonly string[] = ['resource']
 
-/** The first of what is repeated; see `repeatedIn`. */
+/** Of a repeated parameter the first value counts; callers refuse repeats with `repeatedIn`. */
 export function parametersOf(pairs: Iterable<Pair>): Parameters {
   const values = new Map<string, string[]>()
   for (const [name, value] of pairs) {
@@ -26,7 +26,7 @@ export function parametersOf(pairs: Iterable<Pair>): Parameters {
   }
 }
 
-/** Names that are there more often than they may be. */
+/** Names that occur more often than they may. */
 export function repeatedIn(pairs: Iterable<Pair>): ReadonlySet<string> {
   const seen = new Set<string>()
   const repeated = new Set<string>()
@@ -37,14 +37,14 @@ export function repeatedIn(pairs: Iterable<Pair>): ReadonlySet<string> {
   return repeated
 }
 
-/** What a protocol endpoint needs to know of a request; no HTTP library in sight. */
+/** What a protocol endpoint needs of a request, independent of the HTTP library. */
 export interface ProtocolRequest {
   readonly parameters: Parameters
-  /** As they were sent, for who keeps or resolves them. */
+  /** As they were sent, for requests that are stored or resolved. */
   readonly pairs: readonly Pair[]
   /** The `Authorization` header as sent. */
   readonly authorization: string | undefined
-  /** URL of the endpoint that was called, from the settings. */
+  /** URL of the called endpoint, derived from the settings. */
   readonly endpoint: string
   readonly ip: string
   readonly requestId: string

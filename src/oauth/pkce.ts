@@ -1,18 +1,18 @@
-/** RFC 7636, S256 only: `plain` protects from nobody who can read the request. */
+/** RFC 7636, S256 only: `plain` does not protect against anyone who can read the request. */
 import { createHash, timingSafeEqual } from 'node:crypto'
 
 export const CODE_CHALLENGE_METHODS = ['S256'] as const
 
-/** §4.2: BASE64URL(SHA-256) is 43 letters, the last of which carries four bits. */
+/** RFC 7636 §4.2: a SHA-256 hash in base64url has 43 characters, the last of which carries four bits. */
 const CHALLENGE = /^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$/
-/** §4.1. */
+/** RFC 7636 §4.1. */
 const VERIFIER = /^[A-Za-z0-9\-._~]{43,128}$/
 
 export const isCodeChallenge = (text: string): boolean => CHALLENGE.test(text)
 
 export const isCodeVerifier = (text: string): boolean => VERIFIER.test(text)
 
-/** §4.6. */
+/** RFC 7636 §4.6. */
 export function matchesChallenge(verifier: string, challenge: string): boolean {
   const made = Buffer.from(createHash('sha256').update(verifier).digest('base64url'))
   const given = Buffer.from(challenge)

@@ -1,6 +1,6 @@
 /**
- * What a token that somebody presents is, if it is one of ours. Revocation and introspection both begin here;
- * hints only say where to look first, and there is nothing to gain from an order (RFC 7009 §2.1).
+ * Which kind of token a client presents for revocation or introspection. `token_type_hint` is ignored, as RFC 7009 §2.1
+ * allows: both kinds are told apart without the store.
  */
 import type { Signer } from '../keys/signer.ts'
 import type { Clock } from '../system.ts'
@@ -18,7 +18,7 @@ export interface PresentedTokenDeps {
   readonly issuer: string
 }
 
-/** null for what this server did not write, or what has expired. Asks no store. */
+/** null for a token that this server did not issue, or that has expired. Does not read the store. */
 export async function readPresentedToken(
   deps: PresentedTokenDeps,
   token: string,

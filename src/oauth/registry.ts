@@ -1,7 +1,7 @@
 /**
- * Clients, APIs and roles as a serving node holds them: they change rarely and are asked for by every request.
- * Kept until the store's registry revision grows; what is not found is looked for in the store first, so a
- * client that was created a moment ago works at once. Must not know grants or HTTP.
+ * Clients, APIs and roles in the memory of a serving node: every request needs them, and they change rarely. They are kept
+ * until the store's registry revision grows. A client that is not found is read from the store, so a new client works at
+ * once. Must not know grants or HTTP.
  */
 import { LRUCache } from 'lru-cache'
 import { singleFlight } from '../single-flight.ts'
@@ -11,18 +11,18 @@ import type { RevisionStore } from '../store/contracts/revisions.ts'
 import type { Role, RoleStore } from '../store/contracts/roles.ts'
 
 export interface Registry {
-  /** Reads again what has changed since; called by the follower. */
+  /** Reads the store again if its revision has grown; called by the change poller. */
   sync(): Promise<void>
-  /** null if there is no such client. May be a moment old; `fresh` asks the store. */
+  /** null if there is no such client. The client may be a moment old; `fresh` reads the store. */
   client(id: string, options?: { readonly fresh?: boolean }): Promise<Client | null>
-  /** Only what this node already holds. */
+  /** Only from memory; null if this node does not hold the client. */
   knownClient(id: string): Client | null
   api(identifier: string): Api | null
   /** The API that owns the scope. */
   apiOf(scope: string): Api | null
   /** All scopes that these roles grant; unknown roles grant nothing. */
   scopesOf(roles: readonly string[]): ReadonlySet<string>
-  /** Whether one of these roles is for people with a second factor only. */
+  /** Whether one of these roles requires a second factor. */
   requiresSecondFactor(roles: readonly string[]): boolean
 }
 

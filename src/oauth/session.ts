@@ -1,4 +1,4 @@
-/** What a session is when it begins, whichever grant begins it. Pure; must not know the store. */
+/** A new session, whichever grant begins it. Pure; must not know the store. */
 import type { Config } from '../config/load.ts'
 import type { Session } from '../store/contracts/client-sessions.ts'
 import type { Client } from '../store/contracts/clients.ts'
@@ -7,7 +7,7 @@ import type { EpochSeconds, Seconds } from '../system.ts'
 
 export type SessionTimes = Pick<Config, 'refreshTokenTtl' | 'refreshIdleTtl'>
 
-/** A client without the refresh token grant has a session only as long as its one access token lives. */
+/** The session of a client without the refresh token grant lasts as long as its one access token. */
 export function isRefreshable(client: Client): boolean {
   return client.grants.includes('refresh_token')
 }
@@ -26,7 +26,7 @@ export interface NewSession
   readonly client: Client
   readonly now: EpochSeconds
   readonly status: StatusIndex
-  /** Leave out what there is none of. */
+  /** Absent for a grant without a user session. */
   readonly signInId?: string
   readonly claims?: readonly string[]
 }
@@ -45,7 +45,7 @@ export function newSession(given: NewSession, { refreshIdleTtl }: SessionTimes):
     revokedReason: null,
     signInId,
     userinfoClaims: claims,
-    // OIDC Core §11: such a session is for when the person is not there.
+    // OIDC Core §11: an offline session continues after the user has signed out.
     offline: given.scopes.includes('offline_access'),
     backchannelLogout: client.backchannelLogoutUri !== null,
   }

@@ -22,7 +22,7 @@ export interface TokenRequestDeps {
   readonly failpoint: ReachFailpoint
 }
 
-/** @throws {OAuthError} as RFC 6749 §5.2 */
+/** @throws {OAuthError} with a code of RFC 6749 §5.2 */
 export type TokenRequest = (request: ProtocolRequest) => Promise<TokenResponse>
 
 export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {

@@ -4,7 +4,7 @@ import type { EpochSeconds } from '../system.ts'
 /** RFC 9068 §2.1. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt'
 
-/** RFC 9068 §2.2, with `roles` (§2.2.3.1), `auth_time` (§2.2.1) and `sid` for people. */
+/** RFC 9068 §2.2, with `roles` (§2.2.3.1), `auth_time` (§2.2.1) and `sid` if the token is about a user. */
 export interface AccessTokenClaims {
   iss: string
   sub: string

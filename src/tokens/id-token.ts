@@ -1,10 +1,10 @@
-/** OIDC Core §2. Says to the client who signed in, when and how; opens no API. */
+/** OIDC Core §2. Tells the client which user signed in, when and how; no API accepts it. */
 import { createHash } from 'node:crypto'
 import { acrOf } from '../accounts/amr.ts'
 import type { IdTokenRequest, SignedIn } from '../oauth/authorization.ts'
 import type { EpochSeconds } from '../system.ts'
 
-/** Not `at+jwt`: neither kind passes for the other (RFC 8725 §3.12). */
+/** Not `at+jwt`, so that neither kind of token passes for the other (RFC 8725 §3.12). */
 export const ID_TOKEN_TYPE = 'JWT'
 
 interface TokenContext {
@@ -45,7 +45,7 @@ export function idTokenClaims(
   }
 }
 
-/** OIDC Core §3.1.3.6: half of the hash that the signature is made with, which for Ed25519 is SHA-512. */
+/** OIDC Core §3.1.3.6: the left half of a hash, with the hash function of `alg`; for Ed25519 that is SHA-512. */
 function accessTokenHash(accessToken: string): string {
   const header = JSON.parse(Buffer.from(accessToken.split('.', 1)[0] ?? '', 'base64url').toString())
   const digest = createHash(header.alg === 'EdDSA' ? 'sha512' : 'sha256')

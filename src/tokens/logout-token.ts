@@ -1,7 +1,7 @@
-/** OpenID Connect Back-Channel Logout §2.4. Says to a client that one of its sessions has ended; opens nothing. */
+/** OpenID Connect Back-Channel Logout §2.4. Tells a client that one of its sessions has ended; no API accepts it. */
 import type { EpochSeconds, Seconds } from '../system.ts'
 
-/** Its own, and never a `nonce`: it must not pass for an ID token (§2.4, RFC 8725 §3.12). */
+/** A type of its own, and the token never has a `nonce`: it must not pass for an ID token (§2.4, RFC 8725 §3.12). */
 export const LOGOUT_TOKEN_TYPE = 'logout+jwt'
 
 export interface EndedSession {

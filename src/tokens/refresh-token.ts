@@ -1,7 +1,7 @@
 /**
- * A refresh token says which session and which generation, and proves by a MAC that this server wrote it. So a
- * made-up one is refused by arithmetic, the successor of a generation is always the same text, and nothing of
- * it is stored. Must not know sessions beyond their id.
+ * A refresh token names its session and generation, with a MAC that proves that this server wrote it. So a forged token
+ * is refused without the store, the successor of a generation is always the same text, and no token is stored. Must not
+ * know sessions beyond their id.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Root, Roots } from '../keys/data-keys.ts'
@@ -14,15 +14,16 @@ export interface RefreshTokenParts {
 export interface RefreshTokenCodec {
   write(parts: RefreshTokenParts): string
   /**
-   * null for anything that this server did not write; costs one HMAC, and no look at the store as long as it is followed.
-   * @throws {StoreUnavailable} if nobody could say, because it could not be followed for a while
+   * null for any text that this server did not write. Costs one HMAC, and reads the store only if its changes have not been
+   * polled for a while.
+   * @throws {StoreUnavailable} if the store does not answer then
    */
   read(token: string): Promise<RefreshTokenParts | null>
 }
 
-/** Lets secret scanners find a leaked one. */
+/** Lets secret scanners find a leaked token. */
 const PREFIX = 'ktr'
-/** `.` is no base64url letter, so the parts cannot run into each other. */
+/** `.` is not in the alphabet of base64url, so the parts are unambiguous. */
 const SHAPE = /^ktr\.([A-Za-z0-9_-]{27})\.([1-9]\d{0,9})\.([A-Za-z0-9_-]{43})$/
 
 export function createRefreshTokenCodec(
@@ -42,7 +43,7 @@ export function createRefreshTokenCodec(
       const [, sessionId, digits, text] = SHAPE.exec(token) ?? []
       if (!sessionId || !digits || !text) return null
       const given = Buffer.from(text, 'base64url')
-      // The last letter of 43 carries spare bits: only the one spelling that we write is ours.
+      // The last of 43 characters has spare bits: only the canonical spelling is accepted.
       if (given.toString('base64url') !== text) return null
       const generation = Number(digits)
       await roots.current()

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { isMadeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Cli, testCli } from '../support/processes/cli.ts'
 
 const API = 'https://orders.example'
@@ -24,7 +24,7 @@ t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1
   const created = await cli.json([...MACHINE, '--scope', 'a b', '--scope', 'c'])
   const { client_id: id, client_secret: secret, ...rest } = created as Record<string, string>
   t.match(id, /^c_[\w-]{27}$/)
-  t.ok(isMadeSecret(secret ?? ''))
+  t.ok(isGeneratedSecret(secret ?? ''))
   t.same(rest, {
     client_secret_expires_at: 0,
     client_id_issued_at: cli.clock.now(),
@@ -184,7 +184,7 @@ t.test(
     await cli.json([...CODE, '--pkce', 'optional'])
     const open = await cli.run(['clients', 'update', 'shop', '--auth', 'none'])
     t.equal(open.code, 2, 'nor by a change')
-    t.match(open.err, 'without PKCE')
+    t.match(open.err, 'PKCE can be optional only')
   },
 )
 
@@ -354,7 +354,7 @@ t.test(
       '--auth',
       'client_secret_basic',
     ])
-    t.ok(isMadeSecret(back.client_secret), 'a new secret, because it needs one now')
+    t.ok(isGeneratedSecret(back.client_secret), 'a new secret, because it needs one now')
     t.not(back.client_secret, first.client_secret)
   },
 )
@@ -381,7 +381,7 @@ t.test(
     const cli = testCli(t)
     const first = await cli.json<{ client_secret: string }>(SHOP)
     const second = await cli.json<{ client_secret: string }>(['clients', 'rotate-secret', 'shop'])
-    t.ok(isMadeSecret(second.client_secret))
+    t.ok(isGeneratedSecret(second.client_secret))
     t.not(second.client_secret, first.client_secret)
     t.equal(
       (await cli.run(['clients', 'rotate-secret', 'shop', '--secret-stdin'], { input: CHOSEN })).code,

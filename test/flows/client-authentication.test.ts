@@ -1,6 +1,6 @@
 import t from 'tap'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
-import { hashMadeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { hashGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { seedEndpoints } from '../support/server/endpoints.ts'
 import { refused } from '../support/server/error-responses.ts'
@@ -183,7 +183,7 @@ t.test(
         client({
           id: `as ${registered}`,
           authMethod: registered,
-          secretHash: hashMadeSecret(SECRET),
+          secretHash: hashGeneratedSecret(SECRET),
           jwks: { keys: [key.jwk] },
           grants: ['client_credentials'],
         }),

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { hashMadeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { hashGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { refused } from '../support/server/error-responses.ts'
 import { basic, encodeForm, post, tokenRequest } from '../support/server/requests.ts'
@@ -25,7 +25,7 @@ t.test(
   async (t) => {
     const id = 'a:b+c%é'
     const secret = 'p w+%:é€😀"\\'
-    await server.store.clients.insert(client({ id, secretHash: hashMadeSecret(secret) }))
+    await server.store.clients.insert(client({ id, secretHash: hashGeneratedSecret(secret) }))
     await basicAnswers(t, 200, {
       'as URLSearchParams encodes': rawBasic(
         `${encodeForm({ '': id }).slice(1)}:${encodeForm({ '': secret }).slice(1)}`,
@@ -70,7 +70,7 @@ t.test(
   'any malformed Basic header gets 401 invalid_client and never 500 (RFC 6749 App. B, RFC 6749 §2.3.1; docs/security.md A7, B16)',
   async (t) => {
     const good = rawBasic(`machine:${SECRET}`)
-    const secretHash = hashMadeSecret('s')
+    const secretHash = hashGeneratedSecret('s')
     await server.store.clients.insert(client({ id: 'loose', secretHash }))
     await server.store.clients.insert(client({ id: 'bell\u0007', secretHash }))
     await basicAnswers(t, 200, { 'the good spelling': rawBasic('loose:s') })

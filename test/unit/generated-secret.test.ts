@@ -1,8 +1,8 @@
 import t from 'tap'
-import { hashMadeSecret, isMadeSecret, makeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { generateSecret, hashGeneratedSecret, isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { systemRandom } from '../../src/system.ts'
 
-const made = Array.from({ length: 10_000 }, () => makeSecret(systemRandom))
+const made = Array.from({ length: 10_000 }, () => generateSecret(systemRandom))
 
 t.test(
   'a generated secret has 256 random bits and a fixed prefix (RFC 6749 §10.10; docs/security.md A12)',
@@ -17,11 +17,11 @@ t.test(
 )
 
 t.test('a secret scanner recognises a generated secret by its prefix and checksum', async (t) => {
-  t.ok(made.every(isMadeSecret))
+  t.ok(made.every(isGeneratedSecret))
   const [secret = ''] = made
   for (let at = 0; at < secret.length; at += 1) {
     const typo = `${secret.slice(0, at)}${secret[at] === 'A' ? 'B' : 'A'}${secret.slice(at + 1)}`
-    t.notOk(isMadeSecret(typo), `letter ${at} is another`)
+    t.notOk(isGeneratedSecret(typo), `letter ${at} is another`)
   }
   for (const other of [
     '',
@@ -31,14 +31,14 @@ t.test('a secret scanner recognises a generated secret by its prefix and checksu
     secret.slice(5),
     secret.toLowerCase(),
   ]) {
-    t.notOk(isMadeSecret(other), other)
+    t.notOk(isGeneratedSecret(other), other)
   }
 })
 
 t.test('the stored hash does not reveal the secret and is deterministic', async (t) => {
   const [secret = ''] = made
-  t.match(hashMadeSecret(secret), /^sha256:[\w-]{43}$/)
-  t.equal(hashMadeSecret(secret), hashMadeSecret(secret))
-  t.equal(new Set(made.slice(0, 100).map(hashMadeSecret)).size, 100)
-  t.notMatch(hashMadeSecret(secret), secret.slice(5, 20))
+  t.match(hashGeneratedSecret(secret), /^sha256:[\w-]{43}$/)
+  t.equal(hashGeneratedSecret(secret), hashGeneratedSecret(secret))
+  t.equal(new Set(made.slice(0, 100).map(hashGeneratedSecret)).size, 100)
+  t.notMatch(hashGeneratedSecret(secret), secret.slice(5, 20))
 })

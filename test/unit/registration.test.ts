@@ -2,11 +2,11 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { checkApi } from '../../src/oauth/api-rules.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
-import { isMadeSecret } from '../../src/oauth/client-auth/secret.ts'
+import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { parseClientJwks } from '../../src/oauth/client-registration/client-jwks.ts'
 import {
-  checkChosenSecret,
   checkRegistration,
+  checkUserSuppliedSecret,
   describeClient,
   issueSecret,
   makeClientId,
@@ -72,14 +72,19 @@ t.test(
   'contradictory metadata is refused (RFC 7591 §2.1, RFC 7662 §2.1; docs/security.md E61)',
   async (t) => {
     refuses(t, { grants: ['implicit'] }, /grant must be one of/, 'an unknown grant')
-    refuses(t, { grants: [] }, /needs a grant/, 'no grant')
+    refuses(t, { grants: [] }, /needs at least one grant/, 'no grant')
     refuses(t, { authMethod: 'client_secret_jwt' }, /method must be one of/, 'an unknown method')
-    refuses(t, { authMethod: 'none' }, /client_credentials is for/, 'a public client for itself')
+    refuses(
+      t,
+      { authMethod: 'none' },
+      /client_credentials needs client authentication/,
+      'a public client for itself',
+    )
     const introspects = ['https://orders.test']
     refuses(
       t,
       { authMethod: 'none', grants: ['password'], introspects },
-      /introspection is for/,
+      /introspection needs client authentication/,
       'a public server',
     )
     refuses(t, { authMethod: 'private_key_jwt' }, /needs the client’s public keys/, 'no keys')
@@ -224,7 +229,12 @@ t.test(
     t.doesNotThrow(() => checkRegistration(client({ redirectUris: code.redirectUris })), 'an address alone')
     t.doesNotThrow(() => checkRegistration(client({ ...code, pkce: 'optional' })))
     t.doesNotThrow(() => checkRegistration(client({ ...code, authMethod: 'none' })))
-    refuses(t, { ...code, authMethod: 'none', pkce: 'optional' }, /do without PKCE/, 'a public client')
+    refuses(
+      t,
+      { ...code, authMethod: 'none', pkce: 'optional' },
+      /PKCE can be optional only/,
+      'a public client',
+    )
   },
 )
 
@@ -248,12 +258,12 @@ t.test(
   'a generated secret has 256 bits and is stored as a hash, and a user-supplied one has a minimum length (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
     const { secret, hash } = issueSecret(systemRandom)
-    t.ok(isMadeSecret(secret))
+    t.ok(isGeneratedSecret(secret))
     t.match(hash, /^sha256:[\w-]{43}$/)
     t.notMatch(hash, secret)
-    t.doesNotThrow(() => checkChosenSecret('sixteen letters!'))
+    t.doesNotThrow(() => checkUserSuppliedSecret('sixteen letters!'))
     for (const short of ['', 'fifteen letters', 'x'.repeat(201), 'with a tab\tin the middle']) {
-      t.throws(() => checkChosenSecret(short), { name: 'RegistrationError' }, JSON.stringify(short))
+      t.throws(() => checkUserSuppliedSecret(short), { name: 'RegistrationError' }, JSON.stringify(short))
     }
   },
 )
@@ -325,6 +335,8 @@ t.test(
         name: 'RegistrationError',
       })
     }
-    t.throws(() => checkApi({ identifier: 'https://a.example', scopes: [] }), { message: /needs a scope/ })
+    t.throws(() => checkApi({ identifier: 'https://a.example', scopes: [] }), {
+      message: /needs at least one scope/,
+    })
   },
 )

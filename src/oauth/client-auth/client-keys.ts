@@ -1,7 +1,7 @@
 /**
- * The public keys of clients that sign assertions: from their registration, or fetched from their `jwks_uri`
- * and kept. An unknown key causes a fetch, at most one per client and cool-down, so that neither a rotation at
- * the client nor a flood of made-up kids is a problem.
+ * The public keys of clients that sign assertions or requests: from their registration, or fetched from their `jwks_uri`
+ * and cached. An unknown key causes a fetch, at most one per client and cool-down. So the client can rotate its keys, and
+ * a flood of invented `kid`s causes no flood of fetches.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'
 import { LRUCache } from 'lru-cache'
@@ -12,7 +12,7 @@ import { unavailable } from '../errors.ts'
 
 type KeyFinder = ReturnType<typeof createLocalJWKSet>
 
-/** Fetches a JWKS document; its own time and size limits. */
+/** Fetches a JWKS document, within limits of time and size. */
 export type FetchJwks = (uri: string) => Promise<JSONWebKeySet>
 
 export interface ClientKeys {
@@ -24,7 +24,7 @@ const MAX_AGE: Seconds = 600
 const MAX_ENTRIES = 1000
 
 interface Entry {
-  /** null: it could never be fetched. */
+  /** null: it has never been fetched. */
   readonly find: KeyFinder | null
   /** Why the last fetch failed, if it did. */
   readonly failure?: unknown
@@ -40,7 +40,7 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
     const before = fetched.get(uri)?.find ?? null
     const entry: Entry = await fetchJwks(uri)
       .then((document) => ({ find: createLocalJWKSet(document), fetchedAt: clock.now() }))
-      // What was fetched last goes on serving while the client's server is down, or talks nonsense.
+      // The last good document stays in use while the client's server is down or answers nonsense.
       .catch((failure: unknown) => ({ find: before, failure, fetchedAt: clock.now() }))
     fetched.set(uri, entry)
     return entry
@@ -60,12 +60,12 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
   }
 
   function use(entry: Entry, header: JWSHeaderParameters) {
-    // Not the client's fault: it will succeed with the same assertion when its keys can be had.
+    // Temporary: the same assertion will succeed once the keys can be fetched.
     if (!entry.find) throw unavailable(COOLDOWN, { detail: 'client_keys_unavailable', cause: entry.failure })
     return entry.find(header)
   }
 
-  /** By registration: a client that changes is another object. */
+  /** Keyed by the object, because a changed registration is a new object. */
   const registered = new WeakMap<Client, KeyFinder>()
 
   function findRegistered(client: Client, header: JWSHeaderParameters) {

@@ -1,7 +1,7 @@
 import { invalidClient } from '../errors.ts'
 import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 
-/** RFC 6749 §2.3.1: HTTP Basic (RFC 7617), user name and password form-urlencoded first. */
+/** RFC 6749 §2.3.1: HTTP Basic (RFC 7617), with client id and secret form-urlencoded first. */
 export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secrets'>): ClientAuthMethod {
   return {
     present({ authorization, ip }) {
@@ -12,7 +12,7 @@ export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secre
   }
 }
 
-/** One spelling only: what two decoders read differently is nothing that an honest client sends. */
+/** Only the canonical base64 is accepted: two decoders could read any other spelling differently. */
 function parseBasic(header: string): { clientId: string; secret: string } {
   const [, base64] = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header) ?? []
   if (!base64) throw malformed('Authorization is not Basic')
@@ -24,7 +24,7 @@ function parseBasic(header: string): { clientId: string; secret: string } {
   return { clientId: formDecode(text.slice(0, colon)), secret: formDecode(text.slice(colon + 1)) }
 }
 
-/** RFC 6749 Appendix B: `+` is a space, everything beyond ASCII is percent-encoded UTF-8. */
+/** RFC 6749 Appendix B: `+` is a space, and everything beyond ASCII is percent-encoded UTF-8. */
 function formDecode(text: string): string {
   if (/[^\x20-\x7E]/.test(text)) throw malformed('Basic credentials with raw octets beyond ASCII')
   try {

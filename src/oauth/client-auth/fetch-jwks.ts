@@ -1,4 +1,4 @@
-/** Fetches a client's JWKS: bounded in time and size (RFC 8725 §3.10). */
+/** Fetches a client's JWKS, within limits of time and size (RFC 8725 §3.10). */
 import type { JSONWebKeySet } from 'jose'
 import { callClient } from '../call-client.ts'
 import type { FetchJwks } from './client-keys.ts'
@@ -10,7 +10,7 @@ export interface FetchLimits {
 
 const LIMITS: FetchLimits = { milliseconds: 5000, bytes: 65_536 }
 
-/** What it makes throws for anything but 200 with a small JSON document with `keys`. */
+/** The returned function throws unless the response is 200 with a small JSON document that has `keys`. */
 export function createFetchJwks({ milliseconds, bytes } = LIMITS): FetchJwks {
   return async (uri) => {
     const response = await callClient(uri, {

@@ -50,7 +50,7 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
     }
     const inBody = request.parameters.get('client_id')
     if (inBody !== undefined && inBody !== clientId) {
-      throw invalidRequest('client_id is not the client that authenticates')
+      throw invalidRequest('client_id differs from the client that authenticates')
     }
     try {
       return await verify(attempt)
@@ -84,10 +84,10 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
 
 const UNKNOWN: Diagnosed = { detail: 'unknown_client' }
 
-/** null if the client has proven who it is; otherwise why not. */
+/** null if the client is authenticated; otherwise the reason why not. */
 async function failureOf(client: Client, { name, presented }: Attempt): Promise<Diagnosed | null> {
   if (client.disabled) return { detail: 'client_disabled' }
-  // RFC 7591 §2: the registered method and no other, or a leaked secret would do for a client with a key.
+  // RFC 7591 §2: only the registered method, or an old secret would be enough for a client with a key.
   if (client.authMethod !== name) {
     return { detail: 'wrong_auth_method', cause: `the client is registered for ${client.authMethod}` }
   }
@@ -102,7 +102,7 @@ async function failureOf(client: Client, { name, presented }: Attempt): Promise<
 const isInvalidClient = (error: unknown): error is OAuthError =>
   error instanceof OAuthError && error.code === 'invalid_client'
 
-/** Well-formed text without control characters; a store may refuse anything else. */
+/** Well-formed text without control characters; a database may refuse anything else. */
 const NAMEABLE = /^[^\p{C}]+$/u
 
 const hasChanged = (a: Client, b: Client): boolean => JSON.stringify(a) !== JSON.stringify(b)
@@ -125,7 +125,7 @@ function present(
     }
     carried += 1
   }
-  if (carried > 1) throw invalidRequest('more than one way of client authentication was used')
+  if (carried > 1) throw invalidRequest('more than one client authentication method was used')
   if (malformed) throw malformed
   const [only] = attempts
   if (!only) throw invalidClient({ detail: 'no_client_authentication' })

@@ -1,4 +1,4 @@
-/** RFC 7523 §2.2, §3: the client signs a short-lived assertion with a key it has registered. */
+/** RFC 7523 §2.2, §3: the client signs a short-lived assertion with a registered key. */
 import { createHash } from 'node:crypto'
 import { decodeJwt, type JWTPayload } from 'jose'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -29,7 +29,7 @@ export function privateKeyJwt(deps: Deps): ClientAuthMethod {
   }
 }
 
-/** Read before it is proven, only to know whose keys to prove it with. */
+/** Read before the signature is verified, only to find the client whose keys verify it. */
 function claimedId(assertion: string): string {
   if (!isSignedJwt(assertion)) throw malformed('not a compact JWS')
   let payload: JWTPayload
@@ -58,7 +58,7 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
     if (!(error instanceof InvalidClientJwt)) throw error
     throw invalidClient({ detail: `assertion_${error.problem}`, cause: error.message })
   }
-  // Last, so that nobody but the client can use up its jti.
+  // Last, so that only the client itself can consume a jti.
   const id = createHash('sha256').update(`assertion\0${client.id}\0${claims.jti}`).digest('base64url')
   const until = Math.ceil(claims.exp) + CLIENT_CLOCK_SKEW
   if (!(await deps.singleUse.claim(id, until))) throw invalidClient({ detail: 'assertion_replayed' })
@@ -66,7 +66,7 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
 }
 
 function checkClaims({ aud, jti }: ClientClaims, client: Client, issuer: string, endpoint: string): void {
-  // As a string, not in a list: one that names other servers too could be replayed there and here.
+  // A string, not a list: an assertion for several servers could be replayed by one at another.
   const audiences = client.acceptEndpointAudience ? [issuer, endpoint] : [issuer]
   if (typeof aud !== 'string' || !audiences.includes(aud))
     throw new InvalidClientJwt('wrong_audience', 'aud is not the issuer')

@@ -1,6 +1,6 @@
 /**
- * Client secrets. One that the server made has 256 random bits, so a plain SHA-256 keeps it: there is nothing to
- * guess, and a slow hash would only slow down every token. One that somebody chose is kept like a password.
+ * Client secrets. A generated secret has 256 random bits, so it is stored as a plain SHA-256: it cannot be guessed, and a
+ * slow hash would only slow down every token request. A user-supplied secret is stored like a password.
  */
 import { hash as sha, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
@@ -9,14 +9,14 @@ import type { Random } from '../../system.ts'
 const PREFIX = 'ktcs_'
 const HASHED = 'sha256:'
 
-/** `ktcs_<43 letters of randomness><6 of checksum>`: found by secret scanners, told from noise offline. */
-export function makeSecret(random: Pick<Random, 'bytes'>): string {
+/** `ktcs_<43 random characters><6 of checksum>`: secret scanners find it, and can validate it offline. */
+export function generateSecret(random: Pick<Random, 'bytes'>): string {
   const body = random.bytes(32).toString('base64url')
   return `${PREFIX}${body}${checksum(body)}`
 }
 
-/** Whether it has the form of a secret that the server makes. */
-export function isMadeSecret(secret: string): boolean {
+/** Whether it has the form of a generated secret. */
+export function isGeneratedSecret(secret: string): boolean {
   const body = secret.slice(PREFIX.length, -6)
   return secret.startsWith(PREFIX) && secret.length === PREFIX.length + 49 && secret.endsWith(checksum(body))
 }
@@ -27,7 +27,7 @@ function checksum(body: string): string {
   return bytes.toString('base64url')
 }
 
-export function hashMadeSecret(secret: string): string {
+export function hashGeneratedSecret(secret: string): string {
   return HASHED + sha('sha256', secret, 'base64url')
 }
 
@@ -36,21 +36,21 @@ export interface SecretVerifier {
   verify(hash: string | null, secret: string, clientId: string, ip: string): Promise<boolean>
 }
 
-/** Checks a chosen secret: argon2id behind its gate, and throttled, because it can be guessed. */
-export type VerifyChosenSecret = (
+/** Verifies a user-supplied secret: with argon2id and limited in number and rate, because it can be guessed. */
+export type VerifyUserSuppliedSecret = (
   hash: string,
   secret: string,
   clientId: string,
   ip: string,
 ) => Promise<boolean>
 
-export function createSecretVerifier(verifyChosen: VerifyChosenSecret): SecretVerifier {
+export function createSecretVerifier(verifyUserSupplied: VerifyUserSuppliedSecret): SecretVerifier {
   return {
     async verify(hash, secret, clientId, ip) {
       if (hash === null) return false
-      if (!hash.startsWith(HASHED)) return verifyChosen(hash, secret, clientId, ip)
+      if (!hash.startsWith(HASHED)) return verifyUserSupplied(hash, secret, clientId, ip)
       const expected = Buffer.from(hash)
-      const digest = Buffer.from(hashMadeSecret(secret))
+      const digest = Buffer.from(hashGeneratedSecret(secret))
       return expected.length === digest.length && timingSafeEqual(digest, expected)
     },
   }

@@ -1,4 +1,4 @@
-/** RFC 7662. Must not know HTTP. */
+/** Token introspection (RFC 7662). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
 import type { SessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -18,7 +18,7 @@ export interface IntrospectionDeps extends PresentedTokenDeps {
   readonly audit: Audit
 }
 
-/** §2.2. Whatever the reason, an inactive token says nothing but that. */
+/** RFC 7662 §2.2: the response for an inactive token contains nothing else, whatever the reason. */
 export type IntrospectionResponse = { active: false } | ({ active: true } & Record<string, unknown>)
 
 /** @throws {OAuthError} invalid_client unless a confidential client asks (§2.1) */
@@ -44,18 +44,18 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
         : refreshToken(presented.parts, client)
     })
 
-  async function accessToken(claims: AccessTokenClaims, asking: Client): Promise<IntrospectionResponse> {
-    const mayKnow = claims.client_id === asking.id || asking.introspects.includes(claims.aud)
-    if (!mayKnow || !(await activeTokens.accessToken(claims)).active) return INACTIVE
+  async function accessToken(claims: AccessTokenClaims, requester: Client): Promise<IntrospectionResponse> {
+    const mayIntrospect = claims.client_id === requester.id || requester.introspects.includes(claims.aud)
+    if (!mayIntrospect || !(await activeTokens.accessToken(claims)).active) return INACTIVE
     return { active: true, token_type: 'Bearer', ...claims }
   }
 
-  async function refreshToken(parts: RefreshTokenParts, asking: Client): Promise<IntrospectionResponse> {
+  async function refreshToken(parts: RefreshTokenParts, requester: Client): Promise<IntrospectionResponse> {
     const session = await sessions.find(parts.sessionId)
     const now = clock.now()
     if (
       !session ||
-      session.clientId !== asking.id ||
+      session.clientId !== requester.id ||
       session.generation !== parts.generation ||
       now >= session.expiresAt ||
       now >= session.idleExpiresAt ||

@@ -1,7 +1,7 @@
 /**
- * Tells clients that a session of theirs has ended (OpenID Connect Back-Channel Logout). The notices are in the store
- * from the moment the session ends, so a restart forgets none. Nobody waits for a client that does not answer: neither
- * the person who signs out, nor other clients. Must not know why a session ended.
+ * Notifies clients that one of their sessions has ended (OpenID Connect Back-Channel Logout). The notices are stored in
+ * the batch that ends the session, so a restart loses none. A client that does not answer delays neither the user who
+ * signs out nor other clients. Must not know why a session ended.
  */
 import type { Audit } from '../../audit/events.ts'
 import type { Signer } from '../../keys/signer.ts'
@@ -15,9 +15,9 @@ import type { Registry } from '../registry.ts'
 import type { SendLogoutToken } from './send-logout-token.ts'
 
 export interface LogoutOutbox {
-  /** Begins what is due and has room. Resolves when it has begun; never waits for a client. */
+  /** Starts the deliveries that are due, within the limits. Resolves when they have started; never waits for a client. */
   deliverDue(): Promise<void>
-  /** Gives up what is under way, which is then due again later. */
+  /** Aborts running deliveries, which are then due again later. */
   stop(): Promise<void>
 }
 
@@ -33,12 +33,12 @@ export interface LogoutOutboxDeps {
   readonly issuer: string
 }
 
-/** How long after the first, second, … attempt the next may be made; §2.5 asks not to hammer. */
+/** How long after the first, second, … attempt the next one is due. */
 const RETRY_DELAYS: readonly Seconds[] = [10, 60, 600, 3600]
-const ATTEMPTS = RETRY_DELAYS.length + 1
-const AT_ONCE = 8
-/** Of one client, so that one that hangs leaves room for the others. */
-const AT_ONCE_EACH = 2
+const MAX_ATTEMPTS = RETRY_DELAYS.length + 1
+const MAX_DELIVERIES = 8
+/** So that a client that hangs leaves room for the others. */
+const MAX_DELIVERIES_PER_CLIENT = 2
 
 export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
   const { logoutNotices, registry, clock, audit, logger } = deps
@@ -47,59 +47,61 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
 
   const ofClient = (id: string) => [...running.values()].filter((one) => one === id).length
 
-  const deliverDue = singleFlight(look)
+  const deliverDue = singleFlight(startDue)
 
-  async function look(): Promise<void> {
+  async function startDue(): Promise<void> {
     for (;;) {
-      const room = AT_ONCE - running.size
+      const room = MAX_DELIVERIES - running.size
       if (room <= 0 || stopping.signal.aborted) return
-      const busy = [...new Set(running.values())].filter((id) => ofClient(id) >= AT_ONCE_EACH)
+      const busy = [...new Set(running.values())].filter((id) => ofClient(id) >= MAX_DELIVERIES_PER_CLIENT)
       const due = await logoutNotices.due(clock.now(), room, busy)
       if (due.length === 0) return
-      for (const notice of due) await begin(notice)
+      for (const notice of due) await start(notice)
     }
   }
 
-  async function begin(notice: LogoutNotice): Promise<void> {
-    if (stopping.signal.aborted || ofClient(notice.clientId) >= AT_ONCE_EACH) return
-    const wait = RETRY_DELAYS[Math.min(notice.attempts, RETRY_DELAYS.length - 1)] ?? 0
-    // Before the call: whatever happens to this process, another will try again, and none tries twice at once.
-    if (!(await logoutNotices.claim(notice, clock.now() + wait))) return
-    const work = settle(notice)
-      .catch((error) => logger.error({ err: error, sid: notice.sessionId }, 'a logout notice is stuck'))
+  async function start(notice: LogoutNotice): Promise<void> {
+    if (stopping.signal.aborted || ofClient(notice.clientId) >= MAX_DELIVERIES_PER_CLIENT) return
+    const delay = RETRY_DELAYS[Math.min(notice.attempts, RETRY_DELAYS.length - 1)] ?? 0
+    // Claimed before the call: if this process dies, another tries again later, and no two deliver at once.
+    if (!(await logoutNotices.claim(notice, clock.now() + delay))) return
+    const delivery = deliver(notice)
+      .catch((error) =>
+        logger.error({ err: error, sid: notice.sessionId }, 'a logout notice could not be delivered'),
+      )
       .finally(() => {
-        running.delete(work)
-        // There may be more for this client. What fails here fails again in the next round, which says so.
+        running.delete(delivery)
+        // More may be due for this client. A failure here repeats in the next round, which logs it.
         if (!stopping.signal.aborted) deliverDue().catch(() => {})
       })
-    running.set(work, notice.clientId)
+    running.set(delivery, notice.clientId)
   }
 
-  async function settle(notice: LogoutNotice): Promise<void> {
+  async function deliver(notice: LogoutNotice): Promise<void> {
     const { sessionId, clientId, userId } = notice
     const client = await registry.client(clientId)
     if (!client || client.disabled || client.backchannelLogoutUri === null) {
       return logoutNotices.delete(sessionId)
     }
-    const about = { actor: 'keyturn', client_id: clientId, sub: userId, sid: sessionId }
+    const fields = { actor: 'keyturn', client_id: clientId, sub: userId, sid: sessionId }
     const failure = await attempt(notice, client.backchannelLogoutUri)
     if (failure === null) {
       await logoutNotices.delete(sessionId)
-      audit('logout.notified', about)
+      audit('logout.notified', fields)
     } else if (stopping.signal.aborted) {
       return
-    } else if (notice.attempts + 1 >= ATTEMPTS) {
+    } else if (notice.attempts + 1 >= MAX_ATTEMPTS) {
       await logoutNotices.delete(sessionId)
-      audit('logout.notice_failed', { ...about, reason: 'no attempt succeeded' })
+      audit('logout.notice_failed', { ...fields, reason: 'no attempt succeeded' })
     } else {
-      logger.warn({ ...about, err: failure }, 'a client could not be told yet that a session has ended')
+      logger.warn({ ...fields, err: failure }, 'a logout notice could not be delivered yet')
     }
   }
 
-  /** null if the client has been told. */
+  /** null if the client has accepted the logout token. */
   async function attempt(notice: LogoutNotice, uri: NonNullable<Client['backchannelLogoutUri']>) {
-    // The last attempt was cut off by a crash.
-    if (notice.attempts >= ATTEMPTS) return new Error('tried often enough')
+    // The last attempt was claimed, and then interrupted by a crash.
+    if (notice.attempts >= MAX_ATTEMPTS) return new Error('all attempts are used up')
     try {
       const claims = logoutTokenClaims(notice, {
         issuer: deps.issuer,

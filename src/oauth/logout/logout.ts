@@ -1,6 +1,6 @@
 /**
- * What is to happen to a request to sign out (OpenID Connect RP-Initiated Logout §2, §3): ask the person, or do it, and
- * where the browser goes then. It decides; others act. Must not know HTTP.
+ * Decides about a logout request (OpenID Connect RP-Initiated Logout §2, §3): whether the user is asked first, and where
+ * the browser goes afterwards. It decides; others act. Must not know HTTP.
  */
 import type { Signer } from '../../keys/signer.ts'
 import type { SessionStore } from '../../store/contracts/client-sessions.ts'
@@ -12,20 +12,20 @@ import { type Pair, type Parameters, parametersOf, repeatedIn } from '../paramet
 import type { Registry } from '../registry.ts'
 
 interface Onward {
-  /** The application that asks, as far as it is known; for the page alone. */
+  /** The requesting application, if it is known; only shown on the page. */
   readonly client: Client | null
-  /** Where the browser goes afterwards, with `state`; null: nowhere. */
+  /** Address that the browser goes to afterwards, with `state`; null: none. */
   readonly redirect: string | null
 }
 
 export type LogoutStep =
-  /** Only if the person says so (§2): anybody can send a browser here. */
+  /** The user must confirm (§2), because any site can send a browser here. */
   | ({ readonly step: 'ask'; readonly signIn: SignIn } & Onward)
   | ({ readonly step: 'leave'; readonly signIn: SignIn } & Onward)
-  /** Nobody is signed in, which is no error (§4). */
+  /** No user is signed in, which is no error (§4). */
   | ({ readonly step: 'gone' } & Onward)
 
-/** @throws {OAuthError} for a page: nobody is signed out, or sent anywhere (§4) */
+/** @throws {OAuthError} to be shown to the user, who is neither signed out nor sent anywhere (§4) */
 export type Logout = (pairs: readonly Pair[], signIn: SignIn | null) => Promise<LogoutStep>
 
 export interface LogoutDeps {
@@ -34,7 +34,7 @@ export interface LogoutDeps {
   readonly sessions: Pick<SessionStore, 'find' | 'list'>
 }
 
-/** Whom an ID token of ours was issued to, and about whom. */
+/** What a valid ID token says: its client, its user and its session. */
 interface Hint {
   readonly client: Client
   readonly userId: string
@@ -53,7 +53,7 @@ export function createLogout({ signer, registry, sessions }: LogoutDeps): Logout
     return { step: concerned ? 'leave' : 'ask', signIn, ...onward }
   }
 
-  /** null without one that proves anything; such a request is worth a question to the person, and no more. */
+  /** null without a valid hint: such a request only makes the page ask the user. */
   async function readHint(parameters: Parameters): Promise<Hint | null> {
     const text = parameters.get('id_token_hint')
     const claims = text === undefined ? null : await signer.verifyHint(text)
@@ -75,17 +75,17 @@ export function createLogout({ signer, registry, sessions }: LogoutDeps): Logout
     return client && !client.disabled ? client : null
   }
 
-  /** §2: the ID token belongs to what the person does with this client in this browser. */
+  /** §2: whether the ID token belongs to the user's session with this client in this browser. */
   async function concerns({ client, userId, sessionId }: Hint, signIn: SignIn): Promise<boolean> {
     if (userId !== signIn.userId) return false
     const session = sessionId === undefined ? null : await sessions.find(sessionId)
     if (session?.signInId === signIn.id && session.clientId === client.id) return true
-    // An older token of the same person, who has since come back to the client in this browser.
+    // An older token of the same user, who has signed in to the client again in this browser.
     return (await sessions.list({ signInId: signIn.id, clientId: client.id }, 1)).length > 0
   }
 }
 
-/** To the letter (§3): what is added to an address could lead anywhere. */
+/** Exact comparison (§3): an address with an addition could lead anywhere. */
 function redirectOf(client: Client, parameters: Parameters): string | null {
   const uri = parameters.get('post_logout_redirect_uri')
   if (uri === undefined) return null

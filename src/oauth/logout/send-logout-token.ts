@@ -1,14 +1,14 @@
-/** One call of a client's back channel (OpenID Connect Back-Channel Logout §2.5). */
+/** Posts one logout token to a client (OpenID Connect Back-Channel Logout §2.5). */
 import { callClient } from '../call-client.ts'
 
-/** @throws {Error} unless the client says that it has signed the person out */
+/** @throws {Error} unless the client confirms that it has signed the user out */
 export type SendLogoutToken = (uri: string, token: string, signal: AbortSignal) => Promise<void>
 
-const PATIENCE_MS = 5000
-/** §2.8: 204 is what some frameworks make of an empty 200. */
-const DONE: readonly number[] = [200, 204]
+const LOGOUT_TIMEOUT_MS = 5000
+/** Back-Channel Logout §2.8: some frameworks turn an empty 200 into 204. */
+const SUCCESS: readonly number[] = [200, 204]
 
-export function createSendLogoutToken({ milliseconds = PATIENCE_MS } = {}): SendLogoutToken {
+export function createSendLogoutToken({ milliseconds = LOGOUT_TIMEOUT_MS } = {}): SendLogoutToken {
   return async (uri, token, signal) => {
     const response = await callClient(uri, {
       method: 'POST',
@@ -16,8 +16,8 @@ export function createSendLogoutToken({ milliseconds = PATIENCE_MS } = {}): Send
       milliseconds,
       signal,
     })
-    // The status says it all; what comes with it may be of any size.
+    // Only the status matters; the body may be of any size.
     await response.body?.cancel()
-    if (!DONE.includes(response.status)) throw new Error(`the client answered ${response.status}`)
+    if (!SUCCESS.includes(response.status)) throw new Error(`the client answered ${response.status}`)
   }
 }

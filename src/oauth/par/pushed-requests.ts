@@ -1,4 +1,4 @@
-/** RFC 9126. Must not know HTTP. */
+/** Pushed authorization requests (RFC 9126). Must not know HTTP. */
 import type { Throttle } from '../../accounts/rate-limiter.ts'
 import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
@@ -28,7 +28,7 @@ export interface PushedRequestDeps {
   readonly config: Pick<Config, 'defaultAudience'>
 }
 
-/** §2.2. */
+/** RFC 9126 §2.2. */
 export interface PushedRequestResponse {
   readonly request_uri: string
   readonly expires_in: Seconds
@@ -39,10 +39,10 @@ export type PushRequest = (request: ProtocolRequest) => Promise<PushedRequestRes
 
 const ID_BYTES = 32
 
-/** A public client is whoever says its name: nobody may fill the store in it. */
+/** Anyone can claim to be a public client, so its requests are limited: they must not fill the store. */
 export const PUBLIC_LIMITS = { burst: 60, interval: 1, bytes: 16_384 } as const
 
-/** For this endpoint, not for the authorization request (§2.1). */
+/** Client authentication is for this endpoint, and no part of the authorization request (§2.1). */
 const AUTHENTICATION: readonly string[] = ['client_secret', 'client_assertion', 'client_assertion_type']
 
 export function createPushRequest(deps: PushedRequestDeps): PushRequest {
@@ -60,14 +60,14 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
       }
       if (client.authMethod === 'none') await limit(client.id, request)
       if (request.parameters.get('request_uri') !== undefined) {
-        throw invalidRequest('request_uri has no place in a pushed request')
+        throw invalidRequest('request_uri is not allowed in a pushed request')
       }
       const plain: Pair[] = [
         ...request.pairs.filter(([name]) => !AUTHENTICATION.includes(name) && name !== 'client_id'),
         ['client_id', client.id],
       ]
       const pairs = await verifyRequestObject(requestObjects, client, plain)
-      // As the authorization endpoint will read it (§2.1): what fails there had better fail here.
+      // Validated as the authorization endpoint will do it (§2.1), so that the client learns of errors now.
       const { scopes, resource } = readRequest(findRedirectTarget(client, pairs), pairs)
       resolveScopes({ requested: scopes, resource, client, roles: null }, registry, config.defaultAudience)
 

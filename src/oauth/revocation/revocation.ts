@@ -1,4 +1,4 @@
-/** RFC 7009. Must not know HTTP. */
+/** Token revocation (RFC 7009). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
 import type { StatusIndices } from '../../status/status-index-allocator.ts'
 import type { SessionStore } from '../../store/contracts/client-sessions.ts'
@@ -18,12 +18,12 @@ export interface RevocationDeps extends PresentedTokenDeps {
   readonly revokedTokens: RevokedTokenStore
   readonly status: Pick<StatusStore, 'revoke'>
   readonly statusIndices: Pick<StatusIndices, 'forSession'>
-  /** Number of a status list, by its URI. */
+  /** Number of a status list, by its URI; undefined for a list of another server. */
   readonly listOf: (uri: string) => number | null
   readonly audit: Audit
 }
 
-/** Resolves when the token is dead, or was no token of ours (§2.2). @throws {OAuthError} */
+/** Resolves when the token is revoked, or if this server did not issue it (RFC 7009 §2.2). @throws {OAuthError} */
 export type Revocation = (request: ProtocolRequest) => Promise<void>
 
 export function createRevocation(deps: RevocationDeps): Revocation {
@@ -43,23 +43,23 @@ export function createRevocation(deps: RevocationDeps): Revocation {
     assertOwner(claims.client_id, client)
     const entry = claims.status?.status_list
     const list = entry ? deps.listOf(entry.uri) : null
-    if (entry && list !== null) await takeBack({ list, idx: entry.idx }, claims)
+    if (entry && list !== null) await revokeIndex({ list, idx: entry.idx }, claims)
     await deps.revokedTokens.add(claims.jti, claims.exp)
     record(client, request, { jti: claims.jti, ...(claims.sid === undefined ? {} : { sid: claims.sid }) })
   }
 
   /**
-   * A sign-in's tokens share one index in the status list, so they go together (§2.1 allows it). The session goes
-   * on with a new one: whoever takes back a token must not be signed out by it.
+   * All access tokens of a session share one index in the status list, so they are revoked together, which §2.1 allows.
+   * The session continues with a new index: to revoke an access token must not sign the user out.
    */
-  async function takeBack(index: StatusIndex, { sid, exp }: AccessTokenClaims) {
+  async function revokeIndex(index: StatusIndex, { sid, exp }: AccessTokenClaims) {
     const session = sid === undefined ? null : await deps.sessions.find(sid)
     if (!session || session.revokedAt !== null) return deps.status.revoke(index, exp)
     const fresh = await deps.statusIndices.forSession(session.expiresAt)
     await deps.sessions.replaceStatus(session.id, index, fresh)
   }
 
-  /** The refresh token is the session: with it go all tokens that came from it (§2.1). */
+  /** The refresh token stands for the session, so all tokens of the session are revoked with it (§2.1). */
   async function revokeSession(sessionId: string, client: Client, request: ProtocolRequest) {
     const session = await deps.sessions.find(sessionId)
     if (!session) return
@@ -84,7 +84,7 @@ export function createRevocation(deps: RevocationDeps): Revocation {
   }
 }
 
-/** §2.1: a token of another client is refused, and lives on. */
+/** RFC 7009 §2.1: the request is refused for a token of another client, which stays valid. */
 function assertOwner(owner: string, client: Client): void {
   if (owner !== client.id) {
     throw unauthorizedClient('the token was not issued to this client', { detail: 'other_client' })

@@ -1,6 +1,6 @@
 /** What tests put into a store before they begin. Straight through the contracts, without the command line. */
 import { hashPassword } from '../../../src/accounts/password.ts'
-import { hashMadeSecret, makeSecret } from '../../../src/oauth/client-auth/secret.ts'
+import { generateSecret, hashGeneratedSecret } from '../../../src/oauth/client-auth/secret.ts'
 import { newClient } from '../../../src/oauth/client-registration/client-defaults.ts'
 import type { Api } from '../../../src/store/contracts/apis.ts'
 import type { Session } from '../../../src/store/contracts/client-sessions.ts'
@@ -13,7 +13,7 @@ export const ORDERS = 'https://orders.test'
 export const STOCK = 'https://stock.test'
 
 /** A secret of the form that the server makes, the same for every seeded client. */
-export const SECRET = makeSecret(systemRandom)
+export const SECRET = generateSecret(systemRandom)
 export const PASSWORD = 'correct horse battery staple'
 
 const DAY = 86_400
@@ -24,7 +24,7 @@ export function client(overrides: Partial<Client> = {}): Client {
   return newClient({
     id: 'machine',
     name: 'a machine',
-    secretHash: withSecret ? hashMadeSecret(SECRET) : null,
+    secretHash: withSecret ? hashGeneratedSecret(SECRET) : null,
     grants: ['client_credentials'],
     scopes: ['orders:read', 'orders:write'],
     createdAt: 1,
