@@ -90,7 +90,11 @@ const LIMITS: readonly [string, string, string][] = [
   ['at most 1 h to its end', 'src/oauth/lifetimes.ts', 'MAX_CLIENT_JWT_LIFETIME: Seconds = 3600'],
   ['clocks may differ by 30 s', 'src/oauth/lifetimes.ts', 'CLIENT_CLOCK_SKEW: Seconds = 30'],
   ['64 KiB, 5 s, no redirects', 'src/oauth/client-auth/fetch-jwks.ts', 'milliseconds: 5000, bytes: 65_536'],
-  ['| a client told of a sign-out | 5 s,', 'src/oauth/logout/send-logout-token.ts', 'LOGOUT_TIMEOUT_MS = 5000'],
+  [
+    '| a client told of a sign-out | 5 s,',
+    'src/oauth/logout/send-logout-token.ts',
+    'LOGOUT_TIMEOUT_MS = 5000',
+  ],
   ['8 at once, 2 of one client', 'src/oauth/logout/logout-outbox.ts', 'MAX_DELIVERIES = 8'],
   ['8 at once, 2 of one client', 'src/oauth/logout/logout-outbox.ts', 'MAX_DELIVERIES_PER_CLIENT = 2'],
   [
