@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Plain JavaScript, and nothing a Node of ten years ago could not parse: an old runtime must get a sentence,
-// not a syntax error or a crash inside the database's binary. Everything else starts in main.
+// Plain JavaScript that even a very old Node.js can parse: an old runtime must print a sentence, and neither a syntax error nor
+// a crash inside the binary of the database. Everything else starts in main.ts.
 import { existsSync } from 'node:fs'
 import module from 'node:module'
 import os from 'node:os'
@@ -15,9 +15,9 @@ if (major < 22 || (major === 22 && minor < 18)) {
   )
   process.exitCode = 2
 } else {
-  // Signing and hashing run on Node's thread pool, which has four threads on any machine: too many for two
-  // processors, where they take each other's time, and too few for eight. It is made when it is first used, and
-  // loading a file uses it.
+  // Signing and hashing run on Node's thread pool, which has four threads on every machine: too many for two processors, where
+  // they slow each other down, and too few for eight. Set here, because the pool is created by its first use, and loading a
+  // file uses it.
   if (process.env.UV_THREADPOOL_SIZE === undefined) {
     process.env.UV_THREADPOOL_SIZE = String(Math.max(2, Math.min(16, os.availableParallelism())))
   }
@@ -28,14 +28,14 @@ if (major < 22 || (major === 22 && minor < 18)) {
   import(entry.href).then((main) => main.start())
 }
 
-// Taking the types out of the sources and compiling them is most of what starting costs, in time and in memory, so the
-// result is kept. Beside the program, because whoever can write there can change the program as well; not in the
-// machine's folder for temporary files, where Node would keep it. Where nothing can be written nothing is kept;
-// NODE_COMPILE_CACHE names another place.
+// Stripping the types from the sources and compiling them is most of the cost of starting, in time and in memory, so the result
+// is cached. The cache is beside the program, where only users who can change the program itself can write, and not in the
+// folder for temporary files, which is Node's default. If the folder is not writable, nothing is cached. NODE_COMPILE_CACHE
+// names another folder.
 function compileOnce() {
-  // A measured run must compile everything anew, or V8 does not see all of it.
+  // A coverage run must compile everything again, or V8 does not see all of the code.
   if (process.env.NODE_COMPILE_CACHE || process.env.NODE_V8_COVERAGE) return
   module.enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/keyturn', import.meta.url)))
-  // Otherwise done at the end, which a server that is killed does not come to.
+  // By default Node writes the cache at exit, which a killed process never reaches.
   setTimeout(() => module.flushCompileCache(), FLUSH_MS).unref()
 }

@@ -1,9 +1,9 @@
-/** argv → one command. The only place that touches the process: its arguments, environment, streams and end. */
+/** argv → one command. The only file that touches the process: its arguments, environment, streams and exit. */
 import { userInfo } from 'node:os'
 import type { Io } from './cli/io.ts'
 import { run } from './cli/run.ts'
 
-/** @param more what the crash tests put in place of the machine; everybody else gives nothing */
+/** @param more replaces parts of the machine in crash tests */
 export async function start(more: Partial<Io> = {}): Promise<void> {
   const { stdin, stdout, stderr } = process
   const io: Io = {
@@ -25,7 +25,7 @@ export async function start(more: Partial<Io> = {}): Promise<void> {
   process.exitCode = await run(process.argv.slice(2), io)
 }
 
-/** On standard error, so that standard output stays what was asked for. */
+/** Asks on standard error, so that standard output has only the result of the command. */
 async function askSecret(question: string): Promise<string> {
   const { default: password } = await import('@inquirer/password')
   return password(
@@ -34,7 +34,7 @@ async function askSecret(question: string): Promise<string> {
   )
 }
 
-/** First the polite way; whoever asks twice, in whichever way, gets it at once. */
+/** The first signal stops the server gracefully. A second one, of either kind, ends the process at once. */
 function stopSignal(): Promise<string> {
   let asked = false
   return new Promise((resolve) => {
@@ -52,8 +52,8 @@ function stopSignal(): Promise<string> {
 const ORPHANED_MS = 250
 
 /**
- * npm hands a SIGTERM to the shell between it and us, and the shell ends without passing it on: all that reaches
- * us is that our parent is another one. Without this, stopping `npm start` would leave the server running.
+ * npm sends SIGTERM to the shell between it and this process, and the shell exits without passing the signal on. All that this
+ * process notices is another parent. Without this check, stopping `npm start` would leave the server running.
  */
 function whenOrphaned(stop: () => void): void {
   const parent = process.ppid
@@ -69,7 +69,7 @@ function operatorName(): string {
   try {
     return userInfo().username
   } catch {
-    // A container may run under a number that has no name.
+    // A container may run under a user id that has no name.
     return String(process.getuid?.() ?? 'unknown')
   }
 }

@@ -1,9 +1,9 @@
-/** `WWW-Authenticate` of endpoints that an access token opens (RFC 6750 §3). */
+/** `WWW-Authenticate` of endpoints that need an access token (RFC 6750 §3). */
 import { describable, type OAuthError } from '../oauth/errors.ts'
 
 const REALM = 'Bearer realm="keyturn"'
 
-/** @param error null: the request brought no token, and is told no more than that one is needed (§3.1) */
+/** @param error null if the request has no token: the response then has no error code (§3.1) */
 export function bearerChallenge(error: OAuthError | null): string {
   if (!error) return REALM
   const scope = error.code === 'insufficient_scope' ? ', scope="openid"' : ''

@@ -1,10 +1,10 @@
-/** What Node or Fastify refuse before any route is known, in the form of all other errors. */
+/** Responses to requests that Node or Fastify refuse before there is a route, in the form of all other errors. */
 import type { Socket } from 'node:net'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
 interface Refusal {
   readonly status: number
-  /** Here, because taking it from `node:http` loads everything that module exports: 11 MB for a browser's `WebSocket`. */
+  /** Written out, because importing it from `node:http` loads everything that the module exports: 11 MB for a `WebSocket`. */
   readonly phrase: string
   readonly description: string
 }
@@ -33,7 +33,7 @@ const REFUSALS: Readonly<Record<string, Refusal>> = {
 const json = ({ description }: Refusal) =>
   JSON.stringify({ error: 'invalid_request', error_description: description })
 
-/** No HTTP request could be read from the socket; there is nothing but the socket to answer on. */
+/** No HTTP request could be read, so there is no reply object, only the socket. */
 export function answerOnSocket(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
   const refusal = REFUSALS[error.code ?? ''] ?? MALFORMED
@@ -49,7 +49,7 @@ export function answerOnSocket(error: Error & { code?: string }, socket: Socket)
   socket.destroy(error)
 }
 
-/** A URL that is none, e.g. with `%zz` in its path. */
+/** The URL is malformed, e.g. with `%zz` in its path. */
 export function answerBadUrl(_error: Error, _request: FastifyRequest, reply: FastifyReply): void {
   reply
     .status(MALFORMED.status)

@@ -1,6 +1,7 @@
 /**
  * `application/x-www-form-urlencoded` as the RFCs mean it (RFC 6749 Appendix B): each parameter once, strict
- * percent-encoding, strict UTF-8. Lenient parsers differ from each other, and attacks live in the difference.
+ * percent-encoding, strict UTF-8. Lenient parsers differ from each other, and attacks use the difference. Must not know any
+ * endpoint.
  */
 import { invalidRequest } from '../oauth/errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../oauth/parameters.ts'
@@ -12,14 +13,14 @@ export interface Form {
   readonly pairs: readonly Pair[]
 }
 
-/** For machines: what is repeated refuses the request. @throws {OAuthError} invalid_request */
+/** For protocol endpoints, where no parameter may be repeated. @throws {OAuthError} invalid_request */
 export function parseForm(text: string): Form {
   const pairs = readPairs(text)
   if (repeatedIn(pairs).size > 0) throw invalidRequest('a parameter is repeated')
   return { pairs, parameters: parametersOf(pairs) }
 }
 
-/** Name and value of every pair, repeated or not. @throws {OAuthError} invalid_request */
+/** The name and the value of every pair, in order, with repetitions. @throws {OAuthError} invalid_request */
 export function readPairs(text: string): Pair[] {
   const pairs: Pair[] = []
   for (const pair of text.split('&')) {
@@ -32,7 +33,7 @@ export function readPairs(text: string): Pair[] {
   return pairs
 }
 
-/** What needs no decoding, which is nearly everything. */
+/** Text that needs no decoding, which is nearly all of it. */
 const PLAIN = /^[A-Za-z0-9\-._~*!'():;,/@$]*$/
 
 function decode(text: string): string {

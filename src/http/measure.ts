@@ -1,12 +1,12 @@
-/** Tells the metrics of every request that was answered. Must not know any endpoint, or what is done with it. */
+/** Counts every request that got a response. Must not know any endpoint, or what the metrics do. */
 import type { FastifyInstance } from 'fastify'
 import type { Metrics } from '../metrics/metrics.ts'
 import { OAUTH_METADATA } from './routes.ts'
 
-/** What is none of ours, whatever it was: a stranger must not be able to make up a new series. */
+/** The label of every unknown path and method: requests must not be able to create new time series. */
 const OTHER = 'other'
 
-/** @param prefix path of the issuer, or empty; left out, so that dashboards are the same everywhere */
+/** @param prefix path of the issuer, or empty; removed from labels, so that every installation can use the same dashboard */
 export function measure(app: FastifyInstance, metrics: Pick<Metrics, 'answered'>, prefix: string): void {
   const names = new Map<string, string>()
   app.addHook('onRoute', ({ url }) => {
@@ -24,7 +24,7 @@ export function measure(app: FastifyInstance, metrics: Pick<Metrics, 'answered'>
   })
 }
 
-/** Of a route: the same for every issuer, and for assets, whose names change with their contents. */
+/** The label of a route: without the path of the issuer, and one label for all assets, whose names change with their contents. */
 export function nameOf(url: string, prefix: string): string {
   if (url === OAUTH_METADATA + prefix) return OAUTH_METADATA
   const path = url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url

@@ -1,6 +1,6 @@
 /**
- * The machine side of HTTP: form bodies in, JSON out, never cached, errors as RFC 6749 §5.2. Must not know any
- * endpoint. What every protocol endpoint has in common is here, so that none can forget it.
+ * The side of HTTP for programs: what every protocol endpoint has in common (form in, JSON out, never cached, errors as RFC 6749
+ * §5.2), so that no endpoint can forget it. Must not know any endpoint. The list of endpoints is routes.ts.
  */
 import formbody from '@fastify/formbody'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -27,24 +27,24 @@ export interface ProtocolRoute {
   readonly url: string
   /** The endpoint's public URL. */
   readonly endpoint: string
-  /** Audited for a request that never reaches the handler; what the handler refuses, it audits itself. */
+  /** The audit event of a request that never reaches the handler. The handler records its own refusals. */
   readonly refused: AuditEvent
-  /** Of the answer to a request that is granted. */
+  /** The status of a successful response. */
   readonly status?: 200 | 201
-  /** An access token opens it (RFC 6750); such an endpoint answers GET too. */
+  /** Needs an access token (RFC 6750). Such an endpoint takes GET too. */
   readonly bearer?: boolean | undefined
   readonly handler: ProtocolHandler
 }
 
 const BODY_LIMIT = 65_536
 
-/** Registers endpoints in a scope of their own; the parsers and the error form apply to nothing else. */
+/** Registers endpoints in a scope of their own: its parsers and its error responses apply to nothing else. */
 export async function protocolScope(
   app: FastifyInstance,
   routes: readonly ProtocolRoute[],
   audit: Audit,
 ): Promise<void> {
-  // Only what the RFCs name: a body of any other type is refused before anybody looks at it.
+  // Only the content type that the RFCs name: a body of any other type is refused before it is parsed.
   app.removeAllContentTypeParsers()
   await app.register(formbody, { bodyLimit: BODY_LIMIT, parser: parseForm as never })
   for (const { url, endpoint, refused, status = 200, bearer = false, handler } of routes) {
@@ -80,7 +80,7 @@ export async function protocolScope(
 const NONE = parseForm('')
 
 function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolRequest {
-  // RFC 6749 §2.3.1, §3.2: what is in the URL ends up in logs and histories, so nothing may be there.
+  // RFC 6749 §2.3.1, §3.2: URLs end up in logs and histories, so parameters may not be in the URL.
   if (request.url.includes('?')) throw invalidRequest('parameters belong into the body')
   refuseTwice(request, 'authorization')
   return {
@@ -92,7 +92,7 @@ function protocolRequest(request: FastifyRequest, endpoint: string): ProtocolReq
   }
 }
 
-/** Node keeps the first of two such headers and says nothing. */
+/** Node silently keeps the first of two such headers. */
 function refuseTwice({ raw }: FastifyRequest, name: string): void {
   let seen = 0
   for (let i = 0; i < raw.rawHeaders.length; i += 2) {

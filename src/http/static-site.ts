@@ -18,7 +18,7 @@ import {
 } from './routes.ts'
 
 export interface StaticFile {
-  /** Below the folder, with the issuer's path, as in the URL. */
+  /** Below the export folder, with the path of the issuer, as in the URL. */
   readonly path: string
   readonly body: string
   readonly contentType: string

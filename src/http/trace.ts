@@ -1,13 +1,13 @@
-/** A span for every request, from its headers to the end of its answer. Must not know any endpoint, or what a span is. */
+/** A span for every request, from its headers to the end of its response. Must not know any endpoint, or what a span is. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { RequestSpan, Tracing } from '../tracing/tracing.ts'
 import { nameOf } from './measure.ts'
 import { METRICS_PATH } from './routes.ts'
 
-/** Asked every few seconds by machines, and by nobody who would look for it. */
+/** Requests that monitoring sends every few seconds: their spans would hide the others. */
 const isProbe = (route: string): boolean => route.startsWith('/health/') || route === METRICS_PATH
 
-/** @param prefix path of the issuer, or empty; left out, as in the metrics */
+/** @param prefix path of the issuer, or empty; removed from the names of spans, as from the labels of metrics */
 export function trace(app: FastifyInstance, tracing: Pick<Tracing, 'request'>, prefix: string): void {
   const open = new WeakMap<FastifyRequest, RequestSpan>()
 
@@ -24,7 +24,7 @@ export function trace(app: FastifyInstance, tracing: Pick<Tracing, 'request'>, p
     const { method, id, headers } = request
     const span = tracing.request({ method, route, requestId: id, caller: headers.traceparent })
     open.set(request, span)
-    // Who hangs up gets no answer.
+    // A client that hangs up gets no response, so onResponse is never called.
     reply.raw.once('close', () => end(request))
     span.run(done)
   })

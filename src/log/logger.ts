@@ -1,4 +1,4 @@
-/** The log: JSON lines on stderr, or lines for people on a terminal. Must not know what is worth logging. */
+/** The log: JSON lines on standard error, or readable lines on a terminal. Must not know what is logged. */
 import { createRequire } from 'node:module'
 import pino, { type Logger as PinoLogger } from 'pino'
 import { withoutSecrets } from './secrets.ts'
@@ -11,16 +11,16 @@ export interface LogOptions {
   readonly destination: number | string
 }
 
-export function createLogger({ level, pretty: people, destination }: LogOptions): PinoLogger {
+export function createLogger({ level, pretty, destination }: LogOptions): PinoLogger {
   const options = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    // Not pino's `redact`: its list of paths is walked for every line, which cost more than all else about a line.
+    // Not pino's `redact`: it walks its list of paths for every line, which cost more than the rest of the line.
     formatters: { log: (fields: object) => withoutSecrets(fields) as Record<string, unknown> },
     serializers: {
       err: errorForLog,
-      // Neither URL query nor headers: both may carry what no log should.
+      // Without the query of the URL and without headers: both may contain secrets.
       req: (request: { method?: string; url?: string; ip?: string }) => ({
         method: request.method,
         path: request.url?.split('?', 1)[0],
@@ -29,18 +29,18 @@ export function createLogger({ level, pretty: people, destination }: LogOptions)
     },
   }
   const sink = createSink(destination, (lines) => logger.warn({ lines }, 'log lines were lost'))
-  const format = people ? linesForPeople() : (line: string) => line
+  const format = pretty ? prettyLines() : (line: string) => line
   const logger: PinoLogger = pino(options, { write: (line) => sink.write(format(line)) })
   return logger
 }
 
-/** Loaded only for a terminal: a service would carry it for nothing. */
-function linesForPeople(): (line: string) => string {
+/** Loaded only for a terminal, because a service never uses it. */
+function prettyLines(): (line: string) => string {
   const { prettyFactory } = createRequire(import.meta.url)('pino-pretty') as typeof import('pino-pretty')
   return prettyFactory({ colorize: true, translateTime: 'HH:MM:ss', ignore: 'pid,hostname' })
 }
 
-/** Causes may be plain words. An error's own `code` is a name such as ENOSPC, and what one looks for first. */
+/** The `code` of an error, such as ENOSPC, is logged, although in other objects `code` is a secret: an authorization code. */
 function errorForLog(cause: unknown): unknown {
   if (!(cause instanceof Error)) return cause
   const { code, ...rest } = pino.stdSerializers.err(cause) as { code?: unknown }

@@ -1,6 +1,6 @@
 /**
- * What must never be in a log, wherever a careless object carries it. The last line of defence: nobody hands
- * secrets to the logger on purpose. Must not know pino, or where lines go.
+ * Removes secrets from what is logged, wherever an object contains them. The last line of defence: no code logs secrets on
+ * purpose. Must not know pino, or where lines go. A new kind of secret is a name in the list below.
  */
 
 const SECRETS: ReadonlySet<string> = new Set([
@@ -18,15 +18,15 @@ const SECRETS: ReadonlySet<string> = new Set([
   'code_verifier',
 ])
 
-/** Deeper than anything that is logged here; and an object that contains itself must end somewhere. */
-const DEEPEST = 6
+/** Deeper than anything that is logged. A limit, because an object may contain itself. */
+const MAX_DEPTH = 6
 
 /**
- * The same without members of these names: the very object if it has none, which is nearly always, and
- * otherwise a copy. Looks into plain objects and lists; others have a serializer that says what is shown.
+ * Returns the value without the members that have these names: the value itself if it has none, which is nearly always the case,
+ * and otherwise a copy. Looks into plain objects and arrays. Other objects have a serializer that says what is logged.
  */
 export function withoutSecrets(value: object, depth = 0): object {
-  if (depth > DEEPEST) return {}
+  if (depth > MAX_DEPTH) return {}
   if (Array.isArray(value)) return withoutSecretsInList(value, depth)
   const fields = value as Record<string, unknown>
   let copy: Record<string, unknown> | undefined

@@ -1,7 +1,7 @@
 /**
- * Where log lines go: never blocks the event loop, never throws, never keeps the process from ending. Pino's own
- * destination crashes the process when the disk is full and waits for ever at exit for a reader who is gone.
- * Must not know what a line says.
+ * Where log lines go. Never blocks the event loop, never throws, never keeps the process from exiting. Pino's own destination
+ * crashes the process when the disk is full, and at exit it waits for ever for a reader that is gone. Must not know what a line
+ * says.
  */
 import { openSync, write } from 'node:fs'
 
@@ -9,15 +9,15 @@ export interface Sink {
   write(line: string): void
 }
 
-/** Lines that wait for a reader who has stopped reading, or for space; what comes after is dropped. */
-const MOST_WAITING = 4_194_304
+/** Bytes of lines that wait for a slow reader or for disk space. Later lines are dropped. */
+const MAX_WAITING = 4_194_304
 const RETRY_MS = 20
-/** Tries without success for which an ending process still waits. */
-const PATIENCE = 25
+/** Failed attempts after which the process no longer waits with its exit. */
+const MAX_RETRIES = 25
 
 /**
  * @param destination a file descriptor or a path
- * @param dropped told how many lines were lost, once lines can be written again
+ * @param dropped called with the number of lost lines once lines can be written again
  */
 export function createSink(destination: number | string, dropped: (lines: number) => void = () => {}): Sink {
   const fd = typeof destination === 'number' ? destination : openSync(destination, 'a', 0o600)
@@ -37,10 +37,10 @@ export function createSink(destination: number | string, dropped: (lines: number
   function put(chunk: Buffer): void {
     write(fd, chunk, (error, written) => {
       if (error) {
-        failures = error.code === 'EPIPE' ? PATIENCE + 1 : failures + 1
-        // A full pipe (EAGAIN), a full disk, a reader that is gone: what was not written stays first in line.
+        failures = error.code === 'EPIPE' ? MAX_RETRIES + 1 : failures + 1
+        // A full pipe (EAGAIN), a full disk, or a reader that is gone. The lines that were not written stay first.
         const again = setTimeout(() => put(chunk), RETRY_MS)
-        if (failures > PATIENCE) again.unref()
+        if (failures > MAX_RETRIES) again.unref()
         return
       }
       failures = 0
@@ -59,7 +59,7 @@ export function createSink(destination: number | string, dropped: (lines: number
   return {
     write(line) {
       const bytes = Buffer.byteLength(line)
-      if (size + bytes > MOST_WAITING) {
+      if (size + bytes > MAX_WAITING) {
         lost += 1
         return
       }

@@ -33,7 +33,7 @@ const ID_TOKEN_CLAIMS = [
   'at_hash',
   'sid',
 ]
-/** A ring has one algorithm; RS256 is the one that every client knows, and the default (OIDC Discovery §3). */
+/** A ring has one algorithm. RS256 is the default, and the one that every client must support (OIDC Discovery §3). */
 const ID_TOKEN_ALGORITHMS = ['RS256']
 
 /** RFC 8414 §2 and OpenID Connect Discovery §3, derived from the lists that the server itself runs on. */
