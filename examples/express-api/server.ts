@@ -1,4 +1,4 @@
-/** Orders over HTTP with Express. Who may do what is in the token; this process alone decides whether it is good. */
+/** Orders over HTTP with Express. The token says what the caller may do; this process verifies it offline. */
 import express from 'express'
 // In a project of your own: from '@keyturn/verify'.
 import { createVerifier, keyturnExpress, requireRole, requireScope } from '../../packages/verify/index.ts'
@@ -8,19 +8,19 @@ const { ISSUER = 'http://localhost:3000', AUDIENCE = 'https://orders.example', P
 const verifier = createVerifier({
   issuer: ISSUER,
   audience: AUDIENCE,
-  // Refuses what was revoked, within seconds; read in the background, never while a request waits.
+  // Refuses revoked tokens within seconds. The lists are polled in the background; no request waits for them.
   statusList: true,
-  // The server then waits for this service before it rotates its keys.
+  // Makes this service known to the server, which waits for it before it rotates keys.
   name: 'orders',
 })
-// Starts without the issuer as well; until it has answered once, requests are 503.
+// The service starts without the issuer. Until the issuer has answered once, requests get 503.
 await verifier.ready().catch(() => console.error(`${ISSUER} does not answer yet`))
 
 const orders = new Map<string, { id: string; item: string }>()
 const app = express()
 app.disable('x-powered-by')
 app.get('/health', (_request, response) => response.json({ status: 'ok' }))
-// From here on a good token is needed; before the body is read, because a stranger's bytes are not worth parsing.
+// The routes below require a valid token. It is checked before the body is read, so that no stranger's body is parsed.
 app.use(keyturnExpress({ verifier }))
 app.get('/orders', requireScope('orders:read'), (_request, response) => response.json([...orders.values()]))
 app.post('/orders', requireScope('orders:write'), express.json({ limit: '10kb' }), (request, response) => {

@@ -1,32 +1,32 @@
-/** Orders over HTTP. Who may do what is in the token; whether the token is good, this process decides alone. */
+/** Orders over HTTP with Fastify. The token says what the caller may do; this process verifies it offline. */
 import Fastify, { type FastifyRequest } from 'fastify'
-import { BearerError, type Caller, callerOf, demand } from './bearer.ts'
+import { BearerError, type Caller, callerOf, checkAccess } from './bearer.ts'
 import { issuerKeys } from './keys.ts'
 
 const { ISSUER = 'http://localhost:3000', AUDIENCE = 'https://orders.example', PORT = '4000' } = process.env
 
-const trust = { issuer: ISSUER, audience: AUDIENCE, keys: issuerKeys(ISSUER) }
+const rules = { issuer: ISSUER, audience: AUDIENCE, keys: issuerKeys(ISSUER) }
 const orders = new Map<string, { id: string; item: string; by: string }>()
 const app = Fastify({ logger: { level: 'warn' } })
 
 app.decorateRequest('caller')
-/** Before the body is read: a stranger's bytes are not worth parsing. */
-const needs = (what: { scope: string; role?: string }) => async (request: FastifyRequest) => {
-  const caller = await callerOf(request.headers.authorization, trust)
-  demand(caller, what)
+/** A hook that runs before the body is read, so that the body of an unauthorized request is not parsed. */
+const requireAccess = (required: { scope: string; role?: string }) => async (request: FastifyRequest) => {
+  const caller = await callerOf(request.headers.authorization, rules)
+  checkAccess(caller, required)
   request.setDecorator('caller', caller)
 }
 
-app.get('/orders', { onRequest: needs({ scope: 'orders:read' }) }, async () => [...orders.values()])
+app.get('/orders', { onRequest: requireAccess({ scope: 'orders:read' }) }, async () => [...orders.values()])
 
-const order = {
+const orderSchema = {
   type: 'object',
   required: ['item'],
   properties: { item: { type: 'string', minLength: 1, maxLength: 100 } },
 }
 app.post<{ Body: { item: string } }>(
   '/orders',
-  { onRequest: needs({ scope: 'orders:write' }), schema: { body: order } },
+  { onRequest: requireAccess({ scope: 'orders:write' }), schema: { body: orderSchema } },
   async (request, reply) => {
     const created = {
       id: String(orders.size + 1),
@@ -40,7 +40,7 @@ app.post<{ Body: { item: string } }>(
 
 app.delete(
   '/orders',
-  { onRequest: needs({ scope: 'orders:write', role: 'manager' }) },
+  { onRequest: requireAccess({ scope: 'orders:write', role: 'manager' }) },
   async (_request, reply) => {
     orders.clear()
     return reply.status(204).send()

@@ -1,32 +1,33 @@
-/** Calls examples/orders-api in the name of who is signed in. Its trouble is told to people; it never breaks the page. */
+/** Calls examples/orders-api on behalf of the signed-in user. A failure becomes a message for the page and is never thrown. */
 
 export interface Order {
   readonly id: string
   readonly item: string
 }
 
-export interface Outcome<T> {
+/** Either `value` or `error` is set. */
+export interface Result<T> {
   readonly value?: T
-  /** What to tell the person instead. */
-  readonly trouble?: string
+  /** A message for the user. */
+  readonly error?: string
 }
 
 export interface OrdersApi {
-  list(token: string): Promise<Outcome<Order[]>>
-  add(token: string, item: string): Promise<Outcome<Order>>
+  list(token: string): Promise<Result<Order[]>>
+  add(token: string, item: string): Promise<Result<Order>>
 }
 
 export function ordersApi(url: string): OrdersApi {
-  async function call<T>(token: string, init: RequestInit = {}): Promise<Outcome<T>> {
+  async function call<T>(token: string, init: RequestInit = {}): Promise<Result<T>> {
     const headers = { authorization: `Bearer ${token}`, ...init.headers }
     try {
-      const answer = await fetch(`${url}/orders`, { ...init, headers, signal: AbortSignal.timeout(5000) })
-      if (answer.ok) return { value: (await answer.json()) as T }
-      // A person whose roles grant no scope of the API has a token for somebody else, so 401 may mean that as well.
-      const forbidden = answer.status === 401 || answer.status === 403
-      return { trouble: forbidden ? 'You may not do this with orders.' : 'Orders are out of order.' }
+      const response = await fetch(`${url}/orders`, { ...init, headers, signal: AbortSignal.timeout(5000) })
+      if (response.ok) return { value: (await response.json()) as T }
+      // A user without any scope of this API has a token for another audience, so 401 can mean "not allowed" too.
+      const forbidden = response.status === 401 || response.status === 403
+      return { error: forbidden ? 'You are not allowed to do this with orders.' : 'The orders API failed.' }
     } catch {
-      return { trouble: `Orders are not there: does ${url} run?` }
+      return { error: `The orders API does not answer: is it running at ${url}?` }
     }
   }
 

@@ -1,5 +1,5 @@
-/** HTML, and nothing but: what is put in is escaped. */
-import type { Order, Outcome } from './orders-api.ts'
+/** The HTML of the pages. All values are escaped. */
+import type { Order, Result } from './orders-api.ts'
 
 const SPECIAL: Record<string, string> = {
   '&': '&amp;',
@@ -10,10 +10,10 @@ const SPECIAL: Record<string, string> = {
 }
 const escaped = (text: string) => text.replace(/[&<>"']/g, (one) => SPECIAL[one] ?? one)
 
-export interface Person {
+export interface User {
   readonly name: string
-  /** Their page at the issuer: password, second factors, where they are signed in. */
-  readonly account: string
+  /** URL of the user's account page at the issuer: password, second factors, sessions. */
+  readonly accountUrl: string
 }
 
 const page = (body: string) => `<!doctype html>
@@ -26,26 +26,26 @@ const page = (body: string) => `<!doctype html>
 <script src="/app.js" defer></script>
 <main>
 ${body}
-<p id="trouble" role="alert"></p>
+<p id="error" role="alert"></p>
 </main>
 </html>
 `
 
 export const welcomePage = (): string =>
   page(`<h1>Orders</h1>
-<p>Nobody is signed in.</p>
+<p>You are not signed in.</p>
 <p><a class="button" href="/auth/login">Sign in</a></p>`)
 
-export const troublePage = (message: string): string =>
-  page(`<h1>That did not work</h1>
+export const errorPage = (message: string): string =>
+  page(`<h1>Something went wrong</h1>
 <p>${escaped(message)}</p>
-<p><a class="button" href="/">Go on</a></p>`)
+<p><a class="button" href="/">Continue</a></p>`)
 
-export const homePage = (person: Person, orders: Outcome<Order[]>, scopes: readonly string[]): string =>
+export const homePage = (user: User, orders: Result<Order[]>, scopes: readonly string[]): string =>
   page(`<h1>Orders</h1>
-<p>Signed in as <strong>${escaped(person.name)}</strong> · <a href="${escaped(person.account)}">account</a></p>
-${orders.trouble === undefined ? list(orders.value ?? []) : `<p>${escaped(orders.trouble)}</p>`}
-${scopes.includes('orders:write') ? ORDER : ''}
+<p>Signed in as <strong>${escaped(user.name)}</strong> · <a href="${escaped(user.accountUrl)}">account</a></p>
+${orders.error === undefined ? list(orders.value ?? []) : `<p>${escaped(orders.error)}</p>`}
+${scopes.includes('orders:write') ? ORDER_FORM : ''}
 <form action="/auth/logout"><button>Sign out</button></form>`)
 
 const list = (orders: readonly Order[]) =>
@@ -53,6 +53,6 @@ const list = (orders: readonly Order[]) =>
     ? '<p>No orders yet.</p>'
     : `<ul>\n${orders.map(({ item }) => `<li>${escaped(item)}</li>`).join('\n')}\n</ul>`
 
-const ORDER = `<form action="/orders">
-<input name="item" aria-label="What" placeholder="a lamp" required maxlength="100"> <button>Order</button>
+const ORDER_FORM = `<form action="/orders">
+<input name="item" aria-label="Item" placeholder="a lamp" required maxlength="100"> <button>Order</button>
 </form>`

@@ -56,7 +56,7 @@ const away = ({ away, status, body }: Page): string => {
 
 async function signIn(t: Test, { app, issuer }: Both, username: string): Promise<Page> {
   const welcome = await app.open('/')
-  t.match(welcome.body, 'Nobody is signed in')
+  t.match(welcome.body, 'You are not signed in')
   const login = await issuer.open(
     away(await app.open(welcome.links.find((link) => /login/.test(link)) ?? '')),
   )
@@ -94,7 +94,7 @@ t.test('the README’s commands lead to a user who signs in, places an order and
   const { next } = JSON.parse((await send(alice, '/auth/logout', {})).body) as { next: string }
   const out = await alice.issuer.open(away(await alice.app.open(next)))
   t.equal(away(out), `${APP}/`, 'signed out at Keyturn, and sent back without a question')
-  t.match((await alice.app.open('/')).body, 'Nobody is signed in')
+  t.match((await alice.app.open('/')).body, 'You are not signed in')
   await signIn(t, alice, 'alice')
 })
 
@@ -103,10 +103,10 @@ const bob = open()
 t.test('a user without a role can sign in and is told what is not allowed', async (t) => {
   const home = await signIn(t, bob, 'bob')
   t.match(home.body, 'Signed in as <strong>bob</strong>', 'without a name, the user name')
-  t.match(home.body, 'You may not do this with orders.')
+  t.match(home.body, 'You are not allowed to do this with orders.')
   t.notMatch(home.body, 'name="item"')
   t.same(JSON.parse((await send(bob, '/orders', { item: 'a lamp' })).body), {
-    trouble: 'You may not do this with orders.',
+    error: 'You are not allowed to do this with orders.',
   })
   // What an administrator does; the app is to see it when it needs a new token, which a later test waits for.
   await store.sessions.revokeMatching({ userId: person.id }, Math.floor(Date.now() / 1000), 'for a test')
@@ -130,17 +130,17 @@ browserTest(
     // An answer that is an error is always a line in the console; that its style were refused would be another.
     opened.expect(/400 \(Bad Request\)/)
     await tab.goto(`${APP}/auth/callback?code=x&state=y`)
-    await tab.getByText('Go on').click()
+    await tab.getByText('Continue').click()
     await tab.getByText('Sign in').click()
     await tab.getByLabel('User name').fill('alice')
     await tab.getByLabel('Password').fill(PASSWORD)
     await tab.getByLabel('Password').press('Enter')
     await tab.getByText('Signed in as Alice').waitFor()
-    await tab.getByLabel('What').fill('a real lamp')
+    await tab.getByLabel('Item').fill('a real lamp')
     await tab.getByText('Order', { exact: true }).click()
     await tab.getByRole('listitem').filter({ hasText: 'a real lamp' }).waitFor()
     await tab.getByText('Sign out').click()
-    await tab.getByText('Nobody is signed in').waitFor()
+    await tab.getByText('You are not signed in').waitFor()
     t.equal(tab.url(), `${APP}/`)
   },
 )
@@ -151,14 +151,14 @@ t.test('a user whose session was ended at Keyturn is signed out at the next toke
     await new Promise((resolve) => setTimeout(resolve, 50))
     page = await bob.app.open('/')
   }
-  t.match([page.status, page.body], [200, 'Nobody is signed in'])
+  t.match([page.status, page.body], [200, 'You are not signed in'])
   const back = await bob.issuer.open(away(await bob.app.open('/auth/login')))
   t.match((await bob.app.open(away(back))).body, 'Signed in as', 'his sign-in at Keyturn had not ended')
 })
 
 t.test('without the orders API users can still sign in', async (t) => {
   await orders.stop()
-  t.match((await signIn(t, open(), 'alice')).body, `Orders are not there: does ${address.ORDERS_API} run?`)
+  t.match((await signIn(t, open(), 'alice')).body, `The orders API does not answer: is it running at ${address.ORDERS_API}?`)
 })
 
 t.test('the example’s README has the same commands', async (t) => {
