@@ -158,7 +158,10 @@ t.test('a user whose session was ended at Keyturn is signed out at the next toke
 
 t.test('without the orders API users can still sign in', async (t) => {
   await orders.stop()
-  t.match((await signIn(t, open(), 'alice')).body, `The orders API does not answer: is it running at ${address.ORDERS_API}?`)
+  t.match(
+    (await signIn(t, open(), 'alice')).body,
+    `The orders API does not answer: is it running at ${address.ORDERS_API}?`,
+  )
 })
 
 t.test('the example’s README has the same commands', async (t) => {
