@@ -7,10 +7,10 @@ import type { Seconds } from '../system.ts'
 
 const DAY: Seconds = 86_400
 
-/** Between the password and the second factor. */
+/** A second factor is accepted for this long after the password. */
 export const PENDING_LOGIN_TTL: Seconds = 600
 
-/** A login this recent is enough to change second factors; after it the user signs in again. */
+/** After it the user must enter the password again before a second factor is requested or set up. */
 export const RECENT_LOGIN_TTL: Seconds = 600
 
 /** Of the state that the browser carries through one step, by step. */

@@ -115,7 +115,7 @@ export const fields = {
       'master key, 32 bytes in base64url; replaces the file in `KEYTURN_KEYS_DIR`; required with PostgreSQL',
     ),
   ),
-  /** null: it is read from `keysDir`, if a file of it is there. */
+  /** null: it is read from `keysDir`, if the file exists. */
   masterKeyNext: secret(
     optional(
       'MASTER_KEY_NEXT',

@@ -1,4 +1,4 @@
-/** A picture, read and looked at when the program starts: nobody is to find out on the sign-in page that it is none. */
+/** The operator's logo, read and checked at start-up, so that a broken file is noticed before users see the login page. */
 import { readFileSync, statSync } from 'node:fs'
 
 export interface Logo {
@@ -6,9 +6,9 @@ export interface Logo {
   readonly body: Buffer
 }
 
-const LARGEST = 200 * 1024
+const MAX_BYTES = 200 * 1024
 
-/** By what is in it: a name may say anything. */
+/** By content, because a file name may be wrong. */
 const KINDS: readonly (readonly [contentType: string, is: (body: Buffer) => boolean])[] = [
   ['image/png', (body) => body.subarray(0, 8).equals(Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'))],
   ['image/jpeg', (body) => body.subarray(0, 3).equals(Buffer.from([0xff, 0xd8, 0xff]))],
@@ -19,7 +19,7 @@ const KINDS: readonly (readonly [contentType: string, is: (body: Buffer) => bool
   ['image/svg+xml', isSvg],
 ]
 
-/** Path → the picture. */
+/** @param path of the file */
 export function logo(path: string): Logo {
   const body = read(path)
   const kind = KINDS.find(([, is]) => is(body))
@@ -32,15 +32,15 @@ function read(path: string): Buffer {
   let body: Buffer
   try {
     size = statSync(path).size
-    body = size > LARGEST ? Buffer.alloc(0) : readFileSync(path)
+    body = size > MAX_BYTES ? Buffer.alloc(0) : readFileSync(path)
   } catch (error) {
     throw new Error(`must be a file that can be read (${(error as NodeJS.ErrnoException).code})`)
   }
-  if (size > LARGEST) throw new Error('must be a file of at most 200 KB')
+  if (size > MAX_BYTES) throw new Error('must be a file of at most 200 KB')
   return body
 }
 
-/** The root is what matters; what comes before it is told apart from it, and no more. */
+/** Only the root element matters; declarations, comments and a DOCTYPE before it are skipped. */
 function isSvg(body: Buffer): boolean {
   let text: string
   try {

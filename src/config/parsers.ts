@@ -3,7 +3,7 @@ import ipaddr from 'ipaddr.js'
 import { isLoopbackHost } from '../loopback.ts'
 import type { Seconds } from '../system.ts'
 
-/** A problem that an operator can mend; its message completes "KEYTURN_X …". */
+/** A problem that an operator can fix; its message completes "KEYTURN_X …". */
 const problem = (message: string): Error => new Error(message)
 
 const UNITS: Record<string, number> = { s: 1, m: 60, h: 3600, d: 86_400 }
@@ -15,7 +15,7 @@ function seconds(value: string): Seconds {
   return Number(match[1]) * unit
 }
 
-/** `10s`, `5m`, `12h`, `30d`, within bounds; `off`, where allowed, becomes null. */
+/** `10s`, `5m`, `12h`, `30d`, within limits; `off`, where allowed, becomes null. */
 export function duration(min: string, max: string): (value: string) => Seconds
 export function duration(min: string, max: string, off: 'off'): (value: string) => Seconds | null
 export function duration(min: string, max: string, off?: 'off') {
@@ -35,7 +35,7 @@ export function port(value: string): number {
   return parsed
 }
 
-/** How many of something. */
+/** A whole number within limits. */
 export function count(min: number, max: number): (value: string) => number {
   return (value) => {
     const parsed = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
@@ -44,7 +44,7 @@ export function count(min: number, max: number): (value: string) => number {
   }
 }
 
-/** RFC 8414 §2: an https URL without query or fragment. Kept as written: tokens carry it to the letter. */
+/** RFC 8414 §2: an https URL without query or fragment. Kept as written, because `iss` is compared as a string. */
 export function issuer(value: string): string {
   let url: URL
   try {
@@ -54,12 +54,12 @@ export function issuer(value: string): string {
   }
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw problem('must be an https URL')
   if (/[?#\s]/.test(value) || url.username || url.password) {
-    throw problem('must have no query, fragment, user name or white space (RFC 8414 §2)')
+    throw problem('must have no query, fragment, credentials or white space (RFC 8414 §2)')
   }
   if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
     throw problem('must be https: plain http is only for localhost (RFC 8414 §2)')
   }
-  // Verifiers compare it letter by letter, some after parsing it as a URL: both must see the same text.
+  // Verifiers compare strings, some of them after parsing it as a URL: both must get the same text.
   const plain = value.endsWith('/') ? url.href : url.href.replace(/\/$/, '')
   if (value !== plain) throw problem(`must be written ${plain}`)
   return value
@@ -70,13 +70,13 @@ export function identifier(value: string): string {
   return value
 }
 
-/** A database that other nodes may share. */
+/** A database that several nodes can share. */
 export const isPostgresUrl = (value: string): boolean =>
   /^postgres(ql)?:\/\/[^\s]+$/.test(value) && URL.canParse(value)
 
 export function databaseUrl(value: string): string {
   if (/^sqlite:.+/.test(value) || isPostgresUrl(value)) return value
-  // The value may hold a password, so it is not repeated.
+  // The value is not repeated, because it may contain a password.
   throw problem('must be sqlite:<file> or postgres://<user>:<password>@<host>/<database>')
 }
 
@@ -90,7 +90,7 @@ export function masterKey(value: string): Buffer {
 
 export type TrustProxy = boolean | number | string
 
-/** Fastify's `trustProxy`: everybody, so many hops, or these addresses. */
+/** Fastify's `trustProxy`: all proxies or none, a number of hops, or a list of addresses. */
 export function trustProxy(value: string): TrustProxy {
   if (value === 'off') return false
   if (value === 'on') return true
@@ -104,12 +104,12 @@ const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal']
 /** An address, a network such as 10.0.0.0/8, or one of the names that Fastify knows. */
 function isNetwork(text: string): boolean {
   const [address = ''] = text.split('/', 1)
-  // Node's test of the address is the stricter one: ipaddr.js takes `127.1` and `0x7f.1` too.
+  // Node's own test is stricter: ipaddr.js also accepts `127.1` and `0x7f.1`.
   if (isIP(address) === 0) return NAMED_NETWORKS.includes(text)
   return text === address || ipaddr.isValidCIDR(text)
 }
 
-/** Shown to people, in a sentence and in a title. */
+/** Shown to users, in sentences and titles. */
 export function brandName(value: string): string {
   if (value.length > 60 || !/^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u.test(value)) {
     throw problem('must be 1 to 60 printable characters')

@@ -1,7 +1,7 @@
 /**
- * Where traces go, from the variables that all programs with OpenTelemetry share: the program's own names, so that what
- * is set for a whole machine counts here as well. Must not know OpenTelemetry's code, which would read some of them by
- * itself: everything it needs is given to it. What is wrong is told only if traces are asked for.
+ * The settings of tracing, from the environment variables that OpenTelemetry defines, so that what is set for all
+ * programs of a machine also applies here. Must not know the OpenTelemetry SDK, which would read some of the variables
+ * itself: it is configured only by this module's result. Problems are reported only if tracing is on.
  */
 import { count } from './parsers.ts'
 
@@ -21,19 +21,19 @@ export type Protocol = (typeof PROTOCOLS)[number]
 export interface TracingConfig {
   readonly url: string
   readonly protocol: Protocol
-  /** May hold a password of the collector's. */
+  /** May contain the credentials of the collector. */
   readonly headers: Readonly<Record<string, string>>
-  /** Milliseconds for one delivery, with all attempts. */
+  /** Milliseconds for one delivery, including all attempts. */
   readonly timeout: number
   readonly gzip: boolean
-  /** Who says it; always with `service.name`. */
+  /** Attributes of this process; always with `service.name`. */
   readonly resource: Readonly<Record<string, string>>
   readonly sampler: SamplerName
-  /** For those that take a part. */
+  /** Argument of the samplers that sample a part. */
   readonly ratio: number
-  /** Whether a caller's trace goes on here. */
+  /** Whether the trace of a caller is continued. */
   readonly joins: boolean
-  /** Spans that may wait, spans in one delivery, and milliseconds between two. */
+  /** Spans that may wait for delivery, spans in one delivery, and milliseconds between deliveries. */
   readonly queue: number
   readonly batch: number
   readonly delay: number
@@ -41,10 +41,10 @@ export interface TracingConfig {
 
 type Parse<T> = (value: string) => T
 
-/** `OTEL_EXPORTER_OTLP_X`, and the same for traces alone, which goes first. */
+/** `OTEL_EXPORTER_OTLP_X`, after the variable for traces only, which takes precedence. */
 const both = (name: string) => [`OTEL_EXPORTER_OTLP_TRACES_${name}`, `OTEL_EXPORTER_OTLP_${name}`]
 
-/** Every variable that counts; docs/tracing.md has a row for each. */
+/** Every variable that is read; docs/tracing.md has a row for each. */
 export const TRACING_VARIABLES = [
   ...['ENDPOINT', 'PROTOCOL', 'HEADERS', 'TIMEOUT', 'COMPRESSION'].flatMap(both),
   'OTEL_SERVICE_NAME',
@@ -59,9 +59,9 @@ export const TRACING_VARIABLES = [
   'OTEL_SDK_DISABLED',
 ] as const
 
-/** null: nobody asks for traces. @param problems what is wrong is added to it */
+/** null: tracing is off. @param problems list that problems are added to */
 export function readTracing(given: NodeJS.Dict<string>, problems: string[]): TracingConfig | null {
-  /** The first of `names` that is set, which an empty one is not, read; or the fallback. */
+  /** Parses the first of `names` that is set and not empty; otherwise the fallback. */
   function read<T>(names: readonly string[], parse: Parse<T>, fallback: T): T {
     const name = names.find((one) => given[one])
     if (name === undefined) return fallback
@@ -74,8 +74,8 @@ export function readTracing(given: NodeJS.Dict<string>, problems: string[]): Tra
   }
 
   const endpoints = both('ENDPOINT')
-  const asked = endpoints.some((name) => given[name])
-  if (!asked || given.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return null
+  const requested = endpoints.some((name) => given[name])
+  if (!requested || given.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return null
   if (read(['OTEL_TRACES_EXPORTER'], oneOf(['otlp', 'none']), 'otlp') === 'none') return null
   const [ofTraces = '', ofAll = ''] = endpoints
   const resource = read(['OTEL_RESOURCE_ATTRIBUTES'], pairs, {})
@@ -105,12 +105,12 @@ function url(value: string): string {
   if (!parsed || !/^https?:$/.test(parsed.protocol)) {
     throw new Error('must be an http or https URL such as http://localhost:4318')
   }
-  // Not repeated: it may hold a password.
-  if (parsed.username || parsed.password) throw new Error('must have no user name: use the headers')
+  // The value is not repeated, because it may contain a password.
+  if (parsed.username || parsed.password) throw new Error('must not contain credentials: use the headers')
   return parsed.href
 }
 
-/** A slash at the end or none is the same (OTLP Exporter, "Endpoint URLs for OTLP/HTTP"). */
+/** With or without a slash at the end (OTLP Exporter, "Endpoint URLs for OTLP/HTTP"). */
 const below =
   (path: string): Parse<string> =>
   (value) =>
@@ -137,7 +137,7 @@ function pairs(value: string): Record<string, string> {
   const found: [string, string][] = []
   for (const pair of list(value).filter(Boolean)) {
     const [, name = '', text = ''] = /^([^=\s]+)\s*=\s*(.*)$/.exec(pair) ?? []
-    if (name === '') throw new Error('must be name=value, with commas between')
+    if (name === '') throw new Error('must be name=value pairs, separated by commas')
     found.push([name, decode(text)])
   }
   return Object.fromEntries(found)
@@ -147,7 +147,7 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw new Error('has a % that encodes nothing')
+    throw new Error('has a % that is no valid percent-encoding')
   }
 }
 
@@ -156,7 +156,7 @@ function headers(value: string): Record<string, string> {
   try {
     new Headers(found)
   } catch {
-    throw new Error('must be name=value, with commas between, as HTTP allows them')
+    throw new Error('must be name=value pairs that are valid HTTP headers, separated by commas')
   }
   return found
 }

@@ -47,8 +47,10 @@ export function createRefreshTokenCodec(
       if (given.toString('base64url') !== text) return null
       const generation = Number(digits)
       await roots.current()
-      const ours = roots.accepted().some((root) => timingSafeEqual(given, mac(root, sessionId, generation)))
-      return ours ? { sessionId, generation } : null
+      const genuine = roots
+        .accepted()
+        .some((root) => timingSafeEqual(given, mac(root, sessionId, generation)))
+      return genuine ? { sessionId, generation } : null
     },
   }
 }

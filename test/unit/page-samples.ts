@@ -120,7 +120,7 @@ const consent: ConsentModel = {
     { identifier: 'https://api.example', scopes: ['invoices:read'] },
     { identifier: 'https://none.example', scopes: [] },
   ],
-  rememberable: true,
+  canStoreConsent: true,
 }
 
 const signOut: SignOutModel = { clientName: 'Acme Invoices', username: 'alice', fields: { logout: 'sealed' } }
@@ -228,7 +228,7 @@ export const samples: readonly Sample[] = [
     sample(`second factor: ${message.kind}`, secondFactorPage, { ...secondFactor, message }),
   ),
   sample('consent', consentPage, consent),
-  sample('consent to nothing', consentPage, { ...consent, scopes: [], apis: [], rememberable: false }),
+  sample('consent to nothing', consentPage, { ...consent, scopes: [], apis: [], canStoreConsent: false }),
   sample('consent, this device', consentPage, { ...consent, redirectUri: 'http://localhost:8080/cb' }),
   sample('consent, an app', consentPage, { ...consent, redirectUri: 'com.example.app:/cb' }),
   sample('sign out', signOutPage, signOut),

@@ -54,7 +54,7 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
         redirectUri: authorizationRequest.redirectUri,
         scopes: scopesToShow.filter((scope) => PROTOCOL_SCOPES.includes(scope)),
         apis: apisOf(scopesToShow.filter((scope) => !PROTOCOL_SCOPES.includes(scope))),
-        rememberable: canStoreConsent,
+        canStoreConsent,
         fields: {
           shown: `${formMacs.write(shownText(request, flow, scopesToShow.join(' ')))} ${scopesToShow.join(' ')}`,
         },

@@ -3,16 +3,13 @@
  * authorization endpoint's work has decided. Pages meet only here: none of them names the page that comes next.
  */
 import type { FastifyReply } from 'fastify'
+import { RECENT_LOGIN_TTL } from '../../accounts/lifetimes.ts'
 import type { Outcome } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
-import type { Seconds } from '../../system.ts'
 import { formPostPage } from '../../views/pages/form-post.ts'
 import { redirectInterstitialPage } from '../../views/pages/redirect-interstitial.ts'
 import { PageError } from '../page-error.ts'
 import type { PageRequest } from '../page-request.ts'
-
-/** A user whose last proof is older must prove the password again before a second factor is asked for or set up. */
-const RECENT: Seconds = 600
 
 const PATHS = {
   login: '/login',
@@ -53,7 +50,7 @@ export function followOutcome(request: PageRequest, outcome: Outcome): FastifyRe
 
 /** The user has proven who they are within the last minutes. */
 export function recentlyAuthenticated({ current, now }: PageRequest): boolean {
-  return current !== null && now() - current.signIn.authTime <= RECENT
+  return current !== null && now() - current.signIn.authTime <= RECENT_LOGIN_TTL
 }
 
 export function pageFor(request: PageRequest, step: PageStep): PageStep {

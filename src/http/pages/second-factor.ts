@@ -1,13 +1,13 @@
 /** `/login/second-factor`: the second step of a login, for users who have a second factor. */
 import type { FastifyReply } from 'fastify'
 import { amrOf, type Proof } from '../../accounts/amr.ts'
+import { PENDING_LOGIN_TTL } from '../../accounts/lifetimes.ts'
 import { Throttled } from '../../accounts/rate-limiter.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
 import type { SignIns } from '../../accounts/user-sessions.ts'
 import type { Authorize, Outcome } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
 import type { User, UserStore } from '../../store/contracts/users.ts'
-import type { Seconds } from '../../system.ts'
 import { type SecondFactorMessage, secondFactorPage } from '../../views/pages/second-factor.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
@@ -15,9 +15,6 @@ import { completeLogin } from './complete-login.ts'
 import { followOutcome, pageFor, requesterOf, requireFlow } from './outcome.ts'
 import { asChallenge } from './passkey-challenge.ts'
 import { fingerprint } from './pending.ts'
-
-/** How long after the password a second factor is accepted. */
-const PENDING_TTL: Seconds = 600
 
 export interface SecondFactorPageDeps {
   readonly authorize: Pick<Authorize, 'resume'>
@@ -84,12 +81,12 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
   async function userOf(request: PageRequest, flow: Flow): Promise<User | null> {
     const { pending } = flow
     if (pending) {
-      if (request.now() - pending.at > PENDING_TTL) return null
+      if (request.now() - pending.at > PENDING_LOGIN_TTL) return null
       const user = await users.find(pending.userId)
       return user && !user.disabled && fingerprint(user) === pending.fingerprint ? user : null
     }
     if (!flow.request && !flow.pushed) return null
-    const fresh = request.current && request.now() - request.current.signIn.authTime <= PENDING_TTL
+    const fresh = request.current && request.now() - request.current.signIn.authTime <= PENDING_LOGIN_TTL
     return fresh ? (request.current?.user ?? null) : null
   }
 

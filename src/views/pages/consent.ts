@@ -15,7 +15,7 @@ export interface ConsentModel {
   readonly scopes: readonly string[]
   readonly apis: readonly ApiScopes[]
   /** Whether "do not ask me again" is offered. */
-  readonly rememberable: boolean
+  readonly canStoreConsent: boolean
   readonly fields?: HiddenFields
 }
 
@@ -51,7 +51,7 @@ ${form(page, {
   fields: { ...model.fields, flow },
   className: 'stack',
   content: html`${
-    model.rememberable &&
+    model.canStoreConsent &&
     html`<label class="check"><input type="checkbox" name="remember" value="yes"><span>${texts.consent.remember}</span></label>`
   }
 <div class="choice">
@@ -59,7 +59,7 @@ ${button({ label: texts.consent.refuse, kind: 'secondary', name: 'decision', val
 ${button({ label: texts.consent.allow, name: 'decision', value: 'allow' })}
 </div>`,
 })}
-${model.rememberable && html`<p class="muted small center">${texts.consent.revocable}</p>`}
+${model.canStoreConsent && html`<p class="muted small center">${texts.consent.revocable}</p>`}
 </div>`,
   })
 }
