@@ -16,7 +16,7 @@ const HEADER = /^([A-Za-z0-9._-]{1,64}); ?instance=([A-Za-z0-9_-]{1,64})$/
 export interface KnownVerifiers {
   /** Notes that whoever sent this header was given the JWKS of this ring. Returns at once, and never throws. */
   served(header: unknown, ringVersion: number): void
-  /** Writes down what was noted; called by the follower. */
+  /** Writes what was noted; called by the change poller. */
   flush(): Promise<void>
 }
 

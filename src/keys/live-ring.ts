@@ -33,7 +33,7 @@ interface View {
 }
 
 export interface LiveRing {
-  /** Reads the ring again if it has changed; called by the follower and whenever the view is too old. */
+  /** Reads the ring again if it has changed; called by the change poller and whenever the view is too old. */
   sync(): Promise<void>
   ring(): Ring
   /** The JWKS as served; `cacheControl` depends on the time. */

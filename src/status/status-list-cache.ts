@@ -5,7 +5,7 @@ import type { Clock } from '../system.ts'
 import type { StatusIndices } from './status-index-allocator.ts'
 
 export interface StatusBoard {
-  /** Reads what was taken back since; called by the follower when the store's revision has grown. */
+  /** Reads what was taken back since; called by the change poller when the store's revision has grown. */
   sync(): Promise<void>
   /** The bits of a list, and a number that grows when they change; null if no live token refers to it. */
   list(number: number): Promise<{ readonly bits: Uint8Array; readonly version: number } | null>

@@ -22,7 +22,7 @@ await server.store.clients.insert(
     accessTokenTtl: TOKEN_SECONDS,
   }),
 )
-await server.follow()
+await server.poll()
 
 async function app(t: Test, options: Partial<BrowserSessionOptions>): Promise<string> {
   const app = Fastify({ forceCloseConnections: true })

@@ -37,12 +37,12 @@ t.test('the Express example checks scope, role and status, and works while the i
   t.same(await outcome(call(manager, 'DELETE')), [204, undefined])
 
   await post(server, '/oauth2/revoke', { token: reader }, { authorization: basic('reader') })
-  await server.follow()
+  await server.poll()
   for (let i = 0; i < 100 && (await call(reader)).status === 200; i += 1) {
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
   t.same(await outcome(call(reader)), [401, 'invalid_token'], 'revoked, and known to be')
-  await server.follow()
+  await server.poll()
   t.equal((await server.store.verifiers.list(0))[0]?.name, 'orders', 'it made itself known')
 
   await server.app.close()

@@ -84,7 +84,7 @@ async function wakes(t: Test, milliseconds: number): Promise<void> {
 }
 
 t.test('a resumed node answers queued requests by the current state (docs/security.md Q18)', async (t) => {
-  // Longer than the follower takes, and much shorter than the lease.
+  // Longer than a poll takes, and much shorter than the lease.
   await wakes(t as Test, 1600)
 })
 

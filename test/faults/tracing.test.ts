@@ -29,7 +29,7 @@ async function started(t: Test, url: string, env: Record<string, string> = {}) {
   const server = await testServer({ tracing })
   t.teardown(() => server.close())
   await seed(server.store)
-  await server.follow()
+  await server.poll()
   return { server, tracing, logger }
 }
 

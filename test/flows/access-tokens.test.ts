@@ -113,7 +113,7 @@ t.test(
     await store.clients.insert(client({ id: 'plain', scopes: ['short', 'orders:read'] }))
     await store.clients.insert(client({ id: 'brief', scopes: ['short', 'orders:read'], accessTokenTtl: 60 }))
     await store.clients.insert(client({ id: 'long', scopes: ['short', 'orders:read'], accessTokenTtl: 7200 }))
-    await server.follow()
+    await server.poll()
     const lifetimes = {
       plain: { short: 120, 'orders:read': 600 },
       brief: { short: 60, 'orders:read': 60 },

@@ -355,10 +355,10 @@ t.test(
         scope: 'openid orders:read orders:write',
       })
       await change()
-      await server.follow()
+      await server.poll()
       const answer = await redeem(server, text, { as: 'later' })
       await back()
-      await server.follow()
+      await server.poll()
       return answer
     }
     const setDisabled = (disabled: boolean) => () => store.users.setDisabled(alice.id, disabled)

@@ -60,7 +60,7 @@ t.test(
     await register(server, 'quiet', null)
     const sid = await signOut(server, 'web')
     await signOut(server, 'quiet')
-    await server.follow()
+    await server.poll()
     await until('told', () => notified(server).length === 1)
     t.same(notified(server), [sid])
     t.equal(rp.received.length, 1)
@@ -83,9 +83,9 @@ t.test(
     const expected = { iss: ISSUER, aud: 'web', sub: alice.id, sid, iat: now, exp: now + 120 }
     t.same(claims, { ...expected, events: { [EVENT]: {} } }, 'no nonce, nothing else')
 
-    await server.follow()
+    await server.poll()
     server.clock.tick(86_400)
-    await server.follow()
+    await server.poll()
     t.equal(rp.received.length, 1, 'once')
     t.equal(await waiting(server), 0)
   },
@@ -97,7 +97,7 @@ t.test('a logout token is accepted nowhere else (RFC 8725 §3.12)', async (t) =>
   const rp = await relyingParty(t)
   await register(server, 'web', rp.uri)
   await signOut(server, 'web')
-  await server.follow()
+  await server.poll()
   await until('told', () => notified(server).length === 1)
   const headers = { authorization: `Bearer ${tokenOf(rp)}` }
   t.equal((await server.inject({ method: 'GET', url: '/oauth2/userinfo', headers })).statusCode, 401)
@@ -131,7 +131,7 @@ t.test('only 200 and 204 count as delivered (Back-Channel Logout §2.8; docs/sec
     await register(server, name, (await relyingParty(t, behave)).uri)
     await signOut(server, name)
   }
-  await server.follow()
+  await server.poll()
   await until('all tried', () => notified(server).length === 3 && tried(server) === 6)
   t.same(notified(server).sort(), sids.sort())
   t.equal(await waiting(server), 6, 'the others are tried again')
@@ -149,7 +149,7 @@ t.test(
       await register(server, `by ${status}`, rp.uri)
       await signOut(server, `by ${status}`)
     }
-    await server.follow()
+    await server.poll()
     await until('all tried', () => tried(server) === 5)
     t.same(inner.received, [])
   },
@@ -165,10 +165,10 @@ t.test(
     await register(server, 'good', good.uri)
     for (let i = 0; i < 5; i += 1) await signOut(server, 'stuck')
     // It came first, and more often; none of these waits for it.
-    await server.follow()
+    await server.poll()
     await until('it hangs', () => stuck.received.length === 2)
     const sids = [await signOut(server, 'good'), await signOut(server, 'good'), await signOut(server, 'good')]
-    await server.follow()
+    await server.poll()
     await until('the others are told', () => notified(server).length === 3)
     t.same(notified(server).sort(), sids.sort())
     t.equal(stuck.received.length, 2, 'two at once, and no more, for one client')
@@ -198,9 +198,9 @@ t.test(
       await signOut(server, `web${i}`)
       await signOut(server, `web${i}`)
     }
-    await server.follow()
+    await server.poll()
     await until('eight', () => release.length === 8)
-    await server.follow()
+    await server.poll()
     t.equal(rp.received.length, 8)
     while (notified(server).length < 12) {
       for (const answer of release.splice(0)) answer()
@@ -224,10 +224,10 @@ t.test(
       if (wait > 0) {
         server.clock.tick(wait - 1)
         t.same(await server.store.logoutNotices.due(server.clock.now(), 9), [], `not before ${wait} s`)
-        await server.follow()
+        await server.poll()
         server.clock.tick(1)
       }
-      await server.follow()
+      await server.poll()
       attempts += 1
       await until(`attempt ${attempts}`, () => tried(server) + failed(server).length === attempts)
       t.equal(rp.received.length, attempts)
@@ -235,7 +235,7 @@ t.test(
     t.same(failed(server), [sid])
     t.match(server.logger.audits('logout.notice_failed'), [{ client_id: 'web', actor: 'keyturn' }])
     server.clock.tick(86_400)
-    await server.follow()
+    await server.poll()
     t.equal(rp.received.length, 5)
     t.equal(await waiting(server), 0)
     t.equal(new Set(rp.received.map((_, n) => claimsOf(tokenOf(rp, n)).jti)).size, 5, 'a token for each')
@@ -258,7 +258,7 @@ t.test('a client that was deleted, disabled or unsubscribed is not called', asyn
   await store.clients.delete('gone')
   await change('disabled', { disabled: true })
   await change('quiet', { backchannelLogoutUri: null })
-  await server.follow()
+  await server.poll()
   await until('nothing is left', async () => (await waiting(server)) === 0)
   t.same(rp.received, [])
   t.same([notified(server), failed(server)], [[], []])
@@ -277,7 +277,7 @@ t.test(
     const rp = await relyingParty(t)
     await register(first, 'web', rp.uri)
     await signOut(first, 'away')
-    await first.follow()
+    await first.poll()
     await until('nobody there', () => tried(first) === 1)
     const sids: string[] = []
     for (let i = 0; i < 6; i += 1) sids.push(await signOut(first, 'web'))
@@ -288,10 +288,10 @@ t.test(
     const away = await nodes[0].store.clients.find('away')
     if (away) await nodes[0].store.clients.replace({ ...away, backchannelLogoutUri: rp.uri })
     clock.tick(10)
-    await Promise.all(nodes.flatMap((node) => [node.follow(), node.follow()]))
+    await Promise.all(nodes.flatMap((node) => [node.poll(), node.poll()]))
     const all = () => nodes.flatMap(notified)
     await until('all are told', () => all().length === 7)
-    await Promise.all(nodes.map((node) => node.follow()))
+    await Promise.all(nodes.map((node) => node.poll()))
     t.equal(rp.received.length, 7, 'each once')
     t.same(new Set(all()).size, 7)
     t.ok(sids.every((sid) => all().includes(sid)))

@@ -99,7 +99,7 @@ t.test(
       requireSecondFactor: false,
       createdAt: 1,
     })
-    await server.follow()
+    await server.poll()
     const { who, id } = await people()
     await store.users.removeRole(who.id, 'clerk')
     await store.users.addRole(who.id, 'reader')
@@ -147,11 +147,11 @@ t.test(
       requireSecondFactor: false,
       createdAt: 1,
     })
-    await server.follow()
+    await server.poll()
     const second = await refreshed(server, first.refresh_token, {}, id)
     t.equal(second.scope, 'orders:read')
     await store.clients.replace({ ...(await registered(id)), scopes: ['orders:write'] })
-    await server.follow()
+    await server.poll()
     t.same(outcome(await refresh(server, second.refresh_token, {}, id)), [400, 'invalid_scope'])
   },
 )
@@ -162,7 +162,7 @@ t.test(
     const { id, pair, again } = await people()
     const machine = (await clientCredentials(server, {}, id)).json().access_token
     await store.clients.replace({ ...(await registered(id)), disabled: true })
-    await server.follow()
+    await server.poll()
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), STRANGER)
     t.same(outcome(await again()), STRANGER)
     t.same(outcome(await clientCredentials(server, {}, id)), STRANGER)
@@ -172,7 +172,7 @@ t.test(
       t.same((await introspect(server, token, 'watch')).json(), { active: false }, 'for its resource server')
     }
     await store.clients.replace({ ...(await registered(id)), disabled: false })
-    await server.follow()
+    await server.poll()
     await refreshed(server, pair.refresh_token, {}, id)
   },
 )
@@ -185,7 +185,7 @@ t.test(
     // This node has not heard of it yet.
     t.same(outcome(await again()), DEAD)
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
-    await server.follow()
+    await server.poll()
     t.same(outcome(await again()), STRANGER)
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), STRANGER)
     t.same((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
@@ -205,7 +205,7 @@ t.test(
   async (t) => {
     const { id, pair, again } = await people()
     await store.clients.replace({ ...(await registered(id)), grants: ['client_credentials'] })
-    await server.follow()
+    await server.poll()
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), [400, 'unauthorized_client'])
     t.same(outcome(await again()), [400, 'unauthorized_client'])
   },
@@ -227,7 +227,7 @@ t.test(
     const pair = await signedIn(server, { username: who.username, resource: GONE }, id)
     t.equal(claimsOf(pair.access_token).aud, GONE)
     await store.apis.delete(GONE)
-    await server.follow()
+    await server.poll()
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), [400, 'invalid_target'])
     t.same(outcome(await login(server, { username: who.username, resource: GONE }, id)), [
       400,

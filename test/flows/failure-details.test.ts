@@ -49,7 +49,7 @@ for (const one of [
   await store.clients.insert(one)
 }
 await store.users.insert(await user({ username: 'carol', disabled: true }))
-await server.follow()
+await server.poll()
 
 const token = (form: Record<string, string>, headers: Record<string, string> = {}) =>
   post(server, '/oauth2/token', { grant_type: 'client_credentials', ...form }, headers)

@@ -139,13 +139,13 @@ t.test(
     await store.clients.insert(client({ id: 'doomed' }))
     t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200)
     await store.clients.replace(client({ id: 'doomed', disabled: true }))
-    await server.follow()
+    await server.poll()
     const REFUSED = { status: 401, error: 'invalid_client' }
     refused(t, await clientCredentials(server, {}, 'doomed'), REFUSED, 'disabled')
     await store.clients.replace(client({ id: 'doomed' }))
     t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200, 'enabled, at once')
     await store.clients.delete('doomed')
-    await server.follow()
+    await server.poll()
     refused(t, await clientCredentials(server, {}, 'doomed'), REFUSED, 'deleted')
   },
 )
@@ -157,10 +157,10 @@ t.test(
     const scopeOf = async () => (await clientCredentials(server, {}, 'shrinking')).json().scope
     t.equal(await scopeOf(), 'orders:read orders:write')
     await store.clients.replace(client({ id: 'shrinking', scopes: ['orders:read'] }))
-    await server.follow()
+    await server.poll()
     t.equal(await scopeOf(), 'orders:read')
     await store.clients.replace(client({ id: 'shrinking', grants: [] }))
-    await server.follow()
+    await server.poll()
     refused(t, await clientCredentials(server, {}, 'shrinking'), { error: 'unauthorized_client' })
   },
 )

@@ -101,7 +101,7 @@ t.test(
     const shut = (await clientCredentials(server, {}, 'shut')).json().access_token
     await store.clients.replace(client({ id: 'shut', disabled: true }))
     const stock = (await clientCredentials(server, {}, 'counter')).json().access_token
-    await server.follow()
+    await server.poll()
 
     const causes: Record<string, [token: string, as: string]> = {
       garbage: ['garbage', 'app'],
@@ -197,14 +197,14 @@ t.test(
     const keys = server.deps.keys
     const { access_token: first } = await signedIn(server)
     await rotateRing(keys, { actor: 'operator:test', force: true })
-    await server.follow()
+    await server.poll()
     const { access_token: second } = await signedIn(server)
     t.ok(await active(server, first), 'its key is retiring')
     t.ok(await active(server, second))
 
     const kid = JSON.parse(Buffer.from(first.split('.')[0] ?? '', 'base64url').toString()).kid
     await revokeKey(keys, kid, { actor: 'operator:test' })
-    await server.follow()
+    await server.poll()
     t.same((await introspect(server, first, 'orders')).json(), { active: false })
     t.ok(await active(server, second))
   },
@@ -216,7 +216,7 @@ t.test(
     const { access_token: token } = await signedIn(server)
     await rotateRing(server.deps.keys, { actor: 'operator:test', force: true })
     clock.tick(3600)
-    await server.follow()
+    await server.poll()
     const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
     const kid = JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid
     t.notOk(keys.some((key: { kid: string }) => key.kid === kid))

@@ -21,7 +21,7 @@ const cacheControl = async (server: TestServer) => (await get(server)).headers['
 
 const rotate = async (server: TestServer, force = false) => {
   await rotateRing(server.deps.keys, { actor: 'operator:test', force })
-  await server.follow()
+  await server.poll()
 }
 
 t.test(
@@ -71,7 +71,7 @@ t.test('the ETag changes if and only if the key ring changes (RFC 9110 §8.8.3)'
   const before = (await get(server)).headers.etag
   server.clock.tick(100)
   await clientCredentials(server)
-  await server.follow()
+  await server.poll()
   t.equal((await get(server)).headers.etag, before)
   await rotate(server)
   const after = await get(server, { 'if-none-match': String(before) })
@@ -94,14 +94,14 @@ t.test(
     const server = await start(t)
     t.equal(await cacheControl(server), 'public, max-age=300', 'JWKS_MAX_AGE')
     server.clock.tick(30 * DAY - 301)
-    await server.follow()
+    await server.poll()
     t.equal(await cacheControl(server), 'public, max-age=300')
     for (const left of [300, 200, 17, 1, 0]) {
       server.clock.set(server.deps.signing.ring.ring().createdAt + 30 * DAY - left)
       t.equal(await cacheControl(server), `public, max-age=${left}`, `${left} s before the rotation`)
     }
     const kids = (await get(server)).json().keys.length
-    await server.follow()
+    await server.poll()
     t.equal((await get(server)).json().keys.length, kids + 1, 'it has rotated')
   },
 )
@@ -118,11 +118,11 @@ t.test(
     t.ok(leaves >= server.clock.now() + lifetime + 60, 'not before its last token has expired')
     for (const left of [120, 30, 1]) {
       server.clock.set(leaves - left)
-      await server.follow()
+      await server.poll()
       t.equal(await cacheControl(server), `public, max-age=${left}`)
     }
     server.clock.tick(2)
-    await server.follow()
+    await server.poll()
     t.equal((await get(server)).json().keys.length, 2)
   },
 )
@@ -132,7 +132,7 @@ t.test('after a key revocation responses are no-cache until no cache can hold th
   const [bad] = server.deps.signing.ring.ring().keys.filter(({ state }) => state === 'active')
   const etag = String((await get(server)).headers.etag)
   await revokeKey(server.deps.keys, bad?.kid ?? '', { actor: 'operator:test' })
-  await server.follow()
+  await server.poll()
   const kids = (await get(server)).json().keys.map(({ kid }: { kid: string }) => kid)
   t.notOk(kids.includes(bad?.kid), 'it is gone at once')
   t.equal((await get(server, { 'if-none-match': etag })).statusCode, 200)

@@ -322,7 +322,7 @@ t.test(
     const browser = openBrowser(server)
     const tokens = await at(server, browser)
     await come(browser, { id_token_hint: tokens.id_token })
-    await server.follow()
+    await server.poll()
     await server.deps.jobs.stop()
     t.equal(told.length, 1)
     const claims = claimsOf(tokens.id_token)

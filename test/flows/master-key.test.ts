@@ -40,7 +40,7 @@ interface World {
   readonly options: TestServerOptions & { readonly database: string }
   start(masterKey: string, next?: string): Promise<TestServer>
   /** Both see what has changed. */
-  follow(): Promise<void>
+  poll(): Promise<void>
   change(compromised?: boolean): Promise<void>
 }
 
@@ -63,8 +63,8 @@ async function world(t: Test): Promise<World> {
     young,
     options,
     start,
-    async follow() {
-      for (const node of nodes) await node.follow()
+    async poll() {
+      for (const node of nodes) await node.poll()
     },
     async change(compromised = false) {
       const [{ deps }] = nodes
@@ -109,7 +109,7 @@ t.test(
     // A whole block that was taken back: what is in tokens must be found again by its position.
     const disabled = client({ id: 'disabled' })
     await one.store.clients.insert(disabled)
-    await here.follow()
+    await here.poll()
     const blocked = (await clientCredentials(one, {}, 'disabled')).json().access_token
     await one.store.clients.replace({ ...disabled, disabled: true })
     await one.store.status.revokeClient('disabled')
@@ -131,11 +131,11 @@ t.test(
     await here.change()
     // Not heard of yet at the other node: neither writes what the other cannot read.
     t.equal((await refresh(two, (await signedIn(one)).refresh_token)).statusCode, 200)
-    await here.follow()
+    await here.poll()
     const retry = await refreshed(one, first.refresh_token)
     t.equal(retry.refresh_token, second.refresh_token, 'a retry within the grace gets the same successor')
     one.clock.tick(ROOT_AHEAD)
-    await here.follow()
+    await here.poll()
     for (const node of here.nodes) t.equal(await active(node, idle.refresh_token), true)
     stop = true
     await Promise.all(loads)
@@ -191,7 +191,7 @@ t.test(
     t.equal(await people(two).checkCode(alice, code(), FROM), 'totp')
     t.equal((await one.store.factors.findTotp(alice.id))?.root, 2)
     t.equal(await people(two).checkCode(alice, recovery[0] ?? '', FROM), 'recovery')
-    await here.follow()
+    await here.poll()
     one.clock.tick(ROOT_AHEAD)
     t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), 'recovery')
     t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), null, 'and once')
@@ -206,7 +206,7 @@ t.test(
     const pair = await signedIn(one)
     const machine = (await clientCredentials(one)).json().access_token
     await here.change()
-    await here.follow()
+    await here.poll()
     one.clock.tick(ROOT_AHEAD)
 
     const three = await here.start(here.young)
@@ -267,10 +267,10 @@ t.test('every node rotates the signing keys under the new master key', async (t)
   const here = await world(t as Test)
   const [one, two] = here.nodes
   await here.change()
-  await here.follow()
+  await here.poll()
   one.clock.tick(31 * DAY)
-  await two.follow()
-  await here.follow()
+  await two.poll()
+  await here.poll()
   const three = await here.start(here.young)
   for (const node of [one, two, three]) {
     const jwks = createLocalJWKSet((await node.inject({ url: '/.well-known/jwks.json' })).json())
@@ -290,7 +290,7 @@ t.test(
     const pair = await signedIn(one, {}, 'phone').catch(() => undefined)
     t.equal(pair, undefined, 'with a second factor there is no password grant')
     await here.change()
-    await here.follow()
+    await here.poll()
     one.clock.tick(ROOT_AHEAD + 8 * DAY)
     t.match(await oldRoots(one.deps.base), [{ number: 1, recoveryCodes: 1, secondFactors: 0, over: false }])
     await one.deps.jobs.prune()
@@ -314,7 +314,7 @@ t.test(
     const said = here.nodes.flatMap(({ logger }) => logger.audits('roots.forgotten'))
     t.match(said, [{ target: '1' }], 'by one node')
     t.equal(said.length, 1)
-    await here.follow()
+    await here.poll()
     t.equal((await clientCredentials(one)).statusCode, 200)
   },
 )
@@ -324,14 +324,14 @@ t.test('an old data key is kept as long as an unused session depends on it', asy
   const [one, two] = here.nodes
   const pair = await signedIn(one)
   await here.change()
-  await here.follow()
+  await here.poll()
   one.clock.tick(ROOT_AHEAD + 3600)
   t.match(await oldRoots(one.deps.base), [{ sessions: 1, over: false }])
   const next = await refreshed(two, pair.refresh_token)
   one.clock.tick(3 * 3600)
   t.match(await oldRoots(one.deps.base), [{ sessions: 0, over: true }])
   await one.deps.jobs.prune()
-  await here.follow()
+  await here.poll()
   t.equal((await one.store.roots.list()).length, 1)
   t.equal((await refresh(two, next.refresh_token)).statusCode, 200)
 })
@@ -344,7 +344,7 @@ t.test('after --compromised all earlier tokens are invalid, and new sign-ins wor
   const pair = await signedIn(one)
   const again = await enrol(one)
   await here.change(true)
-  await here.follow()
+  await here.poll()
   for (const node of here.nodes) {
     t.match((await refresh(node, pair.refresh_token)).json(), { error: 'invalid_grant' })
     t.equal(await active(node, pair.access_token), true, 'an access token lives to its end')
@@ -367,7 +367,7 @@ t.test(
     const here = await world(t as Test)
     const [one, two] = here.nodes
     await here.change(true)
-    await one.follow()
+    await one.poll()
     const { refresh_token: token } = await signedIn(one)
     // Frozen or cut off for longer than the lease.
     const read = two.store.revisions.read
@@ -415,7 +415,7 @@ t.test(
     const [, to] = keys.holder.keys()
     if (!to) throw new Error('no next key')
     await reseal({ ...base, holder: keys.holder }, to, { actor: 'me', compromised: false })
-    await after.follow()
+    await after.poll()
     after.clock.tick(ROOT_AHEAD)
     const last = await refreshed(after, next.refresh_token)
     t.equal(await codec.read(last.refresh_token), null)

@@ -20,7 +20,7 @@ async function started(
   const server = await testServer(options)
   t.teardown(() => server.close())
   await seed(server.store)
-  await server.follow()
+  await server.poll()
   return server
 }
 
@@ -142,7 +142,7 @@ t.test('request input never becomes a label value or a new series', async (t) =>
       url: '/.well-known/jwks.json',
       headers: { 'keyturn-verifier': `${mark}; instance=a` },
     })
-    await server.follow()
+    await server.poll()
   }
   await send('m4rk-0')
   const first = await scrape(server)
@@ -160,7 +160,7 @@ t.test('the key ring metrics show age, version, next change and lagging nodes', 
   await ask('orders')
   await ask('stock')
   server.clock.tick(7200)
-  await server.follow()
+  await server.poll()
   const before = await scrape(server)
   t.equal(before.value('keyturn_ring_version'), 1)
   t.equal(before.value('keyturn_ring_published_keys'), 2)
@@ -170,9 +170,9 @@ t.test('the key ring metrics show age, version, next change and lagging nodes', 
   t.equal(before.value('keyturn_verifiers', { state: 'current' }), 2)
 
   await rotateRing(server.deps.keys, { actor: 'operator:test' })
-  await server.follow()
+  await server.poll()
   await ask('orders')
-  await server.follow()
+  await server.poll()
   server.clock.tick(10)
   const after = await scrape(server)
   t.equal(after.value('keyturn_ring_version'), 2)
@@ -213,7 +213,7 @@ t.test('status lists and waiting logout notifications are measured', async (t) =
   const server = await started(t)
   const { access_token: token } = (await clientCredentials(server)).json()
   await post(server, '/oauth2/revoke', { token }, { authorization: basic('machine') })
-  await server.follow()
+  await server.poll()
   t.equal((await scrape(server)).value('keyturn_status_lists'), 0, 'nobody has asked for one')
   const { uri } = (claimsOf(token).status as { status_list: { uri: string } }).status_list
   const list = await server.inject({ url: new URL(uri).pathname })

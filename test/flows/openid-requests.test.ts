@@ -28,7 +28,7 @@ await server.store.clients.insert(
 await server.store.clients.insert(
   codeClient({ id: 'posting', pkce: 'optional', authMethod: 'client_secret_post' }),
 )
-await server.follow()
+await server.poll()
 const suite = openidSuite(server)
 
 t.test(

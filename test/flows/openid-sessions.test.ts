@@ -11,7 +11,7 @@ t.teardown(() => server.close())
 const { alice } = await seedPeople(server.store)
 const PROFILE = { name: 'Alice', email: 'alice@example.test', emailVerified: true }
 await server.store.users.setProfile(alice.id, PROFILE, 1)
-await server.follow()
+await server.poll()
 const suite = openidSuite(server)
 /** What people who come back have said before. */
 const REMEMBER = { remember: true }

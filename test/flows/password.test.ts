@@ -157,7 +157,7 @@ t.test('the user’s roles limit the scopes of the client', async (t) => {
   })
   await store.users.insert(await user({ username: 'rita', roles: ['reader'] }))
   await store.users.insert(await user({ username: 'noone', roles: [] }))
-  await server.follow()
+  await server.poll()
   t.equal(
     (await signedIn(server, { username: 'rita' })).scope,
     'orders:read',
@@ -246,7 +246,7 @@ t.test('if the client or a role requires a second factor, the password alone is 
   await store.users.insert(await user({ username: 'tess', roles: ['lax', 'strict'] }))
   await store.users.insert(await user({ username: 'toni', roles: ['lax'] }))
   await store.clients.insert(client({ id: 'bank', grants: ['password'], requireSecondFactor: true }))
-  await server.follow()
+  await server.poll()
   const before = await sessions()
 
   const needed = /^a second factor is required/
@@ -264,7 +264,7 @@ t.test('if the client or a role requires a second factor, the password alone is 
   await signedIn(server, { username: 'toni' })
 
   await store.roles.replace({ ...strict, requireSecondFactor: false })
-  await server.follow()
+  await server.poll()
   await signedIn(server, { username: 'tess' })
 })
 

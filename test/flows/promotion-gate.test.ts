@@ -19,7 +19,7 @@ async function started(t: Test, settings: Record<string, string> = {}): Promise<
 
 async function fetchKeys(server: TestServer, ...verifiers: Verifying[]) {
   for (const { verifier } of verifiers) await verifier.ready()
-  await server.follow()
+  await server.poll()
 }
 
 const named = (t: Test, server: TestServer, name: string) => {
@@ -46,7 +46,7 @@ t.test('a rotation waits for a frozen verifier and names it', async (t) => {
   ]
   await fetchKeys(server, orders, stock, mail)
   t.equal(await rotate(server), 'rotated', 'all of them hold the first next key')
-  await server.follow()
+  await server.poll()
   server.clock.tick(DAY + 1)
   await fetchKeys(server, orders, stock)
   t.match(await rotate(server), { behind: ['mail'] }, 'time alone would have allowed it')
@@ -59,7 +59,7 @@ t.test('reports of verifiers never shorten the wait', async (t) => {
   const orders = named(t as Test, server, 'orders')
   await fetchKeys(server, orders)
   await rotate(server)
-  await server.follow()
+  await server.poll()
   await fetchKeys(server, orders)
   t.match(await rotate(server), { behind: [], safeFrom: server.clock.now() + DAY })
 })
@@ -74,7 +74,7 @@ t.test(
     ]
     await fetchKeys(server, gone, old)
     await rotate(server)
-    await server.follow()
+    await server.poll()
     server.clock.tick(DAY + 1)
     t.match(await rotate(server), { behind: ['gone', 'old'] })
     await server.store.verifiers.delete('gone')
@@ -89,13 +89,13 @@ t.test('a forced rotation goes ahead, and an automatic one waits', async (t) => 
   const orders = named(t as Test, server, 'orders')
   await fetchKeys(server, orders)
   t.equal(await rotate(server, true), 'rotated')
-  await server.follow()
+  await server.poll()
   const { kid } = activeKey(server.deps.signing.ring.ring())
   server.clock.tick(2 * DAY + 1)
-  await server.follow()
+  await server.poll()
   t.equal(activeKey(server.deps.signing.ring.ring()).kid, kid, 'the verifier is behind')
   await fetchKeys(server, orders)
-  await server.follow()
+  await server.poll()
   t.not(activeKey(server.deps.signing.ring.ring()).kid, kid, 'it is not any more')
 })
 
@@ -115,13 +115,13 @@ t.test('ten rotations under load with three named verifiers refuse no token', as
     await verifyAll()
     t.equal(await rotate(server), 'rotated')
     await verifyAll()
-    await server.follow()
+    await server.poll()
     await verifyAll()
     for (let hour = 0; hour < 25; hour += 5) {
       server.clock.tick(5 * 3600)
-      await server.follow()
+      await server.poll()
       await verifyAll()
-      await server.follow()
+      await server.poll()
     }
   }
   t.equal(verified, 10 * 8 * 3)
@@ -141,10 +141,10 @@ t.test('an unauthenticated verifier header can neither break the endpoint nor fi
   ]) {
     t.equal((await ask(bad)).statusCode, 200)
   }
-  await server.follow()
+  await server.poll()
   t.same(await server.store.verifiers.list(0), [])
   for (let i = 0; i < 1500; i += 1) await ask(`flood; instance=${i}`)
-  await server.follow()
+  await server.poll()
   t.equal((await server.store.verifiers.list(0)).length, 1000)
 })
 
@@ -154,14 +154,14 @@ t.test('repeated reports of the same verifier are stored once a minute', async (
     server.inject({ url: '/.well-known/jwks.json', headers: { 'keyturn-verifier': 'orders; instance=a' } })
   const seenAt = async () => (await server.store.verifiers.list(0))[0]?.seenAt
   await ask()
-  await server.follow()
+  await server.poll()
   const first = await seenAt()
   server.clock.tick(59)
   await ask()
-  await server.follow()
+  await server.poll()
   t.equal(await seenAt(), first)
   server.clock.tick(2)
   await ask()
-  await server.follow()
+  await server.poll()
   t.equal(await seenAt(), server.clock.now())
 })

@@ -205,7 +205,7 @@ t.test(
     t.same([first.path, second.path], ['/login', '/login'])
     clock.tick(300)
     t.equal((await browser.open(first.url)).path, '/login', 'reloaded')
-    await server.follow()
+    await server.poll()
     codeOf(await goThrough(browser, first))
     tellsPerson(t, await goThrough(browser, second), 'the other tab is too late')
     tellsPerson(t, await browser.open(first.url), 'and so is the way back')

@@ -59,7 +59,7 @@ class World {
   /** Time goes on, and the server does what it does by the clock. */
   async wait(seconds: Seconds): Promise<void> {
     this.server.clock.tick(seconds)
-    await this.server.follow()
+    await this.server.poll()
   }
 
   /** Time goes on, tokens are issued and verified. */
@@ -99,7 +99,7 @@ t.test(
       await w.verify()
 
       const ring = await rotateRing(keys, { actor: 'operator:test' })
-      await server.follow()
+      await server.poll()
       for (const seconds of [0, 1, 1, 8, 50, 1, 60, 479, 1, 60]) await w.pass(seconds)
       session = await refreshed(server, session.refresh_token)
       w.add(session.access_token)
@@ -143,7 +143,7 @@ t.test(
     await w.verify()
 
     await revokeKey(server.deps.keys, bad, { actor: 'operator:test' })
-    await server.follow()
+    await server.poll()
     t.notOk((await published(server)).includes(bad), 'it has left at once')
     const before = watchers.map((watcher) => watcher.fetches)
     for (let n = 0; n < 5; n += 1) {

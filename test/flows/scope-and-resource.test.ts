@@ -194,11 +194,11 @@ t.test(
 
 t.test('a deleted API is no longer an audience', async (t) => {
   await store.apis.insert(api({ identifier: 'https://gone.test', scopes: ['gone:read'] }))
-  await server.follow()
+  await server.poll()
   const ask = (form: Form) => clientCredentials(server, form, 'broker')
   granted(t, await ask({ scope: 'gone:read' }), 'gone:read', 'https://gone.test')
   await store.apis.delete('https://gone.test')
-  await server.follow()
+  await server.poll()
   refused(t, await ask({ resource: 'https://gone.test' }), { error: 'invalid_target' })
   granted(t, await ask({ scope: 'gone:read' }), 'gone:read', ISSUER, 'a scope of no API')
 })
@@ -208,7 +208,7 @@ t.test(
   async (t) => {
     await store.apis.replace(api({ scopes: ['orders:read'] }))
     await store.apis.replace(api({ identifier: STOCK, scopes: ['stock:read', 'orders:write'] }))
-    await server.follow()
+    await server.poll()
     granted(t, await clientCredentials(server, { scope: 'orders:write' }), 'orders:write', STOCK)
     refused(t, await clientCredentials(server), { error: 'invalid_scope' }, 'now of two APIs')
   },

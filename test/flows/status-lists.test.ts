@@ -9,7 +9,7 @@ import { seed } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
 
 const TTL = 10
-/** The follower's second and the verifier's. */
+/** A second for the server's poll and one for the verifier's. */
 const POLL = 1
 
 async function started(t: Test): Promise<TestServer> {
@@ -22,9 +22,9 @@ async function started(t: Test): Promise<TestServer> {
 const statusOf = (token: string) =>
   (claimsOf(token).status as { status_list: { idx: number; uri: string } }).status_list
 
-/** What happens in the time within which everybody must know: the server follows, then the verifiers poll. */
+/** What happens in the time within which a revocation must arrive: the server polls, then the verifiers poll. */
 async function pass(server: TestServer, ...verifiers: ReturnType<typeof verifying>[]) {
-  await server.follow()
+  await server.poll()
   server.clock.tick(TTL + POLL)
   for (const { verifier } of verifiers) await verifier.ready()
 }
@@ -198,7 +198,7 @@ t.test('a client disabled and enabled again gets unrevoked indices', async (t) =
   await server.store.clients.replace({ ...machine, disabled: true })
   await server.store.status.revokeClient('machine')
   await server.store.clients.replace(machine)
-  await server.follow()
+  await server.poll()
   const fresh = (await clientCredentials(server)).json().access_token
   const one = verifying(server, { statusList: true })
   t.teardown(() => one.verifier.close())
@@ -256,7 +256,7 @@ t.test('a list of a million entries with 1,000 revoked has at most 3 KB', async 
     // Spread as the permutation spreads them.
     await server.store.status.revoke({ list, idx: (start * 611_953) % LIST_SIZE }, server.clock.now() + 600)
   }
-  await server.follow()
+  await server.poll()
   const zipped = await server.inject({ url: '/status-lists/1', headers: { 'accept-encoding': 'gzip' } })
   t.equal(zipped.statusCode, 200)
   t.ok(zipped.rawPayload.length <= 3072, `${zipped.rawPayload.length} bytes`)
@@ -269,7 +269,7 @@ t.test('revoking one token of a sign-in does not sign the user out', async (t) =
   const second = (await refresh(server, first.refresh_token)).json()
   const one = verifying(server, { statusList: true })
   t.teardown(() => one.verifier.close())
-  await server.follow()
+  await server.poll()
   await one.verifier.ready()
   t.equal(await one.verdict(first.access_token), 'revoked')
   t.equal(await one.verdict(second.access_token), 'ok')

@@ -42,7 +42,7 @@ async function started(
   }
   t.teardown(close)
   await seed(server.store)
-  await server.follow()
+  await server.poll()
   return {
     server,
     otlp,
@@ -292,7 +292,7 @@ t.test('a browser sign-in has one trace per page, and the token request has its 
   const server = await testServer({ tracing })
   t.teardown(() => server.close())
   await seedPeople(server.store)
-  await server.follow()
+  await server.poll()
   const { code } = await signIn(openBrowser(server))
   t.equal((await redeem(server, code)).statusCode, 200)
   await tracing.stop()
@@ -328,7 +328,7 @@ t.test('outbound calls to clients have spans and send no trace headers', async (
   }
   const { refresh_token: token } = (await login(server, {}, 'web')).json()
   await revoke(server, token, 'web')
-  await server.follow()
+  await server.poll()
   while (server.logger.audits('logout.notified').length === 0) await wait(5)
   t.equal(rp.received.length, 2)
   for (const { headers } of rp.received) {
@@ -346,10 +346,10 @@ t.test('outbound calls to clients have spans and send no trace headers', async (
 
 t.test('a background job has a trace if it did any work', async (t) => {
   const { server, spans } = await started(t, {}, { settings: { KEY_ROTATION: '10d', VERIFIER_CACHE: '1h' } })
-  for (let i = 0; i < 5; i += 1) await server.follow()
+  for (let i = 0; i < 5; i += 1) await server.poll()
   await server.deps.jobs.prune()
   server.clock.tick(11 * 86_400)
-  await server.follow()
+  await server.poll()
   const all = await spans()
   const tops = all.filter(({ parentSpanId }) => parentSpanId === '')
   t.same(names(tops), ['prune', 'maintain keys'], 'and looking is none')

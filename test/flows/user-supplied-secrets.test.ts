@@ -17,7 +17,7 @@ async function start(t: Test, options: TestServerOptions = {}): Promise<TestServ
   t.teardown(() => server.close())
   if ((await server.store.clients.find('machine')) === null) await seed(server.store)
   await server.store.clients.insert(client({ id: 'migrated', secretHash: await hash }))
-  await server.follow()
+  await server.poll()
   return server
 }
 
@@ -129,7 +129,7 @@ t.test(
     const secretHash = await hashPassword('another secret')
     await server.store.clients.replace(client({ id: 'migrated', secretHash }))
     t.equal((await ask(server, 'another secret')).statusCode, 200, 'before the node has heard of it')
-    await server.follow()
+    await server.poll()
     refused(t, await ask(server, CHOSEN), { status: 401, error: 'invalid_client' })
     t.equal((await ask(server, 'another secret')).statusCode, 200)
   },

@@ -202,7 +202,7 @@ t.test(
       const text = await w.withScope('openid')
       t.equal((await w.ask(text)).statusCode, 200, `${what}: before`)
       await end(w)
-      await w.server.follow()
+      await w.server.poll()
       t.same(seen(await w.ask(text)), [401, 'invalid_token', true], what)
     }
   },

@@ -101,7 +101,7 @@ t.test(
         }),
       ),
     )
-    await server.follow()
+    await server.poll()
     server.clock.tick(TTL + 1)
     await Promise.all(verifiers.map(({ verifier }) => verifier.ready()))
     const calls = verifiers.map((one) => one.calls.length)

@@ -89,7 +89,7 @@ export async function browserWorld(t: Test, options: { host?: string } = {}): Pr
       ...overrides,
     })
     if (!(await server.store.clients.replace(shop))) await server.store.clients.insert(shop)
-    await server.follow()
+    await server.poll()
   }
   await register({})
   return { server, issuer, alice, app, register }

@@ -49,7 +49,7 @@ export async function openidServer(t: Test, settings: Record<string, string> = {
   for (const one of await server.store.clients.list()) {
     await server.store.clients.replace({ ...one, postLogoutRedirectUris: [SIGNED_OUT] })
   }
-  await server.follow()
+  await server.poll()
   const key = { key: await importPKCS8(pem, 'ES256'), kid: pair.kid }
   return { server, issuer, alice, key, browser: () => openBrowser(overHttp(issuer)) }
 }

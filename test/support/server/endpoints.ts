@@ -18,7 +18,7 @@ export async function seedEndpoints(server: TestServer): Promise<{ key: ClientKe
   const key = clientKey('ES256')
   const jwks = { keys: [key.jwk] }
   await server.store.clients.insert(client({ id: 'signer', authMethod: 'private_key_jwt', jwks }))
-  await server.follow()
+  await server.poll()
   return { key }
 }
 

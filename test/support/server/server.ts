@@ -25,8 +25,8 @@ export interface TestServer {
   readonly metrics: Metrics
   /** One request, without a socket. */
   inject(options: InjectOptions): Promise<LightMyRequestResponse>
-  /** What a running server does a few times a second: follow, then do what is due. */
-  follow(): Promise<void>
+  /** What a running server does a few times a second: polls, delivers logout tokens, maintains the keys. */
+  poll(): Promise<void>
   close(): Promise<void>
 }
 
@@ -99,7 +99,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     deps,
     metrics,
     inject: (request) => app.inject(request),
-    async follow() {
+    async poll() {
       await deps.jobs.poll()
       await deps.jobs.deliverLogouts()
       await deps.jobs.maintainKeys()
