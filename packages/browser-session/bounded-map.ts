@@ -1,5 +1,5 @@
 /** A map whose entries expire. When it is full, the least recently used entry is dropped. */
-export interface BoundedMap<V> {
+interface BoundedMap<V> {
   get(key: string): V | undefined
   /** `expiresAt` is in seconds since 1970. */
   set(key: string, value: V, expiresAt: number): void

@@ -5,7 +5,7 @@ import { type Cookies, readCookies } from './cookies.ts'
 import { type Encryption, randomId } from './encryption.ts'
 import type { CallbackChecks } from './openid-client.ts'
 
-export interface SignInTransaction extends CallbackChecks {
+interface SignInTransaction extends CallbackChecks {
   readonly returnTo: string
   /** Seconds since 1970. */
   readonly startedAt: number

@@ -25,7 +25,7 @@ export interface AccessTokenClaims {
   readonly [claim: string]: unknown
 }
 
-export interface ClaimRules {
+interface ClaimRules {
   readonly issuer: string
   /** `aud` must contain one of these. */
   readonly audiences: readonly string[]

@@ -11,7 +11,7 @@ export interface Discovery {
   invalidate(): void
 }
 
-export interface DiscoveryOptions {
+interface DiscoveryOptions {
   readonly issuer: string
   /** If this is set, no metadata is fetched for the keys. */
   readonly jwksUri: string | undefined

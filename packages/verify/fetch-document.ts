@@ -1,6 +1,6 @@
 /** Fetches a document with a limit on its size and on the time, and without following redirects. */
 
-export interface FetchedDocument {
+interface FetchedDocument {
   /** The server answered 304: the cached document is still current. */
   readonly unchanged: boolean
   readonly text: string
@@ -9,7 +9,7 @@ export interface FetchedDocument {
   readonly maxAge: number | undefined
 }
 
-export interface FetchOptions {
+interface FetchOptions {
   readonly fetch: typeof fetch
   readonly timeoutMs: number
   readonly maxBytes: number

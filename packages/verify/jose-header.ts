@@ -12,7 +12,7 @@ export interface JoseHeader {
   readonly type: string
 }
 
-export interface HeaderRules {
+interface HeaderRules {
   readonly algorithms: readonly AlgorithmName[]
   /** Accepted types, written like `JoseHeader.type`. */
   readonly types: readonly string[]

@@ -15,7 +15,7 @@ import type { KeysFile } from './keys-file.ts'
 import type { AlgorithmName } from './signature-algorithms.ts'
 import { singleFlight } from './single-flight.ts'
 
-export interface KeySourceOptions {
+interface KeySourceOptions {
   readonly discovery: Discovery
   readonly algorithms: readonly AlgorithmName[]
   readonly fetch: typeof fetch

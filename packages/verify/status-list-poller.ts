@@ -19,7 +19,7 @@ export interface StatusListOptions {
   readonly uris?: readonly string[]
 }
 
-export interface StatusListPoller {
+interface StatusListPoller {
   /** @throws {VerifyError} revoked, status_unavailable */
   check(claims: AccessTokenClaims): void
   /** Polls the lists that are due. Never rejects: a list that cannot be fetched becomes stale. */

@@ -5,14 +5,14 @@
 import type { AccessTokenClaims } from './access-token-claims.ts'
 import type { VerificationKey } from './jwks.ts'
 
-export interface CachedToken {
+interface CachedToken {
   readonly token: string
   readonly claims: AccessTokenClaims
   /** The key that verified the signature. */
   readonly key: VerificationKey
 }
 
-export interface TokenCache {
+interface TokenCache {
   get(token: string): CachedToken | undefined
   set(verified: CachedToken): void
 }
