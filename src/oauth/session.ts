@@ -28,11 +28,11 @@ export interface NewSession
   readonly status: StatusIndex
   /** Absent for a grant without a user session. */
   readonly signInId?: string
-  readonly claims?: readonly string[]
+  readonly userinfoClaims?: readonly string[]
 }
 
 export function newSession(given: NewSession, { refreshIdleTtl }: SessionTimes): Session {
-  const { client, now, signInId = null, claims = [], ...rest } = given
+  const { client, now, signInId = null, userinfoClaims = [], ...rest } = given
   const idle = isRefreshable(client) ? now + refreshIdleTtl : given.expiresAt
   return {
     ...rest,
@@ -44,7 +44,7 @@ export function newSession(given: NewSession, { refreshIdleTtl }: SessionTimes):
     revokedAt: null,
     revokedReason: null,
     signInId,
-    userinfoClaims: claims,
+    userinfoClaims,
     // OIDC Core §11: an offline session continues after the user has signed out.
     offline: given.scopes.includes('offline_access'),
     backchannelLogout: client.backchannelLogoutUri !== null,

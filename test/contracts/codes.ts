@@ -18,7 +18,7 @@ export function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationC
     audience: 'https://orders.test',
     authTime: 990,
     amr: ['pwd', 'otp'],
-    claims: { idToken: ['name'], userinfo: ['email', 'email_verified'] },
+    requestedClaims: { idToken: ['name'], userinfo: ['email', 'email_verified'] },
     expiresAt: 1060,
     usedAt: null,
     pkceFailures: 0,
@@ -34,7 +34,7 @@ const bare = code({
   nonce: null,
   scopes: [],
   amr: [],
-  claims: { idToken: [], userinfo: [] },
+  requestedClaims: { idToken: [], userinfo: [] },
 })
 
 const MOST = 5

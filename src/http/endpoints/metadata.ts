@@ -4,12 +4,12 @@ import type { Config } from '../../config/load.ts'
 import { issuerBase } from '../../issuer-path.ts'
 import { RESPONSE_MODES } from '../../oauth/authorize/redirect-target.ts'
 import { PROMPTS } from '../../oauth/authorize/request.ts'
-import { CLAIM_NAMES } from '../../oauth/claims.ts'
 import { CLIENT_ALGORITHMS } from '../../oauth/client-auth/client-jwt.ts'
 import { METHOD_NAMES } from '../../oauth/client-auth/index.ts'
 import { GRANT_NAMES } from '../../oauth/grants/index.ts'
 import { CODE_CHALLENGE_METHODS } from '../../oauth/pkce.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
+import { USER_CLAIM_NAMES } from '../../oauth/user-claims.ts'
 import { LOCALES } from '../../views/texts/index.ts'
 import {
   AUTHORIZE_PATH,
@@ -58,7 +58,7 @@ export function serverMetadata(
     request_object_signing_alg_values_supported: [...CLIENT_ALGORITHMS],
     prompt_values_supported: [...PROMPTS],
     scopes_supported: [...PROTOCOL_SCOPES],
-    claims_supported: [...ID_TOKEN_CLAIMS, ...CLAIM_NAMES.filter((name) => name !== 'sub')],
+    claims_supported: [...ID_TOKEN_CLAIMS, ...USER_CLAIM_NAMES.filter((name) => name !== 'sub')],
     claims_parameter_supported: true,
     acr_values_supported: [...ACR_VALUES],
     subject_types_supported: ['public'],

@@ -10,11 +10,11 @@ import type { Signer } from '../../keys/signer.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { ConsentStore } from '../../store/contracts/consents.ts'
 import type { Clock } from '../../system.ts'
-import { scopeOfClaim } from '../claims.ts'
 import { invalidRequest } from '../errors.ts'
 import { identifiesClient } from '../redirect-uri.ts'
 import type { Registry } from '../registry.ts'
 import { type Granted, resolveScopes } from '../scope.ts'
+import { scopeOfClaim } from '../user-claims.ts'
 import type { Flow } from './flow.ts'
 import type { AuthorizationState } from './next-step.ts'
 import type { AuthorizationRequest } from './request.ts'
@@ -56,14 +56,16 @@ export function createAssess(deps: AssessDeps): Assess {
   const { registry, consents, secondFactors, signer, clock, config } = deps
 
   return async (flow, received, current) => {
-    const request = { ...received, claims: permittedClaims(received) }
+    const request = { ...received, requestedClaims: permittedClaims(received) }
     const { client, scopes, resource } = request
     const grant = (roles: readonly string[] | null) =>
       resolveScopes({ requested: scopes, resource, client, roles }, registry, config.defaultAudience)
     // First without a user: what this client can never have is refused before anyone signs in.
     const atMost = grant(null)
     const granted = current ? grant(current.user.roles) : null
-    const scopesToShow = [...new Set([...(granted ?? atMost).scopes, ...impliedScopes(request.claims)])]
+    const scopesToShow = [
+      ...new Set([...(granted ?? atMost).scopes, ...impliedScopes(request.requestedClaims)]),
+    ]
     const summary = { client, request, granted, scopesToShow, canStoreConsent: canStoreConsent(request) }
     return {
       summary,
@@ -135,12 +137,15 @@ function canStoreConsent({ client, redirectUri }: AuthorizationRequest): boolean
 }
 
 /** A claim requested by name needs the scope that it belongs to, or it would be a way round that scope. */
-function permittedClaims({ claims, client }: AuthorizationRequest): AuthorizationRequest['claims'] {
+function permittedClaims({
+  requestedClaims,
+  client,
+}: AuthorizationRequest): AuthorizationRequest['requestedClaims'] {
   const permitted = (names: readonly string[]) =>
     names.filter((name) => client.scopes.includes(scopeOfClaim(name) ?? 'openid'))
-  return { idToken: permitted(claims.idToken), userinfo: permitted(claims.userinfo) }
+  return { idToken: permitted(requestedClaims.idToken), userinfo: permitted(requestedClaims.userinfo) }
 }
 
-function impliedScopes({ idToken, userinfo }: AuthorizationRequest['claims']): string[] {
+function impliedScopes({ idToken, userinfo }: AuthorizationRequest['requestedClaims']): string[] {
   return [...idToken, ...userinfo].map(scopeOfClaim).filter((scope) => scope !== null)
 }

@@ -173,7 +173,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       audience: granted.audience,
       authTime: signIn.authTime,
       amr: signIn.amr,
-      claims: request.claims,
+      requestedClaims: request.requestedClaims,
       expiresAt: now + AUTHORIZATION_CODE_TTL,
       usedAt: null,
       pkceFailures: 0,

@@ -3,12 +3,12 @@
  * the client. Pure; must not know who is signed in.
  */
 import type { Seconds } from '../../system.ts'
-import { CLAIM_NAMES } from '../claims.ts'
 import { invalidRequest, invalidScope, OAuthError } from '../errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
 import { isCodeChallenge } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
 import { parseScope } from '../scope.ts'
+import { USER_CLAIM_NAMES } from '../user-claims.ts'
 import { RESPONSE_MODES, type RedirectTarget } from './redirect-target.ts'
 
 export const PROMPTS = ['none', 'login', 'consent', 'select_account'] as const
@@ -30,7 +30,7 @@ export interface AuthorizationRequest extends RedirectTarget {
   /** `acr` as an essential claim: the request fails unless one of these is reached (OIDC Core §5.5.1.1). */
   readonly essentialAcr: readonly string[]
   /** Claims requested by name (OIDC Core §5.5), without unknown ones. */
-  readonly claims: { readonly idToken: readonly string[]; readonly userinfo: readonly string[] }
+  readonly requestedClaims: { readonly idToken: readonly string[]; readonly userinfo: readonly string[] }
   /** The user that the client expects (OIDC Core §5.5.1). */
   readonly subject: string | undefined
 }
@@ -112,17 +112,17 @@ function maxAgeOf(value: string | undefined): Seconds | undefined {
 /** OIDC Core §5.5: unknown claims are ignored; a malformed object is refused. */
 function readClaims(
   text: string | undefined,
-): Pick<AuthorizationRequest, 'claims' | 'essentialAcr' | 'subject'> {
+): Pick<AuthorizationRequest, 'requestedClaims' | 'essentialAcr' | 'subject'> {
   if (text === undefined)
-    return { claims: { idToken: [], userinfo: [] }, essentialAcr: [], subject: undefined }
+    return { requestedClaims: { idToken: [], userinfo: [] }, essentialAcr: [], subject: undefined }
   const requested = objectOf(parseJson(text))
   const idToken = objectOf(requested.id_token ?? {})
   const userinfo = objectOf(requested.userinfo ?? {})
   const acr = objectOf(idToken.acr ?? {})
   const subject = objectOf(idToken.sub ?? userinfo.sub ?? {}).value
-  const known = (names: object) => Object.keys(names).filter((name) => CLAIM_NAMES.includes(name))
+  const known = (names: object) => Object.keys(names).filter((name) => USER_CLAIM_NAMES.includes(name))
   return {
-    claims: { idToken: known(idToken), userinfo: known(userinfo) },
+    requestedClaims: { idToken: known(idToken), userinfo: known(userinfo) },
     essentialAcr:
       acr.essential === true
         ? [acr.value, acr.values].flat().filter((value): value is string => typeof value === 'string')

@@ -2,13 +2,13 @@ import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { AuthorizationCode } from '../../store/contracts/codes.ts'
 import type { EpochSeconds } from '../../system.ts'
 import { hashCode } from '../authorize/hash-code.ts'
-import { claimsOf } from '../claims.ts'
 import { invalidGrant, invalidRequest, invalidTarget } from '../errors.ts'
 import { accessTokenTtl, MAX_CODE_VERIFIER_ATTEMPTS } from '../lifetimes.ts'
 import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
 import { narrowScopes } from '../scope.ts'
 import { isRefreshable, newSession, sessionEnd } from '../session.ts'
+import { userClaimsOf } from '../user-claims.ts'
 import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
 type Deps = Pick<
@@ -68,7 +68,7 @@ export function authorizationCode(deps: Deps): Grant {
           expiresAt,
           status: await statusIndices.forSession(expiresAt),
           signInId: code.signInId,
-          claims: code.claims.userinfo,
+          userinfoClaims: code.requestedClaims.userinfo,
         },
         config,
       )
@@ -86,7 +86,7 @@ export function authorizationCode(deps: Deps): Grant {
         scopes: granted.scopes,
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
-        idToken: { nonce: code.nonce, claims: claimsOf(user, [], code.claims.idToken) },
+        idToken: { nonce: code.nonce, claims: userClaimsOf(user, [], code.requestedClaims.idToken) },
         async commit() {
           if (await codes.redeem(hash, session, clock.now(), MAX_CODE_VERIFIER_ATTEMPTS)) {
             return isRefreshable(client) ? { sessionId: session.id, generation: 1 } : null

@@ -6,9 +6,9 @@ import type { Clock } from '../../system.ts'
 import { ACCESS_TOKEN_TYPE, type AccessTokenClaims } from '../../tokens/access-token.ts'
 import type { ActiveTokens } from '../active-token.ts'
 import { auditFailure } from '../audit-failures.ts'
-import { claimsOf, type UserClaims } from '../claims.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
+import { type UserClaims, userClaimsOf } from '../user-claims.ts'
 
 export interface UserInfoDeps {
   readonly signer: Pick<Signer, 'verify'>
@@ -49,7 +49,7 @@ export function createUserInfo({ signer, activeTokens, clock, audit, issuer }: U
         const detail = endUser ? 'openid_missing' : 'no_user'
         throw new OAuthError('insufficient_scope', 'the access token was not issued with openid', { detail })
       }
-      return claimsOf(endUser.user, scopes, endUser.session.userinfoClaims)
+      return userClaimsOf(endUser.user, scopes, endUser.session.userinfoClaims)
     })
 }
 

@@ -18,7 +18,7 @@ export interface AuthorizationCode {
   readonly authTime: EpochSeconds
   readonly amr: readonly string[]
   /** Names of single claims that were asked for (OIDC Core §5.5). */
-  readonly claims: { readonly idToken: readonly string[]; readonly userinfo: readonly string[] }
+  readonly requestedClaims: { readonly idToken: readonly string[]; readonly userinfo: readonly string[] }
   readonly expiresAt: EpochSeconds
   /** When it was spent. */
   readonly usedAt: EpochSeconds | null

@@ -88,8 +88,8 @@ type Details = Omit<
 
 /** What is never searched for or compared in SQL needs no column. */
 function detailsOf(code: AuthorizationCode): string {
-  const { userId, redirectUri, nonce, scopes, audience, authTime, amr, claims } = code
-  const details: Details = { userId, redirectUri, nonce, scopes, audience, authTime, amr, claims }
+  const { userId, redirectUri, nonce, scopes, audience, authTime, amr, requestedClaims } = code
+  const details: Details = { userId, redirectUri, nonce, scopes, audience, authTime, amr, requestedClaims }
   return JSON.stringify(details)
 }
 

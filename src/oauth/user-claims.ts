@@ -24,13 +24,17 @@ const SCOPES: Readonly<Record<string, readonly ClaimName[]>> = {
 }
 
 /** Claims that may be requested by name; `claims_supported` of the metadata. */
-export const CLAIM_NAMES: readonly string[] = ['sub', ...Object.keys(readings)]
+export const USER_CLAIM_NAMES: readonly string[] = ['sub', ...Object.keys(readings)]
 
 /**
  * Returns `sub` and the claims that the scopes and names stand for. Unknown names are no error (§5.5), and a claim
  * without a value is omitted (§5.3.2).
  */
-export function claimsOf(user: User, scopes: readonly string[], names: readonly string[] = []): UserClaims {
+export function userClaimsOf(
+  user: User,
+  scopes: readonly string[],
+  names: readonly string[] = [],
+): UserClaims {
   const wanted = new Set([...scopes.flatMap((scope) => ofScope(scope)), ...names])
   const claims: UserClaims = { sub: user.id }
   for (const [name, read] of Object.entries(readings)) {

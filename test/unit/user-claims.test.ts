@@ -1,5 +1,5 @@
 import t from 'tap'
-import { CLAIM_NAMES, claimsOf } from '../../src/oauth/claims.ts'
+import { USER_CLAIM_NAMES, userClaimsOf } from '../../src/oauth/user-claims.ts'
 import { user } from '../support/server/seed.ts'
 
 const alice = await user({
@@ -21,20 +21,24 @@ t.test('a scope releases its claims and no others (OpenID Connect Core §5.4)', 
     [['openid', 'profile', 'email', 'offline_access', 'orders:read'], { ...profile, ...email }],
     [['Profile', 'address', 'phone', 'constructor', '__proto__', 'toString', ''], {}],
   ] as const) {
-    t.same(claimsOf(alice, scopes), { sub: 'u_1', ...claims }, scopes.join(' '))
+    t.same(userClaimsOf(alice, scopes), { sub: 'u_1', ...claims }, scopes.join(' '))
   }
 })
 
 t.test(
   'single claims are released by name, whatever the scope, and unknown names are ignored (OpenID Connect Core §5.5)',
   async (t) => {
-    t.same(claimsOf(alice, ['openid'], ['name']), { sub: 'u_1', name: 'Alice Example' })
-    t.same(claimsOf(alice, ['openid', 'email'], ['updated_at']), { sub: 'u_1', ...email, updated_at: 1234 })
+    t.same(userClaimsOf(alice, ['openid'], ['name']), { sub: 'u_1', name: 'Alice Example' })
+    t.same(userClaimsOf(alice, ['openid', 'email'], ['updated_at']), {
+      sub: 'u_1',
+      ...email,
+      updated_at: 1234,
+    })
     const foreign = ['passwordHash', 'roles', 'id', 'constructor', '__proto__', 'picture', '']
-    t.same(claimsOf(alice, [], foreign), { sub: 'u_1' })
+    t.same(userClaimsOf(alice, [], foreign), { sub: 'u_1' })
     t.same(
-      Object.keys(claimsOf(alice, [], CLAIM_NAMES)).sort(),
-      [...CLAIM_NAMES].sort(),
+      Object.keys(userClaimsOf(alice, [], USER_CLAIM_NAMES)).sort(),
+      [...USER_CLAIM_NAMES].sort(),
       'all that are offered',
     )
   },
@@ -43,9 +47,13 @@ t.test(
 t.test('unknown values are omitted, neither null nor empty (OpenID Connect Core §5.3.2)', async (t) => {
   const scopes = ['openid', 'profile', 'email']
   const bare = await user({ id: 'u_2', emailVerified: true })
-  t.same(claimsOf(bare, scopes, CLAIM_NAMES), { sub: 'u_2', preferred_username: 'alice', updated_at: 1 })
+  t.same(userClaimsOf(bare, scopes, USER_CLAIM_NAMES), {
+    sub: 'u_2',
+    preferred_username: 'alice',
+    updated_at: 1,
+  })
   const blank = await user({ id: 'u_3', name: '', email: '', updatedAt: 5 })
-  t.same(claimsOf(blank, scopes), { sub: 'u_3', preferred_username: 'alice', updated_at: 5 })
+  t.same(userClaimsOf(blank, scopes), { sub: 'u_3', preferred_username: 'alice', updated_at: 5 })
   const unsure = await user({ id: 'u_4', email: 'a@b.test' })
-  t.match(claimsOf(unsure, scopes), { email: 'a@b.test', email_verified: false })
+  t.match(userClaimsOf(unsure, scopes), { email: 'a@b.test', email_verified: false })
 })
