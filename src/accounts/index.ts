@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os'
 import type { Audit } from '../audit/events.ts'
 import type { Config } from '../config/load.ts'
 import type { Roots } from '../keys/data-keys.ts'
+import type { UserStore } from '../store/contracts/users.ts'
 import type { Store } from '../store/index.ts'
 import type { Clock, Random } from '../system.ts'
 import { createOwnAccess, type OwnAccess } from './account-sessions.ts'
@@ -18,6 +19,7 @@ import { createSignIns, type SignIns } from './user-sessions.ts'
 import { createUserSuppliedSecretVerifier } from './user-supplied-secret.ts'
 
 export interface Accounts {
+  readonly users: Pick<UserStore, 'find'>
   readonly login: Login
   readonly secondFactors: SecondFactors
   readonly userSessions: SignIns
@@ -60,6 +62,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
   const login = createLogin({ users, gate, throttle, audit })
   const userSessions = createSignIns({ signIns, sessions, users, clock, random, audit, config })
   return {
+    users,
     login,
     userSessions,
     secondFactors: createSecondFactors({

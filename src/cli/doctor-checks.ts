@@ -64,7 +64,7 @@ export async function examine(io: Io): Promise<Finding[]> {
   /** undefined: not known; null: there is none. */
   let ring: Ring | null | undefined = db === null ? null : undefined
   try {
-    /** By how much this machine is ahead of the clock that all nodes go by (timekeeper). */
+    /** By how much this machine is ahead of the clock that all nodes use (node/cluster-clock.ts). */
     const ahead = db?.time && clock === systemClock ? clock.now() - Math.floor((await db.time()) / 1000) : 0
     if (db?.time) await check('store clock', () => checkStoreClock(ahead))
     const shared = { now: () => clock.now() - ahead }

@@ -100,7 +100,7 @@ async function traced(config: Config, system: System, nodeInfo: NodeInfo): Promi
 }
 
 async function listen(server: Server, system: System, metrics: Metrics): Promise<FastifyInstance> {
-  const { config } = server
+  const { config } = server.base
   const app = await createApp({
     server,
     logger: system.logger as FastifyBaseLogger,

@@ -16,7 +16,6 @@ import type { Metrics } from '../metrics/metrics.ts'
 import type { OAuth } from '../oauth/index.ts'
 import type { Registry } from '../oauth/registry.ts'
 import type { Status } from '../status/index.ts'
-import type { UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random } from '../system.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 import { type Branding, createBranding } from '../views/assets.ts'
@@ -81,11 +80,12 @@ function trustedProxies(setting: TrustProxy) {
 
 /** What the folders below made; node/server.ts puts it together. */
 export interface AppParts {
-  readonly config: Config
-  readonly clock: Clock
-  readonly random: Random
-  readonly audit: Audit
-  readonly users: UserStore
+  readonly base: {
+    readonly config: Config
+    readonly clock: Clock
+    readonly random: Random
+    readonly audit: Audit
+  }
   readonly registry: Registry
   readonly signing: Pick<Signing, 'ring' | 'knownVerifiers'>
   readonly status: Pick<Status, 'lists'>
@@ -140,7 +140,8 @@ function common(logger: FastifyBaseLogger, limits: ConnectionLimits) {
 
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const { server, logger, limits = CONNECTION_LIMITS, metrics, tracing } = deps
-  const { config, clock, random, audit, signing, status, accounts, oauth, formMacs } = server
+  const { signing, status, accounts, oauth, formMacs } = server
+  const { config, clock, random, audit } = server.base
   const app = Fastify({
     ...common(logger, limits),
     trustProxy: trustedProxies(config.trustProxy),

@@ -26,7 +26,7 @@ export interface StaticFile {
 }
 
 export interface StaticSiteParts {
-  readonly config: Config
+  readonly base: { readonly config: Config }
   readonly signing: { readonly ring: Pick<LiveRing, 'jwks'> }
   readonly status: { readonly lists: StatusPublisher }
 }
@@ -36,7 +36,8 @@ export function listsFolder(config: Pick<Config, 'issuer'>): string {
   return issuerPath(config.issuer) + STATUS_LISTS_PATH
 }
 
-export async function staticSite({ config, signing, status }: StaticSiteParts): Promise<StaticFile[]> {
+export async function staticSite({ base, signing, status }: StaticSiteParts): Promise<StaticFile[]> {
+  const { config } = base
   const statusLists = status.lists
   const prefix = issuerPath(config.issuer)
   const { body, cacheControl } = signing.ring.jwks()

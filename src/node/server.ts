@@ -47,12 +47,13 @@ export async function openServer(
   const tokens = createTokens({ signer, roots, status, clock, random, issuer })
 
   const traceLimiter = tracing.gate
-  const use = { config, clock, random, audit, roots, store }
-  const accounts = createAccounts({ ...use, limiterSize, traceLimiter })
+  const shared = { config, clock, random, audit, roots, store }
+  const accounts = createAccounts({ ...shared, limiterSize, traceLimiter })
   const fetchJwks = tracing.fetchJwks(system.fetchJwks ?? createFetchJwks())
-  const oauth = createOAuth({ ...use, failpoint, signer, registry, accounts, status, tokens, fetchJwks })
+  const parts = { signer, registry, accounts, status, tokens, fetchJwks }
+  const oauth = createOAuth({ ...shared, ...parts, failpoint })
 
-  const staleness = createStaleness({
+  const { poll, refreshIfStale } = createStaleness({
     ages,
     async poll() {
       await clusterClock.poll()
@@ -60,16 +61,19 @@ export async function openServer(
       for (const view of [ring, roots, registry, status.cache]) await view.sync()
     },
   })
-  const { poll, refreshIfStale } = staleness
-  const created = createBackgroundJobs({ base, keys, ring, registry, signer, knownVerifiers, system, poll })
-  const jobs = tracing.jobs(created)
+  const allJobs = createBackgroundJobs({ base, keys, ring, registry, signer, knownVerifiers, system, poll })
+  const jobs = tracing.jobs(allJobs)
   const readiness = createReadiness(base, problem)
-  const { policy } = keys
-  const [gate, statusLists] = [accounts.passwordLimiter, status.lists]
-  system.metrics?.observe({ store, ring, policy, clock, gate, audit: base.auditLog, statusLists, readiness })
-
   const formMacs = createMacs(roots, 'keyturn/csrf/v1')
-  const machine = { config, clock, random, audit, users: store.users }
-  const made = { registry, signing, status, accounts, oauth, formMacs, refreshIfStale, readiness }
-  return { base, keys, jobs, ...machine, ...made }
+  system.metrics?.observe({
+    store,
+    ring,
+    policy: keys.policy,
+    clock,
+    gate: accounts.passwordLimiter,
+    audit: base.auditLog,
+    statusLists: status.lists,
+    readiness,
+  })
+  return { base, keys, jobs, registry, signing, status, accounts, oauth, formMacs, refreshIfStale, readiness }
 }

@@ -7,7 +7,6 @@ import type { Config } from '../../config/load.ts'
 import type { Macs } from '../../keys/macs.ts'
 import type { OAuth } from '../../oauth/index.ts'
 import type { Registry } from '../../oauth/registry.ts'
-import type { UserStore } from '../../store/contracts/users.ts'
 import type { PageRoute } from '../page-scope.ts'
 import { accountRoutes } from './account.ts'
 import { accountFactorRoutes } from './account-factors.ts'
@@ -23,23 +22,22 @@ import { signedOutRoutes } from './signed-out.ts'
 import { totpRoutes } from './totp.ts'
 
 export interface PagesDeps {
-  readonly config: Pick<Config, 'defaultAudience'>
+  readonly base: { readonly config: Pick<Config, 'defaultAudience'> }
   readonly accounts: Accounts
   readonly oauth: Pick<OAuth, 'authorize' | 'flows' | 'logout'>
   readonly registry: Registry
-  readonly users: Pick<UserStore, 'find'>
   readonly formMacs: Macs
 }
 
-export function pageRoutes({ config, accounts, oauth, registry, users, formMacs }: PagesDeps): PageRoute[] {
-  const { login, secondFactors, userSessions, changePassword, accountSessions } = accounts
+export function pageRoutes({ base, accounts, oauth, registry, formMacs }: PagesDeps): PageRoute[] {
+  const { users, login, secondFactors, userSessions, changePassword, accountSessions } = accounts
   const { authorize, flows, logout } = oauth
   const enrolment = createEnrolment({ authorize, secondFactors, userSessions })
   return [
     ...authorizeRoutes({ authorize, flows }),
     ...loginRoutes({ authorize, login, secondFactors, users, userSessions }),
     ...secondFactorRoutes({ authorize, secondFactors, users, userSessions }),
-    ...consentRoutes({ authorize, registry, formMacs, defaultAudience: config.defaultAudience }),
+    ...consentRoutes({ authorize, registry, formMacs, defaultAudience: base.config.defaultAudience }),
     ...accountRoutes({ accountSessions, userSessions, secondFactors, registry }),
     ...passwordRoutes({ changePassword }),
     ...accountFactorRoutes({ enrolment, secondFactors, registry }),
