@@ -2,7 +2,7 @@
 import argon2 from 'argon2'
 
 /** OWASP's second choice for argon2id: 19 MiB, two passes, one lane, so that a login takes one thread. */
-const PARAMETERS = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
+export const ARGON2_PARAMETERS = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
 
 /** Longer ones are refused unread: hashing a megabyte for a stranger is work he chose and we pay. */
 export const LONGEST_PASSWORD = 1024
@@ -16,7 +16,7 @@ let nobody: Promise<string> | undefined
 const prepare = (password: string): string => password.normalize('NFC')
 
 export function hashPassword(password: string): Promise<string> {
-  return argon2.hash(prepare(password), PARAMETERS)
+  return argon2.hash(prepare(password), ARGON2_PARAMETERS)
 }
 
 export interface Verdict {
@@ -31,5 +31,5 @@ export async function verifyPassword(hash: string | undefined, password: string)
   const fits = password.length <= LONGEST_PASSWORD
   const same = await argon2.verify(hash ?? (await nobody), fits ? prepare(password) : '')
   if (!same || !fits || hash === undefined) return { ok: false, outdated: false }
-  return { ok: true, outdated: argon2.needsRehash(hash, PARAMETERS) }
+  return { ok: true, outdated: argon2.needsRehash(hash, ARGON2_PARAMETERS) }
 }

@@ -4,9 +4,7 @@
  * endpoint.
  */
 import { invalidRequest } from '../oauth/errors.ts'
-import { type Pair, type Parameters, parametersOf, repeatedIn } from '../oauth/parameters.ts'
-
-const MAX_PARAMETERS = 64
+import { MAX_PARAMETERS, type Pair, type Parameters, parametersOf, repeatedIn } from '../oauth/parameters.ts'
 
 export interface Form {
   readonly parameters: Parameters

@@ -19,13 +19,13 @@ import type { ClientKeys } from './client-keys.ts'
 /** Asymmetric only: a shared secret can be guessed, and a public key must never serve as one (RFC 8725 §3.1). */
 export const CLIENT_ALGORITHMS: readonly string[] = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']
 
-const MAX_LENGTH = 8192
+export const MAX_CLIENT_JWT_LENGTH = 8192
 
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 
 /** Whether it has the form of a signed JWT: three parts (an encrypted one has five), none empty, of a sane size. */
 export function isSignedJwt(text: string): boolean {
-  return text.length <= MAX_LENGTH && COMPACT.test(text)
+  return text.length <= MAX_CLIENT_JWT_LENGTH && COMPACT.test(text)
 }
 
 export interface ClientJwtRules {

@@ -20,7 +20,7 @@ import {
 import { startIntegrityCheck } from './integrity-check.ts'
 
 /** How long a batch waits for its turn altogether, off the event loop. */
-const BUSY_PATIENCE_MS = 2000
+export const BUSY_TIMEOUT_MS = 2000
 const RETRY_MS = 25
 /** More savepoints than this in one transaction would only make a failed commit more expensive. */
 const GROUP = 256
@@ -107,7 +107,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     } catch (error) {
       const patient = isBusy(error) && !closed
       const now = performance.now()
-      const again = patient ? group.filter((batch) => now - batch.since < BUSY_PATIENCE_MS) : []
+      const again = patient ? group.filter((batch) => now - batch.since < BUSY_TIMEOUT_MS) : []
       for (const batch of group) if (!again.includes(batch)) batch.reject(translate(error))
       waiting = [...again, ...waiting]
       if (waiting.length > 0) schedule(again.length > 0 ? RETRY_MS : 0)
@@ -128,7 +128,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     ...(examination ? { integrityChecked: examination.done } : {}),
 
     async query<Row>(sql: string, params: readonly Param[] = []) {
-      const deadline = performance.now() + BUSY_PATIENCE_MS
+      const deadline = performance.now() + BUSY_TIMEOUT_MS
       for (;;) {
         if (closed) throw new StoreUnavailable(new Error('the store is closed'))
         try {
