@@ -13,6 +13,7 @@ import { createOwnAccess, type OwnAccess } from './account-sessions.ts'
 import { type ChangePassword, createChangePassword } from './change-password.ts'
 import { createGate, type Gate, type GateSize } from './concurrency-limiter.ts'
 import { createLogin, type Login } from './login.ts'
+import { MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES } from './password.ts'
 import { createThrottle, type Throttle } from './rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from './second-factors.ts'
 import { createSignIns, type SignIns } from './user-sessions.ts'
@@ -47,7 +48,10 @@ export interface AccountsDeps {
 }
 
 /** At most half of the thread pool hashes passwords (keyturn.js says how large the pool is); the other half signs. */
-const LIMITER_SIZE: GateSize = { running: Math.max(1, Math.min(2, availableParallelism() >> 1)), waiting: 16 }
+const LIMITER_SIZE: GateSize = {
+  running: Math.max(1, Math.min(MAX_CONCURRENT_HASHES, availableParallelism() >> 1)),
+  waiting: MAX_WAITING_HASHES,
+}
 
 export function createAccounts(deps: AccountsDeps): Accounts {
   const { config, clock, random, audit, roots, store, limiterSize = LIMITER_SIZE } = deps

@@ -1,15 +1,25 @@
-/** argon2id (RFC 9106): the one place that knows its parameters. Callers that face strangers pass a gate first. */
+/** argon2id (RFC 9106): the only module that knows its parameters. Callers that serve strangers pass a concurrency limiter first. */
 import argon2 from 'argon2'
 
 /** OWASP's second choice for argon2id: 19 MiB, two passes, one lane, so that a login takes one thread. */
-export const ARGON2_PARAMETERS = { type: argon2.argon2id, memoryCost: 19_456, timeCost: 2, parallelism: 1 } as const
+export const ARGON2_PARAMETERS = {
+  type: argon2.argon2id,
+  memoryCost: 19_456,
+  timeCost: 2,
+  parallelism: 1,
+} as const
 
-/** Longer ones are refused unread: hashing a megabyte for a stranger is work he chose and we pay. */
+/** A longer password is refused before it is hashed: hashing a megabyte for a stranger would cost us, not the stranger. */
 export const LONGEST_PASSWORD = 1024
 /** NIST SP 800-63B §5.1.1.2. */
 export const SHORTEST_PASSWORD = 8
 
-/** Made once, of a password nobody has: what an unknown account is checked against. */
+/** At once, also on a machine with many processors: what hashing takes, signing has to wait for. */
+export const MAX_CONCURRENT_HASHES = 2
+/** The next one is refused with 503. */
+export const MAX_WAITING_HASHES = 16
+
+/** Of a password that no user has; a login with an unknown username is checked against it, so that it takes as long. */
 let nobody: Promise<string> | undefined
 
 /** One spelling for what looks the same: keyboards differ in how they write an é (RFC 8265 §4.2.2). */
@@ -21,7 +31,7 @@ export function hashPassword(password: string): Promise<string> {
 
 export interface Verdict {
   readonly ok: boolean
-  /** Right, but the parameters have changed since it was stored: it should be hashed and stored anew. */
+  /** Right, but the parameters have changed since it was stored: it should be hashed and stored again. */
   readonly outdated: boolean
 }
 

@@ -20,7 +20,7 @@ import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { withProgress } from './progress.ts'
 
 /** How long requests in flight may take to finish when the server is asked to stop. */
-const PATIENCE_MS = 10_000
+export const SHUTDOWN_TIMEOUT_MS = 10_000
 const IDLE_CHECK_MS = 100
 
 export const serveCommand: CommandFactory = (context) =>
@@ -135,7 +135,7 @@ async function close(app: FastifyInstance, endNow: (code: number) => void): Prom
   const patience = setTimeout(() => {
     app.server.closeAllConnections()
     setTimeout(() => endNow(1), 1000).unref()
-  }, PATIENCE_MS)
+  }, SHUTDOWN_TIMEOUT_MS)
   // Node looks for idle connections once; one that was busy then would be waited for until it times out.
   const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS)
   await app.close()

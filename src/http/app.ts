@@ -71,7 +71,7 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   requests: 10_000,
 }
 
-const MAX_HEADER_BYTES = 16_384
+export const MAX_HEADER_BYTES = 16_384
 
 /** Fastify takes every form of the setting as it is, except a number of hops, which must be a function. */
 function trustedProxies(setting: TrustProxy) {

@@ -6,6 +6,9 @@
 import { invalidRequest } from '../oauth/errors.ts'
 import { MAX_PARAMETERS, type Pair, type Parameters, parametersOf, repeatedIn } from '../oauth/parameters.ts'
 
+/** Of a request. */
+export const MAX_BODY_BYTES = 65_536
+
 export interface Form {
   readonly parameters: Parameters
   readonly pairs: readonly Pair[]

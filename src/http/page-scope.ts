@@ -5,12 +5,10 @@
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { type CsrfBinding, checkCsrf } from './csrf.ts'
-import { readPairs } from './form.ts'
+import { MAX_BODY_BYTES, readPairs } from './form.ts'
 import { sendErrorPage } from './page-error.ts'
 import { setPageHeaders } from './page-policy.ts'
 import { createPageRequest, type PageRequest, type PageRequestDeps } from './page-request.ts'
-
-const BODY_LIMIT = 65_536
 
 export interface PageRoute {
   readonly method: 'GET' | 'POST'
@@ -32,7 +30,7 @@ export async function pageScope(
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(
     'application/x-www-form-urlencoded',
-    { parseAs: 'string', bodyLimit: BODY_LIMIT },
+    { parseAs: 'string', bodyLimit: MAX_BODY_BYTES },
     (_request, body, done) => {
       try {
         done(null, readPairs(body as string))
@@ -51,7 +49,7 @@ export async function pageScope(
       method,
       url: deps.prefix + path,
       exposeHeadRoute: method === 'GET' && head,
-      bodyLimit: BODY_LIMIT,
+      bodyLimit: MAX_BODY_BYTES,
       handler: async (request, reply) => {
         const pageRequest = await createPageRequest(deps, request, reply)
         if (method === 'POST' && csrf !== 'none') {

@@ -11,7 +11,7 @@ import type { ProtocolRequest } from '../oauth/parameters.ts'
 import { bearerChallenge } from './bearer.ts'
 import { clientAddress } from './client-address.ts'
 import { asOAuthError, noStore, sendFailure } from './failures.ts'
-import { type Form, parseForm } from './form.ts'
+import { type Form, MAX_BODY_BYTES, parseForm } from './form.ts'
 
 export type ProtocolAnswer =
   | { readonly kind: 'json'; readonly body: object }
@@ -36,8 +36,6 @@ export interface ProtocolRoute {
   readonly handler: ProtocolHandler
 }
 
-const BODY_LIMIT = 65_536
-
 /** Registers endpoints in a scope of their own: its parsers and its error responses apply to nothing else. */
 export async function protocolScope(
   app: FastifyInstance,
@@ -46,13 +44,13 @@ export async function protocolScope(
 ): Promise<void> {
   // Only the content type that the RFCs name: a body of any other type is refused before it is parsed.
   app.removeAllContentTypeParsers()
-  await app.register(formbody, { bodyLimit: BODY_LIMIT, parser: parseForm as never })
+  await app.register(formbody, { bodyLimit: MAX_BODY_BYTES, parser: parseForm as never })
   for (const { url, endpoint, refused, status = 200, bearer = false, handler } of routes) {
     const reached = new WeakSet<FastifyRequest>()
     app.route({
       method: bearer ? ['GET', 'POST'] : 'POST',
       url,
-      bodyLimit: BODY_LIMIT,
+      bodyLimit: MAX_BODY_BYTES,
       async handler(request, reply) {
         noStore(reply)
         const asked = protocolRequest(request, endpoint)

@@ -17,7 +17,7 @@ import type { SigningKey } from './sign-compact.ts'
  * How old our view may be and still sign. A node that was frozen, or cut off from the store, must look before
  * it signs: its key may have left the JWKS.
  */
-const LEASE_MS = 10_000
+export const LEASE_MS = 10_000
 
 /**
  * The store learns of a token's expiry before the token is signed. Noting a little more than needed makes that

@@ -10,7 +10,7 @@ export interface Sink {
 }
 
 /** Bytes of lines that wait for a slow reader or for disk space. Later lines are dropped. */
-const MAX_WAITING = 4_194_304
+export const MAX_WAITING_BYTES = 4_194_304
 const RETRY_MS = 20
 /** Failed attempts after which the process no longer waits with its exit. */
 const MAX_RETRIES = 25
@@ -59,7 +59,7 @@ export function createSink(destination: number | string, dropped: (lines: number
   return {
     write(line) {
       const bytes = Buffer.byteLength(line)
-      if (size + bytes > MAX_WAITING) {
+      if (size + bytes > MAX_WAITING_BYTES) {
         lost += 1
         return
       }

@@ -66,7 +66,7 @@ export interface Base {
 }
 
 /** Audit events that a node keeps in memory while the store is away. A command records only its own few events. */
-const MAX_WAITING_EVENTS = 10_000
+export const MAX_WAITING_EVENTS = 10_000
 
 export const databaseOptions = (config: Config): OpenOptions => ({
   pool: config.databasePool,

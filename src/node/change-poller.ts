@@ -16,7 +16,7 @@ export const LISTENING_POLL_INTERVAL_MS = 750
 /** After the poll that follows a notification, so that many notifications at once cost a few polls. */
 const DEBOUNCE_MS = 25
 const MAINTAIN_KEYS_INTERVAL_MS = 1000
-const PRUNE_INTERVAL_MS = 60_000
+export const PRUNE_INTERVAL_MS = 60_000
 
 type JobName = Exclude<keyof BackgroundJobs, 'stop'>
 

@@ -53,11 +53,11 @@ export const createAges = (machine: Clock, monotonic: Monotonic): Ages => ({
   since: (mark) => Math.max(monotonic() - mark.monotonic, Math.abs(machine.now() - mark.at) * 1000),
 })
 
-const READ_INTERVAL_MS = 5000
+export const CLOCK_READ_INTERVAL_MS = 5000
 /** An answer may be wrong by half of the time that it took. Slower answers are used only if there is no better one. */
 const PROMPT_MS = 1000
 /** Difference between the machine's clock and the store's from which it is logged. */
-const TOLERATED_DIFFERENCE = 5
+export const TOLERATED_CLOCK_DIFFERENCE = 5
 const SLEEP_MS = 2000
 
 interface SharedClock extends Clock {
@@ -84,7 +84,7 @@ async function createSharedClock(
 
   function compare(): void {
     const ahead = machine.now() - now()
-    if (Math.abs(ahead - logged) < TOLERATED_DIFFERENCE) return
+    if (Math.abs(ahead - logged) < TOLERATED_CLOCK_DIFFERENCE) return
     logged = ahead
     const difference = `${Math.abs(ahead)} s ${ahead > 0 ? 'ahead of' : 'behind'}`
     logger.warn(
@@ -99,7 +99,7 @@ async function createSharedClock(
     async poll() {
       // Sooner after a sleep or a jump, which the monotonic clock does not notice.
       const slept = ages.since(readAt) - (monotonic() - readAt.monotonic) > SLEEP_MS
-      if (ages.since(readAt) < READ_INTERVAL_MS && !slept) return
+      if (ages.since(readAt) < CLOCK_READ_INTERVAL_MS && !slept) return
       const mark = ages.mark()
       const next = await read()
       if (next.prompt || slept || !sample.prompt) sample = next
@@ -110,8 +110,8 @@ async function createSharedClock(
 }
 
 /** A difference that no gradual correction of a clock makes. */
-const JUMP = 30
-const MAX_LAG = 86_400
+export const CLOCK_JUMP = 30
+export const MAX_CLOCK_LAG = 86_400
 
 function createJumpDetector({
   clock,
@@ -129,8 +129,8 @@ function createJumpDetector({
       const jump = Math.round(now.at - seen.at - (now.monotonic - seen.monotonic) / 1000)
       seen = now
       if (now.monotonic >= until) lag = 0
-      if (Math.abs(jump) >= JUMP) {
-        lag = Math.min(MAX_LAG, Math.max(0, lag + jump))
+      if (Math.abs(jump) >= CLOCK_JUMP) {
+        lag = Math.min(MAX_CLOCK_LAG, Math.max(0, lag + jump))
         until = now.monotonic + lag * 1000
         const message =
           jump > 0

@@ -8,7 +8,7 @@ import { NODE_TIMEOUT, type NodeStore, type ServingNode } from '../store/contrac
 import type { Clock, EpochSeconds, Random, Seconds } from '../system.ts'
 
 /** Between two heartbeats: a node counts as gone when it has missed six (NODE_TIMEOUT). */
-const HEARTBEAT_INTERVAL: Seconds = 5
+export const HEARTBEAT_INTERVAL: Seconds = 5
 
 /** Where the process runs. */
 export interface NodeInfo {

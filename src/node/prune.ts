@@ -5,7 +5,7 @@ import { PRUNABLE, type Prunable, RETENTION } from '../store/retention.ts'
 import { type Clock, type EpochSeconds, systemMonotonic } from '../system.ts'
 
 /** Rows in a batch. SQLite works on the event loop: a batch takes some milliseconds, and no request waits longer. */
-const BATCH = 100
+export const PRUNE_BATCH = 100
 /** The pause after a batch, as a multiple of the time that the batch took: the rest of the time belongs to requests. */
 const PAUSE_FACTOR = 4
 const MAX_PAUSE_MS = 250
@@ -25,7 +25,7 @@ export async function prune(
   for (const [table, before] of [...tables, ...more]) {
     while (!stopping()) {
       const began = systemMonotonic()
-      if ((await table.prune(before, BATCH)) < BATCH) break
+      if ((await table.prune(before, PRUNE_BATCH)) < PRUNE_BATCH) break
       await sleep(Math.min(PAUSE_FACTOR * (systemMonotonic() - began), MAX_PAUSE_MS))
     }
   }

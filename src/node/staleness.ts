@@ -23,7 +23,7 @@ export interface StalenessDeps {
 }
 
 /** Twice the longest interval between two polls of the store. */
-const STALE_AFTER_MS = 2 * LISTENING_POLL_INTERVAL_MS
+export const STALE_AFTER_MS = 2 * LISTENING_POLL_INTERVAL_MS
 /**
  * A working store responds well before. While it does not, requests that need no store are served: keys/live-ring.ts signs for
  * 10 s without the store.

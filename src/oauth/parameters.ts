@@ -8,6 +8,9 @@ export interface Parameters {
 /** Name and value as they were sent, in order. */
 export type Pair = readonly [name: string, value: string]
 
+/** In a form or query, and in a request object. */
+export const MAX_PARAMETERS = 64
+
 /** RFC 8707 §2 allows only this one to be repeated; otherwise it is invalid_request (RFC 6749 §3.1, §3.2). */
 const REPEATABLE: readonly string[] = ['resource']
 

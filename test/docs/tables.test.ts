@@ -1,35 +1,52 @@
 import t from 'tap'
 import { FAMILIAR_ADDRESS_TTL, ONE_TIME_STATE_TTL } from '../../src/accounts/lifetimes.ts'
-import { ARGON2_PARAMETERS, LONGEST_PASSWORD, MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES, SHORTEST_PASSWORD } from '../../src/accounts/password.ts'
+import {
+  ARGON2_PARAMETERS,
+  LONGEST_PASSWORD,
+  MAX_CONCURRENT_HASHES,
+  MAX_WAITING_HASHES,
+  SHORTEST_PASSWORD,
+} from '../../src/accounts/password.ts'
 import { CODE_LIMITS, LIMITS as PASSWORD_LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { CODES_IN_A_SET } from '../../src/accounts/recovery-codes.ts'
-import { MAX_WAITING_EVENTS } from '../../src/audit/index.ts'
+import { AUDIT_EVENTS } from '../../src/audit/events.ts'
+import { failureDetails } from '../../src/audit/failure-details.ts'
 import { SHUTDOWN_TIMEOUT_MS } from '../../src/cli/serve.ts'
+import { ERROR_CODES } from '../../src/errors.ts'
 import { CONNECTION_LIMITS, MAX_HEADER_BYTES } from '../../src/http/app.ts'
 import { MAX_BODY_BYTES } from '../../src/http/form.ts'
-import { FORGOTTEN_AFTER } from '../../src/keys/known-verifiers.ts'
 import { LEASE_MS } from '../../src/keys/live-ring.ts'
 import { SKEW } from '../../src/keys/ring.ts'
 import { MAX_WAITING_BYTES } from '../../src/log/sink.ts'
+import { MAX_WAITING_EVENTS } from '../../src/node/base.ts'
 import { PRUNE_INTERVAL_MS } from '../../src/node/change-poller.ts'
-import { GONE_AFTER, HEARTBEAT_INTERVAL, NODE_RETENTION } from '../../src/node/heartbeat.ts'
-import { BATCH, PUSHED_REQUEST_RETENTION, SESSION_RETENTION, SINGLE_USE_RETENTION } from '../../src/node/prune.ts'
+import {
+  CLOCK_JUMP,
+  CLOCK_READ_INTERVAL_MS,
+  MAX_CLOCK_LAG,
+  TOLERATED_CLOCK_DIFFERENCE,
+} from '../../src/node/cluster-clock.ts'
+import { HEARTBEAT_INTERVAL } from '../../src/node/heartbeat.ts'
+import { PRUNE_BATCH } from '../../src/node/prune.ts'
+import { STALE_AFTER_MS } from '../../src/node/staleness.ts'
 import { MAX_CLIENT_JWT_LENGTH } from '../../src/oauth/client-auth/client-jwt.ts'
 import { JWKS_COOLDOWN, JWKS_MAX_AGE } from '../../src/oauth/client-auth/client-keys.ts'
 import { JWKS_FETCH_LIMITS } from '../../src/oauth/client-auth/fetch-jwks.ts'
+import { statuses } from '../../src/oauth/errors.ts'
 import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../../src/oauth/lifetimes.ts'
-import { MAX_CONCURRENT, MAX_CONCURRENT_PER_CLIENT, RETRY_DELAYS } from '../../src/oauth/logout/logout-outbox.ts'
-import { LOGOUT_CALL_TIMEOUT_MS } from '../../src/oauth/logout/send-logout-token.ts'
+import {
+  MAX_DELIVERIES,
+  MAX_DELIVERIES_PER_CLIENT,
+  RETRY_DELAYS,
+} from '../../src/oauth/logout/logout-outbox.ts'
+import { LOGOUT_TIMEOUT_MS } from '../../src/oauth/logout/send-logout-token.ts'
 import { MAX_PARAMETERS } from '../../src/oauth/parameters.ts'
 import { MAX_CLIENTS } from '../../src/oauth/registry.ts'
 import { MOST_PASSKEYS } from '../../src/store/contracts/factors.ts'
+import { NODE_TIMEOUT } from '../../src/store/contracts/nodes.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { BUSY_TIMEOUT_MS } from '../../src/store/sqlite/sqlite.ts'
 import type { Seconds } from '../../src/system.ts'
-import { AUDIT_EVENTS } from '../../src/audit/events.ts'
-import { failureDetails } from '../../src/audit/failure-details.ts'
-import { ERROR_CODES } from '../../src/errors.ts'
-import { statuses } from '../../src/oauth/errors.ts'
 import { read, repositoryFiles, tableBelow } from '../support/docs/documents.ts'
 
 const plain = (cell = '') => cell.replaceAll('`', '')
@@ -130,7 +147,7 @@ const LIMITS: readonly string[] = [
   `moves | ${ms(CONNECTION_LIMITS.keepAlive)}; ${ms(CONNECTION_LIMITS.socket)} |`,
   `| requests on one connection | ${grouped(CONNECTION_LIMITS.requests)},`,
   `| client assertion, request object | ${kib(MAX_CLIENT_JWT_LENGTH)}; at most ${duration(MAX_CLIENT_JWT_LIFETIME)} to its end; clocks may differ by ${CLIENT_CLOCK_SKEW} s |`,
-  `| ${ms(LOGOUT_CALL_TIMEOUT_MS)}, no redirects; ${MAX_CONCURRENT} at once, ${MAX_CONCURRENT_PER_CLIENT} of one client; again after ${RETRY_DELAYS.map(duration).join(', ')}, then never |`,
+  `| ${ms(LOGOUT_TIMEOUT_MS)}, no redirects; ${MAX_DELIVERIES} at once, ${MAX_DELIVERIES_PER_CLIENT} of one client; again after ${RETRY_DELAYS.map(duration).join(', ')}, then never |`,
   `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; kept ${duration(JWKS_MAX_AGE)}, again for an unknown key after ${JWKS_COOLDOWN} s |`,
   `| password | ${SHORTEST_PASSWORD} to ${LONGEST_PASSWORD} characters |`,
   `argon2id, ${ARGON2_PARAMETERS.memoryCost / 1024} MiB, ${ARGON2_PARAMETERS.timeCost} passes; at most ${MAX_CONCURRENT_HASHES} at once, ${MAX_WAITING_HASHES} waiting,`,
@@ -143,17 +160,16 @@ const LIMITS: readonly string[] = [
   `| ${duration(ONE_TIME_STATE_TTL['totp-setup'])}; ${duration(ONE_TIME_STATE_TTL['passkey-sign-in'])}, then`,
   `| ${MOST_PASSKEYS}; ${CODES_IN_A_SET} |`,
   `a retiring key stays | ${SKEW} s |`,
-  `; ${ms(LEASE_MS)} for signing while it does not |`,
-  `| a used \`jti\` | remembered for ${duration(SINGLE_USE_RETENTION)} beyond its end |`,
+  `| asked every ${ms(CLOCK_READ_INTERVAL_MS)}; a machine that differs by ${TOLERATED_CLOCK_DIFFERENCE} s is`,
+  `| ${CLOCK_JUMP} s; for as long as the jump was, at most ${duration(MAX_CLOCK_LAG)} |`,
+  `| ${ms(STALE_AFTER_MS)} old at most while the store answers; ${ms(LEASE_MS)} for signing while it does not |`,
   `| up to ${ms(BUSY_TIMEOUT_MS)}, then 503 |`,
-  `| every ${HEARTBEAT_INTERVAL} s; after ${GONE_AFTER} s, after ${duration(NODE_RETENTION)} |`,
-  `| forgotten after ${duration(FORGOTTEN_AFTER)} |`,
+  `| every ${HEARTBEAT_INTERVAL} s; after ${NODE_TIMEOUT} s |`,
   `| entries of a status list | ${grouped(LIST_SIZE)};`,
   `| ${grouped(MAX_CLIENTS)}; the rest is read as needed |`,
   `| ${mib(MAX_WAITING_BYTES)}, then dropped |`,
-  `codes; pushed requests | ${duration(SESSION_RETENTION)}; ${duration(PUSHED_REQUEST_RETENTION)} |`,
   `| ${grouped(MAX_WAITING_EVENTS)}, then the oldest are counted |`,
-  `deleted about once a minute, ${BATCH} at a time`,
+  `deleted about once a minute, ${PRUNE_BATCH} at a time`,
   `within\n${ms(SHUTDOWN_TIMEOUT_MS)}; the store is closed`,
 ]
 

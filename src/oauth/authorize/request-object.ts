@@ -13,14 +13,13 @@ import {
 } from '../client-auth/client-jwt.ts'
 import type { ClientKeys } from '../client-auth/client-keys.ts'
 import { OAuthError } from '../errors.ts'
-import type { Pair } from '../parameters.ts'
+import { MAX_PARAMETERS, type Pair } from '../parameters.ts'
 
 /** RFC 9101 §10.8: its own type, or the generic one that was used before that type existed. */
 const TYPES: readonly string[] = ['oauth-authz-req+jwt', 'jwt']
 /** Claims of the JWT, which are no parameters of the request (RFC 7519 §4.1). */
 const JWT_CLAIMS: readonly string[] = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']
 /** The limit of a form. */
-const MAX_PARAMETERS = 64
 
 export interface RequestObjects {
   /**

@@ -19,8 +19,8 @@ export interface ClientKeys {
   find(client: Client, header: JWSHeaderParameters): ReturnType<KeyFinder>
 }
 
-const COOLDOWN: Seconds = 30
-const MAX_AGE: Seconds = 600
+export const JWKS_COOLDOWN: Seconds = 30
+export const JWKS_MAX_AGE: Seconds = 600
 const MAX_ENTRIES = 1000
 
 interface Entry {
@@ -50,18 +50,19 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
 
   async function findRemote(uri: string, header: JWSHeaderParameters) {
     let entry = fetched.get(uri)
-    if (!entry || age(entry) > (entry.find ? MAX_AGE : COOLDOWN)) entry = await refetch(uri)
+    if (!entry || age(entry) > (entry.find ? JWKS_MAX_AGE : JWKS_COOLDOWN)) entry = await refetch(uri)
     try {
       return await use(entry, header)
     } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey) || age(entry) < COOLDOWN) throw error
+      if (!(error instanceof errors.JWKSNoMatchingKey) || age(entry) < JWKS_COOLDOWN) throw error
       return use(await refetch(uri), header)
     }
   }
 
   function use(entry: Entry, header: JWSHeaderParameters) {
     // Temporary: the same assertion will succeed once the keys can be fetched.
-    if (!entry.find) throw unavailable(COOLDOWN, { detail: 'client_keys_unavailable', cause: entry.failure })
+    if (!entry.find)
+      throw unavailable(JWKS_COOLDOWN, { detail: 'client_keys_unavailable', cause: entry.failure })
     return entry.find(header)
   }
 

@@ -8,10 +8,10 @@ export interface FetchLimits {
   readonly bytes: number
 }
 
-const LIMITS: FetchLimits = { milliseconds: 5000, bytes: 65_536 }
+export const JWKS_FETCH_LIMITS: FetchLimits = { milliseconds: 5000, bytes: 65_536 }
 
 /** The returned function throws unless the response is 200 with a small JSON document that has `keys`. */
-export function createFetchJwks({ milliseconds, bytes } = LIMITS): FetchJwks {
+export function createFetchJwks({ milliseconds, bytes } = JWKS_FETCH_LIMITS): FetchJwks {
   return async (uri) => {
     const response = await callClient(uri, {
       milliseconds,

@@ -34,11 +34,11 @@ export interface LogoutOutboxDeps {
 }
 
 /** How long after the first, second, … attempt the next one is due. */
-const RETRY_DELAYS: readonly Seconds[] = [10, 60, 600, 3600]
+export const RETRY_DELAYS: readonly Seconds[] = [10, 60, 600, 3600]
 const MAX_ATTEMPTS = RETRY_DELAYS.length + 1
-const MAX_DELIVERIES = 8
+export const MAX_DELIVERIES = 8
 /** So that a client that hangs leaves room for the others. */
-const MAX_DELIVERIES_PER_CLIENT = 2
+export const MAX_DELIVERIES_PER_CLIENT = 2
 
 export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
   const { logoutNotices, registry, clock, audit, logger } = deps

@@ -4,7 +4,7 @@ import { callClient } from '../call-client.ts'
 /** @throws {Error} unless the client confirms that it has signed the user out */
 export type SendLogoutToken = (uri: string, token: string, signal: AbortSignal) => Promise<void>
 
-const LOGOUT_TIMEOUT_MS = 5000
+export const LOGOUT_TIMEOUT_MS = 5000
 /** Back-Channel Logout §2.8: some frameworks turn an empty 200 into 204. */
 const SUCCESS: readonly number[] = [200, 204]
 
