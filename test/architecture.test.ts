@@ -279,6 +279,16 @@ t.test('a folder is named for what it owns, a file in kebab-case; nothing is an 
   )
 })
 
+t.test('errors have one base class, and are told apart by class or code', async (t) => {
+  const bases = server.filter((path) =>
+    /\bclass [^{]*?extends (Type|Range|Syntax|Aggregate)?Error\b/.test(code(path)),
+  )
+  t.same(bases, ['src/errors.ts'])
+  // DOMExceptions: of `AbortSignal.timeout()`, and of passkeys in the browser. Only their names tell them apart.
+  const byName = server.filter((path) => /[eE]rror\)?\.name\b *[!=]==|constructor\.name/.test(code(path)))
+  t.same(byName, ['src/cli/doctor-server.ts', 'src/views/assets/passkeys.ts'])
+})
+
 t.test('what is exported has a name', async (t) => {
   t.same(
     sourceFiles.filter((path) => /^export default\b/m.test(code(path))),
