@@ -19,8 +19,8 @@ const MECHANISMS = [
 ]
 
 /**
- * The layers from the ground up. A file may import files of its own layer and of the layers before it in this list. A folder
- * stands for the files in it, except for files that are listed by name.
+ * The layers from the bottom up. A file may import files of its own layer and of earlier layers in this list. A folder
+ * stands for the files in it, except for files listed by name.
  */
 const LAYERS: readonly (readonly string[])[] = [
   [...MECHANISMS, 'src/system.ts'],
@@ -29,7 +29,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/audit/'],
   ['src/keys/'],
   ['src/status/'],
-  // Also what the issuer of tokens reads: what a grant has granted, and how the user authenticated.
+  // Also what the token issuer reads: the granted scopes and how the user authenticated.
   ['src/tokens/', 'src/oauth/authorization.ts', 'src/accounts/amr.ts'],
   ['src/accounts/'],
   ['src/oauth/'],
@@ -40,7 +40,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['src/main.ts'],
 ]
 
-/** The files and folders that may import only themselves, mechanisms, and what is listed: where they are, whatever comes before. */
+/** The files and folders that may import only themselves, mechanisms and what is listed here, whatever their layer. */
 const ISOLATED: Readonly<Record<string, readonly string[]>> = {
   'src/system.ts': [],
   'src/config/': ['src/system.ts'],
@@ -54,12 +54,12 @@ const ISOLATED: Readonly<Record<string, readonly string[]>> = {
   'src/node/cluster-clock.ts': ['src/system.ts'],
   'src/node/change-poller.ts': ['src/node/background-jobs.ts', 'src/store/db.ts', 'src/system.ts'],
   'src/main.ts': ['src/cli/'],
-  // What services install: no package knows the server or another package.
+  // Packages that services install. No package may import the server or another package.
   'packages/verify/': [],
   'packages/browser-session/': [],
 }
 
-/** The number of the layer by the longest name that fits; -1 if there is none. */
+/** The number of the layer with the longest matching name, or -1 if there is none. */
 function layerOf(path: string): number {
   const fits = LAYERS.flatMap((names, layer) =>
     names.filter((name) => path.startsWith(name)).map((name) => ({ name, layer })),
@@ -129,9 +129,9 @@ t.test('there are no import cycles, not even through types', async (t) => {
   t.same(circles, [])
 })
 
-/** Packages that one part of the program has to itself. */
+/** Packages that only one part of the program may import. */
 const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[] = [
-  // Types only elsewhere: `serve` and the verifier's plugin hold an instance, and never make one.
+  // Elsewhere only types are imported: `serve` and the verifier’s plugin use an instance and never create one.
   [/^(fastify|@fastify\/.*)$/, ['src/http/', 'src/http/app.ts'], ['src/cli/serve.ts', 'packages/']],
   [/^better-sqlite3$/, ['src/store/sqlite'], []],
   [/^argon2$/, ['src/accounts/password.ts'], []],
@@ -177,7 +177,7 @@ t.test('the lists of the store are joined in one place', async (t) => {
 
 t.test('SQL is written in the store alone', async (t) => {
   const sql = /\b(SELECT\s|INSERT INTO|DELETE FROM|UPDATE\s+\w+\s+SET|CREATE TABLE|PRAGMA\s)/
-  // The doctor asks the engine itself how it is.
+  // The doctor asks the engine itself about its state.
   const doctor = 'src/cli/doctor-store.ts'
   const strays = sourceFiles.filter((path) => !path.startsWith('src/store/') && sql.test(code(path)))
   t.same(strays, [doctor])
@@ -188,10 +188,10 @@ t.test('the laws of the ring know no store, no network and no library', async (t
   t.notMatch(code('src/keys/ring.ts'), /\basync\b|\bawait\b|Promise/)
 })
 
-/** Without the verifier, which runs in other people's programs and takes the machine as its default there. */
+/** Without the verifier, which runs inside other programs and uses the machine’s defaults there. */
 const server = sourceFiles.filter((path) => !path.startsWith('packages/'))
 
-/** What the machine gives, the one place that takes it, and the exceptions with their reasons. */
+/** What the machine provides, the one place that reads it, and the exceptions with their reasons. */
 const FROM_THE_MACHINE: readonly {
   readonly what: string
   readonly pattern: RegExp

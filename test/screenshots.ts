@@ -1,6 +1,6 @@
 /**
- * `npm run screenshots`: every page, on a phone and on a desk, light and dark, into docs/screenshots. The pages are those
- * of a running server, reached as people reach them; nothing is drawn by hand.
+ * `npm run screenshots`: every page on a phone and a desktop, light and dark, into docs/screenshots. The pages come
+ * from a running server and are reached as users reach them.
  */
 import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { TOTP } from 'otpauth'
@@ -92,7 +92,7 @@ t.test('screenshots', { timeout: 300_000 }, async (t) => {
     await page.getByRole('button', { name: 'Sign out' }).click()
     await shoot('signed-out')
 
-    // As it was, for the next screen.
+    // Reset for the next screen.
     const alice = await server.store.users.findByUsername('alice')
     if (alice) {
       const from = { ip: '127.0.0.1', requestId: 'screenshots' }

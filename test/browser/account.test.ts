@@ -1,4 +1,4 @@
-/** The account page and the ways out. */
+/** The account page and the ways to sign out. */
 
 import { browserTest } from '../support/browser/chromium.ts'
 import { at, browserWorld, resultAt, shortOfJavaScript, signIn } from '../support/browser/chromium-sign-in.ts'
@@ -74,7 +74,7 @@ for (const { how, ...options } of shortOfJavaScript) {
       await page.getByRole('button', { name: 'Sign out everywhere' }).click()
       await at(t, page, 'You are signed out')
 
-      t.notOk((await here.cookies())[SESSION], 'the cookie is gone')
+      t.notOk((await here.cookies())[SESSION], 'the cookie is deleted')
       t.equal((await living()).length, 0)
       for (const tab of [page, other]) {
         await tab.goto(app.start({ prompt: 'none' }))
@@ -83,7 +83,7 @@ for (const { how, ...options } of shortOfJavaScript) {
       await page.goto(`${issuer}/account`)
       await at(t, page, 'Sign in')
       await page.goBack()
-      t.notMatch(await page.content(), 'Sign out everywhere', 'nothing is shown by the back button')
+      t.notMatch(await page.content(), 'Sign out everywhere', 'the back button shows nothing')
     },
   )
 
@@ -101,7 +101,7 @@ for (const { how, ...options } of shortOfJavaScript) {
       t.match(await resultAt(page, app), { heading: 'Bye', state: 'bye' })
       t.notOk((await window.cookies())[SESSION])
 
-      // Without a word of who asks, the person decides.
+      // Without a client that identifies itself, the user must confirm.
       await page.goto(`${issuer}/account`)
       await signIn(t, page)
       await at(t, page, 'Your account')

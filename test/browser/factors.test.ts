@@ -1,4 +1,4 @@
-/** Second factors: set up on the account page, and used to sign in. */
+/** Second factors: setting them up on the account page and using them to sign in. */
 import { TOTP } from 'otpauth'
 import type { Page } from 'playwright-core'
 import type { Test } from 'tap'
@@ -12,7 +12,7 @@ import {
   signIn,
 } from '../support/browser/chromium-sign-in.ts'
 
-/** The app on the phone, on the server's clock. */
+/** The authenticator app on the phone, on the server’s clock. */
 function phone(secret: string, { server }: Pick<BrowserWorld, 'server'>) {
   const totp = new TOTP({ secret: secret.replace(/\s/g, '') })
   return () => totp.generate({ timestamp: server.clock.now() * 1000 })
@@ -51,7 +51,7 @@ for (const { how, ...options } of shortOfJavaScript) {
       await elsewhere.goto(app.start())
       await signIn(t, elsewhere)
       await at(t, elsewhere, 'Confirm that it is you')
-      t.notOk((await window.cookies())['__Host-keyturn-session'], 'the password alone signs nobody in')
+      t.notOk((await window.cookies())['__Host-keyturn-session'], 'the password alone does not sign in')
       window.expect(/status of 400/)
       await elsewhere.getByLabel('Code from your authenticator app').fill('000000')
       await elsewhere.getByRole('button', { name: 'Confirm', exact: true }).click()
@@ -117,7 +117,7 @@ for (const { how, ...options } of shortOfJavaScript) {
   )
 }
 
-/** A device with a fingerprint reader: what Chromium's own tests have for one. */
+/** A device with a fingerprint reader, as Chromium’s own tests simulate one. */
 async function authenticator(page: Page) {
   const devtools = await page.context().newCDPSession(page)
   await devtools.send('WebAuthn.enable')
@@ -132,7 +132,7 @@ async function authenticator(page: Page) {
     },
   })
   return {
-    /** The person looks away: nothing is confirmed until they look again. */
+    /** The user does not confirm until told to. */
     present: (enabled: boolean) =>
       devtools.send('WebAuthn.setAutomaticPresenceSimulation', { authenticatorId, enabled }),
     verified: (isUserVerified: boolean) =>
@@ -166,7 +166,7 @@ browserTest(
     await page.getByText('Laptop <b>', { exact: true }).waitFor()
     t.match(await device.credentials(), [{ isResidentCredential: true, rpId: 'localhost' }])
 
-    // The second step, after the password.
+    // As the second step, after the password.
     await device.present(false)
     await window.context.clearCookies()
     await page.goto(app.start())
@@ -176,7 +176,7 @@ browserTest(
     await page.getByRole('button', { name: 'Use a passkey' }).click()
     t.same((await resultAt(page, app)).claims?.amr, ['hwk', 'mfa', 'pwd', 'user'])
 
-    // Alone, without a user name.
+    // Alone, without a username.
     await device.present(false)
     await window.context.clearCookies()
     await page.goto(app.start())

@@ -1,4 +1,7 @@
-/** On the way from a form of ours to the app, and wherever the app sends the browser then (CSP Level 3 §6.4.2). */
+/**
+ * The navigation from a form of the server to the app, and wherever the app redirects the browser then (CSP Level 3
+ * §6.4.2).
+ */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -24,7 +24,7 @@ browserTest(
     await at(t, page, 'Sign in')
     const guarded = { httpOnly: true, secure: true, sameSite: 'Lax', path: '/', domain: 'localhost' }
     const before = await window.cookies()
-    t.same(Object.keys(before), [BROWSER], 'there is no session before anybody has signed in')
+    t.same(Object.keys(before), [BROWSER], 'there is no session before a sign-in')
     t.match(before[BROWSER], { ...guarded, expires: -1 })
     t.equal(await page.evaluate('document.cookie'), '')
     await typePassword(page)
@@ -39,12 +39,12 @@ browserTest(
     await resultAt(page, app)
     const second = (await window.cookies())[SESSION]
     t.match(second, guarded)
-    t.not(first?.value, second?.value, 'another session at each login (session fixation)')
+    t.not(first?.value, second?.value, 'each login creates a new session (session fixation)')
   },
 )
 
 browserTest('a page framed by another origin shows nothing (clickjacking)', async (t, open) => {
-  // The same site: a frame from elsewhere would not even be sent the cookies.
+  // On the same site: a frame on another site would not even receive the cookies.
   const { app, issuer } = await browserWorld(t, { host: 'http://localhost' })
   const window = await open()
   const page = await window.tab()
@@ -73,7 +73,7 @@ browserTest(
     const page = await window.tab()
     await page.goto(app.start())
     await at(t, page, 'Sign in')
-    t.equal(await page.locator(':focus').getAttribute('name'), 'username', 'where one begins to type')
+    t.equal(await page.locator(':focus').getAttribute('name'), 'username', 'the focus is on the first field')
     await page.keyboard.type('alice')
     await page.keyboard.press('Tab')
     await page.keyboard.type('wrong')
@@ -91,7 +91,7 @@ browserTest(
       stop = (await focused.innerText()) || ((await focused.getAttribute('name')) ?? '')
       const { width } = (await focused.boundingBox()) ?? { width: 0 }
       const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')
-      t.ok(width > 0 && outline !== 'none', `the focus is seen: ${stop}`)
+      t.ok(width > 0 && outline !== 'none', `the focus is visible: ${stop}`)
     }
     t.same(stops, ['Not you?', 'remember', 'Refuse', 'Allow'])
     await page.keyboard.press('Enter')

@@ -1,4 +1,4 @@
-/** Signing in, as people do it in a real browser: the paths that are right, and those that people take. */
+/** Signing in with a real browser: the expected path, and the detours that users take. */
 
 import { browserTest } from '../support/browser/chromium.ts'
 import {
@@ -43,8 +43,8 @@ for (const { how, ...options } of shortOfJavaScript) {
       await at(t, page, 'Sign in')
       t.match(await page.title(), /^Error: /)
       t.equal(await page.getByLabel('User name').inputValue(), 'alice')
-      t.equal(await page.getByLabel('Password').inputValue(), '', 'the password is not in the page')
-      // WCAG 2.2, 3.3.1: a screen reader reads the field that is wrong, and why.
+      t.equal(await page.getByLabel('Password').inputValue(), '', 'the page does not contain the password')
+      // WCAG 2.2, 3.3.1: a screen reader announces which field is wrong, and why.
       const focused = page.locator(':focus')
       t.match(
         [await focused.getAttribute('name'), await focused.getAttribute('aria-describedby')],
@@ -136,7 +136,7 @@ for (const { how, ...options } of shortOfJavaScript) {
     await signIn(t, page)
     await at(t, page, 'Allow The Shop access?')
     await page.goBack()
-    // Past the login: the page is not shown to who has signed in.
+    // Back past the login: a signed-in user does not see the page again.
     await allow(t, page)
     t.match(await resultAt(page, app), { heading: 'Signed in' })
 
@@ -145,7 +145,7 @@ for (const { how, ...options } of shortOfJavaScript) {
     t.match(
       await resultAt(page, app),
       { heading: 'Error', error: 'unknown state' },
-      'the app has had its answer',
+      'the response was already delivered to the app',
     )
     await page.goto(app.start())
     await allow(t, page)

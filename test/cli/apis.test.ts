@@ -19,7 +19,7 @@ t.test('an API is created, shown, updated and deleted, and each change is audite
   const updated = { ...api, scopes: ['read'], access_token_ttl: 300 }
   t.same(await cli.json(['apis', 'update', ORDERS, '--scope', 'read', '--access-token-ttl', '5m']), updated)
   const back = await cli.json(['apis', 'update', ORDERS, '--access-token-ttl', 'default'])
-  t.same(back, { ...updated, access_token_ttl: null }, 'what is not given stays as it is')
+  t.same(back, { ...updated, access_token_ttl: null }, 'fields that are not given are unchanged')
   t.same(await cli.json(['apis', 'delete', ORDERS]), { deleted: ORDERS })
   t.same(await cli.json(['apis', 'list']), [])
   const audits = cli.logger.audits('api.changed')

@@ -21,7 +21,7 @@ interface Shown {
 const shown = (cli: Cli, ...args: string[]) => cli.json<Shown[]>(['audit', ...args])
 const events = (rows: readonly Shown[]) => rows.map(({ event, fields }) => fields.action ?? event)
 
-/** An hour apart: the ring, a client, alice; then alice is disabled. */
+/** The key ring, a client and alice are created an hour apart; then alice is disabled. */
 async function somethingHappened(t: Test): Promise<Cli> {
   const cli = testCli(t)
   await cli.json(['keys', 'list'])
@@ -59,7 +59,7 @@ t.test('commands write audit rows, newest last, whether or not a server is runni
   t.same(
     lines.map(({ audit }) => audit),
     rows.map(({ event }) => event),
-    'as the log has them',
+    'as logged',
   )
 })
 

@@ -1,4 +1,4 @@
-/** Backup and restore as an operator does them, on the files of a server that is in this process or has stopped. */
+/** Backup and restore by an operator, on the files of a server in this process or of one that has stopped. */
 import {
   chmodSync,
   copyFileSync,
@@ -29,7 +29,7 @@ const mode = (file: string) => statSync(file).mode & 0o777
 
 let made: Promise<Cli> | undefined
 
-/** A store with a ring and everything of the seed: copied, since generating the keys takes longer than all the rest. */
+/** A store with a key ring and all seeded data. It is copied, since generating the keys takes longer than everything else. */
 async function seeded(child: Test): Promise<Cli> {
   made ??= (async () => {
     const cli = testCli(t)
@@ -44,7 +44,7 @@ async function seeded(child: Test): Promise<Cli> {
   return cli
 }
 
-/** The same folder after everything but the master key and the backups was lost. */
+/** The folder after everything except the master key and the backups was lost. */
 const loseDatabase = (cli: Cli) => rmSync(dirname(cli.database), { recursive: true })
 
 t.test(
@@ -58,13 +58,13 @@ t.test(
     t.match(said, { file, schema: readMigrations().at(-1)?.name, keys: 2, bytes: statSync(file).size })
     t.ok(Number(said.clients) > 2 && Number(said.users) > 0)
     t.equal(mode(file), 0o600)
-    t.same(readdirSync(cli.dir).sort(), ['backup.db', 'data', 'keys'], 'no draft remains')
+    t.same(readdirSync(cli.dir).sort(), ['backup.db', 'data', 'keys'], 'no temporary file remains')
     const masterKey = Buffer.from(readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim(), 'base64url')
     const sealer = createSealer(masterKey, systemRandom)
     const ring = await cli.look((store) => store.ring.read())
     const bytes = readFileSync(file)
     for (const { kid, sealed } of ring?.keys ?? []) {
-      t.ok(bytes.includes(sealed ?? 'nothing'), 'sealed as in the store')
+      t.ok(bytes.includes(sealed ?? 'nothing'), 'encrypted as in the store')
       t.notOk(bytes.includes(sealer.open(kid, sealed ?? '').slice(30, 90)))
     }
     t.notOk(bytes.includes(masterKey.toString('base64url')))
@@ -84,7 +84,7 @@ t.test('a backup overwrites a file only with --force, and never the database its
   }
   t.match(await cli.run(['backup', join(cli.dir, 'unmounted/b.db')]), { code: 1, err: /there is no folder/ })
   t.same(readdirSync(cli.dir).sort(), ['backup.db', 'data', 'keys'])
-  t.equal((await cli.json<unknown[]>(['keys', 'list'])).length, 2, 'the database is as it was')
+  t.equal((await cli.json<unknown[]>(['keys', 'list'])).length, 2, 'the database is unchanged')
 })
 
 t.test(
@@ -129,7 +129,7 @@ t.test('a restore brings back all data and reports what it restored', async (t) 
   t.same(checks && readdirSync(dirname(cli.database)), ['keyturn.db'])
 })
 
-/** All rows but those that a restore moves on purpose. */
+/** All rows except those that a restore changes on purpose. */
 async function everything(store: { db: { query(sql: string): Promise<unknown[]> } }) {
   const tables = ['ring_keys', 'clients', 'users', 'user_roles', 'roles', 'apis', 'api_scopes', 'revisions']
   return Promise.all(tables.map((table) => store.db.query(`SELECT * FROM ${table} ORDER BY 1, 2`)))
@@ -164,7 +164,7 @@ t.test('restore keeps an existing database, and --force moves it aside intact', 
   const old = await cli.json<unknown[]>(['roles', 'list'], { settings: { DATABASE_URL: `sqlite:${aside}` } })
   t.equal(old.length, 2)
   const again = await cli.json<{ put_aside: string }>(['restore', file, '--force'])
-  t.ok(existsSync(aside) && again.put_aside !== aside, 'neither is overwritten by the next')
+  t.ok(existsSync(aside) && again.put_aside !== aside, 'neither is overwritten by the next restore')
 })
 
 t.test(
@@ -239,7 +239,11 @@ t.test('an unusable backup file is refused before anything is changed', async (t
   t.match(await cli.run(['restore', file, '--force']), { code: 1, err: /can be read by others/ })
   chmodSync(join(cli.keysDir, 'master.key'), 0o600)
 
-  t.same(readdirSync(dirname(cli.database)), ['keyturn.db'], 'nothing was put aside, no draft remains')
+  t.same(
+    readdirSync(dirname(cli.database)),
+    ['keyturn.db'],
+    'nothing was moved aside, and no temporary file remains',
+  )
   t.equal((await cli.json<unknown[]>(['roles', 'list'])).length, 2)
 })
 
@@ -274,5 +278,5 @@ t.test('a file-level copy of a database made by another tool can be restored', a
   loseDatabase(cli)
   await cli.json(['restore', join(folder, 'copy.db')])
   t.match(JSON.stringify(await cli.json(['roles', 'list'])), /in the log only/)
-  t.same(readdirSync(folder).sort(), ['copy.db', 'copy.db-wal'], 'and is left as it was')
+  t.same(readdirSync(folder).sort(), ['copy.db', 'copy.db-wal'], 'and is unchanged')
 })

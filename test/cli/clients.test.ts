@@ -46,7 +46,7 @@ t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1
   })
   t.match((await stored(cli, id ?? ''))?.secretHash, /^sha256:/)
   const shown = await cli.json(['clients', 'show', id ?? ''])
-  t.notOk('client_secret' in shown, 'the secret is shown at creation alone')
+  t.notOk('client_secret' in shown, 'the secret is shown only at creation')
   t.same(await cli.json(['clients', 'list']), [shown])
   t.match(cli.logger.audits('client.changed'), [{ actor: 'operator:tester', target: id, action: 'created' }])
 })
@@ -112,7 +112,7 @@ t.test('every option for interactive clients is stored, and can be reset', async
   })
   const before = await stored(cli, 'shop')
   await cli.json(['clients', 'update', 'shop', '--name', 'Shop'])
-  t.same(await stored(cli, 'shop'), before, 'what is not said stays')
+  t.same(await stored(cli, 'shop'), before, 'fields that are not given are unchanged')
 
   const { code, err } = await cli.run([
     ...['clients', 'update', 'shop', '--no-first-party', '--no-require-pushed-requests'],
@@ -152,9 +152,13 @@ t.test(
       ...basic,
       jwks: { keys: [{ kty: 'EC' }] },
     })
-    t.match(await stored(cli, 'shop'), { secretHash: /^sha256:/ }, 'the secret stays')
+    t.match(await stored(cli, 'shop'), { secretHash: /^sha256:/ }, 'the secret is unchanged')
     const moved = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
-    t.match(moved, { ...basic, jwks_uri: 'https://a.example/k' }, 'new keys are no new way to authenticate')
+    t.match(
+      moved,
+      { ...basic, jwks_uri: 'https://a.example/k' },
+      'new keys do not change the authentication method',
+    )
     const app = ['--id', 'app', '--auth', 'none', '--jwks-file', file, '--require-signed-requests']
     t.match(await cli.json([...CODE, ...app]), { token_endpoint_auth_method: 'none', client_id: 'app' })
   },
@@ -183,7 +187,7 @@ t.test(
     t.same(await cli.json(['clients', 'list']), [])
     await cli.json([...CODE, '--pkce', 'optional'])
     const open = await cli.run(['clients', 'update', 'shop', '--auth', 'none'])
-    t.equal(open.code, 2, 'nor by a change')
+    t.equal(open.code, 2, 'nor by an update')
     t.match(open.err, 'PKCE can be optional only')
   },
 )
@@ -194,7 +198,7 @@ t.test('--env prints exactly two lines for an environment file', async (t) => {
   t.match(out, /^CLIENT_ID=shop\nCLIENT_SECRET=ktcs_[\w-]+\n$/)
   t.equal(err, '')
   const odd = await cli.run([...MACHINE, '--id', "it's $HOME `x`", '--env'])
-  t.match(odd.out, /^CLIENT_ID='it'\\''s \$HOME `x`'\nCLIENT_SECRET=/, 'a shell reads it as it is')
+  t.match(odd.out, /^CLIENT_ID='it'\\''s \$HOME `x`'\nCLIENT_SECRET=/, 'a shell reads it unchanged')
   const open = ['clients', 'create', '--id', 'app', '--name', 'App', '--grant', 'password', '--auth', 'none']
   t.equal((await cli.run([...open, '--env'])).out, 'CLIENT_ID=app\n')
   t.equal((await cli.run([...MACHINE, '--env', '--json'])).code, 2)
@@ -283,11 +287,7 @@ t.test(
       t.equal(code, 2, options.join(' '))
       t.match(err, /^(keyturn|error): /)
     }
-    t.equal(
-      (await cli.run([...MACHINE, '--introspects', API])).code,
-      1,
-      'an API that is not there is a refusal',
-    )
+    t.equal((await cli.run([...MACHINE, '--introspects', API])).code, 1, 'an unknown API is a refusal')
     t.same(await cli.json(['clients', 'list']), [])
   },
 )
@@ -346,7 +346,7 @@ t.test(
     t.match(await stored(cli, 'shop'), { authMethod: 'private_key_jwt', secretHash: null })
     const uri = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
     t.match(uri, { jwks_uri: 'https://a.example/k' })
-    t.notOk('jwks' in uri, 'one of the two')
+    t.notOk('jwks' in uri, 'only one of the two may be given')
     const back = await cli.json<{ client_secret: string }>([
       'clients',
       'update',
@@ -354,7 +354,7 @@ t.test(
       '--auth',
       'client_secret_basic',
     ])
-    t.ok(isGeneratedSecret(back.client_secret), 'a new secret, because it needs one now')
+    t.ok(isGeneratedSecret(back.client_secret), 'a new secret, because the client needs one now')
     t.not(back.client_secret, first.client_secret)
   },
 )

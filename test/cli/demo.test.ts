@@ -39,7 +39,7 @@ t.test('the demo succeeds under any settings and leaves nothing behind', async (
 t.test('a failing demo exits 1, names the failed step and cleans up', async (t) => {
   const cli = testCli(t)
   const env = { ...cli.env, TMPDIR: cli.dir }
-  // With a clock that stands still, as the world's does not, tokens are made that expired long ago.
+  // With a clock that stands still, unlike the real one, the tokens would be expired when they are issued.
   cli.clock.set(cli.clock.now() - 100_000)
   const { code, out } = await cli.run(['demo'], { env })
   t.equal(code, 1)

@@ -25,12 +25,15 @@ interface Finding {
 
 const DAY = 86_400
 
-/** Nothing listens where the issuer is said to be, unless a test says otherwise. */
+/** Nothing listens at the issuer’s address unless a test says otherwise. */
 async function folder(t: Test): Promise<{ cli: Cli; settings: Record<string, string> }> {
   return { cli: testCli(t), settings: { PORT: String(await freePort()) } }
 }
 
-/** A folder in use, with a ring after its first rotation; made once and copied, because keys take their time. */
+/**
+ * A folder in use, with a key ring after its first rotation. It is made once and copied, because generating keys takes
+ * long.
+ */
 const template = testCli(t)
 await template.json(['keys', 'rotate'])
 await template.json(['apis', 'create', 'https://orders.example', '--scope', 'read'])
@@ -80,7 +83,7 @@ t.test('on a healthy installation every check passes with one line of output eac
   )
   const { out } = await cli.run(['doctor'], { settings })
   t.match(out, /^(ok {2}[a-z ]+ {2}\S.*\n){15}$/)
-  t.ok(before.equals(readFileSync(cli.database)), 'the database is as it was')
+  t.ok(before.equals(readFileSync(cli.database)), 'the database is unchanged')
 })
 
 t.test('a database without a key ring or schema counts as new, not as a fault', async (t) => {
@@ -92,7 +95,7 @@ t.test('a database without a key ring or schema counts as new, not as a fault', 
   t.notOk(existsSync(join(cli.keysDir, 'master.key')))
 })
 
-/** What is broken, and what the doctor then says is not ok. */
+/** A fault, and the checks that the doctor then reports as failed. */
 const faults: {
   title: string
   break?: (cli: Cli) => unknown
@@ -269,7 +272,7 @@ t.test('every fault is found and named, and the doctor finishes', async (t) => {
       const all = { ...options, settings: { ...settings, ...options.settings } }
       const { code, bad, err } = await examine(cli, all)
       t.equal(code, 1)
-      t.equal(err, '', 'the findings say it all')
+      t.equal(err, '', 'the findings name every fault')
       t.match(bad, fault.bad)
       t.equal(bad.length, fault.bad.length, JSON.stringify(bad))
       const { out } = await cli.run(['doctor'], all)
@@ -291,7 +294,7 @@ t.test('a running server must publish the keys of this store', async (t) => {
   const same = await examine(cli, { settings })
   t.match(same.findings.at(-1), { check: 'server', message: /publishes the keys of this store/ })
   await cli.json(['keys', 'rotate', '--force'], { settings })
-  t.match(await examine(cli, { settings }), { code: 0, bad: [] }, 'it has a moment to follow')
+  t.match(await examine(cli, { settings }), { code: 0, bad: [] }, 'the server gets a moment to follow')
 
   const other = { DATABASE_URL: `sqlite:${join(cli.dir, 'other.db')}`, KEYS_DIR: join(cli.dir, 'others') }
   await cli.json(['keys', 'list'], { settings: other })
@@ -312,5 +315,5 @@ t.test('another program at the issuer’s address is recognised as not being the
     code: 1,
     bad: [{ check: 'server', message: /answers 404, not a JWKS/ }],
   })
-  t.match(await examine(cli, { settings: { PORT: '0' } }), { code: 0 }, 'a port yet to be picked')
+  t.match(await examine(cli, { settings: { PORT: '0' } }), { code: 0 }, 'a port that is not assigned yet')
 })

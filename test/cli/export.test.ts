@@ -8,7 +8,7 @@ import { basic, claimsOf, clientCredentials, post } from '../support/server/requ
 import { ORDERS, seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
 
-/** Whoever serves files, and nothing but what is in the folder: the server itself is not running. */
+/** A plain file server for the folder; the server itself is not running. */
 async function bucket(t: Test, folder: () => string): Promise<{ issuer: string; asked: string[] }> {
   const asked: string[] = []
   const server = createServer((request, response) => {
@@ -82,7 +82,7 @@ t.test('the exported files equal the endpoint responses and their caching header
   for (const path of files.filter((name) => name !== '_headers')) {
     const answer = await server.inject({ url: `/${path}` })
     const file = readFileSync(join(folder, path), 'utf8')
-    // A list is signed anew by each who publishes it; what it says is the same.
+    // Every publisher signs the list again; its content is the same.
     if (path.startsWith('status-lists/')) t.same(claimsOf(file), claimsOf(answer.body), path)
     else t.equal(file, answer.body, path)
     const type = String(answer.headers['content-type']).split(';')[0]

@@ -1,4 +1,4 @@
-/** What a server is made of that nobody has asked for anything yet: less than is installed. */
+/** What a server has loaded before the first request: less than is installed. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -9,10 +9,10 @@ import t, { type Test } from 'tap'
 import { emptyFolder } from '../support/processes/data-folder.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
-/** The aim is 120, with what was compiled before; the first start of a checkout takes 30 more. */
+/** The target is 120 MB with a warm compile cache; the first start of a checkout takes 30 MB more. */
 const MOST_MB = 160
 
-/** Writes down, at the end, every file that was loaded, and what Node itself has loaded. */
+/** Records at exit every file that was loaded, and every module of Node.js. */
 const WRITES_DOWN = `
   import { registerHooks } from 'node:module'
   import { writeFileSync } from 'node:fs'
@@ -53,7 +53,7 @@ async function idleServer(t: Test): Promise<{ loaded: string[]; megabytes: numbe
 t.test('an idle server does not load rarely used modules and stays small', async (t) => {
   const { loaded, megabytes } = await idleServer(t as Test)
   const has = (part: string) => loaded.some((one) => one.includes(part))
-  t.ok(has('/node_modules/fastify/') && has('/src/node/server.ts'), 'what it is made of was written down')
+  t.ok(has('/node_modules/fastify/') && has('/src/node/server.ts'), 'the loaded files were recorded')
   for (const part of [
     '/node_modules/@simplewebauthn/server/',
     '/node_modules/pg/',

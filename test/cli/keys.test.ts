@@ -35,7 +35,7 @@ t.test('the first command creates the key ring with one active and one next key'
     { ...common, signs_from: null },
   )
   t.equal(keys.length, 2)
-  t.same(await list(cli), keys, 'and only the first')
+  t.same(await list(cli), keys, 'and only the first rotation')
   t.match(cli.logger.audits('keys.created'), [{ actor: 'keyturn' }])
 })
 
@@ -53,7 +53,7 @@ t.test(
     t.notOk(before.some(({ kid }) => kid === next))
     t.match(cli.logger.audits('keys.rotated'), [{ actor: 'operator:tester', kid: active }])
     const old = (await ringOf(cli)).keys.find(({ kid }) => kid === retiring[0])
-    t.equal(old?.sealed, null, 'the private half of the old key is gone')
+    t.equal(old?.sealed, null, 'the private half of the old key is deleted')
   },
 )
 

@@ -24,7 +24,7 @@ const keyIn = (cli: Cli, name = 'master.key') =>
   Buffer.from(readFileSync(fileOf(cli, name), 'utf8').trim(), 'base64url')
 const sealedWith = async (cli: Cli) => (await cli.json<Report>(['keys', 'reseal', '--status'])).master_key
 
-/** A server on the command line's store, from the same folder; it follows until the test ends. */
+/** A server on the store and in the folder of the command line; it polls until the test ends. */
 async function serving(t: Test, cli: Cli, settings: Record<string, string> = {}): Promise<TestServer> {
   const server = await testServer({
     clock: cli.clock,
@@ -65,7 +65,7 @@ t.test('rotating the master key creates a new key, switches to it and keeps the 
   t.notOk(existsSync(fileOf(cli, 'master.key.next')))
   for (const name of ['master.key', 'master.key.old'])
     t.equal(statSync(fileOf(cli, name)).mode & 0o777, 0o600, name)
-  t.equal((await cli.run(['keys', 'rotate', '--force'])).code, 0, 'commands go on with the new one')
+  t.equal((await cli.run(['keys', 'rotate', '--force'])).code, 0, 'commands continue with the new key')
   t.match(cli.logger.audits('keys.resealed'), [{ actor: 'operator:tester', target: report.master_key }])
   const { code, out } = await cli.run(['audit', 'verify'])
   t.equal(code, 0, out)
@@ -99,7 +99,7 @@ t.test('a running server loads the new master key from the folder and continues'
   t.match(
     await cli.json(['nodes']),
     [{ master_keys: [fingerprintOf(keyIn(cli))] }],
-    'and holds the old one no more',
+    'and no longer has the old key',
   )
 })
 
@@ -122,7 +122,7 @@ t.test(
     t.match(
       await cli.json(['keys', 'reseal', '--prepare']),
       { master_key: fingerprintOf(next) },
-      'the same again',
+      'the second rotation gives the same result',
     )
     t.match((await cli.run(['keys', 'reseal', '--prepare'])).out, /1 of 1 hold it\nNothing was sealed/)
     await cli.json(['keys', 'reseal'])
@@ -134,17 +134,17 @@ t.test('rotation is refused while a serving node lacks the next key, unless --fo
   const cli = testCli(t)
   await cli.json(['keys', 'list'])
   const masterKey = keyIn(cli).toString('base64url')
-  // Its key is from the settings, so it never looks into the folder.
+  // Its key comes from the settings, so it never reads the folder.
   const server = await serving(t as Test, cli, { MASTER_KEY: masterKey })
   const before = await sealedWith(cli)
   const refused = await cli.run(['keys', 'reseal', '--json'])
   t.equal(refused.code, 1)
   t.match(refused.json(), { error: /not held by east:17/, nodes_without: [{ pid: 17 }] })
   t.equal(await sealedWith(cli), before)
-  t.ok(existsSync(fileOf(cli, 'master.key.next')), 'which is kept for the next time')
+  t.ok(existsSync(fileOf(cli, 'master.key.next')), 'which is kept for the next rotation')
   t.equal((await cli.run(['keys', 'reseal', '--force'])).code, 0)
   t.not(await sealedWith(cli), before)
-  await t.rejects(server.deps.jobs.poll(), 'and that node can follow no more')
+  await t.rejects(server.deps.jobs.poll(), 'and that node can no longer follow')
 })
 
 t.test('a node of an older version reports no keys and counts as lacking the next key', async (t) => {
@@ -155,7 +155,7 @@ t.test('a node of an older version reports no keys and counts as lacking the nex
   await cli.look(({ nodes }) => nodes.record({ ...old, startedAt: now, seenAt: now }))
   t.match(await cli.run(['keys', 'reseal']), { code: 1, err: /west:4/ })
   cli.clock.tick(31)
-  t.equal((await cli.run(['keys', 'reseal'])).code, 0, 'one that is gone does not matter')
+  t.equal((await cli.run(['keys', 'reseal'])).code, 0, 'a node that is gone does not count')
 })
 
 t.test('an old key file in the folder is never overwritten', async (t) => {
@@ -171,8 +171,8 @@ t.test('an old key file in the folder is never overwritten', async (t) => {
   await cli.json(['keys', 'reseal', '--prepare'])
   writeFileSync(fileOf(cli, 'master.key.old'), old.toString('base64url'), { mode: 0o600 })
   const before = await sealedWith(cli)
-  t.equal((await cli.run(['keys', 'reseal'])).code, 1, 'also if the next key is there')
-  t.equal(await sealedWith(cli), before, 'and nothing was sealed')
+  t.equal((await cli.run(['keys', 'reseal'])).code, 1, 'even if the next key is there')
+  t.equal(await sealedWith(cli), before, 'and nothing was re-encrypted')
   rmSync(fileOf(cli, 'master.key.old'))
   t.equal((await cli.run(['keys', 'reseal'])).code, 0)
 })
@@ -194,7 +194,7 @@ t.test(
     t.match(
       await run([], { MASTER_KEY, MASTER_KEY_NEXT }),
       { code: 0, out: /sealed with it already/ },
-      'never back',
+      'it never goes back',
     )
     t.match(await cli.run(['keys', 'list'], { settings: { MASTER_KEY } }), { code: 1, err: /does not open/ })
     t.equal((await cli.run(['keys', 'list'], { settings: { MASTER_KEY: MASTER_KEY_NEXT } })).code, 0)
@@ -278,7 +278,7 @@ t.test(
     await cli.json(['backup', after])
     const young = keyIn(cli)
     t.match(await cli.run(['restore', backup, '--force']), { code: 1, err: /needs the one of then/ })
-    t.equal((await cli.run(['restore', after, '--force'])).code, 0, 'one of after opens')
+    t.equal((await cli.run(['restore', after, '--force'])).code, 0, 'a backup from afterwards decrypts')
 
     copyFileSync(fileOf(cli, 'master.key'), fileOf(cli, 'master.key.next'))
     copyFileSync(fileOf(cli, 'master.key.old'), fileOf(cli, 'master.key'))

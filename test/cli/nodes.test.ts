@@ -19,7 +19,7 @@ interface Shown {
 
 const list = (cli: Cli) => cli.json<Shown[]>(['nodes'])
 
-/** A server on the command line's store, with its clock; it gives its first sign of life. */
+/** A server on the store of the command line, with its clock; it sends its first heartbeat. */
 async function serving(
   t: { teardown(work: () => Promise<void>): void },
   cli: Cli,
@@ -88,7 +88,11 @@ t.test('a heartbeat is one write every five seconds, plus one when the key ring 
   t.equal(await writesOf(() => {}), 0)
   t.equal(await writesOf(() => server.clock.tick(4)), 0)
   t.equal(await writesOf(() => server.clock.tick(1)), 1)
-  t.equal(await writesOf(() => server.clock.tick(-3600)), 1, 'a clock that is set back does not silence it')
+  t.equal(
+    await writesOf(() => server.clock.tick(-3600)),
+    1,
+    'a clock that is set back does not stop the heartbeats',
+  )
   const rotated = async () => {
     await rotateRing(server.deps.keys, { actor: 'operator:test', force: true })
     await server.deps.jobs.poll()
@@ -141,7 +145,7 @@ t.test(
     await cli.look(({ nodes }) => nodes.remove('frozen'))
     cli.clock.tick(30)
     const alone = await cli.run(['keys', 'rotate', '--force'])
-    t.notMatch(alone.out, 'nodes', 'nobody is serving, so there is nothing to say')
+    t.notMatch(alone.out, 'nodes', 'no node is serving, so there is nothing to report')
     t.match(await cli.json<Rotated>(['keys', 'rotate', '--force']), { nodes: 0, nodes_behind: [] })
   },
 )

@@ -70,7 +70,7 @@ t.test('migrate, registration, keys, export and doctor work as on SQLite and lea
   t.same(
     bad.map(({ check, message }) => [check, message]),
     [['durability', 'the server runs with fsync = off: a power cut may damage it']],
-    'which the server of these tests does, to be quick',
+    'as the PostgreSQL server of these tests does, for speed',
   )
   t.equal(code, 1)
   t.match(
@@ -145,7 +145,7 @@ t.test('export --watch works with a database user that has minimal rights', asyn
   const { cli, json, run: all, masterKey } = await node(t as Test, url)
   await json(['apis', 'create', 'https://orders.test', '--scope', 'read'])
   await json(['keys', 'list'])
-  // A list to be signed.
+  // So that there is a status list to sign.
   const store = createStore(openDb(url))
   const until = cli.clock.now() + 3600
   const { list, start } = await store.status.lease('token', 1, until, 'm')
@@ -160,7 +160,7 @@ t.test('export --watch works with a database user that has minimal rights', asyn
   const folder = join(cli.dir, 'public')
   const refused = await cli.run(['export', folder], { settings })
   t.equal(refused.code, 1)
-  t.match(refused.err, /ring_keys/, 'it has to note how long a list lives')
+  t.match(refused.err, /ring_keys/, 'it must record how long a status list is valid')
 
   await run(url, 'GRANT UPDATE (tokens_until) ON ring_keys TO edge')
   let stop = (_signal: string) => {}
@@ -173,7 +173,7 @@ t.test('export --watch works with a database user that has minimal rights', asyn
     const jwks = join(folder, '.well-known/jwks.json')
     return existsSync(jwks) ? JSON.parse(readFileSync(jwks, 'utf8')).keys.length : 0
   }
-  // Written behind all that it names.
+  // Written after all files that it names.
   const whole = () => existsSync(join(folder, '_headers'))
   const comes = async (count: number) => {
     for (let i = 0; i < 100 && !(whole() && kids() === count); i += 1)
@@ -187,5 +187,5 @@ t.test('export --watch works with a database user that has minimal rights', asyn
   stop('SIGTERM')
   t.equal((await running).code, 0)
   const denied = await cli.run(['keys', 'rotate', '--force'], { settings })
-  t.not(denied.code, 0, 'it can change nothing')
+  t.not(denied.code, 0, 'it cannot change anything else')
 })

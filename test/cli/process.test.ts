@@ -1,4 +1,4 @@
-/** Only what needs a process of its own: its exit code, its streams, the Node it runs on. */
+/** What only a real process can show: exit codes, streams and the Node.js version. */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +15,7 @@ interface Ended {
   readonly err: string
 }
 
-/** Without the settings and hooks of whoever runs the tests. */
+/** Without the settings and hooks of the test runner. */
 function environment(cli: Cli): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env
   return { PATH, HOME, ...cli.env }
@@ -112,7 +112,7 @@ t.test('the demo exits 0 and prints nothing but its story', async (t) => {
   t.match(out, 'All of it held.')
 })
 
-/** A server, when it says that it serves; killed with the test, if it was not stopped before. */
+/** A server that is ready, killed with the test if it was not stopped before. */
 async function serving(t: Test, cli: Cli) {
   const child = spawn(process.execPath, [ENTRY, 'serve'], { cwd: cli.dir, env: environment(cli) })
   t.teardown(() => child.kill('SIGKILL'))
@@ -141,7 +141,7 @@ t.test('the commands printed at first start return a token when pasted', async (
   t.match(api, /^npx keyturn apis create /)
   t.match(client, /^npx keyturn clients create .* > hello\.env$/)
 
-  // `npx keyturn` in a checkout is this; asked of npm itself, it would cost a second each time.
+  // `npx keyturn` in a checkout runs this; calling npx itself would take a second each time.
   const npx = (line = '') => line.replace('npx keyturn', `'${process.execPath}' '${ENTRY}'`)
   for (const line of [api, client]) t.match(await command(onPort, 'sh', ['-c', npx(line)]), { code: 0 })
   const hasCurl = spawnSync('curl', ['--version']).status === 0
@@ -154,5 +154,5 @@ t.test('the commands printed at first start return a token when pasted', async (
       access_token: /^[\w-]+\.[\w-]+\.[\w-]+$/,
     })
   })
-  t.equal(await stop(), 0, 'and the server stops when it is asked to')
+  t.equal(await stop(), 0, 'and the server stops on request')
 })

@@ -32,7 +32,7 @@ async function signedIn(t: Test): Promise<{ cli: Cli; server: TestServer; tokens
   return { cli, server, tokens }
 }
 
-/** Who can still refresh. */
+/** The sessions that can still be refreshed. */
 async function alive(server: TestServer, tokens: Record<string, string>): Promise<string[]> {
   const names: string[] = []
   for (const [name, token] of Object.entries(tokens)) {
@@ -85,7 +85,7 @@ t.test(
       ],
     )
     const again = await cli.run(['sessions', 'revoke', '--user', 'alice'])
-    t.same([again.code, again.out], [0, 'revoked 0 sessions\n'], 'once is enough, twice does no harm')
+    t.same([again.code, again.out], [0, 'revoked 0 sessions\n'], 'revoking twice has no further effect')
   },
 )
 

@@ -4,7 +4,7 @@ import t from 'tap'
 import { seededFolder } from '../support/processes/data-folder.ts'
 import { startServer } from '../support/processes/process.ts'
 
-/** Threads of the pool that signs and hashes; libuv names them. */
+/** Threads of the libuv pool, which signs and hashes; libuv names them. */
 function poolThreads(pid: number): number {
   const names = readdirSync(`/proc/${pid}/task`).map((id) =>
     readFileSync(`/proc/${pid}/task/${id}/comm`, 'utf8').trim(),

@@ -1,4 +1,4 @@
-/** Everything from one store to another, between engines that are really there. */
+/** Transferring a store between two real engines. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createLocalJWKSet, jwtVerify } from 'jose'
@@ -68,7 +68,7 @@ t.test('the transfer covers every table of the migrations in the order of foreig
     const references = await db.query<{ table: string }>(`PRAGMA foreign_key_list(${name})`)
     for (const { table } of references) t.ok(names.indexOf(table) < i, `${name} comes after ${table}`)
     const [row] = await db.query<{ n: number }>(`SELECT count(*) AS n FROM ${name}`)
-    t.equal((row?.n ?? 0) > 0, seeded, `${name}: rows from the migrations`)
+    t.equal((row?.n ?? 0) > 0, seeded, `${name}: rows inserted by migrations`)
   }
 })
 
@@ -122,7 +122,7 @@ t.test('sessions, tokens and keys survive transfers from SQLite to PostgreSQL an
         { token: begun.taken.access_token },
         headers,
       )
-      t.match(introspected.json(), { active: false }, 'what was revoked stays so')
+      t.match(introspected.json(), { active: false }, 'a revoked token stays revoked')
       t.equal((await clientCredentials(server)).statusCode, 200)
       t.equal((await login(server)).statusCode, 200)
     })
@@ -146,7 +146,7 @@ t.test('transferring there and back changes no data: both moves have the same ch
   await serving(first, async (server) => {
     await seed(server.store)
     await login(server)
-    // Whatever a person may be called; and more rows than one page and one statement have.
+    // Unusual names, and more rows than one page or one statement holds.
     await server.store.users.insert({
       ...(await user()),
       id: 'x',
@@ -224,7 +224,7 @@ t.test(
     const first = `sqlite:${join(cli.dir, 'first.db')}`
     await serving(first, (server) => seed(server.store))
     for (const to of [`sqlite:${join(cli.dir, 'second.db')}`, await postgres.emptyDatabase()]) {
-      // As a kill between two tables leaves it.
+      // The state after a kill between two tables.
       const db = openDb(to)
       await migrate(db, clock)
       await db.batch([

@@ -1,4 +1,4 @@
-/** What holds for every command, asked of the whole tree: a new command must find its place in the table below. */
+/** What holds for every command. A new command must be added to the table below. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
@@ -14,10 +14,10 @@ import { version } from '../../src/version.ts'
 import { testCli } from '../support/processes/cli.ts'
 
 interface Sample {
-  /** What stands behind the name of the command; a function is told the last JSON of each command before it. */
+  /** The arguments after the command’s name; a function receives the last JSON output of each earlier command. */
   readonly args?: readonly string[] | ((seen: ReadonlyMap<string, unknown>) => readonly string[])
   readonly input?: string
-  /** What must be in the store for it to succeed, and no command puts there. */
+  /** What the command needs in the store and no other command creates. */
   readonly before?: (store: Store) => Promise<void>
 }
 
@@ -83,7 +83,7 @@ const samples: Record<string, Sample> = {
   demo: {},
 }
 
-/** Needs nothing of what is there, so nothing that is broken there can stop it. */
+/** It needs no store, so a broken store cannot stop it. */
 const SELF_CONTAINED = ['demo']
 
 function leaves(command: Command, path: readonly string[] = []): string[] {
@@ -113,7 +113,7 @@ t.test('every command accepts --json, prints one document and never shows a key 
   let printed = ''
   let secrets: string[] = []
   for (const [path, { input = '', before }] of Object.entries(samples)) {
-    // Its steps are long, and a test of their own.
+    // Its steps take long and have a test of their own.
     if (path === 'demo') continue
     if (before) await cli.look(before)
     const outcome = await cli.run([...argsOf(path, seen), '--json'], { input, settings, stopSignal })
@@ -135,7 +135,7 @@ t.test('every command accepts --json, prints one document and never shows a key 
   t.ok(hidden.length > 10 && keys.length === 2, 'there was something to hide')
   const logged = JSON.stringify(cli.logger.lines)
   for (const text of [...hidden, masterKey, PASSWORD, NEW_PASSWORD, CHOSEN]) {
-    t.notOk(printed.includes(text) || logged.includes(text), `${text.slice(0, 12)}… stays hidden`)
+    t.notOk(printed.includes(text) || logged.includes(text), `${text.slice(0, 12)}… is not printed`)
   }
   for (const secret of secrets) t.notOk(logged.includes(secret), 'a secret is not logged')
 })
@@ -157,7 +157,7 @@ t.test('a refusal exits 1 with a one-line reason, and with one document under --
     t.equal(outcome.code, 1, `${path}: ${outcome.err}`)
     const said = outcome.json<{ error?: string }>()
     if (path === 'doctor') continue
-    // The remedy itself does not need to be told.
+    // The remedy itself does not name itself as the remedy.
     if (path !== 'restore') t.match(said.error, /restore a backup/, path)
     t.match(outcome.err, /^keyturn: [^\n]+\n$/, path)
   }
@@ -181,7 +181,7 @@ t.test('a usage error exits 2, and prints one document under --json', async (t) 
     t.equal((await cli.run(args)).code, 2, args.join(' '))
   }
   t.match((await cli.run(['clients', 'creat'])).err, /Did you mean create\?/)
-  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was made')
+  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was created')
 })
 
 t.test('invalid configuration exits 2 and reports all problems at once', async (t) => {
@@ -194,7 +194,7 @@ t.test('invalid configuration exits 2 and reports all problems at once', async (
     t.equal(outcome.json<{ problems: string[] }>().problems.length, 3, path)
     t.match(outcome.err, /KEYTURN_PROT is not a setting; did you mean KEYTURN_PORT\?/, path)
   }
-  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was made')
+  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was created')
 })
 
 t.test('every command has help with an example', async (t) => {
@@ -218,7 +218,7 @@ t.test('the top-level help lists every command and every setting', async (t) => 
   }
   for (const { name } of Object.values(fields)) t.match(out, `KEYTURN_${name} `, name)
   t.match(out, 'README.md')
-  t.equal((await cli.run([])).code, 2, 'without a command it is bad usage')
+  t.equal((await cli.run([])).code, 2, 'a missing command is a usage error')
   t.same(await cli.run(['--version']).then(({ code, out }) => [code, out]), [0, `${version}\n`])
 })
 

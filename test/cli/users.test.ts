@@ -10,7 +10,7 @@ const NEW_PASSWORD = 'another horse, another battery'
 const CREATE = ['users', 'create', 'alice', '--password-stdin']
 const input = `${PASSWORD}\n`
 
-/** A server on the same store, with a client that people sign in with, made by commands. */
+/** A server on the same store, with an interactive client, created by commands. */
 async function withServer(t: Test): Promise<{ cli: Cli; server: TestServer }> {
   const cli = testCli(t)
   await cli.json(['roles', 'create', 'clerk', '--scope', 'orders:read'])
@@ -123,17 +123,17 @@ t.test(
     cli.clock.tick(5)
 
     const update = (...options: string[]) => cli.json(['users', 'update', 'ALICE', ...options])
-    t.same(await update('--name', 'Alice'), { ...created, name: 'Alice' }, 'the rest stays')
+    t.same(await update('--name', 'Alice'), { ...created, name: 'Alice' }, 'the other fields are unchanged')
     t.same(await stored(), { ...before, name: 'Alice', updatedAt: cli.clock.now() })
     t.match(await update('--email', 'alice@example.com'), { email_verified: true }, 'the same address')
     const moved = { email: 'a@b.example', email_verified: false }
-    t.match(await update('--email', 'a@b.example'), moved, 'another one is unverified')
+    t.match(await update('--email', 'a@b.example'), moved, 'another address is unverified')
     t.match(await update('--email-verified'), { ...moved, email_verified: true })
     t.match(await update('--no-email-verified'), moved)
     t.match(
       await update('--email', 'x@b.example', '--email-verified'),
       { email_verified: true },
-      'unless said',
+      'unless stated otherwise',
     )
     t.match(await update('--email', '', '--name', ''), { email: null, email_verified: false, name: null })
     const actions = cli.logger.audits('user.changed').map(({ action }) => action)
@@ -185,7 +185,7 @@ t.test(
       t.equal(await isActive(server, token), false)
     }
     t.equal((await login(server)).statusCode, 400, 'the old password')
-    t.equal((await login(server, { password: NEW_PASSWORD })).statusCode, 200, 'the new one')
+    t.equal((await login(server, { password: NEW_PASSWORD })).statusCode, 200, 'the new password')
     t.match(cli.logger.audits('session.revoked'), [
       { actor: 'operator:tester', reason: 'password changed' },
       { actor: 'operator:tester', reason: 'password changed' },
@@ -240,14 +240,14 @@ t.test(
       await store.sessions.insert(session({ id: 'offline', signInId: 'one', offline: true, ...mine }))
       t.match(await cli.json(['users', 'show', 'alice']), { browsers: 2 })
       await cli.json(['users', 'update', 'alice', '--name', 'Alice'])
-      t.equal((await store.signIns.find('one'))?.endedAt, null, 'a new name ends nothing')
+      t.equal((await store.signIns.find('one'))?.endedAt, null, 'a new name ends no session')
 
       cli.logger.lines.length = 0
       const { code, err } = await cli.run(['users', ...args], { input: NEW_PASSWORD })
       t.equal(code, 0)
       t.equal(err, 'note: 2 browsers signed out\nnote: 2 sessions ended\n')
       for (const id of ['one', 'two']) t.equal((await store.signIns.find(id))?.endedAt, now, id)
-      t.equal((await store.signIns.find('bobs'))?.endedAt, null, 'nobody else')
+      t.equal((await store.signIns.find('bobs'))?.endedAt, null, 'and no other user')
       for (const id of ['s1', 'offline']) {
         t.match(await store.sessions.find(id), { revokedAt: now, revokedReason: reason }, id)
       }
@@ -261,7 +261,7 @@ t.test(
         { ...said, target: 'two' },
       ])
       const ended = [...cli.logger.audits('session.revoked')].map(({ sid }) => sid).sort()
-      t.same(ended, ['offline', 's1'], 'each once')
+      t.same(ended, ['offline', 's1'], 'each one once')
     }
   },
 )

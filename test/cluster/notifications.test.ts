@@ -1,4 +1,4 @@
-/** Two nodes on one PostgreSQL: what one of them changes reaches the other without its looking, and by looking. */
+/** Two nodes on one PostgreSQL: changes made on one reach the other by notification, and by polling. */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -28,7 +28,7 @@ async function twoNodes(t: Test, intervals: NonNullable<ChangePollerOptions['int
   await seed(one.store)
   const two = await node()
   const { changes } = two.store.db
-  t.ok(changes, 'this store tells')
+  t.ok(changes, 'this store sends notifications')
   const poller = startChangePoller(two.deps.jobs, two.logger, { changes, intervals })
   t.teardown(() => poller.stop())
   const listening = async (wanted: boolean) => {
@@ -38,7 +38,7 @@ async function twoNodes(t: Test, intervals: NonNullable<ChangePollerOptions['int
   return { one, two, url, listening, poller }
 }
 
-/** How long it takes until this is so. */
+/** Measures how long it takes until the condition is true. */
 async function until(what: () => boolean | Promise<boolean>): Promise<number> {
   const from = performance.now()
   while (!(await what())) await sleep(1)
@@ -47,13 +47,13 @@ async function until(what: () => boolean | Promise<boolean>): Promise<number> {
 
 const ringOf = ({ deps }: TestServer) => deps.signing.ring.ring().version
 
-/** What this node holds, without asking the store. */
+/** What this node has in memory, without a query to the store. */
 const held = ({ deps }: TestServer, id: string) => deps.registry.knownClient(id)
 
-/** The list as this node serves it, of which a bit a session was taken back. */
+/** The status list as this node serves it, with one revoked bit per session. */
 const list = async (node: TestServer) => (await node.inject({ url: '/status-lists/0' })).payload
 
-/** One change of each kind at the one node, and how long each took to be at the other. */
+/** One change of each kind on one node, and how long each took to reach the other. */
 async function changes({ one, two }: { one: TestServer; two: TestServer }): Promise<Record<string, number>> {
   const { version } = await rotateRing(one.deps.keys, FORCED)
   const rotation = await until(() => ringOf(two) === version)
@@ -85,7 +85,7 @@ t.test(
     const nodes = await twoNodes(t, { poll: 20, listeningPoll: NEVER })
     const { two, url, listening } = nodes
     const name = new URL(url).pathname.slice(1)
-    // Connections that there are stay, as many as are allowed; no new one can be made.
+    // Existing connections stay, up to the limit, and no new one can be made.
     for (const { store } of [nodes.one, two]) {
       await Promise.all(Array.from({ length: 4 }, () => store.db.query('SELECT pg_sleep(0.05)')))
       t.equal(store.db.pool?.().idle, 4)
@@ -99,16 +99,16 @@ t.test(
     for (const [what, ms] of Object.entries(await changes(nodes))) {
       t.ok(ms < 2000, `${what}: ${Math.round(ms)} ms`)
     }
-    t.equal(two.store.db.pool?.().listening, false, 'meanwhile nothing was heard of')
+    t.equal(two.store.db.pool?.().listening, false, 'no notification arrived meanwhile')
     t.equal(nodes.poller.problem(), null)
     await allow(true)
     await listening(true)
-    // Now it does not look any more.
+    // Now the node no longer polls.
     for (const [what, ms] of Object.entries(await changes(nodes))) {
       t.ok(ms < 1000, `${what}: ${Math.round(ms)} ms`)
     }
     const said = (level: string) => two.logger.lines.filter((line) => line.level === level).length
-    t.equal(said('warn'), 1, 'that it was lost is said once')
+    t.equal(said('warn'), 1, 'the lost connection is logged once')
   },
 )
 
@@ -133,7 +133,7 @@ t.test('changes made while no node was listening are found once it listens again
 t.test('a change whose notification was lost is still found by polling', async (t) => {
   const { two, url } = await twoNodes(t, { poll: NEVER, listeningPoll: 20 })
   await two.deps.registry.client('app')
-  // As it is when nothing is announced.
+  // As if the change was not notified.
   await run(url, `UPDATE revisions SET value = value + 1 WHERE name = 'registry'`)
   await until(() => held(two, 'app') === null)
   t.equal(two.store.db.pool?.().listening, true)

@@ -1,6 +1,6 @@
 /**
- * Load on a cluster, and everybody who looks on: machines and people who ask all nodes for tokens, twenty verifiers with caches
- * of their own, and somebody who writes down every token, every key set and every reading of the ring.
+ * Load on a cluster and its observers: machine clients and users who ask all nodes for tokens, twenty verifiers with
+ * their own caches, and a recorder of every token, every JWKS and every reading of the key ring.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createRemoteJWKSet, customFetch, jwtVerify } from 'jose'
@@ -14,25 +14,28 @@ import { clientCredentials, refresh } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
 
 const JWKS = '/.well-known/jwks.json'
-/** How long a strict verifier holds its keys. Nodes may be a second apart (docs/rotation.md), so VERIFIER_CACHE is to be more. */
+/**
+ * How long a strict verifier caches its keys. Clocks of nodes may differ by a second (docs/rotation.md), so
+ * VERIFIER_CACHE must be longer.
+ */
 const HELD_MS = 500
-/** Of all twenty. */
+/** Of all twenty verifiers. */
 const STRICT = 12
 
-/** Writes down what comes; nothing is asked of a node for a token before `begin`. */
+/** Records what it receives; no node is asked for a token before `begin`. */
 export function watch(owner: Owner, cluster: Cluster, store: Store) {
   const tokens: TokenSeen[] = []
   const sets: JwksSeen[] = []
   const rings: RingSeen[] = []
   const failures: string[] = []
-  /** The last token of each key: they go on being verified. */
+  /** The last token of each key, which the verifiers keep verifying. */
   const kept = new Map<string, string>()
   const services: Verifier[] = []
   let verified = 0
   let fetches = 0
   let stop = false
 
-  /** As a verifier's fetch; what it is given is written down. */
+  /** The fetch of a verifier; the response is recorded. */
   async function fetchFrom(n: number, path: string, init?: RequestInit): Promise<Response> {
     const node = n % cluster.nodes.length
     const asked = performance.now()
@@ -47,7 +50,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
     return new Response(status === 304 ? null : text, { status, headers })
   }
 
-  /** Holds its keys for as long as it may, asks another node each time, and never because of an unknown kid. */
+  /** Caches its keys for as long as allowed, asks another node each time, and never refetches for an unknown kid. */
   function strict(n: number) {
     let turn = n
     const keys = createRemoteJWKSet(new URL(cluster.issuer + JWKS), {
@@ -65,8 +68,8 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
   }
 
   /**
-   * As a microservice has it: cached as the server says, fetched again for an unknown kid. Half of them read the status lists
-   * too, which the same keys sign, and refuse what a list that they cannot verify is about.
+   * A verifier as a microservice uses it: it caches as the server says and refetches for an unknown kid. Half of them
+   * also read the status lists, which the same keys sign, and refuse a token whose list they cannot verify.
    */
   function ours(n: number) {
     let turn = n
@@ -120,7 +123,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
     }
   }
 
-  /** A machine that asks this node. A few verifiers see the token at once, the others in turns. */
+  /** A machine client that asks this node. A few verifiers see the token at once, the others in turns. */
   const machine = (node: number) =>
     forever(60, async (turn) => {
       const response = await take(node, clientCredentials)
@@ -128,7 +131,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
       if (response) await verifyAt(some, response.access_token)
     })
 
-  /** Somebody whose refreshes go to all nodes in turn. */
+  /** A user whose refreshes go to all nodes in turn. */
   const session = (first: string) => {
     let token = first
     return forever(150, async (turn) => {
@@ -160,14 +163,14 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
     failures,
     counts: () => ({ verified, fetches }),
     async begin(sessions: readonly string[]): Promise<void> {
-      // There is no list before the first token, and a verifier that cannot look one up refuses.
+      // There is no list before the first token, and a verifier that cannot read the list refuses the token.
       await clientCredentials(cluster.at(0))
       await Promise.all(services.map((verifier) => verifier.ready()))
       work.push(
         ...cluster.nodes.flatMap((_, node) => [machine(node), machine(node)]),
         ...sessions.map(session),
       )
-      // Tokens of long ago are verified as well.
+      // Earlier tokens are verified too.
       work.push(
         forever(1000, async () => {
           for (const token of kept.values()) await verifyAt(verifiers, token)

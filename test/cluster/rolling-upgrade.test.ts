@@ -1,6 +1,6 @@
 /**
- * Two releases as real processes on one store, behind a proxy and under load (docs/upgrades.md): the next release is this tree
- * with migrations that add something, the one after it takes something away.
+ * Two releases as real processes on one store, behind a proxy and under load (docs/upgrades.md). The next release is
+ * this source tree with a migration that adds columns and a table; the one after it removes something.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -18,7 +18,7 @@ const PATIENCE_MS = 120_000
 const CLEAN = { code: 0, signal: null }
 const SETTINGS = { VERIFIER_CACHE: '2s', REFRESH_GRACE: '1m', SHUTDOWN_DELAY: '1s' }
 
-/** What the next release adds: to what is read with every change of keys, to what every refresh writes, and a table. */
+/** What the next release adds: a column that is read with every change of keys, one that every refresh writes, and a table. */
 const ADDED = {
   '0900_keys.sql': `-- expand
 ALTER TABLE ring_keys ADD COLUMN more BIGINT NOT NULL DEFAULT 7;
@@ -29,13 +29,13 @@ CREATE TABLE more (id TEXT PRIMARY KEY, session_id TEXT REFERENCES client_sessio
 ALTER TABLE client_sessions ADD COLUMN more TEXT NOT NULL DEFAULT '';
 `,
 }
-/** And what the one after it takes away. */
+/** What the release after the next removes. */
 const TAKEN = { '0902_less.sql': `-- contract: ${laterVersion(1)}\nDROP TABLE more;\n` }
 
 const NEXT = makeRelease(t, laterVersion(1), ADDED)
 const AFTER = makeRelease(t, laterVersion(2), { ...ADDED, ...TAKEN })
 
-/** People and machines that ask for tokens through the proxy, and a verifier that sees each. */
+/** Users and machine clients that request tokens through the proxy, and a verifier that checks each one. */
 function load(t: Test, cluster: Cluster, proxy: RoundRobin, sessions: readonly string[]) {
   const failures: string[] = []
   const kids = new Map<string, string>()
@@ -89,9 +89,9 @@ function load(t: Test, cluster: Cluster, proxy: RoundRobin, sessions: readonly s
   return {
     failures,
     tokens,
-    /** Keys that signed something that somebody got. */
+    /** The keys that signed a delivered token. */
     kids: () => [...kids.keys()],
-    /** Resolves when this many more were answered. */
+    /** Resolves after this many more responses. */
     async more(count: number) {
       const goal = answered + count
       while (answered < goal && failures.length === 0) await sleep(5)
@@ -137,13 +137,13 @@ async function begin(t: Test, database?: string) {
       t.same(await node.stop(), CLEAN)
     },
 
-    /** As the command of this release lists them. */
+    /** As this release’s command lists them. */
     async versions(which: Release): Promise<string[]> {
       const rows = await cluster.json<{ version: string }[]>(['nodes'], which.run)
       return rows.map((row) => row.version).sort()
     },
 
-    /** By the command of this release; every node then signs with the new key. */
+    /** With this release’s command; every node then signs with the new key. */
     async rotateBy(which: Release): Promise<void> {
       const rotated = await cluster.json<Rotated>(['keys', 'rotate', '--wait'], which.run)
       const { active, nodes, nodes_behind } = rotated
@@ -162,11 +162,11 @@ async function begin(t: Test, database?: string) {
 
     async end(keys: number): Promise<void> {
       await people.end()
-      t.same(people.failures, [], 'no request failed, and every token was good')
+      t.same(people.failures, [], 'no request failed, and every token verified')
       t.equal(people.kids().length, keys, 'of each key')
       const [node] = serving
       for (const token of people.tokens) {
-        t.equal(node && (await refresh(node, token)).statusCode, 200, 'nobody was logged out')
+        t.equal(node && (await refresh(node, token)).statusCode, 200, 'no session was lost')
       }
       for (const { port } of cluster.nodes) t.ok((proxy.served.get(port) ?? 0) > 0, 'each node has served')
     },
@@ -175,7 +175,7 @@ async function begin(t: Test, database?: string) {
 
 type World = Awaited<ReturnType<typeof begin>>
 
-/** The next release comes beside two nodes of this one, and one of those is restarted. Answers with it. */
+/** The next release is started beside two nodes of this one, and one of those is restarted. Returns the number of responses. */
 async function expand(t: Test, { cluster, people, ...world }: World): Promise<ClusterNode> {
   await world.start(NEXT)
   await people.more(20)
@@ -186,7 +186,7 @@ async function expand(t: Test, { cluster, people, ...world }: World): Promise<Cl
   await world.rotateBy(HERE)
   await world.rotateBy(NEXT)
   await people.more(20)
-  // The way back: the old program starts, with what the new one has added.
+  // The rollback: the old program starts on the schema that the new one has extended.
   await world.stop(cluster.nodes[0])
   const again = await world.start(HERE)
   await people.more(20)
@@ -209,7 +209,7 @@ t.test(
     const newest = await world.start(NEXT)
     await world.stop(again)
 
-    // What is taken away: beside the release before, which can be restarted, and not beside the one before that.
+    // The removal: the release before it can be restarted on that schema, and the one before that cannot.
     await world.start(AFTER)
     await people.more(20)
     await world.stop(newest)

@@ -1,6 +1,6 @@
 /**
- * Three nodes on one PostgreSQL, each a process: ten rotations under load, half of them by command and half by the nodes
- * themselves, watched by twenty verifiers and by somebody who writes everything down (docs/security.md H92, Q9, Q10).
+ * Three nodes on one PostgreSQL, each in its own process: ten rotations under load, half of them by command and half
+ * automatic, observed by twenty verifiers and a recorder (docs/security.md H92, Q9, Q10).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -15,9 +15,9 @@ import { clientCredentials } from '../support/server/requests.ts'
 import { revoke } from '../support/server/tokens.ts'
 import { watch } from './observed-load.ts'
 
-/** Of the two seconds a verifier uses half of one: nodes may be a second apart (docs/rotation.md). */
+/** A verifier uses half of the two seconds: clocks of nodes may differ by a second (docs/rotation.md). */
 const SETTINGS = { VERIFIER_CACHE: '2s', KEY_ROTATION: '1m', REFRESH_GRACE: '1m', STATUS_TTL: '1s' }
-/** "Within about a second", with room for a machine that does other things as well. */
+/** "Within about a second", with tolerance for a busy machine. */
 const LAG_MS = 2000
 const ROTATIONS = 10
 
@@ -28,7 +28,7 @@ interface Shown {
   readonly state: string
 }
 
-/** The active key grows old: nodes that rotate after a minute find it due. */
+/** Makes the active key old: nodes that rotate after a minute find the rotation due. */
 async function age(store: Store): Promise<void> {
   for (;;) {
     const ring = await store.ring.read()
@@ -64,7 +64,7 @@ t.test(
 
     for (let rotation = 1; rotation <= ROTATIONS; rotation += 1) {
       const before = order.at(-1)
-      // The lists change, so that the next one is signed by whatever key is active then.
+      // The status lists change, so that the next one is signed by the key that is active then.
       const { access_token } = (await clientCredentials(cluster.at(rotation))).json()
       await revoke(cluster.at(rotation), access_token, 'machine')
       if (rotation % 2 === 1) {
@@ -72,7 +72,7 @@ t.test(
         t.same([nodes, nodes_behind], [3, []], 'the command says that all nodes have switched')
         t.not(active, before)
       } else {
-        // Times are whole seconds, so that two of them may be little more than one.
+        // Times are whole seconds, so that a difference of two may be little more than one.
         await sleep(700)
         await age(store)
         while ((await activeKey()) === before) await sleep(20)
@@ -80,10 +80,14 @@ t.test(
       order.push(await activeKey())
       const { out } = await cli.run(['keys', 'list', '--json'], { settings, clock: systemClock })
       const states = (JSON.parse(out) as Shown[]).map(({ state }) => state).sort()
-      t.same(states, ['active', 'next', ...Array(rotation).fill('retiring')], 'one active key, one next')
+      t.same(
+        states,
+        ['active', 'next', ...Array(rotation).fill('retiring')],
+        'one active key and one next key',
+      )
     }
     const ring = await store.ring.read()
-    t.equal(ring?.version, 1 + ROTATIONS + ROTATIONS / 2, 'nobody rotated twice for one occasion')
+    t.equal(ring?.version, 1 + ROTATIONS + ROTATIONS / 2, 'no rotation happened twice')
     t.equal(ring?.keys.length, ROTATIONS + 2)
     const signed = (kid: string) =>
       new Set(watching.tokens.filter((token) => token.kid === kid).map(({ node }) => node)).size
@@ -92,13 +96,13 @@ t.test(
 
     const { tokens, sets, rings, failures, counts } = watching
     const seen = { nodes: 3, order, tokens, sets, rings, lagMs: LAG_MS }
-    t.same([...new Set(failures)], [], 'no token was refused, no request failed')
+    t.same([...new Set(failures)], [], 'no token was refused and no request failed')
     t.same(complaints(seen).slice(0, 20), [])
-    t.same(order.map(signed), Array(ROTATIONS + 1).fill(3), 'each key has signed at each node')
+    t.same(order.map(signed), Array(ROTATIONS + 1).fill(3), 'each key has signed on each node')
     const { verified, fetches } = counts()
     t.comment(
       `${tokens.length} tokens, ${verified} verifications, ${fetches} fetches, ${sets.length} key sets, ${rings.length} readings, lag ${longestLag(seen)} ms`,
     )
-    t.ok(tokens.length > 300 && verified > 5000 && rings.length > 300, 'enough was seen')
+    t.ok(tokens.length > 300 && verified > 5000 && rings.length > 300, 'enough was observed')
   },
 )

@@ -1,4 +1,7 @@
-/** A reverse proxy such as stands before several nodes: in turns, to those that say that they are ready; it tries nothing twice. */
+/**
+ * A reverse proxy in front of several nodes: it balances over the nodes that report themselves ready and repeats no
+ * request.
+ */
 import { once } from 'node:events'
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -17,7 +20,7 @@ interface Target {
 
 export interface RoundRobin {
   readonly url: string
-  /** Requests that were passed on, by port. */
+  /** Forwarded requests by port. */
   readonly served: ReadonlyMap<number, number>
   add(node: { readonly port: number }): Promise<void>
   inject(options: InjectOptions): Promise<LightMyRequestResponse>
@@ -31,7 +34,7 @@ export async function roundRobin(owner: Owner): Promise<RoundRobin> {
 
   async function isReady(target: Target): Promise<boolean> {
     const answer = request({ port: target.port, host: '127.0.0.1', path: '/health/ready', agent: false })
-    // One after the first, too: a node that ends cuts what it has not yet said.
+    // Also after the first chunk: a node that exits cuts the rest of its response.
     answer.on('error', () => {})
     answer.end()
     try {

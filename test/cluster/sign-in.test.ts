@@ -1,4 +1,4 @@
-/** Three nodes on one PostgreSQL, each a process: whatever a browser does next may be answered by another one. */
+/** Three nodes on one PostgreSQL, each in its own process: any node may answer a browser’s next request. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
@@ -37,7 +37,7 @@ const cluster = await startCluster(t, {
   },
 })
 
-/** Whatever a browser asks goes to another node than what it asked before. */
+/** Sends each request of a browser to another node than the one before. */
 function inTurns(): Served & { readonly asked: number[] } {
   const asked: number[] = []
   return {
@@ -56,7 +56,7 @@ const codeOf = ({ away, status, path, body }: Page): string => {
   return code
 }
 
-/** The login page of one node, sent to the next, where the browser stays. */
+/** The login page of one node is submitted to the next, where the browser stays. */
 async function signInAs(username: string, n: number, path = '/account') {
   const browser = openBrowser(cluster.at(n).served)
   const page = await browser.open(path)
@@ -82,7 +82,7 @@ t.test(
     }
     for (const { served } of cluster.nodes) {
       browser.server = served
-      t.ok(codeOf(await browser.open(authorizeUrl())), 'signed in and asked before: every node knows')
+      t.ok(codeOf(await browser.open(authorizeUrl())), 'every node knows the session and the consent')
     }
     browser.server = cluster.at(0).served
     const asked = await browser.open('/oauth2/logout')
@@ -90,7 +90,7 @@ t.test(
     await browser.submit(asked)
     for (const { served } of cluster.nodes) {
       browser.server = served
-      t.equal((await browser.open(authorizeUrl())).path, '/login', 'signed out everywhere')
+      t.equal((await browser.open(authorizeUrl())).path, '/login', 'signed out on every node')
     }
     await overEverywhere(t as Test, cluster, tokens, 'web')
   },
@@ -113,7 +113,7 @@ t.test(
       return own.open(reference)
     })
     const answered = pages.filter(({ away }) => away?.params.has('code'))
-    t.equal(answered.length, 1, 'of six at once at three nodes')
+    t.equal(answered.length, 1, 'of six concurrent uses on three nodes')
     const code = codeOf(answered[0] as Page)
     const form = { redirect_uri: OWN_REDIRECT }
     t.equal((await redeem(cluster.at(1), code, { as: 'house', form })).statusCode, 200)
@@ -131,12 +131,12 @@ t.test(
       })
     browser.server = cluster.at(2).served
     const done = await browser.submit(page, { form: '/account/totp', fill: { code: codeAt(0) } })
-    t.match(done.body, /recovery/i, 'it is set up')
+    t.match(done.body, /recovery/i, 'the passkey is set up')
 
     const waiting = await Promise.all(Array.from({ length: 6 }, (_, n) => signInAs('erin', n)))
     for (const { page, browser } of waiting) {
       t.equal(page.path, '/login/second-factor')
-      t.notOk(browser.cookies().has('__Host-keyturn-session'), 'nobody is in before it')
+      t.notOk(browser.cookies().has('__Host-keyturn-session'), 'there is no session before the second factor')
     }
     // The same code from six browsers, each at the third node that it meets.
     const code = codeAt(1)
@@ -146,9 +146,12 @@ t.test(
         return browser.submit(page, { form: '/login/second-factor', fill: { code } })
       }),
     )
-    t.same(proven.map(({ status }) => status).filter((status) => status === 200).length, 1, 'one got in')
+    t.same(proven.map(({ status }) => status).filter((status) => status === 200).length, 1, 'one succeeded')
     const tried = proven.filter(({ status }) => status !== 200).map(({ status }) => status)
-    t.ok(tried.filter((status) => status === 400).length <= CODE_LIMITS.pair.burst, 'guesses count together')
+    t.ok(
+      tried.filter((status) => status === 400).length <= CODE_LIMITS.pair.burst,
+      'guesses are counted together',
+    )
     t.equal(tried.length, 5)
   },
 )
@@ -160,19 +163,19 @@ t.test(
     const { browser, page } = await signInAs('grace', 0, '/account/passkeys')
     browser.server = cluster.at(2).served
     const added = await byPasskey(browser, page, '/account/passkeys', device, { name: 'Key' })
-    t.match(added.body, /recovery/i, 'it is set up')
+    t.match(added.body, /recovery/i, 'the passkey is set up')
 
     const first = openBrowser(cluster.at(0).served)
     const login = await first.open('/account')
     const form = tags(login.body).find(({ attributes }) => attributes.get('data-passkey') === 'get')
-    // One answer of the device, sent to three nodes in the same instant.
+    // One response of the authenticator, sent to three nodes in the same instant.
     const answer = device.get(JSON.parse(form?.attributes.get('data-options') ?? '{}'))
     const pages = await spread(cluster, 3, (node) => {
       const own = openBrowser(node.served)
       for (const [name, cookie] of first.jar) own.jar.set(name, cookie)
       return byPasskey(own, login, '/login/passkey', { ...device, get: () => answer })
     })
-    t.same(pages.map(({ status }) => status).sort(), [200, 400, 400], 'one got in')
+    t.same(pages.map(({ status }) => status).sort(), [200, 400, 400], 'one succeeded')
     t.equal(pages.find(({ status }) => status === 200)?.path, '/account')
   },
 )
@@ -188,7 +191,7 @@ t.test(
     t.ok(took < SOON_MS, `after ${took} ms`)
     await sleep(1000)
     const heard = told.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
-    t.same(heard.sort(), pairs.map(({ access_token }) => claimsOf(access_token).sid).sort(), 'each once')
+    t.same(heard.sort(), pairs.map(({ access_token }) => claimsOf(access_token).sid).sort(), 'each one once')
     t.equal(audited(cluster, 'logout.notified').length, 12)
   },
 )

@@ -1,4 +1,4 @@
-/** Three processes on one file of SQLite: the races of three nodes on PostgreSQL, with fewer at once. */
+/** Three processes on one SQLite file: the races of three nodes on PostgreSQL, with fewer concurrent requests. */
 import t, { type Test } from 'tap'
 import { startCluster } from '../support/processes/cluster.ts'
 import {

@@ -1,4 +1,4 @@
-/** Many processes that begin, or rotate, in the same instant on one PostgreSQL (docs/security.md Q9). */
+/** Many processes that start or rotate in the same instant on one PostgreSQL (docs/security.md Q9). */
 import t from 'tap'
 import { kidOf } from '../support/issuers/caching-verifier.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
@@ -15,7 +15,7 @@ const ROUNDS = 10
 const postgres = await startPostgres(t)
 const database = await postgres.emptyDatabase()
 
-/** Nothing is there: no schema, no ring. */
+/** An empty database without a schema or key ring. */
 const cluster = await startCluster(t, {
   database,
   nodes: NODES,
@@ -34,16 +34,16 @@ t.test(
     const ring = await cluster.inside(({ store }) => store.ring.read())
     t.same([ring?.version, ring?.keys.map(({ state }) => state).sort()], [1, ['active', 'next']])
     const kids = (JSON.parse(served[0] ?? '') as { keys: { kid: string }[] }).keys.map(({ kid }) => kid)
-    t.same(kids.sort(), ring?.keys.map(({ kid }) => kid).sort(), 'which is that of the ring')
+    t.same(kids.sort(), ring?.keys.map(({ kid }) => kid).sort(), 'which is that of the key ring')
     const firsts = cluster.nodes.filter(({ stdout }) => JSON.parse(stdout()).first_start)
     t.ok(firsts.length >= 1)
     const made = cluster.nodes.flatMap(({ stderr }) => stderr().match(/"audit":"keys.created"/g) ?? [])
-    t.equal(made.length, 1, 'and was made once')
+    t.equal(made.length, 1, 'and was created once')
     const listed = await cluster.json<{ state: string; ring_version: number }[]>(['nodes'])
     t.same(
       listed.map(({ state, ring_version }) => [state, ring_version]),
       Array(NODES).fill(['serving', 1]),
-      'eight nodes are known',
+      'eight nodes are registered',
     )
 
     await cluster.inside(({ store }) => seed(store))
@@ -54,7 +54,7 @@ t.test(
   },
 )
 
-/** Forced, so that nothing but the race itself decides; elliptic keys, so that all of them are at the swap together. */
+/** Forced, so that only the race decides the outcome, and with elliptic keys, so that all processes reach the swap together. */
 const ROTATOR = `
   import { openBase, openKeys } from '${source('base.ts')}'
   import { loadConfig } from '${source('config/load.ts')}'
@@ -76,9 +76,9 @@ const ROTATOR = `
 `
 
 interface Told {
-  /** Keys that this process put to work, by its audit trail. */
+  /** Keys that this process activated, according to its audit trail. */
   readonly rotated: readonly string[]
-  /** What each round came back with. */
+  /** The result of each round. */
   readonly answered: readonly { readonly active: string; readonly next: string; readonly version: number }[]
 }
 
@@ -106,7 +106,7 @@ t.test(
     t.ok(rotations >= ROUNDS && rotations <= ROTATORS * ROUNDS)
     const fresh = ring.keys.slice().filter(({ kid }) => !before.keys.some((key) => key.kid === kid))
     t.equal(fresh.length, rotations, 'as many new keys as rotations')
-    t.equal(new Set(ring.keys.map(({ kid }) => kid)).size, ring.keys.length, 'no kid twice')
+    t.equal(new Set(ring.keys.map(({ kid }) => kid)).size, ring.keys.length, 'no kid appears twice')
     const inOrder = fresh.map(({ publishedIn }) => publishedIn).sort((a, b) => a - b)
     t.same(
       inOrder,
@@ -117,15 +117,15 @@ t.test(
     t.same(states.sort(), ['active', 'next'])
 
     const done = told.flatMap(({ rotated }) => rotated)
-    t.equal(done.length, rotations, 'each was somebody’s')
-    t.equal(new Set(done).size, rotations, 'and no key was put to work twice')
+    t.equal(done.length, rotations, 'each version was made by one process')
+    t.equal(new Set(done).size, rotations, 'and no key was activated twice')
     const known = new Set(ring.keys.map(({ kid }) => kid))
     const answered = told.flatMap(({ answered }) => answered)
     t.equal(answered.length, ROTATORS * ROUNDS)
     t.same(
       answered.filter(({ active, next }) => !known.has(active) || !known.has(next)),
       [],
-      'no key that anybody was told of is lost',
+      'no key that was reported is lost',
     )
     const versions = new Map<number, Set<string>>()
     for (const { version, active } of answered)
@@ -133,7 +133,7 @@ t.test(
     t.same(
       [...versions.values()].filter(({ size }) => size !== 1),
       [],
-      'whoever speaks of the same version speaks of the same active key',
+      'processes that report the same version report the same active key',
     )
 
     const all = [...known].sort().join()

@@ -1,4 +1,7 @@
-/** Three nodes on one PostgreSQL, each a process: what counts once counts once, and what one knows all know. */
+/**
+ * Three nodes on one PostgreSQL, each in its own process: what works once works once in the cluster, and what one node
+ * knows all nodes know.
+ */
 import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
 import { LIMITS } from '../../src/accounts/rate-limiter.ts'
@@ -67,10 +70,10 @@ t.test(
       t.equal(
         (await login(node, { username: 'carol' })).statusCode,
         429,
-        'the right one is not even looked at',
+        'the right password is not even checked',
       )
     }
-    t.equal((await login(cluster.at(0))).statusCode, 200, 'nobody else is concerned')
+    t.equal((await login(cluster.at(0))).statusCode, 200, 'no one else is affected')
   },
 )
 
@@ -95,13 +98,13 @@ t.test(
     t.ok(refused < SOON_MS, `refused everywhere after ${Math.round(refused)} ms`)
     for (const token of tokens) {
       const took = await cluster.everywhere((node) => flagged(node, token))
-      t.ok(took < SOON_MS, `its tokens are taken back everywhere after ${Math.round(took)} ms`)
+      t.ok(took < SOON_MS, `its tokens are revoked everywhere after ${Math.round(took)} ms`)
     }
     await command(['clients', 'enable', 'leaving'])
     const enabled = await cluster.everywhere(
       async (node) => (await clientCredentials(node, {}, 'leaving')).statusCode === 200,
     )
-    t.ok(enabled < SOON_MS, `and taken again after ${Math.round(enabled)} ms`)
+    t.ok(enabled < SOON_MS, `and accepted again after ${Math.round(enabled)} ms`)
   },
 )
 
@@ -137,8 +140,9 @@ t.test('tokens of all nodes have unique status list indices and unique jti value
   const [one = '', ...others] = tokens
   await revoke(cluster.at(2), one, 'machine')
   const took = await cluster.everywhere((node) => flagged(node, one))
-  t.ok(took < SOON_MS, `taken back everywhere after ${Math.round(took)} ms`)
-  for (const other of others.slice(0, 20)) t.notOk(await flagged(cluster.at(0), other), 'and no other')
+  t.ok(took < SOON_MS, `revoked everywhere after ${Math.round(took)} ms`)
+  for (const other of others.slice(0, 20))
+    t.notOk(await flagged(cluster.at(0), other), 'and no other session')
 })
 
 t.test(
@@ -150,7 +154,7 @@ t.test(
     await command(['sessions', 'revoke', '--id', String(claimsOf(one.access_token).sid)])
     await overEverywhere(t as Test, cluster, one)
     for (const { refresh_token } of others)
-      t.ok(await active(cluster.at(0), refresh_token), 'the others go on')
+      t.ok(await active(cluster.at(0), refresh_token), 'the other sessions continue')
     await command(['sessions', 'revoke', '--user', 'frank'])
     for (const pair of others) await overEverywhere(t as Test, cluster, pair)
   },
@@ -192,7 +196,7 @@ t.test(
     const kids = new Set<string>()
     for (const node of cluster.nodes) {
       kids.add(kidOf((await clientCredentials(node)).json().access_token))
-      t.notOk(await active(node, old, 'machine'), 'what it has signed is nothing any more')
+      t.notOk(await active(node, old, 'machine'), 'tokens signed with it are no longer accepted')
     }
     t.equal(kids.size, 1)
     t.notOk(kids.has(kidOf(old)))

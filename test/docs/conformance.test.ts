@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import t from 'tap'
 import { read, root, tableBelow } from '../support/docs/documents.ts'
 
-/** Of the OpenID Foundation's suite, August 2026. */
+/** The test modules of the OpenID Foundation’s suite, August 2026. */
 const PLANS: Record<string, readonly string[]> = {
   '## Basic': [
     'oidcc-server',
@@ -75,7 +75,7 @@ const PLANS: Record<string, readonly string[]> = {
 
 const page = read('docs/conformance.md')
 
-/** As they stand in the sources, with the holes of templates. */
+/** Titles as written in the sources, including template placeholders. */
 function titlesIn(path: string): string[] {
   return [...read(path).matchAll(/\btest\(\s*(['"`])((?:\\.|(?!\1)[\s\S])*?)\1/g)].map(
     ([, , title = '']) => title,
@@ -96,7 +96,11 @@ for (const [heading, expected] of Object.entries(PLANS)) {
     for (const [module, what = '', cell = ''] of rows) {
       t.ok(what.length > 5, `${module} says what is checked`)
       const cited = [...cell.matchAll(/\[[\w-]+\]\(\.\.\/([^)]+)\): `([^`]+)`/g)]
-      t.equal(cell.replaceAll(/\[[\w-]+\]\(\.\.\/[^)]+\): `[^`]+`/g, '').trim(), '', `${module}: all is read`)
+      t.equal(
+        cell.replaceAll(/\[[\w-]+\]\(\.\.\/[^)]+\): `[^`]+`/g, '').trim(),
+        '',
+        `${module}: the whole cell is parsed`,
+      )
       t.ok(cited.length > 0, `${module} has a test`)
       for (const [, path = '', title = ''] of cited) {
         const found = existsSync(root + path) && titlesIn(path).some((one) => one.includes(title))

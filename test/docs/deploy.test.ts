@@ -1,4 +1,4 @@
-/** examples/deploy, held against the program, and what it says done without containers. */
+/** Checks examples/deploy against the program, and runs what it describes without containers. */
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { parseMetrics } from '../support/server/metrics.ts'
 
 const run = promisify(execFile)
 const DEPLOY = 'examples/deploy'
-/** Where all three have the program. */
+/** Where all three deployments have the program. */
 const INSTALLED = '/opt/keyturn/'
 
 const here = (path: string) => path.replace(INSTALLED, root)
@@ -33,7 +33,7 @@ const dockerfile: Instruction[] = read(`${DEPLOY}/Dockerfile`)
   .filter((line) => line !== '' && !line.startsWith('#'))
   .map((line) => ({ name: line.split(' ', 1)[0] ?? '', rest: line.slice(line.indexOf(' ') + 1) }))
 const all = (name: string) => dockerfile.filter((one) => one.name === name).map(({ rest }) => rest)
-/** Of the last stage. */
+/** The instructions of the last stage. */
 const last = (name: string) => all(name).at(-1) ?? ''
 const list = (name: string): string[] => JSON.parse(last(name))
 const imageEnv = Object.fromEntries(
@@ -97,10 +97,10 @@ t.test('the systemd unit runs the program as its own user with minimal rights', 
   t.equal(command, 'serve')
   t.equal(unit.get('User'), 'keyturn')
   t.equal(unit.get('WorkingDirectory'), `/var/lib/${unit.get('StateDirectory')}`)
-  t.equal(unit.get('RestartPreventExitStatus'), '2', 'bad configuration, in CONTRACT §3')
+  t.equal(unit.get('RestartPreventExitStatus'), '2', 'invalid configuration exits 2')
   const patience =
     Number(/PATIENCE_MS = ([\d_]+)/.exec(read('src/cli/serve.ts'))?.[1]?.replaceAll('_', '')) / 1000
-  t.ok(Number(unit.get('TimeoutStopSec')) > patience + 1, 'whoever is being answered is not cut off')
+  t.ok(Number(unit.get('TimeoutStopSec')) > patience + 1, 'requests in flight are not cut off')
   for (const [name, value] of [
     ['NoNewPrivileges', 'yes'],
     ['CapabilityBoundingSet', ''],
@@ -130,7 +130,7 @@ t.test('systemd accepts the unit', { skip: systemd }, async (t) => {
   const checked = await run('systemd-analyze', ['verify', `${root}${DEPLOY}/keyturn.service`]).catch(
     (error) => error,
   )
-  // Where there is no node in /usr/bin it says so, which is no fault of the unit.
+  // Where there is no /usr/bin/node, systemd says so, which is not the unit’s fault.
   const complaints = String(checked.stderr)
     .split('\n')
     .filter((line) => line.includes('keyturn.service') && !line.includes('/usr/bin/node'))
@@ -199,7 +199,7 @@ t.test('every secret of a service is declared and comes from a file that git ign
   }
 })
 
-// --- and all of it at work
+// --- and everything running
 
 /** Runs the image's health check against a server. */
 const healthy = ({ port }: Pick<ServerProcess, 'port'>) =>
@@ -227,7 +227,7 @@ t.test(
     t.equal(theirs.username, compose.services.postgres?.environment?.POSTGRES_USER)
     t.equal(theirs.pathname, '/keyturn', 'the image names the database after the user')
 
-    // As in the containers, but for where things are.
+    // As in the containers, except for paths.
     const { KEYTURN_DATABASE_URL_FILE: _, ...rest } = nodeEnv
     const given = { ...imageEnv, ...rest, KEYTURN_MASTER_KEY_FILE: secret('master-key') }
     const settings = Object.fromEntries(
@@ -257,7 +257,7 @@ t.test(
     }
     t.same([await healthy(a), await healthy(b)], [true, true])
     for (const server of [a, b]) {
-      t.equal((await server.inject({ url: '/metrics' })).statusCode, 404, 'not where the proxy leads')
+      t.equal((await server.inject({ url: '/metrics' })).statusCode, 404, 'not where the proxy forwards to')
       const port = JSON.parse(server.stdout()).metrics_port
       const answer = await fetch(`http://127.0.0.1:${port}/metrics`)
       t.equal(parseMetrics(await answer.text()).value('keyturn_ready'), 1)
@@ -265,7 +265,7 @@ t.test(
 
     const listed = async () =>
       ((await command('nodes')) as { pid: number; state: string }[]).map(({ pid }) => pid)
-    // The first sign of life comes a moment after the first answer.
+    // The first heartbeat comes a moment after the first response.
     while ((await listed()).length < 2);
     t.same(new Set(await listed()), new Set([a.pid, b.pid]))
     t.match(await command('keys', 'rotate'), { nodes: 2, nodes_behind: [] }, 'both sign with the new key')
@@ -273,8 +273,8 @@ t.test(
     t.same(await a.stop(), { code: 0, signal: null })
     t.equal(await healthy(a), false)
     t.equal(await healthy(b), true)
-    t.same(await listed(), [b.pid], 'who stops takes itself off the list')
+    t.same(await listed(), [b.pid], 'a stopped node removes itself from the list')
     await b.stop()
-    t.same(readdirSync(folder.path), [], 'a root file system that is read-only is no hindrance')
+    t.same(readdirSync(folder.path), [], 'a read-only root file system is no obstacle')
   },
 )

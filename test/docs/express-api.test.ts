@@ -41,10 +41,10 @@ t.test('the Express example checks scope, role and status, and works while the i
   for (let i = 0; i < 100 && (await call(reader)).status === 200; i += 1) {
     await new Promise((resolve) => setTimeout(resolve, 100))
   }
-  t.same(await outcome(call(reader)), [401, 'invalid_token'], 'revoked, and known to be')
+  t.same(await outcome(call(reader)), [401, 'invalid_token'], 'revoked, and the service knows it')
   await server.poll()
-  t.equal((await server.store.verifiers.list(0))[0]?.name, 'orders', 'it made itself known')
+  t.equal((await server.store.verifiers.list(0))[0]?.name, 'orders', 'it reported itself to the issuer')
 
   await server.app.close()
-  t.same(await outcome(call(machine)), [200, undefined], 'the issuer is gone, the service is not')
+  t.same(await outcome(call(machine)), [200, undefined], 'the issuer is down, and the service is not')
 })

@@ -42,7 +42,7 @@ t.test('every test that docs/faults.md cites exists under its title', async (t) 
   }
 })
 
-/** No faults, but beside the others because they start real servers. */
+/** Not faults, but placed beside them because they start real servers. */
 const ELSEWHERE = ['test/faults/backup.test.ts', 'test/faults/idle.test.ts']
 
 t.test('every fault test file is cited', async (t) => {

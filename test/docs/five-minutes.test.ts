@@ -15,12 +15,12 @@ const env = shellEnvironment({ KEYTURN_PORT: String(PORT) })
 const paste = (folder: string, block: string, before?: string) => pasteInto(folder, env, block, before)
 
 interface Started {
-  /** What it has printed so far. */
+  /** The output so far. */
   output(): string
   stop(): Promise<void>
 }
 
-/** `npm start` in a terminal of its own, where Ctrl-C reaches everything that runs in it. */
+/** `npm start` in its own process group, where Ctrl-C reaches everything that runs in it. */
 async function start(t: Test, folder: string): Promise<Started> {
   const npm = spawn('npm', ['start'], {
     cwd: folder,
@@ -74,16 +74,19 @@ t.test('the README’s commands and those printed by serve return a first token 
     .map((line) => line.trim())
   t.same(printed, token.trim().split('\n'), 'serve prints what the README says')
 
-  // With the real npx, once.
+  // Once with the real npx.
   const answer = JSON.parse((await paste(folder, printed.join('\n'), '')).split('\n').at(-1) ?? '')
   t.match(answer, { token_type: 'Bearer', expires_in: 600, scope: 'orders:read' })
 
   await paste(folder, keys)
   await first.stop()
-  t.notOk(await answers(), 'the server is gone')
+  t.notOk(await answers(), 'the server is down')
   t.match(await paste(folder, offline), /client_id: 'hello'/, 'the token verifies without it')
   const old = (await paste(folder, 'printf %s "$TOKEN"')).trim()
-  await t.rejects(paste(folder, `TOKEN=${old.slice(0, -8)}AAAAAAAA\n${offline}`), 'a damaged one does not')
+  await t.rejects(
+    paste(folder, `TOKEN=${old.slice(0, -8)}AAAAAAAA\n${offline}`),
+    'a damaged token does not verify',
+  )
 
   t.match(await paste(folder, turn), /active.*retiring|retiring.*active/s)
   await start(t, folder)
@@ -102,6 +105,6 @@ t.test('the README’s commands and those printed by serve return a first token 
   t.match(
     refreshed,
     { scope: 'orders:read orders:write', refresh_token: /^ktr\./ },
-    'people, roles and refresh',
+    'users, roles and refresh',
   )
 })

@@ -20,7 +20,7 @@ await seed(server.store)
 await clientCredentials(server, { scope: 'nothing:here' })
 const scraped = parseMetrics(await metrics.text())
 
-/** What there is with PostgreSQL alone. */
+/** Metrics that exist on PostgreSQL only. */
 const POOL = new Map([
   ['keyturn_store_connections', new Set(['state'])],
   ['keyturn_store_connections_most', new Set<string>()],
@@ -42,17 +42,17 @@ t.test('docs/metrics.md lists every metric with its type and labels, and no othe
 t.test('docs/metrics.md lists the process metrics', async (t) => {
   const shown = tableBelow(page, '## The process').flatMap(([cell]) => names(cell))
   const there = [...types.keys()].filter((name) => !name.startsWith('keyturn_'))
-  // Elsewhere there are fewer.
+  // Other platforms have fewer process metrics.
   if (process.platform === 'linux') t.same(shown.sort(), there.sort())
   else t.ok(there.every((name) => shown.includes(name)))
 })
 
-/** Of a scrape, by Prometheus itself. */
+/** Labels that Prometheus adds to every scrape. */
 const TARGET = ['job', 'instance']
 const EXPRESSION_WORDS =
   /^(sum|max|min|by|rate|increase|histogram_quantile|le|endpoint|method|status|grant|error|event|verb|kind|state|instance|up)$/
 
-/** A PromQL expression names only what there is: metrics, their labels, and values of labels from a list. */
+/** A PromQL expression may use only existing metrics, their labels, and listed values of labels. */
 function complaints(expr: string): string[] {
   const found: string[] = []
   const bare = expr.replace(/"[^"]*"/g, '').replace(/\[[^\]]*\]/g, '')
@@ -132,7 +132,7 @@ t.test('the dashboard uses only existing metrics, and every one of Keyturn’s',
   }
   const seen = read('examples/monitoring/alerts.yaml') + text
   const left = [...types.keys()].filter((name) => name.startsWith('keyturn_') && !seen.includes(name))
-  t.same(left, ['keyturn_info', 'keyturn_status_lists'], 'what nobody needs to look at')
+  t.same(left, ['keyturn_info', 'keyturn_status_lists'], 'metrics that need no alert or panel')
 })
 
 t.test('the check of metric expressions detects mistakes', async (t) => {

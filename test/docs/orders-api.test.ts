@@ -90,7 +90,7 @@ t.test('the example service verifies tokens offline (RFC 6750 §3.1)', async (t)
 
   await t.test('cached keys keep working while the server is down', async (t) => {
     await server.app.close()
-    await t.rejects(fetch(`${issuer}/health/live`), 'the server is really gone')
+    await t.rejects(fetch(`${issuer}/health/live`), 'the server is really down')
     t.equal((await call(url, machine)).status, 200)
     await refused(t, await call(url, expired), 401, /invalid_token/)
   })
@@ -105,7 +105,7 @@ t.test('the example service starts without its issuer, answers 503, and recovers
   const early = await call(url, token)
   t.equal(early.status, 503)
   t.ok(early.headers.get('retry-after'))
-  t.equal(early.headers.get('www-authenticate'), null, 'a good token is not called bad')
+  t.equal(early.headers.get('www-authenticate'), null, 'a valid token is not reported as invalid')
 
   const again = await orders(t, {}, port)
   t.equal((await call(url, await tokenOf(clientCredentials(again.server)))).status, 200)

@@ -72,14 +72,14 @@ t.test('the endpoints table lists every endpoint', async (t) => {
 })
 
 interface CommandLine {
-  /** With what must be given: `keyturn apis create <identifier> --scope <scope>`. */
+  /** With its required arguments: `keyturn apis create <identifier> --scope <scope>`. */
   readonly usage: string
   readonly description: string
-  /** What may be given besides `--json` and `--help`, which every command takes. */
+  /** Optional arguments besides `--json` and `--help`, which every command takes. */
   readonly options: readonly string[]
 }
 
-/** Every command that does something, as `keyturn --help` knows it. */
+/** Every command, as listed by `keyturn --help`. */
 function commandTree(): CommandLine[] {
   const io = { operator: 'nobody', columns: 100, out: () => {}, err: () => {} } as unknown as Io
   return leaves(createProgram(createContext(io)), [])

@@ -6,7 +6,7 @@ import { anchor, read, repositoryFiles, root } from '../support/docs/documents.t
 const files = repositoryFiles()
 const pages = files.filter((path) => path.endsWith('.md'))
 
-/** Without code, where brackets are no links. */
+/** Without code, where brackets are not links. */
 const prose = (page: string) =>
   read(page)
     .replace(/^```[\s\S]*?^```$/gm, '')
@@ -23,7 +23,7 @@ function anchors(page: string): string[] {
   return headings.map((heading) => anchor(heading.replace(/^#+ /, '').replaceAll('`', '')))
 }
 
-/** The repository's path of a relative link; undefined for the web. */
+/** The repository path of a relative link; undefined for web links. */
 function target(page: string, link: string): { path: string; fragment: string | undefined } | undefined {
   if (/^[a-z]+:/.test(link)) return undefined
   const [path = '', fragment] = link.split('#')
@@ -36,7 +36,7 @@ t.test('every link inside the repository has a target', async (t) => {
       const to = target(page, link)
       if (!to) continue
       t.ok(existsSync(root + to.path), `${page}: ${link}`)
-      if (to.fragment) t.ok(anchors(to.path).includes(to.fragment), `${page}: ${link} has its heading`)
+      if (to.fragment) t.ok(anchors(to.path).includes(to.fragment), `${page}: ${link} has a matching heading`)
     }
   }
 })
@@ -54,7 +54,7 @@ t.test('every page is reachable from the README', async (t) => {
 })
 
 t.test('no file names the machine it was made on, or a package mirror', async (t) => {
-  // In pieces, so that this file keeps the rule as well.
+  // In pieces, so that this file follows the rule too.
   const forbidden = [
     ['/wo', 'rk/'],
     ['/ro', 'ot/'],
@@ -72,7 +72,7 @@ t.test('no file names the machine it was made on, or a package mirror', async (t
     const found = forbidden.filter((name) => text.includes(name))
     if (found.length > 0) t.fail(`${path}: ${found.join(', ')}`)
   }
-  t.ok(files.length > 100, 'files were looked at')
+  t.ok(files.length > 100, 'files were checked')
 })
 
 t.test('the repository contains no databases, keys or environment files', async (t) => {

@@ -7,7 +7,7 @@ import { titles } from '../support/docs/test-titles.ts'
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 const labels = (prefix: string, from: number, to: number) => numbers(from, to).map((n) => prefix + n)
 
-/** Every row there must be. */
+/** Every row that must exist. */
 const EXPECTED = [
   ...labels('A', 1, 14),
   ...labels('B', 15, 27),
@@ -85,6 +85,6 @@ t.test('every row has a test or says why it has none', async (t) => {
     const other = rows.find((row) => row.label === elsewhere)
     if (other) t.ok(other.cited.length > 0, `${label} is proven by ${other.label}`)
     else t.match(cell, /^(?:Does not apply|Not yet): \S.*\.$/, `${label} says why`)
-    t.notOk(proven.has(label), `${label} has no test that the row leaves out`)
+    t.notOk(proven.has(label), `${label} has no test that the row omits`)
   }
 })

@@ -59,7 +59,7 @@ t.test('docs/errors.md lists every error code with its status', async (t) => {
   )
   t.ok(
     rows.every(([, , when = '']) => when.length > 0),
-    'each says when',
+    'each row says when',
   )
 })
 
@@ -114,7 +114,7 @@ t.test('docs/dependencies.md gives a reason for every dependency', async (t) => 
     )
     t.ok(
       rows.every(([, why = '']) => why.length > 0),
-      'each says why',
+      'each row gives a reason',
     )
   }
 })
@@ -129,7 +129,7 @@ const UNITS: readonly [Seconds, string][] = [
   [3600, 'h'],
   [60, 'min'],
 ]
-/** In the largest unit that measures it without a rest. */
+/** In the largest unit that divides it without remainder. */
 function duration(seconds: Seconds): string {
   const [size, unit] = UNITS.find(([size]) => seconds % size === 0) ?? [1, 's']
   const count = seconds / size

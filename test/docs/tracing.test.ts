@@ -1,4 +1,4 @@
-/** docs/tracing.md and what is there: every variable that counts, every attribute that is sent. */
+/** Compares docs/tracing.md with the program: every variable that has an effect, every attribute that is sent. */
 import t from 'tap'
 import { parse } from 'yaml'
 import { TRACING_VARIABLES } from '../../src/config/tracing.ts'
@@ -8,7 +8,7 @@ import { tracingConfig } from '../support/server/otlp.ts'
 
 const page = read('docs/tracing.md')
 
-/** What the first column of a table names. */
+/** The names in the first column of a table. */
 function rows(heading: string): Map<string, string> {
   const section = page.split(`## ${heading}\n`)[1]?.split('\n## ')[0] ?? ''
   const found = new Map<string, string>()
@@ -21,7 +21,7 @@ function rows(heading: string): Map<string, string> {
 t.test('the page lists exactly the environment variables that have an effect', async (t) => {
   const variables = rows('Settings')
   t.same([...variables.keys()].sort(), [...TRACING_VARIABLES].sort())
-  // What is named is read, and nothing else is.
+  // Every documented variable is read, and no other.
   const named = new Set(code('src/config/tracing.ts').match(/\bOTEL_[A-Z_]+[A-Z]\b/g))
   for (const name of named)
     t.ok(

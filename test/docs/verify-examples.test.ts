@@ -62,7 +62,7 @@ t.test('each of the three examples accepts a valid token and refuses invalid one
   const judge = async (t: Test, command: string, args: string[]) => {
     const check = (token: string) => run(command, [...args, token], { env, cwd: folder })
     const { stdout } = await check(good)
-    t.match(stdout, /machine/, 'a good one is taken')
+    t.match(stdout, /machine/, 'a valid token is accepted')
     await Promise.all(
       Object.entries(bad).map(([what, token]) => t.rejects(check(token), { code: 1 }, `refused: ${what}`)),
     )
@@ -75,7 +75,7 @@ t.test('each of the three examples accepts a valid token and refuses invalid one
     judge(t, 'python3', ['verify.py']),
   )
 
-  // Only with what is on this machine already: a test of ours asks no module proxy.
+  // Runs only with modules already on this machine; tests do not contact the module proxy.
   const offline = { GOPROXY: 'off', GOFLAGS: '-buildvcs=false' }
   const go = await works('go', ['list', '-deps', '.'], offline)
   await t.test('Go', { skip: go ? false : 'Go with the two modules is not installed' }, async (t) => {

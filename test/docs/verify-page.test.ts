@@ -23,7 +23,7 @@ t.test(
     })
     const at = (idx: number) => ({ status: { status_list: { idx, uri } } })
     const cases: [token: object, list: object, expected: boolean | string][] = [
-      // Token Status List §4.1, its two examples.
+      // The two examples of Token Status List §4.1.
       ...[1, 0, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 1, 0, 1].map(
         (value, i) => [at(i), list(1, [0xb9, 0xa3]), value !== 0] as [object, object, boolean],
       ),

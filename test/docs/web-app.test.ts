@@ -1,4 +1,4 @@
-/** The README's "Sign people in", as it is pasted, up to somebody who is signed in at examples/web-app, and out again. */
+/** The README’s "Sign people in", pasted as it is, up to a user who is signed in at examples/web-app, and out again. */
 import t, { type Test } from 'tap'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
@@ -16,14 +16,14 @@ const APP = `http://localhost:${ports.app}`
 const here = (text: string) => text.replaceAll('http://localhost:4002', APP)
 const blocks = codeBlocks(read('README.md'))
 const block = (info: string) => blocks.find((one) => one.info === info)?.text ?? ''
-/** All of the first five minutes that the section stands on. */
+/** Everything from the first five minutes that the section builds on. */
 const api = blocks
   .flatMap(({ text }) => text.split('\n'))
   .find((line) => line.startsWith('npx keyturn apis create'))
 const [startOrders = '', startApp = ''] = block('sign-in start').split('\n')
 
 const folder = checkout(t)
-// So that the app needs a new one while the test runs: it renews at half of that.
+// So that the app needs a new token while the test runs: it refreshes at half of that time.
 const settings = { KEYTURN_PORT: String(ports.issuer), KEYTURN_ACCESS_TOKEN_TTL: '4s' }
 const address = { ISSUER, ORDERS_API: `http://localhost:${ports.orders}` }
 const keyturn = shellEnvironment(settings)
@@ -42,7 +42,7 @@ const store = createStore(db)
 const person = await user({ username: 'bob', roles: [] })
 await store.users.insert(person)
 
-/** One person's browser: at the app, and at Keyturn. */
+/** One user’s browser, at the app and at Keyturn. */
 interface Both {
   readonly app: Browser
   readonly issuer: Browser
@@ -84,12 +84,12 @@ t.test('the README’s commands lead to a user who signs in, places an order and
   t.match(home.body, 'Signed in as <strong>Alice</strong>')
   t.match(home.body, 'No orders yet.')
   t.match(home.body, `href="${ISSUER}/account"`)
-  t.notMatch(home.body, /eyJ|ktr\./, 'no token is in the page')
+  t.notMatch(home.body, /eyJ|ktr\./, 'the page contains no token')
 
   t.same(JSON.parse((await send(alice, '/orders', { item: '<b>a lamp' })).body), { next: '/' })
   t.equal((await send(alice, '/orders', { item: 'forged' }, {})).status, 403, 'a form of another site')
   const ordered = (await alice.app.open('/')).body
-  t.match(ordered, '<ul>\n<li>&lt;b&gt;a lamp</li>\n</ul>', 'what was ordered, escaped, and no more')
+  t.match(ordered, '<ul>\n<li>&lt;b&gt;a lamp</li>\n</ul>', 'the order, escaped, and nothing else')
 
   const { next } = JSON.parse((await send(alice, '/auth/logout', {})).body) as { next: string }
   const out = await alice.issuer.open(away(await alice.app.open(next)))
@@ -102,13 +102,13 @@ const bob = open()
 
 t.test('a user without a role can sign in and is told what is not allowed', async (t) => {
   const home = await signIn(t, bob, 'bob')
-  t.match(home.body, 'Signed in as <strong>bob</strong>', 'without a name, the user name')
+  t.match(home.body, 'Signed in as <strong>bob</strong>', 'without a name, the username')
   t.match(home.body, 'You are not allowed to do this with orders.')
   t.notMatch(home.body, 'name="item"')
   t.same(JSON.parse((await send(bob, '/orders', { item: 'a lamp' })).body), {
     error: 'You are not allowed to do this with orders.',
   })
-  // What an administrator does; the app is to see it when it needs a new token, which a later test waits for.
+  // As an administrator; the app should notice when it needs a new token, which a later test waits for.
   await store.sessions.revokeMatching({ userId: person.id }, Math.floor(Date.now() / 1000), 'for a test')
 })
 
@@ -127,7 +127,7 @@ browserTest(
   async (t, window) => {
     const opened = await window()
     const tab = await opened.tab()
-    // An answer that is an error is always a line in the console; that its style were refused would be another.
+    // An error response always produces a line in the console, and a blocked style would produce another.
     opened.expect(/400 \(Bad Request\)/)
     await tab.goto(`${APP}/auth/callback?code=x&state=y`)
     await tab.getByText('Continue').click()
@@ -153,7 +153,7 @@ t.test('a user whose session was ended at Keyturn is signed out at the next toke
   }
   t.match([page.status, page.body], [200, 'You are not signed in'])
   const back = await bob.issuer.open(away(await bob.app.open('/auth/login')))
-  t.match((await bob.app.open(away(back))).body, 'Signed in as', 'his sign-in at Keyturn had not ended')
+  t.match((await bob.app.open(away(back))).body, 'Signed in as', 'his session at Keyturn had not ended')
 })
 
 t.test('without the orders API users can still sign in', async (t) => {

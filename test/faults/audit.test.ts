@@ -5,7 +5,7 @@ import { keyturn, type ServerProcess, startServer } from '../support/processes/p
 import { compare } from '../support/server/audit-consistency.ts'
 import { basic, clientCredentials, login, post } from '../support/server/requests.ts'
 
-/** What is logged as an event. */
+/** The audit fields of a log line. */
 function audited(stderr: string): Record<string, unknown>[] {
   return stderr
     .split('\n')
@@ -48,7 +48,7 @@ t.test(
       const { rows: here } = JSON.parse(verified.stdout) as { rows: number }
       t.equal(rows.length, here)
     }
-    // Rows of the first server are none of the second.
+    // Rows of the first server are not counted for the second.
     const lines = audited(last)
     const late = (await rowsOf(folder)).filter(({ fields }) =>
       lines.some((line) => fields.includes(`${line.request_id}`)),
@@ -69,13 +69,13 @@ t.test('a stopped server has written all audit events and prints the head of the
   await Promise.all(servers.map((server) => requests(server, 24)))
   const beside = async () => (await rowsOf(folder)).length > before.length
   for (let i = 0; i < 100 && !(await beside()); i += 1) await wait(20)
-  t.ok(await beside(), 'rows come while the server runs')
+  t.ok(await beside(), 'rows are written while the server runs')
   for (const server of servers) t.equal((await server.stop()).code, 0)
   const lines = servers.flatMap((server) => audited(server.stderr()))
   t.ok(lines.length > 2 * 24 * 2)
   const rows = (await rowsOf(folder)).slice(before.length)
-  t.same(compare(lines, rows), [], 'every event of both, once')
-  t.ok(rows.length < lines.length, 'also those that were counted')
+  t.same(compare(lines, rows), [], 'every event of both servers, once')
+  t.ok(rows.length < lines.length, 'including counted events')
 
   const ends = servers.map(
     (server) => /"anchor":"([^"]+)","msg":"audit.head"/.exec(server.stderr())?.[1] ?? '',

@@ -1,4 +1,4 @@
-/** A backup of a database that a server is writing, and a server on what was restored from it. */
+/** A backup of a database that a server is writing, and a server on the restored database. */
 import { copyFileSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,13 +17,13 @@ import { refresh } from '../support/server/requests.ts'
 interface Pair {
   readonly sessionIds: readonly string[]
   readonly tokens: string[]
-  /** How often each was refreshed, acknowledged. */
+  /** How many refreshes of each session were acknowledged. */
   readonly done: [number, number]
 }
 
 const idOf = (token: string) => token.split('.')[1] ?? ''
 
-/** Refreshes the two in turns, so that at any moment the first is at most one generation ahead. */
+/** Refreshes both sessions in turn, so that the first is at most one generation ahead at any moment. */
 async function alternate(server: ServerProcess, pair: Pair, going: () => boolean): Promise<void> {
   while (going()) {
     for (const which of [0, 1] as const) {
@@ -62,7 +62,7 @@ t.test('a backup taken under load restores to a consistent moment', async (t) =>
   await load
   t.ok(
     pairs.every(({ done }, i) => done[0] > (before[i]?.[0] ?? 0)),
-    'there was load while it was taken, or soon after',
+    'there was load while the backup was taken, or soon after',
   )
   t.ok(
     after.flat().some((count, i) => count > (before.flat()[i] ?? 0)),
@@ -74,7 +74,7 @@ t.test('a backup taken under load restores to a consistent moment', async (t) =>
   mkdirSync(dirname(other.masterKey), { mode: 0o700 })
   copyFileSync(folder.masterKey, other.masterKey)
   const refused = await keyturn(folder, ['restore', file, '--force'])
-  t.match(refused, { code: 1, stderr: /is in use: stop the server/ }, 'not beneath a running server')
+  t.match(refused, { code: 1, stderr: /is in use: stop the server/ }, 'not while a server is running')
   await server.stop()
   const restored = await keyturn(other, ['restore', file, '--json'])
   t.equal(restored.code, 0, restored.stderr)
@@ -86,8 +86,8 @@ t.test('a backup taken under load restores to a consistent moment', async (t) =>
       Promise.all(sessionIds.map((id) => store.sessions.find(id))),
     )
     const [first = 0, second = 0] = sessions.map((session) => session?.generation)
-    t.ok(first - second === 0 || first - second === 1, `${first} and ${second} were so at one moment`)
-    t.ok(first >= (before[i]?.[0] ?? 0) + 1, 'what was acknowledged before is in it')
+    t.ok(first - second === 0 || first - second === 1, `${first} and ${second} existed at one moment`)
+    t.ok(first >= (before[i]?.[0] ?? 0) + 1, 'everything acknowledged before the backup is in it')
     t.ok(first <= (after[i]?.[0] ?? 0) + 2, 'and nothing from after its end')
   }
 
@@ -96,14 +96,18 @@ t.test('a backup taken under load restores to a consistent moment', async (t) =>
   t.match(
     (await refresh(second, ended)).json(),
     { error: 'invalid_grant' },
-    'what was revoked before stays so',
+    'a token revoked before stays revoked',
   )
-  t.equal((await refresh(second, late)).statusCode, 200, 'what was revoked after is not known to be')
+  t.equal(
+    (await refresh(second, late)).statusCode,
+    200,
+    'a token revoked after the backup is not known to be',
+  )
   for (const { tokens, sessionIds } of pairs) {
     const answer = await refresh(second, tokens[0] ?? '')
     t.match(answer.json(), { error: 'invalid_grant' }, 'a generation that the store has not seen is refused')
     const session = await readStore(other, (store) => store.sessions.find(sessionIds[0] ?? ''))
-    t.equal(session?.revokedAt, null, 'and nobody is accused')
+    t.equal(session?.revokedAt, null, 'and no replay is reported')
   }
   t.notMatch(second.stderr(), /token\.reuse_detected/)
   t.equal((await second.stop()).code, 0)

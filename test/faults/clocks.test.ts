@@ -1,4 +1,4 @@
-/** Clocks that are wrong, differ between nodes, or jump (docs/security.md Q7): what clients see of it, and what is lost. */
+/** Clocks that are wrong, differ between nodes, or jump (docs/security.md Q7): what clients see and what is lost. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -26,7 +26,7 @@ const postgres = await startPostgres(t)
 const signer = clientKey()
 const now = () => Math.floor(Date.now() / 1000)
 
-/** Two machines on one PostgreSQL: one a minute ahead, the other a minute behind. */
+/** Two machines on one PostgreSQL, one a minute ahead and the other a minute behind. */
 async function twoClocks(
   t: Test,
 ): Promise<Cluster & { readonly ahead: ClusterNode; readonly behind: ClusterNode }> {
@@ -48,7 +48,7 @@ async function twoClocks(
   return { ...cluster, ahead, behind }
 }
 
-/** A proxy that leads each request to the other node. */
+/** A proxy that sends each request to the other node. */
 function alternating(nodes: readonly ClusterNode[]): Served {
   let turn = 0
   const [first] = nodes
@@ -80,8 +80,12 @@ t.test('two nodes whose clocks differ by two minutes serve as one (docs/security
 
     const second = pairOf(await refresh(one, tokens.refresh_token, {}, 'web')).refresh_token
     const retry = await refresh(other, tokens.refresh_token, {}, 'web')
-    t.equal(retry.json().refresh_token, second, 'a retry at the other node is a retry, and no replay')
-    t.equal((await refresh(other, second, {}, 'web')).statusCode, 200, 'and goes on')
+    t.equal(
+      retry.json().refresh_token,
+      second,
+      'a retry on the other node counts as a retry, not as a replay',
+    )
+    t.equal((await refresh(other, second, {}, 'web')).statusCode, 200, 'and the session continues')
 
     const form = Object.fromEntries(authorizeParams())
     const { request_uri } = (await post(one, '/oauth2/par', form, { authorization: basic('web') })).json()
@@ -90,26 +94,26 @@ t.test('two nodes whose clocks differ by two minutes serve as one (docs/security
     t.equal(
       (await browser.open(authorizeUrl({ max_age: '50' }))).path,
       '/consent',
-      'nobody signs in again so soon',
+      'no user has to sign in again',
     )
 
     const text = assertion({ client: 'signer', key: signer, audience: issuer, now: now() })
     const present = (node: ServerProcess) =>
       post(node, '/oauth2/token', { grant_type: 'client_credentials', ...asserting(text) })
-    t.equal((await present(one)).statusCode, 200, 'an assertion of now')
-    t.equal((await present(other)).statusCode, 401, 'is used up everywhere')
+    t.equal((await present(one)).statusCode, 200, 'a fresh assertion')
+    t.equal((await present(other)).statusCode, 401, 'is consumed on every node')
   }
 
   const replay = await signIn(openBrowser(alternating([ahead, behind])))
   t.equal((await redeem(ahead, replay.code)).statusCode, 200)
-  t.equal((await redeem(behind, replay.code)).statusCode, 400, 'a spent code is spent')
+  t.equal((await redeem(behind, replay.code)).statusCode, 400, 'a redeemed code is consumed')
 
   for (const wrongBy of [undefined, join(t.testdirName, 'ahead'), join(t.testdirName, 'behind')]) {
     const nodes = await json<{ state: string }[]>(['nodes'], wrongBy ? { wrongBy } : {})
     t.same(
       nodes.map(({ state }) => state),
       ['serving', 'serving'],
-      'nobody is taken for dead',
+      'no node is taken for gone',
     )
   }
   for (const [wrongBy, words] of [
@@ -119,7 +123,7 @@ t.test('two nodes whose clocks differ by two minutes serve as one (docs/security
     const { stdout } = await cluster.run(['doctor', '--json'], { wrongBy: join(t.testdirName, wrongBy) })
     const findings = JSON.parse(stdout) as { check: string; ok: boolean; message: string }[]
     t.match(findings.find(({ check }) => check === 'store clock')?.message, words)
-    t.ok(findings.find(({ check }) => check === 'ring')?.ok, 'no key is taken for one of the future')
+    t.ok(findings.find(({ check }) => check === 'ring')?.ok, 'no key is taken for a future one')
   }
   await json(['keys', 'rotate'])
   await cluster.everywhere(async (node) => {
@@ -138,7 +142,7 @@ const activeKid = (cluster: Pick<Cluster, 'inside'>): Promise<string | undefined
 const kidsOf = async (node: ServerProcess): Promise<string[]> =>
   (await node.inject({ url: '/.well-known/jwks.json' })).json().keys.map(({ kid }: { kid: string }) => kid)
 
-/** A machine whose clock the test sets, with a key that is retiring and tokens of it that live. */
+/** A machine whose clock the test sets, with a retiring key and live tokens signed by it. */
 async function settable(t: Test, database?: string) {
   const cluster = await startCluster(t, {
     ...(database === undefined ? {} : { database }),
@@ -157,7 +161,7 @@ async function settable(t: Test, database?: string) {
     async set(seconds: number) {
       writeFileSync(wrongBy, String(seconds))
       node.child.kill('SIGUSR2')
-      // A few polls, and the jobs of each second.
+      // A few polls, and the background jobs of each second.
       await sleep(1500)
     },
   }
@@ -174,13 +178,13 @@ t.test(
     t.equal((await node.inject({ url: '/health/ready' })).statusCode, 200)
     t.ok(
       before.includes(JSON.parse(atob(old.split('.')[0] ?? '')).kid),
-      'and the old token still has its key',
+      'and the old token’s key is still published',
     )
 
     await set(0)
     t.same(await kidsOf(node), before)
     const { iat } = claimsOf((await clientCredentials(node)).json().access_token)
-    t.ok(Math.abs(Number(iat) - now()) <= 2, 'and goes on with the right time')
+    t.ok(Math.abs(Number(iat) - now()) <= 2, 'and the node continues with the right time')
   },
 )
 
@@ -197,7 +201,7 @@ t.test(
       await set(seconds)
       const again = await refresh(node, token)
       t.equal(again.statusCode, 200, again.body)
-      t.equal(again.json().refresh_token, answer.json().refresh_token, 'the retry window is where it was')
+      t.equal(again.json().refresh_token, answer.json().refresh_token, 'the retry window has not moved')
       t.ok(Math.abs(Number(claimsOf(again.json().access_token).iat) - now()) <= 2)
       t.same(await kidsOf(node), before)
     }

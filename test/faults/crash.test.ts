@@ -18,7 +18,7 @@ import { refresh } from '../support/server/requests.ts'
 const KILLED: Ending = { code: null, signal: 'SIGKILL' }
 
 const those = (prefix: string) => FAILPOINTS.filter((name) => name.startsWith(prefix))
-/** Every place that a refresh passes. */
+/** Every fail point that a refresh passes. */
 const refreshSteps = [...those('refresh:'), ...those('token:')]
 
 async function prepared(t: Test, sessions: number, settings = {}): Promise<[Folder, Memory]> {
@@ -27,11 +27,11 @@ async function prepared(t: Test, sessions: number, settings = {}): Promise<[Fold
   return [folder, { chains: tokens.map(chainOf), accessTokens: [], ringVersion: 1 }]
 }
 
-/** Loads the server until it dies, and notes what it acknowledged. */
+/** Loads the server until it dies, and records what it acknowledged. */
 async function untilDead(t: Test, server: ServerProcess, memory: Memory): Promise<void> {
   const { accessTokens, failures } = await load(server, memory.chains)
   memory.accessTokens.push(...accessTokens)
-  t.same(failures, [], 'until then everybody was served')
+  t.same(failures, [], 'until then every request was served')
   t.same(await server.ended, KILLED)
 }
 
@@ -42,7 +42,7 @@ for (const name of [...refreshSteps, ...those('cover:')]) {
       const [folder, memory] = await prepared(t, 1)
       const [{ token } = chainOf('')] = memory.chains
       const dying = await startServer(t, folder, { failAt: { name } })
-      await t.rejects(refresh(dying, token), 'there was no answer')
+      await t.rejects(refresh(dying, token), 'there was no response')
       t.same(await dying.ended, KILLED)
 
       const server = await startServer(t, folder)
@@ -53,7 +53,7 @@ for (const name of [...refreshSteps, ...those('cover:')]) {
         return refreshTokens.write({ sessionId: parts?.sessionId ?? '', generation: 2 })
       })
       t.equal(answer.json().refresh_token, successor)
-      t.equal((await refresh(server, token)).json().refresh_token, successor, 'however often it is asked')
+      t.equal((await refresh(server, token)).json().refresh_token, successor, 'however often it is retried')
     },
   )
 }
@@ -119,8 +119,9 @@ for (const name of those('start:')) {
       const server = await startServer(t, folder)
       const memory: Memory = { chains: [], accessTokens: [], ringVersion: 1 }
       t.same(await afterCrash(server, folder, memory), [])
-      if (key !== undefined) t.equal(readFileSync(folder.masterKey, 'utf8'), key, 'the master key stays')
-      if (ring) t.same(await readStore(folder, (store) => store.ring.read()), ring, 'and so does the ring')
+      if (key !== undefined)
+        t.equal(readFileSync(folder.masterKey, 'utf8'), key, 'the master key is unchanged')
+      if (ring) t.same(await readStore(folder, (store) => store.ring.read()), ring, 'and so is the key ring')
     },
   )
 }

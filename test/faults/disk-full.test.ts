@@ -24,7 +24,7 @@ import { client, seed } from '../support/server/seed.ts'
 
 for (const skip of [withoutTmpfs, withoutPrlimit]) if (skip) t.comment(`WARNING: ${skip}`)
 
-/** A seeded folder with one more client, whose tokens live longer than anybody else's, and a session. */
+/** A seeded folder with a session and one more client, whose tokens live longer than any others. */
 async function prepare(folder: Folder): Promise<string> {
   return withInside(folder, async (inside) => {
     await inside.store.clients.insert(client({ id: 'longer', accessTokenTtl: 7200 }))
@@ -37,10 +37,10 @@ const unavailable = (t: Test, answer: LightMyRequestResponse, what: string) => {
   t.equal(answer.statusCode, 503, `${what}: ${answer.body}`)
   t.equal(answer.json().error, 'temporarily_unavailable')
   t.ok(Number(answer.headers['retry-after']) >= 1)
-  t.notMatch(answer.body, /disk|sqlite|space|\/|keyturn\.db/i, 'and no more than that')
+  t.notMatch(answer.body, /disk|sqlite|space|\/|keyturn\.db/i, 'and not more than that')
 }
 
-/** What must hold while nothing can be written, and after it can again. */
+/** What must hold while nothing can be written, and after writing works again. */
 async function scenario(
   t: Test,
   folder: Folder,
@@ -60,17 +60,21 @@ async function scenario(
 
   fill()
   let answer = keep(await refresh(server, token))
-  // The log of the database may have room left from before.
+  // The write-ahead log may have free space from before.
   for (let i = 0; i < 100 && answer.statusCode === 200; i += 1) {
     token = answer.json().refresh_token
     answer = keep(await refresh(server, token))
   }
   unavailable(t, answer, 'a refresh')
   unavailable(t, keep(await login(server)), 'a login')
-  unavailable(t, keep(await clientCredentials(server, {}, 'longer')), 'a token whose end cannot be noted')
+  unavailable(
+    t,
+    keep(await clientCredentials(server, {}, 'longer')),
+    'a token whose expiry cannot be recorded',
+  )
   const revocation = await post(server, '/oauth2/revoke', { token }, { authorization: basic('app') })
   unavailable(t, revocation, 'a revocation')
-  t.equal(await ready(), 503, 'the node says that it is of little use')
+  t.equal(await ready(), 503, 'the node reports itself unready')
 
   t.equal(keep(await clientCredentials(server)).statusCode, 200, 'a token that needs no write is issued')
   for (const url of [
@@ -85,7 +89,7 @@ async function scenario(
   free()
   while ((await ready()) !== 200) await wait(20)
   const successor = keep(await refresh(server, token))
-  t.equal(successor.statusCode, 200, 'the session was not used up by what failed')
+  t.equal(successor.statusCode, 200, 'failed requests did not consume the refresh token')
   t.equal(keep(await login(server)).statusCode, 200)
   t.equal(keep(await clientCredentials(server, {}, 'longer')).statusCode, 200)
   t.same(await server.stop(), { code: 0, signal: null })
@@ -95,7 +99,7 @@ async function scenario(
   const noted = ring?.keys.find(({ state }) => state === 'active')?.tokensUntil ?? 0
   t.ok(
     issued.every((one) => Number(claimsOf(one).exp) <= noted),
-    'no token was issued that the store does not know of',
+    'no token was issued that the store does not know',
   )
 }
 
@@ -114,7 +118,7 @@ t.test(
     const server = await startServer(t, folder, { log: openSync(log, 'a') })
     await scenario(t as Test, folder, server, { fill: () => disk.fill(), free: disk.free }, token)
     const lines = readFileSync(log, 'utf8').trimEnd().split('\n')
-    t.match(JSON.parse(lines.at(-1) ?? ''), { msg: 'stopped' }, 'the log goes on where it was')
+    t.match(JSON.parse(lines.at(-1) ?? ''), { msg: 'stopped' }, 'the log continues')
   },
 )
 
@@ -140,7 +144,7 @@ t.test(
   async (t) => {
     const folder = emptyFolder(t)
     const disk = smallDisk(t, dirname(folder.database), 2_000_000)
-    // From no room at all to room for some of the schema: the migration ends in the middle.
+    // From no space at all to space for part of the schema: the migration ends in the middle.
     for (const room of [0, 4096, 12_288, 40_960, 81_920]) {
       disk.fill(room)
       const { code, stderr } = await keyturn(folder, ['serve', '--json'])
@@ -148,7 +152,7 @@ t.test(
       t.match(stderr, /^keyturn: [^\n]*(full|no space|I\/O)[^\n]*\n$/i, 'one line')
       disk.free()
       const left = readdirSync(disk.path).filter((name) => name.includes('.new'))
-      t.same(left, [], 'no draft is left')
+      t.same(left, [], 'no temporary file is left')
     }
     const server = await startServer(t, folder)
     t.equal((await server.inject({ url: '/health/ready' })).statusCode, 200)

@@ -47,7 +47,7 @@ if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
 
 const REFRESHES = 10
 
-/** Everything that is acknowledged and must survive, while the system calls are written down. */
+/** Makes requests whose results must survive, while the system calls are traced. */
 async function traced(t: Test, options: ProcessOptions): Promise<Flushes> {
   const folder = await seededFolder(t)
   const [first = ''] = await withInside(folder, (inside) => signIn(inside))

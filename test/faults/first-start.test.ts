@@ -16,7 +16,7 @@ t.test(
 
     const firsts = servers.filter((server) => JSON.parse(server.stdout()).first_start)
     t.ok(firsts.length >= 1)
-    t.same(readdirSync(dirname(folder.masterKey)), ['master.key'], 'no draft is left')
+    t.same(readdirSync(dirname(folder.masterKey)), ['master.key'], 'no temporary file is left')
     t.equal(statSync(folder.masterKey).mode & 0o777, 0o600)
     t.equal(statSync(folder.database).mode & 0o777, 0o600)
     t.equal((await readStore(folder, (store) => store.ring.read()))?.version, 1)
@@ -35,7 +35,7 @@ t.test('four concurrent rotation commands make one rotation (docs/security.md Q9
   const refused = results.filter(({ code }) => code !== 0)
   t.ok(
     refused.every(({ code, stderr }) => code === 1 && /not safe to rotate before/.test(stderr)),
-    'who came too late was told that it is not safe yet',
+    'the commands that came too late were told that rotation is not safe yet',
   )
   const ring = await readStore(folder, (store) => store.ring.read())
   t.equal(ring?.version, 2)

@@ -27,14 +27,14 @@ t.test(
 
     const answers = await flood
     const by = (status: number) => answers.filter(({ statusCode }) => statusCode === status)
-    t.ok(by(200).length > 0, `${by(200).length} were let in`)
+    t.ok(by(200).length > 0, `${by(200).length} were admitted`)
     t.ok(by(503).length > 0, `${by(503).length} were not`)
     t.equal(by(200).length + by(503).length, 64)
     for (const answer of by(503)) {
       t.equal(answer.json().error, 'temporarily_unavailable')
       t.ok(Number(answer.headers['retry-after']) >= 1)
     }
-    t.equal((await login(server)).statusCode, 200, 'and afterwards the door is open')
+    t.equal((await login(server)).statusCode, 200, 'and afterwards logins work')
   },
 )
 
@@ -69,7 +69,7 @@ t.test(
         answer.headers['cache-control'] === undefined ||
         answer.body !== (expected === 200 && method === 'GET' ? first.body : ''),
     )
-    t.same(wrong, [], 'four hundred right answers')
+    t.same(wrong, [], 'four hundred correct responses')
   },
 )
 

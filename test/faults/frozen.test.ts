@@ -1,4 +1,4 @@
-/** A node that is frozen (SIGSTOP) while the others go on, and wakes to requests that have waited (docs/security.md Q18). */
+/** A node that is frozen (SIGSTOP) while the others continue, and resumes with requests waiting (docs/security.md Q18). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
@@ -69,14 +69,14 @@ async function wakes(t: Test, milliseconds: number): Promise<void> {
   for (const answer of answers) {
     t.equal(answer.statusCode, 200)
     const { access_token } = answer.json()
-    t.equal(kidOf(access_token), active, 'signed with the key of now')
+    t.equal(kidOf(access_token), active, 'signed with the current key')
     await t.resolves(jwtVerify(access_token, keys))
   }
-  t.same((await jwks).json(), published, 'the JWKS is that of now as well')
+  t.same((await jwks).json(), published, 'the JWKS is the current one too')
   t.same(
     (await Promise.all(late)).map(({ statusCode }) => statusCode),
     [401, 400],
-    'the client that was disabled and the session that was ended get nothing',
+    'the disabled client and the ended session get no tokens',
   )
   const indices = [...before, ...answers.map((one) => one.json().access_token)].map(statusOf)
   t.equal(new Set(indices.slice(0, -1)).size, indices.length - 1, 'and no two tokens share an index')
@@ -101,14 +101,14 @@ t.test(
     const { sleeper, other, database, json, inside } = await cluster(t as Test)
     const tokens = await inside((within) => signIn(within, 6))
     await Promise.all(tokens.map((token) => refresh(sleeper, token)))
-    // In the midst of their work.
+    // Frozen in the middle of their work.
     const torn = tokens.map((token) => refresh(sleeper, token))
     sleeper.child.kill('SIGSTOP')
     await sleep(2000)
-    // The server has taken its locks back; the connections are cut as well.
+    // The database server has released its locks; the connections are cut too.
     await Promise.all(
       tokens.map(async (token) =>
-        t.equal((await refresh(other, token)).statusCode, 200, 'nobody else waits for it'),
+        t.equal((await refresh(other, token)).statusCode, 200, 'no other client waits for it'),
       ),
     )
     await run(database, CUT_ALL)

@@ -1,4 +1,4 @@
-/** Floods by people whom nobody knows: what is left of them in the store (docs/security.md Q20). */
+/** Floods of requests with invented values: what they leave in the store (docs/security.md Q20). */
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { openBrowser } from '../support/browser/browser.ts'
@@ -9,7 +9,7 @@ import { type TestServer, testServer } from '../support/server/server.ts'
 
 const noise = () => randomBytes(24).toString('base64url')
 
-/** By the kind of thing that a stranger makes up; each is refused, or leads to a page. */
+/** By the kind of invented value; each request is refused or shows a page. */
 const FLOODS: Record<string, (server: TestServer) => Promise<unknown>> = {
   'client secrets': (server) =>
     post(
@@ -92,7 +92,7 @@ t.test('requests with invented values store nothing (docs/security.md Q20)', asy
     await server.poll()
     const after = await rowsOf(server)
     for (const table of Object.keys(before)) {
-      // The trail of what was refused, which has a bound of its own (docs/audit.md).
+      // The audit trail of refusals, which has a bound of its own (docs/audit.md).
       if (table === 'audit') continue
       t.equal(after[table], before[table], `${name}: ${table}`)
     }

@@ -1,6 +1,6 @@
 /**
- * One of two nodes is killed (SIGKILL) under load: what clients saw, what was lost (nothing acknowledged), and what the
- * other takes over (docs/security.md Q1, Q9, Q17).
+ * One of two nodes is killed (SIGKILL) under load: what clients see, what is lost (nothing acknowledged), and what the
+ * other node takes over (docs/security.md Q1, Q9, Q17).
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createLocalJWKSet, jwtVerify } from 'jose'
@@ -20,16 +20,16 @@ import { revoke } from '../support/server/tokens.ts'
 
 const postgres = await startPostgres(t)
 
-/** What clients wrote down. */
+/** What the clients recorded. */
 interface Seen {
   readonly accessTokens: string[]
-  /** Connections that broke, and were tried again at the other node. */
+  /** Broken connections, whose requests were repeated on the other node. */
   broken: number
-  /** Answers that no client should get. */
+  /** Responses that no client should get. */
   readonly wrong: string[]
 }
 
-/** Asks one node after the other until one of them answers. */
+/** Asks one node after the other until one responds. */
 function retrying(cluster: Cluster, seen: Seen) {
   return async (turn: number, ask: (node: ClusterNode) => ReturnType<typeof refresh>) => {
     for (let n = turn; ; n += 1) {
@@ -50,7 +50,7 @@ t.test(
     const cluster = await startCluster(t, {
       database: await postgres.emptyDatabase(),
       nodes: 2,
-      // Whoever hears no answer asks again within it, on a busy machine too.
+      // Long enough for a client without a response to retry within it, even on a busy machine.
       settings: { REFRESH_GRACE: '60s' },
     })
     const [dying, other] = [cluster.at(0), cluster.at(1)]
@@ -95,23 +95,24 @@ t.test(
     const last = await Promise.all(chains)
     await Promise.all(work)
 
-    t.same(seen.wrong, [], 'an answer was a good one')
+    t.same(seen.wrong, [], 'every response was valid')
     t.ok(seen.broken > 0, `${seen.broken} broken connections, ${count} refreshes`)
     const keys = createLocalJWKSet((await other.inject({ url: '/.well-known/jwks.json' })).json())
     for (const token of seen.accessTokens) await jwtVerify(token, keys)
-    for (const token of last) t.equal((await refresh(other, token)).statusCode, 200, 'every session goes on')
+    for (const token of last)
+      t.equal((await refresh(other, token)).statusCode, 200, 'every session continues')
     for (const token of ended)
-      t.equal((await refresh(other, token)).statusCode, 400, 'what was ended stays so')
+      t.equal((await refresh(other, token)).statusCode, 400, 'an ended session stays ended')
     const [first = ''] = firsts
     const newest = (await refresh(other, last[0] ?? '')).json().refresh_token
-    t.equal((await refresh(other, first)).statusCode, 400, 'a replay is seen')
-    t.equal((await refresh(other, newest)).statusCode, 400, 'and ends the one chain that there is')
+    t.equal((await refresh(other, first)).statusCode, 400, 'a replay is detected')
+    t.equal((await refresh(other, newest)).statusCode, 400, 'and revokes the only chain')
 
     const machines = seen.accessTokens.filter((token) => claimsOf(token).sub === 'machine').map(statusOf)
     t.equal(
       new Set(machines).size,
       machines.length,
-      'the indices that died with it were given to nobody else',
+      'the indices leased by the killed node were assigned to no other token',
     )
     await cluster.inside(async ({ store, keys: { clock } }) => {
       const ring = await store.ring.read()
@@ -120,9 +121,9 @@ t.test(
       const dead = (await store.nodes.list()).find(({ pid }) => pid === dying.pid)
       const alive = (await store.nodes.list()).find(({ pid }) => pid === other.pid)
       if (!dead || !alive) throw new Error('both nodes were seen')
-      t.notOk(isServing(dead, dead.seenAt + NODE_TIMEOUT), 'it is shown as gone after half a minute')
+      t.notOk(isServing(dead, dead.seenAt + NODE_TIMEOUT), 'the node is shown as gone after half a minute')
       await prune(store, testClock(clock.now() + RETENTION.nodes.seconds + 10))
-      t.same(await store.nodes.list(), [], 'and forgotten after a day')
+      t.same(await store.nodes.list(), [], 'and deleted after a day')
     })
   },
 )
@@ -148,7 +149,7 @@ t.test(
     await cluster.start()
     const killedAt = performance.now()
     while (rp.received.length === 1) await sleep(20)
-    t.ok(performance.now() - killedAt < 20_000, 'when the attempt of the dead one has run out')
+    t.ok(performance.now() - killedAt < 20_000, 'once the killed node’s delivery attempt has timed out')
     const sids = rp.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
     t.equal(new Set(sids).size, 1, 'of the same session')
   },

@@ -1,4 +1,7 @@
-/** A reseal that is killed between any two of its steps, beside a server that goes on (docs/security.md Q1, Q8). */
+/**
+ * A master key rotation that is killed between any two of its steps, while a server keeps running (docs/security.md
+ * Q1, Q8).
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import t, { type Test } from 'tap'
@@ -21,7 +24,7 @@ const names = ({ masterKey }: Folder) =>
     .filter((name) => name.startsWith('master.key'))
     .sort()
 
-/** What is there after a kill: the files, and which of them the database is sealed with. */
+/** The state after a kill: the key files, and which of them encrypts the database. */
 const LEFT: Readonly<Record<string, { files: readonly string[]; sealedWith: string }>> = {
   'reseal:prepared': { files: ['master.key', 'master.key.next'], sealedWith: 'master.key' },
   'reseal:swapped': { files: ['master.key', 'master.key.next'], sealedWith: 'master.key.next' },
@@ -38,7 +41,7 @@ t.test('every point between two steps at which the command can be killed is test
   t.same(Object.keys(LEFT), steps)
 })
 
-/** The key in one file alone opens everything. */
+/** The key of one file alone decrypts everything. */
 async function opens(folder: Folder, name: string): Promise<boolean> {
   const text = readFileSync(folder.masterKey.replace(/master\.key$/, name), 'utf8').trim()
   const source = { keysDir: '', masterKey: Buffer.from(text, 'base64url'), masterKeyNext: null }
@@ -85,7 +88,7 @@ for (const name of steps) {
       const left = LEFT[name]
       t.same(names(folder), left?.files)
       for (const file of ['master.key', 'master.key.next'].filter((one) => left?.files.includes(one)))
-        t.equal(await opens(folder, file), file === left?.sealedWith, `${file} opens it alone`)
+        t.equal(await opens(folder, file), file === left?.sealedWith, `${file} alone decrypts the database`)
 
       token = await works(t, server, token)
       await server.stop()
@@ -102,7 +105,7 @@ for (const name of steps) {
       t.ok(await works(t, next, token))
       t.equal(integrity(folder), 'ok')
       t.notOk(existsSync(`${folder.masterKey}.next`))
-      // The event of the swap is what such a kill may lose; the log is whole all the same.
+      // A kill may lose the audit event of the swap; the log is consistent nonetheless.
       if (name !== 'reseal:swapped') return
       const verified = await keyturn(folder, ['audit', 'verify'])
       t.equal(verified.code, 0, verified.stdout)

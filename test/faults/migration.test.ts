@@ -1,4 +1,4 @@
-/** A program of the next release that is killed half way through its migrations, on both engines. */
+/** A program of the next release that is killed in the middle of its migrations, on both engines. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
@@ -14,7 +14,7 @@ import { script, source } from '../support/processes/script.ts'
 import { testClock } from '../support/server/clock.ts'
 
 const postgres = await startPostgres(t)
-/** Two made-up migrations: each makes something, alters a table that is there, and goes on. */
+/** Two made-up migrations: each creates something, alters an existing table, and continues. */
 const NEXT = makeRelease(t, laterVersion(1), {
   '0900_roles.sql': `-- expand
 CREATE TABLE fresh_roles (id TEXT PRIMARY KEY, made_at BIGINT NOT NULL);
@@ -61,7 +61,7 @@ async function schema(url: string): Promise<string[]> {
   return rows.map(({ one }) => one)
 }
 
-/** A step that alters this table waits for it, with half of its statements done. */
+/** A migration that alters this table waits for it, with half of its statements done. */
 const HALF_WAY = [
   { table: 'roles', before: OURS },
   { table: 'nodes', before: OURS + 1 },
@@ -90,7 +90,7 @@ for (const { table, before } of HALF_WAY) {
       await other.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`)
 
       const runners = [1, 2].map(() => runProgram(folder, ['migrate', '--json'], NEXT.run))
-      // The one in the midst of its statements, the other at the mark of the same step.
+      // One is in the middle of its statements, the other waits before the same migration.
       while ((await waiting(url)) < runners.length) await sleep(20)
       for (const { child, ended } of runners) {
         child.kill('SIGKILL')
@@ -106,7 +106,7 @@ for (const { table, before } of HALF_WAY) {
       t.same(
         again.flatMap(({ stdout }) => JSON.parse(stdout).applied).sort(),
         NAMES.slice(before),
-        'by two at once, each step once',
+        'by two concurrent processes, each migration once',
       )
     },
   )
@@ -135,10 +135,10 @@ t.test(
   },
 )
 
-/** Statements before which the program dies. */
+/** Fail points before which the program dies. */
 const DEATHS = /^(CREATE (UNIQUE )?(TABLE|INDEX) (?!IF)|ALTER|COMMIT)/
 
-/** Dies before the nth statement of what is to be applied. */
+/** Dies before the nth statement of the pending migrations. */
 const DYING = `
   import Database from 'better-sqlite3'
   import { openDb } from '${source('store/index.ts')}'
@@ -177,7 +177,7 @@ t.test(
   },
 )
 
-/** What is left is applied without a complaint, which it would not be if half of it were there. */
+/** The rest is applied without an error, which would occur if half of it were there already. */
 async function finish(t: Test, url: string, done: number): Promise<void> {
   const db = openDb(url)
   t.same(await migrate(db, testClock(), ALL), NAMES.slice(done))

@@ -1,4 +1,4 @@
-/** The program as it is, and on standard error a line for every module that it loads. */
+/** The unchanged program, which also prints each module that it loads to standard error. */
 import { registerHooks } from 'node:module'
 
 registerHooks({

@@ -1,4 +1,4 @@
-/** A node that is cut off from PostgreSQL while the other goes on (docs/security.md Q6, Q9, Q18). */
+/** A node that is cut off from PostgreSQL while the other continues (docs/security.md Q6, Q9, Q18). */
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -11,10 +11,10 @@ import type { ServerProcess } from '../support/processes/process.ts'
 import { clientCredentials, refresh } from '../support/server/requests.ts'
 
 interface SilentProxy {
-  /** The same database by way of it. */
+  /** The same database through the proxy. */
   readonly url: string
   silence(): void
-  /** What was held back arrives. */
+  /** Delivers what was held back. */
   resume(): void
 }
 
@@ -61,7 +61,7 @@ async function throughSilentProxy(owner: Owner, url: string): Promise<SilentProx
 
 const postgres = await startPostgres(t)
 
-/** As long as a node may sign without having looked at the store (keys/live-ring), and what a busy machine adds. */
+/** How long a node may sign without having polled the store (keys/live-ring), and a tolerance for a busy machine. */
 const LEASE_MS = 10_000
 const SLACK_MS = 2000
 
@@ -95,7 +95,7 @@ t.test(
     t.ok(Number(refused.headers['retry-after']) >= 1)
     t.ok(performance.now() - cutAt < 8000, 'in bounded time')
     const successor = (await refresh(other, token)).json().refresh_token
-    t.type(successor, 'string', 'the other one serves the same client')
+    t.type(successor, 'string', 'the other node serves the same client')
 
     const signed: { at: number; kid: string }[] = []
     let late = 0
@@ -109,11 +109,11 @@ t.test(
       }
       await sleep(100)
     }
-    t.ok(signed.length > 0, 'for a while machines are served without the store')
+    t.ok(signed.length > 0, 'for a while machine clients are served without the store')
     t.same(
       signed.filter(({ at }) => at > LEASE_MS + SLACK_MS),
       [],
-      'and not with a key that may have left',
+      'and not with a key that may have been removed',
     )
     t.equal(await status(cut, '/health/ready'), 503)
     t.equal(await status(cut, '/health/live'), 200)
@@ -127,7 +127,7 @@ t.test(
     t.not(kidOf(machine), old)
     await t.resolves(jwtVerify(machine, keys))
     const retry = await refresh(cut, token)
-    t.equal(retry.json().refresh_token, successor, 'the retry there is answered as it was here')
-    t.equal((await refresh(cut, idle)).statusCode, 200, 'and nothing that was refused was used up')
+    t.equal(retry.json().refresh_token, successor, 'a retry there gets the same response as here')
+    t.equal((await refresh(cut, idle)).statusCode, 200, 'and refused requests consumed nothing')
   },
 )

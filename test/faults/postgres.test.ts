@@ -1,6 +1,6 @@
 /**
- * Two nodes as real processes on one PostgreSQL that fails: what clients see, what is lost (nothing acknowledged), and
- * that it heals by itself (docs/security.md Q4, Q6, Q9, Q17).
+ * Two nodes as real processes on one failing PostgreSQL: what clients see, what is lost (nothing acknowledged), and
+ * that they recover (docs/security.md Q4, Q6, Q9, Q17).
  */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -19,11 +19,11 @@ interface World {
   readonly folder: Folder
   readonly url: string
   readonly nodes: readonly [ServerProcess, ServerProcess]
-  /** One session of alice's each. */
+  /** One session of alice for each token. */
   readonly tokens: string[]
 }
 
-/** Made once: the nodes must come through all of it, one trouble after the other. */
+/** Started once: the nodes must survive all faults, one after the other. */
 const shared = await begin()
 
 async function begin(): Promise<World> {
@@ -34,7 +34,7 @@ async function begin(): Promise<World> {
     DATABASE_POOL: '3',
     MASTER_KEY: randomBytes(32).toString('base64url'),
     ISSUER: 'http://localhost:3000',
-    // A client that hears of no outcome asks again within the window.
+    // A client that got no response retries within the window.
     REFRESH_GRACE: '60s',
   })
   const tokens = await withInside(folder, async (inside) => {
@@ -58,16 +58,20 @@ function unavailable(t: Test, answer: LightMyRequestResponse): void {
   t.equal(answer.statusCode, 503, answer.body)
   t.equal(answer.json().error, 'temporarily_unavailable')
   t.ok(Number(answer.headers['retry-after']) >= 1)
-  t.notMatch(answer.body, /postgres|127\.0\.0\.1|database|connect|keyturn/i, 'and says nothing of the store')
+  t.notMatch(
+    answer.body,
+    /postgres|127\.0\.0\.1|database|connect|keyturn/i,
+    'and reveals nothing about the store',
+  )
 }
 
-/** What needs no store is there, whatever has become of it. */
+/** What needs no store works, whatever happens to it. */
 async function stillServed(t: Test, server: ServerProcess): Promise<void> {
   t.equal(await status(server, '/health/live'), 200)
   t.equal(await status(server, '/.well-known/jwks.json'), 200)
 }
 
-/** A client that does as RFC 6749 says: what was not answered, or with 503, is asked again, of any node. */
+/** A client that repeats on any node each request that got no response or 503. */
 async function steady(
   world: World,
   start: string,
@@ -113,7 +117,7 @@ t.test(
     t.ok(seen.unavailable > 0)
     for (const token of last) {
       const answer = await refresh(w.nodes[0], token)
-      t.equal(answer.statusCode, 200, 'what was acknowledged is there')
+      t.equal(answer.statusCode, 200, 'everything acknowledged is stored')
       claimsOf(answer.json().access_token)
     }
   },
@@ -139,7 +143,7 @@ t.test(
   'an exhausted connection pool causes 503 after the timeout, and service recovers (docs/security.md Q6)',
   async (t) => {
     const w = world(3)
-    // Whoever writes to a session waits for somebody who does not end.
+    // Writers to a session wait for a transaction that does not end.
     const client = new (await import('pg')).default.Client({ connectionString: w.url })
     await client.connect()
     t.teardown(() => client.end())
@@ -168,7 +172,7 @@ t.test(
     await stillServed(t as Test, node)
     await run(postgres.admin, `ALTER DATABASE ${name} RESET ALL`)
     await until(node, 200)
-    t.equal((await refresh(node, w.tokens[0] ?? '')).statusCode, 200, 'the session was not used up')
+    t.equal((await refresh(node, w.tokens[0] ?? '')).statusCode, 200, 'the refresh token was not consumed')
   },
 )
 
@@ -202,7 +206,8 @@ t.test(
     const [second] = successors
     const third = (await refresh(nodes[1], second)).json().refresh_token
     t.equal((await refresh(nodes[0], first)).statusCode, 400, 'the replay')
-    for (const node of nodes) t.equal((await refresh(node, third)).statusCode, 400, 'ends it on both')
+    for (const node of nodes)
+      t.equal((await refresh(node, third)).statusCode, 400, 'revokes the session on both')
   },
 )
 
@@ -234,7 +239,7 @@ t.test(
       }
       const token = (await clientCredentials(node)).json().access_token
       const { kid } = JSON.parse(Buffer.from(token.split('.')[0], 'base64url').toString())
-      t.equal(kid, ring.find(({ state }) => state === 'active')?.kid, 'and each node signs with the new one')
+      t.equal(kid, ring.find(({ state }) => state === 'active')?.kid, 'and each node signs with it')
     }
   },
 )

@@ -26,7 +26,7 @@ interface Case {
   readonly says: RegExp
 }
 
-/** Refused: exit 1, one line, and nothing made, changed or mended behind the operator's back. */
+/** The start is refused: exit 1, one line, and nothing is created, changed or repaired without the operator. */
 async function refused(t: Test, folder: Folder, says: RegExp, options: ProcessOptions = {}): Promise<void> {
   const before = snapshot(folder)
   const { code, stdout, stderr } = await keyturn(folder, ['serve', '--json'], options)
@@ -37,7 +37,7 @@ async function refused(t: Test, folder: Folder, says: RegExp, options: ProcessOp
   t.same(snapshot(folder), before)
 }
 
-/** What may not change; the side files of the database come and go with every opening. */
+/** What must not change; the side files of the database come and go with every opening. */
 function snapshot(folder: Folder) {
   const content = (file: string) =>
     !existsSync(file) ? 'none' : statSync(file).isFile() ? readFileSync(file, 'latin1') : 'no file'
@@ -103,7 +103,7 @@ for (const { what, spoil, says } of masterKeys) {
   })
 }
 
-/** Overwrites the middle of every page but the first, as a failing disk would. */
+/** Overwrites the middle of every page except the first, as a failing disk would. */
 function spoilPages({ database }: Folder): void {
   const bytes = readFileSync(database)
   for (let page = 4096; page < bytes.length; page += 4096) bytes.fill(0xa5, page, page + 200)
@@ -141,7 +141,7 @@ for (const { what, spoil, says } of databases) {
   )
 }
 
-/** Puts the private half of a key nobody knows into a key's row, properly sealed. */
+/** Puts the correctly encrypted private half of an unrelated key into a key’s row. */
 const strangeHalf = (state: string) => (folder: Folder) =>
   withInside(folder, async ({ store, keys }) => {
     const { privateKey } = await generateKeyPair('RS256', { extractable: true })
@@ -179,7 +179,7 @@ for (const { what, spoil, says } of rings) {
   )
 }
 
-/** Root reads whatever it likes: modes are tried as somebody else. */
+/** Root may read every file, so permissions are tested as another user. */
 const NOBODY = 65_534
 const root = process.getuid?.() === 0
 const asNobody: ProcessOptions = root ? { uid: NOBODY } : {}

@@ -1,4 +1,4 @@
-/** Sealed private keys that are damaged in the store, beside nodes that serve (docs/security.md Q8). */
+/** Encrypted private keys that are damaged in the store while nodes are serving (docs/security.md Q8). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { run } from '../support/postgres/databases.ts'
@@ -13,7 +13,7 @@ const status = async (node: ServerProcess, url: string) => (await node.inject({ 
 const jwksOf = async (node: ServerProcess) => (await node.inject({ url: '/.well-known/jwks.json' })).body
 const kidOf = (token: string): string => JSON.parse(atob(token.split('.')[0] ?? '')).kid
 
-/** One bit of the ciphertext, as a failing disk or somebody's hand would change it. */
+/** Flips one bit of the ciphertext, as a failing disk or manual change would. */
 function flipped(sealed: string): string {
   const at = Math.floor(sealed.length / 2)
   return sealed.slice(0, at) + (sealed[at] === 'A' ? 'B' : 'A') + sealed.slice(at + 1)
@@ -40,7 +40,7 @@ async function world(t: Test) {
 
 type World = Awaited<ReturnType<typeof world>>
 
-/** One line and exit 1, and the ring is as it was: never a new one in its place. */
+/** One line and exit 1, and the key ring is unchanged, never recreated. */
 async function refused(t: Test, { run: command, ring }: World, args: readonly string[], kid: string) {
   const before = await ring()
   const { code, stderr } = await command(args)
@@ -116,7 +116,7 @@ t.test(
     const before = await jwksOf(node)
     const saved = await here.ring()
     const bad = await here.damage('next')
-    // What no command of ours would do.
+    // Something that no command does.
     await run(
       here.database,
       `BEGIN; UPDATE ring_keys SET state = 'retiring', encrypted_private_key = NULL WHERE state = 'active';

@@ -40,7 +40,7 @@ t.test(
     t.equal(answer.statusCode, 503)
     t.ok(answer.headers['retry-after'])
     t.equal((await server.inject({ url: '/health/live' })).statusCode, 200)
-    t.equal((await clientCredentials(server)).statusCode, 200, 'who still comes is served')
+    t.equal((await clientCredentials(server)).statusCode, 200, 'requests that still arrive are served')
     t.same(await ending, CLEAN)
   },
 )
@@ -71,7 +71,7 @@ t.test(
 
     const again = await startServer(t, folder)
     const successor = /"refresh_token":"([^"]+)"/.exec(answer)?.[1] ?? ''
-    t.equal((await refresh(again, successor)).statusCode, 200, 'what was answered was kept')
+    t.equal((await refresh(again, successor)).statusCode, 200, 'acknowledged refreshes are stored')
   },
 )
 
@@ -88,7 +88,7 @@ t.test('a stop under load loses nothing that was acknowledged (docs/security.md 
     chains.every(({ acknowledged }) => acknowledged > 0),
     'every session was refreshed',
   )
-  t.same(failures, [], 'nobody got another answer than 200')
+  t.same(failures, [], 'no response other than 200')
 
   const again = await startServer(t, folder)
   for (const { token } of chains) t.equal((await refresh(again, token)).statusCode, 200)
@@ -99,7 +99,7 @@ t.test('an unused connection does not delay the stop (docs/security.md Q17)', as
   const server = await startServer(t, folder)
   await openConnection(t, server.port)
   await wait(50)
-  // Otherwise it would end by losing patience, with 1.
+  // Otherwise it would end with 1 at the timeout.
   t.same(await server.stop(), CLEAN)
 })
 
@@ -121,7 +121,7 @@ for (const LOG_PRETTY of ['off', 'on']) {
     async (t) => {
       const folder = await seededFolder(t, { LOG_LEVEL: 'debug', LOG_PRETTY })
       const server = await startServer(t, folder, { log: 'unread' })
-      // Each leaves more than two hundred bytes; a pipe holds 64 KiB.
+      // Each request logs more than two hundred bytes; a pipe holds 64 KiB.
       for (let i = 0; i < 16; i += 1) {
         const answers = await Promise.all(Array.from({ length: 50 }, () => post(server, '/oauth2/token', {})))
         if (answers.some(({ statusCode }) => statusCode !== 400)) t.fail('a request was not answered')

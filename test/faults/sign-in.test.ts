@@ -30,7 +30,7 @@ interface World {
   readonly folder: Folder
   readonly at: Browser
   readonly server: Served
-  /** SIGKILL, and the same again. */
+  /** Kills the server (SIGKILL) and starts it again. */
   restart(): Promise<void>
   kill(): Promise<unknown>
   start(): Promise<void>
@@ -90,7 +90,7 @@ t.test(
     const consent = await at.open(new URL(accepted.location ?? '', login.url).href)
     t.equal(consent.path, '/consent', 'and is not asked for again')
     await restart()
-    t.equal((await at.open(consent.url)).path, '/consent', 'reloading the page is fine as well')
+    t.equal((await at.open(consent.url)).path, '/consent', 'reloading the page works too')
     const answer = await at.submit(consent, ALLOW)
     const code = codeOf(answer)
     await restart()
@@ -102,14 +102,14 @@ t.test(
     t.equal(claimsOf(second.access_token).sid, claimsOf(first.access_token).sid)
 
     const silent = await at.open(authorizeUrl({ prompt: 'none' }))
-    t.ok(silent.away?.params.get('code'), 'who signed in and what they allowed is remembered')
+    t.ok(silent.away?.params.get('code'), 'the session and the consent are stored')
     t.equal(at.cookies().get('__Host-keyturn-session'), secret)
 
     await restart()
     const replay = await redeem(server, code)
-    t.same([replay.statusCode, replay.json().error], [400, 'invalid_grant'], 'a spent code stays spent')
+    t.same([replay.statusCode, replay.json().error], [400, 'invalid_grant'], 'a redeemed code stays consumed')
     await restart()
-    t.equal(await userinfo(here, second.access_token), 401, 'and what it bought stays taken back')
+    t.equal(await userinfo(here, second.access_token), 401, 'and its tokens stay revoked')
     t.equal((await refresh(server, second.refresh_token, {}, 'web')).json().error, 'invalid_grant')
     await here.kill()
     t.equal(integrity(here.folder), 'ok')
@@ -127,12 +127,12 @@ t.test(
     const url = `/oauth2/authorize?${new URLSearchParams({ client_id: 'web', request_uri })}`
     const code = codeOf(await at.submit(await at.submit(await at.open(url), ALICE), ALLOW))
     await restart()
-    t.equal((await at.open(url)).away?.params.get('code') ?? null, null, 'it was answered')
+    t.equal((await at.open(url)).away?.params.get('code') ?? null, null, 'the request was answered')
     t.equal((await redeem(server, code)).statusCode, 200)
   },
 )
 
-/** What is under way when the server dies gets no answer; whoever asks again must get a good one. */
+/** A request that is in progress when the server dies gets no response; repeating it must succeed. */
 async function interrupted(here: World, work: () => Promise<unknown>, ms: number): Promise<boolean> {
   const asked = work().then(
     () => true,
@@ -150,7 +150,7 @@ t.test(
   async (t) => {
     const here = await world(t)
     const { server } = here
-    // Hashing takes some 25 ms, the rest of a request about one.
+    // Hashing takes some 25 ms, and the rest of a request about one.
     for (const ms of [3, 25]) {
       const at = openBrowser(server)
       const login = await at.open(authorizeUrl({ prompt: 'consent' }))
@@ -191,13 +191,17 @@ t.test(
       )
       const happened = (await bought()).length === 1
       if (tokens) {
-        t.ok(acknowledged && happened, `${ms} ms: what was acknowledged is there`)
+        t.ok(acknowledged && happened, `${ms} ms: everything acknowledged is stored`)
         t.equal(await userinfo(here, tokens.access_token), 200)
       }
       const again = await redeem(server, code)
-      t.equal(again.statusCode, happened ? 400 : 200, `${ms} ms: spent if, and only if, it bought something`)
+      t.equal(
+        again.statusCode,
+        happened ? 400 : 200,
+        `${ms} ms: the code is consumed if and only if tokens were issued`,
+      )
       const [session, ...more] = await bought()
-      t.same(more, [], 'never two sessions from one code')
+      t.same(more, [], 'one code never begins two sessions')
       t.equal(session?.revokedAt === null, !happened)
       if (session) known.add(session.id)
     }

@@ -8,7 +8,7 @@ import { seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
 import { type Connection, openConnection, postBytes } from '../support/server/tcp-connection.ts'
 
-/** Short, so that nobody has to wait; as far apart as the real ones. */
+/** Short timeouts, in the same proportions as the real ones. */
 const SHORT: ConnectionLimits = {
   request: 600,
   headers: 400,
@@ -46,7 +46,7 @@ const BODY = encodeForm({ grant_type: 'client_credentials' })
 const REQUEST = postBytes('/oauth2/token', BODY, [`authorization: ${basic('machine')}`])
 const HEADERS = REQUEST.slice(0, REQUEST.length - BODY.length)
 
-/** Sends a byte now and then until it is cut off, and returns what it was told. */
+/** Sends a byte now and then until it is cut off, and returns the response. */
 async function drip(connection: Connection, text: string): Promise<string> {
   let cut = false
   connection.closed.then(() => {
@@ -111,7 +111,7 @@ t.test(
     const idle = await openConnection(t, port)
     idle.send(REQUEST)
     await idle.until(/access_token/)
-    t.notMatch(await idle.closed, / 408 /, 'an idle connection has done nothing wrong')
+    t.notMatch(await idle.closed, / 408 /, 'an idle connection gets no error response')
     await silent.closed
     t.pass('both are closed')
   },
@@ -123,7 +123,7 @@ t.test(
     const { port, connections } = await serving(t as Test, { ...SHORT, requests: 0, keepAlive: 60_000 })
     const deaf = await openConnection(t, port)
     deaf.stopReading()
-    // More answers than all the buffers between us hold.
+    // More responses than all buffers on the way hold.
     const ask = 'GET /.well-known/jwks.json HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(500)
     for (let i = 0; i < 40; i += 1) deaf.send(ask)
     while ((await connections()) > 0) await wait(20)
@@ -144,7 +144,7 @@ t.test(
     const answers = (await connection.closed).split(/(?=HTTP\/1\.1 )/)
     t.equal(answers.length, SHORT.requests)
     t.ok(answers.every((answer) => answer.startsWith('HTTP/1.1 200')))
-    t.match(answers.at(-1), /connection: close/i, 'and the last answer says so')
+    t.match(answers.at(-1), /connection: close/i, 'and the last response says so')
   },
 )
 
@@ -203,19 +203,19 @@ t.test(
       const before = (await sessionOf())?.generation ?? 0
       const connection = await openConnection(t, port)
       connection.send(bytes.slice(0, offset))
-      // Right after the last byte and before any answer, or in the middle.
+      // Right after the last byte and before any response, or in the middle.
       await wait(whole ? 0 : 5)
       connection.reset()
       while ((await connections()) > 0) await wait(1)
 
       const answer = await refresh(server, token)
       t.equal(answer.statusCode, 200, `cut off after ${offset} of ${bytes.length} bytes`)
-      t.equal((await sessionOf())?.generation, before + 1, 'one successor, whoever asked first')
+      t.equal((await sessionOf())?.generation, before + 1, 'one successor, whichever request was first')
       token = answer.json().refresh_token
     }
     t.equal((await clientCredentials(server)).statusCode, 200)
     const errors = server.logger.lines.filter(({ level }) => level === 'error' || level === 'fatal')
-    t.same(errors, [], 'and nothing of it is an error of ours')
+    t.same(errors, [], 'and none of this is a server error')
   },
 )
 
@@ -232,6 +232,6 @@ t.test(
     for (const connection of rude) connection.reset()
     while ((await connections()) > 0) await wait(5)
     const answer = await refresh(server, session)
-    t.equal(answer.statusCode, 200, 'they all asked for the same successor')
+    t.equal(answer.statusCode, 200, 'all requests got the same successor')
   },
 )

@@ -32,7 +32,7 @@ function unavailable(t: Test, answer: LightMyRequestResponse): void {
   t.ok(Number(answer.headers['retry-after']) >= 1)
 }
 
-/** What needs no store is there, whatever has become of it. */
+/** What needs no store works, whatever happens to it. */
 async function stillServed(t: Test, server: ServerProcess): Promise<void> {
   t.equal((await server.inject({ url: '/.well-known/jwks.json' })).statusCode, 200)
   t.equal((await server.inject({ url: '/.well-known/openid-configuration' })).statusCode, 200)
@@ -80,7 +80,7 @@ t.test(
 
     other.exec('ROLLBACK')
     await until(server, 200)
-    t.equal((await refresh(server, token)).statusCode, 200, 'the session was not used up')
+    t.equal((await refresh(server, token)).statusCode, 200, 'the refresh token was not consumed')
   },
 )
 
@@ -131,7 +131,7 @@ for (const [what, lose] of losses) {
       await until(server, 503)
       await stillServed(t as Test, server)
       t.match(server.stderr(), /was deleted or replaced while it was in use/)
-      t.equal(existsSync(folder.database), what !== 'deleted', 'no empty one takes its place')
+      t.equal(existsSync(folder.database), what !== 'deleted', 'it is not replaced by an empty one')
       t.same(await server.stop(), { code: 0, signal: null })
     },
   )
@@ -150,14 +150,14 @@ t.test(
     const bytes = readFileSync(folder.database)
     bytes.fill(0xa5, (Number(page) - 1) * 4096, Number(page) * 4096)
     writeFileSync(folder.database, bytes)
-    // So that the server does not answer from what it holds in memory.
+    // So that the server cannot respond from memory.
     other.prepare(`UPDATE revisions SET value = value + 1 WHERE name = 'registry'`).run()
     other.close()
 
     unavailable(t as Test, await refresh(server, token))
     t.equal(await readiness(server), 503)
-    t.equal((await clientCredentials(server)).statusCode, 200, 'what needs no damaged page goes on')
-    t.equal(await readiness(server), 503, 'and does not make it whole')
+    t.equal((await clientCredentials(server)).statusCode, 200, 'what needs no damaged page works')
+    t.equal(await readiness(server), 503, 'and does not repair it')
     await stillServed(t as Test, server)
     await server.kill()
     const { code, stderr } = await keyturn(folder, ['serve'])
@@ -166,7 +166,7 @@ t.test(
   },
 )
 
-/** Lets system calls of the running server fail until the returned function is called. */
+/** Makes system calls of the running server fail until the returned function is called. */
 async function inject(t: Test, server: ServerProcess, fault: string): Promise<() => Promise<void>> {
   const args = ['-f', '-p', String(server.pid), '-o', '/dev/null', '-e', `inject=${fault}`]
   const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
@@ -198,7 +198,7 @@ for (const fault of ['fsync,fdatasync:error=EIO', 'pwrite64:error=EROFS']) {
       await stillServed(t as Test, server)
       await heal()
       await until(server, 200)
-      t.equal((await refresh(server, token)).statusCode, 200, 'the session was not used up')
+      t.equal((await refresh(server, token)).statusCode, 200, 'the refresh token was not consumed')
     },
   )
 }
@@ -211,13 +211,13 @@ t.test(
     const other = new Database(folder.database)
     t.teardown(() => other.close())
     const heal = await inject(t as Test, server, 'pread64:error=EIO')
-    // So that the server does not answer from what it holds in memory.
+    // So that the server cannot respond from memory.
     other.prepare(`UPDATE revisions SET value = value + 1 WHERE name = 'registry'`).run()
     await until(server, 503)
     unavailable(t as Test, await refresh(server, token))
     await stillServed(t as Test, server)
     await heal()
-    // SQLite cannot tell it from damage, so the node stays out of service until somebody has looked.
+    // SQLite cannot tell the error from damage, so the node stays unready until an operator has checked.
     t.equal((await refresh(server, token)).statusCode, 200)
     t.equal(await readiness(server), 503)
     t.same(await server.stop(), { code: 0, signal: null })

@@ -1,4 +1,4 @@
-/** Traces of a real process, and collectors that are no help: nobody but the operator may notice. */
+/** Traces of a real process, and failing collectors: only the operator may notice. */
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
@@ -13,16 +13,16 @@ import { testServer } from '../support/server/server.ts'
 
 const NAMING = fileURLToPath(new URL('./module-listing-keyturn.ts', import.meta.url))
 
-/** Without the API's CommonJS, which prom-client loads for exemplars. */
+/** Without the CommonJS build of the API, which prom-client loads for exemplars. */
 const OURS = /loaded .*(@opentelemetry\/(?!api\/.*\.cjs$)|\/tracing\/(?!tracing\.ts$)).*/gm
 
-/** What is said of traces, and how often. */
+/** What is logged about traces, and how often. */
 const said = ({ lines }: TestLogger) =>
   lines.flatMap(({ level, message, fields }) =>
     message?.startsWith('traces') ? [[level, message, fields.lost]] : [],
   )
 
-/** A server whose spans are delivered as soon as there are some. */
+/** A server that exports spans as soon as there are some. */
 async function started(t: Test, url: string, env: Record<string, string> = {}) {
   const logger = testLogger()
   const tracing = tracingTo(url, { OTEL_BSP_SCHEDULE_DELAY: '1', ...env }, logger)
@@ -33,7 +33,7 @@ async function started(t: Test, url: string, env: Record<string, string> = {}) {
   return { server, tracing, logger }
 }
 
-/** A few requests, all of which must be granted. */
+/** A few requests, all of which must succeed. */
 async function requests(t: Test, server: Parameters<typeof clientCredentials>[0], count: number) {
   const answers = await Promise.all(Array.from({ length: count }, () => clientCredentials(server)))
   t.ok(
@@ -93,10 +93,10 @@ t.test('no OpenTelemetry module is loaded unless tracing is enabled', async (t) 
   const to = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }
   for (const env of [{ OTEL_SERVICE_NAME: 'x' }, { ...to, OTEL_SDK_DISABLED: 'true' }]) {
     const log = await loaded(env)
-    t.ok(/loaded .*fastify/.test(log), 'they are said')
+    t.ok(/loaded .*fastify/.test(log), 'the losses are logged')
     t.same(log.match(OURS), null)
   }
-  t.ok((await loaded(to)).match(OURS), 'and this would have seen it')
+  t.ok((await loaded(to)).match(OURS), 'and this check would have found it')
 })
 
 t.test('an unreachable collector is logged once and delays nothing', async (t) => {
@@ -143,7 +143,7 @@ t.test('an unresponsive collector does not delay a stop', async (t) => {
   await requests(t, server, 10)
   while (sockets.size === 0) await requests(t, server, 1)
   const late = setTimeout(() => server.child.kill('SIGKILL'), 30_000)
-  t.same(await server.stop(), { code: 0, signal: null }, 'ten minutes are not waited for')
+  t.same(await server.stop(), { code: 0, signal: null }, 'the stop does not wait for ten minutes')
   clearTimeout(late)
   t.match(server.stderr(), /"traces were lost"/)
 })
@@ -163,7 +163,7 @@ t.test('a slow collector gets what fits into the queue, and the loss is logged o
   open()
   await otlp.until((spans) => spans.length >= 20)
   await tracing.stop()
-  t.ok(otlp.spans().length < 40, 'what is kept in memory is bounded')
+  t.ok(otlp.spans().length < 40, 'the spans in memory are bounded')
   t.same(
     said(logger).map(([level, message]) => [level, message]),
     [

@@ -88,8 +88,9 @@ t.test(
     const ids: string[] = []
     for (let i = 0; i < 100; i += 1) ids.push(String(claimsOf(await tokenOf()).jti))
     t.equal(new Set(ids).size, ids.length)
-    // 27 letters of base64url are 160 bits; a fixed letter anywhere would be fewer.
-    for (let at = 0; at < 26; at += 1) t.ok(new Set(ids.map((id) => id[at])).size > 20, `letter ${at} varies`)
+    // 27 base64url characters are 160 bits; a constant character would make it fewer.
+    for (let at = 0; at < 26; at += 1)
+      t.ok(new Set(ids.map((id) => id[at])).size > 20, `character ${at} varies`)
   },
 )
 
@@ -151,7 +152,7 @@ t.test(
     t.equal(claimsOf(await tokenOf({}, 'stocker')).aud, STOCK)
     const nothing = claimsOf(await tokenOf({}, 'bare'))
     t.equal(nothing.aud, ISSUER)
-    t.notOk('scope' in nothing, 'a scope of nothing is none (RFC 6749 §3.3)')
+    t.notOk('scope' in nothing, 'an empty scope is omitted (RFC 6749 §3.3)')
     t.match(claimsOf(await tokenOf({}, 'own')), { aud: ISSUER, scope: 'internal' })
   },
 )

@@ -1,4 +1,4 @@
-/** The account page, by its forms. */
+/** The account page and its forms. */
 import t, { type Test } from 'tap'
 import { verifyPassword } from '../../src/accounts/password.ts'
 import { LIMITS } from '../../src/accounts/rate-limiter.ts'
@@ -18,7 +18,7 @@ async function start(t: Test): Promise<TestServer> {
   return server
 }
 
-/** Signed in on the account page. */
+/** Signed in and on the account page. */
 async function at(server: TestServer, path = '/account', username = 'alice', password = PASSWORD) {
   const browser = openBrowser(server)
   const login = await browser.open(path)
@@ -53,7 +53,7 @@ t.test('a signed-out user signs in first and then reaches the requested account 
   for (const path of ['/account', '/account/password']) {
     const { page } = await at(server, path)
     t.same([page.status, page.path], [200, path])
-    t.match(page.headers, { 'cache-control': 'no-store', 'x-frame-options': 'DENY' }, 'and nobody keeps it')
+    t.match(page.headers, { 'cache-control': 'no-store', 'x-frame-options': 'DENY' }, 'and it is not cached')
   }
 })
 
@@ -76,7 +76,7 @@ t.test('the account page shows the user, their browsers and the apps with access
   t.ok(page.forms.some(({ action }) => action.endsWith('/account/sessions/end')))
   t.notOk(
     (await browser.open('/account?notice=%3Cscript%3E')).body.includes('script'),
-    'a notice is one of ours',
+    'only known notices are shown',
   )
   t.match((await browser.open('/account?notice=session-ended')).body, /access has ended/)
 })
@@ -101,7 +101,7 @@ t.test(
     t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
     t.equal((await refresh(server, kept.refresh_token, {}, 'web')).statusCode, 200)
     const again = await press(other.browser, page, '/account/sign-ins/end', 'id', foreign)
-    t.match(again.body, /had ended already/, 'a form that is sent twice says so')
+    t.match(again.body, /had ended already/, 'a form submitted twice says so')
   },
 )
 
@@ -124,12 +124,12 @@ t.test(
     t.same([end.path, end.status], ['/signed-out', 200])
     t.notOk(browser.cookies().has(SESSION))
     const thief = await browser.ask('/account', { headers: { cookie: `${SESSION}=${stolen}` } })
-    t.equal(thief.status, 303, 'what somebody has copied is worth nothing')
+    t.equal(thief.status, 303, 'a copied cookie is useless')
     t.equal((await refresh(server, online.refresh_token, {}, 'web')).statusCode, 400)
     t.equal(
       (await refresh(server, offline.refresh_token, {}, 'web')).statusCode,
       200,
-      'offline_access goes on',
+      'offline_access continues',
     )
   },
 )
@@ -149,7 +149,7 @@ t.test(
     t.notOk(other.browser.cookies().has(SESSION))
     for (const { browser } of [one, other]) t.notOk(await isSignedIn(browser))
     t.equal((await refresh(server, offline.refresh_token, {}, 'web')).statusCode, 400)
-    t.ok(await isSignedIn(bob.browser), 'nobody else is signed out')
+    t.ok(await isSignedIn(bob.browser), 'no one else is signed out')
   },
 )
 
@@ -180,7 +180,7 @@ t.test('revoking consent ends the app’s sessions, and the app must ask again',
   const after = await press(browser, page, '/account/consents/revoke', 'client_id', 'web')
   t.match(after.body, /will be asked again/)
   t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
-  t.equal((await refresh(server, other.refresh_token, {}, 'own')).statusCode, 200, 'other apps go on')
+  t.equal((await refresh(server, other.refresh_token, {}, 'own')).statusCode, 200, 'other apps continue')
   t.match(server.logger.audits('consent.withdrawn'), [{ client_id: 'web' }])
   t.equal((await browser.open(authorizeUrl())).path, '/consent')
 })
@@ -226,7 +226,7 @@ t.test(
     t.ok(await isSignedIn(here.browser))
     t.not(here.browser.cookies().get(SESSION), secret)
     const copied = await here.browser.ask('/account', { headers: { cookie: `${SESSION}=${secret}` } })
-    t.equal(copied.status, 303, 'a copy of the old secret is worth nothing')
+    t.equal(copied.status, 303, 'a copy of the old secret is useless')
     t.notOk(await isSignedIn(there.browser))
     t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
     t.equal((await at(server)).page.status, 400, 'the old password')
@@ -245,7 +245,7 @@ t.test('a new password invalidates authorization codes that are not yet redeemed
   t.equal(
     (await redeem(server, (await signIn(here.browser)).code)).statusCode,
     200,
-    'what begins now is good',
+    'a session that begins now is valid',
   )
 })
 
@@ -292,9 +292,9 @@ t.test('guesses at the current password count together with those at the login p
   }
   t.same(statuses, [...Array(LIMITS.pair.burst).fill(400), 429])
   const right = await change(browser, page)
-  t.equal(right.status, 429, 'the right one has to wait, too')
+  t.equal(right.status, 429, 'the right password is rate limited too')
   t.ok(Number(right.headers['retry-after']) > 0)
-  t.equal((await at(server)).page.status, 429, 'and so has the login')
+  t.equal((await at(server)).page.status, 429, 'and so is the login')
   const alice = await server.store.users.findByUsername('alice')
   t.same(await verifyPassword(alice?.passwordHash, PASSWORD), { ok: true, outdated: false })
 })
@@ -360,7 +360,7 @@ t.test(
     t.ok(await isSignedIn(browser), 'and nothing has changed')
     t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 200)
     t.ok(formOf(await browser.open('/account'), '/account/consents/revoke', 'client_id', 'web'))
-    t.equal((await at(server)).page.status, 200, 'the password is the same')
+    t.equal((await at(server)).page.status, 200, 'the password is unchanged')
   },
 )
 

@@ -32,10 +32,10 @@ async function verdict({ config, store }: TestServer, anchor?: string) {
   })
 }
 
-/** Ten rows that are never folded, and the head as it is then. */
+/** Ten rows that are never aggregated, and the head at that moment. */
 async function tenRows(server: TestServer): Promise<AuditHead> {
   const { audit, auditLog } = server.deps.base
-  // The first is that of the ring.
+  // The first row is that of the key ring.
   for (let i = 2; i <= 10; i += 1)
     audit('user.changed', { actor: 'operator:eve', sub: `u${i}`, target: `user ${i}` })
   await auditLog.flush()
@@ -46,7 +46,7 @@ async function tenRows(server: TestServer): Promise<AuditHead> {
 
 const UNKEPT = 'the test changes rows by hand'
 
-/** What somebody with the database might do by hand, and what is said of it. */
+/** What someone with access to the database might do by hand, and the finding that reports it. */
 const BY_HAND: Record<
   string,
   { readonly sql: readonly string[]; readonly found: readonly (string | RegExp)[] }
@@ -178,7 +178,7 @@ t.test('recomputed hashes are detected by the signature, and by an anchor from t
   t.match((await verdict(server, anchor)).findings, [/^row 10 is not the one that the anchor names/, String])
 })
 
-/** The same log with another actor, as whoever knows the program but not the key could write it. */
+/** The same log with another actor, as someone who knows the program but not the key could write it. */
 async function forged(server: TestServer) {
   const other = await testServer({ unkept: UNKEPT })
   const originals = await rowsOf(server)
@@ -216,7 +216,7 @@ t.test('an anchor detects that the whole log was rolled back', async (t) => {
     { sql: 'DELETE FROM audit WHERE seq = 11' },
     { sql: 'UPDATE audit_head SET seq = 10, hash = $1, mac = $2', params: [before.hash, before.mac] },
   ])
-  t.same((await verdict(server)).findings, [], 'it fits')
+  t.same((await verdict(server)).findings, [], 'the chain verifies')
   t.match((await verdict(server, anchor)).findings, [/^the log ends at row 10, before the anchor/])
 })
 

@@ -13,7 +13,7 @@ const { key } = await seedEndpoints(server)
 t.teardown(() => server.close())
 await server.store.clients.insert(client({ id: 'stranger' }))
 
-/** In everything that a test sends; it must come out nowhere. */
+/** Values sent by every test; they must appear nowhere. */
 const MARK = 'm4rk'
 
 const REFUSED: Record<string, string> = {
@@ -22,7 +22,7 @@ const REFUSED: Record<string, string> = {
   '/oauth2/introspect': 'introspection.refused',
 }
 
-/** All that may stand in an audit line of a refusal: names that the server itself made or keeps. */
+/** The only values allowed in an audit line of a refusal: names that the server makes or stores. */
 const FIELDS = ['audit', 'actor', 'client_id', 'grant_type', 'reason', 'detail', 'ip', 'request_id', 'sub']
 
 async function auditsOf(work: () => Promise<LightMyRequestResponse>) {
@@ -34,7 +34,7 @@ async function auditsOf(work: () => Promise<LightMyRequestResponse>) {
   return { answer, lines: lines.filter(({ audit }) => audit !== undefined) }
 }
 
-/** What can be wrong with a request, in the order in which it is noticed. */
+/** What can be wrong with a request, in the order in which it is checked. */
 const WRONG: Record<
   string,
   (form: Form) => { form?: Form; text?: string; headers?: Record<string, string> }
@@ -142,7 +142,7 @@ t.test('a failed client authentication is audited with the client, if known, and
   const { lines } = await auditsOf(() =>
     post(server, '/oauth2/revoke', { token: 'x' }, { authorization: basic('nobody', 'x') }),
   )
-  t.notOk('client_id' in (lines[0] ?? {}), 'nobody has no name')
+  t.notOk('client_id' in (lines[0] ?? {}), 'an unauthenticated client has no name')
 })
 
 t.test('an issued token is audited with actor, client and scope, but not the token itself', async (t) => {

@@ -30,11 +30,11 @@ await store.clients.insert(codeClient({ id: 'once', grants: ['authorization_code
 await store.clients.insert(codeClient({ id: 'later' }))
 await store.clients.insert(codeClient({ id: 'bare', scopes: ['orders:read'] }))
 
-/** Signed in once, so that a code costs no password. */
+/** Signs in once, so that a code needs no password. */
 const person = openBrowser(server)
 await signIn(person, { client_id: 'own' })
 
-/** A code of the first-party client, which asks nobody; everything else is as with any other. */
+/** A code of the first-party client, which skips consent and is otherwise like any other. */
 const code = async (overrides = {}) => (await signIn(person, { client_id: 'own', ...overrides })).code
 const own = (text: string, form = {}) => redeem(server, text, { as: 'own', form })
 const userinfo = (token: string) =>
@@ -121,7 +121,11 @@ t.test(
     t.equal(await active(server, access_token, 'own'), false)
     refused(t, await refresh(server, refresh_token, {}, 'own'), GRANT)
     const { sid } = claimsOf(access_token)
-    t.equal(logger.audits('code.reuse_detected').filter((one) => one.sid === sid).length, 1, 'and said once')
+    t.equal(
+      logger.audits('code.reuse_detected').filter((one) => one.sid === sid).length,
+      1,
+      'and is audited once',
+    )
   },
 )
 
@@ -131,7 +135,7 @@ t.test(
     for (const later of [0, 1, 30, 3600]) {
       const text = await code()
       const { access_token, refresh_token } = tokensOf(await own(text))
-      // A refresh, for its token to be of a later generation.
+      // A refresh, so that its token is of a later generation.
       const next = (await refresh(server, refresh_token, {}, 'own')).json()
       clock.tick(later)
       if (later < 600) t.equal((await userinfo(access_token)).statusCode, 200)
@@ -142,7 +146,7 @@ t.test(
       t.equal((await userinfo(access_token)).statusCode, 401)
       refused(t, await refresh(server, next.refresh_token, {}, 'own'), GRANT)
     }
-    // Another session of the same person at the same client is another matter.
+    // Another session of the same user at the same client is not affected.
     const { access_token } = tokensOf(await own(await code()))
     t.equal(await active(server, access_token, 'own'), true)
   },
@@ -170,7 +174,7 @@ t.test(
         const before = spent ? tokensOf(await own(text)) : undefined
         refused(t, await attempt(text), GRANT, `${label}, ${spent ? 'after' : 'before'} the owner`)
         const { access_token } = before ?? tokensOf(await own(text))
-        t.equal(await active(server, access_token, 'own'), true, `${label}: the owner keeps what is theirs`)
+        t.equal(await active(server, access_token, 'own'), true, `${label}: the owner’s tokens remain valid`)
       }
     }
     const text = await code()
@@ -228,7 +232,7 @@ t.test('an authorization code expires after a minute (RFC 6749 §4.1.2; docs/sec
   clock.tick(1)
   refused(t, await own(late), GRANT)
   clock.tick(-30)
-  t.equal((await own(late)).statusCode, 200, 'only time has refused it: nothing was noted')
+  t.equal((await own(late)).statusCode, 200, 'only its expiry has refused it: nothing was stored')
 })
 
 t.test(
@@ -238,7 +242,7 @@ t.test(
     await writesNothing(t, server, async () => {
       for (let i = 0; i < text.length; i += 1) {
         const changed = text.slice(0, i) + (text[i] === 'A' ? 'B' : 'A') + text.slice(i + 1)
-        refused(t, await own(changed), GRANT, `at ${i}`)
+        refused(t, await own(changed), GRANT, `character ${i}`)
       }
       for (const other of [
         `${text} `,
@@ -265,7 +269,7 @@ t.test(
     t.equal(new Set(codes).size, 200)
     t.ok(codes.every((one) => /^ktc_[A-Za-z0-9_-]{43}$/.test(one)))
     for (let i = 4; i < 46; i += 1) {
-      t.ok(new Set(codes.map((one) => one[i])).size > 32, `place ${i} is random`)
+      t.ok(new Set(codes.map((one) => one[i])).size > 32, `character ${i} is random`)
     }
     const rows = JSON.stringify(await store.db.query('SELECT * FROM authorization_codes'))
     t.ok(codes.every((one) => !rows.includes(one.slice(4))))
@@ -287,10 +291,10 @@ t.test(
       'not bound',
     )
     t.equal((await redeem(server, await lax(), { as, form: { code_verifier: '' } })).statusCode, 200)
-    // It was left out of the request, having only one.
+    // It was omitted from the request, because only one is registered.
     const implied = { redirect_uri: undefined, scope: 'orders:read' }
     t.equal((await own(await code(implied), leftOut)).statusCode, 200)
-    refused(t, await own(await code(implied)), GRANT, 'there without having been asked for')
+    refused(t, await own(await code(implied)), GRANT, 'sent without having been requested')
   },
 )
 
@@ -303,7 +307,7 @@ t.test(
     t.equal(
       (await redeem(server, text, { as: 'lax', form: { code_verifier: '' } })).statusCode,
       200,
-      'not spent by it',
+      'not consumed by it',
     )
   },
 )
@@ -381,7 +385,7 @@ t.test(
     t.equal(scopes, 'openid orders:read', 'a scope of the client')
     const takeAway = () => store.users.removeRole(alice.id, 'clerk')
     const giveBack = () => store.users.addRole(alice.id, 'clerk')
-    t.equal(tokensOf(await between(takeAway, giveBack)).scope, 'openid', 'a role of the person')
+    t.equal(tokensOf(await between(takeAway, giveBack)).scope, 'openid', 'a role of the user')
   },
 )
 
@@ -455,7 +459,7 @@ t.test(
       t.equal(await active(left, access_token, 'own'), false)
       t.equal(await active(right, access_token, 'own'), false)
     }
-    // What an honest client does: once.
+    // What an honest client does, once.
     const { code: text } = await signIn(browser, { client_id: 'own' })
     const { access_token } = tokensOf(await redeem(left, text, { as: 'own' }))
     t.equal(await active(right, access_token, 'own'), true)

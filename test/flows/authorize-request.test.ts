@@ -30,16 +30,16 @@ await server.store.clients.insert(
 )
 await server.store.clients.insert(codeClient({ id: 'off', disabled: true }))
 
-/** Somebody who is signed in and has allowed everything, so that only the request can be wrong. */
+/** A signed-in user who has consented to everything, so that only the request can be wrong. */
 const known = openBrowser(server)
 await signIn(known, { scope: undefined, resource: ORDERS }, { remember: true })
 
 const EVIL = `"><script>alert(1)</script>`
-/** Raw text of a query in which one parameter is replaced. */
+/** The raw query with one parameter replaced. */
 const raw = (name: string, text: string) =>
   `${AUTHORIZE}?${authorizeParams({ [name]: undefined })}&${name}=${text}`.replace('?&', '?')
 
-/** By GET while nobody is signed in, by GET while somebody is, and by POST. */
+/** By GET while signed out, by GET while signed in, and by POST. */
 async function everyWay(overrides: Overrides): Promise<Record<string, Page>> {
   const stranger = openBrowser(server)
   return {
@@ -300,7 +300,7 @@ t.test(
         t.equal(away?.params.get('state'), state)
       }
       const slowly = await signIn(openBrowser(server), { state })
-      t.equal(slowly.params.get('state'), state, 'and after all the pages')
+      t.equal(slowly.params.get('state'), state, 'and after all these pages')
     }
     for (const state of [undefined, '']) {
       const { away } = await known.ask(authorizeUrl({ state }))
@@ -311,7 +311,7 @@ t.test(
       })
     }
     const twice = await known.ask(authorizeUrl({ state: ['a', 'b'] }))
-    tellsClient(t, twice, { error: 'invalid_request', state: null }, 'two states are none')
+    tellsClient(t, twice, { error: 'invalid_request', state: null }, 'two state parameters are dropped')
   },
 )
 
@@ -354,7 +354,7 @@ t.test(
     for (const overrides of cases) {
       const page = await known.ask(authorizeUrl(overrides))
       t.ok(page.away?.params.has('code'), `${JSON.stringify(overrides)}: ${page.status} ${page.location}`)
-      t.ok((await signIn(openBrowser(server), overrides)).code, 'and after all the pages')
+      t.ok((await signIn(openBrowser(server), overrides)).code, 'and after all these pages')
     }
   },
 )
@@ -371,7 +371,7 @@ t.test(
     t.same(
       [...form.fields.keys()],
       ['code', 'state', 'iss'],
-      'nothing of ours goes along, no CSRF token either',
+      'the form contains none of our fields, and no CSRF token',
     )
     t.equal(form.fields.get('state'), state)
     t.equal(form.fields.get('iss'), ISSUER)
@@ -443,10 +443,10 @@ t.test(
   async (t) => {
     const silent = { prompt: 'none' }
     const stranger: Browser = openBrowser(server)
-    tellsClient(t, await stranger.ask(authorizeUrl(silent)), { error: 'login_required' }, 'a stranger')
-    t.ok((await known.ask(authorizeUrl(silent))).away?.params.has('code'), 'signed in and allowed')
+    tellsClient(t, await stranger.ask(authorizeUrl(silent)), { error: 'login_required' }, 'a signed-out user')
+    t.ok((await known.ask(authorizeUrl(silent))).away?.params.has('code'), 'signed in with consent')
     const notAllowed = await known.ask(authorizeUrl({ ...silent, client_id: 'lax' }))
-    tellsClient(t, notAllowed, { error: 'consent_required' }, 'not allowed')
+    tellsClient(t, notAllowed, { error: 'consent_required' }, 'without consent')
     const form = await stranger.ask(authorizeUrl({ ...silent, response_mode: 'form_post' }))
     tellsClient(t, await stranger.send(form), { error: 'login_required' }, 'by form_post')
     server.clock.tick(100)

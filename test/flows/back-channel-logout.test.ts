@@ -12,7 +12,7 @@ import { client, seed } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 import { revoke, signedIn } from '../support/server/tokens.ts'
 
-/** Does not wait for a client as long as a real server would. */
+/** Waits for a client less long than a real server would. */
 const sendLogoutToken = createSendLogoutToken({ milliseconds: 250 })
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
@@ -27,14 +27,14 @@ async function register(server: TestServer, id: string, backchannelLogoutUri: st
   await server.store.clients.insert(client({ id, grants, backchannelLogoutUri }))
 }
 
-/** Somebody signs in at the client and out again; returns the session's id. */
+/** A user signs in at the client and out again; returns the session’s id. */
 async function signOut(server: TestServer, as: string): Promise<string> {
   const { access_token, refresh_token } = await signedIn(server, {}, as)
   await revoke(server, refresh_token, as)
   return String(claimsOf(access_token).sid)
 }
 
-/** Real servers answer when they do; the clock of the test stands still meanwhile. */
+/** Real servers respond when they do; the test’s clock stands still meanwhile. */
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (let turn = 0; turn < 6000; turn += 1) {
     if (await holds()) return
@@ -81,7 +81,7 @@ t.test(
     t.match(jti, /^[\w-]{20,}$/)
     const now = server.clock.now()
     const expected = { iss: ISSUER, aud: 'web', sub: alice.id, sid, iat: now, exp: now + 120 }
-    t.same(claims, { ...expected, events: { [EVENT]: {} } }, 'no nonce, nothing else')
+    t.same(claims, { ...expected, events: { [EVENT]: {} } }, 'no nonce and nothing else')
 
     await server.poll()
     server.clock.tick(86_400)
@@ -134,7 +134,7 @@ t.test('only 200 and 204 count as delivered (Back-Channel Logout §2.8; docs/sec
   await server.poll()
   await until('all tried', () => notified(server).length === 3 && tried(server) === 6)
   t.same(notified(server).sort(), sids.sort())
-  t.equal(await waiting(server), 6, 'the others are tried again')
+  t.equal(await waiting(server), 6, 'the others are retried')
   await until('nothing is read on', () => endless.open() === 0)
 })
 
@@ -164,21 +164,21 @@ t.test(
     await register(server, 'stuck', stuck.uri)
     await register(server, 'good', good.uri)
     for (let i = 0; i < 5; i += 1) await signOut(server, 'stuck')
-    // It came first, and more often; none of these waits for it.
+    // It came first, and more often; no other notification waits for it.
     await server.poll()
     await until('it hangs', () => stuck.received.length === 2)
     const sids = [await signOut(server, 'good'), await signOut(server, 'good'), await signOut(server, 'good')]
     await server.poll()
     await until('the others are told', () => notified(server).length === 3)
     t.same(notified(server).sort(), sids.sort())
-    t.equal(stuck.received.length, 2, 'two at once, and no more, for one client')
+    t.equal(stuck.received.length, 2, 'at most two at once for one client')
 
     const before = stuck.open()
     await server.deps.jobs.stop()
     t.equal(before, 2)
     await until('let go', () => stuck.open() === 0)
-    t.same([failed(server), tried(server)], [[], 0], 'a stop is nobody’s failure')
-    t.equal(await waiting(server), 5, 'and forgets nothing')
+    t.same([failed(server), tried(server)], [[], 0], 'a stop counts as no failure')
+    t.equal(await waiting(server), 5, 'and loses no notification')
   },
 )
 
@@ -281,7 +281,7 @@ t.test(
     await until('nobody there', () => tried(first) === 1)
     const sids: string[] = []
     for (let i = 0; i < 6; i += 1) sids.push(await signOut(first, 'web'))
-    // Stopped before it could say anything.
+    // Stopped before it could send anything.
     await first.close()
 
     const nodes = [await start(t, options), await start(t, options)] as const
@@ -292,7 +292,7 @@ t.test(
     const all = () => nodes.flatMap(notified)
     await until('all are told', () => all().length === 7)
     await Promise.all(nodes.map((node) => node.poll()))
-    t.equal(rp.received.length, 7, 'each once')
+    t.equal(rp.received.length, 7, 'each one once')
     t.same(new Set(all()).size, 7)
     t.ok(sids.every((sid) => all().includes(sid)))
     t.equal(await waiting(nodes[0]), 0)

@@ -1,4 +1,4 @@
-/** The company's name, colour and logo: checked at the start, shown on every page, and never able to run anything. */
+/** The organisation’s name, colour and logo: checked at the start, shown on every page, and never able to run scripts. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -54,7 +54,7 @@ t.test('name, colour and logo appear on the pages, and the name in authenticator
   t.match((await server.inject({ url: style?.attributes.get('href') ?? '' })).body, /#0a7c4a/)
 
   const missing = await browser.open('/nothing-here')
-  t.match(missing.body, /Zürich &amp;/, 'error pages, too')
+  t.match(missing.body, /Zürich &amp;/, 'error pages too')
   const account = await browser.submit(await browser.open('/account/passkeys'), {
     form: '/login',
     fill: { username: 'alice', password: PASSWORD },
@@ -121,7 +121,7 @@ t.test(
     t.same(
       users.map(({ name, attributes }) => `${name} ${attributes.get('rel') ?? ''}`.trim()).sort(),
       ['img', 'link icon'],
-      'never an object, an embed, or part of the page',
+      'never as an object, an embed, or part of the page',
     )
     t.notMatch(body, /onload|alert\(/)
     const picture = await server.inject({ url: address })

@@ -142,5 +142,5 @@ t.test('client_assertion_type and client_assertion must both be present (RFC 752
       refused(t, await post(server, '/oauth2/token', { ...form, ...wrong }), { error: 'invalid_request' })
     }
   })
-  await accepted(t, good, 'and both are good')
+  await accepted(t, good, 'and both are accepted')
 })

@@ -93,7 +93,7 @@ t.test(
       x5t: 'x',
       cty: 'x',
     }
-    await accepted(t, make({ header: harmless }), 'ignored beside a good signature')
+    await accepted(t, make({ header: harmless }), 'ignored beside a valid signature')
   },
 )
 
@@ -133,7 +133,7 @@ t.test(
       'no dot': 'x',
       'a long one': `${header}.${base64url('x'.repeat(20_000))}.${signature}`,
     })
-    await accepted(t, good, 'and the good one is good still')
+    await accepted(t, good, 'and the valid one is still accepted')
   },
 )
 
@@ -171,7 +171,7 @@ t.test(
 t.test(
   'an access token whose claims all match is still rejected by its typ (RFC 8725 §3.11, §3.12; docs/security.md B25)',
   async (t) => {
-    // The worst registration: a client named as the issuer, with the server's own keys.
+    // The worst registration: a client named like the issuer, with the server’s own keys.
     const { keys: own } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
     await register(ISSUER, own, { scopes: [] })
     const now = server.clock.now()
@@ -179,7 +179,7 @@ t.test(
     const claims = { iss: ISSUER, sub: ISSUER, aud: ISSUER, jti: 'once', iat: now, exp: now + 60 }
     const asserted = await signCompact(key, 'JWT', JSON.stringify(claims))
     const answer = await present(asserted)
-    t.equal(answer.statusCode, 200, 'the same claims as an assertion are accepted')
+    t.equal(answer.statusCode, 200, 'the same claims are accepted in an assertion')
     const { access_token: token } = answer.json()
     t.match(claimsOf(token), { iss: ISSUER, sub: ISSUER, aud: ISSUER, client_id: ISSUER })
     await allRefused(t, { 'the access token': token })

@@ -13,7 +13,7 @@ t.test('a client assertion can be used only once (RFC 7523 §3; docs/security.md
   const text = make()
   await accepted(t, text, 'the first time')
   for (let i = 0; i < 3; i += 1) refused(t, await present(text), USED, 'again')
-  await accepted(t, make(), 'a fresh one')
+  await accepted(t, make(), 'a fresh assertion')
 })
 
 t.test(
@@ -52,11 +52,11 @@ t.test(
   'a refused assertion is not consumed, and one whose request failed later is (RFC 7523 §3; docs/security.md B23)',
   async (t) => {
     const text = make()
-    // Another client's name beside it: refused before anybody looks at the assertion.
+    // The name of another client beside it: refused before the assertion is examined.
     const body = { grant_type: 'client_credentials', client_id: 'other', ...asserting(text) }
     refused(t, await post(server, '/oauth2/token', body), { error: 'invalid_request' })
     refused(t, await present(`${text}AAAA`), USED)
-    await accepted(t, text, 'still good')
+    await accepted(t, text, 'still valid')
 
     const proven = make()
     const unsupported = { grant_type: 'x', ...asserting(proven) }
@@ -77,7 +77,7 @@ t.test(
       refused(t, await present(text), USED, `${server.clock.now() - now - 60} s after exp`)
     }
     const late = make({ claims: { exp: server.clock.now() - 29 } })
-    await accepted(t, late, 'one that was not used is accepted as late as that')
+    await accepted(t, late, 'an unused assertion is accepted at that time')
     refused(t, await present(late), USED)
   },
 )
@@ -91,7 +91,7 @@ t.test(
     server.clock.tick(3600)
     await server.deps.jobs.prune()
     server.clock.tick(-3600)
-    refused(t, await present(text), USED, 'a clock that is set back revives nothing')
+    refused(t, await present(text), USED, 'a clock that is set back does not make it valid again')
     server.clock.tick(2 * 3600)
     await server.deps.jobs.prune()
     t.equal(await count(), 0)
@@ -115,13 +115,17 @@ t.test(
       post(node, '/oauth2/token', { grant_type: 'client_credentials', ...asserting(text) })
     refused(t, await at(text), USED, 'at the second node')
     t.equal((await at(other)).statusCode, 200)
-    refused(t, await first.present(other), USED, 'back at the first')
+    refused(t, await first.present(other), USED, 'back on the first')
 
     const raced = first.make()
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? first.present(raced) : at(raced))),
     )
-    t.equal(answers.filter(({ statusCode }) => statusCode === 200).length, 1, 'one of both nodes wins')
+    t.equal(
+      answers.filter(({ statusCode }) => statusCode === 200).length,
+      1,
+      'exactly one of the two nodes accepts it',
+    )
     await node.close()
 
     const restarted = await testServer(options)

@@ -16,13 +16,13 @@ const queries = countQueries(server.store)
 t.teardown(() => server.close())
 
 const ENDPOINTS = ['/oauth2/token', '/oauth2/revoke', '/oauth2/introspect']
-/** Enough for each endpoint to come past authentication. */
+/** The minimal form with which each endpoint gets past authentication. */
 const FORM: Form = { grant_type: 'client_credentials', token: 'unknown' }
 
 const freshAssertion = (id = 'signer') =>
   asserting(assertion({ client: id, key, audience: ISSUER, now: server.clock.now() }))
 
-/** What each method carries for its own client, right. */
+/** The valid credentials of each method for its own client. */
 const RIGHT: Record<string, () => { form: Form; headers: Record<string, string> }> = {
   client_secret_basic: () => ({ form: {}, headers: { authorization: basic('machine') } }),
   client_secret_post: () => ({ form: { client_id: 'poster', client_secret: SECRET }, headers: {} }),
@@ -72,7 +72,7 @@ t.test(
         ] as const) {
           const answer = await post(server, url, { ...FORM, client_id: id, client_secret: secret })
           refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
-          t.notOk(answer.headers['www-authenticate'], 'a browser would ask its user for a password')
+          t.notOk(answer.headers['www-authenticate'], 'a browser would prompt its user for a password')
         }
       }
     })
@@ -116,7 +116,7 @@ t.test('a request without client authentication is invalid_client (RFC 6749 §5.
   }
 })
 
-/** All pairs of methods, both right, for clients of the same name where that can be. */
+/** All pairs of methods, both valid, for clients of the same name where possible. */
 t.test(
   'two authentication methods in one request are invalid_request, valid or not (RFC 6749 §2.3; docs/security.md B17)',
   async (t) => {
@@ -177,7 +177,7 @@ t.test(
 t.test(
   'a client can authenticate only by its registered method (RFC 7591 §2; docs/security.md B18, P32)',
   async (t) => {
-    // Every client has all that every method needs, so that only the registration stands in the way.
+    // Every client has the credentials of every method, so that only the registered method decides.
     for (const registered of METHOD_NAMES) {
       await server.store.clients.insert(
         client({
@@ -205,7 +205,7 @@ t.test(
         else refused(t, answer, { status: 401, error: 'invalid_client' }, label)
       }
     }
-    // CVE-2026-16093: a header that is not signed, beside a secret.
+    // CVE-2026-16093: an unsigned header beside a secret.
     const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`
     const form = {
       token: 'x',
@@ -221,7 +221,7 @@ t.test('a public client must send its client_id (RFC 6749 §3.2.1; docs/security
   const { refresh_token: token } = (await login(server, {}, 'phone')).json()
   const unnamed = await post(server, '/oauth2/token', { grant_type: 'refresh_token', refresh_token: token })
   refused(t, unnamed, { status: 401, error: 'invalid_client' })
-  t.equal((await refresh(server, token, {}, 'phone')).statusCode, 200, 'it is known by its name')
+  t.equal((await refresh(server, token, {}, 'phone')).statusCode, 200, 'its name alone identifies it')
   const withSecret = { ...FORM, client_id: 'phone', client_secret: 'x' }
   refused(t, await post(server, '/oauth2/token', withSecret), { status: 401, error: 'invalid_client' })
   const withBasic = await post(server, '/oauth2/token', FORM, { authorization: basic('phone', '') })

@@ -6,10 +6,10 @@ import { assertionServer } from '../support/server/client-assertions.ts'
 import { refused } from '../support/server/error-responses.ts'
 import { type ClientKey, clientKey } from '../support/server/jws.ts'
 
-/** As `keyturn` has them, but for the time, which no test should wait for. */
+/** As Keyturn sets them, except for times for which no test should wait. */
 const fetchJwks = createFetchJwks({ milliseconds: 150, bytes: 65_536 })
 
-/** The client's own server: real HTTP, and a count of how often it was asked. */
+/** The client’s own server: real HTTP, with a count of its requests. */
 async function clientServer(t: Test) {
   let answer: RequestListener = (_request, response) => response.end()
   let asked = 0
@@ -42,7 +42,7 @@ async function clientServer(t: Test) {
 const { server, register, make, present, accepted } = await assertionServer(t, { fetchJwks })
 let clients = 0
 
-/** A client of its own with a server of its own. */
+/** A new client with its own server. */
 async function remote(t: Test) {
   const web = await clientServer(t)
   const key = clientKey('ES256', 'first')
@@ -82,7 +82,7 @@ t.test(
     await accepted(t, sign(), 'the old key')
     const next = clientKey('ES256', 'second')
     web.has(next)
-    refused(t, await present(sign(next)), UNKNOWN, 'fetched a moment ago: not again so soon')
+    refused(t, await present(sign(next)), UNKNOWN, 'fetched a moment ago, so not again yet')
     server.clock.tick(30)
     await accepted(t, sign(next), 'after the cool-down')
     t.equal(web.asked(), 2)
@@ -97,7 +97,9 @@ t.test(
     await accepted(t, sign(), 'first')
     for (let window = 1; window <= 3; window += 1) {
       server.clock.tick(31)
-      const flood = Array.from({ length: 50 }, (_, i) => present(sign(clientKey('EdDSA', `made up ${i}`))))
+      const flood = Array.from({ length: 50 }, (_, i) =>
+        present(sign(clientKey('EdDSA', `invented kid ${i}`))),
+      )
       const answers = await Promise.all(flood)
       t.ok(answers.every(({ statusCode }) => statusCode === 401))
       t.equal(web.asked(), 1 + window, `window ${window}`)
@@ -111,7 +113,7 @@ t.test(
   'a key removed from the client’s document is dropped at the next refresh (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
     const { web, sign } = await remote(t)
-    await accepted(t, sign(), 'while it is there')
+    await accepted(t, sign(), 'while the key is published')
     web.has(clientKey('ES256', 'another'))
     server.clock.tick(601)
     refused(t, await present(sign()), UNKNOWN, 'ten minutes later')
@@ -119,7 +121,7 @@ t.test(
   },
 )
 
-/** What a client's server may do instead of answering with its keys. */
+/** What a client’s server may do instead of sending its keys. */
 const TROUBLES: Record<string, (response: ServerResponse) => unknown> = {
   'an error': (response) => response.writeHead(500).end('{"keys":[]}'),
   'not found': (response) => response.writeHead(404).end(),
@@ -158,7 +160,7 @@ t.test(
     }
     web.close()
     server.clock.tick(601)
-    await accepted(t, sign(), 'with nobody there')
+    await accepted(t, sign(), 'with no server listening')
   },
 )
 
@@ -176,7 +178,7 @@ t.test(
       t.equal(web.asked(), 1, `${trouble}: one fetch`)
       web.has(key)
       server.clock.tick(31)
-      await accepted(t, text, `after ${trouble}, with the very assertion that could not be checked`)
+      await accepted(t, text, `after ${trouble}, with the same assertion that could not be checked`)
       t.equal(web.asked(), 2)
     }
   },
@@ -199,7 +201,7 @@ t.test('one malformed key in the document does not affect the others', async (t)
   const secret = { kty: 'oct', k: 'AAAA', kid: 'secret', alg: 'HS256' }
   const body = JSON.stringify({ keys: [broken, secret, {}, key.jwk] })
   web.answers((response) => response.end(body))
-  await accepted(t, sign(), 'the good one')
+  await accepted(t, sign(), 'the valid key')
   refused(t, await present(sign({ ...key, kid: 'broken' })), UNKNOWN)
 })
 

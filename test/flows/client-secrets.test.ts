@@ -84,7 +84,7 @@ t.test(
         base64url: `Basic ${Buffer.from('machine:ÿ?>').toString('base64url')}`,
         'a list': `${good}, ${good}`,
         'a parameter': `${good}; x=1`,
-        // Right but for how they are written: two decoders could read them differently.
+        // Correct except for the encoding: two decoders could read them differently.
         'padding missing': rawBasic('loose:s').replace('==', ''),
         'half of the padding': rawBasic('loose:s').replace('==', '='),
         'spare bits set': rawBasic('loose:s').replace(/.==$/, 'x=='),

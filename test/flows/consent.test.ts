@@ -51,7 +51,7 @@ t.test(
     const { buttons, checkboxes, fields } = page.form('/consent')
     t.same(buttons.map(({ value }) => value).sort(), ['allow', 'refuse'])
     t.same([...checkboxes.keys()], ['remember'])
-    t.notOk(fields.has('remember'), 'not checked by itself')
+    t.notOk(fields.has('remember'), 'the checkbox is not preselected')
   },
 )
 
@@ -62,24 +62,28 @@ t.test(
     t.equal((await ask()).path, '/consent', 'not remembered')
     t.ok(hasCode(await answer(await ask(), 'allow', true)))
     t.ok(hasCode(await ask()), 'remembered')
-    t.ok(hasCode(await ask({ scope: 'openid' })), 'and less than that as well')
+    t.ok(hasCode(await ask({ scope: 'openid' })), 'and a subset too')
     t.ok(hasCode(await ask({ prompt: 'none' })))
-    t.equal((await ask({ scope: 'openid orders:read orders:write' })).path, '/consent', 'more asks')
+    t.equal(
+      (await ask({ scope: 'openid orders:read orders:write' })).path,
+      '/consent',
+      'a larger scope asks again',
+    )
     const silent = await ask({ scope: 'openid orders:write', prompt: 'none' })
-    tellsClient(t, silent, { error: 'consent_required' }, 'or is refused, silently')
+    tellsClient(t, silent, { error: 'consent_required' }, 'or is refused with prompt=none')
     t.equal((await ask({ prompt: 'consent' })).path, '/consent', 'and so does prompt=consent')
-    t.equal((await ask({ client_id: 'lax' })).path, '/consent', 'another client is another matter')
+    t.equal((await ask({ client_id: 'lax' })).path, '/consent', 'another client needs its own consent')
     const bob = openBrowser(server)
     const page = await bob.submit(await bob.open(authorizeUrl()), {
       form: '/login',
       fill: { username: 'bob', password: 'correct horse battery staple' },
     })
-    t.equal(page.path, '/consent', 'and another person')
-    // What was remembered later does not take away what was before.
+    t.equal(page.path, '/consent', 'and so does another user')
+    // A later consent does not replace an earlier one.
     await answer(await ask({ scope: 'openid orders:write' }), 'allow', true)
     t.ok(hasCode(await ask({ scope: 'openid orders:read orders:write' })))
     await forget()
-    t.equal((await ask()).path, '/consent', 'taken back')
+    t.equal((await ask()).path, '/consent', 'revoked')
   },
 )
 
@@ -133,7 +137,7 @@ t.test(
         const body = String(new URLSearchParams([...fields, ['decision', 'allow'], ['remember', 'yes']]))
         t.ok(
           (await person.open(url, { method: 'POST', body, from: 'same-origin' })).away,
-          'made up, it is not kept',
+          'an invented value is not stored',
         )
       }
       tellsClient(t, await ask({ client_id: 'native', redirect_uri, prompt: 'none' }), {
@@ -141,12 +145,12 @@ t.test(
         to: redirect_uri,
       })
     }
-    // Nor does it count if it is known, say from when the client had another address.
+    // Nor does it count if it is stored, for example from when the client had another redirect URI.
     const scopes = ['openid', 'orders:read']
     await store.consents.add({ userId: alice.id, clientId: 'native', scopes, grantedAt: clock.now() })
     t.equal((await ask({ client_id: 'native' })).path, '/consent')
     await answer(await ask({ client_id: 'spa' }), 'allow', true)
-    t.ok(hasCode(await ask({ client_id: 'spa' })), 'an https address is somebody’s own')
+    t.ok(hasCode(await ask({ client_id: 'spa' })), 'an https URI identifies its owner')
   },
 )
 
@@ -160,9 +164,9 @@ t.test(
     const again = await answer(before, 'allow', true)
     t.same([again.status, again.path, again.away], [200, '/consent', null])
     t.match(again.body, 'orders:read')
-    t.equal(await store.consents.find(alice.id, 'web'), null, 'nothing was remembered')
+    t.equal(await store.consents.find(alice.id, 'web'), null, 'nothing was stored')
     t.equal(await scopeOf(await answer(again, 'allow')), 'openid orders:read')
-    // Less than what was shown needs no second look.
+    // A subset of the shown scopes needs no second page.
     const more = await ask({ scope: 'openid orders:read' })
     await store.users.removeRole(alice.id, 'clerk')
     t.equal(await scopeOf(await answer(more, 'allow')), 'openid')
@@ -187,7 +191,7 @@ t.test(
       const sent = await person.submit(page, { form: '/consent', press: 'allow', fill: { shown } })
       t.same([sent.status, sent.path, sent.away], [200, '/consent', null], label)
     }
-    // The flow of another request with what was shown for this one.
+    // The flow value of another request, with the scopes shown for this one.
     const mixed = await person.submit(page, {
       form: '/consent',
       press: 'allow',
@@ -224,21 +228,21 @@ t.test(
       for (const from of ['cross-site', 'none'] as const) {
         tellsPerson(t, await person.open('/consent', { method: 'POST', from, body: decide() }), from)
       }
-      tellsPerson(t, await mallory.open('/consent', { ...post, body: decide() }), 'in the browser of mallory')
+      tellsPerson(t, await mallory.open('/consent', { ...post, body: decide() }), 'in the attacker’s browser')
       tellsPerson(
         t,
         await openBrowser(server).open('/consent', { ...post, body: decide() }),
-        'in no browser of ours',
+        'in a browser without our cookies',
       )
-      // By GET nothing is decided.
+      // GET decides nothing.
       t.equal((await person.open(`/consent?${decide()}`)).path, '/consent')
       tellsPerson(
         t,
         await person.open('/consent', { ...post, body: decide([['decision', 'maybe']]) }),
-        'neither yes nor no',
+        'neither allow nor deny',
       )
     })
-    // In the same browser, but as somebody else by now.
+    // In the same browser, but as another user by now.
     const shared = openBrowser(server)
     await signIn(shared, { client_id: 'own' })
     const left = await shared.open(authorizeUrl())
@@ -248,7 +252,7 @@ t.test(
     tellsPerson(
       t,
       await shared.submit(left, { form: '/consent', press: 'allow' }),
-      'the page of who was there before',
+      'the page of the previous user',
     )
   },
 )

@@ -66,7 +66,7 @@ t.test('a preflight response lists the allowed methods and headers (Fetch §3.3)
       const { headers } = answer
       t.equal(headers['access-control-allow-origin'], '*')
       t.match(headers['access-control-allow-methods'], /\bPOST\b/)
-      // The star does not cover this one (Fetch §3.3.5).
+      // The wildcard does not cover this header (Fetch §3.3.5).
       t.match(headers['access-control-allow-headers'], /\bAuthorization\b/i)
       t.match(headers['access-control-allow-headers'], /(^|, )\*(,|$)/)
       t.match(headers['access-control-max-age'], /^\d+$/)

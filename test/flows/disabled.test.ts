@@ -7,7 +7,7 @@ import { api, client, ORDERS, PASSWORD, SECRET, STOCK, seed, user } from '../sup
 import { testServer } from '../support/server/server.ts'
 import { active, introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
-/** An administrator changes something; every grant and endpoint must notice (docs/security.md E62). */
+/** An administrator changes something, and every grant and endpoint must respect it (docs/security.md E62). */
 const server = await testServer()
 t.teardown(() => server.close())
 const { store, clock } = server
@@ -22,7 +22,7 @@ const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.j
 const DEAD = [400, 'invalid_grant']
 const STRANGER = [401, 'invalid_client']
 
-/** A user and a client of its own for each test, so that none finds the changes of another. */
+/** A new user and client for each test, so that no test sees the changes of another. */
 let made = 0
 async function people(overrides: Partial<Client> = {}) {
   made += 1
@@ -50,7 +50,7 @@ t.test(
     t.same(outcome(await again()), DEAD)
     t.same((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
     t.same((await introspect(server, pair.refresh_token, id)).json(), { active: false })
-    t.equal((await clientCredentials(server, {}, id)).statusCode, 200, 'the client itself is not concerned')
+    t.equal((await clientCredentials(server, {}, id)).statusCode, 200, 'the client itself is not affected')
 
     await store.users.setDisabled(who.id, false)
     await refreshed(server, pair.refresh_token, {}, id)
@@ -78,7 +78,7 @@ t.test(
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
     t.same(outcome(await refresh(server, elsewhere.refresh_token, {}, 'phone')), DEAD)
     t.notOk(await active(server, pair.access_token, id))
-    t.same(outcome(await again()), DEAD, 'the old password is none any more')
+    t.same(outcome(await again()), DEAD, 'the old password is invalid')
     t.equal((await again({ password: 'a new and better one' })).statusCode, 200)
     await refreshed(server, other.pair.refresh_token, {}, other.id)
   },
@@ -120,11 +120,11 @@ t.test(
     t.same(
       outcome(await refresh(server, second.refresh_token, {}, id)),
       [400, 'invalid_scope'],
-      'nothing left',
+      'no scope left',
     )
     await store.users.addRole(who.id, 'reader')
     const third = await refreshed(server, second.refresh_token, {}, id)
-    t.equal(third.scope, 'orders:read', 'and the session was not used up by that')
+    t.equal(third.scope, 'orders:read', 'and the refresh token was not consumed by that')
   },
 )
 
@@ -182,7 +182,7 @@ t.test(
   async (t) => {
     const { id, pair, again } = await people()
     await store.clients.delete(id)
-    // This node has not heard of it yet.
+    // This node has not polled the change yet.
     t.same(outcome(await again()), DEAD)
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
     await server.poll()
@@ -195,7 +195,7 @@ t.test(
     t.same(
       outcome(await refresh(server, pair.refresh_token, {}, id)),
       DEAD,
-      'a new one of its name inherits nothing',
+      'a new client of that name inherits nothing',
     )
   },
 )
@@ -262,7 +262,7 @@ t.test(
     const { sessions } = store
     const insert = sessions.insert
     t.teardown(() => Object.assign(sessions, { insert }))
-    // Between the check of the password and the beginning of the session, which is where it would slip through.
+    // Between the password check and the start of the session, where a race would slip through.
     Object.assign(sessions, {
       insert: async (session: Parameters<typeof insert>[0]) => {
         await users.setPassword(who, 'a new and better one')

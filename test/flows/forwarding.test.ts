@@ -8,7 +8,7 @@ const PROXY = '10.0.0.1'
 
 const servers = new Map<string, TestServer>()
 
-/** One server for each setting: making one takes longer than all that is asked of it. */
+/** One server for each setting, since starting one takes longer than its requests. */
 async function trusting(trust: string): Promise<TestServer> {
   const held = servers.get(trust)
   if (held) return held
@@ -19,7 +19,7 @@ async function trusting(trust: string): Promise<TestServer> {
   return server
 }
 
-/** Asks once with a wrong secret and once with the right one, and says which address the audit lines name. */
+/** Sends one request with a wrong secret and one with the right one, and returns the address in the audit lines. */
 async function auditedFrom(t: Test, trust: string, headers: Record<string, string>, peer = PROXY) {
   const server = await trusting(trust)
   server.logger.lines.length = 0
@@ -55,15 +55,23 @@ t.test('without TRUST_PROXY the logged address is the peer’s, whatever the hea
 
 t.test('with TRUST_PROXY the audit trail records the client address behind the proxy', async (t) => {
   t.equal(await auditedFrom(t, 'on', via('203.0.113.9')), '203.0.113.9')
-  t.equal(await auditedFrom(t, 'on', via('203.0.113.9, 198.51.100.1')), '203.0.113.9', 'all are trusted')
+  t.equal(
+    await auditedFrom(t, 'on', via('203.0.113.9, 198.51.100.1')),
+    '203.0.113.9',
+    'all proxies are trusted',
+  )
   t.equal(await auditedFrom(t, '1', via('203.0.113.9')), '203.0.113.9')
-  t.equal(await auditedFrom(t, '1', via('6.6.6.6, 203.0.113.9')), '203.0.113.9', 'the last hop saw this one')
+  t.equal(
+    await auditedFrom(t, '1', via('6.6.6.6, 203.0.113.9')),
+    '203.0.113.9',
+    'the last hop saw this address',
+  )
   t.equal(await auditedFrom(t, '2', via('6.6.6.6, 203.0.113.9, 10.0.0.2')), '203.0.113.9')
   t.equal(await auditedFrom(t, '10.0.0.0/8', via('6.6.6.6, 203.0.113.9, 10.0.0.2')), '203.0.113.9')
   t.equal(
     await auditedFrom(t, '10.0.0.0/8', via('203.0.113.9'), '192.0.2.7'),
     '192.0.2.7',
-    'no proxy of ours',
+    'not a trusted proxy',
   )
   t.equal(await auditedFrom(t, '1', via('2001:db8::1')), '2001:db8::1')
 })

@@ -20,7 +20,7 @@ t.teardown(() => server.close())
 await seedPeople(server.store)
 const { store } = server
 
-/** A request that each grant would say yes to. */
+/** A request that each grant would accept. */
 const GOOD: Record<string, () => Promise<Form>> = {
   authorization_code: async () => ({
     code: await freshCode(server),
@@ -143,7 +143,7 @@ t.test(
     const REFUSED = { status: 401, error: 'invalid_client' }
     refused(t, await clientCredentials(server, {}, 'doomed'), REFUSED, 'disabled')
     await store.clients.replace(client({ id: 'doomed' }))
-    t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200, 'enabled, at once')
+    t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200, 'enabled again, at once')
     await store.clients.delete('doomed')
     await server.poll()
     refused(t, await clientCredentials(server, {}, 'doomed'), REFUSED, 'deleted')

@@ -19,7 +19,7 @@ await store.clients.insert(client({ id: 'stock', introspects: [STOCK], grants: [
 await store.clients.insert(client({ id: 'counter', scopes: ['stock:read'] }))
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
-/** All that a caller can see of it, but for the date. */
+/** Everything that a caller can see, except for the date. */
 const seen = ({ statusCode, body, headers }: LightMyRequestResponse) => {
   const { date, ...rest } = headers
   return { statusCode, body, headers: rest }
@@ -72,7 +72,7 @@ t.test(
     t.same(
       outcome(await post(server, url, { token }, { authorization: `Bearer ${token}` })),
       [401, 'invalid_client'],
-      'the token itself is no authorization here',
+      'the token itself is not accepted as authorization here',
     )
   },
 )
@@ -143,12 +143,12 @@ t.test(
         }
       }
     })
-    t.ok(await active(server, token), 'and the genuine one is active all the while')
+    t.ok(await active(server, token), 'and the genuine token is active all the while')
     t.ok(await active(server, pair.refresh_token))
   },
 )
 
-/** RFC 8725 §2.1: the public key, taken for a shared secret. */
+/** RFC 8725 §2.1: the public key used as a shared secret. */
 async function hs256(token: string): Promise<string> {
   const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
   const key = JSON.stringify(keys[0])

@@ -55,7 +55,7 @@ t.test(
       for (const method of ['GET', 'HEAD'] as const) {
         const answer = await get(server, { 'if-none-match': value }, method)
         t.same([answer.statusCode, answer.body], [304, ''], `${method} ${value}`)
-        t.equal(answer.headers.etag, etag, 'the tag is repeated (§15.4.5)')
+        t.equal(answer.headers.etag, etag, 'the tag is repeated (RFC 9110 §15.4.5)')
         t.equal(answer.headers['cache-control'], first.headers['cache-control'])
         t.equal(answer.headers['access-control-allow-origin'], '*')
       }
@@ -134,7 +134,7 @@ t.test('after a key revocation responses are no-cache until no cache can hold th
   await revokeKey(server.deps.keys, bad?.kid ?? '', { actor: 'operator:test' })
   await server.poll()
   const kids = (await get(server)).json().keys.map(({ kid }: { kid: string }) => kid)
-  t.notOk(kids.includes(bad?.kid), 'it is gone at once')
+  t.notOk(kids.includes(bad?.kid), 'it is removed at once')
   t.equal((await get(server, { 'if-none-match': etag })).statusCode, 200)
   t.equal(await cacheControl(server), 'no-cache')
   server.clock.tick(7199)

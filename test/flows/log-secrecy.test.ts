@@ -13,7 +13,10 @@ import { type TestServer, type TestServerOptions, testServer } from '../support/
 /** Put into every place where a careless client may put a secret. */
 const MARK = 'hush-hush'
 
-/** Requests of all kinds, good, bad and broken, until the store itself is gone. All that no log may have seen. */
+/**
+ * Requests of all kinds, valid, invalid and malformed, until the store itself is down. Returns all values that no log
+ * may contain.
+ */
 async function everything(
   t: Test,
   options: TestServerOptions,
@@ -80,7 +83,7 @@ async function everything(
   }
 
   await round(/^200$/)
-  // And now with every request failing: what is logged of errors is the most careless part of a log.
+  // Now every request fails: error logging is the most careless part of a log.
   await server.store.db.close()
   await round(/^(200|4..|5..)$/)
   await server.app.close()
@@ -100,7 +103,7 @@ t.test('no log record is given a secret, password, token or Authorization value'
   for (const level of ['debug', 'info', 'error']) {
     t.ok(
       lines.some((line) => line.level === level),
-      `something was said at ${level}`,
+      `something was logged at ${level}`,
     )
   }
   saysNone(t, inspect(lines, { depth: 20, maxArrayLength: null, maxStringLength: null }), secrets)

@@ -31,7 +31,7 @@ await store.clients.insert(
 
 const own = (overrides: Overrides = {}) => authorizeUrl({ client_id: 'own', ...overrides })
 const fill = (username = 'alice', password = PASSWORD) => ({ form: '/login', fill: { username, password } })
-/** What the page says, without markup and without what is different each time. */
+/** The text of the page, without markup and without what differs each time. */
 const said = ({ body }: Page) =>
   body.replace(/value="[^"]*"|href="[^"]*"|data-[a-z-]+="[^"]*"/g, '').replace(/<[^>]*>|\s+/g, ' ')
 const subOf = async (page: Page, as = 'own') => {
@@ -76,7 +76,7 @@ t.test(
       const nothing = await browser.send(page, { form: '/login', fill: { ...fill().fill, [name]: '' } })
       t.equal(nothing.status, 400, `no ${name}`)
     }
-    // And then on, from the page that said so.
+    // And then on, from that page.
     t.equal(await subOf(await browser.submit(answers[0] ?? page, fill())), alice.id)
   },
 )
@@ -92,9 +92,13 @@ t.test(
     const seconds = Number(page.headers['retry-after'])
     t.ok(seconds > 0 && seconds < 3600, `${seconds} s`)
     t.same(guardProblems(page), [])
-    t.equal((await browser.send(page, fill('bob'))).status, 429, 'the right one is not tried either')
+    t.equal((await browser.send(page, fill('bob'))).status, 429, 'the right password is not checked either')
     clock.tick(seconds)
-    t.equal(await subOf(await browser.submit(page, fill('bob'))), bob.id, 'and from this page on')
+    t.equal(
+      await subOf(await browser.submit(page, fill('bob'))),
+      bob.id,
+      'and from this page the login succeeds',
+    )
   },
 )
 
@@ -126,7 +130,7 @@ t.test(
       until: Infinity,
     })
     const page = await browser.open(own())
-    t.equal(page.path, '/login', 'a cookie that somebody has put there is worth nothing')
+    t.equal(page.path, '/login', 'a planted cookie is not accepted')
     t.equal(browser.cookies().get(SESSION), prepared)
     await browser.submit(page, fill())
     const first = browser.cookies().get(SESSION) ?? ''
@@ -147,7 +151,7 @@ t.test(
     const thief = openBrowser(server)
     for (const value of [first, prepared, '', 'x', `${second}x`, second.toLowerCase()]) {
       thief.jar.set(SESSION, { name: SESSION, value, attributes: { path: '/' }, until: Infinity })
-      t.equal((await thief.open(own())).path, '/login', 'and the one before it is worth nothing any more')
+      t.equal((await thief.open(own())).path, '/login', 'and the previous one is invalid')
     }
     t.ok((await browser.open(own())).away)
   },
@@ -162,9 +166,9 @@ t.test('two tabs proceed independently, and one login serves both', async (t) =>
   const first = await browser.submit(left, fill())
   t.equal(first.away?.params.get('state'), 'left')
   const reloaded = await browser.open(right.url)
-  t.equal(reloaded.away?.params.get('state'), 'right', 'reloaded, it is past the login')
+  t.equal(reloaded.away?.params.get('state'), 'right', 'reloading skips the login page')
   const sent = await browser.submit(right, fill())
-  t.equal(sent.away?.params.get('state'), 'right', 'sent, it logs in once more')
+  t.equal(sent.away?.params.get('state'), 'right', 'submitting it logs in once more')
 })
 
 t.test(
@@ -174,10 +178,10 @@ t.test(
     const [left, right] = [await browser.open(own()), await browser.open(own())]
     await browser.submit(left, fill('alice'))
     const wrong = await browser.submit(right, fill('bob', 'wrong'))
-    t.same([wrong.status, wrong.away], [400, null], 'a wrong password is no way on')
+    t.same([wrong.status, wrong.away], [400, null], 'a wrong password does not continue')
     const page = await browser.submit(right, fill('bob'))
     t.equal(await subOf(page), bob.id)
-    // And who asks for another account is shown the login page, not answered as the one there is.
+    // A user who asks for another account sees the login page instead of getting a response for the present one.
     const other = await browser.open(
       `${left.path}?${new URLSearchParams({ flow: left.form('/login').fields.get('flow') ?? '', account: 'other' })}`,
     )
@@ -217,7 +221,7 @@ t.test(
     }
     clock.tick(3601)
     tellsPerson(t, await browser.open(page.url), 'an hour later')
-    tellsPerson(t, await browser.submit(page, fill()), 'an hour later, sent')
+    tellsPerson(t, await browser.submit(page, fill()), 'an hour later, submitted')
     for (const flow of ['', 'x', 'a'.repeat(20_000)]) {
       const answer = await browser.open(`${AUTHORIZE}?flow=${flow}`)
       tellsPerson(t, answer, `flow=${flow.slice(0, 5)}`)
@@ -234,7 +238,7 @@ t.test(
     await writesNothing(t, server, async () => {
       for (const name of ['flow', 'csrf']) {
         const value = fields.get(name) ?? ''
-        // The last letter may carry bits that mean nothing.
+        // The last character may have bits without meaning.
         for (let i = 0; i < value.length - 1; i += name === 'flow' ? 7 : 1) {
           const changed = value.slice(0, i) + (value[i] === 'A' ? 'g' : 'A') + value.slice(i + 1)
           const answer = await browser.send(page, {
@@ -275,7 +279,11 @@ t.test(
     )
     const victim: Browser = openBrowser(server)
     for (const from of ['cross-site', 'same-origin', 'none'] as const) {
-      tellsPerson(t, await victim.ask('/login', { method: 'POST', body, from }), `mallory's form, ${from}`)
+      tellsPerson(
+        t,
+        await victim.ask('/login', { method: 'POST', body, from }),
+        `the attacker’s form, ${from}`,
+      )
     }
     await victim.open(own())
     tellsPerson(t, await victim.ask('/login', { method: 'POST', body, from: 'cross-site' }), 'after a visit')
@@ -309,7 +317,7 @@ t.test(
       const { id_token } = tokensOf(await redeem(server, done.away?.params.get('code') ?? '', { as: 'own' }))
       t.equal(claimsOf(id_token).auth_time, clock.now())
     }
-    // Not with the flow of an earlier time, before the login of this one.
+    // Not with a flow value from before the login of this request.
     const page = await browser.open(own({ prompt: 'login' }))
     t.equal((await browser.open(page.url.replace('/login', AUTHORIZE))).path, '/login')
   },
@@ -355,12 +363,12 @@ t.test(
     const page = await browser.open(own(ofBob))
     t.equal(page.path, '/login')
     const wrong = await browser.submit(page, fill('alice'))
-    tellsClient(t, wrong, { error: 'login_required', to: OWN_REDIRECT }, 'somebody else signs in')
+    tellsClient(t, wrong, { error: 'login_required', to: OWN_REDIRECT }, 'another user signs in')
     t.equal(await subOf(await browser.submit(await browser.open(own(ofBob)), fill('bob'))), bob.id)
     const asBob = await browser.open(own({ id_token_hint: id_token }))
     t.equal(asBob.path, '/login')
     t.equal(await subOf(await browser.submit(asBob, fill('alice'))), alice.id)
-    // Long expired, but of a session of ours.
+    // Long expired, but for one of our sessions.
     clock.tick(7200)
     t.ok((await browser.open(own({ id_token_hint: id_token }))).away?.params.has('code'))
     const forged = `${id_token.slice(0, -8)}AAAAAAAA`

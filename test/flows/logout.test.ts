@@ -1,4 +1,4 @@
-/** Signing out at an application's wish (OpenID Connect RP-Initiated Logout), in the browser. */
+/** Signing out at an application’s request (OpenID Connect RP-Initiated Logout), in the browser. */
 import { generateKeyPairSync } from 'node:crypto'
 import { CompactSign, UnsecuredJWT } from 'jose'
 import t, { type Test } from 'tap'
@@ -27,7 +27,7 @@ interface World {
   readonly tokens: SignedInTokens
 }
 
-/** Alice, signed in at `web`, which may send her to two addresses afterwards. */
+/** Alice, signed in at `web`, which has two registered post-logout redirect URIs. */
 async function world(t: Test, scope = 'openid'): Promise<World> {
   const server = await testServer()
   t.teardown(() => server.close())
@@ -45,7 +45,7 @@ const at = async (server: TestServer, browser: Browser, scope = 'openid') =>
 
 const url = (form: Record<string, string>) => `${LOGOUT}?${encodeForm(form)}`
 
-/** As the application's page sends the browser here. */
+/** As the application’s page sends the browser here. */
 const come = (browser: Browser, form: Record<string, string>) =>
   browser.open(url(form), { from: 'cross-site' })
 
@@ -59,12 +59,12 @@ const lives = async ({ server, tokens }: World) =>
   (await refresh(server, tokens.refresh_token, {}, 'web')).statusCode === 200
 
 async function stillSignedIn(t: Test, here: World, page: Page, what: string) {
-  t.equal(page.away, null, `${what}: sent nowhere`)
-  t.notMatch(page.body, /http-equiv|evil|app\.test/, `${what}: by no other way`)
-  t.ok(await isSignedIn(here.browser), `${what}: and still signed in`)
+  t.equal(page.away, null, `${what}: not redirected`)
+  t.notMatch(page.body, /http-equiv|evil|app\.test/, `${what}: not by other means either`)
+  t.ok(await isSignedIn(here.browser), `${what}: still signed in`)
 }
 
-/** The page that asks; then the person says yes. */
+/** The confirmation page; then the user confirms. */
 async function asked(t: Test, here: World, page: Page, what: string): Promise<Page> {
   t.equal(page.status, 200, what)
   await stillSignedIn(t, here, page, what)
@@ -193,7 +193,7 @@ t.test(
     }
     const page = await come(here.browser, { id_token_hint: hints['alg none'], post_logout_redirect_uri: OUT })
     const end = await asked(t, here, page, 'asked')
-    t.same([end.path, end.away], ['/signed-out', null], 'signed out, and sent nowhere')
+    t.same([end.path, end.away], ['/signed-out', null], 'signed out and not redirected')
     t.notOk(await isSignedIn(here.browser))
   },
 )
@@ -220,7 +220,7 @@ t.test(
       const browser = openBrowser(here.server)
       const there = { ...here, browser, tokens: await at(here.server, browser) }
       const end = await asked(t, there, await come(browser, form), JSON.stringify(form))
-      t.same([end.status, end.path, end.away], [200, '/signed-out', null], 'and never sent anywhere')
+      t.same([end.status, end.path, end.away], [200, '/signed-out', null], 'and never redirected')
       t.notOk(browser.cookies().has(SESSION))
       t.notOk(await isSignedIn(browser))
       t.notOk(await lives(there))
@@ -244,14 +244,18 @@ t.test(
     ] as const) {
       const page = await come(browser, { id_token_hint: hint, post_logout_redirect_uri: OUT, state: 's' })
       t.same([page.status, page.away], [200, null], what)
-      t.match(page.body, /The web application<\/bdi> has signed you out and asks/, 'it says who asks')
+      t.match(
+        page.body,
+        /The web application<\/bdi> has signed you out and asks/,
+        'the page names the client',
+      )
       t.equal((await browser.open('/account')).status, 200, 'still signed in')
       const end = await browser.submit(page, { form: '/logout/confirm', press: 'sign-out' })
       const onward = end.away?.url ?? end.body
-      t.ok(onward.includes(`${OUT}?state=s`), 'the person says so, and is led back')
+      t.ok(onward.includes(`${OUT}?state=s`), 'the user confirms and is redirected')
       t.equal((await browser.open('/account')).path, '/login')
     }
-    t.equal((await other.open('/account')).status, 200, 'nobody else was signed out')
+    t.equal((await other.open('/account')).status, 200, 'no one else was signed out')
   },
 )
 
@@ -274,7 +278,7 @@ t.test(
       body: encodeForm({ id_token_hint: hint }),
       from: 'cross-site',
     })
-    t.equal(both.status, 400, 'nor parameters in two places')
+    t.equal(both.status, 400, 'nor parameters in both places')
     t.ok(await isSignedIn(here.browser))
   },
 )
@@ -289,7 +293,7 @@ t.test(
     t.equal((await come(browser, hinted)).away?.url, OUT)
     t.equal((await come(browser, { post_logout_redirect_uri: OUT })).away, null)
     server.clock.tick(86_400)
-    t.equal((await come(browser, hinted)).away?.url, OUT, 'with a token that has expired, as well')
+    t.equal((await come(browser, hinted)).away?.url, OUT, 'with an expired token too')
   },
 )
 
@@ -359,7 +363,7 @@ t.test(
     }
     const foreign = encodeForm({ ...sent, flow: bobs.get('flow') ?? '' })
     const expired = await here.browser.ask(action, { method: 'POST', body: foreign, from: 'same-origin' })
-    t.equal(expired.status, 400, 'what another browser was asked is nothing here')
+    t.equal(expired.status, 400, 'another browser’s confirmation is not accepted here')
     const unclear = encodeForm({ csrf, flow, decision: 'perhaps' })
     t.equal(
       (await here.browser.ask(action, { method: 'POST', body: unclear, from: 'same-origin' })).status,
@@ -388,7 +392,7 @@ t.test(
     }
     t.ok(await isSignedIn(here.browser))
     const toAuthorize = await here.browser.open(arrival.replace(LOGOUT, '/oauth2/authorize'))
-    t.equal(toAuthorize.status, 400, 'nor is it one of the authorization endpoint')
+    t.equal(toAuthorize.status, 400, 'nor a value of the authorization endpoint')
     t.match((await here.browser.open(arrival)).body, /You are signed out/)
     here.server.clock.tick(3601)
     t.equal((await here.browser.open(arrival)).status, 400)

@@ -1,4 +1,4 @@
-/** A new master key while two nodes serve: what people and clients hold goes on, and the old key opens nothing. */
+/** A new master key while two nodes serve: users and clients keep working, and the old key decrypts nothing. */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { createLocalJWKSet, jwtVerify } from 'jose'
@@ -39,7 +39,7 @@ interface World {
   readonly young: string
   readonly options: TestServerOptions & { readonly database: string }
   start(masterKey: string, next?: string): Promise<TestServer>
-  /** Both see what has changed. */
+  /** Both nodes poll the changes. */
   poll(): Promise<void>
   change(compromised?: boolean): Promise<void>
 }
@@ -106,7 +106,7 @@ t.test(
     const machine = (await clientCredentials(one)).json().access_token
     const taken = (await clientCredentials(one)).json().access_token
     await revoke(one, taken, 'machine')
-    // A whole block that was taken back: what is in tokens must be found again by its position.
+    // A whole revoked block: the entry of a token must be found again by its position.
     const disabled = client({ id: 'disabled' })
     await one.store.clients.insert(disabled)
     await here.poll()
@@ -116,7 +116,7 @@ t.test(
     const half = openBrowser(one)
     const login = await half.open(authorizeUrl())
 
-    // Beside a load that never stops: client credentials and a chain of refreshes at each node.
+    // Under constant load: client credentials and a chain of refreshes at each node.
     let stop = false
     const wrong: string[] = []
     const loads = here.nodes.map(async (node, i) => {
@@ -129,7 +129,7 @@ t.test(
       }
     })
     await here.change()
-    // Not heard of yet at the other node: neither writes what the other cannot read.
+    // The other node has not polled it yet: neither writes what the other cannot read.
     t.equal((await refresh(two, (await signedIn(one)).refresh_token)).statusCode, 200)
     await here.poll()
     const retry = await refreshed(one, first.refresh_token)
@@ -139,21 +139,17 @@ t.test(
     for (const node of here.nodes) t.equal(await active(node, idle.refresh_token), true)
     stop = true
     await Promise.all(loads)
-    t.same(wrong, [], 'nobody who came meanwhile was turned away')
+    t.same(wrong, [], 'no request was refused meanwhile')
 
     const third = await refreshed(two, second.refresh_token)
     const late = await refreshed(one, second.refresh_token)
-    t.equal(late.refresh_token, third.refresh_token, 'also one that began under the old root')
+    t.equal(late.refresh_token, third.refresh_token, 'including one that began under the old data key')
     t.equal((await refresh(one, third.refresh_token)).statusCode, 200)
     t.equal((await refresh(two, idle.refresh_token)).statusCode, 200)
 
     const page = await goThrough(half, login)
     const code = page.away?.params.get('code') ?? ''
-    t.equal(
-      (await redeem(two, code)).statusCode,
-      200,
-      'a login page that was open is sent, and leads to tokens',
-    )
+    t.equal((await redeem(two, code)).statusCode, 200, 'a login page that was already open leads to tokens')
 
     const { alice, recovery, code: totp } = await enrol(one)
     t.equal(await people(two).checkCode(alice, recovery[0] ?? '', FROM), 'recovery')
@@ -167,7 +163,7 @@ t.test(
       ['ok', 'revoked', 'revoked'],
     )
     t.equal(await verifier.verdict(fresh), 'ok')
-    // One that was not there begins with the lists of both roots.
+    // A node that was not running starts with the lists of both data keys.
     const three = await here.start(here.young)
     const other = verifying(three, { statusList: true })
     t.teardown(() => other.verifier.close())
@@ -186,7 +182,7 @@ t.test(
     const [one, two] = here.nodes
     const { alice, recovery, code } = await enrol(one)
     await here.change()
-    // Node two has not heard of it.
+    // Node two has not polled it.
     one.clock.tick(30)
     t.equal(await people(two).checkCode(alice, code(), FROM), 'totp')
     t.equal((await one.store.factors.findTotp(alice.id))?.root, 2)
@@ -252,13 +248,13 @@ t.test(
     t.same(
       ring.keys.map(({ kid, state }) => [kid, state]),
       before?.keys.map(({ kid, state }) => [kid, state]),
-      'the keys are the same, under another seal',
+      'the keys are the same, encrypted with another master key',
     )
     const { keys } = one.deps
     const [first, second] = roots.map((root) => openRoot(keys.holder, root))
     t.notOk(
       second?.equals(first ?? Buffer.alloc(0)),
-      'and there is a new root, which the old dump does not have',
+      'and there is a new data key, which the old dump does not contain',
     )
   },
 )
@@ -288,7 +284,7 @@ t.test(
     const [one] = here.nodes
     const { recovery } = await enrol(one)
     const pair = await signedIn(one, {}, 'phone').catch(() => undefined)
-    t.equal(pair, undefined, 'with a second factor there is no password grant')
+    t.equal(pair, undefined, 'the password grant is refused because of the second factor')
     await here.change()
     await here.poll()
     one.clock.tick(ROOT_AHEAD + 8 * DAY)
@@ -301,7 +297,7 @@ t.test(
     t.equal(
       await people(one).checkCode(alice, recovery[0] ?? '', FROM),
       'recovery',
-      'good for as long as it takes',
+      'valid for as long as needed',
     )
     await people(one).newRecoveryCodes(alice, FROM)
     t.match(await oldRoots(one.deps.base), [{ recoveryCodes: 0, over: true }])
@@ -347,12 +343,16 @@ t.test('after --compromised all earlier tokens are invalid, and new sign-ins wor
   await here.poll()
   for (const node of here.nodes) {
     t.match((await refresh(node, pair.refresh_token)).json(), { error: 'invalid_grant' })
-    t.equal(await active(node, pair.access_token), true, 'an access token lives to its end')
+    t.equal(await active(node, pair.access_token), true, 'an access token is valid until it expires')
   }
   t.equal(await people(one).checkCode(alice, recovery[0] ?? '', FROM), null)
   t.equal(await people(one).checkCode(alice, again.recovery[0] ?? '', FROM), null)
   one.clock.tick(30)
-  t.equal(await people(two).checkCode(alice, again.code(), FROM), 'totp', 'an app goes on')
+  t.equal(
+    await people(two).checkCode(alice, again.code(), FROM),
+    'totp',
+    'an authenticator app keeps working',
+  )
   t.ok(code)
   const [root] = await oldRoots(one.deps.base)
   t.match(root, { voided: true, sessions: 0, recoveryCodes: 0 })
@@ -369,7 +369,7 @@ t.test(
     await here.change(true)
     await one.poll()
     const { refresh_token: token } = await signedIn(one)
-    // Frozen or cut off for longer than the lease.
+    // Frozen or partitioned for longer than the lease.
     const read = two.store.revisions.read
     Object.assign(two.store.revisions, { read: () => Promise.reject(new Error('cut off')) })
     two.clock.tick(11)
@@ -392,13 +392,13 @@ t.test(
     await before.deps.registry.sync()
     const pair = await signedIn(before)
     const parts = pair.refresh_token.split('.')
-    // As the version before wrote it: under a key derived from the master key itself.
+    // As the previous version wrote it, under a key derived from the master key itself.
     const codec = createRefreshTokenCodec(rootsOf(Buffer.from(old, 'base64url')))
     const token = codec.write({ sessionId: parts[1] ?? '', generation: Number(parts[2]) })
     t.match(
       (await refresh(before, token)).json(),
       { error: 'invalid_grant' },
-      'no token of a store with a root',
+      'not a token of a store with a data key',
     )
     await before.store.db.batch([{ sql: 'DELETE FROM data_keys' }])
     await before.close()
@@ -409,7 +409,7 @@ t.test(
     t.match(
       await codec.read(next.refresh_token),
       { generation: 2 },
-      'a node of the version before reads it as well',
+      'a node of the previous version reads it too',
     )
     const { base, keys } = after.deps
     const [, to] = keys.holder.keys()

@@ -22,7 +22,7 @@ async function start(t: Test, issuer = ISSUER) {
 }
 
 let shared: TestServer | undefined
-/** The one with the usual issuer, for all that only read it. */
+/** The server with the usual issuer, for tests that only read the document. */
 const plain = async () => {
   shared ??= await start(t)
   return shared
@@ -43,7 +43,7 @@ t.test(
   },
 )
 
-/** What a browser goes to, not a client. */
+/** Endpoints for browsers, not for clients. */
 const FOR_PEOPLE = ['authorization_endpoint', 'end_session_endpoint']
 
 t.test(
@@ -59,16 +59,16 @@ t.test(
         t.ok(String(value).startsWith(ISSUER), `${name} is below the issuer`)
       } else {
         t.ok(Array.isArray(value) && value.length > 0, `${name} is a list that is not empty`)
-        t.equal(new Set(value as string[]).size, (value as string[]).length, `${name} says nothing twice`)
+        t.equal(new Set(value as string[]).size, (value as string[]).length, `${name} has no duplicates`)
         t.match(name, /_supported$/)
       }
       if (name.endsWith('auth_signing_alg_values_supported')) t.same(value, CLIENT_ALGORITHMS)
       if (name.endsWith('signing_alg_values_supported')) {
-        // Neither none nor a symmetric one, which would make a public key a secret (RFC 8725 §3.1).
+        // Neither none nor a symmetric algorithm, which would make a public key a secret (RFC 8725 §3.1).
         for (const alg of value as string[]) t.match(alg, /^(RS|PS|ES)256$|^Ed(DSA|25519)$/, name)
       }
       if (name.endsWith('auth_methods_supported') && (value as string[]).includes('private_key_jwt')) {
-        t.ok(metadata[name.replace('methods', 'signing_alg_values')], `${name} says with which algorithms`)
+        t.ok(metadata[name.replace('methods', 'signing_alg_values')], `${name} comes with its algorithms`)
       }
     }
     t.same(metadata.token_endpoint_auth_methods_supported, METHOD_NAMES)
@@ -90,7 +90,7 @@ t.test(
       response_types_supported: ['code'],
       response_modes_supported: ['query', 'form_post'],
       subject_types_supported: ['public'],
-      // Q167: an OpenID client is to refuse a server that does not say so.
+      // An OpenID client must refuse a server that does not announce this.
       code_challenge_methods_supported: ['S256'],
       claims_parameter_supported: true,
       request_parameter_supported: true,
@@ -117,9 +117,9 @@ t.test(
       metadata.token_endpoint_auth_methods_supported,
       'RFC 9126 §5',
     )
-    t.notOk(metadata.require_pushed_authorization_requests, 'it is for single clients to require it')
+    t.notOk(metadata.require_pushed_authorization_requests, 'only single clients may require it')
     t.notOk('userinfo_endpoint_auth_methods_supported' in metadata, 'no client authenticates there')
-    t.notOk('registration_endpoint' in metadata, 'there is none')
+    t.notOk('registration_endpoint' in metadata, 'the endpoint does not exist')
   },
 )
 
@@ -170,7 +170,7 @@ t.test(
   },
 )
 
-/** Of every route, from the tree that the router prints. */
+/** Every route, from the tree that the router prints. */
 function pathsOf({ app }: TestServer): string[] {
   const above: string[] = []
   return [...app.printRoutes({ commonPrefix: false }).matchAll(/^([│ ]*[├└]── )(\S+)( \(.*\))?/gm)].flatMap(
@@ -221,7 +221,11 @@ t.test(
       const { authorization } = { authorization: `Basic ${Buffer.from('machine:x').toString('base64')}` }
       const token = await post(server, `${pathname}/oauth2/token`, { grant_type: 'x' }, { authorization })
       t.equal(token.statusCode, 401, 'the token endpoint is below the issuer')
-      t.equal((await server.inject({ url: '/health/live' })).statusCode, 200, 'probes know no issuer')
+      t.equal(
+        (await server.inject({ url: '/health/live' })).statusCode,
+        200,
+        'probes are independent of the issuer',
+      )
     }
   },
 )
@@ -244,7 +248,7 @@ t.test(
   },
 )
 
-/** What a proxy, or somebody who plays one, may say about where the request came from. */
+/** What a proxy, or an attacker posing as one, may say about the origin of a request. */
 const FORWARDED = {
   'x-forwarded-host': 'evil.test',
   'x-forwarded-proto': 'http',

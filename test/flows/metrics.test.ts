@@ -12,7 +12,7 @@ import { basic, claimsOf, clientCredentials, login, post, refresh } from '../sup
 import { seed } from '../support/server/seed.ts'
 import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 
-/** Seeded; closed with the test. */
+/** A seeded server, closed with the test. */
 async function started(
   t: { teardown(work: () => Promise<void>): void },
   options: TestServerOptions = {},
@@ -55,7 +55,7 @@ t.test('routes below an issuer path use the same labels, and all assets share on
   for (const { path } of brandingOf(server.config).files) await server.inject({ url: `/auth${path}` })
   const { value, text } = await scrape(server)
   t.equal(value(...requests('/oauth2/token', 'POST', '4xx')), 1)
-  t.equal(value(...requests('other', 'other', '4xx')), 1, 'what is not below the issuer')
+  t.equal(value(...requests('other', 'other', '4xx')), 1, 'a path outside the issuer')
   t.equal(value(...requests('/.well-known/oauth-authorization-server', 'GET', '2xx')), 1)
   t.equal(value(...requests('/.well-known/openid-configuration', 'GET', '2xx')), 1)
   t.equal(value(...requests('/assets', 'GET', '2xx')), brandingOf(server.config).files.length)
@@ -73,7 +73,7 @@ t.test('issued tokens are counted by grant, starting from zero', async (t) => {
   await refresh(server, token)
   t.equal(await issued('client_credentials'), 1)
   t.equal(await issued('password'), 1)
-  t.equal(await issued('refresh_token'), 2, 'a retry is a token, too')
+  t.equal(await issued('refresh_token'), 2, 'a retry is counted as a token too')
   t.equal(await issued('authorization_code'), 0)
 })
 
@@ -103,7 +103,7 @@ t.test('errors are counted by endpoint and error code', async (t) => {
 t.test('errors of every endpoint are counted', async (t) => {
   for (const { path, refused } of protocolEndpoints) t.equal(REFUSALS[refused], path)
   const others = AUDIT_EVENTS.filter((event) => event.endsWith('.refused') && !(event in REFUSALS))
-  t.same(others, ['consent.refused'], 'a person said no; we refused nothing')
+  t.same(others, ['consent.refused'], 'the user denied consent, and the server refused nothing')
 })
 
 t.test('every audit event is counted, starting from zero', async (t) => {
@@ -193,7 +193,7 @@ t.test('a key ring without scheduled changes has no next-change metric', async (
 t.test('password hashing metrics show running, waiting and refused work', async (t) => {
   const server = await started(t, { gateSize: { running: 1, waiting: 1 } })
   const logins = [1, 2, 3, 4].map((i) => login(server, { username: `nobody-${i}` }))
-  // The counter says when two were turned away, while the other two are still there.
+  // The counter is read when two were refused, while the other two are still running.
   let seen = await scrape(server)
   while (seen.value('keyturn_password_hashes_refused_total') !== 2) {
     await turn()
@@ -214,7 +214,7 @@ t.test('status lists and waiting logout notifications are measured', async (t) =
   const { access_token: token } = (await clientCredentials(server)).json()
   await post(server, '/oauth2/revoke', { token }, { authorization: basic('machine') })
   await server.poll()
-  t.equal((await scrape(server)).value('keyturn_status_lists'), 0, 'nobody has asked for one')
+  t.equal((await scrape(server)).value('keyturn_status_lists'), 0, 'none is requested')
   const { uri } = (claimsOf(token).status as { status_list: { uri: string } }).status_list
   const list = await server.inject({ url: new URL(uri).pathname })
   t.equal(list.statusCode, 200)

@@ -36,7 +36,7 @@ async function request(client: oauth.Client, more: Record<string, string> = {}):
   return { parameters, verifier }
 }
 
-/** Through the pages, in a browser: what the client's callback is called with. */
+/** Completes the pages in a browser, and returns the URL with which the client’s callback is called. */
 async function callback(at: Browser, as: oauth.AuthorizationServer, parameters: Record<string, string>) {
   const url = `${as.authorization_endpoint}?${new URLSearchParams(parameters)}`
   const { away, status, body } = await goThrough(at, await at.open(url))
@@ -93,7 +93,7 @@ for (const algorithm of ['oidc', 'oauth2'] as const) {
     const { tokens, claims } = await redeem({ as, client, sent, url })
     t.equal(claims.sub, alice.id)
     const half = createHash('sha256').update(tokens.access_token).digest().subarray(0, 16)
-    t.equal(claims.at_hash, half.toString('base64url'), 'OIDC Core §3.1.3.6')
+    t.equal(claims.at_hash, half.toString('base64url'), 'OpenID Connect Core §3.1.3.6')
 
     const info = await oauth.processUserInfoResponse(
       as,
@@ -179,7 +179,7 @@ t.test(
     const page = await browser().open(
       `${as.authorization_endpoint}?${new URLSearchParams({ client_id: 'jar', request: forged })}`,
     )
-    t.equal(page.away, null, 'nothing inside counts, the redirect URI neither')
+    t.equal(page.away, null, 'nothing inside it is used, not even the redirect URI')
     t.equal(page.status, 400)
   },
 )

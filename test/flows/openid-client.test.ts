@@ -7,7 +7,7 @@ import { SECRET } from '../support/server/seed.ts'
 
 const { issuer, alice, key, browser } = await openidServer(t)
 
-/** From the issuer's URL alone; the library is only told that http is fine, and to verify signatures of ID tokens too. */
+/** From the issuer’s URL alone; the library is only told to accept http and to verify signatures of ID tokens. */
 const discover = (id: string, authentication: oidc.ClientAuth = oidc.ClientSecretBasic(SECRET)) =>
   oidc.discovery(new URL(issuer), id, undefined, authentication, {
     execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks],
@@ -34,7 +34,7 @@ async function asking(more: Record<string, string> = {}) {
   return { parameters, checks }
 }
 
-/** The person's part: where the browser is sent in the end. */
+/** The user’s part: returns where the browser is redirected in the end. */
 async function walk(at: Browser, url: URL, person?: SignInOptions): Promise<URL> {
   return awayFrom(await goThrough(at, await at.open(url.href), person))
 }
@@ -44,7 +44,7 @@ function awayFrom({ away, status, body }: Page): URL {
   return new URL(away.url)
 }
 
-/** `accepted`, or the server's error code, or the library's. */
+/** `accepted`, or the error code of the server or the library. */
 async function outcome(work: Promise<unknown>): Promise<string | undefined> {
   try {
     await work
@@ -88,7 +88,7 @@ t.test('from the issuer’s URL alone: PAR, code, tokens, userinfo, refresh and 
   })
   t.equal(awayFrom(await at.open(signOut.href)).href, `${SIGNED_OUT}?state=bye`)
   const again = await at.open(oidc.buildAuthorizationUrl(config, (await asking()).parameters).href)
-  t.equal(again.path, '/login', 'nobody is signed in any more')
+  t.equal(again.path, '/login', 'no user is signed in any more')
 })
 
 t.test('without PAR, by redirect and by form_post, a second request needs no user interaction', async (t) => {
@@ -174,11 +174,15 @@ t.test(
     const INVALID = 'OAUTH_INVALID_RESPONSE'
     t.equal(await outcome(grant({ expectedState: 'other' })), INVALID, 'state')
     t.equal(await outcome(grant({}, changed('https://evil.test'))), INVALID, 'iss of another server')
-    t.equal(await outcome(grant({}, changed(undefined))), INVALID, 'no iss, though the metadata promises it')
+    t.equal(
+      await outcome(grant({}, changed(undefined))),
+      INVALID,
+      'no iss, although the metadata announces it',
+    )
     const other = { pkceCodeVerifier: oidc.randomPKCECodeVerifier() }
     t.equal(await outcome(grant(other)), 'invalid_grant', 'the verifier of another request')
     const tokens = await grant({ maxAge: 300 })
-    t.ok(tokens.claims()?.auth_time, 'and a wrong verifier has not spent the code')
+    t.ok(tokens.claims()?.auth_time, 'and a wrong verifier has not consumed the code')
   },
 )
 

@@ -36,7 +36,7 @@ t.test(
   inBothModes(async (t, response_mode) => {
     const { claims, tokens } = await suite.signIn(t, suite.browser(), { response_mode })
     t.equal(claims.sub, alice.id)
-    t.notMatch(claims.sub, /alice/i, 'sub says nothing')
+    t.notMatch(claims.sub, /alice/i, 'sub reveals nothing')
     t.same([claims.acr, claims.amr], ['urn:keyturn:acr:password', ['pwd']])
     t.same((await suite.userinfo(tokens.access_token)).json(), { sub: alice.id })
   }),
@@ -87,7 +87,7 @@ t.test(
       t.same(
         Object.keys(claims).filter((name) => name !== 'sub' && expected.includes(name)),
         [],
-        'and not in the ID token, since there is an access token to ask with',
+        'and not in the ID token, since an access token for userinfo is issued',
       )
     }
   }),
@@ -210,7 +210,7 @@ t.test(
         })}`,
       )
     const wrongOutside = await open('https://evil.test/cb', WEB_REDIRECT)
-    t.equal(wrongOutside.path, '/login', 'what is outside is as if it were not there')
+    t.equal(wrongOutside.path, '/login', 'parameters outside it are ignored')
     const wrongInside = await open(WEB_REDIRECT, 'https://evil.test/cb')
     t.same([wrongInside.status, wrongInside.away], [400, null])
   }),

@@ -1,4 +1,4 @@
-/** The modules of the basic and form post plans that are about who is signed in, and about tokens later on (docs/conformance.md). */
+/** The modules of the basic and form post plans about user sessions and later tokens (docs/conformance.md). */
 import t from 'tap'
 import { authorizeParams, CHALLENGE, redeem, seedPeople } from '../support/browser/sign-in.ts'
 import { inBothModes, openidSuite, PLAIN } from '../support/issuers/conformance-suite.ts'
@@ -13,7 +13,7 @@ const PROFILE = { name: 'Alice', email: 'alice@example.test', emailVerified: tru
 await server.store.users.setProfile(alice.id, PROFILE, 1)
 await server.poll()
 const suite = openidSuite(server)
-/** What people who come back have said before. */
+/** What the server knows about a returning user. */
 const REMEMBER = { remember: true }
 const opened = (overrides: Record<string, string | undefined>) =>
   `/oauth2/authorize?${authorizeParams({ ...PLAIN, ...overrides })}`
@@ -75,7 +75,7 @@ t.test(
     const first = await suite.signIn(t, at, { response_mode }, REMEMBER)
     server.clock.tick(2)
     const page = await at.open(opened(silent))
-    t.equal(page.path, '/oauth2/authorize', 'no page of ours in between')
+    t.equal(page.path, '/oauth2/authorize', 'no page in between')
     const second = await suite.signIn(t, at, silent)
     t.same([second.claims.sub, second.claims.auth_time], [first.claims.sub, first.claims.auth_time])
   }),
@@ -184,7 +184,7 @@ t.test(
     t.match(later, { iss, sub, aud, auth_time, sid, acr, amr })
     t.equal(later.iat, Number(claims.iat) + 5)
     t.not(later.at_hash, claims.at_hash)
-    t.notOk('nonce' in later, 'SHOULD NOT (OIDC Core §12.2)')
+    t.notOk('nonce' in later, 'SHOULD NOT (OpenID Connect Core §12.2)')
     t.notOk('azp' in later)
     t.equal((await suite.userinfo(next.access_token)).statusCode, 200)
   }),
@@ -210,6 +210,6 @@ t.test(
     const pkce = { code_challenge: CHALLENGE, code_challenge_method: 'S256' }
     const { claims: second } = await suite.signIn(t, suite.browser(), { client_id: 'web', ...pkce })
     t.equal(second.sub, first.sub)
-    t.match(first.sub, /^u_[\w-]{27}$/, '160 random bits, which no account gets twice')
+    t.match(first.sub, /^u_[\w-]{27}$/, '160 random bits, unique to the account')
   },
 )

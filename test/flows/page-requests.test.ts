@@ -1,4 +1,4 @@
-/** What pages answer to requests that are none of a form or a link: wrong methods, unknown paths, HEAD, other origins. */
+/** How pages respond to requests other than forms and links: wrong methods, unknown paths, HEAD, other origins. */
 import t from 'tap'
 import { pageRoutes } from '../../src/http/pages/index.ts'
 import { seedPeople } from '../support/browser/sign-in.ts'
@@ -49,9 +49,9 @@ t.test(
         'x-content-type-options': 'nosniff',
         'content-security-policy': /default-src 'none'.*frame-ancestors 'none'/,
       })
-      t.match(seen.body, /<html lang="de">/, 'in their language')
+      t.match(seen.body, /<html lang="de">/, 'in the browser’s language')
       t.notMatch(seen.body, /<script>/)
-      t.notOk(seen.headers['set-cookie'], 'and it leaves nothing in the browser')
+      t.notOk(seen.headers['set-cookie'], 'and it sets no cookie')
       const read = await server.inject({ url })
       t.same([read.statusCode, read.json()], [404, { error: 'not_found' }], url)
     }
@@ -118,7 +118,7 @@ t.test(
         'content-security-policy': /frame-ancestors 'none'; base-uri 'none'/,
       })
       t.notMatch(headers['content-security-policy'], /unsafe|\*/)
-      t.notMatch(body, /(?:src|href|action)="(?:https?:)?\/\//, `${url} leads nowhere else`)
+      t.notMatch(body, /(?:src|href|action)="(?:https?:)?\/\//, `${url} links to no other site`)
       t.notMatch(body, /<(?:style|iframe|object|embed)|\son[a-z]+=|\sstyle=/, url)
     }
   },

@@ -15,13 +15,13 @@ const { store, logger } = server
 const { alice } = await seed(store)
 await store.users.insert(await user({ username: 'gone', disabled: true }))
 const work = watchArgon2(t)
-// The hash that an unknown user is checked against is made with the first sign-in.
+// The hash used for unknown users is created at the first sign-in.
 await signedIn(server)
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
 const sessions = async () => (await store.sessions.list({}, 1000)).length
 
-/** Without what differs from any answer to the next. */
+/** Without what differs between any two responses. */
 const stripped = ({ statusCode, body, headers }: LightMyRequestResponse) => {
   const { date, ...rest } = headers
   return { statusCode, body, headers: rest }
@@ -164,7 +164,11 @@ t.test('the user’s roles limit the scopes of the client', async (t) => {
     'not stock: the client may not',
   )
   t.same(outcome(await login(server, { username: 'noone', scope: 'orders:read' })), [400, 'invalid_scope'])
-  t.equal((await signedIn(server, { username: 'noone' })).scope, undefined, 'asked for nothing, got nothing')
+  t.equal(
+    (await signedIn(server, { username: 'noone' })).scope,
+    undefined,
+    'requested nothing, granted nothing',
+  )
 })
 
 t.test('a hash with outdated parameters is renewed once at sign-in', async (t) => {
@@ -258,9 +262,9 @@ t.test('if the client or a role requires a second factor, the password alone is 
     t.same(outcome(answer), [400, 'invalid_grant'], `${username} at ${at}`)
     t.match(answer.json().error_description, needed)
     const guess = await login(server, { username, password: 'wrong' }, at)
-    t.notMatch(guess.json().error_description, needed, 'only who knows the password learns of it')
+    t.notMatch(guess.json().error_description, needed, 'only a user with the right password learns of it')
   }
-  t.equal(await sessions(), before, 'no session has begun')
+  t.equal(await sessions(), before, 'no session was created')
   await signedIn(server, { username: 'toni' })
 
   await store.roles.replace({ ...strict, requireSecondFactor: false })
@@ -280,7 +284,7 @@ t.test('if the user has a second factor, the password alone is refused', async (
   t.equal(await secondFactors.confirmTotp(person, pending, code, from), 'confirmed')
   const before = await sessions()
   t.same(outcome(await login(server, { username: 'fay' })), [400, 'invalid_grant'])
-  t.equal(await sessions(), before, 'no session has begun')
+  t.equal(await sessions(), before, 'no session was created')
   await secondFactors.removeTotp(person, from)
   await signedIn(server, { username: 'fay' })
 })

@@ -45,7 +45,7 @@ t.test('a rotation waits for a frozen verifier and names it', async (t) => {
     Verifying,
   ]
   await fetchKeys(server, orders, stock, mail)
-  t.equal(await rotate(server), 'rotated', 'all of them hold the first next key')
+  t.equal(await rotate(server), 'rotated', 'all of them have the first next key')
   await server.poll()
   server.clock.tick(DAY + 1)
   await fetchKeys(server, orders, stock)
@@ -96,7 +96,7 @@ t.test('a forced rotation goes ahead, and an automatic one waits', async (t) => 
   t.equal(activeKey(server.deps.signing.ring.ring()).kid, kid, 'the verifier is behind')
   await fetchKeys(server, orders)
   await server.poll()
-  t.not(activeKey(server.deps.signing.ring.ring()).kid, kid, 'it is not any more')
+  t.not(activeKey(server.deps.signing.ring.ring()).kid, kid, 'it is no longer behind')
 })
 
 t.test('ten rotations under load with three named verifiers refuse no token', async (t) => {

@@ -1,4 +1,4 @@
-/** What people leave behind when they sign in is forgotten when nothing can come of it any more, and not before. */
+/** What a sign-in leaves behind is deleted once it has no further use, and not before. */
 import t from 'tap'
 import { prune } from '../../src/node/prune.ts'
 import { people } from '../contracts/client-sessions.ts'
@@ -20,7 +20,7 @@ async function left(table: string): Promise<number> {
   return row?.count ?? -1
 }
 
-/** Sweeps at this time, and says what is left of it. */
+/** Prunes at this time, and returns what is left. */
 async function after(seconds: number, table: string): Promise<number> {
   clock.set(start + seconds)
   await server.deps.jobs.prune()
@@ -35,7 +35,7 @@ t.test(
   async (t) => {
     await store.pushedRequests.insert('used', pushed({ ...minute, usedAt: start }))
     await store.pushedRequests.insert('unused', pushed(minute))
-    t.equal(await after(60 + HOUR, 'pushed_requests'), 2, 'a person may still be at the login page')
+    t.equal(await after(60 + HOUR, 'pushed_requests'), 2, 'a user may still be at the login page')
     t.equal(await after(60 + HOUR + 1, 'pushed_requests'), 0)
   },
 )
@@ -49,7 +49,7 @@ t.test(
     await store.codes.insert('left', code({ ...of, sessionId: 'another' }), start)
     t.equal(await after(60 + DAY, 'authorization_codes'), 2)
     t.equal(await after(60 + DAY + 1, 'authorization_codes'), 0)
-    t.equal(await left('user_sessions'), 1, 'the sign-in goes on')
+    t.equal(await left('user_sessions'), 1, 'the user session continues')
   },
 )
 
@@ -71,7 +71,7 @@ t.test('a stopping server leaves the rest of a long pruning run to the next one'
     await store.pushedRequests.insert(`rest ${i}`, pushed({ expiresAt: now }))
   }
   clock.tick(HOUR + 1)
-  // Each table asks before each of its batches; the fifth time is before the second batch of the fourth table.
+  // Each table is checked before each of its batches; the fifth check is before the second batch of the fourth table.
   const turns = [false, false, false, false]
   await prune(store, clock, [], () => turns.pop() ?? true)
   t.equal(await left('pushed_requests'), 50)

@@ -39,7 +39,7 @@ await store.clients.insert(
   codeClient({ id: 'fapi', ...HOUSE, jwks, requireSignedRequests: true, requirePushedRequests: true }),
 )
 
-/** Signed in, for clients of the house: nothing is asked. */
+/** Signed in, at first-party clients, so that no page is shown. */
 const person = openBrowser(server)
 await signIn(person, { client_id: 'own' })
 
@@ -123,7 +123,7 @@ t.test(
         t,
         await post(server, PAR, { ...form, request_uri: `${PREFIX}x` }, { authorization: basic('own') }),
         { error: 'invalid_request' },
-        'a reference to a reference',
+        'a request_uri inside a pushed request',
       )
       refused(
         t,
@@ -159,7 +159,11 @@ t.test(
       for (const [label, [error, overrides]] of Object.entries(cases))
         refused(t, await push(overrides), { error }, label)
     })
-    t.equal((await push({ extra: 'foobar', display: 'page' })).statusCode, 201, 'what is unknown is ignored')
+    t.equal(
+      (await push({ extra: 'foobar', display: 'page' })).statusCode,
+      201,
+      'unknown parameters are ignored',
+    )
   },
 )
 
@@ -170,14 +174,14 @@ t.test(
     const beside = { redirect_uri: OWN_REDIRECT }
     const uri = await pushed()
     tellsPerson(t, await person.open(reference(uri, 'web')), 'another client')
-    tellsClient(t, await person.open(reference(uri, 'signing', beside)), bad, 'another client of the house')
+    tellsClient(t, await person.open(reference(uri, 'signing', beside)), bad, 'another first-party client')
     codeOf(await person.open(reference(uri)))
     tellsPerson(t, await person.open(reference(uri)), 'once more')
     tellsClient(
       t,
       await person.open(reference(uri, 'own', beside)),
       bad,
-      'once more, with an address to say it to',
+      'again, with a redirect URI for the response',
     )
     const late = await pushed()
     clock.tick(89)
@@ -208,7 +212,7 @@ t.test(
     await server.poll()
     codeOf(await goThrough(browser, first))
     tellsPerson(t, await goThrough(browser, second), 'the other tab is too late')
-    tellsPerson(t, await browser.open(first.url), 'and so is the way back')
+    tellsPerson(t, await browser.open(first.url), 'and so is going back')
   },
 )
 
@@ -217,7 +221,7 @@ t.test(
   async (t) => {
     const uri = await pushed()
     const cookie = [...person.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
-    t.match(cookie, 'keyturn-session', 'by somebody whom a GET would give a code')
+    t.match(cookie, 'keyturn-session', 'by a user who would get a code by GET')
     const { statusCode, headers } = await server.inject({
       method: 'HEAD',
       url: reference(uri),
@@ -331,7 +335,7 @@ t.test('an unauthenticated user completes a pushed request', async (t) => {
   t.equal(claimsOf(tokensOf(await redeem(server, codeOf(done), { as: 'own' })).id_token).sub, alice.id)
 })
 
-/** A signed request (RFC 9101 §4); undefined takes a claim away. */
+/** A signed request (RFC 9101 §4); undefined removes a claim. */
 function object(
   claims: Record<string, unknown> = {},
   as = 'signing',
@@ -393,7 +397,7 @@ t.test(
     t.equal(
       (await goThrough(stranger, login)).away?.params.get('state'),
       'signed',
-      'it may expire while the person signs in',
+      'it may expire while the user signs in',
     )
   },
 )
@@ -450,9 +454,9 @@ t.test(
       tellsClient(t, page, { error: 'invalid_request_object', to: OWN_REDIRECT }, label)
       refused(t, await push(overrides, 'signing'), { error: 'invalid_request_object' }, label)
       const alone = `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request })}`
-      tellsPerson(t, await person.open(alone), `${label}, and no address that could be trusted`)
+      tellsPerson(t, await person.open(alone), `${label}, and no trustworthy redirect URI`)
     }
-    // Signed well, with something wrong in it: as if it had been asked for plainly.
+    // Correctly signed, with an error inside: it is handled like an unsigned request with that error.
     for (const [claims, error] of [
       [{ response_type: 'token' }, 'unsupported_response_type'],
       [{ code_challenge_method: 'plain' }, 'invalid_request'],
@@ -468,7 +472,7 @@ t.test(
     tellsPerson(
       t,
       await person.open(authorizeUrl({ client_id: 'signing', redirect_uri: OWN_REDIRECT, request: evil })),
-      'a foreign address within',
+      'a foreign redirect URI inside',
     )
   },
 )
@@ -495,9 +499,9 @@ t.test(
     t.equal(refused.length, 5)
     t.match(refused[0]?.json(), { error: 'temporarily_unavailable' })
     t.ok(Number(refused[0]?.headers['retry-after']) >= 1)
-    t.equal((await push('s', '203.0.113.9')).statusCode, 201, 'others are not concerned')
+    t.equal((await push('s', '203.0.113.9')).statusCode, 201, 'others are not affected')
     clock.tick(1)
-    t.equal((await push('s', '198.51.100.1')).statusCode, 201, 'and neither is this one for long')
+    t.equal((await push('s', '198.51.100.1')).statusCode, 201, 'and neither is this client for long')
     const large = await push('x'.repeat(PUBLIC_LIMITS.bytes), '203.0.113.9')
     t.same([large.statusCode, large.json().error], [413, 'invalid_request'])
   },

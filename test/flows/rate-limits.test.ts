@@ -44,9 +44,9 @@ async function crowd({ store }: TestServer): Promise<void> {
   }
 }
 
-/** The statuses of so many wrong guesses, one after the other. */
+/** The statuses of this many wrong guesses, one after the other. */
 async function guess(server: TestServer, times: number, one: Attempt | ((n: number) => Attempt) = {}) {
-  // Looking at hundreds of wrong passwords takes long, and that is not what is tested here.
+  // Verifying hundreds of wrong passwords takes long and is not the subject of these tests.
   const { users } = server.store
   const alice = await users.findByUsername('alice')
   if (alice) await users.setPasswordHash(alice.id, await cheap)
@@ -81,9 +81,9 @@ t.test(
     t.match(server.logger.audits('login.throttled'), [{ ip: HOME, client_id: 'app' }, {}])
 
     server.clock.tick(pair.interval - 1)
-    t.equal(waitOf(await attempt(server)), 1, 'asking did not make it longer')
+    t.equal(waitOf(await attempt(server)), 1, 'asking again did not extend the wait')
     server.clock.tick(1)
-    t.equal((await attempt(server)).statusCode, 200, 'whoever waits as told gets in')
+    t.equal((await attempt(server)).statusCode, 200, 'after the announced wait the login works')
   },
 )
 
@@ -119,8 +119,8 @@ t.test('other addresses and other accounts are not limited (docs/security.md Q14
   await server.store.users.insert(await user({ username: 'bob' }))
   await guess(server, 6)
   t.equal((await attempt(server)).statusCode, 429)
-  t.equal((await attempt(server, { from: '192.0.2.2' })).statusCode, 200, 'alice elsewhere')
-  t.equal((await attempt(server, { username: 'bob' })).statusCode, 200, 'bob in the same place')
+  t.equal((await attempt(server, { from: '192.0.2.2' })).statusCode, 200, 'alice from another address')
+  t.equal((await attempt(server, { username: 'bob' })).statusCode, 200, 'bob from the same address')
 })
 
 t.test('all spellings of a username share one count (CVE-2026-48794 and kin)', async (t) => {
@@ -164,27 +164,35 @@ t.test('IPv6 addresses are counted by /64 prefix (RFC 8981)', async (t) => {
   const server = await started(t)
   const hopping = (n: number) => ({ from: `2001:db8:1:2:${n.toString(16)}::${n + 1}` })
   t.same(counts(await guess(server, 8, hopping)), { wrong: 5, throttled: 3 })
-  t.equal((await attempt(server, { from: '2001:db8:1:3::1' })).statusCode, 200, 'the neighbours')
+  t.equal((await attempt(server, { from: '2001:db8:1:3::1' })).statusCode, 200, 'the neighbouring network')
   t.same(await guess(server, 6, { from: '::ffff:192.0.2.7' }), [400, 400, 400, 400, 400, 429])
-  t.equal((await attempt(server, { from: '192.0.2.7' })).statusCode, 429, 'IPv4 is IPv4 on any socket')
+  t.equal(
+    (await attempt(server, { from: '192.0.2.7' })).statusCode,
+    429,
+    'IPv4 addresses are recognised on any socket',
+  )
 })
 
 t.test(
   'three hundred addresses guessing at one account are limited, while its owner signs in from a known address (docs/security.md Q14)',
   async (t) => {
     const server = await started(t)
-    t.equal((await attempt(server)).statusCode, 200, 'some day, at home')
+    t.equal((await attempt(server)).statusCode, 200, 'an earlier sign-in from home')
     server.clock.tick(30 * 86_400)
     const botnet = (n: number) => ({ from: `10.${n >> 8}.${n & 255}.1` })
     t.same(counts(await guess(server, 300, botnet)), {
       wrong: account.burst,
       throttled: 300 - account.burst,
     })
-    t.equal((await attempt(server, { from: '203.0.113.1' })).statusCode, 429, 'a new place has to wait')
-    t.equal((await attempt(server)).statusCode, 200, 'home has not')
-    t.same(await guess(server, 3), [400, 400, 400], 'nor when he mistypes')
+    t.equal(
+      (await attempt(server, { from: '203.0.113.1' })).statusCode,
+      429,
+      'an unknown address has to wait',
+    )
+    t.equal((await attempt(server)).statusCode, 200, 'the known address does not')
+    t.same(await guess(server, 3), [400, 400, 400], 'nor when the owner mistypes')
 
-    // Not for good: when the flood stops, so does the wait.
+    // Not permanently: the wait ends with the flood.
     server.clock.tick(account.interval)
     t.equal((await attempt(server, { from: '203.0.113.1' })).statusCode, 200)
   },
@@ -212,7 +220,7 @@ t.test('the count survives a restart', async (t) => {
   const second = await started(t, options)
   t.equal((await attempt(second)).statusCode, 429)
   await guess(second, account.burst, (n) => ({ from: `10.0.${n}.1` }))
-  t.equal((await attempt(second, { from: '198.51.100.9' })).statusCode, 200, 'familiar places too')
+  t.equal((await attempt(second, { from: '198.51.100.9' })).statusCode, 200, 'known addresses too')
 })
 
 t.test('two nodes on one store count together (RFC 6749 §10.10; docs/security.md P5)', async (t) => {
@@ -255,7 +263,7 @@ t.test('concurrent logins over the limit get 503 with Retry-After at once and co
     t.equal(answer.json().error, 'temporarily_unavailable')
     t.equal(waitOf(answer), 1)
   }
-  t.equal((await attempt(server)).statusCode, 200, 'and the next one gets in')
+  t.equal((await attempt(server)).statusCode, 200, 'and the next login works')
 })
 
 t.test(

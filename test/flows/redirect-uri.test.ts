@@ -36,14 +36,14 @@ await seedPeople(server.store)
 for (const [id, uri] of Object.entries(REGISTERED)) {
   await server.store.clients.insert(codeClient({ id, redirectUris: [uri], firstParty: true }))
 }
-/** A client that was made before addresses were asked for, or that lost them. */
+/** A client that was registered without redirect URIs, or that lost them. */
 await server.store.clients.insert(codeClient({ id: 'none', redirectUris: [] }))
 
-/** Signed in: whatever is accepted is answered with a code at once, or asked about. */
+/** Signed in: an accepted request gets a code at once, or a consent page. */
 const person = openBrowser(server)
 await signIn(person, { client_id: 'own', scope: undefined, resource: ORDERS })
 
-/** Of each registered address, what only looks like it. */
+/** For each registered URI, URIs that only resemble it. */
 const TRICKS: Readonly<Record<string, readonly string[]>> = {
   https: [
     'http://app.test/callback',
@@ -203,7 +203,7 @@ const TRICKS: Readonly<Record<string, readonly string[]>> = {
     'http://::1/callback',
     'http://127.0.0.1/callback',
   ],
-  // §8.3 of RFC 8252: a name may be resolved to anything, so its port is not free.
+  // RFC 8252 §8.3: a name may resolve to any address, so its port is not free.
   name: [
     'http://localhost/callback',
     'http://localhost:8081/callback',
@@ -277,7 +277,7 @@ t.test(
       ['scheme', SCHEME],
     ] as const) {
       const page = await person.ask(authorizeUrl({ client_id, redirect_uri, scope: 'admin' }))
-      // As it was asked for, with its port; the app listens there.
+      // As requested, with its port; the app listens there.
       t.ok(page.location?.startsWith(redirect_uri), String(page.location))
       tellsClient(t, page, { error: 'invalid_scope', to: redirect_uri }, redirect_uri)
     }
@@ -381,7 +381,7 @@ t.test(
           if (status !== 400 || body.includes('http-equiv')) throw new Error(`${status}`)
           return
         }
-        // Ours: the page that asks an app's user.
+        // Our own consent page for the user of an app.
         if (location.startsWith('/consent?flow=')) return
         led += 1
         const registered = REGISTERED[client_id] ?? ''
@@ -403,6 +403,6 @@ t.test(
         ],
       }),
     )
-    t.ok(led > 1, `${led} were led to their application`)
+    t.ok(led > 1, `${led} were redirected to their application`)
   },
 )

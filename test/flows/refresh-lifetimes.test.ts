@@ -140,7 +140,7 @@ t.test(
     clock.set(start)
     t.notOk(await active(server, revoked.access_token))
     t.same(outcome(await refresh(server, revoked.refresh_token)), DEAD)
-    t.notOk(await active(server, short.access_token), 'although a sweep ran when it had expired')
+    t.notOk(await active(server, short.access_token), 'although pruning ran after it had expired')
     t.notOk(await active(server, machine, 'machine'), 'nor one without a session')
     t.same(outcome(await refresh(server, reused.refresh_token)), DEAD, 'although it is in the window again')
     t.same(outcome(await refresh(server, successor.refresh_token)), DEAD)
@@ -154,12 +154,16 @@ t.test(
     const next = await refreshed(server, token)
     clock.tick(-3600)
     const third = await refreshed(server, next.refresh_token)
-    t.ok(await active(server, third.refresh_token), 'the last token goes on')
+    t.ok(await active(server, third.refresh_token), 'the last token still works')
 
     const first = await signedIn(server)
     await refreshed(server, first.refresh_token)
     clock.tick(-3600)
-    t.same(outcome(await refresh(server, first.refresh_token)), DEAD, 'an hour back is not "a moment ago"')
+    t.same(
+      outcome(await refresh(server, first.refresh_token)),
+      DEAD,
+      'a clock an hour back does not reopen the window',
+    )
   },
 )
 
@@ -176,7 +180,7 @@ t.test(
     server.logger.lines.length = 0
     t.same(outcome(await refresh(server, third.refresh_token)), DEAD)
     t.notOk(await active(server, third.refresh_token))
-    t.same(server.logger.audits('token.reuse_detected'), [], 'nobody stole anything')
+    t.same(server.logger.audits('token.reuse_detected'), [], 'no replay was reported')
     t.equal((await refreshed(server, first.refresh_token)).refresh_token, second.refresh_token)
   },
 )
@@ -207,7 +211,7 @@ t.test(
 
     node = await start()
     t.teardown(() => node.close())
-    t.same(outcome(await refresh(node, b.refresh_token)), DEAD, 'and what it ended stays ended')
+    t.same(outcome(await refresh(node, b.refresh_token)), DEAD, 'and the revoked session stays revoked')
     t.notOk(await active(node, b.access_token))
     await refreshed(node, successor.refresh_token)
   },
@@ -240,7 +244,7 @@ t.test('a server that cannot sign does not consume the refresh token (docs/secur
   await seed(server.store)
   const first = await signedIn(server)
 
-  // The lease on the ring is over, and the store does not say what has become of the ring.
+  // The lease on the key ring has ended, and the store cannot be asked about its state.
   const { revisions } = server.store
   const read = revisions.read
   Object.assign(revisions, { read: () => Promise.reject(new StoreUnavailable(new Error('gone'))) })
@@ -255,12 +259,12 @@ t.test('a server that cannot sign does not consume the refresh token (docs/secur
   t.equal(
     (await server.store.sessions.list({}, 100)).length,
     before.length,
-    'nor does a sign-in begin a session',
+    'nor does a sign-in create a session',
   )
 
   Object.assign(revisions, { read })
   const next = await refreshed(server, first.refresh_token)
-  t.ok(await active(server, next.access_token), 'nobody was logged out by our trouble')
+  t.ok(await active(server, next.access_token), 'no session was lost through the failure')
   t.same(server.logger.audits('token.reuse_detected'), [])
 })
 
@@ -281,7 +285,7 @@ t.test(
       params: [sealed],
       expectRows: 1,
     })
-    // Somebody moved the seal of one key to another, and the ring has a new version.
+    // The encrypted key of one row was moved to another, and the key ring has a new version.
     await db.batch([
       { sql: "UPDATE ring_keys SET state = 'retired', encrypted_private_key = NULL WHERE state = 'active'" },
       {
@@ -299,14 +303,14 @@ t.test(
       server.clock.tick(15)
       const answer = await refresh(server, first.refresh_token)
       t.same(outcome(answer), LATER)
-      t.notMatch(answer.body, /key|seal|master/i, 'and tells no stranger why')
+      t.notMatch(answer.body, /key|seal|master/i, 'and does not reveal the reason')
     }
     await db.batch([damage(good?.sealed ?? '')])
     await refreshed(server, first.refresh_token)
   },
 )
 
-/** One whose store can be locked; the time limit is that of PostgreSQL, SQLite has its own. */
+/** A server whose store can be locked; the timeout is PostgreSQL’s, as SQLite has its own. */
 async function lockable(t: Test) {
   const server = await testServer({
     database: join(t.testdir(), 'keyturn.db'),
@@ -331,8 +335,8 @@ t.test(
     ])
     t.same(outcome(refused), LATER)
     t.match(refused.headers['retry-after'], /^\d+$/)
-    t.equal(jwks.statusCode, 200, 'the JWKS asks no store')
-    t.equal((await server.store.sessions.find(sid))?.generation, 1, 'nothing was used up')
+    t.equal(jwks.statusCode, 200, 'the JWKS needs no store')
+    t.equal((await server.store.sessions.find(sid))?.generation, 1, 'nothing was consumed')
     await unlock()
     server.clock.tick(60)
     await refreshed(server, first.refresh_token)

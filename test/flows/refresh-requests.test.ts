@@ -46,7 +46,7 @@ const [, sessionId = '', , mac = ''] = genuine.split('.')
 const letters = (length: number) => randomBytes(length).toString('base64url').slice(0, length)
 const stranger = createRefreshTokenCodec(rootsOf(randomBytes(32)))
 
-/** One garbage token each; the nearer to a real one the better. */
+/** Makes one forged token of each kind, most of them close to a genuine one. */
 const shapes: Record<string, () => string> = {
   'random text': () => letters(43),
   'one letter': () => 'x',
@@ -82,7 +82,7 @@ const shapes: Record<string, () => string> = {
   'a JWT': () => `${letters(40)}.${letters(200)}.${letters(342)}`,
   SQL: () => `' OR 1=1 -- ${letters(5)}`,
   'another spelling of the same MAC': () => {
-    // The last of 43 letters carries two spare bits: three other letters decode to the same bytes.
+    // The last of 43 characters has two spare bits: three other characters decode to the same bytes.
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     const last = alphabet.indexOf(genuine.at(-1) ?? 'A')
     return genuine.slice(0, -1) + alphabet[last ^ 1]
@@ -194,7 +194,7 @@ t.test(
     ]) {
       t.same(outcome(await refresh(server, first.refresh_token, { scope })), [400, 'invalid_scope'], scope)
     }
-    // Only at the client, and only with the role: what was not granted then is not granted now.
+    // Only the client gained a scope, and only through a new role: what was not granted then is not granted now.
     const next = await refreshed(server, first.refresh_token)
     t.same(scopesOf(next.access_token), ['orders:read'])
   },
@@ -219,12 +219,12 @@ t.test(
       t.same(outcome(answer), [400, 'invalid_target'], resource)
     }
     const both = await refresh(server, first.refresh_token, { resource: [ORDERS, STOCK] }, 'shop')
-    t.same(outcome(both), [400, 'invalid_target'], 'one more beside it')
+    t.same(outcome(both), [400, 'invalid_target'], 'a second resource beside it')
     const same = await refreshed(server, first.refresh_token, { resource: ORDERS }, 'shop')
     t.equal(claimsOf(same.access_token).aud, ORDERS)
     const silent = await refreshed(server, same.refresh_token, {}, 'shop')
     t.equal(claimsOf(silent.access_token).aud, ORDERS, 'and without being named again')
-    t.notOk(scopesOf(silent.access_token).includes('stock:read'), 'no scope of another API comes along')
+    t.notOk(scopesOf(silent.access_token).includes('stock:read'), 'no scope of another API is added')
   },
 )
 
@@ -276,7 +276,7 @@ t.test('every kind of forged refresh token is invalid_grant and causes no databa
   t.equal(queries.count(), 0)
 
   await refreshed(server, genuine)
-  t.not(queries.count(), 0, 'a genuine one is counted')
+  t.not(queries.count(), 0, 'a genuine token is counted')
 })
 
 t.test('twenty thousand forged refresh tokens cause no database query', async (t) => {
@@ -353,7 +353,7 @@ t.test(
     const fresh = await testServer()
     t.teardown(() => fresh.close())
     await seed(fresh.store)
-    // invalid_client would tell an app that it is set up wrongly, instead of letting the user sign in again.
+    // invalid_client would tell an app that it is misconfigured, instead of letting the user sign in again.
     const answer = await refresh(fresh, genuine)
     t.match([answer.statusCode, answer.json().error], [400, 'invalid_grant'])
   },

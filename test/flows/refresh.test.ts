@@ -17,7 +17,7 @@ import { active, pairOf, refreshed, revoke, signedIn } from '../support/server/t
 const GRACE = 10
 const DAY = 86_400
 
-/** Two nodes over one store, with one clock; a session may be used at either at any time. */
+/** Two nodes on one store with one clock; a session may be used on either at any time. */
 const clock = testClock()
 const masterKey = randomBytes(32)
 const options = {
@@ -36,14 +36,14 @@ const nodes: readonly TestServer[] = [server, other]
 const at = (node: number): TestServer => nodes[node] ?? server
 const codec = createRefreshTokenCodec(server.deps.keys.roots)
 
-/** A sign-in without its password, which would take most of the time. */
+/** Creates a session without checking a password, which would take most of the time. */
 async function begin(): Promise<{ sid: string; token: (generation: number) => string }> {
   const sid = systemRandom.id()
   await server.store.sessions.insert(session(clock.now(), { id: sid, userId: alice.id }))
   return { sid, token: (generation) => codec.write({ sessionId: sid, generation }) }
 }
 
-/** The successor, or null for a refusal; anything else is a failure of the test. */
+/** The successor, or null for a refusal; anything else fails the test. */
 async function present(node: number, token: string): Promise<string | null> {
   const answer = await refresh(at(node), token)
   if (answer.statusCode === 200) return answer.json().refresh_token
@@ -102,7 +102,7 @@ t.test(
     t.not(second.refresh_token, first.refresh_token)
     clock.tick(GRACE + 1)
     t.same(outcome(await refresh(server, first.refresh_token, {}, 'phone')), DEAD)
-    t.same(outcome(await refresh(server, second.refresh_token, {}, 'phone')), DEAD, 'reuse ends it')
+    t.same(outcome(await refresh(server, second.refresh_token, {}, 'phone')), DEAD, 'the replay revokes it')
   },
 )
 
@@ -118,9 +118,9 @@ t.test(
 
     const [successor] = successors
     const row = await server.store.sessions.find(String(claimsOf(answers[0]?.json().access_token).sid))
-    t.equal(row?.generation, 2, 'one step, not fifty')
+    t.equal(row?.generation, 2, 'one rotation, not fifty')
     clock.tick(GRACE + 1)
-    t.ok(await active(server, successor), 'and it lives')
+    t.ok(await active(server, successor), 'and it is valid')
     t.equal((await refresh(server, successor)).statusCode, 200)
   },
 )
@@ -159,16 +159,16 @@ t.test(
     const first = await signedIn(server)
     const second = await refreshed(server, first.refresh_token)
     clock.tick(GRACE + 1)
-    t.ok(await active(server, second.access_token), 'alive before')
+    t.ok(await active(server, second.access_token), 'valid before')
     t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
 
-    t.same(outcome(await refresh(server, second.refresh_token)), DEAD, 'the thief’s branch is dead')
+    t.same(outcome(await refresh(server, second.refresh_token)), DEAD, 'the attacker’s chain is revoked')
     t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
     t.notOk(await active(server, second.refresh_token))
     t.notOk(await active(server, first.access_token), 'with all its access tokens')
     t.notOk(await active(server, second.access_token))
 
-    t.ok(await active(server, other.access_token), 'the user’s other sign-in lives')
+    t.ok(await active(server, other.access_token), 'the user’s other session continues')
     await refreshed(server, other.refresh_token)
     await refreshed(server, otherClient.refresh_token, {}, 'phone')
   },
@@ -182,7 +182,7 @@ t.test(
     const c = await refreshed(server, b.refresh_token)
     t.equal((await refreshed(server, b.refresh_token)).refresh_token, c.refresh_token, 'B is a retry')
     t.same(outcome(await refresh(server, a.refresh_token)), DEAD)
-    t.same(outcome(await refresh(server, b.refresh_token)), DEAD, 'no retry of what has ended')
+    t.same(outcome(await refresh(server, b.refresh_token)), DEAD, 'a revoked session answers no retry')
     t.same(outcome(await refresh(server, c.refresh_token)), DEAD)
     t.notOk(await active(server, c.access_token))
   },
@@ -235,7 +235,7 @@ t.test('a replay is audited once with client, user, session and address (RFC 970
         request_id: /./,
       },
     ],
-    'said once, although twenty came at once',
+    'audited once, although twenty came at once',
   )
   t.equal(lines.length, 1)
   t.notMatch(JSON.stringify(logger.lines), first.refresh_token.slice(-43), 'without the token')
@@ -257,7 +257,7 @@ t.test(
   async (t) => {
     const property = fc.asyncProperty(steps, async (sequence) => {
       const { token } = await begin()
-      // The rules of CONTRACT §5 in four variables.
+      // The rules of refresh tokens as a model with four variables (RFC 9700 §4.14.2).
       let generation = 1
       let rotatedAt = clock.now()
       let alive = true
@@ -271,9 +271,9 @@ t.test(
         } else {
           const successor = await present(step.node, token(presented))
           const isRetry = presented === generation - 1 && clock.now() - rotatedAt <= GRACE
-          if (!alive) assert.equal(successor, null, 'what is dead stays dead')
+          if (!alive) assert.equal(successor, null, 'a revoked session stays revoked')
           else if (presented === generation) {
-            assert.equal(successor, token(generation + 1), 'the next of the chain')
+            assert.equal(successor, token(generation + 1), 'the next token of the chain')
             generation += 1
             rotatedAt = clock.now()
           } else if (isRetry) assert.equal(successor, token(generation), 'the same successor')
@@ -296,11 +296,11 @@ t.test(
     for (const { logger } of nodes) logger.lines.length = 0
     const visits = fc.array(
       fc.record({
-        // How often the same request is sent at once, and how often its answers are all lost before one arrives.
+        // How often the same request is sent at once, and how often all its responses are lost before one arrives.
         parallel: fc.integer({ min: 1, max: 4 }),
         lost: fc.nat({ max: 3 }),
         nodes: fc.infiniteStream(node),
-        // A client that heard nothing asks again within the window, which counts from the first time.
+        // A client that got no response retries within the window, which counts from the first refresh.
         within: fc.nat({ max: GRACE }),
         pause: fc.nat({ max: 5 * DAY }),
       }),
@@ -316,7 +316,7 @@ t.test(
         for (let i = 0; i < lost; i += 1) heard.push(...(await ask()))
         if (lost > 0) clock.tick(within)
         heard.push(...(await ask()))
-        assert.equal(new Set(heard).size, 1, 'always the same answer')
+        assert.equal(new Set(heard).size, 1, 'always the same response')
         const [successor] = heard
         if (!successor) throw new Error('logged out')
         held = successor
@@ -344,7 +344,7 @@ t.test(
         rotate: scheduled('rotate', async (...args: Parameters<typeof rotate>) => {
           const before = await find(args[0])
           const rotated = await rotate(...args)
-          assert.ok(!rotated || before?.revokedAt === null, 'an ended session goes on')
+          assert.ok(!rotated || before?.revokedAt === null, 'a revoked session continues')
           return rotated
         }),
         revoke: scheduled('revoke', end),
@@ -384,10 +384,14 @@ t.test(
       for (const successor of won('before')) assert.ok(successor === null || successor === token(3))
       assert.deepEqual(won('replay').filter(Boolean), [], 'a replay never succeeds')
       assert.ok(session.generation === 3 || session.generation === 4, 'one step at most')
-      assert.equal(session.generation === 4, won('current').includes(token(4)), 'a step for every success')
+      assert.equal(
+        session.generation === 4,
+        won('current').includes(token(4)),
+        'one rotation for every success',
+      )
       const ended = won('replay').length > 0 || won('revoke').length > 0
-      // "before" is a retry, or, once the session has gone on, a replay.
-      if (ended) assert.notEqual(session.revokedAt, null, 'what was answered as ended has ended')
+      // "before" is a retry, or a replay once the session has been refreshed further.
+      if (ended) assert.notEqual(session.revokedAt, null, 'a session reported as ended has ended')
       else if (won('before').length === 0) assert.equal(session.revokedAt, null, 'and nothing else ends it')
       const branches = await livingBranches([1, 2, 3, 4, 5].map(token))
       assert.equal(branches, session.revokedAt === null ? 1 : 0)

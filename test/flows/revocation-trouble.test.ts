@@ -8,8 +8,8 @@ import { type TestServer, testServer } from '../support/server/server.ts'
 import { active, introspect, type Pair, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 /**
- * A revocation that could not be stored is 503, never 200: the client must know that the token still lives
- * (RFC 7009 §2.2.1, CVE-2020-15223; docs/security.md I102, P7).
+ * A revocation that could not be stored gets 503, never 200: the client must know that the token is still valid (RFC
+ * 7009 §2.2.1, CVE-2020-15223; docs/security.md I102, P7).
  */
 async function onDisk(t: Test) {
   const file = join(t.testdir(), 'keyturn.db')
@@ -33,15 +33,15 @@ async function failsToRevoke(t: Test, server: TestServer, pair: Pair) {
     t.notMatch(
       answer.body,
       /sqlite|postgres|sql|database|read-?only|locked|keyturn\.db/i,
-      'and says nothing of the store',
+      'and reveals nothing about the store',
     )
   }
-  t.same(server.logger.audits('token.revoked'), [], 'nor does the audit trail claim it')
+  t.same(server.logger.audits('token.revoked'), [], 'nor is it audited as revoked')
 }
 
 async function lives(t: Test, server: TestServer, pair: Pair) {
-  t.ok(await active(server, pair.access_token), 'the access token is as it was')
-  t.ok(await active(server, pair.refresh_token), 'and the session')
+  t.ok(await active(server, pair.access_token), 'the access token is still valid')
+  t.ok(await active(server, pair.refresh_token), 'and so is the session')
 }
 
 async function succeeds(t: Test, server: TestServer, pair: Pair) {
@@ -87,7 +87,7 @@ t.test(
     await failsToRevoke(t, server, pair)
     for (const token of [pair.access_token, pair.refresh_token]) {
       const answer = await introspect(server, token)
-      t.equal(answer.statusCode, 503, 'inactive would be a lie')
+      t.equal(answer.statusCode, 503, 'reporting it as inactive would be wrong')
       t.notMatch(answer.body, /active/)
     }
     const again = await testServer({ database: file, masterKey })

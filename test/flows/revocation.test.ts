@@ -37,7 +37,7 @@ t.test(
       t.same(outcome(await refresh(server, pair.refresh_token)), [400, 'invalid_grant'])
       t.notOk(await active(server, pair.refresh_token))
       t.notOk(await active(server, pair.access_token), 'its access tokens too')
-      t.ok(await active(server, other.access_token), 'the user’s other sign-in lives')
+      t.ok(await active(server, other.access_token), 'the user’s other session continues')
     }
   },
 )
@@ -50,7 +50,7 @@ t.test(
       const sibling = await refreshed(server, pair.refresh_token)
       t.same(done(await revoke(server, pair.access_token, 'app', hinted(hint))), DONE, `hint ${hint}`)
       t.notOk(await active(server, pair.access_token))
-      t.notOk(await active(server, sibling.access_token), 'those of one sign-in share their status')
+      t.notOk(await active(server, sibling.access_token), 'the tokens of one session share a status entry')
       const next = await refreshed(server, sibling.refresh_token)
       t.ok(await active(server, next.access_token))
     }
@@ -74,7 +74,7 @@ t.test(
     server.clock.tick(3600)
     t.same(done(await revoke(server, first.refresh_token)), DONE)
     t.same(outcome(await refresh(server, third.refresh_token)), [400, 'invalid_grant'])
-    t.same(server.logger.audits('token.reuse_detected'), [], 'a logout is no theft')
+    t.same(server.logger.audits('token.reuse_detected'), [], 'a logout is not reported as a replay')
   },
 )
 
@@ -159,7 +159,7 @@ t.test('revoking a token twice returns 200 both times (RFC 7009 §2.2; docs/secu
   t.match(logger.audits('token.revoked'), [
     { actor: 'client:app', client_id: 'app', sub: alice.id, sid: /./, ip: '127.0.0.1', request_id: /./ },
   ])
-  t.equal(logger.audits('token.revoked').length, 1, 'and is said once')
+  t.equal(logger.audits('token.revoked').length, 1, 'and is audited once')
 })
 
 t.test(

@@ -1,6 +1,6 @@
 /**
- * A verifier of access tokens written from RFC 7515 §5.2, RFC 7519 §7.2 and RFC 9068 §4 alone, on node:crypto: what
- * somebody would write who has no library at hand. It shares nothing with the server or with jose.
+ * A verifier of access tokens written from RFC 7515 §5.2, RFC 7519 §7.2 and RFC 9068 §4 alone, on node:crypto, as a
+ * developer without a library would. It shares no code with the server or jose.
  */
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 
@@ -15,7 +15,7 @@ export interface Jwks {
   readonly keys: readonly (JsonWebKey & { kid?: string; alg?: string; use?: string })[]
 }
 
-/** The claims; throws with the rule that is broken. */
+/** Returns the claims; throws an error that names the broken rule. */
 export function verifyAccessToken(
   token: string,
   jwks: Jwks,
@@ -50,7 +50,7 @@ export function verifyAccessToken(
   return claims
 }
 
-/** RFC 7515 §2: no padding, no white space, no other characters. */
+/** RFC 7515 §2: no padding, white space or other characters. */
 function decode(text: string): Buffer {
   const bytes = Buffer.from(text, 'base64url')
   if (bytes.toString('base64url') !== text) throw new Error('base64url')

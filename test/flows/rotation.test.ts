@@ -18,7 +18,7 @@ const HOUR = 3600
 const DAY = 24 * HOUR
 const VERIFIER_CACHE = DAY
 
-/** Tokens that are alive, and everybody who looks at them. */
+/** Live tokens, and everyone who verifies them. */
 class World {
   readonly server: TestServer
   readonly watchers: CachingVerifier[]
@@ -31,7 +31,7 @@ class World {
     this.watchers = verifiers(server, 20, VERIFIER_CACHE)
   }
 
-  /** One token of each kind of client; their lifetimes are ten minutes and a day. */
+  /** One token of each kind of client, with lifetimes of ten minutes and a day. */
   async issue(): Promise<void> {
     for (const as of ['machine', 'slow']) {
       const { access_token: token } = (await clientCredentials(this.server, {}, as)).json()
@@ -43,7 +43,7 @@ class World {
     this.alive.push(issued(token))
   }
 
-  /** Every living token at every verifier. */
+  /** Verifies every live token with every verifier. */
   async verify(): Promise<void> {
     const now = this.server.clock.now()
     this.alive = this.alive.filter(({ exp }) => exp > now)
@@ -56,13 +56,13 @@ class World {
     }
   }
 
-  /** Time goes on, and the server does what it does by the clock. */
+  /** Advances the time, and runs the server’s background jobs. */
   async wait(seconds: Seconds): Promise<void> {
     this.server.clock.tick(seconds)
     await this.server.poll()
   }
 
-  /** Time goes on, tokens are issued and verified. */
+  /** Advances the time while tokens are issued and verified. */
   async pass(seconds: Seconds): Promise<void> {
     await this.wait(seconds)
     await this.issue()
@@ -93,7 +93,7 @@ t.test(
     const signers = new Set<string>()
 
     for (let rotation = 0; rotation < 10; rotation += 1) {
-      // One of them has just fetched: it will hold this JWKS for as long as it may.
+      // One verifier has just fetched: it will cache this JWKS for as long as allowed.
       w.watchers[19 - rotation]?.forget()
       w.watchers[19]?.forget()
       await w.verify()
@@ -108,8 +108,8 @@ t.test(
 
       const seen = await keys.store.ring.read()
       const again = await rotateRing(keys, { actor: 'operator:test' }).catch((error) => error)
-      t.ok(again instanceof RotationUnsafe, 'the next one would be unsafe')
-      t.equal(again.safeFrom, server.clock.now() - 661 + VERIFIER_CACHE, 'and is told from when it is not')
+      t.ok(again instanceof RotationUnsafe, 'the next rotation would be unsafe')
+      t.equal(again.safeFrom, server.clock.now() - 661 + VERIFIER_CACHE, 'and the error says when it is safe')
       t.same(await keys.store.ring.read(), seen, 'nothing has changed')
 
       while (server.clock.now() < again.safeFrom - 2 * HOUR) await w.pass(HOUR)
@@ -120,7 +120,7 @@ t.test(
     }
     t.equal(signers.size, 10, 'ten keys have signed')
 
-    t.ok((await published(server)).length > 2, 'the last key is needed for as long as its tokens live')
+    t.ok((await published(server)).length > 2, 'the last key is kept for as long as its tokens live')
     for (let hour = 0; hour < 25; hour += 1) {
       await w.wait(HOUR)
       await w.verify()
@@ -144,7 +144,7 @@ t.test(
 
     await revokeKey(server.deps.keys, bad, { actor: 'operator:test' })
     await server.poll()
-    t.notOk((await published(server)).includes(bad), 'it has left at once')
+    t.notOk((await published(server)).includes(bad), 'it is removed at once')
     const before = watchers.map((watcher) => watcher.fetches)
     for (let n = 0; n < 5; n += 1) {
       const { access_token: token } = (await clientCredentials(server)).json()
@@ -154,10 +154,10 @@ t.test(
     t.same(
       watchers.map((watcher) => watcher.fetches),
       before,
-      'nobody had to look',
+      'no verifier had to fetch',
     )
     const jwks = await server.inject({ url: '/.well-known/jwks.json' })
-    t.equal(jwks.headers['cache-control'], 'no-cache', 'and whoever does gets the new one')
+    t.equal(jwks.headers['cache-control'], 'no-cache', 'and a verifier that fetches gets the new key')
   },
 )
 
@@ -168,11 +168,11 @@ t.test(
     const { server } = w
     const signers = new Set<string>()
     let most = 0
-    // The same year with fewer looks at the store, where each of them takes longer.
+    // The same year with fewer polls on PostgreSQL, where each takes longer.
     const step = ENGINE === 'SQLite' ? 1 : 4
     for (let hour = 0; hour < 365 * 24; hour += step) {
       await w.wait(step * HOUR)
-      // A restart of one of them now and then, which moves the moment of its fetches.
+      // One of them restarts now and then, which shifts the times of its fetches.
       if (hour % 7 === 0) w.watchers[hour % 20]?.forget()
       if (hour % 12 !== 0) continue
       await w.issue()
@@ -182,7 +182,7 @@ t.test(
       signers.add(kidOf((await clientCredentials(server)).json().access_token))
     }
     t.same(w.failures, [])
-    t.equal(signers.size, 13, 'the first one and twelve more')
+    t.equal(signers.size, 13, 'the first key and twelve more')
     t.equal(most, 3)
     const states = (await server.store.ring.read())?.keys.map((key) => key.state) ?? []
     t.equal(states.filter((state) => state === 'active').length, 1)
@@ -199,6 +199,6 @@ t.test(
     t.same(w.failures, [])
     const rotations = server.logger.audits('keys.rotated').length
     t.equal(rotations, 10, 'one as soon as it is due, then one as soon as it is safe')
-    t.ok((await published(server)).length <= 4, 'retiring keys leave as fast as they come')
+    t.ok((await published(server)).length <= 4, 'retiring keys are removed as fast as new ones come')
   },
 )

@@ -56,7 +56,7 @@ t.test('requested scopes are granted as far as the client is registered for them
   for (const [scope, given] of Object.entries(asked)) {
     granted(t, await clientCredentials(server, { scope }), given, ORDERS, scope)
   }
-  granted(t, await clientCredentials(server), 'orders:read orders:write', ORDERS, 'nothing in particular')
+  granted(t, await clientCredentials(server), 'orders:read orders:write', ORDERS, 'no scope parameter')
 })
 
 t.test(
@@ -116,16 +116,16 @@ t.test('scopes of two APIs require a resource parameter (RFC 9068 §3; docs/secu
   const from = (resource: string, scope = both) => clientCredentials(server, { scope, resource }, 'broker')
   granted(t, await from(ORDERS), 'orders:read', ORDERS)
   granted(t, await from(STOCK), 'stock:read', STOCK)
-  granted(t, await from(ISSUER, `${both} internal`), 'internal', ISSUER, 'what no API owns')
+  granted(t, await from(ISSUER, `${both} internal`), 'internal', ISSUER, 'a scope that no API owns')
   granted(
     t,
     await from(STOCK, 'openid stock:read'),
     'openid stock:read',
     STOCK,
-    'a protocol scope belongs to all',
+    'a protocol scope belongs to every API',
   )
   const all = await clientCredentials(server, { resource: STOCK }, 'broker')
-  granted(t, all, 'stock:read openid', STOCK, 'all it has there')
+  granted(t, all, 'stock:read openid', STOCK, 'all its scopes there')
 })
 
 t.test('a resource that is no API of this client is invalid_target (RFC 8707 §2)', async (t) => {
@@ -167,7 +167,7 @@ t.test('a user gets the requested scopes that both the client and a role allow',
   const sign = (username: string, form: Form = {}) => login(server, { username, ...form }, 'shop')
   granted(t, await sign('alice'), 'orders:read openid profile', ORDERS, 'a clerk')
   granted(t, await sign('alice', { scope: 'orders:read stock:read' }), 'orders:read', ORDERS)
-  granted(t, await sign('alice', { scope: 'openid' }), 'openid', ISSUER, 'no role is needed for this')
+  granted(t, await sign('alice', { scope: 'openid' }), 'openid', ISSUER, 'this scope needs no role')
   granted(t, await sign('bob', { resource: STOCK }), 'stock:read openid profile', STOCK, 'also a keeper')
   granted(t, await sign('bob', { scope: 'stock:read' }), 'stock:read', STOCK)
   granted(t, await sign('nobody'), 'openid profile', ISSUER, 'no roles at all')
@@ -210,6 +210,6 @@ t.test(
     await store.apis.replace(api({ identifier: STOCK, scopes: ['stock:read', 'orders:write'] }))
     await server.poll()
     granted(t, await clientCredentials(server, { scope: 'orders:write' }), 'orders:write', STOCK)
-    refused(t, await clientCredentials(server), { error: 'invalid_scope' }, 'now of two APIs')
+    refused(t, await clientCredentials(server), { error: 'invalid_scope' }, 'now scopes of two APIs')
   },
 )

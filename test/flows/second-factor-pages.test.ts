@@ -1,4 +1,4 @@
-/** Second factors by the forms of their pages: setting up, proving, taking away, and what tokens say of them. */
+/** Second factors through the forms of their pages: setting up, verifying, removing, and what tokens say about them. */
 import { TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
 import { CODE_LIMITS } from '../../src/accounts/rate-limiter.ts'
@@ -20,7 +20,7 @@ import { ISSUER, type TestServer, testServer } from '../support/server/server.ts
 const SESSION = '__Host-keyturn-session'
 const BANK = 'https://bank.test/callback'
 
-/** `bank` asks for a second factor, and so does the role of carol. */
+/** `bank` requires a second factor, and so does carol’s role. */
 async function start(t: Test): Promise<TestServer> {
   const server = await testServer()
   t.teardown(() => server.close())
@@ -44,7 +44,7 @@ const device = () => createAuthenticator({ origin: ISSUER, rpId: new URL(ISSUER)
 const codeAt = (secret: string, { clock }: TestServer) =>
   new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 }).generate({ timestamp: clock.now() * 1000 })
 
-/** Another code than the one before: each counts once. */
+/** A different code from the one before: each works once. */
 function nextCode(secret: string, server: TestServer): string {
   server.clock.tick(30)
   return codeAt(secret, server)
@@ -68,7 +68,7 @@ interface Enrolled {
   readonly codes: readonly string[]
 }
 
-/** With an app, and the recovery codes that come with the first factor. */
+/** With an authenticator, and the recovery codes that come with the first factor. */
 async function withApp(server: TestServer, username = 'alice'): Promise<Enrolled> {
   const { browser, page } = await at(server, '/account/totp', username)
   const secret = secretOf(page)
@@ -129,7 +129,7 @@ t.test(
     const account = await browser.open('/account')
     t.match(account.body, /10 left/)
     t.match(account.body, /On since/)
-    t.equal((await browser.open('/account/totp')).path, '/account', 'one app is all there is')
+    t.equal((await browser.open('/account/totp')).path, '/account', 'only one authenticator app is possible')
   },
 )
 
@@ -206,12 +206,12 @@ t.test('a recovery code works once, and a new set invalidates the old one', asyn
     acr: MFA,
     auth_time: server.clock.now(),
   })
-  t.equal((await recover(first)).page.status, 400, 'it is spent')
+  t.equal((await recover(first)).page.status, 400, 'it is consumed')
   const fresh = await browser.submit(await browser.open('/account'), { form: '/account/recovery-codes' })
   t.equal(codesOf(fresh).length, 10)
   t.match(fresh.body, /Codes you had before no longer work/)
-  t.equal((await recover(second)).page.status, 400, 'one of the old set')
-  t.equal((await recover(codesOf(fresh)[0] ?? '')).page.path, '/account', 'one of the new')
+  t.equal((await recover(second)).page.status, 400, 'a code of the old set')
+  t.equal((await recover(codesOf(fresh)[0] ?? '')).page.path, '/account', 'a code of the new set')
 })
 
 t.test('a passkey can be set up and used as a second or only factor, with acr phr', async (t) => {
@@ -279,11 +279,11 @@ t.test('a client that requires a second factor makes the user enrol first and th
     const browser = openBrowser(server)
     const page = await goThrough(browser, await browser.open(request), { username })
     t.equal(page.path, '/account/second-factor', what)
-    t.match(page.body, /The bank application/, 'it says who asks for it')
+    t.match(page.body, /The bank application/, 'the page names the client that requires it')
     const codes = await enrol(browser, page)
     t.equal(codesOf(codes).length, 10, what)
     const [onward = ''] = codes.links
-    t.ok(onward.startsWith('/oauth2/authorize?flow='), 'and it goes on there')
+    t.ok(onward.startsWith('/oauth2/authorize?flow='), 'and the request continues there')
     const answered = await goThrough(browser, await browser.open(onward), { username })
     const [amr, acr] = what === 'app' ? [['mfa', 'otp', 'pwd'], MFA] : [['hwk', 'mfa', 'pwd'], 'phr']
     t.same(await idTokenFor(server, answered, 'bank'), { amr, acr, auth_time: server.clock.now() })
@@ -336,12 +336,12 @@ t.test('an enrolment left open for too long asks for the password again and cont
   t.same(await factorsOf(server), { totp: false, passkeys: 0, recoveryCodes: 0 })
   t.equal((await browser.open(link)).path, '/login')
   const again = await browser.submit(late, { form: '/login', fill: { password: PASSWORD } })
-  t.equal(again.path, '/account/second-factor', 'where they were')
+  t.equal(again.path, '/account/second-factor', 'at the page they asked for')
   server.clock.tick(3600)
   t.equal((await browser.open(link)).status, 400, 'an hour later the request has expired')
 })
 
-/** Everything that changes factors, as somebody could send it. */
+/** Every request that changes factors. */
 const CHANGES: readonly (readonly [string, Record<string, string>])[] = [
   ['/account/totp', { code: '123456', enrolment: 'x' }],
   ['/account/totp/remove', {}],
@@ -359,7 +359,7 @@ t.test('changing factors requires a login within the last ten minutes', async (t
   const had = await factorsOf(server)
   const csrf = await csrfOf(browser)
   server.clock.tick(600)
-  t.equal((await browser.open('/account/passkeys')).path, '/account/passkeys', 'ten minutes are fine')
+  t.equal((await browser.open('/account/passkeys')).path, '/account/passkeys', 'ten minutes are accepted')
   server.clock.tick(1)
   for (const path of ['/account/totp', '/account/passkeys']) {
     t.equal((await browser.open(path)).path, '/login', path)
@@ -372,12 +372,12 @@ t.test('changing factors requires a login within the last ten minutes', async (t
   t.same(await factorsOf(server), had)
   const login = await browser.open('/account/passkeys')
   const second = await browser.submit(login, { form: '/login', fill: { password: PASSWORD } })
-  t.equal(second.path, '/login/second-factor', 'with the factor, since there is one')
+  t.equal(second.path, '/login/second-factor', 'with the second factor, since there is one')
   const back = await browser.submit(second, {
     form: '/login/second-factor',
     fill: { code: nextCode(secret, server) },
   })
-  t.equal(back.path, '/account/passkeys', 'and back to where they were going')
+  t.equal(back.path, '/account/passkeys', 'and back to the page they asked for')
 })
 
 t.test('a user with a second factor must have used it to change factors', async (t) => {
@@ -406,7 +406,7 @@ t.test('factors can be removed one by one, and the last takes the recovery codes
   const { browser } = await withApp(server)
   const setup = await browser.open('/account/passkeys')
   const added = await byPasskey(browser, setup, '/account/passkeys', device(), { name: 'Key' })
-  t.match(added.body, /passkey has been added/, 'no recovery codes again')
+  t.match(added.body, /passkey has been added/, 'no new recovery codes')
   t.same(await factorsOf(server), { totp: true, passkeys: 1, recoveryCodes: 10 })
   const one = await browser.submit(added, { form: '/account/totp/remove' })
   t.match(one.body, /no longer asked for/)
@@ -414,11 +414,11 @@ t.test('factors can be removed one by one, and the last takes the recovery codes
   const none = await browser.submit(one, { form: '/account/passkeys/remove' })
   t.match(none.body, /passkey has been removed/)
   t.same(await factorsOf(server), { totp: false, passkeys: 0, recoveryCodes: 0 })
-  t.equal((await at(server)).page.path, '/account', 'the password is enough again')
+  t.equal((await at(server)).page.path, '/account', 'the password is sufficient again')
   const csrf = await csrfOf(browser)
   const body = encodeForm({ csrf })
   const answer = await browser.open('/account/recovery-codes', { method: 'POST', body, from: 'same-origin' })
-  t.equal(answer.path, '/account', 'codes that stand in for nothing are not made')
+  t.equal(answer.path, '/account', 'recovery codes without a factor are not created')
   t.equal((await factorsOf(server)).recoveryCodes, 0)
 })
 
@@ -433,7 +433,7 @@ t.test('a user whose role requires a second factor cannot remove the last one', 
   const setup = await browser.open('/account/passkeys')
   const both = await byPasskey(browser, setup, '/account/passkeys', device(), { name: 'Key' })
   const one = await browser.submit(both, { form: '/account/totp/remove' })
-  t.match(one.body, /no longer asked for/, 'one of two may go')
+  t.match(one.body, /no longer asked for/, 'one of two may be removed')
   const last = await browser.submit(one, { form: '/account/passkeys/remove' })
   t.match(last.body, /This is your only second step/)
   t.same(await factorsOf(server, 'carol'), { totp: false, passkeys: 1, recoveryCodes: 10 })
@@ -452,13 +452,13 @@ t.test('another user’s factor can be neither removed nor used', async (t) => {
   t.equal((await factorsOf(server)).passkeys, 1)
   const setup = await browser.open('/account/passkeys')
   const taken = await byPasskey(browser, setup, '/account/passkeys', authenticator, { name: 'Mine now' })
-  t.equal(taken.status, 400, 'nor can her passkey become his')
+  t.equal(taken.status, 400, 'nor can her passkey be registered as his')
   const other = await at(server, '/account/totp', 'carol')
   const enrolment = other.page.form('/account/totp').fields.get('enrolment') ?? ''
   const code = codeAt(secretOf(other.page), server)
   const own = await browser.open('/account/totp')
   const swapped = await browser.submit(own, { form: '/account/totp', fill: { enrolment, code } })
-  t.equal(swapped.status, 400, 'or a setup that was begun for another')
+  t.equal(swapped.status, 400, 'or a setup begun by another user')
   t.equal((await factorsOf(server, 'bob')).totp, false)
 })
 
@@ -475,7 +475,7 @@ t.test('concurrent guesses at codes are each counted (RFC 6749 §10.10; docs/sec
   t.equal(statuses.filter((status) => status === 400).length, CODE_LIMITS.pair.burst)
   t.equal(statuses.filter((status) => status === 429).length, 30 - CODE_LIMITS.pair.burst)
   const right = await guess(nextCode(secret, server))
-  t.equal(right.status, 429, 'the right one has to wait, too')
+  t.equal(right.status, 429, 'the right code is rate limited too')
   t.ok(Number(right.headers['retry-after']) > 0)
   t.notOk(browser.cookies().has(SESSION))
 })
@@ -501,7 +501,7 @@ t.test(
         body: encodeForm({ ...form, csrf: good }),
         headers,
       })
-      t.equal(answer.status, 403, `${path} from somebody's page, even with the token`)
+      t.equal(answer.status, 403, `${path} from another site’s page, even with the token`)
     }
     t.same(await factorsOf(server), had)
   },

@@ -28,7 +28,7 @@ t.test(
 
     const [one, two] = servers
     const next = await refreshed(two, answers[0]?.json().refresh_token)
-    t.equal((await refresh(one, token)).statusCode, 400, 'an older one is a replay at the other node too')
+    t.equal((await refresh(one, token)).statusCode, 400, 'an older one is a replay on the other node too')
     t.equal((await refresh(two, next.refresh_token)).statusCode, 400)
     t.notOk(await active(two, next.access_token))
   },
@@ -67,15 +67,18 @@ t.test(
     t.equal((await machine).statusCode, 200)
     const answers = await Promise.all(logins)
     const surplus = answers.filter((answer) => answer.statusCode !== 200)
-    t.ok(surplus.length > 0, `${surplus.length} were too many`)
+    t.ok(surplus.length > 0, `${surplus.length} were refused`)
     for (const answer of surplus) {
       t.equal(answer.statusCode, 503)
       t.equal(answer.json().error, 'temporarily_unavailable')
       t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
     }
-    t.ok(64 - surplus.length >= 16, 'those who were admitted were served')
-    t.ok(order.indexOf('machine') < order.lastIndexOf('signed in'), 'the machine did not wait for them')
-    t.equal((await login(server)).statusCode, 200, 'and afterwards all is well')
+    t.ok(64 - surplus.length >= 16, 'the admitted logins succeeded')
+    t.ok(
+      order.indexOf('machine') < order.lastIndexOf('signed in'),
+      'the machine client did not wait for them',
+    )
+    t.equal((await login(server)).statusCode, 200, 'and afterwards logins work')
   },
 )
 
@@ -96,7 +99,7 @@ t.test(
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Sends the request and is gone before an answer can come. */
+/** Sends the request and disconnects before a response can arrive. */
 async function lose({ url }: ServerProcess, token: string): Promise<void> {
   const sent = request(`${url}/oauth2/token`, {
     method: 'POST',
@@ -106,12 +109,12 @@ async function lose({ url }: ServerProcess, token: string): Promise<void> {
   await new Promise<void>((resolve) => {
     sent.end(`grant_type=refresh_token&refresh_token=${token}`, () => resolve())
   })
-  // Not a reset: that could overtake the request itself.
+  // Not a reset, which could overtake the request itself.
   sent.socket?.destroy()
 }
 
 interface Watched {
-  /** Every token that came, with the kids that were published just before it was asked for. */
+  /** Every issued token, with the kids that were published just before it was requested. */
   readonly tokens: { token: string; publishedBefore: readonly string[] }[]
   stop(): Promise<void>
 }
@@ -121,7 +124,7 @@ async function publishedAt(server: ServerProcess): Promise<string[]> {
   return keys.map(({ kid }: { kid: string }) => kid)
 }
 
-/** Asks for tokens one after the other until told to stop. */
+/** Requests tokens one after the other until told to stop. */
 function watch(server: ServerProcess): Watched {
   const tokens: Watched['tokens'] = []
   let stopped = false
@@ -146,7 +149,7 @@ const ring = async (folder: Folder): Promise<readonly RingKey[]> =>
 const kidIn = (keys: readonly RingKey[], state: RingKey['state']) =>
   keys.find((key) => key.state === state)?.kid ?? ''
 
-/** Within about a second, with room for a machine that has other things to do. */
+/** Within about a second, with tolerance for a busy machine. */
 async function until(t: Test, what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const patience = Date.now() + 5000
   while (!(await holds())) {
@@ -193,7 +196,7 @@ t.test(
     t.same(
       [...new Set(watched.tokens.map(({ token }) => kidOf(token)))],
       [kidIn(before, 'active'), second, third],
-      'in order, and never back',
+      'in order, and never backwards',
     )
     for (const { token } of watched.tokens.slice(-5)) t.equal(claimsOf(token).client_id, 'machine')
   },

@@ -1,4 +1,4 @@
-/** Mallory: what he can do with a page, a link, a cookie, a client or an issuer of his own. */
+/** Attacks by Mallory with a page, a link, a cookie, a client or an issuer of his own. */
 import * as oauth from 'oauth4webapi'
 import * as oidc from 'openid-client'
 import { Secret, TOTP } from 'otpauth'
@@ -40,7 +40,7 @@ interface Seen {
   readonly cookies: readonly string[]
 }
 
-/** What it has answered, to be looked at in the end. */
+/** All responses, which are checked in the end. */
 interface Watched extends TestServer {
   readonly seen: Seen[]
 }
@@ -70,7 +70,7 @@ const flowOf = ({ url, location }: Page) => new URL(location ?? url, url).search
 const formOf = (page: Page, path: string): Record<string, string> =>
   Object.fromEntries(page.form(path).fields)
 
-/** Somebody who has an app, and what it shows. */
+/** A user with an authenticator app, and the code it shows. */
 async function withApp(user: User): Promise<() => string> {
   const { secondFactors } = server.deps.accounts
   const { secret, pending } = secondFactors.beginTotp(user)
@@ -98,7 +98,7 @@ t.test(
     const mallory = openBrowser(server)
     const request = { client_id: 'own', prompt: 'login' }
     const first = await mallory.open(authorizeUrl(request))
-    // Bob's is his own account: he knows its password, and has its app.
+    // Bob’s account belongs to the attacker, who knows its password and has its authenticator.
     const asked = await mallory.submit(first, login('bob'))
     t.equal(asked.path, '/login/second-factor')
     const proven = await mallory.send(asked, { form: '/login/second-factor', fill: { code: code() } })
@@ -122,7 +122,7 @@ t.test(
       t.equal(page.status, 403, from)
     }
     t.equal(victim.cookies().has(SESSION), false)
-    t.ok((await mallory.open(proven.location ?? '')).away, 'where it was begun it goes on')
+    t.ok((await mallory.open(proven.location ?? '')).away, 'the flow continues where it began')
   },
 )
 
@@ -140,17 +140,13 @@ t.test(
     const done = await shared.send(left, login('alice'))
     t.ok(
       (await shared.open(done.location ?? '')).away,
-      'the victim is signed in, by the page that he had left',
+      'the victim signs in through the page that the attacker left open',
     )
 
-    t.equal((await before.open(url)).path, '/login', 'his copy of the cookies is not')
+    t.equal((await before.open(url)).path, '/login', 'the copied cookies are not signed in')
     t.equal((await before.open('/account')).path, '/login')
     const later = await before.open(done.location ?? '')
-    t.equal(
-      later.path,
-      '/login',
-      'nor with the address in the history, which says that somebody has proven it',
-    )
+    t.equal(later.path, '/login', 'nor with the URL in the history, which marks the login as done')
     const session = shared.cookies().get(SESSION) ?? ''
     t.equal(before.cookies().has(SESSION), false)
     const account = await shared.open('/account')
@@ -161,7 +157,7 @@ t.test(
       body: encodeForm({ csrf, all: 'yes' }),
       from: 'same-origin',
     })
-    t.equal(forged.status, 403, 'a token from before the login opens no form after it')
+    t.equal(forged.status, 403, 'a CSRF token from before the login is invalid after it')
     t.equal(account.status, 200)
     t.equal(shared.cookies().get(SESSION), session)
   },
@@ -174,8 +170,8 @@ t.test(
     await goThroughLogin(mallory, 'bob', authorizeUrl({ client_id: 'own' }))
     const secret = mallory.cookies().get(SESSION) ?? ''
     t.match(secret, /^[\w-]{43}$/)
-    // From a host beside ours, or over plain http, he cannot set what is prefixed (the browser in these tests refuses it
-    // as well); so he sets what looks like it.
+    // From a sibling host, or over plain http, an attacker cannot set cookies with the prefix (the browser in these
+    // tests refuses them too), so look-alikes are set instead.
     for (const name of [
       'keyturn-session',
       '__Secure-keyturn-session',
@@ -191,7 +187,7 @@ t.test(
       t.match(signedIn.body, 'alice')
       t.not(victim.cookies().get(SESSION), secret)
     }
-    t.match((await mallory.open('/account')).body, 'bob', 'his own is not touched')
+    t.match((await mallory.open('/account')).body, 'bob', 'the user’s own cookie is unchanged')
   },
 )
 
@@ -217,11 +213,11 @@ t.test(
     const body = url.slice(url.indexOf('?') + 1)
     const posted = await victim.ask(AUTHORIZE, { method: 'POST', body, from: 'cross-site' })
     t.equal(posted.status, 303)
-    t.same(victim.cookies(), cookies, 'the answers to requests without cookies set none')
-    t.ok((await victim.open(posted.location ?? '')).away?.params.has('code'), 'nobody signs in twice')
+    t.same(victim.cookies(), cookies, 'responses to requests without cookies set none')
+    t.ok((await victim.open(posted.location ?? '')).away?.params.has('code'), 'no one signs in twice')
     await victim.open('/oauth2/logout', { method: 'POST', body: 'state=x', from: 'cross-site' })
     t.same(victim.cookies(), cookies)
-    t.ok((await victim.submit(tab, { form: '/consent', press: 'allow' })).away, 'the other tab goes on')
+    t.ok((await victim.submit(tab, { form: '/consent', press: 'allow' })).away, 'the other tab continues')
   },
 )
 
@@ -251,7 +247,7 @@ t.test(
     for (const id_token_hint of [access_token, refresh_token]) {
       const query = new URLSearchParams({ id_token_hint, client_id: 'own' })
       const page = await browser.open(`/oauth2/logout?${query}`)
-      t.ok(page.form('/oauth2/logout/confirm'), 'the person is asked')
+      t.ok(page.form('/oauth2/logout/confirm'), 'the user is asked')
     }
     for (const token of [id_token, access_token]) {
       const form = { grant_type: 'refresh_token', refresh_token: token }
@@ -297,7 +293,7 @@ async function metadataOf(server: TestServer): Promise<oauth.AuthorizationServer
   )
 }
 
-/** A session of somebody's at an honest client: what it has kept, and where it sends the browser. */
+/** A session at an honest client: what the client stored, and where it redirects the browser. */
 async function atClient(client_id: string, pkce = true) {
   const as = await metadataOf(server)
   const client: oauth.Client = { client_id }
@@ -330,12 +326,12 @@ async function atClient(client_id: string, pkce = true) {
       requireIdToken: true,
     })
   }
-  /** As mallory would write the callback: with his own state, and a code from elsewhere. */
+  /** The callback as an attacker would write it: with the attacker’s state and a code from elsewhere. */
   const forged = (code: string) => new URLSearchParams({ code, state, iss: ISSUER })
   return { url, callback, forged }
 }
 
-/** The name by which the library or the server refuses. */
+/** The error with which the library or the server refuses. */
 async function refusal(work: Promise<unknown>): Promise<string> {
   try {
     await work
@@ -356,16 +352,24 @@ for (const [client_id, pkce, why] of [
       const his = await atClient(client_id, pkce)
       const victims = await atClient(client_id, pkce)
       const { code } = await signIn(openBrowser(server), {}, { url: victims.url })
-      t.equal(await refusal(his.callback(his.forged(code))), why, 'the victim’s code, in his session')
+      t.equal(
+        await refusal(his.callback(his.forged(code))),
+        why,
+        'the victim’s code, in the attacker’s session',
+      )
       if (pkce) {
         const own = new URLSearchParams((await signIn(openBrowser(server), {}, { url: victims.url })).params)
-        t.ok((await victims.callback(own)).access_token, 'in the victim’s it is good')
+        t.ok((await victims.callback(own)).access_token, 'it is valid in the victim’s session')
       }
 
       const { params } = await signIn(openBrowser(server), {}, { url: his.url, username: 'bob' })
-      t.match(await refusal(victims.callback(params)), /state/, 'his answer in the victim’s session')
+      t.match(
+        await refusal(victims.callback(params)),
+        /state/,
+        'the attacker’s response in the victim’s session',
+      )
       const withState = victims.forged(params.get('code') ?? '')
-      t.equal(await refusal(victims.callback(withState)), why, 'even if he had seen the victim’s state')
+      t.equal(await refusal(victims.callback(withState)), why, 'even with the victim’s state')
     },
   )
 }
@@ -389,7 +393,7 @@ t.test(
     })) {
       t.equal(params.get('iss'), ISSUER, label)
       const stripped = new URLSearchParams([...params].filter(([name]) => name !== 'iss'))
-      // The client has sent the person to mallory's issuer, who sent them on to the honest one.
+      // The client has redirected the user to the attacker’s issuer, which redirected on to the honest one.
       for (const [what, answer] of [
         ['as it came', params],
         ['without iss', stripped],
@@ -416,9 +420,9 @@ t.test(
         }),
       )
       t.match(told, /iss|validation|invalid/i, `openid-client, ${label}: ${told}`)
-      t.same(calls, [], 'mallory’s token endpoint has not seen it')
+      t.same(calls, [], 'the attacker’s token endpoint has not received it')
     }
-    t.equal((await redeem(server, good.code)).statusCode, 200, 'it is still good where it belongs')
+    t.equal((await redeem(server, good.code)).statusCode, 200, 'it is still valid at the right issuer')
   },
 )
 
@@ -430,7 +434,7 @@ t.test(
     const open = openBrowser(server)
     const asked = await goThroughLogin(open, 'alice', authorizeUrl({ client_id: 'own' }))
     t.ok((await open.submit(asked, { form: '/login/second-factor', fill: { code: code() } })).away)
-    // Somebody sits down at the browser, and has the phone.
+    // Someone else uses the browser, and has the phone.
     for (const overrides of [{ prompt: 'login' }, { max_age: '0' }, {}]) {
       const url = authorizeUrl({ client_id: 'own', ...overrides })
       const page =
@@ -488,7 +492,7 @@ t.test(
     await signIn(browser, { client_id: 'own' })
     const params = authorizeParams({ client_id: 'pushes', redirect_uri: WEB_REDIRECT })
     const honest = await browser.open(`${AUTHORIZE}?${params}`)
-    t.equal(honest.away?.params.get('error'), 'invalid_request', 'it must be pushed')
+    t.equal(honest.away?.params.get('error'), 'invalid_request', 'this client must push its requests')
     const signOut = await browser.open(`/oauth2/logout?${params}`)
     const logoutFlow = formOf(signOut, '/oauth2/logout/confirm').flow ?? ''
     const posted = await browser.ask('/oauth2/logout', { method: 'POST', body: String(params) })
@@ -510,19 +514,19 @@ t.test(
     const arrival = new URL(arrived.location ?? '', ISSUER).searchParams.get('arrival') ?? ''
     tellsPerson(t, await browser.open(`/oauth2/logout?${new URLSearchParams({ arrival })}`))
     tellsPerson(t, await browser.open(`/consent?${new URLSearchParams({ flow: arrival })}`))
-    t.ok((await browser.open(authorizeUrl({ client_id: 'own' }))).away, 'nobody was signed out by it')
+    t.ok((await browser.open(authorizeUrl({ client_id: 'own' }))).away, 'no one was signed out by it')
   },
 )
 
 const ADDRESSES = ['src', 'href', 'action', 'formaction', 'data', 'poster', 'background']
 
-/** Addresses elsewhere than here. */
+/** URLs of other sites. */
 const foreignIn = ({ body }: Page): string[] =>
   tags(body)
     .flatMap(({ attributes }) => ADDRESSES.map((name) => attributes.get(name) ?? ''))
     .filter((url) => /^(?:[a-z]+:)?[\\/]{2}/i.test(url))
 
-/** One of every kind of page, on the way through all of them. */
+/** Visits one page of every kind. */
 async function everyPage(t: Test): Promise<Record<string, Page>> {
   const browser = openBrowser(server)
   const stranger = openBrowser(server)
@@ -561,7 +565,7 @@ t.test(
   'no page can be framed, loads foreign content, sends a referrer or is cached (docs/security.md C40, C42, C43, A9)',
   async (t) => {
     for (const [label, page] of Object.entries(await everyPage(t))) {
-      // A QR code is a picture within the page.
+      // A QR code is an inline image.
       const problems = guardProblems(page).filter((one) => !one.startsWith('img data:image/svg+xml;base64,'))
       t.same(problems, [], label)
       t.same(foreignIn(page), [], label)
@@ -599,7 +603,8 @@ t.test('with an issuer path everything stays below it except cookies', async (t)
     for (const url of [...addresses, ...assets]) t.match(url, /^(?:\/tenant\/|#)/, page.path)
   }
   t.equal((await browser.ask('/account')).status, 404)
-  for (const { attributes } of browser.jar.values()) t.equal(attributes.path, '/', '__Host- wants it so')
+  for (const { attributes } of browser.jar.values())
+    t.equal(attributes.path, '/', 'required by the __Host- prefix')
 })
 
 t.test(
@@ -621,7 +626,7 @@ t.test(
     t.same(
       server.seen.filter(({ status }) => status >= 500),
       [],
-      'and nothing that mallory sent was an error of ours',
+      'and nothing the attacker sent caused a server error',
     )
   },
 )

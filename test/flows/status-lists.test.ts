@@ -37,11 +37,15 @@ t.test(
     const second = statusOf((await clientCredentials(server)).json().access_token)
     t.match(first.uri, new RegExp(`^${ISSUER}/status-lists/\\d+$`))
     t.ok(Number.isInteger(first.idx) && first.idx >= 0 && first.idx < LIST_SIZE)
-    t.not(first.idx, second.idx, 'a token without a session has an index of its own (P165)')
+    t.not(first.idx, second.idx, 'a token without a session has its own index')
 
     const signedIn = (await login(server)).json()
     const refreshed = (await refresh(server, signedIn.refresh_token)).json()
-    t.same(statusOf(refreshed.access_token), statusOf(signedIn.access_token), 'those of a session share one')
+    t.same(
+      statusOf(refreshed.access_token),
+      statusOf(signedIn.access_token),
+      'the tokens of a session share one',
+    )
     t.not(statusOf(signedIn.access_token).uri, first.uri)
   },
 )
@@ -54,7 +58,7 @@ t.test('status list indices do not reveal the order of issue', async (t) => {
   }
   t.equal(new Set(indices).size, indices.length)
   const steps = indices.slice(1).map((idx, i) => idx - (indices[i] as number))
-  t.ok(new Set(steps).size > 35, 'no stride between neighbours')
+  t.ok(new Set(steps).size > 35, 'no constant difference between neighbours')
   const rising = steps.filter((step) => step > 0).length
   t.ok(rising > 8 && rising < 31, `as often up as down, ${rising} of 39`)
 })
@@ -83,7 +87,7 @@ t.test('the status list is a signed, compressed and cacheable Status List Token 
   t.equal(zipped.headers['content-encoding'], 'gzip')
   t.equal(zipped.headers.vary, 'accept-encoding')
   server.clock.tick(400)
-  t.not((await server.inject({ url: path })).headers.etag, etag, 'renewed before it expires')
+  t.not((await server.inject({ url: path })).headers.etag, etag, 'reissued before it expires')
 })
 
 t.test('an unknown status list gets 404, whatever the request headers', async (t) => {
@@ -174,18 +178,18 @@ t.test(
     const bystander = await (await clientCredentials(server, {}, 'poster')).json()
     for (const { verifier } of verifiers) await verifier.ready()
     for (const [what, { token, takeBack }] of Object.entries(cases)) {
-      for (const { verdict } of verifiers) t.equal(await verdict(token), 'ok', `${what}: good before`)
+      for (const { verdict } of verifiers) t.equal(await verdict(token), 'ok', `${what}: accepted before`)
       await takeBack()
       await pass(server, ...verifiers)
       for (const { verdict, calls } of verifiers) {
         const before = calls.length
         t.equal(await verdict(token), 'revoked', what)
-        t.equal(calls.length, before, 'and nobody was called')
+        t.equal(calls.length, before, 'and no request was sent')
       }
     }
     for (const { verdict } of verifiers) {
       const outcome = await verdict(bystander.access_token ?? '')
-      t.not(outcome, 'revoked', 'nobody else was hit')
+      t.not(outcome, 'revoked', 'no other token was affected')
     }
   },
 )
@@ -224,7 +228,7 @@ t.test('a revocation remains after a restart, on every node, until the token exp
   t.not(
     statusOf((await clientCredentials(second)).json().access_token).idx,
     statusOf(token).idx,
-    'and its index is given to nobody else',
+    'and its index is assigned to no other token',
   )
 })
 
@@ -275,5 +279,5 @@ t.test('revoking one token of a sign-in does not sign the user out', async (t) =
   t.equal(await one.verdict(second.access_token), 'ok')
   await server.store.sessions.revokeMatching({}, server.clock.now(), 'test')
   await pass(server, one)
-  t.equal(await one.verdict(second.access_token), 'revoked', 'the new index belongs to the session as well')
+  t.equal(await one.verdict(second.access_token), 'revoked', 'the new index belongs to the session too')
 })

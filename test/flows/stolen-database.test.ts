@@ -1,4 +1,4 @@
-/** Somebody has a copy of the database, taken while the server ran, and not the master key. */
+/** An attacker has a copy of the database, taken while the server ran, and not the master key. */
 import { createHash, createHmac, createPrivateKey, randomBytes } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,7 +31,7 @@ import { introspect, revoke } from '../support/server/tokens.ts'
 const CHOSEN = 'Chosen-Secret-of-a-migrated-client'
 const VISITOR = '203.0.113.77'
 
-/** A server with something of everything in its database, and a copy of that database, log and all. */
+/** A server with something of every kind in its database, and a copy of that database with its log. */
 async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
   const folder = t.testdir({ server: {}, thief: {} })
   const masterKey = randomBytes(32)
@@ -107,10 +107,10 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
   return { server, folder, secrets, files, bytes, refreshToken: second.refresh_token as string, before }
 }
 
-/** Once for all of the tests below: making keys and hashing passwords is most of the time. */
+/** Made once for all tests below, since generating keys and hashing passwords takes most of the time. */
 const { server, folder, secrets, files, bytes, refreshToken, before } = await robbed(t)
 
-/** The thief's copy, opened with the program itself. */
+/** The copied database, opened with the program itself. */
 async function thief(t: Test): Promise<{ store: Store; ring: Ring }> {
   const store = createStore(openDb(`sqlite:${join(folder, 'thief', 'keyturn.db')}`))
   t.teardown(() => store.db.close())
@@ -122,7 +122,7 @@ t.test(
   async (t) => {
     t.same(files, ['keyturn.db', 'keyturn.db-wal'])
     t.ok(bytes.length > 100_000)
-    t.ok(Object.keys(secrets).length > 100, `${Object.keys(secrets).length} secrets were looked for`)
+    t.ok(Object.keys(secrets).length > 100, `${Object.keys(secrets).length} secrets were searched for`)
     t.same(leaked(bytes, secrets), [])
     t.same(leaked(bytes, { 'PRIVATE KEY': 'PRIVATE KEY', 'a private member': '"d":' }), [])
   },
@@ -147,7 +147,7 @@ t.test('without the master key the database cannot be decrypted or taken over', 
   const base = await openBase(config(randomBytes(32)), { logger: testLogger() }, 'apply')
   t.teardown(() => base.store.db.close())
   await t.rejects(openKeys(base), { name: 'SealBroken' })
-  t.equal((await base.store.ring.read())?.version, before.version + 1, 'nothing was changed by trying')
+  t.equal((await base.store.ring.read())?.version, before.version + 1, 'the attempts changed nothing')
 })
 
 t.test('no signing key can be derived from the stored data', async (t) => {
@@ -204,7 +204,7 @@ t.test('no refresh token can be forged with another key or from the stored data'
     t.equal(answer.statusCode, 400)
     t.match(answer.json(), { error: 'invalid_grant' })
   }
-  t.equal((await refresh(server, refreshToken)).statusCode, 200, 'and the session of its owner lives')
+  t.equal((await refresh(server, refreshToken)).statusCode, 200, 'and its owner’s session continues')
 })
 
 t.test('a stored hash of a client or user is not accepted as a credential', async (t) => {

@@ -20,7 +20,7 @@ import { revoke } from '../support/server/tokens.ts'
 interface World {
   readonly server: TestServer
   readonly otlp: Collector
-  /** Everything there is by now. */
+  /** All spans so far. */
   spans(): Promise<SeenSpan[]>
 }
 
@@ -92,7 +92,7 @@ t.test(
     })
     const sign = called(childrenOf(all, second), 'sign at+jwt')
     t.equal(sign.kind, 1)
-    // The first token of a key's minute is written down before it is signed.
+    // The first token of a key’s minute is recorded before it is signed.
     const cover = called(childrenOf(all, called(childrenOf(all, first), 'sign at+jwt')), 'UPDATE ring_keys')
     t.match(cover, {
       kind: 3,
@@ -135,7 +135,10 @@ t.test('concurrent requests do not mix their spans', async (t) => {
       t.ok(span === request || mine.some(({ spanId }) => spanId === span.parentSpanId), span.name)
     }
     if (request.attributes['keyturn.grant_type'] === 'refresh_token') {
-      t.ok(names(mine).includes('SELECT client_sessions'), 'and it is in the trace of whoever asked for it')
+      t.ok(
+        names(mine).includes('SELECT client_sessions'),
+        'and it belongs to the trace of the request that caused it',
+      )
     }
   }
 })
@@ -279,7 +282,7 @@ t.test('password hashing and its waiting time have spans', async (t) => {
   const of = (name: string) => all.filter((span) => span.name === name)
   t.equal(of('password work').length, 2)
   const [turned, waited] = of('password queue').sort((a, b) => b.status - a.status)
-  t.equal(of('password queue').length, 2, 'the first has not waited')
+  t.equal(of('password queue').length, 2, 'the first one did not wait')
   t.match(turned, { status: 2, attributes: { 'error.type': 'overloaded' } })
   const work = of('password work').find(({ traceId }) => traceId === waited?.traceId)
   t.equal(waited?.status, 0)
@@ -352,7 +355,7 @@ t.test('a background job has a trace if it did any work', async (t) => {
   await server.poll()
   const all = await spans()
   const tops = all.filter(({ parentSpanId }) => parentSpanId === '')
-  t.same(names(tops), ['prune', 'maintain keys'], 'and looking is none')
+  t.same(names(tops), ['prune', 'maintain keys'], 'and polling alone has none')
   const [prune, maintain] = tops
   if (!prune || !maintain) return
   t.ok(names(childrenOf(all, prune)).some((name) => /sessions/.test(name)))

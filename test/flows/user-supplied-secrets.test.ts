@@ -30,7 +30,7 @@ const ask = (server: TestServer, secret: string, remoteAddress: string = HOME) =
     payload: 'grant_type=client_credentials',
   })
 
-/** Guesses until one is not looked at any more; how many were. */
+/** Guesses until one is no longer checked; returns how many were. */
 async function guessUntilThrottled(
   server: TestServer,
   from: (i: number) => string,
@@ -64,7 +64,7 @@ t.test(
     t.same(
       owner.map(({ statusCode }) => statusCode),
       [200, 200, 200, 200],
-      'no hash is made for the owner',
+      'the owner’s secret is not hashed',
     )
     const answers = await Promise.all(guesses)
     const full = answers.find(({ statusCode }) => statusCode === 503)
@@ -80,7 +80,7 @@ t.test(
     const server = await start(t)
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
     t.equal(await guessUntilThrottled(server, () => HOME), LIMITS.pair.burst)
-    const answer = await ask(server, 'one more')
+    const answer = await ask(server, 'one more guess')
     refused(t, answer, { status: 429, error: 'temporarily_unavailable' })
     t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
     t.equal((await ask(server, CHOSEN)).statusCode, 200, 'from the same address')
@@ -100,8 +100,8 @@ t.test(
     t.equal(await guessUntilThrottled(first, (i) => `192.0.2.${i}`), LIMITS.account.burst)
     const second = await start(t, { database, masterKey, clock: first.clock })
     const fresh = await ask(second, 'guess', '192.0.2.200')
-    refused(t, fresh, { status: 429, error: 'temporarily_unavailable' }, 'what was counted is not forgotten')
-    t.equal((await ask(second, CHOSEN)).statusCode, 200, 'where it has been before')
+    refused(t, fresh, { status: 429, error: 'temporarily_unavailable' }, 'the counts are kept')
+    t.equal((await ask(second, CHOSEN)).statusCode, 200, 'from a known address')
   },
 )
 
@@ -114,7 +114,7 @@ t.test(
       t,
       await ask(server, CHOSEN),
       { status: 429, error: 'temporarily_unavailable' },
-      'not known here yet',
+      'from an address unknown here',
     )
     server.clock.tick(LIMITS.pair.interval)
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
@@ -128,7 +128,7 @@ t.test(
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
     const secretHash = await hashPassword('another secret')
     await server.store.clients.replace(client({ id: 'migrated', secretHash }))
-    t.equal((await ask(server, 'another secret')).statusCode, 200, 'before the node has heard of it')
+    t.equal((await ask(server, 'another secret')).statusCode, 200, 'before the node has polled it')
     await server.poll()
     refused(t, await ask(server, CHOSEN), { status: 401, error: 'invalid_client' })
     t.equal((await ask(server, 'another secret')).statusCode, 200)

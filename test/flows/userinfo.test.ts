@@ -18,7 +18,7 @@ async function world(t: Test) {
   const { alice } = await seed(server.store)
   await server.store.users.setProfile(alice.id, PROFILE, 1234)
   const { access_token: plain } = await signedIn(server)
-  /** What a sign-in with these scopes would have led to. */
+  /** What a sign-in with these scopes would have produced. */
   const withScope = (scope: string, more: Record<string, unknown> = {}) =>
     resigned(server, plain, { scope, ...more })
   const get = (headers: Record<string, string> = {}, url = URL) =>
@@ -38,7 +38,7 @@ const ALL = {
   email_verified: true,
 }
 
-/** Status, error code in body and header alike, and what else the header says. */
+/** The status, the error code in body and header, and the rest of the header. */
 function seen({ statusCode, body, headers }: LightMyRequestResponse): unknown[] {
   const header = String(headers['www-authenticate'] ?? '')
   const code = body === '' ? undefined : JSON.parse(body).error
@@ -183,7 +183,7 @@ t.test(
         const [session] = await w.server.store.sessions.list({ userId: w.alice.id }, 1)
         await w.server.store.sessions.revoke(session?.id ?? '', w.server.clock.now(), 'test')
       },
-      // Which takes back all of its tokens so far: they share a place in the status list.
+      // This revokes all its tokens so far: they share an entry in the status list.
       'another token of the session': async (w) => {
         const [session] = await w.server.store.sessions.list({ userId: w.alice.id }, 1)
         if (!session?.status) throw new Error('no index')

@@ -11,13 +11,13 @@ const { key } = await seedEndpoints(server)
 const requests = goodRequests(server, key)
 t.teardown(() => server.close())
 
-/** Each parameter of each good request once, with a fresh form. */
+/** Varies each parameter of each valid request once, with a fresh form. */
 async function eachParameter(
   visit: (request: GoodRequest, name: string, form: Form, value: string) => Promise<void>,
 ) {
   for (const request of requests) {
     for (const name of Object.keys(await request.form())) {
-      // A million requests from one address would be throttled, and so would these many sign-ins.
+      // A million requests from one address would be rate limited, and so would this many sign-ins.
       server.clock.tick(3600)
       const form = await request.form()
       await visit(request, name, form, String(form[name]))
@@ -86,7 +86,7 @@ t.test('the same resource sent twice counts once (RFC 8707 §2; docs/security.md
   t.equal(answer.statusCode, 200)
 })
 
-/** The error code, where there is one: a revocation's success has no body. */
+/** The error code, if there is one: a successful revocation has no body. */
 const codeOf = (body: string): unknown => (body === '' ? undefined : JSON.parse(body).error)
 
 t.test('an empty parameter is treated as absent (RFC 6749 §3.2; docs/security.md A4)', async (t) => {
@@ -102,7 +102,7 @@ t.test('an empty parameter is treated as absent (RFC 6749 §3.2; docs/security.m
   })
 })
 
-/** What each endpoint says when a parameter that it needs is missing. */
+/** What each endpoint responds when a required parameter is missing. */
 const MISSING: Record<string, { status: number; error: string }> = {
   grant_type: { status: 400, error: 'invalid_request' },
   username: { status: 400, error: 'invalid_request' },
@@ -138,7 +138,7 @@ t.test('an unknown parameter is ignored (RFC 6749 §3.2; docs/security.md A5)', 
   }
 })
 
-/** Nothing that a strict reader of RFC 6749 Appendix B takes for text. */
+/** Nothing that a strict reader of RFC 6749 Appendix B accepts as text. */
 const BROKEN: readonly (string | Buffer)[] = [
   '%zz',
   '%',
@@ -218,7 +218,7 @@ t.test(
         const answer = await send(request, { ...form, [name]: marked })
         const label = `${request.name}: ${name}=${encodeURIComponent(text)}`
         t.ok(answer.statusCode < 500, `${label}: ${answer.statusCode}`)
-        t.notMatch(answer.body, /m4rk/, `${label}: nothing is reflected`)
+        t.notMatch(answer.body, /m4rk/, `${label}: nothing is echoed`)
         t.notOk(answer.headers['set-cookie'], label)
         if (answer.statusCode >= 400) wellFormed(t, answer, label)
         server.clock.tick(3600)

@@ -49,7 +49,7 @@ t.test('every legal form of HTTP request gets its token (RFC 9112)', async (t) =
   issues(
     t,
     await send([HOST, `content-type: \t  application/x-www-form-urlencoded \t`, AUTH, CLOSE, LENGTH]),
-    'white space around a field value is none of it (RFC 9110 §5.5)',
+    'white space around a field value is ignored (RFC 9110 §5.5)',
   )
   const absolute = 'POST http://elsewhere.test/oauth2/token HTTP/1.1'
   issues(t, await send(GOOD, BODY, absolute), 'absolute form (RFC 9112 §3.2.2)')
@@ -161,7 +161,7 @@ t.test('a client that disconnects mid-request affects no one else (docs/security
       await exchange(port, [whole.slice(0, length)], { silence: 20 })
     }
   })
-  issues(t, await send(GOOD), 'the next one')
+  issues(t, await send(GOOD), 'the next connection')
   t.same(
     server.logger.lines.filter(({ level }) => level === 'error' || level === 'fatal'),
     [],

@@ -13,7 +13,7 @@ import { type ProcessOptions, runProgram, startServer } from '../support/process
 import { chainOf, load } from '../support/processes/token-load.ts'
 import { scaledClock } from '../support/server/clock.ts'
 
-/** Dies in the nth of these system calls; the call itself is not made. */
+/** Dies in the nth of these system calls; the call itself is not executed. */
 const dieIn = (calls: string, nth: number): Pick<ProcessOptions, 'wrap'> => ({
   wrap: [
     ...['strace', '-D', '-f', '-o', '/dev/null', '-e', `trace=${calls}`],
@@ -21,7 +21,7 @@ const dieIn = (calls: string, nth: number): Pick<ProcessOptions, 'wrap'> => ({
   ],
 })
 
-/** A first start on nothing; true if it was killed before it could say that it serves. */
+/** A first start in an empty folder; true if it was killed before it reported that it serves. */
 async function startAndDie(folder: Folder, options: ProcessOptions): Promise<boolean> {
   const program = runProgram(folder, ['serve', '--json'], options)
   const serving = new Promise<boolean>((resolve) => {
@@ -34,7 +34,7 @@ async function startAndDie(folder: Folder, options: ProcessOptions): Promise<boo
   return died
 }
 
-/** Kills first starts in the first, second, … of these calls, until one is through; every `step`th is tried. */
+/** Kills first starts in the first, second, … of these calls, until one completes; every `step`th call is tried. */
 async function killFirstStarts(t: Test, calls: string, step = 1): Promise<void> {
   let nth = 1
   for (; ; nth += step) {
@@ -49,7 +49,7 @@ async function killFirstStarts(t: Test, calls: string, step = 1): Promise<void> 
   t.ok(nth > 1, `${nth - 1} calls of ${calls}`)
 }
 
-/** Kills a server that rotates and is loaded in the first, second, … flush of its database. */
+/** Kills a rotating server under load in the first, second, … flush of its database. */
 async function killInFlushes(t: Test, flushes: number): Promise<void> {
   const clock = { from: Date.now(), speed: 30 }
   const folder = await seededFolder(t, { KEY_ROTATION: '1m', VERIFIER_CACHE: '0s', REFRESH_GRACE: '5m' })

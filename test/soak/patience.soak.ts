@@ -1,4 +1,4 @@
-/** The limits as they are, waited for. */
+/** The real timeouts, waited for. */
 import { readdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'

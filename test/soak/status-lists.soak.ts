@@ -1,4 +1,4 @@
-/** Status lists at the size and under the load that the quick tests only hint at. */
+/** Status lists at the size and load that the quick tests only approximate. */
 import t from 'tap'
 import { verifying } from '../support/issuers/verifier.ts'
 import { basic, claimsOf, clientCredentials, encodeForm, login, post } from '../support/server/requests.ts'
@@ -24,7 +24,7 @@ t.test(
       }
       return counts
     }
-    // The endpoint without HTTP around it: what is counted is what a token leaves behind.
+    // The endpoint’s work without HTTP, since the test counts what a token leaves in the store.
     const form = new URLSearchParams({ grant_type: 'client_credentials' })
     const parameters = { get: (name: string) => form.get(name) ?? undefined, all: () => [] }
     const request = {
@@ -50,7 +50,7 @@ t.test(
         }
       }),
     )
-    t.equal(seen.size, issued, 'every token has an index of its own')
+    t.equal(seen.size, issued, 'every token has its own index')
     const { status_blocks: blocks = 0, ...after } = await rows()
     delete before.status_blocks
     t.same(after, before)

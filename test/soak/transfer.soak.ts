@@ -1,6 +1,6 @@
 /**
- * Moving house with 10,000 users and 100,000 sessions; more with TRANSFER_SESSIONS, ten sessions a user. The PostgreSQL
- * of the tests does not flush: what is shown is that everything arrives, and about how long our own part takes.
+ * A transfer of 10,000 users and 100,000 sessions; more with TRANSFER_SESSIONS, ten sessions per user. The PostgreSQL
+ * of the tests does not flush: the test shows that everything arrives, and roughly how long our own part takes.
  */
 import { join } from 'node:path'
 import t from 'tap'
@@ -18,7 +18,7 @@ const EACH = 10
 const BATCH = 1000
 const FAR = 4_000_000_000
 
-/** Rows as sign-ins leave them; a password hash is copied, since making one takes longer than all the rest. */
+/** Rows as sign-ins leave them; the password hash is copied, since making one takes longer than everything else. */
 async function fill(store: Store, now: number, random: Random): Promise<void> {
   const alice = await store.users.findByUsername('alice')
   for (let n = 0; n < SESSIONS / EACH; n += BATCH) {
@@ -82,15 +82,15 @@ t.test(
       token = answer.json().refresh_token
       await server.close()
       const verified = await cli.json<{ intact: boolean }>(['audit', 'verify'], { settings: settings(to) })
-      t.ok(verified.intact, 'and the audit log is whole')
+      t.ok(verified.intact, 'and the audit log verifies')
     }
-    // The refresh between the moves: it changes its session and its key, and adds a row to the audit log.
+    // The refresh between the transfers changes its session and its key and adds a row to the audit log.
     const changed = ['client_sessions', 'ring_keys', 'audit', 'audit_head']
     const unchanged = reports.map(({ tables }) => tables.filter(({ table }) => !changed.includes(table)))
     t.same(
       unchanged[1],
       unchanged[0],
-      'counts and checksums are the same after both moves, but for what the refresh changed',
+      'counts and checksums are the same after both transfers, except for what the refresh changed',
     )
     t.equal(reports[1]?.rows, (reports[0]?.rows ?? 0) + 1)
   },

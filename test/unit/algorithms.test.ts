@@ -47,12 +47,12 @@ for (const alg of names) {
     async (t) => {
       const pair = await generateKey(alg)
       t.equal(pair.alg, alg)
-      t.same(Object.keys(pair.publicJwk).sort(), [...algorithms[alg].publicMembers].sort(), 'no member more')
+      t.same(Object.keys(pair.publicJwk).sort(), [...algorithms[alg].publicMembers].sort(), 'no other member')
 
       const sealer = createSealer(MASTER_KEY, systemRandom)
       const row = ringKey({ kid: pair.kid, alg, publicJwk: pair.publicJwk })
       const key = await importTested(row, sealer.open(pair.kid, sealer.seal(pair.kid, pair.privatePem)))
-      t.same(Object.keys(key), ['kid', 'alg', 'sign'], 'in memory it signs, and cannot be copied out')
+      t.same(Object.keys(key), ['kid', 'alg', 'sign'], 'in memory it signs and cannot be exported')
       t.same(Reflect.ownKeys(key.sign).sort(), ['length', 'name'])
       t.notMatch(inspect(key, { depth: 9, showHidden: true }), /PRIVATE|KeyObject/)
 

@@ -12,7 +12,7 @@ const passkey = (userVerified: boolean, backedUp: boolean): Proof => ({
 
 const [PASSWORD, MFA, PHR] = ACR_VALUES
 
-/** What was proven, what tokens say of it (RFC 8176 §2), and what it amounts to. */
+/** The methods used, how tokens state them (RFC 8176 §2), and the level they reach. */
 const TABLE: readonly (readonly [string, readonly Proof[], readonly string[], string])[] = [
   ['password', [password], ['pwd'], PASSWORD],
   ['password and app', [password, totp], ['mfa', 'otp', 'pwd'], MFA],

@@ -61,7 +61,7 @@ t.test(
     t.equal(
       send(folding, 'token.issued', 50, NOW + 100_000, () => fields).kept,
       20,
-      'after a while all of it again',
+      'after a while the full budget again',
     )
   },
 )
@@ -110,10 +110,10 @@ t.test(
       const folded = folding.take(now, true)
       rows += folded.length
       told += counted(folded)
-      t.ok(folded.length <= 64 + FREQUENT.size, `${folded.length} folded rows in a minute`)
+      t.ok(folded.length <= 64 + FREQUENT.size, `${folded.length} aggregated rows in a minute`)
     }
     t.equal(told, events)
-    // 500 at once and one every two seconds; and the folded ones.
+    // 500 at once and one every two seconds, plus the aggregated rows.
     t.ok(
       rows <= 500 + (MINUTES * 60) / 2 + MINUTES * (64 + FREQUENT.size),
       `${rows} rows of ${events} events`,

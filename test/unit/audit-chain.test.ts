@@ -64,7 +64,7 @@ t.test('the hash covers every field of a row and the previous row', async (t) =>
   for (const [name, value] of Object.entries(changes))
     t.not(hashOf('before', { ...row, [name]: value }), row.hash, name)
   t.not(hashOf('other', row), row.hash)
-  t.not(hashOf('before', { ...row, actor: 'shop', sub: 'client:shop' }), row.hash, 'columns are not mixed up')
+  t.not(hashOf('before', { ...row, actor: 'shop', sub: 'client:shop' }), row.hash, 'columns are not confused')
 })
 
 t.test('values that an engine could not store read back as they were hashed', async (t) => {

@@ -51,7 +51,7 @@ function writer({ auditRows }: Store, options: Options = {}): World {
   return { log, logger, alarms }
 }
 
-/** Of a kind that is never folded. */
+/** Of a kind that is never aggregated. */
 function record({ log }: World, from: number, to: number, actor = 'keyturn'): void {
   for (let i = from; i <= to; i += 1) log.record('keys.rotated', { actor, kid: `${i}` })
 }
@@ -77,7 +77,7 @@ t.test('events are stored in order, in batches, and signed', async (t) => {
   }
   const one = writer(store, { rows: { append } })
   await one.log.flush()
-  t.equal(batches, 0, 'nothing costs nothing')
+  t.equal(batches, 0, 'an empty batch costs nothing')
   record(one, 1, 450)
   t.equal(one.log.state().waiting, 450)
   const flushed = one.log.flush()
@@ -101,7 +101,7 @@ t.test(
       await Promise.all(nodes.map(({ world }) => world.log.flush()))
     }
     for (const { name, world } of nodes) {
-      t.same(await kids(store, name), upTo(200), 'all of them, in their order')
+      t.same(await kids(store, name), upTo(200), 'all of them, in order')
       t.same(world.alarms, [])
     }
     t.same(await findings(store), [])
@@ -144,7 +144,7 @@ t.test('a batch that is committed only after the check is not written twice eith
     },
     async state() {
       const state = await store.auditRows.state()
-      // Between the look and the write.
+      // Between the check and the write.
       if (late) await late()
       if (late) looks += 1
       return state
@@ -165,7 +165,7 @@ t.test('while the store is down the newest events wait, and a later row counts t
   const one = writer(store, { rows: { append }, mostWaiting: 300 })
   record(one, 1, 250)
   await t.rejects(one.log.flush(), { name: 'StoreUnavailable' })
-  // 100 of them are the batch that was tried.
+  // 100 of them are the batch that was attempted.
   record(one, 251, 600)
   await t.rejects(one.log.flush(), { name: 'StoreUnavailable' })
   t.match(one.log.state(), { waiting: 400, written: 0, dropped: 200 })
@@ -299,7 +299,7 @@ t.test('a rolled-back log is detected by a process that knows a later head', asy
         params: [head?.seq ?? 0, head?.hash ?? '', head?.mac ?? null],
       },
     ])
-    t.same(await findings(store), [], 'it fits')
+    t.same(await findings(store), [], 'the chain verifies')
     const other = writer(store)
     if (regrown) record(other, 7, 20)
     await other.log.flush()

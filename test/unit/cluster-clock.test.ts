@@ -6,7 +6,7 @@ import { testLogger } from '../support/server/log.ts'
 const START = 1_700_000_000
 const DAY = 86_400
 
-/** A machine's two clocks, of which a test sets one, and the clock of a store that machines share. */
+/** A machine’s two clocks, one of which a test sets, and the clock of a store that machines share. */
 async function world({ wrongBy = 0, shared = true } = {}) {
   const machine = testClock(START + wrongBy)
   const store = testClock(START)
@@ -42,7 +42,7 @@ async function world({ wrongBy = 0, shared = true } = {}) {
       store.tick(seconds)
       monotonic += seconds * 1000
     },
-    /** The machine sleeps: its monotonic clock stands still. */
+    /** The machine is suspended: its monotonic clock stands still. */
     sleep(seconds: number) {
       machine.tick(seconds)
       store.tick(seconds)
@@ -57,7 +57,7 @@ t.test(
       const { time, pass, store, logger } = await world({ wrongBy })
       t.equal(time.clock.now(), store.now(), `${wrongBy} s`)
       pass(3)
-      t.equal(time.clock.now(), store.now(), 'and goes on between two readings')
+      t.equal(time.clock.now(), store.now(), 'and continues between two readings')
       t.equal(logger.lines.length, wrongBy === 0 ? 0 : 1)
     }
     const { logger } = await world({ wrongBy: -60 })
@@ -96,7 +96,7 @@ t.test('a slow answer is used until there is a prompt one', async (t) => {
   slow(4000)
   await time.poll()
   // The four seconds passed for the machine alone.
-  t.equal(time.clock.now(), store.now() + 4, 'the prompt one is better')
+  t.equal(time.clock.now(), store.now() + 4, 'the faster reading is more precise')
 })
 
 t.test('a node on a store of its own uses the machine’s clock', async (t) => {

@@ -40,7 +40,7 @@ t.test(
       await turn()
     }
     t.same(await Promise.all(all.slice(0, 5)), [0, 1, 2, 3, 4])
-    t.same(started, [0, 1, 2, 3, 4], 'those turned away never began')
+    t.same(started, [0, 1, 2, 3, 4], 'refused tasks never started')
   },
 )
 

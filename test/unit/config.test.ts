@@ -59,7 +59,7 @@ t.test('without any setting every option has its documented default', async (t) 
 t.test('every row of the settings table is a member of Config, named as in the environment', async (t) => {
   const camel = (name: string) => name.toLowerCase().replace(/_(.)/g, (_, letter) => letter.toUpperCase())
   for (const [key, { name }] of Object.entries(fields)) t.equal(key, camel(name))
-  // Tracing has names of OpenTelemetry's, and a table of its own (config/tracing.ts).
+  // Tracing has OpenTelemetry’s names and its own table (config/tracing.ts).
   const { tracing, ...settings } = load()
   t.equal(tracing, null)
   t.same(Object.keys(settings).sort(), Object.keys(fields).sort())
@@ -67,7 +67,7 @@ t.test('every row of the settings table is a member of Config, named as in the e
 
 const names = Object.values(fields).map(({ name }) => name)
 
-/** Setting, as written, as meant. */
+/** Setting, text, parsed value. */
 const GOOD: readonly (readonly [string, string, keyof Config, unknown])[] = [
   ['ISSUER', 'https://login.example.com', 'issuer', 'https://login.example.com'],
   ['ISSUER', 'https://login.example.com/', 'issuer', 'https://login.example.com/'],
@@ -117,7 +117,7 @@ t.test('every setting is parsed to its meaning', async (t) => {
   t.same(
     names.filter((name) => !GOOD.some((row) => row[0] === name)),
     [],
-    'none was forgotten here',
+    'no setting is missing here',
   )
 })
 
@@ -215,15 +215,15 @@ t.test(
     }
     const free = ['HOST', 'KEYS_DIR']
     const untested = names.filter((name) => !(name in BAD) && !free.includes(name))
-    t.same(untested, [], 'none was forgotten here')
+    t.same(untested, [], 'no setting is missing here')
   },
 )
 
 t.test('metrics have a separate port or none', async (t) => {
   const same = { PORT: '4000', METRICS_PORT: '4000' }
   t.same(problems(same), ['KEYTURN_METRICS_PORT must differ from KEYTURN_PORT'])
-  t.same(problems({ METRICS_PORT: '3000' }).length, 1, 'the default port is one, too')
-  t.equal(load({ PORT: '0', METRICS_PORT: '0' }).metricsPort, 0, 'two free ones')
+  t.same(problems({ METRICS_PORT: '3000' }).length, 1, 'the default port counts too')
+  t.equal(load({ PORT: '0', METRICS_PORT: '0' }).metricsPort, 0, 'two free ports')
 })
 
 t.test('no error message repeats a secret', async (t) => {
@@ -271,7 +271,10 @@ t.test('an unknown KEYTURN_ name is refused with the closest known name', async 
     ])
   }
   t.match(problems({ PORT_FILE: '/x' })[0], /KEYTURN_PORT_FILE is not a setting/, 'only secrets have files')
-  t.ok(loadConfig({ PORT: '1', KEYTURNX: '1', XKEYTURN_PORT: '1' }, NOWHERE), 'other names are none of ours')
+  t.ok(
+    loadConfig({ PORT: '1', KEYTURNX: '1', XKEYTURN_PORT: '1' }, NOWHERE),
+    'names without the prefix are ignored',
+  )
 })
 
 t.test('PostgreSQL requires a master key shared by all nodes', async (t) => {
@@ -290,7 +293,7 @@ t.test('PostgreSQL requires a master key shared by all nodes', async (t) => {
     t.same(problems({ DATABASE_URL: url, MASTER_KEY: '' }), [missing])
   }
   const both = problems({ DATABASE_URL: urls[0] ?? '', MASTER_KEY: 'short' })
-  t.match(both, [/^KEYTURN_MASTER_KEY must be 32 bytes/], 'one that is wrong is not called missing')
+  t.match(both, [/^KEYTURN_MASTER_KEY must be 32 bytes/], 'an invalid secret is not reported as missing')
 })
 
 t.test('a secret may come from a file, but not from both a file and a variable', async (t) => {
@@ -308,7 +311,7 @@ t.test('a secret may come from a file, but not from both a file and a variable',
   t.same(
     problems({ MASTER_KEY_FILE: file('empty') }),
     ['KEYTURN_MASTER_KEY_FILE is empty'],
-    'not "unset", or a new key would be made',
+    'not "unset", which would create a new key',
   )
   t.match(problems({ MASTER_KEY_FILE: file('url') })[0], /^KEYTURN_MASTER_KEY must be 32 bytes/)
 })
@@ -317,7 +320,7 @@ t.test('a .env file in the folder is read, and the environment overrides it', as
   const folder = t.testdir({ '.env': '# a comment\nKEYTURN_PORT=4000\nKEYTURN_HOST="::"\nOTHER=x\n' })
   t.match(load({}, folder), { port: 4000, host: '::', issuer: 'http://localhost:4000' })
   t.match(load({ PORT: '5000' }, folder), { port: 5000, host: '::' })
-  t.equal(load({ PORT: '' }, folder).port, 3000, 'an empty value overrides as well')
+  t.equal(load({ PORT: '' }, folder).port, 3000, 'an empty value overrides too')
 })
 
 t.test('problems in a .env file are reported like problems in the environment', async (t) => {

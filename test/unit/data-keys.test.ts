@@ -29,7 +29,7 @@ const holding = (...keys: readonly Buffer[]): KeyHolder =>
     systemRandom,
   )
 
-/** A store, and what a node needs to open its roots. */
+/** A store, and what a node needs to decrypt its data keys. */
 async function world(t: Test, ...keys: readonly Buffer[]) {
   const store = await openStore()
   t.teardown(() => store.db.close())
@@ -47,7 +47,7 @@ async function world(t: Test, ...keys: readonly Buffer[]) {
   return { store, clock, deps, holder, rotating }
 }
 
-/** Goes over to the second of the keys that it holds. */
+/** Switches to the second of the keys that it has. */
 async function change({ deps, holder }: Awaited<ReturnType<typeof world>>, compromised = false) {
   const to = holder.keys()[1]
   if (!to) throw new Error('no next key')
@@ -77,7 +77,7 @@ t.test(
   async (t) => {
     const { store, deps, rotating } = await world(t as Test, K2)
     const ring = await ensureRing(rotating, QUICK)
-    // Of two that are held, it is the one that the ring is sealed with.
+    // Of two available keys, the one that encrypts the key ring is used.
     await ensureRoot(deps(holding(K1, K2)), ring)
     const [root] = await store.roots.list()
     if (!root) throw new Error('no root')
@@ -111,7 +111,7 @@ t.test('a new data key is valid for reading at once, and current once every node
   const roots = await openRoots(here.deps(here.holder))
   const text = createMacs(roots, 'keyturn/csrf/v1').write('form')
   await change(here)
-  t.equal(roots.accepted().length, 1, 'not heard of yet')
+  t.equal(roots.accepted().length, 1, 'not polled yet')
   await roots.sync()
   const numbers = () => [roots.writing().number, ...roots.accepted().map(({ number }) => number)]
   t.same(numbers(), [1, 2, 1])
@@ -120,7 +120,7 @@ t.test('a new data key is valid for reading at once, and current once every node
   here.clock.tick(1)
   t.same(numbers(), [2, 2, 1])
   here.clock.tick(-1_000_000)
-  t.equal(roots.writing().number, 1, 'also by a clock that was set back')
+  t.equal(roots.writing().number, 1, 'also with a clock that was set back')
   here.clock.tick(1_000_000)
 
   const macs = createMacs(roots, 'keyturn/csrf/v1')
@@ -131,7 +131,7 @@ t.test('a new data key is valid for reading at once, and current once every node
   t.notOk(macs.matches('form', 'é'.repeat(43)))
   t.notOk(
     createMacs(roots, 'keyturn/recovery-codes/v1').matches('form', text),
-    'a purpose has a key of its own',
+    'each purpose has its own key',
   )
 })
 
@@ -177,7 +177,7 @@ t.test('the cached data keys are refreshed only when they are too old for a deci
   t.equal(queries.count(), 0)
   clock.tick(1)
   await Promise.all([roots.current(), roots.current()])
-  t.equal(queries.count(), 1, 'one look for all who wait')
+  t.equal(queries.count(), 1, 'one poll for all waiting requests')
   t.equal(roots.current(), undefined)
 })
 
@@ -196,7 +196,7 @@ t.test('a master key rotation re-encrypts everything exactly once', async (t) =>
   await ensureRoot(here.deps(here.holder), null)
   const ring = await ensureRing(here.rotating, QUICK)
   t.same(await change(here), { texts: 3 })
-  t.same(await change(here), { texts: 0 }, 'it is where it was to go')
+  t.same(await change(here), { texts: 0 }, 'it has reached its target')
   const now = await here.store.ring.read()
   t.equal(now?.version, ring.version + 1)
   for (const { kid, sealed } of now?.keys ?? []) {
@@ -291,22 +291,22 @@ t.test(
     const held = () => holder.keys().map(({ fingerprint }) => fingerprint)
     t.same(held(), [fingerprintOf(K1)])
     write('master.key.next', K2)
-    // Also without a look, by whoever finds a text that does not open.
+    // Also without a poll, by a node that finds a text it cannot decrypt.
     t.equal(holder.sealer.open('kid', createSealer(K2, systemRandom).seal('kid', 'pem')), 'pem')
     holder.refresh()
     t.same(held(), [fingerprintOf(K1), fingerprintOf(K2)], 'the current one first')
     chmodSync(join(keysDir, 'master.key.next'), 0o644)
     holder.refresh()
-    t.equal(held().length, 2, 'one that others can read is not taken, and none that is held is lost')
+    t.equal(held().length, 2, 'one readable by others is not accepted, and no loaded key is lost')
     chmodSync(join(keysDir, 'master.key.next'), 0o600)
     renameSync(join(keysDir, 'master.key.next'), join(keysDir, 'master.key'))
     holder.refresh()
     t.same(held(), [fingerprintOf(K2)])
     rmSync(join(keysDir, 'master.key'))
     holder.refresh()
-    t.same(held(), [fingerprintOf(K2)], 'a file that is deleted is the next start’s trouble')
+    t.same(held(), [fingerprintOf(K2)], 'a deleted file is a problem only at the next start')
     write('master.key', K3)
     holder.refresh()
-    t.same(held(), [fingerprintOf(K3), fingerprintOf(K2)], 'and so is one that was exchanged by hand')
+    t.same(held(), [fingerprintOf(K3), fingerprintOf(K2)], 'and so is one that was replaced by hand')
   },
 )

@@ -28,7 +28,7 @@ t.test('a ciphertext moved to another key does not decrypt (kid as associated da
   for (const kid of ['other', '', 'kid ', 'KID']) t.throws(() => sealer.open(kid, sealed), SealBroken)
 })
 
-/** Those of `texts` that open; a tap assertion for each of thousands would take longer than all the rest. */
+/** The texts that decrypt; a tap assertion for each of thousands would take longer than everything else. */
 function opening(texts: Iterable<string>): string[] {
   const opened: string[] = []
   for (const text of texts) {

@@ -30,10 +30,10 @@ t.test(
     const text = sealed(flow)
     t.same(codec.open(text, 'mine'), flow)
     for (const browser of ['', 'Mine', 'mine ', 'yours', 'arrival']) t.equal(codec.open(text, browser), null)
-    t.match(text, /^[\w.-]+$/, 'fit for a URL')
+    t.match(text, /^[\w.-]+$/, 'safe in a URL')
     t.not(sealed(flow), text, 'and never the same twice')
     for (const secret of ['web', 'openid', 'client_id']) {
-      t.notOk(Buffer.from(text, 'base64url').includes(secret), 'and nobody can read it')
+      t.notOk(Buffer.from(text, 'base64url').includes(secret), 'and is not readable')
     }
   },
 )
@@ -42,7 +42,7 @@ t.test('a modified flow value is refused (RFC 6749 §10.12; docs/security.md P22
   const text = sealed(flow)
   for (let i = 0; i < text.length; i += 1) {
     const changed = text.slice(0, i) + (text[i] === 'A' ? 'g' : 'A') + text.slice(i + 1)
-    // The last letter may have bits that mean nothing: then it is the same flow.
+    // The last character may have bits without meaning: then it is the same flow value.
     const opened = codec.open(changed, 'mine')
     if (i === text.length - 1 && opened !== null) t.same(opened, flow)
     else t.equal(opened, null, `at ${i}`)
@@ -68,11 +68,11 @@ t.test('a flow value expires after an hour', async (t) => {
   t.ok(codec.open(text, 'mine'))
   clock.tick(1)
   t.equal(codec.open(text, 'mine'), null)
-  t.equal(codec.open(sealed({ arrivedAt: clock.now() + 61 }), 'mine'), null, 'nor is it of the future')
+  t.equal(codec.open(sealed({ arrivedAt: clock.now() + 61 }), 'mine'), null, 'nor is one from the future')
 })
 
 t.test('a flow value too large for a URL is not issued, and every issued one can be read', async (t) => {
-  // What compresses least: random text of one, two, three and four bytes a letter.
+  // The least compressible: random text of one, two, three and four bytes per character.
   const letters: Record<string, (random: number) => string> = {
     base64: (random) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'[random % 64] ?? '',
     Greek: (random) => String.fromCharCode(0x370 + (random % 256)),

@@ -9,9 +9,9 @@ t.test(
   async (t) => {
     t.equal(new Set(made).size, made.length, 'no two are the same')
     t.ok(made.every((secret) => /^ktcs_[A-Za-z0-9_-]{49}$/.test(secret)))
-    // 42 letters of 6 bits and one of 4; a letter that did not vary would be fewer.
+    // 42 characters of 6 bits and one of 4; a constant character would make it fewer.
     for (let at = 5; at < 47; at += 1)
-      t.equal(new Set(made.map((secret) => secret[at])).size, 64, `letter ${at}`)
+      t.equal(new Set(made.map((secret) => secret[at])).size, 64, `character ${at}`)
     t.equal(new Set(made.map((secret) => secret[47])).size, 16)
   },
 )
@@ -21,7 +21,7 @@ t.test('a secret scanner recognises a generated secret by its prefix and checksu
   const [secret = ''] = made
   for (let at = 0; at < secret.length; at += 1) {
     const typo = `${secret.slice(0, at)}${secret[at] === 'A' ? 'B' : 'A'}${secret.slice(at + 1)}`
-    t.notOk(isGeneratedSecret(typo), `letter ${at} is another`)
+    t.notOk(isGeneratedSecret(typo), `character ${at} is changed`)
   }
   for (const other of [
     '',

@@ -17,7 +17,7 @@ import { DAY, HOUR, MASTER_KEY, newKey, openStore, QUICK, ringDeps } from '../su
 
 const force = { actor: 'me', force: true }
 
-/** The store's ring, with every call counted. */
+/** The store’s key ring, with every call counted. */
 function counted(store: Store) {
   const calls: Record<string, number> = {}
   const ring = Object.fromEntries(
@@ -32,7 +32,7 @@ function counted(store: Store) {
   return { calls, store: { ...store, ring } }
 }
 
-/** A node that serves, and beside it an administrator on a connection of his own. */
+/** A serving node, and an administrator on a separate connection. */
 async function serving(t: Test) {
   const file = join(t.testdir(), 'keyturn.db')
   const clock = testClock(1_000_000)
@@ -76,7 +76,7 @@ t.test('a rotation by another process leads to a new JWKS, ETag and signing key'
   const { node, clock, administrator, first } = await serving(t as Test)
   const before = node.jwks()
   const rotated = await rotateRing(administrator, force)
-  t.equal(node.jwks().body, before.body, 'not before it looks')
+  t.equal(node.jwks().body, before.body, 'not before it polls')
   await node.sync()
   t.not(node.jwks().etag, before.etag)
   t.same(new Set(kids(node)), new Set(rotated.keys.map((key) => key.kid)))
@@ -87,7 +87,7 @@ t.test('a poll costs one small query while nothing has changed', async (t) => {
   const { node, calls } = await serving(t as Test)
   for (let i = 0; i < 10; i += 1) await node.sync()
   await Promise.all(Array.from({ length: 10 }, () => node.sync()))
-  t.notOk(calls.read, 'the ring itself is not read')
+  t.notOk(calls.read, 'the key ring itself is not read')
 })
 
 t.test('before signing, the store is told how long the key is needed', async (t) => {
@@ -137,7 +137,11 @@ t.test(
     clock.tick(10)
     await t.resolves(node.signingKey(until))
     clock.tick(1)
-    await t.rejects(node.signingKey(until), { name: 'StoreUnavailable' }, 'its key may have left the JWKS')
+    await t.rejects(
+      node.signingKey(until),
+      { name: 'StoreUnavailable' },
+      'its key may have been removed from the JWKS',
+    )
   },
 )
 
@@ -157,7 +161,7 @@ t.test('a node unaware of a rotation signs with the old key only while that key 
   await rotateRing(administrator, force)
   const { kid } = await node.signingKey(clock.now() + DAY)
   t.equal(kid, old)
-  t.ok((await tokensUntil(old)) >= clock.now() + DAY, 'and the key stays as long as this token lives')
+  t.ok((await tokensUntil(old)) >= clock.now() + DAY, 'and the key is kept as long as this token lives')
 
   clock.tick(HOUR)
   await maintainRing(administrator, (await administrator.store.ring.read()) as Ring)
@@ -180,7 +184,7 @@ t.test('the private half of a rotated key is gone from the store and from memory
   t.not((await node.signingKey(clock.now() + 600)).kid, activeKey(first).kid)
   const old = (await store.ring.read())?.keys.find((key) => key.kid === activeKey(first).kid)
   t.equal(old?.sealed, null)
-  t.ok(await collected(weak), 'nothing holds it')
+  t.ok(await collected(weak), 'nothing references it')
 })
 
 t.test('a retiring key that is needed longer is kept by a node that rotates', async (t) => {
@@ -219,7 +223,7 @@ t.test(
   'a running node keeps its last good key ring when a new one does not decrypt (docs/security.md Q8)',
   async (t) => {
     const { node, clock, administrator, first } = await serving(t as Test)
-    // A rotation itself refuses a next key that it cannot open, so this administrator opens everything.
+    // A rotation itself refuses a next key that it cannot decrypt, so this administrator accepts everything.
     const ours = administrator.sealer
     const other = createSealer(Buffer.alloc(32, 2), systemRandom)
     const open = (kid: string, sealed: string) => {
@@ -269,7 +273,7 @@ t.test(
   },
 )
 
-/** Whether nothing holds it, after the garbage collector was asked a few times. */
+/** Whether the object is unreferenced, after the garbage collector was asked a few times. */
 async function collected(weak: WeakRef<object>): Promise<boolean> {
   setFlagsFromString('--expose-gc')
   const gc = runInNewContext('gc') as () => void

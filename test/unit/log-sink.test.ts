@@ -14,7 +14,7 @@ function pipe(t: { testdir(): string; teardown(work: () => void): void }): numbe
   return fd
 }
 
-/** Reads until nothing has come for a while. */
+/** Reads until nothing has arrived for a while. */
 async function drain(fd: number): Promise<string> {
   const buffer = Buffer.alloc(65_536)
   const chunks: Buffer[] = []
@@ -23,7 +23,7 @@ async function drain(fd: number): Promise<string> {
     try {
       size = readSync(fd, buffer)
     } catch {
-      // EAGAIN: nothing there.
+      // EAGAIN: nothing to read.
     }
     if (size > 0) chunks.push(Buffer.from(buffer.subarray(0, size)))
     idle = size > 0 ? 0 : idle + 1
@@ -49,12 +49,12 @@ t.test('a blocked reader loses lines beyond 4 MiB and is told how many (docs/sec
   for (let i = 0; i < count; i += 1) sink.write(`${String(i).padStart(99)}\n`)
 
   const text = await drain(fd)
-  t.ok(text.length < 4_300_000, 'what waits is bounded')
+  t.ok(text.length < 4_300_000, 'the waiting lines are bounded')
   t.ok(text.length > 4_100_000, 'and no line that had room is lost')
   const lines = text.trimEnd().split('\n')
   t.ok(
     lines.every((line, i) => Number(line) === i),
-    'the first ones are kept, in order',
+    'the first lines are kept, in order',
   )
   t.same(lost, [count - lines.length])
 

@@ -45,7 +45,7 @@ const signIn = (id: string, userId: string): SignIn => ({
   ip: '192.0.2.1',
   userAgent: '',
 })
-/** Alice in two browsers, and Bob in a third. She uses `web` in the first, both clients in the second. */
+/** Alice in two browsers, and Bob in a third. She uses `web` in the first, and both clients in the second. */
 const [here, there, bobs] = [signIn('here', 'alice'), signIn('there', 'alice'), signIn('bobs', 'bob')]
 for (const [index, one] of [here, there, bobs].entries()) await store.signIns.insert(one, `secret ${index}`)
 for (const [id, clientId, at] of [
@@ -76,7 +76,7 @@ const hint = await idToken()
 type Form = Record<string, string>
 const pairs = (form: Form) => Object.entries(form)
 
-/** What becomes of it, in a line: the step, whom the page names, and where the browser goes. */
+/** The outcome in a line: the step, whom the page names, and where the browser is redirected. */
 async function outcome(form: Form, current: SignIn | null = here): Promise<string> {
   try {
     const step: LogoutStep = await decide(pairs(form), current)
@@ -167,7 +167,7 @@ t.test(
     })) {
       const form = { id_token_hint: text, post_logout_redirect_uri: OUT, state: 's' }
       t.equal(await outcome(form), 'ask - -', label)
-      t.equal(await outcome(form, null), 'gone - -', `${label}, nobody signed in`)
+      t.equal(await outcome(form, null), 'gone - -', `${label}, signed out`)
     }
   },
 )

@@ -17,7 +17,7 @@ import { script, source } from '../support/processes/script.ts'
 
 const KEY = Buffer.alloc(32, 9)
 
-/** A folder with a good key in it, or with this text instead. */
+/** A folder with a valid key in it, or with this text instead. */
 function folderWith(t: Pick<Test, 'testdir'>, text = `${KEY.toString('base64url')}\n`): string {
   const folder = t.testdir()
   writeFileSync(masterKeyFile(folder), text, { mode: 0o600 })
@@ -34,7 +34,7 @@ t.test('a new master key is 32 random bytes in a file with mode 0600', async (t)
   t.equal(statSync(folder).mode & 0o777, 0o700)
   t.equal(readFileSync(masterKeyFile(folder), 'utf8'), `${key.toString('base64url')}\n`)
   t.same(readMasterKey(folder), key)
-  t.same(readdirSync(folder), ['master.key'], 'no draft remains')
+  t.same(readdirSync(folder), ['master.key'], 'no temporary file remains')
 })
 
 t.test('an empty or missing folder has no master key', async (t) => {
@@ -71,7 +71,7 @@ t.test('of concurrent creators one wins, and all get its key (docs/security.md Q
   const code = `
     const { createMasterKey } = await import(${JSON.stringify(source('keys/master-key.ts'))})
     const { systemRandom } = await import(${JSON.stringify(source('system.ts'))})
-    // As in containers that share a volume, where everybody is process 1.
+    // As in containers that share a volume, where every process has pid 1.
     Object.defineProperty(process, 'pid', { value: 1 })
     const [folder, at] = process.argv.slice(1)
     while (Date.now() < Number(at));
@@ -116,7 +116,7 @@ t.test(
       '',
       '\n',
       good.slice(0, -1),
-      `${good.slice(0, -1)}l`, // the last letter's spare bits
+      `${good.slice(0, -1)}l`, // the last character’s spare bits
       `${good}A`,
       `${good}=`,
       `${good}\n${good}`,
@@ -131,7 +131,7 @@ t.test(
         message: `${masterKeyFile(folder)} is damaged: it must hold 32 bytes in base64url; restore it from a backup`,
       })
     }
-    t.same(readMasterKey(folderWith(t, good)), KEY, 'a missing line end is no damage')
+    t.same(readMasterKey(folderWith(t, good)), KEY, 'a missing line end is accepted')
   },
 )
 
@@ -177,7 +177,7 @@ t.test('an unreadable master key is refused, not replaced (docs/security.md Q8)'
   const code = `
     const { readMasterKey } = await import(${JSON.stringify(source('keys/master-key.ts'))})
     try { readMasterKey(process.argv[1]); console.log('read') } catch (error) { console.log(error.name, error.message) }`
-  // The superuser reads everything, so somebody else must try.
+  // The superuser can read every file, so another user must try.
   const { stdout, stderr } = await script(code, [folder], root ? { uid: 65_534, cwd: '/' } : {})
   if (stdout === '') t.comment(`WARNING: NOT tested, nobody else can run node here: ${stderr.split('\n')[0]}`)
   else t.match(stdout, /^MasterKeyProblem .*master\.key cannot be read \(EACCES\)/)

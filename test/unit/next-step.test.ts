@@ -15,7 +15,7 @@ const PROMPTS: readonly Prompt[][] = [
 ]
 const BOTH = [false, true]
 
-/** Every situation that there can be: age of the sign-in and `max_age` around their limits, all else in full. */
+/** Every possible state: the age of the sign-in and `max_age` around their limits, everything else exhaustively. */
 function* situations(): Generator<AuthorizationState> {
   for (const prompts of PROMPTS)
     for (const maxAge of [undefined, 0, 60])
@@ -28,7 +28,7 @@ function* situations(): Generator<AuthorizationState> {
                   for (const used of BOTH)
                     for (const hasStoredConsent of BOTH)
                       for (const consentGivenNow of BOTH) {
-                        // Nobody is signed in who has proven, allowed or used anything.
+                        // Without a session nothing can have been verified, allowed or used.
                         if (
                           age === undefined &&
                           (reauthenticated || used || hasStoredConsent || consentGivenNow)
@@ -75,69 +75,69 @@ const mustAsk = (s: AuthorizationState) =>
 
 const rules: readonly Rule[] = [
   [
-    'prompt=none never leads to a page (OIDC Core §3.1.2.1)',
+    'prompt=none never shows a page (OpenID Connect Core §3.1.2.1)',
     isSilent,
     (next) => ['respond', 'login_required', 'consent_required', 'interaction_required'].includes(next),
   ],
   [
-    'nobody is refused without prompt=none, but for another person than expected',
+    'without prompt=none only a user other than the expected one is refused',
     (s) => !isSilent(s),
     (next, s) =>
       ['respond', 'login', 'second-factor', 'enrol', 'consent'].includes(next) ||
       (isAnother(s) && s.reauthenticated && next === 'login_required'),
   ],
   [
-    'nobody gets an answer without being signed in',
+    'there is no success without a user session',
     (s) => s.signIn === null,
     (next, s) => next === (isSilent(s) ? 'login_required' : 'login'),
   ],
   [
-    'max_age: whoever signed in too long ago signs in again',
+    'a sign-in older than max_age requires a new login',
     isOld,
     (next, s) => next === (isSilent(s) ? 'login_required' : 'login'),
   ],
   [
-    'prompt=login signs in again, once',
+    'prompt=login requires one new login',
     (s) => asksForLogin(s) && !s.reauthenticated,
     (next) => next === 'login',
   ],
   [
-    'who has just signed in is not asked to do it again',
+    'a user who has just signed in is not asked to log in again',
     (s) => s.reauthenticated,
     (next) => next !== 'login',
   ],
   [
-    'there is no success for another person than the one expected',
+    'there is no success for a user other than the expected one',
     isAnother,
     (next) => next === 'login' || next === 'login_required',
   ],
   [
-    'a second factor that is required is never passed over',
+    'a required second factor is never skipped',
     (s) => s.secondFactor.required && !s.secondFactor.used,
     (next) => next !== 'respond' && next !== 'consent' && next !== 'consent_required',
   ],
   [
-    'one that is stepUpRequested for is, by who has none (OIDC Core §3.1.2.1)',
+    'a requested second factor is skipped for a user who has none (OpenID Connect Core §3.1.2.1)',
     (s) => !s.secondFactor.required && !s.secondFactor.enrolled,
     (next) => next !== 'second-factor' && next !== 'enrol' && next !== 'interaction_required',
   ],
   [
-    'nobody who has a second factor is sent to enrol one',
+    'a user with a second factor is never asked to enrol one',
     (s) => s.secondFactor.enrolled || s.secondFactor.used,
     (next) => next !== 'enrol' && next !== 'interaction_required',
   ],
   [
-    'there is no answer without consent',
+    'there is no success without consent',
     (s) => !s.hasStoredConsent && !s.consentGivenNow,
     (next) => next !== 'respond',
   ],
   [
-    'prompt=consent asks again whoever has hasStoredConsent before',
+    'prompt=consent asks again despite stored consent',
     (s) => s.request.prompts.has('consent') && !s.consentGivenNow,
     (next) => next !== 'respond',
   ],
   [
-    'who has said yes to this request is not asked once more',
+    'consent given to this request is not asked for again',
     (s) => s.consentGivenNow,
     (next) => next !== 'consent' && next !== 'consent_required',
   ],

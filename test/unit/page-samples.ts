@@ -1,4 +1,4 @@
-/** Every page in every state that looks different, with models full of text from outside. */
+/** Every page in every state that looks different, with models full of external text. */
 import { assetUrls, createAssets } from '../../src/views/assets.ts'
 import { type Brand, DEFAULT_BRAND } from '../../src/views/branding.ts'
 import type { PageContext } from '../../src/views/page.ts'
@@ -29,7 +29,7 @@ interface Sample {
   readonly title: string
   readonly model: unknown
   render(page: PageContext): string
-  /** The same with every text in it replaced; not the words that choose a message. */
+  /** The same with every text replaced, except for words that select a message. */
   renderWith(text: string, page: PageContext): string
 }
 

@@ -1,4 +1,4 @@
-/** Every answer here is really signed, by test/support/browser/authenticator.ts, and really verified. */
+/** Every response here is really signed, by test/support/browser/authenticator.ts, and really verified. */
 import t, { type Test } from 'tap'
 import { parseRegistration } from '../../src/accounts/webauthn-response.ts'
 import { winners } from '../contracts/contract.ts'
@@ -23,7 +23,7 @@ async function register(w: FactorsWorld, device: Authenticator, owner = w.alice,
   return w.factors.finishPasskeyRegistration(owner, name, device.create(begun.options), begun.challenge, FROM)
 }
 
-/** Begin and finish; a second factor if a user is named. */
+/** Begin and finish; as a second factor if a user is named. */
 async function signIn(w: FactorsWorld, device: Authenticator, userId: string | null, twist: Twist = {}) {
   const begun = await w.factors.beginPasskeyAuthentication(userId)
   if (!begun) throw new Error('there is no passkey')
@@ -106,7 +106,7 @@ t.test(
     const anybody = await w.factors.beginPasskeyAuthentication(null)
     t.match(anybody?.options, { userVerification: 'required', allowCredentials: [] })
     const again = await w.factors.beginPasskeyRegistration(w.alice)
-    t.equal(again?.options.excludeCredentials?.length, 2, 'a device is not asked twice')
+    t.equal(again?.options.excludeCredentials?.length, 2, 'a device is not offered twice')
   },
 )
 
@@ -131,7 +131,7 @@ t.test('a registration from another origin is refused and stores nothing (WebAut
     const finish = (text: string) =>
       w.factors.finishPasskeyRegistration(w.alice, 'x', text, begun?.challenge ?? '', FROM)
     t.equal(await finish(json), null, what)
-    t.not(await finish(w.device().create(begun?.options ?? never())), null, 'the challenge was not spent')
+    t.not(await finish(w.device().create(begun?.options ?? never())), null, 'the challenge was not consumed')
   }
   t.equal((await w.factors.summary(w.alice.id)).passkeys, Object.keys(elsewhere).length + 1)
 })
@@ -182,11 +182,11 @@ t.test('a challenge that was used, has expired or had another purpose is refused
   const finish = (challenge: string, userId: string | null = w.alice.id) =>
     w.factors.finishPasskeyAuthentication(device.get(begun.options), challenge, userId, FROM)
 
-  t.equal(await finish(begun.challenge, null), null, 'made for a second factor')
-  t.equal(await finish(begun.challenge, w.bob.id), null, 'made for another user')
+  t.equal(await finish(begun.challenge, null), null, 'issued for a second factor')
+  t.equal(await finish(begun.challenge, w.bob.id), null, 'issued for another user')
   t.equal(await finish((await w.factors.beginPasskeyRegistration(w.alice))?.challenge ?? ''), null)
   t.equal(await finish(''), null)
-  t.equal(await finish(begun.options.challenge), null, 'not sealed')
+  t.equal(await finish(begun.options.challenge), null, 'not encrypted')
   t.equal(await finish(begun.challenge.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))), null)
   t.not(await finish(begun.challenge), null)
   t.equal(await finish(begun.challenge), null, 'used')
@@ -208,7 +208,7 @@ t.test(
   'of fifty concurrent uses of one response one succeeds (RFC 7523 §3; docs/security.md P6)',
   async (t) => {
     const w = await world(t)
-    // Counts nothing, so that it is the challenge alone that is single use.
+    // Without a counter, so that only the challenge makes it single-use.
     const device = w.device({ counts: false, backedUp: true })
     await register(w, device)
     const begun = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
@@ -243,9 +243,9 @@ t.test('another user’s passkey is no valid second factor, and alone it signs i
   t.match(await signIn(w, bobs, null), { userId: w.bob.id })
 
   const handle = Buffer.from(w.alice.id).toString('base64url')
-  t.equal(await signIn(w, bobs, null, { userHandle: handle }), null, 'a handle that names another')
+  t.equal(await signIn(w, bobs, null, { userHandle: handle }), null, 'a user handle that names another user')
   t.equal(await signIn(w, bobs, w.bob.id, { userHandle: handle }), null)
-  t.equal(await signIn(w, bobs, null, { userHandle: null }), null, 'WebAuthn §7.2 step 6: it must be there')
+  t.equal(await signIn(w, bobs, null, { userHandle: null }), null, 'WebAuthn §7.2 step 6: it is required')
   t.match(await signIn(w, bobs, w.bob.id, { userHandle: null }), { userId: w.bob.id })
   t.equal(await signIn(w, w.device(), null), null, 'nobody’s')
   t.same(new Set(reasons(w)), new Set(['unknown']))
@@ -315,7 +315,7 @@ t.test('only attestation none is accepted, so that no certificate URLs are follo
       null,
       attestation.fmt,
     )
-    // The library would have refused these too, but only after it had read them.
+    // The library would refuse these too, but only after reading them.
     t.equal(await parseRegistration(json), null, attestation.fmt)
   }
   const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
@@ -350,7 +350,7 @@ t.test('malformed responses are refused without an exception', async (t) => {
   ]
   const outcomes: unknown[] = []
   for (const json of broken(get)) {
-    // What changes nothing that a sign-in reads is still a good answer.
+    // A change of a value that a sign-in does not read is still accepted.
     if (/"(attestationObject|transports)"/.test(json)) continue
     outcomes.push(await w.factors.finishPasskeyAuthentication(json, begun.challenge, null, FROM))
   }

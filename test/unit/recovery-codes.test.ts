@@ -17,7 +17,7 @@ t.test('a set has ten codes of sixty random bits in unambiguous letters', async 
     all.filter((code) => !SHAPE.test(code)),
     [],
   )
-  t.equal(new Set(all.join('').replaceAll('-', '')).size, 32, 'all 32 letters occur: five bits each')
+  t.equal(new Set(all.join('').replaceAll('-', '')).size, 32, 'all 32 characters occur: five bits each')
 })
 
 t.test('letter case, spaces, dashes, O for 0 and I or L for 1 are accepted', async (t) => {
@@ -94,7 +94,7 @@ t.test(
     const { factors, alice, store } = await factorsWorld()
     t.teardown(() => store.db.close())
     const [code = ''] = await factors.newRecoveryCodes(alice, FROM)
-    // As few as the throttle admits would prove nothing: straight through the store as well.
+    // The few guesses that rate limiting admits would prove nothing, so the store is called directly too.
     const [digest] = codes.candidates(alice.id, code)
     const outcome = await winners(50, async (i) =>
       i % 10 === 0

@@ -11,14 +11,14 @@ const PARTS = { sessionId: systemRandom.id(), generation: 42 }
 const TOKEN = codec.write(PARTS)
 const [, SESSION = '', , MAC = ''] = TOKEN.split('.')
 
-/** Those that are read; one assertion for thousands of texts. */
+/** The texts that are accepted; one assertion for thousands of them. */
 async function read(texts: Iterable<string>): Promise<string[]> {
   const all = [...texts]
   const parts = await Promise.all(all.map((text) => codec.read(text)))
   return all.filter((_, i) => parts[i] !== null)
 }
 
-/** With the MAC that belongs to exactly this text, as only the server itself could make it. */
+/** With the MAC of exactly this text, as only the server itself could make it. */
 function signed(sessionId: string, generation: string): string {
   const key = deriveKey(Buffer.alloc(32, 1), 'keyturn/refresh-token-mac/v1')
   const mac = createHmac('sha256', key).update(`${sessionId}.${generation}`).digest('base64url')
@@ -106,7 +106,7 @@ t.test('a MAC is not valid for another session or generation', async (t) => {
     ]),
     [],
   )
-  // The parts cannot run into each other.
+  // The parts cannot be shifted into each other.
   t.same(
     await read([`ktr.${SESSION}4.2.${MAC}`, `ktr.${SESSION.slice(0, -1)}.${SESSION.slice(-1)}42.${MAC}`]),
     [],
@@ -136,9 +136,9 @@ t.test(
     t.equal(new Set(tokens).size, 10_000)
     const ids = tokens.map((token) => token.split('.')[1] ?? '')
     for (const id of ids.slice(0, 100)) t.equal(Buffer.from(id, 'base64url').length * 8, 160)
-    // No letter of an id is a fixed tag, and none is left out: each of its places has nearly every letter.
+    // No character of an id is constant, and none is excluded: nearly every character occurs at each position.
     for (let place = 0; place < 26; place += 1) {
-      t.ok(new Set(ids.map((id) => id[place])).size === 64, `place ${place}`)
+      t.ok(new Set(ids.map((id) => id[place])).size === 64, `position ${place}`)
     }
   },
 )
@@ -151,5 +151,5 @@ t.test('with two data keys tokens of both are read, and new ones use the newer k
   t.same(await both.read(written), PARTS)
   t.same(await createRefreshTokenCodec(rootsOf(young)).read(written), PARTS)
   t.equal(await codec.read(written), null)
-  t.equal(await createRefreshTokenCodec(rootsOf(young)).read(TOKEN), null, 'once the old one is gone')
+  t.equal(await createRefreshTokenCodec(rootsOf(young)).read(TOKEN), null, 'once the old one is deleted')
 })

@@ -78,18 +78,18 @@ t.test(
       t,
       { authMethod: 'none' },
       /client_credentials needs client authentication/,
-      'a public client for itself',
+      'a public client with client_credentials',
     )
     const introspects = ['https://orders.test']
     refuses(
       t,
       { authMethod: 'none', grants: ['password'], introspects },
       /introspection needs client authentication/,
-      'a public server',
+      'a public resource server',
     )
     refuses(t, { authMethod: 'private_key_jwt' }, /needs the client’s public keys/, 'no keys')
     const twice = { jwks: { keys: [publicEc] }, jwksUri: 'https://a.example/jwks' }
-    refuses(t, { authMethod: 'private_key_jwt', ...twice }, /exclude each other/, 'keys twice')
+    refuses(t, { authMethod: 'private_key_jwt', ...twice }, /exclude each other/, 'both kinds of keys')
     for (const scope of ['', 'a b', 'a"', 'a\\', 'é']) refuses(t, { scopes: [scope] }, /scope must be/, scope)
     refuses(
       t,
@@ -226,7 +226,7 @@ t.test(
     const code = { grants: ['authorization_code'], redirectUris: ['https://a.example/cb'] }
     t.doesNotThrow(() => checkRegistration(client(code)))
     refuses(t, { ...code, redirectUris: [] }, /needs a redirect URI/, 'nowhere')
-    t.doesNotThrow(() => checkRegistration(client({ redirectUris: code.redirectUris })), 'an address alone')
+    t.doesNotThrow(() => checkRegistration(client({ redirectUris: code.redirectUris })), 'a jwks_uri alone')
     t.doesNotThrow(() => checkRegistration(client({ ...code, pkce: 'optional' })))
     t.doesNotThrow(() => checkRegistration(client({ ...code, authMethod: 'none' })))
     refuses(

@@ -42,11 +42,11 @@ interface Change {
   readonly claims?: Record<string, unknown>
   readonly header?: Record<string, unknown>
   readonly key?: ClientKey
-  /** Instead of the key's own algorithm. */
+  /** Instead of the key’s own algorithm. */
   readonly as?: string
 }
 
-/** A good request object, but for what is changed; undefined takes a member away. */
+/** A valid request object, with changes; undefined removes a member. */
 function object({ claims = {}, header = {}, key = keys.ES256, as = key.alg }: Change = {}): string {
   const payload = {
     iss: 'signer',
@@ -267,5 +267,5 @@ t.test('if the client’s keys cannot be fetched, the client is told to retry', 
   const remote = seeded({ id: 'signer', authMethod: 'private_key_jwt', jwksUri: 'https://app.test/jwks' })
   t.equal(await outcome(object(), remote), 'temporarily_unavailable')
   t.equal(await outcome('not a JWT', remote), 'invalid_request_object')
-  t.equal(fetched, 1, 'and nothing is fetched for what is no JWT')
+  t.equal(fetched, 1, 'and nothing is fetched for text that is not a JWT')
 })

@@ -1,4 +1,4 @@
-/** That somebody who looks on from outside (test/cluster/rotation.test.ts) would notice what nodes do wrong. */
+/** That an outside observer (test/cluster/rotation.test.ts) would notice nodes that break the rules. */
 import t from 'tap'
 import {
   complaints,

@@ -6,7 +6,7 @@ import t from 'tap'
 import { DAY, HOUR, MINUTE } from '../support/server/keys.ts'
 import { type Action, openWorld, type Settings } from './ring-simulation.ts'
 
-/** Another seed, or more runs, for a soak; a failure prints both the seed and the path to its smallest case. */
+/** Another seed, or more runs, for a soak test; a failure prints both the seed and the path to its smallest case. */
 const seed = Number(process.env.PROPERTY_SEED ?? 20_260_731)
 const numRuns = Number(process.env.PROPERTY_RUNS ?? 150)
 
@@ -65,7 +65,7 @@ const settings: fc.Arbitrary<Settings> = fc.record({
 t.test(
   'at every instant the key ring has one active key, keeps keys of live tokens, erases private halves in time and respects caches (OpenID Connect Core §10.1.1; docs/security.md H92, Q10)',
   async (t) => {
-    // Where there is a file system in memory: thousands of commits, and none of them has to outlive the test.
+    // In memory if possible: thousands of commits, none of which has to outlive the test.
     const folder = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'keyturn-ring-'))
     t.teardown(() => rmSync(folder, { recursive: true, force: true }))
     let schedules = 0
@@ -89,7 +89,7 @@ t.test(
     )
     await fc.assert(property, { seed, numRuns, endOnFailure: process.env.PROPERTY_SHRINK === 'no' })
     t.ok(schedules >= numRuns)
-    t.ok(verified > numRuns, `${verified} tokens were alive in the end and verified`)
+    t.ok(verified > numRuns, `${verified} tokens were live in the end and verified`)
     t.comment(`${schedules} schedules with seed ${seed}`)
   },
 )

@@ -1,6 +1,6 @@
 /**
- * A small world for the property test of the ring: one database file, two serving nodes and an administrator on
- * connections of their own, tokens that were really signed, and JWKS documents that somebody has cached.
+ * The model of the key ring’s property test: one database file, two serving nodes and an administrator on separate
+ * connections, really signed tokens, and cached JWKS documents.
  */
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
@@ -14,7 +14,7 @@ import type { Clock, EpochSeconds, Seconds } from '../../src/system.ts'
 import { testClock } from '../support/server/clock.ts'
 import { openStore, QUICK, ringDeps } from '../support/server/keys.ts'
 
-/** As long as a node may sign without looking (keys/live-ring). */
+/** How long a node may sign without polling (keys/live-ring). */
 const LEASE: Seconds = 10
 
 export interface Settings {
@@ -32,7 +32,7 @@ export type Action =
   | { readonly do: 'restart'; readonly node: 0 | 1; readonly cleanly: boolean }
   | { readonly do: 'rotate'; readonly force: boolean }
   | { readonly do: 'revoke'; readonly which: 'active' | 'next' | 'retiring' }
-  /** All at once; what makes time pass does nothing here. */
+  /** All at once; actions that advance the time do nothing here. */
   | { readonly do: 'together'; readonly actions: readonly Action[] }
 
 interface Node {
@@ -50,15 +50,15 @@ interface Token {
 
 export async function openWorld(file: string, { policy, clockErrors }: Settings) {
   const time = testClock(1_700_000_000)
-  /** Clocks that differ do not agree on when something happened, or is due. */
+  /** Different clocks disagree about when something happened or is due. */
   const slack = Math.max(...clockErrors, 0) - Math.min(...clockErrors, 0)
   const opened: Store[] = []
-  /** Of nodes that were stopped: closed when what they had begun has ended, as a server does. */
+  /** Connections of stopped nodes, closed when their pending work has ended, as a server does. */
   let leaving: Store[] = []
   const tokens: Token[] = []
-  /** Until when a cache may serve a JWKS that was fetched since the last change nobody foresaw. */
+  /** Until when a cache may serve a JWKS that was fetched since the last unscheduled change. */
   let cachedUntil: EpochSeconds[] = []
-  /** When each revoked key left. */
+  /** When each revoked key was removed. */
   const revokedAt = new Map<string, EpochSeconds>()
   /** Keys that became active by a rotation that claimed to be safe. */
   const safelyActive = new Set<string>()
@@ -146,7 +146,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
     cachedUntil.push(time.now() + maxAge)
   }
 
-  /** Reckoned anew, not by the code under test. */
+  /** Recomputed here, not by the code under test. */
   function nextChangeOf(ring: Ring): EpochSeconds | null {
     const changes = ring.keys
       .filter((key) => key.state === 'retiring')
@@ -165,14 +165,14 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
     if (await maintainRing(deps, node.live.ring())) await node.live.sync()
   }
 
-  /** A node did by itself what was due. */
+  /** A node did what was due. */
   function foreseen(event: AuditEvent, { kid = '' }: AuditFields): void {
     if (event === 'keys.rotated') safelyActive.add(kid)
     const longest = Math.max(0, ...cachedUntil) - time.now()
     if (longest > slack) wrong.push(`a cache outlives ${event} by ${longest} s`)
   }
 
-  /** The administrator did what nobody could foresee. */
+  /** The administrator made an unscheduled change. */
   function unforeseen(event: AuditEvent, { kid = '', reason }: AuditFields): void {
     if (event === 'keys.rotated' && reason !== 'forced') safelyActive.add(kid)
     cachedUntil = []
@@ -180,7 +180,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
 
   async function restart(node: Node, cleanly: boolean): Promise<void> {
     const { store } = node
-    // One that dies leaves its connection, and the log of the database, as they are.
+    // A killed node leaves its connection, and the database’s write-ahead log, as they are.
     node.store = await open()
     node.live = await openLiveRing(
       { ...ringDeps(node.store, node.clock, { policy }), store: node.store },
@@ -199,12 +199,12 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
   async function revoke(which: 'active' | 'next' | 'retiring'): Promise<void> {
     const [key] = (await read()).keys.filter((one) => one.state === which)
     if (!key) return
-    // Noted before: whoever signs at this very moment may not have heard.
+    // Recorded before: a node that signs at this very moment may not know yet.
     revokedAt.set(key.kid, time.now())
     await revokeKey(administrator, key.kid, { actor: 'me' })
   }
 
-  /** What must hold at every instant; throws what does not. */
+  /** Checks what must hold at every instant; throws what does not. */
   async function check(): Promise<void> {
     if (wrong.length > 0) throw new Error(wrong.join('; '))
     const ring = await read()
@@ -246,7 +246,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
       leaving = []
     },
     check,
-    /** Every token that lives is verified, by signature, with what each node serves once it has looked. */
+    /** Verifies the signature of every live token with what each node serves after a poll. */
     async verifyAll(): Promise<number> {
       const alive = tokens.filter(({ kid, exp }) => time.now() < exp && !revokedAt.has(kid))
       for (const { live } of nodes) {

@@ -32,14 +32,14 @@ const key = (kid: string): NewKey => ({
 const [A, B, C, D] = [key('a'), key('b'), key('c'), key('d')]
 const T = 1_000_000
 
-/** a signs, b is next, both from the start. */
+/** a is active and b is next, both from the start. */
 const first = createRing(A, B, T)
-/** b signs, c is next, a retires. */
+/** b is active, c is next, a is retiring. */
 const second = rotate(first, C, T + HOUR)
 
 const states = (ring: Ring) => Object.fromEntries(ring.keys.map((one) => [one.kid, one.state]))
 const find = (ring: Ring, kid: string) => ring.keys.find((one) => one.kid === kid) as RingKey
-/** As the store notes it when a token is signed. */
+/** As the store records it when a token is signed. */
 const needed = (ring: Ring, kid: string, tokensUntil: number): Ring => ({
   ...ring,
   keys: ring.keys.map((one) => (one.kid === kid ? { ...one, tokensUntil } : one)),
@@ -86,14 +86,14 @@ t.test(
     const until = T + 3 * HOUR
     const ring = needed(second, 'a', until)
     t.equal(leavesAt(find(ring, 'a')), until + SKEW)
-    t.equal(plan(ring, until + SKEW, POLICY).action, 'none', 'at that second it is still there')
+    t.equal(plan(ring, until + SKEW, POLICY).action, 'none', 'in that second it is still there')
     t.equal(plan(ring, until + SKEW + 1, POLICY).action, 'retire')
 
     const gone = retire(ring, until + SKEW + 1)
     t.same(states(gone), { a: 'retired', b: 'active', c: 'next' })
     t.match(find(gone, 'a'), { leftAt: until + SKEW + 1, sealed: null, stoppedAt: T + HOUR })
     t.equal(gone.version, 3)
-    t.equal(leavesAt(find(gone, 'a')), until + SKEW + 1, 'afterwards it says when it left')
+    t.equal(leavesAt(find(gone, 'a')), until + SKEW + 1, 'afterwards it records when it was removed')
   },
 )
 
@@ -199,7 +199,7 @@ t.test(
     const at = (ring: Ring, policy: Partial<RingPolicy> = {}) =>
       automaticRotationAt(ring, { ...POLICY, ...policy })
     t.equal(at(first), T + 30 * DAY)
-    t.equal(at(second), T + HOUR + 30 * DAY, 'counted from when it became active')
+    t.equal(at(second), T + HOUR + 30 * DAY, 'counted from its activation')
     t.equal(at(second, { keyRotation: HOUR }), T + HOUR + DAY, 'a verifier may not have the next key yet')
     t.equal(at(second, { keyRotation: null }), null)
 

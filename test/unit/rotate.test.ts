@@ -23,7 +23,7 @@ interface Audited {
   readonly actor: string | undefined
 }
 
-/** `nodes` processes, a connection each, on one database with a ring of ES256 keys. */
+/** `nodes` processes, each with its own connection, on one database with an ES256 key ring. */
 async function cluster(
   t: { testdir(): string; teardown(work: () => unknown): void },
   nodes = 1,
@@ -44,7 +44,7 @@ async function cluster(
   return { all, node, clock, audited, read }
 }
 
-/** The store has an order of its own. */
+/** The store sorts in its own order. */
 const sorted = (ring: Ring): Ring => ({
   ...ring,
   keys: [...ring.keys].sort((a, b) => (a.kid < b.kid ? -1 : 1)),
@@ -86,11 +86,7 @@ t.test('a new key ring has RSA 2048 keys by default, and a key ring keeps its al
   t.equal(nextKey(other).alg, 'ES256')
   t.equal(activeKey(other).alg, 'RS256')
   const third = await rotateRing(node, force)
-  t.equal(
-    nextKey(third).alg,
-    'ES256',
-    'what was chosen last stays, and does not alternate with what was before',
-  )
+  t.equal(nextKey(third).alg, 'ES256', 'the last choice is kept and does not alternate with the earlier one')
 })
 
 t.test('a generated key is encrypted under its own kid and decrypts', async (t) => {
@@ -107,7 +103,7 @@ t.test(
     const { node, clock, read } = await cluster(t)
     await ensureRing(node, QUICK)
     const ring = await rotateRing(node, { actor: 'me' })
-    t.equal(ring.version, 2, 'the first one is safe')
+    t.equal(ring.version, 2, 'the first rotation is safe')
     clock.tick(HOUR)
     await t.rejects(rotateRing(node, { actor: 'me' }), { name: 'RotationUnsafe', safeFrom: 1_000_000 + DAY })
     t.same(await read(), sorted(ring))
@@ -132,7 +128,7 @@ t.test('eight concurrent rotations make one (docs/security.md Q9)', async (t) =>
   const ring = await read()
   t.equal(ring.version, 2)
   t.same([count(ring, 'active'), count(ring, 'next'), count(ring, 'retiring')], [1, 1, 1])
-  for (const seen of rings) t.same(sorted(seen), ring, 'who lost has what was asked for')
+  for (const seen of rings) t.same(sorted(seen), ring, 'the losers get the requested result')
   t.equal(audited.filter((line) => line.event === 'keys.rotated').length, 1)
 })
 
@@ -144,7 +140,7 @@ t.test('eight nodes whose timers fire at once rotate once, even without a verifi
     t.same(new Set(await together(all, (deps) => maintainRing(deps, ring))), new Set([true]))
     t.equal((await read()).version, 2, `cache ${verifierCache}`)
     await together(all, (deps) => maintainRing(deps, ring))
-    t.equal((await read()).version, 2, 'nor does one that still holds the old ring')
+    t.equal((await read()).version, 2, 'nor does one that still has the old key ring')
   }
 })
 
@@ -167,7 +163,7 @@ t.test('a key whose lifetime was extended since the key ring was read is not ret
   const [retiring] = ring.keys.filter((key) => key.state === 'retiring')
   await node.store.ring.extendTokensUntil(retiring?.kid ?? '', clock.now() + DAY)
   clock.tick(HOUR)
-  t.equal(await maintainRing(node, ring), true, 'what the caller holds is old')
+  t.equal(await maintainRing(node, ring), true, 'the caller’s copy is outdated')
   t.equal((await read()).version, 2, 'and nothing was due')
 })
 
@@ -188,7 +184,7 @@ t.test(
     const [node, other] = all as [RotateDeps, RotateDeps]
     const ring = await ensureRing(node, QUICK)
     clock.tick(30 * DAY)
-    // The first look of the rotation sees the ring as it was; the second, after the key was made, as it is then.
+    // The first read of the rotation returns the old key ring; the second, after the key was generated, the new one.
     let looks = 0
     const slow: RotateDeps = {
       ...node,
@@ -205,7 +201,11 @@ t.test(
       },
     }
     t.equal(await maintainRing(slow, ring), true)
-    t.equal(activeKey(await read()).kid, activeKey(ring).kid, 'not rotated: nobody has the new next key yet')
+    t.equal(
+      activeKey(await read()).kid,
+      activeKey(ring).kid,
+      'not rotated: no verifier has the new next key yet',
+    )
     t.equal(count(await read(), 'revoked'), 1)
   },
 )

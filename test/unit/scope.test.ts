@@ -40,7 +40,7 @@ t.test(
     t.same(parseScope('a b:c https://x.test/y'), ['a', 'b:c', 'https://x.test/y'])
     t.same(parseScope('b a b'), ['b', 'a'])
     t.same(parseScope('!#[]~'), ['!#[]~'])
-    t.equal(parseScope(undefined), undefined, 'nothing asked is not nothing')
+    t.equal(parseScope(undefined), undefined, 'an omitted scope is not an empty one')
     for (const bad of ['', ' ', 'a  b', ' a', 'a ', 'a\tb', 'a\nb', 'a"b', 'a\\b', 'é', 'a\0', 'a\u00a0b']) {
       t.throws(() => parseScope(bad), { code: 'invalid_scope', status: 400 }, JSON.stringify(bad))
     }
@@ -50,7 +50,7 @@ t.test(
 t.test('a resource is one absolute URI without a fragment (RFC 8707 §2)', async (t) => {
   t.equal(parseResource([]), undefined)
   t.equal(parseResource([ORDERS]), ORDERS)
-  t.equal(parseResource([ORDERS, ORDERS]), ORDERS, 'the same twice is one')
+  t.equal(parseResource([ORDERS, ORDERS]), ORDERS, 'a repeated scope counts once')
   t.equal(parseResource(['urn:example:orders']), 'urn:example:orders')
   for (const bad of [
     [ORDERS, STOCK],
@@ -64,7 +64,7 @@ t.test('a resource is one absolute URI without a fragment (RFC 8707 §2)', async
   }
 })
 
-/** Asked, resource, the client's, roles → what is granted, for whom, the API's own lifetime. */
+/** Requested, resource, the client’s, roles → granted scope, audience, the API’s own lifetime. */
 const GRANTED: readonly (readonly [
   string,
   Partial<ScopeRequest>,

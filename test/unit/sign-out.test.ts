@@ -24,7 +24,7 @@ t.test(
     }
     await redeem('before')
     const { sessions } = store
-    // The last look at sessions has been taken; one that began now would go on.
+    // The last query for sessions has run; a session that began now would survive.
     const late = {
       ...sessions,
       async revokeMatching(...args: Parameters<typeof sessions.revokeMatching>) {

@@ -1,4 +1,4 @@
-/** The simulation of bench/simulate.ts keeps its own laws, and docs/scale.md says what it says. */
+/** The simulation of bench/simulate.ts follows its own laws, and docs/scale.md has its figures. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import {
@@ -26,7 +26,7 @@ t.test('every simulated session is either deleted or still stored', async (t) =>
 t.test('sessions are refreshed as often as they are used, more in the busiest hour', async (t) => {
   const renewals = 1 + Math.floor((USAGE.use_minutes * 60) / USAGE.access_ttl_s)
   t.ok(near(sample.refreshes * DAY, USAGE.uses_per_day * renewals, 0.05))
-  t.ok(near(sample.refreshesAtPeak / sample.refreshes, 1.9, 0.1), 'the day has the shape it was given')
+  t.ok(near(sample.refreshesAtPeak / sample.refreshes, 1.9, 0.1), 'the day has the configured shape')
   const busier = simulateSample({ ...USAGE, uses_per_day: 2 * USAGE.uses_per_day })
   t.ok(near(busier.refreshes, 2 * sample.refreshes, 0.05))
 })
@@ -36,7 +36,7 @@ t.test('the number of rows is proportional to live sessions, however often they 
   const busier = simulateSample({ ...USAGE, uses_per_day: 5 * USAGE.uses_per_day })
   t.ok(near(busier.rows, sample.rows, 0.02))
   const shorter = simulateSample({ ...USAGE, absolute_ttl_days: 3 })
-  t.ok(shorter.rows > sample.rows, 'sessions that are short are remembered for longer than they live')
+  t.ok(shorter.rows > sample.rows, 'short sessions are kept for longer than they live')
 })
 
 t.test('a larger sample gives the same result', async (t) => {

@@ -52,7 +52,7 @@ t.test('a poll is as old as its question, not as its answer (docs/security.md Q1
   const request = refreshIfStale()?.then(() => {
     answered = true
   })
-  // The process is frozen between the two.
+  // The process is suspended between the two.
   clock.tick(60)
   waiting[0]?.resolve()
   await new Promise((resolve) => setImmediate(resolve))

@@ -7,7 +7,7 @@ t.test(
     const ids = Array.from({ length: 10_000 }, () => systemRandom.id())
     t.equal(new Set(ids).size, ids.length)
     t.ok(ids.every((id) => /^[\w-]{27}$/.test(id)))
-    // Bytes that were handed out are erased: an identifier read from erased ones would begin like this.
+    // Returned bytes are erased: an identifier read from erased ones would begin like this.
     t.notOk(ids.some((id) => id.startsWith('AAAAAAAA')))
   },
 )

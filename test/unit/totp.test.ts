@@ -10,7 +10,7 @@ import { MASTER_KEY } from '../support/server/keys.ts'
 
 const PURPOSE = { purpose: 'keyturn/seal-second-factors/v1', what: 'the second factor' } as const
 
-/** Somebody else's arithmetic would be better, but the vectors below say that this one is right. */
+/** An independent implementation would be better, but the vectors below show that this one is right. */
 const codeAt = (secret: string, seconds: number) =>
   new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 }).generate({ timestamp: seconds * 1000 })
 
@@ -164,7 +164,7 @@ t.test('a setup that expired, was used or was replaced must be started again', a
   const confirm = (setup: { secret: string; pending: string }) =>
     factors.confirmTotp(alice, setup.pending, codeAt(setup.secret, clock.now()), FROM)
   t.equal(await confirm(first), 'confirmed')
-  t.equal(await confirm(second), 'expired', 'there is one')
+  t.equal(await confirm(second), 'expired', 'one exists')
   await factors.removeTotp(alice, FROM)
   t.equal(await confirm(first), 'expired', 'it was used')
   clock.tick(899)
@@ -191,7 +191,7 @@ t.test('using a code invalidates it and all older ones (RFC 6238 §5.2)', async 
   t.equal(await factors.checkCode(alice, code, FROM), null)
   t.equal(await factors.checkCode(alice, before, FROM), null)
   clock.tick(30)
-  t.equal(await factors.checkCode(alice, code, FROM), null, 'although the window would have it')
+  t.equal(await factors.checkCode(alice, code, FROM), null, 'although the time window would allow it')
   t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
   t.match(logger.audits('factor.used'), [{ action: 'totp', sub: alice.id }, { action: 'totp' }])
   t.equal(logger.audits('factor.failed').length, 3)
@@ -223,7 +223,7 @@ t.test(
     const right = () => factors.checkCode(alice, codeAt(secret, clock.now()), FROM)
     await t.rejects(right(), { name: 'Throttled', retryAfter: 300 })
     t.match(logger.audits('factor.failed').at(-1), { sub: alice.id, action: 'totp', reason: 'throttled' })
-    t.equal(await factors.checkCode(bob, '000000', FROM), null, 'another account is another matter')
+    t.equal(await factors.checkCode(bob, '000000', FROM), null, 'another account is not affected')
     clock.tick(300)
     t.equal(await right(), 'totp')
   },

@@ -20,7 +20,7 @@ function problems(env: Record<string, string>): readonly string[] {
 t.test('tracing is off unless an endpoint is set, and can be turned off', async (t) => {
   t.equal(load({}), null)
   t.equal(load({ OTEL_SERVICE_NAME: 'x', OTEL_TRACES_SAMPLER: 'nonsense' }), null)
-  t.equal(load({ OTEL_EXPORTER_OTLP_ENDPOINT: '' }), null, 'empty is as if it were not set')
+  t.equal(load({ OTEL_EXPORTER_OTLP_ENDPOINT: '' }), null, 'an empty value counts as unset')
   t.equal(load({ ...TO, OTEL_SDK_DISABLED: 'True' }), null)
   t.equal(load({ ...TO, OTEL_TRACES_EXPORTER: 'none' }), null)
   t.not(load({ ...TO, OTEL_SDK_DISABLED: 'false', OTEL_TRACES_EXPORTER: 'otlp' }), null)

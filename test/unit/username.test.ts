@@ -10,7 +10,7 @@ t.test(
       return normal === null || normalizeUsername(normal) === normal
     })
     fc.assert(property, { numRuns: 5000 })
-    // Letters whose capital is written in two pieces, and their kin.
+    // Letters whose capital has two code points, and similar ones.
     for (const name of [
       'J\u030c',
       'H\u0331',
@@ -27,7 +27,7 @@ t.test(
       const normal = normalizeUsername(name) ?? ''
       t.equal(normalizeUsername(normal), normal, JSON.stringify(name))
     }
-    t.equal(normalizeUsername('J\u030can'), normalizeUsername('\u01f0an'), 'composed and not')
+    t.equal(normalizeUsername('J\u030can'), normalizeUsername('\u01f0an'), 'composed and decomposed')
   },
 )
 
@@ -35,7 +35,7 @@ t.test('letter case, width and surrounding spaces do not distinguish usernames',
   for (const name of ['alice', 'ALICE', ' Alice ', 'ａｌｉｃｅ', '\talice\n', '\ufeffalice', '\u00a0alice']) {
     t.equal(normalizeUsername(name), 'alice', JSON.stringify(name))
   }
-  t.equal(normalizeUsername('Ann Lee'), 'ann lee', 'a space inside belongs to it')
+  t.equal(normalizeUsername('Ann Lee'), 'ann lee', 'a space inside is part of the name')
   t.equal(normalizeUsername('ann\u3000lee'), 'ann lee', 'whichever space it is')
 })
 
@@ -60,5 +60,5 @@ t.test('invisible characters and line breaks are not allowed in a username', asy
   }
   t.equal(normalizeUsername('x'.repeat(200)), 'x'.repeat(200))
   t.equal(normalizeUsername('x'.repeat(201)), null)
-  t.equal(normalizeUsername('ﷺ'.repeat(60)), null, 'counted after it is written out')
+  t.equal(normalizeUsername('ﷺ'.repeat(60)), null, 'the length is counted after normalization')
 })

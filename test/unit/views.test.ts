@@ -1,4 +1,4 @@
-/** The pages without a browser: what may never be in one, and what always has to be. */
+/** The pages without a browser: what must never appear in one, and what must always appear. */
 import { Script } from 'node:vm'
 import fc from 'fast-check'
 import t from 'tap'
@@ -26,7 +26,7 @@ const plain = (text: string) =>
     )
     .replaceAll('&amp;', '&')
 
-/** Strict: a bracket that begins no tag of the shape we write, or an entity we do not, is a failure. */
+/** Strict: a bracket that begins no tag in our style, or an entity we do not write, is a failure. */
 function tagsOf(page: string): Tag[] {
   const tags: Tag[] = []
   const text = page.replace(
@@ -45,7 +45,7 @@ function tagsOf(page: string): Tag[] {
   return tags
 }
 
-/** What a page is made of, without what is written on it. */
+/** The structure of a page without its text. */
 const skeleton = (page: string) =>
   tagsOf(page).map(({ name, attributes }) => [name, ...Object.keys(attributes)].join(' '))
 
@@ -69,7 +69,7 @@ const HOSTILE = [
   '\0<b\0>',
 ]
 
-/** Where a value of an attribute is an address, one that would run here. */
+/** Whether an attribute’s value is a URL with a scripting scheme. */
 const runs = ({ name, attributes }: Tag) =>
   ['href', 'src', 'action'].filter((key) => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: browsers skip them
@@ -163,7 +163,7 @@ t.test('a URL with a scripting scheme is not rendered as a link', async (t) => {
   }
 })
 
-/** What is not as it has to be, in words. */
+/** What is wrong, in words. */
 function faults(page: string, locale: string, known: ReadonlySet<string>): string[] {
   const tags = tagsOf(page)
   const all = (name: string) => tags.filter((tag) => tag.name === name)
@@ -349,11 +349,11 @@ t.test('every language has every text, without duplicates', async (t) => {
   t.same(
     same.map(([path]) => path),
     ['account.name', 'account.passkeys', 'enrolRequired.passkey'],
-    'what is the same in German',
+    'texts that are the same in German',
   )
 })
 
-/** Remembers which texts were asked for. */
+/** Records which texts were requested. */
 function watched<T extends object>(texts: T, seen: Set<string>, path = ''): T {
   return new Proxy(texts, {
     get(target, key) {

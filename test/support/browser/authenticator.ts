@@ -1,6 +1,6 @@
 /**
- * An authenticator in software, and the browser around it: real keys, real CBOR, real signatures (WebAuthn §6).
- * Everything that an attacker could write otherwise can be written otherwise.
+ * An authenticator in software with its browser: real keys, real CBOR, real signatures (WebAuthn §6). A test can
+ * falsify everything that an attacker could.
  */
 import { createHash, createSign, generateKeyPairSync, randomBytes } from 'node:crypto'
 
@@ -23,7 +23,7 @@ function head(major: number, length: number): Buffer {
 const sha256 = (data: Buffer | string) => createHash('sha256').update(data).digest()
 const b64 = (data: Buffer) => data.toString('base64url')
 
-/** What is signed or said instead of what an honest device would. */
+/** What is signed or sent instead of what an honest device would. */
 export interface Twist {
   readonly origin?: string
   readonly rpId?: string
@@ -35,7 +35,7 @@ export interface Twist {
   readonly userHandle?: string | null
   readonly crossOrigin?: boolean
   readonly attestation?: { readonly fmt: string; readonly attStmt: Map<string, Cbor> }
-  /** The new key attests itself (§8.2), as some authenticators do although they are not asked to. */
+  /** The new key attests itself (WebAuthn §8.2), as some authenticators do although they are not asked to. */
   readonly selfAttested?: boolean
 }
 
@@ -46,14 +46,14 @@ export interface Authenticator {
     options: { readonly challenge: string; readonly user: { readonly id: string } },
     twist?: Twist,
   ): string
-  /** Its answer to request options. */
+  /** The browser’s answer to request options. */
   get(options: { readonly challenge: string }, twist?: Twist): string
 }
 
 export interface AuthenticatorOptions {
   readonly origin: string
   readonly rpId: string
-  /** Stays at zero, as those of synchronised passkeys do. */
+  /** Stays at zero, as with synchronised passkeys. */
   readonly counts?: boolean
   readonly backedUp?: boolean
 }

@@ -1,7 +1,7 @@
 /**
- * A browser without scripts on top of `inject`: a cookie jar by RFC 6265bis, redirects, forms as they stand in the page,
- * and the headers by which browsers say where a request comes from. It never leaves the server: what would go to another
- * origin is kept, as `away`.
+ * A browser without scripts on top of `inject`: a cookie jar by RFC 6265bis, redirects, the forms of a page, and the
+ * headers by which browsers state where a request comes from. It never leaves the server: a request to another origin
+ * is kept as `away`.
  */
 import type { LightMyRequestResponse } from 'fastify'
 import type { Config } from '../../../src/config/load.ts'
@@ -9,7 +9,7 @@ import type { Clock } from '../../../src/system.ts'
 import type { TestServer } from '../server/server.ts'
 import { type Cookie, parseCookie } from './cookie-browser.ts'
 
-/** Whatever answers requests as a server of ours; with `overHttp`, one that runs elsewhere. */
+/** Anything that answers requests like a test server; with `overHttp`, one that runs elsewhere. */
 export interface Served extends Pick<TestServer, 'inject'> {
   readonly clock: Clock
   readonly config: Pick<Config, 'issuer'>
@@ -18,19 +18,19 @@ export interface Served extends Pick<TestServer, 'inject'> {
 export interface Form {
   readonly method: 'GET' | 'POST'
   readonly action: string
-  /** Name and value of what is sent as the page stands; buttons and what is not checked are not among them. */
+  /** Names and values that the unchanged form would submit, without buttons and unchecked boxes. */
   readonly fields: ReadonlyMap<string, string>
   readonly checkboxes: ReadonlyMap<string, string>
-  /** Values of the submit buttons by their names. */
+  /** Values of the submit buttons by name. */
   readonly buttons: readonly { readonly name: string | undefined; readonly value: string }[]
 }
 
-/** A request to another origin that was not sent. */
+/** A request to another origin, which was not sent. */
 interface Away {
   readonly method: 'GET' | 'POST'
-  /** As it is written in the header or the form. */
+  /** As written in the header or the form. */
   readonly url: string
-  /** Of the query, or of the form. */
+  /** From the query or the form. */
   readonly params: URLSearchParams
 }
 
@@ -45,11 +45,11 @@ export interface Page {
   readonly forms: readonly Form[]
   /** @throws Error if there is no such form */
   form(path?: string): Form
-  /** Addresses of the links in it. */
+  /** The targets of its links. */
   readonly links: readonly string[]
 }
 
-/** Where a request comes from: a page of ours, the address bar, or somebody else's page. */
+/** Where a request comes from: one of our pages, the address bar, or another site’s page. */
 export type From = 'same-origin' | 'none' | 'cross-site'
 
 interface Asking {
@@ -60,28 +60,28 @@ interface Asking {
 }
 
 interface Filling {
-  /** Path of the form's action; may be left out if there is one form. */
+  /** The path of the form’s action; may be omitted if there is one form. */
   readonly form?: string
   readonly fill?: Readonly<Record<string, string>>
   readonly check?: readonly string[]
-  /** Value of the button. */
+  /** The value of the button. */
   readonly press?: string
 }
 
 export interface Browser {
-  /** One request; no redirect is followed. */
+  /** One request; redirects are not followed. */
   ask(url: string, how?: Asking): Promise<Page>
-  /** As from the address bar, or by a link: redirects are followed as long as they lead to the server. */
+  /** As from the address bar or a link: redirects are followed as long as they stay on the server. */
   open(url: string, how?: Asking): Promise<Page>
-  /** Sends a form of a page, and follows. */
+  /** Submits a form of a page, and follows redirects. */
   submit(page: Page, filling?: Filling): Promise<Page>
-  /** The same, but the redirect that answers is not followed. */
+  /** Submits a form of a page without following the redirect. */
   send(page: Page, filling?: Filling): Promise<Page>
   /** By name; only those that would still be sent. */
   cookies(): ReadonlyMap<string, string>
   /** With their attributes, as they were set. */
   readonly jar: Map<string, Cookie & { readonly until: number }>
-  /** Goes on at another server, as after a restart. */
+  /** Continues at another server, as after a restart. */
   server: Served
 }
 
@@ -99,7 +99,7 @@ export function openBrowser(
     for (const line of [headers['set-cookie'] ?? []].flat()) {
       const cookie = parseCookie(line)
       const { name, value, attributes } = cookie
-      // RFC 6265bis §5.7: what a browser does not keep, the tests must not have either.
+      // RFC 6265bis §5.7: the tests must not keep a cookie that a browser would not.
       if ('secure' in attributes && !secure) continue
       const bound = 'secure' in attributes && attributes.path === '/' && !('domain' in attributes)
       if (name.startsWith('__Host-') && !bound) continue
@@ -134,7 +134,7 @@ export function openBrowser(
     if (url.origin !== origin) throw new Error(`${target} is not the server's`)
     const answer = await browser.server.inject({
       method,
-      // As it is: a URL that a parser has put in order would not be the one to be tested.
+      // Unchanged: a URL normalized by a parser would not be the one under test.
       url: target.startsWith(origin) ? target.slice(origin.length) || '/' : target,
       headers: {
         host: url.host,
@@ -213,7 +213,7 @@ export function openBrowser(
 function pageOf(url: string, { statusCode, headers, body }: LightMyRequestResponse, origin: string): Page {
   const location = headers.location === undefined ? undefined : String(headers.location)
   const forms = formsOf(body)
-  // A page that leads on by itself does what a redirect does.
+  // A page that submits itself acts like a redirect.
   const refresh = tags(body).find(({ attributes }) => attributes.get('http-equiv') === 'refresh')
   const next = location ?? /^0;url=(.*)$/s.exec(refresh?.attributes.get('content') ?? '')?.[1]
   return {

@@ -1,4 +1,4 @@
-/** Keyturn on http://localhost, an app that people sign in to, and what they do in their browsers. */
+/** Keyturn on http://localhost, an app that users sign in to, and what they do in their browsers. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import axe from 'axe-core'
@@ -12,17 +12,17 @@ import { client, PASSWORD } from '../server/seed.ts'
 import type { TestServer } from '../server/server.ts'
 import { type ClientApp, clientApp } from './client-app.ts'
 
-/** Where scripts are switched off axe cannot run; the pages are the same. */
+/** axe cannot run where scripts are switched off; the pages are the same. */
 const SCRIPTS_RUN = `{
   const probe = document.createElement('div')
   probe.innerHTML = '<noscript><i></i></noscript>'
   probe.firstChild.firstElementChild === null
 }`
 
-/** Pages that were looked through in this file, but for what is new each time. */
+/** Pages already checked in this file, ignoring values that are new each time. */
 const known = new Set<string>()
 
-/** Serious and critical ones, as `rule: element`. */
+/** Serious and critical findings, as `rule: element`. */
 async function axeFindings(page: Page): Promise<string[]> {
   if (!(await page.evaluate(SCRIPTS_RUN))) return []
   const html = (await page.content()).replace(/(value|href|data-options|action)="[^"]*"/g, '')
@@ -47,14 +47,14 @@ export interface BrowserWorld {
   readonly issuer: string
   readonly alice: User
   readonly app: ClientApp
-  /** The same app, registered otherwise. */
+  /** The same app with another registration. */
   register(overrides: Partial<Client>): Promise<void>
 }
 
 export async function browserWorld(t: Test, options: { host?: string } = {}): Promise<BrowserWorld> {
   const port = await freePort()
   const issuer = `http://localhost:${port}`
-  // Making keys takes longer than most of the tests.
+  // Generating keys takes longer than most of the tests.
   const { database, masterKey } = await seededFolder(t)
   const { server } = await listen(
     t,
@@ -95,13 +95,13 @@ export async function browserWorld(t: Test, options: { host?: string } = {}): Pr
   return { server, issuer, alice, app, register }
 }
 
-/** Everything but passkeys goes without scripts as well. */
+/** Everything except passkeys works without scripts. */
 export const shortOfJavaScript = [
   { how: 'with scripts' },
   { how: 'without scripts', javaScriptEnabled: false },
 ]
 
-/** The page with this heading is there, and axe finds nothing serious on it. */
+/** Checks that the page with this heading is shown and axe finds nothing serious on it. */
 export async function at(t: Test, page: Page, heading: string | RegExp): Promise<void> {
   await page.getByRole('heading', { level: 1, name: heading }).waitFor()
   t.same(await axeFindings(page), [], `axe: ${heading}`)
@@ -133,7 +133,7 @@ export interface Result {
   readonly user?: Readonly<Record<string, unknown>>
 }
 
-/** What the app says in the end. */
+/** What the app shows in the end. */
 export async function resultAt(page: Page, app: Pick<ClientApp, 'origin'>): Promise<Result> {
   await page.waitForURL((url) => url.origin === app.origin)
   const heading = (await page.locator('h1').textContent()) ?? ''

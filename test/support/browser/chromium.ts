@@ -1,6 +1,6 @@
 /**
- * A real browser: the Chromium that comes from npm, one process for a test file, with the web's security switched on.
- * Whatever a page complains about (console, policy, scripts, requests) is collected, and fails the test in the end.
+ * A real browser: Chromium from npm, one process per test file, with web security enabled. Every complaint of a page
+ * (console, policy, scripts, requests) is collected and fails the test in the end.
  */
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -16,14 +16,14 @@ import {
 import t, { type Test } from 'tap'
 import { root } from '../docs/documents.ts'
 
-/** Names under .test are this machine, for origins that are another site than localhost. */
+/** Names under .test resolve to this machine, for origins on another site than localhost. */
 const ARGS = ['--host-resolver-rules=MAP *.test 127.0.0.1', '--force-color-profile=srgb']
 
 const PACKAGE = '@sparticuz/chromium'
 
 /**
- * Unpacked once, and put in place in one step: test files run at the same time, and one that is killed while it
- * unpacks must leave nothing half. The package's own arguments are not taken: they switch off the same-origin policy.
+ * Unpacked once and put in place atomically: test files run concurrently, and one that is killed while unpacking must
+ * not leave half a browser. The package’s own arguments are not used: they switch off the same-origin policy.
  */
 async function unpacked(): Promise<string> {
   const { version } = createRequire(import.meta.url)(`${root}node_modules/${PACKAGE}/package.json`)
@@ -36,7 +36,7 @@ async function unpacked(): Promise<string> {
     try {
       const { default: archive, inflate } = await import('@sparticuz/chromium')
       await archive.executablePath()
-      // Libraries of the system that a bare machine does not have.
+      // System libraries that a minimal machine lacks.
       await inflate(join(root, 'node_modules', PACKAGE, 'bin/al2023.tar.br'))
     } finally {
       if (TMPDIR === undefined) delete process.env.TMPDIR
@@ -69,7 +69,7 @@ async function launch(): Promise<Browser> {
 
 let running: Promise<Browser> | undefined
 
-/** The file's browser; started when it is first asked for. */
+/** The file’s browser; started when first used. */
 export function browser(): Promise<Browser> {
   running ??= launch().then((one) => {
     t.teardown(() => one.close())
@@ -79,8 +79,8 @@ export function browser(): Promise<Browser> {
 }
 
 /**
- * A test in a real browser. Without one it is skipped, loudly; where everything must hold (`CI`), it fails. In the end
- * nothing may have gone wrong in any of its windows.
+ * A test in a real browser. Without one it is skipped with a warning, or fails if `CI` is set. In the end none of its
+ * windows may have reported a problem.
  */
 export function browserTest(
   title: string,
@@ -112,24 +112,24 @@ export function browserTest(
       }
       throw error
     } finally {
-      // Before the servers, which would wait for the connections that a browser keeps for later.
+      // Before the servers, which would wait for idle connections of the browser.
       await Promise.all(opened.map(({ context }) => context.close()))
     }
     t.same(
       opened.flatMap(({ complaints }) => complaints()),
       [],
-      'no browser has anything to complain about',
+      'no browser has reported a problem',
     )
   })
 }
 
 type Cookie = Awaited<ReturnType<BrowserContext['cookies']>>[number]
 
-/** Somebody's browser, with cookies of its own. */
+/** A browser window with its own cookies. */
 interface Window {
   readonly context: BrowserContext
   tab(): Promise<Page>
-  /** What the browser will complain about, because the test provokes it; each must come. */
+  /** Complaints that the test provokes; each must occur. */
   expect(...complaints: readonly RegExp[]): void
   cookies(): Promise<Record<string, Cookie>>
 }
@@ -139,7 +139,7 @@ async function openWindow(options: BrowserContextOptions = {}) {
   context.setDefaultTimeout(10_000)
   const heard: string[] = []
   const expected: RegExp[] = []
-  // Violations of a policy are errors in the console, too, with or without scripts.
+  // Policy violations are console errors too, with or without scripts.
   context.on('console', (message) => {
     if (!['error', 'warning'].includes(message.type())) return
     heard.push(`${message.type()}: ${message.text()} (${message.location().url.split('?')[0]})`)
@@ -147,7 +147,7 @@ async function openWindow(options: BrowserContextOptions = {}) {
   context.on('weberror', (error) => heard.push(`thrown: ${error.error().message}`))
   context.on('requestfailed', (request) => {
     const why = request.failure()?.errorText
-    // A page that is left while it loads; what a policy has stopped is in the console as well.
+    // A page that is left while it loads; requests stopped by a policy are in the console as well.
     if (why !== 'net::ERR_ABORTED') heard.push(`request: ${request.url()} ${why}`)
   })
 

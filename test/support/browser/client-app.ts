@@ -1,6 +1,6 @@
 /**
- * An application that people sign in to, as its makers would write it: a program of its own with a standard library,
- * on another site than the issuer. It shows what it got, in JSON.
+ * An application that users sign in to, as its developers would write it: a separate program with a standard library,
+ * on another site than the issuer. It shows what it received, as JSON.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
@@ -13,22 +13,22 @@ export interface ClientApp {
   readonly origin: string
   readonly redirectUri: string
   readonly signedOutUri: string
-  /** Where its sign-in begins; the parameters go along with the authorization request. */
+  /** Where its sign-in begins; the parameters are added to the authorization request. */
   start(parameters?: Readonly<Record<string, string>>): string
-  /** Asks the issuer to sign the person out, with the last ID token. */
+  /** Asks the issuer to sign the user out, with the last ID token. */
   readonly signOut: string
-  /** A page that has the address in a frame. */
+  /** A page that shows this URL in a frame. */
   framing(url: string): string
-  /** Where the callback sends the browser when it is done; null: nowhere, it shows the result. */
+  /** Where the callback redirects the browser when done; null: it shows the result. */
   onward: string | null
 }
 
 interface ClientAppOptions {
   readonly issuer: string
   readonly clientId: string
-  /** How far the issuer's clock is from ours. */
+  /** How far the issuer’s clock is from ours. */
   readonly skew: () => number
-  /** In the redirect URI and in front of every other address, e.g. `http://127.0.0.1`. */
+  /** The origin of the redirect URI and every other URL, e.g. `http://127.0.0.1`. */
   readonly host?: string
 }
 
@@ -127,7 +127,7 @@ export async function clientApp(t: Test, options: ClientAppOptions): Promise<Cli
     const given = request.method === 'POST' ? new URLSearchParams(await textOf(request)) : query
     const state = given.get('state') ?? ''
     const { nonce = '', verifier = '', maxAge } = begun.get(state) ?? {}
-    // Back and forth in the history: the answer has been used, and is no answer any more.
+    // Back and forth in the history: the response was used and is no longer valid.
     if (!begun.delete(state)) return page(response, 'Error', { error: 'unknown state' })
     const client: oauth.Client = { client_id: clientId, [oauth.clockSkew]: skew() }
     const answered = oauth.validateAuthResponse(as, client, given, state)

@@ -1,10 +1,10 @@
-/** A browser as far as cookies and redirects go: real HTTP, a jar that keeps to RFC 6265bis, no scripts. */
+/** Cookies and redirects of a browser: real HTTP, a jar that follows RFC 6265bis, no scripts. */
 import { type IncomingHttpHeaders, request as send } from 'node:http'
 
 export interface Cookie {
   readonly name: string
   readonly value: string
-  /** Lower case names; a flag's value is ''. */
+  /** Lower-case names; a flag’s value is ''. */
   readonly attributes: Readonly<Record<string, string>>
 }
 
@@ -23,19 +23,19 @@ export interface Asking {
 }
 
 export interface JarBrowser {
-  /** One request, no redirects followed. Cookies of the origin go along. */
+  /** One request without following redirects, with the cookies of the origin. */
   ask(url: string, how?: Asking): Promise<Answer>
-  /** As if typed into the address bar: redirects are followed. Stops before one for which `until` is true. */
+  /** As if typed into the address bar: redirects are followed, up to one for which `until` is true. */
   visit(url: string, until?: (url: string) => boolean): Promise<Answer>
   cookies(origin: string): Map<string, Cookie>
   setCookie(origin: string, name: string, value: string): void
-  /** The cookies of an answer arrive, once more or late. */
+  /** Applies the cookies of a response, again or late. */
   receive(answer: Answer): void
-  /** Every answer so far, redirects included. */
+  /** Every response so far, including redirects. */
   readonly seen: Answer[]
 }
 
-/** `hosts`: where an origin that has a name is really served. */
+/** `hosts`: the real address of an origin that has a name. */
 export function jarBrowser(hosts: ReadonlyMap<string, string>): JarBrowser {
   const jars = new Map<string, Map<string, Cookie>>()
   const seen: Answer[] = []

@@ -1,22 +1,25 @@
-/** What every answer of the authorization endpoint must be, whatever was asked (RFC 6749 §4.1.2.1; docs/security.md C29, C36, C37, C40). */
+/**
+ * What every response of the authorization endpoint must be, whatever the request (RFC 6749 §4.1.2.1; docs/security.md
+ * C29, C36, C37, C40).
+ */
 import type { Test } from 'tap'
 import { ISSUER } from '../server/server.ts'
 import { type Page, tags } from './browser.ts'
 import { REDIRECTS } from './sign-in.ts'
 
-/** RFC 6749 §4.1.2.1: what may stand in `error_description`. */
+/** RFC 6749 §4.1.2.1: the characters allowed in `error_description`. */
 const LEGAL = /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/
 
 interface Told {
   readonly error: string
-  /** Exactly this; null: none. */
+  /** Exactly this value; null: none. */
   readonly state?: string | null
   readonly to?: string
 }
 
-/** It is the client that is told, by a redirect or by the form of `form_post`, and told nothing else. */
+/** Checks that the client gets the error, by a redirect or the form of `form_post`, and nothing else. */
 export function tellsClient(t: Test, page: Page, { error, state = 'the state', to }: Told, label = ''): void {
-  t.same(problemsOf(page, to ?? REDIRECTS.web ?? ''), [], `${label}: the form of the answer`)
+  t.same(problemsOf(page, to ?? REDIRECTS.web ?? ''), [], `${label}: the form of the response`)
   const { params } = page.away ?? { params: new URLSearchParams() }
   t.equal(params.get('error'), error, `${label} → ${error}`)
   t.equal(params.get('state'), state, `${label}: state`)
@@ -41,8 +44,8 @@ function problemsOf({ away, status, headers, body }: Page, to: string): string[]
 }
 
 /**
- * Only the person is told: a page that leads nowhere by itself, and has nothing in it that the request said.
- * @param unsaid what must not stand in it as it was sent
+ * Checks that only the user gets the error: a page that does not redirect and repeats nothing of the request.
+ * @param unsaid values that must not appear as they were sent
  */
 export function tellsPerson(t: Test, page: Page, label = '', unsaid: readonly string[] = []): void {
   t.same(pageProblems(page, unsaid), [], `${label}: a page`)
@@ -61,8 +64,8 @@ function pageProblems(page: Page, unsaid: readonly string[]): string[] {
 }
 
 /**
- * What every page says to browsers (docs/security.md C40, C43).
- * @param leads its form goes to a client, and from there who knows where
+ * Headers and content that every page must have (docs/security.md C40, C43).
+ * @param leads its form goes to a client and from there to any site
  */
 export function guardProblems({ headers, body }: Page, { leads = false } = {}): string[] {
   const problems: string[] = []
@@ -90,7 +93,7 @@ export function guardProblems({ headers, body }: Page, { leads = false } = {}): 
   for (const { name, attributes } of tags(body)) {
     for (const [attribute, value] of attributes) {
       if (attribute.startsWith('on') || attribute === 'style') problems.push(`${name} ${attribute}`)
-      // C43: nothing from elsewhere.
+      // docs/security.md C43: nothing from other sites.
       if (attribute === 'src' || (name === 'link' && attribute === 'href')) {
         if (!value.startsWith('/') || value.startsWith('//')) problems.push(`${name} ${value}`)
       }

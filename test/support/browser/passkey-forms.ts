@@ -2,7 +2,7 @@ import { encodeForm } from '../server/requests.ts'
 import type { Authenticator } from './authenticator.ts'
 import { type Browser, type Page, tags } from './browser.ts'
 
-/** The form that a script completes, completed by a device. */
+/** The form that a script would complete, completed by a software authenticator. */
 export async function byPasskey(
   browser: Browser,
   page: Page,

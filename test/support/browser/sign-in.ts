@@ -1,4 +1,4 @@
-/** Clients that people sign in with, and what one does at the authorization endpoint again and again. */
+/** Clients that users sign in with, and common steps at the authorization endpoint. */
 import { createHash } from 'node:crypto'
 import type { LightMyRequestResponse } from 'fastify'
 import type { Client } from '../../../src/store/contracts/clients.ts'
@@ -16,14 +16,14 @@ const NATIVE_LOOPBACK = 'http://127.0.0.1/callback'
 export const NATIVE_SCHEME = 'com.example.app:/callback'
 export const OWN_REDIRECT = 'https://own.test/callback'
 
-/** A good verifier, the same for all tests, and its challenge (RFC 7636 §4). */
+/** A valid verifier, the same for all tests, and its challenge (RFC 7636 §4). */
 export const VERIFIER = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
 const challengeOf = (verifier: string) => createHash('sha256').update(verifier).digest('base64url')
 export const CHALLENGE = challengeOf(VERIFIER)
 
 const PROTOCOL = ['openid', 'profile', 'email', 'offline_access']
 
-/** Where the answers of each client go. */
+/** Where the responses of each client go. */
 export const REDIRECTS: Readonly<Record<string, string>> = {
   web: WEB_REDIRECT,
   lax: WEB_REDIRECT,
@@ -43,8 +43,8 @@ export function codeClient(overrides: Partial<Client> & Pick<Client, 'id'>): Cli
 }
 
 /**
- * Besides what `seed` makes: `web`, confidential; `lax`, the same without having to use PKCE; `spa`, public, at an https
- * address; `native`, public, on a loopback port or an app's scheme; `own`, first-party; and bob, who has no role.
+ * In addition to `seed`: `web`, confidential; `lax`, the same without mandatory PKCE; `spa`, public, at an https URI;
+ * `native`, public, on a loopback port or a custom scheme; `own`, first-party; and bob, who has no role.
  */
 export async function seedPeople(store: Store): Promise<{ alice: User; bob: User }> {
   const { alice } = await seed(store)
@@ -62,12 +62,12 @@ export async function seedPeople(store: Store): Promise<{ alice: User; bob: User
   return { alice, bob }
 }
 
-/** undefined takes a parameter away; a list repeats it. */
+/** undefined removes a parameter; a list repeats it. */
 export type Overrides = Readonly<Record<string, string | readonly string[] | undefined>>
 
 export const AUTHORIZE = '/oauth2/authorize'
 
-/** The parameters of a good request, but for what the overrides say. */
+/** The parameters of a valid request, changed by the overrides. */
 export function authorizeParams(overrides: Overrides = {}): URLSearchParams {
   const clientId = typeof overrides.client_id === 'string' ? overrides.client_id : 'web'
   const all: Overrides = {
@@ -94,14 +94,14 @@ export const authorizeUrl = (overrides: Overrides = {}): string =>
 export interface SignInOptions {
   readonly username?: string
   readonly password?: string
-  /** What is pressed on the consent page. */
+  /** The button pressed on the consent page. */
   readonly consent?: 'allow' | 'refuse'
   readonly remember?: boolean
   /** Instead of the URL that the overrides make. */
   readonly url?: string
 }
 
-/** Goes through whatever pages come, and ends at the first that is neither login nor consent, or at the client. */
+/** Goes through login and consent, and ends at the first other page, or at the client. */
 export async function goThrough(
   browser: Browser,
   start: Page,
@@ -139,7 +139,7 @@ export async function signIn(
   return { page, url: page.away.url, params: page.away.params, code }
 }
 
-/** A new browser, a whole sign-in, its code. */
+/** The code of a whole sign-in in a new browser. */
 export const freshCode = async (
   server: TestServer,
   overrides: Overrides = {},
@@ -147,13 +147,13 @@ export const freshCode = async (
 ): Promise<string> => (await signIn(openBrowser(server), overrides, options)).code
 
 interface RedeemOptions {
-  /** Who redeems it; public clients only name themselves. */
+  /** The redeeming client; public clients only send their client_id. */
   readonly as?: string
-  /** '' leaves a parameter out. */
+  /** '' omits a parameter. */
   readonly form?: Form
 }
 
-/** The token request for a code, as its client would make it, but for what the form says. */
+/** The token request for a code, as its client would make it, changed by the form. */
 export function redeem(
   server: Pick<TestServer, 'inject'>,
   code: string,

@@ -1,4 +1,4 @@
-/** The repository's documents as tests read them: code blocks, tables, links. */
+/** The repository’s documents as tests read them: code blocks, tables, links. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -9,7 +9,7 @@ export function read(path: string): string {
   return readFileSync(root + path, 'utf8')
 }
 
-/** What git holds or would take; everything else is none of the project's. */
+/** Files that git tracks or would add. */
 export function repositoryFiles(): string[] {
   const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
     cwd: root,
@@ -33,7 +33,7 @@ export function codeBlocks(markdown: string): CodeBlock[] {
   )
 }
 
-/** The cells of the first table below a heading, without the head. */
+/** The cells of the first table below a heading, without its header. */
 export function tableBelow(markdown: string, heading: string): string[][] {
   const lines = markdown.split('\n')
   const start = lines.indexOf(heading)
@@ -52,7 +52,7 @@ function cells(line: string): string[] {
     .map((cell) => cell.trim().replaceAll('\\|', '|'))
 }
 
-/** GitHub's anchor of a heading. */
+/** GitHub’s anchor of a heading. */
 export function anchor(heading: string): string {
   return heading
     .toLowerCase()

@@ -1,4 +1,4 @@
-/** The examples as their READMEs start them, and people for them. */
+/** The examples started as their READMEs describe, and users for them. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
@@ -7,7 +7,7 @@ import type { Owner } from '../processes/data-folder.ts'
 import { client, ORDERS, seed, user } from '../server/seed.ts'
 import { root } from './documents.ts'
 
-/** @returns its address */
+/** @returns the URL of the example */
 export async function startExample(owner: Owner, name: string, issuer: string): Promise<string> {
   const env = { ...process.env, ISSUER: issuer, AUDIENCE: ORDERS, PORT: '0' }
   const server = join(root, 'examples', name, 'server.ts')
@@ -17,7 +17,7 @@ export async function startExample(owner: Owner, name: string, issuer: string): 
   return /http:\S+/.exec(line.toString())?.[0] ?? ''
 }
 
-/** Besides what `seed` makes: `reader`, a client that may only read, and bob, a manager. */
+/** In addition to `seed`: `reader`, a client that may only read, and bob, a manager. */
 export async function seedExample(store: Store): Promise<void> {
   await seed(store)
   await store.clients.insert(client({ id: 'reader', scopes: ['orders:read'] }))

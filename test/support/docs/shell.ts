@@ -1,4 +1,4 @@
-/** A checkout in which nothing has been started yet, and the documents' commands pasted into it. */
+/** A fresh checkout, and the documents’ commands pasted into a shell there. */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from 'node:fs'
@@ -21,7 +21,7 @@ export function checkout(t: Owner): string {
   return folder
 }
 
-/** Nothing of the test runner's, nor settings of whoever runs it. */
+/** Without the variables of the test runner or of the person who runs it. */
 export function shellEnvironment(settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^KEYTURN_|^NODE_OPTIONS$/.test(name))
   const { PATH = '', ...rest } = Object.fromEntries(inherited)
@@ -31,7 +31,7 @@ export function shellEnvironment(settings: Readonly<Record<string, string>>): No
 /** Does what npx does in a checkout, without the second that npx takes to find out. */
 const NPX = `npx() { case $1 in keyturn) shift; node src/keyturn.js "$@";; *) "$@";; esac; }\n`
 
-/** Runs a block as somebody would who pastes it: what one block sets, the next one finds. */
+/** Runs a block as if it were pasted: variables set by one block are visible in the next. */
 export async function paste(
   folder: string,
   env: NodeJS.ProcessEnv,
@@ -46,11 +46,11 @@ export async function paste(
 interface Terminal {
   /** Its first line of output. */
   readonly said: string
-  /** Ctrl-C, which reaches everything that runs in it. */
+  /** Sends Ctrl-C to the command’s process group. */
   stop(): Promise<void>
 }
 
-/** A command that goes on, in a terminal of its own; waits until it says something. */
+/** A command that keeps running, in its own terminal; waits for its first output. */
 export async function terminal(
   t: Owner,
   folder: string,

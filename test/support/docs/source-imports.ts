@@ -6,9 +6,9 @@ import { repositoryFiles, root } from './documents.ts'
 export interface Import {
   /** Repository path of the importing file. */
   readonly from: string
-  /** Repository path of ours, or the name of a package. */
+  /** Repository path of the imported file, or the name of a package. */
   readonly to: string
-  /** Gone when the program runs. */
+  /** True if the import is erased when the program runs. */
   readonly typeOnly: boolean
 }
 

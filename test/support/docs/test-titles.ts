@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './documents.ts'
 
-/** Of tests, and of the store's contract suites, where a title is the name of a member. */
+/** Patterns of test titles, and of the store’s contract suites, where a title is the name of a member. */
 const TITLES = [
   /\btest\(\s*(['"`])((?:\\.|(?!\1)[\s\S])*?)\1/g,
   /^ {2,4}(['"`])((?:\\.|(?!\1).)*)\1: async\b/gm,
 ]
 
-/** The titles in a test file, as they are written there. */
+/** The titles in a test file, as written in the source. */
 export function titles(path: string): string[] {
   const source = readFileSync(join(root, path), 'utf8')
   return TITLES.flatMap((pattern) => [...source.matchAll(pattern)].map(([, , title = '']) => title))

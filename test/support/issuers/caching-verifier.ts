@@ -3,7 +3,7 @@ import type { EpochSeconds, Seconds } from '../../../src/system.ts'
 import { claimsOf } from '../server/requests.ts'
 import type { TestServer } from '../server/server.ts'
 
-/** Parsing and verifying are pure, so that twenty verifiers need not do the same work twenty times. */
+/** Parsing and verifying are pure, so twenty verifiers share their results. */
 const parsed = new Map<string, ReadonlyMap<string, KeyObject>>()
 const signatures = new Map<string, boolean>()
 
@@ -49,8 +49,8 @@ export const kidOf = (token: string): string =>
   JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8')).kid
 
 /**
- * The least helpful verifier that is still correct: it keeps a JWKS for a constant time, whatever
- * `Cache-Control` says, and does not look again when it meets a kid that it does not know.
+ * The strictest correct verifier: it caches a JWKS for a constant time, whatever `Cache-Control` says, and does not
+ * refetch for an unknown kid.
  */
 export class CachingVerifier {
   readonly cacheFor: Seconds
@@ -69,7 +69,7 @@ export class CachingVerifier {
     this.fetchedAt = Number.NEGATIVE_INFINITY
   }
 
-  /** undefined if the token is good; otherwise what is wrong with it. */
+  /** undefined if the token is valid; otherwise the reason for refusing it. */
   async complaint({ token, kid, exp }: Issued): Promise<string | undefined> {
     const now = this.server.clock.now()
     if (now - this.fetchedAt >= this.cacheFor) {
@@ -86,7 +86,7 @@ export class CachingVerifier {
   }
 }
 
-/** So many, with caches from one second to the longest that is allowed. */
+/** This many verifiers, with cache times from one second to the longest allowed. */
 export function verifiers(server: TestServer, count: number, longest: Seconds): CachingVerifier[] {
   return Array.from(
     { length: count },

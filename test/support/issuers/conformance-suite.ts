@@ -1,6 +1,6 @@
 /**
- * What nearly every module of the OpenID Foundation's provider plans does and checks (docs/conformance.md): one sign-in, by
- * redirect or by form_post, its answer, its tokens.
+ * What nearly every module of the OpenID Foundation’s provider plans does and checks (docs/conformance.md): one
+ * sign-in, by redirect or by form_post, its response, its tokens.
  */
 import { createHash } from 'node:crypto'
 import { createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose'
@@ -12,19 +12,19 @@ import { ISSUER, type TestServer } from '../server/server.ts'
 type Mode = 'query' | 'form_post'
 const MODES: readonly Mode[] = ['query', 'form_post']
 
-/** A module of the basic plan, and the same of the form post plan. */
+/** Runs a module of the basic plan and of the form post plan. */
 export const inBothModes =
   (work: (t: Test, mode: Mode) => Promise<void>) =>
   async (t: Test): Promise<void> => {
     for (const mode of MODES) await t.test(mode, (t) => work(t as Test, mode))
   }
 
-/** As the plans register theirs: a confidential client that relies on `nonce`. */
+/** Registered as in the plans: a confidential client that relies on `nonce`. */
 export const PLAIN = { client_id: 'lax', code_challenge: undefined, code_challenge_method: undefined }
 
 export interface Answer {
   readonly method: 'GET' | 'POST'
-  /** Without what the answer has added. */
+  /** Without the members that the response added. */
   readonly url: string
   readonly params: URLSearchParams
 }
@@ -45,11 +45,11 @@ interface SignedIn {
 interface Suite {
   readonly server: TestServer
   browser(): Browser
-  /** Through the pages to the client; null if the last page leads to no client. */
+  /** Goes through the pages to the client; null if the last page does not lead to a client. */
   answer(at: Browser, overrides: Overrides, options?: SignInOptions): Promise<Answer | null>
-  /** All the way to verified tokens, with every shared check on the way. */
+  /** A whole sign-in to verified tokens, with every shared check on the way. */
   signIn(t: Test, at: Browser, overrides: Overrides, options?: SignInOptions): Promise<SignedIn>
-  /** The answer is this error, and nothing else is in it. */
+  /** Checks that the response is this error and contains nothing else. */
   refused(t: Test, answer: Answer | null, error: string | RegExp, state?: string): void
   userinfo(token: string): ReturnType<TestServer['inject']>
 }
@@ -81,7 +81,7 @@ export function openidSuite(server: TestServer): Suite {
       checkTokenResponse(t, response)
       const tokens = response.json<Tokens>()
       const claims = await checkIdToken(t, tokens.id_token, asked)
-      // OIDC Core §3.1.3.6
+      // OpenID Connect Core §3.1.3.6
       const half = createHash('sha256').update(tokens.access_token).digest().subarray(0, 16)
       t.equal(claims.at_hash, half.toString('base64url'))
       return { params, tokens, claims }
@@ -121,15 +121,15 @@ export function openidSuite(server: TestServer): Suite {
     t.ok(Number.isInteger(tokens.expires_in) && Number(tokens.expires_in) > 0, 'expires_in')
     for (const name of ['access_token', 'refresh_token'] as const) {
       t.match(tokens[name], /^[\x20-\x7E]+$/, name)
-      // Of 64 letters 22 hold 128 bits.
-      t.ok(new Set(tokens[name]).size > 20, `${name} is no short one`)
+      // 22 characters of a 64-letter alphabet have 128 bits.
+      t.ok(new Set(tokens[name]).size > 20, `${name} is long enough`)
     }
   }
 
   async function checkIdToken(t: Test, token: string, asked: URLSearchParams): Promise<JWTPayload> {
     const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
     const kids = keys.map(({ kid }: { kid?: string }) => kid)
-    t.ok(kids.every(Boolean) && new Set(kids).size === kids.length, 'every key has a kid of its own')
+    t.ok(kids.every(Boolean) && new Set(kids).size === kids.length, 'every key has a unique kid')
     const now = server.clock.now()
     const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet({ keys }), {
       issuer: ISSUER,

@@ -1,4 +1,4 @@
-/** A running server on `http://localhost`, as somebody who develops against it has it, with clients of each kind. */
+/** A running server on `http://localhost`, as developers run it, with clients of each kind. */
 import { type CryptoKey, importPKCS8 } from 'jose'
 import type { Test } from 'tap'
 import type { User } from '../../../src/store/contracts/users.ts'
@@ -22,12 +22,12 @@ interface OpenidServer {
   browser(): Browser
 }
 
-/** When she was last changed. */
+/** When her profile was last changed. */
 const CHANGED_AT = 1_700_000_000
 
 /**
- * Besides what `seedPeople` makes: `poster-app` (client_secret_post), `signer-app` (private_key_jwt), `jar` (must sign its
- * requests), `par` (must push them). All may send people to SIGNED_OUT.
+ * In addition to `seedPeople`: `poster-app` (client_secret_post), `signer-app` (private_key_jwt), `jar` (must sign its
+ * requests), `par` (must push them). SIGNED_OUT is a registered post-logout redirect URI of all of them.
  */
 export async function openidServer(t: Test, settings: Record<string, string> = {}): Promise<OpenidServer> {
   const port = await freePort()

@@ -1,6 +1,6 @@
 /**
- * For tests of @keyturn/browser-session: oidc-provider as the issuer, signing in whoever comes; apps with the plugin, as
- * many processes as wanted; browsers. All over real HTTP; the app is `https://app.example` to its browsers.
+ * For tests of @keyturn/browser-session: oidc-provider as an issuer that signs in any user, apps with the plugin in
+ * any number of processes, and browsers. Everything uses real HTTP; browsers know the app as `https://app.example`.
  */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -30,20 +30,20 @@ export interface OpenidIssuer {
   /** Bodies sent to the token and revocation endpoints. */
   readonly refreshes: URLSearchParams[]
   readonly revocations: URLSearchParams[]
-  /** Answers of the token endpoint. */
+  /** Responses of the token endpoint. */
   readonly answers: Record<string, string>[]
-  /** Who is signed in next. */
+  /** The user who signs in next. */
   account: string
-  /** Comes before the issuer, for a path. */
+  /** Replaces the issuer’s answer for a path. */
   readonly routes: Map<string, Handler>
 }
 
 interface OpenidWorld {
   readonly issuer: OpenidIssuer
   readonly time: TestTime
-  /** One process of the app; the first is where browsers go. */
+  /** One process of the app; browsers go to the first. */
   app(options?: Partial<BrowserSessionOptions>, before?: (app: FastifyInstance) => void): Promise<string>
-  /** `process`: the app's process that this browser talks to, if not the first. */
+  /** `process`: the app’s process that this browser talks to, if not the first. */
   browser(process?: string): JarBrowser
   /** A browser that went through the sign-in. */
   signedIn(process?: string): Promise<JarBrowser>
@@ -70,7 +70,7 @@ interface Context {
 }
 
 interface IssuerOptions {
-  /** A used refresh token gets the same answer again, as Keyturn's does within `REFRESH_GRACE`. */
+  /** A used refresh token gets the same response again, as Keyturn answers within `REFRESH_GRACE`. */
   readonly window?: boolean
   readonly publicClient?: boolean
   /** The client's public key, for private_key_jwt. */
@@ -79,7 +79,7 @@ interface IssuerOptions {
   readonly bulk?: string
 }
 
-/** One for all issuers of a test file: making it takes longer than any test. */
+/** One for all issuers of a test file, since making it takes longer than any test. */
 let signing: ReturnType<typeof generateKeyPair> | undefined
 
 async function openidIssuer(
@@ -187,7 +187,7 @@ async function openidIssuer(
         })
         return
       }
-      // From the moment it is asked: two who ask at once get one answer, too.
+      // From the moment of the request: two concurrent requests get one response too.
       const first = Promise.withResolvers<[number, string]>()
       if (window && body.has('refresh_token')) answered.set(used, first)
       const end = response.end.bind(response)
@@ -199,7 +199,7 @@ async function openidIssuer(
         }
         return end(chunk, ...rest)
       }) as typeof response.end
-      // oidc-provider takes a body that somebody else has read from here.
+      // oidc-provider takes a body that was already read from here.
       callback(Object.assign(request, { body: Object.fromEntries(body) }), response)
     })
   }
@@ -231,7 +231,7 @@ export async function openidWorld(t: Test, options: IssuerOptions = {}): Promise
       app.get('/', async () => 'start')
       app.get('/who', async (request) => request.browserSession?.claims.sub ?? 'nobody')
       app.post('/who', async (request) => request.browserSession?.claims.sub ?? 'nobody')
-      // What a token was used for; the token itself stays here, and the test is told only which one it was.
+      // What a token was used for; the token itself stays here, and the test only learns which one it was.
       const used = async (request: { browserSession: { accessToken(): Promise<string> } | null }) => {
         const token = await request.browserSession?.accessToken()
         return { nth: issuer.answers.findIndex(({ access_token: given }) => given === token) }

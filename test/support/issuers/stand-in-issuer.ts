@@ -1,6 +1,6 @@
 /**
- * An issuer for tests of @keyturn/verify: metadata, keys and whatever else on a real port of this machine, every
- * request counted, every answer replaceable. What it signs may be as wrong as a test needs it.
+ * An issuer for tests of @keyturn/verify: metadata, keys and anything else on a real port of this machine, with
+ * counted requests and replaceable responses. It signs whatever a test needs, valid or not.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -37,7 +37,7 @@ export async function signingKey(kid: string, alg = 'RS256'): Promise<SigningKey
   }
 }
 
-/** Wall clock and monotonic clock in one; both stand still until told to go on. */
+/** Wall clock and monotonic clock in one; both stand still until advanced. */
 export interface TestTime {
   /** Seconds since 1970. */
   now(): number
@@ -63,36 +63,36 @@ export interface StandIn {
   readonly origin: string
   readonly time: TestTime
   readonly key: SigningKey
-  /** What the JWKS says; assign to rotate. */
+  /** The content of the JWKS; assign to rotate. */
   keys: unknown[]
   /** Headers of the JWKS. */
   readonly jwksHeaders: Record<string, string>
-  /** What the metadata says beside `issuer` and `jwks_uri`. */
+  /** Metadata besides `issuer` and `jwks_uri`. */
   readonly metadata: Record<string, unknown>
-  /** Replaces the answer at a path; undefined gives the usual one back. */
+  /** Replaces the response at a path; undefined restores the usual one. */
   readonly routes: Map<string, Handler>
-  /** Paths that were asked for, in order. */
+  /** Requested paths, in order. */
   readonly requests: string[]
   /** Requests for this path so far. */
   count(path?: string): number
   /** The last request's headers. */
   lastHeaders(): IncomingMessage['headers']
-  /** A good access token, but for what is changed; undefined leaves a claim or header out. */
+  /** A valid access token with changes; undefined removes a claim or header. */
   token(claims?: Record<string, unknown>, header?: Record<string, unknown>, key?: SigningKey): Promise<string>
-  /** A verifier of this issuer on this time; closed with the test. */
+  /** A verifier of this issuer on this clock, closed with the test. */
   verifier(options?: Partial<VerifierOptions>): Verifier
   stop(): Promise<void>
   start(): Promise<void>
 }
 
 interface StandInOptions {
-  /** Of the issuer's URL, without a trailing slash. */
+  /** The path of the issuer’s URL, without a trailing slash. */
   readonly path?: string
   /** Default: one key for all issuers of a test file. */
   readonly key?: SigningKey
 }
 
-/** Making one takes longer than most tests. */
+/** Generating one takes longer than most tests. */
 let usualKey: Promise<SigningKey> | undefined
 
 export async function standIn(t: Test, { path = '', key }: StandInOptions = {}): Promise<StandIn> {
@@ -191,7 +191,7 @@ export const base64url = (value: string | Uint8Array | object): string =>
     typeof value === 'string' || value instanceof Uint8Array ? value : JSON.stringify(value),
   ).toString('base64url')
 
-/** The code with which it is refused, or `accepted`; anything but a VerifyError is thrown. */
+/** The code of the refusal, or `accepted`; any error other than a VerifyError is thrown. */
 export async function verdict(verifier: Verifier, token: string): Promise<string> {
   try {
     await verifier.verify(token)

@@ -9,15 +9,15 @@ import { ISSUER, type TestServer } from '../server/server.ts'
 
 export interface Verifying {
   readonly verifier: Verifier
-  /** Paths this verifier has asked the server for, in order. */
+  /** Paths this verifier has requested from the server, in order. */
   readonly calls: string[]
   /** `ok`, or the code of the refusal. */
   verdict(token: string): Promise<string>
-  /** The server is away for this verifier from now on, or back. */
+  /** Makes the server unreachable for this verifier, or reachable again. */
   cutOff(away: boolean): void
 }
 
-/** A verifier as a microservice has it, on the server's clock, that reaches the server without a socket. */
+/** A verifier as a microservice uses it, on the server’s clock, that reaches the server without a socket. */
 export function verifying(server: TestServer, options: Partial<VerifierOptions> = {}): Verifying {
   const calls: string[] = []
   let away = false

@@ -1,13 +1,13 @@
 /**
- * Databases for tests on one PostgreSQL, shared by all processes that test on it. Making one costs more than most
- * tests, so they are used again: who has one holds an advisory lock, which ends with its process whatever happens.
+ * Databases for tests on one PostgreSQL, shared by all processes that test on it. Creating one takes longer than most
+ * tests, so they are reused: its user holds an advisory lock, which ends with the process in any case.
  */
 import pg from 'pg'
 import { openDb } from '../../../src/store/index.ts'
 import { migrate } from '../../../src/store/migrate.ts'
 import { testClock } from '../server/clock.ts'
 
-/** Has the schema and the rows that migrations put there, and nothing else. */
+/** Has the schema and the rows of the migrations, and nothing else. */
 const TEMPLATE = 'keyturn_template'
 const MOST = 200
 
@@ -17,7 +17,7 @@ export interface Claimed {
 }
 
 export interface Databases {
-  /** With the schema, as it is after the first start. */
+  /** With the schema, as after the first start. */
   claim(): Promise<Claimed>
   close(): Promise<void>
 }
@@ -28,7 +28,7 @@ export function urlOf(admin: string, database: string): string {
   return url.href
 }
 
-/** One statement on a connection of its own, as an administrator would. */
+/** One statement on its own connection, as an administrator. */
 export async function run(url: string, sql: string): Promise<pg.QueryResult> {
   const client = new pg.Client({ connectionString: url })
   client.on('error', () => {})
@@ -47,12 +47,12 @@ export async function makeTemplate(admin: string): Promise<void> {
   await db.close()
 }
 
-/** @param admin where databases are made, as who may make them */
+/** @param admin the server where databases are created, with a user that may create them */
 export async function openDatabases(admin: string): Promise<Databases> {
   const client = new pg.Client({ connectionString: admin })
   client.on('error', () => {})
   await client.connect()
-  // Not among the driver's types.
+  // Missing from the driver’s types.
   const loop = client as unknown as Record<'ref' | 'unref', () => void>
   const { rows } = await client.query<{ datname: string }>('SELECT datname FROM pg_database')
   const known = new Set(rows.map(({ datname }) => datname))
@@ -62,7 +62,7 @@ export async function openDatabases(admin: string): Promise<Databases> {
 
   async function claim(): Promise<Claimed> {
     for (let i = 1; i <= MOST; i += 1) {
-      // One of our own would be given a second time: to the holder, such a lock is open.
+      // The same connection would be given a database twice: its holder can take such a lock again.
       if (held.has(i)) continue
       const { rows } = await client.query('SELECT pg_try_advisory_lock($1) AS ours', [i])
       if (!rows[0]?.ours) continue
@@ -110,13 +110,13 @@ export async function openDatabases(admin: string): Promise<Databases> {
 export const CUT_ALL = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                          WHERE datname = current_database() AND pid <> pg_backend_pid()`
 
-/** What brings a used database back to where the template is. */
+/** Statements that reset a used database to the state of the template. */
 async function resetting(admin: string): Promise<string> {
   const template = urlOf(admin, TEMPLATE)
   const { rows } = await run(template, `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`)
   const tables: string[] = rows.map(({ tablename }) => tablename)
   const statements = [
-    // Whoever was left behind by its test.
+    // Connections left behind by the previous test.
     CUT_ALL,
     'SET session_replication_role = replica',
     ...tables.map((table) => `DELETE FROM ${table}`),

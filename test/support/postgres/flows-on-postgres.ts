@@ -1,4 +1,4 @@
-/** The flow tests once more, on PostgreSQL: in shares, each a test file with a server of its own. */
+/** Runs the flow tests on PostgreSQL, in shares: each is a test file with its own database server. */
 import { readdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
@@ -7,7 +7,7 @@ import { startPostgres } from './postgres.ts'
 const FLOWS = new URL('../../flows/', import.meta.url)
 const PRELOAD = new URL('../processes/preload.js', import.meta.url).href
 
-/** What has no meaning there, with the reason. */
+/** Files that make no sense on PostgreSQL, with the reason. */
 const EXCEPT: Readonly<Record<string, string>> = {
   'stolen-database.test.ts': 'searches the bytes of SQLite’s files; the rows are the same on both engines',
 }
@@ -22,7 +22,7 @@ export async function runShare(t: Test, share: number, of: number): Promise<void
   const mine = flowFiles().filter((name, i) => i % of === share && !(name in EXCEPT))
   for (const name of mine) {
     const file = fileURLToPath(new URL(name, FLOWS))
-    // The last word keeps its folders apart from those of the run on SQLite, which may go on at the same time.
+    // The last argument keeps its folders apart from those of a concurrent run on SQLite.
     const args = ['--import', PRELOAD, file, 'on-postgres']
     const env = { ...process.env, TEST_DATABASE: postgres.admin }
     await t.spawn(process.execPath, args, { env, bail: false }, `${name} on PostgreSQL`)

@@ -1,6 +1,6 @@
 /**
  * A real PostgreSQL from npm packages alone, for one test file: started here, stopped and deleted at its end. If it
- * cannot start, the tests that need it fail: a run without it would only look green.
+ * cannot start, the tests that need it fail instead of being skipped.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -15,18 +15,18 @@ import { ENVIRONMENT, placeFiles, userFor } from './files.ts'
 
 interface Postgres {
   readonly port: number
-  /** Where databases are made: `postgres`, as its superuser. */
+  /** The URL of the database `postgres`, as its superuser. */
   readonly admin: string
   url(database: string): string
   /** A database with the schema and nothing else in it, until the test ends. */
   database(owner: Owner): Promise<string>
-  /** One with nothing at all. */
+  /** A database with nothing in it. */
   emptyDatabase(): Promise<string>
-  /** Every process of it dies at once, as in a crash (`pg_ctl stop -m immediate`). */
+  /** Kills all its processes at once, as in a crash (`pg_ctl stop -m immediate`). */
   crash(): Promise<void>
-  /** After a crash: comes back when it has recovered. */
+  /** Starts it after a crash; resolves when it has recovered. */
   restart(): Promise<void>
-  /** SIGSTOP and SIGCONT for every process of it: there, and silent. */
+  /** SIGSTOP and SIGCONT for all its processes: connected but unresponsive. */
   freeze(): void
   thaw(): void
 }

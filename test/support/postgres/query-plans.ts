@@ -1,8 +1,8 @@
-/** Which statements of the store would read a whole table, whatever is in it: engines say so without doing it. */
+/** Finds the statements of the store that would read a whole table: the engines can say so without executing them. */
 import type { Db } from '../../../src/store/db.ts'
 import { createStore, type Store } from '../../../src/store/index.ts'
 
-/** Grow with people, sessions or requests; the others are as small as a configuration. */
+/** Tables that grow with users, sessions or requests; the others are as small as a configuration. */
 const LARGE: ReadonlySet<string> = new Set([
   'users',
   'user_roles',
@@ -24,19 +24,19 @@ const LARGE: ReadonlySet<string> = new Set([
   'audit',
 ])
 
-/** What operators ask for now and then, and may take its time; nothing of it happens in a request or by the clock. */
+/** Queries that operators make occasionally and that may take long; no request or background job makes them. */
 const NOW_AND_THEN: readonly RegExp[] = [
   /^SELECT \* FROM client_sessions WHERE 1 = 1 ORDER BY/,
   /^SELECT \* FROM audit (WHERE event = \$1 )?ORDER BY at DESC, seq DESC LIMIT/,
   /^DELETE FROM clients WHERE id = \$1$/,
-  // Of people whom a change of the master key concerns.
+  // For users whom a rotation of the master key affects.
   /FROM recovery_codes WHERE data_key < \$1/,
-  // As long as the queue of those who are still to be told, for the metrics.
+  // As long as the queue of undelivered notifications, for the metrics.
   /^SELECT count\(\*\) AS count FROM logout_outbox$/,
 ]
 
 interface Plans {
-  /** A store on this connection; what its aggregates ask is written down, what a test asks itself is not. */
+  /** A store on this connection that records the statements of its aggregates, but not those of the test. */
   store(db: Db): Store
   /** Each statement that reads a whole large table, with the line of the plan that says so. */
   scans(explain: (sql: string) => Promise<readonly string[]>): Promise<string[]>
@@ -66,8 +66,8 @@ export function recordPlans(): Plans {
         const sql = text.replace(/\s+/g, ' ').trim()
         if (NOW_AND_THEN.some((pattern) => pattern.test(sql))) continue
         for (const line of await explain(sql)) {
-          // SQLite: `SCAN sessions USING INDEX …`; PostgreSQL: `Seq Scan on sessions s`. An index that is read
-          // from end to end is no better.
+          // SQLite: `SCAN sessions USING INDEX …`; PostgreSQL: `Seq Scan on sessions s`. Reading an index from end to
+          // end is no better.
           const [, table = ''] = /^(?:SCAN|.*Seq Scan on) (\w+)/.exec(line) ?? []
           if (LARGE.has(table)) found.push(`${sql} — ${line.trim()}`)
         }

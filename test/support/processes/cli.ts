@@ -1,4 +1,4 @@
-/** The command line in this process, on a folder of its own, with a clock and a log of its own. */
+/** The command line in this process, with its own folder, clock and log. */
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import type { Io } from '../../../src/cli/io.ts'
@@ -12,14 +12,14 @@ export interface Outcome {
   readonly code: number
   readonly out: string
   readonly err: string
-  /** What was printed, if it is exactly one JSON document in one line; otherwise it throws. */
+  /** The output, if it is exactly one JSON document in one line; otherwise it throws. */
   json<T = Record<string, unknown>>(): T
 }
 
 export interface RunOptions extends Partial<Io> {
   /** Standard input. */
   readonly input?: string | Buffer
-  /** Settings besides or instead of those of the folder, without the prefix. */
+  /** Settings added to or replacing those of the folder, without the prefix. */
   readonly settings?: Record<string, string>
 }
 
@@ -29,12 +29,12 @@ export interface Cli {
   readonly keysDir: string
   readonly clock: TestClock
   readonly logger: TestLogger
-  /** All settings, for a process of its own. */
+  /** All settings, for a separate process. */
   readonly env: Record<string, string>
   run(args: readonly string[], options?: RunOptions): Promise<Outcome>
-  /** The same with `--json`, for a command that must succeed. */
+  /** Runs a command with `--json` that must succeed, and returns its output. */
   json<T = Record<string, unknown>>(args: readonly string[], options?: RunOptions): Promise<T>
-  /** A look into the store, closed afterwards. */
+  /** Opens the store, and closes it afterwards. */
   look<T>(work: (store: Store) => Promise<T>): Promise<T>
 }
 

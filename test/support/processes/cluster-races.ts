@@ -1,4 +1,4 @@
-/** What must come out once when it is asked for many times at the same moment, at all nodes of a cluster. */
+/** Operations that must succeed once when requested many times concurrently, on all nodes of a cluster. */
 import { inflateSync } from 'node:zlib'
 import type { Test } from 'tap'
 import type { Store } from '../../../src/store/index.ts'
@@ -12,7 +12,7 @@ import type { Cluster, ClusterNode } from './cluster.ts'
 
 const signer = clientKey('ES256')
 
-/** Everybody of `seedPeople`, and `signer`, who signs assertions. */
+/** The users and clients of `seedPeople`, and `signer`, which signs assertions. */
 export async function fill(store: Store): Promise<void> {
   await seedPeople(store)
   await store.clients.insert(
@@ -20,17 +20,17 @@ export async function fill(store: Store): Promise<void> {
   )
 }
 
-/** "Within about a second", with room for a machine that does other things as well. */
+/** "Within about a second", with tolerance for a busy machine. */
 export const SOON_MS = 2500
 
-/** So many at the same moment, at the nodes in turns. */
+/** This many requests at the same moment, distributed over the nodes. */
 export const spread = <T>(
   cluster: Cluster,
   count: number,
   ask: (node: ClusterNode, n: number) => Promise<T>,
 ) => Promise.all(Array.from({ length: count }, (_, n) => ask(cluster.at(n), n)))
 
-/** What the status list at this node says of the token (draft-ietf-oauth-status-list §8.3). */
+/** The bit of the token in the status list at this node (draft-ietf-oauth-status-list §8.3). */
 export async function flagged(node: ClusterNode, token: string): Promise<boolean> {
   const { idx, uri } = (claimsOf(token).status as { status_list: { idx: number; uri: string } }).status_list
   const list = await node.inject({ url: new URL(uri).pathname })
@@ -40,7 +40,7 @@ export async function flagged(node: ClusterNode, token: string): Promise<boolean
   return (((bits[idx >> 3] ?? 0) >> (idx & 7)) & 1) === 1
 }
 
-/** Audit lines of all nodes, of this event and session. */
+/** Audit lines of all nodes with this event and session. */
 export function audited(cluster: Cluster, event: string, sid?: unknown): Record<string, unknown>[] {
   return cluster.nodes
     .flatMap((node) => node.stderr().split('\n'))
@@ -55,7 +55,7 @@ const living = async (node: ClusterNode, token: string, as = 'app'): Promise<boo
   return answer.json().active
 }
 
-/** The session is over wherever anybody asks, and every status list says so within about a second. */
+/** Checks that the session is over at every node, and that every status list says so within about a second. */
 export async function overEverywhere(
   t: Test,
   cluster: Cluster,
@@ -72,7 +72,7 @@ export async function overEverywhere(
   }
 }
 
-/** Long ago enough that a retry is none. */
+/** Late enough that a retry is a replay. */
 async function pastGrace(cluster: Cluster, sid: unknown): Promise<void> {
   await cluster.inside(({ store }) =>
     store.db.batch([
@@ -85,7 +85,10 @@ async function pastGrace(cluster: Cluster, sid: unknown): Promise<void> {
   )
 }
 
-/** F68, F69, F75: one successor for all, the same again within the window, the end of it for a replay. */
+/**
+ * docs/security.md F68, F69, F75: all concurrent refreshes get one successor, a retry gets it again, and a replay
+ * revokes the session.
+ */
 export async function refreshRace(t: Test, cluster: Cluster, requests: number): Promise<void> {
   const first = await signedIn(cluster.at(0))
   const { sid } = claimsOf(first.access_token)
@@ -95,13 +98,13 @@ export async function refreshRace(t: Test, cluster: Cluster, requests: number): 
   t.equal(
     new Set(pairs.map((pair) => claimsOf(pair.access_token).jti)).size,
     requests,
-    'an access token each',
+    'one access token each',
   )
   for (const node of cluster.nodes) {
     t.equal(
       (await refreshed(node, first.refresh_token)).refresh_token,
       second.refresh_token,
-      'a retry in time',
+      'a retry within the window',
     )
   }
   const thirds = await spread(cluster, requests, (node) => refreshed(node, second.refresh_token))
@@ -111,7 +114,7 @@ export async function refreshRace(t: Test, cluster: Cluster, requests: number): 
     const alive = await Promise.all(
       [first, second, third].map(({ refresh_token }) => living(node, refresh_token)),
     )
-    t.same(alive, [false, false, true], 'one branch lives, and every node knows which')
+    t.same(alive, [false, false, true], 'one token is valid, and every node knows which')
   }
 
   const older = await spread(cluster, requests, (node) => refresh(node, first.refresh_token))
@@ -121,10 +124,14 @@ export async function refreshRace(t: Test, cluster: Cluster, requests: number): 
     'an older one is a replay',
   )
   await overEverywhere(t, cluster, third)
-  t.equal(audited(cluster, 'token.reuse_detected', sid).length, 1, `found out once, by ${requests} at once`)
+  t.equal(
+    audited(cluster, 'token.reuse_detected', sid).length,
+    1,
+    `detected once, by ${requests} concurrent requests`,
+  )
   t.notOk(
     await flagged(cluster.at(0), (await signedIn(cluster.at(1))).access_token),
-    'nobody else is concerned',
+    'no other session is affected',
   )
 
   const used = await signedIn(cluster.at(1))
@@ -134,17 +141,17 @@ export async function refreshRace(t: Test, cluster: Cluster, requests: number): 
   t.same(
     late.map(({ statusCode }) => statusCode),
     cluster.nodes.map(() => 400),
-    'the one before, after the window',
+    'the previous token, after the window',
   )
   await overEverywhere(t, cluster, next)
 }
 
-/** RFC 6749 §4.1.2: one wins, and what it bought is taken back. */
+/** RFC 6749 §4.1.2: one redemption succeeds, and its tokens are then revoked. */
 export async function codeRace(t: Test, cluster: Cluster, requests: number): Promise<void> {
   const { code } = await signIn(openBrowser(cluster.at(0).served))
   const answers = await spread(cluster, requests, (node) => redeem(node, code))
   const won = answers.filter(({ statusCode }) => statusCode === 200)
-  t.equal(won.length, 1, `one of ${requests} wins`)
+  t.equal(won.length, 1, `one of ${requests} succeeds`)
   const refusals = answers.filter((answer) => !won.includes(answer)).map((answer) => answer.json().error)
   t.same(new Set(refusals), new Set(['invalid_grant']))
   const pair = won[0]?.json<Pair>()
@@ -168,7 +175,7 @@ export async function assertionRace(t: Test, cluster: Cluster, times: number): P
     const form = { grant_type: 'client_credentials', ...asserting(text) }
     const answers = await spread(cluster, cluster.nodes.length, (node) => post(node, '/oauth2/token', form))
     const statuses = answers.map(({ statusCode }) => statusCode).sort()
-    t.same(statuses, [200, ...cluster.nodes.slice(1).map(() => 401)], 'one node took it')
+    t.same(statuses, [200, ...cluster.nodes.slice(1).map(() => 401)], 'one node accepted it')
   }
 }
 
@@ -179,7 +186,7 @@ interface Rotated {
   readonly nodes_behind: readonly unknown[]
 }
 
-/** §4 row 9: commands in processes of their own, all at once, on a ring where one rotation is safe. */
+/** docs/security.md Q9: commands in separate processes, all at once, on a key ring where one rotation is safe. */
 export async function rotationRace(t: Test, cluster: Cluster, commands: number): Promise<void> {
   const ringOf = () => cluster.inside(({ store }) => store.ring.read())
   const before = await ringOf()
@@ -188,20 +195,20 @@ export async function rotationRace(t: Test, cluster: Cluster, commands: number):
   )
   const done = results.filter(({ code }) => code === 0).map(({ stdout }) => JSON.parse(stdout) as Rotated)
   const refusals = results.filter(({ code }) => code !== 0)
-  t.ok(done.length > 0, 'somebody rotated')
+  t.ok(done.length > 0, 'one command rotated')
   t.same(
     refusals.filter(({ code, stderr }) => code !== 1 || !/not safe to rotate before/.test(stderr)),
     [],
-    'who came too late was told that it is not safe yet',
+    'the commands that came too late were told that rotation is not safe yet',
   )
   const after = await ringOf()
-  t.equal(after?.version, (before?.version ?? 0) + 1, 'one rotation between them')
+  t.equal(after?.version, (before?.version ?? 0) + 1, 'one rotation in total')
   t.equal(after?.keys.length, (before?.keys.length ?? 0) + 1, 'and one new key')
   const kids = (state: string) =>
     (after?.keys ?? []).filter((key) => key.state === state).map(({ kid }) => kid)
   t.same([kids('active').length, kids('next').length], [1, 1])
   for (const { active, next, nodes, nodes_behind } of done) {
-    t.same([[active], [next]], [kids('active'), kids('next')], 'all of them say the same')
+    t.same([[active], [next]], [kids('active'), kids('next')], 'all of them report the same')
     t.same([nodes, nodes_behind], [cluster.nodes.length, []], 'and that each node has switched')
   }
   const served = await spread(cluster, cluster.nodes.length, (node) =>

@@ -1,4 +1,4 @@
-/** Several `keyturn serve`, each a process of its own, on one store: a database of PostgreSQL, or one file of SQLite. */
+/** Several `keyturn serve`, each in its own process, on one store: a PostgreSQL database or one SQLite file. */
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '../../../src/store/index.ts'
@@ -9,43 +9,43 @@ import { emptyFolder, type Folder, type Inside, type Owner, withInside } from '.
 import { keyturn, type ProcessOptions, type Result, type ServerProcess, startServer } from './process.ts'
 
 interface ClusterOptions {
-  /** URL of a database of PostgreSQL; without it all nodes share a file of SQLite. */
+  /** URL of a PostgreSQL database; without it all nodes share a SQLite file. */
   readonly database?: string
   readonly nodes?: number
   /** Settings of every node and command, without the prefix. */
   readonly settings?: Record<string, string>
-  /** Fills the store before anybody serves; null leaves it as it is. */
+  /** Fills the store before any node serves; null leaves it empty. */
   readonly fill?: ((store: Store) => Promise<unknown>) | null
 }
 
 export interface ClusterNode extends ServerProcess {
-  /** For a browser: no redirect is followed, every header is seen. */
+  /** For a browser: redirects are not followed, and every header is visible. */
   readonly served: Served
 }
 
 export interface Cluster {
-  /** Of all nodes and commands: the settings with the database, the master key and the issuer. */
+  /** The settings of all nodes and commands with the database, the master key and the issuer. */
   readonly folder: Folder
   readonly issuer: string
-  /** As they were started; who was stopped or killed stays in it. */
+  /** In the order in which they were started, including stopped and killed ones. */
   readonly nodes: readonly ClusterNode[]
-  /** The nth request's node, in turns. */
+  /** The node for the nth request, in turns. */
   at(n: number): ClusterNode
-  /** One more, ready to serve. */
+  /** One more node, ready to serve. */
   start(options?: ProcessOptions): Promise<ClusterNode>
-  /** A command in a process of its own. */
+  /** Runs a command in a separate process. */
   run(args: readonly string[], options?: ProcessOptions): Promise<Result>
-  /** The same with `--json`, for one that must succeed. */
+  /** Runs a command with `--json` that must succeed. */
   json<T = Record<string, unknown>>(args: readonly string[], options?: ProcessOptions): Promise<T>
-  /** Opens the store, and the keys, as a command does; closed afterwards. */
+  /** Opens the store and the keys as a command does, and closes them afterwards. */
   inside<T>(work: (inside: Inside) => Promise<T>): Promise<T>
-  /** Resolves with how many milliseconds it took until this was so at every node; throws after `limitMs`. */
+  /** Resolves with the number of milliseconds until the condition was true at every node; throws after `limitMs`. */
   everywhere(what: (node: ClusterNode) => Promise<boolean>, limitMs?: number): Promise<number>
 }
 
 const ISSUER = 'http://localhost:3000'
 
-/** All nodes are started at the same moment; resolves when each of them says that it is ready. */
+/** Starts all nodes at the same moment; resolves when each of them is ready. */
 export async function startCluster(owner: Owner, options: ClusterOptions = {}): Promise<Cluster> {
   const { database, nodes: count = 3, fill = seed } = options
   const folder = emptyFolder(owner, {

@@ -1,4 +1,4 @@
-/** What must be true of a folder whose server died, and was started again. */
+/** What must be true of a folder whose server died and was started again. */
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import { openTested } from '../../../src/keys/self-test.ts'
 import type { Ring } from '../../../src/store/contracts/ring.ts'
@@ -16,8 +16,8 @@ export interface Memory {
 }
 
 /**
- * Every acknowledgement is still true: refresh tokens refresh, access tokens verify from the JWKS alone, the ring
- * has not gone back, one session's replay ends it. Returns what is not so.
+ * Checks that every acknowledgement is still true: refresh tokens refresh, access tokens verify with the JWKS alone,
+ * the key ring has not gone back, and a replay revokes its session. Returns what is wrong.
  */
 export async function afterCrash(
   server: ServerProcess,
@@ -75,7 +75,7 @@ async function checkRing({ store, keys }: Inside, expect: Expect): Promise<Ring>
   return ring
 }
 
-/** Costs one session: it must be dead afterwards, the newest token included. */
+/** Uses up one session: it must be revoked afterwards, including the newest token. */
 async function checkReplay(server: ServerProcess, memory: Memory, expect: Expect): Promise<void> {
   const index = memory.chains.findIndex(({ acknowledged }) => acknowledged >= 2)
   const [chain] = index < 0 ? [] : memory.chains.splice(index, 1)

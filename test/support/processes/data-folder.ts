@@ -1,4 +1,4 @@
-/** Folders that a server has run in: database, ring and master key on disk, with people and clients in it. */
+/** Data folders of a server: database, key ring and master key on disk, with users and clients. */
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,7 +13,7 @@ import { keptKeys } from '../server/cached-keys.ts'
 import { testLogger } from '../server/log.ts'
 import { seed, session } from '../server/seed.ts'
 
-/** What a test hands in so that nothing is left behind. */
+/** What a test passes in so that nothing is left behind. */
 export interface Owner {
   teardown(work: () => unknown): void
 }
@@ -22,7 +22,7 @@ export interface Folder {
   readonly path: string
   readonly database: string
   readonly masterKey: string
-  /** Settings that every process in this folder gets. */
+  /** Settings of every process in this folder. */
   readonly settings: Record<string, string>
 }
 
@@ -41,14 +41,14 @@ export function emptyFolder(owner: Owner, settings: Record<string, string> = {})
   return folderAt(path, settings)
 }
 
-/** What the test may use of the folder's inside while no server runs, and beside one that does. */
+/** The parts of the program that a test may use on the folder while no server runs, or beside one. */
 export interface Inside {
   readonly store: Store
   readonly keys: Keys
   readonly refreshTokens: RefreshTokenCodec
 }
 
-/** Opens the folder as a command of its own would. */
+/** Opens the folder as a command would. */
 export async function withInside<T>(
   folder: Folder,
   work: (inside: Inside) => Promise<T>,
@@ -80,8 +80,8 @@ export async function withInside<T>(
 let template: Promise<Folder> | undefined
 
 /**
- * A folder with everything of `seed`, as if its server had been stopped. Copied from one that is made once, since
- * generating RSA keys takes longer than all the rest.
+ * A folder with everything from `seed`, as if its server had been stopped. It is copied from one that is made once,
+ * since generating RSA keys takes longer than everything else.
  */
 export async function seededFolder(owner: Owner, settings: Record<string, string> = {}): Promise<Folder> {
   template ??= (async () => {
@@ -99,7 +99,7 @@ export async function seededFolder(owner: Owner, settings: Record<string, string
 
 const DAY = 86_400
 
-/** Signs alice in without a password: one session, one refresh token each. */
+/** Creates one session of alice for each returned refresh token, without a password. */
 export async function signIn({ store, refreshTokens, keys }: Inside, count = 1): Promise<string[]> {
   const alice = await store.users.findByUsername('alice')
   if (!alice) throw new Error('the folder is not seeded')
@@ -112,7 +112,7 @@ export async function signIn({ store, refreshTokens, keys }: Inside, count = 1):
   return ids.map((sessionId) => refreshTokens.write({ sessionId, generation: 1 }))
 }
 
-/** Reads a folder's store beside a running server, without the checks and writes of an opening. */
+/** Reads a folder’s store beside a running server, without the checks and writes of a regular opening. */
 export async function readStore<T>(folder: Folder, work: (store: Store) => Promise<T>): Promise<T> {
   const store = createStore(openDb(`sqlite:${folder.database}`))
   try {
@@ -122,7 +122,7 @@ export async function readStore<T>(folder: Folder, work: (store: Store) => Promi
   }
 }
 
-/** SQLite's own opinion of the file: `ok`, or what is wrong. */
+/** SQLite’s own integrity check of the file: `ok`, or what is wrong. */
 export function integrity(folder: Folder): unknown {
   const db = new Database(folder.database, { readonly: true })
   try {

@@ -1,6 +1,6 @@
 /**
- * The program as it is, with a place to die, a faster or wrong clock or a careless database. An entry of its own, so that what everybody runs
- * has no such switch.
+ * The unchanged program with a fail point, a faster or wrong clock, or a database that does not flush. It is a
+ * separate entry, so that the real one has no such switch.
  */
 import { readFileSync } from 'node:fs'
 import Database from 'better-sqlite3'
@@ -12,7 +12,7 @@ const { FAIL_AT, FAIL_NTH = '1', CLOCK, SYNCHRONOUS, WRONG_BY } = process.env
 let reached = 0
 
 if (WRONG_BY !== undefined) {
-  // As if somebody set the machine's clock: the one that only goes on does not notice.
+  // As if the machine’s clock was set: the monotonic clock does not notice.
   const right = Date.now
   const read = () => Number(readFileSync(WRONG_BY, 'utf8')) * 1000
   let shift = read()

@@ -1,10 +1,13 @@
-/** Faults put upon a folder or a running process, where the machine allows it. */
+/** Faults injected into a folder or a running process, where the machine allows it. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Owner } from './data-folder.ts'
 
-/** False if the test can run; else why not, for `skip`. Said aloud as well: a fault not tried is no fault survived. */
+/**
+ * False if the test can run; otherwise the reason, for `skip`. It is also printed, since a skipped fault test proves
+ * nothing.
+ */
 type Skip = string | false
 
 const succeeds = (command: string, ...args: string[]) => spawnSync(command, args).status === 0
@@ -31,7 +34,7 @@ interface SmallDisk {
 
 const CHUNK = Buffer.alloc(4096)
 
-/** A disk of its own at `path`, which the caller must have the right to mount. */
+/** A separate disk at `path`, which the caller must have the right to mount. */
 export function smallDisk(owner: Owner, path: string, bytes: number): SmallDisk {
   mkdirSync(path, { recursive: true })
   execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes},mode=0700`, 'none', path])
@@ -48,7 +51,7 @@ export function smallDisk(owner: Owner, path: string, bytes: number): SmallDisk 
       try {
         for (;;) writeSync(fd, CHUNK)
       } catch {
-        // ENOSPC is what was wanted.
+        // ENOSPC is the goal.
       }
       closeSync(fd)
       rmSync(reserve)
@@ -57,7 +60,7 @@ export function smallDisk(owner: Owner, path: string, bytes: number): SmallDisk 
   }
 }
 
-/** Lets a running process write no byte to any file (EFBIG); `undefined` lifts the limit. */
+/** Prevents a running process from writing to any file (EFBIG); `undefined` lifts the limit. */
 export function limitFileSize(pid: number, bytes: number | undefined): void {
   execFileSync('prlimit', ['--pid', String(pid), `--fsize=${bytes ?? 'unlimited'}:unlimited`])
 }

@@ -1,4 +1,4 @@
-/** A release that is still to come: this tree with another version and more migrations, in a folder of its own. */
+/** A future release: this source tree with another version and more migrations, in its own folder. */
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,12 +12,12 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 export interface Release {
   readonly version: string
-  /** For whoever starts a process of it. */
+  /** For processes of this release. */
   readonly run: Pick<ProcessOptions, 'entry' | 'env'>
   readonly migrations: readonly Migration[]
 }
 
-/** The one that is here. */
+/** This source tree itself. */
 export const HERE: Release = { version, run: {}, migrations: readMigrations() }
 
 /** The version this many releases later. */
@@ -26,7 +26,7 @@ export function laterVersion(releases: number): string {
   return `${major}.${minor + releases}.0`
 }
 
-/** @param migrations file → content, beside all that there are */
+/** @param migrations file → content, in addition to the existing ones */
 export function makeRelease(owner: Owner, version: string, migrations: Record<string, string>): Release {
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-release-'))
   owner.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -41,7 +41,7 @@ export function makeRelease(owner: Owner, version: string, migrations: Record<st
   }
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...manifest, version }))
-  // What is compiled of it goes with the folder, and not into what is kept of this tree.
+  // Its compile cache goes with the folder, not into that of this source tree.
   const env = { NODE_COMPILE_CACHE: join(folder, 'cache') }
   return {
     version,

@@ -1,16 +1,17 @@
-// Loaded before every test file (.taprc). Plain JavaScript, so that nothing has to be compiled for it.
+// Loaded before every test file (.taprc). Plain JavaScript, so that it needs no compilation.
 import hooks from 'node:async_hooks'
 import module from 'node:module'
 import { fileURLToPath } from 'node:url'
 
-// What was compiled once is kept, where src/keyturn.js keeps it. Not by the environment, which other programs inherit.
+// Uses the compile cache of src/keyturn.js. Not set through the environment, which other programs inherit.
 module.enableCompileCache(fileURLToPath(new URL('../../../node_modules/.cache/keyturn', import.meta.url)))
 
-// The runner has them read for every dependency, which takes as long as loading it. Taking types out moves no line.
+// The runner reads the source map of every dependency, which takes as long as loading it. Stripping types moves no
+// line.
 process.setSourceMapsEnabled(false)
 
-// The runner follows every promise, to say in which test an error was thrown that nobody caught, which takes a third of
-// the time of many files. Without it, such a rejection fails the file instead of the test (test/unit/stray-errors).
+// The runner tracks every promise to attribute uncaught errors to a test, which takes a third of the time of many
+// files. Without it such a rejection fails the file instead of the test (test/unit/stray-errors).
 const { createHook } = hooks
 hooks.createHook = (callbacks) => createHook({ ...callbacks, trackPromises: false })
 module.syncBuiltinESMExports()

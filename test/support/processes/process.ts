@@ -1,6 +1,6 @@
 /**
- * Real servers in processes of their own, for what only a process can show: kills, signals, limits, races.
- * `entry: 'failing'` runs the same program with a place to die (see failing-keyturn.ts).
+ * Servers in real processes, for what only a process can show: kills, signals, limits, races. `entry: 'failing'` runs
+ * the same program with a fail point (see failing-keyturn.ts).
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -11,7 +11,7 @@ import type { ScaledClock } from '../server/clock.ts'
 import type { Folder, Owner } from './data-folder.ts'
 
 const ENTRY = fileURLToPath(new URL('../../../src/keyturn.js', import.meta.url))
-/** What `keyturn.js` does about compiling, for an entry that is compiled itself. */
+/** What `keyturn.js` does about compilation, for an entry that is compiled itself. */
 const PRELOAD = new URL('./preload.js', import.meta.url).href
 const FAILING_ENTRY = fileURLToPath(new URL('./failing-keyturn.ts', import.meta.url))
 
@@ -23,22 +23,22 @@ export interface Ending {
 export interface ProcessOptions {
   /** Settings without the prefix. */
   readonly settings?: Record<string, string>
-  /** Variables that are not ours. */
+  /** Environment variables without Keyturn’s prefix. */
   readonly env?: Readonly<Record<string, string>>
   /** Another copy of the program: its `src/keyturn.js`. */
   readonly entry?: string
-  /** Dies by SIGKILL when this point is reached for the nth time. */
+  /** Dies by SIGKILL when this fail point is reached for the nth time. */
   readonly failAt?: { readonly name: Failpoint; readonly nth?: number }
   readonly clock?: ScaledClock
-  /** A file with the seconds by which the machine's clock is wrong; read again at SIGUSR2. */
+  /** A file with the number of seconds by which the machine’s clock is wrong; read again at SIGUSR2. */
   readonly wrongBy?: string
-  /** Lets the database flush less than the program asks of it, to see whether a test would notice. */
+  /** Makes the database flush less than the program asks for, to see whether a test would notice. */
   readonly synchronous?: 'NORMAL'
-  /** Put before the command, and replaced by it, so that the pid stays, e.g. `['strace', '-D', '-f']`. */
+  /** Put before the command and replaced by it, so that the pid stays, e.g. `['strace', '-D', '-f']`. */
   readonly wrap?: readonly string[]
   /** Run as this user and group. */
   readonly uid?: number
-  /** Where the log goes: collected by default; a file descriptor, or a pipe that nobody reads. */
+  /** Where the log goes: collected by default; a file descriptor, or a pipe that is not read. */
   readonly log?: number | 'unread'
 }
 
@@ -51,7 +51,7 @@ interface Program {
   stderr(): string
 }
 
-/** Everything the test runner put into the environment stays out of it. */
+/** Without anything that the test runner put into the environment. */
 function environment(folder: Folder, options: ProcessOptions): NodeJS.ProcessEnv {
   const settings = { PORT: '0', ...folder.settings, ...options.settings }
   return {
@@ -69,7 +69,7 @@ function environment(folder: Folder, options: ProcessOptions): NodeJS.ProcessEnv
 export function runProgram(folder: Folder, args: readonly string[], options: ProcessOptions = {}): Program {
   const special = options.failAt || options.clock || options.synchronous || options.wrongBy
   const entry = special ? FAILING_ENTRY : (options.entry ?? ENTRY)
-  // The test runner adds hooks of its own to every process it sees; the server shall run as it always does.
+  // The test runner adds its own hooks to every process it sees; the server should run as it always does.
   const node = [process.execPath, ...(special ? ['--import', PRELOAD] : [])]
   const plain = ['env', '-u', 'NODE_OPTIONS', ...node, entry, ...args]
   const [command = '', ...rest] = [...(options.wrap ?? []), ...plain]
@@ -89,7 +89,7 @@ export function runProgram(folder: Folder, args: readonly string[], options: Pro
       stderr += text
     })
   }
-  // An unread pipe never says that it is at its end, so `close` would not come.
+  // An unread pipe never reports its end, so `close` would not come.
   const ended = once(child, options.log === 'unread' ? 'exit' : 'close').then(
     ([code, signal]): Ending => ({ code, signal }),
   )
@@ -102,7 +102,7 @@ export interface Result extends Ending {
   readonly stderr: string
 }
 
-/** A command, to its end. */
+/** Runs a command to its end. */
 export async function keyturn(
   folder: Folder,
   args: readonly string[],
@@ -118,15 +118,15 @@ export async function keyturn(
 export interface ServerProcess extends Program {
   readonly url: string
   readonly port: number
-  /** As the in-process test server, so that the same requests can be made of both. */
+  /** Like that of the in-process test server, so that both accept the same requests. */
   inject(options: InjectOptions): Promise<LightMyRequestResponse>
-  /** SIGTERM, and the ending. */
+  /** Sends SIGTERM and resolves with the ending. */
   stop(): Promise<Ending>
-  /** SIGKILL, and the ending. */
+  /** Sends SIGKILL and resolves with the ending. */
   kill(): Promise<Ending>
 }
 
-/** Starts `keyturn serve` and waits until it says where; throws what it said if it ended instead. */
+/** Starts `keyturn serve` and waits until it reports its address; throws its output if it ended instead. */
 export async function startServer(
   owner: Owner,
   folder: Folder,

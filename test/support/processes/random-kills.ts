@@ -7,11 +7,11 @@ import { startServer } from './process.ts'
 import { chainOf, load } from './token-load.ts'
 
 const SESSIONS = 6
-/** The server's clock runs faster, so that it rotates its keys every two seconds by itself. */
+/** The server’s clock runs faster, so that it rotates its keys every two seconds. */
 const SPEED = 30
 const SETTINGS = { KEY_ROTATION: '1m', VERIFIER_CACHE: '0s', REFRESH_GRACE: '5m', ACCESS_TOKEN_TTL: '2m' }
 
-/** Kills one server after the other in the middle of its work, on the same folder, and asks the next. */
+/** Kills one server after the other under load, in the same folder, and checks the next. */
 export async function randomKills(t: Test, times: number): Promise<void> {
   const clock = { from: Date.now(), speed: SPEED }
   const folder = await seededFolder(t, SETTINGS)
@@ -37,5 +37,8 @@ export async function randomKills(t: Test, times: number): Promise<void> {
     t.same([...failures, ...problems], [], `killed ${moment} ms into round ${round}`)
     await server.kill()
   }
-  t.ok(acknowledged > times, `${acknowledged} acknowledgements, the ring at version ${memory.ringVersion}`)
+  t.ok(
+    acknowledged > times,
+    `${acknowledged} acknowledgements, the key ring at version ${memory.ringVersion}`,
+  )
 }

@@ -1,10 +1,10 @@
 /**
- * What somebody outside sees of several nodes' keys, and what must not be among it. Everything has two moments: when it was
- * asked for and when the answer came. What an answer shows was so at some moment in between, so that "before" is certain
- * where one answer came before the other question was asked, and nothing is concluded elsewhere.
+ * What an outside observer sees of several nodes’ keys, and which rules it must not break. Each observation has two
+ * moments: its request and its response. What a response shows was true at some moment in between, so "before" is
+ * certain only where one response came before the other request was sent; nothing is concluded otherwise.
  */
 
-/** Milliseconds, of one clock for all. */
+/** Milliseconds on one clock for all observations. */
 interface Seen {
   readonly node: number
   readonly asked: number
@@ -16,12 +16,12 @@ export interface TokenSeen extends Seen {
   readonly kid: string
 }
 
-/** What this node served. */
+/** A JWKS that this node served. */
 export interface JwksSeen extends Seen {
   readonly kids: ReadonlySet<string>
 }
 
-/** What the store said, as `keys list` shows it. */
+/** The store’s key ring, as `keys list` shows it. */
 export interface RingSeen extends Omit<Seen, 'node'> {
   readonly active: readonly string[]
   readonly next: readonly string[]
@@ -34,11 +34,11 @@ export interface Witnessed {
   readonly tokens: readonly TokenSeen[]
   readonly sets: readonly JwksSeen[]
   readonly rings: readonly RingSeen[]
-  /** How long after the first token of a new key another node may still be given one of the old key. */
+  /** How long after the first token of a new key another node may still sign with the old key. */
   readonly lagMs: number
 }
 
-/** Nothing, if all is well. */
+/** The broken rules; empty if there are none. */
 export function complaints(seen: Witnessed): string[] {
   return [...unpublished(seen), ...withdrawn(seen), ...tooEarly(seen), ...backwards(seen), ...counted(seen)]
 }
@@ -46,8 +46,8 @@ export function complaints(seen: Witnessed): string[] {
 const shown = (kid: string) => kid.slice(0, 6)
 
 /**
- * Before the first token of a key was asked for, an answer of every node had come that had the key: one that signs with a
- * key, or is about to, before the last node has published it, is caught by the tokens that it signs meanwhile.
+ * Before the first token of a key was requested, every node had responded with the key. A node that signs with a key
+ * before the last node has published it is detected by the tokens it signs meanwhile.
  */
 function unpublished({ nodes, order, tokens, sets }: Witnessed): string[] {
   const wrong: string[] = []
@@ -63,7 +63,7 @@ function unpublished({ nodes, order, tokens, sets }: Witnessed): string[] {
   return wrong
 }
 
-/** Once a node was seen to have a key, it has it in each answer that was asked for later; none leaves meanwhile. */
+/** A node that was seen to publish a key has it in every later response; no key is removed meanwhile. */
 function withdrawn({ nodes, sets }: Witnessed): string[] {
   const wrong: string[] = []
   for (let node = 0; node < nodes; node += 1) {
@@ -78,7 +78,7 @@ function withdrawn({ nodes, sets }: Witnessed): string[] {
   return wrong
 }
 
-/** While the store was still to be heard saying that a key is the next one, nobody had a token of it. */
+/** While the store still reported a key as next, no token was signed with it. */
 function tooEarly({ tokens, rings }: Witnessed): string[] {
   const waiting = new Map<string, number>()
   for (const { next, asked } of rings) for (const kid of next) waiting.set(kid, asked)
@@ -88,8 +88,8 @@ function tooEarly({ tokens, rings }: Witnessed): string[] {
 }
 
 /**
- * Keys sign one after the other: a node that has signed with a key never signs with an older one again, and another does so
- * for a moment only. Two keys that are both active somewhere are caught by the tokens of the older one.
+ * Keys sign one after the other: a node that has signed with a key never signs with an older one again, and another
+ * node does so for a moment only. Two keys that are both active somewhere are detected by the tokens of the older one.
  */
 function backwards({ nodes, order, tokens, lagMs }: Witnessed): string[] {
   const wrong = tokens
@@ -112,7 +112,7 @@ function backwards({ nodes, order, tokens, lagMs }: Witnessed): string[] {
   return wrong
 }
 
-/** By rank of a key: when the first token of any newer one was there. */
+/** By rank of a key: when the first token of any newer key arrived. */
 function newerSince(order: readonly string[], tokens: readonly TokenSeen[]): number[] {
   return order.map((_, rank) =>
     tokens
@@ -121,7 +121,7 @@ function newerSince(order: readonly string[], tokens: readonly TokenSeen[]): num
   )
 }
 
-/** One active key and one next, whenever anybody looks, and never an earlier one again. */
+/** There is one active and one next key in every reading, and never an earlier one again. */
 function counted({ order, rings }: Witnessed): string[] {
   const wrong: string[] = []
   let last = 0
@@ -137,7 +137,7 @@ function counted({ order, rings }: Witnessed): string[] {
   return wrong
 }
 
-/** The longest time that a node went on with a key after another was seen to sign with the next. */
+/** The longest time that a node kept signing with a key after another was seen to sign with the next. */
 export function longestLag({ order, tokens }: Witnessed): number {
   const newer = newerSince(order, tokens)
   const lags = tokens.map(({ kid, asked }) => asked - (newer[order.indexOf(kid)] ?? asked))

@@ -7,10 +7,10 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** The address of a source file, for a script to import: `source('store/index.ts')`. */
+/** The URL of a source file, for a script to import: `source('store/index.ts')`. */
 export const source = (path: string): string => new URL(`../../../src/${path}`, import.meta.url).href
 
-/** Runs a module in a process of its own; `wrapper` stands before node, e.g. `['strace', '-f']`. */
+/** Runs a module in a separate process; `wrapper` precedes node, e.g. `['strace', '-f']`. */
 export function script(
   code: string,
   args: readonly string[] = [],
@@ -19,7 +19,7 @@ export function script(
   const { wrapper = [], ...rest } = options
   const [command = '', ...before] = [...wrapper, process.execPath]
   const child = spawn(command, [...before, '--input-type=module', '-e', code, '--', ...args], {
-    // Not the test runner's own loaders.
+    // Without the test runner’s own loaders.
     env: { PATH: process.env.PATH },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...rest,

@@ -1,15 +1,15 @@
-/** Clients that go on until the server is gone, and write down what they were told. */
+/** Clients that send requests until the server is gone, and record what they were told. */
 
 import { claimsOf, clientCredentials, refresh } from '../server/requests.ts'
 import type { ServerProcess } from './process.ts'
 
-/** One session: the refresh token that its client holds. */
+/** One session, represented by the refresh token that its client holds. */
 export interface Chain {
-  /** The first one, long since replaced if there were acknowledgements. */
+  /** The first token, long since replaced if there were acknowledgements. */
   readonly first: string
-  /** The newest that was handed out; a refresh with it may be under way when the server dies. */
+  /** The newest acknowledged token; a refresh with it may be in progress when the server dies. */
   token: string
-  /** Answers 200 that the client has seen. */
+  /** Responses with status 200 that the client has received. */
   acknowledged: number
 }
 
@@ -22,15 +22,15 @@ export interface AccessToken {
 }
 
 interface Acknowledged {
-  /** Every access token that anybody was given. */
+  /** Every issued access token. */
   readonly accessTokens: readonly AccessToken[]
-  /** Answers that were neither 200 nor a broken connection. */
+  /** Responses other than 200; broken connections do not count. */
   readonly failures: readonly string[]
 }
 
 /**
- * Each session refreshes as fast as it can, and `machines` clients ask for tokens of their own meanwhile.
- * Resolves when every one of them has lost its server; the chains then say where each stands.
+ * Each session refreshes as fast as it can, while `machines` clients request their own tokens. Resolves when every
+ * client has lost its server; the chains then tell the state of each session.
  */
 export async function load(
   server: Pick<ServerProcess, 'inject'>,
@@ -40,7 +40,7 @@ export async function load(
   const accessTokens: AccessToken[] = []
   const failures: string[] = []
 
-  /** The answer, or undefined if there was none, or not the one that was hoped for. */
+  /** The response, or undefined if there was none or it was not a success. */
   async function ask(
     request: () => ReturnType<ServerProcess['inject']>,
   ): Promise<{ refresh_token?: string } | undefined> {

@@ -1,14 +1,14 @@
 import argon2 from 'argon2'
 import type { Owner } from '../processes/data-folder.ts'
 
-/** What was asked of argon2 since it was last cleared, by the cost parameters that it was done with. */
+/** The calls of argon2 since the last reset, by their cost parameters. */
 interface Argon2Work {
   verified: string[]
   hashed: number
   clear(): void
 }
 
-/** Watches the library itself, so that it does not matter which way a request took to it. */
+/** Watches the library itself, so that every path to it is counted. */
 export function watchArgon2(owner: Owner): Argon2Work {
   const { hash, verify } = argon2
   const work: Argon2Work = {

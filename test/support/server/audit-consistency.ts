@@ -1,6 +1,6 @@
 /**
- * What the store keeps of the audit trail is what was logged: every event, once, in a chain that verifies. Asked at the end
- * of every test server, and so by every flow test.
+ * Checks that the stored audit trail equals the log: every event once, in a chain that verifies. It runs at the end of
+ * every test server, and so in every flow test.
  */
 import { existsSync } from 'node:fs'
 import { FREQUENT } from '../../../src/audit/aggregation.ts'
@@ -26,11 +26,11 @@ interface Sharing {
 const shared = new Map<string, Promise<Sharing>>()
 
 interface Kept {
-  /** @throws {Error} saying what is missing, doubled or changed */
+  /** @throws {Error} that names what is missing, duplicated or changed */
   check(): Promise<void>
 }
 
-/** To be called before anything is audited. */
+/** Must be called before anything is audited. */
 export async function watchAudit(
   base: Base,
   logger: TestLogger | undefined,
@@ -49,11 +49,11 @@ export async function watchAudit(
 
   return {
     async check() {
-      // A folder goes before the servers that were started on it, and a test may have closed the store itself.
+      // A folder is deleted before the servers started on it stop, and a test may have closed the store itself.
       const gone = database !== undefined && ENGINE === 'SQLite' && !existsSync(database)
       const written = !gone && !(await isClosed(base.store))
       if (written) await base.auditLog.flush('all')
-      // And not earlier: several may be closing at the same time, and the last looks at what all have written.
+      // Not earlier: several servers may be closing at once, and the last one checks what all have written.
       sharing.open -= 1
       if (!written) return
       const { findings } = await verifyLog({
@@ -62,7 +62,7 @@ export async function watchAudit(
         hasRing: true,
       })
       if (findings.length > 0) throw new Error(`the audit log does not verify: ${findings.join('; ')}`)
-      // A real log cannot be asked; and whoever is still open has lines that are not written yet.
+      // A real log cannot be read back, and servers that are still open have lines that are not written yet.
       if (!logger || sharing.open > 0 || base.config.auditRetention === null) return
       const lines = sharing.loggers.flatMap((one) => one.audited as unknown as Line[])
       const { rows, pruned } = await rowsFrom(base.store, sharing.from)
@@ -89,7 +89,7 @@ async function rowsFrom({ auditRows }: Pick<Store, 'auditRows'>, from: number) {
   }
 }
 
-/** Of a log line alone: which event it is, and where its trace is, if there are any. */
+/** Fields of a log line alone: the event’s name and its trace ids, if any. */
 const UNKEPT: readonly string[] = ['audit', 'trace_id', 'span_id']
 
 const canonical = (event: unknown, fields: Line): string => {
@@ -104,7 +104,7 @@ export function fieldsOf({ actor, sub, clientId, fields }: AuditRow): Line {
   return { ...Object.fromEntries(columns), ...JSON.parse(fields) }
 }
 
-/** @param pruned rows may be gone, and nothing else */
+/** @param pruned rows may be missing, and nothing else */
 export function compare(lines: readonly Line[], rows: readonly AuditRow[], pruned = false): string[] {
   const complaints: string[] = []
   const left = new Map<string, Line[]>()
@@ -120,7 +120,7 @@ export function compare(lines: readonly Line[], rows: readonly AuditRow[], prune
     else complaints.push(`row ${row.seq} was never logged: ${row.event} ${row.fields}`)
   }
   const rest = [...left.values()].flat()
-  // Those of a kind before those that stand for several kinds.
+  // Rows of one kind come before rows that count several kinds.
   foldedRows.sort((a, b) => Object.keys(fieldsOf(b)).length - Object.keys(fieldsOf(a)).length)
   for (const row of foldedRows) {
     const wanted = Object.entries(fieldsOf(row))

@@ -1,6 +1,7 @@
 /**
- * RSA keys for servers whose keys are not the point: making one takes longer than most tests. They are kept beside the
- * installed packages, which git ignores, and made where one is missing. Within a process no key comes twice.
+ * RSA keys for servers whose keys do not matter to the test: generating one takes longer than most tests. They are
+ * kept beside the installed packages, which git ignores, and generated where one is missing. Within a process no key
+ * is used twice.
  */
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -19,7 +20,7 @@ export const keptKeys: GenerateKey = async (alg, bits = DEFAULT_BITS) => {
   used += 1
   const file = join(FOLDER, `rsa-${bits}-${used}.json`)
   const kept = read(file)
-  // Nothing in a pair but this word depends on what it is used for.
+  // Only this member of a pair depends on what the key is used for.
   if (kept) return { ...kept, alg }
   const made = await generateKey(alg, bits)
   write(file, made)
@@ -35,7 +36,7 @@ function read(file: string): KeyPair | null {
   }
 }
 
-/** In one step: test files run at the same time, and any may be killed. */
+/** Written atomically: test files run concurrently, and any may be killed. */
 function write(file: string, pair: KeyPair): void {
   mkdirSync(FOLDER, { recursive: true })
   const whole = `${file}.${process.pid}`
@@ -43,7 +44,7 @@ function write(file: string, pair: KeyPair): void {
   try {
     linkSync(whole, file)
   } catch (error) {
-    // Another process was faster: both go on with what they have.
+    // Another process was faster: both continue with what they have.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   } finally {
     rmSync(whole)

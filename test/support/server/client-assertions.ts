@@ -1,4 +1,4 @@
-/** A server with clients that sign assertions, and what tests do with them again and again. */
+/** A server with clients that sign assertions, and common steps of these tests. */
 import type { Test } from 'tap'
 import type { Client } from '../../../src/store/contracts/clients.ts'
 import { writesNothing } from './database-dump.ts'
@@ -26,7 +26,7 @@ export async function assertionServer(t: Test, options: TestServerOptions = {}) 
     )
   }
 
-  /** A good assertion of `signer`, but for what the options say. */
+  /** A valid assertion of `signer`, changed by the options. */
   const make = (change: Partial<AssertionOptions> = {}) =>
     assertion({ client: 'signer', key: keys.ES256, audience: ISSUER, now: server.clock.now(), ...change })
 
@@ -38,7 +38,7 @@ export async function assertionServer(t: Test, options: TestServerOptions = {}) 
     t.equal(answer.statusCode, 200, `${label}: ${answer.statusCode === 200 ? 'ok' : answer.body}`)
   }
 
-  /** All of them are 401 invalid_client, and no jti is used up by any. */
+  /** Checks that all assertions get 401 invalid_client and that none consumes its jti. */
   async function allRefused(t: Test, table: Record<string, string>) {
     await writesNothing(t, server, async () => {
       for (const [label, text] of Object.entries(table)) {

@@ -1,12 +1,12 @@
 import type { Clock, EpochSeconds, Seconds } from '../../../src/system.ts'
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that stands still until advanced. */
 export interface TestClock extends Clock {
   tick(seconds: Seconds): void
   set(at: EpochSeconds): void
 }
 
-/** Starts at a whole, recent time: libraries that look at the real clock must not find tokens of the future. */
+/** Starts at a whole, recent second: libraries that use the real clock must not find tokens from the future. */
 export function testClock(start: EpochSeconds = Math.floor(Date.now() / 1000)): TestClock {
   let now = start
   return {
@@ -20,9 +20,9 @@ export function testClock(start: EpochSeconds = Math.floor(Date.now() / 1000)): 
   }
 }
 
-/** A clock that runs faster than the real one, the same in every process that is given the same two numbers. */
+/** A clock that runs faster than the real one, identical in every process with the same two numbers. */
 export interface ScaledClock {
-  /** The real moment, in milliseconds, at which both clocks agree. */
+  /** The real time, in milliseconds, at which both clocks agree. */
   readonly from: number
   readonly speed: number
 }

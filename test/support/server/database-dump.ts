@@ -12,7 +12,7 @@ export async function tablesOf({ db }: Pick<Store, 'db'>): Promise<string[]> {
   return (await db.query<{ name: string }>(sql[ENGINE])).map(({ name }) => name).sort()
 }
 
-/** Every row of every table as text: two equal dumps mean that nothing was written in between. */
+/** Every row of every table as text: equal dumps mean that nothing was written in between. */
 async function dump(store: Store, except: readonly string[] = []): Promise<string> {
   const tables = await tablesOf(store)
   const parts = await Promise.all(
@@ -26,7 +26,7 @@ async function dump(store: Store, except: readonly string[] = []): Promise<strin
   return parts.join('\n\n')
 }
 
-/** Does `work` and compares the store before and after. */
+/** Runs `work` and compares the store before and after. */
 export async function writesNothing(
   t: Test,
   { store }: Pick<TestServer, 'store'>,

@@ -1,4 +1,4 @@
-/** Every protocol endpoint in every way it is used, as requests that succeed: what hostile tests start from. */
+/** Every protocol endpoint in every way it is used, as requests that succeed: the basis of hostile tests. */
 import { asserting, assertion, type ClientKey, clientKey } from './jws.ts'
 import { basic, clientCredentials, type Form, login, refresh } from './requests.ts'
 import { client, ORDERS, PASSWORD, SECRET, seed } from './seed.ts'
@@ -8,11 +8,11 @@ export interface GoodRequest {
   readonly name: string
   readonly url: string
   readonly headers: Record<string, string>
-  /** A fresh one each time, for what can be used once. */
+  /** A fresh request each time, for values that can be used once. */
   readonly form: () => Promise<Form>
 }
 
-/** Puts what is needed into the store, besides the seed: a client with a key, and one that may do everything. */
+/** Adds to the seed what these requests need: a client with a key, and one that may do everything. */
 export async function seedEndpoints(server: TestServer): Promise<{ key: ClientKey }> {
   await seed(server.store)
   const key = clientKey('ES256')
@@ -26,7 +26,7 @@ export function goodRequests(server: TestServer, key: ClientKey): GoodRequest[] 
   const machine = { authorization: basic('machine') }
   const app = { authorization: basic('app') }
   let current: string | undefined
-  /** A refresh costs less than a sign-in; where the last one was used up, there is no way around it. */
+  /** A refresh costs less than a sign-in, which is needed only after a session was ended. */
   const refreshToken = async () => {
     const refreshed = current === undefined ? {} : (await refresh(server, current)).json()
     current = (refreshed.refresh_token ?? (await login(server)).json().refresh_token) as string
@@ -94,7 +94,7 @@ export function goodRequests(server: TestServer, key: ClientKey): GoodRequest[] 
 
 export const FORM = 'application/x-www-form-urlencoded'
 
-/** A body as it stands, with the headers of the good request. */
+/** Sends a raw body with the headers of the valid request. */
 export function postText(
   server: TestServer,
   { url, headers }: Pick<GoodRequest, 'url' | 'headers'>,

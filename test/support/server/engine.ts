@@ -1,4 +1,4 @@
-/** Which engine the flow tests run on: SQLite, or with TEST_DATABASE a PostgreSQL where databases may be made. */
+/** The engine on which the flow tests run: SQLite, or with TEST_DATABASE a PostgreSQL where databases may be created. */
 import Database from 'better-sqlite3'
 import pg from 'pg'
 import type { Store } from '../../../src/store/index.ts'
@@ -12,7 +12,7 @@ export const ENGINE = admin === undefined ? 'SQLite' : 'PostgreSQL'
 let databases: Promise<Databases> | undefined
 const shared = new Map<string, Promise<Claimed>>()
 
-/** @param file a store that several servers of this process share, or that outlives them; else one of its own */
+/** @param file a store that several servers of this process share, or that outlives them; otherwise a new one */
 export async function claimStore(file?: string): Promise<Claimed> {
   if (admin === undefined) return { url: `sqlite:${file ?? ':memory:'}`, release: async () => {} }
   databases ??= openDatabases(admin)
@@ -20,11 +20,11 @@ export async function claimStore(file?: string): Promise<Claimed> {
   if (file === undefined) return claim()
   const claimed = shared.get(file) ?? claim()
   shared.set(file, claimed)
-  // Given back when the process ends.
+  // Released when the process ends.
   return { url: (await claimed).url, release: async () => {} }
 }
 
-/** Somebody else holds the store so that nobody can write, until the returned function is called. */
+/** Locks the store against writes until the returned function is called. */
 export async function lockStore(owner: Owner, { url }: { url: string }): Promise<() => Promise<void>> {
   if (admin === undefined) {
     const other = new Database(url.replace('sqlite:', ''))
@@ -41,7 +41,7 @@ export async function lockStore(owner: Owner, { url }: { url: string }): Promise
   return async () => void (await other.query('ROLLBACK'))
 }
 
-/** The server's connections may only read, until the returned function is called. */
+/** Makes the server’s connections read-only until the returned function is called. */
 export async function forbidWriting(store: Pick<Store, 'db'>, { url }: { url: string }) {
   if (admin === undefined) {
     await store.db.batch([{ sql: 'PRAGMA query_only = ON' }])
@@ -49,7 +49,7 @@ export async function forbidWriting(store: Pick<Store, 'db'>, { url }: { url: st
   }
   const name = new URL(url).pathname.slice(1)
   await run(url, `ALTER DATABASE ${name} SET default_transaction_read_only = on`)
-  // The setting is for new connections.
+  // The setting applies to new connections.
   await run(url, CUT_ALL)
   return async () => {
     await run(admin, `ALTER DATABASE ${name} RESET ALL`)

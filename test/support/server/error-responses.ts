@@ -1,10 +1,10 @@
 import type { LightMyRequestResponse } from 'fastify'
 import type { Test } from 'tap'
 
-/** RFC 6749 §5.2: what may stand in `error` and `error_description`. */
+/** RFC 6749 §5.2: the characters allowed in `error` and `error_description`. */
 const LEGAL = /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/
 
-/** Headers that a refusal may carry; one more would have been injected, or says too much. */
+/** Headers that an error response may have; any other would have been injected or reveals too much. */
 const HEADERS = [
   'access-control-allow-origin',
   'access-control-expose-headers',
@@ -25,7 +25,7 @@ interface Refusal {
   readonly error: string
 }
 
-/** The whole form of an OAuth error (RFC 6749 §5.2; docs/security.md A8, A9), and that it is this one. */
+/** Checks the whole form of an OAuth error (RFC 6749 §5.2; docs/security.md A8, A9) and its code. */
 export function refused(
   t: Test,
   answer: LightMyRequestResponse,
@@ -37,7 +37,7 @@ export function refused(
   t.same({ status: answer.statusCode, error: code, problems }, expected, `${label} → ${status} ${error}`)
 }
 
-/** The form alone, for inputs that may be refused in one way or another. */
+/** Checks the form alone, for inputs that may be refused in several ways. */
 export function wellFormed(t: Test, answer: LightMyRequestResponse, label = ''): void {
   t.same(formOf(answer).problems, [], label)
 }

@@ -1,4 +1,4 @@
-/** Second factors on a store of its own, with two people, a clock and a log. */
+/** Second factors on their own store, with two users, a clock and a log. */
 
 import { createThrottle } from '../../../src/accounts/rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from '../../../src/accounts/second-factors.ts'
@@ -26,9 +26,9 @@ export interface FactorsWorld {
   readonly factors: SecondFactors
   readonly alice: User
   readonly bob: User
-  /** The same on the same store, with another root. */
+  /** The same on the same store, with another data key. */
   with(secret: Buffer): SecondFactors
-  /** An honest device of somebody at our origin. */
+  /** An honest authenticator at our origin. */
   device(options?: Partial<AuthenticatorOptions>): Authenticator
 }
 

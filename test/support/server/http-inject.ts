@@ -1,10 +1,10 @@
-/** `inject` of a server that is reached by its address: what the tests' browser needs to be in front of a process. */
+/** `inject` for a server that is reached by its URL, as the tests’ browser needs it in front of a process. */
 import { request as send } from 'node:http'
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import { systemClock } from '../../../src/system.ts'
 import type { Served } from '../browser/browser.ts'
 
-/** No redirect is followed; every header is sent and received as it is. */
+/** Redirects are not followed, and every header is sent and received unchanged. */
 export function overHttp(issuer: string): Served {
   return { inject: (options) => ask(issuer, options), clock: systemClock, config: { issuer } }
 }
@@ -17,7 +17,7 @@ function ask(issuer: string, { method = 'GET', url, headers, payload }: InjectOp
       ...(headers as Record<string, string>),
       ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
     }
-    // A connection each: the server at the other end may be another by now.
+    // One connection per request: the server behind the URL may change.
     const request = send(target, { method, headers: sent, agent: false }, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk) => chunks.push(chunk))

@@ -1,6 +1,6 @@
 /**
- * Compact JWS made by hand from RFC 7515, so that tests can write what no library would: any header, any
- * payload, any key under any algorithm.
+ * Compact JWS written by hand from RFC 7515, so that tests can write what no library would: any header, any payload,
+ * any key under any algorithm.
  */
 import { createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
 import type { EpochSeconds } from '../../../src/system.ts'
@@ -12,7 +12,7 @@ export interface ClientKey {
   readonly alg: string
   readonly privateKey: KeyObject
   readonly publicKey: KeyObject
-  /** As registered: with `kid`, `alg` and `use`. */
+  /** As registered, with `kid`, `alg` and `use`. */
   readonly jwk: Record<string, unknown>
 }
 
@@ -27,7 +27,7 @@ export function clientKey(alg: 'RS256' | 'PS256' | 'ES256' | 'EdDSA' = 'ES256', 
   return { kid, alg, privateKey, publicKey, jwk } satisfies ClientKey
 }
 
-/** The signature of RFC 7518 §3 that `alg` names. */
+/** The signature of RFC 7518 §3 for `alg`. */
 function signature(alg: string, input: string, key: KeyObject | string | Uint8Array): Buffer {
   const data = Buffer.from(input)
   switch (alg) {
@@ -48,7 +48,7 @@ function signature(alg: string, input: string, key: KeyObject | string | Uint8Ar
   }
 }
 
-/** `header.alg` says how it is signed, unless `as` says otherwise. */
+/** `header.alg` selects the signature unless `as` overrides it. */
 export function compact(
   header: Record<string, unknown>,
   payload: unknown,
@@ -66,12 +66,12 @@ export interface AssertionOptions {
   readonly key: ClientKey
   readonly audience: string
   readonly now: EpochSeconds
-  /** Claims to add or replace; undefined takes one away. */
+  /** Claims to add or replace; undefined removes one. */
   readonly claims?: Record<string, unknown>
   readonly header?: Record<string, unknown>
 }
 
-/** A good client assertion (RFC 7523 §3), but for what `claims` and `header` say. */
+/** A valid client assertion (RFC 7523 §3), changed by `claims` and `header`. */
 export function assertion({
   client,
   key,

@@ -1,4 +1,4 @@
-/** Rings for tests: real keys, a real store, a clock that the test ticks. ES256, because it is quick to make. */
+/** Key rings for tests: real keys, a real store, a clock that the test advances. ES256, because it is quick to generate. */
 import { type AlgorithmName, generateKey } from '../../../src/keys/algorithms.ts'
 import { createRoot, fixedRoots } from '../../../src/keys/data-keys.ts'
 import { createSealer } from '../../../src/keys/encryption.ts'
@@ -16,7 +16,7 @@ export const DAY = 86_400
 
 export const POLICY: RingPolicy = { verifierCache: DAY, keyRotation: 30 * DAY, jwksMaxAge: 5 * MINUTE }
 export const MASTER_KEY = Buffer.alloc(32, 1)
-/** Roots for what is under test alone; by default of one secret. */
+/** Data keys for a unit under test, by default derived from one secret. */
 export const rootsOf = (...secrets: readonly Uint8Array[]) =>
   fixedRoots(...secrets.map((secret, i) => createRoot(secrets.length - i, secret)))
 
@@ -29,7 +29,7 @@ export async function openStore(file = ':memory:'): Promise<Store> {
   return store
 }
 
-/** What a node of its own would have, on this store. */
+/** What a node on this store would have. */
 export function ringDeps(
   store: Pick<Store, 'ring' | 'verifiers'>,
   clock: Clock,
@@ -48,7 +48,7 @@ export function ringDeps(
   }
 }
 
-/** A key as the ring takes it. */
+/** A key as the key ring takes it. */
 export async function newKey(alg: AlgorithmName = 'ES256'): Promise<NewKey> {
   const { kid, alg: name, publicJwk, privatePem } = await generateKey(alg)
   return { kid, alg: name, publicJwk, sealed: createSealer(MASTER_KEY, systemRandom).seal(kid, privatePem) }

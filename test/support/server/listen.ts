@@ -18,7 +18,7 @@ export interface Listening {
   readonly port: number
 }
 
-/** A test server on a port of this machine, for clients that are other programs; closed with the test. */
+/** A test server on a port of this machine, for clients that are separate programs; closed with the test. */
 export async function listen(t: Test, options: TestServerOptions = {}, onPort?: number): Promise<Listening> {
   const port = onPort ?? (await freePort())
   const issuer = `http://127.0.0.1:${port}`

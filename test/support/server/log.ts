@@ -4,15 +4,15 @@ import type { Logger } from '../../../src/system.ts'
 type Audited = AuditFields & { audit: AuditEvent }
 
 export interface TestLogger extends Logger {
-  /** Everything that was logged, as it was handed to the logger. */
+  /** Everything that was passed to the logger. */
   readonly lines: { level: string; fields: Record<string, unknown>; message: string | undefined }[]
   /** The audit lines among them. */
   audits(event?: AuditEvent): Audited[]
-  /** All there ever were, also of lines that a test has thrown away. */
+  /** All audit lines ever, including those that a test has discarded. */
   readonly audited: readonly Audited[]
 }
 
-/** Keeps what is logged, for tests that ask what was (or was not) said. Fit for Fastify as well. */
+/** Keeps what is logged, for tests of log content. Usable as Fastify’s logger. */
 export function testLogger(): TestLogger {
   const lines: TestLogger['lines'] = []
   const audited: Audited[] = []

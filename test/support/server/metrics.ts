@@ -1,4 +1,4 @@
-/** What a scraper reads, as tests ask for it. */
+/** Metrics as a scraper reads them. */
 import type { Metrics } from '../../../src/metrics/metrics.ts'
 
 interface Scraped {
@@ -6,7 +6,7 @@ interface Scraped {
   value(name: string, labels?: Readonly<Record<string, string>>): number | undefined
   /** Name → type, as declared. */
   readonly types: ReadonlyMap<string, string>
-  /** Names of labels by metric, without a histogram's `le`; of what has a series. */
+  /** Label names by metric, without a histogram’s `le`; only for metrics with a series. */
   readonly labels: ReadonlyMap<string, ReadonlySet<string>>
   readonly series: readonly string[]
   readonly text: string

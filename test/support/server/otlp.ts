@@ -1,4 +1,4 @@
-/** A collector of traces as the real ones are: OTLP over HTTP, in JSON or protobuf, compressed or not. */
+/** A trace collector like real ones: OTLP over HTTP, in JSON or protobuf, compressed or not. */
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,10 +13,10 @@ import { testLogger } from './log.ts'
 export interface SeenSpan {
   readonly traceId: string
   readonly spanId: string
-  /** Empty: the first of its trace. */
+  /** Empty for the first span of a trace. */
   readonly parentSpanId: string
   readonly name: string
-  /** 1 within, 2 server, 3 client. */
+  /** 1 internal, 2 server, 3 client. */
   readonly kind: number
   readonly start: bigint
   readonly end: bigint
@@ -39,9 +39,9 @@ export interface Collector {
   readonly port: number
   readonly delivered: readonly Delivered[]
   spans(): SeenSpan[]
-  /** Resolves when all that `holds` asks for has come. */
+  /** Resolves when the spans for which `holds` is true have arrived. */
   until(holds: (spans: SeenSpan[]) => boolean): Promise<SeenSpan[]>
-  /** What it does from now on; what it answers by itself is 200. */
+  /** Sets its further behaviour; the default response is 200. */
   answers(listener: RequestListener | null): void
 }
 
@@ -89,7 +89,7 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   return request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body
 }
 
-/** The settings that these variables make, besides where to. */
+/** The configuration from these variables, in addition to the endpoint. */
 export function tracingConfig(env: Record<string, string>): TracingConfig {
   const { tracing } = loadConfig(env, '/nonexistent')
   if (tracing === null) throw new Error('nobody asks for traces')
@@ -174,7 +174,7 @@ function decodeJson(body: Buffer): SeenSpan[] {
 
 type Field = readonly [number: number, value: bigint | Buffer]
 
-/** The wire format of protobuf, as far as trace.proto needs it. */
+/** The protobuf wire format, as far as trace.proto needs it. */
 function fieldsOf(bytes: Buffer): Field[] {
   const fields: Field[] = []
   let at = 0

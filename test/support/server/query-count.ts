@@ -1,7 +1,7 @@
 import type { Db } from '../../../src/store/db.ts'
 import type { Store } from '../../../src/store/index.ts'
 
-/** Counts what reaches the database from now on, reads and writes alike. */
+/** Counts the queries to the database from now on, reads and writes alike. */
 export function countQueries({ db }: Pick<Store, 'db'>): { readonly count: () => number } {
   let count = 0
   const counted = <A extends unknown[], R>(verb: (...args: A) => R) => {
@@ -10,7 +10,7 @@ export function countQueries({ db }: Pick<Store, 'db'>): { readonly count: () =>
       return verb(...args)
     }
   }
-  // Every aggregate calls through this very object.
+  // Every aggregate calls through this object.
   Object.assign(db, { query: counted(db.query.bind(db)), batch: counted(db.batch.bind(db)) } as Partial<Db>)
   return { count: () => count }
 }

@@ -6,11 +6,11 @@ export interface RawAnswer {
   /** By lower-case name; the last one wins. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
-  /** Everything that came. */
+  /** Everything that was received. */
   readonly text: string
 }
 
-/** Writes bytes to a port as they are, and reads until the other side closes or has been silent for a while. */
+/** Writes raw bytes to a port, and reads until the other side closes or has been silent for a while. */
 export async function exchange(
   port: number,
   parts: readonly (string | Uint8Array)[],
@@ -19,7 +19,7 @@ export async function exchange(
   const socket = connect(port, '127.0.0.1')
   const chunks: Buffer[] = []
   socket.on('data', (chunk) => chunks.push(chunk))
-  // A server that has answered may close before it has read all; what it said counts.
+  // A server may close after its response before it has read everything; the response counts.
   socket.on('error', () => {})
   await once(socket, 'connect')
   for (const part of parts) {
@@ -32,7 +32,7 @@ export async function exchange(
   return parse(Buffer.concat(chunks).toString('latin1'))
 }
 
-/** The last answer in the text: an interim 100 comes before the real one. */
+/** The last response in the text: an interim 100 comes before the real one. */
 function parse(text: string): RawAnswer {
   const interim = /^HTTP\/1\.1 1\d\d [^\r]*\r\n\r\n/.exec(text)?.[0].length ?? 0
   const end = text.indexOf('\r\n\r\n', interim)

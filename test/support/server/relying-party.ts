@@ -1,4 +1,4 @@
-/** A client's own server, as far as the authorization server calls it: a real one, on a port of this machine. */
+/** A client’s own server, as far as the authorization server calls it: a real one, on a port of this machine. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -12,9 +12,9 @@ interface Received {
 
 export interface RelyingParty {
   readonly uri: string
-  /** What it was told, in order; also while it does not answer. */
+  /** What it received, in order, also while it does not respond. */
   readonly received: Received[]
-  /** Calls that are waiting for its answer. */
+  /** Calls that are waiting for its response. */
   readonly open: () => number
 }
 

@@ -32,7 +32,7 @@ export function post(
   })
 }
 
-/** A token request of the seeded client `as`, by client_secret_basic; the public `phone` only names itself. */
+/** A token request of the seeded client `as`, by client_secret_basic; the public `phone` only sends its client_id. */
 export function tokenRequest(server: Pick<TestServer, 'inject'>, form: Form, as = 'machine') {
   return as === 'phone'
     ? post(server, '/oauth2/token', { client_id: as, ...form })

@@ -3,8 +3,8 @@ import { claimsOf } from './requests.ts'
 import type { TestServer } from './server.ts'
 
 /**
- * The given token with other claims or another `typ`, under a good signature of the server's own key: what no
- * client can make, so that a verifier's other checks are seen to work by themselves.
+ * The given token with other claims or another `typ`, validly signed with the server’s own key. No client can make it;
+ * it shows that a verifier’s other checks work on their own.
  */
 export async function resigned(
   server: Pick<TestServer, 'deps'>,

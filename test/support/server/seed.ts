@@ -1,4 +1,4 @@
-/** What tests put into a store before they begin. Straight through the contracts, without the command line. */
+/** What tests put into a store before they begin, through the contracts and without the command line. */
 import { hashPassword } from '../../../src/accounts/password.ts'
 import { generateSecret, hashGeneratedSecret } from '../../../src/oauth/client-auth/secret.ts'
 import { newClient } from '../../../src/oauth/client-registration/client-defaults.ts'
@@ -12,7 +12,7 @@ import { type EpochSeconds, systemRandom } from '../../../src/system.ts'
 export const ORDERS = 'https://orders.test'
 export const STOCK = 'https://stock.test'
 
-/** A secret of the form that the server makes, the same for every seeded client. */
+/** A secret in the form that the server generates, the same for every seeded client. */
 export const SECRET = generateSecret(systemRandom)
 export const PASSWORD = 'correct horse battery staple'
 
@@ -61,7 +61,7 @@ export async function user(overrides: Partial<User> = {}): Promise<User> {
   }
 }
 
-/** A session of `app` that began just now and is used up by nothing but the test. */
+/** A session of `app` that has just begun. */
 export function session(
   now: EpochSeconds,
   overrides: Partial<Session> & Pick<Session, 'id' | 'userId'>,
@@ -89,8 +89,8 @@ export function session(
 }
 
 /**
- * Two APIs, a machine client, a first-party client for people (password and refresh), a public client for the
- * same, and alice, a clerk, who may read and write orders.
+ * Two APIs, a machine client, a first-party client for users (password and refresh), a public client with the same
+ * grants, and alice, a clerk, who may read and write orders.
  */
 export async function seed(store: Store): Promise<{ alice: User }> {
   await store.apis.insert(api())

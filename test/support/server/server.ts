@@ -38,7 +38,7 @@ export interface TestServerOptions extends Partial<Omit<System, 'clock' | 'logge
   readonly database?: string
   readonly masterKey?: string
   readonly problem?: () => string | null
-  /** Why what the store keeps of the audit trail cannot be compared with the log at the end. */
+  /** Why the stored audit trail cannot be compared with the log at the end. */
   readonly unkept?: string
   /** A real log instead of `logger`, which then stays empty. */
   readonly log?: FastifyBaseLogger
@@ -53,9 +53,9 @@ export function testConfig(settings: Record<string, string> = {}): Config {
   )
 }
 
-/** A whole server in this process, on a store of its own, with a clock of its own. Close it with `t.teardown`. */
+/** A whole server in this process, with its own store and clock. Close it with `t.teardown`. */
 export async function testServer(options: TestServerOptions = {}): Promise<TestServer> {
-  // Metrics as a serving process has them, so that every test counts along.
+  // Metrics as in a serving process, so that every test exercises them.
   const {
     clock = testClock(),
     metrics = createMetrics(),
@@ -74,7 +74,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   const config = testConfig({
     MASTER_KEY: masterKey ?? randomBytes(32).toString('base64url'),
     DATABASE_URL: claimed.url,
-    // Enough to meet each other; each costs a process, which many tests would wait for.
+    // Enough connections for concurrency; each costs a process, for which many tests would wait.
     DATABASE_POOL: '4',
     ...settings,
   })
@@ -117,7 +117,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
   }
 }
 
-/** A store of its own in memory, with the schema, for tests that need no server. */
+/** A new store in memory, with the schema, for tests that need no server. */
 export function memoryStore(): Store {
   return createStore(openDb('sqlite::memory:'))
 }

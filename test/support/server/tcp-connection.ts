@@ -1,4 +1,4 @@
-/** One TCP connection, spoken by hand: slowly, partly, or broken off. */
+/** One TCP connection, written by hand: slowly, partly, or broken off. */
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
@@ -8,13 +8,13 @@ export interface Connection {
   send(text: string | Uint8Array): void
   /** Stops reading, so that the other side's buffers fill. */
   stopReading(): void
-  /** Breaks off with RST: whatever is in flight is lost. */
+  /** Disconnects with RST: data in flight is lost. */
   reset(): void
-  /** Everything that came so far. */
+  /** Everything received so far. */
   received(): string
-  /** Resolves with everything that came, once it matches. */
+  /** Resolves with everything received, once it matches. */
   until(pattern: RegExp): Promise<string>
-  /** Resolves with everything that came, once the other side has closed. */
+  /** Resolves with everything received, once the other side has closed. */
   readonly closed: Promise<string>
 }
 
@@ -24,7 +24,7 @@ export async function openConnection(owner: Owner, port: number): Promise<Connec
   socket.setEncoding('latin1').on('data', (chunk) => {
     text += chunk
   })
-  // Being cut off is what many of these connections are for.
+  // Many of these connections are meant to be cut off.
   socket.on('error', () => {})
   owner.teardown(() => socket.destroy())
   const closed = new Promise<string>((resolve) => socket.once('close', () => resolve(text)))
@@ -45,7 +45,7 @@ export async function openConnection(owner: Owner, port: number): Promise<Connec
   }
 }
 
-/** A POST of a form as bytes; `extra` are more header lines. */
+/** A POST of a form as bytes; `extra` are additional header lines. */
 export function postBytes(path: string, body: string, extra: readonly string[] = []): string {
   const head = [
     `POST ${path} HTTP/1.1`,

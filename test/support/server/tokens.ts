@@ -1,4 +1,4 @@
-/** What a client does with the tokens it got: asks about them, takes them back, gets the next ones. */
+/** What a client does with its tokens: introspect, revoke and refresh them. */
 import type { LightMyRequestResponse } from 'fastify'
 import type { TokenResponse } from '../../../src/tokens/issue.ts'
 import { basic, type Form, login, post, refresh } from './requests.ts'
@@ -10,7 +10,7 @@ export interface Pair extends TokenResponse {
   refresh_token: string
 }
 
-/** Fails loudly, because everything after it would be about another thing. */
+/** Throws, because everything after it would test something else. */
 export function pairOf(answer: LightMyRequestResponse): Pair {
   if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${answer.body}`)
   return answer.json<Pair>()
@@ -34,7 +34,7 @@ export const introspect = (server: Asked, token: string, as = 'app', form: Form 
 export const revoke = (server: Asked, token: string, as = 'app', form: Form = {}) =>
   asClient(server, '/oauth2/revoke', { token, ...form }, as)
 
-/** What introspection says to the client that the token is for. */
+/** Introspection by the client to which the token was issued. */
 export async function active(server: Asked, token: string, as = 'app'): Promise<boolean> {
   const answer = await introspect(server, token, as)
   if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${answer.body}`)
