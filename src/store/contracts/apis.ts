@@ -1,21 +1,23 @@
 import type { EpochSeconds, Seconds } from '../../system.ts'
 
-/** A protected resource (RFC 8707), owner of scopes. */
+/** A protected resource (RFC 8707). It owns its scopes. */
 export interface Api {
-  /** What tokens carry as `aud`, and clients may name as `resource`. */
+  /** The `aud` claim of tokens for the API; clients may send it as `resource`. */
   readonly identifier: string
   readonly scopes: readonly string[]
   readonly accessTokenTtl: Seconds | null
   readonly createdAt: EpochSeconds
 }
 
-/** A scope belongs to one API at most, so that a scope alone says which audience is meant (RFC 9068 §3). */
+/** A scope belongs to at most one API, so that a requested scope determines the audience (RFC 9068 §3). */
 export interface ApiStore {
   find(identifier: string): Promise<Api | null>
+  /** Oldest first. */
   list(): Promise<Api[]>
-  /** False, and nothing changed, if the identifier or one of the scopes is taken. */
+  /** Returns false, and changes nothing, if the identifier or one of the scopes is taken. */
   insert(api: Api): Promise<boolean>
-  /** False, and nothing changed, if there is no such API or one of the scopes belongs to another. */
+  /** Returns false, and changes nothing, if there is no such API or another API owns one of the scopes. */
   replace(api: Api): Promise<boolean>
+  /** Deletes the API and its scopes. Returns false if there is no such API. */
   delete(identifier: string): Promise<boolean>
 }

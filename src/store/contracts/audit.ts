@@ -1,66 +1,71 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** As it is stored; what it means is the business of src/audit. */
+/** One row of the audit log, as stored. `src/audit` gives it its meaning. */
 export interface AuditRow {
-  /** One more than that of the row before. */
+  /** One more than the `seq` of the row before. */
   readonly seq: number
-  /** When the first and the last of what it stands for happened. */
+  /** When the first (`since`) and the last (`at`) of the events happened that the row stands for. */
   readonly since: EpochSeconds
   readonly at: EpochSeconds
   readonly event: string
   readonly actor: string | null
   readonly sub: string | null
   readonly clientId: string | null
-  /** All else, as JSON. */
+  /** All other fields of the event, as JSON. */
   readonly fields: string
-  /** How many events it stands for. */
+  /** How many events the row stands for. */
   readonly count: number
+  /** Over the row and the hash of the row before. */
   readonly hash: string
 }
 
+/** Where the log ends and where it begins. */
 export interface AuditHead {
-  /** The last row. */
+  /** `seq` and `hash` of the last row. */
   readonly seq: number
   readonly hash: string
-  /** The last row that was pruned: the first that is there follows it. */
+  /** `seq` and `hash` of the last row that was pruned; the oldest stored row follows it. */
   readonly baseSeq: number
   readonly baseHash: string
+  /** Over all other members, with a key that is not in the database; null while there is no key. */
   readonly mac: string | null
 }
 
 export interface AuditState {
-  /** null only if somebody has deleted it. */
+  /** null only if the head was deleted by hand. */
   readonly head: AuditHead | null
-  /** Of the rows that are there. */
+  /** The lowest stored `seq`; null if there are no rows. */
   readonly firstSeq: number | null
-  /** 0 if there are none. */
+  /** The highest stored `seq`; 0 if there are no rows. */
   readonly lastSeq: number
 }
 
 export interface AuditFilter {
-  /** Not before, and before. */
+  /** The earliest `at`, inclusive. */
   readonly since?: EpochSeconds
+  /** The latest `at`, exclusive. */
   readonly until?: EpochSeconds
-  /** Whom it is about, or who did it: the user's id. */
+  /** Id of the user whom the event is about, or who caused it. */
   readonly userId?: string
+  /** Id of the client that the event is about, or that caused it. */
   readonly clientId?: string
   readonly event?: string
 }
 
 export interface AuditStore {
-  /** Head and rows, of one moment. */
+  /** The head and the range of rows, read at one moment. */
   state(): Promise<AuditState>
   /**
-   * Adds rows and moves the head, if the head is still the one that was seen. False if it is not, or if a row is there
-   * already, and then nothing has changed.
+   * Appends rows and moves the head, if the head still equals `seen` in every member. Returns false, and changes nothing, if
+   * it does not, or if a row with the same `seq` is stored.
    */
   append(seen: AuditHead, rows: readonly AuditRow[], head: AuditHead): Promise<boolean>
-  /** Puts a head where somebody has deleted it; false if there is one. */
+  /** Stores a head after the head was deleted by hand. Returns false if there is a head. */
   putHead(head: AuditHead): Promise<boolean>
-  /** Deletes the rows up to the new `baseSeq`, if the head is still the one that was seen. */
+  /** Deletes the rows up to the new `baseSeq` and moves the head, if the head still equals `seen`; otherwise returns false. */
   prune(seen: AuditHead, head: AuditHead): Promise<boolean>
-  /** In order, those behind `seq`. */
+  /** At most `limit` rows with a higher `seq`, lowest first. */
   page(seq: number, limit: number): Promise<AuditRow[]>
-  /** The newest that fit, the newest first. */
+  /** At most `limit` rows that match, newest first. */
   find(filter: AuditFilter, limit: number): Promise<AuditRow[]>
 }

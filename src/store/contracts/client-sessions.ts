@@ -1,41 +1,46 @@
 import type { EpochSeconds } from '../../system.ts'
 import type { StatusIndex } from './status.ts'
 
-/** One sign-in of one user at one client: the only row that its refresh tokens ever need. */
+/**
+ * A family of refresh tokens: what one user granted to one client by one sign-in. However often the tokens are refreshed, the
+ * session is one row.
+ */
 export interface Session {
-  /** `sid`. */
+  /** The `sid` claim of the session's tokens. */
   readonly id: string
   readonly clientId: string
   readonly userId: string
-  /** What was granted at sign-in; a refresh may ask for less, never more (RFC 6749 §6). */
+  /** Granted at sign-in. A refresh may request fewer scopes, never more (RFC 6749 §6). */
   readonly scopes: readonly string[]
   readonly audience: string
-  /** Generation of the refresh token that is good now. */
+  /** Generation of the refresh token that is valid now. */
   readonly generation: number
-  /** When that generation was made from the one before; the retry window is counted from here. */
+  /** When `generation` was last incremented. The grace period for retries begins here. */
   readonly rotatedAt: EpochSeconds
   readonly createdAt: EpochSeconds
   readonly authTime: EpochSeconds
-  /** Absolute end. */
+  /** The session ends at this time even if it is used. */
   readonly expiresAt: EpochSeconds
-  /** End unless it is used before; moves with every refresh, never past `expiresAt`. */
+  /** The session ends at this time unless it is used before. Every refresh extends it, never past `expiresAt`. */
   readonly idleExpiresAt: EpochSeconds
   readonly revokedAt: EpochSeconds | null
+  /** For operators. */
   readonly revokedReason: string | null
   /** The status index that all access tokens of the session carry; revoked with the session. */
   readonly status: StatusIndex
-  /** The browser it came from; null where there was none. */
+  /** The user session in which the user signed in; null if there was no browser (the password grant). */
   readonly signInId: string | null
-  /** How the person proved who they are (RFC 8176). */
+  /** How the user authenticated (RFC 8176). */
   readonly amr: readonly string[]
-  /** Names of single claims that the client wants from userinfo (OIDC Core §5.5). */
+  /** Claims that the client requested by name from the userinfo endpoint (OIDC Core §5.5). */
   readonly userinfoClaims: readonly string[]
-  /** Outlives the sign-in (OIDC Core §11). */
+  /** The session outlives the user session (OIDC Core §11). */
   readonly offline: boolean
-  /** The client wants to be told when it ends (OpenID Connect Back-Channel Logout). */
+  /** The client receives a logout token when the session ends (OpenID Connect Back-Channel Logout §2). */
   readonly backchannelLogout: boolean
 }
 
+/** A session matches if it has every value that is given; an empty filter matches all sessions. */
 export interface SessionFilter {
   readonly userId?: string
   readonly clientId?: string
@@ -44,27 +49,31 @@ export interface SessionFilter {
 }
 
 export interface SessionStore {
-  /** False if the client or the user is gone. */
+  /** Returns false if the client or the user does not exist, or the id is taken. */
   insert(session: Session): Promise<boolean>
   find(id: string): Promise<Session | null>
 
   /**
-   * Generation n → n + 1. True for exactly one of any number of concurrent callers; false for all others and
-   * for a revoked session. Single use is this conditional update, not a read before it.
+   * Increments the generation if it still is `generation` and the session is not revoked. Returns true for exactly one of any
+   * number of concurrent callers. This conditional update is what makes a refresh token single-use.
    */
   rotate(id: string, generation: number, now: EpochSeconds, idleExpiresAt: EpochSeconds): Promise<boolean>
 
   /**
-   * Takes back the index that all its access tokens carry until now, and gives it a new one: the tokens end, the
-   * session goes on. False, and nothing changed, if the index was another already.
+   * Revokes the status index that all access tokens of the session carry so far, and gives the session a new index: the tokens
+   * become invalid, the session continues. Returns false, and changes nothing, if the index is not `seen` any more or the session
+   * is revoked.
    */
   replaceStatus(id: string, seen: StatusIndex, fresh: StatusIndex): Promise<boolean>
-  /** True if it was alive; the reason is kept for the operator. */
+  /**
+   * Revokes the session and its status index, and puts the client into the logout outbox if it wants logout tokens. Returns
+   * false, and changes nothing, if the session does not exist or was revoked before.
+   */
   revoke(id: string, now: EpochSeconds, reason: string): Promise<boolean>
-  /** Ends all live sessions that match; returns the ids it ended. */
+  /** Revokes all matching sessions, as `revoke` does. Returns the ids of the sessions that were not revoked before. */
   revokeMatching(filter: SessionFilter, now: EpochSeconds, reason: string): Promise<string[]>
-  /** Newest first. */
+  /** At most `limit` matching sessions, newest first. */
   list(filter: SessionFilter, limit: number): Promise<Session[]>
-  /** Deletes at most `limit` sessions that ended before `before`; returns how many. */
+  /** Deletes at most `limit` sessions whose `idleExpiresAt` is before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

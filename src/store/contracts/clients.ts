@@ -2,23 +2,23 @@ import type { EpochSeconds, Seconds } from '../../system.ts'
 
 export type PkcePolicy = 'required' | 'optional'
 
-/** A registered client (RFC 6749 §2; the names of RFC 7591 §2 in our spelling). */
+/** A registered client (RFC 6749 §2). The members are those of RFC 7591 §2, in camel case. */
 export interface Client {
   /** `client_id`. */
   readonly id: string
   readonly name: string
-  /** `token_endpoint_auth_method`; the only one accepted from this client. */
+  /** `token_endpoint_auth_method`: the only authentication method that is accepted from this client. */
   readonly authMethod: string
-  /** `sha256:…` for a secret the server made, an argon2 string for one somebody chose, null without a secret. */
+  /** `sha256:…` for a generated secret, an argon2 string for a user-supplied secret, null if the client has no secret. */
   readonly secretHash: string | null
   readonly grants: readonly string[]
   readonly scopes: readonly string[]
   readonly redirectUris: readonly string[]
-  /** Where a browser may be sent after sign-out (OpenID Connect RP-Initiated Logout §3.1). */
+  /** URIs to which a browser may be redirected after sign-out (OpenID Connect RP-Initiated Logout §3.1). */
   readonly postLogoutRedirectUris: readonly string[]
-  /** Told when a session ends (OpenID Connect Back-Channel Logout §2.2). */
+  /** Receives a logout token when a session ends (OpenID Connect Back-Channel Logout §2.2). */
   readonly backchannelLogoutUri: string | null
-  /** Of the operator's own house: people are not asked whether they allow it. */
+  /** The client belongs to the operator's own organisation: users do not see the consent page. */
   readonly firstParty: boolean
   /** Authorization requests must be pushed (RFC 9126 §6). */
   readonly requirePushedRequests: boolean
@@ -31,9 +31,9 @@ export interface Client {
   readonly jwksUri: string | null
   readonly pkce: PkcePolicy
   readonly accessTokenTtl: Seconds | null
-  /** Takes an endpoint's URL as the audience of a client assertion, besides the issuer. */
+  /** The audience of a client assertion may be the URL of an endpoint, besides the issuer. */
   readonly acceptEndpointAudience: boolean
-  /** APIs (identifiers) whose tokens this client may introspect, being their resource server (RFC 7662 §4). */
+  /** Identifiers of the APIs for which this client is the resource server: it may introspect their tokens (RFC 7662 §4). */
   readonly introspects: readonly string[]
   readonly disabled: boolean
   readonly createdAt: EpochSeconds
@@ -41,11 +41,12 @@ export interface Client {
 
 export interface ClientStore {
   find(id: string): Promise<Client | null>
+  /** Oldest first. */
   list(): Promise<Client[]>
-  /** False, and nothing changed, if the id is taken. */
+  /** Returns false, and changes nothing, if the id is taken. */
   insert(client: Client): Promise<boolean>
-  /** Replaces all that is registered under the id; false if there is no such client. */
+  /** Replaces everything that is registered under the id, except `createdAt`. Returns false if there is no such client. */
   replace(client: Client): Promise<boolean>
-  /** False if there was no such client. Its sessions go with it, and all its tokens are taken back. */
+  /** Deletes the client and its sessions, and revokes all its tokens. Returns false if there is no such client. */
   delete(id: string): Promise<boolean>
 }

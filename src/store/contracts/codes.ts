@@ -1,16 +1,16 @@
 import type { EpochSeconds } from '../../system.ts'
 import type { Session } from './client-sessions.ts'
 
-/** An authorization code (RFC 6749 §4.1.2), and what it is for. */
+/** An authorization code (RFC 6749 §4.1.2) and what it grants. */
 export interface AuthorizationCode {
   readonly clientId: string
   readonly signInId: string
-  /** Id of the session that it begins. */
+  /** Id of the client session that begins when the code is redeemed. */
   readonly sessionId: string
   readonly userId: string
-  /** As in the authorization request; null if that had none, and then the token request needs none. */
+  /** As in the authorization request. null if the request had none: then the token request needs none either. */
   readonly redirectUri: string | null
-  /** S256 (RFC 7636 §4.2); null only for clients that may do without. */
+  /** S256 (RFC 7636 §4.2); null only for clients that may omit PKCE. */
   readonly codeChallenge: string | null
   readonly nonce: string | null
   readonly scopes: readonly string[]
@@ -20,27 +20,28 @@ export interface AuthorizationCode {
   /** Names of single claims that were asked for (OIDC Core §5.5). */
   readonly requestedClaims: { readonly idToken: readonly string[]; readonly userinfo: readonly string[] }
   readonly expiresAt: EpochSeconds
-  /** When it was spent. */
+  /** When the code was redeemed. */
   readonly usedAt: EpochSeconds | null
-  /** Wrong code verifiers that came with it. */
+  /** How many wrong code verifiers were presented with the code. */
   readonly pkceFailures: number
 }
 
 export interface CodeStore {
   /**
-   * Issues a code, by its hash. With `pushed`, the request that was pushed is used up in the same batch.
-   * False, and nothing changed, if the sign-in has ended or the pushed request was used already.
+   * Stores a code under its hash. With `pushed`, the pushed request of that hash is consumed in the same batch. Returns false,
+   * and changes nothing, if the user session has ended or the pushed request was consumed before.
    */
   insert(hash: string, code: AuthorizationCode, now: EpochSeconds, pushed?: string): Promise<boolean>
-  /** Also one that was spent or has expired, so that the caller can tell a replay. */
+  /** Finds used and expired codes too, so that the caller can recognize a replay. */
   find(hash: string): Promise<AuthorizationCode | null>
   /**
-   * Spends the code and begins its session, both or neither. True for exactly one of any number of concurrent
-   * callers; false if it was spent, has expired, was guessed at too often, or the sign-in has ended,
-   * by itself or not: whoever ends all sign-ins of a person ends what these could still begin.
+   * Consumes the code and inserts its client session, both or neither. Returns true for exactly one of any number of concurrent
+   * callers. Returns false if the code was used or has expired, if `maxPkceFailures` is reached, or if the user session has ended
+   * or expired: after all sessions of a user were ended, no code can begin another one.
    */
-  redeem(hash: string, session: Session, now: EpochSeconds, mostGuesses: number): Promise<boolean>
-  /** Counts a wrong code verifier. */
+  redeem(hash: string, session: Session, now: EpochSeconds, maxPkceFailures: number): Promise<boolean>
+  /** Counts one wrong code verifier. */
   countPkceFailure(hash: string): Promise<void>
+  /** Deletes at most `limit` codes that expired before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

@@ -1,6 +1,6 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** What a person has allowed a client and wants not to be asked again. */
+/** Scopes that a user has granted to a client for good, so that the consent page is not shown again. */
 export interface Consent {
   readonly userId: string
   readonly clientId: string
@@ -10,9 +10,10 @@ export interface Consent {
 
 export interface ConsentStore {
   find(userId: string, clientId: string): Promise<Consent | null>
+  /** Newest first. */
   list(userId: string): Promise<Consent[]>
-  /** Adds to what was allowed before. False if the user or the client is gone. */
+  /** Adds the scopes to those that were granted before. Returns false if the user or the client does not exist. */
   add(consent: Consent): Promise<boolean>
-  /** False if there was none. */
+  /** Returns false if there is no consent. */
   delete(userId: string, clientId: string): Promise<boolean>
 }

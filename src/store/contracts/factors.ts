@@ -1,29 +1,29 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** The secret of an authenticator app; a user has one at most. */
+/** The secret of an authenticator app. A user has at most one. */
 export interface TotpSecret {
   readonly userId: string
   readonly sealed: string
-  /** The root that it is sealed with. */
+  /** Number of the data key that the secret is encrypted with. */
   readonly root: number
   /** The newest time step of which a code was accepted (RFC 6238 §5.2). */
   readonly lastStep: number
   readonly createdAt: EpochSeconds
 }
 
-/** A WebAuthn credential, its public half. */
+/** The public half of a WebAuthn credential. */
 export interface Passkey {
   /** Credential id, base64url. */
   readonly id: string
   readonly userId: string
   /** COSE_Key, base64url. */
   readonly publicKey: string
-  /** How often the authenticator says it has signed; 0 for good if it does not count. */
+  /** The signature counter of the authenticator; always 0 if the authenticator does not count (WebAuthn §6.1.1). */
   readonly counter: number
   readonly transports: readonly string[]
-  /** What its owner calls it. */
+  /** The name that the user gave the passkey. */
   readonly name: string
-  /** Synchronised, so that more than one device holds it. */
+  /** The passkey is synchronized, so that more than one device has it (WebAuthn §6.1.3). */
   readonly backedUp: boolean
   readonly createdAt: EpochSeconds
   readonly lastUsedAt: EpochSeconds | null
@@ -32,59 +32,62 @@ export interface Passkey {
 export interface FactorSummary {
   readonly totp: boolean
   readonly passkeys: number
-  /** Left of the set. */
+  /** How many codes of the set are unused. */
   readonly recoveryCodes: number
 }
 
-/** What one use changes about a passkey. */
+/** The members of a passkey that one use may change, and those that identify it. */
 export type PasskeyUse = Pick<Passkey, 'id' | 'userId' | 'counter' | 'backedUp'>
 
 export const MOST_PASSKEYS = 20
 
 /**
- * What people prove besides a password. All of it goes with the user. Recovery codes stand in for a factor that
- * was lost: with the last factor they go too, in the same step.
+ * The second factors of users. They are deleted with the user. Recovery codes replace a lost factor, so they are deleted in the
+ * same batch as the last factor.
  */
 export interface FactorStore {
-  /** In one query; nothing at all for a user who does not exist. */
+  /** One query. A user who does not exist has no factors. */
   summary(userId: string): Promise<FactorSummary>
 
   findTotp(userId: string): Promise<TotpSecret | null>
-  /** False if the user has one, or is gone. */
+  /** Returns false if the user has a secret, or does not exist. */
   addTotp(secret: TotpSecret): Promise<boolean>
   /**
-   * Spends a time step, and all before it, of exactly the secret that was read. True for one of any number of
-   * concurrent callers; false for a step that is not newer than the last one, and if the secret is another by now.
+   * Consumes a time step and all earlier steps (RFC 6238 §5.2). Returns true for exactly one of any number of concurrent
+   * callers. Returns false if the step is not newer than the last one, or if the secret has been replaced since it was read.
    */
   consumeTotpStep(userId: string, sealed: string, step: number): Promise<boolean>
-  /** False if there is none. */
+  /** Returns false if the user has no secret. */
   removeTotp(userId: string): Promise<boolean>
-  /** Some of those that are sealed with an older root than `root`. */
+  /** At most `limit` secrets that are encrypted with a data key older than `root`. */
   listTotpBefore(root: number, limit: number): Promise<Pick<TotpSecret, 'userId' | 'sealed'>[]>
-  /** The same secret under another seal. False if it is not what was read. */
+  /** Stores the secret encrypted with another data key. Returns false if the stored text is not `seen` any more. */
   resealTotp(userId: string, seen: string, sealed: string, root: number): Promise<boolean>
 
   /** Oldest first. */
   listPasskeys(userId: string): Promise<Passkey[]>
   findPasskey(id: string): Promise<Passkey | null>
-  /** False if the id is taken (by anybody), the user has `MOST_PASSKEYS`, or is gone; under any concurrency. */
+  /**
+   * Returns false if the id is taken by any user, if the user has `MOST_PASSKEYS`, or if the user does not exist; under any
+   * concurrency.
+   */
   addPasskey(passkey: Passkey): Promise<boolean>
   /**
-   * Notes a use. False, and nothing changed, if it is not the user's, or if its counter did not grow although the
-   * authenticator counts (WebAuthn §6.1.1): then there may be a copy of it.
+   * Records a use. Returns false, and changes nothing, if the passkey does not belong to the user, or if the counter did not grow
+   * although the authenticator counts (WebAuthn §6.1.1): then there may be a copy of the passkey.
    */
   recordPasskeyUse(use: PasskeyUse, now: EpochSeconds): Promise<boolean>
-  /** False if the user has no such passkey. */
+  /** Returns false if the user has no such passkey. */
   removePasskey(userId: string, id: string): Promise<boolean>
 
   /**
-   * The new set and nothing of the old, in one step. False, and the old set stays, if the user is gone.
-   * @param root the one that the hashes were made with
+   * Replaces the whole set in one batch. Returns false, and changes nothing, if the user does not exist.
+   * @param root number of the data key that the hashes were made with
    */
   replaceRecoveryCodes(userId: string, hashes: readonly string[], root: number): Promise<boolean>
-  /** True for exactly one of any number of concurrent callers, once. */
+  /** Deletes the code. Returns true for exactly one of any number of concurrent callers. */
   consumeRecoveryCode(userId: string, hash: string): Promise<boolean>
 
-  /** Takes everything; false if there was nothing. */
+  /** Deletes all factors and recovery codes of the user. Returns false if there were none. */
   reset(userId: string): Promise<boolean>
 }

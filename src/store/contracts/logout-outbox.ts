@@ -1,26 +1,26 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** A client that is to be told that a session of its has ended (OpenID Connect Back-Channel Logout). */
+/** A logout token that a client will be sent because its session has ended (OpenID Connect Back-Channel Logout §2.5). */
 export interface LogoutNotice {
   readonly sessionId: string
   readonly clientId: string
   readonly userId: string
-  /** How often it was tried. */
+  /** How many attempts were made. */
   readonly attempts: number
   readonly dueAt: EpochSeconds
 }
 
-/** Notices come into being in the batch that ends the session; see sessions and sign-ins. */
+/** Rows are inserted in the batch that ends the client session (client-sessions.ts, user-sessions.ts). */
 export interface LogoutNoticeStore {
-  /** Those due now, at most `limit`, longest waiting first; none of the clients that are to be left alone. */
+  /** At most `limit` rows that are due, the longest due first, without those of `exceptClients`. */
   due(now: EpochSeconds, limit: number, exceptClients?: readonly string[]): Promise<LogoutNotice[]>
   /**
-   * Takes a notice for one attempt: the next may be made at `nextDueAt`, by whoever comes first. True for exactly one
-   * of any number of concurrent callers, so two nodes do not tell a client twice at once.
+   * Claims a row for one attempt and sets the time of the next attempt. Returns true for exactly one of any number of concurrent
+   * callers, so that two nodes do not send the same token at once.
    */
   claim(notice: LogoutNotice, nextDueAt: EpochSeconds): Promise<boolean>
-  /** The client was told, or will not be. */
+  /** The client has received the token, or no attempt is left. */
   delete(sessionId: string): Promise<void>
-  /** All of them, due or not. */
+  /** All rows, due or not. */
   count(): Promise<number>
 }

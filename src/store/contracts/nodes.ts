@@ -1,30 +1,32 @@
 import type { EpochSeconds, Seconds } from '../../system.ts'
 
-/** A node that has sent no heartbeat for this long does not serve: it was stopped, frozen, or cut off from the store. */
+/** A node without a heartbeat for this long does not serve: it was killed, is frozen, or cannot reach the store. */
 export const NODE_TIMEOUT: Seconds = 30
 
 /** A process that serves from this store. */
 export interface ServingNode {
-  /** Another for each start. */
+  /** New at each start. */
   readonly id: string
   readonly hostname: string
   readonly pid: number
-  /** Of the program. */
+  /** Version of the program. */
   readonly version: string
-  /** Of the ring that it signs with. */
+  /** Version of the ring that the node signs with. */
   readonly ringVersion: number
-  /** Fingerprints of the master keys that it holds; nothing is said by a version that knows of none. */
+  /** Fingerprints of the master keys that the node has. */
   readonly masterKeys: readonly string[]
   readonly startedAt: EpochSeconds
+  /** Time of the last heartbeat. */
   readonly seenAt: EpochSeconds
 }
 
 export interface NodeStore {
-  /** Remembers the newest of what a node says of itself. */
+  /** Stores a heartbeat: inserts the node, or updates its ring version, master keys and `seenAt`. */
   record(node: ServingNode): Promise<void>
-  /** All of them, also those that have not been seen for a while; in the order of their starts. */
+  /** All nodes, including those without a recent heartbeat, in the order of their starts. */
   list(): Promise<ServingNode[]>
-  /** It has stopped. */
+  /** The node has stopped cleanly. */
   remove(id: string): Promise<void>
+  /** Deletes at most `limit` nodes with `seenAt` before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

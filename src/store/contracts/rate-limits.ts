@@ -1,33 +1,37 @@
 import type { EpochSeconds, Seconds } from '../../system.ts'
 
-/** A bucket that holds `burst` attempts and refills by one every `interval`. */
+/** A bucket that holds `burst` attempts and gets one attempt back every `interval`. */
 export interface Bucket {
-  /** A digest; the store learns neither names nor addresses from it. */
+  /** A keyed hash, so that the store contains neither usernames nor addresses. */
   readonly key: string
   readonly burst: number
   readonly interval: Seconds
 }
 
 /**
- * Attempts counted in buckets, one row each (the generic cell rate algorithm: the row holds only the time at
- * which the bucket will be full again). A bucket refills by itself, so nothing it holds back is held for good.
+ * Attempts counted in buckets, one row for each bucket (generic cell rate algorithm: the row contains only the time at which the
+ * bucket will be full again). A bucket refills by itself, so no one is locked out for good.
  */
 export interface ThrottleStore {
   /**
-   * Takes one attempt from every bucket, or from none. Atomic, so parallel attempts cannot share one.
-   * Returns 0 when admitted, otherwise in how many seconds (at least 1) to try again.
+   * Takes one attempt from every bucket, or from none of them. Atomic: parallel callers cannot take the same attempt. Returns 0 if
+   * the attempt is admitted, otherwise after how many seconds (at least 1) the caller may try again.
    */
   take(buckets: readonly Bucket[], now: EpochSeconds): Promise<Seconds>
-  /** Gives one attempt back to each bucket: for attempts that turned out good. */
+  /** Returns one attempt to each bucket, after an attempt that succeeded. */
   refund(buckets: readonly Bucket[]): Promise<void>
-  /** Fills a bucket up. */
+  /** Fills the bucket. */
   reset(key: string): Promise<void>
+  /** Deletes at most `limit` buckets that are full. Returns how many were deleted. */
   prune(now: EpochSeconds, limit: number): Promise<number>
 }
 
-/** Places (account and address, as a digest) where somebody has signed in before. */
+/** Locations (keyed hashes of account and address) from which the user of the account has signed in before. */
 export interface KnownLocationStore {
+  /** Stores the location, or replaces its expiry. */
   add(key: string, until: EpochSeconds): Promise<void>
+  /** Whether the location is stored and expires after `now`. */
   has(key: string, now: EpochSeconds): Promise<boolean>
+  /** Deletes at most `limit` locations that expired before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

@@ -1,7 +1,6 @@
 /**
- * Four counters that let a running node follow what others change without reading it all again: one for the
- * key ring, one for the registry (clients, APIs, roles), one for what was taken back, one for
- * the roots. Each grows in the same batch as the change itself.
+ * Four counters by which a running node notices the changes of other processes without reading all tables: for the key ring,
+ * the registry (clients, APIs, roles), the status lists, and the data keys. Each grows in the batch that makes the change.
  */
 export interface Revisions {
   readonly ring: number
@@ -11,5 +10,6 @@ export interface Revisions {
 }
 
 export interface RevisionStore {
+  /** All counters, read at one moment. A counter without a row is 0. */
   read(): Promise<Revisions>
 }

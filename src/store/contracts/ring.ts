@@ -1,8 +1,8 @@
 import type { EpochSeconds } from '../../system.ts'
 
 /**
- * A signing key's life: `next` (published, does not sign) → `active` (the one that signs) → `retiring`
- * (published until its last token has expired) → `retired`; or `revoked` from anywhere.
+ * The states of a signing key: `next` (published, does not sign yet) → `active` (signs) → `retiring` (published until its last
+ * token has expired) → `retired`. A key can become `revoked` from any state.
  */
 export type KeyState = 'next' | 'active' | 'retiring' | 'retired' | 'revoked'
 
@@ -12,31 +12,31 @@ export type PublicJwk = Readonly<Record<string, string>> & { readonly kty: strin
 export interface RingKey {
   /** RFC 7638 thumbprint of the public key. */
   readonly kid: string
-  /** RFC 7518 §3.1 name, e.g. RS256. */
+  /** JWS algorithm name (RFC 7518 §3.1), such as RS256. */
   readonly alg: string
   readonly state: KeyState
   readonly publicJwk: PublicJwk
-  /** The private half under the master key (`roots.reseal` puts another in its place); null once the key has stopped signing. */
+  /** The private key, encrypted with the master key; null once the key has stopped signing. */
   readonly sealed: string | null
   readonly createdAt: EpochSeconds
-  /** Since when every JWKS served contains it. */
+  /** Every JWKS that is served from then on contains the key. */
   readonly publishedAt: EpochSeconds
-  /** The ring's version of that moment; 1: no JWKS without it was ever served. */
+  /** The version of the ring that published the key. 1: no JWKS without the key was ever served. */
   readonly publishedIn: number
-  /** When it became active. */
+  /** When the key became active. */
   readonly signsFrom: EpochSeconds | null
-  /** When it stopped signing. */
+  /** When the key stopped signing. */
   readonly stoppedAt: EpochSeconds | null
-  /** No token signed with it expires later than this; 0 while it has signed none. */
+  /** No token that was signed with the key expires later; 0 while the key has signed no token. */
   readonly tokensUntil: EpochSeconds
-  /** When it left the JWKS. */
+  /** When the key was removed from the JWKS. */
   readonly leftAt: EpochSeconds | null
 }
 
 export interface Ring {
   /**
-   * Grows by one with every change but that of `tokensUntil`, so that a change can be compared and swapped, and
-   * followed by others.
+   * Grows by one with every change except changes of `tokensUntil`: a change is a compare-and-swap on the version, and other
+   * nodes notice the change by the version.
    */
   readonly version: number
   readonly createdAt: EpochSeconds
@@ -49,20 +49,20 @@ export interface RingStore {
   read(): Promise<Ring | null>
 
   /**
-   * Stores the first ring. True for exactly one caller, ever: two nodes starting on an empty store cannot
-   * both install theirs.
+   * Stores the first ring. Returns true for exactly one caller, ever: of two nodes that start on an empty store, one stores its
+   * ring and the other reads it.
    */
   create(ring: Ring): Promise<boolean>
 
   /**
-   * Replaces the ring that was read by its successor. False, and nothing changed, if anybody changed it
-   * meanwhile, be it the version or how long any of its keys is needed (`tokensUntil`).
+   * Replaces the ring that was read by its successor. Returns false, and changes nothing, if the version or the `tokensUntil` of
+   * a key has changed since.
    */
   replace(seen: Ring, successor: Ring): Promise<boolean>
 
   /**
-   * Notes that a token signed with `kid` may live until `until`; never shortens it. Called *before* such a
-   * token is signed. False if the key is no longer published, and then nothing may be signed with it.
+   * Records that a token signed with `kid` may live until `until`; never moves `tokensUntil` back. Called *before* such a token is
+   * signed. Returns false if the key is no longer active or retiring: then it must not sign.
    */
   extendTokensUntil(kid: string, until: EpochSeconds): Promise<boolean>
 }

@@ -1,20 +1,22 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** A named set of scopes that users may be given. */
+/** A named set of scopes that can be assigned to users. */
 export interface Role {
   readonly name: string
   readonly scopes: readonly string[]
-  /** Whoever has the role must sign in with a second factor. */
+  /** Users who have the role must sign in with a second factor. */
   readonly requireSecondFactor: boolean
   readonly createdAt: EpochSeconds
 }
 
 export interface RoleStore {
   find(name: string): Promise<Role | null>
+  /** By name. */
   list(): Promise<Role[]>
-  /** False if the name is taken. */
+  /** Returns false if the name is taken. */
   insert(role: Role): Promise<boolean>
+  /** Replaces scopes and `requireSecondFactor`. Returns false if there is no such role. */
   replace(role: Role): Promise<boolean>
-  /** Takes the role from every user who has it; false if there was no such role. */
+  /** Deletes the role and removes it from all users. Returns false if there is no such role. */
   delete(name: string): Promise<boolean>
 }

@@ -1,11 +1,12 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** Identifiers that count once: the `jti` of client assertions (RFC 7523 §3, rule 7). */
+/** Identifiers that are accepted once, such as the `jti` of a client assertion (RFC 7523 §3, rule 7). */
 export interface SingleUseStore {
   /**
-   * Remembers `id` until `until`. True the first time, false for every replay, under any concurrency and
-   * across restarts.
+   * Stores `id` until `until`. Returns true the first time and false for every replay, under any concurrency and across
+   * restarts.
    */
   claim(id: string, until: EpochSeconds): Promise<boolean>
+  /** Deletes at most `limit` identifiers whose `until` is before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

@@ -1,25 +1,25 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** Indices of sessions and of single tokens live in lists of their own: sessions last for weeks. */
+/** Sessions last for weeks and tokens for minutes, so that each kind has lists of its own. */
 export type StatusKind = 'session' | 'token'
 
-/** What a token carries (Token Status List §6.2), the list by its number. */
+/** The `status_list` claim of a token (Token Status List §6.2), with the number of the list instead of its URI. */
 export interface StatusIndex {
   readonly list: number
   readonly idx: number
 }
 
-/** Positions that one node, and nobody else ever, hands out. */
+/** A run of positions that one node has leased: no other node ever uses them. */
 export interface StatusBlock {
   readonly list: number
   readonly start: number
   readonly size: number
-  /** No token with one of these positions lives longer. */
+  /** No token with one of these positions expires later. */
   readonly expiresAt: EpochSeconds
 }
 
 export interface StatusChanges {
-  /** Pass it to the next call. */
+  /** For the next call of `changesSince`. */
   readonly revision: number
   readonly entries: readonly StatusIndex[]
   readonly blocks: readonly Pick<StatusBlock, 'list' | 'start' | 'size'>[]
@@ -27,25 +27,29 @@ export interface StatusChanges {
 
 export interface StatusStore {
   /**
-   * `size` positions that were never given to anybody. Kept on record for the client, if one is named, so that
-   * all its tokens can be taken back without a record of any.
+   * Leases `size` positions that were never leased before. With `clientId`, the lease is stored, so that all tokens of the client
+   * can be revoked although no token is stored.
    */
   lease(kind: StatusKind, size: number, expiresAt: EpochSeconds, clientId?: string): Promise<StatusBlock>
-  /** Takes back one index; repeating it is harmless. */
+  /** Revokes one index. Idempotent. */
   revoke(index: StatusIndex, expiresAt: EpochSeconds): Promise<void>
-  /** Takes back every token without a session that was issued to the client until now. */
+  /** Revokes every token without a session that was issued to the client until now. */
   revokeClient(clientId: string): Promise<void>
-  /** What was taken back after `revision`; 0: everything. */
+  /** What was revoked after `revision` and expires after `now`. Revision 0: everything. */
   changesSince(revision: number, now: EpochSeconds): Promise<StatusChanges>
-  /** Numbers of the lists that some unexpired token may refer to. */
+  /** Numbers of the lists that an unexpired token may refer to, lowest first. */
   liveLists(now: EpochSeconds): Promise<number[]>
   /**
-   * The next blocks come from lists that nothing was leased from yet. For a store that went back in time: what it
-   * handed out since that time is in tokens, and must not be handed out again.
+   * From now on, blocks are leased from new lists. For a restored backup: positions that were leased after the backup are in
+   * tokens, and must not be leased again.
    */
   startNewLists(): Promise<void>
+  /**
+   * Deletes at most `limit` each of entries, blocks and lists that expired before `before`. Returns the largest of the three
+   * numbers.
+   */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }
 
-/** Entries a list has. */
+/** Entries in a list. */
 export const LIST_SIZE = 2 ** 20

@@ -1,48 +1,52 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** One person in one browser: what the session cookie names, and single sign-on lives from. */
+/** A user who is signed in with one browser. The session cookie refers to it, and single sign-on depends on it. */
 export interface SignIn {
   readonly id: string
   readonly userId: string
   readonly createdAt: EpochSeconds
-  /** When the person last proved who they are (`auth_time`, OIDC Core §2). */
+  /** When the user last authenticated (`auth_time`, OIDC Core §2). */
   readonly authTime: EpochSeconds
-  /** How (RFC 8176). */
+  /** How the user authenticated (RFC 8176). */
   readonly amr: readonly string[]
-  /** Absolute end. */
+  /** The session ends at this time even if it is used. */
   readonly expiresAt: EpochSeconds
-  /** End unless it is used before. */
+  /** The session ends at this time unless it is used before. */
   readonly idleExpiresAt: EpochSeconds
   readonly endedAt: EpochSeconds | null
-  /** Where from, and with which browser; for the person to tell their sign-ins apart. */
+  /** Address and browser, by which users recognize their sessions on the account page. */
   readonly ip: string
   readonly userAgent: string
 }
 
 export interface SignInStore {
-  /** @param secretHash SHA-256 of what the cookie holds; false if the user is gone */
+  /**
+   * Returns false if the user does not exist, or the id or secret is taken.
+   * @param secretHash SHA-256 of the secret in the cookie
+   */
   insert(signIn: SignIn, secretHash: string): Promise<boolean>
-  /** Also one that has ended, so that the caller can tell. */
+  /** Finds ended and expired sessions too, so that the caller can say why a session is not valid. */
   findBySecret(secretHash: string): Promise<SignIn | null>
   find(id: string): Promise<SignIn | null>
   /**
-   * The same person has signed in again: a new secret takes the place of the old one. False, and nothing changed,
-   * if it has ended or has another secret already.
+   * Stores that the same user has signed in again: a new secret replaces the old one. Returns false, and changes nothing, if the
+   * session has ended or its secret is not `secrets.seen` any more.
    */
   renew(
     id: string,
     secrets: { readonly seen: string; readonly fresh: string },
     proof: Pick<SignIn, 'authTime' | 'amr' | 'idleExpiresAt'>,
   ): Promise<boolean>
-  /** It was used: moves its idle end, never back. */
+  /** Extends the idle expiry after a use; never moves it back. */
   touch(id: string, idleExpiresAt: EpochSeconds): Promise<void>
   /**
-   * Ends it, and with it all its sessions that are not offline. Clients that want to be told are noted for it in the
-   * same batch. Returns the ids of the sessions it ended; null if it had ended already.
+   * Ends the session and revokes all its client sessions that are not offline. Clients that want logout tokens are put into the
+   * logout outbox in the same batch. Returns the ids of the client sessions that were revoked; null if the session does not exist
+   * or had ended.
    */
   end(id: string, now: EpochSeconds, reason: string): Promise<string[] | null>
-  /** Those that have not ended, newest first. */
+  /** The user's sessions that have neither ended nor expired, newest first. */
   list(userId: string, now: EpochSeconds): Promise<SignIn[]>
-  /** Deletes at most `limit` that ended before `before`; returns how many. */
+  /** Deletes at most `limit` sessions whose `idleExpiresAt` is before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

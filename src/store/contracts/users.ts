@@ -1,21 +1,21 @@
 import type { EpochSeconds } from '../../system.ts'
 
 export interface User {
-  /** `sub`: stable, never reused, says nothing (OIDC Core §2). */
+  /** The `sub` claim: stable, never reassigned, without meaning (OIDC Core §2). */
   readonly id: string
-  /** Normalised once (accounts/username), so that sign-in and throttling mean the same account. */
+  /** Normalized once (accounts/username.ts), so that sign-in and rate limits refer to the same account. */
   readonly username: string
   readonly email: string | null
-  /** Somebody has made sure that mail to the address reaches this person. */
+  /** An operator has confirmed that mail to the address reaches this user. */
   readonly emailVerified: boolean
-  /** For people to read (`name`, OIDC Core §5.1). */
+  /** Display name (`name`, OIDC Core §5.1). */
   readonly name: string | null
   /** argon2id string (RFC 9106). */
   readonly passwordHash: string
   readonly roles: readonly string[]
   readonly disabled: boolean
   readonly createdAt: EpochSeconds
-  /** When name or address last changed (`updated_at`, OIDC Core §5.1). */
+  /** When the profile last changed (`updated_at`, OIDC Core §5.1). */
   readonly updatedAt: EpochSeconds
 }
 
@@ -24,14 +24,18 @@ export type Profile = Pick<User, 'email' | 'emailVerified' | 'name'>
 export interface UserStore {
   find(id: string): Promise<User | null>
   findByUsername(username: string): Promise<User | null>
+  /** Oldest first. */
   list(): Promise<User[]>
-  /** False if the username is taken or a role does not exist. */
+  /** Returns false, and changes nothing, if the id or username is taken, or a role does not exist. */
   insert(user: User): Promise<boolean>
-  /** Replaces the hash; with `seen`, only if it still is the one that was read. */
+  /** Replaces the hash. Returns false if there is no such user or, with `seen`, if the stored hash is not `seen` any more. */
   setPasswordHash(id: string, passwordHash: string, seen?: string): Promise<boolean>
+  /** Returns false if there is no such user. */
   setProfile(id: string, profile: Profile, now: EpochSeconds): Promise<boolean>
+  /** Returns false if there is no such user. */
   setDisabled(id: string, disabled: boolean): Promise<boolean>
-  /** False if there is no such user or role, or the user has it already. */
+  /** Returns false if there is no such user or role, or the user has the role. */
   addRole(id: string, role: string): Promise<boolean>
+  /** Returns false if the user does not have the role. */
   removeRole(id: string, role: string): Promise<boolean>
 }

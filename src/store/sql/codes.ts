@@ -49,7 +49,7 @@ export function createCodeStore(db: Db): CodeStore {
       return row ? toCode(row) : null
     },
 
-    redeem(hash, session, now, mostGuesses) {
+    redeem(hash, session, now, maxPkceFailures) {
       return batchOrFalse([
         // Otherwise the sign-in could end between the question below and the session, which nothing would end then.
         {
@@ -60,7 +60,7 @@ export function createCodeStore(db: Db): CodeStore {
         {
           sql: `UPDATE authorization_codes SET used_at = $2
                  WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 AND pkce_failures < $3 AND ${SIGNED_IN}`,
-          params: [hash, now, mostGuesses],
+          params: [hash, now, maxPkceFailures],
           expectRows: 1,
         },
         insertSession(session),
