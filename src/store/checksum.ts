@@ -1,11 +1,11 @@
-/** A number for a set of rows, whatever their order: engines do not agree on the order of words. */
+/** A checksum of a set of rows that does not depend on their order: engines sort text differently. */
 import { createHash } from 'node:crypto'
 
 export type Row = Readonly<Record<string, string | number | null>>
 
 export interface Checksum {
   add(row: Row): void
-  /** How many rows, and the sum of their hashes. */
+  /** The number of rows, and the sum of their hashes. */
   value(): { readonly rows: number; readonly checksum: string }
 }
 

@@ -1,6 +1,6 @@
 /**
- * The database as everything above sees it: two verbs. Must not know: any table. An engine implements this
- * file and nothing else; `store/index.ts` has the line that chooses it.
+ * The database as the rest of the code sees it: two verbs, `query` and `batch`. Must not know: any table. An engine implements
+ * `Db` and nothing else; `store/index.ts` chooses the engine.
  */
 import { KeyturnError } from '../errors.ts'
 
@@ -9,50 +9,50 @@ export type Param = string | number | null
 export interface Step {
   readonly sql: string
   readonly params?: readonly Param[]
-  /** How many rows this step must touch; otherwise the whole batch is undone and answers false. */
+  /** How many rows the step must change. With any other number, the whole batch is rolled back and returns false. */
   readonly expectRows?: number
   /**
-   * A SELECT without `rows`: what it finds stays as it is until the batch has ended. For a batch whose condition is about
-   * a row that it does not write. Where batches come one after the other anyway, it is left out.
+   * The step is a SELECT without `expectRows`: the rows that it finds are locked until the end of the batch. Needed by a batch
+   * whose condition is about a row that it does not write. An engine that runs one batch at a time skips the step.
    */
   readonly lock?: true
-  /** Running servers follow what this step changes: who listens (`Db.changes`) hears of the batch when it is committed. */
+  /** When the batch is committed, the listeners of all processes (`Db.changes`) are notified. */
   readonly notify?: true
 }
 
 export interface BatchOptions {
-  /** May take as long as it takes: for migrations. */
+  /** No statement of the batch times out. For migrations. */
   readonly noTimeout?: boolean
 }
 
 /**
- * Both verbs take portable SQL with `$1`, `$2` … There is no transaction object: one that stayed open across
- * an `await` would, on a single connection, swallow another request's write and undo it with its own.
+ * Both verbs take portable SQL with `$1`, `$2` … There is no transaction object: on a single connection, a transaction that stays
+ * open across an `await` would include the writes of other requests, and roll them back with its own.
  */
 export interface Db {
-  /** A single reading statement. */
+  /** One statement that only reads. */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): Promise<Row[]>
 
   /**
-   * All steps or none, durable (flushed to disk) when the promise resolves.
-   * False if a step touched another number of rows than it must, and then nothing has changed.
-   * @throws {ConstraintViolation} if a key was taken (nothing has changed)
-   * @throws {StoreUnavailable} if the store cannot do it now: locked, full, read-only, gone
+   * Runs all steps or none. The changes are flushed to disk when the promise resolves. Returns false, and changes nothing, if a
+   * step did not change the number of rows that it must change.
+   * @throws {ConstraintViolation} if a key is taken or a referenced row does not exist; nothing has changed
+   * @throws {StoreUnavailable} if the store is locked, full, read-only or unreachable
    */
   batch(steps: readonly Step[], options?: BatchOptions): Promise<boolean>
 
-  /** Only of an engine that has connections to share. */
+  /** Only if the engine has a pool of connections. */
   pool?(): PoolState
 
-  /** Only of an engine that can tell others at once. Whoever listens looks from time to time all the same. */
+  /** Only if the engine can notify other processes. A notification may be lost, so listeners also poll. */
   changes?(listener: ChangeListener): Changes
 
-  /** Milliseconds since 1970 by its own clock. Only of an engine that several machines share: they go by it. */
+  /** Milliseconds since 1970 by the clock of the server. Only if several machines share the engine: they use its time. */
   time?(): Promise<number>
 
   /**
-   * Only of an engine that serves already while it still looks whether it is whole.
-   * Rejects with {@link StoreDamaged} if it is not.
+   * Only if the engine checks the integrity of the database while it already serves. Rejects with {@link StoreDamaged} if the
+   * database is damaged.
    */
   readonly integrityChecked?: Promise<void>
 
@@ -60,41 +60,44 @@ export interface Db {
 }
 
 export interface ChangeListener {
-  /** Something that was announced may have changed; also said whenever listening begins, for what came before. */
+  /** A batch with a `notify` step may have been committed. Also called whenever listening begins, for earlier changes. */
   onChange(): void
-  /** Said once each time that it changes. */
-  onStateChange(hearing: ListenState, why?: unknown): void
+  /** Called once for each change of state, with the error that caused it. */
+  onStateChange(state: ListenState, cause?: unknown): void
 }
 
-/** `lost`: tried again soon. `unable`: the server, or what stands before it, does not pass anything on. */
-export type ListenState = 'listening' | 'lost' | 'unable'
+/**
+ * `lost`: the connection is made again soon. `unsupported`: the server, or a pooler in front of it, does not deliver
+ * notifications.
+ */
+export type ListenState = 'listening' | 'lost' | 'unsupported'
 
 export interface Changes {
   stop(): Promise<void>
 }
 
 export interface PoolState {
-  /** Connections at most. */
+  /** The highest number of connections. */
   readonly max: number
   readonly idle: number
   readonly busy: number
-  /** Requests that wait for one. */
+  /** Requests that wait for a connection. */
   readonly waiting: number
-  /** Whether changes of others are heard of, on a connection beside these. */
+  /** Whether notifications are received, on a connection outside the pool. */
   readonly listening: boolean
 }
 
-/** A store of which all answers are of one moment. */
+/** A store whose queries all see the state of one moment. */
 export interface Reader extends Pick<Db, 'query' | 'close'> {}
 
-/** A primary or unique key was already taken, or a row that is referred to does not exist. */
+/** A primary or unique key is taken, or a referenced row does not exist. */
 export class ConstraintViolation extends KeyturnError<'constraint_violation'> {
   constructor(cause: unknown) {
     super('constraint_violation', 'a constraint of the store was violated', { cause })
   }
 }
 
-/** False where a key was taken: for whoever makes a row that another may have made first. */
+/** Returns false instead of throwing a ConstraintViolation, for inserts where a conflict is an ordinary outcome. */
 export async function falseOnConflict(outcome: Promise<boolean>): Promise<boolean> {
   try {
     return await outcome
@@ -105,8 +108,8 @@ export async function falseOnConflict(outcome: Promise<boolean>): Promise<boolea
 }
 
 /**
- * The store cannot answer now; the caller may try again after `retryAfter` seconds. Nothing was changed, unless the
- * connection was lost while the change was being committed: then nobody knows, and whoever tries again finds out.
+ * The store cannot answer now; the caller may try again after `retryAfter` seconds. Nothing was changed, with one exception: if
+ * the connection was lost during a commit, the change may have been made, and only another attempt can tell.
  */
 export class StoreUnavailable extends KeyturnError<'store_unavailable' | 'store_damaged'> {
   readonly retryAfter: number

@@ -1,6 +1,6 @@
 /**
- * Opens a store. Owns the choice of engine and the list of aggregates; must not know what they are for.
- * A new table: `contracts/x.ts`, `sql/x.ts`, a migration, a contract suite, and a line below.
+ * Opens a store. Owns the choice of the engine and the list of aggregates. Must not know what they are for.
+ * A new table: `contracts/x.ts`, `sql/x.ts`, a migration, `test/contracts/x.ts`, and a line in this file.
  */
 import type { ApiStore } from './contracts/apis.ts'
 import type { AuditStore } from './contracts/audit.ts'
@@ -51,7 +51,7 @@ import { openFileExclusive } from './sqlite/copy.ts'
 import type { SqliteOptions } from './sqlite/file.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 
-// What can be done with a database that is a file.
+// For databases that are a file.
 export {
   assertIntegrity as assertSound,
   copyDatabase,
@@ -90,21 +90,21 @@ export interface OpenOptions extends PostgresOptions, SqliteOptions {}
 
 /**
  * @param url as in `KEYTURN_DATABASE_URL`
- * @throws {StoreUnusable} if it is no database, or cannot be made or opened
+ * @throws {StoreUnusable} if the file is not a database, or cannot be created or opened
  */
 export function openDb(url: string, options: OpenOptions = {}): Db {
   return isPostgres(url) ? openPostgres(url, options) : openSqlite(pathOf(url), options)
 }
 
 /**
- * To read all of a store while nobody writes it.
- * @throws {StoreUnavailable} if somebody else has it open
+ * Opens a store to read all of it while no other process writes to it.
+ * @throws {StoreUnavailable} if another process has the store open
  */
 export async function openExclusive(url: string, { timeout = 5 }: OpenOptions = {}): Promise<Reader> {
   return isPostgres(url) ? openSnapshot(url, timeout) : openFileExclusive(pathOf(url))
 }
 
-/** A store on a server, which other nodes may share. */
+/** Whether the store is on a server, so that several nodes can share it. */
 export const isPostgres = (url: string): boolean => /^postgres(ql)?:/.test(url)
 
 /** The file that holds the store; undefined if it is in memory or elsewhere. */

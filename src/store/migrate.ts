@@ -1,11 +1,11 @@
 /**
- * Brings a store's schema up to date. Must not know: any engine. A step is a file in `migrations/`, applied in
- * one batch with the row that marks it, so that a kill leaves it done or not begun; that row is also the lock:
- * of two runners, the second finds it taken and its whole batch is undone.
+ * Brings the schema of a store up to date. Must not know: any engine. A migration is a file in `migrations/`. It is applied in one
+ * batch with the row that records it, so that a killed process leaves it applied or not begun. The row is also the lock: if two
+ * processes apply a migration at once, the second finds the row, and its whole batch is rolled back.
  *
- * The first line of a file says who can work with the store afterwards: `-- expand` whoever could before, `-- contract: 0.3.0`
- * that version and later ones. It is kept before the checksum, so that a program reads it of a step that it does not know
- * (docs/upgrades.md).
+ * The first line of a file declares which versions can use the store afterwards: `-- expand` means every version that could
+ * before, `-- contract: 0.3.0` means that version and later ones. The declaration is stored in front of the checksum, so that a
+ * program can read it of a migration that it does not have (docs/upgrades.md).
  */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -16,12 +16,12 @@ import { assertNoOlderNodes, isOlder } from './older-nodes.ts'
 
 const FOLDER = new URL('../../migrations/', import.meta.url)
 
-/** Stands among the migrations while a transfer fills the store; no migration is named like it. */
+/** Recorded among the migrations while a transfer fills the store. No migration has this name. */
 export const TRANSFER_MARK = 'transfer_unfinished'
 
 export interface Migration {
   readonly name: string
-  /** Behind what the file declares: `expand:…`, `contract 0.3.0:…`; alone if it declares nothing. */
+  /** With the declaration in front: `expand:…` or `contract 0.3.0:…`. Without one if the file declares nothing. */
   readonly checksum: string
   readonly statements: readonly string[]
 }
@@ -29,7 +29,7 @@ export interface Migration {
 export interface MigrationStatus {
   readonly name: string
   readonly applied_at: number | null
-  /** Of a newer program; this one works with the store all the same. */
+  /** A newer program has applied the migration, and this program can still use the store. */
   readonly newer?: true
 }
 
@@ -38,7 +38,7 @@ export function readMigrations(folder: URL = FOLDER): Migration[] {
     .filter((file) => /^\d{4}_[a-z0-9_]+\.sql$/.test(file))
     .sort()
     .map((file) => {
-      // A checkout on another system may have other line ends, and is no other migration.
+      // Git may check the file out with other line endings; the migration is still the same.
       const sql = readFileSync(new URL(file, folder), 'utf8').replaceAll('\r\n', '\n')
       return {
         name: file.replace(/\.sql$/, ''),
@@ -60,7 +60,7 @@ export function oldestFor({ checksum }: Pick<Migration, 'checksum'>): string | n
   return kind === undefined ? (oldest ?? null) : '0.0.0'
 }
 
-/** Statements end with `;` at the end of a line; comments are whole lines. */
+/** A statement ends with `;` at the end of a line. A line that begins with `--` is a comment. */
 function split(sql: string): string[] {
   return sql
     .split('\n')
@@ -72,9 +72,9 @@ function split(sql: string): string[] {
 }
 
 /**
- * Applies what is missing and says what was applied by this call.
- * @throws {StoreUnusable} if the store was changed by a newer program so that this one cannot use it, if a migration was changed
- *   after it had been applied, or if nodes serve that could not go on after one
+ * Applies the missing migrations. Returns the names of those that this call applied.
+ * @throws {StoreUnusable} if a newer program has changed the store so that this one cannot use it, if a migration was changed
+ *   after it was applied, or if a node serves that could not use the store after a migration
  */
 export async function migrate(
   db: Db,
@@ -92,16 +92,16 @@ export async function migrate(
       expectRows: 1,
     }
     const steps = migration.statements.map((sql) => ({ sql }))
-    // Whoever comes second waits at the mark until the first is done, however long that takes.
+    // A second process waits at the row until the first one has committed, without a timeout.
     if (await db.batch([mark, ...steps], { noTimeout: true })) done.push(migration.name)
   }
   return done
 }
 
-/** Nodes that start at the same moment; the first to be done ends it. */
-const COLLISIONS = 10
+/** Every collision means that another node has made progress. */
+const MAX_ATTEMPTS = 10
 
-/** Makes the table of marks. On PostgreSQL two that do so at the same moment collide, `IF NOT EXISTS` or not. */
+/** Creates the table of migrations. On PostgreSQL, two concurrent attempts collide in spite of `IF NOT EXISTS`. */
 async function prepare(db: Db): Promise<void> {
   const create = {
     sql: `CREATE TABLE IF NOT EXISTS schema_migrations
@@ -112,15 +112,15 @@ async function prepare(db: Db): Promise<void> {
       await db.batch([create])
       return
     } catch (error) {
-      if (attempt === COLLISIONS || !(error instanceof ConstraintViolation)) throw error
+      if (attempt === MAX_ATTEMPTS || !(error instanceof ConstraintViolation)) throw error
     }
   }
 }
 
-/** `apply`: bring the schema up to date. `new-only`: only if there is none yet; pending steps are refused. */
+/** `apply`: bring the schema up to date. `new-only`: create it in an empty database, and refuse one that needs migrations. */
 export type MigrationMode = 'apply' | 'new-only'
 
-/** Says what was applied. @throws {StoreUnusable} as `migrate`, and with `new-only` if steps are pending */
+/** Returns what was applied. @throws {StoreUnusable} like `migrate`, and with `new-only` if migrations are pending */
 export async function ensureSchema(
   db: Db,
   clock: Clock,
@@ -136,7 +136,7 @@ export async function ensureSchema(
   return migrate(db, clock, migrations)
 }
 
-/** @throws {StoreUnusable} as `migrate` */
+/** @throws {StoreUnusable} like `migrate` */
 export async function migrationStatus(
   db: Pick<Reader, 'query'>,
   migrations: readonly Migration[] = readMigrations(),
@@ -173,11 +173,11 @@ async function readApplied(db: Pick<Reader, 'query'>): Promise<Map<string, Appli
   }
 }
 
-/** In SQLite's words, or by the SQLSTATE, since PostgreSQL speaks the language of its owner. */
+/** By the message of SQLite, or by the SQLSTATE: the messages of PostgreSQL depend on its locale. */
 const isMissingTable = (error: unknown): boolean =>
   /no such table/.test((error as Error).message) || (error as { code?: string }).code === '42P01'
 
-/** Those of a newer program that this one can work with. */
+/** Returns the migrations of a newer program after which this program can use the store. @throws {StoreUnusable} */
 function check(applied: ReadonlyMap<string, Applied>, migrations: readonly Migration[]): Applied[] {
   const known = new Map(migrations.map((migration) => [migration.name, migration]))
   const newer: Applied[] = []
@@ -185,7 +185,7 @@ function check(applied: ReadonlyMap<string, Applied>, migrations: readonly Migra
     const { name, checksum } = step
     const migration = known.get(name)
     if (name === TRANSFER_MARK) {
-      throw new StoreUnusable('a transfer into this database did not come to its end: run it again')
+      throw new StoreUnusable('a transfer into this database did not finish: run it again')
     }
     if (!migration) {
       assertUsable(step)

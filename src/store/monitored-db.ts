@@ -1,15 +1,15 @@
-/** Remembers how the store fared, so that a node can say it is of no use before the next request finds out. */
+/** Keeps track of failures of the store, so that a node reports that it is not ready before the next request fails. */
 import { type BatchOptions, type Db, type Step, StoreDamaged, StoreUnavailable } from './db.ts'
 
 export interface MonitoredDb extends Db {
   /**
-   * What keeps the store from being of use, in words for the log. If the last write failed, another is tried now,
-   * so that a store that has healed is found out.
+   * Why the store cannot be used, for the log; null if it can. If the last write failed, this tries another write, so that a store
+   * that works again is noticed.
    */
   problem(): Promise<string | null>
 }
 
-/** A write that really changes a page, and that nobody reads. */
+/** A write that changes a page. No one reads the row. */
 const PROBE: Step = {
   sql: `INSERT INTO revisions (name, value) VALUES ('probe', 1)
         ON CONFLICT (name) DO UPDATE SET value = revisions.value + 1`,

@@ -1,12 +1,12 @@
 /**
- * Before a step that takes something away: is there a node that would miss it? Nodes say in the store which version they are
- * (`nodes`, since migration 0006).
+ * Before a contracting migration: refuses it while a node serves that needs what the migration removes. The table `nodes` has
+ * the version of every node.
  */
 import type { Clock } from '../system.ts'
 import { NODE_TIMEOUT } from './contracts/nodes.ts'
 import { type Db, StoreUnusable } from './db.ts'
 
-/** Of versions such as 0.10.2; what comes behind a hyphen does not count. */
+/** Compares versions such as 0.10.2 number by number. Anything after a hyphen is ignored. */
 export function isOlder(version: string, than: string): boolean {
   const [one, other] = [numbers(version), numbers(than)]
   const different = one.findIndex((part, i) => part !== other[i])
@@ -18,20 +18,20 @@ function numbers(version: string): number[] {
   return [major, minor, patch]
 }
 
-interface Serving {
+interface NodeRow {
   readonly hostname: string
   readonly pid: number
   readonly version: string
 }
 
-/** @throws {StoreUnusable} if a node serves that is older than the step allows */
+/** @throws {StoreUnusable} if a node serves that is older than `step.oldest` */
 export async function assertNoOlderNodes(
   db: Pick<Db, 'query'>,
   clock: Clock,
   step: { readonly name: string; readonly oldest: string },
 ): Promise<void> {
   if (step.oldest === '0.0.0') return
-  const nodes = await db.query<Serving>(
+  const nodes = await db.query<NodeRow>(
     'SELECT hostname, pid, version FROM nodes WHERE seen_at > $1 ORDER BY hostname, pid',
     [clock.now() - NODE_TIMEOUT],
   )

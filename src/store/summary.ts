@@ -1,8 +1,8 @@
-/** What is in a store, in a few numbers, so that people see whether it is the right one. */
+/** A few numbers by which an operator recognizes a store. */
 import type { Reader } from './db.ts'
 
 export interface Summary {
-  /** The newest migration; null if it is no store. */
+  /** Name of the newest migration; null if the database is not a store. */
   readonly schema: string | null
   readonly clients: number
   readonly users: number

@@ -1,12 +1,12 @@
 /**
- * Every table, those that are referred to before those that refer: for whoever must carry all of a store. A new table
- * finds its place here; a test compares the list with the migrations.
+ * All tables, for code that copies a whole store. A table that others refer to comes before them. A test compares the list with
+ * the migrations.
  */
 export interface Table {
   readonly name: string
-  /** The primary key, by which it is read in pages. */
+  /** The columns of the primary key. The table is read in pages in this order. */
   readonly key: readonly string[]
-  /** Migrations put rows there, so that it is not empty in a store that nobody has used. */
+  /** Migrations insert rows, so that the table is not empty in a new store. */
   readonly seeded?: true
 }
 

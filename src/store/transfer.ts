@@ -1,6 +1,6 @@
 /**
- * Everything of one store into another that is empty, whatever their engines; then both are compared, row by row. Until
- * that has come out well the target bears a mark, and no program opens it: half of a store is worse than none.
+ * Copies a whole store into an empty one, whatever their engines, and then compares both. Until the comparison has succeeded, the
+ * target is marked and no program opens it: half of a store is worse than none.
  */
 import { KeyturnError } from '../errors.ts'
 import type { Clock } from '../system.ts'
@@ -9,7 +9,7 @@ import type { Db, Param, Reader, Step } from './db.ts'
 import { type MigrationStatus, migrate, migrationStatus, TRANSFER_MARK } from './migrate.ts'
 import { TABLES, type Table } from './tables.ts'
 
-/** The transfer was not begun, or came to nothing; the message says why. */
+/** The transfer did not begin, or failed; the message says why. */
 export class TransferRefused extends KeyturnError<'transfer_refused'> {
   constructor(message: string) {
     super('transfer_refused', message)
@@ -36,11 +36,11 @@ export interface TransferDeps {
   readonly progress?: (progress: Progress) => void
 }
 
-/** Rows in a batch of the target, and in each of its statements. */
+/** Rows in a batch, and in a statement of the batch. */
 const PAGE = 5000
-const MOST_ROWS = 100
-/** SQLite takes 32,766 parameters and PostgreSQL 65,535. */
-const MOST_PARAMETERS = 30_000
+const MAX_ROWS = 100
+/** SQLite allows 32,766 parameters in a statement, PostgreSQL 65,535. */
+const MAX_PARAMETERS = 30_000
 
 /** @throws {TransferRefused} | {StoreUnusable} */
 export async function transfer(deps: TransferDeps): Promise<TransferredTable[]> {
@@ -66,7 +66,7 @@ export async function transfer(deps: TransferDeps): Promise<TransferredTable[]> 
   return copied
 }
 
-/** To be asked before a target is made. @throws {TransferRefused} | {StoreUnusable} */
+/** Call this before the target is created. @throws {TransferRefused} | {StoreUnusable} */
 export async function assertTransferable(source: Reader): Promise<void> {
   const steps = await migrationStatus(source)
   const pending = steps.filter(({ applied_at }) => applied_at === null).length
@@ -78,13 +78,13 @@ export async function assertTransferable(source: Reader): Promise<void> {
   assertNoneNewer(steps)
 }
 
-/** What this program does not know would be left behind. */
+/** Tables and columns that this program does not know would not be copied. */
 function assertNoneNewer(steps: readonly MigrationStatus[]): void {
   const newer = steps.find((step) => step.newer)
   if (newer) throw new TransferRefused(`the database is newer than this program (it has ${newer.name})`)
 }
 
-/** With the schema, nothing in it, and the mark. What an earlier transfer left behind is ours to delete. */
+/** Creates the schema and the mark in an empty target. Rows that an unfinished transfer has left are deleted. */
 async function prepareTarget({ target, clock }: TransferDeps): Promise<void> {
   const marked = await target
     .query('SELECT 1 FROM schema_migrations WHERE name = $1', [TRANSFER_MARK])
@@ -136,10 +136,10 @@ async function* pages(store: Pick<Reader, 'query'>, { name, key }: Table): Async
   }
 }
 
-/** Many rows a statement; the rest, row by row, so that no more than two texts of a table are prepared. */
+/** Many rows in each statement, and the remaining rows one by one, so that only two statements are prepared for a table. */
 function insert(name: string, rows: readonly Row[]): Step[] {
   const columns = Object.keys(rows[0] ?? {})
-  const size = Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_PARAMETERS / columns.length)))
+  const size = Math.max(1, Math.min(MAX_ROWS, Math.floor(MAX_PARAMETERS / columns.length)))
   const steps: Step[] = []
   for (let i = 0; i < rows.length; ) {
     const many = rows.length - i >= size ? size : 1
@@ -157,7 +157,7 @@ function insert(name: string, rows: readonly Row[]): Step[] {
   return steps
 }
 
-/** What the target really has, read again. */
+/** Reads the target again and compares it with what was sent. */
 async function compare(
   deps: TransferDeps,
   copied: readonly TransferredTable[],
@@ -175,7 +175,7 @@ async function compare(
     const sent = copied[i]
     if (rows === sent?.rows && checksum === sent.checksum) continue
     throw new TransferRefused(
-      `${table.name} did not arrive as it was sent (${rows} of ${sent?.rows} rows): the target cannot be used`,
+      `${table.name} does not equal its source (${rows} of ${sent?.rows} rows): the target cannot be used`,
     )
   }
 }

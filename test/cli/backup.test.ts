@@ -215,7 +215,7 @@ t.test('an unusable backup file is refused before anything is changed', async (t
     [spoil('cut.db', (copy) => truncateSync(copy, 4096 * 5)), /is damaged/],
     [
       spoil('garbage.db', (copy) => writeFileSync(copy, 'garbage '.repeat(2000))),
-      /is damaged, or no database/,
+      /is damaged or not a database/,
     ],
     [spoil('broken.db', sql('DELETE FROM users')), /is damaged \(broken references\)/],
     [spoil('foreign.db', sql('DROP TABLE schema_migrations')), /is no backup of Keyturn/],

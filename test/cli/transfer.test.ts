@@ -236,7 +236,7 @@ t.test(
       const settings = { DATABASE_URL: to, MASTER_KEY: masterKey }
       for (const args of [['serve'], ['keys', 'list'], ['migrate']]) {
         const { code, err } = await cli.run(args, { settings })
-        t.match({ code, err }, { code: 1, err: /did not come to its end: run it again/ }, args.join(' '))
+        t.match({ code, err }, { code: 1, err: /did not finish: run it again/ }, args.join(' '))
       }
       const { tables } = await move(cli, first, to)
       t.equal(tables.find(({ table }) => table === 'single_use')?.rows, 0)
@@ -262,10 +262,10 @@ t.test('a row that arrives altered is detected and makes the target unusable', a
     },
   ])
   await db.close()
-  t.match(await refused(cli, first, to), { code: 1, err: /clients did not arrive as it was sent/ })
+  t.match(await refused(cli, first, to), { code: 1, err: /clients does not equal its source/ })
   t.match(await cli.run(['keys', 'list'], { settings: { DATABASE_URL: to } }), {
     code: 1,
-    err: /did not come to its end/,
+    err: /did not finish/,
   })
 })
 

@@ -152,7 +152,7 @@ t.test(
     t.equal(await db.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
     const ear = listen(db)
     await ear.turned(1)
-    t.same(ear.turns, ['unable'])
+    t.same(ear.turns, ['unsupported'])
     t.equal(db.pool?.().listening, false)
 
     await run(admin, 'GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC')
@@ -170,7 +170,7 @@ t.test('a pooler that accepts LISTEN and keeps what comes is found out', async (
   const db = connect(t as Test, await throughDeafProxy(t, url), { timeout: 1 })
   const ear = listen(db)
   await ear.turned(1)
-  t.same(ear.turns, ['unable'])
+  t.same(ear.turns, ['unsupported'])
   t.equal(ear.heard, 0)
   t.equal(await db.batch([registryChanged]), true)
 })

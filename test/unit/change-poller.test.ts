@@ -100,7 +100,7 @@ t.test('the store is polled rarely while it notifies of changes, and often while
   listener.onStateChange('lost', new Error('cut'))
   await reaches('poll', before + 3)
   listener.onStateChange('listening')
-  listener.onStateChange('unable', new Error('none'))
+  listener.onStateChange('unsupported', new Error('none'))
   await reaches('poll', before + 6)
   t.same(
     logger.lines.map(({ level }) => level),

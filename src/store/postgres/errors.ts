@@ -1,81 +1,84 @@
-/** What PostgreSQL and the way to it can answer, and what that means for a caller. Must not know: pool, statements. */
+/** Errors of PostgreSQL and of the connection to it, and what they mean for a caller. Must not know: pool, statements. */
 import { ConstraintViolation, StoreDamaged, StoreUnavailable } from '../db.ts'
 
-/** As long as it takes to notice a failover; a store that is only busy is asked again sooner. */
-const AWAY_SECONDS = 3
+/** `Retry-After` while the server cannot be reached: a failover takes about this long. */
+const RECONNECT_SECONDS = 3
 
 interface ServerError extends Error {
   readonly code: string
   readonly severity: string
 }
 
-/** Said by the server, with an SQLSTATE; everything else comes from the connection. */
+/** The server has answered with an SQLSTATE. All other errors come from the connection. */
 const isServerError = (error: unknown): error is ServerError => {
   const { code, severity } = error as Partial<ServerError>
   return typeof severity === 'string' && typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code)
 }
 
-/** Whether an SQLSTATE is one of these, or of one of these classes (two characters). */
-const among = (error: unknown, codes: readonly string[]): boolean =>
+/** Whether the error has one of these SQLSTATEs, or one of these classes (two characters). */
+const hasSqlState = (error: unknown, codes: readonly string[]): boolean =>
   isServerError(error) && (codes.includes(error.code) || codes.includes(error.code.slice(0, 2)))
 
-/** Serialization failure, deadlock: the server has undone everything, and says that it may be tried again. */
-export const isBusy = (error: unknown): boolean => among(error, ['40001', '40P01'])
+/** Serialization failure or deadlock: the server has rolled everything back, and the batch may be tried again. */
+export const isBusy = (error: unknown): boolean => hasSqlState(error, ['40001', '40P01'])
 
-/** The connection is gone or going: shut down, cut, silent for too long. */
+/** The connection is lost or about to close: the server shuts down, the network is cut, or there was no answer. */
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof StoreUnavailable || error instanceof TypeError) return false
   if (!isServerError(error)) return true
-  // 08P01 is said to whom sends the wrong number of parameters.
+  // The server answers 08P01 to a wrong number of parameters, which is a mistake in the program.
   if (error.code === '08P01') return false
   return (
     /^(FATAL|PANIC)$/.test(error.severity) ||
-    among(error, ['08', '57P01', '57P02', '57P03', '57P05', '25P03'])
+    hasSqlState(error, ['08', '57P01', '57P02', '57P03', '57P05', '25P03'])
   )
 }
 
-/** Of `lock_timeout`; everything is undone. */
-export const isLockTimeout = (error: unknown): boolean => among(error, ['55P03'])
+/** `lock_timeout` has expired; everything was rolled back. */
+export const isLockTimeout = (error: unknown): boolean => hasSqlState(error, ['55P03'])
 
-/** A plan of before a migration, or a pooler that has forgotten it: on a new connection it is made anew. */
+/** The plan is older than a migration, or a pooler has lost it. On a new connection, the statement is prepared again. */
 export const isStalePlan = (error: unknown): boolean =>
-  among(error, ['26000']) || (among(error, ['0A000']) && /cached plan/.test((error as ServerError).message))
+  hasSqlState(error, ['26000']) ||
+  (hasSqlState(error, ['0A000']) && /cached plan/.test((error as ServerError).message))
 
-/** This server will say it again on this connection: it became a standby, or its disk is full. */
-export const isConstantRefusal = (error: unknown): boolean => among(error, ['25006'])
+/** The server has become a standby: every write on this connection will fail in the same way. */
+export const isReadOnly = (error: unknown): boolean => hasSqlState(error, ['25006'])
 
-/** This server has no such function or statement, or does not let us: said by what speaks the protocol and is no PostgreSQL. */
-export const isUnsupported = (error: unknown): boolean => among(error, ['0A', '42'])
+/** The server does not have the function or statement, or does not permit it. Other servers with the same protocol answer so. */
+export const isUnsupported = (error: unknown): boolean => hasSqlState(error, ['0A', '42'])
 
-/** At COMMIT: somebody who listens has not taken anything for so long that the server's queue is full. */
-export const isQueueFull = (error: unknown): boolean => among(error, ['54000'])
+/** At COMMIT: a listener has not read for so long that the notification queue of the server is full. */
+export const isQueueFull = (error: unknown): boolean => hasSqlState(error, ['54000'])
 
-/** Damaged pages and indexes. */
+/** SQLSTATEs for damaged pages and indexes. */
 const DAMAGE = ['XX001', 'XX002']
 
 /**
- * Not now: connection (08), resources (53), intervention (57), system (58), internal (XX), authorization (28),
- * transaction state (25: read-only, idle for too long), contention (40), locks (55), no database, no permission.
+ * SQLSTATEs that mean that the store is unavailable: connection (08), resources (53), operator intervention (57), system (58),
+ * internal (XX), authorization (28), transaction state (25: read-only, idle for too long), contention (40), locks (55), configuration
+ * file (F0), no such database (3D000), no permission (42501).
  */
-const TROUBLE = ['08', '25', '28', '40', '53', '55', '57', '58', 'F0', 'XX', '3D000', '42501']
+const UNAVAILABLE = ['08', '25', '28', '40', '53', '55', '57', '58', 'F0', 'XX', '3D000', '42501']
 
 /**
- * What a caller gets. `while`: a failure to connect is never a mistake of ours, and one at COMMIT never a clear one.
- * Names of hosts and users are in causes, which only the log gets to see.
+ * The error that a caller gets. `phase`: a failure to connect is never a mistake in the program, and after a failed COMMIT it is
+ * not known whether the batch was committed. Names of hosts and users are in causes, which only the log contains.
  */
 export function translate(error: unknown, phase: 'connecting' | 'steps' | 'commit' = 'steps'): unknown {
   if (error instanceof StoreUnavailable) return error
-  if (among(error, DAMAGE)) return new StoreDamaged(error)
-  // A key that is taken; and the name of a table or of its type, which two who make it at once find taken too.
-  if (among(error, ['23', '42P07', '42710'])) return new ConstraintViolation(error)
+  if (hasSqlState(error, DAMAGE)) return new StoreDamaged(error)
+  // A key is taken; or, if two processes create a table at once, the name of the table or of its type.
+  if (hasSqlState(error, ['23', '42P07', '42710'])) return new ConstraintViolation(error)
   if (phase === 'connecting' || isConnectionLost(error))
-    return new StoreUnavailable(readable(error), AWAY_SECONDS)
+    return new StoreUnavailable(readable(error), RECONNECT_SECONDS)
   if (phase === 'commit') return new StoreUnavailable(error)
-  if (among(error, TROUBLE) && (error as ServerError).code !== '08P01') return new StoreUnavailable(error)
+  if (hasSqlState(error, UNAVAILABLE) && (error as ServerError).code !== '08P01')
+    return new StoreUnavailable(error)
   return error
 }
 
-/** Node tells of several addresses that all refused in an error without a text. */
+/** If all addresses of a host refuse the connection, Node.js throws an AggregateError without a message. */
 function readable(error: unknown): unknown {
   if (!(error instanceof AggregateError) || error.message !== '') return error
   const [first] = error.errors as Error[]

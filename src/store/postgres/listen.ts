@@ -1,6 +1,6 @@
 /**
- * Hears what other nodes announce, on a connection of its own that is made again whenever it is lost. Must not know what
- * there is to be followed: it says that something has changed, never what.
+ * Receives the notifications of other nodes on a dedicated connection, which is made again whenever it is lost. Must not know what
+ * the notifications are about: it reports that something has changed, never what.
  */
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,65 +12,65 @@ import { connectDedicated } from './pool.ts'
 
 export const CHANNEL = 'keyturn'
 
-/** Between two attempts to listen again; doubled each time, up to the longest. */
-const SOONEST_MS = 100
-const LATEST_MS = 5000
-/** A server that passes nothing on may be replaced by one that does. */
-const UNABLE_MS = 300_000
-/** Keeps what stands between from taking the connection for dead, and finds out when it is. */
-const BEAT_MS = 20_000
-const GOODBYE_MS = 500
+/** Pause before listening again, doubled after each attempt up to the maximum. */
+const MIN_RETRY_MS = 100
+const MAX_RETRY_MS = 5000
+/** Pause after which a server that does not support notifications is tried again: it may have been replaced. */
+const UNSUPPORTED_RETRY_MS = 300_000
+/** Keeps firewalls and poolers from closing the idle connection, and finds out when it is lost. */
+const KEEP_ALIVE_QUERY_MS = 20_000
+const CLOSE_TIMEOUT_MS = 500
 
 export interface ListenDeps {
   readonly url: string
-  /** Seconds that connecting, a statement, or the way of a notification may take. */
+  /** Seconds that connecting, a statement, or the delivery of a notification may take. */
   readonly timeout: number
-  /** Notifies on a channel, from another connection. */
-  readonly tell: (channel: string) => Promise<void>
+  /** Sends a notification on a channel from another connection. */
+  readonly notify: (channel: string) => Promise<void>
   readonly listener: ChangeListener
 }
 
-/** LISTEN was accepted and nothing comes: a pooler that gives each statement another connection, for one. */
-class NothingComes extends KeyturnError<'notifications_missing'> {
+/** LISTEN succeeded, but no notification arrives: for example, a pooler gives each statement another connection. */
+class NotDelivered extends KeyturnError<'notifications_missing'> {
   constructor() {
     super('notifications_missing', 'notifications do not arrive: something in between drops them')
   }
 }
 
-export function listen({ url, timeout, tell, listener }: ListenDeps): Changes {
+export function listen({ url, timeout, notify, listener }: ListenDeps): Changes {
   const stopping = new AbortController()
   const stopped = () => stopping.signal.aborted
-  let hearing: ListenState | undefined
+  let state: ListenState | undefined
   let socket: Socket | undefined
 
-  /** Over at once when it is stopped. */
+  /** Ends early when `stop` is called. */
   const pause = (ms: number): Promise<void> =>
     sleep(ms, undefined, { ref: false, signal: stopping.signal }).catch(() => {})
 
-  function turn(now: ListenState, why?: unknown): void {
-    if (stopped() || now === hearing) return
-    hearing = now
-    listener.onStateChange(now, why)
+  function setState(next: ListenState, cause?: unknown): void {
+    if (stopped() || next === state) return
+    state = next
+    listener.onStateChange(next, cause)
   }
 
-  function heard(): void {
+  function reportChange(): void {
     if (!stopped()) listener.onChange()
   }
 
-  /** Resolves when it is stopped, and otherwise throws when it cannot go on. */
-  async function stay(): Promise<void> {
+  /** Resolves when `stop` is called. @throws when the connection is lost or unusable */
+  async function listenOnce(): Promise<void> {
     const client = await connectDedicated(url, timeout, (opened) => {
       socket = opened
     })
     try {
-      await hear(client)
+      await receive(client)
     } finally {
-      await Promise.race([client.end().catch(() => {}), sleep(GOODBYE_MS, undefined, { ref: false })])
+      await Promise.race([client.end().catch(() => {}), sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })])
       socket?.destroy()
     }
   }
 
-  async function hear(client: Client): Promise<void> {
+  async function receive(client: Client): Promise<void> {
     const lost = new Promise<never>((_, reject) => {
       client.on('error', reject)
       client.on('end', () => reject(new Error('the connection was closed')))
@@ -78,47 +78,47 @@ export function listen({ url, timeout, tell, listener }: ListenDeps): Changes {
     lost.catch(() => {})
     const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
     const own = `${CHANNEL}_${rows[0]?.pid}`
-    const passedOn = new Promise<void>((resolve) => {
-      client.on('notification', ({ channel }) => (channel === own ? resolve() : heard()))
+    const delivered = new Promise<void>((resolve) => {
+      client.on('notification', ({ channel }) => (channel === own ? resolve() : reportChange()))
     })
     await client.query(`LISTEN ${CHANNEL}`)
     await client.query(`LISTEN ${own}`)
-    // Accepted is not heard.
-    await tell(own)
+    // LISTEN may succeed although nothing is delivered, so this connection is sent a notification.
+    await notify(own)
     const late = pause(timeout * 1000).then(() => {
-      throw new NothingComes()
+      throw new NotDelivered()
     })
-    await Promise.race([passedOn, lost, late])
-    turn('listening')
-    // What was changed before anybody listened.
-    heard()
+    await Promise.race([delivered, lost, late])
+    setState('listening')
+    // Changes may have been made before listening began.
+    reportChange()
     while (!stopped()) {
       await client.query('SELECT 1')
-      await Promise.race([pause(BEAT_MS), lost])
+      await Promise.race([pause(KEEP_ALIVE_QUERY_MS), lost])
     }
   }
 
-  async function keep(): Promise<void> {
-    let wait = SOONEST_MS
+  async function keepListening(): Promise<void> {
+    let wait = MIN_RETRY_MS
     while (!stopped()) {
       try {
-        await stay()
+        await listenOnce()
       } catch (error) {
-        if (hearing === 'listening') wait = SOONEST_MS
-        const unable = error instanceof NothingComes || isUnsupported(causeOf(error))
-        turn(unable ? 'unable' : 'lost', error)
-        await pause(unable ? UNABLE_MS : wait)
-        wait = Math.min(2 * wait, LATEST_MS)
+        if (state === 'listening') wait = MIN_RETRY_MS
+        const unsupported = error instanceof NotDelivered || isUnsupported(causeOf(error))
+        setState(unsupported ? 'unsupported' : 'lost', error)
+        await pause(unsupported ? UNSUPPORTED_RETRY_MS : wait)
+        wait = Math.min(2 * wait, MAX_RETRY_MS)
       }
     }
   }
 
-  const ended = keep()
+  const ended = keepListening()
   return {
     async stop() {
       stopping.abort()
-      // Whatever is waited for, a word of parting or a server that is silent: not for longer than this.
-      await Promise.race([ended, sleep(GOODBYE_MS)])
+      // Neither a clean end of the connection nor a server that does not answer may delay the stop further.
+      await Promise.race([ended, sleep(CLOSE_TIMEOUT_MS)])
       socket?.destroy()
       await ended
     },

@@ -1,31 +1,31 @@
-/** Connections: how they are made, what each is told first. Loads the driver, which nobody else needs. */
+/** Opens and prepares connections. Loads the driver, which only stores on PostgreSQL need. */
 import { Socket } from 'node:net'
 import type { Client, ClientBase, ClientConfig, Pool } from 'pg'
 import { StoreUnusable } from '../db.ts'
 
-/** Type of BIGINT and of count(*); ours are seconds and counters, far below 2^53. */
+/** Type of BIGINT and of count(*). The values are seconds and counters, far below 2^53. */
 const INT8 = 20
 
-/** Beyond what the server itself allows a statement: then nobody is there any more. */
-const SILENCE_MS = 1000
+/** A server that does not answer for this long after its own statement timeout is considered gone. */
+const NO_ANSWER_MS = 1000
 
 const IDLE_MS = 60_000
-/** A connection on which nothing comes for this long is asked whether its other end is still there. */
+/** Idle time after which TCP keep-alive probes the connection. */
 const KEEP_ALIVE_MS = 10_000
 
 const common = (url: string, limit: number): ClientConfig => ({
   connectionString: url,
-  // By this name nodes and commands are found in pg_stat_activity.
+  // Nodes and commands have this name in pg_stat_activity.
   application_name: 'keyturn',
   connectionTimeoutMillis: limit,
   keepAlive: true,
   statement_timeout: limit,
-  query_timeout: limit + SILENCE_MS,
+  query_timeout: limit + NO_ANSWER_MS,
 })
 
 /**
- * One that is not of a pool.
- * @param opened is given its socket at once, for whoever must end it whatever state it is in
+ * Opens a connection outside the pool.
+ * @param opened receives the socket at once, so that the caller can destroy it in any state
  */
 export async function connectDedicated(
   url: string,
@@ -40,7 +40,7 @@ export async function connectDedicated(
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     stream: () => socket,
   })
-  // Whoever uses it has one of his own; without any, an error would end the process.
+  // Callers add their own listener. Without any listener, an error would end the process.
   client.on('error', () => {})
   await client.connect()
   return client
@@ -57,15 +57,15 @@ export async function createPool(url: string, size: number, timeout: number): Pr
     ...common(url, limit),
     max: size,
     idleTimeoutMillis: IDLE_MS,
-    // A node that was frozen in mid-transaction must not hold its locks for ever.
+    // A node that is frozen within a transaction must not hold its locks for ever.
     idle_in_transaction_session_timeout: limit,
     pipeline: true,
     types: types as ClientConfig['types'],
     onConnect: prepareSession,
   })
-  // An idle connection that ends has been taken out of the pool already; who needs one gets another.
+  // The pool has already removed an idle connection that ends, and opens another one when it is needed.
   pool.on('error', () => {})
-  // One in use tells its user through the query; without a listener it would end the process too.
+  // A connection in use reports errors through the query. Without a listener, an error would end the process.
   pool.on('connect', (client) => client.on('error', () => {}))
   return pool
 }
@@ -74,7 +74,7 @@ interface Session {
   readonly encoding: string
 }
 
-/** What was answered as done is on disk, whatever the database's default says (`on` and stricter stay). */
+/** A commit that was answered is on disk, whatever the default of the database is (`on` and stricter settings stay). */
 const PREPARE = `SELECT set_config('synchronous_commit',
                                    CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                                         ELSE current_setting('synchronous_commit') END, false),
@@ -84,6 +84,6 @@ async function prepareSession(client: ClientBase): Promise<void> {
   const { rows } = await client.query<Session>(PREPARE)
   const encoding = rows[0]?.encoding
   if (encoding !== 'UTF8') {
-    throw new StoreUnusable(`the database is encoded in ${encoding}: make it with ENCODING 'UTF8'`)
+    throw new StoreUnusable(`the database is encoded in ${encoding}: create it with ENCODING 'UTF8'`)
   }
 }

@@ -1,9 +1,9 @@
 /**
- * The engine for many nodes: PostgreSQL, or what speaks its protocol. Must not know: any table.
+ * The engine for many nodes: PostgreSQL, or another server with its protocol. Must not know: any table.
  *
- * Batches run at READ COMMITTED: a conditional write waits for the row, looks again and counts what it finds then, so
- * that a compare-and-swap has one winner; where a condition is about another row, the batch locks that row first
- * (`Step.lock`). SERIALIZABLE would need no such care, and would answer every hot row with an abort.
+ * Batches run at READ COMMITTED: a conditional write waits for the row and then evaluates its condition again, so that a
+ * compare-and-swap has one winner. If a condition is about another row, the batch locks that row first (`Step.lock`).
+ * SERIALIZABLE would not need these locks, but it would abort transactions on every contended row.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Pool, PoolClient, QueryResult } from 'pg'
@@ -20,9 +20,9 @@ import {
 import {
   isBusy,
   isConnectionLost,
-  isConstantRefusal,
   isLockTimeout,
   isQueueFull,
+  isReadOnly,
   isStalePlan,
   isUnsupported,
   translate,
@@ -31,27 +31,27 @@ import { CHANNEL, listen } from './listen.ts'
 import { createPool } from './pool.ts'
 
 export interface PostgresOptions {
-  /** Connections at most. */
+  /** The highest number of connections. */
   readonly pool?: number
-  /** Seconds that a connection, the wait for one, or a statement may take. */
+  /** Seconds that connecting, waiting for a connection of the pool, or a statement may take. */
   readonly timeout?: number
 }
 
-/** A busy store settles within a few of these; a store that does not is not available. */
-const MOST_ATTEMPTS = 8
+/** Contention ends within a few attempts; after this many, the store is unavailable. */
+const MAX_ATTEMPTS = 8
 const PAUSE_MS = 5
-/** Waiting for a connection, for each there is: more would only be refused later. */
+/** Requests that may wait for each connection of the pool. More would only time out later. */
 const QUEUE = 100
-/** Texts that are prepared on each connection; the rest, such as migrations, comes once. */
-const MOST_PREPARED = 400
-const HOURS_MS = 6 * 3_600_000
-/** A migration's wait for a lock, if half of what a statement may take is not shorter; and how long it lets others go first. */
-const LONGEST_LOCK_MS = 2000
-const PATIENT_PAUSES = 50
-/** Heard when the batch is committed, and not if it is undone. */
-const TELL = `SELECT pg_notify($1, '')`
-/** The one place where it is asked for the time: in every other statement time is an argument. */
-const NOW = 'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT AS ms'
+/** Statements that are prepared on each connection. Others, such as migrations, run once. */
+const MAX_PREPARED = 400
+const MIGRATION_TIMEOUT_MS = 6 * 3_600_000
+/** How long a migration waits for a lock, unless half of the timeout is shorter; then it lets others go first for a while. */
+const LOCK_TIMEOUT_MS = 2000
+const LOCK_RETRY_PAUSES = 50
+/** Listeners receive the notification when the batch is committed, and not if it is rolled back. */
+const NOTIFY_SQL = `SELECT pg_notify($1, '')`
+/** The only statement that asks the server for the time. In all others, the time is a parameter. */
+const SERVER_TIME_SQL = 'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT AS ms'
 
 export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   const { pool: size = 10, timeout = 5 } = options
@@ -62,15 +62,15 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   let closing: Promise<void> | undefined
   const listeners = new Set<Changes>()
   let listening = false
-  /** Until the server turns out to have no such thing. */
-  let telling = true
+  /** False once the server has turned out not to support notifications. */
+  let canNotify = true
 
   async function connect(): Promise<PoolClient> {
     opened ??= createPool(url, size, timeout)
     const pool = await opened
     connections = pool
     if (pool.waitingCount >= size * QUEUE)
-      throw new StoreUnavailable(new Error('too many are waiting for a connection'))
+      throw new StoreUnavailable(new Error('too many requests wait for a connection'))
     try {
       return await pool.connect()
     } catch (error) {
@@ -82,13 +82,13 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   function nameOf(sql: string): string | null {
     const known = names.get(sql)
     if (known !== undefined) return known
-    if (names.size >= MOST_PREPARED) return null
+    if (names.size >= MAX_PREPARED) return null
     const name = `k${names.size}`
     names.set(sql, name)
     return name
   }
 
-  function ask(client: PoolClient, sql: string, params: readonly Param[] = []): Promise<QueryResult> {
+  function execute(client: PoolClient, sql: string, params: readonly Param[] = []): Promise<QueryResult> {
     const name = nameOf(sql)
     return client.query({ text: sql, values: checked(params), ...(name === null ? {} : { name }) })
   }
@@ -97,15 +97,14 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     for (let attempt = 1; ; attempt += 1) {
       const client = await connect()
       try {
-        const { rows } = await ask(client, sql, params)
+        const { rows } = await execute(client, sql, params)
         client.release()
         return rows as Row[]
       } catch (error) {
         const lost = isConnectionLost(error)
-        client.release(lost || isStalePlan(error) || isConstantRefusal(error))
-        // Reading changes nothing, so it may be asked again.
-        if (attempt === MOST_ATTEMPTS || !(lost || isBusy(error) || isStalePlan(error)))
-          throw translate(error)
+        client.release(lost || isStalePlan(error) || isReadOnly(error))
+        // A query changes nothing, so it may be repeated.
+        if (attempt === MAX_ATTEMPTS || !(lost || isBusy(error) || isStalePlan(error))) throw translate(error)
       }
       await pause(attempt)
     }
@@ -114,42 +113,50 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   async function write(steps: readonly Step[], { noTimeout = false }: BatchOptions): Promise<boolean> {
     for (let attempt = 1; ; attempt += 1) {
       const client = await connect()
-      const told = telling && steps.some(({ notify }) => notify)
+      const notifies = canNotify && steps.some(({ notify }) => notify)
       let phase: 'steps' | 'commit' = 'steps'
       try {
         await client.query('BEGIN ISOLATION LEVEL READ COMMITTED')
-        const done = noTimeout ? await runSlowly(client, steps) : await runSteps(client, steps, told)
+        const done = noTimeout
+          ? await runWithoutTimeout(client, steps)
+          : await runSteps(client, steps, notifies)
         if (done) phase = 'commit'
         await client.query(done ? 'COMMIT' : 'ROLLBACK')
         client.release()
         return done
       } catch (thrown) {
-        const error = thrown instanceof CannotTell ? thrown.cause : thrown
+        const error = thrown instanceof NotifyUnsupported ? thrown.cause : thrown
         const lost = isConnectionLost(error)
-        await giveBack(client, lost || isConstantRefusal(error) || phase === 'commit')
-        // The others find out by themselves; the batch is what matters.
-        const untold = thrown instanceof CannotTell || (told && phase === 'commit' && isQueueFull(error))
-        if (untold) telling = false
-        // Once COMMIT is on its way, only a clear refusal says that nothing was committed. What is not known is not
-        // repeated: it might be done twice.
-        const again = untold || isBusy(error) || (phase === 'steps' && (lost || isStalePlan(error)))
-        const patient = noTimeout && isLockTimeout(error)
-        if (patient) attempt = 0
-        else if (attempt === MOST_ATTEMPTS || !again) throw translate(error, phase)
+        await rollbackAndRelease(client, lost || isReadOnly(error) || phase === 'commit')
+        // Without the notification, other nodes notice the change when they poll. The batch is repeated without it.
+        const withoutNotification =
+          thrown instanceof NotifyUnsupported || (notifies && phase === 'commit' && isQueueFull(error))
+        if (withoutNotification) canNotify = false
+        // After COMMIT was sent, only an explicit failure means that nothing was committed. A batch that may have been committed
+        // is not repeated: it could be done twice.
+        const again =
+          withoutNotification || isBusy(error) || (phase === 'steps' && (lost || isStalePlan(error)))
+        const waitsForLock = noTimeout && isLockTimeout(error)
+        if (waitsForLock) attempt = 0
+        else if (attempt === MAX_ATTEMPTS || !again) throw translate(error, phase)
       }
-      await pause(attempt === 0 ? PATIENT_PAUSES : attempt)
+      await pause(attempt === 0 ? LOCK_RETRY_PAUSES : attempt)
     }
   }
 
-  /** All on their way before the first has answered: a batch costs three round trips, whatever its length. */
-  async function runSteps(client: PoolClient, steps: readonly Step[], tell: boolean): Promise<boolean> {
-    const asked = steps.map(({ sql, params, lock }) => ask(client, lock ? `${sql} FOR UPDATE` : sql, params))
-    const answers = await Promise.allSettled(tell ? [...asked, ask(client, TELL, [CHANNEL])] : asked)
-    // In their order: what comes behind a step that failed, or touched too few rows, is none the wiser.
+  /** All steps are sent before the first answer arrives: a batch costs three round trips, whatever its length. */
+  async function runSteps(client: PoolClient, steps: readonly Step[], notifies: boolean): Promise<boolean> {
+    const sent = steps.map(({ sql, params, lock }) =>
+      execute(client, lock ? `${sql} FOR UPDATE` : sql, params),
+    )
+    const answers = await Promise.allSettled(
+      notifies ? [...sent, execute(client, NOTIFY_SQL, [CHANNEL])] : sent,
+    )
+    // In order: the answers after a failed step, or after a step that changed too few rows, do not matter.
     for (const [i, answer] of answers.entries()) {
       if (answer.status === 'rejected') {
         throw i === steps.length && isUnsupported(answer.reason)
-          ? new CannotTell(answer.reason)
+          ? new NotifyUnsupported(answer.reason)
           : answer.reason
       }
       const must = steps[i]?.expectRows
@@ -159,15 +166,15 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   }
 
   /**
-   * For migrations: one by one, without limit of time, and nothing of them is kept on the connection. A lock is waited for in
-   * short goes: behind whoever waits for a whole table, everybody else who wants it waits too, reading or writing.
+   * For migrations: one by one, without a statement timeout, and without preparing the statements. A migration waits for a lock
+   * only for a short time and then tries again: behind a statement that waits for a table lock, all reads and writes wait too.
    */
-  async function runSlowly(client: PoolClient, steps: readonly Step[]): Promise<boolean> {
-    const patient = { query_timeout: HOURS_MS }
+  async function runWithoutTimeout(client: PoolClient, steps: readonly Step[]): Promise<boolean> {
+    const limits = { query_timeout: MIGRATION_TIMEOUT_MS }
     await client.query('SET LOCAL statement_timeout = 0')
-    await client.query(`SET LOCAL lock_timeout = ${Math.min(LONGEST_LOCK_MS, timeout * 500)}`)
+    await client.query(`SET LOCAL lock_timeout = ${Math.min(LOCK_TIMEOUT_MS, timeout * 500)}`)
     for (const { sql, params = [], expectRows } of steps) {
-      const { rowCount } = await client.query({ text: sql, values: checked(params), ...patient })
+      const { rowCount } = await client.query({ text: sql, values: checked(params), ...limits })
       if (expectRows !== undefined && rowCount !== expectRows) return false
     }
     return true
@@ -177,18 +184,18 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     if (closing) return Promise.reject(new StoreUnavailable(new Error('the store is closed')))
     const promise = work()
     running.add(promise)
-    const forget = () => running.delete(promise)
-    promise.then(forget, forget)
+    const untrack = () => running.delete(promise)
+    promise.then(untrack, untrack)
     return promise
   }
 
   function changes(listener: ChangeListener): Changes {
-    const ear = listen({
+    const subscription = listen({
       url,
       timeout,
-      async tell(channel) {
-        await track(() => read(TELL, [channel]))
-        telling = true
+      async notify(channel) {
+        await track(() => read(NOTIFY_SQL, [channel]))
+        canNotify = true
       },
       listener: {
         onChange: listener.onChange,
@@ -202,7 +209,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
       async stop() {
         listeners.delete(one)
         listening = false
-        await ear.stop()
+        await subscription.stop()
       },
     }
     listeners.add(one)
@@ -215,7 +222,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     batch: (steps, how = {}) => track(async () => steps.length === 0 || write(steps, how)),
 
     async time() {
-      const [row] = await track(() => read<{ ms: number }>(NOW, []))
+      const [row] = await track(() => read<{ ms: number }>(SERVER_TIME_SQL, []))
       return row?.ms ?? 0
     },
 
@@ -238,15 +245,15 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
   }
 }
 
-/** All steps were done, but the server has no notifications. */
-class CannotTell extends KeyturnError<'notifications_unsupported'> {
+/** All steps succeeded, but the server does not support notifications. */
+class NotifyUnsupported extends KeyturnError<'notifications_unsupported'> {
   constructor(cause: unknown) {
     super('notifications_unsupported', 'the server does not support notifications', { cause })
   }
 }
 
-/** Undoes what was begun, so that the next one finds a clean connection; or throws the connection away. */
-async function giveBack(client: PoolClient, broken: boolean): Promise<void> {
+/** Rolls back, so that the next batch gets a clean connection; or destroys the connection. */
+async function rollbackAndRelease(client: PoolClient, broken: boolean): Promise<void> {
   if (!broken) {
     try {
       await client.query('ROLLBACK')
@@ -257,14 +264,14 @@ async function giveBack(client: PoolClient, broken: boolean): Promise<void> {
   client.release(broken)
 }
 
-/** Short, and longer each time: the other transaction needs its time to finish. */
+/** Longer after each attempt, so that the other transaction can finish. */
 const pause = (attempt: number): Promise<void> => sleep(PAUSE_MS * attempt)
 
-/** The driver would make JSON of anything; what is no Param is a mistake, on every engine. */
+/** The driver would convert any value to JSON. A value that is not a Param is a mistake on every engine. */
 function checked(params: readonly Param[]): Param[] {
   for (const param of params) {
     if (param !== null && typeof param !== 'string' && typeof param !== 'number') {
-      throw new TypeError(`a parameter is neither text, number nor null, but ${typeof param}`)
+      throw new TypeError(`a parameter must be text, a number or null, and is ${typeof param}`)
     }
   }
   return [...params]

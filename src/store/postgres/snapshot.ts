@@ -1,9 +1,9 @@
-/** A PostgreSQL as it is at one moment, on a connection of its own. Must not know any table. */
+/** Reads the state of one moment from PostgreSQL, on a dedicated connection. Must not know: any table. */
 import { type Param, type Reader, StoreUnavailable } from '../db.ts'
 import { translate } from './errors.ts'
 import { createPool } from './pool.ts'
 
-/** By the name that every node gives its connections. */
+/** Nodes and commands are recognized by the name of their connections. */
 const OTHERS = `SELECT count(*) AS nodes FROM pg_stat_activity
                  WHERE datname = current_database() AND application_name = 'keyturn' AND pid <> pg_backend_pid()`
 
@@ -34,7 +34,7 @@ export async function openSnapshot(url: string, timeout: number): Promise<Reader
         new Error('other nodes or commands are connected to this database: stop them first'),
       )
     }
-    // It waits for the other store between two pages, as long as that takes.
+    // Between two pages, the transaction is idle until the other store has written the page.
     await query(`SELECT set_config('idle_in_transaction_session_timeout', '0', false)`)
     await query('BEGIN ISOLATION LEVEL REPEATABLE READ')
     return { query, close }

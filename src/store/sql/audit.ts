@@ -15,8 +15,8 @@ interface StateRow {
   last_seq: number | null
 }
 
-/** Rows in a statement. Two texts for any number of rows: this many at once, and one by one. */
-const MANY = 20
+/** Rows in a statement. The remaining rows are inserted one by one, so that only two statements are prepared. */
+const BATCH = 20
 const COLUMNS = 10
 
 export function createAuditStore(db: Db): AuditStore {
@@ -25,7 +25,7 @@ export function createAuditStore(db: Db): AuditStore {
   return {
     async state() {
       const [row] = await db.query<StateRow>(
-        // Each by itself: asked for both at once, SQLite reads all rows.
+        // Two subqueries: for min and max in one query, SQLite would read all rows.
         `SELECT h.seq, h.hash, h.base_seq, h.base_hash, h.mac, r.first_seq, r.last_seq
            FROM (SELECT (SELECT min(seq) FROM audit) AS first_seq, (SELECT max(seq) FROM audit) AS last_seq) r
            LEFT JOIN audit_head h ON h.id = 'main'`,
@@ -73,7 +73,7 @@ export function createAuditStore(db: Db): AuditStore {
   }
 }
 
-/** Every column is asked for: pruning leaves the end as it is, and appending the beginning. */
+/** Compares every column, because pruning changes only the beginning of the log and appending only the end. */
 function moveHead(seen: AuditHead, head: AuditHead): Step {
   return {
     sql: `UPDATE audit_head SET seq = $1, hash = $2, base_seq = $3, base_hash = $4, mac = $5
@@ -98,7 +98,7 @@ function moveHead(seen: AuditHead, head: AuditHead): Step {
 function insertRows(rows: readonly AuditRow[]): Step[] {
   const steps: Step[] = []
   for (let i = 0; i < rows.length; ) {
-    const many = rows.length - i >= MANY ? MANY : 1
+    const many = rows.length - i >= BATCH ? BATCH : 1
     const values = Array.from({ length: many }, (_, row) => {
       const places = Array.from({ length: COLUMNS }, (_, column) => `$${row * COLUMNS + column + 1}`)
       return `(${places.join(', ')})`

@@ -74,7 +74,7 @@ export function createSessionStore(db: Db): SessionStore {
           params,
         )
         if (rows.length === 0) return []
-        // Exactly these: one that ended or began since they were read undoes it, and they are read again.
+        // If a session ended or began since they were read, the batch is rolled back, and they are read again.
         const ended = await db.batch([
           statusChanged,
           ...rows.flatMap(({ id }) => endSession(id, now, reason)),
@@ -133,11 +133,11 @@ export function insertSession(session: Session): Step {
   }
 }
 
-/** Behind `statusChanged`: its tokens are taken back, its client is told, and it ends; all, or nothing if it had. */
+/** After `statusChanged`: revokes the session and its status index, and puts the client into the logout outbox. */
 export function endSession(id: string, now: EpochSeconds, reason: string): Step[] {
   return [
     revokeSessionIndices('id = $1', [id]),
-    noteLogout('id = $1', [id], now),
+    enqueueLogout('id = $1', [id], now),
     {
       sql: 'UPDATE client_sessions SET revoked_at = $2, revoked_reason = $3 WHERE id = $1 AND revoked_at IS NULL',
       params: [id, now, reason],
@@ -146,8 +146,8 @@ export function endSession(id: string, now: EpochSeconds, reason: string): Step[
   ]
 }
 
-/** Notes the clients that want to be told of the end of these live sessions. */
-export function noteLogout(where: string, params: readonly Param[], now: EpochSeconds): Step {
+/** Puts the clients of these sessions into the logout outbox, if they want logout tokens and the session is not revoked. */
+export function enqueueLogout(where: string, params: readonly Param[], now: EpochSeconds): Step {
   return {
     sql: `INSERT INTO logout_outbox (client_session_id, client_id, user_id, attempts, due_at)
           SELECT id, client_id, user_id, 0, $${params.length + 1} FROM client_sessions

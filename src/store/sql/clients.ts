@@ -55,7 +55,7 @@ export function createClientStore(db: Db): ClientStore {
 
     delete(id) {
       return db.batch([
-        // Sessions that are just beginning are there, or cannot begin any more.
+        // A session that begins at the same moment either exists after this lock, or can no longer begin.
         { sql: 'SELECT 1 FROM clients WHERE id = $1', params: [id], lock: true },
         statusChanged,
         revokeSessionIndices('client_id = $1', [id]),
@@ -67,7 +67,7 @@ export function createClientStore(db: Db): ClientStore {
   }
 }
 
-/** What is never searched for needs no column; a new member of Client needs no migration. */
+/** Members that no query searches for have no column, so that a new member of Client needs no migration. */
 function metadataOf(client: Client): string {
   const { id, secretHash, disabled, createdAt, ...metadata } = client
   return JSON.stringify(metadata)

@@ -15,7 +15,7 @@ interface CodeRow {
   used_at: number | null
 }
 
-/** For steps whose second parameter is the time. */
+/** For steps whose second parameter is the current time. */
 const SIGNED_IN = `EXISTS (SELECT 1 FROM user_sessions s WHERE s.id = user_session_id AND s.ended_at IS NULL
                              AND s.expires_at > $2 AND s.idle_expires_at > $2)`
 
@@ -51,7 +51,7 @@ export function createCodeStore(db: Db): CodeStore {
 
     redeem(hash, session, now, maxPkceFailures) {
       return batchOrFalse([
-        // Otherwise the sign-in could end between the question below and the session, which nothing would end then.
+        // Without the lock, the user session could end between the check and the insert, and nothing would end the new session.
         {
           sql: 'SELECT 1 FROM user_sessions WHERE id = (SELECT user_session_id FROM authorization_codes WHERE hash = $1)',
           params: [hash],
@@ -86,7 +86,7 @@ type Details = Omit<
   'clientId' | 'signInId' | 'sessionId' | 'codeChallenge' | 'pkceFailures' | 'expiresAt' | 'usedAt'
 >
 
-/** What is never searched for or compared in SQL needs no column. */
+/** Members that no query uses have no column. */
 function detailsOf(code: AuthorizationCode): string {
   const { userId, redirectUri, nonce, scopes, audience, authTime, amr, requestedClaims } = code
   const details: Details = { userId, redirectUri, nonce, scopes, audience, authTime, amr, requestedClaims }

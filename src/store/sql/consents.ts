@@ -39,7 +39,7 @@ export function createConsentStore(db: Db): ConsentStore {
           const stored = await db.batch([
             before
               ? {
-                  // Two tabs at once: what the other has added must not get lost.
+                  // Scopes that another tab adds at the same moment must not be lost.
                   sql: `UPDATE consents SET scope = $3, granted_at = $4
                          WHERE user_id = $1 AND client_id = $2 AND scope = $5`,
                   params: [...key, all, grantedAt, before.scopes.join(' ')],

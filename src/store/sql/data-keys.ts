@@ -115,7 +115,7 @@ function resealing({ ring, keys, roots, sealed, fresh, voids = false }: Resealin
   ]
 }
 
-/** Both kinds of lists go on at the same place, so that one number parts the lists of this root from those before. */
+/** Both kinds of lists continue at the same position, so that one number separates the lists of two data keys. */
 function beginning({ number, sealed, madeAt, writesFrom }: NonNullable<Resealing['fresh']>): Step[] {
   return [
     { sql: 'SELECT next_position FROM status_cursors', lock: true },

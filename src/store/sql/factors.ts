@@ -84,9 +84,9 @@ export function createFactorStore(db: Db): FactorStore {
 
     removeTotp: (userId) =>
       db.batch([
-        oneAtATime(userId),
+        lockUser(userId),
         { sql: 'DELETE FROM totp_secrets WHERE user_id = $1', params: [userId], expectRows: 1 },
-        codesOfTheLastFactor(userId),
+        deleteCodesWithoutFactor(userId),
       ]),
 
     async listTotpBefore(root, limit) {
@@ -131,7 +131,7 @@ export function createFactorStore(db: Db): FactorStore {
         if (slot === undefined) return false
         const people = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [passkey.userId])
         if (people.length === 0) return false
-        // Another may take the slot meanwhile; each time round one was added, so it ends.
+        // Another passkey may take the slot meanwhile. Every retry means that one was added, so the loop ends.
         if (await batchOrFalse([insertion(passkey, slot)])) return true
       }
     },
@@ -149,9 +149,9 @@ export function createFactorStore(db: Db): FactorStore {
 
     removePasskey: (userId, id) =>
       db.batch([
-        oneAtATime(userId),
+        lockUser(userId),
         { sql: 'DELETE FROM passkeys WHERE user_id = $1 AND id = $2', params: [userId, id], expectRows: 1 },
-        codesOfTheLastFactor(userId),
+        deleteCodesWithoutFactor(userId),
       ]),
 
     async replaceRecoveryCodes(userId, hashes, root) {
@@ -165,7 +165,7 @@ export function createFactorStore(db: Db): FactorStore {
             params: [userId, position, hash, root],
           })),
         ])
-        // Otherwise another set was made at the same moment, and this one, the later, replaces it.
+        // Another set was inserted at the same moment. This set is the later one and replaces it.
         if (replaced) return true
       }
     },
@@ -192,14 +192,14 @@ export function createFactorStore(db: Db): FactorStore {
   }
 }
 
-/** Of two factors that are removed at the same moment, one is the last, and knows it. */
-const oneAtATime = (userId: string): Step => ({
+/** If two factors are removed at the same moment, the second removal sees that no factor is left. */
+const lockUser = (userId: string): Step => ({
   sql: 'SELECT 1 FROM users WHERE id = $1',
   params: [userId],
   lock: true,
 })
 
-function codesOfTheLastFactor(userId: string): Step {
+function deleteCodesWithoutFactor(userId: string): Step {
   return {
     sql: `DELETE FROM recovery_codes WHERE user_id = $1
              AND NOT EXISTS (SELECT 1 FROM totp_secrets WHERE user_id = $1)

@@ -3,12 +3,13 @@ import type { Db, Param } from '../db.ts'
 
 interface Expiring {
   readonly table: string
-  /** The primary key's columns. */
+  /** Columns of the primary key. */
   readonly key: readonly string[]
+  /** The column with the time at which a row ends. */
   readonly end: string
 }
 
-/** Deletes at most `limit` rows that ended before `before`, so that no request waits long for its turn. */
+/** Deletes at most `limit` rows that ended before `before`, so that requests do not wait long. Returns how many it found. */
 export async function pruneExpired(
   db: Db,
   { table, key, end }: Expiring,
@@ -16,12 +17,12 @@ export async function pruneExpired(
   limit: number,
 ): Promise<number> {
   const rows = await db.query<Record<string, Param>>(
-    // In an order, so that nodes that do this at the same moment do not block each other crosswise.
+    // In a fixed order, so that nodes that prune at the same moment do not cause a deadlock.
     `SELECT ${key.join(', ')} FROM ${table} WHERE ${end} < $1 ORDER BY ${[end, ...key].join(', ')} LIMIT $2`,
     [before, limit],
   )
   if (rows.length === 0) return 0
-  // The condition is asked again: a row may have been given more time since it was read.
+  // The condition is checked again: the row may have been extended since it was read.
   await db.batch(
     rows.map((row) => ({
       sql: `DELETE FROM ${table} WHERE ${end} < $1${key.map((name, i) => ` AND ${name} = $${i + 2}`).join('')}`,

@@ -4,8 +4,9 @@ import type { Db } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 
 /**
- * No honest row is further ahead than its bucket is deep. One that is by more than this was written while the
- * clock was wrong, and would hold somebody back until that wrong time comes. Nodes' clocks may differ by less.
+ * `full_at` is never further ahead than the time that the whole bucket needs to refill. A row that is further ahead by more than
+ * this tolerance was written while the clock was wrong, and would block attempts until that time; it counts as full. The
+ * tolerance is larger than the difference between the clocks of nodes.
  */
 const CLOCK_ERROR: Seconds = 180
 

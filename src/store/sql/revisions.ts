@@ -20,7 +20,7 @@ export function createRevisionStore(db: Db): RevisionStore {
   }
 }
 
-/** Belongs into every batch that changes clients, APIs or roles. */
+/** Must be in every batch that changes clients, APIs or roles. */
 export const registryChanged: Step = {
   sql: `UPDATE revisions SET value = value + 1 WHERE name = 'registry'`,
   notify: true,

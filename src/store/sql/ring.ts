@@ -19,7 +19,7 @@ interface KeyRow {
 export function createRingStore(db: Db): RingStore {
   return {
     async read() {
-      // One statement, so that version and keys are of one moment.
+      // One statement, so that version and keys are read at the same moment.
       const rows = await db.query<KeyRow & { version: number; ring_created_at: number }>(
         `SELECT r.version, r.created_at AS ring_created_at, k.*
            FROM ring r JOIN ring_keys k ON 1 = 1
@@ -51,7 +51,7 @@ export function createRingStore(db: Db): RingStore {
         expectRows: 1,
         notify: true,
       }
-      // First what leaves a state, then what enters it: the indexes allow one active and one next key.
+      // Keys leave a state before others enter it, because the indexes allow one active and one next key.
       const updates = successor.keys.filter((key) => before.has(key.kid)).sort(leavingFirst)
       const inserts = successor.keys.filter((key) => !before.has(key.kid))
       return db.batch([bumped, ...updates.map((key) => updateKey(key, before)), ...inserts.map(insertKey)])
@@ -95,7 +95,7 @@ function insertKey(key: RingKey): Step {
   }
 }
 
-/** Guarded by `tokens_until`: a token signed meanwhile must not lose its key. */
+/** Fails if `tokens_until` has changed: a token that was signed meanwhile must not lose its key. */
 function updateKey(key: RingKey, before: ReadonlyMap<string, RingKey>): Step {
   return {
     sql: `UPDATE ring_keys SET state = $2, encrypted_private_key = $3, signs_from = $4, stopped_at = $5, left_at = $6

@@ -8,7 +8,7 @@ import {
 import type { Db, Param, Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 
-/** First in every batch that takes something back: what follows in it is stamped with the new number. */
+/** The first step of every batch that revokes something: later steps store the new revision. */
 export const statusChanged: Step = {
   sql: `UPDATE revisions SET value = value + 1 WHERE name = 'status'`,
   notify: true,
@@ -16,7 +16,7 @@ export const statusChanged: Step = {
 
 const REVISION = `(SELECT value FROM revisions WHERE name = 'status')`
 
-/** Takes back the indices of the sessions that match; they must not be deleted before. */
+/** Revokes the status indexes of the matching sessions. Must come before a step that deletes the sessions. */
 export function revokeSessionIndices(where: string, params: readonly Param[]): Step {
   return {
     sql: `INSERT INTO status_entries (list, idx, expires_at, revoked_revision)
@@ -33,7 +33,7 @@ export function revokeClientBlocks(clientId: string): Step {
   }
 }
 
-/** The two kinds share the numbers: even and odd. */
+/** Lists of sessions have even numbers, lists of tokens odd numbers. */
 const KINDS: readonly StatusKind[] = ['session', 'token']
 
 export function createStatusStore(db: Db): StatusStore {
@@ -49,7 +49,7 @@ export function createStatusStore(db: Db): StatusStore {
     async lease(kind, size, expiresAt, clientId) {
       for (;;) {
         const seen = await cursor(kind)
-        // A block does not reach over the end of a list; what is left there stays unused.
+        // A block never crosses the end of a list. The remaining positions of the list stay unused.
         const start = (seen % LIST_SIZE) + size > LIST_SIZE ? Math.ceil(seen / LIST_SIZE) * LIST_SIZE : seen
         const block: StatusBlock = {
           list: Math.floor(start / LIST_SIZE) * KINDS.length + KINDS.indexOf(kind),
@@ -89,7 +89,7 @@ export function createStatusStore(db: Db): StatusStore {
         'SELECT list, start, size FROM status_blocks WHERE revoked_revision > $1 AND expires_at > $2',
         params,
       )
-      // Read first: what comes in between is found again, and setting a bit twice is harmless.
+      // The revision was read first. Later revocations are reported again next time, which is harmless.
       return { revision: current?.revision ?? 0, entries, blocks }
     },
 

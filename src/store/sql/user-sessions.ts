@@ -1,6 +1,6 @@
 import type { SignIn, SignInStore } from '../contracts/user-sessions.ts'
 import { type Db, falseOnConflict, type Param } from '../db.ts'
-import { endSession, noteLogout } from './client-sessions.ts'
+import { endSession, enqueueLogout } from './client-sessions.ts'
 import { pruneExpired } from './prune.ts'
 import { statusChanged } from './status.ts'
 
@@ -81,17 +81,17 @@ export function createSignInStore(db: Db): SignInStore {
           [id],
         )
         const ended = await db.batch([
-          // First: a code that is being redeemed for it is done, or is not any more.
+          // First, so that a code of the session is redeemed either before this step or not at all.
           {
             sql: 'UPDATE user_sessions SET ended_at = $2, ended_reason = $3 WHERE id = $1 AND ended_at IS NULL',
             params: [id, now, reason],
             expectRows: 1,
           },
           statusChanged,
-          // The offline ones too: they live on, but their clients must know that the person has left.
-          noteLogout('user_session_id = $1', [id], now),
+          // Offline sessions continue, but their clients must know that the user has signed out.
+          enqueueLogout('user_session_id = $1', [id], now),
           ...rows.flatMap((row) => endSession(row.id, now, reason)),
-          // One that began since they were read undoes it, and they are read again.
+          // If a session began since they were read, the batch is rolled back, and they are read again.
           {
             sql: `UPDATE client_sessions SET revoked_at = $2
                    WHERE user_session_id = $1 AND offline = 0 AND revoked_at IS NULL`,

@@ -1,16 +1,15 @@
-/** An embedded database as a whole: copied, examined, held against everybody else. Must not know any table. */
+/** An embedded database as a whole: copying it, checking its integrity, opening it exclusively. Must not know: any table. */
 import { existsSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { type Param, RESTORE_HINT, type Reader, StoreUnavailable, StoreUnusable } from '../db.ts'
 import { isBusy, isDamage, openFile } from './file.ts'
 import { bind } from './sqlite.ts'
 
-const PATIENCE_MS = 2000
+const LOCK_TIMEOUT_MS = 2000
 
 /**
- * Copies the database as it is at one moment, whoever writes meanwhile, into `empty`. SQLite's backup API would begin
- * again with each write of another process, and never end under load; this reads one snapshot, and leaves out pages
- * that are free.
+ * Copies the state of one moment into the file `empty`, while other processes may write. SQLite's backup API starts over with
+ * each write of another process and would never finish under load. `VACUUM INTO` reads one snapshot and omits free pages.
  * @throws {StoreUnusable} if the source is damaged
  */
 export function copyDatabase(file: string, empty: string): void {
@@ -26,7 +25,7 @@ export function copyDatabase(file: string, empty: string): void {
   }
 }
 
-/** @throws {StoreUnusable} if a page, an index or a reference between tables is not as it must be */
+/** @throws {StoreUnusable} if a page, an index or a foreign key is broken */
 export function assertIntegrity(file: string, name: string): void {
   let db: Database.Database | undefined
   let found: unknown
@@ -36,7 +35,7 @@ export function assertIntegrity(file: string, name: string): void {
     if (found === 'ok' && (db.pragma('foreign_key_check') as unknown[]).length > 0)
       found = 'broken references'
   } catch (error) {
-    throw new StoreUnusable(`${name} is damaged, or no database at all`, error)
+    throw new StoreUnusable(`${name} is damaged or not a database`, error)
   } finally {
     db?.close()
   }
@@ -55,18 +54,18 @@ function createReader(db: Database.Database): Reader {
   }
 }
 
-/** Leaves the file as it is, its mode of journalling included. */
+/** Does not change the file, not even its journal mode. */
 export const openCopy = (file: string): Reader =>
   createReader(new Database(file, { readonly: true, fileMustExist: true }))
 
 /**
- * Keeps everybody else from the database until it is closed; nothing may be written meanwhile. SQLite lets nobody
- * leave the write-ahead log while another connection is open, even an idle one, so this finds every running server.
- * @throws {StoreUnavailable} if somebody has it open
- * @throws {StoreUnusable} if it is damaged so that SQLite cannot tell
+ * Opens the database for reading and keeps all other processes out until it is closed. SQLite refuses to leave the write-ahead
+ * log while another connection is open, even an idle one, so a running server is always noticed.
+ * @throws {StoreUnavailable} if another process has the database open
+ * @throws {StoreUnusable} if the database is so damaged that SQLite cannot open it
  */
 export function openFileExclusive(file: string): Reader {
-  const db = new Database(file, { timeout: PATIENCE_MS, fileMustExist: true })
+  const db = new Database(file, { timeout: LOCK_TIMEOUT_MS, fileMustExist: true })
   try {
     db.pragma('locking_mode = EXCLUSIVE')
     db.pragma('journal_mode = MEMORY')
@@ -76,11 +75,11 @@ export function openFileExclusive(file: string): Reader {
     if (isBusy(error)) {
       throw new StoreUnavailable(new Error(`${file} is in use: stop the server, and other commands, first`))
     }
-    throw new StoreUnusable(`${file} is damaged, or no database at all`, error)
+    throw new StoreUnusable(`${file} is damaged or not a database`, error)
   }
   return createReader(db)
 }
 
-/** What SQLite may have left beside a database. */
+/** Files that SQLite may have left beside a database. */
 export const sideFiles = (file: string): string[] =>
   ['-wal', '-shm', '-journal'].map((end) => file + end).filter((name) => existsSync(name))

@@ -1,6 +1,6 @@
 /**
- * The embedded database as a file: how it comes into being, what is refused, and whether it is still the same.
- * Must not know: any table, or how statements are grouped.
+ * The embedded database as a file: creates it, opens it, and notices when it is replaced. Must not know: any table, or how
+ * statements are grouped.
  */
 import {
   accessSync,
@@ -20,20 +20,20 @@ import Database from 'better-sqlite3'
 import { RESTORE_HINT, StoreUnavailable, StoreUnusable } from '../db.ts'
 import { checkIntegrity, LARGE_BYTES } from './integrity-check.ts'
 
-/** How long a call may block the event loop waiting for another process's write. */
-const BUSY_TIMEOUT_MS = 20
-const OPEN_PATIENCE_MS = 2000
-/** SQLite takes a file of one byte for a new database, too. */
+/** How long a call may block the event loop while another process writes. */
+const BLOCKING_TIMEOUT_MS = 20
+const OPEN_TIMEOUT_MS = 2000
+/** The size of the header. SQLite would treat an empty file, or a file of one byte, as a new database. */
 const HEADER_BYTES = 100
 
 export interface SqliteOptions {
-  /** Look at every page: what is damaged shall be refused now, or reported soon, not when somebody asks for it. */
+  /** Read every page, so that damage is found now or soon, and not by the first request that needs the page. */
   readonly integrityCheck?: boolean
-  /** Bytes from which on a file is looked at beside serving, because it would delay the start. */
+  /** A file of this size or more is checked while the server already serves, because the check would delay the start. */
   readonly largeFromBytes?: number
 }
 
-/** @throws {StoreUnusable} if it is no database, damaged, or cannot be made */
+/** @throws {StoreUnusable} if the file is not a database, is damaged, or cannot be created */
 export function openFile(
   file: string,
   { integrityCheck = false, largeFromBytes = LARGE_BYTES }: SqliteOptions,
@@ -41,25 +41,25 @@ export function openFile(
   if (file !== ':memory:') prepareFile(file)
   let db: Database.Database | undefined
   try {
-    // SQLite would fall back to reading, and leave side files behind that nobody can write.
+    // SQLite would silently open the file read-only, and leave side files behind that no one can write.
     if (file !== ':memory:') accessSync(file, constants.R_OK | constants.W_OK)
     const before = identityOf([file])
-    // Nobody waits for this process yet, and another one may be closing the database or recovering it.
-    db = new Database(file, { timeout: OPEN_PATIENCE_MS })
+    // No request waits for this process yet, and another process may be closing or recovering the database.
+    db = new Database(file, { timeout: OPEN_TIMEOUT_MS })
     db.pragma('journal_mode = WAL')
-    // better-sqlite3's build defaults to NORMAL in WAL mode, where a power cut may take back an answered
-    // commit: a revoked token would be good again.
+    // better-sqlite3 defaults to NORMAL in WAL mode, where a power failure may undo a commit that was answered: a revoked
+    // token would be valid again.
     db.pragma('synchronous = FULL')
-    // What is erased, such as the private half of a key, is overwritten and not only forgotten.
+    // Deleted content, such as a private key, is overwritten with zeros.
     db.pragma('secure_delete = ON')
     db.pragma('foreign_keys = ON')
     db.pragma('trusted_schema = OFF')
-    // A copy may have been in another mode; only the first look makes its log, whose identity is watched from now on.
+    // A copy may have had another journal mode. The first read creates the log, whose identity is checked from now on.
     db.pragma('schema_version')
-    // A restore may have put another file under this name while we waited for its lock.
+    // While this process waited for the lock, a restore may have replaced the file.
     if (file !== ':memory:' && identityOf([file]) !== before) throw replaced(file)
     if (integrityCheck && !isLarge(file, largeFromBytes)) checkIntegrity(db)
-    db.pragma(`busy_timeout = ${BUSY_TIMEOUT_MS}`)
+    db.pragma(`busy_timeout = ${BLOCKING_TIMEOUT_MS}`)
     return db
   } catch (error) {
     db?.close()
@@ -73,12 +73,12 @@ export function openFile(
 export const isLarge = (file: string, largeFromBytes = LARGE_BYTES): boolean =>
   file !== ':memory:' && statSync(file).size >= largeFromBytes
 
-/** How long a look at the files' identity is good for those who only read. */
-const LATELY_MS = 100
+/** Reads rely on a check of the files' identity that is at most this old; writes always check. */
+const IDENTITY_MAX_AGE_MS = 100
 
 /**
- * SQLite goes on reading and writing files that were deleted or replaced under it, and every commit would be lost
- * with the process. So the names must still lead to the files that were opened.
+ * SQLite continues to use files that were deleted or replaced, and every commit would be lost when the process ends. So this
+ * checks that the names still refer to the files that were opened.
  */
 export function createIdentityCheck(file: string): (options?: { readonly lately: boolean }) => void {
   const names = [file, `${realpathSync(file)}-wal`]
@@ -86,7 +86,7 @@ export function createIdentityCheck(file: string): (options?: { readonly lately:
   let seenAt = performance.now()
   return ({ lately } = { lately: false }) => {
     const now = performance.now()
-    if (lately && now - seenAt < LATELY_MS) return
+    if (lately && now - seenAt < IDENTITY_MAX_AGE_MS) return
     if (identityOf(names) !== opened) {
       throw replaced(file)
     }
@@ -103,8 +103,8 @@ function identityOf(names: readonly string[]): string {
 }
 
 /**
- * A new database is made under another name and linked into place with its header written, readable by nobody
- * else. So an empty file is never a start that was interrupted: it was once a database, and is refused.
+ * A new database is created under another name, readable by its owner alone, and linked into place once its header is written. So
+ * an empty file never comes from an interrupted start: it was a database once, and is refused.
  */
 function prepareFile(file: string): void {
   try {
@@ -112,15 +112,15 @@ function prepareFile(file: string): void {
     if (!existsSync(file)) create(file)
     if (statSync(file).size >= HEADER_BYTES) return
   } catch (error) {
-    throw new StoreUnusable(`the database ${file} cannot be made: ${(error as Error).message}`, error)
+    throw new StoreUnusable(`the database ${file} cannot be created: ${(error as Error).message}`, error)
   }
   throw new StoreUnusable(
-    `the database ${file} is empty or cut off: restore a backup, or delete it to begin anew`,
+    `the database ${file} is empty or cut off: restore a backup, or delete it to start with a new one`,
   )
 }
 
 function create(file: string): void {
-  // A folder of its own: a process id is no unique name where containers share a volume.
+  // A folder with a random name: process ids are not unique if containers share a volume.
   const folder = mkdtempSync(`${file}.new-`)
   try {
     const draft = join(folder, 'draft')
@@ -130,7 +130,7 @@ function create(file: string): void {
     db.close()
     linkSync(draft, file)
   } catch (error) {
-    // Another process was first; its database is as good as ours.
+    // Another process was first; this process uses that database.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   } finally {
     rmSync(folder, { recursive: true, force: true })

@@ -1,6 +1,6 @@
 /**
- * A program of its own: looks at every page of the database that it is given, says `ok` or what it found, and ends. A process
- * and not a thread, because nothing interrupts SQLite in the middle of this but the end of its process.
+ * A program that checks every page of a database, prints `ok` or what it found, and exits. It is a process and not a thread,
+ * because only the end of the process can interrupt SQLite during the check.
  */
 import Database from 'better-sqlite3'
 

@@ -1,21 +1,21 @@
-/** Whether a database is whole: asked at a server's start, before it serves or, if that would take long, beside it. */
+/** Checks the integrity of a database when a server starts: before it serves or, for a large file, while it serves. */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type Database from 'better-sqlite3'
 import { StoreDamaged } from '../db.ts'
 
-/** Looked through in less than a tenth of a second. */
+/** A file of this size is checked in less than a tenth of a second. */
 export const LARGE_BYTES = 67_108_864
 
-/** @throws {Error} that says what is wrong, with SQLite's own code for damage */
+/** @throws {Error} that says what is wrong, with SQLite's code for damage */
 export function checkIntegrity(db: Database.Database): void {
   assertIntact(String(db.pragma('quick_check(1)', { simple: true })))
-  // The pages that were looked at fill the cache, and are not those that will be asked for.
+  // The cache is full of the pages that were checked, which are not those that requests will need.
   db.pragma('shrink_memory')
 }
 
 export interface IntegrityCheck {
-  /** Rejects with {@link StoreDamaged} if something was found. What could not be looked at was not found to be damaged. */
+  /** Rejects with {@link StoreDamaged} if damage was found. A check that could not run has found nothing. */
   readonly done: Promise<void>
   stop(): void
 }

@@ -1,9 +1,9 @@
 /**
  * The embedded engine. Must not know: any table.
  *
- * Durability costs one flush to disk a commit, and that flush would be paid on the event loop by each request
- * in turn. So batches that arrive in the same turn of the loop are committed together, each under a savepoint
- * of its own: fifty concurrent refreshes cost one flush, and still each succeeds or fails alone.
+ * Every commit flushes to disk, and the flush blocks the event loop. So batches that arrive in the same turn of the loop are
+ * committed together, each under its own savepoint: fifty concurrent refreshes cost one flush, and each still succeeds or fails
+ * by itself.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type Database from 'better-sqlite3'
@@ -22,9 +22,9 @@ import { startIntegrityCheck } from './integrity-check.ts'
 /** How long a batch waits for its turn altogether, off the event loop. */
 export const BUSY_TIMEOUT_MS = 2000
 const RETRY_MS = 25
-/** More savepoints than this in one transaction would only make a failed commit more expensive. */
+/** Batches in one commit. More would only make a failed commit more expensive. */
 const GROUP = 256
-interface Waiting {
+interface QueuedBatch {
   readonly steps: readonly Step[]
   readonly since: number
   resolve(committed: boolean): void
@@ -37,7 +37,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   const examination =
     options.integrityCheck && isLarge(file, options.largeFromBytes) ? startIntegrityCheck(file) : undefined
   const statements = new Map<string, Database.Statement>()
-  let waiting: Waiting[] = []
+  let waiting: QueuedBatch[] = []
   let scheduled = false
   let closed = false
 
@@ -65,7 +65,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     try {
       kept = run(steps)
     } finally {
-      // On a full disk SQLite may have ended the transaction by itself, and the savepoint with it.
+      // On a full disk, SQLite may have ended the transaction, and with it the savepoint.
       if (db.inTransaction) {
         if (!kept) prepare('ROLLBACK TO one').run()
         prepare('RELEASE one').run()
@@ -74,8 +74,8 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     return kept
   }
 
-  /** @throws what makes the whole group fail; a single batch's own failure is its own outcome. */
-  function commitGroup(group: readonly Waiting[]): (() => void)[] {
+  /** @throws an error that fails the whole group. The failure of a single batch is its own outcome. */
+  function commitGroup(group: readonly QueuedBatch[]): (() => void)[] {
     assertOurs()
     prepare('BEGIN IMMEDIATE').run()
     try {
@@ -84,8 +84,8 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
           const kept = runUnderSavepoint(batch.steps)
           return () => batch.resolve(kept)
         } catch (error) {
-          // What ails the store ails all of them; anything else is this batch's own mistake.
-          if (isTrouble(error) || !db.inTransaction) throw error
+          // If the store is unavailable, all batches of the group fail. Any other error belongs to this batch.
+          if (isUnavailable(error) || !db.inTransaction) throw error
           return () => batch.reject(isConstraint(error) ? new ConstraintViolation(error) : error)
         }
       })
@@ -159,7 +159,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   }
 }
 
-/** better-sqlite3 takes `$1` as a parameter named `1`. */
+/** For better-sqlite3, `$1` is a parameter with the name `1`. */
 export function bind(params: readonly Param[] = []): Record<string, Param> {
   const named: Record<string, Param> = {}
   for (let i = 0; i < params.length; i += 1) named[i + 1] = params[i] as Param
@@ -168,11 +168,11 @@ export function bind(params: readonly Param[] = []): Record<string, Param> {
 
 const isConstraint = (error: unknown): boolean => codeOf(error).startsWith('SQLITE_CONSTRAINT')
 
-/** Whatever the file system or the lock does to us is "not now"; a mistake in our SQL stays what it is. */
-const isTrouble = (error: unknown): boolean =>
+/** Errors of the file system and of locks mean that the store is unavailable. A mistake in the SQL is thrown as it is. */
+const isUnavailable = (error: unknown): boolean =>
   /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL)/.test(codeOf(error))
 
 function translate(error: unknown): unknown {
   if (isDamage(error)) return new StoreDamaged(error)
-  return isTrouble(error) ? new StoreUnavailable(error) : error
+  return isUnavailable(error) ? new StoreUnavailable(error) : error
 }
