@@ -18,7 +18,7 @@ export interface Clock {
 export type Monotonic = () => number
 
 /** A moment by both clocks of the machine. */
-export interface Mark {
+interface Mark {
   readonly at: EpochSeconds
   readonly monotonic: number
 }

@@ -2,7 +2,7 @@
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
 
 /** What is encrypted. Each purpose has a key of its own, so that a value of one is not accepted as another. */
-export type Purpose = 'session' | 'session-id' | 'stored-session' | 'last-use' | 'sign-in' | 'logout'
+type Purpose = 'session' | 'session-id' | 'stored-session' | 'last-use' | 'sign-in' | 'logout'
 
 export interface Encryption {
   /** `place` says where the value belongs, such as the name of its cookie. It decrypts only there. */

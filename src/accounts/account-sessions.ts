@@ -9,7 +9,7 @@ import type { SignIn, SignInStore } from '../store/contracts/user-sessions.ts'
 import type { Clock } from '../system.ts'
 import type { SignIns, Visitor } from './user-sessions.ts'
 
-export interface Access {
+interface Access {
   /** All three newest first, and only what has not ended. */
   readonly signIns: readonly SignIn[]
   readonly sessions: readonly Session[]

@@ -13,7 +13,7 @@ export type Proof =
 export const ACR_PASSWORD = 'urn:keyturn:acr:password'
 export const ACR_MFA = 'urn:keyturn:acr:mfa'
 /** OpenID EAP ACR Values §4: phishing-resistant. */
-export const ACR_PHISHING_RESISTANT = 'phr'
+const ACR_PHISHING_RESISTANT = 'phr'
 
 /** Strongest last, and what satisfies one satisfies all before it. */
 export const ACR_VALUES = [ACR_PASSWORD, ACR_MFA, ACR_PHISHING_RESISTANT] as const

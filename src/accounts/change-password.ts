@@ -6,12 +6,12 @@ import type { Login } from './login.ts'
 import { hashPassword, LONGEST_PASSWORD, SHORTEST_PASSWORD } from './password.ts'
 import type { CurrentSignIn, SignIns, Visitor } from './user-sessions.ts'
 
-export interface PasswordChange {
+interface PasswordChange {
   readonly current: string
   readonly next: string
 }
 
-export type PasswordChangeRefusal = 'wrong' | 'short' | 'long' | 'same'
+type PasswordChangeRefusal = 'wrong' | 'short' | 'long' | 'same'
 
 /**
  * The new secret of this sign-in, which is the only one that is left. null: it has ended too, because something else

@@ -15,7 +15,7 @@ export class GateFull extends KeyturnError<'overloaded'> {
   }
 }
 
-export interface GateState {
+interface GateState {
   readonly running: number
   readonly waiting: number
   /** Turned away since the start. */

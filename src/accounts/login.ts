@@ -6,7 +6,7 @@ import { hashPassword, verifyPassword } from './password.ts'
 import { type Throttle, Throttled } from './rate-limiter.ts'
 import { normalizeUsername } from './username.ts'
 
-export interface Credentials {
+interface Credentials {
   readonly username: string
   readonly password: string
   readonly ip: string

@@ -9,9 +9,9 @@ import type { Clock } from '../system.ts'
 import { ONE_TIME_STATE_TTL } from './lifetimes.ts'
 
 /** The step that a handle is good for. */
-export type Step = keyof typeof ONE_TIME_STATE_TTL
+type Step = keyof typeof ONE_TIME_STATE_TTL
 
-export interface Carried {
+interface Carried {
   readonly value: string
   /** True the first time, false for every replay, under any concurrency; once all else has been checked. */
   spend(): Promise<boolean>

@@ -35,13 +35,13 @@ export interface PasskeysDeps {
 }
 
 /** Whose passkey it is made for. */
-export interface PasskeyOwner {
+interface PasskeyOwner {
   readonly id: string
   readonly username: string
 }
 
 /** The options are for the browser; the challenge comes back with its answer. */
-export interface PasskeyRegistration {
+interface PasskeyRegistration {
   readonly options: PublicKeyCredentialCreationOptionsJSON
   readonly challenge: string
 }
@@ -59,7 +59,7 @@ export interface PasskeyProof {
 }
 
 /** `stale`: the challenge is too old or was used. `copied`: the counter went back, so there may be two of it. */
-export type PasskeyRefusal = 'stale' | 'unknown' | 'invalid' | 'copied'
+type PasskeyRefusal = 'stale' | 'unknown' | 'invalid' | 'copied'
 export type PasskeyVerdict =
   | { readonly proof: PasskeyProof }
   | { readonly refused: PasskeyRefusal; readonly userId: string | null }

@@ -37,9 +37,9 @@ export const CODE_LIMITS = {
   account: { burst: 10, interval: 600 },
 } as const
 
-export type Limits = Readonly<Record<keyof typeof LIMITS, Omit<Bucket, 'key'>>>
+type Limits = Readonly<Record<keyof typeof LIMITS, Omit<Bucket, 'key'>>>
 
-export interface Attempt {
+interface Attempt {
   /** 0: go ahead; otherwise in how many seconds to try again. */
   readonly wait: Seconds
   /** It was the right password: this attempt does not count, and the place is known from now on. */

@@ -18,7 +18,7 @@ import { asTotpCode, createTotp, SEALED_FACTORS } from './totp.ts'
 export type FactorOwner = Pick<User, 'id' | 'username'>
 
 /** The request that it came with. */
-export interface Origin {
+interface Origin {
   readonly ip: string
   readonly requestId: string
 }
@@ -33,7 +33,7 @@ export interface TotpSetup {
 }
 
 /** `expired`: it has to be begun again; there is another by now, or this one is too old or was used. */
-export type TotpConfirmation = 'confirmed' | 'wrong' | 'expired'
+type TotpConfirmation = 'confirmed' | 'wrong' | 'expired'
 
 export interface SecondFactors {
   readonly passkeysAvailable: boolean

@@ -14,20 +14,20 @@ import { type SignedOut, signOutEverywhere } from './sign-out.ts'
 import { normalizeUsername } from './username.ts'
 
 /** An account cannot have this username, password or email address; the message says why. */
-export class InvalidAccount extends KeyturnError<'invalid_account'> {
+class InvalidAccount extends KeyturnError<'invalid_account'> {
   constructor(message: string) {
     super('invalid_account', message)
   }
 }
 
 /** The change contradicts the stored data: the username is taken, or the role does not exist. Nothing was changed. */
-export class AccountConflict extends KeyturnError<'account_conflict'> {
+class AccountConflict extends KeyturnError<'account_conflict'> {
   constructor(message: string) {
     super('account_conflict', message)
   }
 }
 
-export interface NewUser extends Profile {
+interface NewUser extends Profile {
   readonly username: string
   readonly roles: readonly string[]
   readonly password: string

@@ -26,7 +26,7 @@ export interface AuditLog {
   state(): AuditLogState
 }
 
-export interface AuditLogState {
+interface AuditLogState {
   /** Rows that wait to be written. */
   readonly waiting: number
   /** Rows that were written, and events that never will be, since the start. */

@@ -27,7 +27,7 @@ import { transferCommand } from './transfer.ts'
 import { usersCommand } from './users.ts'
 import { verifiersCommand } from './verifiers.ts'
 
-export const commands: readonly CommandFactory[] = [
+const commands: readonly CommandFactory[] = [
   serveCommand,
   demoCommand,
   keysCommand,

@@ -195,7 +195,7 @@ async function announce(
 }
 
 /** The next three commands that a newcomer would type; a test types them. */
-export function firstCommands(url: string): string[] {
+function firstCommands(url: string): string[] {
   return [
     '  npx keyturn apis create https://orders.example --scope orders:read',
     '  npx keyturn clients create --name hello --id hello --grant client_credentials --scope orders:read --env > hello.env',

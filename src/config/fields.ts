@@ -22,7 +22,7 @@ import {
 export const PREFIX = 'KEYTURN_'
 
 /** What a setting without a value may be derived from. */
-export interface Basis {
+interface Basis {
   readonly port: number
   readonly issuer: string
 }

@@ -16,7 +16,7 @@ export const SAMPLERS = [
 export type SamplerName = (typeof SAMPLERS)[number]
 
 export const PROTOCOLS = ['http/protobuf', 'http/json'] as const
-export type Protocol = (typeof PROTOCOLS)[number]
+type Protocol = (typeof PROTOCOLS)[number]
 
 export interface TracingConfig {
   readonly url: string

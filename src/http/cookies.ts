@@ -7,9 +7,9 @@ import type { Random, Seconds } from '../system.ts'
 
 // The prefix `__Host-` keeps other hosts, and responses over plain HTTP, from setting these cookies (RFC 6265bis §4.1.3.2).
 /** A random value for each browser. Forms and flows are bound to it. */
-export const BROWSER_COOKIE = '__Host-keyturn-browser'
+const BROWSER_COOKIE = '__Host-keyturn-browser'
 /** The secret of the user session. */
-export const SESSION_COOKIE = '__Host-keyturn-session'
+const SESSION_COOKIE = '__Host-keyturn-session'
 
 /** `Lax` and not `Strict`: users arrive from applications by a link or a redirect, and must be recognised then. */
 const ATTRIBUTES = { path: '/', httpOnly: true, secure: true, sameSite: 'lax' } as const

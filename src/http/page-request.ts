@@ -54,7 +54,7 @@ export interface PageRequest {
   html(body: string, options?: HtmlOptions): FastifyReply
 }
 
-export interface HtmlOptions extends PageNeeds {
+interface HtmlOptions extends PageNeeds {
   readonly status?: number
 }
 

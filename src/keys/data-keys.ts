@@ -77,7 +77,7 @@ export async function ensureRoot(deps: OpenRootsDeps, ring: Ring | null): Promis
   failpoint('start:root')
 }
 
-export function sealRoot(
+function sealRoot(
   masterKey: Uint8Array,
   random: Pick<Random, 'bytes'>,
   number: number,

@@ -6,7 +6,7 @@ import type { Sealer } from './encryption.ts'
 import { type SigningKey, signCompact } from './sign-compact.ts'
 
 /** The private half in the store does not belong to the public half beside it. */
-export class KeyMismatch extends KeyturnError<'key_mismatch'> {
+class KeyMismatch extends KeyturnError<'key_mismatch'> {
   constructor(kid: string, cause?: unknown) {
     super('key_mismatch', `the private and the public half of key ${kid} do not belong together`, { cause })
   }

@@ -6,7 +6,7 @@ import { algorithms } from './algorithms.ts'
 import type { LiveRing } from './live-ring.ts'
 import { signCompact } from './sign-compact.ts'
 
-export type VerifiedJwt =
+type VerifiedJwt =
   | { readonly valid: true; readonly claims: JWTPayload }
   /** `expired` is said of genuine tokens only. */
   | { readonly valid: false; readonly problem: 'expired' | 'unknown' }

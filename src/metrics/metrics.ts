@@ -16,7 +16,7 @@ import { timeStore } from './time-store.ts'
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /** A request that was answered. */
-export interface Answered {
+interface Answered {
   /** The route's pattern below the issuer, or `other`; never the path. */
   readonly endpoint: string
   /** As routes have it, or `other`. */

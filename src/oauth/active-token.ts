@@ -17,12 +17,12 @@ export interface ActiveTokensDeps {
   readonly revokedTokens: RevokedTokenStore
 }
 
-export interface ActiveSession {
+interface ActiveSession {
   readonly session: Session
   readonly user: User
 }
 
-export interface Inactive {
+interface Inactive {
   readonly active: false
   readonly detail: FailureDetail
 }

@@ -43,6 +43,6 @@ export function failureFields(error: unknown): Pick<AuditFields, 'reason' | 'det
 }
 
 /** The code of the error. A programming mistake has none, and the client is told `server_error`. */
-export function reasonOf(error: unknown): string {
+function reasonOf(error: unknown): string {
   return error instanceof KeyturnError ? error.code : 'server_error'
 }

@@ -9,14 +9,14 @@ import { singleFlightByKey } from '../single-flight.ts'
 import type { Clock, EpochSeconds, Seconds } from '../system.ts'
 import type { StatusBoard } from './status-list-cache.ts'
 
-export interface PublishedList {
+interface PublishedList {
   readonly jwt: string
   /** The same, compressed once for all who accept it. */
   readonly gzip: Buffer
   readonly etag: string
 }
 
-export interface PublishedState {
+interface PublishedState {
   readonly lists: number
   /** Of all of them, as served. */
   readonly bytes: number
@@ -44,7 +44,7 @@ export interface StatusPublisherDeps {
   readonly ttl: Seconds
 }
 
-export const STATUS_LIST_TYPE = 'statuslist+jwt'
+const STATUS_LIST_TYPE = 'statuslist+jwt'
 
 /** `exp`: how long a list may be believed by who cannot get a newer one. Renewed at half of it. */
 const VALID_FOR: Seconds = 600

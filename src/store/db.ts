@@ -76,7 +76,7 @@ export interface Changes {
   stop(): Promise<void>
 }
 
-export interface PoolState {
+interface PoolState {
   /** The highest number of connections. */
   readonly max: number
   readonly idle: number

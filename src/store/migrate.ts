@@ -55,7 +55,7 @@ function declared(sql: string): string {
 }
 
 /** The oldest program that can work with the store once the step is applied; null if the step does not say. */
-export function oldestFor({ checksum }: Pick<Migration, 'checksum'>): string | null {
+function oldestFor({ checksum }: Pick<Migration, 'checksum'>): string | null {
   const [, kind, oldest] = /^(?:(expand)|contract (\d+\.\d+\.\d+)):/.exec(checksum) ?? []
   return kind === undefined ? (oldest ?? null) : '0.0.0'
 }

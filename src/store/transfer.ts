@@ -10,7 +10,7 @@ import { type MigrationStatus, migrate, migrationStatus, TRANSFER_MARK } from '.
 import { TABLES, type Table } from './tables.ts'
 
 /** The transfer did not begin, or failed; the message says why. */
-export class TransferRefused extends KeyturnError<'transfer_refused'> {
+class TransferRefused extends KeyturnError<'transfer_refused'> {
   constructor(message: string) {
     super('transfer_refused', message)
   }

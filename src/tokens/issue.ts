@@ -20,7 +20,7 @@ export interface TokenResponse {
   id_token?: string
 }
 
-export interface IssuedTokens {
+interface IssuedTokens {
   readonly response: TokenResponse
   /** For the audit trail. */
   readonly jti: string

@@ -48,7 +48,7 @@ export interface Spans {
   current(): SpanContext | null
 }
 
-export interface Entered {
+interface Entered {
   readonly span: Span
   run(work: () => void): void
 }

@@ -36,7 +36,7 @@ export interface Tracing extends Wrappers {
   stop(): Promise<void>
 }
 
-export interface TracedRequest {
+interface TracedRequest {
   readonly method: string
   /** The route's pattern below the issuer; undefined if there is none. */
   readonly route: string | undefined

@@ -11,7 +11,7 @@ import { PASSKEYS_SCRIPT } from './assets/passkeys.ts'
 import { styleSheet } from './assets/style.ts'
 import type { Brand } from './branding.ts'
 
-export type AssetName = 'style' | 'logo' | 'passkeys' | 'webauthn' | 'formPost'
+type AssetName = 'style' | 'logo' | 'passkeys' | 'webauthn' | 'formPost'
 
 export interface Asset {
   readonly name: AssetName

@@ -6,7 +6,7 @@ import type { Test } from 'tap'
 import type { Verifier } from '../../packages/verify/index.ts'
 import { AUDIENCE, JWKS, signingKey, standIn } from '../support/issuers/stand-in-issuer.ts'
 
-export interface GuardAnswer {
+interface GuardAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: unknown

@@ -12,7 +12,7 @@ export interface Database {
 }
 
 /** `store` is the first connection, and enough for most. */
-export type Check = (t: Test, store: Store, database: Database) => Promise<void>
+type Check = (t: Test, store: Store, database: Database) => Promise<void>
 
 export type Contract = Readonly<Record<string, Check>>
 

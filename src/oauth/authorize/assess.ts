@@ -31,7 +31,7 @@ export interface RequestSummary {
   readonly canStoreConsent: boolean
 }
 
-export interface Assessment {
+interface Assessment {
   readonly summary: RequestSummary
   readonly state: Omit<AuthorizationState, 'consentGivenNow'>
 }

@@ -27,7 +27,7 @@ import { resolveRequest } from './resolve-request.ts'
 import { type AuthorizationResponse, codeResponse, errorResponse } from './response.ts'
 
 /** The browser that sends the request: who is signed in, and what the user has just decided. */
-export interface AuthorizationRequestContext {
+interface AuthorizationRequestContext {
   readonly current: CurrentSignIn | null
   readonly ip: string
   readonly requestId: string

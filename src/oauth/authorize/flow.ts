@@ -24,7 +24,7 @@ export interface Flow {
   readonly reauthenticated?: { readonly signInId: string; readonly authTime: EpochSeconds }
 }
 
-export interface PendingLogin {
+interface PendingLogin {
   readonly userId: string
   readonly at: EpochSeconds
   /** Fingerprint of the password hash, so that a password change in between ends the login. */

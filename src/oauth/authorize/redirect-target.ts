@@ -18,7 +18,7 @@ export class UntrustedRequest extends OAuthError {
 }
 
 export const RESPONSE_MODES = ['query', 'form_post'] as const
-export type ResponseMode = (typeof RESPONSE_MODES)[number]
+type ResponseMode = (typeof RESPONSE_MODES)[number]
 
 export interface RedirectTarget {
   readonly client: Client

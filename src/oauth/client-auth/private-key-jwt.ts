@@ -8,7 +8,7 @@ import type { ProtocolRequest } from '../parameters.ts'
 import { type ClientClaims, InvalidClientJwt, isSignedJwt, verifyClientJwt } from './client-jwt.ts'
 import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 
-export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
 
 const TYPES: readonly string[] = ['jwt', 'client-authentication+jwt']
 

@@ -129,10 +129,10 @@ const EXPIRED = 'expired'
 /** One text for all reasons: a client that holds a stolen token does not learn what became of it. */
 const refused = (detail: FailureDetail) => invalidGrant('the refresh token is not valid', { detail })
 
-export type RefreshEvaluation = 'current' | 'retry' | 'replay' | 'expired' | 'revoked' | 'unknown'
+type RefreshEvaluation = 'current' | 'retry' | 'replay' | 'expired' | 'revoked' | 'unknown'
 
 /** What a genuine refresh token of this session means now. Pure. */
-export function evaluateRefresh(
+function evaluateRefresh(
   session: Session,
   generation: number,
   now: EpochSeconds,

@@ -19,7 +19,7 @@ export interface IntrospectionDeps extends PresentedTokenDeps {
 }
 
 /** RFC 7662 §2.2: the response for an inactive token contains nothing else, whatever the reason. */
-export type IntrospectionResponse = { active: false } | ({ active: true } & Record<string, unknown>)
+type IntrospectionResponse = { active: false } | ({ active: true } & Record<string, unknown>)
 
 /** @throws {OAuthError} invalid_client unless a confidential client asks (§2.1) */
 export type Introspection = (request: ProtocolRequest) => Promise<IntrospectionResponse>

@@ -29,7 +29,7 @@ export interface PushedRequestDeps {
 }
 
 /** RFC 9126 §2.2. */
-export interface PushedRequestResponse {
+interface PushedRequestResponse {
   readonly request_uri: string
   readonly expires_in: Seconds
 }

@@ -31,7 +31,7 @@ export interface AuditHead {
   readonly mac: string | null
 }
 
-export interface AuditState {
+interface AuditState {
   /** null only if the head was deleted by hand. */
   readonly head: AuditHead | null
   /** The lowest stored `seq`; null if there are no rows. */

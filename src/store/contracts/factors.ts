@@ -1,7 +1,7 @@
 import type { EpochSeconds } from '../../system.ts'
 
 /** The secret of an authenticator app. A user has at most one. */
-export interface TotpSecret {
+interface TotpSecret {
   readonly userId: string
   readonly sealed: string
   /** Number of the data key that the secret is encrypted with. */
@@ -37,7 +37,7 @@ export interface FactorSummary {
 }
 
 /** The members of a passkey that one use may change, and those that identify it. */
-export type PasskeyUse = Pick<Passkey, 'id' | 'userId' | 'counter' | 'backedUp'>
+type PasskeyUse = Pick<Passkey, 'id' | 'userId' | 'counter' | 'backedUp'>
 
 export const MOST_PASSKEYS = 20
 

@@ -2,7 +2,7 @@
  * Four counters by which a running node notices the changes of other processes without reading all tables: for the key ring,
  * the registry (clients, APIs, roles), the status lists, and the data keys. Each grows in the batch that makes the change.
  */
-export interface Revisions {
+interface Revisions {
   readonly ring: number
   readonly registry: number
   readonly status: number

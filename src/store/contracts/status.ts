@@ -18,7 +18,7 @@ export interface StatusBlock {
   readonly expiresAt: EpochSeconds
 }
 
-export interface StatusChanges {
+interface StatusChanges {
   /** For the next call of `changesSince`. */
   readonly revision: number
   readonly entries: readonly StatusIndex[]

@@ -5,7 +5,7 @@ import type { PageContext } from '../page.ts'
 import { type Row, rows, section } from './section.ts'
 
 /** Removed by `id`, POST `/account/passkeys/remove`. */
-export interface ListedPasskey {
+interface ListedPasskey {
   readonly id: string
   readonly name: string
   readonly createdAt: number

@@ -13,7 +13,7 @@ const TEXTS = { en, de } as const satisfies Readonly<Record<string, Texts>>
 export type Locale = keyof typeof TEXTS
 
 export const LOCALES = Object.keys(TEXTS) as readonly Locale[]
-export const DEFAULT_LOCALE: Locale = 'en'
+const DEFAULT_LOCALE: Locale = 'en'
 
 export const textsIn = (locale: Locale): Texts => TEXTS[locale]
 

@@ -15,7 +15,7 @@ export interface Served extends Pick<TestServer, 'inject'> {
   readonly config: Pick<Config, 'issuer'>
 }
 
-export interface Form {
+interface Form {
   readonly method: 'GET' | 'POST'
   readonly action: string
   /** Names and values that the unchanged form would submit, without buttons and unchecked boxes. */
@@ -50,7 +50,7 @@ export interface Page {
 }
 
 /** Where a request comes from: one of our pages, the address bar, or another site’s page. */
-export type From = 'same-origin' | 'none' | 'cross-site'
+type From = 'same-origin' | 'none' | 'cross-site'
 
 interface Asking {
   readonly method?: 'GET' | 'POST'

@@ -17,7 +17,7 @@ export interface Answer {
   json(): Record<string, unknown>
 }
 
-export interface Asking {
+interface Asking {
   readonly method?: string
   readonly headers?: Record<string, string>
 }

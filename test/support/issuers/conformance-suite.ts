@@ -22,14 +22,14 @@ export const inBothModes =
 /** Registered as in the plans: a confidential client that relies on `nonce`. */
 export const PLAIN = { client_id: 'lax', code_challenge: undefined, code_challenge_method: undefined }
 
-export interface Answer {
+interface Answer {
   readonly method: 'GET' | 'POST'
   /** Without the members that the response added. */
   readonly url: string
   readonly params: URLSearchParams
 }
 
-export interface Tokens {
+interface Tokens {
   readonly access_token: string
   readonly id_token: string
   readonly refresh_token: string

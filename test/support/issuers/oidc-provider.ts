@@ -16,7 +16,7 @@ import { type TestTime, testTime } from './stand-in-issuer.ts'
 
 export const APP = 'https://app.example'
 export const CLIENT_ID = 'web'
-export const CLIENT_SECRET = 'client-secret-of-the-web-app-0123456789'
+const CLIENT_SECRET = 'client-secret-of-the-web-app-0123456789'
 export const TOKEN_SECONDS = 60
 /** Headers of a request that a page of the app sends by script. */
 export const OURS = { 'x-csrf': '1', origin: APP, 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }

@@ -8,7 +8,7 @@ import { keptKeys } from '../server/cached-keys.ts'
 import { type TestClock, testClock } from '../server/clock.ts'
 import { type TestLogger, testLogger } from '../server/log.ts'
 
-export interface Outcome {
+interface Outcome {
   readonly code: number
   readonly out: string
   readonly err: string

@@ -27,7 +27,7 @@ export function script(
   return ended(child)
 }
 
-export function ended(child: ChildProcess): Promise<Ended> {
+function ended(child: ChildProcess): Promise<Ended> {
   let stdout = ''
   let stderr = ''
   child.stdout?.on('data', (chunk) => {

@@ -99,7 +99,7 @@ const canonical = (event: unknown, fields: Line): string => {
   return JSON.stringify([event, given.sort(([a], [b]) => (a < b ? -1 : 1))])
 }
 
-export function fieldsOf({ actor, sub, clientId, fields }: AuditRow): Line {
+function fieldsOf({ actor, sub, clientId, fields }: AuditRow): Line {
   const columns = Object.entries({ actor, sub, client_id: clientId }).filter(([, value]) => value !== null)
   return { ...Object.fromEntries(columns), ...JSON.parse(fields) }
 }

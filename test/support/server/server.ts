@@ -6,7 +6,7 @@ import { openKeys } from '../../../src/keys/index.ts'
 import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts'
 import { openBase, type System } from '../../../src/node/base.ts'
 import { openServer, type Server } from '../../../src/node/server.ts'
-import { createStore, openDb, type Store } from '../../../src/store/index.ts'
+import type { Store } from '../../../src/store/index.ts'
 import { watchAudit } from './audit-consistency.ts'
 import { keptKeys } from './cached-keys.ts'
 import { type TestClock, testClock } from './clock.ts'
@@ -115,9 +115,4 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
       }
     },
   }
-}
-
-/** A new store in memory, with the schema, for tests that need no server. */
-export function memoryStore(): Store {
-  return createStore(openDb('sqlite::memory:'))
 }
