@@ -178,9 +178,9 @@ async function openPlace(
   const name = `${engine} ${sessions}`
   const stored = await startKeyturn(name, root, folder, {
     settings,
-    fill: async ({ store, clock }, { roots }) => {
+    fill: async ({ store, clock }, { dataKeys }) => {
       const ids = await storeSessions(store, clock.now(), Math.max(sessions, REFRESHING), REFRESHING)
-      const codec = createRefreshTokenCodec(roots)
+      const codec = createRefreshTokenCodec(dataKeys)
       tokens.push(...ids.map((sessionId) => codec.write({ sessionId, generation: 1 })))
     },
   })

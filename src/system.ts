@@ -55,7 +55,7 @@ export interface Logger {
 export const FAILPOINTS = [
   'start:migrated',
   'start:master-key',
-  'start:root',
+  'start:data-key',
   'start:ring',
   'refresh:verified',
   'refresh:rotated',
@@ -63,10 +63,10 @@ export const FAILPOINTS = [
   'rotate:generated',
   'rotate:committed',
   'cover:extended',
-  'reseal:prepared',
-  'reseal:swapped',
-  'reseal:kept',
-  'reseal:promoted',
+  'master-key:prepared',
+  'master-key:committed',
+  'master-key:old-kept',
+  'master-key:promoted',
 ] as const
 export type Failpoint = (typeof FAILPOINTS)[number]
 export type ReachFailpoint = (name: Failpoint) => void

@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os'
 import type { Audit } from '../audit/events.ts'
 import type { Config } from '../config/load.ts'
-import type { Roots } from '../keys/data-keys.ts'
+import type { DataKeys } from '../keys/data-keys.ts'
 import type { UserStore } from '../store/contracts/users.ts'
 import type { Store } from '../store/index.ts'
 import type { Clock, Random } from '../system.ts'
@@ -38,7 +38,7 @@ export interface AccountsDeps {
   readonly clock: Clock
   readonly random: Random
   readonly audit: Audit
-  readonly roots: Roots
+  readonly dataKeys: DataKeys
   readonly store: Pick<
     Store,
     'users' | 'factors' | 'singleUse' | 'signIns' | 'sessions' | 'consents' | 'throttle' | 'knownLocations'
@@ -54,14 +54,14 @@ const LIMITER_SIZE: GateSize = {
 }
 
 export function createAccounts(deps: AccountsDeps): Accounts {
-  const { config, clock, random, audit, roots, store, limiterSize = LIMITER_SIZE } = deps
+  const { config, clock, random, audit, dataKeys, store, limiterSize = LIMITER_SIZE } = deps
   const { users, signIns, sessions, consents, factors, singleUse } = store
   const gate = deps.traceLimiter(createGate(limiterSize))
   const throttle = createThrottle({
     throttle: store.throttle,
     knownLocations: store.knownLocations,
     clock,
-    roots,
+    dataKeys,
   })
   const login = createLogin({ users, gate, throttle, audit })
   const userSessions = createSignIns({ signIns, sessions, users, clock, random, audit, config })
@@ -76,7 +76,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
       clock,
       random,
       audit,
-      roots,
+      dataKeys,
       issuer: config.issuer,
       name: config.brandName,
     }),

@@ -1,9 +1,9 @@
 /**
- * What a browser carries for us from one step to the next: sealed, for one step and one user, and only for a
- * while. So a step that was begun and left fills no table. Must not know what it carries.
+ * Encrypted state that a browser carries from one step to the next, for one step, one user and a limited time. So a step that
+ * was begun and abandoned leaves nothing in the store. Must not know what the state is.
  */
 import { createHash } from 'node:crypto'
-import { SealBroken, type Sealer } from '../keys/encryption.ts'
+import { type Cipher, DecryptionError } from '../keys/encryption.ts'
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { Clock } from '../system.ts'
 import { ONE_TIME_STATE_TTL } from './lifetimes.ts'
@@ -24,36 +24,36 @@ export interface Handles {
 }
 
 export interface HandlesDeps {
-  readonly sealer: Sealer
+  readonly cipher: Cipher
   readonly singleUse: SingleUseStore
   readonly clock: Clock
 }
 
-export function createHandles({ sealer, singleUse, clock }: HandlesDeps): Handles {
-  const label = (step: Step, userId: string | null) => `${step}:${userId ?? ''}`
+export function createHandles({ cipher, singleUse, clock }: HandlesDeps): Handles {
+  const context = (step: Step, userId: string | null) => `${step}:${userId ?? ''}`
 
   return {
     write(step, userId, value) {
-      return sealer.seal(label(step, userId), `${clock.now() + ONE_TIME_STATE_TTL[step]}:${value}`)
+      return cipher.encrypt(context(step, userId), `${clock.now() + ONE_TIME_STATE_TTL[step]}:${value}`)
     },
 
     read(step, userId, handle) {
-      const text = open(label(step, userId), handle)
+      const text = decrypt(context(step, userId), handle)
       if (text === null) return null
       const colon = text.indexOf(':')
       const until = Number(text.slice(0, colon))
       if (!(clock.now() < until)) return null
-      // A seal has one spelling, so its digest names it.
+      // A ciphertext has one spelling, so its digest identifies it.
       const id = `${step}:${createHash('sha256').update(handle).digest('base64url')}`
       return { value: text.slice(colon + 1), spend: () => singleUse.claim(id, until) }
     },
   }
 
-  function open(as: string, handle: string): string | null {
+  function decrypt(as: string, handle: string): string | null {
     try {
-      return sealer.open(as, handle)
+      return cipher.decrypt(as, handle)
     } catch (error) {
-      if (error instanceof SealBroken) return null
+      if (error instanceof DecryptionError) return null
       throw error
     }
   }

@@ -5,7 +5,7 @@
  */
 import { createHmac } from 'node:crypto'
 import { KeyturnError } from '../errors.ts'
-import type { Root, Roots } from '../keys/data-keys.ts'
+import type { DataKey, DataKeys } from '../keys/data-keys.ts'
 import type { Bucket, KnownLocationStore, ThrottleStore } from '../store/contracts/rate-limits.ts'
 import type { Clock, Seconds } from '../system.ts'
 import { networkOf } from './ip-prefix.ts'
@@ -57,16 +57,17 @@ export interface ThrottleDeps {
   readonly throttle: ThrottleStore
   readonly knownLocations: KnownLocationStore
   readonly clock: Clock
-  readonly roots: Pick<Roots, 'writing' | 'accepted'>
+  readonly dataKeys: Pick<DataKeys, 'current' | 'valid'>
 }
 
-export function createThrottle({ throttle, knownLocations, clock, roots }: ThrottleDeps): Throttle {
-  // Under a new root all counting begins anew; places are known by the old one too.
-  const digest = (...parts: string[]) => digestOf(roots.writing(), parts)
+export function createThrottle({ throttle, knownLocations, clock, dataKeys }: ThrottleDeps): Throttle {
+  // Counters start again with a new data key. Known places are found under every valid one, because their rows cannot be
+  // looked up without knowing the data key that named them.
+  const digest = (...parts: string[]) => digestOf(dataKeys.current(), parts)
 
   async function isFamiliar(account: string, place: string): Promise<boolean> {
-    for (const root of roots.accepted()) {
-      if (await knownLocations.has(digestOf(root, ['pair', account, place]), clock.now())) return true
+    for (const dataKey of dataKeys.valid()) {
+      if (await knownLocations.has(digestOf(dataKey, ['pair', account, place]), clock.now())) return true
     }
     return false
   }
@@ -101,8 +102,9 @@ export function createThrottle({ throttle, knownLocations, clock, roots }: Throt
   }
 }
 
-/** Keyed, because a plain digest of an address can be turned back by trying them all. */
-function digestOf(root: Root, parts: readonly string[]): string {
-  const key = root.key('keyturn/throttle-key/v1')
-  return createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url').slice(0, 27)
+/** Keyed, because a plain digest of an address can be reversed by trying all addresses. It names its data key. */
+function digestOf(dataKey: DataKey, parts: readonly string[]): string {
+  const key = dataKey.key('keyturn/rate-limits/v1')
+  const digest = createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64url').slice(0, 27)
+  return `${dataKey.number}.${digest}`
 }

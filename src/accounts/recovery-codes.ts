@@ -1,10 +1,10 @@
 /**
- * Codes on paper, for whoever lost the phone. Each has sixty random bits, so no word list helps and no slow hash
- * is needed; the digest is keyed, and the key is not in the store, so a stolen database does not even say
- * whether a guess is right; guesses at our door are throttled. Must not know where digests are kept.
+ * Recovery codes on paper, for users who have lost their phone. Each has sixty random bits, so no word list helps and no slow
+ * hash is needed. The digest is keyed and the key is not in the store, so a stolen database does not show whether a guess is
+ * right. Guesses at the server are rate-limited. Must not know where digests are kept.
  */
 import { createHmac } from 'node:crypto'
-import type { Root, Roots } from '../keys/data-keys.ts'
+import type { DataKey, DataKeys } from '../keys/data-keys.ts'
 import type { Random } from '../system.ts'
 
 export const CODES_IN_A_SET = 10
@@ -15,23 +15,27 @@ const LENGTH = 12
 const GROUP = 4
 
 export interface RecoveryCodesDeps {
-  readonly roots: Pick<Roots, 'writing' | 'accepted'>
+  readonly dataKeys: Pick<DataKeys, 'current' | 'valid'>
   readonly random: Pick<Random, 'bytes'>
 }
 
 export interface RecoveryCodes {
   /** As they are shown, once: `7K2M-9QXA-0FRT`. */
   make(): string[]
-  /** What the store keeps of a set that was just made. */
+  /** What the store keeps of a new set: digests, and the number of their data key. */
   digests(
     userId: string,
     codes: readonly string[],
-  ): { readonly hashes: readonly string[]; readonly root: number }
-  /** What the store may have of this code; nothing if it is written as no code is. */
-  candidates(userId: string, entered: string): string[]
+  ): { readonly hashes: readonly string[]; readonly dataKey: number }
+  /**
+   * The digest of a code that a user entered.
+   * @param dataKey number of the data key that the user's set was made with
+   * @returns null if it is not written like a code, or the data key is no longer valid
+   */
+  digest(userId: string, entered: string, dataKey: number): string | null
 }
 
-export function createRecoveryCodes({ roots, random }: RecoveryCodesDeps): RecoveryCodes {
+export function createRecoveryCodes({ dataKeys, random }: RecoveryCodesDeps): RecoveryCodes {
   function makeOne(): string {
     const letters = [...random.bytes(LENGTH)].map((byte) => ALPHABET[byte % ALPHABET.length])
     const groups = Array.from({ length: LENGTH / GROUP }, (_, i) => letters.slice(i * GROUP, (i + 1) * GROUP))
@@ -42,20 +46,21 @@ export function createRecoveryCodes({ roots, random }: RecoveryCodesDeps): Recov
     make: () => Array.from({ length: CODES_IN_A_SET }, makeOne),
 
     digests(userId, codes) {
-      const root = roots.writing()
-      const hashes = codes.flatMap((code) => readCode(code) ?? []).map((code) => digest(root, userId, code))
-      return { hashes, root: root.number }
+      const dataKey = dataKeys.current()
+      const read = codes.flatMap((code) => readCode(code) ?? [])
+      return { hashes: read.map((code) => digestOf(dataKey, userId, code)), dataKey: dataKey.number }
     },
 
-    candidates(userId, entered) {
+    digest(userId, entered, number) {
       const code = readCode(entered)
-      return code === null ? [] : roots.accepted().map((root) => digest(root, userId, code))
+      const dataKey = dataKeys.valid().find((one) => one.number === number)
+      return code === null || !dataKey ? null : digestOf(dataKey, userId, code)
     },
   }
 }
 
-function digest(root: Root, userId: string, code: string): string {
-  const key = root.key('keyturn/recovery-codes/v1')
+function digestOf(dataKey: DataKey, userId: string, code: string): string {
+  const key = dataKey.key('keyturn/recovery-codes/v1')
   return createHmac('sha256', key).update(`${userId}.${code}`).digest('base64url')
 }
 

@@ -1,44 +1,49 @@
-/** Secrets of authenticator apps, under the newest root: then none of them depends on another. Must not know why there is one. */
-import { createStoredSealer, type Roots } from '../keys/data-keys.ts'
-import { SealBroken } from '../keys/encryption.ts'
+/** Encrypts secrets of authenticator apps with the newest data key, so that none depends on an older one. */
+import { createStorageCipher, type DataKeys } from '../keys/data-keys.ts'
+import { DecryptionError } from '../keys/encryption.ts'
 import type { FactorStore } from '../store/contracts/factors.ts'
 import type { Random } from '../system.ts'
-import { SEALED_FACTORS, totpLabel } from './totp.ts'
+import { TOTP_SECRETS } from './totp.ts'
 
-/** At once; a request waits for no more than one of them. */
+/** Read and written at once, so that a request waits for no more than this. */
 const BATCH = 100
 
-export interface ResealFactorsDeps {
-  readonly factors: Pick<FactorStore, 'listTotpBefore' | 'resealTotp'>
-  readonly roots: Pick<Roots, 'known'>
+export interface ReencryptFactorsDeps {
+  readonly factors: Pick<FactorStore, 'listTotpBefore' | 'reencryptTotp'>
+  readonly dataKeys: Pick<DataKeys, 'all'>
   readonly random: Pick<Random, 'bytes'>
 }
 
-/** Answers how many were sealed anew. */
-export function createResealFactors({ factors, roots, random }: ResealFactorsDeps): () => Promise<number> {
-  const sealer = createStoredSealer(roots, random, SEALED_FACTORS)
+/** @returns a function that returns how many it has encrypted */
+export function createReencryptFactors({
+  factors,
+  dataKeys,
+  random,
+}: ReencryptFactorsDeps): () => Promise<number> {
+  const cipher = createStorageCipher(dataKeys, random, TOTP_SECRETS)
 
-  async function move(userId: string, sealed: string, root: number): Promise<boolean> {
-    const label = totpLabel(userId)
+  async function reencrypt(userId: string, seen: string, dataKey: number): Promise<boolean> {
     try {
-      return await factors.resealTotp(userId, sealed, sealer.seal(label, sealer.open(label, sealed)), root)
+      const secret = cipher.encrypt(userId, cipher.decrypt(userId, seen))
+      return await factors.reencryptTotp(userId, seen, secret, dataKey)
     } catch (error) {
-      // One that is damaged is its owner's trouble; the others must not wait for it.
-      if (error instanceof SealBroken) return false
+      // A damaged secret must not hold up those of other users.
+      if (error instanceof DecryptionError) return false
       throw error
     }
   }
 
   return async () => {
-    const [newest, ...older] = roots.known()
+    const [newest, ...older] = dataKeys.all()
     let done = 0
     while (newest && older.length > 0) {
       const rows = await factors.listTotpBefore(newest.number, BATCH)
-      let moved = 0
-      for (const { userId, sealed } of rows) if (await move(userId, sealed, newest.number)) moved += 1
-      done += moved
-      // What was not moved is gone, damaged, or another by now: no reason to try for ever.
-      if (rows.length < BATCH || moved === 0) break
+      let changed = 0
+      for (const { userId, encryptedSecret } of rows)
+        if (await reencrypt(userId, encryptedSecret, newest.number)) changed += 1
+      done += changed
+      // A row that was not changed is gone, damaged, or different by now. Trying it again would never end.
+      if (rows.length < BATCH || changed === 0) break
     }
     return done
   }

@@ -4,7 +4,7 @@
  * the account is disabled is for whoever signs in to ask.
  */
 import type { Audit, AuditFields } from '../audit/events.ts'
-import { createRootSealer, createStoredSealer, type Roots } from '../keys/data-keys.ts'
+import { createStorageCipher, createTransitCipher, type DataKeys, newestOf } from '../keys/data-keys.ts'
 import type { FactorStore, FactorSummary, Passkey } from '../store/contracts/factors.ts'
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { User } from '../store/contracts/users.ts'
@@ -13,7 +13,7 @@ import { createHandles } from './one-time-state.ts'
 import { createPasskeys, type PasskeyProof, type Passkeys, type PasskeyVerdict } from './passkeys.ts'
 import { CODE_LIMITS, type Throttle, Throttled } from './rate-limiter.ts'
 import { createRecoveryCodes } from './recovery-codes.ts'
-import { asTotpCode, createTotp, SEALED_FACTORS } from './totp.ts'
+import { asTotpCode, createTotp, TOTP_SECRETS } from './totp.ts'
 
 export type FactorOwner = Pick<User, 'id' | 'username'>
 
@@ -81,7 +81,7 @@ export interface SecondFactors {
   removePasskey(user: FactorOwner, id: string, from: Origin): Promise<boolean>
 }
 
-const newest = (roots: Pick<Roots, 'known'>): number => roots.known()[0]?.number ?? 0
+const ONE_TIME_STATE = { purpose: 'keyturn/one-time-state/v1', what: 'the one-time state' } as const
 
 export interface SecondFactorsDeps {
   readonly factors: FactorStore
@@ -90,18 +90,22 @@ export interface SecondFactorsDeps {
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
   readonly audit: Audit
-  readonly roots: Roots
+  readonly dataKeys: DataKeys
   readonly issuer: string
   /** What authenticator apps and browsers call us. */
   readonly name: string
 }
 
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
-  const { factors, singleUse, throttle, clock, random, audit, roots } = deps
-  const handles = createHandles({ sealer: createRootSealer(roots, random, SEALED_FACTORS), singleUse, clock })
-  const sealer = createStoredSealer(roots, random, SEALED_FACTORS)
-  const totp = createTotp({ sealer, clock, random, name: deps.name })
-  const recovery = createRecoveryCodes({ roots, random })
+  const { factors, singleUse, throttle, clock, random, audit, dataKeys } = deps
+  const handles = createHandles({
+    cipher: createTransitCipher(dataKeys, random, ONE_TIME_STATE),
+    singleUse,
+    clock,
+  })
+  const cipher = createStorageCipher(dataKeys, random, TOTP_SECRETS)
+  const totp = createTotp({ cipher, clock, random, name: deps.name })
+  const recovery = createRecoveryCodes({ dataKeys, random })
   const passkeys = createPasskeys({ ...deps, handles })
 
   const by = (userId: string, { ip, requestId }: Origin): AuditFields => ({
@@ -117,24 +121,30 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     pending,
   })
 
+  /** Another node may have used a data key that this node has not read yet. */
+  async function learn(dataKey: number): Promise<void> {
+    if (dataKey > newestOf(dataKeys).number) await dataKeys.sync()
+  }
+
   async function useTotp(userId: string, code: string): Promise<boolean> {
     for (;;) {
       const row = await factors.findTotp(userId)
       if (!row) return false
-      if (row.root > newest(roots)) await roots.sync()
-      const step = totp.stepOf(totp.open(userId, row.sealed), code)
+      await learn(row.dataKey)
+      const step = totp.stepOf(totp.decrypt(userId, row.encryptedSecret), code)
       if (step === null) return false
-      if (await factors.consumeTotpStep(userId, row.sealed, step)) return true
-      // Spent, unless the secret was sealed anew meanwhile: no fault of the code.
-      if ((await factors.findTotp(userId))?.sealed === row.sealed) return false
+      if (await factors.consumeTotpStep(userId, row.encryptedSecret, step)) return true
+      // The code was used, unless the secret was encrypted again in the meantime. Then it is tried again.
+      if ((await factors.findTotp(userId))?.encryptedSecret === row.encryptedSecret) return false
     }
   }
 
   async function useRecoveryCode(userId: string, code: string): Promise<boolean> {
-    for (const hash of recovery.candidates(userId, code)) {
-      if (await factors.consumeRecoveryCode(userId, hash)) return true
-    }
-    return false
+    const dataKey = await factors.recoveryCodesKey(userId)
+    if (dataKey === null) return false
+    await learn(dataKey)
+    const hash = recovery.digest(userId, code, dataKey)
+    return hash !== null && factors.consumeRecoveryCode(userId, hash)
   }
 
   function auditPasskey(verdict: PasskeyVerdict, from: Origin): void {
@@ -174,8 +184,8 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
       const row = { userId: user.id, lastStep: step, createdAt: clock.now() }
       const added = await factors.addTotp({
         ...row,
-        root: newest(roots),
-        sealed: totp.seal(user.id, carried.value),
+        dataKey: newestOf(dataKeys).number,
+        encryptedSecret: totp.encrypt(user.id, carried.value),
       })
       if (!added) return 'expired'
       audit('factor.enrolled', { ...by(user.id, from), action: 'totp' })
@@ -211,8 +221,8 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
 
     async newRecoveryCodes(user, from) {
       const codes = recovery.make()
-      const { hashes, root } = recovery.digests(user.id, codes)
-      if (!(await factors.replaceRecoveryCodes(user.id, hashes, root))) return []
+      const { hashes, dataKey } = recovery.digests(user.id, codes)
+      if (!(await factors.replaceRecoveryCodes(user.id, hashes, dataKey))) return []
       audit('factor.enrolled', { ...by(user.id, from), action: 'recovery' })
       return codes
     },

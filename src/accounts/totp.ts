@@ -3,7 +3,7 @@
  * with SHA-1 is not touched by its collisions. Must not know where secrets are kept, or who guesses.
  */
 import { Secret, TOTP } from 'otpauth'
-import type { Sealer } from '../keys/encryption.ts'
+import type { Cipher } from '../keys/encryption.ts'
 import type { Clock, Random } from '../system.ts'
 import { TOTP_PERIOD, TOTP_WINDOW } from './lifetimes.ts'
 
@@ -12,16 +12,14 @@ const SECRET_BYTES = 20
 
 const FORMAT = { algorithm: 'SHA1', digits: 6, period: TOTP_PERIOD } as const
 
-/** Of secrets that the store keeps, and of what a browser carries for us until there is one. */
-export const SEALED_FACTORS = {
-  purpose: 'keyturn/seal-second-factors/v1',
-  what: 'the second factor',
+/** The cipher of the secrets in the store. */
+export const TOTP_SECRETS = {
+  purpose: 'keyturn/second-factors/v1',
+  what: 'the authenticator secret of user',
 } as const
 
-export const totpLabel = (userId: string): string => `totp:${userId}`
-
 export interface TotpDeps {
-  readonly sealer: Sealer
+  readonly cipher: Cipher
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
   /** What apps call us. */
@@ -35,10 +33,10 @@ export interface Totp {
   uri(secret: string, username: string): string
   /** The time step whose code this is; null if it is none of those around now. */
   stepOf(secret: string, code: string): number | null
-  /** For the store; opens for this user alone. */
-  seal(userId: string, secret: string): string
-  /** @throws {SealBroken} */
-  open(userId: string, sealed: string): string
+  /** For the store. It can be decrypted for this user only. */
+  encrypt(userId: string, secret: string): string
+  /** @throws {DecryptionError} */
+  decrypt(userId: string, encryptedSecret: string): string
 }
 
 /** Whether it is written as these codes are; spaces and full-width digits are what keyboards make of them. */
@@ -47,7 +45,7 @@ export function asTotpCode(entered: string): string | null {
   return /^[0-9]{6}$/.test(code) ? code : null
 }
 
-export function createTotp({ sealer, clock, random, name }: TotpDeps): Totp {
+export function createTotp({ cipher, clock, random, name }: TotpDeps): Totp {
   return {
     makeSecret: () => Secret.fromHex(random.bytes(SECRET_BYTES).toString('hex')).base32,
 
@@ -71,7 +69,7 @@ export function createTotp({ sealer, clock, random, name }: TotpDeps): Totp {
       return delta === null ? null : Math.floor(now / TOTP_PERIOD) + delta
     },
 
-    seal: (userId, secret) => sealer.seal(totpLabel(userId), secret),
-    open: (userId, sealed) => sealer.open(totpLabel(userId), sealed),
+    encrypt: (userId, secret) => cipher.encrypt(userId, secret),
+    decrypt: (userId, encryptedSecret) => cipher.decrypt(userId, encryptedSecret),
   }
 }

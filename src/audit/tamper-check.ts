@@ -24,7 +24,7 @@ export interface Known {
 export interface TamperCheckDeps {
   readonly rows: AuditStore
   readonly logger: Logger
-  /** null while nobody has made a root, or if the master key is missing. */
+  /** null if there is no data key yet, or the master key is missing. */
   readonly keys: () => Promise<AuditKeys | null>
   /** Whether there is a ring, and so a master key somewhere. */
   readonly hasRing: () => Promise<boolean>
@@ -68,7 +68,7 @@ export function createTamperCheck({ rows, logger, keys: keysNow, hasRing, alarm 
   async function isOurs(keys: AuditKeys | null, head: AuditHead): Promise<boolean> {
     if (head.mac !== null) {
       if (keys !== null && isSigned(keys, head)) return true
-      // There may be a new root since.
+      // Another node may have used a new data key in the meantime.
       const now = await keysNow()
       return now !== null && isSigned(now, head)
     }

@@ -12,7 +12,7 @@ export interface FileOptions extends Json {
 
 export const backupCommand: CommandFactory = (context) =>
   examples(
-    action('backup', 'copy the database to a file, while a server uses it; keys stay sealed')
+    action('backup', 'copy the database to a file, while a server uses it; keys stay encrypted')
       .argument('<file>', 'made, readable by its owner alone')
       .option('--force', 'even if the file is there already')
       .action((file: string, options: FileOptions) => backup(context, file, options)),

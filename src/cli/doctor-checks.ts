@@ -11,7 +11,7 @@ import type { Db } from '../store/db.ts'
 import { createStore, databaseFile } from '../store/index.ts'
 import { migrationStatus } from '../store/migrate.ts'
 import { type EpochSeconds, systemClock } from '../system.ts'
-import { checkKeys, checkMasterKey, checkReseal } from './doctor-keys.ts'
+import { checkKeys, checkMasterKey, checkMasterKeyRotation } from './doctor-keys.ts'
 import { checkServer } from './doctor-server.ts'
 import { checkDurability, checkIntegrity, openExisting } from './doctor-store.ts'
 import { explain } from './explain.ts'
@@ -77,12 +77,15 @@ export async function examine(io: Io): Promise<Finding[]> {
     }
     if (ring) {
       const known = ring
-      // undefined: there is one that cannot be read, which has been said.
-      const opens =
+      // undefined: there is a master key that cannot be read, which was reported above.
+      const masterKeys =
         masterKey === undefined
           ? undefined
           : await check('signing keys', () => checkKeys(known, config, masterKey))
-      if (db && opens) await check('reseal', () => checkReseal(db, known, config, opens, shared))
+      if (db && masterKeys)
+        await check('master key rotation', () =>
+          checkMasterKeyRotation(db, known, config, masterKeys, shared),
+        )
       await check('schedule', () => checkSchedule(known, shared.now(), config))
     }
   } finally {

@@ -1,72 +1,74 @@
-/** The doctor's look at master keys: is there one, does it open everything, is a reseal half done. */
+/** Checks of the master key: whether it is there, whether it decrypts everything, and whether a rotation is unfinished. */
 import type { Config } from '../config/load.ts'
-import { openRoot } from '../keys/data-keys.ts'
+import { decryptDataKey } from '../keys/data-keys.ts'
 import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
-import { createKeyHolder, type KeyHolder } from '../keys/master-keys.ts'
+import { createMasterKeys, type MasterKeys } from '../keys/master-keys.ts'
 import * as law from '../keys/ring.ts'
-import { oldRoots } from '../keys/rotate-master-key.ts'
-import { openTested } from '../keys/self-test.ts'
+import { oldDataKeys } from '../keys/rotate-master-key.ts'
+import { decryptTested } from '../keys/self-test.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Db } from '../store/db.ts'
 import { createStore } from '../store/index.ts'
 import { type Clock, systemRandom } from '../system.ts'
 import { count } from './output.ts'
 
-export function checkMasterKey(config: Config): readonly [string, KeyHolder | null] {
-  const holder = createKeyHolder(config, systemRandom)
-  if (config.masterKey) return ['given by the settings', holder]
+export function checkMasterKey(config: Config): readonly [string, MasterKeys | null] {
+  const masterKeys = createMasterKeys(config, systemRandom)
+  if (config.masterKey) return ['given by the settings', masterKeys]
   const file = masterKeyFile(config.keysDir)
-  return holder.keys().length > 0
-    ? [`${file}, readable by its owner alone`, holder]
-    : [`${file} is not there yet`, null]
+  return masterKeys.list().length > 0
+    ? [`${file}, readable by its owner only`, masterKeys]
+    : [`${file} does not exist yet`, null]
 }
 
 export async function checkKeys(
   ring: Ring,
   config: Config,
-  holder: KeyHolder | null,
-): Promise<readonly [string, KeyHolder]> {
-  if (!holder) {
+  masterKeys: MasterKeys | null,
+): Promise<readonly [string, MasterKeys]> {
+  if (!masterKeys) {
     throw new Error(
-      `no master key, and the database has keys that only it opens: restore ${masterKeyFile(config.keysDir)}`,
+      `the master key is missing, and only it decrypts the keys in the database: restore ${masterKeyFile(config.keysDir)}`,
     )
   }
   for (const key of [law.activeKey(ring), law.nextKey(ring)]) {
-    await openTested(key, holder.sealer)
+    await decryptTested(key, masterKeys)
   }
-  const kept = ring.keys.filter(({ state, sealed }) => state !== 'active' && state !== 'next' && sealed)
-  if (kept.length > 0) throw new Error(`${kept[0]?.kid} no longer signs and still has a private half`)
-  return ['the master key opens them, and they sign what the JWKS verifies', holder]
+  const kept = ring.keys.filter(
+    ({ state, encryptedPrivateKey }) => state !== 'active' && state !== 'next' && encryptedPrivateKey,
+  )
+  if (kept.length > 0) throw new Error(`${kept[0]?.kid} no longer signs and still has a private key`)
+  return ['the master key decrypts them, and the JWKS verifies what they sign', masterKeys]
 }
 
-export async function checkReseal(
+export async function checkMasterKeyRotation(
   db: Db,
   ring: Ring,
   config: Config,
-  holder: KeyHolder,
+  masterKeys: MasterKeys,
   clock: Clock,
 ): Promise<readonly [string]> {
   const store = createStore(db)
-  for (const root of await store.roots.list()) openRoot(holder, root)
+  for (const dataKey of await store.dataKeys.list()) decryptDataKey(masterKeys, dataKey)
   const files = !config.masterKey && !config.masterKeyNext
-  const [current, next] = holder.keys()
+  const [current, next] = masterKeys.list()
   if (next) {
-    const done = holder.openerOf(ring).fingerprint === next.fingerprint
+    const done = masterKeys.inUse(ring).id === next.id
     const finish = files
-      ? 'run keyturn keys reseal, which puts it in its place'
-      : 'make it KEYTURN_MASTER_KEY, and take KEYTURN_MASTER_KEY_NEXT away'
+      ? 'run keyturn master-key rotate, which replaces the file'
+      : 'make it KEYTURN_MASTER_KEY, and remove KEYTURN_MASTER_KEY_NEXT'
     throw new Error(
       done
-        ? `the store is sealed with the next master key: ${finish}`
-        : 'there is a next master key, and the store is not sealed with it: run keyturn keys reseal',
+        ? `the store is encrypted under the next master key: ${finish}`
+        : 'there is a next master key, and the store is not encrypted under it: run keyturn master-key rotate',
     )
   }
   if (files && readMasterKey(config.keysDir, 'old')) {
     const old = masterKeyFile(config.keysDir, 'old')
-    throw new Error(`${old} opens backups of before and nothing here: move it to them, or delete it`)
+    throw new Error(`${old} is needed only for older backups: move it to them, or delete it`)
   }
-  const old = await oldRoots({ store, clock })
+  const old = await oldDataKeys({ store, clock })
   const kept =
-    old.length === 0 ? '' : `; ${count(old.length, 'old root')} in use, see keyturn keys reseal --status`
-  return [`none under way, the master key is ${current?.fingerprint}${kept}`]
+    old.length === 0 ? '' : `; ${count(old.length, 'old data key')} in use, see keyturn master-key status`
+  return [`no rotation is in progress, the master key is ${current?.id}${kept}`]
 }

@@ -3,21 +3,20 @@ import { Command } from 'commander'
 import type { Keys } from '../keys/index.ts'
 import { behind, namesOf } from '../keys/known-verifiers.ts'
 import * as law from '../keys/ring.ts'
-import { ensureRing, NoSuchKey, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'
+import { ensureRing, KeyNotFound, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'
 import type { Base } from '../node/base.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { timeline } from './keys-timeline.ts'
-import { resealCommand } from './master-key.ts'
 import { describeNode, settled } from './nodes.ts'
 import { span, table, time } from './output.ts'
 import { withProgress } from './progress.ts'
 
 export const keysCommand: CommandFactory = (context) =>
   new Command('keys')
-    .description('the signing keys: see, rotate, revoke, seal anew')
+    .description('show, rotate and revoke the signing keys')
     .addCommand(
       examples(
         action('list', 'all keys of the ring and what they are doing').action((options: Json) =>
@@ -63,7 +62,6 @@ export const keysCommand: CommandFactory = (context) =>
         'keys timeline',
       ),
     )
-    .addCommand(resealCommand(context))
 
 function describe(ring: Ring) {
   return [...ring.keys]
@@ -232,7 +230,7 @@ function revoke(context: Context, kid: string, options: KeyOptions & Json): Prom
       ]
       context.print(options, value, lines.join('\n'))
     } catch (error) {
-      if (error instanceof NoSuchKey) throw new CommandError(error.message)
+      if (error instanceof KeyNotFound) throw new CommandError(error.message)
       throw error
     }
   })

@@ -1,234 +1,262 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Command } from 'commander'
-import { createResealFactors } from '../accounts/reencrypt-factors.ts'
+import { Command } from 'commander'
+import { createReencryptFactors } from '../accounts/reencrypt-factors.ts'
 import type { Config } from '../config/load.ts'
 import type { Keys } from '../keys/index.ts'
 import { createMasterKey, keepOld, masterKeyFile, promoteNext, readMasterKey } from '../keys/master-key.ts'
 import type { MasterKey } from '../keys/master-keys.ts'
 import { ensureRing } from '../keys/rotate.ts'
-import { oldRoots, reseal } from '../keys/rotate-master-key.ts'
+import { oldDataKeys, rotateMasterKey } from '../keys/rotate-master-key.ts'
 import type { Base } from '../node/base.ts'
 import { isServing } from '../node/heartbeat.ts'
 import type { ServingNode } from '../store/contracts/nodes.ts'
-import { action, CommandError, type Context, examples, type Json, UsageError } from './context.ts'
+import {
+  action,
+  CommandError,
+  type CommandFactory,
+  type Context,
+  examples,
+  type Json,
+  UsageError,
+} from './context.ts'
 import { describeNode } from './nodes.ts'
-import { describeRoot, inWords } from './old-data-keys.ts'
+import { describeDataKey, inWords } from './old-data-keys.ts'
 import { count } from './output.ts'
 import { withProgress } from './progress.ts'
 
-interface ResealOptions extends Json {
+interface RotateOptions extends Json {
   readonly prepare?: boolean
   readonly force?: boolean
   readonly compromised?: boolean
-  readonly status?: boolean
-  readonly dropOld?: boolean
 }
 
-export const resealCommand = (context: Context): Command =>
-  examples(
-    action('reseal', 'a new master key, without downtime')
-      .option('--prepare', 'see to the next key, and say which nodes hold it; seal nothing')
-      .option('--force', 'even if a serving node does not hold the next key')
-      .option('--compromised', 'nothing counts any more that was written with what the old key opens')
-      .option('--status', 'what the store is sealed with, and what still depends on an old root')
-      .option('--drop-old', 'nothing counts any more that depends on an old root')
-      .action((options: ResealOptions) => run(context, options)),
-    'keys reseal',
-    'keys reseal --prepare',
-    'keys reseal --compromised',
-  )
+export const masterKeyCommand: CommandFactory = (context) =>
+  new Command('master-key')
+    .description('rotate the master key, which encrypts the keys in the database')
+    .addCommand(
+      examples(
+        action('rotate', 'a new master key, without downtime')
+          .option('--prepare', 'only create the next master key and report which nodes have it')
+          .option('--force', 'even if a serving node does not have the next master key')
+          .option('--compromised', 'also invalidate the refresh tokens and recovery codes issued so far')
+          .action((options: RotateOptions) => rotate(context, options)),
+        'master-key rotate',
+        'master-key rotate --prepare',
+        'master-key rotate --compromised',
+      ),
+    )
+    .addCommand(
+      examples(
+        action('status', 'which master key is in use, who has it, and what depends on old data keys').action(
+          (options: Json) => context.withKeys((base, keys) => showStatus(context, options, base, keys)),
+        ),
+        'master-key status',
+      ),
+    )
+    .addCommand(
+      examples(
+        action(
+          'drop-old',
+          'invalidate refresh tokens and recovery codes that depend on an old data key',
+        ).action((options: Json) => dropOld(context, options)),
+        'master-key drop-old',
+      ),
+    )
 
-function run(context: Context, options: ResealOptions): Promise<void> {
-  const modes = [options.prepare, options.status, options.dropOld].filter(Boolean).length
-  if (modes > 1 || (modes === 1 && (options.force || options.compromised)))
-    throw new UsageError('--prepare, --status and --drop-old stand alone')
+function rotate(context: Context, options: RotateOptions): Promise<void> {
+  if (options.prepare && (options.force || options.compromised))
+    throw new UsageError('--prepare cannot be combined with --force or --compromised')
   return context.withKeys(async (base, keys) => {
-    if (options.status || options.dropOld) return showStatus(context, options, base, keys)
     const place = placeOf(base.config)
-    const from = keys.holder.openerOf(await ensureRing(keys))
+    const from = keys.masterKeys.inUse(await ensureRing(keys))
     const there = nextOf(base.config, place, keys)
-    if (there && there.fingerprint === from.fingerprint && keys.holder.keys().length > 1)
+    if (there && there.id === from.id && keys.masterKeys.list().length > 1)
       return finish(context, options, base, there)
 
     if (place === 'files') assertRoomForOld(base.config)
     const to = there ?? prepare(base, keys, place)
     const { serving, without } = await withProgress(
       context.io,
-      () => 'waiting for the nodes to hold the next key …',
-      holding(base, to),
+      () => 'waiting until all nodes have the next master key …',
+      waitForNodes(base, to),
     )
-    if (options.prepare) return report(context, options, { base, to, texts: 0, serving, without })
-    if (without.length > 0 && !options.force) throw notHeld(to, without)
+    if (options.prepare) return report(context, options, { base, to, reencrypted: 0, serving, without })
+    if (without.length > 0 && !options.force) throw missingAtNodes(to, without)
 
     const { compromised = false } = options
-    const deps = { ...base, holder: keys.holder }
-    const { texts } = await reseal(deps, to, { actor: context.actor, compromised })
-    await keys.roots.sync()
-    await createResealFactors({ ...base.store, roots: keys.roots, random: base.random })()
+    const deps = { ...base, masterKeys: keys.masterKeys }
+    const reencrypted = await rotateMasterKey(deps, to, { actor: context.actor, compromised })
+    await keys.dataKeys.sync()
+    await createReencryptFactors({ ...base.store, dataKeys: keys.dataKeys, random: base.random })()
     if (place === 'files') moveFiles(base, to)
-    await report(context, options, { base, to, texts, serving, without })
+    await report(context, options, { base, to, reencrypted, serving, without })
   })
 }
 
-/** Where the keys are from, and so who puts the next one in its place. */
+/** Where the master keys come from. The command replaces files; settings are replaced by the operator. */
 type Place = 'files' | 'settings'
 
 const placeOf = ({ masterKey, masterKeyNext }: Config): Place =>
   masterKey || masterKeyNext ? 'settings' : 'files'
 
-function nextOf(config: Config, place: Place, { holder }: Keys): MasterKey | null {
+function nextOf(config: Config, place: Place, { masterKeys }: Keys): MasterKey | undefined {
   const key = place === 'settings' ? config.masterKeyNext : readMasterKey(config.keysDir, 'next')
-  if (!key) return null
-  // If it equals the current key, there is only one entry, the current key's.
-  return holder.keys().find((held, i) => held.key.equals(key) && (i > 0 || !config.masterKey)) ?? null
+  // If the next key is the same as the current one, there is only one key in the list.
+  if (!key) return undefined
+  return masterKeys.list().find((held, i) => held.key.equals(key) && (i > 0 || !config.masterKey))
 }
 
-/** Found out before anything is sealed: no key is ever overwritten. */
+/** Checked before anything is encrypted, because no master key is ever overwritten. */
 function assertRoomForOld({ keysDir }: Config): void {
   const old = readMasterKey(keysDir, 'old')
   if (!old || readMasterKey(keysDir)?.equals(old)) return
   throw new CommandError(
-    `${masterKeyFile(keysDir, 'old')} is there from the reseal before: move it to the backups that it opens, or delete it`,
+    `${masterKeyFile(keysDir, 'old')} is left from the previous rotation: move it to the backups that it decrypts, or delete it`,
   )
 }
 
-/** The next key, made now if it is for us to make it. */
-function prepare({ config, random, failpoint }: Base, { holder }: Keys, place: Place): MasterKey {
+/** Creates the next master key, unless it must come from the settings. */
+function prepare({ config, random, failpoint }: Base, { masterKeys }: Keys, place: Place): MasterKey {
   if (place === 'settings') {
     if (config.masterKeyNext)
       throw new CommandError('KEYTURN_MASTER_KEY_NEXT is the same key as KEYTURN_MASTER_KEY')
     throw new CommandError(
-      'KEYTURN_MASTER_KEY_NEXT is missing: give all nodes the same new one, 32 random bytes in base64url',
+      'KEYTURN_MASTER_KEY_NEXT is missing: give all nodes the same new key, 32 random bytes in base64url',
     )
   }
   const { keysDir } = config
   const key = createMasterKey(keysDir, random, 'next')
-  failpoint('reseal:prepared')
-  holder.refresh()
-  const held = holder.keys().find((one) => one.key.equals(key))
+  failpoint('master-key:prepared')
+  masterKeys.refresh()
+  const held = masterKeys.list().find((one) => one.key.equals(key))
   if (!held) throw new CommandError(`${masterKeyFile(keysDir, 'next')} cannot be read`)
   return held
 }
 
-/** Whatever is left of an earlier run, done so that each step may be the last one. */
+/** Also completes what an earlier run has begun: after each step, the next run continues with the following one. */
 function moveFiles({ config: { keysDir }, failpoint }: Base, to: MasterKey): void {
   if (readMasterKey(keysDir)?.equals(to.key)) return
   keepOld(keysDir)
-  failpoint('reseal:kept')
+  failpoint('master-key:old-kept')
   promoteNext(keysDir)
-  failpoint('reseal:promoted')
+  failpoint('master-key:promoted')
 }
 
-/** The store is sealed with the next key already. */
-async function finish(context: Context, options: ResealOptions, base: Base, to: MasterKey): Promise<void> {
+/** The store is encrypted under the next master key already. */
+async function finish(context: Context, options: RotateOptions, base: Base, to: MasterKey): Promise<void> {
   if (options.compromised) {
     throw new CommandError(
-      'the store is sealed with the next key already: finish that without --compromised, then reseal once more',
+      'the store is encrypted under the next master key already: finish without --compromised, then rotate again with it',
     )
   }
   if (placeOf(base.config) === 'files' && !options.prepare) moveFiles(base, to)
-  await report(context, options, { base, to, texts: 0, ...(await holding(base, to)) })
+  await report(context, options, { base, to, reencrypted: 0, ...(await waitForNodes(base, to)) })
 }
 
-/** "Within about a second" (CONTRACT §3), three times. */
-const LOOKS = 30
-const PAUSE_MS = 100
+/** Three seconds: nodes read the key files and announce their keys within about one. */
+const MAX_POLLS = 30
+const POLL_INTERVAL_MS = 100
 
-async function holding({ store, clock }: Base, { fingerprint }: MasterKey) {
-  for (let look = 1; ; look += 1) {
+async function waitForNodes({ store, clock }: Base, { id }: MasterKey) {
+  for (let poll = 1; ; poll += 1) {
     const serving = (await store.nodes.list()).filter((node) => isServing(node, clock.now()))
-    const without = serving.filter(({ masterKeys }) => !masterKeys.includes(fingerprint))
-    if (without.length === 0 || look === LOOKS) return { serving, without }
-    await sleep(PAUSE_MS)
+    const without = serving.filter(({ masterKeys }) => !masterKeys.includes(id))
+    if (without.length === 0 || poll === MAX_POLLS) return { serving, without }
+    await sleep(POLL_INTERVAL_MS)
   }
 }
 
 const names = (nodes: readonly ServingNode[]): string =>
   nodes.map(({ hostname, pid }) => `${hostname}:${pid}`).join(', ')
 
-function notHeld({ fingerprint }: MasterKey, without: readonly ServingNode[]): CommandError {
+function missingAtNodes({ id }: MasterKey, without: readonly ServingNode[]): CommandError {
   return new CommandError(
-    `not held by ${names(without)}: the next key, ${fingerprint}; they could not serve any more. --force goes ahead`,
-    { master_key: fingerprint, nodes_without: without.map(describeNode) },
+    `${names(without)} could not serve after the rotation, because the next master key, ${id}, is missing there; --force rotates anyway`,
+    { master_key: id, nodes_without: without.map(describeNode) },
   )
 }
 
 interface Outcome {
   readonly base: Base
   readonly to: MasterKey
-  readonly texts: number
+  readonly reencrypted: number
   readonly serving: readonly ServingNode[]
   readonly without: readonly ServingNode[]
 }
 
-async function report(context: Context, options: ResealOptions, outcome: Outcome): Promise<void> {
-  const { base, to, texts, serving, without } = outcome
+async function report(context: Context, options: RotateOptions, outcome: Outcome): Promise<void> {
+  const { base, to, reencrypted, serving, without } = outcome
   const place = placeOf(base.config)
-  const old = await oldRoots(base)
+  const old = await oldDataKeys(base)
   const { keysDir } = base.config
-  const oldKey = place === 'files' && !options.prepare ? masterKeyFile(keysDir, 'old') : null
+  const oldKeyFile = place === 'files' && !options.prepare ? masterKeyFile(keysDir, 'old') : null
   const value = {
-    master_key: to.fingerprint,
-    resealed: texts,
+    master_key: to.id,
+    reencrypted,
     prepared: options.prepare === true,
     nodes: serving.length,
     nodes_without: without.map(describeNode),
-    old_key_file: oldKey,
-    old_roots: old.map(describeRoot),
+    old_key_file: oldKeyFile,
+    old_data_keys: old.map(describeDataKey),
   }
-  const nodes =
-    serving.length === 0
-      ? []
-      : [
-          `nodes       ${serving.length - without.length} of ${serving.length} hold it${without.length > 0 ? `; not: ${names(without)}` : ''}`,
-        ]
+  const missing = without.length > 0 ? `; not ${names(without)}` : ''
   const lines = [
-    `master key  ${to.fingerprint}`,
-    ...nodes,
+    `master key  ${to.id}`,
+    ...(serving.length === 0
+      ? []
+      : [`nodes       ${serving.length - without.length} of ${serving.length} have it${missing}`]),
     ...(options.prepare
-      ? ['Nothing was sealed: keyturn keys reseal does it.']
-      : whatNow(options, texts, place, oldKey)),
+      ? ['Nothing was changed in the database. To continue: keyturn master-key rotate']
+      : whatNow(options, reencrypted, oldKeyFile)),
     ...old.map(inWords),
   ]
   context.print(options, value, lines.join('\n'))
 }
 
-function whatNow(options: ResealOptions, texts: number, place: Place, oldKey: string | null): string[] {
-  const put =
-    place === 'files'
-      ? `It is in its place. The old one is ${oldKey}: keep it with the backups of before, which it alone opens, and delete it here.`
-      : 'Give the nodes the new key as KEYTURN_MASTER_KEY, without KEYTURN_MASTER_KEY_NEXT, at leisure. Backups of before need the old one.'
-  const done =
-    texts === 0 ? 'The store was sealed with it already.' : `${count(texts, 'secret')} sealed anew.`
-  if (!options.compromised) return [done, put]
+function whatNow(options: RotateOptions, reencrypted: number, oldKeyFile: string | null): string[] {
+  const lines = [
+    reencrypted === 0
+      ? 'The database was encrypted under it already.'
+      : `${count(reencrypted, 'key')} in the database ${reencrypted === 1 ? 'is' : 'are'} now encrypted under it.`,
+    oldKeyFile === null
+      ? 'Next: set KEYTURN_MASTER_KEY to the new key and remove KEYTURN_MASTER_KEY_NEXT at each node. Older backups need the old key.'
+      : `The old master key is now ${oldKeyFile}. Older backups need it: move it to them, and delete it here.`,
+  ]
+  if (!options.compromised) return lines
   return [
-    done,
-    put,
-    'Refresh tokens and recovery codes of before are void.',
-    'Whoever had the old key and the database may have the signing keys and the secrets of authenticator apps: keyturn keys revoke',
-    'the next key, then the active one, and keyturn users reset-second-factor where it matters.',
+    ...lines,
+    'The refresh tokens and recovery codes that were issued before are invalid.',
+    'Someone with the old master key and the database can have the signing keys and the secrets of authenticator apps.',
+    'Run keyturn keys revoke for the next key and then for the active key, and keyturn users reset-second-factor where it matters.',
   ]
 }
 
-async function showStatus(context: Context, options: ResealOptions, base: Base, keys: Keys): Promise<void> {
+async function showStatus(context: Context, options: Json, base: Base, keys: Keys): Promise<void> {
   const { store, clock } = base
-  const current = keys.holder.openerOf(await ensureRing(keys))
-  if (options.dropOld) await store.roots.voidBefore(keys.roots.known()[0]?.number ?? 0)
-  const old = await oldRoots(base)
+  const current = keys.masterKeys.inUse(await ensureRing(keys))
+  const old = await oldDataKeys(base)
   const serving = (await store.nodes.list()).filter((node) => isServing(node, clock.now()))
   const value = {
-    master_key: current.fingerprint,
-    held: keys.holder.keys().map(({ fingerprint }) => fingerprint),
+    master_key: current.id,
+    available: keys.masterKeys.list().map(({ id }) => id),
     nodes: serving.map(describeNode),
-    old_roots: old.map(describeRoot),
+    old_data_keys: old.map(describeDataKey),
   }
   const lines = [
-    `sealed with  ${current.fingerprint}`,
-    `held         ${value.held.join(' ')}`,
+    `in use     ${current.id}`,
+    `available  ${value.available.join(' ')}`,
     ...serving.map(
-      (node) => `${node.hostname}:${node.pid} holds ${node.masterKeys.join(' ') || 'none that it says'}`,
+      (node) =>
+        `${node.hostname}:${node.pid} has ${node.masterKeys.join(' ') || 'no master key that it reports'}`,
     ),
-    ...(old.length === 0 ? ['There is one root, and nothing depends on another.'] : old.map(inWords)),
+    ...(old.length === 0 ? ['There are no old data keys.'] : old.map(inWords)),
   ]
   context.print(options, value, lines.join('\n'))
+}
+
+function dropOld(context: Context, options: Json): Promise<void> {
+  return context.withKeys(async (base, keys) => {
+    await base.store.dataKeys.invalidateBefore(keys.dataKeys.all()[0]?.number ?? 0)
+    await showStatus(context, options, base, keys)
+  })
 }

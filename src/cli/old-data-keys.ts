@@ -1,26 +1,27 @@
-/** What an old root is kept for, for people and for scripts. */
-import type { OldRoot } from '../keys/rotate-master-key.ts'
+/** What depends on an old data key, as JSON and as a sentence. */
+import type { OldDataKey } from '../keys/rotate-master-key.ts'
 import { count, time } from './output.ts'
 
-export const describeRoot = (root: OldRoot) => ({
-  number: root.number,
-  made_at: root.madeAt,
-  voided: root.voided,
-  sessions: root.sessions,
-  second_factors: root.secondFactors,
-  recovery_codes: root.recoveryCodes,
-  status_blocks: root.statusBlocks,
-  over: root.over,
+export const describeDataKey = (dataKey: OldDataKey) => ({
+  number: dataKey.number,
+  created_at: dataKey.createdAt,
+  invalidated: dataKey.invalidated,
+  sessions: dataKey.sessions,
+  second_factors: dataKey.secondFactors,
+  recovery_codes: dataKey.recoveryCodes,
+  status_blocks: dataKey.statusBlocks,
+  unused: dataKey.unused,
 })
 
-export function inWords(root: OldRoot): string {
-  const what = [
-    root.sessions > 0 ? count(root.sessions, 'session') : '',
-    root.recoveryCodes > 0 ? `recovery codes of ${count(root.recoveryCodes, 'user')}` : '',
-    root.secondFactors > 0 ? count(root.secondFactors, 'authenticator app') : '',
-    root.statusBlocks > 0 ? count(root.statusBlocks, 'block') : '',
+export function inWords(dataKey: OldDataKey): string {
+  const dependents = [
+    dataKey.sessions > 0 ? count(dataKey.sessions, 'session') : '',
+    dataKey.recoveryCodes > 0 ? `recovery codes of ${count(dataKey.recoveryCodes, 'user')}` : '',
+    dataKey.secondFactors > 0 ? count(dataKey.secondFactors, 'authenticator app') : '',
+    dataKey.statusBlocks > 0 ? `${count(dataKey.statusBlocks, 'block')} of status indices` : '',
   ].filter(Boolean)
-  const kept =
-    what.length > 0 ? what.join(', ') : root.over ? 'nothing: it will be forgotten' : 'what is under way'
-  return `The root of ${time(root.madeAt)}${root.voided ? ', void,' : ''} is kept for ${kept}.`
+  const name = `The data key of ${time(dataKey.createdAt)}${dataKey.invalidated ? ' is invalid and' : ''}`
+  if (dependents.length > 0) return `${name} is kept for ${dependents.join(', ')}.`
+  if (dataKey.unused) return `${name} is unused and will be deleted.`
+  return `${name} is kept for requests that are in progress.`
 }

@@ -2,10 +2,10 @@ import { copyFileSync, existsSync, linkSync, mkdirSync, renameSync, statSync } f
 import { dirname } from 'node:path'
 import type { Config } from '../config/load.ts'
 import { sameFile, writeWhole } from '../durable-file.ts'
-import { openRoot } from '../keys/data-keys.ts'
-import { SealBroken } from '../keys/encryption.ts'
+import { decryptDataKey } from '../keys/data-keys.ts'
+import { DecryptionError } from '../keys/encryption.ts'
 import { masterKeyFile } from '../keys/master-key.ts'
-import { createKeyHolder } from '../keys/master-keys.ts'
+import { createMasterKeys } from '../keys/master-keys.ts'
 import { type Reader, StoreUnusable } from '../store/db.ts'
 import { assertSound, createStore, holdAlone, openDb, type Store, sideFiles } from '../store/index.ts'
 import { migrationStatus } from '../store/migrate.ts'
@@ -79,7 +79,7 @@ async function prepare(
     const pending = steps.filter(({ applied_at }) => applied_at === null).length
     if (pending === steps.length) throw new CommandError(`${backup} is no backup of Keyturn`)
     const store = createStore(db)
-    const active = await openSealed(store, config)
+    const active = await decryptAll(store, config)
     await store.status.startNewLists()
     return { ...(await summarize(db)), pending, active }
   } finally {
@@ -87,20 +87,27 @@ async function prepare(
   }
 }
 
-/** @throws {SealBroken} if it was sealed with another master key; @returns the kid of the key that signs */
-async function openSealed({ ring, roots }: Store, config: Config): Promise<string | null> {
+/**
+ * @returns the kid of the key that signs
+ * @throws {CommandError} if the backup is encrypted under a master key that is not here
+ */
+async function decryptAll({ ring, dataKeys }: Store, config: Config): Promise<string | null> {
   const keys = (await ring.read())?.keys ?? []
-  const sealed = keys.flatMap(({ kid, sealed }) => (sealed === null ? [] : [{ kid, sealed }]))
-  if (sealed.length === 0) return null
-  const holder = createKeyHolder(config, systemRandom)
-  if (holder.keys().length === 0)
-    throw new CommandError(`${masterKeyFile(config.keysDir)} is missing, and only it opens the backup's keys`)
+  const privateKeys = keys.flatMap(({ kid, encryptedPrivateKey: text }) =>
+    text === null ? [] : [{ kid, text }],
+  )
+  if (privateKeys.length === 0) return null
+  const masterKeys = createMasterKeys(config, systemRandom)
+  if (masterKeys.list().length === 0)
+    throw new CommandError(
+      `${masterKeyFile(config.keysDir)} is missing, and only it decrypts the keys in the backup`,
+    )
   try {
-    for (const { kid, sealed: text } of sealed) holder.sealer.open(kid, text)
-    for (const root of await roots.list()) openRoot(holder, root)
+    for (const { kid, text } of privateKeys) masterKeys.privateKeys.decrypt(kid, text)
+    for (const dataKey of await dataKeys.list()) decryptDataKey(masterKeys, dataKey)
   } catch (error) {
-    if (!(error instanceof SealBroken)) throw error
-    throw new CommandError(`${error.message}; a backup from before a reseal needs the one of then`)
+    if (!(error instanceof DecryptionError)) throw error
+    throw new CommandError(`${error.message}; a backup needs the master key of the time when it was made`)
   }
   return keys.find(({ state }) => state === 'active')?.kid ?? null
 }

@@ -15,6 +15,7 @@ import { explain } from './explain.ts'
 import { exportCommand } from './export.ts'
 import type { Io } from './io.ts'
 import { keysCommand } from './keys.ts'
+import { masterKeyCommand } from './master-key.ts'
 import { migrateCommand } from './migrate.ts'
 import { nodesCommand } from './nodes.ts'
 import { table } from './output.ts'
@@ -31,6 +32,7 @@ const commands: readonly CommandFactory[] = [
   serveCommand,
   demoCommand,
   keysCommand,
+  masterKeyCommand,
   apisCommand,
   clientsCommand,
   rolesCommand,

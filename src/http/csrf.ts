@@ -24,16 +24,16 @@ export interface SubmittedForm {
 const textOf = ({ browser, userSessionId }: FormOwner): string =>
   JSON.stringify([browser, userSessionId ?? null])
 
-export function csrfToken(macs: Pick<Macs, 'write'>, owner: FormOwner): string {
-  return macs.write(textOf(owner))
+export function csrfToken(macs: Pick<Macs, 'create'>, owner: FormOwner): string {
+  return macs.create(textOf(owner))
 }
 
 /** @throws {PageError} if another site sent the form, or if it was rendered for another browser or session */
 export function checkCsrf(
-  macs: Pick<Macs, 'matches'>,
+  macs: Pick<Macs, 'verify'>,
   owner: FormOwner,
   { token, fetchSite }: SubmittedForm,
 ): void {
-  const matches = macs.matches(textOf(owner), token)
+  const matches = macs.verify(textOf(owner), token)
   if (!matches || (fetchSite !== undefined && fetchSite !== 'same-origin')) throw new PageError('forged')
 }

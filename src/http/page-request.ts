@@ -44,9 +44,9 @@ export interface PageRequest {
   /** Sets the session cookie of a user who has just signed in; null removes it. */
   setSession(secret: string | null): void
   /** null if the request carries no flow, or one that is expired or of another browser. */
-  openFlow(): Flow | null
+  decryptFlow(): Flow | null
   /** @throws {PageError} if the request is too long to be carried from page to page */
-  sealFlow(flow: Flow): string
+  encryptFlow(flow: Flow): string
   /** To another page of this server. */
   redirect(path: string, query?: Readonly<Record<string, string>>): FastifyReply
   /** To a client. @param interstitial renders the page that leads there where the browser would stop a redirect */
@@ -128,12 +128,12 @@ export async function createPageRequest(
       if (secret === null) clearSessionCookie(reply)
       else setSessionCookie(reply, secret, sessionTtl)
     },
-    openFlow() {
+    decryptFlow() {
       const text = (isPost ? form : query).get('flow')
-      return text === undefined ? null : flows.open(text, browser)
+      return text === undefined ? null : flows.decrypt(text, browser)
     },
-    sealFlow(flow) {
-      const text = flows.seal(flow, browser)
+    encryptFlow(flow) {
+      const text = flows.encrypt(flow, browser)
       if (text === null) throw new PageError('invalid-request', 'the request is too long: push it (RFC 9126)')
       return text
     },

@@ -1,18 +1,18 @@
 /**
- * The signature algorithms a ring can have, a table row each (RFC 7518 §3.1, RFC 8037). One key, one algorithm
- * (RFC 8725 §3.1). Nothing else in Keyturn branches on an algorithm's name.
+ * The signature algorithms that a ring key can have, one table row each (RFC 7518 §3.1, RFC 8037). A key is used with one
+ * algorithm (RFC 8725 §3.1). No other code branches on the name of an algorithm.
  */
 import { constants, createPrivateKey, type SigningOptions, sign } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair } from 'jose'
 import type { PublicJwk } from '../store/contracts/ring.ts'
 
 interface Algorithm {
-  /** Members that make up the public key; everything else in a JWK is private or decoration (RFC 7638 §3.2). */
+  /** The members of the JWK that make up the public key (RFC 7638 §3.2). All other members are dropped. */
   readonly publicMembers: readonly string[]
-  /** Only keys with a modulus have a choice of size. */
+  /** Whether keys of different sizes can be generated. */
   readonly sized: boolean
   readonly signing: SigningOptions & {
-    /** null where the algorithm has its own. */
+    /** null if the algorithm defines its own hash. */
     readonly hash: string | null
   }
 }
@@ -41,7 +41,7 @@ export const DEFAULT_BITS = 2048
 export const RSA_BITS: readonly number[] = [2048, 3072, 4096]
 
 export interface KeyPair {
-  /** RFC 7638 thumbprint: the same key always has the same name, on every node. */
+  /** RFC 7638 thumbprint, so a key has the same id on every node. */
   readonly kid: string
   readonly alg: AlgorithmName
   readonly publicJwk: PublicJwk
@@ -49,7 +49,7 @@ export interface KeyPair {
   readonly privatePem: string
 }
 
-/** Generated off the event loop; RSA of 4096 bits takes seconds. */
+/** Generates the key off the event loop, because RSA with 4096 bits takes seconds. */
 export async function generateKey(alg: AlgorithmName, bits: number = DEFAULT_BITS): Promise<KeyPair> {
   const { publicKey, privateKey } = await generateKeyPair(alg, { modulusLength: bits, extractable: true })
   const publicJwk = pickPublic(alg, await exportJWK(publicKey))
@@ -63,17 +63,17 @@ export async function generateKey(alg: AlgorithmName, bits: number = DEFAULT_BIT
 
 export type GenerateKey = typeof generateKey
 
-/** A private key that can sign and do nothing else: no bug can copy it out, or show it. */
+/** Signs with a private key. The key is not reachable from outside, so no bug can export or log it. */
 export type Sign = (input: Buffer) => Promise<Buffer>
 
 /**
- * Signs on the thread pool, not on the event loop. Not through WebCrypto, as jose does: that asks a tenth more of a token
- * request than the same OpenSSL called directly.
+ * Signs on the thread pool, not on the event loop. It calls OpenSSL directly and not through WebCrypto as jose does, because
+ * WebCrypto makes a token request about a tenth more expensive.
  */
 export function importPrivateKey(alg: AlgorithmName, pem: string): Sign {
   const { hash, ...options } = algorithms[alg].signing
   const privateKey = createPrivateKey(pem)
-  // Node takes several microseconds to find the key in an object of options, so there is one only where it says something.
+  // Node needs several microseconds more if the key comes in an object with options, so that is used only if there are options.
   const key = Object.keys(options).length > 0 ? { key: privateKey, ...options } : privateKey
   return (input) =>
     new Promise((resolve, reject) => {
@@ -81,7 +81,7 @@ export function importPrivateKey(alg: AlgorithmName, pem: string): Sign {
     })
 }
 
-/** Size of an RSA key, so that a ring's next key is made like its active one; undefined for curves. */
+/** The size of an RSA key, so that its successor gets the same size. undefined for elliptic curves. */
 export function bitsOf(publicJwk: PublicJwk): number | undefined {
   return publicJwk.n === undefined ? undefined : Buffer.from(publicJwk.n, 'base64url').length * 8
 }

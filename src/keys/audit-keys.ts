@@ -3,22 +3,25 @@ import type { AuditKeys } from '../audit/chain.ts'
 import type { Config } from '../config/load.ts'
 import type { Store } from '../store/index.ts'
 import { systemRandom } from '../system.ts'
-import { openRoot } from './data-keys.ts'
-import { deriveKey } from './encryption.ts'
-import { createKeyHolder, type KeyHolder } from './master-keys.ts'
+import { createDataKey, decryptDataKey, fixedDataKeys } from './data-keys.ts'
+import { createMacs } from './macs.ts'
+import { createMasterKeys, type MasterKeys } from './master-keys.ts'
 
 /** Reads the keys only when there is something to sign, because most commands need no key. null if there are none yet. */
-export function auditKeys(config: Config, { roots }: Pick<Store, 'roots'>): () => Promise<AuditKeys | null> {
-  let holder: KeyHolder | undefined
+export function auditKeys(
+  config: Config,
+  { dataKeys }: Pick<Store, 'dataKeys'>,
+): () => Promise<AuditKeys | null> {
+  let opened: MasterKeys | undefined
   return async () => {
     // Read each time, because another node may have signed with a newer data key.
-    const stored = await roots.list()
-    holder ??= createKeyHolder(config, systemRandom)
-    const held = holder
-    if (held.keys().length === 0) held.refresh()
-    if (held.keys().length === 0) return null
-    const keys = stored.map((root) => deriveKey(openRoot(held, root), 'keyturn/audit-head/v1'))
-    const writing = keys.at(-1)
-    return writing ? { writing, accepted: keys } : null
+    const stored = await dataKeys.list()
+    opened ??= createMasterKeys(config, systemRandom)
+    const masterKeys = opened
+    if (masterKeys.list().length === 0) masterKeys.refresh()
+    if (stored.length === 0 || masterKeys.list().length === 0) return null
+    // All of them, because an invalidated data key may have signed the present head.
+    const keys = stored.map((row) => createDataKey(row.number, decryptDataKey(masterKeys, row)))
+    return createMacs(fixedDataKeys(...keys.reverse()), 'keyturn/audit-head/v1')
   }
 }

@@ -1,195 +1,218 @@
 /**
- * What all but the private keys is derived from: roots, sealed with the master key, so that another master key voids
- * nothing. Usually there is one. After a reseal there are two for a while: what was written with the older one is still
- * ours. Must not know what is written.
+ * Data keys: random secrets in the store from which all other keys are derived. They are encrypted under the master key, so
+ * a new master key invalidates nothing. Usually there is one. After a rotation of the master key there are two for a while,
+ * and what was made with the older one is still valid. Must not know what they are used for.
  */
-import { createSecretKey, type KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { singleFlight } from '../single-flight.ts'
-import type { RootStore, StoredRoot } from '../store/contracts/data-keys.ts'
+import type { DataKeyStore, StoredDataKey } from '../store/contracts/data-keys.ts'
 import type { RevisionStore } from '../store/contracts/revisions.ts'
-import type { Ring } from '../store/contracts/ring.ts'
 import { StoreUnavailable } from '../store/db.ts'
-import type { Ages, Clock, EpochSeconds, Random, ReachFailpoint, Seconds } from '../system.ts'
+import type { Ages, Clock, Random, ReachFailpoint, Seconds } from '../system.ts'
 import {
-  createSealer,
-  createSealerOf,
+  type Cipher,
+  createCipher,
+  type DataKeyPurpose,
   deriveKey,
-  type RootPurpose,
-  type Sealed,
-  type Sealer,
+  type FindKey,
+  type NamedKey,
+  type Nouns,
 } from './encryption.ts'
-import { type KeyHolder, ROOT } from './master-keys.ts'
+import type { MasterKey, MasterKeys } from './master-keys.ts'
 
 /**
- * How long a new root is only read before it is written with: every node has it by then, one whose clock is a minute off
- * too, and one that looks at the store so rarely must look before it judges (`LEASE_MS`).
+ * For how long a new data key is only read before it becomes the current one. By then every node has it, also a node whose
+ * clock differs by a minute, because a node whose view is older than `LEASE_MS` reads the store before it uses a data key.
  */
-export const ROOT_AHEAD: Seconds = 120
-/** How old a view may be to say that something is not ours. */
+export const CURRENT_AFTER: Seconds = 120
+/** How old the view may be when it decides that a value is not valid. */
 const LEASE_MS = 10_000
 
-export interface Root {
+export interface DataKey {
+  /** Counts up from 1. Ciphertexts and MACs name their key by it. */
   readonly number: number
-  readonly listsFrom: number
-  /** Derived once. */
-  key(purpose: RootPurpose): KeyObject
+  readonly firstStatusList: number
+  /** The derived key of a purpose; it is derived once. */
+  key(purpose: DataKeyPurpose): KeyObject
 }
 
-export interface Roots {
-  /** For what leaves the house: any node can read it. */
-  writing(): Root
-  /** Newest first: what was written with one of these is ours. */
-  accepted(): readonly Root[]
-  /** All there are, newest first: for what the store keeps, which may be older than what is accepted. */
-  known(): readonly Root[]
-  /** Reads them again if they have changed. */
+export interface DataKeys {
+  /** For new values that leave the server: every node can read what is made with it. */
+  current(): DataKey
+  /** Newest first. What clients and browsers present must have been made with one of these. */
+  valid(): readonly DataKey[]
+  /** Newest first. For what the store keeps, which may be older than what is still valid. */
+  all(): readonly DataKey[]
+  /** Reads the data keys again if they have changed. */
   sync(): Promise<void>
-  /** The same, unless that was done a moment ago: before something is judged by them. */
-  current(): Promise<void> | undefined
+  /** Does the same if the view is older than the lease: before a value is refused or accepted. */
+  refreshIfStale(): Promise<void> | undefined
 }
 
-export interface OpenRootsDeps {
-  readonly store: { readonly roots: RootStore; readonly revisions: RevisionStore }
+export interface OpenDataKeysDeps {
+  readonly store: { readonly dataKeys: DataKeyStore; readonly revisions: RevisionStore }
   readonly clock: Clock
   readonly ages: Ages
   readonly random: Pick<Random, 'bytes'>
-  readonly holder: KeyHolder
+  readonly masterKeys: MasterKeys
   readonly failpoint: ReachFailpoint
 }
 
-export const rootLabel = (number: number): string => `root:${number}`
-
-/**
- * The first root, made now if there is none. A store from before there were roots has all written with the master key
- * itself, so that is its first.
- * @param ring null before the first start
- */
-export async function ensureRoot(deps: OpenRootsDeps, ring: Ring | null): Promise<void> {
-  const { store, clock, random, holder, failpoint } = deps
-  if ((await store.roots.list()).length > 0) return
-  const [first] = holder.keys()
-  const key = ring ? holder.openerOf(ring).key : first?.key
-  if (!key) throw new Error('there is no master key')
-  const secret = ring ? key : random.bytes(32)
-  const sealed = sealRoot(key, random, 1, secret)
+/** Creates the first data key if there is none. @param masterKey the one that encrypts it */
+export async function ensureDataKey(deps: OpenDataKeysDeps, masterKey: MasterKey): Promise<void> {
+  const { store, clock, random, masterKeys, failpoint } = deps
+  if ((await store.dataKeys.list()).length > 0) return
+  const encrypted = encryptDataKey(masterKeys, masterKey, 1, random.bytes(32))
   const now = clock.now()
-  await store.roots.create({ number: 1, sealed, madeAt: now, writesFrom: now, listsFrom: 0, voided: false })
-  failpoint('start:root')
+  const first = {
+    number: 1,
+    encrypted,
+    createdAt: now,
+    currentFrom: now,
+    firstStatusList: 0,
+    invalidated: false,
+  }
+  await store.dataKeys.create(first)
+  failpoint('start:data-key')
 }
 
-function sealRoot(
-  masterKey: Uint8Array,
-  random: Pick<Random, 'bytes'>,
+export function encryptDataKey(
+  { dataKeys }: Pick<MasterKeys, 'dataKeys'>,
+  masterKey: MasterKey,
   number: number,
   secret: Buffer,
 ): string {
-  return createSealer(masterKey, random, ROOT).seal(rootLabel(number), secret.toString('base64url'))
+  return dataKeys.encrypt(masterKey, String(number), secret.toString('base64url'))
 }
 
-export function openRoot(holder: Pick<KeyHolder, 'rootSealer'>, { number, sealed }: StoredRoot): Buffer {
-  return Buffer.from(holder.rootSealer.open(rootLabel(number), sealed), 'base64url')
+/** @throws {DecryptionError} */
+export function decryptDataKey(
+  { dataKeys }: Pick<MasterKeys, 'dataKeys'>,
+  { number, encrypted }: Pick<StoredDataKey, 'number' | 'encrypted'>,
+): Buffer {
+  return Buffer.from(dataKeys.decrypt(String(number), encrypted), 'base64url')
 }
 
-/** One root, or several, as they are used. */
-export function createRoot(number: number, secret: Uint8Array, listsFrom = 0): Root {
-  const keys = new Map<RootPurpose, KeyObject>()
+export function createDataKey(number: number, secret: Uint8Array, firstStatusList = 0): DataKey {
+  const derived = new Map<DataKeyPurpose, KeyObject>()
   return {
     number,
-    listsFrom,
+    firstStatusList,
     key(purpose) {
-      const known = keys.get(purpose) ?? createSecretKey(deriveKey(secret, purpose))
-      keys.set(purpose, known)
-      return known
+      const key = derived.get(purpose) ?? deriveKey(secret, purpose)
+      derived.set(purpose, key)
+      return key
     },
   }
 }
 
 interface View {
   readonly revision: number
-  readonly stored: readonly StoredRoot[]
-  readonly known: readonly Root[]
-  readonly accepted: readonly Root[]
-  /** Accepted ones with their times, newest first. */
-  readonly writers: readonly { readonly root: Root; readonly from: EpochSeconds }[]
+  readonly all: readonly DataKey[]
+  readonly valid: readonly DataKey[]
+  readonly stored: ReadonlyMap<number, StoredDataKey>
 }
 
-/** @throws {SealBroken} if no master key opens them */
-export async function openRoots({ store, clock, ages, holder }: OpenRootsDeps): Promise<Roots> {
+/** @throws {DecryptionError} if a data key is encrypted under a master key that this process does not have */
+export async function openDataKeys({ store, clock, ages, masterKeys }: OpenDataKeysDeps): Promise<DataKeys> {
   let view = await load(undefined)
   let seen = ages.mark()
 
   async function load(before: View | undefined): Promise<View> {
-    // First, so that what changes in between is found the next time.
-    const { roots: revision } = await store.revisions.read()
+    // The revision is read first, so that a change in between is found by the next read.
+    const { dataKeys: revision } = await store.revisions.read()
     if (before?.revision === revision) return before
-    const stored = [...(await store.roots.list())].reverse()
-    const known = stored.map(
+    const rows = [...(await store.dataKeys.list())].reverse()
+    if (!rows.some(({ invalidated }) => !invalidated)) throw new Error('the store has no valid data key')
+    const stored = new Map(rows.map((row) => [row.number, row]))
+    const all = rows.map(
       (row) =>
-        // The text of a root changes with the master key, what it is does not.
-        before?.known.find(({ number }) => number === row.number) ??
-        createRoot(row.number, openRoot(holder, row), row.listsFrom),
+        // A new master key changes how a data key is encrypted, not the data key.
+        before?.all.find(({ number }) => number === row.number) ??
+        createDataKey(row.number, decryptDataKey(masterKeys, row), row.firstStatusList),
     )
-    const accepted = known.filter((_, i) => stored[i]?.voided === false)
-    const writers = accepted.map((root) => ({
-      root,
-      from: stored.find(({ number }) => number === root.number)?.writesFrom ?? 0,
-    }))
-    if (accepted.length === 0) throw new Error('the store has no root')
-    return { revision, stored, known, accepted, writers }
+    return { revision, all, stored, valid: all.filter(({ number }) => !stored.get(number)?.invalidated) }
   }
 
   async function readAgain(): Promise<void> {
-    const asked = ages.mark()
+    const startedAt = ages.mark()
     view = await load(view).catch((error) => {
       throw error instanceof StoreUnavailable ? error : new StoreUnavailable(error)
     })
-    seen = asked
+    seen = startedAt
   }
 
   const sync = singleFlight(readAgain)
 
   return {
-    writing() {
+    current() {
       const now = clock.now()
-      const due = view.writers.find(({ from }) => from <= now) ?? view.writers.at(-1)
-      return (due as View['writers'][number]).root
+      const { valid, stored } = view
+      // The oldest one if the clock was set back to before all of them.
+      const key = valid.find(({ number }) => (stored.get(number)?.currentFrom ?? 0) <= now) ?? valid.at(-1)
+      return key as DataKey
     },
-    accepted: () => view.accepted,
-    known: () => view.known,
+    valid: () => view.valid,
+    all: () => view.all,
     sync,
-    current: () => (ages.since(seen) > LEASE_MS ? sync() : undefined),
+    refreshIfStale: () => (ages.since(seen) > LEASE_MS ? sync() : undefined),
   }
 }
 
-/** Roots that do not change, for what needs no store. */
-export function fixedRoots(...roots: readonly Root[]): Roots {
-  const [newest] = roots
-  if (!newest) throw new Error('at least one root is needed')
+/** Data keys that do not change, for what needs no store. @param keys newest first */
+export function fixedDataKeys(...keys: readonly DataKey[]): DataKeys {
+  const [newest] = keys
+  if (!newest) throw new Error('at least one data key is needed')
   return {
-    writing: () => newest,
-    accepted: () => roots,
-    known: () => roots,
+    current: () => newest,
+    valid: () => keys,
+    all: () => keys,
     sync: async () => {},
-    current: () => undefined,
+    refreshIfStale: () => undefined,
   }
 }
 
-/** What a browser carries for us. */
-export const createRootSealer = (
-  roots: Pick<Roots, 'writing' | 'accepted'>,
-  random: Pick<Random, 'bytes'>,
-  { purpose, what }: Sealed,
-): Sealer => rootSealer(() => [roots.writing(), ...roots.accepted()], random, { purpose, what })
+/** The data key that a ciphertext or a MAC names. */
+export function findDataKey(keys: readonly DataKey[], id: string): DataKey | undefined {
+  return keys.find(({ number }) => String(number) === id)
+}
 
-/** What the store keeps. */
-export const createStoredSealer = (
-  roots: Pick<Roots, 'known'>,
-  random: Pick<Random, 'bytes'>,
-  sealed: Sealed,
-): Sealer => rootSealer(() => roots.known(), random, sealed)
+export const named = (dataKey: DataKey, purpose: DataKeyPurpose): NamedKey => ({
+  id: String(dataKey.number),
+  key: dataKey.key(purpose),
+})
 
-const rootSealer = (
-  of: () => readonly Root[],
+export const finder =
+  (keys: () => readonly DataKey[], purpose: DataKeyPurpose): FindKey =>
+  (id) =>
+    findDataKey(keys(), id)?.key(purpose)
+
+/** What a cipher is for, and what error messages call it. */
+export interface CipherUse {
+  readonly purpose: DataKeyPurpose
+  readonly what: string
+}
+
+/** For what browsers carry: encrypted with the current data key, and decrypted with the valid ones. */
+export function createTransitCipher(
+  dataKeys: Pick<DataKeys, 'current' | 'valid'>,
   random: Pick<Random, 'bytes'>,
-  { purpose, what }: Sealed,
-): Sealer => createSealerOf(() => of().map((root) => root.key(purpose)), random, what)
+  { purpose, what }: CipherUse,
+): Cipher {
+  const current = () => named(dataKeys.current(), purpose)
+  return createCipher({ current, find: finder(dataKeys.valid, purpose) }, random, nouns(what))
+}
+
+/** For what the store keeps: encrypted with the newest data key, and decrypted with all of them. */
+export function createStorageCipher(
+  dataKeys: Pick<DataKeys, 'all'>,
+  random: Pick<Random, 'bytes'>,
+  { purpose, what }: CipherUse,
+): Cipher {
+  const current = () => named(newestOf(dataKeys), purpose)
+  return createCipher({ current, find: finder(dataKeys.all, purpose) }, random, nouns(what))
+}
+
+export const newestOf = (dataKeys: Pick<DataKeys, 'all'>): DataKey => dataKeys.all()[0] as DataKey
+
+const nouns = (what: string): Nouns => ({ what, under: 'the data key' })

@@ -1,151 +1,142 @@
 /**
- * Sealing what must be read again (private keys, roots, second factors, what a browser carries for us). Each use has a key
- * of its own, derived by HKDF (RFC 5869) from the master key or from a root, so that none can stand in for another.
+ * Encrypts what must be read again: private keys, data keys, second factors, what a browser carries. Every ciphertext
+ * names the key that it was made with. Each purpose has a key of its own, derived by HKDF (RFC 5869) from a master key or
+ * from a data key, so that no ciphertext or MAC of one purpose is accepted for another. Must not know where keys are kept.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { KeyturnError } from '../errors.ts'
 import type { Random } from '../system.ts'
 
-/** What the master key itself is for. */
-export type MasterPurpose =
-  | 'keyturn/seal-private-keys/v1'
-  | 'keyturn/seal-roots/v1'
-  | 'keyturn/fingerprint/v1'
+/** What is derived from a master key. */
+export type MasterKeyPurpose = 'keyturn/private-keys/v1' | 'keyturn/data-keys/v1' | 'keyturn/master-key-id/v1'
 
-/** What a root is for. */
-export type RootPurpose =
-  | 'keyturn/refresh-token-mac/v1'
-  | 'keyturn/throttle-key/v1'
-  | 'keyturn/status-index/v1'
-  | 'keyturn/seal-second-factors/v1'
+/** What is derived from a data key. */
+export type DataKeyPurpose =
+  | 'keyturn/refresh-tokens/v1'
+  | 'keyturn/rate-limits/v1'
+  | 'keyturn/status-indices/v1'
+  | 'keyturn/second-factors/v1'
   | 'keyturn/recovery-codes/v1'
-  | 'keyturn/seal-flows/v1'
+  | 'keyturn/one-time-state/v1'
+  | 'keyturn/flows/v1'
   | 'keyturn/csrf/v1'
   | 'keyturn/audit-head/v1'
 
-export type Purpose = MasterPurpose | RootPurpose
+export type Purpose = MasterKeyPurpose | DataKeyPurpose
 
-export function deriveKey(secret: Uint8Array, purpose: Purpose): Buffer {
-  return Buffer.from(hkdfSync('sha256', secret, new Uint8Array(0), purpose, 32))
+export function deriveKey(secret: Uint8Array, purpose: Purpose): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync('sha256', secret, new Uint8Array(0), purpose, 32)))
 }
 
-/** The text opens under none of the keys: another master key, another label, or a damaged row. */
-export class SealBroken extends KeyturnError<'decryption_failed'> {
-  constructor(what: string, cause?: unknown) {
-    super('decryption_failed', `${what} does not open with this master key`, { cause })
+/** A key and the id by which ciphertexts and MACs name it. The id is letters, digits, `-` and `_`. */
+export interface NamedKey {
+  readonly id: string
+  readonly key: KeyObject
+}
+
+/** Finds the key that a ciphertext or a MAC names; undefined if this process does not have it, or no longer accepts it. */
+export type FindKey = (id: string) => KeyObject | undefined
+
+/** The ciphertext names a key that this process does not have, is damaged, or belongs to something else. */
+export class DecryptionError extends KeyturnError<'decryption_failed'> {
+  constructor(what: string, reason: string, cause?: unknown) {
+    super('decryption_failed', `${what} cannot be decrypted: ${reason}`, { cause })
   }
 }
 
-/** A text and whose it is. */
-export interface Specimen {
-  readonly label: string
-  readonly sealed: string
+export interface Cipher {
+  /** @param context what the text belongs to, such as a kid; it is authenticated and not part of the ciphertext */
+  encrypt(context: string, plaintext: string): string
+  /** @throws {DecryptionError} also if the text was encrypted for another context */
+  decrypt(context: string, ciphertext: string): string
 }
 
-export interface Sealer {
-  /**
-   * @param label whose it is, such as a kid: a seal does not open under another
-   * @param like of several keys, the one that opens any of these
-   */
-  seal(label: string, plain: string, like?: readonly Specimen[]): string
-  /** @throws {SealBroken} */
-  open(label: string, sealed: string): string
-}
-
-export interface Sealed<P extends Purpose = RootPurpose> {
-  readonly purpose: P
-  /** For messages; the label follows. */
+/** What error messages call the encrypted thing (the context follows), and the key that it is encrypted under (the id follows). */
+export interface Nouns {
   readonly what: string
+  readonly under: 'the master key' | 'the data key'
 }
 
-export const PRIVATE_KEYS: Sealed<MasterPurpose> = {
-  purpose: 'keyturn/seal-private-keys/v1',
-  what: 'the private key',
+export interface CipherKeys {
+  /** Asked at every call, because keys change while the server runs. */
+  readonly current: () => NamedKey
+  readonly find: FindKey
+}
+
+export function createCipher(keys: CipherKeys, random: Pick<Random, 'bytes'>, nouns: Nouns): Cipher {
+  return {
+    encrypt: (context, plaintext) => encrypt(keys.current(), context, plaintext, random),
+    decrypt: (context, ciphertext) => decrypt(keys.find, context, ciphertext, nouns),
+  }
 }
 
 const FORMAT = 'v1'
+const KEY_ID = /^[\w-]{1,32}$/
 const IV_BYTES = 12
 const TAG_BYTES = 16
 
-export function createSealer(
-  secret: Uint8Array,
+/** AES-256-GCM (NIST SP 800-38D). @returns `v1.<key id>.<iv>.<ciphertext and tag>` */
+export function encrypt(
+  { id, key }: NamedKey,
+  context: string,
+  plaintext: string,
   random: Pick<Random, 'bytes'>,
-  { purpose, what }: Sealed<Purpose> = PRIVATE_KEYS,
-): Sealer {
-  const key = createSecretKey(deriveKey(secret, purpose))
-  return createSealerOf(() => [key], random, what)
+): string {
+  const iv = random.bytes(IV_BYTES)
+  const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(associatedData(id, context))
+  const body = Buffer.concat([cipher.update(plaintext, 'utf8'), cipher.final(), cipher.getAuthTag()])
+  return [FORMAT, id, iv.toString('base64url'), body.toString('base64url')].join('.')
 }
 
-/** Opens with any of the keys, and seals with the first. They are asked for each time, because they change. */
-export function createSealerOf(
-  keys: () => readonly KeyObject[],
-  random: Pick<Random, 'bytes'>,
-  what: string,
-): Sealer {
-  /** The text, and the key that opens it. */
-  function unseal(label: string, sealed: string): [string, KeyObject] {
-    let cause: unknown
-    const parts = partsOf(sealed)
-    for (const key of parts ? keys() : []) {
-      try {
-        return [decrypt(key, label, parts as Parts), key]
-      } catch (error) {
-        cause = error
-      }
-    }
-    throw new SealBroken(`${what} ${label}`, cause)
-  }
-
-  function keyOfAny(specimens: readonly Specimen[]): KeyObject | undefined {
-    let broken: unknown
-    for (const { label, sealed } of specimens) {
-      try {
-        return unseal(label, sealed)[1]
-      } catch (error) {
-        broken ??= error
-      }
-    }
-    throw broken
-  }
-
-  return {
-    seal(label, plain, like) {
-      const key = like ? keyOfAny(like) : keys()[0]
-      if (!key) throw new Error('there is no key to seal with')
-      return encrypt(key, label, plain, random.bytes(IV_BYTES))
-    },
-    open: (label, sealed) => unseal(label, sealed)[0],
+/**
+ * Decrypts with the key that the text names, and tries no other.
+ * @throws {DecryptionError}
+ */
+export function decrypt(find: FindKey, context: string, ciphertext: string, { what, under }: Nouns): string {
+  const name = `${what} ${context}`
+  const parts = partsOf(ciphertext)
+  if (!parts) throw new DecryptionError(name, 'the text is damaged')
+  const { keyId, iv, body } = parts
+  const key = find(keyId)
+  if (!key) throw missingKey(name, under, keyId)
+  try {
+    const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES })
+    decipher.setAAD(associatedData(keyId, context)).setAuthTag(body.subarray(-TAG_BYTES))
+    return Buffer.concat([decipher.update(body.subarray(0, -TAG_BYTES)), decipher.final()]).toString('utf8')
+  } catch (error) {
+    throw new DecryptionError(name, 'the text is damaged or belongs to something else', error)
   }
 }
 
-/** AES-256-GCM with the label as associated data, so that one row's seal cannot be moved to another row. */
-function encrypt(key: KeyObject, label: string, plain: string, iv: Buffer): string {
-  const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(label))
-  const body = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()])
-  return [FORMAT, iv.toString('base64url'), body.toString('base64url')].join('.')
+export function missingKey(name: string, under: Nouns['under'], keyId: string): DecryptionError {
+  return new DecryptionError(name, `it is encrypted under ${under} ${keyId}, which is not available here`)
 }
+
+/** The id of the key that a text was encrypted with, if it is a ciphertext. */
+export function keyIdOf(ciphertext: string): string | undefined {
+  return partsOf(ciphertext)?.keyId
+}
+
+/** With the context in it, a ciphertext cannot be moved to another row. A key id has no dot, so the two cannot run together. */
+const associatedData = (keyId: string, context: string): Buffer =>
+  Buffer.from(`${FORMAT}.${keyId}.${context}`)
 
 interface Parts {
+  readonly keyId: string
   readonly iv: Buffer
-  readonly box: Buffer
+  readonly body: Buffer
 }
 
-function partsOf(sealed: string): Parts | undefined {
-  const [format, nonce, body, ...rest] = sealed.split('.')
-  const [iv, box] = [bytes(nonce), bytes(body)]
-  if (format !== FORMAT || iv?.length !== IV_BYTES || !box || box.length <= TAG_BYTES || rest.length > 0)
-    return undefined
-  return { iv, box }
+function partsOf(ciphertext: string): Parts | undefined {
+  const [format, keyId = '', ivText, bodyText, ...rest] = ciphertext.split('.')
+  const [iv, body] = [decodeExactly(ivText), decodeExactly(bodyText)]
+  if (format !== FORMAT || !KEY_ID.test(keyId) || rest.length > 0) return undefined
+  if (iv?.length !== IV_BYTES || !body || body.length < TAG_BYTES) return undefined
+  return { keyId, iv, body }
 }
 
-function decrypt(key: KeyObject, label: string, { iv, box }: Parts): string {
-  const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES })
-  decipher.setAAD(Buffer.from(label)).setAuthTag(box.subarray(-TAG_BYTES))
-  return Buffer.concat([decipher.update(box.subarray(0, -TAG_BYTES)), decipher.final()]).toString('utf8')
-}
-
-/** Only the one spelling that we write; base64url has several for the same bytes. */
-function bytes(text: string | undefined): Buffer | undefined {
+/** Base64url has several spellings of the same bytes. Only the one that `encrypt` writes is accepted. */
+function decodeExactly(text: string | undefined): Buffer | undefined {
   const decoded = Buffer.from(text ?? '', 'base64url')
   return decoded.toString('base64url') === text ? decoded : undefined
 }

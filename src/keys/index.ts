@@ -8,24 +8,23 @@ import type { Config } from '../config/load.ts'
 import type { Store } from '../store/index.ts'
 import type { Ages, Clock, Logger, Random, ReachFailpoint } from '../system.ts'
 import type { GenerateKey } from './algorithms.ts'
-import { ensureRoot, openRoots, type Roots } from './data-keys.ts'
+import { type DataKeys, ensureDataKey, openDataKeys } from './data-keys.ts'
 import { createKnownVerifiers, type KnownVerifiers } from './known-verifiers.ts'
 import { type LiveRing, openLiveRing } from './live-ring.ts'
-import { createMasterKey, MasterKeyProblem, masterKeyFile } from './master-key.ts'
-import { createKeyHolder, type KeyHolder } from './master-keys.ts'
+import { createMasterKey, InvalidMasterKey, masterKeyFile } from './master-key.ts'
+import { createMasterKeys } from './master-keys.ts'
 import { ensureRing, type KeyChoice, type RotateDeps } from './rotate.ts'
 import { createSigner, type Signer } from './signer.ts'
 
 export interface Keys extends RotateDeps {
-  readonly holder: KeyHolder
-  readonly roots: Roots
-  /** True if this call made the first ring. */
+  readonly dataKeys: DataKeys
+  /** True if this call created the ring. */
   readonly firstStart: boolean
 }
 
 export interface OpenKeysDeps {
   readonly config: Config
-  readonly store: Pick<Store, 'ring' | 'roots' | 'revisions' | 'verifiers'>
+  readonly store: Pick<Store, 'ring' | 'dataKeys' | 'revisions' | 'verifiers'>
   readonly clock: Clock
   readonly clusterClock: { readonly ages: Ages }
   readonly random: Random
@@ -36,39 +35,40 @@ export interface OpenKeysDeps {
 }
 
 /**
- * Opens the master key, the data keys and the ring. Makes them if this is the first start.
- * @throws {MasterKeyProblem} a new master key is never made for a ring that was encrypted with another one
- * @throws {SealBroken} if the master key does not decrypt the ring or the data keys
+ * Opens the master key, the data keys and the ring. Creates them if this is the first start.
+ * @throws {InvalidMasterKey} never creates a new master key for a store that is encrypted under another one
+ * @throws {DecryptionError} if the master key does not decrypt the ring or the data keys
  */
 export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Promise<Keys> {
   const { config, store, random, clock, audit, failpoint, generateKey } = deps
   const existing = await store.ring.read()
-  const firstStart = existing === null && (await store.roots.list()).length === 0
-  const holder = createKeyHolder(config, random)
-  if (holder.keys().length === 0) {
+  const firstStart = existing === null && (await store.dataKeys.list()).length === 0
+  const masterKeys = createMasterKeys(config, random)
+  if (masterKeys.list().length === 0) {
     makeMasterKey()
-    holder.refresh()
+    masterKeys.refresh()
   }
-  // Before anything is encrypted: a key encrypted with another master key would break the ring for every node.
-  if (existing) holder.openerOf(existing)
-  const rooted = { store, clock, ages: deps.clusterClock.ages, random, holder, failpoint }
-  await ensureRoot(rooted, existing)
-  // Before a ring is made, because a ring without readable data keys would be useless.
-  const roots = await openRoots(rooted)
+  // Before anything is encrypted: a key under another master key would break the ring for every node.
+  const masterKey = existing ? masterKeys.inUse(existing) : masterKeys.list()[0]
+  if (!masterKey) throw new Error('there is no master key')
+  const dataKeyDeps = { store, clock, ages: deps.clusterClock.ages, random, masterKeys, failpoint }
+  await ensureDataKey(dataKeyDeps, masterKey)
+  // Before a ring is created, because a ring without readable data keys would be useless.
+  const dataKeys = await openDataKeys(dataKeyDeps)
   const policy = {
     verifierCache: config.verifierCache,
     keyRotation: config.keyRotation,
     jwksMaxAge: config.jwksMaxAge,
   }
-  const rotateDeps = { store, clock, sealer: holder.sealer, generateKey, audit, failpoint, policy }
+  const rotateDeps = { store, clock, masterKeys, generateKey, audit, failpoint, policy }
   if (!existing) await deps.auditLog.adopt()
   await ensureRing(rotateDeps, choice)
-  return { ...rotateDeps, holder, roots, firstStart }
+  return { ...rotateDeps, dataKeys, firstStart }
 
   function makeMasterKey(): void {
     if (!firstStart) {
-      throw new MasterKeyProblem(
-        `${masterKeyFile(config.keysDir)} is missing, and the database has keys that only it opens: restore it`,
+      throw new InvalidMasterKey(
+        `${masterKeyFile(config.keysDir)} is missing, and only it decrypts the keys in the database: restore it`,
       )
     }
     createMasterKey(config.keysDir, random)
@@ -94,12 +94,12 @@ export interface SigningDeps {
   readonly traceSigner: (signer: Signer) => Signer
 }
 
-/** @throws {SealBroken} if the master key does not decrypt the ring */
+/** @throws {DecryptionError} if the master key does not decrypt the ring */
 export async function createSigning(deps: SigningDeps): Promise<Signing> {
   const { keys, store, clock, ages, issuer, logger, traceSigner } = deps
-  const { sealer, policy, failpoint } = keys
+  const { masterKeys, policy, failpoint } = keys
   const first = await ensureRing(keys)
-  const ring = await openLiveRing({ store, clock, ages, sealer, policy, failpoint }, first)
+  const ring = await openLiveRing({ store, clock, ages, masterKeys, policy, failpoint }, first)
   return {
     ring,
     signer: traceSigner(createSigner(ring, issuer)),

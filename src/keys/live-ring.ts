@@ -1,6 +1,6 @@
 /**
- * A serving node's view of the ring: the JWKS as bytes, and the one key it signs with, always of the same
- * moment. Must not know HTTP, or what it signs.
+ * A serving node's view of the ring: the JWKS as bytes and the key that signs, always from the same version of the ring. Must
+ * not know HTTP, or what is signed.
  */
 import { createHash } from 'node:crypto'
 import { singleFlight, singleFlightByKey } from '../single-flight.ts'
@@ -8,20 +8,20 @@ import type { RevisionStore } from '../store/contracts/revisions.ts'
 import type { Ring, RingKey, RingStore } from '../store/contracts/ring.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Ages, Clock, EpochSeconds, ReachFailpoint, Seconds } from '../system.ts'
-import type { Sealer } from './encryption.ts'
+import type { MasterKeys } from './master-keys.ts'
 import * as law from './ring.ts'
-import { openTested } from './self-test.ts'
+import { decryptTested } from './self-test.ts'
 import type { SigningKey } from './sign-compact.ts'
 
 /**
- * How old our view may be and still sign. A node that was frozen, or cut off from the store, must look before
- * it signs: its key may have left the JWKS.
+ * How old the view may be when the node signs. A node that was frozen or cut off from the store must read the store before it
+ * signs, because its key may have left the JWKS.
  */
 export const LEASE_MS = 10_000
 
 /**
- * The store learns of a token's expiry before the token is signed. Noting a little more than needed makes that
- * one write a minute instead of one a token; a retiring key stays at most this much longer.
+ * The expiry of a token is stored before the token is signed. Storing a little more than needed makes that one write a minute
+ * instead of one for each token. A retiring key stays in the JWKS at most this much longer.
  */
 const COVER_AHEAD: Seconds = 60
 
@@ -33,14 +33,14 @@ interface View {
 }
 
 export interface LiveRing {
-  /** Reads the ring again if it has changed; called by the change poller and whenever the view is too old. */
+  /** Reads the ring again if it has changed. Called at every poll, and whenever the view is too old. */
   sync(): Promise<void>
   ring(): Ring
   /** The JWKS as served; `cacheControl` depends on the time. */
   jwks(): { body: string; etag: string; cacheControl: string; version: number }
   /**
-   * The key to sign a token with that expires at `expiresAt`; the store then knows how long the key is needed.
-   * @throws {StoreUnavailable} if the view is too old and cannot be renewed, or the expiry cannot be noted
+   * Returns the key that signs a token which expires at `expiresAt`. By then the store knows how long the key is needed.
+   * @throws {StoreUnavailable} if the view is too old and cannot be renewed, or the expiry cannot be stored
    */
   signingKey(expiresAt: EpochSeconds): Promise<SigningKey>
 }
@@ -49,19 +49,19 @@ export interface LiveRingDeps {
   readonly store: { readonly ring: RingStore; readonly revisions: RevisionStore }
   readonly clock: Clock
   readonly ages: Ages
-  readonly sealer: Sealer
+  readonly masterKeys: Pick<MasterKeys, 'privateKeys'>
   readonly policy: law.RingPolicy
   readonly failpoint: ReachFailpoint
 }
 
-/** @throws {SealBroken} if the master key does not open the ring */
+/** @throws {DecryptionError} if the master key does not decrypt the ring */
 export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<LiveRing> {
   const { store, clock, ages, policy, failpoint } = deps
   let view = await load(first, undefined)
-  // Found out now, while the operator looks, rather than when it takes over and the key before it is gone.
-  await openKey(law.nextKey(first), undefined)
+  // A next key that does not work is reported at the start, not when it becomes active and its predecessor is gone.
+  await importKey(law.nextKey(first), undefined)
   let seenAt = ages.mark()
-  /** kid → until when the store knows tokens of this key to live. */
+  /** kid → the latest expiry of a token of this key that is stored. */
   const covered = new Map<string, EpochSeconds>()
   const coverOnce = singleFlightByKey<string, boolean>()
 
@@ -71,13 +71,13 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
       ring,
       body,
       etag: `"${createHash('sha256').update(body).digest('base64url')}"`,
-      signing: await openKey(law.activeKey(ring), held),
+      signing: await importKey(law.activeKey(ring), held),
     }
   }
 
-  async function openKey(active: RingKey, held: SigningKey | undefined): Promise<SigningKey> {
+  async function importKey(active: RingKey, held: SigningKey | undefined): Promise<SigningKey> {
     if (active.kid === held?.kid) return held
-    return openTested(active, deps.sealer)
+    return decryptTested(active, deps.masterKeys)
   }
 
   async function readAgain(): Promise<void> {
@@ -87,8 +87,8 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
       const ring = await store.ring.read()
       if (!ring) throw new StoreUnavailable(new Error('the key ring is gone'))
       const known = new Set(ring.keys.map((key) => key.kid))
-      // The private half in memory is dropped with the view that held it.
-      // A ring whose key does not open is no ring: the last good one goes on, for as long as the lease allows.
+      // The private key in memory is dropped together with the view. If the new key cannot be decrypted, the node continues with
+      // its last good view for as long as the lease allows.
       view = await load(ring, view.signing).catch((error) => {
         throw new StoreUnavailable(error)
       })
@@ -99,7 +99,7 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
 
   const sync = singleFlight(readAgain)
 
-  /** One write for all who wait for the same key; false if the key is no longer published. */
+  /** One write for all requests that wait for the same key. False if the key is no longer published. */
   function cover(kid: string, expiresAt: EpochSeconds): Promise<boolean> {
     return coverOnce(kid, async () => {
       const until = expiresAt + COVER_AHEAD

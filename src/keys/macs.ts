@@ -1,26 +1,33 @@
-/** MACs of what a browser carries for us in the open. Must not know what that is. */
-import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { Root, Roots } from './data-keys.ts'
-import type { RootPurpose } from './encryption.ts'
+/** MACs of values that others keep in the clear. Every MAC names its data key. Must not know what the values mean. */
+import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { type DataKeys, finder, named } from './data-keys.ts'
+import type { DataKeyPurpose } from './encryption.ts'
 
 export interface Macs {
-  write(text: string): string
-  /** Whether `mac` was written for this text. */
-  matches(text: string, mac: string): boolean
+  /** @returns `v1.<key id>.<MAC>` */
+  create(text: string): string
+  /** Whether `mac` was made for this text. A MAC that names an unknown key is refused without a computation. */
+  verify(text: string, mac: string): boolean
 }
 
-export function createMacs(roots: Pick<Roots, 'writing' | 'accepted'>, purpose: RootPurpose): Macs {
-  const macOf = (root: Root, text: string) =>
-    createHmac('sha256', root.key(purpose)).update(text).digest('base64url')
+const SHAPE = /^v1\.(\d{1,9})\.([\w-]{43})$/
+
+export function createMacs(dataKeys: Pick<DataKeys, 'current' | 'valid'>, purpose: DataKeyPurpose): Macs {
+  const find = finder(dataKeys.valid, purpose)
   return {
-    write: (text) => macOf(roots.writing(), text),
-    matches(text, mac) {
-      // By bytes: what is not ASCII has more of them than letters.
-      const given = Buffer.from(mac)
-      return roots.accepted().some((root) => {
-        const wanted = Buffer.from(macOf(root, text))
-        return given.length === wanted.length && timingSafeEqual(given, wanted)
-      })
+    create(text) {
+      const { id, key } = named(dataKeys.current(), purpose)
+      return `v1.${id}.${macOf(key, id, text)}`
+    },
+    verify(text, mac) {
+      const [, id = '', given = ''] = SHAPE.exec(mac) ?? []
+      const key = find(id)
+      // As text, because base64url has several spellings of the same bytes.
+      return key !== undefined && timingSafeEqual(Buffer.from(given), Buffer.from(macOf(key, id, text)))
     },
   }
 }
+
+/** The key id is authenticated too. It has no dot, so it cannot run into the text. */
+export const macOf = (key: KeyObject, id: string, text: string): string =>
+  createHmac('sha256', key).update(`${id}.${text}`).digest('base64url')

@@ -1,6 +1,6 @@
 /**
- * The files that hold master keys. Each is created once, exclusively, and never loosely readable. One key takes the place of
- * another only when the store is sealed with it, and then the other is kept.
+ * The files that hold master keys. Each file is created once, exclusively, and is never readable by others. A new key replaces
+ * the current one only when the store is encrypted under it, and then the old key is kept.
  */
 import {
   closeSync,
@@ -19,14 +19,14 @@ import { masterKey as parse } from '../config/parsers.ts'
 import { KeyturnError } from '../errors.ts'
 import type { Random } from '../system.ts'
 
-/** The master key is missing, damaged, unreadable or readable by others; the message says what to do. */
-export class MasterKeyProblem extends KeyturnError<'invalid_master_key'> {
+/** The master key is missing, damaged, unreadable or readable by others. The message says what to do. */
+export class InvalidMasterKey extends KeyturnError<'invalid_master_key'> {
   constructor(message: string, cause?: unknown) {
     super('invalid_master_key', message, { cause })
   }
 }
 
-/** `next`: the one that a reseal goes to; `old`: the one that the last reseal came from. */
+/** `next`: the key that the next rotation moves to. `old`: the key that the last rotation replaced. */
 export type WhichKey = 'current' | 'next' | 'old'
 
 const NAMES: Readonly<Record<WhichKey, string>> = {
@@ -39,36 +39,36 @@ export function masterKeyFile(keysDir: string, which: WhichKey = 'current'): str
   return join(keysDir, NAMES[which])
 }
 
-/** @returns undefined if there is none; @throws {MasterKeyProblem} if there is one that cannot be used */
-export function readMasterKey(keysDir: string, which: WhichKey = 'current'): Buffer | undefined {
+/** @returns null if there is no such file; @throws {InvalidMasterKey} if the file cannot be used */
+export function readMasterKey(keysDir: string, which: WhichKey = 'current'): Buffer | null {
   const file = masterKeyFile(keysDir, which)
   let text: string
   try {
     const stat = statSync(file)
-    if (!stat.isFile()) throw new MasterKeyProblem(`${file} is not a file`)
-    // Like ssh: a key that others can read is no secret, and going on would hide that.
+    if (!stat.isFile()) throw new InvalidMasterKey(`${file} is not a file`)
+    // Like ssh: a key that others can read is not secret, and continuing would hide that.
     if ((stat.mode & 0o077) !== 0) {
-      throw new MasterKeyProblem(`${file} can be read by others: chmod 600 ${file}`)
+      throw new InvalidMasterKey(`${file} can be read by others: chmod 600 ${file}`)
     }
     text = readFileSync(file, 'utf8')
   } catch (error) {
-    if (error instanceof MasterKeyProblem) throw error
+    if (error instanceof InvalidMasterKey) throw error
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return undefined
-    throw new MasterKeyProblem(`${file} cannot be read (${code})`, error)
+    if (code === 'ENOENT') return null
+    throw new InvalidMasterKey(`${file} cannot be read (${code})`, error)
   }
   try {
     return parse(text.trim())
   } catch {
-    throw new MasterKeyProblem(
+    throw new InvalidMasterKey(
       `${file} is damaged: it must hold 32 bytes in base64url; restore it from a backup`,
     )
   }
 }
 
 /**
- * Makes a new master key, 0600, complete before it has its name, so that neither a kill nor a second process
- * can leave half a key or replace one. If another process was first, its key is returned.
+ * Creates a new master key with mode 0600. The file is complete before it gets its name, so neither a kill nor a second process
+ * can leave half a key or replace a key. If another process was first, its key is returned.
  */
 export function createMasterKey(
   keysDir: string,
@@ -76,7 +76,7 @@ export function createMasterKey(
   which: WhichKey = 'current',
 ): Buffer {
   const file = masterKeyFile(keysDir, which)
-  // A process id would be no unique name: containers that share a volume have the same ones.
+  // A process id would not be unique: containers that share a volume have the same ids.
   const draft = `${file}.${random.bytes(9).toString('base64url')}.new`
   const key = random.bytes(32)
   try {
@@ -91,25 +91,25 @@ export function createMasterKey(
     return key
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    const theirs = code === 'EEXIST' ? readMasterKey(keysDir, which) : undefined
+    const theirs = code === 'EEXIST' ? readMasterKey(keysDir, which) : null
     if (theirs) return theirs
-    throw new MasterKeyProblem(`${file} cannot be made (${code})`, error)
+    throw new InvalidMasterKey(`${file} cannot be created (${code})`, error)
   }
 }
 
-/** Gives the current key a second name, under which it stays. What has that name already must be the same key. */
+/** Gives the current key a second name, under which it stays. A file that already has that name must hold the same key. */
 export function keepOld(keysDir: string): void {
   const [file, old] = [masterKeyFile(keysDir), masterKeyFile(keysDir, 'old')]
   const kept = readMasterKey(keysDir, 'old')
   if (kept) {
     if (readMasterKey(keysDir)?.equals(kept)) return
-    throw new MasterKeyProblem(`${old} is another key, and is not overwritten: move it away`)
+    throw new InvalidMasterKey(`${old} holds another key and is not overwritten: move it away`)
   }
   attempt(old, () => linkSync(file, old))
   syncFolder(keysDir)
 }
 
-/** The next key becomes the current one, in one step. */
+/** The next key replaces the current one, in one step. */
 export function promoteNext(keysDir: string): void {
   const file = masterKeyFile(keysDir)
   attempt(file, () => renameSync(masterKeyFile(keysDir, 'next'), file))
@@ -120,7 +120,7 @@ function attempt(file: string, work: () => void): void {
   try {
     work()
   } catch (error) {
-    throw new MasterKeyProblem(`${file} cannot be made (${(error as NodeJS.ErrnoException).code})`, error)
+    throw new InvalidMasterKey(`${file} cannot be created (${(error as NodeJS.ErrnoException).code})`, error)
   }
 }
 
@@ -137,7 +137,7 @@ function writeSynced(file: string, text: string): void {
   }
 }
 
-/** Without this a power cut could keep the database, sealed with a key whose name never reached the disk. */
+/** Otherwise, after a power cut, the database could be encrypted under a key whose file name never reached the disk. */
 function syncFolder(folder: string): void {
   const fd = openSync(folder, 'r')
   try {

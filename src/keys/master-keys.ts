@@ -1,158 +1,158 @@
 /**
- * The master keys that a process has: one, or while the store is resealed two. What it finds opens with whichever fits; what
- * it seals, it seals like what it found. Must not know which of them the store should be sealed with.
+ * The master keys that a process has: the current one and, while the store moves to another master key, the next one.
+ * Every text in the store names the master key that it is encrypted under. Must not know which master key the store should
+ * be encrypted under.
  */
-import { createSecretKey, type KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { statSync } from 'node:fs'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Random } from '../system.ts'
 import {
-  createSealer,
-  createSealerOf,
+  DecryptionError,
+  decrypt,
   deriveKey,
-  type MasterPurpose,
-  PRIVATE_KEYS,
-  SealBroken,
-  type Sealed,
-  type Sealer,
-  type Specimen,
+  encrypt,
+  keyIdOf,
+  type MasterKeyPurpose,
+  missingKey,
+  type Nouns,
 } from './encryption.ts'
 import { masterKeyFile, readMasterKey } from './master-key.ts'
 import { activeKey, nextKey } from './ring.ts'
 
 export interface MasterKey {
+  /** Names the key in ciphertexts, in messages and at other nodes. It reveals nothing about the key. */
+  readonly id: string
   readonly key: Buffer
-  /** Says which key it is, and nothing about it. */
-  readonly fingerprint: string
 }
 
-export interface KeyHolder {
-  /** The current key first; then the next one. */
-  keys(): readonly MasterKey[]
-  /** For private keys. */
-  readonly sealer: Sealer
-  readonly rootSealer: Sealer
-  /** The key that a ring is sealed with. @throws {SealBroken} */
-  openerOf(ring: Ring): MasterKey
-  /** Looks at the files again, if they are where the keys are from. */
+/** Encrypts with a given master key and decrypts with whichever the text names. */
+export interface MasterKeyCipher {
+  encrypt(masterKey: MasterKey, context: string, plaintext: string): string
+  /** @throws {DecryptionError} */
+  decrypt(context: string, ciphertext: string): string
+}
+
+export interface MasterKeys {
+  /** The current key first, then the next one. */
+  list(): readonly MasterKey[]
+  readonly privateKeys: MasterKeyCipher
+  readonly dataKeys: MasterKeyCipher
+  /** The master key that the private keys of a ring are encrypted under. @throws {DecryptionError} if it is not here */
+  inUse(ring: Ring): MasterKey
+  /** Reads the files again if they have changed and the keys come from files. */
   refresh(): void
 }
 
-export interface KeySource {
+export interface MasterKeySource {
   readonly keysDir: string
-  /** From the settings; then no file is read. */
+  /** From the settings. If it is set, the file is not read. */
   readonly masterKey: Buffer | null
   readonly masterKeyNext: Buffer | null
 }
 
-export const ROOT: Sealed<MasterPurpose> = { purpose: 'keyturn/seal-roots/v1', what: 'the root' }
+const PRIVATE_KEYS: Nouns = { what: 'the private key', under: 'the master key' }
+const DATA_KEYS: Nouns = { what: 'the data key', under: 'the master key' }
 
-/** Of what the ring is sealed with: one that is damaged must not keep its owner from replacing it. */
-export const specimensOf = (ring: Ring): Specimen[] =>
-  [activeKey(ring), nextKey(ring)].map(({ kid, sealed }) => ({ label: kid, sealed: sealed ?? '' }))
-
-export function fingerprintOf(masterKey: Uint8Array): string {
-  return deriveKey(masterKey, 'keyturn/fingerprint/v1').toString('base64url').slice(0, 12)
+/** Of a derived value, so that an id is no digest of the master key itself. */
+export function masterKeyId(masterKey: Uint8Array): string {
+  return deriveKey(masterKey, 'keyturn/master-key-id/v1').export().toString('base64url').slice(0, 12)
 }
 
-/** @throws {MasterKeyProblem} */
-export function createKeyHolder(source: KeySource, random: Pick<Random, 'bytes'>): KeyHolder {
-  const files = source.masterKey ? null : source.keysDir
+/** @throws {InvalidMasterKey} */
+export function createMasterKeys(source: MasterKeySource, random: Pick<Random, 'bytes'>): MasterKeys {
+  const folder = source.masterKey ? null : source.keysDir
   let stamp = ''
   let held: readonly MasterKey[] = []
   const derived = new Map<string, KeyObject>()
   read()
 
   function read(): void {
-    // First, because the next key takes the place of the current one, not the other way round.
-    const next = source.masterKeyNext ?? (files === null ? undefined : readNext(files))
-    const current = source.masterKey ?? (files === null ? undefined : readMasterKey(files))
-    const keys = [current, next].filter((key) => key !== undefined)
+    // The next key first: while both are read, the next key can become the current one, and never the reverse.
+    const next = source.masterKeyNext ?? (folder === null ? null : readNext(folder))
+    const current = source.masterKey ?? (folder === null ? null : readMasterKey(folder))
+    const keys = [current, next].filter((key) => key !== null)
     held = keys
       .filter((key, i) => i === 0 || !keys[0]?.equals(key))
-      .map((key) => ({ key, fingerprint: fingerprintOf(key) }))
+      .map((key) => ({ key, id: masterKeyId(key) }))
   }
 
   function refresh(): void {
-    if (files === null) return
+    if (folder === null) return
     try {
-      const seen = stampOf(files)
+      const seen = stampOf(folder)
       if (seen === stamp) return
       const before = held
       read()
-      // Only a key that was there as the next one takes the place of another. If a file was deleted, or exchanged by hand, what
-      // serves goes on; the next start says what is wrong.
+      // A running server drops a key only when the key that it held as the next one has replaced it. If a file was deleted or
+      // exchanged by hand, the server keeps its keys, and the next start reports the problem.
       const [now] = held
-      if (!now || !before.some(same(now))) held = [...held, ...before.filter((key) => !held.some(same(key)))]
+      if (!now || !before.some(isSame(now)))
+        held = [...held, ...before.filter((key) => !held.some(isSame(key)))]
       stamp = seen
     } catch {
-      // As above.
+      // The same holds if a file cannot be read.
     }
   }
 
-  const keysFor = (purpose: MasterPurpose) => (): KeyObject[] =>
-    held.map(({ key, fingerprint }) => {
-      const name = `${purpose} ${fingerprint}`
-      const known = derived.get(name) ?? createSecretKey(deriveKey(key, purpose))
-      derived.set(name, known)
-      return known
-    })
-
-  /** What has begun with one key may find another in the store by now. */
-  function again<T>(work: () => T): T {
-    try {
-      return work()
-    } catch (error) {
-      const before = held
-      refresh()
-      if (held === before) throw error
-      return work()
-    }
+  /** Another process may have encrypted the text under a master key that was put into the folder a moment ago. */
+  function find(id: string): MasterKey | undefined {
+    const known = held.find((key) => key.id === id)
+    if (known) return known
+    refresh()
+    return held.find((key) => key.id === id)
   }
 
-  function tried({ purpose, what }: Sealed<MasterPurpose>): Sealer {
-    const sealer = createSealerOf(keysFor(purpose), random, what)
-    return {
-      seal: (label, plain, like) => again(() => sealer.seal(label, plain, like)),
-      open: (label, sealed) => again(() => sealer.open(label, sealed)),
-    }
+  function keyFor(purpose: MasterKeyPurpose, { id, key }: MasterKey): KeyObject {
+    const name = `${purpose} ${id}`
+    const known = derived.get(name) ?? deriveKey(key, purpose)
+    derived.set(name, known)
+    return known
   }
+
+  const cipherFor = (purpose: MasterKeyPurpose, nouns: Nouns): MasterKeyCipher => ({
+    encrypt: (masterKey, context, plaintext) =>
+      encrypt({ id: masterKey.id, key: keyFor(purpose, masterKey) }, context, plaintext, random),
+    decrypt(context, ciphertext) {
+      const findKey = (id: string) => {
+        const masterKey = find(id)
+        return masterKey && keyFor(purpose, masterKey)
+      }
+      return decrypt(findKey, context, ciphertext, nouns)
+    },
+  })
 
   return {
-    keys: () => held,
-    sealer: tried(PRIVATE_KEYS),
-    rootSealer: tried(ROOT),
-    openerOf: (ring) =>
-      again(() => {
-        const specimens = specimensOf(ring)
-        const opener = held.find(({ key }) =>
-          specimens.some(({ label, sealed }) => opens(createSealer(key, random), label, sealed)),
-        )
-        if (!opener) throw new SealBroken(`${PRIVATE_KEYS.what} ${specimens[0]?.label}`)
-        return opener
-      }),
+    list: () => held,
+    privateKeys: cipherFor('keyturn/private-keys/v1', PRIVATE_KEYS),
+    dataKeys: cipherFor('keyturn/data-keys/v1', DATA_KEYS),
+    inUse(ring) {
+      // The next key too, because a damaged active key must not keep an administrator from replacing it.
+      const named = [activeKey(ring), nextKey(ring)].map(({ kid, encryptedPrivateKey: text }) => ({
+        kid,
+        id: keyIdOf(text ?? ''),
+      }))
+      for (const { id } of named) {
+        const masterKey = id === undefined ? undefined : find(id)
+        if (masterKey) return masterKey
+      }
+      const { kid, id } = named.find((key) => key.id !== undefined) ?? { kid: named[0]?.kid }
+      const name = `${PRIVATE_KEYS.what} ${kid}`
+      if (id === undefined) throw new DecryptionError(name, 'the text is damaged')
+      throw missingKey(name, PRIVATE_KEYS.under, id)
+    },
     refresh,
   }
 }
 
-const same = (one: MasterKey) => (other: MasterKey) => one.fingerprint === other.fingerprint
+const isSame = (one: MasterKey) => (other: MasterKey) => one.id === other.id
 
-/** Where neither can be read, it is the current key that is missed. @throws {MasterKeyProblem} */
-function readNext(keysDir: string): Buffer | undefined {
+/** If neither file can be read, the error is about the current key. @throws {InvalidMasterKey} */
+function readNext(keysDir: string): Buffer | null {
   try {
     return readMasterKey(keysDir, 'next')
   } catch (error) {
     readMasterKey(keysDir)
-    throw error
-  }
-}
-
-function opens(sealer: Sealer, label: string, sealed: string): boolean {
-  try {
-    sealer.open(label, sealed)
-    return true
-  } catch (error) {
-    if (error instanceof SealBroken) return false
     throw error
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The laws of the key ring, as pure functions of (ring, now, policy). Owns every decision about keys; must not
- * know the store, the network, or what a private key looks like beyond the text it is sealed in.
+ * know the store, the network, or what a private key looks like beyond the text it is encrypted to.
  */
 import type { Ring, RingKey } from '../store/contracts/ring.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
@@ -22,7 +22,7 @@ export interface NewKey {
   readonly kid: string
   readonly alg: string
   readonly publicJwk: RingKey['publicJwk']
-  readonly sealed: string
+  readonly encryptedPrivateKey: string
 }
 
 /** The first ring has its next key from the start: no JWKS without it will ever have been served. */
@@ -39,7 +39,7 @@ function asNext(key: NewKey, version: number, now: EpochSeconds): RingKey {
     kid: key.kid,
     alg: key.alg,
     publicJwk: key.publicJwk,
-    sealed: key.sealed,
+    encryptedPrivateKey: key.encryptedPrivateKey,
     state: 'next',
     createdAt: now,
     publishedAt: now,
@@ -113,7 +113,8 @@ function dueToLeave(ring: Ring, now: EpochSeconds): RingKey[] {
 /** next → active → retiring; the retiring key's private half is gone with this very step. */
 export function rotate(ring: Ring, fresh: NewKey, now: EpochSeconds): Ring {
   const keys = ring.keys.map((key): RingKey => {
-    if (key.state === 'active') return { ...key, state: 'retiring', stoppedAt: now, sealed: null }
+    if (key.state === 'active')
+      return { ...key, state: 'retiring', stoppedAt: now, encryptedPrivateKey: null }
     if (key.state === 'next') return { ...key, state: 'active', signsFrom: now }
     return key
   })
@@ -124,7 +125,8 @@ export function rotate(ring: Ring, fresh: NewKey, now: EpochSeconds): Ring {
 export function retire(ring: Ring, now: EpochSeconds): Ring {
   const due = new Set(dueToLeave(ring, now).map((key) => key.kid))
   const keys = ring.keys.map(
-    (key): RingKey => (due.has(key.kid) ? { ...key, state: 'retired', leftAt: now, sealed: null } : key),
+    (key): RingKey =>
+      due.has(key.kid) ? { ...key, state: 'retired', leftAt: now, encryptedPrivateKey: null } : key,
   )
   return changed(ring, keys, null, now)
 }
@@ -139,7 +141,7 @@ export function revoke(ring: Ring, kid: string, fresh: NewKey | null, now: Epoch
   const keys = ring.keys.map((key): RingKey => {
     if (key === bad) {
       const stoppedAt = key.state === 'active' ? now : key.stoppedAt
-      return { ...key, state: 'revoked', stoppedAt, leftAt: now, sealed: null }
+      return { ...key, state: 'revoked', stoppedAt, leftAt: now, encryptedPrivateKey: null }
     }
     if (key.state === 'next' && bad.state === 'active') return { ...key, state: 'active', signsFrom: now }
     return key

@@ -1,152 +1,168 @@
 /**
- * Another master key: all that the one has sealed is sealed with the other, in one step. With it comes a new root, since
- * whoever has the old master key and the database of then has the old root too; that is accepted as long as something
- * depends on it. Must not know where master keys are kept.
+ * Moves the store to another master key: everything that is encrypted under the old one is encrypted under the new one, in
+ * one commit. A new data key comes with it, because someone who has the old master key and an old copy of the database also
+ * has the old data key. The old data key stays valid as long as something depends on it. Must not know where master keys are
+ * kept.
  */
 import type { Audit } from '../audit/events.ts'
-import type { Dependents, RootStore, StoredRoot } from '../store/contracts/data-keys.ts'
+import type { DataKeyStore, Dependents, StoredDataKey } from '../store/contracts/data-keys.ts'
 import type { RingStore } from '../store/contracts/ring.ts'
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { Clock, EpochSeconds, Random, ReachFailpoint, Seconds } from '../system.ts'
-import { openRoot, ROOT_AHEAD, type Roots, rootLabel } from './data-keys.ts'
-import { createSealer } from './encryption.ts'
-import { type KeyHolder, type MasterKey, ROOT } from './master-keys.ts'
+import { CURRENT_AFTER, type DataKeys, decryptDataKey, encryptDataKey } from './data-keys.ts'
+import type { MasterKey, MasterKeys } from './master-keys.ts'
 
-export interface ResealDeps {
-  readonly store: { readonly ring: RingStore; readonly roots: RootStore }
+export interface RotateMasterKeyDeps {
+  readonly store: { readonly ring: RingStore; readonly dataKeys: DataKeyStore }
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
-  readonly holder: KeyHolder
+  readonly masterKeys: MasterKeys
   readonly audit: Audit
   readonly failpoint: ReachFailpoint
 }
 
-export interface Resealed {
-  /** What was sealed anew: private keys and roots. */
-  readonly texts: number
-}
-
-/** @throws {SealBroken} if anything does not open; then nothing was changed */
-export async function reseal(
-  deps: ResealDeps,
+/**
+ * @returns how many private keys and data keys were encrypted again; 0 if the store is under `to` already
+ * @throws {DecryptionError} if anything cannot be decrypted; then nothing was changed
+ */
+export async function rotateMasterKey(
+  deps: RotateMasterKeyDeps,
   to: MasterKey,
   { actor, compromised }: { actor: string; compromised: boolean },
-): Promise<Resealed> {
-  const { store, clock, random, holder } = deps
-  const sealer = createSealer(to.key, random)
-  const rootSealer = createSealer(to.key, random, ROOT)
-  const sealRoot = (number: number, secret: Buffer) =>
-    rootSealer.seal(rootLabel(number), secret.toString('base64url'))
+): Promise<number> {
+  const { store, clock, random, masterKeys } = deps
   for (;;) {
-    const [ring, roots] = [await store.ring.read(), await store.roots.list()]
-    const newest = roots.at(-1)
+    const [ring, dataKeys] = [await store.ring.read(), await store.dataKeys.list()]
+    const newest = dataKeys.at(-1)
     if (!ring || !newest) throw new Error('the store has no key ring')
-    const from = holder.openerOf(ring)
-    if (from.fingerprint === to.fingerprint) return { texts: 0 }
-    const keys = new Map(
-      ring.keys.flatMap(({ kid, sealed }) =>
-        sealed === null ? [] : [[kid, sealer.seal(kid, holder.sealer.open(kid, sealed))]],
+    if (masterKeys.inUse(ring).id === to.id) return 0
+    const privateKeys = new Map(
+      ring.keys.flatMap(({ kid, encryptedPrivateKey: text }) =>
+        text === null
+          ? []
+          : [[kid, masterKeys.privateKeys.encrypt(to, kid, masterKeys.privateKeys.decrypt(kid, text))]],
       ),
     )
-    const sealed = new Map(roots.map((root) => [root.number, sealRoot(root.number, openRoot(holder, root))]))
+    const encryptedDataKeys = new Map(
+      dataKeys.map((dataKey) => [
+        dataKey.number,
+        encryptDataKey(masterKeys, to, dataKey.number, decryptDataKey(masterKeys, dataKey)),
+      ]),
+    )
     const number = newest.number + 1
     const now = clock.now()
-    const fresh = {
+    const newDataKey = {
       number,
-      sealed: sealRoot(number, random.bytes(32)),
-      madeAt: now,
-      writesFrom: compromised ? now : now + ROOT_AHEAD,
+      encrypted: encryptDataKey(masterKeys, to, number, random.bytes(32)),
+      createdAt: now,
+      currentFrom: compromised ? now : now + CURRENT_AFTER,
     }
-    if (await store.roots.reseal({ ring, keys, roots, sealed, fresh, voids: compromised })) {
-      deps.failpoint('reseal:swapped')
-      deps.audit('keys.resealed', {
+    const rotation = {
+      ring,
+      privateKeys,
+      dataKeys,
+      encryptedDataKeys,
+      newDataKey,
+      invalidateOld: compromised,
+    }
+    if (await store.dataKeys.rotateMasterKey(rotation)) {
+      deps.failpoint('master-key:committed')
+      deps.audit('master_key.rotated', {
         actor,
-        target: to.fingerprint,
+        target: to.id,
         ...(compromised ? { reason: 'compromised' } : {}),
       })
-      return { texts: keys.size + sealed.size }
+      return privateKeys.size + encryptedDataKeys.size
     }
   }
 }
 
-/** Nodes that learn late of a new root have stopped writing with the old one by then. */
+/** Nodes that learn late of a new data key have stopped using the old one for new values by then. */
 const LATE: Seconds = 60
-/** What a browser carries for us, and runs of status indices that are in use, are over by then. */
-const SHORTEST: Seconds = 7200
+/** What browsers carry, and blocks of status indices that are in use, have expired by then. */
+const MIN_VALIDITY: Seconds = 7200
 
-export interface OldRoot extends Dependents {
+export interface OldDataKey extends Dependents {
   readonly number: number
-  readonly madeAt: EpochSeconds
-  readonly voided: boolean
+  readonly createdAt: EpochSeconds
+  readonly invalidated: boolean
   /** Nothing depends on it any more. */
-  readonly over: boolean
+  readonly unused: boolean
 }
 
-type Asking = Pick<ResealDeps, 'clock'> & { readonly store: { readonly roots: RootStore } }
+type ReadDeps = Pick<RotateMasterKeyDeps, 'clock'> & { readonly store: { readonly dataKeys: DataKeyStore } }
 
-/** All but the newest, and what each is kept for. */
-export async function oldRoots({ store, clock }: Asking): Promise<OldRoot[]> {
-  const roots = await store.roots.list()
+/** All data keys except the newest one, and what still depends on each. */
+export async function oldDataKeys({ store, clock }: ReadDeps): Promise<OldDataKey[]> {
+  const dataKeys = await store.dataKeys.list()
   const now = clock.now()
-  const old: OldRoot[] = []
-  for (const [i, root] of roots.entries()) {
-    const next = roots[i + 1]
-    if (next) old.push(await describe(store.roots, root, next, now))
+  const old: OldDataKey[] = []
+  for (const [i, dataKey] of dataKeys.entries()) {
+    const next = dataKeys[i + 1]
+    if (next) old.push(await describe(store.dataKeys, dataKey, next, now))
   }
   return old
 }
 
 async function describe(
-  store: RootStore,
-  { number, madeAt, voided }: StoredRoot,
-  next: StoredRoot,
+  store: DataKeyStore,
+  { number, createdAt, invalidated }: StoredDataKey,
+  next: StoredDataKey,
   now: EpochSeconds,
-): Promise<OldRoot> {
-  const all = await store.dependents(next.number, next.writesFrom + LATE, now)
-  // What is void depends on nothing.
-  const dependents = voided ? { ...all, sessions: 0, recoveryCodes: 0 } : all
-  const left = Object.values(dependents).some((count) => count > 0)
-  return { number, madeAt, voided, ...dependents, over: !left && now > next.writesFrom + SHORTEST }
-}
-
-/** Forgets the roots on which nothing depends, oldest first; returns their numbers. */
-async function forgetRoots(
-  deps: Pick<RootTenderDeps, 'store' | 'clock' | 'audit' | 'flush'>,
-): Promise<number[]> {
-  const forgotten: number[] = []
-  for (const { number, over } of await oldRoots(deps)) {
-    // What depends on one is counted for those before it too.
-    if (!over) break
-    // One node sees to it; another does an hour later, should that one have died.
-    if (!(await deps.store.singleUse.claim(`forget-root:${number}`, deps.clock.now() + ASK_EVERY))) break
-    // Written first: so the end of the audit log bears the signature of a root that stays.
-    deps.audit('roots.forgotten', { actor: 'keyturn', target: String(number) })
-    await deps.flush()
-    if (await deps.store.roots.remove(number)) forgotten.push(number)
+): Promise<OldDataKey> {
+  const all = await store.dependents(next.number, next.currentFrom + LATE, now)
+  // Refresh tokens and recovery codes of an invalidated data key are refused, so they do not need it.
+  const dependents = invalidated ? { ...all, sessions: 0, recoveryCodes: 0 } : all
+  const needed = Object.values(dependents).some((count) => count > 0)
+  return {
+    number,
+    createdAt,
+    invalidated,
+    ...dependents,
+    unused: !needed && now > next.currentFrom + MIN_VALIDITY,
   }
-  return forgotten
 }
 
-/** Between two questions whether an old root is still of use: what depends on it takes counting. */
-const ASK_EVERY: Seconds = 3600
+/** Deletes the data keys on which nothing depends, oldest first. */
+async function removeUnused(
+  deps: Pick<PruneDataKeysDeps, 'store' | 'clock' | 'audit' | 'flush'>,
+): Promise<void> {
+  for (const { number, unused } of await oldDataKeys(deps)) {
+    // What depends on a data key is counted for all older ones too.
+    if (!unused) return
+    // One node does it. If that node dies, another one does it an hour later.
+    if (!(await deps.store.singleUse.claim(`data-key-removal:${number}`, deps.clock.now() + CHECK_EVERY)))
+      return
+    // The event is written first, so that the head of the audit log is signed with a data key that stays.
+    deps.audit('data_key.removed', { actor: 'keyturn', target: String(number) })
+    await deps.flush()
+    await deps.store.dataKeys.remove(number)
+  }
+}
 
-export interface RootTenderDeps extends Asking {
-  readonly store: Asking['store'] & { readonly singleUse: Pick<SingleUseStore, 'claim'> }
+/** Counting what depends on an old data key takes time, so it is not done at every run. */
+const CHECK_EVERY: Seconds = 3600
+
+export interface PruneDataKeysDeps extends ReadDeps {
+  readonly store: ReadDeps['store'] & { readonly singleUse: Pick<SingleUseStore, 'claim'> }
   readonly audit: Audit
   readonly flush: () => Promise<void>
-  readonly roots: Pick<Roots, 'known'>
-  readonly resealFactors: () => Promise<unknown>
+  readonly dataKeys: Pick<DataKeys, 'all'>
+  readonly reencryptFactors: () => Promise<unknown>
 }
 
-/** What is to be done after a reseal: what nodes have written that learned of it late, and then the old root. */
-export function createRootTender(deps: RootTenderDeps): () => Promise<void> {
-  let asked = Number.NEGATIVE_INFINITY
+/**
+ * What remains to be done after a rotation of the master key: second factors that late nodes have encrypted with the old
+ * data key are encrypted with the new one, and then the old data key is deleted.
+ */
+export function createPruneDataKeys(deps: PruneDataKeysDeps): () => Promise<void> {
+  let checkedAt = Number.NEGATIVE_INFINITY
   return async () => {
-    if (deps.roots.known().length === 1) return
-    await deps.resealFactors()
+    if (deps.dataKeys.all().length === 1) return
+    await deps.reencryptFactors()
     const now = deps.clock.now()
-    if (now < asked + ASK_EVERY) return
-    asked = now
-    await forgetRoots(deps)
+    if (now < checkedAt + CHECK_EVERY) return
+    checkedAt = now
+    await removeUnused(deps)
   }
 }

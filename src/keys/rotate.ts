@@ -1,6 +1,6 @@
 /**
- * Carries out what `ring.ts` decides: generate outside any transaction, then compare and swap. Whoever loses a
- * race reads again; it never fails, and never adds a second key for the same occasion.
+ * Carries out what `ring.ts` decides: generates a key outside any transaction, then compares and swaps. A node that loses a
+ * race reads the ring again; it does not fail, and it does not add a second key for the same occasion.
  */
 import type { Audit } from '../audit/events.ts'
 import { KeyturnError } from '../errors.ts'
@@ -16,16 +16,15 @@ import {
   isAlgorithm,
   type KeyPair,
 } from './algorithms.ts'
-import type { Sealer } from './encryption.ts'
 import { behind, namesOf } from './known-verifiers.ts'
-import { specimensOf } from './master-keys.ts'
+import type { MasterKey, MasterKeys } from './master-keys.ts'
 import * as law from './ring.ts'
-import { openTested } from './self-test.ts'
+import { decryptTested } from './self-test.ts'
 
 export interface RotateDeps {
   readonly store: { readonly ring: RingStore; readonly verifiers: Pick<VerifierStore, 'list'> }
   readonly clock: Clock
-  readonly sealer: Sealer
+  readonly masterKeys: MasterKeys
   readonly generateKey: GenerateKey
   readonly audit: Audit
   readonly failpoint: ReachFailpoint
@@ -34,7 +33,7 @@ export interface RotateDeps {
 
 export interface KeyChoice {
   readonly alg?: AlgorithmName
-  /** RSA modulus; by default that of the key before it. */
+  /** Size of the RSA modulus; by default that of the previous key. */
   readonly bits?: number
 }
 
@@ -55,29 +54,32 @@ export class RotationUnsafe extends KeyturnError<'rotation_unsafe'> {
   }
 }
 
-/** The key is not one that could be revoked. */
-export class NoSuchKey extends KeyturnError<'key_not_found'> {
+/** The key is unknown, or it has left the JWKS, so it cannot be revoked. */
+export class KeyNotFound extends KeyturnError<'key_not_found'> {
   constructor(kid: string) {
     super('key_not_found', `no key ${kid} is in the JWKS`)
   }
 }
 
-/** The store's ring, made now if there is none yet. */
+/** Returns the store's ring, and creates it if there is none. */
 export async function ensureRing(deps: RotateDeps, choice: KeyChoice = {}): Promise<Ring> {
   const existing = await deps.store.ring.read()
   if (existing) return existing
   const [active, next] = await Promise.all([makePair(deps, choice), makePair(deps, choice)])
-  const ring = law.createRing(sealed(deps, active), sealed(deps, next), deps.clock.now())
+  const [masterKey] = deps.masterKeys.list()
+  if (!masterKey) throw new Error('there is no master key')
+  const keys = [encrypted(deps, masterKey, active), encrypted(deps, masterKey, next)] as const
+  const ring = law.createRing(...keys, deps.clock.now())
   if (await deps.store.ring.create(ring)) {
     deps.failpoint('start:ring')
     deps.audit('keys.created', { actor: 'keyturn', kid: active.kid })
   }
-  // Ours or another's; and in the store's order, so that every node serves the same bytes from the start.
+  // Another node may have been first. Its order is the store's, so that every node serves the same bytes from the start.
   return readRing(deps)
 }
 
 export interface RotateOptions extends KeyChoice {
-  /** Goes ahead although it is not safe. */
+  /** Rotates even if it is not safe. */
   readonly force?: boolean
   readonly actor: string
 }
@@ -85,7 +87,7 @@ export interface RotateOptions extends KeyChoice {
 /**
  * One step: next → active → retiring, and a new next key.
  * @throws {RotationUnsafe} unless forced, and then nothing has changed
- * @throws {SealBroken} | {KeyMismatch} if the next key could not sign: the active one goes on
+ * @throws {DecryptionError} | {KeyMismatch} if the next key cannot sign; the active key continues to sign
  */
 export async function rotateRing(deps: RotateDeps, options: RotateOptions): Promise<Ring> {
   return rotateFrom(deps, await readRing(deps), options)
@@ -98,11 +100,12 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
   deps.failpoint('rotate:generated')
   for (;;) {
     const ring = await readRing(deps)
-    // Somebody else rotated meanwhile: what was asked for has happened.
+    // Another process has rotated in the meantime, so the requested rotation has happened.
     if (law.activeKey(ring).kid !== from) return ring
     await assertSafe(deps, ring, options)
-    await openTested(law.nextKey(ring), deps.sealer)
-    const rotated = law.rotate(ring, sealed(deps, fresh, ring), deps.clock.now())
+    await decryptTested(law.nextKey(ring), deps.masterKeys)
+    const newKey = encrypted(deps, deps.masterKeys.inUse(ring), fresh)
+    const rotated = law.rotate(ring, newKey, deps.clock.now())
     if (await deps.store.ring.replace(ring, rotated)) {
       deps.failpoint('rotate:committed')
       deps.audit('keys.rotated', {
@@ -115,7 +118,7 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
   }
 }
 
-/** What is known about verifiers can only add to the wait: one that reads through a cache is not seen. */
+/** Known verifiers can only lengthen the wait, because a verifier that reads through a cache is not seen. */
 async function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions): Promise<void> {
   if (options.force) return
   const now = deps.clock.now()
@@ -125,8 +128,8 @@ async function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions):
 }
 
 /**
- * @throws {NoSuchKey} if it is unknown or has left the JWKS already
- * @throws {SealBroken} | {KeyMismatch} if it is active and the next key could not take over
+ * @throws {KeyNotFound} if it is unknown or has left the JWKS already
+ * @throws {DecryptionError} | {KeyMismatch} if it is active and the next key cannot take over
  */
 export async function revokeKey(
   deps: RotateDeps,
@@ -135,15 +138,16 @@ export async function revokeKey(
 ): Promise<Ring> {
   const first = await readRing(deps)
   const bad = first.keys.find((key) => key.kid === kid)
-  if (!bad || !law.isPublished(bad)) throw new NoSuchKey(kid)
-  // A retiring key has a successor already, and never becomes anything that would need another.
+  if (!bad || !law.isPublished(bad)) throw new KeyNotFound(kid)
+  // A retiring key already has a successor and never needs another one.
   const fresh = bad.state === 'retiring' ? null : await makePair(deps, like(first, options))
   for (;;) {
     const ring = await readRing(deps)
     const now = ring.keys.find((key) => key.kid === kid)
     if (!now || !law.isPublished(now)) return ring
-    if (now.state === 'active') await openTested(law.nextKey(ring), deps.sealer)
-    const successor = now.state === 'retiring' || fresh === null ? null : sealed(deps, fresh, ring)
+    if (now.state === 'active') await decryptTested(law.nextKey(ring), deps.masterKeys)
+    const successor =
+      now.state === 'retiring' || fresh === null ? null : encrypted(deps, deps.masterKeys.inUse(ring), fresh)
     const revoked = law.revoke(ring, kid, successor, deps.clock.now())
     if (await deps.store.ring.replace(ring, revoked)) {
       deps.audit('keys.revoked', { actor: options.actor, kid })
@@ -153,8 +157,8 @@ export async function revokeKey(
 }
 
 /**
- * What is due by the clock, done by whichever node comes first; returns whether the ring changed, or had
- * changed since it was `seen`.
+ * Does what is due by the clock; the first node that gets to it does it. Returns whether the ring has changed, now or since it
+ * was `seen`.
  */
 export async function maintainRing(
   deps: RotateDeps,
@@ -162,7 +166,7 @@ export async function maintainRing(
   now: EpochSeconds = deps.clock.now(),
 ): Promise<boolean> {
   if (law.plan(seen, now, deps.policy).action === 'none') return false
-  // Looked at again, or two nodes that are due at the same moment would both do it, one after the other.
+  // Read again, because otherwise two nodes that see the same thing due would both do it, one after the other.
   const ring = await readRing(deps)
   switch (law.plan(ring, now, deps.policy).action) {
     case 'none':
@@ -172,7 +176,7 @@ export async function maintainRing(
       return true
     case 'rotate':
       await rotateFrom(deps, ring, { actor: 'keyturn' }).catch((error) => {
-        // A verifier is behind, or the next key was replaced while its successor was made: another time, then.
+        // A verifier is behind, or the next key was replaced while its successor was generated. The next run tries again.
         if (!(error instanceof RotationUnsafe)) throw error
       })
       return true
@@ -198,13 +202,18 @@ const makePair = (
   { alg = DEFAULT_ALGORITHM, bits = DEFAULT_BITS }: KeyChoice,
 ): Promise<KeyPair> => generateKey(alg, bits)
 
-/** With the master key of the ring that it goes into, which may be another than when the key was made. */
-function sealed({ sealer }: RotateDeps, pair: KeyPair, ring?: Ring): law.NewKey {
+/** @param masterKey that of the ring that the key goes into; it may have changed since the key was generated */
+function encrypted({ masterKeys }: RotateDeps, masterKey: MasterKey, pair: KeyPair): law.NewKey {
   const { kid, alg, publicJwk, privatePem } = pair
-  return { kid, alg, publicJwk, sealed: sealer.seal(kid, privatePem, ring && specimensOf(ring)) }
+  return {
+    kid,
+    alg,
+    publicJwk,
+    encryptedPrivateKey: masterKeys.privateKeys.encrypt(masterKey, kid, privatePem),
+  }
 }
 
-/** A ring keeps the algorithm and size that were chosen last unless told otherwise. */
+/** Unless another choice is given, the new key has the algorithm and the size of the next key. */
 function like(ring: Ring, choice: KeyChoice): KeyChoice {
   const next = law.nextKey(ring)
   const bits = choice.bits ?? bitsOf(next.publicJwk)

@@ -2,25 +2,25 @@ import { compactVerify, importJWK } from 'jose'
 import { KeyturnError } from '../errors.ts'
 import type { RingKey } from '../store/contracts/ring.ts'
 import { importPrivateKey, isAlgorithm } from './algorithms.ts'
-import type { Sealer } from './encryption.ts'
+import type { MasterKeys } from './master-keys.ts'
 import { type SigningKey, signCompact } from './sign-compact.ts'
 
-/** The private half in the store does not belong to the public half beside it. */
+/** The private key in the store does not belong to the public key beside it. */
 class KeyMismatch extends KeyturnError<'key_mismatch'> {
   constructor(kid: string, cause?: unknown) {
-    super('key_mismatch', `the private and the public half of key ${kid} do not belong together`, { cause })
+    super('key_mismatch', `the private key and the public key ${kid} do not belong together`, { cause })
   }
 }
 
 /**
- * The private half that belongs to a key of the ring. Signs and verifies once, before it signs for others: no token may leave
- * that the JWKS does not verify.
- * @param pem its private half as it is believed to be
+ * Imports the private key of a ring key. It signs and verifies once before it is used, so that every issued token verifies
+ * with the JWKS.
+ * @param pem what should be its private key
  * @throws {KeyMismatch}
  */
 export async function importTested({ kid, alg, publicJwk }: RingKey, pem: string): Promise<SigningKey> {
   try {
-    if (!isAlgorithm(alg)) throw new Error(`${alg} is no algorithm of ours`)
+    if (!isAlgorithm(alg)) throw new Error(`${alg} is not a supported algorithm`)
     const signing = { kid, alg, sign: importPrivateKey(alg, pem) }
     const jws = await signCompact(signing, 'JWT', kid)
     await compactVerify(jws, await importJWK({ ...publicJwk }, alg), { algorithms: [alg] })
@@ -30,7 +30,10 @@ export async function importTested({ kid, alg, publicJwk }: RingKey, pem: string
   }
 }
 
-/** @throws {SealBroken} | {KeyMismatch} */
-export async function openTested(key: RingKey, sealer: Pick<Sealer, 'open'>): Promise<SigningKey> {
-  return importTested(key, sealer.open(key.kid, key.sealed ?? ''))
+/** @throws {DecryptionError} | {KeyMismatch} */
+export async function decryptTested(
+  key: RingKey,
+  { privateKeys }: Pick<MasterKeys, 'privateKeys'>,
+): Promise<SigningKey> {
+  return importTested(key, privateKeys.decrypt(key.kid, key.encryptedPrivateKey ?? ''))
 }

@@ -1,4 +1,4 @@
-/** JWS compact serialization (RFC 7515 §7.1) under one of our keys. */
+/** Signs in JWS compact serialization (RFC 7515 §7.1) with a key of the ring. */
 import { LRUCache } from 'lru-cache'
 import type { AlgorithmName, Sign } from './algorithms.ts'
 
@@ -8,7 +8,7 @@ export interface SigningKey {
   readonly sign: Sign
 }
 
-/** @param typ media type of what is signed, without `application/` (RFC 8725 §3.11) */
+/** @param typ media type of the payload, without `application/` (RFC 8725 §3.11) */
 export async function signCompact(
   { kid, alg, sign }: SigningKey,
   typ: string,

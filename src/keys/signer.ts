@@ -1,4 +1,4 @@
-/** Signs and verifies this server's own JWTs. The only importer of a private key's use. */
+/** Signs and verifies this server's own JWTs. The only module that signs with a private key. */
 import { compactVerify, createLocalJWKSet, errors, importJWK, type JWTPayload, jwtVerify } from 'jose'
 import type { RingKey } from '../store/contracts/ring.ts'
 import type { EpochSeconds } from '../system.ts'
@@ -8,7 +8,7 @@ import { signCompact } from './sign-compact.ts'
 
 type VerifiedJwt =
   | { readonly valid: true; readonly claims: JWTPayload }
-  /** `expired` is said of genuine tokens only. */
+  /** Only a genuine token is reported as `expired`. */
   | { readonly valid: false; readonly problem: 'expired' | 'unknown' }
 
 export interface Signer {
@@ -22,17 +22,16 @@ export interface Signer {
   verify(token: string, expected: { typ: string; issuer: string; now: EpochSeconds }): Promise<VerifiedJwt>
 
   /**
-   * The claims of an ID token that this server has signed at any time, be it with a key that has left the JWKS since:
-   * a hint about a person, no proof (OIDC Core §3.1.2.2, RP-Initiated Logout §2). null if a key that was compromised
-   * has signed it.
+   * The claims of an ID token that this server has ever signed, also with a key that has left the JWKS since. They are a hint
+   * about the user and prove nothing (OIDC Core §3.1.2.2, RP-Initiated Logout §2). null if the key was revoked.
    */
   verifyHint(idToken: string): Promise<JWTPayload | null>
 }
 
-/** ID tokens have no type of their own (OIDC Core §2); access and logout tokens say that they are something else. */
+/** ID tokens have no type of their own (OIDC Core §2). Access tokens and logout tokens have one. */
 const HINT_TYPE = 'JWT'
 
-const LONGEST_HINT = 8192
+const MAX_HINT_LENGTH = 8192
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
@@ -66,7 +65,7 @@ export function createSigner(ring: LiveRing, ownIssuer: string): Signer {
     },
 
     async verifyHint(idToken) {
-      if (idToken.length > LONGEST_HINT) return null
+      if (idToken.length > MAX_HINT_LENGTH) return null
       try {
         const { payload, protectedHeader } = await compactVerify(
           idToken,
@@ -86,7 +85,7 @@ export function createSigner(ring: LiveRing, ownIssuer: string): Signer {
   }
 }
 
-/** The public halves of retired keys are still in the ring; a revoked one may be in anybody's hands. */
+/** The public keys of retired keys are still in the ring. The private key of a revoked one may be known to anyone. */
 function importHintKey(keys: readonly RingKey[], kid: string | undefined, alg: string) {
   const key = keys.find((one) => one.kid === kid && one.alg === alg && one.state !== 'revoked')
   if (!key) throw new Error('no such key')

@@ -2,12 +2,12 @@
  * The background jobs of a serving node, and what each of them does. Must not know when a job is run: change-poller.ts runs the
  * jobs and has their intervals. A new job is a member of `BackgroundJobs`, its work below and a line in change-poller.ts.
  */
-import { createResealFactors } from '../accounts/reencrypt-factors.ts'
+import { createReencryptFactors } from '../accounts/reencrypt-factors.ts'
 import type { Keys } from '../keys/index.ts'
 import type { KnownVerifiers } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
 import { maintainRing } from '../keys/rotate.ts'
-import { createRootTender } from '../keys/rotate-master-key.ts'
+import { createPruneDataKeys } from '../keys/rotate-master-key.ts'
 import type { Signer } from '../keys/signer.ts'
 import { createLogoutOutbox } from '../oauth/logout/logout-outbox.ts'
 import { createSendLogoutToken } from '../oauth/logout/send-logout-token.ts'
@@ -48,7 +48,7 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
   const { base, keys, ring, registry, signer, knownVerifiers, system, poll } = deps
   const { config, clock, clusterClock, random, audit, auditLog, store } = base
   const { logger, tracing = untraced } = system
-  const { roots } = keys
+  const { dataKeys } = keys
   const outbox = createLogoutOutbox({
     logoutNotices: store.logoutNotices,
     registry,
@@ -63,19 +63,19 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
   const heartbeat = createHeartbeat({
     nodes: store.nodes,
     ring,
-    holder: keys.holder,
+    masterKeys: keys.masterKeys,
     clock,
     random,
     nodeInfo: system.nodeInfo ?? { hostname: 'localhost', pid: 0 },
     version,
   })
-  const pruneRoots = createRootTender({
+  const pruneDataKeys = createPruneDataKeys({
     store,
     clock,
     audit,
-    roots,
+    dataKeys,
     flush: () => auditLog.flush('all'),
-    resealFactors: createResealFactors({ factors: store.factors, roots, random }),
+    reencryptFactors: createReencryptFactors({ factors: store.factors, dataKeys, random }),
   })
   let stopping = false
 
@@ -96,7 +96,7 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
       const auditEnd =
         retention === null ? Number.POSITIVE_INFINITY : clusterClock.conservativeNow() - retention
       await prune(store, clock, [[auditLog, auditEnd]], () => stopping)
-      await pruneRoots()
+      await pruneDataKeys()
     },
     async stop() {
       stopping = true

@@ -3,7 +3,7 @@
  * it: nodes share their work by what they find in the store, whichever other nodes there are.
  */
 import type { LiveRing } from '../keys/live-ring.ts'
-import type { KeyHolder } from '../keys/master-keys.ts'
+import type { MasterKeys } from '../keys/master-keys.ts'
 import { NODE_TIMEOUT, type NodeStore, type ServingNode } from '../store/contracts/nodes.ts'
 import type { Clock, EpochSeconds, Random, Seconds } from '../system.ts'
 
@@ -26,7 +26,7 @@ export interface Heartbeat {
 export interface HeartbeatDeps {
   readonly nodes: NodeStore
   readonly ring: Pick<LiveRing, 'ring'>
-  readonly holder: Pick<KeyHolder, 'keys'>
+  readonly masterKeys: Pick<MasterKeys, 'list'>
   readonly clock: Clock
   readonly random: Pick<Random, 'id'>
   readonly nodeInfo: NodeInfo
@@ -34,7 +34,7 @@ export interface HeartbeatDeps {
 }
 
 export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
-  const { nodes, ring, holder, clock, random, nodeInfo, version } = deps
+  const { nodes, ring, masterKeys, clock, random, nodeInfo, version } = deps
   const { hostname, pid } = nodeInfo
   const self = { id: random.id(), hostname, pid, version, startedAt: clock.now() }
   let last: ServingNode | undefined
@@ -43,10 +43,10 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
     async beat() {
       const now = clock.now()
       const ringVersion = ring.ring().version
-      const masterKeys = holder.keys().map(({ fingerprint }) => fingerprint)
-      const changed = last?.ringVersion !== ringVersion || last.masterKeys.join() !== masterKeys.join()
+      const held = masterKeys.list().map(({ id }) => id)
+      const changed = last?.ringVersion !== ringVersion || last.masterKeys.join() !== held.join()
       if (last && !changed && Math.abs(now - last.seenAt) < HEARTBEAT_INTERVAL) return
-      const row = { ...self, ringVersion, masterKeys, seenAt: now }
+      const row = { ...self, ringVersion, masterKeys: held, seenAt: now }
       await nodes.record(row)
       last = row
     },

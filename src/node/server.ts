@@ -25,7 +25,7 @@ export interface Server extends AppParts {
   readonly jobs: BackgroundJobs
 }
 
-/** @param problem why the process cannot serve, e.g. that it is stopping. @throws {SealBroken} if the master key is wrong */
+/** @param problem why the process cannot serve, e.g. that it is stopping. @throws {DecryptionError} if the master key is wrong */
 export async function openServer(
   base: Base,
   keys: Keys,
@@ -36,18 +36,18 @@ export async function openServer(
   const { issuer, statusTtl: ttl } = config
   const { logger, gateSize: limiterSize, tracing = untraced } = system
   const { ages } = clusterClock
-  const { roots } = keys
+  const { dataKeys } = keys
 
   const traceSigner = tracing.signer
   const signing = await createSigning({ keys, store, clock, ages, issuer, logger, traceSigner })
   const { ring, signer, knownVerifiers } = signing
   const registry = await openRegistry({ store })
   const endpoint = issuerBase(issuer) + STATUS_LISTS_PATH
-  const status = await createStatus({ store, clock, roots, signer, issuer, endpoint, ttl })
-  const tokens = createTokens({ signer, roots, status, clock, random, issuer })
+  const status = await createStatus({ store, clock, dataKeys, signer, issuer, endpoint, ttl })
+  const tokens = createTokens({ signer, dataKeys, status, clock, random, issuer })
 
   const traceLimiter = tracing.gate
-  const shared = { config, clock, random, audit, roots, store }
+  const shared = { config, clock, random, audit, dataKeys, store }
   const accounts = createAccounts({ ...shared, limiterSize, traceLimiter })
   const fetchJwks = tracing.fetchJwks(system.fetchJwks ?? createFetchJwks())
   const parts = { signer, registry, accounts, status, tokens, fetchJwks }
@@ -57,14 +57,14 @@ export async function openServer(
     ages,
     async poll() {
       await clusterClock.poll()
-      keys.holder.refresh()
-      for (const view of [ring, roots, registry, status.cache]) await view.sync()
+      keys.masterKeys.refresh()
+      for (const view of [ring, dataKeys, registry, status.cache]) await view.sync()
     },
   })
   const allJobs = createBackgroundJobs({ base, keys, ring, registry, signer, knownVerifiers, system, poll })
   const jobs = tracing.jobs(allJobs)
   const readiness = createReadiness(base, problem)
-  const formMacs = createMacs(roots, 'keyturn/csrf/v1')
+  const formMacs = createMacs(dataKeys, 'keyturn/csrf/v1')
   system.metrics?.observe({
     store,
     ring,

@@ -5,7 +5,7 @@
 import type { Accounts } from '../accounts/index.ts'
 import type { Audit } from '../audit/events.ts'
 import type { Config } from '../config/load.ts'
-import { createRootSealer, type Roots } from '../keys/data-keys.ts'
+import { createTransitCipher, type DataKeys } from '../keys/data-keys.ts'
 import type { Signer } from '../keys/signer.ts'
 import type { Status } from '../status/index.ts'
 import type { Store } from '../store/index.ts'
@@ -57,7 +57,7 @@ export interface OAuthDeps {
     | 'singleUse'
     | 'status'
   >
-  readonly roots: Roots
+  readonly dataKeys: DataKeys
   readonly signer: Signer
   readonly registry: Registry
   readonly accounts: Pick<Accounts, 'login' | 'secondFactors' | 'rateLimiter' | 'verifySuppliedSecret'>
@@ -67,7 +67,7 @@ export interface OAuthDeps {
 }
 
 export function createOAuth(deps: OAuthDeps): OAuth {
-  const { config, clock, random, audit, failpoint, store, roots, signer, registry, accounts } = deps
+  const { config, clock, random, audit, failpoint, store, dataKeys, signer, registry, accounts } = deps
   const { codes, sessions, users, factors, consents, pushedRequests, revokedTokens, singleUse, status } =
     store
   const { login, secondFactors, rateLimiter } = accounts
@@ -120,7 +120,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
       config,
     }),
     flows: createFlowCodec({
-      sealer: createRootSealer(roots, random, { purpose: 'keyturn/seal-flows/v1', what: 'the flow' }),
+      cipher: createTransitCipher(dataKeys, random, { purpose: 'keyturn/flows/v1', what: 'the flow' }),
       clock,
     }),
     tokenRequest: createTokenRequest({ authenticate, grants, issueTokens, audit, failpoint }),

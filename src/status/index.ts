@@ -2,7 +2,7 @@
  * Puts the Token Status List together: which tokens are revoked, as signed lists. Must not know HTTP or what a token is for.
  * A new part is a file beside this one and a member of `Status`.
  */
-import type { Roots } from '../keys/data-keys.ts'
+import type { DataKeys } from '../keys/data-keys.ts'
 import type { Signer } from '../keys/signer.ts'
 import type { Store } from '../store/index.ts'
 import type { Clock, Seconds } from '../system.ts'
@@ -22,7 +22,7 @@ export interface Status {
 export interface StatusDeps {
   readonly store: Pick<Store, 'status'>
   readonly clock: Clock
-  readonly roots: Roots
+  readonly dataKeys: DataKeys
   readonly signer: Signer
   readonly issuer: string
   /** URL of the endpoint, without the number of a list. */
@@ -32,8 +32,8 @@ export interface StatusDeps {
 }
 
 export async function createStatus(deps: StatusDeps): Promise<Status> {
-  const { store, clock, roots, signer, issuer, endpoint, ttl } = deps
-  const indices = createStatusIndices({ status: store.status, clock, roots })
+  const { store, clock, dataKeys, signer, issuer, endpoint, ttl } = deps
+  const indices = createStatusIndices({ status: store.status, clock, dataKeys })
   const cache = createStatusBoard({ status: store.status, indices, clock })
   await cache.sync()
   return {

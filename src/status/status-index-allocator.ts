@@ -2,7 +2,7 @@
  * Hands out status indices from leased blocks: what a token carries is taken from memory, and the store is asked
  * once a block. Must not know tokens or lists' contents.
  */
-import type { Roots } from '../keys/data-keys.ts'
+import type { DataKeys } from '../keys/data-keys.ts'
 import { singleFlightByKey } from '../single-flight.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import {
@@ -29,7 +29,7 @@ export interface StatusIndices {
 export interface StatusIndicesDeps {
   readonly status: StatusStore
   readonly clock: Clock
-  readonly roots: Pick<Roots, 'known' | 'sync'>
+  readonly dataKeys: Pick<DataKeys, 'all' | 'sync'>
 }
 
 /** A busy client's blocks double up to here, so that leases stay rare; a quiet one wastes little. */
@@ -44,7 +44,7 @@ interface Run {
   next: number
 }
 
-export function createStatusIndices({ status, clock, roots }: StatusIndicesDeps): StatusIndices {
+export function createStatusIndices({ status, clock, dataKeys }: StatusIndicesDeps): StatusIndices {
   const permutations = new Map<number, Permutation>()
   // By the registration itself: one that was disabled and enabled again is another object, with blocks of its own,
   // and what was taken back is never handed out again.
@@ -52,13 +52,13 @@ export function createStatusIndices({ status, clock, roots }: StatusIndicesDeps)
   const leaseOnce = singleFlightByKey<object, void>()
   const sessions = {}
 
-  /** A new root comes with new lists, in one step; so the list may be of one that was not heard of yet. */
+  /** The number of a list tells its data key. A new data key comes with new lists, so this node may not have it yet. */
   async function learn(list: number): Promise<void> {
     if (permutations.has(list)) return
-    await roots.sync()
-    const root = roots.known().find(({ listsFrom }) => listsFrom <= list)
-    if (!root) throw new Error(`the root of status list ${list} is gone`)
-    permutations.set(list, createPermutation(root.key('keyturn/status-index/v1'), list))
+    await dataKeys.sync()
+    const dataKey = dataKeys.all().find(({ firstStatusList }) => firstStatusList <= list)
+    if (!dataKey) throw new Error(`the data key of status list ${list} was deleted`)
+    permutations.set(list, createPermutation(dataKey.key('keyturn/status-indices/v1'), list))
   }
 
   function indexOf(list: number, position: number): number {

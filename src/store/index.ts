@@ -8,7 +8,7 @@ import type { SessionStore } from './contracts/client-sessions.ts'
 import type { ClientStore } from './contracts/clients.ts'
 import type { CodeStore } from './contracts/codes.ts'
 import type { ConsentStore } from './contracts/consents.ts'
-import type { RootStore } from './contracts/data-keys.ts'
+import type { DataKeyStore } from './contracts/data-keys.ts'
 import type { FactorStore } from './contracts/factors.ts'
 import type { LogoutNoticeStore } from './contracts/logout-outbox.ts'
 import type { NodeStore } from './contracts/nodes.ts'
@@ -32,7 +32,7 @@ import { createSessionStore } from './sql/client-sessions.ts'
 import { createClientStore } from './sql/clients.ts'
 import { createCodeStore } from './sql/codes.ts'
 import { createConsentStore } from './sql/consents.ts'
-import { createRootStore } from './sql/data-keys.ts'
+import { createDataKeyStore } from './sql/data-keys.ts'
 import { createFactorStore } from './sql/factors.ts'
 import { createLogoutNoticeStore } from './sql/logout-outbox.ts'
 import { createNodeStore } from './sql/nodes.ts'
@@ -64,7 +64,7 @@ export interface Store {
   readonly db: Db
   readonly revisions: RevisionStore
   readonly ring: RingStore
-  readonly roots: RootStore
+  readonly dataKeys: DataKeyStore
   readonly apis: ApiStore
   readonly clients: ClientStore
   readonly roles: RoleStore
@@ -120,7 +120,7 @@ export function createStore(db: Db): Store {
     db,
     revisions: createRevisionStore(db),
     ring: createRingStore(db),
-    roots: createRootStore(db),
+    dataKeys: createDataKeyStore(db),
     apis: createApiStore(db),
     clients: createClientStore(db),
     roles: createRoleStore(db),

@@ -2,7 +2,7 @@
  * Puts the issuer of tokens together: an `Authorization` becomes strings. Must not know grants or HTTP. A new kind of token is a
  * file beside this one, issued by issue.ts.
  */
-import type { Roots } from '../keys/data-keys.ts'
+import type { DataKeys } from '../keys/data-keys.ts'
 import type { Signer } from '../keys/signer.ts'
 import type { Status } from '../status/index.ts'
 import type { Clock, Random } from '../system.ts'
@@ -16,15 +16,15 @@ export interface Tokens {
 
 export interface TokensDeps {
   readonly signer: Signer
-  readonly roots: Roots
+  readonly dataKeys: DataKeys
   readonly status: Pick<Status, 'indices' | 'lists'>
   readonly clock: Clock
   readonly random: Random
   readonly issuer: string
 }
 
-export function createTokens({ signer, roots, status, clock, random, issuer }: TokensDeps): Tokens {
-  const refreshTokens = createRefreshTokenCodec(roots)
+export function createTokens({ signer, dataKeys, status, clock, random, issuer }: TokensDeps): Tokens {
+  const refreshTokens = createRefreshTokenCodec(dataKeys)
   const issueTokens = createTokenIssuer({
     signer,
     refreshTokens,

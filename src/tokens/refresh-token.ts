@@ -1,10 +1,11 @@
 /**
- * A refresh token names its session and generation, with a MAC that proves that this server wrote it. So a forged token
- * is refused without the store, the successor of a generation is always the same text, and no token is stored. Must not
- * know sessions beyond their id.
+ * A refresh token names its data key, session and generation, and carries a MAC. So a forged token is refused without the store,
+ * the successor of a generation is always the same text, and no part of a token is stored. Must not know sessions except for
+ * their id.
  */
-import { createHmac, timingSafeEqual } from 'node:crypto'
-import type { Root, Roots } from '../keys/data-keys.ts'
+import { timingSafeEqual } from 'node:crypto'
+import { type DataKeys, findDataKey, named } from '../keys/data-keys.ts'
+import { macOf } from '../keys/macs.ts'
 
 export interface RefreshTokenParts {
   readonly sessionId: string
@@ -14,43 +15,38 @@ export interface RefreshTokenParts {
 export interface RefreshTokenCodec {
   write(parts: RefreshTokenParts): string
   /**
-   * null for any text that this server did not write. Costs one HMAC, and reads the store only if its changes have not been
-   * polled for a while.
-   * @throws {StoreUnavailable} if the store does not answer then
+   * null for every text that this server did not write. It costs at most one HMAC, none if the data key is unknown, and no query
+   * while the view of the data keys is recent.
+   * @throws {StoreUnavailable} if that view is too old and cannot be renewed
    */
   read(token: string): Promise<RefreshTokenParts | null>
 }
 
-/** Lets secret scanners find a leaked token. */
-const PREFIX = 'ktr'
-/** `.` is not in the alphabet of base64url, so the parts are unambiguous. */
-const SHAPE = /^ktr\.([A-Za-z0-9_-]{27})\.([1-9]\d{0,9})\.([A-Za-z0-9_-]{43})$/
+const PURPOSE = 'keyturn/refresh-tokens/v1'
+
+/** The prefix lets secret scanners find leaked tokens. `.` is not a base64url letter, so the parts cannot run together. */
+const SHAPE = /^ktr\.([1-9]\d{0,8})\.([A-Za-z0-9_-]{27})\.([1-9]\d{0,9})\.([A-Za-z0-9_-]{43})$/
 
 export function createRefreshTokenCodec(
-  roots: Pick<Roots, 'writing' | 'accepted' | 'current'>,
+  dataKeys: Pick<DataKeys, 'current' | 'valid' | 'refreshIfStale'>,
 ): RefreshTokenCodec {
-  function mac(root: Root, sessionId: string, generation: number): Buffer {
-    const key = root.key('keyturn/refresh-token-mac/v1')
-    return createHmac('sha256', key).update(`${sessionId}.${generation}`).digest()
-  }
-
   return {
     write({ sessionId, generation }) {
-      return `${PREFIX}.${sessionId}.${generation}.${mac(roots.writing(), sessionId, generation).toString('base64url')}`
+      const { id, key } = named(dataKeys.current(), PURPOSE)
+      const text = `${sessionId}.${generation}`
+      return `ktr.${id}.${text}.${macOf(key, id, text)}`
     },
 
     async read(token) {
-      const [, sessionId, digits, text] = SHAPE.exec(token) ?? []
-      if (!sessionId || !digits || !text) return null
-      const given = Buffer.from(text, 'base64url')
-      // The last of 43 characters has spare bits: only the canonical spelling is accepted.
-      if (given.toString('base64url') !== text) return null
-      const generation = Number(digits)
-      await roots.current()
-      const genuine = roots
-        .accepted()
-        .some((root) => timingSafeEqual(given, mac(root, sessionId, generation)))
-      return genuine ? { sessionId, generation } : null
+      const [, id, sessionId, digits, mac] = SHAPE.exec(token) ?? []
+      if (!id || !sessionId || !digits || !mac) return null
+      await dataKeys.refreshIfStale()
+      const dataKey = findDataKey(dataKeys.valid(), id)
+      if (!dataKey) return null
+      // The MAC is compared as text, because base64url has several spellings of the same bytes.
+      const expected = macOf(dataKey.key(PURPOSE), id, `${sessionId}.${digits}`)
+      if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return null
+      return { sessionId, generation: Number(digits) }
     },
   }
 }

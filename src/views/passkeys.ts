@@ -6,8 +6,8 @@ import type { PageContext } from './page.ts'
 export interface PasskeyChallenge {
   /** As `@simplewebauthn/server` makes them, for the browser. */
   readonly options: object
-  /** The challenge once more, sealed: comes back in the field `challenge`. */
-  readonly sealed: string
+  /** The encrypted challenge, which comes back in the form field `challenge`. */
+  readonly state: string
 }
 
 export interface PasskeyForm {
@@ -27,7 +27,7 @@ export function passkeyForm(page: PageContext, one: PasskeyForm): Html {
   const { texts } = page
   return form(page, {
     path: one.path,
-    fields: { ...one.fields, challenge: one.challenge.sealed, credential: '' },
+    fields: { ...one.fields, challenge: one.challenge.state, credential: '' },
     className: 'passkey',
     attributes: html`data-passkey="${one.does}" data-options="${JSON.stringify(one.challenge.options)}" data-cancelled="${texts.passkeys.cancelled}" data-failed="${texts.passkeys.failed}" data-unsupported="${texts.passkeys.unsupported}" data-known="${texts.passkeys.alreadyThere}"${one.autofill && html` data-autofill`}`,
     content: html`<div class="stack" data-ready hidden>

@@ -15,7 +15,6 @@ import {
 import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import t, { type Test } from 'tap'
-import { createSealer } from '../../src/keys/encryption.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { readMigrations } from '../../src/store/migrate.ts'
 import { systemRandom } from '../../src/system.ts'
@@ -23,6 +22,7 @@ import { type Cli, testCli } from '../support/processes/cli.ts'
 import { folderAt } from '../support/processes/data-folder.ts'
 import { laterVersion, makeRelease } from '../support/processes/later-release.ts'
 import { keyturn } from '../support/processes/process.ts'
+import { masterKeysOf } from '../support/server/keys.ts'
 import { seed } from '../support/server/seed.ts'
 
 const mode = (file: string) => statSync(file).mode & 0o777
@@ -60,12 +60,12 @@ t.test(
     t.equal(mode(file), 0o600)
     t.same(readdirSync(cli.dir).sort(), ['backup.db', 'data', 'keys'], 'no temporary file remains')
     const masterKey = Buffer.from(readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim(), 'base64url')
-    const sealer = createSealer(masterKey, systemRandom)
+    const { privateKeys } = masterKeysOf(masterKey)
     const ring = await cli.look((store) => store.ring.read())
     const bytes = readFileSync(file)
-    for (const { kid, sealed } of ring?.keys ?? []) {
-      t.ok(bytes.includes(sealed ?? 'nothing'), 'encrypted as in the store')
-      t.notOk(bytes.includes(sealer.open(kid, sealed ?? '').slice(30, 90)))
+    for (const { kid, encryptedPrivateKey: text } of ring?.keys ?? []) {
+      t.ok(bytes.includes(text ?? 'nothing'), 'encrypted as in the store')
+      t.notOk(bytes.includes(privateKeys.decrypt(kid, text ?? '').slice(30, 90)))
     }
     t.notOk(bytes.includes(masterKey.toString('base64url')))
     t.match((await cli.run(['backup', join(cli.dir, 'other.db')])).out, /keep that elsewhere/)
@@ -230,7 +230,7 @@ t.test('an unusable backup file is refused before anything is changed', async (t
   }
   const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
   const other = await cli.run(['restore', file, '--force'], { settings: { MASTER_KEY } })
-  t.match(other, { code: 1, err: /does not open with this master key/ })
+  t.match(other, { code: 1, err: /it is encrypted under the master key/ })
   const missing = await cli.run(['restore', file, '--force'], {
     settings: { KEYS_DIR: join(cli.dir, 'none') },
   })

@@ -53,7 +53,7 @@ t.test(
     t.notOk(before.some(({ kid }) => kid === next))
     t.match(cli.logger.audits('keys.rotated'), [{ actor: 'operator:tester', kid: active }])
     const old = (await ringOf(cli)).keys.find(({ kid }) => kid === retiring[0])
-    t.equal(old?.sealed, null, 'the private half of the old key is deleted')
+    t.equal(old?.encryptedPrivateKey, null, 'the private key of the old key is gone')
   },
 )
 
@@ -116,7 +116,7 @@ t.test('revoking a key removes it at once, promotes the next key and reports the
   })
   t.match(
     (await ringOf(cli)).keys.find(({ kid }) => kid === bad),
-    { state: 'revoked', sealed: null },
+    { state: 'revoked', encryptedPrivateKey: null },
   )
   t.match(cli.logger.audits('keys.revoked'), [{ actor: 'operator:tester', kid: bad }])
   t.match((await cli.run(['keys', 'revoke', successor])).out, /may accept the revoked key until \d{4}-/)
@@ -181,7 +181,7 @@ t.test(
     for (const args of [['list'], ['rotate', '--force'], ['revoke', before.keys[0]?.kid ?? '']]) {
       const { code, err } = await cli.run(['keys', ...args], { settings: { MASTER_KEY } })
       t.equal(code, 1, args[0] ?? '')
-      t.match(err, 'does not open with this master key')
+      t.match(err, 'it is encrypted under the master key')
       const elsewhere = await cli.run(['keys', ...args], { settings: { KEYS_DIR: `${cli.dir}/elsewhere` } })
       t.equal(elsewhere.code, 1, args[0] ?? '')
       t.match(elsewhere.err, 'elsewhere/master.key is missing')

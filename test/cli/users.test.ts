@@ -393,7 +393,7 @@ t.test('lost second factors can be removed: authenticator app, passkeys and reco
   const passkey = { userId, publicKey: 'k', counter: 0, transports: [], name: 'x', backedUp: false }
   const fill = () =>
     cli.look(async ({ factors }) => {
-      await factors.addTotp({ userId, sealed: 'v1.x', root: 1, lastStep: 1, createdAt: 1 })
+      await factors.addTotp({ userId, encryptedSecret: 'v1.1.x', dataKey: 1, lastStep: 1, createdAt: 1 })
       await factors.addPasskey({ ...passkey, id: 'a', createdAt: 1, lastUsedAt: null })
       await factors.addPasskey({ ...passkey, id: 'b', createdAt: 1, lastUsedAt: null })
       await factors.replaceRecoveryCodes(userId, ['a'], 1)

@@ -1,4 +1,4 @@
-import type { Resealing, StoredRoot } from '../../src/store/contracts/data-keys.ts'
+import type { MasterKeyRotation, StoredDataKey } from '../../src/store/contracts/data-keys.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import type { Store } from '../../src/store/index.ts'
 import { client, user } from '../support/server/seed.ts'
@@ -6,161 +6,178 @@ import { session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 import { ring } from './ring.ts'
 
-const root = (overrides: Partial<StoredRoot> = {}): StoredRoot => ({
+const dataKey = (overrides: Partial<StoredDataKey> = {}): StoredDataKey => ({
   number: 1,
-  sealed: 'v1.root.1',
-  madeAt: 100,
-  writesFrom: 100,
-  listsFrom: 0,
-  voided: false,
+  encrypted: 'v1.old.1',
+  createdAt: 100,
+  currentFrom: 100,
+  firstStatusList: 0,
+  invalidated: false,
   ...overrides,
 })
 
-/** A store with a ring and a root, and what would put both under another master key. */
-async function sealedStore(store: Store): Promise<Resealing> {
+/** A store with a ring and a data key, and what encrypts both under another master key. */
+async function filledStore(store: Store): Promise<MasterKeyRotation> {
   await store.ring.create(ring())
-  await store.roots.create(root())
+  await store.dataKeys.create(dataKey())
   return {
     ring: ring(),
-    keys: new Map([
+    privateKeys: new Map([
       ['active', 'v1.other.a'],
       ['next', 'v1.other.n'],
     ]),
-    roots: [root()],
-    sealed: new Map([[1, 'v1.other.1']]),
+    dataKeys: [dataKey()],
+    encryptedDataKeys: new Map([[1, 'v1.other.1']]),
   }
 }
 
-const fresh = { number: 2, sealed: 'v1.root.2', madeAt: 200, writesFrom: 320 }
+const newDataKey = { number: 2, encrypted: 'v1.other.2', createdAt: 200, currentFrom: 320 }
 
-export const rootsContract: Contract = {
-  'the first root is stored by exactly one of fifty, ever': async (t, store, database) => {
-    t.same(await store.roots.list(), [])
+export const dataKeysContract: Contract = {
+  'the first data key is stored by exactly one of fifty, ever': async (t, store, database) => {
+    t.same(await store.dataKeys.list(), [])
     const other = await database.connect()
-    const create = (i: number) => (i % 2 ? store : other).roots.create(root({ sealed: `v1.${i}` }))
+    const create = (i: number) => (i % 2 ? store : other).dataKeys.create(dataKey({ encrypted: `v1.${i}` }))
     t.same(await winners(50, create), { won: 1, lost: 49 })
-    const [only] = await store.roots.list()
-    t.match(only, { number: 1, madeAt: 100, writesFrom: 100, listsFrom: 0, voided: false })
-    t.equal(await store.roots.create(root({ number: 7 })), false, 'nor is another first one')
-    t.same(await other.roots.list(), [only])
+    const [only] = await store.dataKeys.list()
+    t.match(only, { number: 1, createdAt: 100, currentFrom: 100, firstStatusList: 0, invalidated: false })
+    t.equal(await store.dataKeys.create(dataKey({ number: 7 })), false, 'nor is another first one')
+    t.same(await other.dataKeys.list(), [only])
   },
 
-  'reseal puts all under the other key, as one new version of the ring': async (t, store) => {
-    const change = await sealedStore(store)
+  'a rotation encrypts everything under the other master key, as one new version of the ring': async (
+    t,
+    store,
+  ) => {
+    const change = await filledStore(store)
     const before = await store.revisions.read()
-    t.equal(await store.roots.reseal(change), true)
+    t.equal(await store.dataKeys.rotateMasterKey(change), true)
     const now = await store.ring.read()
     t.same(
-      now?.keys.map(({ sealed }) => sealed),
+      now?.keys.map((key) => key.encryptedPrivateKey),
       ['v1.other.a', 'v1.other.n'],
     )
     t.equal(now?.version, 2)
-    t.same(await store.roots.list(), [root({ sealed: 'v1.other.1' })])
+    t.same(await store.dataKeys.list(), [dataKey({ encrypted: 'v1.other.1' })])
     const after = await store.revisions.read()
-    t.ok(after.roots > before.roots, 'running nodes read it again')
-    t.equal(await store.roots.reseal(change), false, 'the ring is no longer the one that was read')
+    t.ok(after.dataKeys > before.dataKeys, 'running nodes read it again')
+    t.equal(
+      await store.dataKeys.rotateMasterKey(change),
+      false,
+      'the ring is no longer the one that was read',
+    )
   },
 
-  'reseal changes nothing if a root, a key or the ring is not as it was read': async (t, store) => {
-    const change = await sealedStore(store)
-    const other = { ...ring(), keys: ring().keys.map((key) => ({ ...key, sealed: 'v1.else' })) }
-    const refused: Resealing[] = [
-      { ...change, roots: [root({ sealed: 'v1.else' })] },
-      { ...change, roots: [root(), root({ number: 2 })], sealed: new Map([...change.sealed, [2, 'v1.x']]) },
+  'a rotation changes nothing if a data key, a private key or the ring is not as it was read': async (
+    t,
+    store,
+  ) => {
+    const change = await filledStore(store)
+    const other = { ...ring(), keys: ring().keys.map((key) => ({ ...key, encryptedPrivateKey: 'v1.else' })) }
+    const refused: MasterKeyRotation[] = [
+      { ...change, dataKeys: [dataKey({ encrypted: 'v1.else' })] },
+      {
+        ...change,
+        dataKeys: [dataKey(), dataKey({ number: 2 })],
+        encryptedDataKeys: new Map([...change.encryptedDataKeys, [2, 'v1.x']]),
+      },
       { ...change, ring: other },
       { ...change, ring: { ...ring(), version: 9 } },
     ]
-    for (const one of refused) t.equal(await store.roots.reseal(one), false)
+    for (const one of refused) t.equal(await store.dataKeys.rotateMasterKey(one), false)
     t.same(await store.ring.read(), ring())
-    t.same(await store.roots.list(), [root()])
-    t.equal((await store.revisions.read()).roots, 2)
+    t.same(await store.dataKeys.list(), [dataKey()])
+    t.equal((await store.revisions.read()).dataKeys, 2)
   },
 
-  'reseal gives no private half to a key that has none': async (t, store) => {
-    const change = await sealedStore(store)
-    const keys = new Map([...change.keys, ['retired', 'v1.x']])
-    t.equal(await store.roots.reseal({ ...change, keys }), false)
+  'a rotation gives no private key to a ring key that has none': async (t, store) => {
+    const change = await filledStore(store)
+    const privateKeys = new Map([...change.privateKeys, ['retired', 'v1.x']])
+    t.equal(await store.dataKeys.rotateMasterKey({ ...change, privateKeys }), false)
     t.equal((await store.ring.read())?.version, 1)
   },
 
-  'of fifty reseals at once one is done, whole': async (t, store, database) => {
-    const change = await sealedStore(store)
+  'of fifty concurrent rotations exactly one is done, completely': async (t, store, database) => {
+    const change = await filledStore(store)
     const other = await database.connect()
-    const to = (i: number): Resealing => ({
+    const to = (i: number): MasterKeyRotation => ({
       ...change,
-      keys: new Map([
+      privateKeys: new Map([
         ['active', `v1.${i}.a`],
         ['next', `v1.${i}.n`],
       ]),
-      sealed: new Map([[1, `v1.${i}.1`]]),
+      encryptedDataKeys: new Map([[1, `v1.${i}.1`]]),
     })
-    t.same(await winners(50, (i) => (i % 2 ? store : other).roots.reseal(to(i))), { won: 1, lost: 49 })
-    const [only] = await store.roots.list()
-    const by = only?.sealed.split('.')[1]
+    t.same(await winners(50, (i) => (i % 2 ? store : other).dataKeys.rotateMasterKey(to(i))), {
+      won: 1,
+      lost: 49,
+    })
+    const [only] = await store.dataKeys.list()
+    const by = only?.encrypted.split('.')[1]
     t.same(
-      (await store.ring.read())?.keys.map(({ sealed }) => sealed),
+      (await store.ring.read())?.keys.map((key) => key.encryptedPrivateKey),
       [`v1.${by}.a`, `v1.${by}.n`],
     )
   },
 
-  'a fresh root begins with lists that nothing was leased from, of both kinds': async (t, store) => {
-    const change = await sealedStore(store)
+  'a new data key begins with unused status lists of both kinds': async (t, store) => {
+    const change = await filledStore(store)
     await store.status.lease('session', LIST_SIZE, 900)
     await store.status.lease('session', 1, 900)
     const old = await store.status.lease('token', 1, 900)
-    t.equal(await store.roots.reseal({ ...change, fresh }), true)
-    const roots = await store.roots.list()
-    const { listsFrom = 0 } = roots[1] ?? {}
-    t.same(roots, [root({ sealed: 'v1.other.1' }), { ...fresh, listsFrom, voided: false }])
+    t.equal(await store.dataKeys.rotateMasterKey({ ...change, newDataKey }), true)
+    const dataKeys = await store.dataKeys.list()
+    const { firstStatusList = 0 } = dataKeys[1] ?? {}
+    t.same(dataKeys, [
+      dataKey({ encrypted: 'v1.other.1' }),
+      { ...newDataKey, firstStatusList, invalidated: false },
+    ])
     for (const kind of ['session', 'token'] as const) {
       const { list, start } = await store.status.lease(kind, 1, 900)
-      t.ok(list >= listsFrom, kind)
+      t.ok(list >= firstStatusList, kind)
       t.equal(start, 0)
     }
-    t.ok(old.list < listsFrom)
-    t.ok(listsFrom > 2, 'not one that was begun')
+    t.ok(old.list < firstStatusList)
+    t.ok(firstStatusList > 2, 'not a list that is in use')
   },
 
-  'roots that are voided with a reseal, or afterwards, are marked; the fresh one is not': async (
-    t,
-    store,
-  ) => {
-    const change = await sealedStore(store)
-    await store.roots.reseal({ ...change, fresh, voids: true })
+  'old data keys are invalidated with a rotation or afterwards; the new one is not': async (t, store) => {
+    const change = await filledStore(store)
+    await store.dataKeys.rotateMasterKey({ ...change, newDataKey, invalidateOld: true })
     t.same(
-      (await store.roots.list()).map(({ voided }) => voided),
+      (await store.dataKeys.list()).map(({ invalidated }) => invalidated),
       [true, false],
     )
     const before = await store.revisions.read()
-    await store.roots.voidBefore(2)
+    await store.dataKeys.invalidateBefore(2)
     t.same(
-      (await store.roots.list()).map(({ voided }) => voided),
+      (await store.dataKeys.list()).map(({ invalidated }) => invalidated),
       [true, false],
     )
-    t.ok((await store.revisions.read()).roots > before.roots)
+    t.ok((await store.revisions.read()).dataKeys > before.dataKeys)
   },
 
-  'a root is forgotten, but never the newest': async (t, store) => {
-    const change = await sealedStore(store)
-    t.equal(await store.roots.remove(1), false)
-    await store.roots.reseal({ ...change, fresh })
-    t.equal(await store.roots.remove(2), false)
+  'a data key is deleted, but never the newest one': async (t, store) => {
+    const change = await filledStore(store)
+    t.equal(await store.dataKeys.remove(1), false)
+    await store.dataKeys.rotateMasterKey({ ...change, newDataKey })
+    t.equal(await store.dataKeys.remove(2), false)
     const before = await store.revisions.read()
-    t.equal(await store.roots.remove(1), true)
-    t.equal(await store.roots.remove(1), false)
+    t.equal(await store.dataKeys.remove(1), true)
+    t.equal(await store.dataKeys.remove(1), false)
     t.same(
-      (await store.roots.list()).map(({ number }) => number),
+      (await store.dataKeys.list()).map(({ number }) => number),
       [2],
     )
-    t.ok((await store.revisions.read()).roots > before.roots)
-    t.equal(await store.roots.create(root()), false, 'and there is no other first one')
+    t.ok((await store.revisions.read()).dataKeys > before.dataKeys)
+    t.equal(await store.dataKeys.create(dataKey()), false, 'and there is no other first one')
   },
 
-  'what depends on an older root is counted: sessions, second factors, codes, status indices': async (
+  'what depends on an older data key is counted: sessions, second factors, codes, status indices': async (
     t,
     store,
   ) => {
-    const change = await sealedStore(store)
+    const change = await filledStore(store)
     const [alice, bob] = [await user({ roles: [] }), await user({ username: 'bob', roles: [] })]
     await store.users.insert(alice)
     await store.users.insert(bob)
@@ -170,21 +187,33 @@ export const rootsContract: Contract = {
     await store.sessions.insert(session({ ...of(alice.id), id: 'used since', rotatedAt: 500 }))
     await store.sessions.insert(session({ ...of(alice.id), id: 'over', rotatedAt: 150, idleExpiresAt: 300 }))
     await store.sessions.insert(session({ ...of(alice.id), id: 'ended', rotatedAt: 150, revokedAt: 200 }))
-    await store.factors.addTotp({ userId: alice.id, sealed: 'v1', root: 1, lastStep: 0, createdAt: 1 })
-    await store.factors.addTotp({ userId: bob.id, sealed: 'v1', root: 2, lastStep: 0, createdAt: 1 })
+    await store.factors.addTotp({
+      userId: alice.id,
+      encryptedSecret: 'v1',
+      dataKey: 1,
+      lastStep: 0,
+      createdAt: 1,
+    })
+    await store.factors.addTotp({
+      userId: bob.id,
+      encryptedSecret: 'v1',
+      dataKey: 2,
+      lastStep: 0,
+      createdAt: 1,
+    })
     await store.factors.replaceRecoveryCodes(alice.id, ['a', 'b'], 1)
     await store.factors.replaceRecoveryCodes(bob.id, ['a', 'b'], 2)
     await store.status.lease('token', 1, 900, client().id)
     await store.status.lease('token', 1, 300, client().id)
-    await store.roots.reseal({ ...change, fresh })
+    await store.dataKeys.rotateMasterKey({ ...change, newDataKey })
     await store.status.lease('token', 1, 900, client().id)
-    t.same(await store.roots.dependents(2, 320, 400), {
+    t.same(await store.dataKeys.dependents(2, 320, 400), {
       sessions: 1,
       secondFactors: 1,
       recoveryCodes: 1,
       statusBlocks: 1,
     })
-    t.same(await store.roots.dependents(2, 100, 1000), {
+    t.same(await store.dataKeys.dependents(2, 100, 1000), {
       sessions: 0,
       secondFactors: 1,
       recoveryCodes: 1,

@@ -12,10 +12,10 @@ async function people({ users }: Store): Promise<{ alice: string; bob: string }>
   return { alice: alice.id, bob: bob.id }
 }
 
-const totp = (userId: string, sealed = 'v1.sealed') => ({
+const totp = (userId: string, encryptedSecret = 'v1.1.secret') => ({
   userId,
-  sealed,
-  root: 1,
+  encryptedSecret,
+  dataKey: 1,
   lastStep: 10,
   createdAt: 5,
 })
@@ -54,37 +54,38 @@ export const factorsContract: Contract = {
     await store.factors.addTotp(totp(alice))
     const other = await database.connect()
     const spend = (step: number) => (i: number) =>
-      (i % 2 ? store : other).factors.consumeTotpStep(alice, 'v1.sealed', step)
+      (i % 2 ? store : other).factors.consumeTotpStep(alice, 'v1.1.secret', step)
     t.same(await winners(50, spend(11)), { won: 1, lost: 49 })
     t.same(await winners(2, spend(13)), { won: 1, lost: 1 })
     t.same(await winners(2, spend(12)), { won: 0, lost: 2 }, 'an older step is spent with the newer one')
     t.equal((await store.factors.findTotp(alice))?.lastStep, 13)
   },
 
-  'secrets of older roots are listed, and sealed anew, by exactly one of fifty': async (
+  'secrets under older data keys are listed, and encrypted again by exactly one of fifty': async (
     t,
     store,
     database,
   ) => {
     const { alice, bob } = await people(store)
     await store.factors.addTotp(totp(alice, 'old a'))
-    await store.factors.addTotp({ ...totp(bob, 'old b'), root: 2 })
+    await store.factors.addTotp({ ...totp(bob, 'old b'), dataKey: 2 })
     t.same(await store.factors.listTotpBefore(1, 9), [])
-    t.same(await store.factors.listTotpBefore(3, 1), [{ userId: alice, sealed: 'old a' }])
+    t.same(await store.factors.listTotpBefore(3, 1), [{ userId: alice, encryptedSecret: 'old a' }])
     t.equal((await store.factors.listTotpBefore(3, 9)).length, 2)
     const other = await database.connect()
-    const reseal = (i: number) => (i % 2 ? store : other).factors.resealTotp(alice, 'old a', `new ${i}`, 3)
-    t.same(await winners(50, reseal), { won: 1, lost: 49 })
-    t.match(await store.factors.findTotp(alice), { sealed: /^new /, root: 3, lastStep: 10 })
-    t.match(await store.factors.findTotp(bob), { sealed: 'old b', root: 2 })
-    t.same(await store.factors.listTotpBefore(3, 9), [{ userId: bob, sealed: 'old b' }])
+    const reencrypt = (i: number) =>
+      (i % 2 ? store : other).factors.reencryptTotp(alice, 'old a', `new ${i}`, 3)
+    t.same(await winners(50, reencrypt), { won: 1, lost: 49 })
+    t.match(await store.factors.findTotp(alice), { encryptedSecret: /^new /, dataKey: 3, lastStep: 10 })
+    t.match(await store.factors.findTotp(bob), { encryptedSecret: 'old b', dataKey: 2 })
+    t.same(await store.factors.listTotpBefore(3, 9), [{ userId: bob, encryptedSecret: 'old b' }])
   },
 
   'a step of a secret that was replaced meanwhile is not spent': async (t, store) => {
     const { alice, bob } = await people(store)
     await store.factors.addTotp(totp(alice))
     t.equal(await store.factors.consumeTotpStep(alice, 'v1.other', 11), false)
-    t.equal(await store.factors.consumeTotpStep(bob, 'v1.sealed', 11), false)
+    t.equal(await store.factors.consumeTotpStep(bob, 'v1.1.secret', 11), false)
     t.equal((await store.factors.findTotp(alice))?.lastStep, 10)
   },
 

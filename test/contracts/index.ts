@@ -6,7 +6,7 @@ import { clientsContract } from './clients.ts'
 import { codesContract } from './codes.ts'
 import { consentsContract } from './consents.ts'
 import type { Contract } from './contract.ts'
-import { rootsContract } from './data-keys.ts'
+import { dataKeysContract } from './data-keys.ts'
 import { dbContract } from './db.ts'
 import { factorsContract } from './factors.ts'
 import { logoutNoticesContract } from './logout-outbox.ts'
@@ -27,7 +27,7 @@ export const contracts: Readonly<Record<string, Contract>> = {
   db: dbContract,
   revisions: revisionsContract,
   ring: ringContract,
-  roots: rootsContract,
+  dataKeys: dataKeysContract,
   apis: apisContract,
   clients: clientsContract,
   roles: rolesContract,

@@ -7,7 +7,7 @@ export function ringKey(overrides: Partial<RingKey> = {}): RingKey {
     alg: 'RS256',
     state: 'active',
     publicJwk: { kty: 'RSA', n: 'modulus', e: 'AQAB' },
-    sealed: 'v1.sealed.text',
+    encryptedPrivateKey: 'v1.master.iv.text',
     createdAt: 100,
     publishedAt: 100,
     publishedIn: 1,
@@ -34,7 +34,7 @@ const rotated = (fresh = 'fresh'): Ring => ({
   version: 2,
   createdAt: 100,
   keys: [
-    ringKey({ state: 'retiring', sealed: null, stoppedAt: 200 }),
+    ringKey({ state: 'retiring', encryptedPrivateKey: null, stoppedAt: 200 }),
     ringKey({ kid: 'next', state: 'active', signsFrom: 200 }),
     ringKey({
       kid: fresh,
@@ -57,7 +57,14 @@ export const ringContract: Contract = {
       version: 7,
       keys: [
         ringKey({ tokensUntil: 900 }),
-        ringKey({ kid: 'gone', state: 'retired', sealed: null, stoppedAt: 5, leftAt: 9, alg: 'ES256' }),
+        ringKey({
+          kid: 'gone',
+          state: 'retired',
+          encryptedPrivateKey: null,
+          stoppedAt: 5,
+          leftAt: 9,
+          alg: 'ES256',
+        }),
         ringKey({ kid: 'next', state: 'next', signsFrom: null, publicJwk: { kty: 'EC', x: 'ü' } }),
       ],
     })

@@ -5,10 +5,10 @@ import type { LightMyRequestResponse } from 'fastify'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import t from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
-import { openRoot } from '../../src/keys/data-keys.ts'
+import { decryptDataKey } from '../../src/keys/data-keys.ts'
 import { deriveKey } from '../../src/keys/encryption.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
-import { rootsOf } from '../support/server/keys.ts'
+import { dataKeysOf } from '../support/server/keys.ts'
 import { countQueries } from '../support/server/query-count.ts'
 import { basic, claimsOf, encodeForm, type Form, post, refresh } from '../support/server/requests.ts'
 import { client, ORDERS, STOCK, seed, user } from '../support/server/seed.ts'
@@ -38,35 +38,37 @@ const scopesOf = (token: string) => String(claimsOf(token).scope).split(' ').sor
 const bare = (form: Form, headers = {}) => post(server, '/oauth2/token', form, headers)
 
 const { refresh_token: genuine } = await signedIn(server)
-const [stored] = await server.store.roots.list()
-if (!stored) throw new Error('there is no root')
-const root = openRoot(server.deps.keys.holder, stored)
-const [, sessionId = '', , mac = ''] = genuine.split('.')
+const [stored] = await server.store.dataKeys.list()
+if (!stored) throw new Error('there is no data key')
+const dataKey = decryptDataKey(server.deps.keys.masterKeys, stored)
+const [, , sessionId = '', , mac = ''] = genuine.split('.')
 
 const letters = (length: number) => randomBytes(length).toString('base64url').slice(0, length)
-const stranger = createRefreshTokenCodec(rootsOf(randomBytes(32)))
+const stranger = createRefreshTokenCodec(dataKeysOf(randomBytes(32)))
 
 /** Makes one forged token of each kind, most of them close to a genuine one. */
 const shapes: Record<string, () => string> = {
   'random text': () => letters(43),
   'one letter': () => 'x',
-  'our shape, random session and MAC': () => `ktr.${letters(27)}.1.${letters(43)}`,
-  'a real session, random MAC': () => `ktr.${sessionId}.1.${letters(43)}`,
-  'a real session, another root': () => stranger.write({ sessionId, generation: 1 }),
-  'a real MAC, another generation': () => `ktr.${sessionId}.${1 + Math.ceil(Math.random() * 1e9)}.${mac}`,
-  'a real MAC, another session': () => `ktr.${letters(27)}.1.${mac}`,
+  'our shape, random session and MAC': () => `ktr.1.${letters(27)}.1.${letters(43)}`,
+  'a real session, random MAC': () => `ktr.1.${sessionId}.1.${letters(43)}`,
+  'a real session, another data key': () => stranger.write({ sessionId, generation: 1 }),
+  'a real MAC, another generation': () => `ktr.1.${sessionId}.${1 + Math.ceil(Math.random() * 1e9)}.${mac}`,
+  'a real MAC, another session': () => `ktr.1.${letters(27)}.1.${mac}`,
   'a MAC under the master key itself': () =>
-    `ktr.${sessionId}.1.${createHmac('sha256', masterKey).update(`${sessionId}.1`).digest('base64url')}`,
+    `ktr.1.${sessionId}.1.${createHmac('sha256', masterKey).update(`1.${sessionId}.1`).digest('base64url')}`,
   'a MAC under what the master key itself would give': () => {
-    const key = deriveKey(masterKey, 'keyturn/refresh-token-mac/v1')
-    return `ktr.${sessionId}.1.${createHmac('sha256', key).update(`${sessionId}.1`).digest('base64url')}`
+    const key = deriveKey(masterKey, 'keyturn/refresh-tokens/v1')
+    return `ktr.1.${sessionId}.1.${createHmac('sha256', key).update(`1.${sessionId}.1`).digest('base64url')}`
   },
-  'a MAC under the root itself': () =>
-    `ktr.${sessionId}.1.${createHmac('sha256', root).update(`${sessionId}.1`).digest('base64url')}`,
+  'a MAC under the data key itself': () =>
+    `ktr.1.${sessionId}.1.${createHmac('sha256', dataKey).update(`1.${sessionId}.1`).digest('base64url')}`,
   'a MAC under the key of another purpose': () => {
-    const key = deriveKey(root, 'keyturn/throttle-key/v1')
-    return `ktr.${sessionId}.1.${createHmac('sha256', key).update(`${sessionId}.1`).digest('base64url')}`
+    const key = deriveKey(dataKey, 'keyturn/rate-limits/v1')
+    return `ktr.1.${sessionId}.1.${createHmac('sha256', key).update(`1.${sessionId}.1`).digest('base64url')}`
   },
+  'a real token, another data key id': () =>
+    genuine.replace('ktr.1.', `ktr.${2 + Math.floor(Math.random() * 1e8)}.`),
   'one bit flipped': () => {
     const at = Math.floor(Math.random() * genuine.length)
     const letter = genuine[at] === 'A' ? 'B' : 'A'
@@ -76,9 +78,9 @@ const shapes: Record<string, () => string> = {
   'something after it': () => genuine + letters(1 + Math.floor(Math.random() * 20)),
   'white space around it': () => ` ${genuine}\n`,
   'another prefix': () => genuine.replace('ktr', letters(3)),
-  'zero and leading zeros': () => `ktr.${sessionId}.0${Math.ceil(Math.random() * 9)}.${mac}`,
-  'a negative generation': () => `ktr.${sessionId}.-1.${mac}`,
-  'a huge generation': () => `ktr.${sessionId}.99999999999.${mac}`,
+  'zero and leading zeros': () => `ktr.1.${sessionId}.0${Math.ceil(Math.random() * 9)}.${mac}`,
+  'a negative generation': () => `ktr.1.${sessionId}.-1.${mac}`,
+  'a huge generation': () => `ktr.1.${sessionId}.99999999999.${mac}`,
   'a JWT': () => `${letters(40)}.${letters(200)}.${letters(342)}`,
   SQL: () => `' OR 1=1 -- ${letters(5)}`,
   'another spelling of the same MAC': () => {

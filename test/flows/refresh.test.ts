@@ -34,7 +34,7 @@ const { alice } = await seed(server.store)
 const { logger } = server
 const nodes: readonly TestServer[] = [server, other]
 const at = (node: number): TestServer => nodes[node] ?? server
-const codec = createRefreshTokenCodec(server.deps.keys.roots)
+const codec = createRefreshTokenCodec(server.deps.keys.dataKeys)
 
 /** Creates a session without checking a password, which would take most of the time. */
 async function begin(): Promise<{ sid: string; token: (generation: number) => string }> {

@@ -1,20 +1,20 @@
-/** An attacker has a copy of the database, taken while the server ran, and not the master key. */
+/** A thief has a copy of the database, taken while the server ran, but not the master key. */
 import { createHash, createHmac, createPrivateKey, randomBytes } from 'node:crypto'
 import { cpSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CompactSign, createLocalJWKSet, decodeProtectedHeader, generateKeyPair, jwtVerify } from 'jose'
 import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
-import { openRoot } from '../../src/keys/data-keys.ts'
-import { createSealer, deriveKey } from '../../src/keys/encryption.ts'
+import { decryptDataKey } from '../../src/keys/data-keys.ts'
+import { deriveKey } from '../../src/keys/encryption.ts'
 import { openKeys } from '../../src/keys/index.ts'
+import { masterKeyId } from '../../src/keys/master-keys.ts'
 import { rotateRing } from '../../src/keys/rotate.ts'
 import { openBase } from '../../src/node/base.ts'
 import type { Ring } from '../../src/store/contracts/ring.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
-import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
-import { rootsOf } from '../support/server/keys.ts'
+import { dataKeysOf, masterKeysOf } from '../support/server/keys.ts'
 import { testLogger } from '../support/server/log.ts'
 import {
   basic,
@@ -46,19 +46,19 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
   const chosen = { id: 'migrated', secretHash: await hashPassword(CHOSEN) }
   await server.store.clients.insert(client({ ...chosen, grants: ['client_credentials'] }))
 
-  const [stored] = await server.store.roots.list()
-  if (!stored) throw new Error('there is no root')
-  const root = openRoot(server.deps.keys.holder, stored)
+  const [stored] = await server.store.dataKeys.list()
+  if (!stored) throw new Error('there is no data key')
+  const dataKey = decryptDataKey(server.deps.keys.masterKeys, stored)
   const secrets: Record<string, string | Buffer> = {
     'the made secret': SECRET,
     'the made secret, without its prefix': SECRET.slice(5, 48),
     'the chosen secret': CHOSEN,
     'the password': PASSWORD,
     'the master key': masterKey,
-    'the sealing key': deriveKey(masterKey, 'keyturn/seal-private-keys/v1'),
-    'the key that seals roots': deriveKey(masterKey, 'keyturn/seal-roots/v1'),
-    'the root': root,
-    'the MAC key': deriveKey(root, 'keyturn/refresh-token-mac/v1'),
+    'the key of private keys': deriveKey(masterKey, 'keyturn/private-keys/v1').export(),
+    'the key of data keys': deriveKey(masterKey, 'keyturn/data-keys/v1').export(),
+    'the data key': dataKey,
+    'the MAC key': deriveKey(dataKey, 'keyturn/refresh-tokens/v1').export(),
     'the address of a visitor': VISITOR,
   }
   const keep = (name: string, token: string) => {
@@ -91,24 +91,34 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
     keep(name, token)
   }
 
-  const sealer = createSealer(masterKey, systemRandom)
+  const { privateKeys } = masterKeysOf(masterKey)
   const before = (await server.store.ring.read()) as Ring
   await rotateRing(server.deps.keys, { actor: 'me' })
   const after = (await server.store.ring.read()) as Ring
   for (const key of [...before.keys, ...after.keys]) {
-    if (key.sealed === null) continue
-    for (const [part, value] of Object.entries(privateParts(sealer.open(key.kid, key.sealed)))) {
+    if (key.encryptedPrivateKey === null) continue
+    const pem = privateKeys.decrypt(key.kid, key.encryptedPrivateKey)
+    for (const [part, value] of Object.entries(privateParts(pem))) {
       secrets[`${part} of ${key.kid}`] = value
     }
   }
   cpSync(join(folder, 'server'), join(folder, 'thief'), { recursive: true })
   const files = readdirSync(join(folder, 'thief')).filter((name) => !name.endsWith('-shm'))
   const bytes = Buffer.concat(files.map((name) => readFileSync(join(folder, 'thief', name))))
-  return { server, folder, secrets, files, bytes, refreshToken: second.refresh_token as string, before }
+  return {
+    server,
+    folder,
+    masterKey,
+    secrets,
+    files,
+    bytes,
+    refreshToken: second.refresh_token as string,
+    before,
+  }
 }
 
-/** Made once for all tests below, since generating keys and hashing passwords takes most of the time. */
-const { server, folder, secrets, files, bytes, refreshToken, before } = await robbed(t)
+/** Once for all of the tests below: making keys and hashing passwords is most of the time. */
+const { server, folder, masterKey, secrets, files, bytes, refreshToken, before } = await robbed(t)
 
 /** The copied database, opened with the program itself. */
 async function thief(t: Test): Promise<{ store: Store; ring: Ring }> {
@@ -146,21 +156,26 @@ t.test('without the master key the database cannot be decrypted or taken over', 
     })
   const base = await openBase(config(randomBytes(32)), { logger: testLogger() }, 'apply')
   t.teardown(() => base.store.db.close())
-  await t.rejects(openKeys(base), { name: 'SealBroken' })
-  t.equal((await base.store.ring.read())?.version, before.version + 1, 'the attempts changed nothing')
+  await t.rejects(openKeys(base), { name: 'DecryptionError' })
+  t.equal((await base.store.ring.read())?.version, before.version + 1, 'nothing was changed by trying')
 })
 
 t.test('no signing key can be derived from the stored data', async (t) => {
   const { ring } = await thief(t as Test)
-  const sealed = ring.keys.filter((key) => key.sealed !== null)
-  t.equal(sealed.length, 2)
-  const known = ring.keys.flatMap((key) => [key.kid, key.sealed ?? '', JSON.stringify(key.publicJwk)])
+  const encrypted = ring.keys.filter((key) => key.encryptedPrivateKey !== null)
+  t.equal(encrypted.length, 2)
+  const known = ring.keys.flatMap((key) => [
+    key.kid,
+    key.encryptedPrivateKey ?? '',
+    JSON.stringify(key.publicJwk),
+  ])
   const guesses = [Buffer.alloc(32), ...known.map((text) => createHash('sha256').update(text).digest())]
-  for (const key of sealed) {
+  for (const { kid, encryptedPrivateKey } of encrypted) {
     for (const guess of guesses) {
-      t.throws(() => createSealer(guess, systemRandom).open(key.kid, key.sealed ?? ''), {
-        name: 'SealBroken',
-      })
+      // With the id of the right master key, so that the guess is really tried.
+      const masterKeys = masterKeysOf(guess)
+      const text = (encryptedPrivateKey ?? '').replace(masterKeyId(masterKey), masterKeyId(guess))
+      t.throws(() => masterKeys.privateKeys.decrypt(kid, text), { name: 'DecryptionError' })
     }
   }
 
@@ -183,7 +198,7 @@ t.test('no refresh token can be forged with another key or from the stored data'
   const { store, ring } = await thief(t as Test)
   const [session] = await store.sessions.list({}, 10)
   const parts = { sessionId: session?.id ?? '', generation: session?.generation ?? 0 }
-  t.equal(refreshToken.split('.').slice(0, 3).join('.'), `ktr.${parts.sessionId}.${parts.generation}`)
+  t.equal(refreshToken.split('.').slice(0, 4).join('.'), `ktr.1.${parts.sessionId}.${parts.generation}`)
 
   const keys = [
     Buffer.alloc(32),
@@ -191,9 +206,9 @@ t.test('no refresh token can be forged with another key or from the stored data'
     Buffer.from(parts.sessionId),
     Buffer.from(ring.keys[0]?.kid ?? ''),
   ]
-  const plain = `${parts.sessionId}.${parts.generation}`
+  const plain = `1.${parts.sessionId}.${parts.generation}`
   const macs = [
-    ...keys.map((key) => createRefreshTokenCodec(rootsOf(key)).write(parts).split('.')[3]),
+    ...keys.map((key) => createRefreshTokenCodec(dataKeysOf(key)).write(parts).split('.')[4]),
     ...keys.map((key) => createHmac('sha256', key).update(plain).digest('base64url')),
     createHash('sha256').update(plain).digest('base64url'),
     'A'.repeat(43),
@@ -227,9 +242,9 @@ t.test('a stored hash of a client or user is not accepted as a credential', asyn
 })
 
 t.test(
-  'the private half of a key that stopped signing is deleted from the file, even in encrypted form',
+  'the private key of a key that stopped signing is deleted from the file, even in encrypted form',
   async (t) => {
-    const erased = before.keys.find((key) => key.state === 'active')?.sealed ?? ''
+    const erased = before.keys.find((key) => key.state === 'active')?.encryptedPrivateKey ?? ''
     t.ok(erased.length > 1000)
     await server.close()
     const file = join(folder, 'server', 'keyturn.db')

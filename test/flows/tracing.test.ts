@@ -366,8 +366,8 @@ t.test('a background job has a trace if it did any work', async (t) => {
 
 t.test('a failing background job has an error span', async (t) => {
   const { server, spans } = await started(t)
-  server.deps.keys.sealer.open = () => {
-    throw new TypeError('a broken seal')
+  server.deps.keys.masterKeys.privateKeys.decrypt = () => {
+    throw new TypeError('a broken cipher')
   }
   server.clock.tick(40 * 86_400)
   await t.rejects(server.deps.jobs.maintainKeys())

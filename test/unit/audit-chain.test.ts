@@ -1,6 +1,8 @@
 import t from 'tap'
 import { type AuditKeys, type Happened, hashOf, isSigned, link, signHead } from '../../src/audit/chain.ts'
 import type { AuditFields } from '../../src/audit/events.ts'
+import { createDataKey, fixedDataKeys } from '../../src/keys/data-keys.ts'
+import { createMacs } from '../../src/keys/macs.ts'
 import type { AuditHead } from '../../src/store/contracts/audit.ts'
 
 const happened = (overrides: Partial<Happened> = {}): Happened => ({
@@ -18,11 +20,12 @@ const happened = (overrides: Partial<Happened> = {}): Happened => ({
   ...overrides,
 })
 
-const key = (fill: number) => Buffer.alloc(32, fill)
-const keys = (writing: number, ...accepted: number[]): AuditKeys => ({
-  writing: key(writing),
-  accepted: [writing, ...accepted].map(key),
-})
+/** Newest data key first; its number is what its bytes are filled with. */
+const keys = (...numbers: number[]): AuditKeys =>
+  createMacs(
+    fixedDataKeys(...numbers.map((number) => createDataKey(number, Buffer.alloc(32, number)))),
+    'keyturn/audit-head/v1',
+  )
 
 t.test(
   'a row has columns for its searchable fields, the rest as sorted JSON, and the next number',
@@ -74,12 +77,15 @@ t.test('values that an engine could not store read back as they were hashed', as
   t.equal(hashOf('', row), row.hash)
 })
 
-t.test('the signature covers the whole head and needs a valid key', async (t) => {
+t.test('the signature covers the whole head and needs the data key that it names', async (t) => {
   const plain = { seq: 9, hash: 'h', baseSeq: 3, baseHash: 'b' }
   const head = signHead(keys(1), plain)
   t.equal(isSigned(keys(1), head), true)
-  t.equal(isSigned(keys(2, 1), head), true, 'one of an earlier master key')
+  t.equal(isSigned(keys(2, 1), head), true, 'with an older data key')
   t.equal(isSigned(keys(2), head), false)
+  const renamed = { ...head, mac: (head.mac ?? '').replace('v1.1.', 'v1.2.') }
+  t.equal(isSigned(keys(2, 1), renamed), false, 'with the name of another data key')
+  t.equal(isSigned(keys(1), renamed), false, 'with the name of an unknown data key')
   const changes: Partial<AuditHead>[] = [
     { seq: 8 },
     { hash: 'x' },

@@ -3,14 +3,16 @@ import { type AuditKeys, isSigned } from '../../src/audit/chain.ts'
 import type { AuditFields } from '../../src/audit/events.ts'
 import { type AuditLog, createAuditLog } from '../../src/audit/log.ts'
 import { verifyLog } from '../../src/audit/verify.ts'
+import { createMacs } from '../../src/keys/macs.ts'
 import type { AuditStore } from '../../src/store/contracts/audit.ts'
 import { StoreUnavailable } from '../../src/store/db.ts'
 import { createStore, openDb, type Store } from '../../src/store/index.ts'
 import { migrate } from '../../src/store/migrate.ts'
 import { testClock } from '../support/server/clock.ts'
+import { dataKeysOf } from '../support/server/keys.ts'
 import { type TestLogger, testLogger } from '../support/server/log.ts'
 
-const KEYS: AuditKeys = { writing: Buffer.alloc(32, 1), accepted: [Buffer.alloc(32, 1)] }
+const KEYS: AuditKeys = createMacs(dataKeysOf(Buffer.alloc(32, 1)), 'keyturn/audit-head/v1')
 const clock = testClock(1_000_000)
 
 async function newStore(t: Test): Promise<Store> {

@@ -4,214 +4,218 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { generateKey } from '../../src/keys/algorithms.ts'
 import {
-  createRootSealer,
-  createStoredSealer,
-  ensureRoot,
-  openRoot,
-  openRoots,
-  ROOT_AHEAD,
+  CURRENT_AFTER,
+  createStorageCipher,
+  createTransitCipher,
+  decryptDataKey,
+  ensureDataKey,
+  openDataKeys,
 } from '../../src/keys/data-keys.ts'
-import { createSealer } from '../../src/keys/encryption.ts'
 import { createMacs } from '../../src/keys/macs.ts'
-import { createKeyHolder, fingerprintOf, type KeyHolder } from '../../src/keys/master-keys.ts'
+import { createMasterKeys, type MasterKeys, masterKeyId } from '../../src/keys/master-keys.ts'
 import { ensureRing, rotateRing } from '../../src/keys/rotate.ts'
-import { reseal } from '../../src/keys/rotate-master-key.ts'
+import { rotateMasterKey } from '../../src/keys/rotate-master-key.ts'
 import { createAges } from '../../src/node/cluster-clock.ts'
 import { noFailpoint, systemRandom } from '../../src/system.ts'
 import { testClock } from '../support/server/clock.ts'
-import { openStore, QUICK, ringDeps, rootsOf } from '../support/server/keys.ts'
+import {
+  dataKeysOf,
+  encryptPrivateKey,
+  masterKeysOf,
+  openStore,
+  QUICK,
+  ringDeps,
+} from '../support/server/keys.ts'
 import { countQueries } from '../support/server/query-count.ts'
 
 const [K1, K2, K3] = [randomBytes(32), randomBytes(32), randomBytes(32)] as const
-const holding = (...keys: readonly Buffer[]): KeyHolder =>
-  createKeyHolder(
-    { keysDir: '/nonexistent', masterKey: keys[0] ?? null, masterKeyNext: keys[1] ?? null },
-    systemRandom,
-  )
 
-/** A store, and what a node needs to decrypt its data keys. */
-async function world(t: Test, ...keys: readonly Buffer[]) {
+function currentOf(masterKeys: MasterKeys) {
+  const [masterKey] = masterKeys.list()
+  if (!masterKey) throw new Error('no master key')
+  return masterKey
+}
+
+/** A store, and what a node needs to read its data keys. */
+async function world(t: Test, current: Buffer, next: Buffer | null = null) {
   const store = await openStore()
   t.teardown(() => store.db.close())
   const clock = testClock()
-  const deps = (holder: KeyHolder) => ({
+  const deps = (masterKeys: MasterKeys) => ({
     store,
     clock,
     ages: createAges(clock, () => clock.now() * 1000),
     random: systemRandom,
-    holder,
+    masterKeys,
     failpoint: noFailpoint,
   })
-  const holder = holding(...keys)
-  const rotating = { ...ringDeps(store, clock), sealer: holder.sealer }
-  return { store, clock, deps, holder, rotating }
+  const masterKeys = masterKeysOf(current, next)
+  const rotating = { ...ringDeps(store, clock), masterKeys }
+  return { store, clock, deps, masterKeys, rotating }
 }
 
-/** Switches to the second of the keys that it has. */
-async function change({ deps, holder }: Awaited<ReturnType<typeof world>>, compromised = false) {
-  const to = holder.keys()[1]
+/** A store with a data key and a ring, and a node that has the next master key too. */
+async function started(t: Test) {
+  const here = await world(t, K1, K2)
+  await ensureDataKey(here.deps(here.masterKeys), currentOf(here.masterKeys))
+  const ring = await ensureRing(here.rotating, QUICK)
+  return { ...here, ring, dataKeys: await openDataKeys(here.deps(here.masterKeys)) }
+}
+
+/** Moves the store to the second of the master keys. */
+async function change({ deps, masterKeys }: Awaited<ReturnType<typeof world>>, compromised = false) {
+  const to = masterKeys.list()[1]
   if (!to) throw new Error('no next key')
-  return reseal({ ...deps(holder), audit: () => {} }, to, { actor: 'me', compromised })
+  return rotateMasterKey({ ...deps(masterKeys), audit: () => {} }, to, { actor: 'me', compromised })
 }
 
 t.test('concurrent creators of the first data key of a new store all get the same random key', async (t) => {
   const { store, deps } = await world(t as Test, K1)
-  await Promise.all(Array.from({ length: 10 }, () => ensureRoot(deps(holding(K1)), null)))
-  const stored = await store.roots.list()
+  const create = () => {
+    const masterKeys = masterKeysOf(K1)
+    return ensureDataKey(deps(masterKeys), currentOf(masterKeys))
+  }
+  await Promise.all(Array.from({ length: 10 }, create))
+  const stored = await store.dataKeys.list()
   t.equal(stored.length, 1)
-  const [root] = stored
-  if (!root) throw new Error('no root')
-  const secret = openRoot(holding(K1), root)
+  const [dataKey] = stored
+  if (!dataKey) throw new Error('no data key')
+  const secret = decryptDataKey(masterKeysOf(K1), dataKey)
   t.equal(secret.length, 32)
   t.notOk(secret.equals(K1))
-  t.throws(() => openRoot(holding(K2), root), {
-    name: 'SealBroken',
-    message: /^the root root:1 does not open/,
+  t.throws(() => decryptDataKey(masterKeysOf(K2), dataKey), {
+    name: 'DecryptionError',
+    message: /^the data key 1 cannot be decrypted: it is encrypted under the master key /,
   })
-  const [one, two] = [await openRoots(deps(holding(K1))), await openRoots(deps(holding(K1)))]
-  t.ok(one.writing().key('keyturn/csrf/v1').equals(two.writing().key('keyturn/csrf/v1')))
-})
-
-t.test(
-  'the first data key of a store with a key ring is the master key’s value, so that existing values stay valid',
-  async (t) => {
-    const { store, deps, rotating } = await world(t as Test, K2)
-    const ring = await ensureRing(rotating, QUICK)
-    // Of two available keys, the one that encrypts the key ring is used.
-    await ensureRoot(deps(holding(K1, K2)), ring)
-    const [root] = await store.roots.list()
-    if (!root) throw new Error('no root')
-    t.ok(openRoot(holding(K2), root).equals(K2))
-    t.throws(() => openRoot(holding(K1), root), { name: 'SealBroken' })
-    const roots = await openRoots(deps(holding(K2)))
-    const before = rootsOf(K2).writing()
-    t.ok(
-      roots.writing().key('keyturn/refresh-token-mac/v1').equals(before.key('keyturn/refresh-token-mac/v1')),
-    )
-  },
-)
-
-t.test('a key ring that no master key decrypts gets no data key', async (t) => {
-  const { store, deps, rotating } = await world(t as Test, K1)
-  const ring = await ensureRing(rotating, QUICK)
-  await t.rejects(ensureRoot(deps(holding(K2, K3)), ring), { name: 'SealBroken' })
-  t.same(await store.roots.list(), [])
+  const [one, two] = [await openDataKeys(deps(masterKeysOf(K1))), await openDataKeys(deps(masterKeysOf(K1)))]
+  t.ok(one.current().key('keyturn/csrf/v1').equals(two.current().key('keyturn/csrf/v1')))
 })
 
 t.test('data keys that the master key does not decrypt are not used', async (t) => {
-  const { deps } = await world(t as Test, K1)
-  await ensureRoot(deps(holding(K1)), null)
-  await t.rejects(openRoots(deps(holding(K2))), { name: 'SealBroken' })
+  const { deps } = await started(t as Test)
+  await t.rejects(openDataKeys(deps(masterKeysOf(K2))), { name: 'DecryptionError' })
 })
 
 t.test('a new data key is valid for reading at once, and current once every node has it', async (t) => {
-  const here = await world(t as Test, K1, K2)
-  await ensureRoot(here.deps(here.holder), null)
-  await ensureRing(here.rotating, QUICK)
-  const roots = await openRoots(here.deps(here.holder))
-  const text = createMacs(roots, 'keyturn/csrf/v1').write('form')
+  const here = await started(t as Test)
+  const { dataKeys } = here
+  const mac = createMacs(dataKeys, 'keyturn/csrf/v1').create('form')
   await change(here)
-  t.equal(roots.accepted().length, 1, 'not polled yet')
-  await roots.sync()
-  const numbers = () => [roots.writing().number, ...roots.accepted().map(({ number }) => number)]
+  t.equal(dataKeys.valid().length, 1, 'not read yet')
+  await dataKeys.sync()
+  const numbers = () => [dataKeys.current().number, ...dataKeys.valid().map(({ number }) => number)]
   t.same(numbers(), [1, 2, 1])
-  here.clock.tick(ROOT_AHEAD - 1)
+  here.clock.tick(CURRENT_AFTER - 1)
   t.same(numbers(), [1, 2, 1])
   here.clock.tick(1)
   t.same(numbers(), [2, 2, 1])
   here.clock.tick(-1_000_000)
-  t.equal(roots.writing().number, 1, 'also with a clock that was set back')
+  t.equal(dataKeys.current().number, 1, 'also by a clock that was set back')
   here.clock.tick(1_000_000)
 
-  const macs = createMacs(roots, 'keyturn/csrf/v1')
-  t.ok(macs.matches('form', text))
-  t.not(macs.write('form'), text)
-  t.ok(macs.matches('form', macs.write('form')))
-  t.notOk(macs.matches('other form', text))
-  t.notOk(macs.matches('form', 'é'.repeat(43)))
+  const macs = createMacs(dataKeys, 'keyturn/csrf/v1')
+  t.match(mac, /^v1\.1\.[\w-]{43}$/)
+  t.ok(macs.verify('form', mac))
+  t.match(macs.create('form'), /^v1\.2\.[\w-]{43}$/)
+  t.ok(macs.verify('form', macs.create('form')))
+  t.notOk(macs.verify('other form', mac))
   t.notOk(
-    createMacs(roots, 'keyturn/recovery-codes/v1').matches('form', text),
-    'each purpose has its own key',
+    createMacs(dataKeys, 'keyturn/recovery-codes/v1').verify('form', mac),
+    'a purpose has a key of its own',
+  )
+})
+
+t.test('a MAC with another or an unknown key id, truncated, or spelled differently is refused', async (t) => {
+  const macs = createMacs(dataKeysOf(K2, K1), 'keyturn/csrf/v1')
+  const mac = macs.create('form')
+  t.match(mac, /^v1\.2\./)
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const spelling = alphabet[alphabet.indexOf(mac.at(-1) ?? '') ^ 1]
+  const bad = [
+    mac.replace('v1.2.', 'v1.1.'),
+    mac.replace('v1.2.', 'v1.3.'),
+    mac.replace('v1.2.', 'v1.02.'),
+    mac.replace('v1.2.', 'v1..'),
+    mac.replace('v1.', 'v2.'),
+    mac.slice(3),
+    `${mac.slice(0, -1)}${spelling}`,
+    `${mac}=`,
+    `v1.2.${'é'.repeat(43)}`,
+    '',
+  ]
+  t.same(
+    [...bad, ...[...mac].map((_, length) => mac.slice(0, length))].filter((one) => macs.verify('form', one)),
+    [],
   )
 })
 
 t.test('an invalidated data key still decrypts stored values but validates no token', async (t) => {
-  const here = await world(t as Test, K1, K2)
-  await ensureRoot(here.deps(here.holder), null)
-  await ensureRing(here.rotating, QUICK)
-  const roots = await openRoots(here.deps(here.holder))
-  const sealing = { purpose: 'keyturn/seal-flows/v1', what: 'the flow' } as const
-  const [carried, kept] = [
-    createRootSealer(roots, systemRandom, sealing),
-    createStoredSealer(roots, systemRandom, sealing),
+  const here = await started(t as Test)
+  const { dataKeys } = here
+  const use = { purpose: 'keyturn/flows/v1', what: 'the flow' } as const
+  const [transit, storage] = [
+    createTransitCipher(dataKeys, systemRandom, use),
+    createStorageCipher(dataKeys, systemRandom, use),
   ]
-  const [flow, row] = [carried.seal('browser', 'flow'), kept.seal('user', 'secret')]
+  const [flow, row] = [transit.encrypt('browser', 'flow'), storage.encrypt('user', 'secret')]
   await change(here, true)
-  await roots.sync()
-  t.same([roots.writing().number, roots.accepted().length, roots.known().length], [2, 1, 2], 'at once')
-  t.throws(() => carried.open('browser', flow), { name: 'SealBroken' })
-  t.equal(kept.open('user', row), 'secret')
-  t.equal(carried.open('browser', carried.seal('browser', 'other')), 'other')
+  await dataKeys.sync()
+  t.same([dataKeys.current().number, dataKeys.valid().length, dataKeys.all().length], [2, 1, 2], 'at once')
+  t.throws(() => transit.decrypt('browser', flow), {
+    name: 'DecryptionError',
+    message: /it is encrypted under the data key 1, which is not available here$/,
+  })
+  t.equal(storage.decrypt('user', row), 'secret')
+  t.equal(transit.decrypt('browser', transit.encrypt('browser', 'other')), 'other')
 })
 
 t.test('derived keys are kept when only the encryption of their data key changes', async (t) => {
-  const here = await world(t as Test, K1, K2)
-  await ensureRoot(here.deps(here.holder), null)
-  await ensureRing(here.rotating, QUICK)
-  const roots = await openRoots(here.deps(here.holder))
-  const [before] = roots.known()
+  const here = await started(t as Test)
+  const [before] = here.dataKeys.all()
   t.equal(before?.key('keyturn/csrf/v1'), before?.key('keyturn/csrf/v1'), 'derived once')
   await change(here)
-  await roots.sync()
-  t.equal(roots.known()[1], before)
+  await here.dataKeys.sync()
+  t.equal(here.dataKeys.all()[1], before)
 })
 
 t.test('the cached data keys are refreshed only when they are too old for a decision', async (t) => {
-  const { store, clock, deps } = await world(t as Test, K1)
-  await ensureRoot(deps(holding(K1)), null)
-  const roots = await openRoots(deps(holding(K1)))
+  const { store, clock, dataKeys } = await started(t as Test)
   const queries = countQueries(store)
-  t.equal(roots.current(), undefined)
+  t.equal(dataKeys.refreshIfStale(), undefined)
   clock.tick(10)
-  t.equal(roots.current(), undefined)
+  t.equal(dataKeys.refreshIfStale(), undefined)
   t.equal(queries.count(), 0)
   clock.tick(1)
-  await Promise.all([roots.current(), roots.current()])
-  t.equal(queries.count(), 1, 'one poll for all waiting requests')
-  t.equal(roots.current(), undefined)
+  await Promise.all([dataKeys.refreshIfStale(), dataKeys.refreshIfStale()])
+  t.equal(queries.count(), 1, 'one query for all that wait')
+  t.equal(dataKeys.refreshIfStale(), undefined)
 })
 
 t.test('a node that cannot decrypt a new data key gives no answer and keeps what it had', async (t) => {
-  const here = await world(t as Test, K1, K2)
-  await ensureRoot(here.deps(here.holder), null)
-  await ensureRing(here.rotating, QUICK)
-  const roots = await openRoots(here.deps(holding(K1)))
+  const here = await started(t as Test)
+  const dataKeys = await openDataKeys(here.deps(masterKeysOf(K1)))
   await change(here)
-  await t.rejects(roots.sync(), { name: 'StoreUnavailable' })
-  t.equal(roots.writing().number, 1)
+  await t.rejects(dataKeys.sync(), { name: 'StoreUnavailable' })
+  t.equal(dataKeys.current().number, 1)
 })
 
 t.test('a master key rotation re-encrypts everything exactly once', async (t) => {
-  const here = await world(t as Test, K1, K2)
-  await ensureRoot(here.deps(here.holder), null)
-  const ring = await ensureRing(here.rotating, QUICK)
-  t.same(await change(here), { texts: 3 })
-  t.same(await change(here), { texts: 0 }, 'it has reached its target')
+  const here = await started(t as Test)
+  t.equal(await change(here), 3)
+  t.equal(await change(here), 0, 'the store is under the new master key already')
   const now = await here.store.ring.read()
-  t.equal(now?.version, ring.version + 1)
-  for (const { kid, sealed } of now?.keys ?? []) {
-    t.ok(createSealer(K2, systemRandom).open(kid, sealed ?? ''))
-    t.throws(() => createSealer(K1, systemRandom).open(kid, sealed ?? ''), { name: 'SealBroken' })
+  t.equal(now?.version, here.ring.version + 1)
+  for (const { kid, encryptedPrivateKey: text } of now?.keys ?? []) {
+    t.ok(masterKeysOf(K2).privateKeys.decrypt(kid, text ?? ''))
+    t.throws(() => masterKeysOf(K1).privateKeys.decrypt(kid, text ?? ''), { name: 'DecryptionError' })
   }
-  t.equal((await here.store.roots.list()).length, 2)
+  t.equal((await here.store.dataKeys.list()).length, 2)
 })
 
 t.test(
   'a master key rotation that races with a key rotation, or with another one, is still complete',
   async (t) => {
-    const here = await world(t as Test, K1, K2)
-    await ensureRoot(here.deps(here.holder), null)
-    await ensureRing(here.rotating, QUICK)
+    const here = await started(t as Test)
     const force = { actor: 'me', force: true, ...QUICK }
     await Promise.all([
       change(here),
@@ -219,64 +223,68 @@ t.test(
       change(here),
       rotateRing(here.rotating, force),
     ])
-    const only = holding(K2)
+    const only = masterKeysOf(K2)
     const ring = await here.store.ring.read()
-    const sealed = (ring?.keys ?? []).filter((key) => key.sealed !== null)
-    t.equal(sealed.length, 2)
-    for (const key of sealed) t.ok(only.sealer.open(key.kid, key.sealed ?? ''))
-    for (const root of await here.store.roots.list()) t.ok(openRoot(only, root))
-    t.equal((await here.store.roots.list()).length, 2)
+    const keys = (ring?.keys ?? []).filter((key) => key.encryptedPrivateKey !== null)
+    t.equal(keys.length, 2)
+    for (const key of keys) t.ok(only.privateKeys.decrypt(key.kid, key.encryptedPrivateKey ?? ''))
+    for (const dataKey of await here.store.dataKeys.list()) t.ok(decryptDataKey(only, dataKey))
+    t.equal((await here.store.dataKeys.list()).length, 2)
   },
 )
 
 t.test(
   'a signing key generated before a master key rotation is encrypted like the key ring it joins',
   async (t) => {
-    const here = await world(t as Test, K1, K2)
-    await ensureRoot(here.deps(here.holder), null)
-    await ensureRing(here.rotating, QUICK)
+    const here = await started(t as Test)
     const slow = async (...args: Parameters<typeof generateKey>) => {
       const pair = await generateKey(...args)
       await change(here)
       return pair
     }
     const ring = await rotateRing({ ...here.rotating, generateKey: slow }, { actor: 'me', force: true })
-    const sealed = ring.keys.filter((key) => key.sealed !== null)
-    t.equal(sealed.length, 2)
-    for (const key of sealed) t.ok(holding(K2).sealer.open(key.kid, key.sealed ?? ''), key.state)
+    const keys = ring.keys.filter((key) => key.encryptedPrivateKey !== null)
+    t.equal(keys.length, 2)
+    for (const key of keys)
+      t.ok(masterKeysOf(K2).privateKeys.decrypt(key.kid, key.encryptedPrivateKey ?? ''), key.state)
   },
 )
 
 t.test(
   'one damaged key does not hide which master key encrypts the key ring, but prevents a rotation',
   async (t) => {
-    const here = await world(t as Test, K1, K2)
-    await ensureRoot(here.deps(here.holder), null)
-    const ring = await ensureRing(here.rotating, QUICK)
-    const active = ring.keys.find(({ state }) => state === 'active')
-    await here.store.db.batch([
-      {
-        sql: `UPDATE ring_keys SET encrypted_private_key = 'v1.AAAA.BBBB' WHERE kid = $1`,
-        params: [active?.kid ?? ''],
-      },
-    ])
-    const damaged = await here.store.ring.read()
-    if (!damaged) throw new Error('no ring')
-    t.equal(here.holder.openerOf(damaged).fingerprint, fingerprintOf(K1))
-    await t.rejects(change(here), { name: 'SealBroken', message: new RegExp(active?.kid ?? '') })
-    t.same(await here.store.ring.read(), damaged)
-    t.throws(() => holding(K2, K3).openerOf(damaged), {
-      name: 'SealBroken',
-      message: new RegExp(active?.kid ?? ''),
-    })
+    const here = await started(t as Test)
+    const active = here.ring.keys.find(({ state }) => state === 'active')
+    const kid = active?.kid ?? ''
+    const text = active?.encryptedPrivateKey ?? ''
+    for (const bad of ['v1.AAAA.BBBB', text.slice(0, -8), text.replace(masterKeyId(K1), 'A'.repeat(12))]) {
+      await here.store.db.batch([
+        { sql: 'UPDATE ring_keys SET encrypted_private_key = $1 WHERE kid = $2', params: [bad, kid] },
+      ])
+      const damaged = await here.store.ring.read()
+      if (!damaged) throw new Error('no ring')
+      t.equal(here.masterKeys.inUse(damaged).id, masterKeyId(K1))
+      await t.rejects(change(here), { name: 'DecryptionError', message: new RegExp(kid) })
+      t.same(await here.store.ring.read(), damaged)
+    }
   },
 )
 
-t.test('a fingerprint identifies a key and reveals nothing about it', async (t) => {
-  t.equal(fingerprintOf(K1), fingerprintOf(Buffer.from(K1)))
-  t.not(fingerprintOf(K1), fingerprintOf(K2))
-  t.match(fingerprintOf(K1), /^[\w-]{12}$/)
-  t.notOk(K1.toString('base64url').includes(fingerprintOf(K1).slice(0, 6)))
+t.test('a ring under a master key that is not here is refused, and the message names it', async (t) => {
+  const { ring } = await started(t as Test)
+  t.throws(() => masterKeysOf(K2, K3).inUse(ring), {
+    name: 'DecryptionError',
+    message: new RegExp(`^the private key .+ is encrypted under the master key ${masterKeyId(K1)},`),
+  })
+  const none = { ...ring, keys: ring.keys.map((key) => ({ ...key, encryptedPrivateKey: 'x' })) }
+  t.throws(() => masterKeysOf(K1).inUse(none), { message: /cannot be decrypted: the text is damaged$/ })
+})
+
+t.test('the id of a master key identifies it and reveals nothing about it', async (t) => {
+  t.equal(masterKeyId(K1), masterKeyId(Buffer.from(K1)))
+  t.not(masterKeyId(K1), masterKeyId(K2))
+  t.match(masterKeyId(K1), /^[\w-]{12}$/)
+  t.notOk(K1.toString('base64url').includes(masterKeyId(K1).slice(0, 6)))
 })
 
 t.test(
@@ -287,26 +295,27 @@ t.test(
       writeFileSync(join(keysDir, name), `${key.toString('base64url')}\n`, { mode: 0o600 })
     mkdirSync(keysDir, { mode: 0o700 })
     write('master.key', K1)
-    const holder = createKeyHolder({ keysDir, masterKey: null, masterKeyNext: null }, systemRandom)
-    const held = () => holder.keys().map(({ fingerprint }) => fingerprint)
-    t.same(held(), [fingerprintOf(K1)])
+    const masterKeys = createMasterKeys({ keysDir, masterKey: null, masterKeyNext: null }, systemRandom)
+    const held = () => masterKeys.list().map(({ id }) => id)
+    t.same(held(), [masterKeyId(K1)])
     write('master.key.next', K2)
-    // Also without a poll, by a node that finds a text it cannot decrypt.
-    t.equal(holder.sealer.open('kid', createSealer(K2, systemRandom).seal('kid', 'pem')), 'pem')
-    holder.refresh()
-    t.same(held(), [fingerprintOf(K1), fingerprintOf(K2)], 'the current one first')
+    // Also without a refresh, when a text names a master key that is not known yet.
+    const text = encryptPrivateKey(masterKeysOf(K2), 'kid', 'pem')
+    t.equal(masterKeys.privateKeys.decrypt('kid', text), 'pem')
+    masterKeys.refresh()
+    t.same(held(), [masterKeyId(K1), masterKeyId(K2)], 'the current one first')
     chmodSync(join(keysDir, 'master.key.next'), 0o644)
-    holder.refresh()
-    t.equal(held().length, 2, 'one readable by others is not accepted, and no loaded key is lost')
+    masterKeys.refresh()
+    t.equal(held().length, 2, 'a file that others can read is not used, and no key is lost')
     chmodSync(join(keysDir, 'master.key.next'), 0o600)
     renameSync(join(keysDir, 'master.key.next'), join(keysDir, 'master.key'))
-    holder.refresh()
-    t.same(held(), [fingerprintOf(K2)])
+    masterKeys.refresh()
+    t.same(held(), [masterKeyId(K2)])
     rmSync(join(keysDir, 'master.key'))
-    holder.refresh()
-    t.same(held(), [fingerprintOf(K2)], 'a deleted file is a problem only at the next start')
+    masterKeys.refresh()
+    t.same(held(), [masterKeyId(K2)], 'a deleted file is reported by the next start')
     write('master.key', K3)
-    holder.refresh()
-    t.same(held(), [fingerprintOf(K3), fingerprintOf(K2)], 'and so is one that was replaced by hand')
+    masterKeys.refresh()
+    t.same(held(), [masterKeyId(K3), masterKeyId(K2)], 'and so is a file that was exchanged by hand')
   },
 )

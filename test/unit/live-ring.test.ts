@@ -4,16 +4,24 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { compactVerify, createLocalJWKSet } from 'jose'
 import t, { type Test } from 'tap'
-import { createSealer } from '../../src/keys/encryption.ts'
 import { type LiveRing, openLiveRing } from '../../src/keys/live-ring.ts'
 import { activeKey, nextKey, SKEW } from '../../src/keys/ring.ts'
 import { ensureRing, maintainRing, type RotateDeps, revokeKey, rotateRing } from '../../src/keys/rotate.ts'
 import { signCompact } from '../../src/keys/sign-compact.ts'
 import type { Ring, RingStore } from '../../src/store/contracts/ring.ts'
 import type { Store } from '../../src/store/index.ts'
-import { systemRandom } from '../../src/system.ts'
 import { testClock } from '../support/server/clock.ts'
-import { DAY, HOUR, MASTER_KEY, newKey, openStore, QUICK, ringDeps } from '../support/server/keys.ts'
+import {
+  DAY,
+  encryptPrivateKey,
+  HOUR,
+  MASTER_KEY,
+  masterKeysOf,
+  newKey,
+  openStore,
+  QUICK,
+  ringDeps,
+} from '../support/server/keys.ts'
 
 const force = { actor: 'me', force: true }
 
@@ -176,15 +184,15 @@ t.test('a node unaware of a revocation learns of it when it extends the key’s 
   t.notOk(kids(node).includes(activeKey(first).kid))
 })
 
-t.test('the private half of a rotated key is gone from the store and from memory', async (t) => {
+t.test('the private key of a rotated key is gone from the store and from memory', async (t) => {
   const { node, clock, administrator, first, store } = await serving(t as Test)
   const weak = new WeakRef((await node.signingKey(clock.now() + 600)).sign)
   await rotateRing(administrator, force)
   await node.sync()
   t.not((await node.signingKey(clock.now() + 600)).kid, activeKey(first).kid)
   const old = (await store.ring.read())?.keys.find((key) => key.kid === activeKey(first).kid)
-  t.equal(old?.sealed, null)
-  t.ok(await collected(weak), 'nothing references it')
+  t.equal(old?.encryptedPrivateKey, null)
+  t.ok(await collected(weak), 'nothing holds it')
 })
 
 t.test('a retiring key that is needed longer is kept by a node that rotates', async (t) => {
@@ -199,17 +207,20 @@ t.test('a retiring key that is needed longer is kept by a node that rotates', as
 
 t.test('another master key does not decrypt the key ring (docs/security.md Q8)', async (t) => {
   const { store, clock, first } = await serving(t as Test)
-  const sealer = createSealer(Buffer.alloc(32, 2), systemRandom)
-  await t.rejects(openLiveRing({ ...ringDeps(store, clock), sealer, store }, first), { name: 'SealBroken' })
+  const masterKeys = masterKeysOf(Buffer.alloc(32, 2))
+  await t.rejects(openLiveRing({ ...ringDeps(store, clock), masterKeys, store }, first), {
+    name: 'DecryptionError',
+  })
 })
 
 t.test(
-  'a private half that belongs to another key is detected before it signs (docs/security.md Q8)',
+  'a private key that belongs to another public key is detected before it signs (docs/security.md Q8)',
   async (t) => {
     const { store, clock, first } = await serving(t as Test)
-    const sealer = createSealer(MASTER_KEY, systemRandom)
+    const masterKeys = masterKeysOf(MASTER_KEY)
     const stranger = await newKey()
-    const wrong = sealer.seal(activeKey(first).kid, sealer.open(stranger.kid, stranger.sealed))
+    const pem = masterKeys.privateKeys.decrypt(stranger.kid, stranger.encryptedPrivateKey)
+    const wrong = encryptPrivateKey(masterKeys, activeKey(first).kid, pem)
     const { kid } = activeKey(first)
     await store.db.batch([
       { sql: 'UPDATE ring_keys SET encrypted_private_key = $2 WHERE kid = $1', params: [kid, wrong] },
@@ -223,24 +234,16 @@ t.test(
   'a running node keeps its last good key ring when a new one does not decrypt (docs/security.md Q8)',
   async (t) => {
     const { node, clock, administrator, first } = await serving(t as Test)
-    // A rotation itself refuses a next key that it cannot decrypt, so this administrator accepts everything.
-    const ours = administrator.sealer
-    const other = createSealer(Buffer.alloc(32, 2), systemRandom)
-    const open = (kid: string, sealed: string) => {
-      try {
-        return ours.open(kid, sealed)
-      } catch {
-        return other.open(kid, sealed)
-      }
-    }
-    const otherMaster: RotateDeps = {
-      ...administrator,
-      sealer: { seal: (label, plain) => other.seal(label, plain), open },
-    }
+    // This administrator encrypts new keys under a master key that the node does not have, and can decrypt all keys, because a
+    // rotation refuses a next key that it cannot decrypt.
+    const masterKeys = masterKeysOf(Buffer.alloc(32, 2), MASTER_KEY)
+    const [other] = masterKeys.list()
+    if (!other) throw new Error('no master key')
+    const otherMaster: RotateDeps = { ...administrator, masterKeys: { ...masterKeys, inUse: () => other } }
     await rotateRing(otherMaster, force)
     await rotateRing(otherMaster, force)
     const before = node.jwks()
-    await t.rejects(node.sync(), { name: 'StoreUnavailable', cause: { name: 'SealBroken' } })
+    await t.rejects(node.sync(), { name: 'StoreUnavailable', cause: { name: 'DecryptionError' } })
     t.same(node.jwks(), before)
     clock.tick(11)
     await t.rejects(node.signingKey(clock.now() + 600), { name: 'StoreUnavailable' }, 'but signs no more')

@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { createMasterKey, MasterKeyProblem, masterKeyFile, readMasterKey } from '../../src/keys/master-key.ts'
+import { createMasterKey, InvalidMasterKey, masterKeyFile, readMasterKey } from '../../src/keys/master-key.ts'
 import { systemRandom } from '../../src/system.ts'
 import { script, source } from '../support/processes/script.ts'
 
@@ -39,8 +39,8 @@ t.test('a new master key is 32 random bytes in a file with mode 0600', async (t)
 
 t.test('an empty or missing folder has no master key', async (t) => {
   const folder = t.testdir()
-  t.equal(readMasterKey(folder), undefined)
-  t.equal(readMasterKey(join(folder, 'missing')), undefined)
+  t.equal(readMasterKey(folder), null)
+  t.equal(readMasterKey(join(folder, 'missing')), null)
 })
 
 t.test(
@@ -55,7 +55,7 @@ t.test(
 
 t.test('a damaged master key is never replaced (docs/security.md Q8)', async (t) => {
   const folder = folderWith(t, 'damaged')
-  t.throws(() => createMasterKey(folder, systemRandom), MasterKeyProblem)
+  t.throws(() => createMasterKey(folder, systemRandom), InvalidMasterKey)
   t.equal(readFileSync(masterKeyFile(folder), 'utf8'), 'damaged')
 })
 
@@ -97,7 +97,7 @@ t.test(
       chmodSync(file, mode)
       t.throws(
         () => readMasterKey(folder),
-        { name: 'MasterKeyProblem', message: `${file} can be read by others: chmod 600 ${file}` },
+        { name: 'InvalidMasterKey', message: `${file} can be read by others: chmod 600 ${file}` },
         mode.toString(8),
       )
     }
@@ -127,7 +127,7 @@ t.test(
     for (const text of damaged) {
       const folder = folderWith(t, text)
       t.throws(() => readMasterKey(folder), {
-        name: 'MasterKeyProblem',
+        name: 'InvalidMasterKey',
         message: `${masterKeyFile(folder)} is damaged: it must hold 32 bytes in base64url; restore it from a backup`,
       })
     }
@@ -141,7 +141,7 @@ t.test(
     const folder = t.testdir({ elsewhere: {} })
     const file = masterKeyFile(folder)
     mkdirSync(file)
-    const refusal = { name: 'MasterKeyProblem', message: `${file} is not a file` }
+    const refusal = { name: 'InvalidMasterKey', message: `${file} is not a file` }
     t.throws(() => readMasterKey(folder), refusal)
     rmSync(file, { recursive: true })
     symlinkSync(join(folder, 'elsewhere'), file)
@@ -158,16 +158,16 @@ t.test('a link to a master key is followed, and a dangling link is not filled', 
 
   rmSync(masterKeyFile(folder))
   t.throws(() => createMasterKey(other, systemRandom), {
-    name: 'MasterKeyProblem',
-    message: /cannot be made/,
+    name: 'InvalidMasterKey',
+    message: /cannot be created/,
   })
   t.notOk(existsSync(masterKeyFile(folder)))
 })
 
 t.test('a key folder that is a file is reported in one sentence', async (t) => {
   const folder = join(t.testdir({ keys: 'x' }), 'keys')
-  t.throws(() => readMasterKey(folder), { name: 'MasterKeyProblem', message: /cannot be read \(ENOTDIR\)/ })
-  t.throws(() => createMasterKey(folder, systemRandom), MasterKeyProblem)
+  t.throws(() => readMasterKey(folder), { name: 'InvalidMasterKey', message: /cannot be read \(ENOTDIR\)/ })
+  t.throws(() => createMasterKey(folder, systemRandom), InvalidMasterKey)
 })
 
 const root = process.getuid?.() === 0
@@ -180,5 +180,5 @@ t.test('an unreadable master key is refused, not replaced (docs/security.md Q8)'
   // The superuser can read every file, so another user must try.
   const { stdout, stderr } = await script(code, [folder], root ? { uid: 65_534, cwd: '/' } : {})
   if (stdout === '') t.comment(`WARNING: NOT tested, nobody else can run node here: ${stderr.split('\n')[0]}`)
-  else t.match(stdout, /^MasterKeyProblem .*master\.key cannot be read \(EACCES\)/)
+  else t.match(stdout, /^InvalidMasterKey .*master\.key cannot be read \(EACCES\)/)
 })

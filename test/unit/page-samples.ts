@@ -72,7 +72,7 @@ function sample<Model>(
   }
 }
 
-const passkey = { options: { challenge: 'Y2hhbGxlbmdl', rpId: 'login.example' }, sealed: 'sealed' }
+const passkey = { options: { challenge: 'Y2hhbGxlbmdl', rpId: 'login.example' }, state: 'encrypted' }
 
 const login: LoginModel = {
   clientName: 'Acme Invoices',
@@ -123,7 +123,11 @@ const consent: ConsentModel = {
   canStoreConsent: true,
 }
 
-const signOut: SignOutModel = { clientName: 'Acme Invoices', username: 'alice', fields: { logout: 'sealed' } }
+const signOut: SignOutModel = {
+  clientName: 'Acme Invoices',
+  username: 'alice',
+  fields: { logout: 'encrypted' },
+}
 const signedOut: SignedOutModel = { back: { url: 'https://app.example/', clientName: 'Acme Invoices' } }
 
 const account: AccountModel = {
@@ -178,7 +182,7 @@ const changePasswordMessages: ChangePasswordModel['message'][] = [
 const enrolTotp: EnrolTotpModel = {
   secret: 'JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP',
   uri: 'otpauth://totp/Keyturn:alice?secret=JBSWY3DPEHPK3PXP',
-  enrolment: 'sealed',
+  enrolment: 'encrypted',
   flow: null,
   message: null,
   fields: { more: 'value' },

@@ -1,15 +1,16 @@
 import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
+import { createDataKey, fixedDataKeys } from '../../src/keys/data-keys.ts'
 import { deriveKey } from '../../src/keys/encryption.ts'
 import { systemRandom } from '../../src/system.ts'
 import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
-import { rootsOf } from '../support/server/keys.ts'
+import { dataKeysOf } from '../support/server/keys.ts'
 
-const codec = createRefreshTokenCodec(rootsOf(Buffer.alloc(32, 1)))
+const codec = createRefreshTokenCodec(dataKeysOf(Buffer.alloc(32, 1)))
 const PARTS = { sessionId: systemRandom.id(), generation: 42 }
 const TOKEN = codec.write(PARTS)
-const [, SESSION = '', , MAC = ''] = TOKEN.split('.')
+const [, , SESSION = '', , MAC = ''] = TOKEN.split('.')
 
 /** The texts that are accepted; one assertion for thousands of them. */
 async function read(texts: Iterable<string>): Promise<string[]> {
@@ -18,15 +19,15 @@ async function read(texts: Iterable<string>): Promise<string[]> {
   return all.filter((_, i) => parts[i] !== null)
 }
 
-/** With the MAC of exactly this text, as only the server itself could make it. */
-function signed(sessionId: string, generation: string): string {
-  const key = deriveKey(Buffer.alloc(32, 1), 'keyturn/refresh-token-mac/v1')
-  const mac = createHmac('sha256', key).update(`${sessionId}.${generation}`).digest('base64url')
-  return `ktr.${sessionId}.${generation}.${mac}`
+/** With the MAC that belongs to exactly this text, as only the server itself could make it. */
+function signed(sessionId: string, generation: string, id = '1'): string {
+  const key = deriveKey(Buffer.alloc(32, 1), 'keyturn/refresh-tokens/v1')
+  const mac = createHmac('sha256', key).update(`${id}.${sessionId}.${generation}`).digest('base64url')
+  return `ktr.${id}.${sessionId}.${generation}.${mac}`
 }
 
 t.test('a written token is read by every process with the same data key', async (t) => {
-  const other = createRefreshTokenCodec(rootsOf(Buffer.alloc(32, 1)))
+  const other = createRefreshTokenCodec(dataKeysOf(Buffer.alloc(32, 1)))
   const generations = fc.integer({ min: 1, max: 9_999_999_999 })
   const ids = fc
     .uint8Array({ minLength: 20, maxLength: 20 })
@@ -86,9 +87,9 @@ t.test('another spelling of the same bytes is refused', async (t) => {
 })
 
 t.test('a token under another data key, or MACed with the data key itself, is refused', async (t) => {
-  t.equal(await createRefreshTokenCodec(rootsOf(Buffer.alloc(32, 2))).read(TOKEN), null)
-  const direct = createHmac('sha256', Buffer.alloc(32, 1)).update(`${SESSION}.42`).digest('base64url')
-  t.equal(await codec.read(`ktr.${SESSION}.42.${direct}`), null)
+  t.equal(await createRefreshTokenCodec(dataKeysOf(Buffer.alloc(32, 2))).read(TOKEN), null)
+  const direct = createHmac('sha256', Buffer.alloc(32, 1)).update(`1.${SESSION}.42`).digest('base64url')
+  t.equal(await codec.read(`ktr.1.${SESSION}.42.${direct}`), null)
 })
 
 t.test('a generation has one spelling and lies between one and ten digits', async (t) => {
@@ -100,15 +101,15 @@ t.test('a generation has one spelling and lies between one and ten digits', asyn
 t.test('a MAC is not valid for another session or generation', async (t) => {
   t.same(
     await read([
-      `ktr.${SESSION}.41.${MAC}`,
-      `ktr.${SESSION}.43.${MAC}`,
-      `ktr.${systemRandom.id()}.42.${MAC}`,
+      `ktr.1.${SESSION}.41.${MAC}`,
+      `ktr.1.${SESSION}.43.${MAC}`,
+      `ktr.1.${systemRandom.id()}.42.${MAC}`,
     ]),
     [],
   )
   // The parts cannot be shifted into each other.
   t.same(
-    await read([`ktr.${SESSION}4.2.${MAC}`, `ktr.${SESSION.slice(0, -1)}.${SESSION.slice(-1)}42.${MAC}`]),
+    await read([`ktr.1.${SESSION}4.2.${MAC}`, `ktr.${SESSION.slice(0, -1)}.${SESSION.slice(-1)}42.${MAC}`]),
     [],
   )
 })
@@ -123,7 +124,7 @@ t.test(
   'a token consists of VSCHAR and has a prefix for secret scanners (RFC 6749 §A.17; docs/security.md A13)',
   async (t) => {
     t.match(TOKEN, /^[\x20-\x7E]+$/)
-    t.match(TOKEN, /^ktr\.[A-Za-z0-9_-]{27}\.42\.[A-Za-z0-9_-]{43}$/)
+    t.match(TOKEN, /^ktr\.1\.[A-Za-z0-9_-]{27}\.42\.[A-Za-z0-9_-]{43}$/)
   },
 )
 
@@ -134,7 +135,7 @@ t.test(
       codec.write({ sessionId: systemRandom.id(), generation: 1 }),
     )
     t.equal(new Set(tokens).size, 10_000)
-    const ids = tokens.map((token) => token.split('.')[1] ?? '')
+    const ids = tokens.map((token) => token.split('.')[2] ?? '')
     for (const id of ids.slice(0, 100)) t.equal(Buffer.from(id, 'base64url').length * 8, 160)
     // No character of an id is constant, and none is excluded: nearly every character occurs at each position.
     for (let place = 0; place < 26; place += 1) {
@@ -145,11 +146,33 @@ t.test(
 
 t.test('with two data keys tokens of both are read, and new ones use the newer key', async (t) => {
   const [old, young] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)]
-  const both = createRefreshTokenCodec(rootsOf(young, old))
+  const both = createRefreshTokenCodec(dataKeysOf(young, old))
+  const younger = createRefreshTokenCodec(fixedDataKeys(createDataKey(2, young)))
   t.same(await both.read(TOKEN), PARTS)
   const written = both.write(PARTS)
   t.same(await both.read(written), PARTS)
-  t.same(await createRefreshTokenCodec(rootsOf(young)).read(written), PARTS)
+  t.same(await younger.read(written), PARTS)
   t.equal(await codec.read(written), null)
-  t.equal(await createRefreshTokenCodec(rootsOf(young)).read(TOKEN), null, 'once the old one is deleted')
+  t.equal(await younger.read(TOKEN), null, 'once the old one is gone')
+})
+
+t.test('a token that names an unknown data key is refused without an HMAC or the store', async (t) => {
+  let macs = 0
+  const dataKeys = dataKeysOf(Buffer.alloc(32, 1))
+  const [dataKey] = dataKeys.valid()
+  if (!dataKey) throw new Error('no data key')
+  const counting: typeof dataKey = {
+    ...dataKey,
+    key(purpose) {
+      macs += 1
+      return dataKey.key(purpose)
+    },
+  }
+  const counted = createRefreshTokenCodec({ ...dataKeys, valid: () => [counting] })
+  t.same(await counted.read(TOKEN), PARTS)
+  t.equal(macs, 1)
+  for (const id of ['2', '10', '999999999']) t.equal(await counted.read(signed(SESSION, '42', id)), null, id)
+  for (const id of ['', '0', '01', '-1', '1 ', 'x', '1e1', '9999999999'])
+    t.equal(await counted.read(signed(SESSION, '42', id)), null, `"${id}" is not written like an id`)
+  t.equal(macs, 1)
 })

@@ -230,8 +230,8 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
 
   function checkKey(key: RingKey): void {
     const signs = key.state === 'active' || key.state === 'next'
-    if (!signs && key.sealed !== null) throw new Error(`a ${key.state} key has a private half`)
-    if (signs && key.sealed === null) throw new Error(`a ${key.state} key has no private half`)
+    if (!signs && key.encryptedPrivateKey !== null) throw new Error(`a ${key.state} key has a private key`)
+    if (signs && key.encryptedPrivateKey === null) throw new Error(`a ${key.state} key has no private key`)
     if (safelyActive.has(key.kid) && key.publishedIn > 1) {
       const known = (key.signsFrom ?? 0) - key.publishedAt
       if (known < policy.verifierCache - slack)

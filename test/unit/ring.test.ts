@@ -26,7 +26,7 @@ const key = (kid: string): NewKey => ({
   kid,
   alg: 'ES256',
   publicJwk: { kty: 'EC', crv: 'P-256', x: kid, y: kid },
-  sealed: `sealed ${kid}`,
+  encryptedPrivateKey: `encrypted ${kid}`,
 })
 
 const [A, B, C, D] = [key('a'), key('b'), key('c'), key('d')]
@@ -67,9 +67,9 @@ t.test(
 )
 
 t.test('rotate erases the private half of the retiring key in the same step', async (t) => {
-  t.match(find(second, 'a'), { sealed: null, stoppedAt: T + HOUR, leftAt: null })
-  t.equal(find(second, 'b').sealed, 'sealed b')
-  t.equal(find(second, 'c').sealed, 'sealed c')
+  t.match(find(second, 'a'), { encryptedPrivateKey: null, stoppedAt: T + HOUR, leftAt: null })
+  t.equal(find(second, 'b').encryptedPrivateKey, 'encrypted b')
+  t.equal(find(second, 'c').encryptedPrivateKey, 'encrypted c')
 })
 
 t.test('each step returns a new key ring and leaves the given one unchanged', async (t) => {
@@ -91,7 +91,7 @@ t.test(
 
     const gone = retire(ring, until + SKEW + 1)
     t.same(states(gone), { a: 'retired', b: 'active', c: 'next' })
-    t.match(find(gone, 'a'), { leftAt: until + SKEW + 1, sealed: null, stoppedAt: T + HOUR })
+    t.match(find(gone, 'a'), { leftAt: until + SKEW + 1, encryptedPrivateKey: null, stoppedAt: T + HOUR })
     t.equal(gone.version, 3)
     t.equal(leavesAt(find(gone, 'a')), until + SKEW + 1, 'afterwards it records when it was removed')
   },
@@ -120,7 +120,7 @@ t.test(
   async (t) => {
     const ring = revoke(second, 'b', D, T + 2 * HOUR)
     t.same(states(ring), { a: 'retiring', b: 'revoked', c: 'active', d: 'next' })
-    t.match(find(ring, 'b'), { leftAt: T + 2 * HOUR, stoppedAt: T + 2 * HOUR, sealed: null })
+    t.match(find(ring, 'b'), { leftAt: T + 2 * HOUR, stoppedAt: T + 2 * HOUR, encryptedPrivateKey: null })
     t.match(find(ring, 'c'), { signsFrom: T + 2 * HOUR })
     t.match(find(ring, 'd'), { publishedAt: T + 2 * HOUR, publishedIn: 3 })
   },
@@ -129,7 +129,7 @@ t.test(
 t.test('revoking the next key leaves the active one and publishes another next key', async (t) => {
   const ring = revoke(second, 'c', D, T + 2 * HOUR)
   t.same(states(ring), { a: 'retiring', b: 'active', c: 'revoked', d: 'next' })
-  t.match(find(ring, 'c'), { sealed: null, stoppedAt: null, leftAt: T + 2 * HOUR })
+  t.match(find(ring, 'c'), { encryptedPrivateKey: null, stoppedAt: null, leftAt: T + 2 * HOUR })
   t.equal(find(ring, 'b').signsFrom, T + HOUR)
 })
 

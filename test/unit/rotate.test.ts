@@ -1,21 +1,28 @@
 import { join } from 'node:path'
 import t from 'tap'
 import { bitsOf } from '../../src/keys/algorithms.ts'
-import { createSealer } from '../../src/keys/encryption.ts'
 import { activeKey, nextKey } from '../../src/keys/ring.ts'
 import {
   ensureRing,
+  KeyNotFound,
   maintainRing,
-  NoSuchKey,
   type RotateDeps,
   RotationUnsafe,
   revokeKey,
   rotateRing,
 } from '../../src/keys/rotate.ts'
 import type { KeyState, Ring } from '../../src/store/contracts/ring.ts'
-import { systemRandom } from '../../src/system.ts'
 import { testClock } from '../support/server/clock.ts'
-import { DAY, HOUR, MASTER_KEY, openStore, POLICY, QUICK, ringDeps } from '../support/server/keys.ts'
+import {
+  DAY,
+  HOUR,
+  MASTER_KEY,
+  masterKeysOf,
+  openStore,
+  POLICY,
+  QUICK,
+  ringDeps,
+} from '../support/server/keys.ts'
 
 interface Audited {
   readonly event: string
@@ -91,9 +98,9 @@ t.test('a new key ring has RSA 2048 keys by default, and a key ring keeps its al
 
 t.test('a generated key is encrypted under its own kid and decrypts', async (t) => {
   const { node } = await cluster(t)
-  const sealer = createSealer(MASTER_KEY, systemRandom)
+  const { privateKeys } = masterKeysOf(MASTER_KEY)
   for (const key of (await ensureRing(node, QUICK)).keys) {
-    t.match(sealer.open(key.kid, key.sealed ?? ''), /^-----BEGIN PRIVATE KEY-----/)
+    t.match(privateKeys.decrypt(key.kid, key.encryptedPrivateKey ?? ''), /^-----BEGIN PRIVATE KEY-----/)
   }
 })
 
@@ -271,12 +278,12 @@ t.test('an unpublished key cannot be revoked', async (t) => {
   await revokeKey(node, kid, { actor: 'me' })
   const before = await read()
   for (const name of [kid, 'unknown', '']) {
-    await t.rejects(revokeKey(node, name, { actor: 'me' }), NoSuchKey, name)
+    await t.rejects(revokeKey(node, name, { actor: 'me' }), KeyNotFound, name)
   }
   t.same(await read(), before)
 })
 
-t.test('keys that stop signing lose their private half in the store', async (t) => {
+t.test('keys that stop signing lose their private key in the store', async (t) => {
   const { node, clock, read } = await cluster(t)
   const ring = await ensureRing(node, QUICK)
   await rotateRing(node, force)
@@ -286,7 +293,7 @@ t.test('keys that stop signing lose their private half in the store', async (t) 
   await maintainRing(node, await read())
   for (const key of (await read()).keys) {
     const signs = key.state === 'active' || key.state === 'next'
-    t.equal(key.sealed !== null, signs, key.state)
+    t.equal(key.encryptedPrivateKey !== null, signs, key.state)
   }
 })
 

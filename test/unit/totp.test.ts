@@ -1,14 +1,12 @@
 import { Secret, TOTP } from 'otpauth'
 import t, { type Test } from 'tap'
-import { createTotp } from '../../src/accounts/totp.ts'
-import { createSealer, SealBroken } from '../../src/keys/encryption.ts'
+import { createTotp, TOTP_SECRETS } from '../../src/accounts/totp.ts'
+import { createStorageCipher } from '../../src/keys/data-keys.ts'
 import { systemRandom } from '../../src/system.ts'
 import { winners } from '../contracts/contract.ts'
 import { testClock } from '../support/server/clock.ts'
 import { type FactorsWorld, FROM, factorsWorld } from '../support/server/factors.ts'
-import { MASTER_KEY } from '../support/server/keys.ts'
-
-const PURPOSE = { purpose: 'keyturn/seal-second-factors/v1', what: 'the second factor' } as const
+import { dataKeysOf, MASTER_KEY } from '../support/server/keys.ts'
 
 /** An independent implementation would be better, but the vectors below show that this one is right. */
 const codeAt = (secret: string, seconds: number) =>
@@ -16,8 +14,8 @@ const codeAt = (secret: string, seconds: number) =>
 
 function totpAt(seconds: number) {
   const clock = testClock(seconds)
-  const sealer = createSealer(MASTER_KEY, systemRandom, PURPOSE)
-  return { clock, totp: createTotp({ sealer, clock, random: systemRandom, name: 'Example: the company' }) }
+  const cipher = createStorageCipher(dataKeysOf(MASTER_KEY), systemRandom, TOTP_SECRETS)
+  return { clock, totp: createTotp({ cipher, clock, random: systemRandom, name: 'Example: the company' }) }
 }
 
 async function enrolled(t: Test): Promise<FactorsWorld & { secret: string }> {
@@ -114,22 +112,22 @@ t.test('a secret has 160 random bits, and its URI has all that an authenticator 
 })
 
 t.test(
-  'an encrypted secret cannot be decrypted under another master key or for another user (docs/security.md Q8)',
+  'an encrypted secret cannot be decrypted under another data key or for another user (docs/security.md Q8)',
   async (t) => {
     const { alice, bob, store, factors, secret, clock, with: withKey } = await enrolled(t)
     const row = await store.factors.findTotp(alice.id)
     t.notMatch(JSON.stringify(row), secret)
     const code = codeAt(secret, clock.now())
-    await t.rejects(withKey(Buffer.alloc(32, 2)).checkCode(alice, code, FROM), SealBroken)
+    await t.rejects(withKey(Buffer.alloc(32, 2)).checkCode(alice, code, FROM), { name: 'DecryptionError' })
     await store.factors.addTotp({
       userId: bob.id,
-      sealed: row?.sealed ?? '',
-      root: 1,
+      encryptedSecret: row?.encryptedSecret ?? '',
+      dataKey: 1,
       lastStep: 0,
       createdAt: 1,
     })
     await t.rejects(factors.checkCode(bob, code, FROM), {
-      message: `the second factor totp:${bob.id} does not open with this master key`,
+      message: `the authenticator secret of user ${bob.id} cannot be decrypted: the text is damaged or belongs to something else`,
     })
     t.equal(await factors.checkCode(alice, code, FROM), 'totp')
   },

@@ -13,7 +13,7 @@ export const ACCOUNT_PATH = '/account'
 
 /** For a user who is not signed in, or must prove more: the login returns to this page. */
 export function toLogin(request: PageRequest, returnTo: string): FastifyReply {
-  return request.redirect('/login', { flow: request.sealFlow({ arrivedAt: request.now(), returnTo }) })
+  return request.redirect('/login', { flow: request.encryptFlow({ arrivedAt: request.now(), returnTo }) })
 }
 
 /** Back to the account page, which shows the notice. */

@@ -32,7 +32,7 @@ export function authorizeRoutes({ authorize, flows }: AuthorizePageDeps): PageRo
         if (arrival === undefined) {
           return followOutcome(request, await authorize.start(request.pairs, requesterOf(request)))
         }
-        const flow = flows.open(arrival, ARRIVAL)
+        const flow = flows.decrypt(arrival, ARRIVAL)
         if (!flow?.request) throw new PageError('expired')
         return followOutcome(request, await authorize.start(flow.request, requesterOf(request)))
       },
@@ -50,7 +50,7 @@ export function authorizeRoutes({ authorize, flows }: AuthorizePageDeps): PageRo
         if (repeatedIn(request.pairs).has('client_id'))
           throw new PageError('invalid-request', 'client_id is repeated')
         // Browsers withhold SameSite cookies from a POST of another site, but send them with the redirect that follows.
-        const arrival = flows.seal({ arrivedAt: request.now(), request: request.pairs }, ARRIVAL)
+        const arrival = flows.encrypt({ arrivedAt: request.now(), request: request.pairs }, ARRIVAL)
         if (arrival === null)
           throw new PageError('invalid-request', 'the request is too long: push it (RFC 9126)')
         return request.redirect('/oauth2/authorize', { arrival })

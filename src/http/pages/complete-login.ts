@@ -20,7 +20,7 @@ export async function completeLogin(
   const { pending, ...rest } = flow
   const reauthenticated = { signInId: begun.signIn.id, authTime: begun.signIn.authTime }
   if (flow.request || flow.pushed) {
-    return request.redirect('/oauth2/authorize', { flow: request.sealFlow({ ...rest, reauthenticated }) })
+    return request.redirect('/oauth2/authorize', { flow: request.encryptFlow({ ...rest, reauthenticated }) })
   }
   return request.redirect(flow.returnTo ?? '/account')
 }

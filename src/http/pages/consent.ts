@@ -56,7 +56,7 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
         apis: apisOf(scopesToShow.filter((scope) => !PROTOCOL_SCOPES.includes(scope))),
         canStoreConsent,
         fields: {
-          shown: `${formMacs.write(shownText(request, flow, scopesToShow.join(' ')))} ${scopesToShow.join(' ')}`,
+          shown: `${formMacs.create(shownText(request, flow, scopesToShow.join(' ')))} ${scopesToShow.join(' ')}`,
         },
       },
       request.pageContext(authorizationRequest.uiLocales),
@@ -79,7 +79,7 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
     const space = field.indexOf(' ')
     const scopes = field.slice(space + 1)
     const text = shownText(request, form.get('flow') ?? '', scopes)
-    const same = formMacs.matches(text, field.slice(0, Math.max(0, space)))
+    const same = formMacs.verify(text, field.slice(0, Math.max(0, space)))
     return {
       allow: true,
       scopesShown: same ? scopes.split(' ') : [],

@@ -56,7 +56,7 @@ export const hasFactor = ({ totp, passkeys }: FactorSummary): boolean => totp ||
 /** The flow for the forms of the page, and the address that the forms may lead to in the end. */
 export function formContext(request: PageRequest, { waiting }: Pick<EnrolmentContext, 'waiting'>) {
   return {
-    flow: waiting && request.sealFlow(waiting.flow),
+    flow: waiting && request.encryptFlow(waiting.flow),
     leadsTo: waiting?.summary.request.redirectUri,
     page: request.pageContext(waiting?.summary.request.uiLocales),
   }
@@ -104,7 +104,7 @@ export function createEnrolment({ authorize, secondFactors, userSessions }: Enro
       }
       if (!hasFactor(summary)) return showRecoveryCodes(request, { ...context, waiting })
       if (!waiting) return toAccount(request, notice)
-      return request.redirect('/oauth2/authorize', { flow: request.sealFlow(waiting.flow) })
+      return request.redirect('/oauth2/authorize', { flow: request.encryptFlow(waiting.flow) })
     },
 
     showRecoveryCodes,

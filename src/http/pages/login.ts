@@ -90,7 +90,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
     if (totp || passkeys > 0) {
       const pending = { userId: user.id, at: request.now(), fingerprint: fingerprint(user) }
       return request.redirect('/login/second-factor', {
-        flow: request.sealFlow({ ...context.flow, pending }),
+        flow: request.encryptFlow({ ...context.flow, pending }),
       })
     }
     return completeLogin(userSessions, request, context.flow, user, amrOf([{ kind: 'password' }]))
@@ -123,7 +123,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
       ? asChallenge(await secondFactors.beginPasskeyAuthentication(null))
       : null
     const text = loginPage(
-      { ...model, clientName: context.clientName, flow: request.sealFlow(context.flow), passkey },
+      { ...model, clientName: context.clientName, flow: request.encryptFlow(context.flow), passkey },
       request.loginPageContext(context.locales),
     )
     return request.html(text, { status, leadsTo: context.redirectUri, scripts: passkey !== null })
@@ -139,7 +139,7 @@ async function loginContext(
   const text = (posted ? request.form : request.query).get('flow')
   const none = { clientName: null, redirectUri: undefined, loginHint: '', locales: [], selectAccount: false }
   if (text === undefined) return { flow: { arrivedAt: request.now() }, ...none }
-  const flow = request.openFlow()
+  const flow = request.decryptFlow()
   if (!flow) throw new PageError('expired')
   if (!flow.request && !flow.pushed) return { flow, ...none }
   const otherAccount = request.query.get('account') === 'other'

@@ -45,7 +45,7 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
         if (request.url.includes('?')) {
           throw new PageError('invalid-request', 'parameters belong into the URL or the body, not into both')
         }
-        const arrival = flows.seal({ arrivedAt: request.now(), logout: request.pairs }, ARRIVAL)
+        const arrival = flows.encrypt({ arrivedAt: request.now(), logout: request.pairs }, ARRIVAL)
         if (arrival === null) throw new PageError('invalid-request', 'the request is too long')
         return request.redirect(LOGOUT_PATH, { arrival })
       },
@@ -69,7 +69,7 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
   function logoutRequest({ pairs, query }: PageRequest): readonly Pair[] {
     const text = pairs.length === 1 ? query.get('arrival') : undefined
     if (text === undefined) return pairs
-    const posted = flows.open(text, ARRIVAL)?.logout
+    const posted = flows.decrypt(text, ARRIVAL)?.logout
     if (!posted) throw new PageError('expired')
     return posted
   }
@@ -79,7 +79,7 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
     { client, redirect }: LogoutStep & { readonly step: 'ask' },
     pairs: readonly Pair[],
   ): FastifyReply {
-    const flow = request.sealFlow({ arrivedAt: request.now(), logout: pairs })
+    const flow = request.encryptFlow({ arrivedAt: request.now(), logout: pairs })
     const username = request.current?.user.username ?? ''
     const model = { clientName: client?.name ?? null, username, fields: { flow } }
     return request.html(signOutPage(model, request.pageContext()), { leadsTo: redirect ?? undefined })

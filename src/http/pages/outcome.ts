@@ -26,7 +26,7 @@ export function requesterOf({ current, visitor }: PageRequest) {
 
 /** @throws {PageError} if the request carries no flow, or one that is expired or of another browser */
 export function requireFlow(request: PageRequest): Flow {
-  const flow = request.openFlow()
+  const flow = request.decryptFlow()
   if (!flow) throw new PageError('expired')
   return flow
 }
@@ -34,7 +34,9 @@ export function requireFlow(request: PageRequest): Flow {
 /** Sends the browser to the page that is next, or back to the client. */
 export function followOutcome(request: PageRequest, outcome: Outcome): FastifyReply {
   if (outcome.step !== 'answer') {
-    return request.redirect(PATHS[pageFor(request, outcome.step)], { flow: request.sealFlow(outcome.flow) })
+    return request.redirect(PATHS[pageFor(request, outcome.step)], {
+      flow: request.encryptFlow(outcome.flow),
+    })
   }
   const { response, clientName } = outcome
   if (response.mode === 'query') {

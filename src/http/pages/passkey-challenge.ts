@@ -3,5 +3,5 @@ import type { PasskeyRequest } from '../../accounts/passkeys.ts'
 import type { PasskeyChallenge } from '../../views/passkeys.ts'
 
 export function asChallenge(request: PasskeyRequest | null): PasskeyChallenge | null {
-  return request && { options: request.options, sealed: request.challenge }
+  return request && { options: request.options, state: request.challenge }
 }

@@ -63,7 +63,7 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
       ? await secondFactors.beginPasskeyRegistration(context.current.user)
       : null
     if (!registration) return toAccount(request, 'no-more-passkeys')
-    const passkey = { options: registration.options, sealed: registration.challenge }
+    const passkey = { options: registration.options, state: registration.challenge }
     const { flow, leadsTo, page } = formContext(request, context)
     const text = addPasskeyPage({ passkey, name, flow, message }, page)
     return request.html(text, { status, leadsTo, scripts: true })

@@ -107,7 +107,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
 
   /** Too late, or the account has changed: the user begins again with the password. */
   function again(request: PageRequest, { pending, ...flow }: Flow): FastifyReply {
-    return request.redirect('/login', { flow: request.sealFlow(flow) })
+    return request.redirect('/login', { flow: request.encryptFlow(flow) })
   }
 
   async function render(
@@ -125,7 +125,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     const passkey = passkeys > 0 ? asChallenge(await secondFactors.beginPasskeyAuthentication(user.id)) : null
     const model = {
       username: user.username,
-      flow: request.sealFlow(flow),
+      flow: request.encryptFlow(flow),
       totp,
       recoveryCodes: recoveryCodes > 0,
       passkey,

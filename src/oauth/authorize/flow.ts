@@ -1,10 +1,10 @@
 /**
  * One authorization request on its way through the pages. It is not stored: the browser carries it, encrypted, from
- * page to page. So a flood of requests fills no table, a restart loses nothing, and each tab has its own flow. It opens
- * only in the browser that it was made for. Must not know what is in the request.
+ * page to page. So a flood of requests fills no table, a restart loses nothing, and each tab has its own flow. It can be
+ * decrypted only for the browser that it was made for. Must not know what is in the request.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
-import type { Sealer } from '../../keys/encryption.ts'
+import type { Cipher } from '../../keys/encryption.ts'
 import type { Clock, EpochSeconds } from '../../system.ts'
 import { FLOW_CLOCK_SKEW, FLOW_TTL } from '../lifetimes.ts'
 import type { Pair } from '../parameters.ts'
@@ -38,25 +38,25 @@ const MAX_TEXT_LENGTH = 12_000
 
 export interface FlowCodec {
   /** @param browser value of the browser's cookie. Returns null if the request is too long to be carried. */
-  seal(flow: Flow, browser: string): string | null
+  encrypt(flow: Flow, browser: string): string | null
   /** null if this server did not write the text, or wrote it for another browser, or if the flow has expired. */
-  open(text: string, browser: string): Flow | null
+  decrypt(text: string, browser: string): Flow | null
 }
 
-export function createFlowCodec({ sealer, clock }: { sealer: Sealer; clock: Clock }): FlowCodec {
+export function createFlowCodec({ cipher, clock }: { cipher: Cipher; clock: Clock }): FlowCodec {
   return {
-    seal(flow, browser) {
+    encrypt(flow, browser) {
       const json = JSON.stringify(flow)
       if (json.length > MAX_REQUEST_LENGTH) return null
-      const text = sealer.seal(browser, deflateRawSync(json).toString('base64'))
+      const text = cipher.encrypt(browser, deflateRawSync(json).toString('base64'))
       return text.length > MAX_TEXT_LENGTH ? null : text
     },
 
-    open(text, browser) {
+    decrypt(text, browser) {
       if (text.length > MAX_TEXT_LENGTH) return null
       try {
         const flow = JSON.parse(
-          inflateRawSync(Buffer.from(sealer.open(browser, text), 'base64'), {
+          inflateRawSync(Buffer.from(cipher.decrypt(browser, text), 'base64'), {
             maxOutputLength: 4 * MAX_REQUEST_LENGTH,
           }).toString(),
         ) as Flow

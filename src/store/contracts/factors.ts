@@ -3,9 +3,9 @@ import type { EpochSeconds } from '../../system.ts'
 /** The secret of an authenticator app. A user has at most one. */
 interface TotpSecret {
   readonly userId: string
-  readonly sealed: string
+  readonly encryptedSecret: string
   /** Number of the data key that the secret is encrypted with. */
-  readonly root: number
+  readonly dataKey: number
   /** The newest time step of which a code was accepted (RFC 6238 §5.2). */
   readonly lastStep: number
   readonly createdAt: EpochSeconds
@@ -56,13 +56,13 @@ export interface FactorStore {
    * Consumes a time step and all earlier steps (RFC 6238 §5.2). Returns true for exactly one of any number of concurrent
    * callers. Returns false if the step is not newer than the last one, or if the secret has been replaced since it was read.
    */
-  consumeTotpStep(userId: string, sealed: string, step: number): Promise<boolean>
+  consumeTotpStep(userId: string, encryptedSecret: string, step: number): Promise<boolean>
   /** Returns false if the user has no secret. */
   removeTotp(userId: string): Promise<boolean>
-  /** At most `limit` secrets that are encrypted with a data key older than `root`. */
-  listTotpBefore(root: number, limit: number): Promise<Pick<TotpSecret, 'userId' | 'sealed'>[]>
+  /** At most `limit` secrets that are encrypted with a data key older than `dataKey`. */
+  listTotpBefore(dataKey: number, limit: number): Promise<Pick<TotpSecret, 'userId' | 'encryptedSecret'>[]>
   /** Stores the secret encrypted with another data key. Returns false if the stored text is not `seen` any more. */
-  resealTotp(userId: string, seen: string, sealed: string, root: number): Promise<boolean>
+  reencryptTotp(userId: string, seen: string, encryptedSecret: string, dataKey: number): Promise<boolean>
 
   /** Oldest first. */
   listPasskeys(userId: string): Promise<Passkey[]>
@@ -82,9 +82,11 @@ export interface FactorStore {
 
   /**
    * Replaces the whole set in one batch. Returns false, and changes nothing, if the user does not exist.
-   * @param root number of the data key that the hashes were made with
+   * @param dataKey number of the data key that the hashes were made with
    */
-  replaceRecoveryCodes(userId: string, hashes: readonly string[], root: number): Promise<boolean>
+  replaceRecoveryCodes(userId: string, hashes: readonly string[], dataKey: number): Promise<boolean>
+  /** Number of the data key that the user's set was made with; null if there are no codes left. */
+  recoveryCodesKey(userId: string): Promise<number | null>
   /** Deletes the code. Returns true for exactly one of any number of concurrent callers. */
   consumeRecoveryCode(userId: string, hash: string): Promise<boolean>
 

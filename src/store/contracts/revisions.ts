@@ -6,7 +6,7 @@ interface Revisions {
   readonly ring: number
   readonly registry: number
   readonly status: number
-  readonly roots: number
+  readonly dataKeys: number
 }
 
 export interface RevisionStore {

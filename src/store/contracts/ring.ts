@@ -17,7 +17,7 @@ export interface RingKey {
   readonly state: KeyState
   readonly publicJwk: PublicJwk
   /** The private key, encrypted with the master key; null once the key has stopped signing. */
-  readonly sealed: string | null
+  readonly encryptedPrivateKey: string | null
   readonly createdAt: EpochSeconds
   /** Every JWKS that is served from then on contains the key. */
   readonly publishedAt: EpochSeconds

@@ -1,8 +1,8 @@
-import type { Resealing, RootStore, StoredRoot } from '../contracts/data-keys.ts'
+import type { DataKeyStore, MasterKeyRotation, StoredDataKey } from '../contracts/data-keys.ts'
 import { LIST_SIZE } from '../contracts/status.ts'
 import { type Db, falseOnConflict, type Step } from '../db.ts'
 
-interface RootRow {
+interface DataKeyRow {
   number: number
   encrypted: string
   created_at: number
@@ -11,22 +11,22 @@ interface RootRow {
   invalidated: number
 }
 
-const rootsChanged: Step = {
+const dataKeysChanged: Step = {
   sql: `UPDATE revisions SET value = value + 1 WHERE name = 'data_keys'`,
   notify: true,
 }
 
-export function createRootStore(db: Db): RootStore {
+export function createDataKeyStore(db: Db): DataKeyStore {
   return {
     async list() {
-      const rows = await db.query<RootRow>('SELECT * FROM data_keys ORDER BY number')
-      return rows.map(toRoot)
+      const rows = await db.query<DataKeyRow>('SELECT * FROM data_keys ORDER BY number')
+      return rows.map(toDataKey)
     },
 
     async create(first) {
       return falseOnConflict(
         db.batch([
-          rootsChanged,
+          dataKeysChanged,
           {
             sql: `INSERT INTO data_keys (number, encrypted, created_at, current_from, first_status_list, invalidated)
                   SELECT CAST($1 AS BIGINT), CAST($2 AS TEXT), CAST($3 AS BIGINT), CAST($4 AS BIGINT),
@@ -34,11 +34,11 @@ export function createRootStore(db: Db): RootStore {
                    WHERE NOT EXISTS (SELECT 1 FROM data_keys)`,
             params: [
               first.number,
-              first.sealed,
-              first.madeAt,
-              first.writesFrom,
-              first.listsFrom,
-              first.voided ? 1 : 0,
+              first.encrypted,
+              first.createdAt,
+              first.currentFrom,
+              first.firstStatusList,
+              first.invalidated ? 1 : 0,
             ],
             expectRows: 1,
           },
@@ -46,18 +46,18 @@ export function createRootStore(db: Db): RootStore {
       )
     },
 
-    reseal: (change) => db.batch(resealing(change)),
+    rotateMasterKey: (rotation) => db.batch(rotationSteps(rotation)),
 
-    async voidBefore(number) {
+    async invalidateBefore(number) {
       await db.batch([
-        rootsChanged,
+        dataKeysChanged,
         { sql: 'UPDATE data_keys SET invalidated = 1 WHERE number < $1', params: [number] },
       ])
     },
 
     remove: (number) =>
       db.batch([
-        rootsChanged,
+        dataKeysChanged,
         {
           sql: 'DELETE FROM data_keys WHERE number = $1 AND number < (SELECT MAX(number) FROM data_keys)',
           params: [number],
@@ -77,7 +77,7 @@ export function createRootStore(db: Db): RootStore {
         ),
         secondFactors: await count('totp_secrets WHERE data_key < $1', number),
         recoveryCodes: await count(
-          '(SELECT DISTINCT user_id FROM recovery_codes WHERE data_key < $1) AS users',
+          '(SELECT DISTINCT user_id FROM recovery_codes WHERE data_key < $1) AS users_with_codes',
           number,
         ),
         statusBlocks: await count(
@@ -91,8 +91,9 @@ export function createRootStore(db: Db): RootStore {
   }
 }
 
-function resealing({ ring, keys, roots, sealed, fresh, voids = false }: Resealing): Step[] {
-  const before = new Map(ring.keys.map((key) => [key.kid, key.sealed]))
+function rotationSteps(rotation: MasterKeyRotation): Step[] {
+  const { ring, privateKeys, dataKeys, encryptedDataKeys, newDataKey, invalidateOld = false } = rotation
+  const before = new Map(ring.keys.map((key) => [key.kid, key.encryptedPrivateKey]))
   return [
     {
       sql: `UPDATE ring SET version = version + 1 WHERE id = 'main' AND version = $1`,
@@ -100,23 +101,29 @@ function resealing({ ring, keys, roots, sealed, fresh, voids = false }: Resealin
       expectRows: 1,
       notify: true,
     },
-    ...[...keys].map(([kid, text]) => ({
+    ...[...privateKeys].map(([kid, text]) => ({
       sql: 'UPDATE ring_keys SET encrypted_private_key = $2 WHERE kid = $1 AND encrypted_private_key = $3',
       params: [kid, text, before.get(kid) ?? null],
       expectRows: 1,
     })),
-    rootsChanged,
-    ...roots.map((root) => ({
+    dataKeysChanged,
+    ...dataKeys.map(({ number, encrypted, invalidated }) => ({
       sql: 'UPDATE data_keys SET encrypted = $2, invalidated = $4 WHERE number = $1 AND encrypted = $3',
-      params: [root.number, sealed.get(root.number) ?? null, root.sealed, voids || root.voided ? 1 : 0],
+      params: [
+        number,
+        encryptedDataKeys.get(number) ?? null,
+        encrypted,
+        invalidateOld || invalidated ? 1 : 0,
+      ],
       expectRows: 1,
     })),
-    ...(fresh ? beginning(fresh) : []),
+    ...(newDataKey ? additionSteps(newDataKey) : []),
   ]
 }
 
-/** Both kinds of lists continue at the same position, so that one number separates the lists of two data keys. */
-function beginning({ number, sealed, madeAt, writesFrom }: NonNullable<Resealing['fresh']>): Step[] {
+/** Both kinds of status lists skip to the same place, so that one number divides the lists of this data key from older lists. */
+function additionSteps(dataKey: NonNullable<MasterKeyRotation['newDataKey']>): Step[] {
+  const { number, encrypted, createdAt, currentFrom } = dataKey
   return [
     { sql: 'SELECT next_position FROM status_cursors', lock: true },
     {
@@ -127,17 +134,17 @@ function beginning({ number, sealed, madeAt, writesFrom }: NonNullable<Resealing
     {
       sql: `INSERT INTO data_keys (number, encrypted, created_at, current_from, first_status_list, invalidated)
             VALUES ($1, $2, $3, $4, (SELECT MAX(next_position) / ${LIST_SIZE} * 2 FROM status_cursors), 0)`,
-      params: [number, sealed, madeAt, writesFrom],
+      params: [number, encrypted, createdAt, currentFrom],
       expectRows: 1,
     },
   ]
 }
 
-const toRoot = (row: RootRow): StoredRoot => ({
+const toDataKey = (row: DataKeyRow): StoredDataKey => ({
   number: row.number,
-  sealed: row.encrypted,
-  madeAt: row.created_at,
-  writesFrom: row.current_from,
-  listsFrom: row.first_status_list,
-  voided: row.invalidated === 1,
+  encrypted: row.encrypted,
+  createdAt: row.created_at,
+  currentFrom: row.current_from,
+  firstStatusList: row.first_status_list,
+  invalidated: row.invalidated === 1,
 })

@@ -57,27 +57,28 @@ export function createFactorStore(db: Db): FactorStore {
       if (!row) return null
       return {
         userId: row.user_id,
-        sealed: row.encrypted_secret,
-        root: row.data_key,
+        encryptedSecret: row.encrypted_secret,
+        dataKey: row.data_key,
         lastStep: row.last_step,
         createdAt: row.created_at,
       }
     },
 
-    addTotp: ({ userId, sealed, root, lastStep, createdAt }) =>
+    addTotp: ({ userId, encryptedSecret, dataKey, lastStep, createdAt }) =>
       batchOrFalse([
         {
           sql: `INSERT INTO totp_secrets (user_id, encrypted_secret, data_key, last_step, created_at)
                 VALUES ($1, $2, $3, $4, $5)`,
-          params: [userId, sealed, root, lastStep, createdAt],
+          params: [userId, encryptedSecret, dataKey, lastStep, createdAt],
         },
       ]),
 
-    consumeTotpStep: (userId, sealed, step) =>
+    consumeTotpStep: (userId, encryptedSecret, step) =>
       db.batch([
         {
-          sql: 'UPDATE totp_secrets SET last_step = $3 WHERE user_id = $1 AND encrypted_secret = $2 AND last_step < $3',
-          params: [userId, sealed, step],
+          sql: `UPDATE totp_secrets SET last_step = $3
+                 WHERE user_id = $1 AND encrypted_secret = $2 AND last_step < $3`,
+          params: [userId, encryptedSecret, step],
           expectRows: 1,
         },
       ]),
@@ -89,19 +90,21 @@ export function createFactorStore(db: Db): FactorStore {
         deleteCodesWithoutFactor(userId),
       ]),
 
-    async listTotpBefore(root, limit) {
+    async listTotpBefore(dataKey, limit) {
       const rows = await db.query<Pick<TotpRow, 'user_id' | 'encrypted_secret'>>(
-        'SELECT user_id, encrypted_secret FROM totp_secrets WHERE data_key < $1 ORDER BY data_key, user_id LIMIT $2',
-        [root, limit],
+        `SELECT user_id, encrypted_secret FROM totp_secrets
+          WHERE data_key < $1 ORDER BY data_key, user_id LIMIT $2`,
+        [dataKey, limit],
       )
-      return rows.map((row) => ({ userId: row.user_id, sealed: row.encrypted_secret }))
+      return rows.map((row) => ({ userId: row.user_id, encryptedSecret: row.encrypted_secret }))
     },
 
-    resealTotp: (userId, seen, sealed, root) =>
+    reencryptTotp: (userId, seen, encryptedSecret, dataKey) =>
       db.batch([
         {
-          sql: 'UPDATE totp_secrets SET encrypted_secret = $3, data_key = $4 WHERE user_id = $1 AND encrypted_secret = $2',
-          params: [userId, seen, sealed, root],
+          sql: `UPDATE totp_secrets SET encrypted_secret = $3, data_key = $4
+                 WHERE user_id = $1 AND encrypted_secret = $2`,
+          params: [userId, seen, encryptedSecret, dataKey],
           expectRows: 1,
         },
       ]),
@@ -154,7 +157,7 @@ export function createFactorStore(db: Db): FactorStore {
         deleteCodesWithoutFactor(userId),
       ]),
 
-    async replaceRecoveryCodes(userId, hashes, root) {
+    async replaceRecoveryCodes(userId, hashes, dataKey) {
       for (;;) {
         const people = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [userId])
         if (people.length === 0) return false
@@ -162,12 +165,20 @@ export function createFactorStore(db: Db): FactorStore {
           { sql: 'DELETE FROM recovery_codes WHERE user_id = $1', params: [userId] },
           ...hashes.map((hash, position) => ({
             sql: 'INSERT INTO recovery_codes (user_id, position, hash, data_key) VALUES ($1, $2, $3, $4)',
-            params: [userId, position, hash, root],
+            params: [userId, position, hash, dataKey],
           })),
         ])
         // Another set was inserted at the same moment. This set is the later one and replaces it.
         if (replaced) return true
       }
+    },
+
+    async recoveryCodesKey(userId) {
+      const [row] = await db.query<{ data_key: number }>(
+        'SELECT data_key FROM recovery_codes WHERE user_id = $1 LIMIT 1',
+        [userId],
+      )
+      return row?.data_key ?? null
     },
 
     consumeRecoveryCode: (userId, hash) =>

@@ -4,17 +4,22 @@ import type { Db, Step } from '../db.ts'
 export function createRevisionStore(db: Db): RevisionStore {
   return {
     async read() {
-      const [row] = await db.query<{ ring: number | null; registry: number; status: number; roots: number }>(
+      const [row] = await db.query<{
+        ring: number | null
+        registry: number
+        status: number
+        data_keys: number
+      }>(
         `SELECT (SELECT version FROM ring WHERE id = 'main') AS ring,
                 (SELECT value FROM revisions WHERE name = 'registry') AS registry,
                 (SELECT value FROM revisions WHERE name = 'status') AS status,
-                (SELECT value FROM revisions WHERE name = 'data_keys') AS roots`,
+                (SELECT value FROM revisions WHERE name = 'data_keys') AS data_keys`,
       )
       return {
         ring: row?.ring ?? 0,
         registry: row?.registry ?? 0,
         status: row?.status ?? 0,
-        roots: row?.roots ?? 0,
+        dataKeys: row?.data_keys ?? 0,
       }
     },
   }

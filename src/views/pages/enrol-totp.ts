@@ -9,7 +9,7 @@ export interface EnrolTotpModel {
   readonly secret: string
   /** `otpauth://totp/…`. */
   readonly uri: string
-  /** The secret, sealed: comes back with the code. */
+  /** The encrypted secret, which comes back with the code. */
   readonly enrolment: string
   /** Set while an authorization request waits for it. */
   readonly flow: string | null

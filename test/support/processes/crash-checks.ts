@@ -1,6 +1,6 @@
 /** What must be true of a folder whose server died and was started again. */
 import { createLocalJWKSet, jwtVerify } from 'jose'
-import { openTested } from '../../../src/keys/self-test.ts'
+import { decryptTested } from '../../../src/keys/self-test.ts'
 import type { Ring } from '../../../src/store/contracts/ring.ts'
 import { type Clock, systemClock } from '../../../src/system.ts'
 import { refresh } from '../server/requests.ts'
@@ -67,11 +67,15 @@ async function checkRing({ store, keys }: Inside, expect: Expect): Promise<Ring>
     const these = ring.keys.filter((key) => key.state === state)
     expect(`${state} keys`, these.length, 1)
     for (const key of these) {
-      await openTested(key, keys.sealer)
+      await decryptTested(key, keys.masterKeys)
     }
   }
   const others = ring.keys.filter(({ state }) => state !== 'active' && state !== 'next')
-  expect('private halves that should be gone', others.filter(({ sealed }) => sealed !== null).length, 0)
+  expect(
+    'private keys that should be gone',
+    others.filter((key) => key.encryptedPrivateKey !== null).length,
+    0,
+  )
   return ring
 }
 

@@ -70,7 +70,7 @@ export async function withInside<T>(
     return await work({
       store: base.store,
       keys,
-      refreshTokens: createRefreshTokenCodec(keys.roots),
+      refreshTokens: createRefreshTokenCodec(keys.dataKeys),
     })
   } finally {
     await closeBase(base, logger)

@@ -12,7 +12,7 @@ import {
   createAuthenticator,
 } from '../browser/authenticator.ts'
 import { type TestClock, testClock } from './clock.ts'
-import { MASTER_KEY, openStore, rootsOf } from './keys.ts'
+import { dataKeysOf, MASTER_KEY, openStore } from './keys.ts'
 import { type TestLogger, testLogger } from './log.ts'
 import { user } from './seed.ts'
 
@@ -26,7 +26,7 @@ export interface FactorsWorld {
   readonly factors: SecondFactors
   readonly alice: User
   readonly bob: User
-  /** The same on the same store, with another data key. */
+  /** Second factors on the same store, with another data key. */
   with(secret: Buffer): SecondFactors
   /** An honest authenticator at our origin. */
   device(options?: Partial<AuthenticatorOptions>): Authenticator
@@ -43,11 +43,11 @@ export async function factorsWorld(issuer = FACTORS_ISSUER): Promise<FactorsWorl
   const make = (secret: Buffer) =>
     createSecondFactors({
       ...store,
-      throttle: createThrottle({ ...store, clock, roots: rootsOf(secret) }),
+      throttle: createThrottle({ ...store, clock, dataKeys: dataKeysOf(secret) }),
       clock,
       random: systemRandom,
       audit: createAudit(logger),
-      roots: rootsOf(secret),
+      dataKeys: dataKeysOf(secret),
       issuer,
       name: 'Example: the company',
     })

@@ -1,7 +1,7 @@
 /** Key rings for tests: real keys, a real store, a clock that the test advances. ES256, because it is quick to generate. */
 import { type AlgorithmName, generateKey } from '../../../src/keys/algorithms.ts'
-import { createRoot, fixedRoots } from '../../../src/keys/data-keys.ts'
-import { createSealer } from '../../../src/keys/encryption.ts'
+import { createDataKey, fixedDataKeys } from '../../../src/keys/data-keys.ts'
+import { createMasterKeys, type MasterKeys } from '../../../src/keys/master-keys.ts'
 import type { NewKey, RingPolicy } from '../../../src/keys/ring.ts'
 import type { RotateDeps } from '../../../src/keys/rotate.ts'
 import { createAges } from '../../../src/node/cluster-clock.ts'
@@ -16,9 +16,19 @@ export const DAY = 86_400
 
 export const POLICY: RingPolicy = { verifierCache: DAY, keyRotation: 30 * DAY, jwksMaxAge: 5 * MINUTE }
 export const MASTER_KEY = Buffer.alloc(32, 1)
-/** Data keys for a unit under test, by default derived from one secret. */
-export const rootsOf = (...secrets: readonly Uint8Array[]) =>
-  fixedRoots(...secrets.map((secret, i) => createRoot(secrets.length - i, secret)))
+/** Data keys that need no store, newest first. */
+export const dataKeysOf = (...secrets: readonly Uint8Array[]) =>
+  fixedDataKeys(...secrets.map((secret, i) => createDataKey(secrets.length - i, secret)))
+/** What a process has whose master keys come from its settings. */
+export const masterKeysOf = (current: Buffer, next: Buffer | null = null): MasterKeys =>
+  createMasterKeys({ keysDir: '/nonexistent', masterKey: current, masterKeyNext: next }, systemRandom)
+
+/** Encrypts under the first of these master keys. */
+export function encryptPrivateKey(masterKeys: MasterKeys, kid: string, pem: string): string {
+  const [masterKey] = masterKeys.list()
+  if (!masterKey) throw new Error('there is no master key')
+  return masterKeys.privateKeys.encrypt(masterKey, kid, pem)
+}
 
 export const QUICK = { alg: 'ES256' } as const
 
@@ -39,7 +49,7 @@ export function ringDeps(
     store,
     clock,
     ages: createAges(clock, () => clock.now() * 1000),
-    sealer: createSealer(MASTER_KEY, systemRandom),
+    masterKeys: masterKeysOf(MASTER_KEY),
     generateKey,
     audit: () => {},
     failpoint: noFailpoint,
@@ -51,5 +61,6 @@ export function ringDeps(
 /** A key as the key ring takes it. */
 export async function newKey(alg: AlgorithmName = 'ES256'): Promise<NewKey> {
   const { kid, alg: name, publicJwk, privatePem } = await generateKey(alg)
-  return { kid, alg: name, publicJwk, sealed: createSealer(MASTER_KEY, systemRandom).seal(kid, privatePem) }
+  const encryptedPrivateKey = encryptPrivateKey(masterKeysOf(MASTER_KEY), kid, privatePem)
+  return { kid, alg: name, publicJwk, encryptedPrivateKey }
 }

@@ -1,4 +1,4 @@
-/** Encrypted private keys that are damaged in the store while nodes are serving (docs/security.md Q8). */
+/** Encrypted keys that are damaged in the store, while nodes serve. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { run } from '../support/postgres/databases.ts'
@@ -13,10 +13,10 @@ const status = async (node: ServerProcess, url: string) => (await node.inject({ 
 const jwksOf = async (node: ServerProcess) => (await node.inject({ url: '/.well-known/jwks.json' })).body
 const kidOf = (token: string): string => JSON.parse(atob(token.split('.')[0] ?? '')).kid
 
-/** Flips one bit of the ciphertext, as a failing disk or manual change would. */
-function flipped(sealed: string): string {
-  const at = Math.floor(sealed.length / 2)
-  return sealed.slice(0, at) + (sealed[at] === 'A' ? 'B' : 'A') + sealed.slice(at + 1)
+/** Changes a letter in the middle of a ciphertext, as a failing disk or an edit could. */
+function damagedText(text: string): string {
+  const at = Math.floor(text.length / 2)
+  return text.slice(0, at) + (text[at] === 'A' ? 'B' : 'A') + text.slice(at + 1)
 }
 
 async function world(t: Test) {
@@ -31,7 +31,7 @@ async function world(t: Test) {
       const key = (await ring()).find((row) => row.state === state)
       await run(
         database,
-        `UPDATE ring_keys SET encrypted_private_key = '${flipped(key.encrypted_private_key)}' WHERE kid = '${key.kid}'`,
+        `UPDATE ring_keys SET encrypted_private_key = '${damagedText(key.encrypted_private_key)}' WHERE kid = '${key.kid}'`,
       )
       return key.kid
     },
@@ -40,12 +40,15 @@ async function world(t: Test) {
 
 type World = Awaited<ReturnType<typeof world>>
 
-/** One line and exit 1, and the key ring is unchanged, never recreated. */
+/** One line and exit code 1, and the ring is unchanged: it is never replaced by a new one. */
 async function refused(t: Test, { run: command, ring }: World, args: readonly string[], kid: string) {
   const before = await ring()
   const { code, stderr } = await command(args)
   t.equal(code, 1, stderr)
-  t.match(stderr, new RegExp(`(^|\\n)keyturn: the private key ${kid} does not open with this master key\\n$`))
+  t.match(
+    stderr,
+    new RegExp(`(^|\\n)keyturn: the private key ${kid} cannot be decrypted: the text is damaged.*\\n$`),
+  )
   t.same(await ring(), before)
 }
 
@@ -64,7 +67,7 @@ t.test(
     await goOn(t as Test, here)
     await refused(t as Test, here, ['serve'], kid)
     const { stdout } = await here.run(['doctor', '--json'])
-    t.match(stdout, /does not open with this master key/)
+    t.match(stdout, /cannot be decrypted: the text is damaged/)
 
     await here.json(['keys', 'rotate'])
     await here.everywhere(async (node) => kidOf((await clientCredentials(node)).json().access_token) !== kid)
@@ -92,16 +95,17 @@ t.test(
   'with a damaged data key running nodes continue, new ones refuse to start, and nothing is recreated (docs/security.md Q8)',
   async (t) => {
     const here = await world(t as Test)
-    const roots = () => run(here.database, 'SELECT * FROM data_keys ORDER BY number').then(({ rows }) => rows)
-    const [sound, ...others] = await roots()
+    const dataKeys = () =>
+      run(here.database, 'SELECT * FROM data_keys ORDER BY number').then(({ rows }) => rows)
+    const [sound, ...others] = await dataKeys()
     t.same(others, [])
-    await run(here.database, `UPDATE data_keys SET encrypted = '${flipped(sound.encrypted)}'`)
-    const damaged = await roots()
+    await run(here.database, `UPDATE data_keys SET encrypted = '${damagedText(sound.encrypted)}'`)
+    const damaged = await dataKeys()
     await goOn(t as Test, here)
     const { code, stderr } = await here.run(['serve'])
     t.equal(code, 1)
-    t.match(stderr, /(^|\n)keyturn: the root \S+ does not open with this master key\n$/)
-    t.same(await roots(), damaged)
+    t.match(stderr, /(^|\n)keyturn: the data key 1 cannot be decrypted: the text is damaged.*\n$/)
+    t.same(await dataKeys(), damaged)
     await run(here.database, `UPDATE data_keys SET encrypted = '${sound.encrypted}'`)
     await here.start()
     await goOn(t as Test, here)
@@ -116,7 +120,7 @@ t.test(
     const before = await jwksOf(node)
     const saved = await here.ring()
     const bad = await here.damage('next')
-    // Something that no command does.
+    // No command of Keyturn would do this.
     await run(
       here.database,
       `BEGIN; UPDATE ring_keys SET state = 'retiring', encrypted_private_key = NULL WHERE state = 'active';
@@ -129,7 +133,7 @@ t.test(
     if (answer.statusCode === 200) t.not(kidOf(answer.json().access_token), bad)
     else t.equal(answer.statusCode, 503)
     t.equal(await status(node, '/health/live'), 200)
-    t.match(node.stderr(), /does not open with this master key/)
+    t.match(node.stderr(), /cannot be decrypted: the text is damaged/)
 
     const [active, next] = ['active', 'next'].map((state) => saved.find((row) => row.state === state))
     await run(
