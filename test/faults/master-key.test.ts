@@ -74,7 +74,7 @@ async function works(t: Test, server: Parameters<typeof refresh>[0], token: stri
 
 for (const name of steps) {
   t.test(
-    `killed at ${name}: the server continues, a start works, and the next run finishes the rotation`,
+    `after a kill at ${name} all nodes keep serving, new ones start, and the next run completes the rotation (docs/security.md Q1, Q8)`,
     async (t) => {
       const folder = await seededFolder(t)
       let [token = ''] = await withInside(folder, (inside) => signIn(inside))
