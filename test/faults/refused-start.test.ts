@@ -154,12 +154,12 @@ const strangeHalf = (state: string) => (folder: Folder) =>
 
 const rings: Case[] = ['active', 'next'].flatMap((state): Case[] => [
   {
-    what: `the ${state} key has the private half of another key`,
+    what: `the ${state} key has the private key of another key`,
     spoil: strangeHalf(state),
-    says: /the private and the public half of key .* do not belong together/,
+    says: /the private key and the public key .* do not belong together/,
   },
   {
-    what: `the ${state} key's private half is damaged`,
+    what: `the ${state} key's private key is damaged`,
     spoil: (folder) =>
       sql(
         folder,
@@ -269,7 +269,7 @@ t.test(
     ]) {
       const { code, stderr } = await keyturn(folder, ['keys', ...args])
       t.equal(code, 1)
-      t.match(stderr, /(^|\n)keyturn: the private and the public half of key \S+ do not belong together\n$/)
+      t.match(stderr, /(^|\n)keyturn: the private key and the public key \S+ do not belong together\n$/)
       t.same(await ring(), before, 'nothing has changed')
     }
     t.equal((await clientCredentials(server)).statusCode, 200, 'the active key signs as before')
