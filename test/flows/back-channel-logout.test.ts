@@ -46,7 +46,7 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
 const notified = (server: TestServer) => server.logger.audits('logout.notified').map(({ sid }) => sid)
 const failed = (server: TestServer) => server.logger.audits('logout.notice_failed').map(({ sid }) => sid)
 const tried = (server: TestServer) =>
-  server.logger.lines.filter(({ message }) => message?.includes('could not be told yet')).length
+  server.logger.lines.filter(({ message }) => message?.includes('could not be delivered yet')).length
 const waiting = async (server: TestServer) => (await server.store.logoutNotices.due(9e9, 99)).length
 const tokenOf = (rp: RelyingParty, n = 0) => rp.received[n]?.form.get('logout_token') ?? ''
 
