@@ -9,63 +9,64 @@ const stock = api({
 })
 
 export const apisContract: Contract = {
-  'an API that was inserted is found with every member, its scopes in their order': async (t, { apis }) => {
+  'find returns every member of an inserted API, with the scopes in order': async (t, { apis }) => {
     const orders = api({ scopes: ['z', 'a', 'm'], accessTokenTtl: 300 })
     t.equal(await apis.insert(orders), true)
     t.same(await apis.find(ORDERS), orders)
     t.equal(await apis.find(STOCK), null)
   },
 
-  'an API may have no scopes and no lifetime of its own': async (t, { apis }) => {
+  'an API may have no scopes and no access token lifetime': async (t, { apis }) => {
     const bare = api({ scopes: [] })
     t.equal(await apis.insert(bare), true)
     t.same(await apis.find(ORDERS), bare)
     t.same(await apis.list(), [bare])
   },
 
-  'list gives all, oldest first': async (t, { apis }) => {
+  'list returns all APIs, oldest first': async (t, { apis }) => {
     t.same(await apis.list(), [])
     await apis.insert(stock)
     await apis.insert(api())
     t.same(await apis.list(), [api(), stock])
   },
 
-  'insert is false, and nothing has changed, if the identifier is taken': async (t, { apis }) => {
+  'insert returns false and changes nothing if the identifier is taken': async (t, { apis }) => {
     await apis.insert(api())
     t.equal(await apis.insert(api({ scopes: ['other'], accessTokenTtl: 9 })), false)
     t.same(await apis.list(), [api()])
   },
 
-  'insert is false, and nothing has changed, if a scope belongs to another API (H88, RFC 9068 §3)': async (
-    t,
-    { apis },
-  ) => {
-    await apis.insert(api())
-    t.equal(await apis.insert({ ...stock, scopes: ['stock:read', 'orders:read'] }), false)
-    t.same(await apis.list(), [api()])
-    t.equal(await apis.insert(stock), true, 'the scopes that were free still are')
-  },
+  'insert returns false and changes nothing if another API owns a scope (RFC 9068 §3; docs/security.md H88)':
+    async (t, { apis }) => {
+      await apis.insert(api())
+      t.equal(await apis.insert({ ...stock, scopes: ['stock:read', 'orders:read'] }), false)
+      t.same(await apis.list(), [api()])
+      t.equal(await apis.insert(stock), true, 'the scopes that were free still are')
+    },
 
-  'replace gives an API other scopes and another lifetime': async (t, { apis }) => {
+  'replace changes the scopes and the lifetime of an API': async (t, { apis }) => {
     await apis.insert(api())
     const changed = api({ scopes: ['orders:delete', 'orders:read'], accessTokenTtl: 120 })
     t.equal(await apis.replace(changed), true)
     t.same(await apis.find(ORDERS), changed)
   },
 
-  'replace is false, and nothing has changed, if there is no such API': async (t, { apis }) => {
+  'replace returns false and changes nothing if there is no such API': async (t, { apis }) => {
     t.equal(await apis.replace(api()), false)
     t.same(await apis.list(), [])
   },
 
-  'replace is false, and nothing has changed, if a scope belongs to another API': async (t, { apis }) => {
+  'replace returns false and changes nothing if another API owns a scope': async (t, { apis }) => {
     await apis.insert(api())
     await apis.insert(stock)
     t.equal(await apis.replace(api({ scopes: ['new', 'stock:read'], accessTokenTtl: 1 })), false)
     t.same(await apis.list(), [api(), stock])
   },
 
-  'delete frees the identifier and the scopes; it is false if there was no such API': async (t, { apis }) => {
+  'delete frees the identifier and the scopes, and returns false if there is no such API': async (
+    t,
+    { apis },
+  ) => {
     await apis.insert(api())
     t.equal(await apis.delete(ORDERS), true)
     t.equal(await apis.find(ORDERS), null)
@@ -73,7 +74,10 @@ export const apisContract: Contract = {
     t.equal(await apis.insert({ ...stock, scopes: [...api().scopes] }), true)
   },
 
-  'of fifty APIs that want one scope at once, one gets it, the others nothing': async (t, { apis }) => {
+  'of fifty concurrent inserts of APIs with one scope, one succeeds and the others insert nothing': async (
+    t,
+    { apis },
+  ) => {
     const make = (i: number) => api({ identifier: `https://api${i}.test`, scopes: [`own${i}`, 'shared'] })
     t.same(await winners(50, (i) => apis.insert(make(i))), { won: 1, lost: 49 })
     const [only, ...rest] = await apis.list()

@@ -38,7 +38,7 @@ export const auditContract: Contract = {
     t.same(await auditRows.page(0, 10), [])
   },
 
-  'rows are added with the head, and come back as they are': async (t, { auditRows }) => {
+  'append stores rows and the head, and page returns them unchanged': async (t, { auditRows }) => {
     const full = row(1, {
       since: 90,
       actor: 'user:u',
@@ -55,7 +55,7 @@ export const auditContract: Contract = {
     t.same(seqs(await auditRows.page(44, 9)), [45, 46])
   },
 
-  'nothing is added behind another head than the one that was seen': async (t, { auditRows }) => {
+  'append changes nothing if the head is not the one that was seen': async (t, { auditRows }) => {
     await fill(auditRows, rows(1, 3))
     for (const seen of [
       FIRST,
@@ -69,7 +69,11 @@ export const auditContract: Contract = {
     t.same(await auditRows.state(), { head: at(3), firstSeq: 1, lastSeq: 3 })
   },
 
-  'of those who have seen the same head one adds (§3.1 #6)': async (t, { auditRows }, { connect }) => {
+  'of concurrent appends that saw the same head, one succeeds (RFC 7523 §3; docs/security.md P6)': async (
+    t,
+    { auditRows },
+    { connect },
+  ) => {
     const other = (await connect()).auditRows
     const all = await winners(10, (i) =>
       (i % 2 === 0 ? auditRows : other).append(FIRST, [row(1, { actor: `${i}` })], at(1, { mac: `${i}` })),
@@ -83,14 +87,14 @@ export const auditContract: Contract = {
     )
   },
 
-  'where a row is already, nothing is added and the head stays': async (t, { auditRows, db }) => {
+  'append changes nothing if a row with the same number exists': async (t, { auditRows, db }) => {
     await fill(auditRows, [row(1)])
     await db.batch([{ sql: `UPDATE audit SET seq = 2 WHERE seq = 1` }])
     t.equal(await auditRows.append(at(1), [row(2)], at(2)), false)
     t.same(await auditRows.state(), { head: at(1), firstSeq: 2, lastSeq: 2 })
   },
 
-  'a head is put only where there is none': async (t, { auditRows, db }) => {
+  'putHead stores a head only if there is none': async (t, { auditRows, db }) => {
     t.equal(await auditRows.putHead(at(5)), false)
     await db.batch([{ sql: 'DELETE FROM audit_head' }])
     t.same(await auditRows.state(), { head: null, firstSeq: null, lastSeq: 0 })
@@ -99,7 +103,7 @@ export const auditContract: Contract = {
     t.same((await auditRows.state()).head, at(5))
   },
 
-  'pruning moves the beginning and deletes up to it, if the head is the one that was seen': async (
+  'prune deletes rows up to the new beginning, if the head is the one that was seen': async (
     t,
     { auditRows },
   ) => {
@@ -113,7 +117,7 @@ export const auditContract: Contract = {
     t.equal(await auditRows.append(pruned, [row(6)], at(6, { baseSeq: 2, baseHash: 'hash 2' })), true)
   },
 
-  'rows are found by time, user, client and event, the newest first': async (t, { auditRows }) => {
+  'find selects rows by time, user, client and event, newest first': async (t, { auditRows }) => {
     await fill(auditRows, [
       row(1, { at: 10, sub: 'u', event: 'login.failed' }),
       row(2, { at: 20, actor: 'user:u', clientId: 'c' }),

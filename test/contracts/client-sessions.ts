@@ -35,7 +35,7 @@ export async function people(store: Store): Promise<void> {
 }
 
 export const sessionsContract: Contract = {
-  'a session that was inserted is found with every member': async (t, store) => {
+  'find returns every member of an inserted session': async (t, store) => {
     await people(store)
     const full = session({
       generation: 7,
@@ -56,19 +56,17 @@ export const sessionsContract: Contract = {
     t.equal(await store.sessions.find('nobody'), null)
   },
 
-  'insert is false, and nothing has changed, if the client or the user is gone, or the id is taken': async (
-    t,
-    store,
-  ) => {
-    await people(store)
-    t.equal(await store.sessions.insert(session({ clientId: 'x' })), false)
-    t.equal(await store.sessions.insert(session({ userId: 'x' })), false)
-    t.equal(await store.sessions.insert(session()), true)
-    t.equal(await store.sessions.insert(session({ generation: 9 })), false)
-    t.same(await store.sessions.list({}, 10), [session()])
-  },
+  'insert returns false and changes nothing if the client or the user does not exist, or the id is taken':
+    async (t, store) => {
+      await people(store)
+      t.equal(await store.sessions.insert(session({ clientId: 'x' })), false)
+      t.equal(await store.sessions.insert(session({ userId: 'x' })), false)
+      t.equal(await store.sessions.insert(session()), true)
+      t.equal(await store.sessions.insert(session({ generation: 9 })), false)
+      t.same(await store.sessions.list({}, 10), [session()])
+    },
 
-  'rotate makes generation n into n + 1 and moves the idle end': async (t, store) => {
+  'rotate increments the generation and extends the idle expiry': async (t, store) => {
     await people(store)
     await store.sessions.insert(session())
     t.equal(await store.sessions.rotate('session', 1, 1100, 2100), true)
@@ -78,24 +76,21 @@ export const sessionsContract: Contract = {
     )
   },
 
-  'rotate is true for exactly one of fifty, on two connections (F69, §3.1 #1, §3.1 #2)': async (
-    t,
-    store,
-    database,
-  ) => {
-    await people(store)
-    const other = await database.connect()
-    await store.sessions.insert(session())
-    for (const generation of [1, 2, 3]) {
-      const outcome = await winners(50, (i) =>
-        (i % 2 ? store : other).sessions.rotate('session', generation, 1100 + i, 2100),
-      )
-      t.same(outcome, { won: 1, lost: 49 })
-    }
-    t.equal((await store.sessions.find('session'))?.generation, 4, 'one step a round: no fork')
-  },
+  'of fifty concurrent rotations on two connections, exactly one succeeds (RFC 9700 §4.14.2; docs/security.md F69, P1, P2)':
+    async (t, store, database) => {
+      await people(store)
+      const other = await database.connect()
+      await store.sessions.insert(session())
+      for (const generation of [1, 2, 3]) {
+        const outcome = await winners(50, (i) =>
+          (i % 2 ? store : other).sessions.rotate('session', generation, 1100 + i, 2100),
+        )
+        t.same(outcome, { won: 1, lost: 49 })
+      }
+      t.equal((await store.sessions.find('session'))?.generation, 4, 'one step a round: no fork')
+    },
 
-  'rotate is false, and nothing has changed, for any generation but the present one': async (t, store) => {
+  'rotate returns false and changes nothing for any generation except the current one': async (t, store) => {
     await people(store)
     const third = session({ generation: 3 })
     await store.sessions.insert(third)
@@ -106,7 +101,7 @@ export const sessionsContract: Contract = {
     t.same(await store.sessions.find('session'), third)
   },
 
-  'rotate is false for a revoked session (§3.1 #2)': async (t, store) => {
+  'rotate returns false for a revoked session (RFC 9700 §4.14.2; docs/security.md P2)': async (t, store) => {
     await people(store)
     await store.sessions.insert(session())
     await store.sessions.revoke('session', 1050, 'by the operator')
@@ -114,43 +109,42 @@ export const sessionsContract: Contract = {
     t.equal((await store.sessions.find('session'))?.generation, 1)
   },
 
-  'revoke is true if the session was alive, for one of fifty, and keeps its time and reason': async (
-    t,
-    store,
-  ) => {
-    await people(store)
-    await store.sessions.insert(session())
-    t.same(await winners(50, (i) => store.sessions.revoke('session', 1100 + i, `r${i}`)), {
-      won: 1,
-      lost: 49,
-    })
-    const ended = await store.sessions.find('session')
-    t.equal(ended?.revokedReason, `r${(ended?.revokedAt ?? 0) - 1100}`, 'time and reason are the winner’s')
-    t.equal(await store.sessions.revoke('nobody', 1100, 'x'), false)
-  },
+  'of fifty concurrent revocations of a session, one returns true, and its time and reason are stored':
+    async (t, store) => {
+      await people(store)
+      await store.sessions.insert(session())
+      t.same(await winners(50, (i) => store.sessions.revoke('session', 1100 + i, `r${i}`)), {
+        won: 1,
+        lost: 49,
+      })
+      const ended = await store.sessions.find('session')
+      t.equal(ended?.revokedReason, `r${(ended?.revokedAt ?? 0) - 1100}`, 'time and reason are the winner’s')
+      t.equal(await store.sessions.revoke('nobody', 1100, 'x'), false)
+    },
 
-  'revokeMatching ends all live sessions that match, and returns the ids it ended': async (t, store) => {
-    await people(store)
-    await store.sessions.insert(session({ id: 'a1' }))
-    await store.sessions.insert(session({ id: 'a2', clientId: 'phone' }))
-    await store.sessions.insert(session({ id: 'b1', userId: 'bob' }))
-    await store.sessions.insert(session({ id: 'dead', revokedAt: 1, revokedReason: 'before' }))
+  'revokeMatching revokes all matching sessions and returns the ids of those that were not revoked before':
+    async (t, store) => {
+      await people(store)
+      await store.sessions.insert(session({ id: 'a1' }))
+      await store.sessions.insert(session({ id: 'a2', clientId: 'phone' }))
+      await store.sessions.insert(session({ id: 'b1', userId: 'bob' }))
+      await store.sessions.insert(session({ id: 'dead', revokedAt: 1, revokedReason: 'before' }))
 
-    const ended = await store.sessions.revokeMatching({ userId: 'alice', clientId: 'machine' }, 1100, 'gone')
-    t.same(ended, ['a1'])
-    t.match(await store.sessions.find('a1'), { revokedAt: 1100, revokedReason: 'gone' })
-    t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedReason: 'before' })
+      const ended = await store.sessions.revokeMatching(
+        { userId: 'alice', clientId: 'machine' },
+        1100,
+        'gone',
+      )
+      t.same(ended, ['a1'])
+      t.match(await store.sessions.find('a1'), { revokedAt: 1100, revokedReason: 'gone' })
+      t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedReason: 'before' })
 
-    t.same(await store.sessions.revokeMatching({ userId: 'alice' }, 1200, 'x'), ['a2'])
-    t.same(await store.sessions.revokeMatching({ id: 'b1' }, 1200, 'x'), ['b1'])
-    t.same(await store.sessions.revokeMatching({ clientId: 'machine' }, 1300, 'x'), [])
-  },
+      t.same(await store.sessions.revokeMatching({ userId: 'alice' }, 1200, 'x'), ['a2'])
+      t.same(await store.sessions.revokeMatching({ id: 'b1' }, 1200, 'x'), ['b1'])
+      t.same(await store.sessions.revokeMatching({ clientId: 'machine' }, 1300, 'x'), [])
+    },
 
-  'revokeMatching names each session once, however many end them at the same moment': async (
-    t,
-    store,
-    database,
-  ) => {
+  'concurrent calls of revokeMatching return each session once': async (t, store, database) => {
     await people(store)
     const other = await database.connect()
     const ids = Array.from({ length: 20 }, (_, i) => `s${i}`)
@@ -170,7 +164,10 @@ export const sessionsContract: Contract = {
     for (const id of ids) t.ok(named.includes(id))
   },
 
-  'a client that wants to be told is noted in the batch that ends its session, once': async (t, store) => {
+  'ending a session puts its client into the logout outbox once, if it wants logout tokens': async (
+    t,
+    store,
+  ) => {
     await people(store)
     const told = { backchannelLogout: true, userId: 'bob' }
     await store.sessions.insert(session({ ...told, id: 'one' }))
@@ -196,7 +193,7 @@ export const sessionsContract: Contract = {
     t.same(await store.logoutNotices.due(9999, 10), [second], 'what had ended is not told of again')
   },
 
-  'sessions are found and ended by the browser they came from': async (t, store) => {
+  'sessions can be listed and revoked by user session': async (t, store) => {
     await people(store)
     await store.sessions.insert(session({ id: 'here', signInId: 'browser' }))
     await store.sessions.insert(
@@ -215,7 +212,7 @@ export const sessionsContract: Contract = {
     for (const id of ['there', 'nowhere']) t.equal((await store.sessions.find(id))?.revokedAt, null, id)
   },
 
-  'list gives the newest first, no more than asked for, of those that match': async (t, store) => {
+  'list returns at most the requested number of matching sessions, newest first': async (t, store) => {
     await people(store)
     await store.sessions.insert(session({ id: 's1', createdAt: 1 }))
     await store.sessions.insert(session({ id: 's2', createdAt: 2, clientId: 'phone' }))
@@ -230,19 +227,17 @@ export const sessionsContract: Contract = {
     t.same(await ids({ userId: 'bob', clientId: 'phone' }, 10), [])
   },
 
-  'prune deletes at most so many sessions that ended before, and says how many (§4 row 20)': async (
-    t,
-    store,
-  ) => {
-    await people(store)
-    for (let i = 1; i <= 5; i += 1) await store.sessions.insert(session({ id: `s${i}`, idleExpiresAt: i }))
-    t.equal(await store.sessions.prune(4, 2), 2)
-    t.equal(await store.sessions.prune(4, 2), 1)
-    t.equal(await store.sessions.prune(4, 2), 0)
-    t.same(
-      (await store.sessions.list({}, 10)).map((one) => one.id).sort(),
-      ['s4', 's5'],
-      'one that ends at that very moment has not ended before it',
-    )
-  },
+  'prune deletes at most the given number of ended sessions and returns how many (docs/security.md Q20)':
+    async (t, store) => {
+      await people(store)
+      for (let i = 1; i <= 5; i += 1) await store.sessions.insert(session({ id: `s${i}`, idleExpiresAt: i }))
+      t.equal(await store.sessions.prune(4, 2), 2)
+      t.equal(await store.sessions.prune(4, 2), 1)
+      t.equal(await store.sessions.prune(4, 2), 0)
+      t.same(
+        (await store.sessions.list({}, 10)).map((one) => one.id).sort(),
+        ['s4', 's5'],
+        'one that ends at that very moment has not ended before it',
+      )
+    },
 }

@@ -29,7 +29,7 @@ const full: Client = {
 }
 
 export const clientsContract: Contract = {
-  'a client that was inserted is found with every member': async (t, { clients }) => {
+  'find returns every member of an inserted client': async (t, { clients }) => {
     t.equal(await clients.insert(full), true)
     t.equal(await clients.insert(client()), true)
     t.same(await clients.find(full.id), full)
@@ -37,42 +37,42 @@ export const clientsContract: Contract = {
     t.equal(await clients.find('nobody'), null)
   },
 
-  'ids are compared to the letter': async (t, { clients }) => {
+  'ids are compared exactly': async (t, { clients }) => {
     await clients.insert(client({ id: 'Machine' }))
     t.equal(await clients.find('machine'), null)
     t.equal(await clients.find('Machine '), null)
     t.equal(await clients.find('%'), null)
   },
 
-  'list gives all, oldest first': async (t, { clients }) => {
+  'list returns all clients, oldest first': async (t, { clients }) => {
     t.same(await clients.list(), [])
     await clients.insert(full)
     await clients.insert(client())
     t.same(await clients.list(), [client(), full])
   },
 
-  'insert is false, and nothing has changed, if the id is taken': async (t, { clients }) => {
+  'insert returns false and changes nothing if the id is taken': async (t, { clients }) => {
     await clients.insert(client())
     t.equal(await clients.insert(client({ name: 'another', secretHash: 'sha256:x' })), false)
     t.same(await clients.list(), [client()])
   },
 
-  'of fifty clients with one id, one is registered': async (t, { clients }) => {
+  'of fifty concurrent inserts with one id, one succeeds': async (t, { clients }) => {
     t.same(await winners(50, (i) => clients.insert(client({ name: `n${i}` }))), { won: 1, lost: 49 })
   },
 
-  'replace replaces all that is registered under the id': async (t, { clients }) => {
+  'replace changes everything that is registered under the id': async (t, { clients }) => {
     await clients.insert(client({ createdAt: full.createdAt, id: full.id }))
     t.equal(await clients.replace(full), true)
     t.same(await clients.find(full.id), full)
   },
 
-  'replace is false, and nothing has changed, if there is no such client': async (t, { clients }) => {
+  'replace returns false and changes nothing if there is no such client': async (t, { clients }) => {
     t.equal(await clients.replace(client()), false)
     t.same(await clients.list(), [])
   },
 
-  'delete takes the client, and its sessions go with it': async (t, store) => {
+  'delete removes the client and its sessions': async (t, store) => {
     await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 })
     const alice = await user()
     await store.users.insert(alice)
@@ -87,7 +87,7 @@ export const clientsContract: Contract = {
     t.not(await store.sessions.find('s2'), null, 'another client’s sessions stay')
   },
 
-  'sessions that begin while their client is deleted are taken back with it, or do not begin (§3.1 #1)':
+  'sessions that begin while their client is deleted are revoked with it or do not begin (RFC 9700 §4.14.2; docs/security.md P1)':
     async (t, store, database) => {
       await people(store)
       const other = await database.connect()
@@ -113,7 +113,7 @@ export const clientsContract: Contract = {
       t.same(await store.sessions.list({}, 100), [])
     },
 
-  'delete is false if there was no such client': async (t, { clients }) => {
+  'delete returns false if there is no such client': async (t, { clients }) => {
     t.equal(await clients.delete('nobody'), false)
   },
 }

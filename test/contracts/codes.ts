@@ -47,7 +47,7 @@ async function signedIn(store: Store): Promise<void> {
 }
 
 export const codesContract: Contract = {
-  'a code that was inserted is found with every member': async (t, store) => {
+  'find returns every member of an inserted code': async (t, store) => {
     await signedIn(store)
     t.equal(await store.codes.insert('h', code({ pkceFailures: 2, usedAt: 5 }), 1000), true)
     t.equal(await store.codes.insert('h2', bare, 1000), true)
@@ -56,18 +56,16 @@ export const codesContract: Contract = {
     t.equal(await store.codes.find('H'), null)
   },
 
-  'insert is false, and nothing has changed, if the sign-in has ended or never was (F72)': async (
-    t,
-    store,
-  ) => {
-    await signedIn(store)
-    await store.signIns.end('browser', 1000, 'signed out')
-    t.equal(await store.codes.insert('h', code(), 1000), false)
-    t.equal(await store.codes.insert('h', code({ signInId: 'nobody' }), 1000), false)
-    t.equal(await store.codes.find('h'), null)
-  },
+  'insert returns false and changes nothing if the user session has ended or does not exist (RFC 9700 §4.14.2; docs/security.md F72)':
+    async (t, store) => {
+      await signedIn(store)
+      await store.signIns.end('browser', 1000, 'signed out')
+      t.equal(await store.codes.insert('h', code(), 1000), false)
+      t.equal(await store.codes.insert('h', code({ signInId: 'nobody' }), 1000), false)
+      t.equal(await store.codes.find('h'), null)
+    },
 
-  'insert is false if the client is gone or the hash is taken': async (t, store) => {
+  'insert returns false if the client does not exist or the hash is taken': async (t, store) => {
     await signedIn(store)
     t.equal(await store.codes.insert('h', code({ clientId: 'x' }), 1000), false)
     t.equal(await store.codes.insert('h', code(), 1000), true)
@@ -75,40 +73,35 @@ export const codesContract: Contract = {
     t.same(await store.codes.find('h'), code())
   },
 
-  'a pushed request is used up with the code that answers it, by one of fifty (K121, §3.1 #6)': async (
-    t,
-    store,
-    database,
-  ) => {
-    await signedIn(store)
-    const other = await database.connect()
-    await store.pushedRequests.insert('pushed', pushed())
-    const outcome = await winners(50, (i) =>
-      (i % 2 ? store : other).codes.insert(`h${i}`, code({ sessionId: `s${i}` }), 1010, 'pushed'),
-    )
-    t.same(outcome, { won: 1, lost: 49 })
-    t.same(await store.pushedRequests.find('pushed'), pushed({ usedAt: 1010 }))
-    const codes = await Promise.all(Array.from({ length: 50 }, (_, i) => store.codes.find(`h${i}`)))
-    t.equal(codes.filter((found) => found !== null).length, 1, 'one code, and no more')
-  },
+  'of fifty concurrent codes for one pushed request, one is inserted and consumes the request (RFC 9126 §2.2, §4; docs/security.md K121, P6)':
+    async (t, store, database) => {
+      await signedIn(store)
+      const other = await database.connect()
+      await store.pushedRequests.insert('pushed', pushed())
+      const outcome = await winners(50, (i) =>
+        (i % 2 ? store : other).codes.insert(`h${i}`, code({ sessionId: `s${i}` }), 1010, 'pushed'),
+      )
+      t.same(outcome, { won: 1, lost: 49 })
+      t.same(await store.pushedRequests.find('pushed'), pushed({ usedAt: 1010 }))
+      const codes = await Promise.all(Array.from({ length: 50 }, (_, i) => store.codes.find(`h${i}`)))
+      t.equal(codes.filter((found) => found !== null).length, 1, 'one code, and no more')
+    },
 
-  'without the code the pushed request is not used up, and without the request there is no code': async (
-    t,
-    store,
-  ) => {
-    await signedIn(store)
-    await store.pushedRequests.insert('pushed', pushed())
-    t.equal(await store.codes.insert('h', code({ signInId: 'nobody' }), 1010, 'pushed'), false)
-    t.equal(await store.codes.insert('h', code({ clientId: 'x' }), 1010, 'pushed'), false)
-    t.same(await store.pushedRequests.find('pushed'), pushed())
-    t.equal(await store.codes.insert('h', code(), 1010, 'nothing'), false)
-    await store.pushedRequests.consume('pushed', 1005)
-    t.equal(await store.codes.insert('h', code(), 1010, 'pushed'), false)
-    t.equal(await store.codes.find('h'), null)
-    t.same(await store.pushedRequests.find('pushed'), pushed({ usedAt: 1005 }))
-  },
+  'a code that is not inserted does not consume the pushed request, and a consumed request yields no code':
+    async (t, store) => {
+      await signedIn(store)
+      await store.pushedRequests.insert('pushed', pushed())
+      t.equal(await store.codes.insert('h', code({ signInId: 'nobody' }), 1010, 'pushed'), false)
+      t.equal(await store.codes.insert('h', code({ clientId: 'x' }), 1010, 'pushed'), false)
+      t.same(await store.pushedRequests.find('pushed'), pushed())
+      t.equal(await store.codes.insert('h', code(), 1010, 'nothing'), false)
+      await store.pushedRequests.consume('pushed', 1005)
+      t.equal(await store.codes.insert('h', code(), 1010, 'pushed'), false)
+      t.equal(await store.codes.find('h'), null)
+      t.same(await store.pushedRequests.find('pushed'), pushed({ usedAt: 1005 }))
+    },
 
-  'redeem spends the code and begins its session; a spent or expired one is still found': async (
+  'redeem consumes the code and begins its session, and find still returns used and expired codes': async (
     t,
     store,
   ) => {
@@ -121,7 +114,7 @@ export const codesContract: Contract = {
     t.not(await store.codes.find('old'), null)
   },
 
-  'redeem is true for exactly one of fifty, on two connections, and one session begins (E60, §3.1 #3)':
+  'of fifty concurrent redemptions on two connections, one succeeds and one session begins (RFC 6749 §4.1.2; docs/security.md E60, P3)':
     async (t, store, database) => {
       await signedIn(store)
       const other = await database.connect()
@@ -136,33 +129,36 @@ export const codesContract: Contract = {
       t.equal((await store.sessions.list({}, 200)).length, 3, 'one session a code')
     },
 
-  'redeem is false, and nothing has changed, if it has expired (C47)': async (t, store) => {
-    await signedIn(store)
-    await store.codes.insert('h', code(), 1000)
-    for (const now of [1060, 1061, 9000]) {
-      t.equal(await store.codes.redeem('h', begun, now, MOST), false, String(now))
-    }
-    t.equal(await store.sessions.find('session'), null)
-    t.same(await store.codes.find('h'), code())
-    t.equal(await store.codes.redeem('h', begun, 1059, MOST), true)
-  },
+  'redeem returns false and changes nothing if the code has expired (RFC 6749 §4.1.2; docs/security.md C47)':
+    async (t, store) => {
+      await signedIn(store)
+      await store.codes.insert('h', code(), 1000)
+      for (const now of [1060, 1061, 9000]) {
+        t.equal(await store.codes.redeem('h', begun, now, MOST), false, String(now))
+      }
+      t.equal(await store.sessions.find('session'), null)
+      t.same(await store.codes.find('h'), code())
+      t.equal(await store.codes.redeem('h', begun, 1059, MOST), true)
+    },
 
-  'redeem is false, and nothing has changed, if it was guessed at too often (D54, §3.2 #10)': async (
-    t,
-    store,
-  ) => {
-    await signedIn(store)
-    await store.codes.insert('h', code(), 1000)
-    await store.codes.insert('h2', code({ sessionId: 'second' }), 1000)
-    for (let i = 0; i < MOST; i += 1) await store.codes.countPkceFailure('h')
-    for (let i = 0; i < MOST - 1; i += 1) await store.codes.countPkceFailure('h2')
-    t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
-    t.equal(await store.sessions.find('session'), null)
-    t.same(await store.codes.find('h'), code({ pkceFailures: MOST }))
-    t.equal(await store.codes.redeem('h2', { ...begun, id: 'second' }, 1010, MOST), true, 'one fewer is fine')
-  },
+  'redeem returns false and changes nothing after too many wrong verifiers (RFC 7636 §4.1, §4.6; docs/security.md D54, P10)':
+    async (t, store) => {
+      await signedIn(store)
+      await store.codes.insert('h', code(), 1000)
+      await store.codes.insert('h2', code({ sessionId: 'second' }), 1000)
+      for (let i = 0; i < MOST; i += 1) await store.codes.countPkceFailure('h')
+      for (let i = 0; i < MOST - 1; i += 1) await store.codes.countPkceFailure('h2')
+      t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
+      t.equal(await store.sessions.find('session'), null)
+      t.same(await store.codes.find('h'), code({ pkceFailures: MOST }))
+      t.equal(
+        await store.codes.redeem('h2', { ...begun, id: 'second' }, 1010, MOST),
+        true,
+        'one fewer is fine',
+      )
+    },
 
-  'redeem is false, and no session begins, if the sign-in has ended': async (t, store, database) => {
+  'redeem returns false and begins no session if the user session has ended': async (t, store, database) => {
     await signedIn(store)
     const other = await database.connect()
     await store.codes.insert('h', code(), 1000)
@@ -172,7 +168,7 @@ export const codesContract: Contract = {
     t.same(await store.codes.find('h'), code())
   },
 
-  'redeem is false, and no session begins, if the time of the sign-in is over': async (t, store) => {
+  'redeem returns false and begins no session if the user session has expired': async (t, store) => {
     await people(store)
     await store.signIns.insert(signIn({ idleExpiresAt: 1020 }), 'h1')
     await store.signIns.insert(signIn({ id: 'other', expiresAt: 1020 }), 'h2')
@@ -184,7 +180,11 @@ export const codesContract: Contract = {
     t.equal(await store.codes.redeem('over', { ...begun, id: 's2' }, 1019, MOST), true)
   },
 
-  'whoever signs out while codes are redeemed has no session left (F72)': async (t, store, database) => {
+  'a sign-out while codes are redeemed leaves no session (RFC 9700 §4.14.2; docs/security.md F72)': async (
+    t,
+    store,
+    database,
+  ) => {
     await signedIn(store)
     const other = await database.connect()
     const hashes = Array.from({ length: 20 }, (_, i) => `h${i}`)
@@ -207,7 +207,7 @@ export const codesContract: Contract = {
     )
   },
 
-  'redeem is false, and the code is not spent, if its session cannot begin': async (t, store) => {
+  'redeem returns false and does not consume the code if its session cannot begin': async (t, store) => {
     await signedIn(store)
     await store.codes.insert('h', code(), 1000)
     t.equal(await store.codes.redeem('h', { ...begun, userId: 'x' }, 1010, MOST), false)
@@ -216,7 +216,7 @@ export const codesContract: Contract = {
     t.equal(await store.sessions.find('session'), null)
   },
 
-  'guessed counts every wrong verifier, of this code alone': async (t, store, database) => {
+  'countPkceFailure counts every wrong verifier of one code': async (t, store, database) => {
     await signedIn(store)
     const other = await database.connect()
     await store.codes.insert('h', code(), 1000)
@@ -228,16 +228,17 @@ export const codesContract: Contract = {
     t.equal((await store.codes.find('h2'))?.pkceFailures, 0)
   },
 
-  'prune deletes at most so many that expired before, and says how many (§4 row 20)': async (t, store) => {
-    await signedIn(store)
-    for (let i = 1; i <= 5; i += 1) {
-      await store.codes.insert(`h${i}`, code({ sessionId: `s${i}`, expiresAt: i }), 0)
-    }
-    t.equal(await store.codes.prune(4, 2), 2)
-    t.equal(await store.codes.prune(4, 2), 1)
-    t.equal(await store.codes.prune(4, 2), 0)
-    t.equal(await store.codes.find('h3'), null)
-    t.not(await store.codes.find('h4'), null)
-    t.not(await store.codes.find('h5'), null)
-  },
+  'prune deletes at most the given number of expired codes and returns how many (docs/security.md Q20)':
+    async (t, store) => {
+      await signedIn(store)
+      for (let i = 1; i <= 5; i += 1) {
+        await store.codes.insert(`h${i}`, code({ sessionId: `s${i}`, expiresAt: i }), 0)
+      }
+      t.equal(await store.codes.prune(4, 2), 2)
+      t.equal(await store.codes.prune(4, 2), 1)
+      t.equal(await store.codes.prune(4, 2), 0)
+      t.equal(await store.codes.find('h3'), null)
+      t.not(await store.codes.find('h4'), null)
+      t.not(await store.codes.find('h5'), null)
+    },
 }

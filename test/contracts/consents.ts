@@ -11,7 +11,7 @@ const consent = (overrides: Partial<Consent> = {}): Consent => ({
 })
 
 export const consentsContract: Contract = {
-  'what was remembered is found, by user and client': async (t, store) => {
+  'find returns a stored consent by user and client': async (t, store) => {
     await people(store)
     t.equal(await store.consents.add(consent()), true)
     t.equal(await store.consents.add(consent({ clientId: 'phone', scopes: [] })), true)
@@ -21,7 +21,7 @@ export const consentsContract: Contract = {
     t.equal(await store.consents.find('machine', 'alice'), null)
   },
 
-  'list gives those of one user, newest first': async (t, store) => {
+  'list returns the consents of one user, newest first': async (t, store) => {
     await people(store)
     await store.consents.add(consent())
     await store.consents.add(consent({ clientId: 'phone', grantedAt: 1100 }))
@@ -30,7 +30,7 @@ export const consentsContract: Contract = {
     t.same(await store.consents.list('nobody'), [])
   },
 
-  'remember adds to what was allowed before': async (t, store) => {
+  'add extends the scopes that were granted before': async (t, store) => {
     await people(store)
     await store.consents.add(consent())
     t.equal(await store.consents.add(consent({ scopes: ['orders:read', 'email'], grantedAt: 1200 })), true)
@@ -40,7 +40,7 @@ export const consentsContract: Contract = {
     t.same((await store.consents.find('alice', 'machine'))?.scopes, both.scopes, 'nothing gets lost')
   },
 
-  'of fifty that add at once, on two connections, none gets lost': async (t, store, database) => {
+  'of fifty concurrent additions on two connections, none is lost': async (t, store, database) => {
     await people(store)
     const other = await database.connect()
     const outcome = await winners(50, (i) =>
@@ -52,7 +52,7 @@ export const consentsContract: Contract = {
     t.equal(scopes.length, 50)
   },
 
-  'remember is false, and nothing has changed, if the user or the client is gone': async (t, store) => {
+  'add returns false and changes nothing if the user or the client does not exist': async (t, store) => {
     await people(store)
     t.equal(await store.consents.add(consent({ userId: 'x' })), false)
     t.equal(await store.consents.add(consent({ clientId: 'x' })), false)
@@ -60,7 +60,11 @@ export const consentsContract: Contract = {
     t.same(await store.consents.list('x'), [])
   },
 
-  'forget is true for one of fifty, and false if there was none': async (t, store, database) => {
+  'of fifty concurrent deletions one returns true; without a consent delete returns false': async (
+    t,
+    store,
+    database,
+  ) => {
     await people(store)
     const other = await database.connect()
     await store.consents.add(consent())

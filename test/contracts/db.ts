@@ -19,13 +19,13 @@ async function content(db: Db): Promise<Record<string, number>> {
 }
 
 export const dbContract: Contract = {
-  'query gives rows by column name, and none as an empty list': async (t, { db }) => {
+  'query returns rows by column name, and an empty list if there are none': async (t, { db }) => {
     t.same(await content(db), {})
     await db.batch([insert('a', 7)])
     t.same(await db.query('SELECT id, expires_at AS at FROM single_use'), [{ id: 'a', at: 7 }])
   },
 
-  'parameters are values: never SQL, and the same coming back': async (t, { db }) => {
+  'parameters are never interpreted as SQL and are returned unchanged': async (t, { db }) => {
     const texts = ['', "'; DROP TABLE single_use; --", '$1', '%', 'é🙂', 'a'.repeat(100_000)]
     for (const [i, text] of texts.entries()) await db.batch([insert(text, i)])
     for (const [i, text] of texts.entries()) {
@@ -38,10 +38,7 @@ export const dbContract: Contract = {
     ])
   },
 
-  'parameters are counted by number, so that one may be used twice and the eleventh is not the first': async (
-    t,
-    { db },
-  ) => {
+  'a parameter may be used twice, and $11 is not $1': async (t, { db }) => {
     const params = Array.from({ length: 11 }, (_, i) => `p${i + 1}`)
     await db.batch([insert('p11p1p11')])
     const sql = `SELECT id FROM single_use WHERE id = CAST($11 AS TEXT) || $1 || $11
@@ -49,16 +46,16 @@ export const dbContract: Contract = {
     t.same(await db.query(sql, params), [{ id: 'p11p1p11' }])
   },
 
-  'a batch is all of its steps': async (t, { db }) => {
+  'a batch runs all of its steps': async (t, { db }) => {
     t.equal(await db.batch([insert('a'), insert('b'), update('a', 2)]), true)
     t.same(await content(db), { a: 2, b: 1 })
   },
 
-  'a batch of no steps is done': async (t, { db }) => {
+  'a batch without steps succeeds': async (t, { db }) => {
     t.equal(await db.batch([]), true)
   },
 
-  'a step that touches another number of rows than it must undoes the whole batch, and it is false': async (
+  'a batch rolls back and returns false if a step changes an unexpected number of rows': async (
     t,
     { db },
   ) => {
@@ -70,19 +67,19 @@ export const dbContract: Contract = {
     t.same(await content(db), { a: 1, b: 1 })
   },
 
-  'a guard counts the rows that are matched, be they changed or not': async (t, { db }) => {
+  'expectRows counts matched rows, whether their values change or not': async (t, { db }) => {
     await db.batch([insert('a', 1)])
     t.equal(await db.batch([update('a', 1, 1)]), true)
   },
 
-  'an insert that stands back from a conflict touches no row': async (t, { db }) => {
+  'an insert with ON CONFLICT DO NOTHING counts no row on a conflict': async (t, { db }) => {
     await db.batch([insert('a')])
     const again = { ...insert('a', 9), sql: `${insert('a').sql} ON CONFLICT (id) DO NOTHING`, expectRows: 1 }
     t.equal(await db.batch([again]), false)
     t.same(await content(db), { a: 1 })
   },
 
-  'a key that is taken undoes the whole batch, and is a ConstraintViolation': async (t, { db }) => {
+  'a taken key rolls back the whole batch and throws ConstraintViolation': async (t, { db }) => {
     await db.batch([insert('a')])
     await t.rejects(db.batch([insert('b'), insert('a'), insert('c')]), { name: 'ConstraintViolation' })
     await t.rejects(db.batch([insert('b'), insert('c', null)]), { name: 'ConstraintViolation' })
@@ -94,7 +91,7 @@ export const dbContract: Contract = {
     t.same(await content(db), { a: 1 })
   },
 
-  'batches of one moment succeed or fail alone': async (t, { db }) => {
+  'concurrent batches succeed or fail independently': async (t, { db }) => {
     await db.batch([insert('taken')])
     const outcomes = await Promise.allSettled(
       Array.from({ length: 60 }, (_, i) => {
@@ -113,7 +110,7 @@ export const dbContract: Contract = {
     t.notOk(names.some((name) => /^(undone|failed)/.test(name)))
   },
 
-  'a mistake in one batch is that batch’s alone': async (t, { db }) => {
+  'an SQL mistake fails only its own batch': async (t, { db }) => {
     const wrong: Step[][] = [
       [insert('x'), { sql: 'INSERT INTO no_such_table VALUES (1)' }],
       [insert('x'), { sql: 'not SQL' }],
@@ -132,16 +129,12 @@ export const dbContract: Contract = {
     }
   },
 
-  'a mistake is not called trouble of the store': async (t, { db }) => {
+  'an SQL mistake is not reported as an unavailable store': async (t, { db }) => {
     await t.rejects(db.query('SELECT * FROM no_such_table'), /no_such_table/)
     await t.rejects(db.batch([{ sql: 'DELETE FROM no_such_table' }]), /no_such_table/)
   },
 
-  'a compare and swap has one winner among a thousand batches on two connections': async (
-    t,
-    { db },
-    database,
-  ) => {
+  'of a thousand compare-and-swap batches on two connections, one wins': async (t, { db }, database) => {
     const other = (await database.connect()).db
     await db.batch([insert('a', 0)])
     const swap = (i: number): Step => ({
@@ -152,11 +145,7 @@ export const dbContract: Contract = {
     t.same(await winners(1000, (i) => (i % 2 ? db : other).batch([swap(i)])), { won: 1, lost: 999 })
   },
 
-  'what a batch has done is seen by the next query, here and on another connection': async (
-    t,
-    { db },
-    database,
-  ) => {
+  'the next query on any connection sees what a batch has changed': async (t, { db }, database) => {
     const other = (await database.connect()).db
     for (let i = 1; i <= 20; i += 1) {
       await db.batch([insert(`n${i}`)])
@@ -165,14 +154,14 @@ export const dbContract: Contract = {
     }
   },
 
-  'close finishes what was asked for before it': async (t, { db }, database) => {
+  'close waits for earlier batches': async (t, { db }, database) => {
     const asked = Array.from({ length: 300 }, (_, i) => db.batch([insert(`n${i}`)]))
     await db.close()
     t.same(await Promise.all(asked), Array(300).fill(true))
     t.equal(Object.keys(await content((await database.connect()).db)).length, 300)
   },
 
-  'after close the store is unavailable; closing again is harmless': async (t, { db }) => {
+  'after close the store is unavailable, and a second close does nothing': async (t, { db }) => {
     await db.close()
     await db.close()
     await t.rejects(db.query('SELECT 1'), { name: 'StoreUnavailable' })

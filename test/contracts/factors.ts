@@ -36,7 +36,7 @@ const passkey = (userId: string, overrides: Partial<Passkey> = {}): Passkey => (
 const codes = (prefix: string) => Array.from({ length: 10 }, (_, i) => `${prefix}${i}`)
 
 export const factorsContract: Contract = {
-  'a TOTP secret is found as it was added; a user has one at most': async (t, store) => {
+  'findTotp returns the secret as it was added, and a user has at most one': async (t, store) => {
     const { alice, bob } = await people(store)
     t.equal(await store.factors.findTotp(alice), null)
     t.same(await winners(50, (i) => store.factors.addTotp(totp(alice, `s${i}`))), { won: 1, lost: 49 })
@@ -81,7 +81,7 @@ export const factorsContract: Contract = {
     t.same(await store.factors.listTotpBefore(3, 9), [{ userId: bob, encryptedSecret: 'old b' }])
   },
 
-  'a step of a secret that was replaced meanwhile is not spent': async (t, store) => {
+  'a time step of a replaced secret is not consumed': async (t, store) => {
     const { alice, bob } = await people(store)
     await store.factors.addTotp(totp(alice))
     t.equal(await store.factors.consumeTotpStep(alice, 'v1.other', 11), false)
@@ -89,7 +89,7 @@ export const factorsContract: Contract = {
     t.equal((await store.factors.findTotp(alice))?.lastStep, 10)
   },
 
-  'a passkey is found with every member, and listed, the oldest first': async (t, store) => {
+  'a passkey is found with every member, and passkeys are listed oldest first': async (t, store) => {
     const { alice, bob } = await people(store)
     const [old, young] = [
       passkey(alice, { id: 'old' }),
@@ -103,33 +103,36 @@ export const factorsContract: Contract = {
     t.same(await store.factors.listPasskeys(bob), [])
   },
 
-  'a credential id is taken once, whoever asks; a user who is gone gets none': async (t, store) => {
+  'a credential id can be added once for all users, and not for a user who does not exist': async (
+    t,
+    store,
+  ) => {
     const { alice, bob } = await people(store)
     const add = (i: number) => store.factors.addPasskey(passkey(i % 2 ? alice : bob))
     t.same(await winners(50, add), { won: 1, lost: 49 })
     t.equal(await store.factors.addPasskey(passkey('u_x', { id: 'other' })), false)
   },
 
-  'a user has twenty passkeys at most, of fifty at once on two connections (§3.1 #6)': async (
+  'of fifty passkeys added concurrently on two connections, a user gets twenty (RFC 7523 §3; docs/security.md P6)':
+    async (t, store, database) => {
+      const { alice, bob } = await people(store)
+      const other = await database.connect()
+      const add = (i: number) =>
+        (i % 2 ? store : other).factors.addPasskey(passkey(alice, { id: `c${i}`, createdAt: i }))
+      t.same(await winners(50, add), { won: MOST_PASSKEYS, lost: 50 - MOST_PASSKEYS })
+      t.equal(await store.factors.addPasskey(passkey(bob, { id: 'bobs' })), true)
+      const [first, , third] = await store.factors.listPasskeys(alice)
+      await store.factors.removePasskey(alice, first?.id ?? '')
+      await store.factors.removePasskey(alice, third?.id ?? '')
+      t.equal(await store.factors.addPasskey(passkey(alice, { id: 'again' })), true, 'a place that was left')
+      t.equal(await store.factors.addPasskey(passkey(alice, { id: 'once more' })), true)
+      t.equal(await store.factors.addPasskey(passkey(alice, { id: 'too many' })), false)
+    },
+
+  'a use with a counter that does not grow is refused and changes nothing (WebAuthn §6.1.1)': async (
     t,
     store,
-    database,
   ) => {
-    const { alice, bob } = await people(store)
-    const other = await database.connect()
-    const add = (i: number) =>
-      (i % 2 ? store : other).factors.addPasskey(passkey(alice, { id: `c${i}`, createdAt: i }))
-    t.same(await winners(50, add), { won: MOST_PASSKEYS, lost: 50 - MOST_PASSKEYS })
-    t.equal(await store.factors.addPasskey(passkey(bob, { id: 'bobs' })), true)
-    const [first, , third] = await store.factors.listPasskeys(alice)
-    await store.factors.removePasskey(alice, first?.id ?? '')
-    await store.factors.removePasskey(alice, third?.id ?? '')
-    t.equal(await store.factors.addPasskey(passkey(alice, { id: 'again' })), true, 'a place that was left')
-    t.equal(await store.factors.addPasskey(passkey(alice, { id: 'once more' })), true)
-    t.equal(await store.factors.addPasskey(passkey(alice, { id: 'too many' })), false)
-  },
-
-  'a counter that does not grow is refused and changes nothing (WebAuthn §6.1.1)': async (t, store) => {
     const { alice, bob } = await people(store)
     await store.factors.addPasskey(passkey(alice))
     const use = (counter: number, userId = alice) =>
@@ -141,7 +144,7 @@ export const factorsContract: Contract = {
     t.match(await store.factors.findPasskey('credential'), { counter: 4, backedUp: false, lastUsedAt: 99 })
   },
 
-  'a passkey that does not count stays at zero and is used any number of times': async (t, store) => {
+  'a passkey without a counter can be used any number of times': async (t, store) => {
     const { alice } = await people(store)
     await store.factors.addPasskey(passkey(alice, { counter: 0 }))
     const use = (counter: number) =>
@@ -151,7 +154,7 @@ export const factorsContract: Contract = {
     t.equal(await use(0), false, 'once it counts, it counts')
   },
 
-  'a passkey is removed by its owner alone, once': async (t, store) => {
+  'only its owner can remove a passkey, once': async (t, store) => {
     const { alice, bob } = await people(store)
     await store.factors.addPasskey(passkey(alice))
     t.equal(await store.factors.removePasskey(bob, 'credential'), false)
@@ -159,23 +162,20 @@ export const factorsContract: Contract = {
     t.same(await store.factors.listPasskeys(alice), [])
   },
 
-  'a recovery code is used by exactly one of fifty, on two connections (§3.1 #6)': async (
-    t,
-    store,
-    database,
-  ) => {
-    const { alice, bob } = await people(store)
-    t.equal(await store.factors.replaceRecoveryCodes(alice, codes('a'), 1), true)
-    const other = await database.connect()
-    t.equal(await store.factors.consumeRecoveryCode(bob, 'a3'), false)
-    t.same(await winners(50, (i) => (i % 2 ? store : other).factors.consumeRecoveryCode(alice, 'a3')), {
-      won: 1,
-      lost: 49,
-    })
-    t.equal((await store.factors.summary(alice)).recoveryCodes, 9)
-  },
+  'of fifty concurrent uses of a recovery code on two connections, one succeeds (RFC 7523 §3; docs/security.md P6)':
+    async (t, store, database) => {
+      const { alice, bob } = await people(store)
+      t.equal(await store.factors.replaceRecoveryCodes(alice, codes('a'), 1), true)
+      const other = await database.connect()
+      t.equal(await store.factors.consumeRecoveryCode(bob, 'a3'), false)
+      t.same(await winners(50, (i) => (i % 2 ? store : other).factors.consumeRecoveryCode(alice, 'a3')), {
+        won: 1,
+        lost: 49,
+      })
+      t.equal((await store.factors.summary(alice)).recoveryCodes, 9)
+    },
 
-  'a new set of recovery codes replaces the old one whole, made fifty times at once as well': async (
+  'a new set of recovery codes replaces the whole old set, also if fifty sets are made concurrently': async (
     t,
     store,
   ) => {
@@ -195,7 +195,7 @@ export const factorsContract: Contract = {
     t.equal(await store.factors.replaceRecoveryCodes('u_x', codes('a'), 1), false)
   },
 
-  'the summary says what there is, and nothing for whoever is not there': async (t, store) => {
+  'the summary counts the factors of a user, and none for an unknown user': async (t, store) => {
     const { alice, bob } = await people(store)
     t.same(await store.factors.summary('u_x'), NOTHING)
     t.same(await store.factors.summary(alice), NOTHING)
@@ -207,7 +207,7 @@ export const factorsContract: Contract = {
     t.same(await store.factors.summary(bob), NOTHING)
   },
 
-  'recovery codes stay while there is a factor, and go with the last one': async (t, store) => {
+  'recovery codes are deleted with the last factor, and not before': async (t, store) => {
     const { alice, bob } = await people(store)
     await store.factors.replaceRecoveryCodes(bob, codes('b'), 1)
     await store.factors.addTotp(totp(alice))
@@ -231,7 +231,7 @@ export const factorsContract: Contract = {
     t.same(await store.factors.summary(alice), { totp: true, passkeys: 0, recoveryCodes: 10 })
   },
 
-  'of two factors that are removed at the same moment one is the last, and the codes go with it (§3.1 #6)':
+  'if two factors are removed concurrently, the recovery codes are deleted with the last one (RFC 7523 §3; docs/security.md P6)':
     async (t, store, database) => {
       const { alice } = await people(store)
       const other = (await database.connect()).factors
@@ -245,7 +245,7 @@ export const factorsContract: Contract = {
       }
     },
 
-  'reset takes everything of one user, and says whether there was anything': async (t, store) => {
+  'reset deletes all factors of one user and returns whether there were any': async (t, store) => {
     const { alice, bob } = await people(store)
     for (const id of [alice, bob]) {
       await store.factors.addTotp(totp(id))
@@ -258,7 +258,7 @@ export const factorsContract: Contract = {
     t.same(await store.factors.summary(bob), { totp: true, passkeys: 1, recoveryCodes: 10 })
   },
 
-  'everything goes with the user': async (t, store) => {
+  'deleting a user deletes all factors of the user': async (t, store) => {
     const { alice } = await people(store)
     await store.factors.addTotp(totp(alice))
     await store.factors.addPasskey(passkey(alice))

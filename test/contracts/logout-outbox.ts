@@ -17,7 +17,7 @@ const notice = (sessionId: string, dueAt: number, attempts = 0) => ({
 })
 
 export const logoutNoticesContract: Contract = {
-  'due gives those due now, at most so many, the longest waiting first': async (t, store) => {
+  'due returns at most the given number of due rows, the longest due first': async (t, store) => {
     await people(store)
     t.same(await store.logoutNotices.due(9999, 10), [])
     for (const [id, at] of [
@@ -36,7 +36,7 @@ export const logoutNoticesContract: Contract = {
     t.same(await store.logoutNotices.due(1300, 10, ['phone', 'machine']), [], 'clients that are left alone')
   },
 
-  'take is true for exactly one of fifty, on two connections, and the next attempt is later': async (
+  'of fifty concurrent claims on two connections, one succeeds and delays the next attempt': async (
     t,
     store,
     database,
@@ -56,14 +56,14 @@ export const logoutNoticesContract: Contract = {
     t.same(await store.logoutNotices.due(1280, 10), [notice('b', 1100), notice('a', 1280, 3)])
   },
 
-  'take is one of fifty even if the next attempt is due at the same moment': async (t, store) => {
+  'of fifty concurrent claims, one succeeds even if the next attempt is due at once': async (t, store) => {
     await people(store)
     await ended(store, 'a', 1100)
     const outcome = await winners(50, () => store.logoutNotices.claim(notice('a', 1100), 1100))
     t.same(outcome, { won: 1, lost: 49 })
   },
 
-  'done forgets it, and it cannot be taken any more': async (t, store) => {
+  'delete removes a row, which can then not be claimed': async (t, store) => {
     await people(store)
     await ended(store, 'a', 1100)
     await ended(store, 'b', 1100)
@@ -74,7 +74,7 @@ export const logoutNoticesContract: Contract = {
     await store.logoutNotices.delete('nobody')
   },
 
-  'count has all of them, due or not, and none that is done': async (t, store) => {
+  'count includes all rows, due or not, and no deleted row': async (t, store) => {
     await people(store)
     t.equal(await store.logoutNotices.count(), 0)
     await ended(store, 'a', 1100)

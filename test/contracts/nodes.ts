@@ -14,7 +14,7 @@ export const node = (overrides: Partial<ServingNode> = {}): ServingNode => ({
 })
 
 export const nodesContract: Contract = {
-  'a node is remembered with the newest that it said of itself': async (t, { nodes }) => {
+  'record stores the latest heartbeat of a node': async (t, { nodes }) => {
     t.same(await nodes.list(), [])
     await nodes.record(node())
     const newer = node({ ringVersion: 4, masterKeys: ['one', 'two'], seenAt: 105 })
@@ -22,7 +22,7 @@ export const nodesContract: Contract = {
     t.same(await nodes.list(), [newer])
   },
 
-  'all are listed, in the order of their starts, and what one says changes no other': async (
+  'list returns all nodes in the order of their starts, and a heartbeat changes only its own node': async (
     t,
     { nodes },
   ) => {
@@ -37,7 +37,7 @@ export const nodesContract: Contract = {
     ])
   },
 
-  'one that has stopped is gone, and no other': async (t, { nodes }) => {
+  'remove deletes one node only': async (t, { nodes }) => {
     await nodes.record(node())
     await nodes.record(node({ id: 'b' }))
     await nodes.remove('a')
@@ -45,7 +45,7 @@ export const nodesContract: Contract = {
     t.same(await nodes.list(), [node({ id: 'b' })])
   },
 
-  'those not seen since are pruned, at most so many': async (t, { nodes }) => {
+  'prune deletes at most the given number of nodes without a recent heartbeat': async (t, { nodes }) => {
     for (const [id, seenAt] of [
       ['a', 1],
       ['b', 2],

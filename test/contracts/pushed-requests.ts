@@ -18,7 +18,7 @@ export function pushed(overrides: Partial<PushedRequest> = {}): PushedRequest {
 }
 
 export const pushedRequestsContract: Contract = {
-  'a request that was pushed is found with its parameters, in their order': async (t, store) => {
+  'find returns a pushed request with its parameters in order': async (t, store) => {
     await people(store)
     t.equal(await store.pushedRequests.insert('h', pushed({ usedAt: 3 })), true)
     t.equal(await store.pushedRequests.insert('h2', pushed({ parameters: [] })), true)
@@ -27,7 +27,7 @@ export const pushedRequestsContract: Contract = {
     t.equal(await store.pushedRequests.find('H'), null)
   },
 
-  'insert is false, and nothing has changed, if the client is gone or the hash is taken': async (
+  'insert returns false and changes nothing if the client does not exist or the hash is taken': async (
     t,
     store,
   ) => {
@@ -39,33 +39,31 @@ export const pushedRequestsContract: Contract = {
     t.same(await store.pushedRequests.find('h'), pushed())
   },
 
-  'consume uses it up: true for exactly one of fifty, on two connections (K121, §3.1 #6)': async (
-    t,
-    store,
-    database,
-  ) => {
-    await people(store)
-    const other = await database.connect()
-    await store.pushedRequests.insert('h', pushed())
-    await store.pushedRequests.insert('h2', pushed())
-    const outcome = await winners(50, (i) => (i % 2 ? store : other).pushedRequests.consume('h', 1000 + i))
-    t.same(outcome, { won: 1, lost: 49 })
-    const usedAt = (await store.pushedRequests.find('h'))?.usedAt ?? 0
-    t.ok(usedAt >= 1000)
-    t.equal(await store.pushedRequests.consume('h', 2000), false)
-    t.equal((await store.pushedRequests.find('h'))?.usedAt, usedAt, 'the first time stays')
-    t.same(await store.pushedRequests.find('h2'), pushed(), 'another is not touched')
-    t.equal(await store.pushedRequests.consume('nothing', 1000), false)
-  },
+  'of fifty concurrent calls of consume on two connections, one returns true (RFC 9126 §2.2, §4; docs/security.md K121, P6)':
+    async (t, store, database) => {
+      await people(store)
+      const other = await database.connect()
+      await store.pushedRequests.insert('h', pushed())
+      await store.pushedRequests.insert('h2', pushed())
+      const outcome = await winners(50, (i) => (i % 2 ? store : other).pushedRequests.consume('h', 1000 + i))
+      t.same(outcome, { won: 1, lost: 49 })
+      const usedAt = (await store.pushedRequests.find('h'))?.usedAt ?? 0
+      t.ok(usedAt >= 1000)
+      t.equal(await store.pushedRequests.consume('h', 2000), false)
+      t.equal((await store.pushedRequests.find('h'))?.usedAt, usedAt, 'the first time stays')
+      t.same(await store.pushedRequests.find('h2'), pushed(), 'another is not touched')
+      t.equal(await store.pushedRequests.consume('nothing', 1000), false)
+    },
 
-  'prune deletes at most so many that expired before, and says how many (§4 row 20)': async (t, store) => {
-    await people(store)
-    for (let i = 1; i <= 5; i += 1) await store.pushedRequests.insert(`h${i}`, pushed({ expiresAt: i }))
-    t.equal(await store.pushedRequests.prune(4, 2), 2)
-    t.equal(await store.pushedRequests.prune(4, 2), 1)
-    t.equal(await store.pushedRequests.prune(4, 2), 0)
-    t.equal(await store.pushedRequests.find('h3'), null)
-    t.not(await store.pushedRequests.find('h4'), null)
-    t.not(await store.pushedRequests.find('h5'), null)
-  },
+  'prune deletes at most the given number of expired requests and returns how many (docs/security.md Q20)':
+    async (t, store) => {
+      await people(store)
+      for (let i = 1; i <= 5; i += 1) await store.pushedRequests.insert(`h${i}`, pushed({ expiresAt: i }))
+      t.equal(await store.pushedRequests.prune(4, 2), 2)
+      t.equal(await store.pushedRequests.prune(4, 2), 1)
+      t.equal(await store.pushedRequests.prune(4, 2), 0)
+      t.equal(await store.pushedRequests.find('h3'), null)
+      t.not(await store.pushedRequests.find('h4'), null)
+      t.not(await store.pushedRequests.find('h5'), null)
+    },
 }

@@ -5,21 +5,24 @@ const NOW = 1_000_000
 const bucket = (key: string, burst = 3, interval = 10): Bucket => ({ key, burst, interval })
 
 export const throttleContract: Contract = {
-  'a bucket holds its burst, then says in how many seconds to try again': async (t, { throttle }) => {
+  'a bucket admits its burst, and then returns after how many seconds to try again': async (
+    t,
+    { throttle },
+  ) => {
     for (let i = 0; i < 3; i += 1) t.equal(await throttle.take([bucket('a')], NOW), 0)
     t.equal(await throttle.take([bucket('a')], NOW), 10)
     t.equal(await throttle.take([bucket('a')], NOW + 9), 1)
     t.equal(await throttle.take([bucket('b')], NOW), 0, 'another bucket is another matter')
   },
 
-  'whoever waits as long as was said is admitted, once': async (t, { throttle }) => {
+  'after the returned wait, one attempt is admitted': async (t, { throttle }) => {
     for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a')], NOW)
     const wait = await throttle.take([bucket('a')], NOW + 4)
     t.equal(await throttle.take([bucket('a')], NOW + 4 + wait), 0)
     t.equal(await throttle.take([bucket('a')], NOW + 4 + wait), 10)
   },
 
-  'a bucket refills by one every interval, and to the brim but not beyond': async (t, { throttle }) => {
+  'a bucket refills by one attempt every interval, up to its burst': async (t, { throttle }) => {
     for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a')], NOW)
     t.equal(await throttle.take([bucket('a')], NOW + 10), 0)
     t.not(await throttle.take([bucket('a')], NOW + 10), 0)
@@ -27,23 +30,21 @@ export const throttleContract: Contract = {
     t.equal(await throttle.take([bucket('a')], NOW + 10_000), 10)
   },
 
-  'a refused attempt costs nothing': async (t, { throttle }) => {
+  'a refused attempt takes nothing from the bucket': async (t, { throttle }) => {
     for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a')], NOW)
     for (let i = 0; i < 50; i += 1) await throttle.take([bucket('a')], NOW)
     t.equal(await throttle.take([bucket('a')], NOW + 10), 0)
   },
 
-  'exactly the burst is admitted of fifty at once, on two connections (§3.1 #5)': async (
-    t,
-    store,
-    database,
-  ) => {
-    const other = await database.connect()
-    const take = async (i: number) => (await (i % 2 ? store : other).throttle.take([bucket('a')], NOW)) === 0
-    t.same(await winners(50, take), { won: 3, lost: 47 })
-  },
+  'of fifty concurrent attempts on two connections, exactly the burst is admitted (RFC 6749 §10.10; docs/security.md P5)':
+    async (t, store, database) => {
+      const other = await database.connect()
+      const take = async (i: number) =>
+        (await (i % 2 ? store : other).throttle.take([bucket('a')], NOW)) === 0
+      t.same(await winners(50, take), { won: 3, lost: 47 })
+    },
 
-  'one attempt is taken from every bucket, or from none': async (t, { throttle }) => {
+  'take takes one attempt from every bucket, or from none': async (t, { throttle }) => {
     const both = [bucket('wide', 5), bucket('narrow', 1)]
     t.equal(await throttle.take(both, NOW), 0)
     for (let i = 0; i < 10; i += 1) t.equal(await throttle.take(both, NOW), 10)
@@ -51,13 +52,13 @@ export const throttleContract: Contract = {
     t.equal(left.won, 4)
   },
 
-  'the longest wait of several buckets counts': async (t, { throttle }) => {
+  'take returns the longest wait of several buckets': async (t, { throttle }) => {
     const both = [bucket('short', 1, 5), bucket('long', 1, 60)]
     await throttle.take(both, NOW)
     t.equal(await throttle.take(both, NOW + 1), 59)
   },
 
-  'giveBack gives one attempt back to each bucket, and never more than it holds': async (t, { throttle }) => {
+  'refund returns one attempt to each bucket, up to its burst': async (t, { throttle }) => {
     const both = [bucket('a'), bucket('b')]
     for (let i = 0; i < 3; i += 1) await throttle.take(both, NOW)
     await throttle.refund(both)
@@ -72,7 +73,7 @@ export const throttleContract: Contract = {
     }
   },
 
-  'reset fills a bucket up, and only that one': async (t, { throttle }) => {
+  'reset fills one bucket only': async (t, { throttle }) => {
     for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a'), bucket('b')], NOW)
     await throttle.reset('a')
     await throttle.reset('unknown')
@@ -80,13 +81,13 @@ export const throttleContract: Contract = {
     t.equal(await throttle.take([bucket('b')], NOW), 10)
   },
 
-  'counting survives a restart (§3.1 #5)': async (t, store, database) => {
+  'buckets survive a restart (RFC 6749 §10.10; docs/security.md P5)': async (t, store, database) => {
     for (let i = 0; i < 3; i += 1) await store.throttle.take([bucket('a')], NOW)
     await store.db.close()
     t.equal(await (await database.connect()).throttle.take([bucket('a')], NOW), 10)
   },
 
-  'what was counted while the clock was far ahead holds nobody back for good (§4 row 7)': async (
+  'attempts counted while the clock was far ahead block no one for good (docs/security.md Q7)': async (
     t,
     { throttle },
   ) => {
@@ -96,12 +97,15 @@ export const throttleContract: Contract = {
     t.equal(await throttle.take([bucket('a')], NOW), 10)
   },
 
-  'a clock that is set back a little opens no bucket (§4 row 7)': async (t, { throttle }) => {
+  'a clock that is set back a little does not fill a bucket (docs/security.md Q7)': async (
+    t,
+    { throttle },
+  ) => {
     for (let i = 0; i < 3; i += 1) await throttle.take([bucket('a')], NOW)
     t.equal(await throttle.take([bucket('a')], NOW - 90), 100)
   },
 
-  'prune deletes at most so many buckets that are full again, which changes nothing': async (
+  'prune deletes at most the given number of full buckets, which changes no limit': async (
     t,
     { throttle },
   ) => {
@@ -116,20 +120,23 @@ export const throttleContract: Contract = {
 }
 
 export const knownLocationsContract: Contract = {
-  'a place is familiar until the time it is remembered to': async (t, { knownLocations }) => {
+  'a location is known until its expiry': async (t, { knownLocations }) => {
     await knownLocations.add('place', 100)
     t.equal(await knownLocations.has('place', 99), true)
     t.equal(await knownLocations.has('place', 100), false)
     t.equal(await knownLocations.has('elsewhere', 1), false)
   },
 
-  'remembering again makes it longer, fifty times at once as well': async (t, { knownLocations }) => {
+  'adding a location again extends its expiry, also fifty times concurrently': async (
+    t,
+    { knownLocations },
+  ) => {
     await knownLocations.add('place', 100)
     await Promise.all(Array.from({ length: 50 }, () => knownLocations.add('place', 200)))
     t.equal(await knownLocations.has('place', 150), true)
   },
 
-  'prune forgets at most so many whose time is over': async (t, { knownLocations }) => {
+  'prune deletes at most the given number of expired locations': async (t, { knownLocations }) => {
     for (let i = 1; i <= 5; i += 1) await knownLocations.add(`p${i}`, i)
     t.equal(await knownLocations.prune(4, 2), 2)
     t.equal(await knownLocations.prune(4, 2), 1)

@@ -24,7 +24,7 @@ const REGISTRY: readonly (readonly [string, (store: Store) => Promise<boolean>])
 ]
 
 export const revisionsContract: Contract = {
-  'every change of clients, APIs and roles makes the registry revision grow': async (t, store) => {
+  'every change of clients, APIs and roles increments the registry revision': async (t, store) => {
     for (const [name, change] of REGISTRY) {
       const before = await store.revisions.read()
       t.equal(await change(store), true, `${name} changes something`)
@@ -34,7 +34,7 @@ export const revisionsContract: Contract = {
     }
   },
 
-  'a refused change leaves the registry revision as it was': async (t, store) => {
+  'a refused change does not change the registry revision': async (t, store) => {
     await store.apis.insert(api())
     await store.clients.insert(client())
     await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 })
@@ -55,10 +55,7 @@ export const revisionsContract: Contract = {
     t.same(await store.revisions.read(), before)
   },
 
-  'the registry revision is of the same batch as the change: fifty at once are fifty steps': async (
-    t,
-    store,
-  ) => {
+  'fifty concurrent changes increment the registry revision fifty times': async (t, store) => {
     const before = await store.revisions.read()
     await Promise.all(Array.from({ length: 50 }, (_, i) => store.clients.insert(client({ id: `c${i}` }))))
     t.equal((await store.revisions.read()).registry, before.registry + 50)
@@ -72,10 +69,7 @@ export const revisionsContract: Contract = {
     t.equal((await store.revisions.read()).ring, 2)
   },
 
-  'people, sessions and counters are no registry: signing in makes nobody read it again': async (
-    t,
-    store,
-  ) => {
+  'changes of users, sessions and rate limits do not change the registry revision': async (t, store) => {
     await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 })
     const before = await store.revisions.read()
     const alice = await user()
@@ -86,7 +80,7 @@ export const revisionsContract: Contract = {
     t.same(await store.revisions.read(), before)
   },
 
-  'what one connection changes, another sees': async (t, store, database) => {
+  'a change on one connection is visible on another': async (t, store, database) => {
     const other = await database.connect()
     await store.clients.insert(client())
     t.same(await other.revisions.read(), await store.revisions.read())

@@ -52,7 +52,7 @@ export const ringContract: Contract = {
     t.equal(await store.ring.read(), null)
   },
 
-  'create stores a ring, and read gives back every member of it': async (t, store) => {
+  'read returns every member of a created ring': async (t, store) => {
     const full = ring({
       version: 7,
       keys: [
@@ -72,7 +72,7 @@ export const ringContract: Contract = {
     t.same(await store.ring.read(), full)
   },
 
-  'create is true for exactly one caller, ever: fifty at once, on two connections, then one more (§4 row 9)':
+  'of fifty concurrent calls of create on two connections, and a later one, exactly one succeeds (docs/security.md Q9)':
     async (t, store, database) => {
       const other = await database.connect()
       const make = (i: number) =>
@@ -84,20 +84,20 @@ export const ringContract: Contract = {
       t.equal(await other.ring.create(make(50)), false)
     },
 
-  'replace puts the successor in place of the ring that was seen': async (t, store) => {
+  'replace stores the successor of the ring that was read': async (t, store) => {
     await store.ring.create(ring())
     t.equal(await store.ring.replace(ring(), rotated()), true)
     t.same(await store.ring.read(), rotated())
   },
 
-  'replace is false, and nothing has changed, if the version is another': async (t, store) => {
+  'replace returns false and changes nothing if the version has changed': async (t, store) => {
     await store.ring.create(ring())
     await store.ring.replace(ring(), rotated())
     t.equal(await store.ring.replace(ring(), rotated('other')), false)
     t.same(await store.ring.read(), rotated())
   },
 
-  'replace is false, and nothing has changed, if a key is needed for longer than was seen': async (
+  'replace returns false and changes nothing if a key is needed for longer than was read': async (
     t,
     store,
   ) => {
@@ -110,12 +110,16 @@ export const ringContract: Contract = {
     )
   },
 
-  'replace is false without a ring': async (t, store) => {
+  'replace returns false if there is no ring': async (t, store) => {
     t.equal(await store.ring.replace(ring(), rotated()), false)
     t.equal(await store.ring.read(), null)
   },
 
-  'of fifty successors one takes the place, whole (§4 row 9)': async (t, store, database) => {
+  'of fifty concurrent successors, one is stored completely (docs/security.md Q9)': async (
+    t,
+    store,
+    database,
+  ) => {
     const other = await database.connect()
     await store.ring.create(ring())
     const outcome = await winners(50, (i) =>
@@ -127,23 +131,21 @@ export const ringContract: Contract = {
     t.equal(now?.keys.length, 3, 'one fresh key, not fifty')
   },
 
-  'a replace among fifty extensions loses, and after them wins: no note of a token is lost': async (
-    t,
-    store,
-  ) => {
-    await store.ring.create(ring())
-    const [, lost] = await Promise.all([
-      Promise.all(Array.from({ length: 50 }, (_, i) => store.ring.extendTokensUntil('active', 1000 + i))),
-      store.ring.replace(ring(), rotated()),
-    ])
-    t.equal(lost, false)
-    const seen = (await store.ring.read()) as Ring
-    t.equal(seen.keys[0]?.tokensUntil, 1049)
-    t.equal(await store.ring.replace(seen, rotated()), true)
-    t.equal((await store.ring.read())?.keys[0]?.tokensUntil, 1049, 'and the successor keeps it')
-  },
+  'replace fails during fifty concurrent extensions and succeeds afterwards, and no extension is lost':
+    async (t, store) => {
+      await store.ring.create(ring())
+      const [, lost] = await Promise.all([
+        Promise.all(Array.from({ length: 50 }, (_, i) => store.ring.extendTokensUntil('active', 1000 + i))),
+        store.ring.replace(ring(), rotated()),
+      ])
+      t.equal(lost, false)
+      const seen = (await store.ring.read()) as Ring
+      t.equal(seen.keys[0]?.tokensUntil, 1049)
+      t.equal(await store.ring.replace(seen, rotated()), true)
+      t.equal((await store.ring.read())?.keys[0]?.tokensUntil, 1049, 'and the successor keeps it')
+    },
 
-  'the store itself refuses a second active or next key': async (t, store) => {
+  'the database refuses a second active or next key': async (t, store) => {
     await store.ring.create(ring())
     for (const state of ['active', 'next'] as const) {
       const two = { ...ring(), version: 2, keys: [...ring().keys, ringKey({ kid: 'second', state })] }
@@ -152,7 +154,7 @@ export const ringContract: Contract = {
     t.same(await store.ring.read(), ring())
   },
 
-  'extendTokensUntil notes how long a key is needed, and never shortens it': async (t, store) => {
+  'extendTokensUntil records how long a key is needed and never shortens it': async (t, store) => {
     await store.ring.create(ring())
     const noted = async (until: number) => {
       t.equal(await store.ring.extendTokensUntil('active', until), true)
@@ -164,17 +166,17 @@ export const ringContract: Contract = {
     t.equal((await store.revisions.read()).ring, 1, 'a note is no new version')
   },
 
-  'extendTokensUntil takes a retiring key, which another node may still sign with': async (t, store) => {
+  'extendTokensUntil accepts a retiring key, because another node may still sign with it': async (
+    t,
+    store,
+  ) => {
     await store.ring.create(ring())
     await store.ring.replace(ring(), rotated())
     t.equal(await store.ring.extendTokensUntil('active', 500), true)
     t.equal((await store.ring.read())?.keys[0]?.tokensUntil, 500)
   },
 
-  'extendTokensUntil is false for a key that may not sign: next, retired, revoked, unknown': async (
-    t,
-    store,
-  ) => {
+  'extendTokensUntil returns false for a next, retired, revoked or unknown key': async (t, store) => {
     const keys = (['retired', 'revoked'] as const).map((state) => ringKey({ kid: state, state }))
     const whole = ring({ keys: [...ring().keys, ...keys] })
     await store.ring.create(whole)
@@ -184,7 +186,7 @@ export const ringContract: Contract = {
     t.same(await store.ring.read(), whole)
   },
 
-  'another connection sees the ring as it was left': async (t, store, database) => {
+  'another connection reads the same ring': async (t, store, database) => {
     await store.ring.create(ring())
     await store.ring.replace(ring(), rotated())
     t.same(await (await database.connect()).ring.read(), rotated())

@@ -11,7 +11,7 @@ const role = (overrides: Partial<Role> = {}): Role => ({
 })
 
 export const rolesContract: Contract = {
-  'a role that was inserted is found with every member, and listed by name': async (t, { roles }) => {
+  'find returns every member of an inserted role, and list is sorted by name': async (t, { roles }) => {
     const none = role({ name: 'nothing', scopes: [] })
     t.same(await roles.list(), [])
     const strict = role({ name: 'strict', requireSecondFactor: true, createdAt: 2 })
@@ -24,17 +24,17 @@ export const rolesContract: Contract = {
     t.same(await roles.list(), [role(), none, strict])
   },
 
-  'insert is false, and nothing has changed, if the name is taken': async (t, { roles }) => {
+  'insert returns false and changes nothing if the name is taken': async (t, { roles }) => {
     await roles.insert(role())
     t.same(await winners(50, () => roles.insert(role({ scopes: ['all'] }))), { won: 0, lost: 50 })
     t.same(await roles.list(), [role()])
   },
 
-  'of fifty roles with one name, one is made': async (t, { roles }) => {
+  'of fifty concurrent inserts with one name, one succeeds': async (t, { roles }) => {
     t.same(await winners(50, (i) => roles.insert(role({ scopes: [`s${i}`] }))), { won: 1, lost: 49 })
   },
 
-  'replace makes a role ask for a second factor, and no longer': async (t, { roles }) => {
+  'replace turns the second factor of a role on and off': async (t, { roles }) => {
     await roles.insert(role())
     for (const requireSecondFactor of [true, false]) {
       t.equal(await roles.replace(role({ requireSecondFactor })), true)
@@ -42,17 +42,17 @@ export const rolesContract: Contract = {
     }
   },
 
-  'replace gives a role other scopes; it is false if there is no such role': async (t, { roles }) => {
+  'replace changes the scopes of a role, and returns false if there is no such role': async (
+    t,
+    { roles },
+  ) => {
     t.equal(await roles.replace(role()), false)
     await roles.insert(role())
     t.equal(await roles.replace(role({ scopes: ['new'] })), true)
     t.same(await roles.find('clerk'), role({ scopes: ['new'] }))
   },
 
-  'delete takes the role from every user who has it; it is false if there was no such role': async (
-    t,
-    store,
-  ) => {
+  'delete removes the role from all users, and returns false if there is no such role': async (t, store) => {
     await store.roles.insert(role())
     await store.roles.insert(role({ name: 'boss' }))
     const alice = await user({ roles: ['boss', 'clerk'] })

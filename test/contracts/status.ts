@@ -8,7 +8,7 @@ const positions = ({ list, start, size }: StatusBlock) =>
   Array.from({ length: size }, (_, index) => `${list}/${start + index}`)
 
 export const statusContract: Contract = {
-  'lease gives positions that were never given to anybody, fifty times at once on two connections': async (
+  'fifty concurrent leases on two connections get positions that were never leased before': async (
     t,
     { status },
     database,
@@ -22,14 +22,14 @@ export const statusContract: Contract = {
     t.equal(new Set(blocks.flatMap(positions)).size, 50 * 64)
   },
 
-  'sessions and tokens have lists of their own': async (t, { status }) => {
+  'sessions and tokens have separate lists': async (t, { status }) => {
     const session = await status.lease('session', 64, 100)
     const token = await status.lease('token', 64, 100, 'machine')
     t.not(session.list, token.list)
     t.equal(session.expiresAt, 100)
   },
 
-  'a block does not reach over the end of a list': async (t, { status }) => {
+  'a block never crosses the end of a list': async (t, { status }) => {
     const first = await status.lease('token', LIST_SIZE - 10, 100, 'machine')
     const second = await status.lease('token', 64, 100, 'machine')
     t.not(second.list, first.list)
@@ -37,10 +37,7 @@ export const statusContract: Contract = {
     t.same(await status.liveLists(50), [first.list, second.list].sort())
   },
 
-  'after beginNewLists, blocks come from lists that nothing was leased from, of either kind': async (
-    t,
-    { status },
-  ) => {
+  'after startNewLists, blocks of both kinds come from new lists': async (t, { status }) => {
     const before = [await status.lease('token', 64, 100, 'machine'), await status.lease('session', 64, 100)]
     await status.startNewLists()
     const after = [await status.lease('token', 64, 100, 'machine'), await status.lease('session', 64, 100)]
@@ -51,14 +48,17 @@ export const statusContract: Contract = {
     t.notOk(lists.includes((await status.lease('token', 64, 100, 'machine')).list), 'and again')
   },
 
-  'a list lives as long as the longest of its blocks': async (t, { status }) => {
+  'a list lives as long as its longest block': async (t, { status }) => {
     const { list } = await status.lease('token', 64, 200, 'machine')
     await status.lease('token', 64, 100, 'machine')
     t.same(await status.liveLists(199), [list])
     t.same(await status.liveLists(200), [])
   },
 
-  'what was taken back is told once a revision, and everything after revision 0': async (t, { status }) => {
+  'changesSince returns what was revoked after a revision, and everything for revision 0': async (
+    t,
+    { status },
+  ) => {
     const before = await status.changesSince(0, 10)
     await status.revoke({ list: 1, idx: 7 }, 100)
     await status.revoke({ list: 1, idx: 7 }, 100)
@@ -71,14 +71,14 @@ export const statusContract: Contract = {
     t.same((await status.changesSince(0, 10)).entries.length, 2)
   },
 
-  'what has expired is not told any more, and is pruned': async (t, { status }) => {
+  'changesSince omits expired entries, and prune deletes them': async (t, { status }) => {
     await status.revoke({ list: 1, idx: 7 }, 100)
     t.same((await status.changesSince(0, 100)).entries, [])
     t.equal(await status.prune(101, 10), 1)
     t.equal(await status.prune(101, 10), 0)
   },
 
-  'revokeClient takes back all blocks of the client so far, and no others': async (t, { status }) => {
+  'revokeClient revokes all earlier blocks of the client and no others': async (t, { status }) => {
     const mine = await status.lease('token', 64, 100, 'machine')
     await status.lease('token', 64, 100, 'phone')
     await status.revokeClient('machine')
@@ -88,7 +88,7 @@ export const statusContract: Contract = {
     t.not(later.start, mine.start)
   },
 
-  'a session takes its index along: revoked alone, with others, or with its client': async (t, store) => {
+  'revoking a session by any means revokes its status index': async (t, store) => {
     for (const id of ['machine', 'phone']) await store.clients.insert(client({ id }))
     await store.users.insert(await user({ id: 'alice', roles: [] }))
     const begin = (id: string, idx: number, clientId = 'machine') =>
@@ -107,7 +107,7 @@ export const statusContract: Contract = {
     t.equal(await store.sessions.find('s2'), null)
   },
 
-  'replaceStatus takes back the index and gives another, once': async (t, store) => {
+  'replaceStatus revokes the old index and stores a new one, once': async (t, store) => {
     await store.clients.insert(client())
     await store.users.insert(await user({ id: 'alice', roles: [] }))
     const [old, fresh] = [
@@ -121,7 +121,7 @@ export const statusContract: Contract = {
     t.same((await store.status.changesSince(0, 10)).entries, [old])
   },
 
-  'a session that had ended already changes nothing': async (t, store) => {
+  'revoking an ended session changes no revision': async (t, store) => {
     await store.clients.insert(client())
     await store.users.insert(await user({ id: 'alice', roles: [] }))
     await store.sessions.insert(session({ status: { list: 0, idx: 1 } }))

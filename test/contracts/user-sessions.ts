@@ -36,7 +36,7 @@ function afterReading(store: Store, happens: () => Promise<unknown>): Store {
 }
 
 export const signInsContract: Contract = {
-  'a sign-in that was inserted is found by its secret and by its id, with every member': async (t, store) => {
+  'a session is found by secret and by id, with every member': async (t, store) => {
     await people(store)
     const full = signIn({ authTime: 1100, amr: ['pwd', 'otp', 'mfa'], userAgent: 'Bröwser “1”' })
     t.equal(await store.signIns.insert(full, 'hash'), true)
@@ -47,7 +47,7 @@ export const signInsContract: Contract = {
     t.equal(await store.signIns.find('hash'), null)
   },
 
-  'insert is false, and nothing has changed, if the user is gone, or id or secret is taken': async (
+  'insert returns false and changes nothing if the user does not exist, or the id or secret is taken': async (
     t,
     store,
   ) => {
@@ -60,7 +60,7 @@ export const signInsContract: Contract = {
     t.same(await store.signIns.find('browser'), signIn())
   },
 
-  'one that has ended is found too, and says when it ended': async (t, store) => {
+  'an ended session is found with the time of its end': async (t, store) => {
     await people(store)
     await store.signIns.insert(signIn(), 'h')
     await store.signIns.end('browser', 1200, 'signed out')
@@ -68,18 +68,16 @@ export const signInsContract: Contract = {
     t.same(await store.signIns.find('browser'), signIn({ endedAt: 1200 }))
   },
 
-  'renew puts a new secret in the place of the old one, with what was proved now (C41, §3.3 #23)': async (
-    t,
-    store,
-  ) => {
-    await people(store)
-    await store.signIns.insert(signIn(), 'old')
-    t.equal(await store.signIns.renew('browser', { seen: 'old', fresh: 'new' }, proof), true)
-    t.equal(await store.signIns.findBySecret('old'), null)
-    t.same(await store.signIns.findBySecret('new'), signIn(proof))
-  },
+  'renew replaces the secret and stores the new authentication (RFC 6749 §10.12; docs/security.md C41, P23)':
+    async (t, store) => {
+      await people(store)
+      await store.signIns.insert(signIn(), 'old')
+      t.equal(await store.signIns.renew('browser', { seen: 'old', fresh: 'new' }, proof), true)
+      t.equal(await store.signIns.findBySecret('old'), null)
+      t.same(await store.signIns.findBySecret('new'), signIn(proof))
+    },
 
-  'renew is true for exactly one of fifty, on two connections': async (t, store, database) => {
+  'of fifty concurrent renewals on two connections, one succeeds': async (t, store, database) => {
     await people(store)
     const other = await database.connect()
     await store.signIns.insert(signIn(), 'old')
@@ -89,7 +87,7 @@ export const signInsContract: Contract = {
     t.same(outcome, { won: 1, lost: 49 })
   },
 
-  'renew is false, and nothing has changed, if it has ended or has another secret already': async (
+  'renew returns false and changes nothing if the session has ended or has another secret': async (
     t,
     store,
   ) => {
@@ -103,7 +101,7 @@ export const signInsContract: Contract = {
     t.same(await store.signIns.findBySecret('h'), signIn({ endedAt: 1200 }))
   },
 
-  'touch moves the idle end, never back': async (t, store) => {
+  'touch extends the idle expiry and never moves it back': async (t, store) => {
     await people(store)
     await store.signIns.insert(signIn(), 'h')
     await store.signIns.insert(signIn({ id: 'other' }), 'h2')
@@ -114,38 +112,38 @@ export const signInsContract: Contract = {
     t.same(await store.signIns.find('other'), signIn({ id: 'other' }), 'of this one alone')
   },
 
-  'end ends its sessions that are not offline, takes back their tokens, and returns their ids (N150)': async (
-    t,
-    store,
-  ) => {
-    await people(store)
-    await store.signIns.insert(signIn(), 'h')
-    await store.signIns.insert(signIn({ id: 'other' }), 'h2')
-    const mine = { signInId: 'browser' }
-    await store.sessions.insert(session({ ...mine, id: 's1', status: { list: 0, idx: 1 } }))
-    await store.sessions.insert(
-      session({ ...mine, id: 's2', clientId: 'phone', status: { list: 0, idx: 4 } }),
-    )
-    await store.sessions.insert(
-      session({ ...mine, id: 'offline', offline: true, status: { list: 0, idx: 2 } }),
-    )
-    await store.sessions.insert(session({ ...mine, id: 'dead', revokedAt: 1, revokedReason: 'before' }))
-    await store.sessions.insert(session({ id: 'elsewhere', signInId: 'other', status: { list: 0, idx: 3 } }))
-    await store.sessions.insert(session({ id: 'nowhere' }))
+  'end revokes the client sessions that are not offline and returns their ids (OpenID Connect Back-Channel Logout §2.7; docs/security.md N150)':
+    async (t, store) => {
+      await people(store)
+      await store.signIns.insert(signIn(), 'h')
+      await store.signIns.insert(signIn({ id: 'other' }), 'h2')
+      const mine = { signInId: 'browser' }
+      await store.sessions.insert(session({ ...mine, id: 's1', status: { list: 0, idx: 1 } }))
+      await store.sessions.insert(
+        session({ ...mine, id: 's2', clientId: 'phone', status: { list: 0, idx: 4 } }),
+      )
+      await store.sessions.insert(
+        session({ ...mine, id: 'offline', offline: true, status: { list: 0, idx: 2 } }),
+      )
+      await store.sessions.insert(session({ ...mine, id: 'dead', revokedAt: 1, revokedReason: 'before' }))
+      await store.sessions.insert(
+        session({ id: 'elsewhere', signInId: 'other', status: { list: 0, idx: 3 } }),
+      )
+      await store.sessions.insert(session({ id: 'nowhere' }))
 
-    t.same((await store.signIns.end('browser', 1200, 'signed out'))?.sort(), ['s1', 's2'])
-    for (const id of ['s1', 's2']) {
-      t.match(await store.sessions.find(id), { revokedAt: 1200, revokedReason: 'signed out' }, id)
-    }
-    for (const id of ['offline', 'elsewhere', 'nowhere']) {
-      t.equal((await store.sessions.find(id))?.revokedAt, null, id)
-    }
-    t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedReason: 'before' })
-    t.same((await store.status.changesSince(0, 1200)).entries.map(({ idx }) => idx).sort(), [1, 4])
-    t.equal((await store.signIns.find('other'))?.endedAt, null)
-  },
+      t.same((await store.signIns.end('browser', 1200, 'signed out'))?.sort(), ['s1', 's2'])
+      for (const id of ['s1', 's2']) {
+        t.match(await store.sessions.find(id), { revokedAt: 1200, revokedReason: 'signed out' }, id)
+      }
+      for (const id of ['offline', 'elsewhere', 'nowhere']) {
+        t.equal((await store.sessions.find(id))?.revokedAt, null, id)
+      }
+      t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedReason: 'before' })
+      t.same((await store.status.changesSince(0, 1200)).entries.map(({ idx }) => idx).sort(), [1, 4])
+      t.equal((await store.signIns.find('other'))?.endedAt, null)
+    },
 
-  'end notes the clients that want to be told, of offline sessions too': async (t, store) => {
+  'end puts the clients into the logout outbox, also for offline sessions': async (t, store) => {
     await people(store)
     await store.signIns.insert(signIn(), 'h')
     const told = { signInId: 'browser', backchannelLogout: true }
@@ -162,7 +160,7 @@ export const signInsContract: Contract = {
     ])
   },
 
-  'end is null, and nothing has changed, if it had ended already or never was': async (t, store) => {
+  'end returns null and changes nothing if the session has ended or does not exist': async (t, store) => {
     await people(store)
     await store.signIns.insert(signIn(), 'h')
     t.same(await store.signIns.end('browser', 1200, 'first'), [], 'one without sessions ends as well')
@@ -177,7 +175,7 @@ export const signInsContract: Contract = {
     t.same(await store.logoutNotices.due(9999, 10), [])
   },
 
-  'of fifty that end it at once, on two connections, one is given the sessions': async (
+  'of fifty concurrent calls of end on two connections, one returns the client sessions': async (
     t,
     store,
     database,
@@ -198,7 +196,7 @@ export const signInsContract: Contract = {
     t.equal(new Set(reasons).size, 1)
   },
 
-  'end also ends a session that began, and names none that ended, since it looked': async (
+  'end includes client sessions that begin during the call, and omits those that end': async (
     t,
     store,
     database,
@@ -219,7 +217,10 @@ export const signInsContract: Contract = {
     t.match(await store.sessions.find('s2'), { revokedAt: 1150, revokedReason: 'by itself' })
   },
 
-  'list gives those of a user that have not ended in any way, newest first': async (t, store) => {
+  'list returns the sessions of a user that have neither ended nor expired, newest first': async (
+    t,
+    store,
+  ) => {
     await people(store)
     const insert = (id: string, overrides: Partial<SignIn>) =>
       store.signIns.insert(signIn({ id, ...overrides }), `hash of ${id}`)
@@ -236,15 +237,16 @@ export const signInsContract: Contract = {
     t.same(await store.signIns.list('nobody', 1500), [])
   },
 
-  'prune deletes at most so many that ended before, and says how many (§4 row 20)': async (t, store) => {
-    await people(store)
-    for (let i = 1; i <= 5; i += 1) {
-      await store.signIns.insert(signIn({ id: `b${i}`, idleExpiresAt: i }), `h${i}`)
-    }
-    t.equal(await store.signIns.prune(4, 2), 2)
-    t.equal(await store.signIns.prune(4, 2), 1)
-    t.equal(await store.signIns.prune(4, 2), 0)
-    const left = await store.signIns.list('alice', 0)
-    t.same(left.map((one) => one.id).sort(), ['b4', 'b5'])
-  },
+  'prune deletes at most the given number of ended sessions and returns how many (docs/security.md Q20)':
+    async (t, store) => {
+      await people(store)
+      for (let i = 1; i <= 5; i += 1) {
+        await store.signIns.insert(signIn({ id: `b${i}`, idleExpiresAt: i }), `h${i}`)
+      }
+      t.equal(await store.signIns.prune(4, 2), 2)
+      t.equal(await store.signIns.prune(4, 2), 1)
+      t.equal(await store.signIns.prune(4, 2), 0)
+      const left = await store.signIns.list('alice', 0)
+      t.same(left.map((one) => one.id).sort(), ['b4', 'b5'])
+    },
 }

@@ -5,10 +5,7 @@ const clerk = { name: 'clerk', scopes: ['orders:read'], requireSecondFactor: fal
 const boss = { name: 'boss', scopes: [], requireSecondFactor: false, createdAt: 1 }
 
 export const usersContract: Contract = {
-  'a user who was inserted is found by id and by user name, with every member': async (
-    t,
-    { users, roles },
-  ) => {
+  'a user is found by id and by username, with every member': async (t, { users, roles }) => {
     await roles.insert(clerk)
     await roles.insert(boss)
     const alice = await user({
@@ -24,13 +21,13 @@ export const usersContract: Contract = {
     t.same(await users.list(), [bob, alice])
   },
 
-  'there is nobody of an unknown id or name': async (t, { users }) => {
+  'find returns null for an unknown id or username': async (t, { users }) => {
     t.equal(await users.find('u_x'), null)
     t.equal(await users.findByUsername('alice'), null)
     t.same(await users.list(), [])
   },
 
-  'insert is false, and nobody is added, if the user name is taken': async (t, { users, roles }) => {
+  'insert returns false and changes nothing if the username is taken': async (t, { users, roles }) => {
     await roles.insert(clerk)
     const first = await user()
     await users.insert(first)
@@ -38,19 +35,19 @@ export const usersContract: Contract = {
     t.same(await users.list(), [first])
   },
 
-  'insert is false, and nobody is added, if a role does not exist': async (t, { users, roles }) => {
+  'insert returns false and changes nothing if a role does not exist': async (t, { users, roles }) => {
     await roles.insert(clerk)
     t.equal(await users.insert(await user({ roles: ['clerk', 'nothing'] })), false)
     t.same(await users.list(), [])
   },
 
-  'of fifty users with one name, one is made': async (t, { users }) => {
+  'of fifty concurrent inserts with one username, one succeeds': async (t, { users }) => {
     const fifty = await Promise.all(Array.from({ length: 50 }, () => user({ roles: [] })))
     t.same(await winners(50, (i) => users.insert(fifty[i] as never)), { won: 1, lost: 49 })
     t.equal((await users.list()).length, 1)
   },
 
-  'setPasswordHash replaces the hash; it is false if there is no such user': async (t, { users }) => {
+  'setPasswordHash replaces the hash, and returns false if there is no such user': async (t, { users }) => {
     const alice = await user({ roles: [] })
     await users.insert(alice)
     t.equal(await users.setPasswordHash(alice.id, 'new'), true)
@@ -58,10 +55,7 @@ export const usersContract: Contract = {
     t.equal(await users.setPasswordHash('u_x', 'new'), false)
   },
 
-  'setPasswordHash with what was seen replaces only that: a password set meanwhile wins': async (
-    t,
-    { users },
-  ) => {
+  'setPasswordHash with the hash that was read does not overwrite a newer password': async (t, { users }) => {
     const alice = await user({ roles: [] })
     await users.insert(alice)
     t.equal(await users.setPasswordHash(alice.id, 'rehashed', 'another'), false)
@@ -72,7 +66,7 @@ export const usersContract: Contract = {
     })
   },
 
-  'setProfile replaces name and address, and nothing else; it is false if there is no such user': async (
+  'setProfile replaces only the name and the address, and returns false if there is no such user': async (
     t,
     { users, roles },
   ) => {
@@ -91,7 +85,10 @@ export const usersContract: Contract = {
     t.equal(await users.setProfile('u_x', profile, 50), false)
   },
 
-  'setDisabled disables and enables; it is false if there is no such user': async (t, { users }) => {
+  'setDisabled disables and enables a user, and returns false if there is no such user': async (
+    t,
+    { users },
+  ) => {
     const alice = await user({ roles: [] })
     await users.insert(alice)
     t.equal(await users.setDisabled(alice.id, true), true)
@@ -101,7 +98,7 @@ export const usersContract: Contract = {
     t.equal(await users.setDisabled('u_x', true), false)
   },
 
-  'addRole is false for an unknown user, an unknown role, and a role the user has': async (
+  'addRole returns false for an unknown user, an unknown role, or a role that the user has': async (
     t,
     { users, roles },
   ) => {
@@ -114,7 +111,7 @@ export const usersContract: Contract = {
     t.same((await users.find(alice.id))?.roles, ['clerk'])
   },
 
-  'removeRole takes one role, once': async (t, { users, roles }) => {
+  'removeRole removes one role, once': async (t, { users, roles }) => {
     await roles.insert(clerk)
     await roles.insert(boss)
     const alice = await user({ roles: ['boss', 'clerk'] })

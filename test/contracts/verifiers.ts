@@ -10,10 +10,7 @@ const known = (overrides: Partial<KnownVerifier> = {}): KnownVerifier => ({
 })
 
 export const verifiersContract: Contract = {
-  'a process is remembered with the ring it was given last, others of its name beside it': async (
-    t,
-    { verifiers },
-  ) => {
+  'record stores each process of a name with the ring version it fetched last': async (t, { verifiers }) => {
     await verifiers.record([known(), known({ instance: 'b', ringVersion: 2 })])
     await verifiers.record([known({ ringVersion: 4, seenAt: 110 })])
     t.same(await verifiers.list(0), [
@@ -29,7 +26,7 @@ export const verifiersContract: Contract = {
     t.same(await verifiers.list(0), [known({ ringVersion: 4, seenAt: 120 })])
   },
 
-  'one that was not seen since is not listed, and is pruned': async (t, { verifiers }) => {
+  'a verifier that was not seen since is not listed, and prune deletes it': async (t, { verifiers }) => {
     await verifiers.record([known(), known({ name: 'stock', seenAt: 200 })])
     t.same(
       (await verifiers.list(150)).map(({ name }) => name),
@@ -39,7 +36,7 @@ export const verifiersContract: Contract = {
     t.equal((await verifiers.list(0)).length, 1)
   },
 
-  'forget takes all processes of the name, and says whether there was one': async (t, { verifiers }) => {
+  'delete removes all processes of a name and returns whether there was one': async (t, { verifiers }) => {
     await verifiers.record([known(), known({ instance: 'b' }), known({ name: 'stock' })])
     t.equal(await verifiers.delete('orders'), true)
     t.equal(await verifiers.delete('orders'), false)

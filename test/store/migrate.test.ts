@@ -27,7 +27,7 @@ async function tables(db: Db): Promise<string[]> {
   return rows.map((row) => row.name)
 }
 
-t.test('what is missing is applied, in order, once', async (t) => {
+t.test('missing migrations are applied once and in order', async (t) => {
   const { db } = open(t as Test)
   t.same(await migrate(db, clock, [FIRST]), ['0001_first'])
   t.same(await migrate(db, clock, BOTH), ['0002_second'])
@@ -35,7 +35,7 @@ t.test('what is missing is applied, in order, once', async (t) => {
   t.same(await db.query('SELECT id FROM b'), [{ id: 'one' }])
 })
 
-t.test('the status says what was applied when, and what is missing', async (t) => {
+t.test('the status lists applied migrations with their time, and pending ones', async (t) => {
   const { db } = open(t as Test)
   const missing = { name: '0002_second', applied_at: null }
   t.same(
@@ -47,7 +47,7 @@ t.test('the status says what was applied when, and what is missing', async (t) =
   t.same(await migrationStatus(db, BOTH), [{ name: '0001_first', applied_at: 1_000 }, missing])
 })
 
-t.test('a migration that was changed after it had been applied is refused (§4 row 11)', async (t) => {
+t.test('a migration that was changed after it was applied is refused (docs/security.md Q11)', async (t) => {
   const { db } = open(t as Test)
   await migrate(db, clock, [FIRST])
   const changed = [{ ...FIRST, checksum: 'other' }, SECOND]
@@ -60,7 +60,7 @@ t.test('a migration that was changed after it had been applied is refused (§4 r
   t.same(await tables(db), ['a', 'schema_migrations'], 'and nothing after it is applied')
 })
 
-t.test('a database that is newer than the program is refused (§4 row 11)', async (t) => {
+t.test('a database that is newer than the program is refused (docs/security.md Q11)', async (t) => {
   const { db } = open(t as Test)
   await migrate(db, clock, BOTH)
   const refusal = {
@@ -72,7 +72,7 @@ t.test('a database that is newer than the program is refused (§4 row 11)', asyn
 })
 
 t.test(
-  'a step that fails in the middle leaves nothing of itself, and is applied when it can be (§4 row 11)',
+  'a migration that fails half-way is rolled back, and can be applied later (docs/security.md Q11)',
   async (t) => {
     const { db } = open(t as Test)
     const failing = step(
@@ -96,7 +96,7 @@ t.test(
 )
 
 t.test(
-  'a process killed at any moment leaves each step whole or not begun (§4 row 1, §4 row 11)',
+  'a process killed at any moment leaves each migration applied or not begun (docs/security.md Q1, Q11)',
   async (t) => {
     const code = `
     const { openDb } = await import(${JSON.stringify(source('store/index.ts'))})
@@ -127,20 +127,23 @@ t.test(
   },
 )
 
-t.test('two runners on one database apply each step once between them (§4 row 9, §4 row 11)', async (t) => {
-  const { db, file } = open(t as Test)
-  const { db: other } = open(t as Test, file)
-  const many = Array.from({ length: 10 }, (_, i) => step(`${1000 + i}_x`, `CREATE TABLE t${i} (id TEXT)`))
-  const runs = await Promise.all([db, other, db, other].map((one) => migrate(one, clock, many)))
-  t.same(
-    runs.flat().sort(),
-    many.map((one) => one.name),
-  )
-  t.equal((await tables(db)).length, 11)
-})
+t.test(
+  'two processes that migrate one database apply each migration once (docs/security.md Q9, Q11)',
+  async (t) => {
+    const { db, file } = open(t as Test)
+    const { db: other } = open(t as Test, file)
+    const many = Array.from({ length: 10 }, (_, i) => step(`${1000 + i}_x`, `CREATE TABLE t${i} (id TEXT)`))
+    const runs = await Promise.all([db, other, db, other].map((one) => migrate(one, clock, many)))
+    t.same(
+      runs.flat().sort(),
+      many.map((one) => one.name),
+    )
+    t.equal((await tables(db)).length, 11)
+  },
+)
 
 t.test(
-  'steps are the numbered files of the folder, in order; a statement ends with ; at a line’s end',
+  'migrations are the numbered files of the folder, and a statement ends with ; at the end of a line',
   async (t) => {
     const folder = t.testdir({
       '0002_b.sql': 'CREATE TABLE b (id TEXT);\n',
@@ -163,7 +166,7 @@ t.test(
   },
 )
 
-t.test('a changed letter is another checksum, a changed line end is not', async (t) => {
+t.test('the checksum depends on the text of a migration, not on its line endings', async (t) => {
   const folder = t.testdir({ '0001_a.sql': 'CREATE TABLE a (id TEXT);\n' })
   const checksum = () => readMigrations(pathToFileURL(`${folder}/`))[0]?.checksum
   const before = checksum()
@@ -173,7 +176,7 @@ t.test('a changed letter is another checksum, a changed line end is not', async 
   t.not(checksum(), before)
 })
 
-t.test('the migrations of this program are portable SQL (DESIGN, laws)', async (t) => {
+t.test('the migrations are portable SQL', async (t) => {
   for (const { name, statements } of readMigrations()) {
     const sql = statements.join(';\n')
     for (const word of [
@@ -191,7 +194,7 @@ t.test('the migrations of this program are portable SQL (DESIGN, laws)', async (
 })
 
 t.test(
-  '`apply` brings the schema up to date; `new-only` does so where there is none, and else refuses',
+  '`apply` brings the schema up to date; `new-only` creates it in an empty database and refuses an older one',
   async (t) => {
     const { db } = open(t as Test)
     t.same(await ensureSchema(db, clock, 'new-only', [FIRST]), ['0001_first'], 'of a new database')
@@ -206,15 +209,18 @@ t.test(
   },
 )
 
-t.test('a command makes a new database whole, and closes one that it refuses', async (t) => {
-  const file = join(t.testdir(), 'keyturn.db')
-  const base = () =>
-    openBase(testConfig({ DATABASE_URL: `sqlite:${file}` }), { logger: testLogger() }, 'new-only')
-  const { store } = await base()
-  t.notOk((await migrationStatus(store.db)).some((one) => one.applied_at === null))
-  const newer = `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ('9999_future', 'x', 1)`
-  await store.db.batch([{ sql: newer }])
-  await store.db.close()
-  await t.rejects(base(), { name: 'StoreUnusable', message: /newer than this program/ })
-  t.notOk(existsSync(`${file}-wal`), 'the last connection has taken its log with it')
-})
+t.test(
+  'a command creates the whole schema of a new database, and closes a database that it refuses',
+  async (t) => {
+    const file = join(t.testdir(), 'keyturn.db')
+    const base = () =>
+      openBase(testConfig({ DATABASE_URL: `sqlite:${file}` }), { logger: testLogger() }, 'new-only')
+    const { store } = await base()
+    t.notOk((await migrationStatus(store.db)).some((one) => one.applied_at === null))
+    const newer = `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ('9999_future', 'x', 1)`
+    await store.db.batch([{ sql: newer }])
+    await store.db.close()
+    await t.rejects(base(), { name: 'StoreUnusable', message: /newer than this program/ })
+    t.notOk(existsSync(`${file}-wal`), 'the last connection has taken its log with it')
+  },
+)

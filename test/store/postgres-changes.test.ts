@@ -55,35 +55,38 @@ const registry = async (db: Db) =>
 
 const quiet: Step = { sql: `INSERT INTO single_use (id, expires_at) VALUES ('quiet', 1)` }
 
-t.test('what is announced is heard by every other node once it is committed, and nothing else', async (t) => {
-  const url = await postgres.database(t)
-  const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
-  const ears = [listen(two), listen(connect(t as Test, url))]
-  for (const ear of ears) {
-    await ear.turned(1)
-    t.same(ear.turns, ['listening'])
-    t.equal(ear.heard, 1, 'what came before')
-  }
-  t.same([one.pool?.().listening, two.pool?.().listening], [false, true])
-  t.equal(await one.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
-  await t.rejects(one.batch([registryChanged, { sql: 'no SQL at all' }]))
-  t.equal(await one.batch([quiet]), true)
-  t.equal(await one.batch([registryChanged, registryChanged]), true)
-  const committed = performance.now()
-  // Notifications come in the order of their commits: had there been others, they would be here before this one.
-  for (const ear of ears) await ear.reaches(2)
-  t.ok(performance.now() - committed < 500, 'by itself, without looking')
-  await sleep(20)
-  for (const ear of ears) t.equal(ear.heard, 2)
+t.test(
+  'every other node is notified once of a committed batch with a notify step, and of nothing else',
+  async (t) => {
+    const url = await postgres.database(t)
+    const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
+    const ears = [listen(two), listen(connect(t as Test, url))]
+    for (const ear of ears) {
+      await ear.turned(1)
+      t.same(ear.turns, ['listening'])
+      t.equal(ear.heard, 1, 'what came before')
+    }
+    t.same([one.pool?.().listening, two.pool?.().listening], [false, true])
+    t.equal(await one.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
+    await t.rejects(one.batch([registryChanged, { sql: 'no SQL at all' }]))
+    t.equal(await one.batch([quiet]), true)
+    t.equal(await one.batch([registryChanged, registryChanged]), true)
+    const committed = performance.now()
+    // Notifications come in the order of their commits: had there been others, they would be here before this one.
+    for (const ear of ears) await ear.reaches(2)
+    t.ok(performance.now() - committed < 500, 'by itself, without looking')
+    await sleep(20)
+    for (const ear of ears) t.equal(ear.heard, 2)
 
-  await ears[0]?.stop()
-  t.equal(two.pool?.().listening, false)
-  await one.batch([registryChanged])
-  await ears[1]?.reaches(3)
-  t.equal(ears[0]?.heard, 2, 'who has stopped hears nothing')
-})
+    await ears[0]?.stop()
+    t.equal(two.pool?.().listening, false)
+    await one.batch([registryChanged])
+    await ears[1]?.reaches(3)
+    t.equal(ears[0]?.heard, 2, 'who has stopped hears nothing')
+  },
+)
 
-t.test('nobody hears of a batch that failed at its commit', async (t) => {
+t.test('no notification is sent for a batch that failed at its commit', async (t) => {
   const url = await postgres.database(t)
   const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
   const ear = listen(two)
@@ -97,25 +100,28 @@ t.test('nobody hears of a batch that failed at its commit', async (t) => {
   t.equal(ear.heard, 2)
 })
 
-t.test('a connection that is cut is made again, and then everything is looked at (§4 row 6)', async (t) => {
-  const url = await postgres.database(t)
-  const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
-  const ear = listen(two)
-  await ear.turned(1)
-  for (let round = 1; round <= 3; round += 1) {
+t.test(
+  'a listening connection that is cut is made again, and then a change is reported (docs/security.md Q6)',
+  async (t) => {
+    const url = await postgres.database(t)
+    const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
+    const ear = listen(two)
+    await ear.turned(1)
+    for (let round = 1; round <= 3; round += 1) {
+      const before = ear.heard
+      await run(url, CUT_ALL)
+      await one.batch([registryChanged])
+      await ear.turned(1 + 2 * round)
+      await ear.reaches(before + 1)
+      t.same(ear.turns.slice(-2), ['lost', 'listening'], 'said once each')
+    }
     const before = ear.heard
-    await run(url, CUT_ALL)
     await one.batch([registryChanged])
-    await ear.turned(1 + 2 * round)
     await ear.reaches(before + 1)
-    t.same(ear.turns.slice(-2), ['lost', 'listening'], 'said once each')
-  }
-  const before = ear.heard
-  await one.batch([registryChanged])
-  await ear.reaches(before + 1)
-})
+  },
+)
 
-t.test('a server that is silent does not keep a node that stops', async (t) => {
+t.test('a server that does not answer does not delay the stop of a node', async (t) => {
   const url = await postgres.database(t)
   const db = connect(t as Test, url, { timeout: 1 })
   const ear = listen(db)
@@ -131,41 +137,38 @@ t.test('a server that is silent does not keep a node that stops', async (t) => {
   t.same(ear.turns, ['listening'], 'a stop is no loss')
 })
 
-t.test(
-  'where notifications do not exist, batches are done once, and that nothing is heard is said once',
-  async (t) => {
-    // As on CockroachDB: an unknown function. Here one that this user may not call.
-    const made = new URL(await postgres.emptyDatabase())
-    const admin = made.href
-    await run(
-      admin,
-      `CREATE ROLE plain LOGIN; GRANT ALL ON SCHEMA public TO plain;
+t.test('without support for notifications, batches run once, and the state is reported once', async (t) => {
+  // As on CockroachDB: an unknown function. Here one that this user may not call.
+  const made = new URL(await postgres.emptyDatabase())
+  const admin = made.href
+  await run(
+    admin,
+    `CREATE ROLE plain LOGIN; GRANT ALL ON SCHEMA public TO plain;
      REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC`,
-    )
-    made.username = 'plain'
-    const db = connect(t as Test, made.href)
-    await migrate(db, testClock())
-    const before = await registry(db)
-    t.equal(await db.batch([registryChanged]), true)
-    t.equal(await db.batch([registryChanged]), true)
-    t.equal(await registry(db), before + 2)
-    t.equal(await db.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
-    const ear = listen(db)
-    await ear.turned(1)
-    t.same(ear.turns, ['unsupported'])
-    t.equal(db.pool?.().listening, false)
+  )
+  made.username = 'plain'
+  const db = connect(t as Test, made.href)
+  await migrate(db, testClock())
+  const before = await registry(db)
+  t.equal(await db.batch([registryChanged]), true)
+  t.equal(await db.batch([registryChanged]), true)
+  t.equal(await registry(db), before + 2)
+  t.equal(await db.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
+  const ear = listen(db)
+  await ear.turned(1)
+  t.same(ear.turns, ['unsupported'])
+  t.equal(db.pool?.().listening, false)
 
-    await run(admin, 'GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC')
-    await ear.stop()
-    const again = listen(db)
-    await again.turned(1)
-    await db.batch([registryChanged])
-    await again.reaches(2)
-    t.same(again.turns, ['listening'], 'once it has them, it uses them')
-  },
-)
+  await run(admin, 'GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC')
+  await ear.stop()
+  const again = listen(db)
+  await again.turned(1)
+  await db.batch([registryChanged])
+  await again.reaches(2)
+  t.same(again.turns, ['listening'], 'once it has them, it uses them')
+})
 
-t.test('a pooler that accepts LISTEN and keeps what comes is found out', async (t) => {
+t.test('a pooler that accepts LISTEN and drops notifications is detected', async (t) => {
   const url = await postgres.database(t)
   const db = connect(t as Test, await throughDeafProxy(t, url), { timeout: 1 })
   const ear = listen(db)
@@ -175,7 +178,7 @@ t.test('a pooler that accepts LISTEN and keeps what comes is found out', async (
   t.equal(await db.batch([registryChanged]), true)
 })
 
-t.test('a server whose queue of notifications is full does the batch without one, once', async (t) => {
+t.test('with a full notification queue, the batch runs once without a notification', async (t) => {
   const url = await postgres.database(t)
   const db = connect(t as Test, url)
   const before = await registry(db)
@@ -187,7 +190,7 @@ t.test('a server whose queue of notifications is full does the batch without one
 })
 
 // The last: who hands out databases does not come through it.
-t.test('a server that was away for a while is listened to again; that it is away is said once', async (t) => {
+t.test('listening resumes when the server is back, and its absence is reported once', async (t) => {
   const url = await postgres.emptyDatabase()
   const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
   await migrate(one, testClock())

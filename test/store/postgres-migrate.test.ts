@@ -41,25 +41,28 @@ const MIGRATE = `
   await db.close()
   process.stdout.write(JSON.stringify(done))`
 
-t.test('what is missing is applied in order, once; the status says what and when', async (t) => {
-  const db = connect(t as Test, await postgres.emptyDatabase())
-  t.same(
-    (await migrationStatus(db, BOTH)).map((one) => one.applied_at),
-    [null, null],
-    'of a new database',
-  )
-  t.same(await migrate(db, clock, [FIRST]), ['0001_first'])
-  t.same(await migrate(db, clock, BOTH), ['0002_second'])
-  t.same(await migrate(db, clock, BOTH), [])
-  t.same(
-    (await migrationStatus(db, BOTH)).map((one) => one.applied_at),
-    [1_000, 1_000],
-  )
-  t.same(await db.query('SELECT id FROM b'), [{ id: 'one' }])
-})
+t.test(
+  'missing migrations are applied once and in order, and the status lists them with their time',
+  async (t) => {
+    const db = connect(t as Test, await postgres.emptyDatabase())
+    t.same(
+      (await migrationStatus(db, BOTH)).map((one) => one.applied_at),
+      [null, null],
+      'of a new database',
+    )
+    t.same(await migrate(db, clock, [FIRST]), ['0001_first'])
+    t.same(await migrate(db, clock, BOTH), ['0002_second'])
+    t.same(await migrate(db, clock, BOTH), [])
+    t.same(
+      (await migrationStatus(db, BOTH)).map((one) => one.applied_at),
+      [1_000, 1_000],
+    )
+    t.same(await db.query('SELECT id FROM b'), [{ id: 'one' }])
+  },
+)
 
 t.test(
-  'nodes that start at the same moment apply each step once between them (§4 row 9, §4 row 11)',
+  'nodes that start at the same moment apply each migration once (docs/security.md Q9, Q11)',
   async (t) => {
     const url = await postgres.emptyDatabase()
     const runs = await Promise.all(Array.from({ length: 4 }, () => script(MIGRATE, [url, '-1'])))
@@ -72,7 +75,7 @@ t.test(
   },
 )
 
-t.test('so do four connections of one process, from nothing, again and again', async (t) => {
+t.test('four concurrent connections of one process apply each migration once, repeatedly', async (t) => {
   for (let round = 0; round < 5; round += 1) {
     const url = await postgres.emptyDatabase()
     const nodes = Array.from({ length: 4 }, () => connect(t as Test, url))
@@ -82,45 +85,45 @@ t.test('so do four connections of one process, from nothing, again and again', a
   }
 })
 
-t.test('a step may take longer than a statement may, and who waits for it waits (§4 row 11)', async (t) => {
-  const url = await postgres.emptyDatabase()
-  const slow = step('0001_slow', 'CREATE TABLE a (id TEXT)', `INSERT INTO a SELECT 'x' FROM pg_sleep(1.6)`)
-  const [one, other] = [connect(t as Test, url, 1), connect(t as Test, url, 1)]
-  const runs = await Promise.all([migrate(one, clock, [slow]), migrate(other, clock, [slow])])
-  t.same(runs.flat(), ['0001_slow'])
-  t.same(await one.query('SELECT id FROM a'), [{ id: 'x' }])
-})
-
 t.test(
-  'a step that waits for somebody who holds a table lets everybody else at it meanwhile (rolling upgrades)',
+  'a migration may take longer than the statement timeout, and so may waiting for it (docs/security.md Q11)',
   async (t) => {
     const url = await postgres.emptyDatabase()
-    const [node, migrating] = [connect(t as Test, url, 1), connect(t as Test, url, 1)]
-    await migrate(node, clock, [FIRST])
-    // As pg_dump does, for as long as it runs.
-    const dump = new pg.Client({ connectionString: url })
-    await dump.connect()
-    t.teardown(() => dump.end())
-    await dump.query('BEGIN; SELECT * FROM a')
-    let done = false
-    const column = step('0002_column', 'ALTER TABLE a ADD COLUMN more BIGINT NOT NULL DEFAULT 0')
-    const migrated = migrate(migrating, clock, [FIRST, column]).finally(() => {
-      done = true
-    })
-    // Longer than a statement may take: had it waited in line all that time, these would have been given up.
-    const until = performance.now() + 2500
-    for (let i = 0; performance.now() < until; i += 1) {
-      await node.query('SELECT id FROM a')
-      t.equal(await node.batch([{ sql: 'INSERT INTO a VALUES ($1)', params: [`n${i}`] }]), true)
-      await sleep(100)
-    }
-    t.equal(done, false)
-    await dump.query('ROLLBACK')
-    t.same(await migrated, ['0002_column'])
+    const slow = step('0001_slow', 'CREATE TABLE a (id TEXT)', `INSERT INTO a SELECT 'x' FROM pg_sleep(1.6)`)
+    const [one, other] = [connect(t as Test, url, 1), connect(t as Test, url, 1)]
+    const runs = await Promise.all([migrate(one, clock, [slow]), migrate(other, clock, [slow])])
+    t.same(runs.flat(), ['0001_slow'])
+    t.same(await one.query('SELECT id FROM a'), [{ id: 'x' }])
   },
 )
 
-t.test('a step that fails in the middle leaves nothing of itself (§4 row 11)', async (t) => {
+t.test('a migration that waits for a table lock does not block other statements', async (t) => {
+  const url = await postgres.emptyDatabase()
+  const [node, migrating] = [connect(t as Test, url, 1), connect(t as Test, url, 1)]
+  await migrate(node, clock, [FIRST])
+  // As pg_dump does, for as long as it runs.
+  const dump = new pg.Client({ connectionString: url })
+  await dump.connect()
+  t.teardown(() => dump.end())
+  await dump.query('BEGIN; SELECT * FROM a')
+  let done = false
+  const column = step('0002_column', 'ALTER TABLE a ADD COLUMN more BIGINT NOT NULL DEFAULT 0')
+  const migrated = migrate(migrating, clock, [FIRST, column]).finally(() => {
+    done = true
+  })
+  // Longer than a statement may take: had it waited in line all that time, these would have been given up.
+  const until = performance.now() + 2500
+  for (let i = 0; performance.now() < until; i += 1) {
+    await node.query('SELECT id FROM a')
+    t.equal(await node.batch([{ sql: 'INSERT INTO a VALUES ($1)', params: [`n${i}`] }]), true)
+    await sleep(100)
+  }
+  t.equal(done, false)
+  await dump.query('ROLLBACK')
+  t.same(await migrated, ['0002_column'])
+})
+
+t.test('a migration that fails half-way is rolled back (docs/security.md Q11)', async (t) => {
   const db = connect(t as Test, await postgres.emptyDatabase())
   const failing = step('0002_second', 'CREATE TABLE b (id TEXT)', 'no SQL at all')
   await t.rejects(migrate(db, clock, [FIRST, failing]), /syntax error/)
@@ -129,7 +132,7 @@ t.test('a step that fails in the middle leaves nothing of itself (§4 row 11)', 
 })
 
 t.test(
-  'a process killed at any moment leaves each step whole or not begun (§4 row 1, §4 row 11)',
+  'a process killed at any moment leaves each migration applied or not begun (docs/security.md Q1, Q11)',
   async (t) => {
     for (const [batches, applied] of [
       [0, 0],
@@ -149,7 +152,7 @@ t.test(
 )
 
 t.test(
-  'a process killed within a step leaves nothing of it, and its lock goes with it (§4 row 11)',
+  'a process killed within a migration leaves nothing behind and releases its lock (docs/security.md Q11)',
   async (t) => {
     const url = await postgres.emptyDatabase()
     const slow = step('0002_second', 'CREATE TABLE b (id TEXT)', `INSERT INTO b SELECT 'x' FROM pg_sleep(60)`)

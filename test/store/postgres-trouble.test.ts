@@ -50,7 +50,7 @@ async function waits(url: string, event: string): Promise<void> {
 }
 
 t.test(
-  'a sign-in that ends while a code is redeemed for it ends the session too (F72, §3.1 #1)',
+  'a user session that ends while its code is redeemed ends the new client session too (RFC 9700 §4.14.2; docs/security.md F72, P1)',
   async (t) => {
     const { db, url } = await open(t as Test)
     const store = createStore(db)
@@ -71,7 +71,7 @@ t.test(
 )
 
 t.test(
-  'a connection that is cut before the commit costs nothing: the batch is done, once (§4 row 6)',
+  'after a connection was cut before the commit, the batch runs exactly once (docs/security.md Q6)',
   async (t) => {
     const { db, url } = await open(t as Test)
     await db.batch([insert('a')])
@@ -111,7 +111,7 @@ const tries = async (url: string) =>
   Number((await run(url, 'SELECT last_value FROM tries')).rows[0].last_value)
 
 t.test(
-  'one that is cut during the commit is not tried again: nobody knows what became of it (§4 row 6)',
+  'a batch whose connection is cut during the commit is not repeated (docs/security.md Q6)',
   async (t) => {
     const { db, url } = await open(t as Test)
     await db.query('SELECT 1')
@@ -127,7 +127,7 @@ t.test(
   },
 )
 
-t.test('what the server undid because others were in the way is tried again, and not for ever', async (t) => {
+t.test('a batch rolled back by contention is repeated a limited number of times', async (t) => {
   const { db, url } = await open(t as Test)
   await atCommit(url, `IF n <= 3 THEN RAISE EXCEPTION 'busy' USING ERRCODE = '40001'; END IF;`)
   t.equal(await db.batch([insert('a')]), true)
@@ -139,7 +139,7 @@ t.test('what the server undid because others were in the way is tried again, and
   t.same(await db.query('SELECT id FROM single_use'), [{ id: 'a' }])
 })
 
-t.test('batches that take the same rows crosswise are all done', async (t) => {
+t.test('batches that lock the same rows in opposite order all succeed', async (t) => {
   const { db, url } = await open(t as Test)
   const other = openDb(url)
   t.teardown(() => other.close())
@@ -159,7 +159,7 @@ t.test('batches that take the same rows crosswise are all done', async (t) => {
 })
 
 t.test(
-  'a pool that is used up refuses after the time limit, and at once when too many wait (§4 row 6)',
+  'an exhausted pool refuses after the timeout, and at once if too many requests wait (docs/security.md Q6)',
   async (t) => {
     const { db } = await open(t as Test, { pool: 1, timeout: 1 })
     const slow = t.rejects(db.query('SELECT pg_sleep(30)'), UNAVAILABLE, 'a statement has a limit too')
@@ -181,7 +181,7 @@ t.test(
 )
 
 t.test(
-  'a server that only reads takes no writes, and takes them when it is the primary again (§4 row 4)',
+  'a read-only server refuses writes, and accepts them once it is the primary again (docs/security.md Q4)',
   async (t) => {
     const { db, url } = await open(t as Test)
     const name = new URL(url).pathname.slice(1)
@@ -194,7 +194,7 @@ t.test(
   },
 )
 
-t.test('a table that gets a column under a prepared statement is read on (rolling upgrades)', async (t) => {
+t.test('a prepared statement still works after its table gets a column', async (t) => {
   const url = await postgres.emptyDatabase()
   const db = openDb(url, { pool: 2 })
   t.teardown(() => db.close())
@@ -208,7 +208,7 @@ t.test('a table that gets a column under a prepared statement is read on (rollin
   }
 })
 
-t.test('a server that is silent is given up after the time limit (§4 row 6)', async (t) => {
+t.test('a server that does not answer causes an error after the timeout (docs/security.md Q6)', async (t) => {
   const { db } = await open(t as Test, { timeout: 1 })
   await db.query('SELECT 1')
   postgres.freeze()
@@ -224,7 +224,7 @@ t.test('a server that is silent is given up after the time limit (§4 row 6)', a
   t.equal(await db.batch([insert('a')]), true)
 })
 
-t.test('who cannot get in is told nothing of host, user and database', async (t) => {
+t.test('a refused connection reveals neither host nor user nor database', async (t) => {
   const urls = [
     postgres.url('no_such_database'),
     postgres.admin.replace('postgres@', 'no-such-user:s3cret@'),
@@ -243,7 +243,7 @@ t.test('who cannot get in is told nothing of host, user and database', async (t)
 })
 
 t.test(
-  'a commit is flushed, whatever the database’s default is; one that cannot hold Unicode is refused',
+  'commits are flushed whatever the default of the database is, and a database without UTF-8 is refused',
   async (t) => {
     const { db, url } = await open(t as Test)
     await run(postgres.admin, `ALTER DATABASE ${new URL(url).pathname.slice(1)} SET synchronous_commit = off`)

@@ -41,14 +41,11 @@ t.test(
   },
 )
 
-t.test(
-  'no migration breaks a program that serves meanwhile, but one that says so (rolling upgrades)',
-  async (t) => {
-    for (const migration of ours) t.same(harm(migration), [], migration.name)
-  },
-)
+t.test('no migration breaks an older program that still serves, unless it declares so', async (t) => {
+  for (const migration of ours) t.same(harm(migration), [], migration.name)
+})
 
-t.test('the rules know harm when they see it', async (t) => {
+t.test('the rules for migrations detect harmful statements and accept harmless ones', async (t) => {
   const wrong: Record<string, RegExp> = {
     'DROP TABLE users': /takes something away/,
     'DROP INDEX client_sessions_by_user': /takes something away/,
@@ -110,24 +107,21 @@ const NODES = {
     'CREATE TABLE a (id TEXT);\nCREATE TABLE nodes (hostname TEXT, pid BIGINT, version TEXT, seen_at BIGINT);\n',
 }
 
-t.test(
-  'a program goes on, and starts, with a store to which a newer one has added (rolling upgrades)',
-  async (t) => {
-    const db = open(t as Test)
-    const [older, newer] = [files(t as Test, FIRST), files(t as Test, { ...FIRST, ...EXPAND })]
-    await migrate(db, clock, newer)
-    t.same(await migrate(db, clock, older), [])
-    for (const mode of ['apply', 'new-only'] as const) t.same(await ensureSchema(db, clock, mode, older), [])
-    const at = clock.now()
-    t.same(await migrationStatus(db, older), [
-      { name: '0001_a', applied_at: at },
-      { name: '0002_b', applied_at: at, newer: true },
-    ])
-  },
-)
+t.test('a program starts and continues with a store that a newer program has expanded', async (t) => {
+  const db = open(t as Test)
+  const [older, newer] = [files(t as Test, FIRST), files(t as Test, { ...FIRST, ...EXPAND })]
+  await migrate(db, clock, newer)
+  t.same(await migrate(db, clock, older), [])
+  for (const mode of ['apply', 'new-only'] as const) t.same(await ensureSchema(db, clock, mode, older), [])
+  const at = clock.now()
+  t.same(await migrationStatus(db, older), [
+    { name: '0001_a', applied_at: at },
+    { name: '0002_b', applied_at: at, newer: true },
+  ])
+})
 
 t.test(
-  'a program refuses a store from which a newer one has taken what it needs, and says which can use it',
+  'a program refuses a store that was contracted for newer versions, and names the oldest that can use it',
   async (t) => {
     for (const [oldest, usable] of [
       [later, false],
@@ -152,35 +146,32 @@ t.test(
   },
 )
 
-t.test('steps of two programs that have nothing to do with each other are refused', async (t) => {
+t.test('migrations of two unrelated programs are refused', async (t) => {
   const db = open(t as Test)
   await migrate(db, clock, files(t as Test, { ...FIRST, ...EXPAND }))
   const other = files(t as Test, { ...FIRST, '0002_other.sql': '-- expand\nCREATE TABLE other (id TEXT);\n' })
   await t.rejects(migrate(db, clock, other), /has 0002_b, of another program, and not 0002_other/)
 })
 
-t.test(
-  'what a node still needs is not taken from it: the step waits until it is upgraded or gone',
-  async (t) => {
-    const db = open(t as Test)
-    const all = files(t as Test, { ...NODES, ...EXPAND, ...contract('0.10.0') })
-    await migrate(db, clock, all.slice(0, 2))
-    const node = (pid: number, version: string, seenAt: number) => ({
-      sql: 'INSERT INTO nodes (hostname, pid, version, seen_at) VALUES ($1, $2, $3, $4)',
-      params: ['h', pid, version, seenAt],
-    })
-    const now = clock.now()
-    await db.batch([node(1, '0.9.9', now - 5), node(2, '0.10.0', now), node(3, '0.8.0', now - 31)])
-    await t.rejects(migrate(db, clock, all), {
-      name: 'StoreUnusable',
-      message:
-        '0003_c cannot be applied while a node older than 0.10.0 serves: h, pid 1 (0.9.9). Upgrade or stop it first',
-    })
-    t.same(await db.query('SELECT id FROM a'), [], 'it is still there')
-    clock.tick(30)
-    t.same(await migrate(db, clock, all), ['0003_c'])
-  },
-)
+t.test('a contracting migration is refused while an older node serves', async (t) => {
+  const db = open(t as Test)
+  const all = files(t as Test, { ...NODES, ...EXPAND, ...contract('0.10.0') })
+  await migrate(db, clock, all.slice(0, 2))
+  const node = (pid: number, version: string, seenAt: number) => ({
+    sql: 'INSERT INTO nodes (hostname, pid, version, seen_at) VALUES ($1, $2, $3, $4)',
+    params: ['h', pid, version, seenAt],
+  })
+  const now = clock.now()
+  await db.batch([node(1, '0.9.9', now - 5), node(2, '0.10.0', now), node(3, '0.8.0', now - 31)])
+  await t.rejects(migrate(db, clock, all), {
+    name: 'StoreUnusable',
+    message:
+      '0003_c cannot be applied while a node older than 0.10.0 serves: h, pid 1 (0.9.9). Upgrade or stop it first',
+  })
+  t.same(await db.query('SELECT id FROM a'), [], 'it is still there')
+  clock.tick(30)
+  t.same(await migrate(db, clock, all), ['0003_c'])
+})
 
 t.test('versions are compared as numbers', async (t) => {
   const older: [string, string][] = [
@@ -197,7 +188,7 @@ t.test('versions are compared as numbers', async (t) => {
   t.equal(isOlder(`${major}.${minor}.${patch}`, version), false)
 })
 
-t.test('a step of a newer version keeps a transfer from leaving it behind', async (t) => {
+t.test('a transfer refuses a store with a migration of a newer version', async (t) => {
   const { assertTransferable, transfer } = await import('../../src/store/transfer.ts')
   const file = (name: string) => `sqlite:${join(t.testdirName, name)}`
   t.testdir({})

@@ -8,7 +8,7 @@ import { migrate } from '../../src/store/migrate.ts'
 import { script, source } from '../support/processes/script.ts'
 import { testClock } from '../support/server/clock.ts'
 
-t.test('the live connection flushes every commit and keeps foreign keys (§4 row 2)', async (t) => {
+t.test('the connection flushes every commit and enforces foreign keys (docs/security.md Q2)', async (t) => {
   const db = openDb(`sqlite:${join(t.testdir(), 'keyturn.db')}`)
   t.teardown(() => db.close())
   const pragma = async (name: string) => Object.values((await db.query(`PRAGMA ${name}`))[0] ?? {})[0]
@@ -17,7 +17,7 @@ t.test('the live connection flushes every commit and keeps foreign keys (§4 row
   t.equal(await pragma('foreign_keys'), 1)
   t.equal(await pragma('secure_delete'), 1, 'what is erased is overwritten')
   t.equal(await pragma('trusted_schema'), 0)
-  t.ok(Number(await pragma('busy_timeout')) <= 200, 'no lock blocks the event loop for long (§4 row 5)')
+  t.ok(Number(await pragma('busy_timeout')) <= 200, 'no lock blocks the event loop for long')
 })
 
 const COMMITS = 20
@@ -75,14 +75,14 @@ async function afterPowerCut(t: Test, { before = '', work = '' }) {
 const skip = straceWorks() ? false : 'strace is not here: what a power cut leaves was NOT tested'
 if (skip) t.comment(`WARNING: ${skip}`)
 
-t.test('a power cut takes nothing that was answered (§4 row 2)', { skip }, async (t) => {
+t.test('a power failure loses nothing that was answered (docs/security.md Q2)', { skip }, async (t) => {
   const { answered, kept, flushes } = await afterPowerCut(t as Test, {})
   t.equal(answered, COMMITS)
   t.equal(kept, COMMITS)
   t.ok(flushes >= COMMITS, `${flushes} flushes`)
 })
 
-t.test('the same test notices a store that does not flush', { skip }, async (t) => {
+t.test('the power failure test detects a store that does not flush', { skip }, async (t) => {
   const before = `
     const { default: Database } = await import(${JSON.stringify(import.meta.resolve('better-sqlite3'))})
     const { pragma } = Database.prototype
@@ -94,7 +94,7 @@ t.test('the same test notices a store that does not flush', { skip }, async (t) 
   t.ok(Number(kept) < COMMITS, `${kept} kept of ${answered}`)
 })
 
-t.test('commits that arrive together share one flush (DESIGN, store)', { skip }, async (t) => {
+t.test('commits that arrive together share one flush', { skip }, async (t) => {
   const together = `
     await Promise.all(Array.from({ length: 200 }, (_, i) => store.singleUse.claim('with' + i, 1)))`
   const { kept, flushes } = await afterPowerCut(t as Test, { work: together })

@@ -35,26 +35,23 @@ async function make(file: string): Promise<void> {
   await base.store.db.close()
 }
 
-t.test(
-  'a missing folder is made, 0700, and in it a database that only its owner can read, 0600',
-  async (t) => {
-    const before = process.umask(0)
-    t.teardown(() => process.umask(before))
-    const file = join(t.testdir(), 'a', 'b', 'keyturn.db')
-    const { store } = await open(file)
-    t.teardown(() => store.db.close())
-    await store.singleUse.claim('jti', 1)
-    for (const name of [file, `${file}-wal`, `${file}-shm`]) t.equal(statSync(name).mode & 0o777, 0o600, name)
-    t.equal(statSync(dirname(file)).mode & 0o777, 0o700)
-    t.same(
-      readdirSync(dirname(file)).sort(),
-      ['keyturn.db', 'keyturn.db-shm', 'keyturn.db-wal'],
-      'no draft remains',
-    )
-  },
-)
+t.test('a missing folder is created with mode 0700 and the database with mode 0600', async (t) => {
+  const before = process.umask(0)
+  t.teardown(() => process.umask(before))
+  const file = join(t.testdir(), 'a', 'b', 'keyturn.db')
+  const { store } = await open(file)
+  t.teardown(() => store.db.close())
+  await store.singleUse.claim('jti', 1)
+  for (const name of [file, `${file}-wal`, `${file}-shm`]) t.equal(statSync(name).mode & 0o777, 0o600, name)
+  t.equal(statSync(dirname(file)).mode & 0o777, 0o700)
+  t.same(
+    readdirSync(dirname(file)).sort(),
+    ['keyturn.db', 'keyturn.db-shm', 'keyturn.db-wal'],
+    'no draft remains',
+  )
+})
 
-t.test('an empty file was a database once, and is refused, not filled (§4 row 4)', async (t) => {
+t.test('an empty file is refused and not filled (docs/security.md Q4)', async (t) => {
   const file = fileIn(t)
   mkdirSync(dirname(file))
   writeFileSync(file, '')
@@ -65,7 +62,7 @@ t.test('an empty file was a database once, and is refused, not filled (§4 row 4
   t.equal(statSync(file).size, 0)
 })
 
-t.test('a file that is no database is refused, and left as it is (§4 row 4)', async (t) => {
+t.test('a file that is not a database is refused and not changed (docs/security.md Q4)', async (t) => {
   const file = fileIn(t)
   mkdirSync(dirname(file))
   for (const content of ['x', 'not a database\n'.repeat(1000), Buffer.alloc(8192)]) {
@@ -75,7 +72,7 @@ t.test('a file that is no database is refused, and left as it is (§4 row 4)', a
   }
 })
 
-t.test('a database that was cut off, anywhere, is refused and not begun anew (§4 row 4)', async (t) => {
+t.test('a truncated database is refused and not replaced (docs/security.md Q4)', async (t) => {
   const file = fileIn(t)
   await make(file)
   const { size } = statSync(file)
@@ -89,7 +86,7 @@ t.test('a database that was cut off, anywhere, is refused and not begun anew (§
 })
 
 t.test(
-  'a folder, a dangling link, or a file where the folder should be is refused in a sentence',
+  'a folder, a dangling link, or a file in place of the folder is refused with one sentence',
   async (t) => {
     const folder = t.testdir({ folder: {}, file: 'x' })
     symlinkSync(join(folder, 'nowhere'), join(folder, 'dangling'))
@@ -101,7 +98,7 @@ t.test(
 )
 
 t.test(
-  'a large database is looked through while it serves, and reported if it is damaged (§4 row 4)',
+  'the integrity check of a large database runs while it serves, and damage is reported (docs/security.md Q4)',
   async (t) => {
     const file = fileIn(t)
     await make(file)
@@ -137,7 +134,7 @@ t.test(
   },
 )
 
-t.test('what an interrupted start left behind is harmless', async (t) => {
+t.test('files left by an interrupted start are harmless', async (t) => {
   const file = fileIn(t)
   mkdirSync(dirname(file))
   const drafts = [`${file}.new-abcdef`, `${file}.${process.pid}.new`]
@@ -150,7 +147,7 @@ t.test('what an interrupted start left behind is harmless', async (t) => {
   t.equal(readFileSync(join(drafts[0] as string, 'draft'), 'utf8'), 'half a database')
 })
 
-t.test('processes that start at the same moment share one database (§4 row 9, §4 row 11)', async (t) => {
+t.test('processes that start at the same moment share one database (docs/security.md Q9, Q11)', async (t) => {
   const file = fileIn(t)
   const code = `
     const { createStore, openDb } = await import(${JSON.stringify(source('store/index.ts'))})
@@ -180,7 +177,7 @@ t.test('processes that start at the same moment share one database (§4 row 9, �
   )
 })
 
-t.test('a store in memory is a store', async (t) => {
+t.test('a store in memory works like a file', async (t) => {
   const db = openDb('sqlite::memory:')
   t.teardown(() => db.close())
   t.equal((await migrate(db, testClock()))[0], '0001_init')

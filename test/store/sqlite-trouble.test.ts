@@ -27,7 +27,7 @@ const outcome = (work: Promise<unknown>) =>
     (error) => error,
   )
 
-t.test('a batch waits for a lock that is soon given up (§4 row 5)', async (t) => {
+t.test('a batch waits for a lock that is soon released (docs/security.md Q5)', async (t) => {
   const { store, other } = await open(t as Test)
   other.exec('BEGIN IMMEDIATE')
   const waiting = Array.from({ length: 50 }, (_, i) => store.singleUse.claim(`jti${i}`, 1))
@@ -37,7 +37,7 @@ t.test('a batch waits for a lock that is soon given up (§4 row 5)', async (t) =
 })
 
 t.test(
-  'a lock that stays makes the store unavailable, with nothing changed and nothing blocked (§4 row 5)',
+  'a lasting lock makes the store unavailable, changes nothing and blocks nothing (docs/security.md Q5)',
   async (t) => {
     const { store, other } = await open(t as Test)
     await store.singleUse.claim('before', 1)
@@ -63,7 +63,7 @@ t.test(
   },
 )
 
-t.test('close does not wait for a lock: what could not be written is refused', async (t) => {
+t.test('close does not wait for a lock, and pending batches are refused', async (t) => {
   const { store, other } = await open(t as Test)
   other.exec('BEGIN IMMEDIATE')
   const waiting = outcome(store.singleUse.claim('jti', 1))
@@ -73,14 +73,17 @@ t.test('close does not wait for a lock: what could not be written is refused', a
   t.same(other.prepare('SELECT id FROM single_use').all(), [])
 })
 
-t.test('a database that another program holds is "not now" when it is opened, not "damaged"', async (t) => {
-  const { store, other, file } = await open(t as Test)
-  await store.db.close()
-  other.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT')
-  t.throws(() => openDb(`sqlite:${file}`), { name: 'StoreUnavailable' })
-})
+t.test(
+  'opening a database that another program has locked reports it as unavailable, not as damaged',
+  async (t) => {
+    const { store, other, file } = await open(t as Test)
+    await store.db.close()
+    other.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT')
+    t.throws(() => openDb(`sqlite:${file}`), { name: 'StoreUnavailable' })
+  },
+)
 
-t.test('a database that another process is about to give up is waited for when it is opened', async (t) => {
+t.test('opening a database waits for a lock that is soon released', async (t) => {
   const { store, file } = await open(t as Test)
   await store.db.close()
   const code = `
@@ -99,7 +102,7 @@ t.test('a database that another process is about to give up is waited for when i
   t.same(await again.query('SELECT count(*) AS n FROM single_use'), [{ n: 0 }])
 })
 
-t.test('a long reader holds up nobody (§4 row 5)', async (t) => {
+t.test('a long read blocks no other process (docs/security.md Q5)', async (t) => {
   const { store, other } = await open(t as Test)
   await store.singleUse.claim('before', 1)
   other.exec('BEGIN')
@@ -110,7 +113,7 @@ t.test('a long reader holds up nobody (§4 row 5)', async (t) => {
 })
 
 t.test(
-  'a full disk makes the store unavailable, with nothing changed, and it heals (§4 row 3)',
+  'a full disk makes the store unavailable without changes until there is space again (docs/security.md Q3)',
   async (t) => {
     const { store } = await open(t as Test)
     const [size] = await store.db.query<{ page_count: number }>('PRAGMA page_count')
