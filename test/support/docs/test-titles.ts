@@ -5,7 +5,7 @@ import { root } from './documents.ts'
 /** Patterns of test titles, and of the store’s contract suites, where a title is the name of a member. */
 const TITLES = [
   /\btest\(\s*(['"`])((?:\\.|(?!\1)[\s\S])*?)\1/g,
-  /^ {2,4}(['"`])((?:\\.|(?!\1).)*)\1: async\b/gm,
+  /^ {2,4}(['"`])((?:\\.|(?!\1).)*)\1:\s+async\b/gm,
 ]
 
 /** The titles in a test file, as written in the source. */
