@@ -9,6 +9,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 
@@ -30,10 +31,28 @@ export async function writeWhole<T>(
     const draft = join(folder, 'draft')
     closeSync(openSync(draft, 'wx', mode))
     const result = await write(draft)
-    sync(draft)
+    syncToDisk(draft)
     place(draft, file, replace)
-    sync(dirname(file))
+    syncToDisk(dirname(file))
     return result
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * Creates a file that only its owner can read. A link gives it the name, so of two concurrent writers one creates the file,
+ * and the other gets `EEXIST`; a file system without links is refused.
+ */
+export function createWhole(file: string, text: string): void {
+  // A process id would not be unique: containers that share a volume have the same ids.
+  const folder = mkdtempSync(`${file}.new-`)
+  try {
+    const draft = join(folder, 'draft')
+    writeFileSync(draft, text, { flag: 'wx', mode: 0o600 })
+    syncToDisk(draft)
+    linkSync(draft, file)
+    syncToDisk(dirname(file))
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
@@ -56,7 +75,7 @@ const taken = (file: string): Error =>
   Object.assign(new Error(`${file} is there already`), { code: 'EEXIST' })
 
 /** Brings the content of a file, or the names in a folder, to the disk. */
-function sync(path: string): void {
+export function syncToDisk(path: string): void {
   const fd = openSync(path, 'r')
   try {
     fsyncSync(fd)

@@ -2,20 +2,10 @@
  * The files that hold master keys. Each file is created once, exclusively, and is never readable by others. A new key replaces
  * the current one only when the store is encrypted under it, and then the old key is kept.
  */
-import {
-  closeSync,
-  fsyncSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs'
+import { linkSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { masterKey as parse } from '../config/parsers.ts'
+import { createWhole, syncToDisk } from '../durable-file.ts'
 import { KeyturnError } from '../errors.ts'
 import type { Random } from '../system.ts'
 
@@ -76,18 +66,10 @@ export function createMasterKey(
   which: WhichKey = 'current',
 ): Buffer {
   const file = masterKeyFile(keysDir, which)
-  // A process id would not be unique: containers that share a volume have the same ids.
-  const draft = `${file}.${random.bytes(9).toString('base64url')}.new`
   const key = random.bytes(32)
   try {
     mkdirSync(keysDir, { recursive: true, mode: 0o700 })
-    writeSynced(draft, `${key.toString('base64url')}\n`)
-    try {
-      linkSync(draft, file)
-    } finally {
-      unlinkSync(draft)
-    }
-    syncFolder(keysDir)
+    createWhole(file, `${key.toString('base64url')}\n`)
     return key
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
@@ -106,14 +88,15 @@ export function keepOld(keysDir: string): void {
     throw new InvalidMasterKey(`${old} holds another key and is not overwritten: move it away`)
   }
   attempt(old, () => linkSync(file, old))
-  syncFolder(keysDir)
+  syncToDisk(keysDir)
 }
 
 /** The next key replaces the current one, in one step. */
 export function promoteNext(keysDir: string): void {
   const file = masterKeyFile(keysDir)
   attempt(file, () => renameSync(masterKeyFile(keysDir, 'next'), file))
-  syncFolder(keysDir)
+  // Otherwise, after a power cut, the database could be encrypted under a key whose file name never reached the disk.
+  syncToDisk(keysDir)
 }
 
 function attempt(file: string, work: () => void): void {
@@ -121,28 +104,5 @@ function attempt(file: string, work: () => void): void {
     work()
   } catch (error) {
     throw new InvalidMasterKey(`${file} cannot be created (${(error as NodeJS.ErrnoException).code})`, error)
-  }
-}
-
-function writeSynced(file: string, text: string): void {
-  const fd = openSync(file, 'wx', 0o600)
-  try {
-    writeSync(fd, text)
-    fsyncSync(fd)
-  } catch (error) {
-    unlinkSync(file)
-    throw error
-  } finally {
-    closeSync(fd)
-  }
-}
-
-/** Otherwise, after a power cut, the database could be encrypted under a key whose file name never reached the disk. */
-function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
   }
 }
