@@ -2,8 +2,8 @@ import { isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /**
- * Whose guesses are counted together: an IPv4 address, or the /64 of an IPv6 one. A household or a rented server
- * has a whole /64 (RFC 6177 §2), 2^64 addresses to guess from, and hops within it for privacy (RFC 8981).
+ * The prefix whose guesses are counted together: an IPv4 address, or the /64 of an IPv6 address. A household or a rented
+ * server has a whole /64 (RFC 6177 §2) with 2^64 addresses to guess from, and changes its address for privacy (RFC 8981).
  */
 export function networkOf(ip: string): string {
   if (!isIPv6(ip)) return ip

@@ -14,12 +14,12 @@ export interface ChosenSecretDeps {
 const MAX_REMEMBERED = 1000
 
 /**
- * Checks a client secret that somebody chose: it may be weak, so it is hashed with argon2id and guesses are
- * throttled. A client sends it with every token request, so one that was right is remembered, as a MAC under
- * a key that lives as long as the process; thus a stranger's guesses do not slow its owner down either.
+ * Checks a client secret that an administrator supplied. It may be weak, so it is hashed with argon2id, and guesses are rate
+ * limited. A client sends its secret with every token request, so a correct secret is remembered as a MAC under a key that
+ * lives as long as the process. A stranger's guesses therefore do not slow the client down either.
  */
 export function createUserSuppliedSecretVerifier({ gate, throttle, random }: ChosenSecretDeps) {
-  // As a key object: from bytes Node would make one for each MAC, which takes longer than the MAC.
+  // A key object: from bytes, Node.js would create one for each MAC, which takes longer than the MAC.
   const key = createSecretKey(random.bytes(32))
   const right = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED })
   const mac = (secret: string) => createHmac('sha256', key).update(secret).digest()

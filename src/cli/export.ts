@@ -37,7 +37,7 @@ function exportTo(context: Context, folder: string, options: ExportOptions): Pro
     })
     while (!stopped) {
       await sleep(EVERY_MS)
-      // What was written last stays while the store is away: that is what the files are for.
+      // While the store is away, the files from before stay: that is their purpose.
       await follow(folder, server).catch((error) =>
         system.logger.warn({ err: error }, 'could not be exported'),
       )

@@ -27,7 +27,7 @@ export interface MasterKey {
 }
 
 /** Encrypts with a given master key and decrypts with whichever the text names. */
-export interface MasterKeyCipher {
+interface MasterKeyCipher {
   encrypt(masterKey: MasterKey, context: string, plaintext: string): string
   /** @throws {DecryptionError} */
   decrypt(context: string, ciphertext: string): string

@@ -1,4 +1,5 @@
-/** What is asked only when somebody reads the metrics, of the parts that know. */
+/** Gauges whose values are read from other parts, at the time of a scrape. */
+import { setTimeout } from 'node:timers/promises'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { Gate } from '../accounts/concurrency-limiter.ts'
 import type { AuditLog } from '../audit/log.ts'
@@ -27,21 +28,18 @@ export interface Sources {
   readonly readiness: () => Promise<string | null>
 }
 
-/** A store that does not answer must not keep the rest from being read; the scraper waits ten seconds or less. */
-const PATIENCE_MS = 1000
+/** A store that does not answer must not hold up all other metrics; scrapers wait ten seconds or less. */
+const STORE_TIMEOUT_MS = 1000
 
 /** `otherwise` if there is no answer in time. */
 async function inTime<T, O>(work: Promise<T>, otherwise: O): Promise<T | O> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<O>((resolve) => {
-    timer = setTimeout(resolve, PATIENCE_MS, otherwise)
-  })
+  const answered = new AbortController()
   try {
-    return await Promise.race([work, late])
+    return await Promise.race([work, setTimeout(STORE_TIMEOUT_MS, otherwise, { signal: answered.signal })])
   } catch {
     return otherwise
   } finally {
-    clearTimeout(timer)
+    answered.abort()
   }
 }
 
@@ -50,7 +48,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
   const ring = () => sources.ring.ring()
   type Value = number | null
 
-  /** A gauge without a value is not shown: an old number would be taken for a new one. */
+  /** A gauge without a value is left out, because an old number would be taken for a new one. */
   function gauge(name: string, help: string, value: () => Value | Promise<Value>): void {
     new Gauge({
       name,
@@ -77,7 +75,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
       },
     })
   }
-  /** Counted elsewhere, from the start on. */
+  /** The count of another part, since the start. */
   function counter(name: string, help: string, value: () => number): void {
     new Counter({
       name,

@@ -1,7 +1,7 @@
 /**
- * Position → index within a list, so that indices, which everybody sees in tokens, do not tell in which order or
- * how many tokens were issued (Token Status List §13.3). A Feistel network over 20 bits, whose round functions
- * are tables drawn from a secret key: a permutation for each list, the same on every node.
+ * Position → index within a list. Tokens show their index, which must not reveal in which order or how many tokens were
+ * issued (Token Status List §13.3). A Feistel network over 20 bits, whose round functions are tables drawn from a secret
+ * key, gives each list a permutation that is equal on every node.
  */
 import { createCipheriv, type KeyObject } from 'node:crypto'
 
@@ -11,7 +11,7 @@ const ROUNDS = 6
 
 export type Permutation = (position: number) => number
 
-/** @param key 32 bytes, for this purpose alone */
+/** @param key 32 bytes, used for nothing else */
 export function createPermutation(key: KeyObject, list: number): Permutation {
   const rounds = roundTables(key, list)
   return (position) => {
@@ -26,7 +26,7 @@ export function createPermutation(key: KeyObject, list: number): Permutation {
   }
 }
 
-/** The keystream of AES-256-CTR, begun at a counter block that is the list's own. */
+/** The keystream of AES-256-CTR. Each list starts at a counter block of its own. */
 function roundTables(key: KeyObject, list: number): Uint16Array[] {
   const counter = Buffer.alloc(16)
   counter.writeBigUInt64BE(BigInt(list))

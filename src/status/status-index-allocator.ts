@@ -1,6 +1,6 @@
 /**
- * Hands out status indices from leased blocks: what a token carries is taken from memory, and the store is asked
- * once a block. Must not know tokens or lists' contents.
+ * Allocates status indices from leased blocks. An index is taken from memory; the store is asked once for each block. Must
+ * not know tokens or the contents of lists.
  */
 import type { DataKeys } from '../keys/data-keys.ts'
 import { singleFlightByKey } from '../single-flight.ts'
@@ -18,11 +18,11 @@ import { createPermutation, type Permutation } from './permutation.ts'
 export interface StatusIndices {
   /** For a token without a session that expires at `expiresAt`. */
   forToken(client: Client, expiresAt: EpochSeconds): Promise<StatusIndex>
-  /** For all tokens of a sign-in. */
+  /** For all tokens of one login. */
   forSession(expiresAt: EpochSeconds): Promise<StatusIndex>
-  /** Makes sure that it is known what a list's indices are made with. */
+  /** Loads the permutation of a list, which `indexOf` needs. */
   learn(list: number): Promise<void>
-  /** The index of a position in a list that was learned; for whoever takes back a block. */
+  /** The index of a position in a list that was learned, for revoking a whole block. */
   indexOf(list: number, position: number): number
 }
 
@@ -32,11 +32,11 @@ export interface StatusIndicesDeps {
   readonly dataKeys: Pick<DataKeys, 'all' | 'sync'>
 }
 
-/** A busy client's blocks double up to here, so that leases stay rare; a quiet one wastes little. */
+/** A block of a client starts small and doubles while the client is busy: leases stay rare, and a quiet client wastes little. */
 const SMALLEST = 64
 const LARGEST = 16_384
 const FOR_SESSIONS = 256
-/** How long a block may be used; its list is kept for the longest token that could still come from it. */
+/** How long a block may be used. Its list is kept for the longest token that could still get an index from it. */
 const USE_FOR: Seconds = 3600
 
 interface Run {
@@ -46,8 +46,8 @@ interface Run {
 
 export function createStatusIndices({ status, clock, dataKeys }: StatusIndicesDeps): StatusIndices {
   const permutations = new Map<number, Permutation>()
-  // By the registration itself: one that was disabled and enabled again is another object, with blocks of its own,
-  // and what was taken back is never handed out again.
+  // The key is the registration itself. A client that was disabled and enabled again is another object with new blocks, so
+  // the indices that were revoked are never allocated again.
   const runs = new WeakMap<object, Run>()
   const leaseOnce = singleFlightByKey<object, void>()
   const sessions = {}
@@ -101,6 +101,6 @@ export function createStatusIndices({ status, clock, dataKeys }: StatusIndicesDe
 
 function nextSize(run: Run | undefined): number {
   if (!run) return SMALLEST
-  // Not used up: it was too old, so the client is quiet.
+  // A block that expired before it was used up belongs to a quiet client.
   return run.next < run.block.size ? SMALLEST : Math.min(LARGEST, LIST_SIZE, run.block.size * 2)
 }

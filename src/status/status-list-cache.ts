@@ -1,15 +1,15 @@
-/** The lists as a serving node holds them: a bit an index, 1 when it was taken back. Must not know tokens or HTTP. */
+/** The lists in memory of a serving node: one bit for each index, 1 if it is revoked. Must not know tokens or HTTP. */
 import { singleFlight } from '../single-flight.ts'
 import { LIST_SIZE, type StatusStore } from '../store/contracts/status.ts'
 import type { Clock } from '../system.ts'
 import type { StatusIndices } from './status-index-allocator.ts'
 
 export interface StatusBoard {
-  /** Reads what was taken back since; called by the change poller when the store's revision has grown. */
+  /** Reads what was revoked since the last call. The change poller calls it when the store's revision has grown. */
   sync(): Promise<void>
-  /** The bits of a list, and a number that grows when they change; null if no live token refers to it. */
+  /** The bits of a list, and a version that grows when they change; null if no unexpired token refers to the list. */
   list(number: number): Promise<{ readonly bits: Uint8Array; readonly version: number } | null>
-  /** Numbers of all lists that a live token may refer to. */
+  /** Numbers of all lists that an unexpired token may refer to. */
   live(): Promise<number[]>
 }
 

@@ -1,6 +1,6 @@
 /**
- * Lists → signed Status List Tokens (draft-ietf-oauth-status-list §5.1), made when somebody asks for one that has
- * changed or grown old, and served from memory until then. Must not know HTTP.
+ * Lists → Status List Tokens (draft-ietf-oauth-status-list §5.1). A token is signed when it is requested and the list has
+ * changed or the last token has grown old; otherwise it is served from memory. Must not know HTTP.
  */
 import { createHash } from 'node:crypto'
 import { constants, deflateSync, gzipSync } from 'node:zlib'
@@ -11,26 +11,26 @@ import type { StatusBoard } from './status-list-cache.ts'
 
 interface PublishedList {
   readonly jwt: string
-  /** The same, compressed once for all who accept it. */
+  /** `jwt`, compressed once for all clients that accept gzip. */
   readonly gzip: Buffer
   readonly etag: string
 }
 
 interface PublishedState {
   readonly lists: number
-  /** Of all of them, as served. */
+  /** The sum of their tokens. */
   readonly bytes: number
 }
 
 export interface StatusPublisher {
-  /** undefined if no live token refers to the list. */
+  /** undefined if no unexpired token refers to the list. */
   list(number: number): Promise<PublishedList | null>
-  /** URIs of all lists (§9). */
+  /** The URIs of all lists (§9). */
   uris(): Promise<string[]>
   uri(number: number): string
-  /** The other way round; undefined for what is no list of ours. */
+  /** The number of the list with this URI; undefined if there is no such list. */
   numberOf(uri: string): number | null
-  /** What is held signed, for whoever asks next. */
+  /** The tokens in memory. */
   state(): PublishedState
 }
 
@@ -39,14 +39,14 @@ export interface StatusPublisherDeps {
   readonly signer: Signer
   readonly clock: Clock
   readonly issuer: string
-  /** URL of the endpoint, without a number. */
+  /** URL of the endpoint, without the number of a list. */
   readonly endpoint: string
   readonly ttl: Seconds
 }
 
 const STATUS_LIST_TYPE = 'statuslist+jwt'
 
-/** `exp`: how long a list may be believed by who cannot get a newer one. Renewed at half of it. */
+/** `exp`: how long a verifier may trust a list while it cannot fetch a newer one. The token is renewed at half of that. */
 const VALID_FOR: Seconds = 600
 
 interface Made {
@@ -114,7 +114,7 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
   }
 }
 
-/** §4.1, zlib (RFC 1950). Runs of zeros are all there is to find, and looking for nothing else is faster. */
+/** §4.1, zlib (RFC 1950). A list consists of runs of zeros, and searching for runs alone is faster. */
 function compress(bits: Uint8Array): string {
   return deflateSync(bits, { level: 9, strategy: constants.Z_RLE }).toString('base64url')
 }

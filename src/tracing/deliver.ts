@@ -1,6 +1,6 @@
 /**
- * Brings spans to the collector (OTLP/HTTP). Whatever the collector does, nobody waits for it but a server that stops, and
- * that not for long. The exporters of OpenTelemetry would keep the process with timers of their own until they give up.
+ * Sends spans to the collector (OTLP/HTTP). A collector that is slow or down delays no request; only a server that stops
+ * waits for it, for a short time. docs/dependencies.md says why no exporter of OpenTelemetry is used.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -13,19 +13,19 @@ import type { Logger } from '../system.ts'
 import { version } from '../version.ts'
 
 export interface Delivery extends SpanExporter {
-  /** A span goes into the queue, or is lost because the queue is full. */
+  /** Counts a span that goes into the queue, or is lost because the queue is full. */
   queued(): void
-  /** No more attempts: what is under way may end, what fails now is lost. */
+  /** Ends all retries: attempts that are under way may finish, and spans whose attempt fails are lost. */
   hurry(): void
-  /** Gives up what is under way. */
+  /** Aborts the attempts that are under way. */
   cut(): void
 }
 
 /** OTLP/HTTP, "Retryable Response Codes". */
 const BUSY: readonly number[] = [429, 502, 503, 504]
 const FIRST_WAIT_MS = 1000
-/** Of an answer, of which there is nothing to read but how many spans were refused. */
-const MOST_READ = 65_536
+/** Bytes of an answer, of which only the number of rejected spans matters. */
+const MAX_RESPONSE_BYTES = 65_536
 
 const SERIALIZERS = {
   'http/protobuf': { serializer: ProtobufTraceSerializer, type: 'application/x-protobuf' },
@@ -57,7 +57,7 @@ export function createDelivery(config: TracingConfig, logger: Logger): Delivery 
 
   function lose(spans: number, err: Error): void {
     lost += spans
-    // Said once, not for every batch.
+    // Logged once, not for every batch.
     if (!trouble) logger.warn({ err }, 'traces are being lost')
     trouble = true
   }
@@ -74,7 +74,7 @@ export function createDelivery(config: TracingConfig, logger: Logger): Delivery 
     if (refused > 0) throw new ExportRejected(`the collector has refused ${refused} spans`)
   }
 
-  /** What is no answer of OTLP's says nothing. */
+  /** 0 for an answer that is not OTLP. */
   function refusedSpans(answer: Uint8Array): number {
     try {
       return Number(serializer.deserializeResponse(answer).partialSuccess?.rejectedSpans ?? 0)
@@ -119,7 +119,7 @@ export function createDelivery(config: TracingConfig, logger: Logger): Delivery 
   return {
     queued() {
       if (waiting < config.queue) waiting += 1
-      else lose(1, new Error('there are more than the collector takes'))
+      else lose(1, new Error('the queue is full'))
     },
     export(spans, settled) {
       waiting -= spans.length
@@ -148,7 +148,7 @@ async function readSome({ body }: Response): Promise<Uint8Array> {
   let size = 0
   for await (const chunk of body ?? []) {
     size += chunk.length
-    if (size > MOST_READ) return new Uint8Array()
+    if (size > MAX_RESPONSE_BYTES) return new Uint8Array()
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

@@ -1,4 +1,4 @@
-/** Traces by OpenTelemetry, for a server that is asked for them; nobody else loads this file, or what it needs. */
+/** Traces by OpenTelemetry. Only a server with tracing turned on loads this file and the packages that it needs. */
 import { TraceFlags } from '@opentelemetry/api'
 import { defaultResource, resourceFromAttributes } from '@opentelemetry/resources'
 import {
@@ -23,7 +23,7 @@ import { traceStore } from './trace-store.ts'
 import { traceFetchJwks, traceGate, traceJobs, traceSendLogoutToken, traceSigner } from './trace-work.ts'
 import type { Tracing } from './tracing.ts'
 
-/** How long a server that stops waits for the collector. */
+/** How long a stopping server waits for the collector. */
 const PATIENCE_MS = 2000
 
 export interface TracingOptions {
@@ -64,21 +64,21 @@ export function openTracing(config: TracingConfig, options: TracingOptions): Tra
     async stop() {
       delivery.hurry()
       const late = setTimeout(delivery.cut, PATIENCE_MS)
-      // What cannot be delivered has been said by whoever tried to.
+      // The delivery has logged why spans could not be sent.
       await provider.shutdown().catch(() => delivery.shutdown())
       clearTimeout(late)
     },
   }
 }
 
-/** The SDK's own queue, which says nothing of what does not fit into it. */
+/** The SDK's queue, which does not report the spans that do not fit into it; so they are counted here. */
 function counted(delivery: Delivery, { queue, batch, delay, timeout }: TracingConfig): SpanProcessor {
   const processor = new BatchSpanProcessor({
     exporter: delivery,
     maxQueueSize: queue,
     maxExportBatchSize: batch,
     scheduledDelayMillis: delay,
-    // The delivery has a limit of its own, and always comes back.
+    // The delivery has a timeout of its own and always settles.
     exportTimeoutMillis: timeout + PATIENCE_MS,
   })
   return {

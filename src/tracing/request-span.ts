@@ -1,9 +1,9 @@
-/** The span of a request, in the words of OpenTelemetry's conventions for HTTP servers. */
+/** The span of a request, by OpenTelemetry's semantic conventions for HTTP servers. */
 import type { Attributes } from '@opentelemetry/api'
 import { parseCaller, SpanKind, SpanStatusCode, type Spans } from './spans.ts'
 import type { Tracing } from './tracing.ts'
 
-/** Others are `_OTHER`: what was sent does not get into a span. */
+/** Any other method is `_OTHER`, so that text from a client does not get into a span. */
 const METHODS: readonly string[] = [
   'GET',
   'HEAD',
@@ -18,13 +18,13 @@ const METHODS: readonly string[] = [
 
 export interface RequestSpanOptions {
   readonly issuer: string
-  /** Whether the caller's trace goes on. */
+  /** Whether the span becomes part of the caller's trace. */
   readonly joins: boolean
 }
 
 export function traceRequest(spans: Spans, { issuer, joins }: RequestSpanOptions): Tracing['request'] {
   const { protocol, hostname } = new URL(issuer)
-  // As clients know it; what they say of it is up to them.
+  // From the issuer, not from the request, whose Host header a client chooses.
   const same: Attributes = { 'url.scheme': protocol.replace(':', ''), 'server.address': hostname }
 
   return ({ method: sent, route, requestId, caller }) => {

@@ -1,4 +1,4 @@
-/** Spans, and which of them is the current one. The only file that starts any. Must not know what they are about. */
+/** Starts spans and knows which one is current. The only file that starts spans. Must not know what a span is about. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import {
   type Attributes,
@@ -15,11 +15,11 @@ import { parseTraceParent } from '@opentelemetry/core'
 import { KeyturnError } from '../errors.ts'
 import type { Monotonic } from '../system.ts'
 
-/** Where work is done: what is below it, and what is said of the whole. */
+/** The context of some work: the span that its spans are children of, and the span at the top. */
 interface Scope {
-  /** False: it was decided that nothing of this trace is kept. */
+  /** False if the sampler decided to keep nothing of this trace. */
   readonly recording: boolean
-  /** The current one. */
+  /** The current span. */
   span(): Span
   /** The request or background job that every span belongs to. */
   top(): Span
@@ -31,17 +31,17 @@ export interface SpanOptions {
 }
 
 export interface Spans {
-  /** Whether there is anything to add to. */
+  /** Whether there is a current span that is recorded. */
   isActive(): boolean
-  /** A span below the current one around `work`, and around it everything that `work` does; without one only `work`. */
+  /** Runs `work` in a child span of the current span; without a current span, only runs it. */
   within<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
-  /** The same, and a trace of its own if there is no current one. */
+  /** As `within`, but without a current span it starts a trace. */
   always<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
-  /** A trace of its own, but only if `work` does anything that is traced. */
+  /** Starts a trace of its own, but only if `work` does anything that is traced. */
   ifAnything<T>(name: string, work: () => Promise<T>): Promise<T>
-  /** Below the current one, to be ended by hand. */
+  /** Starts a child span of the current span, which the caller ends. */
   start(name: string, options: SpanOptions): Span | null
-  /** What a caller has begun. @param parent null: a trace of its own */
+  /** Starts the span of a request. @param parent the caller's span; null starts a trace */
   enter(name: string, options: SpanOptions, parent: SpanContext | null): Entered
   /** The request or background job that this span belongs to. */
   top(): Span | null

@@ -1,4 +1,4 @@
-/** Log lines that say to which trace they belong. */
+/** Adds the ids of the trace and the span to log lines. */
 import type { Logger } from '../system.ts'
 import type { Spans } from './spans.ts'
 
@@ -9,7 +9,7 @@ type Plain = Partial<Record<(typeof LEVELS)[number], Write>> & { child?: (...how
 
 export function traceLogger<L extends Logger>(logger: L, spans: Spans): L {
   const plain = logger as unknown as Plain
-  // Everything else stays the logger's own.
+  // All other members are those of the logger.
   const traced = Object.create(logger) as Plain
   for (const level of LEVELS) {
     if (plain[level] === undefined) continue
@@ -22,7 +22,7 @@ export function traceLogger<L extends Logger>(logger: L, spans: Spans): L {
     }
   }
   const { child } = plain
-  // Fastify makes one for itself.
+  // Fastify creates a child logger for itself.
   if (child) traced.child = (...how) => traceLogger(child.apply(plain, how), spans)
   return traced as unknown as L
 }

@@ -1,4 +1,4 @@
-/** A span for what is asked of the store, whole. Statements have no values in them; parameters are not looked at. */
+/** A span for every query and every batch. Statements contain no values, and parameters are not read. */
 import { LRUCache } from 'lru-cache'
 import { ConstraintViolation, type Step } from '../store/db.ts'
 import type { MonitoredDb } from '../store/monitored-db.ts'
@@ -9,9 +9,9 @@ interface Statement {
   readonly table: string
 }
 
-/** More than there are; some have as many forms as there are numbers of parameters. */
+/** More than there are statements; some have one form for each number of parameters. */
 const MAX_KNOWN = 1000
-/** Of a batch's name. */
+/** Statements in the name of a batch. */
 const MOST_NAMED = 3
 
 export function describeSql(sql: string): Statement {
@@ -63,7 +63,7 @@ export function traceStore(db: MonitoredDb, spans: Spans, system: string): Monit
       const taken: { key?: ConstraintViolation } = {}
       const done = await spans.within(batchName(steps), options(statement(first.sql), steps.length), () =>
         db.batch(steps, more).catch((error) => {
-          // Somebody was first: part of normal work, and no failure of the store's.
+          // Another writer was first, which is part of normal work and not a failure of the store.
           if (!(error instanceof ConstraintViolation)) throw error
           taken.key = error
           return false

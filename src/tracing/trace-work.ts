@@ -1,4 +1,4 @@
-/** Spans for what takes time besides the store: hashing, signing, calls to clients, and what is done by the clock. */
+/** Spans for the slow work besides the store: hashing, signing, calls to clients, and background jobs. */
 import type { Span } from '@opentelemetry/api'
 import type { Gate } from '../accounts/concurrency-limiter.ts'
 import type { Signer } from '../keys/signer.ts'
@@ -18,7 +18,7 @@ export function traceGate(gate: Gate, spans: Spans): Gate {
         queue?.end()
         return spans.within('password work', {}, work)
       })
-      // Whoever finds the door open has not waited.
+      // Work that starts at once has not waited.
       if (!begun) queue = spans.start('password queue', {})
       try {
         return await done
@@ -40,8 +40,8 @@ export function traceSigner(signer: Signer, spans: Spans): Signer {
 }
 
 /**
- * Where a client is called; not what for, and nothing of what is sent. It is told nothing of the trace: it belongs to
- * somebody else, and would learn which of our requests belong together.
+ * The address of a call to a client, and nothing of what is sent. The call carries no `traceparent`: the client belongs to
+ * another organisation, which would learn which of our requests belong together.
  */
 function call(method: string, uri: string): SpanOptions {
   const { hostname, port, protocol } = new URL(uri)
@@ -64,7 +64,7 @@ export function traceSendLogoutToken(send: SendLogoutToken, spans: Spans): SendL
     spans.always('POST backchannel_logout_uri', call('POST', uri), () => send(uri, token, signal))
 }
 
-/** Polling is left out: four times a second, it would be most of all spans. */
+/** Polling has no spans: at four times a second, they would outnumber all others. */
 export function traceJobs<J extends TracedJobs>(jobs: J, spans: Spans): J {
   return {
     ...jobs,

@@ -1,7 +1,7 @@
 /**
- * What is wrapped so that traces tell of it. Parts are wrapped where they are put together, as metrics do it, and know
- * nothing of it. Must not know OpenTelemetry: this file is loaded by every server, and `open.ts` only by one that is asked
- * for traces. No span may hold what was sent to us: neither names of people, nor addresses, headers, queries or secrets.
+ * The parts that tracing wraps. They are wrapped where they are put together and know nothing about it. Must not know
+ * OpenTelemetry: every server loads this file, and only a server with tracing turned on loads `open.ts`. No span may contain
+ * what a client sent: no usernames, addresses, headers, queries or secrets.
  */
 import type { Gate } from '../accounts/concurrency-limiter.ts'
 import type { Audit } from '../audit/events.ts'
@@ -17,7 +17,7 @@ export interface TracedJobs {
   prune(): Promise<void>
 }
 
-/** The same things, traced. */
+/** Each returns its argument, traced. */
 export interface Wrappers {
   audit(audit: Audit): Audit
   store(db: MonitoredDb): MonitoredDb
@@ -29,30 +29,30 @@ export interface Wrappers {
 }
 
 export interface Tracing extends Wrappers {
-  /** Its lines say to which trace they belong. */
+  /** Adds the ids of the trace and the span to the lines. */
   logger<L extends Logger>(logger: L): L
   request(request: TracedRequest): RequestSpan
-  /** Delivers what is left, within a few seconds. */
+  /** Sends the remaining spans, within a few seconds. */
   stop(): Promise<void>
 }
 
 interface TracedRequest {
   readonly method: string
-  /** The route's pattern below the issuer; undefined if there is none. */
+  /** The pattern of the route, below the issuer; undefined if no route matched. */
   readonly route: string | undefined
   readonly requestId: string
-  /** The caller's `traceparent`, as it came (W3C Trace Context §3.2). */
+  /** The caller's `traceparent` header (W3C Trace Context §3.2). */
   readonly caller: string | readonly string[] | undefined
 }
 
 export interface RequestSpan {
-  /** Does `work`; it and what follows from it belong to this request. */
+  /** Runs `work`, whose spans become part of this request, also those of its asynchronous parts. */
   run(work: () => void): void
-  /** @param status undefined if nothing was answered */
+  /** @param status undefined if there was no response */
   end(status?: number): void
 }
 
-/** For a server without traces: everything stays what it is. */
+/** For a server without tracing: returns every part unchanged. */
 export const untraced: Wrappers = {
   audit: (audit) => audit,
   store: (db) => db,
