@@ -112,7 +112,7 @@ const faults: {
   bad: { check: string; message: RegExp }[]
 }[] = [
   {
-    title: 'wrong settings, each in a line of its own',
+    title: 'invalid settings, each reported in its own line',
     options: () => ({ settings: { PROT: '1', LOG_LEVEL: 'loud' } }),
     bad: [
       { check: 'configuration', message: /KEYTURN_PROT is not a setting/ },
@@ -133,7 +133,7 @@ const faults: {
     bad: [{ check: 'ring', message: /dated in the future: the clock was set back/ }],
   },
   {
-    title: 'a master key that others can read',
+    title: 'a master key readable by other users',
     break: (cli) => chmodSync(join(cli.keysDir, 'master.key'), 0o644),
     bad: [{ check: 'master key', message: /can be read by others: chmod 600/ }],
   },
@@ -161,7 +161,7 @@ const faults: {
     bad: [{ check: 'signing keys', message: /it is encrypted under the master key/ }],
   },
   {
-    title: 'folders in which others can write',
+    title: 'folders writable by other users',
     break: (cli) => {
       chmodSync(cli.keysDir, 0o777)
       chmodSync(join(cli.dir, 'data'), 0o777)
@@ -172,7 +172,7 @@ const faults: {
     ],
   },
   {
-    title: 'a database that others can read',
+    title: 'a database readable by other users',
     break: (cli) => chmodSync(cli.database, 0o644),
     bad: [{ check: 'database file', message: /can be read by others.*chmod 600/ }],
   },
@@ -182,7 +182,7 @@ const faults: {
     bad: [{ check: 'store', message: /restore a backup/ }],
   },
   {
-    title: 'a database that is none',
+    title: 'a file that is not a database',
     break: (cli) => writeFileSync(cli.database, 'not a database'.repeat(1000)),
     bad: [{ check: 'store', message: /not a database/ }],
   },
@@ -207,7 +207,7 @@ const faults: {
     bad: [{ check: 'integrity', message: /restore a backup/ }],
   },
   {
-    title: 'a row that refers to one that is gone',
+    title: 'a row that references a deleted row',
     break: (cli) => {
       const db = new Database(cli.database)
       db.pragma('foreign_keys = OFF')
@@ -217,17 +217,17 @@ const faults: {
     bad: [{ check: 'integrity', message: /refer to rows that are gone/ }],
   },
   {
-    title: 'a database of a newer program',
+    title: 'a database of a newer version',
     break: (cli) => sql(cli, { sql: `INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)` }),
     bad: [{ check: 'migrations', message: /newer than this program.*upgrade/ }],
   },
   {
-    title: 'a ring without an active key',
+    title: 'a key ring without an active key',
     break: (cli) => sql(cli, { sql: `DELETE FROM ring_keys WHERE state = 'active'` }),
     bad: [{ check: 'ring', message: /0 active keys/ }],
   },
   {
-    title: 'a ring without a next key',
+    title: 'a key ring without a next key',
     break: (cli) => sql(cli, { sql: `UPDATE ring_keys SET state = 'revoked' WHERE state = 'next'` }),
     bad: [{ check: 'ring', message: /0 next keys/ }],
   },
@@ -240,7 +240,7 @@ const faults: {
     bad: [{ check: 'signing keys', message: /cannot be decrypted: the text is damaged/ }],
   },
   {
-    title: 'a public key that is not that of the private one',
+    title: 'a public key that does not match its private key',
     break: (cli) =>
       sql(cli, {
         sql: `UPDATE ring_keys SET public_jwk = (SELECT public_jwk FROM ring_keys WHERE state = 'retiring')
@@ -258,12 +258,12 @@ const faults: {
     bad: [{ check: 'signing keys', message: /still has a private key/ }],
   },
   {
-    title: 'a key that should have left',
+    title: 'a key that should have been removed',
     break: (cli) => cli.clock.tick(2 * DAY),
     bad: [{ check: 'schedule', message: /should have left at .*start keyturn serve/ }],
   },
   {
-    title: 'a rotation that is overdue',
+    title: 'an overdue rotation',
     break: async (cli) => {
       await sql(cli, { sql: `DELETE FROM ring_keys WHERE state = 'retiring'` })
       cli.clock.tick(31 * DAY)

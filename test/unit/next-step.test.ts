@@ -142,7 +142,7 @@ const rules: readonly Rule[] = [
     (next) => next !== 'consent' && next !== 'consent_required',
   ],
   [
-    'and in full: login, then second factor, then consent, then the answer',
+    'the steps come in order: login, second factor, consent, response',
     () => true,
     (next, s) => {
       const silent = isSilent(s)
