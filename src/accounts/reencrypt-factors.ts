@@ -8,7 +8,7 @@ import { TOTP_SECRETS } from './totp.ts'
 /** Read and written at once, so that a request waits for no more than this. */
 const BATCH = 100
 
-export interface ReencryptFactorsDeps {
+interface ReencryptFactorsDeps {
   readonly factors: Pick<FactorStore, 'listTotpBefore' | 'reencryptTotp'>
   readonly dataKeys: Pick<DataKeys, 'all'>
   readonly random: Pick<Random, 'bytes'>

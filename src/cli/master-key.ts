@@ -47,8 +47,11 @@ export const masterKeyCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('status', 'which master key is in use, who has it, and what depends on old data keys').action(
-          (options: Json) => context.withKeys((base, keys) => showStatus(context, options, base, keys)),
+        action(
+          'status',
+          'which master key is in use, which nodes have it, and what depends on old data keys',
+        ).action((options: Json) =>
+          context.withKeys((base, keys) => showStatus(context, options, base, keys)),
         ),
         'master-key status',
       ),

@@ -49,7 +49,7 @@ export interface DataKeys {
   refreshIfStale(): Promise<void> | undefined
 }
 
-export interface OpenDataKeysDeps {
+interface OpenDataKeysDeps {
   readonly store: { readonly dataKeys: DataKeyStore; readonly revisions: RevisionStore }
   readonly clock: Clock
   readonly ages: Ages
@@ -188,7 +188,7 @@ export const finder =
     findDataKey(keys(), id)?.key(purpose)
 
 /** What a cipher is for, and what error messages call it. */
-export interface CipherUse {
+interface CipherUse {
   readonly purpose: DataKeyPurpose
   readonly what: string
 }

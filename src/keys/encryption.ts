@@ -22,7 +22,7 @@ export type DataKeyPurpose =
   | 'keyturn/csrf/v1'
   | 'keyturn/audit-head/v1'
 
-export type Purpose = MasterKeyPurpose | DataKeyPurpose
+type Purpose = MasterKeyPurpose | DataKeyPurpose
 
 export function deriveKey(secret: Uint8Array, purpose: Purpose): KeyObject {
   return createSecretKey(Buffer.from(hkdfSync('sha256', secret, new Uint8Array(0), purpose, 32)))
@@ -57,7 +57,7 @@ export interface Nouns {
   readonly under: 'the master key' | 'the data key'
 }
 
-export interface CipherKeys {
+interface CipherKeys {
   /** Asked at every call, because keys change while the server runs. */
   readonly current: () => NamedKey
   readonly find: FindKey

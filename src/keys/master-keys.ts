@@ -44,7 +44,7 @@ export interface MasterKeys {
   refresh(): void
 }
 
-export interface MasterKeySource {
+interface MasterKeySource {
   readonly keysDir: string
   /** From the settings. If it is set, the file is not read. */
   readonly masterKey: Buffer | null

@@ -12,7 +12,7 @@ import type { Clock, EpochSeconds, Random, ReachFailpoint, Seconds } from '../sy
 import { CURRENT_AFTER, type DataKeys, decryptDataKey, encryptDataKey } from './data-keys.ts'
 import type { MasterKey, MasterKeys } from './master-keys.ts'
 
-export interface RotateMasterKeyDeps {
+interface RotateMasterKeyDeps {
   readonly store: { readonly ring: RingStore; readonly dataKeys: DataKeyStore }
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
@@ -143,7 +143,7 @@ async function removeUnused(
 /** Counting what depends on an old data key takes time, so it is not done at every run. */
 const CHECK_EVERY: Seconds = 3600
 
-export interface PruneDataKeysDeps extends ReadDeps {
+interface PruneDataKeysDeps extends ReadDeps {
   readonly store: ReadDeps['store'] & { readonly singleUse: Pick<SingleUseStore, 'claim'> }
   readonly audit: Audit
   readonly flush: () => Promise<void>

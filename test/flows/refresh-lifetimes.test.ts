@@ -276,13 +276,13 @@ t.test(
     await seed(server.store)
     const first = await signedIn(server)
     const { db } = server.store
-    const [row] = await db.query<{ sealed: string }>(
-      "SELECT encrypted_private_key AS sealed FROM ring_keys WHERE state = 'active'",
+    const [row] = await db.query<{ text: string }>(
+      "SELECT encrypted_private_key AS text FROM ring_keys WHERE state = 'active'",
     )
     const [next] = await db.query<{ kid: string }>("SELECT kid FROM ring_keys WHERE state = 'next'")
-    const damage = (sealed: string) => ({
+    const damage = (text: string) => ({
       sql: "UPDATE ring_keys SET encrypted_private_key = $1 WHERE state = 'active'",
-      params: [sealed],
+      params: [text],
       expectRows: 1,
     })
     // The encrypted key of one row was moved to another, and the key ring has a new version.
@@ -295,17 +295,17 @@ t.test(
       },
       { sql: 'UPDATE ring SET version = version + 1' },
     ])
-    const [good] = await db.query<{ sealed: string }>(
-      "SELECT encrypted_private_key AS sealed FROM ring_keys WHERE state = 'active'",
+    const [good] = await db.query<{ text: string }>(
+      "SELECT encrypted_private_key AS text FROM ring_keys WHERE state = 'active'",
     )
-    await db.batch([damage(row?.sealed ?? '')])
+    await db.batch([damage(row?.text ?? '')])
     for (let attempt = 0; attempt < 3; attempt += 1) {
       server.clock.tick(15)
       const answer = await refresh(server, first.refresh_token)
       t.same(outcome(answer), LATER)
-      t.notMatch(answer.body, /key|seal|master/i, 'and does not reveal the reason')
+      t.notMatch(answer.body, /key|crypt|master/i, 'and does not reveal the reason')
     }
-    await db.batch([damage(good?.sealed ?? '')])
+    await db.batch([damage(good?.text ?? '')])
     await refreshed(server, first.refresh_token)
   },
 )
