@@ -46,17 +46,7 @@ const rows: Row[] = read('docs/security.md')
 /** The rows that a test's title names: `docs/security.md A3`, `docs/security.md A3, P5`. */
 function named(title: string): string[] {
   const [, list = ''] = /docs\/security\.md ((?:[A-Q]\d+)(?:, [A-Q]\d+)*)/.exec(title) ?? []
-  return [...(list.match(/[A-Q]\d+/g) ?? []), ...formerly(title)]
-}
-
-/** TODO before the end of issue 10: titles of other folders still have the older form. */
-function formerly(title: string): string[] {
-  const plain = [...title.matchAll(/(?<![\w§#.-])[A-FHIKMN]\d{1,3}(?!\w)/g)].map(([label]) => label)
-  const listed = (pattern: RegExp, prefix: string) =>
-    [...title.matchAll(pattern)].flatMap((match) =>
-      (match.at(-1)?.match(/\d+/g) ?? []).map((n) => prefix + n),
-    )
-  return [...plain, ...listed(/§3\.\d((?:[ ,]*#\d+)+)/g, 'P'), ...listed(/§4 rows? ([\d, and]+)/g, 'Q')]
+  return list.match(/[A-Q]\d+/g) ?? []
 }
 
 const tests = repositoryFiles().filter((path) => /^test\/(?!support|docs).*\.ts$/.test(path))

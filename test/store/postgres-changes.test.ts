@@ -1,4 +1,4 @@
-/** LISTEN and NOTIFY on a real PostgreSQL: who hears of what, and what happens where nothing is heard (issue 5). */
+/** LISTEN and NOTIFY on a real PostgreSQL: which changes are notified to whom, and what happens without notifications. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { Db, ListenState, Step } from '../../src/store/db.ts'

@@ -1,4 +1,4 @@
-/** Migrations on PostgreSQL: the same files, by several nodes at once, and after a kill (SECURITY §4 row 11). */
+/** Migrations on PostgreSQL: the same files, run by several nodes at once, and after a kill (docs/security.md Q11). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'

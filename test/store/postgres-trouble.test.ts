@@ -1,4 +1,4 @@
-/** What can go wrong between a node and its PostgreSQL, and what a caller sees of it (SECURITY §4). */
+/** What can go wrong between a node and its PostgreSQL, and what a caller sees (docs/security.md Q4, Q6). */
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'

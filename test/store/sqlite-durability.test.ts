@@ -1,4 +1,4 @@
-/** What was answered is on the disk (SECURITY §4 row 2). */
+/** Every acknowledged write is on disk (docs/security.md Q2). */
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, readFileSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** A database that is locked or full (SECURITY §4 rows 3 and 5). */
+/** A database that is locked or full (docs/security.md Q3, Q5). */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'

@@ -82,22 +82,25 @@ async function polled(issuer: StandIn, options: Partial<VerifierOptions> = {}) {
   }
 }
 
-t.test('every value of an entry of every size is read as it was written (§4.1, §7.1)', async (t) => {
-  const issuer = await standIn(t)
-  for (const bits of [1, 2, 4, 8]) {
-    const most = 2 ** bits - 1
-    const values = { 0: most, 1: 0, 2: 1, 7: most, 8: 1, 9: 0, 500: most >> 1 || 1, 1023: most }
-    await publish(issuer, { bits, values })
-    const { at } = await polled(issuer)
-    for (const [index, value] of Object.entries(values)) {
-      t.equal(await at(Number(index)), value === 0 ? 'accepted' : 'revoked', `${bits} bits, entry ${index}`)
+t.test(
+  'every value of an entry of every size is read as it was written (Token Status List §4.1)',
+  async (t) => {
+    const issuer = await standIn(t)
+    for (const bits of [1, 2, 4, 8]) {
+      const most = 2 ** bits - 1
+      const values = { 0: most, 1: 0, 2: 1, 7: most, 8: 1, 9: 0, 500: most >> 1 || 1, 1023: most }
+      await publish(issuer, { bits, values })
+      const { at } = await polled(issuer)
+      for (const [index, value] of Object.entries(values)) {
+        t.equal(await at(Number(index)), value === 0 ? 'accepted' : 'revoked', `${bits} bits, entry ${index}`)
+      }
+      for (const index of [3, 6, 10, 499, 501, 1022])
+        t.equal(await at(index), 'accepted', `${bits} bits, entry ${index}`)
     }
-    for (const index of [3, 6, 10, 499, 501, 1022])
-      t.equal(await at(index), 'accepted', `${bits} bits, entry ${index}`)
-  }
-})
+  },
+)
 
-t.test('the examples of the draft are read correctly (§4.1, §4.2)', async (t) => {
+t.test('the examples of the draft are read correctly (Token Status List §4.1)', async (t) => {
   const read = (bits: number, hex: string) => ({
     bits,
     bytes: Buffer.from(hex, 'hex'),
@@ -150,13 +153,16 @@ t.test('a token without a status list is not looked up', async (t) => {
   }
 })
 
-t.test('an expired token is refused as expired, whatever its list says (§7.1, §8.3)', async (t) => {
-  const issuer = await standIn(t)
-  await publish(issuer, { values: { 1: 1 } })
-  const { verifier } = await polled(issuer)
-  const token = await issuer.token({ ...entry(issuer, 1), exp: issuer.time.now() - 100 })
-  t.equal(await verdict(verifier, token), 'expired')
-})
+t.test(
+  'an expired token is refused as expired, whatever its list says (Token Status List §7.1)',
+  async (t) => {
+    const issuer = await standIn(t)
+    await publish(issuer, { values: { 1: 1 } })
+    const { verifier } = await polled(issuer)
+    const token = await issuer.token({ ...entry(issuer, 1), exp: issuer.time.now() - 100 })
+    t.equal(await verdict(verifier, token), 'expired')
+  },
+)
 
 t.test('without the option statusList no list is fetched and no token is refused', async (t) => {
   const issuer = await standIn(t)
@@ -168,7 +174,7 @@ t.test('without the option statusList no list is fetched and no token is refused
 })
 
 t.test(
-  'an index beyond the end of the list is refused with either policy, until the list has grown (§8.3)',
+  'an index beyond the end of the list is refused with either policy, until the list has grown (Token Status List §8.3)',
   async (t) => {
     const issuer = await standIn(t)
     await publish(issuer, { size: 16 })
@@ -182,63 +188,66 @@ t.test(
   },
 )
 
-t.test('a list is refused unless the issuer has signed it for this address (§5.1, §8.3)', async (t) => {
-  const issuer = await standIn(t)
-  const thief = await signingKey(issuer.key.kid)
-  const now = issuer.time.now()
-  const values = { 3: 1 }
-  const wrong: Record<string, ListOptions> = {
-    'another sub': { claims: { sub: `${issuer.origin}/status-lists/1` } },
-    'no sub': { claims: { sub: undefined } },
-    'another iss': { claims: { iss: 'https://elsewhere.example' } },
-    'another typ': { header: { typ: 'JWT' } },
-    'the typ of an access token': { header: { typ: 'at+jwt' } },
-    'no typ': { header: { typ: undefined } },
-    'another alg': { header: { alg: 'PS256' } },
-    'an unknown kid': { header: { kid: 'made-up' } },
-    'critical headers': { header: { crit: ['x'], x: 1 } },
-    expired: { claims: { exp: now - 31 } },
-    'exp of a wrong type': { claims: { exp: `${now + 100}` } },
-    'of the future': { claims: { nbf: now + 31 } },
-    'no iat': { claims: { iat: undefined } },
-    'no list': { claims: { status_list: undefined } },
-    'a list that is none': { claims: { status_list: 'x' } },
-    'three bits': { bits: 3 },
-    'no bits': { claims: { status_list: { lst: 'eNrbuRgAAhcBXQ' } } },
-    'no lst': { claims: { status_list: { bits: 1 } } },
-    'lst of a wrong type': { claims: { status_list: { bits: 1, lst: 5 } } },
-    'not compressed': { lst: Buffer.alloc(100).toString('base64url') },
-    'cut off': {
-      lst: deflateSync(packed(1, 1024, values))
-        .subarray(0, 8)
-        .toString('base64url'),
-    },
-  }
-  for (const [what, options] of Object.entries(wrong)) {
-    await t.test(what, async (t) => {
-      const body = await listToken(issuer, LIST, { values, ...options }).catch(() => '')
-      issuer.routes.set(LIST, (_, response) => response.end(body))
-      const { at } = await polled(issuer)
-      t.equal(await at(3), 'accepted', 'the refused list revokes nothing')
-      const { at: strict } = await polled(issuer, {
-        statusList: { onStale: 'reject', uris: [issuer.origin + LIST] },
+t.test(
+  'a list is refused unless the issuer has signed it for this address (Token Status List §5.1)',
+  async (t) => {
+    const issuer = await standIn(t)
+    const thief = await signingKey(issuer.key.kid)
+    const now = issuer.time.now()
+    const values = { 3: 1 }
+    const wrong: Record<string, ListOptions> = {
+      'another sub': { claims: { sub: `${issuer.origin}/status-lists/1` } },
+      'no sub': { claims: { sub: undefined } },
+      'another iss': { claims: { iss: 'https://elsewhere.example' } },
+      'another typ': { header: { typ: 'JWT' } },
+      'the typ of an access token': { header: { typ: 'at+jwt' } },
+      'no typ': { header: { typ: undefined } },
+      'another alg': { header: { alg: 'PS256' } },
+      'an unknown kid': { header: { kid: 'made-up' } },
+      'critical headers': { header: { crit: ['x'], x: 1 } },
+      expired: { claims: { exp: now - 31 } },
+      'exp of a wrong type': { claims: { exp: `${now + 100}` } },
+      'of the future': { claims: { nbf: now + 31 } },
+      'no iat': { claims: { iat: undefined } },
+      'no list': { claims: { status_list: undefined } },
+      'a list that is none': { claims: { status_list: 'x' } },
+      'three bits': { bits: 3 },
+      'no bits': { claims: { status_list: { lst: 'eNrbuRgAAhcBXQ' } } },
+      'no lst': { claims: { status_list: { bits: 1 } } },
+      'lst of a wrong type': { claims: { status_list: { bits: 1, lst: 5 } } },
+      'not compressed': { lst: Buffer.alloc(100).toString('base64url') },
+      'cut off': {
+        lst: deflateSync(packed(1, 1024, values))
+          .subarray(0, 8)
+          .toString('base64url'),
+      },
+    }
+    for (const [what, options] of Object.entries(wrong)) {
+      await t.test(what, async (t) => {
+        const body = await listToken(issuer, LIST, { values, ...options }).catch(() => '')
+        issuer.routes.set(LIST, (_, response) => response.end(body))
+        const { at } = await polled(issuer)
+        t.equal(await at(3), 'accepted', 'the refused list revokes nothing')
+        const { at: strict } = await polled(issuer, {
+          statusList: { onStale: 'reject', uris: [issuer.origin + LIST] },
+        })
+        t.equal(await strict(4), 'status_unavailable', 'nor does the list count as fetched')
       })
-      t.equal(await strict(4), 'status_unavailable', 'nor does the list count as fetched')
-    })
-  }
-  const forged = await signed(
-    { sub: issuer.origin + LIST, iat: now, status_list: { bits: 1, lst: 'eNrbuRgAAhcBXQ' } },
-    { alg: 'RS256', kid: thief.kid, typ: 'statuslist+jwt' },
-    thief,
-  )
-  for (const body of [forged, '', 'x', '<html>', '{}', 'a.b.c']) {
-    issuer.routes.set(LIST, (_, response) => response.end(body))
-    const { at } = await polled(issuer, { statusList: { onStale: 'reject', uris: [issuer.origin + LIST] } })
-    t.equal(await at(1), 'status_unavailable', body.slice(0, 10))
-  }
-  await publish(issuer, { values })
-  t.equal(await (await polled(issuer)).at(3), 'revoked', 'the correct list is accepted')
-})
+    }
+    const forged = await signed(
+      { sub: issuer.origin + LIST, iat: now, status_list: { bits: 1, lst: 'eNrbuRgAAhcBXQ' } },
+      { alg: 'RS256', kid: thief.kid, typ: 'statuslist+jwt' },
+      thief,
+    )
+    for (const body of [forged, '', 'x', '<html>', '{}', 'a.b.c']) {
+      issuer.routes.set(LIST, (_, response) => response.end(body))
+      const { at } = await polled(issuer, { statusList: { onStale: 'reject', uris: [issuer.origin + LIST] } })
+      t.equal(await at(1), 'status_unavailable', body.slice(0, 10))
+    }
+    await publish(issuer, { values })
+    t.equal(await (await polled(issuer)).at(3), 'revoked', 'the correct list is accepted')
+  },
+)
 
 t.test('a list token is not accepted as an access token, nor the reverse (RFC 8725 §3.12)', async (t) => {
   const issuer = await standIn(t)
@@ -314,7 +323,7 @@ t.test(
   },
 )
 
-t.test("the issuer's list of lists is read, except for other origins and garbage (§9)", async (t) => {
+t.test("the issuer's list of lists is read, except for other origins and garbage", async (t) => {
   const issuer = await standIn(t)
   const elsewhere = await standIn(t)
   const listed: unknown[] = [
@@ -408,7 +417,11 @@ t.test(
       issuer.time.tick(79)
       t.equal(await verdict(verifier, fine), 'accepted', 'expired, but within the leeway')
       issuer.time.tick(1)
-      t.equal(await verdict(verifier, fine), otherwise, 'expired: it must not be relied upon (§13.7)')
+      t.equal(
+        await verdict(verifier, fine),
+        otherwise,
+        'expired: it must not be relied upon (Token Status List §13.7)',
+      )
       t.equal(await verdict(verifier, revoked), 'revoked', onStale)
     }
   },
@@ -451,7 +464,7 @@ async function alone(t: Test, options: Partial<StatusListPollerDeps> = {}) {
 }
 
 t.test(
-  'the signed ttl decides when to poll again and precedes HTTP caching headers, also after a 304 (§8.2, §13.7)',
+  'the signed ttl decides when to poll again and precedes HTTP caching headers, also after a 304 (Token Status List §8.2)',
   async (t) => {
     const { issuer, asks, publish, conditions, headers } = await alone(t)
     headers['cache-control'] = 'max-age=1000'
