@@ -17,7 +17,7 @@ export interface AuthorizationCode {
   readonly audience: string
   readonly authTime: EpochSeconds
   readonly amr: readonly string[]
-  /** Names of single claims that were asked for (OIDC Core §5.5). */
+  /** Claims that were requested by name (OIDC Core §5.5). */
   readonly requestedClaims: { readonly idToken: readonly string[]; readonly userinfo: readonly string[] }
   readonly expiresAt: EpochSeconds
   /** When the code was redeemed. */
