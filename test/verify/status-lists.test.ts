@@ -83,7 +83,7 @@ async function polled(issuer: StandIn, options: Partial<VerifierOptions> = {}) {
 }
 
 t.test(
-  'every value of an entry of every size is read as it was written (Token Status List §4.1)',
+  'every value of an entry of every size is read as it was written (Token Status List §4.1, §7.1)',
   async (t) => {
     const issuer = await standIn(t)
     for (const bits of [1, 2, 4, 8]) {
@@ -100,7 +100,7 @@ t.test(
   },
 )
 
-t.test('the examples of the draft are read correctly (Token Status List §4.1)', async (t) => {
+t.test('the examples of the draft are read correctly (Token Status List §4.1, §4.2)', async (t) => {
   const read = (bits: number, hex: string) => ({
     bits,
     bytes: Buffer.from(hex, 'hex'),
@@ -154,7 +154,7 @@ t.test('a token without a status list is not looked up', async (t) => {
 })
 
 t.test(
-  'an expired token is refused as expired, whatever its list says (Token Status List §7.1)',
+  'an expired token is refused as expired, whatever its list says (Token Status List §7.1, §8.3)',
   async (t) => {
     const issuer = await standIn(t)
     await publish(issuer, { values: { 1: 1 } })
@@ -189,7 +189,7 @@ t.test(
 )
 
 t.test(
-  'a list is refused unless the issuer has signed it for this address (Token Status List §5.1)',
+  'a list is refused unless the issuer has signed it for this address (Token Status List §5.1, §8.3)',
   async (t) => {
     const issuer = await standIn(t)
     const thief = await signingKey(issuer.key.kid)
@@ -464,7 +464,7 @@ async function alone(t: Test, options: Partial<StatusListPollerDeps> = {}) {
 }
 
 t.test(
-  'the signed ttl decides when to poll again and precedes HTTP caching headers, also after a 304 (Token Status List §8.2)',
+  'the signed ttl decides when to poll again and precedes HTTP caching headers, also after a 304 (Token Status List §8.2, §13.7)',
   async (t) => {
     const { issuer, asks, publish, conditions, headers } = await alone(t)
     headers['cache-control'] = 'max-age=1000'
