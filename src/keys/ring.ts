@@ -110,7 +110,7 @@ function dueToLeave(ring: Ring, now: EpochSeconds): RingKey[] {
   )
 }
 
-/** next → active → retiring; the retiring key's private half is gone with this very step. */
+/** next → active → retiring; the private key of the retiring key is erased in the same step. */
 export function rotate(ring: Ring, fresh: NewKey, now: EpochSeconds): Ring {
   const keys = ring.keys.map((key): RingKey => {
     if (key.state === 'active')
@@ -163,7 +163,7 @@ export function nextChange(ring: Ring, policy: RingPolicy): EpochSeconds | null 
 
 /**
  * `Cache-Control` of the JWKS. Never longer than to the next change; and after a revocation `no-cache` for as
- * long as any cache may still hold the bad key, so that whoever asks through a cache gets the new set.
+ * long as any cache may still hold the bad key, so that a client that asks through a cache gets the new set.
  */
 export function cacheControl(ring: Ring, now: EpochSeconds, policy: RingPolicy): string {
   const revokedRecently = ring.keys.some(

@@ -230,7 +230,7 @@ const modes: (Case & { readonly restore: (folder: Folder) => void })[] = [
     what: 'a folder of the database',
     spoil: ({ database }) => chmodSync(dirname(database), 0),
     restore: ({ database }) => chmodSync(dirname(database), 0o700),
-    says: /keyturn\.db cannot be (made|opened): .*(EACCES|permission denied)/,
+    says: /keyturn\.db cannot be (created|opened): .*(EACCES|permission denied)/,
   },
 ]
 

@@ -70,7 +70,7 @@ for (const alg of names) {
   )
 
   t.test(
-    `${alg}: the self-test rejects a private half of another key pair (docs/security.md Q8)`,
+    `${alg}: the self-test rejects the private key of another key pair (docs/security.md Q8)`,
     async (t) => {
       const [one, two] = await Promise.all([generateKey(alg), generateKey(alg)])
       const row = ringKey({ kid: one.kid, alg, publicJwk: one.publicJwk })

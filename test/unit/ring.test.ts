@@ -66,7 +66,7 @@ t.test(
   },
 )
 
-t.test('rotate erases the private half of the retiring key in the same step', async (t) => {
+t.test('rotate erases the private key of the retiring key in the same step', async (t) => {
   t.match(find(second, 'a'), { encryptedPrivateKey: null, stoppedAt: T + HOUR, leftAt: null })
   t.equal(find(second, 'b').encryptedPrivateKey, 'encrypted b')
   t.equal(find(second, 'c').encryptedPrivateKey, 'encrypted c')
