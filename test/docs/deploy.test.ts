@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { parse } from 'yaml'
+import { SHUTDOWN_TIMEOUT_MS } from '../../src/cli/serve.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { codeBlocks, read, root } from '../support/docs/documents.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
@@ -98,8 +99,7 @@ t.test('the systemd unit runs the program as its own user with minimal rights', 
   t.equal(unit.get('User'), 'keyturn')
   t.equal(unit.get('WorkingDirectory'), `/var/lib/${unit.get('StateDirectory')}`)
   t.equal(unit.get('RestartPreventExitStatus'), '2', 'invalid configuration exits 2')
-  const patience =
-    Number(/PATIENCE_MS = ([\d_]+)/.exec(read('src/cli/serve.ts'))?.[1]?.replaceAll('_', '')) / 1000
+  const patience = SHUTDOWN_TIMEOUT_MS / 1000
   t.ok(Number(unit.get('TimeoutStopSec')) > patience + 1, 'requests in flight are not cut off')
   for (const [name, value] of [
     ['NoNewPrivileges', 'yes'],
