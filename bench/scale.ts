@@ -181,7 +181,7 @@ async function openPlace(
     fill: async ({ store, clock }, { dataKeys }) => {
       const ids = await storeSessions(store, clock.now(), Math.max(sessions, REFRESHING), REFRESHING)
       const codec = createRefreshTokenCodec(dataKeys)
-      tokens.push(...ids.map((sessionId) => codec.write({ sessionId, generation: 1 })))
+      tokens.push(...ids.map((clientSessionId) => codec.write({ clientSessionId, generation: 1 })))
     },
   })
   await stored.stop()

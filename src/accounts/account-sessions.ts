@@ -3,64 +3,72 @@
  * Only ever their own: what is somebody else's is as unknown as what there is not. Must not know how it is shown.
  */
 import type { Audit } from '../audit/events.ts'
-import type { Session, SessionFilter, SessionStore } from '../store/contracts/client-sessions.ts'
+import type {
+  ClientSession,
+  ClientSessionFilter,
+  ClientSessionStore,
+} from '../store/contracts/client-sessions.ts'
 import type { Consent, ConsentStore } from '../store/contracts/consents.ts'
-import type { SignIn, SignInStore } from '../store/contracts/user-sessions.ts'
+import type { UserSession, UserSessionStore } from '../store/contracts/user-sessions.ts'
 import type { Clock } from '../system.ts'
-import type { SignIns, Visitor } from './user-sessions.ts'
+import type { RequestInfo, UserSessions } from './user-sessions.ts'
 
 interface Access {
   /** All three newest first, and only what has not ended. */
-  readonly signIns: readonly SignIn[]
-  readonly sessions: readonly Session[]
+  readonly userSessions: readonly UserSession[]
+  readonly clientSessions: readonly ClientSession[]
   readonly consents: readonly Consent[]
 }
 
 /** Each false if there is no such thing, any more, of theirs. */
-export interface OwnAccess {
+export interface AccountSessions {
   list(userId: string): Promise<Access>
-  endSignIn(userId: string, id: string): Promise<boolean>
-  endSession(userId: string, id: string, visitor: Visitor): Promise<boolean>
+  endUserSession(userId: string, id: string): Promise<boolean>
+  endSession(userId: string, id: string, requestInfo: RequestInfo): Promise<boolean>
   /** The application's sessions end with it. */
-  withdrawConsent(userId: string, clientId: string, visitor: Visitor): Promise<boolean>
+  withdrawConsent(userId: string, clientId: string, requestInfo: RequestInfo): Promise<boolean>
 }
 
-export interface OwnAccessDeps {
-  readonly signInStore: SignInStore
-  readonly signIns: Pick<SignIns, 'end'>
-  readonly sessions: SessionStore
+export interface AccountSessionsDeps {
+  readonly userSessionStore: UserSessionStore
+  readonly userSessions: Pick<UserSessions, 'end'>
+  readonly clientSessions: ClientSessionStore
   readonly consents: ConsentStore
   readonly clock: Clock
   readonly audit: Audit
 }
 
 /** Those that have ended are among them for a while. */
-const MOST_SESSIONS = 1000
+const MAX_SESSIONS = 1000
 
-export function createOwnAccess(deps: OwnAccessDeps): OwnAccess {
-  const { signInStore, signIns, sessions, consents, clock, audit } = deps
+export function createAccountSessions(deps: AccountSessionsDeps): AccountSessions {
+  const { userSessionStore, userSessions, clientSessions, consents, clock, audit } = deps
 
-  const by = (userId: string, { ip, requestId }: Visitor) => ({
+  const by = (userId: string, { ip, requestId }: RequestInfo) => ({
     actor: `user:${userId}`,
     sub: userId,
     ip,
     request_id: requestId,
   })
 
-  async function endSessions(filter: SessionFilter & { userId: string }, reason: string, visitor: Visitor) {
-    const ended = await sessions.revokeMatching(filter, clock.now(), reason)
-    for (const sid of ended) audit('session.revoked', { ...by(filter.userId, visitor), sid, reason })
+  async function endSessions(
+    filter: ClientSessionFilter & { userId: string },
+    reason: string,
+    requestInfo: RequestInfo,
+  ) {
+    const ended = await clientSessions.revokeMatching(filter, clock.now(), reason)
+    for (const sid of ended) audit('session.revoked', { ...by(filter.userId, requestInfo), sid, reason })
     return ended.length > 0
   }
 
   return {
     async list(userId) {
       const now = clock.now()
-      const all = await sessions.list({ userId }, MOST_SESSIONS)
+      const all = await clientSessions.list({ userId }, MAX_SESSIONS)
       const allowed = await consents.list(userId)
       return {
-        signIns: await signInStore.list(userId, now),
-        sessions: all.filter(
+        userSessions: await userSessionStore.list(userId, now),
+        clientSessions: all.filter(
           ({ revokedAt, expiresAt, idleExpiresAt }) =>
             revokedAt === null && expiresAt > now && idleExpiresAt > now,
         ),
@@ -68,19 +76,19 @@ export function createOwnAccess(deps: OwnAccessDeps): OwnAccess {
       }
     },
 
-    async endSignIn(userId, id) {
-      const signIn = await signInStore.find(id)
-      if (signIn?.userId !== userId) return false
-      return signIns.end(signIn, 'signed out by the person', `user:${userId}`)
+    async endUserSession(userId, id) {
+      const userSession = await userSessionStore.find(id)
+      if (userSession?.userId !== userId) return false
+      return userSessions.end(userSession, 'signed out by the person', `user:${userId}`)
     },
 
-    endSession: (userId, id, visitor) => endSessions({ userId, id }, 'ended by the person', visitor),
+    endSession: (userId, id, requestInfo) => endSessions({ userId, id }, 'ended by the person', requestInfo),
 
-    async withdrawConsent(userId, clientId, visitor) {
+    async withdrawConsent(userId, clientId, requestInfo) {
       // First what would let new sessions begin unasked.
       if (!(await consents.delete(userId, clientId))) return false
-      audit('consent.withdrawn', { ...by(userId, visitor), client_id: clientId })
-      await endSessions({ userId, clientId }, 'consent withdrawn', visitor)
+      audit('consent.withdrawn', { ...by(userId, requestInfo), client_id: clientId })
+      await endSessions({ userId, clientId }, 'consent withdrawn', requestInfo)
       return true
     },
   }

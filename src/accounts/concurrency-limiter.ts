@@ -7,7 +7,7 @@ import { KeyturnError } from '../errors.ts'
 import type { Seconds } from '../system.ts'
 
 /** The door is crowded; nothing was done. */
-export class GateFull extends KeyturnError<'overloaded'> {
+export class Overloaded extends KeyturnError<'overloaded'> {
   readonly retryAfter: Seconds
   constructor(retryAfter: Seconds) {
     super('overloaded', 'too much password work is waiting')
@@ -15,27 +15,30 @@ export class GateFull extends KeyturnError<'overloaded'> {
   }
 }
 
-interface GateState {
+interface ConcurrencyState {
   readonly running: number
   readonly waiting: number
   /** Turned away since the start. */
   readonly refused: number
 }
 
-export interface Gate {
-  /** @throws {GateFull} at once if the queue is full */
+export interface ConcurrencyLimiter {
+  /** @throws {Overloaded} at once if the queue is full */
   run<T>(work: () => Promise<T>): Promise<T>
-  state(): GateState
+  state(): ConcurrencyState
 }
 
-export interface GateSize {
+export interface ConcurrencyLimits {
   /** At once. */
   readonly running: number
   /** Waiting for their turn. */
   readonly waiting: number
 }
 
-export function createGate({ running: limit, waiting: room }: GateSize): Gate {
+export function createConcurrencyLimiter({
+  running: limit,
+  waiting: room,
+}: ConcurrencyLimits): ConcurrencyLimiter {
   let running = 0
   let refused = 0
   const queue: (() => void)[] = []
@@ -45,7 +48,7 @@ export function createGate({ running: limit, waiting: room }: GateSize): Gate {
       if (running >= limit) {
         if (queue.length >= room) {
           refused += 1
-          throw new GateFull(1)
+          throw new Overloaded(1)
         }
         await new Promise<void>((resolve) => queue.push(resolve))
       } else {

@@ -9,27 +9,31 @@ import type { DataKeys } from '../keys/data-keys.ts'
 import type { UserStore } from '../store/contracts/users.ts'
 import type { Store } from '../store/index.ts'
 import type { Clock, Random } from '../system.ts'
-import { createOwnAccess, type OwnAccess } from './account-sessions.ts'
+import { type AccountSessions, createAccountSessions } from './account-sessions.ts'
 import { type ChangePassword, createChangePassword } from './change-password.ts'
-import { createGate, type Gate, type GateSize } from './concurrency-limiter.ts'
+import {
+  type ConcurrencyLimiter,
+  type ConcurrencyLimits,
+  createConcurrencyLimiter,
+} from './concurrency-limiter.ts'
 import { createLogin, type Login } from './login.ts'
 import { MAX_CONCURRENT_HASHES, MAX_WAITING_HASHES } from './password.ts'
-import { createThrottle, type Throttle } from './rate-limiter.ts'
+import { createRateLimiter, type RateLimiter } from './rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from './second-factors.ts'
-import { createSignIns, type SignIns } from './user-sessions.ts'
+import { createUserSessions, type UserSessions } from './user-sessions.ts'
 import { createUserSuppliedSecretVerifier } from './user-supplied-secret.ts'
 
 export interface Accounts {
   readonly users: Pick<UserStore, 'find'>
   readonly login: Login
   readonly secondFactors: SecondFactors
-  readonly userSessions: SignIns
+  readonly userSessions: UserSessions
   readonly changePassword: ChangePassword
   /** What users see of their own sessions and consents, and end there. */
-  readonly accountSessions: OwnAccess
-  readonly rateLimiter: Throttle
+  readonly accountSessions: AccountSessions
+  readonly rateLimiter: RateLimiter
   /** Hashing of passwords, which is expensive. */
-  readonly passwordLimiter: Gate
+  readonly passwordLimiter: ConcurrencyLimiter
   readonly verifySuppliedSecret: ReturnType<typeof createUserSuppliedSecretVerifier>
 }
 
@@ -41,30 +45,45 @@ export interface AccountsDeps {
   readonly dataKeys: DataKeys
   readonly store: Pick<
     Store,
-    'users' | 'factors' | 'singleUse' | 'signIns' | 'sessions' | 'consents' | 'throttle' | 'knownLocations'
+    | 'users'
+    | 'factors'
+    | 'singleUse'
+    | 'userSessions'
+    | 'clientSessions'
+    | 'consents'
+    | 'rateLimits'
+    | 'knownLocations'
   >
-  readonly limiterSize?: GateSize | undefined
-  readonly traceLimiter: (limiter: Gate) => Gate
+  readonly limiterSize?: ConcurrencyLimits | undefined
+  readonly traceLimiter: (limiter: ConcurrencyLimiter) => ConcurrencyLimiter
 }
 
 /** At most half of the thread pool hashes passwords (keyturn.js says how large the pool is); the other half signs. */
-const LIMITER_SIZE: GateSize = {
+const LIMITER_SIZE: ConcurrencyLimits = {
   running: Math.max(1, Math.min(MAX_CONCURRENT_HASHES, availableParallelism() >> 1)),
   waiting: MAX_WAITING_HASHES,
 }
 
 export function createAccounts(deps: AccountsDeps): Accounts {
   const { config, clock, random, audit, dataKeys, store, limiterSize = LIMITER_SIZE } = deps
-  const { users, signIns, sessions, consents, factors, singleUse } = store
-  const gate = deps.traceLimiter(createGate(limiterSize))
-  const throttle = createThrottle({
-    throttle: store.throttle,
+  const { users, clientSessions, consents, factors, singleUse } = store
+  const hashingLimiter = deps.traceLimiter(createConcurrencyLimiter(limiterSize))
+  const rateLimiter = createRateLimiter({
+    rateLimits: store.rateLimits,
     knownLocations: store.knownLocations,
     clock,
     dataKeys,
   })
-  const login = createLogin({ users, gate, throttle, audit })
-  const userSessions = createSignIns({ signIns, sessions, users, clock, random, audit, config })
+  const login = createLogin({ users, hashingLimiter, rateLimiter, audit })
+  const userSessions = createUserSessions({
+    userSessions: store.userSessions,
+    clientSessions,
+    users,
+    clock,
+    random,
+    audit,
+    config,
+  })
   return {
     users,
     login,
@@ -72,7 +91,7 @@ export function createAccounts(deps: AccountsDeps): Accounts {
     secondFactors: createSecondFactors({
       factors,
       singleUse,
-      throttle,
+      rateLimiter,
       clock,
       random,
       audit,
@@ -80,17 +99,17 @@ export function createAccounts(deps: AccountsDeps): Accounts {
       issuer: config.issuer,
       name: config.brandName,
     }),
-    changePassword: createChangePassword({ users, gate, login, signIns: userSessions, audit }),
-    accountSessions: createOwnAccess({
-      signInStore: signIns,
-      signIns: userSessions,
-      sessions,
+    changePassword: createChangePassword({ users, hashingLimiter, login, userSessions, audit }),
+    accountSessions: createAccountSessions({
+      userSessionStore: store.userSessions,
+      userSessions,
+      clientSessions,
       consents,
       clock,
       audit,
     }),
-    rateLimiter: throttle,
-    passwordLimiter: gate,
-    verifySuppliedSecret: createUserSuppliedSecretVerifier({ gate, throttle, random }),
+    rateLimiter,
+    passwordLimiter: hashingLimiter,
+    verifySuppliedSecret: createUserSuppliedSecretVerifier({ hashingLimiter, rateLimiter, random }),
   }
 }

@@ -1,9 +1,9 @@
 /** Sign-in with username and password. Must not know who asks (a grant, a page) or what it is for. */
 import type { Audit, AuditFields } from '../audit/events.ts'
 import type { User, UserStore } from '../store/contracts/users.ts'
-import type { Gate } from './concurrency-limiter.ts'
+import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import { hashPassword, verifyPassword } from './password.ts'
-import { type Throttle, Throttled } from './rate-limiter.ts'
+import { RateLimited, type RateLimiter } from './rate-limiter.ts'
 import { normalizeUsername } from './username.ts'
 
 interface Credentials {
@@ -21,23 +21,23 @@ export type LoginOutcome =
   /** For the audit trail: whoever tries to sign in gets one answer, after one time, for all of them. */
   | { readonly ok: false; readonly detail: 'unknown_user' | 'wrong_password' | 'user_disabled' }
 
-/** @throws {Throttled} after too many guesses; {GateFull} with too many logins at once */
+/** @throws {RateLimited} after too many guesses; {GateFull} with too many logins at once */
 export type Login = (credentials: Credentials) => Promise<LoginOutcome>
 
 export interface LoginDeps {
   readonly users: UserStore
-  readonly gate: Gate
-  readonly throttle: Throttle
+  readonly hashingLimiter: ConcurrencyLimiter
+  readonly rateLimiter: RateLimiter
   readonly audit: Audit
 }
 
-export function createLogin({ users, gate, throttle, audit }: LoginDeps): Login {
+export function createLogin({ users, hashingLimiter, rateLimiter, audit }: LoginDeps): Login {
   return async (credentials) => {
     const { ip, requestId, clientId } = credentials
     const from = { ...(clientId === undefined ? {} : { client_id: clientId }), ip, request_id: requestId }
     // Counted only when its turn comes: right passwords that queue up are not guesses. What follows is written outside,
     // so that no login waits in the queue for a disk.
-    const { counted, known, outcome } = await gate.run(() => attempt(credentials, from))
+    const { counted, known, outcome } = await hashingLimiter.run(() => attempt(credentials, from))
     if (!outcome.ok) {
       audit('login.failed', { ...from, ...(known ? { sub: known.id } : {}), detail: outcome.detail })
       return outcome
@@ -49,10 +49,10 @@ export function createLogin({ users, gate, throttle, audit }: LoginDeps): Login 
 
   async function attempt({ username, password, ip }: Credentials, from: AuditFields) {
     const name = normalizeUsername(username)
-    const counted = await throttle.attempt(`user:${name ?? ''}`, ip)
+    const counted = await rateLimiter.attempt(`user:${name ?? ''}`, ip)
     if (counted.wait > 0) {
       audit('login.throttled', from)
-      throw new Throttled(counted.wait)
+      throw new RateLimited(counted.wait)
     }
     const known = name === null ? null : await users.findByUsername(name)
     const { ok, outdated } = await verifyPassword(known?.passwordHash, password)

@@ -17,19 +17,19 @@ interface Carried {
   spend(): Promise<boolean>
 }
 
-export interface Handles {
+export interface OneTimeState {
   write(step: Step, userId: string | null, value: string): string
   /** null if it is not ours, of another step or user, or too old. */
   read(step: Step, userId: string | null, handle: string): Carried | null
 }
 
-export interface HandlesDeps {
+export interface OneTimeStateDeps {
   readonly cipher: Cipher
   readonly singleUse: SingleUseStore
   readonly clock: Clock
 }
 
-export function createHandles({ cipher, singleUse, clock }: HandlesDeps): Handles {
+export function createOneTimeState({ cipher, singleUse, clock }: OneTimeStateDeps): OneTimeState {
   const context = (step: Step, userId: string | null) => `${step}:${userId ?? ''}`
 
   return {

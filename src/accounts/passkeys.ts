@@ -10,10 +10,10 @@ import type {
   PublicKeyCredentialRequestOptionsJSON,
   RegistrationResponseJSON,
 } from '@simplewebauthn/server'
-import { type FactorStore, MOST_PASSKEYS, type Passkey } from '../store/contracts/factors.ts'
+import { type FactorStore, MAX_PASSKEYS, type Passkey } from '../store/contracts/factors.ts'
 import type { Clock, Random } from '../system.ts'
 import { ONE_TIME_STATE_TTL } from './lifetimes.ts'
-import type { Handles } from './one-time-state.ts'
+import type { OneTimeState } from './one-time-state.ts'
 import { parseAuthentication, parseRegistration, TRANSPORTS } from './webauthn-response.ts'
 
 /** Loaded when it is needed: it is large, and most commands and requests have no use for it. */
@@ -22,11 +22,11 @@ const library = () => import('@simplewebauthn/server')
 /** EdDSA, ES256, RS256 (RFC 9053, RFC 8812): a list of ours, so that it does not change with the machine. */
 const ALGORITHMS = [-8, -7, -257]
 const CHALLENGE_BYTES = 32
-const LONGEST_NAME = 100
+const MAX_NAME_LENGTH = 100
 
 export interface PasskeysDeps {
   readonly factors: FactorStore
-  readonly handles: Handles
+  readonly handles: OneTimeState
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
   readonly issuer: string
@@ -95,7 +95,7 @@ export function createPasskeys({ factors, handles, clock, random, issuer, name }
 
     async beginRegistration(owner) {
       const existing = await factors.listPasskeys(owner.id)
-      if (existing.length >= MOST_PASSKEYS) return null
+      if (existing.length >= MAX_PASSKEYS) return null
       const challenge = newChallenge()
       const { generateRegistrationOptions } = await library()
       const options = await generateRegistrationOptions({
@@ -236,5 +236,5 @@ function tidy(name: string): string {
     .normalize('NFC')
     .replaceAll(/[\p{C}\p{Z}]+/gu, ' ')
     .trim()
-  return [...text].slice(0, LONGEST_NAME).join('') || 'Passkey'
+  return [...text].slice(0, MAX_NAME_LENGTH).join('') || 'Passkey'
 }

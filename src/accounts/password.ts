@@ -10,9 +10,9 @@ export const ARGON2_PARAMETERS = {
 } as const
 
 /** A longer password is refused before it is hashed: hashing a megabyte for a stranger would cost us, not the stranger. */
-export const LONGEST_PASSWORD = 1024
+export const MAX_PASSWORD_LENGTH = 1024
 /** NIST SP 800-63B §5.1.1.2. */
-export const SHORTEST_PASSWORD = 8
+export const MIN_PASSWORD_LENGTH = 8
 
 /** At once, also on a machine with many processors: what hashing takes, signing has to wait for. */
 export const MAX_CONCURRENT_HASHES = 2
@@ -20,7 +20,7 @@ export const MAX_CONCURRENT_HASHES = 2
 export const MAX_WAITING_HASHES = 16
 
 /** Of a password that no user has; a login with an unknown username is checked against it, so that it takes as long. */
-let nobody: Promise<string> | undefined
+let dummyHash: Promise<string> | undefined
 
 /** One spelling for what looks the same: keyboards differ in how they write an é (RFC 8265 §4.2.2). */
 const prepare = (password: string): string => password.normalize('NFC')
@@ -37,9 +37,9 @@ export interface Verdict {
 
 /** With `hash` undefined (no such account) it takes as long, and is false. */
 export async function verifyPassword(hash: string | undefined, password: string): Promise<Verdict> {
-  nobody ??= hashPassword('\0')
-  const fits = password.length <= LONGEST_PASSWORD
-  const same = await argon2.verify(hash ?? (await nobody), fits ? prepare(password) : '')
+  dummyHash ??= hashPassword('\0')
+  const fits = password.length <= MAX_PASSWORD_LENGTH
+  const same = await argon2.verify(hash ?? (await dummyHash), fits ? prepare(password) : '')
   if (!same || !fits || hash === undefined) return { ok: false, outdated: false }
   return { ok: true, outdated: argon2.needsRehash(hash, ARGON2_PARAMETERS) }
 }

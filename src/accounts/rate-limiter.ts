@@ -6,13 +6,13 @@
 import { createHmac } from 'node:crypto'
 import { KeyturnError } from '../errors.ts'
 import type { DataKey, DataKeys } from '../keys/data-keys.ts'
-import type { Bucket, KnownLocationStore, ThrottleStore } from '../store/contracts/rate-limits.ts'
+import type { Bucket, KnownLocationStore, RateLimitStore } from '../store/contracts/rate-limits.ts'
 import type { Clock, Seconds } from '../system.ts'
 import { networkOf } from './ip-prefix.ts'
 import { FAMILIAR_ADDRESS_TTL } from './lifetimes.ts'
 
 /** Too many guesses; nothing was checked. */
-export class Throttled extends KeyturnError<'rate_limited'> {
+export class RateLimited extends KeyturnError<'rate_limited'> {
   readonly retryAfter: Seconds
   constructor(retryAfter: Seconds) {
     super('rate_limited', 'too many attempts')
@@ -46,21 +46,26 @@ interface Attempt {
   succeeded(): Promise<void>
 }
 
-export interface Throttle {
+export interface RateLimiter {
   /** Counts an attempt before it is made, so that parallel ones cannot share a place. */
   attempt(account: string, ip: string, limits?: Limits): Promise<Attempt>
   /** Counts what one network does that needs no secret, apart from guesses. 0: go ahead; otherwise as `wait`. */
   spend(what: string, ip: string, limit: Pick<Bucket, 'burst' | 'interval'>): Promise<Seconds>
 }
 
-export interface ThrottleDeps {
-  readonly throttle: ThrottleStore
+export interface RateLimiterDeps {
+  readonly rateLimits: RateLimitStore
   readonly knownLocations: KnownLocationStore
   readonly clock: Clock
   readonly dataKeys: Pick<DataKeys, 'current' | 'valid'>
 }
 
-export function createThrottle({ throttle, knownLocations, clock, dataKeys }: ThrottleDeps): Throttle {
+export function createRateLimiter({
+  rateLimits,
+  knownLocations,
+  clock,
+  dataKeys,
+}: RateLimiterDeps): RateLimiter {
   // Counters start again with a new data key. Known places are found under every valid one, because their rows cannot be
   // looked up without knowing the data key that named them.
   const digest = (...parts: string[]) => digestOf(dataKeys.current(), parts)
@@ -74,7 +79,7 @@ export function createThrottle({ throttle, knownLocations, clock, dataKeys }: Th
 
   return {
     spend: (what, ip, limit) =>
-      throttle.take([{ key: digest('spend', what, networkOf(ip)), ...limit }], clock.now()),
+      rateLimits.take([{ key: digest('spend', what, networkOf(ip)), ...limit }], clock.now()),
 
     async attempt(account, ip, limits = LIMITS) {
       const place = networkOf(ip)
@@ -86,14 +91,14 @@ export function createThrottle({ throttle, knownLocations, clock, dataKeys }: Th
       if (!(await isFamiliar(account, place))) {
         buckets.push({ key: digest('account', account), ...limits.account })
       }
-      const wait = await throttle.take(buckets, clock.now())
+      const wait = await rateLimits.take(buckets, clock.now())
       return {
         wait,
         async succeeded() {
           // At once, so that one flush to disk does for all.
           await Promise.all([
-            throttle.refund(buckets.slice(1)),
-            throttle.reset(pair),
+            rateLimits.refund(buckets.slice(1)),
+            rateLimits.reset(pair),
             knownLocations.add(pair, clock.now() + FAMILIAR_ADDRESS_TTL),
           ])
         },

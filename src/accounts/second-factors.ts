@@ -9,9 +9,9 @@ import type { FactorStore, FactorSummary, Passkey } from '../store/contracts/fac
 import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { User } from '../store/contracts/users.ts'
 import type { Clock, EpochSeconds, Random } from '../system.ts'
-import { createHandles } from './one-time-state.ts'
+import { createOneTimeState } from './one-time-state.ts'
 import { createPasskeys, type PasskeyProof, type Passkeys, type PasskeyVerdict } from './passkeys.ts'
-import { CODE_LIMITS, type Throttle, Throttled } from './rate-limiter.ts'
+import { CODE_LIMITS, RateLimited, type RateLimiter } from './rate-limiter.ts'
 import { createRecoveryCodes } from './recovery-codes.ts'
 import { asTotpCode, createTotp, TOTP_SECRETS } from './totp.ts'
 
@@ -50,7 +50,7 @@ export interface SecondFactors {
 
   /**
    * A code from the app or from paper, by how it is written; null if it is not good. Either counts once.
-   * @throws {Throttled} after too many guesses; nothing was checked
+   * @throws {RateLimited} after too many guesses; nothing was checked
    */
   checkCode(user: FactorOwner, code: string, from: Origin): Promise<'totp' | 'recovery' | null>
   /** A new set; the old one is void. To be shown now: they cannot be read again. */
@@ -86,7 +86,7 @@ const ONE_TIME_STATE = { purpose: 'keyturn/one-time-state/v1', what: 'the one-ti
 export interface SecondFactorsDeps {
   readonly factors: FactorStore
   readonly singleUse: SingleUseStore
-  readonly throttle: Throttle
+  readonly rateLimiter: RateLimiter
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
   readonly audit: Audit
@@ -97,8 +97,8 @@ export interface SecondFactorsDeps {
 }
 
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
-  const { factors, singleUse, throttle, clock, random, audit, dataKeys } = deps
-  const handles = createHandles({
+  const { factors, singleUse, rateLimiter, clock, random, audit, dataKeys } = deps
+  const handles = createOneTimeState({
     cipher: createTransitCipher(dataKeys, random, ONE_TIME_STATE),
     singleUse,
     clock,
@@ -204,10 +204,10 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
       const kind = asTotpCode(code) === null ? 'recovery' : 'totp'
       const failed = { sub: user.id, ip: from.ip, request_id: from.requestId, action: kind }
       // Counted apart from passwords: whoever guesses codes has the password already.
-      const counted = await throttle.attempt(`otp:${user.id}`, from.ip, CODE_LIMITS)
+      const counted = await rateLimiter.attempt(`otp:${user.id}`, from.ip, CODE_LIMITS)
       if (counted.wait > 0) {
         audit('factor.failed', { ...failed, reason: 'throttled' })
-        throw new Throttled(counted.wait)
+        throw new RateLimited(counted.wait)
       }
       const right = await (kind === 'totp' ? useTotp(user.id, code) : useRecoveryCode(user.id, code))
       if (!right) {

@@ -1,18 +1,18 @@
 /** Signs a person out everywhere: browsers, and sessions at clients. Must not know why, or who asks. */
 import type { Audit } from '../audit/events.ts'
-import type { SessionStore } from '../store/contracts/client-sessions.ts'
-import type { SignInStore } from '../store/contracts/user-sessions.ts'
+import type { ClientSessionStore } from '../store/contracts/client-sessions.ts'
+import type { UserSessionStore } from '../store/contracts/user-sessions.ts'
 import type { Clock } from '../system.ts'
 
 export interface SignedOut {
   /** Ids of the sign-ins that ended. */
-  readonly signIns: readonly string[]
+  readonly userSessions: readonly string[]
   /** Ids of the sessions that ended. */
-  readonly sessions: readonly string[]
+  readonly clientSessions: readonly string[]
 }
 
 export interface SignOutDeps {
-  readonly store: { readonly signIns: SignInStore; readonly sessions: SessionStore }
+  readonly store: { readonly userSessions: UserSessionStore; readonly clientSessions: ClientSessionStore }
   readonly clock: Clock
   readonly audit: Audit
 }
@@ -24,17 +24,17 @@ export async function signOutEverywhere(
   reason: string,
   actor: string,
 ): Promise<SignedOut> {
-  const signIns: string[] = []
-  const sessions: string[] = []
+  const userSessions: string[] = []
+  const clientSessions: string[] = []
   // First the browsers: from one that is signed in, new sessions could begin.
-  for (const { id } of await store.signIns.list(userId, clock.now())) {
-    const ended = await store.signIns.end(id, clock.now(), reason)
+  for (const { id } of await store.userSessions.list(userId, clock.now())) {
+    const ended = await store.userSessions.end(id, clock.now(), reason)
     if (!ended) continue
     audit('signin.ended', { actor, sub: userId, target: id, reason })
-    signIns.push(id)
-    sessions.push(...ended)
+    userSessions.push(id)
+    clientSessions.push(...ended)
   }
-  sessions.push(...(await store.sessions.revokeMatching({ userId }, clock.now(), reason)))
-  for (const sid of sessions) audit('session.revoked', { actor, sub: userId, sid, reason })
-  return { signIns, sessions }
+  clientSessions.push(...(await store.clientSessions.revokeMatching({ userId }, clock.now(), reason)))
+  for (const sid of clientSessions) audit('session.revoked', { actor, sub: userId, sid, reason })
+  return { userSessions, clientSessions }
 }

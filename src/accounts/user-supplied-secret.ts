@@ -1,13 +1,13 @@
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Random } from '../system.ts'
-import type { Gate } from './concurrency-limiter.ts'
+import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import { verifyPassword } from './password.ts'
-import { type Throttle, Throttled } from './rate-limiter.ts'
+import { RateLimited, type RateLimiter } from './rate-limiter.ts'
 
-export interface ChosenSecretDeps {
-  readonly gate: Gate
-  readonly throttle: Throttle
+export interface UserSuppliedSecretDeps {
+  readonly hashingLimiter: ConcurrencyLimiter
+  readonly rateLimiter: RateLimiter
   readonly random: Random
 }
 
@@ -18,7 +18,11 @@ const MAX_REMEMBERED = 1000
  * limited. A client sends its secret with every token request, so a correct secret is remembered as a MAC under a key that
  * lives as long as the process. A stranger's guesses therefore do not slow the client down either.
  */
-export function createUserSuppliedSecretVerifier({ gate, throttle, random }: ChosenSecretDeps) {
+export function createUserSuppliedSecretVerifier({
+  hashingLimiter,
+  rateLimiter,
+  random,
+}: UserSuppliedSecretDeps) {
   // A key object: from bytes, Node.js would create one for each MAC, which takes longer than the MAC.
   const key = createSecretKey(random.bytes(32))
   const right = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED })
@@ -27,9 +31,9 @@ export function createUserSuppliedSecretVerifier({ gate, throttle, random }: Cho
   return async (hash: string, secret: string, clientId: string, ip: string): Promise<boolean> => {
     const known = right.get(hash)
     if (known && timingSafeEqual(known, mac(secret))) return true
-    return gate.run(async () => {
-      const counted = await throttle.attempt(`client:${clientId}`, ip)
-      if (counted.wait > 0) throw new Throttled(counted.wait)
+    return hashingLimiter.run(async () => {
+      const counted = await rateLimiter.attempt(`client:${clientId}`, ip)
+      if (counted.wait > 0) throw new RateLimited(counted.wait)
       const { ok } = await verifyPassword(hash, secret)
       if (!ok) return false
       await counted.succeeded()

@@ -1,6 +1,6 @@
 /** The characters that pass: printable, and none that an eye cannot tell from nothing. */
 const ALLOWED = /^[^\p{C}\p{Z}\p{DI}]+(?: [^\p{C}\p{Z}\p{DI}]+)*$/u
-const LONGEST = 200
+const MAX_USERNAME_LENGTH = 200
 
 /**
  * One spelling of an account's name, for look-up, throttling and storage alike: two would let an attacker count
@@ -9,5 +9,5 @@ const LONGEST = 200
 export function normalizeUsername(name: string): string | null {
   // Again after lower-casing: J with a caron has no capital of its own, and would stay in two pieces.
   const normal = name.normalize('NFKC').trim().toLowerCase().normalize('NFKC')
-  return normal.length <= LONGEST && ALLOWED.test(normal) ? normal : null
+  return normal.length <= MAX_USERNAME_LENGTH && ALLOWED.test(normal) ? normal : null
 }

@@ -4,12 +4,12 @@
  */
 import type { Audit } from '../audit/events.ts'
 import { KeyturnError } from '../errors.ts'
-import type { SessionStore } from '../store/contracts/client-sessions.ts'
+import type { ClientSessionStore } from '../store/contracts/client-sessions.ts'
 import type { RoleStore } from '../store/contracts/roles.ts'
-import type { SignInStore } from '../store/contracts/user-sessions.ts'
+import type { UserSessionStore } from '../store/contracts/user-sessions.ts'
 import type { Profile, User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random } from '../system.ts'
-import { hashPassword, LONGEST_PASSWORD, SHORTEST_PASSWORD } from './password.ts'
+import { hashPassword, MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH } from './password.ts'
 import { type SignedOut, signOutEverywhere } from './sign-out.ts'
 import { normalizeUsername } from './username.ts'
 
@@ -54,8 +54,8 @@ export interface UsersDeps {
   readonly store: {
     readonly users: UserStore
     readonly roles: RoleStore
-    readonly sessions: SessionStore
-    readonly signIns: SignInStore
+    readonly clientSessions: ClientSessionStore
+    readonly userSessions: UserSessionStore
   }
   readonly clock: Clock
   readonly random: Pick<Random, 'id'>
@@ -130,7 +130,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
       changed(user, disabled ? 'disabled' : 'enabled')
       return disabled
         ? signOutEverywhere(deps, user.id, 'account disabled', actor)
-        : { signIns: [], sessions: [] }
+        : { userSessions: [], clientSessions: [] }
     },
 
     async addRole(user, role) {
@@ -152,20 +152,20 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
 
 /** NIST SP 800-63B §5.1.1.2: length, and no rules of composition. */
 function checkPassword(password: string): void {
-  if (password.length < SHORTEST_PASSWORD || password.length > LONGEST_PASSWORD) {
-    throw new InvalidAccount(`password must have ${SHORTEST_PASSWORD} to ${LONGEST_PASSWORD} characters`)
+  if (password.length < MIN_PASSWORD_LENGTH || password.length > MAX_PASSWORD_LENGTH) {
+    throw new InvalidAccount(`password must have ${MIN_PASSWORD_LENGTH} to ${MAX_PASSWORD_LENGTH} characters`)
   }
 }
 
 /** One line of what an eye can see, as it is shown to people. */
 const FULL_NAME = /^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u
-const LONGEST_FULL_NAME = 200
+const MAX_FULL_NAME_LENGTH = 200
 
 function checkProfile({ email, emailVerified, name }: Profile): void {
   checkEmail(email)
   if (emailVerified && email === null) throw new InvalidAccount('there is no address that could be verified')
-  if (name !== null && (name.length > LONGEST_FULL_NAME || !FULL_NAME.test(name))) {
-    throw new InvalidAccount(`name must be 1 to ${LONGEST_FULL_NAME} printable characters`)
+  if (name !== null && (name.length > MAX_FULL_NAME_LENGTH || !FULL_NAME.test(name))) {
+    throw new InvalidAccount(`name must be 1 to ${MAX_FULL_NAME_LENGTH} printable characters`)
   }
 }
 

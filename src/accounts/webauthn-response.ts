@@ -5,9 +5,9 @@ import type { AuthenticationResponseJSON, RegistrationResponseJSON } from '@simp
 export const TRANSPORTS = ['ble', 'cable', 'hybrid', 'internal', 'nfc', 'smart-card', 'usb'] as const
 
 /** A registration without attestation has about one kilobyte. */
-const LONGEST_JSON = 16_384
+const MAX_JSON_LENGTH = 16_384
 /** A credential id has 1023 bytes at most (§4). */
-const LONGEST_ID = 1364
+const MAX_ID_LENGTH = 1364
 
 export async function parseRegistration(json: string): Promise<RegistrationResponseJSON | null> {
   const parsed = parse(json, ['clientDataJSON', 'attestationObject'])
@@ -29,9 +29,9 @@ export function parseAuthentication(json: string): AuthenticationResponseJSON | 
 type Fields = Readonly<Record<string, unknown>>
 
 function parse(json: string, texts: readonly string[]): { id: string; response: Fields } | null {
-  if (json.length > LONGEST_JSON) return null
+  if (json.length > MAX_JSON_LENGTH) return null
   const { id, response, ...rest } = fieldsOf(json)
-  if (typeof id !== 'string' || id.length > LONGEST_ID || !isFields(response)) return null
+  if (typeof id !== 'string' || id.length > MAX_ID_LENGTH || !isFields(response)) return null
   if (!texts.every((name) => typeof response[name] === 'string')) return null
   return isOnOwnPage(String(response.clientDataJSON)) ? { ...rest, id, response } : null
 }

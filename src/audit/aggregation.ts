@@ -36,21 +36,21 @@ const TOGETHER: Budget = { burst: 500, interval: 2 }
 /** How long a row that stands for several waits for more of them. */
 const WINDOW: Seconds = 60
 /** Such rows in a window; beyond that, one an event. */
-const MOST_KINDS = 64
+const MAX_KINDS = 64
 /** Kinds whose spending is remembered. */
-const MOST_REMEMBERED = 10_000
+const MAX_REMEMBERED = 10_000
 
 /** What makes two events of one kind: what comes from closed lists. Never who sent it from where, or for whom. */
 const KIND = ['client_id', 'grant_type', 'action', 'reason', 'detail'] as const
 
-export interface Folding {
+export interface Aggregation {
   /** True if it is to be a row of its own; otherwise it has been counted. */
   keeps(event: AuditEvent, fields: AuditFields, now: EpochSeconds): boolean
   /** The rows whose window has ended, or all. */
   take(now: EpochSeconds, all: boolean): Happened[]
 }
 
-export function createFolding(): Folding {
+export function createAggregation(): Aggregation {
   const spent = new Map<string, EpochSeconds>()
   const open = new Map<string, { -readonly [K in keyof Happened]: Happened[K] }>()
 
@@ -61,7 +61,7 @@ export function createFolding(): Folding {
   }
 
   function spend(kind: string, now: EpochSeconds): boolean {
-    if (!spent.has(kind) && spent.size >= MOST_REMEMBERED) return false
+    if (!spent.has(kind) && spent.size >= MAX_REMEMBERED) return false
     const ofKind = afterOne(kind, OF_A_KIND, now)
     const together = ofKind === null ? null : afterOne('', TOGETHER, now)
     if (ofKind === null || together === null) return false
@@ -70,7 +70,7 @@ export function createFolding(): Folding {
   }
 
   function fold(kind: string, event: AuditEvent, fields: AuditFields, now: EpochSeconds): void {
-    const crowded = !open.has(kind) && open.size >= MOST_KINDS
+    const crowded = !open.has(kind) && open.size >= MAX_KINDS
     const key = crowded ? event : kind
     const row = open.get(key)
     if (row) {

@@ -7,7 +7,7 @@
 import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Clock, EpochSeconds } from '../system.ts'
-import { createFolding } from './aggregation.ts'
+import { createAggregation } from './aggregation.ts'
 import { type AuditKeys, type Happened, link, signHead } from './chain.ts'
 import type { Audit } from './events.ts'
 import { createTamperCheck, type End, firstThere, type Known, type TamperCheckDeps } from './tamper-check.ts'
@@ -49,7 +49,7 @@ const ATTEMPTS = 50
 
 export function createAuditLog(deps: AuditLogDeps): AuditLog {
   const { rows, clock, mostWaiting } = deps
-  const folding = createFolding()
+  const aggregation = createAggregation()
   const tamperCheck = createTamperCheck(deps)
   let queue: Happened[] = []
   /** The batch that is being written. Stays together until it is known to be there. */
@@ -95,7 +95,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   }
 
   async function drain(all: boolean): Promise<void> {
-    for (const happened of folding.take(clock.now(), all)) add(happened)
+    for (const happened of aggregation.take(clock.now(), all)) add(happened)
     while (batch.length > 0 || queue.length > 0 || lost) {
       if (batch.length === 0) {
         batch = queue.slice(0, BATCH)
@@ -161,7 +161,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
   return {
     record(event, fields) {
       const now = clock.now()
-      if (folding.keeps(event, fields, now)) add({ event, fields, since: now, at: now, count: 1 })
+      if (aggregation.keeps(event, fields, now)) add({ event, fields, since: now, at: now, count: 1 })
     },
 
     flush: (all) => next(() => drain(all === 'all')),

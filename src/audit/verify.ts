@@ -30,9 +30,9 @@ interface VerifyDeps {
 
 const PAGE = 1000
 /** Sentences beyond these would help nobody. */
-const MOST_FINDINGS = 1000
+const MAX_FINDINGS = 1000
 /** Rows for which it is tried whether they have changed places. */
-const MOST_COMPARED = 100
+const MAX_COMPARED = 100
 const ATTEMPTS = 5
 
 export async function verifyLog(deps: VerifyDeps): Promise<Verdict> {
@@ -49,7 +49,7 @@ async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<
   const { head, firstSeq, lastSeq } = await rows.state()
   const findings: string[] = []
   const found = (text: string) => {
-    if (findings.length < MOST_FINDINGS) findings.push(text)
+    if (findings.length < MAX_FINDINGS) findings.push(text)
   }
   const base = { seq: head?.baseSeq ?? 0, hash: head?.baseHash ?? '' }
   // Without a head the rows alone are compared with each other, from the first that is there.
@@ -70,7 +70,7 @@ async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<
       count += 1
       const expected: number = before ? before.seq + 1 : row.seq
       if (row.seq > expected) found(missing(expected, row.seq - 1))
-      else if (before && broken.length < MOST_FINDINGS && hashOf(before.hash, row) !== row.hash) {
+      else if (before && broken.length < MAX_FINDINGS && hashOf(before.hash, row) !== row.hash) {
         broken.push({ row, before: before.hash })
       }
       if (row.seq === anchor?.seq) anchored = row.hash
@@ -126,9 +126,9 @@ interface Broken {
 function sentences(broken: readonly Broken[]): string[] {
   const texts: string[] = []
   const done = new Set<Broken>()
-  for (const one of broken.slice(0, MOST_COMPARED)) {
+  for (const one of broken.slice(0, MAX_COMPARED)) {
     if (done.has(one)) continue
-    const other = broken.slice(0, MOST_COMPARED).find((two) => !done.has(two) && areExchanged(one, two))
+    const other = broken.slice(0, MAX_COMPARED).find((two) => !done.has(two) && areExchanged(one, two))
     if (!other) continue
     done.add(one).add(other)
     texts.push(`rows ${one.row.seq} and ${other.row.seq} have changed places`)

@@ -55,7 +55,7 @@ interface Filters extends Json {
 }
 
 const SHOWN = 200
-const MOST_SHOWN = 100_000
+const MAX_SHOWN = 100_000
 
 function eventOption(value: string): string {
   if ((AUDIT_EVENTS as readonly string[]).includes(value)) return value
@@ -64,8 +64,8 @@ function eventOption(value: string): string {
 
 function limitOption(value: string): number {
   const parsed = /^\d{1,6}$/.test(value) ? Number(value) : 0
-  if (parsed >= 1 && parsed <= MOST_SHOWN) return parsed
-  throw new InvalidArgumentError(`It must be a number from 1 to ${MOST_SHOWN}.`)
+  if (parsed >= 1 && parsed <= MAX_SHOWN) return parsed
+  throw new InvalidArgumentError(`It must be a number from 1 to ${MAX_SHOWN}.`)
 }
 
 function anchorOption(value: string): Anchor {

@@ -136,7 +136,7 @@ function setDisabled(context: Context, id: string, disabled: boolean, options: J
     if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)
     // First the client, then what it has: nothing may be issued in between.
     if (disabled) {
-      await base.store.sessions.revokeMatching({ clientId: id }, base.clock.now(), 'client disabled')
+      await base.store.clientSessions.revokeMatching({ clientId: id }, base.clock.now(), 'client disabled')
       await base.store.status.revokeClient(id)
     }
     const what = disabled ? 'disabled' : 'enabled'
@@ -148,7 +148,7 @@ function setDisabled(context: Context, id: string, disabled: boolean, options: J
 function remove(context: Context, id: string, options: Json): Promise<void> {
   return context.withStore(async (base) => {
     await findClient(base, id)
-    const sessions = await base.store.sessions.revokeMatching(
+    const sessions = await base.store.clientSessions.revokeMatching(
       { clientId: id },
       base.clock.now(),
       'client deleted',

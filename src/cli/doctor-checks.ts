@@ -26,7 +26,7 @@ export interface Finding {
 }
 
 /** Keyturn did not exist before; a clock that says so was never set. */
-const EARLIEST: EpochSeconds = Date.UTC(2026, 0, 1) / 1000
+const EARLIEST_PLAUSIBLE_TIME: EpochSeconds = Date.UTC(2026, 0, 1) / 1000
 
 export async function examine(io: Io): Promise<Finding[]> {
   const findings: Finding[] = []
@@ -102,7 +102,8 @@ function readConfig(io: Io): readonly [string, Config] {
 }
 
 function checkClock(now: EpochSeconds): readonly [string] {
-  if (now < EARLIEST) throw new Error(`the clock says ${time(now)}: set it, every token depends on it`)
+  if (now < EARLIEST_PLAUSIBLE_TIME)
+    throw new Error(`the clock says ${time(now)}: set it, every token depends on it`)
   return [`it is ${time(now)}`]
 }
 

@@ -2,7 +2,7 @@
 import { UsageError } from './context.ts'
 import type { Io } from './io.ts'
 
-const MOST_BYTES = 65_536
+const MAX_BYTES = 65_536
 
 /** What standard input says, without the end of its line. @throws {UsageError} if that is nothing, or not text */
 export async function readSecret(io: Io): Promise<string> {
@@ -11,7 +11,7 @@ export async function readSecret(io: Io): Promise<string> {
   for await (const chunk of io.stdin) {
     const bytes = Buffer.from(chunk)
     size += bytes.length
-    if (size > MOST_BYTES) throw new UsageError('standard input is too long')
+    if (size > MAX_BYTES) throw new UsageError('standard input is too long')
     chunks.push(bytes)
   }
   const secret = decode(Buffer.concat(chunks)).replace(/\r?\n$/, '')

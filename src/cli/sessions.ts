@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { signOutEverywhere } from '../accounts/sign-out.ts'
 import { normalizeUsername } from '../accounts/username.ts'
 import type { Base } from '../node/base.ts'
-import type { Session, SessionFilter } from '../store/contracts/client-sessions.ts'
+import type { ClientSession, ClientSessionFilter } from '../store/contracts/client-sessions.ts'
 import type { EpochSeconds } from '../system.ts'
 import {
   action,
@@ -54,8 +54,8 @@ interface FilterOptions extends Json {
 const SHOWN = 1000
 
 /** @throws {CommandError} if what is named does not exist: an empty answer would look like success */
-async function filterOf(base: Base, options: FilterOptions): Promise<SessionFilter> {
-  const filter: { -readonly [K in keyof SessionFilter]: SessionFilter[K] } = {}
+async function filterOf(base: Base, options: FilterOptions): Promise<ClientSessionFilter> {
+  const filter: { -readonly [K in keyof ClientSessionFilter]: ClientSessionFilter[K] } = {}
   if (options.user !== undefined) {
     const name = normalizeUsername(options.user)
     const user = name === null ? null : await base.store.users.findByUsername(name)
@@ -69,21 +69,21 @@ async function filterOf(base: Base, options: FilterOptions): Promise<SessionFilt
     filter.clientId = options.client
   }
   if (options.id !== undefined) {
-    if (!(await base.store.sessions.find(options.id)))
+    if (!(await base.store.clientSessions.find(options.id)))
       throw new CommandError(`there is no session ${options.id}`)
     filter.id = options.id
   }
   return filter
 }
 
-function stateOf(session: Session, now: EpochSeconds): 'live' | 'expired' | 'revoked' {
+function stateOf(session: ClientSession, now: EpochSeconds): 'live' | 'expired' | 'revoked' {
   if (session.revokedAt !== null) return 'revoked'
   return now >= session.expiresAt || now >= session.idleExpiresAt ? 'expired' : 'live'
 }
 
 function list(context: Context, options: FilterOptions): Promise<void> {
   return context.withStore(async (base) => {
-    const sessions = await base.store.sessions.list(await filterOf(base, options), SHOWN + 1)
+    const sessions = await base.store.clientSessions.list(await filterOf(base, options), SHOWN + 1)
     if (sessions.length > SHOWN) context.note(`only the newest ${SHOWN} are shown: --user or --client narrow`)
     const shown = sessions.slice(0, SHOWN)
     const now = base.clock.now()
@@ -129,22 +129,22 @@ function revoke(context: Context, options: FilterOptions): Promise<void> {
   })
 }
 
-async function end(context: Context, base: Base, filter: SessionFilter): Promise<readonly string[]> {
+async function end(context: Context, base: Base, filter: ClientSessionFilter): Promise<readonly string[]> {
   const { actor } = context
   const reason = 'revoked by an operator'
   if (filter.userId !== undefined) {
     // In a browser that stayed signed in, the next session would be one click away.
-    const { signIns, sessions } = await signOutEverywhere(base, filter.userId, reason, actor)
-    if (signIns.length > 0) context.note(`${count(signIns.length, 'browser')} signed out`)
-    return sessions
+    const { userSessions, clientSessions } = await signOutEverywhere(base, filter.userId, reason, actor)
+    if (userSessions.length > 0) context.note(`${count(userSessions.length, 'browser')} signed out`)
+    return clientSessions
   }
-  const named = filter.id === undefined ? null : await base.store.sessions.find(filter.id)
+  const named = filter.id === undefined ? null : await base.store.clientSessions.find(filter.id)
   const whose = named
     ? { sub: named.userId, client_id: named.clientId }
     : filter.clientId === undefined
       ? {}
       : { client_id: filter.clientId }
-  const revoked = await base.store.sessions.revokeMatching(filter, base.clock.now(), reason)
+  const revoked = await base.store.clientSessions.revokeMatching(filter, base.clock.now(), reason)
   for (const sid of revoked) base.audit('session.revoked', { actor, ...whose, sid, reason })
   return revoked
 }

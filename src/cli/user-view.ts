@@ -28,7 +28,7 @@ export function printUser(
   context.print(options, value, record({ ...value, created_at: time(user.createdAt) }))
 }
 
-export function noteEnded(context: Context, { signIns, sessions }: SignedOut): void {
-  if (signIns.length > 0) context.note(`${count(signIns.length, 'browser')} signed out`)
-  if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} ended`)
+export function noteEnded(context: Context, { userSessions, clientSessions }: SignedOut): void {
+  if (userSessions.length > 0) context.note(`${count(userSessions.length, 'browser')} signed out`)
+  if (clientSessions.length > 0) context.note(`${count(clientSessions.length, 'session')} ended`)
 }

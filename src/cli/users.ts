@@ -172,7 +172,7 @@ function list(context: Context, options: Json): Promise<void> {
 function show(context: Context, username: string, options: Json): Promise<void> {
   return withUsers(context, async (users, { store, clock }) => {
     const user = await find(users, username)
-    const browsers = (await store.signIns.list(user.id, clock.now())).length
+    const browsers = (await store.userSessions.list(user.id, clock.now())).length
     printUser(context, options, user, { browsers })
   })
 }

@@ -1,15 +1,15 @@
 /** Anything that was thrown → what a client may see. The one place that decides this, for every endpoint. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { GateFull } from '../accounts/concurrency-limiter.ts'
-import { Throttled } from '../accounts/rate-limiter.ts'
+import { Overloaded } from '../accounts/concurrency-limiter.ts'
+import { RateLimited } from '../accounts/rate-limiter.ts'
 import { describable, invalidRequest, OAuthError, unavailable } from '../oauth/errors.ts'
 import { StoreUnavailable } from '../store/db.ts'
 
 export function asOAuthError(error: unknown): OAuthError {
   if (error instanceof OAuthError) return error
-  if (error instanceof StoreUnavailable || error instanceof GateFull)
+  if (error instanceof StoreUnavailable || error instanceof Overloaded)
     return unavailable(error.retryAfter, { cause: error })
-  if (error instanceof Throttled) {
+  if (error instanceof RateLimited) {
     // RFC 6585 §4.
     const options = { status: 429, retryAfter: error.retryAfter, cause: error }
     return new OAuthError('temporarily_unavailable', 'too many attempts, try again later', options)

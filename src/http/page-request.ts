@@ -3,7 +3,7 @@
  * Must not know any page. A new thing that several pages need from a request is a member here.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { CurrentSignIn, SignIns, Visitor } from '../accounts/user-sessions.ts'
+import type { CurrentUserSession, RequestInfo, UserSessions } from '../accounts/user-sessions.ts'
 import type { Macs } from '../keys/macs.ts'
 import type { Flow, FlowCodec } from '../oauth/authorize/flow.ts'
 import { type Pair, type Parameters, parametersOf } from '../oauth/parameters.ts'
@@ -29,8 +29,8 @@ export interface PageRequest {
   /** The random value of the browser cookie, to which forms and flows are bound. */
   readonly browser: string
   /** null if no user is signed in. */
-  readonly current: CurrentSignIn | null
-  readonly visitor: Visitor
+  readonly current: CurrentUserSession | null
+  readonly requestInfo: RequestInfo
   /** The parameters of the URL. */
   readonly query: Parameters
   /** The parameters of the body. */
@@ -62,7 +62,7 @@ export interface PageRequestDeps {
   /** The path of the issuer, or empty. */
   readonly prefix: string
   readonly branding: Pick<Branding, 'brand' | 'assets'>
-  readonly userSessions: Pick<SignIns, 'current'>
+  readonly userSessions: Pick<UserSessions, 'current'>
   readonly flows: FlowCodec
   /** Writes the tokens against cross-site request forgery. */
   readonly formMacs: Macs
@@ -114,7 +114,7 @@ export async function createPageRequest(
     now: () => clock.now(),
     browser,
     current,
-    visitor: {
+    requestInfo: {
       ip: clientAddress(request),
       userAgent: request.headers['user-agent'] ?? '',
       requestId: request.id,
@@ -122,7 +122,7 @@ export async function createPageRequest(
     query,
     form,
     pairs: isPost ? bodyPairs : queryPairs,
-    pageContext: (locales = []) => contextFor(locales, current?.signIn.id),
+    pageContext: (locales = []) => contextFor(locales, current?.userSession.id),
     loginPageContext: (locales = []) => contextFor(locales, undefined),
     setSession(secret) {
       if (secret === null) clearSessionCookie(reply)

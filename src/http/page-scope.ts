@@ -54,7 +54,7 @@ export async function pageScope(
         const pageRequest = await createPageRequest(deps, request, reply)
         if (method === 'POST' && csrf !== 'none') {
           const { browser, current, form, fetchSite } = pageRequest
-          const userSessionId = csrf === 'browser' ? undefined : current?.signIn.id
+          const userSessionId = csrf === 'browser' ? undefined : current?.userSession.id
           checkCsrf(deps.formMacs, { browser, userSessionId }, { token: form.get('csrf') ?? '', fetchSite })
         }
         return handler(pageRequest)

@@ -6,7 +6,7 @@
 import type { Config } from '../config/load.ts'
 import { issuerPath } from '../issuer-path.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
-import type { StatusPublisher } from '../status/status-list-signer.ts'
+import type { StatusListSigner } from '../status/status-list-signer.ts'
 import { serverMetadata } from './endpoints/metadata.ts'
 import {
   JWKS_PATH,
@@ -28,7 +28,7 @@ export interface StaticFile {
 export interface StaticSiteParts {
   readonly base: { readonly config: Config }
   readonly signing: { readonly ring: Pick<LiveRing, 'jwks'> }
-  readonly status: { readonly lists: StatusPublisher }
+  readonly status: { readonly lists: StatusListSigner }
 }
 
 /** The folder of the status lists. Other files in it belong to lists that have ended. */

@@ -1,13 +1,13 @@
 /** Gauges whose values are read from other parts, at the time of a scrape. */
 import { setTimeout } from 'node:timers/promises'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { Gate } from '../accounts/concurrency-limiter.ts'
+import type { ConcurrencyLimiter } from '../accounts/concurrency-limiter.ts'
 import type { AuditLog } from '../audit/log.ts'
 import { behind } from '../keys/known-verifiers.ts'
 import type { LiveRing } from '../keys/live-ring.ts'
 import { activeKey, isPublished, nextChange, type RingPolicy } from '../keys/ring.ts'
-import type { StatusPublisher } from '../status/status-list-signer.ts'
-import type { LogoutNoticeStore } from '../store/contracts/logout-outbox.ts'
+import type { StatusListSigner } from '../status/status-list-signer.ts'
+import type { LogoutOutboxStore } from '../store/contracts/logout-outbox.ts'
 import type { VerifierStore } from '../store/contracts/verifiers.ts'
 import type { Db } from '../store/db.ts'
 import { RETENTION } from '../store/retention.ts'
@@ -17,14 +17,14 @@ export interface Sources {
   readonly store: {
     readonly db: Pick<Db, 'pool'>
     readonly verifiers: Pick<VerifierStore, 'list'>
-    readonly logoutNotices: Pick<LogoutNoticeStore, 'count'>
+    readonly logoutOutbox: Pick<LogoutOutboxStore, 'count'>
   }
   readonly ring: Pick<LiveRing, 'ring'>
   readonly policy: RingPolicy
   readonly clock: Clock
-  readonly gate: Pick<Gate, 'state'>
+  readonly hashingLimiter: Pick<ConcurrencyLimiter, 'state'>
   readonly audit: Pick<AuditLog, 'state'>
-  readonly statusLists: Pick<StatusPublisher, 'state'>
+  readonly statusLists: Pick<StatusListSigner, 'state'>
   readonly readiness: () => Promise<string | null>
 }
 
@@ -44,7 +44,7 @@ async function inTime<T, O>(work: Promise<T>, otherwise: O): Promise<T | O> {
 }
 
 export function observeSources(sources: Sources, registers: Registry[]): void {
-  const { store, policy, clock, gate, audit, statusLists, readiness } = sources
+  const { store, policy, clock, hashingLimiter, audit, statusLists, readiness } = sources
   const ring = () => sources.ring.ring()
   type Value = number | null
 
@@ -117,18 +117,18 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
     return { behind: late.length, current: known.length - late.length }
   }
 
-  gauge('keyturn_password_hashes_running', 'argon2 at work.', () => gate.state().running)
-  gauge('keyturn_password_hashes_waiting', 'Waiting for their turn.', () => gate.state().waiting)
+  gauge('keyturn_password_hashes_running', 'argon2 at work.', () => hashingLimiter.state().running)
+  gauge('keyturn_password_hashes_waiting', 'Waiting for their turn.', () => hashingLimiter.state().waiting)
   counter(
     'keyturn_password_hashes_refused_total',
     'Turned away because too many waited.',
-    () => gate.state().refused,
+    () => hashingLimiter.state().refused,
   )
 
   gauge('keyturn_status_lists', 'Status lists that this node holds signed.', () => statusLists.state().lists)
   gauge('keyturn_status_list_bytes', 'Their size together, as served.', () => statusLists.state().bytes)
   gauge('keyturn_logout_notices_waiting', 'Clients still to be told that a session has ended.', () =>
-    inTime(store.logoutNotices.count(), null),
+    inTime(store.logoutOutbox.count(), null),
   )
 
   gauge(

@@ -50,7 +50,7 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
   const { logger, tracing = untraced } = system
   const { dataKeys } = keys
   const outbox = createLogoutOutbox({
-    logoutNotices: store.logoutNotices,
+    logoutOutbox: store.logoutOutbox,
     registry,
     signer,
     send: tracing.sendLogoutToken(system.sendLogoutToken ?? createSendLogoutToken()),

@@ -2,7 +2,7 @@
  * Opens what every command needs, from the settings: the store, the cluster's clock and the audit trail. Must not know what a
  * server does with them; server.ts does. The keys are opened on top, by `openKeys` of src/keys.
  */
-import type { GateSize } from '../accounts/concurrency-limiter.ts'
+import type { ConcurrencyLimits } from '../accounts/concurrency-limiter.ts'
 import type { Audit } from '../audit/events.ts'
 import { createAuditTrail } from '../audit/index.ts'
 import type { AuditLog } from '../audit/log.ts'
@@ -41,7 +41,7 @@ export interface System {
   readonly generateKey?: GenerateKey
   readonly fetchJwks?: FetchJwks
   readonly sendLogoutToken?: SendLogoutToken
-  readonly gateSize?: GateSize
+  readonly hashingLimits?: ConcurrencyLimits
   /** Set only by `serve`: other commands do not register as nodes. */
   readonly nodeInfo?: NodeInfo
   /** Set only by `serve`. */

@@ -34,7 +34,7 @@ export async function openServer(
 ): Promise<Server> {
   const { config, clock, clusterClock, random, audit, failpoint, store } = base
   const { issuer, statusTtl: ttl } = config
-  const { logger, gateSize: limiterSize, tracing = untraced } = system
+  const { logger, hashingLimits: limiterSize, tracing = untraced } = system
   const { ages } = clusterClock
   const { dataKeys } = keys
 
@@ -46,7 +46,7 @@ export async function openServer(
   const status = await createStatus({ store, clock, dataKeys, signer, issuer, endpoint, ttl })
   const tokens = createTokens({ signer, dataKeys, status, clock, random, issuer })
 
-  const traceLimiter = tracing.gate
+  const traceLimiter = tracing.hashingLimiter
   const shared = { config, clock, random, audit, dataKeys, store }
   const accounts = createAccounts({ ...shared, limiterSize, traceLimiter })
   const fetchJwks = tracing.fetchJwks(system.fetchJwks ?? createFetchJwks())
@@ -70,7 +70,7 @@ export async function openServer(
     ring,
     policy: keys.policy,
     clock,
-    gate: accounts.passwordLimiter,
+    hashingLimiter: accounts.passwordLimiter,
     audit: base.auditLog,
     statusLists: status.lists,
     readiness,

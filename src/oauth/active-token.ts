@@ -3,7 +3,7 @@
  * revoked. Must not know which endpoint asks.
  */
 import type { FailureDetail } from '../audit/failure-details.ts'
-import type { Session, SessionStore } from '../store/contracts/client-sessions.ts'
+import type { ClientSession, ClientSessionStore } from '../store/contracts/client-sessions.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../store/contracts/revoked-tokens.ts'
 import type { User, UserStore } from '../store/contracts/users.ts'
@@ -12,13 +12,13 @@ import type { Registry } from './registry.ts'
 
 export interface ActiveTokensDeps {
   readonly registry: Registry
-  readonly sessions: SessionStore
+  readonly clientSessions: ClientSessionStore
   readonly users: UserStore
   readonly revokedTokens: RevokedTokenStore
 }
 
 interface ActiveSession {
-  readonly session: Session
+  readonly session: ClientSession
   readonly user: User
 }
 
@@ -38,12 +38,12 @@ export interface ActiveTokens {
 
 export function createActiveTokens({
   registry,
-  sessions,
+  clientSessions,
   users,
   revokedTokens,
 }: ActiveTokensDeps): ActiveTokens {
   const session: ActiveTokens['session'] = async (id, userId) => {
-    const session = await sessions.find(id)
+    const session = await clientSessions.find(id)
     if (!session || session.revokedAt !== null) return inactive('session_ended')
     const user = await users.find(userId)
     return user && !user.disabled ? { active: true, session, user } : inactive('user_disabled')

@@ -11,7 +11,7 @@ export interface SignedIn {
   readonly authTime: EpochSeconds
   /** How the user authenticated (RFC 8176). */
   readonly amr: readonly string[]
-  readonly sessionId: string
+  readonly clientSessionId: string
   /** Index in a status list, the session's own: all tokens of the session carry it. */
   readonly status: StatusIndex
 }

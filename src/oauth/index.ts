@@ -48,7 +48,7 @@ export interface OAuthDeps {
   readonly store: Pick<
     Store,
     | 'codes'
-    | 'sessions'
+    | 'clientSessions'
     | 'users'
     | 'factors'
     | 'consents'
@@ -68,11 +68,20 @@ export interface OAuthDeps {
 
 export function createOAuth(deps: OAuthDeps): OAuth {
   const { config, clock, random, audit, failpoint, store, dataKeys, signer, registry, accounts } = deps
-  const { codes, sessions, users, factors, consents, pushedRequests, revokedTokens, singleUse, status } =
-    store
+  const {
+    codes,
+    clientSessions,
+    users,
+    factors,
+    consents,
+    pushedRequests,
+    revokedTokens,
+    singleUse,
+    status,
+  } = store
   const { login, secondFactors, rateLimiter } = accounts
   const { refreshTokens, issueTokens } = deps.tokens
-  const statusIndices = deps.status.indices
+  const statusIndexAllocator = deps.status.indices
   const { issuer } = config
 
   const clientKeys = createClientKeys({ fetchJwks: deps.fetchJwks, clock })
@@ -87,16 +96,16 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     audit,
   })
   const requestObjects = createRequestObjects({ clientKeys, clock, issuer })
-  const activeTokens = createActiveTokens({ registry, sessions, users, revokedTokens })
+  const activeTokens = createActiveTokens({ registry, clientSessions, users, revokedTokens })
   const grants = createGrants({
     registry,
     login,
     refreshTokens,
     codes,
-    sessions,
+    clientSessions,
     users,
     factors,
-    statusIndices,
+    statusIndexAllocator,
     clock,
     random,
     audit,
@@ -126,7 +135,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     tokenRequest: createTokenRequest({ authenticate, grants, issueTokens, audit, failpoint }),
     pushRequest: createPushRequest({
       authenticate,
-      throttle: rateLimiter,
+      rateLimiter: rateLimiter,
       registry,
       pushedRequests,
       requestObjects,
@@ -138,15 +147,21 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     revocation: createRevocation({
       ...presentedTokens,
       authenticate,
-      sessions,
+      clientSessions,
       revokedTokens,
       status,
-      statusIndices,
+      statusIndexAllocator,
       listOf: deps.status.lists.numberOf,
       audit,
     }),
-    introspection: createIntrospection({ ...presentedTokens, authenticate, sessions, activeTokens, audit }),
+    introspection: createIntrospection({
+      ...presentedTokens,
+      authenticate,
+      clientSessions,
+      activeTokens,
+      audit,
+    }),
     userInfo: createUserInfo({ signer, activeTokens, clock, audit, issuer }),
-    logout: createLogout({ signer, registry, sessions }),
+    logout: createLogout({ signer, registry, clientSessions }),
   }
 }

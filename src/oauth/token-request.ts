@@ -50,7 +50,7 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
         actor: authorization.user ? `user:${sub}` : `client:${client.id}`,
         client_id: client.id,
         sub,
-        ...(authorization.user ? { sid: authorization.user.sessionId } : {}),
+        ...(authorization.user ? { sid: authorization.user.clientSessionId } : {}),
         jti,
         grant_type: grantType,
         ...(response.scope === undefined ? {} : { scope: response.scope }),

@@ -6,17 +6,17 @@ import type { DataKeys } from '../keys/data-keys.ts'
 import type { Signer } from '../keys/signer.ts'
 import type { Store } from '../store/index.ts'
 import type { Clock, Seconds } from '../system.ts'
-import { createStatusIndices, type StatusIndices } from './status-index-allocator.ts'
-import { createStatusBoard, type StatusBoard } from './status-list-cache.ts'
-import { createStatusPublisher, type StatusPublisher } from './status-list-signer.ts'
+import { createStatusIndexAllocator, type StatusIndexAllocator } from './status-index-allocator.ts'
+import { createStatusListCache, type StatusListCache } from './status-list-cache.ts'
+import { createStatusListSigner, type StatusListSigner } from './status-list-signer.ts'
 
 export interface Status {
   /** Gives each token its place in a list. */
-  readonly indices: StatusIndices
+  readonly indices: StatusIndexAllocator
   /** The lists as this node knows them. */
-  readonly cache: StatusBoard
+  readonly cache: StatusListCache
   /** The lists as verifiers read them. */
-  readonly lists: StatusPublisher
+  readonly lists: StatusListSigner
 }
 
 export interface StatusDeps {
@@ -33,12 +33,12 @@ export interface StatusDeps {
 
 export async function createStatus(deps: StatusDeps): Promise<Status> {
   const { store, clock, dataKeys, signer, issuer, endpoint, ttl } = deps
-  const indices = createStatusIndices({ status: store.status, clock, dataKeys })
-  const cache = createStatusBoard({ status: store.status, indices, clock })
+  const indices = createStatusIndexAllocator({ status: store.status, clock, dataKeys })
+  const cache = createStatusListCache({ status: store.status, indices, clock })
   await cache.sync()
   return {
     indices,
     cache,
-    lists: createStatusPublisher({ board: cache, signer, clock, issuer, endpoint, ttl }),
+    lists: createStatusListSigner({ statusListCache: cache, signer, clock, issuer, endpoint, ttl }),
   }
 }

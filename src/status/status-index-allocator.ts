@@ -15,7 +15,7 @@ import {
 import type { Clock, EpochSeconds, Seconds } from '../system.ts'
 import { createPermutation, type Permutation } from './permutation.ts'
 
-export interface StatusIndices {
+export interface StatusIndexAllocator {
   /** For a token without a session that expires at `expiresAt`. */
   forToken(client: Client, expiresAt: EpochSeconds): Promise<StatusIndex>
   /** For all tokens of one login. */
@@ -26,15 +26,15 @@ export interface StatusIndices {
   indexOf(list: number, position: number): number
 }
 
-export interface StatusIndicesDeps {
+export interface StatusIndexAllocatorDeps {
   readonly status: StatusStore
   readonly clock: Clock
   readonly dataKeys: Pick<DataKeys, 'all' | 'sync'>
 }
 
 /** A block of a client starts small and doubles while the client is busy: leases stay rare, and a quiet client wastes little. */
-const SMALLEST = 64
-const LARGEST = 16_384
+const MIN_BLOCK_SIZE = 64
+const MAX_BLOCK_SIZE = 16_384
 const FOR_SESSIONS = 256
 /** How long a block may be used. Its list is kept for the longest token that could still get an index from it. */
 const USE_FOR: Seconds = 3600
@@ -44,7 +44,11 @@ interface Run {
   next: number
 }
 
-export function createStatusIndices({ status, clock, dataKeys }: StatusIndicesDeps): StatusIndices {
+export function createStatusIndexAllocator({
+  status,
+  clock,
+  dataKeys,
+}: StatusIndexAllocatorDeps): StatusIndexAllocator {
   const permutations = new Map<number, Permutation>()
   // The key is the registration itself. A client that was disabled and enabled again is another object with new blocks, so
   // the indices that were revoked are never allocated again.
@@ -100,7 +104,7 @@ export function createStatusIndices({ status, clock, dataKeys }: StatusIndicesDe
 }
 
 function nextSize(run: Run | undefined): number {
-  if (!run) return SMALLEST
+  if (!run) return MIN_BLOCK_SIZE
   // A block that expired before it was used up belongs to a quiet client.
-  return run.next < run.block.size ? SMALLEST : Math.min(LARGEST, LIST_SIZE, run.block.size * 2)
+  return run.next < run.block.size ? MIN_BLOCK_SIZE : Math.min(MAX_BLOCK_SIZE, LIST_SIZE, run.block.size * 2)
 }

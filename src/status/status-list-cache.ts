@@ -2,9 +2,9 @@
 import { singleFlight } from '../single-flight.ts'
 import { LIST_SIZE, type StatusStore } from '../store/contracts/status.ts'
 import type { Clock } from '../system.ts'
-import type { StatusIndices } from './status-index-allocator.ts'
+import type { StatusIndexAllocator } from './status-index-allocator.ts'
 
-export interface StatusBoard {
+export interface StatusListCache {
   /** Reads what was revoked since the last call. The change poller calls it when the store's revision has grown. */
   sync(): Promise<void>
   /** The bits of a list, and a version that grows when they change; null if no unexpired token refers to the list. */
@@ -13,9 +13,9 @@ export interface StatusBoard {
   live(): Promise<number[]>
 }
 
-export interface StatusBoardDeps {
+export interface StatusListCacheDeps {
   readonly status: StatusStore
-  readonly indices: Pick<StatusIndices, 'learn' | 'indexOf'>
+  readonly indices: Pick<StatusIndexAllocator, 'learn' | 'indexOf'>
   readonly clock: Clock
 }
 
@@ -24,7 +24,7 @@ interface Held {
   version: number
 }
 
-export function createStatusBoard({ status, indices, clock }: StatusBoardDeps): StatusBoard {
+export function createStatusListCache({ status, indices, clock }: StatusListCacheDeps): StatusListCache {
   const lists = new Map<number, Held>()
   let revision = 0
 

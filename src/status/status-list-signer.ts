@@ -7,7 +7,7 @@ import { constants, deflateSync, gzipSync } from 'node:zlib'
 import type { Signer } from '../keys/signer.ts'
 import { singleFlightByKey } from '../single-flight.ts'
 import type { Clock, EpochSeconds, Seconds } from '../system.ts'
-import type { StatusBoard } from './status-list-cache.ts'
+import type { StatusListCache } from './status-list-cache.ts'
 
 interface PublishedList {
   readonly jwt: string
@@ -22,7 +22,7 @@ interface PublishedState {
   readonly bytes: number
 }
 
-export interface StatusPublisher {
+export interface StatusListSigner {
   /** undefined if no unexpired token refers to the list. */
   list(number: number): Promise<PublishedList | null>
   /** The URIs of all lists (§9). */
@@ -34,8 +34,8 @@ export interface StatusPublisher {
   state(): PublishedState
 }
 
-export interface StatusPublisherDeps {
-  readonly board: StatusBoard
+export interface StatusListSignerDeps {
+  readonly statusListCache: StatusListCache
   readonly signer: Signer
   readonly clock: Clock
   readonly issuer: string
@@ -55,8 +55,8 @@ interface Made {
   readonly published: PublishedList
 }
 
-export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublisher {
-  const { board, signer, clock, issuer, endpoint, ttl } = deps
+export function createStatusListSigner(deps: StatusListSignerDeps): StatusListSigner {
+  const { statusListCache, signer, clock, issuer, endpoint, ttl } = deps
   const made = new Map<number, Made>()
   const makeOnce = singleFlightByKey<string, Made>()
   const uri = (number: number) => `${endpoint}/${number}`
@@ -89,7 +89,7 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
     },
 
     async list(number) {
-      const list = await board.list(number)
+      const list = await statusListCache.list(number)
       if (!list) {
         made.delete(number)
         return null
@@ -104,7 +104,7 @@ export function createStatusPublisher(deps: StatusPublisherDeps): StatusPublishe
       return fresh.published
     },
 
-    uris: async () => (await board.live()).map(uri),
+    uris: async () => (await statusListCache.live()).map(uri),
 
     state() {
       let bytes = 0

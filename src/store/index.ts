@@ -4,23 +4,23 @@
  */
 import type { ApiStore } from './contracts/apis.ts'
 import type { AuditStore } from './contracts/audit.ts'
-import type { SessionStore } from './contracts/client-sessions.ts'
+import type { ClientSessionStore } from './contracts/client-sessions.ts'
 import type { ClientStore } from './contracts/clients.ts'
 import type { CodeStore } from './contracts/codes.ts'
 import type { ConsentStore } from './contracts/consents.ts'
 import type { DataKeyStore } from './contracts/data-keys.ts'
 import type { FactorStore } from './contracts/factors.ts'
-import type { LogoutNoticeStore } from './contracts/logout-outbox.ts'
+import type { LogoutOutboxStore } from './contracts/logout-outbox.ts'
 import type { NodeStore } from './contracts/nodes.ts'
 import type { PushedRequestStore } from './contracts/pushed-requests.ts'
-import type { KnownLocationStore, ThrottleStore } from './contracts/rate-limits.ts'
+import type { KnownLocationStore, RateLimitStore } from './contracts/rate-limits.ts'
 import type { RevisionStore } from './contracts/revisions.ts'
 import type { RevokedTokenStore } from './contracts/revoked-tokens.ts'
 import type { RingStore } from './contracts/ring.ts'
 import type { RoleStore } from './contracts/roles.ts'
 import type { SingleUseStore } from './contracts/single-use.ts'
 import type { StatusStore } from './contracts/status.ts'
-import type { SignInStore } from './contracts/user-sessions.ts'
+import type { UserSessionStore } from './contracts/user-sessions.ts'
 import type { UserStore } from './contracts/users.ts'
 import type { VerifierStore } from './contracts/verifiers.ts'
 import type { Db, Reader } from './db.ts'
@@ -28,23 +28,23 @@ import { openPostgres, type PostgresOptions } from './postgres/postgres.ts'
 import { openSnapshot } from './postgres/snapshot.ts'
 import { createApiStore } from './sql/apis.ts'
 import { createAuditStore } from './sql/audit.ts'
-import { createSessionStore } from './sql/client-sessions.ts'
+import { createClientSessionStore } from './sql/client-sessions.ts'
 import { createClientStore } from './sql/clients.ts'
 import { createCodeStore } from './sql/codes.ts'
 import { createConsentStore } from './sql/consents.ts'
 import { createDataKeyStore } from './sql/data-keys.ts'
 import { createFactorStore } from './sql/factors.ts'
-import { createLogoutNoticeStore } from './sql/logout-outbox.ts'
+import { createLogoutOutboxStore } from './sql/logout-outbox.ts'
 import { createNodeStore } from './sql/nodes.ts'
 import { createPushedRequestStore } from './sql/pushed-requests.ts'
-import { createKnownLocationStore, createThrottleStore } from './sql/rate-limits.ts'
+import { createKnownLocationStore, createRateLimitStore } from './sql/rate-limits.ts'
 import { createRevisionStore } from './sql/revisions.ts'
 import { createRevokedTokenStore } from './sql/revoked-tokens.ts'
 import { createRingStore } from './sql/ring.ts'
 import { createRoleStore } from './sql/roles.ts'
 import { createSingleUseStore } from './sql/single-use.ts'
 import { createStatusStore } from './sql/status.ts'
-import { createSignInStore } from './sql/user-sessions.ts'
+import { createUserSessionStore } from './sql/user-sessions.ts'
 import { createUserStore } from './sql/users.ts'
 import { createVerifierStore } from './sql/verifiers.ts'
 import { openFileExclusive } from './sqlite/copy.ts'
@@ -69,18 +69,18 @@ export interface Store {
   readonly clients: ClientStore
   readonly roles: RoleStore
   readonly users: UserStore
-  readonly sessions: SessionStore
+  readonly clientSessions: ClientSessionStore
   readonly singleUse: SingleUseStore
   readonly revokedTokens: RevokedTokenStore
   readonly status: StatusStore
-  readonly throttle: ThrottleStore
+  readonly rateLimits: RateLimitStore
   readonly knownLocations: KnownLocationStore
   readonly verifiers: VerifierStore
-  readonly signIns: SignInStore
+  readonly userSessions: UserSessionStore
   readonly codes: CodeStore
   readonly pushedRequests: PushedRequestStore
   readonly consents: ConsentStore
-  readonly logoutNotices: LogoutNoticeStore
+  readonly logoutOutbox: LogoutOutboxStore
   readonly factors: FactorStore
   readonly nodes: NodeStore
   readonly auditRows: AuditStore
@@ -125,18 +125,18 @@ export function createStore(db: Db): Store {
     clients: createClientStore(db),
     roles: createRoleStore(db),
     users: createUserStore(db),
-    sessions: createSessionStore(db),
+    clientSessions: createClientSessionStore(db),
     singleUse: createSingleUseStore(db),
     revokedTokens: createRevokedTokenStore(db),
     status: createStatusStore(db),
-    throttle: createThrottleStore(db),
+    rateLimits: createRateLimitStore(db),
     knownLocations: createKnownLocationStore(db),
     verifiers: createVerifierStore(db),
-    signIns: createSignInStore(db),
+    userSessions: createUserSessionStore(db),
     codes: createCodeStore(db),
     pushedRequests: createPushedRequestStore(db),
     consents: createConsentStore(db),
-    logoutNotices: createLogoutNoticeStore(db),
+    logoutOutbox: createLogoutOutboxStore(db),
     factors: createFactorStore(db),
     nodes: createNodeStore(db),
     auditRows: createAuditStore(db),

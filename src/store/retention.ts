@@ -22,10 +22,10 @@ const DAY = 24 * HOUR
 
 export const RETENTION = {
   // As long as any access token of the session can live, so that introspection still finds the session.
-  sessions: { tables: ['client_sessions'], seconds: DAY },
+  clientSessions: { tables: ['client_sessions'], seconds: DAY },
   // A code that is presented a second time revokes the tokens it bought (RFC 6749 §4.1.2).
   codes: { tables: ['authorization_codes'], seconds: DAY },
-  signIns: { tables: ['user_sessions'], seconds: DAY },
+  userSessions: { tables: ['user_sessions'], seconds: DAY },
   // The user who came with the request may still be at the login page.
   pushedRequests: { tables: ['pushed_requests'], seconds: HOUR },
   // A clock that is set back by less than this does not make a used identifier usable again.
@@ -38,7 +38,7 @@ export const RETENTION = {
   // A node that was killed is listed as gone for this long.
   nodes: { tables: ['nodes'], seconds: DAY },
   // A full bucket is the same as no row.
-  throttle: { tables: ['rate_limits'], seconds: 0 },
+  rateLimits: { tables: ['rate_limits'], seconds: 0 },
   knownLocations: { tables: ['known_locations'], seconds: 0 },
 } as const satisfies Record<PrunableStore, Retention>
 

@@ -54,7 +54,7 @@ export function accessTokenClaims(
   if (user) {
     claims.roles = user.roles
     claims.auth_time = user.authTime
-    claims.sid = user.sessionId
+    claims.sid = user.clientSessionId
   }
   return claims
 }

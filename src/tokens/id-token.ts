@@ -40,7 +40,7 @@ export function idTokenClaims(
     ...(nonce === null ? {} : { nonce }),
     acr: acrOf(user.amr),
     amr: [...user.amr],
-    sid: user.sessionId,
+    sid: user.clientSessionId,
     at_hash: accessTokenHash(accessToken),
   }
 }

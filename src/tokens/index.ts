@@ -31,7 +31,7 @@ export function createTokens({ signer, dataKeys, status, clock, random, issuer }
     clock,
     random,
     issuer,
-    statusIndices: status.indices,
+    statusIndexAllocator: status.indices,
     statusUri: status.lists.uri,
   })
   return { issueTokens, refreshTokens }

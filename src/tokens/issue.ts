@@ -4,7 +4,7 @@
  */
 import type { Signer } from '../keys/signer.ts'
 import type { Authorization } from '../oauth/authorization.ts'
-import type { StatusIndices } from '../status/status-index-allocator.ts'
+import type { StatusIndexAllocator } from '../status/status-index-allocator.ts'
 import type { Clock, Random } from '../system.ts'
 import { ACCESS_TOKEN_TYPE, accessTokenClaims, expiryOf } from './access-token.ts'
 import { ID_TOKEN_TYPE, idTokenClaims } from './id-token.ts'
@@ -35,7 +35,7 @@ export interface TokenIssuerDeps {
   readonly clock: Clock
   readonly random: Random
   readonly issuer: string
-  readonly statusIndices: Pick<StatusIndices, 'forToken'>
+  readonly statusIndexAllocator: Pick<StatusIndexAllocator, 'forToken'>
   /** URI of a status list, by its number. */
   readonly statusUri: (list: number) => string
 }
@@ -44,11 +44,13 @@ export interface TokenIssuerDeps {
 const PLAIN = { nonce: null, claims: {} }
 
 export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
-  const { signer, refreshTokens, clock, random, issuer, statusIndices, statusUri } = deps
+  const { signer, refreshTokens, clock, random, issuer, statusIndexAllocator, statusUri } = deps
   return async (granted) => {
     const now = clock.now()
     const exp = expiryOf(granted, now)
-    const index = granted.user ? granted.user.status : await statusIndices.forToken(granted.client, exp)
+    const index = granted.user
+      ? granted.user.status
+      : await statusIndexAllocator.forToken(granted.client, exp)
     const status = { idx: index.idx, uri: statusUri(index.list) }
     const claims = accessTokenClaims(granted, { issuer, now, jti: random.id(), exp, status })
     const accessToken = await signer.sign(ACCESS_TOKEN_TYPE, claims)

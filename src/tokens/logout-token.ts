@@ -4,8 +4,8 @@ import type { EpochSeconds, Seconds } from '../system.ts'
 /** A type of its own, and the token never has a `nonce`: it must not pass for an ID token (§2.4, RFC 8725 §3.12). */
 export const LOGOUT_TOKEN_TYPE = 'logout+jwt'
 
-export interface EndedSession {
-  readonly sessionId: string
+export interface EndedClientSession {
+  readonly clientSessionId: string
   readonly clientId: string
   readonly userId: string
 }
@@ -18,7 +18,7 @@ interface LogoutTokenContext {
 }
 
 export function logoutTokenClaims(
-  { sessionId, clientId, userId }: EndedSession,
+  { clientSessionId, clientId, userId }: EndedClientSession,
   { issuer, now, jti, ttl }: LogoutTokenContext,
 ) {
   return {
@@ -29,6 +29,6 @@ export function logoutTokenClaims(
     exp: now + ttl,
     jti,
     events: { 'http://schemas.openid.net/event/backchannel-logout': {} },
-    sid: sessionId,
+    sid: clientSessionId,
   }
 }

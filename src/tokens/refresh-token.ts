@@ -8,7 +8,7 @@ import { type DataKeys, findDataKey, named } from '../keys/data-keys.ts'
 import { macOf } from '../keys/macs.ts'
 
 export interface RefreshTokenParts {
-  readonly sessionId: string
+  readonly clientSessionId: string
   readonly generation: number
 }
 
@@ -31,22 +31,22 @@ export function createRefreshTokenCodec(
   dataKeys: Pick<DataKeys, 'current' | 'valid' | 'refreshIfStale'>,
 ): RefreshTokenCodec {
   return {
-    write({ sessionId, generation }) {
+    write({ clientSessionId, generation }) {
       const { id, key } = named(dataKeys.current(), PURPOSE)
-      const text = `${sessionId}.${generation}`
+      const text = `${clientSessionId}.${generation}`
       return `ktr.${id}.${text}.${macOf(key, id, text)}`
     },
 
     async read(token) {
-      const [, id, sessionId, digits, mac] = SHAPE.exec(token) ?? []
-      if (!id || !sessionId || !digits || !mac) return null
+      const [, id, clientSessionId, digits, mac] = SHAPE.exec(token) ?? []
+      if (!id || !clientSessionId || !digits || !mac) return null
       await dataKeys.refreshIfStale()
       const dataKey = findDataKey(dataKeys.valid(), id)
       if (!dataKey) return null
       // The MAC is compared as text, because base64url has several spellings of the same bytes.
-      const expected = macOf(dataKey.key(PURPOSE), id, `${sessionId}.${digits}`)
+      const expected = macOf(dataKey.key(PURPOSE), id, `${clientSessionId}.${digits}`)
       if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return null
-      return { sessionId, generation: Number(digits) }
+      return { clientSessionId, generation: Number(digits) }
     },
   }
 }

@@ -20,11 +20,17 @@ import { createSpans } from './spans.ts'
 import { traceAudit } from './trace-audit.ts'
 import { traceLogger } from './trace-log.ts'
 import { traceStore } from './trace-store.ts'
-import { traceFetchJwks, traceGate, traceJobs, traceSendLogoutToken, traceSigner } from './trace-work.ts'
+import {
+  traceConcurrencyLimiter,
+  traceFetchJwks,
+  traceJobs,
+  traceSendLogoutToken,
+  traceSigner,
+} from './trace-work.ts'
 import type { Tracing } from './tracing.ts'
 
 /** How long a stopping server waits for the collector. */
-const PATIENCE_MS = 2000
+const FLUSH_TIMEOUT_MS = 2000
 
 export interface TracingOptions {
   readonly issuer: string
@@ -54,7 +60,7 @@ export function openTracing(config: TracingConfig, options: TracingOptions): Tra
   return {
     audit: (audit) => traceAudit(audit, spans),
     store: (db) => traceStore(db, spans, database),
-    gate: (gate) => traceGate(gate, spans),
+    hashingLimiter: (hashingLimiter) => traceConcurrencyLimiter(hashingLimiter, spans),
     signer: (signer) => traceSigner(signer, spans),
     fetchJwks: (fetch) => traceFetchJwks(fetch, spans),
     sendLogoutToken: (send) => traceSendLogoutToken(send, spans),
@@ -63,7 +69,7 @@ export function openTracing(config: TracingConfig, options: TracingOptions): Tra
     request: traceRequest(spans, { issuer, joins: config.joins }),
     async stop() {
       delivery.hurry()
-      const late = setTimeout(delivery.cut, PATIENCE_MS)
+      const late = setTimeout(delivery.cut, FLUSH_TIMEOUT_MS)
       // The delivery has logged why spans could not be sent.
       await provider.shutdown().catch(() => delivery.shutdown())
       clearTimeout(late)
@@ -79,7 +85,7 @@ function counted(delivery: Delivery, { queue, batch, delay, timeout }: TracingCo
     maxExportBatchSize: batch,
     scheduledDelayMillis: delay,
     // The delivery has a timeout of its own and always settles.
-    exportTimeoutMillis: timeout + PATIENCE_MS,
+    exportTimeoutMillis: timeout + FLUSH_TIMEOUT_MS,
   })
   return {
     onStart: () => {},

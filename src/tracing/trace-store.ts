@@ -12,7 +12,7 @@ interface Statement {
 /** More than there are statements; some have one form for each number of parameters. */
 const MAX_KNOWN = 1000
 /** Statements in the name of a batch. */
-const MOST_NAMED = 3
+const MAX_NAMED = 3
 
 export function describeSql(sql: string): Statement {
   const verb = /^\s*(\w+)/.exec(sql)?.[1]?.toUpperCase() ?? 'QUERY'
@@ -47,7 +47,7 @@ export function traceStore(db: MonitoredDb, spans: Spans, system: string): Monit
 
   function batchName(steps: readonly Step[]): string {
     const names = [...new Set(steps.map(({ sql }) => nameOf(statement(sql))))]
-    return names.slice(0, MOST_NAMED).join('; ') + (names.length > MOST_NAMED ? '; …' : '')
+    return names.slice(0, MAX_NAMED).join('; ') + (names.length > MAX_NAMED ? '; …' : '')
   }
 
   return {

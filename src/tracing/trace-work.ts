@@ -1,19 +1,22 @@
 /** Spans for the slow work besides the store: hashing, signing, calls to clients, and background jobs. */
 import type { Span } from '@opentelemetry/api'
-import type { Gate } from '../accounts/concurrency-limiter.ts'
+import type { ConcurrencyLimiter } from '../accounts/concurrency-limiter.ts'
 import type { Signer } from '../keys/signer.ts'
 import type { FetchJwks } from '../oauth/client-auth/client-keys.ts'
 import type { SendLogoutToken } from '../oauth/logout/send-logout-token.ts'
 import { fail, SpanKind, type SpanOptions, type Spans } from './spans.ts'
 import type { TracedJobs } from './tracing.ts'
 
-export function traceGate(gate: Gate, spans: Spans): Gate {
+export function traceConcurrencyLimiter(
+  hashingLimiter: ConcurrencyLimiter,
+  spans: Spans,
+): ConcurrencyLimiter {
   return {
-    ...gate,
+    ...hashingLimiter,
     async run(work) {
       let begun = false
       let queue: Span | null = null
-      const done = gate.run(() => {
+      const done = hashingLimiter.run(() => {
         begun = true
         queue?.end()
         return spans.within('password work', {}, work)

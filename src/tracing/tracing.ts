@@ -3,7 +3,7 @@
  * OpenTelemetry: every server loads this file, and only a server with tracing turned on loads `open.ts`. No span may contain
  * what a client sent: no usernames, addresses, headers, queries or secrets.
  */
-import type { Gate } from '../accounts/concurrency-limiter.ts'
+import type { ConcurrencyLimiter } from '../accounts/concurrency-limiter.ts'
 import type { Audit } from '../audit/events.ts'
 import type { Signer } from '../keys/signer.ts'
 import type { FetchJwks } from '../oauth/client-auth/client-keys.ts'
@@ -21,7 +21,7 @@ export interface TracedJobs {
 export interface Wrappers {
   audit(audit: Audit): Audit
   store(db: MonitoredDb): MonitoredDb
-  gate(gate: Gate): Gate
+  hashingLimiter(hashingLimiter: ConcurrencyLimiter): ConcurrencyLimiter
   signer(signer: Signer): Signer
   fetchJwks(fetch: FetchJwks): FetchJwks
   sendLogoutToken(send: SendLogoutToken): SendLogoutToken
@@ -56,7 +56,7 @@ export interface RequestSpan {
 export const untraced: Wrappers = {
   audit: (audit) => audit,
   store: (db) => db,
-  gate: (gate) => gate,
+  hashingLimiter: (hashingLimiter) => hashingLimiter,
   signer: (signer) => signer,
   fetchJwks: (fetch) => fetch,
   sendLogoutToken: (send) => send,

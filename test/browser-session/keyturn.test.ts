@@ -97,7 +97,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
         for (const answer of answers) t.match(answer.json(), { status: 200, sub: alice.id })
         t.not(answers[0]?.json().token, first, 'the token was refreshed')
       }
-      const sessions = await server.store.sessions.list({ clientId: 'bff' }, 100)
+      const sessions = await server.store.clientSessions.list({ clientId: 'bff' }, 100)
       const newest = sessions.find(({ createdAt }) => createdAt === begun)
       t.match(newest, { generation: 3, revokedAt: null }, 'one refresh in each round')
     },
@@ -129,7 +129,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
       await signIn(tab, at)
       const { userSessions: signIns } = server.deps.accounts
       const current = await signIns.current(at.cookies().get('__Host-keyturn-session'))
-      if (current) await signIns.end(current.signIn, 'signed out elsewhere', 'test')
+      if (current) await signIns.end(current.userSession, 'signed out elsewhere', 'test')
       server.clock.tick(TOKEN_SECONDS)
       const refused = await tab.ask(`${APP}/me`)
       t.match({ status: refused.status, code: refused.json().code }, { status: 401, code: 'SESSION_ENDED' })

@@ -65,7 +65,7 @@ for (const { how, ...options } of shortOfJavaScript) {
         await resultAt(tab, app)
       }
       const living = async () =>
-        (await server.store.sessions.list({ userId: alice.id }, 10)).filter(
+        (await server.store.clientSessions.list({ userId: alice.id }, 10)).filter(
           ({ revokedAt }) => revokedAt === null,
         )
       t.equal((await living()).length, 2)

@@ -96,9 +96,11 @@ t.test(
     const alice = await server.store.users.findByUsername('alice')
     const now = cli.clock.now()
     const of = { userId: alice?.id ?? '', expiresAt: now + 999, idleExpiresAt: now + 999 }
-    await server.store.signIns.insert(signIn(of), 'h')
-    await server.store.sessions.insert(session({ id: 'here', clientId: 'app', signInId: 'browser', ...of }))
-    const endedAt = async () => (await server.store.signIns.find('browser'))?.endedAt
+    await server.store.userSessions.insert(signIn(of), 'h')
+    await server.store.clientSessions.insert(
+      session({ id: 'here', clientId: 'app', userSessionId: 'browser', ...of }),
+    )
+    const endedAt = async () => (await server.store.userSessions.find('browser'))?.endedAt
 
     await cli.json(['sessions', 'revoke', '--id', 'here'])
     await cli.json(['sessions', 'revoke', '--client', 'app'])

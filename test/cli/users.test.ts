@@ -233,23 +233,25 @@ t.test(
       const now = cli.clock.now()
       const ends = { expiresAt: now + 999, idleExpiresAt: now + 999 }
       const mine = { userId: alice?.id ?? '', ...ends }
-      await store.signIns.insert(signIn({ id: 'one', ...mine }), 'h1')
-      await store.signIns.insert(signIn({ id: 'two', ...mine }), 'h2')
-      await store.signIns.insert(signIn({ id: 'bobs', userId: bob.id, ...ends }), 'h3')
-      await store.sessions.insert(session({ id: 's1', signInId: 'one', ...mine }))
-      await store.sessions.insert(session({ id: 'offline', signInId: 'one', offline: true, ...mine }))
+      await store.userSessions.insert(signIn({ id: 'one', ...mine }), 'h1')
+      await store.userSessions.insert(signIn({ id: 'two', ...mine }), 'h2')
+      await store.userSessions.insert(signIn({ id: 'bobs', userId: bob.id, ...ends }), 'h3')
+      await store.clientSessions.insert(session({ id: 's1', userSessionId: 'one', ...mine }))
+      await store.clientSessions.insert(
+        session({ id: 'offline', userSessionId: 'one', offline: true, ...mine }),
+      )
       t.match(await cli.json(['users', 'show', 'alice']), { browsers: 2 })
       await cli.json(['users', 'update', 'alice', '--name', 'Alice'])
-      t.equal((await store.signIns.find('one'))?.endedAt, null, 'a new name ends no session')
+      t.equal((await store.userSessions.find('one'))?.endedAt, null, 'a new name ends no session')
 
       cli.logger.lines.length = 0
       const { code, err } = await cli.run(['users', ...args], { input: NEW_PASSWORD })
       t.equal(code, 0)
       t.equal(err, 'note: 2 browsers signed out\nnote: 2 sessions ended\n')
-      for (const id of ['one', 'two']) t.equal((await store.signIns.find(id))?.endedAt, now, id)
-      t.equal((await store.signIns.find('bobs'))?.endedAt, null, 'and no other user')
+      for (const id of ['one', 'two']) t.equal((await store.userSessions.find(id))?.endedAt, now, id)
+      t.equal((await store.userSessions.find('bobs'))?.endedAt, null, 'and no other user')
       for (const id of ['s1', 'offline']) {
-        t.match(await store.sessions.find(id), { revokedAt: now, revokedReason: reason }, id)
+        t.match(await store.clientSessions.find(id), { revokedAt: now, revokedReason: reason }, id)
       }
       t.match(await cli.json(['users', 'show', 'alice']), { browsers: 0 })
       const said = { actor: 'operator:tester', sub: alice?.id, reason }

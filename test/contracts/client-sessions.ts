@@ -1,9 +1,9 @@
-import type { Session } from '../../src/store/contracts/client-sessions.ts'
+import type { ClientSession } from '../../src/store/contracts/client-sessions.ts'
 import type { Store } from '../../src/store/index.ts'
 import { client, user } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
 
-export function session(overrides: Partial<Session> = {}): Session {
+export function session(overrides: Partial<ClientSession> = {}): ClientSession {
   return {
     id: 'session',
     clientId: 'machine',
@@ -19,7 +19,7 @@ export function session(overrides: Partial<Session> = {}): Session {
     revokedAt: null,
     revokedReason: null,
     status: { list: 0, idx: 0 },
-    signInId: null,
+    userSessionId: null,
     amr: ['pwd'],
     userinfoClaims: [],
     offline: false,
@@ -43,35 +43,35 @@ export const sessionsContract: Contract = {
       authTime: 900,
       revokedAt: 1600,
       revokedReason: 'reuse',
-      signInId: 'browser',
+      userSessionId: 'browser',
       amr: ['pwd', 'otp', 'mfa'],
       userinfoClaims: ['name', 'email'],
       offline: true,
       backchannelLogout: true,
     })
-    await store.sessions.insert(full)
-    await store.sessions.insert(session({ id: 'bare', scopes: [] }))
-    t.same(await store.sessions.find('session'), full)
-    t.same((await store.sessions.find('bare'))?.scopes, [])
-    t.equal(await store.sessions.find('nobody'), null)
+    await store.clientSessions.insert(full)
+    await store.clientSessions.insert(session({ id: 'bare', scopes: [] }))
+    t.same(await store.clientSessions.find('session'), full)
+    t.same((await store.clientSessions.find('bare'))?.scopes, [])
+    t.equal(await store.clientSessions.find('nobody'), null)
   },
 
   'insert returns false and changes nothing if the client or the user does not exist, or the id is taken':
     async (t, store) => {
       await people(store)
-      t.equal(await store.sessions.insert(session({ clientId: 'x' })), false)
-      t.equal(await store.sessions.insert(session({ userId: 'x' })), false)
-      t.equal(await store.sessions.insert(session()), true)
-      t.equal(await store.sessions.insert(session({ generation: 9 })), false)
-      t.same(await store.sessions.list({}, 10), [session()])
+      t.equal(await store.clientSessions.insert(session({ clientId: 'x' })), false)
+      t.equal(await store.clientSessions.insert(session({ userId: 'x' })), false)
+      t.equal(await store.clientSessions.insert(session()), true)
+      t.equal(await store.clientSessions.insert(session({ generation: 9 })), false)
+      t.same(await store.clientSessions.list({}, 10), [session()])
     },
 
   'rotate increments the generation and extends the idle expiry': async (t, store) => {
     await people(store)
-    await store.sessions.insert(session())
-    t.equal(await store.sessions.rotate('session', 1, 1100, 2100), true)
+    await store.clientSessions.insert(session())
+    t.equal(await store.clientSessions.rotate('session', 1, 1100, 2100), true)
     t.same(
-      await store.sessions.find('session'),
+      await store.clientSessions.find('session'),
       session({ generation: 2, rotatedAt: 1100, idleExpiresAt: 2100 }),
     )
   },
@@ -80,86 +80,86 @@ export const sessionsContract: Contract = {
     async (t, store, database) => {
       await people(store)
       const other = await database.connect()
-      await store.sessions.insert(session())
+      await store.clientSessions.insert(session())
       for (const generation of [1, 2, 3]) {
         const outcome = await winners(50, (i) =>
-          (i % 2 ? store : other).sessions.rotate('session', generation, 1100 + i, 2100),
+          (i % 2 ? store : other).clientSessions.rotate('session', generation, 1100 + i, 2100),
         )
         t.same(outcome, { won: 1, lost: 49 })
       }
-      t.equal((await store.sessions.find('session'))?.generation, 4, 'one step a round: no fork')
+      t.equal((await store.clientSessions.find('session'))?.generation, 4, 'one step a round: no fork')
     },
 
   'rotate returns false and changes nothing for any generation except the current one': async (t, store) => {
     await people(store)
     const third = session({ generation: 3 })
-    await store.sessions.insert(third)
+    await store.clientSessions.insert(third)
     for (const generation of [0, 1, 2, 4, 1e9]) {
-      t.equal(await store.sessions.rotate('session', generation, 1100, 2100), false, String(generation))
+      t.equal(await store.clientSessions.rotate('session', generation, 1100, 2100), false, String(generation))
     }
-    t.equal(await store.sessions.rotate('nobody', 1, 1100, 2100), false)
-    t.same(await store.sessions.find('session'), third)
+    t.equal(await store.clientSessions.rotate('nobody', 1, 1100, 2100), false)
+    t.same(await store.clientSessions.find('session'), third)
   },
 
   'rotate returns false for a revoked session (RFC 9700 §4.14.2; docs/security.md P2)': async (t, store) => {
     await people(store)
-    await store.sessions.insert(session())
-    await store.sessions.revoke('session', 1050, 'by the operator')
-    t.equal(await store.sessions.rotate('session', 1, 1100, 2100), false)
-    t.equal((await store.sessions.find('session'))?.generation, 1)
+    await store.clientSessions.insert(session())
+    await store.clientSessions.revoke('session', 1050, 'by the operator')
+    t.equal(await store.clientSessions.rotate('session', 1, 1100, 2100), false)
+    t.equal((await store.clientSessions.find('session'))?.generation, 1)
   },
 
   'of fifty concurrent revocations of a session, one returns true, and its time and reason are stored':
     async (t, store) => {
       await people(store)
-      await store.sessions.insert(session())
-      t.same(await winners(50, (i) => store.sessions.revoke('session', 1100 + i, `r${i}`)), {
+      await store.clientSessions.insert(session())
+      t.same(await winners(50, (i) => store.clientSessions.revoke('session', 1100 + i, `r${i}`)), {
         won: 1,
         lost: 49,
       })
-      const ended = await store.sessions.find('session')
+      const ended = await store.clientSessions.find('session')
       t.equal(ended?.revokedReason, `r${(ended?.revokedAt ?? 0) - 1100}`, 'time and reason are the winner’s')
-      t.equal(await store.sessions.revoke('nobody', 1100, 'x'), false)
+      t.equal(await store.clientSessions.revoke('nobody', 1100, 'x'), false)
     },
 
   'revokeMatching revokes all matching sessions and returns the ids of those that were not revoked before':
     async (t, store) => {
       await people(store)
-      await store.sessions.insert(session({ id: 'a1' }))
-      await store.sessions.insert(session({ id: 'a2', clientId: 'phone' }))
-      await store.sessions.insert(session({ id: 'b1', userId: 'bob' }))
-      await store.sessions.insert(session({ id: 'dead', revokedAt: 1, revokedReason: 'before' }))
+      await store.clientSessions.insert(session({ id: 'a1' }))
+      await store.clientSessions.insert(session({ id: 'a2', clientId: 'phone' }))
+      await store.clientSessions.insert(session({ id: 'b1', userId: 'bob' }))
+      await store.clientSessions.insert(session({ id: 'dead', revokedAt: 1, revokedReason: 'before' }))
 
-      const ended = await store.sessions.revokeMatching(
+      const ended = await store.clientSessions.revokeMatching(
         { userId: 'alice', clientId: 'machine' },
         1100,
         'gone',
       )
       t.same(ended, ['a1'])
-      t.match(await store.sessions.find('a1'), { revokedAt: 1100, revokedReason: 'gone' })
-      t.match(await store.sessions.find('dead'), { revokedAt: 1, revokedReason: 'before' })
+      t.match(await store.clientSessions.find('a1'), { revokedAt: 1100, revokedReason: 'gone' })
+      t.match(await store.clientSessions.find('dead'), { revokedAt: 1, revokedReason: 'before' })
 
-      t.same(await store.sessions.revokeMatching({ userId: 'alice' }, 1200, 'x'), ['a2'])
-      t.same(await store.sessions.revokeMatching({ id: 'b1' }, 1200, 'x'), ['b1'])
-      t.same(await store.sessions.revokeMatching({ clientId: 'machine' }, 1300, 'x'), [])
+      t.same(await store.clientSessions.revokeMatching({ userId: 'alice' }, 1200, 'x'), ['a2'])
+      t.same(await store.clientSessions.revokeMatching({ id: 'b1' }, 1200, 'x'), ['b1'])
+      t.same(await store.clientSessions.revokeMatching({ clientId: 'machine' }, 1300, 'x'), [])
     },
 
   'concurrent calls of revokeMatching return each session once': async (t, store, database) => {
     await people(store)
     const other = await database.connect()
     const ids = Array.from({ length: 20 }, (_, i) => `s${i}`)
-    for (const id of ids) await store.sessions.insert(session({ id }))
+    for (const id of ids) await store.clientSessions.insert(session({ id }))
     const fresh = session({ id: 'fresh' })
     const [single, , ...lists] = await Promise.all([
-      store.sessions.revoke('s0', 1100, 'one'),
-      other.sessions.insert(fresh),
+      store.clientSessions.revoke('s0', 1100, 'one'),
+      other.clientSessions.insert(fresh),
       ...Array.from({ length: 10 }, (_, i) =>
-        (i % 2 ? store : other).sessions.revokeMatching({ userId: 'alice' }, 1100, 'all'),
+        (i % 2 ? store : other).clientSessions.revokeMatching({ userId: 'alice' }, 1100, 'all'),
       ),
     ])
     const named = [...(single ? ['s0'] : []), ...lists.flat()]
     t.equal(new Set(named).size, named.length, 'none twice')
-    const dead = (await store.sessions.list({}, 100)).filter((one) => one.revokedAt !== null)
+    const dead = (await store.clientSessions.list({}, 100)).filter((one) => one.revokedAt !== null)
     t.same(new Set(named), new Set(dead.map((one) => one.id)), 'and none that ended unnamed')
     for (const id of ids) t.ok(named.includes(id))
   },
@@ -170,55 +170,55 @@ export const sessionsContract: Contract = {
   ) => {
     await people(store)
     const told = { backchannelLogout: true, userId: 'bob' }
-    await store.sessions.insert(session({ ...told, id: 'one' }))
-    await store.sessions.insert(session({ ...told, id: 'two', clientId: 'phone' }))
-    await store.sessions.insert(session({ ...told, id: 'dead', revokedAt: 1, revokedReason: 'before' }))
-    await store.sessions.insert(session({ id: 'mute', userId: 'bob' }))
-    t.same(await store.logoutNotices.due(9999, 10), [])
+    await store.clientSessions.insert(session({ ...told, id: 'one' }))
+    await store.clientSessions.insert(session({ ...told, id: 'two', clientId: 'phone' }))
+    await store.clientSessions.insert(session({ ...told, id: 'dead', revokedAt: 1, revokedReason: 'before' }))
+    await store.clientSessions.insert(session({ id: 'mute', userId: 'bob' }))
+    t.same(await store.logoutOutbox.due(9999, 10), [])
 
     const notice = { userId: 'bob', attempts: 0 }
-    const first = { ...notice, sessionId: 'one', clientId: 'machine', dueAt: 1100 }
-    t.same(await winners(50, () => store.sessions.revoke('one', 1100, 'x')), { won: 1, lost: 49 })
-    await store.sessions.revoke('mute', 1100, 'x')
-    await store.sessions.revoke('dead', 1100, 'x')
-    t.same(await store.logoutNotices.due(9999, 10), [first])
+    const first = { ...notice, clientSessionId: 'one', clientId: 'machine', dueAt: 1100 }
+    t.same(await winners(50, () => store.clientSessions.revoke('one', 1100, 'x')), { won: 1, lost: 49 })
+    await store.clientSessions.revoke('mute', 1100, 'x')
+    await store.clientSessions.revoke('dead', 1100, 'x')
+    t.same(await store.logoutOutbox.due(9999, 10), [first])
 
-    await store.sessions.revokeMatching({ userId: 'bob' }, 1200, 'x')
-    const second = { ...notice, sessionId: 'two', clientId: 'phone', dueAt: 1200 }
-    t.same(await store.logoutNotices.due(9999, 10), [first, second])
+    await store.clientSessions.revokeMatching({ userId: 'bob' }, 1200, 'x')
+    const second = { ...notice, clientSessionId: 'two', clientId: 'phone', dueAt: 1200 }
+    t.same(await store.logoutOutbox.due(9999, 10), [first, second])
 
-    await store.logoutNotices.delete('one')
-    t.equal(await store.sessions.revoke('one', 1300, 'x'), false)
-    t.same(await store.sessions.revokeMatching({ userId: 'bob' }, 1300, 'x'), [])
-    t.same(await store.logoutNotices.due(9999, 10), [second], 'what had ended is not told of again')
+    await store.logoutOutbox.delete('one')
+    t.equal(await store.clientSessions.revoke('one', 1300, 'x'), false)
+    t.same(await store.clientSessions.revokeMatching({ userId: 'bob' }, 1300, 'x'), [])
+    t.same(await store.logoutOutbox.due(9999, 10), [second], 'what had ended is not told of again')
   },
 
   'sessions can be listed and revoked by user session': async (t, store) => {
     await people(store)
-    await store.sessions.insert(session({ id: 'here', signInId: 'browser' }))
-    await store.sessions.insert(
-      session({ id: 'phone', signInId: 'browser', clientId: 'phone', createdAt: 1 }),
+    await store.clientSessions.insert(session({ id: 'here', userSessionId: 'browser' }))
+    await store.clientSessions.insert(
+      session({ id: 'phone', userSessionId: 'browser', clientId: 'phone', createdAt: 1 }),
     )
-    await store.sessions.insert(session({ id: 'there', signInId: 'other' }))
-    await store.sessions.insert(session({ id: 'nowhere' }))
-    const found = await store.sessions.list({ signInId: 'browser' }, 10)
+    await store.clientSessions.insert(session({ id: 'there', userSessionId: 'other' }))
+    await store.clientSessions.insert(session({ id: 'nowhere' }))
+    const found = await store.clientSessions.list({ userSessionId: 'browser' }, 10)
     t.same(
       found.map((one) => one.id),
       ['here', 'phone'],
     )
     const filter = { signInId: 'browser', clientId: 'phone' }
-    t.same(await store.sessions.revokeMatching(filter, 1100, 'x'), ['phone'])
-    t.same(await store.sessions.revokeMatching({ signInId: 'browser' }, 1100, 'x'), ['here'])
-    for (const id of ['there', 'nowhere']) t.equal((await store.sessions.find(id))?.revokedAt, null, id)
+    t.same(await store.clientSessions.revokeMatching(filter, 1100, 'x'), ['phone'])
+    t.same(await store.clientSessions.revokeMatching({ userSessionId: 'browser' }, 1100, 'x'), ['here'])
+    for (const id of ['there', 'nowhere']) t.equal((await store.clientSessions.find(id))?.revokedAt, null, id)
   },
 
   'list returns at most the requested number of matching sessions, newest first': async (t, store) => {
     await people(store)
-    await store.sessions.insert(session({ id: 's1', createdAt: 1 }))
-    await store.sessions.insert(session({ id: 's2', createdAt: 2, clientId: 'phone' }))
-    await store.sessions.insert(session({ id: 's3', createdAt: 3, userId: 'bob' }))
-    const ids = async (...args: Parameters<typeof store.sessions.list>) =>
-      (await store.sessions.list(...args)).map((one) => one.id)
+    await store.clientSessions.insert(session({ id: 's1', createdAt: 1 }))
+    await store.clientSessions.insert(session({ id: 's2', createdAt: 2, clientId: 'phone' }))
+    await store.clientSessions.insert(session({ id: 's3', createdAt: 3, userId: 'bob' }))
+    const ids = async (...args: Parameters<typeof store.clientSessions.list>) =>
+      (await store.clientSessions.list(...args)).map((one) => one.id)
     t.same(await ids({}, 10), ['s3', 's2', 's1'])
     t.same(await ids({}, 2), ['s3', 's2'])
     t.same(await ids({ userId: 'alice' }, 10), ['s2', 's1'])
@@ -230,12 +230,13 @@ export const sessionsContract: Contract = {
   'prune deletes at most the given number of ended sessions and returns how many (docs/security.md Q20)':
     async (t, store) => {
       await people(store)
-      for (let i = 1; i <= 5; i += 1) await store.sessions.insert(session({ id: `s${i}`, idleExpiresAt: i }))
-      t.equal(await store.sessions.prune(4, 2), 2)
-      t.equal(await store.sessions.prune(4, 2), 1)
-      t.equal(await store.sessions.prune(4, 2), 0)
+      for (let i = 1; i <= 5; i += 1)
+        await store.clientSessions.insert(session({ id: `s${i}`, idleExpiresAt: i }))
+      t.equal(await store.clientSessions.prune(4, 2), 2)
+      t.equal(await store.clientSessions.prune(4, 2), 1)
+      t.equal(await store.clientSessions.prune(4, 2), 0)
       t.same(
-        (await store.sessions.list({}, 10)).map((one) => one.id).sort(),
+        (await store.clientSessions.list({}, 10)).map((one) => one.id).sort(),
         ['s4', 's5'],
         'one that ends at that very moment has not ended before it',
       )

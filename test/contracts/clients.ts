@@ -78,13 +78,13 @@ export const clientsContract: Contract = {
     await store.users.insert(alice)
     await store.clients.insert(client())
     await store.clients.insert(client({ id: 'other' }))
-    await store.sessions.insert(session({ id: 's1', userId: alice.id, clientId: 'machine' }))
-    await store.sessions.insert(session({ id: 's2', userId: alice.id, clientId: 'other' }))
+    await store.clientSessions.insert(session({ id: 's1', userId: alice.id, clientId: 'machine' }))
+    await store.clientSessions.insert(session({ id: 's2', userId: alice.id, clientId: 'other' }))
 
     t.equal(await store.clients.delete('machine'), true)
     t.equal(await store.clients.find('machine'), null)
-    t.equal(await store.sessions.find('s1'), null)
-    t.not(await store.sessions.find('s2'), null, 'another client’s sessions stay')
+    t.equal(await store.clientSessions.find('s1'), null)
+    t.not(await store.clientSessions.find('s2'), null, 'another client’s sessions stay')
   },
 
   'sessions that begin while their client is deleted are revoked with it or do not begin (RFC 9700 §4.14.2; docs/security.md P1)':
@@ -95,7 +95,7 @@ export const clientsContract: Contract = {
         const id = `client${round}`
         await store.clients.insert(client({ id }))
         const beginning = Array.from({ length: 8 }, (_, i) =>
-          store.sessions.insert(
+          store.clientSessions.insert(
             session({ id: `${id}-${i}`, clientId: id, status: { list: round, idx: i }, expiresAt: 5000 }),
           ),
         )
@@ -110,7 +110,7 @@ export const clientsContract: Contract = {
           'every index that a token may carry, and no other',
         )
       }
-      t.same(await store.sessions.list({}, 100), [])
+      t.same(await store.clientSessions.list({}, 100), [])
     },
 
   'delete returns false if there is no such client': async (t, { clients }) => {

@@ -8,8 +8,8 @@ import { signIn } from './user-sessions.ts'
 export function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationCode {
   return {
     clientId: 'machine',
-    signInId: 'browser',
-    sessionId: 'session',
+    userSessionId: 'browser',
+    clientSessionId: 'session',
     userId: 'alice',
     redirectUri: 'https://app.test/back?x=1',
     codeChallenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
@@ -28,7 +28,7 @@ export function code(overrides: Partial<AuthorizationCode> = {}): AuthorizationC
 
 /** With nothing that may be missing. */
 const bare = code({
-  sessionId: 'bare',
+  clientSessionId: 'bare',
   redirectUri: null,
   codeChallenge: null,
   nonce: null,
@@ -38,12 +38,12 @@ const bare = code({
 })
 
 const MOST = 5
-const begun = session({ signInId: 'browser' })
+const begun = session({ userSessionId: 'browser' })
 
 /** Alice is signed in, in one browser. */
 async function signedIn(store: Store): Promise<void> {
   await people(store)
-  await store.signIns.insert(signIn(), 'secret')
+  await store.userSessions.insert(signIn(), 'secret')
 }
 
 export const codesContract: Contract = {
@@ -59,9 +59,9 @@ export const codesContract: Contract = {
   'insert returns false and changes nothing if the user session has ended or does not exist (RFC 9700 §4.14.2; docs/security.md F72)':
     async (t, store) => {
       await signedIn(store)
-      await store.signIns.end('browser', 1000, 'signed out')
+      await store.userSessions.end('browser', 1000, 'signed out')
       t.equal(await store.codes.insert('h', code(), 1000), false)
-      t.equal(await store.codes.insert('h', code({ signInId: 'nobody' }), 1000), false)
+      t.equal(await store.codes.insert('h', code({ userSessionId: 'nobody' }), 1000), false)
       t.equal(await store.codes.find('h'), null)
     },
 
@@ -69,7 +69,7 @@ export const codesContract: Contract = {
     await signedIn(store)
     t.equal(await store.codes.insert('h', code({ clientId: 'x' }), 1000), false)
     t.equal(await store.codes.insert('h', code(), 1000), true)
-    t.equal(await store.codes.insert('h', code({ sessionId: 'other' }), 1000), false)
+    t.equal(await store.codes.insert('h', code({ clientSessionId: 'other' }), 1000), false)
     t.same(await store.codes.find('h'), code())
   },
 
@@ -79,7 +79,7 @@ export const codesContract: Contract = {
       const other = await database.connect()
       await store.pushedRequests.insert('pushed', pushed())
       const outcome = await winners(50, (i) =>
-        (i % 2 ? store : other).codes.insert(`h${i}`, code({ sessionId: `s${i}` }), 1010, 'pushed'),
+        (i % 2 ? store : other).codes.insert(`h${i}`, code({ clientSessionId: `s${i}` }), 1010, 'pushed'),
       )
       t.same(outcome, { won: 1, lost: 49 })
       t.same(await store.pushedRequests.find('pushed'), pushed({ usedAt: 1010 }))
@@ -91,7 +91,7 @@ export const codesContract: Contract = {
     async (t, store) => {
       await signedIn(store)
       await store.pushedRequests.insert('pushed', pushed())
-      t.equal(await store.codes.insert('h', code({ signInId: 'nobody' }), 1010, 'pushed'), false)
+      t.equal(await store.codes.insert('h', code({ userSessionId: 'nobody' }), 1010, 'pushed'), false)
       t.equal(await store.codes.insert('h', code({ clientId: 'x' }), 1010, 'pushed'), false)
       t.same(await store.pushedRequests.find('pushed'), pushed())
       t.equal(await store.codes.insert('h', code(), 1010, 'nothing'), false)
@@ -107,10 +107,10 @@ export const codesContract: Contract = {
   ) => {
     await signedIn(store)
     await store.codes.insert('h', code(), 1000)
-    await store.codes.insert('old', code({ sessionId: 'x', expiresAt: 1 }), 1000)
+    await store.codes.insert('old', code({ clientSessionId: 'x', expiresAt: 1 }), 1000)
     t.equal(await store.codes.redeem('h', begun, 1010, MOST), true)
     t.same(await store.codes.find('h'), code({ usedAt: 1010 }))
-    t.same(await store.sessions.find('session'), begun)
+    t.same(await store.clientSessions.find('session'), begun)
     t.not(await store.codes.find('old'), null)
   },
 
@@ -119,14 +119,14 @@ export const codesContract: Contract = {
       await signedIn(store)
       const other = await database.connect()
       for (const hash of ['h1', 'h2', 'h3']) {
-        await store.codes.insert(hash, code({ sessionId: hash }), 1000)
+        await store.codes.insert(hash, code({ clientSessionId: hash }), 1000)
         // Each with a session of its own: it is the code that may be spent once.
         const outcome = await winners(50, (i) =>
           (i % 2 ? store : other).codes.redeem(hash, { ...begun, id: `${hash}-${i}` }, 1010, MOST),
         )
         t.same(outcome, { won: 1, lost: 49 })
       }
-      t.equal((await store.sessions.list({}, 200)).length, 3, 'one session a code')
+      t.equal((await store.clientSessions.list({}, 200)).length, 3, 'one session a code')
     },
 
   'redeem returns false and changes nothing if the code has expired (RFC 6749 §4.1.2; docs/security.md C47)':
@@ -136,7 +136,7 @@ export const codesContract: Contract = {
       for (const now of [1060, 1061, 9000]) {
         t.equal(await store.codes.redeem('h', begun, now, MOST), false, String(now))
       }
-      t.equal(await store.sessions.find('session'), null)
+      t.equal(await store.clientSessions.find('session'), null)
       t.same(await store.codes.find('h'), code())
       t.equal(await store.codes.redeem('h', begun, 1059, MOST), true)
     },
@@ -145,11 +145,11 @@ export const codesContract: Contract = {
     async (t, store) => {
       await signedIn(store)
       await store.codes.insert('h', code(), 1000)
-      await store.codes.insert('h2', code({ sessionId: 'second' }), 1000)
+      await store.codes.insert('h2', code({ clientSessionId: 'second' }), 1000)
       for (let i = 0; i < MOST; i += 1) await store.codes.countPkceFailure('h')
       for (let i = 0; i < MOST - 1; i += 1) await store.codes.countPkceFailure('h2')
       t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
-      t.equal(await store.sessions.find('session'), null)
+      t.equal(await store.clientSessions.find('session'), null)
       t.same(await store.codes.find('h'), code({ pkceFailures: MOST }))
       t.equal(
         await store.codes.redeem('h2', { ...begun, id: 'second' }, 1010, MOST),
@@ -162,20 +162,20 @@ export const codesContract: Contract = {
     await signedIn(store)
     const other = await database.connect()
     await store.codes.insert('h', code(), 1000)
-    await other.signIns.end('browser', 1005, 'signed out')
+    await other.userSessions.end('browser', 1005, 'signed out')
     t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
-    t.equal(await store.sessions.find('session'), null)
+    t.equal(await store.clientSessions.find('session'), null)
     t.same(await store.codes.find('h'), code())
   },
 
   'redeem returns false and begins no session if the user session has expired': async (t, store) => {
     await people(store)
-    await store.signIns.insert(signIn({ idleExpiresAt: 1020 }), 'h1')
-    await store.signIns.insert(signIn({ id: 'other', expiresAt: 1020 }), 'h2')
+    await store.userSessions.insert(signIn({ idleExpiresAt: 1020 }), 'h1')
+    await store.userSessions.insert(signIn({ id: 'other', expiresAt: 1020 }), 'h2')
     await store.codes.insert('idle', code(), 1000)
-    await store.codes.insert('over', code({ sessionId: 's2', signInId: 'other' }), 1000)
+    await store.codes.insert('over', code({ clientSessionId: 's2', userSessionId: 'other' }), 1000)
     for (const hash of ['idle', 'over']) t.equal(await store.codes.redeem(hash, begun, 1020, MOST), false)
-    t.equal(await store.sessions.find('session'), null)
+    t.equal(await store.clientSessions.find('session'), null)
     t.equal(await store.codes.redeem('idle', begun, 1019, MOST), true)
     t.equal(await store.codes.redeem('over', { ...begun, id: 's2' }, 1019, MOST), true)
   },
@@ -188,11 +188,13 @@ export const codesContract: Contract = {
     await signedIn(store)
     const other = await database.connect()
     const hashes = Array.from({ length: 20 }, (_, i) => `h${i}`)
-    for (const hash of hashes) await store.codes.insert(hash, code({ sessionId: hash }), 1000)
+    for (const hash of hashes) await store.codes.insert(hash, code({ clientSessionId: hash }), 1000)
     const redeem = (hash: string) => store.codes.redeem(hash, { ...begun, id: hash }, 1010, MOST)
     const half = hashes.length / 2
     const [ended, ...redeemed] = await Promise.all([
-      new Promise((resolve) => setImmediate(resolve)).then(() => other.signIns.end('browser', 1010, 'out')),
+      new Promise((resolve) => setImmediate(resolve)).then(() =>
+        other.userSessions.end('browser', 1010, 'out'),
+      ),
       ...hashes.slice(0, half).map(redeem),
       ...hashes.slice(half).map(async (hash, i) => {
         for (let turn = 0; turn < i; turn += 1) await store.codes.find(hash)
@@ -202,7 +204,7 @@ export const codesContract: Contract = {
     const begunIds = hashes.filter((_, i) => redeemed[i])
     t.same(ended?.sort(), begunIds.sort(), 'it ended those that began')
     t.same(
-      (await store.sessions.list({}, 100)).filter((one) => one.revokedAt === null),
+      (await store.clientSessions.list({}, 100)).filter((one) => one.revokedAt === null),
       [],
     )
   },
@@ -213,14 +215,14 @@ export const codesContract: Contract = {
     t.equal(await store.codes.redeem('h', { ...begun, userId: 'x' }, 1010, MOST), false)
     t.same(await store.codes.find('h'), code())
     t.equal(await store.codes.redeem('nothing', begun, 1010, MOST), false)
-    t.equal(await store.sessions.find('session'), null)
+    t.equal(await store.clientSessions.find('session'), null)
   },
 
   'countPkceFailure counts every wrong verifier of one code': async (t, store, database) => {
     await signedIn(store)
     const other = await database.connect()
     await store.codes.insert('h', code(), 1000)
-    await store.codes.insert('h2', code({ sessionId: 'second' }), 1000)
+    await store.codes.insert('h2', code({ clientSessionId: 'second' }), 1000)
     await Promise.all(
       Array.from({ length: 50 }, (_, i) => (i % 2 ? store : other).codes.countPkceFailure('h')),
     )
@@ -232,7 +234,7 @@ export const codesContract: Contract = {
     async (t, store) => {
       await signedIn(store)
       for (let i = 1; i <= 5; i += 1) {
-        await store.codes.insert(`h${i}`, code({ sessionId: `s${i}`, expiresAt: i }), 0)
+        await store.codes.insert(`h${i}`, code({ clientSessionId: `s${i}`, expiresAt: i }), 0)
       }
       t.equal(await store.codes.prune(4, 2), 2)
       t.equal(await store.codes.prune(4, 2), 1)

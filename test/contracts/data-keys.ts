@@ -183,10 +183,14 @@ export const dataKeysContract: Contract = {
     await store.users.insert(bob)
     await store.clients.insert(client())
     const of = (userId: string) => ({ userId, clientId: client().id, expiresAt: 9000, idleExpiresAt: 900 })
-    await store.sessions.insert(session({ ...of(alice.id), id: 'old', rotatedAt: 150 }))
-    await store.sessions.insert(session({ ...of(alice.id), id: 'used since', rotatedAt: 500 }))
-    await store.sessions.insert(session({ ...of(alice.id), id: 'over', rotatedAt: 150, idleExpiresAt: 300 }))
-    await store.sessions.insert(session({ ...of(alice.id), id: 'ended', rotatedAt: 150, revokedAt: 200 }))
+    await store.clientSessions.insert(session({ ...of(alice.id), id: 'old', rotatedAt: 150 }))
+    await store.clientSessions.insert(session({ ...of(alice.id), id: 'used since', rotatedAt: 500 }))
+    await store.clientSessions.insert(
+      session({ ...of(alice.id), id: 'over', rotatedAt: 150, idleExpiresAt: 300 }),
+    )
+    await store.clientSessions.insert(
+      session({ ...of(alice.id), id: 'ended', rotatedAt: 150, revokedAt: 200 }),
+    )
     await store.factors.addTotp({
       userId: alice.id,
       encryptedSecret: 'v1',

@@ -1,4 +1,4 @@
-import { MOST_PASSKEYS, type Passkey } from '../../src/store/contracts/factors.ts'
+import { MAX_PASSKEYS, type Passkey } from '../../src/store/contracts/factors.ts'
 import type { Store } from '../../src/store/index.ts'
 import { user } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
@@ -116,7 +116,7 @@ export const factorsContract: Contract = {
       const other = await database.connect()
       const add = (i: number) =>
         (i % 2 ? store : other).factors.addPasskey(passkey(alice, { id: `c${i}`, createdAt: i }))
-      t.same(await winners(50, add), { won: MOST_PASSKEYS, lost: 50 - MOST_PASSKEYS })
+      t.same(await winners(50, add), { won: MAX_PASSKEYS, lost: 50 - MAX_PASSKEYS })
       t.equal(await store.factors.addPasskey(passkey(bob, { id: 'bobs' })), true)
       const [first, , third] = await store.factors.listPasskeys(alice)
       await store.factors.removePasskey(alice, first?.id ?? '')

@@ -12,7 +12,7 @@ import { factorsContract } from './factors.ts'
 import { logoutNoticesContract } from './logout-outbox.ts'
 import { nodesContract } from './nodes.ts'
 import { pushedRequestsContract } from './pushed-requests.ts'
-import { knownLocationsContract, throttleContract } from './rate-limits.ts'
+import { knownLocationsContract, rateLimitsContract } from './rate-limits.ts'
 import { revisionsContract } from './revisions.ts'
 import { revokedTokensContract } from './revoked-tokens.ts'
 import { ringContract } from './ring.ts'
@@ -37,7 +37,7 @@ export const contracts: Readonly<Record<string, Contract>> = {
   'revoked tokens': revokedTokensContract,
   status: statusContract,
   verifiers: verifiersContract,
-  'rate limits': throttleContract,
+  'rate limits': rateLimitsContract,
   'known locations': knownLocationsContract,
   factors: factorsContract,
   'user sessions': signInsContract,

@@ -4,12 +4,12 @@ import { type Contract, winners } from './contract.ts'
 
 /** A session of a client that wants to be told, ended at this time. */
 async function ended(store: Store, id: string, at: number): Promise<void> {
-  await store.sessions.insert(session({ id, backchannelLogout: true }))
-  await store.sessions.revoke(id, at, 'signed out')
+  await store.clientSessions.insert(session({ id, backchannelLogout: true }))
+  await store.clientSessions.revoke(id, at, 'signed out')
 }
 
-const notice = (sessionId: string, dueAt: number, attempts = 0) => ({
-  sessionId,
+const notice = (clientSessionId: string, dueAt: number, attempts = 0) => ({
+  clientSessionId,
   clientId: 'machine',
   userId: 'alice',
   attempts,
@@ -19,7 +19,7 @@ const notice = (sessionId: string, dueAt: number, attempts = 0) => ({
 export const logoutNoticesContract: Contract = {
   'due returns at most the given number of due rows, the longest due first': async (t, store) => {
     await people(store)
-    t.same(await store.logoutNotices.due(9999, 10), [])
+    t.same(await store.logoutOutbox.due(9999, 10), [])
     for (const [id, at] of [
       ['a', 1300],
       ['b', 1100],
@@ -29,11 +29,11 @@ export const logoutNoticesContract: Contract = {
       await ended(store, id, at)
     }
     const due = [notice('b', 1100), notice('c', 1200), notice('a', 1300)]
-    t.same(await store.logoutNotices.due(1300, 10), due)
-    t.same(await store.logoutNotices.due(1300, 2), due.slice(0, 2))
-    t.same(await store.logoutNotices.due(1099, 10), [])
-    t.same(await store.logoutNotices.due(1300, 10, ['phone']), due)
-    t.same(await store.logoutNotices.due(1300, 10, ['phone', 'machine']), [], 'clients that are left alone')
+    t.same(await store.logoutOutbox.due(1300, 10), due)
+    t.same(await store.logoutOutbox.due(1300, 2), due.slice(0, 2))
+    t.same(await store.logoutOutbox.due(1099, 10), [])
+    t.same(await store.logoutOutbox.due(1300, 10, ['phone']), due)
+    t.same(await store.logoutOutbox.due(1300, 10, ['phone', 'machine']), [], 'clients that are left alone')
   },
 
   'of fifty concurrent claims on two connections, one succeeds and delays the next attempt': async (
@@ -48,18 +48,18 @@ export const logoutNoticesContract: Contract = {
     for (const attempts of [0, 1, 2]) {
       const dueAt = 1100 + attempts * 60
       const outcome = await winners(50, (i) =>
-        (i % 2 ? store : other).logoutNotices.claim(notice('a', dueAt, attempts), dueAt + 60),
+        (i % 2 ? store : other).logoutOutbox.claim(notice('a', dueAt, attempts), dueAt + 60),
       )
       t.same(outcome, { won: 1, lost: 49 })
     }
-    t.same(await store.logoutNotices.due(1279, 10), [notice('b', 1100)])
-    t.same(await store.logoutNotices.due(1280, 10), [notice('b', 1100), notice('a', 1280, 3)])
+    t.same(await store.logoutOutbox.due(1279, 10), [notice('b', 1100)])
+    t.same(await store.logoutOutbox.due(1280, 10), [notice('b', 1100), notice('a', 1280, 3)])
   },
 
   'of fifty concurrent claims, one succeeds even if the next attempt is due at once': async (t, store) => {
     await people(store)
     await ended(store, 'a', 1100)
-    const outcome = await winners(50, () => store.logoutNotices.claim(notice('a', 1100), 1100))
+    const outcome = await winners(50, () => store.logoutOutbox.claim(notice('a', 1100), 1100))
     t.same(outcome, { won: 1, lost: 49 })
   },
 
@@ -67,20 +67,20 @@ export const logoutNoticesContract: Contract = {
     await people(store)
     await ended(store, 'a', 1100)
     await ended(store, 'b', 1100)
-    await store.logoutNotices.delete('a')
-    t.same(await store.logoutNotices.due(1100, 10), [notice('b', 1100)])
-    t.equal(await store.logoutNotices.claim(notice('a', 1100), 1160), false)
-    await store.logoutNotices.delete('a')
-    await store.logoutNotices.delete('nobody')
+    await store.logoutOutbox.delete('a')
+    t.same(await store.logoutOutbox.due(1100, 10), [notice('b', 1100)])
+    t.equal(await store.logoutOutbox.claim(notice('a', 1100), 1160), false)
+    await store.logoutOutbox.delete('a')
+    await store.logoutOutbox.delete('nobody')
   },
 
   'count includes all rows, due or not, and no deleted row': async (t, store) => {
     await people(store)
-    t.equal(await store.logoutNotices.count(), 0)
+    t.equal(await store.logoutOutbox.count(), 0)
     await ended(store, 'a', 1100)
     await ended(store, 'b', 9999)
-    t.equal(await store.logoutNotices.count(), 2)
-    await store.logoutNotices.delete('a')
-    t.equal(await store.logoutNotices.count(), 1)
+    t.equal(await store.logoutOutbox.count(), 2)
+    await store.logoutOutbox.delete('a')
+    t.equal(await store.logoutOutbox.count(), 1)
   },
 }

@@ -76,7 +76,7 @@ export const revisionsContract: Contract = {
     await store.users.insert(alice)
     await store.users.setDisabled(alice.id, true)
     await store.singleUse.claim('jti', 9)
-    await store.throttle.take([{ key: 'k', burst: 1, interval: 1 }], 1)
+    await store.rateLimits.take([{ key: 'k', burst: 1, interval: 1 }], 1)
     t.same(await store.revisions.read(), before)
   },
 

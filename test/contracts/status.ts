@@ -92,19 +92,19 @@ export const statusContract: Contract = {
     for (const id of ['machine', 'phone']) await store.clients.insert(client({ id }))
     await store.users.insert(await user({ id: 'alice', roles: [] }))
     const begin = (id: string, idx: number, clientId = 'machine') =>
-      store.sessions.insert(session({ id, clientId, status: { list: 0, idx } }))
+      store.clientSessions.insert(session({ id, clientId, status: { list: 0, idx } }))
     for (let i = 1; i <= 3; i += 1) await begin(`s${i}`, i)
     await begin('p', 4, 'phone')
     await begin('q', 5, 'phone')
     const seen = async () => (await store.status.changesSince(0, 10)).entries.map(({ idx }) => idx).sort()
 
-    await store.sessions.revoke('s1', 1000, 'test')
+    await store.clientSessions.revoke('s1', 1000, 'test')
     t.same(await seen(), [1])
-    await store.sessions.revokeMatching({ id: 'p' }, 1000, 'test')
+    await store.clientSessions.revokeMatching({ id: 'p' }, 1000, 'test')
     t.same(await seen(), [1, 4])
     await store.clients.delete('machine')
     t.same(await seen(), [1, 2, 3, 4])
-    t.equal(await store.sessions.find('s2'), null)
+    t.equal(await store.clientSessions.find('s2'), null)
   },
 
   'replaceStatus revokes the old index and stores a new one, once': async (t, store) => {
@@ -114,20 +114,20 @@ export const statusContract: Contract = {
       { list: 0, idx: 1 },
       { list: 0, idx: 2 },
     ] as const
-    await store.sessions.insert(session({ status: old }))
-    t.equal(await store.sessions.replaceStatus('session', old, fresh), true)
-    t.equal(await store.sessions.replaceStatus('session', old, { list: 0, idx: 3 }), false)
-    t.same((await store.sessions.find('session'))?.status, fresh)
+    await store.clientSessions.insert(session({ status: old }))
+    t.equal(await store.clientSessions.replaceStatus('session', old, fresh), true)
+    t.equal(await store.clientSessions.replaceStatus('session', old, { list: 0, idx: 3 }), false)
+    t.same((await store.clientSessions.find('session'))?.status, fresh)
     t.same((await store.status.changesSince(0, 10)).entries, [old])
   },
 
   'revoking an ended session changes no revision': async (t, store) => {
     await store.clients.insert(client())
     await store.users.insert(await user({ id: 'alice', roles: [] }))
-    await store.sessions.insert(session({ status: { list: 0, idx: 1 } }))
-    t.equal(await store.sessions.revoke('session', 1000, 'test'), true)
+    await store.clientSessions.insert(session({ status: { list: 0, idx: 1 } }))
+    t.equal(await store.clientSessions.revoke('session', 1000, 'test'), true)
     const { revision } = await store.revisions.read().then(({ status }) => ({ revision: status }))
-    t.equal(await store.sessions.revoke('session', 1000, 'test'), false)
+    t.equal(await store.clientSessions.revoke('session', 1000, 'test'), false)
     t.equal((await store.revisions.read()).status, revision)
   },
 }

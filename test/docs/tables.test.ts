@@ -2,10 +2,10 @@ import t from 'tap'
 import { FAMILIAR_ADDRESS_TTL, ONE_TIME_STATE_TTL } from '../../src/accounts/lifetimes.ts'
 import {
   ARGON2_PARAMETERS,
-  LONGEST_PASSWORD,
   MAX_CONCURRENT_HASHES,
+  MAX_PASSWORD_LENGTH,
   MAX_WAITING_HASHES,
-  SHORTEST_PASSWORD,
+  MIN_PASSWORD_LENGTH,
 } from '../../src/accounts/password.ts'
 import { CODE_LIMITS, LIMITS as PASSWORD_LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { CODES_IN_A_SET } from '../../src/accounts/recovery-codes.ts'
@@ -42,7 +42,7 @@ import {
 import { LOGOUT_TIMEOUT_MS } from '../../src/oauth/logout/send-logout-token.ts'
 import { MAX_PARAMETERS } from '../../src/oauth/parameters.ts'
 import { MAX_CLIENTS } from '../../src/oauth/registry.ts'
-import { MOST_PASSKEYS } from '../../src/store/contracts/factors.ts'
+import { MAX_PASSKEYS } from '../../src/store/contracts/factors.ts'
 import { NODE_TIMEOUT } from '../../src/store/contracts/nodes.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
 import { BUSY_TIMEOUT_MS } from '../../src/store/sqlite/sqlite.ts'
@@ -149,7 +149,7 @@ const LIMITS: readonly string[] = [
   `| client assertion, request object | ${kib(MAX_CLIENT_JWT_LENGTH)}; at most ${duration(MAX_CLIENT_JWT_LIFETIME)} to its end; clocks may differ by ${CLIENT_CLOCK_SKEW} s |`,
   `| ${ms(LOGOUT_TIMEOUT_MS)}, no redirects; ${MAX_DELIVERIES} at once, ${MAX_DELIVERIES_PER_CLIENT} of one client; again after ${RETRY_DELAYS.map(duration).join(', ')}, then never |`,
   `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; kept ${duration(JWKS_MAX_AGE)}, again for an unknown key after ${JWKS_COOLDOWN} s |`,
-  `| password | ${SHORTEST_PASSWORD} to ${LONGEST_PASSWORD} characters |`,
+  `| password | ${MIN_PASSWORD_LENGTH} to ${MAX_PASSWORD_LENGTH} characters |`,
   `argon2id, ${ARGON2_PARAMETERS.memoryCost / 1024} MiB, ${ARGON2_PARAMETERS.timeCost} passes; at most ${MAX_CONCURRENT_HASHES} at once, ${MAX_WAITING_HASHES} waiting,`,
   bucket(PASSWORD_LIMITS.pair),
   bucket(PASSWORD_LIMITS.address),
@@ -158,7 +158,7 @@ const LIMITS: readonly string[] = [
   bucket(CODE_LIMITS.pair),
   bucket(CODE_LIMITS.account),
   `| ${duration(ONE_TIME_STATE_TTL['totp-setup'])}; ${duration(ONE_TIME_STATE_TTL['passkey-sign-in'])}, then`,
-  `| ${MOST_PASSKEYS}; ${CODES_IN_A_SET} |`,
+  `| ${MAX_PASSKEYS}; ${CODES_IN_A_SET} |`,
   `a retiring key stays | ${SKEW} s |`,
   `| asked every ${ms(CLOCK_READ_INTERVAL_MS)}; a machine that differs by ${TOLERATED_CLOCK_DIFFERENCE} s is`,
   `| ${CLOCK_JUMP} s; for as long as the jump was, at most ${duration(MAX_CLOCK_LAG)} |`,

@@ -109,7 +109,11 @@ t.test('a user without a role can sign in and is told what is not allowed', asyn
     error: 'You are not allowed to do this with orders.',
   })
   // As an administrator; the app should notice when it needs a new token, which a later test waits for.
-  await store.sessions.revokeMatching({ userId: person.id }, Math.floor(Date.now() / 1000), 'for a test')
+  await store.clientSessions.revokeMatching(
+    { userId: person.id },
+    Math.floor(Date.now() / 1000),
+    'for a test',
+  )
 })
 
 t.test('a user who denies consent, or opens the callback directly, sees an error page', async (t) => {

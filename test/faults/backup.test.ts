@@ -46,7 +46,9 @@ t.test('a backup taken under load restores to a consistent moment', async (t) =>
   })
   const server = await startServer(t, folder)
   const revoke = (token: string) =>
-    readStore(folder, (store) => store.sessions.revoke(idOf(token), Math.floor(Date.now() / 1000), 'test'))
+    readStore(folder, (store) =>
+      store.clientSessions.revoke(idOf(token), Math.floor(Date.now() / 1000), 'test'),
+    )
   t.ok(await revoke(ended))
 
   let going = true
@@ -83,7 +85,7 @@ t.test('a backup taken under load restores to a consistent moment', async (t) =>
 
   for (const [i, { sessionIds }] of pairs.entries()) {
     const sessions = await readStore(other, (store) =>
-      Promise.all(sessionIds.map((id) => store.sessions.find(id))),
+      Promise.all(sessionIds.map((id) => store.clientSessions.find(id))),
     )
     const [first = 0, second = 0] = sessions.map((session) => session?.generation)
     t.ok(first - second === 0 || first - second === 1, `${first} and ${second} existed at one moment`)
@@ -106,7 +108,7 @@ t.test('a backup taken under load restores to a consistent moment', async (t) =>
   for (const { tokens, sessionIds } of pairs) {
     const answer = await refresh(second, tokens[0] ?? '')
     t.match(answer.json(), { error: 'invalid_grant' }, 'a generation that the store has not seen is refused')
-    const session = await readStore(other, (store) => store.sessions.find(sessionIds[0] ?? ''))
+    const session = await readStore(other, (store) => store.clientSessions.find(sessionIds[0] ?? ''))
     t.equal(session?.revokedAt, null, 'and no replay is reported')
   }
   t.notMatch(second.stderr(), /token\.reuse_detected/)

@@ -50,7 +50,7 @@ for (const name of [...refreshSteps, ...those('cover:')]) {
       t.equal(answer.statusCode, 200, answer.body)
       const successor = await withInside(folder, async ({ refreshTokens }) => {
         const parts = await refreshTokens.read(token)
-        return refreshTokens.write({ sessionId: parts?.sessionId ?? '', generation: 2 })
+        return refreshTokens.write({ clientSessionId: parts?.clientSessionId ?? '', generation: 2 })
       })
       t.equal(answer.json().refresh_token, successor)
       t.equal((await refresh(server, token)).json().refresh_token, successor, 'however often it is retried')

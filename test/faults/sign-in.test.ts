@@ -178,7 +178,7 @@ t.test(
     for (const ms of [1, 3, 6]) {
       const { code } = await signIn(openBrowser(server))
       const bought = async () =>
-        (await readStore(folder, (store) => store.sessions.list({ clientId: 'web' }, 100))).filter(
+        (await readStore(folder, (store) => store.clientSessions.list({ clientId: 'web' }, 100))).filter(
           ({ id }) => !known.has(id),
         )
       let tokens: ReturnType<typeof tokensOf> | undefined

@@ -187,7 +187,7 @@ t.test(
   async (t) => {
     const { server, port, connections } = await serving(t as Test)
     let token: string = (await login(server)).json().refresh_token
-    const sessionOf = async () => (await server.store.sessions.list({}, 1))[0]
+    const sessionOf = async () => (await server.store.clientSessions.list({}, 1))[0]
     const offsets = (length: number) => [
       ...Array.from({ length: Math.ceil(length / 23) }, (_, i) => i * 23),
       length - 1,

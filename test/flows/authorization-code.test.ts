@@ -104,7 +104,7 @@ t.test(
     const text = await freshCode(server, { client_id: 'once' })
     const { refresh_token, access_token } = tokensOf(await redeem(server, text, { as: 'once' }))
     t.equal(refresh_token, undefined)
-    const session = await store.sessions.find(String(claimsOf(access_token).sid))
+    const session = await store.clientSessions.find(String(claimsOf(access_token).sid))
     t.equal(session?.expiresAt, clock.now() + 600)
   },
 )
@@ -374,8 +374,8 @@ t.test(
     const noGrant = await between(replaced({ grants: ['client_credentials'] }), replaced({}))
     refused(t, noGrant, { error: 'unauthorized_client' }, 'the grant')
     const signOut = async () => {
-      for (const { id } of await store.signIns.list(alice.id, clock.now())) {
-        await store.signIns.end(id, clock.now(), 'test')
+      for (const { id } of await store.userSessions.list(alice.id, clock.now())) {
+        await store.userSessions.end(id, clock.now(), 'test')
       }
     }
     refused(t, await between(signOut), GRANT, 'the sign-in')

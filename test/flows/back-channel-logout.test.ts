@@ -47,7 +47,7 @@ const notified = (server: TestServer) => server.logger.audits('logout.notified')
 const failed = (server: TestServer) => server.logger.audits('logout.notice_failed').map(({ sid }) => sid)
 const tried = (server: TestServer) =>
   server.logger.lines.filter(({ message }) => message?.includes('could not be delivered yet')).length
-const waiting = async (server: TestServer) => (await server.store.logoutNotices.due(9e9, 99)).length
+const waiting = async (server: TestServer) => (await server.store.logoutOutbox.due(9e9, 99)).length
 const tokenOf = (rp: RelyingParty, n = 0) => rp.received[n]?.form.get('logout_token') ?? ''
 
 t.test(
@@ -223,7 +223,7 @@ t.test(
     for (const wait of [0, 10, 60, 600, 3600]) {
       if (wait > 0) {
         server.clock.tick(wait - 1)
-        t.same(await server.store.logoutNotices.due(server.clock.now(), 9), [], `not before ${wait} s`)
+        t.same(await server.store.logoutOutbox.due(server.clock.now(), 9), [], `not before ${wait} s`)
         await server.poll()
         server.clock.tick(1)
       }

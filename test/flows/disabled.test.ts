@@ -189,7 +189,7 @@ t.test(
     t.same(outcome(await again()), STRANGER)
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), STRANGER)
     t.same((await introspect(server, pair.access_token, 'watch')).json(), { active: false })
-    t.same(await store.sessions.list({ clientId: id }, 10), [])
+    t.same(await store.clientSessions.list({ clientId: id }, 10), [])
 
     await store.clients.insert(client({ id, grants: ['refresh_token'] }))
     t.same(
@@ -259,11 +259,11 @@ t.test(
   'a password change during a sign-in with the old password ends that sign-in (RFC 9700 §4.14.2; docs/security.md F72)',
   async (t) => {
     const { who, id } = await people()
-    const { sessions } = store
-    const insert = sessions.insert
-    t.teardown(() => Object.assign(sessions, { insert }))
+    const { clientSessions } = store
+    const insert = clientSessions.insert
+    t.teardown(() => Object.assign(clientSessions, { insert }))
     // Between the password check and the start of the session, where a race would slip through.
-    Object.assign(sessions, {
+    Object.assign(clientSessions, {
       insert: async (session: Parameters<typeof insert>[0]) => {
         await users.setPassword(who, 'a new and better one')
         return insert(session)
@@ -271,7 +271,7 @@ t.test(
     })
     const answer = await login(server, { username: who.username, password: PASSWORD }, id)
     t.same(outcome(answer), DEAD)
-    const live = await sessions.list({ userId: who.id }, 10)
+    const live = await clientSessions.list({ userId: who.id }, 10)
     t.same(
       live.filter((session) => session.revokedAt === null),
       [],

@@ -104,12 +104,12 @@ async function hintOf(username: string): Promise<string> {
 
 /** Runs `work` while a verb of the store finds that something was deleted. */
 async function meanwhileDeleted<T>(work: () => Promise<T>): Promise<T> {
-  const { insert } = store.sessions
-  Object.assign(store.sessions, { insert: async () => false })
+  const { insert } = store.clientSessions
+  Object.assign(store.clientSessions, { insert: async () => false })
   try {
     return await work()
   } finally {
-    Object.assign(store.sessions, { insert })
+    Object.assign(store.clientSessions, { insert })
   }
 }
 
@@ -203,8 +203,8 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
       'signed_out',
       async () => {
         const code = await ownCode()
-        for (const { id } of await store.signIns.list(alice.id, clock.now())) {
-          await store.signIns.end(id, clock.now(), 'test')
+        for (const { id } of await store.userSessions.list(alice.id, clock.now())) {
+          await store.userSessions.end(id, clock.now(), 'test')
         }
         return redeemed({}, 'own', code)
       },

@@ -413,8 +413,8 @@ t.test(
     tellsClient(t, await browser.open(own({ prompt: 'none' })), { error: 'login_required', to: OWN_REDIRECT })
     await store.users.setDisabled(alice.id, false)
     await goThrough(browser, await browser.open(own()))
-    for (const { id } of await store.signIns.list(alice.id, clock.now()))
-      await store.signIns.end(id, clock.now(), 'test')
+    for (const { id } of await store.userSessions.list(alice.id, clock.now()))
+      await store.userSessions.end(id, clock.now(), 'test')
     t.equal((await browser.open(own())).path, '/login')
   },
 )

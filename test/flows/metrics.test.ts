@@ -191,7 +191,7 @@ t.test('a key ring without scheduled changes has no next-change metric', async (
 })
 
 t.test('password hashing metrics show running, waiting and refused work', async (t) => {
-  const server = await started(t, { gateSize: { running: 1, waiting: 1 } })
+  const server = await started(t, { hashingLimits: { running: 1, waiting: 1 } })
   const logins = [1, 2, 3, 4].map((i) => login(server, { username: `nobody-${i}` }))
   // The counter is read when two were refused, while the other two are still running.
   let seen = await scrape(server)
@@ -220,8 +220,8 @@ t.test('status lists and waiting logout notifications are measured', async (t) =
   t.equal(list.statusCode, 200)
   const [alice] = await server.store.users.list()
   const about = { clientId: 'app', userId: alice?.id ?? '', backchannelLogout: true }
-  await server.store.sessions.insert(session({ id: 'ended', ...about }))
-  await server.store.sessions.revoke('ended', server.clock.now(), 'signed out')
+  await server.store.clientSessions.insert(session({ id: 'ended', ...about }))
+  await server.store.clientSessions.revoke('ended', server.clock.now(), 'signed out')
   const { value } = await scrape(server)
   t.equal(value('keyturn_status_lists'), 1)
   t.equal(value('keyturn_status_list_bytes'), list.body.length)

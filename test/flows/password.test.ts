@@ -19,7 +19,7 @@ const work = watchArgon2(t)
 await signedIn(server)
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
-const sessions = async () => (await store.sessions.list({}, 1000)).length
+const sessions = async () => (await store.clientSessions.list({}, 1000)).length
 
 /** Without what differs between any two responses. */
 const stripped = ({ statusCode, body, headers }: LightMyRequestResponse) => {
@@ -190,7 +190,7 @@ t.test('a hash with outdated parameters is renewed once at sign-in', async (t) =
 })
 
 t.test('concurrent first sign-ins that renew the hash all succeed', async (t) => {
-  const wide = await testServer({ gateSize: { running: 4, waiting: 16 } })
+  const wide = await testServer({ hashingLimits: { running: 4, waiting: 16 } })
   t.teardown(() => wide.close())
   await seed(wide.store)
   const weak = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
@@ -214,7 +214,7 @@ t.test('a password set while the old hash is renewed is kept, and the sign-in fa
   })
   t.same(outcome(await login(server, { username: 'verena' })), [400, 'invalid_grant'])
   t.equal((await store.users.find(vera.id))?.passwordHash, newHash)
-  t.same(await store.sessions.list({ userId: vera.id }, 10), [])
+  t.same(await store.clientSessions.list({ userId: vera.id }, 10), [])
 })
 
 t.test(

@@ -43,10 +43,10 @@ t.test(
 t.test(
   'a code is kept for a day after its expiry, so that a replay is recognised (docs/security.md Q20)',
   async (t) => {
-    await store.signIns.insert(signIn({ id: 'lasting', ...lasting }), 'lasting')
+    await store.userSessions.insert(signIn({ id: 'lasting', ...lasting }), 'lasting')
     const of = { signInId: 'lasting', ...minute }
     await store.codes.insert('spent', code({ ...of, usedAt: start }), start)
-    await store.codes.insert('left', code({ ...of, sessionId: 'another' }), start)
+    await store.codes.insert('left', code({ ...of, clientSessionId: 'another' }), start)
     t.equal(await after(60 + DAY, 'authorization_codes'), 2)
     t.equal(await after(60 + DAY + 1, 'authorization_codes'), 0)
     t.equal(await left('user_sessions'), 1, 'the user session continues')
@@ -57,11 +57,11 @@ t.test(
   'a user session is deleted a day after its idle timeout, ended or not (docs/security.md Q20)',
   async (t) => {
     const idle = { ...lasting, idleExpiresAt: start + HOUR }
-    await store.signIns.insert(signIn({ id: 'idle', ...idle }), 'idle')
-    await store.signIns.insert(signIn({ id: 'ended', ...idle, endedAt: start }), 'ended')
+    await store.userSessions.insert(signIn({ id: 'idle', ...idle }), 'idle')
+    await store.userSessions.insert(signIn({ id: 'ended', ...idle, endedAt: start }), 'ended')
     t.equal(await after(HOUR + DAY, 'user_sessions'), 3)
     t.equal(await after(HOUR + DAY + 1, 'user_sessions'), 1)
-    t.not(await store.signIns.find('lasting'), null)
+    t.not(await store.userSessions.find('lasting'), null)
   },
 )
 

@@ -105,7 +105,7 @@ t.test('a right password resets the count', async (t) => {
 })
 
 t.test('right passwords do not use up the attempts of their address', async (t) => {
-  const server = await started(t, { gateSize: { running: 4, waiting: 100 } })
+  const server = await started(t, { hashingLimits: { running: 4, waiting: 100 } })
   await crowd(server)
   await guess(server, address.burst - 5, (n) => ({ username: `user${n}` }))
   const answers = await Promise.all(Array.from({ length: 20 }, () => attempt(server)))
@@ -238,7 +238,7 @@ t.test('two nodes on one store count together (RFC 6749 §10.10; docs/security.m
 t.test(
   'of two hundred concurrent wrong passwords only five are checked (RFC 6749 §10.10, CVE-2023-47111; docs/security.md P5)',
   async (t) => {
-    const server = await started(t, { gateSize: { running: 8, waiting: 400 } })
+    const server = await started(t, { hashingLimits: { running: 8, waiting: 400 } })
     await attempt(server, { username: 'nobody', from: '203.0.113.5' })
     const work = watchArgon2(t)
     const answers = await Promise.all(
@@ -250,7 +250,7 @@ t.test(
 )
 
 t.test('concurrent logins over the limit get 503 with Retry-After at once and count no guess', async (t) => {
-  const server = await started(t, { gateSize: { running: 1, waiting: 4 } })
+  const server = await started(t, { hashingLimits: { running: 1, waiting: 4 } })
   const work = watchArgon2(t)
   await attempt(server)
   work.clear()

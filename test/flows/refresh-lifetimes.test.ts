@@ -94,7 +94,7 @@ t.test('without a refresh token the session ends with its access token', async (
   const { access_token: token, expires_in: ttl, refresh_token: none } = answer.json()
   t.equal(none, undefined)
   t.equal(ttl, 60)
-  const session = await store.sessions.find(String(claimsOf(token).sid))
+  const session = await store.clientSessions.find(String(claimsOf(token).sid))
   t.equal(session?.expiresAt, clock.now() + 60)
 })
 
@@ -254,10 +254,10 @@ t.test('a server that cannot sign does not consume the refresh token (docs/secur
     t.same(outcome(answer), LATER)
     t.equal(answer.headers['retry-after'], '1')
   }
-  const before = await server.store.sessions.list({}, 100)
+  const before = await server.store.clientSessions.list({}, 100)
   t.same(outcome(await login(server)), LATER)
   t.equal(
-    (await server.store.sessions.list({}, 100)).length,
+    (await server.store.clientSessions.list({}, 100)).length,
     before.length,
     'nor does a sign-in create a session',
   )
@@ -336,7 +336,7 @@ t.test(
     t.same(outcome(refused), LATER)
     t.match(refused.headers['retry-after'], /^\d+$/)
     t.equal(jwks.statusCode, 200, 'the JWKS needs no store')
-    t.equal((await server.store.sessions.find(sid))?.generation, 1, 'nothing was consumed')
+    t.equal((await server.store.clientSessions.find(sid))?.generation, 1, 'nothing was consumed')
     await unlock()
     server.clock.tick(60)
     await refreshed(server, first.refresh_token)

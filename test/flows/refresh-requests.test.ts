@@ -41,7 +41,7 @@ const { refresh_token: genuine } = await signedIn(server)
 const [stored] = await server.store.dataKeys.list()
 if (!stored) throw new Error('there is no data key')
 const dataKey = decryptDataKey(server.deps.keys.masterKeys, stored)
-const [, , sessionId = '', , mac = ''] = genuine.split('.')
+const [, , clientSessionId = '', , mac = ''] = genuine.split('.')
 
 const letters = (length: number) => randomBytes(length).toString('base64url').slice(0, length)
 const stranger = createRefreshTokenCodec(dataKeysOf(randomBytes(32)))
@@ -51,21 +51,22 @@ const shapes: Record<string, () => string> = {
   'random text': () => letters(43),
   'one letter': () => 'x',
   'our shape, random session and MAC': () => `ktr.1.${letters(27)}.1.${letters(43)}`,
-  'a real session, random MAC': () => `ktr.1.${sessionId}.1.${letters(43)}`,
-  'a real session, another data key': () => stranger.write({ sessionId, generation: 1 }),
-  'a real MAC, another generation': () => `ktr.1.${sessionId}.${1 + Math.ceil(Math.random() * 1e9)}.${mac}`,
+  'a real session, random MAC': () => `ktr.1.${clientSessionId}.1.${letters(43)}`,
+  'a real session, another data key': () => stranger.write({ clientSessionId, generation: 1 }),
+  'a real MAC, another generation': () =>
+    `ktr.1.${clientSessionId}.${1 + Math.ceil(Math.random() * 1e9)}.${mac}`,
   'a real MAC, another session': () => `ktr.1.${letters(27)}.1.${mac}`,
   'a MAC under the master key itself': () =>
-    `ktr.1.${sessionId}.1.${createHmac('sha256', masterKey).update(`1.${sessionId}.1`).digest('base64url')}`,
+    `ktr.1.${clientSessionId}.1.${createHmac('sha256', masterKey).update(`1.${clientSessionId}.1`).digest('base64url')}`,
   'a MAC under what the master key itself would give': () => {
     const key = deriveKey(masterKey, 'keyturn/refresh-tokens/v1')
-    return `ktr.1.${sessionId}.1.${createHmac('sha256', key).update(`1.${sessionId}.1`).digest('base64url')}`
+    return `ktr.1.${clientSessionId}.1.${createHmac('sha256', key).update(`1.${clientSessionId}.1`).digest('base64url')}`
   },
   'a MAC under the data key itself': () =>
-    `ktr.1.${sessionId}.1.${createHmac('sha256', dataKey).update(`1.${sessionId}.1`).digest('base64url')}`,
+    `ktr.1.${clientSessionId}.1.${createHmac('sha256', dataKey).update(`1.${clientSessionId}.1`).digest('base64url')}`,
   'a MAC under the key of another purpose': () => {
     const key = deriveKey(dataKey, 'keyturn/rate-limits/v1')
-    return `ktr.1.${sessionId}.1.${createHmac('sha256', key).update(`1.${sessionId}.1`).digest('base64url')}`
+    return `ktr.1.${clientSessionId}.1.${createHmac('sha256', key).update(`1.${clientSessionId}.1`).digest('base64url')}`
   },
   'a real token, another data key id': () =>
     genuine.replace('ktr.1.', `ktr.${2 + Math.floor(Math.random() * 1e8)}.`),
@@ -78,9 +79,9 @@ const shapes: Record<string, () => string> = {
   'something after it': () => genuine + letters(1 + Math.floor(Math.random() * 20)),
   'white space around it': () => ` ${genuine}\n`,
   'another prefix': () => genuine.replace('ktr', letters(3)),
-  'zero and leading zeros': () => `ktr.1.${sessionId}.0${Math.ceil(Math.random() * 9)}.${mac}`,
-  'a negative generation': () => `ktr.1.${sessionId}.-1.${mac}`,
-  'a huge generation': () => `ktr.1.${sessionId}.99999999999.${mac}`,
+  'zero and leading zeros': () => `ktr.1.${clientSessionId}.0${Math.ceil(Math.random() * 9)}.${mac}`,
+  'a negative generation': () => `ktr.1.${clientSessionId}.-1.${mac}`,
+  'a huge generation': () => `ktr.1.${clientSessionId}.99999999999.${mac}`,
   'a JWT': () => `${letters(40)}.${letters(200)}.${letters(342)}`,
   SQL: () => `' OR 1=1 -- ${letters(5)}`,
   'another spelling of the same MAC': () => {
@@ -144,7 +145,7 @@ t.test(
       t.same(outcome(answer), [401, 'invalid_client'], label)
     }
     const successor = await refreshed(server, token)
-    t.equal((await store.sessions.find(String(claimsOf(successor.access_token).sid)))?.generation, 2)
+    t.equal((await store.clientSessions.find(String(claimsOf(successor.access_token).sid)))?.generation, 2)
   },
 )
 

@@ -39,8 +39,8 @@ const codec = createRefreshTokenCodec(server.deps.keys.dataKeys)
 /** Creates a session without checking a password, which would take most of the time. */
 async function begin(): Promise<{ sid: string; token: (generation: number) => string }> {
   const sid = systemRandom.id()
-  await server.store.sessions.insert(session(clock.now(), { id: sid, userId: alice.id }))
-  return { sid, token: (generation) => codec.write({ sessionId: sid, generation }) }
+  await server.store.clientSessions.insert(session(clock.now(), { id: sid, userId: alice.id }))
+  return { sid, token: (generation) => codec.write({ clientSessionId: sid, generation }) }
 }
 
 /** The successor, or null for a refusal; anything else fails the test. */
@@ -117,7 +117,7 @@ t.test(
     t.equal(new Set(answers.map((answer) => answer.json().access_token)).size, 50)
 
     const [successor] = successors
-    const row = await server.store.sessions.find(String(claimsOf(answers[0]?.json().access_token).sid))
+    const row = await server.store.clientSessions.find(String(claimsOf(answers[0]?.json().access_token).sid))
     t.equal(row?.generation, 2, 'one rotation, not fifty')
     clock.tick(GRACE + 1)
     t.ok(await active(server, successor), 'and it is valid')
@@ -244,10 +244,10 @@ t.test('a replay is audited once with client, user, session and address (RFC 970
 t.test(
   'refreshing continues the same session and creates no new one (RFC 9700 §4.14.2; docs/security.md F69)',
   async (t) => {
-    const before = await server.store.sessions.list({ userId: alice.id }, 1000)
+    const before = await server.store.clientSessions.list({ userId: alice.id }, 1000)
     let { refresh_token: token } = await signedIn(server)
     for (let step = 0; step < 10; step += 1) token = pairOf(await refresh(server, token)).refresh_token
-    const after = await server.store.sessions.list({ userId: alice.id }, 1000)
+    const after = await server.store.clientSessions.list({ userId: alice.id }, 1000)
     t.equal(after.length, before.length + 1, 'the store grows with sign-ins, not with refreshes')
   },
 )
@@ -333,13 +333,13 @@ t.test(
   async (t) => {
     let scheduler: fc.Scheduler | undefined
     for (const { store } of nodes) {
-      const { find, rotate, revoke: end } = store.sessions
+      const { find, rotate, revoke: end } = store.clientSessions
       const scheduled =
         <A extends unknown[], R>(label: string, verb: (...args: A) => Promise<R>) =>
         (...args: A): Promise<R> =>
           scheduler ? scheduler.schedule(Promise.resolve(), label).then(() => verb(...args)) : verb(...args)
-      t.teardown(() => Object.assign(store.sessions, { find, rotate, revoke: end }))
-      Object.assign(store.sessions, {
+      t.teardown(() => Object.assign(store.clientSessions, { find, rotate, revoke: end }))
+      Object.assign(store.clientSessions, {
         find: scheduled('find', find),
         rotate: scheduled('rotate', async (...args: Parameters<typeof rotate>) => {
           const before = await find(args[0])
@@ -377,7 +377,7 @@ t.test(
         scheduler = undefined
       })
 
-      const session = await server.store.sessions.find(sid)
+      const session = await server.store.clientSessions.find(sid)
       if (!session) throw new Error('the session is gone')
       const won = (act: string) => outcomes.filter((one) => one.act === act).map((one) => one.successor)
       for (const successor of won('current')) assert.ok(successor === null || successor === token(4))

@@ -11,7 +11,7 @@ import { active, introspect, pairOf, refreshed, revoke, signedIn } from '../supp
 const settings = { LOG_LEVEL: 'warn', ISSUER: 'http://localhost:3000' }
 
 const sessionOf = (folder: Folder, token: string) =>
-  readStore(folder, (store) => store.sessions.find(token.split('.')[1] ?? ''))
+  readStore(folder, (store) => store.clientSessions.find(token.split('.')[1] ?? ''))
 
 t.test(
   'fifty concurrent refreshes over sockets on two processes get one successor (RFC 9700 §4.14.2; docs/security.md F69, P1)',

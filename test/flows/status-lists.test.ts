@@ -165,7 +165,11 @@ t.test(
     cases['a session, by an administrator'] = {
       token: ended.access_token,
       takeBack: () =>
-        store.sessions.revokeMatching({ id: String(claimsOf(ended.access_token).sid) }, clock.now(), 'test'),
+        store.clientSessions.revokeMatching(
+          { id: String(claimsOf(ended.access_token).sid) },
+          clock.now(),
+          'test',
+        ),
     }
     const client = await machine()
     cases['a client'] = { token: client, takeBack: () => store.status.revokeClient('machine') }
@@ -277,7 +281,7 @@ t.test('revoking one token of a sign-in does not sign the user out', async (t) =
   await one.verifier.ready()
   t.equal(await one.verdict(first.access_token), 'revoked')
   t.equal(await one.verdict(second.access_token), 'ok')
-  await server.store.sessions.revokeMatching({}, server.clock.now(), 'test')
+  await server.store.clientSessions.revokeMatching({}, server.clock.now(), 'test')
   await pass(server, one)
   t.equal(await one.verdict(second.access_token), 'revoked', 'the new index belongs to the session too')
 })

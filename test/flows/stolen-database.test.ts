@@ -196,17 +196,17 @@ t.test('no signing key can be derived from the stored data', async (t) => {
 
 t.test('no refresh token can be forged with another key or from the stored data', async (t) => {
   const { store, ring } = await thief(t as Test)
-  const [session] = await store.sessions.list({}, 10)
-  const parts = { sessionId: session?.id ?? '', generation: session?.generation ?? 0 }
-  t.equal(refreshToken.split('.').slice(0, 4).join('.'), `ktr.1.${parts.sessionId}.${parts.generation}`)
+  const [session] = await store.clientSessions.list({}, 10)
+  const parts = { clientSessionId: session?.id ?? '', generation: session?.generation ?? 0 }
+  t.equal(refreshToken.split('.').slice(0, 4).join('.'), `ktr.1.${parts.clientSessionId}.${parts.generation}`)
 
   const keys = [
     Buffer.alloc(32),
     randomBytes(32),
-    Buffer.from(parts.sessionId),
+    Buffer.from(parts.clientSessionId),
     Buffer.from(ring.keys[0]?.kid ?? ''),
   ]
-  const plain = `1.${parts.sessionId}.${parts.generation}`
+  const plain = `1.${parts.clientSessionId}.${parts.generation}`
   const macs = [
     ...keys.map((key) => createRefreshTokenCodec(dataKeysOf(key)).write(parts).split('.')[4]),
     ...keys.map((key) => createHmac('sha256', key).update(plain).digest('base64url')),

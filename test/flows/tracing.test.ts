@@ -275,7 +275,7 @@ t.test('a span is named by its route, never by its path', async (t) => {
 })
 
 t.test('password hashing and its waiting time have spans', async (t) => {
-  const { server, spans } = await started(t, {}, { gateSize: { running: 1, waiting: 1 } })
+  const { server, spans } = await started(t, {}, { hashingLimits: { running: 1, waiting: 1 } })
   const answers = await Promise.all([1, 2, 3].map((i) => login(server, { username: `nobody-${i}` })))
   t.same(answers.map(({ statusCode }) => statusCode).sort(), [400, 400, 503])
   const all = await spans()

@@ -57,7 +57,7 @@ t.test(
 t.test(
   'a verified secret is cached, so its owner gets through while hashing is overloaded (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
-    const server = await start(t, { gateSize: { running: 1, waiting: 0 } })
+    const server = await start(t, { hashingLimits: { running: 1, waiting: 0 } })
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
     const guesses = Array.from({ length: 4 }, (_, i) => ask(server, `guess ${i}`, AWAY))
     const owner = await Promise.all(Array.from({ length: 4 }, () => ask(server, CHOSEN)))

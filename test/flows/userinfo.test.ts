@@ -73,9 +73,9 @@ t.test(
     t.same((await ask(await withScope('openid'))).json(), { sub: alice.id })
     const { sub, email, email_verified } = ALL
     t.same((await ask(await withScope('email openid'))).json(), { sub, email, email_verified })
-    const session = await server.store.sessions.find(String(claimsOf(plain).sid))
+    const session = await server.store.clientSessions.find(String(claimsOf(plain).sid))
     if (!session) throw new Error('no session')
-    await server.store.sessions.insert({ ...session, id: 'named', userinfoClaims: ['name', 'picture'] })
+    await server.store.clientSessions.insert({ ...session, id: 'named', userinfoClaims: ['name', 'picture'] })
     const named = await withScope('openid', { sid: 'named' })
     t.same((await ask(named)).json(), { sub, name: 'Alice' })
   },
@@ -180,15 +180,15 @@ t.test(
     const endings: Record<string, (w: World) => Promise<unknown>> = {
       token: (w) => revoke(w.server, w.plain),
       session: async (w) => {
-        const [session] = await w.server.store.sessions.list({ userId: w.alice.id }, 1)
-        await w.server.store.sessions.revoke(session?.id ?? '', w.server.clock.now(), 'test')
+        const [session] = await w.server.store.clientSessions.list({ userId: w.alice.id }, 1)
+        await w.server.store.clientSessions.revoke(session?.id ?? '', w.server.clock.now(), 'test')
       },
       // This revokes all its tokens so far: they share an entry in the status list.
       'another token of the session': async (w) => {
-        const [session] = await w.server.store.sessions.list({ userId: w.alice.id }, 1)
+        const [session] = await w.server.store.clientSessions.list({ userId: w.alice.id }, 1)
         if (!session?.status) throw new Error('no index')
         const fresh = { list: session.status.list, idx: session.status.idx ^ 1 }
-        t.ok(await w.server.store.sessions.replaceStatus(session.id, session.status, fresh))
+        t.ok(await w.server.store.clientSessions.replaceStatus(session.id, session.status, fresh))
       },
       person: (w) => w.server.store.users.setDisabled(w.alice.id, true),
       client: async (w) => {

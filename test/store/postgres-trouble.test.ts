@@ -55,18 +55,18 @@ t.test(
     const { db, url } = await open(t as Test)
     const store = createStore(db)
     await people(store)
-    await store.signIns.insert(signIn(), 'secret')
+    await store.userSessions.insert(signIn(), 'secret')
     await store.codes.insert('h', code(), 1000)
     // The code is spent and its session about to begin: it waits for its client's row.
     const holder = await connection(t as Test, url)
     await holder.query(`BEGIN; SELECT 1 FROM clients WHERE id = 'machine' FOR UPDATE`)
-    const redeemed = store.codes.redeem('h', session({ id: 's', signInId: 'browser' }), 1010, 5)
+    const redeemed = store.codes.redeem('h', session({ id: 's', userSessionId: 'browser' }), 1010, 5)
     await waits(url, 'Lock')
-    const ended = store.signIns.end('browser', 1010, 'out')
+    const ended = store.userSessions.end('browser', 1010, 'out')
     await sleep(100)
     await holder.query('ROLLBACK')
     t.same([await redeemed, await ended], [true, ['s']])
-    t.equal((await store.sessions.find('s'))?.revokedAt, 1010)
+    t.equal((await store.clientSessions.find('s'))?.revokedAt, 1010)
   },
 )
 

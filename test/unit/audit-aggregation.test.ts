@@ -1,5 +1,5 @@
 import t from 'tap'
-import { createFolding, type Folding, FREQUENT } from '../../src/audit/aggregation.ts'
+import { type Aggregation, createAggregation, FREQUENT } from '../../src/audit/aggregation.ts'
 import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
 
 const NOW = 1_000_000
@@ -11,7 +11,7 @@ interface Traffic {
 
 /** Sends `times` of them; the fields may differ from one to the next. */
 function send(
-  folding: Folding,
+  folding: Aggregation,
   event: AuditEvent,
   times: number,
   now: number,
@@ -25,7 +25,7 @@ function send(
 const counted = (rows: readonly { count: number }[]) => rows.reduce((sum, { count }) => sum + count, 0)
 
 t.test('actions of users and operators are never aggregated', async (t) => {
-  const folding = createFolding()
+  const folding = createAggregation()
   for (const event of [
     'login.succeeded',
     'keys.rotated',
@@ -41,7 +41,7 @@ t.test('actions of users and operators are never aggregated', async (t) => {
 t.test(
   'the first twenty events of a kind are rows, then one row in five minutes, and the rest is counted',
   async (t) => {
-    const folding = createFolding()
+    const folding = createAggregation()
     const fields = { client_id: 'shop', grant_type: 'client_credentials', sub: 'shop', jti: 'x', ip: '::1' }
     t.equal(send(folding, 'token.issued', 1000, NOW, () => fields).kept, 20)
     t.equal(send(folding, 'token.issued', 1, NOW + 59, () => fields).kept, 0)
@@ -67,7 +67,7 @@ t.test(
 )
 
 t.test('no value that a sender controls creates a kind of its own (docs/security.md Q20)', async (t) => {
-  const folding = createFolding()
+  const folding = createAggregation()
   const vary = (i: number): AuditFields => ({
     ip: `10.0.${i >> 8}.${i & 255}`,
     request_id: `${i}`,
@@ -91,7 +91,7 @@ t.test('no value that a sender controls creates a kind of its own (docs/security
 t.test(
   'a flood of every kind produces a bounded number of rows and counts every event once (docs/security.md Q20)',
   async (t) => {
-    const folding = createFolding()
+    const folding = createAggregation()
     let rows = 0
     let events = 0
     let told = 0
@@ -122,7 +122,7 @@ t.test(
 )
 
 t.test('a new kind is counted under its own name when others have used up the row budget', async (t) => {
-  const folding = createFolding()
+  const folding = createAggregation()
   send(folding, 'token.refused', 30_000, NOW, (i) => ({ client_id: `c${i % 30}`, reason: 'invalid_grant' }))
   folding.take(NOW, true)
   t.equal(folding.keeps('token.issued', { client_id: 'rare' }, NOW), false)
@@ -132,7 +132,7 @@ t.test('a new kind is counted under its own name when others have used up the ro
 })
 
 t.test('a clock that is set back delays no row', async (t) => {
-  const folding = createFolding()
+  const folding = createAggregation()
   send(folding, 'login.failed', 30, NOW)
   t.equal(counted(folding.take(NOW - 500, false)), 10)
 })

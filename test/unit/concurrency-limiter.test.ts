@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { createGate, GateFull } from '../../src/accounts/concurrency-limiter.ts'
+import { createConcurrencyLimiter, Overloaded } from '../../src/accounts/concurrency-limiter.ts'
 
 /** Work that ends when the test says so. */
 function work() {
@@ -26,14 +26,14 @@ const outcome = (promise: Promise<unknown>) =>
 t.test(
   'a fixed number of tasks run, a fixed number wait, and the rest are refused at once (docs/security.md Q14)',
   async (t) => {
-    const gate = createGate({ running: 2, waiting: 3 })
+    const gate = createConcurrencyLimiter({ running: 2, waiting: 3 })
     const { started, end, job } = work()
     const all = Array.from({ length: 8 }, (_, i) => outcome(gate.run(job(i))))
     await turn()
     t.same(started, [0, 1])
     for (const refused of await Promise.all(all.slice(5))) {
-      t.type(refused, GateFull)
-      t.equal((refused as GateFull).retryAfter, 1)
+      t.type(refused, Overloaded)
+      t.equal((refused as Overloaded).retryAfter, 1)
     }
     for (let i = 0; i < 5; i += 1) {
       end(i)
@@ -45,7 +45,7 @@ t.test(
 )
 
 t.test('waiting tasks run in order before newcomers', async (t) => {
-  const gate = createGate({ running: 1, waiting: 2 })
+  const gate = createConcurrencyLimiter({ running: 1, waiting: 2 })
   const { started, end, job } = work()
   const all = [gate.run(job(0)), gate.run(job(1)), gate.run(job(2))]
   end(0)
@@ -61,7 +61,7 @@ t.test('waiting tasks run in order before newcomers', async (t) => {
 })
 
 t.test('a failing task frees its place and reports its error to its caller', async (t) => {
-  const gate = createGate({ running: 1, waiting: 1 })
+  const gate = createConcurrencyLimiter({ running: 1, waiting: 1 })
   for (let i = 0; i < 10; i += 1) {
     const failing = [
       outcome(gate.run(() => Promise.reject(new Error(`failed ${i}`)))),
@@ -77,17 +77,17 @@ t.test('a failing task frees its place and reports its error to its caller', asy
 })
 
 t.test('without a queue every task over the limit is refused', async (t) => {
-  const gate = createGate({ running: 1, waiting: 0 })
+  const gate = createConcurrencyLimiter({ running: 1, waiting: 0 })
   const { end, job } = work()
   const first = gate.run(job(0))
-  await t.rejects(gate.run(job(1)), GateFull)
+  await t.rejects(gate.run(job(1)), Overloaded)
   end(0)
   await first
   t.equal(await gate.run(async () => 'free'), 'free')
 })
 
 t.test('a thousand concurrent tasks never exceed the limit, and each one is answered', async (t) => {
-  const gate = createGate({ running: 3, waiting: 500 })
+  const gate = createConcurrencyLimiter({ running: 3, waiting: 500 })
   let inside = 0
   let most = 0
   const all = Array.from({ length: 1000 }, () =>
@@ -104,5 +104,5 @@ t.test('a thousand concurrent tasks never exceed the limit, and each one is answ
   const outcomes = await Promise.all(all)
   t.equal(most, 3)
   t.equal(outcomes.filter((one) => one === 'done').length, 503)
-  t.equal(outcomes.filter((one) => one instanceof GateFull).length, 497)
+  t.equal(outcomes.filter((one) => one instanceof Overloaded).length, 497)
 })

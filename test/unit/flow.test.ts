@@ -25,7 +25,7 @@ const flow: Flow = {
     ['state', '🔑 "\\\n'],
     ['scope', 'openid'],
   ],
-  reauthenticated: { signInId: 's', authTime: clock.now() },
+  reauthenticated: { userSessionId: 's', authTime: clock.now() },
 }
 const encrypt = (what: Flow, browser = 'mine'): string => {
   const text = codec.encrypt(what, browser)

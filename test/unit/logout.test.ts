@@ -6,7 +6,7 @@ import { createSigner } from '../../src/keys/signer.ts'
 import { OAuthError } from '../../src/oauth/errors.ts'
 import { createLogout, type LogoutStep } from '../../src/oauth/logout/logout.ts'
 import { openRegistry } from '../../src/oauth/registry.ts'
-import type { SignIn } from '../../src/store/contracts/user-sessions.ts'
+import type { UserSession } from '../../src/store/contracts/user-sessions.ts'
 import { session } from '../contracts/client-sessions.ts'
 import { testClock } from '../support/server/clock.ts'
 import { clientKey, compact } from '../support/server/jws.ts'
@@ -21,7 +21,7 @@ t.teardown(() => store.db.close())
 const ring = ringDeps(store, clock)
 const signer = createSigner(await openLiveRing({ ...ring, store }, await ensureRing(ring, QUICK)), ISSUER)
 const registry = await openRegistry({ store })
-const decide = createLogout({ signer, registry, sessions: store.sessions })
+const decide = createLogout({ signer, registry, clientSessions: store.clientSessions })
 
 const OUT = 'https://web.test/out'
 const QUERY = 'https://web.test/out?a=b'
@@ -33,7 +33,7 @@ for (const id of ['web', 'other']) {
 await store.clients.insert(client({ id: 'off', postLogoutRedirectUris: [OUT], disabled: true }))
 for (const id of ['alice', 'bob']) await store.users.insert(await user({ id, username: id, roles: [] }))
 
-const signIn = (id: string, userId: string): SignIn => ({
+const signIn = (id: string, userId: string): UserSession => ({
   id,
   userId,
   createdAt: now,
@@ -47,19 +47,20 @@ const signIn = (id: string, userId: string): SignIn => ({
 })
 /** Alice in two browsers, and Bob in a third. She uses `web` in the first, and both clients in the second. */
 const [here, there, bobs] = [signIn('here', 'alice'), signIn('there', 'alice'), signIn('bobs', 'bob')]
-for (const [index, one] of [here, there, bobs].entries()) await store.signIns.insert(one, `secret ${index}`)
+for (const [index, one] of [here, there, bobs].entries())
+  await store.userSessions.insert(one, `secret ${index}`)
 for (const [id, clientId, at] of [
   ['web-here', 'web', here],
   ['web-there', 'web', there],
   ['other-there', 'other', there],
   ['off-here', 'off', here],
 ] as const) {
-  await store.sessions.insert(session({ id, clientId, userId: at.userId, signInId: at.id }))
+  await store.clientSessions.insert(session({ id, clientId, userId: at.userId, userSessionId: at.id }))
 }
-await store.sessions.insert(
-  session({ id: 'ended', clientId: 'web', signInId: here.id, revokedAt: now, revokedReason: 'x' }),
+await store.clientSessions.insert(
+  session({ id: 'ended', clientId: 'web', userSessionId: here.id, revokedAt: now, revokedReason: 'x' }),
 )
-await store.sessions.insert(session({ id: 'offline', clientId: 'other' }))
+await store.clientSessions.insert(session({ id: 'offline', clientId: 'other' }))
 
 const idToken = (claims: Record<string, unknown> = {}, typ = 'JWT') =>
   signer.sign(typ, {
@@ -77,10 +78,10 @@ type Form = Record<string, string>
 const pairs = (form: Form) => Object.entries(form)
 
 /** The outcome in a line: the step, whom the page names, and where the browser is redirected. */
-async function outcome(form: Form, current: SignIn | null = here): Promise<string> {
+async function outcome(form: Form, current: UserSession | null = here): Promise<string> {
   try {
     const step: LogoutStep = await decide(pairs(form), current)
-    if (step.step !== 'gone' && step.signIn !== current) throw new Error('another sign-in')
+    if (step.step !== 'gone' && step.userSession !== current) throw new Error('another sign-in')
     return `${step.step} ${step.client?.id ?? '-'} ${step.redirect ?? '-'}`
   } catch (error) {
     if (!(error instanceof OAuthError)) throw error
@@ -88,7 +89,7 @@ async function outcome(form: Form, current: SignIn | null = here): Promise<strin
   }
 }
 
-async function all(t: Test, table: Readonly<Record<string, readonly [Form, string, (SignIn | null)?]>>) {
+async function all(t: Test, table: Readonly<Record<string, readonly [Form, string, (UserSession | null)?]>>) {
   for (const [label, [form, expected, current = here]] of Object.entries(table)) {
     t.equal(await outcome(form, current), expected, label)
   }

@@ -36,7 +36,7 @@ function* situations(): Generator<AuthorizationState> {
                           continue
                         yield {
                           request: { prompts: new Set(prompts), maxAge },
-                          signIn: age === undefined ? null : { userId: 'alice', authTime: NOW - age },
+                          userSession: age === undefined ? null : { userId: 'alice', authTime: NOW - age },
                           reauthenticated,
                           expectedUser,
                           secondFactor: { required, stepUpRequested, enrolled, used },
@@ -57,17 +57,17 @@ type Rule = readonly [
 ]
 
 const isSilent = ({ request }: AuthorizationState) => request.prompts.has('none')
-const isAnother = ({ expectedUser, signIn }: AuthorizationState) =>
-  signIn !== null && expectedUser !== undefined && expectedUser !== signIn.userId
-const isOld = ({ request, signIn, reauthenticated, now }: AuthorizationState) =>
-  signIn !== null &&
+const isAnother = ({ expectedUser, userSession }: AuthorizationState) =>
+  userSession !== null && expectedUser !== undefined && expectedUser !== userSession.userId
+const isOld = ({ request, userSession, reauthenticated, now }: AuthorizationState) =>
+  userSession !== null &&
   !reauthenticated &&
   request.maxAge !== undefined &&
-  (now - signIn.authTime > request.maxAge || request.maxAge === 0)
+  (now - userSession.authTime > request.maxAge || request.maxAge === 0)
 const asksForLogin = ({ request }: AuthorizationState) =>
   request.prompts.has('login') || request.prompts.has('select_account')
 const mustLogIn = (s: AuthorizationState) =>
-  s.signIn === null || isOld(s) || isAnother(s) || (asksForLogin(s) && !s.reauthenticated)
+  s.userSession === null || isOld(s) || isAnother(s) || (asksForLogin(s) && !s.reauthenticated)
 const lacksFactor = ({ secondFactor: { required, stepUpRequested, enrolled, used } }: AuthorizationState) =>
   !used && (required || (stepUpRequested && enrolled))
 const mustAsk = (s: AuthorizationState) =>
@@ -88,7 +88,7 @@ const rules: readonly Rule[] = [
   ],
   [
     'there is no success without a user session',
-    (s) => s.signIn === null,
+    (s) => s.userSession === null,
     (next, s) => next === (isSilent(s) ? 'login_required' : 'login'),
   ],
   [
@@ -193,7 +193,7 @@ t.test(
       nextStep({
         ...(plain?.state as AuthorizationState),
         request: { prompts: new Set(), maxAge },
-        signIn: { userId: 'alice', authTime: NOW - age },
+        userSession: { userId: 'alice', authTime: NOW - age },
         secondFactor: { required: false, stepUpRequested: false, enrolled: false, used: false },
         expectedUser: undefined,
       }).step

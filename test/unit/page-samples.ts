@@ -132,7 +132,7 @@ const signedOut: SignedOutModel = { back: { url: 'https://app.example/', clientN
 
 const account: AccountModel = {
   profile: { username: 'alice', name: 'Alice', email: 'alice@example.com', emailVerified: false },
-  signIns: [
+  userSessions: [
     {
       id: 'a',
       current: true,
@@ -161,7 +161,7 @@ const account: AccountModel = {
 }
 const emptyAccount: AccountModel = {
   profile: { username: 'bob', name: null, email: null, emailVerified: false },
-  signIns: account.signIns.slice(0, 1),
+  userSessions: account.userSessions.slice(0, 1),
   apps: [],
   consents: [],
   secondFactors: { totp: null, passkeys: [], recoveryCodesLeft: null, required: true },

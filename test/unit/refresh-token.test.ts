@@ -8,7 +8,7 @@ import { createRefreshTokenCodec } from '../../src/tokens/refresh-token.ts'
 import { dataKeysOf } from '../support/server/keys.ts'
 
 const codec = createRefreshTokenCodec(dataKeysOf(Buffer.alloc(32, 1)))
-const PARTS = { sessionId: systemRandom.id(), generation: 42 }
+const PARTS = { clientSessionId: systemRandom.id(), generation: 42 }
 const TOKEN = codec.write(PARTS)
 const [, , SESSION = '', , MAC = ''] = TOKEN.split('.')
 
@@ -20,10 +20,10 @@ async function read(texts: Iterable<string>): Promise<string[]> {
 }
 
 /** With the MAC that belongs to exactly this text, as only the server itself could make it. */
-function signed(sessionId: string, generation: string, id = '1'): string {
+function signed(clientSessionId: string, generation: string, id = '1'): string {
   const key = deriveKey(Buffer.alloc(32, 1), 'keyturn/refresh-tokens/v1')
-  const mac = createHmac('sha256', key).update(`${id}.${sessionId}.${generation}`).digest('base64url')
-  return `ktr.${id}.${sessionId}.${generation}.${mac}`
+  const mac = createHmac('sha256', key).update(`${id}.${clientSessionId}.${generation}`).digest('base64url')
+  return `ktr.${id}.${clientSessionId}.${generation}.${mac}`
 }
 
 t.test('a written token is read by every process with the same data key', async (t) => {
@@ -33,10 +33,10 @@ t.test('a written token is read by every process with the same data key', async 
     .uint8Array({ minLength: 20, maxLength: 20 })
     .map((id) => Buffer.from(id).toString('base64url'))
   await fc.assert(
-    fc.asyncProperty(ids, generations, async (sessionId, generation) => {
-      const token = codec.write({ sessionId, generation })
+    fc.asyncProperty(ids, generations, async (clientSessionId, generation) => {
+      const token = codec.write({ clientSessionId, generation })
       const parts = await other.read(token)
-      return parts?.sessionId === sessionId && parts.generation === generation
+      return parts?.clientSessionId === clientSessionId && parts.generation === generation
     }),
   )
   t.same(await other.read(TOKEN), PARTS)
@@ -46,7 +46,7 @@ t.test(
   'the same generation always gives the same text, so that a retry gets the lost successor',
   async (t) => {
     t.equal(codec.write(PARTS), TOKEN)
-    t.equal(signed(PARTS.sessionId, '42'), TOKEN)
+    t.equal(signed(PARTS.clientSessionId, '42'), TOKEN)
   },
 )
 
@@ -132,7 +132,7 @@ t.test(
   'ten thousand tokens each have 160 random bits and a 256-bit MAC, and all differ (RFC 6749 §10.10; docs/security.md A12)',
   async (t) => {
     const tokens = Array.from({ length: 10_000 }, () =>
-      codec.write({ sessionId: systemRandom.id(), generation: 1 }),
+      codec.write({ clientSessionId: systemRandom.id(), generation: 1 }),
     )
     t.equal(new Set(tokens).size, 10_000)
     const ids = tokens.map((token) => token.split('.')[2] ?? '')

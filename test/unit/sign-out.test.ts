@@ -16,33 +16,33 @@ t.test(
     await people(store)
     const now = clock.now()
     const ends = { expiresAt: now + 999, idleExpiresAt: now + 999 }
-    await store.signIns.insert(signIn(ends), 'h')
+    await store.userSessions.insert(signIn(ends), 'h')
     const redeem = (id: string) =>
-      store.codes.redeem(id, session({ id, signInId: 'browser', offline: true, ...ends }), now, 5)
+      store.codes.redeem(id, session({ id, userSessionId: 'browser', offline: true, ...ends }), now, 5)
     for (const id of ['before', 'between', 'after']) {
-      await store.codes.insert(id, code({ sessionId: id, expiresAt: now + 60 }), now)
+      await store.codes.insert(id, code({ clientSessionId: id, expiresAt: now + 60 }), now)
     }
     await redeem('before')
-    const { sessions } = store
+    const { clientSessions } = store
     // The last query for sessions has run; a session that began now would survive.
     const late = {
-      ...sessions,
-      async revokeMatching(...args: Parameters<typeof sessions.revokeMatching>) {
-        const ended = await sessions.revokeMatching(...args)
+      ...clientSessions,
+      async revokeMatching(...args: Parameters<typeof clientSessions.revokeMatching>) {
+        const ended = await clientSessions.revokeMatching(...args)
         t.equal(await redeem('between'), false)
         return ended
       },
     }
     const deps = {
-      store: { signIns: store.signIns, sessions: late },
+      store: { userSessions: store.userSessions, clientSessions: late },
       clock,
       audit: createAudit(testLogger()),
     }
     const ended = await signOutEverywhere(deps, 'alice', 'password changed', 'operator:test')
-    t.same(ended, { signIns: ['browser'], sessions: ['before'] })
+    t.same(ended, { userSessions: ['browser'], clientSessions: ['before'] })
     t.equal(await redeem('after'), false)
     t.same(
-      (await sessions.list({}, 10)).filter((one) => one.revokedAt === null),
+      (await clientSessions.list({}, 10)).filter((one) => one.revokedAt === null),
       [],
     )
   },

@@ -1,11 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Negotiator from 'negotiator'
-import type { StatusPublisher } from '../../status/status-list-signer.ts'
+import type { StatusListSigner } from '../../status/status-list-signer.ts'
 import type { Seconds } from '../../system.ts'
 import { matchesEtag } from './conditional.ts'
 
 /** draft-ietf-oauth-status-list §8: the signed list, compressed if the client prefers that (RFC 9110 §12.5.3). @param ttl for caches */
-export function statusListEndpoint(statusLists: Pick<StatusPublisher, 'list'>, ttl: Seconds) {
+export function statusListEndpoint(statusLists: Pick<StatusListSigner, 'list'>, ttl: Seconds) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { number } = request.params as { number: string }
     const list = /^(?:0|[1-9]\d{0,8})$/.test(number) ? await statusLists.list(Number(number)) : null
@@ -24,7 +24,7 @@ export function statusListEndpoint(statusLists: Pick<StatusPublisher, 'list'>, t
 }
 
 /** §9: the addresses of all lists, so that a verifier can load them before it sees a token. @param ttl for caches */
-export function statusAggregationEndpoint(statusLists: Pick<StatusPublisher, 'uris'>, ttl: Seconds) {
+export function statusAggregationEndpoint(statusLists: Pick<StatusListSigner, 'uris'>, ttl: Seconds) {
   return async (_request: FastifyRequest, reply: FastifyReply) =>
     reply
       .type('application/json')

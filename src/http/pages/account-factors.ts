@@ -60,7 +60,7 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
           if (summary.passkeys === 0 && registry.requiresSecondFactor(user.roles)) {
             return 'second-factor-required'
           }
-          const removed = await secondFactors.removeTotp(user, request.visitor)
+          const removed = await secondFactors.removeTotp(user, request.requestInfo)
           return removed ? 'totp-removed' : 'already-gone'
         }),
     },
@@ -75,7 +75,7 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
           if (!summary.totp && own.length === 1 && registry.requiresSecondFactor(user.roles)) {
             return 'second-factor-required'
           }
-          const removed = await secondFactors.removePasskey(user, id, request.visitor)
+          const removed = await secondFactors.removePasskey(user, id, request.requestInfo)
           return removed ? 'passkey-removed' : 'already-gone'
         }),
     },

@@ -1,8 +1,8 @@
 /** `/account`: users see their own account, and end sessions and consents there. */
 import type { FastifyReply } from 'fastify'
-import type { OwnAccess } from '../../accounts/account-sessions.ts'
+import type { AccountSessions } from '../../accounts/account-sessions.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
-import type { CurrentSignIn, SignIns } from '../../accounts/user-sessions.ts'
+import type { CurrentUserSession, UserSessions } from '../../accounts/user-sessions.ts'
 import type { Registry } from '../../oauth/registry.ts'
 import { type AccountNotice, accountPage, isAccountNotice } from '../../views/pages/account.ts'
 import type { PageRequest } from '../page-request.ts'
@@ -22,8 +22,8 @@ export function toAccount(request: PageRequest, notice?: AccountNotice): Fastify
 }
 
 export interface AccountPageDeps {
-  readonly accountSessions: OwnAccess
-  readonly userSessions: Pick<SignIns, 'endAll'>
+  readonly accountSessions: AccountSessions
+  readonly userSessions: Pick<UserSessions, 'endAll'>
   readonly secondFactors: Pick<SecondFactors, 'summary' | 'totpSince' | 'listPasskeys'>
   readonly registry: Pick<Registry, 'client' | 'requiresSecondFactor'>
 }
@@ -31,7 +31,7 @@ export interface AccountPageDeps {
 export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
   const { accountSessions, userSessions, secondFactors, registry } = deps
 
-  type Handler = (request: PageRequest, current: CurrentSignIn) => Promise<FastifyReply>
+  type Handler = (request: PageRequest, current: CurrentUserSession) => Promise<FastifyReply>
   const signedIn = (handler: Handler) => async (request: PageRequest) =>
     request.current ? handler(request, request.current) : toLogin(request, ACCOUNT_PATH)
 
@@ -39,13 +39,13 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
     // A user who types the server's address wants the account page: there is no other page to begin with.
     { method: 'GET', path: '/', handler: async (request) => request.redirect(ACCOUNT_PATH) },
     { method: 'GET', path: ACCOUNT_PATH, handler: signedIn(show) },
-    { method: 'POST', path: '/account/sign-ins/end', handler: signedIn(endSignIn) },
+    { method: 'POST', path: '/account/sign-ins/end', handler: signedIn(endUserSession) },
     {
       method: 'POST',
       path: '/account/sessions/end',
       handler: signedIn(async (request, { user }) => {
         const id = request.form.get('id') ?? ''
-        const ended = await accountSessions.endSession(user.id, id, request.visitor)
+        const ended = await accountSessions.endSession(user.id, id, request.requestInfo)
         return toAccount(request, ended ? 'session-ended' : 'already-gone')
       }),
     },
@@ -54,23 +54,29 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
       path: '/account/consents/revoke',
       handler: signedIn(async (request, { user }) => {
         const clientId = request.form.get('client_id') ?? ''
-        const withdrawn = await accountSessions.withdrawConsent(user.id, clientId, request.visitor)
+        const withdrawn = await accountSessions.withdrawConsent(user.id, clientId, request.requestInfo)
         return toAccount(request, withdrawn ? 'consent-forgotten' : 'already-gone')
       }),
     },
   ]
 
-  async function endSignIn(request: PageRequest, { user, signIn }: CurrentSignIn): Promise<FastifyReply> {
+  async function endUserSession(
+    request: PageRequest,
+    { user, userSession }: CurrentUserSession,
+  ): Promise<FastifyReply> {
     const id = request.form.get('id') ?? ''
     const all = request.form.get('all') === 'yes'
     if (all) await userSessions.endAll(user.id, 'signed out everywhere', `user:${user.id}`)
-    const ended = all || (await accountSessions.endSignIn(user.id, id))
-    if (!all && id !== signIn.id) return toAccount(request, ended ? 'sign-in-ended' : 'already-gone')
+    const ended = all || (await accountSessions.endUserSession(user.id, id))
+    if (!all && id !== userSession.id) return toAccount(request, ended ? 'sign-in-ended' : 'already-gone')
     request.setSession(null)
     return request.redirect(SIGNED_OUT_PATH)
   }
 
-  async function show(request: PageRequest, { user, signIn }: CurrentSignIn): Promise<FastifyReply> {
+  async function show(
+    request: PageRequest,
+    { user, userSession }: CurrentUserSession,
+  ): Promise<FastifyReply> {
     const page = request.pageContext()
     const notice = request.query.get('notice') ?? ''
     const access = await accountSessions.list(user.id)
@@ -78,20 +84,20 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
     const since = await secondFactors.totpSince(user.id)
     const passkeys = await secondFactors.listPasskeys(user.id)
     const names = new Map<string, string>()
-    for (const { clientId } of [...access.sessions, ...access.consents]) {
+    for (const { clientId } of [...access.clientSessions, ...access.consents]) {
       if (!names.has(clientId)) names.set(clientId, (await registry.client(clientId))?.name ?? clientId)
     }
     const nameOf = (clientId: string) => names.get(clientId) ?? clientId
     const model = {
       profile: user,
-      signIns: access.signIns.map(({ id, userAgent, ip, createdAt }) => ({
+      userSessions: access.userSessions.map(({ id, userAgent, ip, createdAt }) => ({
         id,
-        current: id === signIn.id,
+        current: id === userSession.id,
         userAgent,
         ip,
         since: createdAt,
       })),
-      apps: access.sessions.map(({ id, clientId, scopes, createdAt, generation, rotatedAt }) => ({
+      apps: access.clientSessions.map(({ id, clientId, scopes, createdAt, generation, rotatedAt }) => ({
         id,
         clientName: nameOf(clientId),
         scopes,

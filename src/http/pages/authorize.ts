@@ -4,7 +4,7 @@ import type { FlowCodec } from '../../oauth/authorize/flow.ts'
 import { repeatedIn } from '../../oauth/parameters.ts'
 import { PageError } from '../page-error.ts'
 import type { PageRoute } from '../page-scope.ts'
-import { followOutcome, requesterOf, requireFlow } from './outcome.ts'
+import { requesterOf, requireFlow, showOutcome } from './outcome.ts'
 
 /** Binds the flow of a request that another site posted: its browser cookie did not come with the POST. */
 const ARRIVAL = 'arrival'
@@ -26,15 +26,15 @@ export function authorizeRoutes({ authorize, flows }: AuthorizePageDeps): PageRo
         // RFC 6749 §3.1: an authorization request ignores unknown parameters, and `flow` and `arrival` are unknown there.
         const isRequest = query.get('client_id') !== undefined
         if (!isRequest && query.get('flow') !== undefined) {
-          return followOutcome(request, await authorize.resume(requireFlow(request), requesterOf(request)))
+          return showOutcome(request, await authorize.resume(requireFlow(request), requesterOf(request)))
         }
         const arrival = isRequest ? undefined : query.get('arrival')
         if (arrival === undefined) {
-          return followOutcome(request, await authorize.start(request.pairs, requesterOf(request)))
+          return showOutcome(request, await authorize.start(request.pairs, requesterOf(request)))
         }
         const flow = flows.decrypt(arrival, ARRIVAL)
         if (!flow?.request) throw new PageError('expired')
-        return followOutcome(request, await authorize.start(flow.request, requesterOf(request)))
+        return showOutcome(request, await authorize.start(flow.request, requesterOf(request)))
       },
     },
     {

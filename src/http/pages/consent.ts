@@ -9,7 +9,7 @@ import { consentPage } from '../../views/pages/consent.ts'
 import { PageError } from '../page-error.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
-import { followOutcome, requesterOf, requireFlow } from './outcome.ts'
+import { requesterOf, requireFlow, showOutcome } from './outcome.ts'
 
 export interface ConsentPageDeps {
   readonly authorize: Pick<Authorize, 'resume'>
@@ -27,7 +27,7 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
       path: '/consent',
       async handler(request) {
         const outcome = await authorize.resume(requireFlow(request), requesterOf(request))
-        return outcome.step === 'consent' ? render(request, outcome.summary) : followOutcome(request, outcome)
+        return outcome.step === 'consent' ? render(request, outcome.summary) : showOutcome(request, outcome)
       },
     },
     {
@@ -36,7 +36,7 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
       async handler(request) {
         const decision = decisionOf(request)
         const outcome = await authorize.resume(requireFlow(request), { ...requesterOf(request), decision })
-        return followOutcome(request, outcome)
+        return showOutcome(request, outcome)
       },
     },
   ]
@@ -89,6 +89,6 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
 
   /** Binds the shown scopes to the browser, the user session and the flow. */
   function shownText({ browser, current }: PageRequest, flow: string, scopes: string): string {
-    return JSON.stringify(['consent', browser, current?.signIn.id, flow, scopes])
+    return JSON.stringify(['consent', browser, current?.userSession.id, flow, scopes])
   }
 }

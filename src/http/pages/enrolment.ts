@@ -2,7 +2,7 @@
 import type { FastifyReply } from 'fastify'
 import { ACR_MFA, amrOf, type Proof, satisfies } from '../../accounts/amr.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
-import type { CurrentSignIn, SignIns } from '../../accounts/user-sessions.ts'
+import type { CurrentUserSession, UserSessions } from '../../accounts/user-sessions.ts'
 import type { RequestSummary } from '../../oauth/authorize/assess.ts'
 import type { Authorize } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
@@ -12,11 +12,11 @@ import { recoveryCodesPage } from '../../views/pages/recovery-codes.ts'
 import { PageError } from '../page-error.ts'
 import type { PageRequest } from '../page-request.ts'
 import { toAccount, toLogin } from './account.ts'
-import { followOutcome, recentlyAuthenticated, requesterOf, requireFlow } from './outcome.ts'
+import { recentlyAuthenticated, requesterOf, requireFlow, showOutcome } from './outcome.ts'
 
 /** A user who may change their second factors now. */
 export interface EnrolmentContext {
-  readonly current: CurrentSignIn
+  readonly current: CurrentUserSession
   readonly summary: FactorSummary
   /** The authorization request that waits until a factor is set up. */
   readonly waiting: { readonly flow: Flow; readonly summary: RequestSummary } | null
@@ -48,7 +48,7 @@ export interface Enrolment {
 export interface EnrolmentDeps {
   readonly authorize: Pick<Authorize, 'resume'>
   readonly secondFactors: Pick<SecondFactors, 'summary' | 'newRecoveryCodes'>
-  readonly userSessions: Pick<SignIns, 'begin'>
+  readonly userSessions: Pick<UserSessions, 'begin'>
 }
 
 export const hasFactor = ({ totp, passkeys }: FactorSummary): boolean => totp || passkeys > 0
@@ -65,7 +65,7 @@ export function formContext(request: PageRequest, { waiting }: Pick<EnrolmentCon
 export function createEnrolment({ authorize, secondFactors, userSessions }: EnrolmentDeps): Enrolment {
   async function showRecoveryCodes(request: PageRequest, context: EnrolmentContext): Promise<FastifyReply> {
     const { current, summary } = context
-    const codes = await secondFactors.newRecoveryCodes(current.user, request.visitor)
+    const codes = await secondFactors.newRecoveryCodes(current.user, request.requestInfo)
     const { flow, page } = formContext(request, context)
     return request.html(recoveryCodesPage({ codes, replaced: summary.recoveryCodes > 0, flow }, page))
   }
@@ -80,12 +80,12 @@ export function createEnrolment({ authorize, secondFactors, userSessions }: Enro
       if (flow?.request || flow?.pushed) {
         const outcome = await authorize.resume(flow, requesterOf(request))
         // The flow needs no factor any more, or something else first.
-        if (outcome.step !== 'enrol' || !recent) return { respond: () => followOutcome(request, outcome) }
+        if (outcome.step !== 'enrol' || !recent) return { respond: () => showOutcome(request, outcome) }
         waiting = { flow, summary: outcome.summary }
       }
       if (!current || !recent) return { respond: () => toLogin(request, returnTo) }
       const summary = await secondFactors.summary(current.user.id)
-      if (hasFactor(summary) && !satisfies(current.signIn.amr, ACR_MFA)) {
+      if (hasFactor(summary) && !satisfies(current.userSession.amr, ACR_MFA)) {
         return { respond: () => toLogin(request, returnTo) }
       }
       return { current, summary, waiting }
@@ -94,12 +94,12 @@ export function createEnrolment({ authorize, secondFactors, userSessions }: Enro
     async finish(request, context, proof, notice) {
       const { current, summary } = context
       let { waiting } = context
-      if (!satisfies(current.signIn.amr, ACR_MFA)) {
+      if (!satisfies(current.userSession.amr, ACR_MFA)) {
         const amr = amrOf([{ kind: 'password' }, proof])
-        const begun = await userSessions.begin(current.user, amr, current, request.visitor)
+        const begun = await userSessions.begin(current.user, amr, current, request.requestInfo)
         if (!begun) throw new PageError('access-denied')
         request.setSession(begun.secret)
-        const reauthenticated = { signInId: begun.signIn.id, authTime: begun.signIn.authTime }
+        const reauthenticated = { userSessionId: begun.userSession.id, authTime: begun.userSession.authTime }
         waiting = waiting && { ...waiting, flow: { ...waiting.flow, reauthenticated } }
       }
       if (!hasFactor(summary)) return showRecoveryCodes(request, { ...context, waiting })

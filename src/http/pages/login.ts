@@ -1,11 +1,11 @@
 /** `/login`: a user logs in, with a password or a passkey. Returns to the flow that the user came from, or to the account page. */
 import type { FastifyReply } from 'fastify'
 import { amrOf } from '../../accounts/amr.ts'
-import { GateFull } from '../../accounts/concurrency-limiter.ts'
+import { Overloaded } from '../../accounts/concurrency-limiter.ts'
 import type { Login, LoginOutcome } from '../../accounts/login.ts'
-import { Throttled } from '../../accounts/rate-limiter.ts'
+import { RateLimited } from '../../accounts/rate-limiter.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
-import type { SignIns } from '../../accounts/user-sessions.ts'
+import type { UserSessions } from '../../accounts/user-sessions.ts'
 import type { Authorize, Outcome } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
 import type { UserStore } from '../../store/contracts/users.ts'
@@ -14,7 +14,7 @@ import { PageError } from '../page-error.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
 import { completeLogin } from './complete-login.ts'
-import { followOutcome, pageFor, requesterOf } from './outcome.ts'
+import { pageFor, requesterOf, showOutcome } from './outcome.ts'
 import { asChallenge } from './passkey-challenge.ts'
 import { fingerprint } from './pending.ts'
 
@@ -23,7 +23,7 @@ export interface LoginPageDeps {
   readonly login: Login
   readonly secondFactors: SecondFactors
   readonly users: Pick<UserStore, 'find'>
-  readonly userSessions: Pick<SignIns, 'begin'>
+  readonly userSessions: Pick<UserSessions, 'begin'>
 }
 
 /** What the login is for. */
@@ -51,7 +51,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
     if (request.query.get('flow') === undefined && request.current && !otherAccount)
       return request.redirect('/account')
     const context = await loginContext(authorize, request)
-    if ('outcome' in context) return followOutcome(request, context.outcome)
+    if ('outcome' in context) return showOutcome(request, context.outcome)
     const known = !otherAccount && request.current !== null && !context.selectAccount
     return render(request, context, {
       username: known && request.current ? request.current.user.username : context.loginHint,
@@ -61,9 +61,9 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
   }
 
   async function post(request: PageRequest): Promise<FastifyReply> {
-    const { form, visitor } = request
+    const { form, requestInfo } = request
     const context = await loginContext(authorize, request, true)
-    if ('outcome' in context) return followOutcome(request, context.outcome)
+    if ('outcome' in context) return showOutcome(request, context.outcome)
     const username = form.get('username') ?? ''
     const password = form.get('password') ?? ''
     const again = (message: LoginMessage, status: number) =>
@@ -74,13 +74,19 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
       outcome =
         username === '' || password === ''
           ? null
-          : await login({ username, password, ip: visitor.ip, requestId: visitor.requestId, clientId })
+          : await login({
+              username,
+              password,
+              ip: requestInfo.ip,
+              requestId: requestInfo.requestId,
+              clientId,
+            })
     } catch (error) {
-      if (error instanceof Throttled) {
+      if (error instanceof RateLimited) {
         request.reply.header('retry-after', String(error.retryAfter))
         return again({ kind: 'throttled', seconds: error.retryAfter }, 429)
       }
-      if (!(error instanceof GateFull)) throw error
+      if (!(error instanceof Overloaded)) throw error
       request.reply.header('retry-after', String(error.retryAfter))
       return again({ kind: 'busy' }, 503)
     }
@@ -97,14 +103,14 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
   }
 
   async function postPasskey(request: PageRequest): Promise<FastifyReply> {
-    const { form, visitor } = request
+    const { form, requestInfo } = request
     const context = await loginContext(authorize, request, true)
-    if ('outcome' in context) return followOutcome(request, context.outcome)
+    if ('outcome' in context) return showOutcome(request, context.outcome)
     const proof = await secondFactors.finishPasskeyAuthentication(
       form.get('credential') ?? '',
       form.get('challenge') ?? '',
       null,
-      visitor,
+      requestInfo,
     )
     const user = proof ? await users.find(proof.userId) : null
     if (!proof || !user || user.disabled) {

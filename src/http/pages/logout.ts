@@ -1,6 +1,6 @@
 /** `/oauth2/logout` (OpenID Connect RP-Initiated Logout): a client sends users here when they sign out at the client. */
 import type { FastifyReply } from 'fastify'
-import type { SignIns } from '../../accounts/user-sessions.ts'
+import type { UserSessions } from '../../accounts/user-sessions.ts'
 import type { FlowCodec } from '../../oauth/authorize/flow.ts'
 import type { Logout, LogoutStep } from '../../oauth/logout/logout.ts'
 import type { Pair } from '../../oauth/parameters.ts'
@@ -19,7 +19,7 @@ const ARRIVAL = 'logout-arrival'
 
 export interface LogoutPageDeps {
   readonly logout: Logout
-  readonly userSessions: Pick<SignIns, 'end'>
+  readonly userSessions: Pick<UserSessions, 'end'>
   readonly flows: FlowCodec
 }
 
@@ -32,7 +32,7 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
       head: false,
       async handler(request) {
         const pairs = logoutRequest(request)
-        const step = await logout(pairs, request.current?.signIn ?? null)
+        const step = await logout(pairs, request.current?.userSession ?? null)
         return step.step === 'ask' ? ask(request, step, pairs) : finish(request, step)
       },
     },
@@ -60,7 +60,7 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
         // The request is resolved again: where it may lead is decided now.
         return finish(
           request,
-          await logout(requireFlow(request).logout ?? [], request.current?.signIn ?? null),
+          await logout(requireFlow(request).logout ?? [], request.current?.userSession ?? null),
         )
       },
     },
@@ -88,8 +88,8 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
   /** Signs the user out and follows the redirect URI, if there is one. */
   async function finish(request: PageRequest, step: LogoutStep): Promise<FastifyReply> {
     if (step.step !== 'gone') {
-      const { signIn } = step
-      await userSessions.end(signIn, 'signed out', `user:${signIn.userId}`)
+      const { userSession } = step
+      await userSessions.end(userSession, 'signed out', `user:${userSession.userId}`)
     }
     request.setSession(null)
     const { redirect, client } = step

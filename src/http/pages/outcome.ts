@@ -20,8 +20,8 @@ const PATHS = {
 export type PageStep = keyof typeof PATHS
 
 /** Who sends the request, for the rules of the authorization endpoint. */
-export function requesterOf({ current, visitor }: PageRequest) {
-  return { current, ip: visitor.ip, requestId: visitor.requestId }
+export function requesterOf({ current, requestInfo }: PageRequest) {
+  return { current, ip: requestInfo.ip, requestId: requestInfo.requestId }
 }
 
 /** @throws {PageError} if the request carries no flow, or one that is expired or of another browser */
@@ -32,7 +32,7 @@ export function requireFlow(request: PageRequest): Flow {
 }
 
 /** Sends the browser to the page that is next, or back to the client. */
-export function followOutcome(request: PageRequest, outcome: Outcome): FastifyReply {
+export function showOutcome(request: PageRequest, outcome: Outcome): FastifyReply {
   if (outcome.step !== 'answer') {
     return request.redirect(PATHS[pageFor(request, outcome.step)], {
       flow: request.encryptFlow(outcome.flow),
@@ -52,7 +52,7 @@ export function followOutcome(request: PageRequest, outcome: Outcome): FastifyRe
 
 /** The user has proven who they are within the last minutes. */
 export function recentlyAuthenticated({ current, now }: PageRequest): boolean {
-  return current !== null && now() - current.signIn.authTime <= RECENT_LOGIN_TTL
+  return current !== null && now() - current.userSession.authTime <= RECENT_LOGIN_TTL
 }
 
 export function pageFor(request: PageRequest, step: PageStep): PageStep {

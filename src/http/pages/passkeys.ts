@@ -1,7 +1,11 @@
 /** `/account/passkeys`: adds a passkey. */
 import type { FastifyReply } from 'fastify'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
-import { type AddPasskeyModel, addPasskeyPage, LONGEST_PASSKEY_NAME } from '../../views/pages/add-passkey.ts'
+import {
+  type AddPasskeyModel,
+  addPasskeyPage,
+  MAX_PASSKEY_NAME_LENGTH,
+} from '../../views/pages/add-passkey.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
 import { toAccount } from './account.ts'
@@ -34,9 +38,9 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
   async function post(request: PageRequest): Promise<FastifyReply> {
     const context = await enrolment.begin(request, PATH)
     if ('respond' in context) return context.respond()
-    const { form, visitor } = request
+    const { form, requestInfo } = request
     const name = (form.get('name') ?? '').trim()
-    if (name === '' || [...name].length > LONGEST_PASSKEY_NAME) {
+    if (name === '' || [...name].length > MAX_PASSKEY_NAME_LENGTH) {
       return render(request, context, name, { kind: 'name' }, 400)
     }
     const passkey = await secondFactors.finishPasskeyRegistration(
@@ -44,7 +48,7 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
       name,
       form.get('credential') ?? '',
       form.get('challenge') ?? '',
-      visitor,
+      requestInfo,
     )
     if (!passkey) return render(request, context, name, { kind: 'refused' }, 400)
     // Registration does not tell whether the passkey verifies its user; only a signature will.

@@ -1,10 +1,10 @@
 /** `/account/password`: users change their own password. */
 import type { FastifyReply } from 'fastify'
 import type { ChangePassword } from '../../accounts/change-password.ts'
-import { GateFull } from '../../accounts/concurrency-limiter.ts'
-import { SHORTEST_PASSWORD } from '../../accounts/password.ts'
-import { Throttled } from '../../accounts/rate-limiter.ts'
-import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
+import { Overloaded } from '../../accounts/concurrency-limiter.ts'
+import { MIN_PASSWORD_LENGTH } from '../../accounts/password.ts'
+import { RateLimited } from '../../accounts/rate-limiter.ts'
+import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
 import { type ChangePasswordMessage, changePasswordPage } from '../../views/pages/change-password.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
@@ -25,7 +25,7 @@ export function passwordRoutes({ changePassword }: { readonly changePassword: Ch
   ]
 
   async function post(request: PageRequest): Promise<FastifyReply> {
-    const { current, form, visitor } = request
+    const { current, form, requestInfo } = request
     if (!current) return toLogin(request, PATH)
     const next = form.get('new_password') ?? ''
     if (next !== (form.get('new_password_repeat') ?? '')) {
@@ -33,25 +33,25 @@ export function passwordRoutes({ changePassword }: { readonly changePassword: Ch
     }
     try {
       const change = { current: form.get('current_password') ?? '', next }
-      const changed = await changePassword(current, change, visitor)
+      const changed = await changePassword(current, change, requestInfo)
       if ('refused' in changed) return render(request, current, { kind: changed.refused }, 400)
       request.setSession(changed.secret)
       return toAccount(request, 'password-changed')
     } catch (error) {
-      if (!(error instanceof Throttled || error instanceof GateFull)) throw error
+      if (!(error instanceof RateLimited || error instanceof Overloaded)) throw error
       request.reply.header('retry-after', String(error.retryAfter))
-      if (error instanceof GateFull) return render(request, current, { kind: 'busy' }, 503)
+      if (error instanceof Overloaded) return render(request, current, { kind: 'busy' }, 503)
       return render(request, current, { kind: 'throttled', seconds: error.retryAfter }, 429)
     }
   }
 
   function render(
     request: PageRequest,
-    { user }: CurrentSignIn,
+    { user }: CurrentUserSession,
     message: ChangePasswordMessage | null,
     status = 200,
   ): FastifyReply {
-    const model = { username: user.username, shortest: SHORTEST_PASSWORD, message }
+    const model = { username: user.username, shortest: MIN_PASSWORD_LENGTH, message }
     return request.html(changePasswordPage(model, request.pageContext()), { status })
   }
 }

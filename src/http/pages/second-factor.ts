@@ -2,9 +2,9 @@
 import type { FastifyReply } from 'fastify'
 import { amrOf, type Proof } from '../../accounts/amr.ts'
 import { PENDING_LOGIN_TTL } from '../../accounts/lifetimes.ts'
-import { Throttled } from '../../accounts/rate-limiter.ts'
+import { RateLimited } from '../../accounts/rate-limiter.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
-import type { SignIns } from '../../accounts/user-sessions.ts'
+import type { UserSessions } from '../../accounts/user-sessions.ts'
 import type { Authorize, Outcome } from '../../oauth/authorize/authorize.ts'
 import type { Flow } from '../../oauth/authorize/flow.ts'
 import type { User, UserStore } from '../../store/contracts/users.ts'
@@ -12,7 +12,7 @@ import { type SecondFactorMessage, secondFactorPage } from '../../views/pages/se
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
 import { completeLogin } from './complete-login.ts'
-import { followOutcome, pageFor, requesterOf, requireFlow } from './outcome.ts'
+import { pageFor, requesterOf, requireFlow, showOutcome } from './outcome.ts'
 import { asChallenge } from './passkey-challenge.ts'
 import { fingerprint } from './pending.ts'
 
@@ -20,7 +20,7 @@ export interface SecondFactorPageDeps {
   readonly authorize: Pick<Authorize, 'resume'>
   readonly secondFactors: SecondFactors
   readonly users: Pick<UserStore, 'find'>
-  readonly userSessions: Pick<SignIns, 'begin'>
+  readonly userSessions: Pick<UserSessions, 'begin'>
 }
 
 interface SecondFactorContext {
@@ -36,13 +36,13 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
   ]
 
   async function post(request: PageRequest): Promise<FastifyReply> {
-    const { form, visitor } = request
+    const { form, requestInfo } = request
     const flow = requireFlow(request)
     const user = await userOf(request, flow)
     if (!user) return again(request, flow)
     // The page itself checks this too: a code must not replace a password that is due again.
     const context = await contextOf(request, flow)
-    if ('outcome' in context) return followOutcome(request, context.outcome)
+    if ('outcome' in context) return showOutcome(request, context.outcome)
     const credential = form.get('credential')
     const recovery = form.get('recovery_code')
     let proof: Proof | null
@@ -52,7 +52,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
           ? await passkey(user, credential, form.get('challenge') ?? '', request)
           : await code(user, recovery ?? form.get('code') ?? '', request)
     } catch (error) {
-      if (!(error instanceof Throttled)) throw error
+      if (!(error instanceof RateLimited)) throw error
       request.reply.header('retry-after', String(error.retryAfter))
       return render(request, { kind: 'throttled', seconds: error.retryAfter }, 429)
     }
@@ -62,8 +62,8 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     }
     return completeLogin(userSessions, request, flow, user, amrOf([{ kind: 'password' }, proof]))
 
-    async function code(user: User, text: string, { visitor }: PageRequest): Promise<Proof | null> {
-      const kind = text === '' ? null : await secondFactors.checkCode(user, text, visitor)
+    async function code(user: User, text: string, { requestInfo }: PageRequest): Promise<Proof | null> {
+      const kind = text === '' ? null : await secondFactors.checkCode(user, text, requestInfo)
       return kind && { kind }
     }
     async function passkey(
@@ -72,7 +72,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
       challenge: string,
       _visit: PageRequest,
     ): Promise<Proof | null> {
-      const proof = await secondFactors.finishPasskeyAuthentication(json, challenge, user.id, visitor)
+      const proof = await secondFactors.finishPasskeyAuthentication(json, challenge, user.id, requestInfo)
       return proof && { kind: 'passkey', ...proof }
     }
   }
@@ -86,7 +86,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
       return user && !user.disabled && fingerprint(user) === pending.fingerprint ? user : null
     }
     if (!flow.request && !flow.pushed) return null
-    const fresh = request.current && request.now() - request.current.signIn.authTime <= PENDING_LOGIN_TTL
+    const fresh = request.current && request.now() - request.current.userSession.authTime <= PENDING_LOGIN_TTL
     return fresh ? (request.current?.user ?? null) : null
   }
 
@@ -119,7 +119,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     const user = await userOf(request, flow)
     if (!user) return again(request, flow)
     const context = await contextOf(request, flow)
-    if ('outcome' in context) return followOutcome(request, context.outcome)
+    if ('outcome' in context) return showOutcome(request, context.outcome)
     const { leadsTo, locales } = context
     const { totp, passkeys, recoveryCodes } = await secondFactors.summary(user.id)
     const passkey = passkeys > 0 ? asChallenge(await secondFactors.beginPasskeyAuthentication(user.id)) : null

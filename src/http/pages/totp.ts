@@ -35,7 +35,7 @@ export function totpRoutes({ enrolment, secondFactors }: TotpPageDeps): PageRout
     const { user } = context.current
     const pending = request.form.get('enrolment') ?? ''
     const code = request.form.get('code') ?? ''
-    const confirmed = await secondFactors.confirmTotp(user, pending, code, request.visitor)
+    const confirmed = await secondFactors.confirmTotp(user, pending, code, request.requestInfo)
     if (confirmed === 'confirmed') {
       return enrolment.finish(request, context, { kind: 'totp' }, 'totp-added')
     }

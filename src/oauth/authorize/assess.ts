@@ -4,7 +4,7 @@
  */
 import { ACR_MFA, ACR_PASSWORD, ACR_VALUES, satisfies } from '../../accounts/amr.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
-import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
+import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
 import type { Config } from '../../config/load.ts'
 import type { Signer } from '../../keys/signer.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -49,7 +49,7 @@ export interface AssessDeps {
 export type Assess = (
   flow: Flow,
   request: AuthorizationRequest,
-  current: CurrentSignIn | null,
+  current: CurrentUserSession | null,
 ) => Promise<Assessment>
 
 export function createAssess(deps: AssessDeps): Assess {
@@ -71,7 +71,7 @@ export function createAssess(deps: AssessDeps): Assess {
       summary,
       state: {
         request,
-        signIn: current && { userId: current.user.id, authTime: current.signIn.authTime },
+        userSession: current && { userId: current.user.id, authTime: current.userSession.authTime },
         reauthenticated: isReauthenticated(flow, current),
         expectedUser: await expectedUser(request),
         secondFactor: await secondFactorOf(request, current),
@@ -94,21 +94,21 @@ export function createAssess(deps: AssessDeps): Assess {
     return hint.sub
   }
 
-  async function secondFactorOf(request: AuthorizationRequest, current: CurrentSignIn | null) {
+  async function secondFactorOf(request: AuthorizationRequest, current: CurrentUserSession | null) {
     const essential = request.essentialAcr.length > 0 && !request.essentialAcr.includes(ACR_PASSWORD)
     const required =
       request.client.requireSecondFactor ||
       essential ||
       (current !== null && registry.requiresSecondFactor(current.user.roles))
     const stepUpRequested = request.acrValues.some((acr) => isKnown(acr) && acr !== ACR_PASSWORD)
-    const used = current !== null && satisfies(current.signIn.amr, ACR_MFA)
+    const used = current !== null && satisfies(current.userSession.amr, ACR_MFA)
     if (!current || used || !(required || stepUpRequested))
       return { required, stepUpRequested, used, enrolled: false }
     const { totp, passkeys } = await secondFactors.summary(current.user.id)
     return { required, stepUpRequested, used, enrolled: totp || passkeys > 0 }
   }
 
-  async function hasStoredConsent(summary: RequestSummary, { user }: CurrentSignIn) {
+  async function hasStoredConsent(summary: RequestSummary, { user }: CurrentUserSession) {
     const { request, canStoreConsent, scopesToShow } = summary
     // Even for a first-party client: an address that any app can take proves nothing (RFC 8252 §8.6).
     if (!canStoreConsent) return false
@@ -121,11 +121,11 @@ export function createAssess(deps: AssessDeps): Assess {
 const isKnown = (acr: string): boolean => (ACR_VALUES as readonly string[]).includes(acr)
 
 /** The user authenticated in this very flow, and is still the one who is signed in. */
-function isReauthenticated({ reauthenticated }: Flow, current: CurrentSignIn | null): boolean {
+function isReauthenticated({ reauthenticated }: Flow, current: CurrentUserSession | null): boolean {
   return (
     reauthenticated !== undefined &&
-    reauthenticated.signInId === current?.signIn.id &&
-    reauthenticated.authTime <= current.signIn.authTime
+    reauthenticated.userSessionId === current?.userSession.id &&
+    reauthenticated.authTime <= current.userSession.authTime
   )
 }
 

@@ -3,7 +3,7 @@
  * next page or answers the client. Must not know HTTP, or what the pages look like.
  */
 import { satisfies } from '../../accounts/amr.ts'
-import type { CurrentSignIn } from '../../accounts/user-sessions.ts'
+import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
 import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -28,7 +28,7 @@ import { type AuthorizationResponse, codeResponse, errorResponse } from './respo
 
 /** The browser that sends the request: who is signed in, and what the user has just decided. */
 interface AuthorizationRequestContext {
-  readonly current: CurrentSignIn | null
+  readonly current: CurrentUserSession | null
   readonly ip: string
   readonly requestId: string
   /** Set by the consent page: the scopes that it showed and the user allowed, or a denial. */
@@ -136,7 +136,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
 
   async function storeConsent(
     summary: RequestSummary,
-    current: CurrentSignIn,
+    current: CurrentUserSession,
     context: AuthorizationRequestContext,
   ) {
     const { decision } = context
@@ -154,25 +154,25 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   async function issueCode(
     flow: Flow,
     request: AuthorizationRequest,
-    context: AuthorizationRequestContext & { readonly current: CurrentSignIn },
+    context: AuthorizationRequestContext & { readonly current: CurrentUserSession },
     granted: Granted,
   ): Promise<Outcome> {
     const { client } = request
-    const { signIn, user } = context.current
+    const { userSession, user } = context.current
     const now = clock.now()
     const code = `ktc_${random.bytes(CODE_BYTES).toString('base64url')}`
     const stored: AuthorizationCode = {
       clientId: client.id,
-      signInId: signIn.id,
-      sessionId: random.id(),
+      userSessionId: userSession.id,
+      clientSessionId: random.id(),
       userId: user.id,
       redirectUri: request.redirectUriSent ? request.redirectUri : null,
       codeChallenge: request.codeChallenge,
       nonce: request.nonce ?? null,
       scopes: granted.scopes,
       audience: granted.audience,
-      authTime: signIn.authTime,
-      amr: signIn.amr,
+      authTime: userSession.authTime,
+      amr: userSession.amr,
       requestedClaims: request.requestedClaims,
       expiresAt: now + AUTHORIZATION_CODE_TTL,
       usedAt: null,
@@ -187,7 +187,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       actor: `user:${user.id}`,
       client_id: client.id,
       sub: user.id,
-      sid: stored.sessionId,
+      sid: stored.clientSessionId,
       scope: granted.scopes.join(' '),
       ip: context.ip,
       request_id: context.requestId,
@@ -216,7 +216,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   function record(
     event: 'consent.given' | 'consent.refused',
     { client, scopesToShow }: RequestSummary,
-    { user }: CurrentSignIn,
+    { user }: CurrentUserSession,
     { ip, requestId }: AuthorizationRequestContext,
   ) {
     const scope = scopesToShow.join(' ')
@@ -226,8 +226,11 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
 }
 
 /** OIDC Core §5.5.1.1: an essential `acr` that was not reached is an error. */
-function checkEssentialAcr({ essentialAcr }: AuthorizationRequest, { signIn }: CurrentSignIn): void {
-  if (essentialAcr.length === 0 || essentialAcr.some((acr) => satisfies(signIn.amr, acr))) return
+function checkEssentialAcr(
+  { essentialAcr }: AuthorizationRequest,
+  { userSession }: CurrentUserSession,
+): void {
+  if (essentialAcr.length === 0 || essentialAcr.some((acr) => satisfies(userSession.amr, acr))) return
   throw new OAuthError(
     'unmet_authentication_requirements',
     'the user cannot authenticate in the required way',

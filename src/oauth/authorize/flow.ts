@@ -21,7 +21,7 @@ export interface Flow {
   /** The password was right, the second factor is still missing. */
   readonly pending?: PendingLogin
   /** The user session that a login since the arrival of the request began, and the time of that login. */
-  readonly reauthenticated?: { readonly signInId: string; readonly authTime: EpochSeconds }
+  readonly reauthenticated?: { readonly userSessionId: string; readonly authTime: EpochSeconds }
 }
 
 interface PendingLogin {

@@ -11,7 +11,7 @@ import type { AuthorizationRequest } from './request.ts'
 export interface AuthorizationState {
   readonly request: Pick<AuthorizationRequest, 'prompts' | 'maxAge'>
   /** null: no user is signed in with this browser. */
-  readonly signIn: { readonly userId: string; readonly authTime: EpochSeconds } | null
+  readonly userSession: { readonly userId: string; readonly authTime: EpochSeconds } | null
   /** The user has authenticated since the request arrived. */
   readonly reauthenticated: boolean
   /** The user that the client expects (`id_token_hint`, or `sub` in `claims`). */
@@ -43,14 +43,14 @@ export type NextStep =
   | { readonly step: 'refuse'; readonly error: OAuthError }
 
 export function nextStep(state: AuthorizationState): NextStep {
-  const { request, signIn, reauthenticated, hasStoredConsent, consentGivenNow } = state
+  const { request, userSession, reauthenticated, hasStoredConsent, consentGivenNow } = state
   const silent = request.prompts.has('none')
   const login = (detail: FailureDetail): NextStep =>
     silent ? refuse('login_required', 'the user must sign in', detail) : { step: 'login' }
 
-  if (!signIn) return login('not_signed_in')
+  if (!userSession) return login('not_signed_in')
   if (isTooOld(state)) return login('sign_in_too_old')
-  if (state.expectedUser !== undefined && state.expectedUser !== signIn.userId) {
+  if (state.expectedUser !== undefined && state.expectedUser !== userSession.userId) {
     // OIDC Core §3.1.2.2: the request must not succeed for another user, who has just signed in instead.
     return reauthenticated
       ? refuse('login_required', 'another user has signed in', 'other_user')
@@ -70,9 +70,9 @@ export function nextStep(state: AuthorizationState): NextStep {
 }
 
 /** OIDC Core §3.1.2.1, `max_age`. A user who has just authenticated for this request is not asked again. */
-function isTooOld({ request, signIn, reauthenticated, now }: AuthorizationState): boolean {
-  if (!signIn || request.maxAge === undefined) return false
-  const age = now - signIn.authTime
+function isTooOld({ request, userSession, reauthenticated, now }: AuthorizationState): boolean {
+  if (!userSession || request.maxAge === undefined) return false
+  const age = now - userSession.authTime
   if (reauthenticated) return age > Math.max(request.maxAge, FRESH_LOGIN_GRACE)
   return request.maxAge === 0 || age > request.maxAge
 }

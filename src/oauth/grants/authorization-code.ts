@@ -7,13 +7,13 @@ import { accessTokenTtl, MAX_CODE_VERIFIER_ATTEMPTS } from '../lifetimes.ts'
 import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
 import { parseResource } from '../resource.ts'
 import { narrowScopes } from '../scope.ts'
-import { isRefreshable, newSession, sessionEnd } from '../session.ts'
+import { clientSessionEnd, isRefreshable, newClientSession } from '../session.ts'
 import { userClaimsOf } from '../user-claims.ts'
 import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
 type Deps = Pick<
   GrantDeps,
-  'registry' | 'codes' | 'sessions' | 'users' | 'statusIndices' | 'clock' | 'audit' | 'config'
+  'registry' | 'codes' | 'clientSessions' | 'users' | 'statusIndexAllocator' | 'clock' | 'audit' | 'config'
 >
 
 /**
@@ -21,7 +21,7 @@ type Deps = Pick<
  * it, and it is consumed in the batch that begins the session.
  */
 export function authorizationCode(deps: Deps): Grant {
-  const { registry, codes, sessions, users, statusIndices, clock, audit, config } = deps
+  const { registry, codes, clientSessions, users, statusIndexAllocator, clock, audit, config } = deps
 
   return {
     async authorize(request) {
@@ -54,10 +54,10 @@ export function authorizationCode(deps: Deps): Grant {
 
       const now = clock.now()
       const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
-      const expiresAt = sessionEnd(client, now, ttl, config)
-      const session = newSession(
+      const expiresAt = clientSessionEnd(client, now, ttl, config)
+      const session = newClientSession(
         {
-          id: code.sessionId,
+          id: code.clientSessionId,
           client,
           userId: user.id,
           scopes: code.scopes,
@@ -66,8 +66,8 @@ export function authorizationCode(deps: Deps): Grant {
           authTime: code.authTime,
           amr: code.amr,
           expiresAt,
-          status: await statusIndices.forSession(expiresAt),
-          signInId: code.signInId,
+          status: await statusIndexAllocator.forSession(expiresAt),
+          userSessionId: code.userSessionId,
           userinfoClaims: code.requestedClaims.userinfo,
         },
         config,
@@ -79,7 +79,7 @@ export function authorizationCode(deps: Deps): Grant {
           roles: user.roles,
           authTime: code.authTime,
           amr: code.amr,
-          sessionId: session.id,
+          clientSessionId: session.id,
           status: session.status,
         },
         audience: granted.audience,
@@ -89,7 +89,7 @@ export function authorizationCode(deps: Deps): Grant {
         idToken: { nonce: code.nonce, claims: userClaimsOf(user, [], code.requestedClaims.idToken) },
         async commit() {
           if (await codes.redeem(hash, session, clock.now(), MAX_CODE_VERIFIER_ATTEMPTS)) {
-            return isRefreshable(client) ? { sessionId: session.id, generation: 1 } : null
+            return isRefreshable(client) ? { clientSessionId: session.id, generation: 1 } : null
           }
           const current = await codes.find(hash)
           if (current && current.usedAt !== null) return refuseReplay(current, request)
@@ -118,12 +118,12 @@ export function authorizationCode(deps: Deps): Grant {
     code: AuthorizationCode,
     { client, ip, requestId }: GrantRequest,
   ): Promise<never> {
-    if (await sessions.revoke(code.sessionId, clock.now(), 'authorization code reuse')) {
+    if (await clientSessions.revoke(code.clientSessionId, clock.now(), 'authorization code reuse')) {
       audit('code.reuse_detected', {
         actor: `client:${client.id}`,
         client_id: client.id,
         sub: code.userId,
-        sid: code.sessionId,
+        sid: code.clientSessionId,
         ip,
         request_id: requestId,
       })

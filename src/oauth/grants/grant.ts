@@ -6,8 +6,8 @@
 import type { Login } from '../../accounts/login.ts'
 import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
-import type { StatusIndices } from '../../status/status-index-allocator.ts'
-import type { SessionStore } from '../../store/contracts/client-sessions.ts'
+import type { StatusIndexAllocator } from '../../status/status-index-allocator.ts'
+import type { ClientSessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { CodeStore } from '../../store/contracts/codes.ts'
 import type { FactorStore } from '../../store/contracts/factors.ts'
@@ -24,10 +24,10 @@ export interface GrantDeps {
   readonly login: Login
   readonly refreshTokens: RefreshTokenCodec
   readonly codes: CodeStore
-  readonly sessions: SessionStore
+  readonly clientSessions: ClientSessionStore
   readonly users: UserStore
   readonly factors: Pick<FactorStore, 'summary'>
-  readonly statusIndices: StatusIndices
+  readonly statusIndexAllocator: StatusIndexAllocator
   readonly clock: Clock
   readonly random: Random
   readonly audit: Audit

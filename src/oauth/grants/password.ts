@@ -1,17 +1,25 @@
 import type { FailureDetail } from '../../audit/failure-details.ts'
-import type { Session } from '../../store/contracts/client-sessions.ts'
+import type { ClientSession } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { User } from '../../store/contracts/users.ts'
 import { invalidGrant, invalidRequest } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
 import { parseScope, resolveScopes } from '../scope.ts'
-import { isRefreshable, newSession, sessionEnd } from '../session.ts'
+import { clientSessionEnd, isRefreshable, newClientSession } from '../session.ts'
 import type { Grant, GrantDeps } from './grant.ts'
 
 type Deps = Pick<
   GrantDeps,
-  'registry' | 'login' | 'sessions' | 'users' | 'factors' | 'clock' | 'random' | 'statusIndices' | 'config'
+  | 'registry'
+  | 'login'
+  | 'clientSessions'
+  | 'users'
+  | 'factors'
+  | 'clock'
+  | 'random'
+  | 'statusIndexAllocator'
+  | 'config'
 >
 
 /**
@@ -19,7 +27,8 @@ type Deps = Pick<
  * migrating clients, each of which must be registered for it.
  */
 export function password(deps: Deps): Grant {
-  const { registry, login, sessions, users, factors, clock, random, config, statusIndices } = deps
+  const { registry, login, clientSessions, users, factors, clock, random, config, statusIndexAllocator } =
+    deps
   return {
     async authorize({ client, parameters, ip, requestId }) {
       const username = parameters.get('username')
@@ -45,8 +54,8 @@ export function password(deps: Deps): Grant {
 
       const now = clock.now()
       const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
-      const expiresAt = sessionEnd(client, now, ttl, config)
-      const session = newSession(
+      const expiresAt = clientSessionEnd(client, now, ttl, config)
+      const session = newClientSession(
         {
           id: random.id(),
           client,
@@ -57,7 +66,7 @@ export function password(deps: Deps): Grant {
           authTime: now,
           amr: ['pwd'],
           expiresAt,
-          status: await statusIndices.forSession(expiresAt),
+          status: await statusIndexAllocator.forSession(expiresAt),
         },
         config,
       )
@@ -68,7 +77,7 @@ export function password(deps: Deps): Grant {
           roles: user.roles,
           authTime: now,
           amr: session.amr,
-          sessionId: session.id,
+          clientSessionId: session.id,
           status: session.status,
         },
         audience: granted.audience,
@@ -77,7 +86,7 @@ export function password(deps: Deps): Grant {
         notAfter: session.idleExpiresAt,
         async commit() {
           await begin(session, user)
-          return isRefreshable(client) ? { sessionId: session.id, generation: 1 } : null
+          return isRefreshable(client) ? { clientSessionId: session.id, generation: 1 } : null
         },
       }
     },
@@ -90,15 +99,15 @@ export function password(deps: Deps): Grant {
     return totp || passkeys > 0
   }
 
-  async function begin(session: Session, signedIn: User): Promise<void> {
-    if (!(await sessions.insert(session))) {
+  async function begin(session: ClientSession, signedIn: User): Promise<void> {
+    if (!(await clientSessions.insert(session))) {
       throw invalidGrant('the client or the account was deleted', { detail: 'changed_meanwhile' })
     }
     // A password change or a disabled account ends all sessions of the user. This one began while that happened, so it
     // would have been missed.
     const user = await users.find(signedIn.id)
     if (user && !user.disabled && user.passwordHash === signedIn.passwordHash) return
-    await sessions.revoke(session.id, clock.now(), 'the account changed during login')
+    await clientSessions.revoke(session.id, clock.now(), 'the account changed during login')
     throw wrongCredentials('changed_meanwhile')
   }
 }

@@ -1,5 +1,5 @@
 import type { FailureDetail } from '../../audit/failure-details.ts'
-import type { Session } from '../../store/contracts/client-sessions.ts'
+import type { ClientSession } from '../../store/contracts/client-sessions.ts'
 import type { User } from '../../store/contracts/users.ts'
 import type { EpochSeconds, Seconds } from '../../system.ts'
 import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
@@ -11,7 +11,7 @@ import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
 type Deps = Pick<
   GrantDeps,
-  'registry' | 'refreshTokens' | 'sessions' | 'users' | 'clock' | 'audit' | 'failpoint' | 'config'
+  'registry' | 'refreshTokens' | 'clientSessions' | 'users' | 'clock' | 'audit' | 'failpoint' | 'config'
 >
 
 /**
@@ -20,7 +20,7 @@ type Deps = Pick<
  * at once do no harm, and the chain never forks. Anything older is a replay and ends the session.
  */
 export function refreshToken(deps: Deps): Grant {
-  const { refreshTokens, sessions, users, clock, failpoint } = deps
+  const { refreshTokens, clientSessions, users, clock, failpoint } = deps
 
   return {
     async precheck(parameters) {
@@ -34,7 +34,7 @@ export function refreshToken(deps: Deps): Grant {
       const parts = await refreshTokens.read(token)
       if (!parts) throw refused('unknown_token')
 
-      const session = await sessions.find(parts.sessionId)
+      const session = await clientSessions.find(parts.clientSessionId)
       if (!session) throw refused('refresh_unknown_session')
       // Checked first: one client that holds another client's token must not be able to end its session.
       if (session.clientId !== request.client.id) throw refused('other_client')
@@ -55,7 +55,7 @@ export function refreshToken(deps: Deps): Grant {
           roles: user.roles,
           authTime: session.authTime,
           amr: session.amr,
-          sessionId: session.id,
+          clientSessionId: session.id,
           status: session.status,
         },
         audience: granted.audience,
@@ -65,7 +65,7 @@ export function refreshToken(deps: Deps): Grant {
         async commit() {
           const generation = await advance(session, parts, idleExpiresAt, request)
           failpoint('refresh:rotated')
-          return { sessionId: session.id, generation }
+          return { clientSessionId: session.id, generation }
         },
       }
     },
@@ -73,23 +73,24 @@ export function refreshToken(deps: Deps): Grant {
 
   /** Returns the generation after the presented one: advanced now, or a moment ago by the request that this one retries. */
   async function advance(
-    session: Session,
+    session: ClientSession,
     { generation }: RefreshTokenParts,
     idleExpiresAt: EpochSeconds,
     request: GrantRequest,
   ): Promise<number> {
     if (generation === session.generation) {
-      if (await sessions.rotate(session.id, generation, clock.now(), idleExpiresAt)) return generation + 1
-      const current = await sessions.find(session.id)
+      if (await clientSessions.rotate(session.id, generation, clock.now(), idleExpiresAt))
+        return generation + 1
+      const current = await clientSessions.find(session.id)
       if (!current) throw refused('refresh_unknown_session')
-      await refuseReplay(current, { sessionId: session.id, generation }, request)
+      await refuseReplay(current, { clientSessionId: session.id, generation }, request)
     }
     return generation + 1
   }
 
   /** @throws {OAuthError} invalid_grant unless the token is the current one, or its predecessor within the grace */
   async function refuseReplay(
-    session: Session,
+    session: ClientSession,
     parts: RefreshTokenParts,
     request: GrantRequest,
   ): Promise<void> {
@@ -100,7 +101,7 @@ export function refreshToken(deps: Deps): Grant {
         return
       case 'expired':
         // Stored, so that the session stays ended when the clock is set back.
-        await sessions.revoke(session.id, now, EXPIRED)
+        await clientSessions.revoke(session.id, now, EXPIRED)
         throw refused('refresh_expired')
       case 'revoked':
         throw refused(session.revokedReason === EXPIRED ? 'refresh_expired' : 'refresh_revoked')
@@ -108,7 +109,7 @@ export function refreshToken(deps: Deps): Grant {
         throw refused('refresh_ahead')
       case 'replay':
         // RFC 9700 §4.14.2: thief and owner cannot be told apart, so the session ends for both.
-        if (await sessions.revoke(session.id, now, 'refresh token reuse')) {
+        if (await clientSessions.revoke(session.id, now, 'refresh token reuse')) {
           deps.audit('token.reuse_detected', {
             actor: `client:${request.client.id}`,
             client_id: request.client.id,
@@ -133,7 +134,7 @@ type RefreshEvaluation = 'current' | 'retry' | 'replay' | 'expired' | 'revoked' 
 
 /** What a genuine refresh token of this session means now. Pure. */
 function evaluateRefresh(
-  session: Session,
+  session: ClientSession,
   generation: number,
   now: EpochSeconds,
   grace: Seconds,
@@ -152,7 +153,7 @@ function evaluateRefresh(
 function narrow(
   { registry, config }: Deps,
   { client, parameters }: GrantRequest,
-  session: Session,
+  session: ClientSession,
   user: User,
 ) {
   const resource = parseResource(parameters.all('resource'))

@@ -1,6 +1,6 @@
 /** Token introspection (RFC 7662). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
-import type { SessionStore } from '../../store/contracts/client-sessions.ts'
+import type { ClientSessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AccessTokenClaims } from '../../tokens/access-token.ts'
 import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
@@ -13,7 +13,7 @@ import { type PresentedTokenDeps, readPresentedToken } from '../presented-token.
 
 export interface IntrospectionDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
-  readonly sessions: SessionStore
+  readonly clientSessions: ClientSessionStore
   readonly activeTokens: ActiveTokens
   readonly audit: Audit
 }
@@ -27,7 +27,7 @@ export type Introspection = (request: ProtocolRequest) => Promise<IntrospectionR
 const INACTIVE: IntrospectionResponse = { active: false }
 
 export function createIntrospection(deps: IntrospectionDeps): Introspection {
-  const { authenticate, sessions, activeTokens, clock, audit } = deps
+  const { authenticate, clientSessions, activeTokens, clock, audit } = deps
 
   return (request) =>
     auditFailure(audit, 'introspection.refused', request, async (established) => {
@@ -51,7 +51,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
   }
 
   async function refreshToken(parts: RefreshTokenParts, requester: Client): Promise<IntrospectionResponse> {
-    const session = await sessions.find(parts.sessionId)
+    const session = await clientSessions.find(parts.clientSessionId)
     const now = clock.now()
     if (
       !session ||

@@ -7,7 +7,7 @@ import type { Audit } from '../../audit/events.ts'
 import type { Signer } from '../../keys/signer.ts'
 import { singleFlight } from '../../single-flight.ts'
 import type { Client } from '../../store/contracts/clients.ts'
-import type { LogoutNotice, LogoutNoticeStore } from '../../store/contracts/logout-outbox.ts'
+import type { LogoutOutboxEntry, LogoutOutboxStore } from '../../store/contracts/logout-outbox.ts'
 import type { Clock, Logger, Random, Seconds } from '../../system.ts'
 import { LOGOUT_TOKEN_TYPE, logoutTokenClaims } from '../../tokens/logout-token.ts'
 import { LOGOUT_TOKEN_TTL } from '../lifetimes.ts'
@@ -22,7 +22,7 @@ export interface LogoutOutbox {
 }
 
 export interface LogoutOutboxDeps {
-  readonly logoutNotices: LogoutNoticeStore
+  readonly logoutOutbox: LogoutOutboxStore
   readonly registry: Pick<Registry, 'client'>
   readonly signer: Pick<Signer, 'sign'>
   readonly send: SendLogoutToken
@@ -41,7 +41,7 @@ export const MAX_DELIVERIES = 8
 export const MAX_DELIVERIES_PER_CLIENT = 2
 
 export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
-  const { logoutNotices, registry, clock, audit, logger } = deps
+  const { logoutOutbox, registry, clock, audit, logger } = deps
   const stopping = new AbortController()
   const running = new Map<Promise<void>, string>()
 
@@ -54,20 +54,20 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
       const room = MAX_DELIVERIES - running.size
       if (room <= 0 || stopping.signal.aborted) return
       const busy = [...new Set(running.values())].filter((id) => ofClient(id) >= MAX_DELIVERIES_PER_CLIENT)
-      const due = await logoutNotices.due(clock.now(), room, busy)
+      const due = await logoutOutbox.due(clock.now(), room, busy)
       if (due.length === 0) return
       for (const notice of due) await start(notice)
     }
   }
 
-  async function start(notice: LogoutNotice): Promise<void> {
+  async function start(notice: LogoutOutboxEntry): Promise<void> {
     if (stopping.signal.aborted || ofClient(notice.clientId) >= MAX_DELIVERIES_PER_CLIENT) return
     const delay = RETRY_DELAYS[Math.min(notice.attempts, RETRY_DELAYS.length - 1)] ?? 0
     // Claimed before the call: if this process dies, another tries again later, and no two deliver at once.
-    if (!(await logoutNotices.claim(notice, clock.now() + delay))) return
+    if (!(await logoutOutbox.claim(notice, clock.now() + delay))) return
     const delivery = deliver(notice)
       .catch((error) =>
-        logger.error({ err: error, sid: notice.sessionId }, 'a logout notice could not be delivered'),
+        logger.error({ err: error, sid: notice.clientSessionId }, 'a logout notice could not be delivered'),
       )
       .finally(() => {
         running.delete(delivery)
@@ -77,21 +77,21 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
     running.set(delivery, notice.clientId)
   }
 
-  async function deliver(notice: LogoutNotice): Promise<void> {
-    const { sessionId, clientId, userId } = notice
+  async function deliver(notice: LogoutOutboxEntry): Promise<void> {
+    const { clientSessionId, clientId, userId } = notice
     const client = await registry.client(clientId)
     if (!client || client.disabled || client.backchannelLogoutUri === null) {
-      return logoutNotices.delete(sessionId)
+      return logoutOutbox.delete(clientSessionId)
     }
-    const fields = { actor: 'keyturn', client_id: clientId, sub: userId, sid: sessionId }
+    const fields = { actor: 'keyturn', client_id: clientId, sub: userId, sid: clientSessionId }
     const failure = await attempt(notice, client.backchannelLogoutUri)
     if (failure === null) {
-      await logoutNotices.delete(sessionId)
+      await logoutOutbox.delete(clientSessionId)
       audit('logout.notified', fields)
     } else if (stopping.signal.aborted) {
       return
     } else if (notice.attempts + 1 >= MAX_ATTEMPTS) {
-      await logoutNotices.delete(sessionId)
+      await logoutOutbox.delete(clientSessionId)
       audit('logout.notice_failed', { ...fields, reason: 'no attempt succeeded' })
     } else {
       logger.warn({ ...fields, err: failure }, 'a logout notice could not be delivered yet')
@@ -99,7 +99,7 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
   }
 
   /** null if the client has accepted the logout token. */
-  async function attempt(notice: LogoutNotice, uri: NonNullable<Client['backchannelLogoutUri']>) {
+  async function attempt(notice: LogoutOutboxEntry, uri: NonNullable<Client['backchannelLogoutUri']>) {
     // The last attempt was claimed, and then interrupted by a crash.
     if (notice.attempts >= MAX_ATTEMPTS) return new Error('all attempts are used up')
     try {

@@ -3,9 +3,9 @@
  * the browser goes afterwards. It decides; others act. Must not know HTTP.
  */
 import type { Signer } from '../../keys/signer.ts'
-import type { SessionStore } from '../../store/contracts/client-sessions.ts'
+import type { ClientSessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
-import type { SignIn } from '../../store/contracts/user-sessions.ts'
+import type { UserSession } from '../../store/contracts/user-sessions.ts'
 import { withQuery } from '../authorize/response.ts'
 import { invalidRequest } from '../errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
@@ -20,37 +20,37 @@ interface Onward {
 
 export type LogoutStep =
   /** The user must confirm (§2), because any site can send a browser here. */
-  | ({ readonly step: 'ask'; readonly signIn: SignIn } & Onward)
-  | ({ readonly step: 'leave'; readonly signIn: SignIn } & Onward)
+  | ({ readonly step: 'ask'; readonly userSession: UserSession } & Onward)
+  | ({ readonly step: 'leave'; readonly userSession: UserSession } & Onward)
   /** No user is signed in, which is no error (§4). */
   | ({ readonly step: 'gone' } & Onward)
 
 /** @throws {OAuthError} to be shown to the user, who is neither signed out nor sent anywhere (§4) */
-export type Logout = (pairs: readonly Pair[], signIn: SignIn | null) => Promise<LogoutStep>
+export type Logout = (pairs: readonly Pair[], userSession: UserSession | null) => Promise<LogoutStep>
 
 export interface LogoutDeps {
   readonly signer: Pick<Signer, 'verifyHint'>
   readonly registry: Pick<Registry, 'client'>
-  readonly sessions: Pick<SessionStore, 'find' | 'list'>
+  readonly clientSessions: Pick<ClientSessionStore, 'find' | 'list'>
 }
 
 /** What a valid ID token says: its client, its user and its session. */
 interface Hint {
   readonly client: Client
   readonly userId: string
-  readonly sessionId: string | undefined
+  readonly clientSessionId: string | undefined
 }
 
-export function createLogout({ signer, registry, sessions }: LogoutDeps): Logout {
-  return async (pairs, signIn) => {
+export function createLogout({ signer, registry, clientSessions }: LogoutDeps): Logout {
+  return async (pairs, userSession) => {
     if (repeatedIn(pairs).size > 0) throw invalidRequest('a parameter is repeated')
     const parameters = parametersOf(pairs)
     const hint = await readHint(parameters)
     const client = hint?.client ?? (await knownClient(parameters.get('client_id')))
     const onward: Onward = { client, redirect: hint ? redirectOf(hint.client, parameters) : null }
-    if (!signIn) return { step: 'gone', ...onward }
-    const concerned = hint !== null && (await concerns(hint, signIn))
-    return { step: concerned ? 'leave' : 'ask', signIn, ...onward }
+    if (!userSession) return { step: 'gone', ...onward }
+    const concerned = hint !== null && (await concerns(hint, userSession))
+    return { step: concerned ? 'leave' : 'ask', userSession, ...onward }
   }
 
   /** null without a valid hint: such a request only makes the page ask the user. */
@@ -65,8 +65,8 @@ export function createLogout({ signer, registry, sessions }: LogoutDeps): Logout
     }
     const client = others.length === 0 ? await knownClient(audience) : null
     if (!client) return null
-    const sessionId = typeof claims.sid === 'string' ? claims.sid : undefined
-    return { client, userId: claims.sub ?? '', sessionId }
+    const clientSessionId = typeof claims.sid === 'string' ? claims.sid : undefined
+    return { client, userId: claims.sub ?? '', clientSessionId }
   }
 
   async function knownClient(id: string | undefined): Promise<Client | null> {
@@ -76,12 +76,15 @@ export function createLogout({ signer, registry, sessions }: LogoutDeps): Logout
   }
 
   /** §2: whether the ID token belongs to the user's session with this client in this browser. */
-  async function concerns({ client, userId, sessionId }: Hint, signIn: SignIn): Promise<boolean> {
-    if (userId !== signIn.userId) return false
-    const session = sessionId === undefined ? null : await sessions.find(sessionId)
-    if (session?.signInId === signIn.id && session.clientId === client.id) return true
+  async function concerns(
+    { client, userId, clientSessionId }: Hint,
+    userSession: UserSession,
+  ): Promise<boolean> {
+    if (userId !== userSession.userId) return false
+    const session = clientSessionId === undefined ? null : await clientSessions.find(clientSessionId)
+    if (session?.userSessionId === userSession.id && session.clientId === client.id) return true
     // An older token of the same user, who has signed in to the client again in this browser.
-    return (await sessions.list({ signInId: signIn.id, clientId: client.id }, 1)).length > 0
+    return (await clientSessions.list({ userSessionId: userSession.id, clientId: client.id }, 1)).length > 0
   }
 }
 

@@ -1,5 +1,5 @@
 /** Pushed authorization requests (RFC 9126). Must not know HTTP. */
-import type { Throttle } from '../../accounts/rate-limiter.ts'
+import type { RateLimiter } from '../../accounts/rate-limiter.ts'
 import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
@@ -18,7 +18,7 @@ import { resolveScopes } from '../scope.ts'
 
 export interface PushedRequestDeps {
   readonly authenticate: AuthenticateClient
-  readonly throttle: Pick<Throttle, 'spend'>
+  readonly rateLimiter: Pick<RateLimiter, 'spend'>
   readonly registry: Registry
   readonly pushedRequests: Pick<PushedRequestStore, 'insert'>
   readonly requestObjects: RequestObjects
@@ -46,8 +46,17 @@ export const PUBLIC_LIMITS = { burst: 60, interval: 1, bytes: 16_384 } as const
 const AUTHENTICATION: readonly string[] = ['client_secret', 'client_assertion', 'client_assertion_type']
 
 export function createPushRequest(deps: PushedRequestDeps): PushRequest {
-  const { authenticate, throttle, registry, pushedRequests, requestObjects, clock, random, audit, config } =
-    deps
+  const {
+    authenticate,
+    rateLimiter,
+    registry,
+    pushedRequests,
+    requestObjects,
+    clock,
+    random,
+    audit,
+    config,
+  } = deps
 
   return (request) =>
     auditFailure(audit, 'par.refused', request, async (established) => {
@@ -83,7 +92,7 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
     if (size > PUBLIC_LIMITS.bytes) {
       throw new OAuthError('invalid_request', 'the request is too large', { status: 413 })
     }
-    const wait = await throttle.spend(`par:${clientId}`, ip, PUBLIC_LIMITS)
+    const wait = await rateLimiter.spend(`par:${clientId}`, ip, PUBLIC_LIMITS)
     // RFC 9126 §2.3.
     if (wait > 0) {
       throw new OAuthError('temporarily_unavailable', 'too many requests, try again later', {

@@ -1,7 +1,7 @@
 /** Token revocation (RFC 7009). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
-import type { StatusIndices } from '../../status/status-index-allocator.ts'
-import type { SessionStore } from '../../store/contracts/client-sessions.ts'
+import type { StatusIndexAllocator } from '../../status/status-index-allocator.ts'
+import type { ClientSessionStore } from '../../store/contracts/client-sessions.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { RevokedTokenStore } from '../../store/contracts/revoked-tokens.ts'
 import type { StatusIndex, StatusStore } from '../../store/contracts/status.ts'
@@ -14,10 +14,10 @@ import { type PresentedTokenDeps, readPresentedToken } from '../presented-token.
 
 export interface RevocationDeps extends PresentedTokenDeps {
   readonly authenticate: AuthenticateClient
-  readonly sessions: SessionStore
+  readonly clientSessions: ClientSessionStore
   readonly revokedTokens: RevokedTokenStore
   readonly status: Pick<StatusStore, 'revoke'>
-  readonly statusIndices: Pick<StatusIndices, 'forSession'>
+  readonly statusIndexAllocator: Pick<StatusIndexAllocator, 'forSession'>
   /** Number of a status list, by its URI; undefined for a list of another server. */
   readonly listOf: (uri: string) => number | null
   readonly audit: Audit
@@ -36,7 +36,7 @@ export function createRevocation(deps: RevocationDeps): Revocation {
       const presented = await readPresentedToken(deps, token)
       if (!presented) return
       if (presented.type === 'access_token') await revokeAccessToken(presented.claims, client, request)
-      else await revokeSession(presented.parts.sessionId, client, request)
+      else await revokeSession(presented.parts.clientSessionId, client, request)
     })
 
   async function revokeAccessToken(claims: AccessTokenClaims, client: Client, request: ProtocolRequest) {
@@ -53,19 +53,19 @@ export function createRevocation(deps: RevocationDeps): Revocation {
    * The session continues with a new index: to revoke an access token must not sign the user out.
    */
   async function revokeIndex(index: StatusIndex, { sid, exp }: AccessTokenClaims) {
-    const session = sid === undefined ? null : await deps.sessions.find(sid)
+    const session = sid === undefined ? null : await deps.clientSessions.find(sid)
     if (!session || session.revokedAt !== null) return deps.status.revoke(index, exp)
-    const fresh = await deps.statusIndices.forSession(session.expiresAt)
-    await deps.sessions.replaceStatus(session.id, index, fresh)
+    const fresh = await deps.statusIndexAllocator.forSession(session.expiresAt)
+    await deps.clientSessions.replaceStatus(session.id, index, fresh)
   }
 
   /** The refresh token stands for the session, so all tokens of the session are revoked with it (§2.1). */
-  async function revokeSession(sessionId: string, client: Client, request: ProtocolRequest) {
-    const session = await deps.sessions.find(sessionId)
+  async function revokeSession(clientSessionId: string, client: Client, request: ProtocolRequest) {
+    const session = await deps.clientSessions.find(clientSessionId)
     if (!session) return
     assertOwner(session.clientId, client)
-    if (await deps.sessions.revoke(sessionId, deps.clock.now(), 'revoked by the client')) {
-      record(client, request, { sid: sessionId, sub: session.userId })
+    if (await deps.clientSessions.revoke(clientSessionId, deps.clock.now(), 'revoked by the client')) {
+      record(client, request, { sid: clientSessionId, sub: session.userId })
     }
   }
 

@@ -5,7 +5,7 @@ import type { StatusIndex } from './status.ts'
  * A family of refresh tokens: what one user granted to one client by one sign-in. However often the tokens are refreshed, the
  * session is one row.
  */
-export interface Session {
+export interface ClientSession {
   /** The `sid` claim of the session's tokens. */
   readonly id: string
   readonly clientId: string
@@ -29,7 +29,7 @@ export interface Session {
   /** The status index that all access tokens of the session carry; revoked with the session. */
   readonly status: StatusIndex
   /** The user session in which the user signed in; null if there was no browser (the password grant). */
-  readonly signInId: string | null
+  readonly userSessionId: string | null
   /** How the user authenticated (RFC 8176). */
   readonly amr: readonly string[]
   /** Claims that the client requested by name from the userinfo endpoint (OIDC Core §5.5). */
@@ -41,17 +41,17 @@ export interface Session {
 }
 
 /** A session matches if it has every value that is given; an empty filter matches all sessions. */
-export interface SessionFilter {
+export interface ClientSessionFilter {
   readonly userId?: string
   readonly clientId?: string
   readonly id?: string
-  readonly signInId?: string
+  readonly userSessionId?: string
 }
 
-export interface SessionStore {
+export interface ClientSessionStore {
   /** Returns false if the client or the user does not exist, or the id is taken. */
-  insert(session: Session): Promise<boolean>
-  find(id: string): Promise<Session | null>
+  insert(session: ClientSession): Promise<boolean>
+  find(id: string): Promise<ClientSession | null>
 
   /**
    * Increments the generation if it still is `generation` and the session is not revoked. Returns true for exactly one of any
@@ -71,9 +71,9 @@ export interface SessionStore {
    */
   revoke(id: string, now: EpochSeconds, reason: string): Promise<boolean>
   /** Revokes all matching sessions, as `revoke` does. Returns the ids of the sessions that were not revoked before. */
-  revokeMatching(filter: SessionFilter, now: EpochSeconds, reason: string): Promise<string[]>
+  revokeMatching(filter: ClientSessionFilter, now: EpochSeconds, reason: string): Promise<string[]>
   /** At most `limit` matching sessions, newest first. */
-  list(filter: SessionFilter, limit: number): Promise<Session[]>
+  list(filter: ClientSessionFilter, limit: number): Promise<ClientSession[]>
   /** Deletes at most `limit` sessions whose `idleExpiresAt` is before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

@@ -1,12 +1,12 @@
 import type { EpochSeconds } from '../../system.ts'
-import type { Session } from './client-sessions.ts'
+import type { ClientSession } from './client-sessions.ts'
 
 /** An authorization code (RFC 6749 §4.1.2) and what it grants. */
 export interface AuthorizationCode {
   readonly clientId: string
-  readonly signInId: string
+  readonly userSessionId: string
   /** Id of the client session that begins when the code is redeemed. */
-  readonly sessionId: string
+  readonly clientSessionId: string
   readonly userId: string
   /** As in the authorization request. null if the request had none: then the token request needs none either. */
   readonly redirectUri: string | null
@@ -39,7 +39,7 @@ export interface CodeStore {
    * callers. Returns false if the code was used or has expired, if `maxPkceFailures` is reached, or if the user session has ended
    * or expired: after all sessions of a user were ended, no code can begin another one.
    */
-  redeem(hash: string, session: Session, now: EpochSeconds, maxPkceFailures: number): Promise<boolean>
+  redeem(hash: string, session: ClientSession, now: EpochSeconds, maxPkceFailures: number): Promise<boolean>
   /** Counts one wrong code verifier. */
   countPkceFailure(hash: string): Promise<void>
   /** Deletes at most `limit` codes that expired before `before`. Returns how many were deleted. */

@@ -39,7 +39,7 @@ export interface FactorSummary {
 /** The members of a passkey that one use may change, and those that identify it. */
 type PasskeyUse = Pick<Passkey, 'id' | 'userId' | 'counter' | 'backedUp'>
 
-export const MOST_PASSKEYS = 20
+export const MAX_PASSKEYS = 20
 
 /**
  * The second factors of users. They are deleted with the user. Recovery codes replace a lost factor, so they are deleted in the

@@ -1,7 +1,7 @@
 import type { EpochSeconds } from '../../system.ts'
 
 /** A user who is signed in with one browser. The session cookie refers to it, and single sign-on depends on it. */
-export interface SignIn {
+export interface UserSession {
   readonly id: string
   readonly userId: string
   readonly createdAt: EpochSeconds
@@ -19,15 +19,15 @@ export interface SignIn {
   readonly userAgent: string
 }
 
-export interface SignInStore {
+export interface UserSessionStore {
   /**
    * Returns false if the user does not exist, or the id or secret is taken.
    * @param secretHash SHA-256 of the secret in the cookie
    */
-  insert(signIn: SignIn, secretHash: string): Promise<boolean>
+  insert(userSession: UserSession, secretHash: string): Promise<boolean>
   /** Finds ended and expired sessions too, so that the caller can say why a session is not valid. */
-  findBySecret(secretHash: string): Promise<SignIn | null>
-  find(id: string): Promise<SignIn | null>
+  findBySecret(secretHash: string): Promise<UserSession | null>
+  find(id: string): Promise<UserSession | null>
   /**
    * Stores that the same user has signed in again: a new secret replaces the old one. Returns false, and changes nothing, if the
    * session has ended or its secret is not `secrets.seen` any more.
@@ -35,7 +35,7 @@ export interface SignInStore {
   renew(
     id: string,
     secrets: { readonly seen: string; readonly fresh: string },
-    proof: Pick<SignIn, 'authTime' | 'amr' | 'idleExpiresAt'>,
+    proof: Pick<UserSession, 'authTime' | 'amr' | 'idleExpiresAt'>,
   ): Promise<boolean>
   /** Extends the idle expiry after a use; never moves it back. */
   touch(id: string, idleExpiresAt: EpochSeconds): Promise<void>
@@ -46,7 +46,7 @@ export interface SignInStore {
    */
   end(id: string, now: EpochSeconds, reason: string): Promise<string[] | null>
   /** The user's sessions that have neither ended nor expired, newest first. */
-  list(userId: string, now: EpochSeconds): Promise<SignIn[]>
+  list(userId: string, now: EpochSeconds): Promise<UserSession[]>
   /** Deletes at most `limit` sessions whose `idleExpiresAt` is before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
 }

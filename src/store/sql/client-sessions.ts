@@ -1,10 +1,10 @@
 import type { EpochSeconds } from '../../system.ts'
-import type { Session, SessionFilter, SessionStore } from '../contracts/client-sessions.ts'
+import type { ClientSession, ClientSessionFilter, ClientSessionStore } from '../contracts/client-sessions.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 import { revokeSessionIndices, statusChanged } from './status.ts'
 
-interface SessionRow {
+interface ClientSessionRow {
   id: string
   client_id: string
   user_id: string
@@ -27,15 +27,15 @@ interface SessionRow {
   backchannel_logout: number
 }
 
-export function createSessionStore(db: Db): SessionStore {
+export function createClientSessionStore(db: Db): ClientSessionStore {
   return {
     async insert(session) {
-      return falseOnConflict(db.batch([insertSession(session)]))
+      return falseOnConflict(db.batch([insertClientSession(session)]))
     },
 
     async find(id) {
-      const [row] = await db.query<SessionRow>('SELECT * FROM client_sessions WHERE id = $1', [id])
-      return row ? toSession(row) : null
+      const [row] = await db.query<ClientSessionRow>('SELECT * FROM client_sessions WHERE id = $1', [id])
+      return row ? toClientSession(row) : null
     },
 
     rotate(id, generation, now, idleExpiresAt) {
@@ -90,11 +90,11 @@ export function createSessionStore(db: Db): SessionStore {
 
     async list(filter, limit) {
       const { where, params } = matching(filter)
-      const rows = await db.query<SessionRow>(
+      const rows = await db.query<ClientSessionRow>(
         `SELECT * FROM client_sessions ${where} ORDER BY created_at DESC, id LIMIT $${params.length + 1}`,
         [...params, limit],
       )
-      return rows.map(toSession)
+      return rows.map(toClientSession)
     },
 
     prune: (before, limit) =>
@@ -102,7 +102,7 @@ export function createSessionStore(db: Db): SessionStore {
   }
 }
 
-export function insertSession(session: Session): Step {
+export function insertClientSession(session: ClientSession): Step {
   return {
     sql: `INSERT INTO client_sessions (id, client_id, user_id, scope, audience, generation, rotated_at, created_at,
                                 auth_time, expires_at, idle_expires_at, revoked_at, revoked_reason, status_list,
@@ -124,7 +124,7 @@ export function insertSession(session: Session): Step {
       session.revokedReason,
       session.status.list,
       session.status.idx,
-      session.signInId,
+      session.userSessionId,
       session.amr.join(' '),
       session.userinfoClaims.join(' '),
       session.offline ? 1 : 0,
@@ -157,14 +157,14 @@ export function enqueueLogout(where: string, params: readonly Param[], now: Epoc
   }
 }
 
-function matching(filter: SessionFilter): { where: string; params: Param[] } {
+function matching(filter: ClientSessionFilter): { where: string; params: Param[] } {
   const conditions = ['1 = 1']
   const params: Param[] = []
   const columns = {
     id: filter.id,
     user_id: filter.userId,
     client_id: filter.clientId,
-    user_session_id: filter.signInId,
+    user_session_id: filter.userSessionId,
   }
   for (const [column, value] of Object.entries(columns)) {
     if (value === undefined) continue
@@ -174,7 +174,7 @@ function matching(filter: SessionFilter): { where: string; params: Param[] } {
   return { where: `WHERE ${conditions.join(' AND ')}`, params }
 }
 
-function toSession(row: SessionRow): Session {
+function toClientSession(row: ClientSessionRow): ClientSession {
   return {
     id: row.id,
     clientId: row.client_id,
@@ -190,7 +190,7 @@ function toSession(row: SessionRow): Session {
     revokedAt: row.revoked_at,
     revokedReason: row.revoked_reason,
     status: { list: row.status_list, idx: row.status_idx },
-    signInId: row.user_session_id,
+    userSessionId: row.user_session_id,
     amr: row.amr.split(' ').filter(Boolean),
     userinfoClaims: row.userinfo_claims.split(' ').filter(Boolean),
     offline: row.offline === 1,

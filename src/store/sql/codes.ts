@@ -1,6 +1,6 @@
 import type { AuthorizationCode, CodeStore } from '../contracts/codes.ts'
 import { type Db, falseOnConflict, type Step } from '../db.ts'
-import { insertSession } from './client-sessions.ts'
+import { insertClientSession } from './client-sessions.ts'
 import { pruneExpired } from './prune.ts'
 import { consumePushed } from './pushed-requests.ts'
 
@@ -31,8 +31,8 @@ export function createCodeStore(db: Db): CodeStore {
         params: [
           hash,
           code.clientId,
-          code.signInId,
-          code.sessionId,
+          code.userSessionId,
+          code.clientSessionId,
           code.codeChallenge,
           code.pkceFailures,
           detailsOf(code),
@@ -63,7 +63,7 @@ export function createCodeStore(db: Db): CodeStore {
           params: [hash, now, maxPkceFailures],
           expectRows: 1,
         },
-        insertSession(session),
+        insertClientSession(session),
       ])
     },
 
@@ -83,7 +83,7 @@ export function createCodeStore(db: Db): CodeStore {
 
 type Details = Omit<
   AuthorizationCode,
-  'clientId' | 'signInId' | 'sessionId' | 'codeChallenge' | 'pkceFailures' | 'expiresAt' | 'usedAt'
+  'clientId' | 'userSessionId' | 'clientSessionId' | 'codeChallenge' | 'pkceFailures' | 'expiresAt' | 'usedAt'
 >
 
 /** Members that no query uses have no column. */
@@ -97,8 +97,8 @@ function toCode(row: CodeRow): AuthorizationCode {
   return {
     ...(JSON.parse(row.details) as Details),
     clientId: row.client_id,
-    signInId: row.user_session_id,
-    sessionId: row.client_session_id,
+    userSessionId: row.user_session_id,
+    clientSessionId: row.client_session_id,
     codeChallenge: row.code_challenge,
     pkceFailures: row.pkce_failures,
     expiresAt: row.expires_at,

@@ -1,4 +1,4 @@
-import { type FactorStore, MOST_PASSKEYS, type Passkey } from '../contracts/factors.ts'
+import { type FactorStore, MAX_PASSKEYS, type Passkey } from '../contracts/factors.ts'
 import { type Db, falseOnConflict, type Step } from '../db.ts'
 
 interface SummaryRow {
@@ -130,7 +130,7 @@ export function createFactorStore(db: Db): FactorStore {
         )
         if (rows.some(({ id }) => id === passkey.id)) return false
         const taken = new Set(rows.map(({ slot }) => slot))
-        const slot = Array.from({ length: MOST_PASSKEYS }, (_, i) => i).find((i) => !taken.has(i))
+        const slot = Array.from({ length: MAX_PASSKEYS }, (_, i) => i).find((i) => !taken.has(i))
         if (slot === undefined) return false
         const people = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [passkey.userId])
         if (people.length === 0) return false

@@ -1,5 +1,5 @@
 import type { Seconds } from '../../system.ts'
-import type { Bucket, KnownLocationStore, ThrottleStore } from '../contracts/rate-limits.ts'
+import type { Bucket, KnownLocationStore, RateLimitStore } from '../contracts/rate-limits.ts'
 import type { Db } from '../db.ts'
 import { pruneExpired } from './prune.ts'
 
@@ -10,7 +10,7 @@ import { pruneExpired } from './prune.ts'
  */
 const CLOCK_ERROR: Seconds = 180
 
-export function createThrottleStore(db: Db): ThrottleStore {
+export function createRateLimitStore(db: Db): RateLimitStore {
   return {
     async take(buckets, now) {
       const taken = await db.batch(

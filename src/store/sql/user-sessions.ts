@@ -1,10 +1,10 @@
-import type { SignIn, SignInStore } from '../contracts/user-sessions.ts'
+import type { UserSession, UserSessionStore } from '../contracts/user-sessions.ts'
 import { type Db, falseOnConflict, type Param } from '../db.ts'
 import { endSession, enqueueLogout } from './client-sessions.ts'
 import { pruneExpired } from './prune.ts'
 import { statusChanged } from './status.ts'
 
-interface SignInRow {
+interface UserSessionRow {
   id: string
   user_id: string
   created_at: number
@@ -20,30 +20,33 @@ interface SignInRow {
 const COLUMNS =
   'id, user_id, created_at, auth_time, amr, expires_at, idle_expires_at, ended_at, ip, user_agent'
 
-export function createSignInStore(db: Db): SignInStore {
-  async function first(where: string, params: Param[]): Promise<SignIn | null> {
-    const [row] = await db.query<SignInRow>(`SELECT ${COLUMNS} FROM user_sessions WHERE ${where}`, params)
-    return row ? toSignIn(row) : null
+export function createUserSessionStore(db: Db): UserSessionStore {
+  async function first(where: string, params: Param[]): Promise<UserSession | null> {
+    const [row] = await db.query<UserSessionRow>(
+      `SELECT ${COLUMNS} FROM user_sessions WHERE ${where}`,
+      params,
+    )
+    return row ? toUserSession(row) : null
   }
 
   return {
-    async insert(signIn, secretHash) {
+    async insert(userSession, secretHash) {
       return falseOnConflict(
         db.batch([
           {
             sql: `INSERT INTO user_sessions (${COLUMNS}, secret_hash)
                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
             params: [
-              signIn.id,
-              signIn.userId,
-              signIn.createdAt,
-              signIn.authTime,
-              signIn.amr.join(' '),
-              signIn.expiresAt,
-              signIn.idleExpiresAt,
-              signIn.endedAt,
-              signIn.ip,
-              signIn.userAgent,
+              userSession.id,
+              userSession.userId,
+              userSession.createdAt,
+              userSession.authTime,
+              userSession.amr.join(' '),
+              userSession.expiresAt,
+              userSession.idleExpiresAt,
+              userSession.endedAt,
+              userSession.ip,
+              userSession.userAgent,
               secretHash,
             ],
           },
@@ -100,19 +103,19 @@ export function createSignInStore(db: Db): SignInStore {
           },
         ])
         if (ended) return rows.map((row) => row.id)
-        const signIn = await first('id = $1', [id])
-        if (!signIn || signIn.endedAt !== null) return null
+        const userSession = await first('id = $1', [id])
+        if (!userSession || userSession.endedAt !== null) return null
       }
     },
 
     async list(userId, now) {
-      const rows = await db.query<SignInRow>(
+      const rows = await db.query<UserSessionRow>(
         `SELECT ${COLUMNS} FROM user_sessions
           WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND idle_expires_at > $2
           ORDER BY created_at DESC, id`,
         [userId, now],
       )
-      return rows.map(toSignIn)
+      return rows.map(toUserSession)
     },
 
     prune: (before, limit) =>
@@ -120,7 +123,7 @@ export function createSignInStore(db: Db): SignInStore {
   }
 }
 
-function toSignIn(row: SignInRow): SignIn {
+function toUserSession(row: UserSessionRow): UserSession {
   return {
     id: row.id,
     userId: row.user_id,

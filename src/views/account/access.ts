@@ -39,7 +39,7 @@ function describe({ texts }: PageContext, userAgent: string): string {
   return system === null ? browser : texts.account.browserOn(browser, system)
 }
 
-export function signInsSection(page: PageContext, signIns: readonly SignedInBrowser[]): Html {
+export function userSessionsSection(page: PageContext, userSessions: readonly SignedInBrowser[]): Html {
   const { account } = page.texts
   const row = ({ id, current, userAgent, ip, since }: SignedInBrowser) => ({
     title: html`${describe(page, userAgent)}${current && html` <span class="badge">${account.thisBrowser}</span>`}`,
@@ -55,8 +55,8 @@ export function signInsSection(page: PageContext, signIns: readonly SignedInBrow
   })
   return section({
     id: 'sign-ins',
-    title: account.signIns,
-    content: html`${rows(signIns.map(row))}
+    title: account.userSessions,
+    content: html`${rows(userSessions.map(row))}
 <div class="foot"><p class="muted small">${account.signOutEverywhereHint}</p>
 ${form(page, {
   path: '/account/sign-ins/end',

@@ -3,8 +3,8 @@ import {
   consentsSection,
   type RememberedConsent,
   type SignedInBrowser,
-  signInsSection,
   type UsedApp,
+  userSessionsSection,
 } from '../account/access.ts'
 import { type AccountProfile, profileSection } from '../account/profile.ts'
 import { type SecondFactors, secondFactorsSection } from '../account/second-factors.ts'
@@ -19,7 +19,7 @@ export type AccountNotice = keyof Texts['account']['notices']
 export interface AccountModel {
   readonly profile: AccountProfile
   /** Newest first; exactly one of them is `current`. */
-  readonly signIns: readonly SignedInBrowser[]
+  readonly userSessions: readonly SignedInBrowser[]
   readonly apps: readonly UsedApp[]
   readonly consents: readonly RememberedConsent[]
   readonly secondFactors: SecondFactors
@@ -37,7 +37,7 @@ export const isAccountNotice = (
 
 export function accountPage(model: AccountModel, page: PageContext): string {
   const { texts } = page
-  const current = model.signIns.find((one) => one.current)
+  const current = model.userSessions.find((one) => one.current)
   const refused = model.notice !== null && REFUSALS.includes(model.notice)
   const text = model.notice === null ? null : texts.account.notices[model.notice]
   return frame(page, {
@@ -57,7 +57,7 @@ export function accountPage(model: AccountModel, page: PageContext): string {
 ${refused ? alert(text, true) : notice(text, true)}
 ${profileSection(page, model.profile)}
 ${secondFactorsSection(page, model.secondFactors)}
-${signInsSection(page, model.signIns)}
+${userSessionsSection(page, model.userSessions)}
 ${appsSection(page, model.apps)}
 ${consentsSection(page, model.consents)}
 </div>`,

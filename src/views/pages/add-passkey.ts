@@ -14,7 +14,7 @@ export interface AddPasskeyModel {
   readonly fields?: HiddenFields
 }
 
-export const LONGEST_PASSKEY_NAME = 64
+export const MAX_PASSKEY_NAME_LENGTH = 64
 
 export function addPasskeyPage(model: AddPasskeyModel, page: PageContext): string {
   const { texts } = page
@@ -42,7 +42,7 @@ ${passkeyForm(page, {
     hint: texts.addPasskey.nameHint,
     value: model.name,
     autocomplete: 'off',
-    maxlength: LONGEST_PASSKEY_NAME,
+    maxlength: MAX_PASSKEY_NAME_LENGTH,
     invalid: inName,
     autofocus: message === null || inName,
   }),

@@ -105,7 +105,7 @@ export const de: Texts = {
     email: 'E-Mail',
     unverified: 'nicht bestätigt',
     changePassword: 'Passwort ändern',
-    signIns: 'Browser, in denen Sie angemeldet sind',
+    userSessions: 'Browser, in denen Sie angemeldet sind',
     thisBrowser: 'Dieser Browser',
     unknownBrowser: 'Unbekannter Browser',
     browserOn: (browser: string, system: string): string => `${browser} auf ${system}`,

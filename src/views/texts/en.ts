@@ -103,7 +103,7 @@ export const en = {
     email: 'E-mail',
     unverified: 'not confirmed',
     changePassword: 'Change password',
-    signIns: 'Browsers you are signed in with',
+    userSessions: 'Browsers you are signed in with',
     thisBrowser: 'This browser',
     unknownBrowser: 'Unknown browser',
     browserOn: (browser: string, system: string): string => `${browser} on ${system}`,

@@ -108,8 +108,8 @@ export async function signIn({ store, refreshTokens, keys }: Inside, count = 1):
   // Long enough for every test of folders.
   const until = now + 3650 * DAY
   const rows = ids.map((id) => session(now, { id, userId: alice.id, expiresAt: until, idleExpiresAt: until }))
-  await Promise.all(rows.map((row) => store.sessions.insert(row)))
-  return ids.map((sessionId) => refreshTokens.write({ sessionId, generation: 1 }))
+  await Promise.all(rows.map((row) => store.clientSessions.insert(row)))
+  return ids.map((clientSessionId) => refreshTokens.write({ clientSessionId, generation: 1 }))
 }
 
 /** Reads a folder’s store beside a running server, without the checks and writes of a regular opening. */

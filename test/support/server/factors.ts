@@ -1,6 +1,6 @@
 /** Second factors on their own store, with two users, a clock and a log. */
 
-import { createThrottle } from '../../../src/accounts/rate-limiter.ts'
+import { createRateLimiter } from '../../../src/accounts/rate-limiter.ts'
 import { createSecondFactors, type SecondFactors } from '../../../src/accounts/second-factors.ts'
 import { createAudit } from '../../../src/audit/events.ts'
 import type { User } from '../../../src/store/contracts/users.ts'
@@ -43,7 +43,7 @@ export async function factorsWorld(issuer = FACTORS_ISSUER): Promise<FactorsWorl
   const make = (secret: Buffer) =>
     createSecondFactors({
       ...store,
-      throttle: createThrottle({ ...store, clock, dataKeys: dataKeysOf(secret) }),
+      rateLimiter: createRateLimiter({ ...store, clock, dataKeys: dataKeysOf(secret) }),
       clock,
       random: systemRandom,
       audit: createAudit(logger),

@@ -3,7 +3,7 @@ import { hashPassword } from '../../../src/accounts/password.ts'
 import { generateSecret, hashGeneratedSecret } from '../../../src/oauth/client-auth/secret.ts'
 import { newClient } from '../../../src/oauth/client-registration/client-defaults.ts'
 import type { Api } from '../../../src/store/contracts/apis.ts'
-import type { Session } from '../../../src/store/contracts/client-sessions.ts'
+import type { ClientSession } from '../../../src/store/contracts/client-sessions.ts'
 import type { Client } from '../../../src/store/contracts/clients.ts'
 import type { User } from '../../../src/store/contracts/users.ts'
 import type { Store } from '../../../src/store/index.ts'
@@ -64,8 +64,8 @@ export async function user(overrides: Partial<User> = {}): Promise<User> {
 /** A session of `app` that has just begun. */
 export function session(
   now: EpochSeconds,
-  overrides: Partial<Session> & Pick<Session, 'id' | 'userId'>,
-): Session {
+  overrides: Partial<ClientSession> & Pick<ClientSession, 'id' | 'userId'>,
+): ClientSession {
   return {
     clientId: 'app',
     scopes: ['orders:read'],
@@ -79,7 +79,7 @@ export function session(
     revokedAt: null,
     revokedReason: null,
     status: { list: 0, idx: 0 },
-    signInId: null,
+    userSessionId: null,
     amr: ['pwd'],
     userinfoClaims: [],
     offline: false,
