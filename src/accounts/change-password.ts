@@ -16,7 +16,7 @@ type PasswordChangeRefusal = 'wrong' | 'short' | 'long' | 'same'
 /**
  * The new secret of this sign-in, which is the only one that is left. null: it has ended too, because something else
  * happened to it meanwhile.
- * @throws {Throttled} after too many guesses at the current password; {GateFull}
+ * @throws {RateLimited} after too many guesses at the current password; {Overloaded}
  */
 export type ChangePassword = (
   signedIn: CurrentUserSession,

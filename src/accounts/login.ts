@@ -21,7 +21,7 @@ export type LoginOutcome =
   /** For the audit trail: whoever tries to sign in gets one answer, after one time, for all of them. */
   | { readonly ok: false; readonly detail: 'unknown_user' | 'wrong_password' | 'user_disabled' }
 
-/** @throws {RateLimited} after too many guesses; {GateFull} with too many logins at once */
+/** @throws {RateLimited} after too many guesses; {Overloaded} with too many logins at once */
 export type Login = (credentials: Credentials) => Promise<LoginOutcome>
 
 export interface LoginDeps {

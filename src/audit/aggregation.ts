@@ -54,7 +54,7 @@ export function createAggregation(): Aggregation {
   const spent = new Map<string, EpochSeconds>()
   const open = new Map<string, { -readonly [K in keyof Happened]: Happened[K] }>()
 
-  /** GCRA, as in the throttle: the time at which the budget will be whole again. */
+  /** GCRA, as in the rate limiter: the time at which the budget will be whole again. */
   function afterOne(key: string, { burst, interval }: Budget, now: EpochSeconds): EpochSeconds | null {
     const whole = Math.max(spent.get(key) ?? 0, now) + interval
     return whole - now > burst * interval ? null : whole

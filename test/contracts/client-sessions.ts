@@ -206,7 +206,7 @@ export const sessionsContract: Contract = {
       found.map((one) => one.id),
       ['here', 'phone'],
     )
-    const filter = { signInId: 'browser', clientId: 'phone' }
+    const filter = { userSessionId: 'browser', clientId: 'phone' }
     t.same(await store.clientSessions.revokeMatching(filter, 1100, 'x'), ['phone'])
     t.same(await store.clientSessions.revokeMatching({ userSessionId: 'browser' }, 1100, 'x'), ['here'])
     for (const id of ['there', 'nowhere']) t.equal((await store.clientSessions.find(id))?.revokedAt, null, id)

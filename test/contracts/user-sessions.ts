@@ -117,7 +117,7 @@ export const signInsContract: Contract = {
       await people(store)
       await store.userSessions.insert(signIn(), 'h')
       await store.userSessions.insert(signIn({ id: 'other' }), 'h2')
-      const mine = { signInId: 'browser' }
+      const mine = { userSessionId: 'browser' }
       await store.clientSessions.insert(session({ ...mine, id: 's1', status: { list: 0, idx: 1 } }))
       await store.clientSessions.insert(
         session({ ...mine, id: 's2', clientId: 'phone', status: { list: 0, idx: 4 } }),
@@ -148,7 +148,7 @@ export const signInsContract: Contract = {
   'end puts the clients into the logout outbox, also for offline sessions': async (t, store) => {
     await people(store)
     await store.userSessions.insert(signIn(), 'h')
-    const told = { signInId: 'browser', backchannelLogout: true }
+    const told = { userSessionId: 'browser', backchannelLogout: true }
     await store.clientSessions.insert(session({ ...told, id: 's1' }))
     await store.clientSessions.insert(session({ ...told, id: 's2', clientId: 'phone', offline: true }))
     await store.clientSessions.insert(session({ ...told, id: 's3', backchannelLogout: false }))

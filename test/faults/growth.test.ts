@@ -113,8 +113,8 @@ t.test('password guesses store only their counters, for an hour (docs/security.m
     if (answer.path === '/login') pages += 1
   }
   t.equal(pages, 120)
-  const { throttle = 0 } = await rowsOf(server)
-  t.ok(throttle > 0 && throttle <= 200, `${throttle} counters of a hundred and twenty names from one address`)
+  const { rate_limits: counters = 0 } = await rowsOf(server)
+  t.ok(counters > 0 && counters <= 200, `${counters} counters of a hundred and twenty names from one address`)
   server.clock.tick(3600)
   await server.deps.jobs.prune()
   const { audit: _more, ...after } = await rowsOf(server)

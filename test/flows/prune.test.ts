@@ -44,7 +44,7 @@ t.test(
   'a code is kept for a day after its expiry, so that a replay is recognised (docs/security.md Q20)',
   async (t) => {
     await store.userSessions.insert(signIn({ id: 'lasting', ...lasting }), 'lasting')
-    const of = { signInId: 'lasting', ...minute }
+    const of = { userSessionId: 'lasting', ...minute }
     await store.codes.insert('spent', code({ ...of, usedAt: start }), start)
     await store.codes.insert('left', code({ ...of, clientSessionId: 'another' }), start)
     t.equal(await after(60 + DAY, 'authorization_codes'), 2)

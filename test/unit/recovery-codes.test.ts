@@ -121,7 +121,7 @@ t.test(
     const [code = ''] = await factors.newRecoveryCodes(alice, FROM)
     for (const guess of ['AAAA-AAAA-AAAA', '000000', 'nonsense', '111111', ''])
       t.equal(await factors.checkCode(alice, guess, FROM), null)
-    await t.rejects(factors.checkCode(alice, code, FROM), { name: 'Throttled' })
+    await t.rejects(factors.checkCode(alice, code, FROM), { name: 'RateLimited' })
     t.equal((await factors.summary(alice.id)).recoveryCodes, 10)
   },
 )

@@ -219,7 +219,7 @@ t.test(
     const { factors, alice, bob, clock, secret, logger } = await enrolled(t)
     for (let i = 0; i < 5; i += 1) t.equal(await factors.checkCode(alice, '000000', FROM), null)
     const right = () => factors.checkCode(alice, codeAt(secret, clock.now()), FROM)
-    await t.rejects(right(), { name: 'Throttled', retryAfter: 300 })
+    await t.rejects(right(), { name: 'RateLimited', retryAfter: 300 })
     t.match(logger.audits('factor.failed').at(-1), { sub: alice.id, action: 'totp', reason: 'throttled' })
     t.equal(await factors.checkCode(bob, '000000', FROM), null, 'another account is not affected')
     clock.tick(300)
@@ -235,7 +235,7 @@ t.test('after ten guesses from all addresses codes are refused except from known
     t.equal(await factors.checkCode(alice, '000000', { ip: `198.51.100.${i}`, requestId: 'r' }), null)
   }
   const elsewhere = { ip: '203.0.113.1', requestId: 'r' }
-  await t.rejects(factors.checkCode(alice, '000000', elsewhere), { name: 'Throttled', retryAfter: 600 })
+  await t.rejects(factors.checkCode(alice, '000000', elsewhere), { name: 'RateLimited', retryAfter: 600 })
   t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
 })
 
