@@ -57,7 +57,8 @@ export function createAccountSessions(deps: AccountSessionsDeps): AccountSession
     requestInfo: RequestInfo,
   ) {
     const ended = await clientSessions.revokeMatching(filter, clock.now(), reason)
-    for (const sid of ended) audit('session.revoked', { ...by(filter.userId, requestInfo), sid, reason })
+    for (const sid of ended)
+      audit('client_session.revoked', { ...by(filter.userId, requestInfo), sid, reason })
     return ended.length > 0
   }
 

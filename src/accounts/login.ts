@@ -51,7 +51,7 @@ export function createLogin({ users, hashingLimiter, rateLimiter, audit }: Login
     const name = normalizeUsername(username)
     const counted = await rateLimiter.attempt(`user:${name ?? ''}`, ip)
     if (counted.wait > 0) {
-      audit('login.throttled', from)
+      audit('login.rate_limited', from)
       throw new RateLimited(counted.wait)
     }
     const known = name === null ? null : await users.findByUsername(name)

@@ -206,7 +206,7 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
       // Counted apart from passwords: whoever guesses codes has the password already.
       const counted = await rateLimiter.attempt(`otp:${user.id}`, from.ip, CODE_LIMITS)
       if (counted.wait > 0) {
-        audit('factor.failed', { ...failed, reason: 'throttled' })
+        audit('factor.failed', { ...failed, reason: 'rate_limited' })
         throw new RateLimited(counted.wait)
       }
       const right = await (kind === 'totp' ? useTotp(user.id, code) : useRecoveryCode(user.id, code))

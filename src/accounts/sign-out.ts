@@ -30,11 +30,11 @@ export async function signOutEverywhere(
   for (const { id } of await store.userSessions.list(userId, clock.now())) {
     const ended = await store.userSessions.end(id, clock.now(), reason)
     if (!ended) continue
-    audit('signin.ended', { actor, sub: userId, target: id, reason })
+    audit('user_session.ended', { actor, sub: userId, target: id, reason })
     userSessions.push(id)
     clientSessions.push(...ended)
   }
   clientSessions.push(...(await store.clientSessions.revokeMatching({ userId }, clock.now(), reason)))
-  for (const sid of clientSessions) audit('session.revoked', { actor, sub: userId, sid, reason })
+  for (const sid of clientSessions) audit('client_session.revoked', { actor, sub: userId, sid, reason })
   return { userSessions, clientSessions }
 }

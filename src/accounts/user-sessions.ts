@@ -78,8 +78,8 @@ export function createUserSessions(deps: UserSessionsDeps): UserSessions {
   ): Promise<boolean> {
     const clientSessions = await userSessions.end(id, clock.now(), reason)
     if (!clientSessions) return false
-    audit('signin.ended', { actor, sub: userId, target: id, reason })
-    for (const sid of clientSessions) audit('session.revoked', { actor, sub: userId, sid, reason })
+    audit('user_session.ended', { actor, sub: userId, target: id, reason })
+    for (const sid of clientSessions) audit('client_session.revoked', { actor, sub: userId, sid, reason })
     return true
   }
 
@@ -99,7 +99,7 @@ export function createUserSessions(deps: UserSessionsDeps): UserSessions {
       await end(userSession, 'the account changed during sign-in', 'keyturn')
       return false
     }
-    audit('signin.begun', { actor, sub: user.id, target: userSession.id, ip, request_id: requestId })
+    audit('user_session.started', { actor, sub: user.id, target: userSession.id, ip, request_id: requestId })
     return true
   }
 

@@ -10,7 +10,7 @@ import type { AuditEvent, AuditFields } from './events.ts'
 /** All else is rare, or the act of somebody who has signed in, and is never folded. */
 export const FREQUENT: ReadonlySet<AuditEvent> = new Set([
   'login.failed',
-  'login.throttled',
+  'login.rate_limited',
   'factor.failed',
   'authorization.refused',
   'code.issued',
@@ -20,8 +20,8 @@ export const FREQUENT: ReadonlySet<AuditEvent> = new Set([
   'revocation.refused',
   'introspection.refused',
   'userinfo.refused',
-  'logout.notified',
-  'logout.notice_failed',
+  'logout_token.delivered',
+  'logout_token.failed',
   'client.authentication_failed',
 ] as const)
 

@@ -145,6 +145,6 @@ async function end(context: Context, base: Base, filter: ClientSessionFilter): P
       ? {}
       : { client_id: filter.clientId }
   const revoked = await base.store.clientSessions.revokeMatching(filter, base.clock.now(), reason)
-  for (const sid of revoked) base.audit('session.revoked', { actor, ...whose, sid, reason })
+  for (const sid of revoked) base.audit('client_session.revoked', { actor, ...whose, sid, reason })
   return revoked
 }

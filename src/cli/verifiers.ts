@@ -50,7 +50,7 @@ function list(context: Context, options: Json): Promise<void> {
 function forget(context: Context, name: string, options: Json): Promise<void> {
   return context.withStore(async ({ store, audit }) => {
     if (!(await store.verifiers.delete(name))) throw new CommandError(`no verifier ${name} is known`)
-    audit('verifier.forgotten', { actor: context.actor, target: name })
+    audit('verifier.deleted', { actor: context.actor, target: name })
     context.print(options, { forgotten: name }, `forgot ${name}`)
   })
 }

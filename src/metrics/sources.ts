@@ -127,7 +127,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
 
   gauge('keyturn_status_lists', 'Status lists that this node holds signed.', () => statusLists.state().lists)
   gauge('keyturn_status_list_bytes', 'Their size together, as served.', () => statusLists.state().bytes)
-  gauge('keyturn_logout_notices_waiting', 'Clients still to be told that a session has ended.', () =>
+  gauge('keyturn_logout_outbox_waiting', 'Clients still to be told that a session has ended.', () =>
     inTime(store.logoutOutbox.count(), null),
   )
 
@@ -149,8 +149,8 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
     const { idle, busy } = pool()
     return { idle, busy }
   })
-  gauge('keyturn_store_connections_most', 'As KEYTURN_DATABASE_POOL says.', () => pool().max)
-  gauge('keyturn_store_connections_waited_for', 'Requests that wait for one.', () => pool().waiting)
+  gauge('keyturn_store_connections_max', 'As KEYTURN_DATABASE_POOL says.', () => pool().max)
+  gauge('keyturn_store_connections_waiting', 'Requests that wait for one.', () => pool().waiting)
   gauge('keyturn_store_listening', '1 if changes of other nodes are heard of at once.', () =>
     pool().listening ? 1 : 0,
   )

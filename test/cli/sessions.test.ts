@@ -78,7 +78,9 @@ t.test(
       {},
     ])
     t.same(
-      cli.logger.audits('session.revoked').map(({ actor, sid }) => [actor, revoked.includes(sid ?? '')]),
+      cli.logger
+        .audits('client_session.revoked')
+        .map(({ actor, sid }) => [actor, revoked.includes(sid ?? '')]),
       [
         ['operator:tester', true],
         ['operator:tester', true],
@@ -115,7 +117,7 @@ t.test(
       target: 'browser',
       reason: 'revoked by an operator',
     }
-    t.match(cli.logger.audits('signin.ended'), [said])
+    t.match(cli.logger.audits('user_session.ended'), [said])
   },
 )
 

@@ -186,7 +186,7 @@ t.test(
     }
     t.equal((await login(server)).statusCode, 400, 'the old password')
     t.equal((await login(server, { password: NEW_PASSWORD })).statusCode, 200, 'the new password')
-    t.match(cli.logger.audits('session.revoked'), [
+    t.match(cli.logger.audits('client_session.revoked'), [
       { actor: 'operator:tester', reason: 'password changed' },
       { actor: 'operator:tester', reason: 'password changed' },
     ])
@@ -255,14 +255,14 @@ t.test(
       }
       t.match(await cli.json(['users', 'show', 'alice']), { browsers: 0 })
       const said = { actor: 'operator:tester', sub: alice?.id, reason }
-      const signedOut = [...cli.logger.audits('signin.ended')].sort((a, b) =>
+      const signedOut = [...cli.logger.audits('user_session.ended')].sort((a, b) =>
         `${a.target}` < `${b.target}` ? -1 : 1,
       )
       t.match(signedOut, [
         { ...said, target: 'one' },
         { ...said, target: 'two' },
       ])
-      const ended = [...cli.logger.audits('session.revoked')].map(({ sid }) => sid).sort()
+      const ended = [...cli.logger.audits('client_session.revoked')].map(({ sid }) => sid).sort()
       t.same(ended, ['offline', 's1'], 'each one once')
     }
   },

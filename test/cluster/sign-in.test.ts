@@ -192,6 +192,6 @@ t.test(
     await sleep(1000)
     const heard = told.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
     t.same(heard.sort(), pairs.map(({ access_token }) => claimsOf(access_token).sid).sort(), 'each one once')
-    t.equal(audited(cluster, 'logout.notified').length, 12)
+    t.equal(audited(cluster, 'logout_token.delivered').length, 12)
   },
 )

@@ -23,8 +23,8 @@ const scraped = parseMetrics(await metrics.text())
 /** Metrics that exist on PostgreSQL only. */
 const POOL = new Map([
   ['keyturn_store_connections', new Set(['state'])],
-  ['keyturn_store_connections_most', new Set<string>()],
-  ['keyturn_store_connections_waited_for', new Set<string>()],
+  ['keyturn_store_connections_max', new Set<string>()],
+  ['keyturn_store_connections_waiting', new Set<string>()],
   ['keyturn_store_listening', new Set<string>()],
 ])
 const types = new Map([...scraped.types, ...[...POOL.keys()].map((name) => [name, 'gauge'] as const)])

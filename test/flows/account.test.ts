@@ -162,7 +162,7 @@ t.test('removing an app’s access keeps the user signed in', async (t) => {
   t.match(after.body, /access has ended/)
   t.notOk(after.forms.some(({ action }) => action.endsWith('/sessions/end')))
   t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
-  t.match(server.logger.audits('session.revoked').at(-1), {
+  t.match(server.logger.audits('client_session.revoked').at(-1), {
     reason: 'ended by the person',
     actor: /^user:u_/,
   })

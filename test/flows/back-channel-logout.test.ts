@@ -43,8 +43,8 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   throw new Error(`never: ${what}`)
 }
 
-const notified = (server: TestServer) => server.logger.audits('logout.notified').map(({ sid }) => sid)
-const failed = (server: TestServer) => server.logger.audits('logout.notice_failed').map(({ sid }) => sid)
+const notified = (server: TestServer) => server.logger.audits('logout_token.delivered').map(({ sid }) => sid)
+const failed = (server: TestServer) => server.logger.audits('logout_token.failed').map(({ sid }) => sid)
 const tried = (server: TestServer) =>
   server.logger.lines.filter(({ message }) => message?.includes('could not be delivered yet')).length
 const waiting = async (server: TestServer) => (await server.store.logoutOutbox.due(9e9, 99)).length
@@ -233,7 +233,7 @@ t.test(
       t.equal(rp.received.length, attempts)
     }
     t.same(failed(server), [sid])
-    t.match(server.logger.audits('logout.notice_failed'), [{ client_id: 'web', actor: 'keyturn' }])
+    t.match(server.logger.audits('logout_token.failed'), [{ client_id: 'web', actor: 'keyturn' }])
     server.clock.tick(86_400)
     await server.poll()
     t.equal(rp.received.length, 5)

@@ -104,10 +104,10 @@ t.test(
 t.test(
   'denied consent returns access_denied with state and iss, and is not remembered (RFC 6749 §4.1.2, RFC 9207 §2; docs/security.md C36, C37)',
   async (t) => {
-    const count = logger.audits('consent.refused').length
+    const count = logger.audits('consent.denied').length
     tellsClient(t, await answer(await ask(), 'refuse'), { error: 'access_denied' })
     tellsClient(t, await answer(await ask(), 'refuse', true), { error: 'access_denied' })
-    t.equal(logger.audits('consent.refused').length, count + 2)
+    t.equal(logger.audits('consent.denied').length, count + 2)
     t.equal((await ask()).path, '/consent')
     const posted = await answer(await ask({ response_mode: 'form_post' }), 'refuse')
     tellsClient(t, await person.send(posted), { error: 'access_denied' }, 'by form_post')

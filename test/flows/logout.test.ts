@@ -98,7 +98,7 @@ for (const method of ['GET', 'POST'] as const) {
       t.notOk(here.browser.cookies().has(SESSION))
       t.notOk(await isSignedIn(here.browser))
       t.notOk(await lives(here))
-      t.match(here.server.logger.audits('signin.ended'), [{ reason: 'signed out', actor: /^user:u_/ }])
+      t.match(here.server.logger.audits('user_session.ended'), [{ reason: 'signed out', actor: /^user:u_/ }])
     },
   )
 }

@@ -78,7 +78,7 @@ t.test(
     t.match(refused.json(), { error: 'temporarily_unavailable', error_description: /too many attempts/ })
     t.equal(waitOf(refused), pair.interval)
     t.same(work.verified, [], 'nothing was checked, so nothing can be learned')
-    t.match(server.logger.audits('login.throttled'), [{ ip: HOME, client_id: 'app' }, {}])
+    t.match(server.logger.audits('login.rate_limited'), [{ ip: HOME, client_id: 'app' }, {}])
 
     server.clock.tick(pair.interval - 1)
     t.equal(waitOf(await attempt(server)), 1, 'asking again did not extend the wait')

@@ -305,7 +305,7 @@ t.test('a browser sign-in has one trace per page, and the token request has its 
     t.ok(pages.includes(name), name)
   }
   t.ok(names(childrenOf(all, called(all, 'POST /login'))).includes('password work'))
-  t.ok(called(all, 'POST /login').events.includes('signin.begun'))
+  t.ok(called(all, 'POST /login').events.includes('user_session.started'))
   t.match(called(all, 'POST /oauth2/token').attributes, { 'keyturn.grant_type': 'authorization_code' })
 })
 
@@ -332,7 +332,7 @@ t.test('outbound calls to clients have spans and send no trace headers', async (
   const { refresh_token: token } = (await login(server, {}, 'web')).json()
   await revoke(server, token, 'web')
   await server.poll()
-  while (server.logger.audits('logout.notified').length === 0) await wait(5)
+  while (server.logger.audits('logout_token.delivered').length === 0) await wait(5)
   t.equal(rp.received.length, 2)
   for (const { headers } of rp.received) {
     t.notOk('traceparent' in headers || 'tracestate' in headers || 'baggage' in headers)

@@ -30,7 +30,7 @@ t.test('actions of users and operators are never aggregated', async (t) => {
     'login.succeeded',
     'keys.rotated',
     'token.reuse_detected',
-    'session.revoked',
+    'client_session.revoked',
   ] as const) {
     t.notOk(FREQUENT.has(event))
     t.same(send(folding, event, 5000, NOW), { kept: 5000, events: 5000 })

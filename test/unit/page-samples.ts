@@ -88,7 +88,7 @@ const loginMessages: LoginMessage[] = [
   { kind: 'passkey' },
   { kind: 'busy' },
   { kind: 'expired' },
-  { kind: 'throttled', seconds: 30 },
+  { kind: 'rate_limited', seconds: 30 },
   { kind: 'reauthenticate' },
 ]
 
@@ -107,7 +107,7 @@ const secondFactorMessages: SecondFactorMessage[] = [
   { kind: 'passkey' },
   { kind: 'busy' },
   { kind: 'expired' },
-  { kind: 'throttled', seconds: 30 },
+  { kind: 'rate_limited', seconds: 30 },
 ]
 
 const consent: ConsentModel = {
@@ -176,7 +176,7 @@ const changePasswordMessages: ChangePasswordModel['message'][] = [
   { kind: 'mismatch' },
   { kind: 'same' },
   { kind: 'busy' },
-  { kind: 'throttled', seconds: 30 },
+  { kind: 'rate_limited', seconds: 30 },
 ]
 
 const enrolTotp: EnrolTotpModel = {

@@ -220,7 +220,7 @@ t.test(
     for (let i = 0; i < 5; i += 1) t.equal(await factors.checkCode(alice, '000000', FROM), null)
     const right = () => factors.checkCode(alice, codeAt(secret, clock.now()), FROM)
     await t.rejects(right(), { name: 'RateLimited', retryAfter: 300 })
-    t.match(logger.audits('factor.failed').at(-1), { sub: alice.id, action: 'totp', reason: 'throttled' })
+    t.match(logger.audits('factor.failed').at(-1), { sub: alice.id, action: 'totp', reason: 'rate_limited' })
     t.equal(await factors.checkCode(bob, '000000', FROM), null, 'another account is not affected')
     clock.tick(300)
     t.equal(await right(), 'totp')

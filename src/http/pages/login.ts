@@ -84,7 +84,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
     } catch (error) {
       if (error instanceof RateLimited) {
         request.reply.header('retry-after', String(error.retryAfter))
-        return again({ kind: 'throttled', seconds: error.retryAfter }, 429)
+        return again({ kind: 'rate_limited', seconds: error.retryAfter }, 429)
       }
       if (!(error instanceof Overloaded)) throw error
       request.reply.header('retry-after', String(error.retryAfter))

@@ -41,7 +41,7 @@ export function passwordRoutes({ changePassword }: { readonly changePassword: Ch
       if (!(error instanceof RateLimited || error instanceof Overloaded)) throw error
       request.reply.header('retry-after', String(error.retryAfter))
       if (error instanceof Overloaded) return render(request, current, { kind: 'busy' }, 503)
-      return render(request, current, { kind: 'throttled', seconds: error.retryAfter }, 429)
+      return render(request, current, { kind: 'rate_limited', seconds: error.retryAfter }, 429)
     }
   }
 

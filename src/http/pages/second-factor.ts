@@ -54,7 +54,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     } catch (error) {
       if (!(error instanceof RateLimited)) throw error
       request.reply.header('retry-after', String(error.retryAfter))
-      return render(request, { kind: 'throttled', seconds: error.retryAfter }, 429)
+      return render(request, { kind: 'rate_limited', seconds: error.retryAfter }, 429)
     }
     if (!proof) {
       const kind = credential !== undefined ? 'passkey' : recovery !== undefined ? 'recovery-code' : 'code'

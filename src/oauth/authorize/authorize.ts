@@ -120,7 +120,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     const { summary, state } = await assess(flow, received, current)
     const { request, granted, scopesToShow } = summary
     if (decision?.allow === false) {
-      if (current) record('consent.refused', summary, current, context)
+      if (current) record('consent.denied', summary, current, context)
       throw new OAuthError('access_denied', 'the user has refused')
     }
     const consentGivenNow =
@@ -148,7 +148,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
         grantedAt: clock.now(),
       })
     }
-    record('consent.given', summary, current, context)
+    record('consent.granted', summary, current, context)
   }
 
   async function issueCode(
@@ -214,7 +214,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   }
 
   function record(
-    event: 'consent.given' | 'consent.refused',
+    event: 'consent.granted' | 'consent.denied',
     { client, scopesToShow }: RequestSummary,
     { user }: CurrentUserSession,
     { ip, requestId }: AuthorizationRequestContext,

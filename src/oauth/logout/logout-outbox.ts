@@ -87,12 +87,12 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
     const failure = await attempt(notice, client.backchannelLogoutUri)
     if (failure === null) {
       await logoutOutbox.delete(clientSessionId)
-      audit('logout.notified', fields)
+      audit('logout_token.delivered', fields)
     } else if (stopping.signal.aborted) {
       return
     } else if (notice.attempts + 1 >= MAX_ATTEMPTS) {
       await logoutOutbox.delete(clientSessionId)
-      audit('logout.notice_failed', { ...fields, reason: 'no attempt succeeded' })
+      audit('logout_token.failed', { ...fields, reason: 'no attempt succeeded' })
     } else {
       logger.warn({ ...fields, err: failure }, 'a logout notice could not be delivered yet')
     }

@@ -5,7 +5,7 @@ import type { Texts } from '../texts/index.ts'
 
 export type ChangePasswordMessage =
   | { readonly kind: 'wrong' | 'short' | 'long' | 'mismatch' | 'same' | 'busy' }
-  | { readonly kind: 'throttled'; readonly seconds: number }
+  | { readonly kind: 'rate_limited'; readonly seconds: number }
 
 /** Posts `current_password`, `new_password`, `new_password_repeat`, `csrf` to `/account/password`. */
 export interface ChangePasswordModel {
@@ -17,7 +17,7 @@ export interface ChangePasswordModel {
 
 function said(texts: Texts, message: ChangePasswordMessage, shortest: number): string {
   const { errors } = texts.changePassword
-  if (message.kind === 'throttled') return texts.common.throttled(message.seconds)
+  if (message.kind === 'rate_limited') return texts.common.rateLimited(message.seconds)
   if (message.kind === 'busy') return texts.common.busy
   return message.kind === 'short' ? errors.short(shortest) : errors[message.kind]
 }

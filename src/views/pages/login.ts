@@ -7,7 +7,7 @@ import type { Texts } from '../texts/index.ts'
 export type LoginMessage =
   /** User name or password; which of them is not said. */
   | { readonly kind: 'credentials' | 'passkey' | 'busy' | 'expired' }
-  | { readonly kind: 'throttled'; readonly seconds: number }
+  | { readonly kind: 'rate_limited'; readonly seconds: number }
   /** No mistake: `prompt=login`, `max_age`, or something on the account page that asks for it. */
   | { readonly kind: 'reauthenticate' }
 
@@ -32,7 +32,7 @@ export interface LoginModel {
 
 function said(texts: Texts, message: LoginMessage): string {
   const { login, common } = texts
-  if (message.kind === 'throttled') return common.throttled(message.seconds)
+  if (message.kind === 'rate_limited') return common.rateLimited(message.seconds)
   const sentences = {
     credentials: login.credentials,
     passkey: login.passkeyRefused,

@@ -6,7 +6,7 @@ import type { Texts } from '../texts/index.ts'
 
 export type SecondFactorMessage =
   | { readonly kind: 'code' | 'recovery-code' | 'passkey' | 'busy' | 'expired' }
-  | { readonly kind: 'throttled'; readonly seconds: number }
+  | { readonly kind: 'rate_limited'; readonly seconds: number }
 
 /**
  * Posts to `/login/second-factor`, besides `flow` and `csrf`, one of: `code`; `recovery_code`; `credential` (JSON)
@@ -26,7 +26,7 @@ export interface SecondFactorModel {
 
 function said(texts: Texts, message: SecondFactorMessage): string {
   const { secondFactor, common } = texts
-  if (message.kind === 'throttled') return common.throttled(message.seconds)
+  if (message.kind === 'rate_limited') return common.rateLimited(message.seconds)
   const sentences = {
     code: secondFactor.wrongCode,
     'recovery-code': secondFactor.wrongRecoveryCode,

@@ -16,7 +16,7 @@ export const de: Texts = {
     or: 'oder',
     signedInAs: (user: Content): Html => html`Angemeldet als ${user}.`,
     useAnotherAccount: 'Anderes Konto verwenden',
-    throttled: (seconds: number): string =>
+    rateLimited: (seconds: number): string =>
       `Zu viele Versuche. Bitte versuchen Sie es in ${duration(seconds)} noch einmal.`,
     busy: 'Gerade melden sich viele Menschen an. Bitte versuchen Sie es gleich noch einmal.',
     expired: 'Diese Seite war zu lange offen. Bitte versuchen Sie es noch einmal.',

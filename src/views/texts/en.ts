@@ -17,7 +17,7 @@ export const en = {
     or: 'or',
     signedInAs: (user: Content): Html => html`Signed in as ${user}.`,
     useAnotherAccount: 'Use another account',
-    throttled: (seconds: number): string => `Too many attempts. Please try again in ${duration(seconds)}.`,
+    rateLimited: (seconds: number): string => `Too many attempts. Please try again in ${duration(seconds)}.`,
     busy: 'Many people are signing in right now. Please try again in a moment.',
     expired: 'This page had been open for too long. Please try again.',
   },
