@@ -59,11 +59,11 @@ const [install, token, keys, offline, turn] = blocks
   .map(({ text }) => text)
 const named = (name: string) => blocks.find(({ info }) => info === name)?.text
 const signIn = named('sign-in')
-const people = named('people')
+const passwordGrant = named('password-grant')
 
 t.test('the README’s commands and those printed by serve return a first token when pasted', async (t) => {
   t.equal(install, 'npm ci\nnpm start\n')
-  if (!token || !keys || !offline || !turn || !signIn || !people) throw new Error('the README lost a block')
+  if (!token || !keys || !offline || !turn || !signIn || !passwordGrant) throw new Error('the README lost a block')
   const folder = checkout(t)
   const first = await start(t, folder)
 
@@ -101,7 +101,7 @@ t.test('the README’s commands and those printed by serve return a first token 
   }
   t.equal(new Set(kids).size, 2, 'old and new keys signed, and both tokens verify with both key sets')
 
-  const refreshed = JSON.parse((await paste(folder, signIn + people)).split('\n').at(-1) ?? '')
+  const refreshed = JSON.parse((await paste(folder, signIn + passwordGrant)).split('\n').at(-1) ?? '')
   t.match(
     refreshed,
     { scope: 'orders:read orders:write', refresh_token: /^ktr\./ },

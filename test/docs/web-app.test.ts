@@ -1,4 +1,4 @@
-/** The README’s "Sign people in", pasted as it is, up to a user who is signed in at examples/web-app, and out again. */
+/** The README’s "Sign users in", pasted as it is, up to a user who is signed in at examples/web-app, and out again. */
 import t, { type Test } from 'tap'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
