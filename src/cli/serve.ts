@@ -183,7 +183,11 @@ async function announce(
   if (metricsPort !== undefined) lines.push(`Metrics are on ${config.host}:${metricsPort}/metrics`)
   if (fresh) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
   if (fresh)
-    lines.push('To sign users in, see "Sign users in" in README.md. Their account page is at', `${url}/account`, '')
+    lines.push(
+      'To sign users in, see "Sign users in" in README.md. Their account page is at',
+      `${url}/account`,
+      '',
+    )
   const value = {
     issuer: config.issuer,
     host: config.host,

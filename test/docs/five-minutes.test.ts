@@ -63,7 +63,8 @@ const passwordGrant = named('password-grant')
 
 t.test('the README’s commands and those printed by serve return a first token when pasted', async (t) => {
   t.equal(install, 'npm ci\nnpm start\n')
-  if (!token || !keys || !offline || !turn || !signIn || !passwordGrant) throw new Error('the README lost a block')
+  if (!token || !keys || !offline || !turn || !signIn || !passwordGrant)
+    throw new Error('the README lost a block')
   const folder = checkout(t)
   const first = await start(t, folder)
 
