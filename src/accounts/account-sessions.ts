@@ -1,6 +1,6 @@
 /**
- * Where somebody is signed in, which applications they use and what they have allowed; to see it, and to take it back.
- * Only ever their own: what is somebody else's is as unknown as what there is not. Must not know how it is shown.
+ * Lists a user's sessions and consents, and lets the user end them. Another user's record is reported as not found. Must not know
+ * how the account page shows them.
  */
 import type { Audit } from '../audit/events.ts'
 import type {
@@ -13,19 +13,19 @@ import type { UserSession, UserSessionStore } from '../store/contracts/user-sess
 import type { Clock } from '../system.ts'
 import type { RequestInfo, UserSessions } from './user-sessions.ts'
 
-interface Access {
-  /** All three newest first, and only what has not ended. */
+interface AccountAccess {
+  // Each list is newest first and contains only what has not ended.
   readonly userSessions: readonly UserSession[]
   readonly clientSessions: readonly ClientSession[]
   readonly consents: readonly Consent[]
 }
 
-/** Each false if there is no such thing, any more, of theirs. */
+/** Each function returns false if the user has no such record, or it has ended. */
 export interface AccountSessions {
-  list(userId: string): Promise<Access>
+  list(userId: string): Promise<AccountAccess>
   endUserSession(userId: string, id: string): Promise<boolean>
-  endSession(userId: string, id: string, requestInfo: RequestInfo): Promise<boolean>
-  /** The application's sessions end with it. */
+  revokeClientSession(userId: string, id: string, requestInfo: RequestInfo): Promise<boolean>
+  /** Deletes the consent and revokes the user's sessions at the client. */
   withdrawConsent(userId: string, clientId: string, requestInfo: RequestInfo): Promise<boolean>
 }
 
@@ -38,58 +38,59 @@ export interface AccountSessionsDeps {
   readonly audit: Audit
 }
 
-/** Those that have ended are among them for a while. */
+/** Sessions that have ended count too, until they are pruned. */
 const MAX_SESSIONS = 1000
 
 export function createAccountSessions(deps: AccountSessionsDeps): AccountSessions {
   const { userSessionStore, userSessions, clientSessions, consents, clock, audit } = deps
 
-  const by = (userId: string, { ip, requestId }: RequestInfo) => ({
+  const auditFields = (userId: string, { ip, requestId }: RequestInfo) => ({
     actor: `user:${userId}`,
     sub: userId,
     ip,
     request_id: requestId,
   })
 
-  async function endSessions(
+  async function revokeClientSessions(
     filter: ClientSessionFilter & { userId: string },
     reason: string,
     requestInfo: RequestInfo,
   ) {
-    const ended = await clientSessions.revokeMatching(filter, clock.now(), reason)
-    for (const sid of ended)
-      audit('client_session.revoked', { ...by(filter.userId, requestInfo), sid, reason })
-    return ended.length > 0
+    const revoked = await clientSessions.revokeMatching(filter, clock.now(), reason)
+    for (const sid of revoked)
+      audit('client_session.revoked', { ...auditFields(filter.userId, requestInfo), sid, reason })
+    return revoked.length > 0
   }
 
   return {
     async list(userId) {
       const now = clock.now()
       const all = await clientSessions.list({ userId }, MAX_SESSIONS)
-      const allowed = await consents.list(userId)
+      const granted = await consents.list(userId)
       return {
         userSessions: await userSessionStore.list(userId, now),
         clientSessions: all.filter(
           ({ revokedAt, expiresAt, idleExpiresAt }) =>
             revokedAt === null && expiresAt > now && idleExpiresAt > now,
         ),
-        consents: allowed.toSorted((a, b) => b.grantedAt - a.grantedAt),
+        consents: granted.toSorted((a, b) => b.grantedAt - a.grantedAt),
       }
     },
 
     async endUserSession(userId, id) {
       const userSession = await userSessionStore.find(id)
       if (userSession?.userId !== userId) return false
-      return userSessions.end(userSession, 'signed out by the person', `user:${userId}`)
+      return userSessions.end(userSession, 'signed out by the user', `user:${userId}`)
     },
 
-    endSession: (userId, id, requestInfo) => endSessions({ userId, id }, 'ended by the person', requestInfo),
+    revokeClientSession: (userId, id, requestInfo) =>
+      revokeClientSessions({ userId, id }, 'ended by the user', requestInfo),
 
     async withdrawConsent(userId, clientId, requestInfo) {
-      // First what would let new sessions begin unasked.
+      // The consent is deleted first: with it, new sessions could start without asking the user.
       if (!(await consents.delete(userId, clientId))) return false
-      audit('consent.withdrawn', { ...by(userId, requestInfo), client_id: clientId })
-      await endSessions({ userId, clientId }, 'consent withdrawn', requestInfo)
+      audit('consent.withdrawn', { ...auditFields(userId, requestInfo), client_id: clientId })
+      await revokeClientSessions({ userId, clientId }, 'consent withdrawn', requestInfo)
       return true
     },
   }

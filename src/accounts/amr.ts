@@ -1,9 +1,9 @@
 /**
- * How somebody signed in, as tokens say it: `amr` (RFC 8176) and the `acr` it amounts to. Pure; must not know how
- * anything was proven.
+ * How a user signed in, in the words of tokens: `amr` (RFC 8176 §2) and the `acr` that follows from it. Pure. Must not know how a
+ * proof is verified.
  */
 
-/** Something that was proven at a sign-in. */
+/** A factor that the user has proven at sign-in. */
 export type Proof =
   | { readonly kind: 'password' }
   | { readonly kind: 'totp' }
@@ -12,20 +12,20 @@ export type Proof =
 
 export const ACR_PASSWORD = 'urn:keyturn:acr:password'
 export const ACR_MFA = 'urn:keyturn:acr:mfa'
-/** OpenID EAP ACR Values §4: phishing-resistant. */
+/** Phishing-resistant (OpenID EAP ACR Values §4). */
 const ACR_PHISHING_RESISTANT = 'phr'
 
-/** Strongest last, and what satisfies one satisfies all before it. */
+/** Weakest first. A sign-in that satisfies one value satisfies all values before it. */
 export const ACR_VALUES = [ACR_PASSWORD, ACR_MFA, ACR_PHISHING_RESISTANT] as const
 export type Acr = (typeof ACR_VALUES)[number]
 
-/** RFC 8176 §2, sorted, each once. */
+/** The values of RFC 8176 §2, sorted and without duplicates. */
 export function amrOf(proofs: readonly Proof[]): string[] {
   const amr = new Set(proofs.flatMap(methodsOf))
-  const known = proofs.some(({ kind }) => kind === 'password')
-  const had = proofs.some(({ kind }) => kind !== 'password')
-  // Two of a kind, say an app and a recovery code, are one thing that somebody has.
-  if (known && had) amr.add('mfa')
+  const hasKnowledgeFactor = proofs.some(({ kind }) => kind === 'password')
+  const hasPossessionFactor = proofs.some(({ kind }) => kind !== 'password')
+  // Two proofs of possession, such as an app and a recovery code, are one factor.
+  if (hasKnowledgeFactor && hasPossessionFactor) amr.add('mfa')
   return [...amr].sort()
 }
 
@@ -37,7 +37,7 @@ function methodsOf(proof: Proof): string[] {
     case 'recovery':
       return ['otp']
     case 'passkey':
-      // A passkey that checked who holds it (a fingerprint, a PIN) is two factors by itself.
+      // A passkey that verified the user (a fingerprint, a PIN) is two factors at once.
       return [proof.backedUp ? 'swk' : 'hwk', ...(proof.userVerified ? ['user', 'mfa'] : [])]
   }
 }
@@ -47,8 +47,8 @@ export function acrOf(amr: readonly string[]): Acr {
   return amr.includes('mfa') ? ACR_MFA : ACR_PASSWORD
 }
 
-/** Whether a sign-in is at least what was asked for; a value that is none of ours is never satisfied. */
+/** Whether a sign-in is at least as strong as the requested `acr`. An unknown value is never satisfied. */
 export function satisfies(amr: readonly string[], acr: string): boolean {
-  const wanted = (ACR_VALUES as readonly string[]).indexOf(acr)
-  return wanted >= 0 && ACR_VALUES.indexOf(acrOf(amr)) >= wanted
+  const required = (ACR_VALUES as readonly string[]).indexOf(acr)
+  return required >= 0 && ACR_VALUES.indexOf(acrOf(amr)) >= required
 }

@@ -1,4 +1,4 @@
-/** A person changes their own password. Whoever else is signed in as them, wherever, is signed out by it. */
+/** Lets users change their own password. The change ends all other sessions of the user. */
 import type { Audit } from '../audit/events.ts'
 import type { UserStore } from '../store/contracts/users.ts'
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
@@ -14,12 +14,13 @@ interface PasswordChange {
 type PasswordChangeRefusal = 'wrong' | 'short' | 'long' | 'same'
 
 /**
- * The new secret of this sign-in, which is the only one that is left. null: it has ended too, because something else
- * happened to it meanwhile.
- * @throws {RateLimited} after too many guesses at the current password; {Overloaded}
+ * Returns the new secret of the current user session, the only session that remains. The secret is null if that session was ended
+ * concurrently.
+ * @throws {RateLimited} after too many guesses at the current password
+ * @throws {Overloaded} if too much password work is waiting
  */
 export type ChangePassword = (
-  signedIn: CurrentUserSession,
+  currentSession: CurrentUserSession,
   change: PasswordChange,
   requestInfo: RequestInfo,
 ) => Promise<{ readonly secret: string | null } | { readonly refused: PasswordChangeRefusal }>
@@ -28,24 +29,24 @@ export interface ChangePasswordDeps {
   readonly users: UserStore
   readonly hashingLimiter: ConcurrencyLimiter
   readonly login: Login
-  readonly userSessions: Pick<UserSessions, 'endAllButHere'>
+  readonly userSessions: Pick<UserSessions, 'endAllExceptCurrent'>
   readonly audit: Audit
 }
 
 export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
   const { users, hashingLimiter, login, userSessions, audit } = deps
-  return async (signedIn, { current, next }, requestInfo) => {
+  return async (currentSession, { current, next }, requestInfo) => {
     const { ip, requestId } = requestInfo
-    const { id, username } = signedIn.user
+    const { id, username } = currentSession.user
     if (next.length < MIN_PASSWORD_LENGTH) return { refused: 'short' }
     if (next.length > MAX_PASSWORD_LENGTH) return { refused: 'long' }
-    // Counted with the logins: a browser left open is no place to guess at.
+    // A login, so that guesses are rate-limited as at sign-in: someone may have found an unattended browser.
     const outcome = current === '' ? null : await login({ username, password: current, ip, requestId })
     if (!outcome?.ok || outcome.user.id !== id) return { refused: 'wrong' }
     const { user } = outcome
     if (next.normalize('NFC') === current.normalize('NFC')) return { refused: 'same' }
     const passwordHash = await hashingLimiter.run(() => hashPassword(next))
-    // Only if it still is the one that was proven: of two changes at once one wins.
+    // Only if the stored hash is still the one that was verified, so that one of two concurrent changes wins.
     if (!(await users.setPasswordHash(id, passwordHash, user.passwordHash))) return { refused: 'wrong' }
     const actor = `user:${id}`
     audit('user.changed', {
@@ -56,8 +57,15 @@ export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
       ip,
       request_id: requestId,
     })
-    // First the password, then what began with the old one: nothing more may begin with it in between.
-    const changed = { ...user, passwordHash }
-    return { secret: await userSessions.endAllButHere(signedIn, changed, 'password changed', requestInfo) }
+    // The password is changed before sessions end, so that the old password cannot start a session in between.
+    const updatedUser = { ...user, passwordHash }
+    return {
+      secret: await userSessions.endAllExceptCurrent(
+        currentSession,
+        updatedUser,
+        'password changed',
+        requestInfo,
+      ),
+    }
   }
 }

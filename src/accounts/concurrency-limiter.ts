@@ -1,12 +1,11 @@
 /**
- * A door that few may pass at once and few may wait at. Password hashing shares the thread pool with signing
- * and takes memory by the tens of megabytes: without a door, a flood of logins would stop every other answer.
- * Must not know what is done behind it.
+ * Limits how much work runs at once and how much waits in a queue. Password hashing shares the thread pool with signing, and each
+ * hash takes tens of megabytes: without a limit, a flood of logins would block every other response. Must not know what the work is.
  */
 import { KeyturnError } from '../errors.ts'
 import type { Seconds } from '../system.ts'
 
-/** The door is crowded; nothing was done. */
+/** The queue is full. The work was not started. */
 export class Overloaded extends KeyturnError<'overloaded'> {
   readonly retryAfter: Seconds
   constructor(retryAfter: Seconds) {
@@ -18,26 +17,26 @@ export class Overloaded extends KeyturnError<'overloaded'> {
 interface ConcurrencyState {
   readonly running: number
   readonly waiting: number
-  /** Turned away since the start. */
+  /** Refused since the server started. */
   readonly refused: number
 }
 
 export interface ConcurrencyLimiter {
-  /** @throws {Overloaded} at once if the queue is full */
+  /** @throws {Overloaded} immediately if the queue is full */
   run<T>(work: () => Promise<T>): Promise<T>
   state(): ConcurrencyState
 }
 
 export interface ConcurrencyLimits {
-  /** At once. */
+  /** At most this many run at once. */
   readonly running: number
-  /** Waiting for their turn. */
+  /** At most this many wait; the next one is refused. */
   readonly waiting: number
 }
 
 export function createConcurrencyLimiter({
-  running: limit,
-  waiting: room,
+  running: maxRunning,
+  waiting: maxWaiting,
 }: ConcurrencyLimits): ConcurrencyLimiter {
   let running = 0
   let refused = 0
@@ -45,8 +44,8 @@ export function createConcurrencyLimiter({
 
   return {
     async run(work) {
-      if (running >= limit) {
-        if (queue.length >= room) {
+      if (running >= maxRunning) {
+        if (queue.length >= maxWaiting) {
           refused += 1
           throw new Overloaded(1)
         }
@@ -57,7 +56,7 @@ export function createConcurrencyLimiter({
       try {
         return await work()
       } finally {
-        // The place is handed over rather than given up, so nobody can slip in between.
+        // The slot is passed to the first in the queue without being freed, so that a new caller cannot take it.
         const next = queue.shift()
         if (next) next()
         else running -= 1

@@ -1,6 +1,6 @@
 /**
- * Puts the accounts together: users, passwords, second factors, user sessions, and the limits on guessing. Must not know HTTP,
- * pages or OAuth. A new part is a file beside this one and a member of `Accounts`.
+ * Composes the parts of accounts: users, passwords, second factors, user sessions, and the rate limits of guesses. Must not know
+ * HTTP, pages or OAuth. A new part is a file in this folder and a member of `Accounts`.
  */
 import { availableParallelism } from 'node:os'
 import type { Audit } from '../audit/events.ts'
@@ -29,10 +29,10 @@ export interface Accounts {
   readonly secondFactors: SecondFactors
   readonly userSessions: UserSessions
   readonly changePassword: ChangePassword
-  /** What users see of their own sessions and consents, and end there. */
+  /** For the account page. */
   readonly accountSessions: AccountSessions
   readonly rateLimiter: RateLimiter
-  /** Hashing of passwords, which is expensive. */
+  /** Limits concurrent password hashing. */
   readonly passwordLimiter: ConcurrencyLimiter
   readonly verifySuppliedSecret: ReturnType<typeof createUserSuppliedSecretVerifier>
 }
@@ -58,7 +58,7 @@ export interface AccountsDeps {
   readonly traceLimiter: (limiter: ConcurrencyLimiter) => ConcurrencyLimiter
 }
 
-/** At most half of the thread pool hashes passwords (keyturn.js says how large the pool is); the other half signs. */
+/** Password hashing takes at most half of the thread pool, whose size is set in keyturn.js. The other half signs. */
 const LIMITER_SIZE: ConcurrencyLimits = {
   running: Math.max(1, Math.min(MAX_CONCURRENT_HASHES, availableParallelism() >> 1)),
   waiting: MAX_WAITING_HASHES,

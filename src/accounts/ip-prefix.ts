@@ -2,15 +2,15 @@ import { isIPv6 } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /**
- * The prefix whose guesses are counted together: an IPv4 address, or the /64 of an IPv6 address. A household or a rented
+ * The prefix under which guesses are counted together: an IPv4 address, or the /64 of an IPv6 address. A household or a rented
  * server has a whole /64 (RFC 6177 §2) with 2^64 addresses to guess from, and changes its address for privacy (RFC 8981).
  */
-export function networkOf(ip: string): string {
+export function ipPrefix(ip: string): string {
   if (!isIPv6(ip)) return ip
-  // Without the zone of a link-local address (RFC 4007 §11), which may be any text.
+  // The zone of a link-local address (RFC 4007 §11) is removed: it may be any text.
   const address = ipaddr.IPv6.parse(ip.split('%', 1)[0] ?? '')
-  // RFC 4291 §2.5.5.2: an IPv4 client on a socket that speaks both.
+  // An IPv4 client on a dual-stack socket (RFC 4291 §2.5.5.2).
   if (address.isIPv4MappedAddress()) return address.toIPv4Address().toString()
-  const network = address.parts.slice(0, 4).map((group) => group.toString(16))
-  return `${network.join(':')}::/64`
+  const prefix = address.parts.slice(0, 4).map((group) => group.toString(16))
+  return `${prefix.join(':')}::/64`
 }

@@ -1,4 +1,4 @@
-/** Sign-in with username and password. Must not know who asks (a grant, a page) or what it is for. */
+/** Verifies a username and a password. Must not know whether a grant or a page calls it. */
 import type { Audit, AuditFields } from '../audit/events.ts'
 import type { User, UserStore } from '../store/contracts/users.ts'
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
@@ -11,17 +11,20 @@ interface Credentials {
   readonly password: string
   readonly ip: string
   readonly requestId: string
-  /** undefined: the user signs in to their own account, without a client. */
+  /** undefined if the user signs in to the account page, without a client. */
   readonly clientId?: string | undefined
 }
 
 export type LoginOutcome =
-  /** The password is right and the account enabled; `user` has the hash of that very password. */
+  /** The password is correct and the account is enabled. `user` has the hash of that password. */
   | { readonly ok: true; readonly user: User }
-  /** For the audit trail: whoever tries to sign in gets one answer, after one time, for all of them. */
+  /** `detail` is for the audit trail only. The response and its timing are equal for all of them. */
   | { readonly ok: false; readonly detail: 'unknown_user' | 'wrong_password' | 'user_disabled' }
 
-/** @throws {RateLimited} after too many guesses; {Overloaded} with too many logins at once */
+/**
+ * @throws {RateLimited} after too many guesses
+ * @throws {Overloaded} if too much password work is waiting
+ */
 export type Login = (credentials: Credentials) => Promise<LoginOutcome>
 
 export interface LoginDeps {
@@ -35,8 +38,8 @@ export function createLogin({ users, hashingLimiter, rateLimiter, audit }: Login
   return async (credentials) => {
     const { ip, requestId, clientId } = credentials
     const from = { ...(clientId === undefined ? {} : { client_id: clientId }), ip, request_id: requestId }
-    // Counted only when its turn comes: right passwords that queue up are not guesses. What follows is written outside,
-    // so that no login waits in the queue for a disk.
+    // The attempt is counted when it leaves the queue: correct passwords that wait there are not guesses. The result is written
+    // outside the limiter, so that no queued login waits for the disk.
     const { counted, known, outcome } = await hashingLimiter.run(() => attempt(credentials, from))
     if (!outcome.ok) {
       audit('login.failed', { ...from, ...(known ? { sub: known.id } : {}), detail: outcome.detail })
@@ -50,9 +53,9 @@ export function createLogin({ users, hashingLimiter, rateLimiter, audit }: Login
   async function attempt({ username, password, ip }: Credentials, from: AuditFields) {
     const name = normalizeUsername(username)
     const counted = await rateLimiter.attempt(`user:${name ?? ''}`, ip)
-    if (counted.wait > 0) {
+    if (counted.retryAfter > 0) {
       audit('login.rate_limited', from)
-      throw new RateLimited(counted.wait)
+      throw new RateLimited(counted.retryAfter)
     }
     const known = name === null ? null : await users.findByUsername(name)
     const { ok, outdated } = await verifyPassword(known?.passwordHash, password)
@@ -66,7 +69,7 @@ export function createLogin({ users, hashingLimiter, rateLimiter, audit }: Login
 
   async function rehash(user: User, password: string): Promise<LoginOutcome> {
     const passwordHash = await hashPassword(password)
-    // Only if it still is the hash that was verified: a new password set meanwhile must win.
+    // Only if the stored hash is still the one that was verified: a password that was set concurrently must win.
     if (await users.setPasswordHash(user.id, passwordHash, user.passwordHash)) {
       return { ok: true, user: { ...user, passwordHash } }
     }
@@ -78,7 +81,7 @@ export function createLogin({ users, hashingLimiter, rateLimiter, audit }: Login
 
 function outcomeOf(user: User | null, passwordIsRight: boolean): LoginOutcome {
   if (!user) return { ok: false, detail: 'unknown_user' }
-  // The password first: a disabled account is only worth knowing of where someone has its password.
+  // The password is checked first: that an account is disabled is reported only for a correct password.
   if (!passwordIsRight) return { ok: false, detail: 'wrong_password' }
   return user.disabled ? { ok: false, detail: 'user_disabled' } : { ok: true, user }
 }

@@ -1,6 +1,6 @@
 /**
- * Encrypted state that a browser carries from one step to the next, for one step, one user and a limited time. So a step that
- * was begun and abandoned leaves nothing in the store. Must not know what the state is.
+ * Encrypted state that a browser carries from one request to the next. It is bound to one step and one user, and it expires. So a
+ * step that a user abandons leaves nothing in the store. Must not know what the state contains.
  */
 import { createHash } from 'node:crypto'
 import { type Cipher, DecryptionError } from '../keys/encryption.ts'
@@ -8,19 +8,19 @@ import type { SingleUseStore } from '../store/contracts/single-use.ts'
 import type { Clock } from '../system.ts'
 import { ONE_TIME_STATE_TTL } from './lifetimes.ts'
 
-/** The step that a handle is good for. */
+/** The step that the state belongs to. */
 type Step = keyof typeof ONE_TIME_STATE_TTL
 
-interface Carried {
+interface OneTimeValue {
   readonly value: string
-  /** True the first time, false for every replay, under any concurrency; once all else has been checked. */
-  spend(): Promise<boolean>
+  /** Call after all other checks. Returns true for exactly one of any number of concurrent callers, false for every replay. */
+  consume(): Promise<boolean>
 }
 
 export interface OneTimeState {
-  write(step: Step, userId: string | null, value: string): string
-  /** null if it is not ours, of another step or user, or too old. */
-  read(step: Step, userId: string | null, handle: string): Carried | null
+  create(step: Step, userId: string | null, value: string): string
+  /** null if Keyturn did not issue the state for this step and user, or if it has expired. */
+  read(step: Step, userId: string | null, encrypted: string): OneTimeValue | null
 }
 
 export interface OneTimeStateDeps {
@@ -30,28 +30,28 @@ export interface OneTimeStateDeps {
 }
 
 export function createOneTimeState({ cipher, singleUse, clock }: OneTimeStateDeps): OneTimeState {
-  const context = (step: Step, userId: string | null) => `${step}:${userId ?? ''}`
+  const contextOf = (step: Step, userId: string | null) => `${step}:${userId ?? ''}`
 
   return {
-    write(step, userId, value) {
-      return cipher.encrypt(context(step, userId), `${clock.now() + ONE_TIME_STATE_TTL[step]}:${value}`)
+    create(step, userId, value) {
+      return cipher.encrypt(contextOf(step, userId), `${clock.now() + ONE_TIME_STATE_TTL[step]}:${value}`)
     },
 
-    read(step, userId, handle) {
-      const text = decrypt(context(step, userId), handle)
+    read(step, userId, encrypted) {
+      const text = decrypt(contextOf(step, userId), encrypted)
       if (text === null) return null
       const colon = text.indexOf(':')
-      const until = Number(text.slice(0, colon))
-      if (!(clock.now() < until)) return null
-      // A ciphertext has one spelling, so its digest identifies it.
-      const id = `${step}:${createHash('sha256').update(handle).digest('base64url')}`
-      return { value: text.slice(colon + 1), spend: () => singleUse.claim(id, until) }
+      const expiresAt = Number(text.slice(0, colon))
+      if (!(clock.now() < expiresAt)) return null
+      // Each ciphertext has exactly one encoding, so its digest identifies it.
+      const id = `${step}:${createHash('sha256').update(encrypted).digest('base64url')}`
+      return { value: text.slice(colon + 1), consume: () => singleUse.claim(id, expiresAt) }
     },
   }
 
-  function decrypt(as: string, handle: string): string | null {
+  function decrypt(context: string, encrypted: string): string | null {
     try {
-      return cipher.decrypt(as, handle)
+      return cipher.decrypt(context, encrypted)
     } catch (error) {
       if (error instanceof DecryptionError) return null
       throw error

@@ -1,7 +1,7 @@
 /**
- * Passkeys (WebAuthn Level 3): what the browser is asked, and whether its answer is good. A passkey that stands
- * alone must have verified who holds it; one that follows a password need not. Must not know who guesses, what is
- * audited, or whether an account is disabled.
+ * Passkeys (WebAuthn Level 3): creates the options for the browser and verifies its response. A passkey that replaces the password
+ * must have verified the user; a passkey that follows a password need not. Must not know rate limits, the audit trail, or
+ * whether an account is disabled.
  */
 import { isIP } from 'node:net'
 import type {
@@ -16,31 +16,31 @@ import { ONE_TIME_STATE_TTL } from './lifetimes.ts'
 import type { OneTimeState } from './one-time-state.ts'
 import { parseAuthentication, parseRegistration, TRANSPORTS } from './webauthn-response.ts'
 
-/** Loaded when it is needed: it is large, and most commands and requests have no use for it. */
+/** Loaded on first use: the library is large, and most commands and requests do not need it. */
 const library = () => import('@simplewebauthn/server')
 
-/** EdDSA, ES256, RS256 (RFC 9053, RFC 8812): a list of ours, so that it does not change with the machine. */
+/** EdDSA, ES256, RS256 (RFC 9053, RFC 8812). Fixed here, because the library's default depends on the machine. */
 const ALGORITHMS = [-8, -7, -257]
 const CHALLENGE_BYTES = 32
 const MAX_NAME_LENGTH = 100
 
 export interface PasskeysDeps {
   readonly factors: FactorStore
-  readonly handles: OneTimeState
+  readonly oneTimeState: OneTimeState
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
   readonly issuer: string
-  /** What the browser calls us. */
+  /** The name of this server in the browser's dialog. */
   readonly name: string
 }
 
-/** Whose passkey it is made for. */
+/** The user whose passkey is registered. */
 interface PasskeyOwner {
   readonly id: string
   readonly username: string
 }
 
-/** The options are for the browser; the challenge comes back with its answer. */
+/** `options` go to the browser. `challenge` is one-time state that the page sends back with the browser's response. */
 interface PasskeyRegistration {
   readonly options: PublicKeyCredentialCreationOptionsJSON
   readonly challenge: string
@@ -58,26 +58,29 @@ export interface PasskeyProof {
   readonly backedUp: boolean
 }
 
-/** `stale`: the challenge is too old or was used. `copied`: the counter went back, so there may be two of it. */
+/** `stale`: the challenge has expired or was used. `copied`: the counter did not grow, so the passkey may have been cloned. */
 type PasskeyRefusal = 'stale' | 'unknown' | 'invalid' | 'copied'
 export type PasskeyVerdict =
   | { readonly proof: PasskeyProof }
   | { readonly refused: PasskeyRefusal; readonly userId: string | null }
 
 export interface Passkeys {
-  /** Browsers make passkeys for names only, not for an issuer at a bare address (WebAuthn §5.1.3). */
+  /** False if the issuer's host is an IP address: browsers create passkeys for domain names only (WebAuthn §5.1.3). */
   readonly available: boolean
-  /** null if there are as many as there may be. */
-  beginRegistration(owner: PasskeyOwner): Promise<PasskeyRegistration | null>
-  /** null if it is not good, or nobody's challenge any more. */
+  /** null if the user has `MAX_PASSKEYS`. */
+  startRegistration(owner: PasskeyOwner): Promise<PasskeyRegistration | null>
+  /** null if the response is invalid, or if the challenge has expired, was used or belongs to another user. */
   finishRegistration(
     owner: PasskeyOwner,
     name: string,
     credentialJson: string,
     challenge: string,
   ): Promise<Passkey | null>
-  /** For one user, as a second factor: null if there is no passkey. For `null`: whoever has one here. */
-  beginAuthentication(userId: string | null): Promise<PasskeyRequest | null>
+  /**
+   * With a user id, the passkey is a second factor: null if the user has no passkey. With null, it replaces the password, and
+   * any user can answer.
+   */
+  startAuthentication(userId: string | null): Promise<PasskeyRequest | null>
   finishAuthentication(
     credentialJson: string,
     challenge: string,
@@ -85,23 +88,30 @@ export interface Passkeys {
   ): Promise<PasskeyVerdict>
 }
 
-export function createPasskeys({ factors, handles, clock, random, issuer, name }: PasskeysDeps): Passkeys {
+export function createPasskeys({
+  factors,
+  oneTimeState,
+  clock,
+  random,
+  issuer,
+  name,
+}: PasskeysDeps): Passkeys {
   const { hostname: rpID, origin } = new URL(issuer)
-  const newChallenge = () => random.bytes(CHALLENGE_BYTES).toString('base64url')
+  const createChallenge = () => random.bytes(CHALLENGE_BYTES).toString('base64url')
   const descriptor = ({ id, transports }: Passkey) => ({ id, transports: [...transports] })
 
   return {
     available: isIP(rpID.replaceAll(/[[\]]/g, '')) === 0,
 
-    async beginRegistration(owner) {
+    async startRegistration(owner) {
       const existing = await factors.listPasskeys(owner.id)
       if (existing.length >= MAX_PASSKEYS) return null
-      const challenge = newChallenge()
+      const challenge = createChallenge()
       const { generateRegistrationOptions } = await library()
       const options = await generateRegistrationOptions({
         rpName: name,
         rpID,
-        // Comes back when somebody signs in without a user name; says nothing of the person (§14.6.1).
+        // Identifies the user at a sign-in without a username. Contains no personal data (WebAuthn §14.6.1).
         userID: new Uint8Array(Buffer.from(owner.id)),
         userName: owner.username,
         userDisplayName: owner.username,
@@ -109,33 +119,33 @@ export function createPasskeys({ factors, handles, clock, random, issuer, name }
         timeout: ONE_TIME_STATE_TTL['passkey-registration'] * 1000,
         attestationType: 'none',
         excludeCredentials: existing.map(descriptor),
-        // Preferred, not required: an old security key is still a good second factor.
+        // Not required: an older security key is still a good second factor.
         authenticatorSelection: { residentKey: 'preferred', userVerification: 'preferred' },
         supportedAlgorithmIDs: ALGORITHMS,
       })
-      return { options, challenge: handles.write('passkey-registration', owner.id, challenge) }
+      return { options, challenge: oneTimeState.create('passkey-registration', owner.id, challenge) }
     },
 
     async finishRegistration(owner, passkeyName, credentialJson, challenge) {
-      const carried = handles.read('passkey-registration', owner.id, challenge)
+      const state = oneTimeState.read('passkey-registration', owner.id, challenge)
       const response = await parseRegistration(credentialJson)
-      if (!carried || !response) return null
-      const credential = await registered(response, carried.value)
-      if (!credential || !(await carried.spend())) return null
+      if (!state || !response) return null
+      const credential = await verifyRegistration(response, state.value)
+      if (!credential || !(await state.consume())) return null
       const passkey = {
         ...credential,
         userId: owner.id,
-        name: tidy(passkeyName),
+        name: normalizeName(passkeyName),
         createdAt: clock.now(),
         lastUsedAt: null,
       }
       return (await factors.addPasskey(passkey)) ? passkey : null
     },
 
-    async beginAuthentication(userId) {
+    async startAuthentication(userId) {
       const existing = userId === null ? [] : await factors.listPasskeys(userId)
       if (userId !== null && existing.length === 0) return null
-      const challenge = newChallenge()
+      const challenge = createChallenge()
       const { generateAuthenticationOptions } = await library()
       const options = await generateAuthenticationOptions({
         rpID,
@@ -144,30 +154,30 @@ export function createPasskeys({ factors, handles, clock, random, issuer, name }
         allowCredentials: existing.map(descriptor),
         userVerification: userId === null ? 'required' : 'preferred',
       })
-      return { options, challenge: handles.write('passkey-sign-in', userId, challenge) }
+      return { options, challenge: oneTimeState.create('passkey-sign-in', userId, challenge) }
     },
 
     async finishAuthentication(credentialJson, challenge, userId) {
-      const refuse = (refused: PasskeyRefusal, whose = userId) => ({ refused, userId: whose })
-      const carried = handles.read('passkey-sign-in', userId, challenge)
-      if (!carried) return refuse('stale')
+      const refuse = (refused: PasskeyRefusal, ownerId = userId) => ({ refused, userId: ownerId })
+      const state = oneTimeState.read('passkey-sign-in', userId, challenge)
+      if (!state) return refuse('stale')
       const response = parseAuthentication(credentialJson)
       if (!response) return refuse('invalid')
       const passkey = await factors.findPasskey(response.id)
-      if (!passkey || !isOf(passkey, response, userId)) return refuse('unknown')
-      const used = await verified(passkey, response, carried.value, userId === null)
-      if (!used) return refuse('invalid', passkey.userId)
-      if (!(await carried.spend())) return refuse('stale', passkey.userId)
-      const { counter, userVerified, backedUp } = used
-      const use = { id: passkey.id, userId: passkey.userId, counter, backedUp }
-      if (!(await factors.recordPasskeyUse(use, clock.now()))) return refuse('copied', passkey.userId)
+      if (!passkey || !belongsTo(passkey, response, userId)) return refuse('unknown')
+      const authentication = await verifyAuthentication(passkey, response, state.value, userId === null)
+      if (!authentication) return refuse('invalid', passkey.userId)
+      if (!(await state.consume())) return refuse('stale', passkey.userId)
+      const { counter, userVerified, backedUp } = authentication
+      const passkeyUse = { id: passkey.id, userId: passkey.userId, counter, backedUp }
+      if (!(await factors.recordPasskeyUse(passkeyUse, clock.now()))) return refuse('copied', passkey.userId)
       return { proof: { userId: passkey.userId, passkeyId: passkey.id, userVerified, backedUp } }
     },
   }
 
-  async function registered(response: RegistrationResponseJSON, expectedChallenge: string) {
+  async function verifyRegistration(response: RegistrationResponseJSON, expectedChallenge: string) {
     const { verifyRegistrationResponse } = await library()
-    const { registrationInfo } = await orRefused(() =>
+    const { registrationInfo } = await emptyOnError(() =>
       verifyRegistrationResponse({
         response,
         expectedChallenge,
@@ -188,24 +198,24 @@ export function createPasskeys({ factors, handles, clock, random, issuer, name }
     }
   }
 
-  async function verified(
+  async function verifyAuthentication(
     passkey: Passkey,
     response: AuthenticationResponseJSON,
     expectedChallenge: string,
-    alone: boolean,
+    requireUserVerification: boolean,
   ) {
     const { verifyAuthenticationResponse } = await library()
-    const { verified: ok, authenticationInfo: info } = await orRefused(() =>
+    const { verified: ok, authenticationInfo: info } = await emptyOnError(() =>
       verifyAuthenticationResponse({
         response,
         expectedChallenge,
         expectedOrigin: origin,
         expectedRPID: rpID,
-        requireUserVerification: alone,
+        requireUserVerification: requireUserVerification,
         credential: {
           id: passkey.id,
           publicKey: new Uint8Array(Buffer.from(passkey.publicKey, 'base64url')),
-          // Any counter passes here: whether it grew is asked of the store, once and for all who ask at once.
+          // Any counter passes here. The store checks atomically that the counter grew.
           counter: -1,
         },
       }),
@@ -215,8 +225,8 @@ export function createPasskeys({ factors, handles, clock, random, issuer, name }
   }
 }
 
-/** The library throws for whatever is wrong with an answer; that is an answer too. */
-async function orRefused<T extends object>(verify: () => Promise<T>): Promise<Partial<T>> {
+/** The library throws if a response is invalid. Returns an empty object then. */
+async function emptyOnError<T extends object>(verify: () => Promise<T>): Promise<Partial<T>> {
   try {
     return await verify()
   } catch {
@@ -224,14 +234,17 @@ async function orRefused<T extends object>(verify: () => Promise<T>): Promise<Pa
   }
 }
 
-/** WebAuthn §7.2, step 6: who is known must own it; who is not is named by the user handle, which must be there. */
-function isOf(passkey: Passkey, response: AuthenticationResponseJSON, userId: string | null): boolean {
+/**
+ * WebAuthn §7.2 step 6: a user who is already identified must own the passkey. Otherwise the user handle identifies the user and
+ * must be present.
+ */
+function belongsTo(passkey: Passkey, response: AuthenticationResponseJSON, userId: string | null): boolean {
   const { userHandle } = response.response
-  const named = userHandle === undefined ? userId : Buffer.from(userHandle, 'base64url').toString()
-  return named === passkey.userId && (userId === null || userId === passkey.userId)
+  const ownerId = userHandle === undefined ? userId : Buffer.from(userHandle, 'base64url').toString()
+  return ownerId === passkey.userId && (userId === null || userId === passkey.userId)
 }
 
-function tidy(name: string): string {
+function normalizeName(name: string): string {
   const text = name
     .normalize('NFC')
     .replaceAll(/[\p{C}\p{Z}]+/gu, ' ')

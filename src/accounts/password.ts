@@ -1,7 +1,7 @@
-/** argon2id (RFC 9106): the only module that knows its parameters. Callers that serve strangers pass a concurrency limiter first. */
+/** Password hashing with argon2id (RFC 9106). The only module that knows its parameters. Requests must pass the concurrency limiter first. */
 import argon2 from 'argon2'
 
-/** OWASP's second choice for argon2id: 19 MiB, two passes, one lane, so that a login takes one thread. */
+/** The second option of the OWASP Password Storage Cheat Sheet: 19 MiB, two passes, one lane, so that a login takes one thread. */
 export const ARGON2_PARAMETERS = {
   type: argon2.argon2id,
   memoryCost: 19_456,
@@ -9,37 +9,37 @@ export const ARGON2_PARAMETERS = {
   parallelism: 1,
 } as const
 
-/** A longer password is refused before it is hashed: hashing a megabyte for a stranger would cost us, not the stranger. */
+/** Longer passwords are refused before hashing, so that a stranger cannot make the server hash megabytes. */
 export const MAX_PASSWORD_LENGTH = 1024
 /** NIST SP 800-63B §5.1.1.2. */
 export const MIN_PASSWORD_LENGTH = 8
 
-/** At once, also on a machine with many processors: what hashing takes, signing has to wait for. */
+/** Also on a machine with many processors, because signing uses the same thread pool. */
 export const MAX_CONCURRENT_HASHES = 2
-/** The next one is refused with 503. */
+/** When this many hashes wait, the next login is refused with 503. */
 export const MAX_WAITING_HASHES = 16
 
-/** Of a password that no user has; a login with an unknown username is checked against it, so that it takes as long. */
+/** A login with an unknown username is checked against this hash, so that it takes as long as one with a known username. */
 let dummyHash: Promise<string> | undefined
 
-/** One spelling for what looks the same: keyboards differ in how they write an é (RFC 8265 §4.2.2). */
+/** One encoding for strings that look equal: keyboards differ in how they compose an é (RFC 8265 §4.2.2). */
 const prepare = (password: string): string => password.normalize('NFC')
 
 export function hashPassword(password: string): Promise<string> {
   return argon2.hash(prepare(password), ARGON2_PARAMETERS)
 }
 
-export interface Verdict {
+export interface PasswordCheck {
   readonly ok: boolean
-  /** Right, but the parameters have changed since it was stored: it should be hashed and stored again. */
+  /** The password is correct, but the parameters have changed since it was hashed: the caller should hash it again. */
   readonly outdated: boolean
 }
 
-/** With `hash` undefined (no such account) it takes as long, and is false. */
-export async function verifyPassword(hash: string | undefined, password: string): Promise<Verdict> {
+/** @param hash undefined if the account does not exist: takes as long, and is never ok */
+export async function verifyPassword(hash: string | undefined, password: string): Promise<PasswordCheck> {
   dummyHash ??= hashPassword('\0')
-  const fits = password.length <= MAX_PASSWORD_LENGTH
-  const same = await argon2.verify(hash ?? (await dummyHash), fits ? prepare(password) : '')
-  if (!same || !fits || hash === undefined) return { ok: false, outdated: false }
+  const lengthOk = password.length <= MAX_PASSWORD_LENGTH
+  const matches = await argon2.verify(hash ?? (await dummyHash), lengthOk ? prepare(password) : '')
+  if (!matches || !lengthOk || hash === undefined) return { ok: false, outdated: false }
   return { ok: true, outdated: argon2.needsRehash(hash, ARGON2_PARAMETERS) }
 }

@@ -1,7 +1,7 @@
 /**
- * Recovery codes on paper, for users who have lost their phone. Each has sixty random bits, so no word list helps and no slow
- * hash is needed. The digest is keyed and the key is not in the store, so a stolen database does not show whether a guess is
- * right. Guesses at the server are rate-limited. Must not know where digests are kept.
+ * Recovery codes for users who have lost their phone. A code has sixty random bits, so no word list contains it and a fast hash is
+ * enough. The digest is keyed with a key that is not in the store, so a stolen database cannot be used to check guesses. Guesses
+ * at the server are rate-limited. Must not know where digests are stored.
  */
 import { createHmac } from 'node:crypto'
 import type { DataKey, DataKeys } from '../keys/data-keys.ts'
@@ -9,7 +9,7 @@ import type { Random } from '../system.ts'
 
 export const CODES_IN_A_SET = 10
 
-/** Crockford's: no letter that looks like a digit, and no U to spell with. 32, so a byte's low bits are fair. */
+/** Crockford's base 32: no letter that looks like a digit, and no U. With 32 letters, `byte % 32` is uniformly distributed. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const LENGTH = 12
 const GROUP = 4
@@ -20,9 +20,9 @@ export interface RecoveryCodesDeps {
 }
 
 export interface RecoveryCodes {
-  /** As they are shown, once: `7K2M-9QXA-0FRT`. */
-  make(): string[]
-  /** What the store keeps of a new set: digests, and the number of their data key. */
+  /** A new set, in the form in which it is shown once: `7K2M-9QXA-0FRT`. */
+  create(): string[]
+  /** What the store keeps of a new set: the digests and the number of their data key. */
   digests(
     userId: string,
     codes: readonly string[],
@@ -30,30 +30,30 @@ export interface RecoveryCodes {
   /**
    * The digest of a code that a user entered.
    * @param dataKey number of the data key that the user's set was made with
-   * @returns null if it is not written like a code, or the data key is no longer valid
+   * @returns null if the text does not have the form of a code, or the data key is not valid any more
    */
   digest(userId: string, entered: string, dataKey: number): string | null
 }
 
 export function createRecoveryCodes({ dataKeys, random }: RecoveryCodesDeps): RecoveryCodes {
-  function makeOne(): string {
+  function createCode(): string {
     const letters = [...random.bytes(LENGTH)].map((byte) => ALPHABET[byte % ALPHABET.length])
     const groups = Array.from({ length: LENGTH / GROUP }, (_, i) => letters.slice(i * GROUP, (i + 1) * GROUP))
     return groups.map((group) => group.join('')).join('-')
   }
 
   return {
-    make: () => Array.from({ length: CODES_IN_A_SET }, makeOne),
+    create: () => Array.from({ length: CODES_IN_A_SET }, createCode),
 
     digests(userId, codes) {
       const dataKey = dataKeys.current()
-      const read = codes.flatMap((code) => readCode(code) ?? [])
-      return { hashes: read.map((code) => digestOf(dataKey, userId, code)), dataKey: dataKey.number }
+      const parsed = codes.flatMap((code) => parseCode(code) ?? [])
+      return { hashes: parsed.map((code) => digestOf(dataKey, userId, code)), dataKey: dataKey.number }
     },
 
     digest(userId, entered, number) {
-      const code = readCode(entered)
-      const dataKey = dataKeys.valid().find((one) => one.number === number)
+      const code = parseCode(entered)
+      const dataKey = dataKeys.valid().find((candidate) => candidate.number === number)
       return code === null || !dataKey ? null : digestOf(dataKey, userId, code)
     },
   }
@@ -64,8 +64,8 @@ function digestOf(dataKey: DataKey, userId: string, code: string): string {
   return createHmac('sha256', key).update(`${userId}.${code}`).digest('base64url')
 }
 
-/** As somebody types what he reads: any case, any spaces and dashes, O for 0, I and L for 1. */
-function readCode(entered: string): string | null {
+/** Tolerates typing: any case, spaces and dashes, O for 0, I and L for 1. null if the text is not a code. */
+function parseCode(entered: string): string | null {
   const code = entered
     .normalize('NFKC')
     .toUpperCase()

@@ -1,11 +1,11 @@
-/** Encrypts secrets of authenticator apps with the newest data key, so that none depends on an older one. */
+/** Re-encrypts the secrets of authenticator apps with the newest data key, so that none depends on an older one. */
 import { createStorageCipher, type DataKeys } from '../keys/data-keys.ts'
 import { DecryptionError } from '../keys/encryption.ts'
 import type { FactorStore } from '../store/contracts/factors.ts'
 import type { Random } from '../system.ts'
 import { TOTP_SECRETS } from './totp.ts'
 
-/** Read and written at once, so that a request waits for no more than this. */
+/** Secrets in one pass. Bounds how long a concurrent request waits. */
 const BATCH = 100
 
 interface ReencryptFactorsDeps {
@@ -14,7 +14,7 @@ interface ReencryptFactorsDeps {
   readonly random: Pick<Random, 'bytes'>
 }
 
-/** @returns a function that returns how many it has encrypted */
+/** The function that is returned resolves with the number of re-encrypted secrets. */
 export function createReencryptFactors({
   factors,
   dataKeys,
@@ -27,7 +27,7 @@ export function createReencryptFactors({
       const secret = cipher.encrypt(userId, cipher.decrypt(userId, seen))
       return await factors.reencryptTotp(userId, seen, secret, dataKey)
     } catch (error) {
-      // A damaged secret must not hold up those of other users.
+      // A damaged secret must not block those of other users.
       if (error instanceof DecryptionError) return false
       throw error
     }
@@ -35,16 +35,16 @@ export function createReencryptFactors({
 
   return async () => {
     const [newest, ...older] = dataKeys.all()
-    let done = 0
+    let reencrypted = 0
     while (newest && older.length > 0) {
       const rows = await factors.listTotpBefore(newest.number, BATCH)
       let changed = 0
       for (const { userId, encryptedSecret } of rows)
         if (await reencrypt(userId, encryptedSecret, newest.number)) changed += 1
-      done += changed
-      // A row that was not changed is gone, damaged, or different by now. Trying it again would never end.
+      reencrypted += changed
+      // Rows that were not changed are deleted, damaged, or changed concurrently. Trying them again could loop forever.
       if (rows.length < BATCH || changed === 0) break
     }
-    return done
+    return reencrypted
   }
 }

@@ -1,4 +1,4 @@
-/** A role's name is a claim in tokens and a word on the command line: no spaces, nothing invisible. */
+/** A role name is part of a token claim and an argument of commands, so it has no spaces or invisible characters. */
 const NAME = /^[^\p{C}\p{Z}]{1,100}$/u
 
 export function isRoleName(name: string): boolean {

@@ -1,7 +1,6 @@
 /**
- * What pages ask about second factors: what a person has, setting up, proving, taking away. Each change and each
- * use is audited here, and guesses at codes are counted here. Must not know HTTP, or what a sign-in needs; whether
- * the account is disabled is for whoever signs in to ask.
+ * Second factors of users: lists, sets up, checks and removes them. Audits each change and each use, and rate-limits guesses at
+ * codes. Must not know HTTP, or when a sign-in needs a second factor. The caller checks whether the account is disabled.
  */
 import type { Audit, AuditFields } from '../audit/events.ts'
 import { createStorageCipher, createTransitCipher, type DataKeys, newestOf } from '../keys/data-keys.ts'
@@ -13,72 +12,74 @@ import { createOneTimeState } from './one-time-state.ts'
 import { createPasskeys, type PasskeyProof, type Passkeys, type PasskeyVerdict } from './passkeys.ts'
 import { CODE_LIMITS, RateLimited, type RateLimiter } from './rate-limiter.ts'
 import { createRecoveryCodes } from './recovery-codes.ts'
-import { asTotpCode, createTotp, TOTP_SECRETS } from './totp.ts'
+import { createTotp, parseTotpCode, TOTP_SECRETS } from './totp.ts'
+import type { RequestInfo } from './user-sessions.ts'
 
 export type FactorOwner = Pick<User, 'id' | 'username'>
 
-/** The request that it came with. */
-interface Origin {
-  readonly ip: string
-  readonly requestId: string
-}
+type RequestSource = Pick<RequestInfo, 'ip' | 'requestId'>
 
 export interface TotpSetup {
   /** For the QR code. */
   readonly uri: string
   /** Base32, for typing. */
   readonly secret: string
-  /** Carries the secret to `confirmTotp`; nothing is stored before. */
+  /** One-time state with the secret, for `confirmTotpSetup`. The store has nothing of it before. */
   readonly pending: string
 }
 
-/** `expired`: it has to be begun again; there is another by now, or this one is too old or was used. */
+/** `expired`: the setup has expired or was used, or the user has an app by now. The user must start again. */
 type TotpConfirmation = 'confirmed' | 'wrong' | 'expired'
 
 export interface SecondFactors {
   readonly passkeysAvailable: boolean
   summary(userId: string): Promise<FactorSummary>
 
-  beginTotp(user: FactorOwner): TotpSetup
-  /** The same setup again, for the page that says the code was wrong; null if it is too old. */
-  resumeTotp(user: FactorOwner, pending: string): TotpSetup | null
-  confirmTotp(user: FactorOwner, pending: string, code: string, from: Origin): Promise<TotpConfirmation>
-  /** Since when the person has an app; null: there is none. */
-  totpSince(userId: string): Promise<EpochSeconds | null>
-  /** False if there is none. */
-  removeTotp(user: FactorOwner, from: Origin): Promise<boolean>
+  startTotpSetup(user: FactorOwner): TotpSetup
+  /** Restores a setup after a wrong code, from its `pending` state. null if the setup has expired. */
+  resumeTotpSetup(user: FactorOwner, pending: string): TotpSetup | null
+  confirmTotpSetup(
+    user: FactorOwner,
+    pending: string,
+    code: string,
+    from: RequestSource,
+  ): Promise<TotpConfirmation>
+  /** null if the user has no authenticator app. */
+  totpEnrolledAt(userId: string): Promise<EpochSeconds | null>
+  /** Returns false if the user has no authenticator app. */
+  removeTotp(user: FactorOwner, from: RequestSource): Promise<boolean>
 
   /**
-   * A code from the app or from paper, by how it is written; null if it is not good. Either counts once.
+   * Checks and consumes a TOTP code or a recovery code, which differ in form. Returns null if the code is wrong or was used.
    * @throws {RateLimited} after too many guesses; nothing was checked
    */
-  checkCode(user: FactorOwner, code: string, from: Origin): Promise<'totp' | 'recovery' | null>
-  /** A new set; the old one is void. To be shown now: they cannot be read again. */
-  newRecoveryCodes(user: FactorOwner, from: Origin): Promise<string[]>
+  checkCode(user: FactorOwner, code: string, from: RequestSource): Promise<'totp' | 'recovery' | null>
+  /** Replaces the user's set, which makes the old codes invalid. Only this call returns the codes; the store has only digests. */
+  replaceRecoveryCodes(user: FactorOwner, from: RequestSource): Promise<string[]>
 
   listPasskeys(userId: string): Promise<Passkey[]>
-  beginPasskeyRegistration: Passkeys['beginRegistration']
-  /** null if it is not good, too late, used, or one too many. */
+  startPasskeyRegistration: Passkeys['startRegistration']
+  /** null if the response is invalid, the challenge has expired or was used, or the user has `MAX_PASSKEYS`. */
   finishPasskeyRegistration(
     user: FactorOwner,
     name: string,
     credentialJson: string,
     challenge: string,
-    from: Origin,
+    from: RequestSource,
   ): Promise<Passkey | null>
-  beginPasskeyAuthentication: Passkeys['beginAuthentication']
+  startPasskeyAuthentication: Passkeys['startAuthentication']
   /**
-   * With a user, a second factor: that user's passkey. With null it stands alone: anybody's, and it must have
-   * verified who holds it. The challenge must have been made for the same.
+   * With a user id, the passkey is a second factor and must belong to that user. With null, the passkey replaces the password: it
+   * may belong to any user and must have verified the user. `startPasskeyAuthentication` must have been called with the same id.
    */
   finishPasskeyAuthentication(
     credentialJson: string,
     challenge: string,
     userId: string | null,
-    from: Origin,
+    from: RequestSource,
   ): Promise<PasskeyProof | null>
-  /** False if the user has no such passkey. */
-  removePasskey(user: FactorOwner, id: string, from: Origin): Promise<boolean>
+  /** Returns false if the user has no such passkey. */
+  removePasskey(user: FactorOwner, id: string, from: RequestSource): Promise<boolean>
 }
 
 const ONE_TIME_STATE = { purpose: 'keyturn/one-time-state/v1', what: 'the one-time state' } as const
@@ -92,13 +93,13 @@ export interface SecondFactorsDeps {
   readonly audit: Audit
   readonly dataKeys: DataKeys
   readonly issuer: string
-  /** What authenticator apps and browsers call us. */
+  /** The name of this server in authenticator apps and browsers. */
   readonly name: string
 }
 
 export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
   const { factors, singleUse, rateLimiter, clock, random, audit, dataKeys } = deps
-  const handles = createOneTimeState({
+  const oneTimeState = createOneTimeState({
     cipher: createTransitCipher(dataKeys, random, ONE_TIME_STATE),
     singleUse,
     clock,
@@ -106,23 +107,23 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
   const cipher = createStorageCipher(dataKeys, random, TOTP_SECRETS)
   const totp = createTotp({ cipher, clock, random, name: deps.name })
   const recovery = createRecoveryCodes({ dataKeys, random })
-  const passkeys = createPasskeys({ ...deps, handles })
+  const passkeys = createPasskeys({ ...deps, oneTimeState })
 
-  const by = (userId: string, { ip, requestId }: Origin): AuditFields => ({
+  const auditFields = (userId: string, { ip, requestId }: RequestSource): AuditFields => ({
     actor: `user:${userId}`,
     sub: userId,
     ip,
     request_id: requestId,
   })
 
-  const setup = (user: FactorOwner, secret: string, pending: string): TotpSetup => ({
+  const toSetup = (user: FactorOwner, secret: string, pending: string): TotpSetup => ({
     uri: totp.uri(secret, user.username),
     secret,
     pending,
   })
 
   /** Another node may have used a data key that this node has not read yet. */
-  async function learn(dataKey: number): Promise<void> {
+  async function syncDataKeys(dataKey: number): Promise<void> {
     if (dataKey > newestOf(dataKeys).number) await dataKeys.sync()
   }
 
@@ -130,11 +131,11 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     for (;;) {
       const row = await factors.findTotp(userId)
       if (!row) return false
-      await learn(row.dataKey)
+      await syncDataKeys(row.dataKey)
       const step = totp.stepOf(totp.decrypt(userId, row.encryptedSecret), code)
       if (step === null) return false
       if (await factors.consumeTotpStep(userId, row.encryptedSecret, step)) return true
-      // The code was used, unless the secret was encrypted again in the meantime. Then it is tried again.
+      // The code was used, unless the secret was re-encrypted concurrently. In that case, check again with the new ciphertext.
       if ((await factors.findTotp(userId))?.encryptedSecret === row.encryptedSecret) return false
     }
   }
@@ -142,17 +143,17 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
   async function useRecoveryCode(userId: string, code: string): Promise<boolean> {
     const dataKey = await factors.recoveryCodesKey(userId)
     if (dataKey === null) return false
-    await learn(dataKey)
+    await syncDataKeys(dataKey)
     const hash = recovery.digest(userId, code, dataKey)
     return hash !== null && factors.consumeRecoveryCode(userId, hash)
   }
 
-  function auditPasskey(verdict: PasskeyVerdict, from: Origin): void {
+  function auditPasskey(verdict: PasskeyVerdict, from: RequestSource): void {
     if ('proof' in verdict) {
       const { userId, passkeyId } = verdict.proof
-      audit('factor.used', { ...by(userId, from), action: 'passkey', target: passkeyId })
+      audit('factor.used', { ...auditFields(userId, from), action: 'passkey', target: passkeyId })
     } else {
-      // Nobody acted in a name that is his yet; whose passkey it claims to be is known at most.
+      // No `actor`: the user is not authenticated. `sub` is at most the owner of the passkey that was presented.
       const { refused, userId } = verdict
       const sub = userId === null ? {} : { sub: userId }
       const { ip, requestId } = from
@@ -164,50 +165,50 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
     passkeysAvailable: passkeys.available,
     summary: factors.summary,
 
-    beginTotp(user) {
-      const secret = totp.makeSecret()
-      return setup(user, secret, handles.write('totp-setup', user.id, secret))
+    startTotpSetup(user) {
+      const secret = totp.createSecret()
+      return toSetup(user, secret, oneTimeState.create('totp-setup', user.id, secret))
     },
 
-    resumeTotp(user, pending) {
-      const carried = handles.read('totp-setup', user.id, pending)
-      return carried && setup(user, carried.value, pending)
+    resumeTotpSetup(user, pending) {
+      const state = oneTimeState.read('totp-setup', user.id, pending)
+      return state && toSetup(user, state.value, pending)
     },
 
-    async confirmTotp(user, pending, code, from) {
-      const carried = handles.read('totp-setup', user.id, pending)
-      if (!carried) return 'expired'
-      const step = totp.stepOf(carried.value, code)
+    async confirmTotpSetup(user, pending, code, from) {
+      const state = oneTimeState.read('totp-setup', user.id, pending)
+      if (!state) return 'expired'
+      const step = totp.stepOf(state.value, code)
       if (step === null) return 'wrong'
-      if (!(await carried.spend())) return 'expired'
-      // The code that confirms is spent too.
+      if (!(await state.consume())) return 'expired'
+      // The code that confirms the setup is consumed too.
       const row = { userId: user.id, lastStep: step, createdAt: clock.now() }
       const added = await factors.addTotp({
         ...row,
         dataKey: newestOf(dataKeys).number,
-        encryptedSecret: totp.encrypt(user.id, carried.value),
+        encryptedSecret: totp.encrypt(user.id, state.value),
       })
       if (!added) return 'expired'
-      audit('factor.enrolled', { ...by(user.id, from), action: 'totp' })
+      audit('factor.enrolled', { ...auditFields(user.id, from), action: 'totp' })
       return 'confirmed'
     },
 
-    totpSince: async (userId) => (await factors.findTotp(userId))?.createdAt ?? null,
+    totpEnrolledAt: async (userId) => (await factors.findTotp(userId))?.createdAt ?? null,
 
     async removeTotp(user, from) {
       if (!(await factors.removeTotp(user.id))) return false
-      audit('factor.removed', { ...by(user.id, from), action: 'totp' })
+      audit('factor.removed', { ...auditFields(user.id, from), action: 'totp' })
       return true
     },
 
     async checkCode(user, code, from) {
-      const kind = asTotpCode(code) === null ? 'recovery' : 'totp'
+      const kind = parseTotpCode(code) === null ? 'recovery' : 'totp'
       const failed = { sub: user.id, ip: from.ip, request_id: from.requestId, action: kind }
-      // Counted apart from passwords: whoever guesses codes has the password already.
+      // Counted separately from passwords: a user who gets here has entered the correct password.
       const counted = await rateLimiter.attempt(`otp:${user.id}`, from.ip, CODE_LIMITS)
-      if (counted.wait > 0) {
+      if (counted.retryAfter > 0) {
         audit('factor.failed', { ...failed, reason: 'rate_limited' })
-        throw new RateLimited(counted.wait)
+        throw new RateLimited(counted.retryAfter)
       }
       const right = await (kind === 'totp' ? useTotp(user.id, code) : useRecoveryCode(user.id, code))
       if (!right) {
@@ -215,28 +216,29 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
         return null
       }
       await counted.succeeded()
-      audit('factor.used', { ...by(user.id, from), action: kind })
+      audit('factor.used', { ...auditFields(user.id, from), action: kind })
       return kind
     },
 
-    async newRecoveryCodes(user, from) {
-      const codes = recovery.make()
+    async replaceRecoveryCodes(user, from) {
+      const codes = recovery.create()
       const { hashes, dataKey } = recovery.digests(user.id, codes)
       if (!(await factors.replaceRecoveryCodes(user.id, hashes, dataKey))) return []
-      audit('factor.enrolled', { ...by(user.id, from), action: 'recovery' })
+      audit('factor.enrolled', { ...auditFields(user.id, from), action: 'recovery' })
       return codes
     },
 
     listPasskeys: factors.listPasskeys,
-    beginPasskeyRegistration: passkeys.beginRegistration,
+    startPasskeyRegistration: passkeys.startRegistration,
 
     async finishPasskeyRegistration(user, name, credentialJson, challenge, from) {
       const passkey = await passkeys.finishRegistration(user, name, credentialJson, challenge)
-      if (passkey) audit('factor.enrolled', { ...by(user.id, from), action: 'passkey', target: passkey.id })
+      if (passkey)
+        audit('factor.enrolled', { ...auditFields(user.id, from), action: 'passkey', target: passkey.id })
       return passkey
     },
 
-    beginPasskeyAuthentication: passkeys.beginAuthentication,
+    startPasskeyAuthentication: passkeys.startAuthentication,
 
     async finishPasskeyAuthentication(credentialJson, challenge, userId, from) {
       const verdict = await passkeys.finishAuthentication(credentialJson, challenge, userId)
@@ -246,24 +248,24 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
 
     async removePasskey(user, id, from) {
       if (!(await factors.removePasskey(user.id, id))) return false
-      audit('factor.removed', { ...by(user.id, from), action: 'passkey', target: id })
+      audit('factor.removed', { ...auditFields(user.id, from), action: 'passkey', target: id })
       return true
     },
   }
 }
 
 /**
- * Takes all of them, for somebody who lost them; the operator has made sure who asks. Needs no key.
- * @returns what there was
+ * Removes all second factors of a user who has lost them, after an administrator has verified the user's identity. Needs no keys.
+ * @returns what was removed
  */
 export async function resetSecondFactors(
   { factors, audit }: Pick<SecondFactorsDeps, 'factors' | 'audit'>,
   user: FactorOwner,
   actor: string,
 ): Promise<FactorSummary> {
-  const had = await factors.summary(user.id)
+  const removed = await factors.summary(user.id)
   if (await factors.reset(user.id)) {
     audit('factor.removed', { actor, sub: user.id, target: user.username, action: 'all' })
   }
-  return had
+  return removed
 }

@@ -1,13 +1,13 @@
-/** Signs a person out everywhere: browsers, and sessions at clients. Must not know why, or who asks. */
+/** Signs a user out everywhere: ends the user sessions and revokes the client sessions. */
 import type { Audit } from '../audit/events.ts'
 import type { ClientSessionStore } from '../store/contracts/client-sessions.ts'
 import type { UserSessionStore } from '../store/contracts/user-sessions.ts'
 import type { Clock } from '../system.ts'
 
 export interface SignedOut {
-  /** Ids of the sign-ins that ended. */
+  /** Ids of the user sessions that were ended. */
   readonly userSessions: readonly string[]
-  /** Ids of the sessions that ended. */
+  /** Ids of the client sessions that were revoked. */
   readonly clientSessions: readonly string[]
 }
 
@@ -17,7 +17,7 @@ export interface SignOutDeps {
   readonly audit: Audit
 }
 
-/** Also what outlives a sign-in, and what never had one. */
+/** Includes offline sessions, and sessions without a user session (the password grant). */
 export async function signOutEverywhere(
   { store, clock, audit }: SignOutDeps,
   userId: string,
@@ -26,7 +26,7 @@ export async function signOutEverywhere(
 ): Promise<SignedOut> {
   const userSessions: string[] = []
   const clientSessions: string[] = []
-  // First the browsers: from one that is signed in, new sessions could begin.
+  // User sessions end first, because they could start new client sessions.
   for (const { id } of await store.userSessions.list(userId, clock.now())) {
     const ended = await store.userSessions.end(id, clock.now(), reason)
     if (!ended) continue

@@ -1,6 +1,6 @@
 /**
- * Codes of an authenticator app (RFC 6238). SHA-1, six digits and thirty seconds are what every app can do; HMAC
- * with SHA-1 is not touched by its collisions. Must not know where secrets are kept, or who guesses.
+ * Codes of authenticator apps (RFC 6238). Every app supports SHA-1, six digits and thirty seconds; collisions of SHA-1 do not affect
+ * HMAC. Must not know where secrets are stored, or rate limits.
  */
 import { Secret, TOTP } from 'otpauth'
 import type { Cipher } from '../keys/encryption.ts'
@@ -22,41 +22,41 @@ export interface TotpDeps {
   readonly cipher: Cipher
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
-  /** What apps call us. */
+  /** The name of this server in authenticator apps. */
   readonly name: string
 }
 
 export interface Totp {
-  /** Base32, as people type it when they cannot scan. */
-  makeSecret(): string
-  /** What a QR code carries. */
+  /** Base32, for users who cannot scan the QR code and type it. */
+  createSecret(): string
+  /** The content of the QR code. */
   uri(secret: string, username: string): string
-  /** The time step whose code this is; null if it is none of those around now. */
+  /** The time step that the code belongs to; null if it is not a code of the current step or those around it. */
   stepOf(secret: string, code: string): number | null
-  /** For the store. It can be decrypted for this user only. */
+  /** For the store. The ciphertext is bound to the user. */
   encrypt(userId: string, secret: string): string
   /** @throws {DecryptionError} */
   decrypt(userId: string, encryptedSecret: string): string
 }
 
-/** Whether it is written as these codes are; spaces and full-width digits are what keyboards make of them. */
-export function asTotpCode(entered: string): string | null {
+/** Returns the six digits, without spaces and with full-width digits normalized; null if the text is not such a code. */
+export function parseTotpCode(entered: string): string | null {
   const code = entered.normalize('NFKC').replaceAll(/\s/g, '')
   return /^[0-9]{6}$/.test(code) ? code : null
 }
 
 export function createTotp({ cipher, clock, random, name }: TotpDeps): Totp {
   return {
-    makeSecret: () => Secret.fromHex(random.bytes(SECRET_BYTES).toString('hex')).base32,
+    createSecret: () => Secret.fromHex(random.bytes(SECRET_BYTES).toString('hex')).base32,
 
     uri(secret, username) {
-      // A colon ends the issuer in the label, whether it is escaped or not.
+      // A colon separates issuer and username in the label, even if it is escaped.
       const issuer = name.replaceAll(':', ' ').trim()
       return new TOTP({ ...FORMAT, issuer, label: username, secret }).toString()
     },
 
     stepOf(secret, code) {
-      const token = asTotpCode(code)
+      const token = parseTotpCode(code)
       if (token === null) return null
       const now = clock.now()
       const delta = TOTP.validate({

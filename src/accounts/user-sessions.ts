@@ -1,6 +1,6 @@
 /**
- * Who is signed in with which browser. The cookie holds a secret that is new after every login (so nobody can have
- * prepared it), the store its SHA-256. Must not know cookies, pages, or what people sign in for.
+ * User sessions: which user is signed in with which browser. The cookie contains a secret, and the store its SHA-256. Every login
+ * replaces the secret, which prevents session fixation. Must not know cookies or pages, or what users sign in for.
  */
 import { createHash } from 'node:crypto'
 import type { Audit } from '../audit/events.ts'
@@ -17,7 +17,7 @@ export interface CurrentUserSession {
   readonly secretHash: string
 }
 
-/** Where a request comes from. */
+/** The origin of a request, for session lists and the audit trail. */
 export interface RequestInfo {
   readonly ip: string
   readonly userAgent: string
@@ -25,27 +25,28 @@ export interface RequestInfo {
 }
 
 export interface UserSessions {
-  /** null if nobody is signed in with this secret, or the account is disabled. */
+  /** null if the secret belongs to no active session, or the account is disabled. */
   current(secret: string | undefined): Promise<CurrentUserSession | null>
   /**
-   * The person has just proven who they are. Somebody else's sign-in in this browser ends by it.
-   * Returns the new secret; null if the account has changed since.
+   * Called after the user has authenticated. Renews the browser's session if it belongs to the user; otherwise ends it and starts
+   * a new one. Returns null if the account has changed since the authentication.
    */
-  begin(
+  start(
     user: User,
     amr: readonly string[],
-    before: CurrentUserSession | null,
+    previous: CurrentUserSession | null,
     requestInfo: RequestInfo,
   ): Promise<{ secret: string; userSession: UserSession } | null>
-  /** Returns false if it had ended. */
+  /** Returns false if the session had ended. */
   end(userSession: Pick<UserSession, 'id' | 'userId'>, reason: string, actor: string): Promise<boolean>
-  /** Everywhere: all browsers, and all sessions at applications. */
+  /** Ends all user sessions and revokes all client sessions of the user. */
   endAll(userId: string, reason: string, actor: string): Promise<void>
   /**
-   * The same, but this browser goes on, by another sign-in: codes that the old one has asked for die with it. Returns the
-   * new secret; null if the old one had ended, or the account has changed since.
+   * Ends everything as `endAll` does, and continues in the current browser with a new user session. The old session ends too, so
+   * that authorization codes that were issued in it become invalid. Returns the new secret; null if the old session had ended, or
+   * the account has changed.
    */
-  endAllButHere(
+  endAllExceptCurrent(
     current: CurrentUserSession,
     user: User,
     reason: string,
@@ -68,7 +69,7 @@ const MAX_USER_AGENT_LENGTH = 200
 
 export function createUserSessions(deps: UserSessionsDeps): UserSessions {
   const { userSessions, clientSessions, users, clock, random, audit, config } = deps
-  const makeSecret = () => random.bytes(SECRET_BYTES).toString('base64url')
+  const createSecret = () => random.bytes(SECRET_BYTES).toString('base64url')
   const hashOf = (secret: string) => createHash('sha256').update(secret).digest('base64url')
 
   async function end(
@@ -83,12 +84,12 @@ export function createUserSessions(deps: UserSessionsDeps): UserSessions {
     return true
   }
 
-  async function everywhere(userId: string, reason: string, actor: string): Promise<void> {
+  async function endAll(userId: string, reason: string, actor: string): Promise<void> {
     await signOutEverywhere({ store: { userSessions, clientSessions }, clock, audit }, userId, reason, actor)
   }
 
-  /** Whoever set a new password, or disabled the account, meanwhile has ended the sign-ins that there were. */
-  async function confirm(
+  /** A password change or a disabled account ends existing sessions, but may have missed one that was being started. */
+  async function confirmAccountUnchanged(
     userSession: UserSession,
     user: User,
     { ip, requestId }: RequestInfo,
@@ -124,20 +125,31 @@ export function createUserSessions(deps: UserSessionsDeps): UserSessions {
       return { userSession, user, secretHash }
     },
 
-    async begin(user, amr, before, requestInfo) {
+    async start(user, amr, previous, requestInfo) {
       const { ip, userAgent } = requestInfo
       const now = clock.now()
-      const secret = makeSecret()
-      const fresh = hashOf(secret)
+      const secret = createSecret()
+      const newHash = hashOf(secret)
       const expiresAt = now + config.refreshTokenTtl
-      const same = before?.user.id === user.id ? before : null
-      const idleExpiresAt = Math.min(same?.userSession.expiresAt ?? expiresAt, now + config.refreshIdleTtl)
+      const ownSession = previous?.user.id === user.id ? previous : null
+      const idleExpiresAt = Math.min(
+        ownSession?.userSession.expiresAt ?? expiresAt,
+        now + config.refreshIdleTtl,
+      )
       const proof = { authTime: now, amr, idleExpiresAt }
       let userSession: UserSession
-      if (same && (await userSessions.renew(same.userSession.id, { seen: same.secretHash, fresh }, proof))) {
-        userSession = { ...same.userSession, ...proof }
+      if (
+        ownSession &&
+        (await userSessions.renew(
+          ownSession.userSession.id,
+          { expected: ownSession.secretHash, replacement: newHash },
+          proof,
+        ))
+      ) {
+        userSession = { ...ownSession.userSession, ...proof }
       } else {
-        if (before && !same) await end(before.userSession, 'another person signed in', `user:${user.id}`)
+        if (previous && !ownSession)
+          await end(previous.userSession, 'another user signed in', `user:${user.id}`)
         userSession = {
           id: random.id(),
           userId: user.id,
@@ -149,23 +161,24 @@ export function createUserSessions(deps: UserSessionsDeps): UserSessions {
           ip,
           userAgent: userAgent.replace(/[^\x20-\x7E]/g, '?').slice(0, MAX_USER_AGENT_LENGTH),
         }
-        if (!(await userSessions.insert(userSession, fresh))) return null
+        if (!(await userSessions.insert(userSession, newHash))) return null
       }
-      return (await confirm(userSession, user, requestInfo)) ? { secret, userSession } : null
+      return (await confirmAccountUnchanged(userSession, user, requestInfo)) ? { secret, userSession } : null
     },
 
     end,
 
-    endAll: everywhere,
+    endAll: endAll,
 
-    async endAllButHere({ userSession }, user, reason, requestInfo) {
+    async endAllExceptCurrent({ userSession }, user, reason, requestInfo) {
       const actor = `user:${user.id}`
-      const here = await end(userSession, reason, actor)
-      await everywhere(user.id, reason, actor)
-      if (!here) return null
-      const secret = makeSecret()
+      const wasActive = await end(userSession, reason, actor)
+      await endAll(user.id, reason, actor)
+      if (!wasActive) return null
+      const secret = createSecret()
       const next = { ...userSession, id: random.id() }
-      return (await userSessions.insert(next, hashOf(secret))) && (await confirm(next, user, requestInfo))
+      return (await userSessions.insert(next, hashOf(secret))) &&
+        (await confirmAccountUnchanged(next, user, requestInfo))
         ? secret
         : null
     },

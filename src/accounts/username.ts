@@ -1,13 +1,13 @@
-/** The characters that pass: printable, and none that an eye cannot tell from nothing. */
+/** Visible characters, separated by single spaces. */
 const ALLOWED = /^[^\p{C}\p{Z}\p{DI}]+(?: [^\p{C}\p{Z}\p{DI}]+)*$/u
 const MAX_USERNAME_LENGTH = 200
 
 /**
- * One spelling of an account's name, for look-up, throttling and storage alike: two would let an attacker count
- * his failures under another name than he signs in with. null if it can be nobody's.
+ * The canonical form of a username, used for storage, look-up and rate limits. With different forms, an attacker could spread
+ * guesses at one account over several rate limits. null if no account can have this name.
  */
 export function normalizeUsername(name: string): string | null {
-  // Again after lower-casing: J with a caron has no capital of its own, and would stay in two pieces.
+  // Normalized again after lower-casing, because some lower-case letters compose and their capitals do not: ǰ.
   const normal = name.normalize('NFKC').trim().toLowerCase().normalize('NFKC')
   return normal.length <= MAX_USERNAME_LENGTH && ALLOWED.test(normal) ? normal : null
 }

@@ -1,6 +1,6 @@
 /**
- * Making and changing users. Whatever takes something away from a user also ends what was built on it: a new
- * password or a disabled account signs the person out everywhere. Must not know who asks, or what a password is compared with.
+ * Creates and changes users. A new password or a disabled account signs the user out everywhere. Must not know who calls it, or how
+ * a password is verified.
  */
 import type { Audit } from '../audit/events.ts'
 import { KeyturnError } from '../errors.ts'
@@ -34,11 +34,11 @@ interface NewUser extends Profile {
 }
 
 export interface Users {
-  /** @throws {InvalidAccount} | {AccountConflict} */
+  /** @throws {InvalidAccount | AccountConflict} */
   create(user: NewUser): Promise<User>
-  /** null if there is none of this name. */
+  /** null if no user has this name. */
   find(username: string): Promise<User | null>
-  /** Changes what is given. An address that was changed is unverified unless that is said too. @throws {InvalidAccount} */
+  /** Changes the given members. A new email address is unverified unless `emailVerified` is given. @throws {InvalidAccount} */
   setProfile(user: User, changes: Partial<Profile>): Promise<User>
   /** Signs the user out everywhere. @throws {InvalidAccount} */
   setPassword(user: User, password: string): Promise<SignedOut>
@@ -62,12 +62,12 @@ export interface UsersDeps {
   readonly audit: Audit
 }
 
-/** @param actor who is said to have done it, in the audit trail */
+/** @param actor the `actor` of the audit events */
 export function createUsers(deps: UsersDeps, actor: string): Users {
   const { store, clock, random, audit } = deps
   const { users, roles } = store
 
-  const changed = (user: User, action: string) =>
+  const auditChange = (user: User, action: string) =>
     audit('user.changed', { actor, sub: user.id, target: user.username, action })
 
   async function assertRole(role: string): Promise<void> {
@@ -75,29 +75,27 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
   }
 
   return {
-    async create({ username, roles: given, password, ...profile }) {
+    async create({ username, roles: roleNames, password, ...profile }) {
       const name = normalizeUsername(username)
       if (name === null) {
-        throw new InvalidAccount(
-          'user name must be 1 to 200 printable characters, with single spaces at most',
-        )
+        throw new InvalidAccount('username must be 1 to 200 printable characters, with single spaces at most')
       }
       checkProfile(profile)
       checkPassword(password)
-      for (const role of given) await assertRole(role)
+      for (const role of roleNames) await assertRole(role)
       const now = clock.now()
       const user: User = {
         id: `u_${random.id()}`,
         username: name,
         ...profile,
         passwordHash: await hashPassword(password),
-        roles: [...new Set(given)].sort(),
+        roles: [...new Set(roleNames)].sort(),
         disabled: false,
         createdAt: now,
         updatedAt: now,
       }
       if (!(await users.insert(user))) throw new AccountConflict(`the user ${name} exists already`)
-      changed(user, 'created')
+      auditChange(user, 'created')
       return user
     },
 
@@ -113,21 +111,21 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
       checkProfile(profile)
       const now = clock.now()
       await users.setProfile(user.id, profile, now)
-      changed(user, 'profile changed')
+      auditChange(user, 'profile changed')
       return { ...user, ...profile, updatedAt: now }
     },
 
     async setPassword(user, password) {
       checkPassword(password)
-      // First the password, then what began with the old one: nothing more may begin with it in between.
+      // The password is changed before sessions end, so that the old password cannot start a session in between.
       await users.setPasswordHash(user.id, await hashPassword(password))
-      changed(user, 'password set')
+      auditChange(user, 'password set')
       return signOutEverywhere(deps, user.id, 'password changed', actor)
     },
 
     async setDisabled(user, disabled) {
       await users.setDisabled(user.id, disabled)
-      changed(user, disabled ? 'disabled' : 'enabled')
+      auditChange(user, disabled ? 'disabled' : 'enabled')
       return disabled
         ? signOutEverywhere(deps, user.id, 'account disabled', actor)
         : { userSessions: [], clientSessions: [] }
@@ -138,38 +136,38 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
       if (!(await users.addRole(user.id, role))) {
         throw new AccountConflict(`${user.username} has the role ${role} already`)
       }
-      changed(user, `role ${role} added`)
+      auditChange(user, `role ${role} added`)
     },
 
     async removeRole(user, role) {
       if (!(await users.removeRole(user.id, role))) {
         throw new AccountConflict(`${user.username} does not have the role ${role}`)
       }
-      changed(user, `role ${role} removed`)
+      auditChange(user, `role ${role} removed`)
     },
   }
 }
 
-/** NIST SP 800-63B §5.1.1.2: length, and no rules of composition. */
+/** NIST SP 800-63B §5.1.1.2: a minimum length and no composition rules. */
 function checkPassword(password: string): void {
   if (password.length < MIN_PASSWORD_LENGTH || password.length > MAX_PASSWORD_LENGTH) {
     throw new InvalidAccount(`password must have ${MIN_PASSWORD_LENGTH} to ${MAX_PASSWORD_LENGTH} characters`)
   }
 }
 
-/** One line of what an eye can see, as it is shown to people. */
+/** One line of visible characters. */
 const FULL_NAME = /^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u
 const MAX_FULL_NAME_LENGTH = 200
 
 function checkProfile({ email, emailVerified, name }: Profile): void {
   checkEmail(email)
-  if (emailVerified && email === null) throw new InvalidAccount('there is no address that could be verified')
+  if (emailVerified && email === null) throw new InvalidAccount('emailVerified needs an email address')
   if (name !== null && (name.length > MAX_FULL_NAME_LENGTH || !FULL_NAME.test(name))) {
     throw new InvalidAccount(`name must be 1 to ${MAX_FULL_NAME_LENGTH} printable characters`)
   }
 }
 
-/** Only what would be no address at all: whether it works is known when something has been sent there. */
+/** Checks only the form. Whether an address works can be known only by sending a message to it. */
 function checkEmail(email: string | null): void {
   if (email !== null && (email.length > 254 || !/^[^\p{C}\p{Z}@]+@[^\p{C}\p{Z}@]+$/u.test(email))) {
     throw new InvalidAccount('email must be an address such as alice@example.com')

@@ -1,26 +1,26 @@
-/** What a browser sends back, read as far as the library takes its form for granted. */
+/** Parses a browser's WebAuthn response and checks what the library assumes about its form. */
 import type { AuthenticationResponseJSON, RegistrationResponseJSON } from '@simplewebauthn/server'
 
-/** WebAuthn §5.8.4; a browser may say anything, and it is kept. */
+/** WebAuthn §5.8.4. Values from the browser are stored, so only these are accepted. */
 export const TRANSPORTS = ['ble', 'cable', 'hybrid', 'internal', 'nfc', 'smart-card', 'usb'] as const
 
-/** A registration without attestation has about one kilobyte. */
+/** A registration without attestation is about one kilobyte. */
 const MAX_JSON_LENGTH = 16_384
-/** A credential id has 1023 bytes at most (§4). */
+/** A credential id has at most 1023 bytes (WebAuthn §4). */
 const MAX_ID_LENGTH = 1364
 
 export async function parseRegistration(json: string): Promise<RegistrationResponseJSON | null> {
   const parsed = parse(json, ['clientDataJSON', 'attestationObject'])
-  if (!parsed || !optionalList(parsed.response.transports)) return null
+  if (!parsed || !isOptionalList(parsed.response.transports)) return null
   const response = parsed as unknown as RegistrationResponseJSON
-  return (await isOwnAttestation(response)) ? response : null
+  return (await isNoneOrSelfAttestation(response)) ? response : null
 }
 
 export function parseAuthentication(json: string): AuthenticationResponseJSON | null {
   const parsed = parse(json, ['clientDataJSON', 'authenticatorData', 'signature'])
   if (!parsed) return null
   const { userHandle } = parsed.response
-  // Browsers say null for what there is not.
+  // Browsers send null if there is no user handle.
   const response = { ...parsed.response, userHandle: userHandle ?? undefined }
   if (response.userHandle !== undefined && typeof response.userHandle !== 'string') return null
   return { ...parsed, response } as unknown as AuthenticationResponseJSON
@@ -28,24 +28,24 @@ export function parseAuthentication(json: string): AuthenticationResponseJSON | 
 
 type Fields = Readonly<Record<string, unknown>>
 
-function parse(json: string, texts: readonly string[]): { id: string; response: Fields } | null {
+function parse(json: string, stringFields: readonly string[]): { id: string; response: Fields } | null {
   if (json.length > MAX_JSON_LENGTH) return null
   const { id, response, ...rest } = fieldsOf(json)
   if (typeof id !== 'string' || id.length > MAX_ID_LENGTH || !isFields(response)) return null
-  if (!texts.every((name) => typeof response[name] === 'string')) return null
-  return isOnOwnPage(String(response.clientDataJSON)) ? { ...rest, id, response } : null
+  if (!stringFields.every((name) => typeof response[name] === 'string')) return null
+  return isSameOrigin(String(response.clientDataJSON)) ? { ...rest, id, response } : null
 }
 
-/** Our pages are never framed, so what was made in somebody's frame was not made on one (§5.8.1). */
-function isOnOwnPage(clientDataJSON: string): boolean {
+/** Keyturn's pages are never framed, so a response from a cross-origin frame did not come from one of them (WebAuthn §5.8.1). */
+function isSameOrigin(clientDataJSON: string): boolean {
   return fieldsOf(Buffer.from(clientDataJSON, 'base64url').toString()).crossOrigin !== true
 }
 
 /**
- * We ask for no attestation, so a browser sends none, or one that the new key signed itself (§5.1.3). Certificates
- * are refused unread: the library would follow the addresses in them, and they are whatever somebody wrote there.
+ * Keyturn requests no attestation, so a browser sends none or a self attestation (WebAuthn §5.1.3). Certificates are refused before
+ * they are parsed: the library would fetch URLs in them, which an attacker can choose.
  */
-async function isOwnAttestation({ response }: RegistrationResponseJSON): Promise<boolean> {
+async function isNoneOrSelfAttestation({ response }: RegistrationResponseJSON): Promise<boolean> {
   const { decodeAttestationObject, isoBase64URL } = await import('@simplewebauthn/server/helpers')
   try {
     const attestation = decodeAttestationObject(isoBase64URL.toBuffer(response.attestationObject))
@@ -70,6 +70,6 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function optionalList(value: unknown): boolean {
+function isOptionalList(value: unknown): boolean {
   return value === undefined || Array.isArray(value)
 }

@@ -72,7 +72,7 @@ export const signInsContract: Contract = {
     async (t, store) => {
       await people(store)
       await store.userSessions.insert(signIn(), 'old')
-      t.equal(await store.userSessions.renew('browser', { seen: 'old', fresh: 'new' }, proof), true)
+      t.equal(await store.userSessions.renew('browser', { expected: 'old', replacement: 'new' }, proof), true)
       t.equal(await store.userSessions.findBySecret('old'), null)
       t.same(await store.userSessions.findBySecret('new'), signIn(proof))
     },
@@ -82,7 +82,11 @@ export const signInsContract: Contract = {
     const other = await database.connect()
     await store.userSessions.insert(signIn(), 'old')
     const outcome = await winners(50, (i) =>
-      (i % 2 ? store : other).userSessions.renew('browser', { seen: 'old', fresh: `new${i}` }, proof),
+      (i % 2 ? store : other).userSessions.renew(
+        'browser',
+        { expected: 'old', replacement: `new${i}` },
+        proof,
+      ),
     )
     t.same(outcome, { won: 1, lost: 49 })
   },
@@ -93,11 +97,14 @@ export const signInsContract: Contract = {
   ) => {
     await people(store)
     await store.userSessions.insert(signIn(), 'h')
-    t.equal(await store.userSessions.renew('browser', { seen: 'other', fresh: 'new' }, proof), false)
-    t.equal(await store.userSessions.renew('nobody', { seen: 'h', fresh: 'new' }, proof), false)
+    t.equal(
+      await store.userSessions.renew('browser', { expected: 'other', replacement: 'new' }, proof),
+      false,
+    )
+    t.equal(await store.userSessions.renew('nobody', { expected: 'h', replacement: 'new' }, proof), false)
     t.same(await store.userSessions.findBySecret('h'), signIn())
     await store.userSessions.end('browser', 1200, 'signed out')
-    t.equal(await store.userSessions.renew('browser', { seen: 'h', fresh: 'new' }, proof), false)
+    t.equal(await store.userSessions.renew('browser', { expected: 'h', replacement: 'new' }, proof), false)
     t.same(await store.userSessions.findBySecret('h'), signIn({ endedAt: 1200 }))
   },
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { FAMILIAR_ADDRESS_TTL, ONE_TIME_STATE_TTL } from '../../src/accounts/lifetimes.ts'
+import { KNOWN_LOCATION_TTL, ONE_TIME_STATE_TTL } from '../../src/accounts/lifetimes.ts'
 import {
   ARGON2_PARAMETERS,
   MAX_CONCURRENT_HASHES,
@@ -154,7 +154,7 @@ const LIMITS: readonly string[] = [
   bucket(PASSWORD_LIMITS.pair),
   bucket(PASSWORD_LIMITS.address),
   bucket(PASSWORD_LIMITS.account),
-  `| ${duration(FAMILIAR_ADDRESS_TTL)} after a sign-in |`,
+  `| ${duration(KNOWN_LOCATION_TTL)} after a sign-in |`,
   bucket(CODE_LIMITS.pair),
   bucket(CODE_LIMITS.account),
   `| ${duration(ONE_TIME_STATE_TTL['totp-setup'])}; ${duration(ONE_TIME_STATE_TTL['passkey-sign-in'])}, then`,

@@ -163,7 +163,7 @@ t.test('removing an app’s access keeps the user signed in', async (t) => {
   t.notOk(after.forms.some(({ action }) => action.endsWith('/sessions/end')))
   t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
   t.match(server.logger.audits('client_session.revoked').at(-1), {
-    reason: 'ended by the person',
+    reason: 'ended by the user',
     actor: /^user:u_/,
   })
 })

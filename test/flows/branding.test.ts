@@ -62,7 +62,7 @@ t.test('name, colour and logo appear on the pages, and the name in authenticator
   t.match(account.body, /&quot;rp&quot;:\{&quot;name&quot;:&quot;Zürich &amp; /, 'passkeys')
   const totp = await browser.open('/account/totp')
   const { secondFactors } = server.deps.accounts
-  t.match(secondFactors.beginTotp({ id: 'u', username: 'u' }).uri, /issuer=Z%C3%BCrich/)
+  t.match(secondFactors.startTotpSetup({ id: 'u', username: 'u' }).uri, /issuer=Z%C3%BCrich/)
   t.equal(totp.status, 200)
 })
 

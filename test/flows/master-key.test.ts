@@ -81,11 +81,11 @@ const people = ({ deps }: TestServer) => deps.accounts.secondFactors
 async function enrol(server: TestServer) {
   const alice = await server.store.users.findByUsername('alice')
   if (!alice) throw new Error('no alice')
-  const { secret, pending } = people(server).beginTotp(alice)
+  const { secret, pending } = people(server).startTotpSetup(alice)
   const totp = new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 })
   const code = () => totp.generate({ timestamp: server.clock.now() * 1000 })
-  await people(server).confirmTotp(alice, pending, code(), FROM)
-  const recovery = await people(server).newRecoveryCodes(alice, FROM)
+  await people(server).confirmTotpSetup(alice, pending, code(), FROM)
+  const recovery = await people(server).replaceRecoveryCodes(alice, FROM)
   return { alice, recovery, code }
 }
 
@@ -299,7 +299,7 @@ t.test(
       'recovery',
       'valid for as long as needed',
     )
-    await people(one).newRecoveryCodes(alice, FROM)
+    await people(one).replaceRecoveryCodes(alice, FROM)
     t.match(await oldDataKeys(one.deps.base), [{ recoveryCodes: 0, unused: true }])
     one.clock.tick(3601)
     await Promise.all(here.nodes.map(({ deps }) => deps.jobs.prune()))

@@ -279,9 +279,9 @@ t.test('if the user has a second factor, the password alone is refused', async (
   const { clock, deps } = server
   const { secondFactors } = deps.accounts
   const from = { ip: '192.0.2.1', requestId: 'r' }
-  const { secret, pending } = secondFactors.beginTotp(person)
+  const { secret, pending } = secondFactors.startTotpSetup(person)
   const code = TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now() * 1000 })
-  t.equal(await secondFactors.confirmTotp(person, pending, code, from), 'confirmed')
+  t.equal(await secondFactors.confirmTotpSetup(person, pending, code, from), 'confirmed')
   const before = await sessions()
   t.same(outcome(await login(server, { username: 'fay' })), [400, 'invalid_grant'])
   t.equal(await sessions(), before, 'no session was created')

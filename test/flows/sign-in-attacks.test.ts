@@ -73,12 +73,12 @@ const formOf = (page: Page, path: string): Record<string, string> =>
 /** A user with an authenticator app, and the code it shows. */
 async function withApp(user: User): Promise<() => string> {
   const { secondFactors } = server.deps.accounts
-  const { secret, pending } = secondFactors.beginTotp(user)
+  const { secret, pending } = secondFactors.startTotpSetup(user)
   const code = () => {
     server.clock.tick(30)
     return TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: server.clock.now() * 1000 })
   }
-  if ((await secondFactors.confirmTotp(user, pending, code(), FROM)) !== 'confirmed')
+  if ((await secondFactors.confirmTotpSetup(user, pending, code(), FROM)) !== 'confirmed')
     throw new Error('no app')
   return code
 }
@@ -453,7 +453,7 @@ t.test(
   async (t) => {
     const { secondFactors } = server.deps.accounts
     const device = createAuthenticator({ origin: ISSUER, rpId: new URL(ISSUER).hostname })
-    const registration = await secondFactors.beginPasskeyRegistration(alice)
+    const registration = await secondFactors.startPasskeyRegistration(alice)
     const made = device.create(registration?.options as never)
     t.ok(
       await secondFactors.finishPasskeyRegistration(alice, 'key', made, registration?.challenge ?? '', FROM),
@@ -465,7 +465,7 @@ t.test(
     })
     const browser = openBrowser(server)
     const page = await browser.open(authorizeUrl({ client_id: 'own' }))
-    const challenge = await secondFactors.beginPasskeyAuthentication(null)
+    const challenge = await secondFactors.startPasskeyAuthentication(null)
     const { csrf, flow } = formOf(page, '/login/passkey')
     const credential = device.get(challenge?.options as never)
     const form = { csrf: String(csrf), flow: String(flow), credential, challenge: challenge?.challenge ?? '' }

@@ -18,14 +18,14 @@ async function world(t: Test, issuer?: string): Promise<FactorsWorld> {
 }
 
 async function register(w: FactorsWorld, device: Authenticator, owner = w.alice, name = 'My phone') {
-  const begun = await w.factors.beginPasskeyRegistration(owner)
+  const begun = await w.factors.startPasskeyRegistration(owner)
   if (!begun) throw new Error('there is no room')
   return w.factors.finishPasskeyRegistration(owner, name, device.create(begun.options), begun.challenge, FROM)
 }
 
 /** Begin and finish; as a second factor if a user is named. */
 async function signIn(w: FactorsWorld, device: Authenticator, userId: string | null, twist: Twist = {}) {
-  const begun = await w.factors.beginPasskeyAuthentication(userId)
+  const begun = await w.factors.startPasskeyAuthentication(userId)
   if (!begun) throw new Error('there is no passkey')
   return w.factors.finishPasskeyAuthentication(
     device.get(begun.options, twist),
@@ -41,7 +41,7 @@ t.test(
   'the browser is asked for a discoverable passkey without attestation for the issuer’s host',
   async (t) => {
     const w = await world(t)
-    const begun = await w.factors.beginPasskeyRegistration(w.alice)
+    const begun = await w.factors.startPasskeyRegistration(w.alice)
     t.match(begun?.options, {
       rp: { id: 'login.example', name: 'Example: the company' },
       user: { id: Buffer.from(w.alice.id).toString('base64url'), name: 'alice', displayName: 'alice' },
@@ -53,7 +53,7 @@ t.test(
     })
     const challenges = new Set<string>()
     for (let i = 0; i < 50; i += 1) {
-      const again = await w.factors.beginPasskeyRegistration(w.alice)
+      const again = await w.factors.startPasskeyRegistration(w.alice)
       challenges.add(again?.options.challenge ?? '')
     }
     t.equal(challenges.size, 50)
@@ -94,18 +94,18 @@ t.test(
   'a known user is asked for one of their passkeys, and an unknown one for any verifying passkey',
   async (t) => {
     const w = await world(t)
-    t.equal(await w.factors.beginPasskeyAuthentication(w.alice.id), null, 'there is none')
+    t.equal(await w.factors.startPasskeyAuthentication(w.alice.id), null, 'there is none')
     const devices = [w.device(), w.device()]
     for (const device of devices) await register(w, device)
-    const known = await w.factors.beginPasskeyAuthentication(w.alice.id)
+    const known = await w.factors.startPasskeyAuthentication(w.alice.id)
     t.match(known?.options, { rpId: 'login.example', userVerification: 'preferred' })
     t.same(
       new Set(known?.options.allowCredentials?.map(({ id }) => id)),
       new Set(devices.map(({ id }) => id)),
     )
-    const anybody = await w.factors.beginPasskeyAuthentication(null)
+    const anybody = await w.factors.startPasskeyAuthentication(null)
     t.match(anybody?.options, { userVerification: 'required', allowCredentials: [] })
-    const again = await w.factors.beginPasskeyRegistration(w.alice)
+    const again = await w.factors.startPasskeyRegistration(w.alice)
     t.equal(again?.options.excludeCredentials?.length, 2, 'a device is not offered twice')
   },
 )
@@ -126,7 +126,7 @@ const elsewhere: Readonly<Record<string, Twist>> = {
 t.test('a registration from another origin is refused and stores nothing (WebAuthn §7.1)', async (t) => {
   const w = await world(t)
   for (const [what, twist] of Object.entries({ ...elsewhere, 'a sign-in': { type: 'webauthn.get' } })) {
-    const begun = await w.factors.beginPasskeyRegistration(w.alice)
+    const begun = await w.factors.startPasskeyRegistration(w.alice)
     const json = w.device().create(begun?.options ?? never(), twist)
     const finish = (text: string) =>
       w.factors.finishPasskeyRegistration(w.alice, 'x', text, begun?.challenge ?? '', FROM)
@@ -167,7 +167,7 @@ t.test(
   async (t) => {
     const w = await world(t)
     const device = w.device()
-    const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+    const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
     const json = device.create(begun.options, { userVerified: false })
     t.not(await w.factors.finishPasskeyRegistration(w.alice, 'Key', json, begun.challenge, FROM), null)
     t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
@@ -178,13 +178,13 @@ t.test('a challenge that was used, has expired or had another purpose is refused
   const w = await world(t)
   const device = w.device()
   await register(w, device)
-  const begun = (await w.factors.beginPasskeyAuthentication(w.alice.id)) ?? never()
+  const begun = (await w.factors.startPasskeyAuthentication(w.alice.id)) ?? never()
   const finish = (challenge: string, userId: string | null = w.alice.id) =>
     w.factors.finishPasskeyAuthentication(device.get(begun.options), challenge, userId, FROM)
 
   t.equal(await finish(begun.challenge, null), null, 'issued for a second factor')
   t.equal(await finish(begun.challenge, w.bob.id), null, 'issued for another user')
-  t.equal(await finish((await w.factors.beginPasskeyRegistration(w.alice))?.challenge ?? ''), null)
+  t.equal(await finish((await w.factors.startPasskeyRegistration(w.alice))?.challenge ?? ''), null)
   t.equal(await finish(''), null)
   t.equal(await finish(begun.options.challenge), null, 'not encrypted')
   t.equal(await finish(begun.challenge.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))), null)
@@ -192,13 +192,13 @@ t.test('a challenge that was used, has expired or had another purpose is refused
   t.equal(await finish(begun.challenge), null, 'used')
   t.same(new Set(reasons(w)), new Set(['stale']))
 
-  const late = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+  const late = (await w.factors.startPasskeyAuthentication(null)) ?? never()
   const other = w.with(Buffer.alloc(32, 2))
   const json = () => device.get(late.options)
   t.equal(await other.finishPasskeyAuthentication(json(), late.challenge, null, FROM), null)
   w.clock.tick(299)
   t.not(await w.factors.finishPasskeyAuthentication(json(), late.challenge, null, FROM), null)
-  const later = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+  const later = (await w.factors.startPasskeyAuthentication(null)) ?? never()
   w.clock.tick(300)
   const answer = device.get(later.options)
   t.equal(await w.factors.finishPasskeyAuthentication(answer, later.challenge, null, FROM), null)
@@ -211,7 +211,7 @@ t.test(
     // Without a counter, so that only the challenge makes it single-use.
     const device = w.device({ counts: false, backedUp: true })
     await register(w, device)
-    const begun = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+    const begun = (await w.factors.startPasskeyAuthentication(null)) ?? never()
     const answer = device.get(begun.options)
     const nodes = [w.factors, w.with(MASTER_KEY)]
     const outcome = await winners(50, async (i) => {
@@ -224,7 +224,7 @@ t.test(
 
 t.test('of fifty concurrent registrations one is stored (RFC 7523 §3; docs/security.md P6)', async (t) => {
   const w = await world(t)
-  const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+  const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
   const outcome = await winners(50, async () => {
     const json = w.device().create(begun.options)
     return (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM)) !== null
@@ -256,7 +256,7 @@ t.test('a signature by another key is refused for every credential id', async (t
   const [device, thief] = [w.device(), w.device()]
   await register(w, device)
   await register(w, thief, w.bob)
-  const begun = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
+  const begun = (await w.factors.startPasskeyAuthentication(null)) ?? never()
   const answer = JSON.parse(thief.get(begun.options))
   answer.id = answer.rawId = device.id
   answer.response.userHandle = Buffer.from(w.alice.id).toString('base64url')
@@ -308,7 +308,7 @@ t.test('only attestation none is accepted, so that no certificate URLs are follo
     { fmt: 'android-safetynet', attStmt: new Map() },
     { fmt: 'none', attStmt: x5c },
   ]) {
-    const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+    const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
     const json = w.device().create(begun.options, { attestation })
     t.equal(
       await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM),
@@ -318,7 +318,7 @@ t.test('only attestation none is accepted, so that no certificate URLs are follo
     // The library would refuse these too, but only after reading them.
     t.equal(await parseRegistration(json), null, attestation.fmt)
   }
-  const begun = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+  const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
   const json = w.device().create(begun.options, { selfAttested: true })
   t.not(
     await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM),
@@ -331,8 +331,8 @@ t.test('malformed responses are refused without an exception', async (t) => {
   const w = await world(t)
   const device = w.device()
   await register(w, device)
-  const begun = (await w.factors.beginPasskeyAuthentication(null)) ?? never()
-  const made = (await w.factors.beginPasskeyRegistration(w.alice)) ?? never()
+  const begun = (await w.factors.startPasskeyAuthentication(null)) ?? never()
+  const made = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
   const [get, create] = [JSON.parse(device.get(begun.options)), JSON.parse(w.device().create(made.options))]
   const values = [null, 1, '', 'é', '%%%', [], {}, [[]], { a: 1 }, true, 'A'.repeat(2000)]
   const broken = (whole: Record<string, Record<string, unknown>>) => [
@@ -374,14 +374,14 @@ t.test('a user has at most twenty passkeys and can remove them', async (t) => {
   const w = await world(t)
   const devices = Array.from({ length: 20 }, () => w.device())
   for (const device of devices) t.not(await register(w, device), null)
-  t.equal(await w.factors.beginPasskeyRegistration(w.alice), null)
+  t.equal(await w.factors.startPasskeyRegistration(w.alice), null)
   const [first] = devices
   const id = first?.id ?? ''
   t.equal(await w.factors.removePasskey(w.bob, id, FROM), false)
   t.equal(await w.factors.removePasskey(w.alice, id, FROM), true)
   t.match(w.logger.audits('factor.removed'), [{ sub: w.alice.id, action: 'passkey', target: id }])
   t.equal(await signIn(w, first ?? never(), null), null)
-  t.not(await w.factors.beginPasskeyRegistration(w.alice), null)
+  t.not(await w.factors.startPasskeyRegistration(w.alice), null)
 })
 
 t.test('a port of the issuer is part of the origin only, and an IP address has no passkeys', async (t) => {

@@ -9,7 +9,7 @@ const codes = createRecoveryCodes({ dataKeys: dataKeysOf(MASTER_KEY), random: sy
 const SHAPE = /^[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){2}$/
 
 t.test('a set has ten codes of sixty random bits in unambiguous letters', async (t) => {
-  const sets = Array.from({ length: 100 }, () => codes.make())
+  const sets = Array.from({ length: 100 }, () => codes.create())
   t.same(new Set(sets.map((set) => set.length)), new Set([10]))
   const all = sets.flat()
   t.equal(new Set(all).size, 1000)
@@ -50,7 +50,7 @@ t.test('malformed codes have no digest', async (t) => {
 
 t.test('a digest depends on the user and the data key (docs/security.md Q8)', async (t) => {
   const other = createRecoveryCodes({ dataKeys: dataKeysOf(Buffer.alloc(32, 2)), random: systemRandom })
-  const [code = ''] = codes.make()
+  const [code = ''] = codes.create()
   const digests = [codes.digest('u_a', code, 1), codes.digest('u_b', code, 1), other.digest('u_a', code, 1)]
   t.equal(new Set(digests).size, 3)
 })
@@ -59,7 +59,7 @@ t.test('with two data keys, a set names its own, and a new set is made with the 
   const [old, young] = [Buffer.alloc(32, 2), MASTER_KEY]
   const before = createRecoveryCodes({ dataKeys: dataKeysOf(old), random: systemRandom })
   const both = createRecoveryCodes({ dataKeys: dataKeysOf(young, old), random: systemRandom })
-  const [code = ''] = codes.make()
+  const [code = ''] = codes.create()
   t.equal(both.digest('u_a', code, 1), before.digest('u_a', code, 1))
   t.equal(both.digest('u_a', code, 2), codes.digest('u_a', code, 1))
   t.equal(both.digest('u_a', code, 3), null, 'an unknown or invalid data key gives no digest')
@@ -69,8 +69,8 @@ t.test('with two data keys, a set names its own, and a new set is made with the 
 t.test('a code works once, for its owner only, and the stored digest does not reveal it', async (t) => {
   const { factors, alice, bob, store, logger } = await factorsWorld()
   t.teardown(() => store.db.close())
-  await factors.newRecoveryCodes(bob, FROM)
-  const set = await factors.newRecoveryCodes(alice, FROM)
+  await factors.replaceRecoveryCodes(bob, FROM)
+  const set = await factors.replaceRecoveryCodes(alice, FROM)
   t.equal(set.length, 10)
   const stored = JSON.stringify(await store.db.query('SELECT * FROM recovery_codes'))
   for (const code of set) t.notOk(stored.includes(code) || stored.includes(code.replaceAll('-', '')))
@@ -91,7 +91,7 @@ t.test(
   async (t) => {
     const { factors, alice, store } = await factorsWorld()
     t.teardown(() => store.db.close())
-    const [code = ''] = await factors.newRecoveryCodes(alice, FROM)
+    const [code = ''] = await factors.replaceRecoveryCodes(alice, FROM)
     // As few as the throttle admits would prove nothing: straight through the store as well.
     const digest = codes.digest(alice.id, code, 1)
     const outcome = await winners(50, async (i) =>
@@ -106,8 +106,8 @@ t.test(
 t.test('a new set invalidates the old one', async (t) => {
   const { factors, alice, store } = await factorsWorld()
   t.teardown(() => store.db.close())
-  const [old = ''] = await factors.newRecoveryCodes(alice, FROM)
-  const [young = ''] = await factors.newRecoveryCodes(alice, FROM)
+  const [old = ''] = await factors.replaceRecoveryCodes(alice, FROM)
+  const [young = ''] = await factors.replaceRecoveryCodes(alice, FROM)
   t.equal(await factors.checkCode(alice, old, FROM), null)
   t.equal(await factors.checkCode(alice, young, FROM), 'recovery')
   t.equal((await factors.summary(alice.id)).recoveryCodes, 9)
@@ -118,7 +118,7 @@ t.test(
   async (t) => {
     const { factors, alice, store } = await factorsWorld()
     t.teardown(() => store.db.close())
-    const [code = ''] = await factors.newRecoveryCodes(alice, FROM)
+    const [code = ''] = await factors.replaceRecoveryCodes(alice, FROM)
     for (const guess of ['AAAA-AAAA-AAAA', '000000', 'nonsense', '111111', ''])
       t.equal(await factors.checkCode(alice, guess, FROM), null)
     await t.rejects(factors.checkCode(alice, code, FROM), { name: 'RateLimited' })

@@ -21,9 +21,9 @@ function totpAt(seconds: number) {
 async function enrolled(t: Test): Promise<FactorsWorld & { secret: string }> {
   const world = await factorsWorld()
   t.teardown(() => world.store.db.close())
-  const { secret, pending } = world.factors.beginTotp(world.alice)
+  const { secret, pending } = world.factors.startTotpSetup(world.alice)
   const code = codeAt(secret, world.clock.now())
-  t.equal(await world.factors.confirmTotp(world.alice, pending, code, FROM), 'confirmed')
+  t.equal(await world.factors.confirmTotpSetup(world.alice, pending, code, FROM), 'confirmed')
   world.clock.tick(60)
   return { ...world, secret }
 }
@@ -56,7 +56,7 @@ t.test('codes are those of RFC 6238 Appendix B', async (t) => {
 t.test('a code is valid in its own time step and the adjacent ones (RFC 6238 §5.2)', async (t) => {
   const start = 1_800_000_000
   const { clock, totp } = totpAt(start)
-  const secret = totp.makeSecret()
+  const secret = totp.createSecret()
   const code = codeAt(secret, start)
   for (const [second, good] of [
     [-31, false],
@@ -75,7 +75,7 @@ t.test('a code is valid in its own time step and the adjacent ones (RFC 6238 §5
 
 t.test('a code may be typed with spaces or full-width digits, and in no other way', async (t) => {
   const { totp, clock } = totpAt(1_800_000_000)
-  const secret = totp.makeSecret()
+  const secret = totp.createSecret()
   const code = codeAt(secret, clock.now())
   const wide = [...code].map((digit) => String.fromCharCode(0xff10 + Number(digit))).join('')
   for (const typed of [code, `${code.slice(0, 3)} ${code.slice(3)}`, ` ${code}\n`, wide])
@@ -94,7 +94,7 @@ t.test('a code may be typed with spaces or full-width digits, and in no other wa
 
 t.test('a secret has 160 random bits, and its URI has all that an authenticator app needs', async (t) => {
   const { totp } = totpAt(0)
-  const secrets = new Set(Array.from({ length: 100 }, () => totp.makeSecret()))
+  const secrets = new Set(Array.from({ length: 100 }, () => totp.createSecret()))
   t.equal(secrets.size, 100)
   for (const secret of secrets) t.match(secret, /^[A-Z2-7]{32}$/)
   const [secret = ''] = secrets
@@ -138,16 +138,16 @@ t.test(
   async (t) => {
     const { factors, alice, bob, store, clock, logger } = await factorsWorld()
     t.teardown(() => store.db.close())
-    const { secret, pending, uri } = factors.beginTotp(alice)
+    const { secret, pending, uri } = factors.startTotpSetup(alice)
     t.match(uri, secret)
     t.notMatch(pending, secret)
-    t.equal(await factors.confirmTotp(alice, pending, '000000', FROM), 'wrong')
+    t.equal(await factors.confirmTotpSetup(alice, pending, '000000', FROM), 'wrong')
     t.same(await factors.summary(alice.id), { totp: false, passkeys: 0, recoveryCodes: 0 })
-    t.same(factors.resumeTotp(alice, pending), { secret, pending, uri })
-    t.equal(factors.resumeTotp(bob, pending), null, 'nobody else’s')
-    t.equal(await factors.confirmTotp(bob, pending, codeAt(secret, clock.now()), FROM), 'expired')
+    t.same(factors.resumeTotpSetup(alice, pending), { secret, pending, uri })
+    t.equal(factors.resumeTotpSetup(bob, pending), null, 'nobody else’s')
+    t.equal(await factors.confirmTotpSetup(bob, pending, codeAt(secret, clock.now()), FROM), 'expired')
 
-    t.equal(await factors.confirmTotp(alice, pending, codeAt(secret, clock.now()), FROM), 'confirmed')
+    t.equal(await factors.confirmTotpSetup(alice, pending, codeAt(secret, clock.now()), FROM), 'confirmed')
     t.equal((await factors.summary(alice.id)).totp, true)
     const by = { actor: `user:${alice.id}`, sub: alice.id, ip: FROM.ip, request_id: FROM.requestId }
     t.match(logger.audits('factor.enrolled'), [{ ...by, action: 'totp' }])
@@ -157,18 +157,18 @@ t.test(
 t.test('a setup that expired, was used or was replaced must be started again', async (t) => {
   const { factors, alice, store, clock } = await factorsWorld()
   t.teardown(() => store.db.close())
-  const [old, first, second] = [1, 2, 3].map(() => factors.beginTotp(alice))
+  const [old, first, second] = [1, 2, 3].map(() => factors.startTotpSetup(alice))
   if (!old || !first || !second) throw new Error('three were begun')
   const confirm = (setup: { secret: string; pending: string }) =>
-    factors.confirmTotp(alice, setup.pending, codeAt(setup.secret, clock.now()), FROM)
+    factors.confirmTotpSetup(alice, setup.pending, codeAt(setup.secret, clock.now()), FROM)
   t.equal(await confirm(first), 'confirmed')
   t.equal(await confirm(second), 'expired', 'one exists')
   await factors.removeTotp(alice, FROM)
   t.equal(await confirm(first), 'expired', 'it was used')
   clock.tick(899)
-  t.not(factors.resumeTotp(alice, old.pending), null)
+  t.not(factors.resumeTotpSetup(alice, old.pending), null)
   clock.tick(1)
-  t.equal(factors.resumeTotp(alice, old.pending), null)
+  t.equal(factors.resumeTotpSetup(alice, old.pending), null)
   t.equal(await confirm(old), 'expired')
   t.equal((await factors.summary(alice.id)).totp, false)
 })
@@ -176,9 +176,9 @@ t.test('a setup that expired, was used or was replaced must be started again', a
 t.test('the code that confirmed the setup cannot be used again (RFC 6238 §5.2)', async (t) => {
   const { factors, alice, store, clock } = await factorsWorld()
   t.teardown(() => store.db.close())
-  const { secret, pending } = factors.beginTotp(alice)
+  const { secret, pending } = factors.startTotpSetup(alice)
   const code = codeAt(secret, clock.now())
-  await factors.confirmTotp(alice, pending, code, FROM)
+  await factors.confirmTotpSetup(alice, pending, code, FROM)
   t.equal(await factors.checkCode(alice, code, FROM), null)
 })
 

@@ -24,7 +24,7 @@ export function toAccount(request: PageRequest, notice?: AccountNotice): Fastify
 export interface AccountPageDeps {
   readonly accountSessions: AccountSessions
   readonly userSessions: Pick<UserSessions, 'endAll'>
-  readonly secondFactors: Pick<SecondFactors, 'summary' | 'totpSince' | 'listPasskeys'>
+  readonly secondFactors: Pick<SecondFactors, 'summary' | 'totpEnrolledAt' | 'listPasskeys'>
   readonly registry: Pick<Registry, 'client' | 'requiresSecondFactor'>
 }
 
@@ -45,7 +45,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
       path: '/account/sessions/end',
       handler: signedIn(async (request, { user }) => {
         const id = request.form.get('id') ?? ''
-        const ended = await accountSessions.endSession(user.id, id, request.requestInfo)
+        const ended = await accountSessions.revokeClientSession(user.id, id, request.requestInfo)
         return toAccount(request, ended ? 'session-ended' : 'already-gone')
       }),
     },
@@ -81,7 +81,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
     const notice = request.query.get('notice') ?? ''
     const access = await accountSessions.list(user.id)
     const { recoveryCodes } = await secondFactors.summary(user.id)
-    const since = await secondFactors.totpSince(user.id)
+    const since = await secondFactors.totpEnrolledAt(user.id)
     const passkeys = await secondFactors.listPasskeys(user.id)
     const names = new Map<string, string>()
     for (const { clientId } of [...access.clientSessions, ...access.consents]) {

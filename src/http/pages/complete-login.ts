@@ -8,13 +8,13 @@ import type { PageRequest } from '../page-request.ts'
 
 /** @throws {PageError} if the account has changed since the proof */
 export async function completeLogin(
-  userSessions: Pick<UserSessions, 'begin'>,
+  userSessions: Pick<UserSessions, 'start'>,
   request: PageRequest,
   flow: Flow,
   user: User,
   amr: readonly string[],
 ): Promise<FastifyReply> {
-  const begun = await userSessions.begin(user, amr, request.current, request.requestInfo)
+  const begun = await userSessions.start(user, amr, request.current, request.requestInfo)
   if (!begun) throw new PageError('access-denied')
   request.setSession(begun.secret)
   const { pending, ...rest } = flow

@@ -47,8 +47,8 @@ export interface Enrolment {
 
 export interface EnrolmentDeps {
   readonly authorize: Pick<Authorize, 'resume'>
-  readonly secondFactors: Pick<SecondFactors, 'summary' | 'newRecoveryCodes'>
-  readonly userSessions: Pick<UserSessions, 'begin'>
+  readonly secondFactors: Pick<SecondFactors, 'summary' | 'replaceRecoveryCodes'>
+  readonly userSessions: Pick<UserSessions, 'start'>
 }
 
 export const hasFactor = ({ totp, passkeys }: FactorSummary): boolean => totp || passkeys > 0
@@ -65,7 +65,7 @@ export function formContext(request: PageRequest, { waiting }: Pick<EnrolmentCon
 export function createEnrolment({ authorize, secondFactors, userSessions }: EnrolmentDeps): Enrolment {
   async function showRecoveryCodes(request: PageRequest, context: EnrolmentContext): Promise<FastifyReply> {
     const { current, summary } = context
-    const codes = await secondFactors.newRecoveryCodes(current.user, request.requestInfo)
+    const codes = await secondFactors.replaceRecoveryCodes(current.user, request.requestInfo)
     const { flow, page } = formContext(request, context)
     return request.html(recoveryCodesPage({ codes, replaced: summary.recoveryCodes > 0, flow }, page))
   }
@@ -96,7 +96,7 @@ export function createEnrolment({ authorize, secondFactors, userSessions }: Enro
       let { waiting } = context
       if (!satisfies(current.userSession.amr, ACR_MFA)) {
         const amr = amrOf([{ kind: 'password' }, proof])
-        const begun = await userSessions.begin(current.user, amr, current, request.requestInfo)
+        const begun = await userSessions.start(current.user, amr, current, request.requestInfo)
         if (!begun) throw new PageError('access-denied')
         request.setSession(begun.secret)
         const reauthenticated = { userSessionId: begun.userSession.id, authTime: begun.userSession.authTime }

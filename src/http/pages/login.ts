@@ -23,7 +23,7 @@ export interface LoginPageDeps {
   readonly login: Login
   readonly secondFactors: SecondFactors
   readonly users: Pick<UserStore, 'find'>
-  readonly userSessions: Pick<UserSessions, 'begin'>
+  readonly userSessions: Pick<UserSessions, 'start'>
 }
 
 /** What the login is for. */
@@ -126,7 +126,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
     status = 200,
   ): Promise<FastifyReply> {
     const passkey = secondFactors.passkeysAvailable
-      ? asChallenge(await secondFactors.beginPasskeyAuthentication(null))
+      ? asChallenge(await secondFactors.startPasskeyAuthentication(null))
       : null
     const text = loginPage(
       { ...model, clientName: context.clientName, flow: request.encryptFlow(context.flow), passkey },

@@ -17,7 +17,7 @@ export interface PasskeyPageDeps {
   readonly enrolment: Enrolment
   readonly secondFactors: Pick<
     SecondFactors,
-    'passkeysAvailable' | 'beginPasskeyRegistration' | 'finishPasskeyRegistration'
+    'passkeysAvailable' | 'startPasskeyRegistration' | 'finishPasskeyRegistration'
   >
 }
 
@@ -64,7 +64,7 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
     status = 200,
   ): Promise<FastifyReply> {
     const registration = secondFactors.passkeysAvailable
-      ? await secondFactors.beginPasskeyRegistration(context.current.user)
+      ? await secondFactors.startPasskeyRegistration(context.current.user)
       : null
     if (!registration) return toAccount(request, 'no-more-passkeys')
     const passkey = { options: registration.options, state: registration.challenge }

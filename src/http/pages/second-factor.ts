@@ -20,7 +20,7 @@ export interface SecondFactorPageDeps {
   readonly authorize: Pick<Authorize, 'resume'>
   readonly secondFactors: SecondFactors
   readonly users: Pick<UserStore, 'find'>
-  readonly userSessions: Pick<UserSessions, 'begin'>
+  readonly userSessions: Pick<UserSessions, 'start'>
 }
 
 interface SecondFactorContext {
@@ -122,7 +122,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     if ('outcome' in context) return showOutcome(request, context.outcome)
     const { leadsTo, locales } = context
     const { totp, passkeys, recoveryCodes } = await secondFactors.summary(user.id)
-    const passkey = passkeys > 0 ? asChallenge(await secondFactors.beginPasskeyAuthentication(user.id)) : null
+    const passkey = passkeys > 0 ? asChallenge(await secondFactors.startPasskeyAuthentication(user.id)) : null
     const model = {
       username: user.username,
       flow: request.encryptFlow(flow),

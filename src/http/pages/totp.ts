@@ -11,7 +11,7 @@ const PATH = '/account/totp'
 
 export interface TotpPageDeps {
   readonly enrolment: Enrolment
-  readonly secondFactors: Pick<SecondFactors, 'beginTotp' | 'resumeTotp' | 'confirmTotp'>
+  readonly secondFactors: Pick<SecondFactors, 'startTotpSetup' | 'resumeTotpSetup' | 'confirmTotpSetup'>
 }
 
 export function totpRoutes({ enrolment, secondFactors }: TotpPageDeps): PageRoute[] {
@@ -23,7 +23,7 @@ export function totpRoutes({ enrolment, secondFactors }: TotpPageDeps): PageRout
         const context = await enrolment.begin(request, PATH)
         if ('respond' in context) return context.respond()
         if (context.summary.totp) return toAccount(request)
-        return render(request, context, secondFactors.beginTotp(context.current.user), null)
+        return render(request, context, secondFactors.startTotpSetup(context.current.user), null)
       },
     },
     { method: 'POST', path: PATH, handler: post },
@@ -35,13 +35,13 @@ export function totpRoutes({ enrolment, secondFactors }: TotpPageDeps): PageRout
     const { user } = context.current
     const pending = request.form.get('enrolment') ?? ''
     const code = request.form.get('code') ?? ''
-    const confirmed = await secondFactors.confirmTotp(user, pending, code, request.requestInfo)
+    const confirmed = await secondFactors.confirmTotpSetup(user, pending, code, request.requestInfo)
     if (confirmed === 'confirmed') {
       return enrolment.finish(request, context, { kind: 'totp' }, 'totp-added')
     }
     // The same key again, because the app has it already.
-    const same = confirmed === 'wrong' ? secondFactors.resumeTotp(user, pending) : null
-    const setup = same ?? secondFactors.beginTotp(user)
+    const same = confirmed === 'wrong' ? secondFactors.resumeTotpSetup(user, pending) : null
+    const setup = same ?? secondFactors.startTotpSetup(user)
     return render(request, context, setup, { kind: same ? 'code' : 'expired' }, 400)
   }
 

@@ -18,7 +18,7 @@ import { resolveScopes } from '../scope.ts'
 
 export interface PushedRequestDeps {
   readonly authenticate: AuthenticateClient
-  readonly rateLimiter: Pick<RateLimiter, 'spend'>
+  readonly rateLimiter: Pick<RateLimiter, 'take'>
   readonly registry: Registry
   readonly pushedRequests: Pick<PushedRequestStore, 'insert'>
   readonly requestObjects: RequestObjects
@@ -92,7 +92,7 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
     if (size > PUBLIC_LIMITS.bytes) {
       throw new OAuthError('invalid_request', 'the request is too large', { status: 413 })
     }
-    const wait = await rateLimiter.spend(`par:${clientId}`, ip, PUBLIC_LIMITS)
+    const wait = await rateLimiter.take(`par:${clientId}`, ip, PUBLIC_LIMITS)
     // RFC 9126 §2.3.
     if (wait > 0) {
       throw new OAuthError('temporarily_unavailable', 'too many requests, try again later', {

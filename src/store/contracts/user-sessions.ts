@@ -34,7 +34,7 @@ export interface UserSessionStore {
    */
   renew(
     id: string,
-    secrets: { readonly seen: string; readonly fresh: string },
+    secrets: { readonly expected: string; readonly replacement: string },
     proof: Pick<UserSession, 'authTime' | 'amr' | 'idleExpiresAt'>,
   ): Promise<boolean>
   /** Extends the idle expiry after a use; never moves it back. */

@@ -62,7 +62,7 @@ export function createUserSessionStore(db: Db): UserSessionStore {
         {
           sql: `UPDATE user_sessions SET secret_hash = $3, auth_time = $4, amr = $5, idle_expires_at = $6
                  WHERE id = $1 AND secret_hash = $2 AND ended_at IS NULL`,
-          params: [id, secrets.seen, secrets.fresh, authTime, amr.join(' '), idleExpiresAt],
+          params: [id, secrets.expected, secrets.replacement, authTime, amr.join(' '), idleExpiresAt],
           expectRows: 1,
         },
       ])
