@@ -2,9 +2,15 @@
 import t, { type Test } from 'tap'
 import { returnUrl } from '../../packages/browser-session/return-to.ts'
 import { type Answer, type JarBrowser, parseCookie } from '../support/browser/cookie-browser.ts'
-import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/issuers/oidc-provider.ts'
+import {
+  APP,
+  openidWorld,
+  SAME_ORIGIN_HEADERS,
+  secret,
+  TOKEN_SECONDS,
+} from '../support/issuers/oidc-provider.ts'
 
-const who = async (browser: JarBrowser) => (await browser.ask(`${APP}/who`)).body
+const who = async (browser: JarBrowser) => (await browser.request(`${APP}/who`)).body
 const atCallback = (url: string) => url.startsWith(`${APP}/auth/callback`)
 
 /** The URL of the callback, which the browser has not opened yet. */
@@ -79,7 +85,7 @@ t.test(
     await app()
     const refused = async (t: Test, browser: JarBrowser, url: URL, status: number, code: string) => {
       const before = issuer.answers.length
-      const answer = await browser.ask(url.href)
+      const answer = await browser.request(url.href)
       t.equal(answer.status, status, answer.body)
       t.equal(answer.json().code, code)
       t.equal(answer.headers['cache-control'], 'no-store')
@@ -110,7 +116,7 @@ t.test(
         const sent = await refused(t, alice, changed(url, { state: wrong }), 400, 'SIGN_IN_UNKNOWN')
         t.equal(sent, 0)
       }
-      await alice.ask(url.href)
+      await alice.request(url.href)
       t.equal(await who(alice), 'alice', 'and the real one still passes')
     })
 
@@ -130,7 +136,7 @@ t.test(
       const [one, two] = [...alice.cookies(APP).values()]
       alice.setCookie(APP, two?.name ?? '', one?.value ?? '')
       await refused(t, alice, second, 400, 'SIGN_IN_UNKNOWN')
-      await alice.ask(first.href)
+      await alice.request(first.href)
       t.equal(await who(alice), 'alice')
     })
 
@@ -151,10 +157,10 @@ t.test(
       const begun = await callbackOf(alice)
       const copy = browser()
       for (const { name, value } of alice.cookies(APP).values()) copy.setCookie(APP, name, value)
-      await alice.ask(begun.href)
+      await alice.request(begun.href)
       t.equal(await who(alice), 'alice')
       t.equal(await refused(t, copy, begun, 400, 'SIGN_IN_UNKNOWN'), 0)
-      t.equal((await alice.ask(begun.href)).status, 400)
+      t.equal((await alice.request(begun.href)).status, 400)
       t.equal(await who(alice), 'alice', 'the session survives')
     })
 
@@ -213,7 +219,7 @@ t.test(
           return token
         })
         const alice = browser()
-        await alice.ask((await callbackOf(alice)).href)
+        await alice.request((await callbackOf(alice)).href)
         t.equal(await who(alice), 'alice')
         const [header, payload, signature = ''] = first.split('.')
         const encode = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -282,7 +288,7 @@ for (const store of [undefined, 'cookie'] as const) {
       t.equal(await who(renamed), store === 'cookie' ? 'nobody' : 'alice', 'a generation cannot be made up')
 
       const pending = browser()
-      await pending.ask(`${APP}/auth/login`)
+      await pending.request(`${APP}/auth/login`)
       const transaction = [...pending.cookies(APP).values()][0]?.value ?? ''
       pending.setCookie(APP, name, store === 'cookie' ? `1.${transaction}` : transaction)
       t.equal(await who(pending), 'nobody', 'the cookie of a sign-in is not a session')
@@ -320,33 +326,34 @@ for (const store of [undefined, 'cookie'] as const) {
     const { app, signedIn, browser } = await openidWorld(t)
     await app(kind)
     const alice = await signedIn()
-    const without = (name: string) => Object.fromEntries(Object.entries(OURS).filter(([key]) => key !== name))
+    const without = (name: string) =>
+      Object.fromEntries(Object.entries(SAME_ORIGIN_HEADERS).filter(([key]) => key !== name))
     const forgeries: Record<string, string>[] = [
       {},
       without('x-csrf'),
-      { ...OURS, origin: 'https://evil.example' },
-      { ...OURS, origin: 'null' },
-      { ...OURS, origin: 'http://app.example' },
-      { ...OURS, origin: `${APP}.evil.example` },
-      { ...OURS, 'sec-fetch-site': 'cross-site' },
-      { ...OURS, 'sec-fetch-site': 'same-site' },
-      { ...OURS, 'sec-fetch-site': 'none' },
+      { ...SAME_ORIGIN_HEADERS, origin: 'https://evil.example' },
+      { ...SAME_ORIGIN_HEADERS, origin: 'null' },
+      { ...SAME_ORIGIN_HEADERS, origin: 'http://app.example' },
+      { ...SAME_ORIGIN_HEADERS, origin: `${APP}.evil.example` },
+      { ...SAME_ORIGIN_HEADERS, 'sec-fetch-site': 'cross-site' },
+      { ...SAME_ORIGIN_HEADERS, 'sec-fetch-site': 'same-site' },
+      { ...SAME_ORIGIN_HEADERS, 'sec-fetch-site': 'none' },
       { 'x-csrf': '1' },
       { referer: `${APP}/` },
     ]
     for (const headers of forgeries) {
       const how = { method: 'POST', headers }
       const what = JSON.stringify(headers)
-      t.equal((await alice.ask(`${APP}/who`, how)).body, 'nobody', what)
-      t.equal((await alice.ask(`${APP}/token`, how)).json().code, 'CSRF', what)
-      t.equal((await alice.ask(`${APP}/auth/logout`, how)).status, 403, what)
+      t.equal((await alice.request(`${APP}/who`, how)).body, 'nobody', what)
+      t.equal((await alice.request(`${APP}/token`, how)).json().code, 'CSRF', what)
+      t.equal((await alice.request(`${APP}/auth/logout`, how)).status, 403, what)
     }
     t.equal(await who(alice), 'alice', 'still signed in')
-    for (const headers of [OURS, without('origin'), without('sec-fetch-site')]) {
-      t.equal((await alice.ask(`${APP}/who`, { method: 'POST', headers })).body, 'alice')
+    for (const headers of [SAME_ORIGIN_HEADERS, without('origin'), without('sec-fetch-site')]) {
+      t.equal((await alice.request(`${APP}/who`, { method: 'POST', headers })).body, 'alice')
     }
     t.equal(
-      (await browser().ask(`${APP}/auth/logout`, { method: 'POST' })).status,
+      (await browser().request(`${APP}/auth/logout`, { method: 'POST' })).status,
       403,
       'without a session too',
     )
@@ -356,14 +363,14 @@ for (const store of [undefined, 'cookie'] as const) {
     const { app, signedIn, issuer, time } = await openidWorld(t)
     await app(kind)
     const alice = await signedIn()
-    await alice.ask(`${APP}/auth/session`)
+    await alice.request(`${APP}/auth/session`)
     time.tick(TOKEN_SECONDS)
-    await alice.ask(`${APP}/token`)
-    await alice.ask(`${APP}/auth/session`)
-    await alice.ask(`${APP}/page`)
+    await alice.request(`${APP}/token`)
+    await alice.request(`${APP}/auth/session`)
+    await alice.request(`${APP}/page`)
     time.tick(8000)
-    await alice.ask(`${APP}/page`)
-    await alice.ask(`${APP}/auth/logout`, { method: 'POST', headers: OURS })
+    await alice.request(`${APP}/page`)
+    await alice.request(`${APP}/auth/logout`, { method: 'POST', headers: SAME_ORIGIN_HEADERS })
     const ours = alice.seen.filter(({ url }) => url.startsWith(APP))
     const tokens = issuer.answers.flatMap((answer) => [
       answer.access_token,
@@ -409,13 +416,13 @@ t.test('a guarded route redirects a page to the sign-in and answers a script wit
   const { app, browser } = await openidWorld(t)
   await app()
   const status = async (headers: Record<string, string>, method = 'GET') =>
-    (await browser().ask(`${APP}/token?a=b`, { method, headers })).status
+    (await browser().request(`${APP}/token?a=b`, { method, headers })).status
   t.equal(await status({ 'sec-fetch-mode': 'navigate', accept: 'text/html' }), 302)
   t.equal(await status({ accept: 'text/html,*/*' }), 302, 'a browser without Sec-Fetch-Mode')
   t.equal(await status({ 'sec-fetch-mode': 'cors', accept: 'text/html' }), 401)
   t.equal(await status({ accept: 'application/json' }), 401)
-  t.equal(await status(OURS, 'POST'), 401)
-  const away = await browser().ask(`${APP}/page?a=b`, { headers: { accept: 'text/html' } })
+  t.equal(await status(SAME_ORIGIN_HEADERS, 'POST'), 401)
+  const away = await browser().request(`${APP}/page?a=b`, { headers: { accept: 'text/html' } })
   t.equal(away.location, `${APP}/auth/login?return_to=%2Fpage%3Fa%3Db`)
   t.equal(away.headers['cache-control'], 'no-store')
 })

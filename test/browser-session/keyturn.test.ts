@@ -5,9 +5,9 @@ import t, { type Test } from 'tap'
 import { type BrowserSessionOptions, browserSession } from '../../packages/browser-session/index.ts'
 import type { Browser } from '../support/browser/browser.ts'
 import { type JarBrowser, jarBrowser } from '../support/browser/cookie-browser.ts'
-import { codeClient, goThrough } from '../support/browser/sign-in.ts'
+import { codeClient, completePages } from '../support/browser/sign-in.ts'
 import { openidServer, PROFILE } from '../support/issuers/keyturn.ts'
-import { APP, OURS, secret } from '../support/issuers/oidc-provider.ts'
+import { APP, SAME_ORIGIN_HEADERS, secret } from '../support/issuers/oidc-provider.ts'
 import { SECRET } from '../support/server/seed.ts'
 
 /** Less than the library's tolerance for clocks, because only the clocks of the server and the app are ticked. */
@@ -53,7 +53,7 @@ const tabOf = (process: string) => jarBrowser(new Map([[APP, process]]))
 /** One browser with two cookie jars: one for the app and one for the server. */
 async function signIn(tab: JarBrowser, at: Browser, path = '/me') {
   const leaving = await tab.visit(`${APP}/auth/login?return_to=${path}`, (url) => url.startsWith(issuer))
-  const { away, status, body } = await goThrough(at, await at.open(String(leaving.location)))
+  const { away, status, body } = await completePages(at, await at.open(String(leaving.location)))
   if (!away) throw new Error(`the browser was not sent back: ${status} ${body}`)
   return tab.visit(away.url)
 }
@@ -92,7 +92,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
         const tabs = [...Array.from({ length: 10 }, () => tab)]
         // Each process has a memory of its own.
         if (variant === 'cookie') tabs.push(copyOf(tab, two), copyOf(tab, two))
-        const answers = await Promise.all(tabs.map((each) => each.ask(`${APP}/me`)))
+        const answers = await Promise.all(tabs.map((each) => each.request(`${APP}/me`)))
         t.same(new Set(answers.map(({ status }) => status)), new Set([200]))
         for (const answer of answers) t.match(answer.json(), { status: 200, sub: alice.id })
         t.not(answers[0]?.json().token, first, 'the token was refreshed')
@@ -109,7 +109,9 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
       const tab = tabOf(await app(t, kind))
       const at = browser()
       await signIn(tab, at)
-      const { next } = (await tab.ask(`${APP}/auth/logout`, { method: 'POST', headers: OURS })).json() as {
+      const { next } = (
+        await tab.request(`${APP}/auth/logout`, { method: 'POST', headers: SAME_ORIGIN_HEADERS })
+      ).json() as {
         next: string
       }
       const leaving = await tab.visit(`${APP}${next}`, (url) => url.startsWith(issuer))
@@ -131,7 +133,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
       const current = await signIns.current(at.cookies().get('__Host-keyturn-session'))
       if (current) await signIns.end(current.userSession, 'signed out elsewhere', 'test')
       server.clock.tick(TOKEN_SECONDS)
-      const refused = await tab.ask(`${APP}/me`)
+      const refused = await tab.request(`${APP}/me`)
       t.match({ status: refused.status, code: refused.json().code }, { status: 401, code: 'SESSION_ENDED' })
     },
   )

@@ -10,13 +10,13 @@ import {
   APP,
   CLIENT_ID,
   type OpenidIssuer,
-  OURS,
   openidWorld,
+  SAME_ORIGIN_HEADERS,
   secret,
   TOKEN_SECONDS,
 } from '../support/issuers/oidc-provider.ts'
 
-const logout = { method: 'POST', headers: OURS }
+const logout = { method: 'POST', headers: SAME_ORIGIN_HEADERS }
 
 /** Holds the next response of the token endpoint until it is released. */
 function delayedResponse(issuer: OpenidIssuer): { made: Promise<void>; release: () => void } {
@@ -45,7 +45,7 @@ for (const store of [undefined, 'cookie'] as const) {
     const alice = await signedIn()
     for (let nth = 1; nth <= 2; nth += 1) {
       time.tick(TOKEN_SECONDS)
-      const answers = await Promise.all(Array.from({ length: 20 }, () => alice.ask(`${APP}/token`)))
+      const answers = await Promise.all(Array.from({ length: 20 }, () => alice.request(`${APP}/token`)))
       t.same(new Set(answers.map(({ body }) => body)), new Set([JSON.stringify({ nth })]))
       t.equal(issuer.refreshes.length, nth)
     }
@@ -62,7 +62,7 @@ for (const store of [undefined, 'cookie'] as const) {
       response.end = (() => (store === 'cookie' ? response : response.destroy())) as typeof response.end
       pass()
     })
-    t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+    t.same((await alice.request(`${APP}/token`)).json(), { nth: 1 })
     t.equal(issuer.refreshes.length, 2)
     t.equal(issuer.refreshes[0]?.get('refresh_token'), issuer.refreshes[1]?.get('refresh_token'))
   })
@@ -73,16 +73,16 @@ for (const store of [undefined, 'cookie'] as const) {
     const alice = await signedIn()
     time.tick(TOKEN_SECONDS)
     const { made, release } = delayedResponse(issuer)
-    const refreshing = alice.ask(`${APP}/token`)
+    const refreshing = alice.request(`${APP}/token`)
     await made
-    const leaving = alice.ask(`${APP}/auth/logout`, logout)
+    const leaving = alice.request(`${APP}/auth/logout`, logout)
     await sleep(30)
     release()
     await Promise.all([refreshing, leaving])
     t.equal(issuer.revocations[0]?.get('token'), issuer.answers[1]?.refresh_token)
     // Whichever response came last.
     alice.receive(await refreshing)
-    t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
+    t.equal((await alice.request(`${APP}/who`)).body, 'nobody')
   })
 }
 
@@ -94,15 +94,15 @@ t.test('two processes with one store end up with the same refreshed session', as
   const other = copyOf(alice, two)
   time.tick(TOKEN_SECONDS)
   const { made, release } = delayedResponse(issuer)
-  const first = alice.ask(`${APP}/token`)
+  const first = alice.request(`${APP}/token`)
   await made
-  t.same((await other.ask(`${APP}/token`)).json(), { nth: 1 })
+  t.same((await other.request(`${APP}/token`)).json(), { nth: 1 })
   release()
   t.same((await first).json(), { nth: 1 })
   t.equal(issuer.refreshes.length, 2)
   time.tick(TOKEN_SECONDS)
-  t.same((await alice.ask(`${APP}/token`)).json(), { nth: 2 })
-  t.same((await other.ask(`${APP}/token`)).json(), { nth: 2 })
+  t.same((await alice.request(`${APP}/token`)).json(), { nth: 2 })
+  t.same((await other.request(`${APP}/token`)).json(), { nth: 2 })
   t.equal(issuer.refreshes[2]?.get('refresh_token'), issuer.answers[1]?.refresh_token)
 })
 
@@ -115,9 +115,9 @@ t.test(
     const alice = await signedIn(one)
     time.tick(TOKEN_SECONDS)
     const { made, release } = delayedResponse(issuer)
-    const first = alice.ask(`${APP}/token`)
+    const first = alice.request(`${APP}/token`)
     await made
-    const second = copyOf(alice, two).ask(`${APP}/token`)
+    const second = copyOf(alice, two).request(`${APP}/token`)
     while (issuer.answers.length < 3) await sleep(5)
     t.equal(issuer.answers[2]?.error, 'invalid_grant')
     release()
@@ -133,9 +133,9 @@ t.test('a logout in another process during a refresh revokes the tokens of the r
   const alice = await signedIn(one)
   time.tick(TOKEN_SECONDS)
   const { made, release } = delayedResponse(issuer)
-  const refreshing = alice.ask(`${APP}/token`)
+  const refreshing = alice.request(`${APP}/token`)
   await made
-  t.equal((await copyOf(alice, two).ask(`${APP}/auth/logout`, logout)).status, 200)
+  t.equal((await copyOf(alice, two).request(`${APP}/auth/logout`, logout)).status, 200)
   release()
   t.equal((await refreshing).json().code, 'SESSION_ENDED')
   t.equal(issuer.revocations.at(-1)?.get('token'), issuer.answers[1]?.refresh_token)
@@ -153,13 +153,13 @@ t.test(
     const alice = await signedIn(one)
     const other = copyOf(alice, two)
     time.tick(TOKEN_SECONDS)
-    const [first, second] = await Promise.all([alice.ask(`${APP}/token`), other.ask(`${APP}/token`)])
+    const [first, second] = await Promise.all([alice.request(`${APP}/token`), other.request(`${APP}/token`)])
     t.same([first.json(), second.json()], [{ nth: 1 }, { nth: 1 }])
     alice.receive(second)
     const elsewhere = copyOf(alice, three)
-    t.same((await elsewhere.ask(`${APP}/token`)).json(), { nth: 1 })
+    t.same((await elsewhere.request(`${APP}/token`)).json(), { nth: 1 })
     time.tick(TOKEN_SECONDS)
-    t.same((await elsewhere.ask(`${APP}/token`)).json(), { nth: 2 })
+    t.same((await elsewhere.request(`${APP}/token`)).json(), { nth: 2 })
   },
 )
 
@@ -173,22 +173,22 @@ t.test('cookie: a late response neither restores old tokens nor removes new ones
   const late = []
   for (let i = 0; i < 3; i += 1) {
     time.tick(TOKEN_SECONDS)
-    late.push(await alice.ask(`${APP}/token`))
+    late.push(await alice.request(`${APP}/token`))
   }
   for (const answer of [late[1], late[0], late[2], late[0]]) {
     if (answer) alice.receive(answer)
-    t.same((await copyOf(alice, await fresh()).ask(`${APP}/token`)).json(), { nth: 3 })
+    t.same((await copyOf(alice, await fresh()).request(`${APP}/token`)).json(), { nth: 3 })
   }
   t.equal(issuer.refreshes.length, 3)
-  await alice.ask(`${APP}/who`)
+  await alice.request(`${APP}/who`)
   const generations = [...alice.cookies(APP).keys()].filter((name) => name.endsWith('.0'))
   t.equal(generations.length, 1, 'older cookies are removed')
 
   // Another process gets the first cookie, whose refresh token was already used, so there the session has ended.
-  const refused = await copyOf(begun, await fresh()).ask(`${APP}/token`)
+  const refused = await copyOf(begun, await fresh()).request(`${APP}/token`)
   t.equal(refused.json().code, 'SESSION_ENDED')
   alice.receive(refused)
-  t.equal((await alice.ask(`${APP}/who`)).body, 'alice', 'it clears its own cookie only')
+  t.equal((await alice.request(`${APP}/who`)).body, 'alice', 'it clears its own cookie only')
 })
 
 t.test('cookie: a request with the cookie from before a refresh gets the cookie from after it', async (t) => {
@@ -197,10 +197,10 @@ t.test('cookie: a request with the cookie from before a refresh gets the cookie 
   const alice = await signedIn(one)
   time.tick(TOKEN_SECONDS)
   const tab = copyOf(alice)
-  await alice.ask(`${APP}/token`)
-  t.same((await tab.ask(`${APP}/token`)).json(), { nth: 1 })
+  await alice.request(`${APP}/token`)
+  t.same((await tab.request(`${APP}/token`)).json(), { nth: 1 })
   t.equal(issuer.refreshes.length, 1)
-  t.same((await copyOf(tab, await app({ store: 'cookie' })).ask(`${APP}/token`)).json(), { nth: 1 })
+  t.same((await copyOf(tab, await app({ store: 'cookie' })).request(`${APP}/token`)).json(), { nth: 1 })
 })
 
 t.test(
@@ -211,14 +211,14 @@ t.test(
     const alice = await long.signedIn()
     const parts = [...alice.cookies(APP).keys()].filter((name) => /\.[0-9]+\.[0-9]$/.test(name))
     t.equal(parts.length, 2)
-    t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
+    t.equal((await alice.request(`${APP}/who`)).body, 'alice')
     for (const part of parts) {
       const copy = long.copyOf(alice)
       copy.cookies(APP).delete(part)
-      t.equal((await copy.ask(`${APP}/who`)).body, 'nobody', 'with one cookie missing')
+      t.equal((await copy.request(`${APP}/who`)).body, 'nobody', 'with one cookie missing')
     }
     long.time.tick(TOKEN_SECONDS)
-    t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+    t.same((await alice.request(`${APP}/token`)).json(), { nth: 1 })
 
     const huge = await openidWorld(t, { bulk: 'x'.repeat(6000) })
     await huge.app({ store: 'cookie' })
@@ -254,7 +254,7 @@ t.test(
 t.test('on plain http of this machine, cookies have neither the prefix nor Secure', async (t) => {
   const { app, browser } = await openidWorld(t)
   const process = await app({ baseUrl: 'http://localhost:3000' })
-  const answer = await browser().ask(`${process}/auth/login`)
+  const answer = await browser().request(`${process}/auth/login`)
   const [line = ''] = answer.headers['set-cookie'] ?? []
   t.match(line, /^session\.tx\./)
   t.match(line, /; HttpOnly; SameSite=Lax$/)
@@ -272,7 +272,7 @@ t.test('a client can authenticate with a private key (private_key_jwt, RFC 7523)
   await app({ privateKey: { key: privateKey, kid: 'web-1' } })
   const alice = await signedIn()
   time.tick(TOKEN_SECONDS)
-  t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+  t.same((await alice.request(`${APP}/token`)).json(), { nth: 1 })
 })
 
 t.test(
@@ -329,9 +329,9 @@ t.test('a token whose lifetime is shorter than refreshAhead is not refreshed on 
   const { app, signedIn, issuer, time } = await openidWorld(t)
   await app({ refreshAhead: 10 * TOKEN_SECONDS })
   const alice = await signedIn()
-  for (let i = 0; i < 3; i += 1) t.same((await alice.ask(`${APP}/token`)).json(), { nth: 0 })
+  for (let i = 0; i < 3; i += 1) t.same((await alice.request(`${APP}/token`)).json(), { nth: 0 })
   time.tick(TOKEN_SECONDS / 2)
-  for (let i = 0; i < 3; i += 1) t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+  for (let i = 0; i < 3; i += 1) t.same((await alice.request(`${APP}/token`)).json(), { nth: 1 })
   t.equal(issuer.refreshes.length, 1)
 })
 
@@ -349,7 +349,7 @@ t.test(
       response.writeHead(200, { 'content-type': 'application/json' }).end(answer)
     })
     time.tick(TOKEN_SECONDS)
-    t.equal((await alice.ask(`${APP}/token`)).json().code, 'SESSION_ENDED')
-    t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
+    t.equal((await alice.request(`${APP}/token`)).json().code, 'SESSION_ENDED')
+    t.equal((await alice.request(`${APP}/who`)).body, 'nobody')
   },
 )

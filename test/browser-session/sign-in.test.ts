@@ -1,9 +1,15 @@
 /** The backend for the frontend with a real OpenID provider (draft-ietf-oauth-browser-based-apps §6.1). */
 import t from 'tap'
 import { memoryStore } from '../../packages/browser-session/index.ts'
-import { APP, OURS, openidWorld, secret, TOKEN_SECONDS } from '../support/issuers/oidc-provider.ts'
+import {
+  APP,
+  openidWorld,
+  SAME_ORIGIN_HEADERS,
+  secret,
+  TOKEN_SECONDS,
+} from '../support/issuers/oidc-provider.ts'
 
-const logout = { method: 'POST', headers: OURS }
+const logout = { method: 'POST', headers: SAME_ORIGIN_HEADERS }
 
 for (const [variant, store] of [
   ['memory', undefined],
@@ -17,14 +23,14 @@ for (const [variant, store] of [
       const { app, browser, issuer } = await openidWorld(t)
       await app(kind)
       const alice = browser()
-      t.same((await alice.ask(`${APP}/auth/session`)).json(), { signedIn: false })
+      t.same((await alice.request(`${APP}/auth/session`)).json(), { signedIn: false })
       const page = await alice.visit(`${APP}/page?a=1%202`)
       t.equal(page.status, 200, page.body)
       t.equal(page.url, `${APP}/page?a=1%202`)
       t.equal(page.body, 'page')
-      t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
-      t.same((await alice.ask(`${APP}/token`)).json(), { nth: 0 })
-      t.same((await alice.ask(`${APP}/auth/session`)).json(), {
+      t.equal((await alice.request(`${APP}/who`)).body, 'alice')
+      t.same((await alice.request(`${APP}/token`)).json(), { nth: 0 })
+      t.same((await alice.request(`${APP}/auth/session`)).json(), {
         signedIn: true,
         claims: { sub: 'alice', name: 'alice <b>' },
       })
@@ -40,14 +46,14 @@ for (const [variant, store] of [
       const alice = await signedIn()
       for (let nth = 1; nth <= 4; nth += 1) {
         time.tick(TOKEN_SECONDS - 31)
-        t.same((await alice.ask(`${APP}/token`)).json(), { nth: nth - 1 }, 'not before')
+        t.same((await alice.request(`${APP}/token`)).json(), { nth: nth - 1 }, 'not before')
         time.tick(2)
-        t.same((await alice.ask(`${APP}/token`)).json(), { nth })
-        t.same((await alice.ask(`${APP}/token`)).json(), { nth })
+        t.same((await alice.request(`${APP}/token`)).json(), { nth })
+        t.same((await alice.request(`${APP}/token`)).json(), { nth })
         t.equal(issuer.refreshes[nth - 1]?.get('refresh_token'), issuer.answers[nth - 1]?.refresh_token)
       }
       t.equal(issuer.refreshes.length, 4)
-      t.equal((await alice.ask(`${APP}/who`)).body, 'alice')
+      t.equal((await alice.request(`${APP}/who`)).body, 'alice')
     },
   )
 
@@ -58,9 +64,9 @@ for (const [variant, store] of [
       await app(kind)
       const alice = await signedIn()
       time.tick(TOKEN_SECONDS)
-      await alice.ask(`${APP}/token`)
+      await alice.request(`${APP}/token`)
       const copy = copyOf(alice)
-      const answer = await alice.ask(`${APP}/auth/logout`, logout)
+      const answer = await alice.request(`${APP}/auth/logout`, logout)
       t.same(answer.json(), { signedIn: false, next: '/auth/logout' })
       t.equal(
         issuer.revocations[0]?.get('token'),
@@ -68,18 +74,18 @@ for (const [variant, store] of [
         'the newest refresh token',
       )
       t.same([...alice.cookies(APP).keys()], ['__Host-session.logout'])
-      t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
-      t.equal((await copy.ask(`${APP}/who`)).body, 'nobody', 'nor with copied cookies')
+      t.equal((await alice.request(`${APP}/who`)).body, 'nobody')
+      t.equal((await copy.request(`${APP}/who`)).body, 'nobody', 'nor with copied cookies')
 
-      const away = await alice.ask(`${APP}/auth/logout`)
+      const away = await alice.request(`${APP}/auth/logout`)
       const target = new URL(away.location ?? '')
       t.equal(target.origin, issuer.origin)
       t.equal(target.searchParams.get('id_token_hint'), issuer.answers[1]?.id_token)
       t.equal(target.searchParams.get('post_logout_redirect_uri'), `${APP}/`)
-      t.equal((await alice.ask(target.href)).status, 200, 'the issuer accepts it')
+      t.equal((await alice.request(target.href)).status, 200, 'the issuer accepts it')
       t.same([...alice.cookies(APP).keys()], [])
-      t.equal((await alice.ask(`${APP}/auth/logout`)).location, `${APP}/`, 'once')
-      t.same((await alice.ask(`${APP}/auth/logout`, logout)).json(), { signedIn: false, next: '/' })
+      t.equal((await alice.request(`${APP}/auth/logout`)).location, `${APP}/`, 'once')
+      t.same((await alice.request(`${APP}/auth/logout`, logout)).json(), { signedIn: false, next: '/' })
     },
   )
 
@@ -90,15 +96,15 @@ for (const [variant, store] of [
     for (const path of ['/token/revocation', '/.well-known/openid-configuration']) {
       issuer.routes.set(path, (request) => request.destroy())
     }
-    t.equal((await alice.ask(`${APP}/auth/logout`, logout)).status, 200)
-    t.equal((await alice.ask(`${APP}/who`)).body, 'nobody')
+    t.equal((await alice.request(`${APP}/auth/logout`, logout)).status, 200)
+    t.equal((await alice.request(`${APP}/who`)).body, 'nobody')
   })
 
   t.test(`${variant}: a session ends when it is idle, and after its absolute lifetime`, async (t) => {
     const { app, signedIn, time } = await openidWorld(t)
     await app({ ...kind, idleSeconds: 1000, absoluteSeconds: 5000 })
-    const who = async (browser: { ask(url: string): Promise<{ body: string }> }) =>
-      (await browser.ask(`${APP}/who`)).body
+    const who = async (browser: { request(url: string): Promise<{ body: string }> }) =>
+      (await browser.request(`${APP}/who`)).body
     const idle = await signedIn()
     time.tick(999)
     t.equal(await who(idle), 'alice')
@@ -106,7 +112,7 @@ for (const [variant, store] of [
     t.equal(await who(idle), 'alice', 'each use extends the session')
     time.tick(1000)
     t.equal(await who(idle), 'nobody')
-    t.same((await idle.ask(`${APP}/auth/session`)).json(), { signedIn: false })
+    t.same((await idle.request(`${APP}/auth/session`)).json(), { signedIn: false })
 
     const busy = await signedIn()
     for (let i = 0; i < 9; i += 1) {
@@ -125,11 +131,11 @@ for (const [variant, store] of [
       response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_grant"}')
     })
     time.tick(TOKEN_SECONDS)
-    const refused = await alice.ask(`${APP}/token`)
+    const refused = await alice.request(`${APP}/token`)
     t.equal(refused.status, 401)
     t.equal(refused.json().code, 'SESSION_ENDED')
     t.same([...alice.cookies(APP).keys()], [])
-    t.equal((await alice.ask(`${APP}/token`)).status, 401)
+    t.equal((await alice.request(`${APP}/token`)).status, 401)
     issuer.routes.delete('/token')
     t.equal((await alice.visit(`${APP}/page`)).status, 200, 'and the sign-in starts again')
   })
@@ -146,15 +152,15 @@ for (const [variant, store] of [
         response.writeHead(503).end()
       })
       time.tick(TOKEN_SECONDS - 20)
-      for (let i = 0; i < 3; i += 1) t.same((await alice.ask(`${APP}/token`)).json(), { nth: 0 })
+      for (let i = 0; i < 3; i += 1) t.same((await alice.request(`${APP}/token`)).json(), { nth: 0 })
       t.equal(asked, 1, 'not fetched on each request')
       time.tick(20)
-      const refused = await alice.ask(`${APP}/token`)
+      const refused = await alice.request(`${APP}/token`)
       t.equal(refused.status, 503)
       t.equal(refused.json().code, 'ISSUER_UNAVAILABLE')
       issuer.routes.delete('/token')
       time.tick(5)
-      t.same((await alice.ask(`${APP}/token`)).json(), { nth: 1 })
+      t.same((await alice.request(`${APP}/token`)).json(), { nth: 1 })
     },
   )
 
@@ -166,11 +172,11 @@ for (const [variant, store] of [
     const next = await app({ store: shared, secret: [secret(2)] })
     const alice = await signedIn(old)
     const later = copyOf(alice, both)
-    t.equal((await later.ask(`${APP}/who`)).body, 'alice')
-    t.equal((await copyOf(alice, next).ask(`${APP}/who`)).body, 'nobody', 'the old secret was removed')
+    t.equal((await later.request(`${APP}/who`)).body, 'alice')
+    t.equal((await copyOf(alice, next).request(`${APP}/who`)).body, 'nobody', 'the old secret was removed')
     const bob = await signedIn(both)
-    t.equal((await copyOf(bob, next).ask(`${APP}/who`)).body, 'alice', 'the new secret encrypts')
-    t.equal((await copyOf(bob, old).ask(`${APP}/who`)).body, 'nobody')
+    t.equal((await copyOf(bob, next).request(`${APP}/who`)).body, 'alice', 'the new secret encrypts')
+    t.equal((await copyOf(bob, old).request(`${APP}/who`)).body, 'nobody')
   })
 }
 
@@ -197,7 +203,7 @@ t.test(
     const alice = await signedIn()
     await alice.visit(`${APP}/auth/login`)
     time.tick(TOKEN_SECONDS)
-    t.same((await alice.ask(`${APP}/token`)).json(), { nth: 2 })
+    t.same((await alice.request(`${APP}/token`)).json(), { nth: 2 })
     t.equal(issuer.refreshes[0]?.get('refresh_token'), issuer.answers[1]?.refresh_token)
   },
 )
@@ -206,7 +212,7 @@ t.test('abandoned sign-ins leave a bounded number of cookies', async (t) => {
   const { app, browser } = await openidWorld(t)
   await app()
   const alice = browser()
-  for (let i = 0; i < 12; i += 1) await alice.ask(`${APP}/auth/login`)
+  for (let i = 0; i < 12; i += 1) await alice.request(`${APP}/auth/login`)
   t.equal(alice.cookies(APP).size, 5)
 })
 
@@ -233,5 +239,5 @@ t.test('pageClaims decides which claims a page sees', async (t) => {
   const { app, signedIn } = await openidWorld(t)
   await app({ pageClaims: ({ sub }) => ({ id: sub }) })
   const alice = await signedIn()
-  t.same((await alice.ask(`${APP}/auth/session`)).json(), { signedIn: true, claims: { id: 'alice' } })
+  t.same((await alice.request(`${APP}/auth/session`)).json(), { signedIn: true, claims: { id: 'alice' } })
 })

@@ -17,7 +17,7 @@ for (const javaScriptEnabled of [true, false]) {
       const third = createServer((_, response) => response.end('the third site')).listen(0, '127.0.0.1')
       await once(third, 'listening')
       t.teardown(() => third.close())
-      app.onward = `http://third.test:${(third.address() as AddressInfo).port}/home`
+      app.afterwards = `http://third.test:${(third.address() as AddressInfo).port}/home`
       const page = await (await open({ javaScriptEnabled })).tab()
 
       for (const response_mode of ['query', 'form_post']) {
@@ -27,7 +27,7 @@ for (const javaScriptEnabled of [true, false]) {
         if (response_mode === 'form_post' && !javaScriptEnabled) {
           await page.getByRole('button', { name: 'Continue' }).click()
         }
-        await page.waitForURL(app.onward)
+        await page.waitForURL(app.afterwards)
         t.match(await page.textContent('body'), 'the third site', response_mode)
       }
     },

@@ -84,7 +84,7 @@ t.test('a deleted user or client is found by id, and an unknown name is refused'
   const cli = await somethingHappened(t as Test)
   const [alice] = await shown(cli, '--user', 'alice')
   await cli.json(['clients', 'delete', 'shop'])
-  await cli.look(({ db }) => db.batch([{ sql: 'DELETE FROM users' }]))
+  await cli.withStore(({ db }) => db.batch([{ sql: 'DELETE FROM users' }]))
   t.same(events(await shown(cli, '--client', 'shop')), ['created', 'deleted'])
   t.same(events(await shown(cli, '--user', alice?.sub ?? '')), ['created', 'disabled'])
   t.match((await shown(cli, '--user', alice?.sub ?? ''))[0], { sub: alice?.sub, username: null })
@@ -113,7 +113,7 @@ t.test('contradictory or malformed options are usage errors', async (t) => {
 
 t.test('terminal output is a table, and an aggregated row shows when it began', async (t) => {
   const cli = await somethingHappened(t as Test)
-  await cli.look(({ db }) => db.batch([{ sql: `UPDATE audit SET count = 7 WHERE seq = 4` }]))
+  await cli.withStore(({ db }) => db.batch([{ sql: `UPDATE audit SET count = 7 WHERE seq = 4` }]))
   const { out } = await cli.run(['audit', '--user', 'alice'], { columns: 200 })
   t.match(out, /^SEQ +TIME +EVENT +ACTOR +USER +CLIENT +COUNT +DETAILS$/m)
   t.match(
@@ -130,7 +130,7 @@ t.test('verify reports success, or every problem it finds with exit code 1', asy
   t.match(await cli.run(['audit', 'verify']), { code: 0, out: `intact: 4 rows, the last is ${well.head}\n` })
   t.equal((await cli.run(['audit', 'verify', '--anchor', String(well.head)])).code, 0)
 
-  await cli.look(({ db }) =>
+  await cli.withStore(({ db }) =>
     db.batch([
       { sql: 'DELETE FROM audit WHERE seq = 2' },
       { sql: `UPDATE audit SET actor = 'x' WHERE seq = 4` },

@@ -35,7 +35,7 @@ async function seeded(child: Test): Promise<Cli> {
     const cli = testCli(t)
     await cli.json(['migrate'])
     await cli.json(['keys', 'list'])
-    await cli.look((store) => seed(store))
+    await cli.withStore((store) => seed(store))
     return cli
   })()
   const { dir } = await made
@@ -61,7 +61,7 @@ t.test(
     t.same(readdirSync(cli.dir).sort(), ['backup.db', 'data', 'keys'], 'no temporary file remains')
     const masterKey = Buffer.from(readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim(), 'base64url')
     const { privateKeys } = masterKeysOf(masterKey)
-    const ring = await cli.look((store) => store.ring.read())
+    const ring = await cli.withStore((store) => store.ring.read())
     const bytes = readFileSync(file)
     for (const { kid, encryptedPrivateKey: text } of ring?.keys ?? []) {
       t.ok(bytes.includes(text ?? 'nothing'), 'encrypted as in the store')
@@ -116,13 +116,13 @@ t.test('a restore brings back all data and reports what it restored', async (t) 
   const file = join(cli.dir, 'backup.db')
   const { bytes: _, file: __, ...taken } = await cli.json(['backup', file])
   const keys = await cli.json(['keys', 'list'])
-  const dump = await cli.look(everything)
+  const dump = await cli.withStore(everything)
   loseDatabase(cli)
   const said = await cli.json(['restore', file])
   const active = (keys as unknown as { kid: string; state: string }[]).find((key) => key.state === 'active')
   t.same(said, { database: cli.database, ...taken, pending: 0, active: active?.kid, put_aside: null })
   t.same(await cli.json(['keys', 'list']), keys)
-  t.same(await cli.look(everything), dump)
+  t.same(await cli.withStore(everything), dump)
   t.equal(mode(cli.database), 0o600)
   t.equal(mode(dirname(cli.database)), 0o700)
   const checks = await cli.json<{ check: string; ok: boolean }[]>(['doctor'])
@@ -140,12 +140,12 @@ t.test(
   async (t) => {
     const cli = await seeded(t)
     const file = join(cli.dir, 'backup.db')
-    const before = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+    const before = await cli.withStore(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
     await cli.json(['backup', file])
-    const since = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+    const since = await cli.withStore(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
     t.equal(since.list, before.list)
     await cli.json(['restore', file, '--force'])
-    const after = await cli.look(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+    const after = await cli.withStore(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
     t.not(after.list, since.list)
     t.ok(after.start + after.size <= LIST_SIZE)
   },
@@ -186,7 +186,7 @@ t.test('a database that another process has open is not replaced', async (t) => 
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   await cli.json(['backup', file])
-  await cli.look(async () => {
+  await cli.withStore(async () => {
     t.match(await cli.run(['restore', file, '--force']), { code: 1, err: /is in use: stop the server/ })
     await cli.json(['backup', file, '--force'])
   })
@@ -266,7 +266,7 @@ t.test('a file-level copy of a database made by another tool can be restored', a
   const cli = await seeded(t)
   const folder = join(cli.dir, 'copy')
   mkdirSync(folder)
-  await cli.look(async (store) => {
+  await cli.withStore(async (store) => {
     await store.roles.insert({
       name: 'in the log only',
       scopes: [],

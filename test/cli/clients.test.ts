@@ -17,7 +17,7 @@ function jwksFile(cli: Cli, keys: unknown[], name = 'keys.json'): string {
   return name
 }
 
-const stored = (cli: Cli, id: string) => cli.look((store) => store.clients.find(id))
+const stored = (cli: Cli, id: string) => cli.withStore((store) => store.clients.find(id))
 
 t.test('creating a client prints its secret and metadata names (RFC 7591 §3.2.1)', async (t) => {
   const cli = testCli(t)

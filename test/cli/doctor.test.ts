@@ -51,7 +51,7 @@ async function examine(cli: Cli, options: RunOptions = {}) {
   return { code: outcome.code, err: outcome.err, findings, bad: findings.filter(({ ok }) => !ok) }
 }
 
-const sql = (cli: Cli, ...steps: Step[]) => cli.look((store) => store.db.batch(steps))
+const sql = (cli: Cli, ...steps: Step[]) => cli.withStore((store) => store.db.batch(steps))
 
 t.test('before the first start every check passes and nothing is created', async (t) => {
   const { cli, settings } = await folder(t)

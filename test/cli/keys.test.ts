@@ -19,7 +19,7 @@ interface Rotated {
 
 const list = (cli: Cli) => cli.json<Shown[]>(['keys', 'list'])
 const rotate = (cli: Cli, ...args: string[]) => cli.json<Rotated>(['keys', 'rotate', ...args])
-const ringOf = (cli: Cli) => cli.look((store) => store.ring.read()) as Promise<Ring>
+const ringOf = (cli: Cli) => cli.withStore((store) => store.ring.read()) as Promise<Ring>
 
 t.test('the first command creates the key ring with one active and one next key', async (t) => {
   const cli = testCli(t)

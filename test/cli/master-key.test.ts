@@ -157,7 +157,7 @@ t.test('a node that reports no keys counts as lacking the next key', async (t) =
   await cli.json(['keys', 'list'])
   const old = { id: 'o', hostname: 'west', pid: 4, version: '0.0.9', ringVersion: 1, masterKeys: [] }
   const now = cli.clock.now()
-  await cli.look(({ nodes }) => nodes.record({ ...old, startedAt: now, seenAt: now }))
+  await cli.withStore(({ nodes }) => nodes.record({ ...old, startedAt: now, seenAt: now }))
   t.match(await cli.run(['master-key', 'rotate']), { code: 1, err: /west:4/ })
   cli.clock.tick(31)
   t.equal((await cli.run(['master-key', 'rotate'])).code, 0, 'a node that is gone does not matter')

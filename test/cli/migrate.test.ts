@@ -32,7 +32,7 @@ t.test(
       await t.test(title, async (t) => {
         const cli = testCli(t)
         await cli.json(['migrate'])
-        await cli.look((store) => store.db.batch([{ sql }]))
+        await cli.withStore((store) => store.db.batch([{ sql }]))
         for (const args of [
           ['migrate'],
           ['migrate', '--status'],

@@ -128,7 +128,7 @@ t.test(
     const cli = testCli(t)
     await cli.json(['keys', 'list'])
     const now = cli.clock.now()
-    await cli.look(async ({ nodes }) => {
+    await cli.withStore(async ({ nodes }) => {
       await nodes.record(node({ id: 'frozen', hostname: 'west', pid: 5, ringVersion: 1, seenAt: now }))
       await nodes.record(node({ id: 'gone', ringVersion: 1, seenAt: now - 30 }))
       await nodes.record(node({ id: 'good', ringVersion: 99, seenAt: now }))
@@ -142,7 +142,7 @@ t.test(
       { behind: true, state: 'serving' },
     )
 
-    await cli.look(({ nodes }) => nodes.remove('frozen'))
+    await cli.withStore(({ nodes }) => nodes.remove('frozen'))
     cli.clock.tick(30)
     const alone = await cli.run(['keys', 'rotate', '--force'])
     t.notMatch(alone.out, 'nodes', 'no node is serving, so there is nothing to report')

@@ -117,21 +117,21 @@ t.test('every command accepts --json, prints one document and never shows a key 
   for (const [path, { input = '', before }] of Object.entries(samples)) {
     // Its steps take long and have a test of their own.
     if (path === 'demo') continue
-    if (before) await cli.look(before)
+    if (before) await cli.withStore(before)
     const outcome = await cli.run([...argsOf(path, seen), '--json'], { input, settings, stopSignal })
     t.equal(outcome.code, 0, `${path}: ${outcome.err}`)
     t.doesNotThrow(() => seen.set(path, outcome.json()), path)
     printed += outcome.out + outcome.err
     const { client_secret: secret } = (seen.get(path) ?? {}) as { client_secret?: string }
     if (secret !== undefined) secrets = [...secrets, secret]
-    hidden.push(...(await cli.look(secretsOf)))
+    hidden.push(...(await cli.withStore(secretsOf)))
   }
   t.equal(secrets.length, 2, 'one secret at creation, one at rotation')
   for (const secret of secrets) t.equal(printed.split(secret).length, 2, 'each was printed exactly once')
 
   const masterKey = readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim()
   const { privateKeys } = masterKeysOf(Buffer.from(masterKey, 'base64url'))
-  const ring = await cli.look((store) => store.ring.read())
+  const ring = await cli.withStore((store) => store.ring.read())
   const keys = (ring?.keys ?? []).filter((key) => key.encryptedPrivateKey !== null)
   const pems = keys.map((key) => privateKeys.decrypt(key.kid, key.encryptedPrivateKey ?? ''))
   hidden.push(...pems.map((pem) => pem.replaceAll('\n', '\\n')))
@@ -143,7 +143,7 @@ t.test('every command accepts --json, prints one document and never shows a key 
   for (const secret of secrets) t.notOk(logged.includes(secret), 'a secret is not logged')
 })
 
-async function secretsOf(store: Parameters<Parameters<ReturnType<typeof testCli>['look']>[0]>[0]) {
+async function secretsOf(store: Parameters<Parameters<ReturnType<typeof testCli>['withStore']>[0]>[0]) {
   const clients = (await store.clients.list().catch(() => [])).map((client) => client.secretHash)
   const users = (await store.users.list().catch(() => [])).map((user) => user.passwordHash)
   const keys = ((await store.ring.read().catch(() => null))?.keys ?? []).map((key) => key.encryptedPrivateKey)

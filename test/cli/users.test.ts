@@ -64,7 +64,10 @@ t.test(
       disabled: false,
       created_at: cli.clock.now(),
     })
-    t.match((await cli.look((store) => store.users.findByUsername('alice')))?.passwordHash, /^\$argon2id\$/)
+    t.match(
+      (await cli.withStore((store) => store.users.findByUsername('alice')))?.passwordHash,
+      /^\$argon2id\$/,
+    )
     t.same(
       await cli.json(['users', 'show', 'Alice']),
       { ...created, browsers: 0 },
@@ -118,7 +121,7 @@ t.test(
     const given = ['--name', 'Alice Ångström', '--email', 'alice@example.com', '--email-verified']
     const created = await cli.json<Record<string, unknown>>([...CREATE, ...given], { input })
     t.match(created, { name: 'Alice Ångström', email: 'alice@example.com', email_verified: true })
-    const stored = () => cli.look((store) => store.users.findByUsername('alice'))
+    const stored = () => cli.withStore((store) => store.users.findByUsername('alice'))
     const before = await stored()
     cli.clock.tick(5)
 
@@ -308,7 +311,7 @@ t.test('a role is created, changed and deleted, and the output names the affecte
     created_at: cli.clock.now(),
   })
   for (const name of ['alice', 'bob', 'carol', 'dan', 'eve', 'frank', 'grace']) {
-    await cli.look((store) =>
+    await cli.withStore((store) =>
       store.users.insert({
         ...{
           id: `u_${name}`,
@@ -394,7 +397,7 @@ t.test('lost second factors can be removed: authenticator app, passkeys and reco
 
   const passkey = { userId, publicKey: 'k', counter: 0, transports: [], name: 'x', backedUp: false }
   const fill = () =>
-    cli.look(async ({ factors }) => {
+    cli.withStore(async ({ factors }) => {
       await factors.addTotp({ userId, encryptedSecret: 'v1.1.x', dataKey: 1, lastStep: 1, createdAt: 1 })
       await factors.addPasskey({ ...passkey, id: 'a', createdAt: 1, lastUsedAt: null })
       await factors.addPasskey({ ...passkey, id: 'b', createdAt: 1, lastUsedAt: null })
@@ -403,7 +406,7 @@ t.test('lost second factors can be removed: authenticator app, passkeys and reco
   await fill()
   const removed = { totp: true, passkeys: 2, recovery_codes: 1 }
   t.same(await cli.json(reset), { id, username: 'alice', removed })
-  const left = await cli.look(({ factors }) => factors.summary(userId))
+  const left = await cli.withStore(({ factors }) => factors.summary(userId))
   t.same(left, { totp: false, passkeys: 0, recoveryCodes: 0 })
   t.match(cli.logger.audits('factor.removed'), [
     { actor: 'operator:tester', sub: id, target: 'alice', action: 'all' },

@@ -38,13 +38,13 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
   /** The fetch of a verifier; the response is recorded. */
   async function fetchFrom(n: number, path: string, init?: RequestInit): Promise<Response> {
     const node = n % cluster.nodes.length
-    const asked = performance.now()
+    const requestedAt = performance.now()
     const response = await fetch(cluster.at(node).url + path, init)
     const text = await response.text()
-    const came = performance.now()
+    const receivedAt = performance.now()
     if (response.status === 200 && path === JWKS) {
       const { keys } = JSON.parse(text) as { keys: { kid: string }[] }
-      sets.push({ node, asked, came, kids: new Set(keys.map(({ kid }) => kid)) })
+      sets.push({ node, requestedAt, receivedAt, kids: new Set(keys.map(({ kid }) => kid)) })
     }
     const { status, headers } = response
     return new Response(status === 304 ? null : text, { status, headers })
@@ -102,16 +102,16 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
 
   async function take(n: number, ask: (node: ClusterNode) => ReturnType<ClusterNode['inject']>) {
     const node = n % cluster.nodes.length
-    const asked = performance.now()
+    const requestedAt = performance.now()
     const answer = await ask(cluster.at(node))
-    const came = performance.now()
+    const receivedAt = performance.now()
     if (answer.statusCode !== 200) {
       failures.push(`${answer.statusCode} ${answer.body}`)
       return null
     }
     const response = answer.json() as { access_token: string; refresh_token: string }
     const kid = kidOf(response.access_token)
-    tokens.push({ node, asked, came, kid })
+    tokens.push({ node, requestedAt, receivedAt, kid })
     kept.set(kid, response.access_token)
     return response
   }
@@ -143,12 +143,12 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
   }
 
   const reading = async () => {
-    const asked = performance.now()
+    const requestedAt = performance.now()
     const ring = await store.ring.read()
-    const came = performance.now()
+    const receivedAt = performance.now()
     const kids = (state: string) =>
       (ring?.keys ?? []).filter((key) => key.state === state).map(({ kid }) => kid)
-    rings.push({ asked, came, active: kids('active'), next: kids('next') })
+    rings.push({ requestedAt, receivedAt, active: kids('active'), next: kids('next') })
   }
 
   const observers = () => [

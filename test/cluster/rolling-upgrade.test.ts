@@ -9,7 +9,7 @@ import { kidOf } from '../support/issuers/caching-verifier.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { type Cluster, type ClusterNode, startCluster } from '../support/processes/cluster.ts'
 import { signIn } from '../support/processes/data-folder.ts'
-import { HERE, laterVersion, makeRelease, type Release } from '../support/processes/later-release.ts'
+import { laterVersion, makeRelease, type Release, THIS_RELEASE } from '../support/processes/later-release.ts'
 import { clientCredentials, refresh } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
 import { type RoundRobin, roundRobin } from './round-robin.ts'
@@ -114,7 +114,7 @@ async function begin(t: Test, database?: string) {
   t.setTimeout(PATIENCE_MS)
   const where = database === undefined ? {} : { database }
   const cluster = await startCluster(t, { ...where, nodes: 2, settings: SETTINGS })
-  const tokens = await cluster.inside((inside) => signIn(inside, 3))
+  const tokens = await cluster.withOpened((inside) => signIn(inside, 3))
   const proxy = await roundRobin(t)
   const serving = new Set<ClusterNode>(cluster.nodes)
   for (const node of serving) await proxy.add(node)
@@ -179,16 +179,16 @@ type World = Awaited<ReturnType<typeof begin>>
 async function expand(t: Test, { cluster, people, ...world }: World): Promise<ClusterNode> {
   await world.start(NEXT)
   await people.more(20)
-  t.same(await world.versions(HERE), [HERE.version, HERE.version, NEXT.version])
+  t.same(await world.versions(THIS_RELEASE), [THIS_RELEASE.version, THIS_RELEASE.version, NEXT.version])
   const status = await cluster.json<{ name: string; newer?: true }[]>(['migrate', '--status'])
   const newer = status.filter((step) => step.newer).map(({ name }) => name)
   t.same(newer, ['0900_keys', '0901_sessions'])
-  await world.rotateBy(HERE)
+  await world.rotateBy(THIS_RELEASE)
   await world.rotateBy(NEXT)
   await people.more(20)
   // The rollback: the old program starts on the schema that the new one has extended.
   await world.stop(cluster.nodes[0])
-  const again = await world.start(HERE)
+  const again = await world.start(THIS_RELEASE)
   await people.more(20)
   return again
 }
@@ -215,9 +215,9 @@ t.test(
     await world.stop(newest)
     await world.start(NEXT)
     t.same(await world.versions(AFTER), [NEXT.version, NEXT.version, AFTER.version])
-    const older = `the database has 0902_less, after which only keyturn ${NEXT.version} and later can use it, and this is ${HERE.version}`
-    await world.refused(HERE, ['serve'], older)
-    await world.refused(HERE, ['clients', 'list'], older)
+    const older = `the database has 0902_less, after which only keyturn ${NEXT.version} and later can use it, and this is ${THIS_RELEASE.version}`
+    await world.refused(THIS_RELEASE, ['serve'], older)
+    await world.refused(THIS_RELEASE, ['clients', 'list'], older)
     await people.more(20)
     await world.end(3)
   },

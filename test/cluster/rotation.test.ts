@@ -10,7 +10,7 @@ import { startPostgres } from '../support/postgres/postgres.ts'
 import { testCli } from '../support/processes/cli.ts'
 import { startCluster } from '../support/processes/cluster.ts'
 import { signIn } from '../support/processes/data-folder.ts'
-import { complaints, longestLag } from '../support/processes/ring-observations.ts'
+import { maxLag, violations } from '../support/processes/ring-observations.ts'
 import { clientCredentials } from '../support/server/requests.ts'
 import { revoke } from '../support/server/tokens.ts'
 import { watch } from './observed-load.ts'
@@ -47,7 +47,7 @@ t.test(
     const cluster = await startCluster(t, { database: url, settings: SETTINGS })
     const db = openDb(url)
     const store = createStore(db)
-    const sessions = await cluster.inside((inside) => signIn(inside, 2))
+    const sessions = await cluster.withOpened((inside) => signIn(inside, 2))
     const cli = testCli(t as Test)
     const settings = cluster.folder.settings
     const watching = watch(t, cluster, store)
@@ -97,11 +97,11 @@ t.test(
     const { tokens, sets, rings, failures, counts } = watching
     const seen = { nodes: 3, order, tokens, sets, rings, lagMs: LAG_MS }
     t.same([...new Set(failures)], [], 'no token was refused and no request failed')
-    t.same(complaints(seen).slice(0, 20), [])
+    t.same(violations(seen).slice(0, 20), [])
     t.same(order.map(signed), Array(ROTATIONS + 1).fill(3), 'each key has signed on each node')
     const { verified, fetches } = counts()
     t.comment(
-      `${tokens.length} tokens, ${verified} verifications, ${fetches} fetches, ${sets.length} key sets, ${rings.length} readings, lag ${longestLag(seen)} ms`,
+      `${tokens.length} tokens, ${verified} verifications, ${fetches} fetches, ${sets.length} key sets, ${rings.length} readings, lag ${maxLag(seen)} ms`,
     )
     t.ok(tokens.length > 300 && verified > 5000 && rings.length > 300, 'enough was observed')
   },

@@ -31,7 +31,7 @@ t.test(
   async (t) => {
     const served = await jwksOf(cluster)
     t.equal(new Set(served).size, 1, 'all serve the same key set')
-    const ring = await cluster.inside(({ store }) => store.ring.read())
+    const ring = await cluster.withOpened(({ store }) => store.ring.read())
     t.same([ring?.version, ring?.keys.map(({ state }) => state).sort()], [1, ['active', 'next']])
     const kids = (JSON.parse(served[0] ?? '') as { keys: { kid: string }[] }).keys.map(({ kid }) => kid)
     t.same(kids.sort(), ring?.keys.map(({ kid }) => kid).sort(), 'which is that of the key ring')
@@ -46,7 +46,7 @@ t.test(
       'eight nodes are registered',
     )
 
-    await cluster.inside(({ store }) => seed(store))
+    await cluster.withOpened(({ store }) => seed(store))
     const tokens = await spread(cluster, NODES, (node) => clientCredentials(node))
     const active = ring?.keys.find(({ state }) => state === 'active')?.kid
     for (const answer of tokens)
@@ -90,7 +90,7 @@ t.test(
         Object.entries(cluster.folder.settings).map(([name, value]) => [`KEYTURN_${name}`, value]),
       ),
     )
-    const before = await cluster.inside(({ store }) => store.ring.read())
+    const before = await cluster.withOpened(({ store }) => store.ring.read())
     const args = [settings, String(ROUNDS), String(Date.now() + 3000), '150']
     const runs = await Promise.all(Array.from({ length: ROTATORS }, () => script(ROTATOR, args)))
     t.same(
@@ -98,7 +98,7 @@ t.test(
       [],
     )
     const told = runs.map(({ stdout }) => JSON.parse(stdout) as Told)
-    const ring = await cluster.inside(({ store }) => store.ring.read())
+    const ring = await cluster.withOpened(({ store }) => store.ring.read())
     if (!before || !ring) throw new Error('the ring is gone')
 
     const rotations = ring.version - before.version

@@ -4,7 +4,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { json } from 'node:stream/consumers'
 import type { Test } from 'tap'
 import type { Verifier } from '../../packages/verify/index.ts'
-import { AUDIENCE, JWKS, signingKey, standIn } from '../support/issuers/stand-in-issuer.ts'
+import { AUDIENCE, fakeIssuer, JWKS, signingKey } from '../support/issuers/fake-issuer.ts'
 
 interface GuardAnswer {
   readonly status: number
@@ -24,7 +24,7 @@ export type GuardedApp = (t: Test, verifier: Verifier) => Promise<Call>
 const REALM = `realm="${AUDIENCE}"`
 
 export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const call = await app(t, issuer.verifier())
   const bearer = (token: string) => ['Authorization', `Bearer ${token}`]
   const good = await issuer.token()
@@ -154,7 +154,7 @@ export async function bearerGuards(t: Test, app: GuardedApp): Promise<void> {
   await t.test(
     'unavailable keys and status lists get 503, and the response does not blame the token',
     async (t) => {
-      const away = await standIn(t)
+      const away = await fakeIssuer(t)
       away.routes.set(JWKS, (_, response) => response.writeHead(500).end())
       const cold = await app(t, away.verifier())
       const answer = await cold('/read', bearer(await away.token()))

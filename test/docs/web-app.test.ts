@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { createStore, openDb } from '../../src/store/index.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
 import { browserTest } from '../support/browser/chromium.ts'
-import { goThrough } from '../support/browser/sign-in.ts'
+import { completePages } from '../support/browser/sign-in.ts'
 import { codeBlocks, read } from '../support/docs/documents.ts'
 import { checkout, paste, shellEnvironment, terminal } from '../support/docs/shell.ts'
 import { overHttp } from '../support/server/http-inject.ts'
@@ -61,7 +61,7 @@ async function signIn(t: Test, { app, issuer }: Both, username: string): Promise
     away(await app.open(welcome.links.find((link) => /login/.test(link)) ?? '')),
   )
   t.match(login.body, 'to continue to <bdi class="name">Web app</bdi>', 'the page says what it is for')
-  return app.open(away(await goThrough(issuer, login, { username })))
+  return app.open(away(await completePages(issuer, login, { username })))
 }
 
 /** What app.js does with a form. */
@@ -71,7 +71,7 @@ const send = (
   fields: Record<string, string>,
   headers: Record<string, string> = { 'x-csrf': '1' },
 ) =>
-  app.ask(path, {
+  app.request(path, {
     method: 'POST',
     from: 'same-origin',
     body: JSON.stringify(fields),

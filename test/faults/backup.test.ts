@@ -9,7 +9,7 @@ import {
   readStore,
   seededFolder,
   signIn,
-  withInside,
+  withOpened,
 } from '../support/processes/data-folder.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
 import { refresh } from '../support/server/requests.ts'
@@ -37,7 +37,7 @@ async function alternate(server: ServerProcess, pair: Pair, going: () => boolean
 
 t.test('a backup taken under load restores to a consistent moment', async (t) => {
   const folder = await seededFolder(t)
-  const [quiet = '', ended = '', late = '', ...busy] = await withInside(folder, (inside) =>
+  const [quiet = '', ended = '', late = '', ...busy] = await withOpened(folder, (inside) =>
     signIn(inside, 11),
   )
   const pairs = Array.from({ length: 4 }, (_, i): Pair => {

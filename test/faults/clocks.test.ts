@@ -7,9 +7,9 @@ import { openBrowser, type Served } from '../support/browser/browser.ts'
 import {
   authorizeParams,
   authorizeUrl,
-  goThrough,
+  completePages,
   redeem,
-  seedPeople,
+  seedUsers,
   signIn,
   tokensOf,
 } from '../support/browser/sign-in.ts'
@@ -34,7 +34,7 @@ async function twoClocks(
     database: await postgres.emptyDatabase(),
     nodes: 0,
     async fill(store) {
-      await seedPeople(store)
+      await seedUsers(store)
       await store.clients.insert(
         client({ id: 'signer', authMethod: 'private_key_jwt', jwks: { keys: [signer.jwk] } }),
       )
@@ -90,7 +90,10 @@ t.test('two nodes whose clocks differ by two minutes serve as one (docs/security
     const form = Object.fromEntries(authorizeParams())
     const { request_uri } = (await post(one, '/oauth2/par', form, { authorization: basic('web') })).json()
     const pushed = `/oauth2/authorize?${new URLSearchParams({ client_id: 'web', request_uri })}`
-    t.ok((await goThrough(browser, await browser.open(pushed))).away?.params.get('code'), 'a pushed request')
+    t.ok(
+      (await completePages(browser, await browser.open(pushed))).away?.params.get('code'),
+      'a pushed request',
+    )
     t.equal(
       (await browser.open(authorizeUrl({ max_age: '50' }))).path,
       '/consent',
@@ -134,8 +137,8 @@ t.test('two nodes whose clocks differ by two minutes serve as one (docs/security
   t.match(behind.stderr(), /this machine's clock is (59|60|61) s behind the store's clock/)
 })
 
-const activeKid = (cluster: Pick<Cluster, 'inside'>): Promise<string | undefined> =>
-  cluster.inside(
+const activeKid = (cluster: Pick<Cluster, 'withOpened'>): Promise<string | undefined> =>
+  cluster.withOpened(
     async ({ store }) => (await store.ring.read())?.keys.find(({ state }) => state === 'active')?.kid,
   )
 
@@ -191,9 +194,9 @@ t.test(
 t.test(
   'a node on PostgreSQL is not affected when its machine’s clock is set (docs/security.md Q7)',
   async (t) => {
-    const { node, set, inside } = await settable(t as Test, await postgres.emptyDatabase())
+    const { node, set, withOpened } = await settable(t as Test, await postgres.emptyDatabase())
     const before = await kidsOf(node)
-    const { token, answer } = await inside(async (within) => {
+    const { token, answer } = await withOpened(async (within) => {
       const [first = ''] = await sessionOf(within)
       return { token: first, answer: await refresh(node, first) }
     })

@@ -8,7 +8,7 @@ import {
   readStore,
   seededFolder,
   signIn,
-  withInside,
+  withOpened,
 } from '../support/processes/data-folder.ts'
 import { type Ending, keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
 import { chainOf, load } from '../support/processes/token-load.ts'
@@ -23,7 +23,7 @@ const refreshSteps = [...those('refresh:'), ...those('token:')]
 
 async function prepared(t: Test, sessions: number, settings = {}): Promise<[Folder, Memory]> {
   const folder = await seededFolder(t, settings)
-  const tokens = await withInside(folder, (inside) => signIn(inside, sessions))
+  const tokens = await withOpened(folder, (inside) => signIn(inside, sessions))
   return [folder, { chains: tokens.map(chainOf), accessTokens: [], ringVersion: 1 }]
 }
 
@@ -48,7 +48,7 @@ for (const name of [...refreshSteps, ...those('cover:')]) {
       const server = await startServer(t, folder)
       const answer = await refresh(server, token)
       t.equal(answer.statusCode, 200, answer.body)
-      const successor = await withInside(folder, async ({ refreshTokens }) => {
+      const successor = await withOpened(folder, async ({ refreshTokens }) => {
         const parts = await refreshTokens.read(token)
         return refreshTokens.write({ clientSessionId: parts?.clientSessionId ?? '', generation: 2 })
       })

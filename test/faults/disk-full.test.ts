@@ -10,7 +10,7 @@ import {
   readStore,
   seededFolder,
   signIn,
-  withInside,
+  withOpened,
 } from '../support/processes/data-folder.ts'
 import {
   limitFileSize,
@@ -26,7 +26,7 @@ for (const skip of [withoutTmpfs, withoutPrlimit]) if (skip) t.comment(`WARNING:
 
 /** A seeded folder with a session and one more client, whose tokens live longer than any others. */
 async function prepare(folder: Folder): Promise<string> {
-  return withInside(folder, async (inside) => {
+  return withOpened(folder, async (inside) => {
     await inside.store.clients.insert(client({ id: 'longer', accessTokenTtl: 7200 }))
     const [token = ''] = await signIn(inside)
     return token
@@ -111,7 +111,7 @@ t.test(
   async (t) => {
     const folder = emptyFolder(t)
     const disk = smallDisk(t, dirname(folder.database), 2_000_000)
-    await withInside(folder, ({ store }) => seed(store))
+    await withOpened(folder, ({ store }) => seed(store))
     const token = await prepare(folder)
     // The log is on the same disk.
     const log = join(disk.path, 'log')

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { seededFolder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { withoutStrace } from '../support/processes/fault-injection.ts'
 import { type ProcessOptions, startServer } from '../support/processes/process.ts'
 import { basic, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
@@ -50,7 +50,7 @@ const REFRESHES = 10
 /** Makes requests whose results must survive, while the system calls are traced. */
 async function traced(t: Test, options: ProcessOptions): Promise<Flushes> {
   const folder = await seededFolder(t)
-  const [first = ''] = await withInside(folder, (inside) => signIn(inside))
+  const [first = ''] = await withOpened(folder, (inside) => signIn(inside))
   const trace = join(folder.path, 'trace')
   const wrap = ['strace', '-D', '-f', '-y', '-s', '16', '-e', TRACED_CALLS, '-o', trace]
   const server = await startServer(t, folder, { ...options, wrap })

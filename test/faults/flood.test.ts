@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
-import { seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { seededFolder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { startServer } from '../support/processes/process.ts'
 import { clientCredentials, login, refresh } from '../support/server/requests.ts'
 import { openConnection } from '../support/server/tcp-connection.ts'
@@ -77,7 +77,7 @@ t.test(
   'a server out of file descriptors waits for free ones and loses nothing (RFC 9110 §15.5.9; docs/security.md Q12, Q19)',
   async (t) => {
     const folder = await seededFolder(t)
-    const [first = ''] = await withInside(folder, (inside) => signIn(inside))
+    const [first = ''] = await withOpened(folder, (inside) => signIn(inside))
     const few = ['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh']
     const server = await startServer(t, folder, { wrap: few })
     const { refresh_token: token } = (await refresh(server, first)).json()

@@ -33,8 +33,8 @@ async function cluster(t: Test) {
 }
 
 async function wakes(t: Test, milliseconds: number): Promise<void> {
-  const { sleeper, other, json, inside } = await cluster(t)
-  const [token = '', doomed = ''] = await inside((within) => signIn(within, 2))
+  const { sleeper, other, json, withOpened } = await cluster(t)
+  const [token = '', doomed = ''] = await withOpened((within) => signIn(within, 2))
   const before = [await clientCredentials(sleeper), await clientCredentials(other)].map(
     (one) => one.json().access_token,
   )
@@ -61,7 +61,7 @@ async function wakes(t: Test, milliseconds: number): Promise<void> {
 
   const published = (await other.inject({ url: '/.well-known/jwks.json' })).json()
   const keys = createLocalJWKSet(published)
-  const active = await inside(
+  const active = await withOpened(
     async ({ store }) => (await store.ring.read())?.keys.find(({ state }) => state === 'active')?.kid,
   )
   t.not(active, old)
@@ -98,8 +98,8 @@ t.test(
 t.test(
   'a resumed node that lost its database connection reconnects and continues (docs/security.md Q6, Q18)',
   async (t) => {
-    const { sleeper, other, database, json, inside } = await cluster(t as Test)
-    const tokens = await inside((within) => signIn(within, 6))
+    const { sleeper, other, database, json, withOpened } = await cluster(t as Test)
+    const tokens = await withOpened((within) => signIn(within, 6))
     await Promise.all(tokens.map((token) => refresh(sleeper, token)))
     // Frozen in the middle of their work.
     const torn = tokens.map((token) => refresh(sleeper, token))

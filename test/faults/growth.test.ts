@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { openBrowser } from '../support/browser/browser.ts'
-import { authorizeParams, authorizeUrl, seedPeople } from '../support/browser/sign-in.ts'
+import { authorizeParams, authorizeUrl, seedUsers } from '../support/browser/sign-in.ts'
 import { tablesOf } from '../support/server/database-dump.ts'
 import { basic, post } from '../support/server/requests.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
@@ -79,7 +79,7 @@ async function rowsOf({ store }: TestServer): Promise<Record<string, number>> {
 async function start(t: Test): Promise<TestServer> {
   const server = await testServer()
   t.teardown(() => server.close())
-  await seedPeople(server.store)
+  await seedUsers(server.store)
   return server
 }
 

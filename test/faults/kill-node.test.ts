@@ -54,8 +54,8 @@ t.test(
       settings: { REFRESH_GRACE: '60s' },
     })
     const [dying, other] = [cluster.at(0), cluster.at(1)]
-    const firsts = await cluster.inside((within) => signIn(within, 8))
-    const toEnd = await cluster.inside((within) => signIn(within, 6))
+    const firsts = await cluster.withOpened((within) => signIn(within, 8))
+    const toEnd = await cluster.withOpened((within) => signIn(within, 6))
     const seen: Seen = { accessTokens: [], broken: 0, wrong: [] }
     const ask = retrying(cluster, seen)
     const ended: string[] = []
@@ -114,7 +114,7 @@ t.test(
       machines.length,
       'the indices leased by the killed node were assigned to no other token',
     )
-    await cluster.inside(async ({ store, keys: { clock } }) => {
+    await cluster.withOpened(async ({ store, keys: { clock } }) => {
       const ring = await store.ring.read()
       const states = ring?.keys.map(({ state }) => state).sort()
       t.same(states, ['active', 'next', 'retiring'])

@@ -11,7 +11,7 @@ import {
   readStore,
   seededFolder,
   signIn,
-  withInside,
+  withOpened,
 } from '../support/processes/data-folder.ts'
 import { keyturn, startServer } from '../support/processes/process.ts'
 import { clientCredentials, refresh } from '../support/server/requests.ts'
@@ -77,7 +77,7 @@ for (const name of steps) {
     `after a kill at ${name} all nodes keep serving, new ones start, and the next run completes the rotation (docs/security.md Q1, Q8)`,
     async (t) => {
       const folder = await seededFolder(t)
-      let [token = ''] = await withInside(folder, (inside) => signIn(inside))
+      let [token = ''] = await withOpened(folder, (inside) => signIn(inside))
       const before = readFileSync(folder.masterKey, 'utf8')
       const server = await startServer(t, folder)
       const killed = await keyturn(folder, ['master-key', 'rotate', '--json'], { failAt: { name } })

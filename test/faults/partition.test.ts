@@ -82,7 +82,7 @@ t.test(
       await cluster.start({ settings: { DATABASE_URL: proxy.url } }),
       await cluster.start(),
     ]
-    const tokens = await cluster.inside((within) => signIn(within, 2))
+    const tokens = await cluster.withOpened((within) => signIn(within, 2))
     const [token = '', idle = ''] = tokens
     const old = kidOf((await clientCredentials(cut)).json().access_token)
 

@@ -8,7 +8,7 @@ import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
 import { CUT_ALL, run } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
-import { emptyFolder, type Folder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { emptyFolder, type Folder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
 import { claimsOf, clientCredentials, refresh } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
@@ -37,7 +37,7 @@ async function begin(): Promise<World> {
     // A client that got no response retries within the window.
     REFRESH_GRACE: '60s',
   })
-  const tokens = await withInside(folder, async (inside) => {
+  const tokens = await withOpened(folder, async (inside) => {
     await seed(inside.store)
     return signIn(inside, 20)
   })

@@ -15,7 +15,7 @@ import { dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { exportPKCS8, generateKeyPair } from 'jose'
 import t, { type Test } from 'tap'
-import { type Folder, readStore, seededFolder, withInside } from '../support/processes/data-folder.ts'
+import { type Folder, readStore, seededFolder, withOpened } from '../support/processes/data-folder.ts'
 import { keyturn, type ProcessOptions, startServer } from '../support/processes/process.ts'
 import { encryptPrivateKey } from '../support/server/keys.ts'
 import { clientCredentials } from '../support/server/requests.ts'
@@ -144,7 +144,7 @@ for (const { what, spoil, says } of databases) {
 
 /** Puts the private key of an unknown key into the row of a key, encrypted as it should be. */
 const strangeHalf = (state: string) => (folder: Folder) =>
-  withInside(folder, async ({ store, keys }) => {
+  withOpened(folder, async ({ store, keys }) => {
     const { privateKey } = await generateKeyPair('RS256', { extractable: true })
     const key = (await store.ring.read())?.keys.find((one) => one.state === state)
     if (!key) throw new Error(`no ${state} key`)

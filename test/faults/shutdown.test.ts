@@ -3,7 +3,7 @@ import { openSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { type Folder, seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { type Folder, seededFolder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { type ServerProcess, startServer } from '../support/processes/process.ts'
 import { chainOf, load } from '../support/processes/token-load.ts'
 import { freePort } from '../support/server/listen.ts'
@@ -13,7 +13,7 @@ import { openConnection, postBytes } from '../support/server/tcp-connection.ts'
 const CLEAN = { code: 0, signal: null }
 
 async function oneToken(folder: Folder): Promise<string> {
-  const [token = ''] = await withInside(folder, (inside) => signIn(inside))
+  const [token = ''] = await withOpened(folder, (inside) => signIn(inside))
   return token
 }
 
@@ -77,7 +77,7 @@ t.test(
 
 t.test('a stop under load loses nothing that was acknowledged (docs/security.md Q17)', async (t) => {
   const folder = await seededFolder(t)
-  const tokens = await withInside(folder, (inside) => signIn(inside, 8))
+  const tokens = await withOpened(folder, (inside) => signIn(inside, 8))
   const server = await startServer(t, folder)
   const chains = tokens.map(chainOf)
   const loaded = load(server, chains)

@@ -5,7 +5,7 @@ import {
   authorizeParams,
   authorizeUrl,
   codeClient,
-  goThrough,
+  completePages,
   redeem,
   signIn,
   tokensOf,
@@ -15,7 +15,7 @@ import {
   integrity,
   readStore,
   seededFolder,
-  withInside,
+  withOpened,
 } from '../support/processes/data-folder.ts'
 import { type ServerProcess, startServer } from '../support/processes/process.ts'
 import { overHttp } from '../support/server/http-inject.ts'
@@ -39,7 +39,7 @@ interface World {
 async function world(t: Test): Promise<World> {
   const port = await freePort()
   const folder = await seededFolder(t, { PORT: String(port) })
-  await withInside(folder, ({ store }) => store.clients.insert(codeClient({ id: 'web' })))
+  await withOpened(folder, ({ store }) => store.clients.insert(codeClient({ id: 'web' })))
   const server = overHttp(`http://localhost:${port}`)
   let running: ServerProcess = await startServer(t, folder)
   const self: World = {
@@ -155,7 +155,7 @@ t.test(
       const at = openBrowser(server)
       const login = await at.open(authorizeUrl({ prompt: 'consent' }))
       await interrupted(here, () => at.send(login, ALICE), ms)
-      const consent = await goThrough(at, await at.open(login.url), { consent: 'refuse' })
+      const consent = await completePages(at, await at.open(login.url), { consent: 'refuse' })
       t.equal(consent.away?.params.get('error'), 'access_denied', `killed ${ms} ms into the login`)
     }
     for (const ms of [1, 4]) {

@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import { type Folder, seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { type Folder, seededFolder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { withoutStrace } from '../support/processes/fault-injection.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
 import { basic, clientCredentials, post, refresh } from '../support/server/requests.ts'
@@ -14,7 +14,7 @@ if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
 
 async function serving(t: Test): Promise<{ folder: Folder; server: ServerProcess; token: string }> {
   const folder = await seededFolder(t)
-  const [first = ''] = await withInside(folder, (inside) => signIn(inside))
+  const [first = ''] = await withOpened(folder, (inside) => signIn(inside))
   const server = await startServer(t, folder)
   const token = (await refresh(server, first)).json().refresh_token
   return { folder, server, token }

@@ -3,7 +3,7 @@ import t from 'tap'
 import { claimsOf, clientCredentials, login } from '../support/server/requests.ts'
 import { api, client, ORDERS, STOCK, seed } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
-import { active, signedIn } from '../support/server/tokens.ts'
+import { isActive, signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
@@ -136,9 +136,9 @@ t.test(
   async (t) => {
     const token = await tokenOf()
     clock.tick(599)
-    t.equal(await active(server, token, 'machine'), true)
+    t.equal(await isActive(server, token, 'machine'), true)
     clock.tick(1)
-    t.equal(await active(server, token, 'machine'), false)
+    t.equal(await isActive(server, token, 'machine'), false)
   },
 )
 

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { verifyPassword } from '../../src/accounts/password.ts'
 import { LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
-import { authorizeUrl, redeem, seedPeople, signIn, tokensOf } from '../support/browser/sign-in.ts'
+import { authorizeUrl, redeem, seedUsers, signIn, tokensOf } from '../support/browser/sign-in.ts'
 import { refresh } from '../support/server/requests.ts'
 import { PASSWORD } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
@@ -14,7 +14,7 @@ const NEW_PASSWORD = 'a few words in a row'
 async function start(t: Test): Promise<TestServer> {
   const server = await testServer()
   t.teardown(() => server.close())
-  await seedPeople(server.store)
+  await seedUsers(server.store)
   return server
 }
 
@@ -123,7 +123,7 @@ t.test(
     const end = await press(browser, page, '/account/sign-ins/end', 'id', id)
     t.same([end.path, end.status], ['/signed-out', 200])
     t.notOk(browser.cookies().has(SESSION))
-    const thief = await browser.ask('/account', { headers: { cookie: `${SESSION}=${stolen}` } })
+    const thief = await browser.request('/account', { headers: { cookie: `${SESSION}=${stolen}` } })
     t.equal(thief.status, 303, 'a copied cookie is useless')
     t.equal((await refresh(server, online.refresh_token, {}, 'web')).statusCode, 400)
     t.equal(
@@ -200,7 +200,7 @@ t.test('another user’s record is reported as not found', async (t) => {
   for (const [path, field, theirs] of targets) {
     for (const value of [theirs ?? '', 'nothing', '']) {
       const body = new URLSearchParams({ csrf, [field]: value }).toString()
-      const answer = await bob.browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+      const answer = await bob.browser.request(path, { method: 'POST', body, from: 'same-origin' })
       t.same([answer.status, answer.location], [303, '/account?notice=already-gone'], `${path} ${value}`)
     }
   }
@@ -225,7 +225,7 @@ t.test(
     t.match(after.body, /password has been changed/)
     t.ok(await isSignedIn(here.browser))
     t.not(here.browser.cookies().get(SESSION), secret)
-    const copied = await here.browser.ask('/account', { headers: { cookie: `${SESSION}=${secret}` } })
+    const copied = await here.browser.request('/account', { headers: { cookie: `${SESSION}=${secret}` } })
     t.equal(copied.status, 303, 'a copy of the old secret is useless')
     t.notOk(await isSignedIn(there.browser))
     t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
@@ -346,14 +346,14 @@ t.test(
     for (const [path, form] of Object.entries(forms)) {
       for (const [whose, csrf] of Object.entries(tokensTried)) {
         const body = new URLSearchParams({ ...form, ...(csrf === undefined ? {} : { csrf }) }).toString()
-        const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+        const answer = await browser.request(path, { method: 'POST', body, from: 'same-origin' })
         t.equal(answer.status, 403, `${path} with ${whose} token`)
         t.match(answer.body, /was not sent from here/)
       }
       const body = new URLSearchParams({ ...form, csrf: good }).toString()
       for (const from of ['cross-site', 'same-site'] as const) {
         const headers = { cookie: cookieOf(browser), 'sec-fetch-site': from }
-        const answer = await browser.ask(path, { method: 'POST', body, headers })
+        const answer = await browser.request(path, { method: 'POST', body, headers })
         t.equal(answer.status, 403, `${path} from a page that is ${from}, even with the token`)
       }
     }

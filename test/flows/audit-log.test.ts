@@ -143,7 +143,7 @@ const BY_HAND: Record<
 }
 
 t.test('every manual change of the audit log is detected and named', async (t) => {
-  const server = await started(t as Test, { unkept: UNKEPT })
+  const server = await started(t as Test, { skipAuditCheck: UNKEPT })
   const head = await tenRows(server)
   const rows = await rowsOf(server)
   for (const [what, { sql, found }] of Object.entries(BY_HAND)) {
@@ -160,7 +160,7 @@ t.test('every manual change of the audit log is detected and named', async (t) =
 })
 
 t.test('recomputed hashes are detected by the signature, and by an anchor from the log', async (t) => {
-  const server = await started(t as Test, { unkept: UNKEPT })
+  const server = await started(t as Test, { skipAuditCheck: UNKEPT })
   const head = await tenRows(server)
   const anchor = `${head.seq}:${head.hash}`
   t.equal(log(server).state().anchor, anchor)
@@ -180,7 +180,7 @@ t.test('recomputed hashes are detected by the signature, and by an anchor from t
 
 /** The same log with another actor, as someone who knows the program but not the key could write it. */
 async function forged(server: TestServer) {
-  const other = await testServer({ unkept: UNKEPT })
+  const other = await testServer({ skipAuditCheck: UNKEPT })
   const originals = await rowsOf(server)
   let at = 0
   const writer = createAuditLog({
@@ -207,7 +207,7 @@ async function forged(server: TestServer) {
 }
 
 t.test('an anchor detects that the whole log was rolled back', async (t) => {
-  const server = await started(t as Test, { unkept: UNKEPT })
+  const server = await started(t as Test, { skipAuditCheck: UNKEPT })
   const before = await tenRows(server)
   server.deps.base.audit('keys.revoked', { actor: 'operator:eve', kid: 'k' })
   await log(server).flush()

@@ -8,7 +8,7 @@ import {
   OWN_REDIRECT,
   REDIRECTS,
   redeem,
-  seedPeople,
+  seedUsers,
   signIn,
   tokensOf,
   VERIFIER,
@@ -19,12 +19,12 @@ import { refused } from '../support/server/error-responses.ts'
 import { basic, claimsOf, post, refresh } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
 import { ISSUER, type TestServer, testServer } from '../support/server/server.ts'
-import { active } from '../support/server/tokens.ts'
+import { isActive } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
 const { store, clock, logger } = server
-const { alice, bob } = await seedPeople(store)
+const { alice, bob } = await seedUsers(store)
 await store.clients.insert(codeClient({ id: 'other', redirectUris: [WEB_REDIRECT] }))
 await store.clients.insert(codeClient({ id: 'once', grants: ['authorization_code'] }))
 await store.clients.insert(codeClient({ id: 'later' }))
@@ -118,7 +118,7 @@ t.test(
     t.equal(won.length, 1)
     for (const answer of answers) if (answer !== won[0]) refused(t, answer, GRANT)
     const { access_token, refresh_token } = tokensOf(won[0] ?? (await own(text)))
-    t.equal(await active(server, access_token, 'own'), false)
+    t.equal(await isActive(server, access_token, 'own'), false)
     refused(t, await refresh(server, refresh_token, {}, 'own'), GRANT)
     const { sid } = claimsOf(access_token)
     t.equal(
@@ -141,14 +141,14 @@ t.test(
       if (later < 600) t.equal((await userinfo(access_token)).statusCode, 200)
       refused(t, await own(text), GRANT, `after ${later} s`)
       for (const token of [access_token, next.access_token, refresh_token, next.refresh_token]) {
-        t.equal(await active(server, token, 'own'), false)
+        t.equal(await isActive(server, token, 'own'), false)
       }
       t.equal((await userinfo(access_token)).statusCode, 401)
       refused(t, await refresh(server, next.refresh_token, {}, 'own'), GRANT)
     }
     // Another session of the same user at the same client is not affected.
     const { access_token } = tokensOf(await own(await code()))
-    t.equal(await active(server, access_token, 'own'), true)
+    t.equal(await isActive(server, access_token, 'own'), true)
   },
 )
 
@@ -174,7 +174,11 @@ t.test(
         const before = spent ? tokensOf(await own(text)) : undefined
         refused(t, await attempt(text), GRANT, `${label}, ${spent ? 'after' : 'before'} the owner`)
         const { access_token } = before ?? tokensOf(await own(text))
-        t.equal(await active(server, access_token, 'own'), true, `${label}: the owner’s tokens remain valid`)
+        t.equal(
+          await isActive(server, access_token, 'own'),
+          true,
+          `${label}: the owner’s tokens remain valid`,
+        )
       }
     }
     const text = await code()
@@ -186,7 +190,7 @@ t.test(
       { authorization: basic('own', 'wrong') },
     )
     refused(t, wrong, { status: 401, error: 'invalid_client' })
-    t.equal(await active(server, access_token, 'own'), true)
+    t.equal(await isActive(server, access_token, 'own'), true)
   },
 )
 
@@ -443,7 +447,7 @@ t.test(
     const nodes: TestServer[] = [await testServer(options), await testServer(options)]
     t.teardown(() => Promise.all(nodes.map((node) => node.close())))
     const [left, right] = nodes as [TestServer, TestServer]
-    await seedPeople(left.store)
+    await seedUsers(left.store)
     const browser = openBrowser(left)
     await signIn(browser, { client_id: 'own' })
     for (let round = 0; round < 5; round += 1) {
@@ -456,12 +460,12 @@ t.test(
       const { access_token } = tokensOf(
         answers.find(({ statusCode }) => statusCode === 200) ?? (answers[0] as never),
       )
-      t.equal(await active(left, access_token, 'own'), false)
-      t.equal(await active(right, access_token, 'own'), false)
+      t.equal(await isActive(left, access_token, 'own'), false)
+      t.equal(await isActive(right, access_token, 'own'), false)
     }
     // What an honest client does, once.
     const { code: text } = await signIn(browser, { client_id: 'own' })
     const { access_token } = tokensOf(await redeem(left, text, { as: 'own' }))
-    t.equal(await active(right, access_token, 'own'), true)
+    t.equal(await isActive(right, access_token, 'own'), true)
   },
 )

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
-import { guardProblems, tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
+import { clientGetsError, protectionProblems, userGetsError } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeParams,
@@ -9,7 +9,7 @@ import {
   codeClient,
   type Overrides,
   redeem,
-  seedPeople,
+  seedUsers,
   signIn,
   tokensOf,
   VERIFIER,
@@ -21,7 +21,7 @@ import { ISSUER, testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
-const { alice } = await seedPeople(server.store)
+const { alice } = await seedUsers(server.store)
 await server.store.clients.insert(
   codeClient({ id: 'two', redirectUris: [WEB_REDIRECT, 'https://app.test/b'] }),
 )
@@ -43,8 +43,8 @@ const raw = (name: string, text: string) =>
 async function everyWay(overrides: Overrides): Promise<Record<string, Page>> {
   const stranger = openBrowser(server)
   return {
-    'a stranger': await stranger.ask(authorizeUrl(overrides)),
-    'somebody signed in': await known.ask(authorizeUrl(overrides)),
+    'a stranger': await stranger.request(authorizeUrl(overrides)),
+    'somebody signed in': await known.request(authorizeUrl(overrides)),
     'by POST': await known.open(AUTHORIZE, {
       method: 'POST',
       body: authorizeParams(overrides).toString(),
@@ -56,8 +56,8 @@ async function everyWay(overrides: Overrides): Promise<Record<string, Page>> {
 t.test(
   'GET and POST of the same authorization request both return a code (RFC 6749 §3.1, RFC 9207 §2; docs/security.md C28, C37)',
   async (t) => {
-    const get = await known.ask(authorizeUrl())
-    const post = await known.ask(AUTHORIZE, {
+    const get = await known.request(authorizeUrl())
+    const post = await known.request(AUTHORIZE, {
       method: 'POST',
       body: String(authorizeParams()),
       from: 'cross-site',
@@ -81,7 +81,7 @@ t.test(
           body === undefined ? authorizeUrl() : AUTHORIZE,
           body === undefined ? {} : { method: 'POST', body, from: 'cross-site' },
         )
-        t.same([page.status, page.path, guardProblems(page)], [200, '/login', []])
+        t.same([page.status, page.path, protectionProblems(page)], [200, '/login', []])
       }
     })
   },
@@ -97,7 +97,7 @@ t.test(
       t.match(answer.headers.allow, /GET.*POST/)
       t.equal(answer.headers['access-control-allow-origin'], undefined)
     }
-    const asked = await known.ask(authorizeUrl(), { headers: { origin: 'https://app.test' } })
+    const asked = await known.request(authorizeUrl(), { headers: { origin: 'https://app.test' } })
     t.equal(asked.headers['access-control-allow-origin'], undefined)
   },
 )
@@ -138,7 +138,7 @@ t.test(
     }
     for (const [label, overrides] of Object.entries(cases)) {
       for (const [way, page] of Object.entries(await everyWay(overrides))) {
-        tellsPerson(t, page, `${label}, ${way}`, ['evil.test', EVIL])
+        userGetsError(t, page, `${label}, ${way}`, ['evil.test', EVIL])
       }
     }
   },
@@ -151,24 +151,24 @@ t.test(
     const texts = ['%zz', '%', '%C0%80', '%00', 'a%00b', '%ED%A0%80', '%FF', '%E2%82']
     for (const name of names) {
       for (const text of texts) {
-        tellsPerson(t, await known.ask(raw(name, text)), `${name}=${text}`)
+        userGetsError(t, await known.request(raw(name, text)), `${name}=${text}`)
         const body = raw(name, text).slice(AUTHORIZE.length + 1)
-        tellsPerson(t, await known.open(AUTHORIZE, { method: 'POST', body }), `${name}=${text}, by POST`)
+        userGetsError(t, await known.open(AUTHORIZE, { method: 'POST', body }), `${name}=${text}, by POST`)
       }
     }
     const many = Array.from({ length: 65 }, (_, i) => `x${i}=1`).join('&')
-    tellsPerson(t, await known.ask(`${AUTHORIZE}?${many}`), '65 parameters')
+    userGetsError(t, await known.request(`${AUTHORIZE}?${many}`), '65 parameters')
     for (const type of ['application/json', 'multipart/form-data; boundary=x', 'text/plain']) {
-      const page = await known.ask(AUTHORIZE, {
+      const page = await known.request(AUTHORIZE, {
         method: 'POST',
         body: '{}',
         headers: { 'content-type': type },
       })
-      tellsPerson(t, page, type)
+      userGetsError(t, page, type)
     }
-    tellsPerson(
+    userGetsError(
       t,
-      await known.ask(AUTHORIZE, { method: 'POST', body: `x=${'a'.repeat(70_000)}` }),
+      await known.request(AUTHORIZE, { method: 'POST', body: `x=${'a'.repeat(70_000)}` }),
       'too large',
     )
   },
@@ -179,7 +179,7 @@ t.test(
   async (t) => {
     const body = String(authorizeParams({ state: undefined }))
     for (const url of [`${AUTHORIZE}?state=x`, authorizeUrl()]) {
-      tellsPerson(t, await known.open(url, { method: 'POST', body }), url)
+      userGetsError(t, await known.open(url, { method: 'POST', body }), url)
     }
   },
 )
@@ -275,7 +275,7 @@ t.test(
     }
     for (const [label, [error, overrides]] of Object.entries(cases)) {
       for (const [way, page] of Object.entries(await everyWay(overrides))) {
-        tellsClient(t, page, { error }, `${label}, ${way}`)
+        clientGetsError(t, page, { error }, `${label}, ${way}`)
       }
     }
   },
@@ -286,16 +286,19 @@ t.test(
   async (t) => {
     const states = ['a b', 'a+b', '%', '%41', 'a&b=c', EVIL, '🔑 é', '#?/', 'x'.repeat(2000), "'`", 'code=1']
     for (const state of states) {
-      tellsClient(t, await known.ask(authorizeUrl({ state, scope: 'x' })), { error: 'invalid_scope', state })
-      tellsClient(
+      clientGetsError(t, await known.request(authorizeUrl({ state, scope: 'x' })), {
+        error: 'invalid_scope',
+        state,
+      })
+      clientGetsError(
         t,
         await known
-          .ask(authorizeUrl({ state, prompt: 'x', response_mode: 'form_post' }))
+          .request(authorizeUrl({ state, prompt: 'x', response_mode: 'form_post' }))
           .then((page) => known.send(page)),
         { error: 'invalid_request', state },
       )
       for (const more of [{}, { response_mode: 'form_post' }]) {
-        const page = await known.ask(authorizeUrl({ state, ...more }))
+        const page = await known.request(authorizeUrl({ state, ...more }))
         const { away } = page.away ? page : await known.send(page)
         t.equal(away?.params.get('state'), state)
       }
@@ -303,15 +306,15 @@ t.test(
       t.equal(slowly.params.get('state'), state, 'and after all these pages')
     }
     for (const state of [undefined, '']) {
-      const { away } = await known.ask(authorizeUrl({ state }))
+      const { away } = await known.request(authorizeUrl({ state }))
       t.equal(away?.params.has('state'), false)
-      tellsClient(t, await known.ask(authorizeUrl({ state, scope: 'x' })), {
+      clientGetsError(t, await known.request(authorizeUrl({ state, scope: 'x' })), {
         error: 'invalid_scope',
         state: null,
       })
     }
-    const twice = await known.ask(authorizeUrl({ state: ['a', 'b'] }))
-    tellsClient(t, twice, { error: 'invalid_request', state: null }, 'two state parameters are dropped')
+    const twice = await known.request(authorizeUrl({ state: ['a', 'b'] }))
+    clientGetsError(t, twice, { error: 'invalid_request', state: null }, 'two state parameters are dropped')
   },
 )
 
@@ -352,7 +355,7 @@ t.test(
       { nonce: undefined },
     ]
     for (const overrides of cases) {
-      const page = await known.ask(authorizeUrl(overrides))
+      const page = await known.request(authorizeUrl(overrides))
       t.ok(page.away?.params.has('code'), `${JSON.stringify(overrides)}: ${page.status} ${page.location}`)
       t.ok((await signIn(openBrowser(server), overrides)).code, 'and after all these pages')
     }
@@ -363,8 +366,11 @@ t.test(
   'form_post returns a page whose form contains exactly the response and posts to the registered URI (OAuth 2.0 Form Post Response Mode, RFC 6749 §4.1.2; docs/security.md C46, C36)',
   async (t) => {
     const state = `${EVIL}'&amp;`
-    const page = await known.ask(authorizeUrl({ response_mode: 'form_post', state }))
-    t.same([page.status, page.location, guardProblems(page, { leads: true })], [200, undefined, []])
+    const page = await known.request(authorizeUrl({ response_mode: 'form_post', state }))
+    t.same(
+      [page.status, page.location, protectionProblems(page, { postsToClient: true })],
+      [200, undefined, []],
+    )
     const form = page.form()
     t.equal(form.action, WEB_REDIRECT)
     t.equal(form.method, 'POST')
@@ -378,7 +384,7 @@ t.test(
     tokensOf(await redeem(server, form.fields.get('code') ?? ''))
     t.notMatch(page.body, EVIL)
 
-    const query = await known.ask(
+    const query = await known.request(
       authorizeUrl({
         client_id: 'query',
         redirect_uri: 'https://app.test/cb?tenant=a%20b',
@@ -387,7 +393,7 @@ t.test(
       }),
     )
     t.equal(query.form().action, 'https://app.test/cb?tenant=a%20b')
-    const plain = await known.ask(authorizeUrl({ response_mode: 'query' }))
+    const plain = await known.request(authorizeUrl({ response_mode: 'query' }))
     t.ok(plain.away?.params.has('code'))
   },
 )
@@ -396,8 +402,8 @@ t.test(
   'a query in the registered redirect URI is kept (RFC 6749 §3.1.2; docs/security.md C33)',
   async (t) => {
     const to = 'https://app.test/cb?tenant=a%20b'
-    const page = await known.ask(authorizeUrl({ client_id: 'query', redirect_uri: to, scope: 'x' }))
-    tellsClient(t, page, { error: 'invalid_scope', to })
+    const page = await known.request(authorizeUrl({ client_id: 'query', redirect_uri: to, scope: 'x' }))
+    clientGetsError(t, page, { error: 'invalid_scope', to })
     t.ok(page.location?.startsWith(`${to}&error=`), String(page.location))
   },
 )
@@ -405,9 +411,9 @@ t.test(
 t.test(
   'redirect_uri may be omitted if one is registered, except in OpenID Connect requests (RFC 6749 §3.1.2.3; docs/security.md C34)',
   async (t) => {
-    const page = await known.ask(authorizeUrl({ redirect_uri: undefined, scope: 'orders:read' }))
+    const page = await known.request(authorizeUrl({ redirect_uri: undefined, scope: 'orders:read' }))
     t.ok(page.location?.startsWith(`${WEB_REDIRECT}?code=`), String(page.location))
-    tellsClient(t, await known.ask(authorizeUrl({ redirect_uri: undefined, scope: 'x' })), {
+    clientGetsError(t, await known.request(authorizeUrl({ redirect_uri: undefined, scope: 'x' })), {
       error: 'invalid_scope',
     })
   },
@@ -443,17 +449,22 @@ t.test(
   async (t) => {
     const silent = { prompt: 'none' }
     const stranger: Browser = openBrowser(server)
-    tellsClient(t, await stranger.ask(authorizeUrl(silent)), { error: 'login_required' }, 'a signed-out user')
-    t.ok((await known.ask(authorizeUrl(silent))).away?.params.has('code'), 'signed in with consent')
-    const notAllowed = await known.ask(authorizeUrl({ ...silent, client_id: 'lax' }))
-    tellsClient(t, notAllowed, { error: 'consent_required' }, 'without consent')
-    const form = await stranger.ask(authorizeUrl({ ...silent, response_mode: 'form_post' }))
-    tellsClient(t, await stranger.send(form), { error: 'login_required' }, 'by form_post')
+    clientGetsError(
+      t,
+      await stranger.request(authorizeUrl(silent)),
+      { error: 'login_required' },
+      'a signed-out user',
+    )
+    t.ok((await known.request(authorizeUrl(silent))).away?.params.has('code'), 'signed in with consent')
+    const notAllowed = await known.request(authorizeUrl({ ...silent, client_id: 'lax' }))
+    clientGetsError(t, notAllowed, { error: 'consent_required' }, 'without consent')
+    const form = await stranger.request(authorizeUrl({ ...silent, response_mode: 'form_post' }))
+    clientGetsError(t, await stranger.send(form), { error: 'login_required' }, 'by form_post')
     server.clock.tick(100)
-    const old = await known.ask(authorizeUrl({ ...silent, max_age: '99' }))
-    tellsClient(t, old, { error: 'login_required' }, 'signed in too long ago')
+    const old = await known.request(authorizeUrl({ ...silent, max_age: '99' }))
+    clientGetsError(t, old, { error: 'login_required' }, 'signed in too long ago')
     t.ok(
-      (await known.ask(authorizeUrl({ ...silent, max_age: '100' }))).away?.params.has('code'),
+      (await known.request(authorizeUrl({ ...silent, max_age: '100' }))).away?.params.has('code'),
       'just in time',
     )
   },

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { ConfigError } from '../../src/config/load.ts'
 import { DEFAULT_BRAND } from '../../src/views/branding.ts'
 import { openBrowser, tags } from '../support/browser/browser.ts'
-import { seedPeople } from '../support/browser/sign-in.ts'
+import { seedUsers } from '../support/browser/sign-in.ts'
 import { PASSWORD } from '../support/server/seed.ts'
 import { testConfig, testServer } from '../support/server/server.ts'
 
@@ -27,7 +27,7 @@ function file(t: Test, name: string, body: string | Buffer): string {
 async function start(t: Test, settings: Record<string, string>) {
   const server = await testServer({ settings })
   t.teardown(() => server.close())
-  await seedPeople(server.store)
+  await seedUsers(server.store)
   return server
 }
 

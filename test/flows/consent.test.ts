@@ -1,15 +1,15 @@
 import t from 'tap'
 import { openBrowser, type Page } from '../support/browser/browser.ts'
-import { guardProblems, tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
+import { clientGetsError, protectionProblems, userGetsError } from '../support/browser/page-assertions.ts'
 import {
   authorizeUrl,
   codeClient,
+  completePages,
   freshCode,
-  goThrough,
   NATIVE_SCHEME,
   type Overrides,
   redeem,
-  seedPeople,
+  seedUsers,
   signIn,
   tokensOf,
   WEB_REDIRECT,
@@ -23,7 +23,7 @@ const XSS = `<script>alert(1)</script>"><img src=x onerror=alert(2)>'\`{{7*7}}`
 const server = await testServer()
 t.teardown(() => server.close())
 const { store, clock, logger } = server
-const { alice } = await seedPeople(store)
+const { alice } = await seedUsers(store)
 await store.clients.insert(
   codeClient({ id: 'evil', name: XSS, scopes: ['openid', 'orders:read', '<b>', "'onload='x"] }),
 )
@@ -44,7 +44,7 @@ t.test(
   'the consent page shows the client, the scopes and the user, with protective headers (docs/security.md C40, C41, C43)',
   async (t) => {
     const page = await ask({ scope: 'openid email orders:read stock:nothing' })
-    t.same([page.status, page.path, guardProblems(page)], [200, '/consent', []])
+    t.same([page.status, page.path, protectionProblems(page)], [200, '/consent', []])
     for (const text of ['The web application', 'alice', 'orders:read', ORDERS, 'app.test'])
       t.match(page.body, text)
     t.notMatch(page.body, 'stock:nothing')
@@ -70,7 +70,7 @@ t.test(
       'a larger scope asks again',
     )
     const silent = await ask({ scope: 'openid orders:write', prompt: 'none' })
-    tellsClient(t, silent, { error: 'consent_required' }, 'or is refused with prompt=none')
+    clientGetsError(t, silent, { error: 'consent_required' }, 'or is refused with prompt=none')
     t.equal((await ask({ prompt: 'consent' })).path, '/consent', 'and so does prompt=consent')
     t.equal((await ask({ client_id: 'lax' })).path, '/consent', 'another client needs its own consent')
     const bob = openBrowser(server)
@@ -94,7 +94,7 @@ t.test(
     const claims = JSON.stringify({ userinfo: { email: { essential: true } } })
     t.equal((await ask({ scope: 'openid', claims })).path, '/consent')
     const none = await ask({ scope: 'openid', claims, prompt: 'none' })
-    tellsClient(t, none, { error: 'consent_required' })
+    clientGetsError(t, none, { error: 'consent_required' })
     t.ok(hasCode(await answer(await ask({ scope: 'openid', claims }), 'allow', true)))
     t.ok(hasCode(await ask({ scope: 'openid', claims })))
     await forget()
@@ -105,12 +105,12 @@ t.test(
   'denied consent returns access_denied with state and iss, and is not remembered (RFC 6749 §4.1.2, RFC 9207 §2; docs/security.md C36, C37)',
   async (t) => {
     const count = logger.audits('consent.denied').length
-    tellsClient(t, await answer(await ask(), 'refuse'), { error: 'access_denied' })
-    tellsClient(t, await answer(await ask(), 'refuse', true), { error: 'access_denied' })
+    clientGetsError(t, await answer(await ask(), 'refuse'), { error: 'access_denied' })
+    clientGetsError(t, await answer(await ask(), 'refuse', true), { error: 'access_denied' })
     t.equal(logger.audits('consent.denied').length, count + 2)
     t.equal((await ask()).path, '/consent')
     const posted = await answer(await ask({ response_mode: 'form_post' }), 'refuse')
-    tellsClient(t, await person.send(posted), { error: 'access_denied' }, 'by form_post')
+    clientGetsError(t, await person.send(posted), { error: 'access_denied' }, 'by form_post')
   },
 )
 
@@ -140,7 +140,7 @@ t.test(
           'an invented value is not stored',
         )
       }
-      tellsClient(t, await ask({ client_id: 'native', redirect_uri, prompt: 'none' }), {
+      clientGetsError(t, await ask({ client_id: 'native', redirect_uri, prompt: 'none' }), {
         error: 'consent_required',
         to: redirect_uri,
       })
@@ -223,20 +223,24 @@ t.test(
         'all of mallory’s fields': String(new URLSearchParams([...theirs, ['decision', 'allow']])),
         'a token in other letters': decide([['csrf', 'é'.repeat(43)]]),
       })) {
-        tellsPerson(t, await person.open('/consent', { ...post, body }), label)
+        userGetsError(t, await person.open('/consent', { ...post, body }), label)
       }
       for (const from of ['cross-site', 'none'] as const) {
-        tellsPerson(t, await person.open('/consent', { method: 'POST', from, body: decide() }), from)
+        userGetsError(t, await person.open('/consent', { method: 'POST', from, body: decide() }), from)
       }
-      tellsPerson(t, await mallory.open('/consent', { ...post, body: decide() }), 'in the attacker’s browser')
-      tellsPerson(
+      userGetsError(
+        t,
+        await mallory.open('/consent', { ...post, body: decide() }),
+        'in the attacker’s browser',
+      )
+      userGetsError(
         t,
         await openBrowser(server).open('/consent', { ...post, body: decide() }),
         'in a browser without our cookies',
       )
       // GET decides nothing.
       t.equal((await person.open(`/consent?${decide()}`)).path, '/consent')
-      tellsPerson(
+      userGetsError(
         t,
         await person.open('/consent', { ...post, body: decide([['decision', 'maybe']]) }),
         'neither allow nor deny',
@@ -246,10 +250,10 @@ t.test(
     const shared = openBrowser(server)
     await signIn(shared, { client_id: 'own' })
     const left = await shared.open(authorizeUrl())
-    await goThrough(shared, await shared.open(authorizeUrl({ client_id: 'own', prompt: 'login' })), {
+    await completePages(shared, await shared.open(authorizeUrl({ client_id: 'own', prompt: 'login' })), {
       username: 'bob',
     })
-    tellsPerson(
+    userGetsError(
       t,
       await shared.submit(left, { form: '/consent', press: 'allow' }),
       'the page of the previous user',
@@ -273,13 +277,13 @@ t.test(
   'client names and scopes are rendered as text (RFC 6749 §10.14; docs/security.md C48, P25)',
   async (t) => {
     const page = await ask({ client_id: 'evil', scope: `openid <b> 'onload='x`, state: XSS })
-    t.same([page.path, guardProblems(page)], ['/consent', []])
+    t.same([page.path, protectionProblems(page)], ['/consent', []])
     t.notMatch(page.body, /<script>alert|<img src=x|<b>/)
     t.match(page.body, '&lt;script&gt;alert(1)&lt;/script&gt;')
     const login = await openBrowser(server).open(
       authorizeUrl({ client_id: 'evil', login_hint: XSS, ui_locales: XSS }),
     )
-    t.same(guardProblems(login), [])
+    t.same(protectionProblems(login), [])
     t.notMatch(login.body, /<script>alert|<img src=x/)
   },
 )

@@ -5,7 +5,7 @@ import type { Client } from '../../src/store/contracts/clients.ts'
 import { claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
 import { api, client, ORDERS, PASSWORD, SECRET, STOCK, seed, user } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
-import { active, introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
+import { introspect, isActive, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 /** An administrator changes something, and every grant and endpoint must respect it (docs/security.md E62). */
 const server = await testServer()
@@ -77,7 +77,7 @@ t.test(
     await users.setPassword(who, 'a new and better one')
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), DEAD)
     t.same(outcome(await refresh(server, elsewhere.refresh_token, {}, 'phone')), DEAD)
-    t.notOk(await active(server, pair.access_token, id))
+    t.notOk(await isActive(server, pair.access_token, id))
     t.same(outcome(await again()), DEAD, 'the old password is invalid')
     t.equal((await again({ password: 'a new and better one' })).statusCode, 200)
     await refreshed(server, other.pair.refresh_token, {}, other.id)

@@ -17,7 +17,7 @@ import {
   type Overrides,
   OWN_REDIRECT,
   redeem,
-  seedPeople,
+  seedUsers,
   signIn,
   tokensOf,
   VERIFIER,
@@ -31,7 +31,7 @@ import { introspect, refreshed, revoke, signedIn } from '../support/server/token
 const server = await testServer()
 t.teardown(() => server.close())
 const { store, clock } = server
-const { alice } = await seedPeople(store)
+const { alice } = await seedUsers(store)
 const key = clientKey('ES256')
 const jwks = { keys: [key.jwk] }
 const OWN = { firstParty: true, redirectUris: [OWN_REDIRECT] }

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
-import { freshCode, seedPeople, VERIFIER, WEB_REDIRECT } from '../support/browser/sign-in.ts'
+import { freshCode, seedUsers, VERIFIER, WEB_REDIRECT } from '../support/browser/sign-in.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { refused } from '../support/server/error-responses.ts'
 import {
@@ -17,7 +17,7 @@ import { signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
-await seedPeople(server.store)
+await seedUsers(server.store)
 const { store } = server
 
 /** A request that each grant would accept. */

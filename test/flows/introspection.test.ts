@@ -8,7 +8,7 @@ import { basic, claimsOf, clientCredentials, post } from '../support/server/requ
 import { resigned } from '../support/server/resigned-tokens.ts'
 import { client, ORDERS, STOCK, seed, user } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
-import { active, introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
+import { introspect, isActive, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
@@ -143,8 +143,8 @@ t.test(
         }
       }
     })
-    t.ok(await active(server, token), 'and the genuine token is active all the while')
-    t.ok(await active(server, pair.refresh_token))
+    t.ok(await isActive(server, token), 'and the genuine token is active all the while')
+    t.ok(await isActive(server, pair.refresh_token))
   },
 )
 
@@ -185,9 +185,9 @@ t.test(
   async (t) => {
     const { access_token: token } = await signedIn(server)
     clock.tick(599)
-    t.ok(await active(server, token))
+    t.ok(await isActive(server, token))
     clock.tick(1)
-    t.notOk(await active(server, token))
+    t.notOk(await isActive(server, token))
   },
 )
 
@@ -199,14 +199,14 @@ t.test(
     await rotateRing(keys, { actor: 'operator:test', force: true })
     await server.poll()
     const { access_token: second } = await signedIn(server)
-    t.ok(await active(server, first), 'its key is retiring')
-    t.ok(await active(server, second))
+    t.ok(await isActive(server, first), 'its key is retiring')
+    t.ok(await isActive(server, second))
 
     const kid = JSON.parse(Buffer.from(first.split('.')[0] ?? '', 'base64url').toString()).kid
     await revokeKey(keys, kid, { actor: 'operator:test' })
     await server.poll()
     t.same((await introspect(server, first, 'orders')).json(), { active: false })
-    t.ok(await active(server, second))
+    t.ok(await isActive(server, second))
   },
 )
 

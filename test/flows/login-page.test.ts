@@ -1,15 +1,15 @@
 import t from 'tap'
 import { type Browser, openBrowser, type Page } from '../support/browser/browser.ts'
-import { guardProblems, tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
+import { clientGetsError, protectionProblems, userGetsError } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeUrl,
   codeClient,
-  goThrough,
+  completePages,
   type Overrides,
   OWN_REDIRECT,
   redeem,
-  seedPeople,
+  seedUsers,
   signIn,
   tokensOf,
 } from '../support/browser/sign-in.ts'
@@ -24,7 +24,7 @@ const BROWSER = '__Host-keyturn-browser'
 const server = await testServer()
 t.teardown(() => server.close())
 const { store, clock } = server
-const { alice, bob } = await seedPeople(store)
+const { alice, bob } = await seedUsers(store)
 await store.clients.insert(
   codeClient({ id: 'strong', firstParty: true, requireSecondFactor: true, redirectUris: [OWN_REDIRECT] }),
 )
@@ -45,7 +45,7 @@ t.test(
   async (t) => {
     const browser = openBrowser(server)
     const page = await browser.open(own())
-    t.same([page.status, page.path, guardProblems(page)], [200, '/login', []])
+    t.same([page.status, page.path, protectionProblems(page)], [200, '/login', []])
     const answers: Page[] = []
     for (const [username, password] of [
       ['alice', 'wrong'],
@@ -62,7 +62,7 @@ t.test(
     answers.push(await browser.send(page, fill('bob')))
     await store.users.setDisabled(bob.id, false)
     for (const answer of answers) {
-      t.same([answer.status, answer.location, guardProblems(answer)], [400, undefined, []])
+      t.same([answer.status, answer.location, protectionProblems(answer)], [400, undefined, []])
       t.equal(said(answer), said(answers[0] ?? answer))
       t.notOk(browser.cookies().has(SESSION))
       t.notMatch(answer.body, /<img src=x|password" value/)
@@ -91,7 +91,7 @@ t.test(
     t.equal(page.status, 429)
     const seconds = Number(page.headers['retry-after'])
     t.ok(seconds > 0 && seconds < 3600, `${seconds} s`)
-    t.same(guardProblems(page), [])
+    t.same(protectionProblems(page), [])
     t.equal((await browser.send(page, fill('bob'))).status, 429, 'the right password is not checked either')
     clock.tick(seconds)
     t.equal(
@@ -111,7 +111,7 @@ t.test(
     const answers = await Promise.all(logins)
     const busy = answers.filter(({ status }) => status === 503)
     t.ok(busy.length > 0, `${busy.length} of ${answers.length}`)
-    t.ok(busy.every((one) => Number(one.headers['retry-after']) > 0 && guardProblems(one).length === 0))
+    t.ok(busy.every((one) => Number(one.headers['retry-after']) > 0 && protectionProblems(one).length === 0))
     clock.tick(3600)
     const again = await openBrowser(server).open(own())
     t.equal(again.path, '/login')
@@ -198,7 +198,7 @@ t.test('signing in as another user signs the first one out, in this browser only
   const link = consent.links.find((href) => href.includes('account=other')) ?? ''
   const login = await browser.open(link)
   t.equal(login.path, '/login')
-  const page = await goThrough(browser, login, { username: 'bob' })
+  const page = await completePages(browser, login, { username: 'bob' })
   t.equal(await subOf(page, 'web'), bob.id)
   t.equal(await subOf(await browser.open(own())), bob.id)
   t.equal(await subOf(await elsewhere.open(own())), alice.id)
@@ -212,19 +212,23 @@ t.test(
     const stranger = openBrowser(server)
     await stranger.open(own())
     for (const path of ['/login', AUTHORIZE, '/consent', '/login/second-factor']) {
-      tellsPerson(t, await stranger.open(page.url.replace('/login', path)), `in another browser, at ${path}`)
-      tellsPerson(
+      userGetsError(
+        t,
+        await stranger.open(page.url.replace('/login', path)),
+        `in another browser, at ${path}`,
+      )
+      userGetsError(
         t,
         await openBrowser(server).open(page.url.replace('/login', path)),
         `without cookies, at ${path}`,
       )
     }
     clock.tick(3601)
-    tellsPerson(t, await browser.open(page.url), 'an hour later')
-    tellsPerson(t, await browser.submit(page, fill()), 'an hour later, submitted')
+    userGetsError(t, await browser.open(page.url), 'an hour later')
+    userGetsError(t, await browser.submit(page, fill()), 'an hour later, submitted')
     for (const flow of ['', 'x', 'a'.repeat(20_000)]) {
       const answer = await browser.open(`${AUTHORIZE}?flow=${flow}`)
-      tellsPerson(t, answer, `flow=${flow.slice(0, 5)}`)
+      userGetsError(t, answer, `flow=${flow.slice(0, 5)}`)
     }
   },
 )
@@ -258,10 +262,14 @@ t.test(
       }
       const stranger = openBrowser(server)
       const body = new URLSearchParams([...fields, ['username', 'alice'], ['password', PASSWORD]])
-      t.equal((await stranger.ask('/login', { method: 'POST', body: String(body) })).status, 403, 'no cookie')
+      t.equal(
+        (await stranger.request('/login', { method: 'POST', body: String(body) })).status,
+        403,
+        'no cookie',
+      )
       stranger.jar.set(BROWSER, { name: BROWSER, value: 'x', attributes: { path: '/' }, until: Infinity })
       t.equal(
-        (await stranger.ask('/login', { method: 'POST', body: String(body) })).status,
+        (await stranger.request('/login', { method: 'POST', body: String(body) })).status,
         403,
         'a bad cookie',
       )
@@ -279,25 +287,29 @@ t.test(
     )
     const victim: Browser = openBrowser(server)
     for (const from of ['cross-site', 'same-origin', 'none'] as const) {
-      tellsPerson(
+      userGetsError(
         t,
-        await victim.ask('/login', { method: 'POST', body, from }),
+        await victim.request('/login', { method: 'POST', body, from }),
         `the attacker’s form, ${from}`,
       )
     }
     await victim.open(own())
-    tellsPerson(t, await victim.ask('/login', { method: 'POST', body, from: 'cross-site' }), 'after a visit')
+    userGetsError(
+      t,
+      await victim.request('/login', { method: 'POST', body, from: 'cross-site' }),
+      'after a visit',
+    )
     const mine = await victim.open(own())
     const own2 = String(
       new URLSearchParams([...mine.form('/login').fields, ['username', 'bob'], ['password', PASSWORD]]),
     )
     for (const site of ['cross-site', 'same-site', 'none']) {
-      const answer = await victim.ask('/login', {
+      const answer = await victim.request('/login', {
         method: 'POST',
         body: own2,
         headers: { 'sec-fetch-site': site },
       })
-      tellsPerson(t, answer, `even with the right token, from ${site}`)
+      userGetsError(t, answer, `even with the right token, from ${site}`)
     }
     t.notOk(victim.cookies().has(SESSION))
   },
@@ -313,7 +325,7 @@ t.test(
       const page = await browser.open(own({ prompt }))
       t.equal(page.path, '/login', prompt)
       t.equal(page.form('/login').fields.get('username'), prompt === 'select_account' ? '' : 'alice')
-      const done = await goThrough(browser, page)
+      const done = await completePages(browser, page)
       const { id_token } = tokensOf(await redeem(server, done.away?.params.get('code') ?? '', { as: 'own' }))
       t.equal(claimsOf(id_token).auth_time, clock.now())
     }
@@ -336,7 +348,7 @@ t.test(
     for (const max_age of ['60', '0']) {
       const page = await browser.open(own({ max_age }))
       t.equal(page.path, '/login', max_age)
-      const done = await goThrough(browser, page)
+      const done = await completePages(browser, page)
       const { id_token } = tokensOf(await redeem(server, done.away?.params.get('code') ?? '', { as: 'own' }))
       t.equal(claimsOf(id_token).auth_time, clock.now())
       clock.tick(61)
@@ -352,18 +364,18 @@ t.test(
     const { id_token } = tokensOf(await redeem(server, code, { as: 'own' }))
     const ofBob = { claims: JSON.stringify({ id_token: { sub: { value: bob.id } } }) }
     t.ok((await browser.open(own({ id_token_hint: id_token, prompt: 'none' }))).away?.params.has('code'))
-    tellsClient(t, await browser.open(own({ ...ofBob, prompt: 'none' })), {
+    clientGetsError(t, await browser.open(own({ ...ofBob, prompt: 'none' })), {
       error: 'login_required',
       to: OWN_REDIRECT,
     })
-    tellsClient(t, await browser.open(own({ ...ofBob, id_token_hint: id_token })), {
+    clientGetsError(t, await browser.open(own({ ...ofBob, id_token_hint: id_token })), {
       error: 'invalid_request',
       to: OWN_REDIRECT,
     })
     const page = await browser.open(own(ofBob))
     t.equal(page.path, '/login')
     const wrong = await browser.submit(page, fill('alice'))
-    tellsClient(t, wrong, { error: 'login_required', to: OWN_REDIRECT }, 'another user signs in')
+    clientGetsError(t, wrong, { error: 'login_required', to: OWN_REDIRECT }, 'another user signs in')
     t.equal(await subOf(await browser.submit(await browser.open(own(ofBob)), fill('bob'))), bob.id)
     const asBob = await browser.open(own({ id_token_hint: id_token }))
     t.equal(asBob.path, '/login')
@@ -379,13 +391,13 @@ t.test(
       tokensOf(await redeem(server, (await signIn(browser, { client_id: 'own' })).code, { as: 'own' }))
         .access_token,
     ]) {
-      tellsClient(t, await browser.open(own({ id_token_hint: hint })), {
+      clientGetsError(t, await browser.open(own({ id_token_hint: hint })), {
         error: 'invalid_request',
         to: OWN_REDIRECT,
       })
     }
     const foreign = await browser.open(authorizeUrl({ id_token_hint: id_token, client_id: 'web' }))
-    tellsClient(t, foreign, { error: 'invalid_request' }, 'issued to another client')
+    clientGetsError(t, foreign, { error: 'invalid_request' }, 'issued to another client')
   },
 )
 
@@ -396,7 +408,7 @@ t.test(
     const page = await openBrowser(server).open(own({ login_hint: hint }))
     t.equal(page.form('/login').fields.get('username'), hint)
     t.notMatch(page.body, '<script>alert')
-    t.same(guardProblems(page), [])
+    t.same(protectionProblems(page), [])
     const browser = openBrowser(server)
     await signIn(browser, { client_id: 'own' })
     t.equal(await subOf(await browser.open(own({ login_hint: 'bob' }))), alice.id)
@@ -410,9 +422,12 @@ t.test(
     await signIn(browser, { client_id: 'own' })
     await store.users.setDisabled(alice.id, true)
     t.equal((await browser.open(own())).path, '/login')
-    tellsClient(t, await browser.open(own({ prompt: 'none' })), { error: 'login_required', to: OWN_REDIRECT })
+    clientGetsError(t, await browser.open(own({ prompt: 'none' })), {
+      error: 'login_required',
+      to: OWN_REDIRECT,
+    })
     await store.users.setDisabled(alice.id, false)
-    await goThrough(browser, await browser.open(own()))
+    await completePages(browser, await browser.open(own()))
     for (const { id } of await store.userSessions.list(alice.id, clock.now()))
       await store.userSessions.end(id, clock.now(), 'test')
     t.equal((await browser.open(own())).path, '/login')
@@ -433,7 +448,7 @@ t.test('a client that requires a second factor gets no response after a password
   const browser = openBrowser(server)
   await signIn(browser, { client_id: 'own' })
   const silent = await browser.open(own({ client_id: 'strong', prompt: 'none', redirect_uri: OWN_REDIRECT }))
-  tellsClient(t, silent, { error: 'interaction_required', to: OWN_REDIRECT })
-  const page = await browser.ask(own({ client_id: 'strong', redirect_uri: OWN_REDIRECT }))
+  clientGetsError(t, silent, { error: 'interaction_required', to: OWN_REDIRECT })
+  const page = await browser.request(own({ client_id: 'strong', redirect_uri: OWN_REDIRECT }))
   t.match(page.location, /^\/account\/second-factor\?flow=/)
 })

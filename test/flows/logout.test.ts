@@ -8,7 +8,7 @@ import {
   codeClient,
   redeem,
   type SignedInTokens,
-  seedPeople,
+  seedUsers,
   signIn,
   tokensOf,
 } from '../support/browser/sign-in.ts'
@@ -31,7 +31,7 @@ interface World {
 async function world(t: Test, scope = 'openid'): Promise<World> {
   const server = await testServer()
   t.teardown(() => server.close())
-  await seedPeople(server.store)
+  await seedUsers(server.store)
   await server.store.clients.replace(
     codeClient({ id: 'web', postLogoutRedirectUris: [OUT, OUT_WITH_QUERY], backchannelLogoutUri: null }),
   )
@@ -318,7 +318,7 @@ t.test(
       },
     })
     t.teardown(() => server.close())
-    await seedPeople(server.store)
+    await seedUsers(server.store)
     await server.store.clients.replace(
       codeClient({ id: 'web', backchannelLogoutUri: 'https://app.test/backchannel' }),
     )
@@ -350,7 +350,7 @@ t.test(
       "another's token": { flow, csrf: bobs.get('csrf') ?? '' },
     })) {
       const body = encodeForm({ ...form, decision: 'sign-out' } as Record<string, string>)
-      const answer = await here.browser.ask(action, { method: 'POST', body, from: 'same-origin' })
+      const answer = await here.browser.request(action, { method: 'POST', body, from: 'same-origin' })
       t.equal(answer.status, 403, what)
     }
     const csrf = fields.get('csrf') ?? ''
@@ -358,15 +358,15 @@ t.test(
     const cookie = [...here.browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
     for (const site of ['cross-site', 'same-site']) {
       const headers = { cookie, 'sec-fetch-site': site }
-      const answer = await here.browser.ask(action, { method: 'POST', body: encodeForm(sent), headers })
+      const answer = await here.browser.request(action, { method: 'POST', body: encodeForm(sent), headers })
       t.equal(answer.status, 403, `from a page that is ${site}, even with the token`)
     }
     const foreign = encodeForm({ ...sent, flow: bobs.get('flow') ?? '' })
-    const expired = await here.browser.ask(action, { method: 'POST', body: foreign, from: 'same-origin' })
+    const expired = await here.browser.request(action, { method: 'POST', body: foreign, from: 'same-origin' })
     t.equal(expired.status, 400, 'another browser’s confirmation is not accepted here')
     const unclear = encodeForm({ csrf, flow, decision: 'perhaps' })
     t.equal(
-      (await here.browser.ask(action, { method: 'POST', body: unclear, from: 'same-origin' })).status,
+      (await here.browser.request(action, { method: 'POST', body: unclear, from: 'same-origin' })).status,
       400,
     )
     t.ok(await isSignedIn(here.browser))
@@ -380,7 +380,7 @@ t.test(
   'the sign-out result page is shown only after a recent sign-out here (RP-Initiated Logout §3, §4; docs/security.md N147)',
   async (t) => {
     const here = await world(t)
-    const posted = await here.browser.ask(LOGOUT, {
+    const posted = await here.browser.request(LOGOUT, {
       method: 'POST',
       body: encodeForm({ id_token_hint: here.tokens.id_token }),
       from: 'cross-site',

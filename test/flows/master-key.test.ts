@@ -10,10 +10,10 @@ import { openKeys } from '../../src/keys/index.ts'
 import { oldDataKeys, rotateMasterKey } from '../../src/keys/rotate-master-key.ts'
 import { openBase } from '../../src/node/base.ts'
 import { openBrowser } from '../support/browser/browser.ts'
-import { authorizeUrl, goThrough, redeem, seedPeople } from '../support/browser/sign-in.ts'
-import { verifying } from '../support/issuers/verifier.ts'
+import { authorizeUrl, completePages, redeem, seedUsers } from '../support/browser/sign-in.ts'
+import { testVerifier } from '../support/issuers/verifier.ts'
 import { testClock } from '../support/server/clock.ts'
-import { FROM } from '../support/server/factors.ts'
+import { CONTEXT } from '../support/server/factors.ts'
 import { masterKeysOf } from '../support/server/keys.ts'
 import { testLogger } from '../support/server/log.ts'
 import { clientCredentials, refresh } from '../support/server/requests.ts'
@@ -25,7 +25,7 @@ import {
   testConfig,
   testServer,
 } from '../support/server/server.ts'
-import { active, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
+import { isActive, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 const DAY = 86_400
 const key = () => randomBytes(32).toString('base64url')
@@ -52,7 +52,7 @@ async function world(t: Test): Promise<World> {
     return server
   }
   const nodes = [await start(old, young), await start(old, young)] as const
-  await seedPeople(nodes[0].store)
+  await seedUsers(nodes[0].store)
   for (const { deps } of nodes) await deps.registry.sync()
   return {
     nodes,
@@ -84,8 +84,8 @@ async function enrol(server: TestServer) {
   const { secret, pending } = people(server).startTotpSetup(alice)
   const totp = new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 })
   const code = () => totp.generate({ timestamp: server.clock.now() * 1000 })
-  await people(server).confirmTotpSetup(alice, pending, code(), FROM)
-  const recovery = await people(server).replaceRecoveryCodes(alice, FROM)
+  await people(server).confirmTotpSetup(alice, pending, code(), CONTEXT)
+  const recovery = await people(server).replaceRecoveryCodes(alice, CONTEXT)
   return { alice, recovery, code }
 }
 
@@ -94,7 +94,7 @@ t.test(
   async (t) => {
     const here = await world(t as Test)
     const [one, two] = here.nodes
-    const verifier = verifying(one, { statusList: true })
+    const verifier = testVerifier(one, { statusList: true })
     t.teardown(() => verifier.verifier.close())
 
     const first = await signedIn(one)
@@ -133,7 +133,7 @@ t.test(
     t.equal(retry.refresh_token, second.refresh_token, 'a retry within the grace gets the same successor')
     one.clock.tick(CURRENT_AFTER)
     await here.poll()
-    for (const node of here.nodes) t.equal(await active(node, idle.refresh_token), true)
+    for (const node of here.nodes) t.equal(await isActive(node, idle.refresh_token), true)
     stop = true
     await Promise.all(loads)
     t.same(wrong, [], 'no request was refused meanwhile')
@@ -144,14 +144,14 @@ t.test(
     t.equal((await refresh(one, third.refresh_token)).statusCode, 200)
     t.equal((await refresh(two, idle.refresh_token)).statusCode, 200)
 
-    const page = await goThrough(half, login)
+    const page = await completePages(half, login)
     const code = page.away?.params.get('code') ?? ''
     t.equal((await redeem(two, code)).statusCode, 200, 'a login page that was already open leads to tokens')
 
     const { alice, recovery, code: totp } = await enrol(one)
-    t.equal(await people(two).checkCode(alice, recovery[0] ?? '', FROM), 'recovery')
+    t.equal(await people(two).checkCode(alice, recovery[0] ?? '', CONTEXT), 'recovery')
     one.clock.tick(30)
-    t.equal(await people(two).checkCode(alice, totp(), FROM), 'totp')
+    t.equal(await people(two).checkCode(alice, totp(), CONTEXT), 'totp')
 
     const fresh = (await clientCredentials(two)).json().access_token
     await verifier.verifier.ready()
@@ -162,7 +162,7 @@ t.test(
     t.equal(await verifier.verdict(fresh), 'ok')
     // A new node starts with the lists of both data keys.
     const three = await here.start(here.young)
-    const other = verifying(three, { statusList: true })
+    const other = testVerifier(three, { statusList: true })
     t.teardown(() => other.verifier.close())
     await other.verifier.ready()
     t.same(
@@ -181,13 +181,13 @@ t.test(
     await here.change()
     // Node two does not know the new data key yet.
     one.clock.tick(30)
-    t.equal(await people(two).checkCode(alice, code(), FROM), 'totp')
+    t.equal(await people(two).checkCode(alice, code(), CONTEXT), 'totp')
     t.equal((await one.store.factors.findTotp(alice.id))?.dataKey, 2)
-    t.equal(await people(two).checkCode(alice, recovery[0] ?? '', FROM), 'recovery')
+    t.equal(await people(two).checkCode(alice, recovery[0] ?? '', CONTEXT), 'recovery')
     await here.poll()
     one.clock.tick(CURRENT_AFTER)
-    t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), 'recovery')
-    t.equal(await people(one).checkCode(alice, recovery[1] ?? '', FROM), null, 'and once')
+    t.equal(await people(one).checkCode(alice, recovery[1] ?? '', CONTEXT), 'recovery')
+    t.equal(await people(one).checkCode(alice, recovery[1] ?? '', CONTEXT), null, 'and once')
   },
 )
 
@@ -203,7 +203,7 @@ t.test(
     one.clock.tick(CURRENT_AFTER)
 
     const three = await here.start(here.young)
-    t.equal(await active(three, machine, 'machine'), true)
+    t.equal(await isActive(three, machine, 'machine'), true)
     const next = await refreshed(three, pair.refresh_token)
     t.equal((await refresh(one, next.refresh_token)).statusCode, 200)
 
@@ -295,11 +295,11 @@ t.test(
     const alice = await one.store.users.findByUsername('alice')
     if (!alice) throw new Error('no alice')
     t.equal(
-      await people(one).checkCode(alice, recovery[0] ?? '', FROM),
+      await people(one).checkCode(alice, recovery[0] ?? '', CONTEXT),
       'recovery',
       'valid for as long as needed',
     )
-    await people(one).replaceRecoveryCodes(alice, FROM)
+    await people(one).replaceRecoveryCodes(alice, CONTEXT)
     t.match(await oldDataKeys(one.deps.base), [{ recoveryCodes: 0, unused: true }])
     one.clock.tick(3601)
     await Promise.all(here.nodes.map(({ deps }) => deps.jobs.prune()))
@@ -345,12 +345,12 @@ t.test(
     await here.poll()
     for (const node of here.nodes) {
       t.match((await refresh(node, pair.refresh_token)).json(), { error: 'invalid_grant' })
-      t.equal(await active(node, pair.access_token), true, 'an access token lives to its end')
+      t.equal(await isActive(node, pair.access_token), true, 'an access token lives to its end')
     }
-    t.equal(await people(one).checkCode(alice, recovery[0] ?? '', FROM), null)
-    t.equal(await people(one).checkCode(alice, again.recovery[0] ?? '', FROM), null)
+    t.equal(await people(one).checkCode(alice, recovery[0] ?? '', CONTEXT), null)
+    t.equal(await people(one).checkCode(alice, again.recovery[0] ?? '', CONTEXT), null)
     one.clock.tick(30)
-    t.equal(await people(two).checkCode(alice, again.code(), FROM), 'totp', 'an app goes on')
+    t.equal(await people(two).checkCode(alice, again.code(), CONTEXT), 'totp', 'an app goes on')
     t.ok(code)
     const [dataKey] = await oldDataKeys(one.deps.base)
     t.match(dataKey, { invalidated: true, sessions: 0, recoveryCodes: 0 })

@@ -4,7 +4,7 @@ import { pageRoutes } from '../../src/http/pages/index.ts'
 import { CLIENT_ALGORITHMS } from '../../src/oauth/client-auth/client-jwt.ts'
 import { METHOD_NAMES } from '../../src/oauth/client-auth/index.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
-import { freshCode, redeem, seedPeople, tokensOf } from '../support/browser/sign-in.ts'
+import { freshCode, redeem, seedUsers, tokensOf } from '../support/browser/sign-in.ts'
 import { listen } from '../support/server/listen.ts'
 import { exchange } from '../support/server/raw-socket.ts'
 import { claimsOf, clientCredentials, post, tokenRequest } from '../support/server/requests.ts'
@@ -128,7 +128,7 @@ t.test(
   async (t) => {
     const server = await testServer()
     t.teardown(() => server.close())
-    const { alice } = await seedPeople(server.store)
+    const { alice } = await seedUsers(server.store)
     await server.store.users.setProfile(
       alice.id,
       { name: 'A', email: 'a@example.test', emailVerified: true },

@@ -229,7 +229,7 @@ t.test('status lists and waiting logout notifications are measured', async (t) =
 })
 
 t.test('store operations are timed by verb, and failures are counted', async (t) => {
-  const server = await started(t, { unkept: 'SQLite stays as it was made here: read-only' })
+  const server = await started(t, { skipAuditCheck: 'SQLite stays as it was made here: read-only' })
   const count = async (verb: string) =>
     (await scrape(server)).value('keyturn_store_duration_seconds_count', { verb }) ?? 0
   const [queries, batches] = [await count('query'), await count('batch')]
@@ -263,7 +263,7 @@ t.test('the connection pool is measured on PostgreSQL', async (t) => {
 })
 
 t.test('without the store the other metrics remain, and no stale value is shown', async (t) => {
-  const server = await started(t, { unkept: 'the store is closed' })
+  const server = await started(t, { skipAuditCheck: 'the store is closed' })
   t.equal((await scrape(server)).value('keyturn_logout_outbox_waiting'), 0)
   await server.store.db.close()
   const { value } = await scrape(server)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 import t from 'tap'
 import type { Browser } from '../support/browser/browser.ts'
-import { goThrough, OWN_REDIRECT, WEB_REDIRECT } from '../support/browser/sign-in.ts'
+import { completePages, OWN_REDIRECT, WEB_REDIRECT } from '../support/browser/sign-in.ts'
 import { openidServer, PROFILE, SIGNED_OUT } from '../support/issuers/keyturn.ts'
 import { ORDERS, SECRET } from '../support/server/seed.ts'
 
@@ -39,7 +39,7 @@ async function request(client: oauth.Client, more: Record<string, string> = {}):
 /** Completes the pages in a browser, and returns the URL with which the client’s callback is called. */
 async function callback(at: Browser, as: oauth.AuthorizationServer, parameters: Record<string, string>) {
   const url = `${as.authorization_endpoint}?${new URLSearchParams(parameters)}`
-  const { away, status, body } = await goThrough(at, await at.open(url))
+  const { away, status, body } = await completePages(at, await at.open(url))
   if (!away) throw new Error(`nobody was sent anywhere: ${status} ${body}`)
   return new URL(away.url)
 }

@@ -1,7 +1,7 @@
 import * as oidc from 'openid-client'
 import t from 'tap'
 import type { Browser, Page } from '../support/browser/browser.ts'
-import { goThrough, OWN_REDIRECT, type SignInOptions, WEB_REDIRECT } from '../support/browser/sign-in.ts'
+import { completePages, OWN_REDIRECT, type SignInOptions, WEB_REDIRECT } from '../support/browser/sign-in.ts'
 import { openidServer, PROFILE, SIGNED_OUT } from '../support/issuers/keyturn.ts'
 import { SECRET } from '../support/server/seed.ts'
 
@@ -36,7 +36,7 @@ async function asking(more: Record<string, string> = {}) {
 
 /** The user’s part: returns where the browser is redirected in the end. */
 async function walk(at: Browser, url: URL, person?: SignInOptions): Promise<URL> {
-  return awayFrom(await goThrough(at, await at.open(url.href), person))
+  return awayFrom(await completePages(at, await at.open(url.href), person))
 }
 
 function awayFrom({ away, status, body }: Page): URL {

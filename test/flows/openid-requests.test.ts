@@ -5,7 +5,7 @@ import {
   authorizeParams,
   CHALLENGE,
   codeClient,
-  seedPeople,
+  seedUsers,
   WEB_REDIRECT,
 } from '../support/browser/sign-in.ts'
 import { inBothModes, openidSuite, PLAIN } from '../support/issuers/conformance-suite.ts'
@@ -15,7 +15,7 @@ import { ISSUER, testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
-const { alice } = await seedPeople(server.store)
+const { alice } = await seedUsers(server.store)
 await server.store.users.setProfile(
   alice.id,
   { name: 'Alice', email: 'alice@example.test', emailVerified: true },

@@ -1,6 +1,6 @@
 /** The modules of the basic and form post plans about user sessions and later tokens (docs/conformance.md). */
 import t from 'tap'
-import { authorizeParams, CHALLENGE, redeem, seedPeople } from '../support/browser/sign-in.ts'
+import { authorizeParams, CHALLENGE, redeem, seedUsers } from '../support/browser/sign-in.ts'
 import { inBothModes, openidSuite, PLAIN } from '../support/issuers/conformance-suite.ts'
 import { clientKey, compact } from '../support/server/jws.ts'
 import { claimsOf, post, refresh } from '../support/server/requests.ts'
@@ -8,7 +8,7 @@ import { testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
-const { alice } = await seedPeople(server.store)
+const { alice } = await seedUsers(server.store)
 const PROFILE = { name: 'Alice', email: 'alice@example.test', emailVerified: true }
 await server.store.users.setProfile(alice.id, PROFILE, 1)
 await server.poll()

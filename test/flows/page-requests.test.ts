@@ -1,13 +1,13 @@
 /** How pages respond to requests other than forms and links: wrong methods, unknown paths, HEAD, other origins. */
 import t from 'tap'
 import { pageRoutes } from '../../src/http/pages/index.ts'
-import { seedPeople } from '../support/browser/sign-in.ts'
+import { seedUsers } from '../support/browser/sign-in.ts'
 import { post } from '../support/server/requests.ts'
 import { testServer } from '../support/server/server.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
-await seedPeople(server.store)
+await seedUsers(server.store)
 
 const PERSON = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
 const METHODS = new Map<string, string[]>()

@@ -7,7 +7,7 @@ import { watchArgon2 } from '../support/server/argon2-count.ts'
 import { claimsOf, login, post } from '../support/server/requests.ts'
 import { client, ORDERS, PASSWORD, seed, user } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
-import { active, signedIn } from '../support/server/tokens.ts'
+import { isActive, signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
@@ -180,7 +180,7 @@ t.test('a hash with outdated parameters is renewed once at sign-in', async (t) =
   t.equal(work.hashed, 1)
   const renewed = (await store.users.find(vera.id))?.passwordHash ?? ''
   t.match(renewed, /^\$argon2id\$v=19\$m=19456,p=1,t=2\$/)
-  t.ok(await active(server, token))
+  t.ok(await isActive(server, token))
 
   work.clear()
   await signedIn(server, { username: 'vera' })
@@ -196,7 +196,7 @@ t.test('concurrent first sign-ins that renew the hash all succeed', async (t) =>
   const weak = await argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
   await wide.store.users.insert(await user({ username: 'vera', passwordHash: weak }))
   const pairs = await Promise.all([1, 2, 3, 4].map(() => signedIn(wide, { username: 'vera' })))
-  for (const { access_token: token } of pairs) t.ok(await active(wide, token))
+  for (const { access_token: token } of pairs) t.ok(await isActive(wide, token))
 })
 
 t.test('a password set while the old hash is renewed is kept, and the sign-in fails', async (t) => {

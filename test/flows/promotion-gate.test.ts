@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { activeKey } from '../../src/keys/ring.ts'
 import { RotationUnsafe, rotateRing } from '../../src/keys/rotate.ts'
 import { RETENTION } from '../../src/store/retention.ts'
-import { type Verifying, verifying } from '../support/issuers/verifier.ts'
+import { type TestVerifier, testVerifier } from '../support/issuers/verifier.ts'
 import { clientCredentials } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
@@ -17,13 +17,13 @@ async function started(t: Test, settings: Record<string, string> = {}): Promise<
   return server
 }
 
-async function fetchKeys(server: TestServer, ...verifiers: Verifying[]) {
+async function fetchKeys(server: TestServer, ...verifiers: TestVerifier[]) {
   for (const { verifier } of verifiers) await verifier.ready()
   await server.poll()
 }
 
 const named = (t: Test, server: TestServer, name: string) => {
-  const one = verifying(server, { name })
+  const one = testVerifier(server, { name })
   t.teardown(() => one.verifier.close())
   return one
 }
@@ -40,9 +40,9 @@ const rotate = (server: TestServer, force = false) =>
 t.test('a rotation waits for a frozen verifier and names it', async (t) => {
   const server = await started(t as Test)
   const [orders, stock, mail] = ['orders', 'stock', 'mail'].map((name) => named(t as Test, server, name)) as [
-    Verifying,
-    Verifying,
-    Verifying,
+    TestVerifier,
+    TestVerifier,
+    TestVerifier,
   ]
   await fetchKeys(server, orders, stock, mail)
   t.equal(await rotate(server), 'rotated', 'all of them have the first next key')
@@ -69,8 +69,8 @@ t.test(
   async (t) => {
     const server = await started(t as Test)
     const [gone, old] = ['gone', 'old'].map((name) => named(t as Test, server, name)) as [
-      Verifying,
-      Verifying,
+      TestVerifier,
+      TestVerifier,
     ]
     await fetchKeys(server, gone, old)
     await rotate(server)

@@ -2,17 +2,17 @@ import { CompactEncrypt, UnsecuredJWT } from 'jose'
 import t from 'tap'
 import { PUBLIC_LIMITS } from '../../src/oauth/par/pushed-requests.ts'
 import { openBrowser, type Page } from '../support/browser/browser.ts'
-import { tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
+import { clientGetsError, userGetsError } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeParams,
   authorizeUrl,
   codeClient,
-  goThrough,
+  completePages,
   type Overrides,
   OWN_REDIRECT,
   redeem,
-  seedPeople,
+  seedUsers,
   signIn,
   tokensOf,
 } from '../support/browser/sign-in.ts'
@@ -28,7 +28,7 @@ const PREFIX = 'urn:ietf:params:oauth:request_uri:'
 const server = await testServer()
 t.teardown(() => server.close())
 const { store, clock } = server
-const { alice } = await seedPeople(store)
+const { alice } = await seedUsers(store)
 const key = clientKey('ES256', 'one')
 const jwks = { keys: [key.jwk] }
 const HOUSE = { firstParty: true, redirectUris: [OWN_REDIRECT] }
@@ -173,11 +173,16 @@ t.test(
     const bad = { error: 'invalid_request_uri', state: null, to: OWN_REDIRECT }
     const beside = { redirect_uri: OWN_REDIRECT }
     const uri = await pushed()
-    tellsPerson(t, await person.open(reference(uri, 'web')), 'another client')
-    tellsClient(t, await person.open(reference(uri, 'signing', beside)), bad, 'another first-party client')
+    userGetsError(t, await person.open(reference(uri, 'web')), 'another client')
+    clientGetsError(
+      t,
+      await person.open(reference(uri, 'signing', beside)),
+      bad,
+      'another first-party client',
+    )
     codeOf(await person.open(reference(uri)))
-    tellsPerson(t, await person.open(reference(uri)), 'once more')
-    tellsClient(
+    userGetsError(t, await person.open(reference(uri)), 'once more')
+    clientGetsError(
       t,
       await person.open(reference(uri, 'own', beside)),
       bad,
@@ -187,11 +192,11 @@ t.test(
     clock.tick(89)
     t.equal((await openBrowser(server).open(reference(late))).path, '/login')
     clock.tick(1)
-    tellsPerson(t, await openBrowser(server).open(reference(late)), '90 s later')
+    userGetsError(t, await openBrowser(server).open(reference(late)), '90 s later')
     for (const other of [PREFIX, `${PREFIX}x`, late.toUpperCase(), `${late} `, `${late}#x`]) {
-      tellsPerson(t, await person.open(reference(other)), other)
+      userGetsError(t, await person.open(reference(other)), other)
     }
-    tellsPerson(
+    userGetsError(
       t,
       await person.open(`${AUTHORIZE}?${new URLSearchParams({ request_uri: await pushed() })}`),
       'no client_id',
@@ -210,9 +215,9 @@ t.test(
     clock.tick(300)
     t.equal((await browser.open(first.url)).path, '/login', 'reloaded')
     await server.poll()
-    codeOf(await goThrough(browser, first))
-    tellsPerson(t, await goThrough(browser, second), 'the other tab is too late')
-    tellsPerson(t, await browser.open(first.url), 'and so is going back')
+    codeOf(await completePages(browser, first))
+    userGetsError(t, await completePages(browser, second), 'the other tab is too late')
+    userGetsError(t, await browser.open(first.url), 'and so is going back')
   },
 )
 
@@ -246,8 +251,11 @@ t.test('an error response consumes the request_uri too', async (t) => {
     const browser = openBrowser(server)
     const uri = await pushed(overrides)
     const page = await browser.open(reference(uri))
-    tellsClient(t, page.away ? page : await browser.send(page), { error: 'login_required', to: OWN_REDIRECT })
-    tellsPerson(t, await person.open(reference(uri)))
+    clientGetsError(t, page.away ? page : await browser.send(page), {
+      error: 'login_required',
+      to: OWN_REDIRECT,
+    })
+    userGetsError(t, await person.open(reference(uri)))
   }
 })
 
@@ -284,7 +292,7 @@ t.test(
       login_hint: '',
     }
     const browser = openBrowser(server)
-    let page = await browser.ask(
+    let page = await browser.request(
       reference(await pushed({ ...secrets, claims: '{"userinfo":{"name":null}}' })),
     )
     const seen: string[] = []
@@ -292,7 +300,7 @@ t.test(
       ;
       !page.away;
       page = page.location
-        ? await browser.ask(page.location)
+        ? await browser.request(page.location)
         : await browser.send(
             page,
             page.path === '/login'
@@ -317,21 +325,21 @@ t.test(
   async (t) => {
     const overrides = { client_id: 'pushing', redirect_uri: OWN_REDIRECT }
     const told = { error: 'invalid_request', to: OWN_REDIRECT }
-    tellsClient(t, await person.open(authorizeUrl(overrides)), told)
-    tellsClient(
+    clientGetsError(t, await person.open(authorizeUrl(overrides)), told)
+    clientGetsError(
       t,
       await person.open(AUTHORIZE, { method: 'POST', body: String(authorizeParams(overrides)) }),
       told,
     )
     codeOf(await person.open(reference(await pushed({}, 'pushing'), 'pushing')))
     const signed = { ...overrides, client_id: 'fapi', request: object({}, 'fapi') }
-    tellsClient(t, await person.open(authorizeUrl(signed)), told)
+    clientGetsError(t, await person.open(authorizeUrl(signed)), told)
   },
 )
 
 t.test('an unauthenticated user completes a pushed request', async (t) => {
   const browser = openBrowser(server)
-  const done = await goThrough(browser, await browser.open(reference(await pushed())))
+  const done = await completePages(browser, await browser.open(reference(await pushed())))
   t.equal(claimsOf(tokensOf(await redeem(server, codeOf(done), { as: 'own' })).id_token).sub, alice.id)
 })
 
@@ -395,7 +403,7 @@ t.test(
     const login = await stranger.open(url)
     clock.tick(300)
     t.equal(
-      (await goThrough(stranger, login)).away?.params.get('state'),
+      (await completePages(stranger, login)).away?.params.get('state'),
       'signed',
       'it may expire while the user signs in',
     )
@@ -404,7 +412,10 @@ t.test(
 
 t.test('a client that must sign requests is refused without a signature (RFC 9101 §10.5)', async (t) => {
   const overrides = { client_id: 'signed-only', redirect_uri: OWN_REDIRECT }
-  tellsClient(t, await person.open(authorizeUrl(overrides)), { error: 'invalid_request', to: OWN_REDIRECT })
+  clientGetsError(t, await person.open(authorizeUrl(overrides)), {
+    error: 'invalid_request',
+    to: OWN_REDIRECT,
+  })
   refused(t, await push({}, 'signed-only'), { error: 'invalid_request' })
 })
 
@@ -451,10 +462,10 @@ t.test(
     for (const [label, request] of Object.entries(cases)) {
       const overrides = { client_id: 'signing', redirect_uri: OWN_REDIRECT, request }
       const page = await person.open(authorizeUrl(overrides))
-      tellsClient(t, page, { error: 'invalid_request_object', to: OWN_REDIRECT }, label)
+      clientGetsError(t, page, { error: 'invalid_request_object', to: OWN_REDIRECT }, label)
       refused(t, await push(overrides, 'signing'), { error: 'invalid_request_object' }, label)
       const alone = `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request })}`
-      tellsPerson(t, await person.open(alone), `${label}, and no trustworthy redirect URI`)
+      userGetsError(t, await person.open(alone), `${label}, and no trustworthy redirect URI`)
     }
     // Correctly signed, with an error inside: it is handled like an unsigned request with that error.
     for (const [claims, error] of [
@@ -465,11 +476,11 @@ t.test(
       const page = await person.open(
         `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request: object(claims) })}`,
       )
-      tellsClient(t, page, { error, state: 'signed', to: OWN_REDIRECT }, 'C35')
+      clientGetsError(t, page, { error, state: 'signed', to: OWN_REDIRECT }, 'C35')
       refused(t, await push({ request: object(claims) }, 'signing'), { error })
     }
     const evil = object({ redirect_uri: 'https://evil.test/' })
-    tellsPerson(
+    userGetsError(
       t,
       await person.open(authorizeUrl({ client_id: 'signing', redirect_uri: OWN_REDIRECT, request: evil })),
       'a foreign redirect URI inside',
@@ -483,7 +494,7 @@ t.test(
     const server = await testServer()
     t.teardown(() => server.close())
     const { clock, store } = server
-    await seedPeople(store)
+    await seedUsers(store)
     const push = (state: string, remoteAddress: string) =>
       server.inject({
         method: 'POST',

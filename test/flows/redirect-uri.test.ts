@@ -1,14 +1,14 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { openBrowser } from '../support/browser/browser.ts'
-import { tellsClient, tellsPerson } from '../support/browser/page-assertions.ts'
+import { clientGetsError, userGetsError } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeParams,
   authorizeUrl,
   CHALLENGE,
   codeClient,
-  seedPeople,
+  seedUsers,
   signIn,
 } from '../support/browser/sign-in.ts'
 import { basic, post } from '../support/server/requests.ts'
@@ -32,7 +32,7 @@ const REGISTERED: Readonly<Record<string, string>> = {
 
 const server = await testServer()
 t.teardown(() => server.close())
-await seedPeople(server.store)
+await seedUsers(server.store)
 for (const [id, uri] of Object.entries(REGISTERED)) {
   await server.store.clients.insert(codeClient({ id, redirectUris: [uri], firstParty: true }))
 }
@@ -244,10 +244,10 @@ for (const [id, tricks] of Object.entries(TRICKS)) {
           { response_type: 'token' },
         ]) {
           const overrides = { client_id: id, redirect_uri, ...more }
-          tellsPerson(t, await person.ask(authorizeUrl(overrides)), label, unsaid)
+          userGetsError(t, await person.request(authorizeUrl(overrides)), label, unsaid)
         }
         const body = String(authorizeParams({ client_id: id, redirect_uri }))
-        tellsPerson(
+        userGetsError(
           t,
           await person.open(AUTHORIZE, { method: 'POST', body, from: 'cross-site' }),
           label,
@@ -276,10 +276,10 @@ t.test(
       ['query', QUERY],
       ['scheme', SCHEME],
     ] as const) {
-      const page = await person.ask(authorizeUrl({ client_id, redirect_uri, scope: 'admin' }))
+      const page = await person.request(authorizeUrl({ client_id, redirect_uri, scope: 'admin' }))
       // As requested, with its port; the app listens there.
       t.ok(page.location?.startsWith(redirect_uri), String(page.location))
-      tellsClient(t, page, { error: 'invalid_scope', to: redirect_uri }, redirect_uri)
+      clientGetsError(t, page, { error: 'invalid_scope', to: redirect_uri }, redirect_uri)
     }
   },
 )
@@ -288,9 +288,9 @@ t.test(
   'a client without redirect URIs gets no response at any URI (RFC 9700 §4.1.3, RFC 6749 §3.1.2.3; docs/security.md P17, C34)',
   async (t) => {
     for (const redirect_uri of [undefined, '', HTTPS, 'https://evil.test/', 'undefined', 'null']) {
-      tellsPerson(
+      userGetsError(
         t,
-        await person.ask(authorizeUrl({ client_id: 'none', redirect_uri })),
+        await person.request(authorizeUrl({ client_id: 'none', redirect_uri })),
         String(redirect_uri),
       )
     }
@@ -302,7 +302,7 @@ t.test(
   async (t) => {
     await signIn(person, { client_id: 'web' }, { remember: true })
     for (const redirect_uri of ['https://evil.test/', 'https://spa.test/', 'https://own.test/callback']) {
-      tellsPerson(t, await person.ask(authorizeUrl({ client_id: 'web', redirect_uri })), redirect_uri)
+      userGetsError(t, await person.request(authorizeUrl({ client_id: 'web', redirect_uri })), redirect_uri)
     }
   },
 )
@@ -376,7 +376,7 @@ t.test(
           scope: fails ? 'admin' : 'openid',
           code_challenge: CHALLENGE,
         }
-        const { location, body, status } = await person.ask(authorizeUrl(overrides))
+        const { location, body, status } = await person.request(authorizeUrl(overrides))
         if (location === undefined) {
           if (status !== 400 || body.includes('http-equiv')) throw new Error(`${status}`)
           return

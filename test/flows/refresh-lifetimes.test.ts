@@ -9,7 +9,7 @@ import { lockStore } from '../support/server/engine.ts'
 import { claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
 import { client, seed } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
-import { active, introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
+import { introspect, isActive, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 const DAY = 86_400
 const server = await testServer()
@@ -31,7 +31,7 @@ t.test(
       token = (await refreshed(server, token)).refresh_token
     }
     clock.tick(7 * DAY)
-    t.notOk(await active(server, token))
+    t.notOk(await isActive(server, token))
     t.same(outcome(await refresh(server, token)), DEAD)
   },
 )
@@ -63,11 +63,11 @@ t.test(
     t.equal(pair.expires_in, 100, 'the client is told')
     t.equal(expOf(pair.access_token), end)
     clock.set(end - 1)
-    t.ok(await active(server, pair.access_token))
+    t.ok(await isActive(server, pair.access_token))
     const last = await refreshed(server, pair.refresh_token)
     t.equal(expOf(last.access_token), end)
     clock.set(end)
-    t.notOk(await active(server, last.access_token))
+    t.notOk(await isActive(server, last.access_token))
     t.same(outcome(await refresh(server, last.refresh_token)), DEAD)
   },
 )
@@ -115,8 +115,8 @@ t.test(
     t.same(outcome(await refresh(server, token)), DEAD)
     clock.set(before + 60)
     t.same(outcome(await refresh(server, token)), DEAD)
-    t.notOk(await active(server, token))
-    t.notOk(await active(server, access))
+    t.notOk(await isActive(server, token))
+    t.notOk(await isActive(server, access))
   },
 )
 
@@ -138,10 +138,10 @@ t.test(
     clock.tick(3600)
     await server.deps.jobs.prune()
     clock.set(start)
-    t.notOk(await active(server, revoked.access_token))
+    t.notOk(await isActive(server, revoked.access_token))
     t.same(outcome(await refresh(server, revoked.refresh_token)), DEAD)
-    t.notOk(await active(server, short.access_token), 'although pruning ran after it had expired')
-    t.notOk(await active(server, machine, 'machine'), 'nor one without a session')
+    t.notOk(await isActive(server, short.access_token), 'although pruning ran after it had expired')
+    t.notOk(await isActive(server, machine, 'machine'), 'nor one without a session')
     t.same(outcome(await refresh(server, reused.refresh_token)), DEAD, 'although it is in the window again')
     t.same(outcome(await refresh(server, successor.refresh_token)), DEAD)
   },
@@ -154,7 +154,7 @@ t.test(
     const next = await refreshed(server, token)
     clock.tick(-3600)
     const third = await refreshed(server, next.refresh_token)
-    t.ok(await active(server, third.refresh_token), 'the last token still works')
+    t.ok(await isActive(server, third.refresh_token), 'the last token still works')
 
     const first = await signedIn(server)
     await refreshed(server, first.refresh_token)
@@ -179,7 +179,7 @@ t.test(
     ])
     server.logger.lines.length = 0
     t.same(outcome(await refresh(server, third.refresh_token)), DEAD)
-    t.notOk(await active(server, third.refresh_token))
+    t.notOk(await isActive(server, third.refresh_token))
     t.same(server.logger.audits('token.reuse_detected'), [], 'no replay was reported')
     t.equal((await refreshed(server, first.refresh_token)).refresh_token, second.refresh_token)
   },
@@ -212,7 +212,7 @@ t.test(
     node = await start()
     t.teardown(() => node.close())
     t.same(outcome(await refresh(node, b.refresh_token)), DEAD, 'and the revoked session stays revoked')
-    t.notOk(await active(node, b.access_token))
+    t.notOk(await isActive(node, b.access_token))
     await refreshed(node, successor.refresh_token)
   },
 )
@@ -223,8 +223,8 @@ t.test('a server with another master key refuses the token without revoking its 
   t.teardown(() => stranger.close())
   await seed(stranger.store)
   t.same(outcome(await refresh(stranger, mine.refresh_token)), DEAD)
-  t.notOk(await active(stranger, mine.access_token))
-  t.ok(await active(server, mine.refresh_token))
+  t.notOk(await isActive(stranger, mine.access_token))
+  t.ok(await isActive(server, mine.refresh_token))
 })
 
 t.test('the token of a pruned session is refused (docs/security.md Q20)', async (t) => {
@@ -264,7 +264,7 @@ t.test('a server that cannot sign does not consume the refresh token (docs/secur
 
   Object.assign(revisions, { read })
   const next = await refreshed(server, first.refresh_token)
-  t.ok(await active(server, next.access_token), 'no session was lost through the failure')
+  t.ok(await isActive(server, next.access_token), 'no session was lost through the failure')
   t.same(server.logger.audits('token.reuse_detected'), [])
 })
 

@@ -13,7 +13,7 @@ import { countQueries } from '../support/server/query-count.ts'
 import { basic, claimsOf, encodeForm, type Form, post, refresh } from '../support/server/requests.ts'
 import { client, ORDERS, STOCK, seed, user } from '../support/server/seed.ts'
 import { ISSUER, testServer } from '../support/server/server.ts'
-import { active, refreshed, signedIn } from '../support/server/tokens.ts'
+import { isActive, refreshed, signedIn } from '../support/server/tokens.ts'
 
 const masterKey = randomBytes(32)
 const server = await testServer({ masterKey: masterKey.toString('base64url') })
@@ -115,7 +115,7 @@ t.test(
     t.same(server.logger.audits('token.reuse_detected'), [])
     await refreshed(server, publicOwner.refresh_token, {}, 'phone')
     const next = await refreshed(server, owner.refresh_token)
-    t.ok(await active(server, next.access_token))
+    t.ok(await isActive(server, next.access_token))
   },
 )
 
@@ -126,7 +126,7 @@ t.test(
     const second = await refreshed(server, first.refresh_token)
     server.clock.tick(60)
     t.same(outcome(await refresh(server, first.refresh_token, {}, 'other')), [400, 'invalid_grant'])
-    t.ok(await active(server, second.refresh_token))
+    t.ok(await isActive(server, second.refresh_token))
     t.same(server.logger.audits('token.reuse_detected'), [])
   },
 )
@@ -156,7 +156,7 @@ t.test(
     t.equal(answer.refresh_token, undefined)
     const { refresh_token: token } = await signedIn(server)
     t.same(outcome(await refresh(server, token, {}, 'once')), [400, 'unauthorized_client'])
-    t.ok(await active(server, token))
+    t.ok(await isActive(server, token))
   },
 )
 
@@ -257,7 +257,7 @@ t.test(
     const { refresh_token: token } = await signedIn(server)
     const twice = await bare({ grant_type: 'refresh_token', refresh_token: [token, token] }, headers)
     t.same(outcome(twice), [400, 'invalid_request'])
-    t.ok(await active(server, token))
+    t.ok(await isActive(server, token))
   },
 )
 

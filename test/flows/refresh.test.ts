@@ -12,7 +12,7 @@ import { testClock } from '../support/server/clock.ts'
 import { claimsOf, refresh } from '../support/server/requests.ts'
 import { seed, session } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
-import { active, pairOf, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
+import { isActive, pairOf, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 const GRACE = 10
 const DAY = 86_400
@@ -52,7 +52,7 @@ async function present(node: number, token: string): Promise<string | null> {
 }
 
 async function livingBranches(tokens: readonly string[]): Promise<number> {
-  const living = await Promise.all([...new Set(tokens)].map((token, i) => active(at(i % 2), token)))
+  const living = await Promise.all([...new Set(tokens)].map((token, i) => isActive(at(i % 2), token)))
   return living.filter(Boolean).length
 }
 
@@ -120,7 +120,7 @@ t.test(
     const row = await server.store.clientSessions.find(String(claimsOf(answers[0]?.json().access_token).sid))
     t.equal(row?.generation, 2, 'one rotation, not fifty')
     clock.tick(GRACE + 1)
-    t.ok(await active(server, successor), 'and it is valid')
+    t.ok(await isActive(server, successor), 'and it is valid')
     t.equal((await refresh(server, successor)).statusCode, 200)
   },
 )
@@ -134,7 +134,7 @@ t.test(
       clock.tick(wait)
       t.equal((await refreshed(server, token)).refresh_token, lost.refresh_token)
     }
-    t.ok(await active(server, lost.refresh_token))
+    t.ok(await isActive(server, lost.refresh_token))
   },
 )
 
@@ -147,7 +147,7 @@ t.test(
     t.equal((await refreshed(server, token)).refresh_token, successor.refresh_token)
     clock.tick(2)
     t.same(outcome(await refresh(server, token)), DEAD)
-    t.notOk(await active(server, successor.refresh_token))
+    t.notOk(await isActive(server, successor.refresh_token))
   },
 )
 
@@ -159,16 +159,16 @@ t.test(
     const first = await signedIn(server)
     const second = await refreshed(server, first.refresh_token)
     clock.tick(GRACE + 1)
-    t.ok(await active(server, second.access_token), 'valid before')
+    t.ok(await isActive(server, second.access_token), 'valid before')
     t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
 
     t.same(outcome(await refresh(server, second.refresh_token)), DEAD, 'the attacker’s chain is revoked')
     t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
-    t.notOk(await active(server, second.refresh_token))
-    t.notOk(await active(server, first.access_token), 'with all its access tokens')
-    t.notOk(await active(server, second.access_token))
+    t.notOk(await isActive(server, second.refresh_token))
+    t.notOk(await isActive(server, first.access_token), 'with all its access tokens')
+    t.notOk(await isActive(server, second.access_token))
 
-    t.ok(await active(server, other.access_token), 'the user’s other session continues')
+    t.ok(await isActive(server, other.access_token), 'the user’s other session continues')
     await refreshed(server, other.refresh_token)
     await refreshed(server, otherClient.refresh_token, {}, 'phone')
   },
@@ -184,7 +184,7 @@ t.test(
     t.same(outcome(await refresh(server, a.refresh_token)), DEAD)
     t.same(outcome(await refresh(server, b.refresh_token)), DEAD, 'a revoked session answers no retry')
     t.same(outcome(await refresh(server, c.refresh_token)), DEAD)
-    t.notOk(await active(server, c.access_token))
+    t.notOk(await isActive(server, c.access_token))
   },
 )
 

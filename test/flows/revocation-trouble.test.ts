@@ -5,7 +5,7 @@ import { forbidWriting, lockStore } from '../support/server/engine.ts'
 import { refresh } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
-import { active, introspect, type Pair, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
+import { introspect, isActive, type Pair, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 /**
  * A revocation that could not be stored gets 503, never 200: the client must know that the token is still valid (RFC
@@ -40,8 +40,8 @@ async function failsToRevoke(t: Test, server: TestServer, pair: Pair) {
 }
 
 async function lives(t: Test, server: TestServer, pair: Pair) {
-  t.ok(await active(server, pair.access_token), 'the access token is still valid')
-  t.ok(await active(server, pair.refresh_token), 'and so is the session')
+  t.ok(await isActive(server, pair.access_token), 'the access token is still valid')
+  t.ok(await isActive(server, pair.refresh_token), 'and so is the session')
 }
 
 async function succeeds(t: Test, server: TestServer, pair: Pair) {

@@ -8,7 +8,7 @@ import { countQueries } from '../support/server/query-count.ts'
 import { basic, claimsOf, clientCredentials, post, refresh } from '../support/server/requests.ts'
 import { client, ORDERS, seed } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
-import { active, introspect, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
+import { introspect, isActive, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 const server = await testServer()
 t.teardown(() => server.close())
@@ -35,9 +35,9 @@ t.test(
       const pair = await signedIn(server)
       t.same(done(await revoke(server, pair.refresh_token, 'app', hinted(hint))), DONE, `hint ${hint}`)
       t.same(outcome(await refresh(server, pair.refresh_token)), [400, 'invalid_grant'])
-      t.notOk(await active(server, pair.refresh_token))
-      t.notOk(await active(server, pair.access_token), 'its access tokens too')
-      t.ok(await active(server, other.access_token), 'the user’s other session continues')
+      t.notOk(await isActive(server, pair.refresh_token))
+      t.notOk(await isActive(server, pair.access_token), 'its access tokens too')
+      t.ok(await isActive(server, other.access_token), 'the user’s other session continues')
     }
   },
 )
@@ -49,10 +49,10 @@ t.test(
       const pair = await signedIn(server)
       const sibling = await refreshed(server, pair.refresh_token)
       t.same(done(await revoke(server, pair.access_token, 'app', hinted(hint))), DONE, `hint ${hint}`)
-      t.notOk(await active(server, pair.access_token))
-      t.notOk(await active(server, sibling.access_token), 'the tokens of one session share a status entry')
+      t.notOk(await isActive(server, pair.access_token))
+      t.notOk(await isActive(server, sibling.access_token), 'the tokens of one session share a status entry')
       const next = await refreshed(server, sibling.refresh_token)
-      t.ok(await active(server, next.access_token))
+      t.ok(await isActive(server, next.access_token))
     }
   },
 )
@@ -61,8 +61,8 @@ t.test('a machine client revokes its own token (RFC 7009 §2; docs/security.md I
   const { access_token: token } = (await clientCredentials(server)).json()
   const { access_token: kept } = (await clientCredentials(server)).json()
   t.same(done(await revoke(server, token, 'machine')), DONE)
-  t.notOk(await active(server, token, 'machine'))
-  t.ok(await active(server, kept, 'machine'))
+  t.notOk(await isActive(server, token, 'machine'))
+  t.ok(await isActive(server, kept, 'machine'))
 })
 
 t.test(
@@ -91,8 +91,8 @@ t.test(
       }
     }
     t.same(outcome(await revoke(server, machine, 'app')), [400, 'unauthorized_client'])
-    t.ok(await active(server, pair.access_token))
-    t.ok(await active(server, machine, 'machine'))
+    t.ok(await isActive(server, pair.access_token))
+    t.ok(await isActive(server, machine, 'machine'))
     await refreshed(server, pair.refresh_token)
   },
 )
@@ -108,8 +108,8 @@ t.test(
       const wrong = { authorization: basic('app', 'wrong') }
       t.same(outcome(await post(server, url, { token }, wrong)), [401, 'invalid_client'], 'a wrong secret')
     }
-    t.ok(await active(server, pair.access_token))
-    t.ok(await active(server, pair.refresh_token))
+    t.ok(await isActive(server, pair.access_token))
+    t.ok(await isActive(server, pair.refresh_token))
   },
 )
 
@@ -170,7 +170,7 @@ t.test(
     for (const form of [{}, { token: '' }, { token: [pair.access_token, pair.refresh_token] }]) {
       t.same(outcome(await post(server, '/oauth2/revoke', form, headers)), [400, 'invalid_request'])
     }
-    t.ok(await active(server, pair.access_token))
+    t.ok(await isActive(server, pair.access_token))
   },
 )
 
@@ -209,8 +209,8 @@ t.test(
     const other = await signedIn(one)
     await revoke(one, pair.refresh_token)
     await revoke(one, other.access_token)
-    t.notOk(await active(two, pair.access_token))
-    t.notOk(await active(two, other.access_token))
+    t.notOk(await isActive(two, pair.access_token))
+    t.notOk(await isActive(two, other.access_token))
     t.same(outcome(await refresh(two, pair.refresh_token)), [400, 'invalid_grant'])
   },
 )

@@ -49,7 +49,7 @@ class World {
     this.alive = this.alive.filter(({ exp }) => exp > now)
     for (const watcher of this.watchers) {
       for (const token of this.alive) {
-        const complaint = await watcher.complaint(token)
+        const complaint = await watcher.refusalReason(token)
         this.verified += 1
         if (complaint !== undefined) this.failures.push(complaint)
       }
@@ -94,8 +94,8 @@ t.test(
 
     for (let rotation = 0; rotation < 10; rotation += 1) {
       // One verifier has just fetched: it will cache this JWKS for as long as allowed.
-      w.watchers[19 - rotation]?.forget()
-      w.watchers[19]?.forget()
+      w.watchers[19 - rotation]?.clearCache()
+      w.watchers[19]?.clearCache()
       await w.verify()
 
       const ring = await rotateRing(keys, { actor: 'operator:test' })
@@ -139,7 +139,7 @@ t.test(
     await rotateRing(server.deps.keys, { actor: 'operator:test' })
     for (let hour = 0; hour < 24; hour += 1) await w.pass(HOUR)
     const [bad = ''] = [kidOf((await clientCredentials(server)).json().access_token)]
-    for (const watcher of watchers) watcher.forget()
+    for (const watcher of watchers) watcher.clearCache()
     await w.verify()
 
     await revokeKey(server.deps.keys, bad, { actor: 'operator:test' })
@@ -149,7 +149,7 @@ t.test(
     for (let n = 0; n < 5; n += 1) {
       const { access_token: token } = (await clientCredentials(server)).json()
       t.not(kidOf(token), bad)
-      for (const watcher of watchers) t.equal(await watcher.complaint(issued(token)), undefined)
+      for (const watcher of watchers) t.equal(await watcher.refusalReason(issued(token)), undefined)
     }
     t.same(
       watchers.map((watcher) => watcher.fetches),
@@ -173,7 +173,7 @@ t.test(
     for (let hour = 0; hour < 365 * 24; hour += step) {
       await w.wait(step * HOUR)
       // One of them restarts now and then, which shifts the times of its fetches.
-      if (hour % 7 === 0) w.watchers[hour % 20]?.forget()
+      if (hour % 7 === 0) w.watchers[hour % 20]?.clearCache()
       if (hour % 12 !== 0) continue
       await w.issue()
       await w.verify()

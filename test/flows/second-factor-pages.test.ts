@@ -8,9 +8,9 @@ import { byPasskey } from '../support/browser/passkey-forms.ts'
 import {
   authorizeUrl,
   codeClient,
-  goThrough,
+  completePages,
   redeem,
-  seedPeople,
+  seedUsers,
   tokensOf,
 } from '../support/browser/sign-in.ts'
 import { claimsOf, encodeForm } from '../support/server/requests.ts'
@@ -24,7 +24,7 @@ const BANK = 'https://bank.test/callback'
 async function start(t: Test): Promise<TestServer> {
   const server = await testServer()
   t.teardown(() => server.close())
-  await seedPeople(server.store)
+  await seedUsers(server.store)
   await server.store.clients.insert(
     codeClient({ id: 'bank', requireSecondFactor: true, redirectUris: [BANK] }),
   )
@@ -77,7 +77,7 @@ async function withApp(server: TestServer, username = 'alice'): Promise<Enrolled
 }
 
 async function idToken(server: TestServer, browser: Browser, client_id = 'web') {
-  const page = await goThrough(
+  const page = await completePages(
     browser,
     await browser.open(authorizeUrl({ client_id, redirect_uri: redirectOf(client_id) })),
   )
@@ -277,14 +277,14 @@ t.test('a client that requires a second factor makes the user enrol first and th
     const scope = 'openid'
     const request = authorizeUrl({ client_id: 'bank', redirect_uri: BANK, scope })
     const browser = openBrowser(server)
-    const page = await goThrough(browser, await browser.open(request), { username })
+    const page = await completePages(browser, await browser.open(request), { username })
     t.equal(page.path, '/account/second-factor', what)
     t.match(page.body, /The bank application/, 'the page names the client that requires it')
     const codes = await enrol(browser, page)
     t.equal(codesOf(codes).length, 10, what)
     const [onward = ''] = codes.links
     t.ok(onward.startsWith('/oauth2/authorize?flow='), 'and the request continues there')
-    const answered = await goThrough(browser, await browser.open(onward), { username })
+    const answered = await completePages(browser, await browser.open(onward), { username })
     const [amr, acr] = what === 'app' ? [['mfa', 'otp', 'pwd'], MFA] : [['hwk', 'mfa', 'pwd'], 'phr']
     t.same(await idTokenFor(server, answered, 'bank'), { amr, acr, auth_time: server.clock.now() })
     const silent = await browser.open(`${request}&prompt=none`)
@@ -295,7 +295,7 @@ t.test('a client that requires a second factor makes the user enrol first and th
 t.test('a role that requires a second factor has the same effect, and prompt=none fails', async (t) => {
   const server = await start(t)
   const browser = openBrowser(server)
-  const page = await goThrough(browser, await browser.open(authorizeUrl({ prompt: 'login' })), {
+  const page = await completePages(browser, await browser.open(authorizeUrl({ prompt: 'login' })), {
     username: 'carol',
   })
   t.equal(page.path, '/account/second-factor')
@@ -305,7 +305,7 @@ t.test('a role that requires a second factor has the same effect, and prompt=non
   const setup = await browser.open(page.links.find((link) => link.startsWith('/account/totp')) ?? '')
   const code = nextCode(secretOf(setup), server)
   const codes = await browser.submit(setup, { form: '/account/totp', fill: { code } })
-  const answered = await goThrough(browser, await browser.open(codes.links[0] ?? ''))
+  const answered = await completePages(browser, await browser.open(codes.links[0] ?? ''))
   t.same(await idTokenFor(server, answered, 'web'), {
     amr: ['mfa', 'otp', 'pwd'],
     acr: MFA,
@@ -323,7 +323,7 @@ t.test('an enrolment left open for too long asks for the password again and cont
   const server = await start(t)
   const browser = openBrowser(server)
   const request = authorizeUrl({ client_id: 'bank', redirect_uri: BANK })
-  const page = await goThrough(browser, await browser.open(request))
+  const page = await completePages(browser, await browser.open(request))
   t.equal(page.path, '/account/second-factor')
   const link = page.links.find((one) => one.startsWith('/account/totp')) ?? ''
   const open = await browser.open(link)
@@ -366,7 +366,7 @@ t.test('changing factors requires a login within the last ten minutes', async (t
   }
   for (const [path, form] of CHANGES) {
     const body = encodeForm({ csrf, ...form })
-    const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+    const answer = await browser.request(path, { method: 'POST', body, from: 'same-origin' })
     t.same([answer.status, answer.location?.split('?')[0]], [303, '/login'], path)
   }
   t.same(await factorsOf(server), had)
@@ -388,7 +388,7 @@ t.test('a user with a second factor must have used it to change factors', async 
   const csrf = await csrfOf(early.browser)
   for (const [path, form] of CHANGES) {
     const body = encodeForm({ csrf, ...form })
-    const answer = await early.browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+    const answer = await early.browser.request(path, { method: 'POST', body, from: 'same-origin' })
     t.same([answer.status, answer.location?.split('?')[0]], [303, '/login'], path)
   }
   t.same(await factorsOf(server), had)
@@ -492,11 +492,11 @@ t.test(
     for (const [path, form] of CHANGES) {
       for (const csrf of [undefined, '', await csrfOf(bob.browser)]) {
         const body = encodeForm({ ...form, ...(csrf === undefined ? {} : { csrf }) })
-        const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+        const answer = await browser.request(path, { method: 'POST', body, from: 'same-origin' })
         t.equal(answer.status, 403, `${path} ${csrf}`)
       }
       const headers = { cookie, 'sec-fetch-site': 'cross-site' }
-      const answer = await browser.ask(path, {
+      const answer = await browser.request(path, {
         method: 'POST',
         body: encodeForm({ ...form, csrf: good }),
         headers,
@@ -512,7 +512,7 @@ t.test(
   async (t) => {
     const server = await testServer({ settings: { ISSUER: 'https://192.0.2.7' } })
     t.teardown(() => server.close())
-    await seedPeople(server.store)
+    await seedUsers(server.store)
     const { page } = await at(server, '/account/passkeys')
     t.equal(page.path, '/account')
     t.match(page.body, /No passkey can be added here/)

@@ -2,10 +2,10 @@ import { request } from 'node:http'
 import t, { type Test } from 'tap'
 import type { RingKey } from '../../src/store/contracts/ring.ts'
 import { kidOf } from '../support/issuers/caching-verifier.ts'
-import { type Folder, readStore, seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { type Folder, readStore, seededFolder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { keyturn, type ServerProcess, startServer } from '../support/processes/process.ts'
 import { basic, claimsOf, clientCredentials, login, refresh } from '../support/server/requests.ts'
-import { active, introspect, pairOf, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
+import { introspect, isActive, pairOf, refreshed, revoke, signedIn } from '../support/server/tokens.ts'
 
 /** What only a real server process can show: sockets, two processes on one file, a command beside a server. */
 const settings = { LOG_LEVEL: 'warn', ISSUER: 'http://localhost:3000' }
@@ -17,7 +17,7 @@ t.test(
   'fifty concurrent refreshes over sockets on two processes get one successor (RFC 9700 §4.14.2; docs/security.md F69, P1)',
   async (t) => {
     const folder = await seededFolder(t, settings)
-    const [token = ''] = await withInside(folder, (inside) => signIn(inside))
+    const [token = ''] = await withOpened(folder, (inside) => signIn(inside))
     const servers = await Promise.all([startServer(t, folder), startServer(t, folder)])
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, n) => refresh(servers[n % 2] as ServerProcess, token)),
@@ -30,7 +30,7 @@ t.test(
     const next = await refreshed(two, answers[0]?.json().refresh_token)
     t.equal((await refresh(one, token)).statusCode, 400, 'an older one is a replay on the other node too')
     t.equal((await refresh(two, next.refresh_token)).statusCode, 400)
-    t.notOk(await active(two, next.access_token))
+    t.notOk(await isActive(two, next.access_token))
   },
 )
 
@@ -40,9 +40,9 @@ t.test(
     const folder = await seededFolder(t, settings)
     const [one, two] = await Promise.all([startServer(t, folder), startServer(t, folder)])
     const pair = await signedIn(one)
-    t.ok(await active(two, pair.access_token))
+    t.ok(await isActive(two, pair.access_token))
     await revoke(two, pair.refresh_token)
-    t.notOk(await active(one, pair.access_token))
+    t.notOk(await isActive(one, pair.access_token))
     t.equal((await introspect(one, pair.refresh_token)).body, '{"active":false}')
   },
 )

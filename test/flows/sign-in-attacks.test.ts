@@ -6,16 +6,16 @@ import t, { type Test } from 'tap'
 import type { User } from '../../src/store/contracts/users.ts'
 import { createAuthenticator } from '../support/browser/authenticator.ts'
 import { type Browser, openBrowser, type Page, tags } from '../support/browser/browser.ts'
-import { guardProblems, tellsPerson } from '../support/browser/page-assertions.ts'
+import { protectionProblems, userGetsError } from '../support/browser/page-assertions.ts'
 import {
   AUTHORIZE,
   authorizeParams,
   authorizeUrl,
   codeClient,
-  goThrough,
+  completePages,
   OWN_REDIRECT,
   redeem,
-  seedPeople,
+  seedUsers,
   signIn,
   tokensOf,
   WEB_REDIRECT,
@@ -29,7 +29,7 @@ const BROWSER = '__Host-keyturn-browser'
 const FROM = { ip: '192.0.2.9', requestId: 'r' }
 
 const server = await watched()
-const { alice, bob } = await seedPeople(server.store)
+const { alice, bob } = await seedUsers(server.store)
 await server.store.clients.insert(codeClient({ id: 'pushes', requirePushedRequests: true }))
 await server.store.clients.insert(codeClient({ id: 'strict', requireSecondFactor: true }))
 
@@ -113,12 +113,16 @@ t.test(
       ['a factor to be set up', '/account/second-factor', flowOf(proven)],
     ] as const) {
       const page = await victim.open(`${path}?${new URLSearchParams({ flow })}`, { from: 'cross-site' })
-      tellsPerson(t, page, label)
+      userGetsError(t, page, label)
       t.equal(victim.cookies().has(SESSION), false, label)
     }
     const form = { ...formOf(asked, '/login/second-factor'), code: code() }
     for (const from of ['cross-site', 'same-origin'] as const) {
-      const page = await victim.ask('/login/second-factor', { method: 'POST', body: encodeForm(form), from })
+      const page = await victim.request('/login/second-factor', {
+        method: 'POST',
+        body: encodeForm(form),
+        from,
+      })
       t.equal(page.status, 403, from)
     }
     t.equal(victim.cookies().has(SESSION), false)
@@ -152,7 +156,7 @@ t.test(
     const account = await shared.open('/account')
     const csrf = String(formOf(left, '/login').csrf)
     const { path } = { path: '/account/sign-ins/end' }
-    const forged = await shared.ask(path, {
+    const forged = await shared.request(path, {
       method: 'POST',
       body: encodeForm({ csrf, all: 'yes' }),
       from: 'same-origin',
@@ -207,11 +211,11 @@ t.test(
       '/oauth2/logout/confirm',
       '/login/passkey',
     ]) {
-      const page = await victim.ask(path, { method: 'POST', body: 'a=b', from: 'cross-site' })
+      const page = await victim.request(path, { method: 'POST', body: 'a=b', from: 'cross-site' })
       t.equal(page.status, 403, path)
     }
     const body = url.slice(url.indexOf('?') + 1)
-    const posted = await victim.ask(AUTHORIZE, { method: 'POST', body, from: 'cross-site' })
+    const posted = await victim.request(AUTHORIZE, { method: 'POST', body, from: 'cross-site' })
     t.equal(posted.status, 303)
     t.same(victim.cookies(), cookies, 'responses to requests without cookies set none')
     t.ok((await victim.open(posted.location ?? '')).away?.params.has('code'), 'no one signs in twice')
@@ -441,7 +445,7 @@ t.test(
         Object.keys(overrides).length > 0 ? await open.open(url) : await open.open('/login?account=other')
       const { csrf, flow } = formOf(page, '/login')
       const body = encodeForm({ csrf: String(csrf), flow: String(flow), code: code() })
-      const answer = await open.ask('/login/second-factor', { method: 'POST', body, from: 'same-origin' })
+      const answer = await open.request('/login/second-factor', { method: 'POST', body, from: 'same-origin' })
       t.match(answer.location, /^\/login\?/, JSON.stringify(overrides))
       t.equal((await open.open(answer.location ?? '')).path, '/login')
     }
@@ -469,7 +473,7 @@ t.test(
     const { csrf, flow } = formOf(page, '/login/passkey')
     const credential = device.get(challenge?.options as never)
     const form = { csrf: String(csrf), flow: String(flow), credential, challenge: challenge?.challenge ?? '' }
-    const alone = await browser.ask('/login/passkey', {
+    const alone = await browser.request('/login/passkey', {
       method: 'POST',
       body: encodeForm(form),
       from: 'same-origin',
@@ -495,7 +499,7 @@ t.test(
     t.equal(honest.away?.params.get('error'), 'invalid_request', 'this client must push its requests')
     const signOut = await browser.open(`/oauth2/logout?${params}`)
     const logoutFlow = formOf(signOut, '/oauth2/logout/confirm').flow ?? ''
-    const posted = await browser.ask('/oauth2/logout', { method: 'POST', body: String(params) })
+    const posted = await browser.request('/oauth2/logout', { method: 'POST', body: String(params) })
     const logoutArrival = new URL(posted.location ?? '', ISSUER).searchParams.get('arrival') ?? ''
     const returning = await browser.open('/login?account=other')
     const accountFlow = formOf(returning, '/login').flow ?? ''
@@ -504,16 +508,16 @@ t.test(
       for (const path of [AUTHORIZE, '/consent', '/account/second-factor']) {
         const page = await browser.open(`${path}?${new URLSearchParams({ flow })}`)
         t.notOk(page.away, path)
-        if (path !== '/account/second-factor') tellsPerson(t, page, path)
+        if (path !== '/account/second-factor') userGetsError(t, page, path)
       }
     }
     for (const text of [logoutArrival, logoutFlow]) {
-      tellsPerson(t, await browser.open(`${AUTHORIZE}?${new URLSearchParams({ arrival: text })}`))
+      userGetsError(t, await browser.open(`${AUTHORIZE}?${new URLSearchParams({ arrival: text })}`))
     }
-    const arrived = await browser.ask(AUTHORIZE, { method: 'POST', body: String(authorizeParams()) })
+    const arrived = await browser.request(AUTHORIZE, { method: 'POST', body: String(authorizeParams()) })
     const arrival = new URL(arrived.location ?? '', ISSUER).searchParams.get('arrival') ?? ''
-    tellsPerson(t, await browser.open(`/oauth2/logout?${new URLSearchParams({ arrival })}`))
-    tellsPerson(t, await browser.open(`/consent?${new URLSearchParams({ flow: arrival })}`))
+    userGetsError(t, await browser.open(`/oauth2/logout?${new URLSearchParams({ arrival })}`))
+    userGetsError(t, await browser.open(`/consent?${new URLSearchParams({ flow: arrival })}`))
     t.ok((await browser.open(authorizeUrl({ client_id: 'own' }))).away, 'no one was signed out by it')
   },
 )
@@ -555,9 +559,9 @@ async function everyPage(t: Test): Promise<Record<string, Page>> {
   pages['signed out'] = await browser.open('/signed-out')
   pages['unknown client'] = await browser.open(authorizeUrl({ client_id: 'nobody' }))
   pages.expired = await browser.open('/consent?flow=x')
-  pages.forged = await browser.ask('/consent', { method: 'POST', body: 'a=b', from: 'cross-site' })
-  pages['no form'] = await browser.ask('/login', { method: 'POST', body: '%zz' })
-  pages['too large'] = await browser.ask('/login', { method: 'POST', body: `a=${'x'.repeat(70_000)}` })
+  pages.forged = await browser.request('/consent', { method: 'POST', body: 'a=b', from: 'cross-site' })
+  pages['no form'] = await browser.request('/login', { method: 'POST', body: '%zz' })
+  pages['too large'] = await browser.request('/login', { method: 'POST', body: `a=${'x'.repeat(70_000)}` })
   return pages
 }
 
@@ -566,7 +570,9 @@ t.test(
   async (t) => {
     for (const [label, page] of Object.entries(await everyPage(t))) {
       // A QR code is an inline image.
-      const problems = guardProblems(page).filter((one) => !one.startsWith('img data:image/svg+xml;base64,'))
+      const problems = protectionProblems(page).filter(
+        (one) => !one.startsWith('img data:image/svg+xml;base64,'),
+      )
       t.same(problems, [], label)
       t.same(foreignIn(page), [], label)
       const path = new URL(page.url).pathname
@@ -590,11 +596,11 @@ t.test(
 
 t.test('with an issuer path everything stays below it except cookies', async (t) => {
   const tenant = await watched({ ISSUER: 'https://issuer.test/tenant' })
-  await seedPeople(tenant.store)
+  await seedUsers(tenant.store)
   const browser = openBrowser(tenant)
   const start = await browser.open(`/tenant${authorizeUrl()}`)
   const consent = await browser.submit(start, login('alice'))
-  t.equal((await goThrough(browser, consent)).away?.params.get('iss'), 'https://issuer.test/tenant')
+  t.equal((await completePages(browser, consent)).away?.params.get('iss'), 'https://issuer.test/tenant')
   const account = await browser.open('/tenant/account')
   for (const page of [start, consent, account, await browser.open('/tenant/consent?flow=x')]) {
     t.match(page.path, /^\/tenant\//)
@@ -602,7 +608,7 @@ t.test('with an issuer path everything stays below it except cookies', async (t)
     const assets = [...page.body.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, url = '']) => url)
     for (const url of [...addresses, ...assets]) t.match(url, /^(?:\/tenant\/|#)/, page.path)
   }
-  t.equal((await browser.ask('/account')).status, 404)
+  t.equal((await browser.request('/account')).status, 404)
   for (const { attributes } of browser.jar.values())
     t.equal(attributes.path, '/', 'required by the __Host- prefix')
 })

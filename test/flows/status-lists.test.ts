@@ -2,7 +2,7 @@ import { inflateSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { createUsers } from '../../src/accounts/users.ts'
 import { LIST_SIZE } from '../../src/store/contracts/status.ts'
-import { verifying } from '../support/issuers/verifier.ts'
+import { testVerifier } from '../support/issuers/verifier.ts'
 import { tablesOf } from '../support/server/database-dump.ts'
 import { basic, claimsOf, clientCredentials, login, post, refresh } from '../support/server/requests.ts'
 import { seed } from '../support/server/seed.ts'
@@ -23,7 +23,7 @@ const statusOf = (token: string) =>
   (claimsOf(token).status as { status_list: { idx: number; uri: string } }).status_list
 
 /** What happens in the time within which a revocation must arrive: the server polls, then the verifiers poll. */
-async function pass(server: TestServer, ...verifiers: ReturnType<typeof verifying>[]) {
+async function pass(server: TestServer, ...verifiers: ReturnType<typeof testVerifier>[]) {
   await server.poll()
   server.clock.tick(TTL + POLL)
   for (const { verifier } of verifiers) await verifier.ready()
@@ -135,7 +135,7 @@ t.test(
     const alice = await users.find('alice')
     const machine = async () => (await clientCredentials(server)).json().access_token as string
     const signIn = async () => (await login(server)).json() as { access_token: string; refresh_token: string }
-    const verifiers = [1, 2, 3].map(() => verifying(server, { statusList: { onStale: 'reject' } }))
+    const verifiers = [1, 2, 3].map(() => testVerifier(server, { statusList: { onStale: 'reject' } }))
     t.teardown(() => {
       for (const { verifier } of verifiers) verifier.close()
     })
@@ -208,7 +208,7 @@ t.test('a client disabled and enabled again gets unrevoked indices', async (t) =
   await server.store.clients.replace(machine)
   await server.poll()
   const fresh = (await clientCredentials(server)).json().access_token
-  const one = verifying(server, { statusList: true })
+  const one = testVerifier(server, { statusList: true })
   t.teardown(() => one.verifier.close())
   await one.verifier.ready()
   t.equal(await one.verdict(old), 'revoked')
@@ -225,7 +225,7 @@ t.test('a revocation remains after a restart, on every node, until the token exp
   await first.close()
   const second = await testServer({ database, masterKey, clock: first.clock })
   t.teardown(() => second.close())
-  const { verifier, verdict } = verifying(second, { statusList: true })
+  const { verifier, verdict } = testVerifier(second, { statusList: true })
   t.teardown(() => verifier.close())
   await verifier.ready()
   t.equal(await verdict(token), 'revoked')
@@ -275,7 +275,7 @@ t.test('revoking one token of a sign-in does not sign the user out', async (t) =
   const first = (await login(server)).json()
   await post(server, '/oauth2/revoke', { token: first.access_token }, { authorization: basic('app') })
   const second = (await refresh(server, first.refresh_token)).json()
-  const one = verifying(server, { statusList: true })
+  const one = testVerifier(server, { statusList: true })
   t.teardown(() => one.verifier.close())
   await server.poll()
   await one.verifier.ready()

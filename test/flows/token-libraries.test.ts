@@ -7,7 +7,7 @@ import { base64url, clientKey, compact } from '../support/server/jws.ts'
 import { listen } from '../support/server/listen.ts'
 import { claimsOf, clientCredentials } from '../support/server/requests.ts'
 import { client, ORDERS, PASSWORD, SECRET, seed } from '../support/server/seed.ts'
-import { active } from '../support/server/tokens.ts'
+import { isActive } from '../support/server/tokens.ts'
 import { type Jwks, verifyAccessToken } from './rfc7515-verifier.ts'
 
 const { server, issuer } = await listen(t)
@@ -75,7 +75,7 @@ t.test(
         const expected = { issuer, audience: ORDERS, now: server.clock.now() }
         t.throws(() => verifyAccessToken(forged, jwks, expected), `${what} as ${alg}: node:crypto`)
         await t.rejects(jwtVerify(forged, keys, { issuer, audience: ORDERS }), `${what} as ${alg}: jose`)
-        t.equal(await active(server, forged, 'machine'), false, `${what} as ${alg}: our introspection`)
+        t.equal(await isActive(server, forged, 'machine'), false, `${what} as ${alg}: our introspection`)
       }
     }
   },
@@ -123,7 +123,7 @@ for (const algorithm of ['oauth2', 'oidc'] as const) {
         t.match(state, { active: true, client_id: id })
         const revoked = await oauth.revocationRequest(as, self, authentication, token, insecure)
         await oauth.processRevocationResponse(revoked)
-        t.equal(await active(server, token, 'machine'), false)
+        t.equal(await isActive(server, token, 'machine'), false)
       }
     },
   )

@@ -7,7 +7,7 @@ import { createSendLogoutToken } from '../../src/oauth/logout/send-logout-token.
 import { describeSql } from '../../src/tracing/trace-store.ts'
 import { untraced } from '../../src/tracing/tracing.ts'
 import { openBrowser } from '../support/browser/browser.ts'
-import { redeem, seedPeople, signIn } from '../support/browser/sign-in.ts'
+import { redeem, seedUsers, signIn } from '../support/browser/sign-in.ts'
 import { asserting, assertion, clientKey } from '../support/server/jws.ts'
 import { freePort } from '../support/server/listen.ts'
 import { type Collector, collector, type SeenSpan, tracingTo } from '../support/server/otlp.ts'
@@ -234,7 +234,7 @@ t.test('a refused request is not a span error and records the OAuth error code',
 })
 
 t.test('a failing store marks its span and the request span as errors', async (t) => {
-  const { server, spans } = await started(t, {}, { unkept: 'the store is gone' })
+  const { server, spans } = await started(t, {}, { skipAuditCheck: 'the store is gone' })
   const { refresh_token: token } = (await login(server)).json()
   await server.store.db.close()
   t.equal((await refresh(server, token)).statusCode, 503)
@@ -294,7 +294,7 @@ t.test('a browser sign-in has one trace per page, and the token request has its 
   const tracing = tracingTo(otlp.url)
   const server = await testServer({ tracing })
   t.teardown(() => server.close())
-  await seedPeople(server.store)
+  await seedUsers(server.store)
   await server.poll()
   const { code } = await signIn(openBrowser(server))
   t.equal((await redeem(server, code)).statusCode, 200)

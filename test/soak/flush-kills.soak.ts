@@ -6,7 +6,7 @@ import {
   type Folder,
   seededFolder,
   signIn,
-  withInside,
+  withOpened,
 } from '../support/processes/data-folder.ts'
 import { withoutStrace } from '../support/processes/fault-injection.ts'
 import { type ProcessOptions, runProgram, startServer } from '../support/processes/process.ts'
@@ -56,7 +56,7 @@ async function killInFlushes(t: Test, flushes: number): Promise<void> {
   const memory: Memory = { chains: [], accessTokens: [], ringVersion: 1 }
   for (let nth = 1; nth <= flushes; nth += 1) {
     const missing = 5 - memory.chains.length
-    const added = await withInside(folder, (inside) => signIn(inside, missing), scaledClock(clock))
+    const added = await withOpened(folder, (inside) => signIn(inside, missing), scaledClock(clock))
     memory.chains.push(...added.map(chainOf))
     const dying = await startServer(t, folder, { clock, ...dieIn('fsync,fdatasync', nth) })
     const { accessTokens, failures } = await load(dying, memory.chains)

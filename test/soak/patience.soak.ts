@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import t from 'tap'
 import { CONNECTION_LIMITS } from '../../src/http/app.ts'
-import { seededFolder, signIn, withInside } from '../support/processes/data-folder.ts'
+import { seededFolder, signIn, withOpened } from '../support/processes/data-folder.ts'
 import { type ServerProcess, startServer } from '../support/processes/process.ts'
 import { basic, encodeForm, post, refresh } from '../support/server/requests.ts'
 import { openConnection, postBytes } from '../support/server/tcp-connection.ts'
@@ -38,7 +38,7 @@ t.test(
   'half a minute of misbehaving clients leaves nothing behind (docs/security.md Q16, Q19)',
   async (t) => {
     const folder = await seededFolder(t, { LOG_LEVEL: 'debug' })
-    const tokens = await withInside(folder, (inside) => signIn(inside, 20))
+    const tokens = await withOpened(folder, (inside) => signIn(inside, 20))
     const server = await startServer(t, folder, { log: 'unread' })
     const polite = () =>
       Promise.all(Array.from({ length: 20 }, () => post(server, '/oauth2/token', { junk: 'x'.repeat(5000) })))

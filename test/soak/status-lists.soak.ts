@@ -1,6 +1,6 @@
 /** Status lists at the size and load that the quick tests only approximate. */
 import t from 'tap'
-import { verifying } from '../support/issuers/verifier.ts'
+import { testVerifier } from '../support/issuers/verifier.ts'
 import { basic, claimsOf, clientCredentials, encodeForm, login, post } from '../support/server/requests.ts'
 import { client, SECRET, seed } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
@@ -66,7 +66,7 @@ t.test(
     await seed(server.store)
     await server.store.clients.insert(client({ id: 'busy' }))
     const verifiers = Array.from({ length: 10 }, () =>
-      verifying(server, { statusList: { onStale: 'reject' } }),
+      testVerifier(server, { statusList: { onStale: 'reject' } }),
     )
     t.teardown(() => {
       for (const { verifier } of verifiers) verifier.close()

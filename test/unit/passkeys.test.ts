@@ -6,9 +6,9 @@ import {
   type Authenticator,
   cbor,
   createAuthenticator,
-  type Twist,
+  type Overrides,
 } from '../support/browser/authenticator.ts'
-import { type FactorsWorld, FROM, factorsWorld } from '../support/server/factors.ts'
+import { CONTEXT, type FactorsWorld, factorsWorld } from '../support/server/factors.ts'
 import { MASTER_KEY } from '../support/server/keys.ts'
 
 async function world(t: Test, issuer?: string): Promise<FactorsWorld> {
@@ -20,18 +20,29 @@ async function world(t: Test, issuer?: string): Promise<FactorsWorld> {
 async function register(w: FactorsWorld, device: Authenticator, owner = w.alice, name = 'My phone') {
   const begun = await w.factors.startPasskeyRegistration(owner)
   if (!begun) throw new Error('there is no room')
-  return w.factors.finishPasskeyRegistration(owner, name, device.create(begun.options), begun.challenge, FROM)
+  return w.factors.finishPasskeyRegistration(
+    owner,
+    name,
+    device.create(begun.options),
+    begun.challenge,
+    CONTEXT,
+  )
 }
 
 /** Begin and finish; as a second factor if a user is named. */
-async function signIn(w: FactorsWorld, device: Authenticator, userId: string | null, twist: Twist = {}) {
+async function signIn(
+  w: FactorsWorld,
+  device: Authenticator,
+  userId: string | null,
+  overrides: Overrides = {},
+) {
   const begun = await w.factors.startPasskeyAuthentication(userId)
   if (!begun) throw new Error('there is no passkey')
   return w.factors.finishPasskeyAuthentication(
-    device.get(begun.options, twist),
+    device.get(begun.options, overrides),
     begun.challenge,
     userId,
-    FROM,
+    CONTEXT,
   )
 }
 
@@ -85,7 +96,7 @@ t.test('a registered passkey can be used as a second factor and alone', async (t
   t.same(await signIn(w, device, w.alice.id, second), { ...proof, userVerified: false })
   t.match(await w.factors.listPasskeys(w.alice.id), [{ counter: 4, lastUsedAt: w.clock.now() }])
   t.same(reasons(w), [])
-  const by = { actor: `user:${w.alice.id}`, sub: w.alice.id, ip: FROM.ip, request_id: FROM.requestId }
+  const by = { actor: `user:${w.alice.id}`, sub: w.alice.id, ip: CONTEXT.ip, request_id: CONTEXT.requestId }
   t.match(w.logger.audits('factor.enrolled'), [{ ...by, action: 'passkey', target: device.id }])
   t.match(w.logger.audits('factor.used'), [{ ...by, action: 'passkey', target: device.id }, by, by])
 })
@@ -110,7 +121,7 @@ t.test(
   },
 )
 
-const elsewhere: Readonly<Record<string, Twist>> = {
+const elsewhere: Readonly<Record<string, Overrides>> = {
   'another origin': { origin: 'https://login.example.evil.example' },
   'our host on another port': { origin: 'https://login.example:8443' },
   'our host without TLS': { origin: 'http://login.example' },
@@ -125,11 +136,11 @@ const elsewhere: Readonly<Record<string, Twist>> = {
 
 t.test('a registration from another origin is refused and stores nothing (WebAuthn §7.1)', async (t) => {
   const w = await world(t)
-  for (const [what, twist] of Object.entries({ ...elsewhere, 'a sign-in': { type: 'webauthn.get' } })) {
+  for (const [what, overrides] of Object.entries({ ...elsewhere, 'a sign-in': { type: 'webauthn.get' } })) {
     const begun = await w.factors.startPasskeyRegistration(w.alice)
-    const json = w.device().create(begun?.options ?? never(), twist)
+    const json = w.device().create(begun?.options ?? never(), overrides)
     const finish = (text: string) =>
-      w.factors.finishPasskeyRegistration(w.alice, 'x', text, begun?.challenge ?? '', FROM)
+      w.factors.finishPasskeyRegistration(w.alice, 'x', text, begun?.challenge ?? '', CONTEXT)
     t.equal(await finish(json), null, what)
     t.not(await finish(w.device().create(begun?.options ?? never())), null, 'the challenge was not consumed')
   }
@@ -140,12 +151,12 @@ t.test('a sign-in from another origin is refused, for every user (WebAuthn §7.2
   const w = await world(t)
   const device = w.device()
   await register(w, device)
-  for (const [what, twist] of Object.entries({
+  for (const [what, overrides] of Object.entries({
     ...elsewhere,
     'a registration': { type: 'webauthn.create' },
   })) {
-    t.equal(await signIn(w, device, w.alice.id, twist), null, what)
-    t.equal(await signIn(w, device, null, twist), null, `${what}, alone`)
+    t.equal(await signIn(w, device, w.alice.id, overrides), null, what)
+    t.equal(await signIn(w, device, null, overrides), null, `${what}, alone`)
   }
   t.same(new Set(reasons(w)), new Set(['invalid']))
   t.not(await signIn(w, device, null), null)
@@ -157,7 +168,7 @@ t.test('a passkey used alone must have verified the user', async (t) => {
   await register(w, device)
   t.equal(await signIn(w, device, null, { userVerified: false }), null)
   t.match(w.logger.audits('factor.failed'), [
-    { sub: w.alice.id, action: 'passkey', reason: 'invalid', ip: FROM.ip, request_id: FROM.requestId },
+    { sub: w.alice.id, action: 'passkey', reason: 'invalid', ip: CONTEXT.ip, request_id: CONTEXT.requestId },
   ])
   t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
 })
@@ -169,7 +180,7 @@ t.test(
     const device = w.device()
     const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
     const json = device.create(begun.options, { userVerified: false })
-    t.not(await w.factors.finishPasskeyRegistration(w.alice, 'Key', json, begun.challenge, FROM), null)
+    t.not(await w.factors.finishPasskeyRegistration(w.alice, 'Key', json, begun.challenge, CONTEXT), null)
     t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
   },
 )
@@ -180,7 +191,7 @@ t.test('a challenge that was used, has expired or had another purpose is refused
   await register(w, device)
   const begun = (await w.factors.startPasskeyAuthentication(w.alice.id)) ?? never()
   const finish = (challenge: string, userId: string | null = w.alice.id) =>
-    w.factors.finishPasskeyAuthentication(device.get(begun.options), challenge, userId, FROM)
+    w.factors.finishPasskeyAuthentication(device.get(begun.options), challenge, userId, CONTEXT)
 
   t.equal(await finish(begun.challenge, null), null, 'issued for a second factor')
   t.equal(await finish(begun.challenge, w.bob.id), null, 'issued for another user')
@@ -193,15 +204,15 @@ t.test('a challenge that was used, has expired or had another purpose is refused
   t.same(new Set(reasons(w)), new Set(['stale']))
 
   const late = (await w.factors.startPasskeyAuthentication(null)) ?? never()
-  const other = w.with(Buffer.alloc(32, 2))
+  const other = w.withDataKey(Buffer.alloc(32, 2))
   const json = () => device.get(late.options)
-  t.equal(await other.finishPasskeyAuthentication(json(), late.challenge, null, FROM), null)
+  t.equal(await other.finishPasskeyAuthentication(json(), late.challenge, null, CONTEXT), null)
   w.clock.tick(299)
-  t.not(await w.factors.finishPasskeyAuthentication(json(), late.challenge, null, FROM), null)
+  t.not(await w.factors.finishPasskeyAuthentication(json(), late.challenge, null, CONTEXT), null)
   const later = (await w.factors.startPasskeyAuthentication(null)) ?? never()
   w.clock.tick(300)
   const answer = device.get(later.options)
-  t.equal(await w.factors.finishPasskeyAuthentication(answer, later.challenge, null, FROM), null)
+  t.equal(await w.factors.finishPasskeyAuthentication(answer, later.challenge, null, CONTEXT), null)
 })
 
 t.test(
@@ -213,10 +224,10 @@ t.test(
     await register(w, device)
     const begun = (await w.factors.startPasskeyAuthentication(null)) ?? never()
     const answer = device.get(begun.options)
-    const nodes = [w.factors, w.with(MASTER_KEY)]
+    const nodes = [w.factors, w.withDataKey(MASTER_KEY)]
     const outcome = await winners(50, async (i) => {
       const node = nodes[i % 2] ?? never()
-      return (await node.finishPasskeyAuthentication(answer, begun.challenge, null, FROM)) !== null
+      return (await node.finishPasskeyAuthentication(answer, begun.challenge, null, CONTEXT)) !== null
     })
     t.same(outcome, { won: 1, lost: 49 })
   },
@@ -227,7 +238,7 @@ t.test('of fifty concurrent registrations one is stored (RFC 7523 §3; docs/secu
   const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
   const outcome = await winners(50, async () => {
     const json = w.device().create(begun.options)
-    return (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM)) !== null
+    return (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, CONTEXT)) !== null
   })
   t.same(outcome, { won: 1, lost: 49 })
   t.equal((await w.factors.summary(w.alice.id)).passkeys, 1)
@@ -261,7 +272,7 @@ t.test('a signature by another key is refused for every credential id', async (t
   answer.id = answer.rawId = device.id
   answer.response.userHandle = Buffer.from(w.alice.id).toString('base64url')
   const finish = () =>
-    w.factors.finishPasskeyAuthentication(JSON.stringify(answer), begun.challenge, null, FROM)
+    w.factors.finishPasskeyAuthentication(JSON.stringify(answer), begun.challenge, null, CONTEXT)
   t.equal(await finish(), null)
   t.same(reasons(w), ['invalid'])
 })
@@ -311,7 +322,7 @@ t.test('only attestation none is accepted, so that no certificate URLs are follo
     const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
     const json = w.device().create(begun.options, { attestation })
     t.equal(
-      await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM),
+      await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, CONTEXT),
       null,
       attestation.fmt,
     )
@@ -321,7 +332,7 @@ t.test('only attestation none is accepted, so that no certificate URLs are follo
   const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
   const json = w.device().create(begun.options, { selfAttested: true })
   t.not(
-    await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, FROM),
+    await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, CONTEXT),
     null,
     'signed by the new key itself',
   )
@@ -352,20 +363,23 @@ t.test('malformed responses are refused without an exception', async (t) => {
   for (const json of broken(get)) {
     // A change of a value that a sign-in does not read is still accepted.
     if (/"(attestationObject|transports)"/.test(json)) continue
-    outcomes.push(await w.factors.finishPasskeyAuthentication(json, begun.challenge, null, FROM))
+    outcomes.push(await w.factors.finishPasskeyAuthentication(json, begun.challenge, null, CONTEXT))
   }
   for (const json of broken(create)) {
     if (/"(authenticatorData|signature)"/.test(json) || /"transports":\[/.test(json)) continue
-    outcomes.push(await w.factors.finishPasskeyRegistration(w.alice, 'x', json, made.challenge, FROM))
+    outcomes.push(await w.factors.finishPasskeyRegistration(w.alice, 'x', json, made.challenge, CONTEXT))
   }
   t.ok(outcomes.length > 100)
   t.same(
     outcomes.filter((outcome) => outcome !== null),
     [],
   )
-  t.not(await w.factors.finishPasskeyAuthentication(JSON.stringify(get), begun.challenge, null, FROM), null)
   t.not(
-    await w.factors.finishPasskeyRegistration(w.alice, '', JSON.stringify(create), made.challenge, FROM),
+    await w.factors.finishPasskeyAuthentication(JSON.stringify(get), begun.challenge, null, CONTEXT),
+    null,
+  )
+  t.not(
+    await w.factors.finishPasskeyRegistration(w.alice, '', JSON.stringify(create), made.challenge, CONTEXT),
     null,
   )
 })
@@ -377,8 +391,8 @@ t.test('a user has at most twenty passkeys and can remove them', async (t) => {
   t.equal(await w.factors.startPasskeyRegistration(w.alice), null)
   const [first] = devices
   const id = first?.id ?? ''
-  t.equal(await w.factors.removePasskey(w.bob, id, FROM), false)
-  t.equal(await w.factors.removePasskey(w.alice, id, FROM), true)
+  t.equal(await w.factors.removePasskey(w.bob, id, CONTEXT), false)
+  t.equal(await w.factors.removePasskey(w.alice, id, CONTEXT), true)
   t.match(w.logger.audits('factor.removed'), [{ sub: w.alice.id, action: 'passkey', target: id }])
   t.equal(await signIn(w, first ?? never(), null), null)
   t.not(await w.factors.startPasskeyRegistration(w.alice), null)

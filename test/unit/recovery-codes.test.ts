@@ -2,7 +2,7 @@ import t from 'tap'
 import { createRecoveryCodes } from '../../src/accounts/recovery-codes.ts'
 import { systemRandom } from '../../src/system.ts'
 import { winners } from '../contracts/contract.ts'
-import { FROM, factorsWorld } from '../support/server/factors.ts'
+import { CONTEXT, factorsWorld } from '../support/server/factors.ts'
 import { dataKeysOf, MASTER_KEY } from '../support/server/keys.ts'
 
 const codes = createRecoveryCodes({ dataKeys: dataKeysOf(MASTER_KEY), random: systemRandom })
@@ -69,18 +69,18 @@ t.test('with two data keys, a set names its own, and a new set is made with the 
 t.test('a code works once, for its owner only, and the stored digest does not reveal it', async (t) => {
   const { factors, alice, bob, store, logger } = await factorsWorld()
   t.teardown(() => store.db.close())
-  await factors.replaceRecoveryCodes(bob, FROM)
-  const set = await factors.replaceRecoveryCodes(alice, FROM)
+  await factors.replaceRecoveryCodes(bob, CONTEXT)
+  const set = await factors.replaceRecoveryCodes(alice, CONTEXT)
   t.equal(set.length, 10)
-  const stored = JSON.stringify(await store.db.query('SELECT * FROM recovery_codes'))
+  const stored = JSON.stringify(await store.db.query('SELECT * CONTEXT recovery_codes'))
   for (const code of set) t.notOk(stored.includes(code) || stored.includes(code.replaceAll('-', '')))
 
   const [first = '', second = ''] = set
-  t.equal(await factors.checkCode(bob, first, FROM), null)
-  t.equal(await factors.checkCode(alice, first.toLowerCase(), FROM), 'recovery')
-  t.equal(await factors.checkCode(alice, first, FROM), null)
+  t.equal(await factors.checkCode(bob, first, CONTEXT), null)
+  t.equal(await factors.checkCode(alice, first.toLowerCase(), CONTEXT), 'recovery')
+  t.equal(await factors.checkCode(alice, first, CONTEXT), null)
   t.equal((await factors.summary(alice.id)).recoveryCodes, 9)
-  t.equal(await factors.checkCode(alice, second, FROM), 'recovery')
+  t.equal(await factors.checkCode(alice, second, CONTEXT), 'recovery')
   t.match(logger.audits('factor.used'), [{ action: 'recovery', sub: alice.id }, { action: 'recovery' }])
   t.match(logger.audits('factor.failed'), [{ action: 'recovery', sub: bob.id }, { sub: alice.id }])
   t.match(logger.audits('factor.enrolled'), [{ sub: bob.id }, { sub: alice.id, action: 'recovery' }])
@@ -91,7 +91,7 @@ t.test(
   async (t) => {
     const { factors, alice, store } = await factorsWorld()
     t.teardown(() => store.db.close())
-    const [code = ''] = await factors.replaceRecoveryCodes(alice, FROM)
+    const [code = ''] = await factors.replaceRecoveryCodes(alice, CONTEXT)
     // As few as the throttle admits would prove nothing: straight through the store as well.
     const digest = codes.digest(alice.id, code, 1)
     const outcome = await winners(50, async (i) =>
@@ -106,10 +106,10 @@ t.test(
 t.test('a new set invalidates the old one', async (t) => {
   const { factors, alice, store } = await factorsWorld()
   t.teardown(() => store.db.close())
-  const [old = ''] = await factors.replaceRecoveryCodes(alice, FROM)
-  const [young = ''] = await factors.replaceRecoveryCodes(alice, FROM)
-  t.equal(await factors.checkCode(alice, old, FROM), null)
-  t.equal(await factors.checkCode(alice, young, FROM), 'recovery')
+  const [old = ''] = await factors.replaceRecoveryCodes(alice, CONTEXT)
+  const [young = ''] = await factors.replaceRecoveryCodes(alice, CONTEXT)
+  t.equal(await factors.checkCode(alice, old, CONTEXT), null)
+  t.equal(await factors.checkCode(alice, young, CONTEXT), 'recovery')
   t.equal((await factors.summary(alice.id)).recoveryCodes, 9)
 })
 
@@ -118,10 +118,10 @@ t.test(
   async (t) => {
     const { factors, alice, store } = await factorsWorld()
     t.teardown(() => store.db.close())
-    const [code = ''] = await factors.replaceRecoveryCodes(alice, FROM)
+    const [code = ''] = await factors.replaceRecoveryCodes(alice, CONTEXT)
     for (const guess of ['AAAA-AAAA-AAAA', '000000', 'nonsense', '111111', ''])
-      t.equal(await factors.checkCode(alice, guess, FROM), null)
-    await t.rejects(factors.checkCode(alice, code, FROM), { name: 'RateLimited' })
+      t.equal(await factors.checkCode(alice, guess, CONTEXT), null)
+    await t.rejects(factors.checkCode(alice, code, CONTEXT), { name: 'RateLimited' })
     t.equal((await factors.summary(alice.id)).recoveryCodes, 10)
   },
 )

@@ -1,28 +1,33 @@
 /** That an outside observer (test/cluster/rotation.test.ts) would notice nodes that break the rules. */
 import t from 'tap'
 import {
-  complaints,
   type JwksSeen,
+  type Observations,
   type RingSeen,
   type TokenSeen,
-  type Witnessed,
+  violations,
 } from '../support/processes/ring-observations.ts'
 
 t.test('every violation of the key rotation rules is reported', async (t) => {
   const set = (node: number, at: number, ...kids: string[]): JwksSeen => ({
     node,
-    asked: at,
-    came: at + 1,
+    requestedAt: at,
+    receivedAt: at + 1,
     kids: new Set(kids),
   })
-  const token = (node: number, at: number, kid: string): TokenSeen => ({ node, asked: at, came: at + 1, kid })
+  const token = (node: number, at: number, kid: string): TokenSeen => ({
+    node,
+    requestedAt: at,
+    receivedAt: at + 1,
+    kid,
+  })
   const ring = (at: number, active: string[], next: string[]): RingSeen => ({
-    asked: at,
-    came: at + 1,
+    requestedAt: at,
+    receivedAt: at + 1,
     active,
     next,
   })
-  const good: Witnessed = {
+  const good: Observations = {
     nodes: 2,
     order: ['a', 'b'],
     tokens: [token(0, 20, 'a'), token(1, 21, 'a'), token(0, 50, 'b'), token(1, 55, 'a'), token(1, 60, 'b')],
@@ -30,8 +35,8 @@ t.test('every violation of the key rotation rules is reported', async (t) => {
     rings: [ring(10, ['a'], ['b']), ring(50, ['b'], ['c'])],
     lagMs: 10,
   }
-  t.same(complaints(good), [])
-  const said = (changed: Partial<Witnessed>) => complaints({ ...good, ...changed }).join('; ')
+  t.same(violations(good), [])
+  const said = (changed: Partial<Observations>) => violations({ ...good, ...changed }).join('; ')
   const tokens = (...more: TokenSeen[]) => said({ tokens: [...good.tokens, ...more] })
   const rings = (...more: RingSeen[]) => said({ rings: [...good.rings, ...more] })
   t.match(tokens(token(0, 80, 'c')), 'c, which no rotation made active')

@@ -5,7 +5,7 @@ import { createStorageCipher } from '../../src/keys/data-keys.ts'
 import { systemRandom } from '../../src/system.ts'
 import { winners } from '../contracts/contract.ts'
 import { testClock } from '../support/server/clock.ts'
-import { type FactorsWorld, FROM, factorsWorld } from '../support/server/factors.ts'
+import { CONTEXT, type FactorsWorld, factorsWorld } from '../support/server/factors.ts'
 import { dataKeysOf, MASTER_KEY } from '../support/server/keys.ts'
 
 /** An independent implementation would be better, but the vectors below show that this one is right. */
@@ -23,7 +23,7 @@ async function enrolled(t: Test): Promise<FactorsWorld & { secret: string }> {
   t.teardown(() => world.store.db.close())
   const { secret, pending } = world.factors.startTotpSetup(world.alice)
   const code = codeAt(secret, world.clock.now())
-  t.equal(await world.factors.confirmTotpSetup(world.alice, pending, code, FROM), 'confirmed')
+  t.equal(await world.factors.confirmTotpSetup(world.alice, pending, code, CONTEXT), 'confirmed')
   world.clock.tick(60)
   return { ...world, secret }
 }
@@ -114,11 +114,11 @@ t.test('a secret has 160 random bits, and its URI has all that an authenticator 
 t.test(
   'an encrypted secret cannot be decrypted under another data key or for another user (docs/security.md Q8)',
   async (t) => {
-    const { alice, bob, store, factors, secret, clock, with: withKey } = await enrolled(t)
+    const { alice, bob, store, factors, secret, clock, withDataKey: withKey } = await enrolled(t)
     const row = await store.factors.findTotp(alice.id)
     t.notMatch(JSON.stringify(row), secret)
     const code = codeAt(secret, clock.now())
-    await t.rejects(withKey(Buffer.alloc(32, 2)).checkCode(alice, code, FROM), { name: 'DecryptionError' })
+    await t.rejects(withKey(Buffer.alloc(32, 2)).checkCode(alice, code, CONTEXT), { name: 'DecryptionError' })
     await store.factors.addTotp({
       userId: bob.id,
       encryptedSecret: row?.encryptedSecret ?? '',
@@ -126,10 +126,10 @@ t.test(
       lastStep: 0,
       createdAt: 1,
     })
-    await t.rejects(factors.checkCode(bob, code, FROM), {
+    await t.rejects(factors.checkCode(bob, code, CONTEXT), {
       message: `the authenticator secret of user ${bob.id} cannot be decrypted: the text is damaged or belongs to something else`,
     })
-    t.equal(await factors.checkCode(alice, code, FROM), 'totp')
+    t.equal(await factors.checkCode(alice, code, CONTEXT), 'totp')
   },
 )
 
@@ -141,15 +141,15 @@ t.test(
     const { secret, pending, uri } = factors.startTotpSetup(alice)
     t.match(uri, secret)
     t.notMatch(pending, secret)
-    t.equal(await factors.confirmTotpSetup(alice, pending, '000000', FROM), 'wrong')
+    t.equal(await factors.confirmTotpSetup(alice, pending, '000000', CONTEXT), 'wrong')
     t.same(await factors.summary(alice.id), { totp: false, passkeys: 0, recoveryCodes: 0 })
     t.same(factors.resumeTotpSetup(alice, pending), { secret, pending, uri })
     t.equal(factors.resumeTotpSetup(bob, pending), null, 'nobody else’s')
-    t.equal(await factors.confirmTotpSetup(bob, pending, codeAt(secret, clock.now()), FROM), 'expired')
+    t.equal(await factors.confirmTotpSetup(bob, pending, codeAt(secret, clock.now()), CONTEXT), 'expired')
 
-    t.equal(await factors.confirmTotpSetup(alice, pending, codeAt(secret, clock.now()), FROM), 'confirmed')
+    t.equal(await factors.confirmTotpSetup(alice, pending, codeAt(secret, clock.now()), CONTEXT), 'confirmed')
     t.equal((await factors.summary(alice.id)).totp, true)
-    const by = { actor: `user:${alice.id}`, sub: alice.id, ip: FROM.ip, request_id: FROM.requestId }
+    const by = { actor: `user:${alice.id}`, sub: alice.id, ip: CONTEXT.ip, request_id: CONTEXT.requestId }
     t.match(logger.audits('factor.enrolled'), [{ ...by, action: 'totp' }])
   },
 )
@@ -160,10 +160,10 @@ t.test('a setup that expired, was used or was replaced must be started again', a
   const [old, first, second] = [1, 2, 3].map(() => factors.startTotpSetup(alice))
   if (!old || !first || !second) throw new Error('three were begun')
   const confirm = (setup: { secret: string; pending: string }) =>
-    factors.confirmTotpSetup(alice, setup.pending, codeAt(setup.secret, clock.now()), FROM)
+    factors.confirmTotpSetup(alice, setup.pending, codeAt(setup.secret, clock.now()), CONTEXT)
   t.equal(await confirm(first), 'confirmed')
   t.equal(await confirm(second), 'expired', 'one exists')
-  await factors.removeTotp(alice, FROM)
+  await factors.removeTotp(alice, CONTEXT)
   t.equal(await confirm(first), 'expired', 'it was used')
   clock.tick(899)
   t.not(factors.resumeTotpSetup(alice, old.pending), null)
@@ -178,19 +178,19 @@ t.test('the code that confirmed the setup cannot be used again (RFC 6238 §5.2)'
   t.teardown(() => store.db.close())
   const { secret, pending } = factors.startTotpSetup(alice)
   const code = codeAt(secret, clock.now())
-  await factors.confirmTotpSetup(alice, pending, code, FROM)
-  t.equal(await factors.checkCode(alice, code, FROM), null)
+  await factors.confirmTotpSetup(alice, pending, code, CONTEXT)
+  t.equal(await factors.checkCode(alice, code, CONTEXT), null)
 })
 
 t.test('using a code invalidates it and all older ones (RFC 6238 §5.2)', async (t) => {
   const { factors, alice, clock, secret, logger } = await enrolled(t)
   const [before, code] = [codeAt(secret, clock.now() - 30), codeAt(secret, clock.now())]
-  t.equal(await factors.checkCode(alice, code, FROM), 'totp')
-  t.equal(await factors.checkCode(alice, code, FROM), null)
-  t.equal(await factors.checkCode(alice, before, FROM), null)
+  t.equal(await factors.checkCode(alice, code, CONTEXT), 'totp')
+  t.equal(await factors.checkCode(alice, code, CONTEXT), null)
+  t.equal(await factors.checkCode(alice, before, CONTEXT), null)
   clock.tick(30)
-  t.equal(await factors.checkCode(alice, code, FROM), null, 'although the time window would allow it')
-  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
+  t.equal(await factors.checkCode(alice, code, CONTEXT), null, 'although the time window would allow it')
+  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), CONTEXT), 'totp')
   t.match(logger.audits('factor.used'), [{ action: 'totp', sub: alice.id }, { action: 'totp' }])
   t.equal(logger.audits('factor.failed').length, 3)
 })
@@ -210,18 +210,18 @@ t.test(
 
 t.test('a code works neither for another user nor for a user without an authenticator', async (t) => {
   const { factors, bob, clock, secret } = await enrolled(t)
-  t.equal(await factors.checkCode(bob, codeAt(secret, clock.now()), FROM), null)
+  t.equal(await factors.checkCode(bob, codeAt(secret, clock.now()), CONTEXT), null)
 })
 
 t.test(
   'after five guesses from one address even the right code is refused (RFC 6749 §10.10; docs/security.md P5)',
   async (t) => {
     const { factors, alice, bob, clock, secret, logger } = await enrolled(t)
-    for (let i = 0; i < 5; i += 1) t.equal(await factors.checkCode(alice, '000000', FROM), null)
-    const right = () => factors.checkCode(alice, codeAt(secret, clock.now()), FROM)
+    for (let i = 0; i < 5; i += 1) t.equal(await factors.checkCode(alice, '000000', CONTEXT), null)
+    const right = () => factors.checkCode(alice, codeAt(secret, clock.now()), CONTEXT)
     await t.rejects(right(), { name: 'RateLimited', retryAfter: 300 })
     t.match(logger.audits('factor.failed').at(-1), { sub: alice.id, action: 'totp', reason: 'rate_limited' })
-    t.equal(await factors.checkCode(bob, '000000', FROM), null, 'another account is not affected')
+    t.equal(await factors.checkCode(bob, '000000', CONTEXT), null, 'another account is not affected')
     clock.tick(300)
     t.equal(await right(), 'totp')
   },
@@ -229,20 +229,20 @@ t.test(
 
 t.test('after ten guesses from all addresses codes are refused except from known addresses', async (t) => {
   const { factors, alice, clock, secret } = await enrolled(t)
-  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
+  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), CONTEXT), 'totp')
   clock.tick(30)
   for (let i = 0; i < 10; i += 1) {
     t.equal(await factors.checkCode(alice, '000000', { ip: `198.51.100.${i}`, requestId: 'r' }), null)
   }
   const elsewhere = { ip: '203.0.113.1', requestId: 'r' }
   await t.rejects(factors.checkCode(alice, '000000', elsewhere), { name: 'RateLimited', retryAfter: 600 })
-  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), 'totp')
+  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), CONTEXT), 'totp')
 })
 
 t.test('a removed secret is not accepted', async (t) => {
   const { factors, alice, clock, secret, logger } = await enrolled(t)
-  t.equal(await factors.removeTotp(alice, FROM), true)
-  t.equal(await factors.removeTotp(alice, FROM), false)
-  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), FROM), null)
+  t.equal(await factors.removeTotp(alice, CONTEXT), true)
+  t.equal(await factors.removeTotp(alice, CONTEXT), false)
+  t.equal(await factors.checkCode(alice, codeAt(secret, clock.now()), CONTEXT), null)
   t.match(logger.audits('factor.removed'), [{ action: 'totp', sub: alice.id }])
 })

@@ -1,20 +1,20 @@
 /** Finding the keys: RFC 8414 §3, OpenID Connect Discovery §4. */
 import t from 'tap'
 import {
+  type FakeIssuer,
+  fakeIssuer,
   JWKS,
   METADATA,
   OPENID,
-  type StandIn,
   signingKey,
-  standIn,
   verdict,
-} from '../support/issuers/stand-in-issuer.ts'
+} from '../support/issuers/fake-issuer.ts'
 
-const answer = (issuer: StandIn, path: string, body: unknown, status = 200) =>
+const answer = (issuer: FakeIssuer, path: string, body: unknown, status = 200) =>
   issuer.routes.set(path, (_, response) => response.writeHead(status).end(JSON.stringify(body)))
 
 t.test('the keys are found with one request for the metadata of RFC 8414', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   for (let i = 0; i < 3; i += 1)
     t.equal(await verdict(verifier, await issuer.token({ jti: `${i}` })), 'accepted')
@@ -22,7 +22,7 @@ t.test('the keys are found with one request for the metadata of RFC 8414', async
 })
 
 t.test('the keys are found with OpenID Connect Discovery if there is no metadata of RFC 8414', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   answer(issuer, METADATA, {}, 404)
   answer(issuer, OPENID, { issuer: issuer.issuer, jwks_uri: issuer.origin + JWKS })
   t.equal(await verdict(issuer.verifier(), await issuer.token()), 'accepted')
@@ -30,7 +30,7 @@ t.test('the keys are found with OpenID Connect Discovery if there is no metadata
 })
 
 t.test('the path of an issuer comes after the well-known part, or before it (RFC 8414 §3.1)', async (t) => {
-  const issuer = await standIn(t, { path: '/tenant/1' })
+  const issuer = await fakeIssuer(t, { path: '/tenant/1' })
   t.equal(await verdict(issuer.verifier(), await issuer.token()), 'accepted')
   t.same(issuer.requests, [`${METADATA}/tenant/1`, JWKS])
   answer(issuer, `${METADATA}/tenant/1`, {}, 404)
@@ -42,7 +42,7 @@ t.test('the path of an issuer comes after the well-known part, or before it (RFC
 t.test(
   'a final slash of the issuer is dropped in the address of the metadata, but kept in the name of the issuer',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const slashed = `${issuer.issuer}/`
     answer(issuer, METADATA, { issuer: slashed, jwks_uri: issuer.origin + JWKS })
     t.equal(
@@ -54,7 +54,7 @@ t.test(
 )
 
 t.test('metadata is refused unless its issuer matches exactly (RFC 8414 §3.3)', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   for (const name of [
     `${issuer.issuer}/`,
     issuer.issuer.toUpperCase(),
@@ -70,7 +70,7 @@ t.test('metadata is refused unless its issuer matches exactly (RFC 8414 §3.3)',
 })
 
 t.test('malformed metadata and metadata without jwks_uri make the keys unavailable', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const { issuer: name } = issuer
   for (const body of [
     null,
@@ -89,7 +89,7 @@ t.test('malformed metadata and metadata without jwks_uri make the keys unavailab
 })
 
 t.test('an issuer on https must not name keys on plain http, and no issuer may name a file', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const plain = issuer.origin + JWKS
   const asked: string[] = []
   const https = issuer.verifier({
@@ -106,14 +106,14 @@ t.test('an issuer on https must not name keys on plain http, and no issuer may n
 })
 
 t.test('with jwksUri no metadata is fetched', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier({ jwksUri: issuer.origin + JWKS })
   t.equal(await verdict(verifier, await issuer.token()), 'accepted')
   t.same(issuer.requests, [JWKS])
 })
 
 t.test('keys that have moved are found at their new address', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   t.equal(await verdict(verifier, await issuer.token()), 'accepted')
   const second = await signingKey('second')
@@ -127,7 +127,7 @@ t.test('keys that have moved are found at their new address', async (t) => {
 })
 
 t.test('metadata is fetched again after an hour, and stays in use while that fails', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   const good = async () => verdict(verifier, await issuer.token())
   t.equal(await good(), 'accepted')
@@ -144,8 +144,8 @@ t.test('metadata is fetched again after an hour, and stays in use while that fai
 t.test(
   'redirects are not followed, because keys come only from the address in the metadata (RFC 8725 §3.10)',
   async (t) => {
-    const issuer = await standIn(t)
-    const thief = await standIn(t, { key: await signingKey('key-1') })
+    const issuer = await fakeIssuer(t)
+    const thief = await fakeIssuer(t, { key: await signingKey('key-1') })
     for (const path of [METADATA, JWKS]) {
       issuer.routes.clear()
       issuer.routes.set(path, (_, response) =>
@@ -162,7 +162,7 @@ t.test(
 )
 
 t.test('metadata and keys that are too large are refused before they are read to the end', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const endless = (response: import('node:http').ServerResponse) => {
     const chunk = Buffer.alloc(65_536, ' ')
     const more = () => {
@@ -180,8 +180,8 @@ t.test('metadata and keys that are too large are refused before they are read to
 })
 
 t.test('everything can be fetched from a mirror, and is checked as if it came from the issuer', async (t) => {
-  const issuer = await standIn(t)
-  const mirror = await standIn(t)
+  const issuer = await fakeIssuer(t)
+  const mirror = await fakeIssuer(t)
   await issuer.stop()
   mirror.routes.set(`/copy${METADATA}`, (_, response) =>
     response.end(JSON.stringify({ issuer: issuer.issuer, jwks_uri: issuer.origin + JWKS })),

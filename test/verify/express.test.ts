@@ -5,7 +5,7 @@ import express, { type Express } from 'express'
 import t, { type Test } from 'tap'
 import { keyturnExpress, requireRole, requireScope } from '../../packages/verify/index.ts'
 import { bearerGuards, type Call, callTo } from '../contracts/bearer-guards.ts'
-import { standIn } from '../support/issuers/stand-in-issuer.ts'
+import { fakeIssuer } from '../support/issuers/fake-issuer.ts'
 
 async function served(t: Test, app: Parameters<typeof createServer>[1]): Promise<Call> {
   const server = createServer(app).listen(0)
@@ -39,7 +39,7 @@ t.test('Express', (t) =>
 t.test(
   'with required: false a request without a token passes without claims, and a bad token is still refused',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const app = quiet(express())
     app.use(keyturnExpress({ verifier: issuer.verifier(), required: false }))
     app.get('/open', (request, response) => void response.json({ sub: request.claims?.sub ?? null }))
@@ -61,7 +61,7 @@ t.test(
 )
 
 t.test('a guard without keyturnExpress before it answers 500 and lets no request pass', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const app = quiet(express())
   app.use((request, _response, next) => {
     request.claims = { scope: 'orders:read', roles: ['manager'] } as unknown as NonNullable<
@@ -77,7 +77,7 @@ t.test('a guard without keyturnExpress before it answers 500 and lets no request
 })
 
 t.test('an error of a handler does not become a response about the token', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const app = quiet(express())
   app.use(keyturnExpress({ verifier: issuer.verifier() }))
   app.get('/fails', () => {
@@ -88,7 +88,7 @@ t.test('an error of a handler does not become a response about the token', async
 })
 
 t.test('it works on a bare Node server', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const authenticate = keyturnExpress({ verifier: issuer.verifier() })
   const readers = requireScope('orders:read')
   const call = await served(t, (request, response) =>

@@ -5,7 +5,7 @@ import t from 'tap'
 import { keyturnFastify } from '../../packages/verify/fastify-typed.ts'
 import { keyturnFastify as untyped } from '../../packages/verify/index.ts'
 import { bearerGuards, callTo, type GuardedApp } from '../contracts/bearer-guards.ts'
-import { standIn } from '../support/issuers/stand-in-issuer.ts'
+import { fakeIssuer } from '../support/issuers/fake-issuer.ts'
 
 const guarded =
   (phase: 'onRequest' | 'preHandler'): GuardedApp =>
@@ -31,7 +31,7 @@ t.test('Fastify: the guard works as a preHandler', (t) => bearerGuards(t, guarde
 t.test('Fastify: the guard works as an onRequest hook', (t) => bearerGuards(t, guarded('onRequest')))
 
 t.test('a refused request does not reach its handler', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(keyturnFastify, { verifier: issuer.verifier() })
@@ -47,7 +47,7 @@ t.test('a refused request does not reach its handler', async (t) => {
 })
 
 t.test('a request does not see the claims of another', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(keyturnFastify, { verifier: issuer.verifier() })
@@ -59,7 +59,7 @@ t.test('a request does not see the claims of another', async (t) => {
 })
 
 t.test('closing the app closes the verifier', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   let closed = 0
   const close = () => {
     closed += 1

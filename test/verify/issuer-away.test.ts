@@ -8,16 +8,16 @@ import t, { type Test } from 'tap'
 import { VerifyError } from '../../packages/verify/index.ts'
 import {
   AUDIENCE,
+  type FakeIssuer,
+  fakeIssuer,
   JWKS,
   METADATA,
-  type StandIn,
   signingKey,
-  standIn,
   verdict,
-} from '../support/issuers/stand-in-issuer.ts'
+} from '../support/issuers/fake-issuer.ts'
 
 /** Accepts connections and never responds. */
-const hang = (issuer: StandIn, path = JWKS) => issuer.routes.set(path, () => {})
+const hang = (issuer: FakeIssuer, path = JWKS) => issuer.routes.set(path, () => {})
 
 /** Whether the promise settles before the timeout of a server that hangs. */
 async function atOnce(verdict: Promise<string>): Promise<string> {
@@ -33,7 +33,7 @@ function folder(t: Test): string {
 t.test(
   'while the issuer is down for a day, valid tokens pass until they expire, and later new keys are found',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const verifier = issuer.verifier()
     const first = await issuer.token()
     t.equal(await verdict(verifier, first), 'accepted')
@@ -59,7 +59,7 @@ t.test(
 )
 
 t.test('an issuer that answers with errors is handled like one that is down', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   t.equal(await verdict(verifier, await issuer.token()), 'accepted')
   for (const status of [204, 404, 429, 500, 503]) {
@@ -70,7 +70,7 @@ t.test('an issuer that answers with errors is handled like one that is down', as
 })
 
 t.test('an issuer that is down is tried again every five seconds, not on each request', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   t.equal(await verdict(verifier, await issuer.token()), 'accepted')
   issuer.routes.set(JWKS, (_, response) => response.writeHead(503).end())
@@ -86,7 +86,7 @@ t.test('an issuer that is down is tried again every five seconds, not on each re
 t.test(
   'only the first request waits for a server that hangs, and the others use the cached keys',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const verifier = issuer.verifier({ timeoutMs: 150 })
     t.equal(await verdict(verifier, await issuer.token()), 'accepted')
     hang(issuer)
@@ -115,7 +115,7 @@ t.test(
   'at a start while the issuer hangs, the first request waits, the others are refused at once, and later all pass',
   async (t) => {
     const starting = async (path: string) => {
-      const issuer = await standIn(t)
+      const issuer = await fakeIssuer(t)
       const verifier = issuer.verifier({ timeoutMs: 150 })
       hang(issuer, path)
       const first = verdict(verifier, await issuer.token())
@@ -136,7 +136,7 @@ t.test(
 t.test(
   'at a start while the issuer is down, requests get 503, and they pass as soon as the issuer is up',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     await issuer.stop()
     const verifier = issuer.verifier()
     t.equal(await verdict(verifier, await issuer.token()), 'keys_unavailable')
@@ -148,7 +148,7 @@ t.test(
 )
 
 t.test('an error keeps its cause for the log', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   issuer.routes.set(JWKS, (_, response) => response.writeHead(500).end())
   const error = await issuer
     .verifier()
@@ -159,7 +159,7 @@ t.test('an error keeps its cause for the log', async (t) => {
 })
 
 t.test('with a keys file the service starts without the issuer', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const file = join(folder(t), 'keys.json')
   const before = issuer.verifier({ keysFile: file })
   await before.ready()
@@ -176,7 +176,7 @@ t.test('with a keys file the service starts without the issuer', async (t) => {
 })
 
 t.test('while the issuer is reachable, its keys are used and not those of the file', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const file = join(folder(t), 'keys.json')
   const old = await signingKey('old')
   writeFileSync(file, JSON.stringify({ keys: [old.jwk] }))
@@ -188,7 +188,7 @@ t.test('while the issuer is reachable, its keys are used and not those of the fi
 t.test(
   'a keys file that an operator wrote is used; one of another issuer or with garbage is not',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     await issuer.stop()
     const file = join(folder(t), 'keys.json')
     const start = async (content: string) => {
@@ -206,7 +206,7 @@ t.test(
 )
 
 t.test('a keys file that cannot be read or written does no harm', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const place = folder(t)
   for (const file of [join(place, 'no', 'such', 'folder'), place]) {
     t.equal(await verdict(issuer.verifier({ keysFile: file }), await issuer.token()), 'accepted')
@@ -231,7 +231,7 @@ async function waitFor<T>(read: () => T): Promise<T> {
 }
 
 t.test('audience and issuer are checked while the issuer is down', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   await verifier.ready()
   await issuer.stop()

@@ -2,10 +2,10 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { exportJWK, generateKeyPair } from 'jose'
 import t from 'tap'
-import { type SigningKey, signingKey, standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
+import { fakeIssuer, type SigningKey, signingKey, verdict } from '../support/issuers/fake-issuer.ts'
 
 t.test('a JWK Set', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const { key, time } = issuer
   const { jwk } = key
 

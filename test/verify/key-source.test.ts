@@ -2,10 +2,10 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import type { VerifierOptions } from '../../packages/verify/index.ts'
-import { JWKS, type StandIn, signingKey, standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
+import { type FakeIssuer, fakeIssuer, JWKS, signingKey, verdict } from '../support/issuers/fake-issuer.ts'
 
 /** A verifier with cached keys, and how often it has fetched them since. */
-async function warm(t: Test, issuer: StandIn, options: Partial<VerifierOptions> = {}) {
+async function warm(t: Test, issuer: FakeIssuer, options: Partial<VerifierOptions> = {}) {
   let asked = 0
   const verifier = issuer.verifier({
     fetch: (url, init) => {
@@ -18,7 +18,7 @@ async function warm(t: Test, issuer: StandIn, options: Partial<VerifierOptions> 
   asked = 0
   return {
     verifier,
-    verdict: async (...token: Parameters<StandIn['token']>) =>
+    verdict: async (...token: Parameters<FakeIssuer['token']>) =>
       verdict(verifier, await issuer.token(...token)),
     /** Waits until the background has done this, or has had the chance to. */
     async asked(expected: number) {
@@ -30,7 +30,7 @@ async function warm(t: Test, issuer: StandIn, options: Partial<VerifierOptions> 
 }
 
 /** Delays responses with the JWKS until they are released. Each has the keys of the time of its request. */
-function delayedResponses(issuer: StandIn) {
+function delayedResponses(issuer: FakeIssuer) {
   const waiting: (() => void)[] = []
   issuer.routes.set(JWKS, (_, response) => {
     const body = JSON.stringify({ keys: issuer.keys })
@@ -66,7 +66,7 @@ t.test(
     ]
     for (const [headers, seconds] of cases) {
       await t.test(`${JSON.stringify(headers)}: ${seconds} s`, async (t) => {
-        const issuer = await standIn(t)
+        const issuer = await fakeIssuer(t)
         Object.assign(issuer.jwksHeaders, headers)
         const source = await warm(t, issuer)
         const answers = delayedResponses(issuer)
@@ -98,7 +98,7 @@ t.test(
 )
 
 t.test('an idle verifier refreshes its keys until it is closed', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   await verifier.ready()
   issuer.time.tick(200)
@@ -110,7 +110,7 @@ t.test('an idle verifier refreshes its keys until it is closed', async (t) => {
 })
 
 t.test('keys are fetched with their ETag, and a 304 extends their time in the cache', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const conditions: (string | undefined)[] = []
   issuer.routes.set(JWKS, (request, response) => {
     const condition = request.headers['if-none-match']
@@ -136,13 +136,13 @@ t.test('keys are fetched with their ETag, and a 304 extends their time in the ca
 })
 
 t.test('a 304 to an unconditional request is an error', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   issuer.routes.set(JWKS, (_, response) => response.writeHead(304).end())
   t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable')
 })
 
 t.test('a hundred first requests share one fetch', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   const tokens = await Promise.all(Array.from({ length: 100 }, (_, i) => issuer.token({ jti: `${i}` })))
   const verdicts = await Promise.all(tokens.map((token) => verdict(verifier, token)))
@@ -153,7 +153,7 @@ t.test('a hundred first requests share one fetch', async (t) => {
 t.test(
   'a new key is found with its first token; an unknown kid causes one fetch, and another after ten seconds',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const source = await warm(t, issuer)
     const second = await signingKey('second')
     const third = await signingKey('third')
@@ -184,13 +184,13 @@ t.test(
 )
 
 t.test('a first token with an unknown kid causes one fetch, not two', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   t.equal(await verdict(issuer.verifier(), await issuer.token({}, { kid: 'made-up' })), 'unknown_key')
   t.equal(issuer.count(), 1)
 })
 
 t.test('after a change of the keys, every missing kid is looked up again', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const source = await warm(t, issuer)
   const [second, third] = [await signingKey('second'), await signingKey('third')]
   issuer.time.tick(1)
@@ -204,7 +204,7 @@ t.test('after a change of the keys, every missing kid is looked up again', async
 })
 
 t.test('a key that was published during a fetch is found by the next fetch', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const source = await warm(t, issuer)
   const second = await signingKey('second')
   const answers = delayedResponses(issuer)
@@ -225,7 +225,7 @@ t.test('a key that was published during a fetch is found by the next fetch', asy
 t.test(
   '10,000 made-up kids in a second cause one fetch per cool-down, while valid tokens and a real new key pass',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const fetched: number[] = []
     const since = performance.now()
     issuer.routes.set(JWKS, (_, response) => {
@@ -270,7 +270,7 @@ t.test(
 )
 
 t.test('a key that was removed from the JWKS stops working, for cached tokens too', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const source = await warm(t, issuer)
   const second = await signingKey('second')
   const token = await issuer.token({ exp: issuer.time.now() + 9999 })
@@ -286,7 +286,7 @@ t.test('a key that was removed from the JWKS stops working, for cached tokens to
 })
 
 t.test('a new key with the same kid replaces the old one, for cached tokens too', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const source = await warm(t, issuer)
   const token = await issuer.token()
   t.equal(await verdict(source.verifier, token), 'accepted')
@@ -296,7 +296,7 @@ t.test('a new key with the same kid replaces the old one, for cached tokens too'
 })
 
 t.test('tokens of an issuer that no longer has keys are refused', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const source = await warm(t, issuer)
   issuer.keys = []
   issuer.time.tick(300)
@@ -304,7 +304,7 @@ t.test('tokens of an issuer that no longer has keys are refused', async (t) => {
 })
 
 t.test('the name is sent with each fetch of the keys and with no other request', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const sent: unknown[] = []
   const listening =
     (verifierFetch: typeof fetch): typeof fetch =>

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createVerifier, type VerifierOptions } from '../../packages/verify/index.ts'
 import { read, tableBelow } from '../support/docs/documents.ts'
-import { standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
+import { fakeIssuer, verdict } from '../support/issuers/fake-issuer.ts'
 
 const FOLDER = fileURLToPath(new URL('../../packages/verify/', import.meta.url))
 
@@ -68,7 +68,7 @@ t.test('plain http is allowed for this machine, and elsewhere with allowInsecure
 })
 
 t.test('types are compared as media types, and the empty one accepts tokens without a typ', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const lax = issuer.verifier({ types: ['JWT', ''] })
   for (const typ of ['JWT', 'jwt', 'application/JWT', undefined])
     t.equal(await verdict(lax, await issuer.token({}, { typ })), 'accepted')
@@ -79,7 +79,7 @@ t.test('types are compared as media types, and the empty one accepts tokens with
 t.test(
   'tokens of another profile need not have the claims that RFC 9068 requires, even if both are accepted',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const both = issuer.verifier({ types: ['at+jwt', 'JWT'] })
     const bare = { client_id: undefined, jti: undefined, iat: undefined }
     t.equal(await verdict(both, await issuer.token(bare, { typ: 'JWT' })), 'accepted')

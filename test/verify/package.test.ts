@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { standIn } from '../support/issuers/stand-in-issuer.ts'
+import { fakeIssuer } from '../support/issuers/fake-issuer.ts'
 
 const execute = promisify(execFile)
 /** Removes the options of the test runner from the environment, because npm and tsc are not under test. */
@@ -98,7 +98,7 @@ t.test('the packed package works in an empty project and has no dependencies', a
   }
 
   await t.test('it runs', async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     writeFileSync(join(folder, 'program.js'), PROGRAM)
     const tokens = [await issuer.token(), await issuer.token({ aud: 'x' })]
     for (const node of [process.execPath, ...(process.env.OTHER_NODE ? [process.env.OTHER_NODE] : [])]) {

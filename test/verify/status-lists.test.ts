@@ -11,12 +11,12 @@ import {
 } from '../../packages/verify/status-list-poller.ts'
 import {
   AUDIENCE,
-  type StandIn,
+  type FakeIssuer,
+  fakeIssuer,
   signed,
   signingKey,
-  standIn,
   verdict,
-} from '../support/issuers/stand-in-issuer.ts'
+} from '../support/issuers/fake-issuer.ts'
 
 const LIST = '/status-lists/0'
 
@@ -42,7 +42,7 @@ function packed(bits: number, size: number, values: Record<number, number>): Buf
   return bytes
 }
 
-function listToken(issuer: StandIn, path: string, options: ListOptions = {}): Promise<string> {
+function listToken(issuer: FakeIssuer, path: string, options: ListOptions = {}): Promise<string> {
   const { bits = 1, size = 1024, values = {}, claims, header, lst } = options
   const bytes = lst ?? deflateSync(packed(bits, size, values)).toString('base64url')
   const now = issuer.time.now()
@@ -61,19 +61,19 @@ function listToken(issuer: StandIn, path: string, options: ListOptions = {}): Pr
 }
 
 /** Publishes a list, and replaces the list that was published before. */
-async function publish(issuer: StandIn, options: ListOptions = {}, path = LIST): Promise<void> {
+async function publish(issuer: FakeIssuer, options: ListOptions = {}, path = LIST): Promise<void> {
   const body = await listToken(issuer, path, options)
   issuer.routes.set(path, (_, response) =>
     response.writeHead(200, { 'content-type': 'application/statuslist+jwt' }).end(body),
   )
 }
 
-const entry = (issuer: StandIn, idx: number, path = LIST) => ({
+const entry = (issuer: FakeIssuer, idx: number, path = LIST) => ({
   status: { status_list: { idx, uri: issuer.origin + path } },
 })
 
 /** A verifier that has polled all lists. */
-async function polled(issuer: StandIn, options: Partial<VerifierOptions> = {}) {
+async function polled(issuer: FakeIssuer, options: Partial<VerifierOptions> = {}) {
   const verifier = issuer.verifier({ statusList: { uris: [issuer.origin + LIST] }, ...options })
   await verifier.ready()
   return {
@@ -85,7 +85,7 @@ async function polled(issuer: StandIn, options: Partial<VerifierOptions> = {}) {
 t.test(
   'every value of an entry of every size is read as it was written (Token Status List §4.1, §7.1)',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     for (const bits of [1, 2, 4, 8]) {
       const most = 2 ** bits - 1
       const values = { 0: most, 1: 0, 2: 1, 7: most, 8: 1, 9: 0, 500: most >> 1 || 1, 1023: most }
@@ -117,7 +117,7 @@ t.test('the examples of the draft are read correctly (Token Status List §4.1, �
     two.map((_, i) => statusAt(read(2, 'c944f9'), i)),
     two,
   )
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   for (const [bits, lst, values] of [
     [1, 'eNrbuRgAAhcBXQ', one],
     [2, 'eNo76fITAAPfAgc', two],
@@ -131,7 +131,7 @@ t.test('the examples of the draft are read correctly (Token Status List §4.1, �
 t.test(
   'a token is refused as soon as the list says that it is revoked, cached or not, and others pass',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     await publish(issuer)
     const { verifier, at } = await polled(issuer)
     const token = await issuer.token(entry(issuer, 5))
@@ -146,7 +146,7 @@ t.test(
 )
 
 t.test('a token without a status list is not looked up', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const { verifier } = await polled(issuer, { statusList: { onStale: 'reject' } })
   for (const status of [undefined, {}, { other_kind: { x: 1 } }]) {
     t.equal(await verdict(verifier, await issuer.token({ status })), 'accepted')
@@ -156,7 +156,7 @@ t.test('a token without a status list is not looked up', async (t) => {
 t.test(
   'an expired token is refused as expired, whatever its list says (Token Status List §7.1, §8.3)',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     await publish(issuer, { values: { 1: 1 } })
     const { verifier } = await polled(issuer)
     const token = await issuer.token({ ...entry(issuer, 1), exp: issuer.time.now() - 100 })
@@ -165,7 +165,7 @@ t.test(
 )
 
 t.test('without the option statusList no list is fetched and no token is refused', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   await publish(issuer, { values: { 1: 1 } })
   const verifier = issuer.verifier()
   await verifier.ready()
@@ -176,7 +176,7 @@ t.test('without the option statusList no list is fetched and no token is refused
 t.test(
   'an index beyond the end of the list is refused with either policy, until the list has grown (Token Status List §8.3)',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     await publish(issuer, { size: 16 })
     const { verifier, at } = await polled(issuer)
     t.equal(await at(15), 'accepted')
@@ -191,7 +191,7 @@ t.test(
 t.test(
   'a list is refused unless the issuer has signed it for this address (Token Status List §5.1, §8.3)',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const thief = await signingKey(issuer.key.kid)
     const now = issuer.time.now()
     const values = { 3: 1 }
@@ -250,7 +250,7 @@ t.test(
 )
 
 t.test('a list token is not accepted as an access token, nor the reverse (RFC 8725 §3.12)', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const list = await listToken(issuer, LIST, {
     claims: { aud: AUDIENCE, iss: issuer.issuer, client_id: 'web', jti: 'x' },
   })
@@ -258,7 +258,7 @@ t.test('a list token is not accepted as an access token, nor the reverse (RFC 87
 })
 
 t.test('decompression stops at four megabytes', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const lst = deflateSync(Buffer.alloc(200_000_000), { level: 9 }).toString('base64url')
   await publish(issuer, { lst })
   const before = process.memoryUsage().arrayBuffers
@@ -276,7 +276,7 @@ t.test('decompression stops at four megabytes', async (t) => {
 })
 
 t.test('a list that never ends is not read to the end', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   issuer.routes.set(LIST, (_, response) => {
     const chunk = Buffer.alloc(65_536, 'a')
     const more = () => {
@@ -292,8 +292,8 @@ t.test('a list that never ends is not read to the end', async (t) => {
 t.test(
   'a list on another origin is fetched only if the options name it, not because a token does',
   async (t) => {
-    const issuer = await standIn(t)
-    const elsewhere = await standIn(t)
+    const issuer = await fakeIssuer(t)
+    const elsewhere = await fakeIssuer(t)
     const uri = elsewhere.origin + LIST
     const body = await listToken(issuer, LIST, { values: { 1: 1 }, claims: { sub: uri } })
     elsewhere.routes.set(LIST, (_, response) => response.end(body))
@@ -324,8 +324,8 @@ t.test(
 )
 
 t.test("the issuer's list of lists is read, except for other origins and garbage", async (t) => {
-  const issuer = await standIn(t)
-  const elsewhere = await standIn(t)
+  const issuer = await fakeIssuer(t)
+  const elsewhere = await fakeIssuer(t)
   const listed: unknown[] = [
     null,
     5,
@@ -351,7 +351,7 @@ t.test("the issuer's list of lists is read, except for other origins and garbage
 t.test(
   'a list that a token names is fetched in the background within a second, and the token does not wait',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const verifier = issuer.verifier({ statusList: true })
     await verifier.ready()
     const body = await listToken(issuer, LIST, { values: { 2: 1 } })
@@ -370,7 +370,7 @@ t.test(
 )
 
 t.test('a thousand tokens, new and cached, cause no request', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   await publish(issuer, { values: { 7: 1 } })
   const { verifier } = await polled(issuer)
   const before = issuer.requests.length
@@ -389,7 +389,7 @@ t.test('a thousand tokens, new and cached, cause no request', async (t) => {
 t.test(
   'the policy decides when a list is too old or has expired, and a revoked token stays revoked',
   async (t) => {
-    const issuer = await standIn(t)
+    const issuer = await fakeIssuer(t)
     const far = { exp: issuer.time.now() + 1_000_000 }
     for (const onStale of ['accept', 'reject'] as const) {
       const otherwise = onStale === 'accept' ? 'accepted' : 'status_unavailable'
@@ -429,7 +429,7 @@ t.test(
 
 /** The poller without a verifier, so that a test decides when it polls. */
 async function alone(t: Test, options: Partial<StatusListPollerDeps> = {}) {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const conditions: (string | undefined)[] = []
   let body = await listToken(issuer, LIST, {})
   let etag = '"1"'
@@ -520,7 +520,7 @@ t.test('a list that was fetched in the background counts at once', async (t) => 
   t.throws(() => lists.check(claims), { code: 'revoked' })
 })
 
-async function createClaims(issuer: StandIn) {
+async function createClaims(issuer: FakeIssuer) {
   return (await issuer.verifier().verify(await issuer.token())) as Parameters<
     ReturnType<typeof createStatusListPoller>['check']
   >[0]
@@ -537,7 +537,7 @@ t.test('a failed poll is repeated after five seconds, not on each tick', async (
 })
 
 t.test('a list that hangs does not delay the others, and is not fetched twice at once', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const uris = Array.from({ length: 10 }, (_, i) => `${issuer.origin}/status-lists/${i}`)
   issuer.routes.set('/status-lists/0', () => {})
   for (let i = 1; i < 10; i += 1) await publish(issuer, { values: { [i]: 1 } }, `/status-lists/${i}`)
@@ -583,7 +583,7 @@ t.test('a list that was not named for a day is dropped, except for those in the 
 })
 
 t.test('at most a thousand lists are cached, however many tokens name them', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const lists = createStatusListPoller({
     issuer: issuer.issuer,
     fetch,
@@ -601,8 +601,8 @@ t.test('at most a thousand lists are cached, however many tokens name them', asy
 })
 
 t.test('lists are fetched from the mirror', async (t) => {
-  const issuer = await standIn(t)
-  const mirror = await standIn(t)
+  const issuer = await fakeIssuer(t)
+  const mirror = await fakeIssuer(t)
   const body = await listToken(issuer, LIST, { values: { 1: 1 } })
   mirror.routes.set(`/copy${LIST}`, (_, response) => response.end(body))
   mirror.routes.set('/copy/jwks.json', (_, response) => response.end(JSON.stringify({ keys: issuer.keys })))

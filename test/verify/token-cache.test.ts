@@ -1,9 +1,9 @@
 /** The cache of verified tokens: what a hit saves, and what it does not. */
 import t from 'tap'
-import { standIn, verdict } from '../support/issuers/stand-in-issuer.ts'
+import { fakeIssuer, verdict } from '../support/issuers/fake-issuer.ts'
 
 t.test('a cached token is not verified again, and gives the same claims', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   const token = await issuer.token()
   const first = await verifier.verify(token)
@@ -13,7 +13,7 @@ t.test('a cached token is not verified again, and gives the same claims', async 
 })
 
 t.test('a cached token expires like any other (RFC 9068 §4)', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier({ leeway: 0 })
   const token = await issuer.token({ exp: issuer.time.now() + 10 })
   issuer.time.tick(9)
@@ -23,7 +23,7 @@ t.test('a cached token expires like any other (RFC 9068 §4)', async (t) => {
 })
 
 t.test('a cached token is refused as not yet valid when the clock is set back', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   const token = await issuer.token()
   t.equal(await verdict(verifier, token), 'accepted')
@@ -32,7 +32,7 @@ t.test('a cached token is refused as not yet valid when the clock is set back', 
 })
 
 t.test('only the same token is a hit', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   const token = await issuer.token()
   t.equal(await verdict(verifier, token), 'accepted')
@@ -45,7 +45,7 @@ t.test('only the same token is a hit', async (t) => {
 })
 
 t.test('a token with the same end is not a hit, however long ago the valid one was cached', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier({ cacheSize: 2 })
   const token = await issuer.token()
   t.equal(await verdict(verifier, token), 'accepted')
@@ -55,7 +55,7 @@ t.test('a token with the same end is not a hit, however long ago the valid one w
 })
 
 t.test('a fetch of unchanged keys keeps the cached tokens', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   const token = await issuer.token()
   const claims = await verifier.verify(token)
@@ -65,7 +65,7 @@ t.test('a fetch of unchanged keys keeps the cached tokens', async (t) => {
 })
 
 t.test('a refused token is not cached', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   const token = await issuer.token({ aud: 'https://other.example' })
   t.equal(await verdict(verifier, token), 'wrong_audience')
@@ -73,7 +73,7 @@ t.test('a refused token is not cached', async (t) => {
 })
 
 t.test('at most cacheSize tokens are cached, and those in use stay', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier({ cacheSize: 10 })
   const used = await issuer.token({ jti: 'used' })
   const early = await issuer.token({ jti: 'early' })
@@ -86,7 +86,7 @@ t.test('at most cacheSize tokens are cached, and those in use stay', async (t) =
 })
 
 t.test('with cacheSize 0, and beyond 4,096 characters, no token is cached', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const none = issuer.verifier({ cacheSize: 0 })
   const token = await issuer.token()
   t.not(await none.verify(token), await none.verify(token))

@@ -5,14 +5,14 @@ import t, { type Test } from 'tap'
 import {
   AUDIENCE,
   base64url,
+  fakeIssuer,
   goodClaims,
   JWKS,
   METADATA,
   signed,
   signingKey,
-  standIn,
   verdict,
-} from '../support/issuers/stand-in-issuer.ts'
+} from '../support/issuers/fake-issuer.ts'
 
 /** Signs any bytes as header and payload with a valid signature. */
 function handmade(header: string | Uint8Array, payload: string | Uint8Array, pkcs8: string): string {
@@ -21,7 +21,7 @@ function handmade(header: string | Uint8Array, payload: string | Uint8Array, pkc
 }
 
 t.test('access tokens', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const verifier = issuer.verifier()
   const { time, key } = issuer
   const pkcs8 = await exportPKCS8(key.private)
@@ -169,7 +169,7 @@ t.test('access tokens', async (t) => {
     ] as const
     for (const alg of algorithms) {
       const own = await signingKey(`key-${alg}`, alg)
-      const other = await standIn(t, { key: own })
+      const other = await fakeIssuer(t, { key: own })
       const accepting = other.verifier({ algorithms: [alg] })
       const token = await other.token()
       t.equal(await verdict(accepting, token), 'accepted', alg)
@@ -367,7 +367,7 @@ t.test('access tokens', async (t) => {
     async (t) => {
       const thief = await signingKey('thief')
       let asked = 0
-      const trap = await standIn(t, { key: thief })
+      const trap = await fakeIssuer(t, { key: thief })
       const jku = trap.origin + JWKS
       for (const more of [
         { jwk: thief.jwk },

@@ -4,7 +4,7 @@ import t from 'tap'
 import { type Vectors, vectors } from '../../docs/test-vectors/generate.ts'
 import { createVerifier } from '../../packages/verify/index.ts'
 import { read, tableBelow } from '../support/docs/documents.ts'
-import { verdict } from '../support/issuers/stand-in-issuer.ts'
+import { verdict } from '../support/issuers/fake-issuer.ts'
 
 const { issuer, audience, now, jwks, cases, algorithms }: Vectors = JSON.parse(
   read('docs/test-vectors/vectors.json'),

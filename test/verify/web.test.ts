@@ -1,7 +1,7 @@
 import t from 'tap'
 import { authenticateRequest, type Requirements } from '../../packages/verify/index.ts'
 import { bearerGuards } from '../contracts/bearer-guards.ts'
-import { standIn } from '../support/issuers/stand-in-issuer.ts'
+import { fakeIssuer } from '../support/issuers/fake-issuer.ts'
 
 const NEEDS: Record<string, Requirements> = {
   '/any': {},
@@ -31,7 +31,7 @@ t.test('a web-standard Request', (t) =>
 )
 
 t.test('without requirements every valid token passes', async (t) => {
-  const issuer = await standIn(t)
+  const issuer = await fakeIssuer(t)
   const headers = { authorization: `Bearer ${await issuer.token({ scope: undefined })}` }
   const { claims } = await authenticateRequest(
     issuer.verifier(),

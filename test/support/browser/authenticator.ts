@@ -24,7 +24,7 @@ const sha256 = (data: Buffer | string) => createHash('sha256').update(data).dige
 const b64 = (data: Buffer) => data.toString('base64url')
 
 /** What is signed or sent instead of what an honest device would. */
-export interface Twist {
+export interface Overrides {
   readonly origin?: string
   readonly rpId?: string
   readonly challenge?: string
@@ -44,10 +44,10 @@ export interface Authenticator {
   /** The browser's answer to creation options, as JSON. */
   create(
     options: { readonly challenge: string; readonly user: { readonly id: string } },
-    twist?: Twist,
+    overrides?: Overrides,
   ): string
   /** The browser’s answer to request options. */
-  get(options: { readonly challenge: string }, twist?: Twist): string
+  get(options: { readonly challenge: string }, overrides?: Overrides): string
 }
 
 export interface AuthenticatorOptions {
@@ -78,38 +78,38 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
   let counter = 0
   let handle: string | undefined
 
-  function clientData(type: string, challenge: string, twist: Twist): Buffer {
+  function clientData(type: string, challenge: string, overrides: Overrides): Buffer {
     return Buffer.from(
       JSON.stringify({
-        type: twist.type ?? type,
-        challenge: twist.challenge ?? challenge,
-        origin: twist.origin ?? options.origin,
-        crossOrigin: twist.crossOrigin ?? false,
+        type: overrides.type ?? type,
+        challenge: overrides.challenge ?? challenge,
+        origin: overrides.origin ?? options.origin,
+        crossOrigin: overrides.crossOrigin ?? false,
       }),
     )
   }
 
-  function authenticatorData(twist: Twist, attested?: Buffer): Buffer {
+  function authenticatorData(overrides: Overrides, attested?: Buffer): Buffer {
     counter += options.counts === false ? 0 : 1
     const flags =
-      ((twist.userPresent ?? true) ? UP : 0) |
-      ((twist.userVerified ?? true) ? UV : 0) |
+      ((overrides.userPresent ?? true) ? UP : 0) |
+      ((overrides.userVerified ?? true) ? UV : 0) |
       (options.backedUp ? BE | BS : 0) |
       (attested ? AT : 0)
     const tail = Buffer.alloc(5)
     tail.writeUInt8(flags, 0)
-    tail.writeUInt32BE(twist.counter ?? counter, 1)
-    return Buffer.concat([sha256(twist.rpId ?? options.rpId), tail, attested ?? Buffer.alloc(0)])
+    tail.writeUInt32BE(overrides.counter ?? counter, 1)
+    return Buffer.concat([sha256(overrides.rpId ?? options.rpId), tail, attested ?? Buffer.alloc(0)])
   }
 
   return {
     id: b64(id),
 
-    create({ challenge, user }, twist = {}) {
+    create({ challenge, user }, overrides = {}) {
       handle = user.id
-      const client = clientData('webauthn.create', challenge, twist)
+      const client = clientData('webauthn.create', challenge, overrides)
       const length = Buffer.from([id.length >> 8, id.length & 255])
-      const authData = authenticatorData(twist, Buffer.concat([Buffer.alloc(16), length, id, cose]))
+      const authData = authenticatorData(overrides, Buffer.concat([Buffer.alloc(16), length, id, cose]))
       const none = { fmt: 'none', attStmt: new Map<string, Cbor>() }
       const self = () => {
         const sig = sign(Buffer.concat([authData, sha256(client)]))
@@ -119,7 +119,7 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
         ]
         return { fmt: 'packed', attStmt: new Map(statement) }
       }
-      const { fmt, attStmt } = twist.attestation ?? (twist.selfAttested ? self() : none)
+      const { fmt, attStmt } = overrides.attestation ?? (overrides.selfAttested ? self() : none)
       const attestationObject = cbor(
         new Map<string, Cbor>([
           ['fmt', fmt],
@@ -140,11 +140,11 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticato
       })
     },
 
-    get({ challenge }, twist = {}) {
-      const client = clientData('webauthn.get', challenge, twist)
-      const authData = authenticatorData(twist)
+    get({ challenge }, overrides = {}) {
+      const client = clientData('webauthn.get', challenge, overrides)
+      const authData = authenticatorData(overrides)
       const signature = sign(Buffer.concat([authData, sha256(client)]))
-      const userHandle = twist.userHandle === undefined ? handle : twist.userHandle
+      const userHandle = overrides.userHandle === undefined ? handle : overrides.userHandle
       return JSON.stringify({
         id: b64(id),
         rawId: b64(id),

@@ -52,14 +52,14 @@ export interface Page {
 /** Where a request comes from: one of our pages, the address bar, or another site’s page. */
 type From = 'same-origin' | 'none' | 'cross-site'
 
-interface Asking {
+interface RequestOptions {
   readonly method?: 'GET' | 'POST'
   readonly body?: string
   readonly headers?: Record<string, string>
   readonly from?: From
 }
 
-interface Filling {
+interface FormInput {
   /** The path of the form’s action; may be omitted if there is one form. */
   readonly form?: string
   readonly fill?: Readonly<Record<string, string>>
@@ -70,13 +70,13 @@ interface Filling {
 
 export interface Browser {
   /** One request; redirects are not followed. */
-  ask(url: string, how?: Asking): Promise<Page>
+  request(url: string, how?: RequestOptions): Promise<Page>
   /** As from the address bar or a link: redirects are followed as long as they stay on the server. */
-  open(url: string, how?: Asking): Promise<Page>
+  open(url: string, how?: RequestOptions): Promise<Page>
   /** Submits a form of a page, and follows redirects. */
-  submit(page: Page, filling?: Filling): Promise<Page>
+  submit(page: Page, input?: FormInput): Promise<Page>
   /** Submits a form of a page without following the redirect. */
-  send(page: Page, filling?: Filling): Promise<Page>
+  send(page: Page, input?: FormInput): Promise<Page>
   /** By name; only those that would still be sent. */
   cookies(): ReadonlyMap<string, string>
   /** With their attributes, as they were set. */
@@ -85,7 +85,7 @@ export interface Browser {
   server: Served
 }
 
-const MOST_REDIRECTS = 10
+const MAX_REDIRECTS = 10
 
 export function openBrowser(
   server: Served,
@@ -101,8 +101,8 @@ export function openBrowser(
       const { name, value, attributes } = cookie
       // RFC 6265bis §5.7: the tests must not keep a cookie that a browser would not.
       if ('secure' in attributes && !secure) continue
-      const bound = 'secure' in attributes && attributes.path === '/' && !('domain' in attributes)
-      if (name.startsWith('__Host-') && !bound) continue
+      const hostOnly = 'secure' in attributes && attributes.path === '/' && !('domain' in attributes)
+      if (name.startsWith('__Host-') && !hostOnly) continue
       if (name.startsWith('__Secure-') && !('secure' in attributes)) continue
       if (name.length + value.length > 4096) continue
       if (attributes.domain !== undefined && attributes.domain !== from.hostname) continue
@@ -129,7 +129,10 @@ export function openBrowser(
     return text === '' ? {} : { cookie: text }
   }
 
-  async function ask(target: string, { method = 'GET', body, headers, from = 'none' }: Asking = {}) {
+  async function request(
+    target: string,
+    { method = 'GET', body, headers, from = 'none' }: RequestOptions = {},
+  ) {
     const url = new URL(target, origin)
     if (url.origin !== origin) throw new Error(`${target} is not the server's`)
     const answer = await browser.server.inject({
@@ -159,29 +162,27 @@ export function openBrowser(
   async function follow(first: Page, from: From): Promise<Page> {
     let page = first
     for (let i = 0; page.location !== undefined && page.away === null; i += 1) {
-      if (i === MOST_REDIRECTS) throw new Error(`too many redirects, at last to ${page.location}`)
-      page = await ask(new URL(page.location, page.url).href, { from })
+      if (i === MAX_REDIRECTS) throw new Error(`too many redirects, at last to ${page.location}`)
+      page = await request(new URL(page.location, page.url).href, { from })
     }
     return page
   }
 
-  async function send(page: Page, filling: Filling = {}): Promise<Page> {
-    const form = page.form(filling.form)
+  async function send(page: Page, input: FormInput = {}): Promise<Page> {
+    const form = page.form(input.form)
     const pairs = new Map(form.fields)
-    for (const [name, value] of Object.entries(filling.fill ?? {})) {
+    for (const [name, value] of Object.entries(input.fill ?? {})) {
       if (!pairs.has(name)) throw new Error(`the form has no field ${name}`)
       pairs.set(name, value)
     }
-    for (const name of filling.check ?? []) {
+    for (const name of input.check ?? []) {
       const value = form.checkboxes.get(name)
       if (value === undefined) throw new Error(`the form has no checkbox ${name}`)
       pairs.set(name, value)
     }
     const pressed =
-      filling.press === undefined
-        ? form.buttons[0]
-        : form.buttons.find(({ value }) => value === filling.press)
-    if (!pressed) throw new Error(`the form has no button ${filling.press}`)
+      input.press === undefined ? form.buttons[0] : form.buttons.find(({ value }) => value === input.press)
+    if (!pressed) throw new Error(`the form has no button ${input.press}`)
     if (pressed.name !== undefined) pairs.set(pressed.name, pressed.value)
     const params = new URLSearchParams([...pairs])
     const action = new URL(form.action, page.url)
@@ -189,17 +190,17 @@ export function openBrowser(
       return { ...page, location: undefined, away: { method: form.method, url: form.action, params } }
     }
     return form.method === 'GET'
-      ? ask(`${action.href.replace(/\?.*/, '')}?${params}`, { from: 'same-origin' })
-      : ask(action.href, { method: 'POST', body: params.toString(), from: 'same-origin' })
+      ? request(`${action.href.replace(/\?.*/, '')}?${params}`, { from: 'same-origin' })
+      : request(action.href, { method: 'POST', body: params.toString(), from: 'same-origin' })
   }
 
   const browser: Browser = {
     server,
     jar,
-    ask,
-    open: async (url, how = {}) => follow(await ask(url, how), how.from ?? 'none'),
+    request,
+    open: async (url, how = {}) => follow(await request(url, how), how.from ?? 'none'),
     send,
-    submit: async (page, filling) => follow(await send(page, filling), 'same-origin'),
+    submit: async (page, input) => follow(await send(page, input), 'same-origin'),
     cookies: () =>
       new Map(
         [...jar.values()]
@@ -234,8 +235,8 @@ function pageOf(url: string, { statusCode, headers, body }: LightMyRequestRespon
           ? forms[0]
           : forms.find(({ action }) => new URL(action, url).pathname.endsWith(path))
       if (!found || (path === undefined && forms.length > 1)) {
-        const there = forms.map(({ action }) => action).join(', ')
-        throw new Error(`${statusCode} ${url}: no form ${path ?? ''} but ${there || 'none'}`)
+        const actions = forms.map(({ action }) => action).join(', ')
+        throw new Error(`${statusCode} ${url}: no form ${path ?? ''} but ${actions || 'none'}`)
       }
       return found
     },

@@ -137,18 +137,18 @@ interface Window {
 async function openWindow(options: BrowserContextOptions = {}) {
   const context = await (await browser()).newContext({ locale: 'en-GB', ...options })
   context.setDefaultTimeout(10_000)
-  const heard: string[] = []
+  const complaints: string[] = []
   const expected: RegExp[] = []
   // Policy violations are console errors too, with or without scripts.
   context.on('console', (message) => {
     if (!['error', 'warning'].includes(message.type())) return
-    heard.push(`${message.type()}: ${message.text()} (${message.location().url.split('?')[0]})`)
+    complaints.push(`${message.type()}: ${message.text()} (${message.location().url.split('?')[0]})`)
   })
-  context.on('weberror', (error) => heard.push(`thrown: ${error.error().message}`))
+  context.on('weberror', (error) => complaints.push(`thrown: ${error.error().message}`))
   context.on('requestfailed', (request) => {
     const why = request.failure()?.errorText
     // A page that is left while it loads; requests stopped by a policy are in the console as well.
-    if (why !== 'net::ERR_ABORTED') heard.push(`request: ${request.url()} ${why}`)
+    if (why !== 'net::ERR_ABORTED') complaints.push(`request: ${request.url()} ${why}`)
   })
 
   const window: Window = {
@@ -163,8 +163,8 @@ async function openWindow(options: BrowserContextOptions = {}) {
     context,
     window,
     complaints() {
-      const missing = expected.filter((one) => !heard.some((text) => one.test(text)))
-      const rest = heard.filter((text) => !expected.some((one) => one.test(text)))
+      const missing = expected.filter((one) => !complaints.some((text) => one.test(text)))
+      const rest = complaints.filter((text) => !expected.some((one) => one.test(text)))
       return [...rest, ...missing.map((one) => `missing: ${one}`)]
     },
   }

@@ -20,7 +20,7 @@ export interface ClientApp {
   /** A page that shows this URL in a frame. */
   framing(url: string): string
   /** Where the callback redirects the browser when done; null: it shows the result. */
-  onward: string | null
+  afterwards: string | null
 }
 
 interface ClientAppOptions {
@@ -53,7 +53,7 @@ export async function clientApp(t: Test, options: ClientAppOptions): Promise<Cli
     server.close()
   })
   const origin = `${host}:${(server.address() as AddressInfo).port}`
-  const begun = new Map<string, Started>()
+  const started = new Map<string, Started>()
   let idToken: string | undefined
   let known: oauth.AuthorizationServer | undefined
 
@@ -70,7 +70,7 @@ export async function clientApp(t: Test, options: ClientAppOptions): Promise<Cli
     start: (parameters = {}) => `${origin}/start?${new URLSearchParams(parameters)}`,
     signOut: `${origin}/sign-out`,
     framing: (url) => `${origin}/framing?${new URLSearchParams({ url })}`,
-    onward: null,
+    afterwards: null,
   }
   return app
 
@@ -101,7 +101,7 @@ export async function clientApp(t: Test, options: ClientAppOptions): Promise<Cli
     const nonce = oauth.generateRandomNonce()
     const verifier = oauth.generateRandomCodeVerifier()
     const maxAge = parameters.get('max_age')
-    begun.set(state, { nonce, verifier, maxAge: maxAge === null ? undefined : Number(maxAge) })
+    started.set(state, { nonce, verifier, maxAge: maxAge === null ? undefined : Number(maxAge) })
     const target = new URL(as.authorization_endpoint ?? '')
     target.search = new URLSearchParams({
       client_id: clientId,
@@ -123,12 +123,12 @@ export async function clientApp(t: Test, options: ClientAppOptions): Promise<Cli
     response: ServerResponse,
     query: URLSearchParams,
   ): Promise<void> {
-    if (app.onward !== null) return redirect(response, app.onward)
+    if (app.afterwards !== null) return redirect(response, app.afterwards)
     const given = request.method === 'POST' ? new URLSearchParams(await textOf(request)) : query
     const state = given.get('state') ?? ''
-    const { nonce = '', verifier = '', maxAge } = begun.get(state) ?? {}
+    const { nonce = '', verifier = '', maxAge } = started.get(state) ?? {}
     // Back and forth in the history: the response was used and is no longer valid.
-    if (!begun.delete(state)) return page(response, 'Error', { error: 'unknown state' })
+    if (!started.delete(state)) return page(response, 'Error', { error: 'unknown state' })
     const client: oauth.Client = { client_id: clientId, [oauth.clockSkew]: skew() }
     const answered = oauth.validateAuthResponse(as, client, given, state)
     const tokens = await oauth.processAuthorizationCodeResponse(

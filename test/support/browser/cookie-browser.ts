@@ -17,14 +17,14 @@ export interface Answer {
   json(): Record<string, unknown>
 }
 
-interface Asking {
+interface RequestOptions {
   readonly method?: string
   readonly headers?: Record<string, string>
 }
 
 export interface JarBrowser {
   /** One request without following redirects, with the cookies of the origin. */
-  ask(url: string, how?: Asking): Promise<Answer>
+  request(url: string, how?: RequestOptions): Promise<Answer>
   /** As if typed into the address bar: redirects are followed, up to one for which `until` is true. */
   visit(url: string, until?: (url: string) => boolean): Promise<Answer>
   cookies(origin: string): Map<string, Cookie>
@@ -45,13 +45,13 @@ export function jarBrowser(hosts: ReadonlyMap<string, string>): JarBrowser {
     return jar
   }
 
-  function keep(url: URL, line: string): void {
+  function storeCookie(url: URL, line: string): void {
     const cookie = parseCookie(line)
     const { attributes } = cookie
     const secure = url.protocol === 'https:'
     if ('secure' in attributes && !secure) return
-    const fit = 'secure' in attributes && attributes.path === '/' && !('domain' in attributes)
-    if (cookie.name.startsWith('__Host-') && !fit) return
+    const hostOnly = 'secure' in attributes && attributes.path === '/' && !('domain' in attributes)
+    if (cookie.name.startsWith('__Host-') && !hostOnly) return
     if (cookie.name.length + cookie.value.length > 4096) return
     if (attributes['max-age'] !== undefined && Number(attributes['max-age']) <= 0) {
       jarOf(url.origin).delete(cookie.name)
@@ -61,10 +61,13 @@ export function jarBrowser(hosts: ReadonlyMap<string, string>): JarBrowser {
   }
 
   const receive = ({ url, headers }: Answer) => {
-    for (const line of headers['set-cookie'] ?? []) keep(new URL(url), line)
+    for (const line of headers['set-cookie'] ?? []) storeCookie(new URL(url), line)
   }
 
-  async function ask(target: string, { method = 'GET', headers = {} }: Asking = {}): Promise<Answer> {
+  async function request(
+    target: string,
+    { method = 'GET', headers = {} }: RequestOptions = {},
+  ): Promise<Answer> {
     const url = new URL(target)
     const path = (given: string | undefined) => url.pathname.startsWith(given ?? '/')
     const cookie = [...jarOf(url.origin).values()]
@@ -99,13 +102,13 @@ export function jarBrowser(hosts: ReadonlyMap<string, string>): JarBrowser {
   }
 
   return {
-    ask,
+    request,
     receive,
     async visit(url, until = () => false) {
       const headers = { accept: 'text/html', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
-      let answer = await ask(url, { headers })
+      let answer = await request(url, { headers })
       while (answer.location !== undefined && !until(answer.location)) {
-        answer = await ask(answer.location, { headers })
+        answer = await request(answer.location, { headers })
       }
       return answer
     },

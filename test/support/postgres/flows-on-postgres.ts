@@ -8,7 +8,7 @@ const FLOWS = new URL('../../flows/', import.meta.url)
 const PRELOAD = new URL('../processes/preload.js', import.meta.url).href
 
 /** Files that make no sense on PostgreSQL, with the reason. */
-const EXCEPT: Readonly<Record<string, string>> = {
+const EXCLUDED: Readonly<Record<string, string>> = {
   'stolen-database.test.ts': 'searches the bytes of SQLite’s files; the rows are the same on both engines',
 }
 
@@ -19,8 +19,8 @@ const flowFiles = (): string[] =>
 
 export async function runShare(t: Test, share: number, of: number): Promise<void> {
   const postgres = await startPostgres(t)
-  const mine = flowFiles().filter((name, i) => i % of === share && !(name in EXCEPT))
-  for (const name of mine) {
+  const files = flowFiles().filter((name, i) => i % of === share && !(name in EXCLUDED))
+  for (const name of files) {
     const file = fileURLToPath(new URL(name, FLOWS))
     // The last argument keeps its folders apart from those of a concurrent run on SQLite.
     const args = ['--import', PRELOAD, file, 'on-postgres']

@@ -74,13 +74,13 @@ export async function startPostgres(owner: Owner, options: PostgresOptions = {})
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     running = child
-    let said = ''
+    let output = ''
     child.stderr?.setEncoding('utf8').on('data', (text) => {
-      said = (said + text).slice(-10_000)
+      output = (output + text).slice(-10_000)
     })
     while (!(await answers(url('postgres')))) {
       if (child.exitCode !== null || child.signalCode !== null)
-        throw new Error(`PostgreSQL has ended: ${said}`)
+        throw new Error(`PostgreSQL has ended: ${output}`)
       await sleep(20)
     }
   }
@@ -90,7 +90,7 @@ export async function startPostgres(owner: Owner, options: PostgresOptions = {})
   await start()
   await makeTemplate(admin)
   const databases = await openDatabases(admin)
-  let made = 0
+  let databaseCount = 0
 
   const signalAll = (signal: NodeJS.Signals) => {
     for (const pid of [...childrenOf(running?.pid), running?.pid ?? 0]) process.kill(pid, signal)
@@ -105,9 +105,9 @@ export async function startPostgres(owner: Owner, options: PostgresOptions = {})
       return claimed.url
     },
     async emptyDatabase() {
-      made += 1
-      await run(admin, `CREATE DATABASE empty_${made}`)
-      return url(`empty_${made}`)
+      databaseCount += 1
+      await run(admin, `CREATE DATABASE empty_${databaseCount}`)
+      return url(`empty_${databaseCount}`)
     },
     async crash() {
       if (!running) return

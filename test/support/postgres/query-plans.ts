@@ -25,7 +25,7 @@ const LARGE: ReadonlySet<string> = new Set([
 ])
 
 /** Queries that operators make occasionally and that may take long; no request or background job makes them. */
-const NOW_AND_THEN: readonly RegExp[] = [
+const OCCASIONAL: readonly RegExp[] = [
   /^SELECT \* FROM client_sessions WHERE 1 = 1 ORDER BY/,
   /^SELECT \* FROM audit (WHERE event = \$1 )?ORDER BY at DESC, seq DESC LIMIT/,
   /^DELETE FROM clients WHERE id = \$1$/,
@@ -64,7 +64,7 @@ export function recordPlans(): Plans {
       const found: string[] = []
       for (const text of texts) {
         const sql = text.replace(/\s+/g, ' ').trim()
-        if (NOW_AND_THEN.some((pattern) => pattern.test(sql))) continue
+        if (OCCASIONAL.some((pattern) => pattern.test(sql))) continue
         for (const line of await explain(sql)) {
           // SQLite: `SCAN sessions USING INDEX …`; PostgreSQL: `Seq Scan on sessions s`. Reading an index from end to
           // end is no better.

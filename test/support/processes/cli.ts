@@ -4,7 +4,7 @@ import type { Test } from 'tap'
 import type { Io } from '../../../src/cli/io.ts'
 import { run } from '../../../src/cli/run.ts'
 import { createStore, openDb, type Store } from '../../../src/store/index.ts'
-import { keptKeys } from '../server/cached-keys.ts'
+import { cachedKeys } from '../server/cached-keys.ts'
 import { type TestClock, testClock } from '../server/clock.ts'
 import { type TestLogger, testLogger } from '../server/log.ts'
 
@@ -35,7 +35,7 @@ export interface Cli {
   /** Runs a command with `--json` that must succeed, and returns its output. */
   json<T = Record<string, unknown>>(args: readonly string[], options?: RunOptions): Promise<T>
   /** Opens the store, and closes it afterwards. */
-  look<T>(work: (store: Store) => Promise<T>): Promise<T>
+  withStore<T>(work: (store: Store) => Promise<T>): Promise<T>
 }
 
 export function testCli(t: Test, clock: TestClock = testClock()): Cli {
@@ -68,7 +68,7 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       operator: 'tester',
       clock,
       logger,
-      generateKey: keptKeys,
+      generateKey: cachedKeys,
       stopSignal: () => new Promise(() => {}),
       endNow: (status) => {
         throw new Error(`the process was ended with ${status}`)
@@ -99,7 +99,7 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       if (outcome.code !== 0) throw new Error(`${args.join(' ')} exited ${outcome.code}: ${outcome.err}`)
       return outcome.json<T>()
     },
-    async look(work) {
+    async withStore(work) {
       const db = openDb(`sqlite:${database}`)
       try {
         return await work(createStore(db))

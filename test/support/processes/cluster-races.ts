@@ -3,25 +3,25 @@ import { inflateSync } from 'node:zlib'
 import type { Test } from 'tap'
 import type { Store } from '../../../src/store/index.ts'
 import { openBrowser } from '../browser/browser.ts'
-import { redeem, seedPeople, signIn } from '../browser/sign-in.ts'
+import { redeem, seedUsers, signIn } from '../browser/sign-in.ts'
 import { asserting, assertion, clientKey } from '../server/jws.ts'
 import { claimsOf, post, refresh } from '../server/requests.ts'
 import { client } from '../server/seed.ts'
-import { introspect, type Pair, refreshed, signedIn } from '../server/tokens.ts'
+import { isActive, type Pair, refreshed, signedIn } from '../server/tokens.ts'
 import type { Cluster, ClusterNode } from './cluster.ts'
 
 const signer = clientKey('ES256')
 
-/** The users and clients of `seedPeople`, and `signer`, which signs assertions. */
+/** The users and clients of `seedUsers`, and `signer`, which signs assertions. */
 export async function fill(store: Store): Promise<void> {
-  await seedPeople(store)
+  await seedUsers(store)
   await store.clients.insert(
     client({ id: 'signer', authMethod: 'private_key_jwt', jwks: { keys: [signer.jwk] } }),
   )
 }
 
 /** "Within about a second", with tolerance for a busy machine. */
-export const SOON_MS = 2500
+export const PROPAGATION_LIMIT_MS = 2500
 
 /** This many requests at the same moment, distributed over the nodes. */
 export const spread = <T>(
@@ -31,7 +31,7 @@ export const spread = <T>(
 ) => Promise.all(Array.from({ length: count }, (_, n) => ask(cluster.at(n), n)))
 
 /** The bit of the token in the status list at this node (draft-ietf-oauth-status-list §8.3). */
-export async function flagged(node: ClusterNode, token: string): Promise<boolean> {
+export async function isListedAsRevoked(node: ClusterNode, token: string): Promise<boolean> {
   const { idx, uri } = (claimsOf(token).status as { status_list: { idx: number; uri: string } }).status_list
   const list = await node.inject({ url: new URL(uri).pathname })
   if (list.statusCode !== 200) throw new Error(`${list.statusCode} ${list.body}`)
@@ -49,32 +49,26 @@ export function audited(cluster: Cluster, event: string, sid?: unknown): Record<
     .filter((line) => sid === undefined || line.sid === sid)
 }
 
-const living = async (node: ClusterNode, token: string, as = 'app'): Promise<boolean> => {
-  const answer = await introspect(node, token, as)
-  if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${answer.body}`)
-  return answer.json().active
-}
-
 /** Checks that the session is over at every node, and that every status list says so within about a second. */
-export async function overEverywhere(
+export async function endedEverywhere(
   t: Test,
   cluster: Cluster,
   { access_token, refresh_token }: Pick<Pair, 'access_token' | 'refresh_token'>,
   as = 'app',
 ): Promise<void> {
-  const took = await cluster.everywhere((node) => flagged(node, access_token))
-  t.ok(took < SOON_MS, `the status list shows it at each node after ${Math.round(took)} ms`)
+  const took = await cluster.everywhere((node) => isListedAsRevoked(node, access_token))
+  t.ok(took < PROPAGATION_LIMIT_MS, `the status list shows it at each node after ${Math.round(took)} ms`)
   for (const node of cluster.nodes) {
     t.same(
-      [(await refresh(node, refresh_token, {}, as)).json().error, await living(node, access_token, as)],
+      [(await refresh(node, refresh_token, {}, as)).json().error, await isActive(node, access_token, as)],
       ['invalid_grant', false],
     )
   }
 }
 
 /** Late enough that a retry is a replay. */
-async function pastGrace(cluster: Cluster, sid: unknown): Promise<void> {
-  await cluster.inside(({ store }) =>
+async function skipGracePeriod(cluster: Cluster, sid: unknown): Promise<void> {
+  await cluster.withOpened(({ store }) =>
     store.db.batch([
       {
         sql: 'UPDATE client_sessions SET rotated_at = rotated_at - 600 WHERE id = $1',
@@ -112,7 +106,7 @@ export async function refreshRace(t: Test, cluster: Cluster, requests: number): 
   t.equal(new Set(thirds.map((pair) => pair.refresh_token)).size, 1, 'and one after that')
   for (const node of cluster.nodes) {
     const alive = await Promise.all(
-      [first, second, third].map(({ refresh_token }) => living(node, refresh_token)),
+      [first, second, third].map(({ refresh_token }) => isActive(node, refresh_token)),
     )
     t.same(alive, [false, false, true], 'one token is valid, and every node knows which')
   }
@@ -123,27 +117,27 @@ export async function refreshRace(t: Test, cluster: Cluster, requests: number): 
     new Set(['invalid_grant']),
     'an older one is a replay',
   )
-  await overEverywhere(t, cluster, third)
+  await endedEverywhere(t, cluster, third)
   t.equal(
     audited(cluster, 'token.reuse_detected', sid).length,
     1,
     `detected once, by ${requests} concurrent requests`,
   )
   t.notOk(
-    await flagged(cluster.at(0), (await signedIn(cluster.at(1))).access_token),
+    await isListedAsRevoked(cluster.at(0), (await signedIn(cluster.at(1))).access_token),
     'no other session is affected',
   )
 
   const used = await signedIn(cluster.at(1))
   const next = await refreshed(cluster.at(2), used.refresh_token)
-  await pastGrace(cluster, claimsOf(used.access_token).sid)
+  await skipGracePeriod(cluster, claimsOf(used.access_token).sid)
   const late = await spread(cluster, cluster.nodes.length, (node) => refresh(node, used.refresh_token))
   t.same(
     late.map(({ statusCode }) => statusCode),
     cluster.nodes.map(() => 400),
     'the previous token, after the window',
   )
-  await overEverywhere(t, cluster, next)
+  await endedEverywhere(t, cluster, next)
 }
 
 /** RFC 6749 §4.1.2: one redemption succeeds, and its tokens are then revoked. */
@@ -156,7 +150,7 @@ export async function codeRace(t: Test, cluster: Cluster, requests: number): Pro
   t.same(new Set(refusals), new Set(['invalid_grant']))
   const pair = won[0]?.json<Pair>()
   if (!pair) return
-  await overEverywhere(t, cluster, pair, 'web')
+  await endedEverywhere(t, cluster, pair, 'web')
   const { sid } = claimsOf(pair.access_token)
   t.equal(audited(cluster, 'code.reuse_detected', sid).length, 1)
   const again = await redeem(cluster.at(1), code)
@@ -188,7 +182,7 @@ interface Rotated {
 
 /** docs/security.md Q9: commands in separate processes, all at once, on a key ring where one rotation is safe. */
 export async function rotationRace(t: Test, cluster: Cluster, commands: number): Promise<void> {
-  const ringOf = () => cluster.inside(({ store }) => store.ring.read())
+  const ringOf = () => cluster.withOpened(({ store }) => store.ring.read())
   const before = await ringOf()
   const results = await Promise.all(
     Array.from({ length: commands }, () => cluster.run(['keys', 'rotate', '--json'])),

@@ -5,7 +5,7 @@ import type { Store } from '../../../src/store/index.ts'
 import type { Served } from '../browser/browser.ts'
 import { overHttp } from '../server/http-inject.ts'
 import { seed } from '../server/seed.ts'
-import { emptyFolder, type Folder, type Inside, type Owner, withInside } from './data-folder.ts'
+import { emptyFolder, type Folder, type OpenedFolder, type Owner, withOpened } from './data-folder.ts'
 import { keyturn, type ProcessOptions, type Result, type ServerProcess, startServer } from './process.ts'
 
 interface ClusterOptions {
@@ -38,7 +38,7 @@ export interface Cluster {
   /** Runs a command with `--json` that must succeed. */
   json<T = Record<string, unknown>>(args: readonly string[], options?: ProcessOptions): Promise<T>
   /** Opens the store and the keys as a command does, and closes them afterwards. */
-  inside<T>(work: (inside: Inside) => Promise<T>): Promise<T>
+  withOpened<T>(work: (opened: OpenedFolder) => Promise<T>): Promise<T>
   /** Resolves with the number of milliseconds until the condition was true at every node; throws after `limitMs`. */
   everywhere(what: (node: ClusterNode) => Promise<boolean>, limitMs?: number): Promise<number>
 }
@@ -65,7 +65,7 @@ export async function startCluster(owner: Owner, options: ClusterOptions = {}): 
     return node
   }
 
-  if (fill) await withInside(folder, ({ store }) => fill(store))
+  if (fill) await withOpened(folder, ({ store }) => fill(store))
   await Promise.all(Array.from({ length: count }, () => start()))
 
   return {
@@ -84,7 +84,7 @@ export async function startCluster(owner: Owner, options: ClusterOptions = {}): 
       if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code ?? signal}: ${stderr}`)
       return JSON.parse(stdout) as T
     },
-    inside: (work) => withInside(folder, work),
+    withOpened: (work) => withOpened(folder, work),
     async everywhere(what, limitMs = 10_000) {
       const from = performance.now()
       const passed = () => performance.now() - from

@@ -4,7 +4,7 @@ import { decryptTested } from '../../../src/keys/self-test.ts'
 import type { Ring } from '../../../src/store/contracts/ring.ts'
 import { type Clock, systemClock } from '../../../src/system.ts'
 import { refresh } from '../server/requests.ts'
-import { type Folder, type Inside, integrity, withInside } from './data-folder.ts'
+import { type Folder, integrity, type OpenedFolder, withOpened } from './data-folder.ts'
 import type { ServerProcess } from './process.ts'
 import type { AccessToken, Chain } from './token-load.ts'
 
@@ -32,7 +32,7 @@ export async function afterCrash(
 
   expect('ready', (await server.inject({ url: '/health/ready' })).statusCode, 200)
   expect('integrity', integrity(folder), 'ok')
-  const ring = await withInside(folder, (inside) => checkRing(inside, expect), clock)
+  const ring = await withOpened(folder, (inside) => checkRing(inside, expect), clock)
   if (ring.version < memory.ringVersion) problems.push(`the ring went back to ${ring.version}`)
   memory.ringVersion = ring.version
 
@@ -60,13 +60,13 @@ export async function afterCrash(
 
 type Expect = (what: string, actual: unknown, expected: unknown) => void
 
-async function checkRing({ store, keys }: Inside, expect: Expect): Promise<Ring> {
+async function checkRing({ store, keys }: OpenedFolder, expect: Expect): Promise<Ring> {
   const ring = await store.ring.read()
   if (!ring) throw new Error('the ring is gone')
   for (const state of ['active', 'next'] as const) {
-    const these = ring.keys.filter((key) => key.state === state)
-    expect(`${state} keys`, these.length, 1)
-    for (const key of these) {
+    const keysInState = ring.keys.filter((key) => key.state === state)
+    expect(`${state} keys`, keysInState.length, 1)
+    for (const key of keysInState) {
       await decryptTested(key, keys.masterKeys)
     }
   }

@@ -9,7 +9,7 @@ import { closeBase, openBase } from '../../../src/node/base.ts'
 import { createStore, openDb, type Store } from '../../../src/store/index.ts'
 import { type Clock, systemClock, systemRandom } from '../../../src/system.ts'
 import { createRefreshTokenCodec, type RefreshTokenCodec } from '../../../src/tokens/refresh-token.ts'
-import { keptKeys } from '../server/cached-keys.ts'
+import { cachedKeys } from '../server/cached-keys.ts'
 import { testLogger } from '../server/log.ts'
 import { seed, session } from '../server/seed.ts'
 
@@ -42,16 +42,16 @@ export function emptyFolder(owner: Owner, settings: Record<string, string> = {})
 }
 
 /** The parts of the program that a test may use on the folder while no server runs, or beside one. */
-export interface Inside {
+export interface OpenedFolder {
   readonly store: Store
   readonly keys: Keys
   readonly refreshTokens: RefreshTokenCodec
 }
 
 /** Opens the folder as a command would. */
-export async function withInside<T>(
+export async function withOpened<T>(
   folder: Folder,
-  work: (inside: Inside) => Promise<T>,
+  work: (opened: OpenedFolder) => Promise<T>,
   clock: Clock = systemClock,
 ): Promise<T> {
   const env = Object.entries(folder.settings).map(([name, value]) => [`KEYTURN_${name}`, value])
@@ -64,7 +64,7 @@ export async function withInside<T>(
     folder.path,
   )
   const logger = testLogger()
-  const base = await openBase(config, { logger, clock, generateKey: keptKeys }, 'apply')
+  const base = await openBase(config, { logger, clock, generateKey: cachedKeys }, 'apply')
   try {
     const keys = await openKeys(base)
     return await work({
@@ -88,7 +88,7 @@ export async function seededFolder(owner: Owner, settings: Record<string, string
     const path = mkdtempSync(join(tmpdir(), 'keyturn-template-'))
     process.once('exit', () => rmSync(path, { recursive: true, force: true }))
     const folder = folderAt(path)
-    await withInside(folder, ({ store }) => seed(store))
+    await withOpened(folder, ({ store }) => seed(store))
     return folder
   })()
   const { path } = await template
@@ -100,7 +100,7 @@ export async function seededFolder(owner: Owner, settings: Record<string, string
 const DAY = 86_400
 
 /** Creates one session of alice for each returned refresh token, without a password. */
-export async function signIn({ store, refreshTokens, keys }: Inside, count = 1): Promise<string[]> {
+export async function signIn({ store, refreshTokens, keys }: OpenedFolder, count = 1): Promise<string[]> {
   const alice = await store.users.findByUsername('alice')
   if (!alice) throw new Error('the folder is not seeded')
   const now = keys.clock.now()

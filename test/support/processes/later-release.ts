@@ -18,7 +18,7 @@ export interface Release {
 }
 
 /** This source tree itself. */
-export const HERE: Release = { version, run: {}, migrations: readMigrations() }
+export const THIS_RELEASE: Release = { version, run: {}, migrations: readMigrations() }
 
 /** The version this many releases later. */
 export function laterVersion(releases: number): string {

@@ -109,7 +109,7 @@ export async function keyturn(
   options: ProcessOptions = {},
 ): Promise<Result> {
   const program = runProgram(folder, args, options)
-  const late = setTimeout(() => program.child.kill('SIGKILL'), PATIENCE_MS)
+  const late = setTimeout(() => program.child.kill('SIGKILL'), COMMAND_TIMEOUT_MS)
   const ending = await program.ended
   clearTimeout(late)
   return { ...ending, stdout: program.stdout(), stderr: program.stderr() }
@@ -155,25 +155,25 @@ export async function startServer(
 
 function announced(program: Program): Promise<{ port: number }> {
   return new Promise((resolve, reject) => {
-    const look = () => {
+    const checkReady = () => {
       const line = program.stdout()
       if (line.endsWith('\n')) resolve(JSON.parse(line))
     }
-    program.child.stdout?.on('data', look)
+    program.child.stdout?.on('data', checkReady)
     program.ended.then(({ code, signal }) =>
       reject(new Error(`the server ended (${code ?? signal}): ${program.stderr()}`)),
     )
   })
 }
 
-const PATIENCE_MS = 30_000
+const COMMAND_TIMEOUT_MS = 30_000
 
 async function send(url: string, request: InjectOptions): Promise<LightMyRequestResponse> {
   const response = await fetch(url + String(request.url), {
     method: request.method ?? 'GET',
     headers: request.headers as Record<string, string>,
     ...(typeof request.payload === 'string' ? { body: request.payload } : {}),
-    signal: AbortSignal.timeout(PATIENCE_MS),
+    signal: AbortSignal.timeout(COMMAND_TIMEOUT_MS),
   })
   const body = await response.text()
   return {

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { scaledClock } from '../server/clock.ts'
 import { afterCrash, type Memory } from './crash-checks.ts'
-import { seededFolder, signIn, withInside } from './data-folder.ts'
+import { seededFolder, signIn, withOpened } from './data-folder.ts'
 import { startServer } from './process.ts'
 import { chainOf, load } from './token-load.ts'
 
@@ -21,7 +21,7 @@ export async function randomKills(t: Test, times: number): Promise<void> {
   for (let round = 1; round <= times; round += 1) {
     const missing = SESSIONS - memory.chains.length
     const signedIn = (inside: Parameters<typeof signIn>[0]) => signIn(inside, missing)
-    memory.chains.push(...(await withInside(folder, signedIn, scaledClock(clock))).map(chainOf))
+    memory.chains.push(...(await withOpened(folder, signedIn, scaledClock(clock))).map(chainOf))
 
     const dying = await startServer(t, folder, { clock })
     const loaded = load(dying, memory.chains)

@@ -7,8 +7,8 @@
 /** Milliseconds on one clock for all observations. */
 interface Seen {
   readonly node: number
-  readonly asked: number
-  readonly came: number
+  readonly requestedAt: number
+  readonly receivedAt: number
 }
 
 /** A token that this node signed. */
@@ -27,7 +27,7 @@ export interface RingSeen extends Omit<Seen, 'node'> {
   readonly next: readonly string[]
 }
 
-export interface Witnessed {
+export interface Observations {
   readonly nodes: number
   /** Every kid that has signed, in the order of the rotations. */
   readonly order: readonly string[]
@@ -39,8 +39,14 @@ export interface Witnessed {
 }
 
 /** The broken rules; empty if there are none. */
-export function complaints(seen: Witnessed): string[] {
-  return [...unpublished(seen), ...withdrawn(seen), ...tooEarly(seen), ...backwards(seen), ...counted(seen)]
+export function violations(seen: Observations): string[] {
+  return [
+    ...unpublished(seen),
+    ...withdrawn(seen),
+    ...signedWhileNext(seen),
+    ...backwards(seen),
+    ...counted(seen),
+  ]
 }
 
 const shown = (kid: string) => kid.slice(0, 6)
@@ -49,14 +55,16 @@ const shown = (kid: string) => kid.slice(0, 6)
  * Before the first token of a key was requested, every node had responded with the key. A node that signs with a key
  * before the last node has published it is detected by the tokens it signs meanwhile.
  */
-function unpublished({ nodes, order, tokens, sets }: Witnessed): string[] {
+function unpublished({ nodes, order, tokens, sets }: Observations): string[] {
   const wrong: string[] = []
   for (const kid of new Set([...order, ...tokens.map((token) => token.kid)])) {
-    const [first] = tokens.filter((token) => token.kid === kid).sort((a, b) => a.asked - b.asked)
+    const [first] = tokens.filter((token) => token.kid === kid).sort((a, b) => a.requestedAt - b.requestedAt)
     if (!first) continue
     for (let node = 0; node < nodes; node += 1) {
-      const was = sets.some((set) => set.node === node && set.came <= first.asked && set.kids.has(kid))
-      if (!was)
+      const seenBefore = sets.some(
+        (set) => set.node === node && set.receivedAt <= first.requestedAt && set.kids.has(kid),
+      )
+      if (!seenBefore)
         wrong.push(`${shown(kid)} signed at node ${first.node} before node ${node} was seen to have it`)
     }
   }
@@ -64,13 +72,13 @@ function unpublished({ nodes, order, tokens, sets }: Witnessed): string[] {
 }
 
 /** A node that was seen to publish a key has it in every later response; no key is removed meanwhile. */
-function withdrawn({ nodes, sets }: Witnessed): string[] {
+function withdrawn({ nodes, sets }: Observations): string[] {
   const wrong: string[] = []
   for (let node = 0; node < nodes; node += 1) {
     const own = sets.filter((set) => set.node === node)
     for (const kid of new Set(own.flatMap((set) => [...set.kids]))) {
-      const since = Math.min(...own.filter((set) => set.kids.has(kid)).map((set) => set.came))
-      if (own.some((set) => set.asked > since && !set.kids.has(kid))) {
+      const since = Math.min(...own.filter((set) => set.kids.has(kid)).map((set) => set.receivedAt))
+      if (own.some((set) => set.requestedAt > since && !set.kids.has(kid))) {
         wrong.push(`node ${node} served a JWKS without ${shown(kid)} after one with it`)
       }
     }
@@ -79,11 +87,11 @@ function withdrawn({ nodes, sets }: Witnessed): string[] {
 }
 
 /** While the store still reported a key as next, no token was signed with it. */
-function tooEarly({ tokens, rings }: Witnessed): string[] {
+function signedWhileNext({ tokens, rings }: Observations): string[] {
   const waiting = new Map<string, number>()
-  for (const { next, asked } of rings) for (const kid of next) waiting.set(kid, asked)
+  for (const { next, requestedAt } of rings) for (const kid of next) waiting.set(kid, requestedAt)
   return tokens
-    .filter(({ kid, came }) => came < (waiting.get(kid) ?? 0))
+    .filter(({ kid, receivedAt }) => receivedAt < (waiting.get(kid) ?? 0))
     .map(({ kid, node }) => `node ${node} signed with ${shown(kid)}, which was next`)
 }
 
@@ -91,7 +99,7 @@ function tooEarly({ tokens, rings }: Witnessed): string[] {
  * Keys sign one after the other: a node that has signed with a key never signs with an older one again, and another
  * node does so for a moment only. Two keys that are both active somewhere are detected by the tokens of the older one.
  */
-function backwards({ nodes, order, tokens, lagMs }: Witnessed): string[] {
+function backwards({ nodes, order, tokens, lagMs }: Observations): string[] {
   const wrong = tokens
     .filter(({ kid }) => !order.includes(kid))
     .map(({ kid, node }) => `node ${node} signed with ${shown(kid)}, which no rotation made active`)
@@ -102,10 +110,11 @@ function backwards({ nodes, order, tokens, lagMs }: Witnessed): string[] {
       tokens.filter((token) => token.node === node),
     ),
   )
-  for (const { kid, node, asked } of tokens) {
+  for (const { kid, node, requestedAt } of tokens) {
     const rank = order.indexOf(kid)
-    const late = asked - (everywhere[rank] ?? asked)
-    if (asked > (own[node]?.[rank] ?? asked)) wrong.push(`node ${node} went back to ${shown(kid)}`)
+    const late = requestedAt - (everywhere[rank] ?? requestedAt)
+    if (requestedAt > (own[node]?.[rank] ?? requestedAt))
+      wrong.push(`node ${node} went back to ${shown(kid)}`)
     else if (late > lagMs)
       wrong.push(`node ${node} signed with ${shown(kid)} ${Math.round(late)} ms after a newer key was used`)
   }
@@ -117,12 +126,12 @@ function newerSince(order: readonly string[], tokens: readonly TokenSeen[]): num
   return order.map((_, rank) =>
     tokens
       .filter(({ kid }) => order.indexOf(kid) > rank)
-      .reduce((least, { came }) => Math.min(least, came), Number.POSITIVE_INFINITY),
+      .reduce((least, { receivedAt }) => Math.min(least, receivedAt), Number.POSITIVE_INFINITY),
   )
 }
 
 /** There is one active and one next key in every reading, and never an earlier one again. */
-function counted({ order, rings }: Witnessed): string[] {
+function counted({ order, rings }: Observations): string[] {
   const wrong: string[] = []
   let last = 0
   for (const { active, next } of rings) {
@@ -138,8 +147,8 @@ function counted({ order, rings }: Witnessed): string[] {
 }
 
 /** The longest time that a node kept signing with a key after another was seen to sign with the next. */
-export function longestLag({ order, tokens }: Witnessed): number {
+export function maxLag({ order, tokens }: Observations): number {
   const newer = newerSince(order, tokens)
-  const lags = tokens.map(({ kid, asked }) => asked - (newer[order.indexOf(kid)] ?? asked))
+  const lags = tokens.map(({ kid, requestedAt }) => requestedAt - (newer[order.indexOf(kid)] ?? requestedAt))
   return Math.round(lags.reduce((most, lag) => Math.max(most, lag), 0))
 }

@@ -41,7 +41,7 @@ export async function load(
   const failures: string[] = []
 
   /** The response, or undefined if there was none or it was not a success. */
-  async function ask(
+  async function send(
     request: () => ReturnType<ServerProcess['inject']>,
   ): Promise<{ refresh_token?: string } | undefined> {
     const answer = await request().catch(() => undefined)
@@ -57,19 +57,19 @@ export async function load(
     return response
   }
 
-  async function refreshing(chain: Chain): Promise<void> {
+  async function refreshRepeatedly(chain: Chain): Promise<void> {
     for (;;) {
-      const response = await ask(() => refresh(server, chain.token))
+      const response = await send(() => refresh(server, chain.token))
       if (!response?.refresh_token) return
       chain.token = response.refresh_token
       chain.acknowledged += 1
     }
   }
 
-  async function asking(): Promise<void> {
-    while (await ask(() => clientCredentials(server)));
+  async function requestTokens(): Promise<void> {
+    while (await send(() => clientCredentials(server)));
   }
 
-  await Promise.all([...chains.map(refreshing), ...Array.from({ length: machines }, asking)])
+  await Promise.all([...chains.map(refreshRepeatedly), ...Array.from({ length: machines }, requestTokens)])
   return { accessTokens, failures }
 }

@@ -16,16 +16,16 @@ import type { TestLogger } from './log.ts'
 type Line = Record<string, unknown>
 
 /** Servers of this process that share a store. */
-interface Sharing {
+interface SharedStore {
   /** Where the log ended before the first of them. */
   readonly from: number
   readonly loggers: TestLogger[]
   open: number
 }
 
-const shared = new Map<string, Promise<Sharing>>()
+const shared = new Map<string, Promise<SharedStore>>()
 
-interface Kept {
+interface AuditCheck {
   /** @throws {Error} that names what is missing, duplicated or changed */
   check(): Promise<void>
 }
@@ -35,27 +35,27 @@ export async function watchAudit(
   base: Base,
   logger: TestLogger | undefined,
   database?: string,
-): Promise<Kept> {
-  const begin = async (): Promise<Sharing> => ({
+): Promise<AuditCheck> {
+  const register = async (): Promise<SharedStore> => ({
     from: (await base.store.auditRows.state()).lastSeq,
     loggers: [],
     open: 0,
   })
-  const beginning = (database === undefined ? undefined : shared.get(database)) ?? begin()
-  if (database !== undefined) shared.set(database, beginning)
-  const sharing = await beginning
-  if (logger) sharing.loggers.push(logger)
-  sharing.open += 1
+  const registration = (database === undefined ? undefined : shared.get(database)) ?? register()
+  if (database !== undefined) shared.set(database, registration)
+  const sharedStore = await registration
+  if (logger) sharedStore.loggers.push(logger)
+  sharedStore.open += 1
 
   return {
     async check() {
       // A folder is deleted before the servers started on it stop, and a test may have closed the store itself.
-      const gone = database !== undefined && ENGINE === 'SQLite' && !existsSync(database)
-      const written = !gone && !(await isClosed(base.store))
-      if (written) await base.auditLog.flush('all')
+      const isDeleted = database !== undefined && ENGINE === 'SQLite' && !existsSync(database)
+      const canWrite = !isDeleted && !(await isClosed(base.store))
+      if (canWrite) await base.auditLog.flush('all')
       // Not earlier: several servers may be closing at once, and the last one checks what all have written.
-      sharing.open -= 1
-      if (!written) return
+      sharedStore.open -= 1
+      if (!canWrite) return
       const { findings } = await verifyLog({
         rows: base.store.auditRows,
         keys: await auditKeys(base.config, base.store)(),
@@ -63,9 +63,9 @@ export async function watchAudit(
       })
       if (findings.length > 0) throw new Error(`the audit log does not verify: ${findings.join('; ')}`)
       // A real log cannot be read back, and servers that are still open have lines that are not written yet.
-      if (!logger || sharing.open > 0 || base.config.auditRetention === null) return
-      const lines = sharing.loggers.flatMap((one) => one.audited as unknown as Line[])
-      const { rows, pruned } = await rowsFrom(base.store, sharing.from)
+      if (!logger || sharedStore.open > 0 || base.config.auditRetention === null) return
+      const lines = sharedStore.loggers.flatMap((one) => one.audited as unknown as Line[])
+      const { rows, pruned } = await rowsFrom(base.store, sharedStore.from)
       const complaints = compare(lines, rows, pruned)
       if (complaints.length > 0)
         throw new Error(`the audit log is not what was logged: ${complaints.slice(0, 10).join('; ')}`)
@@ -90,11 +90,11 @@ async function rowsFrom({ auditRows }: Pick<Store, 'auditRows'>, from: number) {
 }
 
 /** Fields of a log line alone: the event’s name and its trace ids, if any. */
-const UNKEPT: readonly string[] = ['audit', 'trace_id', 'span_id']
+const LOG_ONLY_FIELDS: readonly string[] = ['audit', 'trace_id', 'span_id']
 
 const canonical = (event: unknown, fields: Line): string => {
   const given = Object.entries(fields).filter(
-    ([name, value]) => !UNKEPT.includes(name) && value !== undefined,
+    ([name, value]) => !LOG_ONLY_FIELDS.includes(name) && value !== undefined,
   )
   return JSON.stringify([event, given.sort(([a], [b]) => (a < b ? -1 : 1))])
 }
@@ -107,26 +107,26 @@ function fieldsOf({ actor, sub, clientId, fields }: AuditRow): Line {
 /** @param pruned rows may be missing, and nothing else */
 export function compare(lines: readonly Line[], rows: readonly AuditRow[], pruned = false): string[] {
   const complaints: string[] = []
-  const left = new Map<string, Line[]>()
+  const unmatched = new Map<string, Line[]>()
   for (const line of lines) {
     const key = canonical(line.audit, line)
-    left.set(key, [...(left.get(key) ?? []), line])
+    unmatched.set(key, [...(unmatched.get(key) ?? []), line])
   }
-  const foldedRows: AuditRow[] = []
+  const aggregatedRows: AuditRow[] = []
   for (const row of rows) {
-    const same = left.get(canonical(row.event, fieldsOf(row)))
-    if (row.count === 1 && same?.pop()) continue
-    if (FREQUENT.has(row.event as AuditEvent)) foldedRows.push(row)
+    const matches = unmatched.get(canonical(row.event, fieldsOf(row)))
+    if (row.count === 1 && matches?.pop()) continue
+    if (FREQUENT.has(row.event as AuditEvent)) aggregatedRows.push(row)
     else complaints.push(`row ${row.seq} was never logged: ${row.event} ${row.fields}`)
   }
-  const rest = [...left.values()].flat()
+  const rest = [...unmatched.values()].flat()
   // Rows of one kind come before rows that count several kinds.
-  foldedRows.sort((a, b) => Object.keys(fieldsOf(b)).length - Object.keys(fieldsOf(a)).length)
-  for (const row of foldedRows) {
-    const wanted = Object.entries(fieldsOf(row))
+  aggregatedRows.sort((a, b) => Object.keys(fieldsOf(b)).length - Object.keys(fieldsOf(a)).length)
+  for (const row of aggregatedRows) {
+    const expected = Object.entries(fieldsOf(row))
     for (let i = 0; i < row.count; i += 1) {
       const index = rest.findIndex(
-        (line) => line.audit === row.event && wanted.every(([name, value]) => line[name] === value),
+        (line) => line.audit === row.event && expected.every(([name, value]) => line[name] === value),
       )
       if (index === -1) {
         complaints.push(`row ${row.seq} counts ${row.count} ${row.event}, of which ${i} were logged`)

@@ -14,17 +14,17 @@ const MOST = 64
 
 let used = 0
 
-export const keptKeys: GenerateKey = async (alg, bits = DEFAULT_BITS) => {
+export const cachedKeys: GenerateKey = async (alg, bits = DEFAULT_BITS) => {
   if ((alg !== 'RS256' && alg !== 'PS256') || bits !== DEFAULT_BITS || used === MOST)
     return generateKey(alg, bits)
   used += 1
   const file = join(FOLDER, `rsa-${bits}-${used}.json`)
-  const kept = read(file)
+  const cached = read(file)
   // Only this member of a pair depends on what the key is used for.
-  if (kept) return { ...kept, alg }
-  const made = await generateKey(alg, bits)
-  write(file, made)
-  return made
+  if (cached) return { ...cached, alg }
+  const generated = await generateKey(alg, bits)
+  write(file, generated)
+  return generated
 }
 
 function read(file: string): KeyPair | null {

@@ -16,7 +16,7 @@ import { dataKeysOf, MASTER_KEY, openStore } from './keys.ts'
 import { type TestLogger, testLogger } from './log.ts'
 import { user } from './seed.ts'
 
-export const FROM = { ip: '192.0.2.1', requestId: 'req-1' }
+export const CONTEXT = { ip: '192.0.2.1', requestId: 'req-1' }
 const FACTORS_ISSUER = 'https://login.example/auth'
 
 export interface FactorsWorld {
@@ -27,7 +27,7 @@ export interface FactorsWorld {
   readonly alice: User
   readonly bob: User
   /** Second factors on the same store, with another data key. */
-  with(secret: Buffer): SecondFactors
+  withDataKey(secret: Buffer): SecondFactors
   /** An honest authenticator at our origin. */
   device(options?: Partial<AuthenticatorOptions>): Authenticator
 }
@@ -59,7 +59,7 @@ export async function factorsWorld(issuer = FACTORS_ISSUER): Promise<FactorsWorl
     factors: make(MASTER_KEY),
     alice,
     bob,
-    with: make,
+    withDataKey: make,
     device: (options) =>
       createAuthenticator({ origin: new URL(issuer).origin, rpId: new URL(issuer).hostname, ...options }),
   }

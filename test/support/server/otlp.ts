@@ -40,12 +40,12 @@ export interface Collector {
   readonly delivered: readonly Delivered[]
   spans(): SeenSpan[]
   /** Resolves when the spans for which `holds` is true have arrived. */
-  until(holds: (spans: SeenSpan[]) => boolean): Promise<SeenSpan[]>
+  until(condition: (spans: SeenSpan[]) => boolean): Promise<SeenSpan[]>
   /** Sets its further behaviour; the default response is 200. */
   answers(listener: RequestListener | null): void
 }
 
-const PATIENCE_MS = 20_000
+const ARRIVAL_TIMEOUT_MS = 20_000
 
 export async function collector(owner: Owner): Promise<Collector> {
   const delivered: Delivered[] = []
@@ -68,10 +68,10 @@ export async function collector(owner: Owner): Promise<Collector> {
     port,
     delivered,
     spans,
-    async until(holds) {
-      for (let waited = 0; waited < PATIENCE_MS; waited += 10) {
+    async until(condition) {
+      for (let waited = 0; waited < ARRIVAL_TIMEOUT_MS; waited += 10) {
         const seen = spans()
-        if (holds(seen)) return seen
+        if (condition(seen)) return seen
         await new Promise((resolve) => setTimeout(resolve, 10))
       }
       throw new Error(`never came; there is ${spans().map(({ name }) => name)}`)

@@ -8,7 +8,7 @@ import { openBase, type System } from '../../../src/node/base.ts'
 import { openServer, type Server } from '../../../src/node/server.ts'
 import type { Store } from '../../../src/store/index.ts'
 import { watchAudit } from './audit-consistency.ts'
-import { keptKeys } from './cached-keys.ts'
+import { cachedKeys } from './cached-keys.ts'
 import { type TestClock, testClock } from './clock.ts'
 import { claimStore } from './engine.ts'
 import { type TestLogger, testLogger } from './log.ts'
@@ -39,7 +39,7 @@ export interface TestServerOptions extends Partial<Omit<System, 'clock' | 'logge
   readonly masterKey?: string
   readonly problem?: () => string | null
   /** Why the stored audit trail cannot be compared with the log at the end. */
-  readonly unkept?: string
+  readonly skipAuditCheck?: string
   /** A real log instead of `logger`, which then stays empty. */
   readonly log?: FastifyBaseLogger
 }
@@ -64,7 +64,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     masterKey,
     problem,
     log,
-    unkept,
+    skipAuditCheck,
     ...system
   } = options
   const logger = testLogger()
@@ -78,9 +78,10 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
     DATABASE_POOL: '4',
     ...settings,
   })
-  const machine: System = { generateKey: keptKeys, ...system, metrics, clock, logger: lines }
+  const machine: System = { generateKey: cachedKeys, ...system, metrics, clock, logger: lines }
   const base = await openBase(config, machine, 'apply')
-  const kept = unkept === undefined ? await watchAudit(base, log ? undefined : logger, database) : undefined
+  const auditCheck =
+    skipAuditCheck === undefined ? await watchAudit(base, log ? undefined : logger, database) : undefined
   const keys = await openKeys(base)
   const deps = await openServer(base, keys, machine, problem)
   const app = await createApp({
@@ -108,7 +109,7 @@ export async function testServer(options: TestServerOptions = {}): Promise<TestS
       await app.close()
       await deps.jobs.stop()
       try {
-        await kept?.check()
+        await auditCheck?.check()
       } finally {
         await base.store.db.close()
         await claimed.release()

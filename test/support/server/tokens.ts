@@ -4,7 +4,7 @@ import type { TokenResponse } from '../../../src/tokens/issue.ts'
 import { basic, type Form, login, post, refresh } from './requests.ts'
 import type { TestServer } from './server.ts'
 
-type Asked = Pick<TestServer, 'inject'>
+type Injectable = Pick<TestServer, 'inject'>
 
 export interface Pair extends TokenResponse {
   refresh_token: string
@@ -16,26 +16,30 @@ export function pairOf(answer: LightMyRequestResponse): Pair {
   return answer.json<Pair>()
 }
 
-export const signedIn = async (server: Asked, form: Form = {}, as = 'app'): Promise<Pair> =>
+export const signedIn = async (server: Injectable, form: Form = {}, as = 'app'): Promise<Pair> =>
   pairOf(await login(server, form, as))
 
-export const refreshed = async (server: Asked, token: string, form: Form = {}, as = 'app'): Promise<Pair> =>
-  pairOf(await refresh(server, token, form, as))
+export const refreshed = async (
+  server: Injectable,
+  token: string,
+  form: Form = {},
+  as = 'app',
+): Promise<Pair> => pairOf(await refresh(server, token, form, as))
 
-function asClient(server: Asked, url: string, form: Form, as: string) {
+function asClient(server: Injectable, url: string, form: Form, as: string) {
   return as === 'phone'
     ? post(server, url, { client_id: as, ...form })
     : post(server, url, form, { authorization: basic(as) })
 }
 
-export const introspect = (server: Asked, token: string, as = 'app', form: Form = {}) =>
+export const introspect = (server: Injectable, token: string, as = 'app', form: Form = {}) =>
   asClient(server, '/oauth2/introspect', { token, ...form }, as)
 
-export const revoke = (server: Asked, token: string, as = 'app', form: Form = {}) =>
+export const revoke = (server: Injectable, token: string, as = 'app', form: Form = {}) =>
   asClient(server, '/oauth2/revoke', { token, ...form }, as)
 
 /** Introspection by the client to which the token was issued. */
-export async function active(server: Asked, token: string, as = 'app'): Promise<boolean> {
+export async function isActive(server: Injectable, token: string, as = 'app'): Promise<boolean> {
   const answer = await introspect(server, token, as)
   if (answer.statusCode !== 200) throw new Error(`${answer.statusCode} ${answer.body}`)
   return answer.json<{ active: boolean }>().active

@@ -58,7 +58,7 @@ export function testTime(start = 1_800_000_000): TestTime {
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
-export interface StandIn {
+export interface FakeIssuer {
   readonly issuer: string
   readonly origin: string
   readonly time: TestTime
@@ -85,7 +85,7 @@ export interface StandIn {
   start(): Promise<void>
 }
 
-interface StandInOptions {
+interface FakeIssuerOptions {
   /** The path of the issuer’s URL, without a trailing slash. */
   readonly path?: string
   /** Default: one key for all issuers of a test file. */
@@ -93,11 +93,11 @@ interface StandInOptions {
 }
 
 /** Generating one takes longer than most tests. */
-let usualKey: Promise<SigningKey> | undefined
+let defaultKey: Promise<SigningKey> | undefined
 
-export async function standIn(t: Test, { path = '', key }: StandInOptions = {}): Promise<StandIn> {
-  usualKey ??= signingKey('key-1')
-  const signer = key ?? (await usualKey)
+export async function fakeIssuer(t: Test, { path = '', key }: FakeIssuerOptions = {}): Promise<FakeIssuer> {
+  defaultKey ??= signingKey('key-1')
+  const signer = key ?? (await defaultKey)
   const time = testTime()
   let last: IncomingMessage['headers'] = {}
   let server: Server | undefined
@@ -106,13 +106,13 @@ export async function standIn(t: Test, { path = '', key }: StandInOptions = {}):
   const json = (response: ServerResponse, body: unknown, headers: Record<string, string> = {}) =>
     response.writeHead(200, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
 
-  const usual: Record<string, Handler> = {
+  const defaults: Record<string, Handler> = {
     [METADATA + path]: (_, response) =>
       json(response, { issuer: self.issuer, jwks_uri: self.origin + JWKS, ...self.metadata }),
     [JWKS]: (_, response) => json(response, { keys: self.keys }, self.jwksHeaders),
   }
 
-  const self: StandIn = {
+  const self: FakeIssuer = {
     issuer: '',
     origin: '',
     time,
@@ -140,7 +140,7 @@ export async function standIn(t: Test, { path = '', key }: StandInOptions = {}):
         const { pathname } = new URL(request.url ?? '/', 'http://localhost')
         self.requests.push(pathname)
         last = request.headers
-        const handler = self.routes.get(pathname) ?? usual[pathname]
+        const handler = self.routes.get(pathname) ?? defaults[pathname]
         if (handler) handler(request, response)
         else response.writeHead(404).end()
       }).listen(port, '127.0.0.1')
