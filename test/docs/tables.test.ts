@@ -143,10 +143,10 @@ const LIMITS: readonly string[] = [
   `| request body | ${kib(MAX_BODY_BYTES)} |`,
   `| parameters in a request | ${MAX_PARAMETERS} |`,
   `| header fields | ${kib(MAX_HEADER_BYTES)} |`,
-  `| headers; headers and body | ${ms(CONNECTION_LIMITS.headers)}; ${ms(CONNECTION_LIMITS.request)} |`,
+  `headers; headers and body | ${ms(CONNECTION_LIMITS.headers)}; ${ms(CONNECTION_LIMITS.request)} |`,
   `moves | ${ms(CONNECTION_LIMITS.keepAlive)}; ${ms(CONNECTION_LIMITS.socket)} |`,
   `| requests on one connection | ${grouped(CONNECTION_LIMITS.requests)},`,
-  `| client assertion, request object | ${kib(MAX_CLIENT_JWT_LENGTH)}; at most ${duration(MAX_CLIENT_JWT_LIFETIME)} to its end; clocks may differ by ${CLIENT_CLOCK_SKEW} s |`,
+  `| client assertion, request object | ${kib(MAX_CLIENT_JWT_LENGTH)}; expires in at most ${duration(MAX_CLIENT_JWT_LIFETIME)}; clocks may differ by ${CLIENT_CLOCK_SKEW} s |`,
   `| ${ms(LOGOUT_TIMEOUT_MS)}, no redirects; ${MAX_DELIVERIES} at once, ${MAX_DELIVERIES_PER_CLIENT} of one client; again after ${RETRY_DELAYS.map(duration).join(', ')}, then never |`,
   `| ${kib(JWKS_FETCH_LIMITS.bytes)}, ${ms(JWKS_FETCH_LIMITS.milliseconds)}, no redirects; kept ${duration(JWKS_MAX_AGE)}, again for an unknown key after ${JWKS_COOLDOWN} s |`,
   `| password | ${MIN_PASSWORD_LENGTH} to ${MAX_PASSWORD_LENGTH} characters |`,
@@ -159,18 +159,18 @@ const LIMITS: readonly string[] = [
   bucket(CODE_LIMITS.account),
   `| ${duration(ONE_TIME_STATE_TTL['totp-setup'])}; ${duration(ONE_TIME_STATE_TTL['passkey-sign-in'])}, then`,
   `| ${MAX_PASSKEYS}; ${CODES_IN_A_SET} |`,
-  `a retiring key stays | ${SKEW} s |`,
-  `| asked every ${ms(CLOCK_READ_INTERVAL_MS)}; a machine that differs by ${TOLERATED_CLOCK_DIFFERENCE} s is`,
-  `| ${CLOCK_JUMP} s; for as long as the jump was, at most ${duration(MAX_CLOCK_LAG)} |`,
-  `| ${ms(STALE_AFTER_MS)} old at most while the store answers; ${ms(LEASE_MS)} for signing while it does not |`,
+  `a retiring key stays longer because clocks differ | ${SKEW} s |`,
+  `| read every ${ms(CLOCK_READ_INTERVAL_MS)}; a machine whose clock differs by ${TOLERATED_CLOCK_DIFFERENCE} s is`,
+  `| ${CLOCK_JUMP} s; delayed by the length of the jump, at most ${duration(MAX_CLOCK_LAG)} |`,
+  `| ${ms(STALE_AFTER_MS)}; without the store, ${ms(LEASE_MS)} for signing |`,
   `| up to ${ms(BUSY_TIMEOUT_MS)}, then 503 |`,
   `| every ${HEARTBEAT_INTERVAL} s; after ${NODE_TIMEOUT} s |`,
   `| entries of a status list | ${grouped(LIST_SIZE)};`,
-  `| ${grouped(MAX_CLIENTS)}; the rest is read as needed |`,
+  `| ${grouped(MAX_CLIENTS)}; others are read when they are needed |`,
   `| ${mib(MAX_WAITING_BYTES)}, then dropped |`,
-  `| ${grouped(MAX_WAITING_EVENTS)}, then the oldest are counted |`,
+  `| ${grouped(MAX_WAITING_EVENTS)}, then the oldest are only counted |`,
   `deleted about once a minute, ${PRUNE_BATCH} at a time`,
-  `within\n${ms(SHUTDOWN_TIMEOUT_MS)}; the store is closed`,
+  `within ${ms(SHUTDOWN_TIMEOUT_MS)}; the store is closed`,
 ]
 
 t.test('the limits in docs/operations.md equal those in the code', async (t) => {
@@ -178,6 +178,6 @@ t.test('the limits in docs/operations.md equal those in the code', async (t) => 
   for (const words of LIMITS) t.ok(page.includes(words), words)
   t.equal(PRUNE_INTERVAL_MS, 60_000, 'about once a minute')
   // Importing this file would start the program.
-  t.ok(page.includes('one a processor, 2 to 16;'))
+  t.ok(page.includes('one per processor, 2 to 16;'))
   t.match(read('src/keyturn.js'), 'Math.max(2, Math.min(16, os.availableParallelism()))')
 })
