@@ -1,14 +1,14 @@
 /**
- * Keeps the audit log from growing with traffic. Of what anybody can cause, the first times are rows of their own with all
- * there is to say; what is beyond the budget becomes one row with its count. Nothing is left out: the counts of all rows
- * together are the number of events. Must not know where rows go.
+ * Keeps the audit log from growing with traffic. Anyone can cause the events in `AGGREGATED_EVENTS`, so each kind has a budget of rows
+ * with all fields; events beyond the budget are counted in one shared row. No event is left out: the counts of all rows add up to
+ * the number of events. Must not know where rows are written.
  */
 import type { EpochSeconds, Seconds } from '../system.ts'
-import type { Happened } from './chain.ts'
+import type { AuditEntry } from './chain.ts'
 import type { AuditEvent, AuditFields } from './events.ts'
 
-/** All else is rare, or the act of somebody who has signed in, and is never folded. */
-export const FREQUENT: ReadonlySet<AuditEvent> = new Set([
+/** All other events are rare or caused by users who have signed in, and are never aggregated. */
+export const AGGREGATED_EVENTS: ReadonlySet<AuditEvent> = new Set([
   'login.failed',
   'login.rate_limited',
   'factor.failed',
@@ -30,82 +30,88 @@ interface Budget {
   readonly interval: Seconds
 }
 
-/** Rows of their own, of the same kind, and of all kinds together. */
-const OF_A_KIND: Budget = { burst: 20, interval: 300 }
-const TOGETHER: Budget = { burst: 500, interval: 2 }
-/** How long a row that stands for several waits for more of them. */
+/** Budgets of rows with all fields. */
+const BUDGET_PER_KIND: Budget = { burst: 20, interval: 300 }
+const TOTAL_BUDGET: Budget = { burst: 500, interval: 2 }
+/** How long an aggregated row collects events before it is written. */
 const WINDOW: Seconds = 60
-/** Such rows in a window; beyond that, one an event. */
+/** Aggregated rows in a window, one for each kind. Further kinds share one row for each event name. */
 const MAX_KINDS = 64
-/** Kinds whose spending is remembered. */
-const MAX_REMEMBERED = 10_000
+/** Kinds whose budget is in memory. Events of further kinds are aggregated immediately. */
+const MAX_BUDGETS = 10_000
 
-/** What makes two events of one kind: what comes from closed lists. Never who sent it from where, or for whom. */
-const KIND = ['client_id', 'grant_type', 'action', 'reason', 'detail'] as const
+/** Events with equal names and equal values of these fields are of one kind. Addresses and users are not among them: anyone can vary those. */
+const KIND_FIELDS = ['client_id', 'grant_type', 'action', 'reason', 'detail'] as const
 
 export interface Aggregation {
-  /** True if it is to be a row of its own; otherwise it has been counted. */
-  keeps(event: AuditEvent, fields: AuditFields, now: EpochSeconds): boolean
-  /** The rows whose window has ended, or all. */
-  take(now: EpochSeconds, all: boolean): Happened[]
+  /** Returns true if the caller must write a row for the event; otherwise the event has been counted here. */
+  admit(event: AuditEvent, fields: AuditFields, now: EpochSeconds): boolean
+  /** Removes and returns the aggregated rows whose window has ended, or all of them. */
+  take(now: EpochSeconds, all: boolean): AuditEntry[]
 }
 
 export function createAggregation(): Aggregation {
-  const spent = new Map<string, EpochSeconds>()
-  const open = new Map<string, { -readonly [K in keyof Happened]: Happened[K] }>()
+  const fullAt = new Map<string, EpochSeconds>()
+  const openRows = new Map<string, { -readonly [K in keyof AuditEntry]: AuditEntry[K] }>()
 
-  /** GCRA, as in the rate limiter: the time at which the budget will be whole again. */
-  function afterOne(key: string, { burst, interval }: Budget, now: EpochSeconds): EpochSeconds | null {
-    const whole = Math.max(spent.get(key) ?? 0, now) + interval
-    return whole - now > burst * interval ? null : whole
+  /** GCRA, as in the rate limiter. Returns when the budget will be full again; null if it is used up. */
+  function fullAfterTaking(key: string, { burst, interval }: Budget, now: EpochSeconds): EpochSeconds | null {
+    const time = Math.max(fullAt.get(key) ?? 0, now) + interval
+    return time - now > burst * interval ? null : time
   }
 
-  function spend(kind: string, now: EpochSeconds): boolean {
-    if (!spent.has(kind) && spent.size >= MAX_REMEMBERED) return false
-    const ofKind = afterOne(kind, OF_A_KIND, now)
-    const together = ofKind === null ? null : afterOne('', TOGETHER, now)
-    if (ofKind === null || together === null) return false
-    spent.set(kind, ofKind).set('', together)
+  function takeFromBudget(kind: string, now: EpochSeconds): boolean {
+    if (!fullAt.has(kind) && fullAt.size >= MAX_BUDGETS) return false
+    const perKind = fullAfterTaking(kind, BUDGET_PER_KIND, now)
+    const total = perKind === null ? null : fullAfterTaking('', TOTAL_BUDGET, now)
+    if (perKind === null || total === null) return false
+    fullAt.set(kind, perKind).set('', total)
     return true
   }
 
-  function fold(kind: string, event: AuditEvent, fields: AuditFields, now: EpochSeconds): void {
-    const crowded = !open.has(kind) && open.size >= MAX_KINDS
-    const key = crowded ? event : kind
-    const row = open.get(key)
+  function aggregate(kind: string, event: AuditEvent, fields: AuditFields, now: EpochSeconds): void {
+    const tooManyKinds = !openRows.has(kind) && openRows.size >= MAX_KINDS
+    const key = tooManyKinds ? event : kind
+    const row = openRows.get(key)
     if (row) {
       row.count += 1
       row.at = now
     } else {
-      open.set(key, { event, fields: crowded ? {} : ofKind(fields), since: now, at: now, count: 1 })
+      openRows.set(key, {
+        event,
+        fields: tooManyKinds ? {} : kindFieldsOf(fields),
+        since: now,
+        at: now,
+        count: 1,
+      })
     }
   }
 
   return {
-    keeps(event, fields, now) {
-      if (!FREQUENT.has(event)) return true
-      const kind = [event, ...KIND.map((name) => fields[name] ?? '')].join('\n')
-      if (spend(kind, now)) return true
-      fold(kind, event, fields, now)
+    admit(event, fields, now) {
+      if (!AGGREGATED_EVENTS.has(event)) return true
+      const kind = [event, ...KIND_FIELDS.map((name) => fields[name] ?? '')].join('\n')
+      if (takeFromBudget(kind, now)) return true
+      aggregate(kind, event, fields, now)
       return false
     },
 
     take(now, all) {
-      const taken: Happened[] = []
-      for (const [kind, row] of open) {
-        // A clock that was set back must not make them wait for ever.
+      const taken: AuditEntry[] = []
+      for (const [kind, row] of openRows) {
+        // If the clock was set back, the row is written now, so that it does not wait forever.
         if (!all && now >= row.since && now - row.since < WINDOW) continue
-        open.delete(kind)
+        openRows.delete(kind)
         taken.push(row)
       }
-      if (taken.length > 0) for (const [kind, whole] of spent) if (whole <= now) spent.delete(kind)
+      if (taken.length > 0) for (const [kind, time] of fullAt) if (time <= now) fullAt.delete(kind)
       return taken
     },
   }
 }
 
-function ofKind(fields: AuditFields): AuditFields {
+function kindFieldsOf(fields: AuditFields): AuditFields {
   return Object.fromEntries(
-    KIND.map((name) => [name, fields[name]]).filter(([, value]) => value !== undefined),
+    KIND_FIELDS.map((name) => [name, fields[name]]).filter(([, value]) => value !== undefined),
   )
 }

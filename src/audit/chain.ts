@@ -1,50 +1,50 @@
 /**
- * How rows of the audit log hang together: each has the hash of the one before, and the head, which says where the log
- * begins and ends, a MAC. Who can write the database but has not the master key can recompute the one and not the other.
- * Pure; must not know where rows are kept.
+ * The hash chain of the audit log: each row has a hash over itself and the row before. The head, which stores where the log begins
+ * and ends, has a MAC. An attacker who can write to the database but does not have the master key can recompute the hashes, but not
+ * the MAC. Pure. Must not know where rows are stored.
  */
 import { createHash } from 'node:crypto'
 import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
 import type { EpochSeconds } from '../system.ts'
 import type { AuditEvent, AuditFields } from './events.ts'
 
-/** What a row will say. */
-export interface Happened {
+/** The content of a row before it has a place in the chain. */
+export interface AuditEntry {
   readonly event: AuditEvent
   readonly fields: AuditFields
-  /** The first and the last time; the same unless it stands for several. */
+  /** When the first and the last event happened; equal if `count` is 1. */
   readonly since: EpochSeconds
   readonly at: EpochSeconds
   readonly count: number
 }
 
-/** Signs the head with the newest data key. A MAC names its data key and is verified with it. */
+/** Computes and verifies the MAC of the head. A MAC names the data key that it was made with. */
 export interface AuditKeys {
   create(text: string): string
   verify(text: string, mac: string): boolean
 }
 
-export function link(before: Pick<AuditRow, 'seq' | 'hash'>, happened: Happened): AuditRow {
-  const { actor, sub, client_id: clientId, ...rest } = happened.fields
+export function createRow(previous: Pick<AuditRow, 'seq' | 'hash'>, entry: AuditEntry): AuditRow {
+  const { actor, sub, client_id: clientId, ...rest } = entry.fields
   const row = {
-    seq: before.seq + 1,
-    since: happened.since,
-    at: happened.at,
-    event: happened.event,
+    seq: previous.seq + 1,
+    since: entry.since,
+    at: entry.at,
+    event: entry.event,
     actor: storable(actor),
     sub: storable(sub),
     clientId: storable(clientId),
     fields: canonical(rest),
-    count: happened.count,
+    count: entry.count,
   }
-  return { ...row, hash: hashOf(before.hash, row) }
+  return { ...row, hash: hashRow(previous.hash, row) }
 }
 
-/** Of everything that the row says, and of all rows before it. */
-export function hashOf(before: string, row: Omit<AuditRow, 'hash'>): string {
+/** The hash over all members of the row and, through the hash of the row before, all earlier rows. */
+export function hashRow(previous: string, row: Omit<AuditRow, 'hash'>): string {
   const { seq, since, at, event, actor, sub, clientId, fields, count } = row
   return createHash('sha256')
-    .update(JSON.stringify([before, seq, since, at, event, actor, sub, clientId, fields, count]))
+    .update(JSON.stringify([previous, seq, since, at, event, actor, sub, clientId, fields, count]))
     .digest('base64url')
 }
 
@@ -60,10 +60,10 @@ const signedText = ({ seq, hash, baseSeq, baseHash }: Omit<AuditHead, 'mac'>): s
   JSON.stringify([seq, hash, baseSeq, baseHash])
 
 function canonical(fields: AuditFields): string {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined)
-  return JSON.stringify(Object.fromEntries(given.sort(([a], [b]) => (a < b ? -1 : 1))))
+  const defined = Object.entries(fields).filter(([, value]) => value !== undefined)
+  return JSON.stringify(Object.fromEntries(defined.sort(([a], [b]) => (a < b ? -1 : 1))))
 }
 
-/** Comes back from any engine as it went there; a row that could not be stored would hold up all behind it. */
+/** Replaces what PostgreSQL cannot store. A row that cannot be stored would block all later rows. */
 const storable = (value: string | undefined): string | null =>
   value === undefined ? null : value.toWellFormed().replaceAll('\0', '\uFFFD')

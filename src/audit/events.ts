@@ -1,6 +1,6 @@
 /**
- * The audit trail: one structured line for each security event, saying who did what from where.
- * Must not know: where lines end up (the log's business), or any secret. Add an event to the list below.
+ * The audit trail: one structured log line for each security event, with who did what from where. Must not contain secrets, or
+ * know where the log is written. A new event is a line in `AUDIT_EVENTS`.
  */
 import type { Logger } from '../system.ts'
 import type { FailureDetail } from './failure-details.ts'
@@ -51,25 +51,25 @@ export const AUDIT_EVENTS = [
 export type AuditEvent = (typeof AUDIT_EVENTS)[number]
 
 export interface AuditFields {
-  /** Who acted: `client:<id>`, `user:<id>`, `operator:<login name>`, `keyturn` for what it does by itself. */
+  /** Who acted: `client:<id>`, `user:<id>`, `operator:<login name>`, or `keyturn` for automatic actions. */
   actor?: string
   client_id?: string
-  /** The user concerned, by id; a failed login of an unknown name says only that. */
+  /** Id of the user whom the event is about. Absent if a login names an unknown user. */
   sub?: string
   sid?: string
   jti?: string
   /** The address the request came from. */
   ip?: string
   request_id?: string
-  /** What exactly happened, for events that cover several things. */
+  /** What happened, for events that cover several actions. */
   action?: string
-  /** What was acted upon. */
+  /** The object of the action. */
   target?: string
   grant_type?: string
   scope?: string
-  /** Why it was refused; an error code or a short constant, never user input. */
+  /** Why a request was refused or a session ended: an error code or a short constant, never user input. */
   reason?: string
-  /** Why exactly, where the client gets one answer for several reasons. */
+  /** The exact cause, if the client gets one error for several causes. */
   detail?: FailureDetail
   kid?: string
 }

@@ -1,9 +1,9 @@
 /**
- * Why exactly something was refused, for the audit trail and the log. A client gets one answer for several of these. The list is
- * closed; a test compares it with docs/audit.md, and another finds each in the audit trail. Must not hold user input.
+ * The exact causes of refused requests, for the audit trail and the log. A client gets one error for several of them. The list is
+ * closed: one test compares it with docs/audit.md, another provokes each detail. Must not contain user input.
  */
 
-/** What can be wrong with a JWT that a client has signed. */
+/** Problems of a JWT that a client has signed. */
 const clientJwt = {
   malformed: 'it is not a compact JWS with the claims and types that it must have',
   wrong_type: '`typ` says that it is another kind of JWT',
@@ -22,9 +22,9 @@ export type ClientJwtProblem = keyof typeof clientJwt
 
 type Prefixed<P extends string> = { readonly [K in ClientJwtProblem as `${P}_${K}`]: string }
 
-function ofClientJwt<P extends string>(prefix: P, what: string): Prefixed<P> {
+function prefixed<P extends string>(prefix: P, subject: string): Prefixed<P> {
   return Object.fromEntries(
-    Object.entries(clientJwt).map(([name, meaning]) => [`${prefix}_${name}`, `${what}: ${meaning}`]),
+    Object.entries(clientJwt).map(([name, meaning]) => [`${prefix}_${name}`, `${subject}: ${meaning}`]),
   ) as Prefixed<P>
 }
 
@@ -37,7 +37,7 @@ export const failureDetails = {
   wrong_secret: 'the client secret is wrong',
   public_client: 'the client is public, and this is for confidential clients only',
   client_keys_unavailable: 'the `jwks_uri` of the client cannot be fetched',
-  ...ofClientJwt('assertion', 'client assertion'),
+  ...prefixed('assertion', 'client assertion'),
   assertion_replayed: 'client assertion: its `jti` was used before',
   grant_not_registered: 'the client is not registered for the grant',
   other_client: 'the code, token or request belongs to another client',
@@ -71,7 +71,7 @@ export const failureDetails = {
   unknown_request_uri: 'no such request was pushed, or it was deleted after its end',
   request_uri_expired: 'the pushed request has expired',
   request_uri_used: 'the pushed request was answered before',
-  ...ofClientJwt('request_object', 'request object'),
+  ...prefixed('request_object', 'request object'),
   request_object_wrong_client: 'request object: `client_id` is another client',
   request_object_is_assertion: 'request object: `sub` is the client, as in a client assertion',
   request_object_wrong_parameters: 'request object: a parameter that it must not have, or too many of them',

@@ -1,6 +1,6 @@
 /**
- * Puts the audit trail together: a line in the log at once, and a row in the store a little later. Must not know what an event
- * means. A new event is a name in events.ts.
+ * Composes the audit trail: each event is a line in the log immediately, and a row in the store a little later. Must not know what
+ * an event means. A new event is a name in events.ts.
  */
 import type { Store } from '../store/index.ts'
 import type { Clock, Logger } from '../system.ts'
@@ -9,7 +9,7 @@ import { type AuditLog, type AuditLogDeps, createAuditLog } from './log.ts'
 
 export interface AuditTrail {
   readonly audit: Audit
-  /** The copy that the store keeps. */
+  /** The copy in the store. */
   readonly auditLog: AuditLog
 }
 
@@ -18,17 +18,17 @@ export interface AuditTrailDeps {
   readonly clock: Clock
   readonly logger: Logger
   readonly keys: AuditLogDeps['keys']
-  /** false: events go to the log alone. */
-  readonly kept: boolean
-  /** Events that may wait for a store that is away. */
+  /** If false, events go only to the log. */
+  readonly stored: boolean
+  /** How many rows may wait while the store is unavailable. */
   readonly maxWaiting: number
-  /** Counts and traces what is recorded. */
+  /** Counts and traces the events. */
   readonly observe: (audit: Audit) => Audit
 }
 
 export function createAuditTrail(deps: AuditTrailDeps): AuditTrail {
-  const { store, clock, logger, keys, kept, maxWaiting, observe } = deps
-  const toLog = createAudit(logger)
+  const { store, clock, logger, keys, stored, maxWaiting, observe } = deps
+  const auditToLog = createAudit(logger)
   const auditLog = createAuditLog({
     rows: store.auditRows,
     clock,
@@ -36,12 +36,12 @@ export function createAuditTrail(deps: AuditTrailDeps): AuditTrail {
     keys,
     hasRing: async () => (await store.revisions.read()).ring > 0,
     alarm: (event, fields) => audit(event, fields),
-    mostWaiting: maxWaiting,
+    maxWaiting,
   })
-  const toLogAndStore: Audit = (event, fields) => {
-    toLog(event, fields)
+  const auditToLogAndStore: Audit = (event, fields) => {
+    auditToLog(event, fields)
     auditLog.record(event, fields)
   }
-  const audit = observe(kept ? toLogAndStore : toLog)
+  const audit = observe(stored ? auditToLogAndStore : auditToLog)
   return { audit, auditLog }
 }

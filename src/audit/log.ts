@@ -1,27 +1,32 @@
 /**
- * The copy of the audit log that the store keeps. What happens is put into a queue at once and written behind it, in small
- * batches, each by compare-and-swap of the head: nodes that write at the same moment come one after the other, and no request
- * waits for any of it. Must not know what an event means; the log line is another's business, and out before.
+ * The copy of the audit log in the store. Events go into a queue, and small batches are written in the background, each with a
+ * compare-and-swap of the head, which serializes the nodes. No request waits for a write. Must not know what an event means, or
+ * write log lines for events.
  */
-
 import type { AuditHead, AuditRow } from '../store/contracts/audit.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Clock, EpochSeconds } from '../system.ts'
 import { createAggregation } from './aggregation.ts'
-import { type AuditKeys, type Happened, link, signHead } from './chain.ts'
+import { type AuditEntry, type AuditKeys, createRow, signHead } from './chain.ts'
 import type { Audit } from './events.ts'
-import { createTamperCheck, type End, firstThere, type Known, type TamperCheckDeps } from './tamper-check.ts'
+import {
+  createTamperCheck,
+  findStored,
+  type LogState,
+  type RowRef,
+  type TamperCheckDeps,
+} from './tamper-check.ts'
 
 export interface AuditLog {
-  /** Takes it in, at once and without fail. */
+  /** Adds the event to the queue. Never throws. */
   record: Audit
-  /** Writes what waits, and with `all` also what would have waited for more of its kind. @throws what the store or the key says */
+  /** Writes the queue, and with `all` also the aggregated rows whose window has not ended. @throws if the store or the keys fail */
   flush(all?: 'all'): Promise<void>
-  /** Looks whether the log is as it was left; says so if not. */
+  /** Checks whether someone has tampered with the log, and reports it. */
   check(): Promise<void>
-  /** Signs what was written before there was a key. To be called before the first ring is made. */
-  adopt(): Promise<void>
-  /** Deletes the oldest rows, if they are older; answers how many were looked at. */
+  /** Signs the head of rows that were written before the first data key. Call before the first ring is created. */
+  signUnsigned(): Promise<void>
+  /** Deletes at most `limit` of the oldest rows that are older than `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>
   state(): AuditLogState
 }
@@ -29,7 +34,7 @@ export interface AuditLog {
 interface AuditLogState {
   /** Rows that wait to be written. */
   readonly waiting: number
-  /** Rows that were written, and events that never will be, since the start. */
+  /** Rows that were written, and events that were dropped, since the process started. */
   readonly written: number
   readonly dropped: number
   /** `<seq>:<hash>` of the newest row that this process knows of. */
@@ -38,164 +43,164 @@ interface AuditLogState {
 
 export interface AuditLogDeps extends TamperCheckDeps {
   readonly clock: Clock
-  /** Rows that wait at most; the oldest beyond are counted, and then forgotten. */
-  readonly mostWaiting: number
+  /** If more rows wait, the oldest are dropped, and only their number is recorded. */
+  readonly maxWaiting: number
 }
 
-/** Rows in a batch. SQLite writes on the event loop: these take it some milliseconds. */
+/** Rows in a batch. SQLite writes them on the event loop, which takes some milliseconds. */
 const BATCH = 100
-/** Every attempt that was lost is a batch that somebody else has written. */
+/** Each lost attempt means that another node has written a batch. */
 const ATTEMPTS = 50
 
 export function createAuditLog(deps: AuditLogDeps): AuditLog {
-  const { rows, clock, mostWaiting } = deps
+  const { rows, clock, maxWaiting } = deps
   const aggregation = createAggregation()
   const tamperCheck = createTamperCheck(deps)
-  let queue: Happened[] = []
-  /** The batch that is being written. Stays together until it is known to be there. */
-  let batch: Happened[] = []
-  /** Ends of the batch as it may have been written: a lost connection leaves that open. */
-  let doubts: End[] = []
-  let known: Known | undefined
-  let newest: End | undefined
-  let lost: Happened | undefined
+  let queue: AuditEntry[] = []
+  /** The batch that is being written. It stays unchanged until it is known to be stored. */
+  let batch: AuditEntry[] = []
+  /** Last rows of earlier attempts at this batch. After a lost connection, any of them may have been stored. */
+  let possibleEnds: RowRef[] = []
+  let cached: LogState | undefined
+  let newest: RowRef | undefined
+  let droppedEntry: AuditEntry | undefined
   let written = 0
   let dropped = 0
-  let turn: Promise<unknown> = Promise.resolve()
+  let lastTask: Promise<unknown> = Promise.resolve()
 
-  function add(happened: Happened): void {
-    queue.push(happened)
-    if (queue.length > mostWaiting) drop(queue.splice(0, queue.length - mostWaiting))
+  function add(entry: AuditEntry): void {
+    queue.push(entry)
+    if (queue.length > maxWaiting) drop(queue.splice(0, queue.length - maxWaiting))
   }
 
-  function drop(these: readonly Happened[]): void {
-    for (const { event, since, at, count } of these) {
+  function drop(entries: readonly AuditEntry[]): void {
+    for (const { event, since, at, count } of entries) {
       if (event !== 'audit.dropped') dropped += count
-      lost = {
+      droppedEntry = {
         event: 'audit.dropped',
         fields: { actor: 'keyturn' },
-        since: Math.min(since, lost?.since ?? since),
-        at: Math.max(at, lost?.at ?? at),
-        count: count + (lost?.count ?? 0),
+        since: Math.min(since, droppedEntry?.since ?? since),
+        at: Math.max(at, droppedEntry?.at ?? at),
+        count: count + (droppedEntry?.count ?? 0),
       }
     }
   }
 
-  async function keysNow(): Promise<AuditKeys | null> {
+  async function requireKeys(): Promise<AuditKeys | null> {
     const keys = await deps.keys()
     if (!keys && (await deps.hasRing())) throw new Error('the master key is missing')
     return keys
   }
 
-  /** One after the other. */
-  function next<T>(work: () => Promise<T>): Promise<T> {
-    const mine = turn.then(work)
-    turn = mine.catch(() => {})
-    return mine
+  /** Runs the tasks one after the other. */
+  function enqueue<T>(work: () => Promise<T>): Promise<T> {
+    const task = lastTask.then(work)
+    lastTask = task.catch(() => {})
+    return task
   }
 
   async function drain(all: boolean): Promise<void> {
-    for (const happened of aggregation.take(clock.now(), all)) add(happened)
-    while (batch.length > 0 || queue.length > 0 || lost) {
+    for (const entry of aggregation.take(clock.now(), all)) add(entry)
+    while (batch.length > 0 || queue.length > 0 || droppedEntry) {
       if (batch.length === 0) {
         batch = queue.slice(0, BATCH)
         queue = queue.slice(BATCH)
-        if (lost) batch.push(lost)
-        lost = undefined
+        if (droppedEntry) batch.push(droppedEntry)
+        droppedEntry = undefined
       }
       await writeBatch()
       written += batch.length
       batch = []
-      doubts = []
+      possibleEnds = []
     }
   }
 
   async function writeBatch(): Promise<void> {
-    const keys = await keysNow()
+    const keys = await requireKeys()
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-      const there = known ? null : await firstThere(rows, doubts)
-      if (there) {
-        newest = there
+      const stored = cached ? null : await findStored(rows, possibleEnds)
+      if (stored) {
+        newest = stored
         return
       }
-      const { head, last, sound } = known ?? (await look(keys))
-      const fresh: AuditRow[] = []
-      for (const happened of batch) fresh.push(link(fresh.at(-1) ?? last, happened))
-      const end = fresh.at(-1)
+      const { head, last, intact } = cached ?? (await inspect(keys))
+      const newRows: AuditRow[] = []
+      for (const entry of batch) newRows.push(createRow(newRows.at(-1) ?? last, entry))
+      const end = newRows.at(-1)
       if (!end) return
-      const moved = sign(keys, { ...head, seq: end.seq, hash: end.hash }, sound)
-      known = undefined
-      doubts.push(end)
+      const newHead = sign(keys, { ...head, seq: end.seq, hash: end.hash }, intact)
+      cached = undefined
+      possibleEnds.push(end)
       let added: boolean
       try {
-        added = await rows.append(head, fresh, moved)
+        added = await rows.append(head, newRows, newHead)
       } catch (error) {
         if (error instanceof StoreUnavailable) throw error
-        // Not the store's trouble but a mistake of ours: the rows behind must not wait for these for ever.
+        // A programming mistake, not a failure of the store: the batch must not block later rows forever.
         drop(batch)
         batch = []
-        doubts = []
+        possibleEnds = []
         throw error
       }
       if (added) {
-        known = { head: moved, last: end, sound }
+        cached = { head: newHead, last: end, intact }
         newest = end
         return
       }
     }
-    throw new StoreUnavailable(new Error('others are always faster'))
+    throw new StoreUnavailable(new Error('other nodes won every attempt to write the audit log'))
   }
 
-  function sign(keys: AuditKeys | null, head: AuditHead, sound: boolean): AuditHead {
-    // One that signs nothing stays, for it fits no head but its own.
-    if (!sound) return { ...head, mac: head.mac ?? 'none' }
+  function sign(keys: AuditKeys | null, head: AuditHead, intact: boolean): AuditHead {
+    // The old MAC does not fit the new head, so the damage stays visible.
+    if (!intact) return { ...head, mac: head.mac ?? 'none' }
     return keys ? signHead(keys, head) : { ...head, mac: null }
   }
 
-  async function look(keys: AuditKeys | null): Promise<Known> {
-    const found = await tamperCheck.inspect(keys, newest)
-    newest = found.head
-    return found
+  async function inspect(keys: AuditKeys | null): Promise<LogState> {
+    const state = await tamperCheck.inspect(keys, newest)
+    newest = state.head
+    return state
   }
 
   return {
     record(event, fields) {
       const now = clock.now()
-      if (aggregation.keeps(event, fields, now)) add({ event, fields, since: now, at: now, count: 1 })
+      if (aggregation.admit(event, fields, now)) add({ event, fields, since: now, at: now, count: 1 })
     },
 
-    flush: (all) => next(() => drain(all === 'all')),
+    flush: (all) => enqueue(() => drain(all === 'all')),
 
     check: () =>
-      next(async () => {
-        known = await look(await keysNow())
+      enqueue(async () => {
+        cached = await inspect(await requireKeys())
       }),
 
-    adopt: () =>
-      next(async () => {
-        const keys = await keysNow()
+    signUnsigned: () =>
+      enqueue(async () => {
+        const keys = await requireKeys()
         const { head } = await rows.state()
         if (!keys || !head || head.mac !== null || head.seq === 0 || (await deps.hasRing())) return
-        known = undefined
-        // Whoever moves it meanwhile signs it.
+        cached = undefined
+        // If another process moves the head concurrently, that process signs it.
         await rows.append(head, [], signHead(keys, head))
       }),
 
     prune: (before, limit) =>
-      next(async () => {
-        const keys = await keysNow()
+      enqueue(async () => {
+        const keys = await requireKeys()
         for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-          const { head, sound } = await look(keys)
-          // What somebody has tampered with is evidence.
-          if (!sound) return 0
+          const { head, intact } = await inspect(keys)
+          // A log that was tampered with is evidence and is not pruned.
+          if (!intact) return 0
           const page = await rows.page(head.baseSeq, limit)
-          // The clocks of nodes differ a little: what is between two old rows is old.
+          // The clocks of nodes differ slightly: a row between two old rows counts as old.
           const index = page.findLastIndex(({ at }) => at < before)
           const end = page[index]
           if (!end) return 0
-          const moved = sign(keys, { ...head, baseSeq: end.seq, baseHash: end.hash }, sound)
-          known = undefined
-          if (await rows.prune(head, moved)) return index + 1
+          const newHead = sign(keys, { ...head, baseSeq: end.seq, baseHash: end.hash }, intact)
+          cached = undefined
+          if (await rows.prune(head, newHead)) return index + 1
         }
         return 0
       }),

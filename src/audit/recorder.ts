@@ -1,16 +1,16 @@
-/** Has the audit log written in the background, and says from time to time where it ends. Must not know how it is written. */
+/** Writes the audit log in the background, and regularly logs its anchor. Must not know how rows are written. */
 import type { Clock, EpochSeconds, Logger, Seconds } from '../system.ts'
 import type { AuditLog } from './log.ts'
 
-/** What a kill may cost the store; the log lines are out. */
-const PAUSE_MS = 100
-/** While the store cannot take it. */
-const LONG_PAUSE_MS = 1000
-/** Between two lines with the end of the log: an anchor outside of the database. */
-const ANCHOR_EVERY: Seconds = 3600
+/** If the process is killed, the store lacks at most the events of this time; their log lines are written before. */
+const WRITE_INTERVAL_MS = 100
+/** While writing fails. */
+const RETRY_INTERVAL_MS = 1000
+/** How often the end of the audit log is logged, as an anchor outside the database. */
+const ANCHOR_INTERVAL: Seconds = 3600
 
 export interface Recorder {
-  /** Writes what there is, and says where the log ends. */
+  /** Writes all rows, and logs the anchor. */
   stop(): Promise<void>
 }
 
@@ -18,38 +18,42 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
   let stopped = false
   let checked = false
   let failing = false
-  let anchored: EpochSeconds = clock.now()
+  let anchoredAt: EpochSeconds = clock.now()
   let running: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
 
-  async function round(all?: 'all'): Promise<void> {
+  async function writePending(all?: 'all'): Promise<void> {
     try {
       if (!checked) await log.check()
       checked = true
       await log.flush(all)
-      if (failing) logger.info('the audit log is written again')
+      if (failing) logger.info('the audit log can be written to the store again')
       failing = false
     } catch (error) {
-      // Said once, not once a second.
-      if (!failing) logger.error({ err: error }, 'the audit log cannot be written; its lines are here')
+      // Logged once, not at every attempt.
+      if (!failing)
+        logger.error(
+          { err: error },
+          'the audit log cannot be written to the store; events are only in this log',
+        )
       failing = true
     }
-    if (Math.abs(clock.now() - anchored) >= ANCHOR_EVERY) sayAnchor()
+    if (Math.abs(clock.now() - anchoredAt) >= ANCHOR_INTERVAL) logAnchor()
   }
 
-  function sayAnchor(): void {
+  function logAnchor(): void {
     const { anchor } = log.state()
     if (anchor !== null) logger.info({ anchor }, 'audit.head')
-    anchored = clock.now()
+    anchoredAt = clock.now()
   }
 
   function schedule(): void {
     if (stopped) return
     timer = setTimeout(
       () => {
-        running = round().finally(schedule)
+        running = writePending().finally(schedule)
       },
-      failing ? LONG_PAUSE_MS : PAUSE_MS,
+      failing ? RETRY_INTERVAL_MS : WRITE_INTERVAL_MS,
     )
     timer.unref()
   }
@@ -60,8 +64,8 @@ export function startRecorder(log: AuditLog, { clock, logger }: { clock: Clock; 
       stopped = true
       clearTimeout(timer)
       await running
-      await round('all')
-      sayAnchor()
+      await writePending('all')
+      logAnchor()
     },
   }
 }

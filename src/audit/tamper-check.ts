@@ -1,24 +1,23 @@
 /**
- * Looks at the audit log as it is found, and says so if it is not as Keyturn left it. Must not know how rows are written; who
- * writes asks first whether what is there is sound.
+ * Checks whether someone other than Keyturn has changed the audit log, and reports it. Called before each write that does not
+ * continue this node's own. Must not know how rows are written.
  */
-
 import type { AuditHead, AuditRow, AuditStore } from '../store/contracts/audit.ts'
 import type { Logger } from '../system.ts'
 import { type AuditKeys, isSigned } from './chain.ts'
 import type { Audit } from './events.ts'
 
-/** What is wrong with the log as it was found. */
-type Wrong = 'head changed' | 'head missing' | 'rows behind the head' | 'went back'
+/** The `reason` of `audit.broken`. */
+type Problem = 'head changed' | 'head missing' | 'rows after the head' | 'rolled back'
 
-export type End = Pick<AuditRow, 'seq' | 'hash'>
+export type RowRef = Pick<AuditRow, 'seq' | 'hash'>
 
-export interface Known {
+export interface LogState {
   readonly head: AuditHead
-  /** What the next row follows. */
-  readonly last: End
-  /** Otherwise the head is moved on without a signature: what is wrong must stay to be seen. */
-  readonly sound: boolean
+  /** The row that the next row follows. */
+  readonly last: RowRef
+  /** If false, the head is moved without a valid MAC, so that the damage stays visible. */
+  readonly intact: boolean
 }
 
 export interface TamperCheckDeps {
@@ -26,57 +25,61 @@ export interface TamperCheckDeps {
   readonly logger: Logger
   /** null if there is no data key yet, or the master key is missing. */
   readonly keys: () => Promise<AuditKeys | null>
-  /** Whether there is a ring, and so a master key somewhere. */
+  /** Whether the store has a ring, and therefore a master key exists. */
   readonly hasRing: () => Promise<boolean>
-  /** To be told, as an event, that the log is not as it was left. */
+  /** Audits that the log was tampered with. */
   readonly alarm: Audit
 }
 
-export function createTamperCheck({ rows, logger, keys: keysNow, hasRing, alarm }: TamperCheckDeps) {
-  const alarmed = new Set<Wrong>()
+export function createTamperCheck({ rows, logger, keys: loadKeys, hasRing, alarm }: TamperCheckDeps) {
+  const reported = new Set<Problem>()
 
   /**
-   * The log as the store has it now, and whether it is as one of us has left it.
-   * @param newest the last row that this process knows of
+   * Reads the state of the log, and checks whether a Keyturn node has written it.
+   * @param newest the newest row that this process knows
    */
-  async function inspect(keys: AuditKeys | null, newest: End | undefined): Promise<Known> {
+  async function inspect(keys: AuditKeys | null, newest: RowRef | undefined): Promise<LogState> {
     const { head, firstSeq, lastSeq } = await rows.state()
-    if (!head) return putHead(firstSeq, lastSeq, newest)
-    const wrong = await whatIsWrong(keys, head, lastSeq, newest)
-    if (wrong) sayWrong(wrong, head, newest)
+    if (!head) return replaceMissingHead(firstSeq, lastSeq, newest)
+    const problem = await findProblem(keys, head, lastSeq, newest)
+    if (problem) reportProblem(problem, head, newest)
     return {
       head,
       last: { seq: Math.max(head.seq, lastSeq), hash: head.hash },
-      sound: wrong === null || wrong === 'went back',
+      intact: problem === null || problem === 'rolled back',
     }
   }
 
-  async function whatIsWrong(
+  async function findProblem(
     keys: AuditKeys | null,
     head: AuditHead,
     lastSeq: number,
-    newest: End | undefined,
-  ): Promise<Wrong | null> {
-    if (!(await isOurs(keys, head))) return 'head changed'
-    if (lastSeq > head.seq) return 'rows behind the head'
-    if (!newest || head.baseSeq >= newest.seq || (await firstThere(rows, [newest]))) return null
-    // It may have been pruned in this very moment.
-    const again = await rows.state()
-    return (again.head?.baseSeq ?? 0) >= newest.seq ? null : 'went back'
+    newest: RowRef | undefined,
+  ): Promise<Problem | null> {
+    if (!(await isAuthentic(keys, head))) return 'head changed'
+    if (lastSeq > head.seq) return 'rows after the head'
+    if (!newest || head.baseSeq >= newest.seq || (await findStored(rows, [newest]))) return null
+    // The row may have been pruned after the head was read.
+    const reread = await rows.state()
+    return (reread.head?.baseSeq ?? 0) >= newest.seq ? null : 'rolled back'
   }
 
-  async function isOurs(keys: AuditKeys | null, head: AuditHead): Promise<boolean> {
+  async function isAuthentic(keys: AuditKeys | null, head: AuditHead): Promise<boolean> {
     if (head.mac !== null) {
       if (keys !== null && isSigned(keys, head)) return true
-      // Another node may have used a new data key in the meantime.
-      const now = await keysNow()
-      return now !== null && isSigned(now, head)
+      // Another node may have used a newer data key.
+      const current = await loadKeys()
+      return current !== null && isSigned(current, head)
     }
     return (head.seq === 0 && head.baseSeq === 0) || !(await hasRing())
   }
 
-  /** Somebody has deleted it. The log goes on, and never looks whole again. */
-  async function putHead(firstSeq: number | null, lastSeq: number, newest: End | undefined): Promise<Known> {
+  /** Someone has deleted the head. The log continues with an invalid head, so that it never verifies again. */
+  async function replaceMissingHead(
+    firstSeq: number | null,
+    lastSeq: number,
+    newest: RowRef | undefined,
+  ): Promise<LogState> {
     const [end] = lastSeq > 0 ? await rows.page(lastSeq - 1, 1) : []
     const head = {
       seq: lastSeq,
@@ -86,16 +89,16 @@ export function createTamperCheck({ rows, logger, keys: keysNow, hasRing, alarm 
       mac: 'none',
     }
     await rows.putHead(head)
-    sayWrong('head missing', head, newest)
-    return { head, last: head, sound: false }
+    reportProblem('head missing', head, newest)
+    return { head, last: head, intact: false }
   }
 
-  function sayWrong(reason: Wrong, { seq, hash }: AuditHead, newest: End | undefined): void {
-    if (alarmed.has(reason)) return
-    alarmed.add(reason)
+  function reportProblem(reason: Problem, { seq, hash }: AuditHead, newest: RowRef | undefined): void {
+    if (reported.has(reason)) return
+    reported.add(reason)
     logger.error(
       { reason, head: `${seq}:${hash}`, ...(newest ? { known: `${newest.seq}:${newest.hash}` } : {}) },
-      'the audit log is not as it was left: keyturn audit verify',
+      'the audit log was tampered with: run keyturn audit verify',
     )
     alarm('audit.broken', { actor: 'keyturn', reason })
   }
@@ -103,8 +106,8 @@ export function createTamperCheck({ rows, logger, keys: keysNow, hasRing, alarm 
   return { inspect }
 }
 
-/** The first of these rows that is in the store as it was written. */
-export async function firstThere(rows: AuditStore, ends: readonly End[]): Promise<End | null> {
+/** The first of these rows that the store has with this hash. */
+export async function findStored(rows: AuditStore, ends: readonly RowRef[]): Promise<RowRef | null> {
   for (const end of ends) {
     const [row] = await rows.page(end.seq - 1, 1)
     if (row?.seq === end.seq && row.hash === end.hash) return end

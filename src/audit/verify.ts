@@ -1,17 +1,17 @@
-/** Reads the whole audit log and says what is not as it was written. Must not know who asks, or mend anything. */
+/** Verifies the whole audit log and returns what does not fit. Must not change anything. */
 import type { AuditHead, AuditRow, AuditStore } from '../store/contracts/audit.ts'
-import { type AuditKeys, hashOf, isSigned } from './chain.ts'
+import { type AuditKeys, hashRow, isSigned } from './chain.ts'
 
-export interface Verdict {
-  /** Rows that were read. */
+export interface VerifyResult {
+  /** How many rows were read. */
   readonly rows: number
   /** `<seq>:<hash>` of the last row. */
   readonly head: string | null
-  /** The last row that was pruned. */
+  /** `seq` of the last row that was pruned. */
   readonly prunedTo: number
-  /** Whether the head is signed; null while nobody has made a master key. */
+  /** Whether the head has a valid MAC; null if no master key exists yet. */
   readonly signed: boolean | null
-  /** One sentence each; none if all is as it was written. */
+  /** One sentence for each; empty if the log is intact. */
   readonly findings: readonly string[]
 }
 
@@ -24,90 +24,88 @@ interface VerifyDeps {
   readonly rows: Pick<AuditStore, 'state' | 'page'>
   readonly keys: AuditKeys | null
   readonly hasRing: boolean
-  /** What the log said of itself before, from somewhere else. */
+  /** An earlier end of the log, kept outside the database. */
   readonly anchor?: Anchor
 }
 
 const PAGE = 1000
-/** Sentences beyond these would help nobody. */
 const MAX_FINDINGS = 1000
-/** Rows for which it is tried whether they have changed places. */
+/** How many broken rows are compared with each other, to find rows that were swapped. */
 const MAX_COMPARED = 100
 const ATTEMPTS = 5
 
-export async function verifyLog(deps: VerifyDeps): Promise<Verdict> {
+export async function verifyLog(deps: VerifyDeps): Promise<VerifyResult> {
   for (let attempt = 1; ; attempt += 1) {
-    const verdict = await verifyOnce(deps)
-    // What was pruned while we read it is not missing.
+    const result = await verifyOnce(deps)
+    // Rows that were pruned during the verification are not missing: verify again.
     const { head } = await deps.rows.state()
-    const moved = head !== null && head.baseSeq !== verdict.prunedTo
-    if (verdict.findings.length === 0 || !moved || attempt === ATTEMPTS) return verdict
+    const moved = head !== null && head.baseSeq !== result.prunedTo
+    if (result.findings.length === 0 || !moved || attempt === ATTEMPTS) return result
   }
 }
 
-async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<Verdict> {
+async function verifyOnce({ rows, keys, hasRing, anchor }: VerifyDeps): Promise<VerifyResult> {
   const { head, firstSeq, lastSeq } = await rows.state()
   const findings: string[] = []
-  const found = (text: string) => {
+  const report = (text: string) => {
     if (findings.length < MAX_FINDINGS) findings.push(text)
   }
   const base = { seq: head?.baseSeq ?? 0, hash: head?.baseHash ?? '' }
-  // Without a head the rows alone are compared with each other, from the first that is there.
-  let before: Pick<AuditRow, 'seq' | 'hash'> | null = head ? base : null
+  // Without a head, the chain is verified from the first stored row.
+  let previous: Pick<AuditRow, 'seq' | 'hash'> | null = head ? base : null
   let count = 0
-  let anchored: string | undefined = anchor?.seq === base.seq ? base.hash : undefined
+  let hashAtAnchor: string | undefined = anchor?.seq === base.seq ? base.hash : undefined
   const broken: Broken[] = []
 
   if (head && firstSeq !== null && firstSeq <= base.seq) {
-    found(`row ${firstSeq} is before the beginning of the log, row ${base.seq + 1}: it was inserted`)
+    report(`row ${firstSeq} is before the beginning of the log, row ${base.seq + 1}: it was inserted`)
   }
   const end = head ? head.seq : lastSeq
   for (let after = base.seq; ; ) {
     const page = await rows.page(after, PAGE)
     for (const row of page) {
-      // What has been added since we asked for the head comes behind it.
+      // Rows after the end were added after the head was read.
       if (row.seq > end) break
       count += 1
-      const expected: number = before ? before.seq + 1 : row.seq
-      if (row.seq > expected) found(missing(expected, row.seq - 1))
-      else if (before && broken.length < MAX_FINDINGS && hashOf(before.hash, row) !== row.hash) {
-        broken.push({ row, before: before.hash })
+      const expected: number = previous ? previous.seq + 1 : row.seq
+      if (row.seq > expected) report(missing(expected, row.seq - 1))
+      else if (previous && broken.length < MAX_FINDINGS && hashRow(previous.hash, row) !== row.hash) {
+        broken.push({ row, previous: previous.hash })
       }
-      if (row.seq === anchor?.seq) anchored = row.hash
-      before = row
+      if (row.seq === anchor?.seq) hashAtAnchor = row.hash
+      previous = row
     }
     after = page.at(-1)?.seq ?? end
     if (page.length < PAGE || after >= end) break
   }
-  for (const text of sentences(broken)) found(text)
-  if (!head) found('the head of the log is missing')
-  else checkHead(head, before ?? base)
+  for (const text of describeBroken(broken)) report(text)
+  if (!head) report('the head of the log is missing')
+  else checkHead(head, previous ?? base)
   checkAnchor()
-  const signed = !head || (keys === null && !hasRing) ? null : isSignedOrNew(head)
+  const signed = !head || (keys === null && !hasRing) ? null : isSignedOrEmpty(head)
   if (signed === false) {
-    found(
-      'the head was not written by Keyturn: rows may have been cut off behind it, or all been written anew',
+    report(
+      'the head was not written by Keyturn: rows may have been cut off at the end, or all rows rewritten',
     )
   }
-  const last = before && before.seq > 0 ? `${before.seq}:${before.hash}` : null
+  const last = previous && previous.seq > 0 ? `${previous.seq}:${previous.hash}` : null
   return { rows: count, head: last, prunedTo: base.seq, signed, findings }
 
   function checkHead(head: AuditHead, last: Pick<AuditRow, 'seq' | 'hash'>): void {
-    if (last.seq < head.seq) found(`${missing(last.seq + 1, head.seq)}: the end of the log was cut off`)
-    else if (last.hash !== head.hash)
-      found(`the head names another row ${head.seq}: it or the row was changed`)
+    if (last.seq < head.seq) report(`${missing(last.seq + 1, head.seq)}: the end of the log was cut off`)
+    else if (last.hash !== head.hash) report(`the head does not fit row ${head.seq}: one of them was changed`)
     if (lastSeq > head.seq)
-      found(`row ${lastSeq} is behind the end of the log, row ${head.seq}: it was inserted`)
+      report(`row ${lastSeq} is after the end of the log, row ${head.seq}: it was inserted`)
   }
 
   function checkAnchor(): void {
-    if (!anchor || anchored === anchor.hash) return
-    if (anchor.seq < base.seq) found(`row ${anchor.seq} was pruned: the anchor is too old to be compared`)
-    else if (anchor.seq > end) found(`the log ends at row ${end}, before the anchor: its end was cut off`)
-    else found(`row ${anchor.seq} is not the one that the anchor names: the log was written anew`)
+    if (!anchor || hashAtAnchor === anchor.hash) return
+    if (anchor.seq < base.seq) report(`row ${anchor.seq} was pruned: the anchor is too old to be compared`)
+    else if (anchor.seq > end) report(`the log ends at row ${end}, before the anchor: its end was cut off`)
+    else report(`row ${anchor.seq} is not the row of the anchor: the log was rewritten`)
   }
 
-  function isSignedOrNew(head: AuditHead): boolean {
+  function isSignedOrEmpty(head: AuditHead): boolean {
     if (keys && isSigned(keys, head)) return true
     return head.mac === null && head.seq === 0 && head.baseSeq === 0
   }
@@ -118,49 +116,54 @@ const missing = (from: number, to: number): string =>
 
 interface Broken {
   readonly row: AuditRow
-  /** The hash of the row that is before it now. */
-  readonly before: string
+  /** The hash of the row that is now before this row. */
+  readonly previous: string
 }
 
-/** Rows that do not fit where they are: in each other's places, or changed. */
-function sentences(broken: readonly Broken[]): string[] {
+/** Rows whose hash does not fit: they were swapped or changed. */
+function describeBroken(broken: readonly Broken[]): string[] {
   const texts: string[] = []
-  const done = new Set<Broken>()
-  for (const one of broken.slice(0, MAX_COMPARED)) {
-    if (done.has(one)) continue
-    const other = broken.slice(0, MAX_COMPARED).find((two) => !done.has(two) && areExchanged(one, two))
+  const swapped = new Set<Broken>()
+  for (const first of broken.slice(0, MAX_COMPARED)) {
+    if (swapped.has(first)) continue
+    const other = broken
+      .slice(0, MAX_COMPARED)
+      .find((second) => !swapped.has(second) && wereSwapped(first, second))
     if (!other) continue
-    done.add(one).add(other)
-    texts.push(`rows ${one.row.seq} and ${other.row.seq} have changed places`)
+    swapped.add(first).add(other)
+    texts.push(`rows ${first.row.seq} and ${other.row.seq} were swapped`)
   }
-  // The row behind one that was moved does not fit either.
-  const moved = new Set([...done].map(({ row }) => row.seq))
-  const rest = broken.filter((one) => !done.has(one) && !moved.has(one.row.seq - 1)).map(({ row }) => row.seq)
+  // The hash of the row after a swapped row does not fit either.
+  const moved = new Set([...swapped].map(({ row }) => row.seq))
+  const rest = broken
+    .filter((entry) => !swapped.has(entry) && !moved.has(entry.row.seq - 1))
+    .map(({ row }) => row.seq)
   for (const [from, to] of runs(rest)) {
-    // Nobody can tell which of them it was.
+    // It cannot be determined which of them was changed.
     if (from === to) texts.push(`row ${from} was changed, or row ${from - 1} with its hash`)
     else texts.push(`rows ${from} to ${to} were changed`)
   }
   return texts
 }
 
-/** Rows behind each other, as the first and the last of them. */
+/** Ranges of consecutive numbers, as the first and the last of each. */
 function runs(seqs: readonly number[]): [number, number][] {
-  const found: [number, number][] = []
+  const ranges: [number, number][] = []
   for (const seq of seqs) {
-    const last = found.at(-1)
+    const last = ranges.at(-1)
     if (last?.[1] === seq - 1) last[1] = seq
-    else found.push([seq, seq])
+    else ranges.push([seq, seq])
   }
-  return found
+  return ranges
 }
 
-/** Whether each is what was written in the place of the other, the first being the earlier. */
-function areExchanged(one: Broken, two: Broken): boolean {
-  if (one.row.seq >= two.row.seq) return false
-  const neighbours = two.row.seq === one.row.seq + 1
+/** Whether each row was written in the place of the other. `first` must be the earlier row. */
+function wereSwapped(first: Broken, second: Broken): boolean {
+  if (first.row.seq >= second.row.seq) return false
+  const neighbours = second.row.seq === first.row.seq + 1
   return (
-    hashOf(one.before, { ...two.row, seq: one.row.seq }) === two.row.hash &&
-    hashOf(neighbours ? two.row.hash : two.before, { ...one.row, seq: two.row.seq }) === one.row.hash
+    hashRow(first.previous, { ...second.row, seq: first.row.seq }) === second.row.hash &&
+    hashRow(neighbours ? second.row.hash : second.previous, { ...first.row, seq: second.row.seq }) ===
+      first.row.hash
   )
 }

@@ -38,7 +38,7 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   const { config, release } = await reservePort(context.config())
   // Only here: no command but this one has use for it, and it takes its time to load.
   const { createMetrics } = await import('../metrics/metrics.ts')
-  const metrics = createMetrics({ ofProcess: true })
+  const metrics = createMetrics({ processMetrics: true })
   const nodeInfo = { hostname: hostname(), pid: io.pid }
   const system = await traced(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
   const base = await openBase(config, system, 'apply')

@@ -29,7 +29,7 @@ export interface OpenKeysDeps {
   readonly clusterClock: { readonly ages: Ages }
   readonly random: Random
   readonly audit: Audit
-  readonly auditLog: Pick<AuditLog, 'adopt'>
+  readonly auditLog: Pick<AuditLog, 'signUnsigned'>
   readonly failpoint: ReachFailpoint
   readonly generateKey: GenerateKey
 }
@@ -61,7 +61,7 @@ export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Prom
     jwksMaxAge: config.jwksMaxAge,
   }
   const rotateDeps = { store, clock, masterKeys, generateKey, audit, failpoint, policy }
-  if (!existing) await deps.auditLog.adopt()
+  if (!existing) await deps.auditLog.signUnsigned()
   await ensureRing(rotateDeps, choice)
   return { ...rotateDeps, dataKeys, firstStart }
 

@@ -1,11 +1,11 @@
-/** Counts on the way to the audit trail: what is audited is counted, so that nothing can be forgotten. */
+/** Counts audit events where they are audited, so that no caller can forget to count. */
 import { Counter, type Registry } from 'prom-client'
 import { AUDIT_EVENTS, type Audit, type AuditEvent } from '../audit/events.ts'
 import type { ErrorCode } from '../errors.ts'
 import { statuses } from '../oauth/errors.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 
-/** Where requests are refused, by the event that says so. */
+/** The endpoint of each event for a refused request. */
 export const REFUSALS: Readonly<Partial<Record<AuditEvent, string>>> = {
   'token.refused': '/oauth2/token',
   'revocation.refused': '/oauth2/revoke',
@@ -15,12 +15,12 @@ export const REFUSALS: Readonly<Partial<Record<AuditEvent, string>>> = {
   'authorization.refused': '/oauth2/authorize',
 }
 
-/** Errors that have no OAuth code where they are audited, and are answered with `temporarily_unavailable`. */
-const NOT_NOW: readonly ErrorCode[] = ['store_unavailable', 'store_damaged', 'overloaded', 'rate_limited']
+/** These errors are audited with their own codes, and the client gets `temporarily_unavailable`. */
+const TEMPORARY: readonly ErrorCode[] = ['store_unavailable', 'store_damaged', 'overloaded', 'rate_limited']
 
 function codeOf(reason = ''): string {
   if (Object.hasOwn(statuses, reason)) return reason
-  return NOT_NOW.some((code) => code === reason) ? 'temporarily_unavailable' : 'server_error'
+  return TEMPORARY.some((code) => code === reason) ? 'temporarily_unavailable' : 'server_error'
 }
 
 export function countAudit(audit: Audit, registers: Registry[]): Audit {
@@ -38,11 +38,11 @@ export function countAudit(audit: Audit, registers: Registry[]): Audit {
   })
   const refused = new Counter({
     name: 'keyturn_refusals_total',
-    help: 'Requests that were refused, with what the client was told.',
+    help: 'Requests that were refused, by the error code of the response.',
     labelNames: ['endpoint', 'error'],
     registers,
   })
-  // From zero: a first event that appears as 1 is no increase, and no alert would see it.
+  // Counters start at zero: a series that first appears with the value 1 is not an increase, and no alert would fire.
   for (const event of AUDIT_EVENTS) events.inc({ event }, 0)
   for (const grant of GRANT_NAMES) issued.inc({ grant }, 0)
   for (const endpoint of Object.values(REFUSALS)) {

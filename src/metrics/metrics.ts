@@ -1,8 +1,7 @@
 /**
- * What a serving node counts and measures, as Prometheus reads it. Owns every name and label; must not know HTTP, and
- * decides nothing. A label's values come from a closed list: nothing that was sent to us ever becomes one, so the number
- * of series is bounded by the code. A new metric is a few lines here or in a file beside this one, and a row in
- * docs/metrics.md.
+ * The metrics of a node, in the format of Prometheus. Owns every name and label. Must not know HTTP, or decide anything. Label values
+ * come from closed lists and never from a request, so the code bounds the number of series. A new metric is a few lines in this
+ * folder and a row in docs/metrics.md.
  */
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Audit } from '../audit/events.ts'
@@ -12,14 +11,14 @@ import { countAudit } from './count-audit.ts'
 import { observeSources, type Sources } from './sources.ts'
 import { timeStore } from './time-store.ts'
 
-/** In seconds. What comes from memory is at the lower end; a hash, and a store in trouble, at the upper. */
+/** Seconds. Responses from memory are at the lower end; password hashes and a slow store at the upper end. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-/** A request that was answered. */
-interface Answered {
+/** A request with a response. */
+interface AnsweredRequest {
   /** The route's pattern below the issuer, or `other`; never the path. */
   readonly endpoint: string
-  /** As routes have it, or `other`. */
+  /** A method that has a route, or `other`. */
   readonly method: string
   readonly statusCode: number
   readonly seconds: number
@@ -27,35 +26,35 @@ interface Answered {
 
 export interface Metrics {
   readonly contentType: string
-  /** All there is. Never throws; waits a second at most for what the store is asked for. */
+  /** All metrics. Never throws, and waits at most a second for the store. */
   text(): Promise<string>
-  answered(request: Answered): void
-  /** The same trail, counted. */
+  answered(request: AnsweredRequest): void
+  /** Returns an `Audit` that also counts events. */
   countAudit(audit: Audit): Audit
-  /** The same store, timed. */
+  /** Returns a `MonitoredDb` that also measures durations. */
   timeStore(db: MonitoredDb): MonitoredDb
-  /** Asked when somebody reads the metrics; costs nothing until then. */
+  /** Registers the parts whose state is read at each scrape. */
   observe(sources: Sources): void
 }
 
 export interface MetricsOptions {
-  /** Also what the process itself uses; for one server a process. */
-  readonly ofProcess?: boolean
+  /** Adds metrics of the process, such as memory and CPU. Only useful if the process has one server. */
+  readonly processMetrics?: boolean
 }
 
-export function createMetrics({ ofProcess = false }: MetricsOptions = {}): Metrics {
+export function createMetrics({ processMetrics = false }: MetricsOptions = {}): Metrics {
   const register = new Registry()
   const registers = [register]
-  if (ofProcess) collectDefaultMetrics({ register })
+  if (processMetrics) collectDefaultMetrics({ register })
   new Gauge({
     name: 'keyturn_info',
-    help: 'The version that serves.',
+    help: 'The version of Keyturn.',
     labelNames: ['version'],
     registers,
   }).set({ version }, 1)
   const requests = new Histogram({
     name: 'keyturn_http_request_duration_seconds',
-    help: 'From a request’s headers to the end of its answer.',
+    help: 'Time from the headers of a request to the end of its response.',
     labelNames: ['endpoint', 'method', 'status'],
     buckets: BUCKETS,
     registers,

@@ -1,4 +1,4 @@
-/** Gauges whose values are read from other parts, at the time of a scrape. */
+/** Metrics whose values are read from other parts at each scrape. */
 import { setTimeout } from 'node:timers/promises'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { ConcurrencyLimiter } from '../accounts/concurrency-limiter.ts'
@@ -28,16 +28,16 @@ export interface Sources {
   readonly readiness: () => Promise<string | null>
 }
 
-/** A store that does not answer must not hold up all other metrics; scrapers wait ten seconds or less. */
+/** A store that does not respond must not delay all other metrics: Prometheus waits ten seconds by default. */
 const STORE_TIMEOUT_MS = 1000
 
-/** `otherwise` if there is no answer in time. */
-async function inTime<T, O>(work: Promise<T>, otherwise: O): Promise<T | O> {
+/** Resolves with `fallback` if `work` fails or takes too long. */
+async function withTimeout<T, O>(work: Promise<T>, fallback: O): Promise<T | O> {
   const answered = new AbortController()
   try {
-    return await Promise.race([work, setTimeout(STORE_TIMEOUT_MS, otherwise, { signal: answered.signal })])
+    return await Promise.race([work, setTimeout(STORE_TIMEOUT_MS, fallback, { signal: answered.signal })])
   } catch {
-    return otherwise
+    return fallback
   } finally {
     answered.abort()
   }
@@ -48,7 +48,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
   const ring = () => sources.ring.ring()
   type Value = number | null
 
-  /** A gauge without a value is left out, because an old number would be taken for a new one. */
+  /** If the value is null, the gauge is left out, because an old value would look current. */
   function gauge(name: string, help: string, value: () => Value | Promise<Value>): void {
     new Gauge({
       name,
@@ -75,7 +75,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
       },
     })
   }
-  /** The count of another part, since the start. */
+  /** A counter that another part keeps, since the process started. */
   function counter(name: string, help: string, value: () => number): void {
     new Counter({
       name,
@@ -89,57 +89,81 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
   }
   type States = Readonly<Record<string, number>> | null
 
-  gauge('keyturn_ready', 'Whether this node should get requests: 1 or 0.', async () =>
-    Number((await inTime(readiness(), 'no answer in time')) === null),
+  gauge('keyturn_ready', '1 if this node is ready for requests, otherwise 0.', async () =>
+    Number((await withTimeout(readiness(), 'no answer in time')) === null),
   )
 
-  gauge('keyturn_ring_version', 'Grows with every change of the key ring.', () => ring().version)
+  gauge(
+    'keyturn_ring_version',
+    'The version of the key ring, which grows with every change.',
+    () => ring().version,
+  )
   gauge(
     'keyturn_ring_published_keys',
     'Keys in the JWKS.',
     () => ring().keys.filter((key) => isPublished(key)).length,
   )
-  gauge('keyturn_ring_active_age_seconds', 'How long the active key has signed.', () => {
+  gauge('keyturn_ring_active_age_seconds', 'How long the active key has been signing.', () => {
     const { signsFrom } = activeKey(ring())
     return clock.now() - (signsFrom ?? ring().createdAt)
   })
-  gauge('keyturn_ring_next_change_seconds', 'To the next change of the JWKS that is foreseen.', () => {
-    const change = nextChange(ring(), policy)
-    return change === null ? null : change - clock.now()
-  })
+  gauge(
+    'keyturn_ring_next_change_seconds',
+    'Time until the next scheduled change of the JWKS; negative if it is overdue.',
+    () => {
+      const change = nextChange(ring(), policy)
+      return change === null ? null : change - clock.now()
+    },
+  )
   gaugeByState('keyturn_verifiers', 'Known verifiers, by whether they hold the next key.', () =>
-    inTime(verifiers(), null),
+    withTimeout(verifiers(), null),
   )
   async function verifiers() {
     const now = clock.now()
-    const known = await store.verifiers.list(now - RETENTION.verifiers.seconds)
-    const late = await behind({ list: async () => known }, ring(), now)
-    return { behind: late.length, current: known.length - late.length }
+    const all = await store.verifiers.list(now - RETENTION.verifiers.seconds)
+    const behindNext = await behind({ list: async () => all }, ring(), now)
+    return { behind: behindNext.length, current: all.length - behindNext.length }
   }
 
-  gauge('keyturn_password_hashes_running', 'argon2 at work.', () => hashingLimiter.state().running)
-  gauge('keyturn_password_hashes_waiting', 'Waiting for their turn.', () => hashingLimiter.state().waiting)
+  gauge(
+    'keyturn_password_hashes_running',
+    'Password hashes that are being computed.',
+    () => hashingLimiter.state().running,
+  )
+  gauge(
+    'keyturn_password_hashes_waiting',
+    'Password hashes that wait in the queue.',
+    () => hashingLimiter.state().waiting,
+  )
   counter(
     'keyturn_password_hashes_refused_total',
-    'Turned away because too many waited.',
+    'Password hashes that were refused because the queue was full.',
     () => hashingLimiter.state().refused,
   )
 
-  gauge('keyturn_status_lists', 'Status lists that this node holds signed.', () => statusLists.state().lists)
-  gauge('keyturn_status_list_bytes', 'Their size together, as served.', () => statusLists.state().bytes)
-  gauge('keyturn_logout_outbox_waiting', 'Clients still to be told that a session has ended.', () =>
-    inTime(store.logoutOutbox.count(), null),
+  gauge(
+    'keyturn_status_lists',
+    'Signed status lists in the memory of this node.',
+    () => statusLists.state().lists,
+  )
+  gauge(
+    'keyturn_status_list_bytes',
+    'Total size of the signed status lists, uncompressed.',
+    () => statusLists.state().bytes,
+  )
+  gauge('keyturn_logout_outbox_waiting', 'Logout tokens that are still to be delivered.', () =>
+    withTimeout(store.logoutOutbox.count(), null),
   )
 
   gauge(
     'keyturn_audit_rows_waiting',
-    'Rows that are still to be written to the store.',
+    'Rows of the audit log that are still to be written to the store.',
     () => audit.state().waiting,
   )
   counter('keyturn_audit_rows_total', 'Rows of the audit log that were written.', () => audit.state().written)
   counter(
     'keyturn_audit_dropped_total',
-    'Events that the store will never have.',
+    'Audit events that were dropped and are only in the server log.',
     () => audit.state().dropped,
   )
 
@@ -149,9 +173,15 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
     const { idle, busy } = pool()
     return { idle, busy }
   })
-  gauge('keyturn_store_connections_max', 'As KEYTURN_DATABASE_POOL says.', () => pool().max)
-  gauge('keyturn_store_connections_waiting', 'Requests that wait for one.', () => pool().waiting)
-  gauge('keyturn_store_listening', '1 if changes of other nodes are heard of at once.', () =>
-    pool().listening ? 1 : 0,
+  gauge(
+    'keyturn_store_connections_max',
+    'The maximum number of connections (KEYTURN_DATABASE_POOL).',
+    () => pool().max,
+  )
+  gauge('keyturn_store_connections_waiting', 'Requests that wait for a connection.', () => pool().waiting)
+  gauge(
+    'keyturn_store_listening',
+    '1 if the node receives notifications about changes by other nodes.',
+    () => (pool().listening ? 1 : 0),
   )
 }

@@ -1,4 +1,4 @@
-/** Times what is asked of the store, whole: with the wait for a lock, a connection or the group's commit. */
+/** Measures calls of the store, including the wait for a lock, a connection or a group commit. */
 import { Counter, Histogram, type Registry } from 'prom-client'
 import { ConstraintViolation, StoreDamaged, StoreUnavailable } from '../store/db.ts'
 import type { MonitoredDb } from '../store/monitored-db.ts'
@@ -17,14 +17,14 @@ function kindOf(error: unknown): (typeof KINDS)[number] {
 export function timeStore(db: MonitoredDb, registers: Registry[]): MonitoredDb {
   const durations = new Histogram({
     name: 'keyturn_store_duration_seconds',
-    help: 'What the store took to answer.',
+    help: 'Duration of calls of the store.',
     labelNames: ['verb'],
     buckets: BUCKETS,
     registers,
   })
   const failures = new Counter({
     name: 'keyturn_store_failures_total',
-    help: 'What the store did not do.',
+    help: 'Calls of the store that failed.',
     labelNames: ['verb', 'kind'],
     registers,
   })

@@ -92,7 +92,7 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
       clock,
       logger,
       keys: auditKeys(config, store),
-      kept: config.auditRetention !== null,
+      stored: config.auditRetention !== null,
       maxWaiting: system.nodeInfo ? MAX_WAITING_EVENTS : Number.POSITIVE_INFINITY,
       observe: (trail) => tracing.audit(metrics?.countAudit(trail) ?? trail),
     })

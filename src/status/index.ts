@@ -1,6 +1,6 @@
 /**
- * Puts the Token Status List together: which tokens are revoked, as signed lists. Must not know HTTP or what a token is for.
- * A new part is a file beside this one and a member of `Status`.
+ * Composes the parts of the Token Status List: signed lists of revoked tokens. Must not know HTTP, or what a token is for. A new
+ * part is a file in this folder and a member of `Status`.
  */
 import type { DataKeys } from '../keys/data-keys.ts'
 import type { Signer } from '../keys/signer.ts'
@@ -11,11 +11,11 @@ import { createStatusListCache, type StatusListCache } from './status-list-cache
 import { createStatusListSigner, type StatusListSigner } from './status-list-signer.ts'
 
 export interface Status {
-  /** Gives each token its place in a list. */
+  /** Allocates a list and an index for each token. */
   readonly indices: StatusIndexAllocator
-  /** The lists as this node knows them. */
+  /** The lists in this node's memory. */
   readonly cache: StatusListCache
-  /** The lists as verifiers read them. */
+  /** The signed lists for verifiers. */
   readonly lists: StatusListSigner
 }
 

@@ -18,11 +18,11 @@ import { createPermutation, type Permutation } from './permutation.ts'
 export interface StatusIndexAllocator {
   /** For a token without a session that expires at `expiresAt`. */
   forToken(client: Client, expiresAt: EpochSeconds): Promise<StatusIndex>
-  /** For all tokens of one login. */
+  /** For all tokens of one client session. */
   forSession(expiresAt: EpochSeconds): Promise<StatusIndex>
   /** Loads the permutation of a list, which `indexOf` needs. */
-  learn(list: number): Promise<void>
-  /** The index of a position in a list that was learned, for revoking a whole block. */
+  loadPermutation(list: number): Promise<void>
+  /** The index of a position, for revoking a whole block. The permutation of the list must be loaded. */
   indexOf(list: number, position: number): number
 }
 
@@ -35,11 +35,11 @@ export interface StatusIndexAllocatorDeps {
 /** A block of a client starts small and doubles while the client is busy: leases stay rare, and a quiet client wastes little. */
 const MIN_BLOCK_SIZE = 64
 const MAX_BLOCK_SIZE = 16_384
-const FOR_SESSIONS = 256
-/** How long a block may be used. Its list is kept for the longest token that could still get an index from it. */
-const USE_FOR: Seconds = 3600
+const SESSION_BLOCK_SIZE = 256
+/** How long indices may be taken from a block. Its list is published until the last token that got an index from it has expired. */
+const BLOCK_LIFETIME: Seconds = 3600
 
-interface Run {
+interface BlockInUse {
   readonly block: StatusBlock
   next: number
 }
@@ -52,12 +52,12 @@ export function createStatusIndexAllocator({
   const permutations = new Map<number, Permutation>()
   // The key is the registration itself. A client that was disabled and enabled again is another object with new blocks, so
   // the indices that were revoked are never allocated again.
-  const runs = new WeakMap<object, Run>()
+  const blocks = new WeakMap<object, BlockInUse>()
   const leaseOnce = singleFlightByKey<object, void>()
   const sessions = {}
 
-  /** The number of a list tells its data key. A new data key comes with new lists, so this node may not have it yet. */
-  async function learn(list: number): Promise<void> {
+  /** A list's number determines its data key. A new data key comes with new lists, so this node may not have read it yet. */
+  async function loadPermutation(list: number): Promise<void> {
     if (permutations.has(list)) return
     await dataKeys.sync()
     const dataKey = dataKeys.all().find(({ firstStatusList }) => firstStatusList <= list)
@@ -67,17 +67,17 @@ export function createStatusIndexAllocator({
 
   function indexOf(list: number, position: number): number {
     const permutation = permutations.get(list)
-    if (!permutation) throw new Error(`status list ${list} was not learned`)
+    if (!permutation) throw new Error(`status list ${list} is not loaded`)
     return permutation(position)
   }
 
   async function take(owner: object, kind: StatusKind, expiresAt: EpochSeconds, clientId?: string) {
     for (;;) {
-      const run = runs.get(owner)
-      if (run && run.next < run.block.size && expiresAt <= run.block.expiresAt) {
-        const position = run.block.start + run.next
-        run.next += 1
-        return { list: run.block.list, idx: indexOf(run.block.list, position) }
+      const current = blocks.get(owner)
+      if (current && current.next < current.block.size && expiresAt <= current.block.expiresAt) {
+        const position = current.block.start + current.next
+        current.next += 1
+        return { list: current.block.list, idx: indexOf(current.block.list, position) }
       }
       await lease(owner, kind, expiresAt, clientId)
     }
@@ -87,24 +87,26 @@ export function createStatusIndexAllocator({
   function lease(owner: object, kind: StatusKind, expiresAt: EpochSeconds, clientId?: string): Promise<void> {
     return leaseOnce(owner, async () => {
       const lifetime = expiresAt - clock.now()
-      const until = clock.now() + USE_FOR + Math.max(0, lifetime)
-      const size = kind === 'session' ? FOR_SESSIONS : nextSize(runs.get(owner))
-      const block = await status.lease(kind, size, until, clientId)
-      await learn(block.list)
-      runs.set(owner, { block, next: 0 })
+      const blockExpiresAt = clock.now() + BLOCK_LIFETIME + Math.max(0, lifetime)
+      const size = kind === 'session' ? SESSION_BLOCK_SIZE : nextSize(blocks.get(owner))
+      const block = await status.lease(kind, size, blockExpiresAt, clientId)
+      await loadPermutation(block.list)
+      blocks.set(owner, { block, next: 0 })
     })
   }
 
   return {
     forToken: (client, expiresAt) => take(client, 'token', expiresAt, client.id),
     forSession: (expiresAt) => take(sessions, 'session', expiresAt),
-    learn,
+    loadPermutation,
     indexOf,
   }
 }
 
-function nextSize(run: Run | undefined): number {
-  if (!run) return MIN_BLOCK_SIZE
+function nextSize(current: BlockInUse | undefined): number {
+  if (!current) return MIN_BLOCK_SIZE
   // A block that expired before it was used up belongs to a quiet client.
-  return run.next < run.block.size ? MIN_BLOCK_SIZE : Math.min(MAX_BLOCK_SIZE, LIST_SIZE, run.block.size * 2)
+  return current.next < current.block.size
+    ? MIN_BLOCK_SIZE
+    : Math.min(MAX_BLOCK_SIZE, LIST_SIZE, current.block.size * 2)
 }

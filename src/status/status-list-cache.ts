@@ -1,4 +1,4 @@
-/** The lists in memory of a serving node: one bit for each index, 1 if it is revoked. Must not know tokens or HTTP. */
+/** The status lists in a node's memory: one bit for each index, 1 if it is revoked. Must not know tokens or HTTP. */
 import { singleFlight } from '../single-flight.ts'
 import { LIST_SIZE, type StatusStore } from '../store/contracts/status.ts'
 import type { Clock } from '../system.ts'
@@ -15,20 +15,20 @@ export interface StatusListCache {
 
 export interface StatusListCacheDeps {
   readonly status: StatusStore
-  readonly indices: Pick<StatusIndexAllocator, 'learn' | 'indexOf'>
+  readonly indices: Pick<StatusIndexAllocator, 'loadPermutation' | 'indexOf'>
   readonly clock: Clock
 }
 
-interface Held {
+interface CachedList {
   bits: Uint8Array
   version: number
 }
 
 export function createStatusListCache({ status, indices, clock }: StatusListCacheDeps): StatusListCache {
-  const lists = new Map<number, Held>()
+  const lists = new Map<number, CachedList>()
   let revision = 0
 
-  function held(number: number): Held {
+  function cachedList(number: number): CachedList {
     let list = lists.get(number)
     if (!list) {
       list = { bits: new Uint8Array(LIST_SIZE / 8), version: 0 }
@@ -38,12 +38,12 @@ export function createStatusListCache({ status, indices, clock }: StatusListCach
   }
 
   function set(number: number, index: number): void {
-    const list = held(number)
+    const list = cachedList(number)
     const byte = Math.floor(index / 8)
-    const before = list.bits[byte] ?? 0
+    const previous = list.bits[byte] ?? 0
     // Token Status List §4.1: the first entry of a byte is its least significant bit.
-    list.bits[byte] = before | (1 << (index % 8))
-    if (list.bits[byte] !== before) list.version += 1
+    list.bits[byte] = previous | (1 << (index % 8))
+    if (list.bits[byte] !== previous) list.version += 1
   }
 
   async function readChanges(): Promise<void> {
@@ -52,7 +52,7 @@ export function createStatusListCache({ status, indices, clock }: StatusListCach
     if (changes.revision === revision) return
     for (const { list, idx } of changes.entries) set(list, idx)
     for (const { list, start, size } of changes.blocks) {
-      await indices.learn(list)
+      await indices.loadPermutation(list)
       for (let position = start; position < start + size; position += 1)
         set(list, indices.indexOf(list, position))
     }
@@ -65,8 +65,8 @@ export function createStatusListCache({ status, indices, clock }: StatusListCach
     sync: singleFlight(readChanges),
 
     async list(number) {
-      if (lists.has(number)) return held(number)
-      return (await status.liveLists(clock.now())).includes(number) ? held(number) : null
+      if (lists.has(number)) return cachedList(number)
+      return (await status.liveLists(clock.now())).includes(number) ? cachedList(number) : null
     },
 
     live: () => status.liveLists(clock.now()),

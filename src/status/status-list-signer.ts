@@ -1,6 +1,6 @@
 /**
- * Lists → Status List Tokens (draft-ietf-oauth-status-list §5.1). A token is signed when it is requested and the list has
- * changed or the last token has grown old; otherwise it is served from memory. Must not know HTTP.
+ * Signs status lists as Status List Tokens (draft-ietf-oauth-status-list §5.1). A token is signed when a verifier requests it and
+ * the list has changed or half of the last token's lifetime has passed; otherwise it is served from memory. Must not know HTTP.
  */
 import { createHash } from 'node:crypto'
 import { constants, deflateSync, gzipSync } from 'node:zlib'
@@ -18,17 +18,17 @@ interface PublishedList {
 
 interface PublishedState {
   readonly lists: number
-  /** The sum of their tokens. */
+  /** The size of all tokens together. */
   readonly bytes: number
 }
 
 export interface StatusListSigner {
-  /** undefined if no unexpired token refers to the list. */
+  /** null if no unexpired token refers to the list. */
   list(number: number): Promise<PublishedList | null>
   /** The URIs of all lists (§9). */
   uris(): Promise<string[]>
   uri(number: number): string
-  /** The number of the list with this URI; undefined if there is no such list. */
+  /** The number of the list with this URI; null if the text is not the URI of a list. */
   numberOf(uri: string): number | null
   /** The tokens in memory. */
   state(): PublishedState
@@ -46,10 +46,10 @@ export interface StatusListSignerDeps {
 
 const STATUS_LIST_TYPE = 'statuslist+jwt'
 
-/** `exp`: how long a verifier may trust a list while it cannot fetch a newer one. The token is renewed at half of that. */
+/** `exp`: how long a verifier may use a list if it cannot fetch a newer one. The token is renewed after half of it. */
 const VALID_FOR: Seconds = 600
 
-interface Made {
+interface SignedList {
   readonly version: number
   readonly renewAt: EpochSeconds
   readonly published: PublishedList
@@ -57,12 +57,12 @@ interface Made {
 
 export function createStatusListSigner(deps: StatusListSignerDeps): StatusListSigner {
   const { statusListCache, signer, clock, issuer, endpoint, ttl } = deps
-  const made = new Map<number, Made>()
-  const makeOnce = singleFlightByKey<string, Made>()
+  const signedLists = new Map<number, SignedList>()
+  const signOnce = singleFlightByKey<string, SignedList>()
   const uri = (number: number) => `${endpoint}/${number}`
   const validFor = Math.max(VALID_FOR, 2 * ttl)
 
-  async function make(number: number, bits: Uint8Array, version: number): Promise<Made> {
+  async function sign(number: number, bits: Uint8Array, version: number): Promise<SignedList> {
     const now = clock.now()
     const jwt = await signer.sign(STATUS_LIST_TYPE, {
       iss: issuer,
@@ -91,25 +91,25 @@ export function createStatusListSigner(deps: StatusListSignerDeps): StatusListSi
     async list(number) {
       const list = await statusListCache.list(number)
       if (!list) {
-        made.delete(number)
+        signedLists.delete(number)
         return null
       }
-      const before = made.get(number)
-      const good =
-        before && before.version === list.version && Math.abs(before.renewAt - clock.now()) <= validFor / 2
-      if (good && clock.now() < before.renewAt) return before.published
+      const cached = signedLists.get(number)
+      const isCurrent =
+        cached && cached.version === list.version && Math.abs(cached.renewAt - clock.now()) <= validFor / 2
+      if (isCurrent && clock.now() < cached.renewAt) return cached.published
       // One signature for all concurrent requests for the same state of the list.
-      const fresh = await makeOnce(`${number}.${list.version}`, () => make(number, list.bits, list.version))
-      made.set(number, fresh)
-      return fresh.published
+      const signed = await signOnce(`${number}.${list.version}`, () => sign(number, list.bits, list.version))
+      signedLists.set(number, signed)
+      return signed.published
     },
 
     uris: async () => (await statusListCache.live()).map(uri),
 
     state() {
       let bytes = 0
-      for (const { published } of made.values()) bytes += published.jwt.length
-      return { lists: made.size, bytes }
+      for (const { published } of signedLists.values()) bytes += published.jwt.length
+      return { lists: signedLists.size, bytes }
     },
   }
 }

@@ -34,7 +34,7 @@ const FLUSH_TIMEOUT_MS = 2000
 
 export interface TracingOptions {
   readonly issuer: string
-  /** As `db.system.name` has it. */
+  /** The value of `db.system.name`. */
   readonly database: 'sqlite' | 'postgresql'
   readonly nodeInfo: { readonly hostname: string; readonly pid: number }
   readonly logger: Logger
@@ -53,7 +53,7 @@ export function openTracing(config: TracingConfig, options: TracingOptions): Tra
       }),
     ),
     sampler: samplerOf(config.sampler, config.ratio),
-    spanProcessors: [counted(delivery, config)],
+    spanProcessors: [countingProcessor(delivery, config)],
   })
   const spans = createSpans(provider.getTracer('keyturn', version), monotonic)
 
@@ -65,20 +65,23 @@ export function openTracing(config: TracingConfig, options: TracingOptions): Tra
     fetchJwks: (fetch) => traceFetchJwks(fetch, spans),
     sendLogoutToken: (send) => traceSendLogoutToken(send, spans),
     jobs: (jobs) => traceJobs(jobs, spans),
-    logger: (lines) => traceLogger(lines, spans),
+    logger: (logger) => traceLogger(logger, spans),
     request: traceRequest(spans, { issuer, joins: config.joins }),
     async stop() {
-      delivery.hurry()
-      const late = setTimeout(delivery.cut, FLUSH_TIMEOUT_MS)
+      delivery.stopRetrying()
+      const timer = setTimeout(delivery.abort, FLUSH_TIMEOUT_MS)
       // The delivery has logged why spans could not be sent.
       await provider.shutdown().catch(() => delivery.shutdown())
-      clearTimeout(late)
+      clearTimeout(timer)
     },
   }
 }
 
 /** The SDK's queue, which does not report the spans that do not fit into it; so they are counted here. */
-function counted(delivery: Delivery, { queue, batch, delay, timeout }: TracingConfig): SpanProcessor {
+function countingProcessor(
+  delivery: Delivery,
+  { queue, batch, delay, timeout }: TracingConfig,
+): SpanProcessor {
   const processor = new BatchSpanProcessor({
     exporter: delivery,
     maxQueueSize: queue,
@@ -99,12 +102,12 @@ function counted(delivery: Delivery, { queue, batch, delay, timeout }: TracingCo
 }
 
 function samplerOf(name: SamplerName, ratio: number): Sampler {
-  const [, ofCallers, root] = /^(parentbased_)?(.+)$/.exec(name) ?? []
+  const [, parentBased, root] = /^(parentbased_)?(.+)$/.exec(name) ?? []
   const sampler =
     root === 'always_on'
       ? new AlwaysOnSampler()
       : root === 'always_off'
         ? new AlwaysOffSampler()
         : new TraceIdRatioBasedSampler(ratio)
-  return ofCallers ? new ParentBasedSampler({ root: sampler }) : sampler
+  return parentBased ? new ParentBasedSampler({ root: sampler }) : sampler
 }

@@ -1,6 +1,6 @@
-/** The span of a request, by OpenTelemetry's semantic conventions for HTTP servers. */
+/** The span of a request, following OpenTelemetry's semantic conventions for HTTP servers. */
 import type { Attributes } from '@opentelemetry/api'
-import { parseCaller, SpanKind, SpanStatusCode, type Spans } from './spans.ts'
+import { parseTraceparent, SpanKind, SpanStatusCode, type Spans } from './spans.ts'
 import type { Tracing } from './tracing.ts'
 
 /** Any other method is `_OTHER`, so that text from a client does not get into a span. */
@@ -18,27 +18,27 @@ const METHODS: readonly string[] = [
 
 export interface RequestSpanOptions {
   readonly issuer: string
-  /** Whether the span becomes part of the caller's trace. */
+  /** Whether the span joins the caller's trace. */
   readonly joins: boolean
 }
 
 export function traceRequest(spans: Spans, { issuer, joins }: RequestSpanOptions): Tracing['request'] {
   const { protocol, hostname } = new URL(issuer)
-  // From the issuer, not from the request, whose Host header a client chooses.
-  const same: Attributes = { 'url.scheme': protocol.replace(':', ''), 'server.address': hostname }
+  // Taken from the issuer and not from the request, because a client chooses the Host header.
+  const common: Attributes = { 'url.scheme': protocol.replace(':', ''), 'server.address': hostname }
 
-  return ({ method: sent, route, requestId, caller }) => {
-    const method = METHODS.includes(sent) ? sent : '_OTHER'
+  return ({ method: requestMethod, route, requestId, caller }) => {
+    const method = METHODS.includes(requestMethod) ? requestMethod : '_OTHER'
     const verb = method === '_OTHER' ? 'HTTP' : method
     const attributes: Attributes = {
-      ...same,
+      ...common,
       'http.request.method': method,
       ...(route === undefined ? {} : { 'http.route': route }),
       'keyturn.request_id': requestId,
     }
     const name = route === undefined ? verb : `${verb} ${route}`
-    const parent = joins ? parseCaller(caller) : null
-    const { span, run } = spans.enter(name, { kind: SpanKind.SERVER, attributes }, parent)
+    const parent = joins ? parseTraceparent(caller) : null
+    const { span, run } = spans.startRequest(name, { kind: SpanKind.SERVER, attributes }, parent)
     return {
       run,
       end(status) {

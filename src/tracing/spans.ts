@@ -34,26 +34,26 @@ export interface Spans {
   /** Whether there is a current span that is recorded. */
   isActive(): boolean
   /** Runs `work` in a child span of the current span; without a current span, only runs it. */
-  within<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
-  /** As `within`, but without a current span it starts a trace. */
-  always<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
-  /** Starts a trace of its own, but only if `work` does anything that is traced. */
-  ifAnything<T>(name: string, work: () => Promise<T>): Promise<T>
+  child<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
+  /** Like `child`, but starts a trace if there is no current span. */
+  childOrTrace<T>(name: string, options: SpanOptions, work: () => Promise<T>): Promise<T>
+  /** Starts a new trace as soon as `work` starts a span; without one, there is no trace. */
+  lazyTrace<T>(name: string, work: () => Promise<T>): Promise<T>
   /** Starts a child span of the current span, which the caller ends. */
-  start(name: string, options: SpanOptions): Span | null
+  startChild(name: string, options: SpanOptions): Span | null
   /** Starts the span of a request. @param parent the caller's span; null starts a trace */
-  enter(name: string, options: SpanOptions, parent: SpanContext | null): Entered
-  /** The request or background job that this span belongs to. */
+  startRequest(name: string, options: SpanOptions, parent: SpanContext | null): RequestScope
+  /** The span of the current request or background job. */
   top(): Span | null
   current(): SpanContext | null
 }
 
-interface Entered {
+interface RequestScope {
   readonly span: Span
   run(work: () => void): void
 }
 
-const below = (span: Span): Context => trace.setSpan(ROOT_CONTEXT, span)
+const contextOf = (span: Span): Context => trace.setSpan(ROOT_CONTEXT, span)
 
 export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
   const scopes = new AsyncLocalStorage<Scope>()
@@ -62,10 +62,10 @@ export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
     return found?.recording ? found : undefined
   }
 
-  async function around<T>(span: Span, top: (() => Span) | undefined, work: () => Promise<T>): Promise<T> {
-    const inside = { recording: span.isRecording(), span: () => span, top: top ?? (() => span) }
+  async function runInSpan<T>(span: Span, top: (() => Span) | undefined, work: () => Promise<T>): Promise<T> {
+    const inner = { recording: span.isRecording(), span: () => span, top: top ?? (() => span) }
     try {
-      return await scopes.run(inside, work)
+      return await scopes.run(inner, work)
     } catch (error) {
       fail(span, error)
       throw error
@@ -77,25 +77,25 @@ export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
   return {
     isActive: () => scope() !== undefined,
 
-    within(name, options, work) {
-      const outside = scope()
-      if (!outside) return work()
-      return around(tracer.startSpan(name, options, below(outside.span())), outside.top, work)
+    child(name, options, work) {
+      const outer = scope()
+      if (!outer) return work()
+      return runInSpan(tracer.startSpan(name, options, contextOf(outer.span())), outer.top, work)
     },
 
-    always(name, options, work) {
-      const outside = scopes.getStore()
-      if (outside && !outside.recording) return work()
-      const context = outside ? below(outside.span()) : ROOT_CONTEXT
-      return around(tracer.startSpan(name, options, context), outside?.top, work)
+    childOrTrace(name, options, work) {
+      const outer = scopes.getStore()
+      if (outer && !outer.recording) return work()
+      const context = outer ? contextOf(outer.span()) : ROOT_CONTEXT
+      return runInSpan(tracer.startSpan(name, options, context), outer?.top, work)
     },
 
-    async ifAnything(name, work) {
+    async lazyTrace(name, work) {
       const startTime = monotonic()
-      let made: Span | undefined
+      let created: Span | undefined
       const span = () => {
-        made ??= tracer.startSpan(name, { startTime }, ROOT_CONTEXT)
-        return made
+        created ??= tracer.startSpan(name, { startTime }, ROOT_CONTEXT)
+        return created
       }
       try {
         return await scopes.run({ recording: true, span, top: span }, work)
@@ -103,20 +103,20 @@ export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
         fail(span(), error)
         throw error
       } finally {
-        made?.end()
+        created?.end()
       }
     },
 
-    start(name, options) {
-      const outside = scope()
-      return outside ? tracer.startSpan(name, options, below(outside.span())) : null
+    startChild(name, options) {
+      const outer = scope()
+      return outer ? tracer.startSpan(name, options, contextOf(outer.span())) : null
     },
 
-    enter(name, options, parent) {
+    startRequest(name, options, parent) {
       const context = parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, parent)
       const span = tracer.startSpan(name, options, context)
-      const inside = { recording: span.isRecording(), span: () => span, top: () => span }
-      return { span, run: (work) => scopes.run(inside, work) }
+      const inner = { recording: span.isRecording(), span: () => span, top: () => span }
+      return { span, run: (work) => scopes.run(inner, work) }
     },
 
     top: () => scope()?.top() ?? null,
@@ -128,13 +128,13 @@ export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
 export function fail(span: Span, error: unknown): void {
   const { cause, name } = error as { cause?: { code?: unknown } | null; name?: string }
   const code = cause?.code
-  const own = error instanceof KeyturnError ? error.code : (name ?? '_OTHER')
-  const type = typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : own
+  const errorName = error instanceof KeyturnError ? error.code : (name ?? '_OTHER')
+  const type = typeof code === 'string' && /^[A-Z][A-Z0-9_]*$/.test(code) ? code : errorName
   span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR })
 }
 
-/** W3C Trace Context §3.2, §4.3: a header that cannot be parsed is ignored, and a trace of our own begins. */
-export function parseCaller(header: unknown): SpanContext | null {
+/** W3C Trace Context §3.2, §4.3: a header that cannot be parsed is ignored, and a new trace starts. */
+export function parseTraceparent(header: unknown): SpanContext | null {
   const parent = typeof header === 'string' ? parseTraceParent(header) : null
   return parent && { ...parent, isRemote: true }
 }

@@ -1,4 +1,4 @@
-/** What the audit trail says about a request, on its span: the names of events, and fields that identify no user. */
+/** Adds audit events to the span of the request: their names, and fields that do not identify a user. */
 import type { Audit } from '../audit/events.ts'
 import type { Spans } from './spans.ts'
 

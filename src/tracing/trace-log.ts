@@ -5,11 +5,11 @@ import type { Spans } from './spans.ts'
 const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
 
 type Write = (first: unknown, ...rest: unknown[]) => void
-type Plain = Partial<Record<(typeof LEVELS)[number], Write>> & { child?: (...how: unknown[]) => Logger }
+type Plain = Partial<Record<(typeof LEVELS)[number], Write>> & { child?: (...args: unknown[]) => Logger }
 
 export function traceLogger<L extends Logger>(logger: L, spans: Spans): L {
   const plain = logger as unknown as Plain
-  // All other members are those of the logger.
+  // All other members are inherited from the logger.
   const traced = Object.create(logger) as Plain
   for (const level of LEVELS) {
     if (plain[level] === undefined) continue
@@ -23,6 +23,6 @@ export function traceLogger<L extends Logger>(logger: L, spans: Spans): L {
   }
   const { child } = plain
   // Fastify creates a child logger for itself.
-  if (child) traced.child = (...how) => traceLogger(child.apply(plain, how), spans)
+  if (child) traced.child = (...args) => traceLogger(child.apply(plain, args), spans)
   return traced as unknown as L
 }

@@ -9,7 +9,7 @@ interface Statement {
   readonly table: string
 }
 
-/** More than there are statements; some have one form for each number of parameters. */
+/** More than Keyturn has statements. Some statements have one form for each number of parameters. */
 const MAX_KNOWN = 1000
 /** Statements in the name of a batch. */
 const MAX_NAMED = 3
@@ -23,12 +23,12 @@ export function describeSql(sql: string): Statement {
 export function traceStore(db: MonitoredDb, spans: Spans, system: string): MonitoredDb {
   const known = new LRUCache<string, Statement>({ max: MAX_KNOWN })
 
-  function statement(sql: string): Statement {
+  function parse(sql: string): Statement {
     const found = known.get(sql)
     if (found) return found
-    const made = describeSql(sql)
-    known.set(sql, made)
-    return made
+    const described = describeSql(sql)
+    known.set(sql, described)
+    return described
   }
 
   const nameOf = ({ verb, table }: Statement): string => (table === '' ? verb : `${verb} ${table}`)
@@ -46,7 +46,7 @@ export function traceStore(db: MonitoredDb, spans: Spans, system: string): Monit
   }
 
   function batchName(steps: readonly Step[]): string {
-    const names = [...new Set(steps.map(({ sql }) => nameOf(statement(sql))))]
+    const names = [...new Set(steps.map(({ sql }) => nameOf(parse(sql))))]
     return names.slice(0, MAX_NAMED).join('; ') + (names.length > MAX_NAMED ? '; …' : '')
   }
 
@@ -54,22 +54,22 @@ export function traceStore(db: MonitoredDb, spans: Spans, system: string): Monit
     ...db,
     query(sql, params) {
       if (!spans.isActive()) return db.query(sql, params)
-      const what = statement(sql)
-      return spans.within(nameOf(what), options(what), () => db.query<never>(sql, params))
+      const statement = parse(sql)
+      return spans.child(nameOf(statement), options(statement), () => db.query<never>(sql, params))
     },
     async batch(steps, more) {
       const [first] = steps
       if (!first || !spans.isActive()) return db.batch(steps, more)
-      const taken: { key?: ConstraintViolation } = {}
-      const done = await spans.within(batchName(steps), options(statement(first.sql), steps.length), () =>
+      const conflict: { key?: ConstraintViolation } = {}
+      const done = await spans.child(batchName(steps), options(parse(first.sql), steps.length), () =>
         db.batch(steps, more).catch((error) => {
           // Another writer was first, which is part of normal work and not a failure of the store.
           if (!(error instanceof ConstraintViolation)) throw error
-          taken.key = error
+          conflict.key = error
           return false
         }),
       )
-      if (taken.key) throw taken.key
+      if (conflict.key) throw conflict.key
       return done
     },
   }

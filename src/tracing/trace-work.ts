@@ -14,22 +14,22 @@ export function traceConcurrencyLimiter(
   return {
     ...hashingLimiter,
     async run(work) {
-      let begun = false
+      let started = false
       let queue: Span | null = null
       const done = hashingLimiter.run(() => {
-        begun = true
+        started = true
         queue?.end()
-        return spans.within('password work', {}, work)
+        return spans.child('password work', {}, work)
       })
       // Work that starts at once has not waited.
-      if (!begun) queue = spans.start('password queue', {})
+      if (!started) queue = spans.startChild('password queue', {})
       try {
         return await done
       } catch (error) {
-        if (!begun && queue) fail(queue, error)
+        if (!started && queue) fail(queue, error)
         throw error
       } finally {
-        if (!begun) queue?.end()
+        if (!started) queue?.end()
       }
     },
   }
@@ -38,13 +38,13 @@ export function traceConcurrencyLimiter(
 export function traceSigner(signer: Signer, spans: Spans): Signer {
   return {
     ...signer,
-    sign: (typ, claims) => spans.within(`sign ${typ}`, {}, () => signer.sign(typ, claims)),
+    sign: (typ, claims) => spans.child(`sign ${typ}`, {}, () => signer.sign(typ, claims)),
   }
 }
 
 /**
  * The address of a call to a client, and nothing of what is sent. The call carries no `traceparent`: the client belongs to
- * another organisation, which would learn which of our requests belong together.
+ * another organisation, which could otherwise correlate requests of this server.
  */
 function call(method: string, uri: string): SpanOptions {
   const { hostname, port, protocol } = new URL(uri)
@@ -59,19 +59,19 @@ function call(method: string, uri: string): SpanOptions {
 }
 
 export function traceFetchJwks(fetchJwks: FetchJwks, spans: Spans): FetchJwks {
-  return (uri) => spans.always('GET jwks_uri', call('GET', uri), () => fetchJwks(uri))
+  return (uri) => spans.childOrTrace('GET jwks_uri', call('GET', uri), () => fetchJwks(uri))
 }
 
 export function traceSendLogoutToken(send: SendLogoutToken, spans: Spans): SendLogoutToken {
   return (uri, token, signal) =>
-    spans.always('POST backchannel_logout_uri', call('POST', uri), () => send(uri, token, signal))
+    spans.childOrTrace('POST backchannel_logout_uri', call('POST', uri), () => send(uri, token, signal))
 }
 
 /** Polling has no spans: at four times a second, they would outnumber all others. */
 export function traceJobs<J extends TracedJobs>(jobs: J, spans: Spans): J {
   return {
     ...jobs,
-    maintainKeys: () => spans.ifAnything('maintain keys', jobs.maintainKeys),
-    prune: () => spans.ifAnything('prune', jobs.prune),
+    maintainKeys: () => spans.lazyTrace('maintain keys', jobs.maintainKeys),
+    prune: () => spans.lazyTrace('prune', jobs.prune),
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The parts that tracing wraps. They are wrapped where they are put together and know nothing about it. Must not know
- * OpenTelemetry: every server loads this file, and only a server with tracing turned on loads `open.ts`. No span may contain
- * what a client sent: no usernames, addresses, headers, queries or secrets.
+ * The interface of tracing, and the parts that it wraps. The composition wraps them, and they do not know about tracing. Must not
+ * know OpenTelemetry: every server loads this file, but only a server with tracing enabled loads `open.ts`. No span may contain
+ * data from a client: no usernames, addresses, headers, queries or secrets.
  */
 import type { ConcurrencyLimiter } from '../accounts/concurrency-limiter.ts'
 import type { Audit } from '../audit/events.ts'
@@ -17,7 +17,7 @@ export interface TracedJobs {
   prune(): Promise<void>
 }
 
-/** Each returns its argument, traced. */
+/** Each function returns its argument with tracing added. */
 export interface Wrappers {
   audit(audit: Audit): Audit
   store(db: MonitoredDb): MonitoredDb
@@ -29,7 +29,7 @@ export interface Wrappers {
 }
 
 export interface Tracing extends Wrappers {
-  /** Adds the ids of the trace and the span to the lines. */
+  /** Adds the ids of the trace and the span to log lines. */
   logger<L extends Logger>(logger: L): L
   request(request: TracedRequest): RequestSpan
   /** Sends the remaining spans, within a few seconds. */
@@ -46,9 +46,9 @@ interface TracedRequest {
 }
 
 export interface RequestSpan {
-  /** Runs `work`, whose spans become part of this request, also those of its asynchronous parts. */
+  /** Runs `work`. All spans that it starts, also later and asynchronously, belong to this request. */
   run(work: () => void): void
-  /** @param status undefined if there was no response */
+  /** @param status undefined if no response was sent */
   end(status?: number): void
 }
 

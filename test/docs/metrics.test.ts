@@ -13,7 +13,7 @@ import { testServer } from '../support/server/server.ts'
 const page = read('docs/metrics.md')
 const names = (cell = '') => [...cell.matchAll(/`([a-z_0-9]+)`/g)].map(([, name = '']) => name)
 
-const metrics = createMetrics({ ofProcess: true })
+const metrics = createMetrics({ processMetrics: true })
 const server = await testServer({ metrics })
 t.teardown(() => server.close())
 await seed(server.store)

@@ -231,7 +231,7 @@ t.test('only the spans that a collector rejects in a partial success are lost', 
   const { server, tracing, logger } = await started(t, otlp.url, { OTEL_BSP_SCHEDULE_DELAY: '600000' })
   await requests(t, server, 1)
   await tracing.stop()
-  t.match(logger.lines[0]?.fields.err, { message: 'the collector has refused 3 spans' })
+  t.match(logger.lines[0]?.fields.err, { message: 'the collector rejected 3 spans' })
 })
 
 t.test('a collector’s response is read up to a limit', async (t) => {

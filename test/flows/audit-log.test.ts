@@ -65,7 +65,7 @@ const BY_HAND: Record<
   },
   'edits the last row and its hash': {
     sql: [`UPDATE audit SET hash = 'x' WHERE seq = 10`],
-    found: [/^row 10 was changed/, 'the head names another row 10: it or the row was changed'],
+    found: [/^row 10 was changed/, 'the head does not fit row 10: one of them was changed'],
   },
   'changes a count': {
     sql: ['UPDATE audit SET count = 2 WHERE seq = 6'],
@@ -105,7 +105,7 @@ const BY_HAND: Record<
       'UPDATE audit SET seq = 3 WHERE seq = 8',
       'UPDATE audit SET seq = 8 WHERE seq = 99',
     ],
-    found: ['rows 3 and 8 have changed places'],
+    found: ['rows 3 and 8 were swapped'],
   },
   'exchanges two neighbours': {
     sql: [
@@ -113,13 +113,13 @@ const BY_HAND: Record<
       'UPDATE audit SET seq = 3 WHERE seq = 4',
       'UPDATE audit SET seq = 4 WHERE seq = 99',
     ],
-    found: ['rows 3 and 4 have changed places'],
+    found: ['rows 3 and 4 were swapped'],
   },
   'puts one in at the end': {
     sql: [
       `INSERT INTO audit (seq, since, at, event, fields, count, hash) VALUES (11, 1, 1, 'keys.rotated', '{}', 1, 'x')`,
     ],
-    found: ['row 11 is behind the end of the log, row 10: it was inserted'],
+    found: ['row 11 is after the end of the log, row 10: it was inserted'],
   },
   'puts one in before the beginning': {
     sql: [
@@ -133,7 +133,7 @@ const BY_HAND: Record<
       'UPDATE audit SET seq = seq - 99 WHERE seq > 100',
       `INSERT INTO audit (seq, since, at, event, fields, count, hash) VALUES (6, 1, 1, 'keys.rotated', '{}', 1, 'x')`,
     ],
-    found: ['rows 6 to 10 were changed', /^the head names another row 10/, /^row 11 is behind the end/],
+    found: ['rows 6 to 10 were changed', /^the head does not fit row 10/, /^row 11 is after the end/],
   },
   'takes the signature away': {
     sql: [`UPDATE audit_head SET mac = NULL`],
@@ -175,7 +175,7 @@ t.test('recomputed hashes are detected by the signature, and by an anchor from t
     { sql: 'UPDATE audit_head SET hash = $1', params: [last.hash] },
   ])
   t.match((await verdict(server)).findings, [/^the head was not written by Keyturn/])
-  t.match((await verdict(server, anchor)).findings, [/^row 10 is not the one that the anchor names/, String])
+  t.match((await verdict(server, anchor)).findings, [/^row 10 is not the row of the anchor/, String])
 })
 
 /** The same log with another actor, as someone who knows the program but not the key could write it. */
@@ -190,7 +190,7 @@ async function forged(server: TestServer) {
     keys: auditKeys(other.config, other.store),
     hasRing: async () => true,
     alarm: () => {},
-    mostWaiting: 100,
+    maxWaiting: 100,
   })
   for (const { event, sub, fields } of originals) {
     writer.record(event as 'user.changed', {

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type Aggregation, createAggregation, FREQUENT } from '../../src/audit/aggregation.ts'
+import { AGGREGATED_EVENTS, type Aggregation, createAggregation } from '../../src/audit/aggregation.ts'
 import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
 
 const NOW = 1_000_000
@@ -18,7 +18,7 @@ function send(
   fields: (i: number) => AuditFields = () => ({}),
 ): Traffic {
   let kept = 0
-  for (let i = 0; i < times; i += 1) if (folding.keeps(event, fields(i), now)) kept += 1
+  for (let i = 0; i < times; i += 1) if (folding.admit(event, fields(i), now)) kept += 1
   return { kept, events: times }
 }
 
@@ -32,7 +32,7 @@ t.test('actions of users and operators are never aggregated', async (t) => {
     'token.reuse_detected',
     'client_session.revoked',
   ] as const) {
-    t.notOk(FREQUENT.has(event))
+    t.notOk(AGGREGATED_EVENTS.has(event))
     t.same(send(folding, event, 5000, NOW), { kept: 5000, events: 5000 })
   }
   t.same(folding.take(NOW, true), [])
@@ -79,12 +79,12 @@ t.test('no value that a sender controls creates a kind of its own (docs/security
     scope: `s${i}`,
     kid: `k${i}`,
   })
-  for (const event of FREQUENT) {
+  for (const event of AGGREGATED_EVENTS) {
     const { kept } = send(folding, event, 1000, NOW, vary)
     t.equal(kept, 20, event)
   }
   const rows = folding.take(NOW, true)
-  t.equal(rows.length, FREQUENT.size)
+  t.equal(rows.length, AGGREGATED_EVENTS.size)
   t.ok(rows.every(({ fields }) => Object.keys(fields).length === 0))
 })
 
@@ -98,7 +98,7 @@ t.test(
     const MINUTES = 60
     for (let minute = 0; minute < MINUTES; minute += 1) {
       const now = NOW + minute * 60
-      for (const event of FREQUENT) {
+      for (const event of AGGREGATED_EVENTS) {
         const { kept } = send(folding, event, 500, now, (i) => ({
           client_id: `c${i % 300}`,
           reason: `r${i % 7}`,
@@ -110,12 +110,12 @@ t.test(
       const folded = folding.take(now, true)
       rows += folded.length
       told += counted(folded)
-      t.ok(folded.length <= 64 + FREQUENT.size, `${folded.length} aggregated rows in a minute`)
+      t.ok(folded.length <= 64 + AGGREGATED_EVENTS.size, `${folded.length} aggregated rows in a minute`)
     }
     t.equal(told, events)
     // 500 at once and one every two seconds, plus the aggregated rows.
     t.ok(
-      rows <= 500 + (MINUTES * 60) / 2 + MINUTES * (64 + FREQUENT.size),
+      rows <= 500 + (MINUTES * 60) / 2 + MINUTES * (64 + AGGREGATED_EVENTS.size),
       `${rows} rows of ${events} events`,
     )
   },
@@ -125,7 +125,7 @@ t.test('a new kind is counted under its own name when others have used up the ro
   const folding = createAggregation()
   send(folding, 'token.refused', 30_000, NOW, (i) => ({ client_id: `c${i % 30}`, reason: 'invalid_grant' }))
   folding.take(NOW, true)
-  t.equal(folding.keeps('token.issued', { client_id: 'rare' }, NOW), false)
+  t.equal(folding.admit('token.issued', { client_id: 'rare' }, NOW), false)
   t.same(folding.take(NOW, true), [
     { event: 'token.issued', fields: { client_id: 'rare' }, since: NOW, at: NOW, count: 1 },
   ])

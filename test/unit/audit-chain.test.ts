@@ -1,11 +1,18 @@
 import t from 'tap'
-import { type AuditKeys, type Happened, hashOf, isSigned, link, signHead } from '../../src/audit/chain.ts'
+import {
+  type AuditEntry,
+  type AuditKeys,
+  createRow,
+  hashRow,
+  isSigned,
+  signHead,
+} from '../../src/audit/chain.ts'
 import type { AuditFields } from '../../src/audit/events.ts'
 import { createDataKey, fixedDataKeys } from '../../src/keys/data-keys.ts'
 import { createMacs } from '../../src/keys/macs.ts'
 import type { AuditHead } from '../../src/store/contracts/audit.ts'
 
-const happened = (overrides: Partial<Happened> = {}): Happened => ({
+const happened = (overrides: Partial<AuditEntry> = {}): AuditEntry => ({
   event: 'token.issued',
   fields: {
     actor: 'client:shop',
@@ -30,7 +37,7 @@ const keys = (...numbers: number[]): AuditKeys =>
 t.test(
   'a row has columns for its searchable fields, the rest as sorted JSON, and the next number',
   async (t) => {
-    const row = link({ seq: 6, hash: 'before' }, happened())
+    const row = createRow({ seq: 6, hash: 'before' }, happened())
     t.match(row, {
       seq: 7,
       since: 100,
@@ -45,14 +52,14 @@ t.test(
     const { fields } = happened()
     const other: AuditFields = { ...Object.fromEntries(Object.entries(fields).reverse()) }
     Object.assign(other, { sid: undefined })
-    t.same(link({ seq: 6, hash: 'before' }, happened({ fields: other })), row, 'whatever the order')
+    t.same(createRow({ seq: 6, hash: 'before' }, happened({ fields: other })), row, 'whatever the order')
   },
 )
 
 t.test('the hash covers every field of a row and the previous row', async (t) => {
-  const row = link({ seq: 1, hash: 'before' }, happened())
+  const row = createRow({ seq: 1, hash: 'before' }, happened())
   t.match(row.hash, /^[\w-]{43}$/)
-  t.equal(hashOf('before', row), row.hash)
+  t.equal(hashRow('before', row), row.hash)
   const changes = {
     seq: 3,
     since: 99,
@@ -65,16 +72,23 @@ t.test('the hash covers every field of a row and the previous row', async (t) =>
     count: 2,
   }
   for (const [name, value] of Object.entries(changes))
-    t.not(hashOf('before', { ...row, [name]: value }), row.hash, name)
-  t.not(hashOf('other', row), row.hash)
-  t.not(hashOf('before', { ...row, actor: 'shop', sub: 'client:shop' }), row.hash, 'columns are not confused')
+    t.not(hashRow('before', { ...row, [name]: value }), row.hash, name)
+  t.not(hashRow('other', row), row.hash)
+  t.not(
+    hashRow('before', { ...row, actor: 'shop', sub: 'client:shop' }),
+    row.hash,
+    'columns are not confused',
+  )
 })
 
 t.test('values that an engine could not store read back as they were hashed', async (t) => {
-  const row = link({ seq: 0, hash: '' }, happened({ fields: { actor: 'operator:\ud800', target: 'a\0b' } }))
+  const row = createRow(
+    { seq: 0, hash: '' },
+    happened({ fields: { actor: 'operator:\ud800', target: 'a\0b' } }),
+  )
   t.equal(row.actor, 'operator:\ufffd')
   t.notMatch(row.fields, /\0/)
-  t.equal(hashOf('', row), row.hash)
+  t.equal(hashRow('', row), row.hash)
 })
 
 t.test('the signature covers the whole head and needs the data key that it names', async (t) => {

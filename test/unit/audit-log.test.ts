@@ -48,7 +48,7 @@ function writer({ auditRows }: Store, options: Options = {}): World {
       alarms.push(fields)
       log.record(event, fields)
     },
-    mostWaiting: options.mostWaiting ?? 1000,
+    maxWaiting: options.mostWaiting ?? 1000,
   })
   return { log, logger, alarms }
 }
@@ -223,7 +223,7 @@ t.test('rows written before the master key existed are signed by the node that c
   t.equal((await store.auditRows.state()).head?.mac, null)
   t.same(await findings(store, null, false), [])
   const first = writer(store, { hasRing: false })
-  await first.log.adopt()
+  await first.log.signUnsigned()
   t.same(await findings(store), [])
   const server = writer(store)
   record(server, 4, 4)
@@ -243,9 +243,9 @@ const tampered: Record<string, { sql: string; reason: string; finding: RegExp; p
     reason: 'head changed',
     finding: /was not written by Keyturn/,
   },
-  'a row behind the end': {
+  'a row after the end': {
     sql: `INSERT INTO audit SELECT 4, since, at, event, actor, sub, client_id, fields, count, hash FROM audit WHERE seq = 3`,
-    reason: 'rows behind the head',
+    reason: 'rows after the head',
     finding: /row 4 was changed/,
   },
   'a head that is gone': {
@@ -307,7 +307,7 @@ t.test('a rolled-back log is detected by a process that knows a later head', asy
     await other.log.flush()
     t.same(other.alarms, [])
     await one.log.check()
-    t.same(one.alarms, [{ actor: 'keyturn', reason: 'went back' }])
+    t.same(one.alarms, [{ actor: 'keyturn', reason: 'rolled back' }])
   }
 })
 
