@@ -1,6 +1,6 @@
 /**
- * Everything a page loads, made once from the brand. The content's hash is in the name, so a browser may keep it for
- * ever. Must not need files beside the program: what is ours is in the sources, what is not is in its package.
+ * The files that pages load, created once from the brand. A file's name contains the hash of its content, so browsers may
+ * cache it forever. Must not read files of the installation: the contents are in the sources or in a package.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -22,10 +22,10 @@ export interface Asset {
   readonly etag: string
 }
 
-/** Where the pages find them, with the issuer's path. */
+/** The address of each asset, including the issuer's path. */
 export type AssetUrls = Readonly<Record<AssetName, string>>
 
-/** Everything there is to say in an address about a picture's kind. */
+/** File extensions of logos; any other type gets `.img`. */
 const EXTENSIONS: Readonly<Record<string, string>> = {
   'image/svg+xml': 'svg',
   'image/png': 'png',
@@ -35,7 +35,7 @@ const EXTENSIONS: Readonly<Record<string, string>> = {
   'image/avif': 'avif',
 }
 
-/** The package exports its modules only; the one file for browsers lies beside them. */
+/** The package exports only its modules, not the bundle for browsers, so its path is derived from theirs. */
 function webauthnBundle(): Buffer {
   const main = createRequire(import.meta.url).resolve('@simplewebauthn/browser')
   const folder = main.slice(0, main.lastIndexOf('browser') + 'browser'.length)
@@ -61,9 +61,10 @@ export function createAssets(brand: Brand): readonly Asset[] {
   ]
 }
 
-/** @param prefix path of the issuer, or empty */
+/** @param prefix the path of the issuer, or empty */
 export function assetUrls(assets: readonly Asset[], prefix: string): AssetUrls {
-  const url = (name: AssetName): string => `${prefix}${assets.find((one) => one.name === name)?.path ?? ''}`
+  const url = (name: AssetName): string =>
+    `${prefix}${assets.find((asset) => asset.name === name)?.path ?? ''}`
   return {
     style: url('style'),
     logo: url('logo'),
@@ -73,14 +74,14 @@ export function assetUrls(assets: readonly Asset[], prefix: string): AssetUrls {
   }
 }
 
-/** The brand and what pages need to show it. */
+/** The brand and the assets that show it. */
 export interface Branding {
   readonly brand: Brand
   readonly files: readonly Asset[]
   readonly assets: AssetUrls
 }
 
-/** @param prefix path of the issuer, or empty */
+/** @param prefix the path of the issuer, or empty */
 export function createBranding(brand: Brand, prefix: string): Branding {
   const files = createAssets(brand)
   return { brand, files, assets: assetUrls(files, prefix) }

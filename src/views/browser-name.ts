@@ -1,6 +1,6 @@
-/** A browser's name out of its `User-Agent`, as well as that can be told: for people to know their own again. */
+/** Guesses a browser's name from its `User-Agent`, so that users recognise their own browsers in a list. */
 
-/** The first that fits: most browsers also say that they are others. */
+/** The first match counts: most browsers also claim to be other browsers. */
 const BROWSERS: readonly (readonly [RegExp, string])[] = [
   [/\bEdg(e|A|iOS)?\//, 'Edge'],
   [/\bOPR\/|\bOpera\b/, 'Opera'],
@@ -21,8 +21,8 @@ const SYSTEMS: readonly (readonly [RegExp, string])[] = [
   [/\bLinux\b/, 'Linux'],
 ]
 
-const first = (table: typeof BROWSERS, text: string): string | null =>
+const firstMatch = (table: typeof BROWSERS, text: string): string | null =>
   table.find(([pattern]) => pattern.test(text))?.[1] ?? null
 
-export const browserName = (userAgent: string): string | null => first(BROWSERS, userAgent)
-export const systemName = (userAgent: string): string | null => first(SYSTEMS, userAgent)
+export const browserName = (userAgent: string): string | null => firstMatch(BROWSERS, userAgent)
+export const systemName = (userAgent: string): string | null => firstMatch(SYSTEMS, userAgent)

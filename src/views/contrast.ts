@@ -1,14 +1,14 @@
-/** Colours as WCAG 2.2 measures them. */
+/** Colour contrast as WCAG 2.2 defines it. */
 
 export type Rgb = readonly [red: number, green: number, blue: number]
 
 export const WHITE: Rgb = [255, 255, 255]
 export const BLACK: Rgb = [0, 0, 0]
 
-/** @throws TypeError if it is not `#rrggbb` */
+/** @throws TypeError if the colour is not `#rrggbb` */
 export function parseColor(color: string): Rgb {
   const match = /^#([0-9a-f]{2})([0-9a-f]{2})([0-9a-f]{2})$/i.exec(color)
-  if (!match) throw new TypeError('a colour is written #rrggbb')
+  if (!match) throw new TypeError('a colour must be written as #rrggbb')
   const [red = 0, green = 0, blue = 0] = match.slice(1).map((part) => Number.parseInt(part, 16))
   return [red, green, blue]
 }
@@ -25,9 +25,9 @@ function luminance(color: Rgb): number {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
-/** From 1 (the same) to 21 (black on white). */
-export function contrast(one: Rgb, other: Rgb): number {
-  const [dark = 0, light = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b)
+/** From 1 (equal colours) to 21 (black on white). */
+export function contrast(first: Rgb, second: Rgb): number {
+  const [dark = 0, light = 0] = [luminance(first), luminance(second)].sort((a, b) => a - b)
   return (light + 0.05) / (dark + 0.05)
 }
 
@@ -38,11 +38,16 @@ export function mix(color: Rgb, other: Rgb, share: number): Rgb {
 
 const STEPS = 50
 
-/** The colour, moved towards `end` just so far that it stands out from every one of the backgrounds. */
-export function standOut(color: Rgb, backgrounds: readonly Rgb[], least: number, end: Rgb): Rgb {
+/** Mixes the colour with `towards`, only as much as it takes to reach the contrast with every background. */
+export function ensureContrast(
+  color: Rgb,
+  backgrounds: readonly Rgb[],
+  minContrast: number,
+  towards: Rgb,
+): Rgb {
   for (let step = 0; step < STEPS; step++) {
-    const moved = mix(color, end, step / STEPS)
-    if (backgrounds.every((background) => contrast(moved, background) >= least)) return moved
+    const candidate = mix(color, towards, step / STEPS)
+    if (backgrounds.every((background) => contrast(candidate, background) >= minContrast)) return candidate
   }
-  return end
+  return towards
 }

@@ -1,13 +1,13 @@
-/** Points in time. The server does not know where somebody is, so it says UTC. */
+/** Dates and times, in UTC, because the server does not know the user's time zone. */
 import { type Html, html } from './html.ts'
 import type { PageContext } from './page.ts'
 
 const formats = new Map<string, Intl.DateTimeFormat>()
 
 function format(locale: string): Intl.DateTimeFormat {
-  const known = formats.get(locale)
-  if (known) return known
-  const made = new Intl.DateTimeFormat(locale, {
+  const cached = formats.get(locale)
+  if (cached) return cached
+  const created = new Intl.DateTimeFormat(locale, {
     day: 'numeric',
     month: 'short',
     year: 'numeric',
@@ -16,12 +16,12 @@ function format(locale: string): Intl.DateTimeFormat {
     timeZone: 'UTC',
     timeZoneName: 'short',
   })
-  formats.set(locale, made)
-  return made
+  formats.set(locale, created)
+  return created
 }
 
 /** @param seconds since 1970 */
-export function when({ texts }: PageContext, seconds: number): Html {
+export function dateTime({ texts }: PageContext, seconds: number): Html {
   const date = new Date(seconds * 1000)
   return html`<time datetime="${date.toISOString()}">${format(texts.dateLocale).format(date)}</time>`
 }

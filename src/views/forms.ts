@@ -1,8 +1,8 @@
-/** The parts that forms are made of. */
+/** Forms and their parts: fields, buttons and messages. */
 import { type Content, type Html, html } from './html.ts'
 import type { PageContext } from './page.ts'
 
-/** Sent along with a form and not shown; null and undefined are left out. */
+/** Hidden inputs of a form. null and undefined are left out. */
 export type HiddenFields = Readonly<Record<string, string | null | undefined>>
 
 export const hidden = (fields: HiddenFields): Html[] =>
@@ -10,8 +10,8 @@ export const hidden = (fields: HiddenFields): Html[] =>
     typeof value === 'string' ? html`<input type="hidden" name="${name}" value="${value}">` : [],
   )
 
-/** An address of ours, with a query of what is not null. */
-export function ours({ prefix }: PageContext, path: string, query: HiddenFields = {}): string {
+/** The address of a page of this server, with those query parameters that are neither null nor undefined. */
+export function pageUrl({ prefix }: PageContext, path: string, query: HiddenFields = {}): string {
   const search = new URLSearchParams(
     Object.entries(query).filter((pair): pair is [string, string] => typeof pair[1] === 'string'),
   ).toString()
@@ -24,14 +24,14 @@ export interface Form {
   readonly fields?: HiddenFields
   readonly content: Content
   readonly className?: string
-  /** Further attributes, as markup. */
+  /** Additional attributes, as markup. */
   readonly attributes?: Html
 }
 
-/** @throws Error without a CSRF token: a form of ours is never sent without one (SECURITY 41) */
+/** @throws Error if the page has no CSRF token: every form that posts to this server needs one */
 export function form(page: PageContext, { path, fields = {}, content, className, attributes }: Form): Html {
   if (page.csrf === undefined || page.csrf === '') throw new Error(`the form ${path} has no CSRF token`)
-  return html`<form method="post" action="${ours(page, path)}"${className !== undefined && html` class="${className}"`}${attributes && html` ${attributes}`}>
+  return html`<form method="post" action="${pageUrl(page, path)}"${className !== undefined && html` class="${className}"`}${attributes && html` ${attributes}`}>
 ${hidden({ csrf: page.csrf, ...fields })}
 ${content}
 </form>`
@@ -44,37 +44,37 @@ export interface Field {
   readonly value?: string
   readonly autocomplete: string
   readonly hint?: Content
-  /** The field is what was wrong; the page's alert says why. */
+  /** The value was rejected; the page's alert says why. */
   readonly invalid?: boolean
   readonly autofocus?: boolean
-  /** Digits of a code. */
+  /** How many digits the code has. */
   readonly digits?: number
   readonly maxlength?: number
-  /** Nobody's language: user names, codes. Neither corrected nor begun with a capital. */
+  /** For usernames and codes: the browser must not correct or capitalise them. */
   readonly verbatim?: boolean
   readonly className?: string
 }
 
-/** `id` of the alert, which says what is wrong with a field (`aria-describedby`). */
+/** The `id` of the alert; a rejected field refers to it (`aria-describedby`). */
 const ALERT_ID = 'problem'
 
-export function field(one: Field): Html {
-  const id = `field-${one.name.replaceAll('_', '-')}`
-  const described = [one.hint && `${id}-hint`, one.invalid && ALERT_ID].filter(Boolean).join(' ')
-  const verbatim = one.verbatim || one.digits !== undefined
+export function field(options: Field): Html {
+  const id = `field-${options.name.replaceAll('_', '-')}`
+  const describedBy = [options.hint && `${id}-hint`, options.invalid && ALERT_ID].filter(Boolean).join(' ')
+  const verbatim = options.verbatim || options.digits !== undefined
   return html`<div class="field">
-<label for="${id}">${one.label}</label>
-${one.hint && html`<p class="hint" id="${id}-hint">${one.hint}</p>`}
-<input id="${id}" name="${one.name}" type="${one.type ?? 'text'}" autocomplete="${one.autocomplete}" required${[
-    one.value !== undefined && one.value !== '' && html` value="${one.value}"`,
-    one.digits !== undefined &&
-      html` inputmode="numeric" pattern="[0-9 ]*" maxlength="${one.digits + 1}" class="code"`,
-    one.maxlength !== undefined && html` maxlength="${one.maxlength}"`,
-    one.className !== undefined && html` class="${one.className}"`,
+<label for="${id}">${options.label}</label>
+${options.hint && html`<p class="hint" id="${id}-hint">${options.hint}</p>`}
+<input id="${id}" name="${options.name}" type="${options.type ?? 'text'}" autocomplete="${options.autocomplete}" required${[
+    options.value !== undefined && options.value !== '' && html` value="${options.value}"`,
+    options.digits !== undefined &&
+      html` inputmode="numeric" pattern="[0-9 ]*" maxlength="${options.digits + 1}" class="code"`,
+    options.maxlength !== undefined && html` maxlength="${options.maxlength}"`,
+    options.className !== undefined && html` class="${options.className}"`,
     verbatim && html` autocapitalize="none" autocorrect="off" spellcheck="false"`,
-    one.invalid && html` aria-invalid="true"`,
-    described !== '' && html` aria-describedby="${described}"`,
-    one.autofocus && html` autofocus`,
+    options.invalid && html` aria-invalid="true"`,
+    describedBy !== '' && html` aria-describedby="${describedBy}"`,
+    options.autofocus && html` autofocus`,
   ]}>
 </div>`
 }
@@ -86,29 +86,26 @@ export interface Button {
   readonly kind?: ButtonKind
   readonly name?: string
   readonly value?: string
-  /** Said by screen readers after the label, where there are several of a kind: "Remove: Laptop". */
-  readonly of?: string | undefined
+  /** Read by screen readers after the label, to tell equal buttons apart: "Remove: Laptop". */
+  readonly subject?: string | undefined
 }
 
-const what = (of: string | undefined): Content =>
-  of !== undefined && html`<span class="unseen">: ${of}</span>`
+const subjectForScreenReaders = (subject: string | undefined): Content =>
+  subject !== undefined && html`<span class="visually-hidden">: ${subject}</span>`
 
-export const button = ({ label, kind = 'primary', name, value, of }: Button): Html =>
+export const button = ({ label, kind = 'primary', name, value, subject }: Button): Html =>
   html`<button type="submit" class="button ${kind}"${
     name !== undefined && html` name="${name}" value="${value ?? ''}"`
-  }><span>${label}${what(of)}</span></button>`
+  }><span>${label}${subjectForScreenReaders(subject)}</span></button>`
 
 export const buttonLink = (href: string, label: Content, kind: ButtonKind = 'secondary'): Html =>
   html`<a class="button ${kind}" href="${href}"><span>${label}</span></a>`
 
-/**
- * What went wrong. Where a field is at fault the field takes the focus and is described by this; where none is, this
- * takes it.
- */
+/** An error message. @param focus true if no field is invalid; otherwise the invalid field gets the focus */
 export const alert = (text: Content, focus: boolean): Content =>
   text !== null &&
   html`<div class="message bad" id="${ALERT_ID}" role="alert" tabindex="-1"${focus && html` autofocus`}><p>${text}</p></div>`
 
-/** Something to know, which is no mistake: that it was done, or why somebody is here. */
+/** A message that is not an error. @param done true if it confirms an action, false if it explains the page */
 export const notice = (text: Content, done: boolean): Content =>
   text !== null && html`<div class="message ${done ? 'good' : 'plain'}" role="status"><p>${text}</p></div>`

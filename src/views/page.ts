@@ -1,6 +1,6 @@
 /**
- * What every page has around it. A page is a pure function of (model, context): it must not know a request, a cookie
- * or the time, and has no script, style or handler of its own, so that the policy (CSP) can forbid them all.
+ * The frame that all pages share. A page is a pure function (model, context) → HTML. It must not know requests, cookies or
+ * the time, and contains no inline script, style or event handler, so that the Content Security Policy can forbid them.
  */
 import type { AssetUrls } from './assets.ts'
 import { type Brand, SURFACES } from './branding.ts'
@@ -12,35 +12,35 @@ export interface PageContext {
   readonly locale: Locale
   readonly brand: Brand
   readonly assets: AssetUrls
-  /** Goes into every form that posts here; a page that has one cannot be made without. */
+  /** The CSRF token, which every form that posts to this server contains. Pages without such a form do not need it. */
   readonly csrf?: string
-  /** Path of the issuer, in front of every address of ours: `/tenant`, or empty. */
+  /** The path of the issuer, such as `/tenant`, or empty. Every address of this server begins with it. */
   readonly prefix: string
 }
 
 export interface Frame {
-  /** Plain text, for the tab and the history. */
+  /** Plain text, for the browser's tab and history. */
   readonly title: string
-  /** Something was wrong with what was sent: said in the title first, where a screen reader begins. */
+  /** The page reports an error. The title then begins with it, because screen readers read the title first. */
   readonly failed?: boolean
   readonly wide?: boolean
   readonly scripts?: readonly string[]
-  /** Leads on by itself, at once. */
-  readonly next?: string
-  /** Beside the logo. */
+  /** The browser goes on to this address at once. */
+  readonly refreshUrl?: string
+  /** Shown beside the logo. */
   readonly aside?: Content
   readonly content: Content
 }
 
-/** A logo of their own says its name; ours says nothing, and the name stands beside it. */
-const mark = ({ brand, assets }: PageContext): Html =>
+/** A custom logo shows the name itself. The default logo does not, so the name is written beside it. */
+const brandMark = ({ brand, assets }: PageContext): Html =>
   brand.logo
     ? html`<img class="logo" src="${assets.logo}" alt="${brand.name}">`
     : html`<img class="emblem" src="${assets.logo}" alt="" width="36" height="36"><span>${brand.name}</span>`
 
 export function frame(
   page: PageContext,
-  { title, failed, wide, scripts, next, aside, content }: Frame,
+  { title, failed, wide, scripts, refreshUrl, aside, content }: Frame,
 ): string {
   const { texts, locale, brand, assets } = page
   const heading = failed ? texts.common.errorPrefix(title) : title
@@ -55,11 +55,11 @@ export function frame(
 <meta name="theme-color" media="(prefers-color-scheme: dark)" content="${SURFACES.dark.page}">
 <meta name="robots" content="noindex, nofollow">
 <meta name="referrer" content="no-referrer">
-${next !== undefined && html`<meta http-equiv="refresh" content="${`0;url=${next}`}">\n`}<link rel="icon" href="${assets.logo}">
+${refreshUrl !== undefined && html`<meta http-equiv="refresh" content="${`0;url=${refreshUrl}`}">\n`}<link rel="icon" href="${assets.logo}">
 <link rel="stylesheet" href="${assets.style}">
 ${(scripts ?? []).map((script) => html`<script src="${script}" defer></script>\n`)}</head>
 <body class="${wide ? 'wide' : 'narrow'}">
-<header class="site"><div class="brand">${mark(page)}</div>${aside}</header>
+<header class="site"><div class="brand">${brandMark(page)}</div>${aside}</header>
 <main>
 ${content}
 </main>

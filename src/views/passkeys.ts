@@ -1,42 +1,42 @@
-/** A form that the script completes: it asks the browser for the passkey's answer, fills it in, and sends it. */
+/** A form that a script completes: it asks the browser for a passkey credential, fills it in and submits the form. */
 import { form, type HiddenFields } from './forms.ts'
 import { type Content, type Html, html } from './html.ts'
 import type { PageContext } from './page.ts'
 
 export interface PasskeyChallenge {
-  /** As `@simplewebauthn/server` makes them, for the browser. */
+  /** The options that `@simplewebauthn/server` creates for the browser. */
   readonly options: object
-  /** The encrypted challenge, which comes back in the form field `challenge`. */
+  /** The encrypted challenge, which the form returns in its field `challenge`. */
   readonly state: string
 }
 
 export interface PasskeyForm {
   readonly path: string
   readonly challenge: PasskeyChallenge
-  readonly does: 'create' | 'get'
+  readonly operation: 'create' | 'get'
   readonly label: string
   readonly primary: boolean
   readonly fields?: HiddenFields
-  /** Also offers passkeys in the list that opens under the user name (conditional mediation). */
+  /** Also offers passkeys in the suggestions of the username field (conditional mediation). */
   readonly autofill?: boolean
-  /** Shown with the button, once there is a script to make them of use. */
+  /** Shown with the button, and like it only if scripts run. */
   readonly content?: Content
 }
 
-export function passkeyForm(page: PageContext, one: PasskeyForm): Html {
+export function passkeyForm(page: PageContext, options: PasskeyForm): Html {
   const { texts } = page
   return form(page, {
-    path: one.path,
-    fields: { ...one.fields, challenge: one.challenge.state, credential: '' },
+    path: options.path,
+    fields: { ...options.fields, challenge: options.challenge.state, credential: '' },
     className: 'passkey',
-    attributes: html`data-passkey="${one.does}" data-options="${JSON.stringify(one.challenge.options)}" data-cancelled="${texts.passkeys.cancelled}" data-failed="${texts.passkeys.failed}" data-unsupported="${texts.passkeys.unsupported}" data-known="${texts.passkeys.alreadyThere}"${one.autofill && html` data-autofill`}`,
+    attributes: html`data-passkey="${options.operation}" data-options="${JSON.stringify(options.challenge.options)}" data-cancelled="${texts.passkeys.cancelled}" data-failed="${texts.passkeys.failed}" data-unsupported="${texts.passkeys.unsupported}" data-registered="${texts.passkeys.alreadyRegistered}"${options.autofill && html` data-autofill`}`,
     content: html`<div class="stack" data-ready hidden>
-${one.content}
-<button type="button" class="button ${one.primary ? 'primary' : 'secondary'}">${one.label}</button>
+${options.content}
+<button type="button" class="button ${options.primary ? 'primary' : 'secondary'}">${options.label}</button>
 </div>
-<p class="message bad" role="alert" data-said hidden></p>`,
+<p class="message bad" role="alert" data-error hidden></p>`,
   })
 }
 
-/** In their order: the library first. */
+/** In this order: the second script uses the first. */
 export const passkeyScripts = ({ assets }: PageContext): string[] => [assets.webauthn, assets.passkeys]

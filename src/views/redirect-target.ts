@@ -1,14 +1,14 @@
-/** Where a redirect URI leads, in words that a user can judge. */
+/** Where a redirect URI leads, as users can understand it. */
 import { isDeviceHost } from '../loopback.ts'
 
 export type RedirectTarget =
   | { readonly kind: 'host'; readonly host: string }
   /** Any program on the device may listen there (OAuth 2.1 §8.4.2). */
   | { readonly kind: 'device'; readonly host: string }
-  /** Any app on the device may have taken the scheme (RFC 8252 §7.1). */
+  /** Any app on the device may have registered the scheme (RFC 8252 §7.1). */
   | { readonly kind: 'app'; readonly scheme: string }
 
-/** Host names as the network knows them: `xn--…` cannot pass for letters that it is not. */
+/** Host names are in ASCII (`xn--…`), so that foreign letters cannot imitate another host. */
 export function redirectTarget(uri: string): RedirectTarget {
   const url = URL.parse(uri)
   if (url === null) return { kind: 'app', scheme: uri.slice(0, uri.indexOf(':') + 1) }

@@ -53,7 +53,7 @@ browserTest(
     const page = await (await open()).tab()
     await page.goto(app.start({ redirect_uri }))
     await signIn(t, page)
-    await at(t, page, 'Allow The Shop access?')
+    await at(t, page, 'Allow The Shop to access your account?')
     const opened = page.waitForEvent('request', (request) => request.url().startsWith(redirect_uri))
     await page.getByRole('button', { name: 'Allow' }).click()
     t.match((await opened).url(), /^com\.example\.app:\/cb\?code=[\w-]+&state=/)

@@ -51,7 +51,7 @@ browserTest('a page framed by another origin shows nothing (clickjacking)', asyn
   await page.goto(app.start())
   const login = page.url()
   await signIn(t, page)
-  await at(t, page, 'Allow The Shop access?')
+  await at(t, page, 'Allow The Shop to access your account?')
   const consent = page.url()
   for (const url of [login, consent, `${issuer}/account`, `${issuer}/oauth2/logout`]) {
     window.expect(/error: Framing .*frame-ancestors 'none'/, /request: .* net::ERR_BLOCKED_BY_RESPONSE/)
@@ -82,7 +82,7 @@ browserTest(
     await page.getByRole('alert').waitFor()
     await page.keyboard.type(PASSWORD)
     await page.keyboard.press('Enter')
-    await at(t, page, 'Allow The Shop access?')
+    await at(t, page, 'Allow The Shop to access your account?')
 
     const stops: string[] = []
     for (let stop = ''; stop !== 'Allow' && stops.length < 10; stops.push(stop)) {
@@ -93,7 +93,7 @@ browserTest(
       const outline = await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')
       t.ok(width > 0 && outline !== 'none', `the focus is visible: ${stop}`)
     }
-    t.same(stops, ['Not you?', 'remember', 'Refuse', 'Allow'])
+    t.same(stops, ['Not you?', 'remember', 'Deny', 'Allow'])
     await page.keyboard.press('Enter')
     t.match(await resultAt(page, app), { heading: 'Signed in' })
   },
@@ -119,7 +119,7 @@ browserTest(
       await at(t, page, 'Sign in')
       await fits('login')
       await typePassword(page)
-      await at(t, page, 'Allow The Shop access?')
+      await at(t, page, 'Allow The Shop to access your account?')
       await fits('consent')
       await allow(t, page)
       await resultAt(page, app)
@@ -149,7 +149,7 @@ browserTest(
     await german.getByLabel('Benutzername').fill('alice')
     await german.getByLabel('Passwort').fill(PASSWORD)
     await german.getByRole('button', { name: 'Anmelden', exact: true }).click()
-    await at(t, german, 'The Shop Zugriff erlauben?')
+    await at(t, german, 'Darf The Shop auf Ihr Konto zugreifen?')
     await german.getByRole('button', { name: 'Erlauben' }).click()
     t.match(await resultAt(german, app), { heading: 'Signed in' })
     await german.goto(`${issuer}/account`)

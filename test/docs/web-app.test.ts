@@ -136,7 +136,7 @@ browserTest(
     await tab.goto(`${APP}/auth/callback?code=x&state=y`)
     await tab.getByText('Continue').click()
     await tab.getByText('Sign in').click()
-    await tab.getByLabel('User name').fill('alice')
+    await tab.getByLabel('Username').fill('alice')
     await tab.getByLabel('Password').fill(PASSWORD)
     await tab.getByLabel('Password').press('Enter')
     await tab.getByText('Signed in as Alice').waitFor()

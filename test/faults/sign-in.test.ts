@@ -155,7 +155,7 @@ t.test(
       const at = openBrowser(server)
       const login = await at.open(authorizeUrl({ prompt: 'consent' }))
       await interrupted(here, () => at.send(login, ALICE), ms)
-      const consent = await completePages(at, await at.open(login.url), { consent: 'refuse' })
+      const consent = await completePages(at, await at.open(login.url), { consent: 'deny' })
       t.equal(consent.away?.params.get('error'), 'access_denied', `killed ${ms} ms into the login`)
     }
     for (const ms of [1, 4]) {

@@ -70,7 +70,7 @@ t.test('the account page shows the user, their browsers and the apps with access
   const { code } = await signIn(browser, { client_id: 'web' })
   await redeem(server, code)
   const page = await browser.open('/account')
-  for (const words of ['Alice &lt;b&gt;', 'a@x.test', 'not confirmed', 'The web application', 'This browser'])
+  for (const words of ['Alice &lt;b&gt;', 'a@x.test', 'not verified', 'The web application', 'This browser'])
     t.ok(page.body.includes(words), words)
   t.ok(formOf(page, '/account/consents/revoke', 'client_id', 'web'))
   t.ok(page.forms.some(({ action }) => action.endsWith('/account/sessions/end')))
@@ -78,7 +78,7 @@ t.test('the account page shows the user, their browsers and the apps with access
     (await browser.open('/account?notice=%3Cscript%3E')).body.includes('script'),
     'only known notices are shown',
   )
-  t.match((await browser.open('/account?notice=session-ended')).body, /access has ended/)
+  t.match((await browser.open('/account?notice=access-removed')).body, /no longer has access/)
 })
 
 t.test(
@@ -101,7 +101,7 @@ t.test(
     t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
     t.equal((await refresh(server, kept.refresh_token, {}, 'web')).statusCode, 200)
     const again = await press(other.browser, page, '/account/sign-ins/end', 'id', foreign)
-    t.match(again.body, /had ended already/, 'a form submitted twice says so')
+    t.match(again.body, /had already been removed/, 'a form submitted twice says so')
   },
 )
 
@@ -159,7 +159,7 @@ t.test('removing an app’s access keeps the user signed in', async (t) => {
   const tokens = tokensOf(await redeem(server, (await signIn(browser)).code))
   const page = await browser.open('/account')
   const after = await browser.submit(page, { form: '/account/sessions/end' })
-  t.match(after.body, /access has ended/)
+  t.match(after.body, /no longer has access/)
   t.notOk(after.forms.some(({ action }) => action.endsWith('/sessions/end')))
   t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
   t.match(server.logger.audits('client_session.revoked').at(-1), {
@@ -178,7 +178,7 @@ t.test('revoking consent ends the app’s sessions, and the app must ask again',
   )
   const page = await browser.open('/account')
   const after = await press(browser, page, '/account/consents/revoke', 'client_id', 'web')
-  t.match(after.body, /will be asked again/)
+  t.match(after.body, /will ask for your permission again/)
   t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
   t.equal((await refresh(server, other.refresh_token, {}, 'own')).statusCode, 200, 'other apps continue')
   t.match(server.logger.audits('consent.withdrawn'), [{ client_id: 'web' }])
@@ -201,7 +201,7 @@ t.test('another user’s record is reported as not found', async (t) => {
     for (const value of [theirs ?? '', 'nothing', '']) {
       const body = new URLSearchParams({ csrf, [field]: value }).toString()
       const answer = await bob.browser.request(path, { method: 'POST', body, from: 'same-origin' })
-      t.same([answer.status, answer.location], [303, '/account?notice=already-gone'], `${path} ${value}`)
+      t.same([answer.status, answer.location], [303, '/account?notice=already-removed'], `${path} ${value}`)
     }
   }
   t.ok(await isSignedIn(alice.browser))
@@ -259,10 +259,10 @@ t.test(
     for (const [fill, words] of [
       [both('1234567'), /at least 8 characters/],
       [both('x'.repeat(1025)), /too long/],
-      [{ new_password_repeat: 'something else' }, /not the same both times/],
-      [both(PASSWORD), /is the current one/],
-      [{ current_password: 'wrong' }, /current password is wrong/],
-      [{ current_password: '' }, /current password is wrong/],
+      [{ new_password_repeat: 'something else' }, /new passwords do not match/],
+      [both(PASSWORD), /must be different from the current one/],
+      [{ current_password: 'wrong' }, /current password is incorrect/],
+      [{ current_password: '' }, /current password is incorrect/],
     ] as const) {
       const answer = await change(browser, page, fill)
       t.same([answer.status, answer.path], [400, '/account/password'])
@@ -348,7 +348,7 @@ t.test(
         const body = new URLSearchParams({ ...form, ...(csrf === undefined ? {} : { csrf }) }).toString()
         const answer = await browser.request(path, { method: 'POST', body, from: 'same-origin' })
         t.equal(answer.status, 403, `${path} with ${whose} token`)
-        t.match(answer.body, /was not sent from here/)
+        t.match(answer.body, /form could not be verified/)
       }
       const body = new URLSearchParams({ ...form, csrf: good }).toString()
       for (const from of ['cross-site', 'same-site'] as const) {

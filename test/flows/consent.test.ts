@@ -34,7 +34,7 @@ const person = openBrowser(server)
 await signIn(person, { client_id: 'own' })
 const ask = (overrides: Overrides = {}) => person.open(authorizeUrl(overrides))
 const forget = (client = 'web') => store.consents.delete(alice.id, client)
-const answer = (page: Page, press: 'allow' | 'refuse', remember = false) =>
+const answer = (page: Page, press: 'allow' | 'deny', remember = false) =>
   person.submit(page, { form: '/consent', press, ...(remember ? { check: ['remember'] } : {}) })
 const hasCode = (page: Page) => page.away?.params.has('code') ?? false
 const scopeOf = async (page: Page, as = 'web') =>
@@ -49,7 +49,7 @@ t.test(
       t.match(page.body, text)
     t.notMatch(page.body, 'stock:nothing')
     const { buttons, checkboxes, fields } = page.form('/consent')
-    t.same(buttons.map(({ value }) => value).sort(), ['allow', 'refuse'])
+    t.same(buttons.map(({ value }) => value).sort(), ['allow', 'deny'])
     t.same([...checkboxes.keys()], ['remember'])
     t.notOk(fields.has('remember'), 'the checkbox is not preselected')
   },
@@ -105,11 +105,11 @@ t.test(
   'denied consent returns access_denied with state and iss, and is not remembered (RFC 6749 §4.1.2, RFC 9207 §2; docs/security.md C36, C37)',
   async (t) => {
     const count = logger.audits('consent.denied').length
-    clientGetsError(t, await answer(await ask(), 'refuse'), { error: 'access_denied' })
-    clientGetsError(t, await answer(await ask(), 'refuse', true), { error: 'access_denied' })
+    clientGetsError(t, await answer(await ask(), 'deny'), { error: 'access_denied' })
+    clientGetsError(t, await answer(await ask(), 'deny', true), { error: 'access_denied' })
     t.equal(logger.audits('consent.denied').length, count + 2)
     t.equal((await ask()).path, '/consent')
-    const posted = await answer(await ask({ response_mode: 'form_post' }), 'refuse')
+    const posted = await answer(await ask({ response_mode: 'form_post' }), 'deny')
     clientGetsError(t, await person.send(posted), { error: 'access_denied' }, 'by form_post')
   },
 )

@@ -246,7 +246,7 @@ t.test(
       t.same([page.status, page.away], [200, null], what)
       t.match(
         page.body,
-        /The web application<\/bdi> has signed you out and asks/,
+        /The web application<\/bdi> has signed you out\. Do you want/,
         'the page names the client',
       )
       t.equal((await browser.open('/account')).status, 200, 'still signed in')

@@ -210,6 +210,6 @@ t.test('a user who denies consent makes the library report access_denied (RFC 67
   const config = await discover('web')
   const { parameters, checks } = await asking()
   const url = oidc.buildAuthorizationUrl(config, parameters)
-  const callback = await walk(browser(), url, { consent: 'refuse' })
+  const callback = await walk(browser(), url, { consent: 'deny' })
   t.equal(await outcome(oidc.authorizationCodeGrant(config, callback, checks)), 'access_denied')
 })

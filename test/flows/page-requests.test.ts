@@ -26,7 +26,7 @@ t.test(
         if (methods.includes(method)) continue
         const seen = await server.inject({ method, url: path, headers: PERSON })
         t.same([seen.statusCode, seen.headers.allow], [405, methods.join(', ')], `${method} ${path}`)
-        t.match(seen.body, /This page cannot be used that way/)
+        t.match(seen.body, /This page cannot be opened directly/)
         const read = await server.inject({ method, url: path, headers: { accept: 'application/json' } })
         t.same([read.statusCode, read.headers.allow], [405, methods.join(', ')])
         t.equal(read.json().error, 'invalid_request')

@@ -127,7 +127,7 @@ t.test(
       auth_time: server.clock.now(),
     })
     const account = await browser.open('/account')
-    t.match(account.body, /10 left/)
+    t.match(account.body, /10 codes left/)
     t.match(account.body, /On since/)
     t.equal((await browser.open('/account/totp')).path, '/account', 'only one authenticator app is possible')
   },
@@ -141,7 +141,7 @@ t.test(
     const secret = secretOf(page)
     const wrong = await browser.submit(page, { form: '/account/totp', fill: { code: '000000' } })
     t.same([wrong.status, secretOf(wrong)], [400, secret])
-    t.match(wrong.body, /code is wrong/)
+    t.match(wrong.body, /code is incorrect/)
     server.clock.tick(901)
     await browser.submit(await browser.open('/account/totp'), {
       form: '/login',
@@ -200,7 +200,7 @@ t.test('a recovery code works once, and a new set invalidates the old one', asyn
   const [first = '', second = ''] = codes
   const { browser, page } = await recover(first.toLowerCase().replaceAll('-', ' '))
   t.equal(page.path, '/account')
-  t.match(page.body, /9 left/)
+  t.match(page.body, /9 codes left/)
   t.same(await idToken(server, browser), {
     amr: ['mfa', 'otp', 'pwd'],
     acr: MFA,
@@ -209,7 +209,7 @@ t.test('a recovery code works once, and a new set invalidates the old one', asyn
   t.equal((await recover(first)).page.status, 400, 'it is consumed')
   const fresh = await browser.submit(await browser.open('/account'), { form: '/account/recovery-codes' })
   t.equal(codesOf(fresh).length, 10)
-  t.match(fresh.body, /Codes you had before no longer work/)
+  t.match(fresh.body, /Your previous codes no longer work/)
   t.equal((await recover(second)).page.status, 400, 'a code of the old set')
   t.equal((await recover(codesOf(fresh)[0] ?? '')).page.path, '/account', 'a code of the new set')
 })
@@ -221,7 +221,7 @@ t.test('a passkey can be set up and used as a second or only factor, with acr ph
   for (const name of ['', ' ', 'x'.repeat(65)]) {
     const unnamed = await byPasskey(browser, page, '/account/passkeys', authenticator, { name })
     t.equal(unnamed.status, 400)
-    t.match(unnamed.body, /a name of at most 64/)
+    t.match(unnamed.body, /a name of up to 64/)
   }
   t.match(page.headers['content-security-policy'], /script-src 'self'/)
   const forged = await byPasskey(browser, page, '/account/passkeys', device(), {
@@ -299,7 +299,7 @@ t.test('a role that requires a second factor has the same effect, and prompt=non
     username: 'carol',
   })
   t.equal(page.path, '/account/second-factor')
-  t.match(page.body, /Your organisation asks/)
+  t.match(page.body, /Your organisation requires/)
   const silent = await browser.open(authorizeUrl({ prompt: 'none' }))
   t.equal(silent.away?.params.get('error'), 'interaction_required')
   const setup = await browser.open(page.links.find((link) => link.startsWith('/account/totp')) ?? '')
@@ -409,8 +409,8 @@ t.test('factors can be removed one by one, and the last takes the recovery codes
   t.match(added.body, /passkey has been added/, 'no new recovery codes')
   t.same(await factorsOf(server), { totp: true, passkeys: 1, recoveryCodes: 10 })
   const one = await browser.submit(added, { form: '/account/totp/remove' })
-  t.match(one.body, /no longer asked for/)
-  t.match((await browser.submit(added, { form: '/account/totp/remove' })).body, /had ended already/)
+  t.match(one.body, /no longer need your authenticator app/)
+  t.match((await browser.submit(added, { form: '/account/totp/remove' })).body, /had already been removed/)
   const none = await browser.submit(one, { form: '/account/passkeys/remove' })
   t.match(none.body, /passkey has been removed/)
   t.same(await factorsOf(server), { totp: false, passkeys: 0, recoveryCodes: 0 })
@@ -426,16 +426,16 @@ t.test('a user whose role requires a second factor cannot remove the last one', 
   const server = await start(t)
   const { browser } = await withApp(server, 'carol')
   const page = await browser.open('/account')
-  t.match(page.body, /A second step is required for your account/)
+  t.match(page.body, /Your account requires two-step verification/)
   const refused = await browser.submit(page, { form: '/account/totp/remove' })
-  t.match(refused.body, /This is your only second step/)
+  t.match(refused.body, /Set up another method before you remove this one/)
   t.equal((await factorsOf(server, 'carol')).totp, true)
   const setup = await browser.open('/account/passkeys')
   const both = await byPasskey(browser, setup, '/account/passkeys', device(), { name: 'Key' })
   const one = await browser.submit(both, { form: '/account/totp/remove' })
-  t.match(one.body, /no longer asked for/, 'one of two may be removed')
+  t.match(one.body, /no longer need your authenticator app/, 'one of two may be removed')
   const last = await browser.submit(one, { form: '/account/passkeys/remove' })
-  t.match(last.body, /This is your only second step/)
+  t.match(last.body, /Set up another method before you remove this one/)
   t.same(await factorsOf(server, 'carol'), { totp: false, passkeys: 1, recoveryCodes: 10 })
 })
 
@@ -448,7 +448,7 @@ t.test('another user’s factor can be neither removed nor used', async (t) => {
   const csrf = await csrfOf(browser)
   const body = encodeForm({ csrf, id: authenticator.id })
   const answer = await browser.open('/account/passkeys/remove', { method: 'POST', body, from: 'same-origin' })
-  t.match(answer.body, /had ended already/)
+  t.match(answer.body, /had already been removed/)
   t.equal((await factorsOf(server)).passkeys, 1)
   const setup = await browser.open('/account/passkeys')
   const taken = await byPasskey(browser, setup, '/account/passkeys', authenticator, { name: 'Mine now' })
@@ -515,6 +515,6 @@ t.test(
     await seedUsers(server.store)
     const { page } = await at(server, '/account/passkeys')
     t.equal(page.path, '/account')
-    t.match(page.body, /No passkey can be added here/)
+    t.match(page.body, /You cannot add a passkey here/)
   },
 )

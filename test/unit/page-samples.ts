@@ -78,7 +78,7 @@ const login: LoginModel = {
   clientName: 'Acme Invoices',
   flow: 'flow',
   username: '',
-  known: false,
+  usernameFixed: false,
   message: null,
   passkey,
   fields: { more: 'value', nothing: null },
@@ -168,7 +168,7 @@ const emptyAccount: AccountModel = {
   notice: null,
 }
 
-const changePassword: ChangePasswordModel = { username: 'alice', shortest: 8, message: null }
+const changePassword: ChangePasswordModel = { username: 'alice', minLength: 8, message: null }
 const changePasswordMessages: ChangePasswordModel['message'][] = [
   { kind: 'wrong' },
   { kind: 'short' },
@@ -211,7 +211,7 @@ const { errors, account: accountTexts } = textsIn('en')
 export const samples: readonly Sample[] = [
   sample('login', loginPage, login),
   sample('login, name known beforehand', loginPage, { ...login, username: 'alice' }),
-  sample('login, once more', loginPage, { ...login, username: 'alice', known: true }),
+  sample('login, once more', loginPage, { ...login, username: 'alice', usernameFixed: true }),
   sample('login, without an application', loginPage, {
     ...login,
     clientName: null,

@@ -116,7 +116,10 @@ t.test('names are wrapped in bdi, so that they cannot reverse the sentence aroun
     /^(login|consent|account)$/.test(title),
   )) {
     const body = renderWith('N4ME', pageContext()).replace(/<title>.*<\/title>/, '')
-    const shown = body.replace(/<bdi[^>]*>N4ME<\/bdi>|"[^"]*"|<span class="unseen">: N4ME<\/span>/g, '')
+    const shown = body.replace(
+      /<bdi[^>]*>N4ME<\/bdi>|"[^"]*"|<span class="visually-hidden">: N4ME<\/span>/g,
+      '',
+    )
     t.notMatch(shown, /N4ME/, title)
   }
 })
@@ -307,7 +310,7 @@ t.test(
     ] as const
     for (const [uri, target] of rows) t.same(redirectTarget(uri), target, uri)
     const shown = (title: string) => samples.find((one) => one.title === title)?.render(pageContext()) ?? ''
-    t.match(textOf(shown('consent'), 'main'), 'You will be taken to app.example.')
+    t.match(textOf(shown('consent'), 'main'), 'You will be redirected to app.example.')
     t.match(textOf(shown('consent, this device'), 'main'), 'a program on this device (localhost:8080)')
     t.match(textOf(shown('consent, an app'), 'main'), '(com.example.app:)')
   },

@@ -56,12 +56,12 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
       path: '/account/totp/remove',
       handler: (request) =>
         remove(request, async ({ current: { user }, summary }) => {
-          if (!summary.totp) return 'already-gone'
+          if (!summary.totp) return 'already-removed'
           if (summary.passkeys === 0 && registry.requiresSecondFactor(user.roles)) {
             return 'second-factor-required'
           }
           const removed = await secondFactors.removeTotp(user, request.requestInfo)
-          return removed ? 'totp-removed' : 'already-gone'
+          return removed ? 'totp-removed' : 'already-removed'
         }),
     },
     {
@@ -71,12 +71,12 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
         remove(request, async ({ current: { user }, summary }) => {
           const id = request.form.get('id') ?? ''
           const own = await secondFactors.listPasskeys(user.id)
-          if (!own.some((passkey) => passkey.id === id)) return 'already-gone'
+          if (!own.some((passkey) => passkey.id === id)) return 'already-removed'
           if (!summary.totp && own.length === 1 && registry.requiresSecondFactor(user.roles)) {
             return 'second-factor-required'
           }
           const removed = await secondFactors.removePasskey(user, id, request.requestInfo)
-          return removed ? 'passkey-removed' : 'already-gone'
+          return removed ? 'passkey-removed' : 'already-removed'
         }),
     },
   ]

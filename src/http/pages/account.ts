@@ -46,7 +46,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
       handler: signedIn(async (request, { user }) => {
         const id = request.form.get('id') ?? ''
         const ended = await accountSessions.revokeClientSession(user.id, id, request.requestInfo)
-        return toAccount(request, ended ? 'session-ended' : 'already-gone')
+        return toAccount(request, ended ? 'access-removed' : 'already-removed')
       }),
     },
     {
@@ -55,7 +55,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
       handler: signedIn(async (request, { user }) => {
         const clientId = request.form.get('client_id') ?? ''
         const withdrawn = await accountSessions.withdrawConsent(user.id, clientId, request.requestInfo)
-        return toAccount(request, withdrawn ? 'consent-forgotten' : 'already-gone')
+        return toAccount(request, withdrawn ? 'consent-removed' : 'already-removed')
       }),
     },
   ]
@@ -68,7 +68,8 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
     const all = request.form.get('all') === 'yes'
     if (all) await userSessions.endAll(user.id, 'signed out everywhere', `user:${user.id}`)
     const ended = all || (await accountSessions.endUserSession(user.id, id))
-    if (!all && id !== userSession.id) return toAccount(request, ended ? 'sign-in-ended' : 'already-gone')
+    if (!all && id !== userSession.id)
+      return toAccount(request, ended ? 'browser-signed-out' : 'already-removed')
     request.setSession(null)
     return request.redirect(SIGNED_OUT_PATH)
   }

@@ -72,7 +72,7 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
   function decisionOf(request: PageRequest): Decision {
     const { form } = request
     const decision = form.get('decision')
-    if (decision === 'refuse') return { allow: false }
+    if (decision === 'deny') return { allow: false }
     if (decision !== 'allow') throw new PageError('invalid-request')
     // The user allows the scopes that the page has shown, even if the request would get others by now.
     const field = form.get('shown') ?? ''

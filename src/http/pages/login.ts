@@ -52,11 +52,11 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
       return request.redirect('/account')
     const context = await loginContext(authorize, request)
     if ('outcome' in context) return showOutcome(request, context.outcome)
-    const known = !otherAccount && request.current !== null && !context.selectAccount
+    const usernameFixed = !otherAccount && request.current !== null && !context.selectAccount
     return render(request, context, {
-      username: known && request.current ? request.current.user.username : context.loginHint,
-      known,
-      message: known ? { kind: 'reauthenticate' } : null,
+      username: usernameFixed && request.current ? request.current.user.username : context.loginHint,
+      usernameFixed,
+      message: usernameFixed ? { kind: 'reauthenticate' } : null,
     })
   }
 
@@ -67,7 +67,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
     const username = form.get('username') ?? ''
     const password = form.get('password') ?? ''
     const again = (message: LoginMessage, status: number) =>
-      render(request, context, { username, known: false, message }, status)
+      render(request, context, { username, usernameFixed: false, message }, status)
     let outcome: LoginOutcome | null
     try {
       const { clientId } = context
@@ -114,7 +114,12 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
     )
     const user = proof ? await users.find(proof.userId) : null
     if (!proof || !user || user.disabled) {
-      return render(request, context, { username: '', known: false, message: { kind: 'passkey' } }, 400)
+      return render(
+        request,
+        context,
+        { username: '', usernameFixed: false, message: { kind: 'passkey' } },
+        400,
+      )
     }
     return completeLogin(userSessions, request, context.flow, user, amrOf([{ kind: 'passkey', ...proof }]))
   }
@@ -122,7 +127,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
   async function render(
     request: PageRequest,
     context: LoginContext,
-    model: Pick<LoginModel, 'username' | 'known' | 'message'>,
+    model: Pick<LoginModel, 'username' | 'usernameFixed' | 'message'>,
     status = 200,
   ): Promise<FastifyReply> {
     const passkey = secondFactors.passkeysAvailable

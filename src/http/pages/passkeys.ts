@@ -66,7 +66,7 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
     const registration = secondFactors.passkeysAvailable
       ? await secondFactors.startPasskeyRegistration(context.current.user)
       : null
-    if (!registration) return toAccount(request, 'no-more-passkeys')
+    if (!registration) return toAccount(request, 'passkeys-unavailable')
     const passkey = { options: registration.options, state: registration.challenge }
     const { flow, leadsTo, page } = formContext(request, context)
     const text = addPasskeyPage({ passkey, name, flow, message }, page)

@@ -51,7 +51,7 @@ export function passwordRoutes({ changePassword }: { readonly changePassword: Ch
     message: ChangePasswordMessage | null,
     status = 200,
   ): FastifyReply {
-    const model = { username: user.username, shortest: MIN_PASSWORD_LENGTH, message }
+    const model = { username: user.username, minLength: MIN_PASSWORD_LENGTH, message }
     return request.html(changePasswordPage(model, request.pageContext()), { status })
   }
 }

@@ -1,23 +1,23 @@
 import { browserName, systemName } from '../browser-name.ts'
-import { when } from '../dates.ts'
+import { dateTime } from '../dates.ts'
 import { button, form } from '../forms.ts'
 import { type Content, type Html, html, name } from '../html.ts'
 import type { PageContext } from '../page.ts'
 import { scopeText } from '../scopes.ts'
 import { rows, section } from './section.ts'
 
-/** One sign-in. Ended by `id`, POST `/account/sign-ins/end`; all of them by `all=yes`. */
+/** A user session. POST `/account/sign-ins/end` with `id` ends it; with `all=yes` it ends all of them. */
 export interface SignedInBrowser {
   readonly id: string
   readonly current: boolean
   readonly userAgent: string
   readonly ip: string
-  /** Seconds since 1970, as all times here. */
+  /** Seconds since 1970, like all times in this file. */
   readonly since: number
 }
 
-/** One session of one client. Ended by `id`, POST `/account/sessions/end`. */
-export interface UsedApp {
+/** A client session. POST `/account/sessions/end` with `id` ends it. */
+export interface ConnectedApp {
   readonly id: string
   readonly clientName: string
   readonly scopes: readonly string[]
@@ -25,15 +25,15 @@ export interface UsedApp {
   readonly lastUsed: number | null
 }
 
-/** Forgotten by `client_id`, POST `/account/consents/revoke`. */
-export interface RememberedConsent {
+/** A stored consent. POST `/account/consents/revoke` with `client_id` revokes it. */
+export interface SavedConsent {
   readonly clientId: string
   readonly clientName: string
   readonly scopes: readonly string[]
   readonly since: number
 }
 
-function describe({ texts }: PageContext, userAgent: string): string {
+function browserDescription({ texts }: PageContext, userAgent: string): string {
   const [browser, system] = [browserName(userAgent), systemName(userAgent)]
   if (browser === null) return system ?? texts.account.unknownBrowser
   return system === null ? browser : texts.account.browserOn(browser, system)
@@ -42,15 +42,19 @@ function describe({ texts }: PageContext, userAgent: string): string {
 export function userSessionsSection(page: PageContext, userSessions: readonly SignedInBrowser[]): Html {
   const { account } = page.texts
   const row = ({ id, current, userAgent, ip, since }: SignedInBrowser) => ({
-    title: html`${describe(page, userAgent)}${current && html` <span class="badge">${account.thisBrowser}</span>`}`,
-    lines: [html`${account.signedInSince(when(page, since))} · <bdi>${ip}</bdi>`],
-    // This one has its button at the top of the page.
+    title: html`${browserDescription(page, userAgent)}${current && html` <span class="badge">${account.thisBrowser}</span>`}`,
+    lines: [html`${account.signedInOn(dateTime(page, since))} · <bdi>${ip}</bdi>`],
+    // The button for the current browser is at the top of the page.
     action:
       !current &&
       form(page, {
         path: '/account/sign-ins/end',
         fields: { id },
-        content: button({ label: account.signOutOne, kind: 'secondary', of: describe(page, userAgent) }),
+        content: button({
+          label: account.signOutBrowser,
+          kind: 'secondary',
+          subject: browserDescription(page, userAgent),
+        }),
       }),
   })
   return section({
@@ -66,47 +70,47 @@ ${form(page, {
   })
 }
 
-const may = (page: PageContext, scopes: readonly string[]): Content =>
+const permissionsLine = (page: PageContext, scopes: readonly string[]): Content =>
   scopes.length > 0 &&
-  html`${page.texts.account.scopes} ${scopes.map((scope, index) => [index > 0 && ', ', scopeText(page, scope)])}`
+  html`${page.texts.account.permissions} ${scopes.map((scope, index) => [index > 0 && ', ', scopeText(page, scope)])}`
 
-export function appsSection(page: PageContext, apps: readonly UsedApp[]): Html {
+export function appsSection(page: PageContext, apps: readonly ConnectedApp[]): Html {
   const { account } = page.texts
-  const row = ({ id, clientName, scopes, since, lastUsed }: UsedApp) => ({
+  const row = ({ id, clientName, scopes, since, lastUsed }: ConnectedApp) => ({
     title: name(clientName),
     lines: [
-      may(page, scopes),
-      html`${account.since(when(page, since))}${lastUsed !== null && html`, ${account.lastUsed(when(page, lastUsed))}`}`,
+      permissionsLine(page, scopes),
+      html`${account.since(dateTime(page, since))}${lastUsed !== null && html`, ${account.lastUsed(dateTime(page, lastUsed))}`}`,
     ],
     action: form(page, {
       path: '/account/sessions/end',
       fields: { id },
-      content: button({ label: account.endAccess, kind: 'secondary', of: clientName }),
+      content: button({ label: account.removeAccess, kind: 'secondary', subject: clientName }),
     }),
   })
   return section({
     id: 'apps',
-    title: account.sessions,
-    about: apps.length === 0 && account.sessionsNone,
+    title: account.apps,
+    description: apps.length === 0 && account.noApps,
     content: apps.length > 0 && rows(apps.map(row)),
   })
 }
 
-export function consentsSection(page: PageContext, consents: readonly RememberedConsent[]): Html {
+export function consentsSection(page: PageContext, consents: readonly SavedConsent[]): Html {
   const { account } = page.texts
-  const row = ({ clientId, clientName, scopes, since }: RememberedConsent) => ({
+  const row = ({ clientId, clientName, scopes, since }: SavedConsent) => ({
     title: name(clientName),
-    lines: [may(page, scopes), account.since(when(page, since))],
+    lines: [permissionsLine(page, scopes), account.since(dateTime(page, since))],
     action: form(page, {
       path: '/account/consents/revoke',
       fields: { client_id: clientId },
-      content: button({ label: account.forget, kind: 'secondary', of: clientName }),
+      content: button({ label: account.askAgain, kind: 'secondary', subject: clientName }),
     }),
   })
   return section({
     id: 'consents',
     title: account.consents,
-    about: consents.length === 0 ? account.consentsNone : account.consentsHint,
+    description: consents.length === 0 ? account.noConsents : account.consentsHint,
     content: consents.length > 0 && rows(consents.map(row)),
   })
 }

@@ -1,4 +1,4 @@
-import { buttonLink, ours } from '../forms.ts'
+import { buttonLink, pageUrl } from '../forms.ts'
 import { type Html, html } from '../html.ts'
 import type { PageContext } from '../page.ts'
 import { section } from './section.ts'
@@ -24,6 +24,6 @@ ${
   html`<dt>${account.email}</dt><dd><bdi>${profile.email}</bdi>${!profile.emailVerified && html` <span class="muted">(${account.unverified})</span>`}</dd>`
 }
 </dl>
-<div class="foot">${buttonLink(ours(page, '/account/password'), account.changePassword)}</div>`,
+<div class="foot">${buttonLink(pageUrl(page, '/account/password'), account.changePassword)}</div>`,
   })
 }

@@ -1,10 +1,10 @@
-import { when } from '../dates.ts'
-import { button, buttonLink, form, ours } from '../forms.ts'
+import { dateTime } from '../dates.ts'
+import { button, buttonLink, form, pageUrl } from '../forms.ts'
 import { type Html, html, name } from '../html.ts'
 import type { PageContext } from '../page.ts'
 import { type Row, rows, section } from './section.ts'
 
-/** Removed by `id`, POST `/account/passkeys/remove`. */
+/** POST `/account/passkeys/remove` with `id` removes it. */
 interface ListedPasskey {
   readonly id: string
   readonly name: string
@@ -13,15 +13,15 @@ interface ListedPasskey {
 }
 
 /**
- * TOTP: GET `/account/totp` sets it up, POST `/account/totp/remove` switches it off. Passkeys: GET
- * `/account/passkeys` adds one. Recovery codes: POST `/account/recovery-codes` makes new ones.
+ * TOTP: GET `/account/totp` sets it up, POST `/account/totp/remove` turns it off. Passkeys: GET `/account/passkeys` adds
+ * one. Recovery codes: POST `/account/recovery-codes` creates new ones.
  */
 export interface SecondFactors {
   readonly totp: { readonly since: number } | null
   readonly passkeys: readonly ListedPasskey[]
-  /** null: none have been made. */
+  /** null: the user has none. */
   readonly recoveryCodesLeft: number | null
-  /** By a role. */
+  /** One of the user's roles requires a second factor. */
   readonly required: boolean
 }
 
@@ -32,31 +32,32 @@ function totpRow(page: PageContext, totp: SecondFactors['totp']): Row {
       title: account.totp,
       lines: [account.off],
       action: buttonLink(
-        ours(page, '/account/totp'),
-        html`${account.setUp}<span class="unseen">: ${account.totp}</span>`,
+        pageUrl(page, '/account/totp'),
+        html`${account.setUp}<span class="visually-hidden">: ${account.totp}</span>`,
       ),
     }
   }
   return {
     title: account.totp,
-    lines: [account.on(when(page, totp.since))],
+    lines: [account.onSince(dateTime(page, totp.since))],
     action: form(page, {
       path: '/account/totp/remove',
-      content: button({ label: account.switchOff, kind: 'secondary', of: account.totp }),
+      content: button({ label: account.turnOff, kind: 'secondary', subject: account.totp }),
     }),
   }
 }
 
 function passkeyRow(page: PageContext, passkey: ListedPasskey): Row {
   const { account } = page.texts
-  const used = passkey.lastUsed === null ? account.neverUsed : account.lastUsed(when(page, passkey.lastUsed))
+  const used =
+    passkey.lastUsed === null ? account.neverUsed : account.lastUsed(dateTime(page, passkey.lastUsed))
   return {
     title: name(passkey.name),
-    lines: [html`${account.added(when(page, passkey.createdAt))}, ${used}`],
+    lines: [html`${account.added(dateTime(page, passkey.createdAt))}, ${used}`],
     action: form(page, {
       path: '/account/passkeys/remove',
       fields: { id: passkey.id },
-      content: button({ label: account.remove, kind: 'secondary', of: passkey.name }),
+      content: button({ label: account.remove, kind: 'secondary', subject: passkey.name }),
     }),
   }
 }
@@ -64,25 +65,25 @@ function passkeyRow(page: PageContext, passkey: ListedPasskey): Row {
 export function secondFactorsSection(page: PageContext, factors: SecondFactors): Html {
   const { account } = page.texts
   const { passkeys, recoveryCodesLeft: left } = factors
-  const codes: Row = {
+  const recoveryCodesRow: Row = {
     title: account.recoveryCodes,
-    lines: [left === null ? account.recoveryCodesNone : account.recoveryCodesLeft(left)],
+    lines: [left === null ? account.noRecoveryCodes : account.recoveryCodesLeft(left)],
     action: form(page, {
       path: '/account/recovery-codes',
-      content: button({ label: account.makeRecoveryCodes, kind: 'secondary' }),
+      content: button({ label: account.createRecoveryCodes, kind: 'secondary' }),
     }),
   }
-  const own: Row = {
+  const passkeysRow: Row = {
     title: account.passkeys,
     lines: [account.passkeysHint],
-    action: buttonLink(ours(page, '/account/passkeys'), account.addPasskey),
-    below: passkeys.map((one) => passkeyRow(page, one)),
+    action: buttonLink(pageUrl(page, '/account/passkeys'), account.addPasskey),
+    children: passkeys.map((passkey) => passkeyRow(page, passkey)),
   }
-  const any = factors.totp !== null || passkeys.length > 0 || left !== null
+  const hasFactors = factors.totp !== null || passkeys.length > 0 || left !== null
   return section({
     id: 'second-factors',
     title: account.secondFactors,
-    about: factors.required ? account.secondFactorsRequired : account.secondFactorsHint,
-    content: rows([totpRow(page, factors.totp), own, ...(any ? [codes] : [])]),
+    description: factors.required ? account.secondFactorsRequired : account.secondFactorsHint,
+    content: rows([totpRow(page, factors.totp), passkeysRow, ...(hasFactors ? [recoveryCodesRow] : [])]),
   })
 }

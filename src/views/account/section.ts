@@ -1,18 +1,18 @@
-/** A part of the account page. */
+/** A section of the account page, and the rows in it. */
 import { type Content, type Html, html } from '../html.ts'
 
 export interface Section {
-  /** Names the heading, which names the region. */
+  /** The `id` of the heading, which labels the section. */
   readonly id: string
   readonly title: string
-  readonly about?: Content
+  readonly description?: Content
   readonly content: Content
 }
 
-export const section = ({ id, title, about, content }: Section): Html =>
+export const section = ({ id, title, description, content }: Section): Html =>
   html`<section class="card section" aria-labelledby="${id}">
 <h2 id="${id}">${title}</h2>
-${about && html`<p class="about">${about}</p>`}
+${description && html`<p class="intro">${description}</p>`}
 ${content}
 </section>`
 
@@ -21,20 +21,20 @@ export interface Row {
   /** Lines below the title. */
   readonly lines?: readonly Content[]
   readonly action?: Content
-  /** A list of what belongs to it. */
-  readonly below?: readonly Row[]
+  /** Rows that are shown indented below this one. */
+  readonly children?: readonly Row[]
 }
 
-export const rows = (all: readonly Row[]): Html =>
+export const rows = (items: readonly Row[]): Html =>
   html`<ul class="rows">
-${all.map(
+${items.map(
   ({
     title,
     lines = [],
     action,
-    below = [],
-  }) => html`<li><div class="what"><strong class="name">${title}</strong>
+    children = [],
+  }) => html`<li><div class="text"><strong class="name">${title}</strong>
 ${lines.filter(Boolean).map((line) => html`<p>${line}</p>\n`)}</div>
-${action}${below.length > 0 && rows(below)}</li>
+${action}${children.length > 0 && rows(children)}</li>
 `,
 )}</ul>`

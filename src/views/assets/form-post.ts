@@ -1,8 +1,8 @@
-/** Sends the page's form at once (OAuth 2.0 Form Post Response Mode); without it there is the button. */
+/** Submits the page's form at once (OAuth 2.0 Form Post Response Mode). Without scripts the user presses the button. */
 export const FORM_POST_SCRIPT = `'use strict'
 {
   const form = document.querySelector('form[data-send]')
-  // Not form.submit(): a field of that name would be in its way.
+  // Not form.submit(), which a field named "submit" would replace.
   if (form) HTMLFormElement.prototype.submit.call(form)
 }
 `

@@ -1,7 +1,7 @@
-/** Ours, where there is no other: a key, and the turn it makes. */
+/** The default logo: a key that turns. */
 import { accentOf } from '../branding.ts'
 
-/** Attributes only, no style: a policy that forbids styles forbids them in pictures, too. */
+/** Uses attributes and no styles, because a Content Security Policy that forbids styles also forbids them in images. */
 export function defaultLogo(color: string): string {
   const { button, onButton } = accentOf(color, 'light')
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64" width="64" height="64">

@@ -1,22 +1,22 @@
-/** Runs in the browser, after the library: completes the forms of `views/passkeys.ts`. */
+/** Runs in the browser after the WebAuthn library and completes the forms of `views/passkeys.ts`. */
 export const PASSKEYS_SCRIPT = `'use strict'
 for (const form of document.querySelectorAll('form[data-passkey]')) {
   const webauthn = globalThis.SimpleWebAuthnBrowser
-  const { passkey: does, cancelled, failed, unsupported, known } = form.dataset
+  const { passkey: operation, cancelled, failed, unsupported, registered } = form.dataset
   const optionsJSON = JSON.parse(form.dataset.options)
   const ready = form.querySelector('[data-ready]')
-  const said = form.querySelector('[data-said]')
+  const errorElement = form.querySelector('[data-error]')
   const button = form.querySelector('button')
   let busy = false
 
-  const say = (text) => {
-    said.textContent = text
-    said.hidden = text === ''
+  const showError = (text) => {
+    errorElement.textContent = text
+    errorElement.hidden = text === ''
   }
 
-  const reason = (error) => {
+  const errorText = (error) => {
     if (error.name === 'NotAllowedError') return cancelled
-    if (error.name === 'InvalidStateError') return known
+    if (error.name === 'InvalidStateError') return registered
     return failed
   }
 
@@ -25,28 +25,28 @@ for (const form of document.querySelectorAll('form[data-passkey]')) {
     HTMLFormElement.prototype.submit.call(form)
   }
 
-  const ask = async () => {
+  const requestCredential = async () => {
     if (busy) return
     busy = true
-    say('')
+    showError('')
     try {
-      const answer = does === 'create'
+      const credential = operation === 'create'
         ? await webauthn.startRegistration({ optionsJSON })
         : await webauthn.startAuthentication({ optionsJSON })
-      send(answer)
+      send(credential)
     } catch (error) {
       busy = false
-      if (error.name !== 'AbortError') say(reason(error))
+      if (error.name !== 'AbortError') showError(errorText(error))
     }
   }
 
-  // Also by the Enter key in a field; the browser's own checks come first.
+  // Also reached by the Enter key in a field. The browser validates the fields before.
   form.addEventListener('submit', (event) => {
     event.preventDefault()
-    ask()
+    requestCredential()
   })
   button.addEventListener('click', () => form.requestSubmit())
-  // Back from the next page: the answer in the form has been used.
+  // The user came back from the next page: the form may be submitted again, with a new credential.
   addEventListener('pageshow', (event) => {
     if (event.persisted) busy = false
   })
@@ -59,17 +59,17 @@ for (const form of document.querySelectorAll('form[data-passkey]')) {
         if (!supported || busy) return
         webauthn
           .startAuthentication({ optionsJSON, useBrowserAutofill: true })
-          .then((answer) => {
+          .then((credential) => {
             if (busy) return
             busy = true
-            send(answer)
+            send(credential)
           })
-          // Nobody has asked for it: that it came to nothing is no news.
+          // The user did not ask for this, so a failure is not shown.
           .catch(() => {})
       })
     }
-  } else if (does === 'create') {
-    say(unsupported)
+  } else if (operation === 'create') {
+    showError(unsupported)
   }
 }
 `

@@ -1,7 +1,7 @@
-/** The one style sheet. Colours first, then what is on every page, then what some have. */
+/** The style sheet: first the colours, then what all pages share, then the parts of single pages. */
 import { accentOf, SURFACES, type Theme } from '../branding.ts'
 
-/** The colours that no brand changes. */
+/** The colours that do not depend on the brand. */
 const NEUTRAL: Readonly<Record<Theme, Readonly<Record<string, string>>>> = {
   light: {
     line: '#dfe2e8',
@@ -60,7 +60,7 @@ a{color:var(--link);text-underline-offset:.18em;text-decoration-thickness:1px}
 a:hover{text-decoration-thickness:2px}
 code,.mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"Liberation Mono",monospace}
 [hidden]{display:none!important}
-.unseen{position:absolute;width:1px;height:1px;margin:-1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
+.visually-hidden{position:absolute;width:1px;height:1px;margin:-1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .name{font-weight:600}
 .muted,.hint,.lead{color:var(--muted)}
 .hint,.small{font-size:.875rem}
@@ -125,8 +125,8 @@ details[open]>summary{margin-bottom:.25rem}
 .scopes li{position:relative;padding-left:1.75rem}
 .scopes li::before{content:"";position:absolute;left:.25rem;top:.35em;width:.4rem;height:.75rem;border:solid var(--edge);
 border-width:0 2px 2px 0;transform:rotate(45deg)}
-.scopes .of{padding:0;color:var(--muted);font-size:.9375rem}
-.scopes .of::before{content:none}
+.scopes .api{padding:0;color:var(--muted);font-size:.9375rem}
+.scopes .api::before{content:none}
 .scopes+.scopes{margin-top:1rem}
 .panel{padding:1.125rem 1.25rem;border:1px solid var(--line);border-radius:.75rem;background:var(--page)}
 .panel>*+*{margin-top:.875rem}
@@ -147,15 +147,15 @@ border-radius:.75rem;background:var(--page);text-align:center;font-size:1rem;fon
 .sections>*+*{margin-top:1.25rem}
 .sections .title{margin-bottom:1.5rem}
 .section{padding:1.5rem 1.75rem}
-.section .about{color:var(--muted);font-size:.9375rem;margin-top:.25rem}
+.section .intro{color:var(--muted);font-size:.9375rem;margin-top:.25rem}
 .rows{margin-top:.75rem}
 .rows>li{display:flex;flex-wrap:wrap;align-items:center;justify-content:space-between;gap:.75rem 1.5rem;padding:.875rem 0;border-top:1px solid var(--line)}
 .rows>li:last-child{padding-bottom:0}
-.rows .what{flex:1 1 12.5rem;min-width:0}
+.rows .text{flex:1 1 12.5rem;min-width:0}
 .rows .rows{flex:1 0 100%;margin:0;padding-left:1.25rem;border-left:3px solid var(--line)}
 .rows .rows>li:first-child{border-top:0}
 .rows .rows>li{padding:.5rem 0}
-.rows .what p{color:var(--muted);font-size:.9375rem}
+.rows .text p{color:var(--muted);font-size:.9375rem}
 .badge{display:inline-block;margin-left:.5rem;padding:.0625rem .5rem;border-radius:1rem;font-size:.8125rem;font-weight:600;
 color:var(--good);background:var(--good-soft);border:1px solid;vertical-align:.08em}
 .section .foot{display:flex;flex-wrap:wrap;align-items:center;justify-content:space-between;gap:.75rem 1.5rem;margin-top:.875rem;padding-top:1.125rem;border-top:1px solid var(--line)}

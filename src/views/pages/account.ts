@@ -1,9 +1,9 @@
 import {
   appsSection,
+  type ConnectedApp,
   consentsSection,
-  type RememberedConsent,
+  type SavedConsent,
   type SignedInBrowser,
-  type UsedApp,
   userSessionsSection,
 } from '../account/access.ts'
 import { type AccountProfile, profileSection } from '../account/profile.ts'
@@ -15,21 +15,21 @@ import type { Texts } from '../texts/index.ts'
 
 export type AccountNotice = keyof Texts['account']['notices']
 
-/** Every form posts `csrf` and what its section says. */
+/** Every form posts `csrf` and the fields that its section names. */
 export interface AccountModel {
   readonly profile: AccountProfile
   /** Newest first; exactly one of them is `current`. */
   readonly userSessions: readonly SignedInBrowser[]
-  readonly apps: readonly UsedApp[]
-  readonly consents: readonly RememberedConsent[]
+  readonly apps: readonly ConnectedApp[]
+  readonly consents: readonly SavedConsent[]
   readonly secondFactors: SecondFactors
-  /** What has just been done, or could not be. */
+  /** The result of the action that led here. */
   readonly notice: AccountNotice | null
 }
 
-const REFUSALS: readonly AccountNotice[] = ['second-factor-required', 'no-more-passkeys']
+const REFUSAL_NOTICES: readonly AccountNotice[] = ['second-factor-required', 'passkeys-unavailable']
 
-/** Whether it is one: a notice may come through an address (`/account?notice=…`). */
+/** Checks a notice from the URL (`/account?notice=…`). */
 export const isAccountNotice = (
   value: string,
   { texts }: Pick<PageContext, 'texts'>,
@@ -37,12 +37,12 @@ export const isAccountNotice = (
 
 export function accountPage(model: AccountModel, page: PageContext): string {
   const { texts } = page
-  const current = model.userSessions.find((one) => one.current)
-  const refused = model.notice !== null && REFUSALS.includes(model.notice)
+  const current = model.userSessions.find((session) => session.current)
+  const isRefusal = model.notice !== null && REFUSAL_NOTICES.includes(model.notice)
   const text = model.notice === null ? null : texts.account.notices[model.notice]
   return frame(page, {
     title: texts.account.title,
-    failed: refused,
+    failed: isRefusal,
     wide: true,
     aside:
       current &&
@@ -54,7 +54,7 @@ export function accountPage(model: AccountModel, page: PageContext): string {
       }),
     content: html`<div class="sections">
 <h1 class="title">${texts.account.title}</h1>
-${refused ? alert(text, true) : notice(text, true)}
+${isRefusal ? alert(text, true) : notice(text, true)}
 ${profileSection(page, model.profile)}
 ${secondFactorsSection(page, model.secondFactors)}
 ${userSessionsSection(page, model.userSessions)}

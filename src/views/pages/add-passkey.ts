@@ -1,4 +1,4 @@
-import { alert, field, type HiddenFields, ours } from '../forms.ts'
+import { alert, field, type HiddenFields, pageUrl } from '../forms.ts'
 import { html } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 import { type PasskeyChallenge, passkeyForm, passkeyScripts } from '../passkeys.ts'
@@ -6,9 +6,9 @@ import { type PasskeyChallenge, passkeyForm, passkeyScripts } from '../passkeys.
 /** Posts `name`, `credential` (JSON), `challenge`, `flow`, `csrf` to `/account/passkeys`. */
 export interface AddPasskeyModel {
   readonly passkey: PasskeyChallenge
-  /** A suggestion, or what was typed before; may be empty. */
+  /** The name that the user entered before, or empty. */
   readonly name: string
-  /** Set while an authorization request waits for it. */
+  /** Set if an authorization request waits for the passkey. */
   readonly flow: string | null
   readonly message: { readonly kind: 'refused' | 'name' | 'known' | 'expired' } | null
   readonly fields?: HiddenFields
@@ -19,7 +19,7 @@ export const MAX_PASSKEY_NAME_LENGTH = 64
 export function addPasskeyPage(model: AddPasskeyModel, page: PageContext): string {
   const { texts } = page
   const { flow, message } = model
-  const inName = message?.kind === 'name'
+  const nameIsWrong = message?.kind === 'name'
   return frame(page, {
     title: texts.addPasskey.title,
     failed: message !== null,
@@ -27,12 +27,12 @@ export function addPasskeyPage(model: AddPasskeyModel, page: PageContext): strin
     content: html`<div class="card stack">
 <h1>${texts.addPasskey.title}</h1>
 <p class="lead tight">${texts.addPasskey.lead}</p>
-${message && alert(message.kind === 'expired' ? texts.common.expired : texts.addPasskey.errors[message.kind], !inName)}
+${message && alert(message.kind === 'expired' ? texts.common.expired : texts.addPasskey.errors[message.kind], !nameIsWrong)}
 <noscript><p class="message plain">${texts.passkeys.noScript}</p></noscript>
 ${passkeyForm(page, {
   path: '/account/passkeys',
   challenge: model.passkey,
-  does: 'create',
+  operation: 'create',
   label: texts.addPasskey.submit,
   primary: true,
   fields: { ...model.fields, flow },
@@ -43,11 +43,11 @@ ${passkeyForm(page, {
     value: model.name,
     autocomplete: 'off',
     maxlength: MAX_PASSKEY_NAME_LENGTH,
-    invalid: inName,
-    autofocus: message === null || inName,
+    invalid: nameIsWrong,
+    autofocus: message === null || nameIsWrong,
   }),
 })}
-<p><a class="more" href="${flow === null ? ours(page, '/account') : ours(page, '/account/second-factor', { flow })}">${texts.common.cancel}</a></p>
+<p><a class="more" href="${flow === null ? pageUrl(page, '/account') : pageUrl(page, '/account/second-factor', { flow })}">${texts.common.cancel}</a></p>
 </div>`,
   })
 }

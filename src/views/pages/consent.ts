@@ -1,33 +1,33 @@
-import { button, form, type HiddenFields, ours } from '../forms.ts'
+import { button, form, type HiddenFields, pageUrl } from '../forms.ts'
 import { type Html, html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 import { redirectTarget } from '../redirect-target.ts'
 import { type ApiScopes, scopeLists } from '../scopes.ts'
 
-/** Posts `decision` (`allow` or `refuse`), `remember` (`yes` or absent), `flow`, `csrf` to `/consent`. */
+/** Posts `decision` (`allow` or `deny`), `remember` (`yes` or absent), `flow`, `csrf` to `/consent`. */
 export interface ConsentModel {
   readonly clientName: string
   readonly flow: string
   readonly username: string
-  /** Where the answer goes; shown as a host, this device, or an app. */
+  /** Where the response is sent; shown as a host, this device or an app. */
   readonly redirectUri: string
-  /** `openid`, `profile`, `email`, `offline_access`; others are shown as they are. */
+  /** Scopes of OpenID Connect, such as `profile`. Unknown scopes are shown by their names. */
   readonly scopes: readonly string[]
   readonly apis: readonly ApiScopes[]
-  /** Whether "do not ask me again" is offered. */
+  /** Whether the user may choose not to be asked again. */
   readonly canStoreConsent: boolean
   readonly fields?: HiddenFields
 }
 
-function leadsTo({ texts }: PageContext, redirectUri: string): Html {
+function redirectNotice({ texts }: PageContext, redirectUri: string): Html {
   const target = redirectTarget(redirectUri)
   if (target.kind === 'app') {
-    return html`<p class="message plain">${texts.consent.leadsToApp(name(target.scheme))}</p>`
+    return html`<p class="message plain">${texts.consent.opensApp(name(target.scheme))}</p>`
   }
   if (target.kind === 'device') {
-    return html`<p class="message plain">${texts.consent.leadsToDevice(name(target.host))}</p>`
+    return html`<p class="message plain">${texts.consent.redirectsToDevice(name(target.host))}</p>`
   }
-  return html`<p class="muted small">${texts.consent.leadsToHost(name(target.host))}</p>`
+  return html`<p class="muted small">${texts.consent.redirectsToHost(name(target.host))}</p>`
 }
 
 export function consentPage(model: ConsentModel, page: PageContext): string {
@@ -38,14 +38,14 @@ export function consentPage(model: ConsentModel, page: PageContext): string {
     title: texts.consent.title(model.clientName),
     content: html`<div class="card stack">
 <h1>${texts.consent.heading(name(model.clientName))}</h1>
-<p class="muted tight">${texts.consent.signedInAs(name(model.username))} <a class="more" href="${ours(page, '/login', { flow, account: 'other' })}">${texts.consent.notYou}</a></p>
+<p class="muted tight">${texts.consent.signedInAs(name(model.username))} <a class="more" href="${pageUrl(page, '/login', { flow, account: 'other' })}">${texts.consent.notYou}</a></p>
 ${
   lists.length === 0
-    ? html`<p>${texts.consent.wantsNothing}</p>`
-    : html`<div class="panel"><h2>${texts.consent.wants}</h2>
+    ? html`<p>${texts.consent.noPermissions}</p>`
+    : html`<div class="panel"><h2>${texts.consent.permissions}</h2>
 ${lists}</div>`
 }
-${leadsTo(page, model.redirectUri)}
+${redirectNotice(page, model.redirectUri)}
 ${form(page, {
   path: '/consent',
   fields: { ...model.fields, flow },
@@ -55,11 +55,11 @@ ${form(page, {
     html`<label class="check"><input type="checkbox" name="remember" value="yes"><span>${texts.consent.remember}</span></label>`
   }
 <div class="choice">
-${button({ label: texts.consent.refuse, kind: 'secondary', name: 'decision', value: 'refuse' })}
+${button({ label: texts.consent.deny, kind: 'secondary', name: 'decision', value: 'deny' })}
 ${button({ label: texts.consent.allow, name: 'decision', value: 'allow' })}
 </div>`,
 })}
-${model.canStoreConsent && html`<p class="muted small center">${texts.consent.revocable}</p>`}
+${model.canStoreConsent && html`<p class="muted small center">${texts.consent.revokeHint}</p>`}
 </div>`,
   })
 }

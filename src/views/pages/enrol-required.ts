@@ -1,13 +1,13 @@
-import { ours } from '../forms.ts'
+import { pageUrl } from '../forms.ts'
 import { html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 
 /** Links to `/account/totp?flow=…` and `/account/passkeys?flow=…`. */
 export interface EnrolRequiredModel {
   readonly username: string
-  /** The application that requires it; null: a role does. */
+  /** The application that requires a second factor; null: one of the user's roles does. */
   readonly clientName: string | null
-  /** null: the person came by themselves. */
+  /** null: no authorization request waits for it. */
   readonly flow: string | null
 }
 
@@ -18,12 +18,12 @@ export function enrolRequiredPage(model: EnrolRequiredModel, page: PageContext):
     title: texts.enrolRequired.title,
     content: html`<div class="card stack">
 <h1>${texts.enrolRequired.title}</h1>
-<p>${clientName === null ? texts.enrolRequired.byOrganisation : texts.enrolRequired.byClient(name(clientName))}</p>
+<p>${clientName === null ? texts.enrolRequired.requiredByOrganisation : texts.enrolRequired.requiredByClient(name(clientName))}</p>
 <ul class="choices">
-<li><a href="${ours(page, '/account/totp', { flow })}"><strong>${texts.enrolRequired.totp}</strong><span class="muted">${texts.enrolRequired.totpHint}</span></a></li>
-<li><a href="${ours(page, '/account/passkeys', { flow })}"><strong>${texts.enrolRequired.passkey}</strong><span class="muted">${texts.enrolRequired.passkeyHint}</span></a></li>
+<li><a href="${pageUrl(page, '/account/totp', { flow })}"><strong>${texts.enrolRequired.totp}</strong><span class="muted">${texts.enrolRequired.totpHint}</span></a></li>
+<li><a href="${pageUrl(page, '/account/passkeys', { flow })}"><strong>${texts.enrolRequired.passkey}</strong><span class="muted">${texts.enrolRequired.passkeyHint}</span></a></li>
 </ul>
-<p class="muted small">${texts.common.signedInAs(name(model.username))} <a class="more" href="${ours(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
+<p class="muted small">${texts.common.signedInAs(name(model.username))} <a class="more" href="${pageUrl(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
 </div>`,
   })
 }

@@ -7,11 +7,11 @@ export type ErrorKind = keyof Texts['errors']['kinds']
 
 export interface ErrorModel {
   readonly kind: ErrorKind
-  /** For developers, in English: the error and what it is about, safe to show. */
+  /** For developers, in English: the error code and its description, safe to show. */
   readonly detail: string | null
-  /** What the log has it under. */
+  /** The request's ID in the log. */
   readonly requestId: string | null
-  /** Only an address that can be trusted; null: no link. */
+  /** Must be a trusted address; null: no link. */
   readonly link: { readonly url: string; readonly label: string } | null
 }
 

@@ -1,66 +1,66 @@
-import { alert, button, field, form, type HiddenFields, notice, ours } from '../forms.ts'
+import { alert, button, field, form, type HiddenFields, notice, pageUrl } from '../forms.ts'
 import { html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 import { type PasskeyChallenge, passkeyForm, passkeyScripts } from '../passkeys.ts'
 import type { Texts } from '../texts/index.ts'
 
 export type LoginMessage =
-  /** User name or password; which of them is not said. */
+  /** `credentials`: the page does not reveal whether the username or the password was wrong. */
   | { readonly kind: 'credentials' | 'passkey' | 'busy' | 'expired' }
   | { readonly kind: 'rate_limited'; readonly seconds: number }
-  /** No mistake: `prompt=login`, `max_age`, or something on the account page that asks for it. */
+  /** Not an error: `prompt=login`, `max_age` or the account page requires a new login. */
   | { readonly kind: 'reauthenticate' }
 
 /**
- * Posts `username`, `password`, `flow`, `csrf` to `/login`; the passkey form `credential` (JSON), `challenge`, `flow`,
- * `csrf` to `/login/passkey`.
+ * The password form posts `username`, `password`, `flow`, `csrf` to `/login`; the passkey form posts `credential` (JSON),
+ * `challenge`, `flow`, `csrf` to `/login/passkey`.
  */
 export interface LoginModel {
-  /** null: the person came by themselves, and is led to their account. */
+  /** null: no client sent the user here; the login leads to the account page. */
   readonly clientName: string | null
   readonly flow: string | null
-  /** What was typed before, or `login_hint`; empty if there is nothing. */
+  /** The username that was entered before, or the `login_hint`; may be empty. */
   readonly username: string
-  /** It is this user who shall sign in again: the name is shown, and cannot be changed but by another account. */
-  readonly known: boolean
+  /** This user must log in again: the name is shown and cannot be edited. A link leads to another account. */
+  readonly usernameFixed: boolean
   readonly message: LoginMessage | null
-  /** null: no passkeys here. */
+  /** null: this server does not offer passkeys. */
   readonly passkey: PasskeyChallenge | null
-  /** Sent along with either form. */
+  /** Hidden inputs of both forms. */
   readonly fields?: HiddenFields
 }
 
-function said(texts: Texts, message: LoginMessage): string {
+function messageText(texts: Texts, message: LoginMessage): string {
   const { login, common } = texts
   if (message.kind === 'rate_limited') return common.rateLimited(message.seconds)
-  const sentences = {
-    credentials: login.credentials,
-    passkey: login.passkeyRefused,
+  const messages = {
+    credentials: login.wrongCredentials,
+    passkey: login.unknownPasskey,
     busy: common.busy,
     expired: common.expired,
     reauthenticate: login.reauthenticate,
   }
-  return sentences[message.kind]
+  return messages[message.kind]
 }
 
-/** GET `/login?flow=…&account=other` is the way to another account. */
+/** The link to another account leads to `/login?flow=…&account=other`. */
 export function loginPage(model: LoginModel, page: PageContext): string {
   const { texts, brand } = page
   const { flow, passkey, message } = model
   const fields = { ...model.fields, flow }
   const failed = message !== null && message.kind !== 'reauthenticate'
-  const wrong = message?.kind === 'credentials'
-  const typed = model.username !== ''
-  const who = model.known
-    ? html`<p>${texts.common.signedInAs(name(model.username))} <a class="more" href="${ours(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
+  const wrongCredentials = message?.kind === 'credentials'
+  const hasUsername = model.username !== ''
+  const usernameField = model.usernameFixed
+    ? html`<p>${texts.common.signedInAs(name(model.username))} <a class="more" href="${pageUrl(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
 <input type="text" name="username" value="${model.username}" autocomplete="username" readonly hidden>`
     : field({
         name: 'username',
         label: texts.login.username,
         value: model.username,
         autocomplete: passkey ? 'username webauthn' : 'username',
-        autofocus: !typed && (!failed || wrong),
-        invalid: wrong,
+        autofocus: !hasUsername && (!failed || wrongCredentials),
+        invalid: wrongCredentials,
         verbatim: true,
       })
   return frame(page, {
@@ -74,19 +74,19 @@ export function loginPage(model: LoginModel, page: PageContext): string {
         ? texts.login.toAccount(name(brand.name))
         : texts.login.toContinue(name(model.clientName))
     }</p>
-${message && (failed ? alert(said(texts, message), !wrong) : notice(said(texts, message), false))}
+${message && (failed ? alert(messageText(texts, message), !wrongCredentials) : notice(messageText(texts, message), false))}
 ${form(page, {
   path: '/login',
   fields,
   className: 'stack',
-  content: html`${who}
+  content: html`${usernameField}
 ${field({
   name: 'password',
   label: texts.login.password,
   type: 'password',
   autocomplete: 'current-password',
-  autofocus: typed && (!failed || wrong),
-  invalid: wrong,
+  autofocus: hasUsername && (!failed || wrongCredentials),
+  invalid: wrongCredentials,
 })}
 ${button({ label: texts.login.submit })}`,
 })}
@@ -95,11 +95,11 @@ ${
   passkeyForm(page, {
     path: '/login/passkey',
     challenge: passkey,
-    does: 'get',
+    operation: 'get',
     label: texts.login.passkey,
     primary: false,
     fields,
-    autofill: !model.known,
+    autofill: !model.usernameFixed,
     content: html`<p class="or">${texts.common.or}</p>`,
   })
 }

@@ -2,10 +2,10 @@ import { buttonLink } from '../forms.ts'
 import { address, html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 
-/** Goes to the client by itself, without script or form; the link is for browsers that are told not to. */
+/** Redirects to the client without a script or a form. The link is for browsers that do not follow a refresh. */
 export interface RedirectInterstitialModel {
   readonly clientName: string
-  /** The registered redirect URI, with the answer. */
+  /** The registered redirect URI with the response. */
   readonly url: string
 }
 
@@ -15,12 +15,12 @@ export function redirectInterstitialPage(
 ): string {
   const { texts } = page
   return frame(page, {
-    title: texts.formPost.title,
-    next: address(url),
+    title: texts.redirecting.title,
+    refreshUrl: address(url),
     content: html`<div class="card stack">
-<h1>${texts.formPost.heading(name(clientName))}</h1>
-<p class="muted tight">${texts.formPost.text}</p>
-${buttonLink(address(url), texts.formPost.submit, 'primary')}
+<h1>${texts.redirecting.heading(name(clientName))}</h1>
+<p class="muted tight">${texts.redirecting.text}</p>
+${buttonLink(address(url), texts.redirecting.submit, 'primary')}
 </div>`,
   })
 }

@@ -1,4 +1,4 @@
-import { alert, button, field, form, type HiddenFields, ours } from '../forms.ts'
+import { alert, button, field, form, type HiddenFields, pageUrl } from '../forms.ts'
 import { html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 import { type PasskeyChallenge, passkeyForm, passkeyScripts } from '../passkeys.ts'
@@ -9,44 +9,44 @@ export type SecondFactorMessage =
   | { readonly kind: 'rate_limited'; readonly seconds: number }
 
 /**
- * Posts to `/login/second-factor`, besides `flow` and `csrf`, one of: `code`; `recovery_code`; `credential` (JSON)
- * and `challenge`.
+ * Each form posts `flow`, `csrf` and one of these to `/login/second-factor`: `code`; `recovery_code`; `credential` (JSON)
+ * with `challenge`.
  */
 export interface SecondFactorModel {
   readonly username: string
   readonly flow: string | null
   readonly totp: boolean
   readonly recoveryCodes: boolean
-  /** null: the user has none. */
+  /** null: the user has no passkey. */
   readonly passkey: PasskeyChallenge | null
   readonly message: SecondFactorMessage | null
-  /** Sent along with every form. */
+  /** Hidden inputs of every form. */
   readonly fields?: HiddenFields
 }
 
-function said(texts: Texts, message: SecondFactorMessage): string {
+function messageText(texts: Texts, message: SecondFactorMessage): string {
   const { secondFactor, common } = texts
   if (message.kind === 'rate_limited') return common.rateLimited(message.seconds)
-  const sentences = {
+  const messages = {
     code: secondFactor.wrongCode,
     'recovery-code': secondFactor.wrongRecoveryCode,
     passkey: secondFactor.passkeyRefused,
     busy: common.busy,
     expired: common.expired,
   }
-  return sentences[message.kind]
+  return messages[message.kind]
 }
 
 const ACTION = '/login/second-factor'
 
-/** GET `/login?flow=…&account=other` is the way out. */
+/** The link to another account leads to `/login?flow=…&account=other`. */
 export function secondFactorPage(model: SecondFactorModel, page: PageContext): string {
   const { texts } = page
   const { flow, passkey, message, totp } = model
   const fields = { ...model.fields, flow }
   const wrongCode = message?.kind === 'code'
   const wrongRecoveryCode = message?.kind === 'recovery-code'
-  const code = form(page, {
+  const totpForm = form(page, {
     path: ACTION,
     fields,
     className: 'stack',
@@ -61,7 +61,7 @@ export function secondFactorPage(model: SecondFactorModel, page: PageContext): s
     })}
 ${button({ label: texts.secondFactor.submit })}`,
   })
-  const recovery = form(page, {
+  const recoveryForm = form(page, {
     path: ACTION,
     fields,
     className: 'stack',
@@ -84,14 +84,14 @@ ${button({ label: texts.secondFactor.submit, kind: 'secondary' })}`,
     content: html`<div class="card stack">
 <h1>${texts.secondFactor.title}</h1>
 <p class="lead tight">${texts.secondFactor.lead(name(model.username))}</p>
-${message && alert(said(texts, message), !wrongCode && !wrongRecoveryCode)}
-${totp && code}
+${message && alert(messageText(texts, message), !wrongCode && !wrongRecoveryCode)}
+${totp && totpForm}
 ${
   passkey &&
   passkeyForm(page, {
     path: ACTION,
     challenge: passkey,
-    does: 'get',
+    operation: 'get',
     label: texts.secondFactor.passkey,
     primary: !totp,
     fields,
@@ -103,10 +103,10 @@ ${
   model.recoveryCodes &&
   html`<details${wrongRecoveryCode && html` open`}>
 <summary>${texts.secondFactor.useRecoveryCode}</summary>
-${recovery}
+${recoveryForm}
 </details>`
 }
-<p><a class="more" href="${ours(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
+<p><a class="more" href="${pageUrl(page, '/login', { flow, account: 'other' })}">${texts.common.useAnotherAccount}</a></p>
 </div>`,
   })
 }

@@ -2,11 +2,11 @@ import { button, form, type HiddenFields } from '../forms.ts'
 import { html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 
-/** Posts `decision` (`sign-out` or `stay`), `csrf` and what is in `fields` to `/oauth2/logout/confirm`. */
+/** Posts `decision` (`sign-out` or `stay`), `csrf` and `fields` to `/oauth2/logout/confirm`. */
 export interface SignOutModel {
-  /** Who asked for it; null if nobody can be named. */
+  /** The client that sent the user here; null if it is unknown. */
   readonly clientName: string | null
-  /** Who is signed in here. */
+  /** The user who is signed in. */
   readonly username: string
   readonly fields?: HiddenFields
 }
@@ -17,7 +17,7 @@ export function signOutPage(model: SignOutModel, page: PageContext): string {
     title: texts.signOut.title,
     content: html`<div class="card stack">
 <h1>${texts.signOut.heading(brand.name)}</h1>
-${model.clientName !== null && html`<p>${texts.signOut.asked(name(model.clientName))}</p>`}
+${model.clientName !== null && html`<p>${texts.signOut.clientSignedOut(name(model.clientName))}</p>`}
 <p class="muted">${texts.common.signedInAs(name(model.username))}</p>
 ${form(page, {
   path: '/oauth2/logout/confirm',

@@ -1,9 +1,9 @@
-import { buttonLink, ours } from '../forms.ts'
+import { buttonLink, pageUrl } from '../forms.ts'
 import { address, html, name } from '../html.ts'
 import { frame, type PageContext } from '../page.ts'
 
 export interface SignedOutModel {
-  /** Only an address that the client has registered (RP-Initiated Logout §3); null: no way back is offered. */
+  /** The address must be registered by the client (RP-Initiated Logout §3). null: the page has no link back. */
   readonly back: { readonly url: string; readonly clientName: string | null } | null
 }
 
@@ -18,10 +18,10 @@ ${
   back
     ? buttonLink(
         address(back.url),
-        back.clientName === null ? texts.signedOut.backUnnamed : texts.signedOut.back(name(back.clientName)),
+        back.clientName === null ? texts.signedOut.backToApp : texts.signedOut.backTo(name(back.clientName)),
         'primary',
       )
-    : html`<p><a class="more" href="${ours(page, '/login')}">${texts.signedOut.signInAgain}</a></p>`
+    : html`<p><a class="more" href="${pageUrl(page, '/login')}">${texts.signedOut.signInAgain}</a></p>`
 }
 </div>`,
   })

@@ -1,6 +1,6 @@
 /**
- * The languages of the pages: the texts, and which language a user gets. Must not know what a page looks like. A new
- * language is a file beside `de.ts`, and a line in `TEXTS`.
+ * The languages of the pages and the choice between them. Must not know what pages look like. A new language is a file
+ * beside `de.ts` and an entry in `TEXTS`.
  */
 import Negotiator from 'negotiator'
 import { de } from './de.ts'
@@ -17,7 +17,7 @@ const DEFAULT_LOCALE: Locale = 'en'
 
 export const textsIn = (locale: Locale): Texts => TEXTS[locale]
 
-/** No browser sends a longer one. */
+/** No browser sends a longer header. */
 const MAX_HEADER_LENGTH = 1024
 
 /** Lookup of RFC 4647 §3.4: `de-AT-1996`, then `de-AT`, then `de`. */
@@ -31,14 +31,14 @@ function lookup(range: string): Locale | null {
   return null
 }
 
-/** RFC 9110 §12.5.4: the accepted ranges, the heaviest first. */
+/** The language ranges of the header, by descending weight (RFC 9110 §12.5.4). */
 function acceptedRanges(header: string): string[] {
   return new Negotiator({ headers: { 'accept-language': header.slice(0, MAX_HEADER_LENGTH) } }).languages()
 }
 
 /**
- * The language that the application requests (`ui_locales`, in its order of preference; OIDC Core §3.1.2.1), else the one
- * that the browser requests, else English.
+ * The first language that is available: of the application's `ui_locales` (OIDC Core §3.1.2.1), then of the browser's
+ * preferences, then English.
  */
 export function chooseLocale(uiLocales: readonly string[], acceptLanguage = ''): Locale {
   for (const range of [...uiLocales, ...acceptedRanges(acceptLanguage)]) {

@@ -108,7 +108,7 @@ export async function at(t: Test, page: Page, heading: string | RegExp): Promise
 }
 
 export async function typePassword(page: Page, password = PASSWORD, username = 'alice'): Promise<void> {
-  const name = page.getByLabel('User name')
+  const name = page.getByLabel('Username')
   if (await name.isVisible()) await name.fill(username)
   await page.getByLabel('Password').fill(password)
   await page.getByRole('button', { name: 'Sign in', exact: true }).click()
@@ -120,7 +120,7 @@ export async function signIn(t: Test, page: Page, password?: string): Promise<vo
 }
 
 export async function allow(t: Test, page: Page): Promise<void> {
-  await at(t, page, 'Allow The Shop access?')
+  await at(t, page, 'Allow The Shop to access your account?')
   await page.getByRole('button', { name: 'Allow' }).click()
 }
 

@@ -95,7 +95,7 @@ export interface SignInOptions {
   readonly username?: string
   readonly password?: string
   /** The button pressed on the consent page. */
-  readonly consent?: 'allow' | 'refuse'
+  readonly consent?: 'allow' | 'deny'
   readonly remember?: boolean
   /** Instead of the URL that the overrides make. */
   readonly url?: string
