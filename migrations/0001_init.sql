@@ -225,6 +225,7 @@ CREATE TABLE authorization_codes (
   hash              TEXT PRIMARY KEY,
   client_id         TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
   user_session_id   TEXT NOT NULL REFERENCES user_sessions (id) ON DELETE CASCADE,
+  user_id           TEXT NOT NULL,
   -- The client session that begins when the code is redeemed.
   client_session_id TEXT NOT NULL,
   code_challenge    TEXT,
@@ -233,8 +234,13 @@ CREATE TABLE authorization_codes (
   -- JSON: everything that no query searches for.
   details           TEXT NOT NULL,
   expires_at        BIGINT NOT NULL,
-  used_at           BIGINT
+  used_at           BIGINT,
+  revoked_at        BIGINT
 );
+
+-- Codes are revoked by client, by user and by client session.
+CREATE INDEX authorization_codes_by_client ON authorization_codes (client_id);
+CREATE INDEX authorization_codes_by_user ON authorization_codes (user_id);
 
 -- Deleting a user session deletes its codes. Without this index, each deletion would read the whole table.
 CREATE INDEX authorization_codes_by_user_session ON authorization_codes (user_session_id);
@@ -251,13 +257,14 @@ CREATE TABLE pushed_requests (
 
 CREATE INDEX pushed_requests_by_end ON pushed_requests (expires_at);
 
--- Consent that a user has given to a client, so that the consent page is not shown again.
+-- Consent that a user has given to a client for one audience, so that the consent page is not shown again.
 CREATE TABLE consents (
   user_id    TEXT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
   client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+  audience   TEXT NOT NULL,
   scope      TEXT NOT NULL,
   granted_at BIGINT NOT NULL,
-  PRIMARY KEY (user_id, client_id)
+  PRIMARY KEY (user_id, client_id, audience)
 );
 
 -- Single use, revocation and status lists

@@ -1,4 +1,4 @@
-/** Finds a client, and prints it. */
+/** How a client is found and shown. */
 import type { Base } from '../node/base.ts'
 import { describeClient } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
@@ -12,23 +12,23 @@ export async function findClient(base: Base, id: string): Promise<Client> {
 }
 
 interface ViewOptions extends Json {
-  /** Print only the lines of an environment file. */
+  /** Two lines for an environment file, and nothing else. */
   readonly env?: boolean
 }
 
-/** @param secret a newly generated secret. Only its hash is stored, so it cannot be shown later. */
+/** @param secret one that was made just now: this is the only time that it can be shown */
 export function printClient(context: Context, options: ViewOptions, client: Client, secret?: string): void {
-  // RFC 7591 §3.2.1: 0 means that the secret does not expire.
+  // RFC 7591 §3.2.1: 0 is "does not expire".
   const issued = secret === undefined ? {} : { client_secret: secret, client_secret_expires_at: 0 }
   if (secret !== undefined && !options.env) {
-    context.note('the secret is shown only once: save it now')
+    context.note('the secret is shown this once and cannot be had again: keep it now')
   }
-  const text = options.env ? envFile(client.id, secret) : clientRecord(client, secret)
+  const text = options.env ? envFile(client.id, secret) : forPeople(client, secret)
   const { client_id, ...rest } = describeClient(client)
   context.print(options, { client_id, ...issued, ...rest }, text)
 }
 
-function clientRecord(client: Client, secret: string | undefined): string {
+function forPeople(client: Client, secret: string | undefined): string {
   const { client_id, client_id_issued_at, access_token_ttl, ...rest } = describeClient(client)
   return record({
     client_id,
@@ -40,12 +40,12 @@ function clientRecord(client: Client, secret: string | undefined): string {
 }
 
 function envFile(id: string, secret: string | undefined): string {
-  const lines = [`CLIENT_ID=${shellQuote(id)}`]
-  if (secret !== undefined) lines.push(`CLIENT_SECRET=${shellQuote(secret)}`)
+  const lines = [`CLIENT_ID=${quoted(id)}`]
+  if (secret !== undefined) lines.push(`CLIENT_SECRET=${quoted(secret)}`)
   return lines.join('\n')
 }
 
-/** Quotes for a shell, but only if necessary, because not every program that reads environment files understands quotes. */
-function shellQuote(text: string): string {
+/** As a shell reads it; unquoted where that is the same, because not every reader of such files is a shell. */
+function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

@@ -1,4 +1,7 @@
-/** What all commands share: settings, an open store, one way to print and one way to fail. Must not know any command. */
+/**
+ * What every command shares: settings, an open store, one way to print and one way to fail. Must not know any
+ * command.
+ */
 import { Command, InvalidArgumentError } from 'commander'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration } from '../config/parsers.ts'
@@ -9,9 +12,9 @@ import { type Base, closeBase, openBase, type System } from '../node/base.ts'
 import type { Seconds } from '../system.ts'
 import type { Io } from './io.ts'
 
-/** The command was refused or failed. The message is one line; exit code 1. */
+/** The command was refused or failed: exit 1, with this one line. */
 export class CommandError extends KeyturnError<'command_failed'> {
-  /** Added to the JSON output. */
+  /** Further members of the JSON form. */
   readonly fields: Readonly<Record<string, unknown>>
   constructor(message: string, fields: Readonly<Record<string, unknown>> = {}) {
     super('command_failed', message)
@@ -19,14 +22,14 @@ export class CommandError extends KeyturnError<'command_failed'> {
   }
 }
 
-/** The arguments are wrong. The message is one line; exit code 2. */
+/** The command was used wrongly: exit 2, with this one line. */
 export class UsageError extends KeyturnError<'usage_error'> {
   constructor(message: string) {
     super('usage_error', message)
   }
 }
 
-/** The command failed and has already printed why; exit code 1. */
+/** The command failed and has already printed everything there is to say: exit 1. */
 export class AlreadyReported extends KeyturnError<'already_reported'> {
   constructor() {
     super('already_reported', 'the command failed')
@@ -35,17 +38,17 @@ export class AlreadyReported extends KeyturnError<'already_reported'> {
 
 export interface Context {
   readonly io: Io
-  /** Who runs the command, as in the audit trail. */
+  /** For the audit trail. */
   readonly actor: string
   config(): Config
   system(config: Config): System
-  /** Opens the store, runs `work` and closes the store. */
+  /** Opens the store, does the work, closes the store. */
   withStore<T>(work: (base: Base) => Promise<T>): Promise<T>
-  /** Like `withStore`, with the master key and the key ring, which are created if they do not exist. */
+  /** The same with the master key and the ring, made now if there is none. */
   withKeys<T>(work: (base: Base, keys: Keys) => Promise<T>): Promise<T>
-  /** Prints the value with `--json`, otherwise the text. */
+  /** With `--json` the value, otherwise the text. */
   print(options: Json, value: unknown, text: string): void
-  /** Prints a hint on standard error. */
+  /** Something worth knowing besides, on standard error. */
   note(text: string): void
 }
 
@@ -67,12 +70,12 @@ export function createContext(io: Io): Context {
 
   async function withStore<T>(work: (base: Base) => Promise<T>): Promise<T> {
     const config = loadConfig(io.env, io.cwd)
-    const systemDeps = system(config)
-    const base = await openBase(config, systemDeps, 'new-only')
+    const world = system(config)
+    const base = await openBase(config, world, 'new-only')
     try {
       return await work(base)
     } finally {
-      await closeBase(base, systemDeps.logger)
+      await closeBase(base, world.logger)
     }
   }
 
@@ -90,27 +93,27 @@ export function createContext(io: Io): Context {
   }
 }
 
-/** A command that can be run, as opposed to a group of commands. All of them take `--json`. */
+/** A command that does something: every one takes `--json`. */
 export function action(name: string, description: string): Command {
   return new Command(name).description(description).option('--json', 'print one JSON document')
 }
 
-/** The option that every command takes. */
+/** What every command takes. */
 export interface Json {
   readonly json?: boolean
 }
 
-/** Parser of repeatable options: `--role a --role b`. */
+/** For options given several times: `--role a --role b`. */
 export function collect(value: string, before: string[] = []): string[] {
   return [...before, value]
 }
 
-/** Parser of repeatable options whose values have no spaces: `--scope a --scope b` or `--scope "a b"`. Removes duplicates. */
+/** The same for what has no spaces in it: `--scope a --scope b` and `--scope "a b"`; each counts once. */
 export function collectWords(value: string, before: string[] = []): string[] {
   return [...new Set([...before, ...value.split(' ').filter(Boolean)])]
 }
 
-/** Parser of durations such as `5m`. */
+/** For options that are a length of time, such as `5m`. */
 export function durationOption(min: string, max: string): (value: string) => Seconds {
   const parse = duration(min, max)
   return (value) => {
@@ -122,7 +125,7 @@ export function durationOption(min: string, max: string): (value: string) => Sec
   }
 }
 
-/** Adds examples below the help of a command. */
+/** Shown below a command's help. */
 export function examples(command: Command, ...lines: string[]): Command {
   return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ keyturn ${line}`).join('\n')}`)
 }

@@ -1,27 +1,27 @@
-/** Shows a line on standard error while work is in progress, if it takes longer than a second. */
+/** A line on standard error while something takes its time; nothing if it is done within a second. */
 import type { Io } from './io.ts'
 
-const SHOW_AFTER_MS = 1000
-const UPDATE_INTERVAL_MS = 500
+const AFTER_MS = 1000
+const EVERY_MS = 500
 
-export async function withProgress<T>(io: Io, message: () => string, work: Promise<T>): Promise<T> {
+export async function withProgress<T>(io: Io, what: () => string, work: Promise<T>): Promise<T> {
   let shown = ''
   const show = () => {
-    const text = message()
+    const text = what()
     if (io.errIsTerminal) io.err(`\r\u001B[K${text}`)
     else if (text !== shown && shown === '') io.err(`${text}\n`)
     shown = text
   }
-  let interval: NodeJS.Timeout | undefined
-  const delay = setTimeout(() => {
+  let every: NodeJS.Timeout | undefined
+  const first = setTimeout(() => {
     show()
-    interval = setInterval(show, UPDATE_INTERVAL_MS)
-  }, SHOW_AFTER_MS)
+    every = setInterval(show, EVERY_MS)
+  }, AFTER_MS)
   try {
     return await work
   } finally {
-    clearTimeout(delay)
-    clearInterval(interval)
+    clearTimeout(first)
+    clearInterval(every)
     if (shown !== '' && io.errIsTerminal) io.err('\r\u001B[K')
   }
 }

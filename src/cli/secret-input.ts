@@ -1,10 +1,10 @@
-/** Passwords and secrets come from standard input or a prompt, never from arguments, which other users can see. */
+/** Passwords and secrets come from standard input or a prompt; never from an argument, which others can read. */
 import { UsageError } from './context.ts'
 import type { Io } from './io.ts'
 
 const MAX_BYTES = 65_536
 
-/** Reads one line from standard input. @throws {UsageError} if it is empty, too long, not UTF-8 or more than one line */
+/** What standard input says, without the end of its line. @throws {UsageError} if that is nothing, or not text */
 export async function readSecret(io: Io): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
@@ -28,14 +28,13 @@ function decode(bytes: Buffer): string {
   }
 }
 
-/** Reads a new password from standard input or prompts for it twice. @throws {UsageError} if there is no terminal for the prompt */
+/** A new password, typed twice. @throws {UsageError} if nobody can be asked */
 export async function newPassword(io: Io, options: { readonly passwordStdin?: boolean }): Promise<string> {
   if (options.passwordStdin) return readSecret(io)
-  if (!io.interactive)
-    throw new UsageError('cannot prompt for a password without a terminal: use --password-stdin')
+  if (!io.interactive) throw new UsageError('there is no terminal to ask at: give --password-stdin')
   const password = await io.askSecret('Password')
-  if (password !== (await io.askSecret('Repeat the password'))) {
-    throw new UsageError('the passwords do not match')
+  if (password !== (await io.askSecret('The same again'))) {
+    throw new UsageError('the two passwords are not the same')
   }
   return password
 }

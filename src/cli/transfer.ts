@@ -23,41 +23,38 @@ interface TransferOptions extends Json {
 
 export const transferCommand: CommandFactory = (context) =>
   examples(
-    action('transfer', 'copy everything into another, empty database; all servers must be stopped')
-      .requiredOption(
-        '--to <url>',
-        'target database, as in KEYTURN_DATABASE_URL: sqlite:<file> or postgres://…',
-      )
-      .action((options: TransferOptions) => runTransfer(context, options)),
+    action('transfer', 'copy everything into another database that is empty; servers must be stopped')
+      .requiredOption('--to <url>', 'sqlite:<file> or postgres://…, as KEYTURN_DATABASE_URL')
+      .action((options: TransferOptions) => run(context, options)),
     'transfer --to postgres://keyturn@db.example/keyturn',
     'transfer --to sqlite:data/keyturn.db',
   )
 
-async function runTransfer(context: Context, options: TransferOptions): Promise<void> {
+async function run(context: Context, options: TransferOptions): Promise<void> {
   const config = context.config()
-  const to = parseTarget(options.to)
+  const to = target(options.to)
   const from = config.databaseUrl
-  const [sourceFile, targetFile] = [databaseFile(from), databaseFile(to)]
-  if (!isPostgres(from) && (sourceFile === null || !existsSync(sourceFile)))
+  const [file, other] = [databaseFile(from), databaseFile(to)]
+  if (!isPostgres(from) && (file === null || !existsSync(file)))
     throw new CommandError('there is no database to transfer')
-  if (from === to || (sourceFile !== null && targetFile !== null && sameFile(sourceFile, targetFile)))
-    throw new UsageError('--to is the source database')
+  if (from === to || (file !== null && other !== null && sameFile(file, other)))
+    throw new UsageError('--to is the database that it comes from')
 
   const source = await openExclusive(from, databaseOptions(config))
   try {
     await assertTransferable(source)
     const db = openDb(to, databaseOptions(config))
     try {
-      let latest: Progress | undefined
+      let now: Progress | undefined
       const work = transfer({
         source,
         target: db,
         clock: context.io.clock ?? systemClock,
         progress: (progress) => {
-          latest = progress
+          now = progress
         },
       })
-      const tables = await withProgress(context.io, () => bar(latest), work)
+      const tables = await withProgress(context.io, () => bar(now), work)
       report(context, options, to, tables)
     } finally {
       await db.close()
@@ -67,7 +64,7 @@ async function runTransfer(context: Context, options: TransferOptions): Promise<
   }
 }
 
-function parseTarget(text: string): string {
+function target(text: string): string {
   try {
     const url = parseUrl(text)
     if (!isPostgres(url) && databaseFile(url) === null) throw new Error('must be a file')
@@ -80,12 +77,12 @@ function parseTarget(text: string): string {
 const WIDTH = 24
 
 function bar(progress: Progress | undefined): string {
-  if (!progress) return 'checking both databases …'
+  if (!progress) return 'looking at both databases …'
   const { phase, table, done, total } = progress
   const part = total === 0 ? 1 : done / total
   const full = Math.round(part * WIDTH)
-  const blocks = '█'.repeat(full) + '░'.repeat(WIDTH - full)
-  return `${phase} ${blocks} ${String(Math.floor(part * 100)).padStart(3)} %  ${done} of ${total} rows, ${table}`
+  const drawn = '█'.repeat(full) + '░'.repeat(WIDTH - full)
+  return `${phase} ${drawn} ${String(Math.floor(part * 100)).padStart(3)} %  ${done} of ${total} rows, ${table}`
 }
 
 function report(
@@ -96,13 +93,13 @@ function report(
 ): void {
   const rows = tables.reduce((sum, one) => sum + one.rows, 0)
   const grid = table(
-    ['TABLE', 'ROWS', 'CHECKSUM (EQUAL ON BOTH SIDES)'],
+    ['TABLE', 'ROWS', 'CHECKSUM, THE SAME ON BOTH SIDES'],
     tables.map((one) => [one.table, one.rows, one.checksum]),
   )
   const text = [
     grid,
-    `${count(rows, 'row')} copied to ${withoutPassword(to)}.`,
-    'Set KEYTURN_DATABASE_URL to it, keep the master key, and do not start a server on the old database again.',
+    `${count(rows, 'row')}, now in ${withoutPassword(to)}.`,
+    'Set KEYTURN_DATABASE_URL to it, with the same master key, and start no server on the old one again.',
   ]
   context.print(options, { to: withoutPassword(to), rows, tables }, text.join('\n'))
 }
@@ -111,6 +108,6 @@ function withoutPassword(to: string): string {
   if (!isPostgres(to)) return to
   const url = new URL(to)
   url.password = ''
-  // The query is left out, because it may contain a password too.
+  // A password may stand behind the question mark too.
   return `${url.protocol}//${url.username ? `${url.username}@` : ''}${url.host}${url.pathname}`
 }

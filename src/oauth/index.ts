@@ -24,6 +24,7 @@ import { createLogout, type Logout } from './logout/logout.ts'
 import { createPushRequest, type PushRequest } from './par/pushed-requests.ts'
 import type { Registry } from './registry.ts'
 import { createRevocation, type Revocation } from './revocation/revocation.ts'
+import { createSessionRights } from './session-rights.ts'
 import { createTokenRequest, type TokenRequest } from './token-request.ts'
 import { createUserInfo, type UserInfo } from './userinfo/userinfo.ts'
 
@@ -96,9 +97,10 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     audit,
   })
   const requestObjects = createRequestObjects({ clientKeys, clock, issuer })
-  const activeTokens = createActiveTokens({ registry, clientSessions, users, revokedTokens })
+  const rights = createSessionRights({ registry, config })
+  const activeTokens = createActiveTokens({ registry, rights, clientSessions, users, revokedTokens })
   const grants = createGrants({
-    registry,
+    rights,
     login,
     refreshTokens,
     codes,
@@ -117,6 +119,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
   return {
     authorize: createAuthorize({
       registry,
+      rights,
       codes,
       consents,
       pushedRequests,

@@ -36,13 +36,13 @@ export interface Granted {
 }
 
 /**
- * granted = requested ∩ the client's ∩ the roles', for one API.
+ * granted = requested ∩ the client's ∩ the roles', for one API. An API is the audience only with a granted scope of its own.
  * @throws {OAuthError} invalid_scope if scopes were requested and none is left, or if they belong to two APIs;
- *   invalid_target if the resource is unknown or not for this client
+ *   invalid_target if the resource is unknown, or no scope of it can be granted
  */
 export function resolveScopes(request: ScopeRequest, registry: Registry, defaultAudience: string): Granted {
   const { requested, client, resource, roles } = request
-  const target = resource === undefined ? undefined : findTarget(resource, client, registry, defaultAudience)
+  const target = resource === undefined ? undefined : findTarget(resource, registry, defaultAudience)
   const fromRoles = roles === null ? null : registry.scopesOf(roles)
 
   const allowed = client.scopes.filter(
@@ -53,9 +53,13 @@ export function resolveScopes(request: ScopeRequest, registry: Registry, default
         registry.apiOf(scope)?.identifier === target.api),
   )
   const scopes = requested === undefined ? allowed : requested.filter((scope) => allowed.includes(scope))
-  if (requested !== undefined && scopes.length === 0) {
+  if (requested !== undefined && requested.length > 0 && scopes.length === 0) {
     const detail = whyNone(requested, client, fromRoles)
     throw invalidScope('none of the requested scopes can be granted to this client', { detail })
+  }
+  // A token for an API that grants nothing there would still tell the API who the user is, and pass every check but that of a scope.
+  if (target?.api && !scopes.some((scope) => registry.apiOf(scope)?.identifier === target.api)) {
+    throw invalidTarget('no scope of the resource can be granted to this client')
   }
 
   const audience = target?.audience ?? audienceOf(scopes, registry, defaultAudience)
@@ -76,41 +80,17 @@ function whyNone(
   return inRoles ? 'scope_of_another_api' : 'scope_not_in_roles'
 }
 
-/**
- * Returns what is left of an earlier grant: roles and registrations may have changed since.
- * @throws {OAuthError} like `resolveScopes`
- */
-export function narrowScopes(
-  earlier: Pick<Granted, 'scopes' | 'audience'>,
-  {
-    requested = earlier.scopes,
-    client,
-    roles,
-  }: Pick<ScopeRequest, 'client' | 'roles'> & { requested?: readonly string[] | undefined },
-  registry: Registry,
-  defaultAudience: string,
-): Granted {
-  const { scopes, audience } = earlier
-  if (scopes.length === 0) return { scopes, audience, apiTtl: registry.api(audience)?.accessTokenTtl ?? null }
-  const within = requested.filter((scope) => scopes.includes(scope))
-  return resolveScopes({ requested: within, resource: audience, client, roles }, registry, defaultAudience)
-}
-
 /** `api` is undefined for the default audience: scopes that no API owns belong to it. */
 interface Target {
   readonly audience: string
   readonly api: string | undefined
 }
 
-function findTarget(resource: string, client: Client, registry: Registry, defaultAudience: string): Target {
+function findTarget(resource: string, registry: Registry, defaultAudience: string): Target {
   const api = registry.api(resource)
   if (!api) {
     if (resource === defaultAudience) return { audience: resource, api: undefined }
     throw invalidTarget('the resource is unknown')
-  }
-  // Otherwise any client could obtain a token for an API that it has nothing to do with.
-  if (api.scopes.length > 0 && !api.scopes.some((scope) => client.scopes.includes(scope))) {
-    throw invalidTarget('the client has no scope at this resource')
   }
   return { audience: api.identifier, api: api.identifier }
 }

@@ -51,3 +51,11 @@ const ofScope = (scope: string): readonly string[] =>
 export function scopeOfClaim(name: string): string | null {
   return Object.keys(SCOPES).find((scope) => ofScope(scope).includes(name)) ?? null
 }
+
+/** Of claims requested by name, those that the client may have: a name is no way around the scope that it belongs to. */
+export function permittedClaims(
+  names: readonly string[],
+  { scopes }: { readonly scopes: readonly string[] },
+): readonly string[] {
+  return names.filter((name) => scopes.includes(scopeOfClaim(name) ?? 'openid'))
+}

@@ -1,10 +1,13 @@
 import type { Consent } from '../../src/store/contracts/consents.ts'
-import { insertOwners } from './client-sessions.ts'
+import { people } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
+
+const ORDERS = 'https://orders.test'
 
 const consent = (overrides: Partial<Consent> = {}): Consent => ({
   userId: 'alice',
   clientId: 'machine',
+  audience: ORDERS,
   scopes: ['openid', 'orders:read'],
   grantedAt: 1000,
   ...overrides,
@@ -12,17 +15,17 @@ const consent = (overrides: Partial<Consent> = {}): Consent => ({
 
 export const consentsContract: Contract = {
   'find returns a stored consent by user and client': async (t, store) => {
-    await insertOwners(store)
+    await people(store)
     t.equal(await store.consents.add(consent()), true)
     t.equal(await store.consents.add(consent({ clientId: 'phone', scopes: [] })), true)
-    t.same(await store.consents.find('alice', 'machine'), consent())
-    t.same(await store.consents.find('alice', 'phone'), consent({ clientId: 'phone', scopes: [] }))
-    t.equal(await store.consents.find('bob', 'machine'), null)
-    t.equal(await store.consents.find('machine', 'alice'), null)
+    t.same(await store.consents.find('alice', 'machine', ORDERS), consent())
+    t.same(await store.consents.find('alice', 'phone', ORDERS), consent({ clientId: 'phone', scopes: [] }))
+    t.equal(await store.consents.find('bob', 'machine', ORDERS), null)
+    t.equal(await store.consents.find('machine', 'alice', ORDERS), null)
   },
 
   'list returns the consents of one user, newest first': async (t, store) => {
-    await insertOwners(store)
+    await people(store)
     await store.consents.add(consent())
     await store.consents.add(consent({ clientId: 'phone', grantedAt: 1100 }))
     await store.consents.add(consent({ userId: 'bob' }))
@@ -30,30 +33,44 @@ export const consentsContract: Contract = {
     t.same(await store.consents.list('nobody'), [])
   },
 
+  'consent is stored by audience: one at another audience is separate, and delete removes both (RFC 8707 §2)':
+    async (t, store) => {
+      await people(store)
+      const stock = consent({ audience: 'https://stock.test', scopes: ['stock:read'], grantedAt: 1100 })
+      await store.consents.add(consent())
+      await store.consents.add(stock)
+      t.same(await store.consents.find('alice', 'machine', ORDERS), consent())
+      t.same(await store.consents.find('alice', 'machine', stock.audience), stock)
+      await store.consents.add(consent({ clientId: 'phone' }))
+      t.same(await store.consents.list('alice', 'machine'), [stock, consent()])
+      t.equal(await store.consents.delete('alice', 'machine'), true)
+      t.same(await store.consents.list('alice'), [consent({ clientId: 'phone' })])
+    },
+
   'add extends the scopes that were granted before': async (t, store) => {
-    await insertOwners(store)
+    await people(store)
     await store.consents.add(consent())
     t.equal(await store.consents.add(consent({ scopes: ['orders:read', 'email'], grantedAt: 1200 })), true)
     const both = consent({ scopes: ['openid', 'orders:read', 'email'], grantedAt: 1200 })
-    t.same(await store.consents.find('alice', 'machine'), both)
+    t.same(await store.consents.find('alice', 'machine', ORDERS), both)
     t.equal(await store.consents.add(consent({ scopes: [], grantedAt: 1300 })), true)
-    t.same((await store.consents.find('alice', 'machine'))?.scopes, both.scopes, 'nothing gets lost')
+    t.same((await store.consents.find('alice', 'machine', ORDERS))?.scopes, both.scopes, 'nothing gets lost')
   },
 
   'of fifty concurrent additions on two connections, none is lost': async (t, store, database) => {
-    await insertOwners(store)
+    await people(store)
     const other = await database.connect()
     const outcome = await winners(50, (i) =>
       (i % 2 ? store : other).consents.add(consent({ scopes: [`s${i}`] })),
     )
     t.same(outcome, { won: 50, lost: 0 })
-    const scopes = (await store.consents.find('alice', 'machine'))?.scopes ?? []
+    const scopes = (await store.consents.find('alice', 'machine', ORDERS))?.scopes ?? []
     t.same(new Set(scopes), new Set(Array.from({ length: 50 }, (_, i) => `s${i}`)))
     t.equal(scopes.length, 50)
   },
 
   'add returns false and changes nothing if the user or the client does not exist': async (t, store) => {
-    await insertOwners(store)
+    await people(store)
     t.equal(await store.consents.add(consent({ userId: 'x' })), false)
     t.equal(await store.consents.add(consent({ clientId: 'x' })), false)
     t.same(await store.consents.list('alice'), [])
@@ -65,16 +82,16 @@ export const consentsContract: Contract = {
     store,
     database,
   ) => {
-    await insertOwners(store)
+    await people(store)
     const other = await database.connect()
     await store.consents.add(consent())
     await store.consents.add(consent({ clientId: 'phone' }))
     await store.consents.add(consent({ userId: 'bob' }))
     const outcome = await winners(50, (i) => (i % 2 ? store : other).consents.delete('alice', 'machine'))
     t.same(outcome, { won: 1, lost: 49 })
-    t.equal(await store.consents.find('alice', 'machine'), null)
-    t.not(await store.consents.find('alice', 'phone'), null, 'another client’s stays')
-    t.not(await store.consents.find('bob', 'machine'), null, 'and another person’s')
+    t.equal(await store.consents.find('alice', 'machine', ORDERS), null)
+    t.not(await store.consents.find('alice', 'phone', ORDERS), null, 'another client’s stays')
+    t.not(await store.consents.find('bob', 'machine', ORDERS), null, 'and another person’s')
     t.equal(await store.consents.delete('alice', 'nobody'), false)
   },
 }

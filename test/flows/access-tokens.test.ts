@@ -101,9 +101,9 @@ t.test(
     for (let i = 0; i < 8; i += 1) tokens.push((await signedIn(server)).refresh_token)
     const parts = tokens.map((token) => token.split('.'))
     t.same([...new Set(parts.map(([tag]) => tag))], ['ktr'])
-    t.equal(new Set(parts.map(([, session]) => session)).size, tokens.length)
-    t.equal(new Set(parts.map(([, , , mac]) => mac)).size, tokens.length)
-    t.ok(parts.every(([, session, , mac]) => session?.length === 27 && mac?.length === 43))
+    t.equal(new Set(parts.map(([, , session]) => session)).size, tokens.length)
+    t.equal(new Set(parts.map(([, , , , mac]) => mac)).size, tokens.length)
+    t.ok(parts.every(([, , session, , mac]) => session?.length === 27 && mac?.length === 43))
   },
 )
 

@@ -97,8 +97,8 @@ t.test(
       t.match(answer.headers.allow, /GET.*POST/)
       t.equal(answer.headers['access-control-allow-origin'], undefined)
     }
-    const withOrigin = await known.request(authorizeUrl(), { headers: { origin: 'https://app.test' } })
-    t.equal(withOrigin.headers['access-control-allow-origin'], undefined)
+    const asked = await known.request(authorizeUrl(), { headers: { origin: 'https://app.test' } })
+    t.equal(asked.headers['access-control-allow-origin'], undefined)
   },
 )
 
@@ -439,7 +439,7 @@ t.test(
 )
 
 t.test('resource becomes the audience of the token (RFC 8707 §2)', async (t) => {
-  const { code } = await signIn(known, { scope: 'openid', resource: ORDERS })
+  const { code } = await signIn(known, { scope: 'openid orders:read', resource: ORDERS })
   const { access_token } = tokensOf(await redeem(server, code))
   t.equal(JSON.parse(Buffer.from(access_token.split('.')[1] ?? '', 'base64url').toString()).aud, ORDERS)
 })

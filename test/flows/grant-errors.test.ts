@@ -117,7 +117,7 @@ t.test('an invalid code or token is invalid_grant (RFC 6749 §5.2; docs/security
       refused(t, await tokenRequest(server, wrong, 'app'), { error: 'invalid_grant' }, 'a password')
     },
     // A wrong password is counted.
-    ['rateLimits'],
+    ['rate_limits'],
   )
 })
 

@@ -5,7 +5,7 @@ import { revokeKey } from '../../src/keys/rotate.ts'
 import { writesNothing } from '../support/server/database-dump.ts'
 import { basic, claimsOf, clientCredentials, encodeForm, post } from '../support/server/requests.ts'
 import { resigned } from '../support/server/resigned-tokens.ts'
-import { seed } from '../support/server/seed.ts'
+import { client, seed } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
 import { revoke, signedIn } from '../support/server/tokens.ts'
 
@@ -17,10 +17,17 @@ async function world(t: Test) {
   t.teardown(() => server.close())
   const { alice } = await seed(server.store)
   await server.store.users.setProfile(alice.id, PROFILE, 1234)
-  const { access_token: plain } = await signedIn(server)
+  await server.store.clients.insert(
+    client({ id: 'portal', grants: ['password'], scopes: ['openid', 'profile', 'email', 'orders:read'] }),
+  )
+  const { access_token: plain } = await signedIn(
+    server,
+    { scope: 'openid profile email orders:read' },
+    'portal',
+  )
   /** What a sign-in with these scopes would have produced. */
   const withScope = (scope: string, more: Record<string, unknown> = {}) =>
-    resigned(server, plain, { scope, ...more })
+    resigned(server, plain, { scope: `${scope} orders:read`.trim(), ...more })
   const get = (headers: Record<string, string> = {}, url = URL) =>
     server.inject({ method: 'GET', url, headers })
   const ask = (token: string) => get({ authorization: `Bearer ${token}` })
@@ -28,7 +35,7 @@ async function world(t: Test) {
 }
 
 const { server, alice, plain, withScope, get, ask } = await world(t)
-const token = await withScope('openid profile email orders:read')
+const token = await withScope('openid profile email')
 const ALL = {
   sub: alice.id,
   name: 'Alice',
@@ -42,8 +49,8 @@ const ALL = {
 function seen({ statusCode, body, headers }: LightMyRequestResponse): unknown[] {
   const header = String(headers['www-authenticate'] ?? '')
   const code = body === '' ? undefined : JSON.parse(body).error
-  const errorCode = /error="([^"]*)"/.exec(header)?.[1]
-  return [statusCode, code, errorCode === code ? header.startsWith('Bearer realm="keyturn"') : header]
+  const told = /error="([^"]*)"/.exec(header)?.[1]
+  return [statusCode, code, told === code ? header.startsWith('Bearer realm="keyturn"') : header]
 }
 
 t.test(
@@ -161,10 +168,9 @@ t.test(
   async (t) => {
     const machine = (await clientCredentials(server)).json().access_token as string
     for (const [label, text] of Object.entries({
-      'API scopes': plain,
-      'no scope': await withScope('', { scope: undefined }),
+      'API scopes': await withScope(''),
       'a scope like it': await withScope('openid2 OPENID profile'),
-      'a client’s own': await resigned(server, machine, { scope: 'openid' }),
+      'a client’s own': machine,
     })) {
       const answer = await ask(text)
       t.same(seen(answer), [403, 'insufficient_scope', true], label)
@@ -177,8 +183,8 @@ t.test(
   'revoking the token, session, user, client or key takes effect here at once (RFC 6750 §3.1)',
   async (t) => {
     type World = Awaited<ReturnType<typeof world>>
-    const revocations: Record<string, (w: World) => Promise<unknown>> = {
-      token: (w) => revoke(w.server, w.plain),
+    const endings: Record<string, (w: World) => Promise<unknown>> = {
+      token: (w) => revoke(w.server, w.plain, 'portal'),
       session: async (w) => {
         const [session] = await w.server.store.clientSessions.list({ userId: w.alice.id }, 1)
         await w.server.store.clientSessions.revoke(session?.id ?? '', w.server.clock.now(), 'test')
@@ -192,12 +198,12 @@ t.test(
       },
       person: (w) => w.server.store.users.setDisabled(w.alice.id, true),
       client: async (w) => {
-        const app = await w.server.store.clients.find('app')
-        if (app) await w.server.store.clients.replace({ ...app, disabled: true })
+        const portal = await w.server.store.clients.find('portal')
+        if (portal) await w.server.store.clients.replace({ ...portal, disabled: true })
       },
       key: (w) => revokeKey(w.server.deps.keys, kidOf(w.plain), { actor: 'test' }),
     }
-    for (const [what, end] of Object.entries(revocations)) {
+    for (const [what, end] of Object.entries(endings)) {
       const w = await world(t)
       const text = await w.withScope('openid')
       t.equal((await w.ask(text)).statusCode, 200, `${what}: before`)
@@ -216,10 +222,10 @@ t.test('a refusal is audited once, and a request without a token is not audited'
   const before = logger.audits('userinfo.refused').length
   await get()
   t.equal(logger.audits('userinfo.refused').length, before)
-  await ask(plain)
+  await ask(await withScope(''))
   await get({}, `${URL}?access_token=${token}`)
   const [scope, query] = logger.audits('userinfo.refused').slice(before)
-  t.match(scope, { reason: 'insufficient_scope', client_id: 'app' })
+  t.match(scope, { reason: 'insufficient_scope', client_id: 'portal' })
   t.match(query, { reason: 'invalid_request' })
   t.equal(logger.audits('userinfo.refused').length, before + 2)
 })

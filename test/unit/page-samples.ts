@@ -147,7 +147,10 @@ const account: AccountModel = {
     { id: 's', clientName: 'Acme', scopes: ['openid', 'orders:read'], since: 1e9, lastUsed: 1.1e9 },
     { id: 't', clientName: 'Other', scopes: [], since: 1e9, lastUsed: null },
   ],
-  consents: [{ clientId: 'acme', clientName: 'Acme', scopes: ['email'], since: 1e9 }],
+  consents: [
+    { clientId: 'acme', clientName: 'Acme', api: null, scopes: ['email'], since: 1e9 },
+    { clientId: 'acme', clientName: 'Acme', api: 'https://orders.test', scopes: ['orders:read'], since: 1e9 },
+  ],
   secondFactors: {
     totp: { since: 1e9 },
     passkeys: [

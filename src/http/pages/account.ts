@@ -25,7 +25,7 @@ export interface AccountPageDeps {
   readonly accountSessions: AccountSessions
   readonly userSessions: Pick<UserSessions, 'endAll'>
   readonly secondFactors: Pick<SecondFactors, 'summary' | 'totpEnrolledAt' | 'listPasskeys'>
-  readonly registry: Pick<Registry, 'client' | 'requiresSecondFactor'>
+  readonly registry: Pick<Registry, 'client' | 'api' | 'requiresSecondFactor'>
 }
 
 export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
@@ -105,9 +105,10 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
         since: createdAt,
         lastUsed: generation > 1 ? rotatedAt : null,
       })),
-      consents: access.consents.map(({ clientId, scopes, grantedAt }) => ({
+      consents: access.consents.map(({ clientId, audience, scopes, grantedAt }) => ({
         clientId,
         clientName: nameOf(clientId),
+        api: registry.api(audience)?.identifier ?? null,
         scopes,
         since: grantedAt,
       })),

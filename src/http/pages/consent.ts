@@ -3,7 +3,6 @@ import type { FastifyReply } from 'fastify'
 import type { Macs } from '../../keys/macs.ts'
 import type { RequestSummary } from '../../oauth/authorize/assess.ts'
 import type { Authorize, Decision } from '../../oauth/authorize/authorize.ts'
-import type { Registry } from '../../oauth/registry.ts'
 import { PROTOCOL_SCOPES } from '../../oauth/scope.ts'
 import { consentPage } from '../../views/pages/consent.ts'
 import { PageError } from '../page-error.ts'
@@ -13,14 +12,12 @@ import { requesterOf, requireFlow, showOutcome } from './outcome.ts'
 
 export interface ConsentPageDeps {
   readonly authorize: Pick<Authorize, 'resume'>
-  readonly registry: Pick<Registry, 'apiOf'>
-  /** Protects the list of scopes that the page has shown. */
+  /** Protects the audience and the scopes that the page has shown. */
   readonly formMacs: Macs
-  readonly defaultAudience: string
 }
 
 export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
-  const { authorize, registry, formMacs, defaultAudience } = deps
+  const { authorize, formMacs } = deps
   return [
     {
       method: 'GET',
@@ -42,7 +39,9 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
   ]
 
   function render(request: PageRequest, summary: RequestSummary): FastifyReply {
-    const { client, request: authorizationRequest, scopesToShow, canStoreConsent } = summary
+    const { client, request: authorizationRequest, audience, scopesToShow, canStoreConsent } = summary
+    const apiScopes = scopesToShow.filter((scope) => !PROTOCOL_SCOPES.includes(scope))
+    const shown = [audience, ...scopesToShow].join(' ')
     const { user } = request.current ?? {}
     if (!user) throw new PageError('expired')
     const flow = request.query.get('flow') ?? ''
@@ -53,20 +52,13 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
         username: user.username,
         redirectUri: authorizationRequest.redirectUri,
         scopes: scopesToShow.filter((scope) => PROTOCOL_SCOPES.includes(scope)),
-        apis: apisOf(scopesToShow.filter((scope) => !PROTOCOL_SCOPES.includes(scope))),
+        apis: apiScopes.length > 0 ? [{ identifier: audience, scopes: apiScopes }] : [],
         canStoreConsent,
-        fields: {
-          shown: `${formMacs.create(shownText(request, flow, scopesToShow.join(' ')))} ${scopesToShow.join(' ')}`,
-        },
+        fields: { shown: `${formMacs.create(shownText(request, flow, shown))} ${shown}` },
       },
       request.pageContext(authorizationRequest.uiLocales),
     )
     return request.html(text, { leadsTo: authorizationRequest.redirectUri })
-  }
-
-  function apisOf(scopes: readonly string[]) {
-    const byApi = Map.groupBy(scopes, (scope) => registry.apiOf(scope)?.identifier ?? defaultAudience)
-    return [...byApi].map(([identifier, scopes]) => ({ identifier, scopes }))
   }
 
   function decisionOf(request: PageRequest): Decision {
@@ -77,18 +69,21 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
     // The user allows the scopes that the page has shown, even if the request would get others by now.
     const field = form.get('shown') ?? ''
     const space = field.indexOf(' ')
-    const scopes = field.slice(space + 1)
-    const text = shownText(request, form.get('flow') ?? '', scopes)
-    const same = formMacs.verify(text, field.slice(0, Math.max(0, space)))
+    const text = field.slice(space + 1)
+    const genuine = formMacs.verify(
+      shownText(request, form.get('flow') ?? '', text),
+      field.slice(0, Math.max(0, space)),
+    )
+    const [audience = '', ...scopes] = genuine ? text.split(' ') : []
     return {
       allow: true,
-      scopesShown: same ? scopes.split(' ') : [],
+      shown: { audience, scopes },
       remember: form.get('remember') === 'yes',
     }
   }
 
-  /** Binds the shown scopes to the browser, the user session and the flow. */
-  function shownText({ browser, current }: PageRequest, flow: string, scopes: string): string {
-    return JSON.stringify(['consent', browser, current?.userSession.id, flow, scopes])
+  /** Binds what was shown to the browser, the user session and the flow. */
+  function shownText({ browser, current }: PageRequest, flow: string, shown: string): string {
+    return JSON.stringify(['consent', browser, current?.userSession.id, flow, shown])
   }
 }

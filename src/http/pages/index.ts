@@ -3,7 +3,6 @@
  * this one and a line below; 405 responses and the CSRF check follow.
  */
 import type { Accounts } from '../../accounts/index.ts'
-import type { Config } from '../../config/load.ts'
 import type { Macs } from '../../keys/macs.ts'
 import type { OAuth } from '../../oauth/index.ts'
 import type { Registry } from '../../oauth/registry.ts'
@@ -22,14 +21,13 @@ import { signedOutRoutes } from './signed-out.ts'
 import { totpRoutes } from './totp.ts'
 
 export interface PagesDeps {
-  readonly base: { readonly config: Pick<Config, 'defaultAudience'> }
   readonly accounts: Accounts
   readonly oauth: Pick<OAuth, 'authorize' | 'flows' | 'logout'>
   readonly registry: Registry
   readonly formMacs: Macs
 }
 
-export function pageRoutes({ base, accounts, oauth, registry, formMacs }: PagesDeps): PageRoute[] {
+export function pageRoutes({ accounts, oauth, registry, formMacs }: PagesDeps): PageRoute[] {
   const { users, login, secondFactors, userSessions, changePassword, accountSessions } = accounts
   const { authorize, flows, logout } = oauth
   const enrolment = createEnrolment({ authorize, secondFactors, userSessions })
@@ -37,7 +35,7 @@ export function pageRoutes({ base, accounts, oauth, registry, formMacs }: PagesD
     ...authorizeRoutes({ authorize, flows }),
     ...loginRoutes({ authorize, login, secondFactors, users, userSessions }),
     ...secondFactorRoutes({ authorize, secondFactors, users, userSessions }),
-    ...consentRoutes({ authorize, registry, formMacs, defaultAudience: base.config.defaultAudience }),
+    ...consentRoutes({ authorize, formMacs }),
     ...accountRoutes({ accountSessions, userSessions, secondFactors, registry }),
     ...passwordRoutes({ changePassword }),
     ...accountFactorRoutes({ enrolment, secondFactors, registry }),

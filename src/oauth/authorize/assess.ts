@@ -8,13 +8,13 @@ import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
 import type { Config } from '../../config/load.ts'
 import type { Signer } from '../../keys/signer.ts'
 import type { Client } from '../../store/contracts/clients.ts'
-import type { ConsentStore } from '../../store/contracts/consents.ts'
+import type { Consent, ConsentStore } from '../../store/contracts/consents.ts'
 import type { Clock } from '../../system.ts'
 import { invalidRequest } from '../errors.ts'
 import { identifiesClient } from '../redirect-uri.ts'
 import type { Registry } from '../registry.ts'
 import { type Granted, resolveScopes } from '../scope.ts'
-import { scopeOfClaim } from '../user-claims.ts'
+import { permittedClaims, scopeOfClaim } from '../user-claims.ts'
 import type { Flow } from './flow.ts'
 import type { AuthorizationState } from './next-step.ts'
 import type { AuthorizationRequest } from './request.ts'
@@ -25,10 +25,14 @@ export interface RequestSummary {
   readonly request: AuthorizationRequest
   /** null as long as no user is signed in. */
   readonly granted: Granted | null
+  /** The API that the scopes belong to, or the default audience. */
+  readonly audience: string
   /** What the consent page asks for: the scopes, and the scopes that claims requested by name belong to. */
   readonly scopesToShow: readonly string[]
   /** Whether the consent may be stored, so that the next request needs none. */
   readonly canStoreConsent: boolean
+  /** A consent that covers everything that is to be shown. */
+  readonly storedConsent: Consent | null
 }
 
 interface Assessment {
@@ -38,7 +42,7 @@ interface Assessment {
 
 export interface AssessDeps {
   readonly registry: Registry
-  readonly consents: Pick<ConsentStore, 'find'>
+  readonly consents: Pick<ConsentStore, 'list'>
   readonly secondFactors: Pick<SecondFactors, 'summary'>
   readonly signer: Pick<Signer, 'verifyHint'>
   readonly clock: Clock
@@ -56,17 +60,34 @@ export function createAssess(deps: AssessDeps): Assess {
   const { registry, consents, secondFactors, signer, clock, config } = deps
 
   return async (flow, received, current) => {
-    const request = { ...received, requestedClaims: permittedClaims(received) }
+    const { idToken, userinfo } = received.requestedClaims
+    const requestedClaims = {
+      idToken: permittedClaims(idToken, received.client),
+      userinfo: permittedClaims(userinfo, received.client),
+    }
+    const request = { ...received, requestedClaims }
     const { client, scopes, resource } = request
     const grant = (roles: readonly string[] | null) =>
       resolveScopes({ requested: scopes, resource, client, roles }, registry, config.defaultAudience)
     // First without a user: what this client can never have is refused before anyone signs in.
     const atMost = grant(null)
     const granted = current ? grant(current.user.roles) : null
-    const scopesToShow = [
-      ...new Set([...(granted ?? atMost).scopes, ...impliedScopes(request.requestedClaims)]),
-    ]
-    const summary = { client, request, granted, scopesToShow, canStoreConsent: canStoreConsent(request) }
+    const { scopes: granting, audience } = granted ?? atMost
+    const scopesToShow = [...new Set([...granting, ...impliedScopes(requestedClaims)])]
+    const storable = canStoreConsent(request)
+    const stored = storable && current ? await consents.list(current.user.id, client.id) : []
+    const summary = {
+      client,
+      request,
+      granted,
+      audience,
+      scopesToShow,
+      canStoreConsent: storable,
+      storedConsent:
+        stored.find((consent) =>
+          covers(consent, { audience, scopes: scopesToShow }, config.defaultAudience),
+        ) ?? null,
+    }
     return {
       summary,
       state: {
@@ -75,7 +96,8 @@ export function createAssess(deps: AssessDeps): Assess {
         reauthenticated: isReauthenticated(flow, current),
         expectedUser: await expectedUser(request),
         secondFactor: await secondFactorOf(request, current),
-        hasStoredConsent: current !== null && (await hasStoredConsent(summary, current)),
+        // Even a first-party client must prove its address: one that any app can take proves nothing (RFC 8252 §8.6).
+        hasStoredConsent: summary.storedConsent !== null || (storable && client.firstParty),
         now: clock.now(),
       },
     }
@@ -107,15 +129,21 @@ export function createAssess(deps: AssessDeps): Assess {
     const { totp, passkeys } = await secondFactors.summary(current.user.id)
     return { required, stepUpRequested, used, enrolled: totp || passkeys > 0 }
   }
+}
 
-  async function hasStoredConsent(summary: RequestSummary, { user }: CurrentUserSession) {
-    const { request, canStoreConsent, scopesToShow } = summary
-    // Even for a first-party client: an address that any app can take proves nothing (RFC 8252 §8.6).
-    if (!canStoreConsent) return false
-    if (request.client.firstParty) return true
-    const consent = await consents.find(user.id, request.client.id)
-    return consent !== null && scopesToShow.every((scope) => consent.scopes.includes(scope))
-  }
+/**
+ * Consent is for scopes at an audience. A token for the default audience is for no API, so what the user was shown for an API
+ * covers the same scopes there too.
+ */
+export function covers(
+  shown: { readonly audience: string; readonly scopes: readonly string[] },
+  needed: { readonly audience: string; readonly scopes: readonly string[] },
+  defaultAudience: string,
+): boolean {
+  return (
+    (needed.audience === shown.audience || needed.audience === defaultAudience) &&
+    needed.scopes.every((scope) => shown.scopes.includes(scope))
+  )
 }
 
 const isKnown = (acr: string): boolean => (ACR_VALUES as readonly string[]).includes(acr)
@@ -134,16 +162,6 @@ function isReauthenticated({ reauthenticated }: Flow, current: CurrentUserSessio
  */
 function canStoreConsent({ client, redirectUri }: AuthorizationRequest): boolean {
   return client.authMethod !== 'none' || identifiesClient(redirectUri)
-}
-
-/** A claim requested by name needs the scope that it belongs to, or it would be a way round that scope. */
-function permittedClaims({
-  requestedClaims,
-  client,
-}: AuthorizationRequest): AuthorizationRequest['requestedClaims'] {
-  const permitted = (names: readonly string[]) =>
-    names.filter((name) => client.scopes.includes(scopeOfClaim(name) ?? 'openid'))
-  return { idToken: permitted(requestedClaims.idToken), userinfo: permitted(requestedClaims.userinfo) }
 }
 
 function impliedScopes({ idToken, userinfo }: AuthorizationRequest['requestedClaims']): string[] {

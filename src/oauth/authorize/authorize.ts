@@ -8,15 +8,15 @@ import type { Audit } from '../../audit/events.ts'
 import type { Config } from '../../config/load.ts'
 import type { Client } from '../../store/contracts/clients.ts'
 import type { AuthorizationCode, CodeStore } from '../../store/contracts/codes.ts'
-import type { ConsentStore } from '../../store/contracts/consents.ts'
+import type { Consent, ConsentStore } from '../../store/contracts/consents.ts'
 import type { PushedRequestStore } from '../../store/contracts/pushed-requests.ts'
 import type { Random } from '../../system.ts'
 import { failureFields } from '../audit-failures.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import { AUTHORIZATION_CODE_TTL } from '../lifetimes.ts'
 import type { Pair } from '../parameters.ts'
-import type { Granted } from '../scope.ts'
-import { type AssessDeps, createAssess, type RequestSummary } from './assess.ts'
+import type { SessionRights } from '../session-rights.ts'
+import { type AssessDeps, covers, createAssess, type RequestSummary } from './assess.ts'
 import type { Flow } from './flow.ts'
 import { hashCode } from './hash-code.ts'
 import { type NextStep, nextStep } from './next-step.ts'
@@ -31,12 +31,16 @@ interface AuthorizationRequestContext {
   readonly current: CurrentUserSession | null
   readonly ip: string
   readonly requestId: string
-  /** Set by the consent page: the scopes that it showed and the user allowed, or a denial. */
+  /** Set by the consent page: what it showed and the user allowed, or a denial. */
   readonly decision?: Decision
 }
 
 export type Decision =
-  | { readonly allow: true; readonly scopesShown: readonly string[]; readonly remember: boolean }
+  | {
+      readonly allow: true
+      readonly shown: { readonly audience: string; readonly scopes: readonly string[] }
+      readonly remember: boolean
+    }
   | { readonly allow: false }
 
 export type Outcome =
@@ -55,6 +59,7 @@ export interface Authorize {
 }
 
 export interface AuthorizeDeps extends AssessDeps {
+  readonly rights: SessionRights
   readonly codes: CodeStore
   readonly consents: ConsentStore
   readonly pushedRequests: PushedRequestStore
@@ -67,7 +72,7 @@ export interface AuthorizeDeps extends AssessDeps {
 const CODE_BYTES = 32
 
 export function createAuthorize(deps: AuthorizeDeps): Authorize {
-  const { registry, codes, consents, clock, random, audit, config } = deps
+  const { registry, rights, codes, consents, clock, random, audit, config } = deps
   const assess = createAssess(deps)
 
   return {
@@ -118,20 +123,21 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   ): Promise<Outcome> {
     const { current, decision } = context
     const { summary, state } = await assess(flow, received, current)
-    const { request, granted, scopesToShow } = summary
+    const { request, granted, scopesToShow, audience } = summary
     if (decision?.allow === false) {
       if (current) record('consent.denied', summary, current, context)
       throw new OAuthError('access_denied', 'the user has refused')
     }
     const consentGivenNow =
-      decision?.allow === true && scopesToShow.every((scope) => decision.scopesShown.includes(scope))
+      decision?.allow === true &&
+      covers(decision.shown, { audience, scopes: scopesToShow }, config.defaultAudience)
     const next = nextStep({ ...state, consentGivenNow })
     if (next.step === 'refuse') throw next.error
     if (next.step !== 'respond') return { step: next.step, flow, summary }
     if (!current || !granted) throw new Error('a response needs a signed-in user')
     checkEssentialAcr(request, current)
     if (consentGivenNow) await storeConsent(summary, current, context)
-    return issueCode(flow, request, { ...context, current }, granted)
+    return issueCode(flow, summary, { ...context, current }, consentGivenNow ? null : summary.storedConsent)
   }
 
   async function storeConsent(
@@ -144,6 +150,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       await consents.add({
         userId: current.user.id,
         clientId: summary.client.id,
+        audience: summary.audience,
         scopes: summary.scopesToShow,
         grantedAt: clock.now(),
       })
@@ -153,12 +160,14 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
 
   async function issueCode(
     flow: Flow,
-    request: AuthorizationRequest,
+    { request }: RequestSummary,
     context: AuthorizationRequestContext & { readonly current: CurrentUserSession },
-    granted: Granted,
+    /** The stored consent that takes the place of the consent page. */
+    consent: Consent | null,
   ): Promise<Outcome> {
-    const { client } = request
+    const { client, scopes: requested, resource } = request
     const { userSession, user } = context.current
+    const granted = rights.grant({ client, user, requested, resource, amr: userSession.amr })
     const now = clock.now()
     const code = `ktc_${random.bytes(CODE_BYTES).toString('base64url')}`
     const stored: AuthorizationCode = {
@@ -166,7 +175,8 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       userSessionId: userSession.id,
       clientSessionId: random.id(),
       userId: user.id,
-      redirectUri: request.redirectUriSent ? request.redirectUri : null,
+      redirectUri: request.redirectUri,
+      redirectUriSent: request.redirectUriSent,
       codeChallenge: request.codeChallenge,
       nonce: request.nonce ?? null,
       scopes: granted.scopes,
@@ -176,12 +186,15 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       requestedClaims: request.requestedClaims,
       expiresAt: now + AUTHORIZATION_CODE_TTL,
       usedAt: null,
+      revokedAt: null,
       pkceFailures: 0,
     }
-    if (!(await codes.insert(hashCode(code), stored, now, flow.pushed?.hash))) {
-      // In another tab, the user has signed out meanwhile or the pushed request was answered.
+    const conditions = { pushed: flow.pushed?.hash, consent: consent ?? undefined }
+    if (!(await codes.insert(hashCode(code), stored, now, conditions))) {
+      // In another tab, the pushed request was answered, the consent was withdrawn, or the user has signed out.
       await load(flow)
-      return resume(flow, { ...context, current: null })
+      const withdrawn = consent !== null && !(await consents.find(user.id, client.id, consent.audience))
+      return resume(flow, { ...context, current: withdrawn ? context.current : null })
     }
     audit('code.issued', {
       actor: `user:${user.id}`,

@@ -1,19 +1,20 @@
 import type { FailureDetail } from '../../audit/failure-details.ts'
+import type { Client } from '../../store/contracts/clients.ts'
 import type { AuthorizationCode } from '../../store/contracts/codes.ts'
 import type { EpochSeconds } from '../../system.ts'
 import { hashCode } from '../authorize/hash-code.ts'
 import { invalidGrant, invalidRequest, invalidTarget } from '../errors.ts'
 import { accessTokenTtl, MAX_CODE_VERIFIER_ATTEMPTS } from '../lifetimes.ts'
 import { isCodeVerifier, matchesChallenge } from '../pkce.ts'
+import { matchesRedirectUri } from '../redirect-uri.ts'
 import { parseResource } from '../resource.ts'
-import { narrowScopes } from '../scope.ts'
 import { clientSessionEnd, isRefreshable, newClientSession } from '../session.ts'
-import { userClaimsOf } from '../user-claims.ts'
+import { permittedClaims, userClaimsOf } from '../user-claims.ts'
 import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
 type Deps = Pick<
   GrantDeps,
-  'registry' | 'codes' | 'clientSessions' | 'users' | 'statusIndexAllocator' | 'clock' | 'audit' | 'config'
+  'rights' | 'codes' | 'clientSessions' | 'users' | 'statusIndexAllocator' | 'clock' | 'audit' | 'config'
 >
 
 /**
@@ -21,7 +22,7 @@ type Deps = Pick<
  * it, and it is consumed in the batch that begins the session.
  */
 export function authorizationCode(deps: Deps): Grant {
-  const { registry, codes, clientSessions, users, statusIndexAllocator, clock, audit, config } = deps
+  const { rights, codes, clientSessions, users, statusIndexAllocator, clock, audit, config } = deps
 
   return {
     async authorize(request) {
@@ -33,9 +34,10 @@ export function authorizationCode(deps: Deps): Grant {
       if (!code || code.clientId !== client.id) {
         throw invalidGrant('the code is not valid', { detail: code ? 'other_client' : 'unknown_code' })
       }
-      checkRedirectUri(code, parameters.get('redirect_uri'))
+      checkRedirectUri(code, parameters.get('redirect_uri'), client)
       await checkVerifier(code, hash, parameters.get('code_verifier'))
       if (code.usedAt !== null) return refuseReplay(code, request)
+      if (code.revokedAt !== null) throw invalidGrant('the code was revoked', { detail: 'code_revoked' })
       if (clock.now() >= code.expiresAt)
         throw invalidGrant('the code has expired', { detail: 'code_expired' })
       if (code.pkceFailures >= MAX_CODE_VERIFIER_ATTEMPTS) {
@@ -49,8 +51,7 @@ export function authorizationCode(deps: Deps): Grant {
         throw invalidTarget('the resource is not the one that was authorized')
       }
 
-      // Resolved again, as at a refresh: a role or a scope may have been removed since the user gave consent.
-      const granted = narrowScopes(code, { client, roles: user.roles }, registry, config.defaultAudience)
+      const granted = rights.remaining(code, { client, user })
 
       const now = clock.now()
       const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
@@ -76,7 +77,7 @@ export function authorizationCode(deps: Deps): Grant {
         client,
         user: {
           userId: user.id,
-          roles: user.roles,
+          roles: granted.roles,
           authTime: code.authTime,
           amr: code.amr,
           clientSessionId: session.id,
@@ -86,7 +87,10 @@ export function authorizationCode(deps: Deps): Grant {
         scopes: granted.scopes,
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
-        idToken: { nonce: code.nonce, claims: userClaimsOf(user, [], code.requestedClaims.idToken) },
+        idToken: {
+          nonce: code.nonce,
+          claims: userClaimsOf(user, [], permittedClaims(code.requestedClaims.idToken, client)),
+        },
         async commit() {
           if (await codes.redeem(hash, session, clock.now(), MAX_CODE_VERIFIER_ATTEMPTS)) {
             return isRefreshable(client) ? { clientSessionId: session.id, generation: 1 } : null
@@ -133,15 +137,20 @@ export function authorizationCode(deps: Deps): Grant {
 }
 
 /**
- * RFC 6749 §4.1.3: identical to that of the authorization request. OAuth 2.1 §10.2 lets clients omit it, which is safe
- * if PKCE binds the code to the client.
+ * RFC 6749 §4.1.3: identical to that of the authorization request, and still registered. OAuth 2.1 §10.2 lets clients omit it,
+ * which is safe if PKCE binds the code to the client.
  */
-function checkRedirectUri(code: AuthorizationCode, sent: string | undefined): void {
+function checkRedirectUri(code: AuthorizationCode, sent: string | undefined, client: Client): void {
+  if (!matchesRedirectUri(client.redirectUris, code.redirectUri)) {
+    throw invalidGrant('the redirect URI of the authorization request is no longer registered', {
+      detail: 'redirect_uri_mismatch',
+    })
+  }
   if (sent === undefined) {
-    if (code.redirectUri !== null && code.codeChallenge === null) {
+    if (code.redirectUriSent && code.codeChallenge === null) {
       throw invalidGrant('redirect_uri is missing', { detail: 'redirect_uri_mismatch' })
     }
-  } else if (sent !== code.redirectUri) {
+  } else if (!code.redirectUriSent || sent !== code.redirectUri) {
     throw invalidGrant('redirect_uri differs from that of the authorization request', {
       detail: 'redirect_uri_mismatch',
     })
@@ -150,6 +159,7 @@ function checkRedirectUri(code: AuthorizationCode, sent: string | undefined): vo
 
 /** Why an unused code could not be redeemed, although it was good a moment ago. */
 function whyNotRedeemed(code: AuthorizationCode, now: EpochSeconds): FailureDetail {
+  if (code.revokedAt !== null) return 'code_revoked'
   if (now >= code.expiresAt) return 'code_expired'
   return code.pkceFailures >= MAX_CODE_VERIFIER_ATTEMPTS ? 'code_guessed' : 'signed_out'
 }

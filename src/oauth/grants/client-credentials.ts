@@ -1,25 +1,22 @@
 import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
-import { parseScope, resolveScopes } from '../scope.ts'
+import { parseScope } from '../scope.ts'
 import type { Grant, GrantDeps } from './grant.ts'
 
-type Deps = Pick<GrantDeps, 'registry' | 'config'>
+type Deps = Pick<GrantDeps, 'rights' | 'config'>
 
 /** RFC 6749 §4.4: the client acts for itself. No refresh token (§4.4.3): the client can request again at any time. */
-export function clientCredentials({ registry, config }: Deps): Grant {
+export function clientCredentials({ rights, config }: Deps): Grant {
   return {
     confidentialOnly: true,
     async authorize({ client, parameters }) {
-      const granted = resolveScopes(
-        {
-          requested: parseScope(parameters.get('scope')),
-          resource: parseResource(parameters.all('resource')),
-          client,
-          roles: null,
-        },
-        registry,
-        config.defaultAudience,
-      )
+      const granted = rights.grant({
+        client,
+        user: null,
+        requested: parseScope(parameters.get('scope')),
+        resource: parseResource(parameters.all('resource')),
+        amr: [],
+      })
       return {
         client,
         user: null,

@@ -16,11 +16,11 @@ import type { Clock, Random, ReachFailpoint } from '../../system.ts'
 import type { RefreshTokenCodec } from '../../tokens/refresh-token.ts'
 import type { Authorization } from '../authorization.ts'
 import type { Parameters } from '../parameters.ts'
-import type { Registry } from '../registry.ts'
+import type { SessionRights } from '../session-rights.ts'
 
 /** Everything that grants are built from; each factory picks what it needs. */
 export interface GrantDeps {
-  readonly registry: Registry
+  readonly rights: SessionRights
   readonly login: Login
   readonly refreshTokens: RefreshTokenCodec
   readonly codes: CodeStore
@@ -32,10 +32,7 @@ export interface GrantDeps {
   readonly random: Random
   readonly audit: Audit
   readonly failpoint: ReachFailpoint
-  readonly config: Pick<
-    Config,
-    'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl' | 'refreshGrace' | 'defaultAudience'
-  >
+  readonly config: Pick<Config, 'accessTokenTtl' | 'refreshTokenTtl' | 'refreshIdleTtl' | 'refreshGrace'>
 }
 
 export interface GrantRequest {

@@ -1,17 +1,16 @@
 import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { ClientSession } from '../../store/contracts/client-sessions.ts'
-import type { Client } from '../../store/contracts/clients.ts'
 import type { User } from '../../store/contracts/users.ts'
 import { invalidGrant, invalidRequest } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
-import { parseScope, resolveScopes } from '../scope.ts'
+import { parseScope } from '../scope.ts'
 import { clientSessionEnd, isRefreshable, newClientSession } from '../session.ts'
 import type { Grant, GrantDeps } from './grant.ts'
 
 type Deps = Pick<
   GrantDeps,
-  | 'registry'
+  | 'rights'
   | 'login'
   | 'clientSessions'
   | 'users'
@@ -27,8 +26,7 @@ type Deps = Pick<
  * migrating clients, each of which must be registered for it.
  */
 export function password(deps: Deps): Grant {
-  const { registry, login, clientSessions, users, factors, clock, random, config, statusIndexAllocator } =
-    deps
+  const { rights, login, clientSessions, users, factors, clock, random, config, statusIndexAllocator } = deps
   return {
     async authorize({ client, parameters, ip, requestId }) {
       const username = parameters.get('username')
@@ -41,16 +39,8 @@ export function password(deps: Deps): Grant {
       const outcome = await login({ username, password: secret, ip, requestId, clientId: client.id })
       if (!outcome.ok) throw wrongCredentials(outcome.detail)
       const { user } = outcome
-      if (await needsSecondFactor(client, user)) {
-        throw invalidGrant('a second factor is required, which this grant does not support', {
-          detail: 'second_factor_required',
-        })
-      }
-      const granted = resolveScopes(
-        { requested, resource, client, roles: user.roles },
-        registry,
-        config.defaultAudience,
-      )
+      if (await hasSecondFactor(user)) throw needsSecondFactor()
+      const granted = rights.grant({ client, user, requested, resource, amr: AMR })
 
       const now = clock.now()
       const ttl = accessTokenTtl(client, granted.apiTtl, config.accessTokenTtl)
@@ -64,7 +54,7 @@ export function password(deps: Deps): Grant {
           audience: granted.audience,
           now,
           authTime: now,
-          amr: ['pwd'],
+          amr: AMR,
           expiresAt,
           status: await statusIndexAllocator.forSession(expiresAt),
         },
@@ -74,7 +64,7 @@ export function password(deps: Deps): Grant {
         client,
         user: {
           userId: user.id,
-          roles: user.roles,
+          roles: granted.roles,
           authTime: now,
           amr: session.amr,
           clientSessionId: session.id,
@@ -93,8 +83,7 @@ export function password(deps: Deps): Grant {
   }
 
   /** A second factor that the user has set up is required at every login; a way around it would make it worthless. */
-  async function needsSecondFactor(client: Client, user: User): Promise<boolean> {
-    if (client.requireSecondFactor || registry.requiresSecondFactor(user.roles)) return true
+  async function hasSecondFactor(user: User): Promise<boolean> {
     const { totp, passkeys } = await factors.summary(user.id)
     return totp || passkeys > 0
   }
@@ -111,6 +100,14 @@ export function password(deps: Deps): Grant {
     throw wrongCredentials('changed_meanwhile')
   }
 }
+
+/** How the user authenticates with this grant (RFC 8176). */
+const AMR = ['pwd']
+
+const needsSecondFactor = () =>
+  invalidGrant('a second factor is required, which this grant does not support', {
+    detail: 'second_factor_required',
+  })
 
 /** One text for an unknown user, a wrong password and a disabled account. */
 const wrongCredentials = (detail: FailureDetail) => invalidGrant('wrong username or password', { detail })

@@ -6,12 +6,12 @@ import type { RefreshTokenParts } from '../../tokens/refresh-token.ts'
 import { invalidGrant, invalidRequest, invalidScope, invalidTarget } from '../errors.ts'
 import { accessTokenTtl } from '../lifetimes.ts'
 import { parseResource } from '../resource.ts'
-import { narrowScopes, parseScope } from '../scope.ts'
+import { parseScope } from '../scope.ts'
 import type { Grant, GrantDeps, GrantRequest } from './grant.ts'
 
 type Deps = Pick<
   GrantDeps,
-  'registry' | 'refreshTokens' | 'clientSessions' | 'users' | 'clock' | 'audit' | 'failpoint' | 'config'
+  'rights' | 'refreshTokens' | 'clientSessions' | 'users' | 'clock' | 'audit' | 'failpoint' | 'config'
 >
 
 /**
@@ -52,7 +52,7 @@ export function refreshToken(deps: Deps): Grant {
         client: request.client,
         user: {
           userId: user.id,
-          roles: user.roles,
+          roles: granted.roles,
           authTime: session.authTime,
           amr: session.amr,
           clientSessionId: session.id,
@@ -149,13 +149,8 @@ function evaluateRefresh(
   return generation === session.generation - 1 && inWindow ? 'retry' : 'replay'
 }
 
-/** Scope and resource may only be narrowed (RFC 6749 §6; RFC 8707 §2.2), within what client and roles allow now. */
-function narrow(
-  { registry, config }: Deps,
-  { client, parameters }: GrantRequest,
-  session: ClientSession,
-  user: User,
-) {
+/** Scope and resource may only be narrowed (RFC 6749 §6; RFC 8707 §2.2), within what the session may have now. */
+function narrow({ rights }: Deps, { client, parameters }: GrantRequest, session: ClientSession, user: User) {
   const resource = parseResource(parameters.all('resource'))
   if (resource !== undefined && resource !== session.audience) {
     throw invalidTarget('the resource was not granted to this session')
@@ -164,5 +159,5 @@ function narrow(
   if (requested?.some((scope) => !session.scopes.includes(scope))) {
     throw invalidScope('scope exceeds what was granted to this session')
   }
-  return narrowScopes(session, { requested, client, roles: user.roles }, registry, config.defaultAudience)
+  return rights.remaining(session, { client, user }, requested)
 }

@@ -46,8 +46,18 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
 
   async function accessToken(claims: AccessTokenClaims, requester: Client): Promise<IntrospectionResponse> {
     const mayIntrospect = claims.client_id === requester.id || requester.introspects.includes(claims.aud)
-    if (!mayIntrospect || !(await activeTokens.accessToken(claims)).active) return INACTIVE
-    return { active: true, token_type: 'Bearer', ...claims }
+    if (!mayIntrospect) return INACTIVE
+    const status = await activeTokens.accessToken(claims)
+    if (!status.active) return INACTIVE
+    const { scope: _, ...rest } = claims
+    const { scopes, roles } = status.rights
+    return {
+      active: true,
+      token_type: 'Bearer',
+      ...rest,
+      ...(scopes.length > 0 ? { scope: scopes.join(' ') } : {}),
+      ...(claims.roles ? { roles: claims.roles.filter((role) => roles.includes(role)) } : {}),
+    }
   }
 
   async function refreshToken(parts: RefreshTokenParts, requester: Client): Promise<IntrospectionResponse> {
@@ -58,11 +68,13 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       session.clientId !== requester.id ||
       session.generation !== parts.generation ||
       now >= session.expiresAt ||
-      now >= session.idleExpiresAt ||
-      !(await activeTokens.session(session.id, session.userId)).active
+      now >= session.idleExpiresAt
     ) {
       return INACTIVE
     }
+    const status = await activeTokens.session(session.id)
+    if (!status.active) return INACTIVE
+    const { scopes } = status.rights
     return {
       active: true,
       client_id: session.clientId,
@@ -70,7 +82,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
       iss: deps.issuer,
       iat: session.rotatedAt,
       exp: session.idleExpiresAt,
-      ...(session.scopes.length > 0 ? { scope: session.scopes.join(' ') } : {}),
+      ...(scopes.length > 0 ? { scope: scopes.join(' ') } : {}),
     }
   }
 }

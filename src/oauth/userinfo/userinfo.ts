@@ -8,7 +8,7 @@ import type { ActiveTokens } from '../active-token.ts'
 import { auditFailure } from '../audit-failures.ts'
 import { invalidRequest, OAuthError } from '../errors.ts'
 import type { ProtocolRequest } from '../parameters.ts'
-import { type UserClaims, userClaimsOf } from '../user-claims.ts'
+import { permittedClaims, type UserClaims, userClaimsOf } from '../user-claims.ts'
 
 export interface UserInfoDeps {
   readonly signer: Pick<Signer, 'verify'>
@@ -42,14 +42,14 @@ export function createUserInfo({ signer, activeTokens, clock, audit, issuer }: U
       const claims = verified.claims as AccessTokenClaims
       const status = await activeTokens.accessToken(claims)
       if (!status.active) throw invalidToken(status.detail)
-      const { client, endUser } = status
+      const { client, endUser, rights } = status
       established.clientId = client.id
-      const scopes = claims.scope?.split(' ') ?? []
-      if (!endUser || !scopes.includes('openid')) {
+      if (!endUser || !rights.scopes.includes('openid')) {
         const detail = endUser ? 'openid_missing' : 'no_user'
-        throw new OAuthError('insufficient_scope', 'the access token was not issued with openid', { detail })
+        throw new OAuthError('insufficient_scope', 'the access token has no scope openid', { detail })
       }
-      return userClaimsOf(endUser.user, scopes, endUser.session.userinfoClaims)
+      const named = permittedClaims(endUser.session.userinfoClaims, client)
+      return userClaimsOf(endUser.user, rights.scopes, named)
     })
 }
 

@@ -70,7 +70,10 @@ export interface ClientSessionStore {
    * false, and changes nothing, if the session does not exist or was revoked before.
    */
   revoke(id: string, now: EpochSeconds, reason: string): Promise<boolean>
-  /** Revokes all matching sessions, as `revoke` does. Returns the ids of the sessions that were not revoked before. */
+  /**
+   * Revokes all matching sessions, as `revoke` does, and in the same batch all matching authorization codes that were not used.
+   * Returns the ids of the sessions that were not revoked before.
+   */
   revokeMatching(filter: ClientSessionFilter, now: EpochSeconds, reason: string): Promise<string[]>
   /** At most `limit` matching sessions, newest first. */
   list(filter: ClientSessionFilter, limit: number): Promise<ClientSession[]>

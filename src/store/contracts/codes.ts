@@ -1,5 +1,6 @@
 import type { EpochSeconds } from '../../system.ts'
 import type { ClientSession } from './client-sessions.ts'
+import type { Consent } from './consents.ts'
 
 /** An authorization code (RFC 6749 §4.1.2) and what it grants. */
 export interface AuthorizationCode {
@@ -8,8 +9,10 @@ export interface AuthorizationCode {
   /** Id of the client session that begins when the code is redeemed. */
   readonly clientSessionId: string
   readonly userId: string
-  /** As in the authorization request. null if the request had none: then the token request needs none either. */
-  readonly redirectUri: string | null
+  /** Where the code was sent. */
+  readonly redirectUri: string
+  /** Whether the authorization request named the redirect URI; if not, the token request must not either. */
+  readonly redirectUriSent: boolean
   /** S256 (RFC 7636 §4.2); null only for clients that may omit PKCE. */
   readonly codeChallenge: string | null
   readonly nonce: string | null
@@ -22,21 +25,36 @@ export interface AuthorizationCode {
   readonly expiresAt: EpochSeconds
   /** When the code was redeemed. */
   readonly usedAt: EpochSeconds | null
+  /** When the code was revoked before it was used, together with the client sessions that match the same filter. */
+  readonly revokedAt: EpochSeconds | null
   /** How many wrong code verifiers were presented with the code. */
   readonly pkceFailures: number
 }
 
+/** What must still hold when a code is stored, so that nothing that ends meanwhile is outlived by the code. */
+export interface CodeConditions {
+  /** Hash of the pushed request that the code answers; consumed in the same batch. */
+  readonly pushed?: string | undefined
+  /** The stored consent that the code relies on. */
+  readonly consent?: Consent | undefined
+}
+
 export interface CodeStore {
   /**
-   * Stores a code under its hash. With `pushed`, the pushed request of that hash is consumed in the same batch. Returns false,
-   * and changes nothing, if the user session has ended or the pushed request was consumed before.
+   * Stores a code under its hash. Returns false, and changes nothing, if the user session has ended or one of the conditions
+   * does not hold.
    */
-  insert(hash: string, code: AuthorizationCode, now: EpochSeconds, pushed?: string): Promise<boolean>
+  insert(
+    hash: string,
+    code: AuthorizationCode,
+    now: EpochSeconds,
+    conditions?: CodeConditions,
+  ): Promise<boolean>
   /** Finds used and expired codes too, so that the caller can recognize a replay. */
   find(hash: string): Promise<AuthorizationCode | null>
   /**
    * Consumes the code and inserts its client session, both or neither. Returns true for exactly one of any number of concurrent
-   * callers. Returns false if the code was used or has expired, if `maxPkceFailures` is reached, or if the user session has ended
+   * callers. Returns false if the code was used or revoked or has expired, if `maxPkceFailures` is reached, or if the user session has ended
    * or expired: after all sessions of a user were ended, no code can begin another one.
    */
   redeem(hash: string, session: ClientSession, now: EpochSeconds, maxPkceFailures: number): Promise<boolean>

@@ -73,11 +73,13 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
           `SELECT id FROM client_sessions ${where} AND revoked_at IS NULL`,
           params,
         )
-        if (rows.length === 0) return []
-        // If a session ended or began since they were read, the batch is rolled back, and they are read again.
         const ended = await db.batch([
-          statusChanged,
+          // First the codes: a redemption that is under way is waited for, and its session is found below. One session has no
+          // unused code: it began when its code was used.
+          ...(filter.id === undefined ? [revokeCodes(where, params, now)] : []),
+          ...(rows.length > 0 ? [statusChanged] : []),
           ...rows.flatMap(({ id }) => endSession(id, now, reason)),
+          // If a session ended or began since they were read, the batch is rolled back, and they are read again.
           {
             sql: `UPDATE client_sessions SET revoked_at = $${params.length + 1} ${where} AND revoked_at IS NULL`,
             params: [...params, now],
@@ -153,6 +155,13 @@ export function enqueueLogout(where: string, params: readonly Param[], now: Epoc
           SELECT id, client_id, user_id, 0, $${params.length + 1} FROM client_sessions
            WHERE backchannel_logout = 1 AND revoked_at IS NULL AND (${where})
           ON CONFLICT (client_session_id) DO NOTHING`,
+    params: [...params, now],
+  }
+}
+
+function revokeCodes(where: string, params: readonly Param[], now: EpochSeconds): Step {
+  return {
+    sql: `UPDATE authorization_codes SET revoked_at = $${params.length + 1} ${where} AND used_at IS NULL AND revoked_at IS NULL`,
     params: [...params, now],
   }
 }

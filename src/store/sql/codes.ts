@@ -7,12 +7,14 @@ import { consumePushed } from './pushed-requests.ts'
 interface CodeRow {
   client_id: string
   user_session_id: string
+  user_id: string
   client_session_id: string
   code_challenge: string | null
   pkce_failures: number
   details: string
   expires_at: number
   used_at: number | null
+  revoked_at: number | null
 }
 
 /** For steps whose second parameter is the current time. */
@@ -23,25 +25,37 @@ export function createCodeStore(db: Db): CodeStore {
   const batchOrFalse = (steps: Step[]) => falseOnConflict(db.batch(steps))
 
   return {
-    insert(hash, code, now, pushed) {
+    insert(hash, code, now, { pushed, consent } = {}) {
+      const relied = consent === undefined ? [] : [consent.userId, consent.clientId, consent.audience]
       const insert: Step = {
-        sql: `INSERT INTO authorization_codes (hash, client_id, user_session_id, client_session_id, code_challenge, pkce_failures, details,
-                                 expires_at, used_at)
-              SELECT $1, $2, id, $4, $5, $6, $7, $8, $9 FROM user_sessions WHERE id = $3 AND ended_at IS NULL`,
+        sql: `INSERT INTO authorization_codes (hash, client_id, user_session_id, user_id, client_session_id, code_challenge, pkce_failures,
+                                 details, expires_at, used_at, revoked_at)
+              SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11 FROM user_sessions WHERE id = $3 AND ended_at IS NULL
+              ${relied.length > 0 ? `AND EXISTS (SELECT 1 FROM consents WHERE ${consentOf(12)})` : ''}`,
         params: [
           hash,
           code.clientId,
           code.userSessionId,
+          code.userId,
           code.clientSessionId,
           code.codeChallenge,
           code.pkceFailures,
           detailsOf(code),
           code.expiresAt,
           code.usedAt,
+          code.revokedAt,
+          ...relied,
         ],
         expectRows: 1,
       }
-      return batchOrFalse(pushed === undefined ? [insert] : [consumePushed(pushed, now), insert])
+      return batchOrFalse([
+        ...(pushed === undefined ? [] : [consumePushed(pushed, now)]),
+        // A withdrawal that comes later waits, and then finds the code.
+        ...(relied.length === 0
+          ? []
+          : [{ sql: `SELECT 1 FROM consents WHERE ${consentOf(1)}`, params: relied, lock: true } as const]),
+        insert,
+      ])
     },
 
     async find(hash) {
@@ -59,7 +73,7 @@ export function createCodeStore(db: Db): CodeStore {
         },
         {
           sql: `UPDATE authorization_codes SET used_at = $2
-                 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2 AND pkce_failures < $3 AND ${SIGNED_IN}`,
+                 WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2 AND pkce_failures < $3 AND ${SIGNED_IN}`,
           params: [hash, now, maxPkceFailures],
           expectRows: 1,
         },
@@ -81,15 +95,35 @@ export function createCodeStore(db: Db): CodeStore {
   }
 }
 
+const consentOf = (first: number): string =>
+  `user_id = $${first} AND client_id = $${first + 1} AND audience = $${first + 2}`
+
 type Details = Omit<
   AuthorizationCode,
-  'clientId' | 'userSessionId' | 'clientSessionId' | 'codeChallenge' | 'pkceFailures' | 'expiresAt' | 'usedAt'
+  | 'clientId'
+  | 'userSessionId'
+  | 'userId'
+  | 'clientSessionId'
+  | 'codeChallenge'
+  | 'pkceFailures'
+  | 'expiresAt'
+  | 'usedAt'
+  | 'revokedAt'
 >
 
 /** Members that no query uses have no column. */
 function detailsOf(code: AuthorizationCode): string {
-  const { userId, redirectUri, nonce, scopes, audience, authTime, amr, requestedClaims } = code
-  const details: Details = { userId, redirectUri, nonce, scopes, audience, authTime, amr, requestedClaims }
+  const { redirectUri, redirectUriSent, nonce, scopes, audience, authTime, amr, requestedClaims } = code
+  const details: Details = {
+    redirectUri,
+    redirectUriSent,
+    nonce,
+    scopes,
+    audience,
+    authTime,
+    amr,
+    requestedClaims,
+  }
   return JSON.stringify(details)
 }
 
@@ -98,10 +132,12 @@ function toCode(row: CodeRow): AuthorizationCode {
     ...(JSON.parse(row.details) as Details),
     clientId: row.client_id,
     userSessionId: row.user_session_id,
+    userId: row.user_id,
     clientSessionId: row.client_session_id,
     codeChallenge: row.code_challenge,
     pkceFailures: row.pkce_failures,
     expiresAt: row.expires_at,
     usedAt: row.used_at,
+    revokedAt: row.revoked_at,
   }
 }

@@ -29,6 +29,8 @@ export interface ConnectedApp {
 export interface SavedConsent {
   readonly clientId: string
   readonly clientName: string
+  /** The API that the scopes belong to, if it is not the server itself. */
+  readonly api: string | null
   readonly scopes: readonly string[]
   readonly since: number
 }
@@ -98,9 +100,13 @@ export function appsSection(page: PageContext, apps: readonly ConnectedApp[]): H
 
 export function consentsSection(page: PageContext, consents: readonly SavedConsent[]): Html {
   const { account } = page.texts
-  const row = ({ clientId, clientName, scopes, since }: SavedConsent) => ({
+  const row = ({ clientId, clientName, api, scopes, since }: SavedConsent) => ({
     title: name(clientName),
-    lines: [permissionsLine(page, scopes), account.since(dateTime(page, since))],
+    lines: [
+      api !== null && page.texts.consent.atApi(name(api)),
+      permissionsLine(page, scopes),
+      account.since(dateTime(page, since)),
+    ],
     action: form(page, {
       path: '/account/consents/revoke',
       fields: { client_id: clientId },

@@ -70,7 +70,7 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       logger,
       generateKey: cachedKeys,
       stopSignal: () => new Promise(() => {}),
-      forceExit: (status) => {
+      endNow: (status) => {
         throw new Error(`the process was ended with ${status}`)
       },
       ...io,
