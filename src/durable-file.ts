@@ -1,4 +1,4 @@
-/** Files that are either complete under their name or absent, also after a power cut. Must not know what is in them. */
+/** Writes files that are either complete or absent, even after a power failure. Must not know their content. */
 import {
   closeSync,
   existsSync,
@@ -14,13 +14,13 @@ import {
 import { dirname, join } from 'node:path'
 
 export interface WriteOptions {
-  /** Replace a file that has the name already. Otherwise `EEXIST` is thrown, and that file stays as it was. */
+  /** Whether to replace an existing file. If false, an existing file stays unchanged and `EEXIST` is thrown. */
   readonly replace: boolean
-  /** As in open(2), so the umask still applies. By default only the owner can read the file. */
+  /** The mode of open(2), to which the umask applies. By default, only the owner can read the file. */
   readonly mode?: number
 }
 
-/** Lets `write` fill a draft in a folder of its own beside `file`, and then gives the draft that name. */
+/** Lets `write` fill a draft in a temporary folder beside `file`, and then moves the draft to `file`. */
 export async function writeWhole<T>(
   file: string,
   { replace, mode = 0o600 }: WriteOptions,
@@ -66,15 +66,15 @@ function place(draft: string, file: string, replace: boolean): void {
     const { code } = error as NodeJS.ErrnoException
     // Some file systems, such as those of memory sticks, have no links. There, the later of two concurrent writers wins.
     if (replace) throw error
-    if (code === 'EEXIST' || existsSync(file)) throw taken(file)
+    if (code === 'EEXIST' || existsSync(file)) throw alreadyExists(file)
     renameSync(draft, file)
   }
 }
 
-const taken = (file: string): Error =>
-  Object.assign(new Error(`${file} is there already`), { code: 'EEXIST' })
+const alreadyExists = (file: string): Error =>
+  Object.assign(new Error(`${file} exists already`), { code: 'EEXIST' })
 
-/** Brings the content of a file, or the names in a folder, to the disk. */
+/** Flushes the content of a file, or the names in a folder, to the disk. */
 export function syncToDisk(path: string): void {
   const fd = openSync(path, 'r')
   try {
@@ -84,8 +84,8 @@ export function syncToDisk(path: string): void {
   }
 }
 
-/** Whether two paths name one file. */
+/** Whether two paths refer to the same file. */
 export function sameFile(a: string, b: string): boolean {
-  const [one, other] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }))
-  return one !== undefined && one.ino === other?.ino && one.dev === other.dev
+  const [first, second] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false }))
+  return first !== undefined && first.ino === second?.ino && first.dev === second.dev
 }

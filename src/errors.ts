@@ -1,10 +1,10 @@
 /**
- * The one convention for errors that Keyturn throws on purpose: a class that extends KeyturnError, with a literal `code`. Code
- * tells errors apart by their code or class, never by a name or a text. Must not know any other part. The codes of protocol
- * answers (RFC 6749 §5.2) are in oauth/errors.ts. A programming mistake is a bare Error.
+ * The convention for errors that Keyturn throws on purpose: a class that extends KeyturnError, with a literal `code`. Callers
+ * distinguish errors by code or class, never by name or message. Must not know any other part. The error codes of responses
+ * (RFC 6749 §5.2) are in oauth/errors.ts. A programming mistake is a bare Error.
  */
 
-/** docs/errors.md says what each means; a test compares both. */
+/** docs/errors.md explains each code; a test compares both lists. */
 export const ERROR_CODES = [
   'usage_error',
   'command_failed',
@@ -37,9 +37,9 @@ export type ErrorCode = (typeof ERROR_CODES)[number]
 
 export interface KeyturnErrorOptions<Detail extends string = string> {
   readonly cause?: unknown
-  /** Why exactly, for operators: it may name hosts and files, and never reaches a client. */
+  /** The exact cause, for operators: it may name hosts and files, and never reaches a client. */
   readonly detail?: Detail | undefined
-  /** What an operator can do about it. */
+  /** What an operator can do about the error. */
   readonly hint?: string | undefined
 }
 

@@ -1,6 +1,5 @@
 /**
- * What counts as this machine. The specifications answer differently for each question, so each answer is a function of
- * its own. Must not know who asks.
+ * Decides what counts as this machine. The specifications differ by purpose, so each purpose has its own function.
  */
 import ipaddr from 'ipaddr.js'
 
@@ -49,7 +48,7 @@ const IP_LITERAL_REDIRECT_URI = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?::([1-9]\d{
 
 /**
  * A redirect URI on a loopback IP literal, without its port: RFC 8252 §7.3 allows any port there, and only there, since
- * an app takes the port that it can get. undefined for every other URI, `localhost` included.
+ * an app listens on whichever port is free. null for every other URI, including `localhost`.
  */
 export function loopbackUriWithoutPort(uri: string): string | null {
   const match = IP_LITERAL_REDIRECT_URI.exec(uri)

@@ -1,9 +1,9 @@
-/** argv → one command. The only file that touches the process: its arguments, environment, streams and exit. */
+/** Runs one command with the arguments of the process. The only file that uses the process: arguments, environment, streams, exit. */
 import { userInfo } from 'node:os'
 import type { Io } from './cli/io.ts'
 import { run } from './cli/run.ts'
 
-/** @param more replaces parts of the machine in crash tests */
+/** @param more replaces parts of `Io`, in crash tests */
 export async function start(more: Partial<Io> = {}): Promise<void> {
   const { stdin, stdout, stderr } = process
   const io: Io = {
@@ -25,7 +25,7 @@ export async function start(more: Partial<Io> = {}): Promise<void> {
   process.exitCode = await run(process.argv.slice(2), io)
 }
 
-/** Asks on standard error, so that standard output has only the result of the command. */
+/** Prompts on standard error, so that standard output contains only the result of the command. */
 async function askSecret(question: string): Promise<string> {
   const { default: password } = await import('@inquirer/password')
   return password(
@@ -36,12 +36,12 @@ async function askSecret(question: string): Promise<string> {
 
 /** The first signal stops the server gracefully. A second one, of either kind, ends the process at once. */
 function stopSignal(): Promise<string> {
-  let asked = false
+  let stopping = false
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (asked) process.exit(1)
-        asked = true
+        if (stopping) process.exit(1)
+        stopping = true
         resolve(signal)
       })
     }

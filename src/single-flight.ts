@@ -1,15 +1,13 @@
-/**
- * One call shared by all concurrent callers. Must not know what is called.
- */
+/** Lets concurrent callers share one call. Must not know what is called. */
 
 export interface SingleFlight<T> {
-  /** Starts the call, or joins the one that is under way. */
+  /** Starts the call, or joins the running one. */
   (): Promise<T>
-  /** Resolves when no call is under way, whether the last one succeeded or failed. */
+  /** Resolves when no call is running, whether the last one succeeded or failed. */
   settled(): Promise<void>
 }
 
-/** Callers that come while `work` is under way get its promise; the next caller after that starts it again. */
+/** Callers that come while `work` is running get its promise. The first caller after that starts it again. */
 export function singleFlight<T>(work: () => Promise<T>): SingleFlight<T> {
   let inFlight: Promise<T> | undefined
   const call = (): Promise<T> => {
@@ -24,7 +22,7 @@ export function singleFlight<T>(work: () => Promise<T>): SingleFlight<T> {
   return Object.assign(call, { settled })
 }
 
-/** Starts `work`, or joins what is under way for the same key, whose `work` is the one that runs. */
+/** Starts `work`, or joins the running call with the same key and ignores `work`. */
 export type SingleFlightByKey<K, T> = (key: K, work: () => Promise<T>) => Promise<T>
 
 export function singleFlightByKey<K, T>(): SingleFlightByKey<K, T> {

@@ -1,6 +1,6 @@
 /**
- * What Keyturn takes from the machine: time, randomness, a log, and fail points for crash tests. Must not know anything about
- * OAuth. Add here what a test needs to control and production takes for granted.
+ * The interfaces to the machine: time, randomness, the log, and fail points for crash tests. Must not know OAuth. Add an interface here
+ * if a test must control something that production takes from the machine.
  */
 import { randomBytes, randomFillSync } from 'node:crypto'
 
@@ -31,7 +31,7 @@ export interface Ages {
 
 export interface Random {
   bytes(size: number): Buffer
-  /** An unguessable identifier of 160 bits, base64url (RFC 6749 §10.10 recommends a probability of guessing of at most 2^-160). */
+  /** An identifier of 160 random bits, base64url (RFC 6749 §10.10: the probability of guessing should be at most 2^-160). */
   id(): string
 }
 
@@ -49,8 +49,8 @@ export interface Logger {
 }
 
 /**
- * Named places between the steps of work that must survive a crash. Production does nothing there; the crash tests kill the
- * process. The names are a closed list, so that a test can visit every one.
+ * Named places between the steps of operations that must survive a crash. Nothing happens there in production; crash tests kill the
+ * process there. The list is closed, so that a test can visit every place.
  */
 export const FAILPOINTS = [
   'start:migrated',
@@ -62,7 +62,7 @@ export const FAILPOINTS = [
   'token:issued',
   'rotate:generated',
   'rotate:committed',
-  'cover:extended',
+  'ring:expiry-stored',
   'master-key:prepared',
   'master-key:committed',
   'master-key:old-kept',
@@ -75,25 +75,25 @@ export const systemClock: Clock = { now: () => Math.floor(Date.now() / 1000) }
 export const systemMonotonic: Monotonic = () => performance.now()
 
 const ID_BYTES = 20
-/** Random bytes are drawn for this many identifiers at once, because a call for each would cost more than the rest of the work. */
-const SUPPLY = 256
+/** Random bytes are generated for this many identifiers at once, because one call for each identifier is much slower. */
+const IDS_PER_FILL = 256
 
 export const systemRandom: Random = {
   bytes: (size) => randomBytes(size),
-  id: supplyOfIds(),
+  id: createIdSource(),
 }
 
-function supplyOfIds(): () => string {
-  const supply = Buffer.alloc(ID_BYTES * SUPPLY)
-  let used = supply.length
+function createIdSource(): () => string {
+  const buffer = Buffer.alloc(ID_BYTES * IDS_PER_FILL)
+  let used = buffer.length
   return () => {
-    if (used === supply.length) {
-      randomFillSync(supply)
+    if (used === buffer.length) {
+      randomFillSync(buffer)
       used = 0
     }
-    const id = supply.toString('base64url', used, used + ID_BYTES)
-    // Erased, so that memory never holds an identifier that was handed out.
-    supply.fill(0, used, used + ID_BYTES)
+    const id = buffer.toString('base64url', used, used + ID_BYTES)
+    // Erased, so that the buffer never contains an identifier that was returned.
+    buffer.fill(0, used, used + ID_BYTES)
     used += ID_BYTES
     return id
   }

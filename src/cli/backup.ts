@@ -1,7 +1,14 @@
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { sameFile, writeWhole } from '../durable-file.ts'
-import { assertSound, copyDatabase, databaseFile, isPostgres, openCopy, sideFiles } from '../store/index.ts'
+import {
+  assertIntegrity,
+  copyDatabase,
+  databaseFile,
+  isPostgres,
+  openCopy,
+  sideFiles,
+} from '../store/index.ts'
 import { type Summary, summarize } from '../store/summary.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { count } from './output.ts'
@@ -32,7 +39,7 @@ async function backup(context: Context, target: string, options: FileOptions): P
   if (context.io.errIsTerminal) context.io.err('copying …')
   const summary = await writeWhole(target, { replace: options.force === true }, async (draft) => {
     copyDatabase(source, draft)
-    assertSound(draft, 'the copy')
+    assertIntegrity(draft, 'the copy')
     return summaryOf(draft)
   }).catch((error) => {
     throw error.code === 'EEXIST'

@@ -181,7 +181,7 @@ function unsafe(safeFrom: EpochSeconds, late: readonly string[], now: EpochSecon
   const names = late.join(', ')
   if (now >= safeFrom) return `not safe to rotate: the next key was not fetched yet by ${names}`
   const until = `not safe to rotate before ${time(safeFrom)} (in ${span(safeFrom - now)})`
-  const cached = 'until then a verifier may hold a JWKS without the next key'
+  const cached = 'until then a verifier may have a JWKS without the next key'
   return late.length === 0 ? `${until}: ${cached}` : `${until}: ${cached}; it was not fetched yet by ${names}`
 }
 

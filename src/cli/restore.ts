@@ -7,7 +7,14 @@ import { DecryptionError } from '../keys/encryption.ts'
 import { masterKeyFile } from '../keys/master-key.ts'
 import { createMasterKeys } from '../keys/master-keys.ts'
 import { type Reader, StoreUnusable } from '../store/db.ts'
-import { assertSound, createStore, holdAlone, openDb, type Store, sideFiles } from '../store/index.ts'
+import {
+  assertIntegrity,
+  createStore,
+  openDb,
+  openFileExclusive,
+  type Store,
+  sideFiles,
+} from '../store/index.ts'
 import { migrationStatus } from '../store/migrate.ts'
 import { type Summary, summarize } from '../store/summary.ts'
 import { systemRandom } from '../system.ts'
@@ -42,7 +49,7 @@ async function restore(context: Context, backup: string, options: FileOptions): 
       copyFileSync(backup, draft)
       // Of a database that was copied as a file, part may be in there.
       if (existsSync(`${backup}-wal`)) copyFileSync(`${backup}-wal`, `${draft}-wal`)
-      assertSound(draft, backup)
+      assertIntegrity(draft, backup)
       const found = await prepare(draft, backup, config)
       if (occupied) aside = putAside(target)
       return found
@@ -60,7 +67,7 @@ async function restore(context: Context, backup: string, options: FileOptions): 
 /** One that is damaged beyond asking is in no use that anybody would miss. */
 function hold(target: string): Reader | null {
   try {
-    return holdAlone(target)
+    return openFileExclusive(target)
   } catch (error) {
     if (error instanceof StoreUnusable) return null
     throw error

@@ -73,7 +73,7 @@ export type Sign = (input: Buffer) => Promise<Buffer>
 export function importPrivateKey(alg: AlgorithmName, pem: string): Sign {
   const { hash, ...options } = algorithms[alg].signing
   const privateKey = createPrivateKey(pem)
-  // Node needs several microseconds more if the key comes in an object with options, so that is used only if there are options.
+  // Node.js takes several microseconds longer for an object with options, so that form is used only if there are options.
   const key = Object.keys(options).length > 0 ? { key: privateKey, ...options } : privateKey
   return (input) =>
     new Promise((resolve, reject) => {

@@ -7,7 +7,7 @@ import { createDataKey, decryptDataKey, fixedDataKeys } from './data-keys.ts'
 import { createMacs } from './macs.ts'
 import { createMasterKeys, type MasterKeys } from './master-keys.ts'
 
-/** Reads the keys only when there is something to sign, because most commands need no key. null if there are none yet. */
+/** The returned function reads the keys when they are first needed, because most commands need none. Resolves with null if there are none yet. */
 export function auditKeys(
   config: Config,
   { dataKeys }: Pick<Store, 'dataKeys'>,
@@ -20,7 +20,7 @@ export function auditKeys(
     const masterKeys = opened
     if (masterKeys.list().length === 0) masterKeys.refresh()
     if (stored.length === 0 || masterKeys.list().length === 0) return null
-    // All of them, because an invalidated data key may have signed the present head.
+    // All data keys, because an invalidated one may have signed the current head.
     const keys = stored.map((row) => createDataKey(row.number, decryptDataKey(masterKeys, row)))
     return createMacs(fixedDataKeys(...keys.reverse()), 'keyturn/audit-head/v1')
   }

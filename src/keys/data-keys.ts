@@ -1,7 +1,7 @@
 /**
  * Data keys: random secrets in the store from which all other keys are derived. They are encrypted under the master key, so
- * a new master key invalidates nothing. Usually there is one. After a rotation of the master key there are two for a while,
- * and what was made with the older one is still valid. Must not know what they are used for.
+ * a new master key invalidates nothing. A store usually has one. After a rotation of the master key it has two for a while, and
+ * values that were made with the older one are still valid. Must not know what data keys are used for.
  */
 import type { KeyObject } from 'node:crypto'
 import { singleFlight } from '../single-flight.ts'
@@ -25,7 +25,7 @@ import type { MasterKey, MasterKeys } from './master-keys.ts'
  * clock differs by a minute, because a node whose view is older than `LEASE_MS` reads the store before it uses a data key.
  */
 export const CURRENT_AFTER: Seconds = 120
-/** How old the view may be when it decides that a value is not valid. */
+/** How old the view may be when a value is accepted or refused. */
 const LEASE_MS = 10_000
 
 export interface DataKey {
@@ -37,15 +37,15 @@ export interface DataKey {
 }
 
 export interface DataKeys {
-  /** For new values that leave the server: every node can read what is made with it. */
+  /** For new values that leave the server. Every node can read values that are made with it. */
   current(): DataKey
-  /** Newest first. What clients and browsers present must have been made with one of these. */
+  /** Newest first. Values that clients and browsers present must have been made with one of these. */
   valid(): readonly DataKey[]
-  /** Newest first. For what the store keeps, which may be older than what is still valid. */
+  /** Newest first. For values in the store, which may have been made with a data key that is not valid any more. */
   all(): readonly DataKey[]
   /** Reads the data keys again if they have changed. */
   sync(): Promise<void>
-  /** Does the same if the view is older than the lease: before a value is refused or accepted. */
+  /** Calls `sync` if the view is older than `LEASE_MS`. Call before a value is accepted or refused. */
   refreshIfStale(): Promise<void> | undefined
 }
 
@@ -58,7 +58,7 @@ interface OpenDataKeysDeps {
   readonly failpoint: ReachFailpoint
 }
 
-/** Creates the first data key if there is none. @param masterKey the one that encrypts it */
+/** Creates the first data key if there is none. @param masterKey encrypts the data key */
 export async function ensureDataKey(deps: OpenDataKeysDeps, masterKey: MasterKey): Promise<void> {
   const { store, clock, random, masterKeys, failpoint } = deps
   if ((await store.dataKeys.list()).length > 0) return
@@ -116,50 +116,50 @@ interface View {
 /** @throws {DecryptionError} if a data key is encrypted under a master key that this process does not have */
 export async function openDataKeys({ store, clock, ages, masterKeys }: OpenDataKeysDeps): Promise<DataKeys> {
   let view = await load(undefined)
-  let seen = ages.mark()
+  let readAt = ages.mark()
 
-  async function load(before: View | undefined): Promise<View> {
-    // The revision is read first, so that a change in between is found by the next read.
+  async function load(previous: View | undefined): Promise<View> {
+    // The revision is read first, so that the next read finds a change that is made in between.
     const { dataKeys: revision } = await store.revisions.read()
-    if (before?.revision === revision) return before
+    if (previous?.revision === revision) return previous
     const rows = [...(await store.dataKeys.list())].reverse()
     if (!rows.some(({ invalidated }) => !invalidated)) throw new Error('the store has no valid data key')
     const stored = new Map(rows.map((row) => [row.number, row]))
     const all = rows.map(
       (row) =>
         // A new master key changes how a data key is encrypted, not the data key.
-        before?.all.find(({ number }) => number === row.number) ??
+        previous?.all.find(({ number }) => number === row.number) ??
         createDataKey(row.number, decryptDataKey(masterKeys, row), row.firstStatusList),
     )
     return { revision, all, stored, valid: all.filter(({ number }) => !stored.get(number)?.invalidated) }
   }
 
-  async function readAgain(): Promise<void> {
+  async function reload(): Promise<void> {
     const startedAt = ages.mark()
     view = await load(view).catch((error) => {
       throw error instanceof StoreUnavailable ? error : new StoreUnavailable(error)
     })
-    seen = startedAt
+    readAt = startedAt
   }
 
-  const sync = singleFlight(readAgain)
+  const sync = singleFlight(reload)
 
   return {
     current() {
       const now = clock.now()
       const { valid, stored } = view
-      // The oldest one if the clock was set back to before all of them.
+      // The oldest one if the clock was set back to a time before all of them.
       const key = valid.find(({ number }) => (stored.get(number)?.currentFrom ?? 0) <= now) ?? valid.at(-1)
       return key as DataKey
     },
     valid: () => view.valid,
     all: () => view.all,
     sync,
-    refreshIfStale: () => (ages.since(seen) > LEASE_MS ? sync() : undefined),
+    refreshIfStale: () => (ages.since(readAt) > LEASE_MS ? sync() : undefined),
   }
 }
 
-/** Data keys that do not change, for what needs no store. @param keys newest first */
+/** Data keys that do not change, for code without a store. @param keys newest first */
 export function fixedDataKeys(...keys: readonly DataKey[]): DataKeys {
   const [newest] = keys
   if (!newest) throw new Error('at least one data key is needed')
@@ -177,40 +177,40 @@ export function findDataKey(keys: readonly DataKey[], id: string): DataKey | und
   return keys.find(({ number }) => String(number) === id)
 }
 
-export const named = (dataKey: DataKey, purpose: DataKeyPurpose): NamedKey => ({
+export const namedKey = (dataKey: DataKey, purpose: DataKeyPurpose): NamedKey => ({
   id: String(dataKey.number),
   key: dataKey.key(purpose),
 })
 
-export const finder =
+export const createFindKey =
   (keys: () => readonly DataKey[], purpose: DataKeyPurpose): FindKey =>
   (id) =>
     findDataKey(keys(), id)?.key(purpose)
 
-/** What a cipher is for, and what error messages call it. */
+/** The purpose of a cipher, and what error messages call the encrypted text. */
 interface CipherUse {
   readonly purpose: DataKeyPurpose
   readonly what: string
 }
 
-/** For what browsers carry: encrypted with the current data key, and decrypted with the valid ones. */
+/** For values that browsers carry: encrypts with the current data key, and decrypts with the valid ones. */
 export function createTransitCipher(
   dataKeys: Pick<DataKeys, 'current' | 'valid'>,
   random: Pick<Random, 'bytes'>,
   { purpose, what }: CipherUse,
 ): Cipher {
-  const current = () => named(dataKeys.current(), purpose)
-  return createCipher({ current, find: finder(dataKeys.valid, purpose) }, random, nouns(what))
+  const current = () => namedKey(dataKeys.current(), purpose)
+  return createCipher({ current, find: createFindKey(dataKeys.valid, purpose) }, random, nouns(what))
 }
 
-/** For what the store keeps: encrypted with the newest data key, and decrypted with all of them. */
+/** For values in the store: encrypts with the newest data key, and decrypts with all data keys. */
 export function createStorageCipher(
   dataKeys: Pick<DataKeys, 'all'>,
   random: Pick<Random, 'bytes'>,
   { purpose, what }: CipherUse,
 ): Cipher {
-  const current = () => named(newestOf(dataKeys), purpose)
-  return createCipher({ current, find: finder(dataKeys.all, purpose) }, random, nouns(what))
+  const current = () => namedKey(newestOf(dataKeys), purpose)
+  return createCipher({ current, find: createFindKey(dataKeys.all, purpose) }, random, nouns(what))
 }
 
 export const newestOf = (dataKeys: Pick<DataKeys, 'all'>): DataKey => dataKeys.all()[0] as DataKey

@@ -1,16 +1,16 @@
 /**
- * Encrypts what must be read again: private keys, data keys, second factors, what a browser carries. Every ciphertext
- * names the key that it was made with. Each purpose has a key of its own, derived by HKDF (RFC 5869) from a master key or
- * from a data key, so that no ciphertext or MAC of one purpose is accepted for another. Must not know where keys are kept.
+ * Encrypts values that must be read again: private keys, data keys, second factors, values that a browser carries. Every ciphertext
+ * names the key that it was made with. Each purpose has its own key, derived by HKDF (RFC 5869) from a master key or from a data
+ * key, so that no ciphertext or MAC of one purpose is accepted for another. Must not know where keys are stored.
  */
 import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, type KeyObject } from 'node:crypto'
 import { KeyturnError } from '../errors.ts'
 import type { Random } from '../system.ts'
 
-/** What is derived from a master key. */
+/** Purposes of keys that are derived from a master key. */
 export type MasterKeyPurpose = 'keyturn/private-keys/v1' | 'keyturn/data-keys/v1' | 'keyturn/master-key-id/v1'
 
-/** What is derived from a data key. */
+/** Purposes of keys that are derived from a data key. */
 export type DataKeyPurpose =
   | 'keyturn/refresh-tokens/v1'
   | 'keyturn/rate-limits/v1'
@@ -51,14 +51,14 @@ export interface Cipher {
   decrypt(context: string, ciphertext: string): string
 }
 
-/** What error messages call the encrypted thing (the context follows), and the key that it is encrypted under (the id follows). */
+/** Words of error messages: the name of the encrypted value (its context follows) and of the key (its id follows). */
 export interface Nouns {
   readonly what: string
   readonly under: 'the master key' | 'the data key'
 }
 
 interface CipherKeys {
-  /** Asked at every call, because keys change while the server runs. */
+  /** Called for every encryption, because keys change while the server runs. */
   readonly current: () => NamedKey
   readonly find: FindKey
 }
@@ -117,7 +117,7 @@ export function keyIdOf(ciphertext: string): string | undefined {
   return partsOf(ciphertext)?.keyId
 }
 
-/** With the context in it, a ciphertext cannot be moved to another row. A key id has no dot, so the two cannot run together. */
+/** Contains the context, so that a ciphertext cannot be moved to another row. A key id has no dot, so the encoding is unambiguous. */
 const associatedData = (keyId: string, context: string): Buffer =>
   Buffer.from(`${FORMAT}.${keyId}.${context}`)
 
@@ -135,7 +135,7 @@ function partsOf(ciphertext: string): Parts | undefined {
   return { keyId, iv, body }
 }
 
-/** Base64url has several spellings of the same bytes. Only the one that `encrypt` writes is accepted. */
+/** Base64url has several encodings of the same bytes. Only the one that `encrypt` writes is accepted. */
 function decodeExactly(text: string | undefined): Buffer | undefined {
   const decoded = Buffer.from(text ?? '', 'base64url')
   return decoded.toString('base64url') === text ? decoded : undefined

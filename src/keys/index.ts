@@ -1,6 +1,6 @@
 /**
- * Puts the keys together: the master key, the data keys and the ring, which every command may need, and on top of them what a
- * server signs with. Must not know tokens or HTTP. A new use of a data key is a purpose in encryption.ts.
+ * Composes the keys: the master key, the data keys and the ring, which every command may need, and the signer of a server. Must not
+ * know tokens or HTTP. A new use of a data key is a purpose in encryption.ts.
  */
 import type { Audit } from '../audit/events.ts'
 import type { AuditLog } from '../audit/log.ts'
@@ -45,15 +45,15 @@ export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Prom
   const firstStart = existing === null && (await store.dataKeys.list()).length === 0
   const masterKeys = createMasterKeys(config, random)
   if (masterKeys.list().length === 0) {
-    makeMasterKey()
+    createFirstMasterKey()
     masterKeys.refresh()
   }
-  // Before anything is encrypted: a key under another master key would break the ring for every node.
+  // Checked before anything is encrypted: a key under another master key would break the ring for every node.
   const masterKey = existing ? masterKeys.inUse(existing) : masterKeys.list()[0]
   if (!masterKey) throw new Error('there is no master key')
   const dataKeyDeps = { store, clock, ages: deps.clusterClock.ages, random, masterKeys, failpoint }
   await ensureDataKey(dataKeyDeps, masterKey)
-  // Before a ring is created, because a ring without readable data keys would be useless.
+  // Opened before a ring is created, because a ring without readable data keys would be useless.
   const dataKeys = await openDataKeys(dataKeyDeps)
   const policy = {
     verifierCache: config.verifierCache,
@@ -65,7 +65,7 @@ export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Prom
   await ensureRing(rotateDeps, choice)
   return { ...rotateDeps, dataKeys, firstStart }
 
-  function makeMasterKey(): void {
+  function createFirstMasterKey(): void {
     if (!firstStart) {
       throw new InvalidMasterKey(
         `${masterKeyFile(config.keysDir)} is missing, and only it decrypts the keys in the database: restore it`,
@@ -77,7 +77,7 @@ export async function openKeys(deps: OpenKeysDeps, choice: KeyChoice = {}): Prom
 }
 
 export interface Signing {
-  /** The ring as this node knows it. */
+  /** This node's view of the ring. */
   readonly ring: LiveRing
   readonly signer: Signer
   /** Who has fetched which version of the JWKS. */

@@ -20,7 +20,7 @@ export interface KnownVerifiers {
   flush(): Promise<void>
 }
 
-/** The endpoint is public, so the number of verifiers is bounded: between two flushes, and in total. */
+/** The endpoint is public, so the number of verifiers is limited: between two flushes, and in total. */
 const MAX_PENDING = 1000
 const MAX_KNOWN = 10_000
 /** A verifier that fetches the same ring version again is stored at most this often. */
@@ -41,10 +41,10 @@ export function createKnownVerifiers({ verifiers, clock, logger }: KnownVerifier
       const [, name, instance] = typeof header === 'string' ? (HEADER.exec(header) ?? []) : []
       if (!name || !instance) return
       const id = `${name};${instance}`
-      const before = written.get(id)
+      const previous = written.get(id)
       const now = clock.now()
-      if (before && before.ringVersion >= ringVersion && now - before.seenAt < MIN_INTERVAL) return
-      if (pending.size >= MAX_PENDING || (!before && written.size >= MAX_KNOWN)) return
+      if (previous && previous.ringVersion >= ringVersion && now - previous.seenAt < MIN_INTERVAL) return
+      if (pending.size >= MAX_PENDING || (!previous && written.size >= MAX_KNOWN)) return
       pending.set(id, { name, instance, ringVersion, seenAt: now })
     },
 
@@ -56,7 +56,7 @@ export function createKnownVerifiers({ verifiers, clock, logger }: KnownVerifier
         await verifiers.record([...batch.values()])
         for (const [id, verifier] of batch) written.set(id, verifier)
       } catch (error) {
-        // They will fetch the JWKS again. Until then they count as behind, which is safe.
+        // The verifiers will fetch the JWKS again. Until then they count as behind, which is safe.
         logger.warn({ err: error }, 'the known verifiers could not be stored')
       }
       const since = clock.now() - RETENTION.verifiers.seconds
@@ -75,7 +75,7 @@ export async function behind(
   return known.filter((verifier) => verifier.ringVersion < nextKey(ring).publishedIn)
 }
 
-/** Each name once, because an operator looks for a service and not for a process. */
+/** The names without duplicates, because an operator looks for a service and not for a process. */
 export function namesOf(verifiers: readonly KnownVerifier[]): string[] {
   return [...new Set(verifiers.map(({ name }) => name))]
 }

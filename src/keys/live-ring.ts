@@ -9,7 +9,7 @@ import type { Ring, RingKey, RingStore } from '../store/contracts/ring.ts'
 import { StoreUnavailable } from '../store/db.ts'
 import type { Ages, Clock, EpochSeconds, ReachFailpoint, Seconds } from '../system.ts'
 import type { MasterKeys } from './master-keys.ts'
-import * as law from './ring.ts'
+import * as ringRules from './ring.ts'
 import { decryptTested } from './self-test.ts'
 import type { SigningKey } from './sign-compact.ts'
 
@@ -23,7 +23,7 @@ export const LEASE_MS = 10_000
  * The expiry of a token is stored before the token is signed. Storing a little more than needed makes that one write a minute
  * instead of one for each token. A retiring key stays in the JWKS at most this much longer.
  */
-const COVER_AHEAD: Seconds = 60
+const EXPIRY_MARGIN: Seconds = 60
 
 interface View {
   readonly ring: Ring
@@ -36,10 +36,10 @@ export interface LiveRing {
   /** Reads the ring again if it has changed. Called at every poll, and whenever the view is too old. */
   sync(): Promise<void>
   ring(): Ring
-  /** The JWKS as served; `cacheControl` depends on the time. */
+  /** The JWKS for responses. `cacheControl` depends on the time. */
   jwks(): { body: string; etag: string; cacheControl: string; version: number }
   /**
-   * Returns the key that signs a token which expires at `expiresAt`. By then the store knows how long the key is needed.
+   * Returns the key for signing a token that expires at `expiresAt`, after that expiry has been stored with the key.
    * @throws {StoreUnavailable} if the view is too old and cannot be renewed, or the expiry cannot be stored
    */
   signingKey(expiresAt: EpochSeconds): Promise<SigningKey>
@@ -50,7 +50,7 @@ export interface LiveRingDeps {
   readonly clock: Clock
   readonly ages: Ages
   readonly masterKeys: Pick<MasterKeys, 'privateKeys'>
-  readonly policy: law.RingPolicy
+  readonly policy: ringRules.RingPolicy
   readonly failpoint: ReachFailpoint
 }
 
@@ -58,54 +58,54 @@ export interface LiveRingDeps {
 export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<LiveRing> {
   const { store, clock, ages, policy, failpoint } = deps
   let view = await load(first, undefined)
-  // A next key that does not work is reported at the start, not when it becomes active and its predecessor is gone.
-  await importKey(law.nextKey(first), undefined)
+  // A next key that does not work is reported at the start, and not when it becomes active and the old key has been erased.
+  await importKey(ringRules.nextKey(first), undefined)
   let seenAt = ages.mark()
-  /** kid → the latest expiry of a token of this key that is stored. */
-  const covered = new Map<string, EpochSeconds>()
-  const coverOnce = singleFlightByKey<string, boolean>()
+  /** kid → the latest token expiry that is stored with the key. */
+  const storedExpiry = new Map<string, EpochSeconds>()
+  const storeExpiryOnce = singleFlightByKey<string, boolean>()
 
-  async function load(ring: Ring, held: SigningKey | undefined): Promise<View> {
-    const body = JSON.stringify(law.jwks(ring))
+  async function load(ring: Ring, loaded: SigningKey | undefined): Promise<View> {
+    const body = JSON.stringify(ringRules.jwks(ring))
     return {
       ring,
       body,
       etag: `"${createHash('sha256').update(body).digest('base64url')}"`,
-      signing: await importKey(law.activeKey(ring), held),
+      signing: await importKey(ringRules.activeKey(ring), loaded),
     }
   }
 
-  async function importKey(active: RingKey, held: SigningKey | undefined): Promise<SigningKey> {
-    if (active.kid === held?.kid) return held
-    return decryptTested(active, deps.masterKeys)
+  async function importKey(key: RingKey, loaded: SigningKey | undefined): Promise<SigningKey> {
+    if (key.kid === loaded?.kid) return loaded
+    return decryptTested(key, deps.masterKeys)
   }
 
-  async function readAgain(): Promise<void> {
-    const asked = ages.mark()
+  async function reload(): Promise<void> {
+    const startedAt = ages.mark()
     const { ring: version } = await store.revisions.read()
     if (version !== view.ring.version) {
       const ring = await store.ring.read()
-      if (!ring) throw new StoreUnavailable(new Error('the key ring is gone'))
-      const known = new Set(ring.keys.map((key) => key.kid))
+      if (!ring) throw new StoreUnavailable(new Error('the store has no key ring'))
+      const kids = new Set(ring.keys.map((key) => key.kid))
       // The private key in memory is dropped together with the view. If the new key cannot be decrypted, the node continues with
       // its last good view for as long as the lease allows.
       view = await load(ring, view.signing).catch((error) => {
         throw new StoreUnavailable(error)
       })
-      for (const kid of covered.keys()) if (!known.has(kid)) covered.delete(kid)
+      for (const kid of storedExpiry.keys()) if (!kids.has(kid)) storedExpiry.delete(kid)
     }
-    seenAt = asked
+    seenAt = startedAt
   }
 
-  const sync = singleFlight(readAgain)
+  const sync = singleFlight(reload)
 
   /** One write for all requests that wait for the same key. False if the key is no longer published. */
-  function cover(kid: string, expiresAt: EpochSeconds): Promise<boolean> {
-    return coverOnce(kid, async () => {
-      const until = expiresAt + COVER_AHEAD
+  function storeExpiry(kid: string, expiresAt: EpochSeconds): Promise<boolean> {
+    return storeExpiryOnce(kid, async () => {
+      const until = expiresAt + EXPIRY_MARGIN
       const published = await store.ring.extendTokensUntil(kid, until)
-      if (published) covered.set(kid, Math.max(until, covered.get(kid) ?? 0))
-      failpoint('cover:extended')
+      if (published) storedExpiry.set(kid, Math.max(until, storedExpiry.get(kid) ?? 0))
+      failpoint('ring:expiry-stored')
       return published
     })
   }
@@ -119,15 +119,15 @@ export async function openLiveRing(deps: LiveRingDeps, first: Ring): Promise<Liv
       body: view.body,
       etag: view.etag,
       version: view.ring.version,
-      cacheControl: law.cacheControl(view.ring, clock.now(), policy),
+      cacheControl: ringRules.cacheControl(view.ring, clock.now(), policy),
     }),
 
     async signingKey(expiresAt) {
       for (;;) {
         while (ages.since(seenAt) > LEASE_MS) await sync()
         const { signing } = view
-        if ((covered.get(signing.kid) ?? 0) >= expiresAt) return signing
-        if (!(await cover(signing.kid, expiresAt))) await sync()
+        if ((storedExpiry.get(signing.kid) ?? 0) >= expiresAt) return signing
+        if (!(await storeExpiry(signing.kid, expiresAt))) await sync()
       }
     },
   }

@@ -1,6 +1,6 @@
-/** MACs of values that others keep in the clear. Every MAC names its data key. Must not know what the values mean. */
+/** MACs of values that leave the server unencrypted. Every MAC names its data key. Must not know what the values mean. */
 import { createHmac, type KeyObject, timingSafeEqual } from 'node:crypto'
-import { type DataKeys, finder, named } from './data-keys.ts'
+import { createFindKey, type DataKeys, namedKey } from './data-keys.ts'
 import type { DataKeyPurpose } from './encryption.ts'
 
 export interface Macs {
@@ -10,24 +10,24 @@ export interface Macs {
   verify(text: string, mac: string): boolean
 }
 
-const SHAPE = /^v1\.(\d{1,9})\.([\w-]{43})$/
+const FORMAT = /^v1\.(\d{1,9})\.([\w-]{43})$/
 
 export function createMacs(dataKeys: Pick<DataKeys, 'current' | 'valid'>, purpose: DataKeyPurpose): Macs {
-  const find = finder(dataKeys.valid, purpose)
+  const find = createFindKey(dataKeys.valid, purpose)
   return {
     create(text) {
-      const { id, key } = named(dataKeys.current(), purpose)
+      const { id, key } = namedKey(dataKeys.current(), purpose)
       return `v1.${id}.${macOf(key, id, text)}`
     },
     verify(text, mac) {
-      const [, id = '', given = ''] = SHAPE.exec(mac) ?? []
+      const [, id = '', digest = ''] = FORMAT.exec(mac) ?? []
       const key = find(id)
-      // As text, because base64url has several spellings of the same bytes.
-      return key !== undefined && timingSafeEqual(Buffer.from(given), Buffer.from(macOf(key, id, text)))
+      // Compared as text, because base64url has several encodings of the same bytes.
+      return key !== undefined && timingSafeEqual(Buffer.from(digest), Buffer.from(macOf(key, id, text)))
     },
   }
 }
 
-/** The key id is authenticated too. It has no dot, so it cannot run into the text. */
+/** The key id is authenticated too. It has no dot, so the encoding is unambiguous. */
 export const macOf = (key: KeyObject, id: string, text: string): string =>
   createHmac('sha256', key).update(`${id}.${text}`).digest('base64url')

@@ -1,5 +1,5 @@
 /**
- * The files that hold master keys. Each file is created once, exclusively, and is never readable by others. A new key replaces
+ * The files that contain master keys. Each file is created once, exclusively, and is never readable by others. A new key replaces
  * the current one only when the store is encrypted under it, and then the old key is kept.
  */
 import { linkSync, mkdirSync, readFileSync, renameSync, statSync } from 'node:fs'
@@ -36,7 +36,7 @@ export function readMasterKey(keysDir: string, which: WhichKey = 'current'): Buf
   try {
     const stat = statSync(file)
     if (!stat.isFile()) throw new InvalidMasterKey(`${file} is not a file`)
-    // Like ssh: a key that others can read is not secret, and continuing would hide that.
+    // As in ssh, a key that others can read is refused, because it is not secret.
     if ((stat.mode & 0o077) !== 0) {
       throw new InvalidMasterKey(`${file} can be read by others: chmod 600 ${file}`)
     }
@@ -51,7 +51,7 @@ export function readMasterKey(keysDir: string, which: WhichKey = 'current'): Buf
     return parse(text.trim())
   } catch {
     throw new InvalidMasterKey(
-      `${file} is damaged: it must hold 32 bytes in base64url; restore it from a backup`,
+      `${file} is damaged: it must contain 32 bytes in base64url; restore it from a backup`,
     )
   }
 }
@@ -73,8 +73,8 @@ export function createMasterKey(
     return key
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    const theirs = code === 'EEXIST' ? readMasterKey(keysDir, which) : null
-    if (theirs) return theirs
+    const existing = code === 'EEXIST' ? readMasterKey(keysDir, which) : null
+    if (existing) return existing
     throw new InvalidMasterKey(`${file} cannot be created (${code})`, error)
   }
 }
@@ -82,24 +82,24 @@ export function createMasterKey(
 /** Gives the current key a second name, under which it stays. A file that already has that name must hold the same key. */
 export function keepOld(keysDir: string): void {
   const [file, old] = [masterKeyFile(keysDir), masterKeyFile(keysDir, 'old')]
-  const kept = readMasterKey(keysDir, 'old')
-  if (kept) {
-    if (readMasterKey(keysDir)?.equals(kept)) return
-    throw new InvalidMasterKey(`${old} holds another key and is not overwritten: move it away`)
+  const existingOld = readMasterKey(keysDir, 'old')
+  if (existingOld) {
+    if (readMasterKey(keysDir)?.equals(existingOld)) return
+    throw new InvalidMasterKey(`${old} contains another key and is not overwritten: move it away`)
   }
-  attempt(old, () => linkSync(file, old))
+  orInvalid(old, () => linkSync(file, old))
   syncToDisk(keysDir)
 }
 
-/** The next key replaces the current one, in one step. */
+/** Replaces the current key by the next one, in one step. */
 export function promoteNext(keysDir: string): void {
   const file = masterKeyFile(keysDir)
-  attempt(file, () => renameSync(masterKeyFile(keysDir, 'next'), file))
-  // Otherwise, after a power cut, the database could be encrypted under a key whose file name never reached the disk.
+  orInvalid(file, () => renameSync(masterKeyFile(keysDir, 'next'), file))
+  // Without this, a power failure could lose the new name of the key that the database is encrypted under.
   syncToDisk(keysDir)
 }
 
-function attempt(file: string, work: () => void): void {
+function orInvalid(file: string, work: () => void): void {
   try {
     work()
   } catch (error) {

@@ -26,7 +26,7 @@ export interface MasterKey {
   readonly key: Buffer
 }
 
-/** Encrypts with a given master key and decrypts with whichever the text names. */
+/** Encrypts with a given master key, and decrypts with the one that the text names. */
 interface MasterKeyCipher {
   encrypt(masterKey: MasterKey, context: string, plaintext: string): string
   /** @throws {DecryptionError} */
@@ -38,7 +38,7 @@ export interface MasterKeys {
   list(): readonly MasterKey[]
   readonly privateKeys: MasterKeyCipher
   readonly dataKeys: MasterKeyCipher
-  /** The master key that the private keys of a ring are encrypted under. @throws {DecryptionError} if it is not here */
+  /** The master key that the private keys of a ring are encrypted under. @throws {DecryptionError} if this process does not have it */
   inUse(ring: Ring): MasterKey
   /** Reads the files again if they have changed and the keys come from files. */
   refresh(): void
@@ -54,7 +54,7 @@ interface MasterKeySource {
 const PRIVATE_KEYS: Nouns = { what: 'the private key', under: 'the master key' }
 const DATA_KEYS: Nouns = { what: 'the data key', under: 'the master key' }
 
-/** Of a derived value, so that an id is no digest of the master key itself. */
+/** Computed from a derived key, so that the id is not a digest of the master key itself. */
 export function masterKeyId(masterKey: Uint8Array): string {
   return deriveKey(masterKey, 'keyturn/master-key-id/v1').export().toString('base64url').slice(0, 12)
 }
@@ -63,16 +63,16 @@ export function masterKeyId(masterKey: Uint8Array): string {
 export function createMasterKeys(source: MasterKeySource, random: Pick<Random, 'bytes'>): MasterKeys {
   const folder = source.masterKey ? null : source.keysDir
   let stamp = ''
-  let held: readonly MasterKey[] = []
+  let loaded: readonly MasterKey[] = []
   const derived = new Map<string, KeyObject>()
   read()
 
   function read(): void {
-    // The next key first: while both are read, the next key can become the current one, and never the reverse.
+    // The next key is read first: between the two reads, the next key can become the current one, but not the reverse.
     const next = source.masterKeyNext ?? (folder === null ? null : readNext(folder))
     const current = source.masterKey ?? (folder === null ? null : readMasterKey(folder))
     const keys = [current, next].filter((key) => key !== null)
-    held = keys
+    loaded = keys
       .filter((key, i) => i === 0 || !keys[0]?.equals(key))
       .map((key) => ({ key, id: masterKeyId(key) }))
   }
@@ -80,27 +80,27 @@ export function createMasterKeys(source: MasterKeySource, random: Pick<Random, '
   function refresh(): void {
     if (folder === null) return
     try {
-      const seen = stampOf(folder)
-      if (seen === stamp) return
-      const before = held
+      const newStamp = stampOf(folder)
+      if (newStamp === stamp) return
+      const previous = loaded
       read()
-      // A running server drops a key only when the key that it held as the next one has replaced it. If a file was deleted or
-      // exchanged by hand, the server keeps its keys, and the next start reports the problem.
-      const [now] = held
-      if (!now || !before.some(isSame(now)))
-        held = [...held, ...before.filter((key) => !held.some(isSame(key)))]
-      stamp = seen
+      // A running server drops a key only after the next key has replaced it. If a file was deleted or replaced by hand, the server
+      // keeps its keys, and the next start reports the problem.
+      const [current] = loaded
+      if (!current || !previous.some(hasIdOf(current)))
+        loaded = [...loaded, ...previous.filter((key) => !loaded.some(hasIdOf(key)))]
+      stamp = newStamp
     } catch {
-      // The same holds if a file cannot be read.
+      // If a file cannot be read, the server keeps its keys too.
     }
   }
 
-  /** Another process may have encrypted the text under a master key that was put into the folder a moment ago. */
+  /** Reads the files again for an unknown id: another process may have encrypted the text under a new master key. */
   function find(id: string): MasterKey | undefined {
-    const known = held.find((key) => key.id === id)
+    const known = loaded.find((key) => key.id === id)
     if (known) return known
     refresh()
-    return held.find((key) => key.id === id)
+    return loaded.find((key) => key.id === id)
   }
 
   function keyFor(purpose: MasterKeyPurpose, { id, key }: MasterKey): KeyObject {
@@ -123,20 +123,20 @@ export function createMasterKeys(source: MasterKeySource, random: Pick<Random, '
   })
 
   return {
-    list: () => held,
+    list: () => loaded,
     privateKeys: cipherFor('keyturn/private-keys/v1', PRIVATE_KEYS),
     dataKeys: cipherFor('keyturn/data-keys/v1', DATA_KEYS),
     inUse(ring) {
-      // The next key too, because a damaged active key must not keep an administrator from replacing it.
-      const named = [activeKey(ring), nextKey(ring)].map(({ kid, encryptedPrivateKey: text }) => ({
+      // The next signing key is used if the active one is damaged, so that an administrator can still replace the damaged key.
+      const candidates = [activeKey(ring), nextKey(ring)].map(({ kid, encryptedPrivateKey: text }) => ({
         kid,
         id: keyIdOf(text ?? ''),
       }))
-      for (const { id } of named) {
+      for (const { id } of candidates) {
         const masterKey = id === undefined ? undefined : find(id)
         if (masterKey) return masterKey
       }
-      const { kid, id } = named.find((key) => key.id !== undefined) ?? { kid: named[0]?.kid }
+      const { kid, id } = candidates.find((key) => key.id !== undefined) ?? { kid: candidates[0]?.kid }
       const name = `${PRIVATE_KEYS.what} ${kid}`
       if (id === undefined) throw new DecryptionError(name, 'the text is damaged')
       throw missingKey(name, PRIVATE_KEYS.under, id)
@@ -145,7 +145,7 @@ export function createMasterKeys(source: MasterKeySource, random: Pick<Random, '
   }
 }
 
-const isSame = (one: MasterKey) => (other: MasterKey) => one.id === other.id
+const hasIdOf = (a: MasterKey) => (b: MasterKey) => a.id === b.id
 
 /** If neither file can be read, the error is about the current key. @throws {InvalidMasterKey} */
 function readNext(keysDir: string): Buffer | null {

@@ -1,23 +1,23 @@
 /**
- * The laws of the key ring, as pure functions of (ring, now, policy). Owns every decision about keys; must not
- * know the store, the network, or what a private key looks like beyond the text it is encrypted to.
+ * The rules of the key ring, as pure functions of (ring, now, policy). Makes every decision about signing keys. Must not know the
+ * store or the network, or read a private key.
  */
 import type { Ring, RingKey } from '../store/contracts/ring.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 
 export interface RingPolicy {
-  /** The longest any verifier may hold a JWKS. */
+  /** The longest time that any verifier uses a cached JWKS. */
   readonly verifierCache: Seconds
-  /** Age at which the active key is replaced by itself; null: never. */
+  /** The age at which the active key is rotated automatically; null for never. */
   readonly keyRotation: Seconds | null
-  /** Upper bound of the JWKS's `max-age`. */
+  /** The upper bound of the JWKS's `max-age`. */
   readonly jwksMaxAge: Seconds
 }
 
-/** How far a verifier's clock may be behind ours: a key stays this much longer than its last token. */
+/** How far a verifier's clock may be behind the server's. A key stays in the JWKS this much longer than its last token. */
 export const SKEW: Seconds = 60
 
-/** A key as it is made, before it has a place in a ring. */
+/** A new key, before it is in a ring. */
 export interface NewKey {
   readonly kid: string
   readonly alg: string
@@ -25,16 +25,16 @@ export interface NewKey {
   readonly encryptedPrivateKey: string
 }
 
-/** The first ring has its next key from the start: no JWKS without it will ever have been served. */
+/** The first ring contains its next key from the start, so that no JWKS without it was ever served. */
 export function createRing(active: NewKey, next: NewKey, now: EpochSeconds): Ring {
   return {
     version: 1,
     createdAt: now,
-    keys: [{ ...asNext(active, 1, now), state: 'active', signsFrom: now }, asNext(next, 1, now)],
+    keys: [{ ...toNextKey(active, 1, now), state: 'active', signsFrom: now }, toNextKey(next, 1, now)],
   }
 }
 
-function asNext(key: NewKey, version: number, now: EpochSeconds): RingKey {
+function toNextKey(key: NewKey, version: number, now: EpochSeconds): RingKey {
   return {
     kid: key.kid,
     alg: key.alg,
@@ -51,7 +51,7 @@ function asNext(key: NewKey, version: number, now: EpochSeconds): RingKey {
   }
 }
 
-/** Exactly one key is active, always; a ring without one is no ring. */
+/** A ring always has exactly one active key. */
 export function activeKey(ring: Ring): RingKey {
   return only(ring, 'active')
 }
@@ -71,14 +71,14 @@ export function isPublished(key: RingKey): boolean {
   return key.state === 'next' || key.state === 'active' || key.state === 'retiring'
 }
 
-/** When a retiring key's last token has expired everywhere; null while it is not known. */
+/** When a key leaves or has left the JWKS; null if that is not known yet. */
 export function leavesAt(key: RingKey): EpochSeconds | null {
   if (key.leftAt !== null) return key.leftAt
   if (key.state !== 'retiring') return null
   return Math.max(key.tokensUntil, key.stoppedAt ?? 0) + SKEW
 }
 
-/** From when no verifier can hold a JWKS without the next key. */
+/** The time from which no verifier can have a cached JWKS without the next key. */
 export function safeFrom(ring: Ring, policy: Pick<RingPolicy, 'verifierCache'>): EpochSeconds {
   const { publishedAt, publishedIn } = nextKey(ring)
   return publishedIn === 1 ? publishedAt : publishedAt + policy.verifierCache
@@ -88,7 +88,7 @@ export function isSafe(ring: Ring, now: EpochSeconds, policy: Pick<RingPolicy, '
   return now >= safeFrom(ring, policy)
 }
 
-/** When the ring will rotate by itself: when the active key is old enough, and not before it is safe. */
+/** When the ring rotates automatically: when the active key is old enough, and not before it is safe. null for never. */
 export function automaticRotationAt(ring: Ring, policy: RingPolicy): EpochSeconds | null {
   if (policy.keyRotation === null) return null
   const due = (activeKey(ring).signsFrom ?? ring.createdAt) + policy.keyRotation
@@ -97,7 +97,7 @@ export function automaticRotationAt(ring: Ring, policy: RingPolicy): EpochSecond
 
 export type Plan = { readonly action: 'none' } | { readonly action: 'retire' } | { readonly action: 'rotate' }
 
-/** What a serving node should do now, if it is the first to get there. */
+/** The action that is due. The first node that gets to it performs it. */
 export function plan(ring: Ring, now: EpochSeconds, policy: RingPolicy): Plan {
   if (dueToLeave(ring, now).length > 0) return { action: 'retire' }
   const rotation = automaticRotationAt(ring, policy)
@@ -110,51 +110,51 @@ function dueToLeave(ring: Ring, now: EpochSeconds): RingKey[] {
   )
 }
 
-/** next → active → retiring; the private key of the retiring key is erased in the same step. */
-export function rotate(ring: Ring, fresh: NewKey, now: EpochSeconds): Ring {
+/** next → active → retiring. The private key of the retiring key is erased in the same step. */
+export function rotate(ring: Ring, newNext: NewKey, now: EpochSeconds): Ring {
   const keys = ring.keys.map((key): RingKey => {
     if (key.state === 'active')
       return { ...key, state: 'retiring', stoppedAt: now, encryptedPrivateKey: null }
     if (key.state === 'next') return { ...key, state: 'active', signsFrom: now }
     return key
   })
-  return changed(ring, keys, fresh, now)
+  return nextVersion(ring, keys, newNext, now)
 }
 
-/** Takes expired keys out of the JWKS. */
+/** Removes retiring keys whose last token has expired from the JWKS. */
 export function retire(ring: Ring, now: EpochSeconds): Ring {
   const due = new Set(dueToLeave(ring, now).map((key) => key.kid))
   const keys = ring.keys.map(
     (key): RingKey =>
       due.has(key.kid) ? { ...key, state: 'retired', leftAt: now, encryptedPrivateKey: null } : key,
   )
-  return changed(ring, keys, null, now)
+  return nextVersion(ring, keys, null, now)
 }
 
 /**
- * A compromised key leaves at once. If it was the active one, the next key, which verifiers already hold, takes
- * over; `fresh` becomes the new next key. It is needed unless the key was retiring.
+ * Removes a compromised key from the JWKS immediately. If it was the active key, the next key becomes active, and verifiers already
+ * have it. `newNext` becomes the new next key; it is null only if the key was retiring.
  */
-export function revoke(ring: Ring, kid: string, fresh: NewKey | null, now: EpochSeconds): Ring {
-  const bad = ring.keys.find((key) => key.kid === kid)
-  if (!bad || !isPublished(bad)) throw new Error(`${kid} is not in the JWKS`)
+export function revoke(ring: Ring, kid: string, newNext: NewKey | null, now: EpochSeconds): Ring {
+  const target = ring.keys.find((key) => key.kid === kid)
+  if (!target || !isPublished(target)) throw new Error(`${kid} is not in the JWKS`)
   const keys = ring.keys.map((key): RingKey => {
-    if (key === bad) {
+    if (key === target) {
       const stoppedAt = key.state === 'active' ? now : key.stoppedAt
       return { ...key, state: 'revoked', stoppedAt, leftAt: now, encryptedPrivateKey: null }
     }
-    if (key.state === 'next' && bad.state === 'active') return { ...key, state: 'active', signsFrom: now }
+    if (key.state === 'next' && target.state === 'active') return { ...key, state: 'active', signsFrom: now }
     return key
   })
-  return changed(ring, keys, fresh, now)
+  return nextVersion(ring, keys, newNext, now)
 }
 
-function changed(ring: Ring, keys: readonly RingKey[], fresh: NewKey | null, now: EpochSeconds): Ring {
+function nextVersion(ring: Ring, keys: readonly RingKey[], newNext: NewKey | null, now: EpochSeconds): Ring {
   const version = ring.version + 1
-  return { ...ring, version, keys: fresh ? [...keys, asNext(fresh, version, now)] : keys }
+  return { ...ring, version, keys: newNext ? [...keys, toNextKey(newNext, version, now)] : keys }
 }
 
-/** When the JWKS will change by itself; null if nothing is foreseen. */
+/** The time of the next automatic change of the JWKS; null if none is scheduled. */
 export function nextChange(ring: Ring, policy: RingPolicy): EpochSeconds | null {
   const leaving = ring.keys.filter((key) => key.state === 'retiring').map((key) => leavesAt(key))
   const times = [...leaving, automaticRotationAt(ring, policy)].filter((time) => time !== null)
@@ -162,8 +162,8 @@ export function nextChange(ring: Ring, policy: RingPolicy): EpochSeconds | null 
 }
 
 /**
- * `Cache-Control` of the JWKS. Never longer than to the next change; and after a revocation `no-cache` for as
- * long as any cache may still hold the bad key, so that a client that asks through a cache gets the new set.
+ * `Cache-Control` of the JWKS. `max-age` never reaches past the next change. After a revocation it is `no-cache` as long as any cache
+ * may still have the revoked key, so that a verifier that fetches through a cache gets the new set.
  */
 export function cacheControl(ring: Ring, now: EpochSeconds, policy: RingPolicy): string {
   const revokedRecently = ring.keys.some(
@@ -175,7 +175,7 @@ export function cacheControl(ring: Ring, now: EpochSeconds, policy: RingPolicy):
   return `public, max-age=${Math.max(0, age)}`
 }
 
-/** RFC 7517 §5: public members only, each key with the one algorithm it is for (RFC 8725 §3.1). */
+/** The JWK Set (RFC 7517 §5): public members only, and each key with its one algorithm (RFC 8725 §3.1). */
 export function jwks(ring: Ring): { keys: Record<string, string>[] } {
   return {
     keys: ring.keys

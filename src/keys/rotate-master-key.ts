@@ -1,8 +1,7 @@
 /**
- * Moves the store to another master key: everything that is encrypted under the old one is encrypted under the new one, in
- * one commit. A new data key comes with it, because someone who has the old master key and an old copy of the database also
+ * Moves the store to another master key: re-encrypts everything that is encrypted under the old one, in one commit. A new data key comes with it, because someone who has the old master key and an old copy of the database also
  * has the old data key. The old data key stays valid as long as something depends on it. Must not know where master keys are
- * kept.
+ * stored.
  */
 import type { Audit } from '../audit/events.ts'
 import type { DataKeyStore, Dependents, StoredDataKey } from '../store/contracts/data-keys.ts'
@@ -22,7 +21,7 @@ interface RotateMasterKeyDeps {
 }
 
 /**
- * @returns how many private keys and data keys were encrypted again; 0 if the store is under `to` already
+ * @returns how many private keys and data keys were re-encrypted; 0 if the store is already encrypted under `to`
  * @throws {DecryptionError} if anything cannot be decrypted; then nothing was changed
  */
 export async function rotateMasterKey(
@@ -77,9 +76,9 @@ export async function rotateMasterKey(
   }
 }
 
-/** Nodes that learn late of a new data key have stopped using the old one for new values by then. */
-const LATE: Seconds = 60
-/** What browsers carry, and blocks of status indices that are in use, have expired by then. */
+/** How long after a new data key becomes current a slow node may still use the old one for new values. */
+const NODE_DELAY: Seconds = 60
+/** After this time, values that browsers carry and blocks of status indices in use have expired. */
 const MIN_VALIDITY: Seconds = 7200
 
 export interface OldDataKey extends Dependents {
@@ -110,7 +109,7 @@ async function describe(
   next: StoredDataKey,
   now: EpochSeconds,
 ): Promise<OldDataKey> {
-  const all = await store.dependents(next.number, next.currentFrom + LATE, now)
+  const all = await store.dependents(next.number, next.currentFrom + NODE_DELAY, now)
   // Refresh tokens and recovery codes of an invalidated data key are refused, so they do not need it.
   const dependents = invalidated ? { ...all, sessions: 0, recoveryCodes: 0 } : all
   const needed = Object.values(dependents).some((count) => count > 0)
@@ -128,9 +127,9 @@ async function removeUnused(
   deps: Pick<PruneDataKeysDeps, 'store' | 'clock' | 'audit' | 'flush'>,
 ): Promise<void> {
   for (const { number, unused } of await oldDataKeys(deps)) {
-    // What depends on a data key is counted for all older ones too.
+    // `unused` covers all older data keys too, so that nothing older is unused if this one is in use.
     if (!unused) return
-    // One node does it. If that node dies, another one does it an hour later.
+    // One node deletes the data key. If that node is killed, another node deletes it an hour later.
     if (!(await deps.store.singleUse.claim(`data-key-removal:${number}`, deps.clock.now() + CHECK_EVERY)))
       return
     // The event is written first, so that the head of the audit log is signed with a data key that stays.
@@ -140,7 +139,7 @@ async function removeUnused(
   }
 }
 
-/** Counting what depends on an old data key takes time, so it is not done at every run. */
+/** Counting the dependents of an old data key takes time, so it is not done at every run. */
 const CHECK_EVERY: Seconds = 3600
 
 interface PruneDataKeysDeps extends ReadDeps {
@@ -152,8 +151,8 @@ interface PruneDataKeysDeps extends ReadDeps {
 }
 
 /**
- * What remains to be done after a rotation of the master key: second factors that late nodes have encrypted with the old
- * data key are encrypted with the new one, and then the old data key is deleted.
+ * Completes a rotation of the master key: re-encrypts second factors that slow nodes have encrypted with the old data key, and
+ * deletes the old data key when nothing depends on it.
  */
 export function createPruneDataKeys(deps: PruneDataKeysDeps): () => Promise<void> {
   let checkedAt = Number.NEGATIVE_INFINITY

@@ -1,6 +1,6 @@
 /**
- * Carries out what `ring.ts` decides: generates a key outside any transaction, then compares and swaps. A node that loses a
- * race reads the ring again; it does not fail, and it does not add a second key for the same occasion.
+ * Carries out the decisions of `ring.ts`: generates a key outside any transaction, then replaces the ring by compare-and-swap. A node
+ * that loses a race reads the ring again. It does not fail, and it does not add a second key.
  */
 import type { Audit } from '../audit/events.ts'
 import { KeyturnError } from '../errors.ts'
@@ -18,7 +18,7 @@ import {
 } from './algorithms.ts'
 import { behind, namesOf } from './known-verifiers.ts'
 import type { MasterKey, MasterKeys } from './master-keys.ts'
-import * as law from './ring.ts'
+import * as ringRules from './ring.ts'
 import { decryptTested } from './self-test.ts'
 
 export interface RotateDeps {
@@ -28,7 +28,7 @@ export interface RotateDeps {
   readonly generateKey: GenerateKey
   readonly audit: Audit
   readonly failpoint: ReachFailpoint
-  readonly policy: law.RingPolicy
+  readonly policy: ringRules.RingPolicy
 }
 
 export interface KeyChoice {
@@ -37,17 +37,17 @@ export interface KeyChoice {
   readonly bits?: number
 }
 
-/** The rotation was refused: some verifier may still hold a JWKS without the next key. */
+/** The rotation was refused: a verifier may still have a cached JWKS without the next key. */
 export class RotationUnsafe extends KeyturnError<'rotation_unsafe'> {
-  /** From when no verifier can hold a JWKS without the next key, as far as time alone tells. */
+  /** The time from which no verifier can have a cached JWKS without the next key, judged by cache lifetimes alone. */
   readonly safeFrom: EpochSeconds
-  /** Names of verifiers that were last given a JWKS without it. */
+  /** Names of verifiers that last fetched a JWKS without the next key. */
   readonly behind: readonly string[]
   constructor(safeFrom: EpochSeconds, behind: readonly string[] = []) {
     const names = behind.length === 0 ? '' : `; not fetched yet by ${behind.join(', ')}`
     super(
       'rotation_unsafe',
-      `a verifier may hold a JWKS without the next key until ${new Date(safeFrom * 1000).toISOString()}${names}`,
+      `a verifier may have a JWKS without the next key until ${new Date(safeFrom * 1000).toISOString()}${names}`,
     )
     this.safeFrom = safeFrom
     this.behind = behind
@@ -65,16 +65,16 @@ export class KeyNotFound extends KeyturnError<'key_not_found'> {
 export async function ensureRing(deps: RotateDeps, choice: KeyChoice = {}): Promise<Ring> {
   const existing = await deps.store.ring.read()
   if (existing) return existing
-  const [active, next] = await Promise.all([makePair(deps, choice), makePair(deps, choice)])
+  const [active, next] = await Promise.all([generatePair(deps, choice), generatePair(deps, choice)])
   const [masterKey] = deps.masterKeys.list()
   if (!masterKey) throw new Error('there is no master key')
-  const keys = [encrypted(deps, masterKey, active), encrypted(deps, masterKey, next)] as const
-  const ring = law.createRing(...keys, deps.clock.now())
+  const keys = [encryptPair(deps, masterKey, active), encryptPair(deps, masterKey, next)] as const
+  const ring = ringRules.createRing(...keys, deps.clock.now())
   if (await deps.store.ring.create(ring)) {
     deps.failpoint('start:ring')
     deps.audit('keys.created', { actor: 'keyturn', kid: active.kid })
   }
-  // Another node may have been first. Its order is the store's, so that every node serves the same bytes from the start.
+  // Read again, because another node may have been first, and so that every node serves the keys in the order of the store.
   return readRing(deps)
 }
 
@@ -87,30 +87,30 @@ export interface RotateOptions extends KeyChoice {
 /**
  * One step: next → active → retiring, and a new next key.
  * @throws {RotationUnsafe} unless forced, and then nothing has changed
- * @throws {DecryptionError} | {KeyMismatch} if the next key cannot sign; the active key continues to sign
+ * @throws {DecryptionError | KeyMismatch} if the next key cannot sign; the active key continues to sign
  */
 export async function rotateRing(deps: RotateDeps, options: RotateOptions): Promise<Ring> {
   return rotateFrom(deps, await readRing(deps), options)
 }
 
 async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions): Promise<Ring> {
-  const from = law.activeKey(first).kid
+  const previousKid = ringRules.activeKey(first).kid
   await assertSafe(deps, first, options)
-  const fresh = await makePair(deps, like(first, options))
+  const newPair = await generatePair(deps, sameKind(first, options))
   deps.failpoint('rotate:generated')
   for (;;) {
     const ring = await readRing(deps)
-    // Another process has rotated in the meantime, so the requested rotation has happened.
-    if (law.activeKey(ring).kid !== from) return ring
+    // Another process has rotated concurrently, so the requested rotation has happened.
+    if (ringRules.activeKey(ring).kid !== previousKid) return ring
     await assertSafe(deps, ring, options)
-    await decryptTested(law.nextKey(ring), deps.masterKeys)
-    const newKey = encrypted(deps, deps.masterKeys.inUse(ring), fresh)
-    const rotated = law.rotate(ring, newKey, deps.clock.now())
+    await decryptTested(ringRules.nextKey(ring), deps.masterKeys)
+    const newKey = encryptPair(deps, deps.masterKeys.inUse(ring), newPair)
+    const rotated = ringRules.rotate(ring, newKey, deps.clock.now())
     if (await deps.store.ring.replace(ring, rotated)) {
       deps.failpoint('rotate:committed')
       deps.audit('keys.rotated', {
         actor: options.actor,
-        kid: law.activeKey(rotated).kid,
+        kid: ringRules.activeKey(rotated).kid,
         ...(options.force ? { reason: 'forced' } : {}),
       })
       return rotated
@@ -122,14 +122,14 @@ async function rotateFrom(deps: RotateDeps, first: Ring, options: RotateOptions)
 async function assertSafe(deps: RotateDeps, ring: Ring, options: RotateOptions): Promise<void> {
   if (options.force) return
   const now = deps.clock.now()
-  const late = namesOf(await behind(deps.store.verifiers, ring, now))
-  if (late.length === 0 && law.isSafe(ring, now, deps.policy)) return
-  throw new RotationUnsafe(law.safeFrom(ring, deps.policy), late)
+  const behindNames = namesOf(await behind(deps.store.verifiers, ring, now))
+  if (behindNames.length === 0 && ringRules.isSafe(ring, now, deps.policy)) return
+  throw new RotationUnsafe(ringRules.safeFrom(ring, deps.policy), behindNames)
 }
 
 /**
- * @throws {KeyNotFound} if it is unknown or has left the JWKS already
- * @throws {DecryptionError} | {KeyMismatch} if it is active and the next key cannot take over
+ * @throws {KeyNotFound} if the key is unknown or has left the JWKS
+ * @throws {DecryptionError | KeyMismatch} if the key is active and the next key cannot sign
  */
 export async function revokeKey(
   deps: RotateDeps,
@@ -137,18 +137,20 @@ export async function revokeKey(
   options: KeyChoice & { actor: string },
 ): Promise<Ring> {
   const first = await readRing(deps)
-  const bad = first.keys.find((key) => key.kid === kid)
-  if (!bad || !law.isPublished(bad)) throw new KeyNotFound(kid)
+  const target = first.keys.find((key) => key.kid === kid)
+  if (!target || !ringRules.isPublished(target)) throw new KeyNotFound(kid)
   // A retiring key already has a successor and never needs another one.
-  const fresh = bad.state === 'retiring' ? null : await makePair(deps, like(first, options))
+  const newPair = target.state === 'retiring' ? null : await generatePair(deps, sameKind(first, options))
   for (;;) {
     const ring = await readRing(deps)
-    const now = ring.keys.find((key) => key.kid === kid)
-    if (!now || !law.isPublished(now)) return ring
-    if (now.state === 'active') await decryptTested(law.nextKey(ring), deps.masterKeys)
+    const current = ring.keys.find((key) => key.kid === kid)
+    if (!current || !ringRules.isPublished(current)) return ring
+    if (current.state === 'active') await decryptTested(ringRules.nextKey(ring), deps.masterKeys)
     const successor =
-      now.state === 'retiring' || fresh === null ? null : encrypted(deps, deps.masterKeys.inUse(ring), fresh)
-    const revoked = law.revoke(ring, kid, successor, deps.clock.now())
+      current.state === 'retiring' || newPair === null
+        ? null
+        : encryptPair(deps, deps.masterKeys.inUse(ring), newPair)
+    const revoked = ringRules.revoke(ring, kid, successor, deps.clock.now())
     if (await deps.store.ring.replace(ring, revoked)) {
       deps.audit('keys.revoked', { actor: options.actor, kid })
       return revoked
@@ -157,18 +159,18 @@ export async function revokeKey(
 }
 
 /**
- * Does what is due by the clock; the first node that gets to it does it. Returns whether the ring has changed, now or since it
- * was `seen`.
+ * Performs the rotation or retirement that is due, unless another node was first. Returns whether the ring has changed since
+ * `lastRead`.
  */
 export async function maintainRing(
   deps: RotateDeps,
-  seen: Ring,
+  lastRead: Ring,
   now: EpochSeconds = deps.clock.now(),
 ): Promise<boolean> {
-  if (law.plan(seen, now, deps.policy).action === 'none') return false
-  // Read again, because otherwise two nodes that see the same thing due would both do it, one after the other.
+  if (ringRules.plan(lastRead, now, deps.policy).action === 'none') return false
+  // Read again, so that two nodes that find a rotation due do not both rotate, one after the other.
   const ring = await readRing(deps)
-  switch (law.plan(ring, now, deps.policy).action) {
+  switch (ringRules.plan(ring, now, deps.policy).action) {
     case 'none':
       return true
     case 'retire':
@@ -184,7 +186,7 @@ export async function maintainRing(
 }
 
 async function retireDue(deps: RotateDeps, ring: Ring, now: EpochSeconds): Promise<void> {
-  const retired = law.retire(ring, now)
+  const retired = ringRules.retire(ring, now)
   if (!(await deps.store.ring.replace(ring, retired))) return
   for (const { kid, state, leftAt } of retired.keys) {
     if (leftAt === now && state === 'retired') deps.audit('keys.retired', { actor: 'keyturn', kid })
@@ -197,13 +199,13 @@ async function readRing({ store }: RotateDeps): Promise<Ring> {
   return ring
 }
 
-const makePair = (
+const generatePair = (
   { generateKey }: RotateDeps,
   { alg = DEFAULT_ALGORITHM, bits = DEFAULT_BITS }: KeyChoice,
 ): Promise<KeyPair> => generateKey(alg, bits)
 
-/** @param masterKey that of the ring that the key goes into; it may have changed since the key was generated */
-function encrypted({ masterKeys }: RotateDeps, masterKey: MasterKey, pair: KeyPair): law.NewKey {
+/** @param masterKey the master key of the ring that the key is added to; it may have changed since the key was generated */
+function encryptPair({ masterKeys }: RotateDeps, masterKey: MasterKey, pair: KeyPair): ringRules.NewKey {
   const { kid, alg, publicJwk, privatePem } = pair
   return {
     kid,
@@ -213,9 +215,9 @@ function encrypted({ masterKeys }: RotateDeps, masterKey: MasterKey, pair: KeyPa
   }
 }
 
-/** Unless another choice is given, the new key has the algorithm and the size of the next key. */
-function like(ring: Ring, choice: KeyChoice): KeyChoice {
-  const next = law.nextKey(ring)
+/** The algorithm and the size of the next key, unless another choice is given. */
+function sameKind(ring: Ring, choice: KeyChoice): KeyChoice {
+  const next = ringRules.nextKey(ring)
   const bits = choice.bits ?? bitsOf(next.publicJwk)
   const alg = choice.alg ?? (isAlgorithm(next.alg) ? next.alg : DEFAULT_ALGORITHM)
   return bits === undefined ? { alg } : { alg, bits }

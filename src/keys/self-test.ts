@@ -15,7 +15,7 @@ class KeyMismatch extends KeyturnError<'key_mismatch'> {
 /**
  * Imports the private key of a ring key. It signs and verifies once before it is used, so that every issued token verifies
  * with the JWKS.
- * @param pem what should be its private key
+ * @param pem the private key
  * @throws {KeyMismatch}
  */
 export async function importTested({ kid, alg, publicJwk }: RingKey, pem: string): Promise<SigningKey> {
@@ -30,7 +30,7 @@ export async function importTested({ kid, alg, publicJwk }: RingKey, pem: string
   }
 }
 
-/** @throws {DecryptionError} | {KeyMismatch} */
+/** @throws {DecryptionError | KeyMismatch} */
 export async function decryptTested(
   key: RingKey,
   { privateKeys }: Pick<MasterKeys, 'privateKeys'>,

@@ -19,7 +19,7 @@ export async function signCompact(
   return `${input}.${signature.toString('base64url')}`
 }
 
-/** A node signs few types of token with few keys, so the same headers are needed again and again. */
+/** A node signs few types of tokens with few keys, so few headers are encoded again and again. */
 const encoded = new LRUCache<string, string>({ max: 16 })
 
 function protectedHeader(alg: string, typ: string, kid: string): string {

@@ -18,12 +18,12 @@ export interface Signer {
    */
   sign(typ: string, claims: JWTPayload & { exp: EpochSeconds }): Promise<string>
 
-  /** Whether this server signed it with a key that is still in the JWKS, and it has not expired. */
+  /** Checks that this server signed the token with a key that is still in the JWKS, and that the token has not expired. */
   verify(token: string, expected: { typ: string; issuer: string; now: EpochSeconds }): Promise<VerifiedJwt>
 
   /**
-   * The claims of an ID token that this server has ever signed, also with a key that has left the JWKS since. They are a hint
-   * about the user and prove nothing (OIDC Core §3.1.2.2, RP-Initiated Logout §2). null if the key was revoked.
+   * The claims of an ID token that this server has signed, even if its key has left the JWKS since. They are a hint about the user
+   * and prove nothing (OIDC Core §3.1.2.2, RP-Initiated Logout §2). null if the token is not such an ID token or its key was revoked.
    */
   verifyHint(idToken: string): Promise<JWTPayload | null>
 }
@@ -35,7 +35,7 @@ const MAX_HINT_LENGTH = 8192
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
 
-export function createSigner(ring: LiveRing, ownIssuer: string): Signer {
+export function createSigner(ring: LiveRing, issuer: string): Signer {
   let keySet: { etag: string; get: ReturnType<typeof createLocalJWKSet> } | undefined
 
   function currentKeys() {
@@ -75,9 +75,9 @@ export function createSigner(ring: LiveRing, ownIssuer: string): Signer {
         if (protectedHeader.typ !== HINT_TYPE) return null
         const claims = JSON.parse(decoder.decode(payload)) as JWTPayload
         const { iss, sub, aud, exp, iat } = claims
-        const whole =
+        const complete =
           typeof sub === 'string' && aud !== undefined && typeof exp === 'number' && typeof iat === 'number'
-        return iss === ownIssuer && whole ? claims : null
+        return iss === issuer && complete ? claims : null
       } catch {
         return null
       }
@@ -85,9 +85,11 @@ export function createSigner(ring: LiveRing, ownIssuer: string): Signer {
   }
 }
 
-/** The public keys of retired keys are still in the ring. The private key of a revoked one may be known to anyone. */
+/** Accepts retired keys, which are still in the ring, but not revoked keys, whose private key may be known to attackers. */
 function importHintKey(keys: readonly RingKey[], kid: string | undefined, alg: string) {
-  const key = keys.find((one) => one.kid === kid && one.alg === alg && one.state !== 'revoked')
+  const key = keys.find(
+    (candidate) => candidate.kid === kid && candidate.alg === alg && candidate.state !== 'revoked',
+  )
   if (!key) throw new Error('no such key')
   return importJWK(key.publicJwk, key.alg)
 }

@@ -16,7 +16,7 @@ export function createLogger({ level, pretty, destination }: LogOptions): PinoLo
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    // Not pino's `redact`: it walks its list of paths for every line, which cost more than the rest of the line.
+    // Instead of pino's `redact`, which walks its list of paths for every line and takes longer than the rest of the line.
     formatters: { log: (fields: object) => withoutSecrets(fields) as Record<string, unknown> },
     serializers: {
       err: errorForLog,

@@ -1,6 +1,6 @@
 /**
- * Removes secrets from what is logged, wherever an object contains them. The last line of defence: no code logs secrets on
- * purpose. Must not know pino, or where lines go. A new kind of secret is a name in the list below.
+ * Removes secrets from logged objects. The last line of defence: no code logs secrets on purpose. Must not know pino, or where lines
+ * are written. A new kind of secret is a name in `SECRETS`.
  */
 
 const SECRETS: ReadonlySet<string> = new Set([
@@ -18,12 +18,12 @@ const SECRETS: ReadonlySet<string> = new Set([
   'code_verifier',
 ])
 
-/** Deeper than anything that is logged. A limit, because an object may contain itself. */
+/** Deeper than any logged object. Needed because an object may contain itself. */
 const MAX_DEPTH = 6
 
 /**
- * Returns the value without the members that have these names: the value itself if it has none, which is nearly always the case,
- * and otherwise a copy. Looks into plain objects and arrays. Other objects have a serializer that says what is logged.
+ * Returns the value itself if it contains no secrets, as it nearly always does not; otherwise a copy without them. Searches plain
+ * objects and arrays. For other objects, a serializer determines what is logged.
  */
 export function withoutSecrets(value: object, depth = 0): object {
   if (depth > MAX_DEPTH) return {}

@@ -1,7 +1,7 @@
 /**
- * Where log lines go. Never blocks the event loop, never throws, never keeps the process from exiting. Pino's own destination
- * crashes the process when the disk is full, and at exit it waits for ever for a reader that is gone. Must not know what a line
- * says.
+ * Writes log lines. Never blocks the event loop, never throws, and never keeps the process from exiting. Pino's own destination
+ * crashes the process when the disk is full, and at exit it waits forever for a reader that is gone. Must not know what a line
+ * contains.
  */
 import { openSync, write } from 'node:fs'
 
@@ -12,7 +12,7 @@ export interface Sink {
 /** Bytes of lines that wait for a slow reader or for disk space. Later lines are dropped. */
 export const MAX_WAITING_BYTES = 4_194_304
 const RETRY_MS = 20
-/** Failed attempts after which the process no longer waits with its exit. */
+/** After this many failed attempts, waiting lines no longer delay the exit of the process. */
 const MAX_RETRIES = 25
 
 /**

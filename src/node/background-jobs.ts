@@ -1,5 +1,5 @@
 /**
- * The background jobs of a serving node, and what each of them does. Must not know when a job is run: change-poller.ts runs the
+ * Creates the background jobs of a node. Must not know when a job is run: change-poller.ts runs the
  * jobs and has their intervals. A new job is a member of `BackgroundJobs`, its work below and a line in change-poller.ts.
  */
 import { createReencryptFactors } from '../accounts/reencrypt-factors.ts'
@@ -23,13 +23,13 @@ export interface BackgroundJobs {
   poll(): Promise<void>
   /** Records in the store that this node is alive, if that is due. */
   heartbeat(): Promise<void>
-  /** Begins to deliver the logout tokens that are due, and waits for none of them. */
+  /** Starts delivering the logout tokens that are due, without waiting for the deliveries. */
   deliverLogouts(): Promise<void>
-  /** Rotates and retires keys that are due. */
+  /** Rotates and retires signing keys that are due. */
   maintainKeys(): Promise<void>
-  /** Deletes what has expired, in small batches; ends early when it is stopped. */
+  /** Deletes expired rows in small batches. Stops early when `stop` is called. */
   prune(): Promise<void>
-  /** Ends what the jobs have begun. */
+  /** Stops deliveries and pruning, and removes the node from the list of nodes. */
   stop(): Promise<void>
 }
 
@@ -91,8 +91,8 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
     },
     async prune() {
       const retention = config.auditRetention
-      // With retention off, every row that an earlier setting kept has expired. Otherwise the conservative time decides, because
-      // deleted rows cannot be restored if the clock was wrong.
+      // With retention off, all rows that were written under an earlier setting are deleted. Otherwise the conservative time
+      // applies, because deleted rows cannot be restored if the clock was wrong.
       const auditEnd =
         retention === null ? Number.POSITIVE_INFINITY : clusterClock.conservativeNow() - retention
       await prune(store, clock, [[auditLog, auditEnd]], () => stopping)
@@ -101,7 +101,7 @@ export function createBackgroundJobs(deps: BackgroundJobsDeps): BackgroundJobs {
     async stop() {
       stopping = true
       await outbox.stop()
-      // An unreachable store may be the reason for the stop. The node then counts as gone a little later.
+      // The store may be unreachable. Then the node is listed until its heartbeat times out.
       await heartbeat.leave().catch(() => {})
     },
   }

@@ -1,6 +1,6 @@
 /**
- * Opens what every command needs, from the settings: the store, the cluster's clock and the audit trail. Must not know what a
- * server does with them; server.ts does. The keys are opened on top, by `openKeys` of src/keys.
+ * Opens what every command needs: the store, the cluster clock and the audit trail. Must not know what a server does with them.
+ * `openKeys` of src/keys opens the keys on top of it.
  */
 import type { ConcurrencyLimits } from '../accounts/concurrency-limiter.ts'
 import type { Audit } from '../audit/events.ts'
@@ -31,7 +31,7 @@ import { type Tracing, untraced } from '../tracing/tracing.ts'
 import { type ClusterClock, createClusterClock } from './cluster-clock.ts'
 import type { NodeInfo } from './heartbeat.ts'
 
-/** What the process takes from the machine and from outside. Tests replace what they need to control. */
+/** Dependencies on the machine and the network. Tests replace those that they need to control. */
 export interface System {
   readonly logger: Logger
   readonly clock?: Clock
@@ -58,14 +58,14 @@ export interface Base {
   readonly failpoint: ReachFailpoint
   readonly generateKey: GenerateKey
   readonly audit: Audit
-  /** The copy of the audit trail that the store keeps. */
+  /** The copy of the audit trail in the store. */
   readonly auditLog: AuditLog
   readonly store: Store
-  /** Why the store cannot be used, in words for the log; null if it can. */
+  /** Why the store cannot be used, for the log; null if it can. */
   readonly storeProblem: () => Promise<string | null>
 }
 
-/** Audit events that a node keeps in memory while the store is away. A command records only its own few events. */
+/** Audit rows that a node keeps in memory while the store is unavailable. A command has only a few events and no limit. */
 export const MAX_WAITING_EVENTS = 10_000
 
 export const databaseOptions = (config: Config): OpenOptions => ({
@@ -73,7 +73,7 @@ export const databaseOptions = (config: Config): OpenOptions => ({
   timeout: config.databaseTimeout,
 })
 
-/** @throws {StoreUnusable} | {StoreUnavailable} */
+/** @throws {StoreUnusable | StoreUnavailable} */
 export async function openBase(config: Config, system: System, mode: MigrationMode): Promise<Base> {
   const { random = systemRandom, failpoint = noFailpoint, logger, metrics, tracing = untraced } = system
   const db = monitorDb(
@@ -114,7 +114,7 @@ export async function openBase(config: Config, system: System, mode: MigrationMo
   }
 }
 
-/** Writes what is left of the audit trail, and closes the store. */
+/** Writes the remaining audit rows, and closes the store. */
 export async function closeBase({ auditLog, store }: Base, logger: Logger): Promise<void> {
   await auditLog.flush('all').catch((error) => {
     // Not thrown: the command has done its work, and the events are in the log.
@@ -123,7 +123,7 @@ export async function closeBase({ auditLog, store }: Base, logger: Logger): Prom
   await store.db.close()
 }
 
-/** A clock that a test sets replaces every clock: the machine's, the monotonic one and the store's. */
+/** If a test sets a clock, it replaces all clocks: the machine's, the monotonic clock and the store's. */
 function openClusterClock(system: System, db: Db): Promise<ClusterClock> {
   const { clock: machine = systemClock, logger } = system
   const isReal = machine === systemClock

@@ -1,7 +1,6 @@
 /**
- * Runs the background jobs of a serving node, and says how often: reads what other processes have changed, records a heartbeat,
- * delivers logout tokens, maintains the keys, and prunes. Where the store notifies nodes of changes, the poller reads them at
- * once. Must not know what a job does; background-jobs.ts does.
+ * Runs the background jobs of a node at their intervals: reading the changes of other processes, heartbeats, logout tokens, key
+ * maintenance and pruning. If the store notifies of changes, the poller reads them immediately. Must not know what a job does.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { singleFlight } from '../single-flight.ts'
@@ -9,11 +8,11 @@ import type { ChangeListener, Changes } from '../store/db.ts'
 import type { Logger } from '../system.ts'
 import type { BackgroundJobs } from './background-jobs.ts'
 
-/** Between two polls of a store that does not notify of changes. */
+/** Interval of polls if the store does not notify of changes. */
 const POLL_INTERVAL_MS = 250
-/** Between two polls of a store that notifies of changes, because a notification can be lost. */
+/** Interval of polls if the store notifies of changes: a notification can be lost. */
 export const LISTENING_POLL_INTERVAL_MS = 750
-/** After the poll that follows a notification, so that many notifications at once cost a few polls. */
+/** Pause after a poll that a notification caused, so that many notifications at once cause few polls. */
 const DEBOUNCE_MS = 25
 const MAINTAIN_KEYS_INTERVAL_MS = 1000
 export const PRUNE_INTERVAL_MS = 60_000
@@ -21,14 +20,14 @@ export const PRUNE_INTERVAL_MS = 60_000
 type JobName = Exclude<keyof BackgroundJobs, 'stop'>
 
 export interface ChangePoller {
-  /** Resolves when the running jobs have ended. */
+  /** Resolves when the running jobs have finished. */
   stop(): Promise<void>
-  /** null while polling works; otherwise what does not, in words. */
+  /** Why the node cannot serve, for the log; null while polling works. */
   problem(): string | null
 }
 
 export interface ChangePollerOptions {
-  /** Subscribes to changes, where the store can notify. */
+  /** Subscribes to changes, if the store can notify. */
   readonly changes?: ((listener: ChangeListener) => Changes) | undefined
   /** Milliseconds between two runs. */
   readonly intervals?: {
@@ -51,7 +50,7 @@ export function startChangePoller(
   let debounce: Promise<unknown> = Promise.resolve()
   let pollQueued = false
   let timer: NodeJS.Timeout | undefined
-  // Maintains the keys right after the start, because something may have become due while no server was running.
+  // The first run maintains the keys, because a rotation may have become due while no server was running.
   let sinceMaintained = MAINTAIN_KEYS_INTERVAL_MS
   let sincePruned = 0
   const prune = singleFlight(() => attempt('prune'))
@@ -74,7 +73,7 @@ export function startChangePoller(
     await attempt('deliverLogouts')
   }
 
-  async function round(waited: number): Promise<void> {
+  async function runDueJobs(waited: number): Promise<void> {
     await poll()
     sinceMaintained += waited
     sincePruned += waited
@@ -84,13 +83,13 @@ export function startChangePoller(
     }
     if (sincePruned >= (intervals.prune ?? PRUNE_INTERVAL_MS)) {
       sincePruned = 0
-      // Beside the other jobs: after a long time without a server it takes minutes.
+      // Not awaited: after a long time without a server, pruning takes minutes.
       prune()
     }
   }
 
-  /** Runs one thing after the other. */
-  function inTurn(work: () => Promise<void>): Promise<void> {
+  /** Runs the work after all earlier work. */
+  function enqueue(work: () => Promise<void>): Promise<void> {
     running = running.then(work)
     return running
   }
@@ -99,7 +98,7 @@ export function startChangePoller(
     clearTimeout(timer)
     if (stopped) return
     const wait = listening ? intervals.listeningPoll : intervals.poll
-    timer = setTimeout(() => inTurn(() => round(wait)).finally(schedule), wait)
+    timer = setTimeout(() => enqueue(() => runDueJobs(wait)).finally(schedule), wait)
     timer.unref()
   }
 
@@ -107,7 +106,7 @@ export function startChangePoller(
   function onChange(): void {
     if (pollQueued || stopped) return
     pollQueued = true
-    inTurn(async () => {
+    enqueue(async () => {
       await debounce
       pollQueued = false
       if (stopped) return
@@ -118,13 +117,13 @@ export function startChangePoller(
 
   const subscription = changes?.({
     onChange,
-    onStateChange(state, why) {
+    onStateChange(state, cause) {
       listening = state === 'listening'
       const interval = `the store is polled every ${listening ? intervals.listeningPoll : intervals.poll} ms`
       if (listening) logger.info(`the store notifies of changes; ${interval}`)
       else if (state === 'lost')
-        logger.warn({ err: why }, `notifications of changes are interrupted; ${interval}`)
-      else logger.info({ err: why }, `this store does not notify of changes; ${interval}`)
+        logger.warn({ err: cause }, `notifications of changes are interrupted; ${interval}`)
+      else logger.info({ err: cause }, `this store does not notify of changes; ${interval}`)
       schedule()
     },
   })
@@ -139,7 +138,7 @@ export function startChangePoller(
       await jobs.stop()
       await prune.settled()
     },
-    // Only polling counts: without it the node is of no use. Other failures are for the operator to read in the log.
+    // Only polling counts, because a node that cannot poll cannot serve. Other failures are logged.
     problem: () => (failing.has('poll') ? 'the store cannot be polled' : null),
   }
 }

@@ -1,17 +1,17 @@
 /**
- * The time that all nodes agree on, and what to do about clocks that are wrong. Nodes that share a store go by the store's
- * clock: what one node writes (the expiry of a code, the time of a refresh) another node reads, and the clocks of machines may
- * differ by more than these times allow. Must not know what time is used for.
+ * The time that all nodes agree on, and the detection of wrong clocks. Nodes that share a store use the store's clock: one node reads
+ * times that another node has written (the expiry of a code, the time of a refresh), and the clocks of machines may differ by more
+ * than these times tolerate. Must not know what the time is used for.
  */
 import type { Ages, Clock, EpochSeconds, Logger, Monotonic } from '../system.ts'
 
 export interface ClusterClock {
-  /** The time for everything that is stored, signed or checked. */
+  /** The clock for everything that is stored, signed or checked. */
   readonly clock: Clock
   readonly ages: Ages
   /**
-   * Lower bound on the time, for irreversible actions. After a jump ahead it stays behind by the jump until that much time has
-   * really passed, at most for a day.
+   * Lower bound on the time, for irreversible actions. After the clock has jumped ahead, it stays behind by the jump until that much
+   * time has passed on the monotonic clock, at most for a day.
    */
   conservativeNow(): EpochSeconds
   /** Reads the clocks again; called by the change poller. @throws {StoreUnavailable} */
@@ -45,8 +45,8 @@ export async function createClusterClock(deps: ClusterClockDeps): Promise<Cluste
 }
 
 /**
- * Ages by both clocks of the machine, whichever says more. Both count the time that a process was frozen; only the clock that
- * can be set counts the time that the machine slept.
+ * An age is the larger of the ages by the machine's two clocks. Both count the time while a process is frozen; only the clock that
+ * can be set counts the time while the machine sleeps.
  */
 export const createAges = (machine: Clock, monotonic: Monotonic): Ages => ({
   mark: () => ({ at: machine.now(), monotonic: monotonic() }),
@@ -54,9 +54,9 @@ export const createAges = (machine: Clock, monotonic: Monotonic): Ages => ({
 })
 
 export const CLOCK_READ_INTERVAL_MS = 5000
-/** An answer may be wrong by half of the time that it took. Slower answers are used only if there is no better one. */
+/** A response may be wrong by half of its round-trip time. Slower responses are used only if there is no better one. */
 const PROMPT_MS = 1000
-/** Difference between the machine's clock and the store's from which it is logged. */
+/** If the machine's clock and the store's differ by at least this much, the difference is logged. */
 export const TOLERATED_CLOCK_DIFFERENCE = 5
 const SLEEP_MS = 2000
 
@@ -64,7 +64,7 @@ interface SharedClock extends Clock {
   poll(): Promise<void>
 }
 
-/** The store's clock, which goes on by the machine's monotonic clock between two answers of the store. */
+/** The store's clock. Between two readings, the machine's monotonic clock advances it. */
 async function createSharedClock(
   deps: ClusterClockDeps & { storeTime: () => Promise<number>; ages: Ages },
 ): Promise<SharedClock> {
@@ -75,9 +75,9 @@ async function createSharedClock(
 
   async function read() {
     const sent = monotonic()
-    const theirs = await storeTime()
+    const storeMs = await storeTime()
     const at = monotonic()
-    return { at, time: theirs + (at - sent) / 2, prompt: at - sent < PROMPT_MS }
+    return { at, time: storeMs + (at - sent) / 2, prompt: at - sent < PROMPT_MS }
   }
 
   const now = () => Math.floor((sample.time + monotonic() - sample.at) / 1000)
@@ -97,19 +97,19 @@ async function createSharedClock(
   return {
     now,
     async poll() {
-      // Sooner after a sleep or a jump, which the monotonic clock does not notice.
+      // After the machine slept or its clock jumped, the store's clock is read sooner: the monotonic clock does not notice either.
       const slept = ages.since(readAt) - (monotonic() - readAt.monotonic) > SLEEP_MS
       if (ages.since(readAt) < CLOCK_READ_INTERVAL_MS && !slept) return
       const mark = ages.mark()
-      const next = await read()
-      if (next.prompt || slept || !sample.prompt) sample = next
+      const newSample = await read()
+      if (newSample.prompt || slept || !sample.prompt) sample = newSample
       readAt = mark
       compare()
     },
   }
 }
 
-/** A difference that no gradual correction of a clock makes. */
+/** A gradual correction of a clock never causes a difference as large as this. */
 export const CLOCK_JUMP = 30
 export const MAX_CLOCK_LAG = 86_400
 
@@ -118,16 +118,16 @@ function createJumpDetector({
   monotonic,
   logger,
 }: Pick<ClusterClockDeps, 'monotonic' | 'logger'> & { clock: Clock }) {
-  let seen = { at: clock.now(), monotonic: monotonic() }
+  let last = { at: clock.now(), monotonic: monotonic() }
   let lag = 0
   let until = 0
 
   return {
-    /** By how much the conservative time is behind the clock. */
+    /** How far the conservative time is behind the clock. */
     lag(): number {
       const now = { at: clock.now(), monotonic: monotonic() }
-      const jump = Math.round(now.at - seen.at - (now.monotonic - seen.monotonic) / 1000)
-      seen = now
+      const jump = Math.round(now.at - last.at - (now.monotonic - last.monotonic) / 1000)
+      last = now
       if (now.monotonic >= until) lag = 0
       if (Math.abs(jump) >= CLOCK_JUMP) {
         lag = Math.min(MAX_CLOCK_LAG, Math.max(0, lag + jump))

@@ -1,13 +1,13 @@
 /**
- * What a serving node records about itself in the store, so that an operator sees every node from anywhere. Nothing depends on
- * it: nodes share their work by what they find in the store, whichever other nodes there are.
+ * Records in the store that this node is running, so that an operator sees all nodes. Nodes do not coordinate their work by
+ * heartbeats.
  */
 import type { LiveRing } from '../keys/live-ring.ts'
 import type { MasterKeys } from '../keys/master-keys.ts'
 import { NODE_TIMEOUT, type NodeStore, type ServingNode } from '../store/contracts/nodes.ts'
 import type { Clock, EpochSeconds, Random, Seconds } from '../system.ts'
 
-/** Between two heartbeats: a node counts as gone when it has missed six (NODE_TIMEOUT). */
+/** A node counts as gone when it has missed six heartbeats (NODE_TIMEOUT). */
 export const HEARTBEAT_INTERVAL: Seconds = 5
 
 /** Where the process runs. */
@@ -17,7 +17,7 @@ export interface NodeInfo {
 }
 
 export interface Heartbeat {
-  /** Records a heartbeat if one is due: after the interval, or at once when the ring or the master keys have changed. */
+  /** Records a heartbeat if the interval has passed, or if the ring or the master keys have changed. */
   beat(): Promise<void>
   /** Removes the node from the list. */
   leave(): Promise<void>
@@ -43,10 +43,10 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
     async beat() {
       const now = clock.now()
       const ringVersion = ring.ring().version
-      const held = masterKeys.list().map(({ id }) => id)
-      const changed = last?.ringVersion !== ringVersion || last.masterKeys.join() !== held.join()
+      const masterKeyIds = masterKeys.list().map(({ id }) => id)
+      const changed = last?.ringVersion !== ringVersion || last.masterKeys.join() !== masterKeyIds.join()
       if (last && !changed && Math.abs(now - last.seenAt) < HEARTBEAT_INTERVAL) return
-      const row = { ...self, ringVersion, masterKeys: held, seenAt: now }
+      const row = { ...self, ringVersion, masterKeys: masterKeyIds, seenAt: now }
       await nodes.record(row)
       last = row
     },
@@ -58,5 +58,5 @@ export function createHeartbeat(deps: HeartbeatDeps): Heartbeat {
   }
 }
 
-/** The node has sent a heartbeat lately. A node whose clock is ahead of ours counts as serving. */
+/** Whether the node has sent a heartbeat recently. A heartbeat in the future counts as recent. */
 export const isServing = ({ seenAt }: ServingNode, now: EpochSeconds): boolean => now - seenAt < NODE_TIMEOUT

@@ -1,18 +1,18 @@
-/** Deletes rows that expired or ended long enough ago, table by table. How long that is stands in `store/retention.ts`. */
+/** Deletes rows whose retention (`store/retention.ts`) has ended, table by table. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Store } from '../store/index.ts'
 import { PRUNABLE, type Prunable, RETENTION } from '../store/retention.ts'
 import { type Clock, type EpochSeconds, systemMonotonic } from '../system.ts'
 
-/** Rows in a batch. SQLite works on the event loop: a batch takes some milliseconds, and no request waits longer. */
+/** Rows in a batch. SQLite blocks the event loop for the few milliseconds of a batch. */
 export const PRUNE_BATCH = 100
-/** The pause after a batch, as a multiple of the time that the batch took: the rest of the time belongs to requests. */
+/** The pause after a batch, in which requests are served, as a multiple of the duration of the batch. */
 const PAUSE_FACTOR = 4
 const MAX_PAUSE_MS = 250
 
 /**
- * @param more what is pruned besides the tables of the store, with the time before which its rows are deleted
- * @param stopping asked before each batch: once it is true, the remaining rows are left for the next run
+ * @param more additional tables, with the time before which their rows are deleted
+ * @param stopping called before each batch; if it returns true, the remaining rows are left for the next run
  */
 export async function prune(
   store: Store,
@@ -24,9 +24,9 @@ export async function prune(
   const tables = PRUNABLE.map((name) => [store[name], now - RETENTION[name].seconds] as const)
   for (const [table, before] of [...tables, ...more]) {
     while (!stopping()) {
-      const began = systemMonotonic()
+      const startedAt = systemMonotonic()
       if ((await table.prune(before, PRUNE_BATCH)) < PRUNE_BATCH) break
-      await sleep(Math.min(PAUSE_FACTOR * (systemMonotonic() - began), MAX_PAUSE_MS))
+      await sleep(Math.min(PAUSE_FACTOR * (systemMonotonic() - startedAt), MAX_PAUSE_MS))
     }
   }
 }

@@ -1,10 +1,10 @@
-/** Whether this node can do its work now: what `/health/ready` and the metrics say. Must not know HTTP. */
+/** Whether this node can serve requests, for `/health/ready` and the metrics. Must not know HTTP. */
 import type { Base } from './base.ts'
 
-/** The reason why the node is not ready, for the log; null if it is. */
+/** Why the node is not ready, for the log; null if it is ready. */
 export type Readiness = () => Promise<string | null>
 
-/** @param problem why the process cannot serve, whatever the store says */
+/** @param problem returns why the process cannot serve, apart from the store; null if it can */
 export function createReadiness(
   { store, storeProblem }: Pick<Base, 'store' | 'storeProblem'>,
   problem: () => string | null,
@@ -13,9 +13,9 @@ export function createReadiness(
     const reason = problem()
     if (reason !== null) return reason
     try {
-      if ((await store.revisions.read()).ring === 0) return 'the key ring is gone'
+      if ((await store.revisions.read()).ring === 0) return 'the store has no key ring'
     } catch {
-      return 'the store does not answer'
+      return 'the store does not respond'
     }
     return storeProblem()
   }

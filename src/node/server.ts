@@ -1,6 +1,6 @@
 /**
- * Puts a server together on top of what base.ts and `openKeys` opened: each folder makes its own parts, and this file passes them
- * on to the next folder. Must not decide anything that a part could decide. A new part is made in the index.ts of its folder.
+ * Composes a server from what base.ts and `openKeys` opened: each folder creates its own parts, and this file passes them to the next
+ * folder. Must not make decisions that a part could make. A new part is created in the index.ts of its folder.
  */
 import { createAccounts } from '../accounts/index.ts'
 import type { AppParts } from '../http/app.ts'
@@ -25,7 +25,10 @@ export interface Server extends AppParts {
   readonly jobs: BackgroundJobs
 }
 
-/** @param problem why the process cannot serve, e.g. that it is stopping. @throws {DecryptionError} if the master key is wrong */
+/**
+ * @param problem returns why the process cannot serve, for example because it is stopping; null if it can
+ * @throws {DecryptionError} if the master key is wrong
+ */
 export async function openServer(
   base: Base,
   keys: Keys,

@@ -1,8 +1,7 @@
 /**
- * How old what a node knows of the store may be when it responds. A node polls the store four times a second, or every 750 ms
- * while the store notifies it of changes. A process that was frozen or cut off wakes up with what it knew before, and finds
- * waiting requests. It polls before it responds to them: otherwise it would serve a client that has been disabled, or sign with
- * a key that has been revoked. Must not know what is polled.
+ * Makes a node poll the store before it responds from a stale view. A node polls four times a second, or every 750 ms while the store
+ * notifies it of changes. A process that was frozen or disconnected resumes with an old view and with waiting requests. Without
+ * another poll, it would serve a client that has been disabled, or sign with a revoked key. Must not know what is polled.
  */
 import { setTimeout } from 'node:timers/promises'
 import { singleFlight } from '../single-flight.ts'
@@ -10,22 +9,22 @@ import type { Ages } from '../system.ts'
 import { LISTENING_POLL_INTERVAL_MS } from './change-poller.ts'
 
 export interface Staleness {
-  /** Reads what has changed. Callers that come while a poll is running wait for that poll. */
+  /** Reads the changes. Callers that come while a poll is running wait for that poll. */
   poll(): Promise<void>
-  /** undefined, as nearly always: nothing is stale. Otherwise resolves after a poll, or when the store takes too long. */
+  /** Returns undefined if the view is fresh, as it nearly always is. Otherwise resolves after a poll or a timeout. */
   refreshIfStale(): Promise<void> | undefined
 }
 
 export interface StalenessDeps {
   readonly ages: Ages
-  /** Reads everything again that has changed in the store. */
+  /** Reads everything that has changed in the store. */
   poll(): Promise<void>
 }
 
 /** Twice the longest interval between two polls of the store. */
 export const STALE_AFTER_MS = 2 * LISTENING_POLL_INTERVAL_MS
 /**
- * A working store responds well before. While it does not, requests that need no store are served: keys/live-ring.ts signs for
+ * A working store responds much sooner. If it does not, requests that need no store are still served: keys/live-ring.ts signs for
  * 10 s without the store.
  */
 const POLL_TIMEOUT_MS = 500
@@ -33,7 +32,7 @@ const POLL_TIMEOUT_MS = 500
 export function createStaleness(deps: StalenessDeps): Staleness {
   const { ages } = deps
   let polledAt = ages.mark()
-  /** Resolves when no request need wait any longer for the running poll. */
+  /** Resolves when requests stop waiting for the running poll. */
   let timeout: Promise<void> | undefined
 
   const isFresh = () => ages.since(polledAt) <= STALE_AFTER_MS
@@ -49,7 +48,7 @@ export function createStaleness(deps: StalenessDeps): Staleness {
     poll,
     refreshIfStale() {
       if (isFresh()) return undefined
-      // A second poll if the process was frozen between the first one and its answer.
+      // Polls a second time if the process was frozen during the first poll.
       const done = poll()
         .then(() => (isFresh() ? undefined : poll()))
         .catch(() => {})

@@ -1,4 +1,4 @@
-/** A checksum of a set of rows that does not depend on their order: engines sort text differently. */
+/** A checksum of a set of rows. It does not depend on their order, because engines sort text differently. */
 import { createHash } from 'node:crypto'
 
 export type Row = Readonly<Record<string, string | number | null>>

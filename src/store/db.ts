@@ -16,12 +16,12 @@ export interface Step {
    * whose condition is about a row that it does not write. An engine that runs one batch at a time skips the step.
    */
   readonly lock?: true
-  /** When the batch is committed, the listeners of all processes (`Db.changes`) are notified. */
+  /** Notifies the listeners of all processes (`Db.changes`) when the batch is committed. */
   readonly notify?: true
 }
 
 export interface BatchOptions {
-  /** No statement of the batch times out. For migrations. */
+  /** Disables the statement timeout, for migrations. */
   readonly noTimeout?: boolean
 }
 
@@ -30,7 +30,7 @@ export interface BatchOptions {
  * open across an `await` would include the writes of other requests, and roll them back with its own.
  */
 export interface Db {
-  /** One statement that only reads. */
+  /** Runs one statement that only reads. */
   query<Row = Record<string, unknown>>(sql: string, params?: readonly Param[]): Promise<Row[]>
 
   /**
@@ -41,17 +41,17 @@ export interface Db {
    */
   batch(steps: readonly Step[], options?: BatchOptions): Promise<boolean>
 
-  /** Only if the engine has a pool of connections. */
+  /** Present only if the engine has a pool of connections. */
   pool?(): PoolState
 
-  /** Only if the engine can notify other processes. A notification may be lost, so listeners also poll. */
+  /** Present only if the engine can notify other processes. A notification may be lost, so listeners must also poll. */
   changes?(listener: ChangeListener): Changes
 
-  /** Milliseconds since 1970 by the clock of the server. Only if several machines share the engine: they use its time. */
+  /** Milliseconds since 1970 by the clock of the database server. Present only if several machines can share the engine. */
   time?(): Promise<number>
 
   /**
-   * Only if the engine checks the integrity of the database while it already serves. Rejects with {@link StoreDamaged} if the
+   * Present only if the engine checks the integrity of the database in the background. Rejects with {@link StoreDamaged} if the
    * database is damaged.
    */
   readonly integrityChecked?: Promise<void>
@@ -60,14 +60,14 @@ export interface Db {
 }
 
 export interface ChangeListener {
-  /** A batch with a `notify` step may have been committed. Also called whenever listening begins, for earlier changes. */
+  /** A batch with a `notify` step may have been committed. Also called whenever listening starts, for earlier changes. */
   onChange(): void
   /** Called once for each change of state, with the error that caused it. */
   onStateChange(state: ListenState, cause?: unknown): void
 }
 
 /**
- * `lost`: the connection is made again soon. `unsupported`: the server, or a pooler in front of it, does not deliver
+ * `lost`: the connection was lost and is soon opened again. `unsupported`: the server, or a pooler in front of it, does not deliver
  * notifications.
  */
 export type ListenState = 'listening' | 'lost' | 'unsupported'
@@ -125,17 +125,17 @@ interface Unavailability {
   readonly hint?: string
 }
 
-/** What an operator does about damage: no engine repairs it without losing rows. */
+/** No engine repairs damage without losing rows. */
 export const RESTORE_HINT = 'restore a backup'
 
-/** The store found damage in itself. Queries that touch only sound pages still succeed; the damage stays. */
+/** The engine found damage in the database. Queries that read only intact pages still succeed. */
 export class StoreDamaged extends StoreUnavailable {
   constructor(cause: unknown) {
     super(cause, 1, { code: 'store_damaged', hint: RESTORE_HINT })
   }
 }
 
-/** The store was opened and cannot be used: newer than the program, damaged, or empty. */
+/** The store was opened but cannot be used: it is newer than the program, damaged, or empty. */
 export class StoreUnusable extends KeyturnError<'store_unusable'> {
   constructor(message: string, cause?: unknown, hint?: string) {
     super('store_unusable', message, { cause, hint })

@@ -1,6 +1,6 @@
 /**
- * Opens a store. Owns the choice of the engine and the list of aggregates. Must not know what they are for.
- * A new table: `contracts/x.ts`, `sql/x.ts`, a migration, `test/contracts/x.ts`, and a line in this file.
+ * Opens a store: chooses the engine and creates the store of each aggregate. Must not know what the aggregates are for. A new table is
+ * `contracts/x.ts`, `sql/x.ts`, a migration, `test/contracts/x.ts`, and a line in this file.
  */
 import type { ApiStore } from './contracts/apis.ts'
 import type { AuditStore } from './contracts/audit.ts'
@@ -51,12 +51,12 @@ import { openFileExclusive } from './sqlite/copy.ts'
 import type { SqliteOptions } from './sqlite/file.ts'
 import { openSqlite } from './sqlite/sqlite.ts'
 
-// For databases that are a file.
+// For databases in a file.
 export {
-  assertIntegrity as assertSound,
+  assertIntegrity,
   copyDatabase,
   openCopy,
-  openFileExclusive as holdAlone,
+  openFileExclusive,
   sideFiles,
 } from './sqlite/copy.ts'
 
@@ -107,7 +107,7 @@ export async function openExclusive(url: string, { timeout = 5 }: OpenOptions = 
 /** Whether the store is on a server, so that several nodes can share it. */
 export const isPostgres = (url: string): boolean => /^postgres(ql)?:/.test(url)
 
-/** The file that holds the store; undefined if it is in memory or elsewhere. */
+/** The file that contains the store; null if the store is in memory or on a server. */
 export function databaseFile(url: string): string | null {
   const path = pathOf(url)
   return path === ':memory:' || isPostgres(url) ? null : path

@@ -1,6 +1,6 @@
 /**
  * Brings the schema of a store up to date. Must not know: any engine. A migration is a file in `migrations/`. It is applied in one
- * batch with the row that records it, so that a killed process leaves it applied or not begun. The row is also the lock: if two
+ * batch with the row that records it, so that a killed process leaves it either applied or not applied. The row is also the lock: if two
  * processes apply a migration at once, the second finds the row, and its whole batch is rolled back.
  *
  * The first line of a file declares which versions can use the store afterwards: `-- expand` means every version that could
@@ -38,7 +38,7 @@ export function readMigrations(folder: URL = FOLDER): Migration[] {
     .filter((file) => /^\d{4}_[a-z0-9_]+\.sql$/.test(file))
     .sort()
     .map((file) => {
-      // Git may check the file out with other line endings; the migration is still the same.
+      // Git may check out the file with other line endings, which must not change the checksum.
       const sql = readFileSync(new URL(file, folder), 'utf8').replaceAll('\r\n', '\n')
       return {
         name: file.replace(/\.sql$/, ''),
@@ -54,7 +54,7 @@ function declared(sql: string): string {
   return kind === undefined ? '' : 'expand:'
 }
 
-/** The oldest program that can work with the store once the step is applied; null if the step does not say. */
+/** The oldest version that can use the store after the migration; null if the migration does not declare it. */
 function oldestFor({ checksum }: Pick<Migration, 'checksum'>): string | null {
   const [, kind, oldest] = /^(?:(expand)|contract (\d+\.\d+\.\d+)):/.exec(checksum) ?? []
   return kind === undefined ? (oldest ?? null) : '0.0.0'
@@ -98,7 +98,7 @@ export async function migrate(
   return done
 }
 
-/** Every collision means that another node has made progress. */
+/** Every collision means that another process has made progress. */
 const MAX_ATTEMPTS = 10
 
 /** Creates the table of migrations. On PostgreSQL, two concurrent attempts collide in spite of `IF NOT EXISTS`. */
@@ -197,7 +197,7 @@ function check(applied: ReadonlyMap<string, Applied>, migrations: readonly Migra
   const missing = migrations.find(({ name }) => !applied.has(name))
   if (newer.length > 0 && missing) {
     throw new StoreUnusable(
-      `the database has ${newer[0]?.name}, of another program, and not ${missing.name}: they do not belong together`,
+      `the database has ${newer[0]?.name}, which this program does not know, and lacks ${missing.name}: it belongs to another program`,
     )
   }
   return newer

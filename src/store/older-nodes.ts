@@ -1,6 +1,6 @@
 /**
- * Before a contracting migration: refuses it while a node serves that needs what the migration removes. The table `nodes` has
- * the version of every node.
+ * Refuses a contracting migration while a node that needs what the migration removes is running. The table `nodes` has the version of
+ * every node.
  */
 import type { Clock } from '../system.ts'
 import { NODE_TIMEOUT } from './contracts/nodes.ts'
@@ -8,9 +8,9 @@ import { type Db, StoreUnusable } from './db.ts'
 
 /** Compares versions such as 0.10.2 number by number. Anything after a hyphen is ignored. */
 export function isOlder(version: string, than: string): boolean {
-  const [one, other] = [numbers(version), numbers(than)]
-  const different = one.findIndex((part, i) => part !== other[i])
-  return different >= 0 && (one[different] ?? 0) < (other[different] ?? 0)
+  const [first, second] = [numbers(version), numbers(than)]
+  const index = first.findIndex((part, i) => part !== second[i])
+  return index >= 0 && (first[index] ?? 0) < (second[index] ?? 0)
 }
 
 function numbers(version: string): number[] {
@@ -24,7 +24,7 @@ interface NodeRow {
   readonly version: string
 }
 
-/** @throws {StoreUnusable} if a node serves that is older than `step.oldest` */
+/** @throws {StoreUnusable} if a running node is older than `step.oldest` */
 export async function assertNoOlderNodes(
   db: Pick<Db, 'query'>,
   clock: Clock,

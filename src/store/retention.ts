@@ -23,10 +23,10 @@ const DAY = 24 * HOUR
 export const RETENTION = {
   // As long as any access token of the session can live, so that introspection still finds the session.
   clientSessions: { tables: ['client_sessions'], seconds: DAY },
-  // A code that is presented a second time revokes the tokens it bought (RFC 6749 §4.1.2).
+  // A code that is presented a second time revokes the tokens that were issued for it (RFC 6749 §4.1.2).
   codes: { tables: ['authorization_codes'], seconds: DAY },
   userSessions: { tables: ['user_sessions'], seconds: DAY },
-  // The user who came with the request may still be at the login page.
+  // The user of the request may still be at the login page.
   pushedRequests: { tables: ['pushed_requests'], seconds: HOUR },
   // A clock that is set back by less than this does not make a used identifier usable again.
   singleUse: { tables: ['single_use'], seconds: HOUR },
@@ -35,12 +35,12 @@ export const RETENTION = {
   status: { tables: ['status_entries', 'status_blocks', 'status_lists'], seconds: DAY },
   // A verifier that has not fetched the JWKS for this long was shut down, or gets the keys elsewhere.
   verifiers: { tables: ['verifiers'], seconds: 7 * DAY },
-  // A node that was killed is listed as gone for this long.
+  // How long a killed node is listed as gone.
   nodes: { tables: ['nodes'], seconds: DAY },
-  // A full bucket is the same as no row.
+  // A full bucket is equivalent to no row.
   rateLimits: { tables: ['rate_limits'], seconds: 0 },
   knownLocations: { tables: ['known_locations'], seconds: 0 },
 } as const satisfies Record<PrunableStore, Retention>
 
-/** The names in the order of the table. */
+/** The names in the order of `RETENTION`. */
 export const PRUNABLE = Object.keys(RETENTION) as readonly PrunableStore[]

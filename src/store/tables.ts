@@ -6,7 +6,7 @@ export interface Table {
   readonly name: string
   /** The columns of the primary key. The table is read in pages in this order. */
   readonly key: readonly string[]
-  /** Migrations insert rows, so that the table is not empty in a new store. */
+  /** Migrations insert rows, so the table is not empty in a new store. */
   readonly seeded?: true
 }
 

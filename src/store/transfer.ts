@@ -1,6 +1,6 @@
 /**
- * Copies a whole store into an empty one, whatever their engines, and then compares both. Until the comparison has succeeded, the
- * target is marked and no program opens it: half of a store is worse than none.
+ * Copies a whole store into an empty one, between any two engines, and then compares both. Until the comparison has succeeded, the
+ * target is marked, and no program opens an incomplete store.
  */
 import { KeyturnError } from '../errors.ts'
 import type { Clock } from '../system.ts'
@@ -9,7 +9,7 @@ import type { Db, Param, Reader, Step } from './db.ts'
 import { type MigrationStatus, migrate, migrationStatus, TRANSFER_MARK } from './migrate.ts'
 import { TABLES, type Table } from './tables.ts'
 
-/** The transfer did not begin, or failed; the message says why. */
+/** The transfer was refused or has failed; the message says why. */
 class TransferRefused extends KeyturnError<'transfer_refused'> {
   constructor(message: string) {
     super('transfer_refused', message)
@@ -42,7 +42,7 @@ const MAX_ROWS = 100
 /** SQLite allows 32,766 parameters in a statement, PostgreSQL 65,535. */
 const MAX_PARAMETERS = 30_000
 
-/** @throws {TransferRefused} | {StoreUnusable} */
+/** @throws {TransferRefused | StoreUnusable} */
 export async function transfer(deps: TransferDeps): Promise<TransferredTable[]> {
   const { source, target } = deps
   await prepareTarget(deps)
@@ -66,7 +66,7 @@ export async function transfer(deps: TransferDeps): Promise<TransferredTable[]> 
   return copied
 }
 
-/** Call this before the target is created. @throws {TransferRefused} | {StoreUnusable} */
+/** Call this before the target is created. @throws {TransferRefused | StoreUnusable} */
 export async function assertTransferable(source: Reader): Promise<void> {
   const steps = await migrationStatus(source)
   const pending = steps.filter(({ applied_at }) => applied_at === null).length
@@ -122,10 +122,10 @@ async function countAll(source: Reader): Promise<number> {
 
 async function* pages(store: Pick<Reader, 'query'>, { name, key }: Table): AsyncGenerator<Row[]> {
   const order = key.join(', ')
-  const behind = `(${order}) > (${key.map((_, i) => `$${i + 2}`).join(', ')})`
+  const after = `(${order}) > (${key.map((_, i) => `$${i + 2}`).join(', ')})`
   let last: Param[] | undefined
   for (;;) {
-    const where = last ? `WHERE ${behind}` : ''
+    const where = last ? `WHERE ${after}` : ''
     const rows = await store.query<Row>(`SELECT * FROM ${name} ${where} ORDER BY ${order} LIMIT $1`, [
       PAGE,
       ...(last ?? []),
@@ -142,22 +142,22 @@ function insert(name: string, rows: readonly Row[]): Step[] {
   const size = Math.max(1, Math.min(MAX_ROWS, Math.floor(MAX_PARAMETERS / columns.length)))
   const steps: Step[] = []
   for (let i = 0; i < rows.length; ) {
-    const many = rows.length - i >= size ? size : 1
-    const these = rows.slice(i, i + many)
-    const values = these.map(
+    const count = rows.length - i >= size ? size : 1
+    const chunk = rows.slice(i, i + count)
+    const values = chunk.map(
       (_, row) => `(${columns.map((_, column) => `$${row * columns.length + column + 1}`).join(', ')})`,
     )
     steps.push({
       sql: `INSERT INTO ${name} (${columns.join(', ')}) VALUES ${values.join(', ')}`,
-      params: these.flatMap((row) => columns.map((column) => row[column] ?? null)),
-      expectRows: many,
+      params: chunk.flatMap((row) => columns.map((column) => row[column] ?? null)),
+      expectRows: count,
     })
-    i += many
+    i += count
   }
   return steps
 }
 
-/** Reads the target again and compares it with what was sent. */
+/** Reads the target and compares it with the rows that were copied. */
 async function compare(
   deps: TransferDeps,
   copied: readonly TransferredTable[],
@@ -172,10 +172,10 @@ async function compare(
       deps.progress?.({ phase: 'comparing', table: table.name, done, total })
     }
     const { rows, checksum } = sum.value()
-    const sent = copied[i]
-    if (rows === sent?.rows && checksum === sent.checksum) continue
+    const expected = copied[i]
+    if (rows === expected?.rows && checksum === expected.checksum) continue
     throw new TransferRefused(
-      `${table.name} does not equal its source (${rows} of ${sent?.rows} rows): the target cannot be used`,
+      `${table.name} does not equal its source (${rows} of ${expected?.rows} rows): the target cannot be used`,
     )
   }
 }

@@ -4,7 +4,7 @@
  * their id.
  */
 import { timingSafeEqual } from 'node:crypto'
-import { type DataKeys, findDataKey, named } from '../keys/data-keys.ts'
+import { type DataKeys, findDataKey, namedKey } from '../keys/data-keys.ts'
 import { macOf } from '../keys/macs.ts'
 
 export interface RefreshTokenParts {
@@ -32,7 +32,7 @@ export function createRefreshTokenCodec(
 ): RefreshTokenCodec {
   return {
     write({ clientSessionId, generation }) {
-      const { id, key } = named(dataKeys.current(), PURPOSE)
+      const { id, key } = namedKey(dataKeys.current(), PURPOSE)
       const text = `${clientSessionId}.${generation}`
       return `ktr.${id}.${text}.${macOf(key, id, text)}`
     },

@@ -35,7 +35,7 @@ async function untilDead(t: Test, server: ServerProcess, memory: Memory): Promis
   t.same(await server.ended, KILLED)
 }
 
-for (const name of [...refreshSteps, ...those('cover:')]) {
+for (const name of [...refreshSteps, ...those('ring:')]) {
   t.test(
     `after a kill at ${name}, a retry gets the same successor (RFC 9700 §4.14.2; docs/security.md Q1, F68)`,
     async (t) => {

@@ -128,7 +128,7 @@ t.test(
       const folder = folderWith(t, text)
       t.throws(() => readMasterKey(folder), {
         name: 'InvalidMasterKey',
-        message: `${masterKeyFile(folder)} is damaged: it must hold 32 bytes in base64url; restore it from a backup`,
+        message: `${masterKeyFile(folder)} is damaged: it must contain 32 bytes in base64url; restore it from a backup`,
       })
     }
     t.same(readMasterKey(folderWith(t, good)), KEY, 'a missing line end is accepted')

@@ -16,8 +16,8 @@ export interface ApiStore {
   list(): Promise<Api[]>
   /** Returns false, and changes nothing, if the identifier or one of the scopes is taken. */
   insert(api: Api): Promise<boolean>
-  /** Returns false, and changes nothing, if there is no such API or another API owns one of the scopes. */
+  /** Returns false, and changes nothing, if the API does not exist or another API owns one of the scopes. */
   replace(api: Api): Promise<boolean>
-  /** Deletes the API and its scopes. Returns false if there is no such API. */
+  /** Deletes the API and its scopes. Returns false if the API does not exist. */
   delete(identifier: string): Promise<boolean>
 }

@@ -56,14 +56,14 @@ export interface AuditStore {
   /** The head and the range of rows, read at one moment. */
   state(): Promise<AuditState>
   /**
-   * Appends rows and moves the head, if the head still equals `seen` in every member. Returns false, and changes nothing, if
+   * Appends rows and moves the head, if the head still equals `expected` in every member. Returns false, and changes nothing, if
    * it does not, or if a row with the same `seq` is stored.
    */
-  append(seen: AuditHead, rows: readonly AuditRow[], head: AuditHead): Promise<boolean>
+  append(expected: AuditHead, rows: readonly AuditRow[], head: AuditHead): Promise<boolean>
   /** Stores a head after the head was deleted by hand. Returns false if there is a head. */
   putHead(head: AuditHead): Promise<boolean>
-  /** Deletes the rows up to the new `baseSeq` and moves the head, if the head still equals `seen`; otherwise returns false. */
-  prune(seen: AuditHead, head: AuditHead): Promise<boolean>
+  /** Deletes the rows up to the new `baseSeq` and moves the head, if the head still equals `expected`; otherwise returns false. */
+  prune(expected: AuditHead, head: AuditHead): Promise<boolean>
   /** At most `limit` rows with a higher `seq`, lowest first. */
   page(seq: number, limit: number): Promise<AuditRow[]>
   /** At most `limit` rows that match, newest first. */

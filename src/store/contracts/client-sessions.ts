@@ -15,7 +15,7 @@ export interface ClientSession {
   readonly audience: string
   /** Generation of the refresh token that is valid now. */
   readonly generation: number
-  /** When `generation` was last incremented. The grace period for retries begins here. */
+  /** When `generation` was last incremented. The grace period for retries starts then. */
   readonly rotatedAt: EpochSeconds
   readonly createdAt: EpochSeconds
   readonly authTime: EpochSeconds
@@ -40,7 +40,7 @@ export interface ClientSession {
   readonly backchannelLogout: boolean
 }
 
-/** A session matches if it has every value that is given; an empty filter matches all sessions. */
+/** A session matches if it has all given values. An empty filter matches all sessions. */
 export interface ClientSessionFilter {
   readonly userId?: string
   readonly clientId?: string
@@ -61,10 +61,10 @@ export interface ClientSessionStore {
 
   /**
    * Revokes the status index that all access tokens of the session carry so far, and gives the session a new index: the tokens
-   * become invalid, the session continues. Returns false, and changes nothing, if the index is not `seen` any more or the session
-   * is revoked.
+   * become invalid, the session continues. Returns false, and changes nothing, if the index does not equal `expected` or the
+   * session is revoked.
    */
-  replaceStatus(id: string, seen: StatusIndex, fresh: StatusIndex): Promise<boolean>
+  replaceStatus(id: string, expected: StatusIndex, replacement: StatusIndex): Promise<boolean>
   /**
    * Revokes the session and its status index, and puts the client into the logout outbox if it wants logout tokens. Returns
    * false, and changes nothing, if the session does not exist or was revoked before.

@@ -45,8 +45,8 @@ export interface ClientStore {
   list(): Promise<Client[]>
   /** Returns false, and changes nothing, if the id is taken. */
   insert(client: Client): Promise<boolean>
-  /** Replaces everything that is registered under the id, except `createdAt`. Returns false if there is no such client. */
+  /** Replaces everything that is registered under the id, except `createdAt`. Returns false if the client does not exist. */
   replace(client: Client): Promise<boolean>
-  /** Deletes the client and its sessions, and revokes all its tokens. Returns false if there is no such client. */
+  /** Deletes the client and its sessions, and revokes all its tokens. Returns false if the client does not exist. */
   delete(id: string): Promise<boolean>
 }

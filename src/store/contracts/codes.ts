@@ -6,7 +6,7 @@ import type { Consent } from './consents.ts'
 export interface AuthorizationCode {
   readonly clientId: string
   readonly userSessionId: string
-  /** Id of the client session that begins when the code is redeemed. */
+  /** Id of the client session that starts when the code is redeemed. */
   readonly clientSessionId: string
   readonly userId: string
   /** Where the code was sent. */
@@ -54,8 +54,8 @@ export interface CodeStore {
   find(hash: string): Promise<AuthorizationCode | null>
   /**
    * Consumes the code and inserts its client session, both or neither. Returns true for exactly one of any number of concurrent
-   * callers. Returns false if the code was used or revoked or has expired, if `maxPkceFailures` is reached, or if the user session has ended
-   * or expired: after all sessions of a user were ended, no code can begin another one.
+   * callers. Returns false if the code was used or revoked or has expired, if `maxPkceFailures` is reached, or if the user session has
+   * ended or expired: after all sessions of a user were ended, no code can start another one.
    */
   redeem(hash: string, session: ClientSession, now: EpochSeconds, maxPkceFailures: number): Promise<boolean>
   /** Counts one wrong code verifier. */

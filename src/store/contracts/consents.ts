@@ -1,6 +1,6 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** Scopes at one audience that a user has granted to a client until further notice: the consent page is not shown again for them. */
+/** Scopes of one audience that a user has granted to a client permanently: the consent page is not shown again for them. */
 export interface Consent {
   readonly userId: string
   readonly clientId: string

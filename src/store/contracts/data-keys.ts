@@ -7,38 +7,38 @@ export interface StoredDataKey {
   readonly number: number
   readonly encrypted: string
   readonly createdAt: EpochSeconds
-  /** From then on new values are made with it. Before, nodes only read it. */
+  /** From this time on, new values are made with the data key. Before, nodes only read values with it. */
   readonly currentFrom: EpochSeconds
   /** The first status list that belongs to this data key; its lists end where those of the next data key begin. */
   readonly firstStatusList: number
-  /** Values that were made with it are refused. */
+  /** Values that were made with the data key are refused. */
   readonly invalidated: boolean
 }
 
-/** All that is encrypted under the master key, encrypted under another master key. */
+/** Everything that is encrypted under the old master key, re-encrypted under the new one. */
 export interface MasterKeyRotation {
-  /** As it was read. */
+  /** The ring as it was read. */
   readonly ring: Ring
-  /** kid → the new text, for each key that has a private key. */
+  /** kid → the new ciphertext, for each key that has a private key. */
   readonly privateKeys: ReadonlyMap<string, string>
-  /** All of them, as they were read. */
+  /** All data keys as they were read. */
   readonly dataKeys: readonly StoredDataKey[]
-  /** number → the new text. */
+  /** number → the new ciphertext. */
   readonly encryptedDataKeys: ReadonlyMap<number, string>
-  /** Added, and new status lists begin with it. */
+  /** Is added; new status lists start with it. */
   readonly newDataKey?: Pick<StoredDataKey, 'number' | 'encrypted' | 'createdAt' | 'currentFrom'>
-  /** Invalidates the data keys that were there. */
+  /** Whether to invalidate the old data keys. */
   readonly invalidateOld?: boolean
 }
 
-/** What still depends on a data key. */
+/** How many values still depend on a data key. */
 export interface Dependents {
-  /** Live sessions whose refresh token was issued before `before`. */
+  /** Active client sessions whose refresh token was issued before `before`. */
   readonly sessions: number
   readonly secondFactors: number
-  /** Users with recovery codes that were made with it. */
+  /** Users with recovery codes of the data key. */
   readonly recoveryCodes: number
-  /** Blocks of status indices of which a token that has not expired may have one. */
+  /** Blocks of status indices that unexpired tokens may use. */
   readonly statusBlocks: number
 }
 
@@ -46,24 +46,24 @@ export interface DataKeyStore {
   /** Oldest first. */
   list(): Promise<StoredDataKey[]>
 
-  /** Stores the first data key. True for exactly one caller, ever. */
+  /** Stores the first data key. Returns true for exactly one caller, ever. */
   create(first: StoredDataKey): Promise<boolean>
 
   /**
-   * All or nothing, as one new version of the ring, so that at no moment a part is under another master key. False, and
-   * nothing changed, if the ring or any data key is not as it was read.
+   * Replaces all ciphertexts in one batch, as a new version of the ring, so that all are always under the same master key. Returns
+   * false, and changes nothing, if the ring or a data key has changed since it was read.
    */
   rotateMasterKey(rotation: MasterKeyRotation): Promise<boolean>
 
   /** Invalidates the data keys with a lower number. */
   invalidateBefore(number: number): Promise<void>
 
-  /** Deletes a data key; the newest one stays. False if nothing was deleted. */
+  /** Deletes a data key, but never the newest one. Returns false if nothing was deleted. */
   remove(number: number): Promise<boolean>
 
   /**
-   * What depends on data keys below `number`.
-   * @param before sessions that were used later have a refresh token of a newer data key
+   * Counts what depends on data keys below `number`.
+   * @param before sessions that were refreshed later have a refresh token of a newer data key
    */
   dependents(number: number, before: EpochSeconds, now: EpochSeconds): Promise<Dependents>
 }

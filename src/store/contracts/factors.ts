@@ -36,7 +36,7 @@ export interface FactorSummary {
   readonly recoveryCodes: number
 }
 
-/** The members of a passkey that one use may change, and those that identify it. */
+/** The members that identify a passkey, and those that a use may change. */
 type PasskeyUse = Pick<Passkey, 'id' | 'userId' | 'counter' | 'backedUp'>
 
 export const MAX_PASSKEYS = 20
@@ -61,14 +61,14 @@ export interface FactorStore {
   removeTotp(userId: string): Promise<boolean>
   /** At most `limit` secrets that are encrypted with a data key older than `dataKey`. */
   listTotpBefore(dataKey: number, limit: number): Promise<Pick<TotpSecret, 'userId' | 'encryptedSecret'>[]>
-  /** Stores the secret encrypted with another data key. Returns false if the stored text is not `seen` any more. */
-  reencryptTotp(userId: string, seen: string, encryptedSecret: string, dataKey: number): Promise<boolean>
+  /** Stores the secret encrypted with another data key. Returns false if the stored ciphertext does not equal `expected`. */
+  reencryptTotp(userId: string, expected: string, encryptedSecret: string, dataKey: number): Promise<boolean>
 
   /** Oldest first. */
   listPasskeys(userId: string): Promise<Passkey[]>
   findPasskey(id: string): Promise<Passkey | null>
   /**
-   * Returns false if the id is taken by any user, if the user has `MOST_PASSKEYS`, or if the user does not exist; under any
+   * Returns false if the id is taken by any user, if the user has `MAX_PASSKEYS`, or if the user does not exist; under any
    * concurrency.
    */
   addPasskey(passkey: Passkey): Promise<boolean>

@@ -1,9 +1,9 @@
 import type { EpochSeconds, Seconds } from '../../system.ts'
 
-/** A node without a heartbeat for this long does not serve: it was killed, is frozen, or cannot reach the store. */
+/** A node without a heartbeat for this long counts as gone: it was killed, is frozen, or cannot reach the store. */
 export const NODE_TIMEOUT: Seconds = 30
 
-/** A process that serves from this store. */
+/** A process that serves with this store. */
 export interface ServingNode {
   /** New at each start. */
   readonly id: string
@@ -23,9 +23,9 @@ export interface ServingNode {
 export interface NodeStore {
   /** Stores a heartbeat: inserts the node, or updates its ring version, master keys and `seenAt`. */
   record(node: ServingNode): Promise<void>
-  /** All nodes, including those without a recent heartbeat, in the order of their starts. */
+  /** All nodes, including those without a recent heartbeat, oldest start first. */
   list(): Promise<ServingNode[]>
-  /** The node has stopped cleanly. */
+  /** Call when the node has stopped cleanly. */
   remove(id: string): Promise<void>
   /** Deletes at most `limit` nodes with `seenAt` before `before`. Returns how many were deleted. */
   prune(before: EpochSeconds, limit: number): Promise<number>

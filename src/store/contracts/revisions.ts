@@ -1,6 +1,6 @@
 /**
- * Four counters by which a running node notices the changes of other processes without reading all tables: for the key ring,
- * the registry (clients, APIs, roles), the status lists, and the data keys. Each grows in the batch that makes the change.
+ * Four counters that let a node notice changes by other processes without reading all tables: for the key ring, the registry
+ * (clients, APIs, roles), the status lists, and the data keys. Each grows in the batch that makes the change.
  */
 interface Revisions {
   readonly ring: number

@@ -55,10 +55,10 @@ export interface RingStore {
   create(ring: Ring): Promise<boolean>
 
   /**
-   * Replaces the ring that was read by its successor. Returns false, and changes nothing, if the version or the `tokensUntil` of
-   * a key has changed since.
+   * Replaces the ring by its successor. Returns false, and changes nothing, if the version or the `tokensUntil` of a key does not
+   * equal that of `expected`.
    */
-  replace(seen: Ring, successor: Ring): Promise<boolean>
+  replace(expected: Ring, successor: Ring): Promise<boolean>
 
   /**
    * Records that a token signed with `kid` may live until `until`; never moves `tokensUntil` back. Called *before* such a token is

@@ -15,8 +15,8 @@ export interface RoleStore {
   list(): Promise<Role[]>
   /** Returns false if the name is taken. */
   insert(role: Role): Promise<boolean>
-  /** Replaces scopes and `requireSecondFactor`. Returns false if there is no such role. */
+  /** Replaces scopes and `requireSecondFactor`. Returns false if the role does not exist. */
   replace(role: Role): Promise<boolean>
-  /** Deletes the role and removes it from all users. Returns false if there is no such role. */
+  /** Deletes the role and removes it from all users. Returns false if the role does not exist. */
   delete(name: string): Promise<boolean>
 }

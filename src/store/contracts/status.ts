@@ -9,7 +9,7 @@ export interface StatusIndex {
   readonly idx: number
 }
 
-/** A run of positions that one node has leased: no other node ever uses them. */
+/** Consecutive positions that one node has leased. No other node ever uses them. */
 export interface StatusBlock {
   readonly list: number
   readonly start: number
@@ -33,15 +33,15 @@ export interface StatusStore {
   lease(kind: StatusKind, size: number, expiresAt: EpochSeconds, clientId?: string): Promise<StatusBlock>
   /** Revokes one index. Idempotent. */
   revoke(index: StatusIndex, expiresAt: EpochSeconds): Promise<void>
-  /** Revokes every token without a session that was issued to the client until now. */
+  /** Revokes every token without a session that has been issued to the client. */
   revokeClient(clientId: string): Promise<void>
-  /** What was revoked after `revision` and expires after `now`. Revision 0: everything. */
+  /** Revocations after `revision` that expire after `now`. Revision 0 returns all of them. */
   changesSince(revision: number, now: EpochSeconds): Promise<StatusChanges>
   /** Numbers of the lists that an unexpired token may refer to, lowest first. */
   liveLists(now: EpochSeconds): Promise<number[]>
   /**
-   * From now on, blocks are leased from new lists. For a restored backup: positions that were leased after the backup are in
-   * tokens, and must not be leased again.
+   * Makes later leases use new lists. Called after a restore: positions that were leased after the backup are in tokens and must not
+   * be leased again.
    */
   startNewLists(): Promise<void>
   /**

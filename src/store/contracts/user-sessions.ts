@@ -30,7 +30,7 @@ export interface UserSessionStore {
   find(id: string): Promise<UserSession | null>
   /**
    * Stores that the same user has signed in again: a new secret replaces the old one. Returns false, and changes nothing, if the
-   * session has ended or its secret is not `secrets.seen` any more.
+   * session has ended or its secret hash does not equal `secrets.expected`.
    */
   renew(
     id: string,

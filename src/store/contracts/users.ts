@@ -6,7 +6,7 @@ export interface User {
   /** Normalized once (accounts/username.ts), so that sign-in and rate limits refer to the same account. */
   readonly username: string
   readonly email: string | null
-  /** An operator has confirmed that mail to the address reaches this user. */
+  /** An administrator has confirmed that mail to the address reaches the user. */
   readonly emailVerified: boolean
   /** Display name (`name`, OIDC Core §5.1). */
   readonly name: string | null
@@ -28,13 +28,13 @@ export interface UserStore {
   list(): Promise<User[]>
   /** Returns false, and changes nothing, if the id or username is taken, or a role does not exist. */
   insert(user: User): Promise<boolean>
-  /** Replaces the hash. Returns false if there is no such user or, with `seen`, if the stored hash is not `seen` any more. */
-  setPasswordHash(id: string, passwordHash: string, seen?: string): Promise<boolean>
-  /** Returns false if there is no such user. */
+  /** Replaces the hash. Returns false if the user does not exist or, with `expected`, if the stored hash does not equal it. */
+  setPasswordHash(id: string, passwordHash: string, expected?: string): Promise<boolean>
+  /** Returns false if the user does not exist. */
   setProfile(id: string, profile: Profile, now: EpochSeconds): Promise<boolean>
-  /** Returns false if there is no such user. */
+  /** Returns false if the user does not exist. */
   setDisabled(id: string, disabled: boolean): Promise<boolean>
-  /** Returns false if there is no such user or role, or the user has the role. */
+  /** Returns false if the user or the role does not exist, or the user has the role. */
   addRole(id: string, role: string): Promise<boolean>
   /** Returns false if the user does not have the role. */
   removeRole(id: string, role: string): Promise<boolean>

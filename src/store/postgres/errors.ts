@@ -22,11 +22,11 @@ const hasSqlState = (error: unknown, codes: readonly string[]): boolean =>
 /** Serialization failure or deadlock: the server has rolled everything back, and the batch may be tried again. */
 export const isBusy = (error: unknown): boolean => hasSqlState(error, ['40001', '40P01'])
 
-/** The connection is lost or about to close: the server shuts down, the network is cut, or there was no answer. */
+/** The connection is lost or about to close: the server shuts down, the network failed, or the server did not respond. */
 export function isConnectionLost(error: unknown): boolean {
   if (error instanceof StoreUnavailable || error instanceof TypeError) return false
   if (!isServerError(error)) return true
-  // The server answers 08P01 to a wrong number of parameters, which is a mistake in the program.
+  // The server reports a wrong number of parameters as 08P01, which is a mistake in the program.
   if (error.code === '08P01') return false
   return (
     /^(FATAL|PANIC)$/.test(error.severity) ||
@@ -45,7 +45,7 @@ export const isStalePlan = (error: unknown): boolean =>
 /** The server has become a standby: every write on this connection will fail in the same way. */
 export const isReadOnly = (error: unknown): boolean => hasSqlState(error, ['25006'])
 
-/** The server does not have the function or statement, or does not permit it. Other servers with the same protocol answer so. */
+/** The server does not support or permit the function or statement, as some other servers with the same protocol. */
 export const isUnsupported = (error: unknown): boolean => hasSqlState(error, ['0A', '42'])
 
 /** At COMMIT: a listener has not read for so long that the notification queue of the server is full. */

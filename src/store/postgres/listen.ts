@@ -1,6 +1,6 @@
 /**
- * Receives the notifications of other nodes on a dedicated connection, which is made again whenever it is lost. Must not know what
- * the notifications are about: it reports that something has changed, never what.
+ * Receives the notifications of other nodes on a dedicated connection, which is opened again whenever it is lost. Must not know what
+ * has changed.
  */
 import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,7 +15,7 @@ export const CHANNEL = 'keyturn'
 /** Pause before listening again, doubled after each attempt up to the maximum. */
 const MIN_RETRY_MS = 100
 const MAX_RETRY_MS = 5000
-/** Pause after which a server that does not support notifications is tried again: it may have been replaced. */
+/** Pause before listening again on a server that does not support notifications: it may have been replaced. */
 const UNSUPPORTED_RETRY_MS = 300_000
 /** Keeps firewalls and poolers from closing the idle connection, and finds out when it is lost. */
 const KEEP_ALIVE_QUERY_MS = 20_000
@@ -33,7 +33,7 @@ export interface ListenDeps {
 /** LISTEN succeeded, but no notification arrives: for example, a pooler gives each statement another connection. */
 class NotDelivered extends KeyturnError<'notifications_missing'> {
   constructor() {
-    super('notifications_missing', 'notifications do not arrive: something in between drops them')
+    super('notifications_missing', 'notifications do not arrive: a pooler or proxy may drop them')
   }
 }
 
@@ -77,20 +77,20 @@ export function listen({ url, timeout, notify, listener }: ListenDeps): Changes 
     })
     lost.catch(() => {})
     const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
-    const own = `${CHANNEL}_${rows[0]?.pid}`
+    const ownChannel = `${CHANNEL}_${rows[0]?.pid}`
     const delivered = new Promise<void>((resolve) => {
-      client.on('notification', ({ channel }) => (channel === own ? resolve() : reportChange()))
+      client.on('notification', ({ channel }) => (channel === ownChannel ? resolve() : reportChange()))
     })
     await client.query(`LISTEN ${CHANNEL}`)
-    await client.query(`LISTEN ${own}`)
-    // LISTEN may succeed although nothing is delivered, so this connection is sent a notification.
-    await notify(own)
-    const late = pause(timeout * 1000).then(() => {
+    await client.query(`LISTEN ${ownChannel}`)
+    // LISTEN may succeed although nothing is delivered, so this node sends a notification to itself.
+    await notify(ownChannel)
+    const timedOut = pause(timeout * 1000).then(() => {
       throw new NotDelivered()
     })
-    await Promise.race([delivered, lost, late])
+    await Promise.race([delivered, lost, timedOut])
     setState('listening')
-    // Changes may have been made before listening began.
+    // Changes may have been made before listening started.
     reportChange()
     while (!stopped()) {
       await client.query('SELECT 1')
@@ -117,7 +117,7 @@ export function listen({ url, timeout, notify, listener }: ListenDeps): Changes 
   return {
     async stop() {
       stopping.abort()
-      // Neither a clean end of the connection nor a server that does not answer may delay the stop further.
+      // The stop waits no longer than this, even if the server does not respond.
       await Promise.race([ended, sleep(CLOSE_TIMEOUT_MS)])
       socket?.destroy()
       await ended

@@ -6,7 +6,7 @@ import { StoreUnusable } from '../db.ts'
 /** Type of BIGINT and of count(*). The values are seconds and counters, far below 2^53. */
 const INT8 = 20
 
-/** A server that does not answer for this long after its own statement timeout is considered gone. */
+/** A server that does not respond for this long after its own statement timeout is considered unreachable. */
 const NO_ANSWER_MS = 1000
 
 const IDLE_MS = 60_000
@@ -57,7 +57,7 @@ export async function createPool(url: string, size: number, timeout: number): Pr
     ...common(url, limit),
     max: size,
     idleTimeoutMillis: IDLE_MS,
-    // A node that is frozen within a transaction must not hold its locks for ever.
+    // A node that is frozen within a transaction must not hold its locks forever.
     idle_in_transaction_session_timeout: limit,
     pipeline: true,
     types: types as ClientConfig['types'],
@@ -74,7 +74,7 @@ interface Session {
   readonly encoding: string
 }
 
-/** A commit that was answered is on disk, whatever the default of the database is (`on` and stricter settings stay). */
+/** A confirmed commit must be on disk, so a default of `off` is replaced by `on`. Stricter settings stay. */
 const PREPARE = `SELECT set_config('synchronous_commit',
                                    CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                                         ELSE current_setting('synchronous_commit') END, false),

@@ -45,7 +45,7 @@ const QUEUE = 100
 /** Statements that are prepared on each connection. Others, such as migrations, run once. */
 const MAX_PREPARED = 400
 const MIGRATION_TIMEOUT_MS = 6 * 3_600_000
-/** How long a migration waits for a lock, unless half of the timeout is shorter; then it lets others go first for a while. */
+/** How long a migration waits for a lock, at most half of the timeout. Then it pauses, so that other transactions can proceed. */
 const LOCK_TIMEOUT_MS = 2000
 const LOCK_RETRY_PAUSES = 50
 /** Listeners receive the notification when the batch is committed, and not if it is rolled back. */
@@ -78,10 +78,10 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     }
   }
 
-  /** The same text has the same name on every connection, so that it is planned once on each. */
+  /** The name of the prepared statement. It is equal on all connections, so that each plans the statement once. */
   function nameOf(sql: string): string | null {
-    const known = names.get(sql)
-    if (known !== undefined) return known
+    const existing = names.get(sql)
+    if (existing !== undefined) return existing
     if (names.size >= MAX_PREPARED) return null
     const name = `k${names.size}`
     names.set(sql, name)
@@ -133,7 +133,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
           thrown instanceof NotifyUnsupported || (notifies && phase === 'commit' && isQueueFull(error))
         if (withoutNotification) canNotify = false
         // After COMMIT was sent, only an explicit failure means that nothing was committed. A batch that may have been committed
-        // is not repeated: it could be done twice.
+        // is not repeated, because it could be applied twice.
         const again =
           withoutNotification || isBusy(error) || (phase === 'steps' && (lost || isStalePlan(error)))
         const waitsForLock = noTimeout && isLockTimeout(error)
@@ -144,7 +144,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     }
   }
 
-  /** All steps are sent before the first answer arrives: a batch costs three round trips, whatever its length. */
+  /** All steps are sent before the first response arrives, so that a batch of any length takes three round trips. */
   async function runSteps(client: PoolClient, steps: readonly Step[], notifies: boolean): Promise<boolean> {
     const sent = steps.map(({ sql, params, lock }) =>
       execute(client, lock ? `${sql} FOR UPDATE` : sql, params),
@@ -152,15 +152,15 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
     const answers = await Promise.allSettled(
       notifies ? [...sent, execute(client, NOTIFY_SQL, [CHANNEL])] : sent,
     )
-    // In order: the answers after a failed step, or after a step that changed too few rows, do not matter.
+    // Checked in order: responses after a failed step, or after a step that changed too few rows, do not matter.
     for (const [i, answer] of answers.entries()) {
       if (answer.status === 'rejected') {
         throw i === steps.length && isUnsupported(answer.reason)
           ? new NotifyUnsupported(answer.reason)
           : answer.reason
       }
-      const must = steps[i]?.expectRows
-      if (must !== undefined && answer.value.rowCount !== must) return false
+      const expected = steps[i]?.expectRows
+      if (expected !== undefined && answer.value.rowCount !== expected) return false
     }
     return true
   }
@@ -199,27 +199,27 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
       },
       listener: {
         onChange: listener.onChange,
-        onStateChange(hearing, why) {
-          listening = hearing === 'listening'
-          listener.onStateChange(hearing, why)
+        onStateChange(state, cause) {
+          listening = state === 'listening'
+          listener.onStateChange(state, cause)
         },
       },
     })
-    const one = {
+    const tracked = {
       async stop() {
-        listeners.delete(one)
+        listeners.delete(tracked)
         listening = false
         await subscription.stop()
       },
     }
-    listeners.add(one)
-    return one
+    listeners.add(tracked)
+    return tracked
   }
 
   return {
     query: <Row>(sql: string, params: readonly Param[] = []) => track(() => read<Row>(sql, params)),
 
-    batch: (steps, how = {}) => track(async () => steps.length === 0 || write(steps, how)),
+    batch: (steps, options = {}) => track(async () => steps.length === 0 || write(steps, options)),
 
     async time() {
       const [row] = await track(() => read<{ ms: number }>(SERVER_TIME_SQL, []))
@@ -236,7 +236,7 @@ export function openPostgres(url: string, options: PostgresOptions = {}): Db {
 
     close() {
       closing ??= (async () => {
-        await Promise.all([...listeners].map((one) => one.stop()))
+        await Promise.all([...listeners].map((tracked) => tracked.stop()))
         await Promise.allSettled(running)
         await (await opened?.catch(() => undefined))?.end()
       })()
@@ -267,7 +267,7 @@ async function rollbackAndRelease(client: PoolClient, broken: boolean): Promise<
 /** Longer after each attempt, so that the other transaction can finish. */
 const pause = (attempt: number): Promise<void> => sleep(PAUSE_MS * attempt)
 
-/** The driver would convert any value to JSON. A value that is not a Param is a mistake on every engine. */
+/** The driver would convert any value to JSON. A value that is not a Param is a programming mistake. */
 function checked(params: readonly Param[]): Param[] {
   for (const param of params) {
     if (param !== null && typeof param !== 'string' && typeof param !== 'number') {

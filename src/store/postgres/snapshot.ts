@@ -3,8 +3,8 @@ import { type Param, type Reader, StoreUnavailable } from '../db.ts'
 import { translate } from './errors.ts'
 import { createPool } from './pool.ts'
 
-/** Nodes and commands are recognized by the name of their connections. */
-const OTHERS = `SELECT count(*) AS nodes FROM pg_stat_activity
+/** Finds nodes and commands by the application name of their connections. */
+const COUNT_OTHERS = `SELECT count(*) AS nodes FROM pg_stat_activity
                  WHERE datname = current_database() AND application_name = 'keyturn' AND pid <> pg_backend_pid()`
 
 /** @throws {StoreUnavailable} if a node or a command is connected */
@@ -28,7 +28,7 @@ export async function openSnapshot(url: string, timeout: number): Promise<Reader
   }
 
   try {
-    const [row] = await query<{ nodes: number }>(OTHERS)
+    const [row] = await query<{ nodes: number }>(COUNT_OTHERS)
     if ((row?.nodes ?? 0) > 0) {
       throw new StoreUnavailable(
         new Error('other nodes or commands are connected to this database: stop them first'),

@@ -37,7 +37,7 @@ export function createAuditStore(db: Db): AuditStore {
       }
     },
 
-    append: (seen, rows, head) => batchOrFalse([moveHead(seen, head), ...insertRows(rows)]),
+    append: (expected, rows, head) => batchOrFalse([moveHead(expected, head), ...insertRows(rows)]),
 
     putHead: (head) =>
       batchOrFalse([
@@ -48,10 +48,10 @@ export function createAuditStore(db: Db): AuditStore {
         },
       ]),
 
-    prune: (seen, head) =>
+    prune: (expected, head) =>
       db.batch([
-        moveHead(seen, head),
-        { sql: 'DELETE FROM audit WHERE seq > $1 AND seq <= $2', params: [seen.baseSeq, head.baseSeq] },
+        moveHead(expected, head),
+        { sql: 'DELETE FROM audit WHERE seq > $1 AND seq <= $2', params: [expected.baseSeq, head.baseSeq] },
       ]),
 
     async page(seq, limit) {
@@ -74,7 +74,7 @@ export function createAuditStore(db: Db): AuditStore {
 }
 
 /** Compares every column, because pruning changes only the beginning of the log and appending only the end. */
-function moveHead(seen: AuditHead, head: AuditHead): Step {
+function moveHead(expected: AuditHead, head: AuditHead): Step {
   return {
     sql: `UPDATE audit_head SET seq = $1, hash = $2, base_seq = $3, base_hash = $4, mac = $5
            WHERE id = 'main' AND seq = $6 AND hash = $7 AND base_seq = $8 AND base_hash = $9
@@ -85,11 +85,11 @@ function moveHead(seen: AuditHead, head: AuditHead): Step {
       head.baseSeq,
       head.baseHash,
       head.mac,
-      seen.seq,
-      seen.hash,
-      seen.baseSeq,
-      seen.baseHash,
-      seen.mac ?? '',
+      expected.seq,
+      expected.hash,
+      expected.baseSeq,
+      expected.baseHash,
+      expected.mac ?? '',
     ],
     expectRows: 1,
   }
@@ -98,18 +98,18 @@ function moveHead(seen: AuditHead, head: AuditHead): Step {
 function insertRows(rows: readonly AuditRow[]): Step[] {
   const steps: Step[] = []
   for (let i = 0; i < rows.length; ) {
-    const many = rows.length - i >= BATCH ? BATCH : 1
-    const values = Array.from({ length: many }, (_, row) => {
+    const size = rows.length - i >= BATCH ? BATCH : 1
+    const values = Array.from({ length: size }, (_, row) => {
       const places = Array.from({ length: COLUMNS }, (_, column) => `$${row * COLUMNS + column + 1}`)
       return `(${places.join(', ')})`
     })
     steps.push({
       sql: `INSERT INTO audit (seq, since, at, event, actor, sub, client_id, fields, count, hash)
             VALUES ${values.join(', ')}`,
-      params: rows.slice(i, i + many).flatMap(paramsOf),
-      expectRows: many,
+      params: rows.slice(i, i + size).flatMap(paramsOf),
+      expectRows: size,
     })
-    i += many
+    i += size
   }
   return steps
 }
@@ -133,14 +133,14 @@ function matching({ since, until, userId, clientId, event }: AuditFilter): {
 } {
   const conditions: string[] = []
   const params: Param[] = []
-  const add = (value: Param | undefined, condition: (place: string) => string) => {
+  const add = (value: Param | undefined, condition: (placeholder: string) => string) => {
     if (value === undefined) return
     params.push(value)
     conditions.push(condition(`$${params.length}`))
   }
-  add(since, (place) => `at >= ${place}`)
-  add(until, (place) => `at < ${place}`)
-  add(event, (place) => `event = ${place}`)
+  add(since, (placeholder) => `at >= ${placeholder}`)
+  add(until, (placeholder) => `at < ${placeholder}`)
+  add(event, (placeholder) => `event = ${placeholder}`)
   const either = (column: string, value: string | undefined, actor: string) => {
     if (value === undefined) return
     params.push(value, actor)

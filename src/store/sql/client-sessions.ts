@@ -49,21 +49,21 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
       ])
     },
 
-    replaceStatus(id, seen, fresh) {
+    replaceStatus(id, expected, replacement) {
       const where = 'id = $1 AND status_list = $2 AND status_idx = $3'
       return db.batch([
         statusChanged,
-        revokeSessionIndices(where, [id, seen.list, seen.idx]),
+        revokeSessionIndices(where, [id, expected.list, expected.idx]),
         {
           sql: `UPDATE client_sessions SET status_list = $4, status_idx = $5 WHERE ${where} AND revoked_at IS NULL`,
-          params: [id, seen.list, seen.idx, fresh.list, fresh.idx],
+          params: [id, expected.list, expected.idx, replacement.list, replacement.idx],
           expectRows: 1,
         },
       ])
     },
 
     revoke(id, now, reason) {
-      return db.batch([statusChanged, ...endSession(id, now, reason)])
+      return db.batch([statusChanged, ...revokeSessionSteps(id, now, reason)])
     },
 
     async revokeMatching(filter, now, reason) {
@@ -73,20 +73,20 @@ export function createClientSessionStore(db: Db): ClientSessionStore {
           `SELECT id FROM client_sessions ${where} AND revoked_at IS NULL`,
           params,
         )
-        const ended = await db.batch([
-          // First the codes: a redemption that is under way is waited for, and its session is found below. One session has no
-          // unused code: it began when its code was used.
+        const revoked = await db.batch([
+          // Codes are revoked first: the batch waits for a concurrent redemption, whose session is then found below. A single
+          // session has no unused code, because it started when its code was used.
           ...(filter.id === undefined ? [revokeCodes(where, params, now)] : []),
           ...(rows.length > 0 ? [statusChanged] : []),
-          ...rows.flatMap(({ id }) => endSession(id, now, reason)),
-          // If a session ended or began since they were read, the batch is rolled back, and they are read again.
+          ...rows.flatMap(({ id }) => revokeSessionSteps(id, now, reason)),
+          // If a session ended or started since the sessions were read, the batch is rolled back, and they are read again.
           {
             sql: `UPDATE client_sessions SET revoked_at = $${params.length + 1} ${where} AND revoked_at IS NULL`,
             params: [...params, now],
             expectRows: 0,
           },
         ])
-        if (ended) return rows.map((row) => row.id)
+        if (revoked) return rows.map((row) => row.id)
       }
     },
 
@@ -136,7 +136,7 @@ export function insertClientSession(session: ClientSession): Step {
 }
 
 /** After `statusChanged`: revokes the session and its status index, and puts the client into the logout outbox. */
-export function endSession(id: string, now: EpochSeconds, reason: string): Step[] {
+export function revokeSessionSteps(id: string, now: EpochSeconds, reason: string): Step[] {
   return [
     revokeSessionIndices('id = $1', [id]),
     enqueueLogout('id = $1', [id], now),

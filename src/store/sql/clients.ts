@@ -55,7 +55,7 @@ export function createClientStore(db: Db): ClientStore {
 
     delete(id) {
       return db.batch([
-        // A session that begins at the same moment either exists after this lock, or can no longer begin.
+        // A session that starts concurrently either exists after this lock, or cannot start any more.
         { sql: 'SELECT 1 FROM clients WHERE id = $1', params: [id], lock: true },
         statusChanged,
         revokeSessionIndices('client_id = $1', [id]),

@@ -36,17 +36,17 @@ export function createConsentStore(db: Db): ConsentStore {
 
     async add({ userId, clientId, audience, scopes, grantedAt }) {
       for (;;) {
-        const before = await find(userId, clientId, audience)
-        const all = [...new Set([...(before?.scopes ?? []), ...scopes])].join(' ')
+        const existing = await find(userId, clientId, audience)
+        const all = [...new Set([...(existing?.scopes ?? []), ...scopes])].join(' ')
         const key = [userId, clientId, audience]
         try {
           const stored = await db.batch([
-            before
+            existing
               ? {
-                  // Scopes that another tab adds at the same moment must not be lost.
+                  // Scopes that another tab adds concurrently must not be lost.
                   sql: `UPDATE consents SET scope = $4, granted_at = $5
                          WHERE user_id = $1 AND client_id = $2 AND audience = $3 AND scope = $6`,
-                  params: [...key, all, grantedAt, before.scopes.join(' ')],
+                  params: [...key, all, grantedAt, existing.scopes.join(' ')],
                   expectRows: 1,
                 }
               : {

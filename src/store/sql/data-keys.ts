@@ -93,7 +93,7 @@ export function createDataKeyStore(db: Db): DataKeyStore {
 
 function rotationSteps(rotation: MasterKeyRotation): Step[] {
   const { ring, privateKeys, dataKeys, encryptedDataKeys, newDataKey, invalidateOld = false } = rotation
-  const before = new Map(ring.keys.map((key) => [key.kid, key.encryptedPrivateKey]))
+  const previous = new Map(ring.keys.map((key) => [key.kid, key.encryptedPrivateKey]))
   return [
     {
       sql: `UPDATE ring SET version = version + 1 WHERE id = 'main' AND version = $1`,
@@ -103,7 +103,7 @@ function rotationSteps(rotation: MasterKeyRotation): Step[] {
     },
     ...[...privateKeys].map(([kid, text]) => ({
       sql: 'UPDATE ring_keys SET encrypted_private_key = $2 WHERE kid = $1 AND encrypted_private_key = $3',
-      params: [kid, text, before.get(kid) ?? null],
+      params: [kid, text, previous.get(kid) ?? null],
       expectRows: 1,
     })),
     dataKeysChanged,

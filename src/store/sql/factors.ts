@@ -99,12 +99,12 @@ export function createFactorStore(db: Db): FactorStore {
       return rows.map((row) => ({ userId: row.user_id, encryptedSecret: row.encrypted_secret }))
     },
 
-    reencryptTotp: (userId, seen, encryptedSecret, dataKey) =>
+    reencryptTotp: (userId, expected, encryptedSecret, dataKey) =>
       db.batch([
         {
           sql: `UPDATE totp_secrets SET encrypted_secret = $3, data_key = $4
                  WHERE user_id = $1 AND encrypted_secret = $2`,
-          params: [userId, seen, encryptedSecret, dataKey],
+          params: [userId, expected, encryptedSecret, dataKey],
           expectRows: 1,
         },
       ]),
@@ -132,10 +132,10 @@ export function createFactorStore(db: Db): FactorStore {
         const taken = new Set(rows.map(({ slot }) => slot))
         const slot = Array.from({ length: MAX_PASSKEYS }, (_, i) => i).find((i) => !taken.has(i))
         if (slot === undefined) return false
-        const people = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [passkey.userId])
-        if (people.length === 0) return false
-        // Another passkey may take the slot meanwhile. Every retry means that one was added, so the loop ends.
-        if (await batchOrFalse([insertion(passkey, slot)])) return true
+        const users = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [passkey.userId])
+        if (users.length === 0) return false
+        // Another passkey may take the slot concurrently. Each retry means that a passkey was added, so the loop ends.
+        if (await batchOrFalse([insertPasskey(passkey, slot)])) return true
       }
     },
 
@@ -159,8 +159,8 @@ export function createFactorStore(db: Db): FactorStore {
 
     async replaceRecoveryCodes(userId, hashes, dataKey) {
       for (;;) {
-        const people = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [userId])
-        if (people.length === 0) return false
+        const users = await db.query('SELECT 1 AS found FROM users WHERE id = $1', [userId])
+        if (users.length === 0) return false
         const replaced = await batchOrFalse([
           { sql: 'DELETE FROM recovery_codes WHERE user_id = $1', params: [userId] },
           ...hashes.map((hash, position) => ({
@@ -168,7 +168,7 @@ export function createFactorStore(db: Db): FactorStore {
             params: [userId, position, hash, dataKey],
           })),
         ])
-        // Another set was inserted at the same moment. This set is the later one and replaces it.
+        // Another set was inserted concurrently. This set is the later one and replaces it.
         if (replaced) return true
       }
     },
@@ -203,7 +203,7 @@ export function createFactorStore(db: Db): FactorStore {
   }
 }
 
-/** If two factors are removed at the same moment, the second removal sees that no factor is left. */
+/** If two factors are removed concurrently, the second removal sees that no factor is left. */
 const lockUser = (userId: string): Step => ({
   sql: 'SELECT 1 FROM users WHERE id = $1',
   params: [userId],
@@ -219,7 +219,7 @@ function deleteCodesWithoutFactor(userId: string): Step {
   }
 }
 
-function insertion(passkey: Passkey, slot: number): Step {
+function insertPasskey(passkey: Passkey, slot: number): Step {
   return {
     sql: `INSERT INTO passkeys (${PASSKEY}, slot) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
     params: [

@@ -19,7 +19,7 @@ interface KeyRow {
 export function createRingStore(db: Db): RingStore {
   return {
     async read() {
-      // One statement, so that version and keys are read at the same moment.
+      // One statement, so that version and keys are consistent.
       const rows = await db.query<KeyRow & { version: number; ring_created_at: number }>(
         `SELECT r.version, r.created_at AS ring_created_at, k.*
            FROM ring r JOIN ring_keys k ON 1 = 1
@@ -43,18 +43,18 @@ export function createRingStore(db: Db): RingStore {
       )
     },
 
-    async replace(seen, successor) {
-      const before = new Map(seen.keys.map((key) => [key.kid, key]))
+    async replace(expected, successor) {
+      const previous = new Map(expected.keys.map((key) => [key.kid, key]))
       const bumped: Step = {
         sql: `UPDATE ring SET version = $1 WHERE id = 'main' AND version = $2`,
-        params: [successor.version, seen.version],
+        params: [successor.version, expected.version],
         expectRows: 1,
         notify: true,
       }
       // Keys leave a state before others enter it, because the indexes allow one active and one next key.
-      const updates = successor.keys.filter((key) => before.has(key.kid)).sort(leavingFirst)
-      const inserts = successor.keys.filter((key) => !before.has(key.kid))
-      return db.batch([bumped, ...updates.map((key) => updateKey(key, before)), ...inserts.map(insertKey)])
+      const updates = successor.keys.filter((key) => previous.has(key.kid)).sort(leavingFirst)
+      const inserts = successor.keys.filter((key) => !previous.has(key.kid))
+      return db.batch([bumped, ...updates.map((key) => updateKey(key, previous)), ...inserts.map(insertKey)])
     },
 
     extendTokensUntil(kid, until) {
@@ -95,8 +95,8 @@ function insertKey(key: RingKey): Step {
   }
 }
 
-/** Fails if `tokens_until` has changed: a token that was signed meanwhile must not lose its key. */
-function updateKey(key: RingKey, before: ReadonlyMap<string, RingKey>): Step {
+/** Fails if `tokens_until` has changed: a token that was signed concurrently must not lose its key. */
+function updateKey(key: RingKey, previous: ReadonlyMap<string, RingKey>): Step {
   return {
     sql: `UPDATE ring_keys SET state = $2, encrypted_private_key = $3, signs_from = $4, stopped_at = $5, left_at = $6
            WHERE kid = $1 AND tokens_until = $7`,
@@ -107,7 +107,7 @@ function updateKey(key: RingKey, before: ReadonlyMap<string, RingKey>): Step {
       key.signsFrom,
       key.stoppedAt,
       key.leftAt,
-      before.get(key.kid)?.tokensUntil ?? 0,
+      previous.get(key.kid)?.tokensUntil ?? 0,
     ],
     expectRows: 1,
   }

@@ -48,16 +48,17 @@ export function createStatusStore(db: Db): StatusStore {
   return {
     async lease(kind, size, expiresAt, clientId) {
       for (;;) {
-        const seen = await cursor(kind)
+        const current = await cursor(kind)
         // A block never crosses the end of a list. The remaining positions of the list stay unused.
-        const start = (seen % LIST_SIZE) + size > LIST_SIZE ? Math.ceil(seen / LIST_SIZE) * LIST_SIZE : seen
+        const start =
+          (current % LIST_SIZE) + size > LIST_SIZE ? Math.ceil(current / LIST_SIZE) * LIST_SIZE : current
         const block: StatusBlock = {
           list: Math.floor(start / LIST_SIZE) * KINDS.length + KINDS.indexOf(kind),
           start: start % LIST_SIZE,
           size,
           expiresAt,
         }
-        if (await db.batch(leaseSteps(kind, seen, start + size, block, clientId))) return block
+        if (await db.batch(leaseSteps(kind, current, start + size, block, clientId))) return block
       }
     },
 
@@ -128,14 +129,14 @@ export function createStatusStore(db: Db): StatusStore {
 
 function leaseSteps(
   kind: StatusKind,
-  seen: number,
+  current: number,
   next: number,
   block: StatusBlock,
   clientId?: string,
 ): Step[] {
   const taken: Step = {
     sql: 'UPDATE status_cursors SET next_position = $3 WHERE kind = $1 AND next_position = $2',
-    params: [kind, seen, next],
+    params: [kind, current, next],
     expectRows: 1,
   }
   const kept: Step = {

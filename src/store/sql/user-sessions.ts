@@ -1,6 +1,6 @@
 import type { UserSession, UserSessionStore } from '../contracts/user-sessions.ts'
 import { type Db, falseOnConflict, type Param } from '../db.ts'
-import { endSession, enqueueLogout } from './client-sessions.ts'
+import { enqueueLogout, revokeSessionSteps } from './client-sessions.ts'
 import { pruneExpired } from './prune.ts'
 import { statusChanged } from './status.ts'
 
@@ -84,7 +84,7 @@ export function createUserSessionStore(db: Db): UserSessionStore {
           [id],
         )
         const ended = await db.batch([
-          // First, so that a code of the session is redeemed either before this step or not at all.
+          // The first step, so that a code of the session is redeemed either before it or not at all.
           {
             sql: 'UPDATE user_sessions SET ended_at = $2, ended_reason = $3 WHERE id = $1 AND ended_at IS NULL',
             params: [id, now, reason],
@@ -93,8 +93,8 @@ export function createUserSessionStore(db: Db): UserSessionStore {
           statusChanged,
           // Offline sessions continue, but their clients must know that the user has signed out.
           enqueueLogout('user_session_id = $1', [id], now),
-          ...rows.flatMap((row) => endSession(row.id, now, reason)),
-          // If a session began since they were read, the batch is rolled back, and they are read again.
+          ...rows.flatMap((row) => revokeSessionSteps(row.id, now, reason)),
+          // If a session started since the sessions were read, the batch is rolled back, and they are read again.
           {
             sql: `UPDATE client_sessions SET revoked_at = $2
                    WHERE user_session_id = $1 AND offline = 0 AND revoked_at IS NULL`,

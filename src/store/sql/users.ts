@@ -69,12 +69,12 @@ export function createUserStore(db: Db): UserStore {
       ])
     },
 
-    setPasswordHash(id, passwordHash, seen) {
-      const guard = seen === undefined ? '' : ' AND password_hash = $3'
+    setPasswordHash(id, passwordHash, expected) {
+      const guard = expected === undefined ? '' : ' AND password_hash = $3'
       return db.batch([
         {
           sql: `UPDATE users SET password_hash = $2 WHERE id = $1${guard}`,
-          params: seen === undefined ? [id, passwordHash] : [id, passwordHash, seen],
+          params: expected === undefined ? [id, passwordHash] : [id, passwordHash, expected],
           expectRows: 1,
         },
       ])

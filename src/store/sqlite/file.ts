@@ -27,7 +27,7 @@ const OPEN_TIMEOUT_MS = 2000
 const HEADER_BYTES = 100
 
 export interface SqliteOptions {
-  /** Read every page, so that damage is found now or soon, and not by the first request that needs the page. */
+  /** Whether to read every page, so that damage is found at the start and not by the first request that needs the page. */
   readonly integrityCheck?: boolean
   /** A file of this size or more is checked while the server already serves, because the check would delay the start. */
   readonly largeFromBytes?: number
@@ -43,8 +43,8 @@ export function openFile(
   try {
     // SQLite would silently open the file read-only, and leave side files behind that no one can write.
     if (file !== ':memory:') accessSync(file, constants.R_OK | constants.W_OK)
-    const before = identityOf([file])
-    // No request waits for this process yet, and another process may be closing or recovering the database.
+    const identity = identityOf([file])
+    // A long timeout: no request waits yet, and another process may be closing or recovering the database.
     db = new Database(file, { timeout: OPEN_TIMEOUT_MS })
     db.pragma('journal_mode = WAL')
     // better-sqlite3 defaults to NORMAL in WAL mode, where a power failure may undo a commit that was answered: a revoked
@@ -57,7 +57,7 @@ export function openFile(
     // A copy may have had another journal mode. The first read creates the log, whose identity is checked from now on.
     db.pragma('schema_version')
     // While this process waited for the lock, a restore may have replaced the file.
-    if (file !== ':memory:' && identityOf([file]) !== before) throw replaced(file)
+    if (file !== ':memory:' && identityOf([file]) !== identity) throw replaced(file)
     if (integrityCheck && !isLarge(file, largeFromBytes)) checkIntegrity(db)
     db.pragma(`busy_timeout = ${BLOCKING_TIMEOUT_MS}`)
     return db
@@ -80,17 +80,17 @@ const IDENTITY_MAX_AGE_MS = 100
  * SQLite continues to use files that were deleted or replaced, and every commit would be lost when the process ends. So this
  * checks that the names still refer to the files that were opened.
  */
-export function createIdentityCheck(file: string): (options?: { readonly lately: boolean }) => void {
+export function createIdentityCheck(file: string): (options?: { readonly recentIsEnough: boolean }) => void {
   const names = [file, `${realpathSync(file)}-wal`]
   const opened = identityOf(names)
-  let seenAt = performance.now()
-  return ({ lately } = { lately: false }) => {
+  let checkedAt = performance.now()
+  return ({ recentIsEnough } = { recentIsEnough: false }) => {
     const now = performance.now()
-    if (lately && now - seenAt < IDENTITY_MAX_AGE_MS) return
+    if (recentIsEnough && now - checkedAt < IDENTITY_MAX_AGE_MS) return
     if (identityOf(names) !== opened) {
       throw replaced(file)
     }
-    seenAt = now
+    checkedAt = now
   }
 }
 
@@ -103,8 +103,8 @@ function identityOf(names: readonly string[]): string {
 }
 
 /**
- * A new database is created under another name, readable by its owner alone, and linked into place once its header is written. So
- * an empty file never comes from an interrupted start: it was a database once, and is refused.
+ * A new database is created under another name, readable only by its owner, and linked into place once its header is written. So an
+ * empty file never results from an interrupted start: it was a database before, and is refused.
  */
 function prepareFile(file: string): void {
   try {

@@ -1,6 +1,6 @@
 /**
- * A program that checks every page of a database, prints `ok` or what it found, and exits. It is a process and not a thread,
- * because only the end of the process can interrupt SQLite during the check.
+ * A program that checks every page of a database, prints `ok` or the problem, and exits. It is a process and not a thread, because
+ * SQLite can be interrupted during the check only by killing the process.
  */
 import Database from 'better-sqlite3'
 

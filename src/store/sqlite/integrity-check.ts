@@ -7,10 +7,10 @@ import { StoreDamaged } from '../db.ts'
 /** A file of this size is checked in less than a tenth of a second. */
 export const LARGE_BYTES = 67_108_864
 
-/** @throws {Error} that says what is wrong, with SQLite's code for damage */
+/** @throws {Error} with SQLite's description and code of the damage */
 export function checkIntegrity(db: Database.Database): void {
   assertIntact(String(db.pragma('quick_check(1)', { simple: true })))
-  // The cache is full of the pages that were checked, which are not those that requests will need.
+  // Drops the checked pages from the cache, because requests will need other pages.
   db.pragma('shrink_memory')
 }
 
@@ -27,10 +27,10 @@ export function startIntegrityCheck(file: string): IntegrityCheck {
   const path = fileURLToPath(new URL(program, import.meta.url))
   let stop = () => {}
   const done = new Promise<void>((resolve, reject) => {
-    const child = execFile(process.execPath, [path, file], { env: {} }, (error, found, said) => {
+    const child = execFile(process.execPath, [path, file], { env: {} }, (error, stdout, stderr) => {
       try {
-        if (!error) assertIntact(found)
-        else if (/malformed|not a database/.test(said)) assertIntact(said)
+        if (!error) assertIntact(stdout)
+        else if (/malformed|not a database/.test(stderr)) assertIntact(stderr)
         resolve()
       } catch (damage) {
         reject(new StoreDamaged(damage))
@@ -41,8 +41,8 @@ export function startIntegrityCheck(file: string): IntegrityCheck {
   return { done, stop }
 }
 
-function assertIntact(found: string): void {
-  if (found === 'ok') return
-  const message = `database disk image is malformed (${found.trim().split('\n').at(-1)})`
+function assertIntact(output: string): void {
+  if (output === 'ok') return
+  const message = `database disk image is malformed (${output.trim().split('\n').at(-1)})`
   throw Object.assign(new Error(message), { code: 'SQLITE_CORRUPT' })
 }

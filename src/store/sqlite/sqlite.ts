@@ -3,7 +3,7 @@
  *
  * Every commit flushes to disk, and the flush blocks the event loop. So batches that arrive in the same turn of the loop are
  * committed together, each under its own savepoint: fifty concurrent refreshes cost one flush, and each still succeeds or fails
- * by itself.
+ * independently.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type Database from 'better-sqlite3'
@@ -19,11 +19,12 @@ import {
 } from './file.ts'
 import { startIntegrityCheck } from './integrity-check.ts'
 
-/** How long a batch waits for its turn altogether, off the event loop. */
+/** How long a batch waits for the lock in total, without blocking the event loop. */
 export const BUSY_TIMEOUT_MS = 2000
 const RETRY_MS = 25
 /** Batches in one commit. More would only make a failed commit more expensive. */
-const GROUP = 256
+const MAX_GROUP = 256
+
 interface QueuedBatch {
   readonly steps: readonly Step[]
   readonly since: number
@@ -33,8 +34,8 @@ interface QueuedBatch {
 
 export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   const db = openFile(file, options)
-  const assertOurs = file === ':memory:' ? () => {} : createIdentityCheck(file)
-  const examination =
+  const assertSameFiles = file === ':memory:' ? () => {} : createIdentityCheck(file)
+  const integrityCheck =
     options.integrityCheck && isLarge(file, options.largeFromBytes) ? startIntegrityCheck(file) : undefined
   const statements = new Map<string, Database.Statement>()
   let waiting: QueuedBatch[] = []
@@ -61,28 +62,28 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
 
   function runUnderSavepoint(steps: readonly Step[]): boolean {
     prepare('SAVEPOINT one').run()
-    let kept = false
+    let succeeded = false
     try {
-      kept = run(steps)
+      succeeded = run(steps)
     } finally {
       // On a full disk, SQLite may have ended the transaction, and with it the savepoint.
       if (db.inTransaction) {
-        if (!kept) prepare('ROLLBACK TO one').run()
+        if (!succeeded) prepare('ROLLBACK TO one').run()
         prepare('RELEASE one').run()
       }
     }
-    return kept
+    return succeeded
   }
 
   /** @throws an error that fails the whole group. The failure of a single batch is its own outcome. */
   function commitGroup(group: readonly QueuedBatch[]): (() => void)[] {
-    assertOurs()
+    assertSameFiles()
     prepare('BEGIN IMMEDIATE').run()
     try {
       const outcomes = group.map((batch) => {
         try {
-          const kept = runUnderSavepoint(batch.steps)
-          return () => batch.resolve(kept)
+          const committed = runUnderSavepoint(batch.steps)
+          return () => batch.resolve(committed)
         } catch (error) {
           // If the store is unavailable, all batches of the group fail. Any other error belongs to this batch.
           if (isUnavailable(error) || !db.inTransaction) throw error
@@ -99,18 +100,18 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
 
   function flush(): void {
     scheduled = false
-    const group = waiting.slice(0, GROUP)
-    waiting = waiting.slice(GROUP)
+    const group = waiting.slice(0, MAX_GROUP)
+    waiting = waiting.slice(MAX_GROUP)
     let outcomes: (() => void)[]
     try {
       outcomes = commitGroup(group)
     } catch (error) {
-      const patient = isBusy(error) && !closed
+      const canRetry = isBusy(error) && !closed
       const now = performance.now()
-      const again = patient ? group.filter((batch) => now - batch.since < BUSY_TIMEOUT_MS) : []
-      for (const batch of group) if (!again.includes(batch)) batch.reject(translate(error))
-      waiting = [...again, ...waiting]
-      if (waiting.length > 0) schedule(again.length > 0 ? RETRY_MS : 0)
+      const retried = canRetry ? group.filter((batch) => now - batch.since < BUSY_TIMEOUT_MS) : []
+      for (const batch of group) if (!retried.includes(batch)) batch.reject(translate(error))
+      waiting = [...retried, ...waiting]
+      if (waiting.length > 0) schedule(retried.length > 0 ? RETRY_MS : 0)
       return
     }
     for (const settle of outcomes) settle()
@@ -125,14 +126,14 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
   }
 
   return {
-    ...(examination ? { integrityChecked: examination.done } : {}),
+    ...(integrityCheck ? { integrityChecked: integrityCheck.done } : {}),
 
     async query<Row>(sql: string, params: readonly Param[] = []) {
       const deadline = performance.now() + BUSY_TIMEOUT_MS
       for (;;) {
         if (closed) throw new StoreUnavailable(new Error('the store is closed'))
         try {
-          assertOurs({ lately: true })
+          assertSameFiles({ recentIsEnough: true })
           return prepare(sql).all(bind(params)) as Row[]
         } catch (error) {
           if (!isBusy(error) || performance.now() > deadline) throw translate(error)
@@ -152,7 +153,7 @@ export function openSqlite(file: string, options: SqliteOptions = {}): Db {
     async close() {
       if (closed) return
       closed = true
-      examination?.stop()
+      integrityCheck?.stop()
       while (waiting.length > 0) flush()
       db.close()
     },
@@ -168,7 +169,7 @@ export function bind(params: readonly Param[] = []): Record<string, Param> {
 
 const isConstraint = (error: unknown): boolean => codeOf(error).startsWith('SQLITE_CONSTRAINT')
 
-/** Errors of the file system and of locks mean that the store is unavailable. A mistake in the SQL is thrown as it is. */
+/** Errors of the file system and of locks mean that the store is unavailable. A mistake in the SQL is thrown unchanged. */
 const isUnavailable = (error: unknown): boolean =>
   /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|CORRUPT|NOTADB|NOMEM|PROTOCOL)/.test(codeOf(error))
 
