@@ -4,8 +4,8 @@
  */
 import { Agent } from 'node:http'
 import { hashPassword, verifyPassword } from '../src/accounts/password.ts'
+import { signInOnce } from './code-flow.ts'
 import { type Load, type Measurement, share, used, verifyToken } from './measure.ts'
-import { signInOnce } from './person.ts'
 import { asTable, median, type ScenarioReport } from './report.ts'
 import { PASSWORD, SCOPE, type Subject } from './subject.ts'
 

@@ -19,7 +19,7 @@ export async function start(more: Partial<Io> = {}): Promise<void> {
     pid: process.pid,
     operator: operatorName(),
     stopSignal,
-    endNow: (code) => process.exit(code),
+    forceExit: (code) => process.exit(code),
     ...more,
   }
   process.exitCode = await run(process.argv.slice(2), io)

@@ -145,7 +145,7 @@ const HOMES: readonly (readonly [RegExp, readonly string[], readonly string[]])[
   [/^ipaddr\.js$/, ['src/loopback.ts', 'src/accounts/ip-prefix.ts', 'src/config/parsers.ts'], []],
   [/^negotiator$/, ['src/http/', 'src/views/texts/'], []],
   [/^fresh$/, ['src/http/'], []],
-  [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-story.ts'], []],
+  [/^jose$/, ['src/keys/', 'src/oauth/client-auth/', 'src/cli/demo-steps.ts'], []],
 ]
 
 t.test('a package is known in one place', async (t) => {
@@ -212,7 +212,7 @@ const FROM_THE_MACHINE: readonly {
       'src/store/sqlite/sqlite.ts': 'how long a lock is waited for is no matter of what time it is',
       'src/store/sqlite/file.ts': 'nor how often files are looked at',
       'src/metrics/time-store.ts': 'nor how long the store took',
-      'src/cli/demo-story.ts': 'a deadline for a server in another process, which has the real time',
+      'src/cli/demo-steps.ts': 'a deadline for a server in another process, which has the real time',
       'src/cli/doctor-server.ts': 'the same',
     },
   },

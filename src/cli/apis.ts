@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { Base } from '../node/base.ts'
 import { checkApi } from '../oauth/api-rules.ts'
 import type { Api } from '../store/contracts/apis.ts'
-import { type AccessTokenTtl, accessTokenTtlOption, ownTtl } from './access-token-ttl.ts'
+import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
 import {
   action,
   CommandError,
@@ -14,16 +14,16 @@ import {
   UsageError,
 } from './context.ts'
 import { record, span, table, time } from './output.ts'
-import { noteHolders } from './scope-notes.ts'
+import { noteScopeHolders } from './scope-notes.ts'
 
 export const apisCommand: CommandFactory = (context) =>
   new Command('apis')
-    .description('the APIs that tokens are for, and the scopes they own')
+    .description('manage the APIs that tokens are issued for, and their scopes')
     .addCommand(
       examples(
         action('create', 'register an API')
-          .argument('<identifier>', 'what its tokens carry as aud: an absolute URI')
-          .requiredOption('--scope <scope>', 'a scope it owns; repeat it for more', collectWords)
+          .argument('<identifier>', 'absolute URI; the aud of its tokens')
+          .requiredOption('--scope <scope>', 'scope of the API; repeatable', collectWords)
           .addOption(accessTokenTtlOption())
           .action((identifier: string, options: CreateOptions) => create(context, identifier, options)),
         'apis create https://orders.example --scope orders:read --scope orders:write',
@@ -32,13 +32,13 @@ export const apisCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('list', 'all APIs').action((options: Json) => list(context, options)),
+        action('list', 'list all APIs').action((options: Json) => list(context, options)),
         'apis list',
       ),
     )
     .addCommand(
       examples(
-        action('show', 'one API')
+        action('show', 'show an API')
           .argument('<identifier>')
           .action((identifier: string, options: Json) => show(context, identifier, options)),
         'apis show https://orders.example',
@@ -46,9 +46,9 @@ export const apisCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('update', 'change its scopes or the lifetime of its tokens')
+        action('update', 'change the scopes of an API or the lifetime of its tokens')
           .argument('<identifier>')
-          .option('--scope <scope>', 'all the scopes it owns from now on', collectWords)
+          .option('--scope <scope>', 'scope of the API; repeatable; replaces all its scopes', collectWords)
           .addOption(accessTokenTtlOption())
           .action((identifier: string, options: UpdateOptions) => update(context, identifier, options)),
         'apis update https://orders.example --scope orders:read --scope orders:cancel',
@@ -57,7 +57,7 @@ export const apisCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('delete', 'forget an API; its scopes belong to nobody then')
+        action('delete', 'delete an API; its scopes then belong to no API')
           .argument('<identifier>')
           .action((identifier: string, options: Json) => remove(context, identifier, options)),
         'apis delete https://orders.example',
@@ -100,28 +100,30 @@ async function find(base: Base, identifier: string): Promise<Api> {
 
 function create(context: Context, identifier: string, options: CreateOptions): Promise<void> {
   const { scope: scopes } = options
-  const accessTokenTtl = ownTtl(options.accessTokenTtl, null)
+  const accessTokenTtl = resolveTtl(options.accessTokenTtl, null)
   checkApi({ identifier, scopes })
   return context.withStore(async (base) => {
     const api = { identifier, scopes, accessTokenTtl, createdAt: base.clock.now() }
     if (!(await base.store.apis.insert(api))) {
       if (await base.store.apis.find(identifier))
         throw new CommandError(`the API ${identifier} exists already`)
-      await refuseTaken(base, api)
+      await throwScopeTaken(base, api)
     }
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'created' })
     print(context, options, api)
   })
 }
 
-async function refuseTaken(base: Base, api: Api): Promise<never> {
+async function throwScopeTaken(base: Base, api: Api): Promise<never> {
   for (const other of await base.store.apis.list()) {
     const taken = other.scopes.find((scope) => api.scopes.includes(scope))
     if (taken !== undefined && other.identifier !== api.identifier) {
-      throw new CommandError(`the scope ${taken} belongs to ${other.identifier}: a scope has one API`)
+      throw new CommandError(
+        `the scope ${taken} belongs to ${other.identifier}: a scope can belong to only one API`,
+      )
     }
   }
-  throw new CommandError('somebody else changed the APIs at the same time: try again')
+  throw new CommandError('the APIs were changed by another command at the same time: try again')
 }
 
 function list(context: Context, options: Json): Promise<void> {
@@ -152,11 +154,15 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
   return context.withStore(async (base) => {
     const before = await find(base, identifier)
     const { scope: scopes = before.scopes } = options
-    const api = { ...before, scopes, accessTokenTtl: ownTtl(options.accessTokenTtl, before.accessTokenTtl) }
+    const api = {
+      ...before,
+      scopes,
+      accessTokenTtl: resolveTtl(options.accessTokenTtl, before.accessTokenTtl),
+    }
     checkApi(api)
-    if (!(await base.store.apis.replace(api))) await refuseTaken(base, api)
+    if (!(await base.store.apis.replace(api))) await throwScopeTaken(base, api)
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'updated' })
-    await noteHolders(
+    await noteScopeHolders(
       context,
       base,
       before.scopes.filter((scope) => !scopes.includes(scope)),
@@ -170,11 +176,12 @@ function remove(context: Context, identifier: string, options: Json): Promise<vo
     const api = await find(base, identifier)
     await base.store.apis.delete(identifier)
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'deleted' })
-    await noteHolders(context, base, api.scopes)
-    const asking = (await base.store.clients.list()).filter((client) =>
+    await noteScopeHolders(context, base, api.scopes)
+    const introspecting = (await base.store.clients.list()).filter((client) =>
       client.introspects.includes(identifier),
     )
-    for (const client of asking) context.note(`the client ${client.id} can no longer introspect its tokens`)
+    for (const client of introspecting)
+      context.note(`client ${client.id} can no longer introspect its tokens`)
     context.print(options, { deleted: identifier }, `deleted ${identifier}`)
   })
 }

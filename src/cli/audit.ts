@@ -21,20 +21,20 @@ import { count, table, time } from './output.ts'
 
 export const auditCommand: CommandFactory = (context) =>
   examples(
-    action('audit', 'what has happened: the audit log that the store keeps, newest last')
-      .option('--since <time>', 'not before; 1h, 30d, or 2026-01-31T12:00:00Z')
-      .option('--until <time>', 'before')
-      .option('--user <user>', 'about or by this user: name, or id of one that was deleted')
-      .option('--client <id>', 'about or by this client')
-      .option('--event <event>', 'of this kind only', eventOption)
-      .option('--limit <number>', 'the newest so many', limitOption, SHOWN)
+    action('audit', 'show the audit log, newest event last')
+      .option('--since <time>', 'only events since then: 1h, 30d or 2026-01-31T12:00:00Z')
+      .option('--until <time>', 'only events before then')
+      .option('--user <user>', 'only events about or by this user: username, or id of a deleted user')
+      .option('--client <id>', 'only events about or by this client')
+      .option('--event <event>', 'only events of this type', eventOption)
+      .option('--limit <number>', 'show at most this many events, the newest', limitOption, DEFAULT_LIMIT)
       .action((options: Filters) => list(context, options))
       .addCommand(
         examples(
-          action('verify', 'whether a row is missing or was changed; exit 1 if so')
+          action('verify', 'check that no row of the audit log is missing or changed; exit 1 if one is')
             .option(
               '--anchor <seq:hash>',
-              'an end of the log as it was, from a line audit.head',
+              'an earlier end of the log, from an audit.head line of the server log',
               anchorOption,
             )
             .action((options: Json & { anchor?: Anchor }) => verify(context, options)),
@@ -54,18 +54,18 @@ interface Filters extends Json {
   readonly limit: number
 }
 
-const SHOWN = 200
-const MAX_SHOWN = 100_000
+const DEFAULT_LIMIT = 200
+const MAX_LIMIT = 100_000
 
 function eventOption(value: string): string {
   if ((AUDIT_EVENTS as readonly string[]).includes(value)) return value
-  throw new InvalidArgumentError('docs/operations.md lists the events.')
+  throw new InvalidArgumentError('See docs/operations.md for the list of events.')
 }
 
 function limitOption(value: string): number {
   const parsed = /^\d{1,6}$/.test(value) ? Number(value) : 0
-  if (parsed >= 1 && parsed <= MAX_SHOWN) return parsed
-  throw new InvalidArgumentError(`It must be a number from 1 to ${MAX_SHOWN}.`)
+  if (parsed >= 1 && parsed <= MAX_LIMIT) return parsed
+  throw new InvalidArgumentError(`It must be a number from 1 to ${MAX_LIMIT}.`)
 }
 
 function anchorOption(value: string): Anchor {
@@ -74,23 +74,21 @@ function anchorOption(value: string): Anchor {
   return { seq: Number(seq), hash }
 }
 
-const ago = duration('1s', '36500d')
+const parseAge = duration('1s', '36500d')
 
-/** A length of time before now, or a moment. */
-function moment(name: string, value: string, now: EpochSeconds): EpochSeconds {
-  if (/^\d+[smhd]$/.test(value)) return now - ago(value)
+/** Parses a duration before now, or a date and time. */
+function parseTime(name: string, value: string, now: EpochSeconds): EpochSeconds {
+  if (/^\d+[smhd]$/.test(value)) return now - parseAge(value)
   const parsed = /^\d{4}-\d\d-\d\d/.test(value) ? Date.parse(value) : Number.NaN
   if (!Number.isNaN(parsed)) return Math.ceil(parsed / 1000)
-  throw new UsageError(
-    `--${name} is neither a length of time such as 1h nor a time such as 2026-01-31T12:00:00Z`,
-  )
+  throw new UsageError(`--${name} must be a duration such as 1h or a time such as 2026-01-31T12:00:00Z`)
 }
 
-async function filterOf({ store, clock }: Base, options: Filters): Promise<AuditFilter> {
+async function createFilter({ store, clock }: Base, options: Filters): Promise<AuditFilter> {
   const filter: { -readonly [K in keyof AuditFilter]: AuditFilter[K] } = {}
   const now = clock.now()
-  if (options.since !== undefined) filter.since = moment('since', options.since, now)
-  if (options.until !== undefined) filter.until = moment('until', options.until, now)
+  if (options.since !== undefined) filter.since = parseTime('since', options.since, now)
+  if (options.until !== undefined) filter.until = parseTime('until', options.until, now)
   if (options.event !== undefined) filter.event = options.event
   if (options.user !== undefined) {
     const name = normalizeUsername(options.user)
@@ -106,22 +104,22 @@ async function filterOf({ store, clock }: Base, options: Filters): Promise<Audit
   }
   return filter
 
-  /** An empty answer to a name that was mistyped would look like good news. */
-  async function assertKnown(about: AuditFilter, what: string): Promise<void> {
-    if ((await store.auditRows.find(about, 1)).length > 0) return
-    throw new CommandError(`there is no ${what}, and the log has nothing about one`)
+  /** An empty result for a mistyped name would look as if nothing had happened. */
+  async function assertKnown(subjectFilter: AuditFilter, subject: string): Promise<void> {
+    if ((await store.auditRows.find(subjectFilter, 1)).length > 0) return
+    throw new CommandError(`there is no ${subject}, and the audit log has no events about one`)
   }
 }
 
 function list(context: Context, options: Filters): Promise<void> {
   return context.withStore(async (base) => {
-    const found = await base.store.auditRows.find(await filterOf(base, options), options.limit + 1)
+    const newest = await base.store.auditRows.find(await createFilter(base, options), options.limit + 1)
     if (base.config.auditRetention === null) {
-      context.note('KEYTURN_AUDIT_RETENTION is off: events are in the log of the server alone')
+      context.note('KEYTURN_AUDIT_RETENTION is off: events are only in the server log')
     }
-    if (found.length > options.limit)
-      context.note(`only the newest ${options.limit} are shown: --limit shows more`)
-    const rows = found.slice(0, options.limit).reverse()
+    if (newest.length > options.limit)
+      context.note(`only the newest ${options.limit} events are shown; see --limit`)
+    const rows = newest.slice(0, options.limit).reverse()
     const names = await usernames(base, rows)
     const values = rows.map((row) => describe(row, names))
     const text = table(
@@ -166,7 +164,7 @@ function describe(row: AuditRow, names: ReadonlyMap<string, string>) {
   }
 }
 
-/** Somebody may have changed them; that is no reason to show none of the others. */
+/** Someone may have changed the row; the other rows are shown all the same. */
 function fieldsOf(row: AuditRow): Record<string, unknown> {
   try {
     return JSON.parse(row.fields) as Record<string, unknown>
@@ -193,7 +191,7 @@ function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<
     })
     const { rows, head, findings } = verdict
     if (!keys && verdict.signed === false)
-      throw new CommandError('the master key is missing: its signature cannot be checked')
+      throw new CommandError('the master key is missing, so the signature of the audit log cannot be checked')
     const value = {
       intact: findings.length === 0,
       rows,
@@ -205,7 +203,7 @@ function verify(context: Context, options: Json & { anchor?: Anchor }): Promise<
     const summary = `${count(rows, 'row')}${head === null ? '' : `, the last is ${head}`}`
     const lines = findings.length === 0 ? [`intact: ${summary}`] : [...findings, `not intact: ${summary}`]
     if (verdict.signed === null && rows > 0)
-      context.note('nobody has made a master key yet, so the log is not signed')
+      context.note('there is no master key yet, so the audit log is not signed')
     context.print(options, value, lines.join('\n'))
     if (findings.length > 0) throw new AlreadyReported()
   })

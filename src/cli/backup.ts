@@ -19,18 +19,18 @@ export interface FileOptions extends Json {
 
 export const backupCommand: CommandFactory = (context) =>
   examples(
-    action('backup', 'copy the database to a file, while a server uses it; keys stay encrypted')
-      .argument('<file>', 'made, readable by its owner alone')
-      .option('--force', 'even if the file is there already')
+    action('backup', 'copy the database to a file, while the server is running; keys stay encrypted')
+      .argument('<file>', 'backup file, created readable by its owner only')
+      .option('--force', 'overwrite an existing file')
       .action((file: string, options: FileOptions) => backup(context, file, options)),
     'backup /backups/keyturn-monday.db',
   )
 
 async function backup(context: Context, target: string, options: FileOptions): Promise<void> {
-  const source = embedded(context, 'pg_dump --format=custom')
-  if (!existsSync(source)) throw new CommandError(`there is no database ${source} yet`)
+  const source = embeddedFile(context, 'pg_dump --format=custom')
+  if (!existsSync(source)) throw new CommandError(`there is no database ${source}`)
   if (!existsSync(dirname(target))) {
-    // Not made: a disk that is not mounted would be a folder on this one.
+    // The folder is not created, because it may be the mount point of a disk that is not mounted.
     throw new CommandError(`there is no folder ${dirname(target)}`)
   }
   if ([source, ...sideFiles(source)].some((file) => sameFile(file, target))) {
@@ -43,7 +43,7 @@ async function backup(context: Context, target: string, options: FileOptions): P
     return summaryOf(draft)
   }).catch((error) => {
     throw error.code === 'EEXIST'
-      ? new CommandError(`${target} is there already; --force replaces it`)
+      ? new CommandError(`${target} already exists; --force overwrites it`)
       : error
   })
   if (context.io.errIsTerminal) context.io.err('\r\u001B[K')
@@ -51,20 +51,20 @@ async function backup(context: Context, target: string, options: FileOptions): P
   context.print(
     options,
     { file: target, bytes: size, ...summary },
-    `${target}: ${inWords(summary)}, ${size} bytes\nIt opens with the master key alone: keep that elsewhere.`,
+    `${target}: ${summaryText(summary)}, ${size} bytes\nThe backup needs the master key: keep a copy of it in another place.`,
   )
 }
 
-/** The file of the embedded database; the engine on a server has tools of its own. */
-export function embedded(context: Context, tool: string): string {
+/** Returns the file of the embedded database. @throws {CommandError} for PostgreSQL, which has its own tools, and databases in memory */
+export function embeddedFile(context: Context, tool: string): string {
   const { databaseUrl } = context.config()
   const file = databaseFile(databaseUrl)
   if (file !== null) return file
-  const why = isPostgres(databaseUrl) ? `PostgreSQL has its own: use ${tool}` : 'the database is in memory'
-  throw new CommandError(`only a database in a file is copied by this command; ${why}`)
+  const reason = isPostgres(databaseUrl) ? `with PostgreSQL, use ${tool}` : 'the database is in memory'
+  throw new CommandError(`this command works only with a SQLite file; ${reason}`)
 }
 
-export const inWords = ({ schema, clients, users, sessions, keys }: Summary): string =>
+export const summaryText = ({ schema, clients, users, sessions, keys }: Summary): string =>
   `schema ${schema}, ${count(clients, 'client')}, ${count(users, 'user')}, ${count(sessions, 'session')}, ${count(keys, 'key')}`
 
 async function summaryOf(file: string): Promise<Summary> {

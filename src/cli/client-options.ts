@@ -1,4 +1,4 @@
-/** The options of `clients create` and `clients update`, and the client that they describe. */
+/** The options of `clients create` and `clients update`, and how they are applied to a client. */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -7,7 +7,7 @@ import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../oauth/client-registra
 import { parseClientJwks } from '../oauth/client-registration/client-jwks.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
-import { type AccessTokenTtl, accessTokenTtlOption, ownTtl } from './access-token-ttl.ts'
+import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
 import { collect, collectWords, type Json, UsageError } from './context.ts'
 import type { Io } from './io.ts'
 
@@ -24,7 +24,7 @@ export interface ClientOptions extends Json {
   readonly accessTokenTtl?: AccessTokenTtl
   readonly acceptEndpointAudience?: boolean
   readonly introspects?: string[]
-  /** false: the default again. */
+  /** false restores the default. */
   readonly postLogoutRedirectUri?: string[] | false
   readonly backchannelLogoutUri?: string | false
   readonly firstParty?: boolean
@@ -37,53 +37,54 @@ export interface ClientOptions extends Json {
 export function clientOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--grant <grant>', `grant it may use, repeatable: ${GRANT_NAMES.join(', ')}`).argParser(
-        oneOrMoreOf(GRANT_NAMES),
-      ),
+      new Option(
+        '--grant <grant>',
+        `grant the client may use; repeatable: ${GRANT_NAMES.join(', ')}`,
+      ).argParser(oneOrMoreOf(GRANT_NAMES)),
     )
-    .option('--scope <scopes>', 'scopes it may request: "a b", or repeated', collectWords)
-    .option('--redirect-uri <uri>', 'address that codes may be sent to, repeatable', collect)
+    .option('--scope <scopes>', 'scopes the client may request: "a b", or repeat the option', collectWords)
+    .option('--redirect-uri <uri>', 'redirect URI for authorization responses; repeatable', collect)
     .addOption(
       new Option(
         '--auth <method>',
-        `authentication method (default: ${CLIENT_DEFAULTS.authMethod}; with keys ${AUTH_METHOD_WITH_KEYS})`,
+        `client authentication (default: ${CLIENT_DEFAULTS.authMethod}, or ${AUTH_METHOD_WITH_KEYS} if keys are given)`,
       ).choices(METHOD_NAMES),
     )
     .addOption(
       new Option(
         '--jwks-file <file>',
-        'file with its public keys, a JWK Set, for private_key_jwt and signed requests',
+        'JWK Set with the public keys of the client, for private_key_jwt and signed requests',
       ).conflicts('jwksUri'),
     )
-    .option('--jwks-uri <url>', 'address of its public keys, instead of a file')
-    .option('--secret-stdin', 'read a secret of your choice from standard input')
+    .option('--jwks-uri <url>', 'URL of the JWK Set, instead of a file')
+    .option('--secret-stdin', 'read the secret from standard input instead of generating one')
     .addOption(
-      new Option('--pkce <policy>', `whether codes need PKCE (default: ${CLIENT_DEFAULTS.pkce})`).choices([
-        'required',
-        'optional',
-      ]),
+      new Option(
+        '--pkce <policy>',
+        `whether the client must use PKCE (default: ${CLIENT_DEFAULTS.pkce})`,
+      ).choices(['required', 'optional']),
     )
     .addOption(accessTokenTtlOption())
-    .option('--accept-endpoint-audience', 'accept the endpoint’s URL as audience of its client assertions')
-    .option('--introspects <api>', 'API whose tokens it may introspect, being its server', collectWords)
+    .option('--accept-endpoint-audience', 'also accept the endpoint URL as the audience of client assertions')
+    .option('--introspects <api>', 'API whose tokens the client may introspect; repeatable', collectWords)
     .option(
       '--post-logout-redirect-uri <uri>',
-      'address that browsers may be sent to after logout, repeatable',
+      'redirect URI after logout; repeatable',
       (uri, before?: string[] | false) => collect(uri, before || []),
     )
-    .option('--backchannel-logout-uri <url>', 'address that is notified when a session ends')
+    .option('--backchannel-logout-uri <url>', 'URL that receives a logout token when a session ends')
     .option('--first-party', 'first-party client: skip the consent page')
     .option('--require-pushed-requests', 'require pushed authorization requests (RFC 9126)')
     .option('--require-signed-requests', 'require signed authorization requests (RFC 9101)')
-    .option('--require-second-factor', 'require a second factor of its users')
+    .option('--require-second-factor', 'require users of this client to sign in with a second factor')
 }
 
 /** Options of `update` that restore a default. */
-export function undoingOptions(command: Command): Command {
+export function resetOptions(command: Command): Command {
   return command
-    .option('--no-accept-endpoint-audience', 'accept only the issuer as audience of its client assertions')
-    .option('--no-post-logout-redirect-uri', 'remove all addresses to return to after logout')
-    .option('--no-backchannel-logout-uri', 'no longer notify it when a session ends')
+    .option('--no-accept-endpoint-audience', 'accept only the issuer as the audience of client assertions')
+    .option('--no-post-logout-redirect-uri', 'remove all redirect URIs after logout')
+    .option('--no-backchannel-logout-uri', 'no longer send logout tokens to the client')
     .option('--no-first-party', 'show the consent page')
     .option('--no-require-pushed-requests', 'no longer require pushed requests')
     .option('--no-require-signed-requests', 'no longer require signed requests')
@@ -99,7 +100,7 @@ function oneOrMoreOf(names: readonly string[]) {
   }
 }
 
-/** The client with the given options applied; every other field stays as it is. */
+/** Returns the client with the given options applied; all other fields are unchanged. */
 export function withOptions(client: Client, options: ClientOptions, io: Io): Client {
   const keys =
     options.jwksFile !== undefined
@@ -107,16 +108,17 @@ export function withOptions(client: Client, options: ClientOptions, io: Io): Cli
       : options.jwksUri !== undefined
         ? { jwks: null, jwksUri: options.jwksUri }
         : {}
-  // A client that has keys already and authenticates in another way uses them for signed requests.
-  const firstKeys = 'jwks' in keys && client.jwks === null && client.jwksUri === null
+  // New keys change the authentication method only if the client had none: one that has keys and authenticates in another way
+  // uses them for signed requests.
+  const addsFirstKeys = 'jwks' in keys && client.jwks === null && client.jwksUri === null
   const given = {
     name: options.name,
     grants: options.grant,
     scopes: options.scope,
     redirectUris: options.redirectUri,
-    authMethod: options.auth ?? (firstKeys ? AUTH_METHOD_WITH_KEYS : undefined),
+    authMethod: options.auth ?? (addsFirstKeys ? AUTH_METHOD_WITH_KEYS : undefined),
     pkce: options.pkce,
-    accessTokenTtl: ownTtl(options.accessTokenTtl, client.accessTokenTtl),
+    accessTokenTtl: resolveTtl(options.accessTokenTtl, client.accessTokenTtl),
     acceptEndpointAudience: options.acceptEndpointAudience,
     introspects: options.introspects,
     postLogoutRedirectUris: orDefault(options.postLogoutRedirectUri, CLIENT_DEFAULTS.postLogoutRedirectUris),
@@ -126,8 +128,8 @@ export function withOptions(client: Client, options: ClientOptions, io: Io): Cli
     requireSignedRequests: options.requireSignedRequests,
     requireSecondFactor: options.requireSecondFactor,
   }
-  const chosen = Object.entries(given).filter(([, value]) => value !== undefined)
-  return { ...client, ...keys, ...Object.fromEntries(chosen) }
+  const changes = Object.entries(given).filter(([, value]) => value !== undefined)
+  return { ...client, ...keys, ...Object.fromEntries(changes) }
 }
 
 const orDefault = <T, D>(given: T | false, fallback: D): T | D => (given === false ? fallback : given)

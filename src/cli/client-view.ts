@@ -1,4 +1,4 @@
-/** How a client is found and shown. */
+/** Finds a client, and prints it. */
 import type { Base } from '../node/base.ts'
 import { describeClient } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
@@ -12,23 +12,23 @@ export async function findClient(base: Base, id: string): Promise<Client> {
 }
 
 interface ViewOptions extends Json {
-  /** Two lines for an environment file, and nothing else. */
+  /** Print only the lines of an environment file. */
   readonly env?: boolean
 }
 
-/** @param secret one that was made just now: this is the only time that it can be shown */
+/** @param secret a newly generated secret. Only its hash is stored, so it cannot be shown later. */
 export function printClient(context: Context, options: ViewOptions, client: Client, secret?: string): void {
-  // RFC 7591 §3.2.1: 0 is "does not expire".
+  // RFC 7591 §3.2.1: 0 means that the secret does not expire.
   const issued = secret === undefined ? {} : { client_secret: secret, client_secret_expires_at: 0 }
   if (secret !== undefined && !options.env) {
-    context.note('the secret is shown this once and cannot be had again: keep it now')
+    context.note('the secret is shown only once: save it now')
   }
-  const text = options.env ? envFile(client.id, secret) : forPeople(client, secret)
+  const text = options.env ? envFile(client.id, secret) : clientRecord(client, secret)
   const { client_id, ...rest } = describeClient(client)
   context.print(options, { client_id, ...issued, ...rest }, text)
 }
 
-function forPeople(client: Client, secret: string | undefined): string {
+function clientRecord(client: Client, secret: string | undefined): string {
   const { client_id, client_id_issued_at, access_token_ttl, ...rest } = describeClient(client)
   return record({
     client_id,
@@ -40,12 +40,12 @@ function forPeople(client: Client, secret: string | undefined): string {
 }
 
 function envFile(id: string, secret: string | undefined): string {
-  const lines = [`CLIENT_ID=${quoted(id)}`]
-  if (secret !== undefined) lines.push(`CLIENT_SECRET=${quoted(secret)}`)
+  const lines = [`CLIENT_ID=${shellQuote(id)}`]
+  if (secret !== undefined) lines.push(`CLIENT_SECRET=${shellQuote(secret)}`)
   return lines.join('\n')
 }
 
-/** As a shell reads it; unquoted where that is the same, because not every reader of such files is a shell. */
-function quoted(text: string): string {
+/** Quotes for a shell, but only if necessary, because not every program that reads environment files understands quotes. */
+function shellQuote(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

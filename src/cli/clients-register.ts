@@ -1,4 +1,4 @@
-/** `clients create` and `clients update`: the same rules, with and without something there before. */
+/** `clients create` and `clients update`, which apply the same rules. */
 import { hashPassword } from '../accounts/password.ts'
 import type { Base } from '../node/base.ts'
 import { newClient } from '../oauth/client-registration/client-defaults.ts'
@@ -13,7 +13,7 @@ import type { Client } from '../store/contracts/clients.ts'
 import { type ClientOptions, withOptions } from './client-options.ts'
 import { findClient, printClient } from './client-view.ts'
 import { CommandError, type Context, UsageError } from './context.ts'
-import { noteUnowned } from './scope-notes.ts'
+import { noteUnownedScopes } from './scope-notes.ts'
 import { readSecret } from './secret-input.ts'
 
 export interface CreateOptions extends ClientOptions {
@@ -24,18 +24,20 @@ export interface CreateOptions extends ClientOptions {
 
 export function createClient(context: Context, options: CreateOptions): Promise<void> {
   if (options.grant === undefined && options.introspects === undefined) {
-    throw new UsageError('give --grant, or --introspects for a client that only introspects')
+    throw new UsageError(
+      '--grant is missing (a client that only introspects tokens needs only --introspects)',
+    )
   }
-  if (options.env && options.json) throw new UsageError('--env and --json exclude each other')
+  if (options.env && options.json) throw new UsageError('--env and --json cannot be combined')
   return context.withStore(async (base) => {
     const blank = newClient({
       id: options.id ?? makeClientId(base.random),
       name: options.name,
       createdAt: base.clock.now(),
     })
-    const wanted = withOptions(blank, options, context.io)
-    await check(base, wanted, options)
-    const { client, secret } = await withSecret(context, base, wanted, options)
+    const draft = withOptions(blank, options, context.io)
+    await checkClient(base, draft, options)
+    const { client, secret } = await withSecret(context, base, draft, options)
     if (!(await base.store.clients.insert(client))) {
       throw new CommandError(`the client ${client.id} exists already`)
     }
@@ -45,7 +47,7 @@ export function createClient(context: Context, options: CreateOptions): Promise<
       target: client.id,
       action: 'created',
     })
-    await noteUnowned(context, base, client.scopes)
+    await noteUnownedScopes(context, base, client.scopes)
     printClient(context, options, client, secret)
   })
 }
@@ -55,13 +57,13 @@ export function updateClient(context: Context, id: string, options: ClientOption
   if (Object.keys(changes).length === 0) throw new UsageError('nothing to change: see clients update --help')
   return context.withStore(async (base) => {
     const before = await findClient(base, id)
-    const wanted = withOptions(before, options, context.io)
-    await check(base, wanted, options)
-    const { client, secret } = await withSecret(context, base, wanted, options)
+    const draft = withOptions(before, options, context.io)
+    await checkClient(base, draft, options)
+    const { client, secret } = await withSecret(context, base, draft, options)
     if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)
     base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: 'updated' })
-    for (const text of consequences(before, client)) context.note(text)
-    await noteUnowned(
+    for (const text of changeNotes(before, client)) context.note(text)
+    await noteUnownedScopes(
       context,
       base,
       client.scopes.filter((scope) => !before.scopes.includes(scope)),
@@ -70,8 +72,8 @@ export function updateClient(context: Context, id: string, options: ClientOption
   })
 }
 
-/** @throws {RegistrationError} | {UsageError} | {CommandError} before anything has changed or a secret was read */
-async function check(base: Base, client: Client, options: ClientOptions): Promise<void> {
+/** Called before a secret is read or anything is changed. @throws {RegistrationError} | {UsageError} | {CommandError} */
+async function checkClient(base: Base, client: Client, options: ClientOptions): Promise<void> {
   checkRegistration(client)
   if (options.secretStdin && !usesSecret(client.authMethod)) {
     throw new UsageError(`a client that authenticates with ${client.authMethod} has no secret`)
@@ -81,7 +83,7 @@ async function check(base: Base, client: Client, options: ClientOptions): Promis
   }
 }
 
-/** The client with the secret it needs: the chosen one, the one it has, or a new one. */
+/** Gives the client a secret if it needs one: that from standard input, the one it has, or a newly generated one. */
 async function withSecret(context: Context, base: Base, client: Client, options: ClientOptions) {
   if (!usesSecret(client.authMethod)) return { client: { ...client, secretHash: null } }
   if (options.secretStdin) return { client: { ...client, secretHash: await readUserSuppliedSecret(context) } }
@@ -90,36 +92,36 @@ async function withSecret(context: Context, base: Base, client: Client, options:
   return { client: { ...client, secretHash: hash }, secret }
 }
 
-/** The hash of what standard input says. */
+/** Reads a secret from standard input and returns its hash. */
 export async function readUserSuppliedSecret({ io }: Context): Promise<string> {
   const secret = await readSecret(io)
   checkUserSuppliedSecret(secret)
   return hashPassword(secret)
 }
 
-/** What a change takes away from a client that is in use. */
-function consequences(before: Client, after: Client): string[] {
-  const lost = (name: 'grants' | 'scopes' | 'redirectUris' | 'postLogoutRedirectUris' | 'introspects') =>
+/** Describes what a client that is in use can no longer do after a change. */
+function changeNotes(before: Client, after: Client): string[] {
+  const removed = (name: 'grants' | 'scopes' | 'redirectUris' | 'postLogoutRedirectUris' | 'introspects') =>
     before[name].filter((one) => !after[name].includes(one)).join(', ')
   const notes = [
-    [lost('grants'), 'from now on it is refused'],
-    [lost('scopes'), 'it no longer gets'],
-    [lost('redirectUris'), 'codes are no longer sent to'],
-    [lost('postLogoutRedirectUris'), 'after sign-out browsers are no longer sent to'],
-    [lost('introspects'), 'it can no longer introspect the tokens of'],
+    [removed('grants'), 'the client can no longer use the grants'],
+    [removed('scopes'), 'the client can no longer request the scopes'],
+    [removed('redirectUris'), 'authorization responses are no longer sent to'],
+    [removed('postLogoutRedirectUris'), 'after logout browsers are no longer sent to'],
+    [removed('introspects'), 'the client can no longer introspect the tokens of'],
   ]
     .filter(([what]) => what !== '')
     .map(([what, text]) => `${text} ${what}`)
   if (before.authMethod !== after.authMethod) {
-    notes.unshift(`from now on it must authenticate with ${after.authMethod}, no longer ${before.authMethod}`)
+    notes.unshift(`the client must now authenticate with ${after.authMethod} instead of ${before.authMethod}`)
   }
-  for (const [name, text] of DEMANDS) if (after[name] && !before[name]) notes.push(text)
+  for (const [name, text] of REQUIREMENTS) if (after[name] && !before[name]) notes.push(text)
   return notes
 }
 
-/** What a client may have got by without. */
-const DEMANDS = [
-  ['requirePushedRequests', 'from now on authorization requests that were not pushed are refused'],
-  ['requireSignedRequests', 'from now on authorization requests that are not signed are refused'],
-  ['requireSecondFactor', 'from now on its users must sign in with a second factor'],
+/** Notes about requirements that a change adds. */
+const REQUIREMENTS = [
+  ['requirePushedRequests', 'authorization requests that are not pushed are now refused'],
+  ['requireSignedRequests', 'authorization requests that are not signed are now refused'],
+  ['requireSecondFactor', 'users of this client must now sign in with a second factor'],
 ] as const

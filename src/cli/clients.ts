@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { describeClient, issueSecret, usesSecret } from '../oauth/client-registration/registration.ts'
-import { type ClientOptions, clientOptions, undoingOptions } from './client-options.ts'
+import { type ClientOptions, clientOptions, resetOptions } from './client-options.ts'
 import { findClient, printClient } from './client-view.ts'
 import { type CreateOptions, createClient, readUserSuppliedSecret, updateClient } from './clients-register.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
@@ -8,13 +8,13 @@ import { count, table } from './output.ts'
 
 export const clientsCommand: CommandFactory = (context) =>
   new Command('clients')
-    .description('the programs that may ask for tokens')
+    .description('manage the applications that may request tokens')
     .addCommand(
       examples(
         clientOptions(
           action('create', 'register a client; its secret is shown once')
-            .requiredOption('--name <name>', 'for people')
-            .option('--id <id>', 'its client_id (default: a random one)'),
+            .requiredOption('--name <name>', 'display name')
+            .option('--id <id>', 'client_id (default: random)'),
         )
           .option('--env', 'print CLIENT_ID=… and CLIENT_SECRET=… for an environment file')
           .action((options: CreateOptions) => createClient(context, options)),
@@ -26,13 +26,13 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('list', 'all clients').action((options: Json) => list(context, options)),
+        action('list', 'list all clients').action((options: Json) => list(context, options)),
         'clients list',
       ),
     )
     .addCommand(
       examples(
-        action('show', 'one client')
+        action('show', 'show a client')
           .argument('<id>')
           .action((id: string, options: Json) => show(context, id, options)),
         'clients show shop --json',
@@ -40,11 +40,11 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        undoingOptions(
+        resetOptions(
           clientOptions(
-            action('update', 'change what is given; lists are replaced, the rest stays')
+            action('update', 'change the given properties; a given list replaces the old one')
               .argument('<id>')
-              .option('--name <name>', 'for people'),
+              .option('--name <name>', 'display name'),
           ),
         ).action((id: string, options: ClientOptions) => updateClient(context, id, options)),
         'clients update shop --scope "orders:read orders:write"',
@@ -53,16 +53,16 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('rotate-secret', 'a new secret; the old one ends at once')
+        action('rotate-secret', 'replace the secret; the old one becomes invalid at once')
           .argument('<id>')
-          .option('--secret-stdin', 'one of your choice, from standard input')
+          .option('--secret-stdin', 'read the secret from standard input instead of generating one')
           .action((id: string, options: RotateOptions) => rotateSecret(context, id, options)),
         'clients rotate-secret shop',
       ),
     )
     .addCommand(
       examples(
-        action('disable', 'refuse it everywhere until it is enabled again')
+        action('disable', 'refuse all requests of a client and end its sessions')
           .argument('<id>')
           .action((id: string, options: Json) => setDisabled(context, id, true, options)),
         'clients disable shop',
@@ -70,7 +70,7 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('enable', 'take it back')
+        action('enable', 're-enable a disabled client')
           .argument('<id>')
           .action((id: string, options: Json) => setDisabled(context, id, false, options)),
         'clients enable shop',
@@ -78,7 +78,7 @@ export const clientsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('delete', 'forget a client and its sessions')
+        action('delete', 'delete a client and its sessions')
           .argument('<id>')
           .action((id: string, options: Json) => remove(context, id, options)),
         'clients delete shop',
@@ -113,7 +113,7 @@ function rotateSecret(context: Context, id: string, options: RotateOptions): Pro
   return context.withStore(async (base) => {
     const before = await findClient(base, id)
     if (!usesSecret(before.authMethod)) {
-      throw new CommandError(`${id} authenticates with ${before.authMethod}: it has no secret`)
+      throw new CommandError(`${id} authenticates with ${before.authMethod} and has no secret`)
     }
     const { secret, hash } = options.secretStdin
       ? { secret: undefined, hash: await readUserSuppliedSecret(context) }
@@ -134,7 +134,7 @@ function setDisabled(context: Context, id: string, disabled: boolean, options: J
   return context.withStore(async (base) => {
     const client = { ...(await findClient(base, id)), disabled }
     if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)
-    // First the client, then what it has: nothing may be issued in between.
+    // The client is disabled before its sessions and tokens are revoked, so that none can be issued in between.
     if (disabled) {
       await base.store.clientSessions.revokeMatching({ clientId: id }, base.clock.now(), 'client disabled')
       await base.store.status.revokeClient(id)
@@ -155,7 +155,7 @@ function remove(context: Context, id: string, options: Json): Promise<void> {
     )
     if (!(await base.store.clients.delete(id))) throw new CommandError(`there is no client ${id}`)
     base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: 'deleted' })
-    if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} ended with it`)
+    if (sessions.length > 0) context.note(`${count(sessions.length, 'session')} of the client ended`)
     context.print(options, { deleted: id }, `deleted ${id}`)
   })
 }

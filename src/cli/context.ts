@@ -1,7 +1,4 @@
-/**
- * What every command shares: settings, an open store, one way to print and one way to fail. Must not know any
- * command.
- */
+/** What all commands share: settings, an open store, one way to print and one way to fail. Must not know any command. */
 import { Command, InvalidArgumentError } from 'commander'
 import { type Config, loadConfig } from '../config/load.ts'
 import { duration } from '../config/parsers.ts'
@@ -12,9 +9,9 @@ import { type Base, closeBase, openBase, type System } from '../node/base.ts'
 import type { Seconds } from '../system.ts'
 import type { Io } from './io.ts'
 
-/** The command was refused or failed: exit 1, with this one line. */
+/** The command was refused or failed. The message is one line; exit code 1. */
 export class CommandError extends KeyturnError<'command_failed'> {
-  /** Further members of the JSON form. */
+  /** Added to the JSON output. */
   readonly fields: Readonly<Record<string, unknown>>
   constructor(message: string, fields: Readonly<Record<string, unknown>> = {}) {
     super('command_failed', message)
@@ -22,14 +19,14 @@ export class CommandError extends KeyturnError<'command_failed'> {
   }
 }
 
-/** The command was used wrongly: exit 2, with this one line. */
+/** The arguments are wrong. The message is one line; exit code 2. */
 export class UsageError extends KeyturnError<'usage_error'> {
   constructor(message: string) {
     super('usage_error', message)
   }
 }
 
-/** The command failed and has already printed everything there is to say: exit 1. */
+/** The command failed and has already printed why; exit code 1. */
 export class AlreadyReported extends KeyturnError<'already_reported'> {
   constructor() {
     super('already_reported', 'the command failed')
@@ -38,17 +35,17 @@ export class AlreadyReported extends KeyturnError<'already_reported'> {
 
 export interface Context {
   readonly io: Io
-  /** For the audit trail. */
+  /** Who runs the command, as in the audit trail. */
   readonly actor: string
   config(): Config
   system(config: Config): System
-  /** Opens the store, does the work, closes the store. */
+  /** Opens the store, runs `work` and closes the store. */
   withStore<T>(work: (base: Base) => Promise<T>): Promise<T>
-  /** The same with the master key and the ring, made now if there is none. */
+  /** Like `withStore`, with the master key and the key ring, which are created if they do not exist. */
   withKeys<T>(work: (base: Base, keys: Keys) => Promise<T>): Promise<T>
-  /** With `--json` the value, otherwise the text. */
+  /** Prints the value with `--json`, otherwise the text. */
   print(options: Json, value: unknown, text: string): void
-  /** Something worth knowing besides, on standard error. */
+  /** Prints a hint on standard error. */
   note(text: string): void
 }
 
@@ -70,12 +67,12 @@ export function createContext(io: Io): Context {
 
   async function withStore<T>(work: (base: Base) => Promise<T>): Promise<T> {
     const config = loadConfig(io.env, io.cwd)
-    const world = system(config)
-    const base = await openBase(config, world, 'new-only')
+    const systemDeps = system(config)
+    const base = await openBase(config, systemDeps, 'new-only')
     try {
       return await work(base)
     } finally {
-      await closeBase(base, world.logger)
+      await closeBase(base, systemDeps.logger)
     }
   }
 
@@ -93,27 +90,27 @@ export function createContext(io: Io): Context {
   }
 }
 
-/** A command that does something: every one takes `--json`. */
+/** A command that can be run, as opposed to a group of commands. All of them take `--json`. */
 export function action(name: string, description: string): Command {
   return new Command(name).description(description).option('--json', 'print one JSON document')
 }
 
-/** What every command takes. */
+/** The option that every command takes. */
 export interface Json {
   readonly json?: boolean
 }
 
-/** For options given several times: `--role a --role b`. */
+/** Parser of repeatable options: `--role a --role b`. */
 export function collect(value: string, before: string[] = []): string[] {
   return [...before, value]
 }
 
-/** The same for what has no spaces in it: `--scope a --scope b` and `--scope "a b"`; each counts once. */
+/** Parser of repeatable options whose values have no spaces: `--scope a --scope b` or `--scope "a b"`. Removes duplicates. */
 export function collectWords(value: string, before: string[] = []): string[] {
   return [...new Set([...before, ...value.split(' ').filter(Boolean)])]
 }
 
-/** For options that are a length of time, such as `5m`. */
+/** Parser of durations such as `5m`. */
 export function durationOption(min: string, max: string): (value: string) => Seconds {
   const parse = duration(min, max)
   return (value) => {
@@ -125,7 +122,7 @@ export function durationOption(min: string, max: string): (value: string) => Sec
   }
 }
 
-/** Shown below a command's help. */
+/** Adds examples below the help of a command. */
 export function examples(command: Command, ...lines: string[]): Command {
   return command.addHelpText('after', `\nExamples:\n${lines.map((line) => `  $ keyturn ${line}`).join('\n')}`)
 }

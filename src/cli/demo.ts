@@ -1,4 +1,4 @@
-/** The main job, step by step: real commands on a temporary folder, and a real server on a free port. */
+/** A demonstration with real commands in a temporary folder and a real server on a free port. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import {
   examples,
   type Json,
 } from './context.ts'
-import { story } from './demo-story.ts'
+import { demoSteps } from './demo-steps.ts'
 import type { Io } from './io.ts'
 import { keysCommand } from './keys.ts'
 import { prepare } from './prepare.ts'
@@ -22,7 +22,7 @@ import { serveCommand } from './serve.ts'
 
 export const demoCommand: CommandFactory = (context) =>
   examples(
-    action('demo', 'see it work: a token, a rotation, refusals; in a temporary folder').action(
+    action('demo', 'issue, verify, rotate and revoke step by step, in a temporary folder').action(
       (options: Json) => demo(context, options),
     ),
     'demo',
@@ -37,48 +37,48 @@ interface Step {
 
 async function demo(context: Context, options: Json): Promise<void> {
   const steps: Step[] = []
-  const tell = (text: string) => {
+  const printLine = (text: string) => {
     if (!options.json) context.io.out(`${text}\n`)
   }
   const folder = mkdtempSync(join(context.io.env.TMPDIR ?? tmpdir(), 'keyturn-demo-'))
-  const server = backstage(context.io, folder)
+  const server = createSandbox(context.io, folder)
   try {
-    tell(`Keyturn, step by step, in ${folder}\n`)
-    await Promise.race([play(), interrupted(context.io)])
+    printLine(`Keyturn demo in ${folder}\n`)
+    await Promise.race([runSteps(), interrupted(context.io)])
   } catch (error) {
-    // A step that failed has been told; what else could fail is the stage itself.
-    if (steps.every(({ ok }) => ok)) note({ step: 'the demo', ok: false, details: [String(error)] })
+    // A failed step has already been reported. Any other error comes from the sandbox.
+    if (steps.every(({ ok }) => ok)) report({ step: 'the demo', ok: false, details: [String(error)] })
   } finally {
     await server.stop().catch(() => {})
     rmSync(folder, { recursive: true, force: true })
   }
   const ok = steps.every((step) => step.ok)
-  tell(ok ? '\nAll of it held. Next: keyturn serve, or README.md.' : '\nNot all of it held.')
+  printLine(ok ? '\nAll steps succeeded. Next: keyturn serve, or README.md.' : '\nThe demo failed.')
   if (options.json) context.print(options, { ok, steps }, '')
   if (!ok) throw new AlreadyReported()
 
-  function note(step: Step): void {
+  function report(step: Step): void {
     steps.push(step)
-    tell(`${step.ok ? '✓' : '✗'} ${step.step}`)
-    for (const line of step.details) tell(`    ${line}`)
+    printLine(`${step.ok ? '✓' : '✗'} ${step.step}`)
+    for (const line of step.details) printLine(`    ${line}`)
   }
 
   async function step(title: string, work: () => Promise<readonly string[]>): Promise<void> {
     try {
-      note({ step: title, ok: true, details: await work() })
+      report({ step: title, ok: true, details: await work() })
     } catch (error) {
-      note({ step: title, ok: false, details: [(error as Error).message] })
+      report({ step: title, ok: false, details: [(error as Error).message] })
       throw error
     }
   }
 
-  async function play(): Promise<void> {
+  async function runSteps(): Promise<void> {
     let issuer = ''
-    await step('a server runs, with an embedded database and a key ring of its own', async () => {
+    await step('a server starts, with an embedded database and a new key ring', async () => {
       issuer = await server.start()
       return ['$ keyturn serve', issuer]
     })
-    await story({ issuer, command: server.command, step })
+    await demoSteps({ issuer, command: server.command, step })
   }
 }
 
@@ -93,8 +93,8 @@ const COMMANDS: Record<string, CommandFactory> = {
   keys: keysCommand,
 }
 
-/** The commands with settings of their own, whatever the environment says, and their output kept. */
-function backstage(io: Io, folder: string) {
+/** Runs commands on `folder` with fixed settings, whatever the environment has, and captures their output. */
+function createSandbox(io: Io, folder: string) {
   const env = {
     KEYTURN_PORT: '0',
     KEYTURN_DATABASE_URL: `sqlite:${join(folder, 'data', 'keyturn.db')}`,
@@ -108,16 +108,16 @@ function backstage(io: Io, folder: string) {
   let serving: Promise<unknown> = Promise.resolve()
 
   function run(name: string, args: string[], out: (text: string) => void): Promise<Command> {
-    const quiet = { ...io, env, cwd: folder, out, err: () => {}, stopSignal: () => stopSignal }
+    const quietIo = { ...io, env, cwd: folder, out, err: () => {}, stopSignal: () => stopSignal }
     const command = COMMANDS[name]
-    if (!command) throw new Error(`${name} is not on this stage`)
-    // Before all else, because behind `--` it would be no option.
+    if (!command) throw new Error(`the demo has no command ${name}`)
+    // Right after the subcommand, because after `--` it would not be an option.
     const json = [...args.slice(0, 1), '--json', ...args.slice(1)]
-    return prepare(command(createContext(quiet)), quiet).parseAsync(json, { from: 'user' })
+    return prepare(command(createContext(quietIo)), quietIo).parseAsync(json, { from: 'user' })
   }
 
   return {
-    /** Resolves with the issuer when the server says that it serves. */
+    /** Starts the server and resolves with its issuer once it is listening. */
     start(): Promise<string> {
       return new Promise((resolve, reject) => {
         serving = run('serve', [], (text) => resolve(JSON.parse(text).issuer))
@@ -125,14 +125,14 @@ function backstage(io: Io, folder: string) {
       })
     },
     async command(name: string, ...args: string[]) {
-      let answer = ''
+      let output = ''
       await run(name, args, (text) => {
-        answer += text
+        output += text
       })
-      return JSON.parse(answer) as Record<string, string>
+      return JSON.parse(output) as Record<string, string>
     },
     async stop() {
-      stop('the end')
+      stop('the end of the demo')
       await serving
     },
   }

@@ -1,11 +1,11 @@
 /**
- * The doctor's checks, in the order in which one depends on another. Each is done even if those before it failed,
- * as far as that makes sense; none changes or creates anything. A new check is a line in `examine`.
+ * The doctor's checks in the order of their dependencies. A check is run even if earlier ones failed, unless it needs their
+ * results. No check changes or creates anything. A new check is a line in `runChecks`.
  */
 import { existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Config, ConfigError, loadConfig } from '../config/load.ts'
-import * as law from '../keys/ring.ts'
+import { activeKey, automaticRotationAt, isPublished, leavesAt, nextKey, SKEW } from '../keys/ring.ts'
 import type { Ring } from '../store/contracts/ring.ts'
 import type { Db } from '../store/db.ts'
 import { createStore, databaseFile } from '../store/index.ts'
@@ -21,19 +21,19 @@ import { span, time } from './output.ts'
 export interface Finding {
   readonly check: string
   readonly ok: boolean
-  /** What was found; if that is not well, what to do. */
+  /** What was found and, if it is a problem, what to do. */
   readonly message: string
 }
 
-/** Keyturn did not exist before; a clock that says so was never set. */
+/** Before the first version of Keyturn; a clock with an earlier time was never set. */
 const EARLIEST_PLAUSIBLE_TIME: EpochSeconds = Date.UTC(2026, 0, 1) / 1000
 
-export async function examine(io: Io): Promise<Finding[]> {
+export async function runChecks(io: Io): Promise<Finding[]> {
   const findings: Finding[] = []
   const clock = io.clock ?? systemClock
   const now = clock.now()
 
-  /** Notes what `work` says, or throws; its result is for the checks that build on it. */
+  /** Records the message that `work` returns or throws. Returns its result, for checks that need it. */
   async function check<T>(
     name: string,
     work: () => Promise<readonly [string, T?]> | readonly [string, T?],
@@ -61,123 +61,127 @@ export async function examine(io: Io): Promise<Finding[]> {
     await check('database file', () => checkDatabaseFile(file))
   }
   const db = await check('store', () => openExisting(config))
-  /** undefined: not known; null: there is none. */
+  /** undefined if unknown, null if there is no ring. */
   let ring: Ring | null | undefined = db === null ? null : undefined
   try {
-    /** By how much this machine is ahead of the clock that all nodes use (node/cluster-clock.ts). */
-    const ahead = db?.time && clock === systemClock ? clock.now() - Math.floor((await db.time()) / 1000) : 0
-    if (db?.time) await check('store clock', () => checkStoreClock(ahead))
-    const shared = { now: () => clock.now() - ahead }
+    /** Seconds by which this machine is ahead of the cluster clock (src/node/cluster-clock.ts). */
+    const aheadBy = db?.time && clock === systemClock ? clock.now() - Math.floor((await db.time()) / 1000) : 0
+    if (db?.time) await check('store clock', () => checkStoreClock(aheadBy))
+    const sharedClock = { now: () => clock.now() - aheadBy }
     if (db) {
       await check('durability', () => checkDurability(db, config))
       await check('integrity', () => checkIntegrity(db, config))
       const ready = await check('migrations', () => checkMigrations(db))
-      if (ready) ring = await check('ring', () => checkRing(db, shared.now()))
+      if (ready) ring = await check('ring', () => checkRing(db, sharedClock.now()))
       else if (ready === false) ring = null
     }
     if (ring) {
-      const known = ring
-      // undefined: there is a master key that cannot be read, which was reported above.
+      const knownRing = ring
+      // undefined means that the master key could not be read, which was reported above.
       const masterKeys =
         masterKey === undefined
           ? undefined
-          : await check('signing keys', () => checkKeys(known, config, masterKey))
+          : await check('signing keys', () => checkKeys(knownRing, config, masterKey))
       if (db && masterKeys)
         await check('master key rotation', () =>
-          checkMasterKeyRotation(db, known, config, masterKeys, shared),
+          checkMasterKeyRotation(db, knownRing, config, masterKeys, sharedClock),
         )
-      await check('schedule', () => checkSchedule(known, shared.now(), config))
+      await check('schedule', () => checkSchedule(knownRing, sharedClock.now(), config))
     }
   } finally {
     await db?.close()
   }
-  const kids = ring?.keys.filter(law.isPublished).map((key) => key.kid)
+  const kids = ring?.keys.filter(isPublished).map((key) => key.kid)
   await check('server', () => checkServer(config, kids ?? (ring === null ? [] : null)))
   return findings
 }
 
 function readConfig(io: Io): readonly [string, Config] {
   const config = loadConfig(io.env, io.cwd)
-  return [`the settings are fine, the issuer is ${config.issuer}`, config]
+  return [`all settings are valid, the issuer is ${config.issuer}`, config]
 }
 
 function checkClock(now: EpochSeconds): readonly [string] {
   if (now < EARLIEST_PLAUSIBLE_TIME)
-    throw new Error(`the clock says ${time(now)}: set it, every token depends on it`)
+    throw new Error(
+      `${time(now)} cannot be the current time: set the clock, because every token depends on it`,
+    )
   return [`it is ${time(now)}`]
 }
 
-/** More than anything that is kept in step would show. */
-const APART = 5
+/** Seconds. Clocks that are synchronised differ by much less. */
+const MAX_CLOCK_DIFFERENCE = 5
 
-function checkStoreClock(ahead: number): readonly [string] {
-  if (Math.abs(ahead) < APART) return ['it is that of this machine']
-  const words = `${Math.abs(ahead)} s ${ahead > 0 ? 'behind' : 'ahead of'} this machine's`
-  throw new Error(`it is ${words}, and all nodes go by it: keep both in step (NTP)`)
+function checkStoreClock(aheadBy: number): readonly [string] {
+  if (Math.abs(aheadBy) < MAX_CLOCK_DIFFERENCE) return ['equal to the clock of this machine']
+  const difference = `${Math.abs(aheadBy)} s ${aheadBy > 0 ? 'behind' : 'ahead of'}`
+  throw new Error(
+    `the database clock, which all nodes use, is ${difference} this machine's: synchronise both (NTP)`,
+  )
 }
 
 function checkFolder(folder: string): readonly [string] {
-  if (!existsSync(folder)) return [`${folder} will be made at the first start`]
+  if (!existsSync(folder)) return [`${folder} will be created at the first start`]
   const stat = statSync(folder)
-  if (!stat.isDirectory()) throw new Error(`${folder} is not a folder: move it away`)
-  const ourGroup = stat.gid === process.getegid?.()
-  if (stat.mode & 0o002 || (stat.mode & 0o020 && !ourGroup)) {
-    throw new Error(`others can write to ${folder}, and replace what is in it: chmod 700 ${folder}`)
+  if (!stat.isDirectory()) throw new Error(`${folder} is not a folder: move or delete it`)
+  const isOwnGroup = stat.gid === process.getegid?.()
+  if (stat.mode & 0o002 || (stat.mode & 0o020 && !isOwnGroup)) {
+    throw new Error(`others can write to ${folder} and replace its files: chmod 700 ${folder}`)
   }
   return [folder]
 }
 
 function checkDatabaseFile(file: string): readonly [string] {
-  if (!existsSync(file)) return [`${file} will be made at the first start`]
+  if (!existsSync(file)) return [`${file} will be created at the first start`]
   if (statSync(file).mode & 0o077) {
-    throw new Error(`${file} can be read by others, and holds password hashes: chmod 600 ${file}`)
+    throw new Error(`${file} can be read by others and contains password hashes: chmod 600 ${file}`)
   }
-  return [`${file}, readable by its owner alone`]
+  return [`${file}, readable by its owner only`]
 }
 
 async function checkMigrations(db: Db): Promise<readonly [string, boolean]> {
   const steps = await migrationStatus(db)
   const missing = steps.filter(({ applied_at }) => applied_at === null)
-  if (missing.length === steps.length) return ['none yet: the first start applies them', false]
+  if (missing.length === steps.length) return ['none applied yet: the first start applies them', false]
   if (missing.length > 0) {
-    throw new Error(`${missing.map(({ name }) => name).join(', ')} not applied: keyturn migrate`)
+    throw new Error(`${missing.map(({ name }) => name).join(', ')} not applied: run keyturn migrate`)
   }
   const newer = steps.filter((step) => step.newer)
   if (newer.length > 0) {
-    return [`all applied, and ${newer.map(({ name }) => name).join(', ')} of a newer version`, true]
+    return [`all applied, and ${newer.map(({ name }) => name).join(', ')} from a newer version`, true]
   }
   return [`all ${steps.length} applied`, true]
 }
 
 async function checkRing(db: Db, now: EpochSeconds): Promise<readonly [string, Ring | null]> {
   const ring = await createStore(db).ring.read()
-  if (!ring) return ['there is none yet: keyturn serve makes it', null]
+  if (!ring) return ['none yet: keyturn serve creates it', null]
   const future = ring.keys.find((key) =>
     [key.createdAt, key.publishedAt, key.signsFrom, key.stoppedAt, key.leftAt].some(
-      (at) => at !== null && at > now + law.SKEW,
+      (at) => at !== null && at > now + SKEW,
     ),
   )
   if (future) {
-    throw new Error(`key ${future.kid} is dated in the future: the clock was set back, or is wrong now`)
+    throw new Error(`key ${future.kid} has a time in the future: the clock was set back, or is wrong now`)
   }
-  const active = law.activeKey(ring)
-  law.nextKey(ring)
+  const active = activeKey(ring)
+  nextKey(ring)
   return [`version ${ring.version}, ${active.alg}, one active and one next key`, ring]
 }
 
-/** A running server does what is due within a second. */
-const LATE = 60
+/** Seconds. A running server does what is due within one. */
+const OVERDUE_AFTER = 60
 
 function checkSchedule(ring: Ring, now: EpochSeconds, config: Config): readonly [string] {
   for (const key of ring.keys) {
-    const leaves = key.state === 'retiring' ? law.leavesAt(key) : null
-    if (leaves !== null && now > leaves + LATE) {
-      throw new Error(`key ${key.kid} should have left at ${time(leaves)}: start keyturn serve`)
+    const leaves = key.state === 'retiring' ? leavesAt(key) : null
+    if (leaves !== null && now > leaves + OVERDUE_AFTER) {
+      throw new Error(`key ${key.kid} should have left the JWKS at ${time(leaves)}: start keyturn serve`)
     }
   }
-  const rotation = law.automaticRotationAt(ring, config)
+  const rotation = automaticRotationAt(ring, config)
   if (rotation === null) return ['automatic rotation is off']
-  if (now > rotation + LATE) {
+  if (now > rotation + OVERDUE_AFTER) {
     throw new Error(`a rotation has been due since ${time(rotation)}: start keyturn serve`)
   }
   return [`the next rotation is due in ${span(rotation - now)}`]

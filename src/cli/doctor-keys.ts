@@ -1,9 +1,9 @@
-/** Checks of the master key: whether it is there, whether it decrypts everything, and whether a rotation is unfinished. */
+/** Checks that the master key exists and decrypts everything, and that no rotation of it is unfinished. */
 import type { Config } from '../config/load.ts'
 import { decryptDataKey } from '../keys/data-keys.ts'
 import { masterKeyFile, readMasterKey } from '../keys/master-key.ts'
 import { createMasterKeys, type MasterKeys } from '../keys/master-keys.ts'
-import * as law from '../keys/ring.ts'
+import { activeKey, nextKey } from '../keys/ring.ts'
 import { oldDataKeys } from '../keys/rotate-master-key.ts'
 import { decryptTested } from '../keys/self-test.ts'
 import type { Ring } from '../store/contracts/ring.ts'
@@ -14,7 +14,7 @@ import { count } from './output.ts'
 
 export function checkMasterKey(config: Config): readonly [string, MasterKeys | null] {
   const masterKeys = createMasterKeys(config, systemRandom)
-  if (config.masterKey) return ['given by the settings', masterKeys]
+  if (config.masterKey) return ['set in the settings', masterKeys]
   const file = masterKeyFile(config.keysDir)
   return masterKeys.list().length > 0
     ? [`${file}, readable by its owner only`, masterKeys]
@@ -31,14 +31,14 @@ export async function checkKeys(
       `the master key is missing, and only it decrypts the keys in the database: restore ${masterKeyFile(config.keysDir)}`,
     )
   }
-  for (const key of [law.activeKey(ring), law.nextKey(ring)]) {
+  for (const key of [activeKey(ring), nextKey(ring)]) {
     await decryptTested(key, masterKeys)
   }
-  const kept = ring.keys.filter(
+  const leftover = ring.keys.filter(
     ({ state, encryptedPrivateKey }) => state !== 'active' && state !== 'next' && encryptedPrivateKey,
   )
-  if (kept.length > 0) throw new Error(`${kept[0]?.kid} no longer signs and still has a private key`)
-  return ['the master key decrypts them, and the JWKS verifies what they sign', masterKeys]
+  if (leftover.length > 0) throw new Error(`${leftover[0]?.kid} no longer signs and still has a private key`)
+  return ['the master key decrypts them, and the JWKS verifies their signatures', masterKeys]
 }
 
 export async function checkMasterKeyRotation(
@@ -56,7 +56,7 @@ export async function checkMasterKeyRotation(
     const done = masterKeys.inUse(ring).id === next.id
     const finish = files
       ? 'run keyturn master-key rotate, which replaces the file'
-      : 'make it KEYTURN_MASTER_KEY, and remove KEYTURN_MASTER_KEY_NEXT'
+      : 'set KEYTURN_MASTER_KEY to it, and remove KEYTURN_MASTER_KEY_NEXT'
     throw new Error(
       done
         ? `the store is encrypted under the next master key: ${finish}`
@@ -65,10 +65,10 @@ export async function checkMasterKeyRotation(
   }
   if (files && readMasterKey(config.keysDir, 'old')) {
     const old = masterKeyFile(config.keysDir, 'old')
-    throw new Error(`${old} is needed only for older backups: move it to them, or delete it`)
+    throw new Error(`${old} is needed only for older backups: move it to where they are, or delete it`)
   }
   const old = await oldDataKeys({ store, clock })
-  const kept =
+  const oldKeysNote =
     old.length === 0 ? '' : `; ${count(old.length, 'old data key')} in use, see keyturn master-key status`
-  return [`no rotation is in progress, the master key is ${current?.id}${kept}`]
+  return [`no rotation is in progress, the master key is ${current?.id}${oldKeysNote}`]
 }

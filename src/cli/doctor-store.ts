@@ -1,4 +1,4 @@
-/** The doctor's look at the store as an engine: is it there, does it keep what it is given, is it whole. */
+/** Checks of the database: that it opens, is durable and is undamaged. */
 import { existsSync } from 'node:fs'
 import type { Config } from '../config/load.ts'
 import { databaseOptions } from '../node/base.ts'
@@ -9,14 +9,14 @@ export async function openExisting(config: Config): Promise<readonly [string, Db
   const remote = isPostgres(config.databaseUrl)
   const file = databaseFile(config.databaseUrl)
   if (!remote) {
-    if (file === null) return ['in memory: all is gone when the server stops', null]
-    if (!existsSync(file)) return ['there is none yet: keyturn serve makes it', null]
+    if (file === null) return ['in memory: all data is lost when the server stops', null]
+    if (!existsSync(file)) return ['none yet: keyturn serve creates it', null]
   }
   const db = openDb(config.databaseUrl, databaseOptions(config))
   try {
     if (!remote) {
       await db.query('SELECT count(*) FROM sqlite_master')
-      return ['it opens', db]
+      return ['the database can be opened', db]
     }
     const [row] = await db.query<{ version: string }>(`SELECT current_setting('server_version') AS version`)
     return [`PostgreSQL ${row?.version} answers`, db]
@@ -30,7 +30,8 @@ async function pragma(db: Db, name: string): Promise<unknown[]> {
   return (await db.query(`PRAGMA ${name}`)).flatMap((row) => Object.values(row))
 }
 
-const FULL = 2
+/** https://www.sqlite.org/pragma.html#pragma_synchronous */
+const SYNCHRONOUS_FULL = 2
 
 export async function checkDurability(db: Db, config: Config): Promise<readonly [string]> {
   if (isPostgres(config.databaseUrl)) return checkServerDurability(db)
@@ -38,7 +39,8 @@ export async function checkDurability(db: Db, config: Config): Promise<readonly 
   if (mode !== 'wal') {
     throw new Error(`the file system does not allow a write-ahead log (${mode}): use a local disk`)
   }
-  if (synchronous !== FULL) throw new Error(`synchronous is ${synchronous} instead of FULL: report this`)
+  if (synchronous !== SYNCHRONOUS_FULL)
+    throw new Error(`synchronous is ${synchronous} instead of FULL: report this`)
   return ['every commit is flushed to disk (WAL, synchronous=FULL)']
 }
 
@@ -48,17 +50,21 @@ async function checkServerDurability(db: Db): Promise<readonly [string]> {
             current_setting('transaction_read_only') AS read_only`,
   )
   if (row?.read_only !== 'off') {
-    throw new Error('the server only reads (a standby?): point KEYTURN_DATABASE_URL at the primary')
+    throw new Error(
+      'the database server is read-only (a standby?): point KEYTURN_DATABASE_URL at the primary',
+    )
   }
   for (const name of ['fsync', 'full_page_writes'] as const) {
     if (row[name] !== 'on')
-      throw new Error(`the server runs with ${name} = ${row[name]}: a power cut may damage it`)
+      throw new Error(
+        `the database server runs with ${name} = ${row[name]}: a power failure may damage the data`,
+      )
   }
   return ['every commit is flushed to disk (fsync = on)']
 }
 
 export async function checkIntegrity(db: Db, config: Config): Promise<readonly [string]> {
-  if (isPostgres(config.databaseUrl)) return ['left to the server (data checksums, pg_amcheck)']
+  if (isPostgres(config.databaseUrl)) return ['not checked: use data checksums and pg_amcheck of PostgreSQL']
   const [first, ...more] = await pragma(db, 'integrity_check')
   const broken = await db.query('PRAGMA foreign_key_check')
   if (first !== 'ok') {
@@ -66,6 +72,6 @@ export async function checkIntegrity(db: Db, config: Config): Promise<readonly [
     throw new Error(`the database is damaged (${first}${others}): restore a backup`)
   }
   if (broken.length > 0)
-    throw new Error(`${broken.length} rows refer to rows that are gone: restore a backup`)
+    throw new Error(`${broken.length} rows refer to rows that do not exist: restore a backup`)
   return ['no damage found']
 }

@@ -1,9 +1,9 @@
 import { AlreadyReported, action, type CommandFactory, type Context, examples, type Json } from './context.ts'
-import { examine } from './doctor-checks.ts'
+import { runChecks } from './doctor-checks.ts'
 
 export const doctorCommand: CommandFactory = (context) =>
   examples(
-    action('doctor', 'look at configuration, permissions, clock, store and ring; changes nothing').action(
+    action('doctor', 'check configuration, permissions, clock, store and key ring; changes nothing').action(
       (options: Json) => doctor(context, options),
     ),
     'doctor',
@@ -11,7 +11,7 @@ export const doctorCommand: CommandFactory = (context) =>
   )
 
 async function doctor(context: Context, options: Json): Promise<void> {
-  const findings = await examine(context.io)
+  const findings = await runChecks(context.io)
   const width = Math.max(...findings.map(({ check }) => check.length))
   const lines = findings.map(
     ({ check, ok, message }) => `${ok ? 'ok' : '✗ '}  ${check.padEnd(width)}  ${message}`,

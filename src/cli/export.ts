@@ -11,13 +11,13 @@ interface ExportOptions {
   readonly watch?: boolean
 }
 
-const EVERY_MS = 1000
+const WATCH_INTERVAL_MS = 1000
 
 export const exportCommand: CommandFactory = (context) =>
   examples(
-    action('export', 'write JWKS, metadata and status lists as static files, for a bucket or a CDN')
-      .argument('<folder>', 'made if it is not there')
-      .option('--watch', 'go on, and write what changes')
+    action('export', 'write the JWKS, metadata and status lists as static files, for a bucket or a CDN')
+      .argument('<folder>', 'target folder, created if it does not exist')
+      .option('--watch', 'keep running and write changes')
       .action((folder: string, options: ExportOptions) => exportTo(context, folder, options)),
     'export public',
     'export public --watch',
@@ -36,16 +36,14 @@ function exportTo(context: Context, folder: string, options: ExportOptions): Pro
       stopped = true
     })
     while (!stopped) {
-      await sleep(EVERY_MS)
-      // While the store is away, the files from before stay: that is their purpose.
-      await follow(folder, server).catch((error) =>
-        system.logger.warn({ err: error }, 'could not be exported'),
-      )
+      await sleep(WATCH_INTERVAL_MS)
+      // If the store is unavailable, the files stay as they are, so that verifiers can still fetch them.
+      await update(folder, server).catch((error) => system.logger.warn({ err: error }, 'export failed'))
     }
   })
 }
 
-async function follow(folder: string, server: Server): Promise<void> {
+async function update(folder: string, server: Server): Promise<void> {
   await server.jobs.poll()
   await write(folder, server)
 }
@@ -57,7 +55,7 @@ async function write(folder: string, server: Server): Promise<StaticFile[]> {
   return files
 }
 
-/** Programs that read or upload the folder meanwhile get the old file or the new one. A web server must be able to read it. */
+/** Replaces the file atomically for programs that read the folder. The mode lets a web server read it. */
 async function writeIfChanged(file: string, body: string): Promise<void> {
   if ((await readFile(file, 'utf8').catch(() => undefined)) === body) return
   await mkdir(dirname(file), { recursive: true })
@@ -66,9 +64,9 @@ async function writeIfChanged(file: string, body: string): Promise<void> {
 
 /** Deletes the lists that no unexpired token refers to. */
 async function removeOldLists(folder: string, lists: string, files: readonly StaticFile[]): Promise<void> {
-  const kept = new Set(files.map(({ path }) => path))
-  const there = await readdir(join(folder, lists)).catch(() => [])
-  for (const name of there) {
-    if (/^\d+$/.test(name) && !kept.has(`${lists}/${name}`)) await rm(join(folder, lists, name))
+  const current = new Set(files.map(({ path }) => path))
+  const names = await readdir(join(folder, lists)).catch(() => [])
+  for (const name of names) {
+    if (/^\d+$/.test(name) && !current.has(`${lists}/${name}`)) await rm(join(folder, lists, name))
   }
 }

@@ -1,33 +1,33 @@
 import type { GenerateKey } from '../keys/algorithms.ts'
 import type { Clock, Logger, ReachFailpoint } from '../system.ts'
 
-/** What a command may touch of the world; tests give their own. */
+/** A command's whole access to the process and the machine; tests replace it. */
 export interface Io {
   readonly env: NodeJS.ProcessEnv
   readonly cwd: string
   readonly stdin: AsyncIterable<Buffer | string>
-  /** Standard output: what was asked for, and nothing else. */
+  /** Writes to standard output: the result of the command and nothing else. */
   out(text: string): void
-  /** Standard error: everything else. */
+  /** Writes to standard error: everything else. */
   err(text: string): void
   readonly errIsTerminal: boolean
-  /** Somebody can be asked. */
+  /** True if the user can be prompted. */
   readonly interactive: boolean
-  /** Asks for what must not be seen, e.g. a password; only if `interactive`. */
+  /** Prompts for a value without echoing it, e.g. a password. Requires `interactive`. */
   askSecret(question: string): Promise<string>
+  /** Width of the terminal. */
   readonly columns: number
-  /** Of this process. */
   readonly pid: number
   /** Who runs the command, for the audit trail. */
   readonly operator: string
   readonly clock?: Clock
   readonly generateKey?: GenerateKey
-  /** Otherwise the log goes to standard error. */
+  /** Default: a logger that writes to standard error. */
   readonly logger?: Logger
-  /** Only the crash tests have one. */
+  /** Set only by crash tests. */
   readonly failpoint?: ReachFailpoint
   /** Resolves with the signal's name when the process is asked to stop. */
   stopSignal(): Promise<string>
-  /** For a stop that does not come to its end by itself. */
-  endNow(code: number): void
+  /** Ends the process at once, if a graceful stop does not finish. */
+  forceExit(code: number): void
 }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import type { Keys } from '../keys/index.ts'
 import { behind, namesOf } from '../keys/known-verifiers.ts'
-import * as law from '../keys/ring.ts'
+import { activeKey, automaticRotationAt, isSafe, leavesAt, nextKey, safeFrom } from '../keys/ring.ts'
 import { ensureRing, KeyNotFound, RotationUnsafe, revokeKey, rotateRing } from '../keys/rotate.ts'
 import type { Base } from '../node/base.ts'
 import type { Ring } from '../store/contracts/ring.ts'
@@ -10,7 +10,7 @@ import type { EpochSeconds } from '../system.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { timeline } from './keys-timeline.ts'
-import { describeNode, settled } from './nodes.ts'
+import { describeNode, waitForRing } from './nodes.ts'
 import { span, table, time } from './output.ts'
 import { withProgress } from './progress.ts'
 
@@ -19,7 +19,7 @@ export const keysCommand: CommandFactory = (context) =>
     .description('show, rotate and revoke the signing keys')
     .addCommand(
       examples(
-        action('list', 'all keys of the ring and what they are doing').action((options: Json) =>
+        action('list', 'list all keys of the ring with their states').action((options: Json) =>
           list(context, options),
         ),
         'keys list',
@@ -28,17 +28,18 @@ export const keysCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('status', 'whether it is safe to rotate now, and when the next rotation is due').action(
-          (options: Json) => status(context, options),
-        ),
+        action(
+          'status',
+          'show whether it is safe to rotate now, and when the next automatic rotation is due',
+        ).action((options: Json) => status(context, options)),
         'keys status',
       ),
     )
     .addCommand(
       examples(
-        action('rotate', 'the next key starts to sign, a new next key is published')
-          .option('--force', 'even if a verifier may not hold the next key yet')
-          .option('--wait', 'wait until it is safe')
+        action('rotate', 'start signing with the next key, and publish a new next key')
+          .option('--force', 'rotate even if a verifier may not have the next key yet')
+          .option('--wait', 'wait until it is safe, then rotate')
           .addOption(bitsOption('size of the new next key'))
           .action((options: RotateOptions) => rotate(context, options)),
         'keys rotate',
@@ -47,8 +48,8 @@ export const keysCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('revoke', 'a compromised key leaves the JWKS at once; the next key takes over')
-          .argument('<kid>', 'as in keys list')
+        action('revoke', 'remove a compromised key from the JWKS at once; the next key takes over')
+          .argument('<kid>', 'key id, as shown by keys list')
           .addOption(bitsOption('size of the new next key'))
           .action((kid: string, options: KeyOptions & Json) => revoke(context, kid, options)),
         'keys revoke 5fZk3q…',
@@ -56,8 +57,8 @@ export const keysCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('timeline', 'when each key was published, signed and leaves').action((options: Json) =>
-          showTimeline(context, options),
+        action('timeline', 'draw when each key is published, signs and leaves the JWKS').action(
+          (options: Json) => showTimeline(context, options),
         ),
         'keys timeline',
       ),
@@ -73,7 +74,7 @@ function describe(ring: Ring) {
       created_at: key.createdAt,
       published_at: key.publishedAt,
       signs_from: key.signsFrom,
-      leaves_at: law.leavesAt(key),
+      leaves_at: leavesAt(key),
     }))
 }
 
@@ -99,20 +100,20 @@ function status(context: Context, options: Json): Promise<void> {
   return context.withKeys(async (base, keys) => {
     const ring = await ensureRing(keys)
     const now = base.clock.now()
-    const automatic = law.automaticRotationAt(ring, keys.policy)
-    const late = namesOf(await behind(base.store.verifiers, ring, now))
+    const automatic = automaticRotationAt(ring, keys.policy)
+    const notFetched = namesOf(await behind(base.store.verifiers, ring, now))
     const value = {
-      safe: late.length === 0 && law.isSafe(ring, now, keys.policy),
-      safe_from: law.safeFrom(ring, keys.policy),
-      behind: late,
+      safe: notFetched.length === 0 && isSafe(ring, now, keys.policy),
+      safe_from: safeFrom(ring, keys.policy),
+      behind: notFetched,
       next_automatic: automatic,
-      active: law.activeKey(ring).kid,
-      next: law.nextKey(ring).kid,
+      active: activeKey(ring).kid,
+      next: nextKey(ring).kid,
     }
     const lines = [
       value.safe
-        ? 'It is safe to rotate now: no verifier can hold a JWKS without the next key.'
-        : `It is ${unsafe(value.safe_from, late, now)}.`,
+        ? 'It is safe to rotate now: no verifier can have a cached JWKS without the next key.'
+        : `It is ${unsafeReason(value.safe_from, notFetched, now)}.`,
       automatic === null
         ? 'Automatic rotation is off.'
         : `The next automatic rotation is due at ${time(automatic)} (in ${span(automatic - now)}).`,
@@ -130,15 +131,15 @@ interface RotateOptions extends KeyOptions, Json {
 
 function rotate(context: Context, options: RotateOptions): Promise<void> {
   return context.withKeys(async (base, keys) => {
-    if (options.wait) await untilSafe(context, base, keys)
+    if (options.wait) await waitUntilSafe(context, base, keys)
     try {
       const choice = { ...keyChoice(options), force: options.force === true, actor: context.actor }
       const ring = await withProgress(context.io, () => 'generating the new key …', rotateRing(keys, choice))
       const value = {
-        active: law.activeKey(ring).kid,
-        next: law.nextKey(ring).kid,
+        active: activeKey(ring).kid,
+        next: nextKey(ring).kid,
         retiring: ring.keys.filter((key) => key.state === 'retiring').map((key) => key.kid),
-        ...(await switched(context, base, ring)),
+        ...(await waitForNodes(context, base, ring)),
       }
       const lines = [
         `active    ${value.active}`,
@@ -149,8 +150,8 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
       context.print(options, value, lines.join('\n'))
     } catch (error) {
       if (!(error instanceof RotationUnsafe)) throw error
-      const why = unsafe(error.safeFrom, error.behind, base.clock.now())
-      throw new CommandError(`${why}; --wait waits, --force goes ahead`, {
+      const reason = unsafeReason(error.safeFrom, error.behind, base.clock.now())
+      throw new CommandError(`${reason}; --wait waits until then, --force rotates anyway`, {
         safe_from: error.safeFrom,
         behind: error.behind,
       })
@@ -158,52 +159,58 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
   })
 }
 
-/** Which of the serving nodes sign with the new key. */
-async function switched(context: Context, base: Base, ring: Ring) {
-  const work = settled(base, ring)
-  const { serving, behind: late } = await withProgress(context.io, () => 'waiting for the nodes …', work)
-  return { nodes: serving.length, nodes_behind: late.map(describeNode) }
+/** Waits for the serving nodes to sign with the new key; returns those that do not. */
+async function waitForNodes(context: Context, base: Base, ring: Ring) {
+  const work = waitForRing(base, ring)
+  const { serving, behind: nodesBehind } = await withProgress(
+    context.io,
+    () => 'waiting for the nodes …',
+    work,
+  )
+  return { nodes: serving.length, nodes_behind: nodesBehind.map(describeNode) }
 }
 
-function nodeLines({ nodes, nodes_behind: late }: Awaited<ReturnType<typeof switched>>): string[] {
+function nodeLines({ nodes, nodes_behind: nodesBehind }: Awaited<ReturnType<typeof waitForNodes>>): string[] {
   if (nodes === 0) return []
-  if (late.length === 0)
-    return [`nodes     ${nodes === 1 ? 'the one there is has' : `all ${nodes} have`} switched`]
-  const names = late.map(({ hostname, pid }) => `${hostname}:${pid}`).join(', ')
+  if (nodesBehind.length === 0)
+    return [`nodes     ${nodes === 1 ? 'the only node has' : `all ${nodes} have`} switched`]
+  const names = nodesBehind.map(({ hostname, pid }) => `${hostname}:${pid}`).join(', ')
   return [
-    `nodes     ${nodes - late.length} of ${nodes} have switched; not yet: ${names}`,
-    'A node that does not follow signs with the old key for 10 s at most, and then not at all.',
+    `nodes     ${nodes - nodesBehind.length} of ${nodes} have switched; not yet: ${names}`,
+    'A node that does not switch signs with the old key for at most 10 s, and then stops signing.',
   ]
 }
 
-/** Why not, in words. */
-function unsafe(safeFrom: EpochSeconds, late: readonly string[], now: EpochSeconds): string {
-  const names = late.join(', ')
-  if (now >= safeFrom) return `not safe to rotate: the next key was not fetched yet by ${names}`
-  const until = `not safe to rotate before ${time(safeFrom)} (in ${span(safeFrom - now)})`
-  const cached = 'until then a verifier may have a JWKS without the next key'
-  return late.length === 0 ? `${until}: ${cached}` : `${until}: ${cached}; it was not fetched yet by ${names}`
+/** Why a rotation is not safe, as part of a sentence. */
+function unsafeReason(safeAt: EpochSeconds, notFetched: readonly string[], now: EpochSeconds): string {
+  const names = notFetched.join(', ')
+  if (now >= safeAt) return `not safe to rotate: ${names} did not fetch the next key yet`
+  const until = `not safe to rotate before ${time(safeAt)} (in ${span(safeAt - now)})`
+  const cached = 'until then a verifier may have a cached JWKS without the next key'
+  return notFetched.length === 0
+    ? `${until}: ${cached}`
+    : `${until}: ${cached}; ${names} did not fetch it yet`
 }
 
-async function untilSafe(context: Context, base: Base, keys: Keys): Promise<void> {
-  const look = async () => {
+async function waitUntilSafe(context: Context, base: Base, keys: Keys): Promise<void> {
+  const check = async () => {
     const ring = await ensureRing(keys)
     const now = base.clock.now()
-    const late = namesOf(await behind(base.store.verifiers, ring, now))
-    return { seconds: Math.max(0, law.safeFrom(ring, keys.policy) - now), late }
+    const notFetched = namesOf(await behind(base.store.verifiers, ring, now))
+    return { seconds: Math.max(0, safeFrom(ring, keys.policy) - now), notFetched }
   }
-  let left = await look()
-  const waiting = async () => {
-    while (left.seconds > 0 || left.late.length > 0) {
+  let remaining = await check()
+  const poll = async () => {
+    while (remaining.seconds > 0 || remaining.notFetched.length > 0) {
       await sleep(500)
-      left = await look()
+      remaining = await check()
     }
   }
-  const what = () =>
-    left.seconds > 0
-      ? `waiting until it is safe to rotate, ${span(left.seconds)} to go …`
-      : `waiting for ${left.late.join(', ')} to fetch the next key …`
-  await withProgress(context.io, what, waiting())
+  const message = () =>
+    remaining.seconds > 0
+      ? `waiting until it is safe to rotate, ${span(remaining.seconds)} to go …`
+      : `waiting for ${remaining.notFetched.join(', ')} to fetch the next key …`
+  await withProgress(context.io, message, poll())
 }
 
 function revoke(context: Context, kid: string, options: KeyOptions & Json): Promise<void> {
@@ -214,18 +221,18 @@ function revoke(context: Context, kid: string, options: KeyOptions & Json): Prom
       const ring = await withProgress(context.io, () => 'generating the new key …', work)
       const value = {
         revoked: kid,
-        active: law.activeKey(ring).kid,
-        next: law.nextKey(ring).kid,
+        active: activeKey(ring).kid,
+        next: nextKey(ring).kid,
         exposed_until: base.clock.now() + keys.policy.verifierCache,
-        held_by: await holders(base, keys, ring, kid),
+        held_by: await verifiersWithKey(base, keys, ring, kid),
       }
       const lines = [
         `revoked   ${kid}`,
         `active    ${value.active}`,
         `next      ${value.next}`,
-        `Verifiers that cached the JWKS may accept the revoked key until ${time(value.exposed_until)}: restart those that matter.`,
+        `Verifiers with a cached JWKS may accept the revoked key until ${time(value.exposed_until)}: restart the important ones.`,
         ...value.held_by.map(
-          ({ name, until }) => `  ${name} still holds it, until ${time(until)} at the latest`,
+          ({ name, until }) => `  ${name} still has the key cached, until ${time(until)} at the latest`,
         ),
       ]
       context.print(options, value, lines.join('\n'))
@@ -236,8 +243,8 @@ function revoke(context: Context, kid: string, options: KeyOptions & Json): Prom
   })
 }
 
-/** Known verifiers that were last given a ring from before the revocation, and until when they may go by it. */
-async function holders(base: Base, keys: Keys, ring: Ring, kid: string) {
+/** Known verifiers whose last JWKS is from before the revocation, and until when they may use it. */
+async function verifiersWithKey(base: Base, keys: Keys, ring: Ring, kid: string) {
   const known = await base.store.verifiers.list(base.clock.now() - keys.policy.verifierCache)
   const publishedIn = ring.keys.find((key) => key.kid === kid)?.publishedIn ?? 0
   return known

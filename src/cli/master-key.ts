@@ -20,7 +20,7 @@ import {
   UsageError,
 } from './context.ts'
 import { describeNode } from './nodes.ts'
-import { describeDataKey, inWords } from './old-data-keys.ts'
+import { dataKeySentence, describeDataKey } from './old-data-keys.ts'
 import { count } from './output.ts'
 import { withProgress } from './progress.ts'
 
@@ -35,9 +35,9 @@ export const masterKeyCommand: CommandFactory = (context) =>
     .description('rotate the master key, which encrypts the keys in the database')
     .addCommand(
       examples(
-        action('rotate', 'a new master key, without downtime')
+        action('rotate', 'switch to a new master key, without downtime')
           .option('--prepare', 'only create the next master key and report which nodes have it')
-          .option('--force', 'even if a serving node does not have the next master key')
+          .option('--force', 'rotate even if a serving node does not have the next master key')
           .option('--compromised', 'also invalidate the refresh tokens and recovery codes issued so far')
           .action((options: RotateOptions) => rotate(context, options)),
         'master-key rotate',
@@ -49,7 +49,7 @@ export const masterKeyCommand: CommandFactory = (context) =>
       examples(
         action(
           'status',
-          'which master key is in use, which nodes have it, and what depends on old data keys',
+          'show which master key is in use, which nodes have it, and what depends on old data keys',
         ).action((options: Json) =>
           context.withKeys((base, keys) => showStatus(context, options, base, keys)),
         ),
@@ -70,14 +70,14 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
   if (options.prepare && (options.force || options.compromised))
     throw new UsageError('--prepare cannot be combined with --force or --compromised')
   return context.withKeys(async (base, keys) => {
-    const place = placeOf(base.config)
+    const source = keySource(base.config)
     const from = keys.masterKeys.inUse(await ensureRing(keys))
-    const there = nextOf(base.config, place, keys)
-    if (there && there.id === from.id && keys.masterKeys.list().length > 1)
-      return finish(context, options, base, there)
+    const existing = findNextKey(base.config, source, keys)
+    if (existing && existing.id === from.id && keys.masterKeys.list().length > 1)
+      return finish(context, options, base, existing)
 
-    if (place === 'files') assertRoomForOld(base.config)
-    const to = there ?? prepare(base, keys, place)
+    if (source === 'files') assertNoOldKeyFile(base.config)
+    const to = existing ?? createNextKey(base, keys, source)
     const { serving, without } = await withProgress(
       context.io,
       () => 'waiting until all nodes have the next master key …',
@@ -91,36 +91,40 @@ function rotate(context: Context, options: RotateOptions): Promise<void> {
     const reencrypted = await rotateMasterKey(deps, to, { actor: context.actor, compromised })
     await keys.dataKeys.sync()
     await createReencryptFactors({ ...base.store, dataKeys: keys.dataKeys, random: base.random })()
-    if (place === 'files') moveFiles(base, to)
+    if (source === 'files') replaceKeyFiles(base, to)
     await report(context, options, { base, to, reencrypted, serving, without })
   })
 }
 
-/** Where the master keys come from. The command replaces files; settings are replaced by the operator. */
-type Place = 'files' | 'settings'
+/** Where the master keys come from. The command replaces files; the operator must change settings. */
+type KeySource = 'files' | 'settings'
 
-const placeOf = ({ masterKey, masterKeyNext }: Config): Place =>
+const keySource = ({ masterKey, masterKeyNext }: Config): KeySource =>
   masterKey || masterKeyNext ? 'settings' : 'files'
 
-function nextOf(config: Config, place: Place, { masterKeys }: Keys): MasterKey | undefined {
-  const key = place === 'settings' ? config.masterKeyNext : readMasterKey(config.keysDir, 'next')
+function findNextKey(config: Config, source: KeySource, { masterKeys }: Keys): MasterKey | undefined {
+  const key = source === 'settings' ? config.masterKeyNext : readMasterKey(config.keysDir, 'next')
   // If the next key is the same as the current one, there is only one key in the list.
   if (!key) return undefined
-  return masterKeys.list().find((held, i) => held.key.equals(key) && (i > 0 || !config.masterKey))
+  return masterKeys.list().find((candidate, i) => candidate.key.equals(key) && (i > 0 || !config.masterKey))
 }
 
-/** Checked before anything is encrypted, because no master key is ever overwritten. */
-function assertRoomForOld({ keysDir }: Config): void {
+/** Called before anything is encrypted, because a master key file is never overwritten. */
+function assertNoOldKeyFile({ keysDir }: Config): void {
   const old = readMasterKey(keysDir, 'old')
   if (!old || readMasterKey(keysDir)?.equals(old)) return
   throw new CommandError(
-    `${masterKeyFile(keysDir, 'old')} is left from the previous rotation: move it to the backups that it decrypts, or delete it`,
+    `${masterKeyFile(keysDir, 'old')} is left from the previous rotation: move it to where the older backups are, or delete it`,
   )
 }
 
 /** Creates the next master key, unless it must come from the settings. */
-function prepare({ config, random, failpoint }: Base, { masterKeys }: Keys, place: Place): MasterKey {
-  if (place === 'settings') {
+function createNextKey(
+  { config, random, failpoint }: Base,
+  { masterKeys }: Keys,
+  source: KeySource,
+): MasterKey {
+  if (source === 'settings') {
     if (config.masterKeyNext)
       throw new CommandError('KEYTURN_MASTER_KEY_NEXT is the same key as KEYTURN_MASTER_KEY')
     throw new CommandError(
@@ -131,13 +135,13 @@ function prepare({ config, random, failpoint }: Base, { masterKeys }: Keys, plac
   const key = createMasterKey(keysDir, random, 'next')
   failpoint('master-key:prepared')
   masterKeys.refresh()
-  const held = masterKeys.list().find((one) => one.key.equals(key))
-  if (!held) throw new CommandError(`${masterKeyFile(keysDir, 'next')} cannot be read`)
-  return held
+  const created = masterKeys.list().find((candidate) => candidate.key.equals(key))
+  if (!created) throw new CommandError(`${masterKeyFile(keysDir, 'next')} cannot be read`)
+  return created
 }
 
-/** Also completes what an earlier run has begun: after each step, the next run continues with the following one. */
-function moveFiles({ config: { keysDir }, failpoint }: Base, to: MasterKey): void {
+/** Renames the key files. After a crash between two steps, the next run continues with the second. */
+function replaceKeyFiles({ config: { keysDir }, failpoint }: Base, to: MasterKey): void {
   if (readMasterKey(keysDir)?.equals(to.key)) return
   keepOld(keysDir)
   failpoint('master-key:old-kept')
@@ -145,14 +149,14 @@ function moveFiles({ config: { keysDir }, failpoint }: Base, to: MasterKey): voi
   failpoint('master-key:promoted')
 }
 
-/** The store is encrypted under the next master key already. */
+/** Completes a rotation that was interrupted after the store was encrypted under the next master key. */
 async function finish(context: Context, options: RotateOptions, base: Base, to: MasterKey): Promise<void> {
   if (options.compromised) {
     throw new CommandError(
       'the store is encrypted under the next master key already: finish without --compromised, then rotate again with it',
     )
   }
-  if (placeOf(base.config) === 'files' && !options.prepare) moveFiles(base, to)
+  if (keySource(base.config) === 'files' && !options.prepare) replaceKeyFiles(base, to)
   await report(context, options, { base, to, reencrypted: 0, ...(await waitForNodes(base, to)) })
 }
 
@@ -169,12 +173,12 @@ async function waitForNodes({ store, clock }: Base, { id }: MasterKey) {
   }
 }
 
-const names = (nodes: readonly ServingNode[]): string =>
+const nodeNames = (nodes: readonly ServingNode[]): string =>
   nodes.map(({ hostname, pid }) => `${hostname}:${pid}`).join(', ')
 
 function missingAtNodes({ id }: MasterKey, without: readonly ServingNode[]): CommandError {
   return new CommandError(
-    `${names(without)} could not serve after the rotation, because the next master key, ${id}, is missing there; --force rotates anyway`,
+    `${nodeNames(without)} could not serve after the rotation, because the next master key ${id} is missing there; --force rotates anyway`,
     { master_key: id, nodes_without: without.map(describeNode) },
   )
 }
@@ -189,10 +193,10 @@ interface Outcome {
 
 async function report(context: Context, options: RotateOptions, outcome: Outcome): Promise<void> {
   const { base, to, reencrypted, serving, without } = outcome
-  const place = placeOf(base.config)
+  const source = keySource(base.config)
   const old = await oldDataKeys(base)
   const { keysDir } = base.config
-  const oldKeyFile = place === 'files' && !options.prepare ? masterKeyFile(keysDir, 'old') : null
+  const oldKeyFile = source === 'files' && !options.prepare ? masterKeyFile(keysDir, 'old') : null
   const value = {
     master_key: to.id,
     reencrypted,
@@ -202,35 +206,35 @@ async function report(context: Context, options: RotateOptions, outcome: Outcome
     old_key_file: oldKeyFile,
     old_data_keys: old.map(describeDataKey),
   }
-  const missing = without.length > 0 ? `; not ${names(without)}` : ''
+  const missing = without.length > 0 ? `; missing at ${nodeNames(without)}` : ''
   const lines = [
     `master key  ${to.id}`,
     ...(serving.length === 0
       ? []
-      : [`nodes       ${serving.length - without.length} of ${serving.length} have it${missing}`]),
+      : [`nodes       ${serving.length - without.length} of ${serving.length} have the key${missing}`]),
     ...(options.prepare
-      ? ['Nothing was changed in the database. To continue: keyturn master-key rotate']
-      : whatNow(options, reencrypted, oldKeyFile)),
-    ...old.map(inWords),
+      ? ['The database is unchanged. To continue: keyturn master-key rotate']
+      : nextSteps(options, reencrypted, oldKeyFile)),
+    ...old.map(dataKeySentence),
   ]
   context.print(options, value, lines.join('\n'))
 }
 
-function whatNow(options: RotateOptions, reencrypted: number, oldKeyFile: string | null): string[] {
+function nextSteps(options: RotateOptions, reencrypted: number, oldKeyFile: string | null): string[] {
   const lines = [
     reencrypted === 0
-      ? 'The database was encrypted under it already.'
-      : `${count(reencrypted, 'key')} in the database ${reencrypted === 1 ? 'is' : 'are'} now encrypted under it.`,
+      ? 'The database was already encrypted under this key.'
+      : `${count(reencrypted, 'key')} in the database ${reencrypted === 1 ? 'is' : 'are'} now encrypted under this key.`,
     oldKeyFile === null
-      ? 'Next: set KEYTURN_MASTER_KEY to the new key and remove KEYTURN_MASTER_KEY_NEXT at each node. Older backups need the old key.'
-      : `The old master key is now ${oldKeyFile}. Older backups need it: move it to them, and delete it here.`,
+      ? 'Next: on each node, set KEYTURN_MASTER_KEY to the new key and remove KEYTURN_MASTER_KEY_NEXT. Older backups need the old key.'
+      : `The old master key is now ${oldKeyFile}. Older backups need it: move the file to where they are, and delete it here.`,
   ]
   if (!options.compromised) return lines
   return [
     ...lines,
-    'The refresh tokens and recovery codes that were issued before are invalid.',
-    'Someone with the old master key and the database can have the signing keys and the secrets of authenticator apps.',
-    'Run keyturn keys revoke for the next key and then for the active key, and keyturn users reset-second-factor where it matters.',
+    'All refresh tokens and recovery codes that were issued before are invalid.',
+    'Anyone with the old master key and a copy of the database has the signing keys and the secrets of authenticator apps.',
+    'Revoke the next key and then the active key with keyturn keys revoke, and run keyturn users reset-second-factor for important accounts.',
   ]
 }
 
@@ -250,9 +254,9 @@ async function showStatus(context: Context, options: Json, base: Base, keys: Key
     `available  ${value.available.join(' ')}`,
     ...serving.map(
       (node) =>
-        `${node.hostname}:${node.pid} has ${node.masterKeys.join(' ') || 'no master key that it reports'}`,
+        `${node.hostname}:${node.pid} has ${node.masterKeys.join(' ') || 'not reported its master keys'}`,
     ),
-    ...(old.length === 0 ? ['There are no old data keys.'] : old.map(inWords)),
+    ...(old.length === 0 ? ['There are no old data keys.'] : old.map(dataKeySentence)),
   ]
   context.print(options, value, lines.join('\n'))
 }

@@ -9,8 +9,8 @@ import { table, time } from './output.ts'
 
 export const migrateCommand: CommandFactory = (context) =>
   examples(
-    action('migrate', 'bring the database up to date; serve does so by itself')
-      .option('--status', 'only say what has been applied, and change nothing')
+    action('migrate', 'apply pending migrations to the database; serve does this at start')
+      .option('--status', 'only show which migrations are applied')
       .action((options: MigrateOptions) =>
         options.status ? status(context, options) : apply(context, options),
       ),
@@ -37,7 +37,7 @@ async function apply(context: Context, options: Json): Promise<void> {
 async function status(context: Context, options: Json): Promise<void> {
   const steps = await readStatus(context.config())
   const rows = steps.map(({ name, applied_at, newer }) => [
-    newer ? `${name} (of a newer version)` : name,
+    newer ? `${name} (from a newer version)` : name,
     applied_at === null ? 'pending' : time(applied_at),
   ])
   context.print(options, steps, table(['MIGRATION', 'APPLIED'], rows))
@@ -45,7 +45,7 @@ async function status(context: Context, options: Json): Promise<void> {
 
 async function readStatus(config: Config): Promise<MigrationStatus[]> {
   const file = databaseFile(config.databaseUrl)
-  // Opening it would make it.
+  // Opening the file would create it.
   if (file !== null && !existsSync(file)) {
     return readMigrations().map(({ name }) => ({ name, applied_at: null }))
   }

@@ -8,8 +8,8 @@ import { table, time } from './output.ts'
 
 export const nodesCommand: CommandFactory = (context) =>
   examples(
-    action('nodes', 'the serving nodes, their ring version and last sign of life').action((options: Json) =>
-      list(context, options),
+    action('nodes', 'list the serving nodes with their ring version and last heartbeat').action(
+      (options: Json) => list(context, options),
     ),
     'nodes',
     'nodes --json',
@@ -29,7 +29,7 @@ function list(context: Context, options: Json): Promise<void> {
         row.hostname,
         row.pid,
         row.version,
-        row.behind ? `${row.ring_version}, not ${ring}` : row.ring_version,
+        row.behind ? `${row.ring_version} (current: ${ring})` : row.ring_version,
         time(row.started_at),
         time(row.seen_at),
         row.state,
@@ -52,19 +52,19 @@ export function describeNode(node: ServingNode) {
   }
 }
 
-/** "Within about a second" (CONTRACT §3), twice. */
-const LOOKS = 20
-const PAUSE_MS = 100
+/** Two seconds: nodes read a new ring within about one. */
+const MAX_POLLS = 20
+const POLL_INTERVAL_MS = 100
 
-/** The serving nodes, and those of them that do not sign with this ring after a while. */
-export async function settled(
+/** Waits until all serving nodes use this version of the ring, and returns them and those that are still behind. */
+export async function waitForRing(
   { store, clock }: Pick<Base, 'store' | 'clock'>,
   { version }: Pick<Ring, 'version'>,
 ) {
-  for (let look = 1; ; look += 1) {
+  for (let poll = 1; ; poll += 1) {
     const serving = (await store.nodes.list()).filter((node) => isServing(node, clock.now()))
     const behind = serving.filter(({ ringVersion }) => ringVersion < version)
-    if (behind.length === 0 || look === LOOKS) return { serving, behind }
-    await sleep(PAUSE_MS)
+    if (behind.length === 0 || poll === MAX_POLLS) return { serving, behind }
+    await sleep(POLL_INTERVAL_MS)
   }
 }

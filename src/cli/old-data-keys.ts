@@ -1,4 +1,4 @@
-/** What depends on an old data key, as JSON and as a sentence. */
+/** An old data key and what depends on it, as JSON and as a sentence. */
 import type { OldDataKey } from '../keys/rotate-master-key.ts'
 import { count, time } from './output.ts'
 
@@ -13,14 +13,14 @@ export const describeDataKey = (dataKey: OldDataKey) => ({
   unused: dataKey.unused,
 })
 
-export function inWords(dataKey: OldDataKey): string {
+export function dataKeySentence(dataKey: OldDataKey): string {
   const dependents = [
     dataKey.sessions > 0 ? count(dataKey.sessions, 'session') : '',
     dataKey.recoveryCodes > 0 ? `recovery codes of ${count(dataKey.recoveryCodes, 'user')}` : '',
     dataKey.secondFactors > 0 ? count(dataKey.secondFactors, 'authenticator app') : '',
     dataKey.statusBlocks > 0 ? `${count(dataKey.statusBlocks, 'block')} of status indices` : '',
   ].filter(Boolean)
-  const name = `The data key of ${time(dataKey.createdAt)}${dataKey.invalidated ? ' is invalid and' : ''}`
+  const name = `The data key created at ${time(dataKey.createdAt)}${dataKey.invalidated ? ' is invalid and' : ''}`
   if (dependents.length > 0) return `${name} is kept for ${dependents.join(', ')}.`
   if (dataKey.unused) return `${name} is unused and will be deleted.`
   return `${name} is kept for requests that are in progress.`

@@ -1,8 +1,8 @@
-/** Texts for a terminal: tables and times. */
+/** Output for a terminal: tables, records, times and durations. */
 import width from 'fast-string-width'
 import type { EpochSeconds, Seconds } from '../system.ts'
 
-/** Columns by name, in order; empty cells for what is null or undefined. */
+/** A table with aligned columns. null and undefined are empty cells. */
 export function table(columns: readonly string[], rows: readonly (readonly unknown[])[]): string {
   if (rows.length === 0) return 'none\n'
   const lines = [columns, ...rows.map((row) => row.map((cell) => String(cell ?? '')))]
@@ -18,17 +18,17 @@ export function table(columns: readonly string[], rows: readonly (readonly unkno
     .join('')
 }
 
-/** In columns of a terminal, where an ideograph takes two. */
+/** Pads to a width in terminal columns; an ideograph takes two. */
 function padEnd(cell: string, columns = 0): string {
   return cell + ' '.repeat(columns - width(cell))
 }
 
-/** `2026-01-31 12:00:00Z`; empty for null. */
+/** `2026-01-31 12:00:00Z`, or an empty string for null. */
 export function time(at: EpochSeconds | null): string {
   return at === null ? '' : `${new Date(at * 1000).toISOString().slice(0, 19).replace('T', ' ')}Z`
 }
 
-/** `3d 4h`, the two largest units. */
+/** A duration in its two largest units: `3d 4h`. */
 export function span(seconds: Seconds): string {
   const units: [string, number][] = [
     ['d', 86_400],
@@ -51,11 +51,11 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`
 }
 
-/** One record: names on the left, values on the right, a dash for a value that is missing. */
+/** One record: names on the left, values on the right, a dash for a missing value. */
 export function record(fields: Readonly<Record<string, unknown>>): string {
-  const longest = Math.max(...Object.keys(fields).map((name) => name.length))
+  const nameWidth = Math.max(...Object.keys(fields).map((name) => name.length))
   return Object.entries(fields)
-    .map(([name, value]) => `${name.padEnd(longest)}  ${cell(value)}\n`)
+    .map(([name, value]) => `${name.padEnd(nameWidth)}  ${cell(value)}\n`)
     .join('')
 }
 

@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
 import type { Io } from './io.ts'
 
-/** Commander neither ends the process nor writes past us; and it does so for every command below. */
+/** Keeps commander from exiting the process and from writing past `io`, for this command and all its subcommands. */
 export function prepare(command: Command, io: Io): Command {
   command
     .exitOverride()
-    // So that `--` is left for the command it is meant for.
+    // Each subcommand handles `--` itself.
     .enablePositionalOptions()
     .configureOutput({
       writeOut: io.out,

@@ -1,27 +1,27 @@
-/** A line on standard error while something takes its time; nothing if it is done within a second. */
+/** Shows a line on standard error while work is in progress, if it takes longer than a second. */
 import type { Io } from './io.ts'
 
-const AFTER_MS = 1000
-const EVERY_MS = 500
+const SHOW_AFTER_MS = 1000
+const UPDATE_INTERVAL_MS = 500
 
-export async function withProgress<T>(io: Io, what: () => string, work: Promise<T>): Promise<T> {
+export async function withProgress<T>(io: Io, message: () => string, work: Promise<T>): Promise<T> {
   let shown = ''
   const show = () => {
-    const text = what()
+    const text = message()
     if (io.errIsTerminal) io.err(`\r\u001B[K${text}`)
     else if (text !== shown && shown === '') io.err(`${text}\n`)
     shown = text
   }
-  let every: NodeJS.Timeout | undefined
-  const first = setTimeout(() => {
+  let interval: NodeJS.Timeout | undefined
+  const delay = setTimeout(() => {
     show()
-    every = setInterval(show, EVERY_MS)
-  }, AFTER_MS)
+    interval = setInterval(show, UPDATE_INTERVAL_MS)
+  }, SHOW_AFTER_MS)
   try {
     return await work
   } finally {
-    clearTimeout(first)
-    clearInterval(every)
+    clearTimeout(delay)
+    clearInterval(interval)
     if (shown !== '' && io.errIsTerminal) io.err('\r\u001B[K')
   }
 }

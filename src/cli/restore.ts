@@ -18,54 +18,56 @@ import {
 import { migrationStatus } from '../store/migrate.ts'
 import { type Summary, summarize } from '../store/summary.ts'
 import { systemRandom } from '../system.ts'
-import { embedded, type FileOptions, inWords } from './backup.ts'
+import { embeddedFile, type FileOptions, summaryText } from './backup.ts'
 import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
 
 export const restoreCommand: CommandFactory = (context) =>
   examples(
-    action('restore', 'put a backup in the place of the database; the server must be stopped')
-      .argument('<file>', 'as backup wrote it')
-      .option('--force', 'even if there is a database: it is put aside, not deleted')
+    action('restore', 'replace the database with a backup; the server must be stopped')
+      .argument('<file>', 'file written by backup')
+      .option('--force', 'replace an existing database, which is renamed and not deleted')
       .action((file: string, options: FileOptions) => restore(context, file, options)),
     'restore /backups/keyturn-monday.db',
     'restore /backups/keyturn-monday.db --force',
   )
 
 async function restore(context: Context, backup: string, options: FileOptions): Promise<void> {
-  const target = embedded(context, 'pg_restore')
+  const target = embeddedFile(context, 'pg_restore')
   const config = context.config()
   if (!existsSync(backup)) throw new CommandError(`there is no file ${backup}`)
   if (sameFile(backup, target)) throw new CommandError(`${backup} is the database itself`)
-  const occupied = existsSync(target)
-  if (occupied && !options.force)
-    throw new CommandError(`there is a database at ${target} already; --force puts it aside`)
+  const exists = existsSync(target)
+  if (exists && !options.force)
+    throw new CommandError(
+      `there is already a database at ${target}; --force renames it and restores the backup`,
+    )
   mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
 
-  // Held until the restored one has its name, so that no server can start on the one that goes.
-  const held = occupied ? hold(target) : null
+  // The lock is held until the restored database has this name, so that no server can start on the old one.
+  const lock = exists ? lockDatabase(target) : null
   try {
     let aside: string | null = null
-    const found = await writeWhole(target, { replace: occupied }, async (draft) => {
+    const summary = await writeWhole(target, { replace: exists }, async (draft) => {
       copyFileSync(backup, draft)
-      // Of a database that was copied as a file, part may be in there.
+      // If the database was copied with another tool, part of its data may be in the write-ahead log.
       if (existsSync(`${backup}-wal`)) copyFileSync(`${backup}-wal`, `${draft}-wal`)
       assertIntegrity(draft, backup)
-      const found = await prepare(draft, backup, config)
-      if (occupied) aside = putAside(target)
-      return found
+      const summary = await prepare(draft, backup, config)
+      if (exists) aside = moveAside(target)
+      return summary
     })
-    const value = { database: target, ...found, put_aside: aside }
-    const lines = [`${target}: ${inWords(found)}`]
-    if (aside !== null) lines.push(`What was there is now ${aside}`)
-    if (found.pending > 0) lines.push('It is of an older version: keyturn serve brings it up to date.')
+    const value = { database: target, ...summary, put_aside: aside }
+    const lines = [`${target}: ${summaryText(summary)}`]
+    if (aside !== null) lines.push(`The previous database is now ${aside}`)
+    if (summary.pending > 0) lines.push('The backup is from an older version: keyturn serve will migrate it.')
     context.print(options, value, lines.join('\n'))
   } finally {
-    await held?.close()
+    await lock?.close()
   }
 }
 
-/** One that is damaged beyond asking is in no use that anybody would miss. */
-function hold(target: string): Reader | null {
+/** Returns null if the database is so damaged that it cannot be opened; then no server can be using it either. */
+function lockDatabase(target: string): Reader | null {
   try {
     return openFileExclusive(target)
   } catch (error) {
@@ -74,7 +76,7 @@ function hold(target: string): Reader | null {
   }
 }
 
-/** All that can be found wrong with it is found before anything is changed. */
+/** Checks the copy of the backup completely, before the existing database is touched. */
 async function prepare(
   draft: string,
   backup: string,
@@ -84,7 +86,7 @@ async function prepare(
   try {
     const steps = await migrationStatus(db)
     const pending = steps.filter(({ applied_at }) => applied_at === null).length
-    if (pending === steps.length) throw new CommandError(`${backup} is no backup of Keyturn`)
+    if (pending === steps.length) throw new CommandError(`${backup} is not a backup of Keyturn`)
     const store = createStore(db)
     const active = await decryptAll(store, config)
     await store.status.startNewLists()
@@ -95,8 +97,8 @@ async function prepare(
 }
 
 /**
- * @returns the kid of the key that signs
- * @throws {CommandError} if the backup is encrypted under a master key that is not here
+ * @returns the kid of the active key
+ * @throws {CommandError} if the backup is encrypted under a master key that is not available
  */
 async function decryptAll({ ring, dataKeys }: Store, config: Config): Promise<string | null> {
   const keys = (await ring.read())?.keys ?? []
@@ -114,16 +116,19 @@ async function decryptAll({ ring, dataKeys }: Store, config: Config): Promise<st
     for (const dataKey of await dataKeys.list()) decryptDataKey(masterKeys, dataKey)
   } catch (error) {
     if (!(error instanceof DecryptionError)) throw error
-    throw new CommandError(`${error.message}; a backup needs the master key of the time when it was made`)
+    throw new CommandError(
+      `${error.message}; a backup needs the master key that was in use when it was created`,
+    )
   }
   return keys.find(({ state }) => state === 'active')?.kid ?? null
 }
 
 /**
- * A second name for it, so that there is a database at every moment: with none, a start would make an empty one. What
- * SQLite left beside a damaged one goes along, or the restored one would take it for its own.
+ * Gives the old database a second name; the restored one then replaces the first. So there is a database at every moment, and
+ * a server that starts meanwhile does not create an empty one. Side files of SQLite are renamed too, or SQLite would apply
+ * them to the restored database.
  */
-function putAside(target: string): string {
+function moveAside(target: string): string {
   const stamp = new Date(statSync(target).mtimeMs).toISOString().replaceAll(/[-:]|\.\d+/g, '')
   let aside = `${target}.${stamp}`
   for (let i = 1; existsSync(aside); i += 1) aside = `${target}.${stamp}.${i}`

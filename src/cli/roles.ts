@@ -14,18 +14,18 @@ import {
   UsageError,
 } from './context.ts'
 import { record, table, time } from './output.ts'
-import { noteUnowned } from './scope-notes.ts'
+import { noteUnownedScopes } from './scope-notes.ts'
 
-const SECOND_FACTOR = 'who has it must sign in with a second factor'
+const SECOND_FACTOR = 'require users with this role to sign in with a second factor'
 
 export const rolesCommand: CommandFactory = (context) =>
   new Command('roles')
-    .description('what users may do: named sets of scopes')
+    .description('manage roles: named sets of scopes that users may have')
     .addCommand(
       examples(
-        action('create', 'make a role')
+        action('create', 'create a role')
           .argument('<name>')
-          .requiredOption('--scope <scope>', 'a scope it grants; repeat it for more', collectWords)
+          .requiredOption('--scope <scope>', 'scope that the role grants; repeatable', collectWords)
           .option('--require-second-factor', SECOND_FACTOR)
           .action((name: string, options: CreateOptions) => create(context, name, options)),
         'roles create clerk --scope orders:read --scope orders:write',
@@ -33,17 +33,21 @@ export const rolesCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('list', 'all roles').action((options: Json) => list(context, options)),
+        action('list', 'list all roles').action((options: Json) => list(context, options)),
         'roles list',
       ),
     )
     .addCommand(
       examples(
-        action('update', 'change what a role grants or asks for; users feel it at their next token')
+        action('update', 'change a role; it takes effect with the next token of each user')
           .argument('<name>')
-          .option('--scope <scope>', 'all the scopes it grants from now on', collectWords)
+          .option(
+            '--scope <scope>',
+            'scope that the role grants; repeatable; replaces all its scopes',
+            collectWords,
+          )
           .option('--require-second-factor', SECOND_FACTOR)
-          .option('--no-require-second-factor', 'a password is enough')
+          .option('--no-require-second-factor', 'no longer require a second factor')
           .action((name: string, options: UpdateOptions) => update(context, name, options)),
         'roles update clerk --scope orders:read',
         'roles update admin --require-second-factor',
@@ -51,7 +55,7 @@ export const rolesCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        action('delete', 'take a role from everybody and forget it')
+        action('delete', 'delete a role and remove it from all users')
           .argument('<name>')
           .action((name: string, options: Json) => remove(context, name, options)),
         'roles delete clerk',
@@ -81,7 +85,7 @@ function print(context: Context, options: Json, role: Role): void {
 }
 
 function checkScopes(scopes: readonly string[]): void {
-  if (scopes.length === 0) throw new UsageError('a role needs a scope')
+  if (scopes.length === 0) throw new UsageError('a role needs at least one scope')
   for (const scope of scopes) checkApiScope(scope)
 }
 
@@ -93,7 +97,7 @@ async function find(base: Base, name: string): Promise<Role> {
 
 function create(context: Context, name: string, options: CreateOptions): Promise<void> {
   if (!isRoleName(name)) {
-    throw new UsageError('the name of a role must be 1 to 100 printable characters without spaces')
+    throw new UsageError('a role name must be 1 to 100 printable characters without spaces')
   }
   checkScopes(options.scope)
   return context.withStore(async (base) => {
@@ -101,7 +105,7 @@ function create(context: Context, name: string, options: CreateOptions): Promise
     const role = { name, scopes, requireSecondFactor, createdAt: base.clock.now() }
     if (!(await base.store.roles.insert(role))) throw new CommandError(`the role ${name} exists already`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'created' })
-    await noteUnowned(context, base, role.scopes)
+    await noteUnownedScopes(context, base, role.scopes)
     print(context, options, role)
   })
 }
@@ -131,11 +135,12 @@ function update(context: Context, name: string, options: UpdateOptions): Promise
     const role = { ...before, scopes, requireSecondFactor }
     if (!(await base.store.roles.replace(role))) throw new CommandError(`there is no role ${name}`)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'updated' })
-    if (options.scope !== undefined) await noteUnowned(context, base, role.scopes)
-    const lost = before.scopes.filter((scope) => !role.scopes.includes(scope))
-    if (lost.length > 0) await noteUsers(context, base, name, `no longer have ${lost.join(', ')} from it`)
+    if (options.scope !== undefined) await noteUnownedScopes(context, base, role.scopes)
+    const removed = before.scopes.filter((scope) => !role.scopes.includes(scope))
+    if (removed.length > 0)
+      await noteUsers(context, base, name, `no longer have ${removed.join(', ')} from this role`)
     if (role.requireSecondFactor && !before.requireSecondFactor) {
-      await noteUsers(context, base, name, 'must sign in with a second factor from now on')
+      await noteUsers(context, base, name, 'must now sign in with a second factor')
     }
     print(context, options, role)
   })
@@ -144,19 +149,20 @@ function update(context: Context, name: string, options: UpdateOptions): Promise
 function remove(context: Context, name: string, options: Json): Promise<void> {
   return context.withStore(async (base) => {
     await find(base, name)
-    await noteUsers(context, base, name, 'no longer have it')
+    await noteUsers(context, base, name, 'no longer have the role')
     await base.store.roles.delete(name)
     base.audit('role.changed', { actor: context.actor, target: name, action: 'deleted' })
     context.print(options, { deleted: name }, `deleted ${name}`)
   })
 }
 
-const NAMED = 5
+/** The note names only this many users. */
+const MAX_NAMES = 5
 
 async function noteUsers(context: Context, base: Base, role: string, what: string): Promise<void> {
   const users = (await base.store.users.list()).filter((user) => user.roles.includes(role))
   if (users.length === 0) return
-  const names = users.slice(0, NAMED).map((user) => user.username)
-  const others = users.length > NAMED ? ` and ${users.length - NAMED} others` : ''
+  const names = users.slice(0, MAX_NAMES).map((user) => user.username)
+  const others = users.length > MAX_NAMES ? ` and ${users.length - MAX_NAMES} others` : ''
   context.note(`${names.join(', ')}${others} ${what}`)
 }

@@ -1,4 +1,4 @@
-/** The list of commands, and what becomes of their failures. A new command is a file and a line below. */
+/** The list of commands, and how their errors become messages and exit codes. To add a command, add a file and a line below. */
 import { Command, CommanderError } from 'commander'
 import { fields, PREFIX } from '../config/fields.ts'
 import { ConfigError } from '../config/load.ts'
@@ -63,15 +63,15 @@ export function createProgram(context: Context): Command {
 /** @returns the exit code: 0 done, 1 refused or failed, 2 bad usage or configuration */
 export async function run(args: readonly string[], io: Io): Promise<number> {
   try {
-    await createProgram(createContext(io)).parseAsync(kidsLast(args), { from: 'user' })
+    await createProgram(createContext(io)).parseAsync(moveKidsToEnd(args), { from: 'user' })
     return 0
   } catch (error) {
     return report(error, io, args.includes('--json'))
   }
 }
 
-/** One kid in 64 begins with a dash; no option is a dash and 42 letters, so it is moved behind all options. */
-function kidsLast(args: readonly string[]): string[] {
+/** One kid in 64 begins with a dash and would be parsed as an option. No option has 43 characters, so such kids go after `--`. */
+function moveKidsToEnd(args: readonly string[]): string[] {
   const isKid = (arg: string) => /^-[\w-]{42}$/.test(arg)
   const kids = args.includes('--') ? [] : args.filter(isKid)
   return kids.length === 0 ? [...args] : [...args.filter((arg) => !isKid(arg)), '--', ...kids]
@@ -80,10 +80,10 @@ function kidsLast(args: readonly string[]): string[] {
 function settingsHelp(): string {
   const rows = Object.values(fields).map((field) => [`  ${PREFIX}${field.name}`, field.default, field.doc])
   const lines = table(['  SETTING', 'DEFAULT', 'MEANING'], rows)
-  return `Settings come from the environment or a file .env in the working directory; see README.md.\n\n${lines}`
+  return `Settings are read from the environment or from a file .env in the working directory; see README.md.\n\n${lines}`
 }
 
-/** Errors that mean that the command was used wrongly: exit 2. All others mean that it failed: exit 1. */
+/** Usage errors exit with 2, all other errors with 1. */
 const BAD_USAGE: readonly ErrorCode[] = [
   'usage_error',
   'invalid_account',
@@ -92,25 +92,25 @@ const BAD_USAGE: readonly ErrorCode[] = [
 ]
 
 function report(error: unknown, io: Io, json: boolean): number {
-  const told = (value: Record<string, unknown>) => {
+  const printJson = (value: Record<string, unknown>) => {
     if (json) io.out(`${JSON.stringify(value)}\n`)
   }
   if (error instanceof AlreadyReported) return 1
   if (error instanceof CommanderError) {
-    // Help and version are no failures; commander has already printed everything else on standard error.
+    // Commander throws for --help and --version too, and has already printed its usage errors on standard error.
     if (error.exitCode === 0) return 0
-    told({ error: error.message.replace(/^error: /, '') })
+    printJson({ error: error.message.replace(/^error: /, '') })
     return 2
   }
   if (error instanceof ConfigError) {
     for (const problem of error.problems) io.err(`keyturn: ${problem}\n`)
-    told({ error: 'bad configuration', problems: error.problems })
+    printJson({ error: 'bad configuration', problems: error.problems })
     return 2
   }
   const message = explain(error)
   io.err(`keyturn: ${message}\n`)
-  // A mistake in the program: without the stack no one could fix it.
+  // A bug in the program: the stack is needed to find it.
   if (error instanceof TypeError || error instanceof ReferenceError) io.err(`${error.stack}\n`)
-  told({ error: message, ...(error instanceof CommandError ? error.fields : {}) })
+  printJson({ error: message, ...(error instanceof CommandError ? error.fields : {}) })
   return error instanceof KeyturnError && BAD_USAGE.some((code) => code === error.code) ? 2 : 1
 }

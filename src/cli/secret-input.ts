@@ -1,10 +1,10 @@
-/** Passwords and secrets come from standard input or a prompt; never from an argument, which others can read. */
+/** Passwords and secrets come from standard input or a prompt, never from arguments, which other users can see. */
 import { UsageError } from './context.ts'
 import type { Io } from './io.ts'
 
 const MAX_BYTES = 65_536
 
-/** What standard input says, without the end of its line. @throws {UsageError} if that is nothing, or not text */
+/** Reads one line from standard input. @throws {UsageError} if it is empty, too long, not UTF-8 or more than one line */
 export async function readSecret(io: Io): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
@@ -28,13 +28,14 @@ function decode(bytes: Buffer): string {
   }
 }
 
-/** A new password, typed twice. @throws {UsageError} if nobody can be asked */
+/** Reads a new password from standard input or prompts for it twice. @throws {UsageError} if there is no terminal for the prompt */
 export async function newPassword(io: Io, options: { readonly passwordStdin?: boolean }): Promise<string> {
   if (options.passwordStdin) return readSecret(io)
-  if (!io.interactive) throw new UsageError('there is no terminal to ask at: give --password-stdin')
+  if (!io.interactive)
+    throw new UsageError('cannot prompt for a password without a terminal: use --password-stdin')
   const password = await io.askSecret('Password')
-  if (password !== (await io.askSecret('The same again'))) {
-    throw new UsageError('the two passwords are not the same')
+  if (password !== (await io.askSecret('Repeat the password'))) {
+    throw new UsageError('the passwords do not match')
   }
   return password
 }

@@ -19,14 +19,14 @@ import { action, CommandError, type CommandFactory, type Context, examples } fro
 import { bitsOption, type KeyOptions, keyChoice } from './key-options.ts'
 import { withProgress } from './progress.ts'
 
-/** How long requests in flight may take to finish when the server is asked to stop. */
+/** How long a stopping server waits for requests in progress. */
 export const SHUTDOWN_TIMEOUT_MS = 10_000
 const IDLE_CHECK_MS = 100
 
 export const serveCommand: CommandFactory = (context) =>
   examples(
     action('serve', 'run the server')
-      .addOption(bitsOption('size of the keys of a new ring'))
+      .addOption(bitsOption('RSA key size for a new key ring'))
       .action((options: KeyOptions & { json?: boolean }) => serve(context, options)),
     'serve',
     'serve --bits 4096',
@@ -36,11 +36,11 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
   const { io } = context
   const stopped = io.stopSignal()
   const { config, release } = await reservePort(context.config())
-  // Only here: no command but this one has use for it, and it takes its time to load.
+  // Imported here because it is slow to load and no other command needs it.
   const { createMetrics } = await import('../metrics/metrics.ts')
   const metrics = createMetrics({ processMetrics: true })
   const nodeInfo = { hostname: hostname(), pid: io.pid }
-  const system = await traced(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
+  const system = await withTracing(config, { ...context.system(config), metrics, nodeInfo }, nodeInfo)
   const base = await openBase(config, system, 'apply')
   let recorder: Recorder | undefined
   try {
@@ -55,38 +55,38 @@ async function serve(context: Context, options: KeyOptions & { json?: boolean })
       stopping ? 'the server is stopping' : (poller?.problem() ?? null),
     )
     await release()
-    const scraped = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
+    const metricsApp = config.metricsPort === null ? null : await listenForMetrics(config, metrics, system)
     let app: FastifyInstance | undefined
     recorder = startRecorder(base.auditLog, { clock: base.clock, logger: system.logger })
     try {
       app = await listen(server, system, metrics)
       poller = startChangePoller(server.jobs, system.logger, { changes: base.store.db.changes })
       system.logger.info({ version, issuer: config.issuer, host: config.host, port: config.port }, 'serving')
-      await announce(context, options, server, scraped)
+      await printStartup(context, options, server, metricsApp)
 
       const signal = await stopped
       system.logger.info({ signal }, 'stopping')
       stopping = true
       await sleep(config.shutdownDelay * 1000)
     } finally {
-      if (app) await close(app, io.endNow)
+      if (app) await close(app, io.forceExit)
       await poller?.stop()
       await recorder.stop()
-      // Last, so that what happens while stopping is still seen.
-      if (scraped) await close(scraped, io.endNow)
+      // Closed last, so that metrics of the shutdown can still be scraped.
+      if (metricsApp) await close(metricsApp, io.forceExit)
     }
   } finally {
     await release()
-    // What it could not write, it has said.
+    // The recorder has already written the pending audit events, or logged that it could not.
     await (recorder ? base.store.db.close() : closeBase(base, system.logger))
-    // After everything that could have been traced.
+    // Last, so that no span is lost.
     await system.tracing?.stop()
   }
   system.logger.info('stopped')
 }
 
-/** The same, telling OpenTelemetry what it does, if the settings ask for it; only then is there anything of that to load. */
-async function traced(config: Config, system: System, nodeInfo: NodeInfo): Promise<System> {
+/** Adds tracing if it is configured; the OpenTelemetry modules are loaded only then. */
+async function withTracing(config: Config, system: System, nodeInfo: NodeInfo): Promise<System> {
   if (config.tracing === null) return system
   const { openTracing } = await import('../tracing/open.ts')
   const tracing = openTracing(config.tracing, {
@@ -121,68 +121,68 @@ async function listenOn(app: FastifyInstance, host: string, port: number): Promi
     return app
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    const where = `${host}:${port}`
+    const address = `${host}:${port}`
     throw new CommandError(
       code === 'EADDRINUSE'
-        ? `${where} is in use by another program (KEYTURN_PORT takes another)`
-        : `${where}: ${message}`,
+        ? `${address} is in use by another program: choose another KEYTURN_PORT`
+        : `${address}: ${message}`,
     )
   }
 }
 
-/** In-flight requests finish; connections that are still busy after that are cut, so that a stop always ends. */
-async function close(app: FastifyInstance, endNow: (code: number) => void): Promise<void> {
-  const patience = setTimeout(() => {
+/** Waits for requests in progress, and after SHUTDOWN_TIMEOUT_MS closes all connections, so that the server always stops. */
+async function close(app: FastifyInstance, forceExit: (code: number) => void): Promise<void> {
+  const timeout = setTimeout(() => {
     app.server.closeAllConnections()
-    setTimeout(() => endNow(1), 1000).unref()
+    setTimeout(() => forceExit(1), 1000).unref()
   }, SHUTDOWN_TIMEOUT_MS)
-  // Node looks for idle connections once; one that was busy then would be waited for until it times out.
-  const idle = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS)
+  // Node.js closes idle connections only once; one that becomes idle later would delay the stop until its time-out.
+  const idleCheck = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS)
   await app.close()
-  clearInterval(idle)
-  clearTimeout(patience)
+  clearInterval(idleCheck)
+  clearTimeout(timeout)
 }
 
 interface Reserved {
   readonly config: Config
-  /** Gives the port up, for the server to take it. */
+  /** Frees the port, so that the server can listen on it. */
   release(): Promise<void>
 }
 
 /**
- * The issuer names the port, so it must be known before the server is put together. A free one is held until then:
- * making the first keys takes long enough for another program to get it.
+ * With KEYTURN_PORT=0, finds a free port and holds it until the server listens. The issuer contains the port, so it must be
+ * known before the server is created, and generating the first keys takes long enough for another program to take the port.
  */
 async function reservePort(config: Config): Promise<Reserved> {
   if (config.port !== 0) return { config, release: async () => {} }
-  const holder = createServer()
+  const placeholder = createServer()
   await new Promise<void>((resolve, reject) => {
-    holder.once('error', reject)
-    holder.listen(0, config.host, resolve)
+    placeholder.once('error', reject)
+    placeholder.listen(0, config.host, resolve)
   })
-  // A start that is refused must not be kept alive by it.
-  holder.unref()
-  const { port } = holder.address() as AddressInfo
+  // The placeholder must not keep the process alive if the start fails.
+  placeholder.unref()
+  const { port } = placeholder.address() as AddressInfo
   return {
     config: onPort(config, port),
-    release: () => new Promise((resolve) => holder.close(() => resolve())),
+    release: () => new Promise((resolve) => placeholder.close(() => resolve())),
   }
 }
 
-async function announce(
+async function printStartup(
   context: Context,
   options: { json?: boolean },
   { base, keys }: Server,
-  scraped: FastifyInstance | null,
+  metricsApp: FastifyInstance | null,
 ): Promise<void> {
   const { config, store } = base
   const url = issuerBase(config.issuer)
-  const fresh = keys.firstStart || (await store.clients.list()).length === 0
-  const metricsPort = (scraped?.server.address() as AddressInfo | undefined)?.port
+  const isNew = keys.firstStart || (await store.clients.list()).length === 0
+  const metricsPort = (metricsApp?.server.address() as AddressInfo | undefined)?.port
   const lines = [`Keyturn ${version} serves ${config.issuer} on ${config.host}:${config.port}`]
   if (metricsPort !== undefined) lines.push(`Metrics are on ${config.host}:${metricsPort}/metrics`)
-  if (fresh) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
-  if (fresh)
+  if (isNew) lines.push('', 'For a first token, in another terminal:', '', ...firstCommands(url), '')
+  if (isNew)
     lines.push(
       'To sign users in, see "Sign users in" in README.md. Their account page is at',
       `${url}/account`,
@@ -198,7 +198,7 @@ async function announce(
   context.print(options, value, lines.join('\n'))
 }
 
-/** The next three commands that a newcomer would type; a test types them. */
+/** The first three commands for a new user. A test runs them. */
 function firstCommands(url: string): string[] {
   return [
     '  npx keyturn apis create https://orders.example --scope orders:read',

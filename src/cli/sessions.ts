@@ -17,10 +17,10 @@ import { count, table, time } from './output.ts'
 
 export const sessionsCommand: CommandFactory = (context) =>
   new Command('sessions')
-    .description('who is signed in where')
+    .description('list and revoke the sessions of users with clients')
     .addCommand(
       examples(
-        filtered(action('list', 'sessions, the newest first')).action((options: FilterOptions) =>
+        withFilterOptions(action('list', 'list sessions, newest first')).action((options: FilterOptions) =>
           list(context, options),
         ),
         'sessions list',
@@ -29,19 +29,19 @@ export const sessionsCommand: CommandFactory = (context) =>
     )
     .addCommand(
       examples(
-        filtered(action('revoke', 'end sessions: their refresh tokens are void at once')).action(
-          (options: FilterOptions) => revoke(context, options),
-        ),
+        withFilterOptions(
+          action('revoke', 'revoke sessions; their refresh tokens become invalid at once'),
+        ).action((options: FilterOptions) => revoke(context, options)),
         'sessions revoke --user alice',
         'sessions revoke --client shop',
       ),
     )
 
-function filtered(command: Command): Command {
+function withFilterOptions(command: Command): Command {
   return command
-    .option('--user <username>', 'those of this user')
-    .option('--client <id>', 'those of this client')
-    .option('--id <session>', 'this one')
+    .option('--user <username>', 'only sessions of this user')
+    .option('--client <id>', 'only sessions of this client')
+    .option('--id <session>', 'only this session')
 }
 
 interface FilterOptions extends Json {
@@ -50,11 +50,11 @@ interface FilterOptions extends Json {
   readonly id?: string
 }
 
-/** More would be no list to read. */
-const SHOWN = 1000
+/** At most this many sessions are listed. */
+const MAX_SESSIONS = 1000
 
-/** @throws {CommandError} if what is named does not exist: an empty answer would look like success */
-async function filterOf(base: Base, options: FilterOptions): Promise<ClientSessionFilter> {
+/** @throws {CommandError} if the user, client or session does not exist: an empty result would look like success */
+async function createFilter(base: Base, options: FilterOptions): Promise<ClientSessionFilter> {
   const filter: { -readonly [K in keyof ClientSessionFilter]: ClientSessionFilter[K] } = {}
   if (options.user !== undefined) {
     const name = normalizeUsername(options.user)
@@ -83,9 +83,10 @@ function stateOf(session: ClientSession, now: EpochSeconds): 'live' | 'expired' 
 
 function list(context: Context, options: FilterOptions): Promise<void> {
   return context.withStore(async (base) => {
-    const sessions = await base.store.clientSessions.list(await filterOf(base, options), SHOWN + 1)
-    if (sessions.length > SHOWN) context.note(`only the newest ${SHOWN} are shown: --user or --client narrow`)
-    const shown = sessions.slice(0, SHOWN)
+    const sessions = await base.store.clientSessions.list(await createFilter(base, options), MAX_SESSIONS + 1)
+    if (sessions.length > MAX_SESSIONS)
+      context.note(`only the newest ${MAX_SESSIONS} sessions are shown; see --user and --client`)
+    const shown = sessions.slice(0, MAX_SESSIONS)
     const now = base.clock.now()
     const names = new Map<string, string>()
     for (const { userId } of shown) {
@@ -120,31 +121,35 @@ function list(context: Context, options: FilterOptions): Promise<void> {
 }
 
 function revoke(context: Context, options: FilterOptions): Promise<void> {
-  const given = [options.user, options.client, options.id].filter((value) => value !== undefined)
-  if (given.length !== 1) throw new UsageError('give one of --user, --client and --id')
+  const selectors = [options.user, options.client, options.id].filter((value) => value !== undefined)
+  if (selectors.length !== 1) throw new UsageError('exactly one of --user, --client and --id is required')
   return context.withStore(async (base) => {
-    const filter = await filterOf(base, options)
-    const revoked = await end(context, base, filter)
+    const filter = await createFilter(base, options)
+    const revoked = await revokeMatching(context, base, filter)
     context.print(options, { revoked }, `revoked ${count(revoked.length, 'session')}`)
   })
 }
 
-async function end(context: Context, base: Base, filter: ClientSessionFilter): Promise<readonly string[]> {
+async function revokeMatching(
+  context: Context,
+  base: Base,
+  filter: ClientSessionFilter,
+): Promise<readonly string[]> {
   const { actor } = context
   const reason = 'revoked by an operator'
   if (filter.userId !== undefined) {
-    // In a browser that stayed signed in, the next session would be one click away.
+    // The browsers are signed out too: otherwise a new session would be only a click away.
     const { userSessions, clientSessions } = await signOutEverywhere(base, filter.userId, reason, actor)
     if (userSessions.length > 0) context.note(`${count(userSessions.length, 'browser')} signed out`)
     return clientSessions
   }
-  const named = filter.id === undefined ? null : await base.store.clientSessions.find(filter.id)
-  const whose = named
-    ? { sub: named.userId, client_id: named.clientId }
+  const session = filter.id === undefined ? null : await base.store.clientSessions.find(filter.id)
+  const auditFields = session
+    ? { sub: session.userId, client_id: session.clientId }
     : filter.clientId === undefined
       ? {}
       : { client_id: filter.clientId }
   const revoked = await base.store.clientSessions.revokeMatching(filter, base.clock.now(), reason)
-  for (const sid of revoked) base.audit('client_session.revoked', { actor, ...whose, sid, reason })
+  for (const sid of revoked) base.audit('client_session.revoked', { actor, ...auditFields, sid, reason })
   return revoked
 }

@@ -23,38 +23,41 @@ interface TransferOptions extends Json {
 
 export const transferCommand: CommandFactory = (context) =>
   examples(
-    action('transfer', 'copy everything into another database that is empty; servers must be stopped')
-      .requiredOption('--to <url>', 'sqlite:<file> or postgres://…, as KEYTURN_DATABASE_URL')
-      .action((options: TransferOptions) => run(context, options)),
+    action('transfer', 'copy everything into another, empty database; all servers must be stopped')
+      .requiredOption(
+        '--to <url>',
+        'target database, as in KEYTURN_DATABASE_URL: sqlite:<file> or postgres://…',
+      )
+      .action((options: TransferOptions) => runTransfer(context, options)),
     'transfer --to postgres://keyturn@db.example/keyturn',
     'transfer --to sqlite:data/keyturn.db',
   )
 
-async function run(context: Context, options: TransferOptions): Promise<void> {
+async function runTransfer(context: Context, options: TransferOptions): Promise<void> {
   const config = context.config()
-  const to = target(options.to)
+  const to = parseTarget(options.to)
   const from = config.databaseUrl
-  const [file, other] = [databaseFile(from), databaseFile(to)]
-  if (!isPostgres(from) && (file === null || !existsSync(file)))
+  const [sourceFile, targetFile] = [databaseFile(from), databaseFile(to)]
+  if (!isPostgres(from) && (sourceFile === null || !existsSync(sourceFile)))
     throw new CommandError('there is no database to transfer')
-  if (from === to || (file !== null && other !== null && sameFile(file, other)))
-    throw new UsageError('--to is the database that it comes from')
+  if (from === to || (sourceFile !== null && targetFile !== null && sameFile(sourceFile, targetFile)))
+    throw new UsageError('--to is the source database')
 
   const source = await openExclusive(from, databaseOptions(config))
   try {
     await assertTransferable(source)
     const db = openDb(to, databaseOptions(config))
     try {
-      let now: Progress | undefined
+      let latest: Progress | undefined
       const work = transfer({
         source,
         target: db,
         clock: context.io.clock ?? systemClock,
         progress: (progress) => {
-          now = progress
+          latest = progress
         },
       })
-      const tables = await withProgress(context.io, () => bar(now), work)
+      const tables = await withProgress(context.io, () => bar(latest), work)
       report(context, options, to, tables)
     } finally {
       await db.close()
@@ -64,7 +67,7 @@ async function run(context: Context, options: TransferOptions): Promise<void> {
   }
 }
 
-function target(text: string): string {
+function parseTarget(text: string): string {
   try {
     const url = parseUrl(text)
     if (!isPostgres(url) && databaseFile(url) === null) throw new Error('must be a file')
@@ -77,12 +80,12 @@ function target(text: string): string {
 const WIDTH = 24
 
 function bar(progress: Progress | undefined): string {
-  if (!progress) return 'looking at both databases …'
+  if (!progress) return 'checking both databases …'
   const { phase, table, done, total } = progress
   const part = total === 0 ? 1 : done / total
   const full = Math.round(part * WIDTH)
-  const drawn = '█'.repeat(full) + '░'.repeat(WIDTH - full)
-  return `${phase} ${drawn} ${String(Math.floor(part * 100)).padStart(3)} %  ${done} of ${total} rows, ${table}`
+  const blocks = '█'.repeat(full) + '░'.repeat(WIDTH - full)
+  return `${phase} ${blocks} ${String(Math.floor(part * 100)).padStart(3)} %  ${done} of ${total} rows, ${table}`
 }
 
 function report(
@@ -93,13 +96,13 @@ function report(
 ): void {
   const rows = tables.reduce((sum, one) => sum + one.rows, 0)
   const grid = table(
-    ['TABLE', 'ROWS', 'CHECKSUM, THE SAME ON BOTH SIDES'],
+    ['TABLE', 'ROWS', 'CHECKSUM (EQUAL ON BOTH SIDES)'],
     tables.map((one) => [one.table, one.rows, one.checksum]),
   )
   const text = [
     grid,
-    `${count(rows, 'row')}, now in ${withoutPassword(to)}.`,
-    'Set KEYTURN_DATABASE_URL to it, with the same master key, and start no server on the old one again.',
+    `${count(rows, 'row')} copied to ${withoutPassword(to)}.`,
+    'Set KEYTURN_DATABASE_URL to it, keep the master key, and do not start a server on the old database again.',
   ]
   context.print(options, { to: withoutPassword(to), rows, tables }, text.join('\n'))
 }
@@ -108,6 +111,6 @@ function withoutPassword(to: string): string {
   if (!isPostgres(to)) return to
   const url = new URL(to)
   url.password = ''
-  // A password may stand behind the question mark too.
+  // The query is left out, because it may contain a password too.
   return `${url.protocol}//${url.username ? `${url.username}@` : ''}${url.host}${url.pathname}`
 }

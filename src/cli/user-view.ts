@@ -1,4 +1,4 @@
-/** How a user is shown, and what a change has ended. */
+/** Prints a user, and what a change has ended. */
 import type { SignedOut } from '../accounts/sign-out.ts'
 import type { User } from '../store/contracts/users.ts'
 import type { Context, Json } from './context.ts'
@@ -17,18 +17,18 @@ export function describeUser(user: User) {
   }
 }
 
-/** @param more what is known of the user besides */
+/** @param extra further members of the output */
 export function printUser(
   context: Context,
   options: Json,
   user: User,
-  more: Readonly<Record<string, unknown>> = {},
+  extra: Readonly<Record<string, unknown>> = {},
 ): void {
-  const value = { ...describeUser(user), ...more }
+  const value = { ...describeUser(user), ...extra }
   context.print(options, value, record({ ...value, created_at: time(user.createdAt) }))
 }
 
-export function noteEnded(context: Context, { userSessions, clientSessions }: SignedOut): void {
+export function noteSignedOut(context: Context, { userSessions, clientSessions }: SignedOut): void {
   if (userSessions.length > 0) context.note(`${count(userSessions.length, 'browser')} signed out`)
   if (clientSessions.length > 0) context.note(`${count(clientSessions.length, 'session')} ended`)
 }

@@ -16,14 +16,17 @@ import {
 } from './context.ts'
 import { count, table } from './output.ts'
 import { newPassword } from './secret-input.ts'
-import { describeUser, noteEnded, printUser } from './user-view.ts'
+import { describeUser, noteSignedOut, printUser } from './user-view.ts'
 
-const FROM_STDIN = 'the password is the line on standard input; otherwise it is asked for'
+const PASSWORD_STDIN = 'read the password from standard input instead of prompting'
 
 export const usersCommand: CommandFactory = (context) => {
-  const one = (name: string, description: string, work: (name: string, options: Json) => Promise<void>) =>
-    examples(action(name, description).argument('<username>').action(work), `users ${name} alice`)
-  const role = (name: string, description: string, change: 'addRole' | 'removeRole') =>
+  const userCommand = (
+    name: string,
+    description: string,
+    work: (name: string, options: Json) => Promise<void>,
+  ) => examples(action(name, description).argument('<username>').action(work), `users ${name} alice`)
+  const roleCommand = (name: string, description: string, change: 'addRole' | 'removeRole') =>
     examples(
       action(name, description)
         .argument('<username>')
@@ -35,16 +38,16 @@ export const usersCommand: CommandFactory = (context) => {
     )
 
   return new Command('users')
-    .description('the people who sign in')
+    .description('manage user accounts')
     .addCommand(
       examples(
-        action('create', 'make an account')
+        action('create', 'create an account')
           .argument('<username>')
-          .option('--name <name>', 'the full name, for people')
-          .option('--email <address>', 'for people; nothing is sent there')
-          .option('--email-verified', 'somebody has made sure that mail there reaches the user')
-          .option('--role <role>', 'what the user may do; repeat it for more', collect)
-          .option('--password-stdin', FROM_STDIN)
+          .option('--name <name>', 'full name')
+          .option('--email <address>', 'email address; Keyturn sends no mail')
+          .option('--email-verified', 'mark the email address as verified')
+          .option('--role <role>', 'role of the user; repeatable', collect)
+          .option('--password-stdin', PASSWORD_STDIN)
           .action((username: string, options: CreateOptions) => create(context, username, options)),
         'users create alice --email alice@example.com --role clerk --password-stdin < password.txt',
         'users create bob',
@@ -52,12 +55,12 @@ export const usersCommand: CommandFactory = (context) => {
     )
     .addCommand(
       examples(
-        action('update', 'change what is said of a user; the rest stays')
+        action('update', 'change the name or the email address of a user')
           .argument('<username>')
-          .option('--name <name>', 'the full name, for people; "" for none')
-          .option('--email <address>', 'another address, unverified; "" for none')
-          .option('--email-verified', 'somebody has made sure that mail there reaches the user')
-          .option('--no-email-verified', 'nobody has')
+          .option('--name <name>', 'full name; "" removes it')
+          .option('--email <address>', 'email address, unverified unless stated; "" removes it')
+          .option('--email-verified', 'mark the email address as verified')
+          .option('--no-email-verified', 'mark the email address as not verified')
           .action((username: string, options: ProfileOptions) => update(context, username, options)),
         'users update alice --name "Alice Miller"',
         'users update alice --email alice@example.com --email-verified',
@@ -65,40 +68,40 @@ export const usersCommand: CommandFactory = (context) => {
     )
     .addCommand(
       examples(
-        action('list', 'all users').action((options: Json) => list(context, options)),
+        action('list', 'list all users').action((options: Json) => list(context, options)),
         'users list',
       ),
     )
-    .addCommand(one('show', 'one user', (name, options) => show(context, name, options)))
+    .addCommand(userCommand('show', 'show a user', (name, options) => show(context, name, options)))
     .addCommand(
       examples(
-        action('set-password', 'a new password; signs the user out everywhere')
+        action('set-password', 'set a new password, and sign the user out everywhere')
           .argument('<username>')
-          .option('--password-stdin', FROM_STDIN)
+          .option('--password-stdin', PASSWORD_STDIN)
           .action((username: string, options: PasswordOptions) => setPassword(context, username, options)),
         'users set-password alice',
         'users set-password alice --password-stdin < password.txt',
       ),
     )
     .addCommand(
-      one('disable', 'refuse the user, and sign them out everywhere', (name, options) =>
+      userCommand('disable', 'disable an account, and sign the user out everywhere', (name, options) =>
         setDisabled(context, name, true, options),
       ),
     )
     .addCommand(
-      one('enable', 'let the user sign in again', (name, options) =>
+      userCommand('enable', 're-enable a disabled account', (name, options) =>
         setDisabled(context, name, false, options),
       ),
     )
     .addCommand(
-      one(
+      userCommand(
         'reset-second-factor',
-        'take app, passkeys and recovery codes from somebody who lost them',
+        'remove the authenticator app, passkeys and recovery codes of a user who lost them',
         (name, options) => resetSecondFactor(context, name, options),
       ),
     )
-    .addCommand(role('add-role', 'give a role; it counts from the next token on', 'addRole'))
-    .addCommand(role('remove-role', 'take a role; it counts from the next token on', 'removeRole'))
+    .addCommand(roleCommand('add-role', 'give a user a role, from the next token on', 'addRole'))
+    .addCommand(roleCommand('remove-role', 'remove a role from a user, from the next token on', 'removeRole'))
 }
 
 interface PasswordOptions extends Json {
@@ -128,7 +131,7 @@ async function find(users: Users, username: string): Promise<User> {
 function create(context: Context, username: string, options: CreateOptions): Promise<void> {
   return withUsers(context, async (users) => {
     const password = await newPassword(context.io, options)
-    const profile = { email: null, emailVerified: false, name: null, ...profileOf(options) }
+    const profile = { email: null, emailVerified: false, name: null, ...profileChanges(options) }
     printUser(
       context,
       options,
@@ -137,8 +140,8 @@ function create(context: Context, username: string, options: CreateOptions): Pro
   })
 }
 
-/** What the options say; an empty text takes away what there was. */
-function profileOf({ name, email, emailVerified }: ProfileOptions): Partial<Profile> {
+/** The changes that the options describe; an empty string removes a value. */
+function profileChanges({ name, email, emailVerified }: ProfileOptions): Partial<Profile> {
   return {
     ...(name === undefined ? {} : { name: name || null }),
     ...(email === undefined ? {} : { email: email || null }),
@@ -147,7 +150,7 @@ function profileOf({ name, email, emailVerified }: ProfileOptions): Partial<Prof
 }
 
 function update(context: Context, username: string, options: ProfileOptions): Promise<void> {
-  const changes = profileOf(options)
+  const changes = profileChanges(options)
   if (Object.keys(changes).length === 0) throw new UsageError('nothing to change: see users update --help')
   return withUsers(context, async (users) => {
     printUser(context, options, await users.setProfile(await find(users, username), changes))
@@ -179,17 +182,17 @@ function show(context: Context, username: string, options: Json): Promise<void> 
 
 function setPassword(context: Context, username: string, options: PasswordOptions): Promise<void> {
   return withUsers(context, async (users) => {
-    // Asked for only when there is somebody to have it.
+    // Prompt for a password only if the user exists.
     const user = await find(users, username)
-    noteEnded(context, await users.setPassword(user, await newPassword(context.io, options)))
-    context.print(options, describeUser(user), `the password of ${user.username} is set`)
+    noteSignedOut(context, await users.setPassword(user, await newPassword(context.io, options)))
+    context.print(options, describeUser(user), `set the password of ${user.username}`)
   })
 }
 
 function setDisabled(context: Context, username: string, disabled: boolean, options: Json): Promise<void> {
   return withUsers(context, async (users) => {
     const user = await find(users, username)
-    noteEnded(context, await users.setDisabled(user, disabled))
+    noteSignedOut(context, await users.setDisabled(user, disabled))
     const text = `${disabled ? 'disabled' : 'enabled'} ${user.username}`
     context.print(options, describeUser({ ...user, disabled }), text)
   })
@@ -198,17 +201,17 @@ function setDisabled(context: Context, username: string, disabled: boolean, opti
 function resetSecondFactor(context: Context, username: string, options: Json): Promise<void> {
   return withUsers(context, async (users, { store, audit }) => {
     const user = await find(users, username)
-    const had = await resetSecondFactors({ factors: store.factors, audit }, user, context.actor)
-    const removed = { totp: had.totp, passkeys: had.passkeys, recovery_codes: had.recoveryCodes }
-    const any = had.totp || had.passkeys + had.recoveryCodes > 0
-    const text = any
-      ? `the second factors of ${user.username} are gone: ${inWords(had)}`
+    const factors = await resetSecondFactors({ factors: store.factors, audit }, user, context.actor)
+    const removed = { totp: factors.totp, passkeys: factors.passkeys, recovery_codes: factors.recoveryCodes }
+    const hadFactors = factors.totp || factors.passkeys + factors.recoveryCodes > 0
+    const text = hadFactors
+      ? `removed the second factors of ${user.username}: ${factorsText(factors)}`
       : `${user.username} has no second factor`
     context.print(options, { id: user.id, username: user.username, removed }, text)
   })
 }
 
-function inWords({ totp, passkeys, recoveryCodes }: FactorSummary): string {
+function factorsText({ totp, passkeys, recoveryCodes }: FactorSummary): string {
   const parts = [count(passkeys, 'passkey'), count(recoveryCodes, 'recovery code')]
   return [...(totp ? ['authenticator app'] : []), ...parts].join(', ')
 }

@@ -1,28 +1,25 @@
 import { Command } from 'commander'
 import { nextKey } from '../keys/ring.ts'
 import { RETENTION } from '../store/retention.ts'
-import { action, CommandError, type CommandFactory, type Context, examples } from './context.ts'
+import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { table, time } from './output.ts'
-
-interface Json {
-  readonly json?: boolean
-}
 
 export const verifiersCommand: CommandFactory = (context) =>
   new Command('verifiers')
-    .description('the verifiers that made themselves known: see, forget')
+    .description('list and forget the verifiers that have identified themselves')
     .addCommand(
       examples(
-        action('list', 'who fetched the keys when, and whether the next key was among them').action(
-          (options: Json) => list(context, options),
-        ),
+        action(
+          'list',
+          'list known verifiers, when they last fetched the JWKS, and whether they have the next key',
+        ).action((options: Json) => list(context, options)),
         'verifiers list',
       ),
     )
     .addCommand(
       examples(
-        action('forget', 'do not wait for this verifier any more')
-          .argument('<name>', 'as in verifiers list')
+        action('forget', 'stop waiting for this verifier before rotations')
+          .argument('<name>', 'name, as shown by verifiers list')
           .action((name: string, options: Json) => forget(context, name, options)),
         'verifiers forget orders',
       ),
@@ -40,8 +37,8 @@ function list(context: Context, options: Json): Promise<void> {
       behind: ringVersion < needed,
     }))
     const text = table(
-      ['NAME', 'INSTANCE', 'LAST ASKED', 'NEXT KEY'],
-      rows.map((row) => [row.name, row.instance, time(row.seen_at), row.behind ? 'not yet' : 'held']),
+      ['NAME', 'INSTANCE', 'LAST FETCH', 'NEXT KEY'],
+      rows.map((row) => [row.name, row.instance, time(row.seen_at), row.behind ? 'not fetched' : 'fetched']),
     )
     context.print(options, rows, text)
   })
@@ -49,7 +46,7 @@ function list(context: Context, options: Json): Promise<void> {
 
 function forget(context: Context, name: string, options: Json): Promise<void> {
   return context.withStore(async ({ store, audit }) => {
-    if (!(await store.verifiers.delete(name))) throw new CommandError(`no verifier ${name} is known`)
+    if (!(await store.verifiers.delete(name))) throw new CommandError(`there is no verifier ${name}`)
     audit('verifier.deleted', { actor: context.actor, target: name })
     context.print(options, { forgotten: name }, `forgot ${name}`)
   })

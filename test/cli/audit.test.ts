@@ -4,7 +4,7 @@ import { type Cli, testCli } from '../support/processes/cli.ts'
 const PASSWORD = 'correct horse battery staple'
 const WITH_PASSWORD = { input: PASSWORD }
 
-interface Shown {
+interface AuditEvent {
   readonly seq: number
   readonly since: number
   readonly at: number
@@ -18,11 +18,11 @@ interface Shown {
   readonly hash: string
 }
 
-const shown = (cli: Cli, ...args: string[]) => cli.json<Shown[]>(['audit', ...args])
-const events = (rows: readonly Shown[]) => rows.map(({ event, fields }) => fields.action ?? event)
+const listAudit = (cli: Cli, ...args: string[]) => cli.json<AuditEvent[]>(['audit', ...args])
+const events = (rows: readonly AuditEvent[]) => rows.map(({ event, fields }) => fields.action ?? event)
 
 /** The key ring, a client and alice are created an hour apart; then alice is disabled. */
-async function somethingHappened(t: Test): Promise<Cli> {
+async function withEvents(t: Test): Promise<Cli> {
   const cli = testCli(t)
   await cli.json(['keys', 'list'])
   cli.clock.tick(3600)
@@ -35,14 +35,14 @@ async function somethingHappened(t: Test): Promise<Cli> {
 }
 
 t.test('commands write audit rows, newest last, whether or not a server is running', async (t) => {
-  const cli = await somethingHappened(t as Test)
-  const rows = await shown(cli)
+  const cli = await withEvents(t as Test)
+  const rows = await listAudit(cli)
   t.same(events(rows), ['keys.created', 'created', 'created', 'disabled'])
   t.same(
     rows.map(({ seq }) => seq),
     [1, 2, 3, 4],
   )
-  const alice = rows[3] as Shown
+  const alice = rows[3] as AuditEvent
   t.match(alice, {
     event: 'user.changed',
     actor: 'operator:tester',
@@ -59,14 +59,14 @@ t.test('commands write audit rows, newest last, whether or not a server is runni
   t.same(
     lines.map(({ audit }) => audit),
     rows.map(({ event }) => event),
-    'as logged',
+    'the rows are the logged events',
   )
 })
 
 t.test('--since, --until, --user, --client, --event and --limit filter the rows', async (t) => {
-  const cli = await somethingHappened(t as Test)
-  const all = await shown(cli)
-  const seqs = async (...args: string[]) => (await shown(cli, ...args)).map(({ seq }) => seq)
+  const cli = await withEvents(t as Test)
+  const all = await listAudit(cli)
+  const seqs = async (...args: string[]) => (await listAudit(cli, ...args)).map(({ seq }) => seq)
   t.same(await seqs('--since', '1h'), [3, 4])
   t.same(await seqs('--since', '59m'), [4])
   t.same(await seqs('--since', '30d'), [1, 2, 3, 4])
@@ -77,22 +77,22 @@ t.test('--since, --until, --user, --client, --event and --limit filter the rows'
   t.same(await seqs('--client', 'shop'), [2])
   t.same(await seqs('--event', 'user.changed'), [3, 4])
   t.same(await seqs('--limit', '2'), [3, 4])
-  t.match(await cli.run(['audit', '--limit', '2']), { code: 0, err: /only the newest 2 are shown/ })
+  t.match(await cli.run(['audit', '--limit', '2']), { code: 0, err: /only the newest 2 events are shown/ })
 })
 
 t.test('a deleted user or client is found by id, and an unknown name is refused', async (t) => {
-  const cli = await somethingHappened(t as Test)
-  const [alice] = await shown(cli, '--user', 'alice')
+  const cli = await withEvents(t as Test)
+  const [alice] = await listAudit(cli, '--user', 'alice')
   await cli.json(['clients', 'delete', 'shop'])
   await cli.withStore(({ db }) => db.batch([{ sql: 'DELETE FROM users' }]))
-  t.same(events(await shown(cli, '--client', 'shop')), ['created', 'deleted'])
-  t.same(events(await shown(cli, '--user', alice?.sub ?? '')), ['created', 'disabled'])
-  t.match((await shown(cli, '--user', alice?.sub ?? ''))[0], { sub: alice?.sub, username: null })
+  t.same(events(await listAudit(cli, '--client', 'shop')), ['created', 'deleted'])
+  t.same(events(await listAudit(cli, '--user', alice?.sub ?? '')), ['created', 'disabled'])
+  t.match((await listAudit(cli, '--user', alice?.sub ?? ''))[0], { sub: alice?.sub, username: null })
   t.match(await cli.run(['audit', '--user', 'alice']), {
     code: 1,
-    err: /there is no user alice, and the log has nothing/,
+    err: /there is no user alice, and the audit log has no events about one/,
   })
-  t.match(await cli.run(['audit', '--client', 'nobody']), { code: 1, err: /there is no client nobody/ })
+  t.match(await cli.run(['audit', '--client', 'ghost']), { code: 1, err: /there is no client ghost/ })
 })
 
 t.test('contradictory or malformed options are usage errors', async (t) => {
@@ -112,7 +112,7 @@ t.test('contradictory or malformed options are usage errors', async (t) => {
 })
 
 t.test('terminal output is a table, and an aggregated row shows when it began', async (t) => {
-  const cli = await somethingHappened(t as Test)
+  const cli = await withEvents(t as Test)
   await cli.withStore(({ db }) => db.batch([{ sql: `UPDATE audit SET count = 7 WHERE seq = 4` }]))
   const { out } = await cli.run(['audit', '--user', 'alice'], { columns: 200 })
   t.match(out, /^SEQ +TIME +EVENT +ACTOR +USER +CLIENT +COUNT +DETAILS$/m)
@@ -124,11 +124,14 @@ t.test('terminal output is a table, and an aggregated row shows when it began', 
 })
 
 t.test('verify reports success, or every problem it finds with exit code 1', async (t) => {
-  const cli = await somethingHappened(t as Test)
-  const well = await cli.json(['audit', 'verify'])
-  t.match(well, { intact: true, rows: 4, head: /^4:[\w-]{43}$/, pruned_to: 0, signed: true, findings: [] })
-  t.match(await cli.run(['audit', 'verify']), { code: 0, out: `intact: 4 rows, the last is ${well.head}\n` })
-  t.equal((await cli.run(['audit', 'verify', '--anchor', String(well.head)])).code, 0)
+  const cli = await withEvents(t as Test)
+  const intact = await cli.json(['audit', 'verify'])
+  t.match(intact, { intact: true, rows: 4, head: /^4:[\w-]{43}$/, pruned_to: 0, signed: true, findings: [] })
+  t.match(await cli.run(['audit', 'verify']), {
+    code: 0,
+    out: `intact: 4 rows, the last is ${intact.head}\n`,
+  })
+  t.equal((await cli.run(['audit', 'verify', '--anchor', String(intact.head)])).code, 0)
 
   await cli.withStore(({ db }) =>
     db.batch([
@@ -136,20 +139,20 @@ t.test('verify reports success, or every problem it finds with exit code 1', asy
       { sql: `UPDATE audit SET actor = 'x' WHERE seq = 4` },
     ]),
   )
-  const bad = await cli.run(['audit', 'verify', '--json'])
-  const found = ['row 2 is missing', 'row 4 was changed, or row 3 with its hash']
-  t.equal(bad.code, 1)
-  t.match(bad.json(), { intact: false, rows: 3, findings: found })
+  const damaged = await cli.run(['audit', 'verify', '--json'])
+  const problems = ['row 2 is missing', 'row 4 was changed, or row 3 with its hash']
+  t.equal(damaged.code, 1)
+  t.match(damaged.json(), { intact: false, rows: 3, findings: problems })
   t.match(await cli.run(['audit', 'verify']), {
     code: 1,
-    out: `${found.join('\n')}\nnot intact: 3 rows, the last is ${well.head}\n`,
+    out: `${problems.join('\n')}\nnot intact: 3 rows, the last is ${intact.head}\n`,
   })
 })
 
 t.test(
   'with another master key verify reports bad signatures, and without one it gives no verdict',
   async (t) => {
-    const cli = await somethingHappened(t as Test)
+    const cli = await withEvents(t as Test)
     const other = { settings: { MASTER_KEY: Buffer.alloc(32, 3).toString('base64url') } }
     t.equal((await cli.run(['audit', 'verify'], other)).code, 1)
     t.match(await cli.run(['audit', 'verify'], { settings: { KEYS_DIR: `${cli.dir}/elsewhere` } }), {
@@ -163,14 +166,14 @@ t.test('rows written before a signing key existed are kept, and signed once ther
   const cli = testCli(t as Test)
   await cli.json(['apis', 'create', 'https://orders.example', '--scope', 'orders:read'])
   const before = await cli.run(['audit', 'verify', '--json'])
-  t.match(before, { code: 0, err: /nobody has made a master key yet/ })
+  t.match(before, { code: 0, err: /there is no master key yet/ })
   t.match(before.json(), { rows: 1, signed: null })
   await cli.json(['keys', 'list'])
   t.match(await cli.json(['audit', 'verify']), { rows: 2, signed: true, findings: [] })
 })
 
 t.test('a backup includes the audit log, and the restored log continues it', async (t) => {
-  const cli = await somethingHappened(t as Test)
+  const cli = await withEvents(t as Test)
   await cli.json(['backup', `${cli.dir}/copy.db`])
   await cli.json(['users', 'enable', 'alice'])
   await cli.json(['restore', `${cli.dir}/copy.db`, '--force'])
@@ -180,18 +183,22 @@ t.test('a backup includes the audit log, and the restored log continues it', asy
 })
 
 t.test('a transfer copies the audit log, and the copy verifies', async (t) => {
-  const cli = await somethingHappened(t as Test)
+  const cli = await withEvents(t as Test)
   const before = await cli.json(['audit', 'verify'])
-  const there = { settings: { DATABASE_URL: `sqlite:${cli.dir}/data/other.db` } }
-  await cli.json(['transfer', '--to', there.settings.DATABASE_URL])
-  t.same(await cli.json(['audit', 'verify'], there), before)
-  await cli.json(['users', 'enable', 'alice'], there)
-  t.match(await cli.json(['audit', 'verify'], there), { rows: 5, findings: [] })
+  const target = { settings: { DATABASE_URL: `sqlite:${cli.dir}/data/other.db` } }
+  await cli.json(['transfer', '--to', target.settings.DATABASE_URL])
+  t.same(await cli.json(['audit', 'verify'], target), before)
+  await cli.json(['users', 'enable', 'alice'], target)
+  t.match(await cli.json(['audit', 'verify'], target), { rows: 5, findings: [] })
 })
 
 t.test('with KEYTURN_AUDIT_RETENTION=off nothing is stored, and the audit command says so', async (t) => {
   const cli = testCli(t as Test)
-  const off = { settings: { AUDIT_RETENTION: 'off' } }
-  await cli.json(['keys', 'list'], off)
-  t.match(await cli.run(['audit'], off), { code: 0, out: 'none\n', err: /KEYTURN_AUDIT_RETENTION is off/ })
+  const withoutRetention = { settings: { AUDIT_RETENTION: 'off' } }
+  await cli.json(['keys', 'list'], withoutRetention)
+  t.match(await cli.run(['audit'], withoutRetention), {
+    code: 0,
+    out: 'none\n',
+    err: /KEYTURN_AUDIT_RETENTION is off/,
+  })
 })

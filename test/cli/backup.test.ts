@@ -27,24 +27,24 @@ import { seed } from '../support/server/seed.ts'
 
 const mode = (file: string) => statSync(file).mode & 0o777
 
-let made: Promise<Cli> | undefined
+let template: Promise<Cli> | undefined
 
 /** A store with a key ring and all seeded data. It is copied, since generating the keys takes longer than everything else. */
 async function seeded(child: Test): Promise<Cli> {
-  made ??= (async () => {
+  template ??= (async () => {
     const cli = testCli(t)
     await cli.json(['migrate'])
     await cli.json(['keys', 'list'])
     await cli.withStore((store) => seed(store))
     return cli
   })()
-  const { dir } = await made
+  const { dir } = await template
   const cli = testCli(child)
   for (const name of ['data', 'keys']) cpSync(join(dir, name), join(cli.dir, name), { recursive: true })
   return cli
 }
 
-/** The folder after everything except the master key and the backups was lost. */
+/** Deletes everything except the master key and the backups. */
 const loseDatabase = (cli: Cli) => rmSync(dirname(cli.database), { recursive: true })
 
 t.test(
@@ -53,10 +53,10 @@ t.test(
     const cli = await seeded(t)
     const file = join(cli.dir, 'backup.db')
     const before = process.umask(0)
-    const said = await cli.json(['backup', file])
+    const report = await cli.json(['backup', file])
     process.umask(before)
-    t.match(said, { file, schema: readMigrations().at(-1)?.name, keys: 2, bytes: statSync(file).size })
-    t.ok(Number(said.clients) > 2 && Number(said.users) > 0)
+    t.match(report, { file, schema: readMigrations().at(-1)?.name, keys: 2, bytes: statSync(file).size })
+    t.ok(Number(report.clients) > 2 && Number(report.users) > 0)
     t.equal(mode(file), 0o600)
     t.same(readdirSync(cli.dir).sort(), ['backup.db', 'data', 'keys'], 'no temporary file remains')
     const masterKey = Buffer.from(readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim(), 'base64url')
@@ -68,7 +68,7 @@ t.test(
       t.notOk(bytes.includes(privateKeys.decrypt(kid, text ?? '').slice(30, 90)))
     }
     t.notOk(bytes.includes(masterKey.toString('base64url')))
-    t.match((await cli.run(['backup', join(cli.dir, 'other.db')])).out, /keep that elsewhere/)
+    t.match((await cli.run(['backup', join(cli.dir, 'other.db')])).out, /keep a copy of it in another place/)
   },
 )
 
@@ -76,7 +76,7 @@ t.test('a backup overwrites a file only with --force, and never the database its
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
   writeFileSync(file, 'precious')
-  t.match(await cli.run(['backup', file]), { code: 1, err: /is there already; --force replaces it/ })
+  t.match(await cli.run(['backup', file]), { code: 1, err: /already exists; --force overwrites it/ })
   t.equal(readFileSync(file, 'utf8'), 'precious')
   t.equal((await cli.json(['backup', file, '--force'])).keys, 2)
   for (const target of [cli.database, join(cli.dir, 'data/../data/keyturn.db')]) {
@@ -94,7 +94,7 @@ t.test(
     const file = join(cli.dir, 'backup.db')
     t.match(await cli.run(['backup', file]), { code: 1, err: /there is no database/ })
     const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
-    const settings = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', MASTER_KEY }
+    const settings = { DATABASE_URL: 'postgres://keyturn@127.0.0.1:1/none', MASTER_KEY }
     t.match(await cli.run(['backup', file], { settings }), { code: 1, err: /pg_dump/ })
     t.match(await cli.run(['restore', file], { settings }), { code: 1, err: /pg_restore/ })
     t.same(readdirSync(cli.dir), [])
@@ -114,13 +114,13 @@ t.test('a damaged database is not backed up as if it were intact', async (t) => 
 t.test('a restore brings back all data and reports what it restored', async (t) => {
   const cli = await seeded(t)
   const file = join(cli.dir, 'backup.db')
-  const { bytes: _, file: __, ...taken } = await cli.json(['backup', file])
+  const { bytes: _, file: __, ...contents } = await cli.json(['backup', file])
   const keys = await cli.json(['keys', 'list'])
   const dump = await cli.withStore(everything)
   loseDatabase(cli)
-  const said = await cli.json(['restore', file])
+  const report = await cli.json(['restore', file])
   const active = (keys as unknown as { kid: string; state: string }[]).find((key) => key.state === 'active')
-  t.same(said, { database: cli.database, ...taken, pending: 0, active: active?.kid, put_aside: null })
+  t.same(report, { database: cli.database, ...contents, pending: 0, active: active?.kid, put_aside: null })
   t.same(await cli.json(['keys', 'list']), keys)
   t.same(await cli.withStore(everything), dump)
   t.equal(mode(cli.database), 0o600)
@@ -142,11 +142,11 @@ t.test(
     const file = join(cli.dir, 'backup.db')
     const before = await cli.withStore(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
     await cli.json(['backup', file])
-    const since = await cli.withStore(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
-    t.equal(since.list, before.list)
+    const later = await cli.withStore(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
+    t.equal(later.list, before.list)
     await cli.json(['restore', file, '--force'])
     const after = await cli.withStore(({ status }) => status.lease('token', 64, 4_000_000_000, 'machine'))
-    t.not(after.list, since.list)
+    t.not(after.list, later.list)
     t.ok(after.start + after.size <= LIST_SIZE)
   },
 )
@@ -156,7 +156,7 @@ t.test('restore keeps an existing database, and --force moves it aside intact', 
   const file = join(cli.dir, 'backup.db')
   await cli.json(['backup', file])
   await cli.json(['roles', 'create', 'later', '--scope', 'orders:read'])
-  t.match(await cli.run(['restore', file]), { code: 1, err: /--force puts it aside/ })
+  t.match(await cli.run(['restore', file]), { code: 1, err: /--force renames it/ })
   t.equal((await cli.json<unknown[]>(['roles', 'list'])).length, 2)
   const { put_aside: aside } = await cli.json<{ put_aside: string }>(['restore', file, '--force'])
   t.equal((await cli.json<unknown[]>(['roles', 'list'])).length, 1)
@@ -164,7 +164,7 @@ t.test('restore keeps an existing database, and --force moves it aside intact', 
   const old = await cli.json<unknown[]>(['roles', 'list'], { settings: { DATABASE_URL: `sqlite:${aside}` } })
   t.equal(old.length, 2)
   const again = await cli.json<{ put_aside: string }>(['restore', file, '--force'])
-  t.ok(existsSync(aside) && again.put_aside !== aside, 'neither is overwritten by the next restore')
+  t.ok(existsSync(aside) && again.put_aside !== aside, 'the next restore overwrites neither database')
 })
 
 t.test(
@@ -198,7 +198,7 @@ t.test('an unusable backup file is refused before anything is changed', async (t
   const file = join(cli.dir, 'backup.db')
   await cli.json(['backup', file])
   await cli.json(['roles', 'create', 'later', '--scope', 'orders:read'])
-  const spoil = (name: string, work: (copy: string) => void) => {
+  const damagedCopy = (name: string, work: (copy: string) => void) => {
     const copy = join(cli.dir, name)
     copyFileSync(file, copy)
     work(copy)
@@ -212,21 +212,21 @@ t.test('an unusable backup file is refused before anything is changed', async (t
   }
   const cases: [string, RegExp][] = [
     [join(cli.dir, 'nowhere.db'), /there is no file/],
-    [spoil('cut.db', (copy) => truncateSync(copy, 4096 * 5)), /is damaged/],
+    [damagedCopy('cut.db', (copy) => truncateSync(copy, 4096 * 5)), /is damaged/],
     [
-      spoil('garbage.db', (copy) => writeFileSync(copy, 'garbage '.repeat(2000))),
+      damagedCopy('garbage.db', (copy) => writeFileSync(copy, 'garbage '.repeat(2000))),
       /is damaged or not a database/,
     ],
-    [spoil('broken.db', sql('DELETE FROM users')), /is damaged \(broken references\)/],
-    [spoil('foreign.db', sql('DROP TABLE schema_migrations')), /is no backup of Keyturn/],
+    [damagedCopy('broken.db', sql('DELETE FROM users')), /is damaged \(broken references\)/],
+    [damagedCopy('foreign.db', sql('DROP TABLE schema_migrations')), /is not a backup of Keyturn/],
     [
-      spoil('newer.db', sql(`INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)`)),
+      damagedCopy('newer.db', sql(`INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)`)),
       /newer than this program/,
     ],
     [cli.database, /is the database itself/],
   ]
-  for (const [backup, why] of cases) {
-    t.match(await cli.run(['restore', backup, '--force']), { code: 1, err: why }, String(why))
+  for (const [backup, reason] of cases) {
+    t.match(await cli.run(['restore', backup, '--force']), { code: 1, err: reason }, String(reason))
   }
   const MASTER_KEY = systemRandom.bytes(32).toString('base64url')
   const other = await cli.run(['restore', file, '--force'], { settings: { MASTER_KEY } })
@@ -258,7 +258,7 @@ t.test('the next release restores a backup of this one with a hint to migrate it
   const folder = folderAt(cli.dir)
   const { code, stdout, stderr } = await keyturn(folder, ['restore', file], next.run)
   t.equal(code, 0, stderr)
-  t.match(stdout, /older version: keyturn serve brings it up to date/)
+  t.match(stdout, /older version: keyturn serve will migrate it/)
   t.match(await keyturn(folder, ['keys', 'list'], next.run), { code: 1, stderr: /needs 1 migration/ })
 })
 
@@ -278,5 +278,5 @@ t.test('a file-level copy of a database made by another tool can be restored', a
   loseDatabase(cli)
   await cli.json(['restore', join(folder, 'copy.db')])
   t.match(JSON.stringify(await cli.json(['roles', 'list'])), /in the log only/)
-  t.same(readdirSync(folder).sort(), ['copy.db', 'copy.db-wal'], 'and is unchanged')
+  t.same(readdirSync(folder).sort(), ['copy.db', 'copy.db-wal'], 'the copy is unchanged')
 })

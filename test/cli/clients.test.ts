@@ -6,7 +6,7 @@ import { isGeneratedSecret } from '../../src/oauth/client-auth/secret.ts'
 import { type Cli, testCli } from '../support/processes/cli.ts'
 
 const API = 'https://orders.example'
-const CHOSEN = 'a secret that somebody chose'
+const USER_SUPPLIED = 'a user-supplied secret value'
 const MACHINE = ['clients', 'create', '--name', 'Robot', '--grant', 'client_credentials']
 const SHOP = [...MACHINE, '--id', 'shop']
 
@@ -122,7 +122,7 @@ t.test('every option for interactive clients is stored, and can be reset', async
   t.equal(code, 0)
   t.match(
     err,
-    'note: after sign-out browsers are no longer sent to https://shop.example/left, https://shop.example/bye\n',
+    'note: after logout browsers are no longer sent to https://shop.example/left, https://shop.example/bye\n',
   )
   t.same(await stored(cli, 'shop'), {
     ...before,
@@ -133,11 +133,11 @@ t.test('every option for interactive clients is stored, and can be reset', async
     backchannelLogoutUri: null,
     postLogoutRedirectUris: [],
   })
-  const demands = ['--require-pushed-requests', '--require-signed-requests', '--require-second-factor']
-  const again = await cli.run(['clients', 'update', 'shop', ...demands])
-  t.match(again.err, 'note: from now on authorization requests that were not pushed are refused\n')
-  t.match(again.err, 'note: from now on authorization requests that are not signed are refused\n')
-  t.match(again.err, 'note: from now on its users must sign in with a second factor\n')
+  const requirements = ['--require-pushed-requests', '--require-signed-requests', '--require-second-factor']
+  const again = await cli.run(['clients', 'update', 'shop', ...requirements])
+  t.match(again.err, 'note: authorization requests that are not pushed are now refused\n')
+  t.match(again.err, 'note: authorization requests that are not signed are now refused\n')
+  t.match(again.err, 'note: users of this client must now sign in with a second factor\n')
 })
 
 t.test(
@@ -153,9 +153,9 @@ t.test(
       jwks: { keys: [{ kty: 'EC' }] },
     })
     t.match(await stored(cli, 'shop'), { secretHash: /^sha256:/ }, 'the secret is unchanged')
-    const moved = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
+    const withUri = await cli.json(['clients', 'update', 'shop', '--jwks-uri', 'https://a.example/k'])
     t.match(
-      moved,
+      withUri,
       { ...basic, jwks_uri: 'https://a.example/k' },
       'new keys do not change the authentication method',
     )
@@ -180,15 +180,15 @@ t.test(
     ]) {
       t.equal((await cli.run([...CODE, ...options])).code, 2, options.join(' '))
     }
-    const nowhere = ['clients', 'create', '--name', 'Shop', '--grant', 'authorization_code']
-    const { code, err } = await cli.run(nowhere)
+    const withoutRedirectUri = ['clients', 'create', '--name', 'Shop', '--grant', 'authorization_code']
+    const { code, err } = await cli.run(withoutRedirectUri)
     t.equal(code, 2)
     t.match(err, 'authorization_code needs a redirect URI')
     t.same(await cli.json(['clients', 'list']), [])
     await cli.json([...CODE, '--pkce', 'optional'])
-    const open = await cli.run(['clients', 'update', 'shop', '--auth', 'none'])
-    t.equal(open.code, 2, 'nor by an update')
-    t.match(open.err, 'PKCE can be optional only')
+    const publicClient = await cli.run(['clients', 'update', 'shop', '--auth', 'none'])
+    t.equal(publicClient.code, 2, 'an update is refused too')
+    t.match(publicClient.err, 'PKCE can be optional only')
   },
 )
 
@@ -197,10 +197,21 @@ t.test('--env prints exactly two lines for an environment file', async (t) => {
   const { out, err } = await cli.run([...SHOP, '--env'])
   t.match(out, /^CLIENT_ID=shop\nCLIENT_SECRET=ktcs_[\w-]+\n$/)
   t.equal(err, '')
-  const odd = await cli.run([...MACHINE, '--id', "it's $HOME `x`", '--env'])
-  t.match(odd.out, /^CLIENT_ID='it'\\''s \$HOME `x`'\nCLIENT_SECRET=/, 'a shell reads it unchanged')
-  const open = ['clients', 'create', '--id', 'app', '--name', 'App', '--grant', 'password', '--auth', 'none']
-  t.equal((await cli.run([...open, '--env'])).out, 'CLIENT_ID=app\n')
+  const special = await cli.run([...MACHINE, '--id', "it's $HOME `x`", '--env'])
+  t.match(special.out, /^CLIENT_ID='it'\\''s \$HOME `x`'\nCLIENT_SECRET=/, 'a shell reads it unchanged')
+  const publicClient = [
+    'clients',
+    'create',
+    '--id',
+    'app',
+    '--name',
+    'App',
+    '--grant',
+    'password',
+    '--auth',
+    'none',
+  ]
+  t.equal((await cli.run([...publicClient, '--env'])).out, 'CLIENT_ID=app\n')
   t.equal((await cli.run([...MACHINE, '--env', '--json'])).code, 2)
 })
 
@@ -208,7 +219,9 @@ t.test(
   'a user-supplied secret is read from standard input, stored as argon2id and not printed',
   async (t) => {
     const cli = testCli(t)
-    const { out, code } = await cli.run([...SHOP, '--secret-stdin', '--json'], { input: `${CHOSEN}\n` })
+    const { out, code } = await cli.run([...SHOP, '--secret-stdin', '--json'], {
+      input: `${USER_SUPPLIED}\n`,
+    })
     t.equal(code, 0)
     t.notMatch(out, 'client_secret"')
     t.match((await stored(cli, 'shop'))?.secretHash, /^\$argon2id\$/)
@@ -216,14 +229,14 @@ t.test(
       '',
       '\n',
       'too short',
-      `${CHOSEN}\nand more`,
-      Buffer.from(`${CHOSEN}\xff`, 'latin1'),
+      `${USER_SUPPLIED}\nand more`,
+      Buffer.from(`${USER_SUPPLIED}\xff`, 'latin1'),
       'x'.repeat(70_000),
     ]) {
       const refused = await cli.run([...MACHINE, '--secret-stdin'], { input })
       t.equal(refused.code, 2, String(input).slice(0, 20))
     }
-    const none = [
+    const withoutSecret = [
       ...MACHINE,
       '--auth',
       'private_key_jwt',
@@ -231,7 +244,11 @@ t.test(
       'https://a.example/k',
       '--secret-stdin',
     ]
-    t.equal((await cli.run(none, { input: CHOSEN })).code, 2, 'only a client with a secret has one')
+    t.equal(
+      (await cli.run(withoutSecret, { input: USER_SUPPLIED })).code,
+      2,
+      'only a client with a secret has one',
+    )
     t.equal((await cli.json<unknown[]>(['clients', 'list'])).length, 1)
   },
 )
@@ -245,10 +262,10 @@ t.test('providing keys makes a private_key_jwt client, and only public keys are 
   t.equal((await stored(cli, 'shop'))?.secretHash, null)
 
   const secret = ec.privateKey.export({ format: 'jwk' })
-  const leaky = await cli.run([...MACHINE, '--jwks-file', jwksFile(cli, [secret], 'private.json')])
-  t.equal(leaky.code, 2)
-  t.match(leaky.err, 'private or symmetric')
-  t.notMatch(leaky.err, String(secret.d))
+  const withPrivateKey = await cli.run([...MACHINE, '--jwks-file', jwksFile(cli, [secret], 'private.json')])
+  t.equal(withPrivateKey.code, 2)
+  t.match(withPrivateKey.err, 'private or symmetric')
+  t.notMatch(withPrivateKey.err, String(secret.d))
 
   writeFileSync(join(cli.dir, 'broken.json'), '{')
   for (const options of [
@@ -319,10 +336,10 @@ t.test('an update changes the given fields, lists what it removes and keeps the 
   t.equal(code, 0)
   t.match(
     err,
-    'note: from now on it must authenticate with client_secret_post, no longer client_secret_basic\n',
+    'note: the client must now authenticate with client_secret_post instead of client_secret_basic\n',
   )
-  t.match(err, 'note: from now on it is refused client_credentials\n')
-  t.match(err, 'note: it no longer gets write\n')
+  t.match(err, 'note: the client can no longer use the grants client_credentials\n')
+  t.match(err, 'note: the client can no longer request the scopes write\n')
   t.same(await stored(cli, 'shop'), {
     ...before,
     name: 'New',
@@ -384,7 +401,7 @@ t.test(
     t.ok(isGeneratedSecret(second.client_secret))
     t.not(second.client_secret, first.client_secret)
     t.equal(
-      (await cli.run(['clients', 'rotate-secret', 'shop', '--secret-stdin'], { input: CHOSEN })).code,
+      (await cli.run(['clients', 'rotate-secret', 'shop', '--secret-stdin'], { input: USER_SUPPLIED })).code,
       0,
     )
     t.match((await stored(cli, 'shop'))?.secretHash, /^\$argon2id/)
@@ -402,7 +419,7 @@ t.test(
     ])
     const refused = await cli.run(['clients', 'rotate-secret', 'app'])
     t.equal(refused.code, 1)
-    t.match(refused.err, 'it has no secret')
+    t.match(refused.err, 'has no secret')
     const actions = cli.logger.audits('client.changed').map(({ action }) => action)
     t.same(actions, ['created', 'secret rotated', 'secret rotated', 'created'])
   },
@@ -445,5 +462,8 @@ t.test('a scope that no API owns is accepted with a hint', async (t) => {
     '--env',
   ])
   t.equal(code, 0)
-  t.equal(err, 'note: no API owns raed: alone, such scopes make tokens for http://localhost:3000\n')
+  t.equal(
+    err,
+    'note: no API has the scope raed: a token with only such scopes is for http://localhost:3000\n',
+  )
 })

@@ -3,7 +3,7 @@ import t from 'tap'
 import { systemClock } from '../../src/system.ts'
 import { testCli } from '../support/processes/cli.ts'
 
-interface Told {
+interface DemoReport {
   readonly ok: boolean
   readonly steps: { step: string; ok: boolean; details: string[] }[]
 }
@@ -11,27 +11,27 @@ interface Told {
 t.test('the demo succeeds under any settings and leaves nothing behind', async (t) => {
   const cli = testCli(t)
   const env = { ...cli.env, TMPDIR: cli.dir }
-  const wrong = { ...env, KEYTURN_PROT: 'wrong', KEYTURN_DATABASE_URL: 'sqlite:/dev/null/x' }
-  const outcome = await cli.run(['demo', '--json'], { env: wrong, clock: systemClock })
+  const invalid = { ...env, KEYTURN_PROT: 'wrong', KEYTURN_DATABASE_URL: 'sqlite:/dev/null/x' }
+  const outcome = await cli.run(['demo', '--json'], { env: invalid, clock: systemClock })
   t.equal(outcome.code, 0, outcome.err + outcome.out)
-  const { ok, steps } = outcome.json<Told>()
+  const { ok, steps } = outcome.json<DemoReport>()
   t.equal(ok, true)
   t.ok(steps.every((step) => step.ok))
-  const told = JSON.stringify(steps)
-  for (const part of [
+  const text = JSON.stringify(steps)
+  for (const expected of [
     /keyturn serve/,
     /keyturn apis create .*keyturn clients create/,
-    /good for 600 s/,
+    /valid for 600 s/,
     /verifies it offline, with the JWKS alone/,
     /tampered: refused, signature verification failed/,
     /another API: refused, unexpected \\"aud\\" claim value/,
     /keyturn keys rotate/,
-    /the old token and the new one both verify/,
+    /the old and the new token both verify/,
     /introspection said active before and says inactive now/,
     /keyturn keys revoke [\w-]{43}.*the old token: refused/,
     /an expired token is refused.*\\"exp\\" claim timestamp check failed/,
   ]) {
-    t.match(told, part)
+    t.match(text, expected)
   }
   t.same(readdirSync(cli.dir), [], 'the temporary folder is gone')
 })
@@ -45,7 +45,7 @@ t.test('a failing demo exits 1, names the failed step and cleans up', async (t) 
   t.equal(code, 1)
   t.match(out, /^✓ the client gets a token$/m)
   t.match(out, /^✗ a service verifies it offline, with the JWKS alone\n {4}.*exp/m)
-  t.match(out, /\nNot all of it held\.\n$/)
+  t.match(out, /\nThe demo failed\.\n$/)
   t.same(readdirSync(cli.dir), [])
 })
 

@@ -9,11 +9,11 @@ import { ORDERS, seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
 
 /** A plain file server for the folder; the server itself is not running. */
-async function bucket(t: Test, folder: () => string): Promise<{ issuer: string; asked: string[] }> {
-  const asked: string[] = []
+async function startBucket(t: Test, folder: () => string): Promise<{ issuer: string; requested: string[] }> {
+  const requested: string[] = []
   const server = createServer((request, response) => {
     const path = request.url ?? '/'
-    asked.push(path)
+    requested.push(path)
     const file = join(folder(), path)
     if (!existsSync(file)) return response.writeHead(404).end()
     return response.writeHead(200).end(readFileSync(file))
@@ -24,7 +24,7 @@ async function bucket(t: Test, folder: () => string): Promise<{ issuer: string; 
     server.close()
   })
   const { port } = server.address() as { port: number }
-  return { issuer: `http://127.0.0.1:${port}`, asked }
+  return { issuer: `http://127.0.0.1:${port}`, requested }
 }
 
 interface Exported {
@@ -38,7 +38,7 @@ interface Exported {
 async function exported(t: Test): Promise<Exported> {
   const cli = testCli(t)
   const folder = join(cli.dir, 'public')
-  const { issuer } = await bucket(t, () => folder)
+  const { issuer } = await startBucket(t, () => folder)
   const env = { settings: { ISSUER: issuer } }
   await cli.json(['keys', 'list'], env)
   const masterKey = readFileSync(join(cli.keysDir, 'master.key'), 'utf8').trim()
@@ -104,9 +104,9 @@ t.test('--watch writes changes until it is stopped and deletes expired status li
   const running = cli.run(['export', folder, '--watch', '--json'], { ...env, stopSignal })
   const jwks = join(folder, '.well-known/jwks.json')
   const kids = () => JSON.parse(readFileSync(jwks, 'utf8')).keys.length
-  const until = async (what: () => boolean) => {
-    for (let i = 0; i < 100 && !what(); i += 1) await new Promise((resolve) => setTimeout(resolve, 100))
-    t.ok(what(), String(what))
+  const until = async (condition: () => boolean) => {
+    for (let i = 0; i < 100 && !condition(); i += 1) await new Promise((resolve) => setTimeout(resolve, 100))
+    t.ok(condition(), String(condition))
   }
   await until(() => existsSync(join(folder, '_headers')))
   t.equal(kids(), 2)

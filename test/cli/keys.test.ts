@@ -4,7 +4,7 @@ import { type Cli, testCli } from '../support/processes/cli.ts'
 
 const DAY = 86_400
 
-interface Shown {
+interface ListedKey {
   readonly kid: string
   readonly state: string
   readonly signs_from: number | null
@@ -17,7 +17,7 @@ interface Rotated {
   readonly retiring: string[]
 }
 
-const list = (cli: Cli) => cli.json<Shown[]>(['keys', 'list'])
+const list = (cli: Cli) => cli.json<ListedKey[]>(['keys', 'list'])
 const rotate = (cli: Cli, ...args: string[]) => cli.json<Rotated>(['keys', 'rotate', ...args])
 const ringOf = (cli: Cli) => cli.withStore((store) => store.ring.read()) as Promise<Ring>
 
@@ -35,7 +35,7 @@ t.test('the first command creates the key ring with one active and one next key'
     { ...common, signs_from: null },
   )
   t.equal(keys.length, 2)
-  t.same(await list(cli), keys, 'and only the first rotation')
+  t.same(await list(cli), keys, 'the second command changes nothing')
   t.match(cli.logger.audits('keys.created'), [{ actor: 'keyturn' }])
 })
 
@@ -53,7 +53,7 @@ t.test(
     t.notOk(before.some(({ kid }) => kid === next))
     t.match(cli.logger.audits('keys.rotated'), [{ actor: 'operator:tester', kid: active }])
     const old = (await ringOf(cli)).keys.find(({ kid }) => kid === retiring[0])
-    t.equal(old?.encryptedPrivateKey, null, 'the private key of the old key is gone')
+    t.equal(old?.encryptedPrivateKey, null, 'the private key of the old key is deleted')
   },
 )
 
@@ -104,23 +104,23 @@ t.test('revoking a key removes it at once, promotes the next key and reports the
   const [active, next] = ['active', 'next'].map((state) => async () => {
     return (await list(cli)).find((key) => key.state === state)?.kid ?? ''
   }) as [() => Promise<string>, () => Promise<string>]
-  const [bad, successor] = [await active(), await next()]
-  const outcome = await cli.run(['keys', 'revoke', bad, '--json'])
+  const [compromised, successor] = [await active(), await next()]
+  const outcome = await cli.run(['keys', 'revoke', compromised, '--json'])
   t.equal(outcome.code, 0)
   t.match(outcome.json(), {
-    revoked: bad,
+    revoked: compromised,
     active: successor,
     next: /^[\w-]{43}$/,
     exposed_until: cli.clock.now() + DAY,
     held_by: [],
   })
   t.match(
-    (await ringOf(cli)).keys.find(({ kid }) => kid === bad),
+    (await ringOf(cli)).keys.find(({ kid }) => kid === compromised),
     { state: 'revoked', encryptedPrivateKey: null },
   )
-  t.match(cli.logger.audits('keys.revoked'), [{ actor: 'operator:tester', kid: bad }])
+  t.match(cli.logger.audits('keys.revoked'), [{ actor: 'operator:tester', kid: compromised }])
   t.match((await cli.run(['keys', 'revoke', successor])).out, /may accept the revoked key until \d{4}-/)
-  for (const kid of [bad, 'no-such-key', '']) {
+  for (const kid of [compromised, 'no-such-key', '']) {
     const { code, err } = await cli.run(['keys', 'revoke', kid])
     t.equal(code, 1, kid)
     t.match(err, `keyturn: no key ${kid} is in the JWKS\n`)
@@ -166,7 +166,7 @@ t.test('the timeline draws a bar for each key and marks the current time', async
   t.match(bar(first.active), / retiring +█+▒*$/)
   t.match(out, '▲ now')
   for (const line of lines) t.ok(line.length <= 80, 'fits the terminal')
-  const value = await cli.json<{ now: number; keys: Shown[] }>(['keys', 'timeline'])
+  const value = await cli.json<{ now: number; keys: ListedKey[] }>(['keys', 'timeline'])
   t.equal(value.now, start + 2 * DAY)
   t.same(value.keys, await list(cli))
 })

@@ -67,12 +67,12 @@ t.test('rotating the master key creates a new key, switches to it and keeps the 
   t.notOk(existsSync(fileOf(cli, 'master.key.next')))
   for (const name of ['master.key', 'master.key.old'])
     t.equal(statSync(fileOf(cli, name)).mode & 0o777, 0o600, name)
-  t.equal((await cli.run(['keys', 'rotate', '--force'])).code, 0, 'commands use the new one')
+  t.equal((await cli.run(['keys', 'rotate', '--force'])).code, 0, 'commands use the new key')
   t.match(cli.logger.audits('master_key.rotated'), [{ actor: 'operator:tester', target: report.master_key }])
   const { code, out } = await cli.run(['audit', 'verify'])
   t.equal(code, 0, out)
-  const said = JSON.stringify([report, cli.logger.lines])
-  for (const key of [before, after]) t.notOk(said.includes(key.toString('base64url')), 'no key is printed')
+  const output = JSON.stringify([report, cli.logger.lines])
+  for (const key of [before, after]) t.notOk(output.includes(key.toString('base64url')), 'no key is printed')
 })
 
 t.test('terminal output says what to do with the old master key and with old backups', async (t) => {
@@ -81,7 +81,7 @@ t.test('terminal output says what to do with the old master key and with old bac
   t.equal(code, 0)
   t.match(
     out,
-    /^master key {2}\S{12}\n3 keys in the database are now encrypted under it\.\nThe old master key is now .*master\.key\.old/,
+    /^master key {2}\S{12}\n3 keys in the database are now encrypted under this key\.\nThe old master key is now .*master\.key\.old/,
   )
   t.match(out, /Older backups need it/)
 })
@@ -101,7 +101,7 @@ t.test('a running server loads the new master key from the folder and continues'
   t.match(
     await cli.json(['nodes']),
     [{ master_keys: [masterKeyId(keyIn(cli))] }],
-    'and no longer has the old one',
+    'the server no longer has the old key',
   )
 })
 
@@ -124,11 +124,11 @@ t.test(
     t.match(
       await cli.json(['master-key', 'rotate', '--prepare']),
       { master_key: masterKeyId(next) },
-      'the same key again',
+      'a second --prepare keeps the key',
     )
     t.match(
       (await cli.run(['master-key', 'rotate', '--prepare'])).out,
-      /1 of 1 have it\nNothing was changed in the database/,
+      /1 of 1 have the key\nThe database is unchanged/,
     )
     await cli.json(['master-key', 'rotate'])
     t.ok(keyIn(cli).equals(next))
@@ -146,10 +146,10 @@ t.test('rotation is refused while a serving node lacks the next key, unless --fo
   t.equal(refused.code, 1)
   t.match(refused.json(), { error: /^east:17 could not serve/, nodes_without: [{ pid: 17 }] })
   t.equal(await inUse(cli), before)
-  t.ok(existsSync(fileOf(cli, 'master.key.next')), 'which is kept for the next attempt')
+  t.ok(existsSync(fileOf(cli, 'master.key.next')), 'the next key is kept for the next attempt')
   t.equal((await cli.run(['master-key', 'rotate', '--force'])).code, 0)
   t.not(await inUse(cli), before)
-  await t.rejects(server.deps.jobs.poll(), 'and that node can no longer read the store')
+  await t.rejects(server.deps.jobs.poll(), 'the node without the key can no longer read the store')
 })
 
 t.test('a node that reports no keys counts as lacking the next key', async (t) => {
@@ -176,8 +176,8 @@ t.test('an old key file in the folder is never overwritten', async (t) => {
   await cli.json(['master-key', 'rotate', '--prepare'])
   writeFileSync(fileOf(cli, 'master.key.old'), old.toString('base64url'), { mode: 0o600 })
   const before = await inUse(cli)
-  t.equal((await cli.run(['master-key', 'rotate'])).code, 1, 'also if the next key is there')
-  t.equal(await inUse(cli), before, 'and the store is unchanged')
+  t.equal((await cli.run(['master-key', 'rotate'])).code, 1, 'refused even if there is a next key')
+  t.equal(await inUse(cli), before, 'the store is unchanged')
   rmSync(fileOf(cli, 'master.key.old'))
   t.equal((await cli.run(['master-key', 'rotate'])).code, 0)
 })
@@ -198,8 +198,8 @@ t.test(
     t.notOk(existsSync(cli.keysDir))
     t.match(
       await run([], { MASTER_KEY, MASTER_KEY_NEXT }),
-      { code: 0, out: /was encrypted under it already/ },
-      'it never moves back',
+      { code: 0, out: /was already encrypted under this key/ },
+      'a second rotation does not switch back',
     )
     t.match(await cli.run(['keys', 'list'], { settings: { MASTER_KEY } }), {
       code: 1,
@@ -249,25 +249,31 @@ t.test(
   'the doctor reports a rotation that was prepared, is unfinished or left the old key behind',
   async (t) => {
     const cli = testCli(t)
-    const found = async (settings = {}) => {
+    const rotationCheck = async (settings = {}) => {
       const { out } = await cli.run(['doctor', '--json'], { settings })
       const all = JSON.parse(out) as { check: string; ok: boolean; message: string }[]
       return all.find(({ check }) => check === 'master key rotation')
     }
     await cli.json(['keys', 'list'])
-    t.match(await found(), { ok: true, message: /no rotation is in progress/ })
+    t.match(await rotationCheck(), { ok: true, message: /no rotation is in progress/ })
     await cli.json(['master-key', 'rotate', '--prepare'])
-    t.match(await found(), { ok: false, message: /not encrypted under it: run keyturn master-key rotate/ })
+    t.match(await rotationCheck(), {
+      ok: false,
+      message: /not encrypted under it: run keyturn master-key rotate/,
+    })
     await cli.json(['master-key', 'rotate'])
-    t.match(await found(), { ok: false, message: /master\.key\.old is needed only for older backups/ })
+    t.match(await rotationCheck(), {
+      ok: false,
+      message: /master\.key\.old is needed only for older backups/,
+    })
     const [old, now] = [keyIn(cli, 'master.key.old'), keyIn(cli)].map((key) => key.toString('base64url'))
     if (!old || !now) throw new Error('no keys')
-    t.match(await found({ MASTER_KEY: old, MASTER_KEY_NEXT: now }), {
+    t.match(await rotationCheck({ MASTER_KEY: old, MASTER_KEY_NEXT: now }), {
       ok: false,
-      message: /make it KEYTURN_MASTER_KEY/,
+      message: /set KEYTURN_MASTER_KEY to it/,
     })
     rmSync(fileOf(cli, 'master.key.old'))
-    t.match(await found(), { ok: true, message: /1 old data key in use/ })
+    t.match(await rotationCheck(), { ok: true, message: /1 old data key in use/ })
   },
 )
 
@@ -281,10 +287,10 @@ t.test(
     await cli.json(['master-key', 'rotate'])
     const after = join(cli.dir, 'after.db')
     await cli.json(['backup', after])
-    const young = keyIn(cli)
+    const newKey = keyIn(cli)
     t.match(await cli.run(['restore', backup, '--force']), {
       code: 1,
-      err: /needs the master key of the time when it was made/,
+      err: /needs the master key that was in use when it was created/,
     })
     t.equal(
       (await cli.run(['restore', after, '--force'])).code,
@@ -297,8 +303,8 @@ t.test(
     rmSync(fileOf(cli, 'master.key.old'))
     t.equal((await cli.run(['restore', backup, '--force'])).code, 0)
     await cli.json(['master-key', 'rotate'])
-    t.ok(keyIn(cli).equals(young))
-    t.equal(await inUse(cli), masterKeyId(young))
+    t.ok(keyIn(cli).equals(newKey))
+    t.equal(await inUse(cli), masterKeyId(newKey))
   },
 )
 

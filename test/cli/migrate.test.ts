@@ -25,7 +25,7 @@ t.test('migrate updates a database once, and --status then shows when', async (t
 t.test(
   'every command refuses a database of a newer version or with a changed migration (docs/security.md Q11)',
   async (t) => {
-    for (const [title, sql, why] of [
+    for (const [title, sql, reason] of [
       ['newer', `INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)`, /newer than this program/],
       ['changed', `UPDATE schema_migrations SET checksum = 'x'`, /was changed after it had been applied/],
     ] as const) {
@@ -42,7 +42,7 @@ t.test(
         ]) {
           const { code, err } = await cli.run(args)
           t.equal(code, 1, args.join(' '))
-          t.match(err, why, args.join(' '))
+          t.match(err, reason, args.join(' '))
         }
       })
     }

@@ -7,7 +7,7 @@ import { type TestServer, testServer } from '../support/server/server.ts'
 
 const DAY = 86_400
 
-interface Shown {
+interface ListedNode {
   readonly id: string
   readonly hostname: string
   readonly pid: number
@@ -17,7 +17,7 @@ interface Shown {
   readonly behind: boolean
 }
 
-const list = (cli: Cli) => cli.json<Shown[]>(['nodes'])
+const list = (cli: Cli) => cli.json<ListedNode[]>(['nodes'])
 
 /** A server on the store of the command line, with its clock; it sends its first heartbeat. */
 async function serving(
@@ -102,7 +102,7 @@ t.test('a heartbeat is one write every five seconds, plus one when the key ring 
 
 interface Rotated {
   readonly nodes: number
-  readonly nodes_behind: readonly Shown[]
+  readonly nodes_behind: readonly ListedNode[]
 }
 
 t.test('keys rotate reports that all nodes have switched', async (t) => {
@@ -135,17 +135,17 @@ t.test(
     })
     const { out } = await cli.run(['keys', 'rotate'])
     t.match(out, /\nnodes {5}1 of 2 have switched; not yet: west:5\n/)
-    t.match((await cli.run(['nodes'])).out, /west +5 .* 1, not 2 /)
-    const left = await list(cli)
+    t.match((await cli.run(['nodes'])).out, /west +5 .* 1 \(current: 2\) /)
+    const listed = await list(cli)
     t.match(
-      left.find(({ id }) => id === 'frozen'),
+      listed.find(({ id }) => id === 'frozen'),
       { behind: true, state: 'serving' },
     )
 
     await cli.withStore(({ nodes }) => nodes.remove('frozen'))
     cli.clock.tick(30)
-    const alone = await cli.run(['keys', 'rotate', '--force'])
-    t.notMatch(alone.out, 'nodes', 'no node is serving, so there is nothing to report')
+    const withoutNodes = await cli.run(['keys', 'rotate', '--force'])
+    t.notMatch(withoutNodes.out, 'nodes', 'no node is serving, so there is nothing to report')
     t.match(await cli.json<Rotated>(['keys', 'rotate', '--force']), { nodes: 0, nodes_behind: [] })
   },
 )

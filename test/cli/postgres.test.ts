@@ -69,8 +69,8 @@ t.test('migrate, registration, keys, export and doctor work as on SQLite and lea
   const bad = findings.filter(({ ok }) => !ok)
   t.same(
     bad.map(({ check, message }) => [check, message]),
-    [['durability', 'the server runs with fsync = off: a power cut may damage it']],
-    'as the PostgreSQL server of these tests does, for speed',
+    [['durability', 'the database server runs with fsync = off: a power failure may damage the data']],
+    'the PostgreSQL server of these tests runs without fsync, for speed',
   )
   t.equal(code, 1)
   t.match(
@@ -81,7 +81,7 @@ t.test('migrate, registration, keys, export and doctor work as on SQLite and lea
     findings.find(({ check }) => check === 'signing keys'),
     { ok: true },
   )
-  t.same(readdirSync(cli.dir), ['out'], 'neither keys nor data')
+  t.same(readdirSync(cli.dir), ['out'], 'no key files and no database')
 })
 
 t.test(
@@ -108,16 +108,16 @@ t.test(
 t.test(
   'an unreachable or refusing database server is reported in one line without the password',
   async (t) => {
-    const away = await node(t as Test, 'postgres://keyturn:s3cret@127.0.0.1:1/keyturn')
+    const unreachable = await node(t as Test, 'postgres://keyturn:s3cret@127.0.0.1:1/keyturn')
     const missing = await node(t as Test, postgres.url('no_such_database'))
-    for (const [one, why] of [
-      [away, /^keyturn: the store is not available: connect ECONNREFUSED 127\.0\.0\.1:1\n$/],
+    for (const [one, reason] of [
+      [unreachable, /^keyturn: the store is not available: connect ECONNREFUSED 127\.0\.0\.1:1\n$/],
       [missing, /^keyturn: the store is not available: database "no_such_database" does not exist\n$/],
     ] as const) {
       for (const args of [['serve'], ['migrate'], ['migrate', '--status'], ['clients', 'list']]) {
         const { code, err } = await one.run(args)
         t.equal(code, 1)
-        t.match(err, why)
+        t.match(err, reason)
       }
       const { out } = await one.run(['doctor', '--json'])
       t.match(
@@ -139,7 +139,7 @@ t.test('the doctor detects a read-only database server', async (t) => {
   const findings: Finding[] = JSON.parse((await command(['doctor', '--json'])).out)
   t.match(
     findings.find(({ check }) => check === 'durability'),
-    { ok: false, message: /only reads .*primary/ },
+    { ok: false, message: /is read-only .*primary/ },
   )
 })
 
@@ -148,7 +148,7 @@ t.test('export --watch works with a database user that has minimal rights', asyn
   const { cli, json, run: all, masterKey } = await node(t as Test, url)
   await json(['apis', 'create', 'https://orders.test', '--scope', 'read'])
   await json(['keys', 'list'])
-  // So that there is a status list to sign.
+  // Creates a status list to sign.
   const store = createStore(openDb(url))
   const until = cli.clock.now() + 3600
   const { list, start } = await store.status.lease('token', 1, until, 'm')
@@ -163,7 +163,11 @@ t.test('export --watch works with a database user that has minimal rights', asyn
   const folder = join(cli.dir, 'public')
   const refused = await cli.run(['export', folder], { settings })
   t.equal(refused.code, 1)
-  t.match(refused.err, /ring_keys/, 'it must record how long a status list is valid')
+  t.match(
+    refused.err,
+    /ring_keys/,
+    'the database user must be able to record how long a status list is valid',
+  )
 
   await run(url, 'GRANT UPDATE (tokens_until) ON ring_keys TO edge')
   let stop = (_signal: string) => {}
@@ -176,17 +180,17 @@ t.test('export --watch works with a database user that has minimal rights', asyn
     const jwks = join(folder, '.well-known/jwks.json')
     return existsSync(jwks) ? JSON.parse(readFileSync(jwks, 'utf8')).keys.length : 0
   }
-  // Written after all files that it names.
-  const whole = () => existsSync(join(folder, '_headers'))
-  const comes = async (count: number) => {
-    for (let i = 0; i < 100 && !(whole() && kids() === count); i += 1)
+  // _headers is written last.
+  const isComplete = () => existsSync(join(folder, '_headers'))
+  const waitForKeys = async (count: number) => {
+    for (let i = 0; i < 100 && !(isComplete() && kids() === count); i += 1)
       await new Promise((resolve) => setTimeout(resolve, 100))
     t.equal(kids(), count)
   }
-  await comes(2)
+  await waitForKeys(2)
   t.ok(existsSync(join(folder, 'status-lists', String(list))))
   t.equal((await all(['keys', 'rotate', '--json'])).code, 0)
-  await comes(3)
+  await waitForKeys(3)
   stop('SIGTERM')
   t.equal((await running).code, 0)
   const denied = await cli.run(['keys', 'rotate', '--force'], { settings })

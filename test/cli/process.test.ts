@@ -9,7 +9,7 @@ import { freePort } from '../support/server/listen.ts'
 
 const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
 
-interface Ended {
+interface Outcome {
   readonly code: number | null
   readonly out: string
   readonly err: string
@@ -26,11 +26,11 @@ function keyturn(
   args: readonly string[],
   input = '',
   node: readonly string[] = [],
-): Promise<Ended> {
+): Promise<Outcome> {
   return command(cli, process.execPath, [...node, ENTRY, ...args], input)
 }
 
-function command(cli: Cli, file: string, args: readonly string[], input = ''): Promise<Ended> {
+function command(cli: Cli, file: string, args: readonly string[], input = ''): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, { cwd: cli.dir, env: environment(cli) })
     let [out, err] = ['', '']
@@ -82,7 +82,7 @@ t.test(
     t.notMatch(out + err, password)
     t.match(await keyturn(cli, ['users', 'create', 'bob'], password), {
       code: 2,
-      err: /give --password-stdin/,
+      err: /use --password-stdin/,
     })
   },
 )
@@ -92,32 +92,32 @@ t.test('an unsupported Node.js version is reported in one line with exit code 2'
   const line = /^keyturn needs Node\.js 22\.18 or newer, this is [\d.]+: .*\n$/
   for (const old of ['20.11.0', '22.17.1', '18.0.0']) {
     const fake = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '${old}' } })`
-    const ended = await keyturn(cli, ['--version'], '', ['--import', `data:text/javascript,${fake}`])
-    t.match(ended, { code: 2, out: '', err: line }, old)
+    const outcome = await keyturn(cli, ['--version'], '', ['--import', `data:text/javascript,${fake}`])
+    t.match(outcome, { code: 2, out: '', err: line }, old)
   }
   const system = '/usr/bin/node'
   const { stdout = '' } = existsSync(system) ? spawnSync(system, ['--version'], { encoding: 'utf8' }) : {}
-  const real = /^v(1[2-9]|2[01])\./.test(stdout)
-  await t.test('a real older Node.js', { skip: real ? false : 'there is none here' }, async (t) => {
+  const isOld = /^v(1[2-9]|2[01])\./.test(stdout)
+  await t.test('a real older Node.js', { skip: isOld ? false : 'there is none here' }, async (t) => {
     t.match(await command(cli, system, [ENTRY, '--version']), { code: 2, out: '', err: line })
   })
 })
 
-t.test('the demo exits 0 and prints nothing but its story', async (t) => {
+t.test('the demo exits 0 and prints only its steps', async (t) => {
   const cli = testCli(t)
   const { code, out, err } = await keyturn(cli, ['demo'])
   t.equal(code, 0, out)
   t.equal(err, '')
   t.equal(out.match(/^✓ /gm)?.length, 10)
-  t.match(out, 'All of it held.')
+  t.match(out, 'All steps succeeded.')
 })
 
 /** A server that is ready, killed with the test if it was not stopped before. */
 async function serving(t: Test, cli: Cli) {
   const child = spawn(process.execPath, [ENTRY, 'serve'], { cwd: cli.dir, env: environment(cli) })
   t.teardown(() => child.kill('SIGKILL'))
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
-  const said = await new Promise<string>((resolve, reject) => {
+  const outcome = new Promise<number | null>((resolve) => child.once('close', resolve))
+  const output = await new Promise<string>((resolve, reject) => {
     let out = ''
     child.stdout.on('data', (text) => {
       out += text
@@ -127,17 +127,17 @@ async function serving(t: Test, cli: Cli) {
   })
   const stop = () => {
     child.kill('SIGTERM')
-    return ended
+    return outcome
   }
-  return { said, stop }
+  return { output, stop }
 }
 
 t.test('the commands printed at first start return a token when pasted', async (t) => {
   const cli = testCli(t)
   const port = String(await freePort())
   const onPort = { ...cli, env: { ...cli.env, KEYTURN_PORT: port } }
-  const { said, stop } = await serving(t, onPort)
-  const [api, client, token] = [...said.matchAll(/^ {2}(\S.*)$/gm)].map(([, line]) => line ?? '')
+  const { output, stop } = await serving(t, onPort)
+  const [api, client, token] = [...output.matchAll(/^ {2}(\S.*)$/gm)].map(([, line]) => line ?? '')
   t.match(api, /^npx keyturn apis create /)
   t.match(client, /^npx keyturn clients create .* > hello\.env$/)
 
@@ -154,5 +154,5 @@ t.test('the commands printed at first start return a token when pasted', async (
       access_token: /^[\w-]+\.[\w-]+\.[\w-]+$/,
     })
   })
-  t.equal(await stop(), 0, 'and the server stops on request')
+  t.equal(await stop(), 0, 'the server stops on SIGTERM')
 })

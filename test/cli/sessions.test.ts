@@ -6,7 +6,7 @@ import { login, refresh } from '../support/server/requests.ts'
 import { PASSWORD, seed, user } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
 
-interface Shown {
+interface ListedSession {
   readonly id: string
   readonly state: string
   readonly username: string
@@ -33,7 +33,7 @@ async function signedIn(t: Test): Promise<{ cli: Cli; server: TestServer; tokens
 }
 
 /** The sessions that can still be refreshed. */
-async function alive(server: TestServer, tokens: Record<string, string>): Promise<string[]> {
+async function activeSessions(server: TestServer, tokens: Record<string, string>): Promise<string[]> {
   const names: string[] = []
   for (const [name, token] of Object.entries(tokens)) {
     const { statusCode } = await refresh(server, token, {}, name.endsWith('Phone') ? 'phone' : 'app')
@@ -42,7 +42,7 @@ async function alive(server: TestServer, tokens: Record<string, string>): Promis
   return names
 }
 
-const list = (cli: Cli, ...args: string[]) => cli.json<Shown[]>(['sessions', 'list', ...args])
+const list = (cli: Cli, ...args: string[]) => cli.json<ListedSession[]>(['sessions', 'list', ...args])
 
 t.test('sessions are listed newest first, for everyone, one user or one client', async (t) => {
   const { cli } = await signedIn(t)
@@ -72,7 +72,7 @@ t.test(
     const { cli, server, tokens } = await signedIn(t)
     const { revoked } = await cli.json<{ revoked: string[] }>(['sessions', 'revoke', '--user', 'alice'])
     t.equal(revoked.length, 2)
-    t.same(await alive(server, tokens), ['bobApp'])
+    t.same(await activeSessions(server, tokens), ['bobApp'])
     t.match(await list(cli, '--user', 'alice'), [
       { state: 'revoked', revoked_for: 'revoked by an operator' },
       {},
@@ -111,13 +111,13 @@ t.test(
     t.equal(out, 'revoked 1 session\n')
     t.equal(err, 'note: 1 browser signed out\n')
     t.equal(await endedAt(), now)
-    const said = {
+    const expected = {
       actor: 'operator:tester',
       sub: alice?.id,
       target: 'browser',
       reason: 'revoked by an operator',
     }
-    t.match(cli.logger.audits('user_session.ended'), [said])
+    t.match(cli.logger.audits('user_session.ended'), [expected])
   },
 )
 
@@ -126,15 +126,15 @@ t.test('the sessions of a client, or one single session, can be ended', async (t
   const [phone] = await list(cli, '--client', 'phone')
   const one = await cli.run(['sessions', 'revoke', '--id', phone?.id ?? ''])
   t.same([one.code, one.out], [0, 'revoked 1 session\n'])
-  t.same(await alive(server, tokens), ['aliceApp', 'bobApp'])
+  t.same(await activeSessions(server, tokens), ['aliceApp', 'bobApp'])
   await cli.json(['sessions', 'revoke', '--client', 'app'])
-  t.same(await alive(server, tokens), [])
+  t.same(await activeSessions(server, tokens), [])
 })
 
 t.test('deleting a client deletes its sessions', async (t) => {
   const { cli } = await signedIn(t)
   const { code, err } = await cli.run(['clients', 'delete', 'app'])
-  t.same([code, err], [0, 'note: 2 sessions ended with it\n'])
+  t.same([code, err], [0, 'note: 2 sessions of the client ended\n'])
   t.match(await list(cli), [{ client_id: 'phone' }])
 })
 
@@ -151,5 +151,5 @@ t.test('without exactly one selector nothing is revoked', async (t) => {
     t.equal((await cli.run(['sessions', 'revoke', ...args])).code, code, args.join(' '))
   }
   t.equal((await cli.run(['sessions', 'list', '--user', 'carol'])).code, 1)
-  t.same(await alive(server, tokens), ['aliceApp', 'alicePhone', 'bobApp'])
+  t.same(await activeSessions(server, tokens), ['aliceApp', 'alicePhone', 'bobApp'])
 })

@@ -42,21 +42,21 @@ async function serving<T>(url: string, work: (server: TestServer) => Promise<T>)
 }
 const clock = testClock()
 
-const move = (cli: Cli, from: string, to: string) =>
+const transfer = (cli: Cli, from: string, to: string) =>
   cli.json<Report>(['transfer', '--to', to], { settings: { DATABASE_URL: from, MASTER_KEY: masterKey } })
 
-const refused = (cli: Cli, from: string, to: string) =>
+const runTransfer = (cli: Cli, from: string, to: string) =>
   cli.run(['transfer', '--to', to], { settings: { DATABASE_URL: from, MASTER_KEY: masterKey } })
 
 t.test('the transfer covers every table of the migrations in the order of foreign keys', async (t) => {
   const db = openDb('sqlite::memory:')
   t.teardown(() => db.close())
   await migrate(db, clock)
-  const there = await db.query<{ name: string }>(
+  const reports = await db.query<{ name: string }>(
     `SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`,
   )
   const names = TABLES.map(({ name }) => name)
-  t.same([...names, 'schema_migrations'].sort(), there.map(({ name }) => name).sort())
+  t.same([...names, 'schema_migrations'].sort(), reports.map(({ name }) => name).sort())
   for (const [i, { name, key, seeded = false }] of TABLES.entries()) {
     const columns = await db.query<{ name: string; pk: number }>(`PRAGMA table_info(${name})`)
     const primary = columns.filter(({ pk }) => pk > 0).sort((a, b) => a.pk - b.pk)
@@ -78,13 +78,13 @@ t.test('sessions, tokens and keys survive transfers from SQLite to PostgreSQL an
   const second = await postgres.emptyDatabase()
   const third = `sqlite:${join(cli.dir, 'third.db')}`
 
-  const begun = await serving(first, async (server) => {
+  const before = await serving(first, async (server) => {
     await seed(server.store)
     const session = (await login(server)).json()
     const ended = (await login(server)).json()
-    const taken = (await clientCredentials(server)).json()
+    const revoked = (await clientCredentials(server)).json()
     const headers = { authorization: basic('machine') }
-    t.equal((await post(server, '/oauth2/revoke', { token: taken.access_token }, headers)).statusCode, 200)
+    t.equal((await post(server, '/oauth2/revoke', { token: revoked.access_token }, headers)).statusCode, 200)
     const revoke = encodeForm({ token: ended.refresh_token })
     await server.inject({
       method: 'POST',
@@ -92,34 +92,34 @@ t.test('sessions, tokens and keys survive transfers from SQLite to PostgreSQL an
       headers: { authorization: basic('app'), 'content-type': 'application/x-www-form-urlencoded' },
       payload: revoke,
     })
-    return { session, ended, taken }
+    return { session, ended, revoked }
   })
-  let token: string = begun.session.refresh_token
-  const there: Report[] = []
+  let token: string = before.session.refresh_token
+  const reports: Report[] = []
   for (const [from, to] of [
     [first, second],
     [second, third],
   ] as const) {
-    there.push(await move(cli, from, to))
+    reports.push(await transfer(cli, from, to))
     await serving(to, async (server) => {
       const jwks = (await server.inject({ url: '/.well-known/jwks.json' })).json()
       const currentDate = new Date(clock.now() * 1000)
       await t.resolves(
-        jwtVerify(begun.session.access_token, createLocalJWKSet(jwks), { currentDate }),
+        jwtVerify(before.session.access_token, createLocalJWKSet(jwks), { currentDate }),
         'an access token from before verifies',
       )
       const answer = await refresh(server, token)
       t.equal(answer.statusCode, 200, 'a refresh token from before works')
-      t.equal(claimsOf(answer.json().access_token).sid, claimsOf(begun.session.access_token).sid)
+      t.equal(claimsOf(answer.json().access_token).sid, claimsOf(before.session.access_token).sid)
       const retry = await refresh(server, token)
       t.equal(retry.json().refresh_token, answer.json().refresh_token, 'and so does its retry')
       token = answer.json().refresh_token
-      t.match((await refresh(server, begun.ended.refresh_token)).json(), { error: 'invalid_grant' })
+      t.match((await refresh(server, before.ended.refresh_token)).json(), { error: 'invalid_grant' })
       const headers = { authorization: basic('machine') }
       const introspected = await post(
         server,
         '/oauth2/introspect',
-        { token: begun.taken.access_token },
+        { token: before.revoked.access_token },
         headers,
       )
       t.match(introspected.json(), { active: false }, 'a revoked token stays revoked')
@@ -127,7 +127,7 @@ t.test('sessions, tokens and keys survive transfers from SQLite to PostgreSQL an
       t.equal((await login(server)).statusCode, 200)
     })
   }
-  for (const { tables, rows } of there) {
+  for (const { tables, rows } of reports) {
     t.same(
       tables.map(({ table }) => table),
       TABLES.map(({ name }) => name),
@@ -164,8 +164,8 @@ t.test('transferring there and back changes no data: both moves have the same ch
   })
   const second = await postgres.database(t)
   const third = `sqlite:${join(cli.dir, 'third.db')}`
-  const out = await move(cli, first, second)
-  const back = await move(cli, second, third)
+  const out = await transfer(cli, first, second)
+  const back = await transfer(cli, second, third)
   t.same(back.tables, out.tables)
   t.equal(out.tables.find(({ table }) => table === 'single_use')?.rows, 12_000)
   t.notMatch(out.to, /password/)
@@ -189,13 +189,13 @@ t.test('a non-empty target is refused and left unchanged', async (t) => {
   await serving(second, (server) => seed(server.store))
   const ring = () => serving(second, async ({ store }) => store.ring.read())
   const before = await ring()
-  t.match(await refused(cli, first, second), { code: 1, err: /the target is not empty: it has ring/ })
+  t.match(await runTransfer(cli, first, second), { code: 1, err: /the target is not empty: it has ring/ })
   t.same(await ring(), before)
-  t.match(await refused(cli, first, first), { code: 2, err: /is the database that it comes from/ })
-  t.match(await refused(cli, first, `sqlite:${cli.dir}/./first.db`), { code: 2 })
-  for (const to of ['mysql://x', 'sqlite::memory:']) t.match(await refused(cli, first, to), { code: 2 })
+  t.match(await runTransfer(cli, first, first), { code: 2, err: /is the source database/ })
+  t.match(await runTransfer(cli, first, `sqlite:${cli.dir}/./first.db`), { code: 2 })
+  for (const to of ['mysql://x', 'sqlite::memory:']) t.match(await runTransfer(cli, first, to), { code: 2 })
   const none = `sqlite:${join(cli.dir, 'none.db')}`
-  t.match(await refused(cli, none, `sqlite:${join(cli.dir, 'new.db')}`), {
+  t.match(await runTransfer(cli, none, `sqlite:${join(cli.dir, 'new.db')}`), {
     code: 1,
     err: /there is no database/,
   })
@@ -208,11 +208,11 @@ t.test('a store that a running server uses is not transferred, on either engine'
   const third = `sqlite:${join(cli.dir, 'third.db')}`
   await serving(first, async (server) => {
     await seed(server.store)
-    t.match(await refused(cli, first, second), { code: 1, err: /is in use: stop the server/ })
+    t.match(await runTransfer(cli, first, second), { code: 1, err: /is in use: stop the server/ })
   })
-  await move(cli, first, second)
+  await transfer(cli, first, second)
   await serving(second, async () => {
-    t.match(await refused(cli, second, third), { code: 1, err: /other nodes or commands are connected/ })
+    t.match(await runTransfer(cli, second, third), { code: 1, err: /other nodes or commands are connected/ })
   })
   t.notOk(existsSync(join(cli.dir, 'third.db')))
 })
@@ -238,7 +238,7 @@ t.test(
         const { code, err } = await cli.run(args, { settings })
         t.match({ code, err }, { code: 1, err: /did not finish: run it again/ }, args.join(' '))
       }
-      const { tables } = await move(cli, first, to)
+      const { tables } = await transfer(cli, first, to)
       t.equal(tables.find(({ table }) => table === 'single_use')?.rows, 0)
       await serving(to, async (server) => {
         t.equal((await clientCredentials(server)).statusCode, 200)
@@ -262,7 +262,7 @@ t.test('a row that arrives altered is detected and makes the target unusable', a
     },
   ])
   await db.close()
-  t.match(await refused(cli, first, to), { code: 1, err: /clients does not equal its source/ })
+  t.match(await runTransfer(cli, first, to), { code: 1, err: /clients does not equal its source/ })
   t.match(await cli.run(['keys', 'list'], { settings: { DATABASE_URL: to } }), {
     code: 1,
     err: /did not finish/,
@@ -275,10 +275,10 @@ t.test('a transfer shows its progress and prints no password', async (t) => {
   await serving(first, (server) => seed(server.store))
   const url = new URL(await postgres.emptyDatabase())
   url.password = 'hunter2'
-  const { code, out, err } = await refused(cli, first, url.href)
+  const { code, out, err } = await runTransfer(cli, first, url.href)
   t.equal(code, 0, err)
   t.match(out, /^clients +\d+ +[0-9a-f]{32}$/m)
-  t.match(out, /rows, now in postgres:\/\/postgres@127/)
+  t.match(out, /rows copied to postgres:\/\/postgres@127/)
   t.notMatch(out + err, /hunter2/)
   const store = createStore(openDb(url.href))
   t.ok((await store.ring.read())?.keys.length === 2)

@@ -1,4 +1,4 @@
-/** What holds for every command. A new command must be added to the table below. */
+/** Rules that every command must follow. A new command must be added to the table below. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Command } from 'commander'
@@ -14,7 +14,7 @@ import { masterKeysOf } from '../support/server/keys.ts'
 
 interface Sample {
   /** The arguments after the command’s name; a function receives the last JSON output of each earlier command. */
-  readonly args?: readonly string[] | ((seen: ReadonlyMap<string, unknown>) => readonly string[])
+  readonly args?: readonly string[] | ((outputs: ReadonlyMap<string, unknown>) => readonly string[])
   readonly input?: string
   /** What the command needs in the store and no other command creates. */
   readonly before?: (store: Store) => Promise<void>
@@ -23,7 +23,7 @@ interface Sample {
 const API = 'https://orders.example'
 const PASSWORD = 'correct horse battery staple'
 const NEW_PASSWORD = 'another horse, another battery'
-const CHOSEN = 'a secret that somebody chose'
+const USER_SUPPLIED = 'a user-supplied secret value'
 
 /** Every command, in an order in which each succeeds. */
 const samples: Record<string, Sample> = {
@@ -37,7 +37,7 @@ const samples: Record<string, Sample> = {
   },
   'clients list': {},
   'clients show': { args: ['shop'] },
-  'clients update': { args: ['shop', '--secret-stdin', '--name', 'The shop'], input: CHOSEN },
+  'clients update': { args: ['shop', '--secret-stdin', '--name', 'The shop'], input: USER_SUPPLIED },
   'clients rotate-secret': { args: ['shop'] },
   'clients disable': { args: ['shop'] },
   'clients enable': { args: ['shop'] },
@@ -61,7 +61,7 @@ const samples: Record<string, Sample> = {
   'keys status': {},
   'keys rotate': {},
   'keys timeline': {},
-  'keys revoke': { args: (seen) => [(seen.get('keys rotate') as { active: string }).active] },
+  'keys revoke': { args: (outputs) => [(outputs.get('keys rotate') as { active: string }).active] },
   'master-key status': {},
   'master-key drop-old': {},
   'verifiers list': {},
@@ -74,7 +74,7 @@ const samples: Record<string, Sample> = {
   export: { args: [join(t.testdir({}), 'public')] },
   'audit verify': {},
   backup: { args: [join(t.testdir({}), 'backup.db')] },
-  restore: { args: (seen) => [(seen.get('backup') as { file?: string })?.file ?? 'x', '--force'] },
+  restore: { args: (outputs) => [(outputs.get('backup') as { file?: string })?.file ?? 'x', '--force'] },
   transfer: { args: ['--to', `sqlite:${join(t.testdir({}), 'other.db')}`] },
   doctor: {},
   'roles delete': { args: ['clerk'] },
@@ -88,20 +88,20 @@ const samples: Record<string, Sample> = {
 /** It needs no store, so a broken store cannot stop it. */
 const SELF_CONTAINED = ['demo']
 
-function leaves(command: Command, path: readonly string[] = []): string[] {
+function leafCommands(command: Command, path: readonly string[] = []): string[] {
   if (command.commands.length === 0) return [path.join(' ')]
-  return command.commands.flatMap((child) => leaves(child as Command, [...path, child.name()]))
+  return command.commands.flatMap((child) => leafCommands(child as Command, [...path, child.name()]))
 }
 
-const nothing = { out() {}, err() {}, columns: 80, operator: 'nobody' } as unknown as Io
-const all = leaves(createProgram(createContext(nothing)))
+const noIo = { out() {}, err() {}, columns: 80, operator: 'tester' } as unknown as Io
+const all = leafCommands(createProgram(createContext(noIo)))
 const settings = { PORT: '0' }
 const stopSignal = async () => 'SIGTERM'
 
-const argsOf = (path: string, seen: ReadonlyMap<string, unknown> = new Map()): string[] => {
+const argsOf = (path: string, outputs: ReadonlyMap<string, unknown> = new Map()): string[] => {
   const { args = [] } = samples[path] ?? {}
   if (typeof args !== 'function') return [...path.split(' '), ...args]
-  return [...path.split(' '), ...(seen.size > 0 ? args(seen) : ['some-kid'])]
+  return [...path.split(' '), ...(outputs.size > 0 ? args(outputs) : ['some-kid'])]
 }
 
 t.test('the table of commands in this file is complete', async (t) => {
@@ -110,7 +110,7 @@ t.test('the table of commands in this file is complete', async (t) => {
 
 t.test('every command accepts --json, prints one document and never shows a key or a hash', async (t) => {
   const cli = testCli(t)
-  const seen = new Map<string, unknown>()
+  const outputs = new Map<string, unknown>()
   const hidden: string[] = []
   let printed = ''
   let secrets: string[] = []
@@ -118,11 +118,11 @@ t.test('every command accepts --json, prints one document and never shows a key 
     // Its steps take long and have a test of their own.
     if (path === 'demo') continue
     if (before) await cli.withStore(before)
-    const outcome = await cli.run([...argsOf(path, seen), '--json'], { input, settings, stopSignal })
+    const outcome = await cli.run([...argsOf(path, outputs), '--json'], { input, settings, stopSignal })
     t.equal(outcome.code, 0, `${path}: ${outcome.err}`)
-    t.doesNotThrow(() => seen.set(path, outcome.json()), path)
+    t.doesNotThrow(() => outputs.set(path, outcome.json()), path)
     printed += outcome.out + outcome.err
-    const { client_secret: secret } = (seen.get(path) ?? {}) as { client_secret?: string }
+    const { client_secret: secret } = (outputs.get(path) ?? {}) as { client_secret?: string }
     if (secret !== undefined) secrets = [...secrets, secret]
     hidden.push(...(await cli.withStore(secretsOf)))
   }
@@ -137,7 +137,7 @@ t.test('every command accepts --json, prints one document and never shows a key 
   hidden.push(...pems.map((pem) => pem.replaceAll('\n', '\\n')))
   t.ok(hidden.length > 10 && keys.length === 2, 'there was something to hide')
   const logged = JSON.stringify(cli.logger.lines)
-  for (const text of [...hidden, masterKey, PASSWORD, NEW_PASSWORD, CHOSEN]) {
+  for (const text of [...hidden, masterKey, PASSWORD, NEW_PASSWORD, USER_SUPPLIED]) {
     t.notOk(printed.includes(text) || logged.includes(text), `${text.slice(0, 12)}… is not printed`)
   }
   for (const secret of secrets) t.notOk(logged.includes(secret), 'a secret is not logged')
@@ -158,10 +158,10 @@ t.test('a refusal exits 1 with a one-line reason, and with one document under --
     const input = samples[path]?.input ?? ''
     const outcome = await cli.run([...argsOf(path), '--json'], { input, settings, stopSignal })
     t.equal(outcome.code, 1, `${path}: ${outcome.err}`)
-    const said = outcome.json<{ error?: string }>()
+    const output = outcome.json<{ error?: string }>()
     if (path === 'doctor') continue
     // The remedy itself does not name itself as the remedy.
-    if (path !== 'restore') t.match(said.error, /restore a backup/, path)
+    if (path !== 'restore') t.match(output.error, /restore a backup/, path)
     t.match(outcome.err, /^keyturn: [^\n]+\n$/, path)
   }
 })
@@ -184,20 +184,20 @@ t.test('a usage error exits 2, and prints one document under --json', async (t) 
     t.equal((await cli.run(args)).code, 2, args.join(' '))
   }
   t.match((await cli.run(['clients', 'creat'])).err, /Did you mean create\?/)
-  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was created')
+  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'nothing was created')
 })
 
 t.test('invalid configuration exits 2 and reports all problems at once', async (t) => {
   const cli = testCli(t)
-  const wrong = { PROT: '1', JWKS_MAX_AGE: 'soon', ISSUER: 'http://issuer.example' }
+  const invalid = { PROT: '1', JWKS_MAX_AGE: 'soon', ISSUER: 'http://issuer.example' }
   for (const path of all.filter((path) => !SELF_CONTAINED.includes(path) && path !== 'doctor')) {
     const input = samples[path]?.input ?? ''
-    const outcome = await cli.run([...argsOf(path), '--json'], { input, settings: wrong, stopSignal })
+    const outcome = await cli.run([...argsOf(path), '--json'], { input, settings: invalid, stopSignal })
     t.equal(outcome.code, 2, path)
     t.equal(outcome.json<{ problems: string[] }>().problems.length, 3, path)
     t.match(outcome.err, /KEYTURN_PROT is not a setting; did you mean KEYTURN_PORT\?/, path)
   }
-  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'and nothing was created')
+  t.throws(() => readFileSync(cli.database), { code: 'ENOENT' }, 'nothing was created')
 })
 
 t.test('every command has help with an example', async (t) => {
@@ -233,8 +233,8 @@ t.test('no password or secret is accepted as an argument', async (t) => {
     ['users', 'create', 'alice', PASSWORD],
     ['users', 'set-password', 'alice', '--password', PASSWORD],
     ['users', 'set-password', 'alice', PASSWORD],
-    [...create, '--secret', CHOSEN],
-    [...create, '--client-secret', CHOSEN],
+    [...create, '--secret', USER_SUPPLIED],
+    [...create, '--client-secret', USER_SUPPLIED],
   ]) {
     t.equal((await cli.run(args)).code, 2, args.slice(0, 4).join(' '))
   }

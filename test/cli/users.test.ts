@@ -128,11 +128,15 @@ t.test(
     const update = (...options: string[]) => cli.json(['users', 'update', 'ALICE', ...options])
     t.same(await update('--name', 'Alice'), { ...created, name: 'Alice' }, 'the other fields are unchanged')
     t.same(await stored(), { ...before, name: 'Alice', updatedAt: cli.clock.now() })
-    t.match(await update('--email', 'alice@example.com'), { email_verified: true }, 'the same address')
-    const moved = { email: 'a@b.example', email_verified: false }
-    t.match(await update('--email', 'a@b.example'), moved, 'another address is unverified')
-    t.match(await update('--email-verified'), { ...moved, email_verified: true })
-    t.match(await update('--no-email-verified'), moved)
+    t.match(
+      await update('--email', 'alice@example.com'),
+      { email_verified: true },
+      'the same address stays verified',
+    )
+    const newAddress = { email: 'a@b.example', email_verified: false }
+    t.match(await update('--email', 'a@b.example'), newAddress, 'another address is unverified')
+    t.match(await update('--email-verified'), { ...newAddress, email_verified: true })
+    t.match(await update('--no-email-verified'), newAddress)
     t.match(
       await update('--email', 'x@b.example', '--email-verified'),
       { email_verified: true },
@@ -159,16 +163,16 @@ t.test(
 
 t.test('a password is prompted for twice, and only on a terminal', async (t) => {
   const cli = testCli(t)
-  const nobody = await cli.run(['users', 'create', 'alice'], { input })
-  t.equal(nobody.code, 2)
-  t.match(nobody.err, 'give --password-stdin')
+  const withoutTerminal = await cli.run(['users', 'create', 'alice'], { input })
+  t.equal(withoutTerminal.code, 2)
+  t.match(withoutTerminal.err, 'use --password-stdin')
   const answers = [PASSWORD, PASSWORD]
   const askSecret = async () => answers.shift() ?? ''
   t.equal((await cli.run(['users', 'create', 'alice'], { interactive: true, askSecret })).code, 0)
   answers.push(PASSWORD, 'something else')
-  const differs = await cli.run(['users', 'set-password', 'alice'], { interactive: true, askSecret })
-  t.equal(differs.code, 2)
-  t.match(differs.err, 'not the same')
+  const mismatch = await cli.run(['users', 'set-password', 'alice'], { interactive: true, askSecret })
+  t.equal(mismatch.code, 2)
+  t.match(mismatch.err, 'the passwords do not match')
 })
 
 t.test(
@@ -235,13 +239,13 @@ t.test(
       await store.users.insert(bob)
       const now = cli.clock.now()
       const ends = { expiresAt: now + 999, idleExpiresAt: now + 999 }
-      const mine = { userId: alice?.id ?? '', ...ends }
-      await store.userSessions.insert(signIn({ id: 'one', ...mine }), 'h1')
-      await store.userSessions.insert(signIn({ id: 'two', ...mine }), 'h2')
+      const ofAlice = { userId: alice?.id ?? '', ...ends }
+      await store.userSessions.insert(signIn({ id: 'one', ...ofAlice }), 'h1')
+      await store.userSessions.insert(signIn({ id: 'two', ...ofAlice }), 'h2')
       await store.userSessions.insert(signIn({ id: 'bobs', userId: bob.id, ...ends }), 'h3')
-      await store.clientSessions.insert(session({ id: 's1', userSessionId: 'one', ...mine }))
+      await store.clientSessions.insert(session({ id: 's1', userSessionId: 'one', ...ofAlice }))
       await store.clientSessions.insert(
-        session({ id: 'offline', userSessionId: 'one', offline: true, ...mine }),
+        session({ id: 'offline', userSessionId: 'one', offline: true, ...ofAlice }),
       )
       t.match(await cli.json(['users', 'show', 'alice']), { browsers: 2 })
       await cli.json(['users', 'update', 'alice', '--name', 'Alice'])
@@ -252,18 +256,18 @@ t.test(
       t.equal(code, 0)
       t.equal(err, 'note: 2 browsers signed out\nnote: 2 sessions ended\n')
       for (const id of ['one', 'two']) t.equal((await store.userSessions.find(id))?.endedAt, now, id)
-      t.equal((await store.userSessions.find('bobs'))?.endedAt, null, 'and no other user')
+      t.equal((await store.userSessions.find('bobs'))?.endedAt, null, 'other users stay signed in')
       for (const id of ['s1', 'offline']) {
         t.match(await store.clientSessions.find(id), { revokedAt: now, revokedReason: reason }, id)
       }
       t.match(await cli.json(['users', 'show', 'alice']), { browsers: 0 })
-      const said = { actor: 'operator:tester', sub: alice?.id, reason }
+      const expected = { actor: 'operator:tester', sub: alice?.id, reason }
       const signedOut = [...cli.logger.audits('user_session.ended')].sort((a, b) =>
         `${a.target}` < `${b.target}` ? -1 : 1,
       )
       t.match(signedOut, [
-        { ...said, target: 'one' },
-        { ...said, target: 'two' },
+        { ...expected, target: 'one' },
+        { ...expected, target: 'two' },
       ])
       const ended = [...cli.logger.audits('client_session.revoked')].map(({ sid }) => sid).sort()
       t.same(ended, ['offline', 's1'], 'each one once')
@@ -292,7 +296,7 @@ t.test('granting or removing a role takes effect with the next token', async (t)
 
 t.test('an unknown user is refused before a password is prompted for', async (t) => {
   const cli = testCli(t)
-  const askSecret = () => t.fail('nobody should be asked') as never
+  const askSecret = () => t.fail('no password prompt is expected') as never
   for (const args of [['show'], ['update', '--name', 'x'], ['set-password'], ['disable'], ['enable']]) {
     const { code, err } = await cli.run(['users', ...args, 'bob'], { interactive: true, askSecret })
     t.equal(code, 1)
@@ -327,8 +331,11 @@ t.test('a role is created, changed and deleted, and the output names the affecte
     )
   }
   const updated = await cli.run(['roles', 'update', 'clerk', '--scope', 'read'])
-  t.equal(updated.err, 'note: alice, bob, carol, dan, eve and 2 others no longer have write from it\n')
-  t.match((await cli.run(['roles', 'update', 'clerk', '--scope', 'raed'])).err, 'note: no API owns raed')
+  t.equal(updated.err, 'note: alice, bob, carol, dan, eve and 2 others no longer have write from this role\n')
+  t.match(
+    (await cli.run(['roles', 'update', 'clerk', '--scope', 'raed'])).err,
+    'note: no API has the scope raed',
+  )
   t.match((await cli.run(['roles', 'list'])).out, /^clerk +raed /m)
   t.match((await cli.run(['roles', 'delete', 'clerk'])).err, 'note: alice, bob')
   t.match(await cli.json(['users', 'show', 'alice']), { roles: [] })
@@ -346,14 +353,14 @@ t.test('a role can require a second factor at creation or later', async (t) => {
   await cli.json([...CREATE, '--role', 'clerk'], { input })
 
   const { out, err } = await cli.run(['roles', 'update', 'clerk', '--require-second-factor'])
-  t.equal(err, 'note: alice must sign in with a second factor from now on\n')
+  t.equal(err, 'note: alice must now sign in with a second factor\n')
   t.match(out, /^require_second_factor +true$/m)
   t.match(await cli.json(['roles', 'list']), [
     { name: 'admin', scopes: ['read'], require_second_factor: true },
     { name: 'clerk', scopes: ['read'], require_second_factor: true },
   ])
   const again = await cli.run(['roles', 'update', 'clerk', '--require-second-factor'])
-  t.equal(again.err, '', 'nothing new')
+  t.equal(again.err, '', 'there is no note if nothing changes')
   t.match(await cli.json(['roles', 'update', 'clerk', '--scope', 'read']), { require_second_factor: true })
   t.match(await cli.json(['roles', 'update', 'clerk', '--no-require-second-factor']), {
     scopes: ['read'],
@@ -413,8 +420,8 @@ t.test('lost second factors can be removed: authenticator app, passkeys and reco
   ])
 
   await fill()
-  const words = 'the second factors of alice are gone: authenticator app, 2 passkeys, 1 recovery code\n'
-  t.equal((await cli.run(reset)).out, words)
+  const text = 'removed the second factors of alice: authenticator app, 2 passkeys, 1 recovery code\n'
+  t.equal((await cli.run(reset)).out, text)
   t.match(await cli.run(['users', 'reset-second-factor', 'bob']), {
     code: 1,
     err: 'keyturn: there is no user bob\n',

@@ -120,8 +120,8 @@ t.test('two nodes whose clocks differ by two minutes serve as one (docs/security
     )
   }
   for (const [wrongBy, words] of [
-    ['ahead', /it is (59|60|61) s behind this machine's, and all nodes go by it/],
-    ['behind', /it is (59|60|61) s ahead of this machine's/],
+    ['ahead', /which all nodes use, is (59|60|61) s behind this machine's/],
+    ['behind', /is (59|60|61) s ahead of this machine's/],
   ] as const) {
     const { stdout } = await cluster.run(['doctor', '--json'], { wrongBy: join(t.testdirName, wrongBy) })
     const findings = JSON.parse(stdout) as { check: string; ok: boolean; message: string }[]

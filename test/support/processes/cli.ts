@@ -70,7 +70,7 @@ export function testCli(t: Test, clock: TestClock = testClock()): Cli {
       logger,
       generateKey: cachedKeys,
       stopSignal: () => new Promise(() => {}),
-      endNow: (status) => {
+      forceExit: (status) => {
         throw new Error(`the process was ended with ${status}`)
       },
       ...io,
