@@ -1,19 +1,19 @@
-/** One person in one browser who signs in once: pages, cookies, forms, and the client that redeems the code. */
+/** One user with one browser signs in once: pages, cookies and forms, and the client redeems the code. */
 import { createHash, randomBytes } from 'node:crypto'
 import { type Agent, type IncomingHttpHeaders, request as send } from 'node:http'
-import { basic, CALLBACK, CLIENT_ID, PASSWORD, PEOPLE, SCOPE, type Subject } from './subject.ts'
+import { basic, CALLBACK, CLIENT_ID, PASSWORD, SCOPE, type Subject, USER_COUNT } from './subject.ts'
 
 const FORM = 'application/x-www-form-urlencoded'
-const MOST_REDIRECTS = 5
+const MAX_REDIRECTS = 5
 
-interface Answer {
+interface HttpResponse {
   readonly status: number
   readonly headers: IncomingHttpHeaders
   readonly body: string
 }
 
-/** Authorize, login, code, token. @throws unless it ends with a token response, which is returned */
-export async function signInOnce(subject: Subject, agent: Agent, nth: number): Promise<string> {
+/** Runs the authorization code flow with a login and returns the token response. @throws if any step fails */
+export async function signInOnce(subject: Subject, agent: Agent, index: number): Promise<string> {
   const { authorizeUrl = '', tokenUrl, secret } = subject
   const cookies = new Map<string, string>()
   const verifier = randomBytes(32).toString('base64url')
@@ -30,35 +30,39 @@ export async function signInOnce(subject: Subject, agent: Agent, nth: number): P
 
   const page = await follow(new URL(`${authorizeUrl}?${request}`))
   const { action, fields } = loginForm(page.body)
-  const filled = new URLSearchParams({ ...fields, username: `bench-${nth % PEOPLE}`, password: PASSWORD })
-  const { url } = await follow(new URL(action, page.url), filled)
+  const credentials = new URLSearchParams({
+    ...fields,
+    username: `bench-${index % USER_COUNT}`,
+    password: PASSWORD,
+  })
+  const { url } = await follow(new URL(action, page.url), credentials)
   const code = new URL(url).searchParams.get('code')
   if (!url.startsWith(`${CALLBACK}?`) || !code) throw new Error(`${subject.name}: ended at ${url}`)
 
-  const redemption = new URLSearchParams({
+  const tokenRequest = new URLSearchParams({
     grant_type: 'authorization_code',
     code,
     redirect_uri: CALLBACK,
     code_verifier: verifier,
   })
-  const tokens = await ask(agent, new URL(tokenUrl), { authorization: basic(secret) }, redemption)
+  const tokens = await sendRequest(agent, new URL(tokenUrl), { authorization: basic(secret) }, tokenRequest)
   if (tokens.status !== 200) throw new Error(`${subject.name}: ${tokens.status} ${tokens.body}`)
   return tokens.body
 
-  /** Until there is a page, or the way leads to the client. */
+  /** Follows redirects until a page is shown or the browser is sent to the client. */
   async function follow(from: URL, form?: URLSearchParams): Promise<{ url: string; body: string }> {
     let [url, body] = [from, form]
-    for (let i = 0; i < MOST_REDIRECTS; i += 1) {
+    for (let i = 0; i < MAX_REDIRECTS; i += 1) {
       const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-      const answer = await ask(agent, url, cookie === '' ? {} : { cookie }, body)
-      for (const line of answer.headers['set-cookie'] ?? []) {
+      const response = await sendRequest(agent, url, cookie === '' ? {} : { cookie }, body)
+      for (const line of response.headers['set-cookie'] ?? []) {
         const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
         cookies.set(name, value)
       }
-      const { location } = answer.headers
+      const { location } = response.headers
       if (location === undefined) {
-        if (answer.status !== 200) throw new Error(`${subject.name}: ${answer.status} ${answer.body}`)
-        return { url: url.href, body: answer.body }
+        if (response.status !== 200) throw new Error(`${subject.name}: ${response.status} ${response.body}`)
+        return { url: url.href, body: response.body }
       }
       if (location.startsWith(CALLBACK)) return { url: location, body: '' }
       ;[url, body] = [new URL(location, url), undefined]
@@ -67,7 +71,7 @@ export async function signInOnce(subject: Subject, agent: Agent, nth: number): P
   }
 }
 
-/** Both servers' pages have one form with a password; values are base64url or empty, so nothing is escaped. */
+/** Finds the login form. The hidden values of both servers are base64url or empty, so they need no unescaping. */
 function loginForm(body: string): { action: string; fields: Record<string, string> } {
   const [, action = '', content = ''] =
     /<form [^>]*action="([^"]*)"[^>]*>([\s\S]*?name="password"[\s\S]*?)<\/form>/.exec(body) ?? []
@@ -76,17 +80,21 @@ function loginForm(body: string): { action: string; fields: Record<string, strin
   return { action, fields: Object.fromEntries(hidden.map(([, name = '', value = '']) => [name, value])) }
 }
 
-function ask(
+function sendRequest(
   agent: Agent,
   url: URL,
   headers: Record<string, string>,
   form: URLSearchParams | undefined,
-): Promise<Answer> {
+): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
     const body = form?.toString()
-    const typed =
+    const formHeaders =
       body === undefined ? {} : { 'content-type': FORM, 'content-length': Buffer.byteLength(body) }
-    const options = { agent, method: body === undefined ? 'GET' : 'POST', headers: { ...headers, ...typed } }
+    const options = {
+      agent,
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { ...headers, ...formHeaders },
+    }
     const request = send(url, options, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk) => chunks.push(chunk))

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs'
 
-/** Linux counts processor time in hundredths of a second, whatever the kernel's own tick is. */
+/** Linux reports processor time in /proc in hundredths of a second. */
 const TICKS_PER_SECOND = 100
 
-/** Processor time that a process has used so far, all its threads together; null where there is no /proc. */
+/** Processor time that all threads of a process have used, in seconds; null on systems without /proc. */
 export function cpuSeconds(pid: number): number | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    // The name may contain anything, so fields are counted from its closing bracket: 14 and 15 are the times.
+    // The process name may contain spaces, so fields are counted from its closing bracket: 14 and 15 are the times.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
   } catch {
@@ -15,7 +15,7 @@ export function cpuSeconds(pid: number): number | null {
   }
 }
 
-/** Processor time that all processes of the machine have used so far, and what a hypervisor took away. */
+/** Processor time that all processes of the machine have used, including time stolen by a hypervisor, in seconds. */
 export function machineSeconds(): number | null {
   try {
     const [line = ''] = readFileSync('/proc/stat', 'utf8').split('\n', 1)

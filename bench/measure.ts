@@ -1,4 +1,4 @@
-/** One round: load on one server, every answer checked, one of them verified as a stranger would. */
+/** One round: load on one server. Every response is checked, and the last token is verified with the JWKS. */
 import { availableParallelism } from 'node:os'
 import autocannon from 'autocannon'
 import { createRemoteJWKSet, type JWTPayload, jwtVerify } from 'jose'
@@ -12,17 +12,17 @@ export interface Load {
 
 export interface Measurement {
   readonly perSecond: number
-  readonly answers: number
+  readonly responses: number
   /** Milliseconds. */
   readonly p50: number
   readonly p99: number
-  /** Processor time of the server's process for one answer, in microseconds; null where it cannot be read. */
+  /** Processor time of the server per response, in microseconds; null if it cannot be read. */
   readonly cpuMicros: number | null
-  /** The share of the machine that neither server nor load used but others did, 0 to 1; null as above. */
-  readonly elsewhere: number | null
+  /** Share of the machine's processor time that other processes used, 0 to 1; null if it cannot be read. */
+  readonly otherLoad: number | null
 }
 
-/** Turns one load into requests; called once a connection. */
+/** Prepares the requests of a round. The returned function is called once per connection. */
 type Prepare = (subject: Subject, load: Load) => Promise<(client: autocannon.Client) => void>
 
 export interface Scenario {
@@ -30,7 +30,7 @@ export interface Scenario {
   readonly prepare: Prepare
 }
 
-/** The same bytes again and again: the client asks for a token of its own. */
+/** Repeats one request: a client requests a token for itself. */
 export const clientCredentials: Scenario = {
   name: 'client_credentials',
   async prepare() {
@@ -39,7 +39,7 @@ export const clientCredentials: Scenario = {
   },
 }
 
-/** Each connection is a session that refreshes with what its last refresh gave it. */
+/** Each connection is one session; each refresh uses the refresh token of the previous response. */
 export const refresh: Scenario = {
   name: 'refresh_token',
   async prepare(subject, { connections }) {
@@ -61,11 +61,11 @@ export const refresh: Scenario = {
   },
 }
 
-/** @throws if a single answer is not 200 with a JWT, or if the last one does not verify */
+/** @throws if any response is not 200 with a JWT, or if the last token does not verify */
 export async function measure(subject: Subject, scenario: Scenario, load: Load): Promise<Measurement> {
-  let last = ''
+  let lastBody = ''
   const setupClient = await scenario.prepare(subject, load)
-  const before = used(subject)
+  const before = readCpuUsage(subject)
   const result = await autocannon({
     url: subject.tokenUrl,
     method: 'POST',
@@ -77,52 +77,54 @@ export async function measure(subject: Subject, scenario: Scenario, load: Load):
     },
     setupClient,
     verifyBody: (body) => {
-      last = String(body)
-      return last.includes('"access_token":"eyJ')
+      lastBody = String(body)
+      return lastBody.includes('"access_token":"eyJ')
     },
   })
-  const after = used(subject)
-  const answers = result['2xx']
+  const after = readCpuUsage(subject)
+  const responses = result['2xx']
   const { non2xx, errors, timeouts, mismatches } = result
-  if (non2xx + errors + timeouts + mismatches > 0 || answers === 0) {
-    const counts = JSON.stringify({ answers, non2xx, errors, timeouts, mismatches })
-    throw new Error(`${subject.name}, ${scenario.name}: not every answer was a token: ${counts}\n${last}`)
+  if (non2xx + errors + timeouts + mismatches > 0 || responses === 0) {
+    const counts = JSON.stringify({ responses, non2xx, errors, timeouts, mismatches })
+    throw new Error(
+      `${subject.name}, ${scenario.name}: not every response contained a token: ${counts}\n${lastBody}`,
+    )
   }
-  const { scope } = await verifyToken(subject, last)
+  const { scope } = await verifyToken(subject, lastBody)
   if (scope !== SCOPE) throw new Error(`${subject.name}: scope is ${scope}`)
   return {
-    perSecond: answers / result.duration,
-    answers,
+    perSecond: responses / result.duration,
+    responses,
     p50: result.latency.p50,
     p99: result.latency.p99,
-    cpuMicros: before && after ? ((after.server - before.server) * 1e6) / answers : null,
-    elsewhere: before && after ? share(before, after) : null,
+    cpuMicros: before && after ? ((after.server - before.server) * 1e6) / responses : null,
+    otherLoad: before && after ? otherLoadShare(before, after) : null,
   }
 }
 
-export interface Used {
+export interface CpuUsage {
   readonly at: number
   readonly server: number
-  /** The load is made in this process. */
+  /** Processor time of this process, which generates the load. */
   readonly load: number
   readonly machine: number
 }
 
-export function used({ pid }: Subject): Used | null {
+export function readCpuUsage({ pid }: Subject): CpuUsage | null {
   const [server, machine] = [cpuSeconds(pid), machineSeconds()]
   const { user, system } = process.cpuUsage()
   if (server === null || machine === null) return null
   return { at: performance.now() / 1000, server, load: (user + system) / 1e6, machine }
 }
 
-/** What others took of the machine, 0 to 1. */
-export function share(before: Used, after: Used): number {
-  const ours = after.server - before.server + after.load - before.load
-  const others = after.machine - before.machine - ours
-  return Math.max(0, others / ((after.at - before.at) * availableParallelism()))
+/** Share of the machine's processor time that other processes used, 0 to 1. */
+export function otherLoadShare(before: CpuUsage, after: CpuUsage): number {
+  const benchmark = after.server - before.server + after.load - before.load
+  const other = after.machine - before.machine - benchmark
+  return Math.max(0, other / ((after.at - before.at) * availableParallelism()))
 }
 
-/** The access token in a token response, as a stranger would see it. @throws if it is not good */
+/** Verifies the access token of a token response with the JWKS. @throws if it is invalid */
 export async function verifyToken(subject: Subject, body: string): Promise<JWTPayload> {
   const { access_token: token } = JSON.parse(body) as { access_token: string }
   const { payload, protectedHeader } = await jwtVerify(token, createRemoteJWKSet(new URL(subject.jwksUrl)), {

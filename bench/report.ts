@@ -1,18 +1,18 @@
-/** Rounds → medians, spread and ratios; as a table for people and as one JSON document. */
+/** Computes medians, ranges and ratios of rounds, and formats them as a table. */
 import { table } from '../src/cli/output.ts'
 import type { Measurement } from './measure.ts'
 
 export interface Line {
   readonly name: string
-  readonly what: string
-  /** Per second. */
+  readonly description: string
+  /** Responses per second: median, minimum and maximum of the rounds. */
   readonly median: number
   readonly min: number
   readonly max: number
   readonly p50_ms: number
   readonly p99_ms: number
   readonly cpu_us: number | null
-  /** name → the median of the rounds' ratios: what was measured one right after the other is compared. */
+  /** Name of another line → median of the ratios per round, because only rounds next to each other in time are comparable. */
   readonly ratio_to: Record<string, number>
   readonly rounds: readonly number[]
 }
@@ -20,42 +20,44 @@ export interface Line {
 export interface ScenarioReport {
   readonly scenario: string
   readonly lines: readonly Line[]
-  /** The part of the machine that other work took meanwhile, 0 to 1 (median of the rounds); null if not known. */
-  readonly elsewhere: number | null
+  /** Median share of the machine's processor time that other processes used, 0 to 1; null if unknown. */
+  readonly otherLoad: number | null
 }
 
 export interface Series {
   readonly name: string
-  readonly what: string
+  readonly description: string
   readonly rounds: readonly Measurement[]
 }
 
 export function report(scenario: string, series: readonly Series[]): ScenarioReport {
-  const lines = series.map((own): Line => {
-    const rates = own.rounds.map((round) => round.perSecond)
-    const cpu = own.rounds.map((round) => round.cpuMicros).filter((value) => value !== null)
-    const others = series.filter((other) => other !== own)
+  const lines = series.map((current): Line => {
+    const rates = current.rounds.map((round) => round.perSecond)
+    const cpu = current.rounds.map((round) => round.cpuMicros).filter((value) => value !== null)
+    const otherSeries = series.filter((other) => other !== current)
     return {
-      name: own.name,
-      what: own.what,
+      name: current.name,
+      description: current.description,
       median: round(median(rates), 0),
       min: round(Math.min(...rates), 0),
       max: round(Math.max(...rates), 0),
-      p50_ms: median(own.rounds.map((round) => round.p50)),
-      p99_ms: median(own.rounds.map((round) => round.p99)),
+      p50_ms: median(current.rounds.map((round) => round.p50)),
+      p99_ms: median(current.rounds.map((round) => round.p99)),
       cpu_us: cpu.length === 0 ? null : round(median(cpu), 0),
-      ratio_to: Object.fromEntries(others.map((other) => [other.name, round(ratio(own, other), 3)])),
+      ratio_to: Object.fromEntries(otherSeries.map((other) => [other.name, round(ratio(current, other), 3)])),
       rounds: rates.map((rate) => round(rate, 0)),
     }
   })
-  const elsewhere = series
-    .flatMap((own) => own.rounds.map((round) => round.elsewhere))
+  const otherLoad = series
+    .flatMap((current) => current.rounds.map((round) => round.otherLoad))
     .filter((value) => value !== null)
-  return { scenario, lines, elsewhere: elsewhere.length === 0 ? null : round(median(elsewhere), 2) }
+  return { scenario, lines, otherLoad: otherLoad.length === 0 ? null : round(median(otherLoad), 2) }
 }
 
-function ratio(own: Series, other: Series): number {
-  return median(own.rounds.map((round, i) => round.perSecond / (other.rounds[i]?.perSecond ?? Number.NaN)))
+function ratio(current: Series, other: Series): number {
+  return median(
+    current.rounds.map((round, i) => round.perSecond / (other.rounds[i]?.perSecond ?? Number.NaN)),
+  )
 }
 
 export function median(values: readonly number[]): number {
@@ -67,8 +69,8 @@ export function median(values: readonly number[]): number {
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits))
 
-export function asTable({ scenario, lines, elsewhere }: ScenarioReport): string {
-  const [first, ...others] = lines
+export function asTable({ scenario, lines, otherLoad }: ScenarioReport): string {
+  const [first, ...otherSeries] = lines
   const rows = lines.map((line) => [
     line.name,
     line.median,
@@ -85,15 +87,15 @@ export function asTable({ scenario, lines, elsewhere }: ScenarioReport): string 
     'p50 ms',
     'p99 ms',
     'CPU µs each',
-    others.length > 0 ? `${first?.name} is × this` : '',
+    otherSeries.length > 0 ? `${first?.name} is × this` : '',
   ]
-  return table(columns, rows) + noise(elsewhere)
+  return table(columns, rows) + noiseWarning(otherLoad)
 }
 
-/** Past this, the figures say as much about the other work as about the servers. */
-const QUIET = 0.1
+/** Above this share, the results are not reliable. */
+const MAX_OTHER_LOAD = 0.1
 
-function noise(elsewhere: number | null): string {
-  if (elsewhere === null || elsewhere <= QUIET) return ''
-  return `Other work took ${Math.round(elsewhere * 100)} % of this machine meanwhile: measure again when it is quiet.\n`
+function noiseWarning(otherLoad: number | null): string {
+  if (otherLoad === null || otherLoad <= MAX_OTHER_LOAD) return ''
+  return `Other processes used ${Math.round(otherLoad * 100)} % of this machine: repeat the measurement when it is idle.\n`
 }

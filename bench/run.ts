@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: Keyturn beside oidc-provider and beside a bare route with one signature. Each server is a
- * process of its own, this process makes the load, and the rounds take turns, so that a machine that slows down
- * slows all of them. Then the verifiers of bench/verify.ts.
+ * `npm run bench`: compares Keyturn with oidc-provider and with a bare route that only signs. Each server is a separate process,
+ * and this process generates the load. The servers take turns in each round, so that a slower machine affects all of them.
+ * Then runs bench/verify.ts and bench/scale.ts.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
@@ -24,16 +24,16 @@ import { benchVerify, type VerifyReport, asTable as verifiersAsTable } from './v
 
 const HELP = `npm run bench -- [options]
 
-  --rounds <n>        rounds of each server, in turn (5)
+  --rounds <n>        rounds per server, in turn (5)
   --seconds <n>       length of a round (4)
-  --connections <n>   requests in flight, the same for all (16)
-  --warmup <n>        seconds of load on each server before anything counts (6)
-  --against <folder>  another checkout of Keyturn, measured in the same run
-  --no-refresh        leave out the refresh_token scenario
-  --no-signin         leave out whole sign-ins, of at most 8 people at once
-  --no-verify         leave out the verifiers, which node bench/verify.ts measures alone
-  --no-scale          leave out the stores of up to a million sessions, which node bench/scale.ts measures alone
-  --json              one JSON document on stdout
+  --connections <n>   concurrent requests (16)
+  --warmup <n>        seconds of load on each server before the first round (6)
+  --against <folder>  another checkout of Keyturn to compare with
+  --no-refresh        skip the refresh_token scenario
+  --no-signin         skip complete sign-ins, of which at most 8 are concurrent
+  --no-verify         skip the verifiers (node bench/verify.ts)
+  --no-scale          skip stores with up to a million sessions (node bench/scale.ts)
+  --json              print one JSON document
 `
 
 const { values: options } = parseArgs({
@@ -56,16 +56,16 @@ const { values: options } = parseArgs({
 if (options.help) process.stdout.write(HELP)
 else await main()
 
-function positive(name: 'rounds' | 'seconds' | 'connections' | 'warmup'): number {
+function positiveOption(name: 'rounds' | 'seconds' | 'connections' | 'warmup'): number {
   const value = Number(options[name])
-  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number above 0`)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a positive integer`)
   return value
 }
 
 async function main(): Promise<void> {
-  const rounds = positive('rounds')
-  const load = { connections: positive('connections'), seconds: positive('seconds') }
-  const warmup = positive('warmup')
+  const rounds = positiveOption('rounds')
+  const load = { connections: positiveOption('connections'), seconds: positiveOption('seconds') }
+  const warmup = positiveOption('warmup')
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'))
   const subjects: Subject[] = []
   const reports: ScenarioReport[] = []
@@ -80,50 +80,50 @@ async function main(): Promise<void> {
     subjects.push(await startBare())
 
     for (const scenario of options.refresh ? [clientCredentials, refresh] : [clientCredentials]) {
-      const able = subjects.filter((subject) => scenario === clientCredentials || subject.refreshTokens)
-      const once: Measure = (subject, given) => measure(subject, scenario, given)
-      reports.push(await compare(scenario.name, once, able, rounds, load, warmup))
+      const eligible = subjects.filter((subject) => scenario === clientCredentials || subject.refreshTokens)
+      const measureRound: MeasureRound = (subject, roundLoad) => measure(subject, scenario, roundLoad)
+      reports.push(await compare(scenario.name, measureRound, eligible, rounds, load, warmup))
     }
     if (options.signin) signIns = await compareSignIns(subjects, rounds, load, warmup)
   } finally {
     await Promise.all(subjects.map((subject) => subject.stop()))
     rmSync(folder, { recursive: true, force: true })
   }
-  // Not beside servers, even idle ones.
+  // Measured without any other server running, even an idle one.
   const verifiers = options.verify ? await benchVerify({ progress }) : undefined
   const scale = options.scale ? await benchScale({ ...SCALE, load: SCALE, progress }) : undefined
   print(reports, signIns, { rounds, ...load, warmup }, subjects, { verifiers, scale })
 }
 
-/** What is measured by itself. */
-interface Apart {
+/** Results of the benchmarks that run without the servers above. */
+interface SeparateResults {
   readonly verifiers: VerifyReport | undefined
   readonly scale: readonly ScaleLine[] | undefined
 }
 
-type Measure = (subject: Subject, load: Load) => Promise<Measurement>
+type MeasureRound = (subject: Subject, load: Load) => Promise<Measurement>
 
 async function compare(
   name: string,
-  once: Measure,
+  measureRound: MeasureRound,
   subjects: readonly Subject[],
   rounds: number,
   load: Load,
   warmup: number,
-  between: () => Promise<void> = async () => {},
+  afterRound: () => Promise<void> = async () => {},
 ): Promise<ScenarioReport> {
   const results = new Map<Subject, Measurement[]>(subjects.map((subject) => [subject, []]))
   for (const subject of subjects) {
     progress(`${name}: warming up ${subject.name}`)
-    await once(subject, { ...load, seconds: warmup })
+    await measureRound(subject, { ...load, seconds: warmup })
   }
   for (let i = 1; i <= rounds; i += 1) {
     for (const subject of subjects) {
-      const result = await once(subject, load)
+      const result = await measureRound(subject, load)
       progress(`${name}: round ${i}/${rounds} ${subject.name} ${Math.round(result.perSecond)}/s`)
       results.get(subject)?.push(result)
     }
-    await between()
+    await afterRound()
   }
   return report(
     name,
@@ -137,19 +137,20 @@ async function compareSignIns(
   load: Load,
   warmup: number,
 ): Promise<SignInReport> {
-  const able = subjects.filter((subject) => subject.authorizeUrl)
+  const eligible = subjects.filter((subject) => subject.authorizeUrl)
   const hashing: Hashing[] = []
-  const between = async () => {
+  const afterRound = async () => {
     hashing.push(await measureHashing(load.seconds / 2))
   }
-  const gross = await compare('whole sign-in', measureSignIns, able, rounds, load, warmup, between)
-  return withHashing(gross, hashing)
+  const report = await compare('complete sign-in', measureSignIns, eligible, rounds, load, warmup, afterRound)
+  return withHashing(report, hashing)
 }
 
 async function startBare(): Promise<Subject> {
   const { child, ready } = await startProgram('bare.ts')
-  const what = 'a Fastify route and one jose signature of the same claims; no client authentication, no log'
-  return { ...ready, name: 'bare route', what, pid: child.pid as number, stop: () => stop(child) }
+  const description =
+    'a Fastify route and one jose signature of the same claims; no client authentication, no log'
+  return { ...ready, name: 'bare route', description, pid: child.pid as number, stop: () => stop(child) }
 }
 
 async function startOidcProvider(): Promise<Subject> {
@@ -157,12 +158,12 @@ async function startOidcProvider(): Promise<Subject> {
   return {
     ...ready,
     name: 'oidc-provider',
-    what: 'oidc-provider with JWT access tokens, its in-memory adapter (nothing on disk), no log',
+    description: 'oidc-provider with JWT access tokens, its in-memory adapter (nothing on disk), no log',
     pid: child.pid as number,
     refreshTokens(count) {
-      const answer = new Promise<string[]>((done) => child.once('message', (list) => done(list as string[])))
+      const tokens = new Promise<string[]>((done) => child.once('message', (list) => done(list as string[])))
       child.send({ refreshTokens: count })
-      return answer
+      return tokens
     },
     stop: () => stop(child),
   }
@@ -177,7 +178,7 @@ function print(
   signIns: SignInReport | undefined,
   load: object,
   subjects: readonly Subject[],
-  { verifiers, scale }: Apart,
+  { verifiers, scale }: SeparateResults,
 ): void {
   const machine = { node: process.version, cpu: cpus()[0]?.model.trim(), cores: availableParallelism() }
   if (options.json) {
@@ -186,9 +187,9 @@ function print(
     )
     return
   }
-  const about = subjects.map((subject) => `${subject.name}: ${subject.what}`).join('\n')
+  const descriptions = subjects.map((subject) => `${subject.name}: ${subject.description}`).join('\n')
   process.stdout.write(
-    `\n${[...reports.map(asTable), ...(signIns ? [signInTable(signIns)] : [])].join('\n')}\n${about}\n`,
+    `\n${[...reports.map(asTable), ...(signIns ? [signInTable(signIns)] : [])].join('\n')}\n${descriptions}\n`,
   )
   if (verifiers) process.stdout.write(`\n${verifiersAsTable(verifiers)}\n`)
   if (scale) process.stdout.write(`\n${scaleTable(scale)}\n`)

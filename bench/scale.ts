@@ -1,6 +1,6 @@
 /**
- * Tokens a second, memory and start-up with 0, 100,000 and 1,000,000 sessions stored, on SQLite and on PostgreSQL: does
- * anything grow with the store that should not? Each store has a server of its own, and the rounds take turns.
+ * `node bench/scale.ts`: tokens per second, memory and start-up time with 0, 100,000 and 1,000,000 stored sessions on SQLite and
+ * PostgreSQL. Shows whether a cost grows with the store. Each store has its own server, and the servers take turns.
  */
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
@@ -21,21 +21,21 @@ import { type Subject, stop } from './subject.ts'
 
 const HELP = `node bench/scale.ts [options]
 
-  --sizes <n,n,…>     sessions stored (0,100000,1000000)
-  --rounds <n>        rounds of each server, in turn (7)
+  --sizes <n,n,…>     numbers of stored sessions (0,100000,1000000)
+  --rounds <n>        rounds per server, in turn (7)
   --seconds <n>       length of a round (1.5)
-  --connections <n>   requests in flight (16)
-  --starts <n>        starts that are timed, each (5)
-  --json              one JSON document on stdout
+  --connections <n>   concurrent requests (16)
+  --starts <n>        measured starts per server (5)
+  --json              print one JSON document
 `
 
-/** Sessions that refresh, each in its turn: they lie anywhere in the store. In the empty store they are all there is. */
-const REFRESHING = 1024
+/** Sessions that are refreshed, one after the other; they are spread over the whole store. An "empty" store has only these. */
+const REFRESHING_SESSIONS = 1024
 const SETTLE_MS = 4000
 const ENGINES = ['sqlite', 'postgres'] as const
 type Engine = (typeof ENGINES)[number]
 
-/** What takes about five minutes on two quiet cores, most of it storing sessions. */
+/** Takes about five minutes on two idle cores, most of it for storing sessions. */
 export const SCALE = { sizes: [0, 100_000, 1_000_000], rounds: 7, seconds: 1.5, connections: 16, starts: 5 }
 
 export interface ScaleOptions {
@@ -46,19 +46,19 @@ export interface ScaleOptions {
   readonly progress: (line: string) => void
 }
 
-interface Place {
+interface Installation {
   readonly engine: Engine
   readonly sessions: number
   readonly subject: Subject
-  /** Of the store's own process or processes; SQLite has none. */
+  /** Processor seconds of the database server; 0 for SQLite. */
   readonly storeCpu: () => number
-  /** Bytes that the store has written ahead to its log so far. */
-  readonly written: () => Promise<number>
+  /** Bytes that the database has written to its write-ahead log. */
+  readonly logBytesWritten: () => Promise<number>
   readonly start: { readonly milliseconds: number; readonly cpu: number }
   readonly bytes: number
-  readonly rest: number
+  readonly restMb: number
   readonly results: Record<string, Round[]>
-  peak: number
+  peakMb: number
 }
 
 interface Round extends Measurement {
@@ -69,13 +69,13 @@ interface Round extends Measurement {
 export interface ScaleLine {
   readonly engine: Engine
   readonly sessions: number
-  /** Medians; `ratio`: to the same round on the store without sessions. */
+  /** Medians of the rounds; `ratio` compares each round with that on the empty store. */
   readonly client_credentials: Rates
   readonly refresh_token: Rates
   readonly rss_rest_mb: number
   readonly rss_load_mb: number
   readonly rss_after_mb: number
-  /** From the spawning of the process to the first 200 of /health/ready. */
+  /** From the start of the process to the first 200 of /health/ready. */
   readonly start_ms: number
   readonly start_cpu_ms: number
   readonly bytes_per_session: number | null
@@ -89,8 +89,8 @@ interface Rates {
   readonly log_bytes: number
 }
 
-/** Uses the subject's tokens one after the other, and puts what each gave behind the others. */
-function refreshEverywhere(tokens: string[]): Scenario {
+/** Uses the tokens one after the other, and appends each new refresh token. */
+function refreshAllSessions(tokens: string[]): Scenario {
   return {
     name: 'refresh_token',
     prepare: async () => (client) =>
@@ -112,12 +112,12 @@ function refreshEverywhere(tokens: string[]): Scenario {
 export async function benchScale(options: ScaleOptions): Promise<ScaleLine[]> {
   const { sizes, rounds, load, progress } = options
   const folder = mkdtempSync(join(tmpdir(), 'keyturn-scale-'))
-  const ends: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
+  const cleanups: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })]
   try {
     const postgres = await startPostgres(
-      { teardown: (end) => void ends.push(end) },
+      { teardown: (end) => void cleanups.push(end) },
       {
-        // As it is without anybody's settings; the tests' own would be faster and keep less.
+        // The defaults of PostgreSQL. The tests use settings that are faster but not durable.
         settings: {
           fsync: 'on',
           full_page_writes: 'on',
@@ -127,47 +127,53 @@ export async function benchScale(options: ScaleOptions): Promise<ScaleLine[]> {
         },
       },
     )
-    const places: { place: Place; scenarios: Scenario[] }[] = []
+    const installations: { installation: Installation; scenarios: Scenario[] }[] = []
     for (const sessions of sizes) {
       for (const engine of ENGINES) {
         progress(`${engine}: storing ${sessions} sessions`)
         const url = engine === 'sqlite' ? undefined : await postgres.emptyDatabase()
-        const opened = await openPlace(engine, sessions, join(folder, `${engine}-${sessions}`), url, options)
-        ends.push(() => opened.place.subject.stop())
-        places.push(opened)
+        const opened = await openInstallation(
+          engine,
+          sessions,
+          join(folder, `${engine}-${sessions}`),
+          url,
+          options,
+        )
+        cleanups.push(() => opened.installation.subject.stop())
+        installations.push(opened)
       }
     }
-    const warm = { ...load, seconds: Math.max(2, load.seconds) }
+    const warmup = { ...load, seconds: Math.max(2, load.seconds) }
     for (let i = 0; i <= rounds; i += 1) {
-      for (const { place, scenarios } of places) {
+      for (const { installation, scenarios } of installations) {
         for (const scenario of scenarios) {
-          const result = await once(place, scenario, i === 0 ? warm : load)
-          if (i > 0) place.results[scenario.name]?.push(result)
+          const result = await measureRound(installation, scenario, i === 0 ? warmup : load)
+          if (i > 0) installation.results[scenario.name]?.push(result)
           progress(
-            `round ${i}/${rounds} ${place.engine} ${place.sessions}: ${scenario.name} ${Math.round(result.perSecond)}/s`,
+            `round ${i}/${rounds} ${installation.engine} ${installation.sessions}: ${scenario.name} ${Math.round(result.perSecond)}/s`,
           )
         }
       }
     }
     await sleep(SETTLE_MS)
-    return places.map(({ place }) =>
-      line(
-        place,
-        places.map((other) => other.place),
+    return installations.map(({ installation }) =>
+      summarize(
+        installation,
+        installations.map((other) => other.installation),
       ),
     )
   } finally {
-    for (const end of ends.reverse()) await end()
+    for (const end of cleanups.reverse()) await end()
   }
 }
 
-async function openPlace(
+async function openInstallation(
   engine: Engine,
   sessions: number,
   folder: string,
   url: string | undefined,
   { starts, progress }: ScaleOptions,
-): Promise<{ place: Place; scenarios: Scenario[] }> {
+): Promise<{ installation: Installation; scenarios: Scenario[] }> {
   const root = resolve(import.meta.dirname, '..')
   const masterKey = systemRandom.bytes(32)
   const settings = {
@@ -179,16 +185,21 @@ async function openPlace(
   const stored = await startKeyturn(name, root, folder, {
     settings,
     fill: async ({ store, clock }, { dataKeys }) => {
-      const ids = await storeSessions(store, clock.now(), Math.max(sessions, REFRESHING), REFRESHING)
+      const ids = await storeSessions(
+        store,
+        clock.now(),
+        Math.max(sessions, REFRESHING_SESSIONS),
+        REFRESHING_SESSIONS,
+      )
       const codec = createRefreshTokenCodec(dataKeys)
       tokens.push(...ids.map((clientSessionId) => codec.write({ clientSessionId, generation: 1 })))
     },
   })
   await stored.stop()
-  // What autovacuum would do a minute later.
+  // Autovacuum would do this a minute later.
   if (url !== undefined) await run(url, 'VACUUM ANALYZE')
   const file = join(folder, 'keyturn.db')
-  const all = {
+  const settingsWithDatabase = {
     KEYTURN_PORT: '0',
     KEYTURN_DATABASE_URL: `sqlite:${file}`,
     KEYTURN_KEYS_DIR: folder,
@@ -196,16 +207,16 @@ async function openPlace(
   }
   const timed: { milliseconds: number; cpu: number }[] = []
   for (let i = 0; i < starts; i += 1) {
-    const { child, took } = await timeStart(name, root, folder, all)
-    timed.push(took)
+    const { child, duration } = await timeStart(name, root, folder, settingsWithDatabase)
+    timed.push(duration)
     await stop(child)
   }
-  const { child, issuer, base } = await serve(name, root, folder, all)
+  const { child, issuer, base } = await serve(name, root, folder, settingsWithDatabase)
   const bytes =
-    url === undefined ? statSync(file).size : await number(url, 'pg_database_size(current_database())')
+    url === undefined ? statSync(file).size : await queryNumber(url, 'pg_database_size(current_database())')
   await sleep(SETTLE_MS)
   const pid = child.pid as number
-  const place: Place = {
+  const installation: Installation = {
     engine,
     sessions,
     subject: {
@@ -217,78 +228,83 @@ async function openPlace(
       stop: () => stop(child),
     },
     storeCpu: url === undefined ? () => 0 : await cpuOfPostgres(url),
-    written: async () =>
-      url === undefined ? writtenBy(pid) : number(url, `pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')`),
+    logBytesWritten: async () =>
+      url === undefined
+        ? bytesWrittenBy(pid)
+        : queryNumber(url, `pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')`),
     start: {
-      milliseconds: median(timed.map((took) => took.milliseconds)),
-      cpu: median(timed.map((took) => took.cpu)),
+      milliseconds: median(timed.map((duration) => duration.milliseconds)),
+      cpu: median(timed.map((duration) => duration.cpu)),
     },
     bytes,
-    rest: rssMb(pid),
+    restMb: rssMb(pid),
     results: { client_credentials: [], refresh_token: [] },
-    peak: 0,
+    peakMb: 0,
   }
-  progress(`${name}: ${Math.round(place.start.milliseconds)} ms to start, ${place.rest} MB at rest`)
-  return { place, scenarios: [clientCredentials, refreshEverywhere(tokens)] }
+  progress(
+    `${name}: ${Math.round(installation.start.milliseconds)} ms to start, ${installation.restMb} MB at rest`,
+  )
+  return { installation, scenarios: [clientCredentials, refreshAllSessions(tokens)] }
 }
 
 async function timeStart(name: string, root: string, folder: string, settings: Record<string, string>) {
-  const began = performance.now()
+  const start = performance.now()
   const { child, base } = await serve(name, root, folder, settings)
   while (!(await fetch(`${base}/health/ready`)).ok);
-  const milliseconds = performance.now() - began
-  return { child, took: { milliseconds, cpu: (cpuSeconds(child.pid as number) ?? Number.NaN) * 1000 } }
+  const milliseconds = performance.now() - start
+  return { child, duration: { milliseconds, cpu: (cpuSeconds(child.pid as number) ?? Number.NaN) * 1000 } }
 }
 
-async function once(place: Place, scenario: Scenario, load: Load): Promise<Round> {
-  const before = { cpu: place.storeCpu(), bytes: await place.written() }
-  const result = await measure(place.subject, scenario, load)
-  place.peak = Math.max(place.peak, rssMb(place.subject.pid))
+async function measureRound(installation: Installation, scenario: Scenario, load: Load): Promise<Round> {
+  const before = { cpu: installation.storeCpu(), bytes: await installation.logBytesWritten() }
+  const result = await measure(installation.subject, scenario, load)
+  installation.peakMb = Math.max(installation.peakMb, rssMb(installation.subject.pid))
   return {
     ...result,
-    storeMicros: ((place.storeCpu() - before.cpu) * 1e6) / result.answers,
-    logBytes: ((await place.written()) - before.bytes) / result.answers,
+    storeMicros: ((installation.storeCpu() - before.cpu) * 1e6) / result.responses,
+    logBytes: ((await installation.logBytesWritten()) - before.bytes) / result.responses,
   }
 }
 
-function line(place: Place, places: readonly Place[]): ScaleLine {
-  const empty = places.find((other) => other.engine === place.engine) ?? place
+function summarize(installation: Installation, installations: readonly Installation[]): ScaleLine {
+  const empty = installations.find((other) => other.engine === installation.engine) ?? installation
   const rates = (scenario: string): Rates => {
-    const own = place.results[scenario] ?? []
-    const others = empty.results[scenario] ?? []
-    const cpu = own.map((round) => round.cpuMicros).filter((value) => value !== null)
-    const ratios = own.map((round, i) => round.perSecond / (others[i]?.perSecond ?? Number.NaN))
+    const results = installation.results[scenario] ?? []
+    const baseline = empty.results[scenario] ?? []
+    const cpu = results.map((round) => round.cpuMicros).filter((value) => value !== null)
+    const ratios = results.map((round, i) => round.perSecond / (baseline[i]?.perSecond ?? Number.NaN))
     return {
-      per_second: Math.round(median(own.map((round) => round.perSecond))),
+      per_second: Math.round(median(results.map((round) => round.perSecond))),
       ratio: Number(median(ratios).toFixed(3)),
       cpu_us: cpu.length === 0 ? null : Math.round(median(cpu)),
-      store_cpu_us: Math.round(median(own.map((round) => round.storeMicros))),
-      log_bytes: Math.round(median(own.map((round) => round.logBytes))),
+      store_cpu_us: Math.round(median(results.map((round) => round.storeMicros))),
+      log_bytes: Math.round(median(results.map((round) => round.logBytes))),
     }
   }
-  const more = place.sessions - Math.max(empty.sessions, REFRESHING)
+  const extraSessions = installation.sessions - Math.max(empty.sessions, REFRESHING_SESSIONS)
   return {
-    engine: place.engine,
-    sessions: place.sessions,
+    engine: installation.engine,
+    sessions: installation.sessions,
     client_credentials: rates('client_credentials'),
     refresh_token: rates('refresh_token'),
-    rss_rest_mb: place.rest,
-    rss_load_mb: place.peak,
-    rss_after_mb: rssMb(place.subject.pid),
-    start_ms: Math.round(place.start.milliseconds),
-    start_cpu_ms: Math.round(place.start.cpu),
-    bytes_per_session: more > 0 ? Math.round((place.bytes - empty.bytes) / more) : null,
+    rss_rest_mb: installation.restMb,
+    rss_load_mb: installation.peakMb,
+    rss_after_mb: rssMb(installation.subject.pid),
+    start_ms: Math.round(installation.start.milliseconds),
+    start_cpu_ms: Math.round(installation.start.cpu),
+    bytes_per_session:
+      extraSessions > 0 ? Math.round((installation.bytes - empty.bytes) / extraSessions) : null,
   }
 }
 
-async function number(url: string, expression: string): Promise<number> {
+async function queryNumber(url: string, expression: string): Promise<number> {
   const { rows } = await run(url, `SELECT ${expression} AS value`)
   return Number(rows[0]?.value)
 }
 
-/** Processor time of the server and all its processes, those that have ended included. */
+/** Returns a function that reads the processor seconds of the database server, including ended child processes. */
 async function cpuOfPostgres(url: string): Promise<() => number> {
-  const backend = await number(url, 'pg_backend_pid()')
+  const backend = await queryNumber(url, 'pg_backend_pid()')
   const server = Number(
     readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
       .split(' ')
@@ -296,10 +312,10 @@ async function cpuOfPostgres(url: string): Promise<() => number> {
   )
   return () => {
     const fields = statFields(server)
-    const ended = (Number(fields[13]) + Number(fields[14])) / 100
+    const endedChildren = (Number(fields[13]) + Number(fields[14])) / 100
     return childrenOf(server).reduce(
       (sum, pid) => sum + (cpuSeconds(pid) ?? 0),
-      (cpuSeconds(server) ?? 0) + ended,
+      (cpuSeconds(server) ?? 0) + endedChildren,
     )
   }
 }
@@ -321,8 +337,8 @@ function statFields(pid: number): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
-/** What a process gave to the disk to write, whichever file it was. */
-const writtenBy = (pid: number): number =>
+/** Bytes that a process has written to disk, in all files. */
+const bytesWrittenBy = (pid: number): number =>
   Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1])
 
 const rssMb = (pid: number): number =>
@@ -357,7 +373,7 @@ export function scaleTable(lines: readonly ScaleLine[]): string {
     ]),
   )
   const memory = table(
-    ['engine', 'sessions', 'MB at rest', 'under load', 'after', 'start ms', 'CPU ms', 'bytes a session'],
+    ['engine', 'sessions', 'MB at rest', 'under load', 'after', 'start ms', 'CPU ms', 'bytes per session'],
     lines.map((one) => [
       one.engine,
       one.sessions,

@@ -1,94 +1,94 @@
 /**
- * `node bench/simulate.ts`: what an installation of a given size needs. A sample of sessions lives through a few weeks, event by
- * event; what it does is scaled to all of them and multiplied with what one operation costs, as measured by bench/scale.ts
- * and bench/run.ts. With --write the tables of docs/scale.md are made anew.
+ * `node bench/simulate.ts`: estimates the resources that an installation of a given size needs. Simulates the events of some users
+ * over a few weeks, scales them to all users, and multiplies them with the cost of each operation as measured by bench/scale.ts
+ * and bench/run.ts. With --write, updates the table of docs/scale.md.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { constants, deflateSync } from 'node:zlib'
 import { table } from '../src/cli/output.ts'
 
-/** What one operation costs on PostgreSQL. Change it to what your machines measure. */
+/** Cost of one operation on PostgreSQL. Replace the values with measurements of your machines. */
 export const COSTS = {
-  /** Processor milliseconds of a node: bench/run.ts, bench/scale.ts. Without the password's hash, which is beside it. */
+  /** Processor milliseconds of a node, from bench/run.ts and bench/scale.ts. A sign-in is without argon2, which is listed separately. */
   token_ms: 0.35,
   refresh_ms: 0.75,
   sign_in_ms: 5.7,
   argon2_ms: 17.2,
-  /** Processor milliseconds of PostgreSQL, and bytes of its log: bench/scale.ts. */
+  /** Processor milliseconds of PostgreSQL and bytes in its WAL, from bench/scale.ts. */
   refresh_store_ms: 0.37,
   refresh_log_bytes: 550,
-  /** Not measured: a sign-in writes the sign-in, the code, the session and the throttle, four refreshes' worth. */
+  /** Not measured. A sign-in writes a user session, a code, a client session and a rate limit: as much as four refreshes. */
   sign_in_store_ms: 1.5,
   sign_in_log_bytes: 4000,
   sign_in_commits: 4,
-  /** On disk with indexes, and a tenth of its person: bench/scale.ts. An update leaves the old row until the vacuum. */
+  /** Bytes on disk with indexes and a tenth of a user, from bench/scale.ts. An update keeps the old row until the next vacuum. */
   session_bytes: 400,
-  /** Not measured. */
+  /** Bytes on disk. Not measured. */
   user_bytes: 400,
-  /** How full cores may be at the peak: a choice. */
+  /** Share of the cores that may be in use at the peak. Chosen, not measured. */
   utilisation: 0.6,
 }
 export type Costs = typeof COSTS
 
-/** How people and services use it. */
+/** How users and services behave. */
 export const USAGE = {
-  /** Live sessions a person: applications on devices. */
+  /** Active sessions per user: one per application and device. */
   sessions_per_user: 2,
-  /** Of a session: times a day its application is opened, and for how long. */
+  /** How often per day the application of a session is opened, and for how long. */
   uses_per_day: 2,
   use_minutes: 20,
   access_ttl_s: 600,
   idle_ttl_days: 7,
   absolute_ttl_days: 30,
-  /** Ended sessions are remembered for a day. */
-  memory_days: 1,
-  /** Share of sessions that are signed out of before their time, over their whole life. */
+  /** How long an ended session is kept. */
+  retention_days: 1,
+  /** Share of sessions that the user signs out of before they expire. */
   sign_out_share: 0.2,
-  /** Service processes for a thousand people, at least three; each asks for a token once an access token's lifetime. */
+  /** Service processes per thousand users, at least three. Each requests one token per lifetime of an access token. */
   services_per_thousand: 0.1,
-  /** Verifying processes fetch the JWKS and each status list as often as the headers say. */
+  /** Verifiers fetch the JWKS and each status list as often as these allow. */
   jwks_max_age_s: 300,
   status_ttl_s: 10,
 }
 export type Usage = typeof USAGE
 
-/** A list has this many places, a bit each; sessions are given consecutive ones in turn. */
+/** Indices per status list, one bit each. Sessions get consecutive indices. */
 const LIST_SIZE = 2 ** 20
 const DAY = 86_400
 const HOUR = 3600
-const SAMPLE = 1500
+const SAMPLE_USERS = 1500
 const DAYS = 45
-/** The first month only fills the store. */
+/** The first month fills the store and is not measured. */
 const WARM_DAYS = 31
 
-export interface Sample {
-  /** Of one live session, a second: over the whole time, and in the busiest hour of the day. */
+export interface Simulation {
+  /** Events per second for each active session: on average, and in the busiest hour of the day. */
   readonly refreshes: number
   readonly refreshesAtPeak: number
   readonly signIns: number
   readonly signInsAtPeak: number
-  /** Rows for each live session, those included that are only remembered. */
+  /** Session rows per active session, including those of ended sessions. */
   readonly rows: number
-  /** Places in status lists that are kept for each live session. */
-  readonly places: number
-  /** Of these, taken back. */
-  readonly takenBack: number
-  /** What began and did not end is still there. */
-  readonly begun: number
-  readonly forgotten: number
-  readonly left: number
+  /** Status indices in use per active session. */
+  readonly statusIndices: number
+  /** How many of these indices are revoked. */
+  readonly revoked: number
+  /** Counts of sessions: started = deleted + remaining. */
+  readonly started: number
+  readonly deleted: number
+  readonly remaining: number
 }
 
 interface Session {
-  readonly born: number
-  readonly dies: number
+  readonly startedAt: number
+  readonly expiresAt: number
   readonly signedOutAt: number
   lastUse: number
 }
 
-/** Numbers that look random and are the same each time (mulberry32). */
-function numbers(seed: number): () => number {
+/** A reproducible random number generator (mulberry32). */
+function createRandom(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0
@@ -98,74 +98,74 @@ function numbers(seed: number): () => number {
   }
 }
 
-/** How many times as much as on average at this second of the day: quiet at four, busiest at sixteen o'clock. */
-const daytime = (second: number): number => 1 - 0.9 * Math.cos(((second / HOUR - 4) / 24) * 2 * Math.PI)
+/** Activity at this second of the day, relative to the average: lowest at 4:00, highest at 16:00. */
+const activityAt = (second: number): number => 1 - 0.9 * Math.cos(((second / HOUR - 4) / 24) * 2 * Math.PI)
 
-/** People who each always have one session: when it ends, they sign in again at their next use. */
-export function simulateSample(usage: Usage, people = SAMPLE, seed = 1): Sample {
-  const random = numbers(seed)
+/** Simulates users with one session each. A user whose session has ended signs in again at the next use. */
+export function simulate(usage: Usage, userCount = SAMPLE_USERS, seed = 1): Simulation {
+  const random = createRandom(seed)
   const hours = { refreshes: new Array<number>(24).fill(0), signIns: new Array<number>(24).fill(0) }
-  const totals = { refreshes: 0, signIns: 0, begun: 0, forgotten: 0, left: 0 }
-  /** Moments at which somebody's row appears, or goes. */
+  const totals = { refreshes: 0, signIns: 0, started: 0, deleted: 0, remaining: 0 }
+  /** Seconds, summed over all sessions in the measured time. */
   let rows = 0
   let live = 0
-  let takenBack = 0
+  let revoked = 0
   const seconds = DAYS * DAY
-  const counted = (at: number) => at >= WARM_DAYS * DAY && at < seconds
-  /** Seconds of the counted time in which something was there. */
+  const isMeasured = (at: number) => at >= WARM_DAYS * DAY && at < seconds
+  /** Seconds of this interval that are in the measured time. */
   const overlap = (from: number, to: number) =>
     Math.max(0, Math.min(to, seconds) - Math.max(from, WARM_DAYS * DAY))
 
-  for (let person = 0; person < people; person += 1) {
+  for (let user = 0; user < userCount; user += 1) {
     let session: Session | undefined
     let at = random() * DAY
     const end = (ended: Session, when: number) => {
-      const goes = when + usage.memory_days * DAY
-      live += overlap(ended.born, when)
-      rows += overlap(ended.born, goes)
-      if (when === ended.signedOutAt) takenBack += overlap(when, ended.dies)
-      if (goes < seconds) totals.forgotten += 1
-      else totals.left += 1
+      const deletedAt = when + usage.retention_days * DAY
+      live += overlap(ended.startedAt, when)
+      rows += overlap(ended.startedAt, deletedAt)
+      if (when === ended.signedOutAt) revoked += overlap(when, ended.expiresAt)
+      if (deletedAt < seconds) totals.deleted += 1
+      else totals.remaining += 1
     }
     for (;;) {
       at += nextUse(at)
       if (session) {
         const idle = session.lastUse + usage.idle_ttl_days * DAY
-        const over = Math.min(session.dies, session.signedOutAt, idle)
-        if (at >= over) {
-          end(session, over)
+        const endsAt = Math.min(session.expiresAt, session.signedOutAt, idle)
+        if (at >= endsAt) {
+          end(session, endsAt)
           session = undefined
         }
       }
       if (at >= seconds) break
       if (!session) {
-        const dies = at + usage.absolute_ttl_days * DAY
-        const early = random() < usage.sign_out_share
+        const expiresAt = at + usage.absolute_ttl_days * DAY
+        const signsOut = random() < usage.sign_out_share
         session = {
-          born: at,
-          dies,
-          signedOutAt: early ? at + random() * usage.absolute_ttl_days * DAY : Number.POSITIVE_INFINITY,
+          startedAt: at,
+          expiresAt,
+          signedOutAt: signsOut ? at + random() * usage.absolute_ttl_days * DAY : Number.POSITIVE_INFINITY,
           lastUse: at,
         }
-        totals.begun += 1
-        if (counted(at)) count('signIns', at)
+        totals.started += 1
+        if (isMeasured(at)) count('signIns', at)
       }
-      // Each use begins with an access token that has expired, and renews it until the application is closed.
+      // At each use the access token has expired. It is renewed until the application is closed.
       const renewals = 1 + Math.floor((usage.use_minutes * 60) / usage.access_ttl_s)
       for (let i = 0; i < renewals; i += 1) {
         const when = at + i * usage.access_ttl_s
-        if (when >= Math.min(session.dies, session.signedOutAt)) break
+        if (when >= Math.min(session.expiresAt, session.signedOutAt)) break
         session.lastUse = when
-        if (counted(when)) count('refreshes', when)
+        if (isMeasured(when)) count('refreshes', when)
       }
     }
     if (session) {
       const idle = session.lastUse + usage.idle_ttl_days * DAY
-      end(session, Math.min(session.dies, session.signedOutAt, idle, seconds))
+      end(session, Math.min(session.expiresAt, session.signedOutAt, idle, seconds))
     }
   }
 
-  // An hour of the day comes once a day.
+  // Each hour of the day is 1/24 of the measured time.
   const busiestHour = (counts: readonly number[]) => (Math.max(...counts) * 24) / live
   return {
     refreshes: totals.refreshes / live,
@@ -173,11 +173,11 @@ export function simulateSample(usage: Usage, people = SAMPLE, seed = 1): Sample 
     signIns: totals.signIns / live,
     signInsAtPeak: busiestHour(hours.signIns),
     rows: rows / live,
-    places: (totals.signIns / live) * usage.absolute_ttl_days * DAY,
-    takenBack: takenBack / live,
-    begun: totals.begun,
-    forgotten: totals.forgotten,
-    left: totals.left,
+    statusIndices: (totals.signIns / live) * usage.absolute_ttl_days * DAY,
+    revoked: revoked / live,
+    started: totals.started,
+    deleted: totals.deleted,
+    remaining: totals.remaining,
   }
 
   function count(what: keyof typeof hours, at: number): void {
@@ -186,12 +186,12 @@ export function simulateSample(usage: Usage, people = SAMPLE, seed = 1): Sample 
     hours[what][slot] = (hours[what][slot] ?? 0) + 1
   }
 
-  /** Thinning: as often as at the busiest moment, and then left out as often as the hour asks. */
+  /** Thinning of a Poisson process: draws events at the highest rate, and rejects some according to the time of day. */
   function nextUse(from: number): number {
     const busiest = (usage.uses_per_day * 1.9) / DAY
     let at = from
     do at -= Math.log(1 - random()) / busiest
-    while (random() > daytime(at % DAY) / 1.9)
+    while (random() > activityAt(at % DAY) / 1.9)
     return at - from
   }
 }
@@ -199,12 +199,12 @@ export function simulateSample(usage: Usage, people = SAMPLE, seed = 1): Sample 
 export interface Needs {
   readonly users: number
   readonly sessions: number
-  /** A second, on average and in the busiest hour. */
+  /** Events per second, on average and in the busiest hour. */
   readonly refreshes: number
   readonly refreshes_peak: number
   readonly sign_ins_peak: number
   readonly service_tokens: number
-  /** Processors, in the busiest hour. */
+  /** Processor cores in the busiest hour. */
   readonly node_cores: number
   readonly argon2_cores: number
   readonly store_cores: number
@@ -213,37 +213,42 @@ export interface Needs {
   readonly rows: number
   readonly disk_gb: number
   readonly lists: number
-  /** Of one list as it is served. */
+  /** Size of one status list as served. */
   readonly list_kb: number
-  /** Of one verifier that meets the tokens of everybody. */
+  /** Traffic to a verifier that reads all status lists. */
   readonly lists_mb_s: number
-  /** All verifiers together. */
   readonly verifiers: number
+  /** Requests of all verifiers together. */
   readonly jwks_per_s: number
 }
 
-export function needs(users: number, sample: Sample, usage: Usage = USAGE, costs: Costs = COSTS): Needs {
+export function needs(
+  users: number,
+  simulation: Simulation,
+  usage: Usage = USAGE,
+  costs: Costs = COSTS,
+): Needs {
   const sessions = users * usage.sessions_per_user
-  const refreshes = sessions * sample.refreshesAtPeak
-  const signIns = sessions * sample.signInsAtPeak
+  const refreshes = sessions * simulation.refreshesAtPeak
+  const signIns = sessions * simulation.signInsAtPeak
   const verifiers = Math.max(3, Math.ceil((users / 1000) * usage.services_per_thousand))
   const tokens = verifiers / usage.access_ttl_s
-  const busy = (milliseconds: number) => milliseconds / 1000 / costs.utilisation
-  const rows = sessions * sample.rows
-  const lists = Math.ceil((sessions * sample.places) / LIST_SIZE)
-  const listKb = listBytes(sample.takenBack / sample.places) / 1000
-  const argon2 = busy(signIns * costs.argon2_ms)
+  const cores = (milliseconds: number) => milliseconds / 1000 / costs.utilisation
+  const rows = sessions * simulation.rows
+  const lists = Math.ceil((sessions * simulation.statusIndices) / LIST_SIZE)
+  const listKb = listBytes(simulation.revoked / simulation.statusIndices) / 1000
+  const argon2 = cores(signIns * costs.argon2_ms)
   return {
     users,
     sessions,
-    refreshes: sessions * sample.refreshes,
+    refreshes: sessions * simulation.refreshes,
     refreshes_peak: refreshes,
     sign_ins_peak: signIns,
     service_tokens: tokens,
     node_cores:
-      argon2 + busy(refreshes * costs.refresh_ms + signIns * costs.sign_in_ms + tokens * costs.token_ms),
+      argon2 + cores(refreshes * costs.refresh_ms + signIns * costs.sign_in_ms + tokens * costs.token_ms),
     argon2_cores: argon2,
-    store_cores: busy(refreshes * costs.refresh_store_ms + signIns * costs.sign_in_store_ms),
+    store_cores: cores(refreshes * costs.refresh_store_ms + signIns * costs.sign_in_store_ms),
     commits_peak: refreshes + signIns * costs.sign_in_commits,
     log_mb_peak: (refreshes * costs.refresh_log_bytes + signIns * costs.sign_in_log_bytes) / 1e6,
     rows,
@@ -256,9 +261,9 @@ export function needs(users: number, sample: Sample, usage: Usage = USAGE, costs
   }
 }
 
-/** As served: compressed as the publisher does it, and in base64url. */
+/** Size of a status list as served: compressed like the server does it, and in base64url. */
 function listBytes(share: number): number {
-  const random = numbers(2)
+  const random = createRandom(2)
   const bits = new Uint8Array(LIST_SIZE / 8)
   for (let i = 0; i < LIST_SIZE; i += 1)
     if (random() < share) bits[i >> 3] = (bits[i >> 3] ?? 0) | (1 << (i & 7))
@@ -267,49 +272,49 @@ function listBytes(share: number): number {
 
 export const SIZES = [1000, 100_000, 1_000_000, 10_000_000, 100_000_000]
 
-/** Two figures are all that can be believed. */
-function figure(value: number): string {
+/** Rounds to two digits, because the estimate is not more precise. */
+function formatNumber(value: number): string {
   if (value >= 100) return Number(value.toPrecision(2)).toLocaleString('en-US')
   return value >= 0.095 ? String(Number(value.toPrecision(2))) : '< 0.1'
 }
 
-const ROWS: readonly (readonly [string, (one: Needs) => string])[] = [
-  ['live sessions', (one) => figure(one.sessions)],
-  ['refreshes a second, mean', (one) => figure(one.refreshes)],
-  ['refreshes a second, busiest hour', (one) => figure(one.refreshes_peak)],
-  ['sign-ins a second, busiest hour', (one) => figure(one.sign_ins_peak)],
-  ['node cores', (one) => figure(one.node_cores)],
-  ['of these for argon2', (one) => figure(one.argon2_cores)],
-  ['PostgreSQL cores', (one) => figure(one.store_cores)],
-  ['commits a second', (one) => figure(one.commits_peak)],
-  ['WAL, MB a second', (one) => figure(one.log_mb_peak)],
-  ['session rows', (one) => figure(one.rows)],
-  ['sessions and users on disk, GB', (one) => figure(one.disk_gb)],
-  ['status lists of sessions', (one) => figure(one.lists)],
-  ['one list as served, kB', (one) => figure(one.list_kb)],
-  ['all lists to one verifier, MB a second', (one) => figure(one.lists_mb_s)],
-  ['verifying processes', (one) => figure(one.verifiers)],
-  ['JWKS requests a second, all of them', (one) => figure(one.jwks_per_s)],
+const TABLE_ROWS: readonly (readonly [string, (needs: Needs) => string])[] = [
+  ['active sessions', (needs) => formatNumber(needs.sessions)],
+  ['refreshes per second, mean', (needs) => formatNumber(needs.refreshes)],
+  ['refreshes per second, busiest hour', (needs) => formatNumber(needs.refreshes_peak)],
+  ['sign-ins per second, busiest hour', (needs) => formatNumber(needs.sign_ins_peak)],
+  ['node cores', (needs) => formatNumber(needs.node_cores)],
+  ['of which argon2', (needs) => formatNumber(needs.argon2_cores)],
+  ['PostgreSQL cores', (needs) => formatNumber(needs.store_cores)],
+  ['commits per second', (needs) => formatNumber(needs.commits_peak)],
+  ['WAL, MB per second', (needs) => formatNumber(needs.log_mb_peak)],
+  ['session rows', (needs) => formatNumber(needs.rows)],
+  ['sessions and users on disk, GB', (needs) => formatNumber(needs.disk_gb)],
+  ['status lists for sessions', (needs) => formatNumber(needs.lists)],
+  ['one list as served, kB', (needs) => formatNumber(needs.list_kb)],
+  ['all lists to one verifier, MB per second', (needs) => formatNumber(needs.lists_mb_s)],
+  ['verifiers (processes)', (needs) => formatNumber(needs.verifiers)],
+  ['JWKS requests per second, all verifiers', (needs) => formatNumber(needs.jwks_per_s)],
 ]
 
-export function columns(sample: Sample): readonly (readonly string[])[] {
-  const all = SIZES.map((users) => needs(users, sample))
-  return ROWS.map(([name, show]) => [name, ...all.map(show)])
+export function columns(simulation: Simulation): readonly (readonly string[])[] {
+  const all = SIZES.map((users) => needs(users, simulation))
+  return TABLE_ROWS.map(([name, show]) => [name, ...all.map(show)])
 }
 
-export const HEADS = ['users', ...SIZES.map((users) => users.toLocaleString('en-US'))]
+export const HEADERS = ['users', ...SIZES.map((users) => users.toLocaleString('en-US'))]
 
 const BEGIN = '<!-- node bench/simulate.ts --write: begin -->'
 const END = '<!-- end -->'
 
-/** The page with the tables made anew. */
-export function rewrite(page: string, sample: Sample): string {
+/** Returns the page with an updated table. */
+export function rewrite(page: string, simulation: Simulation): string {
   const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
-  const made = [row(HEADS), row(HEADS.map(() => '---')), ...columns(sample).map(row)].join('\n')
+  const newTable = [row(HEADERS), row(HEADERS.map(() => '---')), ...columns(simulation).map(row)].join('\n')
   const [before, rest] = page.split(BEGIN)
   const after = rest?.split(END)[1]
-  if (after === undefined) throw new Error(`docs/scale.md has lost its marks`)
-  return `${before}${BEGIN}\n${made}\n${END}${after}`
+  if (after === undefined) throw new Error('docs/scale.md has no markers for the table')
+  return `${before}${BEGIN}\n${newTable}\n${END}${after}`
 }
 
 export const PAGE = new URL('../docs/scale.md', import.meta.url)
@@ -318,11 +323,11 @@ if (import.meta.main) {
   const { values } = parseArgs({
     options: { write: { type: 'boolean', default: false }, json: { type: 'boolean', default: false } },
   })
-  const sample = simulateSample(USAGE)
-  if (values.write) writeFileSync(PAGE, rewrite(readFileSync(PAGE, 'utf8'), sample))
+  const simulation = simulate(USAGE)
+  if (values.write) writeFileSync(PAGE, rewrite(readFileSync(PAGE, 'utf8'), simulation))
   if (values.json)
     process.stdout.write(
-      `${JSON.stringify({ usage: USAGE, costs: COSTS, sample, needs: SIZES.map((users) => needs(users, sample)) })}\n`,
+      `${JSON.stringify({ usage: USAGE, costs: COSTS, simulation, needs: SIZES.map((users) => needs(users, simulation)) })}\n`,
     )
-  else process.stdout.write(table(HEADS, columns(sample)))
+  else process.stdout.write(table(HEADERS, columns(simulation)))
 }

@@ -1,6 +1,6 @@
 /**
- * What is measured: a token server in a process of its own, and what every one of them has in common. The
- * request, the claims and the key size are the same for all, so that only the servers differ.
+ * A subject is a token server in a separate process. The request, the claims and the key size are the same for all subjects,
+ * so that only the servers differ.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,31 +10,31 @@ export const SCOPE = 'orders:read'
 export const CLIENT_ID = 'bench'
 export const LIFETIME = 600
 export const RSA_BITS = 2048
-/** Nothing listens there: the person's browser stops on the way to it. */
+/** Nothing listens at this address; the simulated browser stops before it. */
 export const CALLBACK = 'https://client.example/cb'
-/** User names are `bench-0` to `bench-31`, with one password. */
-export const PEOPLE = 32
+/** The usernames are `bench-0` to `bench-31`; all have the same password. */
+export const USER_COUNT = 32
 export const PASSWORD = 'bench bench bench'
-/** What gives them the scope. */
+/** Role that grants the scope to the users. */
 export const ROLE = 'reader'
 
 export interface Subject {
   readonly name: string
-  /** One line for the reader of the table. */
-  readonly what: string
+  /** One line below the table. */
+  readonly description: string
   readonly tokenUrl: string
   readonly jwksUrl: string
   readonly issuer: string
   readonly secret: string
   readonly pid: number
-  /** As many fresh refresh tokens, each of a session of its own; absent where there are none. */
+  /** Creates refresh tokens of `count` different sessions; absent if the server issues none. */
   readonly refreshTokens?: (count: number) => Promise<string[]>
-  /** Absent where nobody can sign in. */
+  /** Absent if the server has no sign-in. */
   readonly authorizeUrl?: string
   stop(): Promise<void>
 }
 
-/** What a server program under bench/servers says as soon as it listens. */
+/** Message of a program under bench/servers when it is listening. */
 export interface Ready {
   readonly issuer: string
   readonly tokenUrl: string
@@ -43,20 +43,20 @@ export interface Ready {
   readonly authorizeUrl?: string
 }
 
-/** Starts one of the programs beside this file and waits until it listens. */
+/** Starts a program of bench/servers and waits until it is listening. */
 export async function startProgram(file: string): Promise<{ child: ChildProcess; ready: Ready }> {
   const child = spawn(process.execPath, [new URL(`servers/${file}`, import.meta.url).pathname], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     env: { ...process.env, NODE_ENV: 'production' },
   })
-  const [ready] = await Promise.race([once(child, 'message'), failure(child, file)])
+  const [ready] = await Promise.race([once(child, 'message'), rejectOnExit(child, file)])
   return { child, ready: ready as Ready }
 }
 
-/** Rejects if the process ends before it was of use. */
-export async function failure(child: ChildProcess, name: string): Promise<never> {
+/** Rejects when the process exits. */
+export async function rejectOnExit(child: ChildProcess, name: string): Promise<never> {
   const [code, signal] = await once(child, 'exit')
-  throw new Error(`${name} ended before it served anything (${signal ?? `exit ${code}`})`)
+  throw new Error(`${name} exited before it was ready (${signal ?? `exit ${code}`})`)
 }
 
 export async function stop(child: ChildProcess): Promise<void> {
@@ -66,6 +66,6 @@ export async function stop(child: ChildProcess): Promise<void> {
   await ended
 }
 
-/** RFC 6749 §2.3.1; nothing here needs form-encoding. */
+/** RFC 6749 §2.3.1. The values need no form-encoding. */
 export const basic = (secret: string): string =>
   `Basic ${Buffer.from(`${CLIENT_ID}:${secret}`).toString('base64')}`

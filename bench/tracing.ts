@@ -1,4 +1,4 @@
-/** `node bench/tracing.ts`: what traces cost: processor time of a token, by a server with them beside one without. */
+/** `node bench/tracing.ts`: processor time per token of servers with and without tracing. */
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -11,7 +11,7 @@ import { basic, SCOPE, type Subject } from './subject.ts'
 
 const ROUNDS = 9
 const REQUESTS = 1000
-const AT_ONCE = 16
+const CONCURRENCY = 16
 
 const root = resolve(import.meta.dirname, '..')
 const folder = mkdtempSync(join(tmpdir(), 'keyturn-bench-'))
@@ -31,48 +31,48 @@ const start = (name: string, settings: Record<string, string>) =>
   startKeyturn(name, root, join(folder, name), { settings })
 const subjects = [
   await start('none', {}),
-  await start('again-none', {}),
+  await start('none-again', {}),
   await start('every', traced),
   await start('tenth', tenth),
 ]
 
 async function requests({ tokenUrl, secret }: Subject, count: number): Promise<void> {
-  let left = count
-  const one = async () => {
-    for (; left > 0; ) {
-      left -= 1
-      const answer = await fetch(tokenUrl, {
+  let remaining = count
+  const sendRequests = async () => {
+    for (; remaining > 0; ) {
+      remaining -= 1
+      const response = await fetch(tokenUrl, {
         method: 'POST',
         headers: { authorization: basic(secret) },
         body: new URLSearchParams({ grant_type: 'client_credentials', scope: SCOPE }),
       })
-      if (answer.status !== 200) throw new Error(await answer.text())
-      await answer.arrayBuffer()
+      if (response.status !== 200) throw new Error(await response.text())
+      await response.arrayBuffer()
     }
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, one))
+  await Promise.all(Array.from({ length: CONCURRENCY }, sendRequests))
 }
 
-/** Microseconds of processor time for one. */
-async function cost(subject: Subject): Promise<number> {
+/** Processor time per token in microseconds. */
+async function measureCost(subject: Subject): Promise<number> {
   const before = cpuSeconds(subject.pid ?? 0) ?? Number.NaN
   await requests(subject, REQUESTS)
   return (((cpuSeconds(subject.pid ?? 0) ?? Number.NaN) - before) / REQUESTS) * 1e6
 }
 
-/** What others on the machine do can only add to it. */
-const least = (values: readonly number[]) => Math.min(...values)
+/** Other processes can only increase the cost, so the lowest value is the most accurate. */
+const minimum = (values: readonly number[]) => Math.min(...values)
 
 try {
   for (const subject of subjects) await requests(subject, 1000)
   const costs = subjects.map((): number[] => [])
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const [i, subject] of subjects.entries()) costs[i]?.push(await cost(subject))
+    for (const [i, subject] of subjects.entries()) costs[i]?.push(await measureCost(subject))
   }
-  const plain = least(costs[0] ?? [])
+  const baseline = minimum(costs[0] ?? [])
   for (const [i, { name }] of subjects.entries()) {
-    const mine = least(costs[i] ?? [])
-    process.stdout.write(`${name}: ${mine.toFixed(0)} µs, ratio ${(mine / plain).toFixed(2)}\n`)
+    const own = minimum(costs[i] ?? [])
+    process.stdout.write(`${name}: ${own.toFixed(0)} µs, ratio ${(own / baseline).toFixed(2)}\n`)
   }
   process.stdout.write(`${bytes} bytes to the collector\n`)
 } finally {

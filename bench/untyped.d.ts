@@ -1,4 +1,4 @@
-/** The part of oidc-provider, which ships no types, that the benchmark uses. */
+/** Types for the part of oidc-provider that the benchmark uses; the package has no types. */
 declare module 'oidc-provider' {
   import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 

@@ -1,7 +1,7 @@
 /**
- * `node bench/verify.ts`: verifications per second, of tokens not seen before and of tokens seen before, beside bare
- * node:crypto, jose and fast-jwt. Each verifier is a process of its own, and the rounds take turns, so that a
- * machine that slows down slows all of them. Every verdict is looked at.
+ * `node bench/verify.ts`: verifications per second, with and without a cache of verified tokens, compared with node:crypto, jose
+ * and fast-jwt. Each verifier is a separate process. They take turns in each round, so that a slower machine affects all of them.
+ * Every result is checked.
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,45 +9,45 @@ import { availableParallelism, cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { table } from '../src/cli/output.ts'
 import { median } from './report.ts'
-import type { Go, Took } from './verifiers/run.ts'
+import type { VerifyCommand, VerifyResult } from './verifiers/run.ts'
 import { SUBJECTS, type SubjectName } from './verifiers/subjects.ts'
 
-/** Many short rounds: a machine has other things to do now and then, and a ratio is of neighbours in time. */
+/** Many short rounds, because other processes disturb some of them, and ratios compare rounds next to each other in time. */
 const ROUNDS = 31
 const SECONDS = 0.25
 
 const HELP = `node bench/verify.ts [options]
 
-  --rounds <n>      rounds of each verifier, in turn (${ROUNDS})
+  --rounds <n>      rounds per verifier, in turn (${ROUNDS})
   --seconds <n>     length of a round (${SECONDS})
-  --json            one JSON document on stdout
+  --json            print one JSON document
 `
 
-/** What each is compared with, and what the project aims at. */
-const AIMS = [
-  { subject: 'keyturn', beside: 'crypto', least: 0.85 },
-  { subject: 'keyturn-cached', beside: 'fast-jwt-cached', least: 1.2 },
-] as const satisfies readonly { subject: SubjectName; beside: SubjectName; least: number }[]
+/** The ratios that the project aims at. */
+const TARGETS = [
+  { subject: 'keyturn', comparedWith: 'crypto', minimum: 0.85 },
+  { subject: 'keyturn-cached', comparedWith: 'fast-jwt-cached', minimum: 1.2 },
+] as const satisfies readonly { subject: SubjectName; comparedWith: SubjectName; minimum: number }[]
 
 export interface VerifyReport {
   readonly lines: readonly {
     name: string
-    what: string
+    description: string
     median: number
     min: number
     max: number
     us: number
   }[]
-  readonly aims: readonly {
+  readonly targets: readonly {
     subject: string
-    beside: string
+    comparedWith: string
     ratio: number
-    least: number
+    minimum: number
     reached: boolean
   }[]
 }
 
-/** Rounds in turn; a ratio is the median of the rounds' ratios, so that only neighbours in time are compared. */
+/** A ratio is the median of the ratios per round, because only rounds next to each other in time are comparable. */
 export async function benchVerify({
   rounds = ROUNDS,
   seconds = SECONDS,
@@ -66,7 +66,7 @@ export async function benchVerify({
         stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       })
       children.set(name, child)
-      await answer(child, name)
+      await nextResult(child, name)
       await round(child, name, seconds)
     }
     for (let i = 1; i <= rounds; i += 1) {
@@ -83,34 +83,34 @@ export async function benchVerify({
 }
 
 async function round(child: ChildProcess, name: string, seconds: number): Promise<number> {
-  child.send({ milliseconds: seconds * 1000 } satisfies Go)
-  const { verified, milliseconds } = await answer(child, name)
+  child.send({ milliseconds: seconds * 1000 } satisfies VerifyCommand)
+  const { verified, milliseconds } = await nextResult(child, name)
   return (verified * 1000) / milliseconds
 }
 
-async function answer(child: ChildProcess, name: string): Promise<Took> {
+async function nextResult(child: ChildProcess, name: string): Promise<VerifyResult> {
   const failed = once(child, 'exit').then(([code]) => {
     throw new Error(`${name} ended (exit ${code})`)
   })
-  const [took] = await Promise.race([once(child, 'message'), failed])
+  const [result] = await Promise.race([once(child, 'message'), failed])
   failed.catch(() => {})
-  return took as Took
+  return result as VerifyResult
 }
 
 function report(rates: ReadonlyMap<SubjectName, readonly number[]>): VerifyReport {
-  const of = (name: SubjectName) => rates.get(name) ?? []
+  const ratesOf = (name: SubjectName) => rates.get(name) ?? []
   return {
     lines: [...rates].map(([name, all]) => ({
       name,
-      what: SUBJECTS[name].what,
+      description: SUBJECTS[name].description,
       median: Math.round(median(all)),
       min: Math.round(Math.min(...all)),
       max: Math.round(Math.max(...all)),
       us: Number((1e6 / median(all)).toFixed(2)),
     })),
-    aims: AIMS.map(({ subject, beside, least }) => {
-      const ratio = median(of(subject).map((rate, i) => rate / (of(beside)[i] ?? Number.NaN)))
-      return { subject, beside, ratio: Number(ratio.toFixed(3)), least, reached: ratio >= least }
+    targets: TARGETS.map(({ subject, comparedWith, minimum }) => {
+      const ratio = median(ratesOf(subject).map((rate, i) => rate / (ratesOf(comparedWith)[i] ?? Number.NaN)))
+      return { subject, comparedWith, ratio: Number(ratio.toFixed(3)), minimum, reached: ratio >= minimum }
     }),
   }
 }
@@ -126,7 +126,7 @@ async function main(): Promise<void> {
   })
   if (options.help) return void process.stdout.write(HELP)
   const [rounds, seconds] = [Number(options.rounds), Number(options.seconds)]
-  if (!(rounds >= 1 && seconds > 0)) throw new Error('--rounds and --seconds must be above 0')
+  if (!(rounds >= 1 && seconds > 0)) throw new Error('--rounds and --seconds must be positive')
   const progress = (line: string): void => {
     if (!options.json) process.stderr.write(`${line}\n`)
   }
@@ -137,12 +137,18 @@ async function main(): Promise<void> {
   )
 }
 
-export function asTable({ lines, aims }: VerifyReport): string {
+export function asTable({ lines, targets }: VerifyReport): string {
   const columns = ['verifier', 'per second, median', 'min – max', 'µs each', '']
-  const rows = lines.map((line) => [line.name, line.median, `${line.min} – ${line.max}`, line.us, line.what])
-  const verdicts = aims.map(
-    ({ subject, beside, ratio, least, reached }) =>
-      `${subject} is × ${ratio.toFixed(2)} of ${beside} (aim: ${least}, ${reached ? 'reached' : 'not reached'})`,
+  const rows = lines.map((line) => [
+    line.name,
+    line.median,
+    `${line.min} – ${line.max}`,
+    line.us,
+    line.description,
+  ])
+  const verdicts = targets.map(
+    ({ subject, comparedWith, ratio, minimum, reached }) =>
+      `${subject} is × ${ratio.toFixed(2)} of ${comparedWith} (target: ${minimum}, ${reached ? 'reached' : 'not reached'})`,
   )
   return `${table(columns, rows)}\n${verdicts.join('\n')}\n`
 }

@@ -1,6 +1,6 @@
 /**
- * The floor: a Fastify route that signs the same claims with jose and does nothing else. It reads neither the
- * body nor the credentials, and keeps no log. Started by bench/run.ts.
+ * The lower bound: a Fastify route that only signs the same claims with jose. It ignores the body and the credentials, and writes
+ * no log. Started by bench/run.ts.
  */
 import { randomUUID } from 'node:crypto'
 import Fastify from 'fastify'

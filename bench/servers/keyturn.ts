@@ -1,4 +1,4 @@
-/** Keyturn as it is run: `keyturn serve` with its defaults, SQLite on disk, the log in a file. */
+/** Keyturn as in production: `keyturn serve` with its defaults, SQLite on disk, the log in a file. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, openSync } from 'node:fs'
@@ -19,24 +19,24 @@ import {
   basic,
   CALLBACK,
   CLIENT_ID,
-  failure,
   PASSWORD,
-  PEOPLE,
   ROLE,
   RSA_BITS,
+  rejectOnExit,
   SCOPE,
   type Subject,
   stop,
+  USER_COUNT,
 } from '../subject.ts'
 
 export interface KeyturnOptions {
-  /** Besides those that make it a server of its own. */
+  /** Added to the settings for the port, the database and the keys folder. */
   readonly settings?: Readonly<Record<string, string>>
-  /** What else is to be stored before it starts. */
+  /** Stores more data before the server starts. */
   readonly fill?: (base: Base, keys: Keys) => Promise<void>
 }
 
-/** `root`: the checkout whose server is run, so that two versions can be measured side by side. */
+/** @param root the checkout to run, so that two versions can be compared */
 export async function startKeyturn(
   name: string,
   root: string,
@@ -56,14 +56,15 @@ export async function startKeyturn(
   const tokenUrl = `${base}/oauth2/token`
   return {
     name,
-    what: 'keyturn serve: SQLite on disk (WAL, synchronous=FULL), audit line for each token, log to a file',
+    description:
+      'keyturn serve: SQLite on disk (WAL, synchronous=FULL), audit line for each token, log to a file',
     issuer,
     tokenUrl,
     authorizeUrl: `${base}/oauth2/authorize`,
     jwksUrl: `${base}/.well-known/jwks.json`,
     secret,
     pid: child.pid as number,
-    refreshTokens: (count) => signIn(tokenUrl, secret, count),
+    refreshTokens: (count) => passwordSignIns(tokenUrl, secret, count),
     stop: () => stop(child),
   }
 }
@@ -71,11 +72,11 @@ export async function startKeyturn(
 interface Serving {
   readonly child: ChildProcess
   readonly issuer: string
-  /** By number, as for all others: `localhost` would cost each connection a look-up. */
+  /** Base URL with an IP address, because resolving `localhost` would slow down each connection. */
   readonly base: string
 }
 
-/** Starts it on what is stored, and waits until it says that it serves. */
+/** Starts a server on an existing store, and waits until it is listening. */
 export async function serve(
   name: string,
   root: string,
@@ -92,12 +93,12 @@ export async function serve(
   })
   closeSync(log)
   const lines = createInterface({ input: child.stdout as Readable })
-  const [line] = await Promise.race([once(lines, 'line'), failure(child, name)])
+  const [line] = await Promise.race([once(lines, 'line'), rejectOnExit(child, name)])
   const { issuer } = JSON.parse(line as string) as { issuer: string }
   return { child, issuer, base: issuer.replace('localhost', '127.0.0.1') }
 }
 
-/** One API, one client and some people, straight through the store; the server finds them when it starts. */
+/** Stores an API, a client and users before the server starts. */
 async function seed(
   settings: Record<string, string>,
   folder: string,
@@ -119,7 +120,7 @@ async function seed(
   }
 }
 
-/** One API, one client, one role and some people. */
+/** Stores one API, one client, one role and the users. */
 export async function storeRegistry(
   { apis, clients, roles, users }: Store,
   createdAt: EpochSeconds,
@@ -140,7 +141,7 @@ export async function storeRegistry(
     }),
   )
   const passwordHash = await hashPassword(PASSWORD)
-  for (let i = 0; i < PEOPLE; i += 1) {
+  for (let i = 0; i < USER_COUNT; i += 1) {
     await users.insert({
       id: `u_${systemRandom.id()}`,
       username: `bench-${i}`,
@@ -156,10 +157,10 @@ export async function storeRegistry(
   }
 }
 
-async function signIn(tokenUrl: string, secret: string, count: number): Promise<string[]> {
+async function passwordSignIns(tokenUrl: string, secret: string, count: number): Promise<string[]> {
   const tokens: string[] = []
   for (let i = 0; i < count; i += 1) {
-    const answer = await fetch(tokenUrl, {
+    const response = await fetch(tokenUrl, {
       method: 'POST',
       headers: { authorization: basic(secret) },
       body: new URLSearchParams({
@@ -169,8 +170,9 @@ async function signIn(tokenUrl: string, secret: string, count: number): Promise<
         scope: SCOPE,
       }),
     })
-    const body = (await answer.json()) as { refresh_token?: string }
-    if (!body.refresh_token) throw new Error(`Keyturn: no sign-in: ${answer.status} ${JSON.stringify(body)}`)
+    const body = (await response.json()) as { refresh_token?: string }
+    if (!body.refresh_token)
+      throw new Error(`Keyturn: sign-in failed: ${response.status} ${JSON.stringify(body)}`)
     tokens.push(body.refresh_token)
   }
   return tokens

@@ -1,7 +1,7 @@
 /**
- * oidc-provider as its documentation sets it up for JWT access tokens of one API: its own in-memory adapter, no
- * log. Started by bench/run.ts, which also asks it for refresh tokens: it has no password grant, so sessions are
- * made with its own models. Its sign-in page is the least there can be, and checks the password as Keyturn does.
+ * oidc-provider, configured for JWT access tokens of one API as in its documentation, with its in-memory adapter and without a
+ * log. Started by bench/run.ts. It has no password grant, so refresh tokens are created with its models. Its login page is
+ * minimal and checks the password like Keyturn does.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -16,7 +16,7 @@ const accountId = 'u_benchbenchbenchbenchbenchbe'
 const { privateKey } = await generateKeyPair(alg, { modulusLength: RSA_BITS, extractable: true })
 
 const { createServer } = await import('node:http')
-const server = createServer((request, response) => answer(request, response))
+const server = createServer((request, response) => handleRequest(request, response))
 server.listen(0, '127.0.0.1')
 await new Promise((resolve) => server.once('listening', resolve))
 const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -71,7 +71,7 @@ interface Context {
   }
 }
 
-const answer: RequestListener = (request, response) => {
+const handleRequest: RequestListener = (request, response) => {
   if (!request.url?.startsWith('/interaction/')) return handle(request, response)
   if (request.method === 'GET') {
     const page = `<!doctype html><title>Sign in</title><form method="post" action="${request.url}">

@@ -1,35 +1,35 @@
-/** One verifier in a process of its own: verifies for as long as bench/verify.ts says, and says how many. */
+/** A process with one verifier. On each message of bench/verify.ts it verifies for the given time and returns the count. */
 import { SUBJECTS, type SubjectName } from './subjects.ts'
-import { makeTokens } from './tokens.ts'
+import { createTokens } from './tokens.ts'
 
-export interface Go {
+export interface VerifyCommand {
   readonly milliseconds: number
 }
 
-export interface Took {
+export interface VerifyResult {
   readonly verified: number
   readonly milliseconds: number
 }
 
-/** Between two looks at the clock. */
+/** Verifications between two reads of the clock. */
 const BATCH = 100
 
-const verify = await SUBJECTS[process.argv[2] as SubjectName].prepare(await makeTokens())
+const verify = await SUBJECTS[process.argv[2] as SubjectName].prepare(await createTokens())
 
-process.on('message', async ({ milliseconds }: Go) => {
+process.on('message', async ({ milliseconds }: VerifyCommand) => {
   const start = performance.now()
   let verified = 0
-  let passed = 0
-  while (passed < milliseconds) {
+  let elapsed = 0
+  while (elapsed < milliseconds) {
     for (let i = 0; i < BATCH; i += 1) {
       const pending = verify(verified)
-      // Only who answers with a promise is waited for: it would slow the others.
+      // Awaiting the result of a synchronous verifier would slow it down.
       if (pending instanceof Promise) await pending
       verified += 1
     }
-    passed = performance.now() - start
+    elapsed = performance.now() - start
   }
-  process.send?.({ verified, milliseconds: passed } satisfies Took)
+  process.send?.({ verified, milliseconds: elapsed } satisfies VerifyResult)
 })
 process.once('disconnect', () => process.exit())
-process.send?.({ verified: 0, milliseconds: 0 } satisfies Took)
+process.send?.({ verified: 0, milliseconds: 0 } satisfies VerifyResult)

@@ -1,29 +1,29 @@
-/** The verifiers that are compared: the same tokens, the same checks as far as each has them. */
+/** The verifiers to compare. All get the same tokens and do the same checks, as far as each supports them. */
 import { createPublicKey, verify } from 'node:crypto'
 import { createVerifier as createFastJwt } from 'fast-jwt'
 import { createLocalJWKSet, jwtVerify } from 'jose'
 import { createVerifier } from '../../packages/verify/index.ts'
 import { AUDIENCE, ISSUER, issuerFetch, type Tokens } from './tokens.ts'
 
-/** Verifies the i-th token. @throws if it is not good */
+/** Verifies the i-th token. @throws if it is invalid */
 type Verify = (index: number) => unknown
 
 interface Subject {
-  readonly what: string
+  readonly description: string
   prepare(tokens: Tokens): Verify | Promise<Verify>
 }
 
-/** Strings that lie ready, as the bytes do for node:crypto. */
-const ready =
+/** Returns existing strings, as node:crypto gets existing bytes. */
+const reuseStrings =
   ({ tokens }: Tokens) =>
   (index: number) =>
     tokens[index % tokens.length] as string
 
 /**
- * A new string each time, as a request brings one: the engine keeps the hash of a string that it has seen, and would
- * make every cache look better than it is.
+ * Creates a new string each time, as each request does. V8 stores the hash of a string with the string, so reusing strings would
+ * make every cache look faster than it is.
  */
-const fresh = ({ tokens }: Tokens) => {
+const createStrings = ({ tokens }: Tokens) => {
   const bytes = tokens.map((token) => Buffer.from(token))
   return (index: number) => (bytes[index % bytes.length] as Buffer).toString('latin1')
 }
@@ -36,7 +36,7 @@ async function keyturn(tokens: Tokens, cached: boolean): Promise<Verify> {
     ...(cached ? { statusList: { onStale: 'reject', uris: [tokens.listUri] } } : { cacheSize: 0 }),
   })
   await verifier.ready()
-  const next = cached ? fresh(tokens) : ready(tokens)
+  const next = cached ? createStrings(tokens) : reuseStrings(tokens)
   return (index) => verifier.verify(next(index))
 }
 
@@ -53,13 +53,13 @@ function fastJwt(tokens: Tokens, cache?: object): Verify {
     clockTolerance: 30_000,
     ...cache,
   })
-  const next = cache ? fresh(tokens) : ready(tokens)
+  const next = cache ? createStrings(tokens) : reuseStrings(tokens)
   return (index) => check(next(index))
 }
 
 export const SUBJECTS = {
   crypto: {
-    what: 'node:crypto alone: verify() of bytes that lie ready, nothing parsed or checked',
+    description: 'node:crypto: verify() of existing bytes, without parsing or claim checks',
     prepare(tokens) {
       const key = createPublicKey({ key: tokens.jwk, format: 'jwk' })
       const parts = tokens.tokens.map((token) => {
@@ -71,19 +71,19 @@ export const SUBJECTS = {
       })
       return (index) => {
         const { data, signature } = parts[index % parts.length] as (typeof parts)[0]
-        if (!verify('sha256', data, key, signature)) throw new Error('wrong')
+        if (!verify('sha256', data, key, signature)) throw new Error('invalid signature')
       }
     },
   },
   keyturn: {
-    what: '@keyturn/verify, no token remembered',
+    description: '@keyturn/verify without its token cache',
     prepare: (tokens) => keyturn(tokens, false),
   },
   jose: {
-    what: 'jose jwtVerify, keys held locally',
+    description: 'jose jwtVerify with a local JWKS',
     prepare(tokens) {
       const keys = createLocalJWKSet({ keys: [tokens.jwk] })
-      const next = ready(tokens)
+      const next = reuseStrings(tokens)
       return (index) =>
         jwtVerify(next(index), keys, {
           issuer: ISSUER,
@@ -95,17 +95,17 @@ export const SUBJECTS = {
         })
     },
   },
-  'fast-jwt': { what: 'fast-jwt, one key, no cache', prepare: (tokens) => fastJwt(tokens) },
+  'fast-jwt': { description: 'fast-jwt with one key, without a cache', prepare: (tokens) => fastJwt(tokens) },
   'keyturn-cached': {
-    what: '@keyturn/verify, tokens remembered; end, key and status list looked at each time',
+    description: '@keyturn/verify with its token cache; expiry, key and status list are checked each time',
     prepare: (tokens) => keyturn(tokens, true),
   },
   'fast-jwt-cached': {
-    what: 'fast-jwt with its cache',
+    description: 'fast-jwt with its cache',
     prepare: (tokens) => fastJwt(tokens, { cache: 10_000 }),
   },
   'fast-jwt-cached-plain': {
-    what: 'the same with the whole token as the key of its cache, which it advises against',
+    description: 'fast-jwt with the whole token as cache key, which its documentation advises against',
     prepare: (tokens) => fastJwt(tokens, { cache: 10_000, cacheKeyBuilder: (token: string) => token }),
   },
 } as const satisfies Record<string, Subject>

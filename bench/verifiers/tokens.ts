@@ -1,4 +1,4 @@
-/** A thousand good tokens with what Keyturn puts into them, and an issuer for them that needs no socket. */
+/** A thousand valid tokens with the claims that Keyturn issues, and an issuer that needs no network. */
 import { deflateSync } from 'node:zlib'
 import { CompactSign, exportJWK, generateKeyPair, type JWK } from 'jose'
 
@@ -10,11 +10,11 @@ export interface Tokens {
   readonly jwk: JWK & { readonly kid: string }
   readonly tokens: readonly string[]
   readonly listUri: string
-  /** Signed, nobody in it revoked. */
+  /** A signed status list without revoked tokens. */
   readonly list: string
 }
 
-export async function makeTokens(): Promise<Tokens> {
+export async function createTokens(): Promise<Tokens> {
   const alg = 'RS256'
   const { publicKey, privateKey } = await generateKeyPair(alg, { modulusLength: 2048 })
   const kid = 'k'.repeat(43)
@@ -49,7 +49,7 @@ export async function makeTokens(): Promise<Tokens> {
   }
 }
 
-/** Answers as the issuer would. */
+/** A fetch function that answers like the issuer. */
 export function issuerFetch({ jwk, list }: Tokens): typeof fetch {
   return async (url) => {
     const { pathname } = new URL(String(url))

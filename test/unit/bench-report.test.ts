@@ -5,11 +5,11 @@ import { signInTable, withHashing } from '../../bench/sign-in.ts'
 
 const round = (perSecond: number): Measurement => ({
   perSecond,
-  answers: 1,
+  responses: 1,
   p50: 1,
   p99: 2,
   cpuMicros: null,
-  elsewhere: null,
+  otherLoad: null,
 })
 
 t.test('the median of an even number of rounds is the mean of the two in the middle', async (t) => {
@@ -19,25 +19,25 @@ t.test('the median of an even number of rounds is the mean of the two in the mid
 
 t.test('ratios are computed per round, so that a slowing machine does not change them', async (t) => {
   const [fast, slow] = report('x', [
-    { name: 'fast', what: '', rounds: [300, 200, 100].map(round) },
-    { name: 'slow', what: '', rounds: [150, 100, 50].map(round) },
+    { name: 'fast', description: '', rounds: [300, 200, 100].map(round) },
+    { name: 'slow', description: '', rounds: [150, 100, 50].map(round) },
   ]).lines
   t.match(fast, { median: 200, min: 100, max: 300, ratio_to: { slow: 2 }, rounds: [300, 200, 100] })
   t.match(slow, { median: 100, ratio_to: { fast: 0.5 } })
   const table = asTable({
     scenario: 'x',
-    elsewhere: 0.4,
+    otherLoad: 0.4,
     lines: [fast, slow].filter((line) => line !== undefined),
   })
   t.match(table, /fast is × this/)
-  t.match(table, /Other work took 40 % of this machine/)
+  t.match(table, /Other processes used 40 % of this machine/)
   t.match(table, /slow +100 +50 – 150 +1 +2 +2\.00/)
 })
 
 t.test('sign-ins are reported both with and without the time spent in argon2', async (t) => {
-  const gross = report('whole sign-in', [
-    { name: 'one', what: '', rounds: [{ ...round(40), cpuMicros: 28_000 }] },
-    { name: 'two', what: '', rounds: [round(60)] },
+  const gross = report('complete sign-in', [
+    { name: 'one', description: '', rounds: [{ ...round(40), cpuMicros: 28_000 }] },
+    { name: 'two', description: '', rounds: [round(60)] },
   ])
   const hashing = [19_000, 21_000, 20_000].map((cpuMicros) => ({ perSecond: 50, cpuMicros }))
   const whole = withHashing(gross, hashing)
@@ -45,6 +45,6 @@ t.test('sign-ins are reported both with and without the time spent in argon2', a
   t.same(whole.net_cpu_us, { one: 8000, two: null }, 'null where CPU time is not known')
   t.equal(whole.lines[0]?.cpu_us, 28_000)
   const table = signInTable(whole)
-  t.match(table, /argon2 alone: 50 checks a second/)
+  t.match(table, /argon2: 50 sequential checks per second/)
   t.match(table, /without argon2: one 8000\.\n/)
 })
