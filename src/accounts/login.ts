@@ -1,9 +1,10 @@
 /** Verifies a username and a password. Must not know whether a grant or a page calls it. */
 import type { Audit, AuditFields } from '../audit/events.ts'
 import type { User, UserStore } from '../store/contracts/users.ts'
+import type { Seconds } from '../system.ts'
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import { hashPassword, verifyPassword } from './password.ts'
-import { RateLimited, type RateLimiter } from './rate-limiter.ts'
+import { LIMITS, RateLimited, type RateLimiter } from './rate-limiter.ts'
 import { normalizeUsername } from './username.ts'
 
 interface Credentials {
@@ -38,33 +39,37 @@ export function createLogin({ users, hashingLimiter, rateLimiter, audit }: Login
   return async (credentials) => {
     const { ip, requestId, clientId } = credentials
     const from = { ...(clientId === undefined ? {} : { client_id: clientId }), ip, request_id: requestId }
-    // The attempt is counted when it leaves the queue: correct passwords that wait there are not guesses. The result is written
-    // outside the limiter, so that no queued login waits for the disk.
-    const { counted, known, outcome } = await hashingLimiter.run(() => attempt(credentials, from))
+    const name = normalizeUsername(credentials.username)
+    // What is known to be refused takes no place in the queue.
+    const guess = await rateLimiter.prepare(`user:${name ?? ''}`, ip, LIMITS)
+    if ('retryAfter' in guess) throw refused(guess.retryAfter, from)
+    const origin = { kind: 'password', ip, knownLocation: guess.knownLocation } as const
+    const { known, outcome } = await hashingLimiter.run(async () => {
+      // Counted when it leaves the queue: correct passwords that wait there are not guesses.
+      const retryAfter = await guess.count()
+      if (retryAfter > 0) throw refused(retryAfter, from)
+      return attempt(name, credentials.password)
+    }, origin)
+    // The result is written outside the limiter, so that no queued login waits for the disk.
     if (!outcome.ok) {
       audit('login.failed', { ...from, ...(known ? { sub: known.id } : {}), detail: outcome.detail })
       return outcome
     }
-    await counted.succeeded()
+    await guess.succeeded()
     audit('login.succeeded', { ...from, actor: `user:${outcome.user.id}`, sub: outcome.user.id })
     return outcome
   }
 
-  async function attempt({ username, password, ip }: Credentials, from: AuditFields) {
-    const name = normalizeUsername(username)
-    const counted = await rateLimiter.attempt(`user:${name ?? ''}`, ip)
-    if (counted.retryAfter > 0) {
-      audit('login.rate_limited', from)
-      throw new RateLimited(counted.retryAfter)
-    }
+  function refused(retryAfter: Seconds, from: AuditFields): RateLimited {
+    audit('login.rate_limited', from)
+    return new RateLimited(retryAfter)
+  }
+
+  async function attempt(name: string | null, password: string) {
     const known = name === null ? null : await users.findByUsername(name)
     const { ok, outdated } = await verifyPassword(known?.passwordHash, password)
     const outcome = outcomeOf(known, ok)
-    return {
-      counted,
-      known,
-      outcome: outcome.ok && outdated ? await rehash(outcome.user, password) : outcome,
-    }
+    return { known, outcome: outcome.ok && outdated ? await rehash(outcome.user, password) : outcome }
   }
 
   async function rehash(user: User, password: string): Promise<LoginOutcome> {

@@ -1,13 +1,16 @@
 /**
  * Limits wrong guesses with three buckets: one account from one IP prefix, one IP prefix, and one account. With the last one alone,
  * a stranger could lock a user out. So locations from which the user has signed in are exempt from it, and every bucket refills
- * over time. Must not know passwords.
+ * over time. What a bucket has refused is remembered until it admits the next attempt, so that a refused attempt costs neither a
+ * query nor a place in a queue. Must not know passwords.
  */
 import { createHmac } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import { KeyturnError } from '../errors.ts'
 import type { DataKey, DataKeys } from '../keys/data-keys.ts'
 import type { Bucket, KnownLocationStore, RateLimitStore } from '../store/contracts/rate-limits.ts'
-import type { Clock, Seconds } from '../system.ts'
+import type { Clock, EpochSeconds, Seconds } from '../system.ts'
+import { createConcurrencyLimiter } from './concurrency-limiter.ts'
 import { ipPrefix } from './ip-prefix.ts'
 import { KNOWN_LOCATION_TTL } from './lifetimes.ts'
 
@@ -20,12 +23,23 @@ export class RateLimited extends KeyturnError<'rate_limited'> {
   }
 }
 
+type Limit = Pick<Bucket, 'burst' | 'interval'>
+
+interface Limits {
+  /** One account from one IP prefix. */
+  readonly pair: Limit
+  /** One IP prefix. Limits with the same `scope` share this bucket. */
+  readonly address: Limit & { readonly scope: 'user' | 'client' }
+  /** One account from all locations that are not known. null: strangers share no bucket, so they cannot empty it. */
+  readonly account: Limit | null
+}
+
 /** `burst` guesses at once, then one more every `interval` seconds. */
 export const LIMITS = {
   pair: { burst: 5, interval: 30 },
-  address: { burst: 50, interval: 5 },
+  address: { scope: 'user', burst: 50, interval: 5 },
   account: { burst: 30, interval: 20 },
-} as const
+} as const satisfies Limits
 
 /**
  * For codes of six digits, three of which are correct at any time. An attacker who has the password and guesses without a pause
@@ -35,23 +49,52 @@ export const CODE_LIMITS = {
   pair: { burst: 5, interval: 300 },
   address: LIMITS.address,
   account: { burst: 10, interval: 600 },
-} as const
+} as const satisfies Limits
 
-type Limits = Readonly<Record<keyof typeof LIMITS, Omit<Bucket, 'key'>>>
+/**
+ * For user-supplied client secrets, which have at least 16 characters: limits by IP prefix are enough against guessing. A limit by
+ * client would let strangers on many networks keep out a client that has not been seen at its address before.
+ */
+export const CLIENT_SECRET_LIMITS = {
+  pair: { burst: 20, interval: 10 },
+  address: { scope: 'client', burst: 100, interval: 5 },
+  account: null,
+} as const satisfies Limits
 
-interface Attempt {
-  /** 0 if the attempt is allowed; otherwise the seconds after which the caller may try again. */
-  readonly retryAfter: Seconds
+/** A guess that is about to be made. */
+export interface Guess {
+  /** Whether the account has been used from this IP prefix before. */
+  readonly knownLocation: boolean
+  /**
+   * Counts the guess. Call it right before the guess is checked, so that concurrent guesses cannot exceed the limit and correct
+   * ones that wait for their turn are not counted. Returns 0 if the guess is allowed; otherwise the seconds to wait.
+   */
+  count(): Promise<Seconds>
   /** Call if the guess was correct: returns the attempt to the buckets and stores the location as known. */
   succeeded(): Promise<void>
 }
 
 export interface RateLimiter {
-  /** Counts an attempt before it is made, so that concurrent attempts cannot exceed the limit. */
-  attempt(account: string, ip: string, limits?: Limits): Promise<Attempt>
+  /**
+   * Prepares a guess and counts nothing. Returns the seconds to wait if the guess is known to be refused.
+   * @throws {Overloaded} if too many others are being looked up
+   */
+  prepare(account: string, ip: string, limits: Limits): Promise<Guess | { readonly retryAfter: Seconds }>
   /** Counts an action that needs no secret, per IP prefix. Returns the seconds to wait; 0 if the action is allowed. */
-  take(action: string, ip: string, limit: Pick<Bucket, 'burst' | 'interval'>): Promise<Seconds>
+  take(action: string, ip: string, limit: Limit): Promise<Seconds>
 }
+
+/**
+ * Buckets whose refusals are remembered. If more refuse at a time, the longest unused are forgotten, which costs a query for each
+ * of their next attempts.
+ */
+const MAX_REMEMBERED = 10_000
+
+/**
+ * Known locations are looked up before there is a place in a queue, so the lookups are limited themselves: guesses must not take
+ * all connections of a pool. A lookup is fast, so many may wait.
+ */
+const LOOKUPS = { running: 2, waiting: 1000 } as const
 
 export interface RateLimiterDeps {
   readonly rateLimits: RateLimitStore
@@ -66,6 +109,9 @@ export function createRateLimiter({
   clock,
   dataKeys,
 }: RateLimiterDeps): RateLimiter {
+  const refusals = createRefusals(clock)
+  const lookups = createConcurrencyLimiter(LOOKUPS)
+
   // Counters start again with a new data key. Known locations are looked up with every valid data key, because the key of a row
   // depends on the data key that it was made with.
   const digest = (...parts: string[]) => digestOf(dataKeys.current(), parts)
@@ -77,32 +123,77 @@ export function createRateLimiter({
     return false
   }
 
-  return {
-    take: (action, ip, limit) =>
-      rateLimits.take([{ key: digest('action', action, ipPrefix(ip)), ...limit }], clock.now()),
+  async function take(buckets: readonly Bucket[]): Promise<Seconds> {
+    const remembered = refusals.retryAfter(buckets)
+    if (remembered > 0) return remembered
+    const retryAfter = await rateLimits.take(buckets, clock.now())
+    if (retryAfter > 0) refusals.remember(buckets, await rateLimits.waits(buckets, clock.now()))
+    return retryAfter
+  }
 
-    async attempt(account, ip, limits = LIMITS) {
+  return {
+    take: (action, ip, limit) => take([{ key: digest('action', action, ipPrefix(ip)), ...limit }]),
+
+    async prepare(account, ip, limits) {
       const prefix = ipPrefix(ip)
-      const pair = digest('pair', account, prefix)
-      const buckets: Bucket[] = [
-        { key: pair, ...limits.pair },
-        { key: digest('address', prefix), ...limits.address },
-      ]
-      if (!(await isKnownLocation(account, prefix))) {
-        buckets.push({ key: digest('account', account), ...limits.account })
-      }
-      const retryAfter = await rateLimits.take(buckets, clock.now())
+      const pair: Bucket = { key: digest('pair', account, prefix), ...limits.pair }
+      const { scope, ...address } = limits.address
+      const shared: Bucket[] = [{ key: digest('address', scope, prefix), ...address }]
+      const refusedHere = refusals.retryAfter([pair, ...shared])
+      if (refusedHere > 0) return { retryAfter: refusedHere }
+      const lookup = () => isKnownLocation(account, prefix)
+      const knownLocation = await lookups.run(lookup, { kind: 'password', ip, knownLocation: false })
+      if (!knownLocation && limits.account)
+        shared.push({ key: digest('account', account), ...limits.account })
+      const retryAfter = refusals.retryAfter(shared)
+      if (retryAfter > 0) return { retryAfter }
       return {
-        retryAfter,
+        knownLocation,
+        count: () => take([pair, ...shared]),
         async succeeded() {
+          refusals.forget([pair, ...shared])
           // Concurrent, so that the store can commit all three with one flush to disk.
           await Promise.all([
-            rateLimits.refund(buckets.slice(1)),
-            rateLimits.reset(pair),
-            knownLocations.add(pair, clock.now() + KNOWN_LOCATION_TTL),
+            rateLimits.refund(shared),
+            rateLimits.reset(pair.key),
+            knownLocations.add(pair.key, clock.now() + KNOWN_LOCATION_TTL),
           ])
         },
       }
+    },
+  }
+}
+
+/** What buckets of this node have refused, and until when. */
+function createRefusals(clock: Clock) {
+  const refusals = new LRUCache<string, { readonly at: EpochSeconds; readonly until: EpochSeconds }>({
+    max: MAX_REMEMBERED,
+  })
+  return {
+    /** The longest wait of all buckets; 0 if none is known to refuse. */
+    retryAfter(buckets: readonly Bucket[]): Seconds {
+      const now = clock.now()
+      let longest = 0
+      for (const { key } of buckets) {
+        const refusal = refusals.get(key)
+        if (refusal === undefined) continue
+        // A clock that was set back says nothing about a wait, so the store decides again.
+        if (now < refusal.at || now >= refusal.until) refusals.delete(key)
+        else longest = Math.max(longest, refusal.until - now)
+      }
+      return longest
+    },
+
+    remember(buckets: readonly Bucket[], waits: readonly Seconds[]): void {
+      const at = clock.now()
+      for (const [i, { key }] of buckets.entries()) {
+        const wait = waits[i] ?? 0
+        if (wait > 0) refusals.set(key, { at, until: at + wait })
+      }
+    },
+
+    forget(buckets: readonly Bucket[]): void {
+      for (const { key } of buckets) refusals.delete(key)
     },
   }
 }

@@ -205,17 +205,18 @@ export function createSecondFactors(deps: SecondFactorsDeps): SecondFactors {
       const kind = parseTotpCode(code) === null ? 'recovery' : 'totp'
       const failed = { sub: user.id, ip: from.ip, request_id: from.requestId, action: kind }
       // Counted separately from passwords: a user who gets here has entered the correct password.
-      const counted = await rateLimiter.attempt(`otp:${user.id}`, from.ip, CODE_LIMITS)
-      if (counted.retryAfter > 0) {
+      const guess = await rateLimiter.prepare(`otp:${user.id}`, from.ip, CODE_LIMITS)
+      const retryAfter = 'retryAfter' in guess ? guess.retryAfter : await guess.count()
+      if ('retryAfter' in guess || retryAfter > 0) {
         audit('factor.failed', { ...failed, reason: 'rate_limited' })
-        throw new RateLimited(counted.retryAfter)
+        throw new RateLimited(retryAfter)
       }
       const right = await (kind === 'totp' ? useTotp(user.id, code) : useRecoveryCode(user.id, code))
       if (!right) {
         audit('factor.failed', { ...failed, reason: 'wrong or used' })
         return null
       }
-      await counted.succeeded()
+      await guess.succeeded()
       audit('factor.used', { ...auditFields(user.id, from), action: kind })
       return kind
     },

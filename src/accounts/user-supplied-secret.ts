@@ -2,8 +2,9 @@ import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Random } from '../system.ts'
 import type { ConcurrencyLimiter } from './concurrency-limiter.ts'
+import { ipPrefix } from './ip-prefix.ts'
 import { verifyPassword } from './password.ts'
-import { RateLimited, type RateLimiter } from './rate-limiter.ts'
+import { CLIENT_SECRET_LIMITS, RateLimited, type RateLimiter } from './rate-limiter.ts'
 
 export interface UserSuppliedSecretDeps {
   readonly hashingLimiter: ConcurrencyLimiter
@@ -16,7 +17,9 @@ const MAX_REMEMBERED = 1000
 /**
  * Verifies a client secret that an administrator supplied. It may be weak, so it is hashed with argon2id and guesses are
  * rate-limited. A client sends its secret with every token request, so a correct secret is remembered, as a MAC with a key that
- * exists only in this process. So a stranger's guesses do not block the client either.
+ * exists only in this process. So a stranger's guesses do not block the client either. It is remembered for the IP prefix that
+ * sent it: elsewhere the comparison with the MAC would be a guess that no one counts. Without a hash the result is false, at the
+ * same cost.
  */
 export function createUserSuppliedSecretVerifier({
   hashingLimiter,
@@ -28,17 +31,21 @@ export function createUserSuppliedSecretVerifier({
   const correctSecrets = new LRUCache<string, Buffer>({ max: MAX_REMEMBERED })
   const mac = (secret: string) => createHmac('sha256', key).update(secret).digest()
 
-  return async (hash: string, secret: string, clientId: string, ip: string): Promise<boolean> => {
-    const remembered = correctSecrets.get(hash)
+  return async (hash: string | null, secret: string, clientId: string, ip: string): Promise<boolean> => {
+    const place = `${hash} ${ipPrefix(ip)}`
+    const remembered = correctSecrets.get(place)
     if (remembered && timingSafeEqual(remembered, mac(secret))) return true
+    const guess = await rateLimiter.prepare(`client:${clientId}`, ip, CLIENT_SECRET_LIMITS)
+    if ('retryAfter' in guess) throw new RateLimited(guess.retryAfter)
+    const origin = { kind: 'client_secret', ip, knownLocation: guess.knownLocation } as const
     return hashingLimiter.run(async () => {
-      const counted = await rateLimiter.attempt(`client:${clientId}`, ip)
-      if (counted.retryAfter > 0) throw new RateLimited(counted.retryAfter)
-      const { ok } = await verifyPassword(hash, secret)
+      const retryAfter = await guess.count()
+      if (retryAfter > 0) throw new RateLimited(retryAfter)
+      const { ok } = await verifyPassword(hash ?? undefined, secret)
       if (!ok) return false
-      await counted.succeeded()
-      correctSecrets.set(hash, mac(secret))
+      await guess.succeeded()
+      correctSecrets.set(place, mac(secret))
       return true
-    })
+    }, origin)
   }
 }

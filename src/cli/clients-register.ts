@@ -1,6 +1,6 @@
 /** `clients create` and `clients update`, which apply the same rules. */
-import { hashPassword } from '../accounts/password.ts'
 import type { Base } from '../node/base.ts'
+import { hashSuppliedSecret } from '../oauth/client-auth/secret.ts'
 import { newClient } from '../oauth/client-registration/client-defaults.ts'
 import {
   checkRegistration,
@@ -96,7 +96,7 @@ async function withSecret(context: Context, base: Base, client: Client, options:
 export async function readUserSuppliedSecret({ io }: Context): Promise<string> {
   const secret = await readSecret(io)
   checkUserSuppliedSecret(secret)
-  return hashPassword(secret)
+  return hashSuppliedSecret(secret)
 }
 
 /** Describes what a client that is in use can no longer do after a change. */

@@ -13,14 +13,14 @@ export function traceConcurrencyLimiter(
 ): ConcurrencyLimiter {
   return {
     ...hashingLimiter,
-    async run(work) {
+    async run(work, origin) {
       let started = false
       let queue: Span | null = null
       const done = hashingLimiter.run(() => {
         started = true
         queue?.end()
         return spans.child('password work', {}, work)
-      })
+      }, origin)
       // Work that starts at once has not waited.
       if (!started) queue = spans.startChild('password queue', {})
       try {

@@ -58,6 +58,14 @@ export const rateLimitsContract: Contract = {
     t.equal(await rateLimits.take(both, NOW + 1), 59)
   },
 
+  'waits returns the wait of each bucket, in order, and takes nothing': async (t, { rateLimits }) => {
+    const all = [bucket('unused'), bucket('full', 1, 60), bucket('half', 2, 30)]
+    await rateLimits.take(all.slice(1), NOW)
+    for (let i = 0; i < 3; i += 1) t.same(await rateLimits.waits(all, NOW + 1), [0, 59, 0])
+    t.same(await rateLimits.waits(all, NOW + 60), [0, 0, 0])
+    t.same(await rateLimits.waits(all, NOW - 86_400), [0, 0, 0], 'a row from a wrong clock counts as full')
+  },
+
   'refund returns one attempt to each bucket, up to its burst': async (t, { rateLimits }) => {
     const both = [bucket('a'), bucket('b')]
     for (let i = 0; i < 3; i += 1) await rateLimits.take(both, NOW)

@@ -53,29 +53,34 @@ t.test(
 t.test(
   'wrong credentials get 401 invalid_client, with a Basic challenge if Basic was used (RFC 6749 §5.2; docs/security.md A10)',
   async (t) => {
-    await writesNothing(t, server, async () => {
-      for (const url of ENDPOINTS) {
-        for (const [id, secret] of [
-          ['machine', 'wrong'],
-          ['machine', ''],
-          ['machine', `${SECRET} `],
-          ['machine', SECRET.toLowerCase()],
-          ['nobody', SECRET],
-        ] as const) {
-          const answer = await post(server, url, FORM, { authorization: basic(id, secret) })
-          refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
-          t.match(answer.headers['www-authenticate'], /^Basic realm="[^"]+"/, 'the scheme is named')
+    await writesNothing(
+      t,
+      server,
+      async () => {
+        for (const url of ENDPOINTS) {
+          for (const [id, secret] of [
+            ['machine', 'wrong'],
+            ['machine', ''],
+            ['machine', `${SECRET} `],
+            ['machine', SECRET.toLowerCase()],
+            ['nobody', SECRET],
+          ] as const) {
+            const answer = await post(server, url, FORM, { authorization: basic(id, secret) })
+            refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
+            t.match(answer.headers['www-authenticate'], /^Basic realm="[^"]+"/, 'the scheme is named')
+          }
+          for (const [id, secret] of [
+            ['poster', 'wrong'],
+            ['nobody', SECRET],
+          ] as const) {
+            const answer = await post(server, url, { ...FORM, client_id: id, client_secret: secret })
+            refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
+            t.notOk(answer.headers['www-authenticate'], 'a browser would prompt its user for a password')
+          }
         }
-        for (const [id, secret] of [
-          ['poster', 'wrong'],
-          ['nobody', SECRET],
-        ] as const) {
-          const answer = await post(server, url, { ...FORM, client_id: id, client_secret: secret })
-          refused(t, answer, { status: 401, error: 'invalid_client' }, `${id} at ${url}`)
-          t.notOk(answer.headers['www-authenticate'], 'a browser would prompt its user for a password')
-        }
-      }
-    })
+      },
+      ['rate_limits'],
+    )
   },
 )
 

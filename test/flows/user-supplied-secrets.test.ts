@@ -1,6 +1,9 @@
+import argon2 from 'argon2'
 import t, { type Test } from 'tap'
 import { hashPassword } from '../../src/accounts/password.ts'
-import { LIMITS } from '../../src/accounts/rate-limiter.ts'
+import { CLIENT_SECRET_LIMITS } from '../../src/accounts/rate-limiter.ts'
+import { generateSecret, hashSuppliedSecret } from '../../src/oauth/client-auth/secret.ts'
+import { watchArgon2 } from '../support/server/argon2-count.ts'
 import { FORM } from '../support/server/endpoints.ts'
 import { refused } from '../support/server/error-responses.ts'
 import { basic } from '../support/server/requests.ts'
@@ -21,12 +24,12 @@ async function start(t: Test, options: TestServerOptions = {}): Promise<TestServ
   return server
 }
 
-const ask = (server: TestServer, secret: string, remoteAddress: string = HOME) =>
+const ask = (server: TestServer, secret: string, remoteAddress: string = HOME, id = 'migrated') =>
   server.inject({
     method: 'POST',
     url: '/oauth2/token',
     remoteAddress,
-    headers: { authorization: basic('migrated', secret), 'content-type': FORM },
+    headers: { authorization: basic(id, secret), 'content-type': FORM },
     payload: 'grant_type=client_credentials',
   })
 
@@ -79,7 +82,7 @@ t.test(
   async (t) => {
     const server = await start(t)
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
-    t.equal(await guessUntilThrottled(server, () => HOME), LIMITS.pair.burst)
+    t.equal(await guessUntilThrottled(server, () => HOME), CLIENT_SECRET_LIMITS.pair.burst)
     const answer = await ask(server, 'one more guess')
     refused(t, answer, { status: 429, error: 'temporarily_unavailable' })
     t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
@@ -91,19 +94,73 @@ t.test(
 )
 
 t.test(
-  'guesses from many addresses are limited, while the owner is not, even after a restart (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  'a stranger on forty networks does not keep the owner out, from a known address or a new one (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
+  async (t) => {
+    const server = await start(t)
+    const secretHash = await argon2.hash(CHOSEN, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
+    await server.store.clients.insert(client({ id: 'cheap', secretHash }))
+    await server.poll()
+    const at = (secret: string, ip: string) => ask(server, secret, ip, 'cheap')
+    t.equal((await at(CHOSEN, HOME)).statusCode, 200)
+    for (let i = 0; i < 80; i += 1) await at(`guess ${i}`, `192.0.2.${i % 40}`)
+    t.equal((await at(CHOSEN, HOME)).statusCode, 200, 'from a known address')
+    t.equal((await at(CHOSEN, AWAY)).statusCode, 200, 'from a new one')
+  },
+)
+
+t.test(
+  'the counts of guesses survive a restart, and an owner at another address does not lift them (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const database = `${t.testdir()}/keyturn.db`
     const masterKey = Buffer.alloc(32, 7).toString('base64url')
     const first = await start(t, { database, masterKey })
+    await guessUntilThrottled(first, () => AWAY)
     t.equal((await ask(first, CHOSEN)).statusCode, 200)
-    t.equal(await guessUntilThrottled(first, (i) => `192.0.2.${i}`), LIMITS.account.burst)
+    // Otherwise a stranger could go on guessing: 200 for the right secret and 429 for all others.
+    const limited = { status: 429, error: 'temporarily_unavailable' }
+    refused(t, await ask(first, CHOSEN, AWAY), limited, 'the right secret where the guesses are used up')
     const second = await start(t, { database, masterKey, clock: first.clock })
-    const fresh = await ask(second, 'guess', '192.0.2.200')
-    refused(t, fresh, { status: 429, error: 'temporarily_unavailable' }, 'the counts are kept')
-    t.equal((await ask(second, CHOSEN)).statusCode, 200, 'from a known address')
+    refused(t, await ask(second, 'guess', AWAY), limited, 'the counts are kept')
+    t.equal((await ask(second, CHOSEN)).statusCode, 200, 'the owner, at a known address')
   },
 )
+
+t.test(
+  'neither the cost nor the rate limit of a wrong secret shows whether there is such a client (RFC 6749 §5.2; docs/security.md A10)',
+  async (t) => {
+    const server = await start(t)
+    await server.store.clients.insert(client({ id: 'off', secretHash: await hash, disabled: true }))
+    await server.store.clients.insert(client({ id: 'public', authMethod: 'none', secretHash: null }))
+    await server.poll()
+    const work = watchArgon2(t)
+    const generated = generateSecret({ bytes: (count) => Buffer.alloc(count, 1) })
+    const ids = ['migrated', 'machine', 'off', 'public', 'nobody']
+    for (const [i, id] of ids.entries()) {
+      const from = `192.0.2.${i}`
+      await ask(server, 'guess', from, id)
+      work.clear()
+      const statuses: number[] = []
+      for (let n = 0; n < CLIENT_SECRET_LIMITS.pair.burst; n += 1)
+        statuses.push((await ask(server, `guess ${n}`, from, id)).statusCode)
+      t.equal(work.verified.length, CLIENT_SECRET_LIMITS.pair.burst - 1, id)
+      t.equal(new Set(work.verified).size, 1, 'with the same parameters')
+      t.same([statuses.indexOf(429), statuses.at(-2)], [statuses.length - 1, 401], id)
+      work.clear()
+      await ask(server, generated, `198.51.100.${i}`, id)
+      t.same(work.verified, [], 'a secret in the form of a generated one costs no hash')
+    }
+  },
+)
+
+t.test('a supplied secret in the form of a generated one is stored like one', async (t) => {
+  const server = await start(t)
+  const secret = generateSecret({ bytes: (count) => Buffer.alloc(count, 2) })
+  await server.store.clients.insert(client({ id: 'moved', secretHash: await hashSuppliedSecret(secret) }))
+  await server.poll()
+  const work = watchArgon2(t)
+  t.equal((await ask(server, secret, HOME, 'moved')).statusCode, 200)
+  t.same(work.verified, [])
+})
 
 t.test(
   'an address that guessed may try again later (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
@@ -116,7 +173,7 @@ t.test(
       { status: 429, error: 'temporarily_unavailable' },
       'from an address unknown here',
     )
-    server.clock.tick(LIMITS.pair.interval)
+    server.clock.tick(CLIENT_SECRET_LIMITS.pair.interval)
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
   },
 )

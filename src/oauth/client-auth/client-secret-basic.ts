@@ -7,7 +7,11 @@ export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secre
     present({ authorization, ip }) {
       if (authorization === undefined) return null
       const { clientId, secret } = parseBasic(authorization)
-      return { clientId, verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip) }
+      return {
+        clientId,
+        verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip),
+        refuse: () => secrets.verify(null, secret, clientId, ip),
+      }
     },
   }
 }

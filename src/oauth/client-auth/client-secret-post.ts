@@ -9,7 +9,11 @@ export function clientSecretPost({ secrets }: Pick<ClientAuthMethodDeps, 'secret
       if (secret === undefined) return null
       const clientId = parameters.get('client_id')
       if (clientId === undefined) throw invalidRequest('client_secret without client_id')
-      return { clientId, verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip) }
+      return {
+        clientId,
+        verify: (client) => secrets.verify(client.secretHash, secret, clientId, ip),
+        refuse: () => secrets.verify(null, secret, clientId, ip),
+      }
     },
   }
 }

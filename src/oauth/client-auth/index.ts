@@ -71,11 +71,15 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
   async function verify(attempt: Attempt): Promise<Client> {
     const { clientId } = attempt.presented
     const held = deps.registry.knownClient(clientId)
-    const heldFailure = held ? await failureOf(held, attempt) : UNKNOWN
+    const heldFailure = held ? await failureOf(held, attempt) : null
     if (held && heldFailure === null) return held
     // The client may be new, or have a new secret, and this node may not know it yet.
     const client = await deps.registry.client(clientId, { fresh: true })
-    if (!client || (held && !hasChanged(held, client))) throw invalidClient(heldFailure ?? UNKNOWN)
+    if (!client) {
+      if (!held) await attempt.presented.refuse?.()
+      throw invalidClient(heldFailure ?? UNKNOWN)
+    }
+    if (held && !hasChanged(held, client)) throw invalidClient(heldFailure ?? UNKNOWN)
     const failure = await failureOf(client, attempt)
     if (failure !== null) throw invalidClient(failure)
     return client
@@ -86,6 +90,7 @@ const UNKNOWN: Diagnosed = { detail: 'unknown_client' }
 
 /** null if the client is authenticated; otherwise the reason why not. */
 async function failureOf(client: Client, { name, presented }: Attempt): Promise<Diagnosed | null> {
+  if (client.disabled || client.authMethod !== name) await presented.refuse?.()
   if (client.disabled) return { detail: 'client_disabled' }
   // RFC 7591 §2: only the registered method, or an old secret would be enough for a client with a key.
   if (client.authMethod !== name) {

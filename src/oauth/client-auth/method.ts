@@ -23,6 +23,11 @@ export interface Presented {
   readonly clientId: string
   /** True if the claim is proven. Called only for a client that is registered for this very method. */
   verify(client: Client): Promise<boolean>
+  /**
+   * Costs what `verify` costs for a wrong credential. Called if there is no such client or if it may not use this method, so that
+   * neither the time of the response nor a rate limit shows which clients exist. Only for methods whose credentials cost much.
+   */
+  refuse?(): Promise<unknown>
 }
 
 export interface ClientAuthMethod {

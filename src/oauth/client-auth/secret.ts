@@ -4,6 +4,7 @@
  */
 import { hash as sha, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import { hashPassword } from '../../accounts/password.ts'
 import type { Random } from '../../system.ts'
 
 const PREFIX = 'ktcs_'
@@ -32,26 +33,40 @@ export function hashGeneratedSecret(secret: string): string {
 }
 
 export interface SecretVerifier {
-  /** `hash` null: the client has no secret. */
+  /** @param hash null if there is no such client, or the client may not use its secret here: the result is false */
   verify(hash: string | null, secret: string, clientId: string, ip: string): Promise<boolean>
 }
 
-/** Verifies a user-supplied secret: with argon2id and limited in number and rate, because it can be guessed. */
+/**
+ * Verifies a user-supplied secret: with argon2id and limited in number and rate, because it can be guessed. Without a hash it
+ * costs as much, and the result is false.
+ */
 export type VerifyUserSuppliedSecret = (
-  hash: string,
+  hash: string | null,
   secret: string,
   clientId: string,
   ip: string,
 ) => Promise<boolean>
 
+/** The hash to store for a secret that an administrator supplies, which may be one that a Keyturn server has generated. */
+export async function hashSuppliedSecret(secret: string): Promise<string> {
+  return isGeneratedSecret(secret) ? hashGeneratedSecret(secret) : hashPassword(secret)
+}
+
 export function createSecretVerifier(verifyUserSupplied: VerifyUserSuppliedSecret): SecretVerifier {
   return {
     async verify(hash, secret, clientId, ip) {
-      if (hash === null) return false
-      if (!hash.startsWith(HASHED)) return verifyUserSupplied(hash, secret, clientId, ip)
-      const expected = Buffer.from(hash)
-      const digest = Buffer.from(hashGeneratedSecret(secret))
-      return expected.length === digest.length && timingSafeEqual(digest, expected)
+      const generated = hash?.startsWith(HASHED) ? hash : null
+      if (generated !== null && isSame(generated, hashGeneratedSecret(secret))) return true
+      // What a wrong secret costs is decided by the secret alone. Otherwise the time of the response would tell strangers which
+      // clients exist, and which of them have a secret that can be guessed.
+      if (isGeneratedSecret(secret)) return false
+      return verifyUserSupplied(generated === null ? hash : null, secret, clientId, ip)
     },
   }
+}
+
+function isSame(a: string, b: string): boolean {
+  const [left, right] = [Buffer.from(a), Buffer.from(b)]
+  return left.length === right.length && timingSafeEqual(left, right)
 }

@@ -18,6 +18,8 @@ export interface RateLimitStore {
    * the attempt is admitted, otherwise after how many seconds (at least 1) the caller may try again.
    */
   take(buckets: readonly Bucket[], now: EpochSeconds): Promise<Seconds>
+  /** After how many seconds each bucket admits the next attempt, in order; 0 if it would admit one now. Takes nothing. */
+  waits(buckets: readonly Bucket[], now: EpochSeconds): Promise<Seconds[]>
   /** Returns one attempt to each bucket, after an attempt that succeeded. */
   refund(buckets: readonly Bucket[]): Promise<void>
   /** Fills the bucket. */

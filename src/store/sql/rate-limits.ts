@@ -27,9 +27,10 @@ export function createRateLimitStore(db: Db): RateLimitStore {
         })),
       )
       if (taken) return 0
-      const waits = await Promise.all(buckets.map((bucket) => waitFor(bucket, now)))
-      return Math.max(1, ...waits)
+      return Math.max(1, ...(await waits(buckets, now)))
     },
+
+    waits,
 
     async refund(buckets) {
       await db.batch(
@@ -48,9 +49,18 @@ export function createRateLimitStore(db: Db): RateLimitStore {
       pruneExpired(db, { table: 'rate_limits', key: ['key'], end: 'full_at' }, now, limit),
   }
 
-  async function waitFor({ key, burst, interval }: Bucket, now: number): Promise<number> {
-    const [row] = await db.query<{ full_at: number }>('SELECT full_at FROM rate_limits WHERE key = $1', [key])
-    return row ? row.full_at - now - (burst - 1) * interval : 0
+  async function waits(buckets: readonly Bucket[], now: number): Promise<Seconds[]> {
+    const places = buckets.map((_, i) => `$${i + 1}`).join(', ')
+    const rows = await db.query<{ key: string; full_at: number }>(
+      `SELECT key, full_at FROM rate_limits WHERE key IN (${places})`,
+      buckets.map(({ key }) => key),
+    )
+    const fullAt = new Map(rows.map((row) => [row.key, row.full_at]))
+    return buckets.map(({ key, burst, interval }) => {
+      const end = fullAt.get(key) ?? 0
+      if (end > now + burst * interval + CLOCK_ERROR) return 0
+      return Math.max(0, end - now - (burst - 1) * interval)
+    })
   }
 }
 

@@ -1,0 +1,64 @@
+/**
+ * A bounded queue that is shared out by group, such as the IP prefix of a request: groups are served in turn, and a full queue
+ * makes room for a newcomer at the expense of the group that has the most. So no group can fill it. Must not know what waits.
+ */
+
+export interface FairQueue<T> {
+  /** Returns the members that have no place: `member` itself, the newest member of the longest group, or none. */
+  push(group: string, member: T): T | null
+  /** The next member, of the group whose turn it is. */
+  shift(): T | undefined
+  readonly size: number
+}
+
+export function createFairQueue<T>(capacity: number): FairQueue<T> {
+  // The order of the map is the order in which the groups are served.
+  const groups = new Map<string, T[]>()
+  let size = 0
+
+  function longest(): [string, T[]] | undefined {
+    let found: [string, T[]] | undefined
+    for (const entry of groups) if (entry[1].length > (found?.[1].length ?? 0)) found = entry
+    return found
+  }
+
+  /** Takes a place from the longest group, unless the newcomer's group would then have more than that one. */
+  function makeRoom(group: string): T | null {
+    const [largest, members] = longest() ?? ['', []]
+    if (members.length < (groups.get(group)?.length ?? 0) + 2) return null
+    const removed = members.pop() ?? null
+    if (members.length === 0) groups.delete(largest)
+    size -= 1
+    return removed
+  }
+
+  return {
+    push(group, member) {
+      let removed: T | null = null
+      if (size >= capacity) {
+        removed = makeRoom(group)
+        if (removed === null) return member
+      }
+      const members = groups.get(group)
+      if (members) members.push(member)
+      else groups.set(group, [member])
+      size += 1
+      return removed
+    },
+
+    shift() {
+      const [entry] = groups
+      if (!entry) return undefined
+      const [group, members] = entry
+      const member = members.shift()
+      groups.delete(group)
+      if (members.length > 0) groups.set(group, members)
+      size -= 1
+      return member
+    },
+
+    get size() {
+      return size
+    },
+  }
+}

@@ -1,0 +1,151 @@
+/** A flood of guesses from few or many networks, against a user and a client who are elsewhere. */
+import argon2 from 'argon2'
+import t, { type Test } from 'tap'
+import { LIMITS } from '../../src/accounts/rate-limiter.ts'
+import { watchArgon2 } from '../support/server/argon2-count.ts'
+import { basic, encodeForm } from '../support/server/requests.ts'
+import { client, PASSWORD, seed, user } from '../support/server/seed.ts'
+import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
+
+const HOME = '203.0.113.1'
+const CONNECTIONS_PER_PREFIX = 30
+const SUPPLIED = 'a secret that an administrator supplied'
+
+async function start(t: Test, options: TestServerOptions = {}): Promise<TestServer> {
+  const server = await testServer({
+    hashingLimits: { running: 1, waiting: 16 },
+    // On PostgreSQL, so that guesses could also take all connections of the pool.
+    settings: { DATABASE_POOL: '2' },
+    ...options,
+  })
+  t.teardown(() => server.close())
+  await seed(server.store)
+  // As cheap as argon2 allows: the tests are about turns, not about time.
+  const cheap = { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 } as const
+  const secretHash = await argon2.hash(SUPPLIED, cheap)
+  await server.store.clients.insert(client({ id: 'migrated', secretHash }))
+  await server.poll()
+  return server
+}
+
+function token(server: TestServer, from: string, authorization: string, form: Record<string, string>) {
+  return server.inject({
+    method: 'POST',
+    url: '/oauth2/token',
+    remoteAddress: from,
+    headers: { 'content-type': 'application/x-www-form-urlencoded', authorization },
+    payload: encodeForm(form),
+  })
+}
+
+const login = (server: TestServer, from: string, username = 'alice', password = PASSWORD) =>
+  token(server, from, basic('app'), { grant_type: 'password', username, password })
+
+const machine = (server: TestServer, from: string, secret: string) =>
+  token(server, from, basic('migrated', secret), { grant_type: 'client_credentials' })
+
+type Guess = (from: string, n: number) => Promise<{ statusCode: number }>
+
+/** Guesses from many connections until it is stopped; counts the statuses. */
+function flood(prefixes: number, guess: Guess) {
+  const statuses = new Map<number, number>()
+  let going = true
+  let n = 0
+  async function connection(from: string): Promise<void> {
+    while (going) {
+      n += 1
+      const { statusCode } = await guess(from, n)
+      statuses.set(statusCode, (statuses.get(statusCode) ?? 0) + 1)
+    }
+  }
+  const perPrefix = Math.max(1, Math.ceil(CONNECTIONS_PER_PREFIX / Math.sqrt(prefixes)))
+  const connections = Array.from({ length: prefixes * perPrefix }, (_, i) =>
+    connection(`10.0.${i % prefixes}.1`),
+  )
+  return {
+    statuses,
+    async stop() {
+      going = false
+      await Promise.all(connections)
+    },
+  }
+}
+
+for (const prefixes of [1, 10, 100]) {
+  t.test(
+    `guesses at passwords from ${prefixes} IP prefixes do not keep a user at a known location from signing in (docs/security.md Q14)`,
+    async (t) => {
+      const server = await start(t)
+      t.equal((await login(server, HOME)).statusCode, 200)
+      const work = watchArgon2(t)
+      const attack = flood(prefixes, (from, n) => login(server, from, `user${n}`, 'wrong'))
+      for (let i = 0; i < 3; i += 1) {
+        while (work.verified.length === 0) await new Promise(setImmediate)
+        work.clear()
+        t.equal((await login(server, HOME)).statusCode, 200)
+        t.ok(
+          work.verified.length <= 8,
+          `${work.verified.length} hashes meanwhile; a full queue would be sixteen`,
+        )
+        work.clear()
+        // The buckets of the attacker refill, so that guesses are hashed again.
+        server.clock.tick(LIMITS.address.interval)
+      }
+      await attack.stop()
+    },
+  )
+
+  t.test(
+    `guesses at client secrets from ${prefixes} IP prefixes keep neither the client nor a user out (docs/security.md B19, Q14)`,
+    async (t) => {
+      const server = await start(t)
+      const attack = flood(prefixes, (from, n) => machine(server, from, `guess ${n}`))
+      for (let i = 0; i < 3; i += 1) {
+        t.equal((await login(server, `203.0.113.${i}`)).statusCode, 200, 'a user at a new location')
+        if (prefixes <= 10) {
+          t.equal((await machine(server, `203.0.113.${i}`, SUPPLIED)).statusCode, 200, 'the client')
+        }
+        server.clock.tick(60)
+      }
+      await attack.stop()
+    },
+  )
+}
+
+t.test('a user at a new location signs in while ten IP prefixes guess (docs/security.md Q14)', async (t) => {
+  const server = await start(t)
+  const attack = flood(10, (from, n) => login(server, from, `user${n}`, 'wrong'))
+  for (let i = 0; i < 3; i += 1) {
+    t.equal((await login(server, `203.0.113.${i}`)).statusCode, 200)
+    server.clock.tick(LIMITS.address.interval)
+  }
+  await attack.stop()
+})
+
+t.test(
+  'a guess that is known to be refused asks no store and takes no place in the queue (docs/security.md Q14)',
+  async (t) => {
+    const server = await start(t, { hashingLimits: { running: 1, waiting: 0 } })
+    await server.store.users.insert(await user({ username: 'bob' }))
+    for (let i = 0; i < LIMITS.pair.burst + 1; i += 1) await login(server, HOME, 'alice', 'wrong')
+    const { db } = server.store
+    const { query, batch } = db
+    let calls = 0
+    Object.assign(db, {
+      query: (...args: Parameters<typeof query>) => {
+        calls += 1
+        return query(...args)
+      },
+      batch: (...args: Parameters<typeof batch>) => {
+        calls += 1
+        return batch(...args)
+      },
+    })
+    const answers = await Promise.all(Array.from({ length: 50 }, () => login(server, HOME, 'alice', 'wrong')))
+    Object.assign(db, { query, batch })
+    t.same(new Set(answers.map(({ statusCode }) => statusCode)), new Set([429]))
+    t.equal(calls, 0)
+    t.equal(server.deps.accounts.passwordLimiter.state().refused, 0)
+    t.equal((await login(server, HOME, 'bob')).statusCode, 200)
+  },
+)
