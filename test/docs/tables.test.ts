@@ -7,7 +7,7 @@ import {
   MAX_WAITING_HASHES,
   MIN_PASSWORD_LENGTH,
 } from '../../src/accounts/password.ts'
-import { CODE_LIMITS, LIMITS as PASSWORD_LIMITS } from '../../src/accounts/rate-limiter.ts'
+import { CLIENT_SECRET_LIMITS, CODE_LIMITS, LIMITS as PASSWORD_LIMITS } from '../../src/accounts/rate-limiter.ts'
 import { CODES_IN_A_SET } from '../../src/accounts/recovery-codes.ts'
 import { AUDIT_EVENTS } from '../../src/audit/events.ts'
 import { failureDetails } from '../../src/audit/failure-details.ts'
@@ -154,6 +154,8 @@ const LIMITS: readonly string[] = [
   bucket(PASSWORD_LIMITS.pair),
   bucket(PASSWORD_LIMITS.address),
   bucket(PASSWORD_LIMITS.account),
+  bucket(CLIENT_SECRET_LIMITS.pair),
+  bucket(CLIENT_SECRET_LIMITS.address),
   `| ${duration(KNOWN_LOCATION_TTL)} after a sign-in |`,
   bucket(CODE_LIMITS.pair),
   bucket(CODE_LIMITS.account),
