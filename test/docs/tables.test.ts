@@ -7,7 +7,11 @@ import {
   MAX_WAITING_HASHES,
   MIN_PASSWORD_LENGTH,
 } from '../../src/accounts/password.ts'
-import { CLIENT_SECRET_LIMITS, CODE_LIMITS, LIMITS as PASSWORD_LIMITS } from '../../src/accounts/rate-limiter.ts'
+import {
+  CLIENT_SECRET_LIMITS,
+  CODE_LIMITS,
+  LIMITS as PASSWORD_LIMITS,
+} from '../../src/accounts/rate-limiter.ts'
 import { CODES_IN_A_SET } from '../../src/accounts/recovery-codes.ts'
 import { AUDIT_EVENTS } from '../../src/audit/events.ts'
 import { failureDetails } from '../../src/audit/failure-details.ts'
