@@ -67,7 +67,7 @@ t.test('the page lists exactly the attributes that a span can have', async (t) =
     .flatMap((path) => code(path).match(/'[a-z]+\.[a-z_.]+[a-z]'/g) ?? [])
     .map((name) => name.slice(1, -1))
   const attributes = new Set(written.filter((name) => /^(http|url|server|db|error|keyturn)\./.test(name)))
-  t.same([...rows('What is said').keys()].sort(), [...attributes].sort())
+  t.same([...rows('Attributes').keys()].sort(), [...attributes].sort())
 })
 
 t.test('the collector listens on the documented address', async (t) => {
