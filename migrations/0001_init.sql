@@ -59,12 +59,14 @@ CREATE TABLE data_keys (
   invalidated       BIGINT NOT NULL
 );
 
--- The registry: APIs, clients, roles, users
+-- The registry: APIs, clients, roles, users. The revision of a row grows by one with every change of the row; an update is a
+-- compare-and-swap on it.
 
 CREATE TABLE apis (
   identifier       TEXT PRIMARY KEY,
   access_token_ttl BIGINT,
-  created_at       BIGINT NOT NULL
+  created_at       BIGINT NOT NULL,
+  revision         BIGINT NOT NULL
 );
 
 CREATE TABLE api_scopes (
@@ -79,7 +81,8 @@ CREATE TABLE clients (
   disabled    BIGINT NOT NULL,
   -- JSON: everything that no query searches for.
   metadata    TEXT NOT NULL,
-  created_at  BIGINT NOT NULL
+  created_at  BIGINT NOT NULL,
+  revision    BIGINT NOT NULL
 );
 
 CREATE TABLE roles (
@@ -87,7 +90,8 @@ CREATE TABLE roles (
   scopes                TEXT NOT NULL,
   -- 1: users who have the role must sign in with a second factor.
   require_second_factor BIGINT NOT NULL,
-  created_at            BIGINT NOT NULL
+  created_at            BIGINT NOT NULL,
+  revision              BIGINT NOT NULL
 );
 
 CREATE TABLE users (
@@ -99,7 +103,9 @@ CREATE TABLE users (
   password_hash  TEXT NOT NULL,
   disabled       BIGINT NOT NULL,
   created_at     BIGINT NOT NULL,
-  updated_at     BIGINT NOT NULL
+  updated_at     BIGINT NOT NULL,
+  -- Also grows with the user's roles.
+  revision       BIGINT NOT NULL
 );
 
 CREATE TABLE user_roles (

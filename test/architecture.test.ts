@@ -247,6 +247,23 @@ t.test('time, randomness and the process have one home each', async (t) => {
   }
 })
 
+t.test('every change of a registry row increases its revision (docs/security.md R1)', async (t) => {
+  const REGISTRY = ['apis', 'clients', 'roles', 'users']
+  const statements = sourceFiles.flatMap((path) =>
+    [...sourceText(path).matchAll(/\bUPDATE (\w+)\s+SET\b[^`']*/g)]
+      .filter(([, table = '']) => REGISTRY.includes(table))
+      .map(([sql, table = '']) => ({ path, sql, table })),
+  )
+  t.same([...new Set(statements.map(({ table }) => table))].sort(), REGISTRY, 'the pattern finds them')
+  for (const { path, sql } of statements) t.match(sql, 'revision = revision + 1', `${path}: ${sql}`)
+  const replacing = /\b(INSERT INTO (apis|clients|roles|users)\b[^`]*ON CONFLICT[^`]*DO UPDATE|REPLACE INTO)/
+  t.same(
+    sourceFiles.filter((path) => replacing.test(sourceText(path))),
+    [],
+    'no statement overwrites a row',
+  )
+})
+
 t.test('the process is ended in one place', async (t) => {
   t.same(
     sourceFiles.filter((path) =>

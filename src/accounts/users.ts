@@ -6,6 +6,7 @@ import type { Audit } from '../audit/events.ts'
 import { KeyturnError } from '../errors.ts'
 import type { ClientSessionStore } from '../store/contracts/client-sessions.ts'
 import type { RoleStore } from '../store/contracts/roles.ts'
+import type { New } from '../store/contracts/update.ts'
 import type { UserSessionStore } from '../store/contracts/user-sessions.ts'
 import type { Profile, User, UserStore } from '../store/contracts/users.ts'
 import type { Clock, Random } from '../system.ts'
@@ -35,10 +36,10 @@ interface NewUser extends Profile {
 
 export interface Users {
   /** @throws {InvalidAccount | AccountConflict} */
-  create(user: NewUser): Promise<User>
+  create(user: NewUser): Promise<New<User>>
   /** null if no user has this name. */
   find(username: string): Promise<User | null>
-  /** Changes the given members. A new email address is unverified unless `emailVerified` is given. @throws {InvalidAccount} */
+  /** Changes the given members. A new email address is unverified unless `emailVerified` is given. @throws {InvalidAccount | AccountConflict} */
   setProfile(user: User, changes: Partial<Profile>): Promise<User>
   /** Signs the user out everywhere. @throws {InvalidAccount} */
   setPassword(user: User, password: string): Promise<SignedOut>
@@ -67,7 +68,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
   const { store, clock, random, audit } = deps
   const { users, roles } = store
 
-  const auditChange = (user: User, action: string) =>
+  const auditChange = (user: Pick<User, 'id' | 'username'>, action: string) =>
     audit('user.changed', { actor, sub: user.id, target: user.username, action })
 
   async function assertRole(role: string): Promise<void> {
@@ -84,7 +85,7 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
       checkPassword(password)
       for (const role of roleNames) await assertRole(role)
       const now = clock.now()
-      const user: User = {
+      const user: New<User> = {
         id: `u_${random.id()}`,
         username: name,
         ...profile,
@@ -105,14 +106,16 @@ export function createUsers(deps: UsersDeps, actor: string): Users {
     },
 
     async setProfile(user, changes) {
-      const { email = user.email, name = user.name } = changes
-      const { emailVerified = email === user.email && user.emailVerified } = changes
-      const profile = { email, emailVerified, name }
-      checkProfile(profile)
-      const now = clock.now()
-      await users.setProfile(user.id, profile, now)
+      const outcome = await users.update(user.id, (current) => {
+        const { email = current.email, name = current.name } = changes
+        const { emailVerified = email === current.email && current.emailVerified } = changes
+        const profile = { email, emailVerified, name }
+        checkProfile(profile)
+        return { ...current, ...profile, updatedAt: clock.now() }
+      })
+      if (!outcome.updated) throw new AccountConflict(`there is no user ${user.username}`)
       auditChange(user, 'profile changed')
-      return { ...user, ...profile, updatedAt: now }
+      return outcome.after
     },
 
     async setPassword(user, password) {

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { Base } from '../node/base.ts'
 import { checkApi } from '../oauth/api-rules.ts'
 import type { Api } from '../store/contracts/apis.ts'
+import type { New } from '../store/contracts/update.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
 import {
   action,
@@ -73,7 +74,7 @@ interface CreateOptions extends UpdateOptions {
   readonly scope: string[]
 }
 
-function describe(api: Api) {
+function describe(api: New<Api>) {
   return {
     identifier: api.identifier,
     scopes: api.scopes,
@@ -82,7 +83,7 @@ function describe(api: Api) {
   }
 }
 
-function print(context: Context, options: Json, api: Api): void {
+function print(context: Context, options: Json, api: New<Api>): void {
   const ttl = api.accessTokenTtl === null ? 'default' : span(api.accessTokenTtl)
   const value = describe(api)
   context.print(
@@ -114,7 +115,7 @@ function create(context: Context, identifier: string, options: CreateOptions): P
   })
 }
 
-async function throwScopeTaken(base: Base, api: Api): Promise<never> {
+async function throwScopeTaken(base: Base, api: Pick<Api, 'identifier' | 'scopes'>): Promise<never> {
   for (const other of await base.store.apis.list()) {
     const taken = other.scopes.find((scope) => api.scopes.includes(scope))
     if (taken !== undefined && other.identifier !== api.identifier) {
@@ -152,20 +153,23 @@ function update(context: Context, identifier: string, options: UpdateOptions): P
     throw new UsageError('nothing to change: give --scope or --access-token-ttl')
   }
   return context.withStore(async (base) => {
-    const before = await find(base, identifier)
-    const { scope: scopes = before.scopes } = options
-    const api = {
-      ...before,
-      scopes,
-      accessTokenTtl: resolveTtl(options.accessTokenTtl, before.accessTokenTtl),
+    const outcome = await base.store.apis.update(identifier, (current) => {
+      const { scope: scopes = current.scopes } = options
+      const accessTokenTtl = resolveTtl(options.accessTokenTtl, current.accessTokenTtl)
+      const api = { ...current, scopes, accessTokenTtl }
+      checkApi(api)
+      return api
+    })
+    if (!outcome.updated) {
+      const { scopes } = await find(base, identifier)
+      return throwScopeTaken(base, { identifier, scopes: options.scope ?? scopes })
     }
-    checkApi(api)
-    if (!(await base.store.apis.replace(api))) await throwScopeTaken(base, api)
+    const { before, after: api } = outcome
     base.audit('api.changed', { actor: context.actor, target: identifier, action: 'updated' })
     await noteScopeHolders(
       context,
       base,
-      before.scopes.filter((scope) => !scopes.includes(scope)),
+      before.scopes.filter((scope) => !api.scopes.includes(scope)),
     )
     print(context, options, api)
   })

@@ -7,6 +7,7 @@ import { AUTH_METHOD_WITH_KEYS, CLIENT_DEFAULTS } from '../oauth/client-registra
 import { parseClientJwks } from '../oauth/client-registration/client-jwks.ts'
 import { GRANT_NAMES } from '../oauth/grants/index.ts'
 import type { Client, PkcePolicy } from '../store/contracts/clients.ts'
+import type { New } from '../store/contracts/update.ts'
 import { type AccessTokenTtl, accessTokenTtlOption, resolveTtl } from './access-token-ttl.ts'
 import { collect, collectWords, type Json, UsageError } from './context.ts'
 import type { Io } from './io.ts'
@@ -100,14 +101,25 @@ function oneOrMoreOf(names: readonly string[]) {
   }
 }
 
-/** Returns the client with the given options applied; all other fields are unchanged. */
-export function withOptions(client: Client, options: ClientOptions, io: Io): Client {
+/**
+ * Reads the files that the options name, and returns the change that the options describe: all other fields are unchanged. The
+ * change can be applied again to a newer state of the client (store/contracts/update.ts).
+ */
+export function readOptions(options: ClientOptions, io: Io): (client: New<Client>) => New<Client> {
   const keys =
     options.jwksFile !== undefined
       ? { jwks: readJwks(resolve(io.cwd, options.jwksFile)), jwksUri: null }
       : options.jwksUri !== undefined
         ? { jwks: null, jwksUri: options.jwksUri }
         : {}
+  return (client) => applyOptions(client, options, keys)
+}
+
+function applyOptions(
+  client: New<Client>,
+  options: ClientOptions,
+  keys: Partial<Pick<Client, 'jwks' | 'jwksUri'>>,
+): New<Client> {
   // New keys change the authentication method only if the client had none: one that has keys and authenticates in another way
   // uses them for signed requests.
   const addsFirstKeys = 'jwks' in keys && client.jwks === null && client.jwksUri === null

@@ -2,6 +2,7 @@
 import type { Base } from '../node/base.ts'
 import { describeClient } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
+import type { New, UpdateOutcome } from '../store/contracts/update.ts'
 import { CommandError, type Context, type Json } from './context.ts'
 import { record, span, time } from './output.ts'
 
@@ -11,13 +12,24 @@ export async function findClient(base: Base, id: string): Promise<Client> {
   return client
 }
 
+/** The client before and after an update. @throws {CommandError} if it was deleted */
+export function updatedClient(outcome: UpdateOutcome<Client>, id: string) {
+  if (!outcome.updated) throw new CommandError(`there is no client ${id}`)
+  return outcome
+}
+
 interface ViewOptions extends Json {
   /** Print only the lines of an environment file. */
   readonly env?: boolean
 }
 
 /** @param secret a newly generated secret. Only its hash is stored, so it cannot be shown later. */
-export function printClient(context: Context, options: ViewOptions, client: Client, secret?: string): void {
+export function printClient(
+  context: Context,
+  options: ViewOptions,
+  client: New<Client>,
+  secret?: string,
+): void {
   // RFC 7591 §3.2.1: 0 means that the secret does not expire.
   const issued = secret === undefined ? {} : { client_secret: secret, client_secret_expires_at: 0 }
   if (secret !== undefined && !options.env) {
@@ -28,7 +40,7 @@ export function printClient(context: Context, options: ViewOptions, client: Clie
   context.print(options, { client_id, ...issued, ...rest }, text)
 }
 
-function clientRecord(client: Client, secret: string | undefined): string {
+function clientRecord(client: New<Client>, secret: string | undefined): string {
   const { client_id, client_id_issued_at, access_token_ttl, ...rest } = describeClient(client)
   return record({
     client_id,

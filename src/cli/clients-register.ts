@@ -10,8 +10,9 @@ import {
   usesSecret,
 } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
-import { type ClientOptions, withOptions } from './client-options.ts'
-import { findClient, printClient } from './client-view.ts'
+import type { New } from '../store/contracts/update.ts'
+import { type ClientOptions, readOptions } from './client-options.ts'
+import { findClient, printClient, updatedClient } from './client-view.ts'
 import { CommandError, type Context, UsageError } from './context.ts'
 import { noteUnownedScopes } from './scope-notes.ts'
 import { readSecret } from './secret-input.ts'
@@ -35,9 +36,9 @@ export function createClient(context: Context, options: CreateOptions): Promise<
       name: options.name,
       createdAt: base.clock.now(),
     })
-    const draft = withOptions(blank, options, context.io)
+    const draft = readOptions(options, context.io)(blank)
     await checkClient(base, draft, options)
-    const { client, secret } = await withSecret(context, base, draft, options)
+    const { client, secret } = withSecret(base, draft, await userSuppliedHash(context, options))
     if (!(await base.store.clients.insert(client))) {
       throw new CommandError(`the client ${client.id} exists already`)
     }
@@ -56,11 +57,19 @@ export function updateClient(context: Context, id: string, options: ClientOption
   const { json, ...changes } = options
   if (Object.keys(changes).length === 0) throw new UsageError('nothing to change: see clients update --help')
   return context.withStore(async (base) => {
-    const before = await findClient(base, id)
-    const draft = withOptions(before, options, context.io)
-    await checkClient(base, draft, options)
-    const { client, secret } = await withSecret(context, base, draft, options)
-    if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)
+    const withOptions = readOptions(options, context.io)
+    await checkClient(base, withOptions(await findClient(base, id)), options)
+    const suppliedHash = await userSuppliedHash(context, options)
+    let secret: string | undefined
+    // Only what the options say is applied: while the secret was read, another administrator may have changed the client.
+    const outcome = await base.store.clients.update(id, async (current) => {
+      const draft = withOptions(current)
+      await checkClient(base, draft, options)
+      const complete = withSecret(base, draft, suppliedHash)
+      secret = complete.secret
+      return complete.client
+    })
+    const { before, after: client } = updatedClient(outcome, id)
     base.audit('client.changed', { actor: context.actor, client_id: id, target: id, action: 'updated' })
     for (const text of changeNotes(before, client)) context.note(text)
     await noteUnownedScopes(
@@ -72,8 +81,8 @@ export function updateClient(context: Context, id: string, options: ClientOption
   })
 }
 
-/** Called before a secret is read or anything is changed. @throws {RegistrationError} | {UsageError} | {CommandError} */
-async function checkClient(base: Base, client: Client, options: ClientOptions): Promise<void> {
+/** @throws {RegistrationError | UsageError | CommandError} */
+async function checkClient(base: Base, client: New<Client>, options: ClientOptions): Promise<void> {
   checkRegistration(client)
   if (options.secretStdin && !usesSecret(client.authMethod)) {
     throw new UsageError(`a client that authenticates with ${client.authMethod} has no secret`)
@@ -83,10 +92,20 @@ async function checkClient(base: Base, client: Client, options: ClientOptions): 
   }
 }
 
-/** Gives the client a secret if it needs one: that from standard input, the one it has, or a newly generated one. */
-async function withSecret(context: Context, base: Base, client: Client, options: ClientOptions) {
+async function userSuppliedHash(context: Context, options: ClientOptions): Promise<string | null> {
+  return options.secretStdin ? readUserSuppliedSecret(context) : null
+}
+
+interface WithSecret {
+  readonly client: New<Client>
+  /** Only if it was made here: it cannot be shown again. */
+  readonly secret?: string
+}
+
+/** The client with the secret that it needs: the user-supplied one, the one that it has, or a new one. */
+function withSecret(base: Base, client: New<Client>, suppliedHash: string | null): WithSecret {
   if (!usesSecret(client.authMethod)) return { client: { ...client, secretHash: null } }
-  if (options.secretStdin) return { client: { ...client, secretHash: await readUserSuppliedSecret(context) } }
+  if (suppliedHash !== null) return { client: { ...client, secretHash: suppliedHash } }
   if (client.secretHash !== null) return { client }
   const { secret, hash } = issueSecret(base.random)
   return { client: { ...client, secretHash: hash }, secret }

@@ -1,7 +1,8 @@
 import { Command } from 'commander'
 import { describeClient, issueSecret, usesSecret } from '../oauth/client-registration/registration.ts'
+import type { Client } from '../store/contracts/clients.ts'
 import { type ClientOptions, clientOptions, resetOptions } from './client-options.ts'
-import { findClient, printClient } from './client-view.ts'
+import { findClient, printClient, updatedClient } from './client-view.ts'
 import { type CreateOptions, createClient, readUserSuppliedSecret, updateClient } from './clients-register.ts'
 import { action, CommandError, type CommandFactory, type Context, examples, type Json } from './context.ts'
 import { count, table } from './output.ts'
@@ -111,15 +112,20 @@ function show(context: Context, id: string, options: Json): Promise<void> {
 
 function rotateSecret(context: Context, id: string, options: RotateOptions): Promise<void> {
   return context.withStore(async (base) => {
-    const before = await findClient(base, id)
-    if (!usesSecret(before.authMethod)) {
-      throw new CommandError(`${id} authenticates with ${before.authMethod} and has no secret`)
+    const assertUsesSecret = ({ authMethod }: Client) => {
+      if (usesSecret(authMethod)) return
+      throw new CommandError(`${id} authenticates with ${authMethod} and has no secret`)
     }
+    // Before a secret is asked for, and again in the update, because reading the secret may take any time.
+    assertUsesSecret(await findClient(base, id))
     const { secret, hash } = options.secretStdin
       ? { secret: undefined, hash: await readUserSuppliedSecret(context) }
       : issueSecret(base.random)
-    const client = { ...before, secretHash: hash }
-    if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)
+    const outcome = await base.store.clients.update(id, (current) => {
+      assertUsesSecret(current)
+      return { ...current, secretHash: hash }
+    })
+    const { after: client } = updatedClient(outcome, id)
     base.audit('client.changed', {
       actor: context.actor,
       client_id: id,
@@ -132,8 +138,8 @@ function rotateSecret(context: Context, id: string, options: RotateOptions): Pro
 
 function setDisabled(context: Context, id: string, disabled: boolean, options: Json): Promise<void> {
   return context.withStore(async (base) => {
-    const client = { ...(await findClient(base, id)), disabled }
-    if (!(await base.store.clients.replace(client))) throw new CommandError(`there is no client ${id}`)
+    const outcome = await base.store.clients.update(id, (current) => ({ ...current, disabled }))
+    const { after: client } = updatedClient(outcome, id)
     // The client is disabled before its sessions and tokens are revoked, so that none can be issued in between.
     if (disabled) {
       await base.store.clientSessions.revokeMatching({ clientId: id }, base.clock.now(), 'client disabled')

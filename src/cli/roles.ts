@@ -3,6 +3,7 @@ import { isRoleName } from '../accounts/roles.ts'
 import type { Base } from '../node/base.ts'
 import { checkApiScope } from '../oauth/api-rules.ts'
 import type { Role } from '../store/contracts/roles.ts'
+import type { New } from '../store/contracts/update.ts'
 import {
   action,
   CommandError,
@@ -71,7 +72,7 @@ interface CreateOptions extends UpdateOptions {
   readonly scope: string[]
 }
 
-function describe(role: Role) {
+function describe(role: New<Role>) {
   return {
     name: role.name,
     scopes: role.scopes,
@@ -80,7 +81,7 @@ function describe(role: Role) {
   }
 }
 
-function print(context: Context, options: Json, role: Role): void {
+function print(context: Context, options: Json, role: New<Role>): void {
   context.print(options, describe(role), record({ ...describe(role), created_at: time(role.createdAt) }))
 }
 
@@ -130,10 +131,12 @@ function update(context: Context, name: string, options: UpdateOptions): Promise
   }
   if (options.scope !== undefined) checkScopes(options.scope)
   return context.withStore(async (base) => {
-    const before = await find(base, name)
-    const { scope: scopes = before.scopes, requireSecondFactor = before.requireSecondFactor } = options
-    const role = { ...before, scopes, requireSecondFactor }
-    if (!(await base.store.roles.replace(role))) throw new CommandError(`there is no role ${name}`)
+    const outcome = await base.store.roles.update(name, (current) => {
+      const { scope: scopes = current.scopes, requireSecondFactor = current.requireSecondFactor } = options
+      return { ...current, scopes, requireSecondFactor }
+    })
+    if (!outcome.updated) throw new CommandError(`there is no role ${name}`)
+    const { before, after: role } = outcome
     base.audit('role.changed', { actor: context.actor, target: name, action: 'updated' })
     if (options.scope !== undefined) await noteUnownedScopes(context, base, role.scopes)
     const removed = before.scopes.filter((scope) => !role.scopes.includes(scope))

@@ -1,10 +1,11 @@
 /** Prints a user, and what a change has ended. */
 import type { SignedOut } from '../accounts/sign-out.ts'
+import type { New } from '../store/contracts/update.ts'
 import type { User } from '../store/contracts/users.ts'
 import type { Context, Json } from './context.ts'
 import { count, record, time } from './output.ts'
 
-export function describeUser(user: User) {
+export function describeUser(user: New<User>) {
   return {
     id: user.id,
     username: user.username,
@@ -21,7 +22,7 @@ export function describeUser(user: User) {
 export function printUser(
   context: Context,
   options: Json,
-  user: User,
+  user: New<User>,
   extra: Readonly<Record<string, unknown>> = {},
 ): void {
   const value = { ...describeUser(user), ...extra }

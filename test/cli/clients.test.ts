@@ -132,6 +132,7 @@ t.test('every option for interactive clients is stored, and can be reset', async
     requireSecondFactor: false,
     backchannelLogoutUri: null,
     postLogoutRedirectUris: [],
+    revision: 2,
   })
   const requirements = ['--require-pushed-requests', '--require-signed-requests', '--require-second-factor']
   const again = await cli.run(['clients', 'update', 'shop', ...requirements])
@@ -348,6 +349,7 @@ t.test('an update changes the given fields, lists what it removes and keeps the 
     authMethod: 'client_secret_post',
     accessTokenTtl: null,
     acceptEndpointAudience: true,
+    revision: 2,
   })
   const again = await cli.json(['clients', 'update', 'shop', '--no-accept-endpoint-audience', '--scope', ''])
   t.match(again, { accept_endpoint_audience: false, scope: '', client_name: 'New' })

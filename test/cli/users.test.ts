@@ -127,7 +127,7 @@ t.test(
 
     const update = (...options: string[]) => cli.json(['users', 'update', 'ALICE', ...options])
     t.same(await update('--name', 'Alice'), { ...created, name: 'Alice' }, 'the other fields are unchanged')
-    t.same(await stored(), { ...before, name: 'Alice', updatedAt: cli.clock.now() })
+    t.same(await stored(), { ...before, name: 'Alice', updatedAt: cli.clock.now(), revision: 2 })
     t.match(
       await update('--email', 'alice@example.com'),
       { email_verified: true },

@@ -7,7 +7,7 @@ import { type ChangePollerOptions, startChangePoller } from '../../src/node/chan
 import { run } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { testClock } from '../support/server/clock.ts'
-import { client, seed } from '../support/server/seed.ts'
+import { seed } from '../support/server/seed.ts'
 import { type TestServer, testServer } from '../support/server/server.ts'
 import { revoke, signedIn } from '../support/server/tokens.ts'
 
@@ -59,7 +59,7 @@ async function changes({ one, two }: { one: TestServer; two: TestServer }): Prom
   const rotation = await until(() => ringOf(two) === version)
 
   await two.deps.registry.client('app')
-  await one.store.clients.replace(client({ id: 'app', grants: ['password', 'refresh_token'] }))
+  await one.store.clients.update('app', (app) => ({ ...app, name: `${app.name}!` }))
   const registration = await until(() => held(two, 'app') === null)
 
   const { access_token } = await signedIn(one)

@@ -1,5 +1,7 @@
+import type { Api } from '../../src/store/contracts/apis.ts'
 import { api, ORDERS, STOCK } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
+import { updateContract } from './update.ts'
 
 const stock = api({
   identifier: STOCK,
@@ -44,24 +46,33 @@ export const apisContract: Contract = {
       t.equal(await apis.insert(stock), true, 'the scopes that were free still are')
     },
 
-  'replace changes the scopes and the lifetime of an API': async (t, { apis }) => {
+  'update changes the scopes and the lifetime of an API': async (t, { apis }) => {
     await apis.insert(api())
-    const changed = api({ scopes: ['orders:delete', 'orders:read'], accessTokenTtl: 120 })
-    t.equal(await apis.replace(changed), true)
+    const changed = api({ scopes: ['orders:delete', 'orders:read'], accessTokenTtl: 120, revision: 2 })
+    t.match(await apis.update(ORDERS, () => changed), { updated: true })
     t.same(await apis.find(ORDERS), changed)
   },
 
-  'replace returns false and changes nothing if there is no such API': async (t, { apis }) => {
-    t.equal(await apis.replace(api()), false)
-    t.same(await apis.list(), [])
-  },
-
-  'replace returns false and changes nothing if another API owns a scope': async (t, { apis }) => {
+  'update reports a conflict and changes nothing if another API owns a scope': async (t, { apis }) => {
     await apis.insert(api())
     await apis.insert(stock)
-    t.equal(await apis.replace(api({ scopes: ['new', 'stock:read'], accessTokenTtl: 1 })), false)
+    const conflict = { updated: false, reason: 'conflict' }
+    const wanted = api({ scopes: ['new', 'stock:read'], accessTokenTtl: 1 })
+    t.same(await apis.update(ORDERS, () => wanted), conflict)
     t.same(await apis.list(), [api(), stock])
   },
+
+  ...updateContract<Api>({
+    rows: ({ apis }) => apis,
+    insert: async ({ apis }) => {
+      await apis.insert(api())
+      return ORDERS
+    },
+    changes: [{ accessTokenTtl: 60 }, { scopes: ['orders:read', 'orders:delete'] }],
+    add: (row, number) => ({ ...row, scopes: [...row.scopes, `s${number}`] }),
+    added: ({ scopes }) => scopes.length,
+    kept: { identifier: STOCK },
+  }),
 
   'delete frees the identifier and the scopes, and returns false if there is no such API': async (
     t,

@@ -2,6 +2,7 @@ import type { Client } from '../../src/store/contracts/clients.ts'
 import { client, user } from '../support/server/seed.ts'
 import { people, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
+import { updateContract } from './update.ts'
 
 /** Every member set to something that is not its default. */
 const full: Client = {
@@ -26,6 +27,7 @@ const full: Client = {
   introspects: ['https://orders.test'],
   disabled: true,
   createdAt: 12,
+  revision: 1,
 }
 
 export const clientsContract: Contract = {
@@ -61,16 +63,23 @@ export const clientsContract: Contract = {
     t.same(await winners(50, (i) => clients.insert(client({ name: `n${i}` }))), { won: 1, lost: 49 })
   },
 
-  'replace changes everything that is registered under the id': async (t, { clients }) => {
+  'update changes everything that is registered under the id': async (t, { clients }) => {
     await clients.insert(client({ createdAt: full.createdAt, id: full.id }))
-    t.equal(await clients.replace(full), true)
-    t.same(await clients.find(full.id), full)
+    t.match(await clients.update(full.id, () => full), { updated: true })
+    t.same(await clients.find(full.id), { ...full, revision: 2 })
   },
 
-  'replace returns false and changes nothing if there is no such client': async (t, { clients }) => {
-    t.equal(await clients.replace(client()), false)
-    t.same(await clients.list(), [])
-  },
+  ...updateContract<Client>({
+    rows: ({ clients }) => clients,
+    insert: async ({ clients }) => {
+      await clients.insert(client())
+      return 'machine'
+    },
+    changes: [{ name: 'renamed' }, { disabled: true, secretHash: 'sha256:new' }],
+    add: (row, number) => ({ ...row, scopes: [...row.scopes, `s${number}`] }),
+    added: ({ scopes }) => scopes.length,
+    kept: { id: 'other' },
+  }),
 
   'delete removes the client and its sessions': async (t, store) => {
     await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 })

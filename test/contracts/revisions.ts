@@ -1,25 +1,30 @@
+import type { UpdateOutcome } from '../../src/store/contracts/update.ts'
 import type { Store } from '../../src/store/index.ts'
-import { api, client, user } from '../support/server/seed.ts'
+import { api, client, ORDERS, user } from '../support/server/seed.ts'
 import type { Contract } from './contract.ts'
 import { ring } from './ring.ts'
+
+const updated = async (outcome: Promise<UpdateOutcome<unknown>>) => (await outcome).updated
 
 /** Everything that changes what the registry holds. */
 const REGISTRY: readonly (readonly [string, (store: Store) => Promise<boolean>])[] = [
   ['apis.insert', (store) => store.apis.insert(api())],
-  ['apis.replace', (store) => store.apis.replace(api({ scopes: ['orders:read'] }))],
+  [
+    'apis.update',
+    (store) => updated(store.apis.update(ORDERS, (one) => ({ ...one, scopes: ['orders:read'] }))),
+  ],
   ['apis.delete', (store) => store.apis.delete(api().identifier)],
   ['clients.insert', (store) => store.clients.insert(client())],
-  ['clients.replace', (store) => store.clients.replace(client({ disabled: true }))],
+  [
+    'clients.update',
+    (store) => updated(store.clients.update('machine', (one) => ({ ...one, disabled: true }))),
+  ],
   ['clients.delete', (store) => store.clients.delete(client().id)],
   [
     'roles.insert',
     (store) => store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 1 }),
   ],
-  [
-    'roles.replace',
-    (store) =>
-      store.roles.replace({ name: 'clerk', scopes: ['a'], requireSecondFactor: false, createdAt: 1 }),
-  ],
+  ['roles.update', (store) => updated(store.roles.update('clerk', (one) => ({ ...one, scopes: ['a'] })))],
   ['roles.delete', (store) => store.roles.delete('clerk')],
 ]
 
@@ -42,13 +47,13 @@ export const revisionsContract: Contract = {
     const refused = [
       await store.apis.insert(api({ scopes: ['new'] })),
       await store.apis.insert(api({ identifier: 'https://other.test' })),
-      await store.apis.replace(api({ identifier: 'https://nobody.test', scopes: [] })),
+      await updated(store.apis.update('https://nobody.test', (one) => ({ ...one, scopes: [] }))),
       await store.apis.delete('https://nobody.test'),
       await store.clients.insert(client()),
-      await store.clients.replace(client({ id: 'nobody' })),
+      await updated(store.clients.update('nobody', (one) => ({ ...one, disabled: true }))),
       await store.clients.delete('nobody'),
       await store.roles.insert({ name: 'clerk', scopes: [], requireSecondFactor: false, createdAt: 2 }),
-      await store.roles.replace({ name: 'nobody', scopes: [], requireSecondFactor: false, createdAt: 1 }),
+      await updated(store.roles.update('nobody', (one) => ({ ...one, scopes: [] }))),
       await store.roles.delete('nobody'),
     ]
     t.same(new Set(refused), new Set([false]))

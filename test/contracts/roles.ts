@@ -1,12 +1,14 @@
 import type { Role } from '../../src/store/contracts/roles.ts'
 import { user } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
+import { updateContract } from './update.ts'
 
 const role = (overrides: Partial<Role> = {}): Role => ({
   name: 'clerk',
   scopes: ['orders:write', 'orders:read'],
   requireSecondFactor: false,
   createdAt: 1,
+  revision: 1,
   ...overrides,
 })
 
@@ -34,23 +36,31 @@ export const rolesContract: Contract = {
     t.same(await winners(50, (i) => roles.insert(role({ scopes: [`s${i}`] }))), { won: 1, lost: 49 })
   },
 
-  'replace turns the second factor of a role on and off': async (t, { roles }) => {
+  'update turns the second factor of a role on and off': async (t, { roles }) => {
     await roles.insert(role())
-    for (const requireSecondFactor of [true, false]) {
-      t.equal(await roles.replace(role({ requireSecondFactor })), true)
-      t.same(await roles.find('clerk'), role({ requireSecondFactor }))
+    for (const [i, requireSecondFactor] of [true, false].entries()) {
+      t.match(await roles.update('clerk', () => role({ requireSecondFactor })), { updated: true })
+      t.same(await roles.find('clerk'), role({ requireSecondFactor, revision: i + 2 }))
     }
   },
 
-  'replace changes the scopes of a role, and returns false if there is no such role': async (
-    t,
-    { roles },
-  ) => {
-    t.equal(await roles.replace(role()), false)
+  'update changes the scopes of a role': async (t, { roles }) => {
     await roles.insert(role())
-    t.equal(await roles.replace(role({ scopes: ['new'] })), true)
-    t.same(await roles.find('clerk'), role({ scopes: ['new'] }))
+    t.match(await roles.update('clerk', () => role({ scopes: ['new'] })), { updated: true })
+    t.same(await roles.find('clerk'), role({ scopes: ['new'], revision: 2 }))
   },
+
+  ...updateContract<Role>({
+    rows: ({ roles }) => roles,
+    insert: async ({ roles }) => {
+      await roles.insert(role())
+      return 'clerk'
+    },
+    changes: [{ scopes: ['orders:read'] }, { requireSecondFactor: true }],
+    add: (row, number) => ({ ...row, scopes: [...row.scopes, `s${number}`] }),
+    added: ({ scopes }) => scopes.length,
+    kept: { name: 'boss' },
+  }),
 
   'delete removes the role from all users, and returns false if there is no such role': async (t, store) => {
     await store.roles.insert(role())
@@ -62,7 +72,7 @@ export const rolesContract: Contract = {
 
     t.equal(await store.roles.delete('clerk'), true)
     t.same((await store.users.find(alice.id))?.roles, ['boss'])
-    t.same((await store.users.find(bob.id))?.roles, [], 'who remains a user')
+    t.match(await store.users.find(bob.id), { roles: [], revision: 2 }, 'who remains a user, and has changed')
     t.equal(await store.roles.delete('clerk'), false)
   },
 }

@@ -1,5 +1,7 @@
+import type { User } from '../../src/store/contracts/users.ts'
 import { user } from '../support/server/seed.ts'
 import { type Contract, winners } from './contract.ts'
+import { updateContract } from './update.ts'
 
 const clerk = { name: 'clerk', scopes: ['orders:read'], requireSecondFactor: false, createdAt: 1 }
 const boss = { name: 'boss', scopes: [], requireSecondFactor: false, createdAt: 1 }
@@ -66,24 +68,69 @@ export const usersContract: Contract = {
     })
   },
 
-  'setProfile replaces only the name and the address, and returns false if there is no such user': async (
-    t,
-    { users, roles },
-  ) => {
+  'update changes profile and roles, and nothing of another user': async (t, { users, roles }) => {
     await roles.insert(clerk)
+    await roles.insert(boss)
     const alice = await user({ email: 'old@test' })
     const bob = await user({ username: 'bob' })
     await users.insert(alice)
     await users.insert(bob)
-    const profile = { email: 'new@test', emailVerified: true, name: 'Alice' }
-    t.equal(await users.setProfile(alice.id, profile, 50), true)
-    t.same(await users.find(alice.id), { ...alice, ...profile, updatedAt: 50 })
-    const nothing = { email: null, emailVerified: false, name: null }
-    t.equal(await users.setProfile(alice.id, nothing, 60), true)
-    t.same(await users.findByUsername('alice'), { ...alice, ...nothing, updatedAt: 60 })
+    const profile = { email: 'new@test', emailVerified: true, name: 'Alice', updatedAt: 50 }
+    await users.update(alice.id, (one) => ({ ...one, ...profile, roles: ['clerk', 'boss', 'clerk'] }))
+    t.same(await users.find(alice.id), { ...alice, ...profile, roles: ['boss', 'clerk'], revision: 2 })
+    const nothing = { email: null, emailVerified: false, name: null, updatedAt: 60, roles: [] }
+    await users.update(alice.id, (one) => ({ ...one, ...nothing }))
+    t.same(await users.findByUsername('alice'), { ...alice, ...nothing, revision: 3 })
     t.same(await users.find(bob.id), bob)
-    t.equal(await users.setProfile('u_x', profile, 50), false)
   },
+
+  'update reports a conflict and changes nothing if a role does not exist': async (t, { users, roles }) => {
+    await roles.insert(clerk)
+    const alice = await user()
+    await users.insert(alice)
+    const outcome = await users.update(alice.id, (one) => ({ ...one, name: 'A', roles: ['nothing'] }))
+    t.same(outcome, { updated: false, reason: 'conflict' })
+    t.same(await users.find(alice.id), alice)
+  },
+
+  ...updateContract<User>({
+    rows: ({ users }) => users,
+    insert: async ({ users }) => {
+      const alice = await user({ roles: [] })
+      await users.insert(alice)
+      return alice.id
+    },
+    changes: [{ name: 'Alice' }, { email: 'a@test', disabled: true }],
+    add: (row, number) => ({ ...row, name: `${row.name ?? ''}${String.fromCharCode(65 + number)}` }),
+    added: ({ name }) => name?.length ?? 0,
+    kept: { id: 'u_x', username: 'bob', passwordHash: 'other' },
+  }),
+
+  'an update that was overtaken by any other verb keeps what the verb has changed (docs/security.md R1)':
+    async (t, store, database) => {
+      const { users, roles } = await database.connect()
+      for (const role of [clerk, boss]) await store.roles.insert(role)
+      const alice = await user({ roles: ['clerk'] })
+      await store.users.insert(alice)
+      const { id } = alice
+      const verbs: [() => Promise<boolean>, Partial<User>][] = [
+        [() => users.setDisabled(id, true), { disabled: true }],
+        [() => users.setPasswordHash(id, 'new'), { passwordHash: 'new' }],
+        [() => users.addRole(id, 'boss'), { roles: ['boss', 'clerk'] }],
+        [() => users.removeRole(id, 'clerk'), { roles: ['boss'] }],
+        [() => roles.delete('boss'), { roles: [] }],
+      ]
+      for (const [i, [verb, change]] of verbs.entries()) {
+        let overtaken = false
+        const name = `Alice ${i}`
+        await store.users.update(id, async (current) => {
+          if (!overtaken) t.equal(await verb(), true)
+          overtaken = true
+          return { ...current, name }
+        })
+        t.match(await users.find(id), { ...change, name, revision: 3 + 2 * i })
+      }
+    },
 
   'setDisabled disables and enables a user, and returns false if there is no such user': async (
     t,

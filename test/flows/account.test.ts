@@ -60,11 +60,13 @@ t.test('a signed-out user signs in first and then reaches the requested account 
 t.test('the account page shows the user, their browsers and the apps with access', async (t) => {
   const server = await start(t)
   const alice = await server.store.users.findByUsername('alice')
-  await server.store.users.setProfile(
-    alice?.id ?? '',
-    { name: 'Alice <b>', email: 'a@x.test', emailVerified: false },
-    server.clock.now(),
-  )
+  await server.store.users.update(alice?.id ?? '', (one) => ({
+    ...one,
+    name: 'Alice <b>',
+    email: 'a@x.test',
+    emailVerified: false,
+    updatedAt: server.clock.now(),
+  }))
   const { browser } = await at(server)
   await signIn(browser, { client_id: 'web' }, { remember: true })
   const { code } = await signIn(browser, { client_id: 'web' })

@@ -362,7 +362,7 @@ t.test(
     const setDisabled = (disabled: boolean) => () => store.users.setDisabled(alice.id, disabled)
     refused(t, await between(setDisabled(true), setDisabled(false)), GRANT, 'the account')
     const later = codeClient({ id: 'later' })
-    const replaced = (change: object) => () => store.clients.replace({ ...later, ...change })
+    const replaced = (change: object) => () => store.clients.update('later', () => ({ ...later, ...change }))
     const denied = await between(replaced({ disabled: true }), replaced({}))
     refused(t, denied, { status: 401, error: 'invalid_client' }, 'the client')
     const noGrant = await between(replaced({ grants: ['client_credentials'] }), replaced({}))

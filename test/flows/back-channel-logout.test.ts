@@ -251,10 +251,7 @@ t.test('a client that was deleted, disabled or unsubscribed is not called', asyn
     await signOut(server, id)
   }
   const { store } = server
-  const change = async (id: string, members: object) => {
-    const found = await store.clients.find(id)
-    if (found) await store.clients.replace({ ...found, ...members })
-  }
+  const change = (id: string, members: object) => store.clients.update(id, (one) => ({ ...one, ...members }))
   await store.clients.delete('gone')
   await change('disabled', { disabled: true })
   await change('quiet', { backchannelLogoutUri: null })
@@ -285,8 +282,7 @@ t.test(
     await first.close()
 
     const nodes = [await start(t, options), await start(t, options)] as const
-    const away = await nodes[0].store.clients.find('away')
-    if (away) await nodes[0].store.clients.replace({ ...away, backchannelLogoutUri: rp.uri })
+    await nodes[0].store.clients.update('away', (one) => ({ ...one, backchannelLogoutUri: rp.uri }))
     clock.tick(10)
     await Promise.all(nodes.flatMap((node) => [node.poll(), node.poll()]))
     const all = () => nodes.flatMap(notified)

@@ -35,11 +35,6 @@ async function people(overrides: Partial<Client> = {}) {
   const pair = await signedIn(server, { username: who.username }, id)
   return { who, id, pair, again: (form = {}) => login(server, { username: who.username, ...form }, id) }
 }
-const registered = async (id: string): Promise<Client> => {
-  const found = await store.clients.find(id)
-  if (!found) throw new Error(`no client ${id}`)
-  return found
-}
 
 t.test(
   'a disabled user gets no tokens from any grant, and introspection reports existing ones inactive at once (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
@@ -141,16 +136,11 @@ t.test(
     await store.users.removeRole(who.id, 'clerk')
     await store.users.addRole(who.id, 'helper')
     const first = await signedIn(server, { username: who.username }, id)
-    await store.roles.replace({
-      name: 'helper',
-      scopes: ['orders:read'],
-      requireSecondFactor: false,
-      createdAt: 1,
-    })
+    await store.roles.update('helper', (one) => ({ ...one, scopes: ['orders:read'] }))
     await server.poll()
     const second = await refreshed(server, first.refresh_token, {}, id)
     t.equal(second.scope, 'orders:read')
-    await store.clients.replace({ ...(await registered(id)), scopes: ['orders:write'] })
+    await store.clients.update(id, (one) => ({ ...one, scopes: ['orders:write'] }))
     await server.poll()
     t.same(outcome(await refresh(server, second.refresh_token, {}, id)), [400, 'invalid_scope'])
   },
@@ -161,7 +151,7 @@ t.test(
   async (t) => {
     const { id, pair, again } = await people()
     const machine = (await clientCredentials(server, {}, id)).json().access_token
-    await store.clients.replace({ ...(await registered(id)), disabled: true })
+    await store.clients.update(id, (one) => ({ ...one, disabled: true }))
     await server.poll()
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), STRANGER)
     t.same(outcome(await again()), STRANGER)
@@ -171,7 +161,7 @@ t.test(
     for (const token of [pair.access_token, machine]) {
       t.same((await introspect(server, token, 'watch')).json(), { active: false }, 'for its resource server')
     }
-    await store.clients.replace({ ...(await registered(id)), disabled: false })
+    await store.clients.update(id, (one) => ({ ...one, disabled: false }))
     await server.poll()
     await refreshed(server, pair.refresh_token, {}, id)
   },
@@ -204,7 +194,7 @@ t.test(
   'a client that loses a grant can no longer use it (RFC 6749 §5.2; docs/security.md E55)',
   async (t) => {
     const { id, pair, again } = await people()
-    await store.clients.replace({ ...(await registered(id)), grants: ['client_credentials'] })
+    await store.clients.update(id, (one) => ({ ...one, grants: ['client_credentials'] }))
     await server.poll()
     t.same(outcome(await refresh(server, pair.refresh_token, {}, id)), [400, 'unauthorized_client'])
     t.same(outcome(await again()), [400, 'unauthorized_client'])

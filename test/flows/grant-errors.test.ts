@@ -138,11 +138,11 @@ t.test(
   async (t) => {
     await store.clients.insert(client({ id: 'doomed' }))
     t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200)
-    await store.clients.replace(client({ id: 'doomed', disabled: true }))
+    await store.clients.update('doomed', () => client({ id: 'doomed', disabled: true }))
     await server.poll()
     const REFUSED = { status: 401, error: 'invalid_client' }
     refused(t, await clientCredentials(server, {}, 'doomed'), REFUSED, 'disabled')
-    await store.clients.replace(client({ id: 'doomed' }))
+    await store.clients.update('doomed', () => client({ id: 'doomed' }))
     t.equal((await clientCredentials(server, {}, 'doomed')).statusCode, 200, 'enabled again, at once')
     await store.clients.delete('doomed')
     await server.poll()
@@ -156,10 +156,10 @@ t.test(
     await store.clients.insert(client({ id: 'shrinking' }))
     const scopeOf = async () => (await clientCredentials(server, {}, 'shrinking')).json().scope
     t.equal(await scopeOf(), 'orders:read orders:write')
-    await store.clients.replace(client({ id: 'shrinking', scopes: ['orders:read'] }))
+    await store.clients.update('shrinking', () => client({ id: 'shrinking', scopes: ['orders:read'] }))
     await server.poll()
     t.equal(await scopeOf(), 'orders:read')
-    await store.clients.replace(client({ id: 'shrinking', grants: [] }))
+    await store.clients.update('shrinking', () => client({ id: 'shrinking', grants: [] }))
     await server.poll()
     refused(t, await clientCredentials(server, {}, 'shrinking'), { error: 'unauthorized_client' })
   },

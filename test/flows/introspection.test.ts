@@ -99,7 +99,7 @@ t.test(
     await store.users.setDisabled(bob.id, true)
     await store.clients.insert(client({ id: 'shut' }))
     const shut = (await clientCredentials(server, {}, 'shut')).json().access_token
-    await store.clients.replace(client({ id: 'shut', disabled: true }))
+    await store.clients.update('shut', () => client({ id: 'shut', disabled: true }))
     const stock = (await clientCredentials(server, {}, 'counter')).json().access_token
     await server.poll()
 
@@ -230,15 +230,13 @@ t.test(
     const { access_token: token } = await signedIn(server)
     const seen = async () => (await introspect(server, token, 'orders')).json()
     t.match(await seen(), { active: true, scope: 'orders:read orders:write', roles: ['clerk'] })
-    const clerk = (await store.roles.list()).find(({ name }) => name === 'clerk')
-    if (!clerk) throw new Error('there is no clerk')
-    await store.roles.replace({ ...clerk, scopes: ['orders:read'] })
+    await store.roles.update('clerk', (one) => ({ ...one, scopes: ['orders:read'] }))
     await server.poll()
     t.match(await seen(), { active: true, scope: 'orders:read', roles: ['clerk'] })
     await store.users.removeRole(alice.id, 'clerk')
     t.same(await seen(), { active: false })
     await store.users.addRole(alice.id, 'clerk')
-    await store.roles.replace(clerk)
+    await store.roles.update('clerk', (one) => ({ ...one, scopes: ['orders:read', 'orders:write'] }))
     await server.poll()
   },
 )

@@ -32,7 +32,7 @@ async function world(t: Test, scope = 'openid'): Promise<World> {
   const server = await testServer()
   t.teardown(() => server.close())
   await seedUsers(server.store)
-  await server.store.clients.replace(
+  await server.store.clients.update('web', () =>
     codeClient({ id: 'web', postLogoutRedirectUris: [OUT, OUT_WITH_QUERY], backchannelLogoutUri: null }),
   )
   await server.deps.registry.sync()
@@ -319,7 +319,7 @@ t.test(
     })
     t.teardown(() => server.close())
     await seedUsers(server.store)
-    await server.store.clients.replace(
+    await server.store.clients.update('web', () =>
       codeClient({ id: 'web', backchannelLogoutUri: 'https://app.test/backchannel' }),
     )
     await server.deps.registry.sync()

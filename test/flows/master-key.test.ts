@@ -108,7 +108,7 @@ t.test(
     await one.store.clients.insert(disabled)
     await here.poll()
     const blocked = (await clientCredentials(one, {}, 'disabled')).json().access_token
-    await one.store.clients.replace({ ...disabled, disabled: true })
+    await one.store.clients.update('disabled', () => ({ ...disabled, disabled: true }))
     await one.store.status.revokeClient('disabled')
     const half = openBrowser(one)
     const login = await half.open(authorizeUrl())

@@ -129,11 +129,13 @@ t.test(
     const server = await testServer()
     t.teardown(() => server.close())
     const { alice } = await seedUsers(server.store)
-    await server.store.users.setProfile(
-      alice.id,
-      { name: 'A', email: 'a@example.test', emailVerified: true },
-      1,
-    )
+    await server.store.users.update(alice.id, (one) => ({
+      ...one,
+      name: 'A',
+      email: 'a@example.test',
+      emailVerified: true,
+      updatedAt: 1,
+    }))
     const code = await freshCode(server, { scope: 'openid profile email' })
     const tokens = tokensOf(await redeem(server, code))
     const headers = { authorization: `Bearer ${tokens.access_token}` }

@@ -16,11 +16,13 @@ import { ISSUER, testServer } from '../support/server/server.ts'
 const server = await testServer()
 t.teardown(() => server.close())
 const { alice } = await seedUsers(server.store)
-await server.store.users.setProfile(
-  alice.id,
-  { name: 'Alice', email: 'alice@example.test', emailVerified: true },
-  1,
-)
+await server.store.users.update(alice.id, (one) => ({
+  ...one,
+  name: 'Alice',
+  email: 'alice@example.test',
+  emailVerified: true,
+  updatedAt: 1,
+}))
 const key = clientKey('RS256')
 await server.store.clients.insert(
   codeClient({ id: 'keyed', pkce: 'optional', firstParty: true, jwks: { keys: [key.jwk] } }),

@@ -10,7 +10,7 @@ const server = await testServer()
 t.teardown(() => server.close())
 const { alice } = await seedUsers(server.store)
 const PROFILE = { name: 'Alice', email: 'alice@example.test', emailVerified: true }
-await server.store.users.setProfile(alice.id, PROFILE, 1)
+await server.store.users.update(alice.id, (one) => ({ ...one, ...PROFILE, updatedAt: 1 }))
 await server.poll()
 const suite = openidSuite(server)
 /** What the server knows about a returning user. */
@@ -202,11 +202,13 @@ t.test(
   async (t) => {
     const { claims: first } = await suite.signIn(t, suite.browser(), {})
     t.equal(first.sub, alice.id)
-    await server.store.users.setProfile(
-      alice.id,
-      { ...PROFILE, name: 'Alice Baker', email: 'b@example.test' },
-      2,
-    )
+    await server.store.users.update(alice.id, (one) => ({
+      ...one,
+      ...PROFILE,
+      name: 'Alice Baker',
+      email: 'b@example.test',
+      updatedAt: 2,
+    }))
     const pkce = { code_challenge: CHALLENGE, code_challenge_method: 'S256' }
     const { claims: second } = await suite.signIn(t, suite.browser(), { client_id: 'web', ...pkce })
     t.equal(second.sub, first.sub)

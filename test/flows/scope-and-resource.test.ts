@@ -208,8 +208,8 @@ t.test('a deleted API is no longer an audience', async (t) => {
 t.test(
   'a scope that moves to another API changes the audience (RFC 9068 §3, §5; docs/security.md H88)',
   async (t) => {
-    await store.apis.replace(api({ scopes: ['orders:read'] }))
-    await store.apis.replace(api({ identifier: STOCK, scopes: ['stock:read', 'orders:write'] }))
+    await store.apis.update(ORDERS, (one) => ({ ...one, scopes: ['orders:read'] }))
+    await store.apis.update(STOCK, (one) => ({ ...one, scopes: ['stock:read', 'orders:write'] }))
     await server.poll()
     granted(t, await clientCredentials(server, { scope: 'orders:write' }), 'orders:write', STOCK)
     refused(t, await clientCredentials(server), { error: 'invalid_scope' }, 'now scopes of two APIs')

@@ -201,11 +201,9 @@ t.test(
 t.test('a client disabled and enabled again gets unrevoked indices', async (t) => {
   const server = await started(t as Test)
   const old = (await clientCredentials(server)).json().access_token
-  const machine = await server.store.clients.find('machine')
-  if (!machine) throw new Error('no machine')
-  await server.store.clients.replace({ ...machine, disabled: true })
+  await server.store.clients.update('machine', (one) => ({ ...one, disabled: true }))
   await server.store.status.revokeClient('machine')
-  await server.store.clients.replace(machine)
+  await server.store.clients.update('machine', (one) => ({ ...one, disabled: false }))
   await server.poll()
   const fresh = (await clientCredentials(server)).json().access_token
   const one = testVerifier(server, { statusList: true })

@@ -184,7 +184,7 @@ t.test(
     const server = await start(t)
     t.equal((await ask(server, CHOSEN)).statusCode, 200)
     const secretHash = await hashPassword('another secret')
-    await server.store.clients.replace(client({ id: 'migrated', secretHash }))
+    await server.store.clients.update('migrated', () => client({ id: 'migrated', secretHash }))
     t.equal((await ask(server, 'another secret')).statusCode, 200, 'before the node has polled it')
     await server.poll()
     refused(t, await ask(server, CHOSEN), { status: 401, error: 'invalid_client' })

@@ -16,7 +16,7 @@ async function world(t: Test) {
   const server = await testServer()
   t.teardown(() => server.close())
   const { alice } = await seed(server.store)
-  await server.store.users.setProfile(alice.id, PROFILE, 1234)
+  await server.store.users.update(alice.id, (one) => ({ ...one, ...PROFILE, updatedAt: 1234 }))
   await server.store.clients.insert(
     client({ id: 'portal', grants: ['password'], scopes: ['openid', 'profile', 'email', 'orders:read'] }),
   )
@@ -197,10 +197,7 @@ t.test(
         t.ok(await w.server.store.clientSessions.replaceStatus(session.id, session.status, fresh))
       },
       person: (w) => w.server.store.users.setDisabled(w.alice.id, true),
-      client: async (w) => {
-        const portal = await w.server.store.clients.find('portal')
-        if (portal) await w.server.store.clients.replace({ ...portal, disabled: true })
-      },
+      client: (w) => w.server.store.clients.update('portal', (one) => ({ ...one, disabled: true })),
       key: (w) => revokeKey(w.server.deps.keys, kidOf(w.plain), { actor: 'test' }),
     }
     for (const [what, end] of Object.entries(endings)) {

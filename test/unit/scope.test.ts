@@ -11,7 +11,7 @@ const DEFAULT = 'https://default.test'
 const store = await openStore()
 t.teardown(() => store.db.close())
 await seed(store)
-await store.apis.replace({ identifier: STOCK, scopes: ['stock:read'], accessTokenTtl: 60, createdAt: 1 })
+await store.apis.update(STOCK, (one) => ({ ...one, accessTokenTtl: 60 }))
 await store.roles.insert({
   name: 'reader',
   scopes: ['orders:read'],

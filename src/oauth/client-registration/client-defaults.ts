@@ -3,6 +3,7 @@
  * the command line, seeds and tests use it. Must not know who registers a client.
  */
 import type { Client } from '../../store/contracts/clients.ts'
+import type { New } from '../../store/contracts/update.ts'
 
 type Chosen = 'id' | 'name' | 'createdAt'
 
@@ -27,11 +28,11 @@ export const CLIENT_DEFAULTS = {
   acceptEndpointAudience: false,
   introspects: [],
   disabled: false,
-} as const satisfies Omit<Client, Chosen>
+} as const satisfies Omit<New<Client>, Chosen>
 
 /** Instead of `authMethod` above, for a client that is given public keys and no method. */
 export const AUTH_METHOD_WITH_KEYS = 'private_key_jwt'
 
-export function newClient(given: Pick<Client, Chosen> & Partial<Client>): Client {
+export function newClient(given: Pick<Client, Chosen> & Partial<New<Client>>): New<Client> {
   return { ...CLIENT_DEFAULTS, ...given }
 }

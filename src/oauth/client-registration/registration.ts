@@ -3,6 +3,7 @@
  * must not know who registers a client, or the store.
  */
 import type { Client } from '../../store/contracts/clients.ts'
+import type { New } from '../../store/contracts/update.ts'
 import type { Random } from '../../system.ts'
 import { METHOD_NAMES } from '../client-auth/index.ts'
 import { generateSecret, hashGeneratedSecret } from '../client-auth/secret.ts'
@@ -14,7 +15,7 @@ import { parseClientJwks } from './client-jwks.ts'
 import { RegistrationError } from './registration-error.ts'
 
 /** The fields that are chosen at registration; the server sets the others. */
-export type Registration = Omit<Client, 'secretHash' | 'disabled' | 'createdAt'>
+export type Registration = Omit<Client, 'secretHash' | 'disabled' | 'createdAt' | 'revision'>
 
 /** One line of visible characters: nothing that could pass for other text on a terminal or a page. */
 const PRINTABLE = /^[^\p{C}\p{Z}]+(?: +[^\p{C}\p{Z}]+)*$/u
@@ -123,7 +124,7 @@ export function checkUserSuppliedSecret(secret: string): void {
  * The client's metadata, named as in RFC 7591 §2 and §3.2.1, with extensions where it has no name. Never contains the
  * secret or its hash.
  */
-export function describeClient(client: Client): Record<string, unknown> {
+export function describeClient(client: New<Client>): Record<string, unknown> {
   return {
     client_id: client.id,
     client_id_issued_at: client.createdAt,

@@ -1,4 +1,5 @@
 import type { EpochSeconds, Seconds } from '../../system.ts'
+import type { New, Update } from './update.ts'
 
 /** A protected resource (RFC 8707). It owns its scopes. */
 export interface Api {
@@ -7,6 +8,8 @@ export interface Api {
   readonly scopes: readonly string[]
   readonly accessTokenTtl: Seconds | null
   readonly createdAt: EpochSeconds
+  /** Grows by one with every change of the row (contracts/update.ts). The store sets it. */
+  readonly revision: number
 }
 
 /** A scope belongs to at most one API, so that a requested scope determines the audience (RFC 9068 §3). */
@@ -15,9 +18,9 @@ export interface ApiStore {
   /** Oldest first. */
   list(): Promise<Api[]>
   /** Returns false, and changes nothing, if the identifier or one of the scopes is taken. */
-  insert(api: Api): Promise<boolean>
-  /** Returns false, and changes nothing, if the API does not exist or another API owns one of the scopes. */
-  replace(api: Api): Promise<boolean>
+  insert(api: New<Api>): Promise<boolean>
+  /** Changes scopes and lifetime. A conflict: another API owns one of the scopes. */
+  readonly update: Update<Api>
   /** Deletes the API and its scopes. Returns false if the API does not exist. */
   delete(identifier: string): Promise<boolean>
 }

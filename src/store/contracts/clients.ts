@@ -1,4 +1,5 @@
 import type { EpochSeconds, Seconds } from '../../system.ts'
+import type { New, Update } from './update.ts'
 
 export type PkcePolicy = 'required' | 'optional'
 
@@ -37,6 +38,8 @@ export interface Client {
   readonly introspects: readonly string[]
   readonly disabled: boolean
   readonly createdAt: EpochSeconds
+  /** Grows by one with every change of the row (contracts/update.ts). The store sets it. */
+  readonly revision: number
 }
 
 export interface ClientStore {
@@ -44,9 +47,9 @@ export interface ClientStore {
   /** Oldest first. */
   list(): Promise<Client[]>
   /** Returns false, and changes nothing, if the id is taken. */
-  insert(client: Client): Promise<boolean>
-  /** Replaces everything that is registered under the id, except `createdAt`. Returns false if the client does not exist. */
-  replace(client: Client): Promise<boolean>
+  insert(client: New<Client>): Promise<boolean>
+  /** Changes everything that is registered under the id, except `id` and `createdAt`. */
+  readonly update: Update<Client>
   /** Deletes the client and its sessions, and revokes all its tokens. Returns false if the client does not exist. */
   delete(id: string): Promise<boolean>
 }

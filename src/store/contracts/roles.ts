@@ -1,4 +1,5 @@
 import type { EpochSeconds } from '../../system.ts'
+import type { New, Update } from './update.ts'
 
 /** A named set of scopes that can be assigned to users. */
 export interface Role {
@@ -7,6 +8,8 @@ export interface Role {
   /** Users who have the role must sign in with a second factor. */
   readonly requireSecondFactor: boolean
   readonly createdAt: EpochSeconds
+  /** Grows by one with every change of the row (contracts/update.ts). The store sets it. */
+  readonly revision: number
 }
 
 export interface RoleStore {
@@ -14,9 +17,9 @@ export interface RoleStore {
   /** By name. */
   list(): Promise<Role[]>
   /** Returns false if the name is taken. */
-  insert(role: Role): Promise<boolean>
-  /** Replaces scopes and `requireSecondFactor`. Returns false if the role does not exist. */
-  replace(role: Role): Promise<boolean>
-  /** Deletes the role and removes it from all users. Returns false if the role does not exist. */
+  insert(role: New<Role>): Promise<boolean>
+  /** Changes scopes and `requireSecondFactor`. */
+  readonly update: Update<Role>
+  /** Deletes the role and removes it from all users, which is a change of those users. Returns false if the role does not exist. */
   delete(name: string): Promise<boolean>
 }

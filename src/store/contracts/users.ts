@@ -1,4 +1,5 @@
 import type { EpochSeconds } from '../../system.ts'
+import type { New, Update } from './update.ts'
 
 export interface User {
   /** The `sub` claim: stable, never reassigned, without meaning (OIDC Core §2). */
@@ -17,6 +18,8 @@ export interface User {
   readonly createdAt: EpochSeconds
   /** When the profile last changed (`updated_at`, OIDC Core §5.1). */
   readonly updatedAt: EpochSeconds
+  /** Grows by one with every change of the user, also of the roles (contracts/update.ts). The store sets it. */
+  readonly revision: number
 }
 
 export type Profile = Pick<User, 'email' | 'emailVerified' | 'name'>
@@ -27,11 +30,11 @@ export interface UserStore {
   /** Oldest first. */
   list(): Promise<User[]>
   /** Returns false, and changes nothing, if the id or username is taken, or a role does not exist. */
-  insert(user: User): Promise<boolean>
+  insert(user: New<User>): Promise<boolean>
   /** Replaces the hash. Returns false if the user does not exist or, with `expected`, if the stored hash does not equal it. */
   setPasswordHash(id: string, passwordHash: string, expected?: string): Promise<boolean>
-  /** Returns false if the user does not exist. */
-  setProfile(id: string, profile: Profile, now: EpochSeconds): Promise<boolean>
+  /** Changes profile, roles, `disabled` and `updatedAt`. A conflict: one of the roles does not exist. */
+  readonly update: Update<User>
   /** Returns false if the user does not exist. */
   setDisabled(id: string, disabled: boolean): Promise<boolean>
   /** Returns false if the user or the role does not exist, or the user has the role. */

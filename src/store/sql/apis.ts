@@ -1,18 +1,21 @@
 import type { Api, ApiStore } from '../contracts/apis.ts'
+import type { New } from '../contracts/update.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 import { registryChanged } from './revisions.ts'
+import { FIRST_REVISION, updateRow } from './update.ts'
 
 interface ApiRow {
   identifier: string
   access_token_ttl: number | null
   created_at: number
+  revision: number
   scope: string | null
 }
 
 export function createApiStore(db: Db): ApiStore {
   async function select(where: string, params: Param[]): Promise<Api[]> {
     const rows = await db.query<ApiRow>(
-      `SELECT a.identifier, a.access_token_ttl, a.created_at, s.scope
+      `SELECT a.identifier, a.access_token_ttl, a.created_at, a.revision, s.scope
          FROM apis a LEFT JOIN api_scopes s ON s.api = a.identifier
         ${where} ORDER BY a.created_at, a.identifier, s.position`,
       params,
@@ -20,11 +23,27 @@ export function createApiStore(db: Db): ApiStore {
     return group(rows)
   }
 
+  async function find(identifier: string): Promise<Api | null> {
+    const [api] = await select('WHERE a.identifier = $1', [identifier])
+    return api ?? null
+  }
+
+  function write(after: Api, { revision }: Api): Promise<boolean> {
+    return db.batch([
+      {
+        sql: `UPDATE apis SET access_token_ttl = $2, revision = revision + 1
+               WHERE identifier = $1 AND revision = $3`,
+        params: [after.identifier, after.accessTokenTtl, revision],
+        expectRows: 1,
+      },
+      { sql: 'DELETE FROM api_scopes WHERE api = $1', params: [after.identifier] },
+      ...insertScopes(after),
+      registryChanged,
+    ])
+  }
+
   return {
-    async find(identifier) {
-      const [api] = await select('WHERE a.identifier = $1', [identifier])
-      return api ?? null
-    },
+    find,
 
     list: () => select('', []),
 
@@ -32,9 +51,9 @@ export function createApiStore(db: Db): ApiStore {
       return falseOnConflict(
         db.batch([
           {
-            sql: `INSERT INTO apis (identifier, access_token_ttl, created_at) VALUES ($1, $2, $3)
+            sql: `INSERT INTO apis (identifier, access_token_ttl, created_at, revision) VALUES ($1, $2, $3, $4)
                   ON CONFLICT (identifier) DO NOTHING`,
-            params: [api.identifier, api.accessTokenTtl, api.createdAt],
+            params: [api.identifier, api.accessTokenTtl, api.createdAt, FIRST_REVISION],
             expectRows: 1,
           },
           ...insertScopes(api),
@@ -43,19 +62,8 @@ export function createApiStore(db: Db): ApiStore {
       )
     },
 
-    replace(api) {
-      return falseOnConflict(
-        db.batch([
-          {
-            sql: 'UPDATE apis SET access_token_ttl = $2 WHERE identifier = $1',
-            params: [api.identifier, api.accessTokenTtl],
-            expectRows: 1,
-          },
-          { sql: 'DELETE FROM api_scopes WHERE api = $1', params: [api.identifier] },
-          ...insertScopes(api),
-          registryChanged,
-        ]),
-      )
+    update(identifier, change) {
+      return updateRow({ find: () => find(identifier), keep, write }, change)
     },
 
     delete(identifier) {
@@ -67,7 +75,13 @@ export function createApiStore(db: Db): ApiStore {
   }
 }
 
-function insertScopes(api: Api): Step[] {
+const keep = (wanted: New<Api>, { identifier, createdAt }: Api): New<Api> => ({
+  ...wanted,
+  identifier,
+  createdAt,
+})
+
+function insertScopes(api: New<Api>): Step[] {
   return api.scopes.map((scope, position) => ({
     sql: 'INSERT INTO api_scopes (scope, api, position) VALUES ($1, $2, $3)',
     params: [scope, api.identifier, position],
@@ -84,6 +98,7 @@ function group(rows: readonly ApiRow[]): Api[] {
         scopes: [],
         accessTokenTtl: row.access_token_ttl,
         createdAt: row.created_at,
+        revision: row.revision,
       }
       apis.set(row.identifier, api)
     }

@@ -1,7 +1,9 @@
 import type { Client, ClientStore } from '../contracts/clients.ts'
+import type { New } from '../contracts/update.ts'
 import type { Db } from '../db.ts'
 import { registryChanged } from './revisions.ts'
 import { revokeClientBlocks, revokeSessionIndices, statusChanged } from './status.ts'
+import { FIRST_REVISION, updateRow } from './update.ts'
 
 interface ClientRow {
   id: string
@@ -9,16 +11,31 @@ interface ClientRow {
   disabled: number
   metadata: string
   created_at: number
+  revision: number
 }
 
-const COLUMNS = 'id, secret_hash, disabled, metadata, created_at'
+const COLUMNS = 'id, secret_hash, disabled, metadata, created_at, revision'
 
 export function createClientStore(db: Db): ClientStore {
+  async function find(id: string): Promise<Client | null> {
+    const [row] = await db.query<ClientRow>(`SELECT ${COLUMNS} FROM clients WHERE id = $1`, [id])
+    return row ? toClient(row) : null
+  }
+
+  function write(after: Client, { revision }: Client): Promise<boolean> {
+    return db.batch([
+      {
+        sql: `UPDATE clients SET secret_hash = $2, disabled = $3, metadata = $4, revision = revision + 1
+               WHERE id = $1 AND revision = $5`,
+        params: [after.id, after.secretHash, after.disabled ? 1 : 0, metadataOf(after), revision],
+        expectRows: 1,
+      },
+      registryChanged,
+    ])
+  }
+
   return {
-    async find(id) {
-      const [row] = await db.query<ClientRow>(`SELECT ${COLUMNS} FROM clients WHERE id = $1`, [id])
-      return row ? toClient(row) : null
-    },
+    find,
 
     async list() {
       const rows = await db.query<ClientRow>(`SELECT ${COLUMNS} FROM clients ORDER BY created_at, id`)
@@ -28,13 +45,14 @@ export function createClientStore(db: Db): ClientStore {
     insert(client) {
       return db.batch([
         {
-          sql: `INSERT INTO clients (${COLUMNS}) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING`,
+          sql: `INSERT INTO clients (${COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING`,
           params: [
             client.id,
             client.secretHash,
             client.disabled ? 1 : 0,
             metadataOf(client),
             client.createdAt,
+            FIRST_REVISION,
           ],
           expectRows: 1,
         },
@@ -42,15 +60,8 @@ export function createClientStore(db: Db): ClientStore {
       ])
     },
 
-    replace(client) {
-      return db.batch([
-        {
-          sql: 'UPDATE clients SET secret_hash = $2, disabled = $3, metadata = $4 WHERE id = $1',
-          params: [client.id, client.secretHash, client.disabled ? 1 : 0, metadataOf(client)],
-          expectRows: 1,
-        },
-        registryChanged,
-      ])
+    update(id, change) {
+      return updateRow({ find: () => find(id), keep, write }, change)
     },
 
     delete(id) {
@@ -67,18 +78,24 @@ export function createClientStore(db: Db): ClientStore {
   }
 }
 
+const keep = (wanted: New<Client>, { id, createdAt }: Client): New<Client> => ({ ...wanted, id, createdAt })
+
 /** Members that no query searches for have no column, so that a new member of Client needs no migration. */
-function metadataOf(client: Client): string {
-  const { id, secretHash, disabled, createdAt, ...metadata } = client
+function metadataOf(client: New<Client>): string {
+  const { id, secretHash, disabled, createdAt, revision, ...metadata } = client as Client
   return JSON.stringify(metadata)
 }
 
 function toClient(row: ClientRow): Client {
   return {
-    ...(JSON.parse(row.metadata) as Omit<Client, 'id' | 'secretHash' | 'disabled' | 'createdAt'>),
+    ...(JSON.parse(row.metadata) as Omit<
+      Client,
+      'id' | 'secretHash' | 'disabled' | 'createdAt' | 'revision'
+    >),
     id: row.id,
     secretHash: row.secret_hash,
     disabled: row.disabled === 1,
     createdAt: row.created_at,
+    revision: row.revision,
   }
 }

@@ -1,22 +1,39 @@
 import type { Role, RoleStore } from '../contracts/roles.ts'
+import type { New } from '../contracts/update.ts'
 import type { Db } from '../db.ts'
 import { registryChanged } from './revisions.ts'
+import { FIRST_REVISION, updateRow } from './update.ts'
 
 interface RoleRow {
   name: string
   scopes: string
   require_second_factor: number
   created_at: number
+  revision: number
 }
 
-const COLUMNS = 'name, scopes, require_second_factor, created_at'
+const COLUMNS = 'name, scopes, require_second_factor, created_at, revision'
 
 export function createRoleStore(db: Db): RoleStore {
+  async function find(name: string): Promise<Role | null> {
+    const [row] = await db.query<RoleRow>(`SELECT ${COLUMNS} FROM roles WHERE name = $1`, [name])
+    return row ? toRole(row) : null
+  }
+
+  function write({ name, scopes, requireSecondFactor }: Role, { revision }: Role): Promise<boolean> {
+    return db.batch([
+      {
+        sql: `UPDATE roles SET scopes = $2, require_second_factor = $3, revision = revision + 1
+               WHERE name = $1 AND revision = $4`,
+        params: [name, scopes.join(' '), requireSecondFactor ? 1 : 0, revision],
+        expectRows: 1,
+      },
+      registryChanged,
+    ])
+  }
+
   return {
-    async find(name) {
-      const [row] = await db.query<RoleRow>(`SELECT ${COLUMNS} FROM roles WHERE name = $1`, [name])
-      return row ? toRole(row) : null
-    },
+    find,
 
     async list() {
       const rows = await db.query<RoleRow>(`SELECT ${COLUMNS} FROM roles ORDER BY name`)
@@ -26,27 +43,33 @@ export function createRoleStore(db: Db): RoleStore {
     insert(role) {
       return db.batch([
         {
-          sql: `INSERT INTO roles (${COLUMNS}) VALUES ($1, $2, $3, $4) ON CONFLICT (name) DO NOTHING`,
-          params: [role.name, role.scopes.join(' '), role.requireSecondFactor ? 1 : 0, role.createdAt],
+          sql: `INSERT INTO roles (${COLUMNS}) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO NOTHING`,
+          params: [
+            role.name,
+            role.scopes.join(' '),
+            role.requireSecondFactor ? 1 : 0,
+            role.createdAt,
+            FIRST_REVISION,
+          ],
           expectRows: 1,
         },
         registryChanged,
       ])
     },
 
-    replace(role) {
-      return db.batch([
-        {
-          sql: 'UPDATE roles SET scopes = $2, require_second_factor = $3 WHERE name = $1',
-          params: [role.name, role.scopes.join(' '), role.requireSecondFactor ? 1 : 0],
-          expectRows: 1,
-        },
-        registryChanged,
-      ])
+    update(name, change) {
+      return updateRow({ find: () => find(name), keep, write }, change)
     },
 
     delete(name) {
       return db.batch([
+        // A user who gets the role at the same moment has it after this lock, and loses it, or can no longer get it.
+        { sql: 'SELECT 1 FROM roles WHERE name = $1', params: [name], lock: true },
+        {
+          sql: `UPDATE users SET revision = revision + 1
+                 WHERE id IN (SELECT user_id FROM user_roles WHERE role = $1)`,
+          params: [name],
+        },
         { sql: 'DELETE FROM roles WHERE name = $1', params: [name], expectRows: 1 },
         registryChanged,
       ])
@@ -54,11 +77,14 @@ export function createRoleStore(db: Db): RoleStore {
   }
 }
 
+const keep = (wanted: New<Role>, { name, createdAt }: Role): New<Role> => ({ ...wanted, name, createdAt })
+
 function toRole(row: RoleRow): Role {
   return {
     name: row.name,
     scopes: row.scopes.split(' ').filter(Boolean),
     requireSecondFactor: row.require_second_factor === 1,
     createdAt: row.created_at,
+    revision: row.revision,
   }
 }

@@ -1,5 +1,7 @@
+import type { New } from '../contracts/update.ts'
 import type { User, UserStore } from '../contracts/users.ts'
-import { type Db, falseOnConflict, type Param } from '../db.ts'
+import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
+import { FIRST_REVISION, updateRow } from './update.ts'
 
 interface UserRow {
   id: string
@@ -11,6 +13,7 @@ interface UserRow {
   disabled: number
   created_at: number
   updated_at: number
+  revision: number
   role: string | null
 }
 
@@ -18,7 +21,7 @@ export function createUserStore(db: Db): UserStore {
   async function select(where: string, params: Param[]): Promise<User[]> {
     const rows = await db.query<UserRow>(
       `SELECT u.id, u.username, u.email, u.email_verified, u.name, u.password_hash, u.disabled, u.created_at,
-              u.updated_at, r.role
+              u.updated_at, u.revision, r.role
          FROM users u LEFT JOIN user_roles r ON r.user_id = u.id
         ${where} ORDER BY u.created_at, u.id, r.role`,
       params,
@@ -28,17 +31,38 @@ export function createUserStore(db: Db): UserStore {
 
   const insertOrFalse = (steps: Parameters<Db['batch']>[0]) => falseOnConflict(db.batch(steps))
 
-  const insertRole = (id: string, role: string) => ({
-    sql: 'INSERT INTO user_roles (user_id, role) VALUES ($1, $2)',
-    params: [id, role],
-  })
+  // `IN` and not `=`: for `=` in this join, SQLite plans the statement again for every value, at ten times the cost.
+  async function find(id: string): Promise<User | null> {
+    const [user] = await select('WHERE u.id IN ($1)', [id])
+    return user ?? null
+  }
+
+  /** The steps about roles come first, because a batch that deletes a role also locks the role before its users. */
+  function write(after: User, before: User): Promise<boolean> {
+    const { id } = before
+    return db.batch([
+      ...before.roles.filter((role) => !after.roles.includes(role)).map((role) => deleteRole(id, role)),
+      ...after.roles.filter((role) => !before.roles.includes(role)).map((role) => insertRole(id, role)),
+      {
+        sql: `UPDATE users SET email = $2, email_verified = $3, name = $4, disabled = $5, updated_at = $6,
+                               revision = revision + 1
+               WHERE id = $1 AND revision = $7`,
+        params: [
+          id,
+          after.email,
+          after.emailVerified ? 1 : 0,
+          after.name,
+          after.disabled ? 1 : 0,
+          after.updatedAt,
+          before.revision,
+        ],
+        expectRows: 1,
+      },
+    ])
+  }
 
   return {
-    // `IN` and not `=`: for `=` in this join, SQLite plans the statement again for every value, at ten times the cost.
-    async find(id) {
-      const [user] = await select('WHERE u.id IN ($1)', [id])
-      return user ?? null
-    },
+    find,
 
     async findByUsername(username) {
       const [user] = await select('WHERE u.username IN ($1)', [username])
@@ -51,8 +75,8 @@ export function createUserStore(db: Db): UserStore {
       return insertOrFalse([
         {
           sql: `INSERT INTO users (id, username, email, email_verified, name, password_hash, disabled, created_at,
-                                   updated_at)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+                                   updated_at, revision)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
           params: [
             user.id,
             user.username,
@@ -63,6 +87,7 @@ export function createUserStore(db: Db): UserStore {
             user.disabled ? 1 : 0,
             user.createdAt,
             user.updatedAt,
+            FIRST_REVISION,
           ],
         },
         ...user.roles.map((role) => insertRole(user.id, role)),
@@ -73,42 +98,58 @@ export function createUserStore(db: Db): UserStore {
       const guard = expected === undefined ? '' : ' AND password_hash = $3'
       return db.batch([
         {
-          sql: `UPDATE users SET password_hash = $2 WHERE id = $1${guard}`,
+          sql: `UPDATE users SET password_hash = $2, revision = revision + 1 WHERE id = $1${guard}`,
           params: expected === undefined ? [id, passwordHash] : [id, passwordHash, expected],
           expectRows: 1,
         },
       ])
     },
 
-    setProfile(id, { email, emailVerified, name }, now) {
-      return db.batch([
-        {
-          sql: 'UPDATE users SET email = $2, email_verified = $3, name = $4, updated_at = $5 WHERE id = $1',
-          params: [id, email, emailVerified ? 1 : 0, name, now],
-          expectRows: 1,
-        },
-      ])
+    update(id, change) {
+      return updateRow({ find: () => find(id), keep, write }, change)
     },
 
     setDisabled(id, disabled) {
       return db.batch([
         {
-          sql: 'UPDATE users SET disabled = $2 WHERE id = $1',
+          sql: 'UPDATE users SET disabled = $2, revision = revision + 1 WHERE id = $1',
           params: [id, disabled ? 1 : 0],
           expectRows: 1,
         },
       ])
     },
 
-    addRole: (id, role) => insertOrFalse([insertRole(id, role)]),
+    addRole: (id, role) => insertOrFalse([insertRole(id, role), changed(id)]),
 
-    removeRole(id, role) {
-      return db.batch([
-        { sql: 'DELETE FROM user_roles WHERE user_id = $1 AND role = $2', params: [id, role], expectRows: 1 },
-      ])
-    },
+    removeRole: (id, role) => db.batch([deleteRole(id, role), changed(id)]),
   }
 }
+
+const insertRole = (id: string, role: string): Step => ({
+  sql: 'INSERT INTO user_roles (user_id, role) VALUES ($1, $2)',
+  params: [id, role],
+})
+
+const deleteRole = (id: string, role: string): Step => ({
+  sql: 'DELETE FROM user_roles WHERE user_id = $1 AND role = $2',
+  params: [id, role],
+  expectRows: 1,
+})
+
+/** For batches that change only the roles of a user. */
+const changed = (id: string): Step => ({
+  sql: 'UPDATE users SET revision = revision + 1 WHERE id = $1',
+  params: [id],
+})
+
+const keep = (wanted: New<User>, before: User): New<User> => ({
+  ...wanted,
+  id: before.id,
+  username: before.username,
+  passwordHash: before.passwordHash,
+  createdAt: before.createdAt,
+  roles: [...new Set(wanted.roles)].sort(),
+})
 
 function group(rows: readonly UserRow[]): User[] {
   const users = new Map<string, User & { roles: string[] }>()
@@ -126,6 +167,7 @@ function group(rows: readonly UserRow[]): User[] {
         disabled: row.disabled === 1,
         createdAt: row.created_at,
         updatedAt: row.updated_at,
+        revision: row.revision,
       }
       users.set(row.id, user)
     }

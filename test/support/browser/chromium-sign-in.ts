@@ -67,11 +67,13 @@ export async function browserWorld(t: Test, options: { host?: string } = {}): Pr
   })
   const alice = await server.store.users.findByUsername('alice')
   if (!alice) throw new Error('the folder is not seeded')
-  await server.store.users.setProfile(
-    alice.id,
-    { name: 'Alice Able', email: 'alice@example.test', emailVerified: true },
-    server.clock.now(),
-  )
+  await server.store.users.update(alice.id, (one) => ({
+    ...one,
+    name: 'Alice Able',
+    email: 'alice@example.test',
+    emailVerified: true,
+    updatedAt: server.clock.now(),
+  }))
   const app = await clientApp(t, {
     issuer,
     clientId: 'shop',
@@ -88,7 +90,7 @@ export async function browserWorld(t: Test, options: { host?: string } = {}): Pr
       postLogoutRedirectUris: [app.signedOutUri],
       ...overrides,
     })
-    if (!(await server.store.clients.replace(shop))) await server.store.clients.insert(shop)
+    if (!(await server.store.clients.insert(shop))) await server.store.clients.update(shop.id, () => shop)
     await server.poll()
   }
   await register({})

@@ -34,7 +34,7 @@ export async function openidServer(t: Test, settings: Record<string, string> = {
   const issuer = `http://localhost:${port}`
   const { server } = await listen(t, { settings: { ISSUER: issuer, ...settings } }, port)
   const { alice } = await seedUsers(server.store)
-  await server.store.users.setProfile(alice.id, PROFILE, CHANGED_AT)
+  await server.store.users.update(alice.id, (one) => ({ ...one, ...PROFILE, updatedAt: CHANGED_AT }))
   const pair = clientKey('ES256')
   const pem = pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   const jwks = { keys: [pair.jwk] }
@@ -47,7 +47,7 @@ export async function openidServer(t: Test, settings: Record<string, string> = {
     await server.store.clients.insert(one)
   }
   for (const one of await server.store.clients.list()) {
-    await server.store.clients.replace({ ...one, postLogoutRedirectUris: [SIGNED_OUT] })
+    await server.store.clients.update(one.id, () => ({ ...one, postLogoutRedirectUris: [SIGNED_OUT] }))
   }
   await server.poll()
   const key = { key: await importPKCS8(pem, 'ES256'), kid: pair.kid }

@@ -21,7 +21,7 @@ const DAY = 86_400
 export function client(overrides: Partial<Client> = {}): Client {
   const authMethod = overrides.authMethod ?? 'client_secret_basic'
   const withSecret = authMethod === 'client_secret_basic' || authMethod === 'client_secret_post'
-  return newClient({
+  const created = newClient({
     id: 'machine',
     name: 'a machine',
     secretHash: withSecret ? hashGeneratedSecret(SECRET) : null,
@@ -30,6 +30,7 @@ export function client(overrides: Partial<Client> = {}): Client {
     createdAt: 1,
     ...overrides,
   })
+  return { revision: 1, ...created }
 }
 
 export function api(overrides: Partial<Api> = {}): Api {
@@ -38,6 +39,7 @@ export function api(overrides: Partial<Api> = {}): Api {
     scopes: ['orders:read', 'orders:write'],
     accessTokenTtl: null,
     createdAt: 1,
+    revision: 1,
     ...overrides,
   }
 }
@@ -57,6 +59,7 @@ export async function user(overrides: Partial<User> = {}): Promise<User> {
     disabled: false,
     createdAt: 1,
     updatedAt: 1,
+    revision: 1,
     ...overrides,
   }
 }
