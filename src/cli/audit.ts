@@ -107,7 +107,7 @@ async function createFilter({ store, clock }: Base, options: Filters): Promise<A
   /** An empty result for a mistyped name would look as if nothing had happened. */
   async function assertKnown(subjectFilter: AuditFilter, subject: string): Promise<void> {
     if ((await store.auditRows.find(subjectFilter, 1)).length > 0) return
-    throw new CommandError(`there is no ${subject}, and the audit log has no events about one`)
+    throw new CommandError(`there is no ${subject}, and the audit log has no events for that id`)
   }
 }
 

@@ -121,7 +121,7 @@ export async function readUserSuppliedSecret({ io }: Context): Promise<string> {
 /** Describes what a client that is in use can no longer do after a change. */
 function changeNotes(before: Client, after: Client): string[] {
   const removed = (name: 'grants' | 'scopes' | 'redirectUris' | 'postLogoutRedirectUris' | 'introspects') =>
-    before[name].filter((one) => !after[name].includes(one)).join(', ')
+    before[name].filter((value) => !after[name].includes(value)).join(', ')
   const notes = [
     [removed('grants'), 'the client can no longer use the grants'],
     [removed('scopes'), 'the client can no longer request the scopes'],

@@ -150,7 +150,7 @@ async function checkMigrations(db: Db): Promise<readonly [string, boolean]> {
   if (newer.length > 0) {
     return [`all applied, and ${newer.map(({ name }) => name).join(', ')} from a newer version`, true]
   }
-  return [`all ${steps.length} applied`, true]
+  return [`${steps.length} applied, none pending`, true]
 }
 
 async function checkRing(db: Db, now: EpochSeconds): Promise<readonly [string, Ring | null]> {

@@ -40,7 +40,7 @@ export const keysCommand: CommandFactory = (context) =>
         action('rotate', 'start signing with the next key, and publish a new next key')
           .option('--force', 'rotate even if a verifier may not have the next key yet')
           .option('--wait', 'wait until it is safe, then rotate')
-          .addOption(bitsOption('size of the new next key'))
+          .addOption(bitsOption('RSA key size of the new next key'))
           .action((options: RotateOptions) => rotate(context, options)),
         'keys rotate',
         'keys rotate --wait',
@@ -50,7 +50,7 @@ export const keysCommand: CommandFactory = (context) =>
       examples(
         action('revoke', 'remove a compromised key from the JWKS at once; the next key takes over')
           .argument('<kid>', 'key id, as shown by keys list')
-          .addOption(bitsOption('size of the new next key'))
+          .addOption(bitsOption('RSA key size of the new next key'))
           .action((kid: string, options: KeyOptions & Json) => revoke(context, kid, options)),
         'keys revoke 5fZk3q…',
       ),
@@ -230,7 +230,7 @@ function revoke(context: Context, kid: string, options: KeyOptions & Json): Prom
         `revoked   ${kid}`,
         `active    ${value.active}`,
         `next      ${value.next}`,
-        `Verifiers with a cached JWKS may accept the revoked key until ${time(value.exposed_until)}: restart the important ones.`,
+        `Verifiers with a cached JWKS may accept the revoked key until ${time(value.exposed_until)}: restart the verifiers that must refuse it now.`,
         ...value.held_by.map(
           ({ name, until }) => `  ${name} still has the key cached, until ${time(until)} at the latest`,
         ),

@@ -140,7 +140,7 @@ function createNextKey(
   return created
 }
 
-/** Renames the key files. After a crash between two steps, the next run continues with the second. */
+/** Renames the two key files. If the command crashes between the two steps, its next run does the second one. */
 function replaceKeyFiles({ config: { keysDir }, failpoint }: Base, to: MasterKey): void {
   if (readMasterKey(keysDir)?.equals(to.key)) return
   keepOld(keysDir)
@@ -153,7 +153,7 @@ function replaceKeyFiles({ config: { keysDir }, failpoint }: Base, to: MasterKey
 async function finish(context: Context, options: RotateOptions, base: Base, to: MasterKey): Promise<void> {
   if (options.compromised) {
     throw new CommandError(
-      'the store is encrypted under the next master key already: finish without --compromised, then rotate again with it',
+      'the store is already encrypted under the next master key: run the command without --compromised to finish, then again with it',
     )
   }
   if (keySource(base.config) === 'files' && !options.prepare) replaceKeyFiles(base, to)

@@ -12,7 +12,7 @@ export async function noteUnownedScopes(
   const unowned = scopes.filter((scope) => !owned.has(scope) && !PROTOCOL_SCOPES.includes(scope))
   if (unowned.length === 0) return
   context.note(
-    `no API has the scope ${unowned.join(', ')}: a token with only such scopes is for ${base.config.defaultAudience}`,
+    `no API has the scope ${unowned.join(', ')}; the audience of a token with only such scopes is ${base.config.defaultAudience}`,
   )
 }
 

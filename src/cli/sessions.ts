@@ -17,7 +17,7 @@ import { count, table, time } from './output.ts'
 
 export const sessionsCommand: CommandFactory = (context) =>
   new Command('sessions')
-    .description('list and revoke the sessions of users with clients')
+    .description('list and revoke client sessions')
     .addCommand(
       examples(
         withFilterOptions(action('list', 'list sessions, newest first')).action((options: FilterOptions) =>

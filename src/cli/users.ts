@@ -58,7 +58,10 @@ export const usersCommand: CommandFactory = (context) => {
         action('update', 'change the name or the email address of a user')
           .argument('<username>')
           .option('--name <name>', 'full name; "" removes it')
-          .option('--email <address>', 'email address, unverified unless stated; "" removes it')
+          .option(
+            '--email <address>',
+            'email address, unverified unless --email-verified is given; "" removes it',
+          )
           .option('--email-verified', 'mark the email address as verified')
           .option('--no-email-verified', 'mark the email address as not verified')
           .action((username: string, options: ProfileOptions) => update(context, username, options)),

@@ -90,7 +90,7 @@ t.test('a deleted user or client is found by id, and an unknown name is refused'
   t.match((await listAudit(cli, '--user', alice?.sub ?? ''))[0], { sub: alice?.sub, username: null })
   t.match(await cli.run(['audit', '--user', 'alice']), {
     code: 1,
-    err: /there is no user alice, and the audit log has no events about one/,
+    err: /there is no user alice, and the audit log has no events for that id/,
   })
   t.match(await cli.run(['audit', '--client', 'ghost']), { code: 1, err: /there is no client ghost/ })
 })

@@ -1,4 +1,4 @@
-/** Backup and restore by an operator, on the files of a server in this process or of one that has stopped. */
+/** The backup and restore commands. */
 import {
   chmodSync,
   copyFileSync,
@@ -29,7 +29,7 @@ const mode = (file: string) => statSync(file).mode & 0o777
 
 let template: Promise<Cli> | undefined
 
-/** A store with a key ring and all seeded data. It is copied, since generating the keys takes longer than everything else. */
+/** Returns a copy of a store with a key ring and all seeded data. Generating keys for each test would be slow. */
 async function seeded(child: Test): Promise<Cli> {
   template ??= (async () => {
     const cli = testCli(t)
@@ -129,7 +129,7 @@ t.test('a restore brings back all data and reports what it restored', async (t) 
   t.same(checks && readdirSync(dirname(cli.database)), ['keyturn.db'])
 })
 
-/** All rows except those that a restore changes on purpose. */
+/** Returns all rows except those that a restore changes intentionally. */
 async function everything(store: { db: { query(sql: string): Promise<unknown[]> } }) {
   const tables = ['ring_keys', 'clients', 'users', 'user_roles', 'roles', 'apis', 'api_scopes', 'revisions']
   return Promise.all(tables.map((table) => store.db.query(`SELECT * FROM ${table} ORDER BY 1, 2`)))

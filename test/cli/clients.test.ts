@@ -466,6 +466,6 @@ t.test('a scope that no API owns is accepted with a hint', async (t) => {
   t.equal(code, 0)
   t.equal(
     err,
-    'note: no API has the scope raed: a token with only such scopes is for http://localhost:3000\n',
+    'note: no API has the scope raed; the audience of a token with only such scopes is http://localhost:3000\n',
   )
 })

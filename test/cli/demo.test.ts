@@ -39,7 +39,7 @@ t.test('the demo succeeds under any settings and leaves nothing behind', async (
 t.test('a failing demo exits 1, names the failed step and cleans up', async (t) => {
   const cli = testCli(t)
   const env = { ...cli.env, TMPDIR: cli.dir }
-  // With a clock that stands still, unlike the real one, the tokens would be expired when they are issued.
+  // The server issues tokens by this clock, and the demo verifies them by the real one, so they have already expired.
   cli.clock.set(cli.clock.now() - 100_000)
   const { code, out } = await cli.run(['demo'], { env })
   t.equal(code, 1)

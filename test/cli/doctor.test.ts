@@ -25,14 +25,13 @@ interface Finding {
 
 const DAY = 86_400
 
-/** Nothing listens at the issuer’s address unless a test says otherwise. */
+/** A new folder. Nothing listens on its port. */
 async function folder(t: Test): Promise<{ cli: Cli; settings: Record<string, string> }> {
   return { cli: testCli(t), settings: { PORT: String(await freePort()) } }
 }
 
 /**
- * A folder in use, with a key ring after its first rotation. It is made once and copied, because generating keys takes
- * long.
+ * An installation with a key ring after its first rotation. Each test uses a copy, because generating keys is slow.
  */
 const template = testCli(t)
 await template.json(['keys', 'rotate'])

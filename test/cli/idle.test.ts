@@ -12,7 +12,7 @@ const ENTRY = fileURLToPath(new URL('../../src/keyturn.js', import.meta.url))
 /** The target is 120 MB with a warm compile cache; the first start of a checkout takes 30 MB more. */
 const MAX_MB = 160
 
-/** Records at exit every file that was loaded, and every module of Node.js. */
+/** Writes a list of all loaded files and Node.js modules when the process exits. */
 const RECORD_LOADED = `
   import { registerHooks } from 'node:module'
   import { writeFileSync } from 'node:fs'

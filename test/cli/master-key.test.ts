@@ -24,7 +24,7 @@ const keyIn = (cli: Cli, name = 'master.key') =>
   Buffer.from(readFileSync(fileOf(cli, name), 'utf8').trim(), 'base64url')
 const inUse = async (cli: Cli) => (await cli.json<Report>(['master-key', 'status'])).master_key
 
-/** A server on the store and in the folder of the command line; it polls until the test ends. */
+/** Starts a server on the store and the keys folder of the commands. It polls until the test ends. */
 async function serving(t: Test, cli: Cli, settings: Record<string, string> = {}): Promise<TestServer> {
   const server = await testServer({
     clock: cli.clock,

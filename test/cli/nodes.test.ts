@@ -19,7 +19,7 @@ interface ListedNode {
 
 const list = (cli: Cli) => cli.json<ListedNode[]>(['nodes'])
 
-/** A server on the store of the command line, with its clock; it sends its first heartbeat. */
+/** Starts a server on the store and the clock of the commands, and sends its first heartbeat. */
 async function serving(
   t: { teardown(work: () => Promise<void>): void },
   cli: Cli,
@@ -109,7 +109,7 @@ t.test('keys rotate reports that all nodes have switched', async (t) => {
   const cli = testCli(t)
   await cli.json(['keys', 'list'])
   const servers = [await serving(t, cli, 17), await serving(t, cli, 18)]
-  // What a running server does four times a second.
+  // A running server does this about four times per second.
   const timer = setInterval(async () => {
     for (const { deps } of servers) {
       await deps.jobs.poll()

@@ -1,4 +1,4 @@
-/** What only a real process can show: exit codes, streams and the Node.js version. */
+/** Behaviour that needs a real process: exit codes, streams and the Node.js version. */
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +15,7 @@ interface Outcome {
   readonly err: string
 }
 
-/** Without the settings and hooks of the test runner. */
+/** The environment of a command, without the settings and hooks of the test runner. */
 function environment(cli: Cli): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env
   return { PATH, HOME, ...cli.env }
@@ -112,7 +112,7 @@ t.test('the demo exits 0 and prints only its steps', async (t) => {
   t.match(out, 'All steps succeeded.')
 })
 
-/** A server that is ready, killed with the test if it was not stopped before. */
+/** Starts a server and waits until it is ready. It is killed at the end of the test. */
 async function serving(t: Test, cli: Cli) {
   const child = spawn(process.execPath, [ENTRY, 'serve'], { cwd: cli.dir, env: environment(cli) })
   t.teardown(() => child.kill('SIGKILL'))
@@ -141,7 +141,7 @@ t.test('the commands printed at first start return a token when pasted', async (
   t.match(api, /^npx keyturn apis create /)
   t.match(client, /^npx keyturn clients create .* > hello\.env$/)
 
-  // `npx keyturn` in a checkout runs this; calling npx itself would take a second each time.
+  // Runs what `npx keyturn` runs in a checkout, because npx itself takes a second per call.
   const npx = (line = '') => line.replace('npx keyturn', `'${process.execPath}' '${ENTRY}'`)
   for (const line of [api, client]) t.match(await command(onPort, 'sh', ['-c', npx(line)]), { code: 0 })
   const hasCurl = spawnSync('curl', ['--version']).status === 0

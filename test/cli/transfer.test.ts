@@ -1,4 +1,4 @@
-/** Transferring a store between two real engines. */
+/** The transfer command, between SQLite and PostgreSQL. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createLocalJWKSet, jwtVerify } from 'jose'
@@ -31,7 +31,7 @@ interface Report {
   readonly tables: readonly { table: string; rows: number; checksum: string }[]
 }
 
-/** A server on a store, until the work is done. */
+/** Runs `work` with a server on a store. */
 async function serving<T>(url: string, work: (server: TestServer) => Promise<T>): Promise<T> {
   const server = await testServer({ masterKey, clock, settings: { DATABASE_URL: url } })
   try {
@@ -112,7 +112,7 @@ t.test('sessions, tokens and keys survive transfers from SQLite to PostgreSQL an
       t.equal(answer.statusCode, 200, 'a refresh token from before works')
       t.equal(claimsOf(answer.json().access_token).sid, claimsOf(before.session.access_token).sid)
       const retry = await refresh(server, token)
-      t.equal(retry.json().refresh_token, answer.json().refresh_token, 'and so does its retry')
+      t.equal(retry.json().refresh_token, answer.json().refresh_token, 'a retry gets the same refresh token')
       token = answer.json().refresh_token
       t.match((await refresh(server, before.ended.refresh_token)).json(), { error: 'invalid_grant' })
       const headers = { authorization: basic('machine') }

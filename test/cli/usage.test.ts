@@ -13,10 +13,10 @@ import { testCli } from '../support/processes/cli.ts'
 import { masterKeysOf } from '../support/server/keys.ts'
 
 interface Sample {
-  /** The arguments after the command’s name; a function receives the last JSON output of each earlier command. */
+  /** Arguments after the name of the command. A function gets the last JSON output of each earlier command. */
   readonly args?: readonly string[] | ((outputs: ReadonlyMap<string, unknown>) => readonly string[])
   readonly input?: string
-  /** What the command needs in the store and no other command creates. */
+  /** Stores what the command needs and no other command creates. */
   readonly before?: (store: Store) => Promise<void>
 }
 
@@ -25,7 +25,7 @@ const PASSWORD = 'correct horse battery staple'
 const NEW_PASSWORD = 'another horse, another battery'
 const USER_SUPPLIED = 'a user-supplied secret value'
 
-/** Every command, in an order in which each succeeds. */
+/** All commands, in an order in which each succeeds. */
 const samples: Record<string, Sample> = {
   migrate: {},
   'apis create': { args: [API, '--scope', 'orders:read', '--scope', 'orders:write'] },
@@ -85,7 +85,7 @@ const samples: Record<string, Sample> = {
   'master-key rotate': { args: ['--prepare'] },
 }
 
-/** It needs no store, so a broken store cannot stop it. */
+/** Commands that need no store. */
 const SELF_CONTAINED = ['demo']
 
 function leafCommands(command: Command, path: readonly string[] = []): string[] {
@@ -115,7 +115,7 @@ t.test('every command accepts --json, prints one document and never shows a key 
   let printed = ''
   let secrets: string[] = []
   for (const [path, { input = '', before }] of Object.entries(samples)) {
-    // Its steps take long and have a test of their own.
+    // The demo is slow and has its own test.
     if (path === 'demo') continue
     if (before) await cli.withStore(before)
     const outcome = await cli.run([...argsOf(path, outputs), '--json'], { input, settings, stopSignal })
@@ -160,7 +160,7 @@ t.test('a refusal exits 1 with a one-line reason, and with one document under --
     t.equal(outcome.code, 1, `${path}: ${outcome.err}`)
     const output = outcome.json<{ error?: string }>()
     if (path === 'doctor') continue
-    // The remedy itself does not name itself as the remedy.
+    // The error of restore itself does not suggest to restore a backup.
     if (path !== 'restore') t.match(output.error, /restore a backup/, path)
     t.match(outcome.err, /^keyturn: [^\n]+\n$/, path)
   }

@@ -10,7 +10,7 @@ const NEW_PASSWORD = 'another horse, another battery'
 const CREATE = ['users', 'create', 'alice', '--password-stdin']
 const input = `${PASSWORD}\n`
 
-/** A server on the same store, with an interactive client, created by commands. */
+/** A server on a store with a client and a user that were created by commands. */
 async function withServer(t: Test): Promise<{ cli: Cli; server: TestServer }> {
   const cli = testCli(t)
   await cli.json(['roles', 'create', 'clerk', '--scope', 'orders:read'])
