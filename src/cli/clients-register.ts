@@ -5,8 +5,8 @@ import { newClient } from '../oauth/client-registration/client-defaults.ts'
 import {
   checkRegistration,
   checkUserSuppliedSecret,
+  createClientId,
   issueSecret,
-  makeClientId,
   usesSecret,
 } from '../oauth/client-registration/registration.ts'
 import type { Client } from '../store/contracts/clients.ts'
@@ -32,7 +32,7 @@ export function createClient(context: Context, options: CreateOptions): Promise<
   if (options.env && options.json) throw new UsageError('--env and --json cannot be combined')
   return context.withStore(async (base) => {
     const blank = newClient({
-      id: options.id ?? makeClientId(base.random),
+      id: options.id ?? createClientId(base.random),
       name: options.name,
       createdAt: base.clock.now(),
     })

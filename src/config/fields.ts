@@ -1,6 +1,6 @@
 /**
- * The settings: one row each. The type `Config`, the loader, `keyturn --help` and a check of the README's table
- * follow from this table. Must not know: what a setting is used for. Add a row here, and its line in the README.
+ * The table of settings. The type `Config`, the loader, `keyturn --help` and a check of the README's table follow from it. Must
+ * not know what a setting is used for. A new setting is a row here and a row in the README.
  */
 import { logo } from './logo.ts'
 import {
@@ -21,23 +21,23 @@ import {
 
 export const PREFIX = 'KEYTURN_'
 
-/** What a setting without a value may be derived from. */
-interface Basis {
+/** The settings that others can be derived from. */
+interface DerivationBasis {
   readonly port: number
   readonly issuer: string
 }
 
 export interface Field<T> {
-  /** In the environment, behind `KEYTURN_`. */
+  /** The name of the environment variable, after `KEYTURN_`. */
   readonly name: string
   /** Returns the value, or throws an Error whose message completes "KEYTURN_X …". */
   readonly parse: (value: string) => T
-  /** As it would be written in the environment; undefined for a setting that has no default of its own. */
+  /** As written in the environment; undefined if the setting has no fixed default. */
   readonly default: string | undefined
-  /** Value of a setting that has neither a value nor a default. */
-  readonly unset: (basis: Basis) => T
+  /** The value if the setting is not given and has no fixed default. */
+  readonly unset: (basis: DerivationBasis) => T
   readonly doc: string
-  /** Also taken from a file named by `KEYTURN_<NAME>_FILE`, and never printed. */
+  /** Can also be given as a file, `KEYTURN_<NAME>_FILE`, and is never printed. */
   readonly secret?: true
 }
 
@@ -60,7 +60,12 @@ const optional = <T>(name: string, parse: Parse<T>, doc: string): Field<T | null
   doc,
 })
 
-const derived = <T>(name: string, parse: Parse<T>, from: (basis: Basis) => T, doc: string): Field<T> => ({
+const derived = <T>(
+  name: string,
+  parse: Parse<T>,
+  from: (basis: DerivationBasis) => T,
+  doc: string,
+): Field<T> => ({
   name,
   parse,
   default: undefined,
@@ -71,7 +76,7 @@ const derived = <T>(name: string, parse: Parse<T>, from: (basis: Basis) => T, do
 const secret = <T>(row: Field<T>): Field<T> => ({ ...row, secret: true })
 
 export const fields = {
-  /** To the letter as tokens and metadata carry it. */
+  /** Exactly as in tokens and metadata. */
   issuer: derived(
     'ISSUER',
     issuer,
@@ -80,7 +85,7 @@ export const fields = {
   ),
   host: field('HOST', text, '127.0.0.1', 'address to listen on'),
   port: field('PORT', port, '3000', 'port to listen on; `0` picks a free one and prints it'),
-  /** null: metrics are served on the main port, to clients on this machine alone. */
+  /** null: metrics are served on the main port, only to clients on this machine. */
   metricsPort: optional(
     'METRICS_PORT',
     port,
@@ -107,7 +112,7 @@ export const fields = {
     'PostgreSQL: time limit for connecting, for waiting for a free connection, and for each statement',
   ),
   keysDir: field('KEYS_DIR', text, 'keys', 'folder that holds `master.key`'),
-  /** null: it is read from `keysDir`. */
+  /** null: read from `keysDir`. */
   masterKey: secret(
     optional(
       'MASTER_KEY',
@@ -115,7 +120,7 @@ export const fields = {
       'master key, 32 bytes in base64url; replaces the file in `KEYTURN_KEYS_DIR`; required with PostgreSQL',
     ),
   ),
-  /** null: it is read from `keysDir`, if the file exists. */
+  /** null: read from `keysDir`, if the file exists. */
   masterKeyNext: secret(
     optional(
       'MASTER_KEY_NEXT',
@@ -204,7 +209,7 @@ export const fields = {
   ),
   /** null: Keyturn's own logo. */
   brandLogo: optional('BRAND_LOGO', logo, 'logo file: SVG, PNG, JPEG or WebP, at most 200 KB'),
-  /** null: audit events are written to the log alone. */
+  /** null: audit events are only written to the log. */
   auditRetention: field(
     'AUDIT_RETENTION',
     duration('1h', '3650d', 'off'),
@@ -225,7 +230,7 @@ export const fields = {
   ),
 } as const
 
-/** The names in the environment that a setting can be given by. */
+/** The environment variables of a setting. */
 export function variablesOf({ name, secret: isSecret }: Field<unknown>): string[] {
   return isSecret ? [PREFIX + name, `${PREFIX}${name}_FILE`] : [PREFIX + name]
 }

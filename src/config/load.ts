@@ -1,6 +1,6 @@
 /**
- * Environment → Config: the only code that reads settings. It reports all problems at once, so that an operator
- * can fix them in one go, and refuses unknown `KEYTURN_*` names, so that a typo never goes unnoticed.
+ * Environment → Config: the only code that reads settings. It reports all problems at once, so that an operator can fix them
+ * together, and refuses unknown `KEYTURN_*` names, so that typing errors are noticed.
  */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +14,7 @@ import { readTracing, type TracingConfig } from './tracing.ts'
 type Settings = { readonly [K in keyof typeof fields]: ReturnType<(typeof fields)[K]['unset']> }
 
 export interface Config extends Settings {
-  /** From the variables that OpenTelemetry names; null: traces are off. */
+  /** From the variables of OpenTelemetry; null: tracing is off. */
   readonly tracing: TracingConfig | null
 }
 
@@ -29,15 +29,15 @@ export class ConfigError extends KeyturnError<'invalid_configuration'> {
 
 const rows = Object.entries(fields) as [keyof Settings, Field<unknown>][]
 
-/** @throws {ConfigError} naming every problem found. */
+/** @throws {ConfigError} with all problems */
 export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
   const problems: string[] = []
-  const given = { ...readDotEnv(cwd, problems), ...env }
-  refuseUnknown(given, problems)
+  const variables = { ...readDotEnv(cwd, problems), ...env }
+  refuseUnknown(variables, problems)
 
   const values: Partial<Record<keyof Settings, unknown>> = {}
   for (const [key, row] of rows) {
-    const text = readValue(row, given, problems) || row.default
+    const text = readValue(row, variables, problems) || row.default
     if (text === undefined) continue
     try {
       values[key] = row.parse(text)
@@ -45,10 +45,10 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
       problems.push(`${PREFIX}${row.name} ${(error as Error).message}`)
     }
   }
-  refuseContradictions(values, given, problems)
-  const tracing = readTracing(given, problems)
+  refuseContradictions(values, variables, problems)
+  const tracing = readTracing(variables, problems)
   if (problems.length > 0) throw new ConfigError(problems)
-  // In the order of the table, so that a setting can be derived from one above it.
+  // In the order of the table, because a setting may be derived from one above it.
   for (const [key, row] of rows) {
     if (!(key in values)) values[key] = row.unset(values as Settings)
   }
@@ -57,11 +57,11 @@ export function loadConfig(env: NodeJS.ProcessEnv, cwd: string): Config {
 
 function refuseContradictions(
   values: Partial<Record<keyof Settings, unknown>>,
-  given: NodeJS.Dict<string>,
+  variables: NodeJS.Dict<string>,
   problems: string[],
 ): void {
-  const hasMasterKey = variablesOf(fields.masterKey).some((name) => given[name])
-  // Otherwise each node would generate its own key, and no node could decrypt what another has encrypted.
+  const hasMasterKey = variablesOf(fields.masterKey).some((name) => variables[name])
+  // Otherwise each node would generate its own key, and nodes could not decrypt each other's data.
   if (isPostgresUrl(String(values.databaseUrl)) && !hasMasterKey) {
     problems.push(
       'KEYTURN_MASTER_KEY or KEYTURN_MASTER_KEY_FILE is required with PostgreSQL: all nodes share it',
@@ -72,15 +72,15 @@ function refuseContradictions(
     problems.push('KEYTURN_METRICS_PORT must differ from KEYTURN_PORT')
 }
 
-/** For `KEYTURN_PORT=0`: the settings with the port that was found, and an issuer that was derived from it. */
+/** For `KEYTURN_PORT=0`: the settings with the port that the system chose, and with the issuer derived from it. */
 export function onPort(config: Config, port: number): Config {
   const derived = `http://localhost:${config.port}`
-  const follow = (value: string) => (value === derived ? `http://localhost:${port}` : value)
+  const withPort = (value: string) => (value === derived ? `http://localhost:${port}` : value)
   return Object.freeze({
     ...config,
     port,
-    issuer: follow(config.issuer),
-    defaultAudience: follow(config.defaultAudience),
+    issuer: withPort(config.issuer),
+    defaultAudience: withPort(config.defaultAudience),
   })
 }
 
@@ -96,10 +96,14 @@ function readDotEnv(cwd: string, problems: string[]): NodeJS.Dict<string> {
 }
 
 /** The text of a setting; undefined or empty if it is not set. */
-function readValue(row: Field<unknown>, given: NodeJS.Dict<string>, problems: string[]): string | undefined {
+function readValue(
+  row: Field<unknown>,
+  variables: NodeJS.Dict<string>,
+  problems: string[],
+): string | undefined {
   const [name = '', fileName = ''] = variablesOf(row)
-  const direct = given[name]
-  const file = given[fileName]
+  const direct = variables[name]
+  const file = variables[fileName]
   if (!file) return direct
   if (direct) {
     problems.push(`${name} and ${fileName} are both set: keep one`)
@@ -107,7 +111,7 @@ function readValue(row: Field<unknown>, given: NodeJS.Dict<string>, problems: st
   }
   try {
     const text = readFileSync(file, 'utf8').trim()
-    // Not the same as unset: continuing with a default, such as a new master key, is not what was meant.
+    // An empty file is not treated as unset: a default, such as a new master key, would not be what the operator wants.
     if (text === '') problems.push(`${fileName} is empty`)
     return text
   } catch (error) {
@@ -116,12 +120,12 @@ function readValue(row: Field<unknown>, given: NodeJS.Dict<string>, problems: st
   }
 }
 
-function refuseUnknown(given: NodeJS.Dict<string>, problems: string[]): void {
+function refuseUnknown(variables: NodeJS.Dict<string>, problems: string[]): void {
   const known = rows.flatMap(([, row]) => variablesOf(row))
-  for (const name of Object.keys(given)) {
+  for (const name of Object.keys(variables)) {
     if (!name.startsWith(PREFIX) || known.includes(name)) continue
-    const from = (other: string) => distance(name.toUpperCase(), other)
-    const nearest = known.reduce((a, b) => (from(b) < from(a) ? b : a))
+    const distanceTo = (setting: string) => distance(name.toUpperCase(), setting)
+    const nearest = known.reduce((a, b) => (distanceTo(b) < distanceTo(a) ? b : a))
     problems.push(`${name} is not a setting; did you mean ${nearest}?`)
   }
 }

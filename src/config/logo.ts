@@ -1,4 +1,4 @@
-/** The operator's logo, read and checked at start-up, so that a broken file is noticed before users see the login page. */
+/** The operator's logo, read and checked at startup, so that a broken file is noticed before users see the login page. */
 import { readFileSync, statSync } from 'node:fs'
 
 export interface Logo {
@@ -8,8 +8,8 @@ export interface Logo {
 
 const MAX_BYTES = 200 * 1024
 
-/** By content, because a file name may be wrong. */
-const KINDS: readonly (readonly [contentType: string, is: (body: Buffer) => boolean])[] = [
+/** Detected by content, because the file name may be wrong. */
+const FORMATS: readonly (readonly [contentType: string, is: (body: Buffer) => boolean])[] = [
   ['image/png', (body) => body.subarray(0, 8).equals(Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'))],
   ['image/jpeg', (body) => body.subarray(0, 3).equals(Buffer.from([0xff, 0xd8, 0xff]))],
   [
@@ -21,20 +21,20 @@ const KINDS: readonly (readonly [contentType: string, is: (body: Buffer) => bool
 
 /** @param path of the file */
 export function logo(path: string): Logo {
-  const body = read(path)
-  const kind = KINDS.find(([, is]) => is(body))
-  if (!kind) throw new Error('must be a file with an SVG, PNG, JPEG or WebP picture')
-  return { contentType: kind[0], body }
+  const body = readLogo(path)
+  const format = FORMATS.find(([, is]) => is(body))
+  if (!format) throw new Error('must be an SVG, PNG, JPEG or WebP file')
+  return { contentType: format[0], body }
 }
 
-function read(path: string): Buffer {
+function readLogo(path: string): Buffer {
   let size: number
   let body: Buffer
   try {
     size = statSync(path).size
     body = size > MAX_BYTES ? Buffer.alloc(0) : readFileSync(path)
   } catch (error) {
-    throw new Error(`must be a file that can be read (${(error as NodeJS.ErrnoException).code})`)
+    throw new Error(`must be a readable file (${(error as NodeJS.ErrnoException).code})`)
   }
   if (size > MAX_BYTES) throw new Error('must be a file of at most 200 KB')
   return body

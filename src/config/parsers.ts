@@ -44,7 +44,7 @@ export function count(min: number, max: number): (value: string) => number {
   }
 }
 
-/** RFC 8414 §2: an https URL without query or fragment. Kept as written, because `iss` is compared as a string. */
+/** RFC 8414 §2: an https URL without query or fragment. Not normalized, because `iss` is compared as a string. */
 export function issuer(value: string): string {
   let url: URL
   try {
@@ -59,9 +59,9 @@ export function issuer(value: string): string {
   if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
     throw problem('must be https: plain http is only for localhost (RFC 8414 §2)')
   }
-  // Verifiers compare strings, some of them after parsing it as a URL: both must get the same text.
+  // Some verifiers compare `iss` as it is and others after URL parsing, so parsing must not change it.
   const plain = value.endsWith('/') ? url.href : url.href.replace(/\/$/, '')
-  if (value !== plain) throw problem(`must be written ${plain}`)
+  if (value !== plain) throw problem(`must be written as ${plain}`)
   return value
 }
 
@@ -104,12 +104,12 @@ const NAMED_NETWORKS = ['loopback', 'linklocal', 'uniquelocal']
 /** An address, a network such as 10.0.0.0/8, or one of the names that Fastify knows. */
 function isNetwork(text: string): boolean {
   const [address = ''] = text.split('/', 1)
-  // Node's own test is stricter: ipaddr.js also accepts `127.1` and `0x7f.1`.
+  // `isIP` is stricter than ipaddr.js, which also accepts `127.1` and `0x7f.1`.
   if (isIP(address) === 0) return NAMED_NETWORKS.includes(text)
   return text === address || ipaddr.isValidCIDR(text)
 }
 
-/** Shown to users, in sentences and titles. */
+/** Shown to users in sentences and titles. */
 export function brandName(value: string): string {
   if (value.length > 60 || !/^[^\p{C}\p{Z}]+(?: [^\p{C}\p{Z}]+)*$/u.test(value)) {
     throw problem('must be 1 to 60 printable characters')
@@ -129,11 +129,11 @@ export function logLevel(value: string): string {
   return value
 }
 
-export function boolean(other: 'auto'): (value: string) => boolean | 'auto' {
+export function boolean(auto: 'auto'): (value: string) => boolean | 'auto' {
   return (value) => {
     if (value === 'on') return true
     if (value === 'off') return false
-    if (value === other) return other
-    throw problem(`must be on, off or ${other}`)
+    if (value === auto) return auto
+    throw problem(`must be on, off or ${auto}`)
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The settings of tracing, from the environment variables that OpenTelemetry defines, so that what is set for all
- * programs of a machine also applies here. Must not know the OpenTelemetry SDK, which would read some of the variables
- * itself: it is configured only by this module's result. Problems are reported only if tracing is on.
+ * The settings of tracing, from the environment variables of OpenTelemetry, so that settings for all programs of a machine also
+ * apply here. Must not know the OpenTelemetry SDK, which is configured only with this module's result. Problems are reported
+ * only if tracing is on.
  */
 import { count } from './parsers.ts'
 
@@ -23,17 +23,17 @@ export interface TracingConfig {
   readonly protocol: Protocol
   /** May contain the credentials of the collector. */
   readonly headers: Readonly<Record<string, string>>
-  /** Milliseconds for one delivery, including all attempts. */
+  /** Milliseconds for one export, including all attempts. */
   readonly timeout: number
   readonly gzip: boolean
-  /** Attributes of this process; always with `service.name`. */
+  /** Attributes of this process, which always include `service.name`. */
   readonly resource: Readonly<Record<string, string>>
   readonly sampler: SamplerName
-  /** Argument of the samplers that sample a part. */
+  /** The fraction that the ratio samplers sample. */
   readonly ratio: number
-  /** Whether the trace of a caller is continued. */
-  readonly joins: boolean
-  /** Spans that may wait for delivery, spans in one delivery, and milliseconds between deliveries. */
+  /** Whether a caller's trace is continued. */
+  readonly continueTraces: boolean
+  /** The maximum number of queued spans, of spans per export, and the milliseconds between exports. */
   readonly queue: number
   readonly batch: number
   readonly delay: number
@@ -41,12 +41,12 @@ export interface TracingConfig {
 
 type Parse<T> = (value: string) => T
 
-/** `OTEL_EXPORTER_OTLP_X`, after the variable for traces only, which takes precedence. */
-const both = (name: string) => [`OTEL_EXPORTER_OTLP_TRACES_${name}`, `OTEL_EXPORTER_OTLP_${name}`]
+/** The variable for traces, which takes precedence, and the variable for all signals. */
+const otlpVariables = (name: string) => [`OTEL_EXPORTER_OTLP_TRACES_${name}`, `OTEL_EXPORTER_OTLP_${name}`]
 
-/** Every variable that is read; docs/tracing.md has a row for each. */
+/** All variables that are read; docs/tracing.md has a row for each. */
 export const TRACING_VARIABLES = [
-  ...['ENDPOINT', 'PROTOCOL', 'HEADERS', 'TIMEOUT', 'COMPRESSION'].flatMap(both),
+  ...['ENDPOINT', 'PROTOCOL', 'HEADERS', 'TIMEOUT', 'COMPRESSION'].flatMap(otlpVariables),
   'OTEL_SERVICE_NAME',
   'OTEL_RESOURCE_ATTRIBUTES',
   'OTEL_TRACES_SAMPLER',
@@ -59,41 +59,43 @@ export const TRACING_VARIABLES = [
   'OTEL_SDK_DISABLED',
 ] as const
 
-/** null: tracing is off. @param problems list that problems are added to */
-export function readTracing(given: NodeJS.Dict<string>, problems: string[]): TracingConfig | null {
-  /** Parses the first of `names` that is set and not empty; otherwise the fallback. */
+/** Returns null if tracing is off. @param problems the list that problems are added to */
+export function readTracing(env: NodeJS.Dict<string>, problems: string[]): TracingConfig | null {
+  /** Parses the first of the variables that is set and not empty; otherwise returns the fallback. */
   function read<T>(names: readonly string[], parse: Parse<T>, fallback: T): T {
-    const name = names.find((one) => given[one])
+    const name = names.find((item) => env[item])
     if (name === undefined) return fallback
     try {
-      return parse(given[name] ?? '')
+      return parse(env[name] ?? '')
     } catch (error) {
       problems.push(`${name} ${(error as Error).message}`)
       return fallback
     }
   }
 
-  const endpoints = both('ENDPOINT')
-  const requested = endpoints.some((name) => given[name])
-  if (!requested || given.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return null
+  const endpoints = otlpVariables('ENDPOINT')
+  const requested = endpoints.some((name) => env[name])
+  if (!requested || env.OTEL_SDK_DISABLED?.toLowerCase() === 'true') return null
   if (read(['OTEL_TRACES_EXPORTER'], oneOf(['otlp', 'none']), 'otlp') === 'none') return null
-  const [ofTraces = '', ofAll = ''] = endpoints
+  const [tracesEndpoint = '', commonEndpoint = ''] = endpoints
   const resource = read(['OTEL_RESOURCE_ATTRIBUTES'], pairs, {})
-  const name = given.OTEL_SERVICE_NAME || resource['service.name'] || 'keyturn'
+  const name = env.OTEL_SERVICE_NAME || resource['service.name'] || 'keyturn'
   const batch = read(['OTEL_BSP_MAX_EXPORT_BATCH_SIZE'], count(1, 100_000), 512)
   return {
-    url: given[ofTraces] ? read([ofTraces], url, '') : read([ofAll], below('v1/traces'), ''),
-    protocol: read(both('PROTOCOL'), oneOf(PROTOCOLS), 'http/protobuf'),
+    url: env[tracesEndpoint]
+      ? read([tracesEndpoint], url, '')
+      : read([commonEndpoint], withPath('v1/traces'), ''),
+    protocol: read(otlpVariables('PROTOCOL'), oneOf(PROTOCOLS), 'http/protobuf'),
     headers: {
-      ...read(both('HEADERS').slice(1), headers, {}),
-      ...read(both('HEADERS').slice(0, 1), headers, {}),
+      ...read(otlpVariables('HEADERS').slice(1), headers, {}),
+      ...read(otlpVariables('HEADERS').slice(0, 1), headers, {}),
     },
-    timeout: read(both('TIMEOUT'), count(1, 600_000), 10_000),
-    gzip: read(both('COMPRESSION'), oneOf(['gzip', 'none']), 'none') === 'gzip',
+    timeout: read(otlpVariables('TIMEOUT'), count(1, 600_000), 10_000),
+    gzip: read(otlpVariables('COMPRESSION'), oneOf(['gzip', 'none']), 'none') === 'gzip',
     resource: { ...resource, 'service.name': name },
     sampler: read(['OTEL_TRACES_SAMPLER'], oneOf(SAMPLERS), 'parentbased_always_on'),
     ratio: read(['OTEL_TRACES_SAMPLER_ARG'], ratio, 1),
-    joins: read(['OTEL_PROPAGATORS'], list, ['tracecontext']).includes('tracecontext'),
+    continueTraces: read(['OTEL_PROPAGATORS'], list, ['tracecontext']).includes('tracecontext'),
     queue: Math.max(batch, read(['OTEL_BSP_MAX_QUEUE_SIZE'], count(1, 1_000_000), 2048)),
     batch,
     delay: read(['OTEL_BSP_SCHEDULE_DELAY'], count(1, 600_000), 5000),
@@ -111,14 +113,14 @@ function url(value: string): string {
 }
 
 /** With or without a slash at the end (OTLP Exporter, "Endpoint URLs for OTLP/HTTP"). */
-const below =
+const withPath =
   (path: string): Parse<string> =>
   (value) =>
     new URL(path, url(value).replace(/\/?$/, '/')).href
 
 function oneOf<T extends string>(values: readonly T[]): Parse<T> {
   return (value) => {
-    const found = values.find((one) => one === value.trim())
+    const found = values.find((item) => item === value.trim())
     if (found === undefined) throw new Error(`must be ${values.join(' or ')}`)
     return found
   }
@@ -130,7 +132,7 @@ function ratio(value: string): number {
   return parsed
 }
 
-const list: Parse<string[]> = (value) => value.split(',').map((one) => one.trim())
+const list: Parse<string[]> = (value) => value.split(',').map((item) => item.trim())
 
 /** `name=value,name=value` as in W3C Baggage: values may be percent-encoded. */
 function pairs(value: string): Record<string, string> {
@@ -147,7 +149,7 @@ function decode(text: string): string {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw new Error('has a % that is no valid percent-encoding')
+    throw new Error('contains invalid percent-encoding')
   }
 }
 

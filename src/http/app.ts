@@ -1,6 +1,6 @@
 /**
- * Puts the HTTP server together: (what the folders below made, logger) → Fastify instance. Never listens and never reads the
- * environment, so that tests and the command line run the same server. The lists of what is served are routes.ts and
+ * Creates the HTTP server: (parts of the other folders, logger) → Fastify instance. Never listens and never reads the
+ * environment, so that tests and the command line run the same server. The lists of endpoints and pages are routes.ts and
  * pages/index.ts.
  */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
@@ -19,7 +19,7 @@ import type { Status } from '../status/index.ts'
 import type { Clock, Random } from '../system.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 import { type Branding, createBranding } from '../views/assets.ts'
-import { answerBadUrl, answerOnSocket } from './broken-request.ts'
+import { respondOnSocket, respondToBadUrl } from './broken-request.ts'
 import { enableCors } from './cors.ts'
 import { assetEndpoint } from './endpoints/asset.ts'
 import { live, ready } from './endpoints/health.ts'
@@ -46,16 +46,16 @@ import {
 import { trace } from './trace.ts'
 import { watchUnusedConnections } from './unused-connections.ts'
 
-/** How long a client may take. The defaults of Fastify and Node are much longer, or endless. */
+/** How long a client may take. The defaults of Fastify and Node are much longer, or unlimited. */
 export interface ConnectionLimits {
   /** Headers and body together. */
   readonly request: number
   readonly headers: number
   /** An idle connection between two requests; longer than the usual 60 s of a proxy in front. */
   readonly keepAlive: number
-  /** A connection on which nothing moves, for example because the client does not read its response. */
+  /** A connection without traffic, for example because the client does not read its response. */
   readonly socket: number
-  /** How often connections are checked. `request` and `headers` are enforced late by as much. */
+  /** How often connections are checked. `request` and `headers` may be exceeded by this much. */
   readonly check: number
   /** Requests on one connection, after which it is closed, so that clients spread over the nodes again. */
   readonly requests: number
@@ -73,12 +73,12 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
 
 export const MAX_HEADER_BYTES = 16_384
 
-/** Fastify takes every form of the setting as it is, except a number of hops, which must be a function. */
+/** Fastify accepts every form of the setting, except that a number of hops must be a function. */
 function trustedProxies(setting: TrustProxy) {
   return typeof setting === 'number' ? (_address: string, hop: number) => hop < setting : setting
 }
 
-/** What the folders below made; node/server.ts puts it together. */
+/** The parts of the other folders; created by node/server.ts. */
 export interface AppParts {
   readonly base: {
     readonly config: Config
@@ -91,11 +91,11 @@ export interface AppParts {
   readonly status: Pick<Status, 'lists'>
   readonly accounts: Accounts
   readonly oauth: OAuth
-  /** For what the forms of pages carry. */
+  /** MACs of the values that forms carry. */
   readonly formMacs: Macs
-  /** undefined, as nearly always: what this node knows of the store is fresh. Otherwise wait before responding. */
+  /** undefined if this node's view of the store is fresh, as it usually is. Otherwise await it before responding. */
   readonly refreshIfStale: () => Promise<void> | undefined
-  /** The reason why this node cannot do its work now, for the log; null if it can. */
+  /** Why this node is not ready, for the log; null if it is ready. */
   readonly readiness: () => Promise<string | null>
 }
 
@@ -120,7 +120,7 @@ function common(logger: FastifyBaseLogger, limits: ConnectionLimits) {
     loggerInstance: logger,
     // One line for each request would double the cost of the log. The audit trail has what matters.
     logController: new LogController({ disableRequestLogging: true }),
-    // A child logger for each request would cost more than most requests log. Log lines name the request themselves.
+    // No child logger for each request: creating one costs more than most requests log. Log lines contain the request ID.
     childLoggerFactory: (parent: FastifyBaseLogger) => parent,
     requestIdHeader: false,
     requestTimeout: limits.request,
@@ -133,8 +133,8 @@ function common(logger: FastifyBaseLogger, limits: ConnectionLimits) {
       maxHeaderSize: MAX_HEADER_BYTES,
     },
     forceCloseConnections: 'idle',
-    clientErrorHandler: answerOnSocket,
-    frameworkErrors: answerBadUrl,
+    clientErrorHandler: respondOnSocket,
+    frameworkErrors: respondToBadUrl,
   } as const
 }
 
@@ -163,7 +163,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   })
   app.addHook('onSend', (_request, reply, payload, done) => {
     reply.header('x-content-type-options', 'nosniff')
-    // Otherwise the client would send its next request into a connection that is about to be closed.
+    // Otherwise the client would send its next request on a connection that is about to be closed.
     if (closing) reply.header('connection', 'close')
     done(null, payload)
   })
@@ -172,10 +172,10 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const routes = (open: boolean): ProtocolRoute[] =>
     protocolEndpoints
       .filter((endpoint) => endpoint.cors === open)
-      .map(({ path, refused, status = 200, bearer, handler }) => ({
+      .map(({ path, failureEvent, status = 200, bearer, handler }) => ({
         url: prefix + path,
         endpoint: base + path,
-        refused,
+        failureEvent,
         status,
         bearer,
         handler: handler(oauth),
@@ -212,7 +212,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   return app
 }
 
-/** A process that was frozen finds waiting requests, and must not respond to them with what was true before. */
+/** A process that was frozen must not answer the requests that waited meanwhile from an outdated view of the store. */
 function refreshFirst(app: FastifyInstance, refreshIfStale: AppParts['refreshIfStale']): void {
   app.addHook('preHandler', (_request, _reply, done) => {
     const refreshed = refreshIfStale()
@@ -227,7 +227,7 @@ export interface MetricsAppDeps {
   readonly limits?: ConnectionLimits
 }
 
-/** A separate server for the metrics alone: every client that can reach its port can read them. */
+/** A separate server that only serves metrics: every client that can reach its port can read them. */
 export function createMetricsApp({
   metrics,
   logger,

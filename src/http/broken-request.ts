@@ -11,7 +11,7 @@ interface Refusal {
 
 const MALFORMED: Refusal = { status: 400, phrase: 'Bad Request', description: 'the request is malformed' }
 
-/** Everything else that the HTTP parser finds is a malformed request. */
+/** By Node's error code. Any other code means that the request is malformed. */
 const REFUSALS: Readonly<Record<string, Refusal>> = {
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: 408,
@@ -34,7 +34,7 @@ const json = ({ description }: Refusal) =>
   JSON.stringify({ error: 'invalid_request', error_description: description })
 
 /** No HTTP request could be read, so there is no reply object, only the socket. */
-export function answerOnSocket(error: Error & { code?: string }, socket: Socket): void {
+export function respondOnSocket(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
   const refusal = REFUSALS[error.code ?? ''] ?? MALFORMED
   const body = json(refusal)
@@ -50,7 +50,7 @@ export function answerOnSocket(error: Error & { code?: string }, socket: Socket)
 }
 
 /** The URL is malformed, e.g. with `%zz` in its path. */
-export function answerBadUrl(_error: Error, _request: FastifyRequest, reply: FastifyReply): void {
+export function respondToBadUrl(_error: Error, _request: FastifyRequest, reply: FastifyReply): void {
   reply
     .status(MALFORMED.status)
     .header('cache-control', 'no-store')

@@ -5,12 +5,12 @@ import type { FastifyRequest } from 'fastify'
 const WITH_PORT = /^(?:\[([^\]]+)\](?::\d{1,5})?|([\d.]+):\d{1,5})$/
 
 /**
- * The address of the client: the one that the trusted proxies name, if it is an address at all; otherwise the peer's. It goes
- * into the audit trail and decides which requests share a rate limit, so it must not be free text.
+ * The address of the client: the one that the trusted proxies name, if it is a valid address; otherwise the peer's. It is
+ * written to the audit trail and decides which requests share a rate limit, so it must not be arbitrary text.
  */
 export function clientAddress({ ip, socket }: Pick<FastifyRequest, 'ip' | 'socket'>): string {
   const [, v6, v4] = WITH_PORT.exec(ip) ?? []
   const address = v6 ?? v4 ?? ip
-  // The zone of an IPv6 address (`fe80::1%…`) may be any text.
+  // The zone of an IPv6 address (`fe80::1%…`) may be arbitrary text.
   return isIP(address) !== 0 && !address.includes('%') ? address : (socket.remoteAddress ?? '')
 }

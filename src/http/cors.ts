@@ -6,21 +6,21 @@ import type { FastifyInstance } from 'fastify'
 
 /** `*` covers every header except Authorization. A fixed list would break clients that add a tracing header. */
 const REQUEST_HEADERS = 'Authorization, *'
-/** Headers that a page may read besides the few that are always readable. */
+/** Headers that a page may read in addition to those that are always readable. */
 const RESPONSE_HEADERS = 'ETag, Retry-After, WWW-Authenticate'
 const PREFLIGHT_SECONDS = 600
 
 /** Applies to every route that is added to this scope afterwards. */
 export function enableCors(scope: FastifyInstance): void {
-  const answered = new Set<string>()
+  const handledPaths = new Set<string>()
   scope.addHook('onRequest', (_request, reply, done) => {
     reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', RESPONSE_HEADERS)
     done()
   })
-  // One preflight route for each path: a wildcard would also respond for unknown paths and for endpoints without CORS.
+  // One preflight route for each path, because a wildcard would also match unknown paths and endpoints without CORS.
   scope.addHook('onRoute', ({ url }) => {
-    if (answered.has(url)) return
-    answered.add(url)
+    if (handledPaths.has(url)) return
+    handledPaths.add(url)
     scope.options(url, async (_request, reply) =>
       reply
         .header('access-control-allow-methods', 'GET, HEAD, POST')

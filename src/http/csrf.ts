@@ -5,10 +5,10 @@
 import type { Macs } from '../keys/macs.ts'
 import { PageError } from './page-error.ts'
 
-/** What a form's token is bound to besides the browser: the user session, or nothing else. `none`: the form needs no token. */
+/** What a form's token is bound to: the browser and the user session, or only the browser. `none`: no token is needed. */
 export type CsrfBinding = 'user-session' | 'browser' | 'none'
 
-/** Who a form was rendered for. */
+/** The browser and user session that a form was rendered for. */
 export interface FormOwner {
   /** The value of the browser cookie. */
   readonly browser: string
@@ -21,11 +21,11 @@ export interface SubmittedForm {
   readonly fetchSite: string | undefined
 }
 
-const textOf = ({ browser, userSessionId }: FormOwner): string =>
+const macInput = ({ browser, userSessionId }: FormOwner): string =>
   JSON.stringify([browser, userSessionId ?? null])
 
 export function csrfToken(macs: Pick<Macs, 'create'>, owner: FormOwner): string {
-  return macs.create(textOf(owner))
+  return macs.create(macInput(owner))
 }
 
 /** @throws {PageError} if another site sent the form, or if it was rendered for another browser or session */
@@ -34,6 +34,6 @@ export function checkCsrf(
   owner: FormOwner,
   { token, fetchSite }: SubmittedForm,
 ): void {
-  const matches = macs.verify(textOf(owner), token)
+  const matches = macs.verify(macInput(owner), token)
   if (!matches || (fetchSite !== undefined && fetchSite !== 'same-origin')) throw new PageError('forged')
 }

@@ -1,4 +1,4 @@
-/** Anything that was thrown → what a client may see. The one place that decides this, for every endpoint. */
+/** Thrown error → the error that a client may see. All endpoints and pages use it. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Overloaded } from '../accounts/concurrency-limiter.ts'
 import { RateLimited } from '../accounts/rate-limiter.ts'
@@ -18,7 +18,7 @@ export function asOAuthError(error: unknown): OAuthError {
   if (statusCode === 413) {
     return new OAuthError('invalid_request', 'the body is too large', { status: 413, cause: error })
   }
-  // RFC 6749 §5.2 has 400 for a malformed request, and the content type is part of its form.
+  // RFC 6749 §5.2 requires 400 for a malformed request, and a wrong content type makes it malformed.
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return invalidRequest('the content type must be application/x-www-form-urlencoded', { cause: error })
   }
@@ -44,7 +44,7 @@ export function sendFailure(thrown: unknown, request: FastifyRequest, reply: Fas
     .send(JSON.stringify({ error: error.code, error_description: describable(error.message) }))
 }
 
-/** RFC 6749 §5.1; Pragma for caches of HTTP/1.0, as that section asks. */
+/** RFC 6749 §5.1, which also requires Pragma for HTTP/1.0 caches. */
 export function noStore(reply: FastifyReply): void {
   reply.header('cache-control', 'no-store').header('pragma', 'no-cache')
 }

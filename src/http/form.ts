@@ -1,12 +1,10 @@
 /**
- * `application/x-www-form-urlencoded` as the RFCs mean it (RFC 6749 Appendix B): each parameter once, strict
- * percent-encoding, strict UTF-8. Lenient parsers differ from each other, and attacks use the difference. Must not know any
- * endpoint.
+ * Parses `application/x-www-form-urlencoded` (RFC 6749 Appendix B): each parameter once, strict percent-encoding, strict
+ * UTF-8. Lenient parsers differ from each other, and attackers use the difference. Must not know any endpoint.
  */
 import { invalidRequest } from '../oauth/errors.ts'
 import { MAX_PARAMETERS, type Pair, type Parameters, parametersOf, repeatedIn } from '../oauth/parameters.ts'
 
-/** Of a request. */
 export const MAX_BODY_BYTES = 65_536
 
 export interface Form {
@@ -34,7 +32,7 @@ export function readPairs(text: string): Pair[] {
   return pairs
 }
 
-/** Text that needs no decoding, which is nearly all of it. */
+/** Text that needs no decoding, as most text does. */
 const PLAIN = /^[A-Za-z0-9\-._~*!'():;,/@$]*$/
 
 function decode(text: string): string {
@@ -42,7 +40,7 @@ function decode(text: string): string {
   if (/[^\x21-\x7E]/.test(text)) throw invalidRequest('the body is not form-urlencoded ASCII')
   let decoded: string
   try {
-    // decodeURIComponent is strict where it matters: overlong UTF-8, lone surrogates and `%zz` all throw.
+    // decodeURIComponent is strict: it throws for overlong UTF-8, lone surrogates and `%zz`.
     decoded = decodeURIComponent(text.replaceAll('+', ' '))
   } catch (error) {
     throw invalidRequest('malformed percent-encoding', { cause: error })

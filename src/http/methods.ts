@@ -1,17 +1,17 @@
 /**
- * Requests that no route takes: a wrong method is 405 with `Allow` (RFC 9110 §15.5.6), an unknown path is 404. Both are JSON,
- * or a page for browsers. Must not know any endpoint.
+ * Responds to requests without a route: a wrong method gets 405 with `Allow` (RFC 9110 §15.5.6), an unknown path gets 404.
+ * Both are JSON, or a page for browsers. Must not know any endpoint.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 
-/** Responds with a page if a browser asks. Returns false, and sends nothing, for every other client. */
+/** Sends a page if the client prefers HTML, and returns true. Otherwise sends nothing and returns false. */
 export type HtmlNotFound = (
   kind: 'not-found' | 'method-not-allowed',
   request: FastifyRequest,
   reply: FastifyReply,
 ) => boolean
 
-/** Notes the methods of each path as routes are added, and responds to all other requests. */
+/** Collects the methods of each path as routes are added, and responds to all other requests. */
 export function notFoundHandler(app: FastifyInstance, htmlNotFound: HtmlNotFound): void {
   const methods = new Map<string, Set<string>>()
   app.addHook('onRoute', ({ url, method }) => {
@@ -49,9 +49,10 @@ export function notFoundHandler(app: FastifyInstance, htmlNotFound: HtmlNotFound
 function patternOf(path: string, patterns: Iterable<string>): string | null {
   const parts = path.split('/')
   const found = [...patterns].find((pattern) => {
-    const wanted = pattern.split('/')
+    const segments = pattern.split('/')
     return (
-      wanted.length === parts.length && wanted.every((part, i) => part.startsWith(':') || part === parts[i])
+      segments.length === parts.length &&
+      segments.every((part, i) => part.startsWith(':') || part === parts[i])
     )
   })
   return found ?? null

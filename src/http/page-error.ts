@@ -1,6 +1,6 @@
 /**
- * Error → page: for users, and while it is not known whether the client may be told (RFC 6749 §4.1.2.1). Must not know any
- * page. A new kind of error page is a kind in views/pages/error.ts and its status below.
+ * Error → page, for errors that must not be sent to the client (RFC 6749 §4.1.2.1). Must not know any page. Add a new kind of
+ * error page in views/pages/error.ts, and its status below.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Negotiator from 'negotiator'
@@ -27,7 +27,7 @@ const STATUSES: Readonly<Record<ErrorKind, number>> = {
   internal: 500,
 }
 
-/** Thrown where only the user can be told, not the client. The page shows `shown`; `cause` is only logged. */
+/** An error that only the user sees, not the client. The page shows `shown`; `cause` is only logged. */
 export class PageError extends KeyturnError<'page_error'> {
   readonly kind: ErrorKind
   readonly shown: string | null
@@ -50,7 +50,7 @@ export function sendErrorPage(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const { kind, shown, detail, status, retryAfter, cause } = answerTo(thrown)
+  const { kind, shown, detail, status, retryAfter, cause } = errorResponseOf(thrown)
   const request_id = request.id
   if (status >= 500) request.log.error({ request_id, err: cause }, 'request failed')
   else request.log.debug({ request_id, error: kind, reason: shown, detail, err: cause }, 'request refused')
@@ -67,7 +67,7 @@ export function sendErrorPage(
 /** 404 and 405 as a page for a client that prefers HTML; every other client gets JSON. */
 export function htmlNotFound(deps: ErrorPageDeps): HtmlNotFound {
   return (kind, request, reply) => {
-    // RFC 9110 §12.5.1. A client that accepts anything, such as curl, gets the response for programs.
+    // RFC 9110 §12.5.1. A client that accepts anything, such as curl, gets JSON.
     const prefersHtml = new Negotiator(request).mediaType(['application/json', 'text/html']) === 'text/html'
     const isBelowIssuer = `${request.url.split('?', 1)[0]}/`.startsWith(`${deps.prefix}/`)
     if (!prefersHtml || !isBelowIssuer) return false
@@ -77,18 +77,18 @@ export function htmlNotFound(deps: ErrorPageDeps): HtmlNotFound {
   }
 }
 
-interface Answer {
+interface ErrorResponse {
   readonly kind: ErrorKind
-  /** On the page. */
+  /** Text for the page. */
   readonly shown: string | null
-  /** In the log alone. */
+  /** Only for the log. */
   readonly detail?: string | undefined
   readonly status: number
   readonly retryAfter?: number | undefined
   readonly cause: unknown
 }
 
-function answerTo(thrown: unknown): Answer {
+function errorResponseOf(thrown: unknown): ErrorResponse {
   if (thrown instanceof PageError) {
     const { kind, shown, cause } = thrown
     return { kind, shown, status: STATUSES[kind], cause }

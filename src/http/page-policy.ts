@@ -1,7 +1,7 @@
-/** The headers of every page, above all the Content Security Policy: what a page may load, and where its forms may lead. */
+/** The headers of every page, above all the Content Security Policy: what a page may load and where its forms may lead. */
 import type { FastifyReply } from 'fastify'
 
-/** For every response to a browser, whatever becomes of the request. */
+/** Sets the headers of every response to a browser. */
 export function setPageHeaders(reply: FastifyReply): void {
   reply
     .header('cache-control', 'no-store')
@@ -10,36 +10,36 @@ export function setPageHeaders(reply: FastifyReply): void {
     .header('content-security-policy', pagePolicy({}))
 }
 
-export interface PageNeeds {
-  /** Where the forms of this page may lead in the end, besides this server; null: anywhere. */
-  readonly leadsTo?: string | null | undefined
+export interface PolicyOptions {
+  /** The client's address that the page's forms may lead to, besides this server; null: any address. */
+  readonly formTarget?: string | null | undefined
   readonly scripts?: boolean
 }
 
 /**
- * Content Security Policy Level 3: a page loads nothing but this server's own style sheet and images, and may not be framed.
+ * Content Security Policy Level 3: a page loads only this server's style sheet and images, and may not be framed.
  *
- * Chromium applies `form-action` to every redirect that follows a form, down to the last. The policy would have to list not
- * only the client's address but also wherever the client sends the browser next, which this server cannot know. Listing
- * `https:` would let an injected form send a password anywhere. So forms lead to this server alone, and a request that began
- * with one of its forms ends with a page that leads on to the client by itself (`redirectToClient`). Browsers from before 2023
- * do not say where a request comes from (no `Sec-Fetch-Site`): they are redirected, with the client's origin in the policy.
+ * Chromium applies `form-action` to every redirect that follows a form. The policy would have to list the client's address
+ * and also every address that the client redirects to, which this server cannot know. Listing `https:` would let an
+ * injected form send a password anywhere. So forms lead only to this server, and a request that began with one of its forms
+ * ends with a page that redirects to the client (`redirectToClient`). Browsers from before 2023 do not send `Sec-Fetch-Site`:
+ * they get a redirect, and the policy contains the client's origin.
  */
-export function pagePolicy({ leadsTo, scripts = false }: PageNeeds): string {
+export function pagePolicy({ formTarget, scripts = false }: PolicyOptions): string {
   return [
     "default-src 'none'",
     "style-src 'self'",
     "img-src 'self' data:",
     ...(scripts ? ["script-src 'self'"] : []),
-    ...(leadsTo === null
+    ...(formTarget === null
       ? []
-      : [`form-action 'self'${leadsTo === undefined ? '' : ` ${sourceOf(leadsTo)}`}`]),
+      : [`form-action 'self'${formTarget === undefined ? '' : ` ${cspSource(formTarget)}`}`]),
     "frame-ancestors 'none'",
     "base-uri 'none'",
   ].join('; ')
 }
 
-export const isWeb = (uri: string): boolean => /^https?:/i.test(uri)
+export const isHttpUrl = (uri: string): boolean => /^https?:/i.test(uri)
 
-/** An origin, or the scheme of an app. */
-const sourceOf = (uri: string): string => (isWeb(uri) ? new URL(uri).origin : new URL(uri).protocol)
+/** The origin of an address, or the scheme of an app. */
+const cspSource = (uri: string): string => (isHttpUrl(uri) ? new URL(uri).origin : new URL(uri).protocol)

@@ -1,6 +1,6 @@
 /**
- * One request of a browser as the pages see it: who is signed in, what the URL and the form say, and the ways to respond.
- * Must not know any page. A new thing that several pages need from a request is a member here.
+ * One request of a browser as the pages see it: the signed-in user, the parameters, and the ways to respond. Must not know
+ * any page. Add here what several pages need from a request.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { CurrentUserSession, RequestInfo, UserSessions } from '../accounts/user-sessions.ts'
@@ -16,7 +16,7 @@ import { browserId, clearSessionCookie, sessionSecret, setSessionCookie } from '
 import { csrfToken } from './csrf.ts'
 import { readPairs } from './form.ts'
 import { PageError } from './page-error.ts'
-import { isWeb, type PageNeeds, pagePolicy } from './page-policy.ts'
+import { isHttpUrl, type PolicyOptions, pagePolicy } from './page-policy.ts'
 
 export interface PageRequest {
   readonly method: string
@@ -39,22 +39,22 @@ export interface PageRequest {
   readonly pairs: readonly Pair[]
   /** @param locales the client's `ui_locales`, which come before the browser's languages */
   pageContext(locales?: readonly string[]): PageContext
-  /** For a page whose form may be sent even if another user has signed in by then. */
+  /** For a page whose form stays valid if another user signs in meanwhile. */
   loginPageContext(locales?: readonly string[]): PageContext
   /** Sets the session cookie of a user who has just signed in; null removes it. */
   setSession(secret: string | null): void
-  /** null if the request carries no flow, or one that is expired or of another browser. */
+  /** null if the request has no flow, or the flow has expired or belongs to another browser. */
   decryptFlow(): Flow | null
-  /** @throws {PageError} if the request is too long to be carried from page to page */
+  /** @throws {PageError} if the authorization request is too long for a URL */
   encryptFlow(flow: Flow): string
-  /** To another page of this server. */
+  /** Redirects to a page of this server. */
   redirect(path: string, query?: Readonly<Record<string, string>>): FastifyReply
-  /** To a client. @param interstitial renders the page that leads there where the browser would stop a redirect */
+  /** Redirects to a client. @param interstitial renders the page that is sent where the browser would block a redirect */
   redirectToClient(url: string, interstitial: () => string): FastifyReply
   html(body: string, options?: HtmlOptions): FastifyReply
 }
 
-interface HtmlOptions extends PageNeeds {
+interface HtmlOptions extends PolicyOptions {
   readonly status?: number
 }
 
@@ -64,11 +64,11 @@ export interface PageRequestDeps {
   readonly branding: Pick<Branding, 'brand' | 'assets'>
   readonly userSessions: Pick<UserSessions, 'current'>
   readonly flows: FlowCodec
-  /** Writes the tokens against cross-site request forgery. */
+  /** Creates the CSRF tokens. */
   readonly formMacs: Macs
   readonly clock: Clock
   readonly random: Pick<Random, 'bytes'>
-  /** The longest that a user session can last. */
+  /** Maximum lifetime of a user session. */
   readonly sessionTtl: Seconds
 }
 
@@ -95,10 +95,11 @@ export async function createPageRequest(
     return { texts: textsIn(locale), locale, brand, assets, prefix, csrf }
   }
 
-  function html(text: string, { status = 200, leadsTo, scripts = false }: HtmlOptions = {}): FastifyReply {
-    // Such a browser gets an interstitial page instead of a redirect, so the form itself leads nowhere else.
-    const getsInterstitial = typeof leadsTo === 'string' && isWeb(leadsTo) && fetchSite !== undefined
-    const policy = pagePolicy({ leadsTo: getsInterstitial ? undefined : leadsTo, scripts })
+  function html(text: string, { status = 200, formTarget, scripts = false }: HtmlOptions = {}): FastifyReply {
+    // Browsers that send Sec-Fetch-Site get an interstitial page instead of a redirect, so the form never leaves this server.
+    const usesInterstitial =
+      typeof formTarget === 'string' && isHttpUrl(formTarget) && fetchSite !== undefined
+    const policy = pagePolicy({ formTarget: usesInterstitial ? undefined : formTarget, scripts })
     return reply
       .status(status)
       .header('content-security-policy', policy)
@@ -139,12 +140,12 @@ export async function createPageRequest(
     },
     redirect(path, fields = {}) {
       const search = new URLSearchParams(fields).toString()
-      // 303 and not 307, so that no browser ever sends a password on (RFC 9700 §4.12).
+      // 303 and not 307, so that no browser repeats a POST with a password (RFC 9700 §4.12).
       return reply.redirect(prefix + path + (search === '' ? '' : `?${search}`), 303)
     },
     redirectToClient(url, interstitial) {
-      // An app opens only by what the user has just clicked, so its address always gets a redirect.
-      const redirects = fetchSite !== 'same-origin' || fetchDest !== 'document' || !isWeb(url)
+      // Browsers open an app only if the redirect directly follows a click, so an app's address always gets a redirect.
+      const redirects = fetchSite !== 'same-origin' || fetchDest !== 'document' || !isHttpUrl(url)
       return redirects ? reply.redirect(url, 303) : html(interstitial())
     },
     html,

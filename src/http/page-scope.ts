@@ -1,6 +1,6 @@
 /**
- * The browser side of HTTP: what every page has in common (form parser, cookies, headers, CSRF check, errors as pages), so
- * that no page can forget it. Must not know any page. The list of pages is pages/index.ts.
+ * The scope of all pages: form parser, cookies, headers, CSRF check and error pages, so that no page can forget them. Must
+ * not know any page. The list of pages is pages/index.ts.
  */
 import cookie from '@fastify/cookie'
 import type { FastifyInstance, FastifyReply } from 'fastify'
@@ -14,9 +14,9 @@ export interface PageRoute {
   readonly method: 'GET' | 'POST'
   /** Below the issuer. */
   readonly path: string
-  /** false for a GET that changes something: link checkers send HEAD and expect it to be safe (RFC 9110 §9.2.1). */
+  /** false for a GET with side effects: link checkers send HEAD and expect it to be safe (RFC 9110 §9.2.1). */
   readonly head?: false
-  /** What the token of a POST is bound to; `user-session` if absent. */
+  /** What the CSRF token of a POST is bound to; default `user-session`. */
   readonly csrf?: CsrfBinding
   readonly handler: (request: PageRequest) => Promise<FastifyReply>
 }

@@ -1,6 +1,6 @@
 /**
- * The list of endpoints: the one place that says which path serves what. Must not know what an endpoint does. A new endpoint is
- * a file in endpoints/ and an entry below; metadata, CORS and 405 responses follow.
+ * The list of endpoints and their paths. Must not know what an endpoint does. A new endpoint is a file in endpoints/ and an
+ * entry below; metadata, CORS and 405 responses follow from it.
  */
 import type { AuditEvent } from '../audit/events.ts'
 import type { OAuth } from '../oauth/index.ts'
@@ -16,10 +16,10 @@ export interface ProtocolEndpoint {
   readonly path: string
   /** Name in the metadata (RFC 8414 §2). */
   readonly metadata: string
-  /** Pages of other origins may call it. */
+  /** Whether pages of other origins may call it. */
   readonly cors: boolean
   /** The audit event of a refused request. */
-  readonly refused: AuditEvent
+  readonly failureEvent: AuditEvent
   readonly status?: 200 | 201
   /** Authorized by an access token and not by client authentication (RFC 6750). */
   readonly bearer?: true
@@ -31,28 +31,28 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
     path: '/oauth2/token',
     metadata: 'token_endpoint',
     cors: true,
-    refused: 'token.refused',
+    failureEvent: 'token.refused',
     handler: tokenEndpoint,
   },
   {
     path: '/oauth2/revoke',
     metadata: 'revocation_endpoint',
     cors: true,
-    refused: 'revocation.refused',
+    failureEvent: 'revocation.refused',
     handler: revokeEndpoint,
   },
   {
     path: '/oauth2/introspect',
     metadata: 'introspection_endpoint',
     cors: false,
-    refused: 'introspection.refused',
+    failureEvent: 'introspection.refused',
     handler: introspectEndpoint,
   },
   {
     path: '/oauth2/par',
     metadata: 'pushed_authorization_request_endpoint',
     cors: false,
-    refused: 'par.refused',
+    failureEvent: 'par.refused',
     status: 201,
     handler: parEndpoint,
   },
@@ -60,7 +60,7 @@ export const protocolEndpoints: readonly ProtocolEndpoint[] = [
     path: '/oauth2/userinfo',
     metadata: 'userinfo_endpoint',
     cors: true,
-    refused: 'userinfo.refused',
+    failureEvent: 'userinfo.refused',
     bearer: true,
     handler: userInfoEndpoint,
   },

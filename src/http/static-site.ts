@@ -1,6 +1,6 @@
 /**
- * What verifiers read, as files for a bucket or a CDN that goes on serving when this server is down. Bodies and caching are
- * those of the endpoints. Writes nothing.
+ * The documents that verifiers read, as files for a bucket or a CDN that stays available when this server is down. Bodies and
+ * caching are equal to those of the endpoints. Only creates the files' contents; the caller writes them.
  */
 
 import type { Config } from '../config/load.ts'
@@ -31,7 +31,7 @@ export interface StaticSiteParts {
   readonly status: { readonly lists: StatusListSigner }
 }
 
-/** The folder of the status lists. Other files in it belong to lists that have ended. */
+/** The folder of the status lists. The caller may delete other files in it: they belong to expired lists. */
 export function listsFolder(config: Pick<Config, 'issuer'>): string {
   return issuerPath(config.issuer) + STATUS_LISTS_PATH
 }
@@ -68,7 +68,7 @@ function file(path: string, body: string, contentType: string, cacheControl: str
   return { path, body, contentType, cacheControl }
 }
 
-/** In the format that several hosts of static files read. Others can be configured from it. */
+/** The `_headers` file that several static hosts read. Other hosts can be configured from it. */
 function headersFile(files: readonly StaticFile[]): StaticFile {
   const body = files
     .map(({ path, contentType, cacheControl }) =>

@@ -1,13 +1,13 @@
-/** A span for every request, from its headers to the end of its response. Must not know any endpoint, or what a span is. */
+/** Records a span for every request, from its headers to the end of its response. Must not know any endpoint. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { RequestSpan, Tracing } from '../tracing/tracing.ts'
-import { nameOf } from './measure.ts'
+import { routeLabel } from './measure.ts'
 import { METRICS_PATH } from './routes.ts'
 
-/** Requests that monitoring sends every few seconds: their spans would hide the others. */
+/** Requests that monitoring sends every few seconds. Their spans would only hide the others. */
 const isProbe = (route: string): boolean => route.startsWith('/health/') || route === METRICS_PATH
 
-/** @param prefix path of the issuer, or empty; removed from the names of spans, as from the labels of metrics */
+/** @param prefix the path of the issuer, or empty; span names do not contain it */
 export function trace(app: FastifyInstance, tracing: Pick<Tracing, 'request'>, prefix: string): void {
   const open = new WeakMap<FastifyRequest, RequestSpan>()
 
@@ -19,7 +19,7 @@ export function trace(app: FastifyInstance, tracing: Pick<Tracing, 'request'>, p
 
   app.addHook('onRequest', (request, reply, done) => {
     const { url } = request.routeOptions
-    const route = url === undefined || request.is404 ? undefined : nameOf(url, prefix)
+    const route = url === undefined || request.is404 ? undefined : routeLabel(url, prefix)
     if (route !== undefined && isProbe(route)) return done()
     const { method, id, headers } = request
     const span = tracing.request({ method, route, requestId: id, caller: headers.traceparent })

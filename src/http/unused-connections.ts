@@ -1,8 +1,8 @@
-/** Browsers open connections ahead of time. Node counts them as busy, so a server that stops would wait for them. */
+/** Browsers open connections in advance. Node counts them as busy, so a server that stops would wait for them. */
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
-/** Returns a function that closes the connections on which no byte has arrived. Connections with a request, even half of one, stay. */
+/** Returns a function that closes all connections on which no byte has arrived. */
 export function watchUnusedConnections(server: Server): () => void {
   const open = new Set<Socket>()
   server.on('connection', (socket: Socket) => {

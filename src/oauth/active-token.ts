@@ -1,6 +1,6 @@
 /**
- * Whether a token is active (RFC 7662 §2.2): its client, session and user still exist, and none of them was disabled or
- * revoked. Must not know which endpoint asks.
+ * Whether a token is active (RFC 7662 §2.2): its client, client session and user exist, and none of them is disabled or
+ * revoked. Must not know the endpoints that call it.
  */
 import type { FailureDetail } from '../audit/failure-details.ts'
 import type { ClientSession, ClientSessionStore } from '../store/contracts/client-sessions.ts'
@@ -24,7 +24,7 @@ interface ActiveSession {
   readonly session: ClientSession
   readonly user: User
   readonly client: Client
-  /** What the session may have now, which can be less than its tokens contain. */
+  /** What the session may have now, which may be less than its tokens contain. */
   readonly rights: Rights
 }
 
@@ -35,14 +35,14 @@ interface Inactive {
 
 export interface ActiveTokens {
   session(id: string): Promise<({ readonly active: true } & ActiveSession) | Inactive>
-  /** @param claims of an access token whose signature and times were verified */
+  /** @param claims claims of an access token whose signature and expiry were verified */
   accessToken(claims: AccessTokenClaims): Promise<
     | {
         readonly active: true
         readonly client: Client
-        /** null for a token that was issued to a client for itself. */
+        /** null for a token of the client_credentials grant. */
         readonly endUser: ActiveSession | null
-        /** What is left of the token's own scopes and roles. */
+        /** The part of the token's scopes and roles that is still granted. */
         readonly rights: Rights
       }
     | Inactive
@@ -52,7 +52,7 @@ export interface ActiveTokens {
 export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
   const { registry, clientSessions, users, revokedTokens } = deps
 
-  /** @param requested narrows the grant, as a token that was issued for fewer scopes does */
+  /** @param requested the scopes of the token, which may be fewer than those of the session */
   function remaining(
     earlier: EarlierGrant,
     parties: Parties,
@@ -93,7 +93,7 @@ export function createActiveTokens(deps: ActiveTokensDeps): ActiveTokens {
       if (!endUser.active) return endUser
       const { clientId, userId } = endUser.session
       if (clientId !== claims.client_id || userId !== claims.sub) return inactive('unknown_token')
-      // A token that was issued before another token of the session was revoked carries the old index.
+      // When an access token of the session is revoked, the session gets a new index. Older tokens carry the old one.
       const sameIndex = endUser.session.status.idx === claims.status.status_list.idx
       if (!sameIndex) return inactive('token_revoked')
       return { active: true, client: endUser.client, endUser, rights: endUser.rights }

@@ -1,4 +1,4 @@
-/** The rules for registered APIs. Pure; must not know who registers an API, or the store. */
+/** Which APIs may be registered. Pure; must not know the store, or who registers an API. */
 import type { Api } from '../store/contracts/apis.ts'
 import { RegistrationError } from './client-registration/registration-error.ts'
 import { PROTOCOL_SCOPES, SCOPE_TOKEN } from './scope.ts'
@@ -6,8 +6,8 @@ import { PROTOCOL_SCOPES, SCOPE_TOKEN } from './scope.ts'
 const MAX_IDENTIFIER_LENGTH = 500
 
 /**
- * The identifier should be an absolute URI: with any other name, clients cannot select the API by `resource`
- * (RFC 8707 §2), only by its scopes.
+ * The identifier should be an absolute URI. Otherwise clients cannot select the API by `resource` (RFC 8707 §2), only by its
+ * scopes.
  * @throws {RegistrationError}
  */
 export function checkApi({ identifier, scopes }: Pick<Api, 'identifier' | 'scopes'>): void {

@@ -1,19 +1,19 @@
-/** One event in the audit trail for every request that is refused. Must not know what was requested. */
+/** Records one audit event for every refused request. Must not know what was requested. */
 import type { Audit, AuditEvent, AuditFields } from '../audit/events.ts'
 import { KeyturnError } from '../errors.ts'
 import { OAuthError } from './errors.ts'
 import type { ProtocolRequest } from './parameters.ts'
 
 /**
- * What is known about the request by the time it is refused. Only names that are registered here: text that a stranger sent
- * does not belong in the audit trail.
+ * What is known about a request when it is refused. Contains only registered names, because text from strangers does not
+ * belong in the audit trail.
  */
 export interface Established {
   clientId?: string
   grantType?: string
 }
 
-/** Runs `work`. An error that it throws is audited as `event` and thrown again. */
+/** Runs `work`. If it throws, the error is audited as `event` and rethrown. */
 export async function auditFailure<T>(
   audit: Audit,
   event: AuditEvent,
@@ -36,13 +36,13 @@ export async function auditFailure<T>(
   }
 }
 
-/** What the audit trail says about an error: its code, and why exactly. Never the text. */
+/** The audit fields of an error: its code and detail, never its message. */
 export function failureFields(error: unknown): Pick<AuditFields, 'reason' | 'detail'> {
   const detail = error instanceof OAuthError ? error.detail : undefined
   return { reason: reasonOf(error), ...(detail === undefined ? {} : { detail }) }
 }
 
-/** The code of the error. A programming mistake has none, and the client is told `server_error`. */
+/** The code of the error. A programming error has none; the client gets `server_error`. */
 function reasonOf(error: unknown): string {
   return error instanceof KeyturnError ? error.code : 'server_error'
 }

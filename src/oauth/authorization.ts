@@ -3,8 +3,8 @@ import type { StatusIndex } from '../store/contracts/status.ts'
 import type { EpochSeconds, Seconds } from '../system.ts'
 import type { RefreshTokenParts } from '../tokens/refresh-token.ts'
 
-/** The user a token is about, and the session it belongs to. */
-export interface SignedIn {
+/** The user that a token is issued for, and its client session. */
+export interface SignedInUser {
   readonly userId: string
   /** Names of the roles the user has now. */
   readonly roles: readonly string[]
@@ -12,38 +12,37 @@ export interface SignedIn {
   /** How the user authenticated (RFC 8176). */
   readonly amr: readonly string[]
   readonly clientSessionId: string
-  /** Index in a status list, the session's own: all tokens of the session carry it. */
+  /** The session's index in a status list. All access tokens of the session carry it. */
   readonly status: StatusIndex
 }
 
 export interface IdTokenRequest {
-  /** From the authorization request; a refresh has none (OIDC Core §12.2). */
+  /** From the authorization request; null for a refresh (OIDC Core §12.2). */
   readonly nonce: string | null
   /** Claims about the user that the client requested by name (OIDC Core §5.5). */
   readonly claims: Readonly<Record<string, unknown>>
 }
 
 /**
- * What a grant decides and the token issuer consumes: who, which client, which API, which scopes, until when. A
- * grant never issues a token, so it cannot forget a step of issuing one.
+ * What a grant decides and the token issuer uses: user, client, API, scopes and expiry. A grant never issues tokens itself,
+ * so it cannot forget a step of issuing them.
  */
 export interface Authorization {
   readonly client: Client
-  /** null where no user is involved (RFC 6749 §4.4); the token's `sub` is then the client's id. */
-  readonly user: SignedIn | null
-  /** One API, or the default audience (RFC 9068 §3). */
+  /** null if no user is involved (RFC 6749 §4.4); the token's `sub` is then the client's id. */
+  readonly user: SignedInUser | null
+  /** The identifier of one API, or the default audience (RFC 9068 §3). */
   readonly audience: string
   readonly scopes: readonly string[]
   readonly accessTokenTtl: Seconds
-  /** End of the session: a token never outlives it. */
+  /** The end of the session. No token is valid longer. */
   readonly notAfter?: EpochSeconds
-  /** Content of the ID token alone (OIDC Core §2), which is issued whenever `openid` was granted. */
+  /** For the ID token only (OIDC Core §2), which is issued if `openid` was granted. */
   readonly idToken?: IdTokenRequest
   /**
-   * Writes the decision to the store: begins the session, or advances it to its next generation. The token issuer
-   * calls this last, when everything is signed, so that a failure to sign consumes no code and no refresh token.
-   * Resolves with the refresh token to hand out, or null.
-   * @throws {OAuthError} if a concurrent request was first
+   * Stores the decision: creates the session, or advances it to the next generation. The token issuer calls it last, after
+   * signing, so that a failure to sign consumes no code and no refresh token. Resolves with the refresh token to issue, or null.
+   * @throws {OAuthError} if a concurrent request committed first
    */
   commit(): Promise<RefreshTokenParts | null>
 }

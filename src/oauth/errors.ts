@@ -1,6 +1,6 @@
 /**
- * Every error that a protocol endpoint can answer. The codes are a closed union with one table of statuses; a test compares
- * both with docs/errors.md. Must not know HTTP beyond the status.
+ * Every error that a protocol endpoint can return. The codes are a closed union with one table of statuses; a test compares
+ * both with docs/errors.md. Must not know HTTP, except for the status.
  */
 import type { FailureDetail } from '../audit/failure-details.ts'
 import { KeyturnError } from '../errors.ts'
@@ -8,7 +8,7 @@ import type { Seconds } from '../system.ts'
 
 /**
  * RFC 6749 §5.2 and §4.1.2.1, RFC 7009 §2.2.1, RFC 8707 §2, OpenID Connect Core §3.1.2.6, RFC 9101 §7, RFC 6750 §3.1,
- * and OpenID's unmet_authentication_requirements. An error that the browser takes to the client has no status of its own.
+ * and OpenID's unmet_authentication_requirements. An error that the browser delivers to the client has no HTTP status there.
  */
 export const statuses = {
   invalid_request: 400,
@@ -38,7 +38,7 @@ export const statuses = {
 
 export type OAuthErrorCode = keyof typeof statuses
 
-/** Why exactly a request was refused, for operators. The client sees the code and the message only. */
+/** Why a request was refused, for operators. The client sees only the code and the message. */
 export interface Diagnosis {
   /** For the audit trail and the log. */
   readonly detail?: FailureDetail | undefined
@@ -47,7 +47,7 @@ export interface Diagnosis {
 }
 
 export interface OAuthErrorOptions extends Diagnosis {
-  /** Another status than the table's, where another RFC names one (405, 413, 429). */
+  /** Replaces the status of the table, where another RFC requires it (405, 413, 429). */
   readonly status?: number
   readonly retryAfter?: Seconds
 }
@@ -66,7 +66,7 @@ export class OAuthError extends KeyturnError<OAuthErrorCode, FailureDetail> {
 const thrower = (code: OAuthErrorCode) => (message: string, diagnosis?: Diagnosis) =>
   new OAuthError(code, message, diagnosis)
 
-/** Of the many reasons for `invalid_grant` and `invalid_client` the client must not learn, so an operator always does. */
+/** The client must not learn why it got `invalid_grant` or `invalid_client`, so a `detail` for the operator is required. */
 export type Diagnosed = Diagnosis & { readonly detail: FailureDetail }
 
 export const invalidRequest = thrower('invalid_request')
@@ -77,8 +77,8 @@ export const invalidScope = thrower('invalid_scope')
 export const invalidTarget = thrower('invalid_target')
 
 /**
- * One text for every way a client can fail to authenticate, so that the answer does not tell an unknown client
- * from a wrong secret (RFC 6749 §5.2).
+ * One message for every way in which client authentication can fail, so that the response does not reveal whether the client
+ * exists (RFC 6749 §5.2).
  */
 export const invalidClient = (diagnosis: Diagnosed) =>
   new OAuthError('invalid_client', 'client authentication failed', diagnosis)
@@ -89,7 +89,7 @@ export const unavailable = (retryAfter: Seconds, diagnosis: Diagnosis = {}) =>
     retryAfter,
   })
 
-/** RFC 6749 §5.2 allows %x20-21 / %x23-5B / %x5D-7E in an error_description. */
+/** Replaces the characters that RFC 6749 §5.2 does not allow in an `error_description`. */
 export function describable(text: string): string {
   return text.replace(/[^\x20-\x21\x23-\x5B\x5D-\x7E]/g, '?')
 }

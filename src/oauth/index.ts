@@ -1,6 +1,6 @@
 /**
- * Puts the protocol together: what each endpoint does, below HTTP. Must not know Fastify, pages or SQL. What a new endpoint does
- * is a folder beside this file and a member of `OAuth`.
+ * Creates the parts of the protocol: the work of each endpoint, without HTTP. Must not know Fastify, pages or SQL. The work of
+ * a new endpoint is a folder beside this file and a member of `OAuth`.
  */
 import type { Accounts } from '../accounts/index.ts'
 import type { Audit } from '../audit/events.ts'
@@ -30,7 +30,7 @@ import { createUserInfo, type UserInfo } from './userinfo/userinfo.ts'
 
 export interface OAuth {
   readonly authorize: Authorize
-  /** Authorization requests on their way from page to page. */
+  /** Encrypts and decrypts the flows that browsers carry from page to page. */
   readonly flows: FlowCodec
   readonly tokenRequest: TokenRequest
   readonly pushRequest: PushRequest
@@ -138,7 +138,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
     tokenRequest: createTokenRequest({ authenticate, grants, issueTokens, audit, failpoint }),
     pushRequest: createPushRequest({
       authenticate,
-      rateLimiter: rateLimiter,
+      rateLimiter,
       registry,
       pushedRequests,
       requestObjects,
@@ -154,7 +154,7 @@ export function createOAuth(deps: OAuthDeps): OAuth {
       revokedTokens,
       status,
       statusIndexAllocator,
-      listOf: deps.status.lists.numberOf,
+      listNumber: deps.status.lists.numberOf,
       audit,
     }),
     introspection: createIntrospection({

@@ -1,10 +1,10 @@
-/** Which addresses may be registered for this server to call: of a client's JWKS, and of its back-channel logout. */
+/** Which addresses this server may call: the JWKS and the back-channel logout of a client. */
 import { isCallableLoopbackHost } from '../loopback.ts'
 import { RegistrationError } from './client-registration/registration-error.ts'
 
 const MAX_LENGTH = 2000
 
-/** Only host, path and query, in a form that all URL parsers read alike. */
+/** Only host, path and query, in a form that all URL parsers interpret in one way. */
 const PLAIN = /^https?:\/\/[^\s#@/?\\]+(?:[/?][^\s#\\]*)?$/i
 
 /**

@@ -1,20 +1,20 @@
-/** The parameters of a request, read from its form or query. */
+/** The parameters of a request, from its form or query. */
 export interface Parameters {
   get(name: string): string | undefined
   /** For a parameter that may be repeated (RFC 8707 §2). */
   all(name: string): readonly string[]
 }
 
-/** Name and value as they were sent, in order. */
+/** Name and value of one parameter as it was sent. */
 export type Pair = readonly [name: string, value: string]
 
-/** In a form or query, and in a request object. */
+/** Per form, query or request object. */
 export const MAX_PARAMETERS = 64
 
-/** RFC 8707 §2 allows only this one to be repeated; otherwise it is invalid_request (RFC 6749 §3.1, §3.2). */
+/** RFC 8707 §2. A repetition of any other parameter is invalid_request (RFC 6749 §3.1, §3.2). */
 const REPEATABLE: readonly string[] = ['resource']
 
-/** Of a repeated parameter the first value counts; callers refuse repeats with `repeatedIn`. */
+/** `get` returns the first value of a repeated parameter; callers refuse repetitions with `repeatedIn`. */
 export function parametersOf(pairs: Iterable<Pair>): Parameters {
   const values = new Map<string, string[]>()
   for (const [name, value] of pairs) {
@@ -29,7 +29,7 @@ export function parametersOf(pairs: Iterable<Pair>): Parameters {
   }
 }
 
-/** Names that occur more often than they may. */
+/** The names that are repeated and must not be. */
 export function repeatedIn(pairs: Iterable<Pair>): ReadonlySet<string> {
   const seen = new Set<string>()
   const repeated = new Set<string>()
@@ -43,11 +43,11 @@ export function repeatedIn(pairs: Iterable<Pair>): ReadonlySet<string> {
 /** What a protocol endpoint needs of a request, independent of the HTTP library. */
 export interface ProtocolRequest {
   readonly parameters: Parameters
-  /** As they were sent, for requests that are stored or resolved. */
+  /** The parameters as they were sent, in order. */
   readonly pairs: readonly Pair[]
-  /** The `Authorization` header as sent. */
+  /** The `Authorization` header as it was sent. */
   readonly authorization: string | undefined
-  /** URL of the called endpoint, derived from the settings. */
+  /** The endpoint's public URL, derived from the settings. */
   readonly endpoint: string
   readonly ip: string
   readonly requestId: string

@@ -1,4 +1,4 @@
-/** RFC 7636, S256 only: `plain` does not protect against anyone who can read the request. */
+/** RFC 7636, S256 only: `plain` gives no protection if an attacker can read the authorization request. */
 import { createHash, timingSafeEqual } from 'node:crypto'
 
 export const CODE_CHALLENGE_METHODS = ['S256'] as const
@@ -14,7 +14,7 @@ export const isCodeVerifier = (text: string): boolean => VERIFIER.test(text)
 
 /** RFC 7636 §4.6. */
 export function matchesChallenge(verifier: string, challenge: string): boolean {
-  const made = Buffer.from(createHash('sha256').update(verifier).digest('base64url'))
-  const given = Buffer.from(challenge)
-  return made.length === given.length && timingSafeEqual(made, given)
+  const computed = Buffer.from(createHash('sha256').update(verifier).digest('base64url'))
+  const expected = Buffer.from(challenge)
+  return computed.length === expected.length && timingSafeEqual(computed, expected)
 }

@@ -1,6 +1,6 @@
 /**
- * Which kind of token a client presents for revocation or introspection. `token_type_hint` is ignored, as RFC 7009 §2.1
- * allows: both kinds are told apart without the store.
+ * Reads a token that a client presents for revocation or introspection. `token_type_hint` is ignored, as RFC 7009 §2.1 allows,
+ * because the form of a token shows its type.
  */
 import type { Signer } from '../keys/signer.ts'
 import type { Clock } from '../system.ts'

@@ -4,17 +4,18 @@ import { RegistrationError } from './client-registration/registration-error.ts'
 
 const MAX_LENGTH = 2000
 
-/** RFC 3986 §2. Browsers accept other characters too (a backslash, a tab, a full-width dot), but rewrite them. */
+/** RFC 3986 §2. Browsers also accept other characters, such as a backslash, a tab or a full-width dot, but rewrite them. */
 const URI = /^[A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]+$/
 
 /**
- * RFC 8252 §7.1: an app's own scheme is a reversed domain name. The required dot also excludes `javascript:`, `data:`,
- * `file:` and other schemes that mean something to browsers.
+ * RFC 8252 §7.1: a private-use scheme is a reversed domain name. The required dot also excludes `javascript:`, `data:`,
+ * `file:` and other schemes with a meaning for browsers.
  */
 const PRIVATE_USE = /^[a-z][a-z0-9+-]*(?:\.[a-z0-9+-]+)+:/i
 
 /**
- * RFC 6749 §3.1.2, RFC 9700 §2.6: absolute, without fragment or user, and https, loopback http or an app's scheme.
+ * RFC 6749 §3.1.2, RFC 9700 §2.6: absolute, without fragment or user information, and with https, loopback http or a
+ * private-use scheme.
  * @param what names the URI in the message
  * @throws {RegistrationError} invalid_redirect_uri
  */
@@ -33,7 +34,7 @@ export function checkRedirectUri(uri: string, what = 'redirect URI'): void {
   }
 }
 
-/** The host must be written as browsers display it: one that they decode first could pass for another host. */
+/** The host must be written as browsers display it. A host that they decode first could imitate another. */
 function isHttps(uri: string, authority: string): boolean {
   return /^https:/i.test(uri) && authority.toLowerCase().replace(/:443$/, '') === new URL(uri).host
 }
@@ -42,10 +43,13 @@ function isHttps(uri: string, authority: string): boolean {
 export function matchesRedirectUri(registered: readonly string[], uri: string): boolean {
   if (registered.includes(uri)) return true
   const withoutPort = loopbackUriWithoutPort(uri)
-  return withoutPort !== null && registered.some((one) => loopbackUriWithoutPort(one) === withoutPort)
+  return (
+    withoutPort !== null &&
+    registered.some((registeredUri) => loopbackUriWithoutPort(registeredUri) === withoutPort)
+  )
 }
 
-/** Whether the address itself proves which client it belongs to; an app's own scheme or a loopback port does not. */
+/** Whether only one client can receive at this address. Any app can claim a private-use scheme or a loopback port. */
 export function identifiesClient(uri: string): boolean {
   return /^https:/i.test(uri)
 }

@@ -1,7 +1,7 @@
 /**
- * Clients, APIs and roles in the memory of a serving node: every request needs them, and they change rarely. They are kept
- * until the store's registry revision grows. A client that is not found is read from the store, so a new client works at
- * once. Must not know grants or HTTP.
+ * Clients, APIs and roles in the memory of a node. Every request needs them, and they rarely change. They are reloaded when the
+ * store's registry revision grows. A client that is not in memory is read from the store, so a new client works at once. Must
+ * not know grants or HTTP.
  */
 import { LRUCache } from 'lru-cache'
 import { singleFlight } from '../single-flight.ts'
@@ -13,14 +13,14 @@ import type { Role, RoleStore } from '../store/contracts/roles.ts'
 export interface Registry {
   /** Reads the store again if its revision has grown; called by the change poller. */
   sync(): Promise<void>
-  /** null if there is no such client. The client may be a moment old; `fresh` reads the store. */
+  /** null if the client does not exist. The client may come from memory, unless `fresh` is set. */
   client(id: string, options?: { readonly fresh?: boolean }): Promise<Client | null>
-  /** Only from memory; null if this node does not hold the client. */
+  /** Like `client`, but only from memory; null if the client is not there. */
   knownClient(id: string): Client | null
   api(identifier: string): Api | null
   /** The API that owns the scope. */
   apiOf(scope: string): Api | null
-  /** All scopes that these roles grant; unknown roles grant nothing. */
+  /** All scopes of these roles. Unknown roles have none. */
   scopesOf(roles: readonly string[]): ReadonlySet<string>
   /** Whether one of these roles requires a second factor. */
   requiresSecondFactor(roles: readonly string[]): boolean
@@ -35,36 +35,36 @@ export interface RegistryDeps {
   }
 }
 
-/** Clients held in memory at most; past that, the one that was used least recently makes room. */
+/** How many clients are held in memory. */
 export const MAX_CLIENTS = 10_000
 
-const noClients = () => new LRUCache<string, Client>({ max: MAX_CLIENTS })
+const createClientCache = () => new LRUCache<string, Client>({ max: MAX_CLIENTS })
 
 export async function openRegistry({ store }: RegistryDeps): Promise<Registry> {
   let revision = -1
-  let clients = noClients()
+  let clients = createClientCache()
   let apis = new Map<string, Api>()
   let owners = new Map<string, Api>()
   let roles = new Map<string, Role>()
 
-  async function readAgain(): Promise<void> {
+  async function reload(): Promise<void> {
     const { registry } = await store.revisions.read()
     if (registry === revision) return
     const [allApis, allRoles] = await Promise.all([store.apis.list(), store.roles.list()])
     apis = new Map(allApis.map((api) => [api.identifier, api]))
     owners = new Map(allApis.flatMap((api) => api.scopes.map((scope) => [scope, api] as const)))
     roles = new Map(allRoles.map((role) => [role.name, role]))
-    clients = noClients()
+    clients = createClientCache()
     revision = registry
   }
 
-  const sync = singleFlight(readAgain)
+  const sync = singleFlight(reload)
 
   async function load(id: string): Promise<Client | null> {
     await sync()
-    const into = clients
+    const cache = clients
     const client = await store.clients.find(id)
-    if (client && into === clients) clients.set(id, client)
+    if (client && cache === clients) clients.set(id, client)
     return client
   }
 

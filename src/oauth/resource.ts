@@ -1,14 +1,14 @@
 import { invalidTarget } from './errors.ts'
 
 /**
- * The `resource` parameter (RFC 8707 §2): an absolute URI without fragment. It may be repeated, but each token is for
- * one API, so that one API cannot replay it at another (RFC 9068 §5).
+ * The `resource` parameter (RFC 8707 §2): an absolute URI without fragment. RFC 8707 allows several, but each token is for one
+ * API, so that no API can replay it at another (RFC 9068 §5).
  * @throws {OAuthError} invalid_target
  */
 export function parseResource(values: readonly string[]): string | undefined {
   const [resource, ...others] = new Set(values)
   if (resource === undefined) return undefined
-  if (others.length > 0) throw invalidTarget('a token is for one resource: request one for each')
+  if (others.length > 0) throw invalidTarget('a token is for one resource: request a token for each')
   if (!URL.canParse(resource) || resource.includes('#')) {
     throw invalidTarget('resource must be an absolute URI without fragment')
   }

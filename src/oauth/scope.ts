@@ -1,16 +1,16 @@
-/** The rules of scopes: who may have which, and which API they belong to (RFC 6749 §3.3; RFC 9068 §3). Pure. */
+/** Which scopes are granted, and which API they belong to (RFC 6749 §3.3; RFC 9068 §3). Pure. */
 import type { FailureDetail } from '../audit/failure-details.ts'
 import type { Client } from '../store/contracts/clients.ts'
 import { invalidScope, invalidTarget } from './errors.ts'
 import type { Registry } from './registry.ts'
 
-/** These concern the user or the session, not an API: they need no role. */
+/** Scopes that concern the user or the session and not an API. They need no role. */
 export const PROTOCOL_SCOPES: readonly string[] = ['openid', 'profile', 'email', 'offline_access']
 
 /** RFC 6749 §3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E ). */
 export const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/
 
-/** @throws {OAuthError} invalid_scope; undefined if there is no `scope` parameter, which means all scopes, not none */
+/** undefined if there is no `scope` parameter, which requests all scopes. @throws {OAuthError} invalid_scope */
 export function parseScope(value: string | undefined): string[] | undefined {
   if (value === undefined) return undefined
   const scopes = value.split(' ')
@@ -19,26 +19,27 @@ export function parseScope(value: string | undefined): string[] | undefined {
 }
 
 export interface ScopeRequest {
-  /** undefined: the client named no scope, and gets all that it may have. */
+  /** undefined: all scopes that the client may have. */
   readonly requested: readonly string[] | undefined
-  /** The API that the request names (RFC 8707). */
+  /** The `resource` parameter (RFC 8707). */
   readonly resource: string | undefined
   readonly client: Client
-  /** null where no user is involved. */
+  /** The roles of the user; null if no user is involved. */
   readonly roles: readonly string[] | null
 }
 
 export interface Granted {
   readonly scopes: readonly string[]
   readonly audience: string
-  /** The API's own lifetime for its access tokens. */
+  /** The API's lifetime of access tokens; null: the API has none. */
   readonly apiTtl: number | null
 }
 
 /**
- * granted = requested ∩ the client's ∩ the roles', for one API. An API is the audience only with a granted scope of its own.
- * @throws {OAuthError} invalid_scope if scopes were requested and none is left, or if they belong to two APIs;
- *   invalid_target if the resource is unknown, or no scope of it can be granted
+ * granted = requested ∩ registered for the client ∩ scopes of the user's roles, for one API. An API becomes the audience only if
+ * one of its scopes is granted.
+ * @throws {OAuthError} invalid_scope if scopes were requested and none can be granted, or if they belong to several APIs;
+ *   invalid_target if the resource is unknown, or none of its scopes can be granted
  */
 export function resolveScopes(request: ScopeRequest, registry: Registry, defaultAudience: string): Granted {
   const { requested, client, resource, roles } = request
@@ -54,10 +55,10 @@ export function resolveScopes(request: ScopeRequest, registry: Registry, default
   )
   const scopes = requested === undefined ? allowed : requested.filter((scope) => allowed.includes(scope))
   if (requested !== undefined && requested.length > 0 && scopes.length === 0) {
-    const detail = whyNone(requested, client, fromRoles)
+    const detail = refusalDetail(requested, client, fromRoles)
     throw invalidScope('none of the requested scopes can be granted to this client', { detail })
   }
-  // A token for an API that grants nothing there would still tell the API who the user is, and pass every check but that of a scope.
+  // Without a scope of the API, the token would still identify the user there, and pass every check except that of scopes.
   if (target?.api && !scopes.some((scope) => registry.apiOf(scope)?.identifier === target.api)) {
     throw invalidTarget('no scope of the resource can be granted to this client')
   }
@@ -66,8 +67,8 @@ export function resolveScopes(request: ScopeRequest, registry: Registry, default
   return { scopes, audience, apiTtl: registry.api(audience)?.accessTokenTtl ?? null }
 }
 
-/** The first of the three conditions that none of the scopes meets. */
-function whyNone(
+/** The first of the three conditions that no requested scope meets. */
+function refusalDetail(
   requested: readonly string[],
   client: Client,
   fromRoles: ReadonlySet<string> | null,
@@ -80,7 +81,7 @@ function whyNone(
   return inRoles ? 'scope_of_another_api' : 'scope_not_in_roles'
 }
 
-/** `api` is undefined for the default audience: scopes that no API owns belong to it. */
+/** `api` is undefined for the default audience, which has all scopes that belong to no API. */
 interface Target {
   readonly audience: string
   readonly api: string | undefined
@@ -95,7 +96,7 @@ function findTarget(resource: string, registry: Registry, defaultAudience: strin
   return { audience: api.identifier, api: api.identifier }
 }
 
-/** RFC 9068 §3: scopes of two resources in one token would be valid at the wrong one. */
+/** RFC 9068 §3: with scopes of two APIs in one token, each API would accept the scopes of the other. */
 function audienceOf(scopes: readonly string[], registry: Registry, defaultAudience: string): string {
   const owners = new Set<string>()
   for (const scope of scopes) {

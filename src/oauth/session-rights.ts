@@ -1,7 +1,7 @@
 /**
- * What a session may have now. Every grant, refresh, userinfo and introspection asks this module, so a token never
- * contains more than was requested, the client is registered for, the roles of the user grant, and the user was shown.
- * Must not know the store or any grant; a new condition on what tokens may contain is added here.
+ * What a session may have now. Every grant, refresh, userinfo and introspection request uses this module, so a token never contains
+ * more than was requested, registered for the client, granted by the user's roles, and shown to the user. Must not know the
+ * store or any grant. Add new conditions on the contents of tokens here.
  */
 import { ACR_MFA, satisfies } from '../accounts/amr.ts'
 import type { Client } from '../store/contracts/clients.ts'
@@ -11,18 +11,18 @@ import type { Registry } from './registry.ts'
 import { type Granted, resolveScopes } from './scope.ts'
 
 export interface Rights extends Granted {
-  /** Names of the user's roles that grant one of the scopes; none where no user is involved. */
+  /** The user's roles that grant one of the scopes; empty if no user is involved. */
   readonly roles: readonly string[]
 }
 
-/** Who asks, as the registry and the store have them now. */
+/** The client and the user, as they are registered now. */
 export interface Parties {
   readonly client: Client
-  /** null where no user is involved (RFC 6749 §4.4). */
+  /** null if no user is involved (RFC 6749 §4.4). */
   readonly user: User | null
 }
 
-/** What was granted earlier: a code or a client session. It bounds everything that comes later. */
+/** What a code or a client session was granted earlier, which limits everything that follows. */
 export interface EarlierGrant {
   readonly scopes: readonly string[]
   readonly audience: string
@@ -31,19 +31,19 @@ export interface EarlierGrant {
 }
 
 export interface GrantRights extends Parties {
-  /** undefined: the client named no scope, and gets all that it may have. */
+  /** undefined: all scopes that the client may have. */
   readonly requested: readonly string[] | undefined
-  /** The API that the request names (RFC 8707). */
+  /** The `resource` parameter (RFC 8707). */
   readonly resource: string | undefined
   readonly amr: readonly string[]
 }
 
 export interface SessionRights {
-  /** For a new grant. @throws {OAuthError} invalid_grant, invalid_scope, invalid_target, unauthorized_client */
+  /** Returns the rights of a new grant. @throws {OAuthError} invalid_grant, invalid_scope, invalid_target, unauthorized_client */
   grant(request: GrantRights): Rights
   /**
-   * Returns what is left now of an earlier grant, or of the part of it that `requested` names.
-   * @throws {OAuthError} if nothing is left, or the client or the user may have nothing any more
+   * Returns the part of an earlier grant that can still be granted, limited to the `requested` scopes.
+   * @throws {OAuthError} if nothing can be granted any more
    */
   remaining(earlier: EarlierGrant, parties: Parties, requested?: readonly string[]): Rights
 }
@@ -65,7 +65,7 @@ export function createSessionRights({ registry, config }: SessionRightsDeps): Se
     return { ...granted, roles: user ? rolesGranting(user.roles, granted.scopes) : [] }
   }
 
-  /** The second factor is required by what holds now, not by what held when the user signed in. */
+  /** Checks the second factor against the present rules, not those that applied when the user signed in. */
   function checkUser(client: Client, user: User, amr: readonly string[]): void {
     if (user.disabled) throw invalidGrant('the account is disabled', { detail: 'user_disabled' })
     const required = client.requireSecondFactor || registry.requiresSecondFactor(user.roles)
@@ -76,7 +76,7 @@ export function createSessionRights({ registry, config }: SessionRightsDeps): Se
     }
   }
 
-  /** A role says something about the user at one API, so another API does not learn it (RFC 9068 §2.2.3.1). */
+  /** A role concerns one API, so tokens for other APIs do not contain it (RFC 9068 §2.2.3.1). */
   function rolesGranting(roles: readonly string[], scopes: readonly string[]): string[] {
     return roles.filter((role) => {
       const grants = registry.scopesOf([role])

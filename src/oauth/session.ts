@@ -1,4 +1,4 @@
-/** A new session, whichever grant begins it. Pure; must not know the store. */
+/** Creates the client session of any grant. Pure; must not know the store. */
 import type { Config } from '../config/load.ts'
 import type { ClientSession } from '../store/contracts/client-sessions.ts'
 import type { Client } from '../store/contracts/clients.ts'
@@ -7,7 +7,7 @@ import type { EpochSeconds, Seconds } from '../system.ts'
 
 export type ClientSessionTimes = Pick<Config, 'refreshTokenTtl' | 'refreshIdleTtl'>
 
-/** The session of a client without the refresh token grant lasts as long as its one access token. */
+/** If false, the client session ends with its only access token. */
 export function isRefreshable(client: Client): boolean {
   return client.grants.includes('refresh_token')
 }
@@ -26,30 +26,30 @@ export interface NewClientSession
   readonly client: Client
   readonly now: EpochSeconds
   readonly status: StatusIndex
-  /** Absent for a grant without a user session. */
+  /** Absent if the grant has no user session. */
   readonly userSessionId?: string
   readonly userinfoClaims?: readonly string[]
 }
 
 export function newClientSession(
-  given: NewClientSession,
+  options: NewClientSession,
   { refreshIdleTtl }: ClientSessionTimes,
 ): ClientSession {
-  const { client, now, userSessionId = null, userinfoClaims = [], ...rest } = given
-  const idle = isRefreshable(client) ? now + refreshIdleTtl : given.expiresAt
+  const { client, now, userSessionId = null, userinfoClaims = [], ...rest } = options
+  const idleExpiresAt = isRefreshable(client) ? now + refreshIdleTtl : options.expiresAt
   return {
     ...rest,
     clientId: client.id,
     generation: 1,
     rotatedAt: now,
     createdAt: now,
-    idleExpiresAt: Math.min(given.expiresAt, idle),
+    idleExpiresAt: Math.min(options.expiresAt, idleExpiresAt),
     revokedAt: null,
     revokedReason: null,
     userSessionId,
     userinfoClaims,
     // OIDC Core §11: an offline session continues after the user has signed out.
-    offline: given.scopes.includes('offline_access'),
+    offline: options.scopes.includes('offline_access'),
     backchannelLogout: client.backchannelLogoutUri !== null,
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The phases of every token request, in order: precheck → client → grant known → grant allowed → grant → issue.
- * Must not know any grant or any authentication method by name.
+ * The phases of every token request, in order: precheck → authenticate the client → grant known → grant allowed → authorize →
+ * issue. Must not know any grant or authentication method by name.
  */
 import type { Audit } from '../audit/events.ts'
 import type { FailureDetail } from '../audit/failure-details.ts'
@@ -38,7 +38,7 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
       const client = await authenticate(request)
       established.clientId = client.id
       if (!grant) throw new OAuthError('unsupported_grant_type', 'the grant type is not supported')
-      const detail = notAllowed(grant, grantType, client)
+      const detail = grantProblem(grant, grantType, client)
       if (detail !== null)
         throw unauthorizedClient('the client is not registered for this grant type', { detail })
 
@@ -61,7 +61,7 @@ export function createTokenRequest(deps: TokenRequestDeps): TokenRequest {
     })
 }
 
-function notAllowed(grant: Grant, grantType: string, client: Client): FailureDetail | null {
+function grantProblem(grant: Grant, grantType: string, client: Client): FailureDetail | null {
   if (!client.grants.includes(grantType)) return 'grant_not_registered'
   return grant.confidentialOnly && client.authMethod === 'none' ? 'public_client' : null
 }

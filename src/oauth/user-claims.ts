@@ -1,55 +1,55 @@
-/** The claims about a user that a client gets: by its scopes (OIDC Core §5.4), and by name (§5.5). Pure. */
+/** The claims about a user that a client gets, by scope (OIDC Core §5.4) or by name (§5.5). Pure. */
 import type { User } from '../store/contracts/users.ts'
 
 export type UserClaims = { sub: string } & Record<string, string | number | boolean>
 
-type Reading = (user: User) => string | number | boolean | null
+type ClaimReader = (user: User) => string | number | boolean | null
 
 /** OIDC Core §5.1. null: the user has no such value. */
-const readings = {
+const claimReaders = {
   name: (user) => user.name || null,
   preferred_username: (user) => user.username,
   updated_at: (user) => user.updatedAt,
   email: (user) => user.email || null,
-  // Meaningless without an address.
+  // Meaningless without an email address.
   email_verified: (user) => (user.email ? user.emailVerified : null),
-} as const satisfies Record<string, Reading>
+} as const satisfies Record<string, ClaimReader>
 
-type ClaimName = keyof typeof readings
+type ClaimName = keyof typeof claimReaders
 
-/** OIDC Core §5.4; other scopes release no claims. */
-const SCOPES: Readonly<Record<string, readonly ClaimName[]>> = {
+/** OIDC Core §5.4. Other scopes have no claims. */
+const SCOPE_CLAIMS: Readonly<Record<string, readonly ClaimName[]>> = {
   profile: ['name', 'preferred_username', 'updated_at'],
   email: ['email', 'email_verified'],
 }
 
 /** Claims that may be requested by name; `claims_supported` of the metadata. */
-export const USER_CLAIM_NAMES: readonly string[] = ['sub', ...Object.keys(readings)]
+export const USER_CLAIM_NAMES: readonly string[] = ['sub', ...Object.keys(claimReaders)]
 
 /**
- * Returns `sub` and the claims that the scopes and names stand for. Unknown names are no error (§5.5), and a claim
- * without a value is omitted (§5.3.2).
+ * Returns `sub`, the claims of the scopes, and the claims with these names. Unknown names are ignored (§5.5), and claims
+ * without a value are omitted (§5.3.2).
  */
 export function userClaimsOf(
   user: User,
   scopes: readonly string[],
   names: readonly string[] = [],
 ): UserClaims {
-  const wanted = new Set([...scopes.flatMap((scope) => ofScope(scope)), ...names])
+  const requested = new Set([...scopes.flatMap((scope) => claimsOfScope(scope)), ...names])
   const claims: UserClaims = { sub: user.id }
-  for (const [name, read] of Object.entries(readings)) {
-    const value = wanted.has(name) ? read(user) : null
+  for (const [name, read] of Object.entries(claimReaders)) {
+    const value = requested.has(name) ? read(user) : null
     if (value !== null) claims[name] = value
   }
   return claims
 }
 
-const ofScope = (scope: string): readonly string[] =>
-  Object.hasOwn(SCOPES, scope) ? (SCOPES[scope] ?? []) : []
+const claimsOfScope = (scope: string): readonly string[] =>
+  Object.hasOwn(SCOPE_CLAIMS, scope) ? (SCOPE_CLAIMS[scope] ?? []) : []
 
-/** The scope that a claim belongs to: a client that may not have the scope may not have the claim. */
+/** The scope that a claim belongs to. A client without the scope must not get the claim. */
 export function scopeOfClaim(name: string): string | null {
-  return Object.keys(SCOPES).find((scope) => ofScope(scope).includes(name)) ?? null
+  return Object.keys(SCOPE_CLAIMS).find((scope) => claimsOfScope(scope).includes(name)) ?? null
 }
 
 /** Of claims requested by name, those that the client may have: a name is no way around the scope that it belongs to. */

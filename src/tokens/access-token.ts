@@ -4,7 +4,7 @@ import type { EpochSeconds } from '../system.ts'
 /** RFC 9068 §2.1. */
 export const ACCESS_TOKEN_TYPE = 'at+jwt'
 
-/** RFC 9068 §2.2, with `roles` (§2.2.3.1), `auth_time` (§2.2.1) and `sid` if the token is about a user. */
+/** RFC 9068 §2.2, with `roles` (§2.2.3.1), `auth_time` (§2.2.1) and `sid` if the token was issued for a user. */
 export interface AccessTokenClaims {
   iss: string
   sub: string
@@ -30,16 +30,16 @@ interface TokenContext {
   readonly status: { readonly idx: number; readonly uri: string }
 }
 
-/** A token never outlives its session. */
-export function expiryOf(granted: Authorization, now: EpochSeconds): EpochSeconds {
-  return Math.min(now + granted.accessTokenTtl, granted.notAfter ?? Number.POSITIVE_INFINITY)
+/** A token never expires later than its session. */
+export function tokenExpiry(authorization: Authorization, now: EpochSeconds): EpochSeconds {
+  return Math.min(now + authorization.accessTokenTtl, authorization.notAfter ?? Number.POSITIVE_INFINITY)
 }
 
 export function accessTokenClaims(
-  granted: Authorization,
+  authorization: Authorization,
   { issuer, now, jti, exp, status }: TokenContext,
 ): AccessTokenClaims {
-  const { client, user, audience, scopes } = granted
+  const { client, user, audience, scopes } = authorization
   const claims: AccessTokenClaims = {
     iss: issuer,
     sub: user?.userId ?? client.id,

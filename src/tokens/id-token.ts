@@ -1,10 +1,10 @@
-/** OIDC Core §2. Tells the client which user signed in, when and how; no API accepts it. */
+/** ID tokens (OIDC Core §2), which tell the client which user signed in, when and how. No API accepts them. */
 import { createHash } from 'node:crypto'
 import { acrOf } from '../accounts/amr.ts'
-import type { IdTokenRequest, SignedIn } from '../oauth/authorization.ts'
+import type { IdTokenRequest, SignedInUser } from '../oauth/authorization.ts'
 import type { EpochSeconds } from '../system.ts'
 
-/** Not `at+jwt`, so that neither kind of token passes for the other (RFC 8725 §3.12). */
+/** Different from the `typ` of access tokens, so that neither is accepted as the other (RFC 8725 §3.12). */
 export const ID_TOKEN_TYPE = 'JWT'
 
 interface TokenContext {
@@ -25,7 +25,7 @@ export interface IdTokenClaims {
 }
 
 export function idTokenClaims(
-  user: SignedIn,
+  user: SignedInUser,
   { nonce, claims }: IdTokenRequest,
   { issuer, clientId, now, exp, accessToken }: TokenContext,
 ): IdTokenClaims {
@@ -45,7 +45,7 @@ export function idTokenClaims(
   }
 }
 
-/** OIDC Core §3.1.3.6: the left half of a hash, with the hash function of `alg`; for Ed25519 that is SHA-512. */
+/** OIDC Core §3.1.3.6: the left half of the hash, with the hash function of `alg`; for EdDSA that is SHA-512. */
 function accessTokenHash(accessToken: string): string {
   const header = JSON.parse(Buffer.from(accessToken.split('.', 1)[0] ?? '', 'base64url').toString())
   const digest = createHash(header.alg === 'EdDSA' ? 'sha512' : 'sha256')

@@ -1,6 +1,6 @@
 /**
- * Puts the issuer of tokens together: an `Authorization` becomes strings. Must not know grants or HTTP. A new kind of token is a
- * file beside this one, issued by issue.ts.
+ * Creates the token issuer, which turns an `Authorization` into tokens. Must not know grants or HTTP. A new kind of token is a
+ * file beside this one; issue.ts issues it.
  */
 import type { DataKeys } from '../keys/data-keys.ts'
 import type { Signer } from '../keys/signer.ts'

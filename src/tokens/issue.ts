@@ -1,12 +1,11 @@
 /**
- * Authorization → the token response of RFC 6749 §5.1. The only place that issues tokens; must not know which grant
- * decided on them.
+ * Authorization → the token response of RFC 6749 §5.1. The only place that issues tokens. Must not know the grants.
  */
 import type { Signer } from '../keys/signer.ts'
 import type { Authorization } from '../oauth/authorization.ts'
 import type { StatusIndexAllocator } from '../status/status-index-allocator.ts'
 import type { Clock, Random } from '../system.ts'
-import { ACCESS_TOKEN_TYPE, accessTokenClaims, expiryOf } from './access-token.ts'
+import { ACCESS_TOKEN_TYPE, accessTokenClaims, tokenExpiry } from './access-token.ts'
 import { ID_TOKEN_TYPE, idTokenClaims } from './id-token.ts'
 import type { RefreshTokenCodec } from './refresh-token.ts'
 
@@ -27,7 +26,7 @@ interface IssuedTokens {
   readonly sub: string
 }
 
-export type IssueTokens = (granted: Authorization) => Promise<IssuedTokens>
+export type IssueTokens = (authorization: Authorization) => Promise<IssuedTokens>
 
 export interface TokenIssuerDeps {
   readonly signer: Signer
@@ -36,45 +35,45 @@ export interface TokenIssuerDeps {
   readonly random: Random
   readonly issuer: string
   readonly statusIndexAllocator: Pick<StatusIndexAllocator, 'forToken'>
-  /** URI of a status list, by its number. */
+  /** The URI of a status list, by its number. */
   readonly statusUri: (list: number) => string
 }
 
-/** For a grant that says nothing about the ID token: neither a nonce nor claims by name. */
-const PLAIN = { nonce: null, claims: {} }
+/** For grants without an `idToken` of their own. */
+const DEFAULT_ID_TOKEN_REQUEST = { nonce: null, claims: {} }
 
 export function createTokenIssuer(deps: TokenIssuerDeps): IssueTokens {
   const { signer, refreshTokens, clock, random, issuer, statusIndexAllocator, statusUri } = deps
-  return async (granted) => {
+  return async (authorization) => {
     const now = clock.now()
-    const exp = expiryOf(granted, now)
-    const index = granted.user
-      ? granted.user.status
-      : await statusIndexAllocator.forToken(granted.client, exp)
+    const exp = tokenExpiry(authorization, now)
+    const index = authorization.user
+      ? authorization.user.status
+      : await statusIndexAllocator.forToken(authorization.client, exp)
     const status = { idx: index.idx, uri: statusUri(index.list) }
-    const claims = accessTokenClaims(granted, { issuer, now, jti: random.id(), exp, status })
+    const claims = accessTokenClaims(authorization, { issuer, now, jti: random.id(), exp, status })
     const accessToken = await signer.sign(ACCESS_TOKEN_TYPE, claims)
     const idToken =
-      granted.user && granted.scopes.includes('openid')
+      authorization.user && authorization.scopes.includes('openid')
         ? await signer.sign(
             ID_TOKEN_TYPE,
-            idTokenClaims(granted.user, granted.idToken ?? PLAIN, {
+            idTokenClaims(authorization.user, authorization.idToken ?? DEFAULT_ID_TOKEN_REQUEST, {
               issuer,
-              clientId: granted.client.id,
+              clientId: authorization.client.id,
               now,
               exp,
               accessToken,
             }),
           )
         : undefined
-    const refresh = await granted.commit()
+    const refreshParts = await authorization.commit()
     const response: TokenResponse = {
       access_token: accessToken,
       token_type: 'Bearer',
       expires_in: claims.exp - now,
     }
     if (claims.scope !== undefined) response.scope = claims.scope
-    if (refresh) response.refresh_token = refreshTokens.write(refresh)
+    if (refreshParts) response.refresh_token = refreshTokens.write(refreshParts)
     if (idToken !== undefined) response.id_token = idToken
     return { response, jti: claims.jti, sub: claims.sub }
   }

@@ -1,7 +1,7 @@
-/** OpenID Connect Back-Channel Logout §2.4. Tells a client that one of its sessions has ended; no API accepts it. */
+/** Logout tokens (OpenID Connect Back-Channel Logout §2.4), which tell a client that a session has ended. No API accepts them. */
 import type { EpochSeconds, Seconds } from '../system.ts'
 
-/** A type of its own, and the token never has a `nonce`: it must not pass for an ID token (§2.4, RFC 8725 §3.12). */
+/** This type and the missing `nonce` prevent a logout token from being accepted as an ID token (§2.4, RFC 8725 §3.12). */
 export const LOGOUT_TOKEN_TYPE = 'logout+jwt'
 
 export interface EndedClientSession {

@@ -1,6 +1,6 @@
 /**
- * A refresh token names its data key, session and generation, and carries a MAC. So a forged token is refused without the store,
- * the successor of a generation is always the same text, and no part of a token is stored. Must not know sessions except for
+ * A refresh token consists of data key id, session id, generation and MAC. So a forged token is refused without a query, the
+ * successor of a generation is always the same text, and no part of a token is stored. Must not know more of sessions than
  * their id.
  */
 import { timingSafeEqual } from 'node:crypto'
@@ -15,17 +15,17 @@ export interface RefreshTokenParts {
 export interface RefreshTokenCodec {
   write(parts: RefreshTokenParts): string
   /**
-   * null for every text that this server did not write. It costs at most one HMAC, none if the data key is unknown, and no query
-   * while the view of the data keys is recent.
-   * @throws {StoreUnavailable} if that view is too old and cannot be renewed
+   * Returns null unless this server created the token. Costs at most one HMAC, and no query unless the loaded data keys are
+   * stale.
+   * @throws {StoreUnavailable} if the data keys are stale and cannot be reloaded
    */
   read(token: string): Promise<RefreshTokenParts | null>
 }
 
 const PURPOSE = 'keyturn/refresh-tokens/v1'
 
-/** The prefix lets secret scanners find leaked tokens. `.` is not a base64url letter, so the parts cannot run together. */
-const SHAPE = /^ktr\.([1-9]\d{0,8})\.([A-Za-z0-9_-]{27})\.([1-9]\d{0,9})\.([A-Za-z0-9_-]{43})$/
+/** The prefix lets secret scanners find leaked tokens. `.` is not in the base64url alphabet, so the parts are unambiguous. */
+const FORMAT = /^ktr\.([1-9]\d{0,8})\.([A-Za-z0-9_-]{27})\.([1-9]\d{0,9})\.([A-Za-z0-9_-]{43})$/
 
 export function createRefreshTokenCodec(
   dataKeys: Pick<DataKeys, 'current' | 'valid' | 'refreshIfStale'>,
@@ -38,12 +38,12 @@ export function createRefreshTokenCodec(
     },
 
     async read(token) {
-      const [, id, clientSessionId, digits, mac] = SHAPE.exec(token) ?? []
+      const [, id, clientSessionId, digits, mac] = FORMAT.exec(token) ?? []
       if (!id || !clientSessionId || !digits || !mac) return null
       await dataKeys.refreshIfStale()
       const dataKey = findDataKey(dataKeys.valid(), id)
       if (!dataKey) return null
-      // The MAC is compared as text, because base64url has several spellings of the same bytes.
+      // The MAC is compared as text, because several base64url texts decode to equal bytes.
       const expected = macOf(dataKey.key(PURPOSE), id, `${clientSessionId}.${digits}`)
       if (!timingSafeEqual(Buffer.from(mac), Buffer.from(expected))) return null
       return { clientSessionId, generation: Number(digits) }

@@ -66,7 +66,7 @@ export function openTracing(config: TracingConfig, options: TracingOptions): Tra
     sendLogoutToken: (send) => traceSendLogoutToken(send, spans),
     jobs: (jobs) => traceJobs(jobs, spans),
     logger: (logger) => traceLogger(logger, spans),
-    request: traceRequest(spans, { issuer, joins: config.joins }),
+    request: traceRequest(spans, { issuer, continueTraces: config.continueTraces }),
     async stop() {
       delivery.stopRetrying()
       const timer = setTimeout(delivery.abort, FLUSH_TIMEOUT_MS)

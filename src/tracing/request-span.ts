@@ -18,11 +18,14 @@ const METHODS: readonly string[] = [
 
 export interface RequestSpanOptions {
   readonly issuer: string
-  /** Whether the span joins the caller's trace. */
-  readonly joins: boolean
+  /** Whether a caller's trace is continued. */
+  readonly continueTraces: boolean
 }
 
-export function traceRequest(spans: Spans, { issuer, joins }: RequestSpanOptions): Tracing['request'] {
+export function traceRequest(
+  spans: Spans,
+  { issuer, continueTraces }: RequestSpanOptions,
+): Tracing['request'] {
   const { protocol, hostname } = new URL(issuer)
   // Taken from the issuer and not from the request, because a client chooses the Host header.
   const common: Attributes = { 'url.scheme': protocol.replace(':', ''), 'server.address': hostname }
@@ -37,7 +40,7 @@ export function traceRequest(spans: Spans, { issuer, joins }: RequestSpanOptions
       'keyturn.request_id': requestId,
     }
     const name = route === undefined ? verb : `${verb} ${route}`
-    const parent = joins ? parseTraceparent(caller) : null
+    const parent = continueTraces ? parseTraceparent(caller) : null
     const { span, run } = spans.startRequest(name, { kind: SpanKind.SERVER, attributes }, parent)
     return {
       run,

@@ -84,13 +84,13 @@ t.test('an invalid logo prevents the start with a one-line error', async (t) => 
   t.ok(testConfig({ BRAND_LOGO: file(t, 'logo.png', whole) }).brandLogo, '200 KB are allowed')
   for (const [what, path, words] of [
     ['too large', file(t, 'large.png', Buffer.concat([whole, Buffer.alloc(1)])), /at most 200 KB/],
-    ['empty', file(t, 'empty.svg', ''), /must be a file with an SVG, PNG, JPEG or WebP picture/],
-    ['HTML', file(t, 'page.svg', '<!DOCTYPE html><html><svg></svg></html>'), /must be a file with an SVG/],
-    ['a script', file(t, 'x.svg', 'alert("<svg>")'), /must be a file with an SVG/],
-    ['a GIF', file(t, 'x.gif', 'GIF89a'), /must be a file with an SVG/],
-    ['not UTF-8', file(t, 'x8.svg', Buffer.from('<svg>\xff</svg>', 'latin1')), /must be a file with an SVG/],
-    ['not there', '/nonexistent/logo.svg', /must be a file that can be read \(ENOENT\)/],
-    ['a folder', t.testdirName, /must be a file that can be read \(EISDIR\)/],
+    ['empty', file(t, 'empty.svg', ''), /must be an SVG, PNG, JPEG or WebP file/],
+    ['HTML', file(t, 'page.svg', '<!DOCTYPE html><html><svg></svg></html>'), /must be an SVG, PNG/],
+    ['a script', file(t, 'x.svg', 'alert("<svg>")'), /must be an SVG, PNG/],
+    ['a GIF', file(t, 'x.gif', 'GIF89a'), /must be an SVG, PNG/],
+    ['not UTF-8', file(t, 'x8.svg', Buffer.from('<svg>\xff</svg>', 'latin1')), /must be an SVG, PNG/],
+    ['not there', '/nonexistent/logo.svg', /must be a readable file \(ENOENT\)/],
+    ['a folder', t.testdirName, /must be a readable file \(EISDIR\)/],
   ] as const) {
     try {
       testConfig({ BRAND_LOGO: path })

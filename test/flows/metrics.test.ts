@@ -101,7 +101,7 @@ t.test('errors are counted by endpoint and error code', async (t) => {
 })
 
 t.test('errors of every endpoint are counted', async (t) => {
-  for (const { path, refused } of protocolEndpoints) t.equal(REFUSALS[refused], path)
+  for (const { path, failureEvent } of protocolEndpoints) t.equal(REFUSALS[failureEvent], path)
   const others = AUDIT_EVENTS.filter((event) => event.endsWith('.refused') && !(event in REFUSALS))
   t.same(others, [])
 })

@@ -81,7 +81,7 @@ const pairs = (form: Form) => Object.entries(form)
 async function outcome(form: Form, current: UserSession | null = here): Promise<string> {
   try {
     const step: LogoutStep = await decide(pairs(form), current)
-    if (step.step !== 'gone' && step.userSession !== current) throw new Error('another sign-in')
+    if (step.step !== 'not-signed-in' && step.userSession !== current) throw new Error('another sign-in')
     return `${step.step} ${step.client?.id ?? '-'} ${step.redirect ?? '-'}`
   } catch (error) {
     if (!(error instanceof OAuthError)) throw error
@@ -100,23 +100,23 @@ t.test(
   async (t) => {
     const expired = await idToken({ iat: now - 9000, exp: now - 8000 })
     await all(t, {
-      'the session itself': [{ id_token_hint: hint }, 'leave web -'],
-      'with the client’s id': [{ id_token_hint: hint, client_id: 'web' }, 'leave web -'],
-      'when it has expired': [{ id_token_hint: expired }, 'leave web -'],
+      'the session itself': [{ id_token_hint: hint }, 'sign-out web -'],
+      'with the client’s id': [{ id_token_hint: hint, client_id: 'web' }, 'sign-out web -'],
+      'when it has expired': [{ id_token_hint: expired }, 'sign-out web -'],
       'when the client has ended its session': [
         { id_token_hint: await idToken({ sid: 'ended' }) },
-        'leave web -',
+        'sign-out web -',
       ],
       'of another session of hers, at a client she uses here': [
         { id_token_hint: await idToken({ sid: 'web-there' }) },
-        'leave web -',
+        'sign-out web -',
       ],
-      'of a session long forgotten': [{ id_token_hint: await idToken({ sid: 'pruned' }) }, 'leave web -'],
-      'without sid': [{ id_token_hint: await idToken({ sid: undefined }) }, 'leave web -'],
-      'with a list of one': [{ id_token_hint: await idToken({ aud: ['web'] }) }, 'leave web -'],
+      'of a session long forgotten': [{ id_token_hint: await idToken({ sid: 'pruned' }) }, 'sign-out web -'],
+      'without sid': [{ id_token_hint: await idToken({ sid: undefined }) }, 'sign-out web -'],
+      'with a list of one': [{ id_token_hint: await idToken({ aud: ['web'] }) }, 'sign-out web -'],
       'with all that may come along': [
         { id_token_hint: hint, logout_hint: 'alice', ui_locales: 'de', state: 's', extra: 'x' },
-        'leave web -',
+        'sign-out web -',
       ],
     })
   },
@@ -127,20 +127,20 @@ t.test(
   async (t) => {
     const other = { aud: 'other', sid: 'other-there' }
     await all(t, {
-      nothing: [{}, 'ask - -'],
-      'a client’s name alone': [{ client_id: 'web' }, 'ask web -'],
-      'an unknown client': [{ client_id: 'nobody' }, 'ask - -'],
-      'no name at all': [{ client_id: 'a\u0000b' }, 'ask - -'],
-      'another person is signed in': [{ id_token_hint: hint }, 'ask web -', bobs],
-      'another person’s token': [{ id_token_hint: await idToken({ sub: 'bob' }) }, 'ask web -'],
-      'a client she does not use here': [{ id_token_hint: await idToken(other) }, 'ask other -'],
+      nothing: [{}, 'confirm - -'],
+      'a client’s name alone': [{ client_id: 'web' }, 'confirm web -'],
+      'an unknown client': [{ client_id: 'nobody' }, 'confirm - -'],
+      'no name at all': [{ client_id: 'a\u0000b' }, 'confirm - -'],
+      'another person is signed in': [{ id_token_hint: hint }, 'confirm web -', bobs],
+      'another person’s token': [{ id_token_hint: await idToken({ sub: 'bob' }) }, 'confirm web -'],
+      'a client she does not use here': [{ id_token_hint: await idToken(other) }, 'confirm other -'],
       'a session of no browser': [
         { id_token_hint: await idToken({ ...other, sid: 'offline' }) },
-        'ask other -',
+        'confirm other -',
       ],
       'another client’s session of this browser': [
         { id_token_hint: await idToken({ aud: 'other', sid: 'web-here' }) },
-        'ask other -',
+        'confirm other -',
       ],
     })
   },
@@ -167,8 +167,8 @@ t.test(
       garbage: 'x',
     })) {
       const form = { id_token_hint: text, post_logout_redirect_uri: OUT, state: 's' }
-      t.equal(await outcome(form), 'ask - -', label)
-      t.equal(await outcome(form, null), 'gone - -', `${label}, signed out`)
+      t.equal(await outcome(form), 'confirm - -', label)
+      t.equal(await outcome(form, null), 'not-signed-in - -', `${label}, signed out`)
     }
   },
 )
@@ -182,14 +182,14 @@ t.test(
       ...more,
     })
     await all(t, {
-      'without state': [to(OUT), `leave web ${OUT}`],
-      'with state': [to(OUT, { state: 'a b&c=d#e' }), `leave web ${OUT}?state=a+b%26c%3Dd%23e`],
-      'an address with a query': [to(QUERY, { state: 's' }), `leave web ${QUERY}&state=s`],
-      'an app’s own scheme': [to(APP, { state: 's' }), `leave web ${APP}?state=s`],
-      'nobody signed in': [to(OUT, { state: 's' }), `gone web ${OUT}?state=s`, null],
-      'after the question': [to(OUT, { state: 's' }), `ask web ${OUT}?state=s`, bobs],
-      'state alone': [{ id_token_hint: hint, state: 's' }, 'leave web -'],
-      'an empty address': [to(''), 'leave web -'],
+      'without state': [to(OUT), `sign-out web ${OUT}`],
+      'with state': [to(OUT, { state: 'a b&c=d#e' }), `sign-out web ${OUT}?state=a+b%26c%3Dd%23e`],
+      'an address with a query': [to(QUERY, { state: 's' }), `sign-out web ${QUERY}&state=s`],
+      'an app’s own scheme': [to(APP, { state: 's' }), `sign-out web ${APP}?state=s`],
+      'nobody signed in': [to(OUT, { state: 's' }), `not-signed-in web ${OUT}?state=s`, null],
+      'after the question': [to(OUT, { state: 's' }), `confirm web ${OUT}?state=s`, bobs],
+      'state alone': [{ id_token_hint: hint, state: 's' }, 'sign-out web -'],
+      'an empty address': [to(''), 'sign-out web -'],
     })
   },
 )
@@ -232,7 +232,10 @@ t.test(
   async (t) => {
     for (const uri of [OUT, 'https://evil.test/out', 'javascript:alert(1)']) {
       const form = { client_id: 'web', post_logout_redirect_uri: uri, state: 's' }
-      await all(t, { [uri]: [form, 'ask web -'], [`${uri}, nobody`]: [form, 'gone web -', null] })
+      await all(t, {
+        [uri]: [form, 'confirm web -'],
+        [`${uri}, nobody`]: [form, 'not-signed-in web -', null],
+      })
     }
   },
 )

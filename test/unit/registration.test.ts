@@ -7,9 +7,9 @@ import { parseClientJwks } from '../../src/oauth/client-registration/client-jwks
 import {
   checkRegistration,
   checkUserSuppliedSecret,
+  createClientId,
   describeClient,
   issueSecret,
-  makeClientId,
   type Registration,
 } from '../../src/oauth/client-registration/registration.ts'
 import { GRANT_NAMES } from '../../src/oauth/grants/index.ts'
@@ -44,9 +44,9 @@ t.test(
     for (const id of ['u_abc', 'U_abc']) refuses(t, { id }, /must not begin with u_/, id)
     for (const id of ['https://a.example/client', 'HTTPS://a.example']) refuses(t, { id }, /https/, id)
     for (let i = 0; i < 100; i += 1) {
-      t.doesNotThrow(() => checkRegistration(client({ id: makeClientId(systemRandom) })))
+      t.doesNotThrow(() => checkRegistration(client({ id: createClientId(systemRandom) })))
     }
-    t.not(makeClientId(systemRandom), makeClientId(systemRandom))
+    t.not(createClientId(systemRandom), createClientId(systemRandom))
   },
 )
 

@@ -36,7 +36,7 @@ t.test('unset options have the defaults of OpenTelemetry', async (t) => {
     resource: { 'service.name': 'keyturn' },
     sampler: 'parentbased_always_on',
     ratio: 1,
-    joins: true,
+    continueTraces: true,
     queue: 2048,
     batch: 512,
     delay: 5000,
@@ -92,8 +92,8 @@ t.test(
     for (const arg of ['0', '1', '.5', '0.25'])
       t.equal(load({ ...TO, OTEL_TRACES_SAMPLER_ARG: arg })?.ratio, +arg)
     t.match(load({ ...TO, OTEL_BSP_MAX_QUEUE_SIZE: '10' }), { queue: 512, batch: 512 })
-    t.equal(load({ ...TO, OTEL_PROPAGATORS: 'none' })?.joins, false)
-    t.equal(load({ ...TO, OTEL_PROPAGATORS: 'baggage, tracecontext' })?.joins, true)
+    t.equal(load({ ...TO, OTEL_PROPAGATORS: 'none' })?.continueTraces, false)
+    t.equal(load({ ...TO, OTEL_PROPAGATORS: 'baggage, tracecontext' })?.continueTraces, true)
   },
 )
 

@@ -1,12 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 
-/** The process responds. Trouble with the store is no reason to restart it. */
+/** Liveness: the process responds. An unavailable store is no reason to restart it. */
 export async function live(_request: FastifyRequest, reply: FastifyReply) {
   return reply.header('cache-control', 'no-store').send({ status: 'live' })
 }
 
 /**
- * Whether the load balancer should send requests to this node. The reason against it goes to the log alone, because it may
+ * Readiness: whether the load balancer should send requests to this node. The reason why not is only logged, because it may
  * name files and hosts.
  */
 export function ready(readiness: () => Promise<string | null>) {

@@ -8,7 +8,7 @@ export interface JwksDeps {
   readonly knownVerifiers: Pick<KnownVerifiers, 'served'>
 }
 
-/** RFC 7517 §5, served from memory, so that it responds even if the store does not. */
+/** RFC 7517 §5, served from memory, so that it works even if the store is unavailable. */
 export function jwksEndpoint({ ring, knownVerifiers }: JwksDeps) {
   return async (request: FastifyRequest, reply: FastifyReply) => {
     const { body, etag, cacheControl, version } = ring.jwks()

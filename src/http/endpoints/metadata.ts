@@ -33,10 +33,10 @@ const ID_TOKEN_CLAIMS = [
   'at_hash',
   'sid',
 ]
-/** A ring has one algorithm. RS256 is the default, and the one that every client must support (OIDC Discovery §3). */
+/** The ring uses one algorithm, RS256, which every server must offer (OIDC Discovery §3). */
 const ID_TOKEN_ALGORITHMS = ['RS256']
 
-/** RFC 8414 §2 and OpenID Connect Discovery §3, derived from the lists that the server itself runs on. */
+/** RFC 8414 §2 and OpenID Connect Discovery §3, derived from the lists that the server itself uses. */
 export function serverMetadata(
   config: Config,
   endpoints: readonly ProtocolEndpoint[],
@@ -74,7 +74,7 @@ export function serverMetadata(
   for (const { path, metadata: name, bearer } of endpoints) {
     metadata[name] = base + path
     if (bearer) continue
-    // §2: one such pair for each endpoint at which clients authenticate.
+    // RFC 8414 §2: these two members for each endpoint at which clients authenticate.
     metadata[`${name}_auth_methods_supported`] = METHOD_NAMES.filter(
       (method) => method !== 'none' || name !== 'introspection_endpoint',
     )

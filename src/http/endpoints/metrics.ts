@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isLoopbackAddress } from '../../loopback.ts'
 import type { Metrics } from '../../metrics/metrics.ts'
 
-/** For the port that only serves metrics: access to the port is access to the metrics. */
+/** For the port that only serves metrics: every client that can reach the port may read them. */
 export function metricsEndpoint({ contentType, text }: Metrics) {
   return async (_request: FastifyRequest, reply: FastifyReply) =>
     reply
@@ -11,7 +11,7 @@ export function metricsEndpoint({ contentType, text }: Metrics) {
       .send(await text())
 }
 
-/** For the port that serves everything else: only requests from this machine that did not come through a proxy. */
+/** For the main port: accepts only requests from this machine that did not come through a proxy. */
 export function localMetricsEndpoint(metrics: Metrics) {
   const serve = metricsEndpoint(metrics)
   return async (request: FastifyRequest, reply: FastifyReply) => {

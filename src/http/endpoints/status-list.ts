@@ -23,7 +23,7 @@ export function statusListEndpoint(statusLists: Pick<StatusListSigner, 'list'>, 
   }
 }
 
-/** §9: the addresses of all lists, so that a verifier can load them before it sees a token. @param ttl for caches */
+/** draft-ietf-oauth-status-list §9: the URIs of all lists, so that verifiers can load them in advance. @param ttl for caches */
 export function statusAggregationEndpoint(statusLists: Pick<StatusListSigner, 'uris'>, ttl: Seconds) {
   return async (_request: FastifyRequest, reply: FastifyReply) =>
     reply

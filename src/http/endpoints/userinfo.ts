@@ -5,6 +5,6 @@ import { json, type ProtocolHandler } from '../protocol.ts'
 export function userInfoEndpoint({ userInfo }: Pick<OAuth, 'userInfo'>): ProtocolHandler {
   return async (request) => {
     const claims = await userInfo(request)
-    return claims ? json(claims) : { kind: 'token-needed' }
+    return claims ? json(claims) : { kind: 'token-missing' }
   }
 }

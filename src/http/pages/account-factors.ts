@@ -1,6 +1,6 @@
 /**
- * `/account/second-factor`: users who need a second factor and have none choose one here. Also the forms of the account page
- * that remove a factor or make new recovery codes.
+ * `/account/second-factor`, where users who need a second factor and have none choose one. Also the forms of the account page
+ * that remove a factor or create new recovery codes.
  */
 import type { FastifyReply } from 'fastify'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
@@ -9,7 +9,7 @@ import type { AccountNotice } from '../../views/pages/account.ts'
 import { enrolRequiredPage } from '../../views/pages/enrol-required.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
-import { ACCOUNT_PATH, toAccount } from './account.ts'
+import { ACCOUNT_PATH, redirectToAccount } from './account.ts'
 import { type Enrolment, type EnrolmentContext, formContext, hasFactor } from './enrolment.ts'
 
 export interface AccountFactorPageDeps {
@@ -25,12 +25,12 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
       method: 'GET',
       path: '/account/second-factor',
       async handler(request) {
-        const context = await enrolment.begin(request, ACCOUNT_PATH)
+        const context = await enrolment.start(request, ACCOUNT_PATH)
         if ('respond' in context) return context.respond()
         const { current, waiting } = context
-        if (!waiting) return toAccount(request)
+        if (!waiting) return redirectToAccount(request)
         const { flow, page } = formContext(request, context)
-        // The page names the client that asks for it, unless the user's roles require a second factor anyway.
+        // The page names the client that requires a second factor, unless one of the user's roles requires it anyway.
         const requiredByRole = registry.requiresSecondFactor(current.user.roles)
         const model = {
           username: current.user.username,
@@ -44,10 +44,10 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
       method: 'POST',
       path: '/account/recovery-codes',
       async handler(request) {
-        const context = await enrolment.begin(request, ACCOUNT_PATH)
+        const context = await enrolment.start(request, ACCOUNT_PATH)
         if ('respond' in context) return context.respond()
-        // Recovery codes replace a factor for once. Without a factor they would be one by themselves.
-        if (!hasFactor(context.summary)) return toAccount(request)
+        // Recovery codes are a substitute for a lost factor. Without a factor they would become the only one.
+        if (!hasFactor(context.summary)) return redirectToAccount(request)
         return enrolment.showRecoveryCodes(request, context)
       },
     },
@@ -70,9 +70,9 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
       handler: (request) =>
         remove(request, async ({ current: { user }, summary }) => {
           const id = request.form.get('id') ?? ''
-          const own = await secondFactors.listPasskeys(user.id)
-          if (!own.some((passkey) => passkey.id === id)) return 'already-removed'
-          if (!summary.totp && own.length === 1 && registry.requiresSecondFactor(user.roles)) {
+          const passkeys = await secondFactors.listPasskeys(user.id)
+          if (!passkeys.some((passkey) => passkey.id === id)) return 'already-removed'
+          if (!summary.totp && passkeys.length === 1 && registry.requiresSecondFactor(user.roles)) {
             return 'second-factor-required'
           }
           const removed = await secondFactors.removePasskey(user, id, request.requestInfo)
@@ -85,8 +85,8 @@ export function accountFactorRoutes(deps: AccountFactorPageDeps): PageRoute[] {
     request: PageRequest,
     removal: (context: EnrolmentContext) => Promise<AccountNotice>,
   ): Promise<FastifyReply> {
-    const context = await enrolment.begin(request, ACCOUNT_PATH)
+    const context = await enrolment.start(request, ACCOUNT_PATH)
     if ('respond' in context) return context.respond()
-    return toAccount(request, await removal(context))
+    return redirectToAccount(request, await removal(context))
   }
 }

@@ -1,4 +1,4 @@
-/** `/account`: users see their own account, and end sessions and consents there. */
+/** `/account`, where users see their account, sign out browsers and revoke the access of clients. */
 import type { FastifyReply } from 'fastify'
 import type { AccountSessions } from '../../accounts/account-sessions.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
@@ -11,13 +11,13 @@ import { SIGNED_OUT_PATH } from './signed-out.ts'
 
 export const ACCOUNT_PATH = '/account'
 
-/** For a user who is not signed in, or must prove more: the login returns to this page. */
-export function toLogin(request: PageRequest, returnTo: string): FastifyReply {
+/** Redirects a user who must log in, or log in again. The login returns to `returnTo`. */
+export function redirectToLogin(request: PageRequest, returnTo: string): FastifyReply {
   return request.redirect('/login', { flow: request.encryptFlow({ arrivedAt: request.now(), returnTo }) })
 }
 
-/** Back to the account page, which shows the notice. */
-export function toAccount(request: PageRequest, notice?: AccountNotice): FastifyReply {
+/** Redirects to the account page, which shows the notice. */
+export function redirectToAccount(request: PageRequest, notice?: AccountNotice): FastifyReply {
   return request.redirect(ACCOUNT_PATH, notice === undefined ? {} : { notice })
 }
 
@@ -33,10 +33,10 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
 
   type Handler = (request: PageRequest, current: CurrentUserSession) => Promise<FastifyReply>
   const signedIn = (handler: Handler) => async (request: PageRequest) =>
-    request.current ? handler(request, request.current) : toLogin(request, ACCOUNT_PATH)
+    request.current ? handler(request, request.current) : redirectToLogin(request, ACCOUNT_PATH)
 
   return [
-    // A user who types the server's address wants the account page: there is no other page to begin with.
+    // The account page is the start page for users who enter the server's address.
     { method: 'GET', path: '/', handler: async (request) => request.redirect(ACCOUNT_PATH) },
     { method: 'GET', path: ACCOUNT_PATH, handler: signedIn(show) },
     { method: 'POST', path: '/account/sign-ins/end', handler: signedIn(endUserSession) },
@@ -46,7 +46,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
       handler: signedIn(async (request, { user }) => {
         const id = request.form.get('id') ?? ''
         const ended = await accountSessions.revokeClientSession(user.id, id, request.requestInfo)
-        return toAccount(request, ended ? 'access-removed' : 'already-removed')
+        return redirectToAccount(request, ended ? 'access-removed' : 'already-removed')
       }),
     },
     {
@@ -55,7 +55,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
       handler: signedIn(async (request, { user }) => {
         const clientId = request.form.get('client_id') ?? ''
         const withdrawn = await accountSessions.withdrawConsent(user.id, clientId, request.requestInfo)
-        return toAccount(request, withdrawn ? 'consent-removed' : 'already-removed')
+        return redirectToAccount(request, withdrawn ? 'consent-removed' : 'already-removed')
       }),
     },
   ]
@@ -69,7 +69,7 @@ export function accountRoutes(deps: AccountPageDeps): PageRoute[] {
     if (all) await userSessions.endAll(user.id, 'signed out everywhere', `user:${user.id}`)
     const ended = all || (await accountSessions.endUserSession(user.id, id))
     if (!all && id !== userSession.id)
-      return toAccount(request, ended ? 'browser-signed-out' : 'already-removed')
+      return redirectToAccount(request, ended ? 'browser-signed-out' : 'already-removed')
     request.setSession(null)
     return request.redirect(SIGNED_OUT_PATH)
   }

@@ -1,4 +1,4 @@
-/** `/oauth2/authorize` (RFC 6749 §3.1): takes authorization requests, sends users to the page that is next, and responds. */
+/** `/oauth2/authorize` (RFC 6749 §3.1): accepts authorization requests, redirects to the next page, or responds to the client. */
 import type { Authorize } from '../../oauth/authorize/authorize.ts'
 import type { FlowCodec } from '../../oauth/authorize/flow.ts'
 import { repeatedIn } from '../../oauth/parameters.ts'
@@ -6,7 +6,7 @@ import { PageError } from '../page-error.ts'
 import type { PageRoute } from '../page-scope.ts'
 import { requesterOf, requireFlow, showOutcome } from './outcome.ts'
 
-/** Binds the flow of a request that another site posted: its browser cookie did not come with the POST. */
+/** The flow of a request that another site posted is bound to this text, because the browser cookie is missing in the POST. */
 const ARRIVAL = 'arrival'
 
 export interface AuthorizePageDeps {
@@ -19,7 +19,7 @@ export function authorizeRoutes({ authorize, flows }: AuthorizePageDeps): PageRo
     {
       method: 'GET',
       path: '/oauth2/authorize',
-      // It may issue a code, and use up a pushed request.
+      // A GET may issue a code and use a pushed request.
       head: false,
       async handler(request) {
         const { query } = request
@@ -40,16 +40,16 @@ export function authorizeRoutes({ authorize, flows }: AuthorizePageDeps): PageRo
     {
       method: 'POST',
       path: '/oauth2/authorize',
-      // OIDC Core §3.1.2.1: a form of any site may send a request. The POST itself decides nothing.
+      // OIDC Core §3.1.2.1: any site may post a request. The POST itself decides nothing.
       csrf: 'none',
       async handler(request) {
-        // RFC 6749 §3.1 allows one place for parameters. Two could be read differently by different parties.
+        // RFC 6749 §3.1. Parameters in two places could be read differently by different parties.
         if (request.url.includes('?')) {
-          throw new PageError('invalid-request', 'parameters belong into the URL or the body, not into both')
+          throw new PageError('invalid-request', 'parameters must be in the URL or in the body, not in both')
         }
         if (repeatedIn(request.pairs).has('client_id'))
           throw new PageError('invalid-request', 'client_id is repeated')
-        // Browsers withhold SameSite cookies from a POST of another site, but send them with the redirect that follows.
+        // Browsers omit SameSite cookies from another site's POST, but send them with the redirect that follows.
         const arrival = flows.encrypt({ arrivedAt: request.now(), request: request.pairs }, ARRIVAL)
         if (arrival === null)
           throw new PageError('invalid-request', 'the request is too long: push it (RFC 9126)')

@@ -1,4 +1,4 @@
-/** `/consent`: the user allows or denies what a client requests. */
+/** `/consent`, where the user allows or denies the requested scopes. */
 import type { FastifyReply } from 'fastify'
 import type { Macs } from '../../keys/macs.ts'
 import type { RequestSummary } from '../../oauth/authorize/assess.ts'
@@ -12,7 +12,7 @@ import { requesterOf, requireFlow, showOutcome } from './outcome.ts'
 
 export interface ConsentPageDeps {
   readonly authorize: Pick<Authorize, 'resume'>
-  /** Protects the audience and the scopes that the page has shown. */
+  /** Authenticates the audience and the scopes that the page has shown. */
   readonly formMacs: Macs
 }
 
@@ -24,7 +24,9 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
       path: '/consent',
       async handler(request) {
         const outcome = await authorize.resume(requireFlow(request), requesterOf(request))
-        return outcome.step === 'consent' ? render(request, outcome.summary) : showOutcome(request, outcome)
+        return outcome.step === 'consent'
+          ? renderPage(request, outcome.summary)
+          : showOutcome(request, outcome)
       },
     },
     {
@@ -38,7 +40,7 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
     },
   ]
 
-  function render(request: PageRequest, summary: RequestSummary): FastifyReply {
+  function renderPage(request: PageRequest, summary: RequestSummary): FastifyReply {
     const { client, request: authorizationRequest, audience, scopesToShow, canStoreConsent } = summary
     const apiScopes = scopesToShow.filter((scope) => !PROTOCOL_SCOPES.includes(scope))
     const shown = [audience, ...scopesToShow].join(' ')
@@ -54,11 +56,11 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
         scopes: scopesToShow.filter((scope) => PROTOCOL_SCOPES.includes(scope)),
         apis: apiScopes.length > 0 ? [{ identifier: audience, scopes: apiScopes }] : [],
         canStoreConsent,
-        fields: { shown: `${formMacs.create(shownText(request, flow, shown))} ${shown}` },
+        fields: { shown: `${formMacs.create(macInput(request, flow, shown))} ${shown}` },
       },
       request.pageContext(authorizationRequest.uiLocales),
     )
-    return request.html(text, { leadsTo: authorizationRequest.redirectUri })
+    return request.html(text, { formTarget: authorizationRequest.redirectUri })
   }
 
   function decisionOf(request: PageRequest): Decision {
@@ -66,15 +68,15 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
     const decision = form.get('decision')
     if (decision === 'deny') return { allow: false }
     if (decision !== 'allow') throw new PageError('invalid-request')
-    // The user allows the scopes that the page has shown, even if the request would get others by now.
+    // The decision covers exactly the scopes that the page showed, even if the request would get others now.
     const field = form.get('shown') ?? ''
     const space = field.indexOf(' ')
     const text = field.slice(space + 1)
-    const genuine = formMacs.verify(
-      shownText(request, form.get('flow') ?? '', text),
+    const isGenuine = formMacs.verify(
+      macInput(request, form.get('flow') ?? '', text),
       field.slice(0, Math.max(0, space)),
     )
-    const [audience = '', ...scopes] = genuine ? text.split(' ') : []
+    const [audience = '', ...scopes] = isGenuine ? text.split(' ') : []
     return {
       allow: true,
       shown: { audience, scopes },
@@ -82,8 +84,8 @@ export function consentRoutes(deps: ConsentPageDeps): PageRoute[] {
     }
   }
 
-  /** Binds what was shown to the browser, the user session and the flow. */
-  function shownText({ browser, current }: PageRequest, flow: string, shown: string): string {
+  /** Binds the shown audience and scopes to the browser, the user session and the flow. */
+  function macInput({ browser, current }: PageRequest, flow: string, shown: string): string {
     return JSON.stringify(['consent', browser, current?.userSession.id, flow, shown])
   }
 }

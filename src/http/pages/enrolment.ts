@@ -1,4 +1,4 @@
-/** What the pages that set up second factors have in common: who may set one up, and what follows. */
+/** Shared by the pages that set up second factors: which users may do so, and what happens afterwards. */
 import type { FastifyReply } from 'fastify'
 import { ACR_MFA, amrOf, type Proof, satisfies } from '../../accounts/amr.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
@@ -11,37 +11,37 @@ import type { AccountNotice } from '../../views/pages/account.ts'
 import { recoveryCodesPage } from '../../views/pages/recovery-codes.ts'
 import { PageError } from '../page-error.ts'
 import type { PageRequest } from '../page-request.ts'
-import { toAccount, toLogin } from './account.ts'
+import { redirectToAccount, redirectToLogin } from './account.ts'
 import { recentlyAuthenticated, requesterOf, requireFlow, showOutcome } from './outcome.ts'
 
-/** A user who may change their second factors now. */
+/** The user, who may change their second factors now. */
 export interface EnrolmentContext {
   readonly current: CurrentUserSession
   readonly summary: FactorSummary
-  /** The authorization request that waits until a factor is set up. */
+  /** The authorization request that waits for a second factor. */
   readonly waiting: { readonly flow: Flow; readonly summary: RequestSummary } | null
 }
 
-/** A function, because replies are thenable: a promise of a reply would settle only when it is sent. */
+/** A function, because a Fastify reply is thenable: a promise for it would resolve only when it is sent. */
 interface OtherResponse {
   readonly respond: () => FastifyReply
 }
 
 export interface Enrolment {
   /**
-   * Only for a user who logged in within the last minutes, and with a second factor if they have one: a browser that was left
-   * open must not be enough to add a factor or to remove one.
-   * @param returnTo where the login leads if it is needed
+   * Returns the context if the user logged in recently, with a second factor if they have one; otherwise the response to
+   * send. A browser that was left open must not be enough to add or remove a factor.
+   * @param returnTo the page that a necessary login returns to
    */
-  begin(request: PageRequest, returnTo: string): Promise<EnrolmentContext | OtherResponse>
-  /** The user has set up a factor, and proven it by that. */
+  start(request: PageRequest, returnTo: string): Promise<EnrolmentContext | OtherResponse>
+  /** Called when the user has set up a factor, which also proves possession of it. */
   finish(
     request: PageRequest,
     context: EnrolmentContext,
     proof: Proof,
     notice: AccountNotice,
   ): Promise<FastifyReply>
-  /** Makes new recovery codes, and shows them this one time. */
+  /** Creates new recovery codes and shows them, once. */
   showRecoveryCodes(request: PageRequest, context: EnrolmentContext): Promise<FastifyReply>
 }
 
@@ -53,11 +53,11 @@ export interface EnrolmentDeps {
 
 export const hasFactor = ({ totp, passkeys }: FactorSummary): boolean => totp || passkeys > 0
 
-/** The flow for the forms of the page, and the address that the forms may lead to in the end. */
+/** The flow for the forms of a page, the client's address that they may lead to, and the page context. */
 export function formContext(request: PageRequest, { waiting }: Pick<EnrolmentContext, 'waiting'>) {
   return {
     flow: waiting && request.encryptFlow(waiting.flow),
-    leadsTo: waiting?.summary.request.redirectUri,
+    formTarget: waiting?.summary.request.redirectUri,
     page: request.pageContext(waiting?.summary.request.uiLocales),
   }
 }
@@ -71,22 +71,22 @@ export function createEnrolment({ authorize, secondFactors, userSessions }: Enro
   }
 
   return {
-    async begin(request, returnTo) {
-      const carried = (request.method === 'POST' ? request.form : request.query).get('flow')
-      const flow = carried === undefined ? null : requireFlow(request)
+    async start(request, returnTo) {
+      const flowText = (request.method === 'POST' ? request.form : request.query).get('flow')
+      const flow = flowText === undefined ? null : requireFlow(request)
       const { current } = request
       const recent = recentlyAuthenticated(request)
       let waiting: EnrolmentContext['waiting'] = null
       if (flow?.request || flow?.pushed) {
         const outcome = await authorize.resume(flow, requesterOf(request))
-        // The flow needs no factor any more, or something else first.
+        // The flow no longer needs a factor, or needs another step first.
         if (outcome.step !== 'enrol' || !recent) return { respond: () => showOutcome(request, outcome) }
         waiting = { flow, summary: outcome.summary }
       }
-      if (!current || !recent) return { respond: () => toLogin(request, returnTo) }
+      if (!current || !recent) return { respond: () => redirectToLogin(request, returnTo) }
       const summary = await secondFactors.summary(current.user.id)
       if (hasFactor(summary) && !satisfies(current.userSession.amr, ACR_MFA)) {
-        return { respond: () => toLogin(request, returnTo) }
+        return { respond: () => redirectToLogin(request, returnTo) }
       }
       return { current, summary, waiting }
     },
@@ -96,14 +96,17 @@ export function createEnrolment({ authorize, secondFactors, userSessions }: Enro
       let { waiting } = context
       if (!satisfies(current.userSession.amr, ACR_MFA)) {
         const amr = amrOf([{ kind: 'password' }, proof])
-        const begun = await userSessions.start(current.user, amr, current, request.requestInfo)
-        if (!begun) throw new PageError('access-denied')
-        request.setSession(begun.secret)
-        const reauthenticated = { userSessionId: begun.userSession.id, authTime: begun.userSession.authTime }
+        const created = await userSessions.start(current.user, amr, current, request.requestInfo)
+        if (!created) throw new PageError('access-denied')
+        request.setSession(created.secret)
+        const reauthenticated = {
+          userSessionId: created.userSession.id,
+          authTime: created.userSession.authTime,
+        }
         waiting = waiting && { ...waiting, flow: { ...waiting.flow, reauthenticated } }
       }
       if (!hasFactor(summary)) return showRecoveryCodes(request, { ...context, waiting })
-      if (!waiting) return toAccount(request, notice)
+      if (!waiting) return redirectToAccount(request, notice)
       return request.redirect('/oauth2/authorize', { flow: request.encryptFlow(waiting.flow) })
     },
 

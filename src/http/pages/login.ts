@@ -1,4 +1,4 @@
-/** `/login`: a user logs in, with a password or a passkey. Returns to the flow that the user came from, or to the account page. */
+/** `/login`: a user logs in with a password or a passkey, and continues the flow or goes to the account page. */
 import type { FastifyReply } from 'fastify'
 import { amrOf } from '../../accounts/amr.ts'
 import { Overloaded } from '../../accounts/concurrency-limiter.ts'
@@ -26,7 +26,7 @@ export interface LoginPageDeps {
   readonly userSessions: Pick<UserSessions, 'start'>
 }
 
-/** What the login is for. */
+/** The flow that the login belongs to, and the client that requested it. */
 interface LoginContext {
   readonly flow: Flow
   readonly clientName: string | null
@@ -34,7 +34,7 @@ interface LoginContext {
   readonly loginHint: string
   readonly locales: readonly string[]
   readonly clientId?: string
-  /** The client asks for a choice of accounts (`prompt=select_account`). */
+  /** The client requests a choice of accounts (`prompt=select_account`). */
   readonly selectAccount: boolean
 }
 
@@ -66,7 +66,7 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
     if ('outcome' in context) return showOutcome(request, context.outcome)
     const username = form.get('username') ?? ''
     const password = form.get('password') ?? ''
-    const again = (message: LoginMessage, status: number) =>
+    const renderAgain = (message: LoginMessage, status: number) =>
       render(request, context, { username, usernameFixed: false, message }, status)
     let outcome: LoginOutcome | null
     try {
@@ -84,13 +84,13 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
     } catch (error) {
       if (error instanceof RateLimited) {
         request.reply.header('retry-after', String(error.retryAfter))
-        return again({ kind: 'rate_limited', seconds: error.retryAfter }, 429)
+        return renderAgain({ kind: 'rate_limited', seconds: error.retryAfter }, 429)
       }
       if (!(error instanceof Overloaded)) throw error
       request.reply.header('retry-after', String(error.retryAfter))
-      return again({ kind: 'busy' }, 503)
+      return renderAgain({ kind: 'busy' }, 503)
     }
-    if (!outcome?.ok) return again({ kind: 'credentials' }, 400)
+    if (!outcome?.ok) return renderAgain({ kind: 'credentials' }, 400)
     const { user } = outcome
     const { totp, passkeys } = await secondFactors.summary(user.id)
     if (totp || passkeys > 0) {
@@ -137,28 +137,34 @@ export function loginRoutes(deps: LoginPageDeps): PageRoute[] {
       { ...model, clientName: context.clientName, flow: request.encryptFlow(context.flow), passkey },
       request.loginPageContext(context.locales),
     )
-    return request.html(text, { status, leadsTo: context.redirectUri, scripts: passkey !== null })
+    return request.html(text, { status, formTarget: context.redirectUri, scripts: passkey !== null })
   }
 }
 
-/** The context of the login; or the outcome to follow, if the flow no longer needs a login. */
+/** Returns the context, or the outcome to show if the flow no longer needs a login. */
 async function loginContext(
   authorize: Pick<Authorize, 'resume'>,
   request: PageRequest,
-  posted = false,
+  isPost = false,
 ): Promise<LoginContext | { readonly outcome: Outcome }> {
-  const text = (posted ? request.form : request.query).get('flow')
-  const none = { clientName: null, redirectUri: undefined, loginHint: '', locales: [], selectAccount: false }
-  if (text === undefined) return { flow: { arrivedAt: request.now() }, ...none }
+  const text = (isPost ? request.form : request.query).get('flow')
+  const noClient = {
+    clientName: null,
+    redirectUri: undefined,
+    loginHint: '',
+    locales: [],
+    selectAccount: false,
+  }
+  if (text === undefined) return { flow: { arrivedAt: request.now() }, ...noClient }
   const flow = request.decryptFlow()
   if (!flow) throw new PageError('expired')
-  if (!flow.request && !flow.pushed) return { flow, ...none }
+  if (!flow.request && !flow.pushed) return { flow, ...noClient }
   const otherAccount = request.query.get('account') === 'other'
-  // A user who types a password, or asks for another account, must not be taken for the user whom another tab has signed in meanwhile.
-  const requester = posted || otherAccount ? { ...requesterOf(request), current: null } : requesterOf(request)
+  // A user who enters a password or wants another account must not be taken for the user that another tab has signed in.
+  const requester = isPost || otherAccount ? { ...requesterOf(request), current: null } : requesterOf(request)
   const outcome = await authorize.resume(flow, requester)
-  if (outcome.step === 'answer') return { outcome }
-  if (!posted && !otherAccount && pageFor(request, outcome.step) !== 'login') return { outcome }
+  if (outcome.step === 'response') return { outcome }
+  if (!isPost && !otherAccount && pageFor(request, outcome.step) !== 'login') return { outcome }
   const { client, request: authorizationRequest } = outcome.summary
   return {
     flow,

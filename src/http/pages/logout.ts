@@ -1,4 +1,4 @@
-/** `/oauth2/logout` (OpenID Connect RP-Initiated Logout): a client sends users here when they sign out at the client. */
+/** `/oauth2/logout` (OpenID Connect RP-Initiated Logout): clients redirect users here to sign them out. */
 import type { FastifyReply } from 'fastify'
 import type { UserSessions } from '../../accounts/user-sessions.ts'
 import type { FlowCodec } from '../../oauth/authorize/flow.ts'
@@ -14,7 +14,7 @@ import { LOGOUT_PATH } from '../routes.ts'
 import { requireFlow } from './outcome.ts'
 import { SIGNED_OUT_PATH } from './signed-out.ts'
 
-/** Binds the flow of a request that another site posted: its browser cookie did not come with the POST. */
+/** The flow of a request that another site posted is bound to this text, because the browser cookie is missing in the POST. */
 const ARRIVAL = 'logout-arrival'
 
 export interface LogoutPageDeps {
@@ -28,22 +28,22 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
     {
       method: 'GET',
       path: LOGOUT_PATH,
-      // With a valid `id_token_hint` it signs the user out.
+      // A GET with a valid `id_token_hint` signs the user out.
       head: false,
       async handler(request) {
         const pairs = logoutRequest(request)
         const step = await logout(pairs, request.current?.userSession ?? null)
-        return step.step === 'ask' ? ask(request, step, pairs) : finish(request, step)
+        return step.step === 'confirm' ? confirm(request, step, pairs) : finish(request, step)
       },
     },
     {
       method: 'POST',
       path: LOGOUT_PATH,
-      // §2: a form of any site may send a request. The hint or the user decides, not the POST.
+      // §2: any site may post a request. The hint or the user decides, not the POST.
       csrf: 'none',
       async handler(request) {
         if (request.url.includes('?')) {
-          throw new PageError('invalid-request', 'parameters belong into the URL or the body, not into both')
+          throw new PageError('invalid-request', 'parameters must be in the URL or in the body, not in both')
         }
         const arrival = flows.encrypt({ arrivedAt: request.now(), logout: request.pairs }, ARRIVAL)
         if (arrival === null) throw new PageError('invalid-request', 'the request is too long')
@@ -57,7 +57,7 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
         const decision = request.form.get('decision')
         if (decision === 'stay') return request.redirect('/account')
         if (decision !== 'sign-out') throw new PageError('invalid-request')
-        // The request is resolved again: where it may lead is decided now.
+        // Evaluated again, because the registration of the client may have changed.
         return finish(
           request,
           await logout(requireFlow(request).logout ?? [], request.current?.userSession ?? null),
@@ -74,20 +74,20 @@ export function logoutRoutes({ logout, userSessions, flows }: LogoutPageDeps): P
     return posted
   }
 
-  function ask(
+  function confirm(
     request: PageRequest,
-    { client, redirect }: LogoutStep & { readonly step: 'ask' },
+    { client, redirect }: LogoutStep & { readonly step: 'confirm' },
     pairs: readonly Pair[],
   ): FastifyReply {
     const flow = request.encryptFlow({ arrivedAt: request.now(), logout: pairs })
     const username = request.current?.user.username ?? ''
     const model = { clientName: client?.name ?? null, username, fields: { flow } }
-    return request.html(signOutPage(model, request.pageContext()), { leadsTo: redirect ?? undefined })
+    return request.html(signOutPage(model, request.pageContext()), { formTarget: redirect ?? undefined })
   }
 
-  /** Signs the user out and follows the redirect URI, if there is one. */
+  /** Signs the user out and redirects the browser, if the request has a valid redirect URI. */
   async function finish(request: PageRequest, step: LogoutStep): Promise<FastifyReply> {
-    if (step.step !== 'gone') {
+    if (step.step !== 'not-signed-in') {
       const { userSession } = step
       await userSessions.end(userSession, 'signed out', `user:${userSession.userId}`)
     }

@@ -1,6 +1,6 @@
 /**
- * What pages do with the authorization request that a browser carries from page to page: read it, and follow what the
- * authorization endpoint's work has decided. Pages meet only here: none of them names the page that comes next.
+ * What pages do with the flow that the browser carries: decrypt it, and show the outcome that `authorize` has decided on. Only
+ * this file knows the paths of the next pages; no page names another.
  */
 import type { FastifyReply } from 'fastify'
 import { RECENT_LOGIN_TTL } from '../../accounts/lifetimes.ts'
@@ -19,21 +19,21 @@ const PATHS = {
 } as const
 export type PageStep = keyof typeof PATHS
 
-/** Who sends the request, for the rules of the authorization endpoint. */
+/** The context that `authorize` needs from a request. */
 export function requesterOf({ current, requestInfo }: PageRequest) {
   return { current, ip: requestInfo.ip, requestId: requestInfo.requestId }
 }
 
-/** @throws {PageError} if the request carries no flow, or one that is expired or of another browser */
+/** @throws {PageError} if the request has no flow, or the flow has expired or belongs to another browser */
 export function requireFlow(request: PageRequest): Flow {
   const flow = request.decryptFlow()
   if (!flow) throw new PageError('expired')
   return flow
 }
 
-/** Sends the browser to the page that is next, or back to the client. */
+/** Redirects the browser to the next page, or delivers the response to the client. */
 export function showOutcome(request: PageRequest, outcome: Outcome): FastifyReply {
-  if (outcome.step !== 'answer') {
+  if (outcome.step !== 'response') {
     return request.redirect(PATHS[pageFor(request, outcome.step)], {
       flow: request.encryptFlow(outcome.flow),
     })
@@ -46,11 +46,11 @@ export function showOutcome(request: PageRequest, outcome: Outcome): FastifyRepl
     )
   }
   const model = { clientName, action: response.action, fields: Object.fromEntries(response.fields) }
-  // The page's one form goes to the registered address, and from there wherever the client redirects it.
-  return request.html(formPostPage(model, request.pageContext()), { leadsTo: null, scripts: true })
+  // The form of this page posts to the registered address, and the client may redirect from there to any address.
+  return request.html(formPostPage(model, request.pageContext()), { formTarget: null, scripts: true })
 }
 
-/** The user has proven who they are within the last minutes. */
+/** Whether the user logged in within the last minutes. */
 export function recentlyAuthenticated({ current, now }: PageRequest): boolean {
   return current !== null && now() - current.userSession.authTime <= RECENT_LOGIN_TTL
 }

@@ -1,4 +1,4 @@
-/** A passkey challenge from the accounts in the form that pages render. */
+/** Converts a passkey request of accounts/ to the challenge that pages render. */
 import type { PasskeyRequest } from '../../accounts/passkeys.ts'
 import type { PasskeyChallenge } from '../../views/passkeys.ts'
 

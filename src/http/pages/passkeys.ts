@@ -8,7 +8,7 @@ import {
 } from '../../views/pages/add-passkey.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
-import { toAccount } from './account.ts'
+import { redirectToAccount } from './account.ts'
 import { type Enrolment, type EnrolmentContext, formContext } from './enrolment.ts'
 
 const PATH = '/account/passkeys'
@@ -27,7 +27,7 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
       method: 'GET',
       path: PATH,
       async handler(request) {
-        const context = await enrolment.begin(request, PATH)
+        const context = await enrolment.start(request, PATH)
         if ('respond' in context) return context.respond()
         return render(request, context, '', null)
       },
@@ -36,7 +36,7 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
   ]
 
   async function post(request: PageRequest): Promise<FastifyReply> {
-    const context = await enrolment.begin(request, PATH)
+    const context = await enrolment.start(request, PATH)
     if ('respond' in context) return context.respond()
     const { form, requestInfo } = request
     const name = (form.get('name') ?? '').trim()
@@ -51,7 +51,7 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
       requestInfo,
     )
     if (!passkey) return render(request, context, name, { kind: 'refused' }, 400)
-    // Registration does not tell whether the passkey verifies its user; only a signature will.
+    // Registration does not prove that the passkey verifies its user; only a later signature does.
     const proof = { kind: 'passkey', userVerified: false, backedUp: passkey.backedUp } as const
     return enrolment.finish(request, context, proof, 'passkey-added')
   }
@@ -66,10 +66,10 @@ export function passkeyRoutes({ enrolment, secondFactors }: PasskeyPageDeps): Pa
     const registration = secondFactors.passkeysAvailable
       ? await secondFactors.startPasskeyRegistration(context.current.user)
       : null
-    if (!registration) return toAccount(request, 'passkeys-unavailable')
+    if (!registration) return redirectToAccount(request, 'passkeys-unavailable')
     const passkey = { options: registration.options, state: registration.challenge }
-    const { flow, leadsTo, page } = formContext(request, context)
+    const { flow, formTarget, page } = formContext(request, context)
     const text = addPasskeyPage({ passkey, name, flow, message }, page)
-    return request.html(text, { status, leadsTo, scripts: true })
+    return request.html(text, { status, formTarget, scripts: true })
   }
 }

@@ -8,7 +8,7 @@ import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
 import { type ChangePasswordMessage, changePasswordPage } from '../../views/pages/change-password.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
-import { toAccount, toLogin } from './account.ts'
+import { redirectToAccount, redirectToLogin } from './account.ts'
 
 const PATH = '/account/password'
 
@@ -18,7 +18,7 @@ export function passwordRoutes({ changePassword }: { readonly changePassword: Ch
       method: 'GET',
       path: PATH,
       async handler(request) {
-        return request.current ? render(request, request.current, null) : toLogin(request, PATH)
+        return request.current ? render(request, request.current, null) : redirectToLogin(request, PATH)
       },
     },
     { method: 'POST', path: PATH, handler: post },
@@ -26,7 +26,7 @@ export function passwordRoutes({ changePassword }: { readonly changePassword: Ch
 
   async function post(request: PageRequest): Promise<FastifyReply> {
     const { current, form, requestInfo } = request
-    if (!current) return toLogin(request, PATH)
+    if (!current) return redirectToLogin(request, PATH)
     const next = form.get('new_password') ?? ''
     if (next !== (form.get('new_password_repeat') ?? '')) {
       return render(request, current, { kind: 'mismatch' }, 400)
@@ -36,7 +36,7 @@ export function passwordRoutes({ changePassword }: { readonly changePassword: Ch
       const changed = await changePassword(current, change, requestInfo)
       if ('refused' in changed) return render(request, current, { kind: changed.refused }, 400)
       request.setSession(changed.secret)
-      return toAccount(request, 'password-changed')
+      return redirectToAccount(request, 'password-changed')
     } catch (error) {
       if (!(error instanceof RateLimited || error instanceof Overloaded)) throw error
       request.reply.header('retry-after', String(error.retryAfter))

@@ -1,4 +1,4 @@
-/** `/login/second-factor`: the second step of a login, for users who have a second factor. */
+/** `/login/second-factor`: the second step of a login, for users with a second factor. */
 import type { FastifyReply } from 'fastify'
 import { amrOf, type Proof } from '../../accounts/amr.ts'
 import { PENDING_LOGIN_TTL } from '../../accounts/lifetimes.ts'
@@ -24,7 +24,7 @@ export interface SecondFactorPageDeps {
 }
 
 interface SecondFactorContext {
-  readonly leadsTo?: string
+  readonly formTarget?: string
   readonly locales: readonly string[]
 }
 
@@ -39,8 +39,8 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     const { form, requestInfo } = request
     const flow = requireFlow(request)
     const user = await userOf(request, flow)
-    if (!user) return again(request, flow)
-    // The page itself checks this too: a code must not replace a password that is due again.
+    if (!user) return restartLogin(request, flow)
+    // As when the page is rendered: a code must not replace a password that must be entered again.
     const context = await contextOf(request, flow)
     if ('outcome' in context) return showOutcome(request, context.outcome)
     const credential = form.get('credential')
@@ -49,8 +49,8 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     try {
       proof =
         credential !== undefined
-          ? await passkey(user, credential, form.get('challenge') ?? '', request)
-          : await code(user, recovery ?? form.get('code') ?? '', request)
+          ? await verifyPasskey(user, credential, form.get('challenge') ?? '')
+          : await verifyCode(user, recovery ?? form.get('code') ?? '')
     } catch (error) {
       if (!(error instanceof RateLimited)) throw error
       request.reply.header('retry-after', String(error.retryAfter))
@@ -62,22 +62,18 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     }
     return completeLogin(userSessions, request, flow, user, amrOf([{ kind: 'password' }, proof]))
 
-    async function code(user: User, text: string, { requestInfo }: PageRequest): Promise<Proof | null> {
+    async function verifyCode(user: User, text: string): Promise<Proof | null> {
       const kind = text === '' ? null : await secondFactors.checkCode(user, text, requestInfo)
       return kind && { kind }
     }
-    async function passkey(
-      user: User,
-      json: string,
-      challenge: string,
-      _visit: PageRequest,
-    ): Promise<Proof | null> {
+
+    async function verifyPasskey(user: User, json: string, challenge: string): Promise<Proof | null> {
       const proof = await secondFactors.finishPasskeyAuthentication(json, challenge, user.id, requestInfo)
       return proof && { kind: 'passkey', ...proof }
     }
   }
 
-  /** The user who has proven the password: in this flow, or by a recent login whose session now needs a second factor. */
+  /** The user who entered the password, in this flow or in a recent login; null if the login has to start again. */
   async function userOf(request: PageRequest, flow: Flow): Promise<User | null> {
     const { pending } = flow
     if (pending) {
@@ -86,27 +82,28 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
       return user && !user.disabled && fingerprint(user) === pending.fingerprint ? user : null
     }
     if (!flow.request && !flow.pushed) return null
-    const fresh = request.current && request.now() - request.current.userSession.authTime <= PENDING_LOGIN_TTL
-    return fresh ? (request.current?.user ?? null) : null
+    const isRecent =
+      request.current && request.now() - request.current.userSession.authTime <= PENDING_LOGIN_TTL
+    return isRecent ? (request.current?.user ?? null) : null
   }
 
-  /** The context of the page; or the outcome to follow, if the flow needs something else. */
+  /** Returns the context, or the outcome to show if the flow needs another step. */
   async function contextOf(
     request: PageRequest,
     flow: Flow,
   ): Promise<SecondFactorContext | { readonly outcome: Outcome }> {
     if (!flow.request && !flow.pushed) return { locales: [] }
-    // A user who has proven a password must not be taken for the user whom another tab has signed in meanwhile.
+    // A user who has entered a password must not be taken for the user that another tab has signed in.
     const requester = flow.pending ? { ...requesterOf(request), current: null } : requesterOf(request)
     const outcome = await authorize.resume(flow, requester)
-    if (outcome.step === 'answer') return { outcome }
+    if (outcome.step === 'response') return { outcome }
     if (!flow.pending && pageFor(request, outcome.step) !== 'second-factor') return { outcome }
     const { redirectUri, uiLocales } = outcome.summary.request
-    return { leadsTo: redirectUri, locales: uiLocales }
+    return { formTarget: redirectUri, locales: uiLocales }
   }
 
-  /** Too late, or the account has changed: the user begins again with the password. */
-  function again(request: PageRequest, { pending, ...flow }: Flow): FastifyReply {
+  /** The login is too old or the account has changed, so the user must enter the password again. */
+  function restartLogin(request: PageRequest, { pending, ...flow }: Flow): FastifyReply {
     return request.redirect('/login', { flow: request.encryptFlow(flow) })
   }
 
@@ -117,10 +114,10 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
   ): Promise<FastifyReply> {
     const flow = requireFlow(request)
     const user = await userOf(request, flow)
-    if (!user) return again(request, flow)
+    if (!user) return restartLogin(request, flow)
     const context = await contextOf(request, flow)
     if ('outcome' in context) return showOutcome(request, context.outcome)
-    const { leadsTo, locales } = context
+    const { formTarget, locales } = context
     const { totp, passkeys, recoveryCodes } = await secondFactors.summary(user.id)
     const passkey = passkeys > 0 ? asChallenge(await secondFactors.startPasskeyAuthentication(user.id)) : null
     const model = {
@@ -133,7 +130,7 @@ export function secondFactorRoutes(deps: SecondFactorPageDeps): PageRoute[] {
     }
     return request.html(secondFactorPage(model, request.loginPageContext(locales)), {
       status,
-      ...(leadsTo === undefined ? {} : { leadsTo }),
+      ...(formTarget === undefined ? {} : { formTarget }),
       scripts: passkey !== null,
     })
   }

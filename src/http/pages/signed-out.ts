@@ -1,4 +1,4 @@
-/** `/signed-out`: says that the user is signed out. */
+/** `/signed-out`: confirms that the user is signed out. */
 import { signedOutPage } from '../../views/pages/signed-out.ts'
 import type { PageRoute } from '../page-scope.ts'
 

@@ -4,7 +4,7 @@ import type { SecondFactors, TotpSetup } from '../../accounts/second-factors.ts'
 import { type EnrolTotpModel, enrolTotpPage } from '../../views/pages/enrol-totp.ts'
 import type { PageRequest } from '../page-request.ts'
 import type { PageRoute } from '../page-scope.ts'
-import { toAccount } from './account.ts'
+import { redirectToAccount } from './account.ts'
 import { type Enrolment, type EnrolmentContext, formContext } from './enrolment.ts'
 
 const PATH = '/account/totp'
@@ -20,9 +20,9 @@ export function totpRoutes({ enrolment, secondFactors }: TotpPageDeps): PageRout
       method: 'GET',
       path: PATH,
       async handler(request) {
-        const context = await enrolment.begin(request, PATH)
+        const context = await enrolment.start(request, PATH)
         if ('respond' in context) return context.respond()
-        if (context.summary.totp) return toAccount(request)
+        if (context.summary.totp) return redirectToAccount(request)
         return render(request, context, secondFactors.startTotpSetup(context.current.user), null)
       },
     },
@@ -30,19 +30,19 @@ export function totpRoutes({ enrolment, secondFactors }: TotpPageDeps): PageRout
   ]
 
   async function post(request: PageRequest): Promise<FastifyReply> {
-    const context = await enrolment.begin(request, PATH)
+    const context = await enrolment.start(request, PATH)
     if ('respond' in context) return context.respond()
     const { user } = context.current
     const pending = request.form.get('enrolment') ?? ''
     const code = request.form.get('code') ?? ''
-    const confirmed = await secondFactors.confirmTotpSetup(user, pending, code, request.requestInfo)
-    if (confirmed === 'confirmed') {
+    const result = await secondFactors.confirmTotpSetup(user, pending, code, request.requestInfo)
+    if (result === 'confirmed') {
       return enrolment.finish(request, context, { kind: 'totp' }, 'totp-added')
     }
-    // The same key again, because the app has it already.
-    const same = confirmed === 'wrong' ? secondFactors.resumeTotpSetup(user, pending) : null
-    const setup = same ?? secondFactors.startTotpSetup(user)
-    return render(request, context, setup, { kind: same ? 'code' : 'expired' }, 400)
+    // After a wrong code the key stays, because the app already has it.
+    const existing = result === 'wrong' ? secondFactors.resumeTotpSetup(user, pending) : null
+    const setup = existing ?? secondFactors.startTotpSetup(user)
+    return render(request, context, setup, { kind: existing ? 'code' : 'expired' }, 400)
   }
 
   function render(
@@ -52,8 +52,8 @@ export function totpRoutes({ enrolment, secondFactors }: TotpPageDeps): PageRout
     message: EnrolTotpModel['message'],
     status = 200,
   ): FastifyReply {
-    const { flow, leadsTo, page } = formContext(request, context)
+    const { flow, formTarget, page } = formContext(request, context)
     const text = enrolTotpPage({ secret, uri, enrolment: pending, flow, message }, page)
-    return request.html(text, { status, leadsTo })
+    return request.html(text, { status, formTarget })
   }
 }

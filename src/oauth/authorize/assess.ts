@@ -1,6 +1,6 @@
 /**
- * Gathers what `nextStep` decides by, and what the pages show about an authorization request. Changes nothing; must not
- * know what the next step is.
+ * Collects the facts that `nextStep` needs and the summary that pages show. Changes nothing; must not know what the next step
+ * is.
  */
 import { ACR_MFA, ACR_PASSWORD, ACR_VALUES, satisfies } from '../../accounts/amr.ts'
 import type { SecondFactors } from '../../accounts/second-factors.ts'
@@ -19,19 +19,19 @@ import type { Flow } from './flow.ts'
 import type { AuthorizationState } from './next-step.ts'
 import type { AuthorizationRequest } from './request.ts'
 
-/** For the pages: the client, and what it requests. */
+/** What pages show about an authorization request. */
 export interface RequestSummary {
   readonly client: Client
   readonly request: AuthorizationRequest
-  /** null as long as no user is signed in. */
+  /** null if no user is signed in. */
   readonly granted: Granted | null
   /** The API that the scopes belong to, or the default audience. */
   readonly audience: string
-  /** What the consent page asks for: the scopes, and the scopes that claims requested by name belong to. */
+  /** The scopes on the consent page: those of the request, and those of the claims that it requests by name. */
   readonly scopesToShow: readonly string[]
-  /** Whether the consent may be stored, so that the next request needs none. */
+  /** Whether the consent may be stored, so that later requests do not need it again. */
   readonly canStoreConsent: boolean
-  /** A consent that covers everything that is to be shown. */
+  /** A stored consent that covers the audience and all scopes; null if there is none. */
   readonly storedConsent: Consent | null
 }
 
@@ -49,7 +49,7 @@ export interface AssessDeps {
   readonly config: Pick<Config, 'defaultAudience'>
 }
 
-/** @throws {OAuthError} for the client */
+/** @throws {OAuthError} that is sent to the client */
 export type Assess = (
   flow: Flow,
   request: AuthorizationRequest,
@@ -59,21 +59,21 @@ export type Assess = (
 export function createAssess(deps: AssessDeps): Assess {
   const { registry, consents, secondFactors, signer, clock, config } = deps
 
-  return async (flow, received, current) => {
-    const { idToken, userinfo } = received.requestedClaims
+  return async (flow, receivedRequest, current) => {
+    const { idToken, userinfo } = receivedRequest.requestedClaims
     const requestedClaims = {
-      idToken: permittedClaims(idToken, received.client),
-      userinfo: permittedClaims(userinfo, received.client),
+      idToken: permittedClaims(idToken, receivedRequest.client),
+      userinfo: permittedClaims(userinfo, receivedRequest.client),
     }
-    const request = { ...received, requestedClaims }
+    const request = { ...receivedRequest, requestedClaims }
     const { client, scopes, resource } = request
     const grant = (roles: readonly string[] | null) =>
       resolveScopes({ requested: scopes, resource, client, roles }, registry, config.defaultAudience)
-    // First without a user: what this client can never have is refused before anyone signs in.
-    const atMost = grant(null)
+    // First without a user, so that a request which can never succeed is refused before a user signs in.
+    const withoutUser = grant(null)
     const granted = current ? grant(current.user.roles) : null
-    const { scopes: granting, audience } = granted ?? atMost
-    const scopesToShow = [...new Set([...granting, ...impliedScopes(requestedClaims)])]
+    const { scopes: scopesToGrant, audience } = granted ?? withoutUser
+    const scopesToShow = [...new Set([...scopesToGrant, ...impliedScopes(requestedClaims)])]
     const storable = canStoreConsent(request)
     const stored = storable && current ? await consents.list(current.user.id, client.id) : []
     const summary = {
@@ -96,7 +96,7 @@ export function createAssess(deps: AssessDeps): Assess {
         reauthenticated: isReauthenticated(flow, current),
         expectedUser: await expectedUser(request),
         secondFactor: await secondFactorOf(request, current),
-        // Even a first-party client must prove its address: one that any app can take proves nothing (RFC 8252 §8.6).
+        // Also for a first-party client: a redirect URI that any app can claim proves nothing (RFC 8252 §8.6).
         hasStoredConsent: summary.storedConsent !== null || (storable && client.firstParty),
         now: clock.now(),
       },
@@ -117,10 +117,10 @@ export function createAssess(deps: AssessDeps): Assess {
   }
 
   async function secondFactorOf(request: AuthorizationRequest, current: CurrentUserSession | null) {
-    const essential = request.essentialAcr.length > 0 && !request.essentialAcr.includes(ACR_PASSWORD)
+    const acrRequired = request.essentialAcr.length > 0 && !request.essentialAcr.includes(ACR_PASSWORD)
     const required =
       request.client.requireSecondFactor ||
-      essential ||
+      acrRequired ||
       (current !== null && registry.requiresSecondFactor(current.user.roles))
     const stepUpRequested = request.acrValues.some((acr) => isKnown(acr) && acr !== ACR_PASSWORD)
     const used = current !== null && satisfies(current.userSession.amr, ACR_MFA)
@@ -132,8 +132,8 @@ export function createAssess(deps: AssessDeps): Assess {
 }
 
 /**
- * Consent is for scopes at an audience. A token for the default audience is for no API, so what the user was shown for an API
- * covers the same scopes there too.
+ * Whether a consent covers what a request needs. Consent is for scopes at an audience. The default audience belongs to no API, so
+ * consent for an API also covers its scopes at the default audience.
  */
 export function covers(
   shown: { readonly audience: string; readonly scopes: readonly string[] },
@@ -148,7 +148,7 @@ export function covers(
 
 const isKnown = (acr: string): boolean => (ACR_VALUES as readonly string[]).includes(acr)
 
-/** The user authenticated in this very flow, and is still the one who is signed in. */
+/** Whether the signed-in user authenticated during this flow. */
 function isReauthenticated({ reauthenticated }: Flow, current: CurrentUserSession | null): boolean {
   return (
     reauthenticated !== undefined &&
@@ -158,7 +158,8 @@ function isReauthenticated({ reauthenticated }: Flow, current: CurrentUserSessio
 }
 
 /**
- * RFC 6749 §10.2, RFC 8252 §8.6: a client that neither authenticates nor owns its address may be another app each time.
+ * RFC 6749 §10.2, RFC 8252 §8.6: without client authentication or an https redirect URI, any app may pretend to be this
+ * client.
  */
 function canStoreConsent({ client, redirectUri }: AuthorizationRequest): boolean {
   return client.authMethod !== 'none' || identifiesClient(redirectUri)

@@ -1,6 +1,6 @@
 /**
- * The authorization endpoint (RFC 6749 §3.1) without HTTP: reads the request, asks `nextStep`, and either names the
- * next page or answers the client. Must not know HTTP, or what the pages look like.
+ * The authorization endpoint (RFC 6749 §3.1) without HTTP: reads the request, calls `nextStep`, and returns either the next page
+ * or the response to the client. Must not know HTTP, or what the pages look like.
  */
 import { satisfies } from '../../accounts/amr.ts'
 import type { CurrentUserSession } from '../../accounts/user-sessions.ts'
@@ -26,12 +26,12 @@ import type { RequestObjects } from './request-object.ts'
 import { resolveRequest } from './resolve-request.ts'
 import { type AuthorizationResponse, codeResponse, errorResponse } from './response.ts'
 
-/** The browser that sends the request: who is signed in, and what the user has just decided. */
+/** The request of the browser: the signed-in user, and the decision that the user has just made. */
 interface AuthorizationRequestContext {
   readonly current: CurrentUserSession | null
   readonly ip: string
   readonly requestId: string
-  /** Set by the consent page: what it showed and the user allowed, or a denial. */
+  /** Set by the consent page: the audience and scopes that it showed and the user allowed, or a denial. */
   readonly decision?: Decision
 }
 
@@ -49,12 +49,12 @@ export type Outcome =
       readonly flow: Flow
       readonly summary: RequestSummary
     }
-  | { readonly step: 'answer'; readonly response: AuthorizationResponse; readonly clientName: string }
+  | { readonly step: 'response'; readonly response: AuthorizationResponse; readonly clientName: string }
 
 export interface Authorize {
-  /** Takes a request that has just arrived. @throws {OAuthError} to be shown to the user */
+  /** Starts with a new request. @throws {OAuthError} that must only be shown to the user */
   start(pairs: readonly Pair[], context: AuthorizationRequestContext): Promise<Outcome>
-  /** Continues a flow that comes back from a page. @throws {OAuthError} to be shown to the user */
+  /** Continues a flow after a page. @throws {OAuthError} that must only be shown to the user */
   resume(flow: Flow, context: AuthorizationRequestContext): Promise<Outcome>
 }
 
@@ -84,7 +84,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
         resolved = await resolveRequest(deps, client, pairs)
       } catch (error) {
         if (!(error instanceof OAuthError) || !pairs.some(([name]) => name === 'redirect_uri')) throw error
-        return refuse(findRedirectTarget(client, pairs), error, context)
+        return respondWithError(findRedirectTarget(client, pairs), error, context)
       }
       return resume({ arrivedAt, ...resolved }, context)
     },
@@ -98,13 +98,13 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       const request = readRequest(target, pairs)
       return await advance(flow, request, context)
     } catch (error) {
-      // What is not the client's business, such as an unavailable store, is shown to the user.
+      // Errors that the client did not cause, such as an unavailable store, are only shown to the user.
       if (!(error instanceof OAuthError) || error.status >= 429) throw error
-      return refuse(target, error, context, flow)
+      return respondWithError(target, error, context, flow)
     }
   }
 
-  /** Read again at every step, so that what was disabled or changed meanwhile counts. */
+  /** Loads the client and the request again at every step, because both may have changed. */
   async function load({ request, pushed }: Flow): Promise<{ client: Client; pairs: readonly Pair[] }> {
     if (request) return { client: await findClient(registry, request), pairs: request }
     if (!pushed) throw invalidRequest('there is no request to authorize')
@@ -118,15 +118,15 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
 
   async function advance(
     flow: Flow,
-    received: AuthorizationRequest,
+    receivedRequest: AuthorizationRequest,
     context: AuthorizationRequestContext,
   ): Promise<Outcome> {
     const { current, decision } = context
-    const { summary, state } = await assess(flow, received, current)
+    const { summary, state } = await assess(flow, receivedRequest, current)
     const { request, granted, scopesToShow, audience } = summary
     if (decision?.allow === false) {
-      if (current) record('consent.denied', summary, current, context)
-      throw new OAuthError('access_denied', 'the user has refused')
+      if (current) auditConsent('consent.denied', summary, current, context)
+      throw new OAuthError('access_denied', 'the user denied the request')
     }
     const consentGivenNow =
       decision?.allow === true &&
@@ -155,14 +155,14 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
         grantedAt: clock.now(),
       })
     }
-    record('consent.granted', summary, current, context)
+    auditConsent('consent.granted', summary, current, context)
   }
 
   async function issueCode(
     flow: Flow,
     { request }: RequestSummary,
     context: AuthorizationRequestContext & { readonly current: CurrentUserSession },
-    /** The stored consent that takes the place of the consent page. */
+    /** The stored consent, if the consent page was not shown. */
     consent: Consent | null,
   ): Promise<Outcome> {
     const { client, scopes: requested, resource } = request
@@ -191,7 +191,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
     }
     const conditions = { pushed: flow.pushed?.hash, consent: consent ?? undefined }
     if (!(await codes.insert(hashCode(code), stored, now, conditions))) {
-      // In another tab, the pushed request was answered, the consent was withdrawn, or the user has signed out.
+      // In another tab, the pushed request was answered, the consent was withdrawn, or the user signed out.
       await load(flow)
       const withdrawn = consent !== null && !(await consents.find(user.id, client.id, consent.audience))
       return resume(flow, { ...context, current: withdrawn ? context.current : null })
@@ -205,10 +205,10 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       ip: context.ip,
       request_id: context.requestId,
     })
-    return { step: 'answer', response: codeResponse(request, code, config.issuer), clientName: client.name }
+    return { step: 'response', response: codeResponse(request, code, config.issuer), clientName: client.name }
   }
 
-  async function refuse(
+  async function respondWithError(
     target: RedirectTarget,
     error: OAuthError,
     context: AuthorizationRequestContext,
@@ -223,10 +223,10 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
       request_id: context.requestId,
     })
     const response = errorResponse(target, error, config.issuer)
-    return { step: 'answer', response, clientName: target.client.name }
+    return { step: 'response', response, clientName: target.client.name }
   }
 
-  function record(
+  function auditConsent(
     event: 'consent.granted' | 'consent.denied',
     { client, scopesToShow }: RequestSummary,
     { user }: CurrentUserSession,
@@ -238,7 +238,7 @@ export function createAuthorize(deps: AuthorizeDeps): Authorize {
   }
 }
 
-/** OIDC Core §5.5.1.1: an essential `acr` that was not reached is an error. */
+/** OIDC Core §5.5.1.1: the request fails if an essential `acr` was not reached. */
 function checkEssentialAcr(
   { essentialAcr }: AuthorizationRequest,
   { userSession }: CurrentUserSession,

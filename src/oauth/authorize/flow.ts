@@ -1,7 +1,7 @@
 /**
- * One authorization request on its way through the pages. It is not stored: the browser carries it, encrypted, from
- * page to page. So a flood of requests fills no table, a restart loses nothing, and each tab has its own flow. It can be
- * decrypted only for the browser that it was made for. Must not know what is in the request.
+ * An authorization request between two pages. It is not stored: the browser carries it, encrypted, from page to page. So a
+ * flood of requests fills no table, a restart loses nothing, and each tab has its own flow. A flow is bound to one browser.
+ * Must not know what the request contains.
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import type { Cipher } from '../../keys/encryption.ts'
@@ -11,35 +11,35 @@ import type { Pair } from '../parameters.ts'
 
 export interface Flow {
   readonly arrivedAt: EpochSeconds
-  /** The parameters, or where they were pushed to; without either the flow leads to the account page. */
+  /** The parameters, or a reference to the pushed ones. Without either, the flow leads to `returnTo`. */
   readonly request?: readonly Pair[]
   readonly pushed?: { readonly clientId: string; readonly hash: string }
-  /** A logout request. Not in `request`, where it could pass for one that needs no push and no signature. */
+  /** A logout request. Separate from `request`, where it could pass for an authorization request that was verified. */
   readonly logout?: readonly Pair[]
-  /** Path below the issuer that a flow without a request leads to. Only set by the server's own pages. */
+  /** A path below the issuer, set only by this server's pages. Default: the account page. */
   readonly returnTo?: string
-  /** The password was right, the second factor is still missing. */
+  /** The password was correct, and the second factor is still missing. */
   readonly pending?: PendingLogin
-  /** The user session that a login since the arrival of the request began, and the time of that login. */
+  /** The user session that a login during this flow created, and the time of that login. */
   readonly reauthenticated?: { readonly userSessionId: string; readonly authTime: EpochSeconds }
 }
 
 interface PendingLogin {
   readonly userId: string
   readonly at: EpochSeconds
-  /** Fingerprint of the password hash, so that a password change in between ends the login. */
+  /** A hash of the password hash, so that a password change invalidates the pending login. */
   readonly fingerprint: string
 }
 
-/** A client with a longer request pushes it (RFC 9126). */
+/** A longer request must be pushed (RFC 9126). */
 const MAX_REQUEST_LENGTH = 8192
-/** Encrypted. With cookies and other headers it stays within the 16 KiB that this server and most proxies read. */
+/** After encryption. Together with cookies and other headers it fits into the 16 KiB that servers and proxies accept. */
 const MAX_TEXT_LENGTH = 12_000
 
 export interface FlowCodec {
-  /** @param browser value of the browser's cookie. Returns null if the request is too long to be carried. */
+  /** Returns null if the request is too long for a URL. @param browser the value of the browser cookie */
   encrypt(flow: Flow, browser: string): string | null
-  /** null if this server did not write the text, or wrote it for another browser, or if the flow has expired. */
+  /** Returns null if the text is not from this server or is for another browser, or if the flow has expired. */
   decrypt(text: string, browser: string): Flow | null
 }
 

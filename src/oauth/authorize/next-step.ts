@@ -1,6 +1,6 @@
 /**
- * Decides the next step of an authorization request: a page, or a response to the client. Pure: it decides, others
- * act. Pages do not know each other; each returns to the authorization endpoint, which asks here again.
+ * Decides the next step of an authorization request: a page, or a response to the client. Pure. Pages do not know each other:
+ * each returns to the authorization endpoint, which calls this function again.
  */
 import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { EpochSeconds } from '../../system.ts'
@@ -10,25 +10,25 @@ import type { AuthorizationRequest } from './request.ts'
 
 export interface AuthorizationState {
   readonly request: Pick<AuthorizationRequest, 'prompts' | 'maxAge'>
-  /** null: no user is signed in with this browser. */
+  /** null: no user is signed in in this browser. */
   readonly userSession: { readonly userId: string; readonly authTime: EpochSeconds } | null
   /** The user has authenticated since the request arrived. */
   readonly reauthenticated: boolean
   /** The user that the client expects (`id_token_hint`, or `sub` in `claims`). */
   readonly expectedUser: string | undefined
   readonly secondFactor: {
-    /** By the client, a role or an essential `acr` claim: without a second factor the request fails. */
+    /** The client, a role or an essential `acr` claim requires a second factor. */
     readonly required: boolean
-    /** By `acr_values`, which is voluntary: used if the user has a second factor (OIDC Core §3.1.2.1). */
+    /** `acr_values` requests it, which counts only if the user has a second factor (OIDC Core §3.1.2.1). */
     readonly stepUpRequested: boolean
-    /** The user has one. */
+    /** The user has set up a second factor. */
     readonly enrolled: boolean
-    /** It was used in this user session. */
+    /** The user has used a second factor in this user session. */
     readonly used: boolean
   }
-  /** The user has allowed these scopes before, or need not be asked. */
+  /** The user has allowed these scopes before, or the client does not need consent. */
   readonly hasStoredConsent: boolean
-  /** The user has just allowed this very request. */
+  /** The user has just allowed this request. */
   readonly consentGivenNow: boolean
   readonly now: EpochSeconds
 }
@@ -36,7 +36,7 @@ export interface AuthorizationState {
 export type NextStep =
   | { readonly step: 'login' }
   | { readonly step: 'second-factor' }
-  /** The user has no second factor yet, and needs one. */
+  /** The user needs a second factor and has none. */
   | { readonly step: 'enrol' }
   | { readonly step: 'consent' }
   | { readonly step: 'respond' }
@@ -51,7 +51,7 @@ export function nextStep(state: AuthorizationState): NextStep {
   if (!userSession) return login('not_signed_in')
   if (isTooOld(state)) return login('sign_in_too_old')
   if (state.expectedUser !== undefined && state.expectedUser !== userSession.userId) {
-    // OIDC Core §3.1.2.2: the request must not succeed for another user, who has just signed in instead.
+    // OIDC Core §3.1.2.2: the request must not succeed for another user than the expected one.
     return reauthenticated
       ? refuse('login_required', 'another user has signed in', 'other_user')
       : login('other_user')
@@ -66,7 +66,7 @@ export function nextStep(state: AuthorizationState): NextStep {
   }
   if (consentGivenNow) return { step: 'respond' }
   if (hasStoredConsent && !request.prompts.has('consent')) return { step: 'respond' }
-  return silent ? refuse('consent_required', 'the user must be asked') : { step: 'consent' }
+  return silent ? refuse('consent_required', 'the user must give consent') : { step: 'consent' }
 }
 
 /** OIDC Core §3.1.2.1, `max_age`. A user who has just authenticated for this request is not asked again. */

@@ -1,6 +1,6 @@
 /**
- * Which client sent an authorization request, and where the response goes. Until both are known, an error is only
- * shown to the user; afterwards errors go to the client (RFC 6749 §4.1.2.1). Must not know what is requested.
+ * Finds the client of an authorization request and the redirect URI of the response. Until both are known, errors are only
+ * shown to the user; afterwards they are sent to the client (RFC 6749 §4.1.2.1). Must not know what is requested.
  */
 import type { Client } from '../../store/contracts/clients.ts'
 import { type Diagnosis, invalidRequest, OAuthError, unauthorizedClient } from '../errors.ts'
@@ -8,7 +8,7 @@ import { type Pair, type Parameters, parametersOf, repeatedIn } from '../paramet
 import { matchesRedirectUri } from '../redirect-uri.ts'
 import type { Registry } from '../registry.ts'
 
-/** The request names no client or redirect URI that can be trusted, so only a page tells the user. */
+/** The client is unknown or the redirect URI is not registered, so the error is only shown to the user. */
 export class UntrustedRequest extends OAuthError {
   readonly reason: 'unknown-client' | 'invalid-redirect'
   constructor(reason: UntrustedRequest['reason'], message: string, diagnosis?: Diagnosis) {
@@ -22,15 +22,15 @@ type ResponseMode = (typeof RESPONSE_MODES)[number]
 
 export interface RedirectTarget {
   readonly client: Client
-  /** Identical to a registered one, except for the port of a loopback address (RFC 8252 §7.3). */
+  /** Identical to a registered URI, except for the port of a loopback address (RFC 8252 §7.3). */
   readonly redirectUri: string
-  /** False if the client omitted it, having registered exactly one; the token request may then omit it too. */
+  /** False if the client omitted it, which requires exactly one registered URI. The token request may then omit it too. */
   readonly redirectUriSent: boolean
   readonly responseMode: ResponseMode
   readonly state: string | undefined
 }
 
-/** @throws {OAuthError} to be shown to the user: nothing may be sent anywhere */
+/** @throws {OAuthError} that must only be shown to the user */
 export async function findClient(registry: Registry, pairs: readonly Pair[]): Promise<Client> {
   if (repeatedIn(pairs).has('client_id')) throw invalidRequest('client_id is repeated')
   const id = parametersOf(pairs).get('client_id')
@@ -46,7 +46,7 @@ export async function findClient(registry: Registry, pairs: readonly Pair[]): Pr
   return client
 }
 
-/** @throws {OAuthError} to be shown to the user: nothing may be sent anywhere */
+/** @throws {OAuthError} that must only be shown to the user */
 export function findRedirectTarget(client: Client, pairs: readonly Pair[]): RedirectTarget {
   const repeated = repeatedIn(pairs)
   if (repeated.has('client_id') || repeated.has('redirect_uri')) {
@@ -72,7 +72,7 @@ function redirectUriOf(client: Client, sent: string | undefined, parameters: Par
     throw new UntrustedRequest('invalid-redirect', 'the redirect URI is not registered for this application')
   }
   const [only, ...others] = client.redirectUris
-  // RFC 6749 §3.1.2.3; OIDC Core §3.1.2.1 requires it always.
+  // RFC 6749 §3.1.2.3. OIDC Core §3.1.2.1 always requires it.
   const isOpenId = parameters.get('scope')?.split(' ').includes('openid')
   if (only === undefined || others.length > 0 || isOpenId) throw invalidRequest('redirect_uri is missing')
   return only

@@ -1,6 +1,6 @@
 /**
- * Authorization requests that the client has signed (RFC 9101; OIDC Core §6.1). Only signed, never encrypted: anyone
- * can encrypt with a public key, so encryption proves nothing. Must not know what the parameters mean.
+ * Signed authorization requests (RFC 9101; OIDC Core §6.1). Encryption is not supported, because anyone can encrypt with a
+ * public key. Must not know what the parameters mean.
  */
 import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -15,15 +15,15 @@ import type { ClientKeys } from '../client-auth/client-keys.ts'
 import { OAuthError } from '../errors.ts'
 import { MAX_PARAMETERS, type Pair } from '../parameters.ts'
 
-/** RFC 9101 §10.8: its own type, or the generic one that was used before that type existed. */
+/** RFC 9101 §10.8, and the generic type that older clients use. */
 const TYPES: readonly string[] = ['oauth-authz-req+jwt', 'jwt']
-/** Claims of the JWT, which are no parameters of the request (RFC 7519 §4.1). */
+/** Claims of the JWT that are not parameters of the request (RFC 7519 §4.1). */
 const JWT_CLAIMS: readonly string[] = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti']
 /** The limit of a form. */
 
 export interface RequestObjects {
   /**
-   * Returns the signed parameters, which then are the whole request (§6.3): numbers as text, objects as JSON.
+   * Returns the signed parameters, which replace all others (§6.3). Numbers become text, objects become JSON.
    * @throws {OAuthError} invalid_request_object; request_not_supported if the client has no key to sign with
    */
   read(client: Client, jwt: string): Promise<readonly Pair[]>
@@ -64,16 +64,16 @@ const wrongParameters = (cause: string) => refused('request_object_wrong_paramet
 
 function checkClaims(claims: ClientClaims, client: Client, issuer: string): void {
   const { aud, sub, client_id } = claims
-  // Other audiences are allowed: unlike an assertion, a request object conveys no right.
+  // Additional audiences are allowed: unlike an assertion, a request object authenticates no client.
   if (!(Array.isArray(aud) ? aud : [aud]).includes(issuer)) {
     throw refused('request_object_wrong_audience', 'aud is not the issuer')
   }
-  // §10.8: otherwise a client assertion could pass for a request object.
+  // §10.8: a client assertion must not be accepted as a request object.
   if (sub === client.id) throw refused('request_object_is_assertion', 'sub is the client')
   if (client_id !== undefined && client_id !== client.id) {
     throw refused('request_object_wrong_client', 'client_id is another client')
   }
-  // §4: a request object must not contain either.
+  // §4: a request object must not contain these.
   if (claims.request !== undefined || claims.request_uri !== undefined) {
     throw wrongParameters('request or request_uri inside a request object')
   }
@@ -84,7 +84,7 @@ function pairsOf(claims: ClientClaims): Pair[] {
     .filter(([name]) => !JWT_CLAIMS.includes(name))
     .flatMap(([name, value]) => textsOf(name, value).map((text): Pair => [name, text]))
   if (pairs.length > MAX_PARAMETERS) throw wrongParameters('too many parameters')
-  // A form could not contain these either.
+  // The form parser refuses these too.
   for (const text of pairs.flat()) {
     if (text.includes('\0') || !text.isWellFormed()) throw wrongParameters('a parameter is not text')
   }
@@ -97,6 +97,6 @@ function textsOf(name: string, value: unknown): string[] {
   if (typeof value === 'number' || typeof value === 'boolean') return [String(value)]
   if (!Array.isArray(value)) return [JSON.stringify(value)]
   // RFC 8707 §2: the only parameter that may be repeated.
-  if (name === 'resource' && value.every((one) => typeof one === 'string')) return value
+  if (name === 'resource' && value.every((item) => typeof item === 'string')) return value
   throw wrongParameters('a parameter is a list')
 }

@@ -1,6 +1,6 @@
 /**
- * Parses what an authorization request asks for (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1). Its errors go to
- * the client. Pure; must not know who is signed in.
+ * Parses the parameters of an authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1). Errors are sent to the
+ * client. Pure; must not know which user is signed in.
  */
 import type { Seconds } from '../../system.ts'
 import { invalidRequest, invalidScope, OAuthError } from '../errors.ts'
@@ -18,7 +18,7 @@ export interface AuthorizationRequest extends RedirectTarget {
   /** undefined: all scopes that the client may have. */
   readonly scopes: readonly string[] | undefined
   readonly resource: string | undefined
-  /** S256; null only for a client that may omit it. */
+  /** S256; null only if the client may omit PKCE. */
   readonly codeChallenge: string | null
   readonly nonce: string | undefined
   readonly prompts: ReadonlySet<Prompt>
@@ -27,9 +27,9 @@ export interface AuthorizationRequest extends RedirectTarget {
   readonly idTokenHint: string | undefined
   readonly uiLocales: readonly string[]
   readonly acrValues: readonly string[]
-  /** `acr` as an essential claim: the request fails unless one of these is reached (OIDC Core §5.5.1.1). */
+  /** Values of an essential `acr` claim, one of which must be reached (OIDC Core §5.5.1.1). */
   readonly essentialAcr: readonly string[]
-  /** Claims requested by name (OIDC Core §5.5), without unknown ones. */
+  /** Known claims that are requested by name (OIDC Core §5.5). */
   readonly requestedClaims: { readonly idToken: readonly string[]; readonly userinfo: readonly string[] }
   /** The user that the client expects (OIDC Core §5.5.1). */
   readonly subject: string | undefined
@@ -38,7 +38,7 @@ export interface AuthorizationRequest extends RedirectTarget {
 const MAX_NONCE_LENGTH = 1024
 const MAX_MAX_AGE: Seconds = 2 ** 31
 
-/** @throws {OAuthError} for the client */
+/** @throws {OAuthError} that is sent to the client */
 export function readRequest(target: RedirectTarget, pairs: readonly Pair[]): AuthorizationRequest {
   const [repeated] = repeatedIn(pairs)
   if (repeated !== undefined) throw invalidRequest('a parameter is repeated')
@@ -67,7 +67,7 @@ export function readRequest(target: RedirectTarget, pairs: readonly Pair[]): Aut
 function checkResponse(parameters: Parameters): void {
   const type = parameters.get('response_type')
   if (type === undefined) throw invalidRequest('response_type is missing')
-  // RFC 9700 §2.1.2: no response type that puts a token into a URL.
+  // RFC 9700 §2.1.2: response types that put a token into a URL are not supported.
   if (type !== 'code') throw new OAuthError('unsupported_response_type', 'response_type must be code')
   const mode = parameters.get('response_mode')
   if (mode !== undefined && !isOneOf(RESPONSE_MODES, mode)) {
@@ -86,7 +86,7 @@ function challengeOf({ client }: RedirectTarget, parameters: Parameters): string
     }
     return null
   }
-  // RFC 7636 §4.3: omitted means `plain`, which is not supported.
+  // RFC 7636 §4.3: the default is `plain`, which is not supported.
   if (method !== 'S256') throw invalidRequest('code_challenge_method must be S256')
   if (!isCodeChallenge(challenge)) throw invalidRequest('code_challenge is malformed')
   return challenge
@@ -98,7 +98,7 @@ function promptsOf(value: string | undefined): ReadonlySet<Prompt> {
     if (!isOneOf(PROMPTS, word)) throw invalidRequest('prompt is not supported')
     prompts.add(word)
   }
-  if (prompts.has('none') && prompts.size > 1) throw invalidRequest('prompt none must be the only value')
+  if (prompts.has('none') && prompts.size > 1) throw invalidRequest('none must be the only value of prompt')
   return prompts
 }
 

@@ -35,7 +35,7 @@ export async function resolveRequest(
   if (uri !== undefined) {
     if (parameters.get('request') !== undefined)
       throw invalidRequest('request and request_uri exclude each other')
-    // RFC 9101 §5.2.1: to fetch any address would let a stranger choose what this server connects to.
+    // RFC 9101 §5.2.1: fetching it would let strangers choose the addresses that this server connects to.
     if (!uri.startsWith(REQUEST_URI_PREFIX)) {
       throw new OAuthError(
         'request_uri_not_supported',
@@ -44,7 +44,7 @@ export async function resolveRequest(
     }
     const hash = hashRequestUri(uri)
     const pushed = await pushedRequests.find(hash)
-    // RFC 9126 §2.2, §4: only for the client that pushed it, until it expires, and once.
+    // RFC 9126 §2.2, §4: valid only for the client that pushed it, until it expires, and once.
     const detail = problemOf(pushed, client, clock.now())
     if (detail !== null) {
       throw new OAuthError('invalid_request_uri', 'the pushed request is unknown, was used, or has expired', {
@@ -64,7 +64,7 @@ function problemOf(pushed: PushedRequest | null, client: Client, now: EpochSecon
   return now >= pushed.expiresAt ? 'request_uri_expired' : null
 }
 
-/** Returns the signed parameters alone, or the plain ones if there is no request object. @throws {OAuthError} */
+/** Returns only the signed parameters; without a request object, all parameters. @throws {OAuthError} */
 export async function verifyRequestObject(
   requestObjects: RequestObjects,
   client: Client,

@@ -3,13 +3,13 @@ import { describable, type OAuthError } from '../errors.ts'
 import type { Pair } from '../parameters.ts'
 import type { RedirectTarget } from './redirect-target.ts'
 
-/** How the browser delivers the response: by redirect, or by a form that it posts (Form Post Response Mode §2). */
+/** How the browser delivers the response: by a redirect, or by posting a form (Form Post Response Mode §2). */
 export type AuthorizationResponse =
   | { readonly mode: 'query'; readonly url: string }
   | { readonly mode: 'form_post'; readonly action: string; readonly fields: readonly Pair[] }
 
 export function codeResponse(target: RedirectTarget, code: string, issuer: string): AuthorizationResponse {
-  return respond(target, [['code', code]], issuer)
+  return createResponse(target, [['code', code]], issuer)
 }
 
 export function errorResponse(
@@ -21,13 +21,17 @@ export function errorResponse(
     ['error', error.code],
     ['error_description', describable(error.message)],
   ]
-  return respond(target, fields, issuer)
+  return createResponse(target, fields, issuer)
 }
 
-function respond(target: RedirectTarget, answer: readonly Pair[], issuer: string): AuthorizationResponse {
+function createResponse(
+  target: RedirectTarget,
+  parameters: readonly Pair[],
+  issuer: string,
+): AuthorizationResponse {
   const { redirectUri, responseMode, state } = target
   const fields: Pair[] = [
-    ...answer,
+    ...parameters,
     ...(state === undefined ? [] : [['state', state] as const]),
     ['iss', issuer],
   ]
@@ -36,9 +40,9 @@ function respond(target: RedirectTarget, answer: readonly Pair[], issuer: string
     : { mode: 'query', url: withQuery(redirectUri, fields) }
 }
 
-/** RFC 6749 §3.1.2: an existing query component of the URI is kept. */
+/** Adds parameters to a URI, keeping its query (RFC 6749 §3.1.2). */
 export function withQuery(uri: string, fields: readonly Pair[]): string {
-  const added = new URLSearchParams(fields.map(([name, value]): [string, string] => [name, value])).toString()
-  if (!uri.includes('?')) return `${uri}?${added}`
-  return /[?&]$/.test(uri) ? uri + added : `${uri}&${added}`
+  const query = new URLSearchParams(fields.map(([name, value]): [string, string] => [name, value])).toString()
+  if (!uri.includes('?')) return `${uri}?${query}`
+  return /[?&]$/.test(uri) ? uri + query : `${uri}&${query}`
 }

@@ -1,6 +1,6 @@
 /**
- * JWTs that a client signs with a registered key: client assertions (RFC 7523) and request objects (RFC 9101). The
- * rules that both share are here; must not know what either is for.
+ * The common rules for JWTs that a client signs with a registered key: client assertions (RFC 7523) and request objects
+ * (RFC 9101). Must not know what they are used for.
  */
 import {
   errors,
@@ -16,30 +16,30 @@ import type { EpochSeconds } from '../../system.ts'
 import { CLIENT_CLOCK_SKEW, MAX_CLIENT_JWT_LIFETIME } from '../lifetimes.ts'
 import type { ClientKeys } from './client-keys.ts'
 
-/** Asymmetric only: a shared secret can be guessed, and a public key must never serve as one (RFC 8725 §3.1). */
+/** Only asymmetric algorithms: a shared secret can be guessed, and a public key must never be used as one (RFC 8725 §3.1). */
 export const CLIENT_ALGORITHMS: readonly string[] = ['RS256', 'PS256', 'ES256', 'EdDSA', 'Ed25519']
 
 export const MAX_CLIENT_JWT_LENGTH = 8192
 
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/
 
-/** Whether it has the form of a signed JWT: three parts (an encrypted one has five), none empty, of a sane size. */
+/** Whether the text has the form of a signed JWT: three nonempty parts (an encrypted JWT has five) and a limited length. */
 export function isSignedJwt(text: string): boolean {
   return text.length <= MAX_CLIENT_JWT_LENGTH && COMPACT.test(text)
 }
 
 export interface ClientJwtRules {
-  /** Accepted values of `typ`, which may also be absent; other kinds of JWT name another type (RFC 8725 §3.11). */
+  /** Accepted values of `typ`, which may also be absent. Other kinds of JWT have other types (RFC 8725 §3.11). */
   readonly types: readonly string[]
   readonly now: EpochSeconds
-  /** Besides `iss` and `exp`. */
+  /** Required claims in addition to `iss` and `exp`. */
   readonly required?: readonly string[]
   readonly subject?: string
 }
 
 export type ClientClaims = Readonly<Record<string, unknown>> & { readonly exp: number }
 
-/** The JWT is not acceptable. The message has no part of the JWT, so it may be logged. */
+/** The JWT is not valid. The message contains no part of the JWT, so it may be logged. */
 export class InvalidClientJwt extends KeyturnError<'invalid_client_jwt'> {
   readonly problem: ClientJwtProblem
   constructor(problem: ClientJwtProblem, message: string) {
@@ -49,8 +49,8 @@ export class InvalidClientJwt extends KeyturnError<'invalid_client_jwt'> {
 }
 
 /**
- * Returns the claims if the client signed the JWT, named itself in `iss`, and the JWT is valid now. The caller still has
- * to check the audience.
+ * Returns the claims if the client signed the JWT, `iss` is the client, and the JWT is valid now. The caller must check the
+ * audience.
  * @throws {InvalidClientJwt}
  * @throws {OAuthError} temporarily_unavailable if the client's keys cannot be fetched
  */
@@ -80,7 +80,7 @@ export async function verifyClientJwt(
   return { ...payload, exp }
 }
 
-/** Only the text of jose's errors is kept: they contain the claims, and causes end up in the log. */
+/** jose's errors contain the claims, so they must not be used as a cause, which is logged. */
 function problemOf(error: errors.JOSEError): ClientJwtProblem {
   if (error instanceof errors.JWTClaimValidationFailed) {
     if (error.reason === 'missing') return 'missing_claim'
@@ -94,7 +94,7 @@ const CLAIM_PROBLEMS: Readonly<Record<string, ClientJwtProblem>> = {
   nbf: 'not_yet_valid',
 }
 
-/** By jose's codes; every other is about the form of the JWT. */
+/** By jose's error code. Any other code means that the JWT is malformed. */
 const PROBLEMS: Readonly<Record<string, ClientJwtProblem>> = {
   ERR_JOSE_ALG_NOT_ALLOWED: 'wrong_algorithm',
   ERR_JWKS_NO_MATCHING_KEY: 'unknown_key',
@@ -112,7 +112,7 @@ async function verifySignature(
     return await jwtVerify(text, (header) => findKey(keys, client, header), options)
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
-    // Several keys match and the JWT has no `kid`, which is optional (RFC 7515 §4.1.4): any of the keys may verify it.
+    // Several keys match, because the JWT has no `kid`, which is optional (RFC 7515 §4.1.4). Try all of them.
     for await (const key of error) {
       try {
         return await jwtVerify(text, key, options)
@@ -124,7 +124,7 @@ async function verifySignature(
   }
 }
 
-/** Importing a malformed key fails with an error of the runtime's; the client has to repair its JWKS. */
+/** Importing a malformed key throws an error of the runtime. The client must repair its JWKS. */
 async function findKey(keys: ClientKeys, client: Client, header: JWSHeaderParameters) {
   try {
     return await keys.find(client, header)
@@ -135,10 +135,10 @@ async function findKey(keys: ClientKeys, client: Client, header: JWSHeaderParame
 }
 
 function checkHeader({ typ, b64 }: { typ?: unknown; b64?: unknown }, types: readonly string[]): void {
-  // RFC 7515 §4.1.9: a media type, so it is case-insensitive and `application/` may be omitted.
+  // RFC 7515 §4.1.9: `typ` is a media type, so it is case-insensitive and `application/` may be omitted.
   const type = typeof typ === 'string' ? typ.toLowerCase().replace(/^application\//, '') : typ
   if (type !== undefined && !types.includes(type as string))
-    throw new InvalidClientJwt('wrong_type', 'typ is that of another kind of JWT')
-  // RFC 7797 §7: a JWT must not have an unencoded payload; not all libraries check this.
-  if (b64 !== undefined) throw new InvalidClientJwt('malformed', 'b64 has no place in a JWT')
+    throw new InvalidClientJwt('wrong_type', 'typ is not that of this kind of JWT')
+  // RFC 7797 §7: a JWT must not have an unencoded payload. Not all libraries check this.
+  if (b64 !== undefined) throw new InvalidClientJwt('malformed', 'b64 is not allowed in a JWT')
 }

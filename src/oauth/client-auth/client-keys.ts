@@ -1,7 +1,7 @@
 /**
- * The public keys of clients that sign assertions or requests: from their registration, or fetched from their `jwks_uri`
- * and cached. An unknown key causes a fetch, at most one per client and cool-down. So the client can rotate its keys, and
- * a flood of invented `kid`s causes no flood of fetches.
+ * The public keys of clients that sign assertions or requests: from the registration, or fetched from the `jwks_uri` and
+ * cached. An unknown `kid` causes a fetch, at most one per client and cool-down, so that clients can rotate their keys and
+ * strangers cannot cause many fetches.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWSHeaderParameters } from 'jose'
 import { LRUCache } from 'lru-cache'
@@ -12,7 +12,7 @@ import { unavailable } from '../errors.ts'
 
 type KeyFinder = ReturnType<typeof createLocalJWKSet>
 
-/** Fetches a JWKS document, within limits of time and size. */
+/** Fetches a JWKS. The implementation limits time and size. */
 export type FetchJwks = (uri: string) => Promise<JSONWebKeySet>
 
 export interface ClientKeys {
@@ -24,9 +24,9 @@ export const JWKS_MAX_AGE: Seconds = 600
 const MAX_ENTRIES = 1000
 
 interface Entry {
-  /** null: it has never been fetched. */
+  /** null if no fetch has succeeded yet. */
   readonly find: KeyFinder | null
-  /** Why the last fetch failed, if it did. */
+  /** The error of the last fetch, if it failed. */
   readonly failure?: unknown
   readonly fetchedAt: EpochSeconds
 }
@@ -37,11 +37,11 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
   const refetch = (uri: string): Promise<Entry> => fetchOnce(uri, () => fetchEntry(uri))
 
   async function fetchEntry(uri: string): Promise<Entry> {
-    const before = fetched.get(uri)?.find ?? null
+    const previous = fetched.get(uri)?.find ?? null
     const entry: Entry = await fetchJwks(uri)
       .then((document) => ({ find: createLocalJWKSet(document), fetchedAt: clock.now() }))
-      // The last good document stays in use while the client's server is down or answers nonsense.
-      .catch((failure: unknown) => ({ find: before, failure, fetchedAt: clock.now() }))
+      // The previous document stays in use while the client's server is down or returns no valid JWKS.
+      .catch((failure: unknown) => ({ find: previous, failure, fetchedAt: clock.now() }))
     fetched.set(uri, entry)
     return entry
   }
@@ -52,21 +52,21 @@ export function createClientKeys({ fetchJwks, clock }: { fetchJwks: FetchJwks; c
     let entry = fetched.get(uri)
     if (!entry || age(entry) > (entry.find ? JWKS_MAX_AGE : JWKS_COOLDOWN)) entry = await refetch(uri)
     try {
-      return await use(entry, header)
+      return await findIn(entry, header)
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey) || age(entry) < JWKS_COOLDOWN) throw error
-      return use(await refetch(uri), header)
+      return findIn(await refetch(uri), header)
     }
   }
 
-  function use(entry: Entry, header: JWSHeaderParameters) {
-    // Temporary: the same assertion will succeed once the keys can be fetched.
+  function findIn(entry: Entry, header: JWSHeaderParameters) {
+    // A temporary error: the request can be repeated as soon as the keys can be fetched.
     if (!entry.find)
       throw unavailable(JWKS_COOLDOWN, { detail: 'client_keys_unavailable', cause: entry.failure })
     return entry.find(header)
   }
 
-  /** Keyed by the object, because a changed registration is a new object. */
+  /** By client object: a changed registration is a new object. */
   const registered = new WeakMap<Client, KeyFinder>()
 
   function findRegistered(client: Client, header: JWSHeaderParameters) {

@@ -1,7 +1,7 @@
 import { invalidClient } from '../errors.ts'
 import type { ClientAuthMethod, ClientAuthMethodDeps } from './method.ts'
 
-/** RFC 6749 §2.3.1: HTTP Basic (RFC 7617), with client id and secret form-urlencoded first. */
+/** RFC 6749 §2.3.1: HTTP Basic (RFC 7617) with form-urlencoded client id and secret. */
 export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secrets'>): ClientAuthMethod {
   return {
     present({ authorization, ip }) {
@@ -16,7 +16,7 @@ export function clientSecretBasic({ secrets }: Pick<ClientAuthMethodDeps, 'secre
   }
 }
 
-/** Only the canonical base64 is accepted: two decoders could read any other spelling differently. */
+/** Accepts only canonical base64, because decoders differ in how they read any other. */
 function parseBasic(header: string): { clientId: string; secret: string } {
   const [, base64] = /^Basic +([A-Za-z0-9+/]+={0,2})$/i.exec(header) ?? []
   if (!base64) throw malformed('Authorization is not Basic')

@@ -1,4 +1,4 @@
-/** Fetches a client's JWKS, within limits of time and size (RFC 8725 §3.10). */
+/** Fetches a client's JWKS with limits on time and size (RFC 8725 §3.10). */
 import type { JSONWebKeySet } from 'jose'
 import { callClient } from '../call-client.ts'
 import type { FetchJwks } from './client-keys.ts'
@@ -10,7 +10,7 @@ export interface FetchLimits {
 
 export const JWKS_FETCH_LIMITS: FetchLimits = { milliseconds: 5000, bytes: 65_536 }
 
-/** The returned function throws unless the response is 200 with a small JSON document that has `keys`. */
+/** The returned function throws unless the response is 200 with a JSON document within the limits that has `keys`. */
 export function createFetchJwks({ milliseconds, bytes } = JWKS_FETCH_LIMITS): FetchJwks {
   return async (uri) => {
     const response = await callClient(uri, {
@@ -19,7 +19,7 @@ export function createFetchJwks({ milliseconds, bytes } = JWKS_FETCH_LIMITS): Fe
     })
     if (response.status !== 200 || !response.body) {
       await response.body?.cancel()
-      throw new Error(`the JWKS answered ${response.status}`)
+      throw new Error(`the JWKS request returned ${response.status}`)
     }
     const chunks: Uint8Array[] = []
     let size = 0

@@ -1,7 +1,7 @@
 /**
- * The table of client authentication methods, by `token_endpoint_auth_method` (RFC 7591 §2), and the rule that a
- * request uses exactly one (RFC 6749 §2.3). A new method is a file and a line below; metadata, registration, the
- * choices of the command line and the rule follow from the keys. Must not know what a method does.
+ * The table of client authentication methods, by `token_endpoint_auth_method` (RFC 7591 §2), and the rule that a request uses
+ * exactly one (RFC 6749 §2.3). A new method is a file and a line below; metadata, registration, the choices of the command
+ * line and the rule follow from the keys. Must not know what a method does.
  */
 import type { Audit } from '../../audit/events.ts'
 import type { Client } from '../../store/contracts/clients.ts'
@@ -31,7 +31,7 @@ export interface ClientAuthDeps extends ClientAuthMethodDeps {
   readonly audit: Audit
 }
 
-/** What a request carries, and the method that it carries it for. */
+/** The credentials of a request, and their method. */
 interface Attempt {
   readonly name: ClientAuthMethodName
   readonly presented: Presented
@@ -39,17 +39,17 @@ interface Attempt {
 
 export type AuthenticateClient = (request: ProtocolRequest) => Promise<Client>
 
-/** @throws {OAuthError} invalid_client, or invalid_request if it is not clear which method is meant */
+/** The returned function throws {OAuthError} invalid_client, or invalid_request if several methods are used. */
 export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateClient {
   const methods = METHOD_NAMES.map((name) => [name, factories[name](deps)] as const)
   return async (request) => {
     const attempt = present(methods, request)
     const { clientId } = attempt.presented
-    if (!NAMEABLE.test(clientId)) {
-      throw invalidClient({ detail: 'malformed_credentials', cause: 'no client can have this id' })
+    if (!VALID_CLIENT_ID.test(clientId)) {
+      throw invalidClient({ detail: 'malformed_credentials', cause: 'not a possible client id' })
     }
-    const inBody = request.parameters.get('client_id')
-    if (inBody !== undefined && inBody !== clientId) {
+    const bodyClientId = request.parameters.get('client_id')
+    if (bodyClientId !== undefined && bodyClientId !== clientId) {
       throw invalidRequest('client_id differs from the client that authenticates')
     }
     try {
@@ -57,7 +57,7 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
     } catch (error) {
       const known = deps.registry.knownClient(clientId)
       deps.audit('client.authentication_failed', {
-        // Never an unknown id: a stranger made it up, or sent a secret in the wrong place.
+        // Never an unknown id: it is invented, or a secret that was sent in the wrong place.
         ...(known ? { client_id: known.id } : {}),
         ip: request.ip,
         request_id: request.requestId,
@@ -70,16 +70,16 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
 
   async function verify(attempt: Attempt): Promise<Client> {
     const { clientId } = attempt.presented
-    const held = deps.registry.knownClient(clientId)
-    const heldFailure = held ? await failureOf(held, attempt) : null
-    if (held && heldFailure === null) return held
-    // The client may be new, or have a new secret, and this node may not know it yet.
+    const cached = deps.registry.knownClient(clientId)
+    const cachedFailure = cached ? await failureOf(cached, attempt) : null
+    if (cached && cachedFailure === null) return cached
+    // The client may be new or have a new secret that this node has not loaded yet.
     const client = await deps.registry.client(clientId, { fresh: true })
     if (!client) {
-      if (!held) await attempt.presented.refuse?.()
-      throw invalidClient(heldFailure ?? UNKNOWN)
+      if (!cached) await attempt.presented.refuse?.()
+      throw invalidClient(cachedFailure ?? UNKNOWN)
     }
-    if (held && !hasChanged(held, client)) throw invalidClient(heldFailure ?? UNKNOWN)
+    if (cached && !hasChanged(cached, client)) throw invalidClient(cachedFailure ?? UNKNOWN)
     const failure = await failureOf(client, attempt)
     if (failure !== null) throw invalidClient(failure)
     return client
@@ -88,11 +88,11 @@ export function createClientAuthentication(deps: ClientAuthDeps): AuthenticateCl
 
 const UNKNOWN: Diagnosed = { detail: 'unknown_client' }
 
-/** null if the client is authenticated; otherwise the reason why not. */
+/** Why the client is not authenticated; null if it is. */
 async function failureOf(client: Client, { name, presented }: Attempt): Promise<Diagnosed | null> {
   if (client.disabled || client.authMethod !== name) await presented.refuse?.()
   if (client.disabled) return { detail: 'client_disabled' }
-  // RFC 7591 §2: only the registered method, or an old secret would be enough for a client with a key.
+  // RFC 7591 §2: only the registered method. Otherwise an old secret would still work for a client with a key.
   if (client.authMethod !== name) {
     return { detail: 'wrong_auth_method', cause: `the client is registered for ${client.authMethod}` }
   }
@@ -107,8 +107,8 @@ async function failureOf(client: Client, { name, presented }: Attempt): Promise<
 const isInvalidClient = (error: unknown): error is OAuthError =>
   error instanceof OAuthError && error.code === 'invalid_client'
 
-/** Well-formed text without control characters; a database may refuse anything else. */
-const NAMEABLE = /^[^\p{C}]+$/u
+/** Well-formed text without control characters. Databases may refuse other text. */
+const VALID_CLIENT_ID = /^[^\p{C}]+$/u
 
 const hasChanged = (a: Client, b: Client): boolean => JSON.stringify(a) !== JSON.stringify(b)
 
@@ -119,7 +119,7 @@ function present(
 ): Attempt {
   const attempts: Attempt[] = []
   let malformed: unknown
-  let carried = 0
+  let methodsUsed = 0
   for (const [name, method] of methods) {
     try {
       const presented = method.present(request)
@@ -128,9 +128,9 @@ function present(
     } catch (error) {
       malformed ??= error
     }
-    carried += 1
+    methodsUsed += 1
   }
-  if (carried > 1) throw invalidRequest('more than one client authentication method was used')
+  if (methodsUsed > 1) throw invalidRequest('more than one client authentication method was used')
   if (malformed) throw malformed
   const [only] = attempts
   if (!only) throw invalidClient({ detail: 'no_client_authentication' })

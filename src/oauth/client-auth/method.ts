@@ -1,6 +1,6 @@
 /**
- * The contract of a client authentication method (RFC 6749 §2.3). Owns nothing; must not know grants. A new method
- * is a file beside this one and a line in index.ts.
+ * The contract of a client authentication method (RFC 6749 §2.3). Must not know grants. A new method is a file beside this one
+ * and a line in index.ts.
  */
 import type { Client } from '../../store/contracts/clients.ts'
 import type { SingleUseStore } from '../../store/contracts/single-use.ts'
@@ -9,7 +9,7 @@ import type { ProtocolRequest } from '../parameters.ts'
 import type { ClientKeys } from './client-keys.ts'
 import type { SecretVerifier } from './secret.ts'
 
-/** Everything that methods are built from; each factory picks what it needs. */
+/** The dependencies of all methods. Each factory takes those that it needs. */
 export interface ClientAuthMethodDeps {
   readonly secrets: SecretVerifier
   readonly clientKeys: ClientKeys
@@ -18,10 +18,10 @@ export interface ClientAuthMethodDeps {
   readonly issuer: string
 }
 
-/** What a request carries for one method: the client id that it claims, and how to check that claim. */
+/** The credentials of one method in a request: the claimed client id, and how to verify the claim. */
 export interface Presented {
   readonly clientId: string
-  /** True if the claim is proven. Called only for a client that is registered for this very method. */
+  /** True if the credentials are valid. Called only if the client is registered for this method. */
   verify(client: Client): Promise<boolean>
   /**
    * Costs what `verify` costs for a wrong credential. Called if there is no such client or if it may not use this method, so that
@@ -32,8 +32,8 @@ export interface Presented {
 
 export interface ClientAuthMethod {
   /**
-   * null if the request carries nothing of this method.
-   * @throws {OAuthError} if the request carries credentials of this method that are malformed
+   * Returns null if the request has no credentials of this method.
+   * @throws {OAuthError} if its credentials of this method are malformed
    */
   present(request: ProtocolRequest): Presented | null
 }

@@ -1,6 +1,6 @@
 import type { ClientAuthMethod } from './method.ts'
 
-/** A public client sends its id and no proof (RFC 6749 §2.1, §3.2.1; RFC 7591 §2, `none`). */
+/** A public client sends only its id (RFC 6749 §2.1, §3.2.1; RFC 7591 §2, `none`). */
 export function none(): ClientAuthMethod {
   return {
     present({ parameters, authorization }) {

@@ -29,7 +29,7 @@ export function privateKeyJwt(deps: Deps): ClientAuthMethod {
   }
 }
 
-/** Read before the signature is verified, only to find the client whose keys verify it. */
+/** Reads the client id from the unverified assertion, to find the keys that verify it. */
 function claimedId(assertion: string): string {
   if (!isSignedJwt(assertion)) throw malformed('not a compact JWS')
   let payload: JWTPayload
@@ -58,7 +58,7 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
     if (!(error instanceof InvalidClientJwt)) throw error
     throw invalidClient({ detail: `assertion_${error.problem}`, cause: error.message })
   }
-  // Last, so that only the client itself can consume a jti.
+  // Last, so that only the client itself can use up a `jti`.
   const id = createHash('sha256').update(`assertion\0${client.id}\0${claims.jti}`).digest('base64url')
   const until = Math.ceil(claims.exp) + CLIENT_CLOCK_SKEW
   if (!(await deps.singleUse.claim(id, until))) throw invalidClient({ detail: 'assertion_replayed' })
@@ -66,7 +66,7 @@ async function verify(deps: Deps, client: Client, assertion: string, request: Pr
 }
 
 function checkClaims({ aud, jti }: ClientClaims, client: Client, issuer: string, endpoint: string): void {
-  // A string, not a list: an assertion for several servers could be replayed by one at another.
+  // A list is refused: one server could replay an assertion for several servers at another.
   const audiences = client.acceptEndpointAudience ? [issuer, endpoint] : [issuer]
   if (typeof aud !== 'string' || !audiences.includes(aud))
     throw new InvalidClientJwt('wrong_audience', 'aud is not the issuer')

@@ -1,6 +1,6 @@
 /**
- * Client secrets. A generated secret has 256 random bits, so it is stored as a plain SHA-256: it cannot be guessed, and a
- * slow hash would only slow down every token request. A user-supplied secret is stored like a password.
+ * Client secrets. A generated secret has 256 random bits and cannot be guessed, so it is stored as a SHA-256 hash: a slow hash
+ * would only slow down every token request. A user-supplied secret is stored like a password.
  */
 import { hash as sha, timingSafeEqual } from 'node:crypto'
 import { crc32 } from 'node:zlib'
@@ -10,13 +10,13 @@ import type { Random } from '../../system.ts'
 const PREFIX = 'ktcs_'
 const HASHED = 'sha256:'
 
-/** `ktcs_<43 random characters><6 of checksum>`: secret scanners find it, and can validate it offline. */
+/** `ktcs_<43 random characters><checksum of 6 characters>`. Secret scanners can find it, and validate it offline. */
 export function generateSecret(random: Pick<Random, 'bytes'>): string {
   const body = random.bytes(32).toString('base64url')
   return `${PREFIX}${body}${checksum(body)}`
 }
 
-/** Whether it has the form of a generated secret. */
+/** Whether the text has the form of a generated secret. */
 export function isGeneratedSecret(secret: string): boolean {
   const body = secret.slice(PREFIX.length, -6)
   return secret.startsWith(PREFIX) && secret.length === PREFIX.length + 49 && secret.endsWith(checksum(body))
@@ -33,13 +33,13 @@ export function hashGeneratedSecret(secret: string): string {
 }
 
 export interface SecretVerifier {
-  /** @param hash null if there is no such client, or the client may not use its secret here: the result is false */
+  /** Returns false for a null hash. @param hash null if the client is unknown, or may not authenticate with its secret */
   verify(hash: string | null, secret: string, clientId: string, ip: string): Promise<boolean>
 }
 
 /**
- * Verifies a user-supplied secret: with argon2id and limited in number and rate, because it can be guessed. Without a hash it
- * costs as much, and the result is false.
+ * Verifies a user-supplied secret. It can be guessed, so this uses argon2id, a concurrency limit and a rate limit. A null hash
+ * costs just as much, and the result is false.
  */
 export type VerifyUserSuppliedSecret = (
   hash: string | null,

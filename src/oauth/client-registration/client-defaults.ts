@@ -1,13 +1,13 @@
 /**
- * What a client is where nothing else was chosen: every default of a client's field, in one table. Registration,
- * the command line, seeds and tests use it. Must not know who registers a client.
+ * The table of default values for the fields of a client. Registration, the command line, seeds and tests use it. Must not know
+ * who registers a client.
  */
 import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
 
-type Chosen = 'id' | 'name' | 'createdAt'
+type FieldWithoutDefault = 'id' | 'name' | 'createdAt'
 
-/** A client that may do nothing yet. */
+/** With these defaults a client has no permissions. */
 export const CLIENT_DEFAULTS = {
   authMethod: 'client_secret_basic',
   secretHash: null,
@@ -23,16 +23,16 @@ export const CLIENT_DEFAULTS = {
   jwks: null,
   jwksUri: null,
   pkce: 'required',
-  /** null: the server's lifetime (KEYTURN_ACCESS_TOKEN_TTL). */
+  /** null: KEYTURN_ACCESS_TOKEN_TTL. */
   accessTokenTtl: null,
   acceptEndpointAudience: false,
   introspects: [],
   disabled: false,
-} as const satisfies Omit<New<Client>, Chosen>
+} as const satisfies Omit<New<Client>, FieldWithoutDefault>
 
-/** Instead of `authMethod` above, for a client that is given public keys and no method. */
+/** The default `authMethod` of a client that is registered with public keys. */
 export const AUTH_METHOD_WITH_KEYS = 'private_key_jwt'
 
-export function newClient(given: Pick<Client, Chosen> & Partial<New<Client>>): New<Client> {
-  return { ...CLIENT_DEFAULTS, ...given }
+export function newClient(fields: Pick<Client, FieldWithoutDefault> & Partial<New<Client>>): New<Client> {
+  return { ...CLIENT_DEFAULTS, ...fields }
 }

@@ -1,28 +1,29 @@
-/** Which public keys a client may register for its assertions and requests (RFC 7591 §2, `jwks`). Pure. */
+/** Which public keys clients may register for assertions and signed requests (RFC 7591 §2, `jwks`). Pure. */
 import { createPublicKey } from 'node:crypto'
 import { CLIENT_ALGORITHMS } from '../client-auth/client-jwt.ts'
 import { RegistrationError } from './registration-error.ts'
 
 type Jwk = Record<string, unknown>
 
-/** By `kty`: the members of a public key, and the one curve that the accepted algorithms use. */
-const KINDS: Record<string, { members: readonly string[]; crv?: string; algorithms: readonly string[] }> = {
-  RSA: { members: ['n', 'e'], algorithms: ['RS256', 'PS256'] },
-  EC: { members: ['crv', 'x', 'y'], crv: 'P-256', algorithms: ['ES256'] },
-  OKP: { members: ['crv', 'x'], crv: 'Ed25519', algorithms: ['EdDSA', 'Ed25519'] },
-}
+/** By `kty`: the members of a public key, the supported curve, and the supported algorithms. */
+const KEY_TYPES: Record<string, { members: readonly string[]; crv?: string; algorithms: readonly string[] }> =
+  {
+    RSA: { members: ['n', 'e'], algorithms: ['RS256', 'PS256'] },
+    EC: { members: ['crv', 'x', 'y'], crv: 'P-256', algorithms: ['ES256'] },
+    OKP: { members: ['crv', 'x'], crv: 'Ed25519', algorithms: ['EdDSA', 'Ed25519'] },
+  }
 
-/** Members of private and symmetric keys: RFC 7518 §6.2.2, §6.3.2, §6.4.1; `priv` of post-quantum keys. */
-const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
+/** Members of private and symmetric keys (RFC 7518 §6.2.2, §6.3.2, §6.4.1), and `priv` of post-quantum keys. */
+const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k', 'priv']
 
 const MAX_KEYS = 20
 const MIN_RSA_BITS = 2048
-/** Verification gets slower with the size, at the expense of this server. */
+/** This server verifies the signatures, and larger keys make that slower. */
 const MAX_RSA_BITS = 8192
 
 /**
- * Returns the keys, reduced to their public members.
- * @throws {RegistrationError} unless all are public keys for a supported algorithm, with distinct `kid`s
+ * Returns the keys with only their public members.
+ * @throws {RegistrationError} unless all are public keys for a supported algorithm with different `kid`s
  */
 export function parseClientJwks(document: unknown): { keys: Jwk[] } {
   const keys = (document as { keys?: unknown } | null)?.keys
@@ -38,25 +39,25 @@ export function parseClientJwks(document: unknown): { keys: Jwk[] } {
 
 function parseKey(value: unknown): Jwk {
   const key = (typeof value === 'object' && value !== null ? value : {}) as Jwk
-  // First, and without repeating the value: a private key must not spread into messages and logs.
-  if (PRIVATE.some((member) => key[member] !== undefined)) {
+  // Checked first, and the value is not repeated: a private key must not get into messages and logs.
+  if (PRIVATE_MEMBERS.some((member) => key[member] !== undefined)) {
     throw refuse('has a private or symmetric key: register only the public key')
   }
-  const kind = Object.hasOwn(KINDS, String(key.kty)) ? KINDS[String(key.kty)] : undefined
-  if (!kind || (kind.crv && key.crv !== kind.crv)) {
+  const keyType = Object.hasOwn(KEY_TYPES, String(key.kty)) ? KEY_TYPES[String(key.kty)] : undefined
+  if (!keyType || (keyType.crv && key.crv !== keyType.crv)) {
     throw refuse('has a key that is neither RSA, nor EC on P-256, nor Ed25519')
   }
   if (key.use !== undefined && key.use !== 'sig') throw refuse('has a key whose use is not sig')
-  if (key.alg !== undefined && !kind.algorithms.includes(String(key.alg))) {
-    throw refuse(`has a key whose alg is not one of ${CLIENT_ALGORITHMS.join(', ')} that it fits`)
+  if (key.alg !== undefined && !keyType.algorithms.includes(String(key.alg))) {
+    throw refuse(`has a key whose alg is not one of ${CLIENT_ALGORITHMS.join(', ')} for its kty`)
   }
   if (key.kid !== undefined && (typeof key.kid !== 'string' || key.kid === '')) {
     throw refuse('has a kid that is not a string')
   }
-  const members = ['kty', ...kind.members, 'kid', 'use', 'alg'].filter((name) => key[name] !== undefined)
-  const picked = Object.fromEntries(members.map((name) => [name, key[name]]))
-  assertUsable(picked)
-  return picked
+  const members = ['kty', ...keyType.members, 'kid', 'use', 'alg'].filter((name) => key[name] !== undefined)
+  const publicJwk = Object.fromEntries(members.map((name) => [name, key[name]]))
+  assertUsable(publicJwk)
+  return publicJwk
 }
 
 function assertUsable(jwk: Jwk): void {

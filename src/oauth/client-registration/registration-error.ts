@@ -3,7 +3,7 @@ import { KeyturnError } from '../../errors.ts'
 /** RFC 7591 §3.2.2. */
 export type RegistrationErrorCode = 'invalid_redirect_uri' | 'invalid_client_metadata'
 
-/** The metadata of a client or an API breaks a rule; the message says which, for the one who registers it. */
+/** The metadata of a client or an API breaks a rule, which the message names. */
 export class RegistrationError extends KeyturnError<RegistrationErrorCode> {
   constructor(message: string, code: RegistrationErrorCode = 'invalid_client_metadata', cause?: unknown) {
     super(code, message, { cause })

@@ -1,6 +1,6 @@
 /**
- * The rules of client registration (RFC 7591 §2): which clients are valid, and the metadata that describes one. Pure;
- * must not know who registers a client, or the store.
+ * The rules of client registration (RFC 7591 §2), and the metadata that describes a client. Pure; must not know the store, or
+ * who registers a client.
  */
 import type { Client } from '../../store/contracts/clients.ts'
 import type { New } from '../../store/contracts/update.ts'
@@ -14,17 +14,17 @@ import { SCOPE_TOKEN } from '../scope.ts'
 import { parseClientJwks } from './client-jwks.ts'
 import { RegistrationError } from './registration-error.ts'
 
-/** The fields that are chosen at registration; the server sets the others. */
+/** The fields that are set at registration. The server sets the others. */
 export type Registration = Omit<Client, 'secretHash' | 'disabled' | 'createdAt' | 'revision'>
 
-/** One line of visible characters: nothing that could pass for other text on a terminal or a page. */
+/** One line of visible characters, which cannot imitate other text on a terminal or a page. */
 const PRINTABLE = /^[^\p{C}\p{Z}]+(?: +[^\p{C}\p{Z}]+)*$/u
 const MAX_NAME_LENGTH = 200
 const MIN_SECRET_LENGTH = 16
 const MAX_SECRET_LENGTH = 200
 
-/** One row for each rule: when it is broken, and the message. The first broken rule is reported. */
-const faults: readonly [(client: Registration) => boolean, string][] = [
+/** One row for each rule: whether it is broken, and the message. The first broken rule is reported. */
+const rules: readonly [(client: Registration) => boolean, string][] = [
   [
     ({ id }) => !isPrintable(id),
     `client id must be 1 to ${MAX_NAME_LENGTH} printable characters, without space at the ends`,
@@ -81,7 +81,7 @@ const faults: readonly [(client: Registration) => boolean, string][] = [
 
 /** @throws {RegistrationError} for the first rule that is broken */
 export function checkRegistration(client: Registration): void {
-  for (const [isFault, message] of faults) if (isFault(client)) throw new RegistrationError(message)
+  for (const [isBroken, message] of rules) if (isBroken(client)) throw new RegistrationError(message)
   for (const uri of client.redirectUris) checkRedirectUri(uri)
   if (client.jwks) parseClientJwks(client.jwks)
   if (client.jwksUri !== null) checkOutboundUri(client.jwksUri, 'JWKS URI')
@@ -96,8 +96,8 @@ function isPrintable(text: string): boolean {
 
 const isOneOf = (names: readonly string[], name: string): boolean => names.includes(name)
 
-/** Random, with a prefix so that it is taken neither for a user's id nor for an option of a command. */
-export function makeClientId(random: Pick<Random, 'id'>): string {
+/** A random id. The prefix distinguishes it from user ids and from options of commands. */
+export function createClientId(random: Pick<Random, 'id'>): string {
   return `c_${random.id()}`
 }
 
@@ -105,13 +105,13 @@ export function usesSecret(authMethod: string): boolean {
   return authMethod === 'client_secret_basic' || authMethod === 'client_secret_post'
 }
 
-/** The secret is shown to its owner once; the hash is for the store. */
+/** The secret is shown once; only the hash is stored. */
 export function issueSecret(random: Pick<Random, 'bytes'>): { secret: string; hash: string } {
   const secret = generateSecret(random)
   return { secret, hash: hashGeneratedSecret(secret) }
 }
 
-/** @throws {RegistrationError} for a secret that is too short, or that an HTTP header cannot carry */
+/** @throws {RegistrationError} if the secret is too short or too long, or has control characters */
 export function checkUserSuppliedSecret(secret: string): void {
   if (secret.length < MIN_SECRET_LENGTH || secret.length > MAX_SECRET_LENGTH || /\p{C}/u.test(secret)) {
     throw new RegistrationError(
@@ -121,8 +121,7 @@ export function checkUserSuppliedSecret(secret: string): void {
 }
 
 /**
- * The client's metadata, named as in RFC 7591 §2 and §3.2.1, with extensions where it has no name. Never contains the
- * secret or its hash.
+ * The client's metadata with the names of RFC 7591 §2 and §3.2.1, and extensions. Never contains the secret or its hash.
  */
 export function describeClient(client: New<Client>): Record<string, unknown> {
   return {

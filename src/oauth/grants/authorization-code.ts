@@ -18,8 +18,8 @@ type Deps = Pick<
 >
 
 /**
- * RFC 6749 §4.1.3 with RFC 7636 §4.5. Find, verify, consume, in this order: a stranger who saw a code cannot consume
- * it, and it is consumed in the batch that begins the session.
+ * RFC 6749 §4.1.3 with RFC 7636 §4.5. The code is found, verified and consumed, in this order, so that a stranger who saw a code
+ * cannot consume it. It is consumed in the batch that creates the session.
  */
 export function authorizationCode(deps: Deps): Grant {
   const { rights, codes, clientSessions, users, statusIndexAllocator, clock, audit, config } = deps
@@ -45,7 +45,7 @@ export function authorizationCode(deps: Deps): Grant {
       }
       const user = await users.find(code.userId)
       if (!user || user.disabled) throw invalidGrant('the account is disabled', { detail: 'user_disabled' })
-      // RFC 8707 §2.2: the resource may be repeated here, and not changed.
+      // RFC 8707 §2.2: the resource may be repeated here, but not changed.
       const resource = parseResource(parameters.all('resource'))
       if (resource !== undefined && resource !== code.audience) {
         throw invalidTarget('the resource is not the one that was authorized')
@@ -97,7 +97,7 @@ export function authorizationCode(deps: Deps): Grant {
           }
           const current = await codes.find(hash)
           if (current && current.usedAt !== null) return refuseReplay(current, request)
-          const detail = current ? whyNotRedeemed(current, clock.now()) : 'changed_meanwhile'
+          const detail = current ? redeemProblem(current, clock.now()) : 'changed_meanwhile'
           throw invalidGrant('the user has signed out, or the code has expired', { detail })
         },
       }
@@ -106,7 +106,7 @@ export function authorizationCode(deps: Deps): Grant {
 
   async function checkVerifier(code: AuthorizationCode, hash: string, verifier: string | undefined) {
     if (code.codeChallenge === null) {
-      // RFC 9700 §4.8.2: an attacker may have removed the challenge from the authorization request.
+      // RFC 9700 §4.8.2: an attacker may have removed the code challenge from the authorization request.
       if (verifier !== undefined)
         throw invalidRequest('code_verifier for a code that was requested without PKCE')
       return
@@ -117,7 +117,7 @@ export function authorizationCode(deps: Deps): Grant {
     throw invalidGrant('code_verifier is wrong', { detail: 'pkce_mismatch' })
   }
 
-  /** RFC 6749 §4.1.2: thief and owner cannot be told apart, so the tokens issued for the code are revoked. */
+  /** RFC 6749 §4.1.2: the thief and the owner cannot be distinguished, so the tokens issued for the code are revoked. */
   async function refuseReplay(
     code: AuthorizationCode,
     { client, ip, requestId }: GrantRequest,
@@ -137,8 +137,8 @@ export function authorizationCode(deps: Deps): Grant {
 }
 
 /**
- * RFC 6749 §4.1.3: identical to that of the authorization request, and still registered. OAuth 2.1 §10.2 lets clients omit it,
- * which is safe if PKCE binds the code to the client.
+ * RFC 6749 §4.1.3: it must be identical to that of the authorization request, and still registered. OAuth 2.1 §10.2 allows
+ * clients to omit it, which is safe if PKCE binds the code to the client.
  */
 function checkRedirectUri(code: AuthorizationCode, sent: string | undefined, client: Client): void {
   if (!matchesRedirectUri(client.redirectUris, code.redirectUri)) {
@@ -157,8 +157,8 @@ function checkRedirectUri(code: AuthorizationCode, sent: string | undefined, cli
   }
 }
 
-/** Why an unused code could not be redeemed, although it was good a moment ago. */
-function whyNotRedeemed(code: AuthorizationCode, now: EpochSeconds): FailureDetail {
+/** Why an unused code could not be redeemed, although it was valid when it was checked. */
+function redeemProblem(code: AuthorizationCode, now: EpochSeconds): FailureDetail {
   if (code.revokedAt !== null) return 'code_revoked'
   if (now >= code.expiresAt) return 'code_expired'
   return code.pkceFailures >= MAX_CODE_VERIFIER_ATTEMPTS ? 'code_guessed' : 'signed_out'

@@ -5,7 +5,7 @@ import type { Grant, GrantDeps } from './grant.ts'
 
 type Deps = Pick<GrantDeps, 'rights' | 'config'>
 
-/** RFC 6749 §4.4: the client acts for itself. No refresh token (§4.4.3): the client can request again at any time. */
+/** RFC 6749 §4.4: the client acts on its own behalf. It gets no refresh token (§4.4.3), because it can repeat the request. */
 export function clientCredentials({ rights, config }: Deps): Grant {
   return {
     confidentialOnly: true,

@@ -1,7 +1,6 @@
 /**
- * The contract of a grant (RFC 6749 §1.3): it decides what the client may have, and never issues a token. Owns
- * nothing; must not know HTTP, client authentication or how tokens are written. A new grant is a file beside this
- * one and a line in index.ts.
+ * The contract of a grant (RFC 6749 §1.3): it decides what the client gets, and never issues tokens. Must not know HTTP, client
+ * authentication or the format of tokens. A new grant is a file beside this one and a line in index.ts.
  */
 import type { Login } from '../../accounts/login.ts'
 import type { Audit } from '../../audit/events.ts'
@@ -18,7 +17,7 @@ import type { Authorization } from '../authorization.ts'
 import type { Parameters } from '../parameters.ts'
 import type { SessionRights } from '../session-rights.ts'
 
-/** Everything that grants are built from; each factory picks what it needs. */
+/** The dependencies of all grants. Each factory takes those that it needs. */
 export interface GrantDeps {
   readonly rights: SessionRights
   readonly login: Login
@@ -36,7 +35,7 @@ export interface GrantDeps {
 }
 
 export interface GrantRequest {
-  /** Authenticated, and registered for this grant. */
+  /** The client is authenticated and registered for this grant. */
   readonly client: Client
   readonly parameters: Parameters
   readonly ip: string
@@ -44,15 +43,14 @@ export interface GrantRequest {
 }
 
 export interface Grant {
-  /** Confidential clients only (RFC 6749 §4.4). */
+  /** Only confidential clients may use the grant (RFC 6749 §4.4). */
   readonly confidentialOnly?: true
   /**
-   * Refuses a request that cannot succeed whatever the store says, such as one with a refresh token that this
-   * server never wrote. It runs before client authentication, because that may cost look-ups, a password hash or
-   * the single use of a client assertion.
+   * Refuses a request that cannot succeed, without using the store, such as one with a forged refresh token. It runs before
+   * client authentication, which may cost queries, a password hash or the single use of a client assertion.
    * @throws {OAuthError}
    */
   precheck?(parameters: Parameters): Promise<void>
-  /** @throws {OAuthError}; nothing has changed then, except what the error itself is about */
+  /** @throws {OAuthError} without side effects, except for those of a detected attack */
   authorize(request: GrantRequest): Promise<Authorization>
 }

@@ -1,6 +1,6 @@
 /**
- * The table of grants, by `grant_type`. A new grant is a file and a line here; dispatch, metadata, registration,
- * metrics and the choices of the command line follow from the keys. Must not know what a grant does.
+ * The table of grants, by `grant_type`. A new grant is a file and a line below; dispatch, metadata, registration, metrics and the
+ * choices of the command line follow from the keys. Must not know what a grant does.
  */
 import { authorizationCode } from './authorization-code.ts'
 import { clientCredentials } from './client-credentials.ts'

@@ -22,8 +22,8 @@ type Deps = Pick<
 >
 
 /**
- * RFC 6749 §4.3. OAuth 2.1 §10 removes this grant, because the client sees the password: it is for first-party and
- * migrating clients, each of which must be registered for it.
+ * RFC 6749 §4.3. OAuth 2.1 §10 removes this grant, because the client sees the password. It is for first-party and migrating
+ * clients, which must be registered for it.
  */
 export function password(deps: Deps): Grant {
   const { rights, login, clientSessions, users, factors, clock, random, config, statusIndexAllocator } = deps
@@ -75,27 +75,27 @@ export function password(deps: Deps): Grant {
         accessTokenTtl: ttl,
         notAfter: session.idleExpiresAt,
         async commit() {
-          await begin(session, user)
+          await createSession(session, user)
           return isRefreshable(client) ? { clientSessionId: session.id, generation: 1 } : null
         },
       }
     },
   }
 
-  /** A second factor that the user has set up is required at every login; a way around it would make it worthless. */
+  /** Whether the user has a second factor, which this grant must not bypass. */
   async function hasSecondFactor(user: User): Promise<boolean> {
     const { totp, passkeys } = await factors.summary(user.id)
     return totp || passkeys > 0
   }
 
-  async function begin(session: ClientSession, signedIn: User): Promise<void> {
+  async function createSession(session: ClientSession, authenticated: User): Promise<void> {
     if (!(await clientSessions.insert(session))) {
       throw invalidGrant('the client or the account was deleted', { detail: 'changed_meanwhile' })
     }
-    // A password change or a disabled account ends all sessions of the user. This one began while that happened, so it
-    // would have been missed.
-    const user = await users.find(signedIn.id)
-    if (user && !user.disabled && user.passwordHash === signedIn.passwordHash) return
+    // Disabling the account or changing the password revokes all sessions of the user. It may have happened just before this
+    // session was inserted.
+    const user = await users.find(authenticated.id)
+    if (user && !user.disabled && user.passwordHash === authenticated.passwordHash) return
     await clientSessions.revoke(session.id, clock.now(), 'the account changed during login')
     throw wrongCredentials('changed_meanwhile')
   }
@@ -109,5 +109,5 @@ const needsSecondFactor = () =>
     detail: 'second_factor_required',
   })
 
-/** One text for an unknown user, a wrong password and a disabled account. */
+/** One message for an unknown user, a wrong password and a disabled account. */
 const wrongCredentials = (detail: FailureDetail) => invalidGrant('wrong username or password', { detail })

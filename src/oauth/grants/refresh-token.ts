@@ -15,9 +15,9 @@ type Deps = Pick<
 >
 
 /**
- * RFC 6749 §6, with rotation (RFC 9700 §4.14.2). Each refresh makes the next generation in one compare-and-swap;
- * the generation before it, for a short fixed time, gets the *same* successor. So a lost response, a crash or two tabs
- * at once do no harm, and the chain never forks. Anything older is a replay and ends the session.
+ * RFC 6749 §6, with rotation (RFC 9700 §4.14.2). Each refresh creates the next generation in one compare-and-swap. For a short
+ * fixed time the previous generation gets the *same* successor, so that a lost response, a crash or two tabs do no harm, and
+ * the chain never forks. An older generation is a replay and revokes the session.
  */
 export function refreshToken(deps: Deps): Grant {
   const { refreshTokens, clientSessions, users, clock, failpoint } = deps
@@ -36,7 +36,7 @@ export function refreshToken(deps: Deps): Grant {
 
       const session = await clientSessions.find(parts.clientSessionId)
       if (!session) throw refused('refresh_unknown_session')
-      // Checked first: one client that holds another client's token must not be able to end its session.
+      // Checked first, so that a client with another client's token cannot revoke its session.
       if (session.clientId !== request.client.id) throw refused('other_client')
       await refuseReplay(session, parts, request)
       const user = await users.find(session.userId)
@@ -71,7 +71,7 @@ export function refreshToken(deps: Deps): Grant {
     },
   }
 
-  /** Returns the generation after the presented one: advanced now, or a moment ago by the request that this one retries. */
+  /** Returns the next generation, which this request creates, or which the request that it retries has created. */
   async function advance(
     session: ClientSession,
     { generation }: RefreshTokenParts,
@@ -88,7 +88,7 @@ export function refreshToken(deps: Deps): Grant {
     return generation + 1
   }
 
-  /** @throws {OAuthError} invalid_grant unless the token is the current one, or its predecessor within the grace */
+  /** @throws {OAuthError} invalid_grant unless the token is the current one, or its predecessor within the grace period */
   async function refuseReplay(
     session: ClientSession,
     parts: RefreshTokenParts,
@@ -100,7 +100,7 @@ export function refreshToken(deps: Deps): Grant {
       case 'retry':
         return
       case 'expired':
-        // Stored, so that the session stays ended when the clock is set back.
+        // Stored, so that the session stays expired if the clock is set back.
         await clientSessions.revoke(session.id, now, EXPIRED)
         throw refused('refresh_expired')
       case 'revoked':
@@ -108,7 +108,7 @@ export function refreshToken(deps: Deps): Grant {
       case 'unknown':
         throw refused('refresh_ahead')
       case 'replay':
-        // RFC 9700 §4.14.2: thief and owner cannot be told apart, so the session ends for both.
+        // RFC 9700 §4.14.2: the thief and the owner cannot be distinguished, so the session is revoked for both.
         if (await clientSessions.revoke(session.id, now, 'refresh token reuse')) {
           deps.audit('token.reuse_detected', {
             actor: `client:${request.client.id}`,
@@ -124,15 +124,15 @@ export function refreshToken(deps: Deps): Grant {
   }
 }
 
-/** `revokedReason` of a session that a refresh found expired. */
+/** The `revokedReason` of an expired session. */
 const EXPIRED = 'expired'
 
-/** One text for all reasons: a client that holds a stolen token does not learn what became of it. */
+/** One message for all reasons, so that the holder of a stolen token learns nothing about the session. */
 const refused = (detail: FailureDetail) => invalidGrant('the refresh token is not valid', { detail })
 
 type RefreshEvaluation = 'current' | 'retry' | 'replay' | 'expired' | 'revoked' | 'unknown'
 
-/** What a genuine refresh token of this session means now. Pure. */
+/** Evaluates a genuine refresh token of this session. Pure. */
 function evaluateRefresh(
   session: ClientSession,
   generation: number,
@@ -142,14 +142,14 @@ function evaluateRefresh(
   if (session.revokedAt !== null) return 'revoked'
   if (now >= session.expiresAt || now >= session.idleExpiresAt) return 'expired'
   if (generation === session.generation) return 'current'
-  // A generation that the store has not seen: the database was restored from a backup, which is no replay.
+  // The database was restored from an older backup, which is not a replay.
   if (generation > session.generation) return 'unknown'
-  // In both directions: a clock that was set back must not keep the window open.
+  // The absolute value, so that a clock that was set back does not keep the window open.
   const inWindow = Math.abs(now - session.rotatedAt) <= grace
   return generation === session.generation - 1 && inWindow ? 'retry' : 'replay'
 }
 
-/** Scope and resource may only be narrowed (RFC 6749 §6; RFC 8707 §2.2), within what the session may have now. */
+/** Narrows scope and resource (RFC 6749 §6; RFC 8707 §2.2) to what the session may have now. */
 function narrow({ rights }: Deps, { client, parameters }: GrantRequest, session: ClientSession, user: User) {
   const resource = parseResource(parameters.all('resource'))
   if (resource !== undefined && resource !== session.audience) {

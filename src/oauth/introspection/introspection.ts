@@ -21,7 +21,7 @@ export interface IntrospectionDeps extends PresentedTokenDeps {
 /** RFC 7662 §2.2: the response for an inactive token contains nothing else, whatever the reason. */
 type IntrospectionResponse = { active: false } | ({ active: true } & Record<string, unknown>)
 
-/** @throws {OAuthError} invalid_client unless a confidential client asks (§2.1) */
+/** @throws {OAuthError} invalid_client unless a confidential client sent the request (§2.1) */
 export type Introspection = (request: ProtocolRequest) => Promise<IntrospectionResponse>
 
 const INACTIVE: IntrospectionResponse = { active: false }
@@ -33,7 +33,7 @@ export function createIntrospection(deps: IntrospectionDeps): Introspection {
     auditFailure(audit, 'introspection.refused', request, async (established) => {
       const client = await authenticate(request)
       established.clientId = client.id
-      // §4: open to everyone who knows a client's id, the endpoint would be an oracle for stolen tokens.
+      // §4: otherwise anyone who knows a client id could check stolen tokens here.
       if (client.authMethod === 'none') throw invalidClient({ detail: 'public_client' })
       const token = request.parameters.get('token')
       if (token === undefined) throw invalidRequest('token is missing')

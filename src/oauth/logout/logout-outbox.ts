@@ -1,7 +1,7 @@
 /**
- * Notifies clients that one of their sessions has ended (OpenID Connect Back-Channel Logout). The notices are stored in
- * the batch that ends the session, so a restart loses none. A client that does not answer delays neither the user who
- * signs out nor other clients. Must not know why a session ended.
+ * Notifies clients of ended sessions (OpenID Connect Back-Channel Logout). The outbox entry is stored in the batch that ends the
+ * session, so a restart loses none. A client that does not respond delays neither the user who signs out nor other clients.
+ * Must not know why a session ended.
  */
 import type { Audit } from '../../audit/events.ts'
 import type { Signer } from '../../keys/signer.ts'
@@ -15,9 +15,9 @@ import type { Registry } from '../registry.ts'
 import type { SendLogoutToken } from './send-logout-token.ts'
 
 export interface LogoutOutbox {
-  /** Starts the deliveries that are due, within the limits. Resolves when they have started; never waits for a client. */
+  /** Starts the deliveries that are due, within the limits. Resolves when they have started and does not wait for clients. */
   deliverDue(): Promise<void>
-  /** Aborts running deliveries, which are then due again later. */
+  /** Aborts running deliveries. They are repeated later. */
   stop(): Promise<void>
 }
 
@@ -33,11 +33,11 @@ export interface LogoutOutboxDeps {
   readonly issuer: string
 }
 
-/** How long after the first, second, … attempt the next one is due. */
+/** The delays after the first, second, … attempt. */
 export const RETRY_DELAYS: readonly Seconds[] = [10, 60, 600, 3600]
 const MAX_ATTEMPTS = RETRY_DELAYS.length + 1
 export const MAX_DELIVERIES = 8
-/** So that a client that hangs leaves room for the others. */
+/** Lower than the total, so that a client that hangs does not block the others. */
 export const MAX_DELIVERIES_PER_CLIENT = 2
 
 export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
@@ -45,65 +45,67 @@ export function createLogoutOutbox(deps: LogoutOutboxDeps): LogoutOutbox {
   const stopping = new AbortController()
   const running = new Map<Promise<void>, string>()
 
-  const ofClient = (id: string) => [...running.values()].filter((one) => one === id).length
+  const deliveriesTo = (id: string) => [...running.values()].filter((clientId) => clientId === id).length
 
   const deliverDue = singleFlight(startDue)
 
   async function startDue(): Promise<void> {
     for (;;) {
-      const room = MAX_DELIVERIES - running.size
-      if (room <= 0 || stopping.signal.aborted) return
-      const busy = [...new Set(running.values())].filter((id) => ofClient(id) >= MAX_DELIVERIES_PER_CLIENT)
-      const due = await logoutOutbox.due(clock.now(), room, busy)
+      const freeSlots = MAX_DELIVERIES - running.size
+      if (freeSlots <= 0 || stopping.signal.aborted) return
+      const busyClients = [...new Set(running.values())].filter(
+        (id) => deliveriesTo(id) >= MAX_DELIVERIES_PER_CLIENT,
+      )
+      const due = await logoutOutbox.due(clock.now(), freeSlots, busyClients)
       if (due.length === 0) return
-      for (const notice of due) await start(notice)
+      for (const entry of due) await startDelivery(entry)
     }
   }
 
-  async function start(notice: LogoutOutboxEntry): Promise<void> {
-    if (stopping.signal.aborted || ofClient(notice.clientId) >= MAX_DELIVERIES_PER_CLIENT) return
-    const delay = RETRY_DELAYS[Math.min(notice.attempts, RETRY_DELAYS.length - 1)] ?? 0
-    // Claimed before the call: if this process dies, another tries again later, and no two deliver at once.
-    if (!(await logoutOutbox.claim(notice, clock.now() + delay))) return
-    const delivery = deliver(notice)
+  async function startDelivery(entry: LogoutOutboxEntry): Promise<void> {
+    if (stopping.signal.aborted || deliveriesTo(entry.clientId) >= MAX_DELIVERIES_PER_CLIENT) return
+    const delay = RETRY_DELAYS[Math.min(entry.attempts, RETRY_DELAYS.length - 1)] ?? 0
+    // Claimed before the call, so that no two nodes deliver it at once. If this process dies, the entry is due again later.
+    if (!(await logoutOutbox.claim(entry, clock.now() + delay))) return
+    const delivery = deliver(entry)
       .catch((error) =>
-        logger.error({ err: error, sid: notice.clientSessionId }, 'a logout notice could not be delivered'),
+        logger.error({ err: error, sid: entry.clientSessionId }, 'logout token delivery failed'),
       )
       .finally(() => {
         running.delete(delivery)
-        // More may be due for this client. A failure here repeats in the next round, which logs it.
+        // More entries may be due for this client. The next regular call repeats and logs a failure.
         if (!stopping.signal.aborted) deliverDue().catch(() => {})
       })
-    running.set(delivery, notice.clientId)
+    running.set(delivery, entry.clientId)
   }
 
-  async function deliver(notice: LogoutOutboxEntry): Promise<void> {
-    const { clientSessionId, clientId, userId } = notice
+  async function deliver(entry: LogoutOutboxEntry): Promise<void> {
+    const { clientSessionId, clientId, userId } = entry
     const client = await registry.client(clientId)
     if (!client || client.disabled || client.backchannelLogoutUri === null) {
       return logoutOutbox.delete(clientSessionId)
     }
     const fields = { actor: 'keyturn', client_id: clientId, sub: userId, sid: clientSessionId }
-    const failure = await attempt(notice, client.backchannelLogoutUri)
+    const failure = await attempt(entry, client.backchannelLogoutUri)
     if (failure === null) {
       await logoutOutbox.delete(clientSessionId)
       audit('logout_token.delivered', fields)
     } else if (stopping.signal.aborted) {
       return
-    } else if (notice.attempts + 1 >= MAX_ATTEMPTS) {
+    } else if (entry.attempts + 1 >= MAX_ATTEMPTS) {
       await logoutOutbox.delete(clientSessionId)
       audit('logout_token.failed', { ...fields, reason: 'no attempt succeeded' })
     } else {
-      logger.warn({ ...fields, err: failure }, 'a logout notice could not be delivered yet')
+      logger.warn({ ...fields, err: failure }, 'logout token not delivered, will retry')
     }
   }
 
   /** null if the client has accepted the logout token. */
-  async function attempt(notice: LogoutOutboxEntry, uri: NonNullable<Client['backchannelLogoutUri']>) {
-    // The last attempt was claimed, and then interrupted by a crash.
-    if (notice.attempts >= MAX_ATTEMPTS) return new Error('all attempts are used up')
+  async function attempt(entry: LogoutOutboxEntry, uri: NonNullable<Client['backchannelLogoutUri']>) {
+    // The last attempt was interrupted by a crash.
+    if (entry.attempts >= MAX_ATTEMPTS) return new Error('no attempts are left')
     try {
-      const claims = logoutTokenClaims(notice, {
+      const claims = logoutTokenClaims(entry, {
         issuer: deps.issuer,
         now: clock.now(),
         jti: deps.random.id(),

@@ -1,6 +1,6 @@
 /**
- * Decides about a logout request (OpenID Connect RP-Initiated Logout §2, §3): whether the user is asked first, and where
- * the browser goes afterwards. It decides; others act. Must not know HTTP.
+ * Evaluates a logout request (OpenID Connect RP-Initiated Logout §2, §3): whether the user must confirm, and where the browser
+ * goes afterwards. Changes nothing; must not know HTTP.
  */
 import type { Signer } from '../../keys/signer.ts'
 import type { ClientSessionStore } from '../../store/contracts/client-sessions.ts'
@@ -11,21 +11,21 @@ import { invalidRequest } from '../errors.ts'
 import { type Pair, type Parameters, parametersOf, repeatedIn } from '../parameters.ts'
 import type { Registry } from '../registry.ts'
 
-interface Onward {
-  /** The requesting application, if it is known; only shown on the page. */
+interface AfterLogout {
+  /** The client that sent the user, if it is known; only for display. */
   readonly client: Client | null
-  /** Address that the browser goes to afterwards, with `state`; null: none. */
+  /** The address that the browser is redirected to, with `state`; null: no redirect. */
   readonly redirect: string | null
 }
 
 export type LogoutStep =
   /** The user must confirm (§2), because any site can send a browser here. */
-  | ({ readonly step: 'ask'; readonly userSession: UserSession } & Onward)
-  | ({ readonly step: 'leave'; readonly userSession: UserSession } & Onward)
-  /** No user is signed in, which is no error (§4). */
-  | ({ readonly step: 'gone' } & Onward)
+  | ({ readonly step: 'confirm'; readonly userSession: UserSession } & AfterLogout)
+  | ({ readonly step: 'sign-out'; readonly userSession: UserSession } & AfterLogout)
+  /** No user is signed in, which is not an error (§4). */
+  | ({ readonly step: 'not-signed-in' } & AfterLogout)
 
-/** @throws {OAuthError} to be shown to the user, who is neither signed out nor sent anywhere (§4) */
+/** @throws {OAuthError} that is shown to the user, who is then neither signed out nor redirected (§4) */
 export type Logout = (pairs: readonly Pair[], userSession: UserSession | null) => Promise<LogoutStep>
 
 export interface LogoutDeps {
@@ -34,7 +34,7 @@ export interface LogoutDeps {
   readonly clientSessions: Pick<ClientSessionStore, 'find' | 'list'>
 }
 
-/** What a valid ID token says: its client, its user and its session. */
+/** The client, user and client session of a valid ID token. */
 interface Hint {
   readonly client: Client
   readonly userId: string
@@ -47,20 +47,20 @@ export function createLogout({ signer, registry, clientSessions }: LogoutDeps): 
     const parameters = parametersOf(pairs)
     const hint = await readHint(parameters)
     const client = hint?.client ?? (await knownClient(parameters.get('client_id')))
-    const onward: Onward = { client, redirect: hint ? redirectOf(hint.client, parameters) : null }
-    if (!userSession) return { step: 'gone', ...onward }
-    const concerned = hint !== null && (await concerns(hint, userSession))
-    return { step: concerned ? 'leave' : 'ask', userSession, ...onward }
+    const afterLogout: AfterLogout = { client, redirect: hint ? redirectOf(hint.client, parameters) : null }
+    if (!userSession) return { step: 'not-signed-in', ...afterLogout }
+    const matches = hint !== null && (await matchesUserSession(hint, userSession))
+    return { step: matches ? 'sign-out' : 'confirm', userSession, ...afterLogout }
   }
 
-  /** null without a valid hint: such a request only makes the page ask the user. */
+  /** null if the hint is missing or invalid; the user must then confirm. */
   async function readHint(parameters: Parameters): Promise<Hint | null> {
     const text = parameters.get('id_token_hint')
     const claims = text === undefined ? null : await signer.verifyHint(text)
     if (!claims) return null
     const [audience, ...others] = [claims.aud].flat()
-    const given = parameters.get('client_id')
-    if (given !== undefined && given !== audience) {
+    const clientId = parameters.get('client_id')
+    if (clientId !== undefined && clientId !== audience) {
       throw invalidRequest('client_id is not the client that the ID token was issued to')
     }
     const client = others.length === 0 ? await knownClient(audience) : null
@@ -75,20 +75,20 @@ export function createLogout({ signer, registry, clientSessions }: LogoutDeps): 
     return client && !client.disabled ? client : null
   }
 
-  /** §2: whether the ID token belongs to the user's session with this client in this browser. */
-  async function concerns(
+  /** §2: whether the ID token belongs to this user session. */
+  async function matchesUserSession(
     { client, userId, clientSessionId }: Hint,
     userSession: UserSession,
   ): Promise<boolean> {
     if (userId !== userSession.userId) return false
     const session = clientSessionId === undefined ? null : await clientSessions.find(clientSessionId)
     if (session?.userSessionId === userSession.id && session.clientId === client.id) return true
-    // An older token of the same user, who has signed in to the client again in this browser.
+    // Also an older ID token, if the user has signed in to the client again in this browser.
     return (await clientSessions.list({ userSessionId: userSession.id, clientId: client.id }, 1)).length > 0
   }
 }
 
-/** Exact comparison (§3): an address with an addition could lead anywhere. */
+/** Compares exactly (§3), because an address with an addition could lead anywhere. */
 function redirectOf(client: Client, parameters: Parameters): string | null {
   const uri = parameters.get('post_logout_redirect_uri')
   if (uri === undefined) return null

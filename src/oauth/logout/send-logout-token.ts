@@ -1,4 +1,4 @@
-/** Posts one logout token to a client (OpenID Connect Back-Channel Logout §2.5). */
+/** Posts a logout token to a client (OpenID Connect Back-Channel Logout §2.5). */
 import { callClient } from '../call-client.ts'
 
 /** @throws {Error} unless the client confirms that it has signed the user out */
@@ -16,8 +16,8 @@ export function createSendLogoutToken({ milliseconds = LOGOUT_TIMEOUT_MS } = {})
       milliseconds,
       signal,
     })
-    // Only the status matters; the body may be of any size.
+    // Only the status matters. The body may be large, so it is not read.
     await response.body?.cancel()
-    if (!SUCCESS.includes(response.status)) throw new Error(`the client answered ${response.status}`)
+    if (!SUCCESS.includes(response.status)) throw new Error(`the client returned ${response.status}`)
   }
 }

@@ -39,11 +39,15 @@ export type PushRequest = (request: ProtocolRequest) => Promise<PushedRequestRes
 
 const ID_BYTES = 32
 
-/** Anyone can claim to be a public client, so its requests are limited: they must not fill the store. */
+/** Anyone can claim to be a public client, so its requests are limited, to protect the store. */
 export const PUBLIC_LIMITS = { burst: 60, interval: 1, bytes: 16_384 } as const
 
-/** Client authentication is for this endpoint, and no part of the authorization request (§2.1). */
-const AUTHENTICATION: readonly string[] = ['client_secret', 'client_assertion', 'client_assertion_type']
+/** Parameters of client authentication, which are not part of the authorization request (§2.1). */
+const AUTHENTICATION_PARAMETERS: readonly string[] = [
+  'client_secret',
+  'client_assertion',
+  'client_assertion_type',
+]
 
 export function createPushRequest(deps: PushedRequestDeps): PushRequest {
   const {
@@ -67,16 +71,18 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
           detail: 'grant_not_registered',
         })
       }
-      if (client.authMethod === 'none') await limit(client.id, request)
+      if (client.authMethod === 'none') await checkLimits(client.id, request)
       if (request.parameters.get('request_uri') !== undefined) {
         throw invalidRequest('request_uri is not allowed in a pushed request')
       }
-      const plain: Pair[] = [
-        ...request.pairs.filter(([name]) => !AUTHENTICATION.includes(name) && name !== 'client_id'),
+      const requestPairs: Pair[] = [
+        ...request.pairs.filter(
+          ([name]) => !AUTHENTICATION_PARAMETERS.includes(name) && name !== 'client_id',
+        ),
         ['client_id', client.id],
       ]
-      const pairs = await verifyRequestObject(requestObjects, client, plain)
-      // Validated as the authorization endpoint will do it (§2.1), so that the client learns of errors now.
+      const pairs = await verifyRequestObject(requestObjects, client, requestPairs)
+      // Validated as at the authorization endpoint (§2.1), so that the client gets errors now.
       const { scopes, resource } = readRequest(findRedirectTarget(client, pairs), pairs)
       resolveScopes({ requested: scopes, resource, client, roles: null }, registry, config.defaultAudience)
 
@@ -87,7 +93,7 @@ export function createPushRequest(deps: PushedRequestDeps): PushRequest {
         throw invalidRequest('the client was deleted', { detail: 'changed_meanwhile' })
       return { request_uri: uri, expires_in: PUSHED_REQUEST_TTL }
     })
-  async function limit(clientId: string, { pairs, ip }: ProtocolRequest): Promise<void> {
+  async function checkLimits(clientId: string, { pairs, ip }: ProtocolRequest): Promise<void> {
     const size = pairs.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
     if (size > PUBLIC_LIMITS.bytes) {
       throw new OAuthError('invalid_request', 'the request is too large', { status: 413 })

@@ -18,12 +18,12 @@ export interface RevocationDeps extends PresentedTokenDeps {
   readonly revokedTokens: RevokedTokenStore
   readonly status: Pick<StatusStore, 'revoke'>
   readonly statusIndexAllocator: Pick<StatusIndexAllocator, 'forSession'>
-  /** Number of a status list, by its URI; undefined for a list of another server. */
-  readonly listOf: (uri: string) => number | null
+  /** The number of a status list, by its URI; null for a list of another server. */
+  readonly listNumber: (uri: string) => number | null
   readonly audit: Audit
 }
 
-/** Resolves when the token is revoked, or if this server did not issue it (RFC 7009 §2.2). @throws {OAuthError} */
+/** Resolves when the token is revoked, and also if the token is unknown (RFC 7009 §2.2). @throws {OAuthError} */
 export type Revocation = (request: ProtocolRequest) => Promise<void>
 
 export function createRevocation(deps: RevocationDeps): Revocation {
@@ -42,49 +42,52 @@ export function createRevocation(deps: RevocationDeps): Revocation {
   async function revokeAccessToken(claims: AccessTokenClaims, client: Client, request: ProtocolRequest) {
     assertOwner(claims.client_id, client)
     const entry = claims.status?.status_list
-    const list = entry ? deps.listOf(entry.uri) : null
+    const list = entry ? deps.listNumber(entry.uri) : null
     if (entry && list !== null) await revokeIndex({ list, idx: entry.idx }, claims)
     await deps.revokedTokens.add(claims.jti, claims.exp)
-    record(client, request, { jti: claims.jti, ...(claims.sid === undefined ? {} : { sid: claims.sid }) })
+    auditRevocation(client, request, {
+      jti: claims.jti,
+      ...(claims.sid === undefined ? {} : { sid: claims.sid }),
+    })
   }
 
   /**
-   * All access tokens of a session share one index in the status list, so they are revoked together, which §2.1 allows.
-   * The session continues with a new index: to revoke an access token must not sign the user out.
+   * All access tokens of a session share one index in the status list, so they are revoked together, which §2.1 allows. The
+   * session continues with a new index, because revoking an access token must not sign the user out.
    */
   async function revokeIndex(index: StatusIndex, { sid, exp }: AccessTokenClaims) {
     const session = sid === undefined ? null : await deps.clientSessions.find(sid)
     if (!session || session.revokedAt !== null) return deps.status.revoke(index, exp)
-    const fresh = await deps.statusIndexAllocator.forSession(session.expiresAt)
-    await deps.clientSessions.replaceStatus(session.id, index, fresh)
+    const newIndex = await deps.statusIndexAllocator.forSession(session.expiresAt)
+    await deps.clientSessions.replaceStatus(session.id, index, newIndex)
   }
 
-  /** The refresh token stands for the session, so all tokens of the session are revoked with it (§2.1). */
+  /** A refresh token represents the session, so all tokens of the session are revoked (§2.1). */
   async function revokeSession(clientSessionId: string, client: Client, request: ProtocolRequest) {
     const session = await deps.clientSessions.find(clientSessionId)
     if (!session) return
     assertOwner(session.clientId, client)
     if (await deps.clientSessions.revoke(clientSessionId, deps.clock.now(), 'revoked by the client')) {
-      record(client, request, { sid: clientSessionId, sub: session.userId })
+      auditRevocation(client, request, { sid: clientSessionId, sub: session.userId })
     }
   }
 
-  function record(
+  function auditRevocation(
     client: Client,
     request: ProtocolRequest,
-    what: { jti?: string; sid?: string; sub?: string },
+    fields: { jti?: string; sid?: string; sub?: string },
   ) {
     deps.audit('token.revoked', {
       actor: `client:${client.id}`,
       client_id: client.id,
-      ...what,
+      ...fields,
       ip: request.ip,
       request_id: request.requestId,
     })
   }
 }
 
-/** RFC 7009 §2.1: the request is refused for a token of another client, which stays valid. */
+/** RFC 7009 §2.1: a client cannot revoke the token of another client. */
 function assertOwner(owner: string, client: Client): void {
   if (owner !== client.id) {
     throw unauthorizedClient('the token was not issued to this client', { detail: 'other_client' })

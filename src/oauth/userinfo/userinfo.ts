@@ -1,4 +1,4 @@
-/** OIDC Core §5.3: claims about the user that an access token was issued for. Must not know HTTP. */
+/** Claims about the user that an access token was issued for (OIDC Core §5.3). Must not know HTTP. */
 import type { Audit } from '../../audit/events.ts'
 import type { FailureDetail } from '../../audit/failure-details.ts'
 import type { Signer } from '../../keys/signer.ts'
@@ -19,12 +19,12 @@ export interface UserInfoDeps {
 }
 
 /**
- * null if the request brings no access token at all (RFC 6750 §3.1).
+ * Returns null if the request has no access token (RFC 6750 §3.1).
  * @throws {OAuthError} invalid_request, invalid_token, insufficient_scope
  */
 export type UserInfo = (request: ProtocolRequest) => Promise<UserClaims | null>
 
-/** RFC 6750 §2.1; the scheme in either case (RFC 9110 §11.1). */
+/** RFC 6750 §2.1. The scheme is case-insensitive (RFC 9110 §11.1). */
 const BEARER = /^bearer(?: +(.*))?$/i
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/
 
@@ -34,7 +34,7 @@ export function createUserInfo({ signer, activeTokens, clock, audit, issuer }: U
       const token = presentedToken(request)
       if (token === null) return null
       const expected = { typ: ACCESS_TOKEN_TYPE, issuer, now: clock.now() }
-      // The audience does not matter: any access token of this server says for which user it was issued.
+      // The audience is not checked: every access token with `openid` is valid here.
       const verified = await signer.verify(token, expected)
       if (!verified.valid) {
         throw invalidToken(verified.problem === 'expired' ? 'token_expired' : 'unknown_token')
@@ -56,11 +56,12 @@ export function createUserInfo({ signer, activeTokens, clock, audit, issuer }: U
 const invalidToken = (detail: FailureDetail) =>
   new OAuthError('invalid_token', 'the access token is not valid', { detail })
 
-/** RFC 6750 §2: in the header or in the form, and not in both. null: in neither. */
+/** RFC 6750 §2: the token of the header or of the form; null if there is none. */
 function presentedToken({ authorization, parameters }: ProtocolRequest): string | null {
   const inForm = parameters.get('access_token') ?? null
   if (authorization === undefined) return inForm
-  if (inForm !== null) throw invalidRequest('more than one way of presenting a token was used')
+  if (inForm !== null)
+    throw invalidRequest('the access token must be in the header or in the form, not in both')
   const match = BEARER.exec(authorization)
   if (!match) return null
   const [, token = ''] = match
