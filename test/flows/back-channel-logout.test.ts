@@ -46,7 +46,8 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
 const notified = (server: TestServer) => server.logger.audits('logout_token.delivered').map(({ sid }) => sid)
 const failed = (server: TestServer) => server.logger.audits('logout_token.failed').map(({ sid }) => sid)
 const tried = (server: TestServer) =>
-  server.logger.lines.filter(({ message }) => message?.includes('logout token not delivered, will retry')).length
+  server.logger.lines.filter(({ message }) => message?.includes('logout token not delivered, will retry'))
+    .length
 const waiting = async (server: TestServer) => (await server.store.logoutOutbox.due(9e9, 99)).length
 const tokenOf = (rp: RelyingParty, n = 0) => rp.received[n]?.form.get('logout_token') ?? ''
 
