@@ -11,7 +11,7 @@ const LOOPBACK_IPV4_HOST = /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/
 
 /**
  * Hosts at which plain http never leaves the machine: `localhost`, 127.0.0.0/8 (RFC 1122 §3.2.1.3) and `[::1]`
- * (RFC 4291 §2.5.3). An issuer there may do without https, which RFC 8414 §2 asks for elsewhere.
+ * (RFC 4291 §2.5.3). An issuer there may use http; elsewhere, RFC 8414 §2 requires https.
  */
 export function isLoopbackHost(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || LOOPBACK_IPV4_HOST.test(hostname)

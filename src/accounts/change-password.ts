@@ -45,7 +45,7 @@ export function createChangePassword(deps: ChangePasswordDeps): ChangePassword {
     if (!outcome?.ok || outcome.user.id !== id) return { refused: 'wrong' }
     const { user } = outcome
     if (next.normalize('NFC') === current.normalize('NFC')) return { refused: 'same' }
-    // The login has just made the location a known one.
+    // The location is known since the login above.
     const origin = { kind: 'password', ip, knownLocation: true } as const
     const passwordHash = await hashingLimiter.run(() => hashPassword(next), origin)
     // Only if the stored hash is still the one that was verified, so that one of two concurrent changes wins.

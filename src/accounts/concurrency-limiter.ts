@@ -1,14 +1,14 @@
 /**
- * Limits how many tasks run at once and how many wait. Password hashing shares the thread pool with signing and takes memory by
- * the tens of megabytes: without a limit, a flood of logins would stop every other response. The waiting places are shared out,
- * so that a stranger who fills them keeps no one else out. Must not know what the tasks do.
+ * Limits how many tasks run at once and how many wait. Password hashing shares the thread pool with signing, and each hash takes tens
+ * of megabytes: without a limit, a flood of logins would block every other response. The queue is shared fairly among IP prefixes, so
+ * that one of them cannot block the others. Must not know what the tasks do.
  */
 import { KeyturnError } from '../errors.ts'
 import type { Seconds } from '../system.ts'
 import { createFairQueue, type FairQueue } from './fair-queue.ts'
 import { ipPrefix } from './ip-prefix.ts'
 
-/** Too many tasks are waiting; nothing was done. */
+/** Too many tasks are waiting. The task was not started. */
 export class Overloaded extends KeyturnError<'overloaded'> {
   readonly retryAfter: Seconds
   constructor(retryAfter: Seconds) {
@@ -20,83 +20,83 @@ export class Overloaded extends KeyturnError<'overloaded'> {
 export interface ConcurrencyState {
   readonly running: number
   readonly waiting: number
-  /** Tasks refused since the start. */
+  /** Tasks that were refused since the process started. */
   readonly refused: number
 }
 
-/** Each kind of work has waiting places of its own, and the kinds are served in turn. */
+/** Each kind of work has its own queue, and the queues are served in turn. */
 export type WorkKind = 'password' | 'client_secret'
 
-/** Where a task comes from, which decides when its turn is. */
+/** Where a task comes from. Determines the order in which tasks run. */
 export interface TaskOrigin {
   readonly kind: WorkKind
   /** Address of the client. IP prefixes are served in turn, and none can fill the queue. */
   readonly ip: string
   /**
-   * Whether the account has been used from this IP prefix before. Such tasks have waiting places of their own and are served
-   * first, so that strangers from any number of IP prefixes cannot delay them.
+   * Whether the account has been used from this IP prefix before. Such tasks have their own queue, which is served first, so that
+   * strangers from any number of IP prefixes cannot delay them.
    */
   readonly knownLocation: boolean
 }
 
 export interface ConcurrencyLimiter {
-  /** @throws {Overloaded} if there is no place in the queue, or if the place goes to an IP prefix that has fewer */
+  /** @throws {Overloaded} if the queue is full, or if the task's place is given to an IP prefix that has fewer places */
   run<T>(work: () => Promise<T>, origin: TaskOrigin): Promise<T>
   state(): ConcurrencyState
 }
 
 export interface ConcurrencyLimits {
-  /** Tasks that run at once. */
+  /** How many tasks run at once. */
   readonly running: number
-  /** Tasks of each kind that wait, from known locations and from others alike. */
+  /** How many tasks of each kind wait: this many from known locations, and this many from others. */
   readonly waiting: number
 }
 
-/** If both wait, one turn in so many goes to a location that is not known, so that the known ones cannot stop all others. */
-const TURNS = 4
+/** If both queues wait, every fourth turn goes to a location that is not known, so that known locations cannot block all others. */
+const UNKNOWN_TURN_INTERVAL = 4
 
-interface Waiting {
+interface WaitingTask {
   start(): void
   refuse(): void
 }
 
 interface KindQueue {
-  readonly known: FairQueue<Waiting>
-  readonly unknown: FairQueue<Waiting>
-  next(): Waiting | undefined
+  readonly known: FairQueue<WaitingTask>
+  readonly unknown: FairQueue<WaitingTask>
+  next(): WaitingTask | undefined
 }
 
 function createKindQueue(capacity: number): KindQueue {
-  const known = createFairQueue<Waiting>(capacity)
-  const unknown = createFairQueue<Waiting>(capacity)
-  let turn = 0
+  const known = createFairQueue<WaitingTask>(capacity)
+  const unknown = createFairQueue<WaitingTask>(capacity)
+  let waitForSlot = 0
   return {
     known,
     unknown,
     next() {
       if (known.size === 0 || unknown.size === 0) return known.shift() ?? unknown.shift()
-      turn = (turn + 1) % TURNS
-      return turn === 0 ? unknown.shift() : known.shift()
+      waitForSlot = (waitForSlot + 1) % UNKNOWN_TURN_INTERVAL
+      return waitForSlot === 0 ? unknown.shift() : known.shift()
     },
   }
 }
 
 export function createConcurrencyLimiter({
-  running: limit,
-  waiting: room,
+  running: maxRunning,
+  waiting: maxWaiting,
 }: ConcurrencyLimits): ConcurrencyLimiter {
   let running = 0
   let refused = 0
   const queues = new Map<WorkKind, KindQueue>()
 
   function queueOf(kind: WorkKind): KindQueue {
-    const found = queues.get(kind) ?? createKindQueue(room)
-    queues.set(kind, found)
-    return found
+    const queue = queues.get(kind) ?? createKindQueue(maxWaiting)
+    queues.set(kind, queue)
+    return queue
   }
 
-  /** The kind that was served goes to the end of the map. */
-  function next(): Waiting | undefined {
+  /** Moves the kind that is served to the end of the map. */
+  function next(): WaitingTask | undefined {
     for (const [kind, queue] of queues) {
       const waiting = queue.next()
       if (!waiting) continue
@@ -107,7 +107,7 @@ export function createConcurrencyLimiter({
     return undefined
   }
 
-  function turn({ kind, ip, knownLocation }: TaskOrigin): Promise<void> {
+  function waitForSlot({ kind, ip, knownLocation }: TaskOrigin): Promise<void> {
     return new Promise<void>((start, reject) => {
       const refuse = () => {
         refused += 1
@@ -120,12 +120,12 @@ export function createConcurrencyLimiter({
 
   return {
     async run(work, origin) {
-      if (running >= limit) await turn(origin)
+      if (running >= maxRunning) await waitForSlot(origin)
       else running += 1
       try {
         return await work()
       } finally {
-        // The place is handed over rather than given up, so that no newcomer can take it before those that wait.
+        // The slot is passed to a waiting task without being freed, so that a new task cannot take it.
         const waiting = next()
         if (waiting) waiting.start()
         else running -= 1

@@ -1,12 +1,12 @@
 /**
- * A bounded queue that is shared out by group, such as the IP prefix of a request: groups are served in turn, and a full queue
- * makes room for a newcomer at the expense of the group that has the most. So no group can fill it. Must not know what waits.
+ * A bounded queue that is shared fairly among groups, such as the IP prefixes of requests: groups are served in turn, and if the queue
+ * is full, a new member takes a place of the longest group. So no group can fill the queue. Must not know what waits.
  */
 
 export interface FairQueue<T> {
-  /** Returns the members that have no place: `member` itself, the newest member of the longest group, or none. */
+  /** Returns the member that gets no place: `member` itself, or the newest member of the longest group. null if all have places. */
   push(group: string, member: T): T | null
-  /** The next member, of the group whose turn it is. */
+  /** Removes and returns the oldest member of the group whose turn it is. */
   shift(): T | undefined
   readonly size: number
 }
@@ -16,15 +16,15 @@ export function createFairQueue<T>(capacity: number): FairQueue<T> {
   const groups = new Map<string, T[]>()
   let size = 0
 
-  function longest(): [string, T[]] | undefined {
+  function longestGroup(): [string, T[]] | undefined {
     let found: [string, T[]] | undefined
     for (const entry of groups) if (entry[1].length > (found?.[1].length ?? 0)) found = entry
     return found
   }
 
-  /** Takes a place from the longest group, unless the newcomer's group would then have more than that one. */
+  /** Takes a place from the longest group, unless the new member's group would then be longer than it. */
   function makeRoom(group: string): T | null {
-    const [largest, members] = longest() ?? ['', []]
+    const [largest, members] = longestGroup() ?? ['', []]
     if (members.length < (groups.get(group)?.length ?? 0) + 2) return null
     const removed = members.pop() ?? null
     if (members.length === 0) groups.delete(largest)

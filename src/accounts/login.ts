@@ -40,14 +40,14 @@ export function createLogin({ users, hashingLimiter, rateLimiter, audit }: Login
     const { ip, requestId, clientId } = credentials
     const from = { ...(clientId === undefined ? {} : { client_id: clientId }), ip, request_id: requestId }
     const name = normalizeUsername(credentials.username)
-    // What is known to be refused takes no place in the queue.
+    // A guess that will be refused takes no place in the queue.
     const guess = await rateLimiter.prepare(`user:${name ?? ''}`, ip, LIMITS)
-    if ('retryAfter' in guess) throw refused(guess.retryAfter, from)
+    if ('retryAfter' in guess) throw rateLimited(guess.retryAfter, from)
     const origin = { kind: 'password', ip, knownLocation: guess.knownLocation } as const
     const { known, outcome } = await hashingLimiter.run(async () => {
       // Counted when it leaves the queue: correct passwords that wait there are not guesses.
       const retryAfter = await guess.count()
-      if (retryAfter > 0) throw refused(retryAfter, from)
+      if (retryAfter > 0) throw rateLimited(retryAfter, from)
       return attempt(name, credentials.password)
     }, origin)
     // The result is written outside the limiter, so that no queued login waits for the disk.
@@ -60,7 +60,7 @@ export function createLogin({ users, hashingLimiter, rateLimiter, audit }: Login
     return outcome
   }
 
-  function refused(retryAfter: Seconds, from: AuditFields): RateLimited {
+  function rateLimited(retryAfter: Seconds, from: AuditFields): RateLimited {
     audit('login.rate_limited', from)
     return new RateLimited(retryAfter)
   }

@@ -1,8 +1,8 @@
 /**
  * Limits wrong guesses with three buckets: one account from one IP prefix, one IP prefix, and one account. With the last one alone,
  * a stranger could lock a user out. So locations from which the user has signed in are exempt from it, and every bucket refills
- * over time. What a bucket has refused is remembered until it admits the next attempt, so that a refused attempt costs neither a
- * query nor a place in a queue. Must not know passwords.
+ * over time. A refusal is remembered until the bucket admits the next attempt, so that further refused attempts cause no queries and
+ * take no place in a queue. Must not know passwords.
  */
 import { createHmac } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
@@ -30,7 +30,7 @@ interface Limits {
   readonly pair: Limit
   /** One IP prefix. Limits with the same `scope` share this bucket. */
   readonly address: Limit & { readonly scope: 'user' | 'client' }
-  /** One account from all locations that are not known. null: strangers share no bucket, so they cannot empty it. */
+  /** One account from all locations that are not known. If null, there is no such bucket, so strangers cannot empty it. */
   readonly account: Limit | null
 }
 
@@ -52,8 +52,8 @@ export const CODE_LIMITS = {
 } as const satisfies Limits
 
 /**
- * For user-supplied client secrets, which have at least 16 characters: limits by IP prefix are enough against guessing. A limit by
- * client would let strangers on many networks keep out a client that has not been seen at its address before.
+ * For user-supplied client secrets. They have at least 16 characters, so limits by IP prefix are enough against guessing. With a limit
+ * by client, strangers on many networks could lock out a client at a new address.
  */
 export const CLIENT_SECRET_LIMITS = {
   pair: { burst: 20, interval: 10 },
@@ -61,13 +61,13 @@ export const CLIENT_SECRET_LIMITS = {
   account: null,
 } as const satisfies Limits
 
-/** A guess that is about to be made. */
+/** A guess that has not been checked yet. */
 export interface Guess {
   /** Whether the account has been used from this IP prefix before. */
   readonly knownLocation: boolean
   /**
-   * Counts the guess. Call it right before the guess is checked, so that concurrent guesses cannot exceed the limit and correct
-   * ones that wait for their turn are not counted. Returns 0 if the guess is allowed; otherwise the seconds to wait.
+   * Counts the guess. Call it immediately before the guess is checked, so that concurrent guesses cannot exceed the limit, and
+   * correct guesses in a queue are not counted. Returns 0 if the guess is allowed; otherwise the seconds to wait.
    */
   count(): Promise<Seconds>
   /** Call if the guess was correct: returns the attempt to the buckets and stores the location as known. */
@@ -76,8 +76,8 @@ export interface Guess {
 
 export interface RateLimiter {
   /**
-   * Prepares a guess and counts nothing. Returns the seconds to wait if the guess is known to be refused.
-   * @throws {Overloaded} if too many others are being looked up
+   * Prepares a guess without counting it. Returns the seconds to wait if a remembered refusal applies.
+   * @throws {Overloaded} if too many locations are being looked up
    */
   prepare(account: string, ip: string, limits: Limits): Promise<Guess | { readonly retryAfter: Seconds }>
   /** Counts an action that needs no secret, per IP prefix. Returns the seconds to wait; 0 if the action is allowed. */
@@ -85,14 +85,13 @@ export interface RateLimiter {
 }
 
 /**
- * Buckets whose refusals are remembered. If more refuse at a time, the longest unused are forgotten, which costs a query for each
- * of their next attempts.
+ * How many refusals are remembered. Beyond that, the least recently used ones are forgotten, and their next attempts cause a query.
  */
 const MAX_REMEMBERED = 10_000
 
 /**
- * Known locations are looked up before there is a place in a queue, so the lookups are limited themselves: guesses must not take
- * all connections of a pool. A lookup is fast, so many may wait.
+ * Known locations are looked up before a guess enters a queue, so lookups have their own limit: guesses must not use all connections
+ * of the pool. A lookup is fast, so many can wait.
  */
 const LOOKUPS = { running: 2, waiting: 1000 } as const
 
@@ -124,8 +123,8 @@ export function createRateLimiter({
   }
 
   async function take(buckets: readonly Bucket[]): Promise<Seconds> {
-    const remembered = refusals.retryAfter(buckets)
-    if (remembered > 0) return remembered
+    const knownWait = refusals.retryAfter(buckets)
+    if (knownWait > 0) return knownWait
     const retryAfter = await rateLimits.take(buckets, clock.now())
     if (retryAfter > 0) refusals.remember(buckets, await rateLimits.waits(buckets, clock.now()))
     return retryAfter
@@ -139,8 +138,8 @@ export function createRateLimiter({
       const pair: Bucket = { key: digest('pair', account, prefix), ...limits.pair }
       const { scope, ...address } = limits.address
       const shared: Bucket[] = [{ key: digest('address', scope, prefix), ...address }]
-      const refusedHere = refusals.retryAfter([pair, ...shared])
-      if (refusedHere > 0) return { retryAfter: refusedHere }
+      const prefixWait = refusals.retryAfter([pair, ...shared])
+      if (prefixWait > 0) return { retryAfter: prefixWait }
       const lookup = () => isKnownLocation(account, prefix)
       const knownLocation = await lookups.run(lookup, { kind: 'password', ip, knownLocation: false })
       if (!knownLocation && limits.account)
@@ -164,24 +163,24 @@ export function createRateLimiter({
   }
 }
 
-/** What buckets of this node have refused, and until when. */
+/** The refusals that this node remembers. */
 function createRefusals(clock: Clock) {
   const refusals = new LRUCache<string, { readonly at: EpochSeconds; readonly until: EpochSeconds }>({
     max: MAX_REMEMBERED,
   })
   return {
-    /** The longest wait of all buckets; 0 if none is known to refuse. */
+    /** The longest wait of all buckets; 0 if no refusal is remembered. */
     retryAfter(buckets: readonly Bucket[]): Seconds {
       const now = clock.now()
-      let longest = 0
+      let maxWait = 0
       for (const { key } of buckets) {
         const refusal = refusals.get(key)
         if (refusal === undefined) continue
-        // A clock that was set back says nothing about a wait, so the store decides again.
+        // If the clock was set back, the wait is unknown, so the store decides again.
         if (now < refusal.at || now >= refusal.until) refusals.delete(key)
-        else longest = Math.max(longest, refusal.until - now)
+        else maxWait = Math.max(maxWait, refusal.until - now)
       }
-      return longest
+      return maxWait
     },
 
     remember(buckets: readonly Bucket[], waits: readonly Seconds[]): void {

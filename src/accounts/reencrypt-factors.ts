@@ -22,10 +22,10 @@ export function createReencryptFactors({
 }: ReencryptFactorsDeps): () => Promise<number> {
   const cipher = createStorageCipher(dataKeys, random, TOTP_SECRETS)
 
-  async function reencrypt(userId: string, seen: string, dataKey: number): Promise<boolean> {
+  async function reencrypt(userId: string, ciphertext: string, dataKey: number): Promise<boolean> {
     try {
-      const secret = cipher.encrypt(userId, cipher.decrypt(userId, seen))
-      return await factors.reencryptTotp(userId, seen, secret, dataKey)
+      const secret = cipher.encrypt(userId, cipher.decrypt(userId, ciphertext))
+      return await factors.reencryptTotp(userId, ciphertext, secret, dataKey)
     } catch (error) {
       // A damaged secret must not block those of other users.
       if (error instanceof DecryptionError) return false

@@ -28,11 +28,11 @@ export async function signOutEverywhere(
   const clientSessions: string[] = []
   // User sessions end first, because they could start new client sessions.
   for (const { id } of await store.userSessions.list(userId, clock.now())) {
-    const ended = await store.userSessions.end(id, clock.now(), reason)
-    if (!ended) continue
+    const revoked = await store.userSessions.end(id, clock.now(), reason)
+    if (!revoked) continue
     audit('user_session.ended', { actor, sub: userId, target: id, reason })
     userSessions.push(id)
-    clientSessions.push(...ended)
+    clientSessions.push(...revoked)
   }
   clientSessions.push(...(await store.clientSessions.revokeMatching({ userId }, clock.now(), reason)))
   for (const sid of clientSessions) audit('client_session.revoked', { actor, sub: userId, sid, reason })

@@ -17,9 +17,9 @@ const MAX_REMEMBERED = 1000
 /**
  * Verifies a client secret that an administrator supplied. It may be weak, so it is hashed with argon2id and guesses are
  * rate-limited. A client sends its secret with every token request, so a correct secret is remembered, as a MAC with a key that
- * exists only in this process. So a stranger's guesses do not block the client either. It is remembered for the IP prefix that
- * sent it: elsewhere the comparison with the MAC would be a guess that no one counts. Without a hash the result is false, at the
- * same cost.
+ * exists only in this process. So a stranger's guesses do not block the client either. The secret is remembered only for the IP
+ * prefix that sent it, because a comparison with the MAC is a guess that is not counted. Without a hash, the result is false after
+ * an equal time.
  */
 export function createUserSuppliedSecretVerifier({
   hashingLimiter,
@@ -32,8 +32,8 @@ export function createUserSuppliedSecretVerifier({
   const mac = (secret: string) => createHmac('sha256', key).update(secret).digest()
 
   return async (hash: string | null, secret: string, clientId: string, ip: string): Promise<boolean> => {
-    const place = `${hash} ${ipPrefix(ip)}`
-    const remembered = correctSecrets.get(place)
+    const cacheKey = `${hash} ${ipPrefix(ip)}`
+    const remembered = correctSecrets.get(cacheKey)
     if (remembered && timingSafeEqual(remembered, mac(secret))) return true
     const guess = await rateLimiter.prepare(`client:${clientId}`, ip, CLIENT_SECRET_LIMITS)
     if ('retryAfter' in guess) throw new RateLimited(guess.retryAfter)
@@ -44,7 +44,7 @@ export function createUserSuppliedSecretVerifier({
       const { ok } = await verifyPassword(hash ?? undefined, secret)
       if (!ok) return false
       await guess.succeeded()
-      correctSecrets.set(place, mac(secret))
+      correctSecrets.set(cacheKey, mac(secret))
       return true
     }, origin)
   }

@@ -148,7 +148,7 @@ export function createAuditLog(deps: AuditLogDeps): AuditLog {
         return
       }
     }
-    throw new StoreUnavailable(new Error('other nodes won every attempt to write the audit log'))
+    throw new StoreUnavailable(new Error('every attempt to write the audit log lost against other nodes'))
   }
 
   function sign(keys: AuditKeys | null, head: AuditHead, intact: boolean): AuditHead {

@@ -1,6 +1,6 @@
 /**
- * Records which JWKS each known verifier was last given. A rotation waits for verifiers that are behind. This can only make a
- * rotation later, because a verifier that reads the JWKS through a cache is not seen. Must not know HTTP except for the text
+ * Records which JWKS each known verifier has fetched last. A rotation waits for verifiers that are behind. This can only make a
+ * rotation later, because a verifier that reads the JWKS through a cache is unknown. Must not know HTTP except for the text
  * of one header.
  */
 import type { Ring } from '../store/contracts/ring.ts'

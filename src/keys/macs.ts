@@ -6,7 +6,7 @@ import type { DataKeyPurpose } from './encryption.ts'
 export interface Macs {
   /** @returns `v1.<key id>.<MAC>` */
   create(text: string): string
-  /** Whether `mac` was made for this text. A MAC that names an unknown key is refused without a computation. */
+  /** Whether `mac` was made for this text. A MAC that names an unknown key is refused without computing anything. */
   verify(text: string, mac: string): boolean
 }
 

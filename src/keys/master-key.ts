@@ -79,7 +79,7 @@ export function createMasterKey(
   }
 }
 
-/** Gives the current key a second name, under which it stays. A file that already has that name must hold the same key. */
+/** Gives the current key a second name, under which it stays. A file that already has that name must contain the same key. */
 export function keepOld(keysDir: string): void {
   const [file, old] = [masterKeyFile(keysDir), masterKeyFile(keysDir, 'old')]
   const existingOld = readMasterKey(keysDir, 'old')

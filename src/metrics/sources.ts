@@ -115,7 +115,7 @@ export function observeSources(sources: Sources, registers: Registry[]): void {
       return change === null ? null : change - clock.now()
     },
   )
-  gaugeByState('keyturn_verifiers', 'Known verifiers, by whether they hold the next key.', () =>
+  gaugeByState('keyturn_verifiers', 'Known verifiers, by whether they have the next key.', () =>
     withTimeout(verifiers(), null),
   )
   async function verifiers() {

@@ -46,7 +46,7 @@ export interface System {
   readonly nodeInfo?: NodeInfo
   /** Set only by `serve`. */
   readonly metrics?: Metrics
-  /** Set only by `serve`, if the settings ask for traces. */
+  /** Set only by `serve`, if the settings enable tracing. */
   readonly tracing?: Tracing
 }
 

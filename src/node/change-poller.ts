@@ -102,7 +102,7 @@ export function startChangePoller(
     timer.unref()
   }
 
-  /** One poll covers every notification that comes before it begins. */
+  /** One poll covers all notifications that arrive before it starts. */
   function onChange(): void {
     if (pollQueued || stopped) return
     pollQueued = true

@@ -26,7 +26,7 @@ export function createPermutation(key: KeyObject, list: number): Permutation {
   }
 }
 
-/** The keystream of AES-256-CTR. Each list starts at a counter block of its own. */
+/** The keystream of AES-256-CTR. Each list has its own counter block. */
 function roundTables(key: KeyObject, list: number): Uint16Array[] {
   const counter = Buffer.alloc(16)
   counter.writeBigUInt64BE(BigInt(list))

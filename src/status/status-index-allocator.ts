@@ -1,5 +1,5 @@
 /**
- * Allocates status indices from leased blocks. An index is taken from memory; the store is asked once for each block. Must
+ * Allocates status indices from leased blocks. An index is taken from memory; the store is called once for each block. Must
  * not know tokens or the contents of lists.
  */
 import type { DataKeys } from '../keys/data-keys.ts'

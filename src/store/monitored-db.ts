@@ -1,4 +1,4 @@
-/** Keeps track of failures of the store, so that a node reports that it is not ready before the next request fails. */
+/** Tracks failures of the store, so that a node reports that it is not ready before the next request fails. */
 import { type BatchOptions, type Db, type Step, StoreDamaged, StoreUnavailable } from './db.ts'
 
 export interface MonitoredDb extends Db {

@@ -1,6 +1,6 @@
 /**
  * How long each kind of row is kept after it has expired or ended, and why. `src/node/prune.ts` deletes older rows, table by
- * table in this order; a test compares the table in docs/operations.md. The audit log has a setting of its own.
+ * table in this order; a test compares the table in docs/operations.md. The audit log has its own setting.
  */
 import type { EpochSeconds, Seconds } from '../system.ts'
 import type { Store } from './index.ts'

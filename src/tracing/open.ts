@@ -87,7 +87,7 @@ function countingProcessor(
     maxQueueSize: queue,
     maxExportBatchSize: batch,
     scheduledDelayMillis: delay,
-    // The delivery has a timeout of its own and always settles.
+    // The delivery has its own timeout and always settles.
     exportTimeoutMillis: timeout + FLUSH_TIMEOUT_MS,
   })
   return {

@@ -124,7 +124,7 @@ export function createSpans(tracer: Tracer, monotonic: Monotonic): Spans {
   }
 }
 
-/** A low-cardinality name for the error, as OpenTelemetry asks. Never its text, which may contain what a client sent. */
+/** A low-cardinality name for the error, as OpenTelemetry requires. Never its message, which may contain what a client sent. */
 export function fail(span: Span, error: unknown): void {
   const { cause, name } = error as { cause?: { code?: unknown } | null; name?: string }
   const code = cause?.code

@@ -9,9 +9,9 @@ export interface AuthorizationCode {
   /** Id of the client session that starts when the code is redeemed. */
   readonly clientSessionId: string
   readonly userId: string
-  /** Where the code was sent. */
+  /** The redirect URI that the code was sent to. */
   readonly redirectUri: string
-  /** Whether the authorization request named the redirect URI; if not, the token request must not either. */
+  /** Whether the authorization request had a `redirect_uri`. If not, the token request must not have one either. */
   readonly redirectUriSent: boolean
   /** S256 (RFC 7636 §4.2); null only for clients that may omit PKCE. */
   readonly codeChallenge: string | null
@@ -31,7 +31,7 @@ export interface AuthorizationCode {
   readonly pkceFailures: number
 }
 
-/** What must still hold when a code is stored, so that nothing that ends meanwhile is outlived by the code. */
+/** Conditions that are checked when a code is stored, so that no code is stored after one of them has ceased to hold. */
 export interface CodeConditions {
   /** Hash of the pushed request that the code answers; consumed in the same batch. */
   readonly pushed?: string | undefined

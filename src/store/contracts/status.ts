@@ -1,6 +1,6 @@
 import type { EpochSeconds } from '../../system.ts'
 
-/** Sessions last for weeks and tokens for minutes, so that each kind has lists of its own. */
+/** Sessions last for weeks and tokens for minutes, so each kind has its own lists. */
 export type StatusKind = 'session' | 'token'
 
 /** The `status_list` claim of a token (Token Status List §6.2), with the number of the list instead of its URI. */

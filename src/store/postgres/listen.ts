@@ -113,14 +113,14 @@ export function listen({ url, timeout, notify, listener }: ListenDeps): Changes 
     }
   }
 
-  const ended = keepListening()
+  const stoppedListening = keepListening()
   return {
     async stop() {
       stopping.abort()
       // The stop waits no longer than this, even if the server does not respond.
-      await Promise.race([ended, sleep(CLOSE_TIMEOUT_MS)])
+      await Promise.race([stoppedListening, sleep(CLOSE_TIMEOUT_MS)])
       socket?.destroy()
-      await ended
+      await stoppedListening
     },
   }
 }

@@ -50,7 +50,7 @@ const LOCK_TIMEOUT_MS = 2000
 const LOCK_RETRY_PAUSES = 50
 /** Listeners receive the notification when the batch is committed, and not if it is rolled back. */
 const NOTIFY_SQL = `SELECT pg_notify($1, '')`
-/** The only statement that asks the server for the time. In all others, the time is a parameter. */
+/** The only statement that reads the server's clock. In all others, the time is a parameter. */
 const SERVER_TIME_SQL = 'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT AS ms'
 
 export function openPostgres(url: string, options: PostgresOptions = {}): Db {

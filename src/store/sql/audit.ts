@@ -1,7 +1,7 @@
 import type { AuditFilter, AuditHead, AuditRow, AuditStore } from '../contracts/audit.ts'
 import { type Db, falseOnConflict, type Param, type Step } from '../db.ts'
 
-interface RowRow extends Omit<AuditRow, 'clientId'> {
+interface AuditColumns extends Omit<AuditRow, 'clientId'> {
   client_id: string | null
 }
 
@@ -55,7 +55,7 @@ export function createAuditStore(db: Db): AuditStore {
       ]),
 
     async page(seq, limit) {
-      const rows = await db.query<RowRow>('SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2', [
+      const rows = await db.query<AuditColumns>('SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2', [
         seq,
         limit,
       ])
@@ -64,7 +64,7 @@ export function createAuditStore(db: Db): AuditStore {
 
     async find(filter, limit) {
       const { where, params } = matching(filter)
-      const rows = await db.query<RowRow>(
+      const rows = await db.query<AuditColumns>(
         `SELECT * FROM audit ${where} ORDER BY at DESC, seq DESC LIMIT $${params.length + 1}`,
         [...params, limit],
       )
@@ -159,7 +159,7 @@ const toHead = (row: Omit<StateRow, 'seq'> & { seq: number }): AuditHead => ({
   mac: row.mac,
 })
 
-const toRow = ({ client_id: clientId, ...row }: RowRow): AuditRow => ({
+const toRow = ({ client_id: clientId, ...row }: AuditColumns): AuditRow => ({
   seq: row.seq,
   since: row.since,
   at: row.at,

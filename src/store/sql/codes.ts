@@ -26,12 +26,12 @@ export function createCodeStore(db: Db): CodeStore {
 
   return {
     insert(hash, code, now, { pushed, consent } = {}) {
-      const relied = consent === undefined ? [] : [consent.userId, consent.clientId, consent.audience]
+      const consentKey = consent === undefined ? [] : [consent.userId, consent.clientId, consent.audience]
       const insert: Step = {
         sql: `INSERT INTO authorization_codes (hash, client_id, user_session_id, user_id, client_session_id, code_challenge, pkce_failures,
                                  details, expires_at, used_at, revoked_at)
               SELECT $1, $2, id, $4, $5, $6, $7, $8, $9, $10, $11 FROM user_sessions WHERE id = $3 AND ended_at IS NULL
-              ${relied.length > 0 ? `AND EXISTS (SELECT 1 FROM consents WHERE ${consentOf(12)})` : ''}`,
+              ${consentKey.length > 0 ? `AND EXISTS (SELECT 1 FROM consents WHERE ${consentOf(12)})` : ''}`,
         params: [
           hash,
           code.clientId,
@@ -44,16 +44,22 @@ export function createCodeStore(db: Db): CodeStore {
           code.expiresAt,
           code.usedAt,
           code.revokedAt,
-          ...relied,
+          ...consentKey,
         ],
         expectRows: 1,
       }
       return batchOrFalse([
         ...(pushed === undefined ? [] : [consumePushed(pushed, now)]),
-        // A withdrawal that comes later waits, and then finds the code.
-        ...(relied.length === 0
+        // A concurrent withdrawal of the consent waits for this lock, and then finds the code.
+        ...(consentKey.length === 0
           ? []
-          : [{ sql: `SELECT 1 FROM consents WHERE ${consentOf(1)}`, params: relied, lock: true } as const]),
+          : [
+              {
+                sql: `SELECT 1 FROM consents WHERE ${consentOf(1)}`,
+                params: consentKey,
+                lock: true,
+              } as const,
+            ]),
         insert,
       ])
     },

@@ -50,9 +50,9 @@ export function createRateLimitStore(db: Db): RateLimitStore {
   }
 
   async function waits(buckets: readonly Bucket[], now: number): Promise<Seconds[]> {
-    const places = buckets.map((_, i) => `$${i + 1}`).join(', ')
+    const placeholders = buckets.map((_, i) => `$${i + 1}`).join(', ')
     const rows = await db.query<{ key: string; full_at: number }>(
-      `SELECT key, full_at FROM rate_limits WHERE key IN (${places})`,
+      `SELECT key, full_at FROM rate_limits WHERE key IN (${placeholders})`,
       buckets.map(({ key }) => key),
     )
     const fullAt = new Map(rows.map((row) => [row.key, row.full_at]))

@@ -134,22 +134,22 @@ function leaseSteps(
   block: StatusBlock,
   clientId?: string,
 ): Step[] {
-  const taken: Step = {
+  const moveCursor: Step = {
     sql: 'UPDATE status_cursors SET next_position = $3 WHERE kind = $1 AND next_position = $2',
     params: [kind, current, next],
     expectRows: 1,
   }
-  const kept: Step = {
+  const keepList: Step = {
     sql: `INSERT INTO status_lists (list, expires_at) VALUES ($1, $2)
           ON CONFLICT (list) DO UPDATE SET expires_at =
             CASE WHEN status_lists.expires_at < excluded.expires_at THEN excluded.expires_at
                  ELSE status_lists.expires_at END`,
     params: [block.list, block.expiresAt],
   }
-  if (clientId === undefined) return [taken, kept]
-  const recorded: Step = {
+  if (clientId === undefined) return [moveCursor, keepList]
+  const recordBlock: Step = {
     sql: 'INSERT INTO status_blocks (list, start, size, client_id, expires_at) VALUES ($1, $2, $3, $4, $5)',
     params: [block.list, block.start, block.size, clientId, block.expiresAt],
   }
-  return [taken, kept, recorded]
+  return [moveCursor, keepList, recordBlock]
 }

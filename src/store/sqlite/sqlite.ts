@@ -22,7 +22,7 @@ import { startIntegrityCheck } from './integrity-check.ts'
 /** How long a batch waits for the lock in total, without blocking the event loop. */
 export const BUSY_TIMEOUT_MS = 2000
 const RETRY_MS = 25
-/** Batches in one commit. More would only make a failed commit more expensive. */
+/** Batches in one commit. With more, a failed commit would be more expensive. */
 const MAX_GROUP = 256
 
 interface QueuedBatch {
