@@ -29,7 +29,7 @@ t.test('return_to accepts only paths of the app, so there is no open redirect', 
     ['/@evil.example', '/@evil.example'],
     ['/ä', '/%C3%A4'],
   ]
-  for (const [asked, path] of good) t.equal(returnUrl(asked, APP, own), APP + path, asked)
+  for (const [requested, path] of good) t.equal(returnUrl(requested, APP, own), APP + path, requested)
   const bad: unknown[] = [
     ...['', 'x', 'https://evil.example', 'https:evil.example', 'https:/evil.example', 'HTTPS://evil.example'],
     ...[
@@ -66,14 +66,14 @@ t.test('return_to accepts only paths of the app, so there is no open redirect', 
     ...['/auth/login', '/auth/callback?state=x', '/x/../auth/login', `/${'a'.repeat(3000)}`],
     ...[undefined, null, 5, ['/page', '//evil.example'], { a: '/page' }],
   ]
-  for (const asked of bad)
-    t.equal(returnUrl(asked, APP, own), `${APP}/`, encodeURI(JSON.stringify(asked) ?? ''))
+  for (const requested of bad)
+    t.equal(returnUrl(requested, APP, own), `${APP}/`, encodeURI(JSON.stringify(requested) ?? ''))
 
   const { app, browser } = await openidWorld(t)
   await app()
-  for (const asked of ['return_to=//evil.example', 'return_to=/page&return_to=//evil.example', '']) {
+  for (const requested of ['return_to=//evil.example', 'return_to=/page&return_to=//evil.example', '']) {
     const alice = browser()
-    t.equal((await alice.visit(`${APP}/auth/login?${asked}`)).url, `${APP}/`, asked)
+    t.equal((await alice.visit(`${APP}/auth/login?${requested}`)).url, `${APP}/`, requested)
     t.equal(await who(alice), 'alice')
   }
 })
@@ -154,13 +154,13 @@ t.test(
 
     await t.test('a callback works once, for the browser and for a copy of its cookies', async (t) => {
       const alice = browser()
-      const begun = await callbackOf(alice)
+      const callback = await callbackOf(alice)
       const copy = browser()
       for (const { name, value } of alice.cookies(APP).values()) copy.setCookie(APP, name, value)
-      await alice.request(begun.href)
+      await alice.request(callback.href)
       t.equal(await who(alice), 'alice')
-      t.equal(await refused(t, copy, begun, 400, 'SIGN_IN_UNKNOWN'), 0)
-      t.equal((await alice.request(begun.href)).status, 400)
+      t.equal(await refused(t, copy, callback, 400, 'SIGN_IN_UNKNOWN'), 0)
+      t.equal((await alice.request(callback.href)).status, 400)
       t.equal(await who(alice), 'alice', 'the session survives')
     })
 
@@ -264,7 +264,7 @@ for (const store of [undefined, 'cookie'] as const) {
         forged.setCookie(APP, name, value.slice(0, i) + other + value.slice(i + 1))
         t.equal(await who(forged), 'nobody', `character ${i}`)
       }
-      for (const made of [
+      for (const text of [
         '',
         '.',
         '1.',
@@ -280,8 +280,8 @@ for (const store of [undefined, 'cookie'] as const) {
         'A'.repeat(3000),
       ]) {
         const forged = browser()
-        forged.setCookie(APP, name, made)
-        t.equal(await who(forged), 'nobody', made.slice(0, 20))
+        forged.setCookie(APP, name, text)
+        t.equal(await who(forged), 'nobody', text.slice(0, 20))
       }
       const renamed = browser()
       renamed.setCookie(APP, name.replace(/\.\d+\./, '.99999999999.'), value)
@@ -371,7 +371,7 @@ for (const store of [undefined, 'cookie'] as const) {
     time.tick(8000)
     await alice.request(`${APP}/page`)
     await alice.request(`${APP}/auth/logout`, { method: 'POST', headers: SAME_ORIGIN_HEADERS })
-    const ours = alice.seen.filter(({ url }) => url.startsWith(APP))
+    const appResponses = alice.seen.filter(({ url }) => url.startsWith(APP))
     const tokens = issuer.answers.flatMap((answer) => [
       answer.access_token,
       answer.refresh_token,
@@ -379,11 +379,11 @@ for (const store of [undefined, 'cookie'] as const) {
       answer.id_token?.split('.')[1],
     ])
     t.ok(tokens.length === 8 && tokens.every((token) => token && token.length > 20))
-    const wire = ours.map(({ headers, body }) => JSON.stringify(headers) + body).join('\n')
+    const wire = appResponses.map(({ headers, body }) => JSON.stringify(headers) + body).join('\n')
     const clear = Buffer.from(wire.replaceAll('-', '+').replaceAll('_', '/'), 'base64').toString('latin1')
     for (const token of tokens) t.notOk(wire.includes(token ?? '') || clear.includes(token ?? ''))
 
-    const written = ours.flatMap(({ headers }) => headers['set-cookie'] ?? [])
+    const written = appResponses.flatMap(({ headers }) => headers['set-cookie'] ?? [])
     t.ok(written.length >= 4)
     for (const line of written) {
       const { name, attributes } = parseCookie(line)
@@ -404,8 +404,8 @@ for (const store of [undefined, 'cookie'] as const) {
     const careless = (answer: Answer) =>
       (answer.headers['set-cookie'] || answer.url.includes('/auth/')) &&
       answer.headers['cache-control'] !== 'no-store'
-    t.same(ours.filter(careless), [], 'the response must not be cached')
-    const open = ours.filter(
+    t.same(appResponses.filter(careless), [], 'the response must not be cached')
+    const open = appResponses.filter(
       ({ headers, url }) => url.includes('/auth/') && headers['access-control-allow-origin'],
     )
     t.same(open, [])

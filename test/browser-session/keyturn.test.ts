@@ -85,7 +85,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
       const [one, two] = [await app(t, kind), await app(t, kind)]
       const tab = tabOf(one)
       server.clock.tick(1)
-      const begun = server.clock.now()
+      const start = server.clock.now()
       const first = (await signIn(tab, browser())).json().token
       for (let round = 1; round <= 2; round += 1) {
         server.clock.tick(TOKEN_SECONDS)
@@ -98,7 +98,7 @@ for (const kind of [{}, { store: 'cookie' }] as const) {
         t.not(answers[0]?.json().token, first, 'the token was refreshed')
       }
       const sessions = await server.store.clientSessions.list({ clientId: 'bff' }, 100)
-      const newest = sessions.find(({ createdAt }) => createdAt === begun)
+      const newest = sessions.find(({ createdAt }) => createdAt === start)
       t.match(newest, { generation: 3, revokedAt: null }, 'one refresh in each round')
     },
   )

@@ -19,20 +19,20 @@ import {
 const logout = { method: 'POST', headers: SAME_ORIGIN_HEADERS }
 
 /** Holds the next response of the token endpoint until it is released. */
-function delayedResponse(issuer: OpenidIssuer): { made: Promise<void>; release: () => void } {
-  const made = Promise.withResolvers<void>()
-  const go = Promise.withResolvers<void>()
+function delayedResponse(issuer: OpenidIssuer): { requested: Promise<void>; release: () => void } {
+  const requested = Promise.withResolvers<void>()
+  const released = Promise.withResolvers<void>()
   issuer.routes.set('/token', (_, response: ServerResponse, pass) => {
     issuer.routes.delete('/token')
     const end = response.end.bind(response)
     response.end = ((chunk: unknown) => {
-      made.resolve()
-      go.promise.then(() => end(chunk))
+      requested.resolve()
+      released.promise.then(() => end(chunk))
       return response
     }) as typeof response.end
     pass()
   })
-  return { made: made.promise, release: () => go.resolve() }
+  return { requested: requested.promise, release: () => released.resolve() }
 }
 
 for (const store of [undefined, 'cookie'] as const) {
@@ -72,9 +72,9 @@ for (const store of [undefined, 'cookie'] as const) {
     await app(kind)
     const alice = await signedIn()
     time.tick(TOKEN_SECONDS)
-    const { made, release } = delayedResponse(issuer)
+    const { requested, release } = delayedResponse(issuer)
     const refreshing = alice.request(`${APP}/token`)
-    await made
+    await requested
     const leaving = alice.request(`${APP}/auth/logout`, logout)
     await sleep(30)
     release()
@@ -93,9 +93,9 @@ t.test('two processes with one store end up with the same refreshed session', as
   const alice = await signedIn(one)
   const other = copyOf(alice, two)
   time.tick(TOKEN_SECONDS)
-  const { made, release } = delayedResponse(issuer)
+  const { requested, release } = delayedResponse(issuer)
   const first = alice.request(`${APP}/token`)
-  await made
+  await requested
   t.same((await other.request(`${APP}/token`)).json(), { nth: 1 })
   release()
   t.same((await first).json(), { nth: 1 })
@@ -114,9 +114,9 @@ t.test(
     const [one, two] = [await app({ store }), await app({ store })]
     const alice = await signedIn(one)
     time.tick(TOKEN_SECONDS)
-    const { made, release } = delayedResponse(issuer)
+    const { requested, release } = delayedResponse(issuer)
     const first = alice.request(`${APP}/token`)
-    await made
+    await requested
     const second = copyOf(alice, two).request(`${APP}/token`)
     while (issuer.answers.length < 3) await sleep(5)
     t.equal(issuer.answers[2]?.error, 'invalid_grant')
@@ -132,9 +132,9 @@ t.test('a logout in another process during a refresh revokes the tokens of the r
   const [one, two] = [await app({ store }), await app({ store })]
   const alice = await signedIn(one)
   time.tick(TOKEN_SECONDS)
-  const { made, release } = delayedResponse(issuer)
+  const { requested, release } = delayedResponse(issuer)
   const refreshing = alice.request(`${APP}/token`)
-  await made
+  await requested
   t.equal((await copyOf(alice, two).request(`${APP}/auth/logout`, logout)).status, 200)
   release()
   t.equal((await refreshing).json().code, 'SESSION_ENDED')

@@ -146,14 +146,14 @@ for (const [variant, store] of [
       const { app, signedIn, issuer, time } = await openidWorld(t)
       await app(kind)
       const alice = await signedIn()
-      let asked = 0
+      let requestCount = 0
       issuer.routes.set('/token', (_, response) => {
-        asked += 1
+        requestCount += 1
         response.writeHead(503).end()
       })
       time.tick(TOKEN_SECONDS - 20)
       for (let i = 0; i < 3; i += 1) t.same((await alice.request(`${APP}/token`)).json(), { nth: 0 })
-      t.equal(asked, 1, 'not fetched on each request')
+      t.equal(requestCount, 1, 'not fetched on each request')
       time.tick(20)
       const refused = await alice.request(`${APP}/token`)
       t.equal(refused.status, 503)

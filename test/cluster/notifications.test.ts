@@ -48,7 +48,7 @@ async function until(what: () => boolean | Promise<boolean>): Promise<number> {
 const ringOf = ({ deps }: TestServer) => deps.signing.ring.ring().version
 
 /** What this node has in memory, without a query to the store. */
-const held = ({ deps }: TestServer, id: string) => deps.registry.knownClient(id)
+const cachedClient = ({ deps }: TestServer, id: string) => deps.registry.knownClient(id)
 
 /** The status list as this node serves it, with one revoked bit per session. */
 const list = async (node: TestServer) => (await node.inject({ url: '/status-lists/0' })).payload
@@ -60,7 +60,7 @@ async function changes({ one, two }: { one: TestServer; two: TestServer }): Prom
 
   await two.deps.registry.client('app')
   await one.store.clients.update('app', (app) => ({ ...app, name: `${app.name}!` }))
-  const registration = await until(() => held(two, 'app') === null)
+  const registration = await until(() => cachedClient(two, 'app') === null)
 
   const { access_token } = await signedIn(one)
   const before = await list(two)
@@ -107,8 +107,8 @@ t.test(
     for (const [what, ms] of Object.entries(await changes(nodes))) {
       t.ok(ms < 1000, `${what}: ${Math.round(ms)} ms`)
     }
-    const said = (level: string) => two.logger.lines.filter((line) => line.level === level).length
-    t.equal(said('warn'), 1, 'the lost connection is logged once')
+    const countLines = (level: string) => two.logger.lines.filter((line) => line.level === level).length
+    t.equal(countLines('warn'), 1, 'the lost connection is logged once')
   },
 )
 
@@ -135,6 +135,6 @@ t.test('a change whose notification was lost is still found by polling', async (
   await two.deps.registry.client('app')
   // As if the change was not notified.
   await run(url, `UPDATE revisions SET value = value + 1 WHERE name = 'registry'`)
-  await until(() => held(two, 'app') === null)
+  await until(() => cachedClient(two, 'app') === null)
   t.equal(two.store.db.pool?.().listening, true)
 })

@@ -18,7 +18,7 @@ const JWKS = '/.well-known/jwks.json'
  * How long a strict verifier caches its keys. Clocks of nodes may differ by a second (docs/rotation.md), so
  * VERIFIER_CACHE must be longer.
  */
-const HELD_MS = 500
+const JWKS_CACHE_MS = 500
 /** Of all twenty verifiers. */
 const STRICT = 12
 
@@ -29,7 +29,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
   const rings: RingSeen[] = []
   const failures: string[] = []
   /** The last token of each key, which the verifiers keep verifying. */
-  const kept = new Map<string, string>()
+  const lastTokens = new Map<string, string>()
   const services: Verifier[] = []
   let verified = 0
   let fetches = 0
@@ -54,7 +54,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
   function strict(n: number) {
     let turn = n
     const keys = createRemoteJWKSet(new URL(cluster.issuer + JWKS), {
-      cacheMaxAge: HELD_MS,
+      cacheMaxAge: JWKS_CACHE_MS,
       cooldownDuration: Number.POSITIVE_INFINITY,
       timeoutDuration: 20_000,
       [customFetch]: (_url, init) => {
@@ -71,7 +71,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
    * A verifier as a microservice uses it: it caches as the server says and refetches for an unknown kid. Half of them
    * also read the status lists, which the same keys sign, and refuse a token whose list they cannot verify.
    */
-  function ours(n: number) {
+  function keyturnVerifier(n: number) {
     let turn = n
     const verifier = createVerifier({
       issuer: cluster.issuer,
@@ -89,7 +89,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
     services.push(verifier)
     return async (token: string): Promise<unknown> => verifier.verify(token)
   }
-  const verifiers = Array.from({ length: 20 }, (_, n) => (n < STRICT ? strict(n) : ours(n)))
+  const verifiers = Array.from({ length: 20 }, (_, n) => (n < STRICT ? strict(n) : keyturnVerifier(n)))
 
   async function verifyAt(which: typeof verifiers, token: string): Promise<void> {
     await Promise.all(
@@ -100,7 +100,7 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
     )
   }
 
-  async function take(n: number, ask: (node: ClusterNode) => ReturnType<ClusterNode['inject']>) {
+  async function requestToken(n: number, ask: (node: ClusterNode) => ReturnType<ClusterNode['inject']>) {
     const node = n % cluster.nodes.length
     const requestedAt = performance.now()
     const answer = await ask(cluster.at(node))
@@ -112,11 +112,11 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
     const response = answer.json() as { access_token: string; refresh_token: string }
     const kid = kidOf(response.access_token)
     tokens.push({ node, requestedAt, receivedAt, kid })
-    kept.set(kid, response.access_token)
+    lastTokens.set(kid, response.access_token)
     return response
   }
 
-  const forever = async (pause: number, work: (turn: number) => Promise<void>) => {
+  const repeat = async (pause: number, work: (turn: number) => Promise<void>) => {
     for (let turn = 0; !stop; turn += 1) {
       await work(turn)
       await sleep(pause)
@@ -124,9 +124,9 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
   }
 
   /** A machine client that asks this node. A few verifiers see the token at once, the others in turns. */
-  const machine = (node: number) =>
-    forever(60, async (turn) => {
-      const response = await take(node, clientCredentials)
+  const machineClient = (node: number) =>
+    repeat(60, async (turn) => {
+      const response = await requestToken(node, clientCredentials)
       const some = verifiers.filter((_, n) => n % 5 === turn % 5)
       if (response) await verifyAt(some, response.access_token)
     })
@@ -134,8 +134,8 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
   /** A user whose refreshes go to all nodes in turn. */
   const session = (first: string) => {
     let token = first
-    return forever(150, async (turn) => {
-      const response = await take(turn, (node) => refresh(node, token))
+    return repeat(150, async (turn) => {
+      const response = await requestToken(turn, (node) => refresh(node, token))
       if (!response) return
       token = response.refresh_token
       await verifyAt(verifiers, response.access_token)
@@ -152,8 +152,8 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
   }
 
   const observers = () => [
-    ...cluster.nodes.map((_, node) => forever(30, async () => void (await fetchFrom(node, JWKS)))),
-    forever(15, reading),
+    ...cluster.nodes.map((_, node) => repeat(30, async () => void (await fetchFrom(node, JWKS)))),
+    repeat(15, reading),
   ]
   const work: Promise<unknown>[] = observers()
   return {
@@ -167,20 +167,20 @@ export function watch(owner: Owner, cluster: Cluster, store: Store) {
       await clientCredentials(cluster.at(0))
       await Promise.all(services.map((verifier) => verifier.ready()))
       work.push(
-        ...cluster.nodes.flatMap((_, node) => [machine(node), machine(node)]),
+        ...cluster.nodes.flatMap((_, node) => [machineClient(node), machineClient(node)]),
         ...sessions.map(session),
       )
       // Earlier tokens are verified too.
       work.push(
-        forever(1000, async () => {
-          for (const token of kept.values()) await verifyAt(verifiers, token)
+        repeat(1000, async () => {
+          for (const token of lastTokens.values()) await verifyAt(verifiers, token)
         }),
       )
     },
     async end(): Promise<void> {
       stop = true
       await Promise.allSettled(work)
-      for (const token of kept.values()) await verifyAt(verifiers, token)
+      for (const token of lastTokens.values()) await verifyAt(verifiers, token)
     },
   }
 }

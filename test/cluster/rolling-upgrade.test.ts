@@ -14,7 +14,7 @@ import { clientCredentials, refresh } from '../support/server/requests.ts'
 import { ORDERS } from '../support/server/seed.ts'
 import { type RoundRobin, roundRobin } from './round-robin.ts'
 
-const PATIENCE_MS = 120_000
+const TEST_TIMEOUT_MS = 120_000
 const CLEAN = { code: 0, signal: null }
 const SETTINGS = { VERIFIER_CACHE: '2s', REFRESH_GRACE: '1m', SHUTDOWN_DELAY: '1s' }
 
@@ -30,10 +30,10 @@ ALTER TABLE client_sessions ADD COLUMN more TEXT NOT NULL DEFAULT '';
 `,
 }
 /** What the release after the next removes. */
-const TAKEN = { '0902_less.sql': `-- contract: ${laterVersion(1)}\nDROP TABLE more;\n` }
+const CONTRACTED = { '0902_less.sql': `-- contract: ${laterVersion(1)}\nDROP TABLE more;\n` }
 
 const NEXT = makeRelease(t, laterVersion(1), ADDED)
-const AFTER = makeRelease(t, laterVersion(2), { ...ADDED, ...TAKEN })
+const AFTER = makeRelease(t, laterVersion(2), { ...ADDED, ...CONTRACTED })
 
 /** Users and machine clients that request tokens through the proxy, and a verifier that checks each one. */
 function load(t: Test, cluster: Cluster, proxy: RoundRobin, sessions: readonly string[]) {
@@ -54,7 +54,7 @@ function load(t: Test, cluster: Cluster, proxy: RoundRobin, sessions: readonly s
     await verifier.verify(token).catch((error) => failures.push(`${kidOf(token)}: ${error}`))
   }
 
-  async function take(
+  async function requestToken(
     ask: () => ReturnType<RoundRobin['inject']>,
   ): Promise<{ refresh_token: string } | null> {
     const answer = await ask()
@@ -69,7 +69,7 @@ function load(t: Test, cluster: Cluster, proxy: RoundRobin, sessions: readonly s
     return response
   }
 
-  const forever = async (work: () => Promise<void>) => {
+  const repeat = async (work: () => Promise<void>) => {
     while (!stop) {
       await work()
       await sleep(50)
@@ -77,13 +77,13 @@ function load(t: Test, cluster: Cluster, proxy: RoundRobin, sessions: readonly s
   }
   const running = [
     ...tokens.map((_, i) =>
-      forever(async () => {
-        const response = await take(() => refresh(proxy, tokens[i] ?? ''))
+      repeat(async () => {
+        const response = await requestToken(() => refresh(proxy, tokens[i] ?? ''))
         if (response) tokens[i] = response.refresh_token
       }),
     ),
     ...Array.from({ length: 2 }, () =>
-      forever(async () => void (await take(() => clientCredentials(proxy)))),
+      repeat(async () => void (await requestToken(() => clientCredentials(proxy)))),
     ),
   ]
   return {
@@ -93,8 +93,8 @@ function load(t: Test, cluster: Cluster, proxy: RoundRobin, sessions: readonly s
     kids: () => [...kids.keys()],
     /** Resolves after this many more responses. */
     async more(count: number) {
-      const goal = answered + count
-      while (answered < goal && failures.length === 0) await sleep(5)
+      const target = answered + count
+      while (answered < target && failures.length === 0) await sleep(5)
     },
     async end() {
       stop = true
@@ -110,22 +110,22 @@ interface Rotated {
   readonly nodes_behind: readonly unknown[]
 }
 
-async function begin(t: Test, database?: string) {
-  t.setTimeout(PATIENCE_MS)
-  const where = database === undefined ? {} : { database }
-  const cluster = await startCluster(t, { ...where, nodes: 2, settings: SETTINGS })
-  const tokens = await cluster.withOpened((inside) => signIn(inside, 3))
+async function startUpgrade(t: Test, database?: string) {
+  t.setTimeout(TEST_TIMEOUT_MS)
+  const databaseOption = database === undefined ? {} : { database }
+  const cluster = await startCluster(t, { ...databaseOption, nodes: 2, settings: SETTINGS })
+  const tokens = await cluster.withOpened((opened) => signIn(opened, 3))
   const proxy = await roundRobin(t)
   const serving = new Set<ClusterNode>(cluster.nodes)
   for (const node of serving) await proxy.add(node)
-  const people = load(t, cluster, proxy, tokens)
-  await people.more(20)
+  const clients = load(t, cluster, proxy, tokens)
+  await clients.more(20)
   return {
     cluster,
-    people,
+    clients,
 
-    async start(which: Release): Promise<ClusterNode> {
-      const node = await cluster.start(which.run)
+    async start(release: Release): Promise<ClusterNode> {
+      const node = await cluster.start(release.run)
       serving.add(node)
       await proxy.add(node)
       return node
@@ -138,34 +138,34 @@ async function begin(t: Test, database?: string) {
     },
 
     /** As this release’s command lists them. */
-    async versions(which: Release): Promise<string[]> {
-      const rows = await cluster.json<{ version: string }[]>(['nodes'], which.run)
+    async versions(release: Release): Promise<string[]> {
+      const rows = await cluster.json<{ version: string }[]>(['nodes'], release.run)
       return rows.map((row) => row.version).sort()
     },
 
     /** With this release’s command; every node then signs with the new key. */
-    async rotateBy(which: Release): Promise<void> {
-      const rotated = await cluster.json<Rotated>(['keys', 'rotate', '--wait'], which.run)
+    async rotateBy(release: Release): Promise<void> {
+      const rotated = await cluster.json<Rotated>(['keys', 'rotate', '--wait'], release.run)
       const { active, nodes, nodes_behind } = rotated
-      t.same([nodes, nodes_behind], [serving.size, []], `all nodes follow a rotation by ${which.version}`)
+      t.same([nodes, nodes_behind], [serving.size, []], `all nodes follow a rotation by ${release.version}`)
       for (const node of serving) {
         const { access_token } = (await clientCredentials(node)).json()
         t.equal(kidOf(access_token), active)
       }
     },
 
-    async refused(which: Release, args: readonly string[], why: string): Promise<void> {
-      const { code, stderr } = await cluster.run(args, which.run)
+    async refused(release: Release, args: readonly string[], message: string): Promise<void> {
+      const { code, stderr } = await cluster.run(args, release.run)
       t.equal(code, 1)
-      t.match(stderr, why)
+      t.match(stderr, message)
     },
 
     async end(keys: number): Promise<void> {
-      await people.end()
-      t.same(people.failures, [], 'no request failed, and every token verified')
-      t.equal(people.kids().length, keys, 'of each key')
+      await clients.end()
+      t.same(clients.failures, [], 'no request failed, and every token verified')
+      t.equal(clients.kids().length, keys, 'of each key')
       const [node] = serving
-      for (const token of people.tokens) {
+      for (const token of clients.tokens) {
         t.equal(node && (await refresh(node, token)).statusCode, 200, 'no session was lost')
       }
       for (const { port } of cluster.nodes) t.ok((proxy.served.get(port) ?? 0) > 0, 'each node has served')
@@ -173,34 +173,34 @@ async function begin(t: Test, database?: string) {
   }
 }
 
-type World = Awaited<ReturnType<typeof begin>>
+type World = Awaited<ReturnType<typeof startUpgrade>>
 
 /** The next release is started beside two nodes of this one, and one of those is restarted. Returns the number of responses. */
-async function expand(t: Test, { cluster, people, ...world }: World): Promise<ClusterNode> {
+async function expand(t: Test, { cluster, clients, ...world }: World): Promise<ClusterNode> {
   await world.start(NEXT)
-  await people.more(20)
+  await clients.more(20)
   t.same(await world.versions(THIS_RELEASE), [THIS_RELEASE.version, THIS_RELEASE.version, NEXT.version])
   const status = await cluster.json<{ name: string; newer?: true }[]>(['migrate', '--status'])
   const newer = status.filter((step) => step.newer).map(({ name }) => name)
   t.same(newer, ['0900_keys', '0901_sessions'])
   await world.rotateBy(THIS_RELEASE)
   await world.rotateBy(NEXT)
-  await people.more(20)
+  await clients.more(20)
   // The rollback: the old program starts on the schema that the new one has extended.
   await world.stop(cluster.nodes[0])
   const again = await world.start(THIS_RELEASE)
-  await people.more(20)
+  await clients.more(20)
   return again
 }
 
-t.setTimeout(2 * PATIENCE_MS)
+t.setTimeout(2 * TEST_TIMEOUT_MS)
 
 t.test(
   'rolling upgrades and a rollback on PostgreSQL interrupt no client (docs/security.md Q17)',
   async (t) => {
     const postgres = await startPostgres(t)
-    const world = await begin(t as Test, await postgres.emptyDatabase())
-    const { cluster, people } = world
+    const world = await startUpgrade(t as Test, await postgres.emptyDatabase())
+    const { cluster, clients } = world
     const again = await expand(t as Test, world)
 
     const needed = `0902_less cannot be applied while a node older than ${NEXT.version} serves`
@@ -211,20 +211,20 @@ t.test(
 
     // The removal: the release before it can be restarted on that schema, and the one before that cannot.
     await world.start(AFTER)
-    await people.more(20)
+    await clients.more(20)
     await world.stop(newest)
     await world.start(NEXT)
     t.same(await world.versions(AFTER), [NEXT.version, NEXT.version, AFTER.version])
     const older = `the database has 0902_less, after which only keyturn ${NEXT.version} and later can use it, and this is ${THIS_RELEASE.version}`
     await world.refused(THIS_RELEASE, ['serve'], older)
     await world.refused(THIS_RELEASE, ['clients', 'list'], older)
-    await people.more(20)
+    await clients.more(20)
     await world.end(3)
   },
 )
 
 t.test('rolling upgrades with several processes on one SQLite file interrupt no client', async (t) => {
-  const world = await begin(t as Test)
+  const world = await startUpgrade(t as Test)
   await expand(t as Test, world)
   await world.stop(world.cluster.nodes[1])
   await world.end(3)

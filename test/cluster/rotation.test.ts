@@ -23,7 +23,7 @@ const ROTATIONS = 10
 
 const postgres = await startPostgres(t)
 
-interface Shown {
+interface ListedKeys {
   readonly kid: string
   readonly state: string
 }
@@ -47,7 +47,7 @@ t.test(
     const cluster = await startCluster(t, { database: url, settings: SETTINGS })
     const db = openDb(url)
     const store = createStore(db)
-    const sessions = await cluster.withOpened((inside) => signIn(inside, 2))
+    const sessions = await cluster.withOpened((opened) => signIn(opened, 2))
     const cli = testCli(t as Test)
     const settings = cluster.folder.settings
     const watching = watch(t, cluster, store)
@@ -79,7 +79,7 @@ t.test(
       }
       order.push(await activeKey())
       const { out } = await cli.run(['keys', 'list', '--json'], { settings, clock: systemClock })
-      const states = (JSON.parse(out) as Shown[]).map(({ state }) => state).sort()
+      const states = (JSON.parse(out) as ListedKeys[]).map(({ state }) => state).sort()
       t.same(
         states,
         ['active', 'next', ...Array(rotation).fill('retiring')],
@@ -91,7 +91,7 @@ t.test(
     t.equal(ring?.keys.length, ROTATIONS + 2)
     const signed = (kid: string) =>
       new Set(watching.tokens.filter((token) => token.kid === kid).map(({ node }) => node)).size
-    for (let looks = 0; signed(order.at(-1) ?? '') < 3 && looks < 50; looks += 1) await sleep(100)
+    for (let polls = 0; signed(order.at(-1) ?? '') < 3 && polls < 50; polls += 1) await sleep(100)
     await watching.end()
 
     const { tokens, sets, rings, failures, counts } = watching

@@ -10,7 +10,7 @@ import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import type { Owner } from '../support/processes/data-folder.ts'
 import { overHttp } from '../support/server/http-inject.ts'
 
-const LOOK_MS = 50
+const READINESS_POLL_MS = 50
 
 interface Target {
   readonly port: number
@@ -33,12 +33,12 @@ export async function roundRobin(owner: Owner): Promise<RoundRobin> {
   let stopped = false
 
   async function isReady(target: Target): Promise<boolean> {
-    const answer = request({ port: target.port, host: '127.0.0.1', path: '/health/ready', agent: false })
+    const probe = request({ port: target.port, host: '127.0.0.1', path: '/health/ready', agent: false })
     // Also after the first chunk: a node that exits cuts the rest of its response.
-    answer.on('error', () => {})
-    answer.end()
+    probe.on('error', () => {})
+    probe.end()
     try {
-      const [response] = (await once(answer, 'response')) as [IncomingMessage]
+      const [response] = (await once(probe, 'response')) as [IncomingMessage]
       response.resume()
       return response.statusCode === 200
     } catch {
@@ -49,30 +49,30 @@ export async function roundRobin(owner: Owner): Promise<RoundRobin> {
   async function watch(target: Target): Promise<void> {
     while (!stopped) {
       target.ready = await isReady(target)
-      await sleep(LOOK_MS)
+      await sleep(READINESS_POLL_MS)
     }
   }
 
-  function pass(asked: IncomingMessage, answer: ServerResponse): void {
+  function pass(incoming: IncomingMessage, outgoing: ServerResponse): void {
     const ready = targets.filter((target) => target.ready)
     turn += 1
     const target = ready[turn % ready.length]
     if (!target) {
-      answer.writeHead(502).end('no node is ready')
+      outgoing.writeHead(502).end('no node is ready')
       return
     }
     const { port, agent } = target
     served.set(port, (served.get(port) ?? 0) + 1)
-    const { method, url, headers } = asked
+    const { method, url, headers } = incoming
     const upstream = request({ host: '127.0.0.1', port, method, path: url, headers, agent }, (response) => {
-      answer.writeHead(response.statusCode ?? 502, response.headers)
-      response.pipe(answer)
+      outgoing.writeHead(response.statusCode ?? 502, response.headers)
+      response.pipe(outgoing)
     })
     upstream.on('error', (error) => {
-      if (!answer.headersSent) answer.writeHead(502)
-      answer.end(`${port}: ${error.message}`)
+      if (!outgoing.headersSent) outgoing.writeHead(502)
+      outgoing.end(`${port}: ${error.message}`)
     })
-    asked.pipe(upstream)
+    incoming.pipe(upstream)
   }
 
   const server = createServer(pass).listen(0, '127.0.0.1')

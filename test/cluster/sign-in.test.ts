@@ -30,7 +30,7 @@ import { client, PASSWORD, user } from '../support/server/seed.ts'
 import { revoke, signedIn } from '../support/server/tokens.ts'
 
 const postgres = await startPostgres(t)
-const told = await relyingParty(t as Test)
+const logoutReceiver = await relyingParty(t as Test)
 const cluster = await startCluster(t, {
   database: await postgres.database(t),
   async fill(store) {
@@ -38,20 +38,24 @@ const cluster = await startCluster(t, {
     for (const username of ['erin', 'grace']) await store.users.insert(await user({ username }))
     await store.clients.insert(codeClient({ id: 'house', firstParty: true, redirectUris: [OWN_REDIRECT] }))
     await store.clients.insert(
-      client({ id: 'listening', grants: ['password', 'refresh_token'], backchannelLogoutUri: told.uri }),
+      client({
+        id: 'listening',
+        grants: ['password', 'refresh_token'],
+        backchannelLogoutUri: logoutReceiver.uri,
+      }),
     )
   },
 })
 
 /** Sends each request of a browser to another node than the one before. */
-function inTurns(): Served & { readonly asked: number[] } {
-  const asked: number[] = []
+function alternatingNodes(): Served & { readonly visitedNodes: number[] } {
+  const visitedNodes: number[] = []
   return {
     ...cluster.at(0).served,
-    asked,
+    visitedNodes,
     inject(options) {
-      asked.push(asked.length % cluster.nodes.length)
-      return cluster.at(asked.length - 1).served.inject(options)
+      visitedNodes.push(visitedNodes.length % cluster.nodes.length)
+      return cluster.at(visitedNodes.length - 1).served.inject(options)
     },
   }
 }
@@ -76,10 +80,10 @@ async function signInAs(username: string, n: number, path = '/account') {
 t.test(
   'login, consent, code redemption and sign-out work when each step goes to a different node',
   async (t) => {
-    const served = inTurns()
+    const served = alternatingNodes()
     const browser = openBrowser(served)
     const { code } = await signIn(browser, {}, { remember: true })
-    t.ok(new Set(served.asked).size === 3, `${served.asked.length} requests`)
+    t.ok(new Set(served.visitedNodes).size === 3, `${served.visitedNodes.length} requests`)
     // The next node in turn redeems it.
     const tokens = tokensOf(await redeem(served, code))
     for (const node of cluster.nodes) {
@@ -91,9 +95,9 @@ t.test(
       t.ok(codeOf(await browser.open(authorizeUrl())), 'every node knows the session and the consent')
     }
     browser.server = cluster.at(0).served
-    const asked = await browser.open('/oauth2/logout')
+    const visitedNodes = await browser.open('/oauth2/logout')
     browser.server = cluster.at(1).served
-    await browser.submit(asked)
+    await browser.submit(visitedNodes)
     for (const { served } of cluster.nodes) {
       browser.server = served
       t.equal((await browser.open(authorizeUrl())).path, '/login', 'signed out on every node')
@@ -192,12 +196,12 @@ t.test(
     const pairs = await spread(cluster, 12, (node) => signedIn(node, {}, 'listening'))
     await spread(cluster, 12, (node, n) => revoke(node, pairs[n]?.refresh_token ?? '', 'listening'))
     const from = performance.now()
-    while (told.received.length < 12 && performance.now() - from < 10_000) await sleep(20)
+    while (logoutReceiver.received.length < 12 && performance.now() - from < 10_000) await sleep(20)
     const took = Math.round(performance.now() - from)
     t.ok(took < PROPAGATION_LIMIT_MS, `after ${took} ms`)
     await sleep(1000)
-    const heard = told.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
-    t.same(heard.sort(), pairs.map(({ access_token }) => claimsOf(access_token).sid).sort(), 'each one once')
+    const sids = logoutReceiver.received.map(({ form }) => claimsOf(form.get('logout_token') ?? '').sid)
+    t.same(sids.sort(), pairs.map(({ access_token }) => claimsOf(access_token).sid).sort(), 'each one once')
     t.equal(audited(cluster, 'logout_token.delivered').length, 12)
   },
 )

@@ -37,8 +37,8 @@ t.test(
     t.same(kids.sort(), ring?.keys.map(({ kid }) => kid).sort(), 'which is that of the key ring')
     const firsts = cluster.nodes.filter(({ stdout }) => JSON.parse(stdout()).first_start)
     t.ok(firsts.length >= 1)
-    const made = cluster.nodes.flatMap(({ stderr }) => stderr().match(/"audit":"keys.created"/g) ?? [])
-    t.equal(made.length, 1, 'and was created once')
+    const created = cluster.nodes.flatMap(({ stderr }) => stderr().match(/"audit":"keys.created"/g) ?? [])
+    t.equal(created.length, 1, 'and was created once')
     const listed = await cluster.json<{ state: string; ring_version: number }[]>(['nodes'])
     t.same(
       listed.map(({ state, ring_version }) => [state, ring_version]),
@@ -75,7 +75,7 @@ const ROTATOR = `
   console.log(JSON.stringify({ rotated, answered }))
 `
 
-interface Told {
+interface RotatorResult {
   /** Keys that this process activated, according to its audit trail. */
   readonly rotated: readonly string[]
   /** The result of each round. */
@@ -97,7 +97,7 @@ t.test(
       runs.filter(({ code }) => code !== 0).map(({ stderr }) => stderr),
       [],
     )
-    const told = runs.map(({ stdout }) => JSON.parse(stdout) as Told)
+    const results = runs.map(({ stdout }) => JSON.parse(stdout) as RotatorResult)
     const ring = await cluster.withOpened(({ store }) => store.ring.read())
     if (!before || !ring) throw new Error('the ring is gone')
 
@@ -116,11 +116,11 @@ t.test(
     const states = ring.keys.map(({ state }) => state).filter((state) => state !== 'retiring')
     t.same(states.sort(), ['active', 'next'])
 
-    const done = told.flatMap(({ rotated }) => rotated)
+    const done = results.flatMap(({ rotated }) => rotated)
     t.equal(done.length, rotations, 'each version was made by one process')
     t.equal(new Set(done).size, rotations, 'and no key was activated twice')
     const known = new Set(ring.keys.map(({ kid }) => kid))
-    const answered = told.flatMap(({ answered }) => answered)
+    const answered = results.flatMap(({ answered }) => answered)
     t.equal(answered.length, ROTATORS * ROUNDS)
     t.same(
       answered.filter(({ active, next }) => !known.has(active) || !known.has(next)),

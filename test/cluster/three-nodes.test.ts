@@ -24,7 +24,7 @@ import { basic, claimsOf, clientCredentials, login, post, refresh } from '../sup
 import { client, user } from '../support/server/seed.ts'
 import { isActive, revoke, signedIn } from '../support/server/tokens.ts'
 
-const CHOSEN = 'a secret that somebody chose'
+const USER_SUPPLIED = 'a secret that somebody chose'
 
 const postgres = await startPostgres(t)
 const cluster = await startCluster(t, {
@@ -34,7 +34,7 @@ const cluster = await startCluster(t, {
     for (const username of ['carol', 'dave', 'erin', 'frank'])
       await store.users.insert(await user({ username }))
     await store.clients.insert(client({ id: 'leaving' }))
-    await store.clients.insert(client({ id: 'chosen', secretHash: await hashPassword(CHOSEN) }))
+    await store.clients.insert(client({ id: 'chosen', secretHash: await hashPassword(USER_SUPPLIED) }))
   },
 })
 
@@ -118,11 +118,12 @@ t.test(
         { grant_type: 'client_credentials' },
         { authorization: basic('chosen', secret) },
       )
-    for (const node of cluster.nodes) t.equal((await ask(node, CHOSEN)).statusCode, 200)
-    await command(['clients', 'rotate-secret', 'chosen', '--secret-stdin'], `${CHOSEN}, and another`)
-    const took = await cluster.everywhere(async (node) => (await ask(node, CHOSEN)).statusCode === 401)
+    for (const node of cluster.nodes) t.equal((await ask(node, USER_SUPPLIED)).statusCode, 200)
+    await command(['clients', 'rotate-secret', 'chosen', '--secret-stdin'], `${USER_SUPPLIED}, and another`)
+    const took = await cluster.everywhere(async (node) => (await ask(node, USER_SUPPLIED)).statusCode === 401)
     t.ok(took < PROPAGATION_LIMIT_MS, `after ${Math.round(took)} ms`)
-    for (const node of cluster.nodes) t.equal((await ask(node, `${CHOSEN}, and another`)).statusCode, 200)
+    for (const node of cluster.nodes)
+      t.equal((await ask(node, `${USER_SUPPLIED}, and another`)).statusCode, 200)
   },
 )
 

@@ -29,14 +29,14 @@ export function session(overrides: Partial<ClientSession> = {}): ClientSession {
 }
 
 /** Two clients and two people for sessions to belong to. */
-export async function people(store: Store): Promise<void> {
+export async function insertOwners(store: Store): Promise<void> {
   for (const id of ['machine', 'phone']) await store.clients.insert(client({ id }))
   for (const id of ['alice', 'bob']) await store.users.insert(await user({ id, username: id, roles: [] }))
 }
 
 export const sessionsContract: Contract = {
   'find returns every member of an inserted session': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     const full = session({
       generation: 7,
       rotatedAt: 1500,
@@ -58,7 +58,7 @@ export const sessionsContract: Contract = {
 
   'insert returns false and changes nothing if the client or the user does not exist, or the id is taken':
     async (t, store) => {
-      await people(store)
+      await insertOwners(store)
       t.equal(await store.clientSessions.insert(session({ clientId: 'x' })), false)
       t.equal(await store.clientSessions.insert(session({ userId: 'x' })), false)
       t.equal(await store.clientSessions.insert(session()), true)
@@ -67,7 +67,7 @@ export const sessionsContract: Contract = {
     },
 
   'rotate increments the generation and extends the idle expiry': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.clientSessions.insert(session())
     t.equal(await store.clientSessions.rotate('session', 1, 1100, 2100), true)
     t.same(
@@ -78,7 +78,7 @@ export const sessionsContract: Contract = {
 
   'of fifty concurrent rotations on two connections, exactly one succeeds (RFC 9700 §4.14.2; docs/security.md F69, P1, P2)':
     async (t, store, database) => {
-      await people(store)
+      await insertOwners(store)
       const other = await database.connect()
       await store.clientSessions.insert(session())
       for (const generation of [1, 2, 3]) {
@@ -91,7 +91,7 @@ export const sessionsContract: Contract = {
     },
 
   'rotate returns false and changes nothing for any generation except the current one': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     const third = session({ generation: 3 })
     await store.clientSessions.insert(third)
     for (const generation of [0, 1, 2, 4, 1e9]) {
@@ -102,7 +102,7 @@ export const sessionsContract: Contract = {
   },
 
   'rotate returns false for a revoked session (RFC 9700 §4.14.2; docs/security.md P2)': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.clientSessions.insert(session())
     await store.clientSessions.revoke('session', 1050, 'by the operator')
     t.equal(await store.clientSessions.rotate('session', 1, 1100, 2100), false)
@@ -111,7 +111,7 @@ export const sessionsContract: Contract = {
 
   'of fifty concurrent revocations of a session, one returns true, and its time and reason are stored':
     async (t, store) => {
-      await people(store)
+      await insertOwners(store)
       await store.clientSessions.insert(session())
       t.same(await winners(50, (i) => store.clientSessions.revoke('session', 1100 + i, `r${i}`)), {
         won: 1,
@@ -124,7 +124,7 @@ export const sessionsContract: Contract = {
 
   'revokeMatching revokes all matching sessions and returns the ids of those that were not revoked before':
     async (t, store) => {
-      await people(store)
+      await insertOwners(store)
       await store.clientSessions.insert(session({ id: 'a1' }))
       await store.clientSessions.insert(session({ id: 'a2', clientId: 'phone' }))
       await store.clientSessions.insert(session({ id: 'b1', userId: 'bob' }))
@@ -145,7 +145,7 @@ export const sessionsContract: Contract = {
     },
 
   'concurrent calls of revokeMatching return each session once': async (t, store, database) => {
-    await people(store)
+    await insertOwners(store)
     const other = await database.connect()
     const ids = Array.from({ length: 20 }, (_, i) => `s${i}`)
     for (const id of ids) await store.clientSessions.insert(session({ id }))
@@ -157,22 +157,24 @@ export const sessionsContract: Contract = {
         (i % 2 ? store : other).clientSessions.revokeMatching({ userId: 'alice' }, 1100, 'all'),
       ),
     ])
-    const named = [...(single ? ['s0'] : []), ...lists.flat()]
-    t.equal(new Set(named).size, named.length, 'none twice')
-    const dead = (await store.clientSessions.list({}, 100)).filter((one) => one.revokedAt !== null)
-    t.same(new Set(named), new Set(dead.map((one) => one.id)), 'and none that ended unnamed')
-    for (const id of ids) t.ok(named.includes(id))
+    const returnedIds = [...(single ? ['s0'] : []), ...lists.flat()]
+    t.equal(new Set(returnedIds).size, returnedIds.length, 'none twice')
+    const revoked = (await store.clientSessions.list({}, 100)).filter((one) => one.revokedAt !== null)
+    t.same(new Set(returnedIds), new Set(revoked.map((one) => one.id)), 'and none that ended unnamed')
+    for (const id of ids) t.ok(returnedIds.includes(id))
   },
 
   'ending a session puts its client into the logout outbox once, if it wants logout tokens': async (
     t,
     store,
   ) => {
-    await people(store)
-    const told = { backchannelLogout: true, userId: 'bob' }
-    await store.clientSessions.insert(session({ ...told, id: 'one' }))
-    await store.clientSessions.insert(session({ ...told, id: 'two', clientId: 'phone' }))
-    await store.clientSessions.insert(session({ ...told, id: 'dead', revokedAt: 1, revokedReason: 'before' }))
+    await insertOwners(store)
+    const notified = { backchannelLogout: true, userId: 'bob' }
+    await store.clientSessions.insert(session({ ...notified, id: 'one' }))
+    await store.clientSessions.insert(session({ ...notified, id: 'two', clientId: 'phone' }))
+    await store.clientSessions.insert(
+      session({ ...notified, id: 'dead', revokedAt: 1, revokedReason: 'before' }),
+    )
     await store.clientSessions.insert(session({ id: 'mute', userId: 'bob' }))
     t.same(await store.logoutOutbox.due(9999, 10), [])
 
@@ -194,7 +196,7 @@ export const sessionsContract: Contract = {
   },
 
   'sessions can be listed and revoked by user session': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.clientSessions.insert(session({ id: 'here', userSessionId: 'browser' }))
     await store.clientSessions.insert(
       session({ id: 'phone', userSessionId: 'browser', clientId: 'phone', createdAt: 1 }),
@@ -213,7 +215,7 @@ export const sessionsContract: Contract = {
   },
 
   'list returns at most the requested number of matching sessions, newest first': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.clientSessions.insert(session({ id: 's1', createdAt: 1 }))
     await store.clientSessions.insert(session({ id: 's2', createdAt: 2, clientId: 'phone' }))
     await store.clientSessions.insert(session({ id: 's3', createdAt: 3, userId: 'bob' }))
@@ -229,7 +231,7 @@ export const sessionsContract: Contract = {
 
   'prune deletes at most the given number of ended sessions and returns how many (docs/security.md Q20)':
     async (t, store) => {
-      await people(store)
+      await insertOwners(store)
       for (let i = 1; i <= 5; i += 1)
         await store.clientSessions.insert(session({ id: `s${i}`, idleExpiresAt: i }))
       t.equal(await store.clientSessions.prune(4, 2), 2)

@@ -1,6 +1,6 @@
 import type { Client } from '../../src/store/contracts/clients.ts'
 import { client, user } from '../support/server/seed.ts'
-import { people, session } from './client-sessions.ts'
+import { insertOwners, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 import { updateContract } from './update.ts'
 
@@ -98,24 +98,24 @@ export const clientsContract: Contract = {
 
   'sessions that begin while their client is deleted are revoked with it or do not begin (RFC 9700 §4.14.2; docs/security.md P1)':
     async (t, store, database) => {
-      await people(store)
+      await insertOwners(store)
       const other = await database.connect()
       for (let round = 0; round < 8; round += 1) {
         const id = `client${round}`
         await store.clients.insert(client({ id }))
-        const beginning = Array.from({ length: 8 }, (_, i) =>
+        const inserts = Array.from({ length: 8 }, (_, i) =>
           store.clientSessions.insert(
             session({ id: `${id}-${i}`, clientId: id, status: { list: round, idx: i }, expiresAt: 5000 }),
           ),
         )
-        await Promise.race(beginning)
-        const [deleted, ...begun] = await Promise.all([other.clients.delete(id), ...beginning])
+        await Promise.race(inserts)
+        const [deleted, ...inserted] = await Promise.all([other.clients.delete(id), ...inserts])
         t.equal(deleted, true)
         const { entries } = await store.status.changesSince(0, 1000)
-        const takenBack = entries.filter(({ list }) => list === round).map(({ idx }) => idx)
+        const revokedIndices = entries.filter(({ list }) => list === round).map(({ idx }) => idx)
         t.same(
-          takenBack.sort(),
-          begun.flatMap((one, i) => (one ? [i] : [])),
+          revokedIndices.sort(),
+          inserted.flatMap((one, i) => (one ? [i] : [])),
           'every index that a token may carry, and no other',
         )
       }

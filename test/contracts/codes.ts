@@ -1,6 +1,6 @@
 import type { AuthorizationCode } from '../../src/store/contracts/codes.ts'
 import type { Store } from '../../src/store/index.ts'
-import { people, session } from './client-sessions.ts'
+import { insertOwners, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 import { pushed } from './pushed-requests.ts'
 import { signIn } from './user-sessions.ts'
@@ -39,12 +39,12 @@ const bare = code({
   requestedClaims: { idToken: [], userinfo: [] },
 })
 
-const MOST = 5
-const begun = session({ userSessionId: 'browser' })
+const MAX_PKCE_FAILURES = 5
+const newSession = session({ userSessionId: 'browser' })
 
 /** Alice is signed in, in one browser. */
 async function signedIn(store: Store): Promise<void> {
-  await people(store)
+  await insertOwners(store)
   await store.userSessions.insert(signIn(), 'secret')
 }
 
@@ -115,9 +115,9 @@ export const codesContract: Contract = {
     await signedIn(store)
     await store.codes.insert('h', code(), 1000)
     await store.codes.insert('old', code({ clientSessionId: 'x', expiresAt: 1 }), 1000)
-    t.equal(await store.codes.redeem('h', begun, 1010, MOST), true)
+    t.equal(await store.codes.redeem('h', newSession, 1010, MAX_PKCE_FAILURES), true)
     t.same(await store.codes.find('h'), code({ usedAt: 1010 }))
-    t.same(await store.clientSessions.find('session'), begun)
+    t.same(await store.clientSessions.find('session'), newSession)
     t.not(await store.codes.find('old'), null)
   },
 
@@ -129,7 +129,12 @@ export const codesContract: Contract = {
         await store.codes.insert(hash, code({ clientSessionId: hash }), 1000)
         // Each with a session of its own: it is the code that may be spent once.
         const outcome = await winners(50, (i) =>
-          (i % 2 ? store : other).codes.redeem(hash, { ...begun, id: `${hash}-${i}` }, 1010, MOST),
+          (i % 2 ? store : other).codes.redeem(
+            hash,
+            { ...newSession, id: `${hash}-${i}` },
+            1010,
+            MAX_PKCE_FAILURES,
+          ),
         )
         t.same(outcome, { won: 1, lost: 49 })
       }
@@ -141,11 +146,11 @@ export const codesContract: Contract = {
       await signedIn(store)
       await store.codes.insert('h', code(), 1000)
       for (const now of [1060, 1061, 9000]) {
-        t.equal(await store.codes.redeem('h', begun, now, MOST), false, String(now))
+        t.equal(await store.codes.redeem('h', newSession, now, MAX_PKCE_FAILURES), false, String(now))
       }
       t.equal(await store.clientSessions.find('session'), null)
       t.same(await store.codes.find('h'), code())
-      t.equal(await store.codes.redeem('h', begun, 1059, MOST), true)
+      t.equal(await store.codes.redeem('h', newSession, 1059, MAX_PKCE_FAILURES), true)
     },
 
   'redeem returns false and changes nothing after too many wrong verifiers (RFC 7636 §4.1, §4.6; docs/security.md D54, P10)':
@@ -153,13 +158,13 @@ export const codesContract: Contract = {
       await signedIn(store)
       await store.codes.insert('h', code(), 1000)
       await store.codes.insert('h2', code({ clientSessionId: 'second' }), 1000)
-      for (let i = 0; i < MOST; i += 1) await store.codes.countPkceFailure('h')
-      for (let i = 0; i < MOST - 1; i += 1) await store.codes.countPkceFailure('h2')
-      t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
+      for (let i = 0; i < MAX_PKCE_FAILURES; i += 1) await store.codes.countPkceFailure('h')
+      for (let i = 0; i < MAX_PKCE_FAILURES - 1; i += 1) await store.codes.countPkceFailure('h2')
+      t.equal(await store.codes.redeem('h', newSession, 1010, MAX_PKCE_FAILURES), false)
       t.equal(await store.clientSessions.find('session'), null)
-      t.same(await store.codes.find('h'), code({ pkceFailures: MOST }))
+      t.same(await store.codes.find('h'), code({ pkceFailures: MAX_PKCE_FAILURES }))
       t.equal(
-        await store.codes.redeem('h2', { ...begun, id: 'second' }, 1010, MOST),
+        await store.codes.redeem('h2', { ...newSession, id: 'second' }, 1010, MAX_PKCE_FAILURES),
         true,
         'one fewer is fine',
       )
@@ -170,21 +175,22 @@ export const codesContract: Contract = {
     const other = await database.connect()
     await store.codes.insert('h', code(), 1000)
     await other.userSessions.end('browser', 1005, 'signed out')
-    t.equal(await store.codes.redeem('h', begun, 1010, MOST), false)
+    t.equal(await store.codes.redeem('h', newSession, 1010, MAX_PKCE_FAILURES), false)
     t.equal(await store.clientSessions.find('session'), null)
     t.same(await store.codes.find('h'), code())
   },
 
   'redeem returns false and begins no session if the user session has expired': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.userSessions.insert(signIn({ idleExpiresAt: 1020 }), 'h1')
     await store.userSessions.insert(signIn({ id: 'other', expiresAt: 1020 }), 'h2')
     await store.codes.insert('idle', code(), 1000)
     await store.codes.insert('over', code({ clientSessionId: 's2', userSessionId: 'other' }), 1000)
-    for (const hash of ['idle', 'over']) t.equal(await store.codes.redeem(hash, begun, 1020, MOST), false)
+    for (const hash of ['idle', 'over'])
+      t.equal(await store.codes.redeem(hash, newSession, 1020, MAX_PKCE_FAILURES), false)
     t.equal(await store.clientSessions.find('session'), null)
-    t.equal(await store.codes.redeem('idle', begun, 1019, MOST), true)
-    t.equal(await store.codes.redeem('over', { ...begun, id: 's2' }, 1019, MOST), true)
+    t.equal(await store.codes.redeem('idle', newSession, 1019, MAX_PKCE_FAILURES), true)
+    t.equal(await store.codes.redeem('over', { ...newSession, id: 's2' }, 1019, MAX_PKCE_FAILURES), true)
   },
 
   'a sign-out while codes are redeemed leaves no session (RFC 9700 §4.14.2; docs/security.md F72)': async (
@@ -196,7 +202,8 @@ export const codesContract: Contract = {
     const other = await database.connect()
     const hashes = Array.from({ length: 20 }, (_, i) => `h${i}`)
     for (const hash of hashes) await store.codes.insert(hash, code({ clientSessionId: hash }), 1000)
-    const redeem = (hash: string) => store.codes.redeem(hash, { ...begun, id: hash }, 1010, MOST)
+    const redeem = (hash: string) =>
+      store.codes.redeem(hash, { ...newSession, id: hash }, 1010, MAX_PKCE_FAILURES)
     const half = hashes.length / 2
     const [ended, ...redeemed] = await Promise.all([
       new Promise((resolve) => setImmediate(resolve)).then(() =>
@@ -208,8 +215,8 @@ export const codesContract: Contract = {
         return redeem(hash)
       }),
     ])
-    const begunIds = hashes.filter((_, i) => redeemed[i])
-    t.same(ended?.sort(), begunIds.sort(), 'it ended those that began')
+    const startedIds = hashes.filter((_, i) => redeemed[i])
+    t.same(ended?.sort(), startedIds.sort(), 'it ended those that began')
     t.same(
       (await store.clientSessions.list({}, 100)).filter((one) => one.revokedAt === null),
       [],
@@ -219,9 +226,9 @@ export const codesContract: Contract = {
   'redeem returns false and does not consume the code if its session cannot begin': async (t, store) => {
     await signedIn(store)
     await store.codes.insert('h', code(), 1000)
-    t.equal(await store.codes.redeem('h', { ...begun, userId: 'x' }, 1010, MOST), false)
+    t.equal(await store.codes.redeem('h', { ...newSession, userId: 'x' }, 1010, MAX_PKCE_FAILURES), false)
     t.same(await store.codes.find('h'), code())
-    t.equal(await store.codes.redeem('nothing', begun, 1010, MOST), false)
+    t.equal(await store.codes.redeem('nothing', newSession, 1010, MAX_PKCE_FAILURES), false)
     t.equal(await store.clientSessions.find('session'), null)
   },
 

@@ -1,5 +1,5 @@
 import type { Consent } from '../../src/store/contracts/consents.ts'
-import { people } from './client-sessions.ts'
+import { insertOwners } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 
 const ORDERS = 'https://orders.test'
@@ -15,7 +15,7 @@ const consent = (overrides: Partial<Consent> = {}): Consent => ({
 
 export const consentsContract: Contract = {
   'find returns a stored consent by user and client': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     t.equal(await store.consents.add(consent()), true)
     t.equal(await store.consents.add(consent({ clientId: 'phone', scopes: [] })), true)
     t.same(await store.consents.find('alice', 'machine', ORDERS), consent())
@@ -25,7 +25,7 @@ export const consentsContract: Contract = {
   },
 
   'list returns the consents of one user, newest first': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.consents.add(consent())
     await store.consents.add(consent({ clientId: 'phone', grantedAt: 1100 }))
     await store.consents.add(consent({ userId: 'bob' }))
@@ -48,7 +48,7 @@ export const consentsContract: Contract = {
     },
 
   'add extends the scopes that were granted before': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.consents.add(consent())
     t.equal(await store.consents.add(consent({ scopes: ['orders:read', 'email'], grantedAt: 1200 })), true)
     const both = consent({ scopes: ['openid', 'orders:read', 'email'], grantedAt: 1200 })
@@ -58,7 +58,7 @@ export const consentsContract: Contract = {
   },
 
   'of fifty concurrent additions on two connections, none is lost': async (t, store, database) => {
-    await people(store)
+    await insertOwners(store)
     const other = await database.connect()
     const outcome = await winners(50, (i) =>
       (i % 2 ? store : other).consents.add(consent({ scopes: [`s${i}`] })),
@@ -70,7 +70,7 @@ export const consentsContract: Contract = {
   },
 
   'add returns false and changes nothing if the user or the client does not exist': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     t.equal(await store.consents.add(consent({ userId: 'x' })), false)
     t.equal(await store.consents.add(consent({ clientId: 'x' })), false)
     t.same(await store.consents.list('alice'), [])
@@ -82,7 +82,7 @@ export const consentsContract: Contract = {
     store,
     database,
   ) => {
-    await people(store)
+    await insertOwners(store)
     const other = await database.connect()
     await store.consents.add(consent())
     await store.consents.add(consent({ clientId: 'phone' }))

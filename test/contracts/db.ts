@@ -155,9 +155,9 @@ export const dbContract: Contract = {
   },
 
   'close waits for earlier batches': async (t, { db }, database) => {
-    const asked = Array.from({ length: 300 }, (_, i) => db.batch([insert(`n${i}`)]))
+    const batches = Array.from({ length: 300 }, (_, i) => db.batch([insert(`n${i}`)]))
     await db.close()
-    t.same(await Promise.all(asked), Array(300).fill(true))
+    t.same(await Promise.all(batches), Array(300).fill(true))
     t.equal(Object.keys(await content((await database.connect()).db)).length, 300)
   },
 

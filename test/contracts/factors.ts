@@ -5,7 +5,7 @@ import { type Contract, winners } from './contract.ts'
 
 const NOTHING = { totp: false, passkeys: 0, recoveryCodes: 0 }
 
-async function people({ users }: Store): Promise<{ alice: string; bob: string }> {
+async function insertUsers({ users }: Store): Promise<{ alice: string; bob: string }> {
   const [alice, bob] = [await user({ roles: [] }), await user({ username: 'bob', roles: [] })]
   await users.insert(alice)
   await users.insert(bob)
@@ -37,7 +37,7 @@ const codes = (prefix: string) => Array.from({ length: 10 }, (_, i) => `${prefix
 
 export const factorsContract: Contract = {
   'findTotp returns the secret as it was added, and a user has at most one': async (t, store) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     t.equal(await store.factors.findTotp(alice), null)
     t.same(await winners(50, (i) => store.factors.addTotp(totp(alice, `s${i}`))), { won: 1, lost: 49 })
     t.match(await store.factors.findTotp(alice), { userId: alice, lastStep: 10, createdAt: 5 })
@@ -47,14 +47,18 @@ export const factorsContract: Contract = {
 
   'a time step is spent by exactly one of fifty, on two connections (RFC 6238 §5.2; docs/security.md P6)':
     async (t, store, database) => {
-      const { alice } = await people(store)
+      const { alice } = await insertUsers(store)
       await store.factors.addTotp(totp(alice))
       const other = await database.connect()
-      const spend = (step: number) => (i: number) =>
+      const consumeStep = (step: number) => (i: number) =>
         (i % 2 ? store : other).factors.consumeTotpStep(alice, 'v1.1.secret', step)
-      t.same(await winners(50, spend(11)), { won: 1, lost: 49 })
-      t.same(await winners(2, spend(13)), { won: 1, lost: 1 })
-      t.same(await winners(2, spend(12)), { won: 0, lost: 2 }, 'an older step is spent with the newer one')
+      t.same(await winners(50, consumeStep(11)), { won: 1, lost: 49 })
+      t.same(await winners(2, consumeStep(13)), { won: 1, lost: 1 })
+      t.same(
+        await winners(2, consumeStep(12)),
+        { won: 0, lost: 2 },
+        'an older step is spent with the newer one',
+      )
       t.equal((await store.factors.findTotp(alice))?.lastStep, 13)
     },
 
@@ -63,7 +67,7 @@ export const factorsContract: Contract = {
     store,
     database,
   ) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     await store.factors.addTotp(totp(alice, 'old a'))
     await store.factors.addTotp({ ...totp(bob, 'old b'), dataKey: 2 })
     t.same(await store.factors.listTotpBefore(1, 9), [])
@@ -79,7 +83,7 @@ export const factorsContract: Contract = {
   },
 
   'a time step of a replaced secret is not consumed': async (t, store) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     await store.factors.addTotp(totp(alice))
     t.equal(await store.factors.consumeTotpStep(alice, 'v1.other', 11), false)
     t.equal(await store.factors.consumeTotpStep(bob, 'v1.1.secret', 11), false)
@@ -87,7 +91,7 @@ export const factorsContract: Contract = {
   },
 
   'a passkey is found with every member, and passkeys are listed oldest first': async (t, store) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     const [old, young] = [
       passkey(alice, { id: 'old' }),
       passkey(alice, { id: 'a', createdAt: 8, transports: [] }),
@@ -104,7 +108,7 @@ export const factorsContract: Contract = {
     t,
     store,
   ) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     const add = (i: number) => store.factors.addPasskey(passkey(i % 2 ? alice : bob))
     t.same(await winners(50, add), { won: 1, lost: 49 })
     t.equal(await store.factors.addPasskey(passkey('u_x', { id: 'other' })), false)
@@ -112,7 +116,7 @@ export const factorsContract: Contract = {
 
   'of fifty passkeys added concurrently on two connections, a user gets twenty (RFC 7523 §3; docs/security.md P6)':
     async (t, store, database) => {
-      const { alice, bob } = await people(store)
+      const { alice, bob } = await insertUsers(store)
       const other = await database.connect()
       const add = (i: number) =>
         (i % 2 ? store : other).factors.addPasskey(passkey(alice, { id: `c${i}`, createdAt: i }))
@@ -130,7 +134,7 @@ export const factorsContract: Contract = {
     t,
     store,
   ) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     await store.factors.addPasskey(passkey(alice))
     const use = (counter: number, userId = alice) =>
       store.factors.recordPasskeyUse({ id: 'credential', userId, counter, backedUp: false }, 99)
@@ -142,7 +146,7 @@ export const factorsContract: Contract = {
   },
 
   'a passkey without a counter can be used any number of times': async (t, store) => {
-    const { alice } = await people(store)
+    const { alice } = await insertUsers(store)
     await store.factors.addPasskey(passkey(alice, { counter: 0 }))
     const use = (counter: number) =>
       store.factors.recordPasskeyUse({ id: 'credential', userId: alice, counter, backedUp: true }, 99)
@@ -152,7 +156,7 @@ export const factorsContract: Contract = {
   },
 
   'only its owner can remove a passkey, once': async (t, store) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     await store.factors.addPasskey(passkey(alice))
     t.equal(await store.factors.removePasskey(bob, 'credential'), false)
     t.same(await winners(50, () => store.factors.removePasskey(alice, 'credential')), { won: 1, lost: 49 })
@@ -161,7 +165,7 @@ export const factorsContract: Contract = {
 
   'of fifty concurrent uses of a recovery code on two connections, one succeeds (RFC 7523 §3; docs/security.md P6)':
     async (t, store, database) => {
-      const { alice, bob } = await people(store)
+      const { alice, bob } = await insertUsers(store)
       t.equal(await store.factors.replaceRecoveryCodes(alice, codes('a'), 1), true)
       const other = await database.connect()
       t.equal(await store.factors.consumeRecoveryCode(bob, 'a3'), false)
@@ -176,7 +180,7 @@ export const factorsContract: Contract = {
     t,
     store,
   ) => {
-    const { alice } = await people(store)
+    const { alice } = await insertUsers(store)
     await store.factors.replaceRecoveryCodes(alice, codes('old'), 1)
     await store.factors.consumeRecoveryCode(alice, 'old0')
     t.same(await winners(50, (i) => store.factors.replaceRecoveryCodes(alice, codes(`n${i}-`), 1)), {
@@ -193,7 +197,7 @@ export const factorsContract: Contract = {
   },
 
   'the summary counts the factors of a user, and none for an unknown user': async (t, store) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     t.same(await store.factors.summary('u_x'), NOTHING)
     t.same(await store.factors.summary(alice), NOTHING)
     await store.factors.addTotp(totp(alice))
@@ -205,7 +209,7 @@ export const factorsContract: Contract = {
   },
 
   'recovery codes are deleted with the last factor, and not before': async (t, store) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     await store.factors.replaceRecoveryCodes(bob, codes('b'), 1)
     await store.factors.addTotp(totp(alice))
     await store.factors.addPasskey(passkey(alice))
@@ -230,7 +234,7 @@ export const factorsContract: Contract = {
 
   'if two factors are removed concurrently, the recovery codes are deleted with the last one (RFC 7523 §3; docs/security.md P6)':
     async (t, store, database) => {
-      const { alice } = await people(store)
+      const { alice } = await insertUsers(store)
       const other = (await database.connect()).factors
       for (let round = 0; round < 20; round += 1) {
         await store.factors.addTotp(totp(alice))
@@ -243,7 +247,7 @@ export const factorsContract: Contract = {
     },
 
   'reset deletes all factors of one user and returns whether there were any': async (t, store) => {
-    const { alice, bob } = await people(store)
+    const { alice, bob } = await insertUsers(store)
     for (const id of [alice, bob]) {
       await store.factors.addTotp(totp(id))
       await store.factors.addPasskey(passkey(id, { id: `of ${id}` }))
@@ -256,7 +260,7 @@ export const factorsContract: Contract = {
   },
 
   'deleting a user deletes all factors of the user': async (t, store) => {
-    const { alice } = await people(store)
+    const { alice } = await insertUsers(store)
     await store.factors.addTotp(totp(alice))
     await store.factors.addPasskey(passkey(alice))
     await store.factors.replaceRecoveryCodes(alice, codes('a'), 1)

@@ -9,7 +9,7 @@ import type { Contract } from './contract.ts'
 import { dataKeysContract } from './data-keys.ts'
 import { dbContract } from './db.ts'
 import { factorsContract } from './factors.ts'
-import { logoutNoticesContract } from './logout-outbox.ts'
+import { logoutOutboxContract } from './logout-outbox.ts'
 import { nodesContract } from './nodes.ts'
 import { pushedRequestsContract } from './pushed-requests.ts'
 import { knownLocationsContract, rateLimitsContract } from './rate-limits.ts'
@@ -19,7 +19,7 @@ import { ringContract } from './ring.ts'
 import { rolesContract } from './roles.ts'
 import { singleUseContract } from './single-use.ts'
 import { statusContract } from './status.ts'
-import { signInsContract } from './user-sessions.ts'
+import { userSessionsContract } from './user-sessions.ts'
 import { usersContract } from './users.ts'
 import { verifiersContract } from './verifiers.ts'
 
@@ -40,11 +40,11 @@ export const contracts: Readonly<Record<string, Contract>> = {
   'rate limits': rateLimitsContract,
   'known locations': knownLocationsContract,
   factors: factorsContract,
-  'user sessions': signInsContract,
+  'user sessions': userSessionsContract,
   codes: codesContract,
   'pushed requests': pushedRequestsContract,
   consents: consentsContract,
-  'logout outbox': logoutNoticesContract,
+  'logout outbox': logoutOutboxContract,
   nodes: nodesContract,
   audit: auditContract,
 }

@@ -1,5 +1,5 @@
 import type { Store } from '../../src/store/index.ts'
-import { people, session } from './client-sessions.ts'
+import { insertOwners, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 
 /** A session of a client that wants to be told, ended at this time. */
@@ -16,9 +16,9 @@ const notice = (clientSessionId: string, dueAt: number, attempts = 0) => ({
   dueAt,
 })
 
-export const logoutNoticesContract: Contract = {
+export const logoutOutboxContract: Contract = {
   'due returns at most the given number of due rows, the longest due first': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     t.same(await store.logoutOutbox.due(9999, 10), [])
     for (const [id, at] of [
       ['a', 1300],
@@ -41,7 +41,7 @@ export const logoutNoticesContract: Contract = {
     store,
     database,
   ) => {
-    await people(store)
+    await insertOwners(store)
     const other = await database.connect()
     await ended(store, 'a', 1100)
     await ended(store, 'b', 1100)
@@ -57,14 +57,14 @@ export const logoutNoticesContract: Contract = {
   },
 
   'of fifty concurrent claims, one succeeds even if the next attempt is due at once': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await ended(store, 'a', 1100)
     const outcome = await winners(50, () => store.logoutOutbox.claim(notice('a', 1100), 1100))
     t.same(outcome, { won: 1, lost: 49 })
   },
 
   'delete removes a row, which can then not be claimed': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await ended(store, 'a', 1100)
     await ended(store, 'b', 1100)
     await store.logoutOutbox.delete('a')
@@ -75,7 +75,7 @@ export const logoutNoticesContract: Contract = {
   },
 
   'count includes all rows, due or not, and no deleted row': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     t.equal(await store.logoutOutbox.count(), 0)
     await ended(store, 'a', 1100)
     await ended(store, 'b', 9999)

@@ -1,5 +1,5 @@
 import type { PushedRequest } from '../../src/store/contracts/pushed-requests.ts'
-import { people } from './client-sessions.ts'
+import { insertOwners } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 
 export function pushed(overrides: Partial<PushedRequest> = {}): PushedRequest {
@@ -19,7 +19,7 @@ export function pushed(overrides: Partial<PushedRequest> = {}): PushedRequest {
 
 export const pushedRequestsContract: Contract = {
   'find returns a pushed request with its parameters in order': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     t.equal(await store.pushedRequests.insert('h', pushed({ usedAt: 3 })), true)
     t.equal(await store.pushedRequests.insert('h2', pushed({ parameters: [] })), true)
     t.same(await store.pushedRequests.find('h'), pushed({ usedAt: 3 }))
@@ -31,7 +31,7 @@ export const pushedRequestsContract: Contract = {
     t,
     store,
   ) => {
-    await people(store)
+    await insertOwners(store)
     t.equal(await store.pushedRequests.insert('h', pushed({ clientId: 'x' })), false)
     t.equal(await store.pushedRequests.find('h'), null)
     await store.pushedRequests.insert('h', pushed())
@@ -41,7 +41,7 @@ export const pushedRequestsContract: Contract = {
 
   'of fifty concurrent calls of consume on two connections, one returns true (RFC 9126 §2.2, §4; docs/security.md K121, P6)':
     async (t, store, database) => {
-      await people(store)
+      await insertOwners(store)
       const other = await database.connect()
       await store.pushedRequests.insert('h', pushed())
       await store.pushedRequests.insert('h2', pushed())
@@ -57,7 +57,7 @@ export const pushedRequestsContract: Contract = {
 
   'prune deletes at most the given number of expired requests and returns how many (docs/security.md Q20)':
     async (t, store) => {
-      await people(store)
+      await insertOwners(store)
       for (let i = 1; i <= 5; i += 1) await store.pushedRequests.insert(`h${i}`, pushed({ expiresAt: i }))
       t.equal(await store.pushedRequests.prune(4, 2), 2)
       t.equal(await store.pushedRequests.prune(4, 2), 1)

@@ -79,13 +79,13 @@ export const statusContract: Contract = {
   },
 
   'revokeClient revokes all earlier blocks of the client and no others': async (t, { status }) => {
-    const mine = await status.lease('token', 64, 100, 'machine')
+    const block = await status.lease('token', 64, 100, 'machine')
     await status.lease('token', 64, 100, 'phone')
     await status.revokeClient('machine')
     const later = await status.lease('token', 64, 100, 'machine')
     const { blocks } = await status.changesSince(0, 10)
-    t.same(blocks, [{ list: mine.list, start: mine.start, size: mine.size }])
-    t.not(later.start, mine.start)
+    t.same(blocks, [{ list: block.list, start: block.start, size: block.size }])
+    t.not(later.start, block.start)
   },
 
   'revoking a session by any means revokes its status index': async (t, store) => {

@@ -1,6 +1,6 @@
 import type { UserSession } from '../../src/store/contracts/user-sessions.ts'
 import { createStore, type Store } from '../../src/store/index.ts'
-import { people, session } from './client-sessions.ts'
+import { insertOwners, session } from './client-sessions.ts'
 import { type Contract, winners } from './contract.ts'
 
 export function signIn(overrides: Partial<UserSession> = {}): UserSession {
@@ -22,12 +22,12 @@ export function signIn(overrides: Partial<UserSession> = {}): UserSession {
 const proof = { authTime: 1500, amr: ['pwd', 'otp', 'mfa'], idleExpiresAt: 2500 }
 
 /** The same database, with something that happens whenever the connection has read. */
-function afterReading(store: Store, happens: () => Promise<unknown>): Store {
+function afterReading(store: Store, action: () => Promise<unknown>): Store {
   const { db } = store
   return createStore({
     query: async (sql, params) => {
       const rows = await db.query(sql, params)
-      await happens()
+      await action()
       return rows as never
     },
     batch: (steps) => db.batch(steps),
@@ -35,9 +35,9 @@ function afterReading(store: Store, happens: () => Promise<unknown>): Store {
   })
 }
 
-export const signInsContract: Contract = {
+export const userSessionsContract: Contract = {
   'a session is found by secret and by id, with every member': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     const full = signIn({ authTime: 1100, amr: ['pwd', 'otp', 'mfa'], userAgent: 'Bröwser “1”' })
     t.equal(await store.userSessions.insert(full, 'hash'), true)
     t.same(await store.userSessions.findBySecret('hash'), full)
@@ -51,7 +51,7 @@ export const signInsContract: Contract = {
     t,
     store,
   ) => {
-    await people(store)
+    await insertOwners(store)
     t.equal(await store.userSessions.insert(signIn({ userId: 'x' }), 'h'), false)
     t.equal(await store.userSessions.find('browser'), null)
     t.equal(await store.userSessions.insert(signIn(), 'h'), true)
@@ -61,7 +61,7 @@ export const signInsContract: Contract = {
   },
 
   'an ended session is found with the time of its end': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.userSessions.insert(signIn(), 'h')
     await store.userSessions.end('browser', 1200, 'signed out')
     t.same(await store.userSessions.findBySecret('h'), signIn({ endedAt: 1200 }))
@@ -70,7 +70,7 @@ export const signInsContract: Contract = {
 
   'renew replaces the secret and stores the new authentication (RFC 6749 §10.12; docs/security.md C41, P23)':
     async (t, store) => {
-      await people(store)
+      await insertOwners(store)
       await store.userSessions.insert(signIn(), 'old')
       t.equal(await store.userSessions.renew('browser', { expected: 'old', replacement: 'new' }, proof), true)
       t.equal(await store.userSessions.findBySecret('old'), null)
@@ -78,7 +78,7 @@ export const signInsContract: Contract = {
     },
 
   'of fifty concurrent renewals on two connections, one succeeds': async (t, store, database) => {
-    await people(store)
+    await insertOwners(store)
     const other = await database.connect()
     await store.userSessions.insert(signIn(), 'old')
     const outcome = await winners(50, (i) =>
@@ -95,7 +95,7 @@ export const signInsContract: Contract = {
     t,
     store,
   ) => {
-    await people(store)
+    await insertOwners(store)
     await store.userSessions.insert(signIn(), 'h')
     t.equal(
       await store.userSessions.renew('browser', { expected: 'other', replacement: 'new' }, proof),
@@ -109,7 +109,7 @@ export const signInsContract: Contract = {
   },
 
   'touch extends the idle expiry and never moves it back': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.userSessions.insert(signIn(), 'h')
     await store.userSessions.insert(signIn({ id: 'other' }), 'h2')
     await store.userSessions.touch('browser', 2100)
@@ -121,19 +121,19 @@ export const signInsContract: Contract = {
 
   'end revokes the client sessions that are not offline and returns their ids (OpenID Connect Back-Channel Logout §2.7; docs/security.md N150)':
     async (t, store) => {
-      await people(store)
+      await insertOwners(store)
       await store.userSessions.insert(signIn(), 'h')
       await store.userSessions.insert(signIn({ id: 'other' }), 'h2')
-      const mine = { userSessionId: 'browser' }
-      await store.clientSessions.insert(session({ ...mine, id: 's1', status: { list: 0, idx: 1 } }))
+      const sameBrowser = { userSessionId: 'browser' }
+      await store.clientSessions.insert(session({ ...sameBrowser, id: 's1', status: { list: 0, idx: 1 } }))
       await store.clientSessions.insert(
-        session({ ...mine, id: 's2', clientId: 'phone', status: { list: 0, idx: 4 } }),
+        session({ ...sameBrowser, id: 's2', clientId: 'phone', status: { list: 0, idx: 4 } }),
       )
       await store.clientSessions.insert(
-        session({ ...mine, id: 'offline', offline: true, status: { list: 0, idx: 2 } }),
+        session({ ...sameBrowser, id: 'offline', offline: true, status: { list: 0, idx: 2 } }),
       )
       await store.clientSessions.insert(
-        session({ ...mine, id: 'dead', revokedAt: 1, revokedReason: 'before' }),
+        session({ ...sameBrowser, id: 'dead', revokedAt: 1, revokedReason: 'before' }),
       )
       await store.clientSessions.insert(
         session({ id: 'elsewhere', userSessionId: 'other', status: { list: 0, idx: 3 } }),
@@ -153,14 +153,16 @@ export const signInsContract: Contract = {
     },
 
   'end puts the clients into the logout outbox, also for offline sessions': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.userSessions.insert(signIn(), 'h')
-    const told = { userSessionId: 'browser', backchannelLogout: true }
-    await store.clientSessions.insert(session({ ...told, id: 's1' }))
-    await store.clientSessions.insert(session({ ...told, id: 's2', clientId: 'phone', offline: true }))
-    await store.clientSessions.insert(session({ ...told, id: 's3', backchannelLogout: false }))
-    await store.clientSessions.insert(session({ ...told, id: 's4', revokedAt: 1, revokedReason: 'before' }))
-    await store.clientSessions.insert(session({ ...told, id: 's5', userSessionId: 'other' }))
+    const notified = { userSessionId: 'browser', backchannelLogout: true }
+    await store.clientSessions.insert(session({ ...notified, id: 's1' }))
+    await store.clientSessions.insert(session({ ...notified, id: 's2', clientId: 'phone', offline: true }))
+    await store.clientSessions.insert(session({ ...notified, id: 's3', backchannelLogout: false }))
+    await store.clientSessions.insert(
+      session({ ...notified, id: 's4', revokedAt: 1, revokedReason: 'before' }),
+    )
+    await store.clientSessions.insert(session({ ...notified, id: 's5', userSessionId: 'other' }))
     await store.userSessions.end('browser', 1200, 'signed out')
     const notice = { userId: 'alice', attempts: 0, dueAt: 1200 }
     t.same(await store.logoutOutbox.due(1200, 10), [
@@ -170,7 +172,7 @@ export const signInsContract: Contract = {
   },
 
   'end returns null and changes nothing if the session has ended or does not exist': async (t, store) => {
-    await people(store)
+    await insertOwners(store)
     await store.userSessions.insert(signIn(), 'h')
     t.same(await store.userSessions.end('browser', 1200, 'first'), [], 'one without sessions ends as well')
     await store.clientSessions.insert(
@@ -191,7 +193,7 @@ export const signInsContract: Contract = {
     store,
     database,
   ) => {
-    await people(store)
+    await insertOwners(store)
     const other = await database.connect()
     await store.userSessions.insert(signIn(), 'h')
     for (const id of ['s1', 's2', 's3'])
@@ -201,9 +203,9 @@ export const signInsContract: Contract = {
         (i % 2 ? store : other).userSessions.end('browser', 1200, `r${i}`),
       ),
     )
-    const given = answers.filter((ids) => ids !== null)
+    const returned = answers.filter((ids) => ids !== null)
     t.same(
-      given.map((ids) => ids.sort()),
+      returned.map((ids) => ids.sort()),
       [['s1', 's2', 's3']],
     )
     const reasons = (await store.clientSessions.list({}, 10)).map((one) => one.revokedReason)
@@ -215,15 +217,15 @@ export const signInsContract: Contract = {
     store,
     database,
   ) => {
-    await people(store)
+    await insertOwners(store)
     const other = await database.connect()
     await store.userSessions.insert(signIn(), 'h')
     for (const id of ['s1', 's2'])
       await store.clientSessions.insert(session({ id, userSessionId: 'browser' }))
-    let looks = 0
+    let reads = 0
     const slow = afterReading(store, async () => {
-      looks += 1
-      if (looks > 1) return
+      reads += 1
+      if (reads > 1) return
       await other.clientSessions.insert(session({ id: 'fresh', userSessionId: 'browser' }))
       await other.clientSessions.revoke('s2', 1150, 'by itself')
     })
@@ -236,7 +238,7 @@ export const signInsContract: Contract = {
     t,
     store,
   ) => {
-    await people(store)
+    await insertOwners(store)
     const insert = (id: string, overrides: Partial<UserSession>) =>
       store.userSessions.insert(signIn({ id, ...overrides }), `hash of ${id}`)
     await insert('first', { createdAt: 1 })
@@ -254,7 +256,7 @@ export const signInsContract: Contract = {
 
   'prune deletes at most the given number of ended sessions and returns how many (docs/security.md Q20)':
     async (t, store) => {
-      await people(store)
+      await insertOwners(store)
       for (let i = 1; i <= 5; i += 1) {
         await store.userSessions.insert(signIn({ id: `b${i}`, idleExpiresAt: i }), `h${i}`)
       }

@@ -19,7 +19,7 @@ const DEPLOY = 'examples/deploy'
 /** Where all three deployments have the program. */
 const INSTALLED = '/opt/keyturn/'
 
-const here = (path: string) => path.replace(INSTALLED, root)
+const localPath = (path: string) => path.replace(INSTALLED, root)
 const entries = (env: object) => Object.entries(env).map(([name, value]) => [name, String(value)] as const)
 
 // --- the image
@@ -71,7 +71,7 @@ t.test('the image runs as an unprivileged user with settings that exist', async 
   t.equal(last('WORKDIR'), INSTALLED.slice(0, -1))
   const [node, program = ''] = list('ENTRYPOINT')
   t.equal(node, 'node')
-  t.ok(existsSync(here(program)))
+  t.ok(existsSync(localPath(program)))
   t.same(list('CMD'), ['serve'])
   const { NODE_ENV, ...settings } = imageEnv
   t.equal(NODE_ENV, 'production')
@@ -94,7 +94,7 @@ for (const line of read(`${DEPLOY}/keyturn.service`).split('\n')) {
 t.test('the systemd unit runs the program as its own user with minimal rights', async (t) => {
   const [node, program = '', command] = (unit.get('ExecStart') ?? '').split(' ')
   t.equal(node, '/usr/bin/node')
-  t.ok(existsSync(here(program)))
+  t.ok(existsSync(localPath(program)))
   t.equal(command, 'serve')
   t.equal(unit.get('User'), 'keyturn')
   t.equal(unit.get('WorkingDirectory'), `/var/lib/${unit.get('StateDirectory')}`)
@@ -221,11 +221,14 @@ t.test(
     t.same(readdirSync(join(made, 'secrets')).sort(), Object.keys(compose.secrets).sort())
 
     const postgres = await startPostgres(t)
-    const theirs = new URL(readFileSync(secret('database-url'), 'utf8'))
+    const databaseUrl = new URL(readFileSync(secret('database-url'), 'utf8'))
     const password = readFileSync(secret('postgres-password'), 'utf8').trim()
-    t.same([theirs.username, theirs.password, theirs.hostname], ['keyturn', password, 'postgres'])
-    t.equal(theirs.username, compose.services.postgres?.environment?.POSTGRES_USER)
-    t.equal(theirs.pathname, '/keyturn', 'the image names the database after the user')
+    t.same(
+      [databaseUrl.username, databaseUrl.password, databaseUrl.hostname],
+      ['keyturn', password, 'postgres'],
+    )
+    t.equal(databaseUrl.username, compose.services.postgres?.environment?.POSTGRES_USER)
+    t.equal(databaseUrl.pathname, '/keyturn', 'the image names the database after the user')
 
     // As in the containers, except for paths.
     const { KEYTURN_DATABASE_URL_FILE: _, ...rest } = nodeEnv

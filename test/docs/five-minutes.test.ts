@@ -50,10 +50,10 @@ const answers = () =>
     () => false,
   )
 
-const here = (block: string) => block.replaceAll('http://localhost:3000', URL)
+const withTestUrl = (block: string) => block.replaceAll('http://localhost:3000', URL)
 const blocks = codeBlocks(read('README.md'))
   .filter(({ language }) => language === 'sh')
-  .map(({ info, text }) => ({ info, text: here(text) }))
+  .map(({ info, text }) => ({ info, text: withTestUrl(text) }))
 const [install, token, keys, offline, turn] = blocks
   .filter(({ info }) => info.startsWith('five-minutes'))
   .map(({ text }) => text)
@@ -91,7 +91,9 @@ t.test('the README’s commands and those printed by serve return a first token 
 
   t.match(await paste(folder, turn), /active.*retiring|retiring.*active/s)
   await start(t, folder)
-  const fresh = JSON.parse((await paste(folder, here(token.split('\n').at(-2) ?? ''))).trim()).access_token
+  const fresh = JSON.parse(
+    (await paste(folder, withTestUrl(token.split('\n').at(-2) ?? ''))).trim(),
+  ).access_token
   const before = createLocalJWKSet(JSON.parse(readFileSync(join(folder, 'jwks.json'), 'utf8')))
   const after = createLocalJWKSet(
     (await (await fetch(`${URL}/.well-known/jwks.json`)).json()) as JSONWebKeySet,

@@ -33,18 +33,18 @@ const labels = new Map<string, ReadonlySet<string>>([...scraped.labels, ...POOL]
 t.test('docs/metrics.md lists every metric with its type and labels, and no others', async (t) => {
   const rows = tableBelow(page, '## Keyturn')
   const shown = rows.map(([name, type, of]) => [...names(name), type, names(of).sort()])
-  const ours = [...types].filter(([name]) => name.startsWith('keyturn_'))
-  const expected = ours.map(([name, type]) => [name, type, [...(labels.get(name) ?? [])].sort()])
+  const keyturnMetrics = [...types].filter(([name]) => name.startsWith('keyturn_'))
+  const expected = keyturnMetrics.map(([name, type]) => [name, type, [...(labels.get(name) ?? [])].sort()])
   t.same(shown.sort(), expected.sort())
   t.ok(rows.every(([, , , what = '']) => what.length > 0))
 })
 
 t.test('docs/metrics.md lists the process metrics', async (t) => {
   const shown = tableBelow(page, '## The process').flatMap(([cell]) => names(cell))
-  const there = [...types.keys()].filter((name) => !name.startsWith('keyturn_'))
+  const processMetrics = [...types.keys()].filter((name) => !name.startsWith('keyturn_'))
   // Other platforms have fewer process metrics.
-  if (process.platform === 'linux') t.same(shown.sort(), there.sort())
-  else t.ok(there.every((name) => shown.includes(name)))
+  if (process.platform === 'linux') t.same(shown.sort(), processMetrics.sort())
+  else t.ok(processMetrics.every((name) => shown.includes(name)))
 })
 
 /** Labels that Prometheus adds to every scrape. */

@@ -52,8 +52,8 @@ t.test('the example service verifies tokens offline (RFC 6750 §3.1)', async (t)
     t.same(await posted.json(), { id: '1', item: 'a lamp', by: 'machine' })
     const read = await call(url, reader)
     t.same(await read.json(), [{ id: '1', item: 'a lamp', by: 'machine' }])
-    const byPerson = await (await call(url, clerk, 'POST')).json()
-    t.equal((byPerson as { by: string }).by, claimsOf(clerk).sub)
+    const order = await (await call(url, clerk, 'POST')).json()
+    t.equal((order as { by: string }).by, claimsOf(clerk).sub)
   })
 
   await t.test('a request without a token gets a challenge without an error code', async (t) => {

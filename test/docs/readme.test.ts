@@ -50,10 +50,10 @@ t.test('the endpoints table lists every endpoint', async (t) => {
   const shown = tableBelow(readme, '## Endpoints').flatMap(([cell = '']) => cell.match(/`[A-Z]+ \/[^`]*`/g))
   const posts = protocolEndpoints.map(({ path }) => `POST ${path}`)
   const lists = [`${STATUS_LISTS_PATH}/<n>`, STATUS_AGGREGATION_PATH]
-  const forPeople = [AUTHORIZE_PATH, LOGOUT_PATH]
+  const browserPaths = [AUTHORIZE_PATH, LOGOUT_PATH]
   const opened = protocolEndpoints.filter(({ bearer }) => bearer).map(({ path }) => path)
   const gets = [
-    ...forPeople,
+    ...browserPaths,
     ...opened,
     JWKS_PATH,
     OAUTH_METADATA,
@@ -65,7 +65,7 @@ t.test('the endpoints table lists every endpoint', async (t) => {
   ]
   t.same(
     shown.sort(),
-    [...posts, ...forPeople.map((path) => `POST ${path}`), ...gets.map((path) => `GET ${path}`)]
+    [...posts, ...browserPaths.map((path) => `POST ${path}`), ...gets.map((path) => `GET ${path}`)]
       .map(code)
       .sort(),
   )

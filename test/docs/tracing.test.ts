@@ -31,7 +31,7 @@ t.test('the page lists exactly the environment variables that have an effect', a
 })
 
 t.test('the documented defaults are those of the program', async (t) => {
-  const said = rows('Settings')
+  const documented = rows('Settings')
   const { protocol, timeout, sampler, ratio, queue, batch, delay, resource } = tracingConfig({
     OTEL_EXPORTER_OTLP_ENDPOINT: 'http://localhost:4318',
   })
@@ -56,7 +56,7 @@ t.test('the documented defaults are those of the program', async (t) => {
         'OTEL_BSP_MAX_QUEUE_SIZE',
         'OTEL_BSP_MAX_EXPORT_BATCH_SIZE',
         'OTEL_BSP_SCHEDULE_DELAY',
-      ].map((name) => [name, said.get(name)]),
+      ].map((name) => [name, documented.get(name)]),
     ),
   )
 })

@@ -59,7 +59,7 @@ t.test('each of the three examples accepts a valid token and refuses invalid one
   }
 
   const env = { ...process.env, ISSUER: issuer, AUDIENCE: ORDERS }
-  const judge = async (t: Test, command: string, args: string[]) => {
+  const verdictsOf = async (t: Test, command: string, args: string[]) => {
     const check = (token: string) => run(command, [...args, token], { env, cwd: folder })
     const { stdout } = await check(good)
     t.match(stdout, /machine/, 'a valid token is accepted')
@@ -68,11 +68,11 @@ t.test('each of the three examples accepts a valid token and refuses invalid one
     )
   }
 
-  await t.test('JavaScript', (t) => judge(t, process.execPath, ['verify.mjs']))
+  await t.test('JavaScript', (t) => verdictsOf(t, process.execPath, ['verify.mjs']))
 
   const python = await works('python3', ['-c', 'import jwt; jwt.decode_complete, jwt.PyJWKClient'])
   await t.test('Python', { skip: python ? false : 'python3 with PyJWT is not installed' }, (t) =>
-    judge(t, 'python3', ['verify.py']),
+    verdictsOf(t, 'python3', ['verify.py']),
   )
 
   // Runs only with modules already on this machine; tests do not contact the module proxy.
@@ -82,6 +82,6 @@ t.test('each of the three examples accepts a valid token and refuses invalid one
     const built = mkdtempSync(join(tmpdir(), 'keyturn-go-'))
     t.teardown(() => rmSync(built, { recursive: true }))
     await run('go', ['build', '-o', join(built, 'verify'), '.'], { cwd: folder, env: { ...env, ...offline } })
-    await judge(t, join(built, 'verify'), [])
+    await verdictsOf(t, join(built, 'verify'), [])
   })
 })

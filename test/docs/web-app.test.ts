@@ -13,7 +13,7 @@ import { PASSWORD, user } from '../support/server/seed.ts'
 const ports = { issuer: await freePort(), orders: await freePort(), app: await freePort() }
 const ISSUER = `http://localhost:${ports.issuer}`
 const APP = `http://localhost:${ports.app}`
-const here = (text: string) => text.replaceAll('http://localhost:4002', APP)
+const withTestUrls = (text: string) => text.replaceAll('http://localhost:4002', APP)
 const blocks = codeBlocks(read('README.md'))
 const block = (info: string) => blocks.find((one) => one.info === info)?.text ?? ''
 /** Everything from the first five minutes that the section builds on. */
@@ -32,15 +32,15 @@ const example = (command: string, port: number) =>
 
 const ordersStarted = example(startOrders, ports.orders)
 await terminal(t, folder, keyturn, 'npx keyturn serve --json')
-await paste(folder, keyturn, `${api}\n${here(block('sign-in'))}`)
+await paste(folder, keyturn, `${api}\n${withTestUrls(block('sign-in'))}`)
 await example(startApp, ports.app)
 const orders = await ordersStarted
 
 const db = openDb(`sqlite:${folder}/data/keyturn.db`)
 t.teardown(() => db.close())
 const store = createStore(db)
-const person = await user({ username: 'bob', roles: [] })
-await store.users.insert(person)
+const bob = await user({ username: 'bob', roles: [] })
+await store.users.insert(bob)
 
 /** One user’s browser, at the app and at Keyturn. */
 interface Both {
@@ -98,22 +98,18 @@ t.test('the README’s commands lead to a user who signs in, places an order and
   await signIn(t, alice, 'alice')
 })
 
-const bob = open()
+const bobBrowser = open()
 
 t.test('a user without a role can sign in and is told what is not allowed', async (t) => {
-  const home = await signIn(t, bob, 'bob')
+  const home = await signIn(t, bobBrowser, 'bob')
   t.match(home.body, 'Signed in as <strong>bob</strong>', 'without a name, the username')
   t.match(home.body, 'You are not allowed to do this with orders.')
   t.notMatch(home.body, 'name="item"')
-  t.same(JSON.parse((await send(bob, '/orders', { item: 'a lamp' })).body), {
+  t.same(JSON.parse((await send(bobBrowser, '/orders', { item: 'a lamp' })).body), {
     error: 'You are not allowed to do this with orders.',
   })
   // As an administrator; the app should notice when it needs a new token, which a later test waits for.
-  await store.clientSessions.revokeMatching(
-    { userId: person.id },
-    Math.floor(Date.now() / 1000),
-    'for a test',
-  )
+  await store.clientSessions.revokeMatching({ userId: bob.id }, Math.floor(Date.now() / 1000), 'for a test')
 })
 
 t.test('a user who denies consent, or opens the callback directly, sees an error page', async (t) => {
@@ -150,14 +146,18 @@ browserTest(
 )
 
 t.test('a user whose session was ended at Keyturn is signed out at the next token refresh', async (t) => {
-  let page = await bob.app.open('/')
+  let page = await bobBrowser.app.open('/')
   for (let i = 0; i < 80 && /Signed in/.test(page.body); i += 1) {
     await new Promise((resolve) => setTimeout(resolve, 50))
-    page = await bob.app.open('/')
+    page = await bobBrowser.app.open('/')
   }
   t.match([page.status, page.body], [200, 'You are not signed in'])
-  const back = await bob.issuer.open(away(await bob.app.open('/auth/login')))
-  t.match((await bob.app.open(away(back))).body, 'Signed in as', 'his session at Keyturn had not ended')
+  const back = await bobBrowser.issuer.open(away(await bobBrowser.app.open('/auth/login')))
+  t.match(
+    (await bobBrowser.app.open(away(back))).body,
+    'Signed in as',
+    'Bob’s session at Keyturn had not ended',
+  )
 })
 
 t.test('without the orders API users can still sign in', async (t) => {

@@ -37,8 +37,8 @@ async function alternate(server: ServerProcess, pair: Pair, going: () => boolean
 
 t.test('a backup taken under load restores to a consistent moment', async (t) => {
   const folder = await seededFolder(t)
-  const [quiet = '', ended = '', late = '', ...busy] = await withOpened(folder, (inside) =>
-    signIn(inside, 11),
+  const [quiet = '', ended = '', late = '', ...busy] = await withOpened(folder, (opened) =>
+    signIn(opened, 11),
   )
   const pairs = Array.from({ length: 4 }, (_, i): Pair => {
     const tokens = busy.slice(2 * i, 2 * i + 2)

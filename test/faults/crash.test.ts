@@ -17,33 +17,33 @@ import { refresh } from '../support/server/requests.ts'
 
 const KILLED: Ending = { code: null, signal: 'SIGKILL' }
 
-const those = (prefix: string) => FAILPOINTS.filter((name) => name.startsWith(prefix))
+const failPoints = (prefix: string) => FAILPOINTS.filter((name) => name.startsWith(prefix))
 /** Every fail point that a refresh passes. */
-const refreshSteps = [...those('refresh:'), ...those('token:')]
+const refreshSteps = [...failPoints('refresh:'), ...failPoints('token:')]
 
 async function prepared(t: Test, sessions: number, settings = {}): Promise<[Folder, Memory]> {
   const folder = await seededFolder(t, settings)
-  const tokens = await withOpened(folder, (inside) => signIn(inside, sessions))
+  const tokens = await withOpened(folder, (opened) => signIn(opened, sessions))
   return [folder, { chains: tokens.map(chainOf), accessTokens: [], ringVersion: 1 }]
 }
 
 /** Loads the server until it dies, and records what it acknowledged. */
-async function untilDead(t: Test, server: ServerProcess, memory: Memory): Promise<void> {
+async function loadUntilKilled(t: Test, server: ServerProcess, memory: Memory): Promise<void> {
   const { accessTokens, failures } = await load(server, memory.chains)
   memory.accessTokens.push(...accessTokens)
   t.same(failures, [], 'until then every request was served')
   t.same(await server.ended, KILLED)
 }
 
-for (const name of [...refreshSteps, ...those('ring:')]) {
+for (const name of [...refreshSteps, ...failPoints('ring:')]) {
   t.test(
     `after a kill at ${name}, a retry gets the same successor (RFC 9700 §4.14.2; docs/security.md Q1, F68)`,
     async (t) => {
       const [folder, memory] = await prepared(t, 1)
       const [{ token } = chainOf('')] = memory.chains
-      const dying = await startServer(t, folder, { failAt: { name } })
-      await t.rejects(refresh(dying, token), 'there was no response')
-      t.same(await dying.ended, KILLED)
+      const killed = await startServer(t, folder, { failAt: { name } })
+      await t.rejects(refresh(killed, token), 'there was no response')
+      t.same(await killed.ended, KILLED)
 
       const server = await startServer(t, folder)
       const answer = await refresh(server, token)
@@ -63,22 +63,22 @@ for (const name of refreshSteps) {
     `after a kill at ${name} under load, no acknowledged refresh is lost (docs/security.md Q1)`,
     async (t) => {
       const [folder, memory] = await prepared(t, 6)
-      await untilDead(t, await startServer(t, folder, { failAt: { name, nth: 40 } }), memory)
+      await loadUntilKilled(t, await startServer(t, folder, { failAt: { name, nth: 40 } }), memory)
       t.ok(memory.accessTokens.length > 0)
       t.same(await afterCrash(await startServer(t, folder), folder, memory), [])
     },
   )
 }
 
-for (const name of those('rotate:')) {
+for (const name of failPoints('rotate:')) {
   t.test(
     `a server killed at ${name} under load leaves a consistent key ring (docs/security.md Q1, Q8)`,
     async (t) => {
       const clock = { from: Date.now(), speed: 60 }
       const settings = { KEY_ROTATION: '1m', VERIFIER_CACHE: '0s', REFRESH_GRACE: '5m' }
       const [folder, memory] = await prepared(t, 4, settings)
-      const dying = await startServer(t, folder, { clock, failAt: { name } })
-      await untilDead(t, dying, memory)
+      const killed = await startServer(t, folder, { clock, failAt: { name } })
+      await loadUntilKilled(t, killed, memory)
       const server = await startServer(t, folder, { clock })
       t.same(await afterCrash(server, folder, memory, scaledClock(clock)), [])
     },
@@ -104,7 +104,7 @@ for (const name of those('rotate:')) {
   )
 }
 
-for (const name of those('start:')) {
+for (const name of failPoints('start:')) {
   t.test(
     `a first start killed at ${name} is completed by the next start (docs/security.md Q1, Q8, Q11)`,
     async (t) => {

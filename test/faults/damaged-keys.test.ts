@@ -52,7 +52,7 @@ async function refused(t: Test, { run: command, ring }: World, args: readonly st
   t.same(await ring(), before)
 }
 
-async function goOn(t: Test, { nodes }: Pick<Cluster, 'nodes'>): Promise<void> {
+async function stillServe(t: Test, { nodes }: Pick<Cluster, 'nodes'>): Promise<void> {
   for (const node of nodes) {
     t.equal((await clientCredentials(node)).statusCode, 200)
     t.equal(await status(node, '/health/ready'), 200)
@@ -62,67 +62,66 @@ async function goOn(t: Test, { nodes }: Pick<Cluster, 'nodes'>): Promise<void> {
 t.test(
   'with a damaged active key running nodes continue, new ones refuse to start, and a rotation repairs it (docs/security.md Q8)',
   async (t) => {
-    const here = await world(t as Test)
-    const kid = await here.damage('active')
-    await goOn(t as Test, here)
-    await refused(t as Test, here, ['serve'], kid)
-    const { stdout } = await here.run(['doctor', '--json'])
+    const w = await world(t as Test)
+    const kid = await w.damage('active')
+    await stillServe(t as Test, w)
+    await refused(t as Test, w, ['serve'], kid)
+    const { stdout } = await w.run(['doctor', '--json'])
     t.match(stdout, /cannot be decrypted: the text is damaged/)
 
-    await here.json(['keys', 'rotate'])
-    await here.everywhere(async (node) => kidOf((await clientCredentials(node)).json().access_token) !== kid)
-    await here.start()
-    await goOn(t as Test, here)
+    await w.json(['keys', 'rotate'])
+    await w.everywhere(async (node) => kidOf((await clientCredentials(node)).json().access_token) !== kid)
+    await w.start()
+    await stillServe(t as Test, w)
   },
 )
 
 t.test(
   'a damaged next key in a cluster never becomes active, and revoking it repairs the key ring (docs/security.md Q8)',
   async (t) => {
-    const here = await world(t as Test)
-    const kid = await here.damage('next')
-    await goOn(t as Test, here)
-    await refused(t as Test, here, ['serve'], kid)
-    await refused(t as Test, here, ['keys', 'rotate', '--force'], kid)
-    await here.json(['keys', 'revoke', kid])
-    await here.json(['keys', 'rotate', '--force'])
-    await here.start()
-    await goOn(t as Test, here)
+    const w = await world(t as Test)
+    const kid = await w.damage('next')
+    await stillServe(t as Test, w)
+    await refused(t as Test, w, ['serve'], kid)
+    await refused(t as Test, w, ['keys', 'rotate', '--force'], kid)
+    await w.json(['keys', 'revoke', kid])
+    await w.json(['keys', 'rotate', '--force'])
+    await w.start()
+    await stillServe(t as Test, w)
   },
 )
 
 t.test(
   'with a damaged data key running nodes continue, new ones refuse to start, and nothing is recreated (docs/security.md Q8)',
   async (t) => {
-    const here = await world(t as Test)
-    const dataKeys = () =>
-      run(here.database, 'SELECT * FROM data_keys ORDER BY number').then(({ rows }) => rows)
+    const w = await world(t as Test)
+    const dataKeys = () => run(w.database, 'SELECT * FROM data_keys ORDER BY number').then(({ rows }) => rows)
     const [sound, ...others] = await dataKeys()
     t.same(others, [])
-    await run(here.database, `UPDATE data_keys SET encrypted = '${damagedText(sound.encrypted)}'`)
+    await run(w.database, `UPDATE data_keys SET encrypted = '${damagedText(sound.encrypted)}'`)
     const damaged = await dataKeys()
-    await goOn(t as Test, here)
-    const { code, stderr } = await here.run(['serve'])
+    await stillServe(t as Test, w)
+    const { code, stderr } = await w.run(['serve'])
     t.equal(code, 1)
     t.match(stderr, /(^|\n)keyturn: the data key 1 cannot be decrypted: the text is damaged.*\n$/)
     t.same(await dataKeys(), damaged)
-    await run(here.database, `UPDATE data_keys SET encrypted = '${sound.encrypted}'`)
-    await here.start()
-    await goOn(t as Test, here)
+    await run(w.database, `UPDATE data_keys SET encrypted = '${sound.encrypted}'`)
+    await w.start()
+    await stillServe(t as Test, w)
   },
 )
 
 t.test(
   'after a damaged key became active the last good key ring is served, and the node is unready (docs/security.md Q8)',
   async (t) => {
-    const here = await world(t as Test)
-    const [node, other] = [here.at(0), here.at(1)]
+    const w = await world(t as Test)
+    const [node, other] = [w.at(0), w.at(1)]
     const before = await jwksOf(node)
-    const saved = await here.ring()
-    const bad = await here.damage('next')
+    const saved = await w.ring()
+    const bad = await w.damage('next')
     // No command of Keyturn would do this.
     await run(
-      here.database,
+      w.database,
       `BEGIN; UPDATE ring_keys SET state = 'retiring', encrypted_private_key = NULL WHERE state = 'active';
      UPDATE ring_keys SET state = 'active' WHERE kid = '${bad}';
      UPDATE ring SET version = version + 1; UPDATE revisions SET value = value + 1 WHERE name = 'ring'; COMMIT`,
@@ -137,12 +136,12 @@ t.test(
 
     const [active, next] = ['active', 'next'].map((state) => saved.find((row) => row.state === state))
     await run(
-      here.database,
+      w.database,
       `BEGIN; UPDATE ring_keys SET state = 'next', encrypted_private_key = '${next.encrypted_private_key}' WHERE kid = '${next.kid}';
      UPDATE ring_keys SET state = 'active', encrypted_private_key = '${active.encrypted_private_key}' WHERE kid = '${active.kid}';
      UPDATE ring SET version = version + 1; UPDATE revisions SET value = value + 1 WHERE name = 'ring'; COMMIT`,
     )
     for (const one of [node, other]) while ((await status(one, '/health/ready')) !== 200) await sleep(20)
-    await goOn(t as Test, here)
+    await stillServe(t as Test, w)
   },
 )

@@ -26,9 +26,9 @@ for (const skip of [withoutTmpfs, withoutPrlimit]) if (skip) t.comment(`WARNING:
 
 /** A seeded folder with a session and one more client, whose tokens live longer than any others. */
 async function prepare(folder: Folder): Promise<string> {
-  return withOpened(folder, async (inside) => {
-    await inside.store.clients.insert(client({ id: 'longer', accessTokenTtl: 7200 }))
-    const [token = ''] = await signIn(inside)
+  return withOpened(folder, async (opened) => {
+    await opened.store.clients.insert(client({ id: 'longer', accessTokenTtl: 7200 }))
+    const [token = ''] = await signIn(opened)
     return token
   })
 }

@@ -50,7 +50,7 @@ const REFRESHES = 10
 /** Makes requests whose results must survive, while the system calls are traced. */
 async function traced(t: Test, options: ProcessOptions): Promise<Flushes> {
   const folder = await seededFolder(t)
-  const [first = ''] = await withOpened(folder, (inside) => signIn(inside))
+  const [first = ''] = await withOpened(folder, (opened) => signIn(opened))
   const trace = join(folder.path, 'trace')
   const wrap = ['strace', '-D', '-f', '-y', '-s', '16', '-e', TRACED_CALLS, '-o', trace]
   const server = await startServer(t, folder, { ...options, wrap })

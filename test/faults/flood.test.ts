@@ -77,7 +77,7 @@ t.test(
   'a server out of file descriptors waits for free ones and loses nothing (RFC 9110 §15.5.9; docs/security.md Q12, Q19)',
   async (t) => {
     const folder = await seededFolder(t)
-    const [first = ''] = await withOpened(folder, (inside) => signIn(inside))
+    const [first = ''] = await withOpened(folder, (opened) => signIn(opened))
     const few = ['sh', '-c', 'ulimit -n 64; exec "$@"', 'sh']
     const server = await startServer(t, folder, { wrap: few })
     const { refresh_token: token } = (await refresh(server, first)).json()

@@ -29,22 +29,22 @@ async function cluster(t: Test) {
     nodes: 2,
     settings: { DATABASE_TIMEOUT: '1s', DATABASE_POOL: '2', REFRESH_GRACE: '60s' },
   })
-  return { ...all, database, sleeper: all.at(0), other: all.at(1) }
+  return { ...all, database, frozenNode: all.at(0), other: all.at(1) }
 }
 
-async function wakes(t: Test, milliseconds: number): Promise<void> {
-  const { sleeper, other, json, withOpened } = await cluster(t)
-  const [token = '', doomed = ''] = await withOpened((within) => signIn(within, 2))
-  const before = [await clientCredentials(sleeper), await clientCredentials(other)].map(
+async function freezeAndResume(t: Test, milliseconds: number): Promise<void> {
+  const { frozenNode, other, json, withOpened } = await cluster(t)
+  const [token = '', toBeRevoked = ''] = await withOpened((within) => signIn(within, 2))
+  const before = [await clientCredentials(frozenNode), await clientCredentials(other)].map(
     (one) => one.json().access_token,
   )
   const [old] = before.map(kidOf)
-  t.equal((await posted(sleeper)).statusCode, 200)
+  t.equal((await posted(frozenNode)).statusCode, 200)
 
-  sleeper.child.kill('SIGSTOP')
+  frozenNode.child.kill('SIGSTOP')
   // In its socket before anything happens, and while it does.
-  const waiting = Array.from({ length: 4 }, () => clientCredentials(sleeper))
-  const jwks = sleeper.inject({ url: '/.well-known/jwks.json' })
+  const waiting = Array.from({ length: 4 }, () => clientCredentials(frozenNode))
+  const jwks = frozenNode.inject({ url: '/.well-known/jwks.json' })
   await json(['keys', 'revoke', String(old)])
   await json(['keys', 'rotate', '--force'])
   await json(['clients', 'disable', 'poster'])
@@ -52,12 +52,12 @@ async function wakes(t: Test, milliseconds: number): Promise<void> {
     'sessions',
     'revoke',
     '--id',
-    String(claimsOf((await refresh(other, doomed)).json().access_token).sid),
+    String(claimsOf((await refresh(other, toBeRevoked)).json().access_token).sid),
   ])
-  const late = [posted(sleeper), refresh(sleeper, doomed)]
-  const refreshed = refresh(sleeper, token)
+  const late = [posted(frozenNode), refresh(frozenNode, toBeRevoked)]
+  const refreshed = refresh(frozenNode, token)
   await sleep(milliseconds)
-  sleeper.child.kill('SIGCONT')
+  frozenNode.child.kill('SIGCONT')
 
   const published = (await other.inject({ url: '/.well-known/jwks.json' })).json()
   const keys = createLocalJWKSet(published)
@@ -80,30 +80,30 @@ async function wakes(t: Test, milliseconds: number): Promise<void> {
   )
   const indices = [...before, ...answers.map((one) => one.json().access_token)].map(statusOf)
   t.equal(new Set(indices.slice(0, -1)).size, indices.length - 1, 'and no two tokens share an index')
-  t.equal((await sleeper.inject({ url: '/health/ready' })).statusCode, 200)
+  t.equal((await frozenNode.inject({ url: '/health/ready' })).statusCode, 200)
 }
 
 t.test('a resumed node answers queued requests by the current state (docs/security.md Q18)', async (t) => {
   // Longer than a poll takes, and much shorter than the lease.
-  await wakes(t as Test, 1600)
+  await freezeAndResume(t as Test, 1600)
 })
 
 t.test(
   'a node resumed after its lease ended answers queued requests by the current state (docs/security.md Q18)',
   async (t) => {
-    await wakes(t as Test, 11_000)
+    await freezeAndResume(t as Test, 11_000)
   },
 )
 
 t.test(
   'a resumed node that lost its database connection reconnects and continues (docs/security.md Q6, Q18)',
   async (t) => {
-    const { sleeper, other, database, json, withOpened } = await cluster(t as Test)
+    const { frozenNode, other, database, json, withOpened } = await cluster(t as Test)
     const tokens = await withOpened((within) => signIn(within, 6))
-    await Promise.all(tokens.map((token) => refresh(sleeper, token)))
+    await Promise.all(tokens.map((token) => refresh(frozenNode, token)))
     // Frozen in the middle of their work.
-    const torn = tokens.map((token) => refresh(sleeper, token))
-    sleeper.child.kill('SIGSTOP')
+    const interrupted = tokens.map((token) => refresh(frozenNode, token))
+    frozenNode.child.kill('SIGSTOP')
     await sleep(2000)
     // The database server has released its locks; the connections are cut too.
     await Promise.all(
@@ -114,18 +114,18 @@ t.test(
     await run(database, CUT_ALL)
     await json(['keys', 'rotate', '--force'])
     await json(['keys', 'rotate', '--force'])
-    sleeper.child.kill('SIGCONT')
-    for (const answer of await Promise.all(torn)) {
+    frozenNode.child.kill('SIGCONT')
+    for (const answer of await Promise.all(interrupted)) {
       if (answer.statusCode === 200) continue
       t.equal(answer.statusCode, 503, answer.body)
       t.ok(answer.headers['retry-after'])
     }
-    while ((await sleeper.inject({ url: '/health/ready' })).statusCode !== 200) await sleep(20)
+    while ((await frozenNode.inject({ url: '/health/ready' })).statusCode !== 200) await sleep(20)
     const active = (await json<{ kid: string; state: string }[]>(['keys', 'list'])).find(
       ({ state }) => state === 'active',
     )
     for (const token of tokens) {
-      const answer = await refresh(sleeper, token)
+      const answer = await refresh(frozenNode, token)
       t.equal(answer.statusCode, 200, answer.body)
       t.equal(kidOf(answer.json().access_token), active?.kid)
     }

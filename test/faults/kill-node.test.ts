@@ -53,7 +53,7 @@ t.test(
       // Long enough for a client without a response to retry within it, even on a busy machine.
       settings: { REFRESH_GRACE: '60s' },
     })
-    const [dying, other] = [cluster.at(0), cluster.at(1)]
+    const [killed, other] = [cluster.at(0), cluster.at(1)]
     const firsts = await cluster.withOpened((within) => signIn(within, 8))
     const toEnd = await cluster.withOpened((within) => signIn(within, 6))
     const seen: Seen = { accessTokens: [], broken: 0, wrong: [] }
@@ -87,7 +87,7 @@ t.test(
     const chains = firsts.map(refreshing)
     const work = [machine(0), machine(1), ending()]
     while (count < 40 || ended.length < 2) await sleep(20)
-    await dying.kill()
+    await killed.kill()
     await cluster.json(['keys', 'rotate'])
     const before = count
     while (count < before + 40 || ended.length < toEnd.length) await sleep(20)
@@ -118,7 +118,7 @@ t.test(
       const ring = await store.ring.read()
       const states = ring?.keys.map(({ state }) => state).sort()
       t.same(states, ['active', 'next', 'retiring'])
-      const dead = (await store.nodes.list()).find(({ pid }) => pid === dying.pid)
+      const dead = (await store.nodes.list()).find(({ pid }) => pid === killed.pid)
       const alive = (await store.nodes.list()).find(({ pid }) => pid === other.pid)
       if (!dead || !alive) throw new Error('both nodes were seen')
       t.notOk(isServing(dead, dead.seenAt + NODE_TIMEOUT), 'the node is shown as gone after half a minute')
@@ -141,11 +141,11 @@ t.test(
         await store.clients.insert(client({ id: 'told', grants, backchannelLogoutUri: rp.uri }))
       },
     })
-    const dying = cluster.at(0)
-    const { refresh_token } = (await login(dying, {}, 'told')).json()
-    t.equal((await revoke(dying, refresh_token, 'told')).statusCode, 200)
+    const killed = cluster.at(0)
+    const { refresh_token } = (await login(killed, {}, 'told')).json()
+    t.equal((await revoke(killed, refresh_token, 'told')).statusCode, 200)
     while (rp.received.length === 0) await sleep(10)
-    await dying.kill()
+    await killed.kill()
     await cluster.start()
     const killedAt = performance.now()
     while (rp.received.length === 1) await sleep(20)

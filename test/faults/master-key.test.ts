@@ -22,7 +22,7 @@ const names = ({ masterKey }: Folder) =>
     .sort()
 
 /** What is there after a kill: the files, and which of them decrypts the database. */
-const LEFT: Readonly<Record<string, { files: readonly string[]; inUse: string }>> = {
+const EXPECTED_FILES: Readonly<Record<string, { files: readonly string[]; inUse: string }>> = {
   'master-key:prepared': { files: ['master.key', 'master.key.next'], inUse: 'master.key' },
   'master-key:committed': { files: ['master.key', 'master.key.next'], inUse: 'master.key.next' },
   'master-key:old-kept': {
@@ -35,7 +35,7 @@ const LEFT: Readonly<Record<string, { files: readonly string[]; inUse: string }>
 const steps = FAILPOINTS.filter((name) => name.startsWith('master-key:'))
 
 t.test('every point between two steps at which the command can be killed is tested', async (t) => {
-  t.same(Object.keys(LEFT), steps)
+  t.same(Object.keys(EXPECTED_FILES), steps)
 })
 
 /** Whether the key in this file alone decrypts everything. */
@@ -77,12 +77,12 @@ for (const name of steps) {
     `after a kill at ${name} all nodes keep serving, new ones start, and the next run completes the rotation (docs/security.md Q1, Q8)`,
     async (t) => {
       const folder = await seededFolder(t)
-      let [token = ''] = await withOpened(folder, (inside) => signIn(inside))
+      let [token = ''] = await withOpened(folder, (opened) => signIn(opened))
       const before = readFileSync(folder.masterKey, 'utf8')
       const server = await startServer(t, folder)
       const killed = await keyturn(folder, ['master-key', 'rotate', '--json'], { failAt: { name } })
       t.same({ code: killed.code, signal: killed.signal }, { code: null, signal: 'SIGKILL' }, killed.stderr)
-      const left = LEFT[name]
+      const left = EXPECTED_FILES[name]
       t.same(names(folder), left?.files)
       for (const file of ['master.key', 'master.key.next'].filter((one) => left?.files.includes(one)))
         t.equal(await decrypts(folder, file), file === left?.inUse, `${file} alone decrypts it`)

@@ -31,7 +31,7 @@ CREATE TABLE fresh_hosts (id TEXT PRIMARY KEY);
 `,
 })
 const ALL = NEXT.migrations
-const OURS = readMigrations().length
+const EXISTING = readMigrations().length
 const MASTER_KEY = Buffer.alloc(32, 1).toString('base64url')
 const NAMES = ALL.map(({ name }) => name)
 
@@ -63,8 +63,8 @@ async function schema(url: string): Promise<string[]> {
 
 /** A migration that alters this table waits for it, with half of its statements done. */
 const HALF_WAY = [
-  { table: 'roles', before: OURS },
-  { table: 'nodes', before: OURS + 1 },
+  { table: 'roles', before: EXISTING },
+  { table: 'nodes', before: EXISTING + 1 },
 ]
 
 async function waiting(url: string): Promise<number> {
@@ -116,30 +116,30 @@ t.test(
   'when one of two migrating processes is killed half-way, the other completes the migration (docs/security.md Q9, Q11)',
   async (t) => {
     const url = await postgres.emptyDatabase()
-    await atStep(url, OURS)
+    await atStep(url, EXISTING)
     const folder = emptyFolder(t, { DATABASE_URL: url, MASTER_KEY })
     const other = new pg.Client({ connectionString: url })
     await other.connect()
     t.teardown(() => other.end())
     await other.query('BEGIN; LOCK TABLE roles IN ACCESS EXCLUSIVE MODE')
-    const dying = runProgram(folder, ['migrate', '--json'], NEXT.run)
+    const killed = runProgram(folder, ['migrate', '--json'], NEXT.run)
     while ((await waiting(url)) < 1) await sleep(20)
     const surviving = keyturn(folder, ['migrate', '--json'], NEXT.run)
     while ((await waiting(url)) < 2) await sleep(20)
-    dying.child.kill('SIGKILL')
-    await dying.ended
+    killed.child.kill('SIGKILL')
+    await killed.ended
     await other.query('ROLLBACK')
     const { code, stdout, stderr } = await surviving
     t.equal(code, 0, stderr)
-    t.same(JSON.parse(stdout).applied, NAMES.slice(OURS))
+    t.same(JSON.parse(stdout).applied, NAMES.slice(EXISTING))
   },
 )
 
 /** Fail points before which the program dies. */
-const DEATHS = /^(CREATE (UNIQUE )?(TABLE|INDEX) (?!IF)|ALTER|COMMIT)/
+const KILL_POINTS = /^(CREATE (UNIQUE )?(TABLE|INDEX) (?!IF)|ALTER|COMMIT)/
 
 /** Dies before the nth statement of the pending migrations. */
-const DYING = `
+const KILLED = `
   import Database from 'better-sqlite3'
   import { openDb } from '${source('store/index.ts')}'
   import { migrate } from '${source('store/migrate.ts')}'
@@ -148,7 +148,7 @@ const DYING = `
   const { prepare } = Database.prototype
   let left = Number(nth)
   Database.prototype.prepare = function (sql) {
-    if (${DEATHS}.test(sql) && left-- === 0) process.kill(process.pid, 'SIGKILL')
+    if (${KILL_POINTS}.test(sql) && left-- === 0) process.kill(process.pid, 'SIGKILL')
     return prepare.call(this, sql)
   }
   await migrate(db, { now: () => 1 }, JSON.parse(steps))
@@ -157,7 +157,7 @@ const DYING = `
 t.test(
   'after a kill between any two statements on SQLite, each migration is applied fully or not at all (docs/security.md Q11)',
   async (t) => {
-    const all = ALL.flatMap(({ statements }) => statements).filter((sql) => DEATHS.test(sql)).length
+    const all = ALL.flatMap(({ statements }) => statements).filter((sql) => KILL_POINTS.test(sql)).length
     t.ok(all > 60)
     // In the first migration, and between any two statements of the made-up ones.
     const early = [0, 1, 2, 20, 40]
@@ -166,7 +166,7 @@ t.test(
       const file = join(t.testdir(), 'keyturn.db')
       const url = `sqlite:${file}`
       t.equal(
-        (await script(DYING, [file, String(nth), JSON.stringify(ALL)])).signal,
+        (await script(KILLED, [file, String(nth), JSON.stringify(ALL)])).signal,
         'SIGKILL',
         `${nth} statements`,
       )

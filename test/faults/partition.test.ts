@@ -18,7 +18,7 @@ interface SilentProxy {
   resume(): void
 }
 
-async function throughSilentProxy(owner: Owner, url: string): Promise<SilentProxy> {
+async function startSilentProxy(owner: Owner, url: string): Promise<SilentProxy> {
   const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()
   let silent = false
@@ -72,7 +72,7 @@ t.test(
   'a partitioned node becomes unready, soon stops signing, and recovers by itself (docs/security.md Q6, Q9, Q18)',
   async (t) => {
     const database = await postgres.emptyDatabase()
-    const proxy = await throughSilentProxy(t, database)
+    const proxy = await startSilentProxy(t, database)
     const cluster = await startCluster(t as Test, {
       database,
       nodes: 0,

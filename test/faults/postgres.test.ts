@@ -37,9 +37,9 @@ async function begin(): Promise<World> {
     // A client that got no response retries within the window.
     REFRESH_GRACE: '60s',
   })
-  const tokens = await withOpened(folder, async (inside) => {
-    await seed(inside.store)
-    return signIn(inside, 20)
+  const tokens = await withOpened(folder, async (opened) => {
+    await seed(opened.store)
+    return signIn(opened, 20)
   })
   const nodes = await Promise.all([startServer(t, folder), startServer(t, folder)])
   return { folder, url, nodes, tokens }
@@ -72,7 +72,7 @@ async function stillServed(t: Test, server: ServerProcess): Promise<void> {
 }
 
 /** A client that repeats on any node each request that got no response or 503. */
-async function steady(
+async function retryingClient(
   world: World,
   start: string,
   seen: { unavailable: number; other: string[] },
@@ -98,7 +98,7 @@ t.test(
     const w = world(6)
     const seen = { unavailable: 0, other: [] as string[] }
     let stop = false
-    const clients = w.tokens.map((token) => steady(w, token, seen, () => stop))
+    const clients = w.tokens.map((token) => retryingClient(w, token, seen, () => stop))
     for (let round = 0; round < 2; round += 1) {
       await sleep(400)
       await postgres.crash()
@@ -127,7 +127,7 @@ t.test('connections that are cut repeatedly under load end no session (docs/secu
   const w = world(6)
   const seen = { unavailable: 0, other: [] as string[] }
   let stop = false
-  const clients = w.tokens.map((token) => steady(w, token, seen, () => stop))
+  const clients = w.tokens.map((token) => retryingClient(w, token, seen, () => stop))
   for (let round = 0; round < 15; round += 1) {
     await sleep(60)
     await run(w.url, CUT_ALL)

@@ -22,17 +22,22 @@ import { clientCredentials } from '../support/server/requests.ts'
 
 interface Case {
   readonly what: string
-  readonly spoil: (folder: Folder) => unknown
+  readonly damage: (folder: Folder) => unknown
   /** The one line on stderr. */
-  readonly says: RegExp
+  readonly message: RegExp
 }
 
 /** The start is refused: exit 1, one line, and nothing is created, changed or repaired without the operator. */
-async function refused(t: Test, folder: Folder, says: RegExp, options: ProcessOptions = {}): Promise<void> {
+async function refused(
+  t: Test,
+  folder: Folder,
+  message: RegExp,
+  options: ProcessOptions = {},
+): Promise<void> {
   const before = snapshot(folder)
   const { code, stdout, stderr } = await keyturn(folder, ['serve', '--json'], options)
   t.equal(code, 1, stderr)
-  t.match(stderr, says)
+  t.match(stderr, message)
   t.match(stderr, /^keyturn: [^\n]+\n$/, 'one line')
   t.equal(Object.keys(JSON.parse(stdout)).join(), 'error', 'and one JSON document')
   t.same(snapshot(folder), before)
@@ -62,88 +67,92 @@ const OTHER_KEY = Buffer.alloc(32, 7).toString('base64url')
 const masterKeys: Case[] = [
   {
     what: 'missing',
-    spoil: ({ masterKey }) => rmSync(masterKey),
-    says: /master\.key is missing, and only it decrypts the keys in the database/,
+    damage: ({ masterKey }) => rmSync(masterKey),
+    message: /master\.key is missing, and only it decrypts the keys in the database/,
   },
   {
     what: 'that of another installation',
-    spoil: ({ masterKey }) => writeFileSync(masterKey, OTHER_KEY),
-    says: /it is encrypted under the master key/,
+    damage: ({ masterKey }) => writeFileSync(masterKey, OTHER_KEY),
+    message: /it is encrypted under the master key/,
   },
   {
     what: 'cut off',
-    spoil: ({ masterKey }) => truncateSync(masterKey, 20),
-    says: /master\.key is damaged/,
+    damage: ({ masterKey }) => truncateSync(masterKey, 20),
+    message: /master\.key is damaged/,
   },
-  { what: 'empty', spoil: ({ masterKey }) => truncateSync(masterKey, 0), says: /master\.key is damaged/ },
+  { what: 'empty', damage: ({ masterKey }) => truncateSync(masterKey, 0), message: /master\.key is damaged/ },
   {
     what: 'no base64url',
-    spoil: ({ masterKey }) => writeFileSync(masterKey, '\0'.repeat(43)),
-    says: /master\.key is damaged/,
+    damage: ({ masterKey }) => writeFileSync(masterKey, '\0'.repeat(43)),
+    message: /master\.key is damaged/,
   },
   {
     what: 'readable by others',
-    spoil: ({ masterKey }) => chmodSync(masterKey, 0o640),
-    says: /master\.key can be read by others: chmod 600/,
+    damage: ({ masterKey }) => chmodSync(masterKey, 0o640),
+    message: /master\.key can be read by others: chmod 600/,
   },
   {
     what: 'a folder',
-    spoil({ masterKey }) {
+    damage({ masterKey }) {
       rmSync(masterKey)
       mkdirSync(masterKey)
     },
-    says: /master\.key is not a file/,
+    message: /master\.key is not a file/,
   },
 ]
 
-for (const { what, spoil, says } of masterKeys) {
+for (const { what, damage, message } of masterKeys) {
   t.test(`a master key that is ${what} is refused and not replaced (docs/security.md Q8)`, async (t) => {
     const folder = await seededFolder(t)
-    spoil(folder)
-    await refused(t, folder, says)
+    damage(folder)
+    await refused(t, folder, message)
   })
 }
 
 /** Overwrites the middle of every page except the first, as a failing disk would. */
-function spoilPages({ database }: Folder): void {
+function damagePages({ database }: Folder): void {
   const bytes = readFileSync(database)
   for (let page = 4096; page < bytes.length; page += 4096) bytes.fill(0xa5, page, page + 200)
   writeFileSync(database, bytes)
 }
 
 const databases: Case[] = [
-  { what: 'empty', spoil: ({ database }) => truncateSync(database, 0), says: /is empty or cut off/ },
+  { what: 'empty', damage: ({ database }) => truncateSync(database, 0), message: /is empty or cut off/ },
   {
     what: 'cut off',
-    spoil: ({ database }) => truncateSync(database, 8192),
-    says: /keyturn\.db (cannot be opened|is damaged): .*malformed/,
+    damage: ({ database }) => truncateSync(database, 8192),
+    message: /keyturn\.db (cannot be opened|is damaged): .*malformed/,
   },
   {
     what: 'no database',
-    spoil: ({ database }) => writeFileSync(database, 'x'.repeat(8192)),
-    says: /keyturn\.db cannot be opened: file is not a database/,
+    damage: ({ database }) => writeFileSync(database, 'x'.repeat(8192)),
+    message: /keyturn\.db cannot be opened: file is not a database/,
   },
-  { what: 'damaged in its pages', spoil: spoilPages, says: /keyturn\.db (cannot be opened|is damaged): / },
+  {
+    what: 'damaged in its pages',
+    damage: damagePages,
+    message: /keyturn\.db (cannot be opened|is damaged): /,
+  },
   {
     what: 'newer than the program',
-    spoil: (folder) => sql(folder, `INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)`),
-    says: /newer than this program \(it has 9999_future\): upgrade/,
+    damage: (folder) => sql(folder, `INSERT INTO schema_migrations VALUES ('9999_future', 'x', 1)`),
+    message: /newer than this program \(it has 9999_future\): upgrade/,
   },
 ]
 
-for (const { what, spoil, says } of databases) {
+for (const { what, damage, message } of databases) {
   t.test(
     `a database that is ${what} is refused and not recreated (docs/security.md Q4, Q8, Q11)`,
     async (t) => {
       const folder = await seededFolder(t)
-      spoil(folder)
-      await refused(t, folder, says)
+      damage(folder)
+      await refused(t, folder, message)
     },
   )
 }
 
 /** Puts the private key of an unknown key into the row of a key, encrypted as it should be. */
-const strangeHalf = (state: string) => (folder: Folder) =>
+const wrongPrivateKey = (state: string) => (folder: Folder) =>
   withOpened(folder, async ({ store, keys }) => {
     const { privateKey } = await generateKeyPair('RS256', { extractable: true })
     const key = (await store.ring.read())?.keys.find((one) => one.state === state)
@@ -155,27 +164,27 @@ const strangeHalf = (state: string) => (folder: Folder) =>
 const rings: Case[] = ['active', 'next'].flatMap((state): Case[] => [
   {
     what: `the ${state} key has the private key of another key`,
-    spoil: strangeHalf(state),
-    says: /the private key and the public key .* do not belong together/,
+    damage: wrongPrivateKey(state),
+    message: /the private key and the public key .* do not belong together/,
   },
   {
     what: `the ${state} key's private key is damaged`,
-    spoil: (folder) =>
+    damage: (folder) =>
       sql(
         folder,
         `UPDATE ring_keys SET encrypted_private_key = substr(encrypted_private_key, 1, 900) WHERE state = '${state}'`,
       ),
-    says: /the private key .* cannot be decrypted/,
+    message: /the private key .* cannot be decrypted/,
   },
 ])
 
-for (const { what, spoil, says } of rings) {
+for (const { what, damage, message } of rings) {
   t.test(
     `a key ring in which ${what} is refused, and no new one is created (docs/security.md Q8)`,
     async (t) => {
       const folder = await seededFolder(t)
-      await spoil(folder)
-      await refused(t, folder, says)
+      await damage(folder)
+      await refused(t, folder, message)
     },
   )
 }
@@ -195,56 +204,56 @@ function nobodyCanRun(): boolean {
   return spawnSync(process.execPath, [entry, '--version'], { uid: NOBODY, cwd: '/' }).status === 0
 }
 
-function giveAway(path: string): void {
+function giveToNobody(path: string): void {
   chownSync(path, NOBODY, NOBODY)
   if (!statSync(path).isDirectory()) return
-  for (const name of readdirSync(path)) giveAway(join(path, name))
+  for (const name of readdirSync(path)) giveToNobody(join(path, name))
 }
 
 const modes: (Case & { readonly restore: (folder: Folder) => void })[] = [
   {
     what: 'a master key',
-    spoil: ({ masterKey }) => chmodSync(masterKey, 0),
+    damage: ({ masterKey }) => chmodSync(masterKey, 0),
     restore: ({ masterKey }) => chmodSync(masterKey, 0o600),
-    says: /master\.key cannot be read \(EACCES\)/,
+    message: /master\.key cannot be read \(EACCES\)/,
   },
   {
     what: 'a folder of keys',
-    spoil: ({ masterKey }) => chmodSync(dirname(masterKey), 0),
+    damage: ({ masterKey }) => chmodSync(dirname(masterKey), 0),
     restore: ({ masterKey }) => chmodSync(dirname(masterKey), 0o700),
-    says: /master\.key cannot be read \(EACCES\)/,
+    message: /master\.key cannot be read \(EACCES\)/,
   },
   {
     what: 'a database',
-    spoil: ({ database }) => chmodSync(database, 0),
+    damage: ({ database }) => chmodSync(database, 0),
     restore: ({ database }) => chmodSync(database, 0o600),
-    says: /keyturn\.db cannot be opened: EACCES/,
+    message: /keyturn\.db cannot be opened: EACCES/,
   },
   {
     what: 'a database that can only be read',
-    spoil: ({ database }) => chmodSync(database, 0o400),
+    damage: ({ database }) => chmodSync(database, 0o400),
     restore: ({ database }) => chmodSync(database, 0o600),
-    says: /keyturn\.db cannot be opened: EACCES/,
+    message: /keyturn\.db cannot be opened: EACCES/,
   },
   {
     what: 'a folder of the database',
-    spoil: ({ database }) => chmodSync(dirname(database), 0),
+    damage: ({ database }) => chmodSync(dirname(database), 0),
     restore: ({ database }) => chmodSync(dirname(database), 0o700),
-    says: /keyturn\.db cannot be (created|opened): .*(EACCES|permission denied)/,
+    message: /keyturn\.db cannot be (created|opened): .*(EACCES|permission denied)/,
   },
 ]
 
-for (const { what, spoil, restore, says } of modes) {
+for (const { what, damage, restore, message } of modes) {
   t.test(
     `${what} without permission is refused, and works once the permission is restored (docs/security.md Q4, Q8)`,
     { skip },
     async (t) => {
       const folder = await seededFolder(t)
-      if (root) giveAway(folder.path)
-      spoil(folder)
+      if (root) giveToNobody(folder.path)
+      damage(folder)
       const { code, stderr } = await keyturn(folder, ['serve', '--json'], asNobody)
       t.equal(code, 1, stderr)
-      t.match(stderr, says)
+      t.match(stderr, message)
       t.match(stderr, /^keyturn: [^\n]+\n$/, 'one line')
       restore(folder)
       const server = await startServer(t, folder, asNobody)
@@ -258,7 +267,7 @@ t.test(
   async (t) => {
     const folder = await seededFolder(t)
     const server = await startServer(t, folder)
-    await strangeHalf('next')(folder)
+    await wrongPrivateKey('next')(folder)
     const ring = () => readStore(folder, async (store) => (await store.ring.read())?.keys ?? [])
     const before = await ring()
     const kidOf = (state: string) => before.find((key) => key.state === state)?.kid ?? ''

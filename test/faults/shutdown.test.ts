@@ -13,7 +13,7 @@ import { openConnection, postBytes } from '../support/server/tcp-connection.ts'
 const CLEAN = { code: 0, signal: null }
 
 async function oneToken(folder: Folder): Promise<string> {
-  const [token = ''] = await withOpened(folder, (inside) => signIn(inside))
+  const [token = ''] = await withOpened(folder, (opened) => signIn(opened))
   return token
 }
 
@@ -77,7 +77,7 @@ t.test(
 
 t.test('a stop under load loses nothing that was acknowledged (docs/security.md Q17)', async (t) => {
   const folder = await seededFolder(t)
-  const tokens = await withOpened(folder, (inside) => signIn(inside, 8))
+  const tokens = await withOpened(folder, (opened) => signIn(opened, 8))
   const server = await startServer(t, folder)
   const chains = tokens.map(chainOf)
   const loaded = load(server, chains)

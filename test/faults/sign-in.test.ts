@@ -72,8 +72,8 @@ const userinfo = async ({ server }: World, token: string): Promise<number> => {
 t.test(
   'after a kill at each step of a sign-in, the user continues where they were (docs/security.md Q1)',
   async (t) => {
-    const here = await world(t)
-    const { at, server, restart } = here
+    const w = await world(t)
+    const { at, server, restart } = w
 
     const login = await at.open(authorizeUrl())
     t.equal(login.path, '/login')
@@ -97,7 +97,7 @@ t.test(
 
     const first = tokensOf(await redeem(server, code))
     await restart()
-    t.equal(await userinfo(here, first.access_token), 200)
+    t.equal(await userinfo(w, first.access_token), 200)
     const second = (await refresh(server, first.refresh_token, {}, 'web')).json()
     t.equal(claimsOf(second.access_token).sid, claimsOf(first.access_token).sid)
 
@@ -109,10 +109,10 @@ t.test(
     const replay = await redeem(server, code)
     t.same([replay.statusCode, replay.json().error], [400, 'invalid_grant'], 'a redeemed code stays consumed')
     await restart()
-    t.equal(await userinfo(here, second.access_token), 401, 'and its tokens stay revoked')
+    t.equal(await userinfo(w, second.access_token), 401, 'and its tokens stay revoked')
     t.equal((await refresh(server, second.refresh_token, {}, 'web')).json().error, 'invalid_grant')
-    await here.kill()
-    t.equal(integrity(here.folder), 'ok')
+    await w.kill()
+    t.equal(integrity(w.folder), 'ok')
   },
 )
 
@@ -133,28 +133,28 @@ t.test(
 )
 
 /** A request that is in progress when the server dies gets no response; repeating it must succeed. */
-async function interrupted(here: World, work: () => Promise<unknown>, ms: number): Promise<boolean> {
-  const asked = work().then(
+async function interrupted(w: World, work: () => Promise<unknown>, ms: number): Promise<boolean> {
+  const response = work().then(
     () => true,
     () => false,
   )
   await wait(ms)
-  await here.kill()
-  const acknowledged = await asked
-  await here.start()
+  await w.kill()
+  const acknowledged = await response
+  await w.start()
   return acknowledged
 }
 
 t.test(
   'after a kill in the middle of a step, resending the form or request continues the sign-in (RFC 6749 §4.1.2; docs/security.md Q1, E59)',
   async (t) => {
-    const here = await world(t)
-    const { server } = here
+    const w = await world(t)
+    const { server } = w
     // Hashing takes some 25 ms, and the rest of a request about one.
     for (const ms of [3, 25]) {
       const at = openBrowser(server)
       const login = await at.open(authorizeUrl({ prompt: 'consent' }))
-      await interrupted(here, () => at.send(login, ALICE), ms)
+      await interrupted(w, () => at.send(login, ALICE), ms)
       const consent = await completePages(at, await at.open(login.url), { consent: 'deny' })
       t.equal(consent.away?.params.get('error'), 'access_denied', `killed ${ms} ms into the login`)
     }
@@ -162,7 +162,7 @@ t.test(
       const at = openBrowser(server)
       const login = await at.open(authorizeUrl({ prompt: 'consent' }))
       const consent = await at.submit(login, ALICE)
-      await interrupted(here, () => at.send(consent, ALLOW), ms)
+      await interrupted(w, () => at.send(consent, ALLOW), ms)
       const code = codeOf(await at.submit(consent, ALLOW))
       t.equal((await redeem(server, code)).statusCode, 200, `killed ${ms} ms into the consent`)
     }
@@ -172,37 +172,37 @@ t.test(
 t.test(
   'a killed code redemption happened completely or not at all (RFC 6749 §4.1.2; docs/security.md Q1, E59, E60)',
   async (t) => {
-    const here = await world(t)
-    const { server, folder } = here
+    const w = await world(t)
+    const { server, folder } = w
     const known = new Set<string>()
     for (const ms of [1, 3, 6]) {
       const { code } = await signIn(openBrowser(server))
-      const bought = async () =>
+      const newSessions = async () =>
         (await readStore(folder, (store) => store.clientSessions.list({ clientId: 'web' }, 100))).filter(
           ({ id }) => !known.has(id),
         )
       let tokens: ReturnType<typeof tokensOf> | undefined
       const acknowledged = await interrupted(
-        here,
+        w,
         async () => {
           tokens = tokensOf(await redeem(server, code))
         },
         ms,
       )
-      const happened = (await bought()).length === 1
+      const redeemed = (await newSessions()).length === 1
       if (tokens) {
-        t.ok(acknowledged && happened, `${ms} ms: everything acknowledged is stored`)
-        t.equal(await userinfo(here, tokens.access_token), 200)
+        t.ok(acknowledged && redeemed, `${ms} ms: everything acknowledged is stored`)
+        t.equal(await userinfo(w, tokens.access_token), 200)
       }
       const again = await redeem(server, code)
       t.equal(
         again.statusCode,
-        happened ? 400 : 200,
+        redeemed ? 400 : 200,
         `${ms} ms: the code is consumed if and only if tokens were issued`,
       )
-      const [session, ...more] = await bought()
+      const [session, ...more] = await newSessions()
       t.same(more, [], 'one code never begins two sessions')
-      t.equal(session?.revokedAt === null, !happened)
+      t.equal(session?.revokedAt === null, !redeemed)
       if (session) known.add(session.id)
     }
   },

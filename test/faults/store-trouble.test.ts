@@ -14,7 +14,7 @@ if (withoutStrace) t.comment(`WARNING: ${withoutStrace}`)
 
 async function serving(t: Test): Promise<{ folder: Folder; server: ServerProcess; token: string }> {
   const folder = await seededFolder(t)
-  const [first = ''] = await withOpened(folder, (inside) => signIn(inside))
+  const [first = ''] = await withOpened(folder, (opened) => signIn(opened))
   const server = await startServer(t, folder)
   const token = (await refresh(server, first)).json().refresh_token
   return { folder, server, token }
@@ -121,12 +121,12 @@ const losses: [string, (folder: Folder) => void][] = [
   ['robbed of its log', ({ database }) => rmSync(`${database}-wal`)],
 ]
 
-for (const [what, lose] of losses) {
+for (const [what, removeFile] of losses) {
   t.test(
     `a database that is ${what} while the server runs stops acknowledging writes (docs/security.md Q4)`,
     async (t) => {
       const { folder, server, token } = await serving(t as Test)
-      lose(folder)
+      removeFile(folder)
       unavailable(t as Test, await refresh(server, token))
       await until(server, 503)
       await stillServed(t as Test, server)
@@ -172,11 +172,11 @@ async function inject(t: Test, server: ServerProcess, fault: string): Promise<()
   const strace = spawn('strace', args, { stdio: ['ignore', 'ignore', 'pipe'] })
   t.teardown(() => strace.kill())
   const ended = once(strace, 'exit')
-  let said = ''
+  let straceOutput = ''
   strace.stderr.on('data', (text) => {
-    said += text
+    straceOutput += text
   })
-  while (!/attached/.test(said)) await wait(10)
+  while (!/attached/.test(straceOutput)) await wait(10)
   await wait(100)
   return async () => {
     strace.kill('SIGINT')
@@ -192,11 +192,11 @@ for (const fault of ['fsync,fdatasync:error=EIO', 'pwrite64:error=EROFS']) {
     },
     async (t) => {
       const { server, token } = await serving(t as Test)
-      const heal = await inject(t as Test, server, fault)
+      const restore = await inject(t as Test, server, fault)
       unavailable(t as Test, await refresh(server, token))
       t.equal(await readiness(server), 503)
       await stillServed(t as Test, server)
-      await heal()
+      await restore()
       await until(server, 200)
       t.equal((await refresh(server, token)).statusCode, 200, 'the refresh token was not consumed')
     },
@@ -210,13 +210,13 @@ t.test(
     const { folder, server, token } = await serving(t as Test)
     const other = new Database(folder.database)
     t.teardown(() => other.close())
-    const heal = await inject(t as Test, server, 'pread64:error=EIO')
+    const restore = await inject(t as Test, server, 'pread64:error=EIO')
     // So that the server cannot respond from memory.
     other.prepare(`UPDATE revisions SET value = value + 1 WHERE name = 'registry'`).run()
     await until(server, 503)
     unavailable(t as Test, await refresh(server, token))
     await stillServed(t as Test, server)
-    await heal()
+    await restore()
     // SQLite cannot tell the error from damage, so the node stays unready until an operator has checked.
     t.equal((await refresh(server, token)).statusCode, 200)
     t.equal(await readiness(server), 503)

@@ -14,10 +14,10 @@ import { testServer } from '../support/server/server.ts'
 const NAMING = fileURLToPath(new URL('./module-listing-keyturn.ts', import.meta.url))
 
 /** Without the CommonJS build of the API, which prom-client loads for exemplars. */
-const OURS = /loaded .*(@opentelemetry\/(?!api\/.*\.cjs$)|\/tracing\/(?!tracing\.ts$)).*/gm
+const TRACING_MODULES = /loaded .*(@opentelemetry\/(?!api\/.*\.cjs$)|\/tracing\/(?!tracing\.ts$)).*/gm
 
 /** What is logged about traces, and how often. */
-const said = ({ lines }: TestLogger) =>
+const traceMessages = ({ lines }: TestLogger) =>
   lines.flatMap(({ level, message, fields }) =>
     message?.startsWith('traces') ? [[level, message, fields.lost]] : [],
   )
@@ -94,9 +94,9 @@ t.test('no OpenTelemetry module is loaded unless tracing is enabled', async (t) 
   for (const env of [{ OTEL_SERVICE_NAME: 'x' }, { ...to, OTEL_SDK_DISABLED: 'true' }]) {
     const log = await loaded(env)
     t.ok(/loaded .*fastify/.test(log), 'the losses are logged')
-    t.same(log.match(OURS), null)
+    t.same(log.match(TRACING_MODULES), null)
   }
-  t.ok((await loaded(to)).match(OURS), 'and this check would have found it')
+  t.ok((await loaded(to)).match(TRACING_MODULES), 'and this check would have found it')
 })
 
 t.test('an unreachable collector is logged once and delays nothing', async (t) => {
@@ -112,13 +112,13 @@ t.test('an unreachable collector is logged once and delays nothing', async (t) =
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
-  const ours = lines.filter(({ msg }) => /^traces/.test(msg))
+  const traceLines = lines.filter(({ msg }) => /^traces/.test(msg))
   t.same(
-    ours.map(({ msg }) => msg),
+    traceLines.map(({ msg }) => msg),
     ['traces are being lost', 'traces were lost'],
   )
-  t.match(JSON.stringify(ours[0].err), /ECONNREFUSED/)
-  t.ok(ours[1].lost >= 40)
+  t.match(JSON.stringify(traceLines[0].err), /ECONNREFUSED/)
+  t.ok(traceLines[1].lost >= 40)
 })
 
 t.test('an unresponsive collector does not delay a stop', async (t) => {
@@ -157,7 +157,7 @@ t.test('a slow collector gets what fits into the queue, and the loss is logged o
   const env = { OTEL_BSP_MAX_QUEUE_SIZE: '20', OTEL_BSP_MAX_EXPORT_BATCH_SIZE: '10' }
   const { server, tracing, logger } = await started(t, otlp.url, env)
   for (let i = 0; i < 10; i += 1) await requests(t, server, 10)
-  t.same(said(logger), [['warn', 'traces are being lost', undefined]])
+  t.same(traceMessages(logger), [['warn', 'traces are being lost', undefined]])
   while (!open) await requests(t, server, 1)
   otlp.answers(null)
   open()
@@ -165,13 +165,13 @@ t.test('a slow collector gets what fits into the queue, and the loss is logged o
   await tracing.stop()
   t.ok(otlp.spans().length < 40, 'the spans in memory are bounded')
   t.same(
-    said(logger).map(([level, message]) => [level, message]),
+    traceMessages(logger).map(([level, message]) => [level, message]),
     [
       ['warn', 'traces are being lost'],
       ['info', 'traces are delivered again'],
     ],
   )
-  t.ok(Number(said(logger)[1]?.[2]) > 150)
+  t.ok(Number(traceMessages(logger)[1]?.[2]) > 150)
 })
 
 t.test('spans are sent again to a busy collector', async (t) => {
@@ -188,7 +188,7 @@ t.test('spans are sent again to a busy collector', async (t) => {
   while (asked.length < 2) await new Promise((resolve) => setTimeout(resolve, 20))
   await tracing.stop()
   t.same(asked[0], asked[1])
-  t.same(said(logger), [])
+  t.same(traceMessages(logger), [])
 })
 
 t.test(
@@ -211,7 +211,7 @@ t.test(
       await requests(t, server, 1)
       await tracing.stop()
       t.equal(asked, 1, String(status))
-      t.match(said(logger), [
+      t.match(traceMessages(logger), [
         ['warn', 'traces are being lost'],
         ['warn', 'traces were lost'],
       ])
@@ -248,22 +248,22 @@ t.test('a collector’s response is read up to a limit', async (t) => {
   await requests(t, server, 1)
   await tracing.stop()
   t.ok(sent < 30_000_000)
-  t.same(said(logger), [])
+  t.same(traceMessages(logger), [])
 })
 
 t.test('a request whose client disconnected has a span without a status code', async (t) => {
   const otlp = await collector(t)
   const { server, tracing } = await started(t, otlp.url)
   const address = await server.app.listen({ port: 0, host: '127.0.0.1' })
-  const gone = new AbortController()
+  const disconnected = new AbortController()
   const asked = fetch(`${address}/oauth2/token`, {
     method: 'POST',
     headers: { 'content-type': 'application/x-www-form-urlencoded', 'content-length': '1000' },
     body: new ReadableStream({ start: (controller) => controller.enqueue(Buffer.from('grant_type=')) }),
     duplex: 'half',
-    signal: gone.signal,
+    signal: disconnected.signal,
   } as RequestInit).catch((error) => error)
-  setTimeout(() => gone.abort(), 100)
+  setTimeout(() => disconnected.abort(), 100)
   await asked
   const spans = await otlp.until((all) => all.some(({ kind }) => kind === 2))
   t.equal(spans.find(({ kind }) => kind === 2)?.name, 'POST /oauth2/token')

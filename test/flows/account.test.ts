@@ -89,7 +89,7 @@ t.test(
     const server = await start(t)
     const [one, other] = [await at(server), await at(server)]
     const tokens = tokensOf(await redeem(server, (await signIn(one.browser)).code))
-    const kept = tokensOf(await redeem(server, (await signIn(other.browser)).code))
+    const otherTokens = tokensOf(await redeem(server, (await signIn(other.browser)).code))
     const page = await other.browser.open('/account')
     const ids = page.forms.flatMap(({ action, fields }) =>
       action.endsWith('/sign-ins/end') ? [fields.get('id')] : [],
@@ -101,7 +101,7 @@ t.test(
     t.notOk(await isSignedIn(one.browser))
     t.ok(await isSignedIn(other.browser))
     t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
-    t.equal((await refresh(server, kept.refresh_token, {}, 'web')).statusCode, 200)
+    t.equal((await refresh(server, otherTokens.refresh_token, {}, 'web')).statusCode, 200)
     const again = await press(other.browser, page, '/account/sign-ins/end', 'id', foreign)
     t.match(again.body, /had already been removed/, 'a form submitted twice says so')
   },
@@ -199,8 +199,8 @@ t.test('another user’s record is reported as not found', async (t) => {
     ['/account/sessions/end', 'id', page.form('/account/sessions/end').fields.get('id')],
     ['/account/consents/revoke', 'client_id', 'web'],
   ] as const
-  for (const [path, field, theirs] of targets) {
-    for (const value of [theirs ?? '', 'nothing', '']) {
+  for (const [path, field, foreignId] of targets) {
+    for (const value of [foreignId ?? '', 'nothing', '']) {
       const body = new URLSearchParams({ csrf, [field]: value }).toString()
       const answer = await bob.browser.request(path, { method: 'POST', body, from: 'same-origin' })
       t.same([answer.status, answer.location], [303, '/account?notice=already-removed'], `${path} ${value}`)
@@ -216,20 +216,20 @@ t.test(
   'a new password signs out all other browsers and replaces this browser’s session secret',
   async (t) => {
     const server = await start(t)
-    const here = await at(server, '/account/password')
-    const there = await at(server)
+    const current = await at(server, '/account/password')
+    const other = await at(server)
     const tokens = tokensOf(
-      await redeem(server, (await signIn(there.browser, { scope: 'openid offline_access' })).code),
+      await redeem(server, (await signIn(other.browser, { scope: 'openid offline_access' })).code),
     )
-    const secret = here.browser.cookies().get(SESSION) ?? ''
-    const after = await change(here.browser, here.page)
+    const secret = current.browser.cookies().get(SESSION) ?? ''
+    const after = await change(current.browser, current.page)
     t.equal(after.path, '/account')
     t.match(after.body, /password has been changed/)
-    t.ok(await isSignedIn(here.browser))
-    t.not(here.browser.cookies().get(SESSION), secret)
-    const copied = await here.browser.request('/account', { headers: { cookie: `${SESSION}=${secret}` } })
+    t.ok(await isSignedIn(current.browser))
+    t.not(current.browser.cookies().get(SESSION), secret)
+    const copied = await current.browser.request('/account', { headers: { cookie: `${SESSION}=${secret}` } })
     t.equal(copied.status, 303, 'a copy of the old secret is useless')
-    t.notOk(await isSignedIn(there.browser))
+    t.notOk(await isSignedIn(other.browser))
     t.equal((await refresh(server, tokens.refresh_token, {}, 'web')).statusCode, 400)
     t.equal((await at(server)).page.status, 400, 'the old password')
     t.equal((await at(server, '/account', 'alice', NEW_PASSWORD)).page.status, 200)
@@ -239,13 +239,13 @@ t.test(
 
 t.test('a new password invalidates authorization codes that are not yet redeemed', async (t) => {
   const server = await start(t)
-  const here = await at(server, '/account/password')
-  const there = await at(server)
-  const codes = [await signIn(here.browser), await signIn(there.browser)]
-  t.equal((await change(here.browser, here.page)).path, '/account')
+  const current = await at(server, '/account/password')
+  const other = await at(server)
+  const codes = [await signIn(current.browser), await signIn(other.browser)]
+  t.equal((await change(current.browser, current.page)).path, '/account')
   for (const { code } of codes) t.equal((await redeem(server, code)).statusCode, 400)
   t.equal(
-    (await redeem(server, (await signIn(here.browser)).code)).statusCode,
+    (await redeem(server, (await signIn(current.browser)).code)).statusCode,
     200,
     'a session that begins now is valid',
   )

@@ -44,10 +44,10 @@ async function tenRows(server: TestServer): Promise<AuditHead> {
   return head as AuditHead
 }
 
-const UNKEPT = 'the test changes rows by hand'
+const CHANGED_BY_HAND = 'the test changes rows by hand'
 
 /** What someone with access to the database might do by hand, and the finding that reports it. */
-const BY_HAND: Record<
+const MANUAL_CHANGES: Record<
   string,
   { readonly sql: readonly string[]; readonly found: readonly (string | RegExp)[] }
 > = {
@@ -143,10 +143,10 @@ const BY_HAND: Record<
 }
 
 t.test('every manual change of the audit log is detected and named', async (t) => {
-  const server = await started(t as Test, { skipAuditCheck: UNKEPT })
+  const server = await started(t as Test, { skipAuditCheck: CHANGED_BY_HAND })
   const head = await tenRows(server)
   const rows = await rowsOf(server)
-  for (const [what, { sql, found }] of Object.entries(BY_HAND)) {
+  for (const [what, { sql, found }] of Object.entries(MANUAL_CHANGES)) {
     await server.store.db.batch([{ sql: 'DELETE FROM audit' }, { sql: 'DELETE FROM audit_head' }])
     const empty = { seq: 0, hash: '', baseSeq: 0, baseHash: '', mac: null }
     await server.store.auditRows.putHead(empty)
@@ -160,7 +160,7 @@ t.test('every manual change of the audit log is detected and named', async (t) =
 })
 
 t.test('recomputed hashes are detected by the signature, and by an anchor from the log', async (t) => {
-  const server = await started(t as Test, { skipAuditCheck: UNKEPT })
+  const server = await started(t as Test, { skipAuditCheck: CHANGED_BY_HAND })
   const head = await tenRows(server)
   const anchor = `${head.seq}:${head.hash}`
   t.equal(log(server).state().anchor, anchor)
@@ -180,7 +180,7 @@ t.test('recomputed hashes are detected by the signature, and by an anchor from t
 
 /** The same log with another actor, as someone who knows the program but not the key could write it. */
 async function forged(server: TestServer) {
-  const other = await testServer({ skipAuditCheck: UNKEPT })
+  const other = await testServer({ skipAuditCheck: CHANGED_BY_HAND })
   const originals = await rowsOf(server)
   let at = 0
   const writer = createAuditLog({
@@ -207,7 +207,7 @@ async function forged(server: TestServer) {
 }
 
 t.test('an anchor detects that the whole log was rolled back', async (t) => {
-  const server = await started(t as Test, { skipAuditCheck: UNKEPT })
+  const server = await started(t as Test, { skipAuditCheck: CHANGED_BY_HAND })
   const before = await tenRows(server)
   server.deps.base.audit('keys.revoked', { actor: 'operator:eve', kid: 'k' })
   await log(server).flush()
@@ -242,8 +242,10 @@ t.test('a flood of tokens and refusals is counted exactly, in few rows (docs/sec
   t.equal(events, server.logger.audits().length)
   t.ok(events >= TIMES * 5, `${events} events`)
   t.ok(rows.length < 200, `${rows.length} rows`)
-  const folded = rows.filter(({ event, count }) => event === 'token.issued' && count > 1)
-  t.match(folded, [{ clientId: 'machine', count: TIMES - 20, fields: '{"grant_type":"client_credentials"}' }])
+  const aggregated = rows.filter(({ event, count }) => event === 'token.issued' && count > 1)
+  t.match(aggregated, [
+    { clientId: 'machine', count: TIMES - 20, fields: '{"grant_type":"client_credentials"}' },
+  ])
 })
 
 t.test('two nodes writing to one store at once make one complete chain (docs/security.md Q9)', async (t) => {

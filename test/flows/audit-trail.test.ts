@@ -86,8 +86,8 @@ t.test(
         t.equal(refusals.length, 1, `${url}, ${label}: one line`)
         t.match(refusals[0], { reason: answer.json().error, ip: '127.0.0.1', request_id: /^[\w-]{12,}$/ })
         t.notMatch(JSON.stringify(lines), MARK, `${url}, ${label}: nothing that was sent`)
-        const strange = lines.flatMap((line) => Object.keys(line)).filter((name) => !FIELDS.includes(name))
-        t.same(strange, [], `${url}, ${label}`)
+        const unexpected = lines.flatMap((line) => Object.keys(line)).filter((name) => !FIELDS.includes(name))
+        t.same(unexpected, [], `${url}, ${label}`)
       }
     }
   },

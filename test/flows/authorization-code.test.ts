@@ -31,11 +31,12 @@ await store.clients.insert(codeClient({ id: 'later' }))
 await store.clients.insert(codeClient({ id: 'bare', scopes: ['orders:read'] }))
 
 /** Signs in once, so that a code needs no password. */
-const person = openBrowser(server)
-await signIn(person, { client_id: 'own' })
+const signedInBrowser = openBrowser(server)
+await signIn(signedInBrowser, { client_id: 'own' })
 
 /** A code of the first-party client, which skips consent and is otherwise like any other. */
-const code = async (overrides = {}) => (await signIn(person, { client_id: 'own', ...overrides })).code
+const code = async (overrides = {}) =>
+  (await signIn(signedInBrowser, { client_id: 'own', ...overrides })).code
 const own = (text: string, form = {}) => redeem(server, text, { as: 'own', form })
 const userinfo = (token: string) =>
   server.inject({ url: '/oauth2/userinfo', headers: { authorization: `Bearer ${token}` } })
@@ -168,11 +169,11 @@ t.test(
       'the challenge itself': (text) =>
         own(text, { code_verifier: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM' }),
     }
-    for (const spent of [false, true]) {
+    for (const redeemed of [false, true]) {
       for (const [label, attempt] of Object.entries(cases)) {
         const text = await code()
-        const before = spent ? tokensOf(await own(text)) : undefined
-        refused(t, await attempt(text), GRANT, `${label}, ${spent ? 'after' : 'before'} the owner`)
+        const before = redeemed ? tokensOf(await own(text)) : undefined
+        refused(t, await attempt(text), GRANT, `${label}, ${redeemed ? 'after' : 'before'} the owner`)
         const { access_token } = before ?? tokensOf(await own(text))
         t.equal(
           await isActive(server, access_token, 'own'),
@@ -377,9 +378,14 @@ t.test(
       await between(replaced({ scopes: ['openid', 'orders:read'] }), replaced({})),
     ).scope
     t.equal(scopes, 'openid orders:read', 'a scope of the client')
-    const takeAway = () => store.users.removeRole(alice.id, 'clerk')
-    const giveBack = () => store.users.addRole(alice.id, 'clerk')
-    refused(t, await between(takeAway, giveBack), { error: 'invalid_target' }, 'the only role for the API')
+    const removeRole = () => store.users.removeRole(alice.id, 'clerk')
+    const restoreRole = () => store.users.addRole(alice.id, 'clerk')
+    refused(
+      t,
+      await between(removeRole, restoreRole),
+      { error: 'invalid_target' },
+      'the only role for the API',
+    )
     const disabledMeanwhile = async () => {
       await replaced({ disabled: true })()
       await store.clientSessions.revokeMatching({ clientId: 'later' }, clock.now(), 'client disabled')
@@ -424,8 +430,8 @@ t.test(
       GRANT,
       'another port',
     )
-    const there = { redirect_uri: 'http://127.0.0.1:51004/callback' }
-    t.equal((await redeem(server, text, { as: 'native', form: there })).statusCode, 200)
+    const otherPort = { redirect_uri: 'http://127.0.0.1:51004/callback' }
+    t.equal((await redeem(server, text, { as: 'native', form: otherPort })).statusCode, 200)
   },
 )
 

@@ -97,8 +97,8 @@ t.test(
       t.match(answer.headers.allow, /GET.*POST/)
       t.equal(answer.headers['access-control-allow-origin'], undefined)
     }
-    const asked = await known.request(authorizeUrl(), { headers: { origin: 'https://app.test' } })
-    t.equal(asked.headers['access-control-allow-origin'], undefined)
+    const withOrigin = await known.request(authorizeUrl(), { headers: { origin: 'https://app.test' } })
+    t.equal(withOrigin.headers['access-control-allow-origin'], undefined)
   },
 )
 

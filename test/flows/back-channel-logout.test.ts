@@ -35,9 +35,9 @@ async function signOut(server: TestServer, as: string): Promise<string> {
 }
 
 /** Real servers respond when they do; the test’s clock stands still meanwhile. */
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   for (let turn = 0; turn < 6000; turn += 1) {
-    if (await holds()) return
+    if (await condition()) return
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
   throw new Error(`never: ${what}`)
@@ -113,7 +113,7 @@ t.test('only 200 and 204 count as delivered (Back-Channel Logout §2.8; docs/sec
     response.on('close', () => clearInterval(timer))
   })
   const done = { 200: answers(200), 204: answers(204) }
-  const notDone = {
+  const failures = {
     201: answers(201),
     202: answers(202),
     400: answers(400),
@@ -128,7 +128,7 @@ t.test('only 200 and 204 count as delivered (Back-Channel Logout §2.8; docs/sec
   }
   await register(server, 'endless', endless.uri)
   sids.push(await signOut(server, 'endless'))
-  for (const [name, behave] of Object.entries(notDone)) {
+  for (const [name, behave] of Object.entries(failures)) {
     await register(server, name, (await relyingParty(t, behave)).uri)
     await signOut(server, name)
   }
@@ -161,23 +161,23 @@ t.test(
   async (t) => {
     const server = await start(t, { sendLogoutToken: createSendLogoutToken({ milliseconds: 60_000 }) })
     await seed(server.store)
-    const [stuck, good] = [await relyingParty(t, hangs), await relyingParty(t)]
-    await register(server, 'stuck', stuck.uri)
+    const [unresponsive, good] = [await relyingParty(t, hangs), await relyingParty(t)]
+    await register(server, 'stuck', unresponsive.uri)
     await register(server, 'good', good.uri)
     for (let i = 0; i < 5; i += 1) await signOut(server, 'stuck')
     // It came first, and more often; no other notification waits for it.
     await server.poll()
-    await until('it hangs', () => stuck.received.length === 2)
+    await until('it hangs', () => unresponsive.received.length === 2)
     const sids = [await signOut(server, 'good'), await signOut(server, 'good'), await signOut(server, 'good')]
     await server.poll()
     await until('the others are told', () => notified(server).length === 3)
     t.same(notified(server).sort(), sids.sort())
-    t.equal(stuck.received.length, 2, 'at most two at once for one client')
+    t.equal(unresponsive.received.length, 2, 'at most two at once for one client')
 
-    const before = stuck.open()
+    const before = unresponsive.open()
     await server.deps.jobs.stop()
     t.equal(before, 2)
-    await until('let go', () => stuck.open() === 0)
+    await until('let go', () => unresponsive.open() === 0)
     t.same([failed(server), tried(server)], [[], 0], 'a stop counts as no failure')
     t.equal(await waiting(server), 5, 'and loses no notification')
   },
@@ -189,10 +189,10 @@ t.test(
     const server = await start(t, { sendLogoutToken: createSendLogoutToken({ milliseconds: 60_000 }) })
     await seed(server.store)
     const release: (() => void)[] = []
-    let most = 0
+    let maxConcurrent = 0
     const rp = await relyingParty(t, (response) => {
       release.push(() => response.writeHead(200).end())
-      most = Math.max(most, release.length)
+      maxConcurrent = Math.max(maxConcurrent, release.length)
     })
     for (let i = 0; i < 6; i += 1) {
       await register(server, `web${i}`, rp.uri)
@@ -207,7 +207,7 @@ t.test(
       for (const answer of release.splice(0)) answer()
       await new Promise((resolve) => setTimeout(resolve, 5))
     }
-    t.equal(most, 8)
+    t.equal(maxConcurrent, 8)
     t.equal(rp.received.length, 12)
   },
 )

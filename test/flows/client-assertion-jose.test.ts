@@ -158,12 +158,12 @@ t.test(
       ['JWT'],
     ]
     const machine = (await clientCredentials(server)).json().access_token
-    const person = (await login(server)).json()
+    const userTokens = (await login(server)).json()
     await allRefused(t, {
       ...Object.fromEntries(kinds.map((typ) => [`typ ${JSON.stringify(typ)}`, make({ header: { typ } })])),
       'an access token of ours': machine,
-      'an access token of a person': person.access_token,
-      'a refresh token of ours': person.refresh_token,
+      'an access token of a person': userTokens.access_token,
+      'a refresh token of ours': userTokens.refresh_token,
     })
   },
 )

@@ -12,9 +12,9 @@ const fetchJwks = createFetchJwks({ milliseconds: 1500, bytes: 65_536 })
 /** The client’s own server: real HTTP, with a count of its requests. */
 async function clientServer(t: Test) {
   let answer: RequestListener = (_request, response) => response.end()
-  let asked = 0
+  let requestCount = 0
   const web = createServer((request, response) => {
-    asked += 1
+    requestCount += 1
     answer(request, response)
   }).listen(0, '127.0.0.1')
   await once(web, 'listening')
@@ -27,11 +27,11 @@ async function clientServer(t: Test) {
   return {
     uri: `http://127.0.0.1:${port}/jwks.json`,
     close,
-    asked: () => asked,
+    requestCount: () => requestCount,
     answers(next: (response: ServerResponse) => unknown) {
       answer = (_request, response) => next(response)
     },
-    has(...keys: ClientKey[]) {
+    publish(...keys: ClientKey[]) {
       const body = JSON.stringify({ keys: keys.map(({ jwk }) => jwk) })
       answer = (_request, response) =>
         response.setHeader('content-type', 'application/jwk-set+json').end(body)
@@ -46,7 +46,7 @@ let clients = 0
 async function remote(t: Test) {
   const web = await clientServer(t)
   const key = clientKey('ES256', 'first')
-  web.has(key)
+  web.publish(key)
   clients += 1
   const client = `remote ${clients}`
   await register(client, [], { jwks: null, jwksUri: web.uri })
@@ -54,14 +54,14 @@ async function remote(t: Test) {
 }
 
 const UNKNOWN = { status: 401, error: 'invalid_client' }
-const NOT_NOW = { status: 503, error: 'temporarily_unavailable' }
+const UNAVAILABLE = { status: 503, error: 'temporarily_unavailable' }
 
 t.test(
   'a client’s remote keys are fetched once and cached (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
     const { web, sign } = await remote(t)
     for (let i = 0; i < 5; i += 1) await accepted(t, sign(), `request ${i}`)
-    t.equal(web.asked(), 1)
+    t.equal(web.requestCount(), 1)
   },
 )
 
@@ -71,7 +71,7 @@ t.test(
     const { web, sign } = await remote(t)
     const answers = await Promise.all(Array.from({ length: 20 }, () => present(sign())))
     t.same([...new Set(answers.map(({ statusCode }) => statusCode))], [200])
-    t.equal(web.asked(), 1)
+    t.equal(web.requestCount(), 1)
   },
 )
 
@@ -81,11 +81,11 @@ t.test(
     const { web, key, sign } = await remote(t)
     await accepted(t, sign(), 'the old key')
     const next = clientKey('ES256', 'second')
-    web.has(next)
+    web.publish(next)
     refused(t, await present(sign(next)), UNKNOWN, 'fetched a moment ago, so not again yet')
     server.clock.tick(30)
     await accepted(t, sign(next), 'after the cool-down')
-    t.equal(web.asked(), 2)
+    t.equal(web.requestCount(), 2)
     refused(t, await present(sign(key)), UNKNOWN, 'the old key is gone with the new document')
   },
 )
@@ -102,10 +102,10 @@ t.test(
       )
       const answers = await Promise.all(flood)
       t.ok(answers.every(({ statusCode }) => statusCode === 401))
-      t.equal(web.asked(), 1 + window, `window ${window}`)
+      t.equal(web.requestCount(), 1 + window, `window ${window}`)
       await accepted(t, sign(), 'the real key meanwhile')
     }
-    t.equal(web.asked(), 4)
+    t.equal(web.requestCount(), 4)
   },
 )
 
@@ -114,15 +114,15 @@ t.test(
   async (t) => {
     const { web, sign } = await remote(t)
     await accepted(t, sign(), 'while the key is published')
-    web.has(clientKey('ES256', 'another'))
+    web.publish(clientKey('ES256', 'another'))
     server.clock.tick(601)
     refused(t, await present(sign()), UNKNOWN, 'ten minutes later')
-    t.equal(web.asked(), 2)
+    t.equal(web.requestCount(), 2)
   },
 )
 
 /** What a client’s server may do instead of sending its keys. */
-const TROUBLES: Record<string, (response: ServerResponse) => unknown> = {
+const FAILURES: Record<string, (response: ServerResponse) => unknown> = {
   'an error': (response) => response.writeHead(500).end('{"keys":[]}'),
   'not found': (response) => response.writeHead(404).end(),
   'a redirect': (response) => response.writeHead(302, { location: '/elsewhere' }).end(),
@@ -147,16 +147,16 @@ t.test(
   'while the client’s server fails the cached keys remain in use (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27, Q19)',
   async (t) => {
     const { web, key, sign } = await remote(t)
-    for (const [trouble, answer] of Object.entries(TROUBLES)) {
-      web.has(key)
+    for (const [failure, answer] of Object.entries(FAILURES)) {
+      web.publish(key)
       server.clock.tick(601)
-      await accepted(t, sign(), `before ${trouble}`)
+      await accepted(t, sign(), `before ${failure}`)
       web.answers(answer)
       server.clock.tick(601)
-      const before = web.asked()
-      await accepted(t, sign(), `in spite of ${trouble}`)
-      refused(t, await present(sign(clientKey('ES256', 'unknown'))), UNKNOWN, trouble)
-      t.equal(web.asked(), before + 1, `${trouble}: one fetch`)
+      const before = web.requestCount()
+      await accepted(t, sign(), `in spite of ${failure}`)
+      refused(t, await present(sign(clientKey('ES256', 'unknown'))), UNKNOWN, failure)
+      t.equal(web.requestCount(), before + 1, `${failure}: one fetch`)
     }
     web.close()
     server.clock.tick(601)
@@ -167,19 +167,19 @@ t.test(
 t.test(
   'a client whose keys were never fetched gets 503, with one fetch per cool-down, until the fetch succeeds (RFC 7517 §5, OpenID Connect Core §10.1.1; docs/security.md B27)',
   async (t) => {
-    for (const [trouble, answer] of Object.entries(TROUBLES)) {
+    for (const [failure, answer] of Object.entries(FAILURES)) {
       const { web, key, sign } = await remote(t)
       web.answers(answer)
       const text = sign()
       const first = await present(text)
-      refused(t, first, NOT_NOW, trouble)
-      t.equal(first.headers['retry-after'], '30', trouble)
-      for (let i = 0; i < 5; i += 1) refused(t, await present(sign()), NOT_NOW, trouble)
-      t.equal(web.asked(), 1, `${trouble}: one fetch`)
-      web.has(key)
+      refused(t, first, UNAVAILABLE, failure)
+      t.equal(first.headers['retry-after'], '30', failure)
+      for (let i = 0; i < 5; i += 1) refused(t, await present(sign()), UNAVAILABLE, failure)
+      t.equal(web.requestCount(), 1, `${failure}: one fetch`)
+      web.publish(key)
       server.clock.tick(31)
-      await accepted(t, text, `after ${trouble}, with the same assertion that could not be checked`)
-      t.equal(web.asked(), 2)
+      await accepted(t, text, `after ${failure}, with the same assertion that could not be checked`)
+      t.equal(web.requestCount(), 2)
     }
   },
 )
@@ -187,12 +187,12 @@ t.test(
 t.test('a redirect of the jwks_uri is not followed (RFC 8725 §3.10; docs/security.md B27)', async (t) => {
   const { web, sign } = await remote(t)
   const elsewhere = await clientServer(t)
-  elsewhere.has(clientKey('ES256', 'first'))
+  elsewhere.publish(clientKey('ES256', 'first'))
   for (const status of [301, 302, 303, 307, 308]) {
     web.answers((response) => response.writeHead(status, { location: elsewhere.uri }).end())
-    refused(t, await present(sign()), NOT_NOW, String(status))
+    refused(t, await present(sign()), UNAVAILABLE, String(status))
   }
-  t.equal(elsewhere.asked(), 0)
+  t.equal(elsewhere.requestCount(), 0)
 })
 
 t.test('one malformed key in the document does not affect the others', async (t) => {

@@ -30,12 +30,12 @@ await store.clients.insert(
 await store.clients.insert(codeClient({ id: 'narrow', scopes: ['openid', 'orders:read'] }))
 await store.clients.insert(codeClient({ id: 'bare', scopes: [] }))
 
-const person = openBrowser(server)
-await signIn(person, { client_id: 'own' })
-const ask = (overrides: Overrides = {}) => person.open(authorizeUrl(overrides))
+const signedInBrowser = openBrowser(server)
+await signIn(signedInBrowser, { client_id: 'own' })
+const ask = (overrides: Overrides = {}) => signedInBrowser.open(authorizeUrl(overrides))
 const forget = (client = 'web') => store.consents.delete(alice.id, client)
 const answer = (page: Page, press: 'allow' | 'deny', remember = false) =>
-  person.submit(page, { form: '/consent', press, ...(remember ? { check: ['remember'] } : {}) })
+  signedInBrowser.submit(page, { form: '/consent', press, ...(remember ? { check: ['remember'] } : {}) })
 const hasCode = (page: Page) => page.away?.params.has('code') ?? false
 const scopeOf = async (page: Page, as = 'web') =>
   tokensOf(await redeem(server, page.away?.params.get('code') ?? '', { as })).scope
@@ -110,7 +110,7 @@ t.test(
     t.equal(logger.audits('consent.denied').length, count + 2)
     t.equal((await ask()).path, '/consent')
     const posted = await answer(await ask({ response_mode: 'form_post' }), 'deny')
-    clientGetsError(t, await person.send(posted), { error: 'access_denied' }, 'by form_post')
+    clientGetsError(t, await signedInBrowser.send(posted), { error: 'access_denied' }, 'by form_post')
   },
 )
 
@@ -136,7 +136,7 @@ t.test(
         const { url, fields } = { url: '/consent', fields: page.form('/consent').fields }
         const body = String(new URLSearchParams([...fields, ['decision', 'allow'], ['remember', 'yes']]))
         t.ok(
-          (await person.open(url, { method: 'POST', body, from: 'same-origin' })).away,
+          (await signedInBrowser.open(url, { method: 'POST', body, from: 'same-origin' })).away,
           'an invented value is not stored',
         )
       }
@@ -194,11 +194,11 @@ t.test(
       'in other letters': 'é'.repeat((much.get('shown') ?? '').length),
       'too long': `${much.get('shown')} orders:write`,
     })) {
-      const sent = await person.submit(page, { form: '/consent', press: 'allow', fill: { shown } })
+      const sent = await signedInBrowser.submit(page, { form: '/consent', press: 'allow', fill: { shown } })
       t.same([sent.status, sent.path, sent.away], [200, '/consent', null], label)
     }
     // The flow value of another request, with the scopes shown for this one.
-    const mixed = await person.submit(page, {
+    const mixed = await signedInBrowser.submit(page, {
       form: '/consent',
       press: 'allow',
       fill: { flow: little.get('flow') ?? '' },
@@ -220,19 +220,23 @@ t.test(
       )
     const mallory = openBrowser(server)
     await signIn(mallory, { client_id: 'own' }, { username: 'bob' })
-    const theirs = (await mallory.open(authorizeUrl())).form('/consent').fields
+    const malloryFields = (await mallory.open(authorizeUrl())).form('/consent').fields
     const post = { method: 'POST', from: 'same-origin' } as const
     await writesNothing(t, server, async () => {
       for (const [label, body] of Object.entries({
         'no token': decide([['csrf', '']]),
-        'the token of mallory': decide([['csrf', theirs.get('csrf') ?? '']]),
-        'all of mallory’s fields': String(new URLSearchParams([...theirs, ['decision', 'allow']])),
+        'the token of mallory': decide([['csrf', malloryFields.get('csrf') ?? '']]),
+        'all of mallory’s fields': String(new URLSearchParams([...malloryFields, ['decision', 'allow']])),
         'a token in other letters': decide([['csrf', 'é'.repeat(43)]]),
       })) {
-        userGetsError(t, await person.open('/consent', { ...post, body }), label)
+        userGetsError(t, await signedInBrowser.open('/consent', { ...post, body }), label)
       }
       for (const from of ['cross-site', 'none'] as const) {
-        userGetsError(t, await person.open('/consent', { method: 'POST', from, body: decide() }), from)
+        userGetsError(
+          t,
+          await signedInBrowser.open('/consent', { method: 'POST', from, body: decide() }),
+          from,
+        )
       }
       userGetsError(
         t,
@@ -245,10 +249,10 @@ t.test(
         'in a browser without our cookies',
       )
       // GET decides nothing.
-      t.equal((await person.open(`/consent?${decide()}`)).path, '/consent')
+      t.equal((await signedInBrowser.open(`/consent?${decide()}`)).path, '/consent')
       userGetsError(
         t,
-        await person.open('/consent', { ...post, body: decide([['decision', 'maybe']]) }),
+        await signedInBrowser.open('/consent', { ...post, body: decide([['decision', 'maybe']]) }),
         'neither allow nor deny',
       )
     })
@@ -276,7 +280,7 @@ t.test('a consent form submitted after sign-out is not accepted', async (t) => {
   const sent = await browser.submit(page, { form: '/consent', press: 'allow', check: ['remember'] })
   t.equal(hasCode(sent), false)
   t.equal(await store.consents.find(alice.id, 'web', ORDERS), null)
-  await signIn(person, { client_id: 'own' })
+  await signIn(signedInBrowser, { client_id: 'own' })
 })
 
 t.test(

@@ -103,7 +103,7 @@ async function hintOf(username: string): Promise<string> {
 }
 
 /** Runs `work` while a verb of the store finds that something was deleted. */
-async function meanwhileDeleted<T>(work: () => Promise<T>): Promise<T> {
+async function withConcurrentDeletion<T>(work: () => Promise<T>): Promise<T> {
   const { insert } = store.clientSessions
   Object.assign(store.clientSessions, { insert: async () => false })
   try {
@@ -118,7 +118,7 @@ type Case = readonly [detail: FailureDetail, make: () => Promise<Answer>]
 
 const { refresh_token: otherToken } = await signedIn(server, {}, 'other-app')
 const stranger = clientKey('ES256')
-const far = () => clock.now() + 100_000
+const farFuture = () => clock.now() + 100_000
 
 /** Cases below one heading must get the same answer, to the byte. */
 const CASES: Readonly<Record<string, readonly Case[]>> = {
@@ -141,7 +141,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ['assertion_missing_claim', () => asserted({ jti: undefined })],
     ['assertion_expired', () => asserted({ exp: clock.now() - 100 })],
     ['assertion_not_yet_valid', () => asserted({ nbf: clock.now() + 100 })],
-    ['assertion_too_long_lived', () => asserted({ exp: far() })],
+    ['assertion_too_long_lived', () => asserted({ exp: farFuture() })],
     [
       'assertion_replayed',
       async () => {
@@ -226,7 +226,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ['user_disabled', () => login(server, { username: 'carol' })],
   ],
   'a second factor': [['second_factor_required', () => login(server, {}, 'careful')]],
-  'a deleted client': [['changed_meanwhile', () => meanwhileDeleted(() => login(server))]],
+  'a deleted client': [['changed_meanwhile', () => withConcurrentDeletion(() => login(server))]],
   'a refresh token': [
     ['unknown_token', () => refresh(server, 'ktr.made.up')],
     ['other_client', () => refresh(server, otherToken)],
@@ -347,7 +347,7 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     ['request_object_missing_claim', () => pushedObject({ exp: undefined })],
     ['request_object_expired', () => pushedObject({ exp: clock.now() - 100 })],
     ['request_object_not_yet_valid', () => pushedObject({ nbf: clock.now() + 100 })],
-    ['request_object_too_long_lived', () => pushedObject({ exp: far() })],
+    ['request_object_too_long_lived', () => pushedObject({ exp: farFuture() })],
     ['request_object_wrong_client', () => pushedObject({ client_id: 'machine' })],
     ['request_object_is_assertion', () => pushedObject({ sub: 'signing' })],
     ['request_object_wrong_parameters', () => pushedObject({ scope: ['openid'] })],

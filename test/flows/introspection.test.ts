@@ -59,11 +59,15 @@ t.test(
   'introspection requires an authenticated confidential client (RFC 7662 §2.1; docs/security.md I103)',
   async (t) => {
     const { access_token: token } = await signedIn(server)
-    const mine = await signedIn(server, {}, 'phone')
+    const publicPair = await signedIn(server, {}, 'phone')
     const url = '/oauth2/introspect'
     t.same(outcome(await post(server, url, { token })), [401, 'invalid_client'], 'nobody')
     t.same(outcome(await post(server, url, { token, client_id: 'app' })), [401, 'invalid_client'], 'a name')
-    t.same(outcome(await introspect(server, mine.access_token, 'phone')), [401, 'invalid_client'], 'public')
+    t.same(
+      outcome(await introspect(server, publicPair.access_token, 'phone')),
+      [401, 'invalid_client'],
+      'public',
+    )
     t.same(
       outcome(await post(server, url, { token }, { authorization: basic('app', 'wrong') })),
       [401, 'invalid_client'],
@@ -87,8 +91,8 @@ t.test(
       Buffer.from(JSON.stringify({ ...claimsOf(token), ...claims })).toString('base64url')
     const now = clock.now()
 
-    const dead = await signedIn(server)
-    await revoke(server, dead.refresh_token)
+    const ended = await signedIn(server)
+    await revoke(server, ended.refresh_token)
     const single = await signedIn(server)
     await revoke(server, single.access_token)
     const old = await signedIn(server)
@@ -97,9 +101,9 @@ t.test(
     await store.users.insert(bob)
     const disabled = await signedIn(server, { username: 'bob' })
     await store.users.setDisabled(bob.id, true)
-    await store.clients.insert(client({ id: 'shut' }))
-    const shut = (await clientCredentials(server, {}, 'shut')).json().access_token
-    await store.clients.update('shut', () => client({ id: 'shut', disabled: true }))
+    await store.clients.insert(client({ id: 'disabled' }))
+    const ofDisabledClient = (await clientCredentials(server, {}, 'disabled')).json().access_token
+    await store.clients.update('disabled', () => client({ id: 'disabled', disabled: true }))
     const stock = (await clientCredentials(server, {}, 'counter')).json().access_token
     await server.poll()
 
@@ -110,13 +114,13 @@ t.test(
       'another client’s access token, to another resource server': [token, 'stock'],
       'another client’s refresh token': [pair.refresh_token, 'machine'],
       'a refresh token, to the resource server': [pair.refresh_token, 'orders'],
-      'an access token of a session that ended': [dead.access_token, 'orders'],
-      'a refresh token of a session that ended': [dead.refresh_token, 'app'],
+      'an access token of a session that ended': [ended.access_token, 'orders'],
+      'a refresh token of a session that ended': [ended.refresh_token, 'app'],
       'a revoked access token': [single.access_token, 'app'],
       'a refresh token that was used': [old.refresh_token, 'app'],
       'a token of a disabled user': [disabled.access_token, 'orders'],
       'a refresh token of a disabled user': [disabled.refresh_token, 'app'],
-      'a token of a disabled client': [shut, 'orders'],
+      'a token of a disabled client': [ofDisabledClient, 'orders'],
       'another payload': [`${head}.${changed({ scope: 'everything' })}.${signature}`, 'orders'],
       'another audience': [`${head}.${changed({ aud: STOCK })}.${signature}`, 'stock'],
       'a later end': [`${head}.${changed({ exp: now + 9999 })}.${signature}`, 'orders'],

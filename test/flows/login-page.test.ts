@@ -32,11 +32,11 @@ await store.clients.insert(
 const own = (overrides: Overrides = {}) => authorizeUrl({ client_id: 'own', ...overrides })
 const fill = (username = 'alice', password = PASSWORD) => ({ form: '/login', fill: { username, password } })
 /** The text of the page, without markup and without what differs each time. */
-const said = ({ body }: Page) =>
+const visibleText = ({ body }: Page) =>
   body.replace(/value="[^"]*"|href="[^"]*"|data-[a-z-]+="[^"]*"/g, '').replace(/<[^>]*>|\s+/g, ' ')
 const subOf = async (page: Page, as = 'own') => {
   const code = page.away?.params.get('code')
-  if (!code) throw new Error(`no code but ${page.status} ${page.path}: ${said(page)}`)
+  if (!code) throw new Error(`no code but ${page.status} ${page.path}: ${visibleText(page)}`)
   return claimsOf(tokensOf(await redeem(server, code, { as })).id_token).sub
 }
 
@@ -63,7 +63,7 @@ t.test(
     await store.users.setDisabled(bob.id, false)
     for (const answer of answers) {
       t.same([answer.status, answer.location, protectionProblems(answer)], [400, undefined, []])
-      t.equal(said(answer), said(answers[0] ?? answer))
+      t.equal(visibleText(answer), visibleText(answers[0] ?? answer))
       t.notOk(browser.cookies().has(SESSION))
       t.notMatch(answer.body, /<img src=x|password" value/)
     }
@@ -299,9 +299,9 @@ t.test(
       await victim.request('/login', { method: 'POST', body, from: 'cross-site' }),
       'after a visit',
     )
-    const mine = await victim.open(own())
+    const victimPage = await victim.open(own())
     const own2 = String(
-      new URLSearchParams([...mine.form('/login').fields, ['username', 'bob'], ['password', PASSWORD]]),
+      new URLSearchParams([...victimPage.form('/login').fields, ['username', 'bob'], ['password', PASSWORD]]),
     )
     for (const site of ['cross-site', 'same-site', 'none']) {
       const answer = await victim.request('/login', {

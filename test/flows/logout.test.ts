@@ -46,7 +46,7 @@ const at = async (server: TestServer, browser: Browser, scope = 'openid') =>
 const url = (form: Record<string, string>) => `${LOGOUT}?${encodeForm(form)}`
 
 /** As the application’s page sends the browser here. */
-const come = (browser: Browser, form: Record<string, string>) =>
+const openLogout = (browser: Browser, form: Record<string, string>) =>
   browser.open(url(form), { from: 'cross-site' })
 
 async function isSignedIn(browser: Browser): Promise<boolean> {
@@ -55,20 +55,20 @@ async function isSignedIn(browser: Browser): Promise<boolean> {
   return away.params.get('error') !== 'login_required'
 }
 
-const lives = async ({ server, tokens }: World) =>
+const refreshes = async ({ server, tokens }: World) =>
   (await refresh(server, tokens.refresh_token, {}, 'web')).statusCode === 200
 
-async function stillSignedIn(t: Test, here: World, page: Page, what: string) {
+async function stillSignedIn(t: Test, w: World, page: Page, what: string) {
   t.equal(page.away, null, `${what}: not redirected`)
   t.notMatch(page.body, /http-equiv|evil|app\.test/, `${what}: not by other means either`)
-  t.ok(await isSignedIn(here.browser), `${what}: still signed in`)
+  t.ok(await isSignedIn(w.browser), `${what}: still signed in`)
 }
 
 /** The confirmation page; then the user confirms. */
-async function asked(t: Test, here: World, page: Page, what: string): Promise<Page> {
+async function confirmSignOut(t: Test, w: World, page: Page, what: string): Promise<Page> {
   t.equal(page.status, 200, what)
-  await stillSignedIn(t, here, page, what)
-  return here.browser.submit(page, { form: '/logout/confirm', press: 'sign-out' })
+  await stillSignedIn(t, w, page, what)
+  return w.browser.submit(page, { form: '/logout/confirm', press: 'sign-out' })
 }
 
 t.test(
@@ -86,39 +86,39 @@ for (const method of ['GET', 'POST'] as const) {
   t.test(
     `${method}: a request with an ID token and a registered URI signs out and redirects with state (rp-initiated-logout: happy path, RP-Initiated Logout §2; docs/security.md N145, N148)`,
     async (t) => {
-      const here = await world(t)
-      const form = { id_token_hint: here.tokens.id_token, post_logout_redirect_uri: OUT, state: 'a b&c=é' }
+      const w = await world(t)
+      const form = { id_token_hint: w.tokens.id_token, post_logout_redirect_uri: OUT, state: 'a b&c=é' }
       const page =
         method === 'GET'
-          ? await come(here.browser, form)
-          : await here.browser.open(LOGOUT, { method, body: encodeForm(form), from: 'cross-site' })
+          ? await openLogout(w.browser, form)
+          : await w.browser.open(LOGOUT, { method, body: encodeForm(form), from: 'cross-site' })
       t.equal(page.status, 303)
       t.equal(page.away?.url.startsWith(`${OUT}?`), true)
       t.same([...(page.away?.params ?? [])], [['state', 'a b&c=é']])
-      t.notOk(here.browser.cookies().has(SESSION))
-      t.notOk(await isSignedIn(here.browser))
-      t.notOk(await lives(here))
-      t.match(here.server.logger.audits('user_session.ended'), [{ reason: 'signed out', actor: /^user:u_/ }])
+      t.notOk(w.browser.cookies().has(SESSION))
+      t.notOk(await isSignedIn(w.browser))
+      t.notOk(await refreshes(w))
+      t.match(w.server.logger.audits('user_session.ended'), [{ reason: 'signed out', actor: /^user:u_/ }])
     },
   )
 }
 
 t.test('no state is returned if none was sent (rp-initiated-logout: no-state)', async (t) => {
-  const here = await world(t)
-  const page = await come(here.browser, {
-    id_token_hint: here.tokens.id_token,
+  const w = await world(t)
+  const page = await openLogout(w.browser, {
+    id_token_hint: w.tokens.id_token,
     post_logout_redirect_uri: OUT,
   })
   t.equal(page.away?.url, OUT)
-  t.notOk(await isSignedIn(here.browser))
+  t.notOk(await isSignedIn(w.browser))
 })
 
 t.test(
   'a query in the registered post-logout redirect URI is kept (RP-Initiated Logout §2, §3; docs/security.md N148)',
   async (t) => {
-    const here = await world(t)
-    const page = await come(here.browser, {
-      id_token_hint: here.tokens.id_token,
+    const w = await world(t)
+    const page = await openLogout(w.browser, {
+      id_token_hint: w.tokens.id_token,
       post_logout_redirect_uri: OUT_WITH_QUERY,
       state: 's',
     })
@@ -130,12 +130,12 @@ t.test(
   'a request with only an ID token signs the user out here (rp-initiated-logout: no-post-logout-redirect-uri)',
   async (t) => {
     for (const more of [{}, { state: 's' }, { client_id: 'web' }] as Record<string, string>[]) {
-      const here = await world(t)
-      const page = await come(here.browser, { id_token_hint: here.tokens.id_token, ...more })
+      const w = await world(t)
+      const page = await openLogout(w.browser, { id_token_hint: w.tokens.id_token, ...more })
       t.same([page.status, page.away], [200, null])
       t.match(page.body, /You are signed out/)
-      t.notOk(here.browser.cookies().has(SESSION))
-      t.notOk(await isSignedIn(here.browser))
+      t.notOk(w.browser.cookies().has(SESSION))
+      t.notOk(await isSignedIn(w.browser))
     }
   },
 )
@@ -143,7 +143,7 @@ t.test(
 t.test(
   'an unregistered redirect URI shows an error page and does not sign out (rp-initiated-logout: bad-post-logout-redirect-uri, query-added-to-post-logout-redirect-uri, RP-Initiated Logout §3, §4; docs/security.md N147)',
   async (t) => {
-    const here = await world(t)
+    const w = await world(t)
     for (const address of [
       'https://evil.test/',
       `${OUT}?added=1`,
@@ -157,15 +157,15 @@ t.test(
       'https://app.test/callback',
     ]) {
       const form = {
-        id_token_hint: here.tokens.id_token,
+        id_token_hint: w.tokens.id_token,
         post_logout_redirect_uri: address,
         state: 's',
       }
-      const page = await come(here.browser, form)
+      const page = await openLogout(w.browser, form)
       t.equal(page.status, 400, address)
-      await stillSignedIn(t, here, { ...page, body: page.body.replace(/<[^>]*>/g, '') }, address)
+      await stillSignedIn(t, w, { ...page, body: page.body.replace(/<[^>]*>/g, '') }, address)
     }
-    t.ok(await lives(here))
+    t.ok(await refreshes(w))
   },
 )
 
@@ -180,28 +180,31 @@ async function foreignHint({ tokens }: World): Promise<string> {
 t.test(
   'a forged id_token_hint leads at most to the confirmation page, and to no redirect (rp-initiated-logout: modified-id-token-hint, bad-id-token-hint, RP-Initiated Logout §2, RP-Initiated Logout §3; docs/security.md N146, N147)',
   async (t) => {
-    const here = await world(t)
+    const w = await world(t)
     const hints = {
-      'alg none': new UnsecuredJWT(claimsOf(here.tokens.id_token)).encode(),
-      'another key': await foreignHint(here),
-      'an access token': here.tokens.access_token,
+      'alg none': new UnsecuredJWT(claimsOf(w.tokens.id_token)).encode(),
+      'another key': await foreignHint(w),
+      'an access token': w.tokens.access_token,
       nonsense: 'x.y.z',
     }
     for (const [what, id_token_hint] of Object.entries(hints)) {
-      const page = await come(here.browser, { id_token_hint, post_logout_redirect_uri: OUT, state: 's' })
-      await stillSignedIn(t, here, page, what)
+      const page = await openLogout(w.browser, { id_token_hint, post_logout_redirect_uri: OUT, state: 's' })
+      await stillSignedIn(t, w, page, what)
     }
-    const page = await come(here.browser, { id_token_hint: hints['alg none'], post_logout_redirect_uri: OUT })
-    const end = await asked(t, here, page, 'asked')
+    const page = await openLogout(w.browser, {
+      id_token_hint: hints['alg none'],
+      post_logout_redirect_uri: OUT,
+    })
+    const end = await confirmSignOut(t, w, page, 'asked')
     t.same([end.path, end.away], ['/signed-out', null], 'signed out and not redirected')
-    t.notOk(await isSignedIn(here.browser))
+    t.notOk(await isSignedIn(w.browser))
   },
 )
 
 t.test(
   'without an id_token_hint the user is asked, and stays signed in on refusal (rp-initiated-logout: no-id-token-hint, no-params, only-state, RP-Initiated Logout §2; docs/security.md N146)',
   async (t) => {
-    const here = await world(t)
+    const w = await world(t)
     for (const form of [
       {},
       { state: 's' },
@@ -209,40 +212,44 @@ t.test(
       { client_id: 'web', post_logout_redirect_uri: OUT },
     ] as Record<string, string>[]) {
       const what = JSON.stringify(form)
-      const page = await come(here.browser, form)
+      const page = await openLogout(w.browser, form)
       t.match(page.body, /Sign out of Keyturn\?/, what)
-      await stillSignedIn(t, here, page, what)
-      const stayed = await here.browser.submit(page, { form: '/logout/confirm', press: 'stay' })
-      t.same([stayed.path, stayed.status], ['/account', 200], what)
+      await stillSignedIn(t, w, page, what)
+      const declined = await w.browser.submit(page, { form: '/logout/confirm', press: 'stay' })
+      t.same([declined.path, declined.status], ['/account', 200], what)
     }
-    t.ok(await lives(here))
+    t.ok(await refreshes(w))
     for (const form of [{}, { state: 's' }, { post_logout_redirect_uri: OUT }] as Record<string, string>[]) {
-      const browser = openBrowser(here.server)
-      const there = { ...here, browser, tokens: await at(here.server, browser) }
-      const end = await asked(t, there, await come(browser, form), JSON.stringify(form))
+      const browser = openBrowser(w.server)
+      const other = { ...w, browser, tokens: await at(w.server, browser) }
+      const end = await confirmSignOut(t, other, await openLogout(browser, form), JSON.stringify(form))
       t.same([end.status, end.path, end.away], [200, '/signed-out', null], 'and never redirected')
       t.notOk(browser.cookies().has(SESSION))
       t.notOk(await isSignedIn(browser))
-      t.notOk(await lives(there))
+      t.notOk(await refreshes(other))
     }
-    t.ok(await isSignedIn(here.browser), 'only this browser was signed out')
+    t.ok(await isSignedIn(w.browser), 'only this browser was signed out')
   },
 )
 
 t.test(
   'an ID token of another user or browser leads to the confirmation page (RP-Initiated Logout §2; docs/security.md N146)',
   async (t) => {
-    const here = await world(t)
-    const other = openBrowser(here.server)
-    const bobs = tokensOf(await redeem(here.server, (await signIn(other, {}, { username: 'bob' })).code))
-    const own = openBrowser(here.server)
+    const w = await world(t)
+    const other = openBrowser(w.server)
+    const bobs = tokensOf(await redeem(w.server, (await signIn(other, {}, { username: 'bob' })).code))
+    const own = openBrowser(w.server)
     const login = await own.open('/account')
     await own.submit(login, { form: '/login', fill: { username: 'alice', password: PASSWORD } })
     for (const [what, browser, hint] of [
-      ["somebody else's", here.browser, bobs.id_token],
-      ['of a browser that is not this one', own, here.tokens.id_token],
+      ["somebody else's", w.browser, bobs.id_token],
+      ['of a browser that is not this one', own, w.tokens.id_token],
     ] as const) {
-      const page = await come(browser, { id_token_hint: hint, post_logout_redirect_uri: OUT, state: 's' })
+      const page = await openLogout(browser, {
+        id_token_hint: hint,
+        post_logout_redirect_uri: OUT,
+        state: 's',
+      })
       t.same([page.status, page.away], [200, null], what)
       t.match(
         page.body,
@@ -262,24 +269,24 @@ t.test(
 t.test(
   'client_id must match the id_token_hint, and no parameter may be repeated (RP-Initiated Logout §2, §3; docs/security.md N148)',
   async (t) => {
-    const here = await world(t)
-    const hint = here.tokens.id_token
+    const w = await world(t)
+    const hint = w.tokens.id_token
     for (const query of [
       `id_token_hint=${hint}&client_id=own&post_logout_redirect_uri=${encodeURIComponent(OUT)}`,
       `id_token_hint=${hint}&id_token_hint=${hint}`,
       `id_token_hint=${hint}&state=1&state=2`,
     ]) {
-      const page = await here.browser.open(`${LOGOUT}?${query}`, { from: 'cross-site' })
+      const page = await w.browser.open(`${LOGOUT}?${query}`, { from: 'cross-site' })
       t.equal(page.status, 400)
-      await stillSignedIn(t, here, page, query.slice(-40))
+      await stillSignedIn(t, w, page, query.slice(-40))
     }
-    const both = await here.browser.open(`${LOGOUT}?state=1`, {
+    const both = await w.browser.open(`${LOGOUT}?state=1`, {
       method: 'POST',
       body: encodeForm({ id_token_hint: hint }),
       from: 'cross-site',
     })
     t.equal(both.status, 400, 'nor parameters in both places')
-    t.ok(await isSignedIn(here.browser))
+    t.ok(await isSignedIn(w.browser))
   },
 )
 
@@ -288,33 +295,33 @@ t.test(
   async (t) => {
     const { server, tokens } = await world(t)
     const browser = openBrowser(server)
-    t.match((await come(browser, {})).body, /You are signed out/)
+    t.match((await openLogout(browser, {})).body, /You are signed out/)
     const hinted = { id_token_hint: tokens.id_token, post_logout_redirect_uri: OUT }
-    t.equal((await come(browser, hinted)).away?.url, OUT)
-    t.equal((await come(browser, { post_logout_redirect_uri: OUT })).away, null)
+    t.equal((await openLogout(browser, hinted)).away?.url, OUT)
+    t.equal((await openLogout(browser, { post_logout_redirect_uri: OUT })).away, null)
     server.clock.tick(86_400)
-    t.equal((await come(browser, hinted)).away?.url, OUT, 'with an expired token too')
+    t.equal((await openLogout(browser, hinted)).away?.url, OUT, 'with an expired token too')
   },
 )
 
 t.test(
   'sign-out keeps offline sessions and ends all others (Back-Channel Logout §2.7; docs/security.md N150)',
   async (t) => {
-    const here = await world(t)
-    const offline = { ...here, tokens: await at(here.server, here.browser, 'openid offline_access') }
-    await come(here.browser, { id_token_hint: here.tokens.id_token })
-    t.notOk(await lives(here))
-    t.ok(await lives(offline))
+    const w = await world(t)
+    const offline = { ...w, tokens: await at(w.server, w.browser, 'openid offline_access') }
+    await openLogout(w.browser, { id_token_hint: w.tokens.id_token })
+    t.notOk(await refreshes(w))
+    t.ok(await refreshes(offline))
   },
 )
 
 t.test(
   'sign-out notifies the client by back channel, and prompt=none fails afterwards (backchannel-rp-initiated-logout)',
   async (t) => {
-    const told: { uri: string; token: string }[] = []
+    const logoutTokens: { uri: string; token: string }[] = []
     const server = await testServer({
       sendLogoutToken: async (uri, token) => {
-        told.push({ uri, token })
+        logoutTokens.push({ uri, token })
       },
     })
     t.teardown(() => server.close())
@@ -325,12 +332,12 @@ t.test(
     await server.deps.registry.sync()
     const browser = openBrowser(server)
     const tokens = await at(server, browser)
-    await come(browser, { id_token_hint: tokens.id_token })
+    await openLogout(browser, { id_token_hint: tokens.id_token })
     await server.poll()
     await server.deps.jobs.stop()
-    t.equal(told.length, 1)
+    t.equal(logoutTokens.length, 1)
     const claims = claimsOf(tokens.id_token)
-    t.match(claimsOf(told[0]?.token ?? ''), { sub: claims.sub, sid: claims.sid, aud: 'web' })
+    t.match(claimsOf(logoutTokens[0]?.token ?? ''), { sub: claims.sub, sid: claims.sid, aud: 'web' })
     t.notOk(await isSignedIn(browser))
   },
 )
@@ -338,40 +345,41 @@ t.test(
 t.test(
   'the sign-out confirmation is accepted only from our own page (RFC 6749 §10.12; docs/security.md C41, P29)',
   async (t) => {
-    const here = await world(t)
-    const page = await come(here.browser, {})
+    const w = await world(t)
+    const page = await openLogout(w.browser, {})
     const { fields, action } = page.form('/logout/confirm')
     const flow = fields.get('flow') ?? ''
-    const bob = openBrowser(here.server)
+    const bob = openBrowser(w.server)
     await signIn(bob, {}, { username: 'bob' })
-    const bobs = (await come(bob, {})).form('/logout/confirm').fields
+    const bobs = (await openLogout(bob, {})).form('/logout/confirm').fields
     for (const [what, form] of Object.entries({
       'no token': { flow },
       "another's token": { flow, csrf: bobs.get('csrf') ?? '' },
     })) {
       const body = encodeForm({ ...form, decision: 'sign-out' } as Record<string, string>)
-      const answer = await here.browser.request(action, { method: 'POST', body, from: 'same-origin' })
+      const answer = await w.browser.request(action, { method: 'POST', body, from: 'same-origin' })
       t.equal(answer.status, 403, what)
     }
     const csrf = fields.get('csrf') ?? ''
     const sent = { csrf, flow, decision: 'sign-out' }
-    const cookie = [...here.browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
+    const cookie = [...w.browser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
     for (const site of ['cross-site', 'same-site']) {
       const headers = { cookie, 'sec-fetch-site': site }
-      const answer = await here.browser.request(action, { method: 'POST', body: encodeForm(sent), headers })
+      const answer = await w.browser.request(action, { method: 'POST', body: encodeForm(sent), headers })
       t.equal(answer.status, 403, `from a page that is ${site}, even with the token`)
     }
     const foreign = encodeForm({ ...sent, flow: bobs.get('flow') ?? '' })
-    const expired = await here.browser.request(action, { method: 'POST', body: foreign, from: 'same-origin' })
+    const expired = await w.browser.request(action, { method: 'POST', body: foreign, from: 'same-origin' })
     t.equal(expired.status, 400, 'another browser’s confirmation is not accepted here')
-    const unclear = encodeForm({ csrf, flow, decision: 'perhaps' })
+    const invalidDecision = encodeForm({ csrf, flow, decision: 'perhaps' })
     t.equal(
-      (await here.browser.request(action, { method: 'POST', body: unclear, from: 'same-origin' })).status,
+      (await w.browser.request(action, { method: 'POST', body: invalidDecision, from: 'same-origin' }))
+        .status,
       400,
     )
-    t.ok(await isSignedIn(here.browser))
-    here.server.clock.tick(3601)
-    const late = await here.browser.send(page, { form: '/logout/confirm', press: 'sign-out' })
+    t.ok(await isSignedIn(w.browser))
+    w.server.clock.tick(3601)
+    const late = await w.browser.send(page, { form: '/logout/confirm', press: 'sign-out' })
     t.equal(late.status, 400, 'a page of an hour ago has expired')
   },
 )
@@ -379,22 +387,22 @@ t.test(
 t.test(
   'the sign-out result page is shown only after a recent sign-out here (RP-Initiated Logout §3, §4; docs/security.md N147)',
   async (t) => {
-    const here = await world(t)
-    const posted = await here.browser.request(LOGOUT, {
+    const w = await world(t)
+    const posted = await w.browser.request(LOGOUT, {
       method: 'POST',
-      body: encodeForm({ id_token_hint: here.tokens.id_token }),
+      body: encodeForm({ id_token_hint: w.tokens.id_token }),
       from: 'cross-site',
     })
     t.equal(posted.status, 303)
     const arrival = posted.location ?? ''
     for (const broken of [`${LOGOUT}?arrival=x`, `${arrival}x`]) {
-      t.equal((await here.browser.open(broken)).status, 400, broken.slice(0, 30))
+      t.equal((await w.browser.open(broken)).status, 400, broken.slice(0, 30))
     }
-    t.ok(await isSignedIn(here.browser))
-    const toAuthorize = await here.browser.open(arrival.replace(LOGOUT, '/oauth2/authorize'))
+    t.ok(await isSignedIn(w.browser))
+    const toAuthorize = await w.browser.open(arrival.replace(LOGOUT, '/oauth2/authorize'))
     t.equal(toAuthorize.status, 400, 'nor a value of the authorization endpoint')
-    t.match((await here.browser.open(arrival)).body, /You are signed out/)
-    here.server.clock.tick(3601)
-    t.equal((await here.browser.open(arrival)).status, 400)
+    t.match((await w.browser.open(arrival)).body, /You are signed out/)
+    w.server.clock.tick(3601)
+    t.equal((await w.browser.open(arrival)).status, 400)
   },
 )

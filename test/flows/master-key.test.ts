@@ -33,7 +33,7 @@ const key = () => randomBytes(32).toString('base64url')
 interface World {
   readonly nodes: readonly [TestServer, TestServer]
   readonly old: string
-  readonly young: string
+  readonly next: string
   readonly options: TestServerOptions & { readonly database: string }
   start(masterKey: string, next?: string): Promise<TestServer>
   /** Both nodes poll the changes. */
@@ -43,7 +43,7 @@ interface World {
 
 async function world(t: Test): Promise<World> {
   const clock = testClock()
-  const [old, young] = [key(), key()]
+  const [old, next] = [key(), key()]
   const options = { database: join(t.testdir(), 'keyturn.db'), clock }
   const start = async (masterKey: string, next?: string) => {
     const settings: Record<string, string> = next === undefined ? {} : { MASTER_KEY_NEXT: next }
@@ -51,13 +51,13 @@ async function world(t: Test): Promise<World> {
     t.teardown(() => server.close())
     return server
   }
-  const nodes = [await start(old, young), await start(old, young)] as const
+  const nodes = [await start(old, next), await start(old, next)] as const
   await seedUsers(nodes[0].store)
   for (const { deps } of nodes) await deps.registry.sync()
   return {
     nodes,
     old,
-    young,
+    next,
     options,
     start,
     async poll() {
@@ -75,25 +75,25 @@ async function world(t: Test): Promise<World> {
   }
 }
 
-const people = ({ deps }: TestServer) => deps.accounts.secondFactors
+const secondFactors = ({ deps }: TestServer) => deps.accounts.secondFactors
 
 /** An authenticator app and recovery codes of alice. */
 async function enrol(server: TestServer) {
   const alice = await server.store.users.findByUsername('alice')
   if (!alice) throw new Error('no alice')
-  const { secret, pending } = people(server).startTotpSetup(alice)
+  const { secret, pending } = secondFactors(server).startTotpSetup(alice)
   const totp = new TOTP({ secret, algorithm: 'SHA1', digits: 6, period: 30 })
   const code = () => totp.generate({ timestamp: server.clock.now() * 1000 })
-  await people(server).confirmTotpSetup(alice, pending, code(), CONTEXT)
-  const recovery = await people(server).replaceRecoveryCodes(alice, CONTEXT)
+  await secondFactors(server).confirmTotpSetup(alice, pending, code(), CONTEXT)
+  const recovery = await secondFactors(server).replaceRecoveryCodes(alice, CONTEXT)
   return { alice, recovery, code }
 }
 
 t.test(
   'refreshes, retries, factors, forms and revocations work on both nodes during a master key rotation (RFC 9700 §4.14.2; docs/security.md F68)',
   async (t) => {
-    const here = await world(t as Test)
-    const [one, two] = here.nodes
+    const w = await world(t as Test)
+    const [one, two] = w.nodes
     const verifier = testVerifier(one, { statusList: true })
     t.teardown(() => verifier.verifier.close())
 
@@ -101,12 +101,12 @@ t.test(
     const second = await refreshed(two, first.refresh_token)
     const idle = await signedIn(two)
     const machine = (await clientCredentials(one)).json().access_token
-    const taken = (await clientCredentials(one)).json().access_token
-    await revoke(one, taken, 'machine')
+    const revokedToken = (await clientCredentials(one)).json().access_token
+    await revoke(one, revokedToken, 'machine')
     // A whole revoked block: the entry of a token must be found again by its position.
     const disabled = client({ id: 'disabled' })
     await one.store.clients.insert(disabled)
-    await here.poll()
+    await w.poll()
     const blocked = (await clientCredentials(one, {}, 'disabled')).json().access_token
     await one.store.clients.update('disabled', () => ({ ...disabled, disabled: true }))
     await one.store.status.revokeClient('disabled')
@@ -116,24 +116,24 @@ t.test(
     // Under constant load: client credentials and a chain of refreshes at each node.
     let stop = false
     const wrong: string[] = []
-    const loads = here.nodes.map(async (node, i) => {
+    const loads = w.nodes.map(async (node, i) => {
       let { refresh_token: token } = await signedIn(node)
       for (let turn = 0; !stop; turn += 1) {
-        const other = here.nodes[(i + turn) % 2] ?? node
+        const other = w.nodes[(i + turn) % 2] ?? node
         const answers = [await refresh(other, token), await clientCredentials(node)]
         wrong.push(...answers.filter(({ statusCode }) => statusCode !== 200).map(({ body }) => body))
         token = answers[0]?.json().refresh_token ?? token
       }
     })
-    await here.change()
+    await w.change()
     // The other node does not know the new data key yet. No node uses it before the other can read it.
     t.equal((await refresh(two, (await signedIn(one)).refresh_token)).statusCode, 200)
-    await here.poll()
+    await w.poll()
     const retry = await refreshed(one, first.refresh_token)
     t.equal(retry.refresh_token, second.refresh_token, 'a retry within the grace gets the same successor')
     one.clock.tick(CURRENT_AFTER)
-    await here.poll()
-    for (const node of here.nodes) t.equal(await isActive(node, idle.refresh_token), true)
+    await w.poll()
+    for (const node of w.nodes) t.equal(await isActive(node, idle.refresh_token), true)
     stop = true
     await Promise.all(loads)
     t.same(wrong, [], 'no request was refused meanwhile')
@@ -149,24 +149,28 @@ t.test(
     t.equal((await redeem(two, code)).statusCode, 200, 'a login page that was already open leads to tokens')
 
     const { alice, recovery, code: totp } = await enrol(one)
-    t.equal(await people(two).checkCode(alice, recovery[0] ?? '', CONTEXT), 'recovery')
+    t.equal(await secondFactors(two).checkCode(alice, recovery[0] ?? '', CONTEXT), 'recovery')
     one.clock.tick(30)
-    t.equal(await people(two).checkCode(alice, totp(), CONTEXT), 'totp')
+    t.equal(await secondFactors(two).checkCode(alice, totp(), CONTEXT), 'totp')
 
     const fresh = (await clientCredentials(two)).json().access_token
     await verifier.verifier.ready()
     t.same(
-      [await verifier.verdict(machine), await verifier.verdict(taken), await verifier.verdict(blocked)],
+      [
+        await verifier.verdict(machine),
+        await verifier.verdict(revokedToken),
+        await verifier.verdict(blocked),
+      ],
       ['ok', 'revoked', 'revoked'],
     )
     t.equal(await verifier.verdict(fresh), 'ok')
     // A new node starts with the lists of both data keys.
-    const three = await here.start(here.young)
+    const three = await w.start(w.next)
     const other = testVerifier(three, { statusList: true })
     t.teardown(() => other.verifier.close())
     await other.verifier.ready()
     t.same(
-      [await other.verdict(fresh), await other.verdict(taken), await other.verdict(blocked)],
+      [await other.verdict(fresh), await other.verdict(revokedToken), await other.verdict(blocked)],
       ['ok', 'revoked', 'revoked'],
     )
   },
@@ -175,39 +179,39 @@ t.test(
 t.test(
   'second factors from before a master key rotation keep working and are re-encrypted with the new data key',
   async (t) => {
-    const here = await world(t as Test)
-    const [one, two] = here.nodes
+    const w = await world(t as Test)
+    const [one, two] = w.nodes
     const { alice, recovery, code } = await enrol(one)
-    await here.change()
+    await w.change()
     // Node two does not know the new data key yet.
     one.clock.tick(30)
-    t.equal(await people(two).checkCode(alice, code(), CONTEXT), 'totp')
+    t.equal(await secondFactors(two).checkCode(alice, code(), CONTEXT), 'totp')
     t.equal((await one.store.factors.findTotp(alice.id))?.dataKey, 2)
-    t.equal(await people(two).checkCode(alice, recovery[0] ?? '', CONTEXT), 'recovery')
-    await here.poll()
+    t.equal(await secondFactors(two).checkCode(alice, recovery[0] ?? '', CONTEXT), 'recovery')
+    await w.poll()
     one.clock.tick(CURRENT_AFTER)
-    t.equal(await people(one).checkCode(alice, recovery[1] ?? '', CONTEXT), 'recovery')
-    t.equal(await people(one).checkCode(alice, recovery[1] ?? '', CONTEXT), null, 'and once')
+    t.equal(await secondFactors(one).checkCode(alice, recovery[1] ?? '', CONTEXT), 'recovery')
+    t.equal(await secondFactors(one).checkCode(alice, recovery[1] ?? '', CONTEXT), null, 'and once')
   },
 )
 
 t.test(
   'a node with only the new master key serves existing data, and the old key alone decrypts nothing',
   async (t) => {
-    const here = await world(t as Test)
-    const [one] = here.nodes
+    const w = await world(t as Test)
+    const [one] = w.nodes
     const pair = await signedIn(one)
     const machine = (await clientCredentials(one)).json().access_token
-    await here.change()
-    await here.poll()
+    await w.change()
+    await w.poll()
     one.clock.tick(CURRENT_AFTER)
 
-    const three = await here.start(here.young)
+    const three = await w.start(w.next)
     t.equal(await isActive(three, machine, 'machine'), true)
     const next = await refreshed(three, pair.refresh_token)
     t.equal((await refresh(one, next.refresh_token)).statusCode, 200)
 
-    const config = testConfig({ ...settingsOf(one), MASTER_KEY: here.old })
+    const config = testConfig({ ...settingsOf(one), MASTER_KEY: w.old })
     const base = await openBase(config, { logger: testLogger(), clock: one.clock }, 'apply')
     t.teardown(() => base.store.db.close())
     await t.rejects(openKeys(base), {
@@ -222,13 +226,13 @@ const settingsOf = ({ config }: TestServer) => ({ DATABASE_URL: config.databaseU
 t.test(
   'a database stolen after the rotation cannot be used with the old master key (docs/security.md Q8)',
   async (t) => {
-    const here = await world(t as Test)
-    const [one] = here.nodes
+    const w = await world(t as Test)
+    const [one] = w.nodes
     const before = await one.store.ring.read()
-    await here.change()
+    await w.change()
     const [ring, dataKeys] = [await one.store.ring.read(), await one.store.dataKeys.list()]
-    const [old, young] = [here.old, here.young].map((text) => Buffer.from(text, 'base64url'))
-    if (!ring || !old || !young) throw new Error('nothing to decrypt')
+    const [old, next] = [w.old, w.next].map((text) => Buffer.from(text, 'base64url'))
+    if (!ring || !old || !next) throw new Error('nothing to decrypt')
     const decrypted = (masterKey: Buffer) =>
       ring.keys.filter(({ kid, encryptedPrivateKey: text }) => {
         try {
@@ -237,11 +241,11 @@ t.test(
           return false
         }
       }).length
-    t.same([decrypted(old), decrypted(young)], [0, 2])
+    t.same([decrypted(old), decrypted(next)], [0, 2])
     t.equal(dataKeys.length, 2)
     for (const dataKey of dataKeys) {
       t.throws(() => decryptDataKey(masterKeysOf(old), dataKey), { name: 'DecryptionError' })
-      t.ok(decryptDataKey(masterKeysOf(young), dataKey))
+      t.ok(decryptDataKey(masterKeysOf(next), dataKey))
     }
     t.same(
       ring.keys.map(({ kid, state }) => [kid, state]),
@@ -258,14 +262,14 @@ t.test(
 )
 
 t.test('every node rotates the signing keys under the new master key', async (t) => {
-  const here = await world(t as Test)
-  const [one, two] = here.nodes
-  await here.change()
-  await here.poll()
+  const w = await world(t as Test)
+  const [one, two] = w.nodes
+  await w.change()
+  await w.poll()
   one.clock.tick(31 * DAY)
   await two.poll()
-  await here.poll()
-  const three = await here.start(here.young)
+  await w.poll()
+  const three = await w.start(w.next)
   for (const node of [one, two, three]) {
     const jwks = createLocalJWKSet((await node.inject({ url: '/.well-known/jwks.json' })).json())
     const token = (await clientCredentials(node)).json().access_token
@@ -278,13 +282,13 @@ t.test('every node rotates the signing keys under the new master key', async (t)
 t.test(
   'the status lists what depends on an old data key, and the key is deleted once nothing does',
   async (t) => {
-    const here = await world(t as Test)
-    const [one] = here.nodes
+    const w = await world(t as Test)
+    const [one] = w.nodes
     const { recovery } = await enrol(one)
     const pair = await signedIn(one, {}, 'phone').catch(() => undefined)
     t.equal(pair, undefined, 'the password grant is refused because of the second factor')
-    await here.change()
-    await here.poll()
+    await w.change()
+    await w.poll()
     one.clock.tick(CURRENT_AFTER + 8 * DAY)
     t.match(await oldDataKeys(one.deps.base), [
       { number: 1, recoveryCodes: 1, secondFactors: 0, unused: false },
@@ -295,39 +299,39 @@ t.test(
     const alice = await one.store.users.findByUsername('alice')
     if (!alice) throw new Error('no alice')
     t.equal(
-      await people(one).checkCode(alice, recovery[0] ?? '', CONTEXT),
+      await secondFactors(one).checkCode(alice, recovery[0] ?? '', CONTEXT),
       'recovery',
       'valid for as long as needed',
     )
-    await people(one).replaceRecoveryCodes(alice, CONTEXT)
+    await secondFactors(one).replaceRecoveryCodes(alice, CONTEXT)
     t.match(await oldDataKeys(one.deps.base), [{ recoveryCodes: 0, unused: true }])
     one.clock.tick(3601)
-    await Promise.all(here.nodes.map(({ deps }) => deps.jobs.prune()))
+    await Promise.all(w.nodes.map(({ deps }) => deps.jobs.prune()))
     t.same(
       (await one.store.dataKeys.list()).map(({ number }) => number),
       [2],
     )
-    const said = here.nodes.flatMap(({ logger }) => logger.audits('data_key.removed'))
-    t.match(said, [{ target: '1' }], 'by one node')
-    t.equal(said.length, 1)
-    await here.poll()
+    const events = w.nodes.flatMap(({ logger }) => logger.audits('data_key.removed'))
+    t.match(events, [{ target: '1' }], 'by one node')
+    t.equal(events.length, 1)
+    await w.poll()
     t.equal((await clientCredentials(one)).statusCode, 200)
   },
 )
 
 t.test('an old data key is kept as long as an unused session depends on it', async (t) => {
-  const here = await world(t as Test)
-  const [one, two] = here.nodes
+  const w = await world(t as Test)
+  const [one, two] = w.nodes
   const pair = await signedIn(one)
-  await here.change()
-  await here.poll()
+  await w.change()
+  await w.poll()
   one.clock.tick(CURRENT_AFTER + 3600)
   t.match(await oldDataKeys(one.deps.base), [{ sessions: 1, unused: false }])
   const next = await refreshed(two, pair.refresh_token)
   one.clock.tick(3 * 3600)
   t.match(await oldDataKeys(one.deps.base), [{ sessions: 0, unused: true }])
   await one.deps.jobs.prune()
-  await here.poll()
+  await w.poll()
   t.equal((await one.store.dataKeys.list()).length, 1)
   t.equal((await refresh(two, next.refresh_token)).statusCode, 200)
 })
@@ -335,22 +339,22 @@ t.test('an old data key is kept as long as an unused session depends on it', asy
 t.test(
   'after --compromised all earlier refresh tokens and recovery codes are invalid, and new sign-ins work',
   async (t) => {
-    const here = await world(t as Test)
-    const [one, two] = here.nodes
+    const w = await world(t as Test)
+    const [one, two] = w.nodes
     const { alice, recovery, code } = await enrol(one)
     await one.store.factors.reset(alice.id)
     const pair = await signedIn(one)
     const again = await enrol(one)
-    await here.change(true)
-    await here.poll()
-    for (const node of here.nodes) {
+    await w.change(true)
+    await w.poll()
+    for (const node of w.nodes) {
       t.match((await refresh(node, pair.refresh_token)).json(), { error: 'invalid_grant' })
       t.equal(await isActive(node, pair.access_token), true, 'an access token lives to its end')
     }
-    t.equal(await people(one).checkCode(alice, recovery[0] ?? '', CONTEXT), null)
-    t.equal(await people(one).checkCode(alice, again.recovery[0] ?? '', CONTEXT), null)
+    t.equal(await secondFactors(one).checkCode(alice, recovery[0] ?? '', CONTEXT), null)
+    t.equal(await secondFactors(one).checkCode(alice, again.recovery[0] ?? '', CONTEXT), null)
     one.clock.tick(30)
-    t.equal(await people(two).checkCode(alice, again.code(), CONTEXT), 'totp', 'an app goes on')
+    t.equal(await secondFactors(two).checkCode(alice, again.code(), CONTEXT), 'totp', 'an app goes on')
     t.ok(code)
     const [dataKey] = await oldDataKeys(one.deps.base)
     t.match(dataKey, { invalidated: true, sessions: 0, recoveryCodes: 0 })
@@ -363,9 +367,9 @@ t.test(
 t.test(
   'a node that cannot read a new data key answers 503 instead of reporting the token invalid',
   async (t) => {
-    const here = await world(t as Test)
-    const [one, two] = here.nodes
-    await here.change(true)
+    const w = await world(t as Test)
+    const [one, two] = w.nodes
+    await w.change(true)
     await one.poll()
     const { refresh_token: token } = await signedIn(one)
     // Frozen or partitioned for longer than the lease.

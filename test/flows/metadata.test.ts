@@ -44,7 +44,7 @@ t.test(
 )
 
 /** Endpoints for browsers, not for clients. */
-const FOR_PEOPLE = ['authorization_endpoint', 'end_session_endpoint']
+const BROWSER_ENDPOINTS = ['authorization_endpoint', 'end_session_endpoint']
 
 t.test(
   'every metadata member has the type of RFC 8414, and no list is empty (RFC 8414 §3.3, RFC 8414 §2; docs/security.md K118, K119)',
@@ -141,8 +141,8 @@ t.test(
     const headers = { authorization: `Bearer ${tokens.access_token}` }
     const info = (await server.inject({ url: '/oauth2/userinfo', headers })).json()
     const metadata = (await server.inject({ url: OPENID })).json()
-    const had = [...new Set([...Object.keys(claimsOf(tokens.id_token)), ...Object.keys(info)])]
-    t.same([...metadata.claims_supported].sort(), had.sort())
+    const receivedClaims = [...new Set([...Object.keys(claimsOf(tokens.id_token)), ...Object.keys(info)])]
+    t.same([...metadata.claims_supported].sort(), receivedClaims.sort())
   },
 )
 
@@ -153,7 +153,7 @@ t.test(
     const metadata = (await server.inject({ url: OAUTH })).json()
     for (const name of Object.keys(metadata).filter((name) => name.endsWith('_endpoint'))) {
       const { pathname: url } = new URL(metadata[name])
-      if (FOR_PEOPLE.includes(name)) {
+      if (BROWSER_ENDPOINTS.includes(name)) {
         const page = await server.inject({ url })
         t.match(page.headers['content-type'], /^text\/html/, name)
         t.ok(page.statusCode === 200 || page.statusCode === 400, `${name}: ${page.statusCode}`)

@@ -13,7 +13,7 @@ const discover = (id: string, authentication: oidc.ClientAuth = oidc.ClientSecre
     execute: [oidc.allowInsecureRequests, oidc.enableNonRepudiationChecks],
   })
 
-async function asking(more: Record<string, string> = {}) {
+async function startRequest(more: Record<string, string> = {}) {
   const verifier = oidc.randomPKCECodeVerifier()
   const [state, nonce] = [oidc.randomState(), oidc.randomNonce()]
   const parameters: Record<string, string> = {
@@ -35,11 +35,11 @@ async function asking(more: Record<string, string> = {}) {
 }
 
 /** The user’s part: returns where the browser is redirected in the end. */
-async function walk(at: Browser, url: URL, person?: SignInOptions): Promise<URL> {
-  return awayFrom(await completePages(at, await at.open(url.href), person))
+async function openAndSignIn(at: Browser, url: URL, user?: SignInOptions): Promise<URL> {
+  return redirectOf(await completePages(at, await at.open(url.href), user))
 }
 
-function awayFrom({ away, status, body }: Page): URL {
+function redirectOf({ away, status, body }: Page): URL {
   if (!away) throw new Error(`nobody was sent anywhere: ${status} ${body}`)
   return new URL(away.url)
 }
@@ -50,8 +50,8 @@ async function outcome(work: Promise<unknown>): Promise<string | undefined> {
     await work
     return 'accepted'
   } catch (error) {
-    const { error: told, code } = error as { error?: string; code?: string }
-    return told ?? code
+    const { error: errorCode, code } = error as { error?: string; code?: string }
+    return errorCode ?? code
   }
 }
 
@@ -61,11 +61,11 @@ t.test('from the issuer’s URL alone: PAR, code, tokens, userinfo, refresh and 
   t.equal(metadata.issuer, issuer)
   t.ok(metadata.supportsPKCE())
   const at = browser()
-  const { parameters, checks } = await asking()
+  const { parameters, checks } = await startRequest()
   const url = await oidc.buildAuthorizationUrlWithPAR(config, parameters)
   t.same([...url.searchParams.keys()].sort(), ['client_id', 'request_uri'], 'nothing else is in the URL')
 
-  const callback = await walk(at, url)
+  const callback = await openAndSignIn(at, url)
   t.equal(callback.origin + callback.pathname, WEB_REDIRECT)
   t.equal(callback.searchParams.get('iss'), issuer, 'RFC 9207')
   const tokens = await oidc.authorizationCodeGrant(config, callback, checks)
@@ -73,8 +73,8 @@ t.test('from the issuer’s URL alone: PAR, code, tokens, userinfo, refresh and 
   const claims = tokens.claims()
   t.match(claims, { iss: issuer, aud: 'web', sub: alice.id, amr: ['pwd'], auth_time: Number })
 
-  const person = await oidc.fetchUserInfo(config, tokens.access_token, alice.id)
-  t.match(person, { name: PROFILE.name, email: PROFILE.email, preferred_username: 'alice' })
+  const user = await oidc.fetchUserInfo(config, tokens.access_token, alice.id)
+  t.match(user, { name: PROFILE.name, email: PROFILE.email, preferred_username: 'alice' })
 
   const next = await oidc.refreshTokenGrant(config, String(tokens.refresh_token))
   t.not(next.refresh_token, tokens.refresh_token)
@@ -86,8 +86,8 @@ t.test('from the issuer’s URL alone: PAR, code, tokens, userinfo, refresh and 
     post_logout_redirect_uri: SIGNED_OUT,
     state: 'bye',
   })
-  t.equal(awayFrom(await at.open(signOut.href)).href, `${SIGNED_OUT}?state=bye`)
-  const again = await at.open(oidc.buildAuthorizationUrl(config, (await asking()).parameters).href)
+  t.equal(redirectOf(await at.open(signOut.href)).href, `${SIGNED_OUT}?state=bye`)
+  const again = await at.open(oidc.buildAuthorizationUrl(config, (await startRequest()).parameters).href)
   t.equal(again.path, '/login', 'no user is signed in any more')
 })
 
@@ -95,10 +95,10 @@ t.test('without PAR, by redirect and by form_post, a second request needs no use
   const config = await discover('own')
   const at = browser()
   for (const response_mode of ['query', 'form_post']) {
-    const { parameters, checks } = await asking({ redirect_uri: OWN_REDIRECT, response_mode })
+    const { parameters, checks } = await startRequest({ redirect_uri: OWN_REDIRECT, response_mode })
     const url = oidc.buildAuthorizationUrl(config, parameters)
     let answer: URL | Request
-    if (response_mode === 'query') answer = await walk(at, url)
+    if (response_mode === 'query') answer = await openAndSignIn(at, url)
     else {
       const { away } = await at.submit(await at.open(url.href))
       t.equal(away?.url, OWN_REDIRECT)
@@ -122,8 +122,11 @@ for (const [id, authentication] of Object.entries(ways)) {
     async (t) => {
       const config = await discover(id, authentication)
       const redirect_uri = id === 'native' ? 'http://127.0.0.1:50123/callback' : WEB_REDIRECT
-      const { parameters, checks } = await asking({ redirect_uri })
-      const callback = await walk(browser(), await oidc.buildAuthorizationUrlWithPAR(config, parameters))
+      const { parameters, checks } = await startRequest({ redirect_uri })
+      const callback = await openAndSignIn(
+        browser(),
+        await oidc.buildAuthorizationUrlWithPAR(config, parameters),
+      )
       t.ok(callback.href.startsWith(`${redirect_uri}?`), 'on loopback with any port (RFC 8252 §7.3)')
       const tokens = await oidc.authorizationCodeGrant(config, callback, checks)
       const next = await oidc.refreshTokenGrant(config, String(tokens.refresh_token))
@@ -140,20 +143,20 @@ t.test('signed requests work in the URL and pushed (RFC 9101; docs/security.md K
   const config = await discover('jar')
   const signed = (parameters: Record<string, string>) =>
     oidc.buildAuthorizationUrlWithJAR(config, parameters, key as oidc.PrivateKey)
-  const first = await asking()
+  const first = await startRequest()
   const url = await signed(first.parameters)
   t.same([...url.searchParams.keys()].sort(), ['client_id', 'request'])
-  const tokens = await oidc.authorizationCodeGrant(config, await walk(browser(), url), first.checks)
+  const tokens = await oidc.authorizationCodeGrant(config, await openAndSignIn(browser(), url), first.checks)
   t.equal(tokens.claims()?.nonce, first.checks.expectedNonce)
 
-  const second = await asking()
+  const second = await startRequest()
   const inside = await signed(second.parameters)
   const pushed = await oidc.buildAuthorizationUrlWithPAR(config, inside.searchParams)
-  const callback = await walk(browser(), pushed)
+  const callback = await openAndSignIn(browser(), pushed)
   t.ok((await oidc.authorizationCodeGrant(config, callback, second.checks)).access_token)
 
-  const unsigned = oidc.buildAuthorizationUrl(config, (await asking()).parameters)
-  const refusal = awayFrom(await browser().open(unsigned.href))
+  const unsigned = oidc.buildAuthorizationUrl(config, (await startRequest()).parameters)
+  const refusal = redirectOf(await browser().open(unsigned.href))
   t.equal(refusal.searchParams.get('error'), 'invalid_request', 'this client must sign')
 })
 
@@ -161,8 +164,8 @@ t.test(
   'the library’s checks of state, iss, nonce and max_age work (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const config = await discover('own')
-    const { parameters, checks } = await asking({ redirect_uri: OWN_REDIRECT, max_age: '300' })
-    const callback = await walk(browser(), oidc.buildAuthorizationUrl(config, parameters))
+    const { parameters, checks } = await startRequest({ redirect_uri: OWN_REDIRECT, max_age: '300' })
+    const callback = await openAndSignIn(browser(), oidc.buildAuthorizationUrl(config, parameters))
     const grant = (more: Partial<oidc.AuthorizationCodeGrantChecks>, url = callback) =>
       oidc.authorizationCodeGrant(config, url, { ...checks, ...more })
     const changed = (iss: string | undefined) => {
@@ -191,25 +194,25 @@ t.test(
   async (t) => {
     const config = await discover('own')
     const at = browser()
-    const first = await asking({ redirect_uri: OWN_REDIRECT })
-    const signedIn = await walk(at, oidc.buildAuthorizationUrl(config, first.parameters))
+    const first = await startRequest({ redirect_uri: OWN_REDIRECT })
+    const signedIn = await openAndSignIn(at, oidc.buildAuthorizationUrl(config, first.parameters))
     const before = await oidc.authorizationCodeGrant(config, signedIn, first.checks)
 
     const silent = { redirect_uri: OWN_REDIRECT, prompt: 'none', id_token_hint: String(before.id_token) }
-    const { parameters, checks } = await asking(silent)
+    const { parameters, checks } = await startRequest(silent)
     const url = oidc.buildAuthorizationUrl(config, parameters).href
-    const tokens = await oidc.authorizationCodeGrant(config, awayFrom(await at.open(url)), checks)
+    const tokens = await oidc.authorizationCodeGrant(config, redirectOf(await at.open(url)), checks)
     t.match(tokens.claims(), { sub: alice.id, auth_time: before.claims()?.auth_time })
 
-    const stranger = awayFrom(await browser().open(url))
+    const stranger = redirectOf(await browser().open(url))
     t.equal(await outcome(oidc.authorizationCodeGrant(config, stranger, checks)), 'login_required')
   },
 )
 
 t.test('a user who denies consent makes the library report access_denied (RFC 6749 §4.1.2.1)', async (t) => {
   const config = await discover('web')
-  const { parameters, checks } = await asking()
+  const { parameters, checks } = await startRequest()
   const url = oidc.buildAuthorizationUrl(config, parameters)
-  const callback = await walk(browser(), url, { consent: 'deny' })
+  const callback = await openAndSignIn(browser(), url, { consent: 'deny' })
   t.equal(await outcome(oidc.authorizationCodeGrant(config, callback, checks)), 'access_denied')
 })

@@ -149,9 +149,12 @@ t.test(
     const { tokens } = await suite.signIn(t, suite.browser(), { response_mode, claims })
     t.same((await suite.userinfo(tokens.access_token)).json(), { sub: alice.id, name: 'Alice' })
     const within = JSON.stringify({ id_token: { email: null, preferred_username: { essential: true } } })
-    const { claims: told } = await suite.signIn(t, suite.browser(), { response_mode, claims: within })
-    t.match(told, { email: PROFILE.email, preferred_username: 'alice' })
-    t.notOk('name' in told)
+    const { claims: idTokenClaims } = await suite.signIn(t, suite.browser(), {
+      response_mode,
+      claims: within,
+    })
+    t.match(idTokenClaims, { email: PROFILE.email, preferred_username: 'alice' })
+    t.notOk('name' in idTokenClaims)
   }),
 )
 

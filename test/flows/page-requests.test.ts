@@ -9,7 +9,7 @@ const server = await testServer()
 t.teardown(() => server.close())
 await seedUsers(server.store)
 
-const PERSON = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
+const BROWSER_HEADERS = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
 const METHODS = new Map<string, string[]>()
 for (const { path, method, head = true } of pageRoutes(server.deps)) {
   const answered = method === 'GET' && head ? ['GET', 'HEAD'] : [method]
@@ -24,7 +24,7 @@ t.test(
     for (const [path, methods] of METHODS) {
       for (const method of ['GET', 'POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS'] as const) {
         if (methods.includes(method)) continue
-        const seen = await server.inject({ method, url: path, headers: PERSON })
+        const seen = await server.inject({ method, url: path, headers: BROWSER_HEADERS })
         t.same([seen.statusCode, seen.headers.allow], [405, methods.join(', ')], `${method} ${path}`)
         t.match(seen.body, /This page cannot be opened directly/)
         const read = await server.inject({ method, url: path, headers: { accept: 'application/json' } })
@@ -39,7 +39,7 @@ t.test(
   'an unknown path gets a protected 404 page for browsers and JSON otherwise (RFC 9700 §4.16; docs/security.md C40)',
   async (t) => {
     for (const url of ['/nowhere', '/account/x', '/login/', '/LOGIN', '/x?y=<script>']) {
-      const seen = await server.inject({ url, headers: { ...PERSON, 'accept-language': 'de' } })
+      const seen = await server.inject({ url, headers: { ...BROWSER_HEADERS, 'accept-language': 'de' } })
       t.equal(seen.statusCode, 404, url)
       t.match(seen.headers, {
         'content-type': 'text/html; charset=utf-8',
@@ -68,7 +68,7 @@ t.test('paths outside the issuer’s path are not served', async (t) => {
     ['/login', false],
     ['/', false],
   ] as const) {
-    const { statusCode, headers } = await tenant.inject({ url, headers: PERSON })
+    const { statusCode, headers } = await tenant.inject({ url, headers: BROWSER_HEADERS })
     t.same([statusCode, String(headers['content-type']).startsWith('text/html')], [404, html], url)
   }
 })
@@ -76,8 +76,8 @@ t.test('paths outside the issuer’s path are not served', async (t) => {
 t.test('HEAD returns the same headers as GET without a body', async (t) => {
   for (const url of gets.filter((path) => METHODS.get(path)?.includes('HEAD'))) {
     const [got, head] = [
-      await server.inject({ url, headers: PERSON }),
-      await server.inject({ method: 'HEAD', url, headers: PERSON }),
+      await server.inject({ url, headers: BROWSER_HEADERS }),
+      await server.inject({ method: 'HEAD', url, headers: BROWSER_HEADERS }),
     ]
     t.same([head.statusCode, head.body], [got.statusCode, ''], url)
     for (const name of ['content-type', 'cache-control', 'x-frame-options', 'content-security-policy']) {
@@ -92,12 +92,12 @@ t.test(
     for (const [url, methods] of METHODS) {
       for (const origin of ['https://app.test', 'null', 'https://issuer.test.evil.test']) {
         const headers = { origin, 'access-control-request-method': 'POST' }
-        const asked = await server.inject({ method: 'OPTIONS', url, headers })
-        t.equal(asked.statusCode, 405, url)
+        const preflight = await server.inject({ method: 'OPTIONS', url, headers })
+        t.equal(preflight.statusCode, 405, url)
         const sent = methods.includes('POST')
           ? await post(server, url, { x: 'y' }, { origin })
           : await server.inject({ url, headers: { origin } })
-        for (const answer of [asked, sent]) {
+        for (const answer of [preflight, sent]) {
           const cors = Object.keys(answer.headers).filter((name) => name.startsWith('access-control-'))
           t.same(cors, [], `${url} from ${origin}`)
         }
@@ -110,7 +110,7 @@ t.test(
   'every page forbids caching, framing, referrers and foreign content (RFC 9700 §4.16, RFC 9700 §4.2.4; docs/security.md C40, C43)',
   async (t) => {
     for (const url of gets) {
-      const { headers, body } = await server.inject({ url, headers: PERSON })
+      const { headers, body } = await server.inject({ url, headers: BROWSER_HEADERS })
       t.match(headers, {
         'cache-control': 'no-store',
         'referrer-policy': 'no-referrer',
@@ -125,6 +125,6 @@ t.test(
 )
 
 t.test('the root URL redirects to the account page', async (t) => {
-  const answer = await server.inject({ url: '/', headers: PERSON })
+  const answer = await server.inject({ url: '/', headers: BROWSER_HEADERS })
   t.same([answer.statusCode, answer.headers.location], [303, '/account'])
 })

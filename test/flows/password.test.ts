@@ -113,11 +113,11 @@ t.test('every spelling of a username refers to the same account (CVE-2025-24806 
 t.test('passwords are compared exactly, after Unicode normalization (RFC 8265 §4.2)', async (t) => {
   const password = 'Zwölf+Boxkämpfer %41 & =?"\\ 日本 \u{1f511}'
   await store.users.insert(await user({ username: 'otto', passwordHash: await hashPassword(password) }))
-  const asked = (typed: string) => login(server, { username: 'otto', password: typed })
-  t.equal((await asked(password)).statusCode, 200)
-  t.equal((await asked(password.normalize('NFD'))).statusCode, 200, 'as another keyboard writes it')
+  const tryPassword = (typed: string) => login(server, { username: 'otto', password: typed })
+  t.equal((await tryPassword(password)).statusCode, 200)
+  t.equal((await tryPassword(password.normalize('NFD'))).statusCode, 200, 'as another keyboard writes it')
   for (const wrong of [password.toLowerCase(), ` ${password}`, `${password} `, password.slice(0, -1)]) {
-    t.same(outcome(await asked(wrong)), [400, 'invalid_grant'])
+    t.same(outcome(await tryPassword(wrong)), [400, 'invalid_grant'])
   }
 })
 
@@ -230,8 +230,8 @@ t.test(
       { ...from, sub: alice.id },
       { ...from, sub: undefined },
     ])
-    const said = JSON.stringify(logger.lines)
-    for (const secret of [PASSWORD, 'let me in please', 'mallory']) t.notMatch(said, secret)
+    const logText = JSON.stringify(logger.lines)
+    for (const secret of [PASSWORD, 'let me in please', 'mallory']) t.notMatch(logText, secret)
   },
 )
 
@@ -273,18 +273,18 @@ t.test('if the client or a role requires a second factor, the password alone is 
 })
 
 t.test('if the user has a second factor, the password alone is refused', async (t) => {
-  const person = await user({ username: 'fay' })
-  await store.users.insert(person)
+  const fay = await user({ username: 'fay' })
+  await store.users.insert(fay)
   await signedIn(server, { username: 'fay' })
   const { clock, deps } = server
   const { secondFactors } = deps.accounts
   const from = { ip: '192.0.2.1', requestId: 'r' }
-  const { secret, pending } = secondFactors.startTotpSetup(person)
+  const { secret, pending } = secondFactors.startTotpSetup(fay)
   const code = TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: clock.now() * 1000 })
-  t.equal(await secondFactors.confirmTotpSetup(person, pending, code, from), 'confirmed')
+  t.equal(await secondFactors.confirmTotpSetup(fay, pending, code, from), 'confirmed')
   const before = await sessions()
   t.same(outcome(await login(server, { username: 'fay' })), [400, 'invalid_grant'])
   t.equal(await sessions(), before, 'no session was created')
-  await secondFactors.removeTotp(person, from)
+  await secondFactors.removeTotp(fay, from)
   await signedIn(server, { username: 'fay' })
 })

@@ -1,7 +1,7 @@
 /** What a sign-in leaves behind is deleted once it has no further use, and not before. */
 import t from 'tap'
 import { prune } from '../../src/node/prune.ts'
-import { people } from '../contracts/client-sessions.ts'
+import { insertOwners } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
 import { pushed } from '../contracts/pushed-requests.ts'
 import { signIn } from '../contracts/user-sessions.ts'
@@ -12,7 +12,7 @@ const DAY = 24 * HOUR
 const server = await testServer()
 t.teardown(() => server.close())
 const { clock, store } = server
-await people(store)
+await insertOwners(store)
 const start = clock.now()
 
 async function left(table: string): Promise<number> {

@@ -31,17 +31,19 @@ const { store, clock } = server
 const { alice } = await seedUsers(store)
 const key = clientKey('ES256', 'one')
 const jwks = { keys: [key.jwk] }
-const HOUSE = { firstParty: true, redirectUris: [OWN_REDIRECT] }
-await store.clients.insert(codeClient({ id: 'pushing', ...HOUSE, requirePushedRequests: true }))
-await store.clients.insert(codeClient({ id: 'signing', ...HOUSE, jwks }))
-await store.clients.insert(codeClient({ id: 'signed-only', ...HOUSE, jwks, requireSignedRequests: true }))
+const FIRST_PARTY = { firstParty: true, redirectUris: [OWN_REDIRECT] }
+await store.clients.insert(codeClient({ id: 'pushing', ...FIRST_PARTY, requirePushedRequests: true }))
+await store.clients.insert(codeClient({ id: 'signing', ...FIRST_PARTY, jwks }))
 await store.clients.insert(
-  codeClient({ id: 'fapi', ...HOUSE, jwks, requireSignedRequests: true, requirePushedRequests: true }),
+  codeClient({ id: 'signed-only', ...FIRST_PARTY, jwks, requireSignedRequests: true }),
+)
+await store.clients.insert(
+  codeClient({ id: 'fapi', ...FIRST_PARTY, jwks, requireSignedRequests: true, requirePushedRequests: true }),
 )
 
 /** Signed in, at first-party clients, so that no page is shown. */
-const person = openBrowser(server)
-await signIn(person, { client_id: 'own' })
+const signedInBrowser = openBrowser(server)
+await signIn(signedInBrowser, { client_id: 'own' })
 
 const formOf = (overrides: Overrides): Form => {
   const form: Record<string, string[]> = {}
@@ -76,7 +78,7 @@ t.test(
     t.match(request_uri, /^urn:ietf:params:oauth:request_uri:[\w-]{43}$/)
     t.ok(Number.isInteger(expires_in) && expires_in >= 5 && expires_in < 600, `${expires_in}`)
     t.same(rest, {})
-    const page = await person.open(reference(request_uri))
+    const page = await signedInBrowser.open(reference(request_uri))
     t.same([page.away?.params.get('state'), page.away?.params.get('iss')], ['the state', ISSUER])
     const tokens = tokensOf(await redeem(server, codeOf(page), { as: 'own' }))
     t.equal(claimsOf(tokens.id_token).nonce, 'the-nonce')
@@ -173,18 +175,18 @@ t.test(
     const bad = { error: 'invalid_request_uri', state: null, to: OWN_REDIRECT }
     const beside = { redirect_uri: OWN_REDIRECT }
     const uri = await pushed()
-    userGetsError(t, await person.open(reference(uri, 'web')), 'another client')
+    userGetsError(t, await signedInBrowser.open(reference(uri, 'web')), 'another client')
     clientGetsError(
       t,
-      await person.open(reference(uri, 'signing', beside)),
+      await signedInBrowser.open(reference(uri, 'signing', beside)),
       bad,
       'another first-party client',
     )
-    codeOf(await person.open(reference(uri)))
-    userGetsError(t, await person.open(reference(uri)), 'once more')
+    codeOf(await signedInBrowser.open(reference(uri)))
+    userGetsError(t, await signedInBrowser.open(reference(uri)), 'once more')
     clientGetsError(
       t,
-      await person.open(reference(uri, 'own', beside)),
+      await signedInBrowser.open(reference(uri, 'own', beside)),
       bad,
       'again, with a redirect URI for the response',
     )
@@ -194,11 +196,11 @@ t.test(
     clock.tick(1)
     userGetsError(t, await openBrowser(server).open(reference(late)), '90 s later')
     for (const other of [PREFIX, `${PREFIX}x`, late.toUpperCase(), `${late} `, `${late}#x`]) {
-      userGetsError(t, await person.open(reference(other)), other)
+      userGetsError(t, await signedInBrowser.open(reference(other)), other)
     }
     userGetsError(
       t,
-      await person.open(`${AUTHORIZE}?${new URLSearchParams({ request_uri: await pushed() })}`),
+      await signedInBrowser.open(`${AUTHORIZE}?${new URLSearchParams({ request_uri: await pushed() })}`),
       'no client_id',
     )
   },
@@ -225,7 +227,7 @@ t.test(
   'HEAD, as sent by link checkers, does not consume a request_uri (RFC 9110 §9.2.1; docs/security.md K121)',
   async (t) => {
     const uri = await pushed()
-    const cookie = [...person.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
+    const cookie = [...signedInBrowser.cookies()].map(([name, value]) => `${name}=${value}`).join('; ')
     t.match(cookie, 'keyturn-session', 'by a user who would get a code by GET')
     const { statusCode, headers } = await server.inject({
       method: 'HEAD',
@@ -233,7 +235,7 @@ t.test(
       headers: { cookie },
     })
     t.same([statusCode, headers.allow, headers.location], [405, 'GET, POST', undefined])
-    codeOf(await person.open(reference(uri)))
+    codeOf(await signedInBrowser.open(reference(uri)))
   },
 )
 
@@ -241,7 +243,7 @@ t.test(
   'of 50 concurrent uses of a request_uri one gets a code (RFC 9126 §2.2, RFC 7523 §3; docs/security.md K121, P6)',
   async (t) => {
     const uri = await pushed()
-    const pages = await Promise.all(Array.from({ length: 50 }, () => person.open(reference(uri))))
+    const pages = await Promise.all(Array.from({ length: 50 }, () => signedInBrowser.open(reference(uri))))
     t.equal(pages.filter(({ away }) => away?.params.has('code')).length, 1)
   },
 )
@@ -255,7 +257,7 @@ t.test('an error response consumes the request_uri too', async (t) => {
       error: 'login_required',
       to: OWN_REDIRECT,
     })
-    userGetsError(t, await person.open(reference(uri)))
+    userGetsError(t, await signedInBrowser.open(reference(uri)))
   }
 })
 
@@ -263,7 +265,7 @@ t.test(
   'only pushed parameters count, and parameters beside the request_uri are ignored (RFC 9101 §6.3, RFC 6749 §3.1; docs/security.md K124, P21)',
   async (t) => {
     const uri = await pushed({ state: undefined, nonce: 'pushed', scope: 'openid' })
-    const page = await person.open(
+    const page = await signedInBrowser.open(
       reference(uri, 'own', {
         redirect_uri: 'https://evil.test/',
         state: 'outside',
@@ -324,16 +326,16 @@ t.test(
   'a client that must push requests is refused by GET, POST and signed request (FAPI §5.3.2.2-3; docs/security.md K123)',
   async (t) => {
     const overrides = { client_id: 'pushing', redirect_uri: OWN_REDIRECT }
-    const told = { error: 'invalid_request', to: OWN_REDIRECT }
-    clientGetsError(t, await person.open(authorizeUrl(overrides)), told)
+    const expected = { error: 'invalid_request', to: OWN_REDIRECT }
+    clientGetsError(t, await signedInBrowser.open(authorizeUrl(overrides)), expected)
     clientGetsError(
       t,
-      await person.open(AUTHORIZE, { method: 'POST', body: String(authorizeParams(overrides)) }),
-      told,
+      await signedInBrowser.open(AUTHORIZE, { method: 'POST', body: String(authorizeParams(overrides)) }),
+      expected,
     )
-    codeOf(await person.open(reference(await pushed({}, 'pushing'), 'pushing')))
+    codeOf(await signedInBrowser.open(reference(await pushed({}, 'pushing'), 'pushing')))
     const signed = { ...overrides, client_id: 'fapi', request: object({}, 'fapi') }
-    clientGetsError(t, await person.open(authorizeUrl(signed)), told)
+    clientGetsError(t, await signedInBrowser.open(authorizeUrl(signed)), expected)
   },
 )
 
@@ -385,7 +387,7 @@ t.test(
         'fapi',
       ),
     })) {
-      const page = await person.open(url)
+      const page = await signedInBrowser.open(url)
       t.equal(page.away?.params.get('state'), 'signed', label)
       const as = new URL(url, ISSUER).searchParams.get('client_id') ?? ''
       const tokens = tokensOf(
@@ -393,7 +395,7 @@ t.test(
       )
       t.same([tokens.scope, claimsOf(tokens.id_token).nonce], ['openid orders:read', 'the-nonce'], label)
     }
-    const byPost = await person.open(AUTHORIZE, {
+    const byPost = await signedInBrowser.open(AUTHORIZE, {
       method: 'POST',
       body: String(new URLSearchParams({ client_id: 'signing', request: object() })),
     })
@@ -412,7 +414,7 @@ t.test(
 
 t.test('a client that must sign requests is refused without a signature (RFC 9101 §10.5)', async (t) => {
   const overrides = { client_id: 'signed-only', redirect_uri: OWN_REDIRECT }
-  clientGetsError(t, await person.open(authorizeUrl(overrides)), {
+  clientGetsError(t, await signedInBrowser.open(authorizeUrl(overrides)), {
     error: 'invalid_request',
     to: OWN_REDIRECT,
   })
@@ -426,7 +428,7 @@ t.test(
     const now = clock.now()
     const good = JSON.parse(Buffer.from(object().split('.')[1] ?? '', 'base64url').toString())
     const { access_token, id_token } = tokensOf(
-      await redeem(server, (await signIn(person, { client_id: 'own' })).code, { as: 'own' }),
+      await redeem(server, (await signIn(signedInBrowser, { client_id: 'own' })).code, { as: 'own' }),
     )
     const encrypted = await new CompactEncrypt(Buffer.from(JSON.stringify(good)))
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
@@ -461,11 +463,11 @@ t.test(
     }
     for (const [label, request] of Object.entries(cases)) {
       const overrides = { client_id: 'signing', redirect_uri: OWN_REDIRECT, request }
-      const page = await person.open(authorizeUrl(overrides))
+      const page = await signedInBrowser.open(authorizeUrl(overrides))
       clientGetsError(t, page, { error: 'invalid_request_object', to: OWN_REDIRECT }, label)
       refused(t, await push(overrides, 'signing'), { error: 'invalid_request_object' }, label)
       const alone = `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request })}`
-      userGetsError(t, await person.open(alone), `${label}, and no trustworthy redirect URI`)
+      userGetsError(t, await signedInBrowser.open(alone), `${label}, and no trustworthy redirect URI`)
     }
     // Correctly signed, with an error inside: it is handled like an unsigned request with that error.
     for (const [claims, error] of [
@@ -473,7 +475,7 @@ t.test(
       [{ code_challenge_method: 'plain' }, 'invalid_request'],
       [{ scope: 'admin' }, 'invalid_scope'],
     ] as const) {
-      const page = await person.open(
+      const page = await signedInBrowser.open(
         `${AUTHORIZE}?${new URLSearchParams({ client_id: 'signing', request: object(claims) })}`,
       )
       clientGetsError(t, page, { error, state: 'signed', to: OWN_REDIRECT }, 'C35')
@@ -482,7 +484,9 @@ t.test(
     const evil = object({ redirect_uri: 'https://evil.test/' })
     userGetsError(
       t,
-      await person.open(authorizeUrl({ client_id: 'signing', redirect_uri: OWN_REDIRECT, request: evil })),
+      await signedInBrowser.open(
+        authorizeUrl({ client_id: 'signing', redirect_uri: OWN_REDIRECT, request: evil }),
+      ),
       'a foreign redirect URI inside',
     )
   },

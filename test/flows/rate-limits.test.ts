@@ -38,7 +38,7 @@ function attempt(server: TestServer, { username = 'alice', password = PASSWORD, 
 const cheap = argon2.hash(PASSWORD, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
 
 /** As many accounts as one address may guess at. */
-async function crowd({ store }: TestServer): Promise<void> {
+async function insertUsers({ store }: TestServer): Promise<void> {
   for (let n = 0; n < LIMITS.address.burst; n += 1) {
     await store.users.insert(await user({ username: `user${n}`, passwordHash: await cheap }))
   }
@@ -52,15 +52,15 @@ async function guess(server: TestServer, times: number, one: Attempt | ((n: numb
   if (alice) await users.setPasswordHash(alice.id, await cheap)
   const statuses: number[] = []
   for (let n = 0; n < times; n += 1) {
-    const made = typeof one === 'function' ? one(n) : one
-    statuses.push((await attempt(server, { password: 'wrong', ...made })).statusCode)
+    const options = typeof one === 'function' ? one(n) : one
+    statuses.push((await attempt(server, { password: 'wrong', ...options })).statusCode)
   }
   return statuses
 }
 
 const counts = (statuses: readonly number[]) => ({
   wrong: statuses.filter((status) => status === 400).length,
-  throttled: statuses.filter((status) => status === 429).length,
+  rateLimited: statuses.filter((status) => status === 429).length,
 })
 const waitOf = (answer: LightMyRequestResponse) => Number(answer.headers['retry-after'])
 
@@ -106,12 +106,12 @@ t.test('a right password resets the count', async (t) => {
 
 t.test('right passwords do not use up the attempts of their address', async (t) => {
   const server = await started(t, { hashingLimits: { running: 4, waiting: 100 } })
-  await crowd(server)
+  await insertUsers(server)
   await guess(server, address.burst - 5, (n) => ({ username: `user${n}` }))
   const answers = await Promise.all(Array.from({ length: 20 }, () => attempt(server)))
   t.same(new Set(answers.map((answer) => answer.statusCode)), new Set([200]))
   const statuses = await guess(server, 7, (n) => ({ username: `user${n}` }))
-  t.same(counts(statuses), { wrong: 5, throttled: 2 })
+  t.same(counts(statuses), { wrong: 5, rateLimited: 2 })
 })
 
 t.test('other addresses and other accounts are not limited (docs/security.md Q14)', async (t) => {
@@ -127,7 +127,7 @@ t.test('all spellings of a username share one count (CVE-2026-48794 and kin)', a
   const server = await started(t)
   const spellings = ['alice', 'ALICE', ' alice', 'Alice ', 'ａｌｉｃｅ', 'alicE', 'alice']
   const statuses = await guess(server, 7, (n) => ({ username: spellings[n] ?? 'alice' }))
-  t.same(counts(statuses), { wrong: 5, throttled: 2 })
+  t.same(counts(statuses), { wrong: 5, rateLimited: 2 })
 })
 
 t.test('an unknown username is limited in the same way', async (t) => {
@@ -151,9 +151,9 @@ t.test(
   'one address that tries many accounts is limited, and others are not (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await started(t)
-    await crowd(server)
+    await insertUsers(server)
     const statuses = await guess(server, address.burst + 10, (n) => ({ username: `user${n}` }))
-    t.same(counts(statuses), { wrong: address.burst, throttled: 10 })
+    t.same(counts(statuses), { wrong: address.burst, rateLimited: 10 })
     server.clock.tick(address.interval)
     t.same(await guess(server, 2, (n) => ({ username: `more${n}` })), [400, 429])
     t.equal((await attempt(server, { from: '198.51.100.1' })).statusCode, 200)
@@ -163,7 +163,7 @@ t.test(
 t.test('IPv6 addresses are counted by /64 prefix (RFC 8981)', async (t) => {
   const server = await started(t)
   const hopping = (n: number) => ({ from: `2001:db8:1:2:${n.toString(16)}::${n + 1}` })
-  t.same(counts(await guess(server, 8, hopping)), { wrong: 5, throttled: 3 })
+  t.same(counts(await guess(server, 8, hopping)), { wrong: 5, rateLimited: 3 })
   t.equal((await attempt(server, { from: '2001:db8:1:3::1' })).statusCode, 200, 'the neighbouring network')
   t.same(await guess(server, 6, { from: '::ffff:192.0.2.7' }), [400, 400, 400, 400, 400, 429])
   t.equal(
@@ -182,7 +182,7 @@ t.test(
     const botnet = (n: number) => ({ from: `10.${n >> 8}.${n & 255}.1` })
     t.same(counts(await guess(server, 300, botnet)), {
       wrong: account.burst,
-      throttled: 300 - account.burst,
+      rateLimited: 300 - account.burst,
     })
     t.equal(
       (await attempt(server, { from: '203.0.113.1' })).statusCode,
@@ -232,7 +232,7 @@ t.test('two nodes on one store count together (RFC 6749 §10.10; docs/security.m
   const one = await started(t, options)
   const two = await started(t, options)
   const statuses = [...(await guess(one, 3)), ...(await guess(two, 3)), ...(await guess(one, 1))]
-  t.same(counts(statuses), { wrong: 5, throttled: 2 })
+  t.same(counts(statuses), { wrong: 5, rateLimited: 2 })
 })
 
 t.test(
@@ -244,7 +244,7 @@ t.test(
     const answers = await Promise.all(
       Array.from({ length: 200 }, () => attempt(server, { password: 'wrong' })),
     )
-    t.same(counts(answers.map((answer) => answer.statusCode)), { wrong: 5, throttled: 195 })
+    t.same(counts(answers.map((answer) => answer.statusCode)), { wrong: 5, rateLimited: 195 })
     t.equal(work.verified.length, 5)
   },
 )

@@ -40,11 +40,11 @@ for (const [id, uri] of Object.entries(REGISTERED)) {
 await server.store.clients.insert(codeClient({ id: 'none', redirectUris: [] }))
 
 /** Signed in: an accepted request gets a code at once, or a consent page. */
-const person = openBrowser(server)
-await signIn(person, { client_id: 'own', scope: undefined, resource: ORDERS })
+const signedInBrowser = openBrowser(server)
+await signIn(signedInBrowser, { client_id: 'own', scope: undefined, resource: ORDERS })
 
 /** For each registered URI, URIs that only resemble it. */
-const TRICKS: Readonly<Record<string, readonly string[]>> = {
+const LOOKALIKES: Readonly<Record<string, readonly string[]>> = {
   https: [
     'http://app.test/callback',
     'HTTPS://app.test/callback',
@@ -229,11 +229,11 @@ const TRICKS: Readonly<Record<string, readonly string[]>> = {
   ],
 }
 
-for (const [id, tricks] of Object.entries(TRICKS)) {
+for (const [id, lookalikes] of Object.entries(LOOKALIKES)) {
   t.test(
     `a URI that only resembles ${REGISTERED[id]} shows an error page in every response mode (docs/security.md C29, C30, C31, C32, C46, P13, P14, P15, P17, P18, P19, P20)`,
     async (t) => {
-      for (const redirect_uri of tricks) {
+      for (const redirect_uri of lookalikes) {
         const label = encodeURI(redirect_uri)
         const unsaid =
           redirect_uri.length > 20 ? [redirect_uri, 'evil.test', '<script>alert'] : ['<script>alert']
@@ -244,12 +244,12 @@ for (const [id, tricks] of Object.entries(TRICKS)) {
           { response_type: 'token' },
         ]) {
           const overrides = { client_id: id, redirect_uri, ...more }
-          userGetsError(t, await person.request(authorizeUrl(overrides)), label, unsaid)
+          userGetsError(t, await signedInBrowser.request(authorizeUrl(overrides)), label, unsaid)
         }
         const body = String(authorizeParams({ client_id: id, redirect_uri }))
         userGetsError(
           t,
-          await person.open(AUTHORIZE, { method: 'POST', body, from: 'cross-site' }),
+          await signedInBrowser.open(AUTHORIZE, { method: 'POST', body, from: 'cross-site' }),
           label,
           unsaid,
         )
@@ -276,7 +276,7 @@ t.test(
       ['query', QUERY],
       ['scheme', SCHEME],
     ] as const) {
-      const page = await person.request(authorizeUrl({ client_id, redirect_uri, scope: 'admin' }))
+      const page = await signedInBrowser.request(authorizeUrl({ client_id, redirect_uri, scope: 'admin' }))
       // As requested, with its port; the app listens there.
       t.ok(page.location?.startsWith(redirect_uri), String(page.location))
       clientGetsError(t, page, { error: 'invalid_scope', to: redirect_uri }, redirect_uri)
@@ -290,7 +290,7 @@ t.test(
     for (const redirect_uri of [undefined, '', HTTPS, 'https://evil.test/', 'undefined', 'null']) {
       userGetsError(
         t,
-        await person.request(authorizeUrl({ client_id: 'none', redirect_uri })),
+        await signedInBrowser.request(authorizeUrl({ client_id: 'none', redirect_uri })),
         String(redirect_uri),
       )
     }
@@ -300,9 +300,13 @@ t.test(
 t.test(
   'remembered consent does not extend to another redirect URI (RFC 9700 §4.1.3; docs/security.md P19)',
   async (t) => {
-    await signIn(person, { client_id: 'web' }, { remember: true })
+    await signIn(signedInBrowser, { client_id: 'web' }, { remember: true })
     for (const redirect_uri of ['https://evil.test/', 'https://spa.test/', 'https://own.test/callback']) {
-      userGetsError(t, await person.request(authorizeUrl({ client_id: 'web', redirect_uri })), redirect_uri)
+      userGetsError(
+        t,
+        await signedInBrowser.request(authorizeUrl({ client_id: 'web', redirect_uri })),
+        redirect_uri,
+      )
     }
   },
 )
@@ -364,7 +368,7 @@ const anyPort = /^http:\/\/(127\.0\.0\.1|\[::1\])(?::[1-9]\d{0,4})?\/callback$/
 t.test(
   'no request redirects the user to an unregistered URI (P13–#20, RFC 9700 §2.1, RFC 8252 §7.3; docs/security.md C30, C31)',
   async (t) => {
-    let led = 0
+    let redirected = 0
     const property = fc.asyncProperty(
       fc.constantFrom(...Object.keys(REGISTERED)),
       uris,
@@ -376,14 +380,14 @@ t.test(
           scope: fails ? 'admin' : 'openid',
           code_challenge: CHALLENGE,
         }
-        const { location, body, status } = await person.request(authorizeUrl(overrides))
+        const { location, body, status } = await signedInBrowser.request(authorizeUrl(overrides))
         if (location === undefined) {
           if (status !== 400 || body.includes('http-equiv')) throw new Error(`${status}`)
           return
         }
         // Our own consent page for the user of an app.
         if (location.startsWith('/consent?flow=')) return
-        led += 1
+        redirected += 1
         const registered = REGISTERED[client_id] ?? ''
         const before = location.replace(/[?&](code|error)=.*$/s, '')
         const same = before === registered
@@ -403,6 +407,6 @@ t.test(
         ],
       }),
     )
-    t.ok(led > 1, `${led} were redirected to their application`)
+    t.ok(redirected > 1, `${redirected} were redirected to their application`)
   },
 )

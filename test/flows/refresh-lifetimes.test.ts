@@ -18,8 +18,8 @@ await seed(server.store)
 const { clock, store } = server
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
-const DEAD = [400, 'invalid_grant']
-const LATER = [503, 'temporarily_unavailable']
+const INVALID_GRANT = [400, 'invalid_grant']
+const UNAVAILABLE = [503, 'temporarily_unavailable']
 const expOf = (token: string) => Number(claimsOf(token).exp)
 
 t.test(
@@ -32,7 +32,7 @@ t.test(
     }
     clock.tick(7 * DAY)
     t.notOk(await isActive(server, token))
-    t.same(outcome(await refresh(server, token)), DEAD)
+    t.same(outcome(await refresh(server, token)), INVALID_GRANT)
   },
 )
 
@@ -44,7 +44,7 @@ t.test(
     clock.tick(10)
     await refreshed(server, token)
     clock.tick(7 * DAY - 10)
-    t.same(outcome(await refresh(server, next.refresh_token)), DEAD)
+    t.same(outcome(await refresh(server, next.refresh_token)), INVALID_GRANT)
   },
 )
 
@@ -68,7 +68,7 @@ t.test(
     t.equal(expOf(last.access_token), end)
     clock.set(end)
     t.notOk(await isActive(server, last.access_token))
-    t.same(outcome(await refresh(server, last.refresh_token)), DEAD)
+    t.same(outcome(await refresh(server, last.refresh_token)), INVALID_GRANT)
   },
 )
 
@@ -112,9 +112,9 @@ t.test(
     const { refresh_token: token, access_token: access } = await signedIn(server)
     const before = clock.now()
     clock.tick(7 * DAY)
-    t.same(outcome(await refresh(server, token)), DEAD)
+    t.same(outcome(await refresh(server, token)), INVALID_GRANT)
     clock.set(before + 60)
-    t.same(outcome(await refresh(server, token)), DEAD)
+    t.same(outcome(await refresh(server, token)), INVALID_GRANT)
     t.notOk(await isActive(server, token))
     t.notOk(await isActive(server, access))
   },
@@ -133,17 +133,21 @@ t.test(
     const reused = await signedIn(server)
     const successor = await refreshed(server, reused.refresh_token)
     clock.tick(11)
-    t.same(outcome(await refresh(server, reused.refresh_token)), DEAD)
+    t.same(outcome(await refresh(server, reused.refresh_token)), INVALID_GRANT)
 
     clock.tick(3600)
     await server.deps.jobs.prune()
     clock.set(start)
     t.notOk(await isActive(server, revoked.access_token))
-    t.same(outcome(await refresh(server, revoked.refresh_token)), DEAD)
+    t.same(outcome(await refresh(server, revoked.refresh_token)), INVALID_GRANT)
     t.notOk(await isActive(server, short.access_token), 'although pruning ran after it had expired')
     t.notOk(await isActive(server, machine, 'machine'), 'nor one without a session')
-    t.same(outcome(await refresh(server, reused.refresh_token)), DEAD, 'although it is in the window again')
-    t.same(outcome(await refresh(server, successor.refresh_token)), DEAD)
+    t.same(
+      outcome(await refresh(server, reused.refresh_token)),
+      INVALID_GRANT,
+      'although it is in the window again',
+    )
+    t.same(outcome(await refresh(server, successor.refresh_token)), INVALID_GRANT)
   },
 )
 
@@ -161,7 +165,7 @@ t.test(
     clock.tick(-3600)
     t.same(
       outcome(await refresh(server, first.refresh_token)),
-      DEAD,
+      INVALID_GRANT,
       'a clock an hour back does not reopen the window',
     )
   },
@@ -178,7 +182,7 @@ t.test(
       { sql: 'UPDATE client_sessions SET generation = 1 WHERE id = $1', params: [sid], expectRows: 1 },
     ])
     server.logger.lines.length = 0
-    t.same(outcome(await refresh(server, third.refresh_token)), DEAD)
+    t.same(outcome(await refresh(server, third.refresh_token)), INVALID_GRANT)
     t.notOk(await isActive(server, third.refresh_token))
     t.same(server.logger.audits('token.reuse_detected'), [], 'no replay was reported')
     t.equal((await refreshed(server, first.refresh_token)).refresh_token, second.refresh_token)
@@ -206,25 +210,29 @@ t.test(
     time.tick(5)
     t.equal((await refreshed(node, lost.refresh_token)).refresh_token, successor.refresh_token, 'a retry')
     time.tick(6)
-    t.same(outcome(await refresh(node, a.refresh_token)), DEAD, 'a replay')
+    t.same(outcome(await refresh(node, a.refresh_token)), INVALID_GRANT, 'a replay')
     await node.close()
 
     node = await start()
     t.teardown(() => node.close())
-    t.same(outcome(await refresh(node, b.refresh_token)), DEAD, 'and the revoked session stays revoked')
+    t.same(
+      outcome(await refresh(node, b.refresh_token)),
+      INVALID_GRANT,
+      'and the revoked session stays revoked',
+    )
     t.notOk(await isActive(node, b.access_token))
     await refreshed(node, successor.refresh_token)
   },
 )
 
 t.test('a server with another master key refuses the token without revoking its session', async (t) => {
-  const mine = await signedIn(server)
+  const pair = await signedIn(server)
   const stranger = await testServer()
   t.teardown(() => stranger.close())
   await seed(stranger.store)
-  t.same(outcome(await refresh(stranger, mine.refresh_token)), DEAD)
-  t.notOk(await isActive(stranger, mine.access_token))
-  t.ok(await isActive(server, mine.refresh_token))
+  t.same(outcome(await refresh(stranger, pair.refresh_token)), INVALID_GRANT)
+  t.notOk(await isActive(stranger, pair.access_token))
+  t.ok(await isActive(server, pair.refresh_token))
 })
 
 t.test('the token of a pruned session is refused (docs/security.md Q20)', async (t) => {
@@ -235,7 +243,7 @@ t.test('the token of a pruned session is refused (docs/security.md Q20)', async 
   node.clock.tick(8 * DAY + 1)
   await node.deps.jobs.prune()
   t.same(await node.store.db.query('SELECT COUNT(*) AS left FROM client_sessions'), [{ left: 0 }])
-  t.same(outcome(await refresh(node, token)), DEAD)
+  t.same(outcome(await refresh(node, token)), INVALID_GRANT)
 })
 
 t.test('a server that cannot sign does not consume the refresh token (docs/security.md Q16)', async (t) => {
@@ -251,11 +259,11 @@ t.test('a server that cannot sign does not consume the refresh token (docs/secur
   for (let attempt = 0; attempt < 4; attempt += 1) {
     server.clock.tick(15)
     const answer = await refresh(server, first.refresh_token)
-    t.same(outcome(answer), LATER)
+    t.same(outcome(answer), UNAVAILABLE)
     t.equal(answer.headers['retry-after'], '1')
   }
   const before = await server.store.clientSessions.list({}, 100)
-  t.same(outcome(await login(server)), LATER)
+  t.same(outcome(await login(server)), UNAVAILABLE)
   t.equal(
     (await server.store.clientSessions.list({}, 100)).length,
     before.length,
@@ -302,7 +310,7 @@ t.test(
     for (let attempt = 0; attempt < 3; attempt += 1) {
       server.clock.tick(15)
       const answer = await refresh(server, first.refresh_token)
-      t.same(outcome(answer), LATER)
+      t.same(outcome(answer), UNAVAILABLE)
       t.notMatch(answer.body, /key|crypt|master/i, 'and does not reveal the reason')
     }
     await db.batch([damage(good?.text ?? '')])
@@ -333,7 +341,7 @@ t.test(
       refresh(server, first.refresh_token),
       server.inject({ url: '/.well-known/jwks.json' }),
     ])
-    t.same(outcome(refused), LATER)
+    t.same(outcome(refused), UNAVAILABLE)
     t.match(refused.headers['retry-after'], /^\d+$/)
     t.equal(jwks.statusCode, 200, 'the JWKS needs no store')
     t.equal((await server.store.clientSessions.find(sid))?.generation, 1, 'nothing was consumed')

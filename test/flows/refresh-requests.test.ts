@@ -284,13 +284,13 @@ t.test('every kind of forged refresh token is invalid_grant and causes no databa
 
 t.test('twenty thousand forged refresh tokens cause no database query', async (t) => {
   const queries = countQueries(server.store)
-  const makers = Object.values(shapes)
+  const forgers = Object.values(shapes)
   const clients = ['app', 'phone', 'unheard', 'machine']
   const statuses = new Map<number, number>()
   for (let n = 0; n < 20_000; ) {
     const answers = await Promise.all(
       Array.from({ length: 100 }, () => {
-        const make = makers[n % makers.length] ?? (() => '')
+        const make = forgers[n % forgers.length] ?? (() => '')
         const as = clients[n % clients.length] ?? ''
         n += 1
         return server.inject({

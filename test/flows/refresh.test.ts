@@ -51,9 +51,9 @@ async function present(node: number, token: string): Promise<string | null> {
   throw new Error(`${answer.statusCode} ${answer.body}`)
 }
 
-async function livingBranches(tokens: readonly string[]): Promise<number> {
-  const living = await Promise.all([...new Set(tokens)].map((token, i) => isActive(at(i % 2), token)))
-  return living.filter(Boolean).length
+async function activeBranches(tokens: readonly string[]): Promise<number> {
+  const states = await Promise.all([...new Set(tokens)].map((token, i) => isActive(at(i % 2), token)))
+  return states.filter(Boolean).length
 }
 
 const node = fc.nat({ max: 1 })
@@ -75,7 +75,7 @@ const steps = fc.array(
 )
 
 const outcome = (answer: LightMyRequestResponse) => [answer.statusCode, answer.json().error]
-const DEAD = [400, 'invalid_grant']
+const INVALID_GRANT = [400, 'invalid_grant']
 
 t.test(
   'a refresh returns the next refresh token and an access token with the same claims (RFC 6749 §6)',
@@ -101,8 +101,12 @@ t.test(
     const second = await refreshed(server, first.refresh_token, {}, 'phone')
     t.not(second.refresh_token, first.refresh_token)
     clock.tick(GRACE + 1)
-    t.same(outcome(await refresh(server, first.refresh_token, {}, 'phone')), DEAD)
-    t.same(outcome(await refresh(server, second.refresh_token, {}, 'phone')), DEAD, 'the replay revokes it')
+    t.same(outcome(await refresh(server, first.refresh_token, {}, 'phone')), INVALID_GRANT)
+    t.same(
+      outcome(await refresh(server, second.refresh_token, {}, 'phone')),
+      INVALID_GRANT,
+      'the replay revokes it',
+    )
   },
 )
 
@@ -146,7 +150,7 @@ t.test(
     clock.tick(9)
     t.equal((await refreshed(server, token)).refresh_token, successor.refresh_token)
     clock.tick(2)
-    t.same(outcome(await refresh(server, token)), DEAD)
+    t.same(outcome(await refresh(server, token)), INVALID_GRANT)
     t.notOk(await isActive(server, successor.refresh_token))
   },
 )
@@ -160,10 +164,14 @@ t.test(
     const second = await refreshed(server, first.refresh_token)
     clock.tick(GRACE + 1)
     t.ok(await isActive(server, second.access_token), 'valid before')
-    t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
+    t.same(outcome(await refresh(server, first.refresh_token)), INVALID_GRANT)
 
-    t.same(outcome(await refresh(server, second.refresh_token)), DEAD, 'the attacker’s chain is revoked')
-    t.same(outcome(await refresh(server, first.refresh_token)), DEAD)
+    t.same(
+      outcome(await refresh(server, second.refresh_token)),
+      INVALID_GRANT,
+      'the attacker’s chain is revoked',
+    )
+    t.same(outcome(await refresh(server, first.refresh_token)), INVALID_GRANT)
     t.notOk(await isActive(server, second.refresh_token))
     t.notOk(await isActive(server, first.access_token), 'with all its access tokens')
     t.notOk(await isActive(server, second.access_token))
@@ -181,9 +189,13 @@ t.test(
     const b = await refreshed(server, a.refresh_token)
     const c = await refreshed(server, b.refresh_token)
     t.equal((await refreshed(server, b.refresh_token)).refresh_token, c.refresh_token, 'B is a retry')
-    t.same(outcome(await refresh(server, a.refresh_token)), DEAD)
-    t.same(outcome(await refresh(server, b.refresh_token)), DEAD, 'a revoked session answers no retry')
-    t.same(outcome(await refresh(server, c.refresh_token)), DEAD)
+    t.same(outcome(await refresh(server, a.refresh_token)), INVALID_GRANT)
+    t.same(
+      outcome(await refresh(server, b.refresh_token)),
+      INVALID_GRANT,
+      'a revoked session answers no retry',
+    )
+    t.same(outcome(await refresh(server, c.refresh_token)), INVALID_GRANT)
     t.notOk(await isActive(server, c.access_token))
   },
 )
@@ -211,7 +223,7 @@ t.test(
     const [one, two] = await Promise.all([1, 2].map(() => refreshed(strict, first.refresh_token)))
     t.equal(one?.refresh_token, two?.refresh_token)
     strict.clock.tick(1)
-    t.same(outcome(await refresh(strict, first.refresh_token)), DEAD)
+    t.same(outcome(await refresh(strict, first.refresh_token)), INVALID_GRANT)
   },
 )
 
@@ -283,7 +295,7 @@ t.test(
           }
         }
         const known = Array.from({ length: generation }, (_, i) => token(i + 1))
-        assert.equal(await livingBranches(known), alive ? 1 : 0)
+        assert.equal(await activeBranches(known), alive ? 1 : 0)
       }
     })
     await t.resolves(fc.assert(property, { numRuns: 40 }))
@@ -308,18 +320,18 @@ t.test(
     )
     const property = fc.asyncProperty(visits, async (sequence) => {
       const { token } = await begin()
-      let held = token(1)
+      let heldToken = token(1)
       for (const { parallel, lost, nodes: any, within, pause } of sequence) {
         const ask = () =>
-          Promise.all(Array.from({ length: parallel }, () => present(any.next().value ?? 0, held)))
-        const heard: (string | null)[] = []
-        for (let i = 0; i < lost; i += 1) heard.push(...(await ask()))
+          Promise.all(Array.from({ length: parallel }, () => present(any.next().value ?? 0, heldToken)))
+        const received: (string | null)[] = []
+        for (let i = 0; i < lost; i += 1) received.push(...(await ask()))
         if (lost > 0) clock.tick(within)
-        heard.push(...(await ask()))
-        assert.equal(new Set(heard).size, 1, 'always the same response')
-        const [successor] = heard
+        received.push(...(await ask()))
+        assert.equal(new Set(received).size, 1, 'always the same response')
+        const [successor] = received
         if (!successor) throw new Error('logged out')
-        held = successor
+        heldToken = successor
         clock.tick(pause)
       }
     })
@@ -393,7 +405,7 @@ t.test(
       // "before" is a retry, or a replay once the session has been refreshed further.
       if (ended) assert.notEqual(session.revokedAt, null, 'a session reported as ended has ended')
       else if (won('before').length === 0) assert.equal(session.revokedAt, null, 'and nothing else ends it')
-      const branches = await livingBranches([1, 2, 3, 4, 5].map(token))
+      const branches = await activeBranches([1, 2, 3, 4, 5].map(token))
       assert.equal(branches, session.revokedAt === null ? 1 : 0)
     })
     await t.resolves(fc.assert(property, { numRuns: 60 }))

@@ -39,7 +39,7 @@ async function failsToRevoke(t: Test, server: TestServer, pair: Pair) {
   t.same(server.logger.audits('token.revoked'), [], 'nor is it audited as revoked')
 }
 
-async function lives(t: Test, server: TestServer, pair: Pair) {
+async function staysValid(t: Test, server: TestServer, pair: Pair) {
   t.ok(await isActive(server, pair.access_token), 'the access token is still valid')
   t.ok(await isActive(server, pair.refresh_token), 'and so is the session')
 }
@@ -56,9 +56,9 @@ t.test(
     const { server, pair } = await onDisk(t)
     const unlock = await lockStore(t, { url: server.config.databaseUrl })
     await failsToRevoke(t, server, pair)
-    await lives(t, server, pair)
+    await staysValid(t, server, pair)
     await unlock()
-    await lives(t, server, pair)
+    await staysValid(t, server, pair)
     await succeeds(t, server, pair)
   },
 )
@@ -69,12 +69,12 @@ t.test(
     const { server, file, masterKey, pair } = await onDisk(t)
     const allowWriting = await forbidWriting(server.store, { url: server.config.databaseUrl })
     await failsToRevoke(t, server, pair)
-    await lives(t, server, pair)
+    await staysValid(t, server, pair)
     await server.store.db.close()
     await allowWriting()
     const again = await testServer({ database: file, masterKey })
     t.teardown(() => again.close())
-    await lives(t, again, pair)
+    await staysValid(t, again, pair)
     await succeeds(t, again, pair)
   },
 )
@@ -92,7 +92,7 @@ t.test(
     }
     const again = await testServer({ database: file, masterKey })
     t.teardown(() => again.close())
-    await lives(t, again, pair)
+    await staysValid(t, again, pair)
     await succeeds(t, again, pair)
   },
 )

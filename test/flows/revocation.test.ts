@@ -59,10 +59,10 @@ t.test(
 
 t.test('a machine client revokes its own token (RFC 7009 §2; docs/security.md I97)', async (t) => {
   const { access_token: token } = (await clientCredentials(server)).json()
-  const { access_token: kept } = (await clientCredentials(server)).json()
+  const { access_token: otherToken } = (await clientCredentials(server)).json()
   t.same(done(await revoke(server, token, 'machine')), DONE)
   t.notOk(await isActive(server, token, 'machine'))
-  t.ok(await isActive(server, kept, 'machine'))
+  t.ok(await isActive(server, otherToken, 'machine'))
 })
 
 t.test(

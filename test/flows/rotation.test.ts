@@ -75,10 +75,10 @@ async function world(t: Test, settings: Record<string, string>): Promise<World> 
   t.teardown(() => server.close())
   await seed(server.store)
   await server.store.clients.insert(client({ id: 'slow', accessTokenTtl: DAY }))
-  const made = new World(server)
-  await made.issue()
-  await made.verify()
-  return made
+  const created = new World(server)
+  await created.issue()
+  await created.verify()
+  return created
 }
 const published = async (server: TestServer): Promise<string[]> =>
   (await server.inject({ url: '/.well-known/jwks.json' })).json().keys.map((key: { kid: string }) => key.kid)
@@ -167,7 +167,7 @@ t.test(
     const w = await world(t, { KEY_ROTATION: '30d' })
     const { server } = w
     const signers = new Set<string>()
-    let most = 0
+    let maxKeys = 0
     // The same year with fewer polls on PostgreSQL, where each takes longer.
     const step = ENGINE === 'SQLite' ? 1 : 4
     for (let hour = 0; hour < 365 * 24; hour += step) {
@@ -178,12 +178,12 @@ t.test(
       await w.issue()
       await w.verify()
       const kids = await published(server)
-      most = Math.max(most, kids.length)
+      maxKeys = Math.max(maxKeys, kids.length)
       signers.add(kidOf((await clientCredentials(server)).json().access_token))
     }
     t.same(w.failures, [])
     t.equal(signers.size, 13, 'the first key and twelve more')
-    t.equal(most, 3)
+    t.equal(maxKeys, 3)
     const states = (await server.store.ring.read())?.keys.map((key) => key.state) ?? []
     t.equal(states.filter((state) => state === 'active').length, 1)
     t.equal(server.logger.audits('keys.rotated').length, 12)

@@ -34,9 +34,13 @@ function granted(
   label = '',
 ) {
   t.equal(answer.statusCode, 200, label)
-  const { access_token: token, scope: said } = answer.json()
+  const { access_token: token, scope: responseScope } = answer.json()
   const claims = claimsOf(token)
-  t.strictSame({ said, scope: claims.scope, aud: claims.aud }, { said: scope, scope, aud }, label)
+  t.strictSame(
+    { responseScope, scope: claims.scope, aud: claims.aud },
+    { responseScope: scope, scope, aud },
+    label,
+  )
 }
 
 const notGranted = async (t: Test, table: Record<string, [Form, string]>, as = 'machine') =>
@@ -47,14 +51,14 @@ const notGranted = async (t: Test, table: Record<string, [Form, string]>, as = '
   })
 
 t.test('requested scopes are granted as far as the client is registered for them', async (t) => {
-  const asked: Record<string, string> = {
+  const requests: Record<string, string> = {
     'orders:read': 'orders:read',
     'orders:write': 'orders:write',
     'orders:write orders:read': 'orders:write orders:read',
     'orders:read orders:read': 'orders:read',
   }
-  for (const [scope, given] of Object.entries(asked)) {
-    granted(t, await clientCredentials(server, { scope }), given, ORDERS, scope)
+  for (const [scope, expected] of Object.entries(requests)) {
+    granted(t, await clientCredentials(server, { scope }), expected, ORDERS, scope)
   }
   granted(t, await clientCredentials(server), 'orders:read orders:write', ORDERS, 'no scope parameter')
 })

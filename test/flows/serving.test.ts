@@ -17,7 +17,7 @@ t.test(
   'fifty concurrent refreshes over sockets on two processes get one successor (RFC 9700 §4.14.2; docs/security.md F69, P1)',
   async (t) => {
     const folder = await seededFolder(t, settings)
-    const [token = ''] = await withOpened(folder, (inside) => signIn(inside))
+    const [token = ''] = await withOpened(folder, (opened) => signIn(opened))
     const servers = await Promise.all([startServer(t, folder), startServer(t, folder)])
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, n) => refresh(servers[n % 2] as ServerProcess, token)),
@@ -88,7 +88,7 @@ t.test(
     const folder = await seededFolder(t, settings)
     const server = await startServer(t, folder)
     const { refresh_token: token } = await signedIn(server)
-    await lose(server, token)
+    await sendAndDisconnect(server, token)
     await until(t, 'the server did its part', async () => (await sessionOf(folder, token))?.generation === 2)
     const again = await Promise.all([refreshed(server, token), refreshed(server, token)])
     t.equal(again[0]?.refresh_token, again[1]?.refresh_token)
@@ -100,7 +100,7 @@ t.test(
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** Sends the request and disconnects before a response can arrive. */
-async function lose({ url }: ServerProcess, token: string): Promise<void> {
+async function sendAndDisconnect({ url }: ServerProcess, token: string): Promise<void> {
   const sent = request(`${url}/oauth2/token`, {
     method: 'POST',
     headers: { 'content-type': 'application/x-www-form-urlencoded', authorization: basic('app') },
@@ -150,10 +150,10 @@ const kidIn = (keys: readonly RingKey[], state: RingKey['state']) =>
   keys.find((key) => key.state === state)?.kid ?? ''
 
 /** Within about a second, with tolerance for a busy machine. */
-async function until(t: Test, what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const patience = Date.now() + 5000
-  while (!(await holds())) {
-    if (Date.now() > patience) return void t.fail(what)
+async function until(t: Test, what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5000
+  while (!(await condition())) {
+    if (Date.now() > deadline) return void t.fail(what)
     await pause(20)
   }
   t.pass(what)

@@ -26,7 +26,7 @@ import { ISSUER, type TestServer, testServer } from '../support/server/server.ts
 
 const SESSION = '__Host-keyturn-session'
 const BROWSER = '__Host-keyturn-browser'
-const FROM = { ip: '192.0.2.9', requestId: 'r' }
+const CONTEXT = { ip: '192.0.2.9', requestId: 'r' }
 
 const server = await watched()
 const { alice, bob } = await seedUsers(server.store)
@@ -78,7 +78,7 @@ async function withApp(user: User): Promise<() => string> {
     server.clock.tick(30)
     return TOTP.generate({ secret: Secret.fromBase32(secret), timestamp: server.clock.now() * 1000 })
   }
-  if ((await secondFactors.confirmTotpSetup(user, pending, code(), FROM)) !== 'confirmed')
+  if ((await secondFactors.confirmTotpSetup(user, pending, code(), CONTEXT)) !== 'confirmed')
     throw new Error('no app')
   return code
 }
@@ -94,20 +94,20 @@ t.test(
   'a login started by an attacker’s link cannot be continued by the victim (RFC 6749 §10.12; docs/security.md C41, P22)',
   async (t) => {
     const code = await withApp(bob)
-    t.teardown(() => server.deps.accounts.secondFactors.removeTotp(bob, FROM))
+    t.teardown(() => server.deps.accounts.secondFactors.removeTotp(bob, CONTEXT))
     const mallory = openBrowser(server)
     const request = { client_id: 'own', prompt: 'login' }
     const first = await mallory.open(authorizeUrl(request))
     // Bob’s account belongs to the attacker, who knows its password and has its authenticator.
-    const asked = await mallory.submit(first, login('bob'))
-    t.equal(asked.path, '/login/second-factor')
-    const proven = await mallory.send(asked, { form: '/login/second-factor', fill: { code: code() } })
+    const factorPage = await mallory.submit(first, login('bob'))
+    t.equal(factorPage.path, '/login/second-factor')
+    const proven = await mallory.send(factorPage, { form: '/login/second-factor', fill: { code: code() } })
 
     const victim = openBrowser(server)
     await victim.open(authorizeUrl(request))
     for (const [label, path, flow] of [
       ['the login page', '/login', flowOf(first)],
-      ['a password that was proven', '/login/second-factor', flowOf(asked)],
+      ['a password that was proven', '/login/second-factor', flowOf(factorPage)],
       ['a sign-in that is done', AUTHORIZE, flowOf(proven)],
       ['a page of consent', '/consent', flowOf(proven)],
       ['a factor to be set up', '/account/second-factor', flowOf(proven)],
@@ -116,7 +116,7 @@ t.test(
       userGetsError(t, page, label)
       t.equal(victim.cookies().has(SESSION), false, label)
     }
-    const form = { ...formOf(asked, '/login/second-factor'), code: code() }
+    const form = { ...formOf(factorPage, '/login/second-factor'), code: code() }
     for (const from of ['cross-site', 'same-origin'] as const) {
       const page = await victim.request('/login/second-factor', {
         method: 'POST',
@@ -258,13 +258,13 @@ t.test(
       const answer = await post(server, '/oauth2/token', form, { authorization: basic('own') })
       t.equal(answer.json().error, 'invalid_grant')
     }
-    const about = await post(
+    const introspection = await post(
       server,
       '/oauth2/introspect',
       { token: id_token },
       { authorization: basic('own') },
     )
-    t.same(about.json(), { active: false })
+    t.same(introspection.json(), { active: false })
   },
 )
 
@@ -341,8 +341,8 @@ async function refusal(work: Promise<unknown>): Promise<string> {
     await work
     return 'accepted'
   } catch (error) {
-    const { error: told, message } = error as oauth.ResponseBodyError
-    return told ?? message
+    const { error: errorCode, message } = error as oauth.ResponseBodyError
+    return errorCode ?? message
   }
 }
 
@@ -353,11 +353,11 @@ for (const [client_id, pkce, why] of [
   t.test(
     `a victim’s code in an attacker’s session is refused ${pkce ? 'by PKCE' : 'by the nonce'} (RFC 9700 §4.5; docs/security.md D50, P8)`,
     async (t) => {
-      const his = await atClient(client_id, pkce)
+      const attacker = await atClient(client_id, pkce)
       const victims = await atClient(client_id, pkce)
       const { code } = await signIn(openBrowser(server), {}, { url: victims.url })
       t.equal(
-        await refusal(his.callback(his.forged(code))),
+        await refusal(attacker.callback(attacker.forged(code))),
         why,
         'the victim’s code, in the attacker’s session',
       )
@@ -366,7 +366,7 @@ for (const [client_id, pkce, why] of [
         t.ok((await victims.callback(own)).access_token, 'it is valid in the victim’s session')
       }
 
-      const { params } = await signIn(openBrowser(server), {}, { url: his.url, username: 'bob' })
+      const { params } = await signIn(openBrowser(server), {}, { url: attacker.url, username: 'bob' })
       t.match(
         await refusal(victims.callback(params)),
         /state/,
@@ -383,8 +383,8 @@ t.test(
   async (t) => {
     const mallory = await watched({ ISSUER: 'https://mallory.test' })
     const honest = await metadataOf(server)
-    const his = await metadataOf(mallory)
-    for (const as of [honest, his]) {
+    const attacker = await metadataOf(mallory)
+    for (const as of [honest, attacker]) {
       t.equal(as.authorization_response_iss_parameter_supported, true)
     }
     const browser = openBrowser(server)
@@ -402,10 +402,10 @@ t.test(
         ['as it came', params],
         ['without iss', stripped],
       ] as const) {
-        const told = await refusal(
-          (async () => oauth.validateAuthResponse(his, client, answer, 'the state'))(),
+        const errorCode = await refusal(
+          (async () => oauth.validateAuthResponse(attacker, client, answer, 'the state'))(),
         )
-        t.match(told, /iss/, `oauth4webapi, ${label} ${what}`)
+        t.match(errorCode, /iss/, `oauth4webapi, ${label} ${what}`)
       }
 
       const calls: string[] = []
@@ -417,13 +417,13 @@ t.test(
         { [oidc.customFetch]: fetchOf(mallory, calls) as never },
       )
       calls.length = 0
-      const told = await refusal(
+      const errorCode = await refusal(
         oidc.authorizationCodeGrant(config, new URL(`${WEB_REDIRECT}?${params}`), {
           expectedState: 'the state',
           pkceCodeVerifier: 'x'.repeat(43),
         }),
       )
-      t.match(told, /iss|validation|invalid/i, `openid-client, ${label}: ${told}`)
+      t.match(errorCode, /iss|validation|invalid/i, `openid-client, ${label}: ${errorCode}`)
       t.same(calls, [], 'the attacker’s token endpoint has not received it')
     }
     t.equal((await redeem(server, good.code)).statusCode, 200, 'it is still valid at the right issuer')
@@ -434,10 +434,10 @@ t.test(
   'prompt=login and max_age cannot be satisfied by an authenticator code alone (OpenID Connect Core §3.1.2.1; docs/security.md M137)',
   async (t) => {
     const code = await withApp(alice)
-    t.teardown(() => server.deps.accounts.secondFactors.removeTotp(alice, FROM))
+    t.teardown(() => server.deps.accounts.secondFactors.removeTotp(alice, CONTEXT))
     const open = openBrowser(server)
-    const asked = await goThroughLogin(open, 'alice', authorizeUrl({ client_id: 'own' }))
-    t.ok((await open.submit(asked, { form: '/login/second-factor', fill: { code: code() } })).away)
+    const factorPage = await goThroughLogin(open, 'alice', authorizeUrl({ client_id: 'own' }))
+    t.ok((await open.submit(factorPage, { form: '/login/second-factor', fill: { code: code() } })).away)
     // Someone else uses the browser, and has the phone.
     for (const overrides of [{ prompt: 'login' }, { max_age: '0' }, {}]) {
       const url = authorizeUrl({ client_id: 'own', ...overrides })
@@ -458,14 +458,20 @@ t.test(
     const { secondFactors } = server.deps.accounts
     const device = createAuthenticator({ origin: ISSUER, rpId: new URL(ISSUER).hostname })
     const registration = await secondFactors.startPasskeyRegistration(alice)
-    const made = device.create(registration?.options as never)
+    const created = device.create(registration?.options as never)
     t.ok(
-      await secondFactors.finishPasskeyRegistration(alice, 'key', made, registration?.challenge ?? '', FROM),
+      await secondFactors.finishPasskeyRegistration(
+        alice,
+        'key',
+        created,
+        registration?.challenge ?? '',
+        CONTEXT,
+      ),
     )
     const code = await withApp(alice)
     t.teardown(async () => {
-      await secondFactors.removeTotp(alice, FROM)
-      await secondFactors.removePasskey(alice, device.id, FROM)
+      await secondFactors.removeTotp(alice, CONTEXT)
+      await secondFactors.removePasskey(alice, device.id, CONTEXT)
     })
     const browser = openBrowser(server)
     const page = await browser.open(authorizeUrl({ client_id: 'own' }))
@@ -542,7 +548,7 @@ async function everyPage(t: Test): Promise<Record<string, Page>> {
   })
   pages.consent = await browser.submit(pages.login, login('alice'))
   const code = await withApp(bob)
-  t.teardown(() => server.deps.accounts.secondFactors.removeTotp(bob, FROM))
+  t.teardown(() => server.deps.accounts.secondFactors.removeTotp(bob, CONTEXT))
   pages['second factor'] = await goThroughLogin(stranger, 'bob', authorizeUrl())
   pages['wrong code'] = await stranger.submit(pages['second factor'], {
     form: '/login/second-factor',
@@ -576,14 +582,14 @@ t.test(
       t.same(problems, [], label)
       t.same(foreignIn(page), [], label)
       const path = new URL(page.url).pathname
-      const asked = await server.inject({
+      const factorPage = await server.inject({
         method: 'OPTIONS',
         url: path,
         headers: { origin: 'https://mallory.test', 'access-control-request-method': 'POST' },
       })
-      t.equal(asked.statusCode, 405, `${label}: no preflight`)
+      t.equal(factorPage.statusCode, 405, `${label}: no preflight`)
       const read = await server.inject({ method: 'GET', url: path, headers: { origin: 'null' } })
-      for (const { headers } of [asked, read]) {
+      for (const { headers } of [factorPage, read]) {
         t.same(
           Object.keys(headers).filter((name) => name.startsWith('access-control')),
           [],

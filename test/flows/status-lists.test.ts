@@ -140,22 +140,22 @@ t.test(
       for (const { verifier } of verifiers) verifier.close()
     })
 
-    const cases: Record<string, { token: string; takeBack: () => Promise<unknown> }> = {}
+    const cases: Record<string, { token: string; revokeIt: () => Promise<unknown> }> = {}
     const single = await machine()
     cases['a single token (RFC 7009)'] = {
       token: single,
-      takeBack: () => post(server, '/oauth2/revoke', { token: single }, { authorization: basic('machine') }),
+      revokeIt: () => post(server, '/oauth2/revoke', { token: single }, { authorization: basic('machine') }),
     }
     const session = await signIn()
     cases['the tokens of a session, by one of them (RFC 7009)'] = {
       token: session.access_token,
-      takeBack: () =>
+      revokeIt: () =>
         post(server, '/oauth2/revoke', { token: session.access_token }, { authorization: basic('app') }),
     }
     const replayed = await signIn()
     cases['a session whose refresh token was replayed'] = {
       token: replayed.access_token,
-      async takeBack() {
+      async revokeIt() {
         await refresh(server, replayed.refresh_token)
         clock.tick(11)
         return refresh(server, replayed.refresh_token)
@@ -164,7 +164,7 @@ t.test(
     const ended = await signIn()
     cases['a session, by an administrator'] = {
       token: ended.access_token,
-      takeBack: () =>
+      revokeIt: () =>
         store.clientSessions.revokeMatching(
           { id: String(claimsOf(ended.access_token).sid) },
           clock.now(),
@@ -172,18 +172,18 @@ t.test(
         ),
     }
     const client = await machine()
-    cases['a client'] = { token: client, takeBack: () => store.status.revokeClient('machine') }
+    cases['a client'] = { token: client, revokeIt: () => store.status.revokeClient('machine') }
     const user = await signIn()
     cases['a user'] = {
       token: user.access_token,
-      takeBack: async () => alice && users.setDisabled(alice, true),
+      revokeIt: async () => alice && users.setDisabled(alice, true),
     }
 
     const bystander = await (await clientCredentials(server, {}, 'poster')).json()
     for (const { verifier } of verifiers) await verifier.ready()
-    for (const [what, { token, takeBack }] of Object.entries(cases)) {
+    for (const [what, { token, revokeIt }] of Object.entries(cases)) {
       for (const { verdict } of verifiers) t.equal(await verdict(token), 'ok', `${what}: accepted before`)
-      await takeBack()
+      await revokeIt()
       await pass(server, ...verifiers)
       for (const { verdict, calls } of verifiers) {
         const before = calls.length

@@ -28,11 +28,11 @@ import { client, PASSWORD, SECRET, seed } from '../support/server/seed.ts'
 import { ISSUER, testConfig, testServer } from '../support/server/server.ts'
 import { introspect, revoke } from '../support/server/tokens.ts'
 
-const CHOSEN = 'Chosen-Secret-of-a-migrated-client'
+const USER_SUPPLIED = 'Chosen-Secret-of-a-migrated-client'
 const VISITOR = '203.0.113.77'
 
 /** A server with something of every kind in its database, and a copy of that database with its log. */
-async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
+async function copiedDatabase(t: Pick<Test, 'testdir' | 'teardown'>) {
   const folder = t.testdir({ server: {}, thief: {} })
   const masterKey = randomBytes(32)
   const database = join(folder, 'server', 'keyturn.db')
@@ -43,7 +43,7 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
   })
   t.teardown(() => server.close())
   await seed(server.store)
-  const chosen = { id: 'migrated', secretHash: await hashPassword(CHOSEN) }
+  const chosen = { id: 'migrated', secretHash: await hashPassword(USER_SUPPLIED) }
   await server.store.clients.insert(client({ ...chosen, grants: ['client_credentials'] }))
 
   const [stored] = await server.store.dataKeys.list()
@@ -52,7 +52,7 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
   const secrets: Record<string, string | Buffer> = {
     'the made secret': SECRET,
     'the made secret, without its prefix': SECRET.slice(5, 48),
-    'the chosen secret': CHOSEN,
+    'the chosen secret': USER_SUPPLIED,
     'the password': PASSWORD,
     'the master key': masterKey,
     'the key of private keys': deriveKey(masterKey, 'keyturn/private-keys/v1').export(),
@@ -61,7 +61,7 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
     'the MAC key': deriveKey(dataKey, 'keyturn/refresh-tokens/v1').export(),
     'the address of a visitor': VISITOR,
   }
-  const keep = (name: string, token: string) => {
+  const addToken = (name: string, token: string) => {
     secrets[name] = token
     secrets[`${name}, its last part`] = token.split('.').at(-1) ?? ''
   }
@@ -72,7 +72,7 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
     url: '/oauth2/token',
     headers: {
       'content-type': 'application/x-www-form-urlencoded',
-      authorization: basic('migrated', CHOSEN),
+      authorization: basic('migrated', USER_SUPPLIED),
       'x-forwarded-for': VISITOR,
     },
     payload: 'grant_type=client_credentials',
@@ -88,7 +88,7 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
     ['an access token', second.access_token],
     ['a revoked access token', machine],
   ]) {
-    keep(name, token)
+    addToken(name, token)
   }
 
   const { privateKeys } = masterKeysOf(masterKey)
@@ -118,7 +118,7 @@ async function robbed(t: Pick<Test, 'testdir' | 'teardown'>) {
 }
 
 /** Once for all of the tests below: making keys and hashing passwords is most of the time. */
-const { server, folder, masterKey, secrets, files, bytes, refreshToken, before } = await robbed(t)
+const { server, folder, masterKey, secrets, files, bytes, refreshToken, before } = await copiedDatabase(t)
 
 /** The copied database, opened with the program itself. */
 async function thief(t: Test): Promise<{ store: Store; ring: Ring }> {

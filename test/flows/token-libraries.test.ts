@@ -159,11 +159,11 @@ for (const algorithm of ['oauth2', 'oidc'] as const) {
       const granted = await oidc.clientCredentialsGrant(machine, { scope: 'orders:read' })
       t.match(granted, { scope: 'orders:read', expires_in: 600 })
 
-      const people: Record<string, oidc.ClientAuth> = {
+      const clients: Record<string, oidc.ClientAuth> = {
         app: oidc.ClientSecretBasic(SECRET),
         phone: oidc.None(),
       }
-      for (const [id, authentication] of Object.entries(people)) {
+      for (const [id, authentication] of Object.entries(clients)) {
         const config = await discover(id, authentication)
         const signedIn = await oidc.genericGrantRequest(config, 'password', {
           username: 'alice',

@@ -129,14 +129,14 @@ t.test('concurrent requests do not mix their spans', async (t) => {
   t.equal(ofServer(all).length, 31)
   t.equal(new Set(ofServer(all).map(({ traceId }) => traceId)).size, 31)
   for (const request of ofServer(all)) {
-    const mine = all.filter(({ traceId }) => traceId === request.traceId)
-    t.equal(mine.filter(({ name }) => name === 'sign at+jwt').length, 1)
-    for (const span of mine) {
-      t.ok(span === request || mine.some(({ spanId }) => spanId === span.parentSpanId), span.name)
+    const ownSpans = all.filter(({ traceId }) => traceId === request.traceId)
+    t.equal(ownSpans.filter(({ name }) => name === 'sign at+jwt').length, 1)
+    for (const span of ownSpans) {
+      t.ok(span === request || ownSpans.some(({ spanId }) => spanId === span.parentSpanId), span.name)
     }
     if (request.attributes['keyturn.grant_type'] === 'refresh_token') {
       t.ok(
-        names(mine).includes('SELECT client_sessions'),
+        names(ownSpans).includes('SELECT client_sessions'),
         'and it belongs to the trace of the request that caused it',
       )
     }
@@ -148,10 +148,10 @@ const CALLER = 'b7ad6b7169203331'
 
 t.test('the caller’s trace context is continued (W3C Trace Context §3.2)', async (t) => {
   const { server, spans } = await started(t)
-  const asked = (traceparent: string) =>
+  const requestWith = (traceparent: string) =>
     server.inject({ url: '/.well-known/jwks.json', headers: { traceparent, tracestate: 'vendor=hush-hush' } })
-  await asked(`00-${TRACE}-${CALLER}-01`)
-  await asked(`cc-${TRACE}-${CALLER}-01-what-will-be-in-the-future`)
+  await requestWith(`00-${TRACE}-${CALLER}-01`)
+  await requestWith(`cc-${TRACE}-${CALLER}-01-what-will-be-in-the-future`)
   const bad = [
     `00-${TRACE}-${CALLER}-01-more`,
     `00-${TRACE.toUpperCase()}-${CALLER}-01`,
@@ -163,7 +163,7 @@ t.test('the caller’s trace context is continued (W3C Trace Context §3.2)', as
     'nonsense',
     '',
   ]
-  for (const traceparent of bad) await asked(traceparent)
+  for (const traceparent of bad) await requestWith(traceparent)
   const all = ofServer(await spans())
   t.equal(all.length, 2 + bad.length)
   for (const span of all.slice(0, 2)) t.match(span, { traceId: TRACE, parentSpanId: CALLER })
@@ -281,9 +281,9 @@ t.test('password hashing and its waiting time have spans', async (t) => {
   const all = await spans()
   const of = (name: string) => all.filter((span) => span.name === name)
   t.equal(of('password work').length, 2)
-  const [turned, waited] = of('password queue').sort((a, b) => b.status - a.status)
+  const [refused, waited] = of('password queue').sort((a, b) => b.status - a.status)
   t.equal(of('password queue').length, 2, 'the first one did not wait')
-  t.match(turned, { status: 2, attributes: { 'error.type': 'overloaded' } })
+  t.match(refused, { status: 2, attributes: { 'error.type': 'overloaded' } })
   const work = of('password work').find(({ traceId }) => traceId === waited?.traceId)
   t.equal(waited?.status, 0)
   t.ok(work && waited && work.start >= waited.start && work.end > waited.end, 'first the wait, then the work')
@@ -320,8 +320,8 @@ t.test('outbound calls to clients have spans and send no trace headers', async (
   await server.store.clients.insert(
     client({ id: 'remote', authMethod: 'private_key_jwt', jwksUri: `${origin}/jwks?key=hush-hush` }),
   )
-  const nobody = await freePort()
-  const gone = { jwksUri: `http://127.0.0.1:${nobody}/jwks` }
+  const unusedPort = await freePort()
+  const gone = { jwksUri: `http://127.0.0.1:${unusedPort}/jwks` }
   await server.store.clients.insert(client({ id: 'gone', authMethod: 'private_key_jwt', ...gone }))
   const grants = ['password', 'refresh_token']
   await server.store.clients.insert(client({ id: 'web', grants, backchannelLogoutUri: rp.uri }))
@@ -342,9 +342,9 @@ t.test('outbound calls to clients have spans and send no trace headers', async (
   const where = { 'server.address': '127.0.0.1', 'server.port': Number(port) }
   t.match(fetched, { kind: 3, status: 0, attributes: { ...where, 'http.request.method': 'GET' } })
   t.ok(all.some(({ spanId, kind }) => spanId === fetched?.parentSpanId && kind === 2))
-  t.match(failed, { status: 2, attributes: { 'server.port': nobody, 'error.type': 'ECONNREFUSED' } })
-  const told = called(all, 'POST backchannel_logout_uri')
-  t.match(told, { kind: 3, status: 0, parentSpanId: '', attributes: where })
+  t.match(failed, { status: 2, attributes: { 'server.port': unusedPort, 'error.type': 'ECONNREFUSED' } })
+  const logoutSpan = called(all, 'POST backchannel_logout_uri')
+  t.match(logoutSpan, { kind: 3, status: 0, parentSpanId: '', attributes: where })
 })
 
 t.test('a background job has a trace if it did any work', async (t) => {

@@ -10,8 +10,8 @@ import { basic } from '../support/server/requests.ts'
 import { client, seed } from '../support/server/seed.ts'
 import { type TestServer, type TestServerOptions, testServer } from '../support/server/server.ts'
 
-const CHOSEN = 'a secret that somebody chose'
-const hash = hashPassword(CHOSEN)
+const USER_SUPPLIED = 'a secret that somebody chose'
+const hash = hashPassword(USER_SUPPLIED)
 const HOME = '203.0.113.7'
 const AWAY = '198.51.100.9'
 
@@ -34,25 +34,25 @@ const ask = (server: TestServer, secret: string, remoteAddress: string = HOME, i
   })
 
 /** Guesses until one is no longer checked; returns how many were. */
-async function guessUntilThrottled(
+async function guessUntilRateLimited(
   server: TestServer,
   from: (i: number) => string,
-  most = 60,
+  maxGuesses = 60,
 ): Promise<number> {
-  for (let i = 0; i < most; i += 1) {
+  for (let i = 0; i < maxGuesses; i += 1) {
     const { statusCode } = await ask(server, `guess ${i}`, from(i))
     if (statusCode === 429) return i
     if (statusCode !== 401) throw new Error(`guess ${i} was answered with ${statusCode}`)
   }
-  return most
+  return maxGuesses
 }
 
 t.test(
   'a user-supplied secret works like a generated one (RFC 6749 §2.3.1; docs/security.md B15)',
   async (t) => {
     const server = await start(t)
-    t.equal((await ask(server, CHOSEN)).statusCode, 200)
-    refused(t, await ask(server, `${CHOSEN}!`), { status: 401, error: 'invalid_client' })
+    t.equal((await ask(server, USER_SUPPLIED)).statusCode, 200)
+    refused(t, await ask(server, `${USER_SUPPLIED}!`), { status: 401, error: 'invalid_client' })
     refused(t, await ask(server, ''), { status: 401, error: 'invalid_client' })
   },
 )
@@ -61,9 +61,9 @@ t.test(
   'a verified secret is cached, so its owner gets through while hashing is overloaded (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await start(t, { hashingLimits: { running: 1, waiting: 0 } })
-    t.equal((await ask(server, CHOSEN)).statusCode, 200)
+    t.equal((await ask(server, USER_SUPPLIED)).statusCode, 200)
     const guesses = Array.from({ length: 4 }, (_, i) => ask(server, `guess ${i}`, AWAY))
-    const owner = await Promise.all(Array.from({ length: 4 }, () => ask(server, CHOSEN)))
+    const owner = await Promise.all(Array.from({ length: 4 }, () => ask(server, USER_SUPPLIED)))
     t.same(
       owner.map(({ statusCode }) => statusCode),
       [200, 200, 200, 200],
@@ -81,13 +81,13 @@ t.test(
   'guesses from one address are limited, while the owner gets in from there and elsewhere (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await start(t)
-    t.equal((await ask(server, CHOSEN)).statusCode, 200)
-    t.equal(await guessUntilThrottled(server, () => HOME), CLIENT_SECRET_LIMITS.pair.burst)
+    t.equal((await ask(server, USER_SUPPLIED)).statusCode, 200)
+    t.equal(await guessUntilRateLimited(server, () => HOME), CLIENT_SECRET_LIMITS.pair.burst)
     const answer = await ask(server, 'one more guess')
     refused(t, answer, { status: 429, error: 'temporarily_unavailable' })
     t.match(answer.headers['retry-after'], /^[1-9]\d*$/)
-    t.equal((await ask(server, CHOSEN)).statusCode, 200, 'from the same address')
-    t.equal((await ask(server, CHOSEN, AWAY)).statusCode, 200, 'from elsewhere')
+    t.equal((await ask(server, USER_SUPPLIED)).statusCode, 200, 'from the same address')
+    t.equal((await ask(server, USER_SUPPLIED, AWAY)).statusCode, 200, 'from elsewhere')
     const [audited] = server.logger.audits('client.authentication_failed').slice(-1)
     t.match(audited, { client_id: 'migrated', ip: HOME, reason: 'rate_limited' })
   },
@@ -97,14 +97,14 @@ t.test(
   'a stranger on forty networks does not keep the owner out, from a known address or a new one (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await start(t)
-    const secretHash = await argon2.hash(CHOSEN, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
+    const secretHash = await argon2.hash(USER_SUPPLIED, { type: argon2.argon2id, memoryCost: 1024, timeCost: 1 })
     await server.store.clients.insert(client({ id: 'cheap', secretHash }))
     await server.poll()
     const at = (secret: string, ip: string) => ask(server, secret, ip, 'cheap')
-    t.equal((await at(CHOSEN, HOME)).statusCode, 200)
+    t.equal((await at(USER_SUPPLIED, HOME)).statusCode, 200)
     for (let i = 0; i < 80; i += 1) await at(`guess ${i}`, `192.0.2.${i % 40}`)
-    t.equal((await at(CHOSEN, HOME)).statusCode, 200, 'from a known address')
-    t.equal((await at(CHOSEN, AWAY)).statusCode, 200, 'from a new one')
+    t.equal((await at(USER_SUPPLIED, HOME)).statusCode, 200, 'from a known address')
+    t.equal((await at(USER_SUPPLIED, AWAY)).statusCode, 200, 'from a new one')
   },
 )
 
@@ -114,14 +114,19 @@ t.test(
     const database = `${t.testdir()}/keyturn.db`
     const masterKey = Buffer.alloc(32, 7).toString('base64url')
     const first = await start(t, { database, masterKey })
-    await guessUntilThrottled(first, () => AWAY)
-    t.equal((await ask(first, CHOSEN)).statusCode, 200)
+    await guessUntilRateLimited(first, () => AWAY)
+    t.equal((await ask(first, USER_SUPPLIED)).statusCode, 200)
     // Otherwise a stranger could go on guessing: 200 for the right secret and 429 for all others.
     const limited = { status: 429, error: 'temporarily_unavailable' }
-    refused(t, await ask(first, CHOSEN, AWAY), limited, 'the right secret where the guesses are used up')
+    refused(
+      t,
+      await ask(first, USER_SUPPLIED, AWAY),
+      limited,
+      'the right secret where the guesses are used up',
+    )
     const second = await start(t, { database, masterKey, clock: first.clock })
     refused(t, await ask(second, 'guess', AWAY), limited, 'the counts are kept')
-    t.equal((await ask(second, CHOSEN)).statusCode, 200, 'the owner, at a known address')
+    t.equal((await ask(second, USER_SUPPLIED)).statusCode, 200, 'the owner, at a known address')
   },
 )
 
@@ -166,15 +171,15 @@ t.test(
   'an address that guessed may try again later (RFC 6749 §2.3.1, RFC 7009 §5; docs/security.md B19)',
   async (t) => {
     const server = await start(t)
-    await guessUntilThrottled(server, () => HOME)
+    await guessUntilRateLimited(server, () => HOME)
     refused(
       t,
-      await ask(server, CHOSEN),
+      await ask(server, USER_SUPPLIED),
       { status: 429, error: 'temporarily_unavailable' },
       'from an address unknown here',
     )
     server.clock.tick(CLIENT_SECRET_LIMITS.pair.interval)
-    t.equal((await ask(server, CHOSEN)).statusCode, 200)
+    t.equal((await ask(server, USER_SUPPLIED)).statusCode, 200)
   },
 )
 
@@ -182,12 +187,12 @@ t.test(
   'a new secret works at once, and the old one is refused after the next poll (RFC 6749 §5.2, RFC 7662 §4; docs/security.md E62)',
   async (t) => {
     const server = await start(t)
-    t.equal((await ask(server, CHOSEN)).statusCode, 200)
+    t.equal((await ask(server, USER_SUPPLIED)).statusCode, 200)
     const secretHash = await hashPassword('another secret')
     await server.store.clients.update('migrated', () => client({ id: 'migrated', secretHash }))
     t.equal((await ask(server, 'another secret')).statusCode, 200, 'before the node has polled it')
     await server.poll()
-    refused(t, await ask(server, CHOSEN), { status: 401, error: 'invalid_client' })
+    refused(t, await ask(server, USER_SUPPLIED), { status: 401, error: 'invalid_client' })
     t.equal((await ask(server, 'another secret')).statusCode, 200)
   },
 )

@@ -49,8 +49,8 @@ const ALL = {
 function seen({ statusCode, body, headers }: LightMyRequestResponse): unknown[] {
   const header = String(headers['www-authenticate'] ?? '')
   const code = body === '' ? undefined : JSON.parse(body).error
-  const told = /error="([^"]*)"/.exec(header)?.[1]
-  return [statusCode, code, told === code ? header.startsWith('Bearer realm="keyturn"') : header]
+  const errorCode = /error="([^"]*)"/.exec(header)?.[1]
+  return [statusCode, code, errorCode === code ? header.startsWith('Bearer realm="keyturn"') : header]
 }
 
 t.test(
@@ -183,7 +183,7 @@ t.test(
   'revoking the token, session, user, client or key takes effect here at once (RFC 6750 §3.1)',
   async (t) => {
     type World = Awaited<ReturnType<typeof world>>
-    const endings: Record<string, (w: World) => Promise<unknown>> = {
+    const revocations: Record<string, (w: World) => Promise<unknown>> = {
       token: (w) => revoke(w.server, w.plain, 'portal'),
       session: async (w) => {
         const [session] = await w.server.store.clientSessions.list({ userId: w.alice.id }, 1)
@@ -200,7 +200,7 @@ t.test(
       client: (w) => w.server.store.clients.update('portal', (one) => ({ ...one, disabled: true })),
       key: (w) => revokeKey(w.server.deps.keys, kidOf(w.plain), { actor: 'test' }),
     }
-    for (const [what, end] of Object.entries(endings)) {
+    for (const [what, end] of Object.entries(revocations)) {
       const w = await world(t)
       const text = await w.withScope('openid')
       t.equal((await w.ask(text)).statusCode, 200, `${what}: before`)

@@ -56,7 +56,7 @@ async function killInFlushes(t: Test, flushes: number): Promise<void> {
   const memory: Memory = { chains: [], accessTokens: [], ringVersion: 1 }
   for (let nth = 1; nth <= flushes; nth += 1) {
     const missing = 5 - memory.chains.length
-    const added = await withOpened(folder, (inside) => signIn(inside, missing), scaledClock(clock))
+    const added = await withOpened(folder, (opened) => signIn(opened, missing), scaledClock(clock))
     memory.chains.push(...added.map(chainOf))
     const dying = await startServer(t, folder, { clock, ...dieIn('fsync,fdatasync', nth) })
     const { accessTokens, failures } = await load(dying, memory.chains)

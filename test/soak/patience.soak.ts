@@ -38,7 +38,7 @@ t.test(
   'half a minute of misbehaving clients leaves nothing behind (docs/security.md Q16, Q19)',
   async (t) => {
     const folder = await seededFolder(t, { LOG_LEVEL: 'debug' })
-    const tokens = await withOpened(folder, (inside) => signIn(inside, 20))
+    const tokens = await withOpened(folder, (opened) => signIn(opened, 20))
     const server = await startServer(t, folder, { log: 'unread' })
     const polite = () =>
       Promise.all(Array.from({ length: 20 }, () => post(server, '/oauth2/token', { junk: 'x'.repeat(5000) })))

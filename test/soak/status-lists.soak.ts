@@ -78,7 +78,7 @@ t.test(
     const bystander = (await clientCredentials(server, {}, 'busy')).json().access_token as string
     for (const { verifier } of verifiers) await verifier.ready()
 
-    const gone = [...tokens.slice(0, 20), signIn]
+    const revoked = [...tokens.slice(0, 20), signIn]
     let loading = true
     const load = Promise.all(
       Array.from({ length: 4 }, async () => {
@@ -89,7 +89,7 @@ t.test(
       }),
     )
     await Promise.all(
-      gone.map((token) =>
+      revoked.map((token) =>
         server.inject({
           method: 'POST',
           url: '/oauth2/revoke',
@@ -106,7 +106,7 @@ t.test(
     await Promise.all(verifiers.map(({ verifier }) => verifier.ready()))
     const calls = verifiers.map((one) => one.calls.length)
     for (const { verdict } of verifiers) {
-      for (const token of gone) t.equal(await verdict(token), 'revoked')
+      for (const token of revoked) t.equal(await verdict(token), 'revoked')
       for (const token of [...tokens.slice(20), bystander]) t.equal(await verdict(token), 'ok')
     }
     t.same(

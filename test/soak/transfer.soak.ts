@@ -14,15 +14,15 @@ import { seed } from '../support/server/seed.ts'
 import { testServer } from '../support/server/server.ts'
 
 const SESSIONS = Number(process.env.TRANSFER_SESSIONS ?? 100_000)
-const EACH = 10
+const SESSIONS_PER_USER = 10
 const BATCH = 1000
-const FAR = 4_000_000_000
+const FAR_FUTURE = 4_000_000_000
 
 /** Rows as sign-ins leave them; the password hash is copied, since making one takes longer than everything else. */
 async function fill(store: Store, now: number, random: Random): Promise<void> {
   const alice = await store.users.findByUsername('alice')
-  for (let n = 0; n < SESSIONS / EACH; n += BATCH) {
-    const users = Array.from({ length: Math.min(BATCH, SESSIONS / EACH - n) }, () => random.id())
+  for (let n = 0; n < SESSIONS / SESSIONS_PER_USER; n += BATCH) {
+    const users = Array.from({ length: Math.min(BATCH, SESSIONS / SESSIONS_PER_USER - n) }, () => random.id())
     await store.db.batch(
       users.map((id, i) => ({
         sql: `INSERT INTO users (id, username, email, email_verified, password_hash, disabled, created_at, updated_at)
@@ -30,7 +30,7 @@ async function fill(store: Store, now: number, random: Random): Promise<void> {
         params: [id, `user-${n + i}`, `user-${n + i}@example.test`, alice?.passwordHash ?? '', now],
       })),
     )
-    for (let each = 0; each < EACH; each += 1) {
+    for (let each = 0; each < SESSIONS_PER_USER; each += 1) {
       const sessions = users.map((userId) => ({ id: random.id(), userId }))
       await store.db.batch(
         sessions.map(({ id, userId }, i) => ({
@@ -38,7 +38,7 @@ async function fill(store: Store, now: number, random: Random): Promise<void> {
                                       auth_time, expires_at, idle_expires_at, status_list, status_idx, amr,
                                              userinfo_claims, offline, backchannel_logout)
                 VALUES ($1, 'app', $2, 'orders:read', 'https://orders.test', $3, $4, $4, $4, $5, $5, 0, $6, 'pwd', '', 0, 0)`,
-          params: [id, userId, 1 + (i % 7), now, FAR, (n + i) * EACH + each],
+          params: [id, userId, 1 + (i % 7), now, FAR_FUTURE, (n + i) * SESSIONS_PER_USER + each],
         })),
       )
     }
@@ -59,13 +59,13 @@ t.test(
       `sqlite:${join(cli.dir, 'third.db')}`,
     ] as const
     const settings = (url: string) => ({ DATABASE_URL: url, MASTER_KEY: masterKey, DATABASE_TIMEOUT: '1m' })
-    const began = performance.now()
+    const start = performance.now()
     const first = await testServer({ masterKey, clock, settings: settings(stores[0]) })
     await seed(first.store)
     let token: string = (await login(first)).json().refresh_token
     await fill(first.store, clock.now(), systemRandom)
     await first.close()
-    t.comment(`filled in ${((performance.now() - began) / 1000).toFixed(1)} s`)
+    t.comment(`filled in ${((performance.now() - start) / 1000).toFixed(1)} s`)
 
     const reports: { rows: number; tables: { table: string }[] }[] = []
     for (const [from, to] of [

@@ -6,16 +6,16 @@ const NAME = String.raw`(?:IF (?:NOT )?EXISTS )?"?(\w+)"?`
 interface Rule {
   readonly what: string
   /** Whether this statement breaks it; `made` are the tables that the same migration makes. */
-  broken(statement: string, made: ReadonlySet<string>): boolean
+  broken(statement: string, created: ReadonlySet<string>): boolean
 }
 
 const tableOf = (statement: string, pattern: string): string | undefined =>
   new RegExp(pattern + NAME, 'i').exec(statement)?.[1]?.toLowerCase()
 
 /** A statement of this kind about a table that was there before. */
-const old = (statement: string, made: ReadonlySet<string>, pattern: string): boolean => {
+const concernsOldTable = (statement: string, created: ReadonlySet<string>, pattern: string): boolean => {
   const table = tableOf(statement, pattern)
-  return table !== undefined && !made.has(table)
+  return table !== undefined && !created.has(table)
 }
 
 const ALTER = '^ALTER TABLE (?:ONLY )?'
@@ -32,33 +32,41 @@ const RULES: readonly Rule[] = [
   },
   {
     what: 'adds a column that an older program does not fill',
-    broken: (sql, made) =>
-      old(sql, made, ALTER) && /\bADD\b[\s\S]*\bNOT NULL\b/i.test(sql) && !/\bDEFAULT\b/i.test(sql),
+    broken: (sql, created) =>
+      concernsOldTable(sql, created, ALTER) &&
+      /\bADD\b[\s\S]*\bNOT NULL\b/i.test(sql) &&
+      !/\bDEFAULT\b/i.test(sql),
   },
   {
     // On PostgreSQL a default that differs from row to row writes the whole table anew, under a lock.
     what: 'adds a column whose default is no constant',
-    broken: (sql, made) =>
-      old(sql, made, ALTER) && /\bDEFAULT\b/i.test(sql) && !/\bDEFAULT ('[^']*'|-?\d+|NULL)(\s|$)/i.test(sql),
+    broken: (sql, created) =>
+      concernsOldTable(sql, created, ALTER) &&
+      /\bDEFAULT\b/i.test(sql) &&
+      !/\bDEFAULT ('[^']*'|-?\d+|NULL)(\s|$)/i.test(sql),
   },
   {
     what: 'forbids in an old table what an older program may do',
-    broken: (sql, made) =>
-      (old(sql, made, ALTER) && /\b(UNIQUE|CHECK|REFERENCES|PRIMARY KEY|CONSTRAINT|EXCLUDE)\b/i.test(sql)) ||
-      (/^CREATE UNIQUE INDEX/i.test(sql) && old(sql, made, String.raw`\bON (?:ONLY )?`)) ||
-      (/^CREATE (CONSTRAINT )?TRIGGER/i.test(sql) && old(sql, made, String.raw`\bON (?:ONLY )?`)),
+    broken: (sql, created) =>
+      (concernsOldTable(sql, created, ALTER) &&
+        /\b(UNIQUE|CHECK|REFERENCES|PRIMARY KEY|CONSTRAINT|EXCLUDE)\b/i.test(sql)) ||
+      (/^CREATE UNIQUE INDEX/i.test(sql) && concernsOldTable(sql, created, String.raw`\bON (?:ONLY )?`)) ||
+      (/^CREATE (CONSTRAINT )?TRIGGER/i.test(sql) &&
+        concernsOldTable(sql, created, String.raw`\bON (?:ONLY )?`)),
   },
   {
     // CONCURRENTLY is not to be had in a transaction, and unknown to SQLite.
     what: 'builds an index on an old table that cannot be built beforehand (IF NOT EXISTS)',
-    broken: (sql, made) =>
+    broken: (sql, created) =>
       /^CREATE INDEX/i.test(sql) &&
       !/^CREATE INDEX IF NOT EXISTS/i.test(sql) &&
-      old(sql, made, String.raw`\bON (?:ONLY )?`),
+      concernsOldTable(sql, created, String.raw`\bON (?:ONLY )?`),
   },
   {
     what: 'writes old rows, and holds them until it is done',
-    broken: (sql, made) => old(sql, made, '^UPDATE (?:ONLY )?') || old(sql, made, '^DELETE FROM (?:ONLY )?'),
+    broken: (sql, created) =>
+      concernsOldTable(sql, created, '^UPDATE (?:ONLY )?') ||
+      concernsOldTable(sql, created, '^DELETE FROM (?:ONLY )?'),
   },
   {
     what: 'is none of the statements that are known to do no harm',
@@ -72,12 +80,12 @@ const RULES: readonly Rule[] = [
 /** What is wrong with it for programs that serve meanwhile; nothing if it says itself that it contracts. */
 export function harm({ checksum, statements }: Migration): string[] {
   if (checksum.startsWith('contract ')) return []
-  const made = new Set(statements.flatMap((sql) => tableOf(sql, '^CREATE TABLE ') ?? []))
+  const created = new Set(statements.flatMap((sql) => tableOf(sql, '^CREATE TABLE ') ?? []))
   const found = statements.flatMap((sql) =>
-    RULES.filter(({ broken }) => broken(sql, made)).map(({ what }) => `${what}: ${sql.split('\n')[0]}`),
+    RULES.filter(({ broken }) => broken(sql, created)).map(({ what }) => `${what}: ${sql.split('\n')[0]}`),
   )
   const altered = new Set(statements.flatMap((sql) => tableOf(sql, ALTER) ?? []))
-  for (const table of made) altered.delete(table)
+  for (const table of created) altered.delete(table)
   // Each is locked until the last statement is done: those who want the first wait for the second as well.
   if (altered.size > 1) found.push(`locks ${altered.size} old tables at once: ${[...altered].join(', ')}`)
   return found

@@ -24,7 +24,7 @@ function withoutNotifications(): Transform {
 }
 
 /** The same database by way of it. Without TLS, and the server must not offer any. */
-export async function throughDeafProxy(owner: Owner, url: string): Promise<string> {
+export async function withoutNotificationDelivery(owner: Owner, url: string): Promise<string> {
   const { hostname, port } = new URL(url)
   const sockets = new Set<Socket>()
   const server = createServer((client) => {

@@ -8,7 +8,7 @@ import { registryChanged } from '../../src/store/sql/revisions.ts'
 import { CUT_ALL, run } from '../support/postgres/databases.ts'
 import { startPostgres } from '../support/postgres/postgres.ts'
 import { testClock } from '../support/server/clock.ts'
-import { throughDeafProxy } from './notification-proxy.ts'
+import { withoutNotificationDelivery } from './notification-proxy.ts'
 
 const postgres = await startPostgres(t)
 
@@ -18,36 +18,36 @@ function connect(t: Test, url: string, options: OpenOptions = {}): Db {
   return db
 }
 
-interface Ear {
-  heard: number
-  readonly turns: ListenState[]
+interface TestListener {
+  changeCount: number
+  readonly states: ListenState[]
   stop(): Promise<void>
   /** Until it has turned so often. */
-  turned(times: number): Promise<void>
+  untilStates(times: number): Promise<void>
   /** Until it has heard so often. */
-  reaches(count: number): Promise<void>
+  untilChanges(count: number): Promise<void>
 }
 
-function listen(db: Db): Ear {
-  const turns: ListenState[] = []
-  const ear: Ear = {
-    heard: 0,
-    turns,
+function listen(db: Db): TestListener {
+  const states: ListenState[] = []
+  const listener: TestListener = {
+    changeCount: 0,
+    states,
     stop: async () => changes?.stop(),
-    async turned(times) {
-      while (turns.length < times) await sleep(2)
+    async untilStates(times) {
+      while (states.length < times) await sleep(2)
     },
-    async reaches(count) {
-      while (ear.heard < count) await sleep(1)
+    async untilChanges(count) {
+      while (listener.changeCount < count) await sleep(1)
     },
   }
   const changes = db.changes?.({
     onChange() {
-      ear.heard += 1
+      listener.changeCount += 1
     },
-    onStateChange: (hearing) => void turns.push(hearing),
+    onStateChange: (state) => void states.push(state),
   })
-  return ear
+  return listener
 }
 
 const registry = async (db: Db) =>
@@ -60,11 +60,11 @@ t.test(
   async (t) => {
     const url = await postgres.database(t)
     const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
-    const ears = [listen(two), listen(connect(t as Test, url))]
-    for (const ear of ears) {
-      await ear.turned(1)
-      t.same(ear.turns, ['listening'])
-      t.equal(ear.heard, 1, 'what came before')
+    const listeners = [listen(two), listen(connect(t as Test, url))]
+    for (const listener of listeners) {
+      await listener.untilStates(1)
+      t.same(listener.states, ['listening'])
+      t.equal(listener.changeCount, 1, 'what came before')
     }
     t.same([one.pool?.().listening, two.pool?.().listening], [false, true])
     t.equal(await one.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
@@ -73,31 +73,31 @@ t.test(
     t.equal(await one.batch([registryChanged, registryChanged]), true)
     const committed = performance.now()
     // Notifications come in the order of their commits: had there been others, they would be here before this one.
-    for (const ear of ears) await ear.reaches(2)
+    for (const listener of listeners) await listener.untilChanges(2)
     t.ok(performance.now() - committed < 500, 'by itself, without looking')
     await sleep(20)
-    for (const ear of ears) t.equal(ear.heard, 2)
+    for (const listener of listeners) t.equal(listener.changeCount, 2)
 
-    await ears[0]?.stop()
+    await listeners[0]?.stop()
     t.equal(two.pool?.().listening, false)
     await one.batch([registryChanged])
-    await ears[1]?.reaches(3)
-    t.equal(ears[0]?.heard, 2, 'who has stopped hears nothing')
+    await listeners[1]?.untilChanges(3)
+    t.equal(listeners[0]?.changeCount, 2, 'who has stopped hears nothing')
   },
 )
 
 t.test('no notification is sent for a batch that failed at its commit', async (t) => {
   const url = await postgres.database(t)
   const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
-  const ear = listen(two)
-  await ear.turned(1)
+  const listener = listen(two)
+  await listener.untilStates(1)
   await atCommit(url, `RAISE EXCEPTION 'no' USING ERRCODE = '23514';`)
   await t.rejects(one.batch([registryChanged]), { name: 'ConstraintViolation' })
   await forgetCommits(url)
   await one.batch([registryChanged])
-  await ear.reaches(2)
+  await listener.untilChanges(2)
   await sleep(20)
-  t.equal(ear.heard, 2)
+  t.equal(listener.changeCount, 2)
 })
 
 t.test(
@@ -105,76 +105,76 @@ t.test(
   async (t) => {
     const url = await postgres.database(t)
     const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
-    const ear = listen(two)
-    await ear.turned(1)
+    const listener = listen(two)
+    await listener.untilStates(1)
     for (let round = 1; round <= 3; round += 1) {
-      const before = ear.heard
+      const before = listener.changeCount
       await run(url, CUT_ALL)
       await one.batch([registryChanged])
-      await ear.turned(1 + 2 * round)
-      await ear.reaches(before + 1)
-      t.same(ear.turns.slice(-2), ['lost', 'listening'], 'said once each')
+      await listener.untilStates(1 + 2 * round)
+      await listener.untilChanges(before + 1)
+      t.same(listener.states.slice(-2), ['lost', 'listening'], 'said once each')
     }
-    const before = ear.heard
+    const before = listener.changeCount
     await one.batch([registryChanged])
-    await ear.reaches(before + 1)
+    await listener.untilChanges(before + 1)
   },
 )
 
 t.test('a server that does not answer does not delay the stop of a node', async (t) => {
   const url = await postgres.database(t)
   const db = connect(t as Test, url, { timeout: 1 })
-  const ear = listen(db)
-  await ear.turned(1)
+  const listener = listen(db)
+  await listener.untilStates(1)
   postgres.freeze()
   try {
-    await ear.stop()
+    await listener.stop()
     // One that is just connecting.
     await listen(db).stop()
   } finally {
     postgres.thaw()
   }
-  t.same(ear.turns, ['listening'], 'a stop is no loss')
+  t.same(listener.states, ['listening'], 'a stop is no loss')
 })
 
 t.test('without support for notifications, batches run once, and the state is reported once', async (t) => {
   // As on CockroachDB: an unknown function. Here one that this user may not call.
-  const made = new URL(await postgres.emptyDatabase())
-  const admin = made.href
+  const url = new URL(await postgres.emptyDatabase())
+  const admin = url.href
   await run(
     admin,
     `CREATE ROLE plain LOGIN; GRANT ALL ON SCHEMA public TO plain;
      REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC`,
   )
-  made.username = 'plain'
-  const db = connect(t as Test, made.href)
+  url.username = 'plain'
+  const db = connect(t as Test, url.href)
   await migrate(db, testClock())
   const before = await registry(db)
   t.equal(await db.batch([registryChanged]), true)
   t.equal(await db.batch([registryChanged]), true)
   t.equal(await registry(db), before + 2)
   t.equal(await db.batch([registryChanged, { ...quiet, expectRows: 7 }]), false)
-  const ear = listen(db)
-  await ear.turned(1)
-  t.same(ear.turns, ['unsupported'])
+  const listener = listen(db)
+  await listener.untilStates(1)
+  t.same(listener.states, ['unsupported'])
   t.equal(db.pool?.().listening, false)
 
   await run(admin, 'GRANT EXECUTE ON FUNCTION pg_notify(text, text) TO PUBLIC')
-  await ear.stop()
+  await listener.stop()
   const again = listen(db)
-  await again.turned(1)
+  await again.untilStates(1)
   await db.batch([registryChanged])
-  await again.reaches(2)
-  t.same(again.turns, ['listening'], 'once it has them, it uses them')
+  await again.untilChanges(2)
+  t.same(again.states, ['listening'], 'once it has them, it uses them')
 })
 
 t.test('a pooler that accepts LISTEN and drops notifications is detected', async (t) => {
   const url = await postgres.database(t)
-  const db = connect(t as Test, await throughDeafProxy(t, url), { timeout: 1 })
-  const ear = listen(db)
-  await ear.turned(1)
-  t.same(ear.turns, ['unsupported'])
-  t.equal(ear.heard, 0)
+  const db = connect(t as Test, await withoutNotificationDelivery(t, url), { timeout: 1 })
+  const listener = listen(db)
+  await listener.untilStates(1)
+  t.same(listener.states, ['unsupported'])
+  t.equal(listener.changeCount, 0)
   t.equal(await db.batch([registryChanged]), true)
 })
 
@@ -194,19 +194,19 @@ t.test('listening resumes when the server is back, and its absence is reported o
   const url = await postgres.emptyDatabase()
   const [one, two] = [connect(t as Test, url), connect(t as Test, url)]
   await migrate(one, testClock())
-  const ear = listen(two)
-  await ear.turned(1)
+  const listener = listen(two)
+  await listener.untilStates(1)
   await postgres.crash()
-  await ear.turned(2)
+  await listener.untilStates(2)
   t.equal(two.pool?.().listening, false)
   // Several attempts fail.
   await sleep(500)
   await postgres.restart()
-  await ear.turned(3)
-  t.same(ear.turns, ['listening', 'lost', 'listening'])
-  const before = ear.heard
+  await listener.untilStates(3)
+  t.same(listener.states, ['listening', 'lost', 'listening'])
+  const before = listener.changeCount
   await one.batch([registryChanged])
-  await ear.reaches(before + 1)
+  await listener.untilChanges(before + 1)
 })
 
 /** Lets every COMMIT that changes a revision run `body` first; `n` counts them, whatever is undone. */

@@ -4,7 +4,7 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import type { Db, Step } from '../../src/store/db.ts'
 import { createStore, type OpenOptions, openDb } from '../../src/store/index.ts'
-import { people, session } from '../contracts/client-sessions.ts'
+import { insertOwners, session } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
 import { signIn } from '../contracts/user-sessions.ts'
 import { CUT_ALL, run } from '../support/postgres/databases.ts'
@@ -43,7 +43,7 @@ const value = async (db: Db, id: string) =>
 const UNAVAILABLE = { name: 'StoreUnavailable', message: 'the store is not available' }
 
 /** Until somebody in this database waits for a lock, or sleeps. Not asked in a transaction: there the answer stays. */
-async function waits(url: string, event: string): Promise<void> {
+async function untilWaiting(url: string, event: string): Promise<void> {
   const seen = `SELECT 1 FROM pg_stat_activity
                  WHERE datname = current_database() AND (wait_event_type = '${event}' OR wait_event = '${event}')`
   while ((await run(url, seen)).rowCount === 0) await sleep(10)
@@ -54,17 +54,17 @@ t.test(
   async (t) => {
     const { db, url } = await open(t as Test)
     const store = createStore(db)
-    await people(store)
+    await insertOwners(store)
     await store.userSessions.insert(signIn(), 'secret')
     await store.codes.insert('h', code(), 1000)
     // The code is spent and its session about to begin: it waits for its client's row.
-    const holder = await connection(t as Test, url)
-    await holder.query(`BEGIN; SELECT 1 FROM clients WHERE id = 'machine' FOR UPDATE`)
+    const blocker = await connection(t as Test, url)
+    await blocker.query(`BEGIN; SELECT 1 FROM clients WHERE id = 'machine' FOR UPDATE`)
     const redeemed = store.codes.redeem('h', session({ id: 's', userSessionId: 'browser' }), 1010, 5)
-    await waits(url, 'Lock')
+    await untilWaiting(url, 'Lock')
     const ended = store.userSessions.end('browser', 1010, 'out')
     await sleep(100)
-    await holder.query('ROLLBACK')
+    await blocker.query('ROLLBACK')
     t.same([await redeemed, await ended], [true, ['s']])
     t.equal((await store.clientSessions.find('s'))?.revokedAt, 1010)
   },
@@ -78,14 +78,14 @@ t.test(
     const other = await connection(t as Test, url)
     await other.query(`BEGIN; SELECT 1 FROM single_use WHERE id = 'a' FOR UPDATE`)
     const waiting = db.batch([insert('b'), touch('a')])
-    await waits(url, 'Lock')
+    await untilWaiting(url, 'Lock')
     // Not the one that holds the lock.
     await run(
       url,
       `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                      WHERE datname = current_database() AND wait_event_type = 'Lock'`,
     )
-    await waits(url, 'Lock')
+    await untilWaiting(url, 'Lock')
     await other.query('ROLLBACK')
     t.equal(await waiting, true)
     t.same([await value(db, 'a'), await value(db, 'b')], [2, 1])
@@ -117,7 +117,7 @@ t.test(
     await db.query('SELECT 1')
     await atCommit(url, 'PERFORM pg_sleep(10);')
     const outcome = t.rejects(db.batch([insert('a')]), { ...UNAVAILABLE, retryAfter: 3 })
-    await waits(url, 'PgSleep')
+    await untilWaiting(url, 'PgSleep')
     await run(url, CUT_ALL)
     await outcome
     t.equal(await tries(url), 1)

@@ -26,9 +26,9 @@ for (const [name, contract] of Object.entries(contracts)) {
 
 t.test('no statement of the contracts scans a large table on PostgreSQL', async (t) => {
   // Small tables are read as a whole because that is quicker; without that way out, only what has no index is.
-  const thrifty = `${await postgres.database(t)}?options=-c%20enable_seqscan%3Doff`
+  const url = `${await postgres.database(t)}?options=-c%20enable_seqscan%3Doff`
   const explain = async (sql: string) => {
-    const { rows } = await run(thrifty, `EXPLAIN (GENERIC_PLAN) ${sql}`)
+    const { rows } = await run(url, `EXPLAIN (GENERIC_PLAN) ${sql}`)
     return rows.map((row) => String(row['QUERY PLAN']))
   }
   t.same(await plans.scans(explain), [])

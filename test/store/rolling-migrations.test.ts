@@ -17,7 +17,7 @@ import { testClock } from '../support/server/clock.ts'
 import { harm } from './migration-rules.ts'
 
 const clock = testClock(1_000_000)
-const ours = readMigrations()
+const migrations = readMigrations()
 
 function files(t: Test, contents: Record<string, string>): Migration[] {
   return readMigrations(pathToFileURL(`${t.testdir(contents)}/`))
@@ -35,14 +35,14 @@ const later = `${major}.${minor + 1}.0`
 t.test(
   'every migration declares on its first line which versions can use the store afterwards',
   async (t) => {
-    for (const migration of ours) {
+    for (const migration of migrations) {
       t.match(migration.checksum, /^(expand|contract \d+\.\d+\.\d+):/, migration.name)
     }
   },
 )
 
 t.test('no migration breaks an older program that still serves, unless it declares so', async (t) => {
-  for (const migration of ours) t.same(harm(migration), [], migration.name)
+  for (const migration of migrations) t.same(harm(migration), [], migration.name)
 })
 
 t.test('the rules for migrations detect harmful statements and accept harmless ones', async (t) => {

@@ -69,16 +69,16 @@ async function afterPowerCut(t: Test, { before = '', work = '' }) {
   t.teardown(() => reopened.close())
   t.same(await reopened.query('PRAGMA integrity_check'), [{ integrity_check: 'ok' }])
   const [row] = await reopened.query<{ n: number }>('SELECT count(*) AS n FROM single_use')
-  return { answered: stdout.trim().split('\n').length, kept: row?.n, flushes }
+  return { answered: stdout.trim().split('\n').length, stored: row?.n, flushes }
 }
 
 const skip = straceWorks() ? false : 'strace is not here: what a power cut leaves was NOT tested'
 if (skip) t.comment(`WARNING: ${skip}`)
 
 t.test('a power failure loses nothing that was answered (docs/security.md Q2)', { skip }, async (t) => {
-  const { answered, kept, flushes } = await afterPowerCut(t as Test, {})
+  const { answered, stored, flushes } = await afterPowerCut(t as Test, {})
   t.equal(answered, COMMITS)
-  t.equal(kept, COMMITS)
+  t.equal(stored, COMMITS)
   t.ok(flushes >= COMMITS, `${flushes} flushes`)
 })
 
@@ -89,16 +89,16 @@ t.test('the power failure test detects a store that does not flush', { skip }, a
     Database.prototype.pragma = function (text) {
       return pragma.call(this, text.replace('synchronous = FULL', 'synchronous = NORMAL'))
     }`
-  const { answered, kept } = await afterPowerCut(t as Test, { before })
+  const { answered, stored } = await afterPowerCut(t as Test, { before })
   t.equal(answered, COMMITS)
-  t.ok(Number(kept) < COMMITS, `${kept} kept of ${answered}`)
+  t.ok(Number(stored) < COMMITS, `${stored} kept of ${answered}`)
 })
 
 t.test('commits that arrive together share one flush', { skip }, async (t) => {
   const together = `
     await Promise.all(Array.from({ length: 200 }, (_, i) => store.singleUse.claim('with' + i, 1)))`
-  const { kept, flushes } = await afterPowerCut(t as Test, { work: together })
-  t.equal(kept, COMMITS + 200)
+  const { stored, flushes } = await afterPowerCut(t as Test, { work: together })
+  t.equal(stored, COMMITS + 200)
   t.ok(flushes < COMMITS + 20, `${flushes} flushes for ${COMMITS + 200} batches`)
 })
 

@@ -104,8 +104,8 @@ t.test(
 t.test(
   'the JWKS has only public members, each key once, with its alg and use (RFC 7517 §4, RFC 8725 §3.1; docs/security.md H91, H93)',
   async (t) => {
-    const made = await Promise.all(names.map((name) => newKey(name)))
-    const [a, b, c, d] = made as [(typeof made)[0], (typeof made)[0], (typeof made)[0], (typeof made)[0]]
+    const keys = await Promise.all(names.map((name) => newKey(name)))
+    const [a, b, c, d] = keys as [(typeof keys)[0], (typeof keys)[0], (typeof keys)[0], (typeof keys)[0]]
     const first = createRing(a, b, 100)
     const later = revoke(rotate(first, c, 200), c.kid, d, 300)
     for (const ring of [first, rotate(first, c, 200), later]) {

@@ -5,27 +5,27 @@ import type { AuditEvent, AuditFields } from '../../src/audit/events.ts'
 const NOW = 1_000_000
 
 interface Traffic {
-  kept: number
+  written: number
   events: number
 }
 
 /** Sends `times` of them; the fields may differ from one to the next. */
 function send(
-  folding: Aggregation,
+  aggregation: Aggregation,
   event: AuditEvent,
   times: number,
   now: number,
   fields: (i: number) => AuditFields = () => ({}),
 ): Traffic {
-  let kept = 0
-  for (let i = 0; i < times; i += 1) if (folding.admit(event, fields(i), now)) kept += 1
-  return { kept, events: times }
+  let written = 0
+  for (let i = 0; i < times; i += 1) if (aggregation.admit(event, fields(i), now)) written += 1
+  return { written, events: times }
 }
 
 const counted = (rows: readonly { count: number }[]) => rows.reduce((sum, { count }) => sum + count, 0)
 
 t.test('actions of users and operators are never aggregated', async (t) => {
-  const folding = createAggregation()
+  const aggregation = createAggregation()
   for (const event of [
     'login.succeeded',
     'keys.rotated',
@@ -33,20 +33,20 @@ t.test('actions of users and operators are never aggregated', async (t) => {
     'client_session.revoked',
   ] as const) {
     t.notOk(AGGREGATED_EVENTS.has(event))
-    t.same(send(folding, event, 5000, NOW), { kept: 5000, events: 5000 })
+    t.same(send(aggregation, event, 5000, NOW), { written: 5000, events: 5000 })
   }
-  t.same(folding.take(NOW, true), [])
+  t.same(aggregation.take(NOW, true), [])
 })
 
 t.test(
   'the first twenty events of a kind are rows, then one row in five minutes, and the rest is counted',
   async (t) => {
-    const folding = createAggregation()
+    const aggregation = createAggregation()
     const fields = { client_id: 'shop', grant_type: 'client_credentials', sub: 'shop', jti: 'x', ip: '::1' }
-    t.equal(send(folding, 'token.issued', 1000, NOW, () => fields).kept, 20)
-    t.equal(send(folding, 'token.issued', 1, NOW + 59, () => fields).kept, 0)
-    t.same(folding.take(NOW + 59, false), [], 'the minute has not ended')
-    t.same(folding.take(NOW + 60, false), [
+    t.equal(send(aggregation, 'token.issued', 1000, NOW, () => fields).written, 20)
+    t.equal(send(aggregation, 'token.issued', 1, NOW + 59, () => fields).written, 0)
+    t.same(aggregation.take(NOW + 59, false), [], 'the minute has not ended')
+    t.same(aggregation.take(NOW + 60, false), [
       {
         event: 'token.issued',
         fields: { client_id: 'shop', grant_type: 'client_credentials' },
@@ -55,11 +55,11 @@ t.test(
         count: 981,
       },
     ])
-    t.equal(send(folding, 'token.issued', 5, NOW + 300, () => fields).kept, 1)
-    t.equal(send(folding, 'token.issued', 5, NOW + 600, () => fields).kept, 1)
-    t.equal(counted(folding.take(NOW + 600, true)), 8)
+    t.equal(send(aggregation, 'token.issued', 5, NOW + 300, () => fields).written, 1)
+    t.equal(send(aggregation, 'token.issued', 5, NOW + 600, () => fields).written, 1)
+    t.equal(counted(aggregation.take(NOW + 600, true)), 8)
     t.equal(
-      send(folding, 'token.issued', 50, NOW + 100_000, () => fields).kept,
+      send(aggregation, 'token.issued', 50, NOW + 100_000, () => fields).written,
       20,
       'after a while the full budget again',
     )
@@ -67,7 +67,7 @@ t.test(
 )
 
 t.test('no value that a sender controls creates a kind of its own (docs/security.md Q20)', async (t) => {
-  const folding = createAggregation()
+  const aggregation = createAggregation()
   const vary = (i: number): AuditFields => ({
     ip: `10.0.${i >> 8}.${i & 255}`,
     request_id: `${i}`,
@@ -80,10 +80,10 @@ t.test('no value that a sender controls creates a kind of its own (docs/security
     kid: `k${i}`,
   })
   for (const event of AGGREGATED_EVENTS) {
-    const { kept } = send(folding, event, 1000, NOW, vary)
-    t.equal(kept, 20, event)
+    const { written } = send(aggregation, event, 1000, NOW, vary)
+    t.equal(written, 20, event)
   }
-  const rows = folding.take(NOW, true)
+  const rows = aggregation.take(NOW, true)
   t.equal(rows.length, AGGREGATED_EVENTS.size)
   t.ok(rows.every(({ fields }) => Object.keys(fields).length === 0))
 })
@@ -91,28 +91,31 @@ t.test('no value that a sender controls creates a kind of its own (docs/security
 t.test(
   'a flood of every kind produces a bounded number of rows and counts every event once (docs/security.md Q20)',
   async (t) => {
-    const folding = createAggregation()
+    const aggregation = createAggregation()
     let rows = 0
     let events = 0
-    let told = 0
+    let countedEvents = 0
     const MINUTES = 60
     for (let minute = 0; minute < MINUTES; minute += 1) {
       const now = NOW + minute * 60
       for (const event of AGGREGATED_EVENTS) {
-        const { kept } = send(folding, event, 500, now, (i) => ({
+        const { written } = send(aggregation, event, 500, now, (i) => ({
           client_id: `c${i % 300}`,
           reason: `r${i % 7}`,
         }))
-        rows += kept
-        told += kept
+        rows += written
+        countedEvents += written
         events += 500
       }
-      const folded = folding.take(now, true)
-      rows += folded.length
-      told += counted(folded)
-      t.ok(folded.length <= 64 + AGGREGATED_EVENTS.size, `${folded.length} aggregated rows in a minute`)
+      const aggregatedRows = aggregation.take(now, true)
+      rows += aggregatedRows.length
+      countedEvents += counted(aggregatedRows)
+      t.ok(
+        aggregatedRows.length <= 64 + AGGREGATED_EVENTS.size,
+        `${aggregatedRows.length} aggregated rows in a minute`,
+      )
     }
-    t.equal(told, events)
+    t.equal(countedEvents, events)
     // 500 at once and one every two seconds, plus the aggregated rows.
     t.ok(
       rows <= 500 + (MINUTES * 60) / 2 + MINUTES * (64 + AGGREGATED_EVENTS.size),
@@ -122,17 +125,20 @@ t.test(
 )
 
 t.test('a new kind is counted under its own name when others have used up the row budget', async (t) => {
-  const folding = createAggregation()
-  send(folding, 'token.refused', 30_000, NOW, (i) => ({ client_id: `c${i % 30}`, reason: 'invalid_grant' }))
-  folding.take(NOW, true)
-  t.equal(folding.admit('token.issued', { client_id: 'rare' }, NOW), false)
-  t.same(folding.take(NOW, true), [
+  const aggregation = createAggregation()
+  send(aggregation, 'token.refused', 30_000, NOW, (i) => ({
+    client_id: `c${i % 30}`,
+    reason: 'invalid_grant',
+  }))
+  aggregation.take(NOW, true)
+  t.equal(aggregation.admit('token.issued', { client_id: 'rare' }, NOW), false)
+  t.same(aggregation.take(NOW, true), [
     { event: 'token.issued', fields: { client_id: 'rare' }, since: NOW, at: NOW, count: 1 },
   ])
 })
 
 t.test('a clock that is set back delays no row', async (t) => {
-  const folding = createAggregation()
-  send(folding, 'login.failed', 30, NOW)
-  t.equal(counted(folding.take(NOW - 500, false)), 10)
+  const aggregation = createAggregation()
+  send(aggregation, 'login.failed', 30, NOW)
+  t.equal(counted(aggregation.take(NOW - 500, false)), 10)
 })

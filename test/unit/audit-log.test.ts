@@ -137,10 +137,10 @@ t.test('a batch whose commit is uncertain is not written twice', async (t) => {
 t.test('a batch that is committed only after the check is not written twice either', async (t) => {
   const store = await newStore(t as Test)
   let late: (() => Promise<boolean>) | undefined
-  let looks = 0
+  let reads = 0
   const rows: Partial<AuditStore> = {
     async append(...args) {
-      if (looks > 0) return store.auditRows.append(...args)
+      if (reads > 0) return store.auditRows.append(...args)
       late = () => store.auditRows.append(...args)
       throw new StoreUnavailable(new Error('the connection was lost'))
     },
@@ -148,7 +148,7 @@ t.test('a batch that is committed only after the check is not written twice eith
       const state = await store.auditRows.state()
       // Between the check and the write.
       if (late) await late()
-      if (late) looks += 1
+      if (late) reads += 1
       return state
     },
   }

@@ -21,18 +21,18 @@ function startedPoller(t: Test, intervals: NonNullable<ChangePollerOptions['inte
     stop: 0,
   }
   const state = {
-    gate: Promise.resolve(),
-    pruneGate: Promise.resolve(),
+    jobBarrier: Promise.resolve(),
+    pruneBarrier: Promise.resolve(),
     failure: undefined as Error | undefined,
-    atOnce: 0,
-    most: 0,
+    running: 0,
+    maxRunning: 0,
   }
   const job = (name: Name) => async () => {
     counts[name] += 1
-    state.atOnce += 1
-    state.most = Math.max(state.most, state.atOnce)
-    await state.gate
-    state.atOnce -= 1
+    state.running += 1
+    state.maxRunning = Math.max(state.maxRunning, state.running)
+    await state.jobBarrier
+    state.running -= 1
     if (name === 'poll' && state.failure) throw state.failure
   }
   const jobs: BackgroundJobs = {
@@ -42,7 +42,7 @@ function startedPoller(t: Test, intervals: NonNullable<ChangePollerOptions['inte
     maintainKeys: job('maintainKeys'),
     prune: async () => {
       counts.prune += 1
-      await state.pruneGate
+      await state.pruneBarrier
     },
     stop: async () => {
       counts.stop += 1
@@ -64,44 +64,44 @@ function startedPoller(t: Test, intervals: NonNullable<ChangePollerOptions['inte
   t.teardown(() => poller.stop())
   const { listener } = subscription
   if (!listener) throw new Error('the poller has not subscribed')
-  const reaches = async (name: Name | 'stop', count: number) => {
+  const untilCount = async (name: Name | 'stop', count: number) => {
     while (counts[name] < count) await sleep(1)
   }
-  return { poller, counts, state, logger, listener, subscription, reaches }
+  return { poller, counts, state, logger, listener, subscription, untilCount }
 }
 
 t.test('a notification is polled for at once, many notifications by two polls', async (t) => {
-  const { counts, state, listener, reaches } = startedPoller(t, { poll: NEVER, listeningPoll: NEVER })
+  const { counts, state, listener, untilCount } = startedPoller(t, { poll: NEVER, listeningPoll: NEVER })
   listener.onStateChange('listening')
   let open = () => {}
-  state.gate = new Promise((resolve) => {
+  state.jobBarrier = new Promise((resolve) => {
     open = resolve
   })
   listener.onChange()
-  await reaches('poll', 1)
+  await untilCount('poll', 1)
   for (let i = 0; i < 100; i += 1) listener.onChange()
   open()
-  await reaches('deliverLogouts', 2)
+  await untilCount('deliverLogouts', 2)
   await sleep(60)
   t.same(counts, { poll: 2, heartbeat: 2, deliverLogouts: 2, maintainKeys: 0, prune: 0, stop: 0 })
-  t.equal(state.most, 1, 'one thing at a time')
+  t.equal(state.maxRunning, 1, 'one thing at a time')
   listener.onChange()
-  await reaches('deliverLogouts', 3)
+  await untilCount('deliverLogouts', 3)
 })
 
 t.test('the store is polled rarely while it notifies of changes, and often while it does not', async (t) => {
-  const { counts, listener, reaches, logger } = startedPoller(t, { poll: 5, listeningPoll: NEVER })
-  await reaches('poll', 3)
+  const { counts, listener, untilCount, logger } = startedPoller(t, { poll: 5, listeningPoll: NEVER })
+  await untilCount('poll', 3)
   listener.onStateChange('listening')
   await sleep(20)
   const before = counts.poll
   await sleep(60)
   t.equal(counts.poll, before)
   listener.onStateChange('lost', new Error('cut'))
-  await reaches('poll', before + 3)
+  await untilCount('poll', before + 3)
   listener.onStateChange('listening')
   listener.onStateChange('unsupported', new Error('none'))
-  await reaches('poll', before + 6)
+  await untilCount('poll', before + 6)
   t.same(
     logger.lines.map(({ level }) => level),
     ['info', 'warn', 'info', 'info'],
@@ -111,29 +111,29 @@ t.test('the store is polled rarely while it notifies of changes, and often while
 
 t.test('keys are maintained at once and then once a second, however many notifications come', async (t) => {
   // Ten rounds count as a second, whatever they really take.
-  const { counts, listener, reaches } = startedPoller(t, { poll: 100, listeningPoll: 100 })
+  const { counts, listener, untilCount } = startedPoller(t, { poll: 100, listeningPoll: 100 })
   listener.onStateChange('listening')
-  const noise = setInterval(() => listener.onChange(), 1)
-  t.teardown(() => clearInterval(noise))
-  await reaches('maintainKeys', 2)
+  const notifications = setInterval(() => listener.onChange(), 1)
+  t.teardown(() => clearInterval(notifications))
+  await untilCount('maintainKeys', 2)
   t.ok(counts.poll >= 11)
   t.equal(counts.prune, 0)
 })
 
 t.test('polling goes on while pruning takes its time, and a stop waits for it', async (t) => {
-  const { poller, counts, state, reaches } = startedPoller(t, { poll: 5, listeningPoll: NEVER, prune: 10 })
+  const { poller, counts, state, untilCount } = startedPoller(t, { poll: 5, listeningPoll: NEVER, prune: 10 })
   let open = () => {}
-  state.pruneGate = new Promise((resolve) => {
+  state.pruneBarrier = new Promise((resolve) => {
     open = resolve
   })
-  await reaches('prune', 1)
-  await reaches('poll', counts.poll + 6)
+  await untilCount('prune', 1)
+  await untilCount('poll', counts.poll + 6)
   t.equal(counts.prune, 1, 'one at a time')
   let stopped = false
   const stopping = poller.stop().then(() => {
     stopped = true
   })
-  await reaches('stop', 1)
+  await untilCount('stop', 1)
   await sleep(5)
   t.not(stopped, true)
   open()
@@ -141,34 +141,37 @@ t.test('polling goes on while pruning takes its time, and a stop waits for it', 
 })
 
 t.test('polling that fails is a problem and logged once, also after a notification', async (t) => {
-  const { poller, state, listener, logger, reaches } = startedPoller(t, { poll: NEVER, listeningPoll: NEVER })
+  const { poller, state, listener, logger, untilCount } = startedPoller(t, {
+    poll: NEVER,
+    listeningPoll: NEVER,
+  })
   listener.onStateChange('listening')
   state.failure = new Error('away')
   for (let i = 1; i <= 3; i += 1) {
     listener.onChange()
-    await reaches('poll', i)
-    await reaches('deliverLogouts', i)
+    await untilCount('poll', i)
+    await untilCount('deliverLogouts', i)
   }
   t.equal(poller.problem(), 'the store cannot be polled')
   const errors = () => logger.lines.filter(({ level }) => level === 'error').length
   t.equal(errors(), 1)
   state.failure = undefined
   listener.onChange()
-  await reaches('deliverLogouts', 4)
+  await untilCount('deliverLogouts', 4)
   t.equal(poller.problem(), null)
   t.equal(errors(), 1)
 })
 
 t.test('after a stop no job is begun, whatever the store notifies', async (t) => {
-  const { poller, counts, state, listener, subscription, reaches } = startedPoller(t, {
+  const { poller, counts, state, listener, subscription, untilCount } = startedPoller(t, {
     poll: 5,
     listeningPoll: 5,
   })
   let open = () => {}
-  state.gate = new Promise((resolve) => {
+  state.jobBarrier = new Promise((resolve) => {
     open = resolve
   })
-  await reaches('poll', 1)
+  await untilCount('poll', 1)
   listener.onChange()
   const stopped = poller.stop()
   t.equal(counts.stop, 0, 'the running job is waited for')

@@ -13,13 +13,13 @@ async function world({ wrongBy = 0, shared = true } = {}) {
   const logger = testLogger()
   let monotonic = 5000
   let slow = 0
-  let asked = 0
+  let reads = 0
   const storeTime = async () => {
-    asked += 1
+    reads += 1
     monotonic += slow / 2
-    const told = store.now() * 1000
+    const reading = store.now() * 1000
     monotonic += slow / 2
-    return told
+    return reading
   }
   const time = await createClusterClock({
     machine,
@@ -32,7 +32,7 @@ async function world({ wrongBy = 0, shared = true } = {}) {
     machine,
     store,
     logger,
-    asked: () => asked,
+    reads: () => reads,
     slow: (ms: number) => {
       slow = ms
     },
@@ -68,12 +68,12 @@ t.test(
 t.test(
   'the store’s clock is read every five seconds, and setting the machine’s clock changes nothing (docs/security.md Q7)',
   async (t) => {
-    const { time, pass, store, machine, asked } = await world()
+    const { time, pass, store, machine, reads } = await world()
     for (let i = 0; i < 40; i += 1) {
       pass(0.25)
       await time.poll()
     }
-    t.equal(asked(), 3)
+    t.equal(reads(), 3)
     machine.tick(-3600)
     t.equal(time.clock.now(), store.now())
     machine.tick(7200)
@@ -82,11 +82,11 @@ t.test(
 )
 
 t.test('after a sleep or a jump the store’s clock is read at once (docs/security.md Q7, Q18)', async (t) => {
-  const { time, sleep, store, asked } = await world()
+  const { time, sleep, store, reads } = await world()
   sleep(3600)
   t.equal(time.clock.now(), store.now() - 3600, 'the monotonic clock did not notice')
   await time.poll()
-  t.equal(asked(), 2)
+  t.equal(reads(), 2)
   t.equal(time.clock.now(), store.now())
 })
 

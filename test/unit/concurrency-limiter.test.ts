@@ -37,9 +37,9 @@ const outcome = (promise: Promise<unknown>) =>
 t.test(
   'a fixed number of tasks run, a fixed number wait, and the rest are refused at once (docs/security.md Q14)',
   async (t) => {
-    const gate = createConcurrencyLimiter({ running: 2, waiting: 3 })
+    const limiter = createConcurrencyLimiter({ running: 2, waiting: 3 })
     const { started, end, job } = work()
-    const all = Array.from({ length: 8 }, (_, i) => outcome(gate.run(job(i), origin())))
+    const all = Array.from({ length: 8 }, (_, i) => outcome(limiter.run(job(i), origin())))
     await turn()
     t.same(started, [0, 1])
     for (const refused of await Promise.all(all.slice(5))) {
@@ -56,12 +56,12 @@ t.test(
 )
 
 t.test('waiting tasks run in order before newcomers', async (t) => {
-  const gate = createConcurrencyLimiter({ running: 1, waiting: 2 })
+  const limiter = createConcurrencyLimiter({ running: 1, waiting: 2 })
   const { started, end, job } = work()
-  const all = [gate.run(job(0), origin()), gate.run(job(1), origin()), gate.run(job(2), origin())]
+  const all = [limiter.run(job(0), origin()), limiter.run(job(1), origin()), limiter.run(job(2), origin())]
   end(0)
   await all[0]
-  all.push(gate.run(job(3), origin()))
+  all.push(limiter.run(job(3), origin()))
   for (let i = 1; i < 4; i += 1) {
     await turn()
     t.equal(started.length, i + 1, 'one at a time')
@@ -72,38 +72,38 @@ t.test('waiting tasks run in order before newcomers', async (t) => {
 })
 
 t.test('a failing task frees its place and reports its error to its caller', async (t) => {
-  const gate = createConcurrencyLimiter({ running: 1, waiting: 1 })
+  const limiter = createConcurrencyLimiter({ running: 1, waiting: 1 })
   for (let i = 0; i < 10; i += 1) {
     const failing = [
-      outcome(gate.run(() => Promise.reject(new Error(`failed ${i}`)), origin())),
+      outcome(limiter.run(() => Promise.reject(new Error(`failed ${i}`)), origin())),
       outcome(
-        gate.run(() => {
+        limiter.run(() => {
           throw new Error('at once')
         }, origin()),
       ),
     ]
     t.match(await Promise.all(failing), [{ message: `failed ${i}` }, { message: 'at once' }])
   }
-  t.equal(await gate.run(async () => 'free', origin()), 'free')
+  t.equal(await limiter.run(async () => 'free', origin()), 'free')
 })
 
 t.test('without a queue every task over the limit is refused', async (t) => {
-  const gate = createConcurrencyLimiter({ running: 1, waiting: 0 })
+  const limiter = createConcurrencyLimiter({ running: 1, waiting: 0 })
   const { end, job } = work()
-  const first = gate.run(job(0), origin())
-  await t.rejects(gate.run(job(1), origin()), Overloaded)
+  const first = limiter.run(job(0), origin())
+  await t.rejects(limiter.run(job(1), origin()), Overloaded)
   end(0)
   await first
-  t.equal(await gate.run(async () => 'free', origin()), 'free')
+  t.equal(await limiter.run(async () => 'free', origin()), 'free')
 })
 
 t.test('a thousand concurrent tasks never exceed the limit, and each one is answered', async (t) => {
-  const gate = createConcurrencyLimiter({ running: 3, waiting: 500 })
+  const limiter = createConcurrencyLimiter({ running: 3, waiting: 500 })
   let inside = 0
   let most = 0
   const all = Array.from({ length: 1000 }, () =>
     outcome(
-      gate.run(async () => {
+      limiter.run(async () => {
         inside += 1
         most = Math.max(most, inside)
         await turn()

@@ -56,10 +56,10 @@ async function world(t: Test, current: Buffer, next: Buffer | null = null) {
 
 /** A store with a data key and a ring, and a node that has the next master key too. */
 async function started(t: Test) {
-  const here = await world(t, K1, K2)
-  await ensureDataKey(here.deps(here.masterKeys), currentOf(here.masterKeys))
-  const ring = await ensureRing(here.rotating, QUICK)
-  return { ...here, ring, dataKeys: await openDataKeys(here.deps(here.masterKeys)) }
+  const w = await world(t, K1, K2)
+  await ensureDataKey(w.deps(w.masterKeys), currentOf(w.masterKeys))
+  const ring = await ensureRing(w.rotating, QUICK)
+  return { ...w, ring, dataKeys: await openDataKeys(w.deps(w.masterKeys)) }
 }
 
 /** Moves the store to the second of the master keys. */
@@ -97,21 +97,21 @@ t.test('data keys that the master key does not decrypt are not used', async (t) 
 })
 
 t.test('a new data key is valid for reading at once, and current once every node has it', async (t) => {
-  const here = await started(t as Test)
-  const { dataKeys } = here
+  const w = await started(t as Test)
+  const { dataKeys } = w
   const mac = createMacs(dataKeys, 'keyturn/csrf/v1').create('form')
-  await change(here)
+  await change(w)
   t.equal(dataKeys.valid().length, 1, 'not read yet')
   await dataKeys.sync()
   const numbers = () => [dataKeys.current().number, ...dataKeys.valid().map(({ number }) => number)]
   t.same(numbers(), [1, 2, 1])
-  here.clock.tick(CURRENT_AFTER - 1)
+  w.clock.tick(CURRENT_AFTER - 1)
   t.same(numbers(), [1, 2, 1])
-  here.clock.tick(1)
+  w.clock.tick(1)
   t.same(numbers(), [2, 2, 1])
-  here.clock.tick(-1_000_000)
+  w.clock.tick(-1_000_000)
   t.equal(dataKeys.current().number, 1, 'also by a clock that was set back')
-  here.clock.tick(1_000_000)
+  w.clock.tick(1_000_000)
 
   const macs = createMacs(dataKeys, 'keyturn/csrf/v1')
   t.match(mac, /^v1\.1\.[\w-]{43}$/)
@@ -150,15 +150,15 @@ t.test('a MAC with another or an unknown key id, truncated, or spelled different
 })
 
 t.test('an invalidated data key still decrypts stored values but validates no token', async (t) => {
-  const here = await started(t as Test)
-  const { dataKeys } = here
+  const w = await started(t as Test)
+  const { dataKeys } = w
   const use = { purpose: 'keyturn/flows/v1', what: 'the flow' } as const
   const [transit, storage] = [
     createTransitCipher(dataKeys, systemRandom, use),
     createStorageCipher(dataKeys, systemRandom, use),
   ]
   const [flow, row] = [transit.encrypt('browser', 'flow'), storage.encrypt('user', 'secret')]
-  await change(here, true)
+  await change(w, true)
   await dataKeys.sync()
   t.same([dataKeys.current().number, dataKeys.valid().length, dataKeys.all().length], [2, 1, 2], 'at once')
   t.throws(() => transit.decrypt('browser', flow), {
@@ -170,12 +170,12 @@ t.test('an invalidated data key still decrypts stored values but validates no to
 })
 
 t.test('derived keys are kept when only the encryption of their data key changes', async (t) => {
-  const here = await started(t as Test)
-  const [before] = here.dataKeys.all()
+  const w = await started(t as Test)
+  const [before] = w.dataKeys.all()
   t.equal(before?.key('keyturn/csrf/v1'), before?.key('keyturn/csrf/v1'), 'derived once')
-  await change(here)
-  await here.dataKeys.sync()
-  t.equal(here.dataKeys.all()[1], before)
+  await change(w)
+  await w.dataKeys.sync()
+  t.equal(w.dataKeys.all()[1], before)
 })
 
 t.test('the cached data keys are refreshed only when they are too old for a decision', async (t) => {
@@ -192,57 +192,52 @@ t.test('the cached data keys are refreshed only when they are too old for a deci
 })
 
 t.test('a node that cannot decrypt a new data key gives no answer and keeps what it had', async (t) => {
-  const here = await started(t as Test)
-  const dataKeys = await openDataKeys(here.deps(masterKeysOf(K1)))
-  await change(here)
+  const w = await started(t as Test)
+  const dataKeys = await openDataKeys(w.deps(masterKeysOf(K1)))
+  await change(w)
   await t.rejects(dataKeys.sync(), { name: 'StoreUnavailable' })
   t.equal(dataKeys.current().number, 1)
 })
 
 t.test('a master key rotation re-encrypts everything exactly once', async (t) => {
-  const here = await started(t as Test)
-  t.equal(await change(here), 3)
-  t.equal(await change(here), 0, 'the store is under the new master key already')
-  const now = await here.store.ring.read()
-  t.equal(now?.version, here.ring.version + 1)
+  const w = await started(t as Test)
+  t.equal(await change(w), 3)
+  t.equal(await change(w), 0, 'the store is under the new master key already')
+  const now = await w.store.ring.read()
+  t.equal(now?.version, w.ring.version + 1)
   for (const { kid, encryptedPrivateKey: text } of now?.keys ?? []) {
     t.ok(masterKeysOf(K2).privateKeys.decrypt(kid, text ?? ''))
     t.throws(() => masterKeysOf(K1).privateKeys.decrypt(kid, text ?? ''), { name: 'DecryptionError' })
   }
-  t.equal((await here.store.dataKeys.list()).length, 2)
+  t.equal((await w.store.dataKeys.list()).length, 2)
 })
 
 t.test(
   'a master key rotation that races with a key rotation, or with another one, is still complete',
   async (t) => {
-    const here = await started(t as Test)
+    const w = await started(t as Test)
     const force = { actor: 'me', force: true, ...QUICK }
-    await Promise.all([
-      change(here),
-      rotateRing(here.rotating, force),
-      change(here),
-      rotateRing(here.rotating, force),
-    ])
+    await Promise.all([change(w), rotateRing(w.rotating, force), change(w), rotateRing(w.rotating, force)])
     const only = masterKeysOf(K2)
-    const ring = await here.store.ring.read()
+    const ring = await w.store.ring.read()
     const keys = (ring?.keys ?? []).filter((key) => key.encryptedPrivateKey !== null)
     t.equal(keys.length, 2)
     for (const key of keys) t.ok(only.privateKeys.decrypt(key.kid, key.encryptedPrivateKey ?? ''))
-    for (const dataKey of await here.store.dataKeys.list()) t.ok(decryptDataKey(only, dataKey))
-    t.equal((await here.store.dataKeys.list()).length, 2)
+    for (const dataKey of await w.store.dataKeys.list()) t.ok(decryptDataKey(only, dataKey))
+    t.equal((await w.store.dataKeys.list()).length, 2)
   },
 )
 
 t.test(
   'a signing key generated before a master key rotation is encrypted like the key ring it joins',
   async (t) => {
-    const here = await started(t as Test)
+    const w = await started(t as Test)
     const slow = async (...args: Parameters<typeof generateKey>) => {
       const pair = await generateKey(...args)
-      await change(here)
+      await change(w)
       return pair
     }
-    const ring = await rotateRing({ ...here.rotating, generateKey: slow }, { actor: 'me', force: true })
+    const ring = await rotateRing({ ...w.rotating, generateKey: slow }, { actor: 'me', force: true })
     const keys = ring.keys.filter((key) => key.encryptedPrivateKey !== null)
     t.equal(keys.length, 2)
     for (const key of keys)
@@ -253,19 +248,19 @@ t.test(
 t.test(
   'one damaged key does not hide which master key encrypts the key ring, but prevents a rotation',
   async (t) => {
-    const here = await started(t as Test)
-    const active = here.ring.keys.find(({ state }) => state === 'active')
+    const w = await started(t as Test)
+    const active = w.ring.keys.find(({ state }) => state === 'active')
     const kid = active?.kid ?? ''
     const text = active?.encryptedPrivateKey ?? ''
     for (const bad of ['v1.AAAA.BBBB', text.slice(0, -8), text.replace(masterKeyId(K1), 'A'.repeat(12))]) {
-      await here.store.db.batch([
+      await w.store.db.batch([
         { sql: 'UPDATE ring_keys SET encrypted_private_key = $1 WHERE kid = $2', params: [bad, kid] },
       ])
-      const damaged = await here.store.ring.read()
+      const damaged = await w.store.ring.read()
       if (!damaged) throw new Error('no ring')
-      t.equal(here.masterKeys.inUse(damaged).id, masterKeyId(K1))
-      await t.rejects(change(here), { name: 'DecryptionError', message: new RegExp(kid) })
-      t.same(await here.store.ring.read(), damaged)
+      t.equal(w.masterKeys.inUse(damaged).id, masterKeyId(K1))
+      await t.rejects(change(w), { name: 'DecryptionError', message: new RegExp(kid) })
+      t.same(await w.store.ring.read(), damaged)
     }
   },
 )

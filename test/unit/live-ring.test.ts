@@ -44,14 +44,14 @@ function counted(store: Store) {
 async function serving(t: Test) {
   const file = join(t.testdir(), 'keyturn.db')
   const clock = testClock(1_000_000)
-  const [mine, theirs] = [await openStore(file), await openStore(file)]
-  t.teardown(() => Promise.all([mine.db.close(), theirs.db.close()]))
-  const administrator = ringDeps(theirs, clock)
+  const [nodeStore, adminStore] = [await openStore(file), await openStore(file)]
+  t.teardown(() => Promise.all([nodeStore.db.close(), adminStore.db.close()]))
+  const administrator = ringDeps(adminStore, clock)
   const first = await ensureRing(administrator, QUICK)
-  const { calls, store } = counted(mine)
+  const { calls, store } = counted(nodeStore)
   const node = await openLiveRing({ ...ringDeps(store, clock), store }, first)
   const tokensUntil = async (kid: string) =>
-    (await theirs.ring.read())?.keys.find((key) => key.kid === kid)?.tokensUntil ?? 0
+    (await adminStore.ring.read())?.keys.find((key) => key.kid === kid)?.tokensUntil ?? 0
   return { node, clock, administrator, first, calls, store, tokensUntil }
 }
 

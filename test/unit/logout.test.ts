@@ -46,19 +46,19 @@ const signIn = (id: string, userId: string): UserSession => ({
   userAgent: '',
 })
 /** Alice in two browsers, and Bob in a third. She uses `web` in the first, and both clients in the second. */
-const [here, there, bobs] = [signIn('here', 'alice'), signIn('there', 'alice'), signIn('bobs', 'bob')]
-for (const [index, one] of [here, there, bobs].entries())
+const [first, second, bobs] = [signIn('here', 'alice'), signIn('there', 'alice'), signIn('bobs', 'bob')]
+for (const [index, one] of [first, second, bobs].entries())
   await store.userSessions.insert(one, `secret ${index}`)
 for (const [id, clientId, at] of [
-  ['web-here', 'web', here],
-  ['web-there', 'web', there],
-  ['other-there', 'other', there],
-  ['off-here', 'off', here],
+  ['web-here', 'web', first],
+  ['web-there', 'web', second],
+  ['other-there', 'other', second],
+  ['off-here', 'off', first],
 ] as const) {
   await store.clientSessions.insert(session({ id, clientId, userId: at.userId, userSessionId: at.id }))
 }
 await store.clientSessions.insert(
-  session({ id: 'ended', clientId: 'web', userSessionId: here.id, revokedAt: now, revokedReason: 'x' }),
+  session({ id: 'ended', clientId: 'web', userSessionId: first.id, revokedAt: now, revokedReason: 'x' }),
 )
 await store.clientSessions.insert(session({ id: 'offline', clientId: 'other' }))
 
@@ -78,7 +78,7 @@ type Form = Record<string, string>
 const pairs = (form: Form) => Object.entries(form)
 
 /** The outcome in a line: the step, whom the page names, and where the browser is redirected. */
-async function outcome(form: Form, current: UserSession | null = here): Promise<string> {
+async function outcome(form: Form, current: UserSession | null = first): Promise<string> {
   try {
     const step: LogoutStep = await decide(pairs(form), current)
     if (step.step !== 'not-signed-in' && step.userSession !== current) throw new Error('another sign-in')
@@ -90,7 +90,7 @@ async function outcome(form: Form, current: UserSession | null = here): Promise<
 }
 
 async function all(t: Test, table: Readonly<Record<string, readonly [Form, string, (UserSession | null)?]>>) {
-  for (const [label, [form, expected, current = here]] of Object.entries(table)) {
+  for (const [label, [form, expected, current = first]] of Object.entries(table)) {
     t.equal(await outcome(form, current), expected, label)
   }
 }
@@ -222,7 +222,7 @@ t.test(
       `${OUT}\n`,
     ]) {
       const form = { id_token_hint: hint, post_logout_redirect_uri: uri, state: 's' }
-      for (const current of [here, bobs, null]) t.equal(await outcome(form, current), 'invalid_request', uri)
+      for (const current of [first, bobs, null]) t.equal(await outcome(form, current), 'invalid_request', uri)
     }
   },
 )
@@ -245,11 +245,11 @@ t.test(
   async (t) => {
     for (const client_id of ['other', 'WEB', 'web ', 'nobody', 'a\u0000b']) {
       const form = { id_token_hint: hint, client_id, post_logout_redirect_uri: OUT }
-      for (const current of [here, null]) t.equal(await outcome(form, current), 'invalid_request', client_id)
+      for (const current of [first, null]) t.equal(await outcome(form, current), 'invalid_request', client_id)
     }
     for (const name of ['id_token_hint', 'client_id', 'post_logout_redirect_uri', 'state', 'logout_hint']) {
       const twice = [...pairs({ id_token_hint: hint }), [name, 'x'], [name, 'x']] as [string, string][]
-      await t.rejects(decide(twice, here), { code: 'invalid_request' }, name)
+      await t.rejects(decide(twice, first), { code: 'invalid_request' }, name)
     }
   },
 )

@@ -18,13 +18,13 @@ async function world(t: Test, issuer?: string): Promise<FactorsWorld> {
 }
 
 async function register(w: FactorsWorld, device: Authenticator, owner = w.alice, name = 'My phone') {
-  const begun = await w.factors.startPasskeyRegistration(owner)
-  if (!begun) throw new Error('there is no room')
+  const started = await w.factors.startPasskeyRegistration(owner)
+  if (!started) throw new Error('there is no room')
   return w.factors.finishPasskeyRegistration(
     owner,
     name,
-    device.create(begun.options),
-    begun.challenge,
+    device.create(started.options),
+    started.challenge,
     CONTEXT,
   )
 }
@@ -36,11 +36,11 @@ async function signIn(
   userId: string | null,
   overrides: Overrides = {},
 ) {
-  const begun = await w.factors.startPasskeyAuthentication(userId)
-  if (!begun) throw new Error('there is no passkey')
+  const started = await w.factors.startPasskeyAuthentication(userId)
+  if (!started) throw new Error('there is no passkey')
   return w.factors.finishPasskeyAuthentication(
-    device.get(begun.options, overrides),
-    begun.challenge,
+    device.get(started.options, overrides),
+    started.challenge,
     userId,
     CONTEXT,
   )
@@ -52,8 +52,8 @@ t.test(
   'the browser is asked for a discoverable passkey without attestation for the issuer’s host',
   async (t) => {
     const w = await world(t)
-    const begun = await w.factors.startPasskeyRegistration(w.alice)
-    t.match(begun?.options, {
+    const started = await w.factors.startPasskeyRegistration(w.alice)
+    t.match(started?.options, {
       rp: { id: 'login.example', name: 'Example: the company' },
       user: { id: Buffer.from(w.alice.id).toString('base64url'), name: 'alice', displayName: 'alice' },
       attestation: 'none',
@@ -114,8 +114,8 @@ t.test(
       new Set(known?.options.allowCredentials?.map(({ id }) => id)),
       new Set(devices.map(({ id }) => id)),
     )
-    const anybody = await w.factors.startPasskeyAuthentication(null)
-    t.match(anybody?.options, { userVerification: 'required', allowCredentials: [] })
+    const anyUser = await w.factors.startPasskeyAuthentication(null)
+    t.match(anyUser?.options, { userVerification: 'required', allowCredentials: [] })
     const again = await w.factors.startPasskeyRegistration(w.alice)
     t.equal(again?.options.excludeCredentials?.length, 2, 'a device is not offered twice')
   },
@@ -137,12 +137,16 @@ const elsewhere: Readonly<Record<string, Overrides>> = {
 t.test('a registration from another origin is refused and stores nothing (WebAuthn §7.1)', async (t) => {
   const w = await world(t)
   for (const [what, overrides] of Object.entries({ ...elsewhere, 'a sign-in': { type: 'webauthn.get' } })) {
-    const begun = await w.factors.startPasskeyRegistration(w.alice)
-    const json = w.device().create(begun?.options ?? never(), overrides)
+    const started = await w.factors.startPasskeyRegistration(w.alice)
+    const json = w.device().create(started?.options ?? never(), overrides)
     const finish = (text: string) =>
-      w.factors.finishPasskeyRegistration(w.alice, 'x', text, begun?.challenge ?? '', CONTEXT)
+      w.factors.finishPasskeyRegistration(w.alice, 'x', text, started?.challenge ?? '', CONTEXT)
     t.equal(await finish(json), null, what)
-    t.not(await finish(w.device().create(begun?.options ?? never())), null, 'the challenge was not consumed')
+    t.not(
+      await finish(w.device().create(started?.options ?? never())),
+      null,
+      'the challenge was not consumed',
+    )
   }
   t.equal((await w.factors.summary(w.alice.id)).passkeys, Object.keys(elsewhere).length + 1)
 })
@@ -178,9 +182,9 @@ t.test(
   async (t) => {
     const w = await world(t)
     const device = w.device()
-    const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
-    const json = device.create(begun.options, { userVerified: false })
-    t.not(await w.factors.finishPasskeyRegistration(w.alice, 'Key', json, begun.challenge, CONTEXT), null)
+    const started = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
+    const json = device.create(started.options, { userVerified: false })
+    t.not(await w.factors.finishPasskeyRegistration(w.alice, 'Key', json, started.challenge, CONTEXT), null)
     t.match(await signIn(w, device, w.alice.id, { userVerified: false }), { userVerified: false })
   },
 )
@@ -189,18 +193,18 @@ t.test('a challenge that was used, has expired or had another purpose is refused
   const w = await world(t)
   const device = w.device()
   await register(w, device)
-  const begun = (await w.factors.startPasskeyAuthentication(w.alice.id)) ?? never()
+  const started = (await w.factors.startPasskeyAuthentication(w.alice.id)) ?? never()
   const finish = (challenge: string, userId: string | null = w.alice.id) =>
-    w.factors.finishPasskeyAuthentication(device.get(begun.options), challenge, userId, CONTEXT)
+    w.factors.finishPasskeyAuthentication(device.get(started.options), challenge, userId, CONTEXT)
 
-  t.equal(await finish(begun.challenge, null), null, 'issued for a second factor')
-  t.equal(await finish(begun.challenge, w.bob.id), null, 'issued for another user')
+  t.equal(await finish(started.challenge, null), null, 'issued for a second factor')
+  t.equal(await finish(started.challenge, w.bob.id), null, 'issued for another user')
   t.equal(await finish((await w.factors.startPasskeyRegistration(w.alice))?.challenge ?? ''), null)
   t.equal(await finish(''), null)
-  t.equal(await finish(begun.options.challenge), null, 'not encrypted')
-  t.equal(await finish(begun.challenge.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))), null)
-  t.not(await finish(begun.challenge), null)
-  t.equal(await finish(begun.challenge), null, 'used')
+  t.equal(await finish(started.options.challenge), null, 'not encrypted')
+  t.equal(await finish(started.challenge.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A'))), null)
+  t.not(await finish(started.challenge), null)
+  t.equal(await finish(started.challenge), null, 'used')
   t.same(new Set(reasons(w)), new Set(['stale']))
 
   const late = (await w.factors.startPasskeyAuthentication(null)) ?? never()
@@ -222,12 +226,12 @@ t.test(
     // Without a counter, so that only the challenge makes it single-use.
     const device = w.device({ counts: false, backedUp: true })
     await register(w, device)
-    const begun = (await w.factors.startPasskeyAuthentication(null)) ?? never()
-    const answer = device.get(begun.options)
+    const started = (await w.factors.startPasskeyAuthentication(null)) ?? never()
+    const answer = device.get(started.options)
     const nodes = [w.factors, w.withDataKey(MASTER_KEY)]
     const outcome = await winners(50, async (i) => {
       const node = nodes[i % 2] ?? never()
-      return (await node.finishPasskeyAuthentication(answer, begun.challenge, null, CONTEXT)) !== null
+      return (await node.finishPasskeyAuthentication(answer, started.challenge, null, CONTEXT)) !== null
     })
     t.same(outcome, { won: 1, lost: 49 })
   },
@@ -235,10 +239,12 @@ t.test(
 
 t.test('of fifty concurrent registrations one is stored (RFC 7523 §3; docs/security.md P6)', async (t) => {
   const w = await world(t)
-  const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
+  const started = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
   const outcome = await winners(50, async () => {
-    const json = w.device().create(begun.options)
-    return (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, CONTEXT)) !== null
+    const json = w.device().create(started.options)
+    return (
+      (await w.factors.finishPasskeyRegistration(w.alice, 'x', json, started.challenge, CONTEXT)) !== null
+    )
   })
   t.same(outcome, { won: 1, lost: 49 })
   t.equal((await w.factors.summary(w.alice.id)).passkeys, 1)
@@ -267,12 +273,12 @@ t.test('a signature by another key is refused for every credential id', async (t
   const [device, thief] = [w.device(), w.device()]
   await register(w, device)
   await register(w, thief, w.bob)
-  const begun = (await w.factors.startPasskeyAuthentication(null)) ?? never()
-  const answer = JSON.parse(thief.get(begun.options))
+  const started = (await w.factors.startPasskeyAuthentication(null)) ?? never()
+  const answer = JSON.parse(thief.get(started.options))
   answer.id = answer.rawId = device.id
   answer.response.userHandle = Buffer.from(w.alice.id).toString('base64url')
   const finish = () =>
-    w.factors.finishPasskeyAuthentication(JSON.stringify(answer), begun.challenge, null, CONTEXT)
+    w.factors.finishPasskeyAuthentication(JSON.stringify(answer), started.challenge, null, CONTEXT)
   t.equal(await finish(), null)
   t.same(reasons(w), ['invalid'])
 })
@@ -319,20 +325,20 @@ t.test('only attestation none is accepted, so that no certificate URLs are follo
     { fmt: 'android-safetynet', attStmt: new Map() },
     { fmt: 'none', attStmt: x5c },
   ]) {
-    const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
-    const json = w.device().create(begun.options, { attestation })
+    const started = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
+    const json = w.device().create(started.options, { attestation })
     t.equal(
-      await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, CONTEXT),
+      await w.factors.finishPasskeyRegistration(w.alice, 'x', json, started.challenge, CONTEXT),
       null,
       attestation.fmt,
     )
     // The library would refuse these too, but only after reading them.
     t.equal(await parseRegistration(json), null, attestation.fmt)
   }
-  const begun = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
-  const json = w.device().create(begun.options, { selfAttested: true })
+  const started = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
+  const json = w.device().create(started.options, { selfAttested: true })
   t.not(
-    await w.factors.finishPasskeyRegistration(w.alice, 'x', json, begun.challenge, CONTEXT),
+    await w.factors.finishPasskeyRegistration(w.alice, 'x', json, started.challenge, CONTEXT),
     null,
     'signed by the new key itself',
   )
@@ -342,9 +348,9 @@ t.test('malformed responses are refused without an exception', async (t) => {
   const w = await world(t)
   const device = w.device()
   await register(w, device)
-  const begun = (await w.factors.startPasskeyAuthentication(null)) ?? never()
+  const started = (await w.factors.startPasskeyAuthentication(null)) ?? never()
   const made = (await w.factors.startPasskeyRegistration(w.alice)) ?? never()
-  const [get, create] = [JSON.parse(device.get(begun.options)), JSON.parse(w.device().create(made.options))]
+  const [get, create] = [JSON.parse(device.get(started.options)), JSON.parse(w.device().create(made.options))]
   const values = [null, 1, '', 'é', '%%%', [], {}, [[]], { a: 1 }, true, 'A'.repeat(2000)]
   const broken = (whole: Record<string, Record<string, unknown>>) => [
     ...values.map((value) => JSON.stringify(value)),
@@ -363,7 +369,7 @@ t.test('malformed responses are refused without an exception', async (t) => {
   for (const json of broken(get)) {
     // A change of a value that a sign-in does not read is still accepted.
     if (/"(attestationObject|transports)"/.test(json)) continue
-    outcomes.push(await w.factors.finishPasskeyAuthentication(json, begun.challenge, null, CONTEXT))
+    outcomes.push(await w.factors.finishPasskeyAuthentication(json, started.challenge, null, CONTEXT))
   }
   for (const json of broken(create)) {
     if (/"(authenticatorData|signature)"/.test(json) || /"transports":\[/.test(json)) continue
@@ -375,7 +381,7 @@ t.test('malformed responses are refused without an exception', async (t) => {
     [],
   )
   t.not(
-    await w.factors.finishPasskeyAuthentication(JSON.stringify(get), begun.challenge, null, CONTEXT),
+    await w.factors.finishPasskeyAuthentication(JSON.stringify(get), started.challenge, null, CONTEXT),
     null,
   )
   t.not(

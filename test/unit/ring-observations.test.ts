@@ -36,15 +36,18 @@ t.test('every violation of the key rotation rules is reported', async (t) => {
     lagMs: 10,
   }
   t.same(violations(good), [])
-  const said = (changed: Partial<Observations>) => violations({ ...good, ...changed }).join('; ')
-  const tokens = (...more: TokenSeen[]) => said({ tokens: [...good.tokens, ...more] })
-  const rings = (...more: RingSeen[]) => said({ rings: [...good.rings, ...more] })
+  const found = (changed: Partial<Observations>) => violations({ ...good, ...changed }).join('; ')
+  const tokens = (...more: TokenSeen[]) => found({ tokens: [...good.tokens, ...more] })
+  const rings = (...more: RingSeen[]) => found({ rings: [...good.rings, ...more] })
   t.match(tokens(token(0, 80, 'c')), 'c, which no rotation made active')
-  t.match(said({ sets: good.sets.slice(1) }), 'b signed at node 0 before node 0 was seen to have it')
-  t.match(said({ sets: [...good.sets, set(1, 30, 'a')] }), 'node 1 served a JWKS without b after one with it')
+  t.match(found({ sets: good.sets.slice(1) }), 'b signed at node 0 before node 0 was seen to have it')
+  t.match(
+    found({ sets: [...good.sets, set(1, 30, 'a')] }),
+    'node 1 served a JWKS without b after one with it',
+  )
   t.match(tokens(token(1, 5, 'b')), 'node 1 signed with b, which was next')
   t.match(tokens(token(0, 61, 'a')), 'node 0 went back to a')
-  t.match(said({ lagMs: 3 }), 'node 1 signed with a 4 ms after a newer key was used')
+  t.match(found({ lagMs: 3 }), 'node 1 signed with a 4 ms after a newer key was used')
   t.match(rings(ring(60, ['a', 'b'], ['c'])), '2 active and 1 next')
   t.match(rings(ring(60, ['b'], [])), '1 active and 0 next')
   t.match(rings(ring(60, ['a'], ['c'])), 'a was active after a later key')

@@ -64,8 +64,8 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
   const safelyActive = new Set<string>()
   const wrong: string[] = []
 
-  const office = await open()
-  const administrator = ringDeps(office, time, { policy, audit: unforeseen })
+  const adminStore = await open()
+  const administrator = ringDeps(adminStore, time, { policy, audit: onUnscheduledChange })
   await ensureRing(administrator, QUICK)
   const nodes = [await start(clockErrors[0]), await start(clockErrors[1])] as const
 
@@ -88,7 +88,7 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
     return ring
   }
 
-  const read = () => readFrom(office)
+  const read = () => readFrom(adminStore)
 
   async function act(action: Action): Promise<void> {
     switch (action.do) {
@@ -126,10 +126,10 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
 
     const key = (await read()).keys.find((one) => one.kid === kid)
     if (!key) throw new Error('signed with a key that the store does not have')
-    const unheard = key.state === 'revoked' && time.now() - (revokedAt.get(kid) ?? 0) <= LEASE
-    if (!law.isPublished(key) && !unheard) throw new Error(`signed with a ${key.state} key`)
+    const notYetSeen = key.state === 'revoked' && time.now() - (revokedAt.get(kid) ?? 0) <= LEASE
+    if (!law.isPublished(key) && !notYetSeen) throw new Error(`signed with a ${key.state} key`)
     if (key.state === 'next') throw new Error('signed with the next key')
-    if (!unheard && !(await node.signer.verify(jwt, { typ: 'at+jwt', issuer: 'i', now }))) {
+    if (!notYetSeen && !(await node.signer.verify(jwt, { typ: 'at+jwt', issuer: 'i', now }))) {
       throw new Error('the node that signed it does not verify it')
     }
   }
@@ -161,19 +161,19 @@ export async function openWorld(file: string, { policy, clockErrors }: Settings)
   }
 
   async function maintain(node: Node): Promise<void> {
-    const deps = ringDeps(node.store, node.clock, { policy, audit: foreseen })
+    const deps = ringDeps(node.store, node.clock, { policy, audit: onScheduledChange })
     if (await maintainRing(deps, node.live.ring())) await node.live.sync()
   }
 
   /** A node did what was due. */
-  function foreseen(event: AuditEvent, { kid = '' }: AuditFields): void {
+  function onScheduledChange(event: AuditEvent, { kid = '' }: AuditFields): void {
     if (event === 'keys.rotated') safelyActive.add(kid)
     const longest = Math.max(0, ...cachedUntil) - time.now()
     if (longest > slack) wrong.push(`a cache outlives ${event} by ${longest} s`)
   }
 
   /** The administrator made an unscheduled change. */
-  function unforeseen(event: AuditEvent, { kid = '', reason }: AuditFields): void {
+  function onUnscheduledChange(event: AuditEvent, { kid = '', reason }: AuditFields): void {
     if (event === 'keys.rotated' && reason !== 'forced') safelyActive.add(kid)
     cachedUntil = []
   }

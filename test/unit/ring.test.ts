@@ -89,11 +89,11 @@ t.test(
     t.equal(plan(ring, until + SKEW, POLICY).action, 'none', 'in that second it is still there')
     t.equal(plan(ring, until + SKEW + 1, POLICY).action, 'retire')
 
-    const gone = retire(ring, until + SKEW + 1)
-    t.same(states(gone), { a: 'retired', b: 'active', c: 'next' })
-    t.match(find(gone, 'a'), { leftAt: until + SKEW + 1, encryptedPrivateKey: null, stoppedAt: T + HOUR })
-    t.equal(gone.version, 3)
-    t.equal(leavesAt(find(gone, 'a')), until + SKEW + 1, 'afterwards it records when it was removed')
+    const removed = retire(ring, until + SKEW + 1)
+    t.same(states(removed), { a: 'retired', b: 'active', c: 'next' })
+    t.match(find(removed, 'a'), { leftAt: until + SKEW + 1, encryptedPrivateKey: null, stoppedAt: T + HOUR })
+    t.equal(removed.version, 3)
+    t.equal(leavesAt(find(removed, 'a')), until + SKEW + 1, 'afterwards it records when it was removed')
   },
 )
 
@@ -140,8 +140,8 @@ t.test('revoking a retiring key needs no other key', async (t) => {
 })
 
 t.test('only a published key can be revoked', async (t) => {
-  const gone = retire(second, T + DAY)
-  t.throws(() => revoke(gone, 'a', D, T + DAY), /a is not in the JWKS/)
+  const removed = retire(second, T + DAY)
+  t.throws(() => revoke(removed, 'a', D, T + DAY), /a is not in the JWKS/)
   t.throws(() => revoke(second, 'x', D, T + DAY), /x is not in the JWKS/)
   t.throws(() => revoke(revoke(second, 'b', D, T), 'b', key('e'), T), /b is not in the JWKS/)
 })

@@ -192,7 +192,7 @@ t.test(
     const ring = await ensureRing(node, QUICK)
     clock.tick(30 * DAY)
     // The first read of the rotation returns the old key ring; the second, after the key was generated, the new one.
-    let looks = 0
+    let reads = 0
     const slow: RotateDeps = {
       ...node,
       store: {
@@ -200,8 +200,8 @@ t.test(
         ring: {
           ...node.store.ring,
           async read() {
-            looks += 1
-            if (looks === 2) await revokeKey(other, nextKey(ring).kid, { actor: 'me' })
+            reads += 1
+            if (reads === 2) await revokeKey(other, nextKey(ring).kid, { actor: 'me' })
             return node.store.ring.read()
           },
         },

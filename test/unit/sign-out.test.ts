@@ -1,7 +1,7 @@
 import t from 'tap'
 import { signOutEverywhere } from '../../src/accounts/sign-out.ts'
 import { createAudit } from '../../src/audit/events.ts'
-import { people, session } from '../contracts/client-sessions.ts'
+import { insertOwners, session } from '../contracts/client-sessions.ts'
 import { code } from '../contracts/codes.ts'
 import { signIn } from '../contracts/user-sessions.ts'
 import { testLogger } from '../support/server/log.ts'
@@ -13,7 +13,7 @@ t.test(
     const server = await testServer()
     t.teardown(() => server.close())
     const { clock, store } = server
-    await people(store)
+    await insertOwners(store)
     const now = clock.now()
     const ends = { expiresAt: now + 999, idleExpiresAt: now + 999 }
     await store.userSessions.insert(signIn(ends), 'h')

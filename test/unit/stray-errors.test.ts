@@ -26,9 +26,12 @@ t.test('an error that no test caught fails its file', async (t) => {
     `process.nextTick(() => { throw new Error('a stray one') })`,
   ]
   const all = await Promise.all([...strays, ''].map(stray))
-  const said = all.map(({ code, stdout }) => ({
+  const results = all.map(({ code, stdout }) => ({
     failed: code !== 0,
-    told: /not ok \d+ - a stray one/.test(stdout),
+    reported: /not ok \d+ - a stray one/.test(stdout),
   }))
-  t.same(said, [...strays.map(() => ({ failed: true, told: true })), { failed: false, told: false }])
+  t.same(results, [
+    ...strays.map(() => ({ failed: true, reported: true })),
+    { failed: false, reported: false },
+  ])
 })

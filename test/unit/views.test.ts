@@ -250,9 +250,9 @@ t.test('every form to this server carries the CSRF token, and forms to other sit
     const page = render(context)
     const forms = [...page.matchAll(/<form method="post" action="([^"]*)"[\s\S]*?<\/form>/g)]
     t.equal(forms.length, page.split('<form').length - 1, `${title}: all forms post`)
-    const ours = forms.filter(([, action]) => action?.startsWith('/tenant/'))
-    const theirs = forms.filter(([, action]) => !action?.startsWith('/tenant/'))
-    const tokens = ours.map(
+    const ownForms = forms.filter(([, action]) => action?.startsWith('/tenant/'))
+    const foreignForms = forms.filter(([, action]) => !action?.startsWith('/tenant/'))
+    const tokens = ownForms.map(
       ([form]) => form.split('<input type="hidden" name="csrf" value="csrf-token">').length - 1,
     )
     t.ok(
@@ -260,11 +260,11 @@ t.test('every form to this server carries the CSRF token, and forms to other sit
       title,
     )
     t.notOk(
-      theirs.some(([form]) => /csrf/.test(form)),
+      foreignForms.some(([form]) => /csrf/.test(form)),
       `${title}: none for others`,
     )
-    t.equal(theirs.length, title === 'form post' ? 1 : 0, title)
-    if (ours.length > 0) t.throws(() => render(without), /no CSRF token/, title)
+    t.equal(foreignForms.length, title === 'form post' ? 1 : 0, title)
+    if (ownForms.length > 0) t.throws(() => render(without), /no CSRF token/, title)
   }
 })
 
@@ -403,8 +403,12 @@ t.test('the language comes from the application, then the browser, then English'
     [[], 'de;q=x', 'en'],
     [[], `${'x,'.repeat(5000)}de`, 'en'],
   ] as const
-  for (const [asked, header, expected] of rows) {
-    t.equal(chooseLocale(asked, header), expected, `${asked.join(' ')} | ${String(header).slice(0, 60)}`)
+  for (const [requested, header, expected] of rows) {
+    t.equal(
+      chooseLocale(requested, header),
+      expected,
+      `${requested.join(' ')} | ${String(header).slice(0, 60)}`,
+    )
   }
 })
 

@@ -91,16 +91,16 @@ t.test('malformed metadata and metadata without jwks_uri make the keys unavailab
 t.test('an issuer on https must not name keys on plain http, and no issuer may name a file', async (t) => {
   const issuer = await fakeIssuer(t)
   const plain = issuer.origin + JWKS
-  const asked: string[] = []
+  const requestedPaths: string[] = []
   const https = issuer.verifier({
     issuer: 'https://issuer.example',
     fetch: async (url) => {
-      asked.push(String(url))
+      requestedPaths.push(String(url))
       return Response.json({ issuer: 'https://issuer.example', jwks_uri: plain })
     },
   })
   t.equal(await verdict(https, await issuer.token({ iss: 'https://issuer.example' })), 'keys_unavailable')
-  t.notOk(asked.includes(plain))
+  t.notOk(requestedPaths.includes(plain))
   answer(issuer, METADATA, { issuer: issuer.issuer, jwks_uri: 'file:///etc/passwd' })
   t.equal(await verdict(issuer.verifier(), await issuer.token()), 'keys_unavailable')
 })

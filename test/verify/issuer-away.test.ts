@@ -163,8 +163,8 @@ t.test('with a keys file the service starts without the issuer', async (t) => {
   const file = join(folder(t), 'keys.json')
   const before = issuer.verifier({ keysFile: file })
   await before.ready()
-  const kept = await waitFor(() => JSON.parse(readFileSync(file, 'utf8')))
-  t.same(kept, { keys: [issuer.key.jwk], issuer: issuer.issuer })
+  const savedKeys = await waitFor(() => JSON.parse(readFileSync(file, 'utf8')))
+  t.same(savedKeys, { keys: [issuer.key.jwk], issuer: issuer.issuer })
   t.equal(statSync(file).mode & 0o777, 0o600)
   t.same(readdirSync(join(file, '..')), ['keys.json'], 'no temporary files are left')
 

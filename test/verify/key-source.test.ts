@@ -38,7 +38,7 @@ function delayedResponses(issuer: FakeIssuer) {
   })
   return {
     count: () => waiting.length,
-    letGo() {
+    release() {
       for (const go of waiting.splice(0)) go()
     },
   }
@@ -89,7 +89,7 @@ t.test(
         await until(() => answers.count() === 1)
         await turn()
         t.notOk(passed, 'expired keys are not used without a fetch')
-        answers.letGo()
+        answers.release()
         t.equal(await late, 'accepted')
         t.equal(await source.asked(1), 1, 'one fetch for all')
       })
@@ -216,9 +216,9 @@ t.test('a key that was published during a fetch is found by the next fetch', asy
   const early = source.verdict({}, {}, second)
   issuer.time.tick(1)
   await turn()
-  answers.letGo()
+  answers.release()
   await until(() => answers.count() === 1)
-  answers.letGo()
+  answers.release()
   t.equal(await early, 'accepted')
 })
 

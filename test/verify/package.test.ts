@@ -102,8 +102,8 @@ t.test('the packed package works in an empty project and has no dependencies', a
     writeFileSync(join(folder, 'program.js'), PROGRAM)
     const tokens = [await issuer.token(), await issuer.token({ aud: 'x' })]
     for (const node of [process.execPath, ...(process.env.OTHER_NODE ? [process.env.OTHER_NODE] : [])]) {
-      const { stdout: said } = await run(node, ['program.js', issuer.issuer, ...tokens], folder)
-      t.same(JSON.parse(said), ['user-1', 'wrong_audience', 'function'], node)
+      const { stdout: output } = await run(node, ['program.js', issuer.issuer, ...tokens], folder)
+      t.same(JSON.parse(output), ['user-1', 'wrong_audience', 'function'], node)
     }
   })
 

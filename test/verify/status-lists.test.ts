@@ -317,9 +317,9 @@ t.test(
     const strict = issuer.verifier({ statusList: { onStale: 'reject' } })
     t.equal(await verdict(strict, token), 'status_unavailable')
 
-    const told = issuer.verifier({ statusList: { uris: [uri] } })
-    await told.ready()
-    t.equal(await verdict(told, token), 'revoked')
+    const configured = issuer.verifier({ statusList: { uris: [uri] } })
+    await configured.ready()
+    t.equal(await verdict(configured, token), 'revoked')
   },
 )
 
@@ -378,8 +378,8 @@ t.test('a thousand tokens, new and cached, cause no request', async (t) => {
   for (let i = 0; i < 250; i += 1) {
     const token = await issuer.token({ ...entry(issuer, i % 8), jti: `${i}` })
     for (let again = 0; again < 4; again += 1) {
-      const said = await verdict(verifier, token)
-      if (said !== (i % 8 === 7 ? 'revoked' : 'accepted')) wrong.push(`${i}: ${said}`)
+      const code = await verdict(verifier, token)
+      if (code !== (i % 8 === 7 ? 'revoked' : 'accepted')) wrong.push(`${i}: ${code}`)
     }
   }
   t.same(wrong, [])
@@ -428,7 +428,7 @@ t.test(
 )
 
 /** The poller without a verifier, so that a test decides when it polls. */
-async function alone(t: Test, options: Partial<StatusListPollerDeps> = {}) {
+async function startPoller(t: Test, options: Partial<StatusListPollerDeps> = {}) {
   const issuer = await fakeIssuer(t)
   const conditions: (string | undefined)[] = []
   let body = await listToken(issuer, LIST, {})
@@ -455,26 +455,26 @@ async function alone(t: Test, options: Partial<StatusListPollerDeps> = {}) {
     ...options,
   })
   /** Whether the list is fetched when the poller runs. */
-  const asks = async (): Promise<boolean> => {
+  const fetchesOnPoll = async (): Promise<boolean> => {
     const before = issuer.count(LIST)
     await lists.pollDue()
     return issuer.count(LIST) > before
   }
-  return { issuer, lists, asks, publish: publishHere, conditions, headers }
+  return { issuer, lists, fetchesOnPoll, publish: publishHere, conditions, headers }
 }
 
 t.test(
   'the signed ttl decides when to poll again and precedes HTTP caching headers, also after a 304 (Token Status List §8.2, §13.7)',
   async (t) => {
-    const { issuer, asks, publish, conditions, headers } = await alone(t)
+    const { issuer, fetchesOnPoll, publish, conditions, headers } = await startPoller(t)
     headers['cache-control'] = 'max-age=1000'
     await publish({ claims: { ttl: 20 } }, '"20"')
-    t.ok(await asks())
+    t.ok(await fetchesOnPoll())
     for (let i = 0; i < 2; i += 1) {
       issuer.time.tick(19.9)
-      t.notOk(await asks())
+      t.notOk(await fetchesOnPoll())
       issuer.time.tick(0.1)
-      t.ok(await asks())
+      t.ok(await fetchesOnPoll())
     }
     t.same(conditions, [undefined, '"20"', '"20"'])
   },
@@ -495,28 +495,28 @@ t.test(
       [undefined, { ttl: 1e12 }, 150],
     ] as const) {
       await t.test(JSON.stringify([cacheControl, claims]), async (t) => {
-        const { issuer, asks, publish, headers } = await alone(t)
+        const { issuer, fetchesOnPoll, publish, headers } = await startPoller(t)
         if (cacheControl) headers['cache-control'] = cacheControl
         const exp = 'exp' in claims ? { exp: issuer.time.now() + claims.exp } : { exp: undefined }
         await publish({ claims: { ttl: undefined, ...claims, ...exp } }, '"x"')
-        t.ok(await asks())
+        t.ok(await fetchesOnPoll())
         issuer.time.tick(seconds - 0.1)
-        t.notOk(await asks())
+        t.notOk(await fetchesOnPoll())
         issuer.time.tick(0.1)
-        t.ok(await asks())
+        t.ok(await fetchesOnPoll())
       })
     }
   },
 )
 
 t.test('a list that was fetched in the background counts at once', async (t) => {
-  const { issuer, lists, asks, publish } = await alone(t)
+  const { issuer, lists, fetchesOnPoll, publish } = await startPoller(t)
   const claims = { ...(await createClaims(issuer)), status: entry(issuer, 4).status }
-  t.ok(await asks())
+  t.ok(await fetchesOnPoll())
   t.doesNotThrow(() => lists.check(claims))
   await publish({ values: { 4: 1 } }, '"2"')
   issuer.time.tick(10)
-  t.ok(await asks())
+  t.ok(await fetchesOnPoll())
   t.throws(() => lists.check(claims), { code: 'revoked' })
 })
 
@@ -527,13 +527,13 @@ async function createClaims(issuer: FakeIssuer) {
 }
 
 t.test('a failed poll is repeated after five seconds, not on each tick', async (t) => {
-  const { issuer, asks } = await alone(t)
+  const { issuer, fetchesOnPoll } = await startPoller(t)
   issuer.routes.set(LIST, (_, response) => response.writeHead(503).end())
-  t.ok(await asks())
+  t.ok(await fetchesOnPoll())
   issuer.time.tick(4.9)
-  t.notOk(await asks())
+  t.notOk(await fetchesOnPoll())
   issuer.time.tick(0.1)
-  t.ok(await asks())
+  t.ok(await fetchesOnPoll())
 })
 
 t.test('a list that hangs does not delay the others, and is not fetched twice at once', async (t) => {
@@ -552,7 +552,7 @@ t.test('a list that hangs does not delay the others, and is not fetched twice at
 })
 
 t.test('a list is not fetched again during a fetch', async (t) => {
-  const { issuer, lists } = await alone(t)
+  const { issuer, lists } = await startPoller(t)
   let answer = () => {}
   issuer.routes.set(LIST, (_, response) => {
     answer = () => response.writeHead(503).end()
@@ -568,18 +568,18 @@ t.test('a list is not fetched again during a fetch', async (t) => {
 })
 
 t.test('a list that was not named for a day is dropped, except for those in the options', async (t) => {
-  const { issuer, lists, asks } = await alone(t, { uris: [] })
+  const { issuer, lists, fetchesOnPoll } = await startPoller(t, { uris: [] })
   const claims = { ...(await createClaims(issuer)), status: entry(issuer, 4).status }
   lists.check(claims)
-  t.ok(await asks())
+  t.ok(await fetchesOnPoll())
   issuer.time.tick(86_400)
-  t.ok(await asks())
+  t.ok(await fetchesOnPoll())
   issuer.time.tick(60)
-  t.notOk(await asks())
-  const { issuer: other, asks: asksOther } = await alone(t)
-  t.ok(await asksOther())
+  t.notOk(await fetchesOnPoll())
+  const { issuer: other, fetchesOnPoll: otherFetchesOnPoll } = await startPoller(t)
+  t.ok(await otherFetchesOnPoll())
   other.time.tick(200_000)
-  t.ok(await asksOther())
+  t.ok(await otherFetchesOnPoll())
 })
 
 t.test('at most a thousand lists are cached, however many tokens name them', async (t) => {

@@ -366,7 +366,7 @@ t.test('access tokens', async (t) => {
     'keys in a token, and keys that it points to, are neither used nor fetched (RFC 8725 §3.10; docs/security.md H94)',
     async (t) => {
       const thief = await signingKey('thief')
-      let asked = 0
+      let requestCount = 0
       const trap = await fakeIssuer(t, { key: thief })
       const jku = trap.origin + JWKS
       for (const more of [
@@ -380,8 +380,8 @@ t.test('access tokens', async (t) => {
         const code = 'kid' in more ? 'bad_signature' : 'unknown_key'
         await is(t, issuer.token({}, more, thief), code, Object.keys(more).join())
       }
-      asked += trap.requests.length
-      t.equal(asked, 0)
+      requestCount += trap.requests.length
+      t.equal(requestCount, 0)
       await is(
         t,
         issuer.token({}, { jku, x5u: jku, jwk: thief.jwk }),

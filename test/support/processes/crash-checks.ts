@@ -32,7 +32,7 @@ export async function afterCrash(
 
   expect('ready', (await server.inject({ url: '/health/ready' })).statusCode, 200)
   expect('integrity', integrity(folder), 'ok')
-  const ring = await withOpened(folder, (inside) => checkRing(inside, expect), clock)
+  const ring = await withOpened(folder, (opened) => checkRing(opened, expect), clock)
   if (ring.version < memory.ringVersion) problems.push(`the ring went back to ${ring.version}`)
   memory.ringVersion = ring.version
 
