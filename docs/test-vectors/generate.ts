@@ -1,6 +1,6 @@
 /**
- * Makes vectors.json: `node docs/test-vectors/generate.ts`. The keys beside it are for this and nothing else; their
- * private halves are public. What is signed with RS256 comes out the same every time; PS256 and ES256 do not.
+ * Writes vectors.json: `node docs/test-vectors/generate.ts`. The private keys beside this file are published, so they must not be
+ * used for anything else. RS256 signatures are the same every time; PS256 and ES256 signatures are random.
  */
 import {
   constants,
@@ -17,7 +17,7 @@ interface Case {
   readonly name: string
   readonly token: string
   readonly valid: boolean
-  /** `must`: an RFC demands this verdict of every verifier. `should`: it is wise, and some RFC recommends or allows it. */
+  /** `must`: an RFC requires this verdict. `should`: an RFC recommends or allows it, and it is prudent. */
   readonly level: 'must' | 'should'
   readonly reason: string
   readonly source: string
@@ -27,7 +27,7 @@ export interface Vectors {
   readonly description: string
   readonly issuer: string
   readonly audience: string
-  /** Seconds since 1970 at which the cases are judged. */
+  /** The time of verification, in seconds since 1970. */
   readonly now: number
   readonly algorithms: readonly string[]
   readonly jwks: { readonly keys: readonly unknown[] }
@@ -63,7 +63,7 @@ const jwks = {
     { ...publicJwk('wrapping'), kid: 'wrapping', key_ops: ['wrapKey'] },
     { ...publicJwk('small'), kid: 'small', alg: 'RS256', use: 'sig' },
     { ...publicJwk('curve'), kid: 'curve', alg: 'ES256', use: 'sig' },
-    { kty: 'unheard-of', kid: 'unheard-of' },
+    { kty: 'unknown', kid: 'unknown' },
   ],
 }
 
@@ -85,7 +85,7 @@ const encoded = (part: Json | string | Buffer): string =>
     : Buffer.from(JSON.stringify(part))
   ).toString('base64url')
 
-/** Whatever parts, under a signature that is right: only what the case is about is wrong. */
+/** Any header and payload with a correct signature, so that a case has only one fault. */
 function signed(
   header: Json | string,
   payload: Json | string | Buffer,
@@ -106,7 +106,7 @@ function unsigned(changed: Json, signature = ''): string {
   return `${encoded({ ...goodHeader, ...changed })}.${goodBody}.${signature}`
 }
 
-/** RFC 8725 §2.1: the public key as the secret of a MAC. */
+/** RFC 8725 §2.1: a MAC with the public key as its secret. */
 function macced(secret: string | Buffer): string {
   const input = `${encoded({ ...goodHeader, alg: 'HS256' })}.${goodBody}`
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
@@ -124,187 +124,242 @@ function ecdsa(): string {
   return `${input}.${sign('sha256', Buffer.from(input), options).toString('base64url')}`
 }
 
-/** The claims with a member more at the end, which no object can hold twice. */
+/** The claims as JSON with one more member at the end, so that a member can be repeated. */
 const after = (member: string): string => JSON.stringify(goodClaims).replace(/}$/, `,${member}}`)
 
 const spki = createPublicKey(key('first'))
-const stranger = publicJwk('stranger')
-const nextLetter = (text: string): string =>
+const unpublished = publicJwk('unpublished')
+const nextCharacter = (text: string): string =>
   text.slice(0, -1) + String.fromCharCode(text.charCodeAt(text.length - 1) + 1)
 
 type Row = readonly [name: string, token: string, reason: string, source: string]
 
 const valid: readonly Row[] = [
-  ['good', good, 'everything is right', 'RFC 9068 §4'],
-  ['typ with application/', header({ typ: 'application/at+jwt' }), 'the same media type', 'RFC 9068 §4'],
-  ['typ in capitals', header({ typ: 'AT+JWT' }), 'the case of a media type means nothing', 'RFC 7515 §4.1.9'],
+  ['good', good, 'the token is correct', 'RFC 9068 §4'],
+  [
+    'typ with application/',
+    header({ typ: 'application/at+jwt' }),
+    'a media type may have the prefix application/',
+    'RFC 9068 §4',
+  ],
+  ['typ in upper case', header({ typ: 'AT+JWT' }), 'media types are case-insensitive', 'RFC 7515 §4.1.9'],
   [
     'aud in a list',
     claims({ aud: ['https://stock.example', AUDIENCE] }),
-    'one of several',
+    'one of the audiences matches',
     'RFC 7519 §4.1.3',
   ],
-  ['second key', header({ kid: 'second' }, 'second'), 'every published key counts', 'RFC 9068 §4'],
+  ['second key', header({ kid: 'second' }, 'second'), 'every published key is valid', 'RFC 9068 §4'],
   [
     'key without alg',
     header({ kid: 'plain' }, 'plain'),
     'alg and use of a key are optional',
     'RFC 7517 §4.4',
   ],
-  ['no scope', claims({ scope: undefined }), 'scope is there only if one was granted', 'RFC 9068 §2.2.3'],
+  ['no scope', claims({ scope: undefined }), 'scope is absent if none was granted', 'RFC 9068 §2.2.3'],
   [
-    'a person',
+    'a user',
     claims({ roles: ['clerk'], sid: 's', auth_time: NOW - 90 }),
-    'claims about people',
+    'claims about the user',
     'RFC 9068 §2.2',
   ],
-  ['unknown claims', claims({ color: 'blue', deep: { a: [1, null] } }), 'must be ignored', 'RFC 7519 §4'],
-  ['unknown header', header({ color: 'blue' }), 'must be ignored', 'RFC 7515 §4'],
-  ['letters beyond ASCII', claims({ sub: 'Zoë 日本 🙂' }), 'UTF-8', 'RFC 8725 §3.7'],
-  ['nbf has passed', claims({ nbf: NOW - 60 }), 'it is valid by now', 'RFC 7519 §4.1.5'],
-  ['exp with a fraction', claims({ exp: NOW + 600.5 }), 'a time may have one', 'RFC 7519 §2'],
   [
-    'a jwk beside a good signature',
-    header({ jwk: stranger }),
-    'the key that the token brings along is ignored, the published one counts',
+    'unknown claims',
+    claims({ color: 'blue', deep: { a: [1, null] } }),
+    'unknown members must be ignored',
+    'RFC 7519 §4',
+  ],
+  ['unknown header', header({ color: 'blue' }), 'unknown members must be ignored', 'RFC 7515 §4'],
+  ['non-ASCII characters', claims({ sub: 'Zoë 日本 🙂' }), 'claims are UTF-8', 'RFC 8725 §3.7'],
+  ['nbf has passed', claims({ nbf: NOW - 60 }), 'nbf is in the past', 'RFC 7519 §4.1.5'],
+  ['exp with a fraction', claims({ exp: NOW + 600.5 }), 'a time may have a fraction', 'RFC 7519 §2'],
+  [
+    'a jwk in the header and a good signature',
+    header({ jwk: unpublished }),
+    'the key in the header is ignored, and the published key is used',
     'RFC 8725 §3.10',
   ],
 ]
 
 const must: readonly Row[] = [
-  ['alg none', unsigned({ alg: 'none' }), 'not signed', 'RFC 9068 §4'],
-  ['alg None', unsigned({ alg: 'None' }), 'not signed', 'RFC 8725 §2.1'],
-  ['alg none with a signature', unsigned({ alg: 'none' }, goodSignature), 'not signed', 'RFC 9068 §4'],
-  ['alg RS256 without a signature', `${goodHead}.${goodBody}.`, 'not signed', 'RFC 9068 §4'],
+  ['alg none', unsigned({ alg: 'none' }), 'the token is not signed', 'RFC 9068 §4'],
+  ['alg None', unsigned({ alg: 'None' }), 'the token is not signed', 'RFC 8725 §2.1'],
+  [
+    'alg none with a signature',
+    unsigned({ alg: 'none' }, goodSignature),
+    'the token is not signed',
+    'RFC 9068 §4',
+  ],
+  ['alg RS256 without a signature', `${goodHead}.${goodBody}.`, 'the token is not signed', 'RFC 9068 §4'],
   ['no alg', header({ alg: undefined }), 'alg is required', 'RFC 7515 §4.1.1'],
   ['alg of the wrong type', header({ alg: 256 }), 'alg is a string', 'RFC 7515 §4.1.1'],
-  ['alg in small letters', header({ alg: 'rs256' }), 'the case of alg counts', 'RFC 7515 §4.1.1'],
+  ['alg in lower case', header({ alg: 'rs256' }), 'alg is case-sensitive', 'RFC 7515 §4.1.1'],
   [
     'HS256 with the PEM',
     macced(spki.export({ type: 'spki', format: 'pem' })),
-    'the public key is no secret',
+    'the public key is not a secret',
     'RFC 8725 §2.1',
   ],
   [
     'HS256 with the PKCS#1 PEM',
     macced(spki.export({ type: 'pkcs1', format: 'pem' })),
-    'the public key is no secret',
+    'the public key is not a secret',
     'RFC 8725 §2.1',
   ],
   [
     'HS256 with the DER',
     macced(spki.export({ type: 'spki', format: 'der' })),
-    'the public key is no secret',
+    'the public key is not a secret',
     'RFC 8725 §2.1',
   ],
   [
     'HS256 with the JWK',
     macced(JSON.stringify(jwks.keys[2])),
-    'the public key is no secret',
+    'the public key is not a secret',
     'RFC 8725 §2.1',
   ],
-  ['HS256 with an empty secret', macced(''), 'not on the list of algorithms', 'RFC 8725 §3.1'],
-  ['PS256 with an RS256 key', pss(), 'a key is for one algorithm', 'RFC 8725 §3.1'],
+  ['HS256 with an empty secret', macced(''), 'the algorithm is not allowed', 'RFC 8725 §3.1'],
+  ['PS256 with an RS256 key', pss(), 'a key is used with one algorithm', 'RFC 8725 §3.1'],
   [
     'RS512 with an RS256 key',
     signed({ ...goodHeader, alg: 'RS512' }, goodClaims, 'first', 'sha512'),
-    'a key is for one algorithm',
+    'a key is used with one algorithm',
     'RFC 8725 §3.1',
   ],
-  ['ES256 with a published key', ecdsa(), 'not on the list of algorithms', 'RFC 8725 §3.1'],
+  ['ES256 with a published key', ecdsa(), 'the algorithm is not allowed', 'RFC 8725 §3.1'],
   [
     'alg and signature differ',
     signed(goodHeader, goodClaims, 'first', 'sha512'),
-    'the signature is not what alg says',
+    'the signature uses another algorithm than alg says',
     'RFC 8725 §3.1',
   ],
-  ['no typ', header({ typ: undefined }), 'typ must say at+jwt', 'RFC 9068 §4'],
-  ['typ JWT', header({ typ: 'JWT' }), 'typ must say at+jwt', 'RFC 9068 §4'],
+  ['no typ', header({ typ: undefined }), 'typ must be at+jwt', 'RFC 9068 §4'],
+  ['typ JWT', header({ typ: 'JWT' }), 'typ must be at+jwt', 'RFC 9068 §4'],
   [
     'an ID token',
     signed({ ...goodHeader, typ: 'JWT' }, { ...goodClaims, nonce: 'n' }),
-    'another kind of JWT',
+    'the token is another kind of JWT',
     'RFC 8725 §3.12',
   ],
-  ['a status list', header({ typ: 'statuslist+jwt' }), 'another kind of JWT', 'RFC 8725 §3.12'],
-  ['typ that begins like it', header({ typ: 'at+jwt2' }), 'typ must say at+jwt', 'RFC 9068 §4'],
+  ['a status list', header({ typ: 'statuslist+jwt' }), 'the token is another kind of JWT', 'RFC 8725 §3.12'],
+  ['typ with a longer name', header({ typ: 'at+jwt2' }), 'typ must be at+jwt', 'RFC 9068 §4'],
   ['typ of the wrong type', header({ typ: ['at+jwt'] }), 'typ is a string', 'RFC 7515 §4.1.9'],
   [
-    'crit that nobody knows',
+    'unknown crit',
     header({ crit: ['x'], x: 1 }),
-    'what is critical must be understood',
+    'a critical extension must be understood',
     'RFC 7515 §4.1.11',
   ],
   ['crit is empty', header({ crit: [] }), 'crit must not be empty', 'RFC 7515 §4.1.11'],
   ['crit names a registered header', header({ crit: ['alg'] }), 'crit is for extensions', 'RFC 7515 §4.1.11'],
-  ['unknown kid', header({ kid: 'third' }), 'no such key is published', 'RFC 9068 §4'],
-  ['kid of another key', header({ kid: 'second' }), 'the signature is of another key', 'RFC 7515 §5.2'],
-  ['a stranger with our kid', header({}, 'stranger'), 'the signature is of a stranger', 'RFC 9068 §4'],
+  ['unknown kid', header({ kid: 'third' }), 'no published key has this kid', 'RFC 9068 §4'],
   [
-    'a key it brings along',
-    header({ kid: undefined, jwk: stranger }, 'stranger'),
-    'jwk is not to be trusted',
+    'kid of another key',
+    header({ kid: 'second' }),
+    'the signature was made with another key',
+    'RFC 7515 §5.2',
+  ],
+  [
+    'an unpublished key with a published kid',
+    header({}, 'unpublished'),
+    'the signature was made with an unpublished key',
+    'RFC 9068 §4',
+  ],
+  [
+    'a key in the header',
+    header({ kid: undefined, jwk: unpublished }, 'unpublished'),
+    'jwk must not be trusted',
     'RFC 8725 §3.10',
   ],
   [
-    'a key it brings along, with our kid',
-    header({ jwk: stranger }, 'stranger'),
-    'jwk is not to be trusted',
+    'a key in the header, with a published kid',
+    header({ jwk: unpublished }, 'unpublished'),
+    'jwk must not be trusted',
     'RFC 8725 §3.10',
   ],
   [
-    'a key it points to',
-    header({ kid: 'x', jku: 'https://evil.example/jwks.json' }, 'stranger'),
-    'jku is not to be followed',
+    'a URL of a key',
+    header({ kid: 'x', jku: 'https://evil.example/jwks.json' }, 'unpublished'),
+    'jku must not be followed',
     'RFC 8725 §3.10',
   ],
   [
-    'a certificate it points to',
-    header({ kid: 'x', x5u: 'https://evil.example/cert' }, 'stranger'),
-    'x5u is not to be followed',
+    'a URL of a certificate',
+    header({ kid: 'x', x5u: 'https://evil.example/cert' }, 'unpublished'),
+    'x5u must not be followed',
     'RFC 8725 §3.10',
   ],
-  ['a key for encryption', header({ kid: 'encryption' }, 'encryption'), 'use is enc', 'RFC 7517 §4.2'],
-  ['a key for wrapping', header({ kid: 'wrapping' }, 'wrapping'), 'key_ops has no verify', 'RFC 7517 §4.3'],
-  ['a key of 1024 bits', header({ kid: 'small' }, 'small'), '2048 bits or more', 'RFC 7518 §3.3'],
+  [
+    'a key for encryption',
+    header({ kid: 'encryption' }, 'encryption'),
+    'use is enc, not sig',
+    'RFC 7517 §4.2',
+  ],
+  [
+    'a key for wrapping',
+    header({ kid: 'wrapping' }, 'wrapping'),
+    'key_ops does not include verify',
+    'RFC 7517 §4.3',
+  ],
+  [
+    'a key of 1024 bits',
+    header({ kid: 'small' }, 'small'),
+    'RSA keys must have at least 2048 bits',
+    'RFC 7518 §3.3',
+  ],
   [
     'another scope',
     `${goodHead}.${encoded({ ...goodClaims, scope: 'admin' })}.${goodSignature}`,
-    'changed after signing',
+    'modified after signing',
     'RFC 9068 §4',
   ],
   [
     'another header',
     `${encoded({ ...goodHeader, x: 1 })}.${goodBody}.${goodSignature}`,
-    'changed after signing',
+    'modified after signing',
     'RFC 9068 §4',
   ],
-  ['half a signature', good.slice(0, -172), 'the signature is cut off', 'RFC 9068 §4'],
-  ['iss of another', claims({ iss: 'https://evil.example' }), 'another issuer', 'RFC 9068 §4'],
-  ['iss with a slash more', claims({ iss: `${ISSUER}/` }), 'the issuer to the letter', 'RFC 9068 §4'],
+  ['half a signature', good.slice(0, -172), 'the signature is incomplete', 'RFC 9068 §4'],
+  ['another iss', claims({ iss: 'https://evil.example' }), 'the token is from another issuer', 'RFC 9068 §4'],
   [
-    'iss that begins like ours',
+    'iss with a trailing slash',
+    claims({ iss: `${ISSUER}/` }),
+    'iss must equal the issuer exactly',
+    'RFC 9068 §4',
+  ],
+  [
+    'iss with the issuer as prefix',
     claims({ iss: `${ISSUER}.evil.example` }),
-    'the issuer to the letter',
+    'iss must equal the issuer exactly',
     'RFC 9068 §4',
   ],
   ['no iss', claims({ iss: undefined }), 'iss is required', 'RFC 9068 §4'],
   ['iss in a list', claims({ iss: [ISSUER] }), 'iss is a string', 'RFC 7519 §4.1.1'],
-  ['aud of another', claims({ aud: 'https://stock.example' }), 'for another service', 'RFC 9068 §4'],
   [
-    'aud that begins like ours',
+    'another aud',
+    claims({ aud: 'https://stock.example' }),
+    'the token is for another service',
+    'RFC 9068 §4',
+  ],
+  [
+    'aud with the audience as prefix',
     claims({ aud: `${AUDIENCE}.evil.example` }),
-    'for another service',
+    'the token is for another service',
     'RFC 9068 §4',
   ],
-  ['aud with ours in it', claims({ aud: `x ${AUDIENCE}` }), 'one string is one audience', 'RFC 7519 §4.1.3'],
   [
-    'aud in a list of others',
+    'aud with the audience and other text',
+    claims({ aud: `x ${AUDIENCE}` }),
+    'a string is one audience',
+    'RFC 7519 §4.1.3',
+  ],
+  [
+    'aud in a list without the audience',
     claims({ aud: ['https://stock.example', 'x'] }),
-    'for other services',
+    'the token is for other services',
     'RFC 9068 §4',
   ],
-  ['aud in an empty list', claims({ aud: [] }), 'for nobody', 'RFC 9068 §4'],
+  ['aud in an empty list', claims({ aud: [] }), 'the token is for no service', 'RFC 9068 §4'],
   ['no aud', claims({ aud: undefined }), 'aud is required', 'RFC 9068 §4'],
   [
     'aud of the wrong type',
@@ -312,73 +367,83 @@ const must: readonly Row[] = [
     'aud is a string or a list',
     'RFC 7519 §4.1.3',
   ],
-  ['exp an hour ago', claims({ exp: NOW - 3600 }), 'expired, beyond any leeway', 'RFC 9068 §4'],
+  ['exp an hour ago', claims({ exp: NOW - 3600 }), 'the token has expired, beyond any leeway', 'RFC 9068 §4'],
   ['no exp', claims({ exp: undefined }), 'exp is required', 'RFC 9068 §4'],
   ['exp of the wrong type', claims({ exp: `${NOW + 600}` }), 'exp is a number', 'RFC 7519 §4.1.4'],
   ['exp null', claims({ exp: null }), 'exp is a number', 'RFC 7519 §4.1.4'],
   [
-    'exp beyond all numbers',
+    'exp is minus infinity',
     signed(goodHeader, JSON.stringify(goodClaims).replace(`"exp":${NOW + 600}`, '"exp":-1e999')),
-    'long expired',
+    'the token has expired',
     'RFC 9068 §4',
   ],
-  ['nbf in an hour', claims({ nbf: NOW + 3600 }), 'not valid yet, beyond any leeway', 'RFC 7519 §4.1.5'],
   [
-    'two auds, the second of another',
+    'nbf in an hour',
+    claims({ nbf: NOW + 3600 }),
+    'the token is not valid yet, beyond any leeway',
+    'RFC 7519 §4.1.5',
+  ],
+  [
+    'two aud members, the second wrong',
     signed(goodHeader, after('"aud":"https://stock.example"')),
-    'refuse members that come twice, or take the last',
+    'a parser must refuse repeated members, or use the last one',
     'RFC 7519 §4',
   ],
   [
-    'two exps, the second long ago',
+    'two exp members, the second expired',
     signed(goodHeader, after(`"exp":${NOW - 3600}`)),
-    'refuse members that come twice, or take the last',
+    'a parser must refuse repeated members, or use the last one',
     'RFC 7519 §4',
   ],
   [
-    'two algs, the second none',
+    'two alg members, the second none',
     signed(JSON.stringify(goodHeader).replace(/}$/, ',"alg":"none"}'), goodClaims),
-    'refuse members that come twice, or take the last',
+    'a parser must refuse repeated members, or use the last one',
     'RFC 7515 §4',
   ],
-  ['two parts', `${goodHead}.${goodBody}`, 'three parts', 'RFC 7515 §7.1'],
-  ['four parts', `${good}.x`, 'three parts', 'RFC 7515 §7.1'],
+  ['two parts', `${goodHead}.${goodBody}`, 'a compact JWS has three parts', 'RFC 7515 §7.1'],
+  ['four parts', `${good}.x`, 'a compact JWS has three parts', 'RFC 7515 §7.1'],
   [
     'five parts',
     `${encoded({ ...goodHeader, alg: 'RSA-OAEP-256', enc: 'A256GCM' })}.AA.AA.AA.AA`,
-    'encrypted, though nothing was agreed',
+    'encryption was not agreed',
     'RFC 9068 §4',
   ],
-  ['nothing', '', 'no token', 'RFC 7515 §7.1'],
+  ['empty token', '', 'there is no token', 'RFC 7515 §7.1'],
   [
     'JSON serialization',
     JSON.stringify({ protected: goodHead, payload: goodBody, signature: goodSignature }),
-    'a JWT is compact',
+    'a JWT uses the compact serialization',
     'RFC 7519 §3',
   ],
-  ['header that is no JSON', signed('header', goodClaims), 'header is a JSON object', 'RFC 7515 §5.2'],
-  ['claims that are no JSON', signed(goodHeader, 'claims'), 'claims are a JSON object', 'RFC 7519 §7.2'],
+  ['header is not JSON', signed('header', goodClaims), 'the header must be a JSON object', 'RFC 7515 §5.2'],
+  ['claims are not JSON', signed(goodHeader, 'claims'), 'the claims must be a JSON object', 'RFC 7519 §7.2'],
   [
     'claims in a list',
     signed(goodHeader, JSON.stringify([goodClaims])),
-    'claims are a JSON object',
+    'the claims must be a JSON object',
     'RFC 7519 §7.2',
   ],
-  ['claims null', signed(goodHeader, 'null'), 'claims are a JSON object', 'RFC 7519 §7.2'],
+  ['claims null', signed(goodHeader, 'null'), 'the claims must be a JSON object', 'RFC 7519 §7.2'],
   [
     'claims in Latin-1',
     signed(goodHeader, Buffer.from(JSON.stringify({ ...goodClaims, sub: 'Zo\u00eb' }), 'latin1')),
-    'not UTF-8',
+    'the claims are not UTF-8',
     'RFC 8725 §3.7',
   ],
   [
     'claims in UTF-16',
     signed(goodHeader, Buffer.from(JSON.stringify(goodClaims), 'utf16le')),
-    'not UTF-8',
+    'the claims are not UTF-8',
     'RFC 8725 §3.7',
   ],
-  ['padding', `${goodHead}.${goodBody}.${goodSignature}==`, 'base64url without padding', 'RFC 7515 §2'],
-  ['a line break', `${goodHead}.\n${goodBody}.${goodSignature}`, 'no line breaks', 'RFC 7515 §2'],
+  ['padding', `${goodHead}.${goodBody}.${goodSignature}==`, 'base64url has no padding', 'RFC 7515 §2'],
+  [
+    'a line break',
+    `${goodHead}.\n${goodBody}.${goodSignature}`,
+    'base64url has no line breaks',
+    'RFC 7515 §2',
+  ],
 ]
 
 const should: readonly Row[] = [
@@ -387,15 +452,15 @@ const should: readonly Row[] = [
   ['no client_id', claims({ client_id: undefined }), 'client_id is required', 'RFC 9068 §2.2'],
   ['no iat', claims({ iat: undefined }), 'iat is required', 'RFC 9068 §2.2'],
   ['iat of the wrong type', claims({ iat: 'now' }), 'iat is a number', 'RFC 7519 §4.1.6'],
-  ['iat in an hour', claims({ iat: NOW + 3600 }), 'no issuer signs tomorrow', 'RFC 7519 §4.1.6'],
+  ['iat in an hour', claims({ iat: NOW + 3600 }), 'iat must not be in the future', 'RFC 7519 §4.1.6'],
   ['no jti', claims({ jti: undefined }), 'jti is required', 'RFC 9068 §2.2'],
   ['jti of the wrong type', claims({ jti: 5 }), 'jti is a string', 'RFC 7519 §4.1.7'],
-  ['scope in a list', claims({ scope: ['orders:read'] }), 'scope is one string', 'RFC 8693 §4.2'],
-  ['spare bits', nextLetter(good), 'one signature, one spelling', 'RFC 4648 §3.5'],
+  ['scope in a list', claims({ scope: ['orders:read'] }), 'scope is a string', 'RFC 8693 §4.2'],
+  ['spare bits', nextCharacter(good), 'a signature has one encoding', 'RFC 4648 §3.5'],
   [
     'a byte order mark',
     signed(goodHeader, `\ufeff${JSON.stringify(goodClaims)}`),
-    'JSON has none',
+    'JSON must not begin with a byte order mark',
     'RFC 8259 §8.1',
   ],
 ]
@@ -406,7 +471,7 @@ const cases = (rows: readonly Row[], isValid: boolean, level: Case['level']): Ca
 export function vectors(): Vectors {
   return {
     description:
-      'Access tokens (RFC 9068) and the verdict of a right verifier. See README.md beside this file.',
+      'Access tokens (RFC 9068) and the verdict of a correct verifier. README.md beside this file explains the members.',
     issuer: ISSUER,
     audience: AUDIENCE,
     now: NOW,
