@@ -35,7 +35,7 @@ export const consentsContract: Contract = {
 
   'consent is stored by audience: one at another audience is separate, and delete removes both (RFC 8707 §2)':
     async (t, store) => {
-      await people(store)
+      await insertOwners(store)
       const stock = consent({ audience: 'https://stock.test', scopes: ['stock:read'], grantedAt: 1100 })
       await store.consents.add(consent())
       await store.consents.add(stock)
